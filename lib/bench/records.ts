@@ -1,0 +1,199 @@
+/**
+ * What a run writes to disk, one JSON document a line in samples.jsonl and answers.jsonl.
+ * Everything else (summary, comparison, report, decision) is derived from these and run.json.
+ * Times in `_ms` are milliseconds since the run's own start on the monotonic clock.
+ */
+import { z } from "zod";
+
+const ms = z.number().nonnegative();
+const count = z.number().int().nonnegative();
+
+/** Where a token count came from; only `usage` and `tokenizer` are not estimates. */
+export const tokenSource = z.enum(["usage", "tokenizer", "chunks", "chars/4"]);
+export type TokenSource = z.infer<typeof tokenSource>;
+
+/** One request. Metrics are computed from it, never stored in it. */
+export const requestRecord = z.object({
+  kind: z.literal("request"),
+  /** `phase/round/prompt/candidate[/attempt]`, unique in a run: resume relies on it. */
+  id: z.string(),
+  candidate: z.string(),
+  prompt_id: z.string(),
+  phase: z.enum(["warmup", "timed"]),
+  round: count,
+  /** Blocks count up through the run; a disturbed block is made up for by one with a new number. */
+  block: count,
+  prefix: z.enum(["cold", "warm"]),
+  status: z.enum(["ok", "partial", "failed"]),
+  reason: z.string().nullable(),
+  http_status: z.number().int().nullable(),
+  route: z.enum(["chat", "completions"]),
+  streamed: z.boolean(),
+  due_ms: ms,
+  sent_ms: ms,
+  headers_ms: ms.nullable(),
+  end_ms: ms,
+  /** Arrival of every generated delta, relative to `due_ms`. */
+  chunk_ms: z.array(ms),
+  /** UTF-16 code units of every delta, content and reasoning together. */
+  chunk_chars: z.array(count),
+  /** Index into `chunk_ms` of the first visible content; null when there was none. */
+  first_content_chunk: count.nullable(),
+  content_chars: count,
+  reasoning_chars: count,
+  prompt_tokens: count.nullable(),
+  output_tokens: count,
+  cached_tokens: count.nullable(),
+  reasoning_tokens: count.nullable(),
+  token_source: tokenSource,
+  finish_reason: z.string().nullable(),
+  server: z.object({
+    prompt_ms: ms.nullable(),
+    decode_ms: ms.nullable(),
+    prompt_tokens: count.nullable(),
+    output_tokens: count.nullable(),
+    cached_tokens: count.nullable(),
+  }).nullable(),
+});
+export type RequestRecord = z.infer<typeof requestRecord>;
+
+/** One model load in a fresh process. */
+export const loadRecord = z.object({
+  kind: z.literal("load"),
+  candidate: z.string(),
+  at_ms: ms,
+  status: z.enum(["ok", "failed"]),
+  reason: z.string().nullable(),
+  load_s: z.number().nonnegative().nullable(),
+  file_cache: z.enum(["cold", "warm", "unknown"]),
+  /** What really ran it, as the engine says (`cpu`, `vulkan: NAME` …); null when nobody says. */
+  device: z.string().nullable(),
+});
+export type LoadRecord = z.infer<typeof loadRecord>;
+
+/** A candidate that left the run, or never entered it. */
+export const candidateRecord = z.object({
+  kind: z.literal("candidate"),
+  candidate: z.string(),
+  at_ms: ms,
+  status: z.enum(["failed", "skipped"]),
+  reason: z.string(),
+});
+export type CandidateRecord = z.infer<typeof candidateRecord>;
+
+/** The machine over one block: who used the processor. Null where the system does not tell. */
+export const machineRecord = z.object({
+  kind: z.literal("machine"),
+  block: count,
+  at_ms: ms,
+  wall_ms: ms,
+  own_cpu_s: z.number().nonnegative(),
+  engines_cpu_s: z.number().nonnegative().nullable(),
+  others_cpu_s: z.number().nonnegative().nullable(),
+  steal_s: z.number().nonnegative().nullable(),
+  frequency_mhz: z.number().positive().nullable(),
+  temperature_c: z.number().nullable(),
+  /** Why the block is left out of the headline; null for a quiet one. */
+  disturbed: z.string().nullable(),
+});
+export type MachineRecord = z.infer<typeof machineRecord>;
+
+/** Resident memory of a candidate's process, read between blocks. */
+export const memoryRecord = z.object({
+  kind: z.literal("memory"),
+  candidate: z.string(),
+  at_ms: ms,
+  resident_mb: z.number().nonnegative(),
+  source: z.enum(["engine", "service"]),
+});
+export type MemoryRecord = z.infer<typeof memoryRecord>;
+
+export const sampleRecord = z.discriminatedUnion("kind", [
+  requestRecord,
+  loadRecord,
+  candidateRecord,
+  machineRecord,
+  memoryRecord,
+]);
+export type SampleRecord = z.infer<typeof sampleRecord>;
+
+/** The text of one answer, apart from its timings. */
+export const answerRecord = z.object({
+  /** The request's id. */
+  id: z.string(),
+  candidate: z.string(),
+  prompt_id: z.string(),
+  phase: z.enum(["warmup", "timed"]),
+  round: count,
+  content: z.string(),
+  reasoning: z.string(),
+});
+export type AnswerRecord = z.infer<typeof answerRecord>;
+
+/** One model × variant × endpoint, as the run knew it. */
+export const candidateInfo = z.object({
+  /** `alias[:variant][@endpoint]`, unique in a run. */
+  id: z.string(),
+  alias: z.string(),
+  variant: z.string().nullable(),
+  endpoint: z.string(),
+  /** What the request's `model` field holds. */
+  model_id: z.string(),
+  /** What was asked for; load records say what really ran. */
+  device: z.string().nullable(),
+  size_mb: z.number().nonnegative().nullable(),
+  license: z.string().nullable(),
+  chat_template: z.enum(["own", "plain", "unknown"]),
+});
+export type CandidateInfo = z.infer<typeof candidateInfo>;
+
+export const machineInfo = z.object({
+  cpu: z.string(),
+  cores: z.number().int().positive(),
+  ram_gb: z.number().positive(),
+  gpu: z.array(z.string()),
+  os: z.string(),
+  arch: z.string(),
+});
+export type MachineInfo = z.infer<typeof machineInfo>;
+
+export const promptInfo = z.object({
+  id: z.string(),
+  sha256: z.string(),
+  /** Carried, so that a report can be rebuilt from the folder alone. */
+  messages: z.array(z.object({ role: z.enum(["system", "user", "assistant"]), content: z.string() })),
+});
+
+export const planInfo = z.object({
+  mode: z.literal("bench"),
+  prompt_set: z.object({ name: z.string(), sha256: z.string(), prompts: z.array(promptInfo) }),
+  rounds: z.number().int().positive(),
+  warmup: count,
+  max_tokens: z.number().int().positive(),
+  temperature: z.number().nonnegative(),
+  seed: z.number().int(),
+  sampling_seed: z.number().int().nullable(),
+  prefix: z.enum(["cold", "warm"]),
+  concurrency: z.number().int().positive(),
+  /** Requests a second asked for; null in a closed loop. */
+  rate: z.number().positive().nullable(),
+  timeout_s: z.number().positive(),
+  slo: z.object({ ttft_s: z.number().positive().nullable(), e2e_s: z.number().positive().nullable() })
+    .nullable(),
+  /** `interleaved`, or `by model` where the models don't fit in memory together. */
+  order: z.enum(["interleaved", "by model"]),
+});
+export type PlanInfo = z.infer<typeof planInfo>;
+
+/** run.json */
+export const runInfo = z.object({
+  schema_version: z.literal(1),
+  run_id: z.string(),
+  created_at: z.string(),
+  status: z.enum(["running", "completed", "interrupted", "failed"]),
+  machine: machineInfo,
+  versions: z.record(z.string(), z.string()),
+  plan: planInfo,
+  candidates: z.array(candidateInfo),
+});
+export type RunInfo = z.infer<typeof runInfo>;

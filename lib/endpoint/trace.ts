@@ -1,0 +1,79 @@
+/**
+ * What one request looked like on the wire: the raw record that every metric is derived from.
+ * Times are milliseconds on the caller's monotonic clock, read when the bytes arrived.
+ */
+
+/** An OpenAI-compatible service: where it is, how to name it, and its key (never written anywhere). */
+export interface Endpoint {
+  readonly name: string;
+  /** Base URL including the version path, e.g. `http://127.0.0.1:5273/v1`. */
+  readonly baseUrl: string;
+  readonly apiKey?: string;
+}
+
+export interface ChatMessage {
+  readonly role: "system" | "user" | "assistant";
+  readonly content: string;
+}
+
+/** One generation to ask for, independent of the route (chat or completions) that carries it. */
+export interface GenerationRequest {
+  readonly model: string;
+  readonly messages: readonly ChatMessage[];
+  readonly maxTokens: number;
+  readonly temperature: number;
+  /** Sampling seed; left out of the request when undefined. */
+  readonly seed?: number;
+  readonly stop?: readonly string[];
+  /** Ask for exactly `maxTokens` tokens, where the endpoint knows how to ignore its end token. */
+  readonly fixedOutput?: boolean;
+}
+
+/** One generated delta, counted in UTF-16 code units. */
+export interface ChunkArrival {
+  readonly atMs: number;
+  readonly contentChars: number;
+  readonly reasoningChars: number;
+}
+
+/** Token counts as the endpoint reported them. */
+export interface ReportedUsage {
+  readonly promptTokens: number;
+  readonly outputTokens: number;
+  readonly cachedTokens: number | null;
+  readonly reasoningTokens: number | null;
+}
+
+/** Times the server itself reported (llama.cpp `timings`, Ollama durations). */
+export interface ServerTimings {
+  readonly promptMs: number | null;
+  readonly decodeMs: number | null;
+  readonly promptTokens: number | null;
+  readonly outputTokens: number | null;
+  /** Prompt tokens the server took from its cache. */
+  readonly cachedTokens: number | null;
+}
+
+export type RequestStatus = "ok" | "partial" | "failed";
+
+/** The whole exchange. `partial`: text arrived and then something went wrong; `reason` says what. */
+export interface Trace {
+  readonly status: RequestStatus;
+  /** Null exactly when status is `ok`. One line, never a key. */
+  readonly reason: string | null;
+  readonly httpStatus: number | null;
+  /** When the request should have been sent (equal to `sentMs` in a closed loop). */
+  readonly dueMs: number;
+  readonly sentMs: number;
+  readonly headersMs: number | null;
+  /** When the response ended, failed or was given up. */
+  readonly endMs: number;
+  readonly streamed: boolean;
+  readonly route: "chat" | "completions";
+  readonly chunks: readonly ChunkArrival[];
+  readonly content: string;
+  readonly reasoning: string;
+  readonly finishReason: string | null;
+  readonly usage: ReportedUsage | null;
+  readonly server: ServerTimings | null;
+}
