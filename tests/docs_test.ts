@@ -1,0 +1,89 @@
+/** What README and docs promise: no link is dead, no task or flag is a lie. */
+import assert from "node:assert/strict";
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+
+async function* pages(folder: string): AsyncGenerator<string> {
+  for await (const entry of Deno.readDir(folder)) {
+    if (entry.name.startsWith(".") || entry.name === "reports" || entry.name === "node_modules") continue;
+    const path = join(folder, entry.name);
+    if (entry.isDirectory) yield* pages(path);
+    else if (entry.name.endsWith(".md")) yield path;
+  }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** GitHub's anchor of a heading. */
+const anchor = (heading: string) =>
+  heading.toLowerCase().replaceAll(/[^\p{L}\p{N}\s_-]/gu, "").trim().replaceAll(/\s/g, "-");
+
+const headings = (text: string) => [...text.matchAll(/^#+\s+(.*)$/gm)].map((match) => anchor(match[1] ?? ""));
+
+Deno.test("every relative link in the pages leads somewhere", async () => {
+  const dead: string[] = [];
+  let seen = 0;
+  for await (const page of pages(root)) {
+    const text = (await Deno.readTextFile(page)).replaceAll(/```[\s\S]*?```/g, "").replaceAll(
+      /`[^`\n]*`/g,
+      "",
+    );
+    for (const match of text.matchAll(/\]\(([^)\s]+)\)|(?:src|href)="([^"]+)"/g)) {
+      const target = match[1] ?? match[2] ?? "";
+      if (/^[a-z]+:/.test(target)) continue;
+      seen++;
+      const [file = "", fragment] = target.split("#");
+      const path = file === "" ? page : join(dirname(page), decodeURIComponent(file));
+      const name = `${relative(root, page)}: ${target}`;
+      if (!await exists(path)) dead.push(name);
+      else if (fragment !== undefined && path.endsWith(".md")) {
+        if (!headings(await Deno.readTextFile(path)).includes(fragment)) dead.push(name);
+      }
+    }
+  }
+  assert.ok(seen > 0, "no link was seen: the test reads nothing");
+  assert.deepEqual(dead, []);
+});
+
+Deno.test("every deno task that a page names exists, and so does every flag given to it", async () => {
+  const { tasks } = JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
+  const lies: string[] = [];
+  let seen = 0;
+  for await (const page of pages(root)) {
+    for (const match of (await Deno.readTextFile(page)).matchAll(/deno task ([\w:-]+)([^`\n|]*)/g)) {
+      seen++;
+      const [, task = "", rest = ""] = match;
+      const name = `${relative(root, page)}: deno task ${task}`;
+      const command: string | undefined = tasks[task];
+      if (command === undefined) {
+        lies.push(name);
+        continue;
+      }
+      const script = /scripts\/[\w/]+\.ts/.exec(command)?.[0];
+      const flags = [...rest.matchAll(/(?<=\s)--[a-z][a-z-]*/g)].map(([flag]) => flag);
+      if (script === undefined || flags.length === 0) continue;
+      const source = await scriptSource(join(root, script));
+      for (const flag of flags) if (!source.includes(flag)) lies.push(`${name} ${flag}`);
+    }
+  }
+  assert.ok(seen > 0, "no task was seen: the test reads nothing");
+  assert.deepEqual(lies, []);
+});
+
+/** A script with what it imports from its own folder, where shared options live. */
+async function scriptSource(path: string): Promise<string> {
+  const text = await Deno.readTextFile(path);
+  const own = [...text.matchAll(/["'](\.\/[\w./]+\.ts)["']/g)].map((match) =>
+    join(dirname(path), match[1] ?? "")
+  );
+  return [text, ...await Promise.all(own.map((file) => Deno.readTextFile(file))), "--help"].join("\n");
+}
