@@ -1,0 +1,167 @@
+/**
+ * summary.json: what a run showed, derived from run.json and samples.jsonl and derivable again.
+ * Other programs hold on to these names. Units stand in the names; a null is "not known", never zero.
+ */
+import { z } from "zod";
+import { machineInfo, planInfo, tokenSource } from "./records.ts";
+
+const interval = z.tuple([z.number(), z.number()]).nullable();
+
+/**
+ * One metric over the timed requests of a candidate. Percentiles are linear; null where n can't carry them:
+ * p95 below 20 (its interval below 59), p99 below 100.
+ */
+export const statistic = z.object({
+  n: z.number().int().nonnegative(),
+  mean: z.number().nullable(),
+  sd: z.number().nullable(),
+  min: z.number().nullable(),
+  p50: z.number().nullable(),
+  p95: z.number().nullable(),
+  p99: z.number().nullable(),
+  max: z.number().nullable(),
+  mean_ci95: interval,
+  p95_ci95: interval,
+});
+export type SummaryStatistic = z.infer<typeof statistic>;
+
+const metrics = {
+  /** E2E latency: last generated delta − due. */
+  latency_s: statistic,
+  ttft_s: statistic,
+  ttfo_s: statistic,
+  tpot_s: statistic,
+  /** Over every gap between chunks, not a mean per request. */
+  itl_s: statistic,
+  output_tokens_per_s: statistic,
+  decode_tokens_per_s: statistic,
+  output_chars_per_s: statistic,
+};
+export type MetricName = keyof typeof metrics;
+
+/** The metrics of a summary, in the order in which they are shown. */
+export const metricNames: readonly MetricName[] = [
+  "latency_s",
+  "ttft_s",
+  "ttfo_s",
+  "tpot_s",
+  "itl_s",
+  "output_tokens_per_s",
+  "decode_tokens_per_s",
+  "output_chars_per_s",
+];
+
+export const candidateSummary = z.object({
+  id: z.string(),
+  alias: z.string(),
+  variant: z.string().nullable(),
+  /** What really ran it where a load record says so, otherwise what was asked for. */
+  device: z.string().nullable(),
+  endpoint: z.string(),
+  model_id: z.string(),
+  /** `ok`; `partial` when some timed requests failed or it left the run early; `failed` without one good request. */
+  status: z.enum(["ok", "partial", "failed", "skipped"]),
+  reason: z.string().nullable(),
+  /** Timed requests; a cut-off (partial) answer counts as failed. */
+  requests: z.object({ ok: z.number().int(), failed: z.number().int() }),
+  ...metrics,
+  /** The same metrics with disturbed blocks included; null where no block was disturbed. */
+  with_disturbed: z.object(metrics).nullable(),
+  tokens: z.object({
+    /** The weakest source among the requests: one estimate makes the figure an estimate. */
+    source: tokenSource.nullable(),
+    prompt_mean: z.number().nullable(),
+    output_mean: z.number().nullable(),
+    output_p95: z.number().nullable(),
+  }),
+  finish: z.object({ stop: z.number().int(), length: z.number().int() }),
+  load_s: z.number().nullable(),
+  /** Largest resident size seen between blocks. */
+  memory_mb: z.number().nullable(),
+  size_mb: z.number().nullable(),
+  license: z.string().nullable(),
+  sample_answer: z.string().nullable(),
+  /** Waiting in our own queue (sent − due), only under a constant rate or concurrency. */
+  queue_s: statistic.nullable(),
+  /** Requests a second that succeeded and met the stated limits; null without --slo. */
+  goodput: z.object({
+    requests_per_s: z.number(),
+    /** Share of the timed requests that met the limits. */
+    met: z.number(),
+    n: z.number().int(),
+  }).nullable(),
+  /** Null in a closed loop of one client. */
+  load: z.object({
+    /** Requests a second asked for; null in a closed loop. */
+    asked_rate: z.number().nullable(),
+    delivered_rate: z.number(),
+    completed_rate: z.number(),
+    /** Most requests in flight at once. */
+    max_in_flight: z.number().int(),
+  }).nullable(),
+});
+export type CandidateSummary = z.infer<typeof candidateSummary>;
+
+/**
+ * Two candidates over their common quiet blocks. `ratio` is the geometric mean of a/b;
+ * `similar`: the interval lies within ±10 %.
+ */
+export const comparison = z.object({
+  a: z.string(),
+  b: z.string(),
+  metric: z.enum(["latency_s", "ttft_s", "tpot_s", "decode_tokens_per_s", "output_chars_per_s"]),
+  ratio: z.number().nullable(),
+  ci95: interval,
+  n: z.number().int(),
+  verdict: z.enum(["a better", "b better", "similar", "undecided"]),
+});
+export type Comparison = z.infer<typeof comparison>;
+
+export const warningCode = z.enum([
+  "small-n",
+  "estimated-tokens",
+  "lengths-differ",
+  "answers-cut",
+  "drift-not-controlled",
+  "noise",
+  "noise-unknown",
+  "plain-chat-template",
+  "not-streamed",
+  "load-missed",
+  "client-bottleneck",
+  "failures",
+  "skipped",
+  "warm-prefix",
+  "cache-hit",
+  "server-disagrees",
+  "interrupted",
+  "torn-line",
+  "device-fallback",
+]);
+export type WarningCode = z.infer<typeof warningCode>;
+
+export const warning = z.object({
+  code: warningCode,
+  /** The candidates concerned; empty where it is the whole run. */
+  candidates: z.array(z.string()),
+  message: z.string(),
+  remedy: z.string(),
+});
+export type Warning = z.infer<typeof warning>;
+
+export const summarySchema = z.object({
+  schema_version: z.literal(1),
+  run_id: z.string(),
+  status: z.enum(["running", "completed", "interrupted", "failed"]),
+  created_at: z.string(),
+  machine: machineInfo,
+  versions: z.record(z.string(), z.string()),
+  plan: planInfo,
+  candidates: z.array(candidateSummary),
+  comparisons: z.array(comparison),
+  /** Blocks that were timed, and those left out of the headline because the machine was busy. */
+  blocks: z.object({ timed: z.number().int(), disturbed: z.number().int() }),
+  warnings: z.array(warning),
+});
+/** The document in summary.json. */
+export type Summary = z.infer<typeof summarySchema>;

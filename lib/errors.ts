@@ -1,0 +1,33 @@
+/** The one error class of our own: what the person at the keyboard can mend. */
+
+/**
+ * A mistake of the user's, or a limit of their machine: a wrong value, an unreachable service, a full disk.
+ * Its message is shown as it stands, without a stack trace, so it says what failed, the value, what is
+ * accepted and what to do. Anything that is our own fault stays a plain `Error`, `TypeError` …
+ *
+ * `exitCode` is 2 for wrong usage or input, 1 where nothing could be measured or written.
+ *
+ * ```ts
+ * const error = new UserError("--rounds is -3: give a whole number of at least 1");
+ * if (error.exitCode !== 2) throw new Error("usage errors end with exit code 2");
+ * ```
+ */
+export class UserError extends Error {
+  override readonly name = "UserError";
+
+  constructor(message: string, readonly exitCode: 1 | 2 = 2, options?: ErrorOptions) {
+    super(message, options);
+  }
+}
+
+/**
+ * The message of anything that was thrown, on one line: for reasons in records and for messages to people.
+ *
+ * ```ts
+ * if (reasonOf(new RangeError("too\nbig")) !== "too big") throw new Error("a reason is one line");
+ * ```
+ */
+export function reasonOf(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.replaceAll(/\s+/g, " ").trim();
+}
