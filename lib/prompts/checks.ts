@@ -1,0 +1,176 @@
+/**
+ * The checks a prompt may carry: what a good answer must show, decided by a program and never by taste.
+ * This module is the shape of the data; what each check computes is in `lib/quality/check.ts`.
+ */
+import { RE2JS } from "re2js";
+import { z } from "zod";
+
+const named = {
+  /** Shown in every report: what the check is about, not how it works. */
+  name: z.string().min(1),
+  /** Its share in the answer's score, relative to the other checks of the prompt. */
+  weight: z.number().positive().default(1),
+};
+const texts = z.array(z.string().min(1)).min(1);
+const count = z.number().int().nonnegative();
+
+/** `min` and `max` of a count; at least one of them. */
+function bounded<Kind extends string>(kind: Kind) {
+  return z.strictObject({
+    kind: z.literal(kind),
+    ...named,
+    min: count.optional(),
+    max: count.optional(),
+  }).superRefine(({ min, max }, context) => {
+    if (min === undefined && max === undefined) {
+      context.addIssue({ code: "custom", message: `needs min, max or both` });
+    } else if (min !== undefined && max !== undefined && min > max) {
+      context.addIssue({ code: "custom", message: `min ${min} is above max ${max}` });
+    }
+  });
+}
+
+/** What is wrong with a pattern in RE2's syntax, or null. Such patterns run in linear time on any input. */
+function patternFault(pattern: string): string | null {
+  try {
+    RE2JS.compile(pattern);
+    return null;
+  } catch (fault) {
+    const why = fault instanceof Error ? fault.message : String(fault);
+    return `pattern ${JSON.stringify(pattern)} is not valid: ${why} ` +
+      "(RE2 syntax: no look-around, no back-references)";
+  }
+}
+
+const pattern = z.string().min(1).superRefine((text, context) => {
+  const fault = patternFault(text);
+  if (fault) context.addIssue({ code: "custom", message: fault });
+});
+
+/** A phrase with `*` for any letters at a word's end, or `/pattern/` in RE2's syntax. */
+const phrasing = z.string().min(1).superRefine((text, context) => {
+  const fault = text.length > 2 && text.startsWith("/") && text.endsWith("/")
+    ? patternFault(text.slice(1, -1))
+    : null;
+  if (fault) context.addIssue({ code: "custom", message: fault });
+});
+
+const jsonSchema = z.record(z.string(), z.unknown()).superRefine((schema, context) => {
+  try {
+    z.fromJSONSchema(schema);
+  } catch (fault) {
+    const why = fault instanceof Error ? fault.message : String(fault);
+    context.addIssue({ code: "custom", message: `not a JSON schema that can be checked: ${why}` });
+  }
+});
+
+/** Languages that the language check tells apart, as ISO 639-1 codes. */
+export const languageCode = z.enum(["de", "en", "es", "fr", "it", "nl", "pt"]);
+export type LanguageCode = z.infer<typeof languageCode>;
+
+/** One aspect that a good answer covers, and the phrasings that count as covering it. */
+export const aspectPhrasings = z.strictObject({ aspect: z.string().min(1), any: z.array(phrasing).min(1) });
+export type AspectPhrasings = z.infer<typeof aspectPhrasings>;
+
+/** Kinds of fact that must not be invented. */
+export const factKind = z.enum(["name", "date", "number"]);
+export type FactKind = z.infer<typeof factKind>;
+
+/**
+ * One check of an answer, by `kind`:
+ *
+ * - `contains`: all (or any) of `texts` occur, letter case ignored unless `match_case`.
+ * - `not_contains`: none of `texts` occurs.
+ * - `regex`: `pattern` (RE2 syntax: linear time, no look-around) is found, or with `absent` is not.
+ * - `items`, `sentences`, `words`: how many list items, sentences or words, from `min` to `max`.
+ * - `json`: the answer is JSON and, with `schema`, fits it. `fenced` also accepts one Markdown code fence.
+ * - `language`: the answer is written in `language`.
+ * - `exact`: the answer is one of `answers`; case, space and closing punctuation are ignored.
+ * - `number`: the last number in the answer is `value`, within `tolerance` (absolute).
+ * - `aspects`: at least `min_share` of the aspects are covered; its credit is the share covered.
+ * - `nothing_invented`: no name, date or number that the prompt's messages don't hold; `allow` adds more.
+ * - `rouge_l`: ROUGE-L F1 against the prompt's reference is at least `min`.
+ *
+ * @example
+ * ```ts
+ * const check = checkSchema.parse({ kind: "words", name: "short", max: 120 });
+ * check.weight; // 1
+ * ```
+ */
+export const checkSchema = z.discriminatedUnion("kind", [
+  z.strictObject({
+    kind: z.literal("contains"),
+    ...named,
+    texts,
+    need: z.enum(["all", "any"]).default("all"),
+    match_case: z.boolean().default(false),
+  }),
+  z.strictObject({
+    kind: z.literal("not_contains"),
+    ...named,
+    texts,
+    match_case: z.boolean().default(false),
+  }),
+  z.strictObject({
+    kind: z.literal("regex"),
+    ...named,
+    pattern,
+    absent: z.boolean().default(false),
+    match_case: z.boolean().default(false),
+  }),
+  bounded("items"),
+  bounded("sentences"),
+  bounded("words"),
+  z.strictObject({
+    kind: z.literal("json"),
+    ...named,
+    schema: jsonSchema.optional(),
+    fenced: z.boolean().default(true),
+  }),
+  z.strictObject({ kind: z.literal("language"), ...named, language: languageCode }),
+  z.strictObject({ kind: z.literal("exact"), ...named, answers: texts }),
+  z.strictObject({
+    kind: z.literal("number"),
+    ...named,
+    value: z.number(),
+    tolerance: z.number().nonnegative().default(0),
+  }),
+  z.strictObject({
+    kind: z.literal("aspects"),
+    ...named,
+    aspects: z.array(aspectPhrasings).min(1, "a rubric without aspects: list at least one"),
+    min_share: z.number().gt(0).max(1).default(1),
+  }),
+  z.strictObject({
+    kind: z.literal("nothing_invented"),
+    ...named,
+    facts: z.array(factKind).min(1).default(["name", "date", "number"]),
+    allow: z.array(z.string().min(1)).default([]),
+  }),
+  z.strictObject({ kind: z.literal("rouge_l"), ...named, min: z.number().gt(0).max(1) }),
+]);
+export type Check = z.infer<typeof checkSchema>;
+
+/** An answer whose worth is known: what a judge is tried on before it may score. */
+export const anchorSchema = z.strictObject({
+  label: z.enum(["good", "bad"]),
+  answer: z.string().min(1),
+  /** What is wrong with a bad one. */
+  flaw: z.string().min(1).optional(),
+});
+export type Anchor = z.infer<typeof anchorSchema>;
+
+/** The checks of one prompt: at least one, each name once. */
+export const checksSchema = z.array(checkSchema).superRefine((checks, context) => {
+  const seen = new Set<string>();
+  for (const [index, { name }] of checks.entries()) {
+    if (seen.has(name)) {
+      context.addIssue({
+        code: "custom",
+        path: [index, "name"],
+        message: `the name "${name}" is used twice`,
+      });
+    }
+    seen.add(name);
+  }
+});
