@@ -1,0 +1,183 @@
+/** Prompt sets: what every candidate is asked. Read once, checked once, hashed so that a run can name them. */
+import { createHash } from "node:crypto";
+import { basename, extname } from "node:path";
+import { z } from "zod";
+import { reasonOf, UserError } from "../errors.ts";
+
+/** One message of a chat, in the OpenAI protocol's words. */
+export interface PromptMessage {
+  readonly role: "system" | "user" | "assistant";
+  readonly content: string;
+}
+
+export interface Prompt {
+  readonly id: string;
+  readonly messages: readonly PromptMessage[];
+  /** The kind of task (`summarize`, `code` …); null where the set doesn't say. */
+  readonly task: string | null;
+  /** What a good answer contains: read by people, and by a judge. */
+  readonly aspects: readonly string[];
+  /** Deterministic checks; their shape belongs to lib/quality. */
+  readonly checks: readonly unknown[];
+  readonly reference: string | null;
+  /** SHA-256 of the messages, as lower-case hex. */
+  readonly sha256: string;
+}
+
+export interface PromptSet {
+  readonly name: string;
+  /** SHA-256 over the ids and messages of all prompts, in order. */
+  readonly sha256: string;
+  readonly prompts: readonly Prompt[];
+}
+
+const text = z.string().trim().min(1);
+const id = z.string().regex(/^[\w.-]{1,64}$/, "up to 64 letters, digits, _, - or .");
+const message = z.strictObject({ role: z.enum(["system", "user", "assistant"]), content: text });
+
+const extras = z.strictObject({
+  id: id.optional(),
+  task: text.optional(),
+  aspects: z.array(text).optional(),
+  checks: z.array(z.unknown()).optional(),
+  reference: text.optional(),
+});
+const promptShape = z.union([
+  text,
+  extras.extend({ prompt: text, system: text.optional() }),
+  extras.extend({ messages: z.array(message).min(1) }),
+], { error: 'a string, or an object with "prompt" (and "system"), or with "messages"' });
+
+const setShape = z.union([
+  z.array(promptShape).min(1),
+  z.object({ name: text.optional(), prompts: z.array(promptShape).min(1) }),
+], { error: 'an array of prompts, or an object with "prompts"' });
+
+type PromptShape = z.infer<typeof promptShape>;
+
+const hash = (value: unknown) => createHash("sha256").update(JSON.stringify(value)).digest("hex");
+
+/** Hash of what a model is asked: the same messages have the same hash in every set. */
+export function hashMessages(messages: readonly PromptMessage[]): string {
+  return hash(messages.map(({ role, content }) => [role, content]));
+}
+
+/**
+ * Checks a prompt set that was read from JSON: a plain array of strings, an array of prompt objects, or an
+ * object with `name` and `prompts`. Prompts without an id are called p1, p2 … by their place.
+ *
+ * @param json the parsed JSON, of any shape
+ * @param name what to call the set where it doesn't name itself, and how messages name it
+ * @throws {UserError} one message with every fault: where, what it holds, what it takes
+ *
+ * ```ts
+ * const set = parsePromptSet(["Say hello.", { id: "bye", system: "Be brief.", prompt: "Say goodbye." }], "greetings");
+ * const ids = set.prompts.map((prompt) => prompt.id);
+ * if (ids.join() !== "p1,bye") throw new Error(ids.join());
+ * if (set.prompts[1]?.messages[0]?.role !== "system") throw new Error("the system message comes first");
+ * ```
+ */
+export function parsePromptSet(json: unknown, name: string): PromptSet {
+  const parsed = setShape.safeParse(json);
+  if (!parsed.success) throw new UserError(`prompt set ${name}: ${faults(json, parsed.error)}`);
+  const shapes = Array.isArray(parsed.data) ? parsed.data : parsed.data.prompts;
+  const prompts = shapes.map(toPrompt);
+  const repeated = prompts.find((prompt, at) => prompts.findIndex(({ id }) => id === prompt.id) < at);
+  if (repeated) {
+    throw new UserError(`prompt set ${name}: the id "${repeated.id}" occurs twice: give each prompt its own`);
+  }
+  return {
+    name: Array.isArray(parsed.data) ? name : parsed.data.name ?? name,
+    sha256: hash(prompts.map((prompt) => [prompt.id, prompt.sha256])),
+    prompts,
+  };
+}
+
+function toPrompt(shape: PromptShape, index: number): Prompt {
+  const given = typeof shape === "string" ? { prompt: shape } : shape;
+  const messages = "messages" in given ? given.messages : userMessages(given);
+  const { id, task, aspects, checks, reference }: Partial<z.infer<typeof extras>> = given;
+  return {
+    id: id ?? `p${index + 1}`,
+    messages,
+    task: task ?? null,
+    aspects: aspects ?? [],
+    checks: checks ?? [],
+    reference: reference ?? null,
+    sha256: hashMessages(messages),
+  };
+}
+
+function userMessages(given: { prompt: string; system?: string | undefined }): PromptMessage[] {
+  const user: PromptMessage = { role: "user", content: given.prompt };
+  return given.system === undefined ? [user] : [{ role: "system", content: given.system }, user];
+}
+
+/** Every fault with its place; a union's own message says what it takes, its last branch adds nothing. */
+function faults(json: unknown, error: z.ZodError): string {
+  return error.issues.map((issue) => {
+    const place = issue.path.length === 0 ? "the document" : issue.path.map(String).join(".");
+    return `${place} is ${show(valueAt(json, issue.path))}, it takes ${issue.message}`;
+  }).join("; ");
+}
+
+function valueAt(json: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>(
+    (value, key) => typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined,
+    json,
+  );
+}
+
+function show(value: unknown): string {
+  if (value === undefined) return "missing";
+  const text = JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
+
+/**
+ * Reads a prompt set from a JSON file.
+ *
+ * @throws {UserError} when the file can't be read, is not JSON, or is no prompt set
+ *
+ * ```ts ignore
+ * const set = await loadPromptSet("prompts/default.json");
+ * ```
+ */
+export async function loadPromptSet(path: string): Promise<PromptSet> {
+  const name = basename(path, extname(path));
+  return parsePromptSet(parseJson(await readText(path), path), name);
+}
+
+/**
+ * A set of one prompt, as `--prompt` gives it.
+ *
+ * ```ts
+ * if (singlePrompt("Say hello.").prompts[0]?.id !== "prompt") throw new Error("its id is prompt");
+ * ```
+ */
+export function singlePrompt(prompt: string): PromptSet {
+  if (prompt.trim() === "") throw new UserError("the prompt is empty: give a text, or leave it out");
+  return parsePromptSet([{ id: "prompt", prompt }], "prompt");
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    const reason = error instanceof Deno.errors.NotFound ? "there is no such file" : reasonOf(error);
+    throw new UserError(`can't read the prompt set ${path}: ${reason}`, 2, { cause: error });
+  }
+}
+
+function parseJson(text: string, path: string): unknown {
+  try {
+    return JSON.parse(text.replace(/^\uFEFF/, ""));
+  } catch (error) {
+    throw new UserError(
+      `the prompt set ${path} is not JSON (${reasonOf(error)}): it takes an array of strings, ` +
+        `or an object with "prompts"`,
+      2,
+      { cause: error },
+    );
+  }
+}
