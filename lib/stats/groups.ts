@@ -1,0 +1,96 @@
+/** Values that come in groups (repeats of a prompt, gaps of a request) are not independent: what they are worth. */
+import type { Numbers } from "./quantile.ts";
+
+/** One label a value, equal for values of one group. */
+export type Labels = ArrayLike<string | number>;
+
+/** Values sorted into groups: the group number of each value, and how many groups there are. */
+export interface Grouping {
+  readonly of: Int32Array;
+  readonly count: number;
+}
+
+/**
+ * Numbers the groups in order of appearance.
+ *
+ * @throws {RangeError} When there is not exactly one label a value.
+ *
+ * @example
+ * ```ts
+ * console.assert(groupBy(["a", "b", "a"], 3).count === 2);
+ * ```
+ */
+export function groupBy(labels: Labels, values: number): Grouping {
+  if (labels.length !== values) {
+    throw new RangeError(`Cannot group ${values} values by ${labels.length} labels: give one label a value`);
+  }
+  const numbers = new Map<string | number, number>();
+  const of = new Int32Array(values);
+  let last: string | number | undefined;
+  let number = -1;
+  for (let i = 0; i < values; i++) {
+    const label = labels[i];
+    if (label === undefined) throw new RangeError(`Cannot group value ${i}: its label is missing`);
+    if (label !== last || i === 0) {
+      number = numbers.get(label) ?? numbers.size;
+      numbers.set(label, number);
+      last = label;
+    }
+    of[i] = number;
+  }
+  return { of, count: numbers.size };
+}
+
+/**
+ * Variance of the mean of all values when whole groups, not values, are independent: the linearised
+ * (ratio) estimate of a cluster sample (Cochran 1977, section 6.13). With groups of one value it is s²/n.
+ *
+ * @param mean The mean of `of(value)` over all values.
+ * @param of What is averaged; by default the value itself.
+ * @returns Null with fewer than two groups: one group tells nothing about the spread between groups.
+ *
+ * @example
+ * ```ts
+ * const values = [1, 1, 3, 3];
+ * const groups = { of: Int32Array.of(0, 0, 1, 1), count: 2 };
+ * console.assert(groupedVarianceOfMean(values, 2, groups) === 1);
+ * ```
+ */
+export function groupedVarianceOfMean(
+  values: Numbers,
+  mean: number,
+  groups: Grouping,
+  of: (value: number) => number = (value) => value,
+): number | null {
+  if (groups.count < 2) return null;
+  const excess = new Float64Array(groups.count);
+  for (let i = 0; i < values.length; i++) {
+    const group = groups.of[i] ?? 0;
+    excess[group] = (excess[group] ?? 0) + (of(values[i] ?? 0) - mean);
+  }
+  let squares = 0;
+  for (const total of excess) squares += total * total;
+  return groups.count / (groups.count - 1) * squares / values.length ** 2;
+}
+
+/**
+ * How many independent values a grouped sample is worth when estimating which share of values is at most
+ * `limit`: n over the design effect (Kish 1965), never more than n. Where every value is at most the limit
+ * nothing can be said about the effect, and each group counts as one value.
+ *
+ * @example
+ * ```ts
+ * const copies = [1, 1, 1, 2, 2, 2, 3, 3, 3];
+ * const groups = { of: Int32Array.of(0, 0, 0, 1, 1, 1, 2, 2, 2), count: 3 };
+ * console.assert(effectiveSize(copies, 1, groups) < 3);
+ * ```
+ */
+export function effectiveSize(values: Numbers, limit: number, groups: Grouping): number {
+  const below = (value: number) => value <= limit ? 1 : 0;
+  let count = 0;
+  for (let i = 0; i < values.length; i++) count += below(values[i] ?? 0);
+  const share = count / values.length;
+  const variance = groupedVarianceOfMean(values, share, groups, below);
+  if (variance === null || share === 1) return Math.min(groups.count, values.length);
+  return Math.min(values.length, share * (1 - share) / variance);
+}
