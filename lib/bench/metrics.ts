@@ -1,0 +1,122 @@
+/**
+ * One function a metric, each with its formula, from the raw record of one request. Null where an input is
+ * missing: no zero, no guess. The words are the field's; see "Words" in the documentation.
+ */
+import type { RequestRecord } from "./records.ts";
+import type { MetricName } from "./summary_schema.ts";
+
+type Timing = Pick<
+  RequestRecord,
+  | "streamed"
+  | "chunk_ms"
+  | "first_content_chunk"
+  | "output_tokens"
+  | "content_chars"
+  | "reasoning_chars"
+  | "prompt_tokens"
+  | "prefix"
+  | "due_ms"
+  | "sent_ms"
+>;
+
+const last = (values: readonly number[]) => values.at(-1);
+
+/**
+ * Time to first token: first generated delta − due, in seconds. Null unless the answer was streamed: a whole
+ * answer at once has no first token.
+ */
+export function ttftS(record: Timing): number | null {
+  const first = record.chunk_ms[0];
+  return record.streamed && first !== undefined ? first / 1000 : null;
+}
+
+/** Time to first output: first visible content − due, in seconds; later than TTFT where a model reasons first. */
+export function ttfoS(record: Timing): number | null {
+  const at = record.first_content_chunk === null ? undefined : record.chunk_ms[record.first_content_chunk];
+  return record.streamed && at !== undefined ? at / 1000 : null;
+}
+
+/** E2E latency: last generated delta − due, in seconds. */
+export function latencyS(record: Timing): number | null {
+  const end = last(record.chunk_ms);
+  return end === undefined ? null : end / 1000;
+}
+
+/**
+ * Time per output token: (last − first) / (output tokens − 1), in seconds. Null below two tokens, and where
+ * everything came in one chunk.
+ */
+export function tpotS(record: Timing): number | null {
+  const [first, end] = [record.chunk_ms[0], last(record.chunk_ms)];
+  if (!record.streamed || first === undefined || end === undefined) return null;
+  if (record.output_tokens < 2 || end <= first) return null;
+  return (end - first) / 1000 / (record.output_tokens - 1);
+}
+
+/** Every gap between chunks, in milliseconds. A chunk is not a token. Empty unless streamed. */
+export function gapsMs(record: Timing): number[] {
+  if (!record.streamed) return [];
+  const gaps: number[] = [];
+  let before: number | undefined;
+  for (const at of record.chunk_ms) {
+    if (before !== undefined) gaps.push(at - before);
+    before = at;
+  }
+  return gaps;
+}
+
+/** Output tokens/s = output tokens / E2E latency: never prompt tokens. */
+export function outputTokensPerS(record: Timing): number | null {
+  return perSecond(record.output_tokens, latencyS(record));
+}
+
+/** Decode tokens/s = 1 / TPOT: how fast it writes once it has begun. */
+export function decodeTokensPerS(record: Timing): number | null {
+  const tpot = tpotS(record);
+  return tpot === null ? null : 1 / tpot;
+}
+
+/** Characters/s = characters (visible and reasoning) / E2E latency: comparable where tokenizers differ. */
+export function outputCharsPerS(record: Timing): number | null {
+  return perSecond(record.content_chars + record.reasoning_chars, latencyS(record));
+}
+
+/** Prompt tokens/s = prompt tokens / TTFT; null on a warm prefix, where most of the prompt is not read again. */
+export function promptTokensPerS(record: Timing): number | null {
+  return record.prefix === "cold" && record.prompt_tokens !== null
+    ? perSecond(record.prompt_tokens, ttftS(record))
+    : null;
+}
+
+/** Waiting in our own queue: sent − due, in seconds. Zero in a closed loop. */
+export function queueS(record: Timing): number {
+  return (record.sent_ms - record.due_ms) / 1000;
+}
+
+function perSecond(amount: number, seconds: number | null): number | null {
+  return seconds === null || seconds <= 0 || amount === 0 ? null : amount / seconds;
+}
+
+/**
+ * The metrics that give one value a request (ITL gives one a gap: `gapsMs`).
+ *
+ * ```ts
+ * const record = {
+ *   streamed: true, chunk_ms: [100, 150, 200], first_content_chunk: 0, output_tokens: 3,
+ *   content_chars: 12, reasoning_chars: 0, prompt_tokens: 8, prefix: "cold", due_ms: 0, sent_ms: 0,
+ * } as const;
+ * const mutable = { ...record, chunk_ms: [...record.chunk_ms] };
+ * if (metricOf.ttft_s(mutable) !== 0.1) throw new Error("first delta − due");
+ * if (metricOf.tpot_s(mutable) !== 0.05) throw new Error("two gaps for three tokens");
+ * if (metricOf.output_tokens_per_s(mutable) !== 15) throw new Error("3 tokens in 0.2 s");
+ * ```
+ */
+export const metricOf: Record<Exclude<MetricName, "itl_s">, (record: Timing) => number | null> = {
+  latency_s: latencyS,
+  ttft_s: ttftS,
+  ttfo_s: ttfoS,
+  tpot_s: tpotS,
+  output_tokens_per_s: outputTokensPerS,
+  decode_tokens_per_s: decodeTokensPerS,
+  output_chars_per_s: outputCharsPerS,
+};

@@ -1,0 +1,145 @@
+/**
+ * The order of a run. A block is one prompt for every live candidate; prompts come in seeded random order
+ * inside a round, candidates in seeded random order inside a block, so that drift of the machine falls on
+ * all alike. Every order is a function of the seed and the block's number: a plan needs no memory, and a
+ * run that is resumed meets the same blocks again.
+ */
+import type { ChatMessage } from "../endpoint/trace.ts";
+import { seededRandom, shuffle } from "../stats/random.ts";
+import type { PlanInfo } from "./records.ts";
+
+export interface Block {
+  /** Counts up from 1 through the run. */
+  readonly number: number;
+  readonly round: number;
+  /** Index into the plan's prompts. */
+  readonly prompt: number;
+  /** 1 at first; 2 … for a block that makes up for a disturbed one. */
+  readonly attempt: number;
+}
+
+/** What is executed, watched and judged as one piece: each candidate of `order` runs all the blocks. */
+export interface Unit {
+  readonly order: readonly string[];
+  readonly blocks: readonly Block[];
+}
+
+/** What of a plan decides the order. */
+export type PlanShape = Pick<PlanInfo, "rounds" | "seed" | "order" | "concurrency" | "rate"> & {
+  readonly prompts: number;
+};
+
+/**
+ * The units of a plan, one at a time. In a closed loop of one client a unit is one block. Under load it is
+ * a stretch of whole rounds, long enough for a steady state. Where models don't fit in memory together
+ * (`by model`), every candidate runs the whole plan in its turn.
+ *
+ * ```ts
+ * const shape = { rounds: 2, prompts: 3, seed: 1, order: "interleaved", concurrency: 1, rate: null } as const;
+ * const units = [...schedule(shape, ["a", "b"])];
+ * if (units.length !== 6) throw new Error("two rounds of three prompts are six blocks");
+ * if (units.some((unit) => unit.order.length !== 2)) throw new Error("a block is for every candidate");
+ * ```
+ */
+export function* schedule(plan: PlanShape, candidates: readonly string[]): Generator<Unit> {
+  const turns = plan.order === "interleaved" ? [candidates] : shuffled(candidates, plan.seed, "turns");
+  const perUnit = roundsPerUnit(plan);
+  for (const turn of turns) {
+    for (let first = 1; first <= plan.rounds; first += perUnit) {
+      const rounds = Math.min(perUnit, plan.rounds - first + 1);
+      const blocks = Array.from({ length: rounds }, (_, at) => roundBlocks(plan, first + at)).flat();
+      const pieces = underLoad(plan) ? [blocks] : blocks.map((block) => [block]);
+      for (const piece of pieces) {
+        const order = typeof turn === "string"
+          ? [turn]
+          : shuffled(turn, plan.seed, `block ${piece[0]?.number}`);
+        yield { order, blocks: piece };
+      }
+    }
+  }
+}
+
+/** Whether requests overlap, or come at a constant rate. */
+export function underLoad(plan: Pick<PlanShape, "concurrency" | "rate">): boolean {
+  return plan.concurrency > 1 || plan.rate !== null;
+}
+
+/** At least eight requests a client, or ten seconds at the asked rate, before the next candidate's turn. */
+function roundsPerUnit(plan: PlanShape): number {
+  if (!underLoad(plan)) return 1;
+  const requests = plan.rate === null ? 8 * plan.concurrency : 10 * plan.rate;
+  return Math.max(1, Math.ceil(requests / plan.prompts));
+}
+
+function roundBlocks(plan: PlanShape, round: number): Block[] {
+  const prompts = Array.from({ length: plan.prompts }, (_, index) => index);
+  return shuffled(prompts, plan.seed, `round ${round}`).map((prompt, at) => ({
+    number: (round - 1) * plan.prompts + at + 1,
+    round,
+    prompt,
+    attempt: 1,
+  }));
+}
+
+function shuffled<T>(values: readonly T[], seed: number, purpose: string): T[] {
+  return shuffle([...values], seededRandom(`${seed} ${purpose}`));
+}
+
+/**
+ * The unit that makes up for a disturbed one: the same prompts and candidates, new block numbers.
+ *
+ * ```ts
+ * const unit = { order: ["a"], blocks: [{ number: 4, round: 1, prompt: 0, attempt: 1 }] };
+ * const again = makeUpFor(unit, 21);
+ * if (again.blocks[0]?.number !== 21 || again.blocks[0].attempt !== 2) throw new Error("numbered anew");
+ * ```
+ */
+export function makeUpFor(unit: Unit, firstNumber: number): Unit {
+  const blocks = unit.blocks.map((block, at) => ({
+    ...block,
+    number: firstNumber + at,
+    attempt: block.attempt + 1,
+  }));
+  return { order: unit.order, blocks };
+}
+
+/**
+ * The name of a request, unique in a run; a resumed run skips the names it finds on disk.
+ *
+ * ```ts
+ * if (requestId("timed", 1, "rag", "smollm2", 1) !== "timed/1/rag/smollm2") throw new Error();
+ * if (requestId("timed", 1, "rag", "smollm2", 2) !== "timed/1/rag/smollm2/2") throw new Error();
+ * ```
+ */
+export function requestId(
+  phase: "warmup" | "timed",
+  round: number,
+  promptId: string,
+  candidate: string,
+  attempt: number | string,
+): string {
+  const id = `${phase}/${round}/${promptId}/${candidate}`;
+  return attempt === 1 ? id : `${id}/${attempt}`;
+}
+
+/**
+ * Opens the system message with a number that no earlier request had, so that nothing the server cached of
+ * an earlier prompt can be used again: the prefix is cold. It stands in the system message because templates
+ * put that first: a number in the user's message would leave everything before it warm. Eight digits, so
+ * that it costs every request about the same.
+ *
+ * @param purpose what makes the number: the same for all candidates of a block, another for any other block
+ *
+ * ```ts
+ * const [system] = withColdPrefix([{ role: "user", content: "Hello" }], "run 7, block 3");
+ * if (!/^Conversation \d{8}\.$/.test(system?.content ?? "")) throw new Error("a system message is added");
+ * ```
+ */
+export function withColdPrefix(messages: readonly ChatMessage[], purpose: string): ChatMessage[] {
+  const number = 10_000_000 + Math.floor(seededRandom(purpose)() * 90_000_000);
+  const opening = `Conversation ${number}.`;
+  const [first, ...rest] = messages;
+  return first?.role === "system"
+    ? [{ role: "system", content: `${opening} ${first.content}` }, ...rest]
+    : [{ role: "system", content: opening }, ...messages];
+}
