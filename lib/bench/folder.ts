@@ -1,0 +1,363 @@
+/**
+ * A run's folder. Records are appended as they come, one line and one write each, so that whatever ends the
+ * run loses at most the requests in flight. An operating-system lock refuses a second run into the folder;
+ * it goes with its process, however that ends. A torn last line is recognised and cut off.
+ */
+import { join } from "node:path";
+import { z } from "zod";
+import { reasonOf, UserError } from "../errors.ts";
+import { type AnswerRecord, type RunInfo, runInfo, type SampleRecord, sampleRecord } from "./records.ts";
+
+const NEWLINE = 10;
+
+/** Where a run's records go. */
+export interface RunSink {
+  /** @throws {UserError} exit code 1 when the disk is full or the folder can't be written */
+  sample(record: SampleRecord): Promise<void>;
+  /** @throws {UserError} as `sample` */
+  answer(record: AnswerRecord): Promise<void>;
+}
+
+/** A run folder that this process holds the lock of. */
+export interface RunFolder extends RunSink {
+  readonly path: string;
+  /** Replaces run.json in one step. */
+  writeInfo(info: RunInfo): Promise<void>;
+  /** Request records written by this process. */
+  readonly requests: number;
+  close(): void;
+}
+
+/** What a run that is resumed needs to know of what is already on disk. */
+export interface Resumed {
+  readonly info: RunInfo;
+  readonly folder: RunFolder;
+  /** Names of the requests that are done. */
+  readonly done: ReadonlySet<string>;
+  /** Candidates that left the run. */
+  readonly left: ReadonlyMap<string, string>;
+  /** Candidates whose load was measured. */
+  readonly loaded: ReadonlySet<string>;
+  /** Highest block number so far, and where the run's own time goes on. */
+  readonly lastBlock: number;
+  readonly lastMs: number;
+  /** Whether one timed request succeeded. */
+  readonly measured: boolean;
+}
+
+/**
+ * A run's name: its date and time (UTC) and four random characters, so that two started together differ.
+ *
+ * ```ts
+ * const id = newRunId(new Date(Date.UTC(2026, 10, 21, 4, 55, 7)), () => 0.5);
+ * if (!/^2026-11-21T04-55-07-[0-9a-z]{4}$/.test(id)) throw new Error(id);
+ * ```
+ */
+export function newRunId(now: Date, random: () => number): string {
+  const letters = Array.from({ length: 4 }, () => Math.floor(random() * 36).toString(36)).join("");
+  return `${now.toISOString().slice(0, 19).replaceAll(":", "-")}-${letters}`;
+}
+
+/**
+ * Makes the folder of a new run below `root` and takes its lock.
+ *
+ * @throws {UserError} exit code 1 when the folder can't be written or another run holds it
+ *
+ * ```ts ignore
+ * const folder = await createRunFolder("reports", info);
+ * await folder.sample(record);
+ * folder.close();
+ * ```
+ */
+export async function createRunFolder(root: string, info: RunInfo): Promise<RunFolder> {
+  const path = join(root, info.run_id);
+  try {
+    await Deno.mkdir(path, { recursive: true });
+  } catch (error) {
+    throw cannotWrite(path, error, 0);
+  }
+  const folder = await openFolder(path);
+  if (await sizeOf(join(path, "run.json")) !== null) {
+    folder.close();
+    throw new UserError(
+      `there already is a run in ${path}: go on with --resume ${path}, or give another --out`,
+    );
+  }
+  await folder.writeInfo(info);
+  return folder;
+}
+
+/**
+ * Opens the folder of a run that ended early, cuts off a torn last line and reads what is done.
+ *
+ * @throws {UserError} when there is no run, its run.json is unreadable, or another process is writing to it
+ */
+export async function resumeRunFolder(path: string): Promise<Resumed> {
+  const info = await readRunInfo(path);
+  const folder = await openFolder(path);
+  try {
+    await cutTornLine(join(path, "samples.jsonl"));
+    await cutTornLine(join(path, "answers.jsonl"));
+    return { info, folder, ...await readProgress(path) };
+  } catch (error) {
+    folder.close();
+    throw error;
+  }
+}
+
+async function readProgress(path: string): Promise<Omit<Resumed, "info" | "folder">> {
+  const done = new Set<string>();
+  const left = new Map<string, string>();
+  const loaded = new Set<string>();
+  let [lastBlock, lastMs, measured] = [0, 0, false];
+  for await (const record of readSamples(path)) {
+    if (record.kind === "request") {
+      done.add(record.id);
+      measured ||= record.phase === "timed" && record.status === "ok";
+      lastMs = Math.max(lastMs, record.end_ms);
+    } else {
+      lastMs = Math.max(lastMs, record.at_ms);
+    }
+    if (record.kind === "request" || record.kind === "machine") lastBlock = Math.max(lastBlock, record.block);
+    if (record.kind === "candidate") left.set(record.candidate, record.reason);
+    if (record.kind === "load") loaded.add(record.candidate);
+  }
+  return { done, left, loaded, lastBlock, lastMs, measured };
+}
+
+/**
+ * run.json of a run.
+ *
+ * @throws {UserError} when it is missing or damaged
+ */
+export async function readRunInfo(path: string): Promise<RunInfo> {
+  let text: string;
+  try {
+    text = await Deno.readTextFile(join(path, "run.json"));
+  } catch (error) {
+    const reason = error instanceof Deno.errors.NotFound ? "it has no run.json" : reasonOf(error);
+    throw new UserError(`${path} is not the folder of a run: ${reason}`, 2, { cause: error });
+  }
+  try {
+    return runInfo.parse(JSON.parse(text));
+  } catch (error) {
+    const reason = error instanceof z.ZodError ? z.prettifyError(error) : reasonOf(error);
+    throw new UserError(`run.json in ${path} is damaged: ${reasonOf(reason)}`, 2, { cause: error });
+  }
+}
+
+/**
+ * The records of a run, one at a time, whatever their number. A torn last line (the process was killed while
+ * it wrote) is left out and reported.
+ *
+ * @param onTorn called with the torn text when there is one
+ * @throws {UserError} when a line other than the last can't be read: the file was edited or damaged
+ */
+export async function* readSamples(
+  path: string,
+  onTorn: (text: string) => void = () => {},
+): AsyncGenerator<SampleRecord> {
+  yield* readJsonLines(join(path, "samples.jsonl"), parseSample, onTorn);
+}
+
+function parseSample(text: string): SampleRecord {
+  return sampleRecord.parse(JSON.parse(text));
+}
+
+async function* readJsonLines<T>(
+  path: string,
+  parse: (text: string) => T,
+  onTorn: (text: string) => void,
+): AsyncGenerator<T> {
+  let number = 0;
+  for await (const { text, ended } of lines(path)) {
+    number++;
+    if (!ended) {
+      onTorn(text);
+      return;
+    }
+    try {
+      yield parse(text);
+    } catch (error) {
+      const reason = error instanceof z.ZodError ? z.prettifyError(error) : reasonOf(error);
+      throw new UserError(`${path}, line ${number} can't be read: ${reasonOf(reason)}`, 2, { cause: error });
+    }
+  }
+}
+
+/** The lines of a file; `ended` is false for a last one without its newline. A missing file has none. */
+async function* lines(path: string): AsyncGenerator<{ text: string; ended: boolean }> {
+  let file: Deno.FsFile;
+  try {
+    file = await Deno.open(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return;
+    throw error;
+  }
+  let rest = "";
+  for await (const chunk of file.readable.pipeThrough(new TextDecoderStream())) {
+    const parts = (rest + chunk).split("\n");
+    rest = parts.pop() ?? "";
+    for (const text of parts) yield { text, ended: true };
+  }
+  if (rest !== "") yield { text: rest, ended: false };
+}
+
+/** Cuts off what follows the last newline. */
+async function cutTornLine(path: string): Promise<void> {
+  const size = await sizeOf(path);
+  if (size === null || size === 0) return;
+  using file = await Deno.open(path, { read: true, write: true });
+  const block = new Uint8Array(65_536);
+  for (let end = size; end > 0;) {
+    const start = Math.max(0, end - block.length);
+    await file.seek(start, Deno.SeekMode.Start);
+    const read = await file.read(block.subarray(0, end - start)) ?? 0;
+    const newline = block.subarray(0, read).lastIndexOf(NEWLINE);
+    if (newline >= 0 || start === 0) {
+      const keep = newline < 0 ? 0 : start + newline + 1;
+      if (keep < size) await file.truncate(keep);
+      return;
+    }
+    end = start;
+  }
+}
+
+async function sizeOf(path: string): Promise<number | null> {
+  try {
+    return (await Deno.stat(path)).size;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
+async function openFolder(path: string): Promise<RunFolder> {
+  const files: Deno.FsFile[] = [];
+  const open = async (name: string) => {
+    const file = await Deno.open(join(path, name), { append: true, create: true });
+    files.push(file);
+    return file;
+  };
+  try {
+    const lock = await open("run.lock");
+    if (!await lock.tryLock(true)) {
+      throw new UserError(`another run is writing to ${path}: wait for it to end, or start a new run`);
+    }
+    return new LockedFolder(
+      path,
+      lock,
+      appender(await open("samples.jsonl")),
+      appender(await open("answers.jsonl")),
+    );
+  } catch (error) {
+    for (const file of files) file.close();
+    throw error instanceof UserError ? error : cannotWrite(path, error, 0);
+  }
+}
+
+class LockedFolder implements RunFolder {
+  requests = 0;
+  readonly #lock: Deno.FsFile;
+  readonly #samples: Appender;
+  readonly #answers: Appender;
+
+  constructor(readonly path: string, lock: Deno.FsFile, samples: Appender, answers: Appender) {
+    this.#lock = lock;
+    this.#samples = samples;
+    this.#answers = answers;
+  }
+
+  async sample(record: SampleRecord): Promise<void> {
+    await this.#guarded(() => this.#samples.line(record));
+    if (record.kind === "request") this.requests++;
+  }
+
+  async answer(record: AnswerRecord): Promise<void> {
+    await this.#guarded(() => this.#answers.line(record));
+  }
+
+  async writeInfo(info: RunInfo): Promise<void> {
+    await this.#guarded(() => replaceFile(join(this.path, "run.json"), `${JSON.stringify(info, null, 2)}\n`));
+  }
+
+  close(): void {
+    this.#samples.close();
+    this.#answers.close();
+    this.#lock.close();
+    removeIfThere(join(this.path, "run.lock"));
+  }
+
+  async #guarded(write: () => Promise<void>): Promise<void> {
+    try {
+      await write();
+    } catch (error) {
+      throw cannotWrite(this.path, error, this.requests);
+    }
+  }
+}
+
+/** The lock's file means nothing without the lock: tidiness, so a failure doesn't matter. */
+function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+  }
+}
+
+interface Appender {
+  line(value: unknown): Promise<void>;
+  close(): void;
+}
+
+/**
+ * Writes whole lines, one after the other: a line goes out in one write. Where the disk takes only part of
+ * it, that part is cut off again, so that what is on disk stays readable.
+ */
+function appender(file: Deno.FsFile): Appender {
+  const encoder = new TextEncoder();
+  let queue: Promise<void> = Promise.resolve();
+  const writeLine = async (bytes: Uint8Array) => {
+    let written = 0;
+    try {
+      while (written < bytes.length) written += await file.write(bytes.subarray(written));
+    } catch (error) {
+      if (written > 0) await file.truncate((await file.stat()).size - written);
+      throw error;
+    }
+  };
+  return {
+    line(value) {
+      const bytes = encoder.encode(`${JSON.stringify(value)}\n`);
+      const written = queue.then(() => writeLine(bytes));
+      queue = written.catch(() => {});
+      return written;
+    },
+    close: () => file.close(),
+  };
+}
+
+/**
+ * Replaces a file so that a reader sees the old text or the new, never a part.
+ *
+ * @throws {Error} as the file system says
+ */
+export async function replaceFile(path: string, text: string): Promise<void> {
+  const fresh = `${path}.new`;
+  await Deno.writeTextFile(fresh, text);
+  await Deno.rename(fresh, path);
+}
+
+function cannotWrite(path: string, error: unknown, requests: number): UserError {
+  const full = reasonOf(error).includes("os error 28") || reasonOf(error).includes("os error 112");
+  const kept = requests === 0 ? "" : `; ${requests} requests of this run are kept there`;
+  const remedy = full
+    ? "free some space, or give another place with --out"
+    : "give a folder you may write to with --out";
+  const what = full
+    ? `the disk is full: can't write to ${path}`
+    : `can't write to ${path}: ${reasonOf(error)}`;
+  const goOn = requests === 0 ? "" : `, and go on with --resume ${path}`;
+  return new UserError(`${what}${kept}; ${remedy}${goOn}`, 1, { cause: error });
+}

@@ -1,0 +1,78 @@
+/** How requests are sent out: one client after the other, many clients, or at a constant rate. */
+import type { Clock, Sleep } from "../clock.ts";
+
+/** Sends one job; `dueMs` only at a constant rate. */
+export type Send<Job> = (job: Job, dueMs?: number) => Promise<void>;
+
+/**
+ * A closed loop: each client sends its next request when its last one is answered. The first failure of
+ * `send` itself ends it, after the requests in flight.
+ *
+ * ```ts
+ * const sent: number[] = [];
+ * await closedLoop([1, 2, 3], 2, (job) => { sent.push(job); return Promise.resolve(); });
+ * if (sent.length !== 3) throw new Error("every job is sent once");
+ * ```
+ */
+export async function closedLoop<Job>(jobs: Iterable<Job>, clients: number, send: Send<Job>): Promise<void> {
+  const queue = jobs[Symbol.iterator]();
+  let stopped = false;
+  const client = async () => {
+    for (let next = queue.next(); !next.done && !stopped; next = queue.next()) {
+      try {
+        await send(next.value);
+      } catch (error) {
+        stopped = true;
+        throw error;
+      }
+    }
+  };
+  await settle(Array.from({ length: clients }, client));
+}
+
+/**
+ * A constant rate: request n is due n/rate seconds after the start, whatever became of the ones before. Where
+ * all `clients` are busy it waits its turn, and the wait counts: latency is taken from when it was due.
+ *
+ * @param rate requests a second
+ */
+export async function constantRate<Job>(
+  jobs: Iterable<Job>,
+  options: { rate: number; clients: number; clock: Clock; sleep: Sleep; signal: AbortSignal },
+  send: Send<Job>,
+): Promise<void> {
+  const { rate, clients, clock, sleep, signal } = options;
+  const start = clock();
+  const inFlight = new Set<Promise<void>>();
+  let fault: { error: unknown } | null = null;
+  let count = 0;
+  for (const job of jobs) {
+    const dueMs = start + (count++ * 1000) / rate;
+    await waitUntil(dueMs, clock, sleep, signal);
+    while (inFlight.size >= clients) await Promise.race(inFlight);
+    if (fault !== null) break;
+    const sent = send(job, dueMs).catch((error: unknown) => {
+      fault ??= { error };
+    }).finally(() => inFlight.delete(sent));
+    inFlight.add(sent);
+  }
+  await Promise.all(inFlight);
+  throwFault(fault);
+}
+
+function throwFault(fault: { error: unknown } | null): void {
+  if (fault !== null) throw fault.error;
+}
+
+/** Timers wake up to two milliseconds late: sleep short of the time, then take turns of the event loop. */
+async function waitUntil(atMs: number, clock: Clock, sleep: Sleep, signal: AbortSignal): Promise<void> {
+  const early = atMs - clock() - 3;
+  if (early > 0) await sleep(early, signal);
+  while (clock() < atMs) await sleep(0, signal);
+}
+
+/** Waits for all, then throws the first failure: nothing goes on behind the caller's back. */
+async function settle(all: readonly Promise<void>[]): Promise<void> {
+  const failed = (await Promise.allSettled(all)).find((result) => result.status === "rejected");
+  if (failed !== undefined) throw failed.reason;
+}

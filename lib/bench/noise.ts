@@ -1,0 +1,152 @@
+/**
+ * The noise guard: who used the processor while a block ran. A block beside a busy program is disturbed and
+ * left out of the headline for all its candidates together: never a single sample, since slow models are hit
+ * more often.
+ */
+import os from "node:os";
+import process from "node:process";
+import type { Clock } from "../clock.ts";
+
+/** Processor time used so far, in seconds, and what else the system tells. Null where it does not. */
+export interface MachineReading {
+  readonly atMs: number;
+  readonly ownS: number;
+  /** All programs together, ours included. */
+  readonly busyS: number;
+  readonly stealS: number | null;
+  readonly frequencyMhz: number | null;
+  readonly temperatureC: number | null;
+}
+
+export type ReadMachine = () => Promise<MachineReading>;
+
+/** Who used the processor between two readings. */
+export interface MachineUse {
+  readonly wallMs: number;
+  readonly ownS: number;
+  readonly enginesS: number | null;
+  readonly othersS: number | null;
+  readonly stealS: number | null;
+}
+
+/**
+ * A block is disturbed when other programs, or the hypervisor, took more than this share of one core …
+ * How the figure was found stands in the documentation of the bench.
+ */
+export const DISTURBED_CORES = 0.1;
+/** … and more than this in all: the system counts in steps of 10 ms, so a short block proves nothing. */
+export const DISTURBED_SECONDS = 0.05;
+
+/**
+ * The use between two readings.
+ *
+ * @param enginesS processor seconds the candidates used in between; null where one of them doesn't tell,
+ *   and then what others used isn't known either
+ *
+ * ```ts
+ * const quiet = { atMs: 0, ownS: 0, busyS: 0, stealS: null, frequencyMhz: null, temperatureC: null };
+ * const later = { ...quiet, atMs: 1000, ownS: 0.1, busyS: 1.5 };
+ * const use = machineUse(quiet, later, 1);
+ * if (use.othersS === null || Math.abs(use.othersS - 0.4) > 1e-9) throw new Error("1.5 − 0.1 − 1");
+ * ```
+ */
+export function machineUse(
+  before: MachineReading,
+  after: MachineReading,
+  enginesS: number | null,
+): MachineUse {
+  const ownS = Math.max(0, after.ownS - before.ownS);
+  const busyS = after.busyS - before.busyS;
+  return {
+    wallMs: after.atMs - before.atMs,
+    ownS,
+    enginesS,
+    othersS: enginesS === null ? null : Math.max(0, busyS - ownS - enginesS),
+    stealS: before.stealS === null || after.stealS === null
+      ? null
+      : Math.max(0, after.stealS - before.stealS),
+  };
+}
+
+/**
+ * Why a block is disturbed, in words; null for a quiet one, and where nothing is known.
+ *
+ * ```ts
+ * const use = { wallMs: 2000, ownS: 0.1, enginesS: 2, othersS: 1, stealS: 0 };
+ * if (disturbance(use) !== "other programs used 0.50 cores") throw new Error(String(disturbance(use)));
+ * if (disturbance({ ...use, othersS: 0.02 }) !== null) throw new Error("20 ms are the system's own");
+ * ```
+ */
+export function disturbance(use: MachineUse): string | null {
+  const seconds = use.wallMs / 1000;
+  const cores = (usedS: number | null) =>
+    usedS !== null && usedS > DISTURBED_SECONDS && usedS / seconds > DISTURBED_CORES ? usedS / seconds : null;
+  const others = cores(use.othersS);
+  if (others !== null) return `other programs used ${others.toFixed(2)} cores`;
+  const steal = cores(use.stealS);
+  return steal === null ? null : `the hypervisor took ${steal.toFixed(2)} cores`;
+}
+
+/**
+ * Reads this machine: processor times everywhere; on Linux also steal, frequency and temperature, through
+ * `cat`, since Deno may not read /proc and /sys without full permission.
+ */
+export function machineReader(clock: Clock): ReadMachine {
+  let details = os.platform() === "linux" ? linuxDetails : noDetails;
+  return async () => {
+    const told = await details();
+    if (told === noLinux) details = noDetails;
+    const own = process.cpuUsage();
+    return {
+      atMs: clock(),
+      ownS: (own.user + own.system) / 1e6,
+      busyS: os.cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0) /
+        1000,
+      ...told,
+    };
+  };
+}
+
+type Details = Pick<MachineReading, "stealS" | "frequencyMhz" | "temperatureC">;
+
+const noLinux: Details = { stealS: null, frequencyMhz: null, temperatureC: null };
+const noDetails = () => Promise.resolve(noLinux);
+
+async function linuxDetails(): Promise<Details> {
+  try {
+    const { stdout } = await new Deno.Command("cat", {
+      args: [
+        "/proc/stat",
+        "/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq",
+        "/sys/class/thermal/thermal_zone0/temp",
+      ],
+      stdout: "piped",
+      stderr: "null",
+    }).output();
+    return parseLinuxDetails(new TextDecoder().decode(stdout));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotCapable) return noLinux;
+    throw error;
+  }
+}
+
+/**
+ * /proc/stat, then the frequency in kHz (six digits or more) and the temperature in thousandths of a degree,
+ * each only where the system has it. Steal is the eighth figure of the `cpu` line, in hundredths of a second.
+ *
+ * ```ts
+ * const told = parseLinuxDetails("cpu  5 0 1 9 0 0 0 250 0 0\nbtime 1\nprocesses 2\n2400000\n46000\n");
+ * if (told.stealS !== 2.5 || told.frequencyMhz !== 2400 || told.temperatureC !== 46) throw new Error();
+ * ```
+ */
+export function parseLinuxDetails(text: string): Details {
+  const steal = /^cpu\s+(?:\d+\s+){7}(\d+)/m.exec(text)?.[1];
+  const alone = [...text.matchAll(/^(\d+)$/gm)].map((match) => Number(match[1]));
+  const frequency = alone.find((value) => value >= 200_000);
+  const temperature = alone.find((value) => value < 200_000);
+  return {
+    stealS: steal === undefined ? null : Number(steal) / 100,
+    frequencyMhz: frequency === undefined ? null : frequency / 1000,
+    temperatureC: temperature === undefined ? null : temperature / 1000,
+  };
+}

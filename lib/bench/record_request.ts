@@ -1,0 +1,81 @@
+/** From what was seen on the wire to the record that is kept. */
+import type { Trace } from "../endpoint/trace.ts";
+import type { AnswerRecord, RequestRecord, TokenSource } from "./records.ts";
+
+/** What the plan knows of a request. */
+export type RequestPlace = Pick<
+  RequestRecord,
+  "id" | "candidate" | "prompt_id" | "phase" | "round" | "block" | "prefix"
+>;
+
+/** Microseconds are finer than any clock here; more digits would only fill the disk. */
+const micro = (ms: number) => Math.round(ms * 1000) / 1000;
+
+/**
+ * How many tokens came out, and who says so: the endpoint's usage, the server's own timings, else the
+ * chunks that arrived, else a quarter of the characters. The last two are estimates.
+ *
+ * ```ts
+ * const trace = { usage: null, server: null, streamed: false, chunks: [], content: "12345678", reasoning: "" };
+ * const count = outputTokens(trace);
+ * if (count.tokens !== 2 || count.source !== "chars/4") throw new Error(count.source);
+ * ```
+ */
+export function outputTokens(
+  trace: Pick<Trace, "usage" | "server" | "streamed" | "chunks" | "content" | "reasoning">,
+): { tokens: number; source: TokenSource } {
+  if (trace.usage !== null) return { tokens: trace.usage.outputTokens, source: "usage" };
+  const served = trace.server?.outputTokens ?? null;
+  if (served !== null) return { tokens: served, source: "usage" };
+  if (trace.streamed) return { tokens: trace.chunks.length, source: "chunks" };
+  return { tokens: Math.ceil((trace.content.length + trace.reasoning.length) / 4), source: "chars/4" };
+}
+
+/**
+ * The record of a request; `_ms` of the trace become milliseconds since the run's start, arrivals relative
+ * to when the request was due.
+ *
+ * @param originMs the run's start on the trace's clock
+ */
+export function toRequestRecord(place: RequestPlace, trace: Trace, originMs: number): RequestRecord {
+  const { tokens, source } = outputTokens(trace);
+  const since = (ms: number) => micro(Math.max(0, ms - originMs));
+  const firstContent = trace.chunks.findIndex((chunk) => chunk.contentChars > 0);
+  return {
+    kind: "request",
+    ...place,
+    status: trace.status,
+    reason: trace.reason,
+    http_status: trace.httpStatus,
+    route: trace.route,
+    streamed: trace.streamed,
+    due_ms: since(trace.dueMs),
+    sent_ms: since(trace.sentMs),
+    headers_ms: trace.headersMs === null ? null : since(trace.headersMs),
+    end_ms: since(trace.endMs),
+    chunk_ms: trace.chunks.map((chunk) => micro(Math.max(0, chunk.atMs - trace.dueMs))),
+    chunk_chars: trace.chunks.map((chunk) => chunk.contentChars + chunk.reasoningChars),
+    first_content_chunk: firstContent < 0 ? null : firstContent,
+    content_chars: trace.content.length,
+    reasoning_chars: trace.reasoning.length,
+    prompt_tokens: trace.usage?.promptTokens ?? trace.server?.promptTokens ?? null,
+    output_tokens: tokens,
+    cached_tokens: trace.usage?.cachedTokens ?? trace.server?.cachedTokens ?? null,
+    reasoning_tokens: trace.usage?.reasoningTokens ?? null,
+    token_source: source,
+    finish_reason: trace.finishReason,
+    server: trace.server === null ? null : {
+      prompt_ms: trace.server.promptMs,
+      decode_ms: trace.server.decodeMs,
+      prompt_tokens: trace.server.promptTokens,
+      output_tokens: trace.server.outputTokens,
+      cached_tokens: trace.server.cachedTokens,
+    },
+  };
+}
+
+/** The answer's text, kept apart from the timings. */
+export function toAnswerRecord(place: RequestPlace, trace: Trace): AnswerRecord {
+  const { id, candidate, prompt_id, phase, round } = place;
+  return { id, candidate, prompt_id, phase, round, content: trace.content, reasoning: trace.reasoning };
+}
