@@ -1,0 +1,75 @@
+/**
+ * WHY: the program that runs one model in a process of its own, so that a crash, an endless loop or a leak in
+ * native code stays there. It is started by supervisor.ts, never by hand: its orders come as one JSON line on
+ * standard input, its report goes as one JSON line to standard output, and it ends when its input closes.
+ * That is how it never outlives its parent, on every system and however the parent ended.
+ */
+import process from "node:process";
+import { reasonOf } from "../errors.ts";
+import { engineFace } from "./http.ts";
+import { loadModel } from "./model.ts";
+import { engineOrder, type EngineReport } from "./options.ts";
+
+function report(line: EngineReport): void {
+  // Synchronous: the parent must have the reason before this process is gone.
+  Deno.stdout.writeSync(new TextEncoder().encode(JSON.stringify(line) + "\n"));
+}
+
+/** Resolves with the first line of the input, and ends the process when the input ends. */
+function readOrders(): Promise<string> {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const watch = async () => {
+    let text = "";
+    const decoder = new TextDecoder();
+    for await (const bytes of Deno.stdin.readable) {
+      text += decoder.decode(bytes, { stream: true });
+      const end = text.indexOf("\n");
+      if (end >= 0) resolve(text.slice(0, end));
+    }
+    Deno.exit(0);
+  };
+  void watch();
+  return promise;
+}
+
+function randomHex(): string {
+  return [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0"))
+    .join("");
+}
+
+function randomSeed(): number {
+  return crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
+}
+
+function processUse() {
+  const { user, system } = process.cpuUsage();
+  return { resident_mb: process.memoryUsage.rss() / 1e6, cpu_s: (user + system) / 1e6 };
+}
+
+async function main(): Promise<void> {
+  const { token, ...options } = engineOrder.parse(JSON.parse(await readOrders()));
+  const core = await loadModel(options, { clock: () => performance.now(), randomSeed });
+  const face = engineFace(core, {
+    token,
+    now: () => Math.floor(Date.now() / 1000),
+    randomId: randomHex,
+    processUse,
+  });
+  Deno.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    onListen: ({ port }) => report({ state: "ready", port, model: core.model }),
+  }, face);
+}
+
+if (import.meta.main) {
+  // A terminal sends Ctrl-C to the whole group; the parent decides when its engines end.
+  Deno.addSignalListener("SIGINT", () => {});
+  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", () => Deno.exit(0));
+  try {
+    await main();
+  } catch (error) {
+    report({ state: "failed", reason: reasonOf(error) });
+    Deno.exit(1);
+  }
+}

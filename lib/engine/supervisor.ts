@@ -1,0 +1,294 @@
+/** Starts engine processes, knows when they are ready, and always ends them. */
+import { TextLineStream } from "./lines.ts";
+import type { Clock, Fetch } from "../clock.ts";
+import type { Endpoint } from "../endpoint/trace.ts";
+import { UserError } from "../errors.ts";
+import type { ChatTemplateKind } from "./chat_template.ts";
+import { type EngineOptions, type EngineReport, engineReport, engineStats } from "./options.ts";
+
+export interface StartOptions extends EngineOptions {
+  /** The Deno that runs the engine: `Deno.execPath()`. */
+  readonly denoPath: string;
+  /** deno.json to run it with; left out: the one that Deno finds beside this module. */
+  readonly configPath?: string;
+  readonly clock: Clock;
+  readonly fetch?: Fetch;
+  /** Ends the engine, also one that is still loading. */
+  readonly signal?: AbortSignal;
+}
+
+/** How long loading took, in milliseconds. */
+export interface LoadTimes {
+  /** From starting the process until the model can answer. */
+  readonly totalMs: number;
+  /** The model file alone: from opening it until its weights are in place. */
+  readonly modelMs: number;
+  /** The rest of the engine's own work: llama.cpp and the devices, the context and a first evaluation. */
+  readonly runtimeMs: number;
+  readonly contextMs: number;
+}
+
+/** How an engine process came to its end. */
+export interface EngineExit {
+  readonly code: number;
+  readonly signal: string | null;
+}
+
+export interface RunningEngine {
+  /** Carries the token that this engine asks for; it is never written anywhere. */
+  readonly endpoint: Endpoint;
+  readonly pid: number;
+  readonly loadMs: LoadTimes;
+  /** What really runs the model: `cpu`, or `vulkan: NAME`. */
+  readonly device: string;
+  /** Why it is another device than asked for; null where nothing needs saying. */
+  readonly deviceNote: string | null;
+  readonly chatTemplate: ChatTemplateKind;
+  readonly contextTokens: number;
+  readonly threads: number;
+  stats(): Promise<{ residentMb: number; cpuS: number }>;
+  /** Ends the process; resolves when it is gone. May be called twice. */
+  stop(): Promise<void>;
+  /** Resolves when the process has ended, for whatever reason. */
+  readonly exited: Promise<EngineExit>;
+}
+
+const stopDeadlineMs = 3000;
+const errorTailChars = 2000;
+
+/** What an engine needs: native code is outside Deno's sandbox, so the other flags add little to it. */
+const permissions = [
+  "--allow-ffi",
+  "--allow-read",
+  "--allow-env",
+  "--allow-sys",
+  "--allow-run",
+  "--allow-net=127.0.0.1",
+];
+
+/**
+ * Starts a process that runs one GGUF model behind the OpenAI protocol on this machine, and waits until it can
+ * answer. Nobody but the holder of `endpoint.apiKey` can use it.
+ *
+ * @throws {UserError} in one line, when the file, the device or the memory does not allow it
+ *
+ * ```ts ignore
+ * const engine = await startEngine({
+ *   modelPath: "model.gguf", modelId: "smollm2", gpu: "auto",
+ *   denoPath: Deno.execPath(), clock: () => performance.now(),
+ * });
+ * console.log(engine.endpoint.baseUrl, engine.device, engine.loadMs.totalMs);
+ * await engine.stop();
+ * ```
+ */
+export async function startEngine(options: StartOptions): Promise<RunningEngine> {
+  const { denoPath, configPath, clock, fetch = globalThis.fetch, signal, ...told } = options;
+  signal?.throwIfAborted();
+  await checkModelFile(options.modelPath);
+  const startedAt = clock();
+  const engine = new EngineProcess(denoPath, configPath);
+  const onAbort = () => void engine.stop();
+  signal?.addEventListener("abort", onAbort, { once: true });
+  void engine.exited.then(() => signal?.removeEventListener("abort", onAbort));
+  const token = newToken();
+  try {
+    const report = await engine.begin({ ...told, token });
+    signal?.throwIfAborted();
+    if (report.state === "failed") throw loadFailure(options.modelId, options.modelPath, report.reason);
+    return running(engine, { report, options, token, totalMs: clock() - startedAt, fetch });
+  } catch (error) {
+    await engine.stop();
+    throw signal?.aborted ? signal.reason : error;
+  }
+}
+
+/**
+ * Brings everything that an engine process imports onto this machine (llama.cpp's prebuilt binaries among it),
+ * so that the first measured load is not a download. Quick when it is all there.
+ *
+ * @throws {UserError} when that fails, with the last line of the reason
+ *
+ * ```ts ignore
+ * await prepareEngine({ denoPath: Deno.execPath(), onProgress: (line) => console.error(line) });
+ * ```
+ */
+export async function prepareEngine(
+  options: { denoPath: string; configPath?: string; onProgress?: (line: string) => void },
+): Promise<void> {
+  const config = options.configPath === undefined ? [] : ["--config", options.configPath];
+  const child = new Deno.Command(options.denoPath, {
+    args: ["cache", ...config, programUrl()],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+  let last = "";
+  for await (
+    const line of child.stderr.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())
+  ) {
+    last = line.trim() === "" ? last : line.trim();
+    options.onProgress?.(line);
+  }
+  const { success } = await child.status;
+  if (!success) throw new UserError(`the embedded engine could not be installed: ${last}`, 1);
+}
+
+function programUrl(): string {
+  return new URL("./process.ts", import.meta.url).href;
+}
+
+function newToken(): string {
+  return [...crypto.getRandomValues(new Uint8Array(24))].map((b) => b.toString(16).padStart(2, "0")).join("");
+}
+
+const ggufMagic = "GGUF";
+
+async function checkModelFile(path: string): Promise<void> {
+  const remedy = "pull the model again, or give the path of a GGUF file";
+  try {
+    using file = await Deno.open(path);
+    const head = new Uint8Array(ggufMagic.length);
+    await file.read(head);
+    if (new TextDecoder().decode(head) === ggufMagic) return;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) throw new UserError(`no model file at ${path}: ${remedy}`);
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UserError(`the model file ${path} can't be read (${reason}): ${remedy}`);
+  }
+  throw new UserError(`${path} is not a GGUF file (it does not begin with GGUF): ${remedy}`);
+}
+
+function loadFailure(modelId: string, path: string, reason: string): UserError {
+  if (reason.startsWith("--gpu")) return new UserError(reason);
+  if (/memory/i.test(reason)) {
+    return new UserError(
+      `${modelId} does not fit into this machine's memory: ${reason}; ` +
+        "end other programs, take a smaller variant, or set a shorter context",
+      1,
+    );
+  }
+  return new UserError(
+    `${modelId} could not be loaded from ${path}: ${reason}; if the file is damaged, pull the model again`,
+    1,
+  );
+}
+
+interface Started {
+  readonly report: Extract<EngineReport, { state: "ready" }>;
+  readonly options: StartOptions;
+  readonly token: string;
+  readonly totalMs: number;
+  readonly fetch: Fetch;
+}
+
+function running(engine: EngineProcess, started: Started): RunningEngine {
+  const { port, model } = started.report;
+  const origin = `http://127.0.0.1:${port}`;
+  return {
+    endpoint: { name: "embedded", baseUrl: `${origin}/v1`, apiKey: started.token },
+    pid: engine.pid,
+    loadMs: {
+      totalMs: started.totalMs,
+      modelMs: model.modelMs,
+      runtimeMs: model.runtimeMs,
+      contextMs: model.contextMs,
+    },
+    device: model.device,
+    deviceNote: model.deviceNote,
+    chatTemplate: model.chatTemplate,
+    contextTokens: model.contextTokens,
+    threads: model.threads,
+    stats: async () => {
+      const headers = { authorization: `Bearer ${started.token}` };
+      const response = await started.fetch(`${origin}/podium/stats`, { headers });
+      const { resident_mb, cpu_s } = engineStats.parse(await response.json());
+      return { residentMb: resident_mb, cpuS: cpu_s };
+    },
+    stop: () => engine.stop(),
+    exited: engine.exited,
+  };
+}
+
+class EngineProcess {
+  readonly #child: Deno.ChildProcess;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+  readonly exited: Promise<EngineExit>;
+  readonly #report: Promise<EngineReport | null>;
+  #errorTail = "";
+
+  constructor(denoPath: string, configPath: string | undefined) {
+    const config = configPath === undefined ? [] : ["--config", configPath];
+    this.#child = new Deno.Command(denoPath, {
+      args: ["run", "--quiet", "--no-prompt", ...config, ...permissions, programUrl()],
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#input = this.#child.stdin.getWriter();
+    this.exited = this.#child.status.then(({ code, signal }) => ({ code, signal }));
+    this.#report = this.#readReport();
+    void this.#readErrors();
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Hands over the orders and resolves with the report; throws when the process ends without one. */
+  async begin(orders: Record<string, unknown>): Promise<EngineReport> {
+    try {
+      await this.#input.write(new TextEncoder().encode(JSON.stringify(orders) + "\n"));
+    } catch {
+      // It ended before it could read: the missing report below says why.
+    }
+    return await this.#report ?? { state: "failed", reason: await this.#endWithoutReport() };
+  }
+
+  async stop(): Promise<void> {
+    // The process ends itself when its input closes; closing fails where it is gone already.
+    await this.#input.close().catch(() => {});
+    const timer = setTimeout(() => this.#kill(), stopDeadlineMs);
+    await this.exited;
+    clearTimeout(timer);
+  }
+
+  #kill(): void {
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // Already gone: nothing is left to end.
+    }
+  }
+
+  async #endWithoutReport(): Promise<string> {
+    const { code, signal } = await this.exited;
+    const lastLine = this.#errorTail.trim().split("\n").at(-1) ?? "";
+    if (signal === "SIGKILL") return "the system ended the engine while it loaded, most likely out of memory";
+    const how = signal === null ? `exit code ${code}` : signal;
+    return `the engine ended while it loaded (${how})${lastLine === "" ? "" : `: ${lastLine}`}`;
+  }
+
+  /** Resolves with the report, or null where the output ends without one. */
+  #readReport(): Promise<EngineReport | null> {
+    const { promise, resolve } = Promise.withResolvers<EngineReport | null>();
+    const read = async () => {
+      // To the end, also after the report: an output that nobody reads would block the process.
+      for await (
+        const line of this.#child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(
+          new TextLineStream(),
+        )
+      ) {
+        if (line.startsWith('{"state":')) resolve(engineReport.parse(JSON.parse(line)));
+      }
+      resolve(null);
+    };
+    void read();
+    return promise;
+  }
+
+  async #readErrors(): Promise<void> {
+    for await (const text of this.#child.stderr.pipeThrough(new TextDecoderStream())) {
+      this.#errorTail = (this.#errorTail + text).slice(-errorTailChars);
+    }
+  }
+}

@@ -1,0 +1,109 @@
+/** From tokens to the text that a client may see: whole characters only, and nothing of a stop string. */
+
+/**
+ * Turns a stream of tokens into whole characters. A character may be spread over several tokens (byte
+ * fallback, emoji); decoding such a part alone gives U+FFFD, so it is held back until the rest has come.
+ * `decode(tokens, before)` is the model's own detokenizer; `before` are the tokens right in front of them,
+ * which some vocabularies need to decide on a leading space.
+ *
+ * ```ts
+ * const bytes = [0xe2, 0x82, 0xac];
+ * const decoder = new TokenDecoder((tokens) => new TextDecoder().decode(Uint8Array.from(tokens)), []);
+ * const parts = bytes.map((byte) => decoder.push(byte));
+ * if (parts.join("|") !== "||€") throw new Error("held back until the character is whole");
+ * ```
+ */
+export class TokenDecoder<Token> {
+  /** UTF-8 needs at most four bytes a character, so more than three waiting tokens are not a part of one. */
+  static readonly #longestWait = 3;
+  static readonly #contextTokens = 3;
+  #pending: Token[] = [];
+  #before: readonly Token[];
+
+  constructor(
+    private readonly decode: (tokens: readonly Token[], before: readonly Token[]) => string,
+    before: readonly Token[],
+  ) {
+    this.#before = before.slice(-TokenDecoder.#contextTokens);
+  }
+
+  /** The text that became readable with this token; empty while a character is incomplete. */
+  push(token: Token): string {
+    this.#pending.push(token);
+    const text = this.decode(this.#pending, this.#before);
+    if (text.endsWith("\uFFFD") && this.#pending.length <= TokenDecoder.#longestWait) return "";
+    this.#before = [...this.#before, ...this.#pending].slice(-TokenDecoder.#contextTokens);
+    this.#pending = [];
+    return text;
+  }
+
+  /** What is left at the end, without the character that was never finished. */
+  flush(): string {
+    if (this.#pending.length === 0) return "";
+    const text = this.decode(this.#pending, this.#before).replace(/\uFFFD+$/, "");
+    this.#pending = [];
+    return text;
+  }
+}
+
+/** What a client may see now, and whether a stop string ended the answer. */
+export interface ScannedText {
+  readonly text: string;
+  readonly stopped: boolean;
+}
+
+/**
+ * Cuts a stream of text at the first stop string, also where one spans several pieces: the end of what has
+ * come is held back as long as it could be the start of a stop string.
+ *
+ * ```ts
+ * const scanner = new StopScanner(["END"]);
+ * const seen = ["so E", "N", "D more"].map((piece) => scanner.push(piece));
+ * if (seen.map((s) => s.text).join("") !== "so ") throw new Error("nothing of the stop string is shown");
+ * if (seen[2]?.stopped !== true) throw new Error("the third piece completed it");
+ * ```
+ */
+export class StopScanner {
+  readonly #stops: readonly string[];
+  #held = "";
+
+  constructor(stops: readonly string[]) {
+    this.#stops = stops.filter((stop) => stop !== "");
+  }
+
+  push(piece: string): ScannedText {
+    if (this.#stops.length === 0) return { text: piece, stopped: false };
+    const text = this.#held + piece;
+    const at = this.#firstStop(text);
+    if (at !== null) {
+      this.#held = "";
+      return { text: text.slice(0, at), stopped: true };
+    }
+    const keep = this.#possibleStart(text);
+    this.#held = text.slice(text.length - keep);
+    return { text: text.slice(0, text.length - keep), stopped: false };
+  }
+
+  /** The text still held back when the answer ended for another reason. */
+  flush(): string {
+    const text = this.#held;
+    this.#held = "";
+    return text;
+  }
+
+  #firstStop(text: string): number | null {
+    const places = this.#stops.map((stop) => text.indexOf(stop)).filter((at) => at >= 0);
+    return places.length === 0 ? null : Math.min(...places);
+  }
+
+  /** Length of the longest end of `text` that a stop string starts with. */
+  #possibleStart(text: string): number {
+    let longest = 0;
+    for (const stop of this.#stops) {
+      for (let length = Math.min(stop.length - 1, text.length); length > longest; length--) {
+        if (text.endsWith(stop.slice(0, length))) longest = length;
+      }
+    }
+    return longest;
+  }
+}
