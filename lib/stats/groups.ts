@@ -92,5 +92,6 @@ export function effectiveSize(values: Numbers, limit: number, groups: Grouping):
   const share = count / values.length;
   const variance = groupedVarianceOfMean(values, share, groups, below);
   if (variance === null || share === 1) return Math.min(groups.count, values.length);
-  return Math.min(values.length, share * (1 - share) / variance);
+  const n = values.length;
+  return Math.min(n, n / (n - 1) * share * (1 - share) / variance);
 }

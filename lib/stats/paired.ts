@@ -66,7 +66,8 @@ export function comparePaired(pairs: readonly Pair[]): Comparison {
  * Compares two runs of one candidate over the prompts that both hold: mean log ratio of the prompts'
  * geometric means, with a bootstrap interval that resamples prompts, each with all its repeats; with one
  * prompt, its repeats in each run. The percentile interval is widened for few units after Hesterberg (2015,
- * "expanded percentile"), since plain percentiles cover too little there.
+ * "expanded percentile"), since plain percentiles cover too little there; below five units it is null:
+ * resamples of so few cannot reach beyond them (measured coverage 52 % with two prompts, 73 % with three).
  *
  * Two runs share no clock: the interval knows the spread between prompts, not what the machine did
  * differently on another day.
@@ -101,7 +102,7 @@ export function compareRuns(
     ? () => mean(redraw(only.left, options.random)) - mean(redraw(only.right, options.random))
     : () => mean(redraw(differences, options.random));
   const units = one ? Math.min(only.left.length, only.right.length) : common.length;
-  const means = Array.from({ length: units < 2 ? 0 : options.resamples ?? 4000 }, resample);
+  const means = Array.from({ length: units < RESAMPLE_FROM ? 0 : options.resamples ?? 4000 }, resample);
   return {
     ratio: common.length === 0 ? null : Math.exp(mean(differences)),
     ci95: exponentiate(expandedPercentiles(means, units)),
@@ -132,6 +133,9 @@ function expandedPercentiles(means: readonly number[], units: number): Interval 
   const tail = Math.max(0, 0.5 - 0.5 * errorFunction(reach / Math.SQRT2));
   return [quantileSorted(ascending, tail), quantileSorted(ascending, 1 - tail)];
 }
+
+/** The fewest prompts (or repeats of one prompt) that are resampled. */
+export const RESAMPLE_FROM = 5;
 
 /** On a logarithmic scale: below this, a spread is rounding error, and an interval would feign certainty. */
 const NO_SPREAD = 1e-12;

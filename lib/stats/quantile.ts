@@ -96,7 +96,8 @@ export function quantileInterval(
   if (!(p > 0 && p < 1 && confidence > 0 && confidence < 1)) {
     throw new RangeError(`Cannot bound the ${p} quantile at confidence ${confidence}: both lie in (0, 1)`);
   }
-  const size = Math.floor(Math.min(effectiveSize, ascending.length));
+  // A rounding error must not cost a whole value.
+  const size = Math.floor(Math.min(effectiveSize + 1e-6, ascending.length));
   const ranks = size > 0 ? coveringRanks(size, p, 1 - confidence) : null;
   if (ranks === null) return null;
   const stretch = ascending.length / size;

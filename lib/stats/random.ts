@@ -1,5 +1,5 @@
 /** Seeded randomness: everything random in the project starts here, so that a run can be repeated. */
-import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+import { xoroshiro128plusFromState } from "pure-rand/generator/xoroshiro128plus";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 
 /** A source of uniform numbers in [0, 1). */
@@ -22,7 +22,8 @@ export function seededRandom(seed: number | string): Random {
   if (typeof seed === "number" && (!Number.isInteger(seed) || seed < -(2 ** 31) || seed >= 2 ** 32)) {
     throw new RangeError(`Cannot seed with ${seed}: give a whole number of at most 32 bits, or a text`);
   }
-  const generator = xoroshiro128plus(typeof seed === "number" ? seed | 0 : hash(seed));
+  // All 128 bits of state come from the seed: the library's own seeding starts near seeds alike.
+  const generator = xoroshiro128plusFromState([0, 1, 2, 3].map((word) => hash(`${word}/${seed}`)));
   return () => uniformFloat64(generator);
 }
 

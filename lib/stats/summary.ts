@@ -18,7 +18,7 @@ export interface Statistic {
   readonly max: number | null;
   /** Student t; null below two values or groups, or when they show no spread. */
   readonly mean_ci95: Interval | null;
-  /** Distribution-free; null below 59 independent values. */
+  /** Distribution-free; null below 59 independent values, or 20 groups. */
   readonly p95_ci95: Interval | null;
 }
 
@@ -32,7 +32,7 @@ export const P99_FROM = 100;
  * With `groups`, whole groups are taken as independent, not single values: five rounds over twelve prompts
  * are twelve prompts, and all gaps of one request are one request. The interval of the mean then comes from
  * the spread between groups (cluster-robust, t with groups - 1 degrees of freedom), that of the p95 from as
- * many independent values as the sample is worth. A single group gives no intervals. Without `groups` every
+ * many independent values as the sample is worth, and from 20 groups. A single group gives no intervals. Without `groups` every
  * value counts by itself: right for one prompt asked many times, where the figures speak of that prompt alone.
  *
  * @param values Finite numbers; plain or typed array. A sorted copy is made: 8 (Float32Array: 4) bytes a value.
@@ -102,8 +102,10 @@ function p95Interval(
   groups: Grouping | null,
 ): Interval | null {
   if (groups === null) return quantileInterval(ascending, 0.95);
-  if (groups.count < 2) return null;
-  return quantileInterval(ascending, 0.95, 0.95, effectiveSize(values, p95, groups));
+  if (groups.count < P95_FROM) return null;
+  // The size itself is an estimate from few groups; t quantiles allow for that (Korn and Graubard 1998).
+  const caution = studentTQuantile(0.975, values.length - 1) / studentTQuantile(0.975, groups.count - 1);
+  return quantileInterval(ascending, 0.95, 0.95, effectiveSize(values, p95, groups) * caution ** 2);
 }
 
 /** Sums in ascending order; a plain loop, because ten million values pass here. */
