@@ -1,0 +1,221 @@
+/** Runs the checks of a prompt over an answer: deterministic, explained, the same today and tomorrow. */
+import { RE2JS } from "re2js";
+import { z } from "zod";
+import type { Check } from "../prompts/checks.ts";
+import type { Prompt } from "../prompts/prompts.ts";
+import { inventions } from "./invented.ts";
+import { detectLanguage } from "./language.ts";
+import { digitNumbers } from "./numbers.ts";
+import { hasPhrasing, phraseText } from "./phrases.ts";
+import { rougeL } from "./rouge.ts";
+import { fold, listItems, plainText, sentencesOf, visibleAnswer, wordsOf } from "./text.ts";
+
+/** What one check found. */
+export interface CheckResult {
+  readonly name: string;
+  readonly kind: Check["kind"];
+  readonly weight: number;
+  readonly passed: boolean;
+  /** 0 to 1: 1 when passed, for aspects the share covered. */
+  readonly credit: number;
+  /** Why, in words that a person can verify in the answer. */
+  readonly detail: string;
+}
+
+/** An answer with all its checks. */
+export interface AnswerScore {
+  /** Weighted mean of the credits, 0 to 1. */
+  readonly score: number;
+  /** Whether the score reaches the pass mark. */
+  readonly passed: boolean;
+  readonly checks: readonly CheckResult[];
+}
+
+/** What a check may look at besides the answer. */
+export type CheckedPrompt = Pick<Prompt, "messages" | "reference">;
+
+/** The share of its checks' weight that an answer must earn to pass, unless told otherwise. */
+export const defaultPassMark = 0.8;
+
+/**
+ * Scores one answer by the checks of its prompt. An empty answer fails all of them.
+ *
+ * @param passMark the score, 0 to 1, from which an answer passes
+ * @throws {RangeError} without checks: an answer that nothing was asked of has no score
+ *
+ * @example
+ * ```ts
+ * const prompt = { messages: [{ role: "user" as const, content: "Name a colour of the sky." }], reference: null };
+ * const checks = [
+ *   { kind: "contains" as const, name: "blue", weight: 3, texts: ["blue"], need: "all" as const, match_case: false },
+ *   { kind: "words" as const, name: "one word", weight: 1, max: 1 },
+ * ];
+ * const { score, passed } = scoreAnswer("It is blue.", checks, prompt, 0.7);
+ * if (score !== 0.75 || !passed) throw new Error(String(score));
+ * ```
+ */
+export function scoreAnswer(
+  content: string,
+  checks: readonly Check[],
+  prompt: CheckedPrompt,
+  passMark: number = defaultPassMark,
+): AnswerScore {
+  if (checks.length === 0) throw new RangeError("an answer without checks has no score");
+  const answer = visibleAnswer(content);
+  const results = checks.map((check) => answer === "" ? empty(check) : runCheck(check, answer, prompt));
+  const weight = results.reduce((sum, result) => sum + result.weight, 0);
+  const score = results.reduce((sum, result) => sum + result.weight * result.credit, 0) / weight;
+  // Weights such as 0.1 + 0.2 must not miss a mark that they reach.
+  return { score, passed: score >= passMark - 1e-12, checks: results };
+}
+
+function empty({ name, kind, weight }: Check): CheckResult {
+  return { name, kind, weight, passed: false, credit: 0, detail: "the answer is empty" };
+}
+
+interface Verdict {
+  readonly passed: boolean;
+  readonly credit?: number;
+  readonly detail: string;
+}
+
+/**
+ * Runs one check.
+ *
+ * @example
+ * ```ts
+ * const check = { kind: "words" as const, name: "short", weight: 1, max: 3 };
+ * const { detail } = runCheck(check, "one two three four", { messages: [], reference: null });
+ * if (detail !== "4 words, at most 3") throw new Error(detail);
+ * ```
+ */
+export function runCheck(check: Check, answer: string, prompt: CheckedPrompt): CheckResult {
+  const { passed, credit = passed ? 1 : 0, detail } = verdictOf(check, answer, prompt);
+  return { name: check.name, kind: check.kind, weight: check.weight, passed, credit, detail };
+}
+
+function verdictOf(check: Check, answer: string, prompt: CheckedPrompt): Verdict {
+  switch (check.kind) {
+    case "contains":
+      return contains(check, answer);
+    case "not_contains": {
+      const found = check.texts.filter((text) => occurs(text, answer, check.match_case));
+      return {
+        passed: found.length === 0,
+        detail: found.length ? `has ${quoted(found)}` : "has none of them",
+      };
+    }
+    case "regex": {
+      const flags = RE2JS.MULTILINE | (check.match_case ? 0 : RE2JS.CASE_INSENSITIVE);
+      const found = RE2JS.compile(check.pattern, flags).test(answer);
+      return { passed: found !== check.absent, detail: `the pattern is ${found ? "" : "not "}found` };
+    }
+    case "items":
+      return within(listItems(answer).length, "items", check);
+    case "sentences":
+      return within(sentencesOf(answer).length, "sentences", check);
+    case "words":
+      return within(wordsOf(answer).length, "words", check);
+    case "json":
+      return json(check, answer);
+    case "language": {
+      const { language } = detectLanguage(answer);
+      return {
+        passed: language === check.language,
+        detail: language ? `it is ${language}` : "can't be told",
+      };
+    }
+    case "exact": {
+      const given = bare(answer);
+      const passed = check.answers.some((one) => bare(one) === given);
+      return { passed, detail: passed ? "the expected answer" : `not ${quoted(check.answers)}` };
+    }
+    case "number":
+      return number(check, answer);
+    case "aspects":
+      return aspects(check, answer);
+    case "nothing_invented": {
+      const found = inventions(answer, sourceOf(prompt), check);
+      const list = found.map(({ kind, text }) => `${kind} ${JSON.stringify(text)}`).join(", ");
+      return { passed: found.length === 0, detail: found.length ? `not in the source: ${list}` : "nothing" };
+    }
+    case "rouge_l": {
+      if (prompt.reference === null) return { passed: false, detail: "the prompt has no reference" };
+      const { f1 } = rougeL(answer, prompt.reference);
+      return { passed: f1 >= check.min, detail: `ROUGE-L F1 ${f1.toFixed(3)}, at least ${check.min}` };
+    }
+  }
+}
+
+type CheckOf<Kind extends Check["kind"]> = Extract<Check, { kind: Kind }>;
+
+const quoted = (texts: readonly string[]) => texts.map((text) => JSON.stringify(text)).join(", ");
+
+/** What the model was given: every message that is not its own. */
+function sourceOf({ messages }: CheckedPrompt): string {
+  return messages.filter(({ role }) => role !== "assistant").map(({ content }) => content).join("\n\n");
+}
+
+function occurs(text: string, answer: string, matchCase: boolean): boolean {
+  const [needle, hay] = [plainText(text), plainText(answer)];
+  return matchCase ? hay.includes(needle) : fold(hay).includes(fold(needle));
+}
+
+function contains({ texts, need, match_case }: CheckOf<"contains">, answer: string): Verdict {
+  const missing = texts.filter((text) => !occurs(text, answer, match_case));
+  const passed = need === "all" ? missing.length === 0 : missing.length < texts.length;
+  const found = `has ${texts.length - missing.length} of ${texts.length}`;
+  return { passed, detail: missing.length ? `${found}, misses ${quoted(missing)}` : found };
+}
+
+function within(
+  count: number,
+  what: string,
+  { min, max }: { min?: number | undefined; max?: number | undefined },
+) {
+  const passed = count >= (min ?? 0) && count <= (max ?? Infinity);
+  const bounds = [min === undefined ? [] : `at least ${min}`, max === undefined ? [] : `at most ${max}`]
+    .flat();
+  return { passed, detail: `${count} ${what}, ${bounds.join(" and ")}` };
+}
+
+function json({ schema, fenced }: CheckOf<"json">, answer: string): Verdict {
+  const fence = fenced ? answer.match(/^```(?:json)?\s*\n([\s\S]*?)\n```$/) : null;
+  let value: unknown;
+  try {
+    value = JSON.parse(fence?.[1] ?? answer);
+  } catch {
+    return { passed: false, detail: "not JSON" };
+  }
+  if (schema === undefined) return { passed: true, detail: "JSON" };
+  const parsed = z.fromJSONSchema(schema).safeParse(value);
+  if (parsed.success) return { passed: true, detail: "JSON that fits the schema" };
+  const [fault] = parsed.error.issues;
+  const place = fault?.path.join(".") || "the document";
+  return { passed: false, detail: `JSON, but ${place}: ${fault?.message ?? "doesn't fit the schema"}` };
+}
+
+/** Case, space, quotes and closing punctuation aside. */
+function bare(text: string): string {
+  return fold(plainText(text)).replaceAll(/\s+/g, " ").replace(/^[\s"']+/, "").replace(/[\s"'.!?]+$/, "");
+}
+
+function number({ value, tolerance }: CheckOf<"number">, answer: string): Verdict {
+  const last = digitNumbers(plainText(answer)).at(-1);
+  if (!last) return { passed: false, detail: "no number" };
+  const negative = /[-−]\s?$/.test(plainText(answer).slice(0, last.index));
+  const values = last.values.map((one) => negative ? -one : one);
+  const passed = values.some((one) => Math.abs(one - value) <= tolerance + 1e-9 * Math.abs(value));
+  return { passed, detail: `the last number is ${negative ? "-" : ""}${last.text}, it takes ${value}` };
+}
+
+function aspects({ aspects, min_share }: CheckOf<"aspects">, answer: string): Verdict {
+  const text = phraseText(answer);
+  const missing = aspects.filter(({ any }) => !any.some((phrasing) => hasPhrasing(text, phrasing)));
+  const credit = 1 - missing.length / aspects.length;
+  const covered = `covers ${aspects.length - missing.length} of ${aspects.length}`;
+  const detail = missing.length
+    ? `${covered}, misses ${quoted(missing.map(({ aspect }) => aspect))}`
+    : covered;
+  return { passed: credit >= min_share - 1e-12, credit, detail };
+}

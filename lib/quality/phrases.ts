@@ -1,0 +1,81 @@
+/** Whether a text says something in one of several ways: phrases, with numbers and accents normalised. */
+import { RE2JS } from "re2js";
+import { digitNumbers, spelledNumbers } from "./numbers.ts";
+import { fold, plainText } from "./text.ts";
+import { detectLanguage } from "./language.ts";
+
+/** A text made ready to be asked for many phrases. */
+export interface PhraseText {
+  readonly plain: string;
+  readonly words: readonly string[];
+}
+
+/**
+ * A text as folded words; numbers, spelled out or in digits, are their value, so `12,500` and `twelve thousand
+ * five hundred` are one word.
+ *
+ * @example
+ * ```ts
+ * const { words } = phraseText("Twelve  Müllers, €12,500");
+ * if (words.join(" ") !== "12 mullers 12500") throw new Error(words.join(" "));
+ * ```
+ */
+export function phraseText(text: string): PhraseText {
+  const plain = plainText(text);
+  return { plain, words: wordsWithValues(plain, detectLanguage(plain).language ?? "en") };
+}
+
+function wordsWithValues(plain: string, language: Parameters<typeof spelledNumbers>[1]): string[] {
+  const numbers = [...digitNumbers(plain), ...spelledNumbers(plain, language)]
+    .sort((a, b) => b.index - a.index);
+  const valued = numbers.reduce((rest, { text, index, values: [value] }) => {
+    if (value === undefined) return rest;
+    return `${rest.slice(0, index)} ${value} ${rest.slice(index + text.length)}`;
+  }, plain);
+  return fold(valued).match(/[\p{L}\p{N}*]+(?:\.\p{N}+)?/gu) ?? [];
+}
+
+/** How many words `..` may stand for. */
+const widestGap = 8;
+
+/**
+ * Whether a text holds a phrasing, letter case, accents, hyphens and punctuation aside:
+ *
+ * - a phrase is words in a row: `moved to 14 March`;
+ * - `*` at a word's end is any ending: `postpone*`;
+ * - `..` is up to eight words: `Ana .. supplier`;
+ * - `/pattern/` is a regular expression in RE2's syntax, case ignored.
+ *
+ * It knows no negation: `not moved to 14 March` holds `moved to 14 March`.
+ *
+ * @example
+ * ```ts
+ * const text = phraseText("The launch was postponed by three weeks; Ana calls the new supplier.");
+ * if (!hasPhrasing(text, "postpone* by 3 weeks")) throw new Error("a number is its value");
+ * if (!hasPhrasing(text, "Ana .. supplier")) throw new Error("a gap of two words");
+ * if (hasPhrasing(text, "Ana supplier")) throw new Error("not in a row");
+ * ```
+ */
+export function hasPhrasing(text: PhraseText, phrasing: string): boolean {
+  if (phrasing.length > 2 && phrasing.startsWith("/") && phrasing.endsWith("/")) {
+    return RE2JS.compile(phrasing.slice(1, -1), RE2JS.CASE_INSENSITIVE | RE2JS.MULTILINE).test(text.plain);
+  }
+  const parts = phrasing.split(/\s\.\.\s/).map((part) => wordsWithValues(part, "en"));
+  return follows(text.words, parts, 0, Infinity);
+}
+
+/** Whether the parts follow each other from `start`, the first within `gap` words. */
+function follows(words: readonly string[], parts: readonly string[][], start: number, gap: number): boolean {
+  const [part, ...rest] = parts;
+  if (!part) return true;
+  const last = Math.min(words.length - part.length, start + gap);
+  for (let at = start; at <= last; at++) {
+    const here = part.every((word, offset) => matches(words[at + offset] ?? "", word));
+    if (here && follows(words, rest, at + part.length, widestGap)) return true;
+  }
+  return false;
+}
+
+function matches(word: string, pattern: string): boolean {
+  return pattern.endsWith("*") ? word.startsWith(pattern.slice(0, -1)) : word === pattern;
+}

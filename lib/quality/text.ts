@@ -1,0 +1,124 @@
+/** Words, sentences and list items of an answer: how the checks count, the same for every language. */
+
+/** Longest answer that is looked at, in UTF-16 code units; a runaway generation costs no more than this. */
+export const longestAnswer = 40_000;
+
+/**
+ * What a reader sees of an answer: without a leading `<think>` block, which some models write into their
+ * content, and cut to {@link longestAnswer}.
+ *
+ * @example
+ * ```ts
+ * visibleAnswer("<think>hm</think>\nYes."); // "Yes."
+ * ```
+ */
+export function visibleAnswer(content: string): string {
+  const bounded = content.slice(0, longestAnswer);
+  const start = bounded.trimStart();
+  if (!start.startsWith("<think>")) return bounded.trim();
+  const end = start.indexOf("</think>");
+  return end < 0 ? "" : start.slice(end + "</think>".length).trim();
+}
+
+/**
+ * Text without Markdown's emphasis, code marks and links, with straight quotes and plain spaces; the lines
+ * stay as they are.
+ *
+ * @example
+ * ```ts
+ * plainText("**Owner:** `Ana`"); // "Owner: Ana"
+ * ```
+ */
+export function plainText(markdown: string): string {
+  return markdown.normalize("NFC")
+    .replaceAll(/\r\n?/g, "\n")
+    .replaceAll(/[\u2018\u2019\u02bc]/g, "'")
+    .replaceAll(/[\u201c\u201d\u201e\u00ab\u00bb]/g, '"')
+    .replaceAll(/[\u00a0\u202f\u2009]/g, " ")
+    .replaceAll(/\[([^\]\n]*)\]\([^)\n]*\)/g, "$1")
+    .replaceAll(/\*\*|__|`/g, "")
+    .replaceAll(/(^|\s)[*_](?=\S)|(?<=\S)[*_](?=\s|[.,;:!?)]|$)/gm, "$1");
+}
+
+/**
+ * Lower case without accents, so that a missing accent is no different word.
+ *
+ * @example
+ * ```ts
+ * fold("Zoë Müller"); // "zoe muller"
+ * ```
+ */
+export function fold(text: string): string {
+  return text.normalize("NFKD").replaceAll(/\p{M}+/gu, "").toLowerCase().replaceAll("ß", "ss");
+}
+
+/**
+ * The words of a text; a number with its separators, a hyphenated or an apostrophised word is one.
+ *
+ * @example
+ * ```ts
+ * wordsOf("Ana's 12,500 euros – well-spent."); // ["Ana's", "12,500", "euros", "well-spent"]
+ * ```
+ */
+export function wordsOf(text: string): string[] {
+  return plainText(text).match(/[\p{L}\p{N}]+(?:['\-.,:/][\p{L}\p{N}]+)*/gu) ?? [];
+}
+
+const bullet = /^\s*(?:[-*•–—+]|\(?\d{1,3}[.)]|[a-zA-Z][.)])\s+(?:\[[ xX]\]\s+)?/;
+
+/**
+ * The items of the lists in a text, numbered or with bullets, without their marks.
+ *
+ * @example
+ * ```ts
+ * listItems("Actions:\n- call Ana\n2) write it down"); // ["call Ana", "write it down"]
+ * ```
+ */
+export function listItems(text: string): string[] {
+  return plainBulleted(text).split("\n").filter((line) => bullet.test(line))
+    .map((line) => line.replace(bullet, "").trim()).filter((item) => item !== "");
+}
+
+/** As {@link plainText}, but a star that opens a line stays a bullet. */
+function plainBulleted(text: string): string {
+  return plainText(text.replaceAll(/^(\s*)\*(?=\s)/gm, "$1-"));
+}
+
+/** Ends in a full stop without ending a sentence. */
+const abbreviations = new Set(
+  ("dr mr mrs ms prof st vs approx ca no nr fig dept inc ltd jr sr eg e.g ie i.e al z.b d.h u.a bzw evtl " +
+    "ggf inkl exkl str tel abs hr fr sra sr p.ej av env min max jan feb mar apr jun jul aug sep sept oct okt nov dec dez")
+    .split(" "),
+);
+
+/**
+ * The sentences of a text. A heading and an item of a list count as one each; a full stop after a known
+ * abbreviation or a single initial ends nothing.
+ *
+ * @example
+ * ```ts
+ * sentencesOf("Dr. Wu agreed. The rest, e.g. Ana, did not!"); // two sentences
+ * ```
+ */
+export function sentencesOf(text: string): string[] {
+  return plainBulleted(text).split("\n")
+    .map((line) => line.replace(bullet, "").replace(/^\s*#{1,6}\s+/, "").trim())
+    .filter((line) => /[\p{L}\p{N}]/u.test(line))
+    .flatMap(splitLine);
+}
+
+function splitLine(line: string): string[] {
+  const sentences: string[] = [];
+  let start = 0;
+  for (const match of line.matchAll(/[.!?…]+["')\]]*\s+(?=["'(]?[\p{Lu}\p{N}])/gu)) {
+    const word = line.slice(start, match.index).split(/\s/).at(-1) ?? "";
+    const bare = word.replace(/^["'(]+/, "").toLowerCase();
+    const initial = /^\p{L}$/u.test(bare);
+    const ordinal = match[0].startsWith(".") && /^\d{1,2}$/.test(bare);
+    if (match[0].startsWith(".") && (initial || ordinal || abbreviations.has(bare))) continue;
+    sentences.push(line.slice(start, match.index + match[0].length).trim());
+    start = match.index + match[0].length;
+  }
+  const rest = line.slice(start).trim();
+  return rest === "" ? sentences : [...sentences, rest];
+}
