@@ -4,6 +4,7 @@
  */
 import { RE2JS } from "re2js";
 import { z } from "zod";
+import { UserError } from "../errors.ts";
 
 const named = {
   /** Shown in every report: what the check is about, not how it works. */
@@ -174,3 +175,50 @@ export const checksSchema = z.array(checkSchema).superRefine((checks, context) =
     seen.add(name);
   }
 });
+
+const anchorsSchema = z.array(anchorSchema);
+
+/**
+ * The checks of one prompt as they stand in a prompt set's JSON.
+ *
+ * @param where names the prompt in messages
+ * @throws {UserError} one message with every fault: which check, which field, what it takes
+ *
+ * @example
+ * ```ts
+ * const [check] = parseChecks([{ kind: "sentences", name: "two sentences", min: 2, max: 2 }], 'prompt "p1"');
+ * if (check?.weight !== 1) throw new Error("the weight is 1 unless given");
+ * ```
+ */
+export function parseChecks(json: readonly unknown[], where: string): Check[] {
+  return parseList(checksSchema, json, where, "check");
+}
+
+/**
+ * The anchored answers of one prompt as they stand in a prompt set's JSON.
+ *
+ * @throws {UserError} one message with every fault
+ *
+ * @example
+ * ```ts
+ * const [anchor] = parseAnchors([{ label: "bad", answer: "Yes.", flaw: "says nothing" }], 'prompt "p1"');
+ * if (anchor?.label !== "bad") throw new Error("it is the bad one");
+ * ```
+ */
+export function parseAnchors(json: readonly unknown[], where: string): Anchor[] {
+  return parseList(anchorsSchema, json, where, "anchor");
+}
+
+function parseList<T>(schema: z.ZodType<T[]>, json: readonly unknown[], where: string, what: string): T[] {
+  const parsed = schema.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map(({ path: [at, ...field], message }) => {
+    const item = typeof at === "number" ? json[at] : undefined;
+    const name = typeof item === "object" && item !== null ? Reflect.get(item, "name") : undefined;
+    const place = typeof at === "number" ? `${what} ${at + 1}` : `its ${what}s`;
+    return `${place}${typeof name === "string" ? ` ("${name}")` : ""}${
+      field.length ? `, ${field.map(String).join(".")}` : ""
+    }: ${message}`;
+  });
+  throw new UserError(`${where}: ${faults.join("; ")}`);
+}

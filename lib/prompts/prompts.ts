@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { basename, extname } from "node:path";
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
+import { type Anchor, type Check, parseAnchors, parseChecks } from "./checks.ts";
 
 /** One message of a chat, in the OpenAI protocol's words. */
 export interface PromptMessage {
@@ -17,8 +18,10 @@ export interface Prompt {
   readonly task: string | null;
   /** What a good answer contains: read by people, and by a judge. */
   readonly aspects: readonly string[];
-  /** Deterministic checks; their shape belongs to lib/quality. */
-  readonly checks: readonly unknown[];
+  /** Deterministic checks: what lib/quality scores an answer by. */
+  readonly checks: readonly Check[];
+  /** Answers of known worth: what a judge is tried on. */
+  readonly anchors: readonly Anchor[];
   readonly reference: string | null;
   /** SHA-256 of the messages, as lower-case hex. */
   readonly sha256: string;
@@ -40,6 +43,7 @@ const extras = z.strictObject({
   task: text.optional(),
   aspects: z.array(text).optional(),
   checks: z.array(z.unknown()).optional(),
+  anchors: z.array(z.unknown()).optional(),
   reference: text.optional(),
 });
 const promptShape = z.union([
@@ -81,7 +85,7 @@ export function parsePromptSet(json: unknown, name: string): PromptSet {
   const parsed = setShape.safeParse(json);
   if (!parsed.success) throw new UserError(`prompt set ${name}: ${faults(json, parsed.error)}`);
   const shapes = Array.isArray(parsed.data) ? parsed.data : parsed.data.prompts;
-  const prompts = shapes.map(toPrompt);
+  const prompts = shapes.map((shape, index) => toPrompt(shape, index, name));
   const repeated = prompts.find((prompt, at) => prompts.findIndex(({ id }) => id === prompt.id) < at);
   if (repeated) {
     throw new UserError(`prompt set ${name}: the id "${repeated.id}" occurs twice: give each prompt its own`);
@@ -93,16 +97,19 @@ export function parsePromptSet(json: unknown, name: string): PromptSet {
   };
 }
 
-function toPrompt(shape: PromptShape, index: number): Prompt {
+function toPrompt(shape: PromptShape, index: number, set: string): Prompt {
   const given = typeof shape === "string" ? { prompt: shape } : shape;
   const messages = "messages" in given ? given.messages : userMessages(given);
-  const { id, task, aspects, checks, reference }: Partial<z.infer<typeof extras>> = given;
+  const { task, aspects, reference, ...more }: Partial<z.infer<typeof extras>> = given;
+  const id = more.id ?? `p${index + 1}`;
+  const where = `prompt set ${set}, prompt "${id}"`;
   return {
-    id: id ?? `p${index + 1}`,
+    id,
     messages,
     task: task ?? null,
     aspects: aspects ?? [],
-    checks: checks ?? [],
+    checks: parseChecks(more.checks ?? [], where),
+    anchors: parseAnchors(more.anchors ?? [], where),
     reference: reference ?? null,
     sha256: hashMessages(messages),
   };
