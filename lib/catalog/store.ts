@@ -1,0 +1,262 @@
+/** The model folder: where files lie, which of them are verified, what they are and when they were used. */
+import { createHash } from "node:crypto";
+import { basename, dirname, join } from "node:path";
+import { z } from "zod";
+import { reasonOf, UserError } from "../errors.ts";
+import { ggufFacts } from "./gguf.ts";
+import type { ModelEntry, Variant } from "./types.ts";
+
+export interface Store {
+  readonly dir: string;
+  /** Hosts that could not be reached in this process: not tried again for the next model. */
+  readonly unreachable: Set<string>;
+}
+
+/** What is written beside each file: what it is and what it was checked against. */
+export const receiptShape = z.object({
+  schema_version: z.literal(1),
+  alias: z.string(),
+  variant: z.string(),
+  size_bytes: z.number().int().nonnegative(),
+  /** The file's modification time when it was verified: a later change shows. */
+  mtime_ms: z.number(),
+  sha256: z.string(),
+  /** `registry`: models.json states the value; `hub`: the server announced it; null: there was nothing to check against. */
+  checked_against: z.enum(["registry", "hub"]).nullable(),
+  source: z.string(),
+  /** Commit, package version or entity tag, as far as the source tells. */
+  version: z.string().nullable(),
+  gguf: ggufFacts.nullable(),
+});
+export type Receipt = z.infer<typeof receiptShape>;
+
+export const RECEIPT = ".receipt.json";
+export const PART = ".part";
+const USED = ".used";
+const MOVED = "moved-to.txt";
+
+/**
+ * The folder for models where nobody names another: the user's cache folder, `podium/models` in it.
+ *
+ * ```ts
+ * const env = new Map([["HOME", "/home/ada"], ["XDG_CACHE_HOME", "/cache"]]);
+ * if (defaultStore(env, "linux").replaceAll("\\", "/") !== "/cache/podium/models") throw new Error("XDG first");
+ * ```
+ */
+export function defaultStore(env: { get(name: string): string | undefined }, os: string): string {
+  const home = env.get("HOME") ?? env.get("USERPROFILE") ?? ".";
+  const cache = os === "windows"
+    ? env.get("LOCALAPPDATA") ?? join(home, "AppData", "Local")
+    : os === "darwin"
+    ? join(home, "Library", "Caches")
+    : env.get("XDG_CACHE_HOME") || join(home, ".cache");
+  return join(cache, "podium", "models");
+}
+
+/**
+ * Opens a model folder; it need not exist yet. A folder whose models were moved away says where to, and the
+ * new place is opened.
+ */
+export async function openStore(dir: string): Promise<Store> {
+  const moved = await readIfThere(join(dir, MOVED));
+  return { dir: moved?.trim() || dir, unreachable: new Set() };
+}
+
+/** Where a variant's file lies in the store, whether it is there or not; null for one without a file. */
+export function pathInStore(store: Store, entry: ModelEntry, variant: Variant): string | null {
+  return variant.file === null
+    ? null
+    : join(store.dir, entry.alias.replaceAll(/[^\w.-]/g, "_"), variant.file);
+}
+
+/**
+ * The path of a variant's verified file, or null where it is not in the store. A file that is there without
+ * a receipt (copied by hand) is hashed and, where the hash is known and right, taken in.
+ *
+ * @throws {UserError} where a file lies there that is not the one models.json names
+ */
+export async function locate(store: Store, entry: ModelEntry, variant: Variant): Promise<string | null> {
+  const path = pathInStore(store, entry, variant);
+  const info = path === null ? null : await statIfThere(path);
+  if (path === null || info === null) return null;
+  const receipt = await readReceipt(path);
+  if (receipt !== null && unchanged(receipt, info)) {
+    if (variant.sha256 === null || knownHashes(variant).has(receipt.sha256)) {
+      await noteUse(path);
+      return path;
+    }
+  }
+  return await takeIn(path, entry, variant, info);
+}
+
+const unchanged = (receipt: Receipt, info: Deno.FileInfo) =>
+  receipt.size_bytes === info.size && receipt.mtime_ms === (info.mtime?.getTime() ?? 0);
+
+/** Every SHA-256 that the registry states for a variant: its own and those of its sources. */
+export function knownHashes(variant: Variant): Set<string> {
+  const all = [variant.sha256, ...variant.sources.map(({ sha256 }) => sha256)];
+  return new Set(all.filter((hash) => hash !== null));
+}
+
+async function takeIn(
+  path: string,
+  entry: ModelEntry,
+  variant: Variant,
+  info: Deno.FileInfo,
+): Promise<string> {
+  const sha256 = await sha256Of(path);
+  const known = knownHashes(variant);
+  if (known.size > 0 && !known.has(sha256)) {
+    throw new UserError(
+      `${path} is not the file that the registry names: its SHA-256 is ${sha256}, expected ${
+        [...known].join(" or ")
+      }; ` +
+        `remove it with \`deno task models remove ${entry.alias} --yes\` and pull it again`,
+      1,
+    );
+  }
+  await writeReceipt(path, {
+    schema_version: 1,
+    alias: entry.alias,
+    variant: variant.name,
+    size_bytes: info.size,
+    mtime_ms: info.mtime?.getTime() ?? 0,
+    sha256,
+    checked_against: known.size > 0 ? "registry" : null,
+    source: "found in the folder",
+    version: null,
+    gguf: null,
+  });
+  return path;
+}
+
+/** The receipt beside a file; null where there is none, or none that can be read. */
+export async function readReceipt(path: string): Promise<Receipt | null> {
+  const text = await readIfThere(path + RECEIPT);
+  if (text === null) return null;
+  try {
+    return receiptShape.parse(JSON.parse(text));
+  } catch {
+    // Torn or from another version: the file is hashed again, which is all that a receipt saves.
+    return null;
+  }
+}
+
+/** Writes the receipt under a name of its own first, so that a kill leaves the old one or the new one. */
+export async function writeReceipt(path: string, receipt: Receipt): Promise<void> {
+  const fresh = `${path}${RECEIPT}.new`;
+  await Deno.writeTextFile(fresh, `${JSON.stringify(receipt, null, 2)}\n`);
+  await Deno.rename(fresh, path + RECEIPT);
+}
+
+/** The file system dates the marker, so no clock is read here. A read-only folder still serves. */
+async function noteUse(path: string): Promise<void> {
+  try {
+    await Deno.writeTextFile(path + USED, "");
+  } catch (error) {
+    if (!isUnwritable(error)) throw error;
+  }
+}
+
+/** When a file was last located, or else when it came; null where the system does not tell. */
+export async function lastUsed(path: string): Promise<Date | null> {
+  return (await statIfThere(path + USED))?.mtime ?? (await statIfThere(path))?.mtime ?? null;
+}
+
+/** Removes a file and all that was written beside it, finished or not. */
+export async function removeFile(path: string): Promise<void> {
+  for (const suffix of ["", RECEIPT, USED, PART, `${PART}.json`]) await removeIfThere(path + suffix);
+  await removeIfThere(`${path}.pip`, true);
+  await removeEmpty(dirname(path));
+}
+
+/** SHA-256 of a file as lower-case hex. */
+export async function sha256Of(path: string, signal?: AbortSignal): Promise<string> {
+  const hash = createHash("sha256");
+  using file = await Deno.open(path);
+  const buffer = new Uint8Array(1 << 20);
+  for (;;) {
+    signal?.throwIfAborted();
+    const read = await file.read(buffer);
+    if (read === null) return hash.digest("hex");
+    hash.update(buffer.subarray(0, read));
+  }
+}
+
+/** Makes a folder, or says why it can't be used. */
+export async function makeFolder(dir: string): Promise<void> {
+  try {
+    await Deno.mkdir(dir, { recursive: true });
+  } catch (error) {
+    throw unwritable(dir, error);
+  }
+}
+
+export const isUnwritable = (error: unknown) =>
+  error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable ||
+  /read-only file system/i.test(reasonOf(error));
+
+/** The user's error for a folder that takes no files; other errors come back as they are. */
+export function unwritable(path: string, error: unknown): unknown {
+  if (/no space left|os error 28\b|os error 112\b|disk full|quota/i.test(reasonOf(error))) {
+    return new UserError(
+      `the disk ran full while writing ${path}; what came is kept and resumed: free some space or name another folder with --store`,
+      1,
+      { cause: error },
+    );
+  }
+  const blocked = isUnwritable(error) || error instanceof Deno.errors.NotADirectory ||
+    error instanceof Deno.errors.AlreadyExists;
+  if (!blocked) return error;
+  return new UserError(
+    `can't write to ${path}: ${reasonOf(error)}; name another folder with --store or PODIUM_STORE`,
+    1,
+    { cause: error },
+  );
+}
+
+export async function readIfThere(path: string): Promise<string | null> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (isAbsent(error)) return null;
+    throw error;
+  }
+}
+
+export async function statIfThere(path: string): Promise<Deno.FileInfo | null> {
+  try {
+    return await Deno.stat(path);
+  } catch (error) {
+    if (isAbsent(error)) return null;
+    throw error;
+  }
+}
+
+export async function removeIfThere(path: string, recursive = false): Promise<void> {
+  try {
+    await Deno.remove(path, { recursive });
+  } catch (error) {
+    if (!isAbsent(error)) throw unwritable(path, error);
+  }
+}
+
+async function removeEmpty(dir: string): Promise<void> {
+  try {
+    await Deno.remove(dir);
+  } catch {
+    // Not empty, or gone already: both are fine.
+  }
+}
+
+const isAbsent = (error: unknown) =>
+  error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
+
+/** The name that a moved folder leaves behind, for the code that moves. */
+export const movedMarker = (dir: string) => join(dir, MOVED);
+
+/** Whether a file in the store is bookkeeping rather than a model. */
+export const isBookkeeping = (path: string) =>
+  basename(path) === MOVED || path.endsWith(RECEIPT) || path.endsWith(`${RECEIPT}.new`) ||
+  path.endsWith(USED) ||
+  path.endsWith(`${PART}.json`);
