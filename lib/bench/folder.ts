@@ -6,7 +6,14 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
-import { type AnswerRecord, type RunInfo, runInfo, type SampleRecord, sampleRecord } from "./records.ts";
+import {
+  type AnswerRecord,
+  answerRecord,
+  type RunInfo,
+  runInfo,
+  type SampleRecord,
+  sampleRecord,
+} from "./records.ts";
 
 const NEWLINE = 10;
 
@@ -158,6 +165,11 @@ export async function* readSamples(
   onTorn: (text: string) => void = () => {},
 ): AsyncGenerator<SampleRecord> {
   yield* readJsonLines(join(path, "samples.jsonl"), parseSample, onTorn);
+}
+
+/** The answers of a run, one at a time; a torn last line is left out. */
+export async function* readAnswers(path: string): AsyncGenerator<AnswerRecord> {
+  yield* readJsonLines(join(path, "answers.jsonl"), (text) => answerRecord.parse(JSON.parse(text)), () => {});
 }
 
 function parseSample(text: string): SampleRecord {

@@ -311,6 +311,7 @@ class Run {
         : prompt.messages,
       maxTokens: this.#plan.max_tokens,
       temperature: this.#plan.temperature,
+      ...(this.#plan.fixed_output === true ? { fixedOutput: true } : {}),
       ...(this.#plan.sampling_seed === null ? {} : { seed: this.#plan.sampling_seed }),
     }, { ...(dueMs === undefined ? {} : { dueMs }), timeoutMs: this.#plan.timeout_s * 1000, signal });
     // An engine that the same Ctrl-C ended gave no answer worth keeping: the request is still to do.

@@ -102,6 +102,15 @@ export const candidateSummary = z.object({
 });
 export type CandidateSummary = z.infer<typeof candidateSummary>;
 
+/** The metrics that candidates are compared in; all are one value a request. */
+export const comparisonMetrics = [
+  "latency_s",
+  "ttft_s",
+  "tpot_s",
+  "decode_tokens_per_s",
+  "output_chars_per_s",
+] as const;
+
 /**
  * Two candidates over their common quiet blocks. `ratio` is the geometric mean of a/b;
  * `similar`: the interval lies within ±10 %.
@@ -109,7 +118,7 @@ export type CandidateSummary = z.infer<typeof candidateSummary>;
 export const comparison = z.object({
   a: z.string(),
   b: z.string(),
-  metric: z.enum(["latency_s", "ttft_s", "tpot_s", "decode_tokens_per_s", "output_chars_per_s"]),
+  metric: z.enum(comparisonMetrics),
   ratio: z.number().nullable(),
   ci95: interval,
   n: z.number().int(),

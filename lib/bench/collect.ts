@@ -1,0 +1,228 @@
+/** Reads a run's records once, line by line, and keeps of each request only the numbers a summary needs. */
+import { Column } from "./column.ts";
+import { readSamples } from "./folder.ts";
+import { gapsMs, metricOf, queueS } from "./metrics.ts";
+import type { CandidateInfo, LoadRecord, MachineRecord, RequestRecord, TokenSource } from "./records.ts";
+import type { MetricName } from "./summary_schema.ts";
+
+export type RequestMetric = Exclude<MetricName, "itl_s">;
+
+export const requestMetrics: readonly RequestMetric[] = [
+  "latency_s",
+  "ttft_s",
+  "ttfo_s",
+  "tpot_s",
+  "output_tokens_per_s",
+  "decode_tokens_per_s",
+  "output_chars_per_s",
+];
+
+/** The good timed requests of a candidate, a column a figure, one entry a request; NaN where one is null. */
+export interface Requests {
+  readonly block: Column;
+  /** Index into the plan's prompts. */
+  readonly prompt: Column;
+  readonly metrics: Readonly<Record<RequestMetric, Column>>;
+  readonly outputTokens: Column;
+  readonly promptTokens: Column;
+  readonly cachedTokens: Column;
+  readonly queueS: Column;
+  /** Relative disagreement of our decode time with the server's: ours / server's − 1. */
+  readonly serverDecode: Column;
+  /** All gaps of all requests, in seconds, and how many belong to each request. */
+  readonly gapsS: Column;
+  readonly gapCount: Column;
+}
+
+/** Every timed request, good or not: when it was due, sent and over, in ms. */
+export interface Timeline {
+  readonly block: Column;
+  readonly due: Column;
+  readonly sent: Column;
+  readonly end: Column;
+  /** 1 where it succeeded and met the limits of --slo. */
+  readonly met: Column;
+}
+
+export interface Collected {
+  readonly info: CandidateInfo;
+  readonly good: Requests;
+  readonly timeline: Timeline;
+  ok: number;
+  failed: number;
+  /** The first failure's reason. */
+  firstReason: string | null;
+  left: { readonly status: "failed" | "skipped"; readonly reason: string } | null;
+  load: LoadRecord | null;
+  memoryMb: number | null;
+  source: TokenSource | null;
+  stop: number;
+  length: number;
+  notStreamed: number;
+  /** The first good answer's id. */
+  sampleId: string | null;
+}
+
+export interface CollectedRun {
+  readonly candidates: ReadonlyMap<string, Collected>;
+  /** Numbers of the disturbed blocks, with the reason. */
+  readonly disturbed: ReadonlyMap<number, string>;
+  readonly blocks: ReadonlySet<number>;
+  /** Processor seconds of our own process, and wall seconds, over all blocks. */
+  readonly ownCpuS: number;
+  readonly wallS: number;
+  /** Blocks for which nobody knew what other programs used. */
+  readonly unknownNoise: number;
+  readonly torn: boolean;
+}
+
+export interface CollectOptions {
+  readonly candidates: readonly CandidateInfo[];
+  readonly promptIds: readonly string[];
+  readonly slo: { readonly ttft_s: number | null; readonly e2e_s: number | null } | null;
+}
+
+/** @throws {UserError} when samples.jsonl is damaged before its last line */
+export async function collectRun(folder: string, options: CollectOptions): Promise<CollectedRun> {
+  const candidates = new Map(options.candidates.map((info) => [info.id, emptyCandidate(info)]));
+  const prompts = new Map(options.promptIds.map((id, index) => [id, index]));
+  const blocks = new Set<number>();
+  const disturbed = new Map<number, string>();
+  const noise = { ownCpuS: 0, wallS: 0, unknownNoise: 0 };
+  let torn = false;
+  for await (const record of readSamples(folder, () => torn = true)) {
+    if (record.kind === "machine") {
+      addMachine(record, blocks, disturbed, noise);
+      continue;
+    }
+    const candidate = candidates.get(record.candidate);
+    if (candidate === undefined) continue;
+    if (record.kind === "load") candidate.load = record;
+    if (record.kind === "candidate") candidate.left = { status: record.status, reason: record.reason };
+    if (record.kind === "memory") {
+      candidate.memoryMb = Math.max(candidate.memoryMb ?? 0, record.resident_mb);
+    }
+    if (record.kind === "request" && record.phase === "timed") {
+      blocks.add(record.block);
+      addRequest(candidate, record, prompts.get(record.prompt_id) ?? -1, options.slo);
+    }
+  }
+  return { candidates, disturbed, blocks, ...noise, torn };
+}
+
+function addMachine(
+  record: MachineRecord,
+  blocks: Set<number>,
+  disturbed: Map<number, string>,
+  noise: { ownCpuS: number; wallS: number; unknownNoise: number },
+): void {
+  blocks.add(record.block);
+  if (record.disturbed !== null) disturbed.set(record.block, record.disturbed);
+  noise.ownCpuS += record.own_cpu_s;
+  noise.wallS += record.wall_ms / 1000;
+  if (record.others_cpu_s === null) noise.unknownNoise++;
+}
+
+function emptyCandidate(info: CandidateInfo): Collected {
+  const column = () => new Column();
+  return {
+    info,
+    good: {
+      block: column(),
+      prompt: column(),
+      metrics: {
+        latency_s: column(),
+        ttft_s: column(),
+        ttfo_s: column(),
+        tpot_s: column(),
+        output_tokens_per_s: column(),
+        decode_tokens_per_s: column(),
+        output_chars_per_s: column(),
+      },
+      outputTokens: column(),
+      promptTokens: column(),
+      cachedTokens: column(),
+      queueS: column(),
+      serverDecode: column(),
+      gapsS: new Column("single"),
+      gapCount: column(),
+    },
+    timeline: { block: column(), due: column(), sent: column(), end: column(), met: column() },
+    ok: 0,
+    failed: 0,
+    firstReason: null,
+    left: null,
+    load: null,
+    memoryMb: null,
+    source: null,
+    stop: 0,
+    length: 0,
+    notStreamed: 0,
+    sampleId: null,
+  };
+}
+
+function addRequest(
+  candidate: Collected,
+  record: RequestRecord,
+  prompt: number,
+  slo: CollectOptions["slo"],
+): void {
+  const { timeline } = candidate;
+  timeline.block.push(record.block);
+  timeline.due.push(record.due_ms);
+  timeline.sent.push(record.sent_ms);
+  timeline.end.push(record.end_ms);
+  timeline.met.push(record.status === "ok" && meets(record, slo) ? 1 : 0);
+  if (record.status === "ok") {
+    candidate.ok++;
+    addGood(candidate, record, prompt);
+  } else {
+    candidate.failed++;
+    candidate.firstReason ??= record.reason;
+  }
+}
+
+function addGood(candidate: Collected, record: RequestRecord, prompt: number): void {
+  const { good } = candidate;
+  good.block.push(record.block);
+  good.prompt.push(prompt);
+  for (const name of requestMetrics) good.metrics[name].push(metricOf[name](record) ?? NaN);
+  good.outputTokens.push(record.output_tokens);
+  good.promptTokens.push(record.prompt_tokens ?? NaN);
+  good.cachedTokens.push(record.cached_tokens ?? NaN);
+  good.queueS.push(queueS(record));
+  good.serverDecode.push(serverDecodeError(record) ?? NaN);
+  const gaps = gapsMs(record);
+  for (const gap of gaps) good.gapsS.push(gap / 1000);
+  good.gapCount.push(gaps.length);
+  candidate.source = weaker(candidate.source, record.token_source);
+  if (record.finish_reason === "length") candidate.length++;
+  else candidate.stop++;
+  if (!record.streamed) candidate.notStreamed++;
+  candidate.sampleId ??= record.id;
+}
+
+/** Ours / the server's − 1, over the time from first to last token; null where the server tells none. */
+function serverDecodeError(record: RequestRecord): number | null {
+  const theirs = record.server?.decode_ms ?? null;
+  const [first, last] = [record.chunk_ms[0], record.chunk_ms.at(-1)];
+  if (theirs === null || theirs <= 0 || !record.streamed || first === undefined || last === undefined) {
+    return null;
+  }
+  return (last - first) / theirs - 1;
+}
+
+/** Whether a request met the stated limits; a limit on a figure that is not known is not met. */
+function meets(record: RequestRecord, slo: CollectOptions["slo"]): boolean {
+  const within = (value: number | null, limit: number | null) =>
+    limit === null || (value !== null && value <= limit);
+  return slo === null ||
+    (within(metricOf.ttft_s(record), slo.ttft_s) && within(metricOf.latency_s(record), slo.e2e_s));
+}
+
+const strength: readonly TokenSource[] = ["usage", "tokenizer", "chunks", "chars/4"];
+
+function weaker(a: TokenSource | null, b: TokenSource): TokenSource {
+  return a === null || strength.indexOf(b) > strength.indexOf(a) ? b : a;
+}

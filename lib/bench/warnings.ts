@@ -1,0 +1,288 @@
+/** What a reader must know before believing a figure: typed values, each with the remedy that fits the run. */
+import type { Collected, CollectedRun } from "./collect.ts";
+import { underLoad } from "./plan.ts";
+import type { RunInfo } from "./records.ts";
+import type { CandidateSummary, Warning } from "./summary_schema.ts";
+
+/** What the warnings are drawn from. */
+export interface Facts {
+  readonly info: RunInfo;
+  readonly run: CollectedRun;
+  readonly rows: readonly CandidateSummary[];
+  /** False when the machine was busy most of the time, so that no verdict is given. */
+  readonly settled: boolean;
+}
+
+type Finding = Omit<Warning, "candidates"> & { readonly candidates?: string[] };
+
+/**
+ * All warnings of a run, the gravest first.
+ *
+ * Thresholds: lengths differ from a factor of 1.25 between mean lengths; a load is missed below 98 % of the
+ * asked rate; a prefix counts as warmed when the server says that more than half of the prompt came from its
+ * cache; the server's decode time disagrees when it differs by more than a tenth in the median.
+ */
+export function warningsOf(facts: Facts): Warning[] {
+  const checks = [
+    interrupted,
+    failures,
+    noise,
+    load,
+    clientBottleneck,
+    estimatedTokens,
+    notStreamed,
+    answersCut,
+    lengthsDiffer,
+    smallN,
+    drift,
+    prefix,
+    cacheHit,
+    serverDisagrees,
+    deviceFallback,
+    plainTemplate,
+  ];
+  return checks.flatMap((check) => check(facts)).map((finding) => ({ candidates: [], ...finding }));
+}
+
+const measured = ({ rows }: Facts) => rows.filter(({ requests }) => requests.ok > 0);
+const idsOf = (rows: readonly { readonly id: string }[]) => rows.map(({ id }) => id);
+const collected = ({ run }: Facts) => [...run.candidates.values()];
+const infoIds = (candidates: readonly Collected[]) => candidates.map(({ info }) => info.id);
+
+function interrupted({ info, run }: Facts): Finding[] {
+  const findings: Finding[] = [];
+  if (info.status === "interrupted" || info.status === "running") {
+    findings.push({
+      code: "interrupted",
+      message: "the run ended before its plan was done",
+      remedy: `finish it: deno task bench --resume ${info.run_id}`,
+    });
+  }
+  if (run.torn) {
+    findings.push({
+      code: "torn-line",
+      message: "the last line of samples.jsonl is torn: the process was ended while it wrote",
+      remedy: "that request is left out; --resume sends it again",
+    });
+  }
+  return findings;
+}
+
+function failures({ rows }: Facts): Finding[] {
+  return rows.filter(({ status }) => status !== "ok").map(({ id, status, reason }) => ({
+    code: status === "skipped" ? "skipped" : "failures",
+    candidates: [id],
+    message: `${id}: ${reason}`,
+    remedy: "see its requests in samples.jsonl; metrics rest on the good ones alone",
+  }));
+}
+
+function noise({ run, settled, info }: Facts): Finding[] {
+  const [total, disturbed] = [run.blocks.size, run.disturbed.size];
+  const findings: Finding[] = [];
+  const [reason] = run.disturbed.values();
+  if (disturbed > 0) {
+    findings.push({
+      code: "noise",
+      message: `${disturbed} of ${total} blocks were disturbed (${reason}${disturbed > 1 ? ", …" : ""}); ` +
+        (settled
+          ? "the headline leaves them out for all candidates, the full set stands beside"
+          : "too many to leave out: the figures hold for this busy machine only, and no verdict is given"),
+      remedy: "close other programs and measure again",
+    });
+  }
+  if (run.unknownNoise > 0) {
+    findings.push({
+      code: "noise-unknown",
+      message: `in ${run.unknownNoise} of ${total} blocks nobody could tell the service's processor use ` +
+        `from other programs'`,
+      remedy: info.plan.order === "by model" || info.candidates.length < 2
+        ? "keep the machine otherwise idle"
+        : "keep the machine otherwise idle; the interleaved order spreads what is left over all candidates",
+    });
+  }
+  return findings;
+}
+
+function load(facts: Facts): Finding[] {
+  return measured(facts).flatMap(({ id, load }) => {
+    if (load === null || load.asked_rate === null || load.delivered_rate >= 0.98 * load.asked_rate) return [];
+    const { concurrency } = facts.info.plan;
+    const full = load.max_in_flight >= concurrency;
+    return [{
+      code: "load-missed" as const,
+      candidates: [id],
+      message:
+        `${id}: ${load.asked_rate} requests/s were asked, ${load.delivered_rate.toFixed(2)} delivered` +
+        (full ? `: all ${concurrency} clients were busy` : ""),
+      remedy: full ? "ask a lower --rate, or give more --concurrency" : "ask a lower --rate",
+    }];
+  });
+}
+
+function clientBottleneck({ info, run }: Facts): Finding[] {
+  const cores = run.wallS > 0 ? run.ownCpuS / run.wallS : 0;
+  if (!underLoad(info.plan) || cores < 0.85) return [];
+  return [{
+    code: "client-bottleneck",
+    message: `the measuring process itself used ${cores.toFixed(2)} of a core: it may be the bottleneck`,
+    remedy: "ask a lower --rate or --concurrency, or measure from another machine",
+  }];
+}
+
+function estimatedTokens(facts: Facts): Finding[] {
+  const rows = measured(facts).filter(({ tokens }) =>
+    tokens.source === "chunks" || tokens.source === "chars/4"
+  );
+  if (rows.length === 0) return [];
+  const sources = [...new Set(rows.map(({ tokens }) => tokens.source))].join(", ");
+  return [{
+    code: "estimated-tokens",
+    candidates: idsOf(rows),
+    message: `${
+      idsOf(rows).join(", ")
+    }: token counts are estimates (${sources}), and so are TPOT and tokens/s`,
+    remedy: "compare characters/s, which needs no tokens; a service that sends usage mends it",
+  }];
+}
+
+function notStreamed(facts: Facts): Finding[] {
+  const whole = collected(facts).filter((candidate) => candidate.notStreamed > 0);
+  if (whole.length === 0) return [];
+  return [{
+    code: "not-streamed",
+    candidates: infoIds(whole),
+    message: `${infoIds(whole).join(", ")}: answers came in one piece: there is no TTFT, TPOT or ITL`,
+    remedy: "compare E2E latency, or measure through a service that streams",
+  }];
+}
+
+function answersCut(facts: Facts): Finding[] {
+  const cut = measured(facts).filter(({ finish }) => finish.length > 0);
+  if (cut.length === 0) return [];
+  const counts = cut.map(({ id, finish }) => `${id} ${finish.length} of ${finish.length + finish.stop}`);
+  return [{
+    code: "answers-cut",
+    candidates: idsOf(cut),
+    message: `answers were cut at ${facts.info.plan.max_tokens} tokens: ${counts.join(", ")}`,
+    remedy: `latency then says how fast it writes, not when it is done: give a higher --max-tokens`,
+  }];
+}
+
+function lengthsDiffer(facts: Facts): Finding[] {
+  const rows = measured(facts).flatMap(({ id, tokens }) =>
+    tokens.output_mean === null ? [] : [{ id, mean: tokens.output_mean }]
+  );
+  const means = rows.map(({ mean }) => mean);
+  const [short, long] = [Math.min(...means), Math.max(...means)];
+  if (rows.length < 2 || long <= 1.25 * short) return [];
+  return [{
+    code: "lengths-differ",
+    candidates: idsOf(rows),
+    message: `answers differ in length: ${
+      rows.map(({ id, mean }) => `${id} ${mean.toFixed(0)} tokens`).join(", ")
+    }`,
+    remedy: "compare TPOT or characters/s rather than latency" +
+      (facts.info.plan.fixed_output === true ? "" : ", or ask for equal lengths with --fixed-output"),
+  }];
+}
+
+function smallN(facts: Facts): Finding[] {
+  const { rounds, prompt_set } = facts.info.plan;
+  const small = measured(facts).filter(({ latency_s }) => latency_s.n < 20);
+  if (small.length === 0) return [];
+  const needed = Math.ceil(20 / prompt_set.prompts.length);
+  return [{
+    code: "small-n",
+    candidates: idsOf(small),
+    message: `fewer than 20 good requests: no p95 for ${
+      small.map(({ id, latency_s }) => `${id} (n = ${latency_s.n})`).join(", ")
+    }`,
+    remedy: needed > rounds ? `give --rounds ${needed}` : "see why requests failed or were left out",
+  }];
+}
+
+function drift({ info }: Facts): Finding[] {
+  if (info.plan.order === "interleaved" || info.candidates.length < 2) return [];
+  return [{
+    code: "drift-not-controlled",
+    message: "the models don't fit in memory together and ran one after the other: drift was not controlled",
+    remedy: "free memory or take smaller variants, so that they can be interleaved",
+  }];
+}
+
+function prefix({ info }: Facts): Finding[] {
+  if (info.plan.prefix === "cold") return [];
+  return [{
+    code: "warm-prefix",
+    message: "every prompt was sent once right before it was timed: TTFT is that of a cached prompt",
+    remedy: "leave out --prefix warm to measure prompts that the service has not seen",
+  }];
+}
+
+function cacheHit(facts: Facts): Finding[] {
+  if (facts.info.plan.prefix === "warm") return [];
+  const hit = collected(facts).filter(({ good }) => {
+    const shares = ratios(good.cachedTokens.view(), good.promptTokens.view());
+    return shares.length > 0 && median(shares) > 0.5;
+  });
+  if (hit.length === 0) return [];
+  return [{
+    code: "cache-hit",
+    candidates: infoIds(hit),
+    message: `${
+      infoIds(hit).join(", ")
+    }: most prompt tokens came from the server's cache, in spite of a cold prefix`,
+    remedy: "switch the service's prompt cache off, or read its TTFT as that of a cached prompt",
+  }];
+}
+
+function serverDisagrees(facts: Facts): Finding[] {
+  return collected(facts).flatMap(({ info, good }) => {
+    const errors = Array.from(good.serverDecode.view()).filter((value) => !Number.isNaN(value));
+    if (errors.length === 0) return [];
+    const error = median(errors);
+    if (Math.abs(error) <= 0.1) return [];
+    const percent = `${Math.abs(error * 100).toFixed(0)} % ${error > 0 ? "longer" : "shorter"}`;
+    return [{
+      code: "server-disagrees" as const,
+      candidates: [info.id],
+      message: `${info.id}: by our clock decoding took ${percent} than by the server's own figures`,
+      remedy: "see both in samples.jsonl; ours include the way to the client, the server's do not",
+    }];
+  });
+}
+
+function deviceFallback({ rows, info }: Facts): Finding[] {
+  return rows.flatMap(({ id, device }) => {
+    const asked = info.candidates.find((candidate) => candidate.id === id)?.device ?? null;
+    const wantsGpu = asked === "vulkan" || asked === "cuda" || asked === "metal";
+    if (!wantsGpu || device === null || device.toLowerCase().startsWith(asked)) return [];
+    return [{
+      code: "device-fallback" as const,
+      candidates: [id],
+      message: `${id}: ${asked} was asked for, ${device} ran it`,
+      remedy: "check the driver, or ask for the device that is there with --gpu",
+    }];
+  });
+}
+
+function plainTemplate({ info }: Facts): Finding[] {
+  const plain = info.candidates.filter((candidate) => candidate.chat_template === "plain");
+  if (plain.length === 0) return [];
+  return [{
+    code: "plain-chat-template",
+    candidates: idsOf(plain),
+    message: `${idsOf(plain).join(", ")}: the model brings no chat template and got a plain one`,
+    remedy: "expect poor answers; speed is comparable",
+  }];
+}
+
+function ratios(above: ArrayLike<number>, below: ArrayLike<number>): number[] {
+  return Array.from(above, (value, at) => value / (below[at] ?? NaN)).filter(Number.isFinite);
+}
+
+function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor((sorted.length - 1) / 2)] ?? NaN;
+}
