@@ -1,0 +1,176 @@
+/**
+ * WHY: the notebooks are opened, derived and tested with one Jupyter, the project's own, on any machine that
+ * has Deno and uv or Python.
+ *
+ *   deno task notebook                     opens JupyterLab on notebooks/
+ *   deno task notebook --no-browser        prints its address instead
+ *   deno task notebooks:sync               writes each .ipynb anew from its .ts form
+ *   deno task test:notebooks               runs every notebook with the real kernel and judges what it shows
+ *   deno task test:notebooks 03 --full     one notebook, in its full length
+ */
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { UserError } from "../lib/errors.ts";
+import { bareCommand, interruptSignal, runCli, wholeNumber } from "./cli.ts";
+import type { Jupyter } from "./notebook/jupyter.ts";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+const notebooks = join(root, "notebooks");
+
+interface OpenOptions {
+  readonly browser: boolean;
+  readonly port?: number;
+}
+
+interface TestOptions {
+  readonly full?: boolean;
+  readonly timeout: number;
+}
+
+await runCli(async () => {
+  let code = 0;
+  const program = bareCommand("notebook", "Opens the notebooks in a JupyterLab of the project's own.")
+    .option("--no-browser", "print the address instead of opening a browser")
+    .option("--port <n>", "port on 127.0.0.1 (default: 8888 or the next free one)", wholeNumber(1, 65535))
+    .action(async (options: OpenOptions) => {
+      code = await open(options);
+    });
+  program.command("sync").exitOverride().description("write each .ipynb anew from its .ts form")
+    .action(async () => {
+      code = await sync();
+    });
+  program.command("test").exitOverride().description(
+    "run notebooks with the real kernel and judge what they show",
+  )
+    .argument("[names...]", "notebooks by the start of their name; all of them without")
+    .option("--full", "in their full length instead of the short setting")
+    .option("--timeout <seconds>", "longest time for one cell", wholeNumber(1), 300)
+    .action(async (names: string[], options: TestOptions) => {
+      code = await test(names, options);
+    });
+  await program.parseAsync(Deno.args, { from: "user" });
+  return code;
+});
+
+async function open(options: OpenOptions): Promise<number> {
+  const { prepareJupyter } = await import("./notebook/jupyter.ts");
+  const jupyter = await prepareJupyter(root, console.error);
+  return await runUntilDone(jupyter, [
+    "-m",
+    "jupyterlab",
+    "--ServerApp.ip=127.0.0.1",
+    "--ServerApp.local_hostnames=127.0.0.1",
+    `--ServerApp.root_dir=${notebooks}`,
+    "--ServerApp.answer_yes=True",
+    "--KernelSpecManager.ensure_native_kernel=False",
+    "--KernelSpecManager.allowed_kernelspecs=deno",
+    "--LabApp.extension_manager=readonly",
+    ...(options.port === undefined ? [] : [`--ServerApp.port=${options.port}`]),
+    ...(options.browser ? [] : ["--no-browser"]),
+  ]);
+}
+
+async function sync(): Promise<number> {
+  const { writeNotebooks } = await import("./notebook/files.ts");
+  const changed = await writeNotebooks(notebooks);
+  console.error(
+    changed.length === 0 ? "Every .ipynb agrees with its .ts." : `Written: ${changed.join(", ")}`,
+  );
+  return 0;
+}
+
+async function test(wanted: readonly string[], options: TestOptions): Promise<number> {
+  const { notebookNames } = await import("./notebook/files.ts");
+  const { prepareJupyter } = await import("./notebook/jupyter.ts");
+  const all = await notebookNames(notebooks);
+  for (const part of wanted) {
+    if (all.some((name) => name.startsWith(part))) continue;
+    throw new UserError(
+      `no notebook's name starts with ${JSON.stringify(part)}: there are ${all.join(", ")}`,
+    );
+  }
+  const names = all.filter((name) => wanted.length === 0 || wanted.some((part) => name.startsWith(part)));
+  const jupyter = await prepareJupyter(root, console.error);
+
+  let failed = 0;
+  const report = (name: string, faults: readonly string[], started: number) => {
+    if (faults.length > 0) failed++;
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    console.log(`${faults.length === 0 ? "ok    " : "FAILED"} ${name} (${seconds} s)`);
+    for (const fault of faults) console.log(`       ${fault}`);
+  };
+  const started = performance.now();
+  if (wanted.length === 0) report("the test itself", await checkTheTest(jupyter, options), started);
+  for (const name of names) {
+    const started = performance.now();
+    report(name, await execute(jupyter, notebooks, name, options), started);
+  }
+  const passed = names.length + (wanted.length === 0 ? 1 : 0) - failed;
+  console.log(`\n${failed === 0 ? "ok" : "FAILED"} | ${passed} passed | ${failed} failed`);
+  return failed === 0 ? 0 : 1;
+}
+
+/** Runs one notebook and returns its faults. The executed form stays in .venv/executed, to be looked at. */
+async function execute(
+  jupyter: Jupyter,
+  folder: string,
+  name: string,
+  options: TestOptions,
+): Promise<string[]> {
+  const { checkSyntax, derive } = await import("./notebook/files.ts");
+  const { judgeExecuted } = await import("./notebook/judge.ts");
+  await checkSyntax(folder, name);
+  const out = join(root, ".venv", "executed");
+  await Deno.mkdir(out, { recursive: true });
+  const fresh = join(out, `${name}.fresh.ipynb`);
+  const result = join(out, `${name}.ipynb`);
+  await Deno.writeTextFile(fresh, await derive(folder, name));
+  const env = options.full === true ? jupyter.env : { ...jupyter.env, PODIUM_SHORT: "1" };
+  const program = join(root, "scripts", "notebook", "execute.py");
+  const args = [program, fresh, result, folder, `${options.timeout}`];
+  const code = await runUntilDone({ ...jupyter, env }, args);
+  if (code !== 0) return [`the kernel's client ended with exit code ${code}`];
+  return judgeExecuted(JSON.parse(await Deno.readTextFile(result)));
+}
+
+/** A test that can't fail proves nothing: each fault of a faulty notebook must be seen. */
+async function checkTheTest(jupyter: Jupyter, options: TestOptions): Promise<string[]> {
+  const expected = [
+    /^cell 3 .*: 0 figures, 1 promised$/,
+    /^cell 4 .*shows nothing$/,
+    /^cell 5 .*came after the cell was done/,
+    /^cell 6 .*: 1 figures, 0 promised$/,
+    /^cell 7 .*SyntaxError: /,
+    /^cell 8 .*was not run$/,
+  ];
+  const seen = await execute(jupyter, join(root, "tests", "notebooks"), "90_faulty", options);
+  return [
+    ...expected.filter((fault) => !seen.some((line) => fault.test(line))).map((fault) =>
+      `not seen: ${fault}`
+    ),
+    ...seen.filter((line) => !expected.some((fault) => fault.test(line))).map((line) =>
+      `unexpected: ${line}`
+    ),
+  ];
+}
+
+/** Runs the venv's Python in the foreground; an interruption or our own end ends it, by its id. */
+async function runUntilDone({ python, env }: Jupyter, args: string[]): Promise<number> {
+  const child = new Deno.Command(python, { args, env, cwd: notebooks, stdin: "null" }).spawn();
+  const stop = () => {
+    try {
+      child.kill("SIGTERM");
+    } catch {
+      // It has already ended.
+    }
+  };
+  const signal = interruptSignal();
+  signal.addEventListener("abort", stop, { once: true });
+  if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", stop);
+  try {
+    return (await child.status).code;
+  } finally {
+    signal.removeEventListener("abort", stop);
+    if (Deno.build.os !== "windows") Deno.removeSignalListener("SIGTERM", stop);
+  }
+}

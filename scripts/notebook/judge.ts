@@ -1,0 +1,92 @@
+/**
+ * What is wrong with an executed notebook: an error, a cell that was not run, nothing where something should
+ * be, a figure too few, an output that came too late to be sure of reaching a browser, or none at all.
+ */
+import { z } from "zod";
+
+const text = z.union([z.string(), z.array(z.string()).transform((lines) => lines.join(""))]);
+const output = z.object({
+  output_type: z.string(),
+  text: text.optional(),
+  data: z.record(z.string(), z.unknown()).optional(),
+  metadata: z.looseObject({ podium_output: z.number().optional() }).optional(),
+  ename: z.string().optional(),
+  evalue: z.string().optional(),
+});
+type Output = z.infer<typeof output>;
+const executed = z.object({
+  cells: z.array(z.object({
+    cell_type: z.string(),
+    execution_count: z.number().nullable().optional(),
+    source: text,
+    outputs: z.array(output).optional(),
+    metadata: z.looseObject({
+      figures: z.number().optional(),
+      quiet: z.boolean().optional(),
+      late_outputs: z.number().optional(),
+    }),
+  })),
+});
+
+/**
+ * One line for each fault; an empty list is a notebook in good order.
+ *
+ * Every display of `notebooks/support.ts` carries its number in the session, so a gap is an output that was
+ * lost on the way, wherever it was.
+ *
+ * @throws {z.ZodError} for a document that is no notebook.
+ */
+export function judgeExecuted(document: unknown): string[] {
+  const { cells } = executed.parse(document);
+  const faults: string[] = [];
+  let expected = 1;
+  for (const [index, cell] of cells.entries()) {
+    if (cell.cell_type !== "code") continue;
+    const where = `cell ${index + 1} (${JSON.stringify(firstLine(cell.source))})`;
+    const outputs = cell.outputs ?? [];
+    for (const each of outputs) {
+      if (each.output_type === "error") {
+        faults.push(`${where}: ${each.ename}: ${firstLine(each.evalue ?? "")}`);
+      }
+      const number = each.metadata?.podium_output;
+      if (number === undefined) continue;
+      if (number !== expected) faults.push(`${where}: output ${expected} was lost before output ${number}`);
+      expected = number + 1;
+    }
+    if (cell.execution_count === null) faults.push(`${where}: was not run`);
+    else if (cell.metadata.quiet !== true && !outputs.some(hasContent)) {
+      faults.push(`${where}: shows nothing`);
+    }
+    const figures = outputs.reduce((sum, each) => sum + countFigures(each), 0);
+    if (figures !== (cell.metadata.figures ?? 0)) {
+      faults.push(`${where}: ${figures} figures, ${cell.metadata.figures ?? 0} promised`);
+    }
+    const late = cell.metadata.late_outputs ?? 0;
+    if (late > 0) {
+      faults.push(`${where}: ${late} outputs came after the cell was done; await its last display`);
+    }
+  }
+  return faults;
+}
+
+const firstLine = (source: string) => source.trim().split("\n")[0] ?? "";
+
+const html = (each: Output) => {
+  const value = text.safeParse(each.data?.["text/html"]);
+  return value.success ? value.data : "";
+};
+
+function hasContent(each: Output): boolean {
+  if (each.output_type === "error") return true;
+  if (each.output_type === "stream") return (each.text ?? "").trim() !== "";
+  const shown = [html(each).replaceAll(/<(?!svg|img|table|progress)[^>]*>/g, ""), each.data?.["text/plain"]];
+  return shown.some((value) => typeof value === "string" && value.trim() !== "");
+}
+
+/** A figure is a `<figure>` with a drawing and a caption that is not empty. */
+function countFigures(each: Output): number {
+  return html(each).split("<figure").slice(1).filter((part) => {
+    const caption = /<figcaption[^>]*>([\s\S]*?)<\/figcaption>/.exec(part)?.[1] ?? "";
+    return part.includes("<svg") && caption.trim() !== "";
+  }).length;
+}

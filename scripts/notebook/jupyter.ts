@@ -1,0 +1,126 @@
+/**
+ * A JupyterLab of the project's own, in its ignored folder .venv: made by uv where there is uv, else by
+ * Python, from a list of exact versions. Nothing is installed into the person's home, and no setting of
+ * theirs is read or written. Tried on Linux; the paths for Windows and macOS are untried.
+ */
+import { delimiter, dirname, join } from "node:path";
+import { UserError } from "../../lib/errors.ts";
+
+/** What the rest needs to run a Jupyter program: the venv's Python, and the environment to run it in. */
+export interface Jupyter {
+  readonly python: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** Where things are, for a project at `root`. */
+function places(root: string) {
+  const own = join(root, ".venv");
+  const venv = join(own, "jupyter");
+  return {
+    own,
+    venv,
+    python: Deno.build.os === "windows" ? join(venv, "Scripts", "python.exe") : join(venv, "bin", "python"),
+    stamp: join(venv, "podium-requirements.txt"),
+    requirements: join(root, "notebooks", "jupyter", "requirements.txt"),
+  };
+}
+
+/** All that Jupyter, pip and uv would otherwise put into the home directory goes into .venv. */
+function environment(root: string): Record<string, string> {
+  const { own } = places(root);
+  const state = join(own, "state");
+  return {
+    // The kernelspec says just `deno`: it means the Deno that runs this.
+    PATH: `${dirname(Deno.execPath())}${delimiter}${Deno.env.get("PATH") ?? ""}`,
+    JUPYTER_PATH: join(root, "notebooks", "jupyter"),
+    JUPYTER_CONFIG_PATH: join(root, "notebooks", "jupyter", "config"),
+    JUPYTER_CONFIG_DIR: join(state, "config"),
+    JUPYTER_DATA_DIR: join(state, "data"),
+    JUPYTER_RUNTIME_DIR: join(state, "runtime"),
+    IPYTHONDIR: join(state, "ipython"),
+    PYTHONNOUSERSITE: "1",
+    PIP_CACHE_DIR: join(own, "pip-cache"),
+    PIP_DISABLE_PIP_VERSION_CHECK: "1",
+    UV_CACHE_DIR: join(own, "uv-cache"),
+    UV_PYTHON_INSTALL_DIR: join(own, "python"),
+  };
+}
+
+/**
+ * Makes the venv unless it already holds exactly the listed versions.
+ *
+ * @throws {UserError} where there is neither uv nor Python 3.10 or newer, or an installation fails.
+ */
+export async function prepareJupyter(root: string, say: (line: string) => void): Promise<Jupyter> {
+  const { own, venv, python, stamp, requirements } = places(root);
+  const env = environment(root);
+  const wanted = await Deno.readTextFile(requirements);
+  await Deno.mkdir(join(own, "state"), { recursive: true });
+  if (await readIfThere(stamp) === wanted) return { python, env };
+
+  const uv = await answers(["uv", "--version"], env);
+  const make = uv ? ["uv", "venv", "--quiet", "--python", ">=3.10", venv] : [...await findPython(env), venv];
+  const fill = uv
+    ? ["uv", "pip", "install", "--quiet", "--python", python, "-r", requirements]
+    : [python, "-m", "pip", "install", "--quiet", "-r", requirements];
+  say(`Installing JupyterLab into .venv with ${uv ? "uv" : "pip"} (once, about 270 MB) …`);
+  await Deno.remove(venv, { recursive: true }).catch(ignoreMissing);
+  await install(make, env);
+  await install(fill, env);
+  await Deno.writeTextFile(stamp, wanted);
+  return { python, env };
+}
+
+const checkVersion = ["-c", "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))"];
+
+async function findPython(env: Record<string, string>): Promise<string[]> {
+  const names = Deno.build.os === "windows" ? [["py", "-3"], ["python"]] : [["python3"], ["python"]];
+  for (const name of names) {
+    if (await answers([...name, ...checkVersion], env)) return [...name, "-m", "venv"];
+  }
+  throw new UserError(
+    "JupyterLab needs uv, or Python 3.10 or newer with its venv module, and neither was found: install one " +
+      "of them (on Debian and Ubuntu: apt install python3-venv) and run this again",
+  );
+}
+
+async function answers([program = "", ...args]: readonly string[], env: Record<string, string>) {
+  try {
+    const { success } = await new Deno.Command(program, { args, env, stdout: "null", stderr: "null" })
+      .output();
+    return success;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+async function install([program = "", ...args]: readonly string[], env: Record<string, string>) {
+  const command = new Deno.Command(program, {
+    args,
+    env,
+    stdin: "null",
+    stdout: "inherit",
+    stderr: "inherit",
+  });
+  const { success, code } = await command.output();
+  if (success) return;
+  throw new UserError(
+    `${program} ${args.slice(0, 3).join(" ")} … ended with exit code ${code}, its own words are above: ` +
+      "check the network or the package index that pip or uv is set to use, and run this again",
+    1,
+  );
+}
+
+async function readIfThere(path: string): Promise<string | undefined> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+function ignoreMissing(error: unknown): void {
+  if (!(error instanceof Deno.errors.NotFound)) throw error;
+}
