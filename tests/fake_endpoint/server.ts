@@ -7,6 +7,7 @@
  */
 import { answerOf, type Asked, type Behaviour, behaviour, fakeOptions } from "./behaviour.ts";
 import type { FakeLogEntry } from "./behaviour.ts";
+import { setImmediate } from "node:timers";
 import { z } from "zod";
 
 export interface Fake {
@@ -248,7 +249,9 @@ class Answer {
     return false;
   }
 
-  async #break(fault: { kind: "cut" } | { kind: "hang" } | { kind: "error"; message: string }): Promise<boolean> {
+  async #break(
+    fault: { kind: "cut" } | { kind: "hang" } | { kind: "error"; message: string },
+  ): Promise<boolean> {
     this.entry.outcome = "fault";
     if (fault.kind === "cut") return false;
     if (fault.kind === "hang") {
@@ -275,7 +278,7 @@ class Answer {
     if (step === null) return await writeAll(this.connection, bytes);
     for (let at = 0; at < bytes.length; at += step) {
       await writeAll(this.connection, bytes.subarray(at, at + step));
-      await new Promise((resolve) => setTimeout(resolve, 0));
+      await new Promise((resolve) => setImmediate(resolve));
     }
   }
 

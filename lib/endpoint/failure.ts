@@ -1,0 +1,70 @@
+/** What an endpoint did wrong, in words that may be written down. */
+
+/**
+ * The endpoint failed: no connection, an HTTP error, a broken answer. Inside lib/endpoint it becomes a
+ * trace's `reason` or a `UserError`; its message may still hold a key, so it passes `redacted` first.
+ */
+export class EndpointFailure extends Error {
+  override readonly name = "EndpointFailure";
+
+  constructor(message: string, readonly httpStatus: number | null = null, options?: ErrorOptions) {
+    super(message, options);
+  }
+}
+
+/** No connection, or a broken one: `no answer from http://…: connection refused`. */
+export function connectionFailure(baseUrl: string, error: unknown): EndpointFailure {
+  return new EndpointFailure(`no answer from ${baseUrl}: ${rootReason(error)}`, null, { cause: error });
+}
+
+/** What lies at the bottom of an error: `fetch failed` and its like say nothing, their causes do. */
+export function rootReason(error: unknown): string {
+  let root = error;
+  while (root instanceof Error && root.cause instanceof Error) root = root.cause;
+  const text = root instanceof Error ? root.message : String(root);
+  if (/connection refused|ECONNREFUSED|actively refused/i.test(text)) return "connection refused";
+  if (/failed to lookup address|ENOTFOUND|dns error/i.test(text)) return "no host of that name";
+  return text;
+}
+
+const LONGEST = 300;
+
+/**
+ * A reason fit for files and screens: one line, not too long, and never the key, even where a server echoes it
+ * or part of it (`sk-ab…yz`).
+ *
+ * ```ts
+ * const reason = redacted("Incorrect API key:\nhunter2-secret", "hunter2-secret");
+ * if (reason !== "Incorrect API key: [key]") throw new Error(reason);
+ * ```
+ */
+export function redacted(text: string, apiKey: string | undefined): string {
+  const parts = [apiKey ?? "", apiKey === undefined ? "" : encodeURIComponent(apiKey)];
+  let clean = parts.filter((part) => part !== "").reduce(
+    (sofar, part) => sofar.replaceAll(part, "[key]"),
+    text,
+  );
+  clean = clean.replaceAll(/\b(Bearer\s+|sk-)[^\s"',;]+/gi, "[key]").replaceAll(/[\s\p{Cc}]+/gu, " ").trim();
+  return clean.length > LONGEST ? `${clean.slice(0, LONGEST - 1)}…` : clean;
+}
+
+/** An answer in which the endpoint repeats the key, without it; short keys (`none`) are ordinary words. */
+export function withoutKey(text: string, apiKey: string | undefined): string {
+  return apiKey === undefined || apiKey.length < 8 ? text : text.replaceAll(apiKey, "[key]");
+}
+
+/** The message inside an error body, in OpenAI's shape or any other; plain text is cut short. */
+export function errorMessage(body: unknown): string {
+  if (typeof body === "string") return body.trim().replaceAll(/\s+/g, " ").slice(0, LONGEST);
+  if (typeof body !== "object" || body === null) return "";
+  if ("message" in body && typeof body.message === "string") return body.message;
+  if ("error" in body) return errorMessage(body.error);
+  if ("detail" in body) return typeof body.detail === "string" ? body.detail : JSON.stringify(body.detail);
+  return JSON.stringify(body).slice(0, LONGEST);
+}
+
+/** `HTTP 404: model not found`, or just the status where the body says nothing. */
+export function httpFailure(status: number, body: unknown): EndpointFailure {
+  const message = errorMessage(body);
+  return new EndpointFailure(`HTTP ${status}${message === "" ? "" : `: ${message}`}`, status);
+}

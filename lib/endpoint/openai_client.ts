@@ -1,0 +1,68 @@
+/** Asking through npm:openai, which owns URL, headers, authorisation and errors. The body is read by us. */
+import OpenAI, { APIConnectionError, APIError } from "openai";
+import type { Fetch } from "../clock.ts";
+import { connectionFailure, EndpointFailure, httpFailure } from "./failure.ts";
+import { type Asking, chatBody, completionBody, USER_AGENT } from "./asking.ts";
+import type { Endpoint, GenerationRequest } from "./trace.ts";
+
+/** What the SDK would tell every endpoint about this machine, and no answer depends on. */
+const SILENCED = {
+  "X-Stainless-Lang": null,
+  "X-Stainless-Package-Version": null,
+  "X-Stainless-OS": null,
+  "X-Stainless-Arch": null,
+  "X-Stainless-Runtime": null,
+  "X-Stainless-Runtime-Version": null,
+  "X-Stainless-Retry-Count": null,
+  "X-Stainless-Timeout": null,
+};
+
+/**
+ * Sends the request and returns the response as it starts, body unread.
+ *
+ * @throws {EndpointFailure} where no connection was made, or the answer is an HTTP error
+ */
+export async function askOpenAI(
+  endpoint: Endpoint,
+  request: GenerationRequest,
+  asking: Asking,
+): Promise<Response> {
+  const client = clientFor(endpoint, asking.fetch);
+  const options = { maxRetries: 0, timeout: asking.timeoutMs + 60_000, signal: asking.signal };
+  try {
+    if (asking.route === "chat") {
+      return await client.chat.completions.create(chatBody(request, asking), options).asResponse();
+    }
+    return await client.completions.create(completionBody(request, asking), options).asResponse();
+  } catch (error) {
+    throw asFailure(endpoint, error);
+  }
+}
+
+/** A client that takes nothing from the environment: every setting that it would look up there is given. */
+export function clientFor(endpoint: Endpoint, fetch: Fetch): OpenAI {
+  return new OpenAI({
+    baseURL: endpoint.baseUrl,
+    apiKey: endpoint.apiKey ?? "none",
+    adminAPIKey: null,
+    organization: null,
+    project: null,
+    webhookSecret: null,
+    logLevel: "off",
+    maxRetries: 0,
+    fetch,
+    defaultHeaders: {
+      ...SILENCED,
+      "User-Agent": USER_AGENT,
+      ...(endpoint.apiKey === undefined ? { Authorization: null } : {}),
+    },
+  });
+}
+
+/** The SDK's errors in our words; anything else is returned as it came. */
+export function asFailure(endpoint: Endpoint, error: unknown): unknown {
+  if (error instanceof APIConnectionError) return connectionFailure(endpoint.baseUrl, error);
+  if (!(error instanceof APIError)) return error;
+  if (typeof error.status !== "number") return new EndpointFailure(error.message, null, { cause: error });
+  return httpFailure(error.status, error.error ?? error.message.replace(/^\d+ /, ""));
+}

@@ -1,0 +1,385 @@
+/**
+ * `fetch` over a bare socket for plain-http targets, so that the clock is read the moment bytes arrive and
+ * before anything is done with them. TLS, proxies and HTTP/2 stay with the platform's own `fetch`.
+ */
+import type { Clock, Fetch } from "../clock.ts";
+import { type ParserLimits, ResponseParser } from "./http1.ts";
+
+/** Bytes of a response body, and when they arrived. */
+export interface TimedBytes {
+  readonly bytes: Uint8Array;
+  readonly atMs: number;
+}
+
+/** A response body whose pieces carry their arrival. */
+export interface TimedBody {
+  /** When the response's head was complete. */
+  readonly headersMs: number;
+  /** The next piece, null at the end. Rejects when the connection breaks or the request was aborted. */
+  next(): Promise<TimedBytes | null>;
+  /** Gives the rest up; the connection is closed unless the body had ended. */
+  cancel(): Promise<void>;
+}
+
+const bodies = new WeakMap<Response, TimedBody>();
+
+/**
+ * The body of a response with arrival times: those taken at the socket where `rawTransport` made the
+ * response, otherwise the moment each piece is handed over by `fetch`.
+ *
+ * ```ts
+ * const body = timedBody(new Response("data: {}\n\n"), () => 12);
+ * const piece = await body.next();
+ * if (piece?.atMs !== 12 || await body.next() !== null) throw new Error("one piece, stamped");
+ * ```
+ */
+export function timedBody(response: Response, clock: Clock): TimedBody {
+  const known = bodies.get(response);
+  if (known !== undefined) return known;
+  const headersMs = clock();
+  const reader = response.body?.getReader();
+  return {
+    headersMs,
+    async next() {
+      const piece = await reader?.read();
+      const atMs = clock();
+      return piece === undefined || piece.done ? null : { bytes: piece.value, atMs };
+    },
+    async cancel() {
+      await reader?.cancel();
+    },
+  };
+}
+
+/** `fetch` on sockets of our own, with the connections it keeps. */
+export interface RawTransport {
+  readonly fetch: Fetch;
+  /** Closes the connections that are kept for reuse. */
+  close(): void;
+}
+
+export interface RawTransportOptions {
+  readonly clock: Clock;
+  /** Carries what the raw socket does not: https, redirects. Permission and proxies are its own matter. */
+  readonly fetch: Fetch;
+  /** Which plain-http targets go over a raw socket. @default every one */
+  readonly accepts?: (url: URL) => boolean;
+  readonly limits?: ParserLimits;
+}
+
+/** Whether a URL leads to this machine: no proxy is ever meant to stand before it. */
+export function isLoopback(url: URL): boolean {
+  return url.hostname === "localhost" || url.hostname === "[::1]" || /^127(\.\d+){3}$/.test(url.hostname);
+}
+
+/**
+ * A `fetch` that speaks HTTP/1.1 on sockets of its own: keeps connections alive and dials again when the
+ * server has closed one. Requests carry text bodies only; `accept-encoding: identity` is asked for, since
+ * unpacking would hide when bytes came.
+ *
+ * @throws {TypeError} from `fetch`, as the platform's own does, when no connection can be made
+ *
+ * ```ts ignore
+ * const transport = rawTransport({ clock: () => performance.now(), fetch });
+ * const response = await transport.fetch("http://127.0.0.1:5273/v1/models");
+ * transport.close();
+ * ```
+ */
+export function rawTransport(options: RawTransportOptions): RawTransport {
+  const pool = new Pool();
+  const accepts = options.accepts ?? (() => true);
+  const fetchRaw = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
+    const url = input instanceof Request ? null : new URL(input);
+    const body = init?.body ?? null;
+    if (
+      url === null || url.protocol !== "http:" || !accepts(url) || (body !== null && typeof body !== "string")
+    ) {
+      return await options.fetch(input, init);
+    }
+    const response = await exchange(pool, url, init ?? {}, body, options);
+    const isRedirect = response.status >= 300 && response.status < 400 && response.headers.has("location");
+    if (!isRedirect) return response;
+    await bodies.get(response)?.cancel();
+    return await options.fetch(input, init); // answered by nobody yet: the platform follows it
+  };
+  return { fetch: fetchRaw, close: () => pool.close() };
+}
+
+const encoder = new TextEncoder();
+
+async function exchange(
+  pool: Pool,
+  url: URL,
+  init: RequestInit,
+  body: string | null,
+  { clock, limits }: RawTransportOptions,
+): Promise<Response> {
+  const signal = init.signal ?? undefined;
+  signal?.throwIfAborted();
+  const bytes = requestBytes(url, init, body);
+  const kept = pool.take(url.host);
+  if (kept !== undefined) {
+    const incoming = new Incoming(pool, url.host, kept, clock, signal, limits);
+    try {
+      await kept.write(bytes);
+      return await incoming.response();
+    } catch (error) {
+      incoming.discard();
+      // The server had closed the kept connection before it saw the request: only then may it be sent again.
+      if (signal?.aborted || incoming.started || !isDisconnect(error)) throw failure(url, error, signal);
+    }
+  }
+  let incoming: Incoming | undefined;
+  try {
+    const connection = await Connection.open(url, signal);
+    incoming = new Incoming(pool, url.host, connection, clock, signal, limits);
+    await connection.write(bytes);
+    return await incoming.response();
+  } catch (error) {
+    incoming?.discard();
+    throw failure(url, error, signal);
+  }
+}
+
+/** What `fetch` throws: the signal's reason, or a TypeError that says what went wrong. */
+function failure(url: URL, error: unknown, signal: AbortSignal | undefined): unknown {
+  if (signal?.aborted) return signal.reason;
+  const reason = error instanceof Error ? error.message : String(error);
+  return new TypeError(`no answer from ${url.origin}: ${reason}`, { cause: error });
+}
+
+function requestBytes(url: URL, init: RequestInit, body: string | null): Uint8Array {
+  const payload = body === null ? new Uint8Array() : encoder.encode(body);
+  let head = `${init.method ?? "GET"} ${url.pathname}${url.search} HTTP/1.1\r\nhost: ${url.host}\r\n`;
+  const headers = init.headers instanceof Headers ? init.headers : new Headers(init.headers);
+  for (const [name, value] of headers) {
+    if (!/^(host|content-length|connection|accept-encoding)$/.test(name)) head += `${name}: ${value}\r\n`;
+  }
+  if (body !== null) head += `content-length: ${payload.length}\r\n`;
+  const start = encoder.encode(`${head}accept-encoding: identity\r\n\r\n`);
+  const bytes = new Uint8Array(start.length + payload.length);
+  bytes.set(start);
+  bytes.set(payload, start.length);
+  return bytes;
+}
+
+/** A socket that always has one read under way, so that a server's goodbye is noticed while it idles. */
+class Connection {
+  #buffer = new Uint8Array(64 * 1024);
+  #reading: Promise<number | null> | null = null;
+  #closed = false;
+  /** The idle socket said something: end of file, an error, or bytes nobody asked for. */
+  stirred = false;
+
+  private constructor(private readonly socket: Deno.TcpConn) {}
+
+  static async open(url: URL, signal: AbortSignal | undefined): Promise<Connection> {
+    const hostname = url.hostname.replace(/^\[|\]$/g, "");
+    const port = Number(url.port || 80);
+    const socket = await Deno.connect({ hostname, port, ...(signal === undefined ? {} : { signal }) });
+    socket.setNoDelay(true);
+    return new Connection(socket);
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length;) at += await this.socket.write(bytes.subarray(at));
+  }
+
+  /** The next bytes, valid until the next call; null at the end. */
+  async read(): Promise<Uint8Array | null> {
+    const reading = this.#reading ?? this.socket.read(this.#buffer);
+    this.#reading = null;
+    const n = await reading;
+    return n === null ? null : this.#buffer.subarray(0, n);
+  }
+
+  /** Keeps listening without keeping the process alive. */
+  idle(): void {
+    this.stirred = false;
+    const reading = this.socket.read(this.#buffer);
+    this.#reading = reading;
+    const stir = () => {
+      if (this.#reading === reading) this.stirred = true;
+    };
+    reading.then(stir, stir);
+    this.socket.unref();
+  }
+
+  wake(): void {
+    this.socket.ref();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.socket.close();
+  }
+}
+
+/** Idle connections by host. */
+class Pool {
+  #idle = new Map<string, Connection[]>();
+  #closed = false;
+
+  take(host: string): Connection | undefined {
+    const kept = this.#idle.get(host);
+    for (let connection = kept?.pop(); connection !== undefined; connection = kept?.pop()) {
+      if (!connection.stirred) {
+        connection.wake();
+        return connection;
+      }
+      connection.close();
+    }
+    return undefined;
+  }
+
+  give(host: string, connection: Connection): void {
+    if (this.#closed) return connection.close();
+    const kept = this.#idle.get(host);
+    if (kept === undefined) this.#idle.set(host, [connection]);
+    else kept.push(connection);
+    connection.idle();
+  }
+
+  close(): void {
+    this.#closed = true;
+    for (const kept of this.#idle.values()) {
+      for (const connection of kept) connection.close();
+    }
+    this.#idle.clear();
+  }
+}
+
+/** A response on its way in. */
+class Incoming implements TimedBody {
+  headersMs = 0;
+  /** A byte of the response has come. */
+  started = false;
+  #parser: ResponseParser;
+  #early: TimedBytes | null = null;
+  #finished = false;
+
+  constructor(
+    private readonly pool: Pool,
+    private readonly host: string,
+    private readonly connection: Connection,
+    private readonly clock: Clock,
+    private readonly signal: AbortSignal | undefined,
+    limits: ParserLimits | undefined,
+  ) {
+    this.#parser = new ResponseParser(limits);
+    signal?.addEventListener("abort", this.discard);
+  }
+
+  /** Reads up to the end of the head. */
+  async response(): Promise<Response> {
+    let piece: TimedBytes | null = null;
+    while (this.#parser.head === null) piece = await this.#read();
+    const { status, headers } = this.#parser.head;
+    this.headersMs = piece?.atMs ?? this.clock();
+    this.#early = piece !== null && piece.bytes.length > 0 ? piece : null;
+    if (this.#parser.done) this.#finish();
+    const empty = status === 204 || status === 304;
+    const packing = packingOf(headers);
+    if (packing !== null && !empty) {
+      return new Response(this.#stream().pipeThrough(new DecompressionStream(packing)), { status, headers });
+    }
+    const response = new Response(empty ? null : this.#stream(), { status, headers });
+    bodies.set(response, this);
+    return response;
+  }
+
+  async next(): Promise<TimedBytes | null> {
+    if (this.#early !== null) {
+      const piece = this.#early;
+      this.#early = null;
+      return piece;
+    }
+    while (!this.#finished) {
+      try {
+        const piece = await this.#read();
+        if (piece === null) break;
+        if (piece.bytes.length > 0) return piece;
+      } catch (error) {
+        this.discard();
+        throw this.signal?.aborted ? this.signal.reason : error;
+      }
+    }
+    return null;
+  }
+
+  cancel(): Promise<void> {
+    this.discard();
+    return Promise.resolve();
+  }
+
+  /** Closes the connection, unless the response had ended and its connection went back already. */
+  discard = (): void => {
+    if (this.#finished) return;
+    this.#finished = true;
+    this.signal?.removeEventListener("abort", this.discard);
+    this.connection.close();
+  };
+
+  /** One read from the socket: the stamp first, then everything else. Null when the response has ended. */
+  async #read(): Promise<TimedBytes | null> {
+    const bytes = await this.connection.read();
+    const atMs = this.clock();
+    if (bytes === null) {
+      this.#parser.end();
+      this.discard();
+      return null;
+    }
+    this.started = true;
+    const body = joined(this.#parser.feed(bytes)); // copied before the connection idles and reads again
+    if (this.#parser.done) this.#finish();
+    return { bytes: body, atMs };
+  }
+
+  #finish(): void {
+    if (!this.#parser.reusable) return this.discard();
+    if (this.#finished) return;
+    this.#finished = true;
+    this.signal?.removeEventListener("abort", this.discard);
+    this.pool.give(this.host, this.connection);
+  }
+
+  /** For readers that know nothing of arrival times: made only when one asks. */
+  #stream(): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return new ReadableStream({
+      pull: async (controller) => {
+        const piece = await this.next();
+        if (piece === null) controller.close();
+        else controller.enqueue(new Uint8Array(piece.bytes));
+      },
+      cancel: () => this.cancel(),
+    }, { highWaterMark: 0 });
+  }
+}
+
+/** What a server packed its answer with although it was asked not to: its arrival is then known less well. */
+function packingOf(headers: Headers): "gzip" | "deflate" | null {
+  const coding = headers.get("content-encoding")?.toLowerCase().trim() ?? "identity";
+  if (coding === "identity") return null;
+  if (coding === "gzip" || coding === "deflate") return coding;
+  throw new SyntaxError(`unknown content encoding: ${coding.slice(0, 40)}`);
+}
+
+/** A copy of its own: the socket's buffer is read into again. */
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const [first] = pieces;
+  if (pieces.length === 1 && first !== undefined) return first.slice();
+  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}
+
+function isDisconnect(error: unknown): boolean {
+  return error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.ConnectionReset ||
+    error instanceof Deno.errors.ConnectionAborted || error instanceof Error &&
+      error.message === "the connection closed before an answer came";
+}

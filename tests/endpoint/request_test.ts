@@ -1,0 +1,246 @@
+/** One timed request against every dialect and fault of the fake endpoint, over every way it can travel. */
+import assert from "node:assert/strict";
+import { startFake } from "../fake_endpoint/server.ts";
+import { ask, askFake, WAYS } from "./helpers.ts";
+
+for (const way of WAYS) {
+  Deno.test(`${way}: a plain stream is whole, counted and stamped`, async () => {
+    const trace = await askFake({ ttftMs: 5, itlMs: 2, tokens: 4 }, way);
+    assert.equal(trace.reason, null);
+    assert.equal(trace.status, "ok");
+    assert.equal(trace.content, " t1 t2 t3 t4");
+    assert.equal(trace.chunks.length, 4);
+    assert.equal(trace.finishReason, "stop");
+    assert.deepEqual(trace.usage, { promptTokens: 2, outputTokens: 4, cachedTokens: 0, reasoningTokens: 0 });
+    assert.equal(trace.httpStatus, 200);
+    assert.equal(trace.streamed, true);
+    assert.equal(trace.dueMs, trace.sentMs);
+    const stamps = [trace.sentMs, trace.headersMs ?? NaN, ...trace.chunks.map((c) => c.atMs), trace.endMs];
+    assert.deepEqual(stamps, stamps.toSorted((a, b) => a - b));
+  });
+
+  Deno.test(`${way}: the key is sent, and never told`, async () => {
+    const apiKey = "hunter2-hunter2";
+    const fine = await askFake({ apiKey }, way, { apiKey });
+    assert.equal(fine.status, "ok");
+    const wrong = await askFake({ apiKey: "another" }, way, { apiKey });
+    assert.equal(wrong.reason, "HTTP 401: Incorrect API key provided: [key]");
+    assert.equal(wrong.httpStatus, 401);
+    assert.ok(!JSON.stringify(wrong).includes("hunter2"));
+  });
+
+  Deno.test(`${way}: nobody there is a failed trace, not a throw`, async () => {
+    const fake = startFake();
+    await fake.stop();
+    const trace = await ask(fake.baseUrl, way);
+    assert.equal(trace.status, "failed");
+    assert.equal(trace.reason, `no answer from ${fake.baseUrl}: connection refused`);
+    assert.equal(trace.httpStatus, null);
+  });
+
+  Deno.test(`${way}: a connection cut in the middle is partial, never ok`, async () => {
+    for (const framing of ["chunked", "close"] as const) {
+      const trace = await askFake(
+        { tokens: 6, itlMs: 1, framing, fault: { kind: "cut", afterChunks: 3 } },
+        way,
+      );
+      assert.equal(trace.status, "partial", framing);
+      assert.equal(trace.chunks.length, 3);
+      assert.match(trace.reason ?? "", /closed|connection|ended/);
+    }
+    const early = await askFake({ fault: { kind: "cut", afterChunks: 0 } }, way);
+    assert.equal(early.status, "failed");
+  });
+
+  Deno.test(`${way}: silence ends at the time-out, with what had come`, async () => {
+    const options = { timeoutMs: 80 };
+    const started = await askFake(
+      { tokens: 6, itlMs: 1, fault: { kind: "hang", afterChunks: 2 } },
+      way,
+      options,
+    );
+    assert.equal(started.status, "partial");
+    assert.equal(started.chunks.length, 2);
+    assert.equal(started.reason, "timed out after 0.08 s, with the answer half told");
+    const silent = await askFake({ ttftMs: 60_000 }, way, options);
+    assert.equal(silent.status, "failed");
+    assert.equal(silent.reason, "no text within 0.08 s");
+    const never = await askFake({ ttftMs: 60_000 }, way, { ...options, stream: false });
+    assert.equal(never.status, "failed");
+    assert.equal(never.reason, "no answer within 0.08 s");
+  });
+
+  Deno.test(`${way}: aborting throws the caller's reason`, async () => {
+    const controller = new AbortController();
+    const reason = new Error("enough");
+    setTimeout(() => controller.abort(reason), 20);
+    await assert.rejects(askFake({ ttftMs: 60_000 }, way, { signal: controller.signal }), reason);
+    await assert.rejects(askFake({}, way, { signal: controller.signal }), reason);
+  });
+
+  Deno.test(`${way}: an HTTP error carries status and the endpoint's words`, async () => {
+    const body = JSON.stringify({ error: { message: "model\nnot loaded", type: "x", code: null } });
+    const trace = await askFake({ fault: { kind: "http", status: 400, body } }, way);
+    assert.equal(trace.reason, "HTTP 400: model not loaded");
+    assert.equal(trace.httpStatus, 400);
+    const plain = await askFake({ fault: { kind: "http", status: 500, body: "went wrong" } }, way);
+    assert.equal(plain.reason, "HTTP 500: went wrong");
+    const bare = await askFake({ fault: { kind: "http", status: 503, body: "" } }, way);
+    assert.match(bare.reason ?? "", /^HTTP 503/);
+  });
+
+  Deno.test(`${way}: one call is one request on the wire`, async () => {
+    const fake = startFake({ fault: { kind: "http", status: 500, body: "{}" } });
+    await ask(fake.baseUrl, way);
+    assert.equal(fake.log.length, 1);
+    await fake.stop();
+  });
+
+  Deno.test(`${way}: a server that ignores "stream" is told apart`, async () => {
+    const trace = await askFake({ streaming: "json", tokens: 3 }, way);
+    assert.equal(trace.status, "ok");
+    assert.equal(trace.streamed, false);
+    assert.equal(trace.content, " t1 t2 t3");
+    assert.equal(trace.chunks.length, 1);
+    assert.equal(trace.usage?.outputTokens, 3);
+  });
+
+  Deno.test(`${way}: not asking for a stream works on both routes`, async () => {
+    for (const route of ["chat", "completions"] as const) {
+      const trace = await askFake({ tokens: 3 }, way, { stream: false, route });
+      assert.equal(trace.status, "ok");
+      assert.equal(trace.route, route);
+      assert.equal(trace.content, " t1 t2 t3");
+    }
+  });
+}
+
+const dialects: Record<string, Parameters<typeof startFake>[0]> = {
+  "CRLF": { newline: "\r\n" },
+  "CR alone": { newline: "\r" },
+  "comments": { comments: true },
+  "odd chunking": { splitBytes: 7, tokens: 3 },
+  "no [DONE]": { done: false },
+  "no finish reason": { finishReason: null },
+  "closed after the answer": { closeAfter: true },
+  "framed by the connection": { framing: "close" },
+  "delta and message": { messageToo: true },
+  "usage on every chunk": { usage: "every" },
+  "the wrong content type": { contentType: "text/plain" },
+};
+
+for (const [name, behaviour] of Object.entries(dialects)) {
+  Deno.test(`dialect: ${name}`, async () => {
+    for (const route of ["chat", "completions"] as const) {
+      const trace = await askFake({ tokens: 5, ...behaviour }, "openai over raw", { route });
+      assert.equal(trace.reason, null);
+      const tokens = name === "odd chunking" ? 3 : 5;
+      assert.equal(trace.chunks.length, tokens);
+      assert.equal(trace.usage?.outputTokens, tokens);
+      assert.equal(trace.streamed, true);
+    }
+  });
+}
+
+Deno.test("without usage there is none, not a zero", async () => {
+  const trace = await askFake({ usage: "never" });
+  assert.equal(trace.status, "ok");
+  assert.equal(trace.usage, null);
+});
+
+Deno.test("usage without details leaves them unknown", async () => {
+  const trace = await askFake({ usage: "no-details" });
+  assert.deepEqual(trace.usage, {
+    promptTokens: 2,
+    outputTokens: 8,
+    cachedTokens: null,
+    reasoningTokens: null,
+  });
+});
+
+Deno.test("reasoning is kept apart from content, under either name", async () => {
+  for (const field of ["reasoning_content", "reasoning"] as const) {
+    const trace = await askFake({ reasoning: { tokens: 2, field }, tokens: 2 });
+    assert.equal(trace.reasoning, " r1 r2");
+    assert.equal(trace.content, " t1 t2");
+    assert.deepEqual(trace.chunks.map((c) => [c.contentChars, c.reasoningChars]), [[0, 3], [0, 3], [3, 0], [
+      3,
+      0,
+    ]]);
+  }
+});
+
+Deno.test("several tokens in a chunk are one arrival", async () => {
+  const trace = await askFake({ tokens: 6, tokensPerChunk: 3 });
+  assert.equal(trace.chunks.length, 2);
+  assert.equal(trace.usage?.outputTokens, 6);
+});
+
+Deno.test("characters cut by the chunking come out whole", async () => {
+  const words = ["Grüße, ", "日本", "🙂🙂", " fin"];
+  const trace = await askFake({ words, splitBytes: 1 });
+  assert.equal(trace.content, words.join(""));
+});
+
+Deno.test("an empty answer is a failure", async () => {
+  const trace = await askFake({ tokens: 0 });
+  assert.equal(trace.status, "failed");
+  assert.equal(trace.reason, "empty answer");
+});
+
+Deno.test("an error in mid-stream is partial, with the endpoint's words", async () => {
+  const trace = await askFake({
+    tokens: 6,
+    fault: { kind: "error", afterChunks: 2, message: "out of memory" },
+  });
+  assert.equal(trace.status, "partial");
+  assert.equal(trace.chunks.length, 2);
+  assert.equal(trace.reason, "the endpoint reported an error: out of memory");
+});
+
+Deno.test("the server's own figures are read: llama.cpp's and Ollama's", async () => {
+  for (const timings of ["llama", "ollama"] as const) {
+    const trace = await askFake({ timings, ttftMs: 4, itlMs: 1, tokens: 5 });
+    assert.deepEqual(trace.server, {
+      promptMs: 4,
+      decodeMs: 4,
+      promptTokens: 2,
+      outputTokens: 5,
+      cachedTokens: timings === "llama" ? 0 : null,
+    });
+  }
+});
+
+Deno.test("under a constant rate, latency counts from when it was due", async () => {
+  const trace = await askFake({}, "openai over raw", { dueMs: 1 });
+  assert.equal(trace.dueMs, 1);
+  assert.ok(trace.sentMs > 1);
+});
+
+Deno.test("the direct client sends what the SDK sends", async () => {
+  const fake = startFake({});
+  const request = { seed: 7, stop: ["\n"], fixedOutput: true };
+  for (const route of ["chat", "completions"] as const) {
+    fake.log.length = 0;
+    for (const way of ["openai over raw", "direct over raw"] as const) {
+      await ask(fake.baseUrl, way, { request, route, apiKey: "k" });
+    }
+    const [first, second] = fake.log;
+    assert.deepEqual(second, { ...first, chunkMs: second?.chunkMs });
+  }
+  await fake.stop();
+});
+
+Deno.test("no header tells who or where we are", async () => {
+  const fake = startFake({});
+  await ask(fake.baseUrl, "openai over raw");
+  assert.deepEqual(Object.keys(fake.log[0]?.headers ?? {}).sort(), [
+    "accept",
+    "accept-encoding",
+    "content-length",
+    "content-type",
+    "host",
+    "user-agent",
+  ]);
+  await fake.stop();
+});
