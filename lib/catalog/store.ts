@@ -32,7 +32,9 @@ export type Receipt = z.infer<typeof receiptShape>;
 
 export const RECEIPT = ".receipt.json";
 export const PART = ".part";
-const USED = ".used";
+export const USED = ".used";
+/** A folder of wheels in the making. */
+export const PIP = ".pip";
 const MOVED = "moved-to.txt";
 
 /**
@@ -58,8 +60,13 @@ export function defaultStore(env: { get(name: string): string | undefined }, os:
  * new place is opened.
  */
 export async function openStore(dir: string): Promise<Store> {
-  const moved = await readIfThere(join(dir, MOVED));
-  return { dir: moved?.trim() || dir, unreachable: new Set() };
+  let place = dir;
+  for (let moves = 0; moves < 8; moves++) {
+    const next = (await readIfThere(movedMarker(place)))?.trim();
+    if (!next) break;
+    place = next;
+  }
+  return { dir: place, unreachable: new Set() };
 }
 
 /** Where a variant's file lies in the store, whether it is there or not; null for one without a file. */
@@ -68,6 +75,10 @@ export function pathInStore(store: Store, entry: ModelEntry, variant: Variant): 
     ? null
     : join(store.dir, entry.alias.replaceAll(/[^\w.-]/g, "_"), variant.file);
 }
+
+/** The lock that whoever writes a file of the store holds; named by folder and file. */
+export const lockPath = (store: Store, path: string) =>
+  join(store.dir, ".locks", `${basename(dirname(path))}--${basename(path)}.lock`);
 
 /**
  * The path of a variant's verified file, or null where it is not in the store. A file that is there without
@@ -166,7 +177,7 @@ export async function lastUsed(path: string): Promise<Date | null> {
 /** Removes a file and all that was written beside it, finished or not. */
 export async function removeFile(path: string): Promise<void> {
   for (const suffix of ["", RECEIPT, USED, PART, `${PART}.json`]) await removeIfThere(path + suffix);
-  await removeIfThere(`${path}.pip`, true);
+  await removeIfThere(path + PIP, true);
   await removeEmpty(dirname(path));
 }
 
@@ -239,6 +250,26 @@ export async function removeIfThere(path: string, recursive = false): Promise<vo
   } catch (error) {
     if (!isAbsent(error)) throw unwritable(path, error);
   }
+}
+
+/** What lies in a folder; nothing where there is no such folder. */
+export async function entriesOf(dir: string): Promise<Deno.DirEntry[]> {
+  try {
+    return await Array.fromAsync(Deno.readDir(dir));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw new UserError(`can't read the folder ${dir}: ${reasonOf(error)}`, 1);
+  }
+}
+
+/** Bytes of all files in a folder and the folders in it; what vanishes while we look counts nothing. */
+export async function folderBytes(dir: string): Promise<number> {
+  let sum = 0;
+  for (const { name, isDirectory } of await entriesOf(dir)) {
+    const path = join(dir, name);
+    sum += isDirectory ? await folderBytes(path) : (await statIfThere(path))?.size ?? 0;
+  }
+  return sum;
 }
 
 async function removeEmpty(dir: string): Promise<void> {

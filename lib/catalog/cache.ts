@@ -1,0 +1,267 @@
+/** Keeping the model folder in order: what lies there, whether it is still right, what can go, and where to. */
+import { join, relative, resolve, sep } from "node:path";
+import { UserError } from "../errors.ts";
+import { findModel, findVariant, nearest } from "./names.ts";
+import {
+  entriesOf,
+  folderBytes,
+  isBookkeeping,
+  knownHashes,
+  lastUsed,
+  lockPath,
+  makeFolder,
+  movedMarker,
+  PART,
+  pathInStore,
+  PIP,
+  readReceipt,
+  RECEIPT,
+  type Receipt,
+  removeFile,
+  removeIfThere,
+  sha256Of,
+  statIfThere,
+  type Store,
+  unwritable,
+  USED,
+  writeReceipt,
+} from "./store.ts";
+import { ensureSpace } from "./transfer.ts";
+import type { ModelEntry, Registry, Variant } from "./types.ts";
+
+/** One model file in the folder, whole or not. */
+export interface StoredFile {
+  /** The whole file's path, also where only a part of it is there. */
+  readonly path: string;
+  /** `ready`: whole; `unfinished`: a download that can be continued. */
+  readonly state: "ready" | "unfinished";
+  readonly sizeBytes: number;
+  readonly lastUsed: Date | null;
+  /** What the registry calls it; null where no entry names it. */
+  readonly named: { readonly entry: ModelEntry; readonly variant: Variant } | null;
+  readonly receipt: Receipt | null;
+}
+
+/**
+ * Every model file in the folder, the largest first; bookkeeping is left out.
+ */
+export async function listStored(store: Store, registry: Registry): Promise<StoredFile[]> {
+  const owners = new Map(
+    registry.models.flatMap((entry) =>
+      entry.variants.map((variant) => [pathInStore(store, entry, variant), { entry, variant }] as const)
+    ),
+  );
+  const files: StoredFile[] = [];
+  for (const { path, state, sizeBytes } of await scan(store.dir)) {
+    files.push({
+      path,
+      state,
+      sizeBytes,
+      lastUsed: await lastUsed(state === "ready" ? path : path + PART),
+      named: owners.get(path) ?? null,
+      receipt: state === "ready" ? await readReceipt(path) : null,
+    });
+  }
+  return files.sort((a, b) => b.sizeBytes - a.sizeBytes);
+}
+
+type Found = Pick<StoredFile, "path" | "state" | "sizeBytes">;
+
+async function scan(dir: string): Promise<Found[]> {
+  const found: Found[] = [];
+  for (const folder of await entriesOf(dir)) {
+    if (folder.name.startsWith(".")) continue;
+    const inside = folder.isDirectory ? await entriesOf(join(dir, folder.name)) : [folder];
+    const base = folder.isDirectory ? join(dir, folder.name) : dir;
+    const names = new Set(inside.map(({ name }) => name));
+    for (const { name, isDirectory } of inside) {
+      const path = join(base, name);
+      if (isDirectory && !name.endsWith(PIP)) continue;
+      if (isBookkeeping(path)) continue;
+      const suffix = [PART, PIP].find((end) => name.endsWith(end));
+      const whole = suffix === undefined ? path : path.slice(0, -suffix.length);
+      // A wheel folder beside a part is the same unfinished download; beside the whole file both are litter.
+      if (suffix === PIP && names.has(name.replace(PIP, PART))) continue;
+      found.push({
+        path: whole,
+        state: suffix === undefined ? "ready" : "unfinished",
+        sizeBytes: suffix === PIP ? await folderBytes(path) : (await statIfThere(path))?.size ?? 0,
+      });
+    }
+  }
+  return found;
+}
+
+export interface Verified {
+  readonly file: StoredFile;
+  /** `ok`: as stated; `recorded`: as when it came, but nobody states a value; `changed`: not what it should be. */
+  readonly status: "ok" | "recorded" | "changed";
+  readonly sha256: string;
+  readonly expected: string | null;
+}
+
+/**
+ * Hashes a file anew and compares it with the registry's value, or else with the one recorded when it came.
+ */
+export async function verifyStored(file: StoredFile, signal?: AbortSignal): Promise<Verified> {
+  const sha256 = await sha256Of(file.path, signal);
+  const stated = file.named === null ? new Set<string>() : knownHashes(file.named.variant);
+  if (stated.size > 0) {
+    const ok = stated.has(sha256);
+    if (ok) await renewReceipt(file, sha256);
+    return { file, status: ok ? "ok" : "changed", sha256, expected: [...stated].join(" or ") };
+  }
+  const recorded = file.receipt?.sha256 ?? null;
+  if (recorded === null || recorded === sha256) {
+    return { file, status: "recorded", sha256, expected: recorded };
+  }
+  return { file, status: "changed", sha256, expected: recorded };
+}
+
+/** A file that was touched but not changed need not be hashed again at its next use. */
+async function renewReceipt(file: StoredFile, sha256: string): Promise<void> {
+  const { receipt, path } = file;
+  const info = await statIfThere(path);
+  const mtime_ms = info?.mtime?.getTime() ?? 0;
+  if (receipt === null || info === null || receipt.mtime_ms === mtime_ms) return;
+  await writeReceipt(path, { ...receipt, sha256, size_bytes: info.size, mtime_ms });
+}
+
+/**
+ * The files that a name stands for: `ALIAS`, `ALIAS:VARIANT`, any other name of the model, or a path in the
+ * folder as `cache` shows it.
+ *
+ * @throws {UserError} where nothing of that name lies in the folder
+ */
+export function filesNamed(
+  files: readonly StoredFile[],
+  registry: Registry,
+  store: Store,
+  name: string,
+): StoredFile[] {
+  const shown = (file: StoredFile) => relative(store.dir, file.path).replaceAll(sep, "/");
+  const wanted = name.replaceAll("\\", "/").replace(/\/$/, "");
+  const direct = files.filter((file) => shown(file) === wanted || shown(file).startsWith(`${wanted}/`));
+  if (direct.length > 0) return direct;
+  const { entry, variant } = entryNamed(registry, name);
+  const own = files.filter(({ named }) =>
+    named !== null && named.entry === entry && (variant === undefined || named.variant.file === variant.file)
+  );
+  if (entry !== undefined && own.length > 0) return own;
+  const near = nearest(name, files.map((file) => file.named?.entry.alias ?? shown(file)));
+  const hint = near.length > 0
+    ? `; did you mean ${near.join(", ")}?`
+    : "; `deno task models cache` lists what is";
+  throw new UserError(`no file of "${name}" is in ${store.dir}${hint}`);
+}
+
+/** `ALIAS` or `ALIAS:VARIANT`; a name may hold a colon itself. */
+export function entryNamed(
+  registry: Registry,
+  name: string,
+): { entry: ModelEntry | undefined; variant: Variant | undefined } {
+  const at = name.lastIndexOf(":");
+  const owner = at > 0 ? findModel(registry, name.slice(0, at)) : undefined;
+  const variant = owner === undefined ? undefined : findVariant(owner, name.slice(at + 1));
+  return variant === undefined
+    ? { entry: findModel(registry, name), variant: undefined }
+    : { entry: owner, variant };
+}
+
+/**
+ * Removes files that nobody is downloading.
+ *
+ * @throws {UserError} where another process is at work on one of them
+ */
+export async function removeStored(store: Store, files: readonly StoredFile[]): Promise<void> {
+  for (const file of files) await alone(store, file.path, () => removeFile(file.path));
+}
+
+/** Runs `work` under the file's lock; says so at once where another process holds it. */
+async function alone<T>(store: Store, path: string, work: () => Promise<T>): Promise<T> {
+  const lock = lockPath(store, path);
+  await makeFolder(join(store.dir, ".locks"));
+  using held = await Deno.open(lock, { create: true, write: true }).catch((error: unknown) => {
+    throw unwritable(lock, error);
+  });
+  if (!await held.tryLock(true)) {
+    throw new UserError(`${path} is being downloaded by another process: wait for it, or end it first`, 1);
+  }
+  try {
+    return await work();
+  } finally {
+    await held.unlock();
+  }
+}
+
+/**
+ * Moves the whole folder: renamed where both places lie on one disk, else copied, compared and then removed,
+ * file by file, so that it can be interrupted and run again. The old folder keeps a note of the new one.
+ *
+ * @param onFile called before each file
+ * @throws {UserError} where the new place can't be used
+ */
+export async function moveStore(
+  store: Store,
+  to: string,
+  { signal, onFile }: { signal?: AbortSignal; onFile?: (file: string, bytes: number) => void } = {},
+): Promise<Store> {
+  const target = resolve(to);
+  const from = resolve(store.dir);
+  if (target === from) throw new UserError(`the models are in ${target} already`);
+  if (target.startsWith(from + sep) || from.startsWith(target + sep)) {
+    throw new UserError(`${target} and ${from} lie in one another: choose a folder beside it`);
+  }
+  await makeFolder(target);
+  for (const folder of await entriesOf(from)) {
+    if (!folder.isDirectory || folder.name.startsWith(".")) continue;
+    for (const { name } of (await entriesOf(join(from, folder.name))).sort(receiptsLast)) {
+      signal?.throwIfAborted();
+      const path = join(folder.name, name);
+      await makeFolder(join(target, folder.name));
+      await alone(
+        store,
+        join(from, path),
+        () => moveOne(join(from, path), join(target, path), onFile, signal),
+      );
+    }
+    await removeIfThere(join(from, folder.name), true);
+  }
+  await removeIfThere(movedMarker(target));
+  await Deno.mkdir(from, { recursive: true });
+  await Deno.writeTextFile(movedMarker(from), `${target}\n`);
+  return { dir: target, unreachable: store.unreachable };
+}
+
+/** A receipt that arrives before its file would vouch for nothing. */
+const receiptsLast = (a: Deno.DirEntry, b: Deno.DirEntry) =>
+  Number(a.name.endsWith(RECEIPT)) - Number(b.name.endsWith(RECEIPT)) || Number(a.name.endsWith(USED)) -
+    Number(b.name.endsWith(USED));
+
+async function moveOne(
+  from: string,
+  to: string,
+  onFile: ((file: string, bytes: number) => void) | undefined,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const info = await Deno.stat(from);
+  if (!isBookkeeping(from)) onFile?.(from, info.size);
+  try {
+    return await Deno.rename(from, to);
+  } catch {
+    // Another disk, most likely: copy. Any other cause shows there.
+  }
+  if (info.isDirectory) return await removeIfThere(from, true);
+  await ensureSpace(resolve(to, ".."), info.size, "the move");
+  const fresh = `${to}.moving`;
+  await Deno.copyFile(from, fresh).catch((error: unknown) => {
+    throw unwritable(fresh, error);
+  });
+  if (await sha256Of(from, signal) !== await sha256Of(fresh, signal)) {
+    await removeIfThere(fresh);
+    throw new UserError(`the copy of ${from} differs from it: is the disk of ${to} sound?`, 1);
+  }
+  if (info.mtime !== null) await Deno.utime(fresh, info.mtime, info.mtime);
+  await Deno.rename(fresh, to);
+  await removeIfThere(from);
+}

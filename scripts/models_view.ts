@@ -1,0 +1,81 @@
+/** WHY: what `models` says in tables for people and in JSON for programs is the same thing, said twice. */
+import Table from "cli-table3";
+import { relative } from "node:path";
+import type { StoredFile } from "../lib/catalog/cache.ts";
+import type { ModelEntry, Variant } from "../lib/catalog/registry.ts";
+import type { Store } from "../lib/catalog/store.ts";
+
+/** A table with lines in a terminal; plain columns, easy to cut, where the output is piped. */
+export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
+  if (Deno.stdout.isTerminal()) {
+    const drawn = new Table({ head: [...head], style: { head: [], border: [] } });
+    for (const row of rows) drawn.push([...row]);
+    return drawn.toString();
+  }
+  const all = [head, ...rows];
+  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+  const line = (row: readonly string[]) =>
+    row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ").trimEnd();
+  return all.map(line).join("\n");
+}
+
+export function size(bytes: number | null): string {
+  if (bytes === null) return "?";
+  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
+}
+
+export const day = (date: Date | null) => date === null ? "?" : date.toISOString().slice(0, 10);
+
+export const inStore = (store: Store, file: StoredFile) =>
+  relative(store.dir, file.path).replaceAll("\\", "/");
+
+export function variantJson(variant: Variant, downloaded: boolean) {
+  return {
+    name: variant.name,
+    format: variant.format,
+    quantization: variant.quantization,
+    size_mb: variant.sizeMb,
+    downloaded,
+    untried: variant.untried,
+  };
+}
+
+export function entryJson(entry: ModelEntry, downloaded: (variant: Variant) => boolean) {
+  return {
+    alias: entry.alias,
+    other_names: entry.otherNames,
+    display_name: entry.displayName,
+    task: entry.task,
+    capabilities: entry.capabilities,
+    min_ram_gb: entry.minRamGb,
+    size_mb: entry.sizeMb,
+    license: entry.license,
+    context_tokens: entry.contextTokens,
+    parameters_b: entry.parametersB,
+    priority: entry.priority,
+    foundry_alias: entry.foundryAlias,
+    default: entry.default,
+    notes: entry.notes,
+    variants: entry.variants.map((variant) => variantJson(variant, downloaded(variant))),
+  };
+}
+
+export function fileJson(store: Store, file: StoredFile) {
+  return {
+    file: inStore(store, file),
+    path: file.path,
+    state: file.state,
+    alias: file.named?.entry.alias ?? null,
+    variant: file.named?.variant.name ?? null,
+    size_bytes: file.sizeBytes,
+    last_used: file.lastUsed?.toISOString() ?? null,
+    source: file.receipt?.source ?? null,
+    version: file.receipt?.version ?? null,
+    sha256: file.receipt?.sha256 ?? null,
+    checked_against: file.receipt?.checked_against ?? null,
+    license: file.named?.entry.license.id ?? file.receipt?.gguf?.license ?? null,
+    context_tokens: file.receipt?.gguf?.context_tokens ?? file.named?.entry.contextTokens ?? null,
+    quantization: file.receipt?.gguf?.quantization ?? file.named?.variant.quantization ?? null,
+    chat_template: file.receipt?.gguf?.chat_template ?? null,
+  };
+}
