@@ -1,0 +1,168 @@
+/// <reference lib="dom" />
+/**
+ * From Observable Plot's marks to a finished figure: an SVG string with its legend, its words for screen
+ * readers, and a caption. Text takes `currentColor`, so a figure is right on light and on dark pages.
+ */
+import * as Plot from "@observablehq/plot";
+import { parseHTML } from "linkedom";
+import { seriesStyle } from "./series.ts";
+
+/** A drawing, and the words that belong to it. */
+export interface Figure {
+  readonly title: string;
+  /** Inline SVG: goes into a page, or into a notebook as text/html. `svgFile` makes a file of it. */
+  readonly svg: string;
+  /** Which statistic each mark shows, and the n behind it. */
+  readonly caption: string;
+}
+
+/** What `drawFigure` needs beside the marks. */
+export interface FigureOptions {
+  readonly title: string;
+  /** For readers who can't see the drawing: what it shows, in a sentence or two. */
+  readonly description: string;
+  readonly caption: string;
+  readonly height: number;
+  /** Names of the series, in the order of `seriesStyle`; none draws no legend. */
+  readonly legend?: readonly string[];
+  readonly plot: Plot.PlotOptions;
+}
+
+/** All figures share one width in user units: they scale down to a phone and up to half a desktop page. */
+export const figureWidth = 460;
+const fontSize = 12;
+const legendRow = 18;
+const averageGlyph = 6.9;
+
+let shared: Document | undefined;
+
+/** One empty document for all figures; making it costs more than drawing. */
+function figureDocument(): Document {
+  shared ??= parseHTML("<!doctype html><html><body></body></html>").document;
+  return shared;
+}
+
+/**
+ * Draws marks as a figure.
+ *
+ * @example
+ * ```ts
+ * import * as Plot from "@observablehq/plot";
+ * const figure = drawFigure({
+ *   title: "A line", description: "Two points, joined.", caption: "n = 2", height: 120,
+ *   plot: { marks: [Plot.line([[0, 0], [1, 1]])] },
+ * });
+ * if (!figure.svg.startsWith("<svg")) throw new Error("not an SVG");
+ * ```
+ */
+export function drawFigure(options: FigureOptions): Figure {
+  const document = figureDocument();
+  const legend = placeLegend(options.legend ?? []);
+  const marginTop = (options.plot.marginTop ?? 20) + legend.height;
+  const drawn = Plot.plot({
+    ...options.plot,
+    document,
+    width: figureWidth,
+    height: options.height + legend.height,
+    marginTop,
+    style: { fontSize: `${fontSize}px`, background: "none", color: "inherit" },
+  });
+  const svg = drawn.tagName.toLowerCase() === "svg" ? drawn : drawn.querySelector("svg");
+  if (svg === null) throw new TypeError("Cannot draw a figure: Plot returned no SVG");
+  svg.setAttribute("role", "img");
+  svg.setAttribute("aria-label", `${options.title}. ${options.description}`);
+  for (const entry of legend.entries) svg.append(legendEntry(document, entry));
+  svg.prepend(
+    textElement(document, "title", options.title),
+    textElement(document, "desc", options.description),
+  );
+  return { title: options.title, svg: svg.outerHTML, caption: options.caption };
+}
+
+/**
+ * The figure as a file of its own: with its name space, and readable on a light or a dark ground.
+ *
+ * @example
+ * ```ts
+ * const text = svgFile({ title: "t", svg: "<svg></svg>", caption: "" });
+ * if (!text.includes("xmlns=")) throw new Error("no name space");
+ * ```
+ */
+export function svgFile(figure: Figure): string {
+  const style = "<style>svg{color:#1b1f24}@media(prefers-color-scheme:dark){svg{color:#e6e8eb}}</style>";
+  const named = figure.svg.includes("xmlns=")
+    ? figure.svg
+    : figure.svg.replace("<svg", '<svg xmlns="http://www.w3.org/2000/svg"');
+  return named.replace(/^(<svg[^>]*>)/, `$1${style}`) + "\n";
+}
+
+interface LegendEntry {
+  readonly index: number;
+  readonly name: string;
+  readonly x: number;
+  readonly y: number;
+}
+
+/** Names in reading order, as many to a row as fit by an average glyph's width. */
+function placeLegend(names: readonly string[]): { height: number; entries: LegendEntry[] } {
+  const entries: LegendEntry[] = [];
+  let x = 0;
+  let row = 0;
+  names.forEach((name, index) => {
+    const width = 34 + Math.min(name.length, 62) * averageGlyph + 14;
+    if (x > 0 && x + width > figureWidth) {
+      x = 0;
+      row++;
+    }
+    entries.push({ index, name, x, y: row * legendRow + legendRow / 2 });
+    x += width;
+  });
+  return { height: names.length === 0 ? 0 : (row + 1) * legendRow + 6, entries };
+}
+
+const svgNamespace = "http://www.w3.org/2000/svg";
+
+function textElement(document: Document, tag: string, text: string): Element {
+  const element = document.createElementNS(svgNamespace, tag);
+  element.textContent = text;
+  return element;
+}
+
+function legendEntry(document: Document, { index, name, x, y }: LegendEntry): Element {
+  const style = seriesStyle(index);
+  const group = document.createElementNS(svgNamespace, "g");
+  const line = document.createElementNS(svgNamespace, "path");
+  line.setAttribute("d", `M${x + 1},${y}h26`);
+  line.setAttribute("stroke", style.color);
+  line.setAttribute("stroke-width", "2");
+  if (style.dash !== "none") line.setAttribute("stroke-dasharray", style.dash);
+  const mark = document.createElementNS(svgNamespace, "path");
+  mark.setAttribute("d", symbolPath(style.symbol));
+  mark.setAttribute("transform", `translate(${x + 14},${y})`);
+  mark.setAttribute("fill", style.color);
+  const text = textElement(document, "text", name.length > 62 ? `${name.slice(0, 61)}…` : name);
+  text.setAttribute("x", String(x + 34));
+  text.setAttribute("y", String(y));
+  text.setAttribute("dy", "0.32em");
+  text.setAttribute("text-anchor", "start");
+  group.append(line, mark, text);
+  return group;
+}
+
+/** The legend's own small drawings of Plot's symbols, about 8 units across. */
+function symbolPath(symbol: string): string {
+  switch (symbol) {
+    case "square":
+      return "M-3.5,-3.5h7v7h-7z";
+    case "triangle":
+      return "M0,-4.5L4.2,3.2H-4.2z";
+    case "diamond2":
+      return "M0,-4.8L4.8,0L0,4.8L-4.8,0z";
+    case "star":
+      return "M0,-5L1.5,-1.6L5,-1.4L2.2,0.9L3.1,4.4L0,2.4L-3.1,4.4L-2.2,0.9L-5,-1.4L-1.5,-1.6z";
+    case "cross":
+      return "M-1.5,-4.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z";
+    default:
+      return "M4,0A4,4,0,1,1,-4,0A4,4,0,1,1,4,0z";
+  }
+}

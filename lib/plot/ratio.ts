@@ -1,0 +1,91 @@
+/// <reference lib="dom" />
+/** Ratios with their intervals on a log axis, beside the band in which a difference does not matter. */
+import * as Plot from "@observablehq/plot";
+import { drawFigure, type Figure } from "./figure.ts";
+import { shortNumber } from "./scale.ts";
+
+/** One ratio to draw. */
+export interface RatioRow {
+  readonly label: string;
+  readonly ratio: number;
+  /** Null where too few prompts carry an interval. */
+  readonly interval: readonly [number, number] | null;
+}
+
+/** Words and the band. */
+export interface RatioOptions {
+  readonly title: string;
+  /** What a ratio over 1 means, e.g. `b takes longer`. */
+  readonly over: string;
+  readonly under: string;
+  /** Half width of the band of no interest: 0.1 shades 1/1.1 to 1.1. */
+  readonly epsilon: number;
+  readonly caption: string;
+}
+
+/**
+ * Draws one line a ratio: the point is the estimate, the bar its interval, the shaded band ± ε.
+ *
+ * @example
+ * ```ts
+ * const figure = ratioPlot([{ label: "b / a", ratio: 1.4, interval: [1.2, 1.6] }], {
+ *   title: "Latency", over: "b slower", under: "b faster", epsilon: 0.1, caption: "n = 20 blocks",
+ * });
+ * if (!figure.svg.includes("1.4")) throw new Error("the estimate is missing");
+ * ```
+ */
+export function ratioPlot(rows: readonly RatioRow[], options: RatioOptions): Figure {
+  const labels = rows.map((row) => row.label);
+  const ends = rows.flatMap((row) => [row.ratio, ...(row.interval ?? [])]);
+  const reach = Math.max(1 + 2 * options.epsilon, ...ends.map((end) => Math.max(end, 1 / end))) * 1.05;
+  const band = 1 + options.epsilon;
+  const text = (row: RatioRow) =>
+    `${shortNumber(row.ratio)}${
+      row.interval === null ? " (no interval)" : ` (${row.interval.map(shortNumber).join("–")})`
+    }`;
+  return drawFigure({
+    title: options.title,
+    description: rows.map((row) => `${row.label}: ${text(row)}.`).join(" "),
+    caption: options.caption,
+    height: 62 + rows.length * 36,
+    plot: {
+      marginLeft: 12,
+      marginRight: 12,
+      marginTop: 6,
+      marginBottom: 40,
+      x: {
+        type: "log",
+        domain: [1 / reach, reach],
+        label: `← ${options.under}    ratio, log scale    ${options.over} →`,
+        labelAnchor: "center",
+        labelArrow: "none",
+        ticks: reach > 3
+          ? 5
+          : [0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2].filter((t) => t > 1 / reach && t < reach),
+        tickFormat: (value: number) => shortNumber(value),
+      },
+      y: { type: "band", domain: labels, axis: null },
+      marks: [
+        Plot.rect([0], { x1: 1 / band, x2: band, fill: "currentColor", fillOpacity: 0.09 }),
+        Plot.ruleX([1], { strokeOpacity: 0.5 }),
+        Plot.ruleY(rows.filter((row) => row.interval !== null), {
+          y: "label",
+          x1: (row: RatioRow) => row.interval?.[0],
+          x2: (row: RatioRow) => row.interval?.[1],
+          stroke: "#0072b2",
+          strokeWidth: 2,
+          dy: 7,
+        }),
+        Plot.dot(rows, { y: "label", x: "ratio", fill: "#0072b2", r: 4, dy: 7 }),
+        Plot.text(rows, {
+          y: "label",
+          text: (row: RatioRow) => `${row.label}   ${text(row)}`,
+          frameAnchor: "left",
+          textAnchor: "start",
+          dy: -8,
+          fill: "currentColor",
+        }),
+      ],
+    },
+  });
+}

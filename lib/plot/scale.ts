@@ -1,0 +1,48 @@
+/**
+ * How seconds are shown: the unit and the kind of axis that let a reader see both the bulk and the tail.
+ */
+
+/** An axis for durations. */
+export interface DurationAxis {
+  readonly unit: "s" | "ms";
+  /** Multiply seconds by this to get the unit. */
+  readonly factor: 1 | 1000;
+  readonly type: "linear" | "log";
+  readonly label: (what: string) => string;
+}
+
+/**
+ * Milliseconds when the largest value is under two seconds; a log axis when the largest is over thirty
+ * times the smallest positive one, which a linear axis would press into its first few pixels.
+ *
+ * @example
+ * ```ts
+ * if (durationAxis([0.2, 0.4]).unit !== "ms") throw new Error("expected milliseconds");
+ * if (durationAxis([0.01, 60]).type !== "log") throw new Error("expected a log axis");
+ * ```
+ */
+export function durationAxis(seconds: Iterable<number>): DurationAxis {
+  let low = Infinity;
+  let high = 0;
+  for (const value of seconds) {
+    if (value > 0 && value < low) low = value;
+    if (value > high) high = value;
+  }
+  const type = high > 30 * low ? "log" : "linear";
+  const unit = high < 2 ? "ms" : "s";
+  const suffix = type === "log" ? ", log scale" : "";
+  return {
+    unit,
+    factor: unit === "ms" ? 1000 : 1,
+    type,
+    label: (what) => `${what} (${unit}${suffix})`,
+  };
+}
+
+/** A few digits, no trailing noise: 0.0123, 1.23, 123. */
+export function shortNumber(value: number): string {
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  if (size >= 100) return Math.round(value).toString();
+  return Number(value.toPrecision(3)).toString();
+}

@@ -1,0 +1,48 @@
+/**
+ * How a series is told apart: colour first, then dash and symbol, so that no reading rests on colour alone.
+ * The colours are those of Okabe and Ito (Color Universal Design, 2008), with orange and sky blue darkened
+ * until every one has a contrast of at least 3:1 on white and on near-black: one palette, both themes.
+ */
+
+/** What the marks of one series look like. */
+export interface SeriesStyle {
+  readonly color: string;
+  /** An SVG `stroke-dasharray`; `none` for a solid line. */
+  readonly dash: string;
+  readonly symbol: "circle" | "square" | "triangle" | "diamond2" | "star" | "cross";
+}
+
+const styles: readonly [SeriesStyle, ...SeriesStyle[]] = [
+  { color: "#0072b2", dash: "none", symbol: "circle" },
+  { color: "#d55e00", dash: "6 3", symbol: "square" },
+  { color: "#009e73", dash: "2 2", symbol: "triangle" },
+  { color: "#bf6a9a", dash: "8 3 2 3", symbol: "diamond2" },
+  { color: "#a87900", dash: "4 2", symbol: "star" },
+  { color: "#2f8fc9", dash: "1 3", symbol: "cross" },
+];
+
+/** The colour of what a reader should notice in any series: a stall, a flagged outlier. */
+export const alertColor = "#d55e00";
+
+/** Every colour in use, for whoever wants to prove its contrast. */
+export const palette: readonly string[] = styles.map((style) => style.color);
+
+/**
+ * The look of the `index`-th series. Colours repeat after six; the dash and the symbol then move on by one,
+ * so that thirty series in a row differ in at least one channel.
+ *
+ * @throws {RangeError} when `index` is not a whole number from 0.
+ * @example
+ * ```ts
+ * if (seriesStyle(0).color === seriesStyle(1).color) throw new Error("series look alike");
+ * ```
+ */
+export function seriesStyle(index: number): SeriesStyle {
+  if (!Number.isInteger(index) || index < 0) {
+    throw new RangeError(`Cannot style series ${index}: give a whole number from 0`);
+  }
+  const turn = Math.floor(index / styles.length);
+  const own = styles[index % styles.length] ?? styles[0];
+  const shifted = styles[(index + turn) % styles.length] ?? styles[0];
+  return { color: own.color, dash: shifted.dash, symbol: shifted.symbol };
+}

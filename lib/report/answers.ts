@@ -1,0 +1,77 @@
+/** The answers side by side: what a reader goes by, since speed recommends nothing. */
+import type { Summary } from "../bench/summary_schema.ts";
+import { answerKey, type RunData, type ShownAnswer } from "./data.ts";
+import { counted } from "./format.ts";
+import { type Markup, markup, trusted } from "./markup.ts";
+import { swatch } from "./tables.ts";
+
+/** A page shows the answers to at most this many prompts, each text cut at this many characters. */
+const maxAnsweredPrompts = 40;
+const maxAnswerChars = 6000;
+
+/** Prompt by prompt, what every candidate answered; null where no answer was kept. */
+export function answerSection(
+  summary: Summary,
+  data: RunData,
+  answers: ReadonlyMap<string, ShownAnswer>,
+): Markup | null {
+  if (answers.size === 0) return null;
+  const prompts = summary.plan.prompt_set.prompts;
+  const shown = prompts.slice(0, maxAnsweredPrompts);
+  const left = prompts.length > shown.length
+    ? markup`<p class="note">The first ${shown.length} of ${prompts.length} prompts; answers.jsonl holds all.</p>`
+    : null;
+  const items = shown.map((prompt, i) =>
+    markup`<details ${trusted(i === 0 ? "open" : "")}><summary>${prompt.id}<span class="sub">${
+      excerpt(prompt.messages.at(-1)?.content ?? "")
+    }</span></summary>
+${
+      prompt.messages.map((message) =>
+        markup`<div class="prompt"><span class="sub">${message.role}</span>${
+          textBlock(message.content)
+        }</div>`
+      )
+    }
+<div class="answers">${
+      summary.candidates.map((candidate, index) =>
+        oneAnswer(candidate.id, index, answers.get(answerKey(candidate.id, prompt.id)), data)
+      )
+    }</div></details>`
+  );
+  return markup`<section><h2>Answers side by side</h2>
+<p class="note">The first timed answer of each candidate, as it came. Nobody has rated or checked them here.</p>
+${left}${items}</section>`;
+}
+
+function oneAnswer(id: string, index: number, answer: ShownAnswer | undefined, data: RunData): Markup {
+  const heading = markup`<h4>${swatch(index)}${id}</h4>`;
+  if (answer === undefined) return markup`<div class="answer">${heading}<p class="note">no answer</p></div>`;
+  const failure = data.failures.get(answer.id);
+  const repeats = answer.n === 1
+    ? "1 answer"
+    : `${answer.n} answers, ${answer.different === 1 ? "all the same" : `${answer.different} different`}`;
+  return markup`<div class="answer">${heading}
+${textBlock(answer.content === "" ? "(empty)" : answer.content)}
+${
+    answer.reasoning !== "" &&
+    markup`<details><summary>Reasoning</summary>${textBlock(answer.reasoning)}</details>`
+  }
+<p class="note">${repeats}${failure !== undefined && ` · failed: ${failure}`}</p></div>`;
+}
+
+/** Text as it came: line breaks stand, the direction follows the language. */
+function textBlock(text: string): Markup {
+  return markup`<pre class="text-block" dir="auto">${cut(text)}</pre>`;
+}
+
+function cut(text: string): string {
+  const left = text.length - maxAnswerChars;
+  return left <= 0
+    ? text
+    : `${text.slice(0, maxAnswerChars)} … (${counted(left, "more character")} in answers.jsonl)`;
+}
+
+function excerpt(text: string): string {
+  const flat = text.replaceAll(/\s+/g, " ").trim();
+  return flat.length > 90 ? `${flat.slice(0, 89)}…` : flat;
+}

@@ -1,0 +1,137 @@
+/** Which figures a report draws, and from what. */
+import type { Summary } from "../bench/summary_schema.ts";
+import { boxPlot } from "../plot/box.ts";
+import { ecdfPlot } from "../plot/ecdf.ts";
+import type { Figure } from "../plot/figure.ts";
+import { ratioPlot } from "../plot/ratio.ts";
+import { seriesStyle } from "../plot/series.ts";
+import { timelinePlot } from "../plot/timeline.ts";
+import type { Cell, RunData } from "./data.ts";
+import { counted } from "./format.ts";
+import { measured } from "./story.ts";
+
+type Timed = "latency" | "ttft";
+const words: Record<Timed, { metric: string; title: string }> = {
+  latency: { metric: "latency", title: "Latency" },
+  ttft: { metric: "time to first token", title: "Time to first token" },
+};
+
+/** A page draws at most this many prompts in a figure by prompt, and this many timelines. */
+export const maxPrompts = 12;
+const maxTimelines = 8;
+
+/** The distribution of each candidate over all prompts: latency, and time to first token where it streamed. */
+export function distributionFigures(summary: Summary, data: RunData): Figure[] {
+  return timedMetrics(data).map((timed) =>
+    ecdfPlot(
+      summary.candidates.map(({ id }) => ({
+        name: id,
+        values: valuesOf(data, timed, (cell) => cell.candidate === id),
+      })),
+      { ...words[timed] },
+    )
+  );
+}
+
+/** Boxes by prompt, and in each a row a candidate. */
+export function promptBoxes(summary: Summary, data: RunData): Figure[] {
+  const prompts = shownPrompts(summary);
+  return timedMetrics(data).map((timed) =>
+    boxPlot(
+      prompts.flatMap((prompt) =>
+        summary.candidates.map(({ id }) => ({
+          series: id,
+          group: prompt,
+          values: valuesOf(data, timed, (cell) => cell.candidate === id && cell.prompt === prompt),
+        }))
+      ),
+      { metric: words[timed].metric, title: `${words[timed].title} by prompt` },
+    )
+  );
+}
+
+/** ECDFs of one prompt each. */
+export function promptDistributions(
+  summary: Summary,
+  data: RunData,
+): { prompt: string; figures: Figure[] }[] {
+  const prompts = shownPrompts(summary);
+  if (prompts.length < 2) return [];
+  return prompts.map((prompt) => ({
+    prompt,
+    figures: timedMetrics(data).map((timed) =>
+      ecdfPlot(
+        summary.candidates.map(({ id }) => ({
+          name: id,
+          values: valuesOf(data, timed, (cell) => cell.candidate === id && cell.prompt === prompt),
+        })),
+        { metric: words[timed].metric, title: `${words[timed].title}: ${prompt}` },
+      )
+    ),
+  }));
+}
+
+/** The prompts that figures by prompt show: the first ones of the set. */
+export function shownPrompts(summary: Summary): string[] {
+  return summary.plan.prompt_set.prompts.slice(0, maxPrompts).map((prompt) => prompt.id);
+}
+
+/** Tokens as they arrived, a figure a candidate. */
+export function timelines(summary: Summary, data: RunData): Figure[] {
+  return summary.candidates.flatMap(({ id }, index): Figure[] => {
+    const drawn = data.drawn.get(id) ?? [];
+    if (drawn.length === 0) return [];
+    const total = data.good.get(id) ?? drawn.length;
+    const selection = drawn.length === total
+      ? `All ${counted(total, "request")}`
+      : `${drawn.length} of ${
+        counted(total, "request")
+      }: some spread over the run, and those with the longest gaps`;
+    return [timelinePlot(
+      drawn.map(({ prompt, round, chunks }) => ({ label: `${prompt} · ${round}`, chunks })),
+      {
+        title: `Tokens of ${id}`,
+        color: seriesStyle(index).color,
+        selection: `${selection} (prompt · round)`,
+      },
+    )];
+  }).slice(0, maxTimelines);
+}
+
+/** The comparisons of one metric with their intervals. */
+export function comparisonFigures(summary: Summary): Figure[] {
+  const shown = [["latency_s", "Latency"], ["ttft_s", "Time to first token"]] as const;
+  return shown.flatMap(([metric, title]): Figure[] => {
+    const rows = summary.comparisons.flatMap((one) =>
+      one.metric === metric && one.ratio !== null
+        ? [{ label: `${one.a} / ${one.b}`, ratio: one.ratio, interval: one.ci95, n: one.n }]
+        : []
+    );
+    if (rows.length === 0) return [];
+    const blocks = [...new Set(rows.map((row) => row.n))].sort((a, b) => a - b);
+    return [ratioPlot(rows, {
+      title,
+      over: "second quicker",
+      under: "first quicker",
+      epsilon: 0.1,
+      caption:
+        `Ratio of the first candidate's ${title.toLowerCase()} to the second's over the same blocks: the point ` +
+        `is the geometric mean, the bar its 95 % interval with prompts as the unit, the shade ±10 %. ` +
+        `n = ${blocks.join(", ")} blocks.`,
+    })];
+  });
+}
+
+function timedMetrics(data: RunData): Timed[] {
+  const all: Timed[] = ["latency", "ttft"];
+  return all.filter((timed) => data.cells.some((cell) => cell[timed].length > 0));
+}
+
+function valuesOf(data: RunData, timed: Timed, wanted: (cell: Cell) => boolean): number[] {
+  return data.cells.filter(wanted).flatMap((cell) => cell[timed]);
+}
+
+/** Candidates that have anything to draw. */
+export function anythingMeasured(summary: Summary): boolean {
+  return summary.candidates.some(measured);
+}

@@ -1,0 +1,81 @@
+/**
+ * Figures as people read them. One place, so that the terminal, Markdown and the page say the same.
+ */
+import type { SummaryStatistic } from "../bench/summary_schema.ts";
+
+/** What stands where a figure is not known. */
+export const missing = "—";
+
+/**
+ * A figure with three significant digits and its unit: 0.0421 → `42 ms` for seconds under one.
+ *
+ * @example
+ * ```ts
+ * if (seconds(0.0421) !== "42 ms" || seconds(1.234) !== "1.23 s") throw new Error("wrong unit");
+ * ```
+ */
+export function seconds(value: number | null): string {
+  if (value === null) return missing;
+  const ms = value * 1000;
+  if (ms < 9.95) return `${ms.toPrecision(2)} ms`;
+  if (value < 0.9995) return `${Math.round(ms)} ms`;
+  return `${value < 99.95 ? value.toPrecision(3) : value.toFixed(0)} s`;
+}
+
+/**
+ * Three significant digits, never an exponent: 0.123, 12.3, 1,234.
+ *
+ * @example
+ * ```ts
+ * if (plain(1234.5) !== "1,235" || plain(12.345) !== "12.3") throw new Error("wrong digits");
+ * ```
+ */
+export function plain(value: number | null): string {
+  if (value === null) return missing;
+  if (Math.abs(value) >= 999.5) return Math.round(value).toLocaleString("en-GB");
+  if (Math.abs(value) < 0.001) return value === 0 ? "0" : value.toFixed(6);
+  return String(Number(value.toPrecision(3)));
+}
+
+/** A 95 % interval: `0.40–0.44 s`; empty where there is none. */
+export function intervalOf(interval: readonly [number, number] | null, show: (v: number) => string): string {
+  return interval === null ? "" : `${show(interval[0])} – ${show(interval[1])}`;
+}
+
+/**
+ * A p95 for a table, or why there is none: a p95 needs 20 requests.
+ *
+ * @example
+ * ```ts
+ * const none = { n: 9, mean: 1, sd: 0, min: 1, p50: 1, p95: null, p99: null, max: 1, mean_ci95: null,
+ *   p95_ci95: null };
+ * if (p95Of(none, seconds) !== "n = 9 < 20") throw new Error("the reason is missing");
+ * ```
+ */
+export function p95Of(statistic: SummaryStatistic, show: (value: number) => string): string {
+  if (statistic.p95 !== null) return show(statistic.p95);
+  return statistic.n === 0 ? missing : `n = ${statistic.n} < 20`;
+}
+
+/** `1 request`, `3 requests`. */
+export function counted(n: number, noun: string): string {
+  return `${n.toLocaleString("en-GB")} ${noun}${n === 1 ? "" : "s"}`;
+}
+
+/**
+ * How many times as long, or as fast: `1.8 times`, and from the other side where the ratio is below one.
+ *
+ * @example
+ * ```ts
+ * if (times(1.82) !== "1.82 times") throw new Error("wrong ratio");
+ * ```
+ */
+export function times(ratio: number): string {
+  return `${Number(ratio.toPrecision(3))} times`;
+}
+
+/** Megabytes, as a gigabyte figure from 1,000 MB. */
+export function megabytes(value: number | null): string {
+  if (value === null) return missing;
+  return value >= 1000 ? `${(value / 1000).toFixed(2)} GB` : `${Math.round(value)} MB`;
+}

@@ -1,0 +1,58 @@
+/** HTML with every value escaped unless it says otherwise: a model's answer is hostile input. */
+
+/** Text that is HTML already. */
+export class Markup {
+  constructor(readonly text: string) {}
+  toString(): string {
+    return this.text;
+  }
+}
+
+const entities: Readonly<Record<string, string>> = {
+  "&": "&amp;",
+  "<": "&lt;",
+  ">": "&gt;",
+  '"': "&quot;",
+  "'": "&#39;",
+};
+
+/**
+ * Text as it stands inside an element or a quoted attribute. Control characters that HTML forbids become a
+ * visible replacement.
+ *
+ * @example
+ * ```ts
+ * if (escapeHtml("<b>") !== "&lt;b&gt;") throw new Error("not escaped");
+ * ```
+ */
+export function escapeHtml(text: string): string {
+  return text.replace(/[&<>"']/g, (c) => entities[c] ?? c)
+    // deno-lint-ignore no-control-regex -- these are the characters that must not get through
+    .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g, "\ufffd");
+}
+
+type Value = Markup | string | number | null | undefined | false | readonly Value[];
+
+/**
+ * A template whose values are escaped; arrays are joined, `null`, `undefined` and `false` leave nothing.
+ *
+ * @example
+ * ```ts
+ * if (String(markup`<p>${"<b>"}</p>`) !== "<p>&lt;b&gt;</p>") throw new Error("not escaped");
+ * ```
+ */
+export function markup(parts: TemplateStringsArray, ...values: Value[]): Markup {
+  return new Markup(parts.reduce((text, part, i) => text + render(values[i - 1]) + part));
+}
+
+/** Marks text as HTML that may stand as it is; only for what this project has made itself. */
+export function trusted(text: string): Markup {
+  return new Markup(text);
+}
+
+function render(value: Value): string {
+  if (value === null || value === undefined || value === false) return "";
+  if (value instanceof Markup) return value.text;
+  if (typeof value === "string" || typeof value === "number") return escapeHtml(String(value));
+  return value.map(render).join("");
+}

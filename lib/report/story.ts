@@ -1,0 +1,271 @@
+/**
+ * What a run shows, in sentences and rows: the one source of the terminal table, report.md and report.html.
+ */
+import type { CandidateSummary, Comparison, MetricName, Summary } from "../bench/summary_schema.ts";
+import { energyOf } from "./energy.ts";
+import { counted, intervalOf, megabytes, p95Of, plain, seconds, times } from "./format.ts";
+
+/** One sentence that a reader can act on. Names in it stand between backticks. */
+export interface Highlight {
+  readonly kind: "finding" | "failure" | "caution";
+  readonly text: string;
+}
+
+/** What a reader may want to state beside the run. */
+export interface ReportOptions {
+  /** Power of the machine under load, for the energy estimate; left out: no estimate. */
+  readonly watts?: number;
+}
+
+/** True where the figures of a candidate may be shown. */
+export function measured(candidate: CandidateSummary): boolean {
+  return candidate.requests.ok > 0;
+}
+
+/** Whether a candidate's token counts are estimates. */
+export function estimatedTokens(candidate: CandidateSummary): boolean {
+  return candidate.tokens.source === "chunks" || candidate.tokens.source === "chars/4";
+}
+
+/** What speed does not say; the report has no ratings or checks to go by. */
+export const speedRecommendsNothing =
+  "Speed alone recommends nothing: no answer here was rated or checked. Read the answers side by side before " +
+  "choosing a model.";
+
+/**
+ * The findings of a run: who is quicker where that is settled, what can't be told apart, what failed, what
+ * qualifies the figures. Order: findings, failures, cautions.
+ *
+ * @example
+ * ```ts ignore
+ * for (const { text } of highlights(summary)) console.log(`- ${text}`);
+ * ```
+ */
+export function highlights(summary: Summary): Highlight[] {
+  const ready = summary.candidates.filter(measured);
+  return [
+    ...lead(summary, ready, "latency_s", "answers fastest", "latency"),
+    ...lead(summary, ready, "ttft_s", "starts to answer first", "time to first token"),
+    ...throughput(ready),
+    ...memory(ready),
+    ...failures(summary.candidates),
+    ...cuts(ready),
+    ...qualified(summary),
+    { kind: "caution", text: speedRecommendsNothing },
+  ];
+}
+
+function lead(
+  summary: Summary,
+  ready: readonly CandidateSummary[],
+  metric: "latency_s" | "ttft_s",
+  does: string,
+  what: string,
+): Highlight[] {
+  const ranked = ready.filter((one) => one[metric].mean !== null)
+    .sort((a, b) => (a[metric].mean ?? 0) - (b[metric].mean ?? 0));
+  const [first, ...rivals] = ranked;
+  if (first === undefined) return [];
+  const mean = `mean ${what} ${seconds(first[metric].mean)}, n = ${first[metric].n}`;
+  if (rivals.length === 0) {
+    return ready.length === 1 ? [{ kind: "finding", text: `\`${first.id}\`: ${mean}.` }] : [];
+  }
+  const against = rivals.map((rival) => ({ rival, seen: versus(summary, first.id, rival.id, metric) }));
+  const open = against.filter(({ seen }) => seen?.settled !== true).map(({ rival }) => `\`${rival.id}\``);
+  if (open.length > 0) {
+    const text =
+      `\`${first.id}\` has the lowest ${what} (${mean}), but ${listed(open)} can't be told apart ` +
+      `from it here. More rounds would narrow the intervals.`;
+    return [{ kind: "finding", text }];
+  }
+  const nearest = against.map(({ rival, seen }) => ({ rival, ratio: seen?.ratio ?? Infinity, seen }))
+    .sort((a, b) => a.ratio - b.ratio)[0];
+  if (nearest?.seen === null || nearest?.seen === undefined) return [];
+  const { ratio, ci95, n } = nearest.seen;
+  const interval = ci95 === null ? "" : `95 % interval ${intervalOf(ci95, plain)}, `;
+  const text = `\`${first.id}\` ${does} (${mean}): \`${nearest.rival.id}\` takes ${times(ratio)} as long ` +
+    `(${interval}${counted(n, "block")}).`;
+  return [{ kind: "finding", text }];
+}
+
+interface Versus {
+  /** other / first. */
+  readonly ratio: number;
+  readonly ci95: readonly [number, number] | null;
+  readonly n: number;
+  readonly settled: boolean;
+}
+
+/** The comparison of `other` with `first`, whichever way round it is stored. */
+function versus(summary: Summary, first: string, other: string, metric: MetricName): Versus | null {
+  for (const one of summary.comparisons) {
+    if (one.metric !== metric || one.ratio === null) continue;
+    if (one.a === other && one.b === first) {
+      return { ratio: one.ratio, ci95: one.ci95, n: one.n, settled: one.verdict === "b better" };
+    }
+    if (one.a === first && one.b === other) {
+      const ci95: [number, number] | null = one.ci95 === null ? null : [1 / one.ci95[1], 1 / one.ci95[0]];
+      return { ratio: 1 / one.ratio, ci95, n: one.n, settled: one.verdict === "a better" };
+    }
+  }
+  return null;
+}
+
+function throughput(ready: readonly CandidateSummary[]): Highlight[] {
+  const rates = ready.filter((one) => one.decode_tokens_per_s.mean !== null).map((one) =>
+    `\`${one.id}\` ${plain(one.decode_tokens_per_s.mean)}${estimatedTokens(one) ? " (estimated tokens)" : ""}`
+  );
+  if (rates.length < 2) return [];
+  const text =
+    `Decode speed in tokens/s: ${rates.join(", ")}. Tokenizers differ between models: characters/s ` +
+    `stand beside.`;
+  return [{ kind: "finding", text }];
+}
+
+function memory(ready: readonly CandidateSummary[]): Highlight[] {
+  const known = ready.filter((one) => one.memory_mb !== null)
+    .sort((a, b) => (a.memory_mb ?? 0) - (b.memory_mb ?? 0));
+  if (known.length === 0) return [];
+  const each = known.map((one) => `\`${one.id}\` ${megabytes(one.memory_mb)}`).join(", ");
+  return [{ kind: "finding", text: `Memory of the engine process (largest resident size seen): ${each}.` }];
+}
+
+function failures(candidates: readonly CandidateSummary[]): Highlight[] {
+  return candidates.filter((one) => one.status !== "ok").map((one) => {
+    const what = one.reason === null ? statusText(one) : one.status === "partial" ? "" : `${one.status}: `;
+    return { kind: "failure", text: `\`${one.id}\`: ${what}${one.reason ?? ""}.` };
+  });
+}
+
+function cuts(ready: readonly CandidateSummary[]): Highlight[] {
+  const cut = ready.filter((one) => one.finish.length > 0).map((one) => {
+    return `\`${one.id}\` ${one.finish.length} of ${one.requests.ok}`;
+  });
+  if (cut.length === 0) return [];
+  const text =
+    `Answers cut at the token limit: ${cut.join(", ")}. Their latency measures the limit, not the ` +
+    `model; compare time per token, or raise --max-tokens.`;
+  return [{ kind: "caution", text }];
+}
+
+function qualified(summary: Summary): Highlight[] {
+  const found: Highlight[] = [];
+  const { disturbed, timed } = summary.blocks;
+  if (disturbed > 0) {
+    const text =
+      `${disturbed} of ${counted(timed, "block")} were disturbed by other work on the machine and ` +
+      `are left out for every candidate alike.`;
+    found.push({ kind: "caution", text });
+  }
+  if (summary.warnings.length > 0) {
+    const text = `${counted(summary.warnings.length, "warning")} below qualif${
+      summary.warnings.length === 1 ? "ies" : "y"
+    } these figures.`;
+    found.push({ kind: "caution", text });
+  }
+  return found;
+}
+
+/** What became of a candidate, in two or three words. */
+export function statusText(candidate: CandidateSummary): string {
+  const { ok, failed } = candidate.requests;
+  switch (candidate.status) {
+    case "ok":
+      return "ok";
+    case "partial":
+      return `failed ${failed} of ${ok + failed}`;
+    case "failed":
+      return "failed";
+    case "skipped":
+      return "skipped";
+  }
+}
+
+/** One table row as text, for Markdown and the terminal. */
+export interface TableRow {
+  readonly id: string;
+  readonly status: string;
+  readonly n: string;
+  readonly latency: string;
+  readonly p95: string;
+  readonly ttft: string;
+  readonly rate: string;
+  readonly tokens: string;
+  readonly load: string;
+  readonly memory: string;
+  readonly energy: string | null;
+}
+
+/**
+ * The rows of the main table, every candidate one row, also the failed ones. A figure that rests on
+ * estimated tokens is marked with ≈.
+ *
+ * @example
+ * ```ts ignore
+ * console.table(tableRows(summary, { watts: 15 }));
+ * ```
+ */
+export function tableRows(summary: Summary, options: ReportOptions = {}): TableRow[] {
+  return summary.candidates.map((one) => {
+    const mark = estimatedTokens(one) ? "≈ " : "";
+    const energy = options.watts === undefined ? null : energyOf(one, options.watts);
+    return {
+      id: one.id,
+      status: statusText(one),
+      n: String(one.latency_s.n),
+      latency: seconds(one.latency_s.mean),
+      p95: p95Of(one.latency_s, seconds),
+      ttft: seconds(one.ttft_s.mean),
+      rate: one.output_tokens_per_s.mean === null ? "—" : mark + plain(one.output_tokens_per_s.mean),
+      tokens: one.tokens.output_mean === null ? "—" : mark + plain(one.tokens.output_mean),
+      load: seconds(one.load_s),
+      memory: megabytes(one.memory_mb),
+      energy: energy === null ? null : `≈ ${plain(energy.joulesPerAnswer)} J`,
+    };
+  });
+}
+
+/** The comparisons that rest on at least one common block. */
+export function comparisonsMade(summary: Summary): Comparison[] {
+  return summary.comparisons.filter((one) => one.n > 0 && one.ratio !== null);
+}
+
+/** A comparison in words: which way, how far, how sure, from how many blocks. */
+export function comparisonText(one: Comparison): string {
+  if (one.ratio === null) return `no common block (n = ${one.n})`;
+  const interval = one.ci95 === null ? "no interval" : intervalOf(one.ci95, plain);
+  return `${plain(one.ratio)} (${interval}), n = ${one.n}`;
+}
+
+/** What a metric is called in tables. */
+export const metricTitles: Readonly<Record<MetricName, string>> = {
+  latency_s: "E2E latency",
+  ttft_s: "time to first token",
+  ttfo_s: "time to first visible output",
+  tpot_s: "time per output token",
+  itl_s: "gap between chunks",
+  output_tokens_per_s: "output tokens/s",
+  decode_tokens_per_s: "decode tokens/s",
+  output_chars_per_s: "characters/s",
+};
+
+/** The plan in one line: what every figure was measured under. */
+export function planText(summary: Summary): string {
+  const { plan } = summary;
+  const prompts = counted(plan.prompt_set.prompts.length, "prompt");
+  const load = plan.rate === null ? `${counted(plan.concurrency, "client")}` : `${plan.rate} requests/s`;
+  return `${prompts} (${plan.prompt_set.name}), ${counted(plan.rounds, "round")}, ${plan.warmup} warm-up, ` +
+    `${plan.prefix} prefix, at most ${plan.max_tokens} tokens, temperature ${plan.temperature}, ${load}, ` +
+    `order ${plan.order}, seed ${plan.seed}`;
+}
+
+/** The machine in one line; nothing in it names a host, a user or a folder. */
+export function machineText({ machine }: Pick<Summary, "machine">): string {
+  const gpu = machine.gpu.length === 0 ? "no GPU seen" : machine.gpu.join(", ");
+  return `${machine.cpu}, ${counted(machine.cores, "core")}, ${plain(machine.ram_gb)} GB RAM, ${gpu}, ` +
+    `${machine.os} (${machine.arch})`;
+}
+
+function listed(names: readonly string[]): string {
+  return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
+}

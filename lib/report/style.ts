@@ -1,0 +1,79 @@
+/**
+ * The page's style. Figures are set in tabular digits; one accent; tables scroll in their own box on a
+ * phone; light and dark by the reader's setting (a `data-theme` attribute on the root overrides it).
+ */
+const dark = `
+  --ink: #e6e9ed; --soft: #9aa5b1; --line: #2c333b; --ground: #0f1317; --raised: #171c22;
+  --accent: #7db8e8; --alert: #f0935a; color-scheme: dark;`;
+
+export const pageStyle = `
+:root {
+  --ink: #1a1f25; --soft: #5a6570; --line: #dde2e7; --ground: #ffffff; --raised: #f5f7f9;
+  --accent: #0b5f9e; --alert: #b34a08; color-scheme: light;
+}
+@media (prefers-color-scheme: dark) { :root:not([data-theme="light"]) {${dark} } }
+:root[data-theme="dark"] {${dark} }
+* { box-sizing: border-box; }
+html { -webkit-text-size-adjust: 100%; }
+body {
+  margin: 0 auto; padding: 2.5rem 1.25rem 5rem; max-width: 67rem; background: var(--ground); color: var(--ink);
+  font: 1rem/1.55 ui-sans-serif, system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
+}
+h1, h2, h3 { line-height: 1.2; text-wrap: balance; }
+h1 { font-size: 1.9rem; font-weight: 650; letter-spacing: -0.015em; margin: 0 0 0.4rem; overflow-wrap: anywhere; }
+h2 {
+  font-size: 1.2rem; font-weight: 650; margin: 3.2rem 0 0.8rem; padding-top: 0.9rem;
+  border-top: 1px solid var(--line);
+}
+h3 { font-size: 1rem; font-weight: 650; margin: 1.6rem 0 0.5rem; }
+p, li { max-width: 46rem; }
+p { margin: 0.5rem 0; }
+a { color: var(--accent); }
+code { font: 0.92em ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflow-wrap: anywhere; }
+.kicker { color: var(--soft); font-size: 0.875rem; letter-spacing: 0.02em; margin: 0 0 0.6rem; }
+.lede { color: var(--soft); margin: 0.2rem 0 1.6rem; }
+.note, figcaption, .sub, dt { color: var(--soft); font-size: 0.8125rem; line-height: 1.45; }
+.note { margin-top: 0.6rem; }
+.sub { display: block; font-weight: 400; white-space: nowrap; }
+.highlights { padding: 0; margin: 0; list-style: none; }
+.highlights li { padding: 0.4rem 0 0.4rem 1rem; border-left: 3px solid var(--line); margin: 0.5rem 0; }
+.highlights .finding { border-color: var(--accent); }
+.highlights .failure, .highlights .caution { border-color: var(--alert); }
+.scroll { overflow-x: auto; margin: 0.8rem 0; }
+.scroll:focus-visible, summary:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
+table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; min-width: 100%; }
+caption { text-align: left; font-weight: 600; padding-bottom: 0.3rem; }
+th, td { padding: 0.5rem 0.8rem; text-align: right; vertical-align: top; border-bottom: 1px solid var(--line); }
+th { font-weight: 600; white-space: nowrap; }
+thead th { color: var(--soft); font-size: 0.8125rem; font-weight: 500; vertical-align: bottom; }
+th:first-child, td.text, th.text { text-align: left; }
+th:first-child { padding-left: 0; position: sticky; left: 0; background: var(--ground); }
+tbody th .sub { max-width: 17rem; white-space: normal; }
+.failed td { color: var(--alert); text-align: left; }
+.swatch { display: inline-block; width: 0.8rem; height: 0.8rem; margin-right: 0.4rem; vertical-align: -0.08rem; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1.6rem 2rem; }
+figure { margin: 0.4rem 0; min-width: 0; }
+figure h3 { margin: 0 0 0.5rem; }
+figure svg { display: block; width: 100%; height: auto; overflow: visible; }
+figcaption { margin-top: 0.4rem; }
+details { border-bottom: 1px solid var(--line); }
+summary { cursor: pointer; padding: 0.7rem 0; font-weight: 600; }
+summary .sub { display: inline; margin-left: 0.4rem; white-space: normal; }
+.answers { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 18rem), 1fr)); gap: 1rem; padding-bottom: 1.2rem; }
+.answer { background: var(--raised); border-radius: 6px; padding: 0.8rem 1rem; min-width: 0; }
+.answer h4 { margin: 0 0 0.4rem; font-size: 0.875rem; font-weight: 600; overflow-wrap: anywhere; }
+.text-block { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font: inherit; font-size: 0.9rem; max-height: 24rem; overflow-y: auto; }
+.prompt { border-left: 3px solid var(--line); padding: 0.1rem 0 0.1rem 1rem; margin: 0 0 1rem; max-width: 46rem; }
+dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 15rem), 1fr)); gap: 0.9rem 2rem; margin: 0.8rem 0; }
+dd { margin: 0.1rem 0 0; font-size: 0.9rem; overflow-wrap: anywhere; }
+.warnings { padding: 0; list-style: none; }
+.warnings li { margin: 0.9rem 0; }
+.warnings .remedy { display: block; color: var(--soft); font-size: 0.9rem; }
+@media (max-width: 40rem) {
+  body { padding: 1.4rem 1rem 3rem; }
+  h1 { font-size: 1.5rem; }
+  th, td { padding: 0.45rem 0.6rem; }
+  tbody th .sub { max-width: 9rem; }
+}
+@media print { body { max-width: none; padding: 0; } .text-block { max-height: none; } }
+`;

@@ -1,0 +1,236 @@
+/** The page's tables: one row a candidate, failed ones included, every figure with its n. */
+import type { CandidateSummary, Summary, SummaryStatistic } from "../bench/summary_schema.ts";
+import { seriesStyle } from "../plot/series.ts";
+import { energyOf } from "./energy.ts";
+import { counted, intervalOf, megabytes, missing, p95Of, plain, seconds } from "./format.ts";
+import { type Markup, markup } from "./markup.ts";
+import type { RunData } from "./data.ts";
+import {
+  comparisonsMade,
+  estimatedTokens,
+  measured,
+  metricTitles,
+  type ReportOptions,
+  statusText,
+} from "./story.ts";
+
+type Show = (value: number | null) => string;
+
+/** A table in a box that scrolls by itself, so that a phone's page does not. */
+export function scrollTable(caption: string, head: readonly string[], rows: readonly Markup[]): Markup {
+  const cells = head.map((name) => markup`<th scope="col">${name}</th>`);
+  return markup`
+    <div class="scroll" role="region" tabindex="0" aria-label="${caption}">
+      <table>
+        <caption>${caption}</caption>
+        <thead>
+          <tr>${cells}</tr>
+        </thead>
+        <tbody>${rows}</tbody>
+      </table>
+    </div>
+  `;
+}
+
+/** The mark by which plots and tables name the same candidate. */
+export function swatch(index: number): Markup {
+  const { color, symbol } = seriesStyle(index);
+  const shapes: Record<typeof symbol, string> = {
+    circle: "M8,1A7,7,0,1,1,7.99,1z",
+    square: "M2,2h12v12h-12z",
+    triangle: "M8,1L15,14H1z",
+    diamond2: "M8,0L16,8L8,16L0,8z",
+    star: "M8,0L10.2,5.4L16,5.8L11.6,9.6L13,15.4L8,12.2L3,15.4L4.4,9.6L0,5.8L5.8,5.4z",
+    cross: "M5.5,0h5v5.5H16v5h-5.5V16h-5v-5.5H0v-5h5.5z",
+  };
+  return markup`
+    <svg class="swatch" viewBox="0 0 16 16" aria-hidden="true">
+      <path d="${shapes[symbol]}" fill="${color}" />
+    </svg>
+  `;
+}
+
+/** Rows of candidates; those without one good request say why instead of showing figures. */
+function candidateRows(
+  summary: Summary,
+  width: number,
+  cells: (candidate: CandidateSummary) => Markup[],
+): Markup[] {
+  return summary.candidates.map((one, index) => {
+    const name = markup`<th scope="row">${swatch(index)}${one.id}${subline(origin(one))}</th>`;
+    if (measured(one)) return markup`<tr>${name}${cells(one)}</tr>`;
+    const why = `${statusText(one)}${one.reason === null ? "" : `: ${one.reason}`}`;
+    return markup`<tr class="failed">${name}<td colspan="${width - 1}">${why}</td></tr>`;
+  });
+}
+
+function origin(one: CandidateSummary): string {
+  const parts = [one.model_id === one.id ? "" : one.model_id, one.device ?? "", one.endpoint];
+  return [...new Set(parts.filter((part) => part !== ""))].join(" · ");
+}
+
+function subline(text: string): Markup | null {
+  return text === "" ? null : markup`<span class="sub">${text}</span>`;
+}
+
+/** A mean with its interval under it, and its own n where that is not the row's. */
+function meanCell(statistic: SummaryStatistic, show: Show, rowN: number, mark = ""): Markup {
+  if (statistic.mean === null) return markup`<td>${missing}</td>`;
+  const own = statistic.n === rowN ? "" : ` n = ${statistic.n}`;
+  return markup`<td>${mark}${show(statistic.mean)}${
+    subline(intervalOf(statistic.mean_ci95, show) + own)
+  }</td>`;
+}
+
+function p95Cell(statistic: SummaryStatistic, show: Show): Markup {
+  return markup`<td>${p95Of(statistic, show)}${subline(intervalOf(statistic.p95_ci95, show))}</td>`;
+}
+
+/** Where the time of a request went. */
+export function timeTable(summary: Summary): Markup {
+  const head = ["Model", "n", "Latency, mean", "median", "p95", "First token, mean", "p95", "Longest gap"];
+  const rows = candidateRows(summary, head.length, (one) => [
+    markup`<td>${one.latency_s.n}${one.requests.failed > 0 && subline(`${one.requests.failed} failed`)}</td>`,
+    meanCell(one.latency_s, seconds, one.latency_s.n),
+    markup`<td>${seconds(one.latency_s.p50)}</td>`,
+    p95Cell(one.latency_s, seconds),
+    meanCell(one.ttft_s, seconds, one.latency_s.n),
+    p95Cell(one.ttft_s, seconds),
+    markup`<td>${seconds(one.itl_s.max)}${
+      one.itl_s.n > 0 && subline(`n = ${counted(one.itl_s.n, "gap")}`)
+    }</td>`,
+  ]);
+  return scrollTable("Time to answer", head, rows);
+}
+
+/** How much was generated how fast; estimates are marked. */
+export function throughputTable(summary: Summary): Markup {
+  const head = [
+    "Model",
+    "n",
+    "Output tokens/s",
+    "Decode tokens/s",
+    "Characters/s",
+    "Tokens an answer",
+    "Ended / cut",
+  ];
+  const rows = candidateRows(summary, head.length, (one) => {
+    const mark = estimatedTokens(one) ? "≈ " : "";
+    const n = one.latency_s.n;
+    const source = one.tokens.source === null ? "" : `counted by ${one.tokens.source}`;
+    return [
+      markup`<td>${n}</td>`,
+      meanCell(one.output_tokens_per_s, plain, n, mark),
+      meanCell(one.decode_tokens_per_s, plain, n, mark),
+      meanCell(one.output_chars_per_s, plain, n),
+      markup`<td>${mark}${plain(one.tokens.output_mean)}${subline(source)}</td>`,
+      markup`<td>${one.finish.stop} / ${one.finish.length}</td>`,
+    ];
+  });
+  return scrollTable("Throughput and length of the answers", head, rows);
+}
+
+/** What a model asks of the machine: load, memory, disk, licence, energy. */
+export function footprintTable(summary: Summary, data: RunData, options: ReportOptions): Markup {
+  const watts = options.watts;
+  const head = [
+    "Model",
+    "Load",
+    "Memory",
+    "Disk",
+    "Licence",
+    ...(watts === undefined ? [] : ["Energy an answer"]),
+  ];
+  const rows = candidateRows(summary, head.length, (one) => {
+    const loads = data.loads.get(one.id) ?? [];
+    const caches = [...new Set(loads.map((load) => load.file_cache))].filter((cache) => cache !== "unknown");
+    const load = loads.length === 0
+      ? ""
+      : `n = ${loads.length}${caches.length === 0 ? "" : `, ${caches.join(" and ")} file cache`}`;
+    const energy = watts === undefined ? null : energyOf(one, watts);
+    return [
+      markup`<td>${seconds(one.load_s)}${subline(load)}</td>`,
+      markup`<td>${megabytes(one.memory_mb)}</td>`,
+      markup`<td>${megabytes(one.size_mb)}</td>`,
+      markup`<td>${one.license ?? missing}</td>`,
+      ...(watts === undefined ? [] : [
+        markup`<td>${energy === null ? missing : `≈ ${plain(energy.joulesPerAnswer)} J`}${
+          energy !== null && subline(`${plain(energy.wattHoursPer1000)} Wh per 1,000`)
+        }</td>`,
+      ]),
+    ];
+  });
+  return scrollTable("What it takes to run", head, rows);
+}
+
+/** Load asked for and delivered; null in a closed loop of one client without limits. */
+export function loadTable(summary: Summary): Markup | null {
+  if (summary.candidates.every((one) => one.load === null && one.goodput === null)) return null;
+  const rate: Show = (value) => value === null ? missing : `${plain(value)}/s`;
+  const head = [
+    "Model",
+    "Asked",
+    "Sent",
+    "Completed",
+    "Most in flight",
+    "Waited in our queue, p95",
+    "Goodput",
+  ];
+  const rows = candidateRows(summary, head.length, (one) => [
+    markup`<td>${rate(one.load?.asked_rate ?? null)}</td>`,
+    markup`<td>${rate(one.load?.delivered_rate ?? null)}</td>`,
+    markup`<td>${rate(one.load?.completed_rate ?? null)}</td>`,
+    markup`<td>${one.load?.max_in_flight ?? missing}</td>`,
+    markup`<td>${one.queue_s === null ? missing : p95Of(one.queue_s, seconds)}</td>`,
+    one.goodput === null
+      ? markup`<td>${missing}</td>`
+      : markup`<td>${rate(one.goodput.requests_per_s)}${
+        subline(`${plain(one.goodput.met * 100)} % of ${one.goodput.n} met the limits`)
+      }</td>`,
+  ]);
+  return scrollTable("Load and goodput", head, rows);
+}
+
+/** Every comparison with its interval, its blocks and its verdict. */
+export function comparisonTable(summary: Summary): Markup {
+  const rows = comparisonsMade(summary).map((one) => {
+    const better = one.verdict === "a better" ? one.a : one.verdict === "b better" ? one.b : null;
+    const interval = one.ci95 === null ? "no interval" : intervalOf(one.ci95, plain);
+    return markup`
+      <tr>
+        <th scope="row">${one.a} / ${one.b}</th>
+        <td class="text">${metricTitles[one.metric]}</td>
+        <td>${plain(one.ratio)}</td>
+        <td>${interval}</td>
+        <td>${one.n}</td>
+        <td class="text">${better === null ? one.verdict : `${better} better`}</td>
+      </tr>
+    `;
+  });
+  return scrollTable(
+    "All comparisons",
+    ["Pair", "Metric", "Ratio", "95 % interval", "Blocks", "Verdict"],
+    rows,
+  );
+}
+
+/** The quiet blocks beside all blocks; null where no block was disturbed. */
+export function disturbedTable(summary: Summary): Markup | null {
+  if (summary.candidates.every((one) => one.with_disturbed === null)) return null;
+  const head = [
+    "Model",
+    "Latency, quiet blocks",
+    "Latency, all blocks",
+    "First token, quiet blocks",
+    "First token, all blocks",
+  ];
+  const cell = (statistic: SummaryStatistic | undefined) =>
+    markup`<td>${seconds(statistic?.mean ?? null)}${subline(`n = ${statistic?.n ?? 0}`)}</td>`;
+  const rows = candidateRows(summary, head.length, (one) => [
+    cell(one.latency_s),
+    cell(one.with_disturbed?.latency_s),
+    cell(one.ttft_s),
+    cell(one.with_disturbed?.ttft_s),
+  ]);
+  return scrollTable("With and without the disturbed blocks (means)", head, rows);
+}

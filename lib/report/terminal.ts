@@ -1,0 +1,99 @@
+/** The report's story in short, for a terminal. */
+import Table from "cli-table3";
+import type { Summary } from "../bench/summary_schema.ts";
+import { highlights, machineText, type TableRow, tableRows } from "./story.ts";
+
+/** How the terminal looks. */
+export interface TerminalOptions {
+  /** Width in characters; at least 60 is assumed. */
+  readonly columns: number;
+  readonly color: boolean;
+}
+
+const columns: readonly { readonly head: string; readonly of: (row: TableRow) => string }[] = [
+  { head: "n", of: (row) => row.n },
+  { head: "latency", of: (row) => row.latency },
+  { head: "p95", of: (row) => row.p95 },
+  { head: "TTFT", of: (row) => row.ttft },
+  { head: "tokens/s", of: (row) => row.rate },
+  { head: "memory", of: (row) => row.memory },
+];
+
+/**
+ * A table that fits the terminal, the findings under it, and how many warnings qualify them.
+ *
+ * @example
+ * ```ts ignore
+ * console.log(terminalSummary(summary, { columns: 80, color: false }));
+ * ```
+ */
+export function terminalSummary(summary: Summary, options: TerminalOptions): string {
+  const width = Math.max(60, options.columns);
+  const paint = painter(options.color);
+  const lines = [
+    resultTable(tableRows(summary), width, paint),
+    wrap("mean latency and time to first token (TTFT) per request, p95 of latency; ≈ estimated tokens", width)
+      .map(paint.dim).join("\n"),
+    "",
+    ...highlights(summary).flatMap(({ kind, text }) => {
+      const [first = "", ...rest] = wrap(text.replaceAll("`", ""), width - 2);
+      const mark = kind === "failure" ? paint.red("✗") : kind === "caution" ? paint.yellow("!") : "•";
+      return [`${mark} ${first}`, ...rest.map((line) => `  ${line}`)];
+    }),
+    "",
+    ...wrap(machineText(summary), width).map(paint.dim),
+  ];
+  return lines.join("\n") + "\n";
+}
+
+function resultTable(rows: readonly TableRow[], width: number, paint: Painter): string {
+  const widths = columns.map((column) =>
+    Math.max(column.head.length, ...rows.map((row) => column.of(row).length)) + 2
+  );
+  const taken = widths.reduce((sum, one) => sum + one + 1, 2);
+  const longest = Math.max("model".length, ...rows.map((row) => row.id.length)) + 2;
+  const table = new Table({
+    head: ["model", ...columns.map((column) => column.head)].map(paint.bold),
+    colWidths: [Math.max(12, Math.min(longest, width - taken)), ...widths],
+    colAligns: ["left", ...columns.map(() => "right" as const)],
+    style: { head: [], border: [], compact: true },
+    wordWrap: true,
+    wrapOnWordBoundary: false,
+  });
+  for (const row of rows) {
+    const failed = row.latency === "—";
+    const cells = columns.map((column) => ({ content: column.of(row), hAlign: "right" as const }));
+    table.push(
+      failed
+        ? [row.id, { content: paint.red(row.status), colSpan: columns.length, hAlign: "left" }]
+        : [row.id, ...cells],
+    );
+  }
+  return table.toString();
+}
+
+/** Words on lines of at most `width` characters; a longer word gets a line of its own. */
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line];
+}
+
+type Paint = (text: string) => string;
+interface Painter {
+  readonly bold: Paint;
+  readonly dim: Paint;
+  readonly red: Paint;
+  readonly yellow: Paint;
+}
+
+function painter(color: boolean): Painter {
+  const with_ = (code: number): Paint => (text) => color ? `\u001b[${code}m${text}\u001b[0m` : text;
+  return { bold: with_(1), dim: with_(2), red: with_(31), yellow: with_(33) };
+}

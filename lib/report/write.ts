@@ -1,0 +1,65 @@
+/** From a run folder to its reports: everything is derived, and can be derived again. */
+import { join } from "node:path";
+import { readAnswers, readSamples, replaceFile } from "../bench/folder.ts";
+import { type Summary, summarySchema } from "../bench/summary_schema.ts";
+import { reasonOf, UserError } from "../errors.ts";
+import { summaryCsv } from "./columns.ts";
+import { gatherAnswers, gatherRun } from "./data.ts";
+import { markdownReport } from "./markdown.ts";
+import { reportPage } from "./page.ts";
+import type { ReportOptions } from "./story.ts";
+
+/** The files that `writeReports` makes, in the order in which it makes them. */
+export const reportFiles = ["report.csv", "report.md", "report.html"] as const;
+
+/**
+ * Writes report.csv, report.md and report.html from summary.json, samples.jsonl and answers.jsonl.
+ *
+ * @param folder the run's folder
+ * @returns the paths written
+ * @throws {UserError} when summary.json is missing or damaged, or a file can't be written
+ * @example
+ * ```ts ignore
+ * await writeReports("reports/2026-11-21T04-55-07-x1y2", { watts: 15 });
+ * ```
+ */
+export async function writeReports(folder: string, options: ReportOptions = {}): Promise<string[]> {
+  const summary = await readSummary(folder);
+  const data = await gatherRun(readSamples(folder));
+  const answers = await gatherAnswers(readAnswers(folder));
+  const texts: Record<typeof reportFiles[number], string> = {
+    "report.csv": summaryCsv(summary, options),
+    "report.md": markdownReport(summary, options),
+    "report.html": reportPage({ summary, data, answers, options }),
+  };
+  const written: string[] = [];
+  for (const name of reportFiles) {
+    const path = join(folder, name);
+    await replaceFile(path, texts[name]);
+    written.push(path);
+  }
+  return written;
+}
+
+/**
+ * summary.json of a run.
+ *
+ * @throws {UserError} when it is missing or damaged; the message says how to make it again
+ */
+export async function readSummary(folder: string): Promise<Summary> {
+  const path = join(folder, "summary.json");
+  const remedy = `make it again with deno task report ${folder}`;
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    throw new UserError(`cannot read ${path}: ${reasonOf(error)}; ${remedy}`, 2, { cause: error });
+  }
+  try {
+    return summarySchema.parse(JSON.parse(text));
+  } catch (error) {
+    throw new UserError(`${path} is damaged (${reasonOf(error).slice(0, 200)}); ${remedy}`, 2, {
+      cause: error,
+    });
+  }
+}
