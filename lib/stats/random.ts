@@ -42,6 +42,18 @@ export function shuffle<T>(items: readonly T[], random: Random): T[] {
   return keyed.sort((a, b) => a.key - b.key).map(({ item }) => item);
 }
 
+/**
+ * Draws from the standard normal distribution (Box and Muller 1958).
+ *
+ * @example
+ * ```ts
+ * console.assert(Number.isFinite(standardNormal(seededRandom(1))));
+ * ```
+ */
+export function standardNormal(random: Random): number {
+  return Math.sqrt(-2 * Math.log(1 - random())) * Math.cos(2 * Math.PI * random());
+}
+
 /** FNV-1a over UTF-16 code units, then mixed: near-equal texts must not give near-equal generators. */
 function hash(text: string): number {
   let h = 0x811c9dc5;
