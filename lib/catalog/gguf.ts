@@ -27,8 +27,11 @@ export async function readGguf(path: string): Promise<GgufFacts> {
   });
   // The parser reads past the end of a file without complaint and gives empty names back.
   const named = parsed.tensorInfos.length > 0 && parsed.tensorInfos.every(({ name }) => name !== "");
-  const furthest = parsed.tensorInfos.reduce((far, { offset }) => offset > far ? offset : far, 0n);
-  if (!named || Number(parsed.tensorDataOffset + furthest) >= size) {
+  const ends = parsed.tensorInfos.map(({ offset, shape, dtype }) =>
+    Number(offset) + tensorBytes(shape, dtype)
+  );
+  const whole = Number(parsed.tensorDataOffset) + ends.reduce((far, end) => Math.max(far, end), 0);
+  if (!named || whole > size) {
     throw new UserError(`${path} is a GGUF file that was cut short at ${size} bytes; ${REMEDY}`);
   }
   const metadata = new Map<string, unknown>(Object.entries(parsed.metadata));
@@ -49,6 +52,30 @@ const REMEDY = "pull the model again, or see `deno task models verify`";
 const text = (value: unknown) => typeof value === "string" && value !== "" ? value : null;
 const count = (value: unknown) =>
   typeof value === "bigint" ? Number(value) : typeof value === "number" ? value : null;
+
+/** Values in a block, and bytes of a block, by the number of GGML's tensor type (ggml.h); others count nothing. */
+const BLOCKS = new Map([
+  [0, [1, 4]],
+  [1, [1, 2]],
+  [2, [32, 18]],
+  [3, [32, 20]],
+  [6, [32, 22]],
+  [7, [32, 24]],
+  [8, [32, 34]],
+  [10, [256, 84]],
+  [11, [256, 110]],
+  [12, [256, 144]],
+  [13, [256, 176]],
+  [14, [256, 210]],
+  [24, [1, 1]],
+  [30, [1, 2]],
+  [39, [32, 17]],
+]);
+
+function tensorBytes(shape: readonly bigint[], type: number): number {
+  const [values = 1, bytes = 0] = BLOCKS.get(type) ?? [];
+  return shape.reduce((product, side) => product * Number(side), 1) / values * bytes;
+}
 
 /** layers × KV heads × (key length + value length) × 2 bytes. */
 function kvBytesPerToken(own: (key: string) => number | null): number | null {

@@ -130,29 +130,34 @@ async function fetchOnce(file: HttpFile, transfer: Transfer, onAnswer: () => voi
   return result;
 }
 
-/** Aborts an attempt that stalls; the clock is the hand-in `sleep`, the sign of life is `alive()`. */
+/** Aborts an attempt whose server does not answer, or that stalls; the sign of life is `alive()`. */
 function watch(transfer: Transfer, onAnswer: () => void) {
   const controller = new AbortController();
   const stop = new AbortController();
   const onAbort = () => controller.abort(transfer.signal.reason);
   transfer.signal.addEventListener("abort", onAbort, { once: true });
+  const answered = new AbortController();
   let beats = 0;
+  const sleepUnless = (ms: number, signal: AbortSignal) =>
+    transfer.sleep(ms, AbortSignal.any([signal, stop.signal])).then(() => true, () => false);
   const guard = async () => {
-    for (;;) {
+    const { connectMs, stallMs } = transfer.patience;
+    if (await sleepUnless(connectMs, answered.signal)) return giveUp(connectMs);
+    while (!stop.signal.aborted) {
       const before = beats;
-      const limitMs = beats === 0 ? transfer.patience.connectMs : transfer.patience.stallMs;
-      await transfer.sleep(limitMs, stop.signal);
-      if (beats !== before) continue;
-      controller.abort(new AttemptError(`nothing came for ${limitMs / 1000} s`, null, beats === 0));
-      return;
+      if (await sleepUnless(stallMs, stop.signal) && beats === before) return giveUp(stallMs);
     }
   };
-  guard().catch(() => {/* stopped: the attempt is over */});
+  const giveUp = (ms: number) =>
+    controller.abort(new AttemptError(`nothing came for ${ms / 1000} s`, null, beats === 0));
+  guard();
   return {
     signal: controller.signal,
     /** Bytes came: from here on the longer limit of a running transfer counts. */
     alive() {
-      if (beats++ === 0) onAnswer();
+      if (beats++ > 0) return;
+      answered.abort();
+      onAnswer();
     },
     [Symbol.dispose]() {
       stop.abort();

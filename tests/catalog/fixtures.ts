@@ -1,5 +1,6 @@
 /** What the catalogue's tests share: small true GGUF files, and a server that misbehaves as told. */
 import { createHash } from "node:crypto";
+import { fileURLToPath } from "node:url";
 import { parseRegistry } from "../../lib/catalog/registry.ts";
 import type { ModelEntry, Registry } from "../../lib/catalog/registry.ts";
 import type { PullEvent, PullOptions } from "../../lib/catalog/pull.ts";
@@ -195,3 +196,60 @@ export async function scratch() {
 }
 
 export type { ModelEntry };
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+
+/** The `models` task as its own process, with the flags of deno.json. */
+export function startModels(args: readonly string[], env: Record<string, string> = {}) {
+  const flags = [
+    "run",
+    "-q",
+    "--no-prompt",
+    "--allow-read",
+    "--allow-write",
+    "--allow-env",
+    "--allow-sys",
+    "--allow-net",
+  ];
+  const command = new Deno.Command(Deno.execPath(), {
+    args: [...flags, "--allow-run=python3,python,py", "scripts/models.ts", ...args],
+    cwd: root,
+    env: { HF_HUB_OFFLINE: "", HF_TOKEN: "", NO_COLOR: "1", ...env },
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  });
+  return command.spawn();
+}
+
+/** The same, run to its end. */
+export async function models(args: readonly string[], env: Record<string, string> = {}) {
+  const { code, stdout, stderr } = await startModels(args, env).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, out: text(stdout), err: text(stderr) };
+}
+
+/** Waits until something is so; gives up after ten seconds. */
+export async function until(so: () => boolean | Promise<boolean>, what: string): Promise<void> {
+  for (let tries = 0; tries < 500; tries++) {
+    if (await so()) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  throw new Error(`never so: ${what}`);
+}
+
+/** Writes a registry file of one model and returns its path. */
+export async function registryFile(
+  dir: string,
+  variant: Record<string, unknown>,
+  entry: Record<string, unknown> = {},
+) {
+  const full = {
+    alias: "tiny",
+    license: "MIT",
+    ...entry,
+    variants: [{ name: "q4", file: "tiny.gguf", ...variant }],
+  };
+  await Deno.writeTextFile(`${dir}/models.json`, JSON.stringify({ models: [full] }));
+  return `${dir}/models.json`;
+}
