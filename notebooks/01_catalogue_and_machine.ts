@@ -86,15 +86,17 @@ await table(
 // "The first viable entry of a task wins." **Question.** For which task will a small laptop find nothing?
 
 // %%
+const pick = (task: string, ram_gb: number) =>
+  firstViable(registry, task, { ...machine, ram_gb })?.alias ?? "nothing fits";
 await table(
-  [machine.ram_gb, 8, 4].flatMap((ram_gb) =>
-    tasksOf(registry).map((task) => ({
-      "RAM (GB)": ram_gb,
-      task,
-      "first viable": firstViable(registry, task, { ...machine, ram_gb })?.alias ?? "nothing fits",
-    }))
-  ),
-  "The first entry of each task whose min_ram_gb is met, on this machine and on laptops with 8 and 4 GB.",
+  tasksOf(registry).map((task) => ({
+    task,
+    [`here (${machine.ram_gb} GB)`]: pick(task, machine.ram_gb),
+    "with 16 GB": pick(task, 16),
+    "with 8 GB": pick(task, 8),
+    "with 4 GB": pick(task, 4),
+  })),
+  "For each task the first entry whose min_ram_gb is met by the total RAM.",
 );
 
 // %% [markdown]
@@ -108,7 +110,8 @@ await table(
 // %% quiet=true
 // Your turn.
 
-// %% jupyter={"source_hidden": true, "outputs_hidden": true}
+// %% jupyter={"source_hidden": true}
+// Solution 1
 const seven = findModel(registry, "qwen2.5-7b");
 const need = (contextTokens: number) =>
   seven === undefined ? NaN : neededRamGb(seven, { contextTokens }) ?? NaN;
@@ -116,7 +119,8 @@ await say(
   `Exercise 1: ${need(512).toFixed(1)} GB with 512 tokens, ${need(32_768).toFixed(1)} GB with 32,768.`,
 );
 
-// %% jupyter={"source_hidden": true, "outputs_hidden": true}
+// %% jupyter={"source_hidden": true}
+// Solution 2
 const openOnes = rows.filter(({ model, fit }) => fit.ok && model.license.open).map(({ model }) =>
   model.alias
 );

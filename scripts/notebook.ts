@@ -61,10 +61,8 @@ async function open(options: OpenOptions): Promise<number> {
     "--ServerApp.ip=127.0.0.1",
     "--ServerApp.local_hostnames=127.0.0.1",
     `--ServerApp.root_dir=${notebooks}`,
-    "--ServerApp.answer_yes=True",
-    "--KernelSpecManager.ensure_native_kernel=False",
-    "--KernelSpecManager.allowed_kernelspecs=deno",
-    "--LabApp.extension_manager=readonly",
+    // In a container one is root, and only this machine can reach the server.
+    ...(Deno.build.os !== "windows" && Deno.uid() === 0 ? ["--allow-root"] : []),
     ...(options.port === undefined ? [] : [`--ServerApp.port=${options.port}`]),
     ...(options.browser ? [] : ["--no-browser"]),
   ]);

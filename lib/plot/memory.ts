@@ -56,7 +56,7 @@ export function memoryPlot(rows: readonly MemoryRow[], options: MemoryOptions): 
       (unknown.length === 0 ? "" : ` Of unknown size, not drawn: ${unknown.join(", ")}.`),
     height: 60 + known.length * rowHeight,
     plot: {
-      marginLeft: 140,
+      marginLeft: 14 + 6.6 * Math.max(0, ...known.map(({ label }) => label.length)),
       marginRight: 16,
       marginTop: 8,
       marginBottom: 42,

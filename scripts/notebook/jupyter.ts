@@ -56,6 +56,8 @@ export async function prepareJupyter(root: string, say: (line: string) => void):
   const env = environment(root);
   const wanted = await Deno.readTextFile(requirements);
   await Deno.mkdir(join(own, "state"), { recursive: true });
+  // Programs of JupyterLab's that run in Node must not take the project's package.json for their own.
+  await Deno.writeTextFile(join(own, "package.json"), '{ "private": true, "type": "commonjs" }\n');
   if (await readIfThere(stamp) === wanted) return { python, env };
 
   const uv = await answers(["uv", "--version"], env);
