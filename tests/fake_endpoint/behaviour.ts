@@ -51,8 +51,8 @@ export const behaviour = z.object({
     /** Closes the connection without a byte. */
     z.object({ kind: z.literal("refuse") }),
   ]).nullable().default(null),
-  /** Whether the request is logged with the delays that were really made. */
-  log: z.boolean().default(true),
+  /** Whether the delays that were really made are logged, and with them what was asked. */
+  log: z.enum(["all", "times", "nothing"]).default("all"),
 });
 export type Behaviour = z.infer<typeof behaviour>;
 

@@ -154,12 +154,12 @@ class FakeServer implements Fake {
       tag: text,
       path: request.path,
       authorization: "authorization" in request.headers,
-      headers: request.headers,
-      body,
+      headers: b?.log === "times" ? {} : request.headers,
+      body: b?.log === "times" ? null : body,
       chunkMs: [],
       outcome: "open",
     };
-    if (b?.log !== false) this.log.push(entry);
+    if (b?.log !== "nothing") this.log.push(entry);
     if (refusal !== null || b === undefined) {
       if (refusal !== null) await writeAll(connection, refusal);
       entry.outcome = "completed";
