@@ -16,7 +16,9 @@ import type { EngineCore, Generation, LoadedModel } from "./core.ts";
 import { grammarSchema } from "./json_schema.ts";
 import type { EngineOptions } from "./options.ts";
 import { type AnswerFormat, ApiError, type Generated, type Job } from "./protocol.ts";
+
 import { StopScanner, TokenDecoder } from "./text.ts";
+import { threadsFor } from "./threads.ts";
 
 const defaultContextTokens = 4096;
 
@@ -74,18 +76,6 @@ export async function loadModel(options: EngineOptions, hooks: ModelHooks): Prom
     contextMs: clock() - modelAt,
   };
   return new LlamaCore(info, llama, model, sequence, template, hooks);
-}
-
-/**
- * How many threads a context gets: one core stays free for the event loop that hands the tokens out. A
- * decode step waits for its slowest thread, so one thread that has to share its core stalls them all.
- *
- * ```ts
- * if (threadsFor(8) !== 7 || threadsFor(2) !== 1 || threadsFor(1) !== 1) throw new Error("one core is free");
- * ```
- */
-export function threadsFor(mathCores: number): number {
-  return Math.max(1, mathCores - 1);
 }
 
 async function openRuntime(options: EngineOptions, complaints: string[]): Promise<Llama> {

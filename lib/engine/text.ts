@@ -8,7 +8,7 @@
  *
  * ```ts
  * const bytes = [0xe2, 0x82, 0xac];
- * const decoder = new TokenDecoder((tokens) => new TextDecoder().decode(Uint8Array.from(tokens)), []);
+ * const decoder = new TokenDecoder<number>((tokens) => new TextDecoder().decode(Uint8Array.from(tokens)), []);
  * const parts = bytes.map((byte) => decoder.push(byte));
  * if (parts.join("|") !== "||€") throw new Error("held back until the character is whole");
  * ```
