@@ -5,25 +5,40 @@
  *
  * Heavy imports belong after the parsing of flags (`await import(…)`), so that --help answers at once.
  */
+import { setImmediate } from "node:timers";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { Clock, Sleep } from "../lib/clock.ts";
 import { UserError } from "../lib/errors.ts";
 
 export const realClock: Clock = () => performance.now();
 
-export const realSleep: Sleep = (ms, signal) =>
-  new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason);
+/** Timers wake up one to two milliseconds late. */
+const TIMER_LATE_MS = 3;
+
+/** Sleeps short of the time, then takes turns of the event loop until it has come: late by microseconds. */
+export const realSleep: Sleep = async (ms, signal) => {
+  const untilMs = realClock() + ms;
+  signal?.throwIfAborted();
+  if (ms > TIMER_LATE_MS) await timer(ms - TIMER_LATE_MS, signal);
+  while (realClock() < untilMs) {
+    signal?.throwIfAborted();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+};
+
+function timer(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
     const onAbort = () => {
-      clearTimeout(timer);
+      clearTimeout(timeout);
       reject(signal?.reason);
     };
-    const timer = setTimeout(() => {
+    const timeout = setTimeout(() => {
       signal?.removeEventListener("abort", onAbort);
       resolve();
     }, ms);
     signal?.addEventListener("abort", onAbort, { once: true });
   });
+}
 
 let interrupt: AbortController | undefined;
 

@@ -48,7 +48,8 @@ export async function constantRate<Job>(
   let count = 0;
   for (const job of jobs) {
     const dueMs = start + (count++ * 1000) / rate;
-    await waitUntil(dueMs, clock, sleep, signal);
+    const earlyMs = dueMs - clock();
+    if (earlyMs > 0) await sleep(earlyMs, signal);
     while (inFlight.size >= clients) await Promise.race(inFlight);
     if (fault !== null) break;
     const sent = send(job, dueMs).catch((error: unknown) => {
@@ -62,13 +63,6 @@ export async function constantRate<Job>(
 
 function throwFault(fault: { error: unknown } | null): void {
   if (fault !== null) throw fault.error;
-}
-
-/** Timers wake up to two milliseconds late: sleep short of the time, then take turns of the event loop. */
-async function waitUntil(atMs: number, clock: Clock, sleep: Sleep, signal: AbortSignal): Promise<void> {
-  const early = atMs - clock() - 3;
-  if (early > 0) await sleep(early, signal);
-  while (clock() < atMs) await sleep(0, signal);
 }
 
 /** Waits for all, then throws the first failure: nothing goes on behind the caller's back. */

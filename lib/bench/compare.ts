@@ -1,0 +1,339 @@
+/**
+ * Runs compared: what got faster, slower or can't be told apart, candidate by candidate.
+ *
+ * Two runs share no clock: between them the machine may have warmed up or got busy, and no interval knows
+ * of it. So nothing below ε is claimed, unless a control (a candidate that did not change, measured in both
+ * runs) is named: each request is then divided by the control's own in the same block, which takes out
+ * what both suffered alike.
+ */
+import { UserError } from "../errors.ts";
+import { compareRuns, type PromptValue } from "../stats/paired.ts";
+import type { Random } from "../stats/random.ts";
+import {
+  type ComparableRun,
+  type ComparedMetric,
+  comparedMetricNames,
+  comparedMetrics,
+  type RunAnswer,
+  type RunCandidate,
+  type RunValue,
+} from "./compare_runs.ts";
+import { type ConditionDifference, conditionDifferences } from "./conditions.ts";
+
+/** The half width of what is called no difference between runs that share no clock. */
+export const defaultEpsilon = 0.1;
+
+export type ChangeVerdict = "better" | "worse" | "similar" | "can't tell" | "not comparable" | "control";
+
+/** One metric of one candidate, in the later run relative to the baseline. */
+export interface MetricChange {
+  readonly metric: ComparedMetric;
+  /** after / before, divided by the control's where there is one; null without a common prompt. */
+  readonly ratio: number | null;
+  /** 95 %, resampled by prompt (by repeat where there is one prompt). */
+  readonly ci95: readonly [number, number] | null;
+  /** Requests of both runs that entered, and the prompts they share. */
+  readonly n: number;
+  readonly prompts: number;
+  readonly verdict: ChangeVerdict;
+  /** Why nothing firmer is said; empty where the verdict speaks for itself. */
+  readonly why: string;
+}
+
+/** Answers at temperature 0, as text. */
+export interface AnswerChanges {
+  readonly compared: number;
+  readonly changed: readonly {
+    readonly prompt: string;
+    readonly round: number;
+    readonly before: string;
+    readonly after: string;
+  }[];
+  /** Why texts were not compared; null where they were. */
+  readonly skipped: string | null;
+}
+
+/** One candidate of the baseline and its match in a later run. */
+export interface CandidateChange {
+  readonly candidate: string;
+  readonly before: string;
+  readonly matched_by: "id" | "alias";
+  readonly requests: { readonly before: Counts; readonly after: Counts };
+  /** `now fails`: it had good requests, and has none any more. */
+  readonly status: "measured" | "now fails" | "now answers" | "fails in both";
+  readonly reason: string | null;
+  readonly output_tokens: { readonly before: number | null; readonly after: number | null };
+  readonly metrics: readonly MetricChange[];
+  readonly answers: AnswerChanges;
+}
+
+interface Counts {
+  readonly ok: number;
+  readonly failed: number;
+}
+
+/** One later run against the baseline. */
+export interface RunChange {
+  readonly run: string;
+  readonly run_id: string;
+  readonly differences: readonly ConditionDifference[];
+  readonly candidates: readonly CandidateChange[];
+  readonly only_before: readonly string[];
+  readonly only_after: readonly string[];
+}
+
+/** Several runs against the first. */
+export interface RunsComparison {
+  readonly baseline: { readonly run: string; readonly run_id: string };
+  readonly epsilon: number;
+  readonly control: string | null;
+  readonly runs: readonly RunChange[];
+  /** One sentence each: `CANDIDATE in RUN: METRIC worse` … */
+  readonly regressions: readonly string[];
+  readonly changed_answers: number;
+}
+
+/** How to compare. */
+export interface CompareOptions {
+  /** Default 0.1. */
+  readonly epsilon?: number;
+  /** A candidate (id or alias) that did not change between the runs. */
+  readonly control?: string;
+  /** Source of the resampling; the same seed gives the same intervals. */
+  readonly random: () => Random;
+}
+
+/**
+ * Compares every later run with the first.
+ *
+ * @throws {UserError} with fewer than two runs, when two runs share no prompt, or the control is missing
+ * @example
+ * ```ts ignore
+ * const runs = await Promise.all(folders.map((folder) => readComparableRun(folder, folder)));
+ * const { regressions } = compareAllRuns(runs, { random: () => seededRandom(1) });
+ * ```
+ */
+export function compareAllRuns(runs: readonly ComparableRun[], options: CompareOptions): RunsComparison {
+  const [baseline, ...others] = runs;
+  if (baseline === undefined || others.length === 0) {
+    throw new UserError(
+      `compare takes at least two runs, ${runs.length} given: name a baseline and what came after it`,
+    );
+  }
+  const changes = others.map((run) => compareTwo(baseline, run, options));
+  return {
+    baseline: { run: baseline.name, run_id: baseline.info.run_id },
+    epsilon: options.epsilon ?? defaultEpsilon,
+    control: options.control ?? null,
+    runs: changes,
+    regressions: changes.flatMap(regressionsOf),
+    changed_answers: changes.flatMap((change) => change.candidates)
+      .reduce((sum, one) => sum + one.answers.changed.length, 0),
+  };
+}
+
+function compareTwo(before: ComparableRun, after: ComparableRun, options: CompareOptions): RunChange {
+  refuseWithoutCommonPrompt(before, after);
+  const differences = conditionDifferences(before, after);
+  const pairs = matchCandidates(before, after);
+  const control = options.control === undefined ? null : controlOf(before, after, options.control);
+  return {
+    run: after.name,
+    run_id: after.info.run_id,
+    differences,
+    candidates: pairs.map((pair) => compareCandidate(pair, { before, after, differences, control, options })),
+    only_before: left(before, pairs.map((pair) => pair.before)),
+    only_after: left(after, pairs.map((pair) => pair.after)),
+  };
+}
+
+function left(run: ComparableRun, matched: readonly RunCandidate[]): string[] {
+  return run.candidates.filter((one) => !matched.includes(one)).map((one) => one.info.id);
+}
+
+function refuseWithoutCommonPrompt(before: ComparableRun, after: ComparableRun): void {
+  const hashes = new Set(before.info.plan.prompt_set.prompts.map((prompt) => prompt.sha256));
+  if (after.info.plan.prompt_set.prompts.some((prompt) => hashes.has(prompt.sha256))) return;
+  throw new UserError(
+    `${before.name} and ${after.name} have no prompt in common (prompt sets ${before.info.plan.prompt_set.name} ` +
+      `and ${after.info.plan.prompt_set.name}): run both with the same --prompts`,
+  );
+}
+
+interface Pair {
+  readonly before: RunCandidate;
+  readonly after: RunCandidate;
+  readonly matchedBy: "id" | "alias";
+}
+
+/** By id; what is left, by alias where that is unique on both sides. */
+function matchCandidates(before: ComparableRun, after: ComparableRun): Pair[] {
+  const byId = after.candidates.flatMap((one): Pair[] => {
+    const match = before.candidates.find((other) => other.info.id === one.info.id);
+    return match === undefined ? [] : [{ before: match, after: one, matchedBy: "id" }];
+  });
+  const restBefore = before.candidates.filter((one) => !byId.some((pair) => pair.before === one));
+  const restAfter = after.candidates.filter((one) => !byId.some((pair) => pair.after === one));
+  const alone = (rest: readonly RunCandidate[], alias: string) => {
+    const same = rest.filter((one) => one.info.alias === alias);
+    return same.length === 1 ? same[0] : undefined;
+  };
+  const byAlias = restAfter.flatMap((one): Pair[] => {
+    const match = alone(restBefore, one.info.alias);
+    const unique = alone(restAfter, one.info.alias) !== undefined;
+    return match === undefined || !unique ? [] : [{ before: match, after: one, matchedBy: "alias" }];
+  });
+  return [...byId, ...byAlias];
+}
+
+interface Control {
+  readonly before: RunCandidate;
+  readonly after: RunCandidate;
+}
+
+function controlOf(before: ComparableRun, after: ComparableRun, name: string): Control {
+  const find = (run: ComparableRun) => {
+    const found = run.candidates.find((one) => one.info.id === name) ??
+      run.candidates.find((one) => one.info.alias === name);
+    if (found !== undefined && found.values.length > 0) return found;
+    const names = run.candidates.map((one) => one.info.id).join(", ");
+    const what = found === undefined ? "is not in" : "has no good request in";
+    throw new UserError(
+      `the control ${name} ${what} ${run.name}: name a candidate that every run measured (${names})`,
+    );
+  };
+  return { before: find(before), after: find(after) };
+}
+
+interface Circumstances {
+  readonly before: ComparableRun;
+  readonly after: ComparableRun;
+  readonly differences: readonly ConditionDifference[];
+  readonly control: Control | null;
+  readonly options: CompareOptions;
+}
+
+function compareCandidate(pair: Pair, at: Circumstances): CandidateChange {
+  const [before, after] = [pair.before, pair.after];
+  return {
+    candidate: after.info.id,
+    before: before.info.id,
+    matched_by: pair.matchedBy,
+    requests: {
+      before: { ok: before.ok, failed: before.failed },
+      after: { ok: after.ok, failed: after.failed },
+    },
+    status: statusChange(before, after),
+    reason: after.reason,
+    output_tokens: { before: meanTokens(before), after: meanTokens(after) },
+    metrics: comparedMetricNames.map((metric) => compareMetric(metric, pair, at)),
+    answers: compareAnswers(pair, at),
+  };
+}
+
+function statusChange(before: RunCandidate, after: RunCandidate): CandidateChange["status"] {
+  if (before.ok > 0) return after.ok > 0 ? "measured" : "now fails";
+  return after.ok > 0 ? "now answers" : "fails in both";
+}
+
+function meanTokens({ values }: RunCandidate): number | null {
+  return values.length === 0 ? null : values.reduce((sum, one) => sum + one.outputTokens, 0) / values.length;
+}
+
+function compareMetric(metric: ComparedMetric, pair: Pair, at: Circumstances): MetricChange {
+  const isControl = at.control?.before === pair.before;
+  const control = isControl ? null : at.control;
+  const before = promptValues(pair.before.values, metric, control?.before.values ?? null);
+  const after = promptValues(pair.after.values, metric, control?.after.values ?? null);
+  const { ratio, ci95, n, prompts } = compareRuns(after, before, { random: at.options.random() });
+  const judged = judge({ metric, ratio, ci95 }, pair, at, isControl);
+  return { metric, ratio, ci95, n, prompts, ...judged };
+}
+
+/** Values of a metric; with a control, each divided by the control's value in the same block. */
+function promptValues(
+  values: readonly RunValue[],
+  metric: ComparedMetric,
+  control: readonly RunValue[] | null,
+): PromptValue[] {
+  const byBlock = control === null ? null : new Map(control.map((one) => [one.block, one.metrics[metric]]));
+  return values.flatMap((one) => {
+    const value = one.metrics[metric];
+    const divisor = byBlock === null ? 1 : byBlock.get(one.block) ?? null;
+    return value === null || value <= 0 || divisor === null || divisor <= 0
+      ? []
+      : [{ prompt: one.prompt, value: value / divisor }];
+  });
+}
+
+function judge(
+  { metric, ratio, ci95 }: Pick<MetricChange, "metric" | "ratio" | "ci95">,
+  pair: Pair,
+  at: Circumstances,
+  isControl: boolean,
+): Pick<MetricChange, "verdict" | "why"> {
+  const epsilon = at.options.epsilon ?? defaultEpsilon;
+  const blocking = at.differences.filter((one) => one.blocking).map((one) => one.what);
+  if (isControl) return { verdict: "control", why: "its change is what the machine did, and is divided out" };
+  if (blocking.length > 0) {
+    return { verdict: "not comparable", why: `the runs differ in ${blocking.join(", ")}` };
+  }
+  if (metric === "decode_tokens_per_s" && pair.before.estimated !== pair.after.estimated) {
+    return { verdict: "not comparable", why: "tokens are counted in one run and estimated in the other" };
+  }
+  if (ratio === null) return { verdict: "can't tell", why: "no prompt was answered in both runs" };
+  if (ci95 === null) {
+    return { verdict: "can't tell", why: "too few values for an interval: more prompts or rounds" };
+  }
+  const [low, high] = comparedMetrics[metric] === "lower" ? ci95 : [1 / ci95[1], 1 / ci95[0]];
+  const least = at.control === null ? 1 + epsilon : 1;
+  if (low > least) return { verdict: "worse", why: "" };
+  if (high < 1 / least) return { verdict: "better", why: "" };
+  if (low >= 1 / (1 + epsilon) && high <= 1 + epsilon) return { verdict: "similar", why: "" };
+  const why = at.control === null && (low > 1 || high < 1)
+    ? `below ± ${Math.round(epsilon * 100)} % nothing is claimed without a control: two runs share no clock`
+    : "the interval is too wide: more prompts or rounds";
+  return { verdict: "can't tell", why };
+}
+
+function compareAnswers({ before, after }: Pair, at: Circumstances): AnswerChanges {
+  const skipped = whyNotText(at);
+  if (skipped !== null) return { compared: 0, changed: [], skipped };
+  const key = (answer: RunAnswer) => `${answer.round} ${answer.prompt}`;
+  const earlier = new Map(before.answers.map((answer) => [key(answer), answer.text]));
+  const ids = new Map(at.after.info.plan.prompt_set.prompts.map((prompt) => [prompt.sha256, prompt.id]));
+  const common = after.answers.flatMap((answer) => {
+    const text = earlier.get(key(answer));
+    return text === undefined ? [] : [{ answer, text }];
+  });
+  const changed = common.filter(({ answer, text }) => answer.text !== text).map(({ answer, text }) => ({
+    prompt: ids.get(answer.prompt) ?? answer.prompt,
+    round: answer.round,
+    before: text,
+    after: answer.text,
+  }));
+  return { compared: common.length, changed, skipped: null };
+}
+
+/** Texts are evidence only where the same question must give the same answer. */
+function whyNotText({ before, after }: Circumstances): string | null {
+  const [left, right] = [before.info.plan, after.info.plan];
+  if (left.temperature !== 0 || right.temperature !== 0) return "the temperature is not 0";
+  if (left.max_tokens !== right.max_tokens) return "max_tokens differs";
+  if (left.prefix !== right.prefix) return "the prefix differs";
+  if (left.prefix === "cold" && left.seed !== right.seed) {
+    return "with a cold prefix and different seeds the nonces, and so the questions, differ";
+  }
+  return null;
+}
+
+function regressionsOf(change: RunChange): string[] {
+  return change.candidates.flatMap((one) => {
+    const failing = one.status === "now fails"
+      ? [`${one.candidate} in ${change.run}: fails now${one.reason === null ? "" : ` (${one.reason})`}`]
+      : [];
+    const worse = one.metrics.filter((metric) => metric.verdict === "worse")
+      .map((metric) => `${one.candidate} in ${change.run}: ${metric.metric} is worse`);
+    return [...failing, ...worse];
+  });
+}

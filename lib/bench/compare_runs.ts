@@ -1,0 +1,140 @@
+/** What a comparison needs of a run: its values by prompt and block, and its answers. One pass each. */
+import { readAnswers, readRunInfo, readSamples } from "./folder.ts";
+import { metricOf } from "./metrics.ts";
+import type { CandidateInfo, RequestRecord, RunInfo } from "./records.ts";
+
+/** The metrics that two runs are compared by, and which way is better. */
+export const comparedMetrics = {
+  latency_s: "lower",
+  ttft_s: "lower",
+  decode_tokens_per_s: "higher",
+  output_chars_per_s: "higher",
+} as const;
+export type ComparedMetric = keyof typeof comparedMetrics;
+
+/** The metrics in the order in which they are shown. */
+export const comparedMetricNames: readonly ComparedMetric[] = [
+  "latency_s",
+  "ttft_s",
+  "decode_tokens_per_s",
+  "output_chars_per_s",
+];
+
+/** One good timed request. */
+export interface RunValue {
+  /** The prompt's hash: two runs have a prompt in common when its text is the same. */
+  readonly prompt: string;
+  readonly block: number;
+  readonly metrics: Readonly<Record<ComparedMetric, number | null>>;
+  readonly outputTokens: number;
+}
+
+/** One answer, placed so that the same question of another run can be found. */
+export interface RunAnswer {
+  readonly prompt: string;
+  readonly round: number;
+  readonly text: string;
+}
+
+/** One candidate of a run. */
+export interface RunCandidate {
+  readonly info: CandidateInfo;
+  readonly ok: number;
+  readonly failed: number;
+  /** Why it failed first, or left the run. */
+  readonly reason: string | null;
+  /** True where any of its token counts is an estimate. */
+  readonly estimated: boolean;
+  readonly values: readonly RunValue[];
+  /** At most `maxAnswers`; compared as text at temperature 0. */
+  readonly answers: readonly RunAnswer[];
+}
+
+/** A run as a comparison sees it. */
+export interface ComparableRun {
+  /** As the user named it. */
+  readonly name: string;
+  readonly info: RunInfo;
+  readonly candidates: readonly RunCandidate[];
+}
+
+const maxAnswers = 5000;
+
+interface Draft {
+  readonly info: CandidateInfo;
+  ok: number;
+  failed: number;
+  reason: string | null;
+  estimated: boolean;
+  values: RunValue[];
+  answers: RunAnswer[];
+}
+
+/**
+ * Reads the run in `folder`. Disturbed blocks are left out where most blocks were quiet, as in its summary.
+ *
+ * @param name what to call the run in the comparison
+ * @throws {UserError} when the folder holds no run, or a record is damaged
+ * @example
+ * ```ts ignore
+ * const before = await readComparableRun("reports/2026-11-20T10-00-00-ab12", "before");
+ * ```
+ */
+export async function readComparableRun(folder: string, name: string): Promise<ComparableRun> {
+  const info = await readRunInfo(folder);
+  const hashes = new Map(info.plan.prompt_set.prompts.map((prompt) => [prompt.id, prompt.sha256]));
+  const drafts = new Map(info.candidates.map((candidate) => [candidate.id, emptyDraft(candidate)]));
+  const disturbed = new Set<number>();
+  const blocks = new Set<number>();
+  const good = new Set<string>();
+  for await (const record of readSamples(folder)) {
+    if (record.kind === "machine" && record.disturbed !== null) disturbed.add(record.block);
+    if (record.kind === "candidate") {
+      const draft = drafts.get(record.candidate);
+      if (draft !== undefined) draft.reason ??= record.reason;
+    }
+    if (record.kind !== "request" || record.phase !== "timed") continue;
+    blocks.add(record.block);
+    const prompt = hashes.get(record.prompt_id) ?? record.prompt_id;
+    const draft = drafts.get(record.candidate);
+    if (draft !== undefined && addRequest(draft, record, prompt)) good.add(record.id);
+  }
+  for await (const answer of readAnswers(folder)) {
+    const draft = drafts.get(answer.candidate);
+    if (draft === undefined || !good.has(answer.id) || draft.answers.length >= maxAnswers) continue;
+    const prompt = hashes.get(answer.prompt_id) ?? answer.prompt_id;
+    draft.answers.push({ prompt, round: answer.round, text: answer.content });
+  }
+  const quiet = 2 * disturbed.size <= blocks.size;
+  for (const draft of drafts.values()) {
+    if (quiet) draft.values = draft.values.filter((value) => !disturbed.has(value.block));
+  }
+  return { name, info, candidates: [...drafts.values()] };
+}
+
+function emptyDraft(info: CandidateInfo): Draft {
+  return { info, ok: 0, failed: 0, reason: null, estimated: false, values: [], answers: [] };
+}
+
+/** True for a good request. */
+function addRequest(draft: Draft, record: RequestRecord, prompt: string): boolean {
+  if (record.status !== "ok") {
+    draft.failed++;
+    draft.reason ??= record.reason;
+    return false;
+  }
+  draft.ok++;
+  if (record.token_source === "chunks" || record.token_source === "chars/4") draft.estimated = true;
+  draft.values.push({
+    prompt,
+    block: record.block,
+    metrics: {
+      latency_s: metricOf.latency_s(record),
+      ttft_s: metricOf.ttft_s(record),
+      decode_tokens_per_s: metricOf.decode_tokens_per_s(record),
+      output_chars_per_s: metricOf.output_chars_per_s(record),
+    },
+    outputTokens: record.output_tokens,
+  });
+  return true;
+}

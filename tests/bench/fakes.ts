@@ -1,0 +1,215 @@
+/** Candidates with known timings on a virtual clock: an hour of measuring takes a moment, and is exact. */
+import type { Clock, Sleep } from "../../lib/clock.ts";
+import type { LiveCandidate } from "../../lib/bench/candidate.ts";
+import type { MachineReading, ReadMachine } from "../../lib/bench/noise.ts";
+import type {
+  AnswerRecord,
+  CandidateInfo,
+  PlanInfo,
+  RunInfo,
+  SampleRecord,
+} from "../../lib/bench/records.ts";
+import type { GenerationRequest, Trace } from "../../lib/endpoint/trace.ts";
+
+/** Time that passes only while everybody sleeps. */
+export class VirtualTime {
+  #nowMs = 1000;
+  readonly #timers: { readonly atMs: number; readonly wake: () => void }[] = [];
+  #pumping = false;
+
+  readonly clock: Clock = () => this.#nowMs;
+
+  readonly sleep: Sleep = (ms, signal) =>
+    new Promise((resolve, reject) => {
+      if (signal?.aborted) return reject(signal.reason);
+      signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
+      this.#timers.push({ atMs: this.#nowMs + ms, wake: resolve });
+      this.#pump();
+    });
+
+  #pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    setTimeout(() => {
+      this.#pumping = false;
+      this.#timers.sort((a, b) => a.atMs - b.atMs);
+      const next = this.#timers.shift();
+      if (next === undefined) return;
+      this.#nowMs = Math.max(this.#nowMs, next.atMs);
+      next.wake();
+      this.#pump();
+    }, 0);
+  }
+}
+
+export interface FakeBehaviour {
+  readonly ttftMs?: number;
+  readonly itlMs?: number;
+  readonly tokens?: number;
+  readonly loadMs?: number;
+  /** Says of the n-th request (from 1) why it fails, or null. */
+  readonly fails?: (nth: number) => string | null;
+  /** Why it can't be opened. */
+  readonly broken?: string;
+  readonly onRequest?: (request: GenerationRequest) => void;
+  readonly onOpen?: (open: boolean) => void;
+}
+
+export function info(id: string): CandidateInfo {
+  return {
+    id,
+    alias: id,
+    variant: null,
+    endpoint: "fake",
+    model_id: id,
+    device: null,
+    size_mb: 100,
+    license: "Apache-2.0",
+    chat_template: "own",
+  };
+}
+
+export function fakeCandidate(id: string, time: VirtualTime, behaviour: FakeBehaviour = {}): LiveCandidate {
+  const { ttftMs = 50, itlMs = 10, tokens = 8, loadMs = 400, fails = () => null } = behaviour;
+  let count = 0;
+  return {
+    info: info(id),
+    start: "fresh process",
+    fileCache: "warm",
+    open() {
+      if (behaviour.broken !== undefined) return Promise.reject(new Error(behaviour.broken));
+      behaviour.onOpen?.(true);
+      return Promise.resolve({
+        loadMs,
+        device: "cpu",
+        residentMb: () => Promise.resolve(321),
+        cpuS: () => Promise.resolve(0),
+        close() {
+          behaviour.onOpen?.(false);
+          return Promise.resolve();
+        },
+        async request(request, terms): Promise<Trace> {
+          behaviour.onRequest?.(request);
+          const sentMs = time.clock();
+          const dueMs = terms.dueMs ?? sentMs;
+          const reason = fails(++count);
+          const base = {
+            dueMs,
+            sentMs,
+            headersMs: sentMs,
+            route: "chat" as const,
+            streamed: true,
+            reasoning: "",
+            server: null,
+          };
+          if (reason !== null) {
+            await time.sleep(5, terms.signal);
+            return {
+              ...base,
+              status: "failed",
+              reason,
+              httpStatus: 500,
+              endMs: time.clock(),
+              chunks: [],
+              content: "",
+              finishReason: null,
+              usage: null,
+            };
+          }
+          await time.sleep(ttftMs + itlMs * (tokens - 1), terms.signal);
+          const chunks = Array.from({ length: tokens }, (_, at) => ({
+            atMs: sentMs + ttftMs + at * itlMs,
+            contentChars: 4,
+            reasoningChars: 0,
+          }));
+          return {
+            ...base,
+            status: "ok",
+            reason: null,
+            httpStatus: 200,
+            endMs: time.clock(),
+            chunks,
+            content: "word".repeat(tokens),
+            finishReason: "stop",
+            usage: { promptTokens: 12, outputTokens: tokens, cachedTokens: null, reasoningTokens: null },
+          };
+        },
+      });
+    },
+  };
+}
+
+/** A machine on which other programs use what `othersS` says, in processor seconds since the start. */
+export function fakeMachine(time: VirtualTime, othersS: (atMs: number) => number = () => 0): ReadMachine {
+  return (): Promise<MachineReading> =>
+    Promise.resolve({
+      atMs: time.clock(),
+      ownS: 0,
+      busyS: othersS(time.clock()),
+      stealS: null,
+      frequencyMhz: null,
+      temperatureC: null,
+    });
+}
+
+export function plan(changes: Partial<PlanInfo> = {}): PlanInfo {
+  const prompts = ["p1", "p2", "p3"].map((id) => ({
+    id,
+    sha256: "0".repeat(64),
+    messages: [{ role: "user" as const, content: `Prompt ${id}` }],
+  }));
+  return {
+    mode: "bench",
+    prompt_set: { name: "test", sha256: "0".repeat(64), prompts },
+    rounds: 2,
+    warmup: 1,
+    max_tokens: 64,
+    temperature: 0,
+    seed: 1,
+    sampling_seed: null,
+    prefix: "cold",
+    concurrency: 1,
+    rate: null,
+    timeout_s: 60,
+    slo: null,
+    order: "interleaved",
+    ...changes,
+  };
+}
+
+export function runInfoOf(candidates: readonly LiveCandidate[], changes: Partial<PlanInfo> = {}): RunInfo {
+  return {
+    schema_version: 1,
+    run_id: "2026-11-21T04-55-07-test",
+    created_at: "2026-11-21T04:55:07.000Z",
+    status: "running",
+    machine: { cpu: "a processor", cores: 2, ram_gb: 16, gpu: [], os: "an os", arch: "x64" },
+    versions: { podium: "0.1.0" },
+    plan: plan(changes),
+    candidates: candidates.map((candidate) => candidate.info),
+  };
+}
+
+/** Keeps the records of a run in memory. */
+export class MemorySink {
+  readonly samples: SampleRecord[] = [];
+  readonly answers: AnswerRecord[] = [];
+
+  sample(record: SampleRecord): Promise<void> {
+    this.samples.push(record);
+    return Promise.resolve();
+  }
+
+  answer(record: AnswerRecord): Promise<void> {
+    this.answers.push(record);
+    return Promise.resolve();
+  }
+
+  get requests() {
+    return this.samples.filter((record) => record.kind === "request");
+  }
+
+  get timed() {
+    return this.requests.filter(({ phase }) => phase === "timed");
+  }
+}
