@@ -80,7 +80,7 @@ function isKnownDate(
   // "in March … on the 14th"
   return date.day !== null && date.month !== null &&
     known.some(({ month, day }) => month === null && day === date.day) &&
-    known.some(({ month, day }) => month === date.month && day === null);
+    known.some(({ month }) => month === date.month);
 }
 
 /** Weekdays that the source names, or on which one of its dates falls in one of its years. */

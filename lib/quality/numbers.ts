@@ -80,7 +80,7 @@ const quantity = new RegExp(
 );
 
 /** Every value that a string of digits with separators may mean, the likeliest first; none for `1.2.3`. */
-function readings(text: string): number[] {
+function readings(text: string, money: boolean): number[] {
   const compact = text.replaceAll(/[ '\u00a0\u202f]/g, "");
   const separators = [...compact.matchAll(/[.,]/g)].map(([separator]) => separator);
   const [first] = separators;
@@ -89,7 +89,9 @@ function readings(text: string): number[] {
   const grouped = /^\d{1,3}(?:[.,]\d{3})+$/.test(compact) && new Set(separators).size === 1;
   if (grouped) {
     const whole = Number(compact.replaceAll(/[.,]/g, ""));
-    return separators.length === 1 ? [whole, Number(compact.replace(/[.,]/, "."))] : [whole];
+    // No price has three decimals, and nobody writes three zeros after the point.
+    const onlyWhole = money || separators.length > 1 || compact.endsWith("000");
+    return onlyWhole ? [whole] : [whole, Number(compact.replace(/[.,]/, "."))];
   }
   if (separators.length === 1) return [Number(compact.replace(/[.,]/, "."))];
   const decimal = /^\d{1,3}(?:[.,]\d{3})+[.,]\d+$/.test(compact) && separators.indexOf(last) ===
@@ -114,12 +116,12 @@ export function digitNumbers(text: string): Quantity[] {
   return [...text.matchAll(quantity)].flatMap((match): Quantity[] => {
     const [whole, before, number, scaleWord, after] = match;
     if (number === undefined) return [];
-    const plain = readings(number);
+    const unit = symbols[fold(before ?? "")] ?? symbols[fold(after ?? "")] ?? null;
+    const plain = readings(number, unit !== null && unit !== "%");
     const scaleName = scaleWord?.toLowerCase() ?? "";
     const scale = scales[scaleName] ?? 1;
     const scaled = plain.map((value) => value * scale);
     const values = doubtfulScales.has(scaleName) ? [...scaled, ...plain] : scaled;
-    const unit = symbols[fold(before ?? "")] ?? symbols[fold(after ?? "")] ?? null;
     return [{ text: whole.trim(), index: match.index, values, unit, spelled: false }];
   });
 }
