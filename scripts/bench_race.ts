@@ -1,9 +1,11 @@
 /**
- * WHY: what does it cost to be sure? Prints how many requests a race needs in simulation, beside a design
- * with a fixed number of blocks, the plain pick of the best mean, and the information bound.
+ * WHY: what does it cost to be sure, and is the promise kept? Prints how many requests a race needs in
+ * simulation, beside a design with a fixed number of blocks, the plain pick of the best mean, and the
+ * information bound; with --proof, how often it errs where no candidate is better.
  *
  *   deno task bench:race                     the table of docs/statistics.md (about 20 s)
  *   deno task bench:race --noise 0.2         with noisier models
+ *   deno task bench:race --proof             false winners and missed means, simulated and exact (about 20 s)
  *   deno task bench:race --json              one JSON document
  */
 import { bareCommand, decimal, jsonOption, printJson, runCli, seedOption, wholeNumber } from "./cli.ts";
@@ -22,6 +24,7 @@ interface Options {
   slow: number;
   delta: number;
   seed: number;
+  proof?: boolean;
   json?: boolean;
 }
 
@@ -89,6 +92,63 @@ async function print(rows: Awaited<ReturnType<typeof measure>>, options: Options
   );
 }
 
+/** Candidates that are all the same: whatever is found is an error. */
+async function prove({ races, seed }: Options) {
+  const { INTERVALS, missesOverTime, NULL_DIFFERENCES, NULL_WORLDS, nullRaces } = await import(
+    "../lib/select/proof.ts"
+  );
+  const { nullWinnerRate } = await import("../lib/stats/evalue.ts");
+  const { seededRandom } = await import("../lib/stats/random.ts");
+  const random = (name: string) => seededRandom(`${name}/${seed}`);
+  return {
+    exact: [30, 200, 1000].map((blocks) => ({ blocks, winner: nullWinnerRate(40, blocks) })),
+    races: Object.entries(NULL_WORLDS).map(([world, options]) => {
+      const two = nullRaces(options, { candidates: 2, races, blocks: 200 }, random(world));
+      const four = nullRaces(options, { candidates: 4, races, blocks: 60 }, random(world));
+      return { world, winner_of_2: two.winners / races, winner_of_4: four.winners / races };
+    }),
+    misses: Object.entries(NULL_DIFFERENCES).flatMap(([differences, draw]) =>
+      Object.entries(INTERVALS).map(([interval, limits]) => {
+        const missed = missesOverTime(limits, { draw, sequences: races, looks: 1000 }, random(differences));
+        return {
+          differences,
+          interval,
+          by_30: missed[29] ?? 0,
+          by_200: missed[199] ?? 0,
+          by_1000: missed[999] ?? 0,
+        };
+      })
+    ),
+  };
+}
+
+async function printProof({ exact, races, misses }: Awaited<ReturnType<typeof prove>>, options: Options) {
+  const { default: Table } = await import("cli-table3");
+  const style = { head: [], border: [] };
+  const percent = (share: number, digits = 2) => `${(100 * share).toFixed(digits)} %`;
+  const first = new Table({ head: ["two identical candidates, exact", "false winner"], style });
+  for (const { blocks, winner } of exact) first.push([`by ${blocks} blocks`, percent(winner, 4)]);
+  const second = new Table({
+    head: ["identical candidates, simulated", "2, 200 blocks", "4, 60 blocks"],
+    style,
+  });
+  for (const { world, winner_of_2, winner_of_4 } of races) {
+    second.push([world, percent(winner_of_2), percent(winner_of_4)]);
+  }
+  const third = new Table({
+    head: ["true mean missed at some look", "interval", "by 30", "by 200", "by 1,000"],
+    style,
+  });
+  for (const { differences, interval, by_30, by_200, by_1000 } of misses) {
+    third.push([differences, interval, percent(by_30), percent(by_200), percent(by_1000)]);
+  }
+  console.log(
+    `Delta 0.05, ${options.races} races or sequences a figure, seed ${options.seed}\n${
+      [first, second, third].join("\n")
+    }`,
+  );
+}
+
 if (import.meta.main) {
   const command = bareCommand("bench:race", "What a verdict costs in requests, in simulation.")
     .addOption(
@@ -109,10 +169,17 @@ if (import.meta.main) {
         decimal({ above: 0, max: 0.5 }),
       ),
     )
+    .option("--proof", "count errors among identical candidates instead")
     .addOption(seedOption())
     .addOption(jsonOption());
   await runCli(async () => {
     const options = command.parse().opts<Options>();
+    if (options.proof) {
+      const proof = await prove(options);
+      if (options.json) printJson({ ...options, ...proof });
+      else await printProof(proof, options);
+      return 0;
+    }
     const rows = await measure(options);
     if (options.json) printJson({ ...options, rows });
     else await print(rows, options);

@@ -3,8 +3,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { addValue, anytimeTInterval, NO_MOMENTS } from "../../lib/stats/anytime_t.ts";
-import { seededRandom, standardNormal } from "../../lib/stats/random.ts";
-import { studentTQuantile } from "../../lib/stats/t.ts";
 
 const moments = (values: readonly number[]) => values.reduce(addValue, NO_MOMENTS);
 
@@ -42,41 +40,6 @@ Deno.test("moments are those of the values; the interval shifts, scales and narr
     const [wide] = anytimeTInterval(m, 0.01) ?? [-Infinity];
     assert.ok(wide < low);
   }));
-});
-
-/** Share of sequences in which the interval missed the true mean 0 at any of the first 200 values. */
-function missed(
-  draw: () => number,
-  interval: (m: ReturnType<typeof moments>) => readonly [number, number] | null,
-) {
-  let missed = 0;
-  for (let i = 0; i < 1000; i++) {
-    let m = NO_MOMENTS;
-    for (let n = 0; n < 200; n++) {
-      m = addValue(m, draw());
-      const limits = interval(m);
-      if (limits === null || (limits[0] <= 0 && 0 <= limits[1])) continue;
-      missed++;
-      break;
-    }
-  }
-  return missed / 1000;
-}
-
-Deno.test("over 200 looks it misses in at most 5 %; an ordinary t interval in far more", () => {
-  const random = seededRandom(41);
-  const normal = () => standardNormal(random);
-  const t95 = Array.from({ length: 201 }, (_, n) => n < 2 ? Infinity : studentTQuantile(0.975, n - 1));
-  const naive = ({ n, mean, squares }: ReturnType<typeof moments>): [number, number] | null => {
-    if (n < 5) return null;
-    const half = (t95[n] ?? 0) * Math.sqrt(squares / (n - 1) / n);
-    return [mean - half, mean + half];
-  };
-  assert.ok(missed(normal, (m) => anytimeTInterval(m, 0.05)) <= 0.05);
-  assert.ok(missed(normal, naive) > 0.25);
-  // Differences of two log latencies, each slowed threefold now and then: symmetric, with heavy tails.
-  const stall = () => random() < 0.05 ? Math.log(3) : 0;
-  assert.ok(missed(() => 0.14 * normal() + stall() - stall(), (m) => anytimeTInterval(m, 0.05)) <= 0.05);
 });
 
 Deno.test("errors and priors out of range are refused", () => {
