@@ -14,11 +14,15 @@
  * ```
  */
 export class TokenDecoder<Token> {
-  /** UTF-8 needs at most four bytes a character, so more than three waiting tokens are not a part of one. */
+  /** UTF-8 needs at most four bytes a character: what is still broken after four tokens stays broken. */
   static readonly #longestWait = 3;
   static readonly #contextTokens = 3;
-  #pending: Token[] = [];
   #before: readonly Token[];
+  #pending: Token[] = [];
+  /** How much of the pending tokens' text was handed out already. */
+  #shown = 0;
+  /** For how many tokens the character at the end has been incomplete. */
+  #waited = 0;
 
   constructor(
     private readonly decode: (tokens: readonly Token[], before: readonly Token[]) => string,
@@ -31,20 +35,32 @@ export class TokenDecoder<Token> {
   push(token: Token): string {
     this.#pending.push(token);
     const text = this.decode(this.#pending, this.#before);
-    if (text.endsWith("\uFFFD") && this.#pending.length <= TokenDecoder.#longestWait) return "";
-    this.#before = [...this.#before, ...this.#pending].slice(-TokenDecoder.#contextTokens);
-    this.#pending = [];
-    return text;
+    const whole = withoutBrokenEnd(text);
+    this.#waited = whole.length > this.#shown ? 1 : this.#waited + 1;
+    if (whole.length === text.length || this.#waited > TokenDecoder.#longestWait) return this.#settle(text);
+    const readable = whole.slice(this.#shown);
+    this.#shown = Math.max(this.#shown, whole.length);
+    return readable;
   }
 
   /** What is left at the end, without the character that was never finished. */
   flush(): string {
-    if (this.#pending.length === 0) return "";
-    const text = this.decode(this.#pending, this.#before).replace(/\uFFFD+$/, "");
+    return this.#pending.length === 0
+      ? ""
+      : this.#settle(withoutBrokenEnd(this.decode(this.#pending, this.#before)));
+  }
+
+  #settle(text: string): string {
+    const rest = text.slice(this.#shown);
+    this.#before = [...this.#before, ...this.#pending].slice(-TokenDecoder.#contextTokens);
     this.#pending = [];
-    return text;
+    this.#shown = 0;
+    this.#waited = 0;
+    return rest;
   }
 }
+
+const withoutBrokenEnd = (text: string) => text.replace(/\uFFFD+$/, "");
 
 /** What a client may see now, and whether a stop string ended the answer. */
 export interface ScannedText {
