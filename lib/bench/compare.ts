@@ -7,14 +7,14 @@
  * what both suffered alike.
  */
 import { UserError } from "../errors.ts";
-import { compareRuns, type PromptValue } from "../stats/paired.ts";
+import { type AnswerChanges, compareAnswers } from "./compare_answers.ts";
+import { compareRuns, type PromptValue, RESAMPLE_FROM } from "../stats/paired.ts";
 import type { Random } from "../stats/random.ts";
 import {
   type ComparableRun,
   type ComparedMetric,
   comparedMetricNames,
   comparedMetrics,
-  type RunAnswer,
   type RunCandidate,
   type RunValue,
 } from "./compare_runs.ts";
@@ -38,19 +38,6 @@ export interface MetricChange {
   readonly verdict: ChangeVerdict;
   /** Why nothing firmer is said; empty where the verdict speaks for itself. */
   readonly why: string;
-}
-
-/** Answers at temperature 0, as text. */
-export interface AnswerChanges {
-  readonly compared: number;
-  readonly changed: readonly {
-    readonly prompt: string;
-    readonly round: number;
-    readonly before: string;
-    readonly after: string;
-  }[];
-  /** Why texts were not compared; null where they were. */
-  readonly skipped: string | null;
 }
 
 /** One candidate of the baseline and its match in a later run. */
@@ -227,7 +214,7 @@ function compareCandidate(pair: Pair, at: Circumstances): CandidateChange {
     reason: after.reason,
     output_tokens: { before: meanTokens(before), after: meanTokens(after) },
     metrics: comparedMetricNames.map((metric) => compareMetric(metric, pair, at)),
-    answers: compareAnswers(pair, at),
+    answers: compareAnswers(pair, at.before.info, at.after.info),
   };
 }
 
@@ -246,7 +233,7 @@ function compareMetric(metric: ComparedMetric, pair: Pair, at: Circumstances): M
   const before = promptValues(pair.before.values, metric, control?.before.values ?? null);
   const after = promptValues(pair.after.values, metric, control?.after.values ?? null);
   const { ratio, ci95, n, prompts } = compareRuns(after, before, { random: at.options.random() });
-  const judged = judge({ metric, ratio, ci95 }, pair, at, isControl);
+  const judged = judge({ metric, ratio, ci95, prompts }, pair, at, isControl);
   return { metric, ratio, ci95, n, prompts, ...judged };
 }
 
@@ -267,7 +254,7 @@ function promptValues(
 }
 
 function judge(
-  { metric, ratio, ci95 }: Pick<MetricChange, "metric" | "ratio" | "ci95">,
+  { metric, ratio, ci95, prompts }: Pick<MetricChange, "metric" | "ratio" | "ci95" | "prompts">,
   pair: Pair,
   at: Circumstances,
   isControl: boolean,
@@ -282,9 +269,7 @@ function judge(
     return { verdict: "not comparable", why: "tokens are counted in one run and estimated in the other" };
   }
   if (ratio === null) return { verdict: "can't tell", why: "no prompt was answered in both runs" };
-  if (ci95 === null) {
-    return { verdict: "can't tell", why: "too few values for an interval: more prompts or rounds" };
-  }
+  if (ci95 === null) return { verdict: "can't tell", why: whyNoInterval(prompts) };
   const [low, high] = comparedMetrics[metric] === "lower" ? ci95 : [1 / ci95[1], 1 / ci95[0]];
   const least = at.control === null ? 1 + epsilon : 1;
   if (low > least) return { verdict: "worse", why: "" };
@@ -296,35 +281,11 @@ function judge(
   return { verdict: "can't tell", why };
 }
 
-function compareAnswers({ before, after }: Pair, at: Circumstances): AnswerChanges {
-  const skipped = whyNotText(at);
-  if (skipped !== null) return { compared: 0, changed: [], skipped };
-  const key = (answer: RunAnswer) => `${answer.round} ${answer.prompt}`;
-  const earlier = new Map(before.answers.map((answer) => [key(answer), answer.text]));
-  const ids = new Map(at.after.info.plan.prompt_set.prompts.map((prompt) => [prompt.sha256, prompt.id]));
-  const common = after.answers.flatMap((answer) => {
-    const text = earlier.get(key(answer));
-    return text === undefined ? [] : [{ answer, text }];
-  });
-  const changed = common.filter(({ answer, text }) => answer.text !== text).map(({ answer, text }) => ({
-    prompt: ids.get(answer.prompt) ?? answer.prompt,
-    round: answer.round,
-    before: text,
-    after: answer.text,
-  }));
-  return { compared: common.length, changed, skipped: null };
-}
-
-/** Texts are evidence only where the same question must give the same answer. */
-function whyNotText({ before, after }: Circumstances): string | null {
-  const [left, right] = [before.info.plan, after.info.plan];
-  if (left.temperature !== 0 || right.temperature !== 0) return "the temperature is not 0";
-  if (left.max_tokens !== right.max_tokens) return "max_tokens differs";
-  if (left.prefix !== right.prefix) return "the prefix differs";
-  if (left.prefix === "cold" && left.seed !== right.seed) {
-    return "with a cold prefix and different seeds the nonces, and so the questions, differ";
-  }
-  return null;
+function whyNoInterval(prompts: number): string {
+  const unit = prompts === 1 ? "rounds of one prompt" : "prompts";
+  return prompts < RESAMPLE_FROM
+    ? `an interval takes at least ${RESAMPLE_FROM} ${unit} that both runs answered`
+    : "the values show no spread, so there is no interval";
 }
 
 function regressionsOf(change: RunChange): string[] {

@@ -2,6 +2,7 @@
 import Table from "cli-table3";
 import type { Summary } from "../bench/summary_schema.ts";
 import { highlights, machineText, type TableRow, tableRows } from "./story.ts";
+import { type Painter, painter, wrap } from "./text.ts";
 
 /** How the terminal looks. */
 export interface TerminalOptions {
@@ -70,30 +71,4 @@ function resultTable(rows: readonly TableRow[], width: number, paint: Painter): 
     );
   }
   return table.toString();
-}
-
-/** Words on lines of at most `width` characters; a longer word gets a line of its own. */
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else line = line === "" ? word : `${line} ${word}`;
-  }
-  return [...lines, line];
-}
-
-type Paint = (text: string) => string;
-interface Painter {
-  readonly bold: Paint;
-  readonly dim: Paint;
-  readonly red: Paint;
-  readonly yellow: Paint;
-}
-
-function painter(color: boolean): Painter {
-  const with_ = (code: number): Paint => (text) => color ? `\u001b[${code}m${text}\u001b[0m` : text;
-  return { bold: with_(1), dim: with_(2), red: with_(31), yellow: with_(33) };
 }

@@ -48,6 +48,9 @@ export const defaultPrompts = [
   { id: "meeting-notes", text: "Summarise the meeting in two sentences:\nAna moved the launch to Friday." },
   { id: "limerick", text: "Write a limerick about a small model." },
   { id: "arithmetic", text: "What is 17 × 23?" },
+  { id: "email", text: "Write a polite e-mail that declines an invitation." },
+  { id: "code", text: "Write a function that reverses a list." },
+  { id: "translation", text: "Translate to French: the launch moves to Friday." },
 ] as const;
 
 /** Writes run.json, samples.jsonl and answers.jsonl; returns the run's information. */
@@ -115,7 +118,7 @@ export function generatedInfo(options: GeneratedRun): RunInfo {
           messages: [{ role: "user", content: text }],
         })),
       },
-      rounds: options.rounds ?? 8,
+      rounds: options.rounds ?? 4,
       warmup: 1,
       max_tokens: 128,
       temperature: 0,
@@ -166,7 +169,7 @@ export function* generateRecords(
       answer: null,
     };
   }
-  for (let round = 0; round <= (options.rounds ?? 8); round++) {
+  for (let round = 0; round <= (options.rounds ?? 4); round++) {
     for (const [at, prompt] of prompts.entries()) {
       const phase = round === 0 ? "warmup" : "timed";
       if (phase === "warmup" && at > 0) continue;

@@ -1,0 +1,117 @@
+/** From what a user writes to the folder of a run: a path, an id, or a place in version control. */
+import { join } from "node:path";
+import { UserError } from "../errors.ts";
+
+/**
+ * The folder of a run named by path or by id below `root`; null when there is none.
+ *
+ * @example
+ * ```ts ignore
+ * const folder = await findRun("2026-11-21T04-55-07-x1y2", "reports");
+ * ```
+ */
+export async function findRun(name: string, root: string): Promise<string | null> {
+  for (const folder of [name, join(root, name)]) {
+    if (await isFile(join(folder, "run.json"))) return folder;
+  }
+  return null;
+}
+
+async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
+    throw error;
+  }
+}
+
+/** A run inside a commit. */
+export interface CommittedRun {
+  readonly revision: string;
+  /** Folder inside the repository, with forward slashes. */
+  readonly folder: string;
+}
+
+/**
+ * A run named as `REVISION:FOLDER`, or by `REVISION` alone where that commit holds exactly one run.
+ * Null when it does not begin with a revision of this repository.
+ *
+ * @throws {UserError} when the revision is known but holds no such run, or several
+ * @example
+ * ```ts ignore
+ * const run = await findCommittedRun("HEAD~1:reports/2026-11-20T10-00-00-ab12");
+ * ```
+ */
+export async function findCommittedRun(name: string): Promise<CommittedRun | null> {
+  const colon = name.indexOf(":");
+  const revision = colon < 0 ? name : name.slice(0, colon);
+  if (revision === "" || revision.startsWith("-")) return null;
+  if (await git(["rev-parse", "--verify", "--quiet", `${revision}^{commit}`]) === null) return null;
+  const listing = await git(["ls-tree", "-r", "--name-only", "--full-tree", "-z", revision]);
+  const folders = (listing ?? "").split("\0").filter((path) => path.endsWith("/run.json"))
+    .map((path) => path.slice(0, -"/run.json".length));
+  if (colon >= 0) {
+    const wanted = name.slice(colon + 1).replace(/\/+$/, "");
+    const folder = folders.find((one) => one === wanted || one === `reports/${wanted}`);
+    if (folder !== undefined) return { revision, folder };
+    throw new UserError(`${revision} holds no run ${wanted}: ${holds(folders, revision)}`);
+  }
+  const [only, ...more] = folders;
+  if (only === undefined || more.length > 0) {
+    throw new UserError(`${revision} does not name one run: ${holds(folders, revision)}`);
+  }
+  return { revision, folder: only };
+}
+
+function holds(folders: readonly string[], revision: string): string {
+  if (folders.length === 0) {
+    return "no run is committed there (git add -f reports/ID puts one under version control)";
+  }
+  return `it holds ${folders.slice(0, 10).map((folder) => `${revision}:${folder}`).join(", ")}`;
+}
+
+/** The files of a run that a comparison reads. */
+const files = ["run.json", "samples.jsonl", "answers.jsonl"] as const;
+
+/**
+ * Writes a committed run's records into `target`, so that they are read like any other run.
+ *
+ * @throws {UserError} when the commit lacks its samples
+ */
+export async function extractCommittedRun(run: CommittedRun, target: string): Promise<void> {
+  for (const file of files) {
+    const path = `${run.folder}/${file}`;
+    const found = await extract(`${run.revision}:${path}`, join(target, file));
+    if (found || file === "answers.jsonl") continue;
+    throw new UserError(
+      `${run.revision} holds ${run.folder} without ${file}: commit run.json and samples.jsonl together`,
+    );
+  }
+}
+
+async function extract(object: string, target: string): Promise<boolean> {
+  const child = new Deno.Command("git", {
+    args: ["cat-file", "blob", object],
+    stdout: "piped",
+    stderr: "null",
+  })
+    .spawn();
+  using file = await Deno.open(target, { write: true, create: true, truncate: true });
+  await child.stdout.pipeTo(file.writable, { preventClose: true });
+  const { success } = await child.status;
+  if (!success) await Deno.remove(target);
+  return success;
+}
+
+/** What git prints; null when it fails, or is not there. */
+async function git(args: readonly string[]): Promise<string | null> {
+  try {
+    const output = await new Deno.Command("git", { args: [...args], stdout: "piped", stderr: "null" })
+      .output();
+    return output.success ? new TextDecoder().decode(output.stdout) : null;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}

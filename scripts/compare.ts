@@ -1,0 +1,115 @@
+/**
+ * WHY: yesterday's figures beside today's, with the honesty that two runs share no clock.
+ *
+ *   deno task compare RUN_A RUN_B                          run ids below reports/, or folders
+ *   deno task compare A B C D                              any number, each against the first
+ *   deno task compare main:reports/ID reports/ID           a run that is committed, against a new one
+ *   deno task compare v1 HEAD                              revisions that hold one run each
+ *   deno task compare A B --control smollm2-135m           an unchanged candidate takes the machine out
+ *   deno task compare A B --fail-on-regression             exit code 1 when anything got slower or fails
+ */
+import { basename } from "node:path";
+import type { ComparableRun } from "../lib/bench/compare_runs.ts";
+import { UserError } from "../lib/errors.ts";
+import { bareCommand, decimal, jsonOption, outOption, pathValue, printJson, runCli } from "./cli.ts";
+
+interface Options {
+  readonly out: string;
+  readonly control?: string;
+  readonly epsilon: number;
+  readonly failOnRegression?: boolean;
+  readonly failOnChangedAnswers?: boolean;
+  readonly json?: boolean;
+}
+
+/** A run by folder, by id, or out of version control. */
+async function openRun(name: string, root: string): Promise<ComparableRun> {
+  const { findRun, findCommittedRun, extractCommittedRun } = await import("../lib/bench/find_run.ts");
+  const { readComparableRun } = await import("../lib/bench/compare_runs.ts");
+  const folder = await findRun(name, root);
+  if (folder !== null) return await readComparableRun(folder, basename(name));
+  const committed = await findCommittedRun(name);
+  if (committed === null) {
+    throw new UserError(
+      `no run ${name}: give a folder with a run.json, the id of a run below ${root}, or a git revision ` +
+        `that holds one (REVISION:reports/ID)`,
+    );
+  }
+  await Deno.mkdir(root, { recursive: true });
+  const target = await Deno.makeTempDir({ dir: root, prefix: ".revision-" });
+  try {
+    await extractCommittedRun(committed, target);
+    return await readComparableRun(target, name);
+  } finally {
+    await Deno.remove(target, { recursive: true });
+  }
+}
+
+async function compare(names: readonly string[], options: Options): Promise<number> {
+  const [{ compareAllRuns }, { seededRandom }, { comparedText }] = await Promise.all([
+    import("../lib/bench/compare.ts"),
+    import("../lib/stats/random.ts"),
+    import("../lib/report/compared.ts"),
+  ]);
+  const runs: ComparableRun[] = [];
+  for (const name of names) runs.push(await openRun(name, options.out));
+  const comparison = compareAllRuns(runs, {
+    epsilon: options.epsilon,
+    random: () => seededRandom(1),
+    ...(options.control === undefined ? {} : { control: options.control }),
+  });
+  if (options.json) printJson(comparison);
+  else {
+    const terminal = Deno.stdout.isTerminal();
+    const columns = terminal ? Deno.consoleSize().columns : 80;
+    console.log(comparedText(comparison, { columns, color: terminal && !Deno.noColor }));
+  }
+  if (options.failOnRegression) refuseGateAcrossConditions(comparison.runs);
+  if (options.failOnRegression && comparison.regressions.length > 0) {
+    for (const regression of comparison.regressions) console.error(`regression: ${regression}`);
+    return 1;
+  }
+  if (options.failOnChangedAnswers && comparison.changed_answers > 0) {
+    console.error(`${comparison.changed_answers} answers changed`);
+    return 1;
+  }
+  return 0;
+}
+
+/** A gate that can't see must not pass. */
+function refuseGateAcrossConditions(
+  runs: readonly { run: string; differences: readonly { what: string; blocking: boolean }[] }[],
+): void {
+  for (const { run, differences } of runs) {
+    const blocking = differences.filter((one) => one.blocking).map((one) => one.what);
+    if (blocking.length === 0) continue;
+    throw new UserError(
+      `--fail-on-regression can't judge ${run}: it differs from the baseline in ${blocking.join(", ")}; ` +
+        `measure both under the same conditions`,
+    );
+  }
+}
+
+const command = bareCommand("compare", "Say what got faster, slower or can't be told apart between runs")
+  .usage("BASELINE RUN… [options]")
+  .argument("<runs...>", "folders, run ids, or git revisions (REVISION:FOLDER, or REVISION with one run)")
+  .addOption(outOption())
+  .option("--control <candidate>", "an unchanged candidate of all runs (id or alias)", pathValue)
+  .option(
+    "--epsilon <share>",
+    "claim nothing below this share without a control",
+    decimal({ above: 0, max: 10 }),
+    0.1,
+  )
+  .option("--fail-on-regression", "exit code 1 when a candidate got slower or fails now")
+  .option("--fail-on-changed-answers", "exit code 1 when an answer at temperature 0 changed")
+  .addOption(jsonOption());
+
+await runCli(async () => {
+  let code = 0;
+  command.action(async (runs: string[], options: Options) => {
+    code = await compare(runs, options);
+  });
+  await command.parseAsync(Deno.args, { from: "user" });
+  return code;
+});

@@ -1,0 +1,62 @@
+/**
+ * WHY: raw records are kept, everything else is derived; this task derives it again: after an update of the
+ * project, after a copy from another machine, or with the machine's watts stated for the energy estimate.
+ *
+ *   deno task report 2026-11-21T04-55-07-x1y2            a run below reports/
+ *   deno task report some/folder --watts 15              any run folder, with energy
+ *   deno task report RUN --json                          the summary itself
+ */
+import type { Command } from "commander";
+import { UserError } from "../lib/errors.ts";
+import { bareCommand, decimal, jsonOption, outOption, printJson, runCli } from "./cli.ts";
+
+interface Options {
+  readonly out: string;
+  readonly watts?: number;
+  readonly json?: boolean;
+}
+
+async function report(run: string, options: Options): Promise<number> {
+  const [{ summarizeRun, writeSummary }, { writeReports }, { terminalSummary }, { findRun }] = await Promise
+    .all([
+      import("../lib/bench/summary.ts"),
+      import("../lib/report/write.ts"),
+      import("../lib/report/terminal.ts"),
+      import("../lib/bench/find_run.ts"),
+    ]);
+  const folder = await findRun(run, options.out);
+  if (folder === null) {
+    throw new UserError(`no run ${run}: neither a folder with a run.json, nor one below ${options.out}`);
+  }
+  const summary = await summarizeRun(folder);
+  await writeSummary(folder, summary);
+  const written = await writeReports(folder, options.watts === undefined ? {} : { watts: options.watts });
+  if (options.json) printJson(summary);
+  else {
+    const terminal = Deno.stdout.isTerminal();
+    const columns = terminal ? Deno.consoleSize().columns : 80;
+    console.log(terminalSummary(summary, { columns, color: terminal && !Deno.noColor }));
+  }
+  for (const path of written) console.error(`wrote ${path}`);
+  return 0;
+}
+
+const command: Command = bareCommand("report", "Make a run's summary and reports again from its records")
+  .usage("RUN [options]")
+  .argument("<run>", "a run's folder, or its id below --out")
+  .addOption(outOption())
+  .option(
+    "--watts <w>",
+    "power of the machine under load, for an energy estimate (stated, not measured)",
+    decimal({ above: 0, max: 100_000 }),
+  )
+  .addOption(jsonOption());
+
+await runCli(async () => {
+  let code = 0;
+  command.action(async (run: string, options: Options) => {
+    code = await report(run, options);
+  });
+  await command.parseAsync(Deno.args, { from: "user" });
+  return code;
+});
