@@ -180,6 +180,8 @@ export const planInfo = z.object({
   timeout_s: z.number().positive(),
   slo: z.object({ ttft_s: z.number().positive().nullable(), e2e_s: z.number().positive().nullable() })
     .nullable(),
+  /** False where whole answers were asked for instead of streams. */
+  stream: z.boolean().optional(),
   /** Answers of exactly `max_tokens` tokens were asked for, where the endpoint knows how. */
   fixed_output: z.boolean().optional(),
   /** `interleaved`, or `by model` where the models don't fit in memory together. */

@@ -21,7 +21,12 @@ export const FAILURES_IN_A_ROW = 3;
 /** What happens, as it happens: for a progress display. */
 export type RunEvent =
   | { readonly kind: "load" | "warmup"; readonly candidate: string }
-  | { readonly kind: "request"; readonly candidate: string; readonly status: Trace["status"] }
+  | {
+    readonly kind: "request";
+    readonly candidate: string;
+    readonly phase: "warmup" | "timed";
+    readonly status: Trace["status"];
+  }
   | { readonly kind: "left"; readonly candidate: string; readonly reason: string }
   | { readonly kind: "disturbed"; readonly reason: string; readonly madeUp: boolean };
 
@@ -319,7 +324,7 @@ class Run {
     await sink.answer(toAnswerRecord(place, trace));
     await sink.sample(toRequestRecord(place, trace, this.#originMs));
     this.#measured ||= trace.status === "ok" && place.phase === "timed";
-    onEvent?.({ kind: "request", candidate: place.candidate, status: trace.status });
+    onEvent?.({ kind: "request", candidate: place.candidate, phase: place.phase, status: trace.status });
     await this.#countFailures(seat, trace);
   }
 

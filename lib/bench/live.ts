@@ -1,0 +1,131 @@
+/** Candidates that can be measured: an engine process of ours, or a service over its endpoint. */
+import { type Machine, neededRamGb } from "../catalog/machine.ts";
+import type { Clock, Fetch } from "../clock.ts";
+import { probe } from "../endpoint/probe.ts";
+import { timedRequest } from "../endpoint/request.ts";
+import type { Endpoint } from "../endpoint/trace.ts";
+import { isLoopback } from "../endpoint/transport.ts";
+import { startEngine } from "../engine/supervisor.ts";
+import type { LiveCandidate, OpenCandidate } from "./candidate.ts";
+import type { Choice } from "./choose.ts";
+
+/** What candidates need of the outside world. */
+export interface World {
+  readonly clock: Clock;
+  /** Carries timed requests; `rawTransport(…).fetch` also stamps arrivals at the socket. */
+  readonly fetch: Fetch;
+  readonly denoPath: string;
+  readonly timeoutMs: number;
+  /** False asks for whole answers: no TTFT, no TPOT, no ITL. */
+  readonly stream: boolean;
+}
+
+/**
+ * A candidate that the embedded engine runs from a model file.
+ *
+ * @param modelPath a verified GGUF file
+ */
+export function embeddedCandidate(
+  choice: Extract<Choice, { kind: "embedded" }>,
+  modelPath: string,
+  world: World,
+): LiveCandidate {
+  const { clock, fetch, denoPath, stream } = world;
+  const { info, engine } = choice;
+  return {
+    info,
+    start: "fresh process",
+    fileCache: "warm",
+    async open(signal): Promise<OpenCandidate> {
+      await readThrough(modelPath, signal);
+      const running = await startEngine({
+        modelPath,
+        modelId: info.model_id,
+        alias: info.alias,
+        gpu: engine.gpu ?? "auto",
+        ...(engine.threads === undefined ? {} : { threads: engine.threads }),
+        ...(engine.contextTokens === undefined ? {} : { contextTokens: engine.contextTokens }),
+        ...(engine.flashAttention === undefined ? {} : { flashAttention: engine.flashAttention }),
+        denoPath,
+        clock,
+        signal,
+      });
+      return {
+        loadMs: running.loadMs.totalMs,
+        device: running.device,
+        request: (request, terms) =>
+          timedRequest(running.endpoint, request, { clock, fetch, stream, ...terms }),
+        residentMb: async () => (await running.stats()).residentMb,
+        cpuS: async () => (await running.stats()).cpuS,
+        close: () => running.stop(),
+      };
+    },
+  };
+}
+
+/** Reads a model file once, so that every load meets the same, warm, file cache. */
+async function readThrough(path: string, signal: AbortSignal): Promise<void> {
+  using file = await Deno.open(path);
+  const piece = new Uint8Array(1 << 20);
+  while (await file.read(piece) !== null) signal.throwIfAborted();
+}
+
+/** A candidate behind an endpoint. How it wants to be asked is found out when it is opened. */
+export function endpointCandidate(
+  { info, endpoint }: Extract<Choice, { kind: "endpoint" }>,
+  world: World,
+): LiveCandidate {
+  const { clock, fetch, timeoutMs } = world;
+  return {
+    info,
+    start: "running service",
+    fileCache: "unknown",
+    async open(signal): Promise<OpenCandidate> {
+      const found = await probe(endpoint, info.model_id, { clock, fetch, timeoutMs, signal });
+      if (!found.ok) throw new Error(`it did not answer a probe: ${found.reason}`);
+      const { route, streamUsage } = found.abilities;
+      const stream = world.stream && found.abilities.stream;
+      return {
+        loadMs: null,
+        device: null,
+        request: (request, terms) =>
+          timedRequest(endpoint, request, { clock, fetch, route, stream, streamUsage, ...terms }),
+        residentMb: () => Promise.resolve(null),
+        cpuS: () => Promise.resolve(isHere(endpoint) ? null : 0),
+        close: () => Promise.resolve(),
+      };
+    },
+  };
+}
+
+const isHere = ({ baseUrl }: Endpoint) => isLoopback(new URL(baseUrl));
+
+/** A candidate that can't be opened, and why: it becomes a row, and the others go on. */
+export function brokenCandidate({ info, kind }: Choice, reason: string): LiveCandidate {
+  return {
+    info,
+    start: kind === "embedded" ? "fresh process" : "running service",
+    fileCache: "unknown",
+    open: () => Promise.reject(new Error(reason)),
+  };
+}
+
+/** Left free for everything else, in GB. */
+const RESERVE_GB = 0.5;
+
+/**
+ * Whether the candidates' models fit in memory together, so that they can take turns block by block. Models
+ * of a service, and models of unknown size, don't count: nobody here knows what they take.
+ */
+export function orderThatFits(
+  choices: readonly Choice[],
+  machine: Pick<Machine, "freeRamGb">,
+): "interleaved" | "by model" {
+  const neededGb = choices.reduce((sum, choice) => {
+    if (choice.kind !== "embedded") return sum;
+    const contextTokens = choice.engine.contextTokens;
+    const options = { variant: choice.variant, ...(contextTokens === undefined ? {} : { contextTokens }) };
+    return sum + (neededRamGb(choice.entry, options) ?? 0);
+  }, 0);
+  return neededGb + RESERVE_GB <= machine.freeRamGb ? "interleaved" : "by model";
+}

@@ -1,0 +1,207 @@
+/** The shortest way from the names of models to a finished run: what notebooks and the workshop's mirrors share. */
+import { describeMachine } from "../catalog/machine.ts";
+import type { Store } from "../catalog/store.ts";
+import { locate } from "../catalog/store.ts";
+import type { ModelEntry, Registry, Variant } from "../catalog/types.ts";
+import type { Clock, Fetch, Sleep } from "../clock.ts";
+import { reasonOf, UserError } from "../errors.ts";
+import { findServices } from "../endpoint/discovery.ts";
+import { rawTransport } from "../endpoint/transport.ts";
+import { prepareEngine } from "../engine/supervisor.ts";
+import type { PromptSet } from "../prompts/prompts.ts";
+import type { LiveCandidate } from "./candidate.ts";
+import { type Choice, chooseCandidates } from "./choose.ts";
+import { type CollectedRun, collectRun } from "./collect.ts";
+import { createRunFolder, newRunId } from "./folder.ts";
+import { brokenCandidate, embeddedCandidate, endpointCandidate, orderThatFits } from "./live.ts";
+import { machineReader } from "./noise.ts";
+import type { PlanInfo, RunInfo } from "./records.ts";
+import { runBench, type RunEvent } from "./run.ts";
+import { summarizeRun, writeSummary } from "./summary.ts";
+import type { Summary } from "./summary_schema.ts";
+
+/** The outside world, and the models on this machine. */
+export interface Surroundings {
+  readonly clock: Clock;
+  readonly sleep: Sleep;
+  readonly fetch: Fetch;
+  /** Where services are named: FOUNDRY_LOCAL_ENDPOINT, BASE_URL, API_KEY. */
+  readonly env: { get(name: string): string | undefined };
+  readonly denoPath: string;
+  readonly registry: Registry;
+  readonly store: Store;
+  /** Brings a model that is not there yet, or throws why it does not; its message becomes the row's reason. */
+  readonly download: (entry: ModelEntry, variant: Variant) => Promise<string>;
+  readonly signal: AbortSignal;
+}
+
+/** Candidates, ready to be measured. */
+export interface FoundCandidates {
+  readonly candidates: readonly LiveCandidate[];
+  readonly order: PlanInfo["order"];
+  /** Closes the connections that were kept. */
+  close(): void;
+}
+
+/** Longest wait for the probe of a service, in ms: a model may have to be loaded first. */
+const PROBE_TIMEOUT_MS = 120_000;
+
+/**
+ * The candidates that `names` stand for. Without names: the first `most` models of the first service that
+ * answers, otherwise the registry's own defaults. A model that can't be had becomes a row with its reason.
+ *
+ * @throws {UserError} for a name that nobody knows, a service that was named and does not answer, and where
+ * not one of the models can be had
+ *
+ * ```ts ignore
+ * const found = await findCandidates(["smollm2-135m", "gemma-3-270m"], { around });
+ * ```
+ */
+export async function findCandidates(
+  names: readonly string[] | null,
+  { around, most = 2, stream = true }: {
+    readonly around: Surroundings;
+    readonly most?: number;
+    readonly stream?: boolean;
+  },
+): Promise<FoundCandidates> {
+  const { clock, fetch, env, signal, registry, denoPath } = around;
+  const services = await findServices({ fetch, env, signal });
+  for (const { problem } of services) if (problem !== null) throw new UserError(problem, 1);
+  const choices = chooseCandidates(names ?? defaultNames(services, registry).slice(0, most), {
+    registry,
+    services,
+    engine: {},
+  });
+  const transport = rawTransport({ clock, fetch });
+  const world = { clock, fetch: transport.fetch, denoPath, timeoutMs: PROBE_TIMEOUT_MS, stream };
+  const embedded = choices.some(({ kind }) => kind === "embedded");
+  const made: { choice: Choice; candidate: LiveCandidate; problem: string | null }[] = [];
+  for (const choice of choices) made.push({ choice, ...await make(choice, world, around) });
+  const problems = made.flatMap(({ problem }) => problem ?? []);
+  if (problems.length === made.length) throw new UserError(problems[0] ?? "no model is named", 1);
+  if (embedded) await prepareEngine({ denoPath });
+  return {
+    candidates: made.map(({ candidate }) => candidate),
+    order: orderThatFits(choices, await describeMachine()),
+    close: () => transport.close(),
+  };
+}
+
+type Services = Awaited<ReturnType<typeof findServices>>;
+
+function defaultNames(services: Services, registry: Registry): string[] {
+  const service = services.find(({ models }) => models.length > 0);
+  return service === undefined
+    ? registry.models.filter((entry) => entry.default === "always").map(({ alias }) => alias)
+    : service.models.map(({ id }) => `${id}@${service.endpoint.name}`);
+}
+
+async function make(choice: Choice, world: Parameters<typeof endpointCandidate>[1], around: Surroundings) {
+  if (choice.kind === "endpoint") return { candidate: endpointCandidate(choice, world), problem: null };
+  try {
+    const path = await locate(around.store, choice.entry, choice.variant) ??
+      await around.download(choice.entry, choice.variant);
+    return { candidate: embeddedCandidate(choice, path, world), problem: null };
+  } catch (error) {
+    around.signal.throwIfAborted();
+    const problem = reasonOf(error);
+    return { candidate: brokenCandidate(choice, problem), problem };
+  }
+}
+
+/** What is asked of every candidate. The rest of a run's plan has one value here: one client, in a closed loop. */
+export interface SessionPlan {
+  readonly prompts: PromptSet;
+  readonly rounds: number;
+  readonly warmup: number;
+  readonly maxTokens: number;
+  readonly temperature: number;
+  readonly prefix: "cold" | "warm";
+  readonly seed: number;
+  readonly timeoutS: number;
+}
+
+/** A finished run: its folder, its summary and the values behind it. */
+export interface Measured {
+  readonly folder: string;
+  readonly status: RunInfo["status"];
+  readonly summary: Summary;
+  readonly run: CollectedRun;
+}
+
+/**
+ * Measures candidates by a plan, into a run folder below `out`. Aborting `signal` ends the run early and keeps
+ * what it has: its status is then `interrupted`.
+ *
+ * ```ts ignore
+ * const measured = await measure(found, plan, { around, out: "reports", now: new Date(), random: Math.random });
+ * console.log(measured.summary.candidates[0]?.latency_s.mean);
+ * ```
+ */
+export async function measure(found: FoundCandidates, plan: SessionPlan, options: {
+  readonly around: Surroundings;
+  readonly out: string;
+  readonly now: Date;
+  readonly random: () => number;
+  readonly onEvent?: (event: RunEvent) => void;
+}): Promise<Measured> {
+  const { around, out, now, random, onEvent } = options;
+  const { ram_gb, cpu, cores, gpu, os, arch } = await describeMachine();
+  const info: RunInfo = {
+    schema_version: 1,
+    run_id: newRunId(now, random),
+    created_at: now.toISOString(),
+    status: "running",
+    machine: { cpu, cores, ram_gb, gpu, os, arch },
+    versions: { deno: Deno.version.deno },
+    plan: planOf(plan, found.order),
+    candidates: found.candidates.map((candidate) => candidate.info),
+  };
+  const folder = await createRunFolder(out, info);
+  let status: RunInfo["status"];
+  try {
+    status = await runBench({
+      info,
+      candidates: found.candidates,
+      sink: folder,
+      clock: around.clock,
+      sleep: around.sleep,
+      readMachine: machineReader(around.clock),
+      signal: around.signal,
+      ...(onEvent === undefined ? {} : { onEvent }),
+    });
+    await folder.writeInfo({ ...info, status });
+  } finally {
+    folder.close();
+  }
+  const summary = await summarizeRun(folder.path);
+  await writeSummary(folder.path, summary);
+  const promptIds = info.plan.prompt_set.prompts.map(({ id }) => id);
+  const run = await collectRun(folder.path, { candidates: info.candidates, promptIds, slo: null });
+  return { folder: folder.path, status, summary, run };
+}
+
+function planOf(plan: SessionPlan, order: PlanInfo["order"]): PlanInfo {
+  const { name, sha256, prompts } = plan.prompts;
+  return {
+    mode: "bench",
+    prompt_set: {
+      name,
+      sha256,
+      prompts: prompts.map(({ id, sha256, messages }) => ({ id, sha256, messages: [...messages] })),
+    },
+    rounds: plan.rounds,
+    warmup: plan.warmup,
+    max_tokens: plan.maxTokens,
+    temperature: plan.temperature,
+    seed: plan.seed,
+    sampling_seed: null,
+    prefix: plan.prefix,
+    concurrency: 1,
+    rate: null,
+    timeout_s: plan.timeoutS,
+    slo: null,
+    order,
+  };
+}

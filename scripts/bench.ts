@@ -1,0 +1,26 @@
+/**
+ * WHY: one command that measures local models side by side, honestly, and shows what came out.
+ *
+ * deno task bench                                    what a found service has, else the embedded default
+ * deno task bench --models phi-4-mini,qwen2.5-0.5b   these, in a service or in the embedded engine
+ * deno task bench --models smollm2:threads=1,smollm2:threads=2
+ * deno task bench --endpoint lab=http://192.0.2.7:5273/v1 --rounds 5
+ * deno task bench --resume reports/2026-11-21T04-55-07-ab12
+ */
+import { benchCommand, benchSettings } from "./bench/options.ts";
+import { printJson, runCli } from "./cli.ts";
+
+await runCli(async () => {
+  const command = benchCommand();
+  await command.parseAsync(Deno.args, { from: "user" });
+  const settings = benchSettings(command);
+  // Everything heavy is imported after the flags: --help answers at once.
+  const { prepare } = await import("./bench/prepare.ts");
+  const { execute, show } = await import("./bench/execute.ts");
+  const prepared = await prepare(settings);
+  const { summary, folder, interrupted } = await execute(prepared, settings);
+  if (settings.json) printJson(summary);
+  else show(summary, folder);
+  if (interrupted) return 130;
+  return summary.candidates.some(({ requests }) => requests.ok > 0) ? 0 : 1;
+});

@@ -1,0 +1,155 @@
+/** The flags of `bench`, each with its environment variable, checked before anything else happens. */
+import { type Command, InvalidArgumentError, Option } from "commander";
+import {
+  bareCommand,
+  decimal,
+  endpointOption,
+  gpuOption,
+  jsonOption,
+  maxTokensOption,
+  modelsOption,
+  outOption,
+  promptOption,
+  promptsOption,
+  registryOption,
+  roundsOption,
+  seedOption,
+  storeOption,
+  switchValue,
+  temperatureOption,
+  timeoutOption,
+  wholeNumber,
+} from "../cli.ts";
+import { UserError } from "../../lib/errors.ts";
+
+export interface Slo {
+  readonly ttft_s: number | null;
+  readonly e2e_s: number | null;
+}
+
+export interface BenchSettings {
+  readonly endpoint: readonly string[] | undefined;
+  readonly models: readonly string[] | undefined;
+  readonly rounds: number;
+  readonly warmup: number;
+  readonly prompt: string | undefined;
+  readonly prompts: string;
+  readonly maxTokens: number;
+  readonly temperature: number;
+  readonly seed: number;
+  readonly samplingSeed: number | undefined;
+  readonly prefix: "cold" | "warm";
+  readonly concurrency: number;
+  readonly rate: number | undefined;
+  readonly timeout: number;
+  readonly slo: Slo | undefined;
+  readonly fixedOutput: boolean;
+  readonly stream: boolean;
+  readonly gpu: "auto" | "off" | "vulkan" | "cuda" | "metal";
+  readonly registry: string;
+  readonly store: string | undefined;
+  readonly out: string;
+  readonly resume: string | undefined;
+  readonly json: boolean;
+}
+
+/** Clients at a constant rate, where none are asked for: enough not to be in the way, few enough to open. */
+const CLIENTS_AT_A_RATE = 64;
+
+export function benchCommand(): Command {
+  return bareCommand("bench", "Measures local models side by side and reports what came out.")
+    .addOption(modelsOption())
+    .addOption(endpointOption())
+    .addOption(roundsOption(2))
+    .addOption(
+      new Option("--warmup <n>", "requests a candidate before timing").default(2).argParser(
+        wholeNumber(0, 1000),
+      ),
+    )
+    .addOption(promptOption())
+    .addOption(promptsOption())
+    .addOption(maxTokensOption(128))
+    .addOption(temperatureOption(0))
+    .addOption(seedOption())
+    .addOption(
+      new Option("--sampling-seed <n>", "seed sent with every request, for a temperature above 0")
+        .argParser(wholeNumber(0, 2 ** 31 - 1)),
+    )
+    .addOption(
+      new Option(
+        "--prefix <kind>",
+        "cold: no prompt was seen before; warm: the same prompt was sent right before",
+      )
+        .choices(["cold", "warm"]).default("cold"),
+    )
+    .addOption(
+      new Option("--concurrency <n>", "clients at once (default: 1; 64 with --rate)").argParser(
+        wholeNumber(1, 4096),
+      ),
+    )
+    .addOption(
+      new Option("--rate <per second>", "requests due each second, however long answers take")
+        .argParser(decimal({ above: 0, max: 100_000 })),
+    )
+    .addOption(timeoutOption(120))
+    .addOption(
+      new Option("--slo <limits>", "limits for goodput, as in ttft=500ms,e2e=3s").argParser(parseSlo),
+    )
+    .addOption(
+      new Option("--fixed-output", "ask for answers of exactly --max-tokens, where the endpoint knows how")
+        .default(false),
+    )
+    .addOption(
+      new Option("--stream <1|0>", "0 asks for whole answers: no time to first token").env("BENCH_STREAM")
+        .default(true).argParser(switchValue),
+    )
+    .addOption(gpuOption())
+    .addOption(registryOption())
+    .addOption(storeOption())
+    .addOption(outOption())
+    .addOption(
+      new Option("--resume <run>", "finish a run that ended early: its folder, or its name below --out"),
+    )
+    .addOption(jsonOption().default(false))
+    .addHelpText(
+      "after",
+      `
+A flag comes before its environment variable, that before models.json, that before the default.
+Services: FOUNDRY_LOCAL_ENDPOINT (or BASE_URL) names one and API_KEY is its key; with --endpoint API_KEY goes there.
+Without --models: the models of the services named or found on this machine, else the embedded default.
+A candidate may be an engine setting: smollm2:threads=1, or smollm2:q4_1+context=2048+gpu=off.
+Exit codes: 0 done, 1 nothing could be measured or the disk is full, 2 wrong usage or input, 130 interrupted.`,
+    );
+}
+
+/**
+ * Limits such as `ttft=500ms,e2e=3s`.
+ *
+ * @throws {InvalidArgumentError} naming what it takes
+ */
+export function parseSlo(text: string): Slo {
+  const limits = { ttft: null as number | null, e2e: null as number | null };
+  for (const part of text.split(",")) {
+    const [, name, number, unit] = /^\s*(ttft|e2e)\s*=\s*(\d+(?:\.\d+)?)\s*(ms|s)\s*$/.exec(part) ?? [];
+    if ((name !== "ttft" && name !== "e2e") || number === undefined || Number(number) === 0) {
+      throw new InvalidArgumentError("Give limits as in ttft=500ms,e2e=3s (either or both, above 0).");
+    }
+    limits[name] = unit === "ms" ? Number(number) / 1000 : Number(number);
+  }
+  return { ttft_s: limits.ttft, e2e_s: limits.e2e };
+}
+
+/** @throws {UserError} where options contradict each other */
+export function benchSettings(command: Command): BenchSettings {
+  const given = command.opts<Omit<BenchSettings, "concurrency"> & { concurrency: number | undefined }>();
+  if (command.args.length > 0) {
+    throw new UserError(
+      `bench takes no arguments, only options: "${command.args.join(" ")}" (models go into --models)`,
+    );
+  }
+  const asked = (name: string) => ["cli", "env"].includes(command.getOptionValueSource(name) ?? "");
+  if (asked("prompt") && command.getOptionValueSource("prompts") === "cli") {
+    throw new UserError("--prompt and --prompts exclude each other: give one prompt, or a prompt set");
+  }
+  return { ...given, concurrency: given.concurrency ?? (given.rate === undefined ? 1 : CLIENTS_AT_A_RATE) };
+}

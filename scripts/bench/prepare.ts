@@ -1,0 +1,274 @@
+/** From settings to everything a run needs, or one line that says what is wrong. */
+import { join } from "node:path";
+import config from "../../deno.json" with { type: "json" };
+import type { LiveCandidate } from "../../lib/bench/candidate.ts";
+import {
+  type Choice,
+  chooseAgain,
+  chooseCandidates,
+  EMBEDDED,
+  type Service,
+} from "../../lib/bench/choose.ts";
+import {
+  createRunFolder,
+  newRunId,
+  type Resumed,
+  resumeRunFolder,
+  type RunFolder,
+} from "../../lib/bench/folder.ts";
+import {
+  brokenCandidate,
+  embeddedCandidate,
+  endpointCandidate,
+  orderThatFits,
+  type World,
+} from "../../lib/bench/live.ts";
+import type { PlanInfo, RunInfo } from "../../lib/bench/records.ts";
+import { describeMachine, fits, type Machine } from "../../lib/catalog/machine.ts";
+import { hubReachable } from "../../lib/catalog/hub.ts";
+import { loadRegistry, type Registry } from "../../lib/catalog/registry.ts";
+import { defaultStore, locate, openStore, type Store } from "../../lib/catalog/store.ts";
+import { findServices, listModels, parseEndpoint } from "../../lib/endpoint/discovery.ts";
+import { type RawTransport, rawTransport } from "../../lib/endpoint/transport.ts";
+import { prepareEngine } from "../../lib/engine/supervisor.ts";
+import { reasonOf, UserError } from "../../lib/errors.ts";
+import { loadPromptSet, singlePrompt } from "../../lib/prompts/prompts.ts";
+import { interruptSignal, realClock, realSleep } from "../cli.ts";
+import { pullShown } from "../pull_progress.ts";
+import type { BenchSettings } from "./options.ts";
+
+export interface Prepared {
+  readonly info: RunInfo;
+  readonly folder: RunFolder;
+  readonly candidates: readonly LiveCandidate[];
+  readonly resumed: Resumed | null;
+  readonly transport: RawTransport;
+}
+
+/** Longest wait for a service's list of models. */
+const LIST_TIMEOUT_MS = 5000;
+/** Longest wait for Hugging Face when the default set is chosen. */
+const HUB_TIMEOUT_MS = 2000;
+/** Of a service that was found, not named, so many models are measured without being asked for. */
+const FOUND_MODELS = 6;
+
+/**
+ * Chooses and fetches the candidates, makes the plan and opens the run's folder; says in a line what is
+ * measured, and why.
+ *
+ * @throws {UserError} for everything the user can mend
+ */
+export async function prepare(settings: BenchSettings): Promise<Prepared> {
+  const registry = await loadRegistry(settings.registry);
+  const transport = rawTransport({ clock: realClock, fetch });
+  const resumed = settings.resume === undefined ? null : await resumeRunFolder(await runPath(settings));
+  try {
+    return await prepareWith(settings, registry, transport, resumed);
+  } catch (error) {
+    resumed?.folder.close();
+    throw error;
+  }
+}
+
+async function prepareWith(
+  settings: BenchSettings,
+  registry: Registry,
+  transport: RawTransport,
+  resumed: Resumed | null,
+): Promise<Prepared> {
+  const prompts = settings.prompt === undefined
+    ? await loadPromptSet(settings.prompts)
+    : singlePrompt(settings.prompt);
+  const machine = await describeMachine();
+  const store = await openStore(settings.store ?? defaultStore(Deno.env, Deno.build.os));
+  const services = await servicesOf(settings, transport, resumed);
+  const from = { registry, services, engine: { gpu: settings.gpu } };
+  const { choices, why } = resumed === null
+    ? await chosen(settings, from, store)
+    : { choices: chooseAgain(resumed.info.candidates, from), why: `finishing ${resumed.info.run_id}` };
+  const plan = resumed?.info.plan ?? {
+    ...planOf(settings, orderThatFits(choices, machine)),
+    prompt_set: {
+      name: prompts.name,
+      sha256: prompts.sha256,
+      prompts: prompts.prompts.map(({ id, sha256, messages }) => ({
+        id,
+        sha256,
+        messages: messages.map(({ role, content }) => ({ role, content })),
+      })),
+    },
+  };
+  console.error(firstLine(choices, plan, why));
+  const info: RunInfo = resumed?.info ?? {
+    schema_version: 1,
+    run_id: newRunId(new Date(), Math.random),
+    created_at: new Date().toISOString(),
+    status: "running",
+    machine: withoutFreeRam(machine),
+    versions: { podium: config.version, deno: Deno.version.deno, "node-llama-cpp": engineVersion() },
+    plan,
+    candidates: choices.map((choice) => choice.info),
+  };
+  const folder = resumed?.folder ?? await createRunFolder(settings.out, info);
+  try {
+    const world: World = {
+      clock: realClock,
+      fetch: transport.fetch,
+      denoPath: Deno.execPath(),
+      timeoutMs: plan.timeout_s * 1000,
+      stream: plan.stream !== false,
+    };
+    if (choices.some(({ kind }) => kind === "embedded")) await prepareEngine({ denoPath: Deno.execPath() });
+    const candidates: LiveCandidate[] = [];
+    for (const choice of choices) candidates.push(await liveCandidate(choice, { store, machine, world }));
+    return { info, folder, candidates, resumed, transport };
+  } catch (error) {
+    folder.close();
+    throw error;
+  }
+}
+
+/** `--resume` takes a folder, or the name of a run below --out. */
+async function runPath({ resume = "", out }: BenchSettings): Promise<string> {
+  for (const path of [resume, join(out, resume)]) {
+    try {
+      if ((await Deno.stat(join(path, "run.json"))).isFile) return path;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory)) throw error;
+    }
+  }
+  throw new UserError(`--resume ${resume}: there is no such run: give its folder, or its name below ${out}`);
+}
+
+/** The services that flags or the environment name; without any, those that are found on this machine. */
+async function servicesOf(
+  { endpoint, models }: BenchSettings,
+  { fetch }: RawTransport,
+  resumed: Resumed | null,
+): Promise<(Service & { readonly named: boolean })[]> {
+  const signal = interruptSignal();
+  if (endpoint !== undefined) {
+    return await Promise.all(endpoint.map(async (text) => {
+      const named = parseEndpoint(text, Deno.env.get("API_KEY"));
+      return {
+        endpoint: named,
+        named: true,
+        models: await listModels(named, { fetch, timeoutMs: LIST_TIMEOUT_MS, signal }),
+      };
+    }));
+  }
+  const wanted = resumed?.info.candidates.map((info) => `@${info.endpoint}`) ?? models ?? [];
+  if (wanted.length > 0 && wanted.every((name) => name.endsWith(`@${EMBEDDED}`))) return [];
+  const found = await findServices({ fetch, env: Deno.env, signal });
+  const broken = found.find(({ problem }) => problem !== null);
+  if (broken !== undefined) throw new UserError(`${broken.source}: ${broken.problem}`);
+  return found.map(({ endpoint, models, source }) => ({ endpoint, models, named: source !== "known port" }));
+}
+
+interface From {
+  readonly registry: Registry;
+  readonly services: readonly (Service & { readonly named: boolean })[];
+  readonly engine: { readonly gpu: BenchSettings["gpu"] };
+}
+
+/** What is measured, and in a few words why. */
+async function chosen(
+  { models }: BenchSettings,
+  from: From,
+  store: Store,
+): Promise<{ choices: Choice[]; why: string }> {
+  if (models !== undefined) return { choices: chooseCandidates(models, from), why: "as asked" };
+  const serving = from.services.filter((service) => service.models.length > 0);
+  const named = serving.filter((service) => service.named);
+  const [service] = named.length > 0 ? named : serving;
+  if (service !== undefined) {
+    const used = named.length > 0 ? named : [service];
+    const names = used.flatMap(({ endpoint, models }) => models.map(({ id }) => `${id}@${endpoint.name}`));
+    const kept = service.named ? names : names.slice(0, FOUND_MODELS);
+    const rest = names.length - kept.length;
+    const why = `what ${used.map(({ endpoint }) => endpoint.name).join(" and ")} already has` +
+      (rest > 0 ? `; ${rest} more can be named with --models` : "");
+    return { choices: chooseCandidates(kept, from), why };
+  }
+  const empty = from.services.find((service) => service.named);
+  if (empty !== undefined) {
+    throw new UserError(
+      `${empty.endpoint.name} at ${empty.endpoint.baseUrl} lists no models: load one there first`,
+    );
+  }
+  return {
+    choices: chooseCandidates(await embeddedDefault(from.registry, store), from),
+    why: "the embedded default, since no service was found",
+  };
+}
+
+/** Models marked `always`, and those `where-reachable` that are here already or can be fetched. */
+async function embeddedDefault(registry: Registry, store: Store): Promise<string[]> {
+  const always = registry.models.filter((entry) => entry.default === "always");
+  const maybe = registry.models.filter((entry) => entry.default === "where-reachable");
+  const here = await Promise.all(maybe.map(async (entry) => {
+    const [variant] = entry.variants;
+    return variant !== undefined && await locate(store, entry, variant) !== null;
+  }));
+  const reachable = here.every(Boolean) ||
+    await hubReachable({ fetch, sleep: realSleep, env: Deno.env, timeoutMs: HUB_TIMEOUT_MS });
+  const entries = [...always, ...maybe.filter((_, at) => reachable || here[at])];
+  if (entries.length === 0) {
+    throw new UserError(`no model of the registry is marked "default": name some with --models`);
+  }
+  return entries.map(({ alias }) => `${alias}@${EMBEDDED}`);
+}
+
+function planOf(settings: BenchSettings, order: PlanInfo["order"]): Omit<PlanInfo, "prompt_set"> {
+  return {
+    mode: "bench",
+    rounds: settings.rounds,
+    warmup: settings.warmup,
+    max_tokens: settings.maxTokens,
+    temperature: settings.temperature,
+    seed: settings.seed,
+    sampling_seed: settings.samplingSeed ?? null,
+    prefix: settings.prefix,
+    concurrency: settings.concurrency,
+    rate: settings.rate ?? null,
+    timeout_s: settings.timeout,
+    slo: settings.slo ?? null,
+    ...(settings.stream ? {} : { stream: false }),
+    ...(settings.fixedOutput ? { fixed_output: true } : {}),
+    order,
+  };
+}
+
+function firstLine(choices: readonly Choice[], plan: PlanInfo, why: string): string {
+  const ids = choices.map(({ info }) => info.id).join(", ");
+  const prompts = plan.prompt_set.prompts.length;
+  const size = `${prompts} ${prompts === 1 ? "prompt" : "prompts"} × ${plan.rounds} ${
+    plan.rounds === 1 ? "round" : "rounds"
+  }`;
+  return `Measuring ${ids} (${why}): ${size}, ${plan.prefix} prefix, ${plan.order}.`;
+}
+
+function withoutFreeRam({ cpu, cores, ram_gb, gpu, os, arch }: Machine): RunInfo["machine"] {
+  return { cpu, cores, ram_gb, gpu: [...gpu], os, arch };
+}
+
+function engineVersion(): string {
+  return /@([^@]+)$/.exec(config.imports["node-llama-cpp"])?.[1] ?? "unknown";
+}
+
+/** Fetches what is missing. What can't be had or doesn't fit becomes a row with its reason. */
+async function liveCandidate(
+  choice: Choice,
+  { store, machine, world }: { store: Store; machine: Machine; world: World },
+): Promise<LiveCandidate> {
+  if (choice.kind === "endpoint") return endpointCandidate(choice, world);
+  const fit = fits(choice.entry, machine, { variant: choice.variant });
+  if (!fit.ok) return brokenCandidate(choice, `it doesn't fit this machine: ${fit.reasons.join("; ")}`);
+  try {
+    const path = await pullShown(store, choice.entry, choice.variant, { signal: interruptSignal() });
+    return embeddedCandidate(choice, path, world);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    return brokenCandidate(choice, reasonOf(error));
+  }
+}
