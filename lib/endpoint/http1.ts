@@ -29,6 +29,11 @@ type State =
   | { at: "until close" }
   | { at: "done" };
 
+const DONE: State = { at: "done" };
+const CHUNK_SIZE: State = { at: "chunk size" };
+const CHUNK_END: State = { at: "chunk end" };
+const NOTHING = new Uint8Array();
+
 /**
  * Takes the bytes of a response to a GET or POST as they come and gives back those of its body.
  *
@@ -45,7 +50,8 @@ type State =
 export class ResponseParser {
   #state: State = { at: "head" };
   #head: ResponseHead | null = null;
-  #line: number[] = [];
+  /** Bytes of a line (or head) that is not complete yet. */
+  #rest: Uint8Array = new Uint8Array();
   #reusable = false;
 
   constructor(private readonly limits: ParserLimits = DEFAULT_LIMITS) {}
@@ -89,11 +95,14 @@ export class ResponseParser {
           body.push(piece);
           at += piece.length;
           state.left -= piece.length;
-          if (state.left === 0) this.#state = state.at === "fixed" ? { at: "done" } : { at: "chunk end" };
+          if (state.left === 0) this.#state = state.at === "fixed" ? DONE : CHUNK_END;
           break;
         }
+        case "head":
+          at = this.#takeHead(bytes, at);
+          break;
         default:
-          at = this.#feedLine(state, bytes, at);
+          at = this.#takeLine(state, bytes, at);
       }
     }
     return body;
@@ -105,7 +114,7 @@ export class ResponseParser {
    * @throws {Error} unless the response was complete, or one that lasts until its connection ends
    */
   end(): void {
-    if (this.#state.at === "until close") this.#state = { at: "done" };
+    if (this.#state.at === "until close") this.#state = DONE;
     if (this.done) return;
     throw new Error(
       this.#head === null
@@ -114,39 +123,26 @@ export class ResponseParser {
     );
   }
 
-  /** Gathers one line (or the whole head) and acts on it; returns where the next byte is. */
-  #feedLine(state: State, bytes: Uint8Array, from: number): number {
-    const limit = state.at === "head" || state.at === "trailers"
-      ? this.limits.headBytes
-      : this.limits.lineBytes;
-    const end = bytes.indexOf(LF, from);
-    const upto = end < 0 ? bytes.length : end + 1;
-    if (this.#line.length + upto - from > limit) {
-      throw new SyntaxError(`the ${state.at} of the response is longer than ${limit} bytes`);
+  /** Gathers bytes up to the empty line that ends the head; returns where the next byte is. */
+  #takeHead(bytes: Uint8Array, from: number): number {
+    const known = this.#rest.length;
+    const all = known === 0 ? bytes.subarray(from) : concat(this.#rest, bytes.subarray(from));
+    const end = headEnd(all, Math.max(0, known - 3));
+    if (!looksLikeHttp(all)) throw new SyntaxError("the answer is not HTTP/1.1");
+    if ((end < 0 ? all.length : end) > this.limits.headBytes) {
+      throw new SyntaxError(`the head of the response is longer than ${this.limits.headBytes} bytes`);
     }
-    for (let i = from; i < upto; i++) this.#line.push(bytes[i] ?? 0);
-    if (end < 0) return upto;
-    if (state.at === "head") this.#headLine();
-    else {
-      const line = trimEol(latin1(this.#line));
-      this.#line = [];
-      this.#bodyLine(state, line);
+    if (end < 0) {
+      this.#rest = all.slice();
+      return bytes.length;
     }
-    return upto;
+    this.#rest = NOTHING;
+    this.#useHead(latin1(all, 0, end));
+    return from + end - known;
   }
 
-  /** A line of the head came in: complete only when it is empty. */
-  #headLine(): void {
-    const line = this.#line;
-    const n = line.length;
-    const empty = line[n - 2] === LF || (line[n - 2] === CR && line[n - 3] === LF);
-    if (!empty && line[0] === CR && n === 2) throw new SyntaxError("the response starts with an empty line");
-    if (n > 8 && !latin1(line.slice(0, 7)).startsWith("HTTP/1.")) {
-      throw new SyntaxError("the answer is not HTTP/1.1");
-    }
-    if (!empty) return;
-    this.#line = [];
-    const { head, http10 } = parseHead(latin1(line));
+  #useHead(text: string): void {
+    const { head, http10 } = parseHead(text);
     if (head.status < 200) return; // 100 Continue, 103 Early Hints: the response itself follows
     this.#head = head;
     this.#state = framingOf(head);
@@ -155,25 +151,77 @@ export class ResponseParser {
       (!http10 || connection.includes("keep-alive"));
   }
 
-  #bodyLine(state: State, line: string): void {
+  /** Gathers one line and acts on it; returns where the next byte is. */
+  #takeLine(state: State, bytes: Uint8Array, from: number): number {
+    const end = bytes.indexOf(LF, from);
+    const upto = end < 0 ? bytes.length : end + 1;
+    const limit = state.at === "trailers" ? this.limits.headBytes : this.limits.lineBytes;
+    if (this.#rest.length + upto - from > limit) {
+      throw new SyntaxError(`the ${state.at} of the response is longer than ${limit} bytes`);
+    }
+    if (end < 0 || this.#rest.length > 0) {
+      const whole = concat(this.#rest, bytes.subarray(from, upto));
+      this.#rest = end < 0 ? whole : NOTHING;
+      if (end >= 0) this.#useLine(state, whole, 0, whole.length - 1);
+    } else this.#useLine(state, bytes, from, end);
+    return upto;
+  }
+
+  /** `end` is where the line's LF stands. */
+  #useLine(state: State, bytes: Uint8Array, from: number, end: number): void {
+    const stop = end > from && bytes[end - 1] === CR ? end - 1 : end;
     if (state.at === "chunk end") {
-      if (line !== "") throw new SyntaxError("a chunk of the response is longer than it says");
-      this.#state = { at: "chunk size" };
+      if (stop > from) throw new SyntaxError("a chunk of the response is longer than it says");
+      this.#state = CHUNK_SIZE;
     } else if (state.at === "chunk size") {
-      const size = /^([0-9a-f]{1,12})[ \t]*(?:;.*)?$/i.exec(line)?.[1];
-      if (size === undefined) {
-        throw new SyntaxError(`not the size of a chunk: ${JSON.stringify(line.slice(0, 40))}`);
-      }
-      const left = Number.parseInt(size, 16);
+      const left = chunkSize(bytes, from, stop);
       this.#state = left === 0 ? { at: "trailers", bytes: 0 } : { at: "chunk data", left };
     } else if (state.at === "trailers") {
-      state.bytes += line.length;
+      state.bytes += stop - from;
       if (state.bytes > this.limits.headBytes) {
         throw new SyntaxError("the trailers of the response have no end");
       }
-      if (line === "") this.#state = { at: "done" };
+      if (stop === from) this.#state = DONE;
     }
   }
+}
+
+/** Where the head ends: after the empty line, with or without carriage returns; -1 when it is not there yet. */
+function headEnd(bytes: Uint8Array, from: number): number {
+  for (let at = bytes.indexOf(LF, from); at >= 0; at = bytes.indexOf(LF, at + 1)) {
+    if (bytes[at + 1] === LF) return at + 2;
+    if (bytes[at + 1] === CR && bytes[at + 2] === LF) return at + 3;
+  }
+  return -1;
+}
+
+const START = new TextEncoder().encode("HTTP/1.");
+
+function looksLikeHttp(bytes: Uint8Array): boolean {
+  return START.subarray(0, bytes.length).every((byte, i) => bytes[i] === byte);
+}
+
+/** Hexadecimal digits, then perhaps blanks and an extension that says nothing to us. */
+function chunkSize(bytes: Uint8Array, from: number, stop: number): number {
+  let [size, at] = [0, from];
+  for (; at < stop; at++) {
+    const digit = hexDigit(bytes[at] ?? 0);
+    if (digit < 0) break;
+    size = size * 16 + digit;
+  }
+  const digits = at - from;
+  while (at < stop && (bytes[at] === 0x20 || bytes[at] === 0x09)) at++;
+  if (digits === 0 || digits > 12 || (at < stop && bytes[at] !== 0x3b)) {
+    const line = latin1(bytes, from, Math.min(stop, from + 40));
+    throw new SyntaxError(`not the size of a chunk: ${JSON.stringify(line)}`);
+  }
+  return size;
+}
+
+function hexDigit(byte: number): number {
+  if (byte >= 0x30 && byte <= 0x39) return byte - 0x30;
+  const letter = byte | 0x20;
+  return letter >= 0x61 && letter <= 0x66 ? letter - 0x57 : -1;
 }
 
 function parseHead(text: string): { head: ResponseHead; http10: boolean } {
@@ -199,11 +247,11 @@ function parseHead(text: string): { head: ResponseHead; http10: boolean } {
 }
 
 function framingOf({ status, headers }: ResponseHead): State {
-  if (status === 204 || status === 304) return { at: "done" };
+  if (status === 204 || status === 304) return DONE;
   const coding = headers.get("transfer-encoding")?.toLowerCase().trim();
   if (coding !== undefined) {
     if (coding !== "chunked") throw new SyntaxError(`unknown transfer encoding: ${coding.slice(0, 80)}`);
-    return { at: "chunk size" };
+    return CHUNK_SIZE;
   }
   const length = headers.get("content-length");
   if (length === null) return { at: "until close" };
@@ -211,13 +259,20 @@ function framingOf({ status, headers }: ResponseHead): State {
   if (!/^\d{1,15}$/.test(first) || others.some((other) => other !== first)) {
     throw new SyntaxError(`not a content length: ${JSON.stringify(length.slice(0, 80))}`);
   }
-  return first === "0" || Number(first) === 0 ? { at: "done" } : { at: "fixed", left: Number(first) };
+  return Number(first) === 0 ? DONE : { at: "fixed", left: Number(first) };
 }
 
 const trimEol = (line: string) => line.replace(/\r?\n?$/, "");
 
-const latin1 = (bytes: readonly number[]) => {
+function latin1(bytes: Uint8Array, from: number, to: number): string {
   let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
+  for (let i = from; i < to; i++) text += String.fromCharCode(bytes[i] ?? 0);
   return text;
-};
+}
+
+function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const whole = new Uint8Array(a.length + b.length);
+  whole.set(a);
+  whole.set(b, a.length);
+  return whole;
+}

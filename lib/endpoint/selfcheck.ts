@@ -11,8 +11,8 @@ import type { Trace } from "./trace.ts";
 
 /** Models of the fake endpoint that the check relies on, as its program takes them. */
 export const SELFCHECK_MODELS = {
-  /** What a quick local model looks like; a stall in the middle must show. */
-  steady: { ttftMs: 20, itlMs: 5, tokens: 16, log: "times" },
+  /** What a quick local model looks like. */
+  steady: { ttftMs: 15, itlMs: 4, tokens: 12, log: "times" },
   /** The timings that published comparisons of benchmark tools use. */
   classic: { ttftMs: 50, itlMs: 10, tokens: 64, log: "times" },
   /** No delay at all: how fast can we go? */
@@ -202,6 +202,33 @@ export async function measureAccuracy(
     gap_error_ms: spreadOf(tally.gap),
     tpot_error_percent: spreadOf(tally.tpotPercent),
     cpu_percent: (100 * cpuMs) / wallMs,
+  };
+}
+
+/**
+ * Sends requests on a schedule that is handed in, and says how late they left.
+ *
+ * @param drive calls `send` for each request when it is due, with that time, and returns when all are answered
+ * @returns the delivered rate, counted from the first request sent to the last
+ */
+export async function measureLoad(
+  bench: Bench,
+  options: { ratePerS: number; seconds: number; signal: AbortSignal },
+  drive: (requests: number, send: (dueMs: number) => Promise<void>) => Promise<void>,
+): Promise<LoadCheck> {
+  const late = new Histogram();
+  const sent: number[] = [];
+  await drive(Math.ceil(options.ratePerS * options.seconds), async (dueMs) => {
+    const trace = await ask(bench, "steady", "load", options.signal);
+    late.add(trace.sentMs - dueMs);
+    sent.push(trace.sentMs);
+  });
+  await takeLog(bench); // nobody compares it, nobody shall find it
+  const spanS = (Math.max(...sent) - Math.min(...sent)) / 1000;
+  return {
+    asked_per_s: options.ratePerS,
+    delivered_per_s: spanS > 0 ? (sent.length - 1) / spanS : 0,
+    late_ms: spreadOf(late),
   };
 }
 

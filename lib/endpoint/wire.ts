@@ -37,13 +37,20 @@ const choice = z.object({
   finish_reason: z.string().nullish(),
 });
 
-/** A count that is not a count is worth less than none: then an estimate takes its place, marked as one. */
+const failure = z.union([
+  z.string(),
+  z.object({ message: z.string().nullish(), code: z.union([z.string(), z.number()]).nullish() }),
+]).nullish();
+
+/** What every chunk has. The rest is looked for only where it is: a stream is read thousands of times a second. */
+const document = z.object({ choices: z.array(choice).nullish(), error: failure });
+
 const usage = z.object({
   prompt_tokens: count.nullish(),
   completion_tokens: count,
   prompt_tokens_details: z.object({ cached_tokens: count.nullish() }).nullish().catch(null),
   completion_tokens_details: z.object({ reasoning_tokens: count.nullish() }).nullish().catch(null),
-}).nullish().catch(null);
+});
 
 /** llama.cpp's server. */
 const timings = z.object({
@@ -52,27 +59,14 @@ const timings = z.object({
   prompt_ms: ms.nullish(),
   predicted_n: count.nullish(),
   predicted_ms: ms.nullish(),
-}).nullish().catch(null);
+});
 
 /** Ollama's own fields; durations in nanoseconds. */
-const ollama = {
-  prompt_eval_count: count.nullish().catch(null),
-  prompt_eval_duration: ms.nullish().catch(null),
-  eval_count: count.nullish().catch(null),
-  eval_duration: ms.nullish().catch(null),
-};
-
-const failure = z.union([
-  z.string(),
-  z.object({ message: z.string().nullish(), code: z.union([z.string(), z.number()]).nullish() }),
-]).nullish();
-
-const document = z.object({
-  choices: z.array(choice).nullish(),
-  usage,
-  timings,
-  error: failure,
-  ...ollama,
+const ollama = z.object({
+  prompt_eval_count: count.nullish(),
+  prompt_eval_duration: ms.nullish(),
+  eval_count: count.nullish(),
+  eval_duration: ms,
 });
 
 /**
@@ -98,54 +92,59 @@ export function parseMessage(json: string): WireMessage {
     const issue = parsed.error.issues[0];
     throw new SyntaxError(`not an OpenAI answer: ${issue?.path.join(".") || "document"}: ${issue?.message}`);
   }
-  return messageOf(parsed.data);
-}
-
-function messageOf(data: z.infer<typeof document>): WireMessage {
-  const first = data.choices?.find((one) => (one.index ?? 0) === 0);
+  const { choices, error } = parsed.data;
+  const first = choices?.find((one) => (one.index ?? 0) === 0);
   const body = first?.delta ?? first?.message;
   return {
     content: body?.content ?? first?.text ?? "",
     reasoning: body?.reasoning_content ?? body?.reasoning ?? "",
     finishReason: first?.finish_reason ?? null,
-    usage: usageOf(data.usage),
-    server: serverOf(data),
-    error: errorOf(data.error),
+    usage: usageOf(value),
+    server: serverOf(value),
+    error: errorOf(error),
   };
 }
 
-function usageOf(reported: z.infer<typeof usage>): ReportedUsage | null {
-  if (!reported) return null;
+/** A count that is not a count is worth less than none: then an estimate takes its place, marked as one. */
+function usageOf(value: unknown): ReportedUsage | null {
+  if (!has(value, "usage") || value.usage === null) return null;
+  const { success, data } = usage.safeParse(value.usage);
+  if (!success) return null;
   return {
-    promptTokens: reported.prompt_tokens ?? 0,
-    outputTokens: reported.completion_tokens,
-    cachedTokens: reported.prompt_tokens_details?.cached_tokens ?? null,
-    reasoningTokens: reported.completion_tokens_details?.reasoning_tokens ?? null,
+    promptTokens: data.prompt_tokens ?? 0,
+    outputTokens: data.completion_tokens,
+    cachedTokens: data.prompt_tokens_details?.cached_tokens ?? null,
+    reasoningTokens: data.completion_tokens_details?.reasoning_tokens ?? null,
   };
 }
 
-function serverOf(data: z.infer<typeof document>): ServerTimings | null {
-  const { timings } = data;
-  if (timings) {
+function serverOf(value: unknown): ServerTimings | null {
+  if (has(value, "timings")) {
+    const { success, data } = timings.safeParse(value.timings);
+    if (!success) return null;
     return {
-      promptMs: timings.prompt_ms ?? null,
-      decodeMs: timings.predicted_ms ?? null,
-      promptTokens: timings.prompt_n ?? null,
-      outputTokens: timings.predicted_n ?? null,
-      cachedTokens: timings.cache_n ?? null,
+      promptMs: data.prompt_ms ?? null,
+      decodeMs: data.predicted_ms ?? null,
+      promptTokens: data.prompt_n ?? null,
+      outputTokens: data.predicted_n ?? null,
+      cachedTokens: data.cache_n ?? null,
     };
   }
-  const [promptNs, decodeNs] = [data.prompt_eval_duration ?? null, data.eval_duration ?? null];
-  const [promptTokens, outputTokens] = [data.prompt_eval_count ?? null, data.eval_count ?? null];
-  if (promptNs === null && decodeNs === null && promptTokens === null && outputTokens === null) return null;
+  if (!has(value, "eval_duration")) return null;
+  const { success, data } = ollama.safeParse(value);
+  if (!success) return null;
+  const { prompt_eval_duration: promptNs } = data;
   return {
-    promptMs: promptNs === null ? null : promptNs / 1e6,
-    decodeMs: decodeNs === null ? null : decodeNs / 1e6,
-    promptTokens,
-    outputTokens,
+    promptMs: promptNs === null || promptNs === undefined ? null : promptNs / 1e6,
+    decodeMs: data.eval_duration / 1e6,
+    promptTokens: data.prompt_eval_count ?? null,
+    outputTokens: data.eval_count ?? null,
     cachedTokens: null,
   };
 }
+
+const has = <Key extends string>(value: unknown, key: Key): value is { [key in Key]: unknown } =>
+  typeof value === "object" && value !== null && key in value;
 
 function errorOf(error: z.infer<typeof failure>): string | null {
   if (error === null || error === undefined) return null;
