@@ -6,9 +6,19 @@
  *   deno task bench:race                     the table of docs/statistics.md (about 20 s)
  *   deno task bench:race --noise 0.2         with noisier models
  *   deno task bench:race --proof             false winners and missed means, simulated and exact (about 20 s)
+ *   deno task bench:race --plot docs/race-cost.svg
  *   deno task bench:race --json              one JSON document
  */
-import { bareCommand, decimal, jsonOption, printJson, runCli, seedOption, wholeNumber } from "./cli.ts";
+import {
+  bareCommand,
+  decimal,
+  jsonOption,
+  pathValue,
+  printJson,
+  runCli,
+  seedOption,
+  wholeNumber,
+} from "./cli.ts";
 import { Option } from "commander";
 
 /** The gaps of the three rivals, and the requests that the race is meant to stay within. */
@@ -25,6 +35,7 @@ interface Options {
   delta: number;
   seed: number;
   proof?: boolean;
+  plot?: string;
   json?: boolean;
 }
 
@@ -37,7 +48,7 @@ async function measure({ races, noise, slow, delta, seed }: Options) {
   return [...new Set([0, slow])].flatMap((slowShare) => {
     // A fixed design has to be planned for the smallest gap that matters: 10 %.
     const smallest = { gaps: [0, 0.1, 0.3, 0.6], noise, slowShare };
-    const fixed = fixedDesign(smallest, plan, seededRandom(`fixed/${seed}/${slowShare}`));
+    const fixed = fixedDesign(smallest, plan, () => seededRandom(`fixed/${seed}/${slowShare}`));
     return GAPS.map(({ gaps, target, targetSlow }) => {
       const world = { gaps, noise, slowShare };
       const cost = raceCost(world, rules, races, seededRandom(`race/${seed}/${gaps}/${slowShare}`));
@@ -90,6 +101,33 @@ async function print(rows: Awaited<ReturnType<typeof measure>>, options: Options
     `Requests until a verdict: 4 candidates, delta ${options.delta}, ${percent(options.noise)} noise, ` +
       `${options.races} simulated races a row, seed ${options.seed}\n${table}`,
   );
+}
+
+async function plot(
+  rows: Awaited<ReturnType<typeof measure>>,
+  { plot, races, noise }: Options,
+): Promise<void> {
+  if (plot === undefined) return;
+  const [{ costPlot }, { svgFile }] = await Promise.all([
+    import("../lib/plot/race.ts"),
+    import("../lib/plot/figure.ts"),
+  ]);
+  const world = (gaps: readonly number[], slow: number) =>
+    `rivals ${gaps.map((gap) => Math.round(100 * gap)).join(" / ")} % slower` +
+    (slow > 0 ? `, ${100 * slow} % of requests 3× slower` : "");
+  const figure = costPlot(
+    rows.map(({ gaps, slow_share, race, fixed_design, plain_pick, information_bound }) => ({
+      world: world(gaps, slow_share),
+      requests: {
+        "race (mean)": race.requestsMean,
+        "fixed design": fixed_design,
+        "plain pick": plain_pick,
+        "bound": information_bound,
+      },
+    })),
+    { title: "What a verdict costs", caption: `4 candidates, ${races} races a row, ${100 * noise} % noise` },
+  );
+  await Deno.writeTextFile(plot, svgFile(figure));
 }
 
 /** Candidates that are all the same: whatever is found is an error. */
@@ -169,6 +207,7 @@ if (import.meta.main) {
         decimal({ above: 0, max: 0.5 }),
       ),
     )
+    .addOption(new Option("--plot <file>", "write the table as a figure, an .svg file").argParser(pathValue))
     .option("--proof", "count errors among identical candidates instead")
     .addOption(seedOption())
     .addOption(jsonOption());
@@ -181,6 +220,7 @@ if (import.meta.main) {
       return 0;
     }
     const rows = await measure(options);
+    await plot(rows, options);
     if (options.json) printJson({ ...options, rows });
     else await print(rows, options);
     return 0;

@@ -1,6 +1,7 @@
 /** What a decision costs in requests: the race, what else one might do, and what nobody can go below. */
 import { addValue, type Moments, NO_MOMENTS } from "../stats/anytime_t.ts";
 import type { Random } from "../stats/random.ts";
+import { binomialCdf } from "../stats/special.ts";
 import { studentTQuantile } from "../stats/t.ts";
 import type { Block, RaceRules } from "./race.ts";
 import { contendersOf, simulatedBlocks, simulateRace, type World } from "./simulation.ts";
@@ -43,10 +44,10 @@ export function raceCost(world: World, rules: RaceRules, races: number, random: 
 }
 
 /**
- * Requests of a design whose number of blocks is fixed beforehand: paired one-sided t tests of the best
- * candidate against each rival on log latencies, at δ over the number of rivals, with enough blocks for all
- * of them to succeed with the asked power. It has to be planned for the smallest gap that matters, and pays
- * that price at every gap.
+ * Requests of a design whose number of blocks is fixed beforehand: the best candidate against each rival,
+ * paired and one-sided, at δ over the number of rivals, with enough blocks for all tests to succeed with the
+ * asked power; t tests on log latencies or sign tests, whichever needs fewer in this world. It has to be
+ * planned for the smallest gap that matters, knowing the noise, and pays that price at every gap.
  *
  * @param world What it is planned for; no failures.
  * @returns Null when `most` blocks are not enough.
@@ -55,30 +56,29 @@ export function raceCost(world: World, rules: RaceRules, races: number, random: 
  * ```ts
  * import { seededRandom } from "../stats/random.ts";
  * const plan = { delta: 0.05, power: 0.95, races: 50, most: 60 };
- * console.assert(fixedDesign({ gaps: [0, 1], noise: 0.1 }, plan, seededRandom(1)) !== null);
+ * const random = () => seededRandom(1);
+ * console.assert(fixedDesign({ gaps: [0, 1], noise: 0.1 }, plan, random) !== null);
  * ```
  */
 export function fixedDesign(
   world: World,
   plan: { readonly delta: number; readonly power: number; readonly races: number; readonly most: number },
-  random: Random,
+  random: () => Random,
 ): number | null {
-  const rivals = world.gaps.length - 1;
-  const critical = Array.from(
-    { length: plan.most + 1 },
-    (_, n) => n < 2 ? Infinity : studentTQuantile(1 - plan.delta / rivals, n - 1),
-  );
-  const successes = overBlocks(
-    world,
-    plan.races,
-    plan.most,
-    random,
-    (leads) =>
-      leads.every(({ log: { n, mean, squares } }) =>
-        mean >= (critical[n] ?? Infinity) * Math.sqrt(squares / (n - 1) / n)
-      ),
-  );
-  return requestsFor(successes, plan.power * plan.races, world);
+  const level = plan.delta / (world.gaps.length - 1);
+  const upTo = Array.from({ length: plan.most + 1 }, (_, n) => n);
+  const critical = upTo.map((n) => n < 2 ? Infinity : studentTQuantile(1 - level, n - 1));
+  const wins = upTo.map((n) => upTo.find((k) => 1 - binomialCdf(k - 1, n, 0.5) <= level) ?? Infinity);
+  const tests = [
+    ({ log: { n, mean, squares } }: Lead) =>
+      mean >= (critical[n] ?? Infinity) * Math.sqrt(squares / (n - 1) / n),
+    (lead: Lead) => lead.wins >= (wins[lead.log.n] ?? Infinity),
+  ];
+  const requests = tests.flatMap((test) => {
+    const successes = overBlocks(world, plan.races, plan.most, random(), (leads) => leads.every(test));
+    return requestsFor(successes, plan.power * plan.races, world) ?? [];
+  });
+  return requests.length === 0 ? null : Math.min(...requests);
 }
 
 /**
@@ -131,6 +131,7 @@ export function informationBound(world: World, delta: number): number {
 interface Lead {
   readonly log: Moments;
   readonly raw: Moments;
+  readonly wins: number;
 }
 
 /** In how many of the simulated runs `decided` holds after 1, 2, … blocks with all candidates in. */
@@ -145,12 +146,16 @@ function overBlocks(
   const successes = Array<number>(most).fill(0);
   for (let race = 0; race < races; race++) {
     const next = simulatedBlocks(world, random);
-    let leads: readonly Lead[] = live.slice(1).map(() => ({ log: NO_MOMENTS, raw: NO_MOMENTS }));
+    let leads: readonly Lead[] = live.slice(1).map(() => ({ log: NO_MOMENTS, raw: NO_MOMENTS, wins: 0 }));
     for (let n = 0; n < most; n++) {
       const [best = 1, ...rivals] = secondsOf(live, next({ live }));
-      leads = leads.map(({ log, raw }, i) => {
+      leads = leads.map(({ log, raw, wins }, i) => {
         const rival = rivals[i] ?? 1;
-        return { log: addValue(log, Math.log(rival / best)), raw: addValue(raw, rival - best) };
+        return {
+          log: addValue(log, Math.log(rival / best)),
+          raw: addValue(raw, rival - best),
+          wins: wins + (best < rival ? 1 : 0),
+        };
       });
       if (decided(leads)) successes[n] = (successes[n] ?? 0) + 1;
     }

@@ -25,15 +25,16 @@ Deno.test("a race costs no more than promised, with and without requests three t
 });
 
 Deno.test("a fixed design costs what its normal approximation says, at any gap", () => {
+  const random = () => seededRandom(3);
   // (z(1 - 0.05/3) + z(0.95))² · 2 · 0.1² / log(1.1)² = 31.3 blocks with known variance; t needs a few more.
   const plan = { delta: 0.05, power: 0.95, races: 400, most: 100 };
-  const requests = fixedDesign({ gaps: NARROW, noise: 0.1 }, plan, seededRandom(3)) ?? Infinity;
-  assert.ok(requests >= 4 * 31 && requests <= 4 * 37, `${requests}`);
-  assert.equal(fixedDesign({ gaps: [0, 0.001], noise: 0.1 }, plan, seededRandom(3)), null);
-  assert.throws(
-    () => fixedDesign({ gaps: [0, 1], noise: 0.1, failShare: 0.5 }, plan, seededRandom(3)),
-    /failures/,
-  );
+  const normal = fixedDesign({ gaps: NARROW, noise: 0.1 }, plan, random) ?? Infinity;
+  assert.ok(normal >= 4 * 31 && normal <= 4 * 37, `${normal}`);
+  // Signs: (z · ½ + z · √(p(1 − p)))² / (p − ½)² = 61 blocks at p = 0.73.
+  const slow = fixedDesign({ gaps: NARROW, noise: 0.1, slowShare: 0.05 }, plan, random) ?? Infinity;
+  assert.ok(slow >= 4 * 52 && slow <= 4 * 72, `${slow}`);
+  assert.equal(fixedDesign({ gaps: [0, 0.001], noise: 0.1 }, plan, random), null);
+  assert.throws(() => fixedDesign({ gaps: [0, 1], noise: 0.1, failShare: 0.5 }, plan, random), /failures/);
 });
 
 Deno.test("the plain pick is cheap where the gap is wide", () => {
