@@ -1,0 +1,98 @@
+/**
+ * Mirror of Module08/samples/03/list_and_bench (.cmd and .sh): list the catalogue, list the cache, run phi-4-mini.
+ *
+ *   foundry model list                       -> the registry, and what running services list
+ *   foundry cache list                       -> our model folder
+ *   foundry model run phi-4-mini --verbose   -> load it and ask one question, with every time told
+ *
+ * What the original got wrong, and what changed in the numbers: it is called a bench and measures nothing; the
+ * learner is left with a stopwatch and an interactive prompt that a script can't end. Here the run is one
+ * request, told in figures: load, first token, tokens a second, memory. One request is a look, not a
+ * measurement: `workshop:benchmark_oss_models` measures. Where phi-4-mini can't be had, the lists are still
+ * shown, and one line says what to run instead. The CLI of Foundry Local is not needed; a running service is used.
+ *
+ *   deno task workshop:list_and_bench
+ *   deno task workshop:list_and_bench --model smollm2-135m
+ */
+import { jsonOption, printJson, runCli } from "../cli.ts";
+import { measureModels, type MeasuringOptions, mirrorCommand, surroundings } from "./measuring.ts";
+
+interface Options extends MeasuringOptions {
+  readonly model: string;
+  readonly prompt: string;
+  readonly json?: boolean;
+}
+
+await runCli(async () => {
+  const options = mirrorCommand(
+    "list_and_bench",
+    "Lists models and cache, then runs one model with every time told.",
+  )
+    .option("--model <name>", "the model to run", "phi-4-mini")
+    .option("--prompt <text>", "what to ask it", "Explain edge AI in one sentence.")
+    .addOption(jsonOption())
+    .parse(Deno.args, { from: "user" })
+    .opts<Options>();
+  const show = (line: string) => options.json === true ? console.error(line) : console.log(line);
+  const hint = { remedy: "run one that is here: --model smollm2-135m" };
+
+  const around = await surroundings(options, hint);
+  const { findServices } = await import("../../lib/endpoint/discovery.ts");
+  const { listStored } = await import("../../lib/catalog/cache.ts");
+  const services = await findServices({ fetch, env: Deno.env });
+  show(`Models of ${options.registry}:`);
+  for (const { alias, task } of around.registry.models) show(`  ${alias}  (${task.join(", ")})`);
+  for (const { kind, endpoint, models, problem } of services) {
+    show(`Listed by ${kind} at ${endpoint.baseUrl}${problem === null ? "" : ` (${problem})`}:`);
+    for (const { id } of models) show(`  ${id}`);
+  }
+  const cached = await listStored(around.store, around.registry);
+  show(`Downloaded to ${around.store.dir}:`);
+  for (const { path, state, sizeBytes } of cached) {
+    show(`  ${path}  ${(sizeBytes / 1e6).toFixed(0)} MB, ${state}`);
+  }
+  if (cached.length === 0) show("  nothing yet");
+
+  const { singlePrompt } = await import("../../lib/prompts/prompts.ts");
+  const { summary } = await measureModels(
+    [options.model],
+    {
+      prompts: singlePrompt(options.prompt),
+      rounds: 1,
+      warmup: 0,
+      maxTokens: 120,
+      temperature: 0.2,
+      prefix: options.prefix,
+      seed: 1,
+      timeoutS: 300,
+    },
+    options,
+    hint,
+  );
+  const [row] = summary.candidates;
+  const figures = {
+    model: options.model,
+    device: row?.device ?? null,
+    load_s: row?.load_s ?? null,
+    first_token_sec: row?.ttft_s.mean ?? null,
+    latency_sec: row?.latency_s.mean ?? null,
+    tokens_per_sec: row?.output_tokens_per_s.mean ?? null,
+    memory_mb: row?.memory_mb ?? null,
+    response: row?.sample_answer ?? null,
+    status: row?.status === "ok" ? "success" : "error",
+    error: row?.reason ?? null,
+  };
+  if (options.json) {
+    printJson({
+      models: around.registry.models.map(({ alias, task }) => ({ alias, task })),
+      services: services.map(({ kind, endpoint, models }) => ({ kind, url: endpoint.baseUrl, models })),
+      cache: cached.map(({ path, state, sizeBytes }) => ({ path, state, size_bytes: sizeBytes })),
+      run: figures,
+    });
+  } else {
+    for (const [name, value] of Object.entries(figures)) {
+      show(`${name.padEnd(16)} ${typeof value === "number" ? value.toFixed(3) : value ?? "not known"}`);
+    }
+  }
+  return figures.status === "success" ? 0 : 1;
+});
