@@ -21,7 +21,7 @@ export interface BenchmarkRow {
   readonly p95_note: string | null;
   readonly rounds_ok: number;
   readonly token_source: string | null;
-  readonly prefix: "cold" | "warm";
+  readonly prefix: Summary["plan"]["prefix"];
   readonly sample: string | null;
 }
 
