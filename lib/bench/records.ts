@@ -8,9 +8,26 @@ import { z } from "zod";
 const ms = z.number().nonnegative();
 const count = z.number().int().nonnegative();
 
+/**
+ * A long list of numbers, checked in one go: a schema for every number made reading a run twice as slow.
+ * JSON holds no NaN and no infinity, so the lower bound is all there is to check.
+ */
+const numbers = (accept: (value: number) => boolean, expected: string) =>
+  z.custom<number[]>(
+    (value) => Array.isArray(value) && value.every((one) => typeof one === "number" && accept(one)),
+    { error: `expected a list of ${expected}` },
+  );
+
 /** Where a token count came from; only `usage` and `tokenizer` are not estimates. */
 export const tokenSource = z.enum(["usage", "tokenizer", "chunks", "chars/4"]);
 export type TokenSource = z.infer<typeof tokenSource>;
+
+/**
+ * What the server had seen of a prompt before: `cold`, nothing (a nonce opens it); `warm`, the same prompt
+ * right before; `as is`, the prompt untouched and nothing sent before, for runs whose answers are scored.
+ */
+export const prefixKind = z.enum(["cold", "warm", "as is"]);
+export type PrefixKind = z.infer<typeof prefixKind>;
 
 /** One request. Metrics are computed from it, never stored in it. */
 export const requestRecord = z.object({
@@ -23,7 +40,7 @@ export const requestRecord = z.object({
   round: count,
   /** Blocks count up through the run; a disturbed block is made up for by one with a new number. */
   block: count,
-  prefix: z.enum(["cold", "warm"]),
+  prefix: prefixKind,
   status: z.enum(["ok", "partial", "failed"]),
   reason: z.string().nullable(),
   http_status: z.number().int().nullable(),
@@ -34,9 +51,9 @@ export const requestRecord = z.object({
   headers_ms: ms.nullable(),
   end_ms: ms,
   /** Arrival of every generated delta, relative to `due_ms`. */
-  chunk_ms: z.array(ms),
+  chunk_ms: numbers((value) => value >= 0, "numbers of at least 0"),
   /** UTF-16 code units of every delta, content and reasoning together. */
-  chunk_chars: z.array(count),
+  chunk_chars: numbers((value) => value >= 0 && Number.isInteger(value), "whole numbers of at least 0"),
   /** Index into `chunk_ms` of the first visible content; null when there was none. */
   first_content_chunk: count.nullable(),
   content_chars: count,
@@ -173,7 +190,7 @@ export const planInfo = z.object({
   temperature: z.number().nonnegative(),
   seed: z.number().int(),
   sampling_seed: z.number().int().nullable(),
-  prefix: z.enum(["cold", "warm"]),
+  prefix: prefixKind,
   concurrency: z.number().int().positive(),
   /** Requests a second asked for; null in a closed loop. */
   rate: z.number().positive().nullable(),

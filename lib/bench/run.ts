@@ -196,7 +196,9 @@ class Run {
       const disturbed = await this.#runUnit(unit);
       if (disturbed === null) return;
       // By model, the others' turn at this block is over or still to come: it can't be repeated together.
-      const madeUp = order === "interleaved" && allowed >= unit.blocks.length;
+      // Where answers are collected, a busy machine makes them late, not different.
+      const repeatable = order === "interleaved" && this.#plan.prefix !== "as is";
+      const madeUp = repeatable && allowed >= unit.blocks.length;
       if (madeUp) {
         allowed -= unit.blocks.length;
         makeUps.push(makeUpFor(unit, this.#nextBlock));

@@ -141,6 +141,7 @@ export const warningCode = z.enum([
   "failures",
   "skipped",
   "warm-prefix",
+  "prefix-as-is",
   "cache-hit",
   "server-disagrees",
   "interrupted",

@@ -213,6 +213,14 @@ function drift({ info }: Facts): Finding[] {
 
 function prefix({ info }: Facts): Finding[] {
   if (info.plan.prefix === "cold") return [];
+  if (info.plan.prefix === "as is") {
+    return [{
+      code: "prefix-as-is",
+      message:
+        "prompts were sent as they are, for the answers' sake: TTFT depends on what the service had cached",
+      remedy: "read the answers here, and measure speed with deno task bench",
+    }];
+  }
   return [{
     code: "warm-prefix",
     message: "every prompt was sent once right before it was timed: TTFT is that of a cached prompt",
@@ -221,7 +229,7 @@ function prefix({ info }: Facts): Finding[] {
 }
 
 function cacheHit(facts: Facts): Finding[] {
-  if (facts.info.plan.prefix === "warm") return [];
+  if (facts.info.plan.prefix !== "cold") return [];
   const hit = collected(facts).filter(({ good }) => {
     const shares = ratios(good.cachedTokens.view(), good.promptTokens.view());
     return shares.length > 0 && median(shares) > 0.5;

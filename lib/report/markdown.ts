@@ -93,14 +93,17 @@ function resultTable(rows: readonly TableRow[]): string {
 }
 
 function notes(summary: Summary, options: ReportOptions): string {
-  const { prefix } = summary.plan;
-  const cold = prefix === "cold"
-    ? "cold prefix (a nonce opens every prompt, so nothing is served from the prompt cache)"
-    : "warm prefix (the same prompt was sent right before, so its cache helps)";
+  const prefixes: Record<Summary["plan"]["prefix"], string> = {
+    "cold": "cold prefix (a nonce opens every prompt, so nothing is served from the prompt cache)",
+    "warm": "warm prefix (the same prompt was sent right before, so its cache helps)",
+    "as is": "prompts as they are (the prompt cache may help)",
+  };
   const energy = options.watts === undefined
     ? ""
     : ` Energy is an estimate: output tokens ÷ tokens/s × ${options.watts} W, the watts as stated, not measured.`;
-  return `n: good timed requests. Latency is from due to the last token, TTFT to the first; means, ${cold}. ` +
+  return `n: good timed requests. Latency is from due to the last token, TTFT to the first; means, ${
+    prefixes[summary.plan.prefix]
+  }. ` +
     `Tokens/s are output tokens over the whole latency, never prompt tokens; ≈ marks counts that are estimates. ` +
     `A p95 needs n = 20. Memory is the largest resident size of the engine process.${energy}`;
 }

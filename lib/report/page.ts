@@ -105,9 +105,13 @@ seen between requests, blank where nobody reports it.${energy}</p></section>`;
 }
 
 function prefixText({ plan }: Summary): string {
-  return plan.prefix === "cold"
-    ? "Cold prefix: a nonce opens every prompt, so nothing comes from the engine's prompt cache."
-    : "Warm prefix: the same prompt was sent right before, so first tokens profit from the prompt cache.";
+  const texts: Record<Summary["plan"]["prefix"], string> = {
+    "cold": "Cold prefix: a nonce opens every prompt, so nothing comes from the engine's prompt cache.",
+    "warm":
+      "Warm prefix: the same prompt was sent right before, so first tokens profit from the prompt cache.",
+    "as is": "Prompts were sent as they are: first tokens may profit from whatever the prompt cache held.",
+  };
+  return texts[plan.prefix];
 }
 
 function figureMarkup(figure: Figure): Markup {

@@ -20,6 +20,7 @@ import {
   timeoutOption,
   wholeNumber,
 } from "../cli.ts";
+import type { PrefixKind } from "../../lib/bench/records.ts";
 import { UserError } from "../../lib/errors.ts";
 
 export interface Slo {
@@ -38,7 +39,7 @@ export interface BenchSettings {
   readonly temperature: number;
   readonly seed: number;
   readonly samplingSeed: number | undefined;
-  readonly prefix: "cold" | "warm";
+  readonly prefix: PrefixKind;
   readonly concurrency: number;
   readonly rate: number | undefined;
   readonly timeout: number;

@@ -24,6 +24,7 @@ import {
   type World,
 } from "../../lib/bench/live.ts";
 import type { PlanInfo, RunInfo } from "../../lib/bench/records.ts";
+import { withRoom } from "../../lib/bench/room.ts";
 import { describeMachine, fits, type Machine } from "../../lib/catalog/machine.ts";
 import { hubReachable } from "../../lib/catalog/hub.ts";
 import { loadRegistry, type Registry } from "../../lib/catalog/registry.ts";
@@ -83,9 +84,11 @@ async function prepareWith(
   const store = await openStore(settings.store ?? defaultStore(Deno.env, Deno.build.os));
   const services = await servicesOf(settings, transport, resumed);
   const from = { registry, services, engine: { gpu: settings.gpu } };
-  const { choices, why } = resumed === null
+  const { choices: named, why } = resumed === null
     ? await chosen(settings, from, store)
     : { choices: chooseAgain(resumed.info.candidates, from), why: `finishing ${resumed.info.run_id}` };
+  const asked = resumed?.info.plan.prompt_set.prompts ?? prompts.prompts;
+  const choices = withRoom(named, asked, resumed?.info.plan.max_tokens ?? settings.maxTokens);
   const plan = resumed?.info.plan ?? {
     ...planOf(settings, orderThatFits(choices, machine)),
     prompt_set: {
