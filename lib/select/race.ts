@@ -19,9 +19,12 @@
  * What this rests on: prompts come in random order, and the candidates of a block in random order too. What it
  * does not need: normality, equal variances, independence inside a block, or a number of blocks fixed before.
  */
-import { addValue, anytimeTInterval, type Moments, NO_MOMENTS } from "../stats/anytime_t.ts";
+import { anytimeTInterval } from "../stats/anytime_t.ts";
 import { logEValue } from "../stats/evalue.ts";
 import type { Interval } from "../stats/quantile.ts";
+import { type Block, type Duel, extendDuel, type Measure, newDuel, type Outcome } from "./duel.ts";
+
+export type { Block, Duel, Measure, Outcome } from "./duel.ts";
 
 /** Who races. */
 export interface Contender {
@@ -30,36 +33,13 @@ export interface Contender {
   readonly sizeMb: number | null;
 }
 
-export interface RaceRules {
+export interface RaceRules extends Measure {
   /** Accepted probability of dropping a best candidate, or of a winner among identical ones. */
   readonly delta: number;
   /** Candidates closer than this are as good as equal: 0.1 is 10 % as a ratio, 0.1 as a difference. */
   readonly epsilon: number;
-  readonly better: "lower" | "higher";
-  /** How the effect is expressed: a ratio of positive values (latency), or a difference (scores). */
-  readonly effect: "ratio" | "difference";
   /** Requests that may be spent. */
   readonly budget: number;
-}
-
-/** What one candidate made of one prompt. */
-export type Outcome =
-  | { readonly status: "ok"; readonly value: number }
-  | { readonly status: "failed"; readonly reason: string };
-
-/** One prompt, asked of every live candidate: outcome by candidate id. */
-export type Block = ReadonlyMap<string, Outcome>;
-
-/** How two candidates fared against each other in the blocks that both ran. */
-export interface Duel {
-  readonly a: string;
-  readonly b: string;
-  readonly winsA: number;
-  readonly winsB: number;
-  /** Blocks in which exactly one of them failed: won or lost, but without an effect to measure. */
-  readonly oneFailed: number;
-  /** Of log(a / b), or a − b, over the blocks that both answered. */
-  readonly effect: Moments;
 }
 
 export interface Elimination {
@@ -132,9 +112,7 @@ export function startRace(contenders: readonly Contender[], rules: RaceRules): R
   const live = contenders.map(({ id }) => id);
   const twice = live.find((id, i) => live.indexOf(id) !== i);
   if (twice !== undefined) throw new RangeError(`Cannot race ${twice} against itself: ids must be unique`);
-  const duels = live.flatMap((a, i) =>
-    live.slice(i + 1).map((b) => ({ a, b, winsA: 0, winsB: 0, oneFailed: 0, effect: NO_MOMENTS }))
-  );
+  const duels = live.flatMap((a, i) => live.slice(i + 1).map((b) => newDuel(a, b)));
   const state = { contenders, rules, live, eliminated: [], duels, blocks: 0, requests: 0, silent: 0 };
   return { ...state, verdict: atTheStart(live) };
 }
@@ -162,7 +140,7 @@ export function addBlock(state: RaceState, block: Block): RaceState {
   const answered = [...outcomes.values()].some(({ status }) => status === "ok");
   const next: RaceState = {
     ...state,
-    duels: state.duels.map((duel) => extend(duel, outcomes, state.rules)),
+    duels: state.duels.map((duel) => extendDuel(duel, outcomes, state.rules)),
     blocks: state.blocks + 1,
     requests: state.requests + state.live.length,
     silent: answered ? 0 : state.silent + 1,
@@ -252,27 +230,6 @@ function outcomeOf(id: string, block: Block, rules: RaceRules): Outcome {
     );
   }
   return outcome;
-}
-
-function extend(duel: Duel, outcomes: Block, rules: RaceRules): Duel {
-  const a = outcomes.get(duel.a);
-  const b = outcomes.get(duel.b);
-  if (a === undefined || b === undefined) return duel;
-  if (a.status === "failed" || b.status === "failed") {
-    if (a.status === b.status) return duel;
-    const oneFailed = duel.oneFailed + 1;
-    return a.status === "ok"
-      ? { ...duel, oneFailed, winsA: duel.winsA + 1 }
-      : { ...duel, oneFailed, winsB: duel.winsB + 1 };
-  }
-  const apart = rules.effect === "ratio" ? Math.log(a.value) - Math.log(b.value) : a.value - b.value;
-  const aWins = a.value !== b.value && (a.value < b.value) === (rules.better === "lower");
-  return {
-    ...duel,
-    effect: addValue(duel.effect, apart),
-    winsA: duel.winsA + (aWins ? 1 : 0),
-    winsB: duel.winsB + (a.value !== b.value && !aWins ? 1 : 0),
-  };
 }
 
 /** Each rival of a candidate with the evidence that the rival is better. */
