@@ -90,7 +90,7 @@ function bar(name: string) {
 function newBar(name: string, total: number): SingleBar {
   const format = `${name} {bar} {percentage}% | {have}/{all} MB | {speed} | {left}`;
   const fresh = new SingleBar(
-    { format, stream: process.stderr, hideCursor: true, fps: 5 },
+    { format, stream: process.stderr, hideCursor: true, fps: 5, barsize: 20 },
     Presets.shades_classic,
   );
   fresh.start(total, 0, { have: "0", all: mb(total), speed: "", left: "" });

@@ -44,6 +44,11 @@ export interface StoredFile {
 
 /**
  * Every model file in the folder, the largest first; bookkeeping is left out.
+ *
+ * ```ts
+ * const files = await listStored({ dir: "no/such/folder", unreachable: new Set() }, { models: [] });
+ * if (files.length !== 0) throw new Error("nothing is there");
+ * ```
  */
 export async function listStored(store: Store, registry: Registry): Promise<StoredFile[]> {
   const owners = new Map(
@@ -102,6 +107,10 @@ export interface Verified {
 
 /**
  * Hashes a file anew and compares it with the registry's value, or else with the one recorded when it came.
+ *
+ * ```ts ignore
+ * for (const file of await listStored(store, registry)) console.log((await verifyStored(file)).status);
+ * ```
  */
 export async function verifyStored(file: StoredFile, signal?: AbortSignal): Promise<Verified> {
   const sha256 = await sha256Of(file.path, signal);
@@ -155,7 +164,16 @@ export function filesNamed(
   throw new UserError(`no file of "${name}" is in ${store.dir}${hint}`);
 }
 
-/** `ALIAS` or `ALIAS:VARIANT`; a name may hold a colon itself. */
+/**
+ * `ALIAS` or `ALIAS:VARIANT`; a name may hold a colon itself.
+ *
+ * ```ts
+ * import { parseRegistry } from "./registry.ts";
+ * const registry = parseRegistry('{"a:b": {"variants": [{"name": "q4"}]}}', "x");
+ * if (entryNamed(registry, "a:b:Q4").variant?.name !== "q4") throw new Error("the variant is q4");
+ * if (entryNamed(registry, "a:b").entry?.alias !== "a:b") throw new Error("the whole is the alias");
+ * ```
+ */
 export function entryNamed(
   registry: Registry,
   name: string,

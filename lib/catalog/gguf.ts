@@ -18,6 +18,10 @@ export type GgufFacts = z.infer<typeof ggufFacts>;
  * Reads a GGUF file's metadata: licence, context, quantisation, chat template and the size of its context.
  *
  * @throws {UserError} where the file is no GGUF file, or is cut short or corrupted
+ *
+ * ```ts ignore
+ * const { license, context_tokens } = await readGguf("SmolLM2-135M-Instruct.Q4_1.gguf"); // "apache-2.0", 8192
+ * ```
  */
 export async function readGguf(path: string): Promise<GgufFacts> {
   const { gguf, GGMLFileQuantizationType } = await import("@huggingface/gguf");

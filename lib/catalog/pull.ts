@@ -4,6 +4,7 @@ import type { Clock, Fetch, Sleep } from "../clock.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import { type GgufFacts, readGguf } from "./gguf.ts";
 import { downloadHttp, dropPart } from "./http_download.ts";
+import { type Environment, hubUrl } from "./hub.ts";
 import { withLock } from "./lock.ts";
 import { downloadPip } from "./pip_download.ts";
 import {
@@ -23,6 +24,8 @@ import {
 } from "./store.ts";
 import { ensureSpace, PATIENCE, type Patience, SourceError, speedometer, type Transfer } from "./transfer.ts";
 import type { ModelEntry, Source, Variant } from "./types.ts";
+
+export { hubEndpoint, hubReachable } from "./hub.ts";
 
 /** What a pull tells while it works. Every event carries the state of the transfer. */
 export interface PullEvent {
@@ -53,7 +56,7 @@ export interface PullOptions {
   readonly sleep: Sleep;
   readonly clock: Clock;
   /** HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are read from here. */
-  readonly env: { get(name: string): string | undefined };
+  readonly env: Environment;
   /**
    * Asked before the first download of a model that is not under an open licence. False ends the pull.
    * It is for the caller to show the terms: in a terminal as a question, elsewhere as a line.
@@ -72,6 +75,12 @@ export interface PullOptions {
  *
  * @throws {UserError} exit code 1 where no source gave the file, the terms were not accepted or the disk is
  * too small; 2 where the registry names no source
+ *
+ * ```ts ignore
+ * const path = await pull(store, entry, variant, {
+ *   fetch, sleep, clock, env: Deno.env, onTerms: () => true, onProgress: ({ receivedBytes }) => show(receivedBytes),
+ * });
+ * ```
  */
 export async function pull(
   store: Store,
@@ -176,7 +185,14 @@ async function fromSources(
   );
 }
 
-/** What a source is called in messages. */
+/**
+ * What a source is called in messages.
+ *
+ * ```ts
+ * const name = sourceName({ kind: "url", url: "https://models.test/a.gguf", sha256: null });
+ * if (name !== "models.test") throw new Error(name);
+ * ```
+ */
 export function sourceName(source: Source): string {
   switch (source.kind) {
     case "huggingface":
@@ -265,78 +281,6 @@ async function onHost<T>(store: Store, host: string, work: () => Promise<T>): Pr
   }
 }
 
-type HubSource = Source & { kind: "huggingface" };
-
-function hubUrl(source: HubSource, env: PullOptions["env"]): { url: string; token: string | undefined } {
-  if (/^(1|true|yes|on)$/i.test(env.get("HF_HUB_OFFLINE") ?? "")) {
-    throw new SourceError("HF_HUB_OFFLINE is set");
-  }
-  const path = source.path.split("/").map(encodeURIComponent).join("/");
-  const revision = encodeURIComponent(source.revision);
-  return {
-    url: `${hubEndpoint(env)}/${source.repo}/resolve/${revision}/${path}`,
-    token: env.get("HF_TOKEN")?.trim() || undefined,
-  };
-}
-
-/**
- * Where Hugging Face is: HF_ENDPOINT, or the public one.
- *
- * @throws {UserError} where HF_ENDPOINT is no http(s) URL
- *
- * ```ts
- * const env = new Map([["HF_ENDPOINT", "http://127.0.0.1:9000/"]]);
- * if (hubEndpoint(env) !== "http://127.0.0.1:9000") throw new Error("no slash at the end");
- * ```
- */
-export function hubEndpoint(env: PullOptions["env"]): string {
-  const value = env.get("HF_ENDPOINT")?.trim() || "https://huggingface.co";
-  if (!/^https?:\/\/[^\s/]+/i.test(value) || !URL.canParse(value)) {
-    throw new UserError(`HF_ENDPOINT is "${value}": give an http(s) URL such as https://huggingface.co`);
-  }
-  return value.replace(/\/+$/, "");
-}
-
-/** Whether Hugging Face answers at all, within `timeoutMs`. */
-export async function hubReachable(
-  { fetch, sleep, env, timeoutMs = 3_000 }: Pick<PullOptions, "fetch" | "sleep" | "env"> & {
-    timeoutMs?: number;
-  },
-): Promise<boolean> {
-  if (/^(1|true|yes|on)$/i.test(env.get("HF_HUB_OFFLINE") ?? "")) return false;
-  const controller = new AbortController();
-  const done = new AbortController();
-  sleep(timeoutMs, done.signal).then(() => controller.abort(), () => {/* answered in time */});
-  try {
-    const response = await fetch(hubEndpoint(env), {
-      method: "HEAD",
-      redirect: "manual",
-      signal: controller.signal,
-    });
-    await response.body?.cancel();
-    return response.status < 500;
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    return false;
-  } finally {
-    done.abort();
-  }
-}
-
-/** A link where the file system allows it: a model need not lie on the disk twice. */
-async function copyFile(from: string, to: string): Promise<void> {
-  const info = await statIfThere(from);
-  if (info === null || !info.isFile) throw new SourceError(`there is no file ${from}`);
-  try {
-    await Deno.link(await Deno.realPath(from), to);
-  } catch {
-    await ensureSpace(dirname(to), info.size, `the copy of ${from}`);
-    await Deno.copyFile(from, to).catch((error: unknown) => {
-      throw unwritable(to, error);
-    });
-  }
-}
-
 interface Acceptance {
   readonly entry: ModelEntry;
   readonly variant: Variant;
@@ -392,5 +336,19 @@ async function factsOf(part: string): Promise<GgufFacts> {
     if (!(error instanceof UserError)) throw error;
     await dropPart(part);
     throw new SourceError(`what came is no model: ${reasonOf(error)}`);
+  }
+}
+
+/** A link where the file system allows it: a model need not lie on the disk twice. */
+async function copyFile(from: string, to: string): Promise<void> {
+  const info = await statIfThere(from);
+  if (info === null || !info.isFile) throw new SourceError(`there is no file ${from}`);
+  try {
+    await Deno.link(await Deno.realPath(from), to);
+  } catch {
+    await ensureSpace(dirname(to), info.size, `the copy of ${from}`);
+    await Deno.copyFile(from, to).catch((error: unknown) => {
+      throw unwritable(to, error);
+    });
   }
 }

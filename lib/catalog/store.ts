@@ -58,6 +58,11 @@ export function defaultStore(env: { get(name: string): string | undefined }, os:
 /**
  * Opens a model folder; it need not exist yet. A folder whose models were moved away says where to, and the
  * new place is opened.
+ *
+ * ```ts
+ * const store = await openStore("no/such/folder/yet");
+ * if (store.dir !== "no/such/folder/yet") throw new Error("nothing was moved");
+ * ```
  */
 export async function openStore(dir: string): Promise<Store> {
   let place = dir;
@@ -69,7 +74,18 @@ export async function openStore(dir: string): Promise<Store> {
   return { dir: place, unreachable: new Set() };
 }
 
-/** Where a variant's file lies in the store, whether it is there or not; null for one without a file. */
+/**
+ * Where a variant's file lies in the store, whether it is there or not; null for one without a file.
+ *
+ * ```ts
+ * import { parseRegistry } from "./registry.ts";
+ * const [entry] = parseRegistry('{"a:b": {"variants": [{"name": "q4", "file": "f.gguf"}]}}', "x").models;
+ * const [variant] = entry?.variants ?? [];
+ * if (entry === undefined || variant === undefined) throw new Error("not read");
+ * const path = pathInStore({ dir: "models", unreachable: new Set() }, entry, variant);
+ * if (path?.replaceAll("\\", "/") !== "models/a_b/f.gguf") throw new Error(String(path));
+ * ```
+ */
 export function pathInStore(store: Store, entry: ModelEntry, variant: Variant): string | null {
   return variant.file === null
     ? null
@@ -85,6 +101,11 @@ export const lockPath = (store: Store, path: string) =>
  * a receipt (copied by hand) is hashed and, where the hash is known and right, taken in.
  *
  * @throws {UserError} where a file lies there that is not the one models.json names
+ *
+ * ```ts ignore
+ * const path = await locate(await openStore(defaultStore(Deno.env, Deno.build.os)), entry, variant);
+ * if (path === null) console.log("not downloaded yet");
+ * ```
  */
 export async function locate(store: Store, entry: ModelEntry, variant: Variant): Promise<string | null> {
   const path = pathInStore(store, entry, variant);
@@ -103,7 +124,17 @@ export async function locate(store: Store, entry: ModelEntry, variant: Variant):
 const unchanged = (receipt: Receipt, info: Deno.FileInfo) =>
   receipt.size_bytes === info.size && receipt.mtime_ms === (info.mtime?.getTime() ?? 0);
 
-/** Every SHA-256 that the registry states for a variant: its own and those of its sources. */
+/**
+ * Every SHA-256 that the registry states for a variant: its own and those of its sources.
+ *
+ * ```ts
+ * import { parseRegistry } from "./registry.ts";
+ * const hash = "a".repeat(64);
+ * const [entry] = parseRegistry(`{"a": {"variants": [{"name": "q4", "sha256": "${hash}"}]}}`, "x").models;
+ * const [variant] = entry?.variants ?? [];
+ * if (variant === undefined || !knownHashes(variant).has(hash)) throw new Error("its own is known");
+ * ```
+ */
 export function knownHashes(variant: Variant): Set<string> {
   const all = [variant.sha256, ...variant.sources.map(({ sha256 }) => sha256)];
   return new Set(all.filter((hash) => hash !== null));
@@ -181,7 +212,13 @@ export async function removeFile(path: string): Promise<void> {
   await removeEmpty(dirname(path));
 }
 
-/** SHA-256 of a file as lower-case hex. */
+/**
+ * SHA-256 of a file as lower-case hex.
+ *
+ * ```ts
+ * if (!/^[0-9a-f]{64}$/.test(await sha256Of("models.json"))) throw new Error("64 hexadecimal digits");
+ * ```
+ */
 export async function sha256Of(path: string, signal?: AbortSignal): Promise<string> {
   const hash = createHash("sha256");
   using file = await Deno.open(path);
@@ -258,7 +295,10 @@ export async function entriesOf(dir: string): Promise<Deno.DirEntry[]> {
     return await Array.fromAsync(Deno.readDir(dir));
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];
-    throw new UserError(`can't read the folder ${dir}: ${reasonOf(error)}`, 1);
+    throw new UserError(
+      `can't read the folder ${dir}: ${reasonOf(error)}; name another one with --store or PODIUM_STORE`,
+      1,
+    );
   }
 }
 

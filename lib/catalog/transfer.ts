@@ -55,7 +55,13 @@ export class SourceError extends Error {
 /** Left free on the disk beside a download. */
 const MARGIN_BYTES = 64 * 2 ** 20;
 
-/** Bytes that may still be written to the disk on which `path` lies; the nearest folder that exists is asked. */
+/**
+ * Bytes that may still be written to the disk on which `path` lies; the nearest folder that exists is asked.
+ *
+ * ```ts ignore
+ * if (await freeBytes("models") < 15e9) console.log("the workshop asks for 15 GB");
+ * ```
+ */
 export async function freeBytes(path: string): Promise<number> {
   for (let dir = path;; dir = dirname(dir)) {
     try {
@@ -71,6 +77,10 @@ export async function freeBytes(path: string): Promise<number> {
  * Refuses a download before it starts where the disk can't hold it.
  *
  * @throws {UserError} with what is needed and what is there
+ *
+ * ```ts ignore
+ * await ensureSpace("models", 4_700_000_000, "qwen2.5-7b:q4_k_m");
+ * ```
  */
 export async function ensureSpace(folder: string, bytes: number, what: string): Promise<void> {
   await makeFolder(folder);
@@ -84,7 +94,17 @@ export async function ensureSpace(folder: string, bytes: number, what: string): 
   );
 }
 
-/** Bytes a second over the last seconds of a transfer; null until there is something to tell. */
+/**
+ * Bytes a second over the last seconds of a transfer; null until there is something to tell.
+ *
+ * ```ts
+ * let nowMs = 0;
+ * const speed = speedometer(() => nowMs);
+ * if (speed(0) !== null) throw new Error("nothing to tell yet");
+ * nowMs = 500;
+ * if (speed(1_000_000) !== 2_000_000) throw new Error("a megabyte in half a second");
+ * ```
+ */
 export function speedometer(clock: Clock, windowMs = 5_000): (bytes: number) => number | null {
   const seen: { atMs: number; bytes: number }[] = [];
   return (bytes) => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { hubReachable, pull } from "../../lib/catalog/pull.ts";
+import { hubReachable } from "../../lib/catalog/hub.ts";
+import { pull } from "../../lib/catalog/pull.ts";
 import { locate, openStore, readReceipt } from "../../lib/catalog/store.ts";
 import { UserError } from "../../lib/errors.ts";
 import {

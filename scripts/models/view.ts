@@ -1,14 +1,14 @@
 /** WHY: what `models` says in tables for people and in JSON for programs is the same thing, said twice. */
 import Table from "cli-table3";
 import { relative } from "node:path";
-import type { StoredFile } from "../lib/catalog/cache.ts";
-import type { ModelEntry, Variant } from "../lib/catalog/registry.ts";
-import type { Store } from "../lib/catalog/store.ts";
+import type { StoredFile } from "../../lib/catalog/cache.ts";
+import type { ModelEntry, Variant } from "../../lib/catalog/registry.ts";
+import type { Store } from "../../lib/catalog/store.ts";
 
 /** A table with lines in a terminal; plain columns, easy to cut, where the output is piped. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   if (Deno.stdout.isTerminal()) {
-    const drawn = new Table({ head: [...head], style: { head: [], border: [] } });
+    const drawn = new Table({ head: [...head], style: { head: [], border: [], compact: true } });
     for (const row of rows) drawn.push([...row]);
     return drawn.toString();
   }

@@ -1,0 +1,121 @@
+/** WHY: `models pull`, `remove`, `clean` and `move` write to the disk; all but the first show before they do. */
+import {
+  entryNamed,
+  filesNamed,
+  listStored,
+  moveStore,
+  removeStored,
+  type StoredFile,
+} from "../../lib/catalog/cache.ts";
+import { hubReachable } from "../../lib/catalog/hub.ts";
+import { type ModelEntry, type Registry, suggestNames, type Variant } from "../../lib/catalog/registry.ts";
+import type { Store } from "../../lib/catalog/store.ts";
+import { UserError } from "../../lib/errors.ts";
+import { interruptSignal, printJson, realSleep } from "../cli.ts";
+import { pullShown } from "../pull_progress.ts";
+import { openCatalogue, type Options } from "./shared.ts";
+import { fileJson, inStore, size } from "./view.ts";
+
+interface Chosen {
+  readonly entry: ModelEntry;
+  readonly variant: Variant;
+}
+
+export async function pull(names: string[], options: Options): Promise<number> {
+  const { registry, store } = await openCatalogue(options);
+  const wanted = names.length > 0 ? names.map((name) => chosen(registry, name)) : await defaults(registry);
+  if (!options.json) console.error(`into ${store.dir}: ${wanted.map(({ entry }) => entry.alias).join(", ")}`);
+  const paths: string[] = [];
+  const failed: { alias: string; variant: string; reason: string }[] = [];
+  for (const { entry, variant } of wanted) {
+    try {
+      const path = await pullShown(store, entry, variant, { yes: options.yes, signal: interruptSignal() });
+      paths.push(path);
+      if (!options.json) console.log(path);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      failed.push({ alias: entry.alias, variant: variant.name, reason: error.message });
+      console.error(`error: ${error.message}`);
+    }
+  }
+  if (options.json) {
+    const files = (await listStored(store, registry)).filter(({ path }) => paths.includes(path));
+    const inOrder = paths.flatMap((path) => files.filter((file) => file.path === path));
+    printJson({ store: store.dir, pulled: inOrder.map((file) => fileJson(store, file)), failed });
+  }
+  return failed.length === 0 ? 0 : 1;
+}
+
+function chosen(registry: Registry, name: string): Chosen {
+  const { entry, variant } = entryNamed(registry, name);
+  if (entry === undefined) {
+    const near = suggestNames(registry, name);
+    const hint = near.length > 0 ? `did you mean ${near.join(", ")}?` : "`deno task models list` shows all";
+    throw new UserError(`no model "${name}" in the registry; ${hint}`);
+  }
+  const first = variant ?? entry.variants[0];
+  if (first === undefined) {
+    throw new UserError(`${entry.alias} has no variant in the registry: nothing to download`);
+  }
+  return { entry, variant: first };
+}
+
+/** What `bench` measures with nothing named: always the two that need no hub, the third where it is reached. */
+async function defaults(registry: Registry): Promise<Chosen[]> {
+  const reachable = await hubReachable({ fetch, sleep: realSleep, env: Deno.env });
+  return registry.models.flatMap((entry) => {
+    const [variant] = entry.variants;
+    const due = entry.default === "always" || (entry.default === "where-reachable" && reachable);
+    return due && variant !== undefined ? [{ entry, variant }] : [];
+  });
+}
+
+export async function remove(names: string[], options: Options): Promise<number> {
+  const { registry, store, files } = await openCatalogue(options);
+  const doomed = new Set(names.flatMap((name) => filesNamed(files, registry, store, name)));
+  return await removeAll([...doomed], options, store);
+}
+
+export async function clean(options: Options): Promise<number> {
+  const { store, files } = await openCatalogue(options);
+  return await removeAll(files.filter(({ named }) => named === null), options, store);
+}
+
+/** Shows what would go; does it with --yes. */
+async function removeAll(files: readonly StoredFile[], options: Options, store: Store): Promise<number> {
+  const bytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const done = options.yes === true && files.length > 0;
+  if (done) await removeStored(store, files);
+  if (options.json) {
+    printJson({ store: store.dir, removed: done, bytes, files: files.map((file) => fileJson(store, file)) });
+    return 0;
+  }
+  for (const file of files) console.log(`${size(file.sizeBytes)}  ${inStore(store, file)}`);
+  const count = files.length === 1 ? "1 file" : `${files.length} files`;
+  if (files.length === 0) console.log(`nothing to remove in ${store.dir}`);
+  else if (done) console.log(`removed ${count}, ${size(bytes)}`);
+  else console.log(`${count}, ${size(bytes)}: add --yes to remove`);
+  return 0;
+}
+
+export async function move(to: string, options: Options): Promise<number> {
+  const { store, files } = await openCatalogue(options);
+  const bytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  if (!options.yes) {
+    if (options.json) printJson({ from: store.dir, to, moved: false, bytes });
+    else {
+      for (const file of files) console.log(`${size(file.sizeBytes)}  ${inStore(store, file)}`);
+      console.log(`${size(bytes)} from ${store.dir} to ${to}: add --yes to move`);
+    }
+    return 0;
+  }
+  const moved = await moveStore(store, to, {
+    signal: interruptSignal(),
+    onFile: (file, fileBytes) => console.error(`moving ${file} (${size(fileBytes)})`),
+  });
+  if (options.json) printJson({ from: store.dir, to: moved.dir, moved: true, bytes });
+  else {console.log(
+      `the models are in ${moved.dir} now; ${store.dir} keeps a note of it, so nothing else changes`,
+    );}
+  return 0;
+}

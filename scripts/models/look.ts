@@ -1,0 +1,148 @@
+/** WHY: `models list`, `fit`, `cache` and `verify` look and change nothing. */
+import { filesNamed, type Verified, verifyStored } from "../../lib/catalog/cache.ts";
+import { describeMachine, type Fit, fits, type Machine } from "../../lib/catalog/machine.ts";
+import type { ModelEntry } from "../../lib/catalog/registry.ts";
+import { freeBytes } from "../../lib/catalog/transfer.ts";
+import { interruptSignal, printJson } from "../cli.ts";
+import { type Catalogue, openCatalogue, type Options } from "./shared.ts";
+import { day, entryJson, fileJson, inStore, size, table } from "./view.ts";
+
+export async function list(options: Options): Promise<number> {
+  const { fileOf, wanted } = await openCatalogue(options);
+  const models = wanted();
+  if (options.json) {
+    const json = (entry: ModelEntry) => entryJson(entry, (variant) => fileOf(entry, variant) !== undefined);
+    printJson({ registry: options.registry, models: models.map(json) });
+    return 0;
+  }
+  const rows = models.map((entry) => [
+    entry.alias,
+    entry.task.join(", "),
+    size(entry.sizeMb === null ? null : entry.sizeMb * 1e6),
+    entry.minRamGb === 0 ? "?" : `${entry.minRamGb} GB`,
+    entry.license.open ? entry.license.id : `${entry.license.id} (terms)`,
+    stateOf(entry, fileOf),
+    entry.default === "always" ? "yes" : entry.default === false ? "" : "if reachable",
+  ]);
+  console.log(table(["model", "task", "size", "RAM", "licence", "state", "default"], rows));
+  return 0;
+}
+
+function stateOf(entry: ModelEntry, fileOf: Catalogue["fileOf"]): string {
+  if (entry.variants.some((variant) => fileOf(entry, variant) !== undefined)) return "here";
+  if (entry.variants.every(({ sources }) => sources.length === 0)) return "service only";
+  return entry.variants.every(({ untried }) => untried) ? "untried" : "";
+}
+
+interface Fitting {
+  readonly entry: ModelEntry;
+  /** The first variant that fits, else the first one; null where the registry names none. */
+  readonly variant: string | null;
+  readonly fit: Fit;
+}
+
+export async function fit(options: Options): Promise<number> {
+  const catalogue = await openCatalogue(options);
+  const machine = await describeMachine();
+  const freeDiskBytes = await freeBytes(catalogue.store.dir);
+  const results = catalogue.wanted().map((entry) => fitOf(entry, machine, freeDiskBytes, catalogue));
+  const first = results.find(({ fit }) => fit.ok)?.entry.alias ?? null;
+  if (options.json) {
+    printJson({ machine, free_disk_gb: tenth(freeDiskBytes / 1e9), first, models: results.map(fitJson) });
+    return 0;
+  }
+  const { cpu, cores, ram_gb, freeRamGb } = machine;
+  console.log(
+    `${cpu}, ${cores} cores, ${ram_gb} GB RAM (${freeRamGb} GB free), ${size(freeDiskBytes)} of disk free`,
+  );
+  const rows = results.map(({ entry, variant, fit }) => [
+    variant === null ? entry.alias : `${entry.alias}:${variant}`,
+    fit.ok ? "yes" : "no",
+    fit.neededGb === null ? "?" : `${fit.neededGb.toFixed(1)} GB`,
+    fit.ok ? "" : fit.reasons.join("; "),
+  ]);
+  console.log(table(["model", "fits", "needs", "why not"], rows));
+  if (first !== null) console.log(`First that fits${options.task ? ` for ${options.task}` : ""}: ${first}`);
+  return 0;
+}
+
+function fitOf(entry: ModelEntry, machine: Machine, freeDiskBytes: number, { fileOf }: Catalogue): Fitting {
+  const each = entry.variants.map((variant): Fitting => {
+    const here = fileOf(entry, variant) !== undefined;
+    const fit = fits(entry, machine, { variant, ...(!here && { freeDiskBytes }) });
+    return { entry, variant: variant.name, fit };
+  });
+  return each.find(({ fit }) => fit.ok) ?? each[0] ?? { entry, variant: null, fit: fits(entry, machine) };
+}
+
+const tenth = (value: number) => Math.round(value * 10) / 10;
+
+const fitJson = ({ entry, variant, fit }: Fitting) => ({
+  alias: entry.alias,
+  variant,
+  ok: fit.ok,
+  needed_ram_gb: fit.neededGb === null ? null : tenth(fit.neededGb),
+  reasons: fit.ok ? [] : fit.reasons,
+});
+
+export async function cache(options: Options): Promise<number> {
+  const { store, files } = await openCatalogue(options);
+  const total = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  const free = await freeBytes(store.dir);
+  const memory = Deno.systemMemoryInfo();
+  if (options.json) {
+    printJson({
+      store: store.dir,
+      total_bytes: total,
+      free_disk_bytes: free,
+      ram_bytes: memory.total,
+      free_ram_bytes: memory.available,
+      files: files.map((file) => fileJson(store, file)),
+    });
+    return 0;
+  }
+  console.log(`${store.dir}: ${size(total)} in ${files.length === 1 ? "1 file" : `${files.length} files`}`);
+  console.log(`free: ${size(free)} of disk, ${size(memory.available)} of ${size(memory.total)} RAM`);
+  if (files.length === 0) return 0;
+  const rows = files.map((file) => [
+    file.named === null ? "(not in the registry)" : `${file.named.entry.alias}:${file.named.variant.name}`,
+    size(file.sizeBytes),
+    file.state === "unfinished" ? "unfinished" : file.receipt?.checked_against ? "checked" : "not checked",
+    day(file.lastUsed),
+    [file.receipt?.source, file.receipt?.version?.slice(0, 12)].filter(Boolean).join(" "),
+    inStore(store, file),
+  ]);
+  console.log(table(["model", "size", "state", "last used", "from", "file"], rows));
+  return 0;
+}
+
+export async function verify(names: string[], options: Options): Promise<number> {
+  const { registry, store, files } = await openCatalogue(options);
+  const whole = files.filter(({ state }) => state === "ready");
+  const wanted = names.length === 0
+    ? whole
+    : [...new Set(names.flatMap((name) => filesNamed(whole, registry, store, name)))];
+  const results: Verified[] = [];
+  for (const file of wanted) {
+    const result = await verifyStored(file, interruptSignal());
+    results.push(result);
+    if (!options.json) console.log(verdict(result, inStore(store, file)));
+  }
+  if (options.json) {
+    const json = ({ file, status, sha256, expected }: Verified) => ({
+      file: inStore(store, file),
+      status,
+      sha256,
+      expected,
+    });
+    printJson({ store: store.dir, files: results.map(json) });
+  } else if (wanted.length === 0) console.log(`no model lies in ${store.dir}`);
+  return results.some(({ status }) => status === "changed") ? 1 : 0;
+}
+
+function verdict({ file, status, sha256, expected }: Verified, name: string): string {
+  if (status === "ok") return `ok        ${name}`;
+  if (status === "recorded") return `unchanged ${name} (nobody states its SHA-256; it is ${sha256})`;
+  const remedy = `deno task models remove ${file.named?.entry.alias ?? name} --yes`;
+  return `CHANGED   ${name}: its SHA-256 is ${sha256}, expected ${expected}; \`${remedy}\`, then pull it again`;
+}
