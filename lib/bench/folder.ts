@@ -160,16 +160,16 @@ export async function readRunInfo(path: string): Promise<RunInfo> {
  * @param onTorn called with the torn text when there is one
  * @throws {UserError} when a line other than the last can't be read: the file was edited or damaged
  */
-export async function* readSamples(
+export function readSamples(
   path: string,
   onTorn: (text: string) => void = () => {},
 ): AsyncGenerator<SampleRecord> {
-  yield* readJsonLines(join(path, "samples.jsonl"), parseSample, onTorn);
+  return readJsonLines(join(path, "samples.jsonl"), parseSample, onTorn);
 }
 
 /** The answers of a run, one at a time; a torn last line is left out. */
-export async function* readAnswers(path: string): AsyncGenerator<AnswerRecord> {
-  yield* readJsonLines(join(path, "answers.jsonl"), (text) => answerRecord.parse(JSON.parse(text)), () => {});
+export function readAnswers(path: string): AsyncGenerator<AnswerRecord> {
+  return readJsonLines(join(path, "answers.jsonl"), (text) => answerRecord.parse(JSON.parse(text)), () => {});
 }
 
 function parseSample(text: string): SampleRecord {
@@ -182,23 +182,27 @@ async function* readJsonLines<T>(
   onTorn: (text: string) => void,
 ): AsyncGenerator<T> {
   let number = 0;
-  for await (const { text, ended } of lines(path)) {
-    number++;
-    if (!ended) {
-      onTorn(text);
-      return;
+  for await (const { texts, torn } of lineBatches(path)) {
+    for (const text of texts) {
+      number++;
+      try {
+        yield parse(text);
+      } catch (error) {
+        const reason = error instanceof z.ZodError ? z.prettifyError(error) : reasonOf(error);
+        throw new UserError(`${path}, line ${number} can't be read: ${reasonOf(reason)}`, 2, {
+          cause: error,
+        });
+      }
     }
-    try {
-      yield parse(text);
-    } catch (error) {
-      const reason = error instanceof z.ZodError ? z.prettifyError(error) : reasonOf(error);
-      throw new UserError(`${path}, line ${number} can't be read: ${reasonOf(reason)}`, 2, { cause: error });
-    }
+    if (torn !== null) onTorn(torn);
   }
 }
 
-/** The lines of a file; `ended` is false for a last one without its newline. A missing file has none. */
-async function* lines(path: string): AsyncGenerator<{ text: string; ended: boolean }> {
+/**
+ * The lines of a file, as many at a time as one read brings (a step of a generator for every line would cost
+ * as much as reading it); last, what follows the last newline. A missing file has no lines.
+ */
+async function* lineBatches(path: string): AsyncGenerator<{ texts: string[]; torn: string | null }> {
   let file: Deno.FsFile;
   try {
     file = await Deno.open(path);
@@ -208,11 +212,11 @@ async function* lines(path: string): AsyncGenerator<{ text: string; ended: boole
   }
   let rest = "";
   for await (const chunk of file.readable.pipeThrough(new TextDecoderStream())) {
-    const parts = (rest + chunk).split("\n");
-    rest = parts.pop() ?? "";
-    for (const text of parts) yield { text, ended: true };
+    const texts = (rest + chunk).split("\n");
+    rest = texts.pop() ?? "";
+    if (texts.length > 0) yield { texts, torn: null };
   }
-  if (rest !== "") yield { text: rest, ended: false };
+  if (rest !== "") yield { texts: [], torn: rest };
 }
 
 /** Cuts off what follows the last newline. */
