@@ -1,0 +1,89 @@
+/** deno task quality capture: answers kept, scored and written as JSONL and CSV. The run itself is bench's. */
+import { join } from "node:path";
+import { Option } from "commander";
+import { replaceFile } from "../../lib/bench/folder.ts";
+import { UserError } from "../../lib/errors.ts";
+import { loadPromptSet } from "../../lib/prompts/prompts.ts";
+import type { BenchSettings } from "../bench/options.ts";
+import {
+  endpointOption,
+  gpuOption,
+  jsonOption,
+  maxTokensOption,
+  modelsOption,
+  outOption,
+  printJson,
+  promptsOption,
+  registryOption,
+  roundsOption,
+  seedOption,
+  storeOption,
+  temperatureOption,
+  timeoutOption,
+  wholeNumber,
+} from "../cli.ts";
+import { passMarkOption, promptsFile, qualityCommand, runFolder } from "./run_folder.ts";
+import { scoreRun } from "./score.ts";
+
+function command() {
+  return qualityCommand(
+    "capture",
+    "Asks every candidate every prompt and keeps the answers with their samples.",
+  )
+    .addOption(modelsOption())
+    .addOption(endpointOption())
+    .addOption(promptsOption().default("prompts/meeting_notes.json"))
+    .addOption(roundsOption(1))
+    .addOption(maxTokensOption(384))
+    .addOption(temperatureOption(0))
+    .addOption(
+      new Option("--sampling-seed <n>", "seed sent with every request, for a temperature above 0")
+        .argParser(wholeNumber(0, 2 ** 31 - 1)),
+    )
+    .addOption(seedOption())
+    .addOption(timeoutOption(300))
+    .addOption(passMarkOption())
+    .addOption(gpuOption())
+    .addOption(registryOption())
+    .addOption(storeOption())
+    .addOption(outOption())
+    .addOption(new Option("--resume <run>", "finish a capture that ended early"))
+    .addOption(jsonOption().default(false));
+}
+
+/** What capture fixes of a bench run: answers are scored, so nothing is added to a prompt or sent before it. */
+const fixed = {
+  warmup: 0,
+  prompt: undefined,
+  prefix: "as is",
+  concurrency: 1,
+  rate: undefined,
+  slo: undefined,
+  fixedOutput: false,
+  stream: true,
+} as const;
+
+export async function capture(args: readonly string[]): Promise<number> {
+  const parsed = command();
+  await parsed.parseAsync([...args], { from: "user" });
+  if (parsed.args.length > 0) {
+    throw new UserError(`capture takes no arguments, only options: "${parsed.args.join(" ")}"`);
+  }
+  const given = parsed.opts<Omit<BenchSettings, keyof typeof fixed> & { passMark: number }>();
+  const prompts = given.resume === undefined
+    ? given.prompts
+    : join(await runFolder(given.resume, given.out), promptsFile);
+  const settings: BenchSettings = { ...given, ...fixed, prompts };
+  const text = await Deno.readTextFile(prompts).catch(() => null);
+  const set = await loadPromptSet(prompts);
+  const { prepare } = await import("../bench/prepare.ts");
+  const { execute } = await import("../bench/execute.ts");
+  const prepared = await prepare(settings);
+  if (text !== null) await replaceFile(join(prepared.folder.path, promptsFile), text);
+  const { folder, summary, interrupted } = await execute(prepared, settings);
+  const { report, show } = await scoreRun(folder, set, given.passMark);
+  if (given.json) printJson(report ?? { run_id: summary.run_id, folder, answers: "not scored: no checks" });
+  else show();
+  if (interrupted) return 130;
+  return summary.candidates.some(({ requests }) => requests.ok > 0) ? 0 : 1;
+}

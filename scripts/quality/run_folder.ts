@@ -1,0 +1,57 @@
+/** Finds a run and the prompt set that it asked, for every command that looks at recorded answers. */
+import { join } from "node:path";
+import { Option } from "commander";
+import { findRun } from "../../lib/bench/find_run.ts";
+import { readRunInfo } from "../../lib/bench/folder.ts";
+import { UserError } from "../../lib/errors.ts";
+import { loadPromptSet, type PromptSet } from "../../lib/prompts/prompts.ts";
+import { defaultPassMark } from "../../lib/quality/check.ts";
+import { bareCommand, decimal, pathValue } from "../cli.ts";
+
+/** The prompt set travels with the run, so that its answers can be scored again anywhere. */
+export const promptsFile = "prompts.json";
+
+export const runPromptsOption = () =>
+  new Option(
+    "--prompts <file>",
+    "the prompt set (default: the run's own prompts.json, else prompts/NAME.json)",
+  )
+    .argParser(pathValue);
+
+export const passMarkOption = () =>
+  new Option("--pass-mark <share>", "weighted share of its checks that an answer needs to pass")
+    .default(defaultPassMark).argParser(decimal({ min: 0, max: 1 }));
+
+/** A command of quality; its errors name `quality NAME`. */
+export function qualityCommand(name: string, description: string) {
+  return bareCommand(`quality ${name}`, description);
+}
+
+/** @throws {UserError} when there is no such run */
+export async function runFolder(name: string | undefined, root: string): Promise<string> {
+  if (name === undefined) throw new UserError(`give a run: its folder, or its name below ${root}`);
+  const folder = await findRun(name, root);
+  if (folder === null) {
+    throw new UserError(`there is no run ${name}: give its folder, or its name below ${root}`);
+  }
+  return folder;
+}
+
+/** @throws {UserError} when no prompt set is found, or the one given can't be read */
+export async function promptSetOf(folder: string, given: string | undefined): Promise<PromptSet> {
+  if (given !== undefined) return await loadPromptSet(given);
+  const { name } = (await readRunInfo(folder)).plan.prompt_set;
+  for (const path of [join(folder, promptsFile), join("prompts", `${name}.json`)]) {
+    if (await isFile(path)) return await loadPromptSet(path);
+  }
+  throw new UserError(`the prompt set ${name} of ${folder} is not at hand: give its file with --prompts`);
+}
+
+async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
