@@ -11,7 +11,7 @@ import { prepareEngine } from "../engine/supervisor.ts";
 import type { PromptSet } from "../prompts/prompts.ts";
 import type { LiveCandidate } from "./candidate.ts";
 import { type Choice, chooseCandidates } from "./choose.ts";
-import { type CollectedRun, collectRun } from "./collect.ts";
+import { type CollectedRun, collectRun, type RequestMetric } from "./collect.ts";
 import { createRunFolder, newRunId } from "./folder.ts";
 import { brokenCandidate, embeddedCandidate, endpointCandidate, orderThatFits } from "./live.ts";
 import { machineReader } from "./noise.ts";
@@ -59,11 +59,7 @@ const PROBE_TIMEOUT_MS = 120_000;
  */
 export async function findCandidates(
   names: readonly string[] | null,
-  { around, most = 2, stream = true }: {
-    readonly around: Surroundings;
-    readonly most?: number;
-    readonly stream?: boolean;
-  },
+  { around, most = 2 }: { readonly around: Surroundings; readonly most?: number },
 ): Promise<FoundCandidates> {
   const { clock, fetch, env, signal, registry, denoPath } = around;
   const services = await findServices({ fetch, env, signal });
@@ -74,7 +70,7 @@ export async function findCandidates(
     engine: {},
   });
   const transport = rawTransport({ clock, fetch });
-  const world = { clock, fetch: transport.fetch, denoPath, timeoutMs: PROBE_TIMEOUT_MS, stream };
+  const world = { clock, fetch: transport.fetch, denoPath, timeoutMs: PROBE_TIMEOUT_MS, stream: true };
   const embedded = choices.some(({ kind }) => kind === "embedded");
   const made: { choice: Choice; candidate: LiveCandidate; problem: string | null }[] = [];
   for (const choice of choices) made.push({ choice, ...await make(choice, world, around) });
@@ -180,6 +176,39 @@ export async function measure(found: FoundCandidates, plan: SessionPlan, options
   const promptIds = info.plan.prompt_set.prompts.map(({ id }) => id);
   const run = await collectRun(folder.path, { candidates: info.candidates, promptIds, slo: null });
   return { folder: folder.path, status, summary, run };
+}
+
+/**
+ * A metric's values of one candidate: its good timed requests in the order in which they ran, disturbed blocks
+ * included. A value that is not known (a first token that was not streamed) is left out.
+ *
+ * ```ts ignore
+ * const latencies = valuesOf(measured, "smollm2-135m-instruct:q4_1", "latency_s").map(({ value }) => value);
+ * ```
+ */
+export function valuesOf(measured: Measured, candidate: string, metric: RequestMetric): RequestValue[] {
+  const good = measured.run.candidates.get(candidate)?.good;
+  if (good === undefined) return [];
+  const prompts = measured.summary.plan.prompt_set.prompts;
+  const [blocks, asked] = [good.block.view(), good.prompt.view()];
+  return Array.from(good.metrics[metric].view(), (value, at) => {
+    const block = blocks[at] ?? 0;
+    return {
+      value,
+      block,
+      prompt: prompts[asked[at] ?? -1]?.id ?? "",
+      disturbed: measured.run.disturbed.get(block) ?? null,
+    };
+  }).filter(({ value }) => Number.isFinite(value));
+}
+
+/** One value, and the request it belongs to. */
+export interface RequestValue {
+  readonly value: number;
+  readonly block: number;
+  readonly prompt: string;
+  /** Why the machine was busy meanwhile; null for a quiet block. */
+  readonly disturbed: string | null;
 }
 
 function planOf(plan: SessionPlan, order: PlanInfo["order"]): PlanInfo {

@@ -1,0 +1,126 @@
+/** The models that a notebook measures: those of a service that answers, else the small ones that we run. */
+import type { RunEvent } from "../lib/bench/run.ts";
+import {
+  findCandidates,
+  type FoundCandidates,
+  measure,
+  type Measured,
+  type SessionPlan,
+} from "../lib/bench/session.ts";
+import type { Surroundings } from "../lib/bench/session.ts";
+import { pull, type PullEvent } from "../lib/catalog/pull.ts";
+import { loadRegistry } from "../lib/catalog/registry.ts";
+import { defaultStore, openStore } from "../lib/catalog/store.ts";
+import { progress, say, stopSignal } from "./support.ts";
+
+const sleep = (ms: number, signal?: AbortSignal) =>
+  new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    }, { once: true });
+  });
+
+/** The real world as a notebook has it; downloads are shown with a bar. */
+async function surroundings(): Promise<Surroundings> {
+  const registry = await loadRegistry("../models.json");
+  const store = await openStore(Deno.env.get("PODIUM_STORE") ?? defaultStore(Deno.env, Deno.build.os));
+  const clock = () => performance.now();
+  const signal = stopSignal();
+  return {
+    clock,
+    sleep,
+    fetch,
+    env: Deno.env,
+    denoPath: Deno.execPath(),
+    registry,
+    store,
+    signal,
+    download: async (entry, variant) => {
+      const bar = await progress(`Downloading ${entry.alias}`);
+      const onProgress = ({ receivedBytes, totalBytes }: PullEvent) =>
+        bar.update(receivedBytes, totalBytes ?? receivedBytes + 1, `bytes of ${entry.alias}`);
+      const onTerms = async (
+        { model, license, url }: { model: string; license: string; url: string | null },
+      ) => {
+        await say(
+          `${model} comes under **${license}**${
+            url === null ? "" : ` (${url})`
+          }: to use it is to accept that.`,
+        );
+        return true;
+      };
+      const path = await pull(store, entry, variant, {
+        fetch,
+        sleep,
+        clock,
+        env: Deno.env,
+        onTerms,
+        onProgress,
+        signal,
+      });
+      await bar.finish(`${entry.alias} is here and checked.`);
+      return path;
+    },
+  };
+}
+
+/**
+ * Finds the models to measure. Without names: the first two of a service that answers (FOUNDRY_LOCAL_ENDPOINT, then
+ * the usual ports), else the two small models of models.json. Naming a model twice enters it twice.
+ */
+export async function candidates(names: readonly string[] | null, most?: number): Promise<FoundCandidates> {
+  const around = await surroundings();
+  return await findCandidates(names, { around, ...(most === undefined ? {} : { most }) });
+}
+
+/** The same models with the first one entered twice: a control, whose two rows can differ by noise alone. */
+export async function candidatesWithControl(): Promise<FoundCandidates> {
+  const found = await candidates(null);
+  found.close();
+  const names = found.candidates.map(({ info }) => `${info.model_id}@${info.endpoint}`);
+  return await candidates([...names.slice(0, 1), ...names]);
+}
+
+/** Measures candidates by a plan, with a bar; Stop (■) ends it early and keeps what it has. */
+export async function measured(found: FoundCandidates, plan: SessionPlan): Promise<Measured> {
+  const around = await surroundings();
+  const total = plan.rounds * plan.prompts.prompts.length * found.candidates.length;
+  const bar = await progress("Loading the models");
+  let done = 0;
+  const onEvent = (event: RunEvent) => {
+    if (event.kind === "request") done++;
+    bar.update(Math.min(done, total), total, label(event));
+  };
+  const result = await measure(found, plan, {
+    around,
+    out: "../reports",
+    now: new Date(),
+    random: Math.random,
+    onEvent,
+  });
+  await bar.finish(
+    result.status === "completed"
+      ? `Done: ${done} requests. Every one of them is kept in ${result.folder.replace("..", "").slice(1)}.`
+      : `Ended early (${result.status}); what was measured is kept in ${
+        result.folder.replace("..", "").slice(1)
+      }.`,
+  );
+  return result;
+}
+
+function label(event: RunEvent): string {
+  switch (event.kind) {
+    case "load":
+      return `loading ${event.candidate}`;
+    case "warmup":
+      return `warming up ${event.candidate}`;
+    case "request":
+      return `requests, the last to ${event.candidate}`;
+    case "left":
+      return `${event.candidate} is out: ${event.reason}`;
+    case "disturbed":
+      return `a block was disturbed: ${event.reason}`;
+  }
+}
