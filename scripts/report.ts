@@ -17,20 +17,19 @@ interface Options {
 }
 
 async function report(run: string, options: Options): Promise<number> {
-  const [{ summarizeRun, writeSummary }, { writeReports }, { terminalSummary }, { findRun }] = await Promise
-    .all([
-      import("../lib/bench/summary.ts"),
-      import("../lib/report/write.ts"),
-      import("../lib/report/terminal.ts"),
-      import("../lib/bench/find_run.ts"),
-    ]);
+  const [{ findRun }, { reportRun }, { terminalSummary }] = await Promise.all([
+    import("../lib/bench/find_run.ts"),
+    import("../lib/report/write.ts"),
+    import("../lib/report/terminal.ts"),
+  ]);
   const folder = await findRun(run, options.out);
   if (folder === null) {
     throw new UserError(`no run ${run}: neither a folder with a run.json, nor one below ${options.out}`);
   }
-  const summary = await summarizeRun(folder);
-  await writeSummary(folder, summary);
-  const written = await writeReports(folder, options.watts === undefined ? {} : { watts: options.watts });
+  const { summary, written } = await reportRun(
+    folder,
+    options.watts === undefined ? {} : { watts: options.watts },
+  );
   if (options.json) printJson(summary);
   else {
     const terminal = Deno.stdout.isTerminal();

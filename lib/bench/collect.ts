@@ -2,7 +2,14 @@
 import { Column } from "./column.ts";
 import { readSamples } from "./folder.ts";
 import { gapsMs, metricOf, queueS } from "./metrics.ts";
-import type { CandidateInfo, LoadRecord, MachineRecord, RequestRecord, TokenSource } from "./records.ts";
+import type {
+  CandidateInfo,
+  LoadRecord,
+  MachineRecord,
+  RequestRecord,
+  SampleRecord,
+  TokenSource,
+} from "./records.ts";
 import type { MetricName } from "./summary_schema.ts";
 
 export type RequestMetric = Exclude<MetricName, "itl_s">;
@@ -80,6 +87,8 @@ export interface CollectOptions {
   readonly candidates: readonly CandidateInfo[];
   readonly promptIds: readonly string[];
   readonly slo: { readonly ttft_s: number | null; readonly e2e_s: number | null } | null;
+  /** Sees every record as it is read: a second reader of a long run needs no second pass. */
+  readonly watch?: (record: SampleRecord) => void;
 }
 
 /** @throws {UserError} when samples.jsonl is damaged before its last line */
@@ -91,6 +100,7 @@ export async function collectRun(folder: string, options: CollectOptions): Promi
   const noise = { ownCpuS: 0, wallS: 0, unknownNoise: 0 };
   let torn = false;
   for await (const record of readSamples(folder, () => torn = true)) {
+    options.watch?.(record);
     if (record.kind === "machine") {
       addMachine(record, blocks, disturbed, noise);
       continue;

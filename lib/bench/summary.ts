@@ -7,7 +7,7 @@ import { type Collected, type CollectedRun, collectRun, requestMetrics } from ".
 import { readAnswers, readRunInfo, replaceFile } from "./folder.ts";
 import { type Load, loadOf } from "./load_check.ts";
 import { underLoad } from "./plan.ts";
-import type { RunInfo } from "./records.ts";
+import type { RunInfo, SampleRecord } from "./records.ts";
 import {
   type CandidateSummary,
   type Comparison,
@@ -29,17 +29,21 @@ const QUIET_SHARE = 0.5;
 /**
  * Summarises the run in `folder`. Reads run.json, samples.jsonl and answers.jsonl, nothing else.
  *
+ * @param watch sees every record of samples.jsonl as it is read
  * @throws {UserError} when the folder holds no run, or a record is damaged
  *
  * ```ts ignore
  * const summary = await summarizeRun("reports/2026-11-21T04-55-07-ab12");
  * ```
  */
-export async function summarizeRun(folder: string): Promise<Summary> {
+export async function summarizeRun(
+  folder: string,
+  watch: (record: SampleRecord) => void = () => {},
+): Promise<Summary> {
   const info = await readRunInfo(folder);
   const { plan, candidates } = info;
   const promptIds = plan.prompt_set.prompts.map(({ id }) => id);
-  const run = await collectRun(folder, { candidates, promptIds, slo: plan.slo });
+  const run = await collectRun(folder, { candidates, promptIds, slo: plan.slo, watch });
   const answers = await sampleAnswers(folder, run);
   const quiet = headlineBlocks(run);
   const loads = new Map([...run.candidates].map(([id, candidate]) => [id, candidateLoad(candidate, info)]));

@@ -49,29 +49,30 @@ export interface RunData {
 export const drawnEach = 4;
 const maxFailures = 10_000;
 
+/** Takes the records of a run one by one and keeps what a report shows. */
+export interface RunGatherer {
+  readonly add: (record: SampleRecord) => void;
+  readonly result: () => RunData;
+}
+
 /**
- * Gathers what a report shows from the records of a run, in one pass and in memory that grows by two numbers
+ * Gathers what a report shows from the records of a run, in one pass and in memory that grows by three numbers
  * a request.
  *
  * @example
  * ```ts
- * const data = await gatherRun([]);
- * if (data.cells.length !== 0) throw new Error("no record, no cell");
+ * const gatherer = runGatherer();
+ * if (gatherer.result().cells.length !== 0) throw new Error("no record, no cell");
  * ```
  */
-export async function gatherRun(
-  records: AsyncIterable<SampleRecord> | Iterable<SampleRecord>,
-): Promise<RunData> {
+export function runGatherer(): RunGatherer {
   const columns = new Map<string, Column>();
   const timelines = new Map<string, TimelineChoice>();
   const disturbed = new Map<number, string>();
   const loads = new Map<string, LoadRecord[]>();
   const failures = new Map<string, string>();
   const blocks = new Set<number>();
-  for await (const record of records) {
-    if (record.kind === "machine" && record.disturbed !== null) disturbed.set(record.block, record.disturbed);
-    if (record.kind === "load") pushTo(loads, record.candidate, record);
-    if (record.kind !== "request" || record.phase !== "timed") continue;
+  const addRequest = (record: RequestRecord) => {
     blocks.add(record.block);
     if (record.status === "ok") {
       columnOf(columns, record).add(record);
@@ -79,15 +80,29 @@ export async function gatherRun(
     } else if (failures.size < maxFailures) {
       failures.set(record.id, record.reason ?? record.status);
     }
-  }
-  const left = disturbedCount(blocks, disturbed) > blocks.size / 2 ? new Map<number, string>() : disturbed;
+  };
   return {
-    cells: [...columns.values()].map((column) => column.quiet(left)),
-    drawn: new Map([...timelines].map(([candidate, choice]) => [candidate, choice.chosen()])),
-    good: new Map([...timelines].map(([candidate, choice]) => [candidate, choice.seen])),
-    disturbed: [...disturbed].map(([block, reason]) => ({ block, reason })).sort((a, b) => a.block - b.block),
-    loads,
-    failures,
+    add(record) {
+      if (record.kind === "machine" && record.disturbed !== null) {
+        disturbed.set(record.block, record.disturbed);
+      }
+      if (record.kind === "load") pushTo(loads, record.candidate, record);
+      if (record.kind === "request" && record.phase === "timed") addRequest(record);
+    },
+    result() {
+      const busy = disturbedCount(blocks, disturbed) > blocks.size / 2;
+      const left = busy ? new Map<number, string>() : disturbed;
+      return {
+        cells: [...columns.values()].map((column) => column.quiet(left)),
+        drawn: new Map([...timelines].map(([candidate, choice]) => [candidate, choice.chosen()])),
+        good: new Map([...timelines].map(([candidate, choice]) => [candidate, choice.seen])),
+        disturbed: [...disturbed].map(([block, reason]) => ({ block, reason })).sort((a, b) =>
+          a.block - b.block
+        ),
+        loads,
+        failures,
+      };
+    },
   };
 }
 

@@ -1,10 +1,11 @@
 /** From a run folder to its reports: everything is derived, and can be derived again. */
 import { join } from "node:path";
 import { readAnswers, readSamples, replaceFile } from "../bench/folder.ts";
+import { summarizeRun, writeSummary } from "../bench/summary.ts";
 import { type Summary, summarySchema } from "../bench/summary_schema.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import { summaryCsv } from "./columns.ts";
-import { gatherAnswers, gatherRun } from "./data.ts";
+import { gatherAnswers, type RunData, runGatherer } from "./data.ts";
 import { markdownReport } from "./markdown.ts";
 import { reportPage } from "./page.ts";
 import type { ReportOptions } from "./story.ts";
@@ -17,7 +18,7 @@ export const reportFiles = ["report.csv", "report.md", "report.html"] as const;
  *
  * @param folder the run's folder
  * @returns the paths written
- * @throws {UserError} when summary.json is missing or damaged, or a file can't be written
+ * @throws {UserError} when summary.json is missing or damaged, or a record can't be read
  * @example
  * ```ts ignore
  * await writeReports("reports/2026-11-21T04-55-07-x1y2", { watts: 15 });
@@ -25,7 +26,37 @@ export const reportFiles = ["report.csv", "report.md", "report.html"] as const;
  */
 export async function writeReports(folder: string, options: ReportOptions = {}): Promise<string[]> {
   const summary = await readSummary(folder);
-  const data = await gatherRun(readSamples(folder));
+  const gatherer = runGatherer();
+  for await (const record of readSamples(folder)) gatherer.add(record);
+  return await writeFiles(folder, summary, gatherer.result(), options);
+}
+
+/**
+ * Derives everything of a run again, summary.json included, in one pass over its records.
+ *
+ * @returns the summary, and the paths of the reports
+ * @throws {UserError} when the folder holds no run, or a record can't be read
+ * @example
+ * ```ts ignore
+ * const { summary } = await reportRun("reports/2026-11-21T04-55-07-x1y2");
+ * ```
+ */
+export async function reportRun(
+  folder: string,
+  options: ReportOptions = {},
+): Promise<{ summary: Summary; written: string[] }> {
+  const gatherer = runGatherer();
+  const summary = await summarizeRun(folder, gatherer.add);
+  await writeSummary(folder, summary);
+  return { summary, written: await writeFiles(folder, summary, gatherer.result(), options) };
+}
+
+async function writeFiles(
+  folder: string,
+  summary: Summary,
+  data: RunData,
+  options: ReportOptions,
+): Promise<string[]> {
   const answers = await gatherAnswers(readAnswers(folder));
   const texts: Record<typeof reportFiles[number], string> = {
     "report.csv": summaryCsv(summary, options),

@@ -9,22 +9,15 @@
  */
 import { join } from "node:path";
 import process from "node:process";
-import { summarizeRun, writeSummary } from "../../lib/bench/summary.ts";
-import { writeReports } from "../../lib/report/write.ts";
+import { reportRun } from "../../lib/report/write.ts";
 import { writeGeneratedRun } from "./generated_run.ts";
 
 const [first = "200000", folder] = Deno.args;
 
 if (first === "--report" && folder !== undefined) {
-  const start = performance.now();
-  const summary = await summarizeRun(folder);
-  await writeSummary(folder, summary);
-  const summarized = performance.now();
-  await writeReports(folder);
+  await reportRun(folder);
   console.log(JSON.stringify({
-    summary_s: (summarized - start) / 1000,
-    reports_s: (performance.now() - summarized) / 1000,
-    total_s: (performance.now() - start) / 1000,
+    seconds: performance.now() / 1000,
     cpu_s: (process.cpuUsage().user + process.cpuUsage().system) / 1e6,
     peak_mb: process.resourceUsage().maxRSS / 1024,
     html_mb: (await Deno.stat(join(folder, "report.html"))).size / 1e6,
