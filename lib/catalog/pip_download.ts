@@ -173,7 +173,8 @@ async function run(
   temporary?: string,
 ): Promise<{ ok: boolean; stderr: string }> {
   signal.throwIfAborted();
-  const env = temporary === undefined ? {} : { TMPDIR: temporary, TEMP: temporary, TMP: temporary };
+  const places = temporary === undefined ? {} : { TMPDIR: temporary, TEMP: temporary, TMP: temporary };
+  const env = { ...places, HF_TOKEN: "" };
   try {
     const command = new Deno.Command(program, {
       args,

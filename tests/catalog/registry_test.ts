@@ -187,6 +187,13 @@ Deno.test("the shipped registry is whole, tidy, and knows every name of the cour
   assert.ok(third.length === 1 && third[0]?.license.open && (third[0].parametersB ?? 9) <= 0.6);
 });
 
+Deno.test("the registries that the page shows are read", async () => {
+  const page = await Deno.readTextFile(fileURLToPath(new URL("../../docs/models.md", import.meta.url)));
+  const shapes = [...page.matchAll(/```json\n([\s\S]*?)```/g)].map((match) => match[1] ?? "");
+  assert.equal(shapes.length, 3);
+  for (const shape of shapes) assert.equal(parseRegistry(shape, "page").models.length, 1);
+});
+
 Deno.test("an unknown name gets the nearest ones", async () => {
   const registry = await loadRegistry(shipped);
   assert.equal(suggestNames(registry, "phi4-mini")[0], "phi-4-mini");
