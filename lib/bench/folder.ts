@@ -50,6 +50,15 @@ export interface Resumed {
   readonly lastMs: number;
   /** Whether one timed request succeeded. */
   readonly measured: boolean;
+  /** Disturbed blocks that are still to be made up for. */
+  readonly owed: readonly OwedBlock[];
+}
+
+/** A block as its requests name it. */
+export interface OwedBlock {
+  readonly promptId: string;
+  readonly round: number;
+  readonly attempt: number;
 }
 
 /**
@@ -116,20 +125,29 @@ async function readProgress(path: string): Promise<Omit<Resumed, "info" | "folde
   const done = new Set<string>();
   const left = new Map<string, string>();
   const loaded = new Set<string>();
+  const disturbed = new Set<number>();
+  const blocks = new Map<string, { promptId: string; round: number; numbers: Set<number> }>();
   let [lastBlock, lastMs, measured] = [0, 0, false];
   for await (const record of readSamples(path)) {
-    if (record.kind === "request") {
-      done.add(record.id);
-      measured ||= record.phase === "timed" && record.status === "ok";
-      lastMs = Math.max(lastMs, record.end_ms);
-    } else {
-      lastMs = Math.max(lastMs, record.at_ms);
+    lastMs = Math.max(lastMs, record.kind === "request" ? record.end_ms : record.at_ms);
+    if (record.kind === "request") done.add(record.id);
+    if (record.kind === "request" && record.phase === "timed") {
+      measured ||= record.status === "ok";
+      lastBlock = Math.max(lastBlock, record.block);
+      const { prompt_id: promptId, round } = record;
+      const key = `${round} ${promptId}`;
+      const block = blocks.get(key) ?? { promptId, round, numbers: new Set() };
+      block.numbers.add(record.block);
+      blocks.set(key, block);
     }
-    if (record.kind === "request" || record.kind === "machine") lastBlock = Math.max(lastBlock, record.block);
+    if (record.kind === "machine" && record.disturbed !== null) disturbed.add(record.block);
     if (record.kind === "candidate") left.set(record.candidate, record.reason);
     if (record.kind === "load") loaded.add(record.candidate);
   }
-  return { done, left, loaded, lastBlock, lastMs, measured };
+  const owed = [...blocks.values()].flatMap(({ promptId, round, numbers }) =>
+    [...numbers].every((number) => disturbed.has(number)) ? [{ promptId, round, attempt: numbers.size }] : []
+  );
+  return { done, left, loaded, lastBlock, lastMs, measured, owed };
 }
 
 /**

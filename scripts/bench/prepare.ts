@@ -1,5 +1,4 @@
 /** From settings to everything a run needs, or one line that says what is wrong. */
-import { join } from "node:path";
 import config from "../../deno.json" with { type: "json" };
 import type { LiveCandidate } from "../../lib/bench/candidate.ts";
 import {
@@ -9,6 +8,7 @@ import {
   EMBEDDED,
   type Service,
 } from "../../lib/bench/choose.ts";
+import { findRun } from "../../lib/bench/find_run.ts";
 import {
   createRunFolder,
   newRunId,
@@ -133,13 +133,8 @@ async function prepareWith(
 
 /** `--resume` takes a folder, or the name of a run below --out. */
 async function runPath({ resume = "", out }: BenchSettings): Promise<string> {
-  for (const path of [resume, join(out, resume)]) {
-    try {
-      if ((await Deno.stat(join(path, "run.json"))).isFile) return path;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory)) throw error;
-    }
-  }
+  const path = await findRun(resume, out);
+  if (path !== null) return path;
   throw new UserError(`--resume ${resume}: there is no such run: give its folder, or its name below ${out}`);
 }
 

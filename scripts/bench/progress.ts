@@ -29,7 +29,7 @@ function textOf(event: RunEvent): string | null {
     case "left":
       return `${event.candidate} is out: ${event.reason}`;
     case "disturbed":
-      return `disturbed: ${event.reason}${event.madeUp ? "; the block will be made up for" : ""}`;
+      return `disturbed: ${event.reason}${event.repeated > 0 ? "; the block will be made up for" : ""}`;
     case "request":
       return null;
   }
@@ -51,22 +51,24 @@ function bar(total: number, before: number): RunProgress {
       const note = textOf(event);
       if (event.kind === "left" || event.kind === "disturbed") shown.update({ note: note ?? "" });
       else if (note !== null) shown.update({ note });
+      if (event.kind === "disturbed") shown.setTotal(shown.getTotal() + event.repeated);
       if (event.kind !== "request" || event.phase === "warmup") return;
       count++;
-      if (count > shown.getTotal()) shown.setTotal(count);
       shown.update(count, { note: event.candidate });
     },
     stop: () => shown.stop(),
   };
 }
 
-function lines(total: number, before: number): RunProgress {
+function lines(planned: number, before: number): RunProgress {
   const start = realClock();
+  let total = planned;
   let lastLine = start;
   let count = before;
   return {
     event(event) {
       if (event.kind === "left") console.error(textOf(event));
+      if (event.kind === "disturbed") total += event.repeated;
       if (event.kind !== "request" || event.phase === "warmup") return;
       count++;
       const now = realClock();

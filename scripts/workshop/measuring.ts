@@ -115,6 +115,6 @@ function told(event: RunEvent): string {
     case "left":
       return `[ERROR] ${event.candidate} is out: ${event.reason}`;
     case "disturbed":
-      return `[WARN] A block is left out: ${event.reason}${event.madeUp ? "; it is repeated" : ""}`;
+      return `[WARN] A block is left out: ${event.reason}${event.repeated > 0 ? "; it is repeated" : ""}`;
   }
 }

@@ -147,6 +147,7 @@ Deno.test("a resumed run repeats nothing and loses nothing", async () => {
         lastBlock: kept.at(-1)?.block ?? 0,
         lastMs: 5000,
         measured: cut > 0,
+        owed: [],
       },
     }));
     await runBench(rest.options);

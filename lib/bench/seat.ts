@@ -1,0 +1,218 @@
+/** One candidate's place in a run: opened, warmed up, asked, and out when it fails too often. */
+import type { Trace } from "../endpoint/trace.ts";
+import { reasonOf } from "../errors.ts";
+import type { LiveCandidate, OpenCandidate } from "./candidate.ts";
+import type { RunSink } from "./folder.ts";
+import { requestId, withColdPrefix } from "./plan.ts";
+import { type RequestPlace, toAnswerRecord, toRequestRecord } from "./record_request.ts";
+import type { RunInfo } from "./records.ts";
+
+/** After so many failures in a row a candidate leaves the run. */
+export const FAILURES_IN_A_ROW = 3;
+
+/** What happens, as it happens: for a progress display. */
+export type RunEvent =
+  | { readonly kind: "load" | "warmup"; readonly candidate: string }
+  | {
+    readonly kind: "request";
+    readonly candidate: string;
+    readonly phase: "warmup" | "timed";
+    readonly status: Trace["status"];
+  }
+  | { readonly kind: "left"; readonly candidate: string; readonly reason: string }
+  /** `repeated`: so many requests more, to make up for the block. */
+  | { readonly kind: "disturbed"; readonly reason: string; readonly repeated: number };
+
+/** What all seats of a run share. */
+export interface RunContext {
+  readonly info: RunInfo;
+  readonly sink: RunSink;
+  readonly signal: AbortSignal;
+  readonly onEvent: (event: RunEvent) => void;
+  /** Requests that an earlier process did. */
+  readonly done: ReadonlySet<string>;
+  /** The run's start on the clock of traces. */
+  readonly originMs: number;
+  readonly nowMs: () => number;
+}
+
+type PlannedPrompt = RunInfo["plan"]["prompt_set"]["prompts"][number];
+
+/** One request of the plan, with the prompt it sends. */
+export interface Job {
+  readonly place: RequestPlace;
+  readonly prompt: PlannedPrompt;
+}
+
+export class Seat {
+  readonly #candidate: LiveCandidate;
+  readonly #context: RunContext;
+  #open: OpenCandidate | null = null;
+  #left: boolean;
+  #failuresInARow = 0;
+  #warmups = 0;
+
+  /** @param left it left the run in an earlier process */
+  constructor(candidate: LiveCandidate, context: RunContext, left: boolean) {
+    this.#candidate = candidate;
+    this.#context = context;
+    this.#left = left;
+  }
+
+  get id(): string {
+    return this.#candidate.info.id;
+  }
+
+  /** Out of the run, for good. */
+  get left(): boolean {
+    return this.#left;
+  }
+
+  /** Opening it loads the model into a process of ours. */
+  get loads(): boolean {
+    return this.#candidate.start === "fresh process";
+  }
+
+  /** Loads the model, nothing else, and unloads it again. */
+  async measureLoad(): Promise<void> {
+    this.#context.onEvent({ kind: "load", candidate: this.id });
+    if (!await this.#tryOpen()) return;
+    await this.#recordLoad(null);
+    await this.close();
+  }
+
+  /** Opens and warms up what is not yet open. */
+  async makeReady(): Promise<void> {
+    if (this.#open !== null || this.#left || !await this.#tryOpen()) return;
+    const { warmup, prompt_set } = this.#context.info.plan;
+    if (warmup > 0) this.#context.onEvent({ kind: "warmup", candidate: this.id });
+    for (let count = 0; count < warmup && !this.#left; count++) {
+      const prompt = prompt_set.prompts[count % prompt_set.prompts.length];
+      if (prompt !== undefined) await this.send(this.#warmupJob(prompt, { round: 0, number: 0 }));
+    }
+  }
+
+  async close(): Promise<void> {
+    const open = this.#open;
+    this.#open = null;
+    await open?.close();
+  }
+
+  /** The request's place in the run, or null where it is done. */
+  job(prompt: PlannedPrompt, block: { round: number; number: number; attempt: number }): Job | null {
+    const id = requestId("timed", block.round, prompt.id, this.id, block.attempt);
+    return this.#context.done.has(id) ? null : { prompt, place: this.#place(id, prompt.id, "timed", block) };
+  }
+
+  /** The same prompt right before, so that the server has it in its cache. */
+  async prime({ place, prompt }: Job): Promise<void> {
+    await this.send(this.#warmupJob(prompt, { round: place.round, number: place.block }));
+  }
+
+  /** Sends one request and keeps what came of it. Does nothing once the candidate has left. */
+  async send({ place, prompt }: Job, dueMs?: number): Promise<void> {
+    const { info: { plan, run_id }, signal, sink, onEvent, originMs } = this.#context;
+    if (this.#open === null || this.#left) return;
+    // All candidates of a block meet the same text; a warm-up meets one of its own.
+    const purpose = place.phase === "timed" ? `block ${place.block}` : place.id;
+    const trace = await this.#open.request({
+      model: this.#candidate.info.model_id,
+      messages: place.prefix === "cold"
+        ? withColdPrefix(prompt.messages, `${plan.seed} ${run_id} ${purpose}`)
+        : prompt.messages,
+      maxTokens: plan.max_tokens,
+      temperature: plan.temperature,
+      ...(plan.fixed_output === true ? { fixedOutput: true } : {}),
+      ...(plan.sampling_seed === null ? {} : { seed: plan.sampling_seed }),
+    }, { ...(dueMs === undefined ? {} : { dueMs }), timeoutMs: plan.timeout_s * 1000, signal });
+    // An engine that the same Ctrl-C ended gave no answer worth keeping: the request is still to do.
+    signal.throwIfAborted();
+    await sink.answer(toAnswerRecord(place, trace));
+    await sink.sample(toRequestRecord(place, trace, originMs));
+    onEvent({ kind: "request", candidate: this.id, phase: place.phase, status: trace.status });
+    await this.#countFailures(trace);
+  }
+
+  /** Processor seconds it used so far on this machine; null where nobody tells. */
+  cpuS(): Promise<number | null> {
+    return quietly(this.#open?.cpuS());
+  }
+
+  async recordMemory(): Promise<void> {
+    const residentMb = await quietly(this.#open?.residentMb());
+    if (residentMb === null) return;
+    await this.#context.sink.sample({
+      kind: "memory",
+      candidate: this.id,
+      at_ms: this.#context.nowMs(),
+      resident_mb: residentMb,
+      source: this.loads ? "engine" : "service",
+    });
+  }
+
+  /** False when it can't be opened: then it has left the run, and its record says why. */
+  async #tryOpen(): Promise<boolean> {
+    const { signal } = this.#context;
+    signal.throwIfAborted();
+    try {
+      this.#open = await this.#candidate.open(signal);
+      return true;
+    } catch (error) {
+      signal.throwIfAborted();
+      if (this.loads) await this.#recordLoad(reasonOf(error));
+      await this.#leave("failed", reasonOf(error));
+      return false;
+    }
+  }
+
+  async #recordLoad(reason: string | null): Promise<void> {
+    const loadMs = this.#open?.loadMs ?? null;
+    await this.#context.sink.sample({
+      kind: "load",
+      candidate: this.id,
+      at_ms: this.#context.nowMs(),
+      status: reason === null ? "ok" : "failed",
+      reason,
+      load_s: loadMs === null ? null : loadMs / 1000,
+      file_cache: this.#candidate.fileCache,
+      device: this.#open?.device ?? null,
+    });
+  }
+
+  async #leave(status: "failed" | "skipped", reason: string): Promise<void> {
+    if (this.#left) return;
+    this.#left = true;
+    const { sink, nowMs, onEvent } = this.#context;
+    onEvent({ kind: "left", candidate: this.id, reason });
+    await sink.sample({ kind: "candidate", candidate: this.id, at_ms: nowMs(), status, reason });
+    await this.close();
+  }
+
+  async #countFailures(trace: Trace): Promise<void> {
+    this.#failuresInARow = trace.status === "ok" ? 0 : this.#failuresInARow + 1;
+    if (this.#failuresInARow < FAILURES_IN_A_ROW) return;
+    const reason = `left the run after ${FAILURES_IN_A_ROW} failures in a row, the last: ${trace.reason}`;
+    await this.#leave("skipped", reason);
+  }
+
+  #warmupJob(prompt: PlannedPrompt, block: { round: number; number: number }): Job {
+    const name = () => requestId("warmup", block.round, prompt.id, this.id, this.#warmups);
+    do this.#warmups++; while (this.#context.done.has(name()));
+    return { prompt, place: this.#place(name(), prompt.id, "warmup", block) };
+  }
+
+  #place(
+    id: string,
+    promptId: string,
+    phase: "warmup" | "timed",
+    { round, number }: { round: number; number: number },
+  ): RequestPlace {
+    const { prefix } = this.#context.info.plan;
+    return { id, candidate: this.id, prompt_id: promptId, phase, round, block: number, prefix };
+  }
+}
+
+/** A figure about a process that may just have died: its death shows in its requests. */
+async function quietly(figure: Promise<number | null> | undefined): Promise<number | null> {
+  return await figure?.catch(() => null) ?? null;
+}
