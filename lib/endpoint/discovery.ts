@@ -4,6 +4,7 @@ import type { Fetch } from "../clock.ts";
 import { UserError } from "../errors.ts";
 import { httpFailure, redacted, rootReason } from "./failure.ts";
 import type { Endpoint } from "./trace.ts";
+import { limitedText } from "./transport.ts";
 
 /** A model as `GET /models` lists it. */
 export interface ListedModel {
@@ -81,6 +82,8 @@ function defaultName(url: URL): string {
   return known?.name ?? `${local ? "local" : "remote"}${url.port === "" ? "" : `-${url.port}`}`;
 }
 
+const LONGEST_LIST_BYTES = 8 * 1024 * 1024;
+
 const modelList = z.object({
   data: z.array(z.object({ id: z.string(), owned_by: z.string().nullish().catch(null) })),
 });
@@ -148,7 +151,7 @@ async function get(
       },
       signal: controller.signal,
     });
-    return { status: response.status, text: await response.text() };
+    return { status: response.status, text: await limitedText(response, LONGEST_LIST_BYTES) };
   };
   try {
     signal?.throwIfAborted();

@@ -4,7 +4,7 @@ import { AnswerError, AnswerReader } from "./answer.ts";
 import { askDirectly } from "./direct_client.ts";
 import { askOpenAI } from "./openai_client.ts";
 import { EndpointFailure, redacted, rootReason, withoutKey } from "./failure.ts";
-import { type TimedBody, timedBody } from "./transport.ts";
+import { limitedText, type TimedBody, timedBody } from "./transport.ts";
 import type { Endpoint, GenerationRequest, Trace } from "./trace.ts";
 
 export interface RequestOptions {
@@ -146,9 +146,10 @@ class Exchange {
       streamUsage: options.streamUsage ?? true,
       timeoutMs: options.timeoutMs,
       signal: this.#controller.signal,
-      fetch: (input, init) => {
+      fetch: async (input, init) => {
         this.#sentMs = options.clock();
-        return options.fetch(input, init);
+        const response = await options.fetch(input, init);
+        return response.ok ? response : await shortened(response);
       },
     });
   }
@@ -158,6 +159,7 @@ class Exchange {
     const body = this.#body = timedBody(response, clock);
     this.#httpStatus = response.status;
     this.#headersMs = body.headersMs;
+    this.#sentMs = body.sentMs ?? this.#sentMs;
     const reader = this.#reader = new AnswerReader(response.headers.get("content-type"));
     while (!this.#controller.signal.aborted) {
       const piece = await nextPiece(body);
@@ -179,6 +181,15 @@ class Exchange {
     if (chunks > 0) return `timed out after ${seconds}, with the answer half told`;
     return this.#headersMs === null ? `no answer within ${seconds}` : `no text within ${seconds}`;
   }
+}
+
+const LONGEST_ERROR_BYTES = 64 * 1024;
+
+/** An error response as short as its reader can bear. */
+async function shortened(response: Response): Promise<Response> {
+  const { status, headers } = response;
+  const text = await limitedText(response, LONGEST_ERROR_BYTES);
+  return new Response(text === "" ? null : text, { status, headers });
 }
 
 async function nextPiece(body: TimedBody) {

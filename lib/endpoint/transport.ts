@@ -13,6 +13,8 @@ export interface TimedBytes {
 
 /** A response body whose pieces carry their arrival. */
 export interface TimedBody {
+  /** When the request was handed to the socket, or to the dialling of one; null where nobody knows. */
+  readonly sentMs: number | null;
   /** When the response's head was complete. */
   readonly headersMs: number;
   /** The next piece, null at the end. Rejects when the connection breaks or the request was aborted. */
@@ -39,6 +41,7 @@ export function timedBody(response: Response, clock: Clock): TimedBody {
   const headersMs = clock();
   const reader = response.body?.getReader();
   return {
+    sentMs: null,
     headersMs,
     async next() {
       const piece = await reader?.read();
@@ -49,6 +52,27 @@ export function timedBody(response: Response, clock: Clock): TimedBody {
       await reader?.cancel();
     },
   };
+}
+
+/**
+ * The text of a response, cut after `maxBytes`: what a stranger sends need not end.
+ *
+ * ```ts
+ * if (await limitedText(new Response("a long story"), 6) !== "a long") throw new Error("cut");
+ * ```
+ */
+export async function limitedText(response: Response, maxBytes: number): Promise<string> {
+  const body = timedBody(response, () => 0);
+  const decoder = new TextDecoder();
+  let text = "";
+  for (let left = maxBytes; left > 0;) {
+    const piece = await body.next();
+    if (piece === null) return text + decoder.decode();
+    text += decoder.decode(piece.bytes.subarray(0, left), { stream: true });
+    left -= piece.bytes.length;
+  }
+  await body.cancel();
+  return text;
 }
 
 /** `fetch` on sockets of our own, with the connections it keeps. */
@@ -124,6 +148,7 @@ async function exchange(
   if (kept !== undefined) {
     const incoming = new Incoming(pool, url.host, kept, clock, signal, limits);
     try {
+      incoming.sentMs = clock();
       await kept.write(bytes);
       return await incoming.response();
     } catch (error) {
@@ -134,8 +159,10 @@ async function exchange(
   }
   let incoming: Incoming | undefined;
   try {
+    const sentMs = clock(); // dialling is part of the wait for an answer
     const connection = await Connection.open(url, signal);
     incoming = new Incoming(pool, url.host, connection, clock, signal, limits);
+    incoming.sentMs = sentMs;
     await connection.write(bytes);
     return await incoming.response();
   } catch (error) {
@@ -254,6 +281,7 @@ class Pool {
 
 /** A response on its way in. */
 class Incoming implements TimedBody {
+  sentMs: number | null = null;
   headersMs = 0;
   /** A byte of the response has come. */
   started = false;

@@ -373,6 +373,7 @@ function concat(parts: readonly Uint8Array[]): Uint8Array {
 class RequestReader {
   #bytes: Uint8Array = new Uint8Array();
   #buffer = new Uint8Array(16 * 1024);
+  #readMs = 0;
 
   constructor(readonly connection: Deno.TcpConn) {}
 
@@ -391,15 +392,15 @@ class RequestReader {
     while (this.#bytes.length < start + length) {
       if (!await this.#more()) return null;
     }
-    const readMs = performance.now();
     const body = decoder.decode(this.#bytes.subarray(start, start + length));
     this.#bytes = this.#bytes.slice(start + length);
     const [method = "", path = ""] = line.split(" ");
-    return { method, path, headers, body, readMs };
+    return { method, path, headers, body, readMs: this.#readMs };
   }
 
   async #more(): Promise<boolean> {
     const n = await this.connection.read(this.#buffer);
+    this.#readMs = performance.now();
     if (n === null) return false;
     this.#bytes = concat([this.#bytes, this.#buffer.subarray(0, n)]);
     return true;
