@@ -14,8 +14,10 @@ import { candidatesWithControl, measured } from "./models.ts";
 import { valuesOf } from "../lib/bench/session.ts";
 import { boxPlot } from "../lib/plot/box.ts";
 import { ecdfPlot } from "../lib/plot/ecdf.ts";
+import { svgFile } from "../lib/plot/figure.ts";
 import { ratioPlot } from "../lib/plot/ratio.ts";
 import { loadPromptSet } from "../lib/prompts/prompts.ts";
+import { writeReports } from "../lib/report/write.ts";
 import { lowestShares, p95Of, shortBenchmarks } from "../lib/stats/few_rounds.ts";
 import { flagOutliers } from "../lib/stats/outliers.ts";
 import { seededRandom } from "../lib/stats/random.ts";
@@ -51,9 +53,11 @@ const result = await measured(found, {
 found.close();
 
 // %%
+const name = (id: string) =>
+  id === twin ? "the same again" : result.summary.candidates.find((row) => row.id === id)?.alias ?? id;
 const latencies = (id: string) => valuesOf(result, id, "latency_s").map(({ value }) => value);
 const rows = result.summary.candidates;
-const digits = (value: number | null, places = 3) => value === null ? null : Number(value.toFixed(places));
+const digits = (value: number | null, places = 3) => value === null ? null : value.toFixed(places);
 await table(
   rows.map((row) => ({
     model: row.id,
@@ -125,35 +129,38 @@ await show(boxPlot(
 // ## Why three rounds mislead
 //
 // Take the latencies of one model, draw three of them at random, note their mean, put them back, and do it 2,000 times.
-// That is what 2,000 teams with three rounds each would have reported, on this machine, for this model.
+// That is what 2,000 teams with three rounds each would report, if what you measured were the whole truth. The twins are
+// one model, so both draw from all of its requests.
 //
 // **Question.** How far apart do the luckiest and the unluckiest of these teams end up?
 
 // %% figures=1
 const random = seededRandom(20);
-const teams = (id: string, rounds: number) => shortBenchmarks(latencies(id), { rounds, draws: 2000, random });
+const both = [...latencies(one), ...latencies(twin)];
+const teams = (id: string, rounds: number) =>
+  shortBenchmarks(id === other ? latencies(other) : both, { rounds, draws: 2000, random });
+const rivals = other === "" ? [twin] : [twin, other];
 await show(boxPlot(
   [3, 10, 20].flatMap((rounds) =>
-    [one, other || twin].map((id) => ({ series: id, group: `${rounds} rounds`, values: teams(id, rounds) }))
+    [one, ...rivals].map((id) => ({ series: name(id), group: `${rounds} rounds`, values: teams(id, rounds) }))
   ),
   { title: "Means that 2,000 teams would report", metric: "reported mean latency" },
 ));
 
 // %% [markdown]
-// Who wins? With twins the honest answer is "nobody". Whoever reports the lower mean as the winner is right by chance.
+// Who wins? Between twins the honest answer is "nobody": a team that names one has tossed a coin. **Question.** And with
+// two different models, how many teams still name the wrong one?
 
 // %%
-const shares = (a: string, b: string, rounds: number) => {
-  const [first = 0, second = 0] = lowestShares([teams(a, rounds), teams(b, rounds)]);
-  return `${(100 * first).toFixed(0)} % : ${(100 * second).toFixed(0)} %`;
-};
+const winners = (rival: string, rounds: number) =>
+  lowestShares([teams(one, rounds), teams(rival, rounds)]).map((share) => `${(100 * share).toFixed(0)} %`)
+    .join(" : ");
 await table(
   [3, 10, 20].map((rounds) => ({
     rounds,
-    [`${one} : ${twin}`]: shares(one, twin, rounds),
-    ...(other === "" ? {} : { [`${one} : ${other}`]: shares(one, other, rounds) }),
+    ...Object.fromEntries(rivals.map((rival) => [`${name(one)} : ${name(rival)}`, winners(rival, rounds)])),
   })),
-  "Share of 2,000 imagined benchmarks in which each of the two had the lower mean.",
+  "Share of 2,000 imagined benchmarks in which each of the two has the lower mean.",
 );
 
 // %% [markdown]
@@ -251,22 +258,31 @@ await say(
 //
 // ## The figure to keep
 //
-// What this machine can tell apart today: the first line is a model against itself. A difference between two models that
-// is not clearly wider than that one is no difference.
+// What this machine can tell apart today. The first line is a model against itself: a difference between two models that
+// is not clearly wider than that one is no difference. The figure and the whole report are written beside the records.
 
 // %% figures=1
-const ratios = result.summary.comparisons.filter(({ metric, ratio }) =>
-  metric === "latency_s" && ratio !== null
+const ratios = result.summary.comparisons.filter(({ a, metric, ratio }) =>
+  a === one && metric === "latency_s" && ratio !== null
 );
-await show(ratioPlot(
-  ratios.map(({ a, b, ratio, ci95 }) => ({ label: `${a} / ${b}`, ratio: ratio ?? 1, interval: ci95 })),
+const kept = ratioPlot(
+  ratios.map(({ a, b, ratio, ci95 }) => ({
+    label: `${name(a)} / ${name(b)}`,
+    ratio: ratio ?? 1,
+    interval: ci95,
+  })),
   {
     title: "Latency compared, with a control",
     over: "first one slower",
     under: "first one faster",
     epsilon: 0.1,
     caption:
-      `Dot: geometric mean of the paired ratios; bar: its 95 % interval, resampled by prompt; band: ±10 %, in which a ` +
-      `difference does not matter. n = ${ratios.map(({ n }) => n).join(", ")} common blocks.`,
+      "Dot: geometric mean of the ratios, pair by pair; bar: its 95 % interval, which allows for repeated prompts; band: " +
+      `±10 %, in which a difference does not matter. n = ${
+        ratios.map(({ n }) => n).join(", ")
+      } common blocks.`,
   },
-));
+);
+await Deno.writeTextFile(`${result.folder}/compared.svg`, svgFile(kept));
+await writeReports(result.folder);
+await show(kept);

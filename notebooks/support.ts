@@ -56,6 +56,10 @@ export async function show(figure: Figure): Promise<void> {
 /** What a table's cell may hold; null is shown as a dash. */
 export type TableValue = string | number | null;
 
+/** A number, or a text that is one: `1.360` keeps its digits. */
+const isFigure = (value: TableValue | undefined) =>
+  typeof value === "number" || (typeof value === "string" && /^-?[\d.,]+( %)?$/.test(value));
+
 /** Shows rows as a table; its columns are the first row's keys. Give numbers already rounded. */
 export async function table(
   rows: readonly Readonly<Record<string, TableValue>>[],
@@ -64,8 +68,11 @@ export async function table(
   const columns = Object.keys(rows[0] ?? {});
   const text = (value: TableValue | undefined) => value === null || value === undefined ? "–" : `${value}`;
   const cell = (value: TableValue | undefined) =>
-    `<td style="text-align:${typeof value === "number" ? "right" : "left"};white-space:pre-wrap;` +
-    `overflow-wrap:anywhere;max-width:32em">${escapeHtml(text(value))}</td>`;
+    isFigure(value)
+      ? `<td style="text-align:right;white-space:nowrap">${text(value)}</td>`
+      : `<td style="text-align:left;white-space:pre-wrap;overflow-wrap:anywhere;max-width:32em">${
+        escapeHtml(text(value))
+      }</td>`;
   const head = columns.map((name) => `<th scope="col" style="text-align:left">${escapeHtml(name)}</th>`);
   const body = rows.map((row) => `<tr>${columns.map((name) => cell(row[name])).join("")}</tr>`);
   await display(
