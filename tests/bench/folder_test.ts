@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { createRunFolder, readSamples, resumeRunFolder } from "../../lib/bench/folder.ts";
+import { UserError } from "../../lib/errors.ts";
+import type { SampleRecord } from "../../lib/bench/records.ts";
+import { runInfoOf } from "./fakes.ts";
+
+const memory = (resident_mb: number): SampleRecord => ({
+  kind: "memory",
+  candidate: "a",
+  at_ms: resident_mb,
+  resident_mb,
+  source: "engine",
+});
+
+async function inTemp(work: (root: string) => Promise<void>): Promise<void> {
+  const root = await Deno.makeTempDir();
+  try {
+    await work(root);
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+}
+
+const residents = async (path: string, onTorn?: (text: string) => void) => {
+  const seen: number[] = [];
+  for await (const record of readSamples(path, onTorn)) {
+    if (record.kind === "memory") seen.push(record.resident_mb);
+  }
+  return seen;
+};
+
+Deno.test("what is appended can be read again, in order, whoever wrote at once", () =>
+  inTemp(async (root) => {
+    const folder = await createRunFolder(root, runInfoOf([]));
+    await Promise.all(Array.from({ length: 200 }, (_, at) => folder.sample(memory(at))));
+    folder.close();
+    assert.deepEqual(await residents(folder.path), Array.from({ length: 200 }, (_, at) => at));
+  }));
+
+Deno.test("a torn last line is left out and told, and cut off before a run goes on", () =>
+  inTemp(async (root) => {
+    const folder = await createRunFolder(root, runInfoOf([]));
+    await folder.sample(memory(1));
+    folder.close();
+    const samples = join(folder.path, "samples.jsonl");
+    await Deno.writeTextFile(samples, '{"kind":"memory","cand', { append: true });
+    let torn = "";
+    assert.deepEqual(await residents(folder.path, (text) => torn = text), [1]);
+    assert.equal(torn, '{"kind":"memory","cand');
+    const resumed = await resumeRunFolder(folder.path);
+    await resumed.folder.sample(memory(2));
+    resumed.folder.close();
+    assert.deepEqual(await residents(folder.path), [1, 2]);
+  }));
+
+Deno.test("a torn line longer than what is looked at in one piece is cut off whole", () =>
+  inTemp(async (root) => {
+    const folder = await createRunFolder(root, runInfoOf([]));
+    await folder.sample(memory(1));
+    folder.close();
+    await Deno.writeTextFile(join(folder.path, "samples.jsonl"), "x".repeat(200_000), { append: true });
+    (await resumeRunFolder(folder.path)).folder.close();
+    assert.deepEqual(await residents(folder.path), [1]);
+  }));
+
+Deno.test("a damaged line before the last is named", () =>
+  inTemp(async (root) => {
+    const folder = await createRunFolder(root, runInfoOf([]));
+    await folder.sample(memory(1));
+    folder.close();
+    const samples = join(folder.path, "samples.jsonl");
+    await Deno.writeTextFile(samples, "oops\n", { append: true });
+    await assert.rejects(residents(folder.path), (error) => {
+      assert.ok(error instanceof UserError);
+      assert.match(error.message, /samples\.jsonl, line 2 can't be read/);
+      return true;
+    });
+  }));
+
+Deno.test("a second run into the folder is refused while the first one lives", () =>
+  inTemp(async (root) => {
+    const folder = await createRunFolder(root, runInfoOf([]));
+    // The lock belongs to the open file: a second handle is refused, in this process as in another.
+    await assert.rejects(resumeRunFolder(folder.path), (error) => {
+      assert.ok(error instanceof UserError);
+      assert.match(error.message, /another run is writing to/);
+      return true;
+    });
+    folder.close();
+    (await resumeRunFolder(folder.path)).folder.close();
+  }));
+
+Deno.test("a folder that can't be made is a line with the remedy, exit code 1", () =>
+  inTemp(async (root) => {
+    const file = join(root, "file");
+    await Deno.writeTextFile(file, "");
+    await assert.rejects(createRunFolder(file, runInfoOf([])), (error) => {
+      assert.ok(error instanceof UserError);
+      assert.equal(error.exitCode, 1);
+      assert.match(error.message, /can't write to .*--out/);
+      assert.ok(!error.message.includes("\n"));
+      return true;
+    });
+  }));
+
+Deno.test("what is no run is named as such", () =>
+  inTemp(async (root) => {
+    await assert.rejects(resumeRunFolder(root), /is not the folder of a run: it has no run\.json/);
+    await Deno.writeTextFile(join(root, "run.json"), '{"schema_version": 7}');
+    await assert.rejects(resumeRunFolder(root), /run\.json in .* is damaged/);
+  }));
+
+Deno.test("a full disk ends with what was kept, and keeps every whole line", () =>
+  inTemp(async (root) => {
+    const folder = await createRunFolder(root, runInfoOf([]));
+    await folder.sample(memory(1));
+    const write = Deno.FsFile.prototype.write;
+    // As a disk does it: the first part still fits, the rest does not.
+    let calls = 0;
+    Deno.FsFile.prototype.write = function (bytes) {
+      if (++calls === 1) return write.call(this, bytes.subarray(0, 10));
+      return Promise.reject(new Error("No space left on device (os error 28)"));
+    };
+    try {
+      await assert.rejects(folder.sample(memory(2)), (error) => {
+        assert.ok(error instanceof UserError);
+        assert.equal(error.exitCode, 1);
+        assert.match(error.message, /^the disk is full: can't write to .*; free some space/);
+        assert.ok(!error.message.includes("\n"));
+        return true;
+      });
+    } finally {
+      Deno.FsFile.prototype.write = write;
+    }
+    assert.deepEqual(await residents(folder.path, () => assert.fail("no torn line")), [1]);
+    await folder.sample(memory(3));
+    folder.close();
+    assert.deepEqual(await residents(folder.path), [1, 3]);
+  }));
