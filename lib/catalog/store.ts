@@ -281,6 +281,12 @@ export async function statIfThere(path: string): Promise<Deno.FileInfo | null> {
   }
 }
 
+/** Forgets an unfinished download: first what vouches for it, then its bytes. */
+export async function dropPart(part: string): Promise<void> {
+  await removeIfThere(`${part}.json`);
+  await removeIfThere(part);
+}
+
 export async function removeIfThere(path: string, recursive = false): Promise<void> {
   try {
     await Deno.remove(path, { recursive });

@@ -157,6 +157,24 @@ Deno.test("where no source gives the file, every reason is named", async () => {
   });
 });
 
+Deno.test("a source that fails later leaves the part of an earlier one for the next time", async () => {
+  await using server = fileServer({
+    content,
+    faults: [{ kind: "drop", afterBytes: 300_000 }, ...Array(4).fill({ kind: "drop", afterBytes: 0 })],
+  });
+  await using folder = await scratch();
+  const sources = [{ kind: "url", url: `${server.url}/f` }, { kind: "file", path: `${folder.dir}/none` }];
+  const { entry, variant } = fromUrl("", { sources });
+  await assert.rejects(
+    pull(await openStore(folder.dir), entry, variant, surroundings().options),
+    /could not be downloaded/,
+  );
+  const { size } = await Deno.stat(`${folder.dir}/tiny/tiny.gguf.part`);
+  assert.ok(size >= 200_000);
+  await pull(await openStore(folder.dir), entry, variant, surroundings().options);
+  assert.equal(server.log.at(-1)?.range, `bytes=${size}-`);
+});
+
 Deno.test("Retry-After is obeyed, and a server that asks for too long is left", async () => {
   const waits: number[] = [];
   const run = async (fault: Fault) => {
