@@ -1,0 +1,164 @@
+/** The raw transport as a `fetch`: connections kept, redialled and closed; what it leaves to the platform. */
+import assert from "node:assert/strict";
+import { gzipSync } from "node:zlib";
+import type { Fetch } from "../../lib/clock.ts";
+import { isLoopback, rawTransport, timedBody } from "../../lib/endpoint/transport.ts";
+import { startFake } from "../fake_endpoint/server.ts";
+import { ask, clock, hello } from "./helpers.ts";
+import { timedRequest } from "../../lib/endpoint/request.ts";
+
+const nobody: Fetch = () => Promise.reject(new TypeError("the platform's fetch was not meant to be asked"));
+
+/** Sends several requests over one transport, one after the other. */
+async function several(baseUrl: string, times: number, pauseMs = 0) {
+  const transport = rawTransport({ clock, fetch: nobody });
+  const traces = [];
+  for (let i = 0; i < times; i++) {
+    traces.push(
+      await timedRequest({ name: "fake", baseUrl }, hello, {
+        clock,
+        fetch: transport.fetch,
+        timeoutMs: 5000,
+      }),
+    );
+    if (pauseMs > 0) await new Promise((resolve) => setTimeout(resolve, pauseMs));
+  }
+  transport.close();
+  return traces;
+}
+
+Deno.test("a connection is used again", async () => {
+  const fake = startFake({});
+  const traces = await several(fake.baseUrl, 5);
+  assert.ok(traces.every((trace) => trace.status === "ok"));
+  assert.equal(fake.connections(), 1);
+  await fake.stop();
+});
+
+Deno.test("a server that closes after each answer is dialled again", async () => {
+  for (const behaviour of [{ closeAfter: true }, { framing: "close" as const }]) {
+    const fake = startFake(behaviour);
+    const traces = await several(fake.baseUrl, 4);
+    assert.ok(traces.every((trace) => trace.status === "ok"), JSON.stringify(traces));
+    assert.equal(fake.connections(), 4);
+    await fake.stop();
+  }
+});
+
+Deno.test("a kept connection that the server has closed meanwhile is not used", async () => {
+  const response = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  let taken = 0;
+  const serving = (async () => {
+    for await (const connection of listener) {
+      taken++;
+      await connection.read(new Uint8Array(4096));
+      await connection.write(new TextEncoder().encode(response));
+      connection.close(); // without having said so
+    }
+  })();
+  const transport = rawTransport({ clock, fetch: nobody });
+  for (let i = 0; i < 3; i++) {
+    const answer = await transport.fetch(`http://127.0.0.1:${listener.addr.port}/`);
+    assert.equal(await answer.text(), "{}");
+  }
+  assert.equal(taken, 3);
+  transport.close();
+  listener.close();
+  await serving;
+});
+
+Deno.test("requests at the same time have connections of their own", async () => {
+  const fake = startFake({ ttftMs: 30 });
+  const transport = rawTransport({ clock, fetch: nobody });
+  const endpoint = { name: "fake", baseUrl: fake.baseUrl };
+  const options = { clock, fetch: transport.fetch, timeoutMs: 5000 };
+  await Promise.all(Array.from({ length: 6 }, () => timedRequest(endpoint, hello, options)));
+  assert.equal(fake.connections(), 6);
+  await Promise.all(Array.from({ length: 6 }, () => timedRequest(endpoint, hello, options)));
+  assert.equal(fake.connections(), 6);
+  transport.close();
+  await fake.stop();
+});
+
+Deno.test("https, redirects and refused targets go to the platform's fetch", async () => {
+  const asked: string[] = [];
+  const platform: Fetch = (input) => {
+    asked.push(String(input));
+    return Promise.resolve(new Response("platform"));
+  };
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const serving = (async () => {
+    for await (const connection of listener) {
+      await connection.read(new Uint8Array(4096));
+      await connection.write(
+        new TextEncoder().encode("HTTP/1.1 307 Elsewhere\r\nLocation: /v2\r\nContent-Length: 0\r\n\r\n"),
+      );
+      connection.close();
+    }
+  })();
+  const base = `http://127.0.0.1:${listener.addr.port}`;
+  const transport = rawTransport({ clock, fetch: platform, accepts: isLoopback });
+  for (const url of ["https://127.0.0.1/v1", `${base}/v1`, "http://models.example/v1"]) {
+    assert.equal(await (await transport.fetch(url)).text(), "platform");
+  }
+  assert.deepEqual(asked, ["https://127.0.0.1/v1", `${base}/v1`, "http://models.example/v1"]);
+  transport.close();
+  listener.close();
+  await serving;
+});
+
+Deno.test("an answer packed against our wish is unpacked", async () => {
+  const packed = gzipSync('{"data":[]}');
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const serving = (async () => {
+    for await (const connection of listener) {
+      await connection.read(new Uint8Array(4096));
+      const head = `HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: ${packed.length}\r\n\r\n`;
+      await connection.write(new Uint8Array([...new TextEncoder().encode(head), ...packed]));
+      connection.close();
+    }
+  })();
+  const transport = rawTransport({ clock, fetch: nobody });
+  const answer = await transport.fetch(`http://127.0.0.1:${listener.addr.port}/`);
+  assert.deepEqual(await answer.json(), { data: [] });
+  transport.close();
+  listener.close();
+  await serving;
+});
+
+Deno.test("stamps are taken at the socket, not when the body is asked for", async () => {
+  const fake = startFake({ tokens: 2 });
+  let now = 0;
+  const transport = rawTransport({ clock: () => ++now, fetch: nobody });
+  const response = await transport.fetch(`${fake.baseUrl}/models`);
+  const seenMs = now;
+  now = 1000;
+  const body = timedBody(response, () => NaN);
+  const piece = await body.next();
+  assert.ok(piece !== null && piece.atMs <= seenMs);
+  assert.equal(await body.next(), null);
+  transport.close();
+  await fake.stop();
+});
+
+Deno.test("localhost is dialled whichever family answers", async () => {
+  const fake = startFake({});
+  const trace = await ask(fake.baseUrl.replace("127.0.0.1", "localhost"), "openai over raw");
+  assert.equal(trace.status, "ok");
+  await fake.stop();
+});
+
+Deno.test("loopback is told from everything else", () => {
+  for (
+    const [url, expected] of [
+      ["http://localhost:1/", true],
+      ["http://127.0.0.1/", true],
+      ["http://127.9.9.9/", true],
+      ["http://[::1]:8080/", true],
+      ["http://localhost.example/", false],
+      ["http://10.0.0.1/", false],
+      ["http://127.0.0.1.example/", false],
+    ] as const
+  ) assert.equal(isLoopback(new URL(url)), expected, url);
+});
