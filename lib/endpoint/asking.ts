@@ -30,8 +30,12 @@ function common(request: GenerationRequest, asking: Asking) {
 
 /** Body of `POST /chat/completions`. */
 export function chatBody(request: GenerationRequest, asking: Asking) {
+  const { responseFormat } = request;
   return {
     ...common(request, asking),
+    ...(responseFormat === undefined ? {} : {
+      response_format: { type: "json_schema" as const, json_schema: { ...responseFormat, strict: true } },
+    }),
     messages: request.messages.map(({ role, content }) => ({ role, content })),
   };
 }

@@ -27,6 +27,8 @@ export interface GenerationRequest {
   readonly stop?: readonly string[];
   /** Ask for exactly `maxTokens` tokens, where the endpoint knows how to ignore its end token. */
   readonly fixedOutput?: boolean;
+  /** Ask for JSON that fits this schema (`response_format` of the chat route). */
+  readonly responseFormat?: { readonly name: string; readonly schema: Readonly<Record<string, unknown>> };
 }
 
 /** One generated delta, counted in UTF-16 code units. */
