@@ -86,7 +86,7 @@ export interface RawTransportOptions {
   readonly clock: Clock;
   /** Carries what the raw socket does not: https, redirects. Permission and proxies are its own matter. */
   readonly fetch: Fetch;
-  /** Which plain-http targets go over a raw socket. @default every one */
+  /** Which plain-http targets go over a raw socket; `rawTargets` decides by the proxy settings. @default isLoopback */
   readonly accepts?: (url: URL) => boolean;
   readonly limits?: ParserLimits;
 }
@@ -94,6 +94,24 @@ export interface RawTransportOptions {
 /** Whether a URL leads to this machine: no proxy is ever meant to stand before it. */
 export function isLoopback(url: URL): boolean {
   return url.hostname === "localhost" || url.hostname === "[::1]" || /^127(\.\d+){3}$/.test(url.hostname);
+}
+
+const PROXIES = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+
+/**
+ * Which plain-http targets a raw socket may reach: this machine always, others unless the environment names a
+ * proxy that they may have to go through.
+ *
+ * ```ts
+ * const remote = new URL("http://192.0.2.7:5273/v1");
+ * const direct = rawTargets({ get: () => undefined });
+ * const proxied = rawTargets({ get: (name) => name === "HTTP_PROXY" ? "http://proxy.example" : undefined });
+ * if (!direct(remote) || proxied(remote)) throw new Error("a proxy is not passed by");
+ * ```
+ */
+export function rawTargets(env: { get(name: string): string | undefined }): (url: URL) => boolean {
+  const proxied = PROXIES.some((name) => (env.get(name) ?? "") !== "");
+  return (url) => !proxied || isLoopback(url);
 }
 
 /**
@@ -111,7 +129,7 @@ export function isLoopback(url: URL): boolean {
  */
 export function rawTransport(options: RawTransportOptions): RawTransport {
   const pool = new Pool();
-  const accepts = options.accepts ?? (() => true);
+  const accepts = options.accepts ?? isLoopback;
   const fetchRaw = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
     const url = input instanceof Request ? null : new URL(input);
     const body = init?.body ?? null;
