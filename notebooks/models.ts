@@ -1,4 +1,7 @@
 /** The models that a notebook measures: those of a service that answers, else the small ones that we run. */
+import { toRequestRecord } from "../lib/bench/record_request.ts";
+import type { RequestRecord } from "../lib/bench/records.ts";
+import type { ChatMessage } from "../lib/endpoint/trace.ts";
 import type { RunEvent } from "../lib/bench/run.ts";
 import {
   findCandidates,
@@ -81,6 +84,56 @@ export async function candidatesWithControl(): Promise<FoundCandidates> {
   found.close();
   const names = found.candidates.map(({ info }) => `${info.model_id}@${info.endpoint}`);
   return await candidates([...names.slice(0, 1), ...names]);
+}
+
+/** One model that is loaded and answers. */
+export interface OneModel {
+  readonly name: string;
+  /** From nothing to ready, in seconds; null where a service keeps that to itself. */
+  readonly loadS: number | null;
+  readonly device: string | null;
+  /** Asks once and returns the record of the request, and the answer's text. */
+  ask(
+    messages: readonly ChatMessage[],
+    maxTokens: number,
+  ): Promise<{ record: RequestRecord; content: string }>;
+  close(): Promise<void>;
+}
+
+/** Opens the first model that is found. Close it in the notebook's last cell. */
+export async function openOne(): Promise<OneModel> {
+  const found = await candidates(null, 1);
+  const [candidate] = found.candidates;
+  if (candidate === undefined) throw new RangeError("No model was found");
+  const { info } = candidate;
+  const open = await candidate.open(stopSignal());
+  let count = 0;
+  return {
+    name: info.id,
+    loadS: open.loadMs === null ? null : open.loadMs / 1000,
+    device: open.device,
+    async ask(messages, maxTokens) {
+      const trace = await open.request(
+        { model: info.model_id, messages, maxTokens, temperature: 0 },
+        { timeoutMs: 300_000, signal: stopSignal() },
+      );
+      const id = `${++count}`;
+      const place = {
+        id,
+        candidate: info.id,
+        prompt_id: id,
+        phase: "timed",
+        round: 1,
+        block: count,
+      } as const;
+      if (trace.status !== "ok") await say(`The request went wrong: **${trace.reason}**`);
+      return { record: toRequestRecord({ ...place, prefix: "cold" }, trace, 0), content: trace.content };
+    },
+    async close() {
+      await open.close();
+      found.close();
+    },
+  };
 }
 
 /** Measures candidates by a plan, with a bar; Stop (■) ends it early and keeps what it has. */
