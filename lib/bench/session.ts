@@ -2,7 +2,7 @@
 import { describeMachine } from "../catalog/machine.ts";
 import type { Store } from "../catalog/store.ts";
 import { locate } from "../catalog/store.ts";
-import type { ModelEntry, Registry, Variant } from "../catalog/types.ts";
+import type { EngineOptions, ModelEntry, Registry, Variant } from "../catalog/types.ts";
 import type { Clock, Fetch, Sleep } from "../clock.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import { findServices } from "../endpoint/discovery.ts";
@@ -59,7 +59,12 @@ const PROBE_TIMEOUT_MS = 120_000;
  */
 export async function findCandidates(
   names: readonly string[] | null,
-  { around, most = 2 }: { readonly around: Surroundings; readonly most?: number },
+  { around, most = 2, engine = {} }: {
+    readonly around: Surroundings;
+    readonly most?: number;
+    /** Options of the embedded engine that hold unless a candidate's own say otherwise. */
+    readonly engine?: EngineOptions;
+  },
 ): Promise<FoundCandidates> {
   const { clock, fetch, env, signal, registry, denoPath } = around;
   const services = await findServices({ fetch, env, signal });
@@ -67,7 +72,7 @@ export async function findCandidates(
   const choices = chooseCandidates(names ?? defaultNames(services, registry).slice(0, most), {
     registry,
     services,
-    engine: {},
+    engine,
   });
   const transport = rawTransport({ clock, fetch });
   const world = { clock, fetch: transport.fetch, denoPath, timeoutMs: PROBE_TIMEOUT_MS, stream: true };
