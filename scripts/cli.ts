@@ -88,7 +88,10 @@ export function bareCommand(name: string, description: string): Command {
     .usage("[options]")
     .description(description)
     .exitOverride()
-    .showHelpAfterError(`(deno task ${name} --help shows every option)`)
+    .configureOutput({
+      outputError: (text, write) =>
+        write(`${text.trim().replaceAll(/\s+/g, " ")} (deno task ${name} --help shows every option)\n`),
+    })
     .configureHelp({ helpWidth: 110 });
 }
 

@@ -1,5 +1,6 @@
 /** From what was seen on the wire to the record that is kept. */
 import type { Trace } from "../endpoint/trace.ts";
+import { withoutFolders } from "./places.ts";
 import type { AnswerRecord, RequestRecord, TokenSource } from "./records.ts";
 
 /** What the plan knows of a request. */
@@ -45,7 +46,7 @@ export function toRequestRecord(place: RequestPlace, trace: Trace, originMs: num
     kind: "request",
     ...place,
     status: trace.status,
-    reason: trace.reason,
+    reason: trace.reason === null ? null : withoutFolders(trace.reason),
     http_status: trace.httpStatus,
     route: trace.route,
     streamed: trace.streamed,

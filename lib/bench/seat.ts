@@ -3,6 +3,7 @@ import type { Trace } from "../endpoint/trace.ts";
 import { reasonOf } from "../errors.ts";
 import type { LiveCandidate, OpenCandidate } from "./candidate.ts";
 import type { RunSink } from "./folder.ts";
+import { withoutFolders } from "./places.ts";
 import { requestId, withColdPrefix } from "./plan.ts";
 import { type RequestPlace, toAnswerRecord, toRequestRecord } from "./record_request.ts";
 import type { RunInfo } from "./records.ts";
@@ -159,8 +160,9 @@ export class Seat {
       return true;
     } catch (error) {
       signal.throwIfAborted();
-      if (this.loads) await this.#recordLoad(reasonOf(error));
-      await this.#leave("failed", reasonOf(error));
+      const reason = withoutFolders(reasonOf(error));
+      if (this.loads) await this.#recordLoad(reason);
+      await this.#leave("failed", reason);
       return false;
     }
   }

@@ -1,0 +1,64 @@
+/** Runs `bench` as people do: in a process of its own, with the permissions of its task. */
+import { fileURLToPath } from "node:url";
+import config from "../../deno.json" with { type: "json" };
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** The words of the task after `deno`, e.g. `run --allow-read … scripts/bench.ts`. */
+const words = config.tasks.bench.split(" ").slice(1).filter((word) => word !== "-q");
+
+/** What would change the run from outside. */
+const unset = [
+  "BENCH_MODELS",
+  "BENCH_ROUNDS",
+  "BENCH_PROMPT",
+  "BENCH_PROMPTS",
+  "FOUNDRY_LOCAL_ENDPOINT",
+  "BASE_URL",
+];
+
+function command(args: readonly string[], env: Record<string, string>): Deno.Command {
+  const clean = Object.fromEntries(unset.map((name) => [name, ""]));
+  const kept = Object.entries(Deno.env.toObject()).filter(([name]) => !(name in clean));
+  const [run = "run", ...flags] = words;
+  return new Deno.Command(Deno.execPath(), {
+    args: [run, "-q", ...flags, ...args],
+    cwd: root,
+    env: { ...Object.fromEntries(kept), NO_COLOR: "1", ...env },
+    clearEnv: true,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+  });
+}
+
+export interface Ended {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs it to its end. */
+export async function bench(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+  return await ended(await command(args, env).output());
+}
+
+/** Runs it until `when` is true (asked every 20 ms), then sends the signal. */
+export async function benchUntil(
+  when: () => boolean | Promise<boolean>,
+  signal: Deno.Signal,
+  args: readonly string[],
+): Promise<Ended> {
+  const child = command(args, {}).spawn();
+  const output = child.output();
+  let over = false;
+  void child.status.then(() => over = true);
+  while (!over && !await when()) await new Promise((resolve) => setTimeout(resolve, 20));
+  if (!over) child.kill(signal);
+  return await ended(await output);
+}
+
+function ended({ code, stdout, stderr }: Deno.CommandOutput): Ended {
+  const text = new TextDecoder();
+  return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
+}
