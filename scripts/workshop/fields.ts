@@ -86,3 +86,40 @@ export function benchmarkRows(
     };
   });
 }
+
+const columns = ["Model", "Avg Latency (s)", "p95 (s)", "Tokens/sec", "Rounds", "First Token (s)"];
+
+/** The table of `export_benchmark_markdown`, with the notes that its figures need below it. */
+export function markdownTable(rows: readonly BenchmarkRow[]): string {
+  const cell = (value: number | null | undefined, digits: number) => value?.toFixed(digits) ?? "-";
+  const line = (cells: readonly string[]) =>
+    `|${cells.map((text) => text.replaceAll("|", "\\|")).join("|")}|`;
+  const notes = rows.flatMap((row) => [
+    ...(row.reason === null ? [] : [`${row.alias}: ${row.status}: ${row.reason}`]),
+    ...(row.p95_note === null ? [] : [`${row.alias}: p95: ${row.p95_note}`]),
+    ...(row.token_source === "usage" || row.token_source === null
+      ? []
+      : [`${row.alias}: tokens/sec rests on an estimate (${row.token_source})`]),
+  ]);
+  return [
+    line(columns),
+    line(columns.map(() => "---")),
+    ...rows.map((row) =>
+      line([
+        row.alias,
+        cell(row.latency_avg, 2),
+        cell(row.latency_p95, 2),
+        cell(row.tokens_per_sec_avg, 1),
+        `${row.rounds}`,
+        cell(row.first_token_latency_avg, 2),
+      ])
+    ),
+    "",
+    `**Interpretation**: lower latency is better. Tokens/sec counts generated tokens alone, over the whole request. ` +
+    `Prompts were ${
+      rows[0]?.prefix ?? "cold"
+    }. Speed alone recommends no model: read the answers, or score them.`,
+    ...(notes.length === 0 ? [] : ["", ...notes.map((note) => `- ${note}`)]),
+    "",
+  ].join("\n");
+}

@@ -1,0 +1,75 @@
+/**
+ * Mirror of the course page's latency check (`bench_latency.py`, in its newer edition `simple_bench.py`): one request
+ * a model, as a JSON list. Older edition: {model, latency_sec} over /v1/completions, 64 tokens, 60 s. Newer edition:
+ * {model, latency_sec, response, status, error} over /v1/chat/completions, 64 tokens, 30 s. Both look at port 8000.
+ *
+ * What the original got wrong, and what changed in the numbers:
+ * - One request, and the first: it times the loading of the model. Here one warm-up comes first, and load_s stands
+ *   apart; `rounds` asks more often, and latency_sec is then the mean, with n beside it.
+ * - The wall clock, and the time-out counts as a failure without saying so. Here it is monotonic, and `error` says it.
+ * - The route is fixed. Here it is what the endpoint offers: chat first, completions where there is no chat.
+ * - The port is fixed. Here FOUNDRY_LOCAL_ENDPOINT or BASE_URL names a service, and without them the usual ports
+ *   (5273, 8000 and others) are tried.
+ *
+ *   deno task workshop:bench_latency
+ *   deno task workshop:bench_latency --models smollm2-135m,gemma-3-270m --rounds 20
+ */
+import { Option } from "commander";
+import { commaList, modelsOption, printJson, roundsOption, runCli } from "../cli.ts";
+import { atHand, measureModels, type MeasuringOptions, mirrorCommand } from "./measuring.ts";
+
+interface Options extends MeasuringOptions {
+  readonly models: string[];
+  readonly prompt: string;
+  readonly rounds: number;
+  readonly edition: "newer" | "older";
+}
+
+await runCli(async () => {
+  const options = mirrorCommand("bench_latency", "Times one request a model, as the course page does.")
+    .addOption(modelsOption().argParser(commaList).default(["phi-4-mini", "qwen2.5-7b", "deepseek-r1-7b"]))
+    .option("--prompt <text>", "what to ask", "Explain edge AI in one sentence.")
+    .addOption(roundsOption(1))
+    .addOption(
+      new Option("--edition <which>", "the page's edition: its fields and its time-out").choices([
+        "newer",
+        "older",
+      ])
+        .default("newer"),
+    )
+    .parse(Deno.args, { from: "user" })
+    .opts<Options>();
+
+  const { singlePrompt } = await import("../../lib/prompts/prompts.ts");
+  const { summary } = await measureModels(
+    options.models,
+    {
+      prompts: singlePrompt(options.prompt),
+      rounds: options.rounds,
+      warmup: 1,
+      maxTokens: 64,
+      temperature: 0,
+      prefix: options.prefix,
+      seed: 1,
+      timeoutS: options.edition === "newer" ? 30 : 60,
+    },
+    options,
+    atHand("BENCH_MODELS"),
+  );
+  const rows = summary.candidates.map((row, at) => {
+    const mean = row.latency_s.mean;
+    const ok = mean !== null;
+    return {
+      model: options.models[at] ?? row.alias,
+      latency_sec: ok ? Math.round(1000 * mean) / 1000 : null,
+      ...(options.edition === "older"
+        ? {}
+        : { response: row.sample_answer, status: ok ? "success" : "error" }),
+      ...(ok ? {} : { error: row.reason ?? row.status }),
+      n: row.latency_s.n,
+      load_s: row.load_s,
+    };
+  });
+  printJson(rows);
+  return rows.some(({ latency_sec }) => latency_sec !== null) ? 0 : 1;
+});
