@@ -21,6 +21,8 @@ import type { Accuracy, Bench, SelfcheckResult, Spread } from "../lib/endpoint/s
 
 const note = (text: string) => console.error(text);
 
+const residentMb = () => Deno.memoryUsage().rss / 1e6;
+
 interface Flags {
   readonly json?: true;
   readonly classic?: true;
@@ -57,6 +59,7 @@ async function main(): Promise<number> {
     fetch: transport === "raw" ? raw.fetch : fetch,
     transport,
     cpuMs,
+    residentMb,
   });
   try {
     if (flags.soak !== undefined) return await soak(bench("raw"), flags.soak, flags.json === true);
@@ -71,7 +74,7 @@ async function main(): Promise<number> {
   }
 }
 
-/** Runs every measurement, the quiet ones first. */
+/** Runs every measurement. The rate comes first: the memory it takes is then its own. */
 async function check(
   bench: (transport: "raw" | "fetch") => Bench,
   model: "steady" | "classic",
@@ -83,6 +86,12 @@ async function check(
   const plan = model === "steady"
     ? { raw: [[1, 6.5], [8, 3], [64, 3]], fetch: [[1, 3], [64, 2]] } as const
     : { raw: [[1, 25], [8, 15], [64, 15]], fetch: [[1, 15], [64, 10]] } as const;
+  const restBefore = await othersCpuPercent();
+  note("the highest rate, 4 s");
+  const rate = [
+    await measureRate(bench("raw"), { client: "direct", concurrency: 32, seconds: 2, signal }),
+    await measureRate(bench("raw"), { client: "openai", concurrency: 32, seconds: 1, signal }),
+  ];
   const accuracy: Accuracy[] = [];
   for (const transport of ["raw", "fetch"] as const) {
     for (const [concurrency, seconds] of plan[transport]) {
@@ -99,28 +108,35 @@ async function check(
       await constantRate(Array.from({ length: requests }), timing, (_, dueMs) => send(dueMs ?? realClock()));
     }),
   ];
-  note("the highest rate, 4 s");
-  const rate = [
-    await measureRate(bench("raw"), { client: "direct", concurrency: 32, seconds: 2, signal }),
-    await measureRate(bench("raw"), { client: "openai", concurrency: 32, seconds: 1, signal }),
-  ];
   memory.look();
+  const others = (restBefore + await othersCpuPercent()) / 2;
   return {
     schema_version: 1,
     created_at: new Date().toISOString(),
     deno: Deno.version.deno,
     machine: await machine(),
+    others_cpu_percent: others,
     accuracy,
     load,
     rate,
     memory_mb: memory.peakMb(),
-    trust: trustOf({ accuracy, load, rate }),
+    trust: trustOf({ others_cpu_percent: others, accuracy, load, rate }),
   };
+}
+
+/** What the machine does while we rest for half a second, in percent of one core. */
+async function othersCpuPercent(): Promise<number> {
+  const { cpus } = await import("node:os");
+  const busyMs = () =>
+    cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0);
+  const [startMs, startBusy] = [realClock(), busyMs()];
+  await realSleep(500, interruptSignal());
+  return (100 * (busyMs() - startBusy)) / (realClock() - startMs);
 }
 
 function peakMemory() {
   let peak = 0;
-  const look = () => void (peak = Math.max(peak, Deno.memoryUsage().rss / 1e6));
+  const look = () => void (peak = Math.max(peak, residentMb()));
   return { look, peakMb: () => peak };
 }
 
@@ -215,7 +231,15 @@ async function printTables(result: SelfcheckResult): Promise<void> {
   );
   console.log(`The highest rate, streams of ${result.rate[0]?.tokens_per_request ?? 0} tokens`);
   table(
-    ["client", "requests/s", "failed", "CPU a request, µs", "CPU a chunk, µs", "our CPU, % of a core"],
+    [
+      "client",
+      "requests/s",
+      "failed",
+      "CPU a request, µs",
+      "CPU a chunk, µs",
+      "our CPU, % of a core",
+      "memory, MB",
+    ],
     result.rate.map((one) => [
       one.client,
       digits(one.requests_per_s, 0),
@@ -223,9 +247,11 @@ async function printTables(result: SelfcheckResult): Promise<void> {
       digits(one.cpu_us_per_request, 0),
       digits(one.cpu_us_per_chunk, 1),
       digits(one.cpu_percent, 0),
+      digits(one.memory_mb, 0),
     ]),
   );
-  console.log(`Memory: ${digits(result.memory_mb, 0)} MB at most`);
+  console.log(`Memory: ${digits(result.memory_mb, 0)} MB at most, with what the check itself keeps`);
+  console.log(`Others used ${digits(result.others_cpu_percent, 0)} % of a core while we rested`);
   console.log("What can be trusted here");
   for (const sentence of result.trust) console.log(`- ${sentence}`);
 }
@@ -247,7 +273,7 @@ async function soak(bench: Bench, minutes: number, json: boolean): Promise<numbe
     await measureErrors(bench, { model: "classic", concurrency: 64, seconds: 10, signal }, tally);
     const slice = {
       at_s: Math.round((realClock() - startMs) / 1000),
-      memory_mb: Deno.memoryUsage().rss / 1e6,
+      memory_mb: residentMb(),
       ttft_error_ms: spreadOf(tally.ttft),
       gap_error_ms: spreadOf(tally.gap),
       failed: tally.failed,

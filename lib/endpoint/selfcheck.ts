@@ -50,8 +50,10 @@ const rate = z.object({
   failed: z.number().int().nonnegative(),
   cpu_us_per_request: z.number().nonnegative(),
   cpu_us_per_chunk: z.number().nonnegative(),
-  /** The busiest of the two: near 100, that process was the limit. */
+  /** Of one core, by the measuring process: near 100, it was the limit itself. */
   cpu_percent: z.number().nonnegative(),
+  /** Resident size of the measuring process afterwards. */
+  memory_mb: z.number().nonnegative(),
 });
 export type Rate = z.infer<typeof rate>;
 
@@ -73,6 +75,8 @@ export const selfcheckResult = z.object({
     os: z.string(),
     arch: z.string(),
   }),
+  /** Processor time that others used while we rested, before and after, in percent of one core. */
+  others_cpu_percent: z.number().nonnegative(),
   accuracy: z.array(accuracy),
   load: z.array(load),
   rate: z.array(rate),
@@ -94,6 +98,8 @@ export interface Bench {
   readonly transport: "raw" | "fetch";
   /** Processor time of this process so far, in ms. */
   readonly cpuMs: () => number;
+  /** Resident size of this process, in MB. */
+  readonly residentMb: () => number;
 }
 
 /** Errors of many requests against what the fake endpoint says it did. */
@@ -268,6 +274,7 @@ export async function measureRate(
     cpu_us_per_request: (1000 * cpuMs) / Math.max(1, done),
     cpu_us_per_chunk: (1000 * cpuMs) / Math.max(1, chunks),
     cpu_percent: (100 * cpuMs) / wallMs,
+    memory_mb: bench.residentMb(),
   };
 }
 
@@ -290,9 +297,20 @@ async function takeLog({ baseUrl, fetch }: Bench): Promise<z.infer<typeof logEnt
   return logEntries.parse(await response.json());
 }
 
+/** Above this share of a core, others disturb a check of milliseconds. */
+const DISTURBED_PERCENT = 10;
+
 /** What follows from the figures, in sentences for people. */
-export function trustOf(result: Pick<SelfcheckResult, "accuracy" | "load" | "rate">): string[] {
-  const sentences = result.accuracy.map((one) => {
+export function trustOf(
+  result: Pick<SelfcheckResult, "others_cpu_percent" | "accuracy" | "load" | "rate">,
+): string[] {
+  const sentences = result.others_cpu_percent <= DISTURBED_PERCENT ? [] : [
+    `other programs used ${
+      significant(result.others_cpu_percent)
+    } % of a core: this is a check of a disturbed ` +
+    "machine; repeat it on a quiet one",
+  ];
+  sentences.push(...result.accuracy.map((one) => {
     const { ttft_error_ms: ttft, gap_error_ms: gap, tpot_error_percent: tpot } = one;
     const worst = Math.max(ttft.p99 ?? ttft.max ?? 0, gap.p99 ?? gap.max ?? 0);
     const over = one.transport === "raw" ? "a raw socket (plain http)" : "fetch (https, proxies)";
@@ -300,7 +318,7 @@ export function trustOf(result: Pick<SelfcheckResult, "accuracy" | "load" | "rat
       significant(2 * worst)
     } ms in TTFT or a gap, ` +
       `or ${significant(tpot.p99 ?? tpot.max ?? 0)} % in TPOT, may be ours`;
-  });
+  }));
   for (const { asked_per_s, delivered_per_s } of result.load) {
     const miss = Math.abs(delivered_per_s / asked_per_s - 1);
     sentences.push(

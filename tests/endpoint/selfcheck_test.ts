@@ -60,7 +60,8 @@ async function onFake<T>(use: (bench: Bench) => Promise<T>): Promise<T> {
   try {
     return await withWay(
       "direct over raw",
-      (fetch) => use({ baseUrl: fake.baseUrl, clock, fetch, transport: "raw", cpuMs: () => 0 }),
+      (fetch) =>
+        use({ baseUrl: fake.baseUrl, clock, fetch, transport: "raw", cpuMs: () => 0, residentMb: () => 0 }),
     );
   } finally {
     await fake.stop();
@@ -97,6 +98,7 @@ const result: SelfcheckResult = {
   created_at: "2026-01-01T00:00:00.000Z",
   deno: "2.9.6",
   machine: { cpu: "a processor", cores: 2, os: "linux", arch: "x86_64" },
+  others_cpu_percent: 2,
   accuracy: [{
     transport: "raw",
     concurrency: 1,
@@ -118,6 +120,10 @@ Deno.test("what can be trusted follows from the figures", () => {
     "a raw socket (plain http), 1 at a time: differences below 0.5 ms in TTFT or a gap, or 0.3 % in TPOT, may be ours",
     "50 requests/s asked, 30 delivered: a constant rate can't be trusted here",
   ]);
+  assert.match(
+    trustOf({ ...result, others_cpu_percent: 55 })[0] ?? "",
+    /^other programs used 55 % of a core/,
+  );
 });
 
 Deno.test("the last result is kept, and an unreadable one is none", async () => {
