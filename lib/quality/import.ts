@@ -86,23 +86,60 @@ function readRow(row: readonly string[], key: SheetKey, seen: Set<string>): Row 
     return { kind: "fault", fault: `the prompt or the answer of ${known.item} was changed` };
   }
   const { dimensions } = rubrics[key.rubric];
-  const given = dimensions.map(({ name }, at) => ({ name, text: (rest[at] ?? "").trim() }));
-  if (given.every(({ text }) => text === "")) return { kind: "blank" };
+  const given = dimensions.map(({ name }, at) => ({ name, score: scoreOf(rest[at] ?? "") }));
+  if (given.every(({ score }) => score.kind === "none")) return { kind: "blank" };
   const scores: Record<string, number> = {};
-  for (const { name, text } of given) {
-    if (text === "") return { kind: "fault", fault: `half-filled, ${name} is missing` };
-    // A spreadsheet may write 4 as 4.0 or 4,0.
-    const value = /^\d+(?:[.,]0+)?$/.test(text) ? parseInt(text, 10) : NaN;
-    if (!(value >= lowestScore && value <= highestScore)) {
-      return { kind: "fault", fault: `${name} is ${text}, it takes a whole number from 1 to 5` };
-    }
-    scores[name] = value;
+  for (const { name, score } of given) {
+    if (score.kind === "none") return { kind: "fault", fault: `half-filled, ${name} is missing` };
+    if (score.kind === "fault") return { kind: "fault", fault: `${name} ${score.fault}` };
+    scores[name] = score.value;
   }
   return {
     kind: "marks",
     item: known.item,
     marks: { scores, comment: (rest[dimensions.length] ?? "").trim() },
   };
+}
+
+/**
+ * The marks in a sheet that is still being filled in, whole rows or not: what the page goes on from.
+ *
+ * @throws {UserError} when the sheet is not the one of `key`, or a score is none
+ */
+export function readMarks(text: string, key: SheetKey, name: string): Map<string, Marks> {
+  const { dimensions } = rubrics[key.rubric];
+  const marks = new Map<string, Marks>();
+  const [header = [], ...rows] = parseCsv(text);
+  if (header.map((title) => title.trim()).join() !== columnsOf(rubrics[key.rubric]).join()) {
+    throw new UserError(`${name} is no sheet of this run and rubric: give another --annotator or --sheet`);
+  }
+  for (const row of rows) {
+    const item = (row[0] ?? "").trim();
+    if (!key.items.some((one) => one.item === item)) continue;
+    const scores: Record<string, number> = {};
+    for (const [at, dimension] of dimensions.entries()) {
+      const score = scoreOf(row[4 + at] ?? "");
+      if (score.kind === "fault") throw new UserError(`${name}: ${dimension.name} of ${item} ${score.fault}`);
+      if (score.kind === "score") scores[dimension.name] = score.value;
+    }
+    marks.set(item, { scores, comment: (row[4 + dimensions.length] ?? "").trim() });
+  }
+  return marks;
+}
+
+type Score =
+  | { readonly kind: "score"; readonly value: number }
+  | { readonly kind: "none" }
+  | { readonly kind: "fault"; readonly fault: string };
+
+function scoreOf(cell: string): Score {
+  const text = cell.trim();
+  if (text === "") return { kind: "none" };
+  // A spreadsheet may write 4 as 4.0 or 4,0.
+  const value = /^\d+(?:[.,]0+)?$/.test(text) ? parseInt(text, 10) : NaN;
+  return value >= lowestScore && value <= highestScore
+    ? { kind: "score", value }
+    : { kind: "fault", fault: `is ${text}, it takes a whole number from 1 to 5` };
 }
 
 /**

@@ -1,0 +1,119 @@
+/**
+ * The annotation page: one item at a time, scored with the keyboard, saved as one goes. It is another editor
+ * for the sheet: what it saves is the same CSV that `import` reads. Served on loopback only, behind a path
+ * that nobody can guess, and to nobody who calls it by another name than the address it listens on.
+ */
+import { z } from "zod";
+import { replaceFile } from "../bench/folder.ts";
+import { pageMarkup } from "./page_markup.ts";
+import { score } from "./ratings.ts";
+import { rubrics } from "./rubric.ts";
+import { formatSheet, type Marks, type Sheet } from "./sheet.ts";
+
+const markBody = z.strictObject({
+  item: z.string(),
+  scores: z.record(z.string(), score),
+  comment: z.string().max(4000),
+});
+
+export interface AnnotationPage {
+  readonly url: string;
+  /** Items with a full set of scores. */
+  done(): number;
+  /** Resolves when the annotator says that they are finished. */
+  readonly finished: Promise<void>;
+  stop(): Promise<void>;
+}
+
+/**
+ * Serves a sheet as a page on 127.0.0.1.
+ *
+ * @param path the sheet's file; every change is saved there before the page is told so
+ * @param marks what was scored before
+ * @param token hard to guess; part of the address
+ * @param port 0 for any free one
+ *
+ * ```ts ignore
+ * const page = servePage(sheet, "reports/…/annotation/ana-fluency.csv", new Map(), { token: crypto.randomUUID(), port: 0 });
+ * console.log(page.url);
+ * await page.finished;
+ * await page.stop();
+ * ```
+ */
+export function servePage(
+  sheet: Sheet,
+  path: string,
+  marks: ReadonlyMap<string, Marks>,
+  { token, port }: { token: string; port: number },
+): AnnotationPage {
+  const rubric = rubrics[sheet.key.rubric];
+  const names = rubric.dimensions.map(({ name }) => name);
+  const current = new Map(marks);
+  const finished = Promise.withResolvers<void>();
+  let saving: Promise<void> = Promise.resolve();
+  const save = () => {
+    saving = saving.catch(() => {}).then(() => replaceFile(path, formatSheet(sheet.items, rubric, current)));
+    return saving;
+  };
+  const server = Deno.serve({ hostname: "127.0.0.1", port, onListen: () => {} }, async (request) => {
+    const { pathname, host } = new URL(request.url);
+    // A page of another site could reach this port under its own name (DNS rebinding).
+    if (host !== `127.0.0.1:${server.addr.port}`) return plain(403, "call it by its address");
+    if (!pathname.startsWith(`/${token}/`)) return plain(404, "not found");
+    const rest = pathname.slice(token.length + 2);
+    if (request.method === "GET" && rest === "") return html(pageMarkup(rubric));
+    if (request.method === "GET" && rest === "sheet") {
+      return Response.json({ items: sheet.items, marks: Object.fromEntries(current) });
+    }
+    if (request.method === "POST" && rest === "mark") return await mark(request);
+    if (request.method === "POST" && rest === "done") {
+      finished.resolve();
+      return new Response(null, { status: 204 });
+    }
+    return plain(404, "not found");
+  });
+
+  async function mark(request: Request): Promise<Response> {
+    const parsed = markBody.safeParse(await request.json().catch(() => null));
+    if (!parsed.success) return plain(400, z.prettifyError(parsed.error));
+    const { item, scores, comment } = parsed.data;
+    if (!sheet.items.some((one) => one.item === item)) return plain(400, `there is no item ${item}`);
+    const strange = Object.keys(scores).find((name) => !names.includes(name));
+    if (strange !== undefined) return plain(400, `${strange} is not one of ${names.join(", ")}`);
+    current.set(item, { scores, comment });
+    try {
+      await save();
+      return new Response(null, { status: 204 });
+    } catch {
+      return plain(500, `can't write ${path}: the score is not saved`);
+    }
+  }
+
+  return {
+    url: `http://127.0.0.1:${server.addr.port}/${token}/`,
+    done: () => [...current.values()].filter(({ scores }) => names.every((name) => name in scores)).length,
+    finished: finished.promise,
+    async stop() {
+      await saving.catch(() => {});
+      await server.shutdown();
+    },
+  };
+}
+
+function plain(status: number, text: string): Response {
+  return new Response(text, { status, headers: { "content-type": "text/plain; charset=utf-8" } });
+}
+
+function html(text: string): Response {
+  return new Response(text, {
+    headers: {
+      "content-type": "text/html; charset=utf-8",
+      // Answers are shown as text only; nothing of them may run or call out.
+      "content-security-policy":
+        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; " +
+        "frame-ancestors 'none'",
+      "referrer-policy": "no-referrer",
+      "cache-control": "no-store",
+    },
+  });
+}

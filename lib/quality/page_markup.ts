@@ -1,0 +1,170 @@
+/** The annotation page itself: one file, no network, text only. */
+import type { Rubric } from "./rubric.ts";
+
+/** The HTML of the page; items and scores are fetched from beside it. */
+export function pageMarkup(rubric: Rubric): string {
+  const data = JSON.stringify(rubric.dimensions).replaceAll("<", "\\u003c");
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Rate answers</title>
+<style>${style}</style>
+</head>
+<body>
+<header>
+  <progress id="progress" value="0" max="1"></progress>
+  <p><span id="place"></span> <span id="saved" role="status"></span></p>
+  <p class="keys"><kbd>1</kbd>–<kbd>5</kbd> score, <kbd>↑</kbd> <kbd>↓</kbd> dimension, <kbd>←</kbd> <kbd>→</kbd> answer,
+  <kbd>n</kbd> next unrated, <kbd>c</kbd> comment</p>
+</header>
+<main>
+  <section><h2>What was asked</h2><pre id="prompt" tabindex="0"></pre>
+    <details open><summary>A good answer covers</summary><pre id="aspects"></pre></details></section>
+  <section><h2>The answer</h2><pre id="answer" tabindex="0"></pre>
+    <div id="dimensions"></div>
+    <label>Comment <textarea id="comment" rows="2"></textarea></label>
+    <p><button id="back">← Back</button> <button id="on">Next →</button> <button id="done">I am finished</button></p></section>
+</main>
+<script>const dimensions = ${data};${script}</script>
+</body>
+</html>
+`;
+}
+
+const style = `
+:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
+body { margin: 0 auto; max-width: 90rem; padding: 0.5rem 1rem; }
+header { display: flex; flex-wrap: wrap; gap: 0 1.5rem; align-items: center; }
+header p { margin: 0.3rem 0; }
+progress { width: 100%; }
+main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 0 2rem; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; font: inherit; border: 1px solid #8886; border-radius: 6px;
+  padding: 0.6rem; max-height: 46vh; overflow: auto; margin: 0.3rem 0 0.8rem; }
+h2 { font-size: 1rem; margin: 0.6rem 0 0; }
+fieldset { border: 1px solid #8886; border-radius: 6px; margin: 0 0 0.5rem; }
+fieldset.now { border-color: #2a78d6; box-shadow: 0 0 0 1px #2a78d6; }
+fieldset small { display: block; opacity: 0.8; }
+fieldset button { min-width: 2.6rem; min-height: 2.2rem; }
+button { font: inherit; }
+button[aria-pressed="true"] { background: #2a78d6; color: #fff; border-color: #2a78d6; }
+textarea { width: 100%; box-sizing: border-box; font: inherit; }
+kbd { border: 1px solid #8888; border-radius: 4px; padding: 0 0.3rem; }
+.failed { color: #c33; font-weight: bold; }
+`;
+
+// Text is set with textContent alone: an answer is never markup.
+const script = `
+const $ = (id) => document.getElementById(id);
+let items = [], marks = {}, at = 0, row = 0, pending = 0;
+
+const markOf = () => marks[items[at].item] ?? (marks[items[at].item] = { scores: {}, comment: "" });
+const isDone = (mark) => mark && dimensions.every(({ name }) => mark.scores[name]);
+
+for (const [index, { name, question, one, five }] of dimensions.entries()) {
+  const field = document.createElement("fieldset");
+  const legend = document.createElement("legend");
+  legend.textContent = name;
+  const hint = document.createElement("small");
+  hint.textContent = question + " 1: " + one + "; 5: " + five + ".";
+  field.append(legend, hint);
+  for (let value = 1; value <= 5; value++) {
+    const button = document.createElement("button");
+    button.textContent = value;
+    button.onclick = () => { row = index; give(value); };
+    field.append(button);
+  }
+  $("dimensions").append(field);
+}
+
+function show() {
+  const { prompt, aspects, answer } = items[at];
+  $("prompt").textContent = prompt;
+  $("aspects").textContent = aspects || "(nothing was noted)";
+  $("answer").textContent = answer;
+  $("comment").value = markOf().comment;
+  const done = items.filter(({ item }) => isDone(marks[item])).length;
+  $("place").textContent = "Answer " + (at + 1) + " of " + items.length + ", " + done + " rated.";
+  $("progress").max = items.length;
+  $("progress").value = done;
+  [...$("dimensions").children].forEach((field, index) => {
+    field.className = index === row ? "now" : "";
+    const given = markOf().scores[dimensions[index].name];
+    [...field.querySelectorAll("button")].forEach((button, value) =>
+      button.setAttribute("aria-pressed", given === value + 1));
+  });
+}
+
+async function save() {
+  const { item } = items[at];
+  const { scores, comment } = markOf();
+  pending++;
+  $("saved").className = "";
+  $("saved").textContent = "saving …";
+  try {
+    const response = await fetch("mark", { method: "POST", body: JSON.stringify({ item, scores, comment }) });
+    if (!response.ok) throw new Error(await response.text());
+    if (--pending === 0) $("saved").textContent = "saved";
+  } catch (error) {
+    pending--;
+    $("saved").className = "failed";
+    $("saved").textContent = "not saved: " + error.message;
+  }
+}
+
+function give(value) {
+  markOf().scores[dimensions[row].name] = value;
+  save();
+  if (row < dimensions.length - 1) row++;
+  else if (isDone(markOf()) && at < items.length - 1) { at++; row = 0; }
+  show();
+}
+
+function go(step) {
+  at = Math.min(items.length - 1, Math.max(0, at + step));
+  row = 0;
+  show();
+}
+
+function nextUnrated() {
+  const found = items.findIndex(({ item }, index) => index > at && !isDone(marks[item]));
+  const again = found < 0 ? items.findIndex(({ item }) => !isDone(marks[item])) : found;
+  if (again >= 0) at = again;
+  row = 0;
+  show();
+}
+
+$("comment").onchange = () => { markOf().comment = $("comment").value; save(); };
+$("back").onclick = () => go(-1);
+$("on").onclick = () => go(1);
+$("done").onclick = async () => {
+  await fetch("done", { method: "POST" });
+  document.body.textContent = "Thank you. The scores are saved; this page can be closed.";
+};
+document.addEventListener("keydown", (event) => {
+  if (event.target === $("comment")) {
+    if (event.key === "Escape") $("comment").blur();
+    return;
+  }
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  const keys = {
+    ArrowLeft: () => go(-1),
+    ArrowRight: () => go(1),
+    ArrowUp: () => { row = Math.max(0, row - 1); show(); },
+    ArrowDown: () => { row = Math.min(dimensions.length - 1, row + 1); show(); },
+    n: nextUnrated,
+    c: () => $("comment").focus(),
+  };
+  const act = /^[1-5]$/.test(event.key) ? () => give(Number(event.key)) : keys[event.key];
+  if (!act) return;
+  event.preventDefault();
+  act();
+});
+
+fetch("sheet").then((response) => response.json()).then((sheet) => {
+  items = sheet.items;
+  marks = sheet.marks;
+  show();
+});
+`;

@@ -1,0 +1,121 @@
+/** deno task quality annotate: a blinded, shuffled sheet of a run's answers, or the same as a page. */
+import { join } from "node:path";
+import { InvalidArgumentError, Option } from "commander";
+import { UserError } from "../../lib/errors.ts";
+import type { RubricName } from "../../lib/quality/rubric.ts";
+import { interruptSignal, jsonOption, outOption, pathValue, printJson, wholeNumber } from "../cli.ts";
+import { promptSetOf, qualityCommand, runFolder, runPromptsOption } from "./run_folder.ts";
+
+interface AnnotateOptions {
+  readonly annotator: string;
+  readonly rubric: RubricName;
+  readonly sheet?: string;
+  readonly page: boolean;
+  readonly port: number;
+  readonly prompts?: string;
+  readonly out: string;
+  readonly json: boolean;
+}
+
+function annotatorName(text: string): string {
+  if (/^[\w-]{1,40}$/.test(text)) return text;
+  throw new InvalidArgumentError("Give up to 40 letters, digits, - or _; a pseudonym will do.");
+}
+
+function command() {
+  return qualityCommand("annotate", "Writes a blinded, shuffled sheet of a run's answers for one annotator.")
+    .argument("<run>", "a run: its folder, or its name below --out")
+    .addOption(
+      new Option("--annotator <name>", "whose sheet it is; each annotator meets the answers in another order")
+        .default("annotator-1").argParser(annotatorName),
+    )
+    .addOption(
+      new Option("--rubric <name>", "fluency, relevance, correctness; or accuracy, clarity, completeness")
+        .choices(["fluency", "accuracy"]).default("fluency"),
+    )
+    .addOption(
+      new Option("--sheet <file>", "where the sheet goes (default: in the run's folder)").argParser(
+        pathValue,
+      ),
+    )
+    .addOption(new Option("--page", "score in the browser; saved to the sheet as you go").default(false))
+    .addOption(
+      new Option("--port <n>", "port of the page; 0 is any").default(0).argParser(wholeNumber(0, 65535)),
+    )
+    .addOption(runPromptsOption())
+    .addOption(outOption())
+    .addOption(jsonOption().default(false));
+}
+
+export async function annotate(args: readonly string[]): Promise<number> {
+  const parsed = command();
+  await parsed.parseAsync([...args], { from: "user" });
+  const options = parsed.opts<AnnotateOptions>();
+  const folder = await runFolder(parsed.args[0], options.out);
+  const { makeSheet, sheetFolder, writeSheet } = await import("../../lib/quality/sheet.ts");
+  const { promptsOfRun, readRecordedAnswers } = await import("../../lib/quality/quality.ts");
+  const { info, requests, answers } = await readRecordedAnswers(folder);
+  const prompts = promptsOfRun(info, await promptSetOf(folder, options.prompts));
+  const good = requests.filter(({ status }) => status === "ok").flatMap(({ id }) => answers.get(id) ?? []);
+  const { annotator, rubric } = options;
+  const sheet = makeSheet(good, prompts, { runId: info.run_id, annotator, rubric });
+  const path = options.sheet ?? join(sheetFolder(folder), `${annotator}-${rubric}.csv`);
+  const there = await exists(path);
+  if (!there || !options.page) await writeSheet(folder, sheet, path);
+  if (options.page) return await page(sheet, path, folder, options);
+  if (options.json) printJson({ sheet: path, items: sheet.items.length, rubric });
+  else {
+    console.log(`${sheet.items.length} answers to rate: ${path}`);
+    console.log(
+      `Fill in 1 to 5 in each row, save it as CSV, then: deno task quality import ${folder} ${path}`,
+    );
+  }
+  return 0;
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+async function page(
+  sheet: Awaited<ReturnType<typeof import("../../lib/quality/sheet.ts").makeSheet>>,
+  path: string,
+  folder: string,
+  { port, json }: AnnotateOptions,
+): Promise<number> {
+  const { readMarks } = await import("../../lib/quality/import.ts");
+  const { servePage } = await import("../../lib/quality/page.ts");
+  const marks = readMarks(await Deno.readTextFile(path), sheet.key, path);
+  const served = open(() => servePage(sheet, path, marks, { token: crypto.randomUUID(), port }), port);
+  console.error(`Rate here: ${served.url}`);
+  console.error(`Scores are saved to ${path} as you go; Ctrl-C ends the page.`);
+  const signal = interruptSignal();
+  await Promise.race([
+    served.finished,
+    new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true })),
+  ]);
+  // The page's last answer is on its way.
+  await served.stop();
+  const done = served.done();
+  if (json) printJson({ sheet: path, items: sheet.items.length, rated: done });
+  else {console.log(
+      `${done} of ${sheet.items.length} answers are rated. Then: deno task quality import ${folder} ${path}`,
+    );}
+  return 0;
+}
+
+function open<T>(serve: () => T, port: number): T {
+  try {
+    return serve();
+  } catch (error) {
+    if (error instanceof Deno.errors.AddrInUse) {
+      throw new UserError(`port ${port} is taken: give another --port, or leave it out`, 2, { cause: error });
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,76 @@
+/** deno task quality import: takes a filled-in sheet, and shows how far people agree. */
+import { Option } from "commander";
+import { reasonOf, UserError } from "../../lib/errors.ts";
+import { jsonOption, outOption, printJson } from "../cli.ts";
+import { passMarkOption, promptSetOf, qualityCommand, runFolder, runPromptsOption } from "./run_folder.ts";
+
+export async function importSheet(args: readonly string[]): Promise<number> {
+  const parsed = qualityCommand(
+    "import",
+    "Takes a filled-in sheet: every row whole and unchanged, or nothing.",
+  )
+    .argument("<run>", "a run: its folder, or its name below --out")
+    .argument("<sheet>", "the filled-in CSV")
+    .addOption(
+      new Option("--partial", "leave out rows without any score instead of refusing them").default(false),
+    )
+    .addOption(new Option("--replace", "put these scores in the place of earlier ones").default(false))
+    .addOption(runPromptsOption())
+    .addOption(passMarkOption())
+    .addOption(outOption())
+    .addOption(jsonOption().default(false));
+  await parsed.parseAsync([...args], { from: "user" });
+  const options = parsed.opts<{
+    partial: boolean;
+    replace: boolean;
+    prompts?: string;
+    passMark: number;
+    out: string;
+    json: boolean;
+  }>();
+  const [run, sheetPath] = parsed.args;
+  if (sheetPath === undefined) throw new UserError("give a run and the sheet that was filled in for it");
+  const folder = await runFolder(run, options.out);
+  const set = await promptSetOf(folder, options.prompts);
+  const { readSheet, ratingsOf } = await import("../../lib/quality/import.ts");
+  const { readSheetKeys } = await import("../../lib/quality/sheet.ts");
+  const { addRatings } = await import("../../lib/quality/ratings.ts");
+  const { writeQuality } = await import("../../lib/quality/quality.ts");
+  const filled = readSheet(await readUtf8(sheetPath), await readSheetKeys(folder), {
+    name: sheetPath,
+    partial: options.partial,
+  });
+  const written = await addRatings(folder, ratingsOf(filled), { replace: options.replace });
+  const { agreement } = await writeQuality(folder, set, { passMark: options.passMark });
+  if (options.json) printJson({ ...written, unrated: filled.unrated, agreement });
+  else {
+    const { added, same, replaced } = written;
+    console.log(
+      `${filled.key.annotator}: ${added} ratings taken, ${same} known already, ${replaced} replaced.`,
+    );
+    for (const { rubric, dimension, alpha, units, raters, reason } of agreement) {
+      const told = alpha === null
+        ? reason
+        : `alpha ${alpha.toFixed(2)} over ${units} answers and ${raters} people`;
+      console.log(`agreement on ${dimension} (${rubric}): ${told}`);
+    }
+    console.log("Krippendorff: rely on 0.80 and more, conclude tentatively from 0.67.");
+  }
+  return 0;
+}
+
+/** A spreadsheet may save in the code page of its country, and then letters are lost. */
+async function readUtf8(path: string): Promise<string> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await Deno.readFile(path);
+  } catch (error) {
+    const reason = error instanceof Deno.errors.NotFound ? "there is no such file" : reasonOf(error);
+    throw new UserError(`can't read the sheet ${path}: ${reason}`, 2, { cause: error });
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch (error) {
+    throw new UserError(`${path} is not UTF-8: save it as "CSV UTF-8"`, 2, { cause: error });
+  }
+}
