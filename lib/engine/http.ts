@@ -1,6 +1,7 @@
 /** The engine's HTTP face: routes, the queue, streaming, cancelling. Knows nothing of llama.cpp. */
 import type { EngineCore, Generation } from "./core.ts";
 import { checkLocal, checkToken } from "./guard.ts";
+import type { Handler } from "./listen.ts";
 import type { EngineStats } from "./options.ts";
 import {
   type AnswerHead,
@@ -23,22 +24,20 @@ export interface FaceHooks {
   readonly processUse: () => Pick<EngineStats, "resident_mb" | "cpu_s">;
 }
 
-const bodyLimitBytes = 16 * 1024 * 1024;
-
 /**
  * The request handler of one engine: `/v1/models`, `/v1/chat/completions`, `/v1/completions`, `/healthz` and
  * `/podium/stats`. Jobs run one at a time; a client that goes away leaves the queue, or ends its generation.
  *
  * ```ts ignore
- * Deno.serve({ hostname: "127.0.0.1", port: 0 }, engineFace(core, hooks));
+ * const { port } = await listen(engineFace(core, hooks), "127.0.0.1", 0);
  * ```
  */
-export function engineFace(core: EngineCore, hooks: FaceHooks): (request: Request) => Promise<Response> {
+export function engineFace(core: EngineCore, hooks: FaceHooks): Handler {
   const face = new Face(core, hooks);
-  return async (request) => {
+  return async (request, gone) => {
     try {
       checkLocal(request);
-      return await face.answer(request);
+      return await face.answer(request, gone);
     } catch (error) {
       return asApiError(error).toResponse();
     }
@@ -58,7 +57,7 @@ class Face {
 
   constructor(private readonly core: EngineCore, private readonly hooks: FaceHooks) {}
 
-  async answer(request: Request): Promise<Response> {
+  async answer(request: Request, gone: AbortSignal): Promise<Response> {
     const { pathname } = new URL(request.url);
     if (pathname === "/healthz") return Response.json({ status: "ok" });
     checkToken(request, this.hooks.token);
@@ -68,9 +67,9 @@ class Face {
       case "GET /podium/stats":
         return Response.json(this.#stats());
       case "POST /v1/chat/completions":
-        return await this.#generate(parseChat(await readJson(request)), request.signal);
+        return await this.#generate(parseChat(await readJson(request)), gone);
       case "POST /v1/completions":
-        return await this.#generate(parseCompletion(await readJson(request)), request.signal);
+        return await this.#generate(parseCompletion(await readJson(request)), gone);
       default:
         throw new ApiError(404, `there is no ${request.method} ${pathname} here`, { code: "unknown_url" });
     }
@@ -106,7 +105,9 @@ class Face {
     const generation = await this.core.prepare(job);
     const prefix = job.route === "chat" ? "chatcmpl" : "cmpl";
     const head = { id: `${prefix}-${this.hooks.randomId()}`, created: this.hooks.now(), model: modelId };
-    return job.stream ? this.#stream(job, head, generation) : await this.#whole(job, head, generation, gone);
+    return job.stream
+      ? this.#stream(job, head, generation, gone)
+      : await this.#whole(job, head, generation, gone);
   }
 
   async #whole(job: Job, head: AnswerHead, generation: Generation, gone: AbortSignal): Promise<Response> {
@@ -115,23 +116,21 @@ class Face {
     return Response.json(wholeAnswer(job, head, text, result));
   }
 
-  #stream(job: Job, head: AnswerHead, generation: Generation): Response {
-    const gone = new AbortController();
+  #stream(job: Job, head: AnswerHead, generation: Generation, gone: AbortSignal): Response {
     const writer = new ChunkWriter(job, head);
     const write = async (stream: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>) => {
       try {
         const emit = (text: string) => stream.enqueue(writer.delta(text));
-        const result = await this.#inTurn(generation, emit, gone.signal);
+        const result = await this.#inTurn(generation, emit, gone);
         for (const chunk of writer.end(result)) stream.enqueue(chunk);
       } catch (error) {
-        if (gone.signal.aborted) return;
+        if (gone.aborted) return;
         stream.enqueue(writer.failure(asApiError(error)));
       }
       stream.close();
     };
     const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
       start: (stream) => void write(stream),
-      cancel: () => gone.abort(),
     });
     return new Response(body, {
       headers: { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" },
@@ -151,10 +150,6 @@ class Face {
 }
 
 async function readJson(request: Request): Promise<unknown> {
-  const length = Number(request.headers.get("content-length") ?? 0);
-  if (length > bodyLimitBytes) {
-    throw new ApiError(413, `the request body has ${length} bytes; ${bodyLimitBytes} are accepted`);
-  }
   try {
     return await request.json();
   } catch (error) {

@@ -2,6 +2,7 @@
 import {
   type GbnfJsonSchema,
   getLlama,
+  InsufficientMemoryError,
   type Llama,
   type LlamaContextSequence,
   LlamaGrammarEvaluationState,
@@ -11,10 +12,11 @@ import {
   type Token,
 } from "node-llama-cpp";
 import type { Clock } from "../clock.ts";
+import { reasonOf } from "../errors.ts";
 import { type ChatTemplate, chatTemplate } from "./chat_template.ts";
 import type { EngineCore, Generation, LoadedModel } from "./core.ts";
 import { grammarSchema } from "./json_schema.ts";
-import type { EngineOptions } from "./options.ts";
+import { type EngineOptions, LoadError } from "./options.ts";
 import { type AnswerFormat, ApiError, type Generated, type Job } from "./protocol.ts";
 
 import { StopScanner, TokenDecoder } from "./text.ts";
@@ -32,7 +34,7 @@ export interface ModelHooks {
 /**
  * Loads a GGUF file and answers jobs with it, one at a time.
  *
- * @throws {Error} with one line that names the reason, where the device or the file can't be used
+ * @throws {LoadError} where the device, the file, the memory or an option does not allow it
  *
  * ```ts ignore
  * const core = await loadModel(options, { clock: () => performance.now(), randomSeed: () => 1 });
@@ -49,15 +51,7 @@ export async function loadModel(options: EngineOptions, hooks: ModelHooks): Prom
   const model = await openModel(llama, options, complaints);
   const modelAt = clock();
   const threads = options.threads ?? threadsFor(llama.cpuMathCores);
-  const contextTokens = options.contextTokens ?? Math.min(model.trainContextSize, defaultContextTokens);
-  const context = await model.createContext({
-    contextSize: contextTokens,
-    threads,
-    // Without it, a sliding-window model evaluates a repeated long prompt anew.
-    swaFullCache: true,
-    failedCreationRemedy: false,
-    ...(options.flashAttention === undefined ? {} : { flashAttention: options.flashAttention }),
-  });
+  const { context, contextTokens } = await openContext(model, options, threads);
   const sequence = context.getSequence();
   await warmUp(model, sequence);
   const template = chatTemplate(model.fileInfo.metadata.tokenizer?.chat_template, {
@@ -79,25 +73,31 @@ export async function loadModel(options: EngineOptions, hooks: ModelHooks): Prom
 }
 
 async function openRuntime(options: EngineOptions, complaints: string[]): Promise<Llama> {
-  try {
-    return await getLlama({
-      gpu: options.gpu === "off" ? false : options.gpu,
-      build: "never",
-      skipDownload: true,
-      progressLogs: false,
-      // The one context of this process is the only one to share threads with.
-      maxThreads: 0,
-      logLevel: LlamaLogLevel.error,
-      logger: (_level, message) => complaints.push(message.trim()),
-    });
-  } catch (error) {
-    if (options.gpu === "off" || options.gpu === "auto") throw error;
-    throw new Error(
-      `--gpu ${options.gpu}: no ${options.gpu} device or driver was found on this machine; ` +
-        "use --gpu auto to take what there is, or --gpu off for the processor",
-      { cause: error },
-    );
-  }
+  const wanted = options.gpu === "off" ? false : options.gpu;
+  const llama = await getLlama({
+    gpu: wanted,
+    build: "never",
+    skipDownload: true,
+    progressLogs: false,
+    // The one context of this process is the only one to share threads with.
+    maxThreads: 0,
+    logLevel: LlamaLogLevel.error,
+    logger: (_level, message) => complaints.push(message.trim()),
+  }).catch((cause: unknown) => {
+    if (wanted === false || wanted === "auto") throw cause;
+    throw noDevice(wanted, cause);
+  });
+  if (wanted !== "auto" && llama.gpu !== wanted) throw noDevice(options.gpu);
+  return llama;
+}
+
+function noDevice(gpu: string, cause?: unknown): LoadError {
+  return new LoadError(
+    "device",
+    `--gpu ${gpu}: no ${gpu} device or driver was found on this machine; ` +
+      "use --gpu auto to take what there is, or --gpu off for the processor",
+    { cause },
+  );
 }
 
 async function openModel(llama: Llama, options: EngineOptions, complaints: string[]): Promise<LlamaModel> {
@@ -106,10 +106,35 @@ async function openModel(llama: Llama, options: EngineOptions, complaints: strin
       modelPath: options.modelPath,
       ...(options.gpu === "off" ? { gpuLayers: 0 } : {}),
     });
-  } catch (error) {
-    const told = complaints.filter((line) => line !== "").at(0);
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new Error(told === undefined ? reason : `${reason} (${told})`, { cause: error });
+  } catch (cause) {
+    if (cause instanceof InsufficientMemoryError) throw new LoadError("memory", reasonOf(cause), { cause });
+    const told = complaints.find((line) => line !== "");
+    const reason = told ?? `its header can't be read (${reasonOf(cause)})`;
+    throw new LoadError("file", reason, { cause });
+  }
+}
+
+async function openContext(model: LlamaModel, options: EngineOptions, threads: number) {
+  const contextTokens = options.contextTokens ?? Math.min(model.trainContextSize, defaultContextTokens);
+  if (contextTokens > model.trainContextSize) {
+    throw new LoadError(
+      "options",
+      `a context of ${contextTokens} tokens was asked for, and it was trained for ${model.trainContextSize} at most`,
+    );
+  }
+  try {
+    const context = await model.createContext({
+      contextSize: contextTokens,
+      threads,
+      // Without it, a sliding-window model evaluates a repeated long prompt anew.
+      swaFullCache: true,
+      failedCreationRemedy: false,
+      ...(options.flashAttention === undefined ? {} : { flashAttention: options.flashAttention }),
+    });
+    return { context, contextTokens };
+  } catch (cause) {
+    const inMemory = cause instanceof InsufficientMemoryError || /memory|RAM/.test(reasonOf(cause));
+    throw new LoadError(inMemory ? "memory" : "engine", reasonOf(cause), { cause });
   }
 }
 
@@ -177,8 +202,7 @@ class LlamaCore implements EngineCore {
     try {
       return this.template.render(messages);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      throw new ApiError(400, `this model's chat template refuses the messages: ${reason}`, {
+      throw new ApiError(400, `this model's chat template refuses the messages: ${reasonOf(error)}`, {
         param: "messages",
       });
     }

@@ -21,6 +21,19 @@ export type EngineOptions = z.infer<typeof engineOptions>;
 /** The options, and the token that requests must carry. */
 export const engineOrder = engineOptions.extend({ token: z.string().min(16) });
 
+/** What kept a model from loading: each has another remedy. `engine` is a fault of ours. */
+export const loadFault = z.enum(["device", "file", "memory", "options", "engine"]);
+export type LoadFault = z.infer<typeof loadFault>;
+
+/** Thrown inside the engine process where a model can't be loaded, for a reason that its user can mend. */
+export class LoadError extends Error {
+  override readonly name = "LoadError";
+
+  constructor(readonly fault: LoadFault, message: string, options?: ErrorOptions) {
+    super(message, options);
+  }
+}
+
 const ms = z.number().nonnegative();
 
 /** The one line that the engine process writes to its standard output. */
@@ -41,7 +54,7 @@ export const engineReport = z.discriminatedUnion("state", [
       contextMs: ms,
     }),
   }),
-  z.object({ state: z.literal("failed"), reason: z.string() }),
+  z.object({ state: z.literal("failed"), fault: loadFault, reason: z.string() }),
 ]);
 export type EngineReport = z.infer<typeof engineReport>;
 

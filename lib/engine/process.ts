@@ -7,8 +7,9 @@
 import process from "node:process";
 import { reasonOf } from "../errors.ts";
 import { engineFace } from "./http.ts";
+import { listen } from "./listen.ts";
 import { loadModel } from "./model.ts";
-import { engineOrder, type EngineReport } from "./options.ts";
+import { engineOrder, type EngineReport, LoadError } from "./options.ts";
 
 function report(line: EngineReport): void {
   // Synchronous: the parent must have the reason before this process is gone.
@@ -55,11 +56,8 @@ async function main(): Promise<void> {
     randomId: randomHex,
     processUse,
   });
-  Deno.serve({
-    hostname: "127.0.0.1",
-    port: 0,
-    onListen: ({ port }) => report({ state: "ready", port, model: core.model }),
-  }, face);
+  const { port } = await listen(face, "127.0.0.1", 0);
+  report({ state: "ready", port, model: core.model });
 }
 
 if (import.meta.main) {
@@ -69,7 +67,11 @@ if (import.meta.main) {
   try {
     await main();
   } catch (error) {
-    report({ state: "failed", reason: reasonOf(error) });
+    report({
+      state: "failed",
+      fault: error instanceof LoadError ? error.fault : "engine",
+      reason: reasonOf(error),
+    });
     Deno.exit(1);
   }
 }

@@ -2,7 +2,7 @@
 import { TextLineStream } from "./lines.ts";
 import type { Clock, Fetch } from "../clock.ts";
 import type { Endpoint } from "../endpoint/trace.ts";
-import { UserError } from "../errors.ts";
+import { reasonOf, UserError } from "../errors.ts";
 import type { ChatTemplateKind } from "./chat_template.ts";
 import { type EngineOptions, type EngineReport, engineReport, engineStats } from "./options.ts";
 
@@ -94,7 +94,7 @@ export async function startEngine(options: StartOptions): Promise<RunningEngine>
   try {
     const report = await engine.begin({ ...told, token });
     signal?.throwIfAborted();
-    if (report.state === "failed") throw loadFailure(options.modelId, options.modelPath, report.reason);
+    if (report.state === "failed") throw loadFailure(options.modelId, options.modelPath, report);
     return running(engine, { report, options, token, totalMs: clock() - startedAt, fetch });
   } catch (error) {
     await engine.stop();
@@ -152,26 +152,31 @@ async function checkModelFile(path: string): Promise<void> {
     if (new TextDecoder().decode(head) === ggufMagic) return;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) throw new UserError(`no model file at ${path}: ${remedy}`);
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new UserError(`the model file ${path} can't be read (${reason}): ${remedy}`);
+    throw new UserError(`the model file ${path} can't be read (${reasonOf(error)}): ${remedy}`);
   }
   throw new UserError(`${path} is not a GGUF file (it does not begin with GGUF): ${remedy}`);
 }
 
-function loadFailure(modelId: string, path: string, reason: string): UserError {
-  if (reason.startsWith("--gpu")) return new UserError(reason);
-  if (/memory/i.test(reason)) {
-    return new UserError(
-      `${modelId} does not fit into this machine's memory: ${reason}; ` +
-        "end other programs, take a smaller variant, or set a shorter context",
-      1,
-    );
+function loadFailure(modelId: string, path: string, { fault, reason }: FailedReport): Error {
+  switch (fault) {
+    case "device":
+      return new UserError(reason);
+    case "file":
+      return new UserError(`${modelId} can't be loaded from ${path}: ${reason}; pull the model again`, 1);
+    case "memory":
+      return new UserError(
+        `${modelId} does not fit into this machine's memory: ${reason}; ` +
+          "end other programs, take a smaller variant, or set a shorter context",
+        1,
+      );
+    case "options":
+      return new UserError(`${modelId} can't be run as asked: ${reason}`);
+    case "engine":
+      return new UserError(`the engine for ${modelId} failed: ${reason}`, 1);
   }
-  return new UserError(
-    `${modelId} could not be loaded from ${path}: ${reason}; if the file is damaged, pull the model again`,
-    1,
-  );
 }
+
+type FailedReport = Extract<EngineReport, { state: "failed" }>;
 
 interface Started {
   readonly report: Extract<EngineReport, { state: "ready" }>;
@@ -241,7 +246,7 @@ class EngineProcess {
     } catch {
       // It ended before it could read: the missing report below says why.
     }
-    return await this.#report ?? { state: "failed", reason: await this.#endWithoutReport() };
+    return await this.#report ?? await this.#endWithoutReport();
   }
 
   async stop(): Promise<void> {
@@ -260,12 +265,15 @@ class EngineProcess {
     }
   }
 
-  async #endWithoutReport(): Promise<string> {
+  async #endWithoutReport(): Promise<FailedReport> {
     const { code, signal } = await this.exited;
+    if (signal === "SIGKILL") {
+      return { state: "failed", fault: "memory", reason: "the system ended the engine while it loaded" };
+    }
     const lastLine = this.#errorTail.trim().split("\n").at(-1) ?? "";
-    if (signal === "SIGKILL") return "the system ended the engine while it loaded, most likely out of memory";
-    const how = signal === null ? `exit code ${code}` : signal;
-    return `the engine ended while it loaded (${how})${lastLine === "" ? "" : `: ${lastLine}`}`;
+    const how = signal ?? `exit code ${code}`;
+    const reason = `it ended while it loaded (${how})${lastLine === "" ? "" : `: ${lastLine}`}`;
+    return { state: "failed", fault: "engine", reason };
   }
 
   /** Resolves with the report, or null where the output ends without one. */

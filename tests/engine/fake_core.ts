@@ -1,6 +1,7 @@
 /** A core that says what it is told, so that the HTTP face is tested without a model. */
 import type { EngineCore, LoadedModel } from "../../lib/engine/core.ts";
 import { engineFace } from "../../lib/engine/http.ts";
+import { listen } from "../../lib/engine/listen.ts";
 import type { Generated, Job } from "../../lib/engine/protocol.ts";
 
 const model: LoadedModel = {
@@ -64,7 +65,7 @@ export function fakeCore(say: (job: Job) => string[] | Error | "wait"): FakeCore
 export const token = "0123456789abcdef";
 
 /** The face on a loopback port. */
-export function serveFace(core: EngineCore) {
+export async function serveFace(core: EngineCore) {
   let ids = 0;
   const face = engineFace(core, {
     token,
@@ -72,8 +73,8 @@ export function serveFace(core: EngineCore) {
     randomId: () => `id${++ids}`,
     processUse: () => ({ resident_mb: 100, cpu_s: 1.5 }),
   });
-  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, face);
-  const origin = `http://127.0.0.1:${server.addr.port}`;
+  const server = await listen(face, "127.0.0.1", 0);
+  const origin = `http://127.0.0.1:${server.port}`;
   const send = (path: string, init: RequestInit & { key?: string } = {}) =>
     fetch(origin + path, { headers: { authorization: `Bearer ${init.key ?? token}` }, ...init });
   return {
@@ -81,6 +82,6 @@ export function serveFace(core: EngineCore) {
     send,
     post: (path: string, body: unknown) =>
       send(path, { method: "POST", body: typeof body === "string" ? body : JSON.stringify(body) }),
-    [Symbol.asyncDispose]: () => server.shutdown(),
+    [Symbol.asyncDispose]: () => server.close(),
   };
 }

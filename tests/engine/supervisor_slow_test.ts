@@ -1,0 +1,113 @@
+/** Engines end with whoever started them, and what can't be loaded says why in one line. */
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { UserError } from "../../lib/errors.ts";
+import type { StartOptions } from "../../lib/engine/supervisor.ts";
+import { startEngine } from "../../lib/engine/supervisor.ts";
+import { isAlive, post, realEngine, realModel, until } from "./real_model.ts";
+
+const options = async (): Promise<StartOptions> => ({
+  modelPath: await realModel(),
+  modelId: "tiny",
+  gpu: "off",
+  denoPath: Deno.execPath(),
+  clock: () => performance.now(),
+});
+
+Deno.test("an engine that was stopped is gone, also while it answers, and stopping twice is no fault", async () => {
+  await using engine = await realEngine();
+  const endless = { model: "smollm2", prompt: "Once", max_tokens: 3000, ignore_eos: true, stream: true };
+  const answer = await post(engine, "/completions", endless);
+  const reader = answer.body?.getReader();
+  await reader?.read();
+  await Promise.all([engine.stop(), engine.stop()]);
+  assert.equal(isAlive(engine.pid), false);
+  await reader?.cancel().catch(() => {});
+});
+
+Deno.test("an engine that is still loading is ended by the signal", async () => {
+  const stop = new AbortController();
+  const starting = startEngine({ ...await options(), signal: stop.signal });
+  setTimeout(() => stop.abort(new Error("changed my mind")), 200);
+  await assert.rejects(starting, /changed my mind/);
+  await assert.rejects(startEngine({ ...await options(), signal: stop.signal }), /changed my mind/);
+});
+
+Deno.test({
+  name: "a parent that is killed leaves no engine behind",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    const parent = new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "--no-prompt",
+        "--allow-read",
+        "--allow-run",
+        "--allow-net=127.0.0.1",
+        fileURLToPath(new URL("./parent.ts", import.meta.url)),
+        await realModel(),
+      ],
+      stdout: "piped",
+      stderr: "inherit",
+    }).spawn();
+    const output = parent.stdout.pipeThrough(new TextDecoderStream()).getReader();
+    const engine = Number((await output.read()).value);
+    assert.ok(isAlive(engine), `engine ${engine} runs`);
+    parent.kill("SIGKILL");
+    await parent.status;
+    await until(() => !isAlive(engine));
+    await output.cancel();
+  },
+});
+
+Deno.test({
+  name: "an engine that is asked to end by the system ends; its parent is told",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    await using engine = await realEngine();
+    Deno.kill(engine.pid, "SIGTERM");
+    assert.deepEqual(await engine.exited, { code: 0, signal: null });
+    await engine.stop();
+  },
+});
+
+Deno.test("what can't be loaded is one line that names the file or the value, and leaves no process", async (t) => {
+  const dir = await Deno.makeTempDir();
+  const good = await Deno.readFile(await realModel());
+  const damaged = good.slice(0, 200_000);
+  damaged.fill(0xff, 100, 3000);
+  const files: Record<string, Uint8Array> = {
+    "cut.gguf": good.slice(0, good.length - 5_000_000),
+    "head.gguf": good.slice(0, 2000),
+    "damaged.gguf": damaged,
+    "page.gguf": new TextEncoder().encode("<html>not found</html>"),
+    "empty.gguf": new Uint8Array(),
+  };
+  for (const [name, bytes] of Object.entries(files)) await Deno.writeFile(`${dir}/${name}`, bytes);
+  const cases: [string, Partial<StartOptions>, RegExp][] = [
+    ["cut short", { modelPath: `${dir}/cut.gguf` }, /cut\.gguf.*incomplete.*pull the model again/],
+    ["only a head", { modelPath: `${dir}/head.gguf` }, /head\.gguf.*pull the model again/],
+    ["damaged", { modelPath: `${dir}/damaged.gguf` }, /damaged\.gguf.*header can't be read.*pull/],
+    ["a web page", { modelPath: `${dir}/page.gguf` }, /page\.gguf is not a GGUF file/],
+    ["empty", { modelPath: `${dir}/empty.gguf` }, /empty\.gguf is not a GGUF file/],
+    ["missing", { modelPath: `${dir}/none.gguf` }, /no model file at .*none\.gguf/],
+    ["a folder", { modelPath: dir }, /can't be read/],
+    ["a context beyond the model's", { contextTokens: 1_000_000 }, /1000000 tokens.*8192 at most/],
+    [
+      "a GPU of another system",
+      { gpu: Deno.build.os === "darwin" ? "cuda" : "metal" },
+      /--gpu (metal|cuda): no/,
+    ],
+  ];
+  for (const [name, change, message] of cases) {
+    await t.step(name, async () => {
+      await assert.rejects(startEngine({ ...await options(), ...change }), (error: unknown) => {
+        assert.ok(error instanceof UserError, `${error}`);
+        assert.match(error.message, message);
+        assert.ok(!error.message.includes("\n"), error.message);
+        return true;
+      });
+    });
+  }
+  await Deno.remove(dir, { recursive: true });
+});
