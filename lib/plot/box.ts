@@ -38,8 +38,10 @@ export interface BoxGlyph {
 
 /** A row draws no more than this many of its flagged values: the furthest from the median. */
 export const maxDrawnOutliers = 60;
+/** Below this many values there are no quartiles worth a box: every value is drawn. */
+const boxFrom = 5;
 const rowHeight = 17;
-const headingHeight = 20;
+const headingHeight = 24;
 
 /**
  * The numbers behind a box: quartiles, and whiskers to the furthest values within median ± 3.5 scaled MAD.
@@ -71,8 +73,12 @@ export function boxGlyph(values: ArrayLike<number>): BoxGlyph | null {
 interface Row {
   readonly group: string;
   readonly series: string;
+  /** Its style, and its place among the rows that are drawn. */
   readonly index: number;
+  readonly place: number;
   readonly glyph: BoxGlyph;
+  /** Every value, where there are too few for a box. */
+  readonly values: readonly number[];
 }
 
 /**
@@ -80,19 +86,30 @@ interface Row {
  *
  * @example
  * ```ts
- * const figure = boxPlot([{ series: "a", group: "", values: [0.1, 0.2, 0.3] }], {
+ * const figure = boxPlot([{ series: "a", group: "", values: [0.1, 0.2, 0.3, 0.4, 0.5] }], {
  *   title: "Latency", metric: "latency",
  * });
  * if (!figure.caption.includes("quartile")) throw new Error("the caption must say what a box is");
  * ```
  */
 export function boxPlot(cells: readonly BoxCell[], options: BoxOptions): Figure {
-  const series = [...new Set(cells.map((cell) => cell.series))];
+  const names = [...new Set(cells.map((cell) => cell.series))];
   const groups = [...new Set(cells.map((cell) => cell.group))];
+  const series = names.map((name, index) => ({ name, index }))
+    .filter(({ name }) => cells.some((cell) => cell.series === name && cell.values.length > 0));
   const rows = cells.flatMap((cell): Row[] => {
     const glyph = boxGlyph(cell.values);
     if (glyph === null) return [];
-    return [{ group: cell.group, series: cell.series, index: series.indexOf(cell.series), glyph }];
+    const values = glyph.n < boxFrom ? Array.from(cell.values) : [];
+    const place = series.findIndex(({ name }) => name === cell.series);
+    return [{
+      group: cell.group,
+      series: cell.series,
+      index: names.indexOf(cell.series),
+      place,
+      glyph,
+      values,
+    }];
   });
   const axis = durationAxis(rows.flatMap(({ glyph }) => [glyph.low, glyph.high, ...glyph.outliers]));
   const heading = groups.length > 1 || groups[0] !== "" ? headingHeight : 6;
@@ -133,9 +150,13 @@ function boxMarks(rows: readonly Row[], axis: DurationAxis, heading: number): Pl
   return marks;
 }
 
-function rowMarks({ group, index, glyph, series }: Row, factor: number, top: number): Plot.Markish[] {
+function rowMarks(
+  { group, index, place, glyph, values, series }: Row,
+  factor: number,
+  top: number,
+): Plot.Markish[] {
   const { color, symbol } = seriesStyle(index);
-  const y = top + index * rowHeight + rowHeight / 2;
+  const y = top + place * rowHeight + rowHeight / 2;
   const at = { fy: [group], stroke: color };
   const text = `${series}: median ${shortNumber(glyph.p50)} s, n = ${glyph.n}`;
   const far = [...glyph.outliers].sort((a, b) => Math.abs(b - glyph.p50) - Math.abs(a - glyph.p50))
@@ -148,16 +169,24 @@ function rowMarks({ group, index, glyph, series }: Row, factor: number, top: num
       x2: [glyph.high * factor],
       strokeWidth: 1.25,
     }),
-    Plot.rect([y], {
-      ...at,
-      x1: [glyph.p25 * factor],
-      x2: [glyph.p75 * factor],
-      y1: [y - 5.5],
-      y2: [y + 5.5],
-      fill: color,
-      fillOpacity: 0.22,
-      title: [text],
-    }),
+    values.length > 0
+      ? Plot.ruleX(values, {
+        fy: values.map(() => group),
+        x: values.map((value) => value * factor),
+        y1: values.map(() => y - 5.5),
+        y2: values.map(() => y + 5.5),
+        stroke: color,
+      })
+      : Plot.rect([y], {
+        ...at,
+        x1: [glyph.p25 * factor],
+        x2: [glyph.p75 * factor],
+        y1: [y - 5.5],
+        y2: [y + 5.5],
+        fill: color,
+        fillOpacity: 0.22,
+        title: [text],
+      }),
     Plot.dot([y], { ...at, x: [glyph.p50 * factor], y: [y], fill: color, symbol, r: 3 }),
     Plot.dot(far, {
       fy: far.map(() => group),
@@ -178,11 +207,17 @@ function caption(rows: readonly Row[], metric: string): string {
   const hidden = rows.some((row) => row.glyph.outliers.length > maxDrawnOutliers)
     ? ` A row draws at most ${maxDrawnOutliers} of them.`
     : "";
-  return `${metric[0]?.toUpperCase()}${
-    metric.slice(1)
-  }: a box spans the first to the third quartile, its symbol ` +
-    `is the median, whiskers reach the furthest values within median ± 3.5 scaled MAD; values beyond are ` +
-    `flagged as hollow rings (${flagged} here) and kept in every figure.${hidden} n = ${n} a row.`;
+  const name = `${metric[0]?.toUpperCase()}${metric.slice(1)}`;
+  if (rows.length > 0 && rows.every((row) => row.glyph.n < boxFrom)) {
+    return `${name}: fewer than ${boxFrom} requests a row are too few for a box, so every one is a tick; the symbol ` +
+      `is the median. n = ${n} a row.`;
+  }
+  const few = rows.some((row) => row.glyph.n < boxFrom)
+    ? ` Rows of fewer than ${boxFrom} requests show every one as a tick instead.`
+    : "";
+  return `${name}: a box spans the first to the third quartile, its symbol is the median, whiskers reach the ` +
+    `furthest values within median ± 3.5 scaled MAD; values beyond are flagged as hollow rings (${flagged} here) ` +
+    `and kept in every figure.${hidden}${few} n = ${n} a row.`;
 }
 
 function describe(rows: readonly Row[], metric: string): string {

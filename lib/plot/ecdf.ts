@@ -57,7 +57,7 @@ export function ecdfPlot(series: readonly EcdfSeries[], options: EcdfOptions): F
   const drawn = series.map((one, index) => {
     const sorted = Float64Array.from(one.values).sort();
     const points = ecdfPoints(sorted, maxEcdfPoints);
-    return { name: one.name, n: sorted.length, points, style: seriesStyle(index) };
+    return { name: one.name, index, n: sorted.length, points, style: seriesStyle(index) };
   });
   const axis = durationAxis(drawn.flatMap((one) => one.points.map((point) => point.value)));
   const scaled = drawn.map((one) => ({
@@ -91,7 +91,7 @@ export function ecdfPlot(series: readonly EcdfSeries[], options: EcdfOptions): F
     caption: `Share of requests whose ${options.metric} was x or less; the symbol marks the median. ` +
       `${counts}.${thinned}`,
     height: 250,
-    ...(options.legend === false ? {} : { legend: drawn.map((one) => one.name) }),
+    ...(options.legend === false ? {} : { legend: drawn.filter((one) => one.n > 0) }),
     plot: {
       marginLeft: 44,
       marginBottom: 42,

@@ -16,6 +16,13 @@ export interface Figure {
   readonly caption: string;
 }
 
+/** One entry of a legend. */
+export interface LegendItem {
+  readonly name: string;
+  /** The argument of `seriesStyle`. */
+  readonly index: number;
+}
+
 /** What `drawFigure` needs beside the marks. */
 export interface FigureOptions {
   readonly title: string;
@@ -23,13 +30,13 @@ export interface FigureOptions {
   readonly description: string;
   readonly caption: string;
   readonly height: number;
-  /** Names of the series, in the order of `seriesStyle`; none draws no legend. */
-  readonly legend?: readonly string[];
+  /** The series that are drawn; a bare name takes the style of its position. None draws no legend. */
+  readonly legend?: readonly (string | LegendItem)[];
   readonly plot: Plot.PlotOptions;
 }
 
 /** All figures share one width in user units: they scale down to a phone and up to half a desktop page. */
-export const figureWidth = 460;
+export const figureWidth = 420;
 const fontSize = 12;
 const legendRow = 18;
 const averageGlyph = 6.9;
@@ -57,7 +64,9 @@ function figureDocument(): Document {
  */
 export function drawFigure(options: FigureOptions): Figure {
   const document = figureDocument();
-  const legend = placeLegend(options.legend ?? []);
+  const legend = placeLegend(
+    (options.legend ?? []).map((item, index) => typeof item === "string" ? { name: item, index } : item),
+  );
   const marginTop = (options.plot.marginTop ?? 20) + legend.height;
   const drawn = Plot.plot({
     ...options.plot,
@@ -70,7 +79,9 @@ export function drawFigure(options: FigureOptions): Figure {
   const svg = drawn.tagName.toLowerCase() === "svg" ? drawn : drawn.querySelector("svg");
   if (svg === null) throw new TypeError("Cannot draw a figure: Plot returned no SVG");
   svg.setAttribute("role", "img");
-  svg.setAttribute("aria-label", `${options.title}. ${options.description}`);
+  // An angle bracket in an attribute is fine in HTML, and an error in an .svg file.
+  const label = `${options.title}. ${options.description}`.replaceAll("<", "‹").replaceAll(">", "›");
+  svg.setAttribute("aria-label", label);
   for (const entry of legend.entries) svg.append(legendEntry(document, entry));
   svg.prepend(
     textElement(document, "title", options.title),
@@ -96,19 +107,17 @@ export function svgFile(figure: Figure): string {
   return named.replace(/^(<svg[^>]*>)/, `$1${style}`) + "\n";
 }
 
-interface LegendEntry {
-  readonly index: number;
-  readonly name: string;
+interface LegendEntry extends LegendItem {
   readonly x: number;
   readonly y: number;
 }
 
 /** Names in reading order, as many to a row as fit by an average glyph's width. */
-function placeLegend(names: readonly string[]): { height: number; entries: LegendEntry[] } {
+function placeLegend(items: readonly LegendItem[]): { height: number; entries: LegendEntry[] } {
   const entries: LegendEntry[] = [];
   let x = 0;
   let row = 0;
-  names.forEach((name, index) => {
+  for (const { name, index } of items) {
     const width = 34 + Math.min(name.length, 62) * averageGlyph + 14;
     if (x > 0 && x + width > figureWidth) {
       x = 0;
@@ -116,8 +125,8 @@ function placeLegend(names: readonly string[]): { height: number; entries: Legen
     }
     entries.push({ index, name, x, y: row * legendRow + legendRow / 2 });
     x += width;
-  });
-  return { height: names.length === 0 ? 0 : (row + 1) * legendRow + 6, entries };
+  }
+  return { height: items.length === 0 ? 0 : (row + 1) * legendRow + 6, entries };
 }
 
 const svgNamespace = "http://www.w3.org/2000/svg";

@@ -39,15 +39,13 @@ export function ratioPlot(rows: readonly RatioRow[], options: RatioOptions): Fig
   const ends = rows.flatMap((row) => [row.ratio, ...(row.interval ?? [])]);
   const reach = Math.max(1 + 2 * options.epsilon, ...ends.map((end) => Math.max(end, 1 / end))) * 1.05;
   const band = 1 + options.epsilon;
-  const text = (row: RatioRow) =>
-    `${shortNumber(row.ratio)}${
-      row.interval === null ? " (no interval)" : ` (${row.interval.map(shortNumber).join("–")})`
-    }`;
+  const lines = rows.some((row) => `${row.label}   ${figures(row)}`.length > charsALine) ? 2 : 1;
+  const markDy = rowHeight(lines) / 2 - 11;
   return drawFigure({
     title: options.title,
-    description: rows.map((row) => `${row.label}: ${text(row)}.`).join(" "),
+    description: rows.map((row) => `${row.label}: ${figures(row)}.`).join(" "),
     caption: options.caption,
-    height: 62 + rows.length * 36,
+    height: 62 + rows.length * rowHeight(lines),
     plot: {
       marginLeft: 12,
       marginRight: 12,
@@ -74,18 +72,36 @@ export function ratioPlot(rows: readonly RatioRow[], options: RatioOptions): Fig
           x2: (row: RatioRow) => row.interval?.[1],
           stroke: "#0072b2",
           strokeWidth: 2,
-          dy: 7,
+          dy: markDy,
         }),
-        Plot.dot(rows, { y: "label", x: "ratio", fill: "#0072b2", r: 4, dy: 7 }),
-        Plot.text(rows, {
-          y: "label",
-          text: (row: RatioRow) => `${row.label}   ${text(row)}`,
-          frameAnchor: "left",
-          textAnchor: "start",
-          dy: -8,
-          fill: "currentColor",
-        }),
+        Plot.dot(rows, { y: "label", x: "ratio", fill: "#0072b2", r: 4, dy: markDy }),
+        ...rowTexts(rows, lines),
       ],
     },
   });
+}
+
+/** As many characters as fit beside one another. */
+const charsALine = 58;
+
+function rowHeight(lines: 1 | 2): number {
+  return lines === 1 ? 36 : 52;
+}
+
+function figures({ ratio, interval }: RatioRow): string {
+  return `${shortNumber(ratio)} (${interval === null ? "no interval" : interval.map(shortNumber).join("–")})`;
+}
+
+/** Label and figures above the mark: on one line, or on two where the names are long. */
+function rowTexts(rows: readonly RatioRow[], lines: 1 | 2): Plot.Markish[] {
+  const top = 10 - rowHeight(lines) / 2;
+  const at = { y: "label", frameAnchor: "left", textAnchor: "start", fill: "currentColor" } as const;
+  const short = (label: string) => label.length > charsALine ? `${label.slice(0, charsALine - 1)}…` : label;
+  if (lines === 1) {
+    return [Plot.text(rows, { ...at, dy: top, text: (row: RatioRow) => `${row.label}   ${figures(row)}` })];
+  }
+  return [
+    Plot.text(rows, { ...at, dy: top, text: (row: RatioRow) => short(row.label) }),
+    Plot.text(rows, { ...at, dy: top + 15, text: figures }),
+  ];
 }

@@ -3,7 +3,6 @@
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure } from "./figure.ts";
 import { durationAxis, shortNumber } from "./scale.ts";
-import { alertColor } from "./series.ts";
 
 /** One request to draw; all times in seconds since it was due. */
 export interface TimelineRequest {
@@ -54,7 +53,7 @@ export function findStalls(chunks: readonly number[]): Stall[] {
 }
 
 /**
- * Draws requests as lines: a tick a chunk, a thin lead from due to the first chunk, a thick bar a stall.
+ * Draws requests as lines: a tick a chunk, a thin lead from due to the first chunk, a thick line a stall.
  *
  * @example
  * ```ts
@@ -82,11 +81,11 @@ export function timelinePlot(requests: readonly TimelineRequest[], options: Time
     description: `One line for each of ${requests.length} requests. ${told}`,
     caption:
       `${options.selection}. One line a request, from when it was due: a thin lead until the first token, ` +
-      `a tick for every chunk, a thick bar where the stream stalled (a gap of at least ${stallFactor} times the ` +
+      `a tick for every chunk, a thick line where the stream stalled (a gap of at least ${stallFactor} times the ` +
       `answer's median gap and ${stallFloorS * 1000} ms). ${told}`,
     height: 18 + requests.length * 18 + 42,
     plot: {
-      marginLeft: 96,
+      marginLeft: 106,
       marginRight: 12,
       marginTop: 12,
       marginBottom: 42,
@@ -116,8 +115,8 @@ export function timelinePlot(requests: readonly TimelineRequest[], options: Time
           y: "row",
           x1: (stall: Stall) => stall.from * k,
           x2: (stall: Stall) => stall.to * k,
-          stroke: alertColor,
-          strokeWidth: 5,
+          stroke: "currentColor",
+          strokeWidth: 3,
           title: (stall: Stall) => `stall of ${shortNumber(stall.to - stall.from)} s`,
         }),
       ],
@@ -129,8 +128,9 @@ function ends(requests: readonly TimelineRequest[]): number[] {
   return requests.map((request) => request.chunks.at(-1) ?? 0);
 }
 
+/** The middle gives way: the start tells the prompt, the end the round. */
 function shorten(label: string): string {
-  return label.length > 14 ? `${label.slice(0, 13)}…` : label;
+  return label.length > 15 ? `${label.slice(0, 9)}…${label.slice(-5)}` : label;
 }
 
 /** All ticks of a request in one path: thousands of elements would make a page slow to open. */

@@ -39,7 +39,7 @@ export function plain(value: number | null): string {
 
 /** A 95 % interval: `0.40–0.44 s`; empty where there is none. */
 export function intervalOf(interval: readonly [number, number] | null, show: (v: number) => string): string {
-  return interval === null ? "" : `${show(interval[0])} – ${show(interval[1])}`;
+  return interval === null ? "" : `${show(interval[0])}–${show(interval[1])}`;
 }
 
 /**

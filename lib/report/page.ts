@@ -14,7 +14,7 @@ import {
 } from "./figures.ts";
 import { counted } from "./format.ts";
 import { type Markup, markup, trusted } from "./markup.ts";
-import { highlights, machineText, planText, type ReportOptions } from "./story.ts";
+import { highlights, machineText, mostlyDisturbed, planText, type ReportOptions } from "./story.ts";
 import { pageStyle } from "./style.ts";
 import {
   comparisonTable,
@@ -98,7 +98,9 @@ ${timeTable(summary)}
 ${throughputTable(summary)}
 ${footprintTable(summary, data, options)}
 ${loadTable(summary)}
-<p class="note">n counts good timed requests in quiet blocks. Under a mean and a p95 stands the 95 % interval. ${
+<p class="note">n counts good timed requests${
+    mostlyDisturbed(summary) ? "" : " in quiet blocks"
+  }. Under a mean and a p95 stands the 95 % interval. ${
     prefixText(summary)
   } ≈ marks figures that rest on estimated token counts. Memory is the largest resident size of the engine process
 seen between requests, blank where nobody reports it.${energy}</p></section>`;
@@ -144,7 +146,8 @@ function measurements(summary: Summary, data: RunData): Markup {
   }</section>
     ${
     ratios.length > 0 && markup`<section><h2>Compared block by block</h2>
-<div class="figures">${ratios.map(figureMarkup)}</div>${comparisonTable(summary)}</section>`
+<div class="figures">${ratios.map(figureMarkup)}</div>
+<details><summary>Every comparison</summary>${comparisonTable(summary)}</details></section>`
   }
     ${
     tokens.length > 0 && markup`
@@ -208,10 +211,12 @@ function disturbance(summary: Summary, data: RunData): Markup {
     markup`<li>block ${block}: ${reason}</li>`
   );
   const more = data.disturbed.length - named.length;
+  const what = mostlyDisturbed(summary)
+    ? "That is most of them: a quiet rest would be a chance selection, so every figure rests on all blocks and no comparison is settled."
+    : "They are left out of the headline for all candidates alike; the full set stands beside.";
   return markup`
     <h3>Disturbed blocks</h3>
-    <p>${disturbed} of ${timed} blocks met other work on the machine and are left out of the headline, for all
-      candidates alike. The full set stands beside.</p>
+    <p>${disturbed} of ${timed} blocks met other work on the machine. ${what}</p>
     ${disturbedTable(summary)}
     <details>
       <summary>Which, and why</summary>

@@ -27,6 +27,14 @@ export function estimatedTokens(candidate: CandidateSummary): boolean {
   return candidate.tokens.source === "chunks" || candidate.tokens.source === "chars/4";
 }
 
+/**
+ * True where most blocks were disturbed: the quiet rest would be a chance selection, so the summary keeps all
+ * blocks and settles nothing.
+ */
+export function mostlyDisturbed(summary: Summary): boolean {
+  return summary.blocks.disturbed > 0 && summary.candidates.every((one) => one.with_disturbed === null);
+}
+
 /** What speed does not say; the report has no ratings or checks to go by. */
 export const speedRecommendsNothing =
   "Speed alone recommends nothing: no answer here was rated or checked. Read the answers side by side before " +
@@ -44,7 +52,9 @@ export const speedRecommendsNothing =
 export function highlights(summary: Summary): Highlight[] {
   const ready = summary.candidates.filter(measured);
   return [
-    ...lead(summary, ready, "latency_s", "answers fastest", "latency"),
+    ...lead(summary, ready, "latency_s", "answers fastest", "latency").map((one) =>
+      qualifyLength(summary, one)
+    ),
     ...lead(summary, ready, "ttft_s", "starts to answer first", "time to first token"),
     ...throughput(ready),
     ...memory(ready),
@@ -53,6 +63,13 @@ export function highlights(summary: Summary): Highlight[] {
     ...qualified(summary),
     { kind: "caution", text: speedRecommendsNothing },
   ];
+}
+
+/** A latency is only as comparable as the answers are long. */
+function qualifyLength(summary: Summary, highlight: Highlight): Highlight {
+  const differ = summary.warnings.some((one) => one.code === "lengths-differ");
+  const text = `${highlight.text} The answers differ in length: time per token is the fairer comparison.`;
+  return differ ? { ...highlight, text } : highlight;
 }
 
 function lead(
@@ -71,12 +88,8 @@ function lead(
     return ready.length === 1 ? [{ kind: "finding", text: `\`${first.id}\`: ${mean}.` }] : [];
   }
   const against = rivals.map((rival) => ({ rival, seen: versus(summary, first.id, rival.id, metric) }));
-  const open = against.filter(({ seen }) => seen?.settled !== true).map(({ rival }) => `\`${rival.id}\``);
-  if (open.length > 0) {
-    const text =
-      `\`${first.id}\` has the lowest ${what} (${mean}), but ${listed(open)} can't be told apart ` +
-      `from it here. More rounds would narrow the intervals.`;
-    return [{ kind: "finding", text }];
+  if (against.some(({ seen }) => seen?.verdict !== "first better")) {
+    return [{ kind: "finding", text: unsettled(summary, first.id, against, `the lowest ${what} (${mean})`) }];
   }
   const nearest = against.map(({ rival, seen }) => ({ rival, ratio: seen?.ratio ?? Infinity, seen }))
     .sort((a, b) => a.ratio - b.ratio)[0];
@@ -88,12 +101,35 @@ function lead(
   return [{ kind: "finding", text }];
 }
 
+/** The lowest mean, where it is not settled that it is the lowest. */
+function unsettled(
+  summary: Summary,
+  first: string,
+  against: readonly { readonly rival: CandidateSummary; readonly seen: Versus | null }[],
+  lowest: string,
+): string {
+  const names = (wanted: (seen: Versus | null) => boolean) =>
+    against.filter(({ seen }) => wanted(seen)).map(({ rival }) => `\`${rival.id}\``);
+  const similar = names((seen) => seen?.verdict === "similar");
+  const ahead = names((seen) => seen?.verdict === "other better");
+  const open = names((seen) => seen === null || seen.verdict === "undecided");
+  const next = mostlyDisturbed(summary)
+    ? "The machine was busy: close other programs and measure again."
+    : "More rounds or prompts would narrow the intervals.";
+  const parts = [
+    ahead.length > 0 ? `block by block ${listed(ahead)} ${ahead.length === 1 ? "is" : "are"} ahead` : "",
+    similar.length > 0 ? `${listed(similar)} ${similar.length === 1 ? "is" : "are"} within 10 % of it` : "",
+    open.length > 0 ? `${listed(open)} can't be told apart from it here` : "",
+  ].filter((part) => part !== "");
+  return `\`${first}\` has ${lowest}, but ${parts.join(", and ")}.${open.length > 0 ? ` ${next}` : ""}`;
+}
+
 interface Versus {
   /** other / first. */
   readonly ratio: number;
   readonly ci95: readonly [number, number] | null;
   readonly n: number;
-  readonly settled: boolean;
+  readonly verdict: "first better" | "other better" | "similar" | "undecided";
 }
 
 /** The comparison of `other` with `first`, whichever way round it is stored. */
@@ -101,14 +137,20 @@ function versus(summary: Summary, first: string, other: string, metric: MetricNa
   for (const one of summary.comparisons) {
     if (one.metric !== metric || one.ratio === null) continue;
     if (one.a === other && one.b === first) {
-      return { ratio: one.ratio, ci95: one.ci95, n: one.n, settled: one.verdict === "b better" };
+      return { ratio: one.ratio, ci95: one.ci95, n: one.n, verdict: verdictFor(one.verdict, "b better") };
     }
     if (one.a === first && one.b === other) {
       const ci95: [number, number] | null = one.ci95 === null ? null : [1 / one.ci95[1], 1 / one.ci95[0]];
-      return { ratio: 1 / one.ratio, ci95, n: one.n, settled: one.verdict === "a better" };
+      return { ratio: 1 / one.ratio, ci95, n: one.n, verdict: verdictFor(one.verdict, "a better") };
     }
   }
   return null;
+}
+
+/** The stored verdict, seen from the first one's side; `mine` is how it says that the first is better. */
+function verdictFor(verdict: Comparison["verdict"], mine: Comparison["verdict"]): Versus["verdict"] {
+  if (verdict === "similar" || verdict === "undecided") return verdict;
+  return verdict === mine ? "first better" : "other better";
 }
 
 function throughput(ready: readonly CandidateSummary[]): Highlight[] {
@@ -152,9 +194,12 @@ function qualified(summary: Summary): Highlight[] {
   const found: Highlight[] = [];
   const { disturbed, timed } = summary.blocks;
   if (disturbed > 0) {
-    const text =
-      `${disturbed} of ${counted(timed, "block")} were disturbed by other work on the machine and ` +
-      `are left out for every candidate alike.`;
+    const what = mostlyDisturbed(summary)
+      ? "too many to leave out, so all of them stand and nothing is settled"
+      : "they are left out for every candidate alike";
+    const text = `${disturbed} of ${
+      counted(timed, "block")
+    } were disturbed by other work on the machine: ${what}.`;
     found.push({ kind: "caution", text });
   }
   if (summary.warnings.length > 0) {

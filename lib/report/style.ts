@@ -38,20 +38,22 @@ code { font: 0.92em ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflo
 .highlights { padding: 0; margin: 0; list-style: none; }
 .highlights li { padding: 0.4rem 0 0.4rem 1rem; border-left: 3px solid var(--line); margin: 0.5rem 0; }
 .highlights .finding { border-color: var(--accent); }
-.highlights .failure, .highlights .caution { border-color: var(--alert); }
+.highlights .failure { border-color: var(--alert); }
 .scroll { overflow-x: auto; margin: 0.8rem 0; }
 .scroll:focus-visible, summary:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; min-width: 100%; }
 caption { text-align: left; font-weight: 600; padding-bottom: 0.3rem; }
-th, td { padding: 0.5rem 0.8rem; text-align: right; vertical-align: top; border-bottom: 1px solid var(--line); }
+th, td { padding: 0.5rem 0.8rem; text-align: right; vertical-align: top; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th { font-weight: 600; white-space: nowrap; }
 thead th { color: var(--soft); font-size: 0.8125rem; font-weight: 500; vertical-align: bottom; }
 th:first-child, td.text, th.text { text-align: left; }
 th:first-child { padding-left: 0; position: sticky; left: 0; background: var(--ground); }
 tbody th .sub { max-width: 17rem; white-space: normal; }
-.failed td { color: var(--alert); text-align: left; }
+.pair, td.text { white-space: normal; min-width: 7rem; }
+.pair { font-weight: 500; }
+.failed td { color: var(--alert); text-align: left; white-space: normal; }
 .swatch { display: inline-block; width: 0.8rem; height: 0.8rem; margin-right: 0.4rem; vertical-align: -0.08rem; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 1.6rem 2rem; }
+.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1.6rem 2rem; }
 figure { margin: 0.4rem 0; min-width: 0; }
 figure h3 { margin: 0 0 0.5rem; }
 figure svg { display: block; width: 100%; height: auto; overflow: visible; }
@@ -73,7 +75,10 @@ dd { margin: 0.1rem 0 0; font-size: 0.9rem; overflow-wrap: anywhere; }
   body { padding: 1.4rem 1rem 3rem; }
   h1 { font-size: 1.5rem; }
   th, td { padding: 0.45rem 0.6rem; }
-  tbody th .sub { max-width: 9rem; }
+  tbody th { white-space: normal; overflow-wrap: anywhere; min-width: 8.5rem; }
+  tbody th .sub { max-width: none; }
+  .sub { white-space: normal; }
+  td .sub { white-space: nowrap; }
 }
 @media print { body { max-width: none; padding: 0; } .text-block { max-height: none; } }
 `;

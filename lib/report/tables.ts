@@ -16,9 +16,12 @@ import {
 
 type Show = (value: number | null) => string;
 
+/** Columns of words, not of figures. */
+const words: ReadonlySet<string> = new Set(["Metric", "Verdict"]);
+
 /** A table in a box that scrolls by itself, so that a phone's page does not. */
 export function scrollTable(caption: string, head: readonly string[], rows: readonly Markup[]): Markup {
-  const cells = head.map((name) => markup`<th scope="col">${name}</th>`);
+  const cells = head.map((name) => markup`<th scope="col" class="${words.has(name) && "text"}">${name}</th>`);
   return markup`
     <div class="scroll" role="region" tabindex="0" aria-label="${caption}">
       <table>
@@ -50,16 +53,20 @@ export function swatch(index: number): Markup {
   `;
 }
 
-/** Rows of candidates; those without one good request say why instead of showing figures. */
+/**
+ * Rows of candidates; those without one good request say so instead of showing figures, with the reason where
+ * `reasons` asks for it.
+ */
 function candidateRows(
   summary: Summary,
   width: number,
   cells: (candidate: CandidateSummary) => Markup[],
+  reasons = false,
 ): Markup[] {
   return summary.candidates.map((one, index) => {
     const name = markup`<th scope="row">${swatch(index)}${one.id}${subline(origin(one))}</th>`;
     if (measured(one)) return markup`<tr>${name}${cells(one)}</tr>`;
-    const why = `${statusText(one)}${one.reason === null ? "" : `: ${one.reason}`}`;
+    const why = reasons && one.reason !== null ? `${statusText(one)}: ${one.reason}` : statusText(one);
     return markup`<tr class="failed">${name}<td colspan="${width - 1}">${why}</td></tr>`;
   });
 }
@@ -99,7 +106,7 @@ export function timeTable(summary: Summary): Markup {
     markup`<td>${seconds(one.itl_s.max)}${
       one.itl_s.n > 0 && subline(`n = ${counted(one.itl_s.n, "gap")}`)
     }</td>`,
-  ]);
+  ], true);
   return scrollTable("Time to answer", head, rows);
 }
 
@@ -195,20 +202,19 @@ export function loadTable(summary: Summary): Markup | null {
 export function comparisonTable(summary: Summary): Markup {
   const rows = comparisonsMade(summary).map((one) => {
     const better = one.verdict === "a better" ? one.a : one.verdict === "b better" ? one.b : null;
-    const interval = one.ci95 === null ? "no interval" : intervalOf(one.ci95, plain);
     return markup`
       <tr>
-        <th scope="row">${one.a} / ${one.b}</th>
+        <th scope="row" class="pair">${one.a} / ${one.b}</th>
         <td class="text">${metricTitles[one.metric]}</td>
         <td>${plain(one.ratio)}</td>
-        <td>${interval}</td>
+        <td>${one.ci95 === null ? "no interval" : intervalOf(one.ci95, plain)}</td>
         <td>${one.n}</td>
         <td class="text">${better === null ? one.verdict : `${better} better`}</td>
       </tr>
     `;
   });
   return scrollTable(
-    "All comparisons",
+    "Ratio of the first to the second, block by block",
     ["Pair", "Metric", "Ratio", "95 % interval", "Blocks", "Verdict"],
     rows,
   );

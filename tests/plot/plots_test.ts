@@ -1,0 +1,196 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { DOMParser } from "linkedom";
+import { boxGlyph, boxPlot, maxDrawnOutliers } from "../../lib/plot/box.ts";
+import { ecdfPlot, ecdfPoints, maxEcdfPoints } from "../../lib/plot/ecdf.ts";
+import { type Figure, svgFile } from "../../lib/plot/figure.ts";
+import { ratioPlot } from "../../lib/plot/ratio.ts";
+import { durationAxis } from "../../lib/plot/scale.ts";
+import { palette, seriesStyle } from "../../lib/plot/series.ts";
+import { findStalls, timelinePlot } from "../../lib/plot/timeline.ts";
+import { seededRandom } from "../../lib/stats/random.ts";
+
+const hostile = `a<script>alert("1")</script>&'b`;
+
+/** One figure of every kind, named by a hostile series. */
+function everyFigure(): Figure[] {
+  return [
+    ecdfPlot([{ name: hostile, values: [0.1, 0.2, 0.4] }], { title: hostile, metric: "latency" }),
+    boxPlot([{ series: hostile, group: hostile, values: [0.1, 0.2, 0.3, 0.2, 0.1, 5] }], {
+      title: hostile,
+      metric: "latency",
+    }),
+    timelinePlot([{ label: hostile, chunks: [0.1, 0.11, 0.12, 0.4] }], {
+      title: hostile,
+      selection: "1 of 1",
+    }),
+    ratioPlot([{ label: hostile, ratio: 1.2, interval: [1.1, 1.3] }], {
+      title: hostile,
+      over: "slower",
+      under: "quicker",
+      epsilon: 0.1,
+      caption: "n = 3 blocks",
+    }),
+  ];
+}
+
+Deno.test("every figure is an SVG with a role, a label, a title and a description", () => {
+  for (const { svg } of everyFigure()) {
+    const root = new DOMParser().parseFromString(svg, "image/svg+xml").documentElement;
+    assert.equal(root.tagName, "svg");
+    assert.equal(root.getAttribute("role"), "img");
+    assert.ok((root.getAttribute("aria-label") ?? "").length > 20);
+    assert.equal(root.querySelector("title")?.textContent, hostile);
+    assert.ok((root.querySelector("desc")?.textContent ?? "").length > 10);
+  }
+});
+
+Deno.test("a hostile name stays text in every figure", () => {
+  for (const { svg } of everyFigure()) assert.ok(!svg.includes("<script"), svg.slice(0, 300));
+});
+
+Deno.test("no figure bakes in a colour for its text or a background", () => {
+  for (const { svg } of everyFigure()) {
+    assert.doesNotMatch(svg, /(fill|stroke)="(black|white|#000|#fff)/);
+    assert.match(svg, /fill="currentColor"/);
+  }
+});
+
+Deno.test("a figure as a file has its name space once and both themes", () => {
+  for (const figure of everyFigure()) {
+    const text = svgFile(figure);
+    assert.equal(text.match(/^<svg[^>]*xmlns="http:\/\/www\.w3\.org\/2000\/svg"/g)?.length, 1);
+    assert.match(text, /prefers-color-scheme:dark/);
+  }
+});
+
+Deno.test("every colour has a contrast of 3:1 on white and on near-black", () => {
+  for (const color of palette) {
+    assert.ok(contrast(color, "#ffffff") >= 3, `${color} on white: ${contrast(color, "#ffffff")}`);
+    assert.ok(contrast(color, "#0f1317") >= 3, `${color} on near-black: ${contrast(color, "#0f1317")}`);
+  }
+});
+
+Deno.test("thirty series differ in colour, dash or symbol", () => {
+  const looks = Array.from({ length: 30 }, (_, i) => JSON.stringify(seriesStyle(i)));
+  assert.equal(new Set(looks).size, 30);
+  assert.throws(() => seriesStyle(-1), RangeError);
+});
+
+/** WCAG 2.1 contrast ratio of two #rrggbb colours. */
+function contrast(a: string, b: string): number {
+  const luminance = (color: string) => {
+    const [r = 0, g = 0, blue = 0] = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16) / 255)
+      .map((c) => (c <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4));
+    return 0.2126 * r + 0.7152 * g + 0.0722 * blue;
+  };
+  const [low = 0, high = 0] = [luminance(a), luminance(b)].sort((x, y) => x - y);
+  return (high + 0.05) / (low + 0.05);
+}
+
+Deno.test("an ECDF's points rise, end at 1 and are never off by more than a rank step", () => {
+  fc.assert(fc.property(
+    fc.array(fc.double({ min: 0, max: 100, noNaN: true }), { minLength: 1, maxLength: 500 }),
+    fc.integer({ min: 2, max: 60 }),
+    (values, limit) => {
+      const sorted = [...values].sort((a, b) => a - b);
+      const points = ecdfPoints(sorted, limit);
+      assert.ok(points.length <= limit || points.length === sorted.length);
+      assert.equal(points.at(-1)?.share, 1);
+      assert.equal(points[0]?.value, sorted[0]);
+      assert.equal(points.at(-1)?.value, sorted.at(-1));
+      for (const { value, share } of points) {
+        const below = sorted.filter((x) => x <= value).length / sorted.length;
+        assert.ok(share <= below + 1e-12, "a drawn share counts only values up to x");
+      }
+      const shares = points.map((point) => point.share);
+      assert.deepEqual(shares, [...shares].sort((a, b) => a - b));
+    },
+  ));
+});
+
+Deno.test("a long series is thinned, and the caption says so; a short one is not", () => {
+  const random = seededRandom(1);
+  const long = ecdfPlot([{ name: "a", values: Float64Array.from({ length: 50_000 }, random) }], {
+    title: "t",
+    metric: "latency",
+  });
+  assert.match(long.caption, new RegExp(`drawn at ${maxEcdfPoints} ranks`));
+  assert.match(long.caption, /n = 50000|n = 50,000/);
+  assert.ok(long.svg.length < 40_000);
+  const short = ecdfPlot([{ name: "a", values: [1, 2, 3] }], { title: "t", metric: "latency" });
+  assert.doesNotMatch(short.caption, /ranks/);
+});
+
+Deno.test("a series without values is named in the caption and left out of the legend", () => {
+  const { caption, svg } = ecdfPlot([{ name: "fails", values: [] }, { name: "works", values: [1, 2] }], {
+    title: "t",
+    metric: "latency",
+  });
+  assert.match(caption, /fails n = 0/);
+  assert.doesNotMatch(svg, /<text[^>]*>fails</);
+  assert.match(svg, /<text[^>]*>works</);
+});
+
+Deno.test("a series keeps its colour when another one is empty", () => {
+  const { svg } = boxPlot([
+    { series: "fails", group: "", values: [] },
+    { series: "works", group: "", values: [1, 2, 3] },
+  ], { title: "t", metric: "latency" });
+  assert.ok(svg.includes(seriesStyle(1).color));
+  assert.ok(!svg.includes(seriesStyle(0).color));
+});
+
+Deno.test("a box: quartiles as numpy's, whiskers to the furthest unflagged value", () => {
+  const glyph = boxGlyph([5, 1, 2, 4, 3, 100]);
+  assert.deepEqual(glyph, { n: 6, p25: 2.25, p50: 3.5, p75: 4.75, low: 1, high: 5, outliers: [100] });
+  assert.equal(boxGlyph([]), null);
+});
+
+Deno.test("flagged values beyond the drawn ones are counted in the caption", () => {
+  const random = seededRandom(2);
+  const values = Array.from({ length: 2000 }, (_, i) => (i % 10 === 0 ? 50 + random() : 1 + random() / 10));
+  const { caption, svg } = boxPlot([{ series: "a", group: "", values }], { title: "t", metric: "latency" });
+  assert.match(caption, /\(200 here\)/);
+  assert.match(caption, new RegExp(`at most ${maxDrawnOutliers}`));
+  assert.ok((svg.match(/outlier: /g) ?? []).length <= maxDrawnOutliers);
+});
+
+Deno.test("a stall of 200 ms between gaps of 10 ms is found, and steady or slow streams have none", () => {
+  const steady = Array.from({ length: 64 }, (_, i) => 0.05 + i * 0.01);
+  assert.deepEqual(findStalls(steady), []);
+  const stalled = steady.map((at, i) => (i > 30 ? at + 0.2 : at));
+  const [stall, ...more] = findStalls(stalled);
+  assert.equal(more.length, 0);
+  assert.ok(stall !== undefined && Math.abs(stall.to - stall.from - 0.21) < 1e-9);
+  assert.deepEqual(
+    findStalls(Array.from({ length: 20 }, (_, i) => i * 0.5)),
+    [],
+    "slow throughout is not a stall",
+  );
+  assert.deepEqual(findStalls([]), []);
+  assert.deepEqual(findStalls([1]), []);
+});
+
+Deno.test("the timeline draws each stall and counts them", () => {
+  const chunks = Array.from({ length: 32 }, (_, i) => 0.05 + i * 0.01 + (i > 10 ? 0.2 : 0));
+  const { caption, svg } = timelinePlot([{ label: "p · 1", chunks }, { label: "q · 1", chunks: [] }], {
+    title: "t",
+    selection: "2 of 9 requests",
+  });
+  assert.match(caption, /1 stall, the longest 0.21 s/);
+  assert.match(svg, /stall of 0.21 s/);
+});
+
+Deno.test("an axis of durations shows the bulk and the tail", () => {
+  assert.equal(durationAxis([0.1, 0.2]).label("latency"), "latency (ms)");
+  assert.equal(durationAxis([3, 4]).label("latency"), "latency (s)");
+  assert.equal(durationAxis([0.01, 4]).label("latency"), "latency (s, log scale)");
+  assert.equal(durationAxis([]).type, "linear");
+});
+
+Deno.test("figures of nothing are still figures", () => {
+  assert.match(ecdfPlot([], { title: "t", metric: "latency" }).svg, /^<svg/);
+  assert.match(boxPlot([], { title: "t", metric: "latency" }).svg, /^<svg/);
+  assert.match(timelinePlot([], { title: "t", selection: "none" }).svg, /^<svg/);
+});
