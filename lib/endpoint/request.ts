@@ -4,7 +4,7 @@ import { AnswerError, AnswerReader } from "./answer.ts";
 import { askDirectly } from "./direct_client.ts";
 import { askOpenAI } from "./openai_client.ts";
 import { EndpointFailure, redacted, rootReason, withoutKey } from "./failure.ts";
-import { limitedText, type TimedBody, timedBody } from "./transport.ts";
+import { limitedText, type TimedBody, timedBody, type TimedInit } from "./transport.ts";
 import type { Endpoint, GenerationRequest, Trace } from "./trace.ts";
 
 export interface RequestOptions {
@@ -148,7 +148,8 @@ class Exchange {
       signal: this.#controller.signal,
       fetch: async (input, init) => {
         this.#sentMs = options.clock();
-        const response = await options.fetch(input, init);
+        const timed: TimedInit = { ...init, timedOnly: true };
+        const response = await options.fetch(input, timed);
         return response.ok ? response : await shortened(response);
       },
     });

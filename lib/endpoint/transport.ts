@@ -25,6 +25,12 @@ export interface TimedBody {
 
 const bodies = new WeakMap<Response, TimedBody>();
 
+/** What our own readers ask of `fetch`; the platform's own ignores the word. */
+export interface TimedInit extends RequestInit {
+  /** Only `timedBody` will read the body: spare the stream that nobody would use. */
+  readonly timedOnly?: true;
+}
+
 /**
  * The body of a response with arrival times: those taken at the socket where `rawTransport` made the
  * response, otherwise the moment each piece is handed over by `fetch`.
@@ -130,7 +136,7 @@ export function rawTargets(env: { get(name: string): string | undefined }): (url
 export function rawTransport(options: RawTransportOptions): RawTransport {
   const pool = new Pool();
   const accepts = options.accepts ?? isLoopback;
-  const fetchRaw = async (input: RequestInfo | URL, init?: RequestInit): Promise<Response> => {
+  const fetchRaw = async (input: RequestInfo | URL, init?: TimedInit): Promise<Response> => {
     const url = input instanceof Request ? null : new URL(input);
     const body = init?.body ?? null;
     if (
@@ -155,7 +161,7 @@ const OURS = new Set(["host", "content-length", "connection", "accept-encoding"]
 async function exchange(
   pool: Pool,
   url: URL,
-  init: RequestInit,
+  init: TimedInit,
   body: string | null,
   { clock, limits }: RawTransportOptions,
 ): Promise<Response> {
@@ -168,7 +174,7 @@ async function exchange(
     try {
       incoming.sentMs = clock();
       await kept.write(bytes);
-      return await incoming.response();
+      return await incoming.response(init.timedOnly === true);
     } catch (error) {
       incoming.discard();
       // The server had closed the kept connection before it saw the request: only then may it be sent again.
@@ -182,7 +188,7 @@ async function exchange(
     incoming = new Incoming(pool, url.host, connection, clock, signal, limits);
     incoming.sentMs = sentMs;
     await connection.write(bytes);
-    return await incoming.response();
+    return await incoming.response(init.timedOnly === true);
   } catch (error) {
     incoming?.discard();
     throw failure(url, error, signal);
@@ -199,9 +205,10 @@ function failure(url: URL, error: unknown, signal: AbortSignal | undefined): unk
 function requestBytes(url: URL, init: RequestInit, body: string | null): Uint8Array {
   const payload = body === null ? new Uint8Array() : encoder.encode(body);
   let head = `${init.method ?? "GET"} ${url.pathname}${url.search} HTTP/1.1\r\nhost: ${url.host}\r\n`;
-  for (const [name, value] of new Headers(init.headers)) { // checks them: no line break gets through
+  const headers = new Headers(init.headers); // checks them: no line break gets through
+  headers.forEach((value, name) => {
     if (!OURS.has(name)) head += `${name}: ${value}\r\n`;
-  }
+  });
   if (body !== null) head += `content-length: ${payload.length}\r\n`;
   const start = encoder.encode(`${head}accept-encoding: identity\r\n\r\n`);
   const bytes = new Uint8Array(start.length + payload.length);
@@ -320,7 +327,7 @@ class Incoming implements TimedBody {
   }
 
   /** Reads up to the end of the head. */
-  async response(): Promise<Response> {
+  async response(timedOnly: boolean): Promise<Response> {
     let piece: TimedBytes | null = null;
     while (this.#parser.head === null) piece = await this.#read();
     const { status, headers } = this.#parser.head;
@@ -332,7 +339,7 @@ class Incoming implements TimedBody {
     if (packing !== null && !empty) {
       return new Response(this.#stream().pipeThrough(new DecompressionStream(packing)), { status, headers });
     }
-    const response = new Response(empty ? null : this.#stream(), { status, headers });
+    const response = new Response(empty || timedOnly ? null : this.#stream(), { status, headers });
     bodies.set(response, this);
     return response;
   }
