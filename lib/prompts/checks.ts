@@ -11,6 +11,8 @@ const named = {
   name: z.string().min(1),
   /** Its share in the answer's score, relative to the other checks of the prompt. */
   weight: z.number().positive().default(1),
+  /** An answer that fails it does not pass, whatever its score. */
+  required: z.boolean().default(false),
 };
 const texts = z.array(z.string().min(1)).min(1);
 const count = z.number().int().nonnegative();

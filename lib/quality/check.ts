@@ -15,6 +15,7 @@ export interface CheckResult {
   readonly name: string;
   readonly kind: Check["kind"];
   readonly weight: number;
+  readonly required: boolean;
   readonly passed: boolean;
   /** 0 to 1: 1 when passed, for aspects the share covered. */
   readonly credit: number;
@@ -26,7 +27,7 @@ export interface CheckResult {
 export interface AnswerScore {
   /** Weighted mean of the credits, 0 to 1. */
   readonly score: number;
-  /** Whether the score reaches the pass mark. */
+  /** Whether the score reaches the pass mark and every required check passed. */
   readonly passed: boolean;
   readonly checks: readonly CheckResult[];
 }
@@ -47,8 +48,8 @@ export const defaultPassMark = 0.8;
  * ```ts
  * const prompt = { messages: [{ role: "user" as const, content: "Name a colour of the sky." }], reference: null };
  * const checks = [
- *   { kind: "contains" as const, name: "blue", weight: 3, texts: ["blue"], need: "all" as const, match_case: false },
- *   { kind: "words" as const, name: "one word", weight: 1, max: 1 },
+ *   { kind: "contains" as const, name: "blue", weight: 3, required: true, texts: ["blue"], need: "all" as const, match_case: false },
+ *   { kind: "words" as const, name: "one word", weight: 1, required: false, max: 1 },
  * ];
  * const { score, passed } = scoreAnswer("It is blue.", checks, prompt, 0.7);
  * if (score !== 0.75 || !passed) throw new Error(String(score));
@@ -65,12 +66,13 @@ export function scoreAnswer(
   const results = checks.map((check) => answer === "" ? empty(check) : runCheck(check, answer, prompt));
   const weight = results.reduce((sum, result) => sum + result.weight, 0);
   const score = results.reduce((sum, result) => sum + result.weight * result.credit, 0) / weight;
+  const required = results.every((result) => result.passed || !result.required);
   // Weights such as 0.1 + 0.2 must not miss a mark that they reach.
-  return { score, passed: score >= passMark - 1e-12, checks: results };
+  return { score, passed: required && score >= passMark - 1e-12, checks: results };
 }
 
-function empty({ name, kind, weight }: Check): CheckResult {
-  return { name, kind, weight, passed: false, credit: 0, detail: "the answer is empty" };
+function empty({ name, kind, weight, required }: Check): CheckResult {
+  return { name, kind, weight, required, passed: false, credit: 0, detail: "the answer is empty" };
 }
 
 interface Verdict {
@@ -84,14 +86,15 @@ interface Verdict {
  *
  * @example
  * ```ts
- * const check = { kind: "words" as const, name: "short", weight: 1, max: 3 };
+ * const check = { kind: "words" as const, name: "short", weight: 1, required: false, max: 3 };
  * const { detail } = runCheck(check, "one two three four", { messages: [], reference: null });
  * if (detail !== "4 words, at most 3") throw new Error(detail);
  * ```
  */
 export function runCheck(check: Check, answer: string, prompt: CheckedPrompt): CheckResult {
   const { passed, credit = passed ? 1 : 0, detail } = verdictOf(check, answer, prompt);
-  return { name: check.name, kind: check.kind, weight: check.weight, passed, credit, detail };
+  const { name, kind, weight, required } = check;
+  return { name, kind, weight, required, passed, credit, detail };
 }
 
 function verdictOf(check: Check, answer: string, prompt: CheckedPrompt): Verdict {

@@ -167,9 +167,10 @@ function failed(
   { checks }: Prompt,
   failure: string,
 ): AnswerQuality {
-  const none = checks.map(({ name, kind }) => ({
+  const none = checks.map(({ name, kind, required }) => ({
     name,
     kind,
+    required,
     passed: false,
     credit: 0,
     detail: "no answer",

@@ -36,6 +36,7 @@ export const answerQuality = z.object({
   checks: z.array(z.object({
     name: z.string(),
     kind: z.string(),
+    required: z.boolean(),
     passed: z.boolean(),
     credit: share,
     detail: z.string(),
