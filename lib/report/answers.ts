@@ -39,7 +39,10 @@ ${
     }</div></details>`
   );
   return markup`<section><h2>Answers side by side</h2>
-<p class="note">The first timed answer of each candidate, as it came. Nobody has rated or checked them here.</p>
+<p class="note">The first timed answer of each candidate, as it came. Nobody has rated or checked them here.${
+    summary.plan.prefix === "cold" &&
+    " Each request opens with another nonce, so repeats may differ even at temperature 0."
+  }</p>
 ${left}${items}</section>`;
 }
 

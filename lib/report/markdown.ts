@@ -1,5 +1,7 @@
 /** report.md: the run in a page that a reader can act on, and that a repository host shows as it is. */
 import type { Summary } from "../bench/summary_schema.ts";
+import type { SelfcheckResult } from "../endpoint/selfcheck.ts";
+import { instrumentText } from "./instrument.ts";
 import {
   comparisonsMade,
   comparisonText,
@@ -23,7 +25,11 @@ const maxSample = 600;
  * await Deno.writeTextFile("report.md", markdownReport(summary, { watts: 15 }));
  * ```
  */
-export function markdownReport(summary: Summary, options: ReportOptions = {}): string {
+export function markdownReport(
+  summary: Summary,
+  options: ReportOptions = {},
+  selfcheck: SelfcheckResult | null = null,
+): string {
   return [
     `# Benchmark ${code(summary.run_id)}`,
     `${summary.created_at.slice(0, 10)} · ${summary.status} · ${escapeMarkdown(machineText(summary))}`,
@@ -36,7 +42,7 @@ export function markdownReport(summary: Summary, options: ReportOptions = {}): s
     ...warnings(summary),
     ...samples(summary),
     "## Conditions",
-    conditions(summary),
+    conditions(summary, selfcheck),
   ].join("\n\n") + "\n";
 }
 
@@ -147,7 +153,7 @@ function samples(summary: Summary): string[] {
   return shown.length === 0 ? [] : ["## One answer each", ...shown];
 }
 
-function conditions(summary: Summary): string {
+function conditions(summary: Summary, selfcheck: SelfcheckResult | null): string {
   const versions = Object.entries(summary.versions).map(([name, version]) => `${name} ${version}`).join(", ");
   return [
     `- Plan: ${escapeMarkdown(planText(summary))}`,
@@ -155,6 +161,7 @@ function conditions(summary: Summary): string {
     `- Versions: ${escapeMarkdown(versions)}`,
     `- Prompt set sha256: ${code(summary.plan.prompt_set.sha256)}`,
     `- Blocks: ${summary.blocks.timed} timed, ${summary.blocks.disturbed} disturbed and left out`,
+    ...(selfcheck === null ? [] : [`- Instrument: ${escapeMarkdown(instrumentText(selfcheck))}`]),
     `- Rebuild this page: ${code(`deno task report ${summary.run_id}`)}`,
   ].join("\n");
 }

@@ -1,5 +1,6 @@
 /** report.html: one file that opens anywhere, loads nothing and runs nothing. */
 import type { Summary } from "../bench/summary_schema.ts";
+import type { SelfcheckResult } from "../endpoint/selfcheck.ts";
 import type { Figure } from "../plot/figure.ts";
 import { answerSection } from "./answers.ts";
 import type { RunData, ShownAnswer } from "./data.ts";
@@ -13,6 +14,7 @@ import {
   timelines,
 } from "./figures.ts";
 import { counted } from "./format.ts";
+import { instrumentSection } from "./instrument.ts";
 import { type Markup, markup, trusted } from "./markup.ts";
 import { highlights, machineText, mostlyDisturbed, planText, type ReportOptions } from "./story.ts";
 import { pageStyle } from "./style.ts";
@@ -30,6 +32,8 @@ export interface PageInput {
   readonly summary: Summary;
   readonly data: RunData;
   readonly answers: ReadonlyMap<string, ShownAnswer>;
+  /** Of the machine of the run, as it was last; null where none was made. */
+  readonly selfcheck: SelfcheckResult | null;
   readonly options: ReportOptions;
 }
 
@@ -39,10 +43,10 @@ export interface PageInput {
  *
  * @example
  * ```ts ignore
- * await Deno.writeTextFile("report.html", reportPage({ summary, data, answers, options: {} }));
+ * await Deno.writeTextFile("report.html", reportPage({ summary, data, answers, selfcheck: null, options: {} }));
  * ```
  */
-export function reportPage({ summary, data, answers, options }: PageInput): string {
+export function reportPage({ summary, data, answers, selfcheck, options }: PageInput): string {
   const title = pageTitle(summary);
   const policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
   return String(markup`<!doctype html>
@@ -71,6 +75,7 @@ export function reportPage({ summary, data, answers, options }: PageInput): stri
     ${answerSection(summary, data, answers)}
     ${warningSection(summary)}
     ${conditions(summary, data)}
+    ${instrumentSection(selfcheck)}
     ${wording(summary)}
         </main>
       </body>

@@ -1,8 +1,12 @@
-/** From a run folder to its reports: everything is derived, and can be derived again. */
+/**
+ * From a run folder to its reports: everything is derived, and can be derived again. A selfcheck.json beside
+ * the records (the last self-check of the machine that made the run) goes into the report.
+ */
 import { join } from "node:path";
 import { readAnswers, readSamples, replaceFile } from "../bench/folder.ts";
 import { summarizeRun, writeSummary } from "../bench/summary.ts";
 import { type Summary, summarySchema } from "../bench/summary_schema.ts";
+import { lastSelfcheck } from "../endpoint/selfcheck.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import { summaryCsv } from "./columns.ts";
 import { gatherAnswers, type RunData, runGatherer } from "./data.ts";
@@ -58,10 +62,11 @@ async function writeFiles(
   options: ReportOptions,
 ): Promise<string[]> {
   const answers = await gatherAnswers(readAnswers(folder));
+  const selfcheck = await lastSelfcheck(folder);
   const texts: Record<typeof reportFiles[number], string> = {
     "report.csv": summaryCsv(summary, options),
-    "report.md": markdownReport(summary, options),
-    "report.html": reportPage({ summary, data, answers, options }),
+    "report.md": markdownReport(summary, options, selfcheck),
+    "report.html": reportPage({ summary, data, answers, selfcheck, options }),
   };
   const written: string[] = [];
   for (const name of reportFiles) {

@@ -1,11 +1,12 @@
 /** Runs what was prepared, shows how far it is, and writes summary and reports. */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { machineReader } from "../../lib/bench/noise.ts";
 import { runBench } from "../../lib/bench/run.ts";
-import { summarizeRun, writeSummary } from "../../lib/bench/summary.ts";
 import type { Summary } from "../../lib/bench/summary_schema.ts";
+import { defaultStore } from "../../lib/catalog/store.ts";
+import { lastSelfcheck, saveSelfcheck } from "../../lib/endpoint/selfcheck.ts";
 import { terminalSummary } from "../../lib/report/terminal.ts";
-import { writeReports } from "../../lib/report/write.ts";
+import { reportRun } from "../../lib/report/write.ts";
 import { interruptSignal, realClock, realSleep } from "../cli.ts";
 import type { BenchSettings } from "./options.ts";
 import type { Prepared } from "./prepare.ts";
@@ -47,10 +48,15 @@ export async function execute(prepared: Prepared, { out }: BenchSettings): Promi
       `Interrupted; everything up to here is kept. Go on with: deno task bench --resume ${registry}`,
     );
   }
-  const summary = await summarizeRun(folder.path);
-  await writeSummary(folder.path, summary);
-  await writeReports(folder.path);
+  await keepSelfcheck(folder.path);
+  const { summary } = await reportRun(folder.path);
   return { summary, folder: folder.path, interrupted };
+}
+
+/** The last self-check of this machine goes with the run, so that its report can be made again anywhere. */
+async function keepSelfcheck(folder: string): Promise<void> {
+  const check = await lastSelfcheck(dirname(defaultStore(Deno.env, Deno.build.os)));
+  if (check !== null) await saveSelfcheck(folder, check);
 }
 
 function resumeFlag(path: string, out: string): string {
