@@ -181,8 +181,45 @@ export const promptInfo = z.object({
   messages: z.array(z.object({ role: z.enum(["system", "user", "assistant"]), content: z.string() })),
 });
 
+/** Why a candidate may not be chosen, and the nearest change that would admit it. */
+export const exclusion = z.object({
+  id: z.string(),
+  constraint: z.enum([
+    "ram",
+    "disk",
+    "license",
+    "capability",
+    "context",
+    "quality",
+    "latency",
+    "ttft",
+    "memory",
+    "failed",
+  ]),
+  reason: z.string(),
+  admit: z.string(),
+});
+export type Exclusion = z.infer<typeof exclusion>;
+
+/** The rules of a race: with them and the samples it can be run again, to the same verdict. */
+export const raceTerms = z.object({
+  by: z.enum(["latency", "ttft", "throughput", "checks", "utility"]),
+  /** Of a utility: what a check score of 1, and what each halving of a time is worth. Null otherwise. */
+  weights: z.record(z.string(), z.number().nonnegative()).nullable(),
+  delta: z.number().positive().max(1),
+  epsilon: z.number().positive(),
+  budget: z.number().int().positive(),
+  excluded: z.array(exclusion),
+  /** The run whose answers the quality floor was held against. */
+  quality_run: z.string().nullable(),
+});
+export type RaceTerms = z.infer<typeof raceTerms>;
+
 export const planInfo = z.object({
-  mode: z.literal("bench"),
+  /** `bench` executes a plan; `race` asks until the evidence decides. */
+  mode: z.enum(["bench", "race"]),
+  /** Only of a race. */
+  race: raceTerms.optional(),
   prompt_set: z.object({ name: z.string(), sha256: z.string(), prompts: z.array(promptInfo) }),
   rounds: z.number().int().positive(),
   warmup: count,

@@ -9,10 +9,11 @@ import { seededRandom, shuffle } from "../stats/random.ts";
 import type { LiveCandidate } from "./candidate.ts";
 import type { Resumed, RunSink } from "./folder.ts";
 import { closedLoop, constantRate } from "./load.ts";
-import { disturbance, type MachineReading, machineUse, type ReadMachine } from "./noise.ts";
+import type { ReadMachine } from "./noise.ts";
 import { type Block, makeUpFor, schedule, type Unit } from "./plan.ts";
-import type { MachineRecord, RunInfo } from "./records.ts";
+import type { RunInfo } from "./records.ts";
 import { type Job, type RunContext, type RunEvent, Seat } from "./seat.ts";
+import { type Reading, readUse, useRecord } from "./watch.ts";
 
 export type { RunEvent } from "./seat.ts";
 
@@ -158,9 +159,9 @@ class Run {
     if (work.length === 0) return null;
     const seats = work.map(({ seat }) => seat);
     await this.#makeReady(seats);
-    const before = await this.#reading(seats);
+    const before = await readUse(this.#options.readMachine, seats);
     for (const { seat, jobs } of work) await this.#sendAll(seat, jobs);
-    const after = await this.#reading(seats);
+    const after = await readUse(this.#options.readMachine, seats);
     for (const seat of seats) await seat.recordMemory();
     return await this.#recordMachine(unit, before, after);
   }
@@ -196,39 +197,9 @@ class Run {
     else await constantRate(jobs, { rate, clients: concurrency, clock, sleep, signal }, send);
   }
 
-  async #reading(seats: readonly Seat[]): Promise<Reading> {
-    const machine = await this.#options.readMachine();
-    const used = await Promise.all(seats.map((seat) => seat.cpuS()));
-    const enginesS = used.reduce<number | null>(
-      (sum, seconds) => sum === null || seconds === null ? null : sum + seconds,
-      0,
-    );
-    return { machine, enginesS };
-  }
-
   async #recordMachine(unit: Unit, before: Reading, after: Reading): Promise<string | null> {
-    const known = before.enginesS !== null && after.enginesS !== null;
-    const enginesS = known ? Math.max(0, (after.enginesS ?? 0) - (before.enginesS ?? 0)) : null;
-    const use = machineUse(before.machine, after.machine, enginesS);
-    const disturbed = disturbance(use);
-    const record: Omit<MachineRecord, "block"> = {
-      kind: "machine",
-      at_ms: this.#context.nowMs(),
-      wall_ms: Math.max(0, use.wallMs),
-      own_cpu_s: use.ownS,
-      engines_cpu_s: use.enginesS,
-      others_cpu_s: use.othersS,
-      steal_s: use.stealS,
-      frequency_mhz: after.machine.frequencyMhz,
-      temperature_c: after.machine.temperatureC,
-      disturbed,
-    };
+    const record = useRecord(before, after, this.#context.nowMs());
     for (const block of unit.blocks) await this.#options.sink.sample({ ...record, block: block.number });
-    return disturbed;
+    return record.disturbed;
   }
-}
-
-interface Reading {
-  readonly machine: MachineReading;
-  readonly enginesS: number | null;
 }

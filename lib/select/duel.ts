@@ -1,5 +1,6 @@
 /** How two candidates of a race fare against each other: who won how many blocks, and by how much. */
 import { addValue, type Moments, NO_MOMENTS } from "../stats/anytime_t.ts";
+import { bet, type NearZero, NOTHING_SEEN } from "../stats/bounded_mean.ts";
 
 /** What one candidate made of one prompt. */
 export type Outcome =
@@ -19,6 +20,8 @@ export interface Duel {
   readonly oneFailed: number;
   /** Of log(a / b), or a − b, over the blocks that both answered. */
   readonly effect: Moments;
+  /** The bets on a difference near zero; they stand still where no `span` is known. */
+  readonly near: NearZero;
 }
 
 /** What makes a value better, and how the difference of two is expressed. */
@@ -26,6 +29,10 @@ export interface Measure {
   readonly better: "lower" | "higher";
   /** A ratio of positive values (latency), or a difference (scores). */
   readonly effect: "ratio" | "difference";
+  /** The largest possible difference, where values are bounded: scores from 0 to 1 have 1. */
+  readonly span?: number;
+  /** Differences smaller than this are as good as none. */
+  readonly epsilon: number;
 }
 
 /**
@@ -37,7 +44,7 @@ export interface Measure {
  * ```
  */
 export function newDuel(a: string, b: string): Duel {
-  return { a, b, winsA: 0, winsB: 0, oneFailed: 0, effect: NO_MOMENTS };
+  return { a, b, winsA: 0, winsB: 0, oneFailed: 0, effect: NO_MOMENTS, near: NOTHING_SEEN };
 }
 
 /**
@@ -47,7 +54,7 @@ export function newDuel(a: string, b: string): Duel {
  * @example
  * ```ts
  * const block = new Map([["a", { status: "ok" as const, value: 1 }], ["b", { status: "ok" as const, value: 2 }]]);
- * console.assert(extendDuel(newDuel("a", "b"), block, { better: "lower", effect: "ratio" }).winsA === 1);
+ * console.assert(extendDuel(newDuel("a", "b"), block, { better: "lower", effect: "ratio", epsilon: 0.1 }).winsA === 1);
  * ```
  */
 export function extendDuel(duel: Duel, block: Block, measure: Measure): Duel {
@@ -66,6 +73,9 @@ export function extendDuel(duel: Duel, block: Block, measure: Measure): Duel {
   return {
     ...duel,
     effect: addValue(duel.effect, apart),
+    near: measure.span === undefined
+      ? duel.near
+      : bet(duel.near, apart, { epsilon: measure.epsilon, span: measure.span }),
     winsA: duel.winsA + (aWins ? 1 : 0),
     winsB: duel.winsB + (a.value !== b.value && !aWins ? 1 : 0),
   };

@@ -20,6 +20,7 @@
  * does not need: normality, equal variances, independence inside a block, or a number of blocks fixed before.
  */
 import { anytimeTInterval } from "../stats/anytime_t.ts";
+import { isNearZero } from "../stats/bounded_mean.ts";
 import { logEValue } from "../stats/evalue.ts";
 import type { Interval } from "../stats/quantile.ts";
 import { type Block, type Duel, extendDuel, type Measure, newDuel, type Outcome } from "./duel.ts";
@@ -36,8 +37,6 @@ export interface Contender {
 export interface RaceRules extends Measure {
   /** Accepted probability of dropping a best candidate, or of a winner among identical ones. */
   readonly delta: number;
-  /** Candidates closer than this are as good as equal: 0.1 is 10 % as a ratio, 0.1 as a difference. */
-  readonly epsilon: number;
   /** Requests that may be spent. */
   readonly budget: number;
 }
@@ -202,10 +201,15 @@ export function effectBetween(
   };
 }
 
-function checkRules({ delta, epsilon, budget }: RaceRules): void {
+function checkRules({ delta, epsilon, budget, span, effect }: RaceRules): void {
   if (!(delta > 0 && delta < 1)) throw new RangeError(`Cannot race with delta ${delta}: 0 < delta < 1`);
   if (!(epsilon > 0 && epsilon < Infinity)) {
     throw new RangeError(`Cannot race with epsilon ${epsilon}: give > 0`);
+  }
+  if (span !== undefined && !(effect === "difference" && span > epsilon)) {
+    throw new RangeError(
+      `Cannot race with a span of ${span}: it is for differences, and larger than epsilon`,
+    );
   }
   if (!(budget > 0)) throw new RangeError(`Cannot race on a budget of ${budget} requests: give at least one`);
 }
@@ -276,7 +280,15 @@ function verdictOf(state: RaceState): Verdict | null {
     return { verdict: "none", winner: null, choice: null, reason };
   }
   if (state.requests + state.live.length <= state.rules.budget) return null;
-  return undecided(`the budget of ${state.rules.budget} requests is spent`);
+  return undecided(`the budget of ${state.rules.budget} requests is spent${equalPairs(state)}`);
+}
+
+/** Who was never told apart, in words to append: that is no lack of budget. */
+export function equalPairs({ live, duels }: RaceState): string {
+  const same = duels.filter(({ a, b, winsA, winsB, effect }) =>
+    live.includes(a) && live.includes(b) && winsA + winsB === 0 && effect.n > 0
+  );
+  return same.map(({ a, b, effect }) => `; ${a} and ${b} were equal in all ${effect.n} blocks`).join("");
 }
 
 function undecided(reason: string): Verdict {
@@ -288,9 +300,11 @@ function lightestOfTied(state: RaceState): string | null {
   const within = state.rules.effect === "ratio" ? Math.log1p(state.rules.epsilon) : state.rules.epsilon;
   const between = state.duels.filter(({ a, b }) => state.live.includes(a) && state.live.includes(b));
   const tied = between.every((duel) => {
-    const limits = intervalOf(duel, state);
     // The effect knows nothing of failures, so a pair of which only one failed is never called equal.
-    return limits !== null && duel.oneFailed === 0 && limits[0] > -within && limits[1] < within;
+    if (duel.oneFailed > 0) return false;
+    if (state.rules.span !== undefined) return isNearZero(duel.near, errorPerPair(state));
+    const limits = intervalOf(duel, state);
+    return limits !== null && limits[0] > -within && limits[1] < within;
   });
   if (!tied) return null;
   const weight = (id: string) =>
@@ -303,7 +317,10 @@ function lightestOfTied(state: RaceState): string | null {
   return choice ?? null;
 }
 
-function intervalOf(duel: Duel, { contenders, rules }: RaceState): Interval | null {
-  const pairs = contenders.length * (contenders.length - 1) / 2;
-  return anytimeTInterval(duel.effect, rules.delta / pairs);
+function intervalOf(duel: Duel, state: RaceState): Interval | null {
+  return anytimeTInterval(duel.effect, errorPerPair(state));
+}
+
+function errorPerPair({ contenders, rules }: RaceState): number {
+  return rules.delta / (contenders.length * (contenders.length - 1) / 2);
 }

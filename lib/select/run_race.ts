@@ -4,6 +4,7 @@ import {
   addBlock,
   type Block,
   type Contender,
+  equalPairs,
   type Outcome,
   type RaceRules,
   type RaceState,
@@ -14,10 +15,12 @@ import {
 export interface Course {
   /** Prompt ids, at least one; all are asked in random order, then all again in a new order. */
   readonly prompts: readonly string[];
+  /** So often every prompt is asked; once, where the same question gets the same answer. Default: no end. */
+  readonly passes?: number;
   readonly random: Random;
   /** Asks one candidate one prompt. What goes wrong with the candidate is an outcome; what throws ends the race. */
   readonly sample: (candidate: string, prompt: string) => Promise<Outcome>;
-  readonly onBlock?: (state: RaceState) => void;
+  readonly onBlock?: (state: RaceState) => void | Promise<void>;
   readonly signal?: AbortSignal;
 }
 
@@ -50,14 +53,16 @@ export async function runRace(
 ): Promise<RaceState> {
   let state = startRace(contenders, rules);
   if (state.verdict !== null) return state;
+  const most = (course.passes ?? Infinity) * course.prompts.length;
   for (const prompt of randomPrompts(course.prompts, course.random)) {
+    if (state.blocks >= most) return ranOut(state);
     const block = new Map<string, Outcome>();
     for (const candidate of shuffle(state.live, course.random)) {
       course.signal?.throwIfAborted();
       block.set(candidate, await course.sample(candidate, prompt));
     }
     state = addBlock(state, block);
-    course.onBlock?.(state);
+    await course.onBlock?.(state);
     if (state.verdict !== null) break;
   }
   return state;
@@ -92,13 +97,16 @@ export function replayRace(
   let state = startRace(contenders, rules);
   while (state.verdict === null) {
     const block = next(state);
-    if (block === null) {
-      const reason = `the ${state.blocks} recorded blocks did not decide it`;
-      return { ...state, verdict: { verdict: "undecided", winner: null, choice: null, reason } };
-    }
+    if (block === null) return ranOut(state);
     state = addBlock(state, block);
   }
   return state;
+}
+
+/** A race that ended before its budget, without a decision. */
+function ranOut(state: RaceState): RaceState {
+  const reason = `${state.blocks} blocks did not decide it, and there are no more${equalPairs(state)}`;
+  return { ...state, verdict: { verdict: "undecided", winner: null, choice: null, reason } };
 }
 
 /**
