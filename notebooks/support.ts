@@ -2,6 +2,7 @@
  * What a notebook needs and lib/ can't give, because it talks to the kernel: displays that arrive under their
  * own cell, progress in place, and a Stop button that works. Outside the kernel the same calls print text.
  */
+import { UserError } from "../lib/errors.ts";
 import type { Figure } from "../lib/plot/figure.ts";
 
 /** A display sent in the last moment of a cell may be lost; awaiting this pause after it brings it home. */
@@ -144,6 +145,24 @@ export function stopSignal(): AbortSignal {
   }
   if (stop.signal.aborted) stop = new AbortController();
   return stop.signal;
+}
+
+/**
+ * A number from an environment variable.
+ *
+ * @throws {UserError} naming the variable, what it holds and what it takes
+ */
+export function numberSetting(
+  name: string,
+  fallback: number,
+  takes: { min: number; whole: boolean },
+): number {
+  const text = Deno.env.get(name)?.trim() ?? "";
+  if (text === "") return fallback;
+  const value = Number(text);
+  if (Number.isFinite(value) && value >= takes.min && (!takes.whole || Number.isInteger(value))) return value;
+  const kind = takes.whole ? "a whole number" : "a number";
+  throw new UserError(`${name} holds ${JSON.stringify(text)}: give ${kind} of at least ${takes.min}`);
 }
 
 /** True in the short setting that the notebooks' test uses (environment variable PODIUM_SHORT=1). */

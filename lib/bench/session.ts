@@ -1,5 +1,6 @@
 /** The shortest way from the names of models to a finished run: what notebooks and the workshop's mirrors share. */
 import { describeMachine } from "../catalog/machine.ts";
+import { plainName } from "../catalog/names.ts";
 import type { Store } from "../catalog/store.ts";
 import { locate } from "../catalog/store.ts";
 import type { EngineOptions, ModelEntry, Registry, Variant } from "../catalog/types.ts";
@@ -95,7 +96,18 @@ function defaultNames(services: Services, registry: Registry): string[] {
   const service = services.find(({ models }) => models.length > 0);
   return service === undefined
     ? registry.models.filter((entry) => entry.default === "always").map(({ alias }) => alias)
-    : service.models.map(({ id }) => `${id}@${service.endpoint.name}`);
+    : onePerModel(service.models.map(({ id }) => id)).map((id) => `${id}@${service.endpoint.name}`);
+}
+
+/** A service may list a model for several devices: one is taken, the CPU's first, since every machine has one. */
+function onePerModel(ids: readonly string[]): string[] {
+  const chosen = new Map<string, string>();
+  for (const id of ids) {
+    const model = plainName(id);
+    const known = chosen.get(model);
+    if (known === undefined || (/cpu/i.test(id) && !/cpu/i.test(known))) chosen.set(model, id);
+  }
+  return [...chosen.values()];
 }
 
 async function make(choice: Choice, world: Parameters<typeof endpointCandidate>[1], around: Surroundings) {

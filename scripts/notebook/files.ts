@@ -3,11 +3,11 @@ import { join } from "node:path";
 import { UserError } from "../../lib/errors.ts";
 import { parsePercent, toIpynb } from "./percent.ts";
 
-/** Names without ending, in order: every notebook starts with its number. */
+/** Names without ending, in order: a notebook starts with its number, or with the workshop session that it mirrors. */
 export async function notebookNames(folder: string): Promise<string[]> {
   const names: string[] = [];
   for await (const { name, isFile } of Deno.readDir(folder)) {
-    if (isFile && /^\d\d_.*\.ts$/.test(name)) names.push(name.replace(/\.ts$/, ""));
+    if (isFile && /^(\d\d|session\d\d)_.*\.ts$/.test(name)) names.push(name.replace(/\.ts$/, ""));
   }
   return names.sort();
 }

@@ -21,7 +21,7 @@
  */
 import { Option } from "commander";
 import { modelsOption, printJson, promptOption, roundsOption, runCli, switchValue } from "../cli.ts";
-import { benchmarkRows } from "./fields.ts";
+import { benchmarkRows } from "../../lib/report/workshop_fields.ts";
 import { atHand, measureModels, type MeasuringOptions, mirrorCommand } from "./measuring.ts";
 
 interface Options extends MeasuringOptions {

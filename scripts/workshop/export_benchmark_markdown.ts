@@ -14,7 +14,7 @@
  */
 import { commaList, modelsOption, promptOption, roundsOption, runCli, switchValue } from "../cli.ts";
 import { Option } from "commander";
-import { benchmarkRows, markdownTable } from "./fields.ts";
+import { benchmarkRows, markdownTable } from "../../lib/report/workshop_fields.ts";
 import { atHand, measureModels, type MeasuringOptions, mirrorCommand } from "./measuring.ts";
 
 interface Options extends MeasuringOptions {

@@ -4,7 +4,7 @@ import { collectRun } from "../../lib/bench/collect.ts";
 import { createRunFolder } from "../../lib/bench/folder.ts";
 import { runBench } from "../../lib/bench/run.ts";
 import { summarizeRun } from "../../lib/bench/summary.ts";
-import { benchmarkRows, markdownTable, p95With } from "../../scripts/workshop/fields.ts";
+import { benchmarkRows, markdownTable, p95With } from "../../lib/report/workshop_fields.ts";
 import {
   type FakeBehaviour,
   fakeCandidate,
