@@ -33,7 +33,7 @@ import { findServices, listModels, parseEndpoint } from "../../lib/endpoint/disc
 import { type RawTransport, rawTransport } from "../../lib/endpoint/transport.ts";
 import { prepareEngine } from "../../lib/engine/supervisor.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
-import { loadPromptSet, singlePrompt } from "../../lib/prompts/prompts.ts";
+import { loadPromptSet, type PromptSet, singlePrompt } from "../../lib/prompts/prompts.ts";
 import { interruptSignal, realClock, realSleep } from "../cli.ts";
 import { pullShown } from "../pull_progress.ts";
 import type { BenchSettings } from "./options.ts";
@@ -64,6 +64,12 @@ export async function prepare(settings: BenchSettings): Promise<Prepared> {
   const transport = rawTransport({ clock: realClock, fetch });
   const resumed = settings.resume === undefined ? null : await resumeRunFolder(await runPath(settings));
   try {
+    if (resumed?.info.plan.mode === "race") {
+      throw new UserError(
+        `${resumed.info.run_id} is a race, which ends when the evidence decides: start a new one, or look at it ` +
+          "with deno task race --replay",
+      );
+    }
     return await prepareWith(settings, registry, transport, resumed);
   } catch (error) {
     resumed?.folder.close();
@@ -91,18 +97,36 @@ async function prepareWith(
   const choices = withRoom(named, asked, resumed?.info.plan.max_tokens ?? settings.maxTokens);
   const plan = resumed?.info.plan ?? {
     ...planOf(settings, orderThatFits(choices, machine)),
-    prompt_set: {
-      name: prompts.name,
-      sha256: prompts.sha256,
-      prompts: prompts.prompts.map(({ id, sha256, messages }) => ({
-        id,
-        sha256,
-        messages: messages.map(({ role, content }) => ({ role, content })),
-      })),
-    },
+    prompt_set: promptSetInfo(prompts),
   };
   console.error(firstLine(choices, plan, why));
-  const info: RunInfo = resumed?.info ?? {
+  const info = resumed?.info ?? newRunInfo(plan, machine, choices.map((choice) => choice.info));
+  const folder = resumed?.folder ?? await createRunFolder(settings.out, info);
+  try {
+    const candidates = await liveCandidates(choices, plan, { store, machine, transport });
+    return { info, folder, candidates, resumed, transport };
+  } catch (error) {
+    folder.close();
+    throw error;
+  }
+}
+
+/** The prompts as a plan carries them. */
+export function promptSetInfo({ name, sha256, prompts }: PromptSet): PlanInfo["prompt_set"] {
+  return {
+    name,
+    sha256,
+    prompts: prompts.map(({ id, sha256, messages }) => ({
+      id,
+      sha256,
+      messages: messages.map(({ role, content }) => ({ role, content })),
+    })),
+  };
+}
+
+/** run.json of a run that begins now. */
+export function newRunInfo(plan: PlanInfo, machine: Machine, candidates: RunInfo["candidates"]): RunInfo {
+  return {
     schema_version: 1,
     run_id: newRunId(new Date(), Math.random),
     created_at: new Date().toISOString(),
@@ -110,25 +134,27 @@ async function prepareWith(
     machine: withoutFreeRam(machine),
     versions: { podium: config.version, deno: Deno.version.deno, "node-llama-cpp": engineVersion() },
     plan,
-    candidates: choices.map((choice) => choice.info),
+    candidates,
   };
-  const folder = resumed?.folder ?? await createRunFolder(settings.out, info);
-  try {
-    const world: World = {
-      clock: realClock,
-      fetch: transport.fetch,
-      denoPath: Deno.execPath(),
-      timeoutMs: plan.timeout_s * 1000,
-      stream: plan.stream !== false,
-    };
-    if (choices.some(({ kind }) => kind === "embedded")) await prepareEngine({ denoPath: Deno.execPath() });
-    const candidates: LiveCandidate[] = [];
-    for (const choice of choices) candidates.push(await liveCandidate(choice, { store, machine, world }));
-    return { info, folder, candidates, resumed, transport };
-  } catch (error) {
-    folder.close();
-    throw error;
-  }
+}
+
+/** Fetches what is missing, and makes candidates that a run can open. */
+export async function liveCandidates(
+  choices: readonly Choice[],
+  plan: PlanInfo,
+  { store, machine, transport }: { store: Store; machine: Machine; transport: RawTransport },
+): Promise<LiveCandidate[]> {
+  const world: World = {
+    clock: realClock,
+    fetch: transport.fetch,
+    denoPath: Deno.execPath(),
+    timeoutMs: plan.timeout_s * 1000,
+    stream: plan.stream !== false,
+  };
+  if (choices.some(({ kind }) => kind === "embedded")) await prepareEngine({ denoPath: Deno.execPath() });
+  const candidates: LiveCandidate[] = [];
+  for (const choice of choices) candidates.push(await liveCandidate(choice, { store, machine, world }));
+  return candidates;
 }
 
 /** `--resume` takes a folder, or the name of a run below --out. */
@@ -139,7 +165,7 @@ async function runPath({ resume = "", out }: BenchSettings): Promise<string> {
 }
 
 /** The services that flags or the environment name; without any, those that are found on this machine. */
-async function servicesOf(
+export async function servicesOf(
   { endpoint, models }: BenchSettings,
   { fetch }: RawTransport,
   resumed: Resumed | null,
@@ -170,7 +196,7 @@ interface From {
 }
 
 /** What is measured, and in a few words why. */
-async function chosen(
+export async function chosen(
   { models }: BenchSettings,
   from: From,
   store: Store,
@@ -217,7 +243,7 @@ async function embeddedDefault(registry: Registry, store: Store): Promise<string
   return entries.map(({ alias }) => `${alias}@${EMBEDDED}`);
 }
 
-function planOf(settings: BenchSettings, order: PlanInfo["order"]): Omit<PlanInfo, "prompt_set"> {
+export function planOf(settings: BenchSettings, order: PlanInfo["order"]): Omit<PlanInfo, "prompt_set"> {
   return {
     mode: "bench",
     rounds: settings.rounds,
