@@ -1,0 +1,253 @@
+/** A sheet goes out blinded and shuffled, and comes back whole and unchanged, or not at all. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import fc from "fast-check";
+import { byteOrderMark, formatCsv, lineNumbers, parseCsv } from "../../lib/csv.ts";
+import { ratingsOf, readMarks, readSheet } from "../../lib/quality/import.ts";
+import { servePage } from "../../lib/quality/page.ts";
+import { addRatings, readRatings } from "../../lib/quality/ratings.ts";
+import { rubrics } from "../../lib/quality/rubric.ts";
+import { formatSheet, makeSheet, type Marks, readSheetKeys, writeSheet } from "../../lib/quality/sheet.ts";
+
+const prompts = ["p1", "p2"].map((id) => ({
+  id,
+  messages: [{ role: "user" as const, content: `=HYPERLINK("${id}")\nSay\t"yes", please;` }],
+  aspects: ["says yes"],
+}));
+const answer = (id: string, candidate: string, prompt_id: string, content: string) => ({
+  id,
+  candidate,
+  prompt_id,
+  phase: "timed" as const,
+  round: 1,
+  content,
+  reasoning: "",
+});
+const answers = [
+  answer("1", "alpha", "p1", "-1+cmd|' /C calc'!A0"),
+  answer("2", "beta", "p1", 'Yes,\n\nit "is"; truly.'),
+  answer("3", "alpha", "p2", "@SUM(A1)"),
+  answer("4", "beta", "p2", "@SUM(A1)"),
+  answer("5", "alpha", "p1", "  "),
+];
+const options = { runId: "run", annotator: "ana", rubric: "fluency" as const };
+const sheet = makeSheet(answers, prompts, options);
+
+function marked(scores: readonly (readonly (string | number)[])[]): string {
+  const rows = sheet.items.map(({ item, prompt, aspects, answer }, at) => [
+    item,
+    prompt,
+    aspects,
+    answer,
+    ...(scores[at] ?? []).map(String),
+    "",
+  ]);
+  return byteOrderMark + formatCsv([...header], rows);
+}
+const header = ["item", "prompt", "aspects", "answer", "fluency", "relevance", "correctness", "comment"];
+const whole = [[1, 2, 3], [4, 5, 1], [2, 3, 4]];
+const read = (text: string, partial = false) => readSheet(text, [sheet.key], { name: "s.csv", partial });
+
+Deno.test("the sheet names no candidate; the same text is one item; empty answers are left out", () => {
+  const text = formatSheet(sheet.items, rubrics.fluency);
+  assert.ok(!text.includes("alpha") && !text.includes("beta"));
+  assert.equal(sheet.items.length, 3);
+  assert.deepEqual(sheet.key.items.map(({ answers }) => answers.length).sort(), [1, 1, 2]);
+  assert.ok(text.startsWith(byteOrderMark));
+});
+
+Deno.test("no cell of a sheet runs as a formula", () => {
+  const [, ...rows] = parseRaw(formatSheet(sheet.items, rubrics.fluency));
+  for (const cell of rows.flat()) assert.ok(!/^[=+\-@\t\r]/.test(cell), cell);
+});
+
+/** As a spreadsheet sees the cells: the apostrophe in front is still there. */
+function parseRaw(text: string): string[][] {
+  return parseCsv(text.replaceAll(/(^|,|"|\n)'/g, "$1\u2063'")).map((row) =>
+    row.map((cell) => cell.replace("\u2063", ""))
+  );
+}
+
+Deno.test("each annotator meets another order, the same annotator the same one", () => {
+  const many = Array.from({ length: 30 }, (_, at) => answer(`${at}`, "alpha", "p1", `Answer ${at}`));
+  const order = (annotator: string) =>
+    makeSheet(many, prompts, { ...options, annotator }).items.map(({ answer }) => answer).join();
+  assert.equal(order("ana"), order("ana"));
+  assert.notEqual(order("ana"), order("ben"));
+});
+
+Deno.test("a filled-in sheet comes back as ratings of every answer behind an item", () => {
+  const ratings = ratingsOf(read(marked(whole)));
+  assert.equal(ratings.length, 4);
+  assert.ok(
+    ratings.every(({ rater, rubric, source }) =>
+      rater === "ana" && rubric === "fluency" && source === "person"
+    ),
+  );
+});
+
+Deno.test("what spreadsheets do to a file is understood: semicolons, CRLF, 4.0, a lost apostrophe, no mark", () => {
+  const rows = parseCsv(marked(whole));
+  const other = rows.map((row, at) =>
+    row.map((cell, column) => {
+      const text = at > 0 && column >= 4 && column < 7 ? `${cell},0` : cell.replaceAll("\n", "\r\n");
+      return `"${text.replaceAll('"', '""')}"`;
+    }).join(";")
+  ).join("\r\n");
+  assert.equal(ratingsOf(read(other)).length, 4);
+});
+
+Deno.test("every fault is named by its line, and nothing is taken", () => {
+  const lines = lineNumbers(marked(whole).slice(1));
+  const faulty: [string, RegExp][] = [
+    [
+      marked([[6, 2, 3], ...whole.slice(1)]),
+      new RegExp(`line ${lines[1]}: fluency is 6, it takes a whole number from 1 to 5`),
+    ],
+    [
+      marked([[1, 2, ""], ...whole.slice(1)]),
+      new RegExp(`line ${lines[1]}: half-filled, correctness is missing`),
+    ],
+    [
+      marked([whole[0] ?? [], ["", "", ""], whole[2] ?? []]),
+      new RegExp(`line ${lines[2]}: no score \\(--partial`),
+    ],
+    [marked([[1, 2, 3.5], ...whole.slice(1)]), /correctness is 3.5/],
+    [marked([[0, 2, "good"], ...whole.slice(1)]), /fluency is 0/],
+    [marked(whole).replace("truly", "madly"), /the prompt or the answer of i\w+ was changed/],
+    [
+      marked(whole).replace(/^i\w{8}/m, "i00000000"),
+      /there is no answer i00000000 in this run; .*1 of 3 rows are missing/,
+    ],
+    [marked(whole).trimEnd().split("\n").slice(0, -2).join("\n"), /was changed|rows are missing/],
+    [marked(whole).replace("relevance", "relevancy"), /line 1: the columns are/],
+    ["item,score\nx,1\n", /no row belongs to a sheet of this run/],
+    ["", /no row belongs/],
+  ];
+  for (const [text, message] of faulty) {
+    assert.throws(() => read(text), (error) => {
+      assert.ok(error instanceof Error && error.name === "UserError");
+      assert.match(error.message, message);
+      assert.ok(!error.message.includes("\n"), "one line");
+      return true;
+    });
+  }
+  const doubled = marked(whole) + marked(whole).split("\n").slice(1).join("\n");
+  assert.throws(() => read(doubled), /stands here for the second time/);
+});
+
+Deno.test("with partial, rows without a score are left out, half-filled ones still refused", () => {
+  const text = marked([whole[0] ?? [], ["", "", ""], whole[2] ?? []]);
+  assert.equal(read(text, true).unrated, 1);
+  assert.throws(() => read(marked([["", 2, 3], ...whole.slice(1)]), true), /half-filled/);
+});
+
+Deno.test("any text survives the way through a sheet", () => {
+  fc.assert(fc.property(fc.array(fc.string({ unit: "binary" }), { minLength: 1, maxLength: 5 }), (texts) => {
+    const cells = texts.map((text) => text.replaceAll("\0", ""));
+    assert.deepEqual(
+      parseCsv(formatCsv(["a"], cells.map((cell) => [cell, "x"]))).slice(1),
+      cells.map((cell) => [cell, "x"]),
+    );
+  }));
+});
+
+Deno.test("line numbers are those of a text editor, whatever stands in the cells", () => {
+  const cell = fc.string({ unit: fc.constantFrom("a", '"', "\n", ",", "'") });
+  fc.assert(fc.property(fc.array(fc.tuple(cell, cell), { minLength: 1, maxLength: 6 }), (rows) => {
+    const text = formatCsv(["h", "k"], rows);
+    const starts = lineNumbers(text);
+    const lengths = rows.map((row) => formatCsv(["h"], [row]).split("\n").length - 2);
+    assert.equal(starts.length, rows.length + 1);
+    assert.deepEqual(
+      starts.slice(1).map((start, at) => (starts[at + 2] ?? start + (lengths[at] ?? 0)) - start),
+      lengths,
+    );
+  }));
+});
+
+async function inTempFolder(test: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  try {
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("a sheet is never overwritten, and its key leads back", () =>
+  inTempFolder(async (folder) => {
+    const path = await writeSheet(folder, sheet);
+    assert.equal((await readSheetKeys(folder))[0]?.annotator, "ana");
+    await Deno.writeTextFile(path, marked(whole));
+    await assert.rejects(() => writeSheet(folder, sheet), /is there already/);
+    assert.equal(await Deno.readTextFile(path), marked(whole));
+  }));
+
+Deno.test("ratings are added once, refused where they would overwrite, replaced where asked", () =>
+  inTempFolder(async (folder) => {
+    const ratings = ratingsOf(read(marked(whole)));
+    assert.deepEqual(await addRatings(folder, ratings), { added: 4, same: 0, replaced: 0 });
+    assert.deepEqual(await addRatings(folder, ratings), { added: 0, same: 4, replaced: 0 });
+    const others = ratingsOf(read(marked([[5, 5, 5], ...whole.slice(1)])));
+    await assert.rejects(() => addRatings(folder, others), /give --replace/);
+    assert.deepEqual(await readRatings(folder), ratings);
+    const { replaced } = await addRatings(folder, others, { replace: true });
+    assert.ok(replaced > 0);
+    assert.equal((await readRatings(folder)).length, 4);
+  }));
+
+Deno.test("a damaged line of ratings is named", () =>
+  inTempFolder(async (folder) => {
+    await Deno.writeTextFile(join(folder, "ratings.jsonl"), '{"source":"person"}\n');
+    await assert.rejects(() => readRatings(folder), /ratings\.jsonl, line 1 can't be read/);
+  }));
+
+Deno.test("the page saves every score to the sheet, and goes on from it", () =>
+  inTempFolder(async (folder) => {
+    const path = await writeSheet(folder, sheet);
+    const page = servePage(sheet, path, new Map(), { token: "secret", port: 0 });
+    try {
+      const html = await fetch(page.url);
+      assert.match(html.headers.get("content-security-policy") ?? "", /default-src 'none'/);
+      assert.ok(!(await html.text()).includes("alpha"));
+      const { items } = await (await fetch(`${page.url}sheet`)).json();
+      const [first] = items;
+      const mark = (body: unknown) =>
+        fetch(`${page.url}mark`, { method: "POST", body: JSON.stringify(body) });
+      const scores = { fluency: 4, relevance: 5, correctness: 1 };
+      assert.equal((await mark({ item: first.item, scores, comment: "=fine" })).status, 204);
+      const marks: Map<string, Marks> = readMarks(await Deno.readTextFile(path), sheet.key, "s.csv");
+      assert.deepEqual(marks.get(first.item), { scores, comment: "=fine" });
+      assert.equal(page.done(), 1);
+      const refused = [
+        { item: first.item, scores: { fluency: 6 }, comment: "" },
+        { item: "i0", scores, comment: "" },
+        { item: first.item, scores: { beauty: 3 }, comment: "" },
+        "nonsense",
+      ];
+      for (const body of refused) {
+        const response = await mark(body);
+        assert.equal(response.status, 400);
+        await response.body?.cancel();
+      }
+    } finally {
+      await page.stop();
+    }
+  }));
+
+Deno.test("the page answers nobody without its address", () =>
+  inTempFolder(async (folder) => {
+    const path = await writeSheet(folder, sheet);
+    const page = servePage(sheet, path, new Map(), { token: "secret", port: 0 });
+    try {
+      const { origin, port } = new URL(page.url);
+      for (const url of [`${origin}/`, `${origin}/guess/sheet`, `http://localhost:${port}/secret/sheet`]) {
+        const response = await fetch(url);
+        assert.ok([403, 404].includes(response.status), url);
+        await response.body?.cancel();
+      }
+    } finally {
+      await page.stop();
+    }
+  }));
