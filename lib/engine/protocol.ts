@@ -151,10 +151,18 @@ function parse<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {
   const issue = result.error.issues[0];
   if (issue === undefined) throw new ApiError(400, "the request is not valid");
   const param = issue.path.join(".");
-  const message = param === ""
-    ? `the request body must be a JSON object: ${issue.message}`
-    : `'${param}' ${issue.message}`;
-  throw new ApiError(400, message, param === "" ? {} : { param });
+  if (param === "") throw new ApiError(400, "the request body must be a JSON object");
+  throw new ApiError(400, `'${param}' ${inWords(issue.message)}`, { param });
+}
+
+/** Zod's standard messages, as the rest of a sentence about the field. */
+function inWords(message: string): string {
+  if (/received undefined$/.test(message)) return "is missing";
+  return message
+    .replace(/^Invalid input: expected (.+), received (.+)$/, "must be $1, not $2")
+    .replace(/^(Too small|Too big): expected \w+ to (?:be|have) /, "must be ")
+    .replace(/^Invalid option: expected one of /, "must be one of ")
+    .replace(/^Invalid input: expected /, "must be ");
 }
 
 function samplingOf(request: z.output<typeof completionRequest> | z.output<typeof chatRequest>): Sampling {
