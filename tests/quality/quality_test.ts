@@ -1,0 +1,254 @@
+/** quality.json: what counts as an answer, and that it can be derived again from the run alone. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import type { AnswerRecord, RequestRecord, RunInfo, SampleRecord } from "../../lib/bench/records.ts";
+import { parsePromptSet } from "../../lib/prompts/prompts.ts";
+import { formatAnswers } from "../../lib/quality/answers_csv.ts";
+import { promptsOfRun, readRecordedAnswers, writeQuality } from "../../lib/quality/quality.ts";
+import type { RatingRecord } from "../../lib/quality/ratings.ts";
+import { parseCsv } from "../../lib/csv.ts";
+
+const set = parsePromptSet({
+  name: "colours",
+  prompts: [
+    { id: "sky", prompt: "Sky?", checks: [{ kind: "contains", name: "colour", texts: ["blue"] }] },
+    { id: "grass", prompt: "Grass?", checks: [{ kind: "contains", name: "colour", texts: ["green"] }] },
+    { id: "free", prompt: "Anything?" },
+  ],
+}, "colours");
+
+const candidate = (id: string): RunInfo["candidates"][number] => ({
+  id,
+  alias: id,
+  variant: null,
+  endpoint: "fake",
+  model_id: id,
+  device: null,
+  size_mb: null,
+  license: null,
+  chat_template: "unknown",
+});
+
+function runInfo(changes: Partial<RunInfo["plan"]> = {}): RunInfo {
+  return {
+    schema_version: 1,
+    run_id: "run-1",
+    created_at: "2026-11-21T00:00:00Z",
+    status: "completed",
+    machine: { cpu: "c", cores: 2, ram_gb: 8, gpu: [], os: "linux", arch: "x86_64" },
+    versions: {},
+    plan: {
+      mode: "bench",
+      prompt_set: {
+        name: set.name,
+        sha256: set.sha256,
+        prompts: set.prompts.map(({ id, sha256, messages }) => ({ id, sha256, messages: [...messages] })),
+      },
+      rounds: 1,
+      warmup: 0,
+      max_tokens: 64,
+      temperature: 0,
+      seed: 1,
+      sampling_seed: null,
+      prefix: "as is",
+      concurrency: 1,
+      rate: null,
+      timeout_s: 60,
+      slo: null,
+      order: "interleaved",
+      ...changes,
+    },
+    candidates: [candidate("good"), candidate("bad")],
+  };
+}
+
+function request(candidate: string, prompt_id: string, changes: Partial<RequestRecord> = {}): RequestRecord {
+  return {
+    kind: "request",
+    id: `timed/${changes.round ?? 1}/${prompt_id}/${candidate}`,
+    candidate,
+    prompt_id,
+    phase: "timed",
+    round: 1,
+    block: 1,
+    prefix: "as is",
+    status: "ok",
+    reason: null,
+    http_status: 200,
+    route: "chat",
+    streamed: true,
+    due_ms: 0,
+    sent_ms: 0,
+    headers_ms: 1,
+    end_ms: 30,
+    chunk_ms: [10, 20],
+    chunk_chars: [2, 2],
+    first_content_chunk: 0,
+    content_chars: 4,
+    reasoning_chars: 0,
+    prompt_tokens: 12,
+    output_tokens: 2,
+    cached_tokens: null,
+    reasoning_tokens: null,
+    token_source: "usage",
+    finish_reason: "stop",
+    server: null,
+    ...changes,
+  };
+}
+
+function answerTo({ id, candidate, prompt_id, phase, round }: RequestRecord, content: string): AnswerRecord {
+  return { id, candidate, prompt_id, phase, round, content, reasoning: "" };
+}
+
+async function inRun(
+  { info = runInfo(), samples, answers, ratings = [] }: {
+    info?: RunInfo;
+    samples: readonly SampleRecord[];
+    answers: readonly AnswerRecord[];
+    ratings?: readonly RatingRecord[];
+  },
+  test: (folder: string) => Promise<void>,
+): Promise<void> {
+  const folder = await Deno.makeTempDir();
+  const lines = (records: readonly unknown[]) =>
+    records.map((record) => `${JSON.stringify(record)}\n`).join("");
+  try {
+    await Deno.writeTextFile(join(folder, "run.json"), JSON.stringify(info));
+    await Deno.writeTextFile(join(folder, "samples.jsonl"), lines(samples));
+    await Deno.writeTextFile(join(folder, "answers.jsonl"), lines(answers));
+    if (ratings.length > 0) await Deno.writeTextFile(join(folder, "ratings.jsonl"), lines(ratings));
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+const good = [request("good", "sky"), request("good", "grass")];
+const texts = [answerTo(request("good", "sky"), "Blue."), answerTo(request("good", "grass"), "Green.")];
+
+Deno.test("failed, cut off and owed answers score 0, and stay in the count", async () => {
+  const samples: SampleRecord[] = [
+    ...good,
+    request("bad", "sky", { status: "partial", reason: "the connection broke" }),
+    { kind: "candidate", candidate: "bad", at_ms: 1, status: "skipped", reason: "left the run" },
+  ];
+  const answers = [...texts, answerTo(request("bad", "sky"), "Blue, of cour")];
+  await inRun({ samples, answers }, async (folder) => {
+    const { candidates, answers: scored } = await writeQuality(folder, set);
+    const [first, second] = candidates;
+    assert.deepEqual([first?.pass_rate.passed, first?.pass_rate.n, first?.failures], [2, 2, 0]);
+    assert.deepEqual([second?.pass_rate.passed, second?.pass_rate.n, second?.failures], [0, 2, 2]);
+    assert.deepEqual(scored.filter(({ candidate }) => candidate === "bad").map(({ failure }) => failure), [
+      "the connection broke",
+      "left the run",
+    ]);
+  });
+});
+
+Deno.test("repeats of a prompt count once, with their share; warm-ups not at all", async () => {
+  const repeats = [1, 2, 3, 4].map((round) => request("good", "sky", { round }));
+  const warmup = request("good", "sky", { id: "warmup/0/sky/good/1", phase: "warmup" });
+  const answers = repeats.map((one, at) => answerTo(one, at < 3 ? "blue" : "red"));
+  await inRun(
+    { samples: [warmup, ...repeats], answers: [answerTo(warmup, "red"), ...answers] },
+    async (folder) => {
+      const { candidates: [first] } = await writeQuality(folder, set);
+      assert.deepEqual([first?.answers, first?.pass_rate.n, first?.pass_rate.rate], [4, 1, 0.75]);
+    },
+  );
+});
+
+Deno.test("quality.json is the same when it is derived again", async () => {
+  await inRun({ samples: good, answers: texts }, async (folder) => {
+    const path = join(folder, "quality.json");
+    await writeQuality(folder, set);
+    const once = await Deno.readTextFile(path);
+    await writeQuality(folder, set);
+    assert.equal(await Deno.readTextFile(path), once);
+  });
+});
+
+Deno.test("warnings say what the figures can't", async () => {
+  const info = runInfo({ prefix: "cold", temperature: 0.7 });
+  const samples = good.map((one) => ({ ...one, finish_reason: "length" }));
+  await inRun({ info, samples, answers: texts }, async (folder) => {
+    const codes = (await writeQuality(folder, set)).warnings.map(({ code }) => code);
+    assert.deepEqual(codes, [
+      "unchecked-prompts",
+      "nonce-in-answers",
+      "one-answer-each",
+      "cut-answers",
+      "few-prompts",
+    ]);
+  });
+});
+
+Deno.test("another prompt set, or one whose text was changed, is refused", () => {
+  const other = parsePromptSet([{ id: "sky", prompt: "Sea?" }], "other");
+  assert.throws(() => promptsOfRun(runInfo(), other), /"sky" of run run-1 has another text there.*--prompts/);
+  const without = parsePromptSet([{ id: "sky", prompt: "Sky?" }], "other");
+  assert.throws(() => promptsOfRun(runInfo(), without), /"grass" of run run-1 is not in it/);
+});
+
+const rating: RatingRecord = {
+  source: "person",
+  rater: "ana",
+  rubric: "fluency",
+  answer: "timed/1/sky/good",
+  candidate: "good",
+  prompt_id: "sky",
+  scores: { fluency: 4, relevance: 5, correctness: 3 },
+  comment: null,
+};
+
+Deno.test("ratings are summarised by dimension, with the raters; those for answers that don't exist are refused", async () => {
+  await inRun({ samples: good, answers: texts, ratings: [rating] }, async (folder) => {
+    const { candidates: [first] } = await writeQuality(folder, set);
+    assert.equal(first?.ratings[0]?.dimensions.relevance?.mean, 5);
+    assert.equal(first?.ratings[0]?.overall.mean, 4);
+  });
+  const stray = { ...rating, answer: "timed/9/sky/good" };
+  await inRun({ samples: good, answers: texts, ratings: [stray] }, async (folder) => {
+    await assert.rejects(
+      () => writeQuality(folder, set),
+      /timed\/9\/sky\/good, which run run-1 doesn't have/,
+    );
+    await assert.rejects(() => Deno.stat(join(folder, "quality.json")), Deno.errors.NotFound);
+  });
+});
+
+Deno.test("without checks and ratings nothing is scored", async () => {
+  const bare = parsePromptSet({
+    name: "colours",
+    prompts: ["sky", "grass", "free"].map((id, at) => ({
+      id,
+      prompt: ["Sky?", "Grass?", "Anything?"][at],
+    })),
+  }, "colours");
+  await inRun({ samples: good, answers: texts }, async (folder) => {
+    await assert.rejects(() => writeQuality(folder, bare), /none of the prompts of colours has checks/);
+  });
+});
+
+Deno.test("answers.csv has a row for every request, failures among them, beside its sample", async () => {
+  const samples = [...good, request("bad", "sky", { status: "failed", reason: "no route", chunk_ms: [] })];
+  await inRun({ samples, answers: texts }, async (folder) => {
+    const report = await writeQuality(folder, set);
+    const [header, ...rows] = parseCsv(formatAnswers(await readRecordedAnswers(folder), report));
+    const cell = (row: number, name: string) => rows[row]?.[header?.indexOf(name) ?? -1];
+    assert.equal(rows.length, 3);
+    assert.deepEqual([cell(0, "latency_s"), cell(0, "ttft_s"), cell(0, "score"), cell(0, "answer")], [
+      "0.02",
+      "0.01",
+      "1",
+      "Blue.",
+    ]);
+    assert.deepEqual([cell(2, "status"), cell(2, "reason"), cell(2, "latency_s"), cell(2, "score")], [
+      "failed",
+      "no route",
+      "",
+      "0",
+    ]);
+  });
+});
