@@ -1,0 +1,115 @@
+/** Other people's programs, run to their end: bounded in time, never through a shell. */
+import { reasonOf } from "./errors.ts";
+
+/** How a program ended, and what it wrote. */
+export interface ProgramEnd {
+  /** Null where it was ended because its time was up. */
+  readonly code: number | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface ProgramOptions {
+  /** Ends the program after so long. @default no limit */
+  readonly timeoutMs?: number;
+  readonly signal?: AbortSignal;
+  readonly cwd?: string;
+  /** Added to the environment. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** Each line of either stream, as it comes. */
+  readonly onLine?: (line: string) => void;
+}
+
+/** Runs a program; null where there is none of that name, or where this task may not run it. */
+export type RunProgram = (
+  command: readonly string[],
+  options?: ProgramOptions,
+) => Promise<ProgramEnd | null>;
+
+/** So much of what a program writes is kept, from its end. */
+const KEPT_CHARS = 200_000;
+
+/**
+ * Runs a program without a shell and without input, and keeps what it wrote.
+ *
+ * @returns null where the program is not there, or may not be run
+ * @throws the signal's reason, when `signal` is aborted: the program is ended then
+ *
+ * ```ts ignore
+ * const end = await runProgram(["foundry", "--version"], { timeoutMs: 1500 });
+ * ```
+ */
+export const runProgram: RunProgram = async ([program = "", ...args], options = {}) => {
+  const { timeoutMs, signal, cwd, env, onLine } = options;
+  signal?.throwIfAborted();
+  let child: Deno.ChildProcess;
+  try {
+    child = new Deno.Command(program, {
+      args,
+      stdin: "null",
+      stdout: "piped",
+      stderr: "piped",
+      ...(cwd === undefined ? {} : { cwd }),
+      ...(env === undefined ? {} : { env: { ...env } }),
+    }).spawn();
+  } catch (error) {
+    if (isAbsent(error)) return null;
+    throw error;
+  }
+  let timedOut = false;
+  const end = () => endChild(child);
+  const timer = timeoutMs === undefined ? undefined : setTimeout(() => {
+    timedOut = true;
+    end();
+  }, timeoutMs);
+  signal?.addEventListener("abort", end, { once: true });
+  const given = Promise.withResolvers<void>();
+  try {
+    const reading = Promise.all([kept(child.stdout, onLine), kept(child.stderr, onLine)]);
+    const status = await child.status;
+    // A grandchild may keep the pipes open for ever: what it writes later is not waited for.
+    const late = setTimeout(given.resolve, 500);
+    await Promise.race([reading, given.promise]);
+    clearTimeout(late);
+    signal?.throwIfAborted();
+    const [stdout, stderr] = await Promise.race([reading, Promise.resolve(["", ""] as const)]);
+    return { code: timedOut ? null : status.code, stdout, stderr };
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", end);
+  }
+};
+
+function isAbsent(error: unknown): boolean {
+  return error instanceof Deno.errors.NotFound || error instanceof Deno.errors.PermissionDenied ||
+    error instanceof Deno.errors.NotCapable;
+}
+
+function endChild(child: Deno.ChildProcess): void {
+  try {
+    child.kill("SIGKILL");
+  } catch (error) {
+    // It ended by itself at this very moment.
+    if (!(error instanceof TypeError)) throw error;
+  }
+}
+
+async function kept(stream: ReadableStream<Uint8Array>, onLine?: (line: string) => void): Promise<string> {
+  let text = "";
+  let line = "";
+  const decoder = new TextDecoder();
+  try {
+    for await (const piece of stream) {
+      const more = decoder.decode(piece, { stream: true });
+      text = (text + more).slice(-KEPT_CHARS);
+      if (onLine === undefined) continue;
+      const lines = (line + more).split(/\r\n|[\r\n]/);
+      line = lines.pop() ?? "";
+      for (const one of lines) onLine(one);
+    }
+  } catch (error) {
+    text += `\n${reasonOf(error)}`;
+  }
+  if (line !== "") onLine?.(line);
+  return text;
+}
