@@ -1,11 +1,13 @@
-/** Runs `bench` as people do: in a process of its own, with the permissions of its task. */
+/** Runs a task as people do: in a process of its own, with the permissions of its task. */
 import { fileURLToPath } from "node:url";
 import config from "../../deno.json" with { type: "json" };
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
+type Task = "bench" | "quality";
+
 /** The words of the task after `deno`, e.g. `run --allow-read … scripts/bench.ts`. */
-const words = config.tasks.bench.split(" ").slice(1).filter((word) => word !== "-q");
+const wordsOf = (task: Task) => config.tasks[task].split(" ").slice(1).filter((word) => word !== "-q");
 
 /** What would change the run from outside. */
 const unset = [
@@ -17,10 +19,15 @@ const unset = [
   "BASE_URL",
 ];
 
-function command(args: readonly string[], env: Record<string, string>): Deno.Command {
+/** The task, not yet started, with its output piped. */
+export function taskCommand(
+  task: Task,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Deno.Command {
   const clean = Object.fromEntries(unset.map((name) => [name, ""]));
   const kept = Object.entries(Deno.env.toObject()).filter(([name]) => !(name in clean));
-  const [run = "run", ...flags] = words;
+  const [run = "run", ...flags] = wordsOf(task);
   return new Deno.Command(Deno.execPath(), {
     args: [run, "-q", ...flags, ...args],
     cwd: root,
@@ -38,9 +45,18 @@ export interface Ended {
   readonly stderr: string;
 }
 
-/** Runs it to its end. */
-export async function bench(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
-  return await ended(await command(args, env).output());
+/** Runs a task to its end. */
+export async function runTask(
+  task: Task,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<Ended> {
+  return ended(await taskCommand(task, args, env).output());
+}
+
+/** Runs `bench` to its end. */
+export function bench(args: readonly string[], env: Record<string, string> = {}): Promise<Ended> {
+  return runTask("bench", args, env);
 }
 
 /** Runs it until `when` is true (asked every 20 ms), then sends the signal. */
@@ -49,7 +65,7 @@ export async function benchUntil(
   signal: Deno.Signal,
   args: readonly string[],
 ): Promise<Ended> {
-  const child = command(args, {}).spawn();
+  const child = taskCommand("bench", args).spawn();
   const output = child.output();
   let over = false;
   void child.status.then(() => over = true);

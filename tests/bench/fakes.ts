@@ -47,6 +47,8 @@ export interface FakeBehaviour {
   readonly itlMs?: number;
   readonly tokens?: number;
   readonly loadMs?: number;
+  /** Factor on all delays of a request that begins at this time. */
+  readonly slowdown?: (atMs: number) => number;
   /** Says of the n-th request (from 1) why it fails, or null. */
   readonly fails?: (nth: number) => string | null;
   /** Why it can't be opened. */
@@ -70,7 +72,7 @@ export function info(id: string): CandidateInfo {
 }
 
 export function fakeCandidate(id: string, time: VirtualTime, behaviour: FakeBehaviour = {}): LiveCandidate {
-  const { ttftMs = 50, itlMs = 10, tokens = 8, loadMs = 400, fails = () => null } = behaviour;
+  const { tokens = 8, loadMs = 400, fails = () => null, slowdown = () => 1 } = behaviour;
   let count = 0;
   return {
     info: info(id),
@@ -91,6 +93,8 @@ export function fakeCandidate(id: string, time: VirtualTime, behaviour: FakeBeha
         async request(request, terms): Promise<Trace> {
           behaviour.onRequest?.(request);
           const sentMs = time.clock();
+          const ttftMs = (behaviour.ttftMs ?? 50) * slowdown(sentMs);
+          const itlMs = (behaviour.itlMs ?? 10) * slowdown(sentMs);
           const dueMs = terms.dueMs ?? sentMs;
           const reason = fails(++count);
           const base = {
