@@ -9,7 +9,7 @@ import {
   variantKeys,
   type VariantShape,
 } from "./registry_schema.ts";
-import type { License, ModelEntry, Source, Variant } from "./types.ts";
+import type { EngineOptions, License, ModelEntry, Source, Variant } from "./types.ts";
 
 /** An entry with all its defaults; what is wrong between its fields is added to `faults`. */
 export function toEntry(shape: EntryShape, path: readonly PathStep[], faults: Fault[]): ModelEntry {
@@ -92,13 +92,19 @@ function toVariant(
     sha256: full.sha256 ?? null,
     sources,
     untried: full.untried ?? false,
-    engine: {
-      threads: full.engine?.threads,
-      contextTokens: full.engine?.context_tokens,
-      flashAttention: full.engine?.flash_attention,
-      gpu: full.engine?.gpu,
-    },
+    engine: engineOptions(full.engine ?? {}),
     extra: others(full, variantKeys),
+  };
+}
+
+/** Only what is stated: an absent option must not undo one that was given elsewhere. */
+function engineOptions(shape: NonNullable<VariantShape["engine"]>): EngineOptions {
+  const { threads, context_tokens: contextTokens, flash_attention: flashAttention, gpu } = shape;
+  return {
+    ...(threads === undefined ? {} : { threads }),
+    ...(contextTokens === undefined ? {} : { contextTokens }),
+    ...(flashAttention === undefined ? {} : { flashAttention }),
+    ...(gpu === undefined ? {} : { gpu }),
   };
 }
 
