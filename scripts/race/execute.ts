@@ -1,0 +1,102 @@
+/** Runs a race: live, over records, or simulated. The report of each is made in the same way. */
+import { join } from "node:path";
+import { findRun } from "../../lib/bench/find_run.ts";
+import { machineReader } from "../../lib/bench/noise.ts";
+import type { RunInfo } from "../../lib/bench/records.ts";
+import { summarizeRun, writeSummary } from "../../lib/bench/summary.ts";
+import { UserError } from "../../lib/errors.ts";
+import { loadPromptSet, type PromptSet } from "../../lib/prompts/prompts.ts";
+import { writeReports } from "../../lib/report/write.ts";
+import { raceLive } from "../../lib/select/live_race.ts";
+import { needsScores, rulesOf } from "../../lib/select/measure.ts";
+import { type RaceReport, raceReport } from "../../lib/select/race_report.ts";
+import { DEFAULT_TERMS, replayRecorded, scorer } from "../../lib/select/recorded_race.ts";
+import { contendersOf as simulatedContenders, simulatedBlocks } from "../../lib/select/simulation.ts";
+import { replayRace } from "../../lib/select/run_race.ts";
+import { seededRandom } from "../../lib/stats/random.ts";
+import { interruptSignal, realClock } from "../cli.ts";
+import type { RaceSettings } from "./options.ts";
+import { prepareRace } from "./prepare.ts";
+import { raceView } from "./view.ts";
+
+export interface Raced {
+  readonly report: RaceReport;
+  /** Where its report lies; null where nothing was written. */
+  readonly folder: string | null;
+  readonly code: number;
+}
+
+/** The verdict is derived from what was recorded, so that a replay can't say anything else. */
+export async function race(settings: RaceSettings): Promise<Raced> {
+  const { info, folder, candidates, prompts, transport } = await prepareRace(settings);
+  const view = raceView();
+  let ended: RunInfo;
+  try {
+    ended = await raceLive({
+      info,
+      candidates,
+      sink: folder,
+      clock: realClock,
+      readMachine: machineReader(realClock),
+      signal: interruptSignal(),
+      score: needsScores(settings) ? scorer(prompts.prompts) : () => null,
+      onEvent: view.event,
+      onBlock: view.block,
+    });
+  } finally {
+    transport.close();
+    folder.close();
+  }
+  const report = raceReport(await replayRecorded(folder.path));
+  await writeSummary(folder.path, await summarizeRun(folder.path));
+  await writeReports(folder.path);
+  if (ended.status === "interrupted") {
+    console.error(`Interrupted; everything up to here is kept: deno task race --replay ${folder.path}`);
+  }
+  return { report, folder: folder.path, code: codeOf(ended, report) };
+}
+
+/** Whatever the verdict, 0; 1 where candidates raced and not one answered, or not one could be loaded. */
+function codeOf({ status }: RunInfo, { verdict, excluded }: RaceReport): number {
+  if (status === "interrupted") return 130;
+  const failed = status === "failed" ||
+    verdict === "none" && excluded.length > 0 && excluded.every(({ constraint }) => constraint === "failed");
+  return failed ? 1 : 0;
+}
+
+export async function replay({ bench, given }: RaceSettings, name: string): Promise<Raced> {
+  const folder = await findRun(name, bench.out);
+  if (folder === null) {
+    throw new UserError(
+      `--replay ${name}: there is no such run: give its folder, or its name below ${bench.out}`,
+    );
+  }
+  const recorded = await replayRecorded(folder, given, await promptSetFor(folder));
+  if (recorded.info.plan.order === "by model") {
+    console.error(
+      "The candidates of this run were asked one after the other, not in turns: a verdict may be the machine's.",
+    );
+  }
+  return { report: raceReport(recorded), folder: null, code: 0 };
+}
+
+/** The prompt set that travelled with the run; null where there is none. */
+async function promptSetFor(folder: string): Promise<PromptSet | null> {
+  const path = join(folder, "prompts.json");
+  const there = await Deno.stat(path).then(({ isFile }) => isFile, () => false);
+  return there ? await loadPromptSet(path) : null;
+}
+
+export async function simulate({ gaps, noise, delta, epsilon, budget, bench }: RaceSettings): Promise<Raced> {
+  const terms = { ...DEFAULT_TERMS, delta, epsilon, budget };
+  const world = { gaps: [0, ...gaps], noise };
+  const next = simulatedBlocks(world, seededRandom(`simulate ${bench.seed}`));
+  const view = raceView();
+  const state = replayRace(simulatedContenders(world), rulesOf(terms), (state) => {
+    if (state.blocks > 0) view.block(state);
+    return next(state);
+  });
+  view.block(state);
+  const report = raceReport({ info: { run_id: `simulated, seed ${bench.seed}` }, terms, state });
+  return await Promise.resolve({ report, folder: null, code: 0 });
+}

@@ -1,0 +1,50 @@
+/** The quality gate: every set of weights answers the prompts once, at temperature 0, and is scored. */
+import { join } from "node:path";
+import type { Choice } from "../../lib/bench/choose.ts";
+import { replaceFile } from "../../lib/bench/folder.ts";
+import { UserError } from "../../lib/errors.ts";
+import type { PromptSet } from "../../lib/prompts/prompts.ts";
+import { writeQuality } from "../../lib/quality/quality.ts";
+import type { QualityReport } from "../../lib/quality/quality_schema.ts";
+import { answersKey } from "../../lib/select/facts.ts";
+import { execute } from "../bench/execute.ts";
+import type { BenchSettings } from "../bench/options.ts";
+import { prepare } from "../bench/prepare.ts";
+import { interruptSignal } from "../cli.ts";
+import { promptsFile } from "../quality/run_folder.ts";
+
+/**
+ * Captures and scores answers as `quality capture` does. Candidates that differ in threads or device alone are
+ * asked once.
+ *
+ * @throws {UserError} when no prompt has checks
+ */
+export async function qualityGate(
+  choices: readonly Choice[],
+  settings: BenchSettings,
+  set: PromptSet,
+  setText: string,
+): Promise<{ report: QualityReport; folder: string }> {
+  if (!set.prompts.some(({ checks }) => checks.length > 0)) {
+    throw new UserError(
+      `a quality floor needs checks, and no prompt of ${set.name} has any: give --prompts ` +
+        "prompts/meeting_notes.json, or --quality RUN with answers that were scored",
+    );
+  }
+  const first = new Map(choices.map(({ info }) => [answersKey(info.id), info] as const).reverse());
+  const models = [...first.values()].reverse().map(({ model_id, endpoint }) => `${model_id}@${endpoint}`);
+  console.error("The quality gate first.");
+  const gate: BenchSettings = {
+    ...settings,
+    models,
+    rounds: 1,
+    warmup: 0,
+    prefix: "as is",
+    temperature: 0,
+  };
+  const prepared = await prepare(gate);
+  await replaceFile(join(prepared.folder.path, promptsFile), setText);
+  const { folder } = await execute(prepared, gate);
+  interruptSignal().throwIfAborted();
+  return { report: await writeQuality(folder, set), folder };
+}

@@ -1,0 +1,175 @@
+/** The flags of `race`, checked before anything else happens. */
+import { type Command, Option } from "commander";
+import type { RaceTerms } from "../../lib/bench/records.ts";
+import { UserError } from "../../lib/errors.ts";
+import { parseWeights, utilityParts } from "../../lib/select/measure.ts";
+import type { BenchSettings } from "../bench/options.ts";
+import {
+  bareCommand,
+  decimal,
+  endpointOption,
+  gpuOption,
+  jsonOption,
+  maxTokensOption,
+  modelsOption,
+  outOption,
+  pathValue,
+  promptOption,
+  promptsOption,
+  registryOption,
+  seedOption,
+  storeOption,
+  temperatureOption,
+  timeoutOption,
+  wholeNumber,
+} from "../cli.ts";
+import { type ConstraintSettings, withConstraints } from "../select/constraint_options.ts";
+
+export interface RaceSettings extends ConstraintSettings {
+  /** What bench would be asked for the same. */
+  readonly bench: BenchSettings;
+  readonly by: RaceTerms["by"];
+  readonly weights: Record<string, number> | null;
+  readonly delta: number;
+  readonly epsilon: number;
+  readonly budget: number;
+  readonly quality: string | undefined;
+  readonly replay: string | undefined;
+  readonly simulate: boolean;
+  readonly gaps: readonly number[];
+  readonly noise: number;
+  readonly json: boolean;
+  /** The terms that were given, not taken from the defaults: they change a replay. */
+  readonly given: Partial<RaceTerms>;
+}
+
+const kinds = ["latency", "ttft", "throughput", "checks", "utility"] as const;
+
+export function raceCommand(): Command {
+  const command = bareCommand("race", "Asks models until the evidence decides which one is best.")
+    .addOption(modelsOption())
+    .addOption(endpointOption())
+    .addOption(
+      new Option("--by <figure>", "what the race is about; utility: several, by --weights").choices(kinds)
+        .default("latency"),
+    )
+    .addOption(
+      new Option(
+        "--weights <list>",
+        "worth of a check score of 1, of half a time, of twice the tokens/s: checks=1,latency=0.1",
+      ),
+    )
+    .addOption(
+      new Option("--delta <share>", "accepted probability of a wrong winner").default(0.05)
+        .argParser(decimal({ above: 0, max: 0.5 })),
+    )
+    .addOption(
+      new Option("--epsilon <size>", "closer than this is a tie: a share of a time, a difference of a score")
+        .default(0.1).argParser(decimal({ above: 0, max: 0.99 })),
+    )
+    .addOption(
+      new Option("--budget <n>", "most requests").default(200).argParser(wholeNumber(1, 1_000_000)),
+    )
+    .addOption(promptOption())
+    .addOption(promptsOption())
+    .addOption(maxTokensOption(128))
+    .addOption(temperatureOption(0))
+    .addOption(
+      new Option("--warmup <n>", "requests a candidate before the race").default(1).argParser(
+        wholeNumber(0, 1000),
+      ),
+    )
+    .addOption(
+      new Option("--prefix <kind>", "cold: no prompt was seen before; warm: the same was sent right before")
+        .choices(["cold", "warm"]).default("cold"),
+    )
+    .addOption(seedOption())
+    .addOption(timeoutOption(120))
+    .addOption(
+      new Option(
+        "--quality <run>",
+        "hold the quality floor against this run's answers, instead of asking first",
+      )
+        .argParser(pathValue),
+    );
+  return withConstraints(command)
+    .addOption(
+      new Option("--replay <run>", "race over recorded samples; terms that are given change it").argParser(
+        pathValue,
+      ),
+    )
+    .option("--simulate", "race made-up models, to see what a verdict takes", false)
+    .addOption(
+      new Option("--gaps <list>", "simulated rivals, slower by these shares").default([0.1, 0.3, 0.6])
+        .argParser(gapList),
+    )
+    .addOption(
+      new Option("--noise <sd>", "simulated noise: standard deviation of a latency's logarithm").default(0.1)
+        .argParser(decimal({ min: 0, max: 2 })),
+    )
+    .addOption(gpuOption())
+    .addOption(registryOption())
+    .addOption(storeOption())
+    .addOption(outOption())
+    .addOption(jsonOption().default(false))
+    .addHelpText(
+      "after",
+      `
+Constraints come first, each exclusion with its reason; then, with a quality floor, every model answers the prompts
+once and is scored; then those left race. Verdicts: winner, tie, undecided (the budget ran out), only, none.
+Exit codes: 0 done, whatever the verdict; 1 nothing could be measured; 2 wrong usage or input; 130 interrupted.`,
+    );
+}
+
+function gapList(text: string): number[] {
+  const parse = decimal({ min: 0, max: 100 });
+  return text.split(",").map((part) => parse(part));
+}
+
+/** @throws {UserError} where options contradict each other */
+export function raceSettings(command: Command): RaceSettings {
+  const given = command.opts<
+    Omit<RaceSettings, "bench" | "weights"> & BenchSettings & { weights?: string }
+  >();
+  if (command.args.length > 0) {
+    throw new UserError(`race takes no arguments, only options: "${command.args.join(" ")}"`);
+  }
+  const asked = (name: string) => ["cli", "env"].includes(command.getOptionValueSource(name) ?? "");
+  if (asked("prompt") && command.getOptionValueSource("prompts") === "cli") {
+    throw new UserError("--prompt and --prompts exclude each other: give one prompt, or a prompt set");
+  }
+  if (given.replay !== undefined && given.simulate) {
+    throw new UserError("--replay and --simulate exclude each other");
+  }
+  if (given.weights !== undefined && given.by !== "utility") {
+    throw new UserError("--weights belongs to --by utility: give both, or neither");
+  }
+  if (given.by === "utility" && given.weights === undefined && given.replay === undefined) {
+    throw new UserError("--by utility needs --weights, as in checks=1,latency=0.1");
+  }
+  const weights = given.weights === undefined ? null : weightsOf(given.weights);
+  const terms = { by: given.by, delta: given.delta, epsilon: given.epsilon, budget: given.budget };
+  return {
+    ...given,
+    weights,
+    given: {
+      ...Object.fromEntries(Object.entries(terms).filter(([name]) => asked(name))),
+      ...(weights === null ? {} : { weights }),
+    },
+    bench: {
+      ...given,
+      rounds: 1,
+      samplingSeed: undefined,
+      concurrency: 1,
+      rate: undefined,
+      slo: undefined,
+      fixedOutput: false,
+      stream: true,
+      resume: undefined,
+    },
+  };
+}
+
+function weightsOf(text: string): Record<string, number> {
+  return Object.fromEntries(Object.entries<number>(parseWeights(text, utilityParts)));
+}
