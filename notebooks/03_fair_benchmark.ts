@@ -57,7 +57,8 @@ const name = (id: string) =>
   id === twin ? "the same again" : result.summary.candidates.find((row) => row.id === id)?.alias ?? id;
 const latencies = (id: string) => valuesOf(result, id, "latency_s").map(({ value }) => value);
 const rows = result.summary.candidates;
-const digits = (value: number | null, places = 3) => value === null ? null : value.toFixed(places);
+const digits = (value: number | null, places = 3) =>
+  value === null || Number.isNaN(value) ? null : value.toFixed(places);
 await table(
   rows.map((row) => ({
     model: row.id,

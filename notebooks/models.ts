@@ -153,12 +153,14 @@ export async function measured(found: FoundCandidates, plan: SessionPlan): Promi
     random: Math.random,
     onEvent,
   });
+  const where = result.folder.slice("../".length);
+  const nothing = result.summary.candidates.every(({ latency_s }) => latency_s.n === 0);
   await bar.finish(
     result.status === "completed"
-      ? `Done: ${done} requests. Every one of them is kept in ${result.folder.replace("..", "").slice(1)}.`
-      : `Ended early (${result.status}); what was measured is kept in ${
-        result.folder.replace("..", "").slice(1)
-      }.`,
+      ? `Done: ${done} requests. Every one of them is kept in ${where}.`
+      : nothing
+      ? `Ended before the first timed request (${result.status}): run this cell again before you go on.`
+      : `Ended early (${result.status}) after ${done} requests; they are kept in ${where}.`,
   );
   return result;
 }
