@@ -1,0 +1,147 @@
+/** The quality task from capture to agreement, as people run it, against the fake endpoint. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { runTask, taskCommand } from "../bench/command.ts";
+import { parseCsv } from "../../lib/csv.ts";
+import { startFake } from "../fake_endpoint/server.ts";
+
+const colours = ["blue", "green", "red", "grey", "white", "black", "brown", "pink"];
+const prompts = colours.map((colour) => ({
+  id: colour,
+  prompt: `Say ${colour}.`,
+  aspects: [`says ${colour}`],
+  checks: [{ kind: "contains", name: "colour", texts: [colour] }],
+  reference: colour,
+  anchors: [{ label: "bad", answer: "I don't know." }],
+}));
+
+const plain = { words: ["=It", " is", " blue."] };
+const constant = { words: ['{"fluency":3,"relevance":3,"correctness":3}'] };
+
+async function withRun(test: (run: string, root: string, endpoint: string) => Promise<void>): Promise<void> {
+  const root = await Deno.makeTempDir();
+  const fake = startFake({ models: { one: plain, prose: plain, constant }, strict: true });
+  const endpoint = `fake=${fake.baseUrl}`;
+  try {
+    const set = join(root, "colours.json");
+    await Deno.writeTextFile(set, JSON.stringify({ name: "colours", prompts }));
+    const { code, stdout, stderr } = await runTask("quality", [
+      ...["capture", "--endpoint", endpoint, "--models", "one", "--prompts", set, "--out", root, "--json"],
+    ]);
+    assert.equal(code, 0, stderr);
+    const report = JSON.parse(stdout);
+    assert.deepEqual([report.candidates[0].pass_rate.passed, report.candidates[0].pass_rate.n], [1, 8]);
+    await test(join(root, report.run_id), root, endpoint);
+  } finally {
+    await fake.stop();
+    await Deno.remove(root, { recursive: true });
+  }
+}
+
+Deno.test("capture keeps answers beside their samples, and the prompts are sent as they are", () =>
+  withRun(async (run) => {
+    const answers = (await Deno.readTextFile(join(run, "answers.jsonl"))).trim().split("\n");
+    assert.equal(answers.length, 8);
+    const rows = parseCsv(await Deno.readTextFile(join(run, "answers.csv")));
+    assert.equal(rows.length, 9);
+    assert.equal(rows[1]?.at(-1), "=It is blue.");
+    const before = await Deno.readTextFile(join(run, "quality.json"));
+    const { code, stderr } = await runTask("quality", ["check", run]);
+    assert.equal(code, 0, stderr);
+    assert.equal(
+      await Deno.readTextFile(join(run, "quality.json")),
+      before,
+      "derived again from the folder alone",
+    );
+  }));
+
+Deno.test("two people rate on a sheet and on the page, and their agreement is told", () =>
+  withRun(async (run, root) => {
+    assert.equal((await runTask("quality", ["annotate", run, "--annotator", "ana"])).code, 0);
+    const sheet = join(run, "annotation", "ana-fluency.csv");
+    const filled = (await Deno.readTextFile(sheet)).replaceAll(
+      /,,,,$/gm,
+      (_, at: number) => `,${1 + at % 5},2,3,`,
+    );
+    await Deno.writeTextFile(join(root, "filled.csv"), filled);
+    const six = filled.replace(/,\d,2,3,$/m, ",6,2,3,");
+    await Deno.writeTextFile(join(root, "six.csv"), six);
+    const refused = await runTask("quality", ["import", run, join(root, "six.csv")]);
+    assert.equal(refused.code, 2);
+    assert.match(
+      refused.stderr,
+      /^error: \S+six\.csv is not taken: line 2: fluency is 6, it takes .* 1 to 5\n$/,
+    );
+    await assert.rejects(() => Deno.stat(join(run, "ratings.jsonl")), Deno.errors.NotFound);
+    assert.equal((await runTask("quality", ["import", run, join(root, "filled.csv")])).code, 0);
+
+    const page = taskCommand("quality", ["annotate", run, "--annotator", "ben", "--page"]).spawn();
+    const url = await addressIn(page.stderr);
+    const { items } = await (await fetch(`${url}sheet`)).json();
+    for (const [at, { item }] of items.entries()) {
+      const scores = { fluency: 1 + at % 5, relevance: 2, correctness: 3 };
+      await fetch(`${url}mark`, { method: "POST", body: JSON.stringify({ item, scores, comment: "" }) });
+    }
+    await fetch(`${url}done`, { method: "POST" });
+    const { code, stdout } = await page.output();
+    assert.equal(code, 0);
+    assert.match(new TextDecoder().decode(stdout), /8 of 8 answers are rated/);
+    const { stdout: told } = await runTask("quality", [
+      "import",
+      run,
+      join(run, "annotation", "ben-fluency.csv"),
+      "--json",
+    ]);
+    const { added, agreement } = JSON.parse(told);
+    assert.equal(added, 8);
+    assert.equal(agreement[0].raters, 2);
+    assert.equal(typeof agreement[0].alpha, "number");
+  }));
+
+/** The page's address, as the task tells it. */
+async function addressIn(stderr: ReadableStream<Uint8Array>): Promise<string> {
+  let text = "";
+  for await (const chunk of stderr.pipeThrough(new TextDecoderStream())) {
+    text += chunk;
+    const [url] = /http:\S+(?=\n)/.exec(text) ?? [];
+    if (url !== undefined) return url;
+  }
+  throw new Error(`no address in: ${text}`);
+}
+
+Deno.test("judges that answer prose, or the same to everything, are refused; nothing is rated", () =>
+  withRun(async (run, _root, endpoint) => {
+    const judge = (name: string) =>
+      runTask("quality", ["judge", run, "--judge", name, "--endpoint", endpoint]);
+    const prose = await judge("prose");
+    assert.equal(prose.code, 1);
+    assert.match(
+      prose.stderr,
+      /the judge prose is refused: .* were not the JSON that was asked for, such as "=It is blue\."/,
+    );
+    const constant = await judge("constant");
+    assert.equal(constant.code, 1);
+    assert.match(constant.stderr, /the judge constant is refused: 16 of 32 replies were not the JSON/);
+    assert.match(constant.stdout, /8 pairs.*\n.*8 ties/);
+    await assert.rejects(() => Deno.stat(join(run, "ratings.jsonl")), Deno.errors.NotFound);
+  }));
+
+Deno.test("mistakes are one line with the value and the remedy", async () => {
+  const mistakes: [string[], RegExp][] = [
+    [[], /a command is missing: give capture, check/],
+    [["score"], /"score" is no command/],
+    [["check"], /missing required argument 'run'/],
+    [["check", "no-such-run"], /there is no run no-such-run: give its folder/],
+    [["capture", "--prompts", "none.json"], /none\.json: there is no such file/],
+    [["capture", "--pass-mark", "2"], /--pass-mark.*'2'.*at most 1/],
+    [["annotate", "run", "--annotator", "a b"], /--annotator.*'a b'.*letters, digits/],
+    [["judge", "run"], /required option '--judge <model>' not specified/],
+    [["judge", "run", "--judge", "x", "--threshold", "0.4"], /--threshold.*'0.4'.*above 0.5/],
+  ];
+  for (const [args, says] of mistakes) {
+    const { code, stderr } = await runTask("quality", args);
+    assert.equal(code, 2, args.join(" "));
+    assert.match(stderr.replaceAll("\n", " "), says);
+    assert.ok(!/^\s+at /m.test(stderr), "no stack");
+  }
+});
