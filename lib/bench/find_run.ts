@@ -97,8 +97,8 @@ async function extract(object: string, target: string): Promise<boolean> {
     stderr: "null",
   })
     .spawn();
-  using file = await Deno.open(target, { write: true, create: true, truncate: true });
-  await child.stdout.pipeTo(file.writable, { preventClose: true });
+  const file = await Deno.open(target, { write: true, create: true, truncate: true });
+  await child.stdout.pipeTo(file.writable); // closes the file
   const { success } = await child.status;
   if (!success) await Deno.remove(target);
   return success;

@@ -107,7 +107,9 @@ function verdictText(verdict: MetricChange["verdict"], epsilon: number, paint: P
 }
 
 function answerLines({ answers }: CandidateChange, width: number): string[] {
-  if (answers.skipped !== null) return [`  answers not compared as text: ${answers.skipped}`];
+  if (answers.skipped !== null) {
+    return wrap(`answers not compared as text: ${answers.skipped}`, width - 2).map((line) => `  ${line}`);
+  }
   if (answers.compared === 0) return [];
   if (answers.changed.length === 0) {
     return [`  answers: ${counted(answers.compared, "answer")} compared, all the same`];

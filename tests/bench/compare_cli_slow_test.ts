@@ -1,0 +1,137 @@
+/** The tasks `compare` and `report` as a user calls them: names, git revisions, exit codes, one JSON document. */
+import assert from "node:assert/strict";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { type GeneratedRun, writeGeneratedRun } from "../report/generated_run.ts";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
+
+const run = (factor: number): GeneratedRun => ({
+  candidates: [{ id: "a", ttftMs: 50 * factor, itlMs: 8 * factor, tokens: 30, answer: `Answer ${factor}.` }],
+});
+
+async function deno(script: string, args: readonly string[], cwd: string) {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--quiet",
+      "--no-prompt",
+      `--config=${join(root, "deno.json")}`,
+      "--allow-read",
+      "--allow-write",
+      "--allow-env",
+      "--allow-run=git",
+      join(root, "scripts", script),
+      ...args,
+    ],
+    cwd,
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, out: decoder.decode(stdout), err: decoder.decode(stderr) };
+}
+
+async function git(cwd: string, ...args: string[]): Promise<void> {
+  const settings = ["-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false"];
+  const { success, stderr } = await new Deno.Command("git", { args: [...settings, ...args], cwd }).output();
+  assert.ok(success, new TextDecoder().decode(stderr));
+}
+
+Deno.test("runs by id, by folder and by git revision; exit codes; one JSON document", async (t) => {
+  const cwd = await Deno.makeTempDir({ prefix: "podium-compare-" });
+  try {
+    await git(cwd, "init", "--quiet");
+    await writeGeneratedRun(join(cwd, "reports", "base"), { ...run(1), runId: "base" });
+    await git(cwd, "add", "-A");
+    await git(cwd, "commit", "--quiet", "-m", "first");
+    await Deno.remove(join(cwd, "reports", "base"), { recursive: true });
+    await writeGeneratedRun(join(cwd, "reports", "base"), { ...run(1.5), runId: "base" });
+    await writeGeneratedRun(join(cwd, "elsewhere"), { ...run(1), runId: "other" });
+
+    await t.step("an id against a folder", async () => {
+      const { code, out, err } = await deno("compare.ts", ["elsewhere", "base", "--json"], cwd);
+      assert.equal(code, 0, err);
+      const comparison = JSON.parse(out);
+      assert.equal(comparison.baseline.run_id, "other");
+      assert.equal(comparison.runs[0].candidates[0].metrics[0].verdict, "worse");
+    });
+
+    await t.step("a revision alone, and with a folder; nothing is left behind", async () => {
+      for (const name of ["HEAD", "HEAD:reports/base", "HEAD:base"]) {
+        const { code, out, err } = await deno("compare.ts", [name, "base", "--fail-on-regression"], cwd);
+        assert.equal(code, 1, err);
+        assert.match(out, /E2E latency +1\.5/);
+        assert.match(err, /regression: a in base: latency_s is worse/);
+      }
+      const left = [...Deno.readDirSync(join(cwd, "reports"))].map((entry) => entry.name);
+      assert.deepEqual(left, ["base"]);
+    });
+
+    await t.step("changed answers set the exit code when asked", async () => {
+      const plain = await deno("compare.ts", ["HEAD", "base"], cwd);
+      assert.equal(plain.code, 0, plain.err);
+      assert.match(plain.out, /24 of 24 changed/);
+      const gate = await deno("compare.ts", ["HEAD", "base", "--fail-on-changed-answers"], cwd);
+      assert.equal(gate.code, 1);
+    });
+
+    await t.step("mistakes are one line with what to do, and exit code 2", async () => {
+      const mistakes: [string[], RegExp][] = [
+        [["nosuch", "base"], /^error: no run nosuch: give a folder/],
+        [
+          ["HEAD:reports/nosuch", "base"],
+          /^error: HEAD holds no run reports\/nosuch: it holds HEAD:reports\/base/,
+        ],
+        [["base"], /^error: compare takes at least two runs/],
+        [["base", "elsewhere", "--control", "zz"], /^error: the control zz is not in base/],
+        [["base", "elsewhere", "--epsilon", "-1"], /--epsilon/],
+      ];
+      for (const [args, message] of mistakes) {
+        const { code, out, err } = await deno("compare.ts", args, cwd);
+        assert.equal(code, 2, `${args.join(" ")}: ${err}`);
+        assert.match(err, message);
+        assert.doesNotMatch(err, /\n\s+at /);
+        assert.equal(out, "");
+      }
+    });
+
+    await t.step("a gate across machines is refused, not passed", async () => {
+      await writeGeneratedRun(join(cwd, "far"), { ...run(1), machine: { cpu: "Another" } });
+      const { code, err } = await deno("compare.ts", ["elsewhere", "far", "--fail-on-regression"], cwd);
+      assert.equal(code, 2);
+      assert.match(err, /can't judge far: it differs from the baseline in processor/);
+    });
+
+    await t.step("report makes everything of a run again", async () => {
+      const { code, out, err } = await deno("report.ts", ["base", "--json", "--watts", "15"], cwd);
+      assert.equal(code, 0, err);
+      assert.equal(JSON.parse(out).run_id, "base");
+      const names = [...Deno.readDirSync(join(cwd, "reports", "base"))].map((entry) => entry.name).sort();
+      assert.deepEqual(names, [
+        "answers.jsonl",
+        "report.csv",
+        "report.html",
+        "report.md",
+        "run.json",
+        "samples.jsonl",
+        "summary.json",
+      ]);
+      const missing = await deno("report.ts", ["nosuch"], cwd);
+      assert.equal(missing.code, 2);
+      assert.match(missing.err, /^error: no run nosuch/);
+    });
+
+    await t.step("a damaged record is named by its line", async () => {
+      await Deno.writeTextFile(join(cwd, "far", "samples.jsonl"), '{"kind":"request"}\n{}\n', {
+        append: true,
+      });
+      const { code, err } = await deno("report.ts", ["far"], cwd);
+      assert.equal(code, 2);
+      assert.match(err, /samples\.jsonl, line \d+ can't be read/);
+      assert.doesNotMatch(err, /\n\s+at /);
+    });
+  } finally {
+    await Deno.remove(cwd, { recursive: true });
+  }
+});

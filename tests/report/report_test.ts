@@ -1,0 +1,244 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { parseHTML } from "linkedom";
+import { summarizeRun } from "../../lib/bench/summary.ts";
+import type { Summary } from "../../lib/bench/summary_schema.ts";
+import { gatherAnswers, runGatherer } from "../../lib/report/data.ts";
+import { energyOf } from "../../lib/report/energy.ts";
+import { markdownReport, markdownTable } from "../../lib/report/markdown.ts";
+import { parseCsv } from "../../lib/csv.ts";
+import { highlights, tableRows } from "../../lib/report/story.ts";
+import { terminalSummary } from "../../lib/report/terminal.ts";
+import { reportFiles, reportRun, writeReports } from "../../lib/report/write.ts";
+import { type GeneratedRun, generateRecords, writeGeneratedRun } from "./generated_run.ts";
+
+const quick = { id: "quick", ttftMs: 40, itlMs: 6, tokens: 80, stalling: 0.2 };
+const slow = { id: "slow:q4@box", ttftMs: 80, itlMs: 12, tokens: 80 };
+const broken = { id: "broken", ttftMs: 80, itlMs: 12, tokens: 80, failing: 1 };
+
+async function withRun<T>(
+  options: GeneratedRun,
+  use: (folder: string, summary: Summary) => Promise<T>,
+): Promise<T> {
+  const folder = await Deno.makeTempDir({ prefix: "podium-report-" });
+  try {
+    await writeGeneratedRun(folder, options);
+    return await use(folder, await summarizeRun(folder));
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("a run's reports are made from its folder alone, and made again byte for byte", async () => {
+  await withRun({ candidates: [quick, slow, broken] }, async (folder) => {
+    const { written } = await reportRun(folder);
+    assert.deepEqual(written, reportFiles.map((name) => join(folder, name)));
+    const texts = await Promise.all(written.map((path) => Deno.readTextFile(path)));
+    await writeReports(folder);
+    assert.deepEqual(await Promise.all(written.map((path) => Deno.readTextFile(path))), texts);
+  });
+});
+
+Deno.test("the highlights name who is quicker with its interval and n, who failed, and recommend nothing", async () => {
+  await withRun({ candidates: [quick, slow, broken] }, (_, summary) => {
+    const texts = highlights(summary).map((one) => one.text);
+    assert.match(
+      texts[0] ?? "",
+      /^`quick` answers fastest \(mean latency \d+ ms, n = 24\): `slow:q4@box` takes [12]\.\d+ times as long \(95 % interval .+, 24 blocks\)\.$/,
+    );
+    assert.ok(texts.some((text) => text.startsWith("`broken`: failed: ")));
+    assert.match(texts.at(-1) ?? "", /^Speed alone recommends nothing/);
+    return Promise.resolve();
+  });
+});
+
+Deno.test("two candidates that are alike are not ranked", async () => {
+  const twin = { ...quick, id: "twin", stalling: 0 };
+  await withRun({ candidates: [{ ...quick, stalling: 0 }, twin] }, (_, summary) => {
+    const [latency] = highlights(summary);
+    assert.match(latency?.text ?? "", /within 10 % of it|can't be told apart/);
+    assert.doesNotMatch(latency?.text ?? "", /fastest/);
+    return Promise.resolve();
+  });
+});
+
+Deno.test("a failed candidate is a row with its reason in every report", async () => {
+  await withRun({ candidates: [quick, broken] }, async (folder, summary) => {
+    assert.equal(tableRows(summary).length, 2);
+    await reportRun(folder);
+    const html = await Deno.readTextFile(join(folder, "report.html"));
+    const markdown = await Deno.readTextFile(join(folder, "report.md"));
+    const csv = parseCsv(await Deno.readTextFile(join(folder, "report.csv")));
+    const row = parseHTML(html).document.querySelector("tr.failed");
+    assert.match(row?.textContent ?? "", /broken.*failed: 24 of 24 failed, first: HTTP 500/s);
+    assert.match(markdown, /\| `broken` \| failed \| 0 \| — \|/);
+    const reason = csv[0]?.indexOf("reason") ?? -1;
+    assert.match(csv[2]?.[reason] ?? "", /HTTP 500/);
+  });
+});
+
+Deno.test("what a model, a prompt or a service said stays text in report.html", async () => {
+  const attack = `</pre><script>alert(1)</script><img src=x onerror=alert(1)>"'&`;
+  const options: GeneratedRun = {
+    candidates: [{ ...quick, id: `m<b>x</b>`, answer: attack }],
+    prompts: [{ id: `<i>p</i>`, text: attack }],
+    machine: { cpu: attack },
+  };
+  await withRun(options, async (folder) => {
+    await reportRun(folder);
+    const html = await Deno.readTextFile(join(folder, "report.html"));
+    const { document } = parseHTML(html);
+    assert.equal(document.querySelectorAll("script, img, i, b").length, 0);
+    const shown = [...document.querySelectorAll("pre")].map((pre) => pre.textContent);
+    assert.ok(shown.includes(attack), "the answer is shown as it came");
+    const policy = document.querySelector("meta[http-equiv]")?.getAttribute("content") ?? "";
+    assert.match(policy, /^default-src 'none'; style-src 'unsafe-inline'/);
+    assert.doesNotMatch(html, /(src|href)="(?!data:)/, "the page loads nothing");
+  });
+});
+
+Deno.test("an answer can't break out of report.md", async () => {
+  const attack = "````\n# Heading\n| a | b |";
+  await withRun({ candidates: [{ ...quick, answer: attack }] }, async (folder) => {
+    await reportRun(folder);
+    const markdown = await Deno.readTextFile(join(folder, "report.md"));
+    assert.ok(markdown.includes("`````text\n````\n# Heading\n| a | b |\n`````"));
+  });
+});
+
+Deno.test("a Markdown table, as it is", () => {
+  assert.equal(
+    markdownTable(["Model", "p95"], [["a|b", "1.2 s"], ["c`d", "n = 9 < 20"]]),
+    ["| Model | p95 |", "| --- | ---: |", "| `a\\|b` | 1.2 s |", "| `` c`d `` | n = 9 \\< 20 |"].join("\n"),
+  );
+});
+
+Deno.test("report.md of a run, as it is", async () => {
+  const options: GeneratedRun = { candidates: [quick, broken], rounds: 1, spread: 0, seed: 3 };
+  await withRun(options, (_, summary) => {
+    const markdown = markdownReport(summary, { watts: 20 });
+    const results = markdown.slice(markdown.indexOf("## Results"), markdown.indexOf("n: good timed"));
+    assert.equal(
+      results,
+      [
+        "## Results",
+        "",
+        "| Model | Status | n | Avg latency | p95 | TTFT | Tokens/s | Output tokens | Load | Memory | Energy an answer |",
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| `quick` | ok | 6 | 835 ms | n = 6 \\< 20 | 65 ms | 103 | 80 | 400 ms | 360 MB | ≈ 15.5 J |",
+        "| `broken` | failed | 0 | — | — | — | — | — | 400 ms | 480 MB | — |",
+        "",
+        "",
+      ].join("\n"),
+    );
+    return Promise.resolve();
+  });
+});
+
+Deno.test("every figure of the summary is in report.csv, in numbers", async () => {
+  await withRun({ candidates: [quick, slow] }, async (folder, summary) => {
+    await reportRun(folder);
+    const [header = [], first = []] = parseCsv(await Deno.readTextFile(join(folder, "report.csv")));
+    const value = (name: string) => Number(first[header.indexOf(name)]);
+    const [candidate] = summary.candidates;
+    assert.ok(candidate !== undefined);
+    assert.equal(value("latency_s_mean"), candidate.latency_s.mean);
+    assert.equal(value("latency_s_p95"), candidate.latency_s.p95);
+    assert.equal(value("latency_s_mean_ci95_low"), candidate.latency_s.mean_ci95?.[0]);
+    assert.equal(value("itl_s_max"), candidate.itl_s.max);
+    assert.equal(value("requests_ok"), 24);
+    assert.equal(new Set(header).size, header.length);
+  });
+});
+
+Deno.test("estimated tokens are marked wherever they carry a figure", async () => {
+  await withRun({ candidates: [{ ...quick, tokenSource: "chars/4" }] }, async (folder, summary) => {
+    assert.match(tableRows(summary)[0]?.rate ?? "", /^≈ /);
+    await reportRun(folder);
+    const html = await Deno.readTextFile(join(folder, "report.html"));
+    assert.match(html, /≈ \d+[\d.]*<span class="sub">/);
+    assert.match(html, /counted by chars\/4/);
+  });
+});
+
+Deno.test("disturbed blocks are named, and the full set stands beside", async () => {
+  await withRun({ candidates: [quick, slow], disturbEvery: 5 }, async (folder) => {
+    await reportRun(folder);
+    const text = parseHTML(await Deno.readTextFile(join(folder, "report.html"))).document.body.textContent ??
+      "";
+    assert.match(text, /4 of 24 blocks were disturbed by other work on the machine: they are left out/);
+    assert.match(text, /block 5: other programs used 50 %/);
+    assert.match(text, /With and without the disturbed blocks/);
+  });
+});
+
+Deno.test("a machine that was busy most of the time settles nothing, and nothing is left out", async () => {
+  await withRun({ candidates: [quick, slow], disturbEvery: 1 }, (_, summary) => {
+    const texts = highlights(summary).map((one) => one.text).join("\n");
+    assert.match(texts, /too many to leave out/);
+    assert.match(texts, /The machine was busy/);
+    assert.doesNotMatch(texts, /fastest/);
+    return Promise.resolve();
+  });
+});
+
+Deno.test("the terminal's table fits 80 columns, long names included, and carries no colour unless asked", async () => {
+  const long = "a-model-with-a-very-long-name:q4_k_m+threads=1+context=2048@a-far-away-endpoint";
+  await withRun({ candidates: [{ ...quick, id: long }, slow, broken] }, (_, summary) => {
+    const plain = terminalSummary(summary, { columns: 80, color: false });
+    // A name without a space is not broken in prose: only the table has to fit.
+    const table = plain.split("\n").filter((line) => /[│┌├└]/.test(line));
+    assert.ok(table.length > 5);
+    for (const line of table) assert.ok(line.length <= 80, `${line.length}: ${line}`);
+    assert.ok(!plain.includes("\u001b"));
+    assert.ok(terminalSummary(summary, { columns: 80, color: true }).includes("\u001b[31m"));
+    return Promise.resolve();
+  });
+});
+
+Deno.test("energy: a slower model costs more, and nothing is made up", () => {
+  const at = (rate: number | null) =>
+    energyOf({ tokens: { output_mean: 100 }, output_tokens_per_s: { mean: rate } }, 10)?.joulesPerAnswer;
+  assert.equal(at(50), 20);
+  assert.equal(at(25), 40);
+  assert.equal(at(null), undefined);
+  assert.throws(
+    () => energyOf({ tokens: { output_mean: 1 }, output_tokens_per_s: { mean: 1 } }, 0),
+    RangeError,
+  );
+});
+
+Deno.test("a timeline shows the requests that stalled, out of any number", () => {
+  const gatherer = runGatherer();
+  const records = [...generateRecords({ candidates: [{ ...quick, stalling: 0 }], rounds: 60 })];
+  for (const [i, { sample }] of records.entries()) {
+    const stalled = sample.kind === "request" && sample.phase === "timed" && i === 200
+      ? { ...sample, chunk_ms: sample.chunk_ms.map((ms, at) => (at > 40 ? ms + 500 : ms)) }
+      : sample;
+    gatherer.add(stalled);
+  }
+  const drawn = gatherer.result().drawn.get("quick") ?? [];
+  assert.ok(drawn.length <= 8 && drawn.length >= 4);
+  assert.equal(drawn.filter((one) => one.longestGap > 0.5).length, 1);
+  assert.deepEqual(drawn.map((one) => one.block), drawn.map((one) => one.block).sort((a, b) => a - b));
+});
+
+Deno.test("answers: the first timed one, how many there were, how many differ", async () => {
+  const answer = { candidate: "a", prompt_id: "p", round: 1, reasoning: "" } as const;
+  const answers = await gatherAnswers([
+    { ...answer, id: "w", phase: "warmup", content: "warm" },
+    { ...answer, id: "1", phase: "timed", content: "one" },
+    { ...answer, id: "2", phase: "timed", content: "two" },
+    { ...answer, id: "3", phase: "timed", content: "one" },
+  ]);
+  const [shown] = [...answers.values()];
+  assert.deepEqual(shown, { id: "1", content: "one", reasoning: "", n: 3, different: 2 });
+});
+
+Deno.test("without a summary, or with a damaged one, the message says how to make it again", async () => {
+  await withRun({ candidates: [quick] }, async (folder) => {
+    await assert.rejects(writeReports(folder), /summary\.json.*deno task report/);
+    await Deno.writeTextFile(join(folder, "summary.json"), "{}");
+    await assert.rejects(writeReports(folder), /damaged.*deno task report/s);
+  });
+});
