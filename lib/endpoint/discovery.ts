@@ -2,7 +2,12 @@
 import { z } from "zod";
 import type { Fetch } from "../clock.ts";
 import { UserError } from "../errors.ts";
+import type { RunProgram } from "../program.ts";
 import { httpFailure, redacted, rootReason } from "./failure.ts";
+import type { FoundryDevice } from "./foundry/cache.ts";
+import { askFoundryCli, type FoundryCli } from "./foundry/cli.ts";
+import { foundryModels, type FoundryService, recognizeFoundry } from "./foundry/service.ts";
+import { recognizeServer } from "./recognize.ts";
 import type { Endpoint } from "./trace.ts";
 import { limitedText } from "./transport.ts";
 
@@ -11,6 +16,12 @@ export interface ListedModel {
   /** What a request's `model` field holds. */
   readonly id: string;
   readonly ownedBy: string | null;
+  /** What the service itself calls the model, whatever its variant; left out where it does not tell. */
+  readonly alias?: string;
+  /** What the variant is made for; left out where the service does not tell. */
+  readonly device?: FoundryDevice;
+  /** False where it would have to be downloaded first; left out where everything listed is there. */
+  readonly ready?: boolean;
 }
 
 export interface LookOptions {
@@ -26,6 +37,12 @@ const KNOWN_PORTS: readonly { port: number; name: string; kind: string }[] = [
   { port: 11434, name: "ollama", kind: "Ollama" },
   { port: 1234, name: "lm-studio", kind: "LM Studio" },
   { port: 8080, name: "llama-cpp", kind: "llama.cpp's server" },
+  // Foundry Local's port is dynamic: these are the ones that its documents and the course's samples show.
+  ...[5272, 51211, 55769, 57127, 59959].map((port) => ({
+    port,
+    name: `foundry-${port}`,
+    kind: "Foundry Local",
+  })),
 ];
 
 /** Variables that name a service, in order of precedence: the workshop's, then the course's router sample. */
@@ -182,12 +199,14 @@ function parsed(text: string): unknown {
 /** A service that was named, or found where such services listen. */
 export interface FoundService {
   readonly endpoint: Endpoint;
-  /** `Foundry Local`, `Ollama` …: what usually listens there. */
+  /** `Foundry Local`, `Ollama` …: what it shows itself to be, else what usually listens there. */
   readonly kind: string;
-  readonly source: typeof VARIABLES[number] | "known port";
+  readonly source: typeof VARIABLES[number] | "Foundry CLI" | "known port";
   readonly models: readonly ListedModel[];
   /** Why a service that a variable names can't be used; services that were only looked for have none. */
   readonly problem: string | null;
+  /** Its own calls, where it is Foundry Local. */
+  readonly foundry: FoundryService | null;
 }
 
 export interface FindOptions {
@@ -197,12 +216,15 @@ export interface FindOptions {
   /** For the whole search. @default 1500 */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
+  /** Asks Foundry Local's command line where its service listens; left out, only ports are looked at. */
+  readonly run?: RunProgram;
 }
 
 /**
- * Looks for services: those that `FOUNDRY_LOCAL_ENDPOINT` and `BASE_URL` name (with `API_KEY`), then the ports
- * where Foundry Local, Ollama, LM Studio and llama.cpp's server listen on this machine. All at once, so that
- * the search takes no longer than its slowest part. A named service comes first even when it does not answer:
+ * Looks for services: those that `FOUNDRY_LOCAL_ENDPOINT` and `BASE_URL` name (with `API_KEY`), then the one
+ * that Foundry Local's command line tells of, then the ports where Foundry Local, Ollama, LM Studio,
+ * llama.cpp's server and vLLM listen on this machine. All at once, so that the search takes no longer than its
+ * slowest part; a Foundry Local that answers gets a few seconds more to read its catalogue. A named service comes first even when it does not answer:
  * then `problem` says why. The key is sent to named services alone.
  *
  * @throws {UserError} where a variable holds no URL
@@ -217,33 +239,105 @@ export interface FindOptions {
  * ```
  */
 export async function findServices(options: FindOptions): Promise<FoundService[]> {
-  const { fetch, env, signal } = options;
-  const look = { fetch, timeoutMs: options.timeoutMs ?? 1500, ...(signal === undefined ? {} : { signal }) };
+  const { fetch, env, signal, run } = options;
+  const timeoutMs = options.timeoutMs ?? 1500;
+  const look = { fetch, timeoutMs, ...(signal === undefined ? {} : { signal }) };
   const named = VARIABLES.flatMap((source) => {
     const text = env.get(source)?.trim() ?? "";
     return text === "" ? [] : [{ source, endpoint: namedEndpoint(source, text, env.get("API_KEY")) }];
   });
-  const places = new Set(
-    named.map(({ endpoint }) => endpoint.baseUrl.replace("//localhost:", "//127.0.0.1:")),
-  );
+  const places = new Set(named.map(({ endpoint }) => placeOf(endpoint)));
   const known = KNOWN_PORTS
-    .map(({ port, name, kind }) => ({ kind, endpoint: { name, baseUrl: `http://127.0.0.1:${port}/v1` } }))
-    .filter(({ endpoint }) => !places.has(endpoint.baseUrl));
-  const found = await Promise.all([
-    ...named.map(async ({ source, endpoint }): Promise<FoundService> => ({
-      endpoint,
-      kind: kindOf(endpoint),
-      source,
-      ...await modelsOrProblem(endpoint, look),
-    })),
-    ...known.map(async ({ endpoint, kind }): Promise<FoundService> => ({
-      endpoint,
-      kind,
-      source: "known port",
-      ...await modelsOrProblem(endpoint, look),
-    })),
+    .map(({ port, name }) => ({ name, baseUrl: `http://127.0.0.1:${port}/v1` }))
+    .filter((endpoint) => !places.has(placeOf(endpoint)));
+  const [told, ...found] = await Promise.all([
+    run === undefined ? null : serviceOfCli(run, look),
+    ...named.map(({ source, endpoint }) => lookAtService(endpoint, source, look)),
+    ...known.map((endpoint) => lookAtService(endpoint, "known port", look)),
   ]);
-  return found.filter(({ source, problem }) => source !== "known port" || problem === null);
+  const there = found.filter(({ source, problem }) => source !== "known port" || problem === null);
+  return withUniqueNames(told === null ? there : withCli(there, told));
+}
+
+/** The command line's word comes before what listens somewhere, after what the user named; each place once. */
+function withCli(there: readonly FoundService[], told: FoundService): FoundService[] {
+  const named = there.filter(({ source }) => source !== "known port");
+  const rest = there.filter(({ source, endpoint }) =>
+    source === "known port" && placeOf(endpoint) !== placeOf(told.endpoint)
+  );
+  const isNamed = named.some(({ endpoint }) => placeOf(endpoint) === placeOf(told.endpoint));
+  return [...named, ...(isNamed ? [] : [told]), ...rest];
+}
+
+/** Candidates are told apart by their endpoint's name. */
+function withUniqueNames(services: readonly FoundService[]): FoundService[] {
+  const seen = new Set<string>();
+  return services.map((service) => {
+    const { name, baseUrl } = service.endpoint;
+    const unique = seen.has(name) ? `${name}-${new URL(baseUrl).port}` : name;
+    seen.add(unique);
+    return unique === name ? service : { ...service, endpoint: { ...service.endpoint, name: unique } };
+  });
+}
+
+const placeOf = ({ baseUrl }: Endpoint) => baseUrl.replace("//localhost:", "//127.0.0.1:");
+
+async function serviceOfCli(run: RunProgram, look: LookOptions): Promise<FoundService | null> {
+  const cli: FoundryCli | null = await askFoundryCli({ ...look, run });
+  if (cli === null || cli.serviceUrl === null) return null;
+  const endpoint = { name: "foundry", baseUrl: `${cli.serviceUrl}/v1` };
+  const service = await lookAtService(endpoint, "Foundry CLI", look);
+  return service.problem === null ? service : null;
+}
+
+/** Reading the catalogue takes a service without network some seconds, the first time. */
+const FOUNDRY_LIST_TIMEOUT_MS = 8000;
+
+/**
+ * What a service is and which models it has; where it can't be used, `problem` says why.
+ *
+ * ```ts
+ * const fetch = () => Promise.resolve(Response.json({ data: [{ id: "qwen2.5:0.5b", owned_by: "library" }] }));
+ * const service = await lookAtService(parseEndpoint("http://localhost:9000"), "known port", { fetch, timeoutMs: 500 });
+ * if (service.kind !== "Ollama" || service.models.length !== 1) throw new Error(service.kind);
+ * ```
+ */
+export async function lookAtService(
+  endpoint: Endpoint,
+  source: FoundService["source"],
+  look: LookOptions,
+): Promise<FoundService> {
+  const [foundry, listed] = await Promise.all([
+    recognizeFoundry(endpoint, look),
+    modelsOrProblem(endpoint, look),
+  ]);
+  if (foundry === null) {
+    const owners = listed.models.map(({ ownedBy }) => ownedBy);
+    const kind = listed.problem === null ? await recognizeServer(endpoint, owners, look) : null;
+    return { endpoint, kind: kind ?? kindOf(endpoint), source, foundry: null, ...listed };
+  }
+  const patient = { ...look, timeoutMs: Math.max(look.timeoutMs, FOUNDRY_LIST_TIMEOUT_MS) };
+  const models = await modelsOfFoundry(foundry, patient);
+  return { endpoint, kind: `Foundry Local ${foundry.generation}`, source, foundry, ...models };
+}
+
+async function modelsOfFoundry(
+  service: FoundryService,
+  look: LookOptions,
+): Promise<{ models: readonly ListedModel[]; problem: string | null }> {
+  try {
+    const models = (await foundryModels(service, look)).map(({ chatId, alias, device, cached, loaded }) => ({
+      id: chatId,
+      ownedBy: null,
+      ...(alias === null ? {} : { alias }),
+      ...(device === null ? {} : { device }),
+      ready: cached ?? loaded,
+    }));
+    return { models, problem: null };
+  } catch (error) {
+    if (error instanceof UserError) return { models: [], problem: error.message };
+    throw error;
+  }
 }
 
 function namedEndpoint(variable: string, text: string, apiKey: string | undefined): Endpoint {

@@ -4,8 +4,8 @@
  * service up to 0.8 (`0.x`) from the SDK of that time.
  */
 import { z } from "zod";
-import type { Clock, Fetch } from "../../clock.ts";
-import { reasonOf, UserError } from "../../errors.ts";
+import type { Clock } from "../../clock.ts";
+import { UserError } from "../../errors.ts";
 import { plainName } from "../../model_name.ts";
 import {
   type CachedModel,
@@ -15,8 +15,9 @@ import {
   type FoundryDevice,
   readFoundryCache,
 } from "./cache.ts";
+import { type AskOptions, askService, type ServiceAnswer } from "../ask.ts";
 import type { Endpoint } from "../trace.ts";
-import { isLoopback, limitedText } from "../transport.ts";
+import { isLoopback } from "../transport.ts";
 
 /** `0.x`: the command line's service (`/openai/…`); `1.x` and `2.x`: the SDK's web service. */
 export type FoundryGeneration = "0.x" | "1.x" | "2.x";
@@ -40,51 +41,13 @@ export interface FoundryModel extends CatalogueFacts {
   readonly loaded: boolean;
 }
 
-export interface AskOptions {
-  readonly fetch: Fetch;
-  readonly timeoutMs: number;
-  readonly signal?: AbortSignal;
-}
-
-const LONGEST_ANSWER_BYTES = 16 * 1024 * 1024;
-
-interface Answer {
-  readonly status: number;
-  readonly text: string;
-}
-
-/** @throws {UserError} where nobody answers in time */
-async function ask({ baseUrl, apiKey }: Endpoint, path: string, options: AskOptions): Promise<Answer> {
-  const { fetch, timeoutMs, signal } = options;
-  signal?.throwIfAborted();
-  const timeout = AbortSignal.timeout(timeoutMs);
-  const url = `${baseUrl.replace(/\/v1$/, "")}${path}`;
-  try {
-    const response = await fetch(url, {
-      headers: apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` },
-      signal: signal === undefined ? timeout : AbortSignal.any([timeout, signal]),
-    });
-    return { status: response.status, text: await limitedText(response, LONGEST_ANSWER_BYTES) };
-  } catch (error) {
-    signal?.throwIfAborted();
-    const reason = timeout.aborted ? `no answer within ${timeoutMs / 1000} s` : reasonOf(error);
-    throw new UserError(`${url} does not answer: ${reason}`, 1, { cause: error });
-  }
-}
-
-function json(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
-}
+export type { AskOptions } from "../ask.ts";
 
 const status2 = z.looseObject({ modelCachePath: z.string(), pid: z.number().int().nullish() });
 const status1 = z.looseObject({ modelDirPath: z.string() });
 
 /**
- * Asks what answers at an endpoint; null where it is not Foundry Local. Two requests at most.
+ * Asks what answers at an endpoint; null where it is not Foundry Local. Two requests, both at once.
  *
  * ```ts
  * const fetch = () => Promise.resolve(Response.json({ endpoints: [], modelCachePath: "/models", pid: 7 }));
@@ -96,26 +59,26 @@ export async function recognizeFoundry(
   endpoint: Endpoint,
   options: AskOptions,
 ): Promise<FoundryService | null> {
-  try {
-    const { status, text } = await ask(endpoint, "/status", options);
-    const told = status === 200 ? json(text) : null;
-    const newer = status2.safeParse(told);
-    if (newer.success) {
-      const { modelCachePath, pid } = newer.data;
-      return { endpoint, generation: "2.x", cacheDir: modelCachePath, pid: pid ?? null };
+  const answer = async (path: string): Promise<unknown> => {
+    try {
+      const { status, json } = await askService(endpoint, path, options);
+      return status === 200 ? json : null;
+    } catch (error) {
+      if (error instanceof UserError) return null;
+      throw error;
     }
-    const older = status1.safeParse(told);
-    if (older.success) {
-      return { endpoint, generation: "1.x", cacheDir: older.data.modelDirPath, pid: null };
-    }
-    const oldest = await ask(endpoint, "/openai/status", options);
-    const dir = status1.safeParse(oldest.status === 200 ? json(oldest.text) : null);
-    if (!dir.success) return null;
-    return { endpoint, generation: "0.x", cacheDir: dir.data.modelDirPath, pid: null };
-  } catch (error) {
-    if (error instanceof UserError) return null;
-    throw error;
+  };
+  const [status, openaiStatus] = await Promise.all([answer("/status"), answer("/openai/status")]);
+  const newer = status2.safeParse(status);
+  if (newer.success) {
+    const { modelCachePath, pid } = newer.data;
+    return { endpoint, generation: "2.x", cacheDir: modelCachePath, pid: pid ?? null };
   }
+  for (const [told, generation] of [[status, "1.x"], [openaiStatus, "0.x"]] as const) {
+    const older = status1.safeParse(told);
+    if (older.success) return { endpoint, generation, cacheDir: older.data.modelDirPath, pid: null };
+  }
+  return null;
 }
 
 const names = z.array(z.string());
@@ -148,8 +111,8 @@ async function asked<T>(
   schema: z.ZodType<T>,
   options: AskOptions,
 ): Promise<T> {
-  const { status, text } = await ask(service.endpoint, path, options);
-  const read = schema.safeParse(json(text));
+  const { status, text, json } = await askService(service.endpoint, path, options);
+  const read = schema.safeParse(json);
   if (status === 200 && read.success) return read.data;
   throw new UserError(
     `${service.endpoint.baseUrl} (Foundry Local ${service.generation}) answered ${path} with HTTP ${status} ` +
@@ -331,9 +294,9 @@ export async function loadFoundryModel(
   }
   const name = service.generation === "2.x" ? model.alias ?? plainName(model.id) : model.id;
   const startedMs = options.clock();
-  const { status, text } = await ask(service.endpoint, pathOf(service, "load", name), options);
+  const answer = await askService(service.endpoint, pathOf(service, "load", name), options);
   const loadMs = options.clock() - startedMs;
-  if (status !== 200) throw loadFailure(service, model, name, status, text);
+  if (answer.status !== 200) throw loadFailure(service, model, name, answer);
   const models = await foundryModels(service, options);
   const running = models.find((one) => one.loaded && sameModel(one.id, model.id)) ??
     models.find((one) => one.loaded && one.alias === model.alias && !before.includes(one.id));
@@ -365,10 +328,9 @@ function loadFailure(
   service: FoundryService,
   model: FoundryModel,
   name: string,
-  status: number,
-  text: string,
+  { status, text, json }: ServiceAnswer,
 ): UserError {
-  const told = failure.safeParse(json(text));
+  const told = failure.safeParse(json);
   const reason = told.success ? told.data.error.message : text.trim().slice(0, 200);
   const absent = model.cached === false ||
     /not cached|must be downloaded|not been downloaded|No OpenAIService provider/i.test(reason);
@@ -401,7 +363,7 @@ export async function unloadFoundryModel(
   options: AskOptions,
 ): Promise<void> {
   const name = service.generation === "2.x" ? model.alias ?? plainName(model.id) : model.id;
-  const { status, text } = await ask(service.endpoint, pathOf(service, "unload", name), options);
+  const { status, text } = await askService(service.endpoint, pathOf(service, "unload", name), options);
   if (status === 200) return;
   throw new UserError(
     `${service.endpoint.name} did not unload ${name}: HTTP ${status} ${text.slice(0, 120)}`,
