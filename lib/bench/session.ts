@@ -77,12 +77,13 @@ export async function findCandidates(
   });
   const transport = rawTransport({ clock, fetch });
   const world = { clock, fetch: transport.fetch, denoPath, timeoutMs: PROBE_TIMEOUT_MS, stream: true };
-  const embedded = choices.some(({ kind }) => kind === "embedded");
   const made: { choice: Choice; candidate: LiveCandidate; problem: string | null }[] = [];
   for (const choice of choices) made.push({ choice, ...await make(choice, world, around) });
   const problems = made.flatMap(({ problem }) => problem ?? []);
   if (problems.length === made.length) throw new UserError(problems[0] ?? "no model is named", 1);
-  if (embedded) await prepareEngine({ denoPath });
+  if (made.some(({ choice, problem }) => choice.kind === "embedded" && problem === null)) {
+    await prepareEngine({ denoPath });
+  }
   return {
     candidates: made.map(({ candidate }) => candidate),
     order: orderThatFits(choices, await describeMachine()),
