@@ -78,7 +78,7 @@ export interface CollectedRun {
   /** Processor seconds of our own process, and wall seconds, over all blocks. */
   readonly ownCpuS: number;
   readonly wallS: number;
-  /** Blocks for which nobody knew what other programs used. */
+  /** Blocks in which a service on this machine did not tell its processor time. */
   readonly unknownNoise: number;
   readonly torn: boolean;
 }
@@ -130,7 +130,7 @@ function addMachine(
   if (record.disturbed !== null) disturbed.set(record.block, record.disturbed);
   noise.ownCpuS += record.own_cpu_s;
   noise.wallS += record.wall_ms / 1000;
-  if (record.others_cpu_s === null) noise.unknownNoise++;
+  if (record.engines_cpu_s === null) noise.unknownNoise++;
 }
 
 function emptyCandidate(info: CandidateInfo): Collected {

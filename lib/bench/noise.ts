@@ -38,6 +38,14 @@ export const DISTURBED_CORES = 0.1;
 export const DISTURBED_SECONDS = 0.05;
 
 /**
+ * Where a service on this machine doesn't tell its processor time, other programs are looked for in a pause
+ * after each block, in which nobody is asked anything. So short a look counts few of the system's steps:
+ * more than this share of a core is needed to speak of a disturbance.
+ */
+export const PAUSE_MS = 250;
+export const DISTURBED_CORES_IN_PAUSE = 0.25;
+
+/**
  * The use between two readings.
  *
  * @param enginesS processor seconds the candidates used in between; null where one of them doesn't tell,
@@ -66,6 +74,24 @@ export function machineUse(
       ? null
       : Math.max(0, after.stealS - before.stealS),
   };
+}
+
+/**
+ * The use of a block whose candidates don't tell theirs: what others used in the pause after it, if that is
+ * more than the pause can show by chance, stands for the whole block.
+ *
+ * ```ts
+ * const block = { wallMs: 2000, ownS: 0.1, enginesS: null, othersS: null, stealS: 0 };
+ * const pause = { wallMs: 250, ownS: 0, enginesS: 0, othersS: 0.2, stealS: 0 };
+ * if (disturbance(withPause(block, pause)) !== "other programs used 0.80 cores") throw new Error("seen in the pause");
+ * if (withPause(block, { ...pause, othersS: 0.03 }).othersS !== 0) throw new Error("too little to tell");
+ * ```
+ */
+export function withPause(block: MachineUse, pause: MachineUse): MachineUse {
+  if (pause.othersS === null || pause.wallMs <= 0) return block;
+  const cores = pause.othersS / (pause.wallMs / 1000);
+  const seen = cores > DISTURBED_CORES_IN_PAUSE ? cores : 0;
+  return { ...block, othersS: seen * (block.wallMs / 1000) };
 }
 
 /**

@@ -106,6 +106,7 @@ export const machineRecord = z.object({
   wall_ms: ms,
   own_cpu_s: z.number().nonnegative(),
   engines_cpu_s: z.number().nonnegative().nullable(),
+  /** Where the engines' own is null: an estimate from the pause after the block. */
   others_cpu_s: z.number().nonnegative().nullable(),
   steal_s: z.number().nonnegative().nullable(),
   frequency_mhz: z.number().positive().nullable(),

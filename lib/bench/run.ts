@@ -13,7 +13,7 @@ import type { ReadMachine } from "./noise.ts";
 import { type Block, makeUpFor, schedule, type Unit } from "./plan.ts";
 import type { RunInfo } from "./records.ts";
 import { type Job, type RunContext, type RunEvent, Seat } from "./seat.ts";
-import { type Reading, readUse, useRecord } from "./watch.ts";
+import { pauseUse, type Reading, readUse, useRecord } from "./watch.ts";
 
 export type { RunEvent } from "./seat.ts";
 
@@ -198,7 +198,8 @@ class Run {
   }
 
   async #recordMachine(unit: Unit, before: Reading, after: Reading): Promise<string | null> {
-    const record = useRecord(before, after, this.#context.nowMs());
+    const pause = await pauseUse(after, this.#options);
+    const record = useRecord(before, after, this.#context.nowMs(), pause);
     for (const block of unit.blocks) await this.#options.sink.sample({ ...record, block: block.number });
     return record.disturbed;
   }

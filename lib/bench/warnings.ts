@@ -94,8 +94,9 @@ function noise({ run, settled, info }: Facts): Finding[] {
   if (run.unknownNoise > 0) {
     findings.push({
       code: "noise-unknown",
-      message: `in ${run.unknownNoise} of ${total} blocks nobody could tell the service's processor use ` +
-        `from other programs'`,
+      message:
+        `in ${run.unknownNoise} of ${total} blocks the service did not tell its processor use: other ` +
+        "programs were looked for in the pauses between blocks alone",
       remedy: info.plan.order === "by model" || info.candidates.length < 2
         ? "keep the machine otherwise idle"
         : "keep the machine otherwise idle; the interleaved order spreads what is left over all candidates",
@@ -114,7 +115,7 @@ function load(facts: Facts): Finding[] {
       candidates: [id],
       message:
         `${id}: ${load.asked_rate} requests/s were asked, ${load.delivered_rate.toFixed(2)} delivered` +
-        (full ? `: all ${concurrency} clients were busy` : ""),
+        (full ? `: its ${concurrency} ${concurrency === 1 ? "client was" : "clients were"} busy` : ""),
       remedy: full ? "ask a lower --rate, or give more --concurrency" : "ask a lower --rate",
     }];
   });

@@ -1,5 +1,14 @@
 /** Watches who uses the processor while a block runs. */
-import { disturbance, type MachineReading, machineUse, type ReadMachine } from "./noise.ts";
+import type { Sleep } from "../clock.ts";
+import {
+  disturbance,
+  type MachineReading,
+  type MachineUse,
+  machineUse,
+  PAUSE_MS,
+  type ReadMachine,
+  withPause,
+} from "./noise.ts";
 import type { MachineRecord } from "./records.ts";
 import type { Seat } from "./seat.ts";
 
@@ -19,11 +28,30 @@ export async function readUse(readMachine: ReadMachine, seats: readonly Seat[]):
   return { machine, enginesS };
 }
 
-/** What two readings say about the block between them. */
-export function useRecord(before: Reading, after: Reading, atMs: number): Omit<MachineRecord, "block"> {
+/**
+ * What other programs use in a pause after a block, where the candidates don't tell their own use; null, and
+ * no pause, where they do. Nobody may be asked anything meanwhile.
+ */
+export async function pauseUse(
+  { enginesS, machine }: Reading,
+  { readMachine, sleep, signal }: { readMachine: ReadMachine; sleep: Sleep; signal: AbortSignal },
+): Promise<MachineUse | null> {
+  if (enginesS !== null) return null;
+  await sleep(PAUSE_MS, signal);
+  return machineUse(machine, await readMachine(), 0);
+}
+
+/** What two readings, and the pause after them if there was one, say about the block between them. */
+export function useRecord(
+  before: Reading,
+  after: Reading,
+  atMs: number,
+  pause: MachineUse | null = null,
+): Omit<MachineRecord, "block"> {
   const known = before.enginesS !== null && after.enginesS !== null;
   const enginesS = known ? Math.max(0, (after.enginesS ?? 0) - (before.enginesS ?? 0)) : null;
-  const use = machineUse(before.machine, after.machine, enginesS);
+  const told = machineUse(before.machine, after.machine, enginesS);
+  const use = pause === null ? told : withPause(told, pause);
   return {
     kind: "machine",
     at_ms: atMs,

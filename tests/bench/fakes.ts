@@ -47,6 +47,8 @@ export interface FakeBehaviour {
   readonly itlMs?: number;
   readonly tokens?: number;
   readonly loadMs?: number;
+  /** What the candidate tells of its processor time. @default 0 */
+  readonly cpuS?: number | null;
   /** Factor on all delays of a request that begins at this time. */
   readonly slowdown?: (atMs: number) => number;
   /** Says of the n-th request (from 1) why it fails, or null. */
@@ -85,7 +87,7 @@ export function fakeCandidate(id: string, time: VirtualTime, behaviour: FakeBeha
         loadMs,
         device: "cpu",
         residentMb: () => Promise.resolve(321),
-        cpuS: () => Promise.resolve(0),
+        cpuS: () => Promise.resolve(behaviour.cpuS === undefined ? 0 : behaviour.cpuS),
         close() {
           behaviour.onOpen?.(false);
           return Promise.resolve();

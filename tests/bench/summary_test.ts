@@ -1,0 +1,150 @@
+import assert from "node:assert/strict";
+import { createRunFolder } from "../../lib/bench/folder.ts";
+import type { PlanInfo } from "../../lib/bench/records.ts";
+import { runBench } from "../../lib/bench/run.ts";
+import { summarizeRun, verdictOf } from "../../lib/bench/summary.ts";
+import { type CandidateSummary, type Summary, summarySchema } from "../../lib/bench/summary_schema.ts";
+import { type FakeBehaviour, fakeCandidate, fakeMachine, runInfoOf, VirtualTime } from "./fakes.ts";
+
+async function summaryOf(
+  behaviours: Record<string, FakeBehaviour>,
+  changes: Partial<PlanInfo> = {},
+): Promise<Summary> {
+  const time = new VirtualTime();
+  const candidates = Object.entries(behaviours).map(([id, behaviour]) => fakeCandidate(id, time, behaviour));
+  const info = runInfoOf(candidates, changes);
+  const root = await Deno.makeTempDir();
+  const folder = await createRunFolder(root, info);
+  try {
+    const status = await runBench({
+      info,
+      candidates,
+      sink: folder,
+      clock: time.clock,
+      sleep: time.sleep,
+      readMachine: fakeMachine(time),
+      signal: new AbortController().signal,
+    });
+    await folder.writeInfo({ ...info, status });
+    return await summarizeRun(folder.path);
+  } finally {
+    folder.close();
+    await Deno.remove(root, { recursive: true });
+  }
+}
+
+const row = (summary: Summary, id: string): CandidateSummary => {
+  const found = summary.candidates.find((candidate) => candidate.id === id);
+  assert.ok(found);
+  return found;
+};
+const codes = (summary: Summary) => summary.warnings.map(({ code }) => code);
+const near = (actual: number | null | undefined, expected: number) =>
+  assert.ok(Math.abs((actual ?? NaN) - expected) < 1e-6, `${actual} is not ${expected}`);
+
+Deno.test("the known timings of a run come out as they went in", async () => {
+  const summary = await summaryOf({
+    a: { ttftMs: 50, itlMs: 10, tokens: 8 },
+    b: { ttftMs: 80, itlMs: 20, tokens: 8 },
+  }, {
+    rounds: 7,
+  });
+  summarySchema.parse(JSON.parse(JSON.stringify(summary)));
+  assert.equal(summary.status, "completed");
+  const a = row(summary, "a");
+  assert.deepEqual([a.status, a.reason, a.requests], ["ok", null, { ok: 21, failed: 0 }]);
+  near(a.ttft_s.mean, 0.05);
+  near(a.latency_s.p95, 0.12);
+  near(a.tpot_s.p50, 0.01);
+  near(a.decode_tokens_per_s.mean, 100);
+  near(a.output_tokens_per_s.mean, 8 / 0.12);
+  assert.equal(a.itl_s.n, 21 * 7, "every gap counts");
+  assert.equal(a.latency_s.p99, null, "21 requests carry no p99");
+  near(a.load_s, 0.4);
+  assert.deepEqual([a.memory_mb, a.device, a.size_mb, a.license], [321, "cpu", 100, "Apache-2.0"]);
+  assert.deepEqual(a.finish, { stop: 21, length: 0 });
+  assert.deepEqual(a.tokens, { source: "usage", prompt_mean: 12, output_mean: 8, output_p95: 8 });
+  assert.equal(a.sample_answer, "word".repeat(8));
+  const latency = summary.comparisons.find(({ metric }) => metric === "latency_s");
+  near(latency?.ratio, 120 / 220);
+  assert.equal(latency?.n, 21);
+});
+
+Deno.test("a failing candidate stays in the table with its reason", async () => {
+  const summary = await summaryOf({
+    good: {},
+    gone: { broken: "no such file" },
+    dying: { fails: (nth) => nth > 3 ? "HTTP 500" : null },
+    dead: { fails: () => "HTTP 503" },
+  });
+  assert.deepEqual(
+    summary.candidates.map(({ id, status }) => [id, status]),
+    [["good", "ok"], ["gone", "failed"], ["dying", "partial"], ["dead", "failed"]],
+  );
+  assert.equal(row(summary, "gone").reason, "no such file");
+  assert.match(row(summary, "dying").reason ?? "", /3 failures in a row.*HTTP 500/);
+  assert.deepEqual(row(summary, "dying").requests, { ok: 2, failed: 3 });
+  assert.equal(row(summary, "dead").latency_s.n, 0);
+  assert.equal(row(summary, "dead").latency_s.mean, null);
+  assert.equal(codes(summary).filter((code) => code === "failures").length, 3);
+});
+
+Deno.test("warnings name what qualifies the figures, with a remedy", async () => {
+  const small = await summaryOf({ a: {}, b: { tokens: 20 } });
+  assert.ok(codes(small).includes("small-n"));
+  assert.match(small.warnings.find(({ code }) => code === "small-n")?.remedy ?? "", /--rounds 7/);
+  assert.ok(codes(small).includes("lengths-differ"));
+  assert.ok(!codes(small).includes("noise"));
+  assert.ok(codes(await summaryOf({ a: {}, b: {} }, { order: "by model" })).includes("drift-not-controlled"));
+  assert.ok(codes(await summaryOf({ a: {} }, { prefix: "warm" })).includes("warm-prefix"));
+  for (const warning of small.warnings) {
+    assert.ok(warning.remedy.length > 10 && !warning.message.includes("\n"));
+  }
+});
+
+Deno.test("delivered load is checked, and a miss is said", async () => {
+  // One answer takes 120 ms: a client can do 8 a second.
+  const kept = await summaryOf({ a: {} }, { rate: 20, concurrency: 4, rounds: 20 });
+  near(row(kept, "a").load?.delivered_rate, 20);
+  assert.equal(row(kept, "a").load?.asked_rate, 20);
+  assert.ok(!codes(kept).includes("load-missed"));
+  const missed = await summaryOf({ a: {} }, { rate: 20, concurrency: 1, rounds: 20 });
+  assert.ok((row(missed, "a").load?.delivered_rate ?? 20) < 9);
+  const warning = missed.warnings.find(({ code }) => code === "load-missed");
+  assert.match(
+    warning?.message ?? "",
+    /20 requests\/s were asked, 8\.\d+ delivered: its 1 client was busy/,
+  );
+  assert.ok((row(missed, "a").queue_s?.max ?? 0) > 1, "and the wait counts");
+});
+
+Deno.test("a closed loop reports its clients and its rate", async () => {
+  const summary = await summaryOf({ a: {} }, { concurrency: 3, rounds: 16 });
+  const { load } = row(summary, "a");
+  assert.equal(load?.max_in_flight, 3);
+  assert.equal(load?.asked_rate, null);
+  near(load?.completed_rate, 3 / 0.12);
+});
+
+Deno.test("goodput counts what succeeded within the limits, per second in which something was asked", async () => {
+  const slow: FakeBehaviour = { ttftMs: 700 };
+  const slo = { ttft_s: 0.5, e2e_s: null };
+  const summary = await summaryOf({
+    quick: {},
+    slow,
+    shaky: { fails: (nth) => nth === 4 ? "HTTP 500" : null },
+  }, { slo });
+  near(row(summary, "quick").goodput?.met, 1);
+  near(row(summary, "quick").goodput?.requests_per_s, 1 / 0.12);
+  near(row(summary, "slow").goodput?.requests_per_s, 0);
+  near(row(summary, "shaky").goodput?.met, 5 / 6);
+  assert.equal((await summaryOf({ a: {} })).candidates[0]?.goodput, null);
+});
+
+Deno.test("a verdict needs an interval that excludes one, and a difference that matters", () => {
+  assert.equal(verdictOf(null, false), "undecided");
+  assert.equal(verdictOf([0.95, 0.99], false), "similar", "told apart, but within ten percent");
+  assert.equal(verdictOf([0.5, 0.8], false), "a better");
+  assert.equal(verdictOf([0.5, 0.8], true), "b better");
+  assert.equal(verdictOf([0.7, 1.2], true), "undecided");
+});
