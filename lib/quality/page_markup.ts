@@ -41,7 +41,7 @@ header p { margin: 0.3rem 0; }
 progress { width: 100%; }
 main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 0 2rem; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; font: inherit; border: 1px solid #8886; border-radius: 6px;
-  padding: 0.6rem; max-height: 46vh; overflow: auto; margin: 0.3rem 0 0.8rem; }
+  padding: 0.6rem; max-height: 38vh; overflow: auto; margin: 0.3rem 0 0.8rem; }
 h2 { font-size: 1rem; margin: 0.6rem 0 0; }
 fieldset { border: 1px solid #8886; border-radius: 6px; margin: 0 0 0.5rem; }
 fieldset.now { border-color: #2a78d6; box-shadow: 0 0 0 1px #2a78d6; }
