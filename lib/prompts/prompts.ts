@@ -34,7 +34,7 @@ export interface PromptSet {
   readonly prompts: readonly Prompt[];
 }
 
-const text = z.string().trim().min(1);
+const text = z.string("a text").trim().min(1, "a text that is not empty");
 const id = z.string().regex(/^[\w.-]{1,64}$/, "up to 64 letters, digits, _, - or .");
 const message = z.strictObject({ role: z.enum(["system", "user", "assistant"]), content: text });
 
@@ -53,8 +53,8 @@ const promptShape = z.union([
 ], { error: 'a string, or an object with "prompt" (and "system"), or with "messages"' });
 
 const setShape = z.union([
-  z.array(promptShape).min(1),
-  z.object({ name: text.optional(), prompts: z.array(promptShape).min(1) }),
+  z.array(promptShape).min(1, "at least one prompt"),
+  z.object({ name: text.optional(), prompts: z.array(promptShape).min(1, "at least one prompt") }),
 ], { error: 'an array of prompts, or an object with "prompts"' });
 
 type PromptShape = z.infer<typeof promptShape>;
