@@ -72,8 +72,9 @@ function chooseOne(text: string, from: ChooseFrom): Choice {
     const services = where === null
       ? from.services
       : from.services.filter(({ endpoint }) => endpoint.name === where);
-    const listed = findListed(name, services, from.registry);
-    if (listed !== null) return atEndpoint(listed.service.endpoint, listed.id, from.registry);
+    const { ready, any } = findListed(name, services, from.registry);
+    const listed = where === null && ready === null && runsEmbedded(name, from.registry) ? null : any;
+    if (listed !== null) return atEndpoint(listed.service.endpoint, listed.model, from.registry);
     if (where !== null) throw notListed(name, where, services);
   }
   return embedded(text, name, from);
@@ -93,35 +94,51 @@ function splitEndpoint(text: string, { services }: ChooseFrom): { name: string; 
   );
 }
 
-/** An exact id first; then an id that stands for the same model of the registry, CPU before other devices. */
+interface Listed {
+  readonly service: Service;
+  readonly model: ListedModel;
+}
+
+/**
+ * An exact id first; then what stands for the same model, CPU before other devices. What a service would have
+ * to download first is taken only where nothing else bears the name.
+ */
 function findListed(
   name: string,
   services: readonly Service[],
   registry: Registry,
-): { service: Service; id: string } | null {
-  for (const service of services) {
-    const id = service.models.find((model) => model.id.toLowerCase() === name.toLowerCase())?.id;
-    if (id !== undefined) return { service, id };
-  }
+): { readonly ready: Listed | null; readonly any: Listed | null } {
   const { alias, variant } = splitVariant(name);
   const entry = findModel(registry, alias);
-  for (const service of services) {
-    const ids = service.models.map(({ id }) => id).filter((id) =>
-      (entry === undefined ? plainName(id) === plainName(alias) : findModel(registry, id) === entry) &&
-      (variant === null || id.toLowerCase().includes(variant.toLowerCase()))
-    );
-    const id = ids.find((id) => /cpu/i.test(id)) ?? ids[0];
-    if (id !== undefined) return { service, id };
-  }
-  return null;
+  const bears = ({ id, alias: own }: ListedModel) =>
+    (own?.toLowerCase() === alias.toLowerCase() ||
+      (entry === undefined ? plainName(id) === plainName(alias) : findModel(registry, id) === entry)) &&
+    (variant === null || id.toLowerCase().includes(variant.toLowerCase()));
+  const all = services.flatMap((service) => service.models.map((model) => ({ service, model })));
+  const best = (from: readonly Listed[]): Listed | null => {
+    const exact = from.find(({ model }) => model.id.toLowerCase() === name.toLowerCase());
+    if (exact !== undefined) return exact;
+    const named = from.filter(({ model }) => bears(model));
+    const here = named.filter(({ service }) => service === named[0]?.service);
+    return here.find(({ model }) => /cpu/i.test(model.id)) ?? here[0] ?? null;
+  };
+  const ready = best(all.filter(({ model }) => model.ready !== false));
+  return { ready, any: ready ?? best(all) };
 }
 
-function atEndpoint(endpoint: Endpoint, modelId: string, registry: Registry): EndpointChoice {
+/** The registry has a file of this model for the embedded engine. */
+function runsEmbedded(name: string, registry: Registry): boolean {
+  const entry = findModel(registry, splitVariant(name).alias);
+  return entry?.variants.some(({ format, file }) => format === "gguf" && file !== null) ?? false;
+}
+
+function atEndpoint(endpoint: Endpoint, model: ListedModel, registry: Registry): EndpointChoice {
+  const { id: modelId } = model;
   const entry = findModel(registry, modelId);
   const plain = plainName(modelId);
   const device = modelId.toLowerCase().replace(/:\d+$/, "").slice(plain.length).replace(/^-/, "");
-  const alias = entry?.alias ?? modelId;
-  const variant = entry === undefined || device === "" ? null : device;
+  const alias = entry?.alias ?? model.alias ?? modelId;
+  const variant = alias === modelId || device === "" ? null : device;
   return {
     kind: "endpoint",
     endpoint,
@@ -131,8 +148,8 @@ function atEndpoint(endpoint: Endpoint, modelId: string, registry: Registry): En
       variant,
       endpoint: endpoint.name,
       model_id: modelId,
-      device: null,
-      size_mb: null,
+      device: model.device ?? null,
+      size_mb: model.sizeMb ?? null,
       license: entry?.license.id ?? null,
       chat_template: "unknown",
     },

@@ -1,11 +1,13 @@
 /** Candidates that can be measured: an engine process of ours, or a service over its endpoint. */
 import { type Machine, neededRamGb } from "../catalog/machine.ts";
 import type { Clock, Fetch } from "../clock.ts";
+import { holdFoundryModel } from "../endpoint/foundry/hold.ts";
 import { probe } from "../endpoint/probe.ts";
 import { timedRequest } from "../endpoint/request.ts";
 import type { Endpoint } from "../endpoint/trace.ts";
 import { isLoopback } from "../endpoint/transport.ts";
 import { startEngine } from "../engine/supervisor.ts";
+import type { RunProgram } from "../program.ts";
 import type { LiveCandidate, OpenCandidate } from "./candidate.ts";
 import type { Choice } from "./choose.ts";
 
@@ -18,6 +20,8 @@ export interface World {
   readonly timeoutMs: number;
   /** False asks for whole answers: no TTFT, no TPOT, no ITL. */
   readonly stream: boolean;
+  /** Asks the system for a service's memory; left out, it stays unknown. */
+  readonly run?: RunProgram;
 }
 
 /**
@@ -70,7 +74,10 @@ async function readThrough(path: string, signal: AbortSignal): Promise<void> {
   while (await file.read(piece) !== null) signal.throwIfAborted();
 }
 
-/** A candidate behind an endpoint. How it wants to be asked is found out when it is opened. */
+/**
+ * A candidate behind an endpoint. How it wants to be asked is found out when it is opened; Foundry Local is
+ * asked to load its model first, and to give its memory back afterwards.
+ */
 export function endpointCandidate(
   { info, endpoint }: Extract<Choice, { kind: "endpoint" }>,
   world: World,
@@ -81,19 +88,25 @@ export function endpointCandidate(
     start: "running service",
     fileCache: "unknown",
     async open(signal): Promise<OpenCandidate> {
-      const found = await probe(endpoint, info.model_id, { clock, fetch, timeoutMs, signal });
-      if (!found.ok) throw new Error(`it did not answer a probe: ${found.reason}`);
-      const { route, streamUsage } = found.abilities;
-      const stream = world.stream && found.abilities.stream;
-      return {
-        loadMs: null,
-        device: null,
-        request: (request, terms) =>
-          timedRequest(endpoint, request, { clock, fetch, route, stream, streamUsage, ...terms }),
-        residentMb: () => Promise.resolve(null),
-        cpuS: () => Promise.resolve(isHere(endpoint) ? null : 0),
-        close: () => Promise.resolve(),
-      };
+      const held = await holdFoundryModel(endpoint, info.model_id, { ...world, signal });
+      try {
+        const found = await probe(endpoint, info.model_id, { clock, fetch, timeoutMs, signal });
+        if (!found.ok) throw new Error(`it did not answer a probe: ${found.reason}`);
+        const { route, streamUsage } = found.abilities;
+        const stream = world.stream && found.abilities.stream;
+        return {
+          loadMs: held?.loadMs ?? null,
+          device: held?.device ?? null,
+          request: (request, terms) =>
+            timedRequest(endpoint, request, { clock, fetch, route, stream, streamUsage, ...terms }),
+          residentMb: () => held?.residentMb() ?? Promise.resolve(null),
+          cpuS: () => Promise.resolve(isHere(endpoint) ? null : 0),
+          close: async () => await held?.release(),
+        };
+      } catch (error) {
+        await held?.release();
+        throw error;
+      }
     },
   };
 }

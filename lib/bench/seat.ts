@@ -85,6 +85,8 @@ export class Seat {
   /** Opens and warms up what is not yet open. */
   async makeReady(): Promise<void> {
     if (this.#open !== null || this.#left || !await this.#tryOpen()) return;
+    // A service that loads a model tells how long it took and on what it runs; a fresh process told it before.
+    if (this.#opened?.device && !this.loads) await this.#recordLoad(null);
     const { warmup, prompt_set } = this.#context.info.plan;
     if (warmup > 0) this.#context.onEvent({ kind: "warmup", candidate: this.id });
     for (let count = 0; count < warmup && !this.#left; count++) {
@@ -165,6 +167,11 @@ export class Seat {
       await this.#leave("failed", reason);
       return false;
     }
+  }
+
+  /** The compiler doesn't see that `#tryOpen` fills it. */
+  get #opened(): OpenCandidate | null {
+    return this.#open;
   }
 
   async #recordLoad(reason: string | null): Promise<void> {

@@ -9,6 +9,7 @@ import { reasonOf, UserError } from "../errors.ts";
 import { findServices } from "../endpoint/discovery.ts";
 import { rawTransport } from "../endpoint/transport.ts";
 import { prepareEngine } from "../engine/supervisor.ts";
+import { runProgram } from "../program.ts";
 import type { PromptSet } from "../prompts/prompts.ts";
 import type { LiveCandidate } from "./candidate.ts";
 import { type Choice, chooseCandidates } from "./choose.ts";
@@ -68,7 +69,7 @@ export async function findCandidates(
   },
 ): Promise<FoundCandidates> {
   const { clock, fetch, env, signal, registry, denoPath } = around;
-  const services = await findServices({ fetch, env, signal });
+  const services = await findServices({ fetch, env, signal, run: runProgram });
   for (const { problem } of services) if (problem !== null) throw new UserError(problem, 1);
   const choices = chooseCandidates(names ?? defaultNames(services, registry).slice(0, most), {
     registry,
@@ -76,7 +77,14 @@ export async function findCandidates(
     engine,
   });
   const transport = rawTransport({ clock, fetch });
-  const world = { clock, fetch: transport.fetch, denoPath, timeoutMs: PROBE_TIMEOUT_MS, stream: true };
+  const world = {
+    clock,
+    fetch: transport.fetch,
+    denoPath,
+    timeoutMs: PROBE_TIMEOUT_MS,
+    stream: true,
+    run: runProgram,
+  };
   const made: { choice: Choice; candidate: LiveCandidate; problem: string | null }[] = [];
   for (const choice of choices) made.push({ choice, ...await make(choice, world, around) });
   const problems = made.flatMap(({ problem }) => problem ?? []);
@@ -94,7 +102,9 @@ export async function findCandidates(
 type Services = Awaited<ReturnType<typeof findServices>>;
 
 function defaultNames(services: Services, registry: Registry): string[] {
-  const service = services.find(({ models }) => models.length > 0);
+  const service = services
+    .map((one) => ({ ...one, models: one.models.filter(({ ready }) => ready !== false) }))
+    .find(({ models }) => models.length > 0);
   return service === undefined
     ? registry.models.filter((entry) => entry.default === "always").map(({ alias }) => alias)
     : onePerModel(service.models.map(({ id }) => id)).map((id) => `${id}@${service.endpoint.name}`);

@@ -20,6 +20,7 @@ export interface ListedModel {
   readonly alias?: string;
   /** What the variant is made for; left out where the service does not tell. */
   readonly device?: FoundryDevice;
+  readonly sizeMb?: number;
   /** False where it would have to be downloaded first; left out where everything listed is there. */
   readonly ready?: boolean;
 }
@@ -326,11 +327,14 @@ async function modelsOfFoundry(
   look: LookOptions,
 ): Promise<{ models: readonly ListedModel[]; problem: string | null }> {
   try {
-    const models = (await foundryModels(service, look)).map(({ chatId, alias, device, cached, loaded }) => ({
+    const models = (await foundryModels(service, look)).map((
+      { chatId, alias, device, sizeMb, cached, loaded },
+    ) => ({
       id: chatId,
       ownedBy: null,
       ...(alias === null ? {} : { alias }),
       ...(device === null ? {} : { device }),
+      ...(sizeMb === null ? {} : { sizeMb }),
       ready: cached ?? loaded,
     }));
     return { models, problem: null };

@@ -29,10 +29,18 @@ import { describeMachine, fits, type Machine } from "../../lib/catalog/machine.t
 import { hubReachable } from "../../lib/catalog/hub.ts";
 import { loadRegistry, type Registry } from "../../lib/catalog/registry.ts";
 import { defaultStore, locate, openStore, type Store } from "../../lib/catalog/store.ts";
-import { findServices, listModels, parseEndpoint } from "../../lib/endpoint/discovery.ts";
+import {
+  findServices,
+  type ListedModel,
+  lookAtService,
+  type LookOptions,
+  parseEndpoint,
+} from "../../lib/endpoint/discovery.ts";
+import type { Endpoint } from "../../lib/endpoint/trace.ts";
 import { type RawTransport, rawTransport } from "../../lib/endpoint/transport.ts";
 import { prepareEngine } from "../../lib/engine/supervisor.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
+import { runProgram } from "../../lib/program.ts";
 import { loadPromptSet, type PromptSet, singlePrompt } from "../../lib/prompts/prompts.ts";
 import { interruptSignal, realClock, realSleep } from "../cli.ts";
 import { pullShown } from "../pull_progress.ts";
@@ -150,6 +158,7 @@ export async function liveCandidates(
     denoPath: Deno.execPath(),
     timeoutMs: plan.timeout_s * 1000,
     stream: plan.stream !== false,
+    run: runProgram,
   };
   if (choices.some(({ kind }) => kind === "embedded")) await prepareEngine({ denoPath: Deno.execPath() });
   const candidates: LiveCandidate[] = [];
@@ -177,16 +186,27 @@ export async function servicesOf(
       return {
         endpoint: named,
         named: true,
-        models: await listModels(named, { fetch, timeoutMs: LIST_TIMEOUT_MS, signal }),
+        models: await modelsOf(named, { fetch, timeoutMs: LIST_TIMEOUT_MS, signal }),
       };
     }));
   }
   const wanted = resumed?.info.candidates.map((info) => `@${info.endpoint}`) ?? models ?? [];
   if (wanted.length > 0 && wanted.every((name) => name.endsWith(`@${EMBEDDED}`))) return [];
-  const found = await findServices({ fetch, env: Deno.env, signal });
+  const found = await findServices({ fetch, env: Deno.env, signal, run: runProgram });
   const broken = found.find(({ problem }) => problem !== null);
   if (broken !== undefined) throw new UserError(`${broken.source}: ${broken.problem}`);
-  return found.map(({ endpoint, models, source }) => ({ endpoint, models, named: source !== "known port" }));
+  return found.map(({ endpoint, models, source }) => ({
+    endpoint,
+    models,
+    named: source !== "known port" && source !== "Foundry CLI",
+  }));
+}
+
+/** @throws {UserError} where the endpoint that was named does not list its models */
+async function modelsOf(named: Endpoint, look: LookOptions): Promise<readonly ListedModel[]> {
+  const { models, problem } = await lookAtService(named, "known port", look);
+  if (problem !== null) throw new UserError(problem);
+  return models;
 }
 
 interface From {
@@ -202,7 +222,9 @@ export async function chosen(
   store: Store,
 ): Promise<{ choices: Choice[]; why: string }> {
   if (models !== undefined) return { choices: chooseCandidates(models, from), why: "as asked" };
-  const serving = from.services.filter((service) => service.models.length > 0);
+  const serving = from.services
+    .map((service) => ({ ...service, models: service.models.filter(({ ready }) => ready !== false) }))
+    .filter((service) => service.models.length > 0);
   const named = serving.filter((service) => service.named);
   const [service] = named.length > 0 ? named : serving;
   if (service !== undefined) {
@@ -217,7 +239,7 @@ export async function chosen(
   const empty = from.services.find((service) => service.named);
   if (empty !== undefined) {
     throw new UserError(
-      `${empty.endpoint.name} at ${empty.endpoint.baseUrl} lists no models: load one there first`,
+      `${empty.endpoint.name} at ${empty.endpoint.baseUrl} has no model ready: download or load one there first`,
     );
   }
   return {
