@@ -1,24 +1,23 @@
-/** The model itself: node-llama-cpp's low-level interface, one context, one sequence. */
+/** Loads a model file and answers jobs with it. */
 import {
   type GbnfJsonSchema,
   getLlama,
   InsufficientMemoryError,
   type Llama,
-  type LlamaContextSequence,
-  LlamaGrammarEvaluationState,
   LlamaLogLevel,
   type LlamaModel,
-  type SequenceEvaluateOptions,
   type Token,
 } from "node-llama-cpp";
 import type { Clock } from "../clock.ts";
 import { reasonOf } from "../errors.ts";
+import { Answer } from "./answer.ts";
 import { type ChatTemplate, chatTemplate } from "./chat_template.ts";
 import type { EngineCore, Generation, LoadedModel } from "./core.ts";
+import { type Evaluator, LibraryEvaluator, type Picking } from "./evaluator.ts";
 import { grammarSchema } from "./json_schema.ts";
+import { loadNativeModel, makeNativeEvaluator, type Native, openNative } from "./native.ts";
 import { type EngineOptions, LoadError } from "./options.ts";
 import { type AnswerFormat, ApiError, type Generated, type Job } from "./protocol.ts";
-
 import { StopScanner, TokenDecoder } from "./text.ts";
 import { threadsFor } from "./threads.ts";
 
@@ -47,29 +46,32 @@ export async function loadModel(options: EngineOptions, hooks: ModelHooks): Prom
   const startedAt = clock();
   const complaints: string[] = [];
   const llama = await openRuntime(options, complaints);
+  const native = llama.gpu === false ? await openNative() : null;
   const runtimeAt = clock();
-  const model = await openModel(llama, options, complaints);
+  // Called directly, llama.cpp holds the weights itself; the library then reads words and metadata only.
+  const words = await openModel(llama, options, complaints, native !== null);
+  const size = sizeOf(words, llama, options);
+  const weights = native === null ? null : await openWeights(native, options, complaints);
   const modelAt = clock();
-  const threads = options.threads ?? threadsFor(llama.cpuMathCores);
-  const { context, contextTokens } = await openContext(model, options, threads);
-  const sequence = context.getSequence();
-  await warmUp(model, sequence);
-  const template = chatTemplate(model.fileInfo.metadata.tokenizer?.chat_template, {
-    bos: model.tokens.bosString ?? "",
-    eos: model.tokens.eosString ?? "",
+  const evaluator = weights === null
+    ? await libraryEvaluator(llama, words, size, options)
+    : await nativeEvaluator(weights, size, options);
+  await warmUp(words, evaluator);
+  const template = chatTemplate(words.fileInfo.metadata.tokenizer?.chat_template, {
+    bos: words.tokens.bosString ?? "",
+    eos: words.tokens.eosString ?? "",
   });
   const info: LoadedModel = {
     modelId: options.modelId,
     alias: options.alias ?? null,
-    ...await deviceOf(llama, model, options.gpu),
+    ...await deviceOf(llama, words, options.gpu),
     chatTemplate: template.kind,
-    contextTokens: Math.min(contextTokens, context.contextSize),
-    threads,
+    ...size,
     runtimeMs: runtimeAt - startedAt,
     modelMs: modelAt - runtimeAt,
     contextMs: clock() - modelAt,
   };
-  return new LlamaCore(info, llama, model, sequence, template, hooks);
+  return new LlamaCore(info, llama, words, evaluator, template, hooks);
 }
 
 async function openRuntime(options: EngineOptions, complaints: string[]): Promise<Llama> {
@@ -100,38 +102,83 @@ function noDevice(gpu: string, cause?: unknown): LoadError {
   );
 }
 
-async function openModel(llama: Llama, options: EngineOptions, complaints: string[]): Promise<LlamaModel> {
+async function openModel(
+  llama: Llama,
+  options: EngineOptions,
+  complaints: string[],
+  vocabOnly: boolean,
+): Promise<LlamaModel> {
   try {
     return await llama.loadModel({
       modelPath: options.modelPath,
+      vocabOnly,
       ...(options.gpu === "off" ? { gpuLayers: 0 } : {}),
     });
   } catch (cause) {
     if (cause instanceof InsufficientMemoryError) throw new LoadError("memory", reasonOf(cause), { cause });
-    const told = complaints.find((line) => line !== "");
-    const reason = told ?? `its header can't be read (${reasonOf(cause)})`;
-    throw new LoadError("file", reason, { cause });
+    throw new LoadError("file", await told(complaints) ?? `its header can't be read (${reasonOf(cause)})`, {
+      cause,
+    });
   }
 }
 
-async function openContext(model: LlamaModel, options: EngineOptions, threads: number) {
-  const contextTokens = options.contextTokens ?? Math.min(model.trainContextSize, defaultContextTokens);
-  if (contextTokens > model.trainContextSize) {
+/** llama.cpp's own first complaint; its log comes a little later than the failure itself. */
+async function told(complaints: readonly string[]): Promise<string | undefined> {
+  for (let turn = 0; turn < 10 && complaints.length === 0; turn++) {
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+  return complaints.find((line) => line !== "");
+}
+
+interface Size {
+  readonly contextTokens: number;
+  readonly threads: number;
+}
+
+function sizeOf(words: LlamaModel, llama: Llama, options: EngineOptions): Size {
+  const trained = words.fileInsights.trainContextSize ?? defaultContextTokens;
+  const contextTokens = options.contextTokens ?? Math.min(trained, defaultContextTokens);
+  if (contextTokens > trained) {
     throw new LoadError(
       "options",
-      `a context of ${contextTokens} tokens was asked for, and it was trained for ${model.trainContextSize} at most`,
+      `a context of ${contextTokens} tokens was asked for, and it was trained for ${trained} at most`,
     );
   }
+  return { contextTokens, threads: options.threads ?? threadsFor(llama.cpuMathCores) };
+}
+
+async function openWeights(native: Native, { modelPath }: EngineOptions, complaints: string[]) {
+  const model = await loadNativeModel(native, modelPath);
+  if (model === null) throw new LoadError("file", await told(complaints) ?? "llama.cpp can't read it");
+  return { native, model };
+}
+
+async function nativeEvaluator(
+  { native, model }: Awaited<ReturnType<typeof openWeights>>,
+  size: Size,
+  { flashAttention }: EngineOptions,
+): Promise<Evaluator> {
+  const evaluator = await makeNativeEvaluator(native, model, { ...size, flashAttention });
+  if (evaluator !== null) return evaluator;
+  throw new LoadError("memory", `no room for a context of ${size.contextTokens} tokens`);
+}
+
+async function libraryEvaluator(
+  llama: Llama,
+  model: LlamaModel,
+  size: Size,
+  { flashAttention }: EngineOptions,
+) {
   try {
     const context = await model.createContext({
-      contextSize: contextTokens,
-      threads,
+      contextSize: size.contextTokens,
+      threads: size.threads,
       // Without it, a sliding-window model evaluates a repeated long prompt anew.
       swaFullCache: true,
       failedCreationRemedy: false,
-      ...(options.flashAttention === undefined ? {} : { flashAttention: options.flashAttention }),
+      ...(flashAttention === undefined ? {} : { flashAttention }),
     });
-    return { context, contextTokens };
+    return new LibraryEvaluator(size.contextTokens, llama, model, context.getSequence());
   } catch (cause) {
     const inMemory = cause instanceof InsufficientMemoryError || /memory|RAM/.test(reasonOf(cause));
     throw new LoadError(inMemory ? "memory" : "engine", reasonOf(cause), { cause });
@@ -139,12 +186,18 @@ async function openContext(model: LlamaModel, options: EngineOptions, threads: n
 }
 
 /** The weights are mapped, not read: the first evaluation brings them in, and belongs to loading. */
-async function warmUp(model: LlamaModel, sequence: LlamaContextSequence): Promise<void> {
-  const token = model.tokens.bos ?? model.tokens.eos ?? model.tokenize("a")[0];
-  if (token === undefined || token === null) return;
-  await sequence.evaluateWithoutGeneratingNewTokens([token]);
-  await sequence.clearHistory();
+async function warmUp(words: LlamaModel, evaluator: Evaluator): Promise<void> {
+  const token = words.tokens.bos ?? words.tokens.eos ?? words.tokenize("a")[0];
+  if (token === undefined) return;
+  const run = await evaluator.prompt([token], greedy, new AbortController().signal);
+  await run.end();
+  await evaluator.forget();
 }
+
+const greedy: Picking = {
+  sampling: { temperature: 0, topP: 1, topK: 1, minP: 0, seed: 0, presencePenalty: 0, frequencyPenalty: 0 },
+  grammar: null,
+};
 
 async function deviceOf(llama: Llama, model: LlamaModel, asked: EngineOptions["gpu"]) {
   if (llama.gpu === false || model.gpuLayers === 0) {
@@ -163,8 +216,8 @@ class LlamaCore implements EngineCore {
   constructor(
     readonly model: LoadedModel,
     private readonly llama: Llama,
-    private readonly weights: LlamaModel,
-    private readonly sequence: LlamaContextSequence,
+    private readonly words: LlamaModel,
+    private readonly evaluator: Evaluator,
     private readonly template: ChatTemplate,
     private readonly hooks: ModelHooks,
   ) {}
@@ -187,8 +240,8 @@ class LlamaCore implements EngineCore {
 
   #tokenize(job: Job): Token[] {
     const text = job.input.kind === "text" ? job.input.text : this.#render(job.input.messages);
-    const tokens = this.weights.tokenize(text, true);
-    const { bos, shouldPrependBosToken } = this.weights.tokens;
+    const tokens = this.words.tokenize(text, true);
+    const { bos, shouldPrependBosToken } = this.words.tokens;
     if (bos !== null && tokens[0] !== bos && (shouldPrependBosToken || tokens.length === 0)) {
       tokens.unshift(bos);
     }
@@ -208,120 +261,65 @@ class LlamaCore implements EngineCore {
     }
   }
 
-  async #grammar(format: AnswerFormat): Promise<LlamaGrammarEvaluationState | undefined> {
-    if (format.kind === "text") return undefined;
-    const grammar = format.kind === "json"
-      ? await this.llama.getGrammarFor("json")
-      : await this.#schemaGrammar(format.schema);
-    return new LlamaGrammarEvaluationState({ model: this.weights, grammar });
-  }
-
-  async #schemaGrammar(schema: Record<string, unknown>) {
-    const { grammar } = await this.llama.createGrammarForJsonSchema<GbnfJsonSchema>(grammarSchema(schema));
+  async #grammar(format: AnswerFormat): Promise<string | null> {
+    if (format.kind === "text") return null;
+    if (format.kind === "json") return (await this.llama.getGrammarFor("json")).grammar;
+    const { grammar } = await this.llama.createGrammarForJsonSchema<GbnfJsonSchema>(
+      grammarSchema(format.schema),
+    );
     // The library's root asks for four empty lines after the value; the end token is end enough.
-    return this.llama.createGrammar({ grammar: grammar.replace(/ "(\\n){4}" \[\\n\]\*/, "") });
+    return grammar.replace(/ "(\\n){4}" \[\\n\]\*/, "");
   }
 
   async #run(work: Work, emit: (text: string) => void, signal: AbortSignal): Promise<Generated> {
     const { clock } = this.hooks;
     const startedAt = clock();
-    const meterBefore = this.sequence.tokenMeter.getState();
-    const rest = await this.#reuse(work.prompt, signal);
     const answer = this.#answer(work, emit);
-    const tokens = this.sequence.evaluate(rest, this.#evaluateOptions(work, answer));
-    let firstAt = startedAt;
-    let lastAt = startedAt;
-    let cachedTokens = 0;
-    let next = await tokens.next();
-    while (next.done !== true) {
-      signal.throwIfAborted();
-      const now = clock();
-      if (answer.count === 0) {
-        firstAt = now;
-        cachedTokens = this.#cachedTokens(work.prompt, meterBefore);
+    const run = await this.evaluator.prompt(work.prompt, this.#picking(work), signal);
+    try {
+      const firstAt = clock();
+      let lastAt = firstAt;
+      let token = answer.take(run.first);
+      while (token !== null) {
+        signal.throwIfAborted();
+        const picked = await run.next(token);
+        const before = answer.count;
+        const now = clock();
+        token = answer.take(picked);
+        if (answer.count > before) lastAt = now;
       }
-      const instead = answer.take(next.value);
-      if (answer.count > 0) lastAt = now;
-      if (answer.finish !== null) break;
-      next = instead === undefined ? await tokens.next() : await tokens.next(instead);
+      answer.close();
+      return {
+        finishReason: answer.finish ?? "stop",
+        promptTokens: work.prompt.length,
+        cachedTokens: run.cachedTokens,
+        outputTokens: answer.count,
+        promptMs: firstAt - startedAt,
+        decodeMs: lastAt - firstAt,
+      };
+    } finally {
+      await run.end();
     }
-    await tokens.return();
-    answer.close();
-    return {
-      finishReason: answer.finish ?? "stop",
-      promptTokens: work.prompt.length,
-      cachedTokens,
-      outputTokens: answer.count,
-      promptMs: firstAt - startedAt,
-      decodeMs: lastAt - firstAt,
-    };
   }
 
-  /** Keeps what the context already holds of this prompt; evaluates the rest, up to the last batch. */
-  async #reuse(prompt: readonly Token[], signal: AbortSignal): Promise<Token[]> {
-    const held = this.sequence.contextTokens;
-    let same = 0;
-    // The last token is always evaluated: its logits give the answer's first token.
-    while (same < prompt.length - 1 && same < held.length && held[same] === prompt[same]) same++;
-    if (same < this.sequence.nextTokenIndex) {
-      await this.sequence.eraseContextTokenRanges([{ start: same, end: this.sequence.nextTokenIndex }]);
-    }
-    const batch = this.sequence.context.batchSize;
-    let at = this.sequence.nextTokenIndex;
-    for (; prompt.length - at > batch; at += batch) {
-      signal.throwIfAborted();
-      await this.sequence.evaluateWithoutGeneratingNewTokens(prompt.slice(at, at + batch));
-    }
-    signal.throwIfAborted();
-    return prompt.slice(at);
+  #picking({ job, grammar }: Work): Picking {
+    return { sampling: { ...job.sampling, seed: job.sampling.seed ?? this.hooks.randomSeed() }, grammar };
   }
 
-  /** By the library's own meter, so that a cache that was lost on the way is not counted as one. */
-  #cachedTokens(
-    prompt: readonly Token[],
-    before: ReturnType<LlamaContextSequence["tokenMeter"]["getState"]>,
-  ) {
-    const used = this.sequence.tokenMeter.diff(before);
-    return Math.max(0, prompt.length - used.usedInputTokens - used.usedOutputTokens);
-  }
-
-  #evaluateOptions({ job, grammar }: Work, answer: Answer): SequenceEvaluateOptions {
-    const { sampling } = job;
-    const penalized = sampling.presencePenalty !== 0 || sampling.frequencyPenalty !== 0;
-    return {
-      temperature: sampling.temperature,
-      topP: sampling.topP,
-      topK: sampling.topK,
-      minP: sampling.minP,
-      seed: sampling.seed ?? this.hooks.randomSeed(),
-      yieldEogToken: true,
-      ...(grammar === undefined ? {} : { grammarEvaluationState: grammar }),
-      ...(penalized
-        ? {
-          repeatPenalty: {
-            punishTokens: () => answer.tokens,
-            maxPunishTokens: this.model.contextTokens,
-            penalty: 1,
-            presencePenalty: sampling.presencePenalty,
-            frequencyPenalty: sampling.frequencyPenalty,
-          },
-        }
-        : {}),
-    };
-  }
-
-  #answer(work: Work, emit: (text: string) => void): Answer {
+  #answer(work: Work, emit: (text: string) => void): Answer<Token> {
     const { job } = work;
     const templateStops = job.route === "chat" && !job.ignoreEos ? this.template.stops : [];
-    return new Answer({
+    return new Answer<Token>({
       decoder: new TokenDecoder<Token>(
-        (tokens, before) => this.weights.detokenize(tokens, false, before),
+        (tokens, before) => this.words.detokenize(tokens, false, before),
         work.prompt,
       ),
       scanner: new StopScanner([...job.stop, ...templateStops]),
-      isEnd: (token) => this.weights.isEogToken(token),
+      isEnd: (token) => this.words.isEogToken(token),
       // In place of an end token that is to be ignored: going on after one would leave the answer's turn.
-      insteadOfEnd: job.ignoreEos ? this.weights.tokens.nl ?? this.weights.tokenize("\n")[0] ?? null : null,
+      insteadOfEnd: job.ignoreEos && work.grammar === null
+        ? this.words.tokens.nl ?? this.words.tokenize("\n")[0] ?? null
+        : null,
       maxTokens: work.maxTokens,
       emit,
     });
@@ -332,53 +330,5 @@ interface Work {
   readonly job: Job;
   readonly prompt: readonly Token[];
   readonly maxTokens: number;
-  readonly grammar: LlamaGrammarEvaluationState | undefined;
-}
-
-interface AnswerParts {
-  readonly decoder: TokenDecoder<Token>;
-  readonly scanner: StopScanner;
-  readonly isEnd: (token: Token) => boolean;
-  readonly insteadOfEnd: Token | null;
-  readonly maxTokens: number;
-  readonly emit: (text: string) => void;
-}
-
-/** Takes token after token until the answer is complete. */
-class Answer {
-  readonly tokens: Token[] = [];
-  finish: "stop" | "length" | null = null;
-
-  constructor(private readonly parts: AnswerParts) {}
-
-  get count(): number {
-    return this.tokens.length;
-  }
-
-  /** Returns the token to go on with where it is another than the one that was sampled. */
-  take(sampled: Token): Token | undefined {
-    const { isEnd, insteadOfEnd, decoder, scanner, maxTokens } = this.parts;
-    const end = isEnd(sampled);
-    if (end && insteadOfEnd === null) {
-      this.finish = "stop";
-      return undefined;
-    }
-    const token = end && insteadOfEnd !== null ? insteadOfEnd : sampled;
-    this.tokens.push(token);
-    const { text, stopped } = scanner.push(decoder.push(token));
-    this.#emit(text);
-    if (stopped) this.finish = "stop";
-    else if (this.tokens.length >= maxTokens) this.finish = "length";
-    return token === sampled ? undefined : token;
-  }
-
-  /** Hands out what was held back for a character or a stop string that never came. */
-  close(): void {
-    const { text, stopped } = this.parts.scanner.push(this.parts.decoder.flush());
-    this.#emit(stopped ? text : text + this.parts.scanner.flush());
-  }
-
-  #emit(text: string): void {
-    if (text !== "") this.parts.emit(text);
-  }
+  readonly grammar: string | null;
 }

@@ -1,0 +1,84 @@
+/** One answer, token by token, until it is complete. */
+import type { StopScanner, TokenDecoder } from "./text.ts";
+
+/** What an answer needs of the model and of its request. */
+export interface AnswerParts<Token> {
+  readonly decoder: TokenDecoder<Token>;
+  readonly scanner: StopScanner;
+  /** Whether this token says that the model is done. */
+  readonly isEnd: (token: Token) => boolean;
+  /** The token to go on with where the model's end is to be ignored; null where it ends the answer. */
+  readonly insteadOfEnd: Token | null;
+  readonly maxTokens: number;
+  readonly emit: (text: string) => void;
+}
+
+/**
+ * Takes tokens and hands out text until the model ends, a stop string comes or the limit is reached.
+ *
+ * ```ts
+ * import { StopScanner, TokenDecoder } from "./text.ts";
+ * const said: string[] = [];
+ * const answer = new Answer<string>({
+ *   decoder: new TokenDecoder<string>((tokens) => tokens.join(""), []),
+ *   scanner: new StopScanner(["."]),
+ *   isEnd: (token) => token === "END",
+ *   insteadOfEnd: null,
+ *   maxTokens: 9,
+ *   emit: (text) => said.push(text),
+ * });
+ * for (const token of ["Yes", ",", " sir", "."]) answer.take(token);
+ * if (said.join("") !== "Yes, sir" || answer.finish !== "stop" || answer.count !== 4) throw new Error("cut");
+ * ```
+ */
+export class Answer<Token> {
+  #count = 0;
+  #finish: "stop" | "length" | null = null;
+  /** After a stop string nothing more is to be seen. */
+  #closed = false;
+
+  constructor(private readonly parts: AnswerParts<Token>) {}
+
+  /** Tokens of the answer so far; an end token is not one of them. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Why it is complete; null while it is not. */
+  get finish(): "stop" | "length" | null {
+    return this.#finish;
+  }
+
+  /** Returns the token to go on with, which may be another than the one picked; null when it is complete. */
+  take(picked: Token): Token | null {
+    const { isEnd, insteadOfEnd, decoder, scanner, maxTokens } = this.parts;
+    const token = isEnd(picked) ? insteadOfEnd : picked;
+    if (token === null) {
+      this.#finish = "stop";
+      return null;
+    }
+    this.#count++;
+    const { text, stopped } = scanner.push(decoder.push(token));
+    this.#emit(text);
+    if (stopped) this.#cut();
+    else if (this.#count >= maxTokens) this.#finish = "length";
+    return this.#finish === null ? token : null;
+  }
+
+  #cut(): void {
+    this.#finish = "stop";
+    this.#closed = true;
+  }
+
+  /** Hands out what was held back for a character or a stop string that never came. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const { text, stopped } = this.parts.scanner.push(this.parts.decoder.flush());
+    this.#emit(stopped ? text : text + this.parts.scanner.flush());
+  }
+
+  #emit(text: string): void {
+    if (text !== "") this.parts.emit(text);
+  }
+}

@@ -1,0 +1,128 @@
+/** What turns tokens into the next token: a loaded model with one context and one sequence in it. */
+import {
+  type Llama,
+  type LlamaContextSequence,
+  type LlamaGrammar,
+  LlamaGrammarEvaluationState,
+  type LlamaModel,
+  type SequenceEvaluateOptions,
+  type Token,
+} from "node-llama-cpp";
+import type { Sampling } from "./protocol.ts";
+
+/** How the tokens of one answer are picked. */
+export interface Picking {
+  readonly sampling: Omit<Sampling, "seed"> & { readonly seed: number };
+  /** GBNF grammar that the answer must follow; null for free text. */
+  readonly grammar: string | null;
+}
+
+/** Evaluates prompts and answers, one at a time. Keeps what it evaluated for prompts that begin alike. */
+export interface Evaluator {
+  readonly contextTokens: number;
+  /**
+   * Brings the context to the prompt, reusing what it already holds of it; gives how many tokens it reused.
+   * Throws the signal's reason as soon as it is aborted.
+   */
+  prompt(tokens: readonly Token[], picking: Picking, signal: AbortSignal): Promise<PromptRun>;
+  /** Empties the context, so that the next prompt starts cold. */
+  forget(): Promise<void>;
+}
+
+/** An answer in the making. */
+export interface PromptRun {
+  /** The first token of the answer, sampled right after the prompt. */
+  readonly first: Token;
+  /** Prompt tokens that were not evaluated again. */
+  readonly cachedTokens: number;
+  /** Evaluates `token`, the one picked before or another in its place, and picks the one after it. */
+  next(token: Token): Promise<Token>;
+  /** Must be called when the answer is over. */
+  end(): Promise<void>;
+}
+
+/** Long prompts are evaluated in pieces, so that a client that goes away is noticed in between. */
+export const promptPiece = 256;
+
+/** How many tokens two sequences have in common at their beginning. */
+export function commonStart(a: readonly number[], b: readonly number[]): number {
+  const end = Math.min(a.length, b.length);
+  let same = 0;
+  while (same < end && a[same] === b[same]) same++;
+  return same;
+}
+
+/** Evaluates with node-llama-cpp's own sequence: on every device that it supports. */
+export class LibraryEvaluator implements Evaluator {
+  constructor(
+    readonly contextTokens: number,
+    private readonly llama: Llama,
+    private readonly model: LlamaModel,
+    private readonly sequence: LlamaContextSequence,
+  ) {}
+
+  async prompt(tokens: readonly Token[], picking: Picking, signal: AbortSignal): Promise<PromptRun> {
+    const before = this.sequence.tokenMeter.getState();
+    const rest = await this.#reuse(tokens, signal);
+    const generated: Token[] = [];
+    const options = this.#options(picking, generated);
+    const grammar = picking.grammar === null
+      ? null
+      : await this.llama.createGrammar({ grammar: picking.grammar });
+    const run = this.sequence.evaluate(rest, { ...options, ...this.#grammarState(grammar) });
+    const first = await run.next();
+    // By the library's own meter, so that a cache that was lost on the way is not counted as one.
+    const used = this.sequence.tokenMeter.diff(before);
+    const cachedTokens = Math.max(0, tokens.length - used.usedInputTokens - used.usedOutputTokens);
+    return {
+      first: tokenOf(first),
+      cachedTokens,
+      next: async (token) => {
+        generated.push(token);
+        return tokenOf(await run.next(token));
+      },
+      end: async () => void await run.return(),
+    };
+  }
+
+  forget(): Promise<void> {
+    return this.sequence.clearHistory();
+  }
+
+  #grammarState(grammar: LlamaGrammar | null) {
+    if (grammar === null) return {};
+    return { grammarEvaluationState: new LlamaGrammarEvaluationState({ model: this.model, grammar }) };
+  }
+
+  async #reuse(prompt: readonly Token[], signal: AbortSignal): Promise<Token[]> {
+    // The last token is always evaluated: its logits give the answer's first token.
+    const same = Math.min(commonStart(this.sequence.contextTokens, prompt), prompt.length - 1);
+    if (same < this.sequence.nextTokenIndex) {
+      await this.sequence.eraseContextTokenRanges([{ start: same, end: this.sequence.nextTokenIndex }]);
+    }
+    let at = this.sequence.nextTokenIndex;
+    for (; prompt.length - at > promptPiece; at += promptPiece) {
+      signal.throwIfAborted();
+      await this.sequence.evaluateWithoutGeneratingNewTokens(prompt.slice(at, at + promptPiece));
+    }
+    signal.throwIfAborted();
+    return prompt.slice(at);
+  }
+
+  #options({ sampling }: Picking, generated: Token[]): SequenceEvaluateOptions {
+    const { temperature, topP, topK, minP, seed, presencePenalty, frequencyPenalty } = sampling;
+    const free = { temperature, topP, topK, minP, seed, yieldEogToken: true };
+    if (presencePenalty === 0 && frequencyPenalty === 0) return free;
+    const punishTokens = () => generated;
+    const maxPunishTokens = this.contextTokens;
+    return {
+      ...free,
+      repeatPenalty: { punishTokens, maxPunishTokens, penalty: 1, presencePenalty, frequencyPenalty },
+    };
+  }
+}
+
+function tokenOf(result: IteratorResult<Token, void>): Token {
+  if (result.done === true) throw new Error("the model gave no further token");
+  return result.value;
+}
