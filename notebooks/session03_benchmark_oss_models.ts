@@ -21,6 +21,7 @@ import { candidates, measured } from "./models.ts";
 import { valuesOf } from "../lib/bench/session.ts";
 import { findServices } from "../lib/endpoint/discovery.ts";
 import { ecdfPlot } from "../lib/plot/ecdf.ts";
+import { runProgram } from "../lib/program.ts";
 import { singlePrompt } from "../lib/prompts/prompts.ts";
 import { notebookRows } from "../lib/report/workshop_fields.ts";
 
@@ -34,7 +35,7 @@ await say("Ready.");
 // none, Podium's own engine runs two small models: nothing else has to be started.
 
 // %%
-const services = await findServices({ fetch, env: Deno.env });
+const services = await findServices({ fetch, env: Deno.env, run: runProgram });
 await table(
   services.length === 0
     ? [{ service: "none found", address: "", "models listed": 0, problem: "the embedded engine is used" }]

@@ -16,7 +16,7 @@
  */
 import { Option } from "commander";
 import { commaList, modelsOption, printJson, roundsOption, runCli } from "../cli.ts";
-import { atHand, measureModels, type MeasuringOptions, mirrorCommand } from "./measuring.ts";
+import { atHand, measureModels, type MeasuringOptions, mirrorCommand, onePrompt } from "./measuring.ts";
 
 interface Options extends MeasuringOptions {
   readonly models: string[];
@@ -40,31 +40,17 @@ await runCli(async () => {
     .parse(Deno.args, { from: "user" })
     .opts<Options>();
 
-  const { singlePrompt } = await import("../../lib/prompts/prompts.ts");
-  const { summary } = await measureModels(
-    options.models,
-    {
-      prompts: singlePrompt(options.prompt),
-      rounds: options.rounds,
-      warmup: 1,
-      maxTokens: 64,
-      temperature: 0,
-      prefix: options.prefix,
-      seed: 1,
-      timeoutS: options.edition === "newer" ? 30 : 60,
-    },
-    options,
-    atHand("BENCH_MODELS"),
-  );
+  const { models, prompt, rounds, prefix, edition } = options;
+  const timeoutS = edition === "newer" ? 30 : 60;
+  const plan = await onePrompt(prompt, { rounds, maxTokens: 64, temperature: 0, prefix, timeoutS });
+  const { summary } = await measureModels(models, plan, options, atHand("BENCH_MODELS"));
   const rows = summary.candidates.map((row, at) => {
     const mean = row.latency_s.mean;
     const ok = mean !== null;
     return {
-      model: options.models[at] ?? row.alias,
+      model: models[at] ?? row.alias,
       latency_sec: ok ? Math.round(1000 * mean) / 1000 : null,
-      ...(options.edition === "older"
-        ? {}
-        : { response: row.sample_answer, status: ok ? "success" : "error" }),
+      ...(edition === "older" ? {} : { response: row.sample_answer, status: ok ? "success" : "error" }),
       ...(ok ? {} : { error: row.reason ?? row.status }),
       n: row.latency_s.n,
       load_s: row.load_s,

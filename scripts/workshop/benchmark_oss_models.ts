@@ -19,17 +19,8 @@
  *   deno task workshop:benchmark_oss_models
  *   BENCH_MODELS=smollm2-135m,gemma-3-270m BENCH_ROUNDS=20 deno task workshop:benchmark_oss_models
  */
-import { Option } from "commander";
-import { modelsOption, printJson, promptOption, roundsOption, runCli, switchValue } from "../cli.ts";
-import { benchmarkRows } from "../../lib/report/workshop_fields.ts";
-import { atHand, measureModels, type MeasuringOptions, mirrorCommand } from "./measuring.ts";
-
-interface Options extends MeasuringOptions {
-  readonly models: string[];
-  readonly rounds: number;
-  readonly prompt: string;
-  readonly stream: boolean;
-}
+import { modelsOption, printJson, promptOption, roundsOption, runCli } from "../cli.ts";
+import { atHand, benchmark, type BenchmarkOptions, mirrorCommand, streamOption } from "./measuring.ts";
 
 await runCli(async () => {
   const options = mirrorCommand(
@@ -39,35 +30,11 @@ await runCli(async () => {
     .addOption(modelsOption().default(["phi-4-mini", "qwen2.5-0.5b"]))
     .addOption(roundsOption(3))
     .addOption(promptOption().default("Explain retrieval augmented generation briefly."))
-    .addOption(
-      new Option("--stream <0|1>", "print first_token_latency_avg").env("BENCH_STREAM").default(false)
-        .argParser(switchValue),
-    )
+    .addOption(streamOption())
     .parse(Deno.args, { from: "user" })
-    .opts<Options>();
-
+    .opts<BenchmarkOptions>();
   console.error(`[INFO] Benchmarking ${options.models.length} models with ${options.rounds} rounds each`);
-  const { singlePrompt } = await import("../../lib/prompts/prompts.ts");
-  const { summary, run, disturbed } = await measureModels(
-    options.models,
-    {
-      prompts: singlePrompt(options.prompt),
-      rounds: options.rounds,
-      warmup: 1,
-      maxTokens: 120,
-      temperature: 0.2,
-      prefix: options.prefix,
-      seed: 1,
-      timeoutS: 300,
-    },
-    options,
-    atHand("BENCH_MODELS"),
-  );
-  const rows = benchmarkRows(summary, run.candidates, {
-    names: options.models,
-    disturbed,
-    stream: options.stream,
-  });
+  const rows = await benchmark(options, atHand("BENCH_MODELS"));
   console.error("[BENCHMARK RESULTS]");
   printJson(rows);
   return rows.some((row) => row.rounds_ok > 0) ? 0 : 1;

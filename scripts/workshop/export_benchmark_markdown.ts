@@ -12,18 +12,14 @@
  *
  *   deno task workshop:export_benchmark_markdown --models smollm2-135m,gemma-3-270m --prompt "Explain RAG briefly."
  */
-import { commaList, modelsOption, promptOption, roundsOption, runCli, switchValue } from "../cli.ts";
-import { Option } from "commander";
-import { benchmarkRows, markdownTable } from "../../lib/report/workshop_fields.ts";
-import { atHand, measureModels, type MeasuringOptions, mirrorCommand } from "./measuring.ts";
+import { reasonOf, UserError } from "../../lib/errors.ts";
+import { markdownTable } from "../../lib/report/workshop_fields.ts";
+import { modelsOption, promptOption, roundsOption, runCli } from "../cli.ts";
+import { atHand, benchmark, type BenchmarkOptions, mirrorCommand, streamOption } from "./measuring.ts";
 
-interface Options extends MeasuringOptions {
-  readonly models: string[];
-  readonly prompt: string;
-  readonly rounds: number;
+interface Options extends BenchmarkOptions {
   readonly output: string;
   readonly json: string;
-  readonly stream: boolean;
 }
 
 await runCli(async () => {
@@ -31,37 +27,16 @@ await runCli(async () => {
     "export_benchmark_markdown",
     "Benchmarks models and writes a Markdown table and JSON.",
   )
-    .addOption(modelsOption().argParser(commaList).makeOptionMandatory())
+    .addOption(modelsOption().makeOptionMandatory())
     .addOption(promptOption().makeOptionMandatory())
     .addOption(roundsOption(3))
+    .addOption(streamOption())
     .option("--output <file>", "the Markdown file", "benchmark_report.md")
     .option("--json <file>", "the JSON file", "benchmark_report.json")
     .option("--fail-on-empty", "accepted for the original's sake: nothing measured always ends with 1")
-    .addOption(
-      new Option("--stream <0|1>", "add the first token's column").env("BENCH_STREAM").default(false)
-        .argParser(switchValue),
-    )
     .parse(Deno.args, { from: "user" })
     .opts<Options>();
-
-  const { singlePrompt } = await import("../../lib/prompts/prompts.ts");
-  const { summary, run, disturbed } = await measureModels(
-    options.models,
-    {
-      prompts: singlePrompt(options.prompt),
-      rounds: options.rounds,
-      warmup: 1,
-      maxTokens: 120,
-      temperature: 0.2,
-      prefix: options.prefix,
-      seed: 1,
-      timeoutS: 300,
-    },
-    options,
-    atHand("--models"),
-  );
-  const names = options.models;
-  const rows = benchmarkRows(summary, run.candidates, { names, disturbed, stream: options.stream });
+  const rows = await benchmark(options, atHand("--models"));
   await writeText(options.json, `${JSON.stringify(rows, null, 2)}\n`);
   await writeText(options.output, markdownTable(rows));
   console.log(`Wrote ${options.output} and ${options.json}`);
@@ -69,7 +44,6 @@ await runCli(async () => {
 });
 
 async function writeText(path: string, text: string): Promise<void> {
-  const { reasonOf, UserError } = await import("../../lib/errors.ts");
   try {
     await Deno.writeTextFile(path, text);
   } catch (error) {

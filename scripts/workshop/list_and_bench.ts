@@ -15,7 +15,7 @@
  *   deno task workshop:list_and_bench --model smollm2-135m
  */
 import { jsonOption, printJson, runCli } from "../cli.ts";
-import { measureModels, type MeasuringOptions, mirrorCommand, surroundings } from "./measuring.ts";
+import { measureModels, type MeasuringOptions, mirrorCommand, onePrompt, surroundings } from "./measuring.ts";
 
 interface Options extends MeasuringOptions {
   readonly model: string;
@@ -39,7 +39,8 @@ await runCli(async () => {
   const around = await surroundings(options, hint);
   const { findServices } = await import("../../lib/endpoint/discovery.ts");
   const { listStored } = await import("../../lib/catalog/cache.ts");
-  const services = await findServices({ fetch, env: Deno.env });
+  const { runProgram } = await import("../../lib/program.ts");
+  const services = await findServices({ fetch, env: Deno.env, run: runProgram });
   show(`Models of ${options.registry}:`);
   for (const { alias, task } of around.registry.models) show(`  ${alias}  (${task.join(", ")})`);
   for (const { kind, endpoint, models, problem } of services) {
@@ -53,22 +54,9 @@ await runCli(async () => {
   }
   if (cached.length === 0) show("  nothing yet");
 
-  const { singlePrompt } = await import("../../lib/prompts/prompts.ts");
-  const { summary } = await measureModels(
-    [options.model],
-    {
-      prompts: singlePrompt(options.prompt),
-      rounds: 1,
-      warmup: 0,
-      maxTokens: 120,
-      temperature: 0.2,
-      prefix: options.prefix,
-      seed: 1,
-      timeoutS: 300,
-    },
-    options,
-    hint,
-  );
+  const { prompt, prefix } = options;
+  const plan = await onePrompt(prompt, { rounds: 1, warmup: 0, maxTokens: 120, temperature: 0.2, prefix });
+  const { summary } = await measureModels([options.model], plan, options, hint);
   const [row] = summary.candidates;
   const figures = {
     model: options.model,

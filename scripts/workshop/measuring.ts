@@ -1,9 +1,9 @@
 /** What every mirror that measures has in common: its options, its surroundings, and its words on the way. */
 import type { Command } from "commander";
-import type { CollectedRun } from "../../lib/bench/collect.ts";
 import type { RunEvent } from "../../lib/bench/run.ts";
 import type { Measured, SessionPlan, Surroundings } from "../../lib/bench/session.ts";
 import { UserError } from "../../lib/errors.ts";
+import { type BenchmarkRow, benchmarkRows } from "../../lib/report/workshop_fields.ts";
 import {
   bareCommand,
   interruptSignal,
@@ -12,6 +12,7 @@ import {
   realSleep,
   registryOption,
   storeOption,
+  switchValue,
 } from "../cli.ts";
 import { Option } from "commander";
 
@@ -77,13 +78,43 @@ export async function surroundings(
   };
 }
 
+/** What `benchmark_oss_models` and `export_benchmark_markdown` are told alike. */
+export interface BenchmarkOptions extends MeasuringOptions {
+  readonly models: string[];
+  readonly rounds: number;
+  readonly prompt: string;
+  readonly stream: boolean;
+}
+
+/** BENCH_STREAM: whether the first token's time is printed. */
+export const streamOption = () =>
+  new Option("--stream <0|1>", "print the time to the first token").env("BENCH_STREAM").default(false)
+    .argParser(switchValue);
+
+/** The samples' benchmark: a warm-up, then rounds of one prompt, 120 tokens, temperature 0.2. */
+export async function benchmark(options: BenchmarkOptions, hint: Hint): Promise<BenchmarkRow[]> {
+  const { models: names, prompt, rounds, stream, prefix } = options;
+  const plan = onePrompt(prompt, { rounds, maxTokens: 120, temperature: 0.2, prefix });
+  const { summary, run } = await measureModels(names, await plan, options, hint);
+  return benchmarkRows(summary, run.candidates, { names, disturbed: new Set(run.disturbed.keys()), stream });
+}
+
+/** A plan of one prompt; what the samples leave open is the same for all mirrors. */
+export async function onePrompt(
+  prompt: string,
+  told: Pick<SessionPlan, "rounds" | "maxTokens" | "temperature" | "prefix"> & Partial<SessionPlan>,
+): Promise<SessionPlan> {
+  const { singlePrompt } = await import("../../lib/prompts/prompts.ts");
+  return { warmup: 1, seed: 1, timeoutS: 300, prompts: singlePrompt(prompt), ...told };
+}
+
 /** Measures the named models by the sample's plan; progress goes to stderr, records to the run's folder. */
 export async function measureModels(
   names: readonly string[],
   plan: SessionPlan,
   options: MeasuringOptions,
   hint: Hint,
-): Promise<Measured & { readonly disturbed: ReadonlySet<number> }> {
+): Promise<Measured> {
   const { findCandidates, measure } = await import("../../lib/bench/session.ts");
   const around = await surroundings(options, hint);
   const found = await findCandidates(names, { around });
@@ -96,13 +127,11 @@ export async function measureModels(
       onEvent: (event) => console.error(told(event)),
     });
     console.error(`[INFO] Every request is kept in ${measured.folder}\n`);
-    return { ...measured, disturbed: disturbedBlocks(measured.run) };
+    return measured;
   } finally {
     found.close();
   }
 }
-
-const disturbedBlocks = (run: CollectedRun) => new Set(run.disturbed.keys());
 
 function told(event: RunEvent): string {
   switch (event.kind) {

@@ -16,7 +16,7 @@
  */
 import { Option } from "commander";
 import { printJson, runCli, wholeNumber } from "../cli.ts";
-import { measureModels, type MeasuringOptions, mirrorCommand } from "./measuring.ts";
+import { measureModels, type MeasuringOptions, mirrorCommand, onePrompt } from "./measuring.ts";
 
 interface Options extends MeasuringOptions {
   readonly slm: string;
@@ -42,26 +42,19 @@ await runCli(async () => {
     .parse(Deno.args, { from: "user" })
     .opts<Options>();
 
-  const { singlePrompt } = await import("../../lib/prompts/prompts.ts");
+  const { prompt, prefix } = options;
   const remedy = "compare two small ones: set SLM_ALIAS=smollm2-135m and LLM_ALIAS=gemma-3-270m";
   const results = new Map<string, Result>();
   let names = [options.slm, options.llm];
   for (let attempt = 1; attempt <= 1 + options.retries && names.length > 0; attempt++) {
-    const { summary } = await measureModels(
-      names,
-      {
-        prompts: singlePrompt(options.prompt),
-        rounds: 1,
-        warmup: 1,
-        maxTokens: 160,
-        temperature: 0.5,
-        prefix: options.prefix,
-        seed: attempt,
-        timeoutS: 300,
-      },
-      options,
-      { remedy },
-    );
+    const plan = await onePrompt(prompt, {
+      rounds: 1,
+      maxTokens: 160,
+      temperature: 0.5,
+      prefix,
+      seed: attempt,
+    });
+    const { summary } = await measureModels(names, plan, options, { remedy });
     for (const [at, row] of summary.candidates.entries()) {
       const alias = names[at] ?? row.alias;
       results.set(alias, resultOf(alias, row, attempt));
