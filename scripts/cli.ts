@@ -72,7 +72,10 @@ export async function runCli(main: () => Promise<number>): Promise<void> {
 }
 
 function exitCodeOf(error: unknown): number {
-  if (interrupt?.signal.aborted && error === interrupt.signal.reason) return 130;
+  if (interrupt?.signal.aborted && error === interrupt.signal.reason) {
+    console.error("Interrupted.");
+    return 130;
+  }
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (error instanceof UserError) {
     console.error(`error: ${error.message}`);

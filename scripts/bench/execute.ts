@@ -43,10 +43,8 @@ export async function execute(prepared: Prepared, { out }: BenchSettings): Promi
   }
   const interrupted = status === "interrupted";
   if (interrupted) {
-    const registry = resumeFlag(folder.path, out);
-    console.error(
-      `Interrupted; everything up to here is kept. Go on with: deno task bench --resume ${registry}`,
-    );
+    const run = resumeFlag(folder.path, out);
+    console.error(`Interrupted; everything up to here is kept. Go on with: deno task bench --resume ${run}`);
   }
   await keepSelfcheck(folder.path);
   const { summary } = await reportRun(folder.path);

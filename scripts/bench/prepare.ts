@@ -1,13 +1,7 @@
 /** From settings to everything a run needs, or one line that says what is wrong. */
 import config from "../../deno.json" with { type: "json" };
 import type { LiveCandidate } from "../../lib/bench/candidate.ts";
-import {
-  type Choice,
-  chooseAgain,
-  chooseCandidates,
-  EMBEDDED,
-  type Service,
-} from "../../lib/bench/choose.ts";
+import { type Choice, chooseAgain } from "../../lib/bench/choose.ts";
 import { findRun } from "../../lib/bench/find_run.ts";
 import {
   createRunFolder,
@@ -26,25 +20,17 @@ import {
 import type { PlanInfo, RunInfo } from "../../lib/bench/records.ts";
 import { withRoom } from "../../lib/bench/room.ts";
 import { describeMachine, fits, type Machine } from "../../lib/catalog/machine.ts";
-import { hubReachable } from "../../lib/catalog/hub.ts";
 import { loadRegistry, type Registry } from "../../lib/catalog/registry.ts";
-import { defaultStore, locate, openStore, type Store } from "../../lib/catalog/store.ts";
-import {
-  findServices,
-  type ListedModel,
-  lookAtService,
-  type LookOptions,
-  parseEndpoint,
-} from "../../lib/endpoint/discovery.ts";
-import type { Endpoint } from "../../lib/endpoint/trace.ts";
+import { defaultStore, openStore, type Store } from "../../lib/catalog/store.ts";
 import { type RawTransport, rawTransport } from "../../lib/endpoint/transport.ts";
 import { prepareEngine } from "../../lib/engine/supervisor.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import { runProgram } from "../../lib/program.ts";
 import { loadPromptSet, type PromptSet, singlePrompt } from "../../lib/prompts/prompts.ts";
-import { interruptSignal, realClock, realSleep } from "../cli.ts";
+import { interruptSignal, realClock } from "../cli.ts";
 import { pullShown } from "../pull_progress.ts";
 import type { BenchSettings } from "./options.ts";
+import { chosen, servicesOf } from "./sources.ts";
 
 export interface Prepared {
   readonly info: RunInfo;
@@ -53,13 +39,6 @@ export interface Prepared {
   readonly resumed: Resumed | null;
   readonly transport: RawTransport;
 }
-
-/** Longest wait for a service's list of models. */
-const LIST_TIMEOUT_MS = 5000;
-/** Longest wait for Hugging Face when the default set is chosen. */
-const HUB_TIMEOUT_MS = 2000;
-/** Of a service that was found, not named, so many models are measured without being asked for. */
-const FOUND_MODELS = 6;
 
 /**
  * Chooses and fetches the candidates, makes the plan and opens the run's folder; says in a line what is
@@ -115,6 +94,8 @@ async function prepareWith(
     return { info, folder, candidates, resumed, transport };
   } catch (error) {
     folder.close();
+    // Nothing was measured yet: a new folder would only be litter.
+    if (resumed === null) await Deno.remove(folder.path, { recursive: true });
     throw error;
   }
 }
@@ -171,98 +152,6 @@ async function runPath({ resume = "", out }: BenchSettings): Promise<string> {
   const path = await findRun(resume, out);
   if (path !== null) return path;
   throw new UserError(`--resume ${resume}: there is no such run: give its folder, or its name below ${out}`);
-}
-
-/** The services that flags or the environment name; without any, those that are found on this machine. */
-export async function servicesOf(
-  { endpoint, models }: BenchSettings,
-  { fetch }: RawTransport,
-  resumed: Resumed | null,
-): Promise<(Service & { readonly named: boolean })[]> {
-  const signal = interruptSignal();
-  if (endpoint !== undefined) {
-    return await Promise.all(endpoint.map(async (text) => {
-      const named = parseEndpoint(text, Deno.env.get("API_KEY"));
-      return {
-        endpoint: named,
-        named: true,
-        models: await modelsOf(named, { fetch, timeoutMs: LIST_TIMEOUT_MS, signal }),
-      };
-    }));
-  }
-  const wanted = resumed?.info.candidates.map((info) => `@${info.endpoint}`) ?? models ?? [];
-  if (wanted.length > 0 && wanted.every((name) => name.endsWith(`@${EMBEDDED}`))) return [];
-  const found = await findServices({ fetch, env: Deno.env, signal, run: runProgram });
-  const broken = found.find(({ problem }) => problem !== null);
-  if (broken !== undefined) throw new UserError(`${broken.source}: ${broken.problem}`);
-  return found.map(({ endpoint, models, source }) => ({
-    endpoint,
-    models,
-    named: source !== "known port" && source !== "Foundry CLI",
-  }));
-}
-
-/** @throws {UserError} where the endpoint that was named does not list its models */
-async function modelsOf(named: Endpoint, look: LookOptions): Promise<readonly ListedModel[]> {
-  const { models, problem } = await lookAtService(named, "known port", look);
-  if (problem !== null) throw new UserError(problem);
-  return models;
-}
-
-interface From {
-  readonly registry: Registry;
-  readonly services: readonly (Service & { readonly named: boolean })[];
-  readonly engine: { readonly gpu: BenchSettings["gpu"] };
-}
-
-/** What is measured, and in a few words why. */
-export async function chosen(
-  { models }: BenchSettings,
-  from: From,
-  store: Store,
-): Promise<{ choices: Choice[]; why: string }> {
-  if (models !== undefined) return { choices: chooseCandidates(models, from), why: "as asked" };
-  const serving = from.services
-    .map((service) => ({ ...service, models: service.models.filter(({ ready }) => ready !== false) }))
-    .filter((service) => service.models.length > 0);
-  const named = serving.filter((service) => service.named);
-  const [service] = named.length > 0 ? named : serving;
-  if (service !== undefined) {
-    const used = named.length > 0 ? named : [service];
-    const names = used.flatMap(({ endpoint, models }) => models.map(({ id }) => `${id}@${endpoint.name}`));
-    const kept = service.named ? names : names.slice(0, FOUND_MODELS);
-    const rest = names.length - kept.length;
-    const why = `what ${used.map(({ endpoint }) => endpoint.name).join(" and ")} already has` +
-      (rest > 0 ? `; ${rest} more can be named with --models` : "");
-    return { choices: chooseCandidates(kept, from), why };
-  }
-  const empty = from.services.find((service) => service.named);
-  if (empty !== undefined) {
-    throw new UserError(
-      `${empty.endpoint.name} at ${empty.endpoint.baseUrl} has no model ready: download or load one there first`,
-    );
-  }
-  return {
-    choices: chooseCandidates(await embeddedDefault(from.registry, store), from),
-    why: "the embedded default, since no service was found",
-  };
-}
-
-/** Models marked `always`, and those `where-reachable` that are here already or can be fetched. */
-async function embeddedDefault(registry: Registry, store: Store): Promise<string[]> {
-  const always = registry.models.filter((entry) => entry.default === "always");
-  const maybe = registry.models.filter((entry) => entry.default === "where-reachable");
-  const here = await Promise.all(maybe.map(async (entry) => {
-    const [variant] = entry.variants;
-    return variant !== undefined && await locate(store, entry, variant) !== null;
-  }));
-  const reachable = here.every(Boolean) ||
-    await hubReachable({ fetch, sleep: realSleep, env: Deno.env, timeoutMs: HUB_TIMEOUT_MS });
-  const entries = [...always, ...maybe.filter((_, at) => reachable || here[at])];
-  if (entries.length === 0) {
-    throw new UserError(`no model of the registry is marked "default": name some with --models`);
-  }
-  return entries.map(({ alias }) => `${alias}@${EMBEDDED}`);
 }
 
 export function planOf(settings: BenchSettings, order: PlanInfo["order"]): Omit<PlanInfo, "prompt_set"> {

@@ -19,7 +19,8 @@ import { type Constraints, exclusionsOf, NO_CONSTRAINTS } from "../../lib/select
 import { factsOfChoice, readQuality } from "../../lib/select/facts.ts";
 import { needsScores } from "../../lib/select/measure.ts";
 import { assertChecks } from "../../lib/select/recorded_race.ts";
-import { chosen, liveCandidates, newRunInfo, planOf, promptSetInfo, servicesOf } from "../bench/prepare.ts";
+import { liveCandidates, newRunInfo, planOf, promptSetInfo } from "../bench/prepare.ts";
+import { chosen, servicesOf } from "../bench/sources.ts";
 import { realClock } from "../cli.ts";
 import { promptsFile } from "../quality/run_folder.ts";
 import { constraintsOf } from "../select/constraint_options.ts";
