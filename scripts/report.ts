@@ -26,7 +26,7 @@ async function report(run: string, options: Options): Promise<number> {
   if (folder === null) {
     throw new UserError(`no run ${run}: neither a folder with a run.json, nor one below ${options.out}`);
   }
-  const { summary, written } = await reportRun(
+  const { summary, quality, written } = await reportRun(
     folder,
     options.watts === undefined ? {} : { watts: options.watts },
   );
@@ -34,7 +34,7 @@ async function report(run: string, options: Options): Promise<number> {
   else {
     const terminal = Deno.stdout.isTerminal();
     const columns = terminal ? Deno.consoleSize().columns : 80;
-    console.log(terminalSummary(summary, { columns, color: terminal && !Deno.noColor }));
+    console.log(terminalSummary(summary, { columns, color: terminal && !Deno.noColor, quality }));
   }
   for (const path of written) console.error(`wrote ${path}`);
   return 0;

@@ -125,7 +125,7 @@ export function boxPlot(cells: readonly BoxCell[], options: BoxOptions): Figure 
       marginRight: 12,
       marginTop: 12,
       marginBottom: 42,
-      x: { type: axis.type, label: axis.label(options.metric), grid: true, nice: true },
+      x: { ...axis.scale, inset: 5, label: axis.label(options.metric) },
       y: { axis: null, domain: [0, bandHeight], reverse: true },
       fy: { axis: null, domain: groups, padding: 0 },
       marks: boxMarks(rows, axis, heading),

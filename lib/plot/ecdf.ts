@@ -95,7 +95,7 @@ export function ecdfPlot(series: readonly EcdfSeries[], options: EcdfOptions): F
     plot: {
       marginLeft: 44,
       marginBottom: 42,
-      x: { type: axis.type, label: axis.label(options.metric), grid: true, nice: true },
+      x: { ...axis.scale, label: axis.label(options.metric) },
       y: { label: null, grid: true, domain: [0, 1], tickFormat: "%", ticks: 5 },
       marks,
     },

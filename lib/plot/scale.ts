@@ -9,6 +9,13 @@ export interface DurationAxis {
   readonly factor: 1 | 1000;
   readonly type: "linear" | "log";
   readonly label: (what: string) => string;
+  /** What Plot's x scale takes, but for its label: a log axis names few of its ticks. */
+  readonly scale: {
+    readonly type: "linear" | "log";
+    readonly grid: true;
+    readonly nice: boolean;
+    readonly tickFormat?: (value: number) => string;
+  };
 }
 
 /**
@@ -36,7 +43,16 @@ export function durationAxis(seconds: Iterable<number>): DurationAxis {
     factor: unit === "ms" ? 1000 : 1,
     type,
     label: (what) => `${what} (${unit}${suffix})`,
+    scale: type === "linear"
+      ? { type, grid: true, nice: true }
+      : { type, grid: true, nice: false, tickFormat: logTick(Math.log10(high / low)) },
   };
+}
+
+/** Over many decades only their beginnings carry a number, over few also 2 and 5 times them. */
+function logTick(decades: number): (value: number) => string {
+  const named = decades > 2.5 ? /^1e/ : /^[125]e/;
+  return (value) => named.test(value.toExponential()) ? shortNumber(value) : "";
 }
 
 /** A few digits, no trailing noise: 0.0123, 1.23, 123. */

@@ -1,8 +1,10 @@
 /** The answers side by side: what a reader goes by, since speed recommends nothing. */
 import type { Summary } from "../bench/summary_schema.ts";
+import type { AnswerQuality, QualityReport } from "../quality/quality_schema.ts";
 import { answerKey, type RunData, type ShownAnswer } from "./data.ts";
 import { counted } from "./format.ts";
 import { type Markup, markup, trusted } from "./markup.ts";
+import { verdictOn } from "./quality.ts";
 import { swatch } from "./tables.ts";
 
 /** A page shows the answers to at most this many prompts, each text cut at this many characters. */
@@ -14,9 +16,13 @@ export function answerSection(
   summary: Summary,
   data: RunData,
   answers: ReadonlyMap<string, ShownAnswer>,
+  quality: QualityReport | null,
 ): Markup | null {
   if (answers.size === 0) return null;
-  const prompts = summary.plan.prompt_set.prompts;
+  const scored = new Map(quality?.answers.map((one) => [one.id, one]));
+  const prompts = summary.plan.prompt_set.prompts.filter((prompt) =>
+    summary.candidates.some(({ id }) => answers.has(answerKey(id, prompt.id)))
+  );
   const shown = prompts.slice(0, maxAnsweredPrompts);
   const left = prompts.length > shown.length
     ? markup`<p class="note">The first ${shown.length} of ${prompts.length} prompts; answers.jsonl holds all.</p>`
@@ -34,19 +40,26 @@ ${
     }
 <div class="answers">${
       summary.candidates.map((candidate, index) =>
-        oneAnswer(candidate.id, index, answers.get(answerKey(candidate.id, prompt.id)), data)
+        oneAnswer(candidate.id, index, answers.get(answerKey(candidate.id, prompt.id)), { data, scored })
       )
     }</div></details>`
   );
   return markup`<section><h2>Answers side by side</h2>
-<p class="note">The first timed answer of each candidate, as it came. Nobody has rated or checked them here.${
+<p class="note">The first timed answer of each candidate, as it came. ${
+    scored.size === 0 ? "Nobody has rated or checked them here." : "The checks' verdict stands under each."
+  }${
     summary.plan.prefix === "cold" &&
     " Each request opens with another nonce, so repeats may differ even at temperature 0."
   }</p>
 ${left}${items}</section>`;
 }
 
-function oneAnswer(id: string, index: number, answer: ShownAnswer | undefined, data: RunData): Markup {
+function oneAnswer(
+  id: string,
+  index: number,
+  answer: ShownAnswer | undefined,
+  { data, scored }: { data: RunData; scored: ReadonlyMap<string, AnswerQuality> },
+): Markup {
   const heading = markup`<h4>${swatch(index)}${id}</h4>`;
   if (answer === undefined) return markup`<div class="answer">${heading}<p class="note">no answer</p></div>`;
   const failure = data.failures.get(answer.id);
@@ -59,7 +72,9 @@ ${
     answer.reasoning !== "" &&
     markup`<details><summary>Reasoning</summary>${textBlock(answer.reasoning)}</details>`
   }
-<p class="note">${repeats}${failure !== undefined && ` · failed: ${failure}`}</p></div>`;
+<p class="note">${repeats}${failure !== undefined && ` · failed: ${failure}`}</p>${
+    verdictOn(answer.id, scored)
+  }</div>`;
 }
 
 /** Text as it came: line breaks stand, the direction follows the language. */

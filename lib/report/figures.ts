@@ -35,7 +35,7 @@ export function distributionFigures(summary: Summary, data: RunData): Figure[] {
 
 /** Boxes by prompt, and in each a row a candidate. */
 export function promptBoxes(summary: Summary, data: RunData): Figure[] {
-  const prompts = shownPrompts(summary);
+  const prompts = shownPrompts(summary, data);
   return timedMetrics(data).map((timed) =>
     boxPlot(
       prompts.flatMap((prompt) =>
@@ -55,7 +55,7 @@ export function promptDistributions(
   summary: Summary,
   data: RunData,
 ): { prompt: string; figures: Figure[] }[] {
-  const prompts = shownPrompts(summary);
+  const prompts = shownPrompts(summary, data);
   if (prompts.length < 2) return [];
   return prompts.map((prompt) => ({
     prompt,
@@ -71,9 +71,15 @@ export function promptDistributions(
   }));
 }
 
-/** The prompts that figures by prompt show: the first ones of the set. */
-export function shownPrompts(summary: Summary): string[] {
-  return summary.plan.prompt_set.prompts.slice(0, maxPrompts).map((prompt) => prompt.id);
+/** The prompts that figures by prompt show: the first ones of the set that have anything to show. */
+function shownPrompts(summary: Summary, data: RunData): string[] {
+  return measuredPrompts(summary, data).slice(0, maxPrompts);
+}
+
+/** The prompts with a good timed request, in the order of the set. */
+export function measuredPrompts(summary: Summary, data: RunData): string[] {
+  const seen = new Set(data.cells.filter((cell) => cell.latency.length > 0).map((cell) => cell.prompt));
+  return summary.plan.prompt_set.prompts.map((prompt) => prompt.id).filter((id) => seen.has(id));
 }
 
 /** Tokens as they arrived, a figure a candidate. */

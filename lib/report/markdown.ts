@@ -1,6 +1,7 @@
 /** report.md: the run in a page that a reader can act on, and that a repository host shows as it is. */
 import type { Summary } from "../bench/summary_schema.ts";
 import type { SelfcheckResult } from "../endpoint/selfcheck.ts";
+import type { QualityReport } from "../quality/quality_schema.ts";
 import { instrumentText } from "./instrument.ts";
 import {
   comparisonsMade,
@@ -16,6 +17,13 @@ import {
 
 const maxSample = 600;
 
+/** What may stand beside the records in a run's folder. */
+export interface Companions {
+  /** Of the machine of the run, as it was last. */
+  readonly selfcheck?: SelfcheckResult | null;
+  readonly quality?: QualityReport | null;
+}
+
 /**
  * The report in Markdown: highlights, the table, comparisons, warnings with their remedies, one sample answer
  * a candidate, and the conditions.
@@ -28,13 +36,13 @@ const maxSample = 600;
 export function markdownReport(
   summary: Summary,
   options: ReportOptions = {},
-  selfcheck: SelfcheckResult | null = null,
+  { selfcheck = null, quality = null }: Companions = {},
 ): string {
   return [
     `# Benchmark ${code(summary.run_id)}`,
     `${summary.created_at.slice(0, 10)} · ${summary.status} · ${escapeMarkdown(machineText(summary))}`,
     "## Highlights",
-    highlights(summary).map(({ text }) => `- ${highlightText(text)}`).join("\n"),
+    highlights(summary, quality).map(({ text }) => `- ${highlightText(text)}`).join("\n"),
     "## Results",
     resultTable(tableRows(summary, options)),
     notes(summary, options),

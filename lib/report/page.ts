@@ -2,6 +2,7 @@
 import type { Summary } from "../bench/summary_schema.ts";
 import type { SelfcheckResult } from "../endpoint/selfcheck.ts";
 import type { Figure } from "../plot/figure.ts";
+import type { QualityReport } from "../quality/quality_schema.ts";
 import { answerSection } from "./answers.ts";
 import type { RunData, ShownAnswer } from "./data.ts";
 import {
@@ -9,6 +10,7 @@ import {
   comparisonFigures,
   distributionFigures,
   maxPrompts,
+  measuredPrompts,
   promptBoxes,
   promptDistributions,
   timelines,
@@ -17,6 +19,7 @@ import { counted } from "./format.ts";
 import { instrumentSection } from "./instrument.ts";
 import { type Markup, markup, trusted } from "./markup.ts";
 import { highlights, machineText, mostlyDisturbed, planText, type ReportOptions } from "./story.ts";
+import { qualityTable } from "./quality.ts";
 import { pageStyle } from "./style.ts";
 import {
   comparisonTable,
@@ -34,6 +37,8 @@ export interface PageInput {
   readonly answers: ReadonlyMap<string, ShownAnswer>;
   /** Of the machine of the run, as it was last; null where none was made. */
   readonly selfcheck: SelfcheckResult | null;
+  /** Checks and ratings; null where nobody has scored the run. */
+  readonly quality: QualityReport | null;
   readonly options: ReportOptions;
 }
 
@@ -43,10 +48,10 @@ export interface PageInput {
  *
  * @example
  * ```ts ignore
- * await Deno.writeTextFile("report.html", reportPage({ summary, data, answers, selfcheck: null, options: {} }));
+ * await Deno.writeTextFile("report.html", reportPage({ summary, data, answers, selfcheck: null, quality: null, options: {} }));
  * ```
  */
-export function reportPage({ summary, data, answers, selfcheck, options }: PageInput): string {
+export function reportPage({ summary, data, answers, selfcheck, quality, options }: PageInput): string {
   const title = pageTitle(summary);
   const policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
   return String(markup`<!doctype html>
@@ -68,11 +73,13 @@ export function reportPage({ summary, data, answers, selfcheck, options }: PageI
         </header>
         <main>
           <ul class="highlights">
-            ${highlights(summary).map(({ kind, text }) => markup`<li class="${kind}">${named(text)}</li>`)}
+            ${
+    highlights(summary, quality).map(({ kind, text }) => markup`<li class="${kind}">${named(text)}</li>`)
+  }
           </ul>
-    ${results(summary, data, options)}
+    ${results(summary, data, quality, options)}
     ${anythingMeasured(summary) ? measurements(summary, data) : null}
-    ${answerSection(summary, data, answers)}
+    ${answerSection(summary, data, answers, quality)}
     ${warningSection(summary)}
     ${conditions(summary, data)}
     ${instrumentSection(selfcheck)}
@@ -94,7 +101,12 @@ function named(text: string): Markup[] {
   return text.split("`").map((part, i) => (i % 2 === 1 ? markup`<code>${part}</code>` : markup`${part}`));
 }
 
-function results(summary: Summary, data: RunData, options: ReportOptions): Markup {
+function results(
+  summary: Summary,
+  data: RunData,
+  quality: QualityReport | null,
+  options: ReportOptions,
+): Markup {
   const energy = options.watts === undefined ? null : markup`
     Energy is an estimate: output tokens ÷ tokens/s × ${options.watts} W, the watts as stated, not measured.
   `;
@@ -103,6 +115,7 @@ ${timeTable(summary)}
 ${throughputTable(summary)}
 ${footprintTable(summary, data, options)}
 ${loadTable(summary)}
+${quality === null ? null : qualityTable(summary, quality)}
 <p class="note">n counts good timed requests${
     mostlyDisturbed(summary) ? "" : " in quiet blocks"
   }. Under a mean and a p95 stands the 95 % interval. ${
@@ -128,7 +141,7 @@ function figureMarkup(figure: Figure): Markup {
 }
 
 function measurements(summary: Summary, data: RunData): Markup {
-  const total = summary.plan.prompt_set.prompts.length;
+  const total = measuredPrompts(summary, data).length;
   const first = total > maxPrompts ? ` The first ${maxPrompts} of ${total} prompts are drawn.` : "";
   const byPrompt = promptDistributions(summary, data);
   const ratios = comparisonFigures(summary);

@@ -2,8 +2,10 @@
  * What a run shows, in sentences and rows: the one source of the terminal table, report.md and report.html.
  */
 import type { CandidateSummary, Comparison, MetricName, Summary } from "../bench/summary_schema.ts";
+import type { QualityReport } from "../quality/quality_schema.ts";
 import { energyOf } from "./energy.ts";
 import { counted, intervalOf, megabytes, p95Of, plain, seconds, times } from "./format.ts";
+import { qualityTexts } from "./quality.ts";
 
 /** One sentence that a reader can act on. Names in it stand between backticks. */
 export interface Highlight {
@@ -40,6 +42,10 @@ export const speedRecommendsNothing =
   "Speed alone recommends nothing: no answer here was rated or checked. Read the answers side by side before " +
   "choosing a model.";
 
+/** Where there are checks or ratings, the two are still not weighed against each other here. */
+const sideBySide =
+  "Speed and quality stand side by side here; deno task select weighs them against your limits.";
+
 /**
  * The findings of a run: who is quicker where that is settled, what can't be told apart, what failed, what
  * qualifies the figures. Order: findings, failures, cautions.
@@ -49,7 +55,7 @@ export const speedRecommendsNothing =
  * for (const { text } of highlights(summary)) console.log(`- ${text}`);
  * ```
  */
-export function highlights(summary: Summary): Highlight[] {
+export function highlights(summary: Summary, quality: QualityReport | null = null): Highlight[] {
   const ready = summary.candidates.filter(measured);
   return [
     ...lead(summary, ready, "latency_s", "answers fastest", "latency").map((one) =>
@@ -61,7 +67,17 @@ export function highlights(summary: Summary): Highlight[] {
     ...failures(summary.candidates),
     ...cuts(ready),
     ...qualified(summary),
-    { kind: "caution", text: speedRecommendsNothing },
+    ...qualityHighlights(quality),
+  ];
+}
+
+/** Quality beside speed, or the plain word that there is none. */
+function qualityHighlights(quality: QualityReport | null): Highlight[] {
+  const texts = quality === null ? [] : qualityTexts(quality);
+  if (texts.length === 0) return [{ kind: "caution", text: speedRecommendsNothing }];
+  return [
+    ...texts.map((text): Highlight => ({ kind: "finding", text })),
+    { kind: "caution", text: sideBySide },
   ];
 }
 
@@ -192,6 +208,7 @@ function cuts(ready: readonly CandidateSummary[]): Highlight[] {
 
 function qualified(summary: Summary): Highlight[] {
   const found: Highlight[] = [];
+  if (summary.plan.mode === "race") found.push({ kind: "caution", text: racedText });
   const { disturbed, timed } = summary.blocks;
   if (disturbed > 0) {
     const what = mostlyDisturbed(summary)
@@ -210,6 +227,11 @@ function qualified(summary: Summary): Highlight[] {
   }
   return found;
 }
+
+/** Sampling stopped by what it showed: fixed-sample intervals don't hold then. */
+const racedText =
+  "This run was a race: it stopped when the evidence sufficed, so its verdict is in deno task race, " +
+  "and the intervals here, made for a fixed number of requests, are too narrow.";
 
 /** What became of a candidate, in two or three words. */
 export function statusText(candidate: CandidateSummary): string {

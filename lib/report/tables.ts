@@ -76,7 +76,8 @@ function origin(one: CandidateSummary): string {
   return [...new Set(parts.filter((part) => part !== ""))].join(" · ");
 }
 
-function subline(text: string): Markup | null {
+/** A second line in a cell; none for no text. */
+export function subline(text: string): Markup | null {
   return text === "" ? null : markup`<span class="sub">${text}</span>`;
 }
 

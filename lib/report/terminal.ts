@@ -1,6 +1,7 @@
 /** The report's story in short, for a terminal. */
 import Table from "cli-table3";
 import type { Summary } from "../bench/summary_schema.ts";
+import type { QualityReport } from "../quality/quality_schema.ts";
 import { highlights, machineText, type TableRow, tableRows } from "./story.ts";
 import { type Painter, painter, wrap } from "./text.ts";
 
@@ -9,6 +10,8 @@ export interface TerminalOptions {
   /** Width in characters; at least 60 is assumed. */
   readonly columns: number;
   readonly color: boolean;
+  /** Checks and ratings, where the run was scored. */
+  readonly quality?: QualityReport | null;
 }
 
 const columns: readonly { readonly head: string; readonly of: (row: TableRow) => string }[] = [
@@ -36,7 +39,7 @@ export function terminalSummary(summary: Summary, options: TerminalOptions): str
     wrap("mean latency and time to first token (TTFT) per request, p95 of latency; ≈ estimated tokens", width)
       .map(paint.dim).join("\n"),
     "",
-    ...highlights(summary).flatMap(({ kind, text }) => {
+    ...highlights(summary, options.quality ?? null).flatMap(({ kind, text }) => {
       const [first = "", ...rest] = wrap(text.replaceAll("`", ""), width - 2);
       const mark = kind === "failure" ? paint.red("✗") : kind === "caution" ? paint.yellow("!") : "•";
       return [`${mark} ${first}`, ...rest.map((line) => `  ${line}`)];

@@ -1,6 +1,7 @@
 /**
  * From a run folder to its reports: everything is derived, and can be derived again. A selfcheck.json beside
- * the records (the last self-check of the machine that made the run) goes into the report.
+ * the records (the last self-check of the machine that made the run) and a quality.json (checks and ratings) go
+ * into the report.
  */
 import { join } from "node:path";
 import { readAnswers, readSamples, replaceFile } from "../bench/folder.ts";
@@ -8,6 +9,8 @@ import { summarizeRun, writeSummary } from "../bench/summary.ts";
 import { type Summary, summarySchema } from "../bench/summary_schema.ts";
 import { lastSelfcheck } from "../endpoint/selfcheck.ts";
 import { reasonOf, UserError } from "../errors.ts";
+import type { QualityReport } from "../quality/quality_schema.ts";
+import { readQuality } from "../select/facts.ts";
 import { summaryCsv } from "./columns.ts";
 import { gatherAnswers, type RunData, runGatherer } from "./data.ts";
 import { markdownReport } from "./markdown.ts";
@@ -38,7 +41,7 @@ export async function writeReports(folder: string, options: ReportOptions = {}):
 /**
  * Derives everything of a run again, summary.json included, in one pass over its records.
  *
- * @returns the summary, and the paths of the reports
+ * @returns the summary, the quality where the run was scored, and the paths of the reports
  * @throws {UserError} when the folder holds no run, or a record can't be read
  * @example
  * ```ts ignore
@@ -48,11 +51,12 @@ export async function writeReports(folder: string, options: ReportOptions = {}):
 export async function reportRun(
   folder: string,
   options: ReportOptions = {},
-): Promise<{ summary: Summary; written: string[] }> {
+): Promise<{ summary: Summary; quality: QualityReport | null; written: string[] }> {
   const gatherer = runGatherer();
   const summary = await summarizeRun(folder, gatherer.add);
   await writeSummary(folder, summary);
-  return { summary, written: await writeFiles(folder, summary, gatherer.result(), options) };
+  const written = await writeFiles(folder, summary, gatherer.result(), options);
+  return { summary, quality: await readQuality(folder), written };
 }
 
 async function writeFiles(
@@ -62,11 +66,11 @@ async function writeFiles(
   options: ReportOptions,
 ): Promise<string[]> {
   const answers = await gatherAnswers(readAnswers(folder));
-  const selfcheck = await lastSelfcheck(folder);
+  const companions = { selfcheck: await lastSelfcheck(folder), quality: await readQuality(folder) };
   const texts: Record<typeof reportFiles[number], string> = {
     "report.csv": summaryCsv(summary, options),
-    "report.md": markdownReport(summary, options, selfcheck),
-    "report.html": reportPage({ summary, data, answers, selfcheck, options }),
+    "report.md": markdownReport(summary, options, companions),
+    "report.html": reportPage({ summary, data, answers, ...companions, options }),
   };
   const written: string[] = [];
   for (const name of reportFiles) {

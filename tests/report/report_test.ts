@@ -235,6 +235,72 @@ Deno.test("answers: the first timed one, how many there were, how many differ", 
   assert.deepEqual(shown, { id: "1", content: "one", reasoning: "", n: 3, different: 2 });
 });
 
+Deno.test("checks stand beside speed where the run was scored, in words, in a table and under each answer", async () => {
+  await withRun({ candidates: [quick] }, async (folder, summary) => {
+    await Deno.writeTextFile(join(folder, "quality.json"), JSON.stringify(scored(summary)));
+    const { quality } = await reportRun(folder);
+    const texts = highlights(summary, quality).map((one) => one.text).join("\n");
+    assert.match(texts, /pass their checks: `quick` 50 % of 6 prompts \(18\.8 %–81\.2 %\)/);
+    assert.match(texts, /Ratings: `quick` 4\.2 of 5 by people \(6 answers\)/);
+    assert.doesNotMatch(texts, /Speed alone/);
+    const text = parseHTML(await Deno.readTextFile(join(folder, "report.html"))).document.body.textContent ??
+      "";
+    assert.match(text, /Checks: not passed, score 0\.4 · failed: length as asked \(62 words\)/);
+    assert.match(text, /Quality: deterministic checks and ratings/);
+  });
+});
+
+/** A small quality.json: half of the prompts pass, and people gave 4.2. */
+function scored(summary: Summary): unknown {
+  const rate = { passed: 3, n: 6, rate: 0.5, ci95: [0.188, 0.812] };
+  const mean = { n: 6, mean: 4.2, ci95: null };
+  const ratings = [{
+    source: "person",
+    rubric: "fluency",
+    raters: ["r1"],
+    answers: 6,
+    dimensions: { fluency: mean },
+    overall: mean,
+  }];
+  const check = {
+    name: "length as asked",
+    kind: "length",
+    required: true,
+    passed: false,
+    credit: 0,
+    detail: "62 words",
+  };
+  return {
+    schema_version: 1,
+    run_id: summary.run_id,
+    prompt_set: { name: "made-up", sha256: "5e" },
+    pass_mark: 0.8,
+    length_source: "usage",
+    candidates: [{
+      id: "quick",
+      answers: 6,
+      failures: 0,
+      pass_rate: rate,
+      score: { n: 6, mean: 0.5, ci95: null },
+      checks: [],
+      by_length: [],
+      ratings,
+    }],
+    answers: [{
+      id: "timed/1/meeting-notes/quick",
+      candidate: "quick",
+      prompt_id: "meeting-notes",
+      round: 1,
+      score: 0.4,
+      passed: false,
+      failure: null,
+      checks: [check],
+    }],
+    agreement: [],
+    warnings: [],
+  };
+}
+
 Deno.test("without a summary, or with a damaged one, the message says how to make it again", async () => {
   await withRun({ candidates: [quick] }, async (folder) => {
     await assert.rejects(writeReports(folder), /summary\.json.*deno task report/);
