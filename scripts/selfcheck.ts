@@ -161,7 +161,7 @@ async function cacheFolder(): Promise<string> {
 }
 
 /** Starts the fake endpoint in its own process; disposing ends it. */
-async function startFakeProcess(input: unknown): Promise<{ baseUrl: string } & AsyncDisposable> {
+export async function startFakeProcess(input: unknown): Promise<{ baseUrl: string } & AsyncDisposable> {
   const program = new URL("../tests/fake_endpoint/main.ts", import.meta.url).href;
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "--quiet", "--no-prompt", "--allow-net=127.0.0.1", program, JSON.stringify(input)],

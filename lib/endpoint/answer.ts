@@ -1,7 +1,7 @@
 /** From the timed bytes of a response body to the answer in them: our own reader of the OpenAI protocol. */
 import { createParser, type EventSourceParser } from "eventsource-parser";
 import type { ChunkArrival, ReportedUsage, ServerTimings } from "./trace.ts";
-import { parseMessage, type WireMessage } from "./wire.ts";
+import { StreamParser, type WireMessage } from "./wire.ts";
 
 /** What an endpoint may send before it is cut off: far above any answer, far below our memory. */
 export const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
@@ -41,6 +41,7 @@ export class AnswerReader {
   #mode: "unknown" | "events" | "document";
   #decoder = new TextDecoder("utf-8");
   #parser: EventSourceParser;
+  #messages = new StreamParser();
   #text = "";
   #bytes = 0;
   #atMs = 0;
@@ -138,7 +139,7 @@ export class AnswerReader {
   #message(json: string, isError = false): void {
     let message: WireMessage;
     try {
-      message = parseMessage(json);
+      message = this.#messages.parse(json);
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
       throw new AnswerError(isError ? `the endpoint reported an error: ${json}` : error.message, {

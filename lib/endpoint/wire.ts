@@ -105,6 +105,62 @@ export function parseMessage(json: string): WireMessage {
   };
 }
 
+/**
+ * `parseMessage` for the documents of one stream. They differ in one string, the text of the delta: where
+ * everything around it is what the last document had, only that string is read. What comes out is the same
+ * (a test holds the two together); it costs a tenth, and a load test reads a hundred thousand of them a second.
+ *
+ * ```ts
+ * const stream = new StreamParser();
+ * const chunk = (text: string) => `{"choices":[{"delta":{"content":"${text}"}}]}`;
+ * if (stream.parse(chunk("Hi")).content !== "Hi" || stream.parse(chunk("you")).content !== "you") throw new Error("same");
+ * ```
+ */
+export class StreamParser {
+  #template: { readonly before: string; readonly after: string } | null = null;
+  /** Templates that may still be tried: some streams have no two documents alike. */
+  #tries = 8;
+
+  /** @throws {SyntaxError} as `parseMessage` does */
+  parse(json: string): WireMessage {
+    const quick = this.#likeLast(json);
+    if (quick !== null) return quick;
+    const message = parseMessage(json);
+    this.#template = this.#tries > 0 && message.content !== "" ? this.#learn(json, message) : null;
+    return message;
+  }
+
+  #likeLast(json: string): WireMessage | null {
+    if (this.#template === null) return null;
+    const { before, after } = this.#template;
+    const end = json.length - after.length;
+    if (end < before.length || !json.startsWith(before) || !json.endsWith(after)) return null;
+    const content = json.slice(before.length, end);
+    if (!PLAIN.test(content)) return null;
+    this.#tries = 8;
+    return { ...NOTHING_ELSE, content };
+  }
+
+  /** A document becomes a template when a word in the place of its content comes out as its content, and no more. */
+  #learn(json: string, { content }: WireMessage) {
+    this.#tries--;
+    const found = /"content"\s*:\s*"([^"\\]*)"/.exec(json);
+    if (found?.[1] !== content) return null;
+    const start = found.index + found[0].length - 1 - content.length;
+    const template = { before: json.slice(0, start), after: json.slice(start + content.length) };
+    const tried = parseMessage(`${template.before}PROBE${template.after}`);
+    const { reasoning, finishReason, usage, server, error } = tried;
+    const more = [finishReason, usage, server, error].some((part) => part !== null);
+    return tried.content === "PROBE" && reasoning === "" && !more ? template : null;
+  }
+}
+
+/** A string that JSON writes as it is: no quote, no escape, no control character. */
+// deno-lint-ignore no-control-regex
+const PLAIN = /^[^"\\\u0000-\u001f]*$/;
+
+const NOTHING_ELSE = { reasoning: "", finishReason: null, usage: null, server: null, error: null } as const;
+
 /** A count that is not a count is worth less than none: then an estimate takes its place, marked as one. */
 function usageOf(value: unknown): ReportedUsage | null {
   if (!has(value, "usage") || value.usage === null) return null;

@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { AnswerError, AnswerReader } from "../../lib/endpoint/answer.ts";
 import { clientFor } from "../../lib/endpoint/openai_client.ts";
+import { parseMessage, StreamParser } from "../../lib/endpoint/wire.ts";
 
 const encoder = new TextEncoder();
 
@@ -191,5 +192,69 @@ Deno.test("what is neither events nor JSON is told at once, whatever it calls it
   for (const type of ["text/html", null]) {
     const reader = new AnswerReader(type);
     assert.throws(() => reader.feed(encoder.encode("<html><body>Login"), 1), /neither events nor JSON/);
+  }
+});
+
+/** Documents as servers write them: one skeleton for a stretch of them, now and then another. */
+const documents = fc.array(
+  fc.record({
+    skeleton: fc.constantFrom<(content: string) => unknown>(
+      (content) => ({ id: "a", choices: [{ index: 0, delta: { content }, finish_reason: null }] }),
+      (content) => ({ id: "a", choices: [{ index: 0, delta: { content, reasoning_content: "hm" } }] }),
+      (content) => ({ id: "a", choices: [{ index: 0, delta: { reasoning: content } }] }),
+      (content) => ({ choices: [{ index: 0, delta: { content }, message: { content } }] }),
+      (content) => ({ choices: [{ index: 1, delta: { content } }] }),
+      (content) => ({ choices: [{ delta: { content }, finish_reason: "stop" }] }),
+      (content) => ({ choices: [{ delta: { content } }], usage: { completion_tokens: 3 } }),
+      (content) => ({ prompt: { content }, choices: [] }),
+      (content) => ({ error: { message: content }, choices: [{ delta: { content } }] }),
+      (content) => ({ choices: [{ text: content }] }),
+      (content) => ({ prompt: { content }, choices: [{ text: "a" }] }),
+      (content) => ({ choices: [{ text: "a" }], content }),
+    ),
+    words: fc.array(
+      fc.oneof(
+        fc.string(),
+        fc.string({ unit: "grapheme" }),
+        fc.constantFrom(
+          '"',
+          "\\",
+          '"content":"x"',
+          '","content":"y',
+          "",
+          "\n",
+          "a",
+          "content",
+          '"}}],"usage":{"',
+        ),
+      ),
+      { minLength: 1, maxLength: 6 },
+    ),
+    indent: fc.constantFrom(0, 1),
+  }),
+  { maxLength: 8 },
+);
+
+Deno.test("the quick way through a stream reads what the slow way reads", () => {
+  fc.assert(
+    fc.property(documents, (stretches) => {
+      const stream = new StreamParser();
+      for (const { skeleton, words, indent } of stretches) {
+        for (const word of words) {
+          const json = JSON.stringify(skeleton(word), null, indent);
+          assert.deepEqual(stream.parse(json), parseMessage(json), json);
+        }
+      }
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+Deno.test("the quick way takes nothing that is not JSON", () => {
+  const chunk = (text: string) => `{"choices":[{"delta":{"content":"${text}"}}]}`;
+  for (const text of ['a"b', "a\\", "a\nb", "\u0000", "\\x"]) {
+    const stream = new StreamParser();
+    stream.parse(chunk("a"));
+    assert.throws(() => stream.parse(chunk(text)), SyntaxError, JSON.stringify(text));
   }
 });

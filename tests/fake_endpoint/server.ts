@@ -43,7 +43,14 @@ const requestBody = z.object({
   stream: z.boolean().default(false),
   stream_options: z.object({ include_usage: z.boolean().default(false) }).optional(),
   max_tokens: z.number().optional(),
-  messages: z.array(z.object({ role: z.string(), content: z.string() })).optional(),
+  max_completion_tokens: z.number().optional(),
+  messages: z.array(z.object({
+    role: z.string(),
+    content: z.union([
+      z.string(),
+      z.array(z.object({ text: z.string() })).transform((parts) => parts[0]?.text ?? ""),
+    ]),
+  })).optional(),
   prompt: z.string().optional(),
 });
 
@@ -121,6 +128,10 @@ class FakeServer implements Fake {
       await writeAll(connection, jsonResponse(200, this.log.splice(0)));
       return true;
     }
+    if (path === "/health") {
+      await writeAll(connection, jsonResponse(200, {}));
+      return true;
+    }
     const first = Object.values(models)[0] ?? behaviour.parse({});
     const key = request.headers["authorization"] ?? "";
     if (first.apiKey !== null && key !== `Bearer ${first.apiKey}`) {
@@ -169,7 +180,7 @@ class FakeServer implements Fake {
       model: parsed.model,
       chat,
       includeUsage: parsed.stream_options?.include_usage ?? false,
-      maxTokens: parsed.max_tokens ?? Infinity,
+      maxTokens: parsed.max_tokens ?? parsed.max_completion_tokens ?? Infinity,
       promptTokens: text.split(/\s+/).filter((word) => word !== "").length,
     };
     const answer = new Answer(connection, b, request.readMs, entry, this.#stopping.signal);
