@@ -17,6 +17,8 @@ export interface LoadedModel {
   readonly chatTemplate: ChatTemplateKind;
   readonly contextTokens: number;
   readonly threads: number;
+  /** Whether llama.cpp is called directly, or by way of node-llama-cpp. */
+  readonly direct: boolean;
   /** Bringing in llama.cpp itself and finding the devices. */
   readonly runtimeMs: number;
   /** The model file alone: from opening it until its weights are in place. */

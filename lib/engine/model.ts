@@ -46,7 +46,7 @@ export async function loadModel(options: EngineOptions, hooks: ModelHooks): Prom
   const startedAt = clock();
   const complaints: string[] = [];
   const llama = await openRuntime(options, complaints);
-  const native = llama.gpu === false ? await openNative() : null;
+  const native = llama.gpu === false && options.direct !== false ? await openNative() : null;
   const runtimeAt = clock();
   // Called directly, llama.cpp holds the weights itself; the library then reads words and metadata only.
   const words = await openModel(llama, options, complaints, native !== null);
@@ -67,6 +67,7 @@ export async function loadModel(options: EngineOptions, hooks: ModelHooks): Prom
     ...await deviceOf(llama, words, options.gpu),
     chatTemplate: template.kind,
     ...size,
+    direct: native !== null,
     runtimeMs: runtimeAt - startedAt,
     modelMs: modelAt - runtimeAt,
     contextMs: clock() - modelAt,

@@ -15,6 +15,8 @@ export const engineOptions = z.object({
   contextTokens: z.int().min(16).optional(),
   flashAttention: z.boolean().optional(),
   gpu: gpuChoice,
+  /** False takes node-llama-cpp's own way also on a processor, where llama.cpp would be called directly. */
+  direct: z.boolean().optional(),
 });
 export type EngineOptions = z.infer<typeof engineOptions>;
 
@@ -49,6 +51,7 @@ export const engineReport = z.discriminatedUnion("state", [
       chatTemplate: z.enum(["own", "plain"]),
       contextTokens: z.int(),
       threads: z.int(),
+      direct: z.boolean(),
       runtimeMs: ms,
       modelMs: ms,
       contextMs: ms,

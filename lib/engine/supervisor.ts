@@ -46,6 +46,8 @@ export interface RunningEngine {
   readonly chatTemplate: ChatTemplateKind;
   readonly contextTokens: number;
   readonly threads: number;
+  /** Whether llama.cpp is called directly, or by way of node-llama-cpp. */
+  readonly direct: boolean;
   stats(): Promise<{ residentMb: number; cpuS: number }>;
   /** Ends the process; resolves when it is gone. May be called twice. */
   stop(): Promise<void>;
@@ -203,6 +205,7 @@ function running(engine: EngineProcess, started: Started): RunningEngine {
     chatTemplate: model.chatTemplate,
     contextTokens: model.contextTokens,
     threads: model.threads,
+    direct: model.direct,
     stats: async () => {
       const headers = { authorization: `Bearer ${started.token}` };
       const response = await started.fetch(`${origin}/podium/stats`, { headers });

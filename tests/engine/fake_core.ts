@@ -12,6 +12,7 @@ const model: LoadedModel = {
   chatTemplate: "own",
   contextTokens: 128,
   threads: 1,
+  direct: true,
   runtimeMs: 1,
   modelMs: 2,
   contextMs: 3,

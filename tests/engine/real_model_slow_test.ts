@@ -6,8 +6,13 @@ import { post, realEngine } from "./real_model.ts";
 const messages = [{ role: "user" as const, content: "Write one sentence about the sea." }];
 const greedy = { model: "smollm2", temperature: 0 };
 
-Deno.test("a real model behind the OpenAI protocol", async (t) => {
-  await using engine = await realEngine();
+for (const direct of [true, false]) {
+  const way = direct ? "called directly" : "by way of node-llama-cpp";
+  Deno.test(`a real model behind the OpenAI protocol, llama.cpp ${way}`, (t) => steps(t, direct));
+}
+
+async function steps(t: Deno.TestContext, direct: boolean): Promise<void> {
+  await using engine = await realEngine({ direct });
   const { baseUrl = "", apiKey = "" } = {
     baseUrl: engine.endpoint.baseUrl,
     apiKey: engine.endpoint.apiKey ?? "",
@@ -19,6 +24,10 @@ Deno.test("a real model behind the OpenAI protocol", async (t) => {
   await t.step("says how it was loaded", () => {
     assert.equal(engine.device, "cpu");
     assert.equal(engine.chatTemplate, "own");
+    // Where the layout of the libraries is not the known one, the direct way is not taken.
+    if (!direct || (Deno.build.os === "linux" && Deno.build.arch === "x86_64")) {
+      assert.equal(engine.direct, direct);
+    }
     assert.ok(engine.threads >= 1);
     assert.ok(engine.loadMs.modelMs > 0 && engine.loadMs.modelMs < engine.loadMs.totalMs);
   });
@@ -170,4 +179,4 @@ Deno.test("a real model behind the OpenAI protocol", async (t) => {
 
   await engine.stop();
   assert.deepEqual(await engine.exited, { code: 0, signal: null });
-});
+}
