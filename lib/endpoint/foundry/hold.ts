@@ -65,7 +65,7 @@ export async function holdFoundryModel(
   const wanted = resolveFoundryModel(await foundryModels(service, ask), name);
   const { model, loadMs, note } = await loadFoundryModel(service, wanted, { ...ask, clock, timeoutMs });
   const release = async () => {
-    if (loadMs !== null) await unloadFoundryModel(service, model, { fetch, timeoutMs: ASK_TIMEOUT_MS });
+    if (loadMs !== null) await unloadPatiently(service, model, { fetch, timeoutMs: ASK_TIMEOUT_MS });
   };
   if (model.chatId !== wanted.chatId) {
     await release();
@@ -80,6 +80,25 @@ export async function holdFoundryModel(
     residentMb: () => residentMbOf(service, run),
     release,
   };
+}
+
+/** Right after an answer, or one that was broken off, the service still holds the model for it. */
+const UNLOAD_PAUSES_MS = [100, 200, 400, 800, 1600];
+
+async function unloadPatiently(
+  service: FoundryService,
+  model: FoundryModel,
+  options: { fetch: Fetch; timeoutMs: number },
+): Promise<void> {
+  for (const pauseMs of UNLOAD_PAUSES_MS) {
+    try {
+      return await unloadFoundryModel(service, model, options);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+  }
+  await unloadFoundryModel(service, model, options);
 }
 
 /**

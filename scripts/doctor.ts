@@ -1,0 +1,127 @@
+/**
+ * WHY: before anything is measured, a learner wants to know what is here, what is missing, and what to type
+ * next. One line for each row of the workshop's validation checklist, and a question to every target.
+ *
+ * deno task doctor                                     what is here, each model asked once
+ * deno task doctor --models qwen2.5-0.5b,phi-4-mini    these must answer
+ * deno task doctor --endpoint lab=http://192.0.2.7:5273/v1
+ *
+ * Exit codes: 0 every target answers, 1 one does not (or there is none), 2 wrong usage, 130 interrupted.
+ */
+import { Option } from "commander";
+import {
+  bareCommand,
+  endpointOption,
+  interruptSignal,
+  jsonOption,
+  modelsOption,
+  printJson,
+  realClock,
+  registryOption,
+  runCli,
+  storeOption,
+  timeoutOption,
+} from "./cli.ts";
+import type { Check } from "./doctor/checks.ts";
+import { type Shell, shellOf, SHELLS } from "./doctor/shell.ts";
+
+interface Settings {
+  readonly models?: readonly string[];
+  readonly endpoint?: readonly string[];
+  readonly registry: string;
+  readonly store?: string;
+  readonly timeout: number;
+  readonly shell?: Shell;
+  readonly json?: boolean;
+}
+
+const MARKS: Record<Check["status"], string> = {
+  ok: "ok     ",
+  note: "note   ",
+  missing: "missing",
+  failed: "FAILED ",
+};
+
+async function examine(settings: Settings): Promise<Check[]> {
+  const { loadRegistry } = await import("../lib/catalog/registry.ts");
+  const { defaultStore, openStore } = await import("../lib/catalog/store.ts");
+  const { findServices, lookAtService, parseEndpoint } = await import("../lib/endpoint/discovery.ts");
+  const { rawTransport } = await import("../lib/endpoint/transport.ts");
+  const { runProgram } = await import("../lib/program.ts");
+  const checks = await import("./doctor/checks.ts");
+  const probes = await import("./doctor/probes.ts");
+  const around = {
+    env: Deno.env,
+    os: Deno.build.os,
+    shell: settings.shell ?? shellOf(Deno.env, Deno.build.os),
+    run: runProgram,
+    store: await openStore(settings.store ?? defaultStore(Deno.env, Deno.build.os)),
+    registry: await loadRegistry(settings.registry),
+    signal: interruptSignal(),
+  };
+  const transport = rawTransport({ clock: realClock, fetch });
+  const look = { fetch: transport.fetch, timeoutMs: checks.LOOK_TIMEOUT_MS, signal: around.signal };
+  const [cli, services] = await Promise.all([
+    checks.findCli(around),
+    settings.endpoint === undefined
+      ? findServices({ ...look, env: Deno.env, run: runProgram })
+      : Promise.all(settings.endpoint.map((text) => {
+        const named = parseEndpoint(text, Deno.env.get("API_KEY"));
+        return lookAtService(named, "FOUNDRY_LOCAL_ENDPOINT", look);
+      })),
+  ]);
+  const world = {
+    clock: realClock,
+    fetch: transport.fetch,
+    denoPath: Deno.execPath(),
+    timeoutMs: settings.timeout * 1000,
+    stream: true,
+    run: runProgram,
+  };
+  const targets = settings.models ?? await probes.targetsHere(services, around);
+  const show = (rows: readonly Check[]) => settings.json === true ? rows : print(rows);
+  const first = show([
+    ...await checks.prerequisites(around, cli),
+    ...checks.serviceChecks(services, cli, around),
+    ...await checks.cacheChecks(services, cli, around),
+    checks.workshopTargets(services, cli, around),
+  ]);
+  const onProbe = (id: string) => Deno.stderr.isTerminal() && console.error(`        asking ${id} …`);
+  const asked = show(await probes.probeChecks(targets, services, { world, around, cli, onProbe }));
+  transport.close();
+  return [...first, ...asked];
+}
+
+function print(rows: readonly Check[]): readonly Check[] {
+  for (const { status, row, found, next } of rows) {
+    console.log(`${MARKS[status]} ${row}: ${found}`);
+    if (next !== null) console.log(`        → ${next}`);
+  }
+  return rows;
+}
+
+await runCli(async () => {
+  const command = bareCommand("doctor", "Tells what is here, what is missing and what to type next.")
+    .addOption(modelsOption())
+    .addOption(endpointOption())
+    .addOption(timeoutOption(60))
+    .addOption(
+      new Option("--shell <name>", "whose commands to show (default: this machine's own)").choices(SHELLS),
+    )
+    .addOption(registryOption())
+    .addOption(storeOption())
+    .addOption(jsonOption());
+  await command.parseAsync(Deno.args, { from: "user" });
+  const settings = command.opts<Settings>();
+  const checks = await examine(settings);
+  const failed = checks.filter(({ status }) => status === "failed");
+  if (settings.json) printJson({ ok: failed.length === 0, checks });
+  else {
+    console.log(
+      failed.length === 0
+        ? "Every target answers. Next: deno task bench"
+        : `${failed.length} of ${checks.length} rows failed.`,
+    );
+  }
+  return failed.length === 0 ? 0 : 1;
+});

@@ -1,0 +1,288 @@
+/**
+ * WHY: the workshop's prerequisites and its validation checklist, row by row: what was found, what is missing,
+ * and the command that mends it. Looking changes nothing: no download, no setting.
+ */
+import { listStored } from "../../lib/catalog/cache.ts";
+import { describeMachine, type Machine } from "../../lib/catalog/machine.ts";
+import type { Registry } from "../../lib/catalog/registry.ts";
+import type { Store } from "../../lib/catalog/store.ts";
+import { freeBytes } from "../../lib/catalog/transfer.ts";
+import type { FoundService, ListedModel } from "../../lib/endpoint/discovery.ts";
+import { askFoundryCli, cliCommand, type FoundryCli } from "../../lib/endpoint/foundry/cli.ts";
+import type { RunProgram } from "../../lib/program.ts";
+import { fetchUrl, installFoundry, setVariable, type Shell } from "./shell.ts";
+
+/**
+ * One row. `ok`: as it should be; `note`: works without, or does not matter here; `missing`: a part of the
+ * workshop can't be done; `failed`: what was asked for does not work.
+ */
+export interface Check {
+  /** Stable name for programs. */
+  readonly id: string;
+  /** Which line of the checklist, in the workshop's words. */
+  readonly row: string;
+  readonly status: "ok" | "note" | "missing" | "failed";
+  readonly found: string;
+  /** What to type next; null where nothing is to be done. */
+  readonly next: string | null;
+}
+
+/** What all checks look at. */
+export interface Surroundings {
+  readonly env: { get(name: string): string | undefined };
+  readonly os: string;
+  readonly shell: Shell;
+  readonly run: RunProgram;
+  readonly store: Store;
+  readonly registry: Registry;
+  readonly signal: AbortSignal;
+}
+
+/** The longest that anything may take which is not there. */
+export const LOOK_TIMEOUT_MS = 1900;
+
+/** What the workshop asks for: "at least 15GB free disk for multiple model caches". */
+const WORKSHOP_DISK_GB = 15;
+/** What the session downloads. */
+export const WORKSHOP_TARGETS = ["mistral-7b", "gemma-2-2b", "qwen2.5-0.5b"] as const;
+
+/** Disk, RAM, acceleration, Python: the session's prerequisites. */
+export async function prerequisites(around: Surroundings, cli: FoundryCli | null): Promise<Check[]> {
+  return await Promise.all([disk(around), ram(), acceleration(around, cli), python(around)]);
+}
+
+async function disk({ store }: Surroundings): Promise<Check> {
+  const free = await freeBytes(store.dir) / 1e9;
+  const row = `disk: ${WORKSHOP_DISK_GB} GB for several models`;
+  if (free >= WORKSHOP_DISK_GB) {
+    return { id: "disk", row, status: "ok", found: `${free.toFixed(0)} GB free`, next: null };
+  }
+  return {
+    id: "disk",
+    row,
+    status: "missing",
+    found: `${free.toFixed(1)} GB free where models are kept: enough for small ones`,
+    next: "deno task models fit",
+  };
+}
+
+function ram(): Promise<Check> {
+  const { total, available } = Deno.systemMemoryInfo();
+  const found = `${(available / 2 ** 30).toFixed(1)} of ${(total / 2 ** 30).toFixed(1)} GB free`;
+  const status = available < 1.5 * 2 ** 30 ? "missing" : "ok";
+  return Promise.resolve({
+    id: "ram",
+    row: "RAM for a model",
+    status,
+    found,
+    next: status === "ok" ? null : "deno task models fit",
+  });
+}
+
+/** GPUs as the system names them, WebGPU as this runtime sees it, providers as Foundry Local's settings tell. */
+async function acceleration({ run, signal }: Surroundings, cli: FoundryCli | null): Promise<Check> {
+  const [machine, webGpu, settings] = await Promise.all([
+    within<Machine | null>(describeMachine(), null),
+    within(webGpuAdapter(), null),
+    cli === null ? null : run(["foundry", "config", "list"], { timeoutMs: LOOK_TIMEOUT_MS, signal }),
+  ]);
+  const told = [...settings?.stdout.matchAll(/\b(\w+ExecutionProvider)\b/g) ?? []].map(([, name]) => name);
+  const parts = [
+    machine === null ? "the system was too slow to name its GPU" : machine.gpu.join(", ") || "no GPU seen",
+    webGpu === null ? "no WebGPU" : `WebGPU: ${webGpu}`,
+    ...(told.length === 0 ? [] : [`Foundry Local: ${[...new Set(told)].join(", ")}`]),
+  ];
+  const some = (machine?.gpu.length ?? 0) > 0 || webGpu !== null;
+  return {
+    id: "acceleration",
+    row: "GPU or WebGPU acceleration (optional)",
+    status: some ? "ok" : "note",
+    found: some ? parts.join("; ") : `${parts.join("; ")}: this machine has one device, the CPU`,
+    next: null,
+  };
+}
+
+/** A software adapter is no acceleration. */
+async function webGpuAdapter(): Promise<string | null> {
+  const adapter = await navigator.gpu?.requestAdapter();
+  if (adapter === null || adapter === undefined) return null;
+  const { vendor, architecture, device, description } = adapter.info;
+  const name = [vendor, architecture, device, description].filter((part) => part !== "" && part !== "0").join(
+    " ",
+  );
+  return /llvmpipe|swiftshader|software|basic render|lavapipe/i.test(name) ? null : name || "an adapter";
+}
+
+async function within<T>(work: Promise<T>, otherwise: T): Promise<T> {
+  const late = Promise.withResolvers<T>();
+  const timer = setTimeout(() => late.resolve(otherwise), LOOK_TIMEOUT_MS);
+  try {
+    return await Promise.race([work.catch(() => otherwise), late.promise]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+const PYTHONS = [["python3"], ["python"], ["py", "-3"]] as const;
+const SDK_VERSION = "from importlib.metadata import version; print(version('foundry-local-sdk'))";
+
+/** Only the workshop's own samples need it: everything here runs without Python. */
+async function python({ run, os, signal }: Surroundings): Promise<Check> {
+  const row = "Python with foundry-local-sdk";
+  const ends = await Promise.all(
+    PYTHONS.map((python) => run([...python, "-c", SDK_VERSION], { timeoutMs: LOOK_TIMEOUT_MS, signal })),
+  );
+  const version = ends.find((end) => end?.code === 0)?.stdout.trim();
+  if (version !== undefined) {
+    return { id: "python", row, status: "ok", found: `version ${version}`, next: null };
+  }
+  const is = ends.some((end) => end !== null && end.code !== null);
+  const program = os === "windows" ? "py" : "python3";
+  return {
+    id: "python",
+    row,
+    status: "note",
+    found: `${is ? "Python without the package" : "no Python"}: only the workshop's own samples need it`,
+    next: is ? `${program} -m pip install foundry-local-sdk openai numpy` : null,
+  };
+}
+
+/** Foundry Local's command line, if it answers in time. */
+export function findCli({ run, signal }: Surroundings): Promise<FoundryCli | null> {
+  return askFoundryCli({ run, timeoutMs: LOOK_TIMEOUT_MS, signal });
+}
+
+/** Is Foundry Local there, and what else answers: `curl http://localhost:5273/v1/models`. */
+export function serviceChecks(
+  services: readonly FoundService[],
+  cli: FoundryCli | null,
+  { shell, os, env }: Surroundings,
+): Check[] {
+  const foundry = services.filter((service) => service.foundry !== null);
+  const row = "Foundry Local is installed";
+  const version = cli?.version === null || cli === null ? "" : ` ${cli.version}`;
+  const program: Check = cli !== null
+    ? {
+      id: "foundry-cli",
+      row,
+      status: "ok",
+      found: `foundry${version} (\`foundry ${cli.words}\`)`,
+      next: null,
+    }
+    : foundry.length > 0
+    ? {
+      id: "foundry-cli",
+      row,
+      status: "note",
+      found: "no foundry command, but a service answers",
+      next: null,
+    }
+    : {
+      id: "foundry-cli",
+      row,
+      status: "note",
+      found: "no foundry command: models run in the embedded engine",
+      next: installFoundry(os),
+    };
+  const listening = services.map((service): Check => {
+    const { endpoint, kind, source, models, problem } = service;
+    const ready = models.filter((model) => model.ready !== false).length;
+    const rest = models.length - ready;
+    return {
+      id: `service-${endpoint.name}`,
+      row: `GET ${endpoint.baseUrl}/models`,
+      status: problem === null ? "ok" : "failed",
+      found: problem ??
+        `${kind} (${source}): ${ready} ready${rest > 0 ? `, ${rest} more in its catalogue` : ""}`,
+      next: problem === null ? null : cliCommand(cli?.words ?? null, "start"),
+    };
+  });
+  if (listening.length > 0) return [program, ...listening, ...fixedPort(foundry, shell, env)];
+  return [program, {
+    id: "service",
+    row: "GET http://localhost:5273/v1/models",
+    status: "note",
+    found: "no service answers on the usual ports",
+    next: cli === null ? null : `${cliCommand(cli.words, "start")}`,
+  }];
+}
+
+/** The samples assume port 5273: they have to be told when the service listens elsewhere. */
+function fixedPort(foundry: readonly FoundService[], shell: Shell, env: Surroundings["env"]): Check[] {
+  const [service] = foundry;
+  if (service === undefined || new URL(service.endpoint.baseUrl).port === "5273") return [];
+  if ((env.get("FOUNDRY_LOCAL_ENDPOINT") ?? "") !== "") return [];
+  return [{
+    id: "port",
+    row: "the workshop's samples reach the service",
+    status: "missing",
+    found: `it listens on port ${new URL(service.endpoint.baseUrl).port}, the samples assume 5273`,
+    next: setVariable(shell, "FOUNDRY_LOCAL_ENDPOINT", service.endpoint.baseUrl),
+  }];
+}
+
+/** What is downloaded: `foundry cache list`, and our own model folder. */
+export async function cacheChecks(
+  services: readonly FoundService[],
+  cli: FoundryCli | null,
+  { store, registry }: Surroundings,
+): Promise<Check[]> {
+  const own = (await listStored(store, registry)).filter(({ state }) => state === "ready");
+  const named = own.map(({ named, path }) => named?.entry.alias ?? path);
+  const foundry = services.filter((service) => service.foundry !== null);
+  return [
+    ...foundry.map(({ endpoint, models }): Check => {
+      const ready = models.filter((model) => model.ready !== false);
+      return {
+        id: `cache-${endpoint.name}`,
+        row: cliCommand(cli?.words ?? null, "cached"),
+        status: ready.length > 0 ? "ok" : "missing",
+        found: ready.length > 0 ? ready.map(shown).join(", ") : "nothing is downloaded",
+        next: ready.length > 0 ? null : cliCommand(cli?.words ?? null, "download", "qwen2.5-0.5b"),
+      };
+    }),
+    {
+      id: "cache-embedded",
+      row: "models of the embedded engine",
+      status: own.length > 0 ? "ok" : foundry.length > 0 ? "note" : "missing",
+      found: own.length > 0 ? named.join(", ") : "nothing is downloaded",
+      next: own.length > 0 ? null : "deno task models pull",
+    },
+  ];
+}
+
+const shown = ({ id, device }: ListedModel) => device === undefined ? id : `${id} (${device})`;
+
+/** The session's three downloads: not needed here, but named by the checklist. */
+export function workshopTargets(
+  services: readonly FoundService[],
+  cli: FoundryCli | null,
+  { registry, shell }: Surroundings,
+): Check {
+  const names = (target: string) => {
+    const entry = registry.models.find(({ alias, foundryAlias }) =>
+      alias === target || foundryAlias === target
+    );
+    return new Set([target, ...(entry === undefined ? [] : [entry.alias, ...entry.otherNames])]);
+  };
+  const listed = services.flatMap(({ models }) => models.filter((model) => model.ready !== false));
+  const has = (target: string) =>
+    listed.some(({ id, alias }) => [...names(target)].some((name) => alias === name || id.startsWith(name)));
+  const absent = WORKSHOP_TARGETS.filter((target) => !has(target));
+  const row = `the session's targets: ${WORKSHOP_TARGETS.join(", ")}`;
+  if (absent.length === 0) return { id: "targets", row, status: "ok", found: "all are here", next: null };
+  const separator = shell === "cmd" ? " & " : "; ";
+  return {
+    id: "targets",
+    row,
+    status: "note",
+    found: `not in a service here: ${absent.join(", ")}`,
+    next: services.some(({ foundry }) => foundry !== null) || cli !== null
+      ? absent.map((name) => cliCommand(cli?.words ?? null, "download", name)).join(separator)
+      : "deno task models pull qwen2.5-0.5b",
+  };
+}
+
+/** How a person sees that the row is right. */
+export const seeForYourself = (shell: Shell, service: FoundService) =>
+  fetchUrl(shell, `${service.endpoint.baseUrl}/models`);
