@@ -20,6 +20,8 @@ export interface World {
   readonly timeoutMs: number;
   /** False asks for whole answers: no TTFT, no TPOT, no ITL. */
   readonly stream: boolean;
+  /** `direct` under load: the SDK would be the bottleneck. @default "openai" */
+  readonly client?: "openai" | "direct";
   /** Asks the system for a service's memory; left out, it stays unknown. */
   readonly run?: RunProgram;
 }
@@ -34,7 +36,7 @@ export function embeddedCandidate(
   modelPath: string,
   world: World,
 ): LiveCandidate {
-  const { clock, fetch, denoPath, stream } = world;
+  const { clock, fetch, denoPath, stream, client = "openai" } = world;
   const { info, engine } = choice;
   return {
     info,
@@ -58,7 +60,7 @@ export function embeddedCandidate(
         loadMs: running.loadMs.totalMs,
         device: running.device,
         request: (request, terms) =>
-          timedRequest(running.endpoint, request, { clock, fetch, stream, ...terms }),
+          timedRequest(running.endpoint, request, { clock, fetch, stream, client, ...terms }),
         residentMb: async () => (await running.stats()).residentMb,
         cpuS: async () => (await running.stats()).cpuS,
         close: () => running.stop(),
@@ -82,7 +84,7 @@ export function endpointCandidate(
   { info, endpoint }: Extract<Choice, { kind: "endpoint" }>,
   world: World,
 ): LiveCandidate {
-  const { clock, fetch, timeoutMs } = world;
+  const { clock, fetch, timeoutMs, client = "openai" } = world;
   return {
     info,
     start: "running service",
@@ -98,7 +100,7 @@ export function endpointCandidate(
           loadMs: held?.loadMs ?? null,
           device: held?.device ?? null,
           request: (request, terms) =>
-            timedRequest(endpoint, request, { clock, fetch, route, stream, streamUsage, ...terms }),
+            timedRequest(endpoint, request, { clock, fetch, route, stream, streamUsage, client, ...terms }),
           residentMb: () => held?.residentMb() ?? Promise.resolve(null),
           cpuS: () => Promise.resolve(isHere(endpoint) ? null : 0),
           close: async () => await held?.release(),

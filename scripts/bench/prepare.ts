@@ -139,6 +139,7 @@ export async function liveCandidates(
     denoPath: Deno.execPath(),
     timeoutMs: plan.timeout_s * 1000,
     stream: plan.stream !== false,
+    client: plan.concurrency > 1 || plan.rate !== null ? "direct" : "openai",
     run: runProgram,
   };
   if (choices.some(({ kind }) => kind === "embedded")) await prepareEngine({ denoPath: Deno.execPath() });
