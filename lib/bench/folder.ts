@@ -32,6 +32,7 @@ export interface RunFolder extends RunSink {
   writeInfo(info: RunInfo): Promise<void>;
   /** Request records written by this process. */
   readonly requests: number;
+  /** Gives the lock back; may be called twice. */
   close(): void;
 }
 
@@ -295,6 +296,7 @@ class LockedFolder implements RunFolder {
   readonly #lock: Deno.FsFile;
   readonly #samples: Appender;
   readonly #answers: Appender;
+  #closed = false;
 
   constructor(readonly path: string, lock: Deno.FsFile, samples: Appender, answers: Appender) {
     this.#lock = lock;
@@ -316,6 +318,8 @@ class LockedFolder implements RunFolder {
   }
 
   close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
     this.#samples.close();
     this.#answers.close();
     this.#lock.close();

@@ -118,7 +118,8 @@ class Run {
         allowed -= unit.blocks.length;
         makeUps.push(this.#makeUp(unit));
       }
-      const repeated = madeUp ? unit.order.length * unit.blocks.length : 0;
+      const live = unit.order.filter((id) => this.#seats.get(id)?.left === false).length;
+      const repeated = madeUp ? live * unit.blocks.length : 0;
       this.#context.onEvent({ kind: "disturbed", reason, repeated });
     };
     for (const unit of schedule(shape, ids)) await run(unit);

@@ -57,10 +57,11 @@ function resultTable(rows: readonly TableRow[], width: number, paint: Painter): 
   const taken = widths.reduce((sum, one) => sum + one + 1, 2);
   const longest = Math.max("model".length, ...rows.map((row) => row.id.length)) + 2;
   const table = new Table({
-    head: ["model", ...columns.map((column) => column.head)].map(paint.bold),
+    head: ["model", ...columns.map((column) => column.head)],
     colWidths: [Math.max(12, Math.min(longest, width - taken)), ...widths],
     colAligns: ["left", ...columns.map(() => "right" as const)],
-    style: { head: [], border: [], compact: true },
+    // The table paints its head itself, after wrapping: wrapping would cut painted text inside its codes.
+    style: { head: paint.bold("") === "" ? [] : ["bold"], border: [], compact: true },
     wordWrap: true,
     wrapOnWordBoundary: false,
   });

@@ -15,12 +15,45 @@ export interface RunProgress {
 const LINE_EVERY_MS = 15_000;
 
 export function runProgress({ plan, candidates }: RunInfo, done: ReadonlySet<string>): RunProgress {
-  const total = plan.rounds * plan.prompt_set.prompts.length * candidates.length;
+  const each = plan.rounds * plan.prompt_set.prompts.length;
   const before = [...done].filter((id) => id.startsWith("timed/")).length;
-  return Deno.stderr.isTerminal() ? bar(total, before) : lines(total, before);
+  const tally = new Tally(each * candidates.length, before, each);
+  return Deno.stderr.isTerminal() ? bar(tally) : lines(tally);
 }
 
-function textOf(event: RunEvent): string | null {
+/** How many timed requests are done, and how many there will be. */
+class Tally {
+  readonly #ofCandidate = new Map<string, number>();
+  readonly #startMs = realClock();
+  readonly #before: number;
+
+  /** @param each how many every candidate is asked */
+  constructor(public total: number, public count: number, readonly each: number) {
+    this.#before = count;
+  }
+
+  /** By the pace so far; null before the first request. */
+  get left(): string | null {
+    const done = this.count - this.#before;
+    if (done === 0) return null;
+    const seconds = Math.ceil(((realClock() - this.#startMs) / 1000 / done) * (this.total - this.count));
+    return seconds < 120 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`;
+  }
+
+  add(event: RunEvent): void {
+    if (event.kind === "disturbed") this.total += event.repeated;
+    if (event.kind === "left") {
+      this.total -= Math.max(0, this.each - (this.#ofCandidate.get(event.candidate) ?? 0));
+    }
+    if (event.kind === "request" && event.phase === "timed") {
+      this.count++;
+      this.#ofCandidate.set(event.candidate, (this.#ofCandidate.get(event.candidate) ?? 0) + 1);
+    }
+    this.total = Math.max(this.total, this.count);
+  }
+}
+
+function textOf(event: RunEvent): string {
   switch (event.kind) {
     case "load":
       return `loading ${event.candidate} alone, to time it`;
@@ -31,51 +64,40 @@ function textOf(event: RunEvent): string | null {
     case "disturbed":
       return `disturbed: ${event.reason}${event.repeated > 0 ? "; the block will be made up for" : ""}`;
     case "request":
-      return null;
+      return event.candidate;
   }
 }
 
-function bar(total: number, before: number): RunProgress {
+function bar(tally: Tally): RunProgress {
   const shown = new SingleBar({
-    format: "{bar} {value}/{total} requests, {eta_formatted} left  {note}",
+    format: "{bar} {value}/{total} requests{left}  {note}",
     stream: process.stderr,
     hideCursor: true,
     clearOnComplete: true,
     stopOnComplete: false,
-    etaBuffer: 30,
   }, Presets.shades_classic);
-  shown.start(total, before, { note: "" });
-  let count = before;
+  shown.start(tally.total, tally.count, { note: "", left: "" });
   return {
     event(event) {
-      const note = textOf(event);
-      if (event.kind === "left" || event.kind === "disturbed") shown.update({ note: note ?? "" });
-      else if (note !== null) shown.update({ note });
-      if (event.kind === "disturbed") shown.setTotal(shown.getTotal() + event.repeated);
-      if (event.kind !== "request" || event.phase === "warmup") return;
-      count++;
-      shown.update(count, { note: event.candidate });
+      tally.add(event);
+      shown.setTotal(tally.total);
+      const left = tally.left === null ? "" : `, about ${tally.left} left`;
+      shown.update(tally.count, { note: textOf(event), left });
     },
     stop: () => shown.stop(),
   };
 }
 
-function lines(planned: number, before: number): RunProgress {
-  const start = realClock();
-  let total = planned;
-  let lastLine = start;
-  let count = before;
+function lines(tally: Tally): RunProgress {
+  let lastMs = realClock();
   return {
     event(event) {
+      tally.add(event);
       if (event.kind === "left") console.error(textOf(event));
-      if (event.kind === "disturbed") total += event.repeated;
-      if (event.kind !== "request" || event.phase === "warmup") return;
-      count++;
-      const now = realClock();
-      if (now - lastLine < LINE_EVERY_MS) return;
-      lastLine = now;
-      const left = Math.max(0, total - count) * ((now - start) / 1000 / Math.max(1, count - before));
-      console.error(`${count} of ${total} requests, about ${Math.ceil(left)} s left`);
+      const nowMs = realClock();
+      if (event.kind !== "request" || nowMs - lastMs < LINE_EVERY_MS || tally.left === null) return;
+      lastMs = nowMs;
+      console.error(`${tally.count} of ${tally.total} requests, about ${tally.left} left`);
     },
     stop: () => {},
   };
