@@ -51,8 +51,9 @@ function whyNotText(left: PlanInfo, right: PlanInfo): string | null {
   if (left.temperature !== 0 || right.temperature !== 0) return "the temperature is not 0";
   if (left.max_tokens !== right.max_tokens) return "max_tokens differs";
   if (left.prefix !== right.prefix) return "the prefix differs";
-  if (left.prefix === "cold" && left.seed !== right.seed) {
-    return "with a cold prefix and different seeds the nonces, and so the questions, differ";
+  // The number that opens a cold prompt is made from the run's own id.
+  if (left.prefix === "cold") {
+    return "with a cold prefix another number opens every prompt; measure with --prefix warm to compare texts";
   }
   return null;
 }

@@ -34,6 +34,12 @@ const fields: readonly Field[] = [
     of: ({ info }) => info.plan.rate === null ? "none" : `${info.plan.rate}/s`,
     blocking: true,
   },
+  {
+    what: "fixed output",
+    of: ({ info }) => info.plan.fixed_output === true ? "on" : "off",
+    blocking: true,
+  },
+  { what: "kind of run", of: ({ info }) => info.plan.mode, blocking: false },
   { what: "order", of: ({ info }) => info.plan.order, blocking: false },
   { what: "rounds", of: ({ info }) => String(info.plan.rounds), blocking: false },
   { what: "versions", of: ({ info }) => versions(info.versions), blocking: false },

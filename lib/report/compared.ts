@@ -30,9 +30,36 @@ export function comparedText(comparison: RunsComparison, options: ComparedOption
   return [
     paint.bold(head),
     ...comparison.runs.flatMap((run) => ["", ...oneRun(run, width, comparison.epsilon, paint)]),
+    ...overview(comparison, paint),
     "",
     ...wrap(claims(comparison), width).map(paint.dim),
   ].join("\n") + "\n";
+}
+
+/** Several runs at a glance: one line a run and candidate. */
+function overview({ runs, epsilon }: RunsComparison, paint: Painter): string[] {
+  if (runs.length < 2) return [];
+  const rows = runs.flatMap((run) =>
+    run.candidates.map((one) => {
+      const latency = one.metrics.find((metric) => metric.metric === "latency_s");
+      const verdict = one.status === "measured" && latency !== undefined
+        ? verdictText(latency.verdict, epsilon, paint)
+        : paint.red(one.status);
+      const ratio = latency?.ratio ?? null;
+      const interval = latency?.ci95 ?? null;
+      return [
+        one.candidate,
+        run.run,
+        plain(ratio),
+        interval === null ? "—" : interval.map(plain).join("–"),
+        verdict,
+      ];
+    })
+  );
+  // Runs of one candidate under one another: that is what a class compares.
+  rows.sort(([a = ""], [b = ""]) => a < b ? -1 : a > b ? 1 : 0);
+  const head = ["candidate", "run", "latency ratio", "95 % interval", "verdict"];
+  return ["", paint.bold("all runs against the baseline"), textTable(head, rows)];
 }
 
 function claims({ epsilon, control }: RunsComparison): string {

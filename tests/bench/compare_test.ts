@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { compareAllRuns, type CompareOptions, type RunsComparison } from "../../lib/bench/compare.ts";
 import { type ComparableRun, readComparableRun } from "../../lib/bench/compare_runs.ts";
+import { answersGate, speedGate } from "../../lib/bench/gate.ts";
 import { UserError } from "../../lib/errors.ts";
 import { comparedText } from "../../lib/report/compared.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
@@ -169,33 +170,33 @@ Deno.test("a candidate that fails now is a regression, with its reason", async (
 });
 
 Deno.test("answers at temperature 0 are compared as text, round by round", async () => {
-  const [before, after] = [candidate("a", 1, { answer: "Yes." }), candidate("a", 1, { answer: "No." })];
-  const runs = await runsOf({ candidates: [before], seed: 1 }, { candidates: [after], seed: 1 });
-  const comparison = compareAllRuns(runs, options);
+  const run = (answer: string): GeneratedRun => ({
+    candidates: [candidate("a", 1, { answer })],
+    plan: { prefix: "warm" },
+  });
+  const comparison = compareAllRuns(await runsOf(run("Yes."), run("No.")), options);
   const { compared, changed } = change(comparison, "a").answers;
   assert.equal(compared, 4 * defaultPrompts.length);
   assert.equal(changed.length, compared);
   assert.equal(comparison.changed_answers, compared);
   assert.deepEqual([changed[0]?.before, changed[0]?.after], ["Yes.", "No."]);
-  const same = compareAllRuns(
-    await runsOf({ candidates: [before], seed: 1 }, { candidates: [before], seed: 1 }),
-    options,
-  );
+  const same = compareAllRuns(await runsOf(run("Yes."), run("Yes.")), options);
   assert.equal(same.changed_answers, 0);
+  assert.equal(change(same, "a").answers.compared, compared);
 });
 
 Deno.test("texts are not compared where the questions differ, and it says why", async () => {
-  const candidates = [candidate("a")];
-  const why = async (left: GeneratedRun, right: GeneratedRun) =>
-    change(compareAllRuns(await runsOf(left, right), options), "a").answers.skipped;
-  const same = { candidates, seed: 1 };
-  assert.equal(await why(same, same), null);
-  assert.match(await why(same, { candidates, seed: 2 }) ?? "", /nonces/);
-  assert.match(await why(same, { ...same, plan: { temperature: 0.5 } }) ?? "", /temperature/);
-  assert.equal(
-    await why({ ...same, plan: { prefix: "warm" } }, { candidates, seed: 2, plan: { prefix: "warm" } }),
-    null,
-  );
+  const why = async (left: GeneratedRun["plan"], right: GeneratedRun["plan"]) => {
+    const candidates = [candidate("a")];
+    const runs = await runsOf({ candidates, plan: { ...left } }, { candidates, plan: { ...right } });
+    return change(compareAllRuns(runs, options), "a").answers.skipped;
+  };
+  const warm = { prefix: "warm" } as const;
+  assert.equal(await why(warm, warm), null);
+  assert.match(await why({}, {}) ?? "", /cold prefix/);
+  assert.match(await why(warm, { ...warm, temperature: 0.5 }) ?? "", /temperature/);
+  assert.match(await why(warm, { ...warm, max_tokens: 64 }) ?? "", /max_tokens/);
+  assert.match(await why(warm, {}) ?? "", /prefix differs/);
 });
 
 Deno.test("too few prompts carry no interval, and the text says what it takes", async () => {
@@ -217,6 +218,40 @@ Deno.test("disturbed blocks do not enter", async () => {
   const [latency] = change(compareAllRuns(runs, options), "a").metrics;
   assert.equal(latency?.n, 24 + 18);
   assert.ok(Math.abs((latency?.ratio ?? 0) - 1) < 0.05);
+});
+
+Deno.test("a gate that can't see does not pass", async () => {
+  const candidates = [candidate("a")];
+  const compared = async (left: GeneratedRun, right: GeneratedRun) =>
+    compareAllRuns(await runsOf(left, right), options);
+  const refused = (message: RegExp) => (error: unknown) =>
+    error instanceof UserError && message.test(error.message);
+  const few = { candidates, prompts: defaultPrompts.slice(0, 2) };
+  const blind = await compared(few, few);
+  assert.throws(() => speedGate(blind), refused(/a has no interval \(an interval takes at least 5 prompts/));
+  const strangers = await compared({ candidates }, { candidates: [candidate("b")] });
+  assert.throws(() => speedGate(strangers), refused(/no candidate of the baseline/));
+  const cold = await compared({ candidates }, { candidates });
+  assert.throws(() => answersGate(cold), refused(/cold prefix/));
+  assert.deepEqual(speedGate(cold), []);
+});
+
+Deno.test("several runs are put under one another, candidate by candidate", async () => {
+  const candidates = [candidate("b"), candidate("a")];
+  const runs = await runsOf({ candidates }, { candidates }, {
+    candidates: [candidate("b", 2), candidate("a")],
+  });
+  const text = comparedText(compareAllRuns(runs, options), { columns: 80, color: false });
+  const lines = text.slice(text.indexOf("all runs against")).split("\n").slice(2, 6).map((line) =>
+    line.trim()
+  );
+  assert.deepEqual(lines.map((line) => line.split(/ {2,}/).slice(0, 2)), [
+    ["a", "run 1"],
+    ["a", "run 2"],
+    ["b", "run 1"],
+    ["b", "run 2"],
+  ]);
+  assert.match(lines[3] ?? "", /slower$/);
 });
 
 Deno.test("the text fits 80 columns but for names and answers", async () => {
