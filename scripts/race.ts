@@ -8,6 +8,7 @@
  * deno task race --replay RUN [--by ttft]                the same race again over its samples, or another one
  * deno task race --simulate --gaps 0.05,0.2              made-up models: what would a verdict take?
  */
+import { join } from "node:path";
 import { printJson, runCli } from "./cli.ts";
 import { raceCommand, raceSettings } from "./race/options.ts";
 
@@ -25,7 +26,7 @@ await runCli(async () => {
   if (settings.json) printJson(report);
   else {
     console.log(verdictText(report));
-    if (folder !== null) console.log(`\nDecision: ${folder}`);
+    if (folder !== null) console.log(`\nDecision: ${join(folder, "decision.md")}`);
   }
   return code;
 });

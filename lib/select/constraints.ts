@@ -190,17 +190,15 @@ const quality: Judge = ({ quality }, { minPassRate, minScore, minRating }) => {
     }),
     below(score, minScore, {
       what: "its mean check score",
-      shown: `a mean check score of ${hundredth(score)}${
-        between(scoreCi95, hundredth)
-      } over ${prompts} prompts`,
-      text: hundredth,
+      shown: `a mean check score of ${digits(score)}${between(scoreCi95, digits)} over ${prompts} prompts`,
+      text: digits,
       ci95: scoreCi95,
       run,
     }),
     below(rating, minRating, {
       what: "its mean rating",
-      shown: `a mean rating of ${hundredth(rating)}`,
-      text: hundredth,
+      shown: `a mean rating of ${digits(rating)}`,
+      text: digits,
       ci95: null,
       run,
     }),
@@ -258,7 +256,7 @@ function over(
 const gb = (value: number) => `${value.toFixed(1)} GB`;
 const seconds = (value: number) => `${Number(value.toPrecision(3))} s`;
 const percent = (value: number | null) => value === null ? "unknown" : `${Math.round(100 * value)} %`;
-const hundredth = (value: number | null) => value === null ? "unknown" : value.toFixed(2);
+const digits = (value: number | null) => value === null ? "unknown" : value.toFixed(3);
 const between = (
   interval: readonly [number, number] | null,
   text: (value: number) => string,

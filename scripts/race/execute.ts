@@ -4,8 +4,10 @@ import { findRun } from "../../lib/bench/find_run.ts";
 import { machineReader } from "../../lib/bench/noise.ts";
 import type { RunInfo } from "../../lib/bench/records.ts";
 import { summarizeRun, writeSummary } from "../../lib/bench/summary.ts";
+import { loadRegistry } from "../../lib/catalog/registry.ts";
 import { UserError } from "../../lib/errors.ts";
 import { loadPromptSet, type PromptSet } from "../../lib/prompts/prompts.ts";
+import { writeQuality } from "../../lib/quality/quality.ts";
 import { writeReports } from "../../lib/report/write.ts";
 import { raceLive } from "../../lib/select/live_race.ts";
 import { needsScores, rulesOf } from "../../lib/select/measure.ts";
@@ -13,7 +15,9 @@ import { type RaceReport, raceReport } from "../../lib/select/race_report.ts";
 import { DEFAULT_TERMS, replayRecorded, scorer } from "../../lib/select/recorded_race.ts";
 import { contendersOf as simulatedContenders, simulatedBlocks } from "../../lib/select/simulation.ts";
 import { replayRace } from "../../lib/select/run_race.ts";
+import { DEFAULT_WEIGHTS } from "../../lib/select/weigh.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
+import { selectFrom } from "../select/execute.ts";
 import { interruptSignal, realClock } from "../cli.ts";
 import type { RaceSettings } from "./options.ts";
 import { prepareRace } from "./prepare.ts";
@@ -28,7 +32,7 @@ export interface Raced {
 
 /** The verdict is derived from what was recorded, so that a replay can't say anything else. */
 export async function race(settings: RaceSettings): Promise<Raced> {
-  const { info, folder, candidates, prompts, transport } = await prepareRace(settings);
+  const { info, folder, candidates, prompts, transport, qualityFolder } = await prepareRace(settings);
   const view = raceView();
   let ended: RunInfo;
   try {
@@ -49,7 +53,18 @@ export async function race(settings: RaceSettings): Promise<Raced> {
   }
   const report = raceReport(await replayRecorded(folder.path));
   await writeSummary(folder.path, await summarizeRun(folder.path));
+  if (needsScores(settings)) await writeQuality(folder.path, prompts);
   await writeReports(folder.path);
+  await selectFrom([folder.path], qualityFolder, {
+    ...settings,
+    weights: DEFAULT_WEIGHTS,
+    task: "chat",
+    watts: undefined,
+    price: undefined,
+    seed: settings.bench.seed,
+    registry: settings.bench.registry,
+    out: settings.bench.out,
+  }, await loadRegistry(settings.bench.registry));
   if (ended.status === "interrupted") {
     console.error(`Interrupted; everything up to here is kept: deno task race --replay ${folder.path}`);
   }

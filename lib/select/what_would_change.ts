@@ -1,0 +1,65 @@
+/** What would change a decision: other weights, other figures, more evidence, a constraint let go. */
+import type { Ranking } from "./decision.ts";
+import type { Decision } from "./decision_schema.ts";
+import { worth } from "./weigh.ts";
+
+/** In plain sentences, the nearest changes first. */
+export function whatWouldChangeIt(
+  decision: Omit<Decision, "what_would_change_it">,
+  ranking: Ranking,
+): string[] {
+  return [
+    ...nearerRival(decision, ranking),
+    ...otherWeights(decision),
+    ...moreEvidence(decision, ranking),
+    ...decision.excluded.map(({ id, admit }) => `${id} would be admitted: ${admit}`),
+  ];
+}
+
+/** How much faster, or better, the runner-up would have to be. */
+function nearerRival(
+  { choice, leader }: Pick<Decision, "choice" | "leader">,
+  { order, features, weighed: { weights } }: Ranking,
+): string[] {
+  const best = choice ?? leader;
+  const rival = order.find((id) => id !== best);
+  const [own, other] = [features.get(best ?? ""), features.get(rival ?? "")];
+  if (best === null || rival === undefined || own === undefined || other === undefined) return [];
+  const lead = worth(own, weights) - worth(other, weights);
+  if (lead <= 0) return [];
+  const ways = [
+    (weights.latency ?? 0) > 0
+      ? `answered ${Number((2 ** (lead / (weights.latency ?? 1))).toPrecision(3))} times faster`
+      : null,
+    (weights.quality ?? 0) > 0 ? `scored ${(lead / (weights.quality ?? 1)).toFixed(2)} higher` : null,
+  ].filter((way) => way !== null);
+  return ways.length === 0 ? [] : [`${rival} would lead by these weights if it ${ways.join(", or ")}`];
+}
+
+function otherWeights({ sensitivity }: Pick<Decision, "sensitivity">): string[] {
+  const digits = (value: number) => Number(value.toPrecision(2));
+  return sensitivity.flatMap(({ part, weight, from, to, below, above }) => [
+    ...(below === null
+      ? []
+      : [`${below} would lead with a weight of ${part} below ${digits(from)} (it is ${digits(weight)})`]),
+    ...(above === null || to === null
+      ? []
+      : [`${above} would lead with a weight of ${part} above ${digits(to)} (it is ${digits(weight)})`]),
+  ]);
+}
+
+function moreEvidence(
+  { verdict, quality_source }: Pick<Decision, "verdict" | "quality_source">,
+  { weighed: { qualityPrompts, speedPrompts, candidates } }: Ranking,
+): string[] {
+  if (quality_source === null) {
+    return ["scored answers: deno task quality capture, then this command again with --quality RUN"];
+  }
+  if (verdict === "undecided" && candidates.length > 1) {
+    return [
+      `more prompts: it rests on ${qualityPrompts.length} with scored answers and ${speedPrompts.length} timed ` +
+      "ones that all candidates share",
+    ];
+  }
+  return [];
+}

@@ -1,0 +1,156 @@
+/** Gathers the evidence, decides, and writes the decision beside the run. */
+import { join } from "node:path";
+import { findRun } from "../../lib/bench/find_run.ts";
+import { readRunInfo, replaceFile } from "../../lib/bench/folder.ts";
+import { describeMachine, fits, type MachineInfo } from "../../lib/catalog/machine.ts";
+import { firstViable, tasksOf } from "../../lib/catalog/pick.ts";
+import { loadRegistry, type Registry } from "../../lib/catalog/registry.ts";
+import { UserError } from "../../lib/errors.ts";
+import { svgFile } from "../../lib/plot/figure.ts";
+import { paretoPlot } from "../../lib/plot/pareto.ts";
+import { decide } from "../../lib/select/decision.ts";
+import { decisionMarkdown } from "../../lib/select/decision_markdown.ts";
+import type { Decision } from "../../lib/select/decision_schema.ts";
+import { gatherEvidence } from "../../lib/select/evidence.ts";
+import { replayRecorded } from "../../lib/select/recorded_race.ts";
+import { seededRandom } from "../../lib/stats/random.ts";
+import { constraintsOf } from "./constraint_options.ts";
+import type { SelectSettings } from "./options.ts";
+
+export interface Selected {
+  readonly decision: Decision;
+  readonly markdown: string;
+  /** The folder it was written to; null for the course's rule, which has no run. */
+  readonly written: string | null;
+}
+
+/** @throws {UserError} for everything the user can mend; then nothing was written */
+export async function select(settings: SelectSettings): Promise<Selected> {
+  const registry = await loadRegistry(settings.registry);
+  if (settings.policy === "course") return await byCourse(settings, registry);
+  const folders: string[] = [];
+  for (const run of settings.runs) folders.push(await folderOf(run, settings.out));
+  const quality = settings.quality === undefined ? null : await folderOf(settings.quality, settings.out);
+  return await selectFrom(folders, quality, settings, registry);
+}
+
+/** The decision from run folders. A race brings the run of its own quality gate along. */
+export async function selectFrom(
+  folders: readonly string[],
+  qualityFolder: string | null,
+  settings: Omit<SelectSettings, "runs" | "policy" | "quality">,
+  registry: Registry,
+): Promise<Selected> {
+  const [first] = folders;
+  if (first === undefined) throw new RangeError("Cannot decide without a run");
+  const race = folders.length === 1 && (await readRunInfo(first)).plan.mode === "race"
+    ? await replayRecorded(first)
+    : null;
+  const gate = race?.terms.quality_run ?? null;
+  const found = gate === null ? null : await findRun(gate, settings.out);
+  const answers = qualityFolder ?? found;
+  const all = answers === null || folders.includes(answers) ? folders : [...folders, answers];
+  const evidence = await gatherEvidence(race === null ? folders : all, answers);
+  const decision = decide(evidence, {
+    constraints: constraintsOf(settings),
+    weights: settings.weights,
+    delta: settings.delta,
+    epsilon: settings.epsilon,
+    registry,
+    race,
+    watts: settings.watts ?? null,
+    pricePerKwh: settings.price ?? null,
+    course: courseOf(settings.task, registry, evidence.machine),
+    random: seededRandom(`select ${settings.seed}`),
+  });
+  const figure = paretoOf(decision);
+  const markdown = decisionMarkdown(decision, figure === null ? null : "pareto.svg");
+  if (figure !== null) await replaceFile(join(first, "pareto.svg"), figure);
+  await replaceFile(join(first, "decision.md"), markdown);
+  await replaceFile(join(first, "decision.json"), `${JSON.stringify(decision, null, 2)}\n`);
+  return { decision, markdown, written: first };
+}
+
+async function folderOf(name: string, root: string): Promise<string> {
+  const folder = await findRun(name, root);
+  if (folder !== null) return folder;
+  throw new UserError(`there is no run ${name}: give its folder, or its name below ${root}`);
+}
+
+function paretoOf({ candidates }: Decision): string | null {
+  const points = candidates.flatMap(({ id, quality, latency_s, memory_mb, on_front }) =>
+    quality === null || latency_s === null
+      ? []
+      : [{ id, quality, latencyS: latency_s, memoryMb: memory_mb, onFront: on_front }]
+  );
+  if (points.length === 0) return null;
+  return svgFile(paretoPlot(points, {
+    title: "Quality, latency and memory",
+    caption: "Full marks: on the Pareto front. Area: resident memory.",
+  }));
+}
+
+/** What the course's rule would take on this kind of machine. */
+function courseOf(task: string, registry: Registry, machine: MachineInfo): Decision["course"] {
+  if (!tasksOf(registry).includes(task)) return null;
+  const entry = firstViable(registry, task, { ...machine, freeRamGb: Infinity });
+  const note = entry === undefined
+    ? `no model for it runs in ${machine.ram_gb} GB of RAM`
+    : `${entry.alias}, the registry's first whose ${entry.minRamGb} GB of RAM the machine has; nothing of it was ` +
+      "measured";
+  return { task, choice: entry?.alias ?? null, note };
+}
+
+async function byCourse({ task, registry: path }: SelectSettings, registry: Registry): Promise<Selected> {
+  const tasks = tasksOf(registry);
+  if (!tasks.includes(task)) {
+    throw new UserError(
+      `--task ${task}: no model of ${path} is for it: give ${tasks.join(", ")}`,
+    );
+  }
+  const { freeRamGb, ...machine } = await describeMachine();
+  const course = courseOf(task, registry, machine);
+  const choice = course?.choice ?? null;
+  const excluded = registry.models.filter((entry) => entry.task.includes(task)).flatMap((entry) => {
+    const fit = fits(entry, { ...machine, freeRamGb: Infinity });
+    return fit.ok ? [] : [{
+      id: entry.alias,
+      constraint: "ram" as const,
+      reason: fit.reasons.join("; "),
+      admit: "a machine with more RAM",
+    }];
+  });
+  const running = registry.models.find(({ alias }) => alias === choice);
+  const now = running === undefined ? null : fits(running, { ...machine, freeRamGb });
+  const decision: Decision = {
+    schema_version: 1,
+    policy: "course",
+    machine,
+    runs: [],
+    quality_run: null,
+    quality_source: null,
+    verdict: choice === null ? "none" : "only",
+    winner: choice,
+    choice,
+    runner_up: null,
+    leader: choice,
+    best_of_the_rest: null,
+    reason: course?.note ?? "",
+    requests: 0,
+    blocks: 0,
+    delta: 0,
+    epsilon: 0,
+    eliminated: [],
+    excluded,
+    weights: {},
+    lead_ci95: null,
+    sensitivity: [],
+    candidates: [],
+    what_would_change_it: [
+      "the order of models.json, the machine's RAM, or evidence: deno task quality capture, then deno task select RUN",
+    ],
+    course,
+    warnings: now === null || now.ok ? [] : [`it can't run at this moment: ${now.reasons.join("; ")}`],
+  };
+  return { decision, markdown: decisionMarkdown(decision, null), written: null };
+}

@@ -1,0 +1,108 @@
+/** The flags of `select`. */
+import { type Command, Option } from "commander";
+import { UserError } from "../../lib/errors.ts";
+import { parseWeights } from "../../lib/select/measure.ts";
+import { DEFAULT_WEIGHTS, parts, type Weights } from "../../lib/select/weigh.ts";
+import {
+  bareCommand,
+  decimal,
+  jsonOption,
+  outOption,
+  pathValue,
+  registryOption,
+  seedOption,
+} from "../cli.ts";
+import { type ConstraintSettings, withConstraints } from "./constraint_options.ts";
+
+export interface SelectSettings extends ConstraintSettings {
+  readonly runs: readonly string[];
+  readonly policy: "evidence" | "course";
+  readonly task: string;
+  readonly quality: string | undefined;
+  readonly weights: Weights;
+  readonly delta: number;
+  readonly epsilon: number;
+  readonly watts: number | undefined;
+  readonly price: number | undefined;
+  readonly seed: number;
+  readonly registry: string;
+  readonly out: string;
+  readonly json: boolean;
+}
+
+const shown = Object.entries(DEFAULT_WEIGHTS).map(([part, weight]) => `${part}=${weight}`).join(",");
+
+export function selectCommand(): Command {
+  const command = bareCommand(
+    "select",
+    "Decides which model to use, from runs, scored answers and constraints.",
+  )
+    .usage("[runs...] [options]")
+    .argument("[runs...]", "runs: folders, or names below --out")
+    .addOption(
+      new Option("--policy <name>", "evidence, or the course's rule: first of the task whose RAM fits")
+        .choices(["evidence", "course"]).default("evidence"),
+    )
+    .option("--task <task>", "the task, for the course's rule", "chat")
+    .addOption(
+      new Option("--quality <run>", "the run whose answers were scored, where the runs' own were not")
+        .argParser(
+          pathValue,
+        ),
+    )
+    .addOption(
+      new Option(
+        "--weights <list>",
+        `worth of a quality of 1 and of each halving: ${parts.join(", ")} (default: ${shown})`,
+      ),
+    )
+    .addOption(
+      new Option("--delta <share>", "a winner must be the best in 1 − delta of the resamples").default(0.05)
+        .argParser(decimal({ above: 0, max: 0.5 })),
+    )
+    .addOption(
+      new Option("--epsilon <worth>", "closer than this is a tie").default(0.05).argParser(
+        decimal({ above: 0, max: 1 }),
+      ),
+    );
+  return withConstraints(command)
+    .addOption(
+      new Option("--watts <w>", "power of the machine under load, for an energy estimate").argParser(
+        decimal({ above: 0, max: 100_000 }),
+      ),
+    )
+    .addOption(
+      new Option("--price <per kWh>", "price of a kilowatt-hour, for a cost per 1,000 requests").argParser(
+        decimal({ min: 0, max: 1000 }),
+      ),
+    )
+    .addOption(seedOption())
+    .addOption(registryOption())
+    .addOption(outOption())
+    .addOption(jsonOption().default(false))
+    .addHelpText(
+      "after",
+      `
+Writes decision.json, decision.md and pareto.svg into the first run's folder. Runs of different machines are refused.
+Exit codes: 0 done, whatever the verdict; 2 wrong usage or input.`,
+    );
+}
+
+/** @throws {UserError} where something is missing or contradicts something else */
+export function selectSettings(command: Command): SelectSettings {
+  const given = command.opts<Omit<SelectSettings, "weights" | "runs"> & { weights?: string }>();
+  if (given.policy === "evidence" && command.args.length === 0) {
+    throw new UserError(
+      "select needs a run to decide from: deno task quality capture, bench or race makes one " +
+        "(or take the course's rule: --policy course)",
+    );
+  }
+  if (given.price !== undefined && given.watts === undefined) {
+    throw new UserError("--price needs --watts: a cost rests on the power that the machine takes");
+  }
+  return {
+    ...given,
+    runs: command.args,
+    weights: given.weights === undefined ? DEFAULT_WEIGHTS : parseWeights(given.weights, parts),
+  };
+}
