@@ -128,7 +128,7 @@ await table(
 
 // %%
 console.log(JSON.stringify(rows, null, 2));
-await say(`The same rows, and every request behind them, are in ${result.folder.replace("../", "")}.`);
+await say(`Every request behind these rows is kept in ${result.folder.replace("../", "")}.`);
 
 // %% [markdown]
 // ## Validation

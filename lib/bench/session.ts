@@ -18,6 +18,7 @@ import { createRunFolder, newRunId } from "./folder.ts";
 import { brokenCandidate, embeddedCandidate, endpointCandidate, orderThatFits } from "./live.ts";
 import { machineReader } from "./noise.ts";
 import type { PlanInfo, RunInfo } from "./records.ts";
+import { withRoom } from "./room.ts";
 import { runBench, type RunEvent } from "./run.ts";
 import { summarizeRun, writeSummary } from "./summary.ts";
 import type { Summary } from "./summary_schema.ts";
@@ -61,9 +62,11 @@ const PROBE_TIMEOUT_MS = 120_000;
  */
 export async function findCandidates(
   names: readonly string[] | null,
-  { around, most = 2, engine = {} }: {
+  { around, most = 2, engine = {}, plan }: {
     readonly around: Surroundings;
     readonly most?: number;
+    /** What they will be asked, where it may be long: embedded models then get the context that it takes. */
+    readonly plan?: Pick<SessionPlan, "prompts" | "maxTokens">;
     /** Options of the embedded engine that hold unless a candidate's own say otherwise. */
     readonly engine?: EngineOptions;
   },
@@ -71,11 +74,9 @@ export async function findCandidates(
   const { clock, fetch, env, signal, registry, denoPath } = around;
   const services = await findServices({ fetch, env, signal, run: runProgram });
   for (const { problem } of services) if (problem !== null) throw new UserError(problem, 1);
-  const choices = chooseCandidates(names ?? defaultNames(services, registry).slice(0, most), {
-    registry,
-    services,
-    engine,
-  });
+  const named = names ?? defaultNames(services, registry).slice(0, most);
+  const chosen = chooseCandidates(named, { registry, services, engine });
+  const choices = plan === undefined ? chosen : withRoom(chosen, plan.prompts.prompts, plan.maxTokens);
   const transport = rawTransport({ clock, fetch });
   const world = {
     clock,

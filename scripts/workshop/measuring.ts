@@ -117,7 +117,7 @@ export async function measureModels(
 ): Promise<Measured> {
   const { findCandidates, measure } = await import("../../lib/bench/session.ts");
   const around = await surroundings(options, hint);
-  const found = await findCandidates(names, { around });
+  const found = await findCandidates(names, { around, plan });
   try {
     const measured = await measure(found, plan, {
       around,
