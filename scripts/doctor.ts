@@ -67,7 +67,7 @@ async function examine(settings: Settings): Promise<Check[]> {
       ? findServices({ ...look, env: Deno.env, run: runProgram })
       : Promise.all(settings.endpoint.map((text) => {
         const named = parseEndpoint(text, Deno.env.get("API_KEY"));
-        return lookAtService(named, "FOUNDRY_LOCAL_ENDPOINT", look);
+        return lookAtService(named, "--endpoint", look);
       })),
   ]);
   const world = {

@@ -7,6 +7,8 @@ export interface RequestTerms {
   readonly dueMs?: number;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
+  /** Gets the answer's text piece by piece, for somebody who reads along; a measurement leaves it out. */
+  readonly onText?: (text: string) => void;
 }
 
 /** A candidate that is loaded and answers. */

@@ -9,7 +9,7 @@ import { askFoundryCli, type FoundryCli } from "./foundry/cli.ts";
 import { foundryModels, type FoundryService, recognizeFoundry } from "./foundry/service.ts";
 import { recognizeServer } from "./recognize.ts";
 import type { Endpoint } from "./trace.ts";
-import { limitedText } from "./transport.ts";
+import { limitedText } from "./timed_body.ts";
 
 /** A model as `GET /models` lists it. */
 export interface ListedModel {
@@ -202,7 +202,7 @@ export interface FoundService {
   readonly endpoint: Endpoint;
   /** `Foundry Local`, `Ollama` …: what it shows itself to be, else what usually listens there. */
   readonly kind: string;
-  readonly source: typeof VARIABLES[number] | "Foundry CLI" | "known port";
+  readonly source: typeof VARIABLES[number] | "--endpoint" | "Foundry CLI" | "known port";
   readonly models: readonly ListedModel[];
   /** Why a service that a variable names can't be used; services that were only looked for have none. */
   readonly problem: string | null;

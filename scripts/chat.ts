@@ -1,0 +1,108 @@
+/**
+ * WHY: a model is best known by talking to it. One question, or a conversation, with whatever runs the model:
+ * a running service (Foundry Local is asked to load it first), or the embedded engine.
+ *
+ * deno task chat qwen2.5-0.5b --prompt "List three benefits of local inference."
+ * deno task chat smollm2-135m@embedded
+ * deno task chat phi-4-mini:gpu --endpoint lab=http://192.0.2.7:5273/v1
+ *
+ * The answer goes to stdout, everything else to stderr. Exit codes: 0 answered, 1 not, 2 wrong usage, 130 interrupted.
+ */
+import { endpointOption, gpuOption, interruptSignal, jsonOption, maxTokensOption, printJson } from "./cli.ts";
+import { bareCommand, registryOption, runCli, storeOption, temperatureOption, timeoutOption } from "./cli.ts";
+import type { Trace } from "../lib/endpoint/trace.ts";
+import { UserError } from "../lib/errors.ts";
+
+interface Settings {
+  readonly prompt?: string;
+  readonly system?: string;
+  readonly endpoint?: readonly string[];
+  readonly maxTokens: number;
+  readonly temperature: number;
+  readonly timeout: number;
+  readonly gpu: "auto" | "off" | "vulkan" | "cuda" | "metal";
+  readonly registry: string;
+  readonly store?: string;
+  readonly json?: boolean;
+}
+
+/** What one answer took, for people. */
+function figures({ chunks, dueMs, endMs, usage }: Trace): string {
+  const first = chunks[0]?.atMs;
+  const seconds = (endMs - dueMs) / 1000;
+  return [
+    ...(first === undefined ? [] : [`first text after ${((first - dueMs) / 1000).toFixed(2)} s`]),
+    `${seconds.toFixed(2)} s in all`,
+    ...(usage === null
+      ? []
+      : [`${usage.outputTokens} tokens`, `${(usage.outputTokens / seconds).toFixed(0)} tokens/s`]),
+  ].join(", ");
+}
+
+/** Lines of a conversation: what is typed, or what is piped in; empty ones and `/bye` end it. */
+async function* questions(): AsyncGenerator<string> {
+  const { createInterface } = await import("node:readline");
+  const typed = Deno.stdin.isTerminal();
+  const lines = createInterface({
+    input: process.stdin,
+    ...(typed ? { output: process.stderr } : {}),
+    prompt: "> ",
+  });
+  interruptSignal().addEventListener("abort", () => lines.close(), { once: true });
+  try {
+    if (typed) lines.prompt();
+    for await (const line of lines) {
+      const text = line.trim();
+      if (text === "/bye" || text === "/exit") return;
+      if (text !== "") yield text;
+      if (typed) lines.prompt();
+    }
+  } finally {
+    lines.close();
+  }
+}
+
+async function chat(name: string, settings: Settings): Promise<number> {
+  const { openConversation } = await import("./chat/conversation.ts");
+  const conversation = await openConversation(name, settings);
+  const write = (text: string) => Deno.stdout.writeSync(new TextEncoder().encode(text));
+  let ok = true;
+  try {
+    console.error(conversation.about);
+    if (settings.prompt !== undefined) {
+      const trace = await conversation.ask(settings.prompt, settings.json ? undefined : write);
+      if (settings.json) printJson(conversation.asJson(trace));
+      else if (!trace.content.endsWith("\n")) console.log();
+      console.error(trace.reason ?? figures(trace));
+      return trace.status === "ok" ? 0 : 1;
+    }
+    if (settings.json) throw new UserError("--json needs --prompt: a conversation is no document");
+    for await (const question of questions()) {
+      const trace = await conversation.ask(question, write);
+      console.log();
+      console.error(trace.reason ?? figures(trace));
+      ok = trace.status === "ok";
+    }
+    return ok ? 0 : 1;
+  } finally {
+    await conversation.close();
+  }
+}
+
+await runCli(async () => {
+  const command = bareCommand("chat", "Talks to a model: one question with --prompt, else a conversation.")
+    .usage("MODEL [options]")
+    .argument("<model>", "ALIAS[:VARIANT][@ENDPOINT], as bench --models takes it")
+    .option("--prompt <text>", "one question; its answer goes to stdout")
+    .option("--system <text>", "what the model is told before anything else")
+    .addOption(endpointOption())
+    .addOption(maxTokensOption(512))
+    .addOption(temperatureOption(0.7))
+    .addOption(timeoutOption(300))
+    .addOption(gpuOption())
+    .addOption(registryOption())
+    .addOption(storeOption())
+    .addOption(jsonOption());
+  await command.parseAsync(Deno.args, { from: "user" });
+  return await chat(command.args[0] ?? "", command.opts<Settings>());
+});
