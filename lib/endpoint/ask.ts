@@ -3,7 +3,7 @@ import type { Fetch } from "../clock.ts";
 import { UserError } from "../errors.ts";
 import { redacted, rootReason } from "./failure.ts";
 import type { Endpoint } from "./trace.ts";
-import { limitedText } from "./transport.ts";
+import { limitedText } from "./timed_body.ts";
 
 export interface AskOptions {
   readonly fetch: Fetch;

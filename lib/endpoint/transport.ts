@@ -3,83 +3,9 @@
  * before anything is done with them. TLS, proxies and HTTP/2 stay with the platform's own `fetch`.
  */
 import type { Clock, Fetch } from "../clock.ts";
+import { Connection, Pool } from "./connection.ts";
 import { type ParserLimits, ResponseParser } from "./http1.ts";
-
-/** Bytes of a response body, and when they arrived. */
-export interface TimedBytes {
-  readonly bytes: Uint8Array;
-  readonly atMs: number;
-}
-
-/** A response body whose pieces carry their arrival. */
-export interface TimedBody {
-  /** When the request was handed to the socket, or to the dialling of one; null where nobody knows. */
-  readonly sentMs: number | null;
-  /** When the response's head was complete. */
-  readonly headersMs: number;
-  /** The next piece, null at the end. Rejects when the connection breaks or the request was aborted. */
-  next(): Promise<TimedBytes | null>;
-  /** Gives the rest up; the connection is closed unless the body had ended. */
-  cancel(): Promise<void>;
-}
-
-const bodies = new WeakMap<Response, TimedBody>();
-
-/** What our own readers ask of `fetch`; the platform's own ignores the word. */
-export interface TimedInit extends RequestInit {
-  /** Only `timedBody` will read the body: spare the stream that nobody would use. */
-  readonly timedOnly?: true;
-}
-
-/**
- * The body of a response with arrival times: those taken at the socket where `rawTransport` made the
- * response, otherwise the moment each piece is handed over by `fetch`.
- *
- * ```ts
- * const body = timedBody(new Response("data: {}\n\n"), () => 12);
- * const piece = await body.next();
- * if (piece?.atMs !== 12 || await body.next() !== null) throw new Error("one piece, stamped");
- * ```
- */
-export function timedBody(response: Response, clock: Clock): TimedBody {
-  const known = bodies.get(response);
-  if (known !== undefined) return known;
-  const headersMs = clock();
-  const reader = response.body?.getReader();
-  return {
-    sentMs: null,
-    headersMs,
-    async next() {
-      const piece = await reader?.read();
-      const atMs = clock();
-      return piece === undefined || piece.done ? null : { bytes: piece.value, atMs };
-    },
-    async cancel() {
-      await reader?.cancel();
-    },
-  };
-}
-
-/**
- * The text of a response, cut after `maxBytes`: what a stranger sends need not end.
- *
- * ```ts
- * if (await limitedText(new Response("a long story"), 6) !== "a long") throw new Error("cut");
- * ```
- */
-export async function limitedText(response: Response, maxBytes: number): Promise<string> {
-  const body = timedBody(response, () => 0);
-  const decoder = new TextDecoder();
-  let text = "";
-  for (let left = maxBytes; left > 0;) {
-    const piece = await body.next();
-    if (piece === null) return text + decoder.decode();
-    text += decoder.decode(piece.bytes.subarray(0, left), { stream: true });
-    left -= piece.bytes.length;
-  }
-  await body.cancel();
-  return text;
-}
+import { attachBody, type TimedBody, timedBody, type TimedBytes, type TimedInit } from "./timed_body.ts";
 
 /** `fetch` on sockets of our own, with the connections it keeps. */
 export interface RawTransport {
@@ -147,7 +73,7 @@ export function rawTransport(options: RawTransportOptions): RawTransport {
     const response = await exchange(pool, url, init ?? {}, body, options);
     const isRedirect = response.status >= 300 && response.status < 400 && response.headers.has("location");
     if (!isRedirect) return response;
-    await bodies.get(response)?.cancel();
+    await timedBody(response, options.clock).cancel();
     return await options.fetch(input, init); // answered by nobody yet: the platform follows it
   };
   return { fetch: fetchRaw, close: () => pool.close() };
@@ -217,93 +143,6 @@ function requestBytes(url: URL, init: RequestInit, body: string | null): Uint8Ar
   return bytes;
 }
 
-/** A socket that always has one read under way, so that a server's goodbye is noticed while it idles. */
-class Connection {
-  #buffer = new Uint8Array(64 * 1024);
-  #reading: Promise<number | null> | null = null;
-  #closed = false;
-  /** The idle socket said something: end of file, an error, or bytes nobody asked for. */
-  stirred = false;
-
-  private constructor(private readonly socket: Deno.TcpConn) {}
-
-  static async open(url: URL, signal: AbortSignal | undefined): Promise<Connection> {
-    const hostname = url.hostname.replace(/^\[|\]$/g, "");
-    const port = Number(url.port || 80);
-    const socket = await Deno.connect({ hostname, port, ...(signal === undefined ? {} : { signal }) });
-    socket.setNoDelay(true);
-    return new Connection(socket);
-  }
-
-  async write(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length;) at += await this.socket.write(bytes.subarray(at));
-  }
-
-  /** The next bytes, valid until the next call; null at the end. */
-  async read(): Promise<Uint8Array | null> {
-    const reading = this.#reading ?? this.socket.read(this.#buffer);
-    this.#reading = null;
-    const n = await reading;
-    return n === null ? null : this.#buffer.subarray(0, n);
-  }
-
-  /** Keeps listening without keeping the process alive. */
-  idle(): void {
-    this.stirred = false;
-    const reading = this.socket.read(this.#buffer);
-    this.#reading = reading;
-    const stir = () => {
-      if (this.#reading === reading) this.stirred = true;
-    };
-    reading.then(stir, stir);
-    this.socket.unref();
-  }
-
-  wake(): void {
-    this.socket.ref();
-  }
-
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.socket.close();
-  }
-}
-
-/** Idle connections by host. */
-class Pool {
-  #idle = new Map<string, Connection[]>();
-  #closed = false;
-
-  take(host: string): Connection | undefined {
-    const kept = this.#idle.get(host);
-    for (let connection = kept?.pop(); connection !== undefined; connection = kept?.pop()) {
-      if (!connection.stirred) {
-        connection.wake();
-        return connection;
-      }
-      connection.close();
-    }
-    return undefined;
-  }
-
-  give(host: string, connection: Connection): void {
-    if (this.#closed) return connection.close();
-    const kept = this.#idle.get(host);
-    if (kept === undefined) this.#idle.set(host, [connection]);
-    else kept.push(connection);
-    connection.idle();
-  }
-
-  close(): void {
-    this.#closed = true;
-    for (const kept of this.#idle.values()) {
-      for (const connection of kept) connection.close();
-    }
-    this.#idle.clear();
-  }
-}
-
 /** A response on its way in. */
 class Incoming implements TimedBody {
   sentMs: number | null = null;
@@ -340,7 +179,7 @@ class Incoming implements TimedBody {
       return new Response(this.#stream().pipeThrough(new DecompressionStream(packing)), { status, headers });
     }
     const response = new Response(empty || timedOnly ? null : this.#stream(), { status, headers });
-    bodies.set(response, this);
+    attachBody(response, this);
     return response;
   }
 

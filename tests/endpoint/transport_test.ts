@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
 import type { Fetch } from "../../lib/clock.ts";
-import { isLoopback, rawTransport, timedBody } from "../../lib/endpoint/transport.ts";
+import { timedBody } from "../../lib/endpoint/timed_body.ts";
+import { isLoopback, rawTransport } from "../../lib/endpoint/transport.ts";
 import { startFake } from "../fake_endpoint/server.ts";
 import { ask, clock, hello } from "./helpers.ts";
 import { timedRequest } from "../../lib/endpoint/request.ts";

@@ -1,0 +1,83 @@
+/** Response bodies whose pieces carry the time of their arrival. */
+import type { Clock } from "../clock.ts";
+
+/** Bytes of a response body, and when they arrived. */
+export interface TimedBytes {
+  readonly bytes: Uint8Array;
+  readonly atMs: number;
+}
+
+/** A response body whose pieces carry their arrival. */
+export interface TimedBody {
+  /** When the request was handed to the socket, or to the dialling of one; null where nobody knows. */
+  readonly sentMs: number | null;
+  /** When the response's head was complete. */
+  readonly headersMs: number;
+  /** The next piece, null at the end. Rejects when the connection breaks or the request was aborted. */
+  next(): Promise<TimedBytes | null>;
+  /** Gives the rest up; the connection is closed unless the body had ended. */
+  cancel(): Promise<void>;
+}
+
+const bodies = new WeakMap<Response, TimedBody>();
+
+/** Makes `timedBody` give this body for that response. */
+export function attachBody(response: Response, body: TimedBody): void {
+  bodies.set(response, body);
+}
+
+/** What our own readers ask of `fetch`; the platform's own ignores the word. */
+export interface TimedInit extends RequestInit {
+  /** Only `timedBody` will read the body: spare the stream that nobody would use. */
+  readonly timedOnly?: true;
+}
+
+/**
+ * The body of a response with arrival times: those taken at the socket where `rawTransport` made the
+ * response, otherwise the moment each piece is handed over by `fetch`.
+ *
+ * ```ts
+ * const body = timedBody(new Response("data: {}\n\n"), () => 12);
+ * const piece = await body.next();
+ * if (piece?.atMs !== 12 || await body.next() !== null) throw new Error("one piece, stamped");
+ * ```
+ */
+export function timedBody(response: Response, clock: Clock): TimedBody {
+  const known = bodies.get(response);
+  if (known !== undefined) return known;
+  const headersMs = clock();
+  const reader = response.body?.getReader();
+  return {
+    sentMs: null,
+    headersMs,
+    async next() {
+      const piece = await reader?.read();
+      const atMs = clock();
+      return piece === undefined || piece.done ? null : { bytes: piece.value, atMs };
+    },
+    async cancel() {
+      await reader?.cancel();
+    },
+  };
+}
+
+/**
+ * The text of a response, cut after `maxBytes`: what a stranger sends need not end.
+ *
+ * ```ts
+ * if (await limitedText(new Response("a long story"), 6) !== "a long") throw new Error("cut");
+ * ```
+ */
+export async function limitedText(response: Response, maxBytes: number): Promise<string> {
+  const body = timedBody(response, () => 0);
+  const decoder = new TextDecoder();
+  let text = "";
+  for (let left = maxBytes; left > 0;) {
+    const piece = await body.next();
+    if (piece === null) return text + decoder.decode();
+    text += decoder.decode(piece.bytes.subarray(0, left), { stream: true });
+    left -= piece.bytes.length;
+  }
+  await body.cancel();
+  return text;
+}
