@@ -233,7 +233,7 @@ export interface FindOptions {
  * ```ts
  * const fetch = (url: string | URL | Request) =>
  *   String(url).includes(":11434/")
- *     ? Promise.resolve(Response.json({ data: [{ id: "qwen2.5:0.5b" }] }))
+ *     ? Promise.resolve(Response.json({ data: [{ id: "qwen2.5:0.5b", owned_by: "library" }] }))
  *     : Promise.reject(new TypeError("connection refused"));
  * const found = await findServices({ fetch, env: { get: () => undefined } });
  * if (found.length !== 1 || found[0]?.kind !== "Ollama") throw new Error("Ollama alone answers");
