@@ -43,18 +43,18 @@ export function intervalOf(interval: readonly [number, number] | null, show: (v:
 }
 
 /**
- * A p95 for a table, or why there is none: a p95 needs 20 requests.
+ * A p95 for a table whose n stands beside it, or why there is none: a p95 needs 20 requests.
  *
  * @example
  * ```ts
  * const none = { n: 9, mean: 1, sd: 0, min: 1, p50: 1, p95: null, p99: null, max: 1, mean_ci95: null,
  *   p95_ci95: null };
- * if (p95Of(none, seconds) !== "n = 9 < 20") throw new Error("the reason is missing");
+ * if (p95Of(none, seconds) !== "n < 20") throw new Error("the reason is missing");
  * ```
  */
 export function p95Of(statistic: SummaryStatistic, show: (value: number) => string): string {
   if (statistic.p95 !== null) return show(statistic.p95);
-  return statistic.n === 0 ? missing : `n = ${statistic.n} < 20`;
+  return statistic.n === 0 ? missing : "n < 20";
 }
 
 /** `1 request`, `3 requests`. */

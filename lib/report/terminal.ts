@@ -56,9 +56,10 @@ function resultTable(rows: readonly TableRow[], width: number, paint: Painter): 
   );
   const taken = widths.reduce((sum, one) => sum + one + 1, 2);
   const longest = Math.max("model".length, ...rows.map((row) => row.id.length)) + 2;
+  const nameWidth = Math.max(12, Math.min(longest, width - taken));
   const table = new Table({
     head: ["model", ...columns.map((column) => column.head)],
-    colWidths: [Math.max(12, Math.min(longest, width - taken)), ...widths],
+    colWidths: [nameWidth, ...widths],
     colAligns: ["left", ...columns.map(() => "right" as const)],
     // The table paints its head itself, after wrapping: wrapping would cut painted text inside its codes.
     style: { head: paint.bold("") === "" ? [] : ["bold"], border: [], compact: true },
@@ -70,9 +71,26 @@ function resultTable(rows: readonly TableRow[], width: number, paint: Painter): 
     const cells = columns.map((column) => ({ content: column.of(row), hAlign: "right" as const }));
     table.push(
       failed
-        ? [row.id, { content: paint.red(row.status), colSpan: columns.length, hAlign: "left" }]
-        : [row.id, ...cells],
+        ? [brokenName(row.id, nameWidth - 2), {
+          content: paint.red(row.status),
+          colSpan: columns.length,
+          hAlign: "left",
+        }]
+        : [brokenName(row.id, nameWidth - 2), ...cells],
     );
   }
   return table.toString();
+}
+
+/** A long name goes on where its parts meet (`:`, `@`, `#`, `+`), so that it can be read. */
+function brokenName(name: string, width: number): string {
+  const lines: string[] = [];
+  let line = "";
+  for (const part of name.split(/(?=[:@#+])/)) {
+    if (line !== "" && line.length + part.length > width) {
+      lines.push(line);
+      line = part;
+    } else line += part;
+  }
+  return [...lines, line].join("\n");
 }

@@ -125,7 +125,7 @@ Deno.test("report.md of a run, as it is", async () => {
         "",
         "| Model | Status | n | Avg latency | p95 | TTFT | Tokens/s | Output tokens | Load | Memory | Energy an answer |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-        "| `quick` | ok | 6 | 835 ms | n = 6 \\< 20 | 65 ms | 103 | 80 | 400 ms | 360 MB | ≈ 15.5 J |",
+        "| `quick` | ok | 6 | 835 ms | n \\< 20 | 65 ms | 103 | 80 | 400 ms | 360 MB | ≈ 15.5 J |",
         "| `broken` | failed | 0 | — | — | — | — | — | 400 ms | 480 MB | — |",
         "",
         "",
@@ -300,6 +300,46 @@ function scored(summary: Summary): unknown {
     warnings: [],
   };
 }
+
+Deno.test("a run in which everything failed, or that has no sample yet, still has its reports", async () => {
+  await withRun({ candidates: [broken] }, async (folder) => {
+    await reportRun(folder);
+    const html = await Deno.readTextFile(join(folder, "report.html"));
+    assert.match(html, /24 of 24 failed/);
+    assert.doesNotMatch(html, /NaN|undefined|\[object/);
+  });
+  await withRun({ candidates: [quick] }, async (folder) => {
+    for (const name of ["samples.jsonl", "answers.jsonl"]) await Deno.remove(join(folder, name));
+    const { summary } = await reportRun(folder);
+    assert.match(terminalSummary(summary, { columns: 80, color: false }), /quick +│ skipped/);
+    assert.doesNotMatch(await Deno.readTextFile(join(folder, "report.html")), /NaN|undefined|\[object/);
+  });
+});
+
+Deno.test("under load, what was asked for and what was delivered stand side by side with goodput", async () => {
+  const plan = { concurrency: 4, rate: 2, slo: { ttft_s: 0.05, e2e_s: 3 } };
+  await withRun({ candidates: [quick, slow], plan }, async (folder) => {
+    await reportRun(folder);
+    const { document } = parseHTML(await Deno.readTextFile(join(folder, "report.html")));
+    const table = [...document.querySelectorAll("table")].find((one) =>
+      /Load and goodput/.test(one.textContent ?? "")
+    );
+    assert.match(table?.textContent ?? "", /2\/s.*% of 24 met the limits/s);
+  });
+});
+
+Deno.test("answers that did not stream have no first token: no figure of it is made up", async () => {
+  await withRun({ candidates: [quick] }, async (folder) => {
+    const path = join(folder, "samples.jsonl");
+    const whole = (await Deno.readTextFile(path)).replaceAll('"streamed":true', '"streamed":false');
+    await Deno.writeTextFile(path, whole);
+    const { summary } = await reportRun(folder);
+    assert.equal(tableRows(summary)[0]?.ttft, "—");
+    const html = await Deno.readTextFile(join(folder, "report.html"));
+    assert.doesNotMatch(html, /<h3>Time to first token/);
+    assert.doesNotMatch(html, /<h3>Tokens of/);
+  });
+});
 
 Deno.test("without a summary, or with a damaged one, the message says how to make it again", async () => {
   await withRun({ candidates: [quick] }, async (folder) => {
