@@ -1,12 +1,8 @@
-/**
- * A model as a judge, and the trial it has to pass first. A judge that can't tell good from bad gives figures
- * that look like evidence; so before it may score, it is tried on anchored answers whose worth is known.
- */
+/** A model as a judge: what it is asked, and what of its replies is taken for scores. */
 import { z } from "zod";
 import type { ChatMessage } from "../endpoint/trace.ts";
 import { UserError } from "../errors.ts";
 import type { Prompt } from "../prompts/prompts.ts";
-import { passRate, type Rate } from "./rate.ts";
 import { highestScore, lowestScore, type Rubric } from "./rubric.ts";
 import { visibleAnswer } from "./text.ts";
 
@@ -21,40 +17,8 @@ export type AskJudge = (messages: readonly ChatMessage[], format: AnswerFormat) 
 
 export type JudgedPrompt = Pick<Prompt, "id" | "messages" | "aspects" | "reference" | "anchors">;
 
-/** Share of the anchored pairs that a judge has to tell apart. */
-export const defaultThreshold = 0.8;
-/** With fewer pairs nobody can be told from a coin. */
-export const fewestPairs = 8;
-/** Share of replies that may be something else than the asked JSON. */
-const mostInvalid = 0.1;
 /** After so many replies in a row that are not JSON, the rest is not asked for. */
 const proseLimit = 5;
-
-/** What the trial showed. */
-export interface Trial {
-  readonly rubric: string;
-  readonly threshold: number;
-  readonly pairs: number;
-  /** Share of pairs whose good answer got the higher mean score; a tie is not told apart. By prompt. */
-  readonly accuracy: Rate;
-  readonly ties: number;
-  /** Mean scores of the good and of the bad answers, null where none could be read. */
-  readonly meanGood: number | null;
-  readonly meanBad: number | null;
-  /** Asked which of two is better, in both orders: how often the first was chosen, of how many. 0.5 is unbiased. */
-  readonly firstChosen: { readonly share: number | null; readonly n: number };
-  /** Accuracy where the bad answer is the longer one, and where it is the shorter one. */
-  readonly longerBad: Rate;
-  readonly shorterBad: Rate;
-  readonly replies: number;
-  /** Replies that were not the asked JSON. */
-  readonly invalid: number;
-  /** The first of them, cut short. */
-  readonly invalidExample: string | null;
-  readonly accepted: boolean;
-  /** Why it was refused; null when accepted. */
-  readonly reason: string | null;
-}
 
 const scoreValue = z.literal([1, 2, 3, 4, 5]);
 
@@ -163,146 +127,3 @@ function readJson(text: string): unknown {
     return undefined;
   }
 }
-
-interface Pair {
-  readonly prompt: JudgedPrompt;
-  readonly good: string;
-  readonly bad: string;
-}
-
-/**
- * The pairs of anchored answers: each bad answer beside each good one of its prompt; the reference is a good one.
- *
- * @example
- * ```ts
- * const prompt = {
- *   id: "p", messages: [], aspects: ["says yes"], reference: "Yes.",
- *   anchors: [{ label: "bad" as const, answer: "No." }, { label: "good" as const, answer: "Yes, it is." }],
- * };
- * if (anchoredPairs([prompt]).length !== 2) throw new Error("one bad answer beside two good ones");
- * ```
- */
-export function anchoredPairs(prompts: readonly JudgedPrompt[]): Pair[] {
-  return prompts.flatMap((prompt) => {
-    const labelled = (label: "good" | "bad") =>
-      prompt.anchors.filter((anchor) => anchor.label === label).map(({ answer }) => answer);
-    const good = [...(prompt.reference === null ? [] : [prompt.reference]), ...labelled("good")];
-    return labelled("bad").flatMap((bad) => good.map((one) => ({ prompt, good: one, bad })));
-  });
-}
-
-interface Outcome {
-  readonly pair: Pair;
-  readonly good: number | null;
-  readonly bad: number | null;
-  /** Whether the first answer was chosen, for each of the two orders that could be read. */
-  readonly firstChosen: readonly boolean[];
-}
-
-/**
- * Tries a judge on the anchored answers of a prompt set. It is accepted when it tells at least `threshold` of
- * the pairs apart, the interval of that share lies above chance (½), and at most one reply in ten is not the
- * asked JSON. Its scores are absolute, so that a bias for the first of two can't reach them; it is measured and
- * printed all the same, because such a judge attends to the wrong thing.
- *
- * @throws {UserError} when the set has too few anchored pairs to tell a judge from a coin
- */
-export async function tryJudge(
-  judge: Judge,
-  prompts: readonly JudgedPrompt[],
-  { threshold = defaultThreshold, onPair = () => {} }: {
-    threshold?: number;
-    onPair?: (done: number, all: number) => void;
-  } = {},
-): Promise<Trial> {
-  const pairs = anchoredPairs(prompts);
-  if (pairs.length < fewestPairs) {
-    throw new UserError(
-      `the prompt set has ${pairs.length} pairs of good and bad anchored answers: a judge is tried on at least ` +
-        `${fewestPairs}; add "anchors" (label good or bad) to its prompts`,
-    );
-  }
-  const outcomes: Outcome[] = [];
-  const known = new Map<string, number | null>();
-  const meanScore = async (prompt: JudgedPrompt, answer: string) => {
-    const key = JSON.stringify([prompt.id, answer]);
-    const value = known.has(key) ? known.get(key) ?? null : mean(await judge.rate(prompt, answer));
-    known.set(key, value);
-    return value;
-  };
-  for (const pair of pairs) {
-    if (judge.hopeless) break;
-    const { prompt, good, bad } = pair;
-    const scores = { good: await meanScore(prompt, good), bad: await meanScore(prompt, bad) };
-    const choices = [await judge.choose(prompt, good, bad), await judge.choose(prompt, bad, good)];
-    outcomes.push({
-      pair,
-      ...scores,
-      firstChosen: choices.filter((choice) => choice !== null).map((choice) => choice === "A"),
-    });
-    onPair(outcomes.length, pairs.length);
-  }
-  return summarizeTrial(judge, outcomes, threshold);
-}
-
-function mean(scores: JudgeScores | null): number | null {
-  if (scores === null) return null;
-  const values = Object.values(scores);
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-function summarizeTrial(judge: Judge, outcomes: readonly Outcome[], threshold: number): Trial {
-  const accuracy = accuracyOf(outcomes);
-  const chosen = outcomes.flatMap(({ firstChosen }) => firstChosen);
-  const figures = {
-    rubric: judge.rubric.name,
-    threshold,
-    pairs: outcomes.length,
-    accuracy,
-    ties: outcomes.filter(({ good, bad }) => good !== null && good === bad).length,
-    meanGood: average(outcomes.flatMap(({ good }) => good ?? [])),
-    meanBad: average(outcomes.flatMap(({ bad }) => bad ?? [])),
-    firstChosen: { share: average(chosen.map(Number)), n: chosen.length },
-    longerBad: accuracyOf(outcomes.filter(({ pair }) => pair.bad.length > pair.good.length)),
-    shorterBad: accuracyOf(outcomes.filter(({ pair }) => pair.bad.length <= pair.good.length)),
-    replies: judge.replies,
-    invalid: judge.invalid,
-    invalidExample: judge.invalidExample,
-  };
-  const reason = refusal(figures);
-  return { ...figures, accepted: reason === null, reason };
-}
-
-function accuracyOf(outcomes: readonly Outcome[]): Rate {
-  const byPrompt = Map.groupBy(outcomes, ({ pair }) => pair.prompt.id);
-  return passRate(
-    [...byPrompt.values()].map((same) =>
-      same.filter(({ good, bad }) => good !== null && bad !== null && good > bad).length / same.length
-    ),
-  );
-}
-
-function average(values: readonly number[]): number | null {
-  return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-function refusal(
-  { accuracy, threshold, replies, invalid, invalidExample }: Omit<Trial, "accepted" | "reason">,
-) {
-  if (invalid > mostInvalid * replies) {
-    return `${invalid} of ${replies} replies were not the JSON that was asked for, such as ` +
-      `${
-        JSON.stringify(invalidExample)
-      }: give a model, or a service, that keeps to response_format json_schema`;
-  }
-  const { rate, ci95 } = accuracy;
-  if (rate === null || ci95 === null) return "no pair could be judged";
-  const told = `it told ${percent(rate)} of the anchored pairs apart (${percent(ci95[0])} to ${
-    percent(ci95[1])
-  })`;
-  if (rate < threshold) return `${told}, it takes ${percent(threshold)}`;
-  if (ci95[0] <= 0.5) return `${told}, which chance could do: try it on more anchored pairs`;
-  return null;
-}
-
-const percent = (share: number) => `${Math.round(100 * share)} %`;

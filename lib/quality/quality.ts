@@ -4,15 +4,10 @@ import { readAnswers, readRunInfo, readSamples, replaceFile } from "../bench/fol
 import type { AnswerRecord, RequestRecord, RunInfo } from "../bench/records.ts";
 import { UserError } from "../errors.ts";
 import type { Prompt, PromptSet } from "../prompts/prompts.ts";
-import { summarize } from "../stats/summary.ts";
+import { candidateOf } from "./candidate_quality.ts";
 import { defaultPassMark, scoreAnswer } from "./check.ts";
-import {
-  type AnswerQuality,
-  type CandidateQuality,
-  type QualityReport,
-  qualityReport,
-} from "./quality_schema.ts";
-import { passRate } from "./rate.ts";
+import { type AnswerQuality, type QualityReport, qualityReport } from "./quality_schema.ts";
+import { warningsOf } from "./quality_warnings.ts";
 import { agreements, type RatingRecord, readRatings } from "./ratings.ts";
 
 /** What a run holds that quality is derived from. */
@@ -193,9 +188,6 @@ function owedAnswers({ info, requests, left }: RecordedAnswers, prompts: readonl
   });
 }
 
-/** Bounds of the lengths that are told apart, in prompt tokens. */
-const lengthBounds = [0, 500, 1500, 3500] as const;
-
 function promptLengths({ requests }: RecordedAnswers, prompts: readonly Prompt[]) {
   const counted = Map.groupBy(
     requests.filter(({ prompt_tokens }) => prompt_tokens !== null),
@@ -210,128 +202,3 @@ function promptLengths({ requests }: RecordedAnswers, prompts: readonly Prompt[]
   const source = prompts.every(({ id }) => counted.has(id)) ? "usage" as const : "chars/4" as const;
   return { tokens, source };
 }
-
-function candidateOf(
-  id: string,
-  answers: readonly AnswerQuality[],
-  ratings: readonly RatingRecord[],
-  tokens: ReadonlyMap<string, number>,
-): CandidateQuality {
-  const names = [...new Set(answers.flatMap(({ checks }) => checks.map(({ name }) => name)))];
-  return {
-    id,
-    answers: answers.length,
-    failures: answers.filter(({ failure }) => failure !== null).length,
-    pass_rate: rateOf(answers, ({ passed }) => passed),
-    score: scoreOf(answers),
-    checks: names.map((name) => {
-      const having = answers.filter(({ checks }) => checks.some((check) => check.name === name));
-      const passes = ({ checks }: AnswerQuality) =>
-        checks.some((check) => check.name === name && check.passed);
-      const rate = rateOf(having, passes);
-      return { name, prompts: rate.n, pass_rate: rate };
-    }),
-    by_length: lengthBounds.flatMap((from, at) => {
-      const to = lengthBounds[at + 1] ?? null;
-      const within = answers.filter(({ prompt_id }) => {
-        const length = tokens.get(prompt_id) ?? 0;
-        return length >= from && (to === null || length < to);
-      });
-      if (within.length === 0) return [];
-      return [{
-        from_tokens: from,
-        to_tokens: to,
-        pass_rate: rateOf(within, ({ passed }) => passed),
-        score: scoreOf(within),
-      }];
-    }),
-    ratings: ratingsOf(ratings),
-  };
-}
-
-function rateOf(answers: readonly AnswerQuality[], passes: (answer: AnswerQuality) => boolean) {
-  const byPrompt = [...Map.groupBy(answers, ({ prompt_id }) => prompt_id).values()];
-  return passRate(byPrompt.map((same) => same.filter(passes).length / same.length));
-}
-
-/** Mean over prompts, each prompt with the mean of its answers. */
-function meanByPrompt(values: readonly { prompt_id: string; value: number }[]) {
-  const means = [...Map.groupBy(values, ({ prompt_id }) => prompt_id).values()]
-    .map((same) => same.reduce((sum, { value }) => sum + value, 0) / same.length);
-  const { n, mean, mean_ci95 } = summarize(means);
-  return { n, mean, ci95: mean_ci95 };
-}
-
-function scoreOf(answers: readonly AnswerQuality[]) {
-  return meanByPrompt(answers.map(({ prompt_id, score }) => ({ prompt_id, value: score })));
-}
-
-function ratingsOf(ratings: readonly RatingRecord[]): CandidateQuality["ratings"] {
-  const groups = Map.groupBy(ratings, ({ source, rubric }) => JSON.stringify([source, rubric]));
-  return [...groups.values()].flatMap((same) => {
-    const [first] = same;
-    if (!first) return [];
-    const dimensions = [...new Set(same.flatMap(({ scores }) => Object.keys(scores)))];
-    const of = (pick: (rating: RatingRecord) => number[]) =>
-      meanByPrompt(
-        same.flatMap((rating) => pick(rating).map((value) => ({ prompt_id: rating.prompt_id, value }))),
-      );
-    return [{
-      source: first.source,
-      rubric: first.rubric,
-      raters: [...new Set(same.map(({ rater }) => rater))],
-      answers: new Set(same.map(({ answer }) => answer)).size,
-      dimensions: Object.fromEntries(
-        dimensions.map((name) =>
-          [name, of(({ scores }) => scores[name] === undefined ? [] : [scores[name]])] as const
-        ),
-      ),
-      overall: of(({ scores }) => Object.values(scores)),
-    }];
-  });
-}
-
-function warningsOf(
-  { info, requests }: RecordedAnswers,
-  prompts: readonly Prompt[],
-  answers: readonly AnswerQuality[],
-): QualityReport["warnings"] {
-  const unchecked = prompts.filter(({ checks }) => checks.length === 0).map(({ id }) => id);
-  const cut = requests.filter(({ finish_reason }) => finish_reason === "length").length;
-  const failures = answers.filter(({ failure }) => failure !== null).length;
-  return [
-    unchecked.length === 0 ? [] : {
-      code: "unchecked-prompts",
-      message: `${unchecked.length} prompts have no checks and are not scored: ${unchecked.join(", ")}`,
-      remedy: "add checks to the prompt set, or let people rate these answers",
-    },
-    info.plan.prefix !== "cold" ? [] : {
-      code: "nonce-in-answers",
-      message: "the answers were given with a random number before each prompt, as a cold prefix needs it",
-      remedy: "score answers of `quality capture`, which sends the prompts as they are",
-    },
-    info.plan.temperature === 0 || info.plan.rounds > 1 ? [] : {
-      code: "one-answer-each",
-      message: `at temperature ${info.plan.temperature} answers vary, and each prompt was asked once`,
-      remedy: "capture with --rounds 3 or more, or with --temperature 0",
-    },
-    cut === 0 ? [] : {
-      code: "cut-answers",
-      message: `${cut} of ${requests.length} answers stopped at the limit of ${info.plan.max_tokens} tokens`,
-      remedy: "raise --max-tokens if the answers should have been longer",
-    },
-    failures === 0 ? [] : {
-      code: "failed-requests",
-      message: `${failures} of ${answers.length} answers are failures and score 0`,
-      remedy: "see the reasons in quality.json, and capture again with --resume if the run was interrupted",
-    },
-    checkedPrompts(prompts) >= 20 ? [] : {
-      code: "few-prompts",
-      message: `${checkedPrompts(prompts)} prompts are few: look at the intervals, not at the rates`,
-      remedy: "add prompts of your own to the set; repeats of the same prompt don't narrow the interval",
-    },
-  ].flat();
-}
-
-const checkedPrompts = (prompts: readonly Prompt[]) =>
-  prompts.filter(({ checks }) => checks.length > 0).length;

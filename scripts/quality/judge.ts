@@ -1,7 +1,7 @@
 /** deno task quality judge: a second model rates a run's answers, after it has shown that it can. */
 import { join } from "node:path";
 import { Option } from "commander";
-import type { Trial } from "../../lib/quality/judge.ts";
+import type { Trial } from "../../lib/quality/judge_trial.ts";
 import { UserError } from "../../lib/errors.ts";
 import {
   decimal,
@@ -68,7 +68,8 @@ export async function judge(args: readonly string[]): Promise<number> {
   const options = parsed.opts<JudgeOptions>();
   const folder = await runFolder(parsed.args[0], options.out);
   const set = await promptSetOf(folder, options.prompts);
-  const { Judge, tryJudge } = await import("../../lib/quality/judge.ts");
+  const { Judge } = await import("../../lib/quality/judge.ts");
+  const { tryJudge } = await import("../../lib/quality/judge_trial.ts");
   const { rubrics } = await import("../../lib/quality/rubric.ts");
   const { replaceFile } = await import("../../lib/bench/folder.ts");
   const { openJudge } = await import("./open_judge.ts");

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { loadPromptSet } from "../../lib/prompts/prompts.ts";
-import { Judge, tryJudge } from "../../lib/quality/judge.ts";
+import { Judge } from "../../lib/quality/judge.ts";
+import { tryJudge } from "../../lib/quality/judge_trial.ts";
 import { rubrics } from "../../lib/quality/rubric.ts";
 import { openJudge } from "../../scripts/quality/open_judge.ts";
 

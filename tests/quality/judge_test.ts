@@ -1,14 +1,8 @@
 /** A judge may score only after it has told good answers from bad ones. */
 import assert from "node:assert/strict";
 import { loadPromptSet } from "../../lib/prompts/prompts.ts";
-import {
-  anchoredPairs,
-  type AskJudge,
-  Judge,
-  type JudgedPrompt,
-  ratingMessages,
-  tryJudge,
-} from "../../lib/quality/judge.ts";
+import { type AskJudge, Judge, type JudgedPrompt, ratingMessages } from "../../lib/quality/judge.ts";
+import { anchoredPairs, tryJudge } from "../../lib/quality/judge_trial.ts";
 import { agreementWithPeople, judgeAnswers } from "../../lib/quality/judge_run.ts";
 import { rubrics } from "../../lib/quality/rubric.ts";
 import { seededRandom } from "../../lib/stats/random.ts";

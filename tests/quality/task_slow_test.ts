@@ -100,9 +100,10 @@ Deno.test("two people rate on a sheet and on the page, and their agreement is to
 
 /** The page's address, as the task tells it. */
 async function addressIn(stderr: ReadableStream<Uint8Array>): Promise<string> {
+  const decoder = new TextDecoder();
   let text = "";
-  for await (const chunk of stderr.pipeThrough(new TextDecoderStream())) {
-    text += chunk;
+  for await (const chunk of stderr) {
+    text += decoder.decode(chunk, { stream: true });
     const [url] = /http:\S+(?=\n)/.exec(text) ?? [];
     if (url !== undefined) return url;
   }

@@ -1,0 +1,93 @@
+/** One candidate's answers and ratings as rates and means, each over prompts and with its interval. */
+import { summarize } from "../stats/summary.ts";
+import type { AnswerQuality, CandidateQuality } from "./quality_schema.ts";
+import { passRate } from "./rate.ts";
+import type { RatingRecord } from "./ratings.ts";
+
+/** Bounds of the lengths that are told apart, in prompt tokens. */
+const lengthBounds = [0, 500, 1500, 3500] as const;
+
+/**
+ * Summarises one candidate.
+ *
+ * @param tokens length of each prompt in tokens, by its id
+ */
+export function candidateOf(
+  id: string,
+  answers: readonly AnswerQuality[],
+  ratings: readonly RatingRecord[],
+  tokens: ReadonlyMap<string, number>,
+): CandidateQuality {
+  const names = [...new Set(answers.flatMap(({ checks }) => checks.map(({ name }) => name)))];
+  return {
+    id,
+    answers: answers.length,
+    failures: answers.filter(({ failure }) => failure !== null).length,
+    pass_rate: rateOf(answers, ({ passed }) => passed),
+    score: scoreOf(answers),
+    checks: names.map((name) => {
+      const having = answers.filter(({ checks }) => checks.some((check) => check.name === name));
+      const passes = ({ checks }: AnswerQuality) =>
+        checks.some((check) => check.name === name && check.passed);
+      const rate = rateOf(having, passes);
+      return { name, prompts: rate.n, pass_rate: rate };
+    }),
+    by_length: lengthBounds.flatMap((from, at) => {
+      const to = lengthBounds[at + 1] ?? null;
+      const within = answers.filter(({ prompt_id }) => {
+        const length = tokens.get(prompt_id) ?? 0;
+        return length >= from && (to === null || length < to);
+      });
+      if (within.length === 0) return [];
+      return [{
+        from_tokens: from,
+        to_tokens: to,
+        pass_rate: rateOf(within, ({ passed }) => passed),
+        score: scoreOf(within),
+      }];
+    }),
+    ratings: ratingsOf(ratings),
+  };
+}
+
+function rateOf(answers: readonly AnswerQuality[], passes: (answer: AnswerQuality) => boolean) {
+  const byPrompt = [...Map.groupBy(answers, ({ prompt_id }) => prompt_id).values()];
+  return passRate(byPrompt.map((same) => same.filter(passes).length / same.length));
+}
+
+/** Mean over prompts, each prompt with the mean of its answers. */
+function meanByPrompt(values: readonly { prompt_id: string; value: number }[]) {
+  const means = [...Map.groupBy(values, ({ prompt_id }) => prompt_id).values()]
+    .map((same) => same.reduce((sum, { value }) => sum + value, 0) / same.length);
+  const { n, mean, mean_ci95 } = summarize(means);
+  return { n, mean, ci95: mean_ci95 };
+}
+
+function scoreOf(answers: readonly AnswerQuality[]) {
+  return meanByPrompt(answers.map(({ prompt_id, score }) => ({ prompt_id, value: score })));
+}
+
+function ratingsOf(ratings: readonly RatingRecord[]): CandidateQuality["ratings"] {
+  const groups = Map.groupBy(ratings, ({ source, rubric }) => JSON.stringify([source, rubric]));
+  return [...groups.values()].flatMap((same) => {
+    const [first] = same;
+    if (!first) return [];
+    const dimensions = [...new Set(same.flatMap(({ scores }) => Object.keys(scores)))];
+    const of = (pick: (rating: RatingRecord) => number[]) =>
+      meanByPrompt(
+        same.flatMap((rating) => pick(rating).map((value) => ({ prompt_id: rating.prompt_id, value }))),
+      );
+    return [{
+      source: first.source,
+      rubric: first.rubric,
+      raters: [...new Set(same.map(({ rater }) => rater))],
+      answers: new Set(same.map(({ answer }) => answer)).size,
+      dimensions: Object.fromEntries(
+        dimensions.map((name) =>
+          [name, of(({ scores }) => scores[name] === undefined ? [] : [scores[name]])] as const
+        ),
+      ),
+      overall: of(({ scores }) => Object.values(scores)),
+    }];
+  });
+}
