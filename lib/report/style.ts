@@ -36,7 +36,7 @@ code { font: 0.92em ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflo
 .note { margin-top: 0.6rem; }
 .sub { display: block; font-weight: 400; white-space: nowrap; }
 .highlights { padding: 0; margin: 0; list-style: none; }
-.highlights li { padding: 0.4rem 0 0.4rem 1rem; border-left: 3px solid var(--line); margin: 0.5rem 0; }
+.highlights li { padding: 0.2rem 0 0.2rem 1rem; border-left: 3px solid var(--line); margin: 0.55rem 0; max-width: 52rem; }
 .highlights .finding { border-color: var(--accent); }
 .highlights .failure { border-color: var(--alert); }
 .scroll { overflow-x: auto; margin: 0.8rem 0; }

@@ -84,10 +84,10 @@ export function subline(text: string): Markup | null {
 /** A mean with its interval under it, and its own n where that is not the row's. */
 function meanCell(statistic: SummaryStatistic, show: Show, rowN: number, mark = ""): Markup {
   if (statistic.mean === null) return markup`<td>${missing}</td>`;
-  const own = statistic.n === rowN ? "" : ` n = ${statistic.n}`;
-  return markup`<td>${mark}${show(statistic.mean)}${
-    subline(intervalOf(statistic.mean_ci95, show) + own)
-  }</td>`;
+  const interval = intervalOf(statistic.mean_ci95, show);
+  const own = statistic.n === rowN ? "" : `n = ${statistic.n}`;
+  const under = [interval, own].filter((text) => text !== "").join(", ");
+  return markup`<td>${mark}${show(statistic.mean)}${subline(under)}</td>`;
 }
 
 function p95Cell(statistic: SummaryStatistic, show: Show): Markup {
