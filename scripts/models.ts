@@ -8,10 +8,12 @@
  *   deno task models verify                    hash everything again
  *   deno task models remove NAME --yes         remove one;  clean --yes: whatever the registry doesn't name
  *   deno task models move FOLDER --yes         keep the models elsewhere
+ *   deno task models learn RUN --yes           write what a run showed into the registry; --merge a teammate's
  */
 import type { Command } from "commander";
-import { bareCommand, jsonOption, registryOption, runCli, storeOption } from "./cli.ts";
+import { bareCommand, jsonOption, outOption, registryOption, runCli, storeOption } from "./cli.ts";
 import type { Options } from "./models/shared.ts";
+import type { LearnOptions } from "./models_learn.ts";
 
 const look = () => import("./models/look.ts");
 const change = () => import("./models/change.ts");
@@ -54,6 +56,14 @@ function commandLine(done: (code: number) => void): Command {
     .action(async (options: Options) => done(await (await change()).clean(options)));
   command(program, "move <folder>", "keep the models in another folder").option("--yes", yes)
     .action(async (folder: string, options: Options) => done(await (await change()).move(folder, options)));
+  program.command("learn [runs...]").description("write what runs showed into the registry").addOption(
+    registryOption(),
+  )
+    .addOption(outOption()).addOption(jsonOption()).option("--yes", yes)
+    .option("--merge <file>", "take over a teammate's registry: figures, and models that ours lacks")
+    .action(async (runs: string[], options: LearnOptions) =>
+      done(await (await import("./models_learn.ts")).learnRuns(runs, options))
+    );
   return program;
 }
 

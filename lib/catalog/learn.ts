@@ -1,0 +1,308 @@
+/**
+ * What was measured goes back into models.json: a list `measured` in each model's entry. Only that list changes;
+ * every other character of the file, a person's notes, order and spacing, stays as it is.
+ */
+import { type Node, parseTree } from "jsonc-parser";
+import { z } from "zod";
+import { UserError } from "../errors.ts";
+import { tidyJson } from "./json_format.ts";
+import { parseRegistry } from "./registry.ts";
+
+const figure = z.number().nonnegative().nullable();
+
+/** What one run showed of one variant on one machine. Nothing in it names a host, a user or a folder. */
+export const measuredFigures = z.object({
+  variant: z.string().nullable(),
+  where: z.enum(["embedded", "service"]),
+  machine: z.object({
+    cpu: z.string(),
+    cores: z.number(),
+    ram_gb: z.number(),
+    gpu: z.array(z.string()),
+    os: z.string(),
+    arch: z.string(),
+  }),
+  /** Day of the run, UTC. */
+  date: z.string().regex(/^\d{4}-\d{2}-\d{2}$/, "a day such as 2026-11-21"),
+  run: z.string(),
+  podium: z.string(),
+  prompts: z.string(),
+  max_tokens: z.number().int(),
+  prefix: z.string(),
+  requests: z.number().int(),
+  /** Blocks of the run, and those in which other programs were busy. */
+  blocks: z.object({ timed: z.number().int(), disturbed: z.number().int() }),
+  latency_s: figure,
+  ttft_s: figure,
+  output_tokens_per_s: figure,
+  memory_mb: figure,
+  load_s: figure,
+  quality: z.object({ score: figure, passed: z.number(), prompts: z.number() }).nullable(),
+});
+export type MeasuredFigures = z.infer<typeof measuredFigures>;
+
+/** Figures, and the model that they are of. */
+export interface Lesson {
+  readonly alias: string;
+  readonly measured: MeasuredFigures;
+}
+
+export interface Learned {
+  readonly text: string;
+  /** Models that the registry does not have. */
+  readonly unknown: readonly string[];
+  /** What a person must settle: fields in which two registries differ; ours stay. */
+  readonly conflicts: readonly string[];
+}
+
+/** One of a variant, place and machine is kept, the newest; quality and speed may come from different runs. */
+const keyOf = ({ variant, where, machine: { cpu, cores, ram_gb, gpu } }: MeasuredFigures) =>
+  JSON.stringify([variant, where, cpu, cores, Math.round(ram_gb), gpu]);
+
+const newer = (a: MeasuredFigures, b: MeasuredFigures) => a.date === b.date ? a.run > b.run : a.date > b.date;
+
+/**
+ * The newest figures of each variant and machine, oldest first. Quality that only an older run knows is carried
+ * over with it, since it belongs to the same weights.
+ *
+ * @example
+ * ```ts
+ * const machine = { cpu: "c", cores: 2, ram_gb: 8, gpu: [], os: "o", arch: "x" };
+ * const one = { variant: "q4", where: "embedded" as const, machine, podium: "0.1.0", prompts: "default",
+ *   max_tokens: 128, prefix: "cold", requests: 24, blocks: { timed: 24, disturbed: 0 }, latency_s: 1, ttft_s: 0.1, output_tokens_per_s: 90, memory_mb: 400, load_s: 0.4, quality: null };
+ * const list = newest([{ ...one, date: "2026-11-21", run: "b" }, { ...one, date: "2026-11-20", run: "a" }]);
+ * if (list.length !== 1 || list[0]?.run !== "b") throw new Error("the newer one stays");
+ * ```
+ */
+export function newest(all: readonly MeasuredFigures[]): MeasuredFigures[] {
+  const kept = new Map<string, MeasuredFigures>();
+  for (const one of all) {
+    const other = kept.get(keyOf(one));
+    if (other === undefined) kept.set(keyOf(one), one);
+    else {
+      const [first, second] = newer(one, other) ? [one, other] : [other, one];
+      kept.set(keyOf(one), { ...first, quality: first.quality ?? second.quality });
+    }
+  }
+  return [...kept.values()].sort((a, b) => a.date + a.run < b.date + b.run ? -1 : 1);
+}
+
+/**
+ * Adds figures to a registry's text.
+ *
+ * @param where what to call the file in messages
+ * @throws {UserError} when the text is no registry, or a list `measured` in it is damaged
+ *
+ * @example
+ * ```ts
+ * const machine = { cpu: "c", cores: 2, ram_gb: 8, gpu: [], os: "o", arch: "x" };
+ * const measured = { variant: null, where: "service" as const, machine, date: "2026-11-21", run: "r", podium: "0.1.0",
+ *   prompts: "default", max_tokens: 128, prefix: "cold", requests: 24, blocks: { timed: 24, disturbed: 0 },
+ *   latency_s: 1.2, ttft_s: 0.1, output_tokens_per_s: 90, memory_mb: null,
+ *   load_s: null, quality: null };
+ * const before = '[\n    {"name": "phi-4-mini", "task": "chat", "min_ram_gb": 8, "notes":  "mine"}\n]\n';
+ * const { text } = learn(before, "models.json", [{ alias: "phi-4-mini", measured }]);
+ * if (!text.includes('"notes":  "mine"') || !text.includes('"latency_s": 1.2')) throw new Error(text);
+ * ```
+ */
+export function learn(text: string, where: string, lessons: readonly Lesson[]): Learned {
+  parseRegistry(text, where);
+  const unknown = new Set<string>();
+  let learned = text;
+  for (const [alias, all] of Map.groupBy(lessons, ({ alias }) => alias)) {
+    const node = entryNode(learned, alias);
+    if (node === null) {
+      unknown.add(alias);
+      continue;
+    }
+    const before = measuredOf(node, `${where}, ${alias}`);
+    const after = newest([...before, ...all.map(({ measured }) => measured)]);
+    if (JSON.stringify(before) !== JSON.stringify(after)) {
+      learned = setMember(learned, node, "measured", after);
+    }
+  }
+  assertOnlyMeasured(text, learned, where);
+  return { text: learned, unknown: [...unknown], conflicts: [] };
+}
+
+/**
+ * Takes over what a teammate's registry has: figures, and models that ours lacks. Where both have a model, our own
+ * fields stay, and those that differ are named.
+ *
+ * @throws {UserError} when one of the two is no registry
+ */
+export function merge(
+  ours: { readonly text: string; readonly where: string },
+  theirs: { readonly text: string; readonly where: string },
+): Learned {
+  parseRegistry(theirs.text, theirs.where);
+  const entries = entriesIn(theirs.text);
+  const lessons = entries.flatMap(({ alias, node }) =>
+    measuredOf(node, `${theirs.where}, ${alias}`).map((measured) => ({ alias, measured }))
+  );
+  const first = learn(ours.text, ours.where, lessons);
+  let text = first.text;
+  const conflicts: string[] = [];
+  for (const { alias, node } of entries) {
+    const own = entryNode(text, alias);
+    if (own === null) text = addEntry(text, alias, node);
+    else conflicts.push(...differences(alias, own, node));
+  }
+  parseRegistry(text, ours.where);
+  return { text, unknown: [], conflicts };
+}
+
+interface EntryNode {
+  readonly alias: string;
+  readonly node: Node;
+}
+
+/** The three shapes that a registry may have: a list, a map of alias to model, or either inside `models`. */
+function entriesIn(text: string): EntryNode[] {
+  const list = listNode(text);
+  return (list.children ?? []).flatMap((child): EntryNode[] => {
+    if (child.type !== "property") {
+      const alias = stringMember(child, "alias") ?? stringMember(child, "name");
+      return alias === undefined ? [] : [{ alias, node: child }];
+    }
+    const [key, node] = child.children ?? [];
+    if (key === undefined || node === undefined) return [];
+    return [{ alias: stringMember(node, "alias") ?? String(key.value), node }];
+  });
+}
+
+function listNode(text: string): Node {
+  const root = parseTree(text.replace(/^\uFEFF/, " "));
+  if (root === undefined) throw new UserError("the registry is empty");
+  const models = memberNode(root, "models");
+  return models !== undefined && (models.type === "array" || models.type === "object") ? models : root;
+}
+
+function entryNode(text: string, name: string): Node | null {
+  const wanted = name.toLowerCase();
+  const entries = entriesIn(text);
+  const others = ({ node }: EntryNode) => {
+    const names: unknown = valueOf(memberNode(node, "other_names"));
+    return [names].flat().map((one) => String(one).toLowerCase());
+  };
+  const found = entries.find(({ alias }) => alias.toLowerCase() === wanted) ??
+    entries.find((entry) => others(entry).includes(wanted));
+  return found?.node ?? null;
+}
+
+function memberNode(node: Node, key: string): Node | undefined {
+  if (node.type !== "object") return undefined;
+  return node.children?.find((child) => child.children?.[0]?.value === key)?.children?.[1];
+}
+
+function stringMember(node: Node, key: string): string | undefined {
+  const value: unknown = memberNode(node, key)?.value;
+  return typeof value === "string" ? value : undefined;
+}
+
+/** A node as plain data. */
+function valueOf(node: Node | undefined): unknown {
+  if (node === undefined) return undefined;
+  if (node.type === "array") return (node.children ?? []).map(valueOf);
+  if (node.type !== "object") return node.value;
+  return Object.fromEntries(
+    (node.children ?? []).map(({ children }) => [String(children?.[0]?.value), valueOf(children?.[1])]),
+  );
+}
+
+function measuredOf(node: Node, where: string): MeasuredFigures[] {
+  const value = valueOf(memberNode(node, "measured"));
+  if (value === undefined) return [];
+  const parsed = z.array(measuredFigures).safeParse(value);
+  if (parsed.success) return parsed.data;
+  const reason = z.prettifyError(parsed.error).replaceAll(/\s+/g, " ");
+  throw new UserError(`${where}: its list "measured" is damaged (${reason}): mend it, or remove it`);
+}
+
+/** Sets one member of an object in a text and touches nothing else. */
+function setMember(text: string, node: Node, key: string, value: unknown): string {
+  const { indent, unit } = indentOf(text, node);
+  const name = `${JSON.stringify(key)}: `;
+  const laid = layOut(value, { indent, unit, taken: name.length, newline: newlineOf(text) });
+  const known = memberNode(node, key);
+  if (known !== undefined) return splice(text, known.offset, known.length, laid);
+  const last = node.children?.at(-1);
+  const at = last === undefined ? node.offset + 1 : last.offset + last.length;
+  const comma = last === undefined ? "" : ",";
+  return splice(text, at, 0, `${comma}${newlineOf(text)}${indent}${name}${laid}`);
+}
+
+const splice = (text: string, offset: number, length: number, put: string) =>
+  text.slice(0, offset) + put + text.slice(offset + length);
+
+const newlineOf = (text: string) => text.includes("\r\n") ? "\r\n" : "\n";
+
+/** How the members of an object are indented, and by what a level is. */
+function indentOf(text: string, node: Node): { indent: string; unit: string } {
+  const lead = (offset: number) => {
+    const line = text.slice(text.lastIndexOf("\n", offset - 1) + 1, offset);
+    return { space: /^[ \t]*/.exec(line)?.[0] ?? "", alone: line.trim() === "" };
+  };
+  const own = lead(node.offset).space;
+  const first = node.children?.[0];
+  const inner = first === undefined ? null : lead(first.offset);
+  if (inner !== null && inner.alone) {
+    const unit = inner.space.startsWith(own) ? inner.space.slice(own.length) : "";
+    return { indent: inner.space, unit: unit === "" ? "  " : unit };
+  }
+  return { indent: `${own}  `, unit: "  " };
+}
+
+function layOut(
+  value: unknown,
+  { indent, unit, taken, newline }: { indent: string; unit: string; taken: number; newline: string },
+): string {
+  const lines = tidyJson(value, 110 - indent.length - taken).trimEnd().split("\n");
+  return lines.map((line, i) => {
+    if (i === 0) return line;
+    const depth = /^ */.exec(line)?.[0].length ?? 0;
+    return indent + unit.repeat(depth / 2) + line.slice(depth);
+  }).join(newline);
+}
+
+/** A model that ours lacks, as the teammate's file has it, at the end. */
+function addEntry(text: string, alias: string, theirs: Node): string {
+  const list = listNode(text);
+  const value = valueOf(theirs);
+  const { indent, unit } = indentOf(text, list);
+  const newline = newlineOf(text);
+  if (list.type === "object") return setMember(text, list, alias, value);
+  const named = typeof value === "object" && value !== null && !("alias" in value) && !("name" in value)
+    ? { alias, ...value }
+    : value;
+  const laid = layOut(named, { indent, unit, taken: 0, newline });
+  const last = list.children?.at(-1);
+  const at = last === undefined ? list.offset + 1 : last.offset + last.length;
+  return splice(text, at, 0, `${last === undefined ? "" : ","}${newline}${indent}${laid}`);
+}
+
+function differences(alias: string, ours: Node, theirs: Node): string[] {
+  const keys = (theirs.children ?? []).map(({ children }) => String(children?.[0]?.value));
+  return keys.filter((key) => key !== "measured").flatMap((key) => {
+    const [own, other] = [valueOf(memberNode(ours, key)), valueOf(memberNode(theirs, key))];
+    if (JSON.stringify(own) === JSON.stringify(other)) return [];
+    const shown = (value: unknown) => {
+      const line = JSON.stringify(value) ?? "nothing";
+      return line.length > 60 ? `${line.slice(0, 57)}…` : line;
+    };
+    return [`${alias}.${key}: ours ${shown(own)} stays, theirs is ${shown(other)}`];
+  });
+}
+
+/** A net under the editing of text: all but `measured` must read as before. */
+function assertOnlyMeasured(before: string, after: string, where: string): void {
+  parseRegistry(after, where);
+  const rest = (text: string) =>
+    JSON.stringify(
+      JSON.parse(text.replace(/^\uFEFF/, "")),
+      (key, value: unknown) => key === "measured" ? undefined : value,
+    );
+  if (rest(before) !== rest(after)) {
+    throw new Error(`editing ${where} would have changed more than "measured"`);
+  }
+}
