@@ -41,9 +41,6 @@ export interface PromptRun {
   end(): Promise<void>;
 }
 
-/** Long prompts are evaluated in pieces, so that a client that goes away is noticed in between. */
-export const promptPiece = 256;
-
 /** How many tokens two sequences have in common at their beginning. */
 export function commonStart(a: readonly number[], b: readonly number[]): number {
   const end = Math.min(a.length, b.length);
@@ -100,10 +97,11 @@ export class LibraryEvaluator implements Evaluator {
     if (same < this.sequence.nextTokenIndex) {
       await this.sequence.eraseContextTokenRanges([{ start: same, end: this.sequence.nextTokenIndex }]);
     }
+    const piece = this.sequence.context.batchSize;
     let at = this.sequence.nextTokenIndex;
-    for (; prompt.length - at > promptPiece; at += promptPiece) {
+    for (; prompt.length - at > piece; at += piece) {
       signal.throwIfAborted();
-      await this.sequence.evaluateWithoutGeneratingNewTokens(prompt.slice(at, at + promptPiece));
+      await this.sequence.evaluateWithoutGeneratingNewTokens(prompt.slice(at, at + piece));
     }
     signal.throwIfAborted();
     return prompt.slice(at);

@@ -54,6 +54,8 @@ async function exchange(
   outgoing: ServerResponse,
 ): Promise<void> {
   const gone = new AbortController();
+  // A socket that breaks also closes; without a listener the error would end the process.
+  outgoing.on("error", () => {});
   outgoing.on("close", () => {
     if (!outgoing.writableFinished) gone.abort(new DOMException("the client went away", "AbortError"));
   });

@@ -51,6 +51,7 @@ export async function loadModel(options: EngineOptions, hooks: ModelHooks): Prom
   // Called directly, llama.cpp holds the weights itself; the library then reads words and metadata only.
   const words = await openModel(llama, options, complaints, native !== null);
   const size = sizeOf(words, llama, options);
+  if (native !== null) await checkMemory(llama, words);
   const weights = native === null ? null : await openWeights(native, options, complaints);
   const modelAt = clock();
   const evaluator = weights === null
@@ -146,6 +147,15 @@ function sizeOf(words: LlamaModel, llama: Llama, options: EngineOptions): Size {
     );
   }
   return { contextTokens, threads: options.threads ?? threadsFor(llama.cpuMathCores) };
+}
+
+/** The library checks this itself; called directly, llama.cpp would be ended by the system instead. */
+async function checkMemory(llama: Llama, words: LlamaModel): Promise<void> {
+  const { total } = await llama.getRamState();
+  const needed = words.fileInsights.modelSize;
+  if (needed <= total) return;
+  const gb = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
+  throw new LoadError("memory", `its weights alone take ${gb(needed)}, and there are ${gb(total)}`);
 }
 
 async function openWeights(native: Native, { modelPath }: EngineOptions, complaints: string[]) {

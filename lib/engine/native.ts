@@ -9,7 +9,7 @@
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import type { Token } from "node-llama-cpp";
-import { commonStart, type Evaluator, type Picking, promptPiece, type PromptRun } from "./evaluator.ts";
+import { commonStart, type Evaluator, type Picking, type PromptRun } from "./evaluator.ts";
 
 /** The release of node-llama-cpp whose llama.cpp the layouts were read from. */
 const knownVersion = "3.21.1";
@@ -179,6 +179,9 @@ function keepThreads({ llama, ggml, base }: Native, context: Deno.PointerObject,
   const pool = new Deno.UnsafeFnPointer(typed, makeThreadpool).call(params);
   if (pool !== null) llama.llama_attach_threadpool(context, pool, pool);
 }
+
+/** Long prompts are evaluated in pieces, so that a client that goes away is noticed in between. */
+const promptPiece = 256;
 
 /** Evaluates on the processor, one native call a token. */
 export class NativeEvaluator implements Evaluator {
