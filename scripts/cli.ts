@@ -41,6 +41,13 @@ function timer(ms: number, signal?: AbortSignal): Promise<void> {
 }
 
 let interrupt: AbortController | undefined;
+let interruptedAtMs = -Infinity;
+
+/**
+ * One Ctrl-C may arrive twice: from the terminal, and passed on by `deno task` or npx. Only what comes later
+ * than this is another one.
+ */
+const SAME_INTERRUPT_MS = 1000;
 
 /**
  * Aborted by the first Ctrl-C, so that a task can stop in good order; a second Ctrl-C ends it at once.
@@ -52,7 +59,12 @@ export function interruptSignal(): AbortSignal {
 }
 
 function onInterrupt() {
-  if (interrupt === undefined || interrupt.signal.aborted) Deno.exit(130);
+  if (interrupt === undefined) Deno.exit(130);
+  if (interrupt.signal.aborted) {
+    if (realClock() - interruptedAtMs > SAME_INTERRUPT_MS) Deno.exit(130);
+    return;
+  }
+  interruptedAtMs = realClock();
   interrupt.abort(new DOMException("interrupted by Ctrl-C", "AbortError"));
 }
 

@@ -163,7 +163,9 @@ export async function loadPromptSet(path: string): Promise<PromptSet> {
  * ```
  */
 export function singlePrompt(prompt: string): PromptSet {
-  if (prompt.trim() === "") throw new UserError("the prompt is empty: give a text, or leave it out");
+  if (prompt.trim() === "") {
+    throw new UserError("the prompt (--prompt, BENCH_PROMPT) is empty: give a text, or leave it out");
+  }
   return parsePromptSet([{ id: "prompt", prompt }], "prompt");
 }
 

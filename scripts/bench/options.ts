@@ -148,9 +148,15 @@ export function benchSettings(command: Command): BenchSettings {
       `bench takes no arguments, only options: "${command.args.join(" ")}" (models go into --models)`,
     );
   }
-  const asked = (name: string) => ["cli", "env"].includes(command.getOptionValueSource(name) ?? "");
-  if (asked("prompt") && command.getOptionValueSource("prompts") === "cli") {
+  const from = (name: string) => command.getOptionValueSource(name);
+  if (from("prompt") === "cli" && from("prompts") === "cli") {
     throw new UserError("--prompt and --prompts exclude each other: give one prompt, or a prompt set");
   }
-  return { ...given, concurrency: given.concurrency ?? (given.rate === undefined ? 1 : CLIENTS_AT_A_RATE) };
+  // A flag comes before a variable: --prompts before BENCH_PROMPT.
+  const prompt = from("prompt") === "env" && from("prompts") === "cli" ? undefined : given.prompt;
+  return {
+    ...given,
+    prompt,
+    concurrency: given.concurrency ?? (given.rate === undefined ? 1 : CLIENTS_AT_A_RATE),
+  };
 }

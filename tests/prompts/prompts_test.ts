@@ -60,5 +60,5 @@ Deno.test("whatever the JSON, the answer is a set or a UserError", () => {
 });
 
 Deno.test("an empty prompt is refused", () => {
-  assert.throws(() => singlePrompt("  "), /the prompt is empty/);
+  assert.throws(() => singlePrompt("  "), /the prompt .* is empty: give a text/);
 });
