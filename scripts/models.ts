@@ -8,15 +8,31 @@
  *   deno task models verify                    hash everything again
  *   deno task models remove NAME --yes         remove one;  clean --yes: whatever the registry doesn't name
  *   deno task models move FOLDER --yes         keep the models elsewhere
+ *   deno task models compile smollm2-135m      a GGUF file or Hugging Face folder -> a model for Foundry Local
+ *   deno task models service                   what running services list, have and hold in memory
+ *   deno task models load NAME                 and unload, download: in Foundry Local
  *   deno task models learn RUN --yes           write what a run showed into the registry; --merge a teammate's
  */
-import type { Command } from "commander";
-import { bareCommand, jsonOption, outOption, registryOption, runCli, storeOption } from "./cli.ts";
+import { type Command, Option } from "commander";
+import {
+  bareCommand,
+  decimal,
+  endpointOption,
+  jsonOption,
+  outOption,
+  pathValue,
+  registryOption,
+  runCli,
+  storeOption,
+} from "./cli.ts";
+import type { CompileSettings } from "./models/compile.ts";
+import type { ServiceOptions } from "./models/service.ts";
 import type { Options } from "./models/shared.ts";
 import type { LearnOptions } from "./models_learn.ts";
 
 const look = () => import("./models/look.ts");
 const change = () => import("./models/change.ts");
+const service = () => import("./models/service.ts");
 
 /** A subcommand with the options that all of them share. */
 const command = (program: Command, usage: string, description: string): Command =>
@@ -63,6 +79,51 @@ function commandLine(done: (code: number) => void): Command {
     .option("--merge <file>", "take over a teammate's registry: figures, and models that ours lacks")
     .action(async (runs: string[], options: LearnOptions) =>
       done(await (await import("./models_learn.ts")).learnRuns(runs, options))
+    );
+  command(
+    program,
+    "compile <source>",
+    "make a GGUF file or a Hugging Face folder into a model for Foundry Local",
+  )
+    .option("--name <alias>", "its alias in the service (default: from the file's name)")
+    .addOption(
+      new Option("--precision <kind>", "how its weights are stored").default("int4-mixed")
+        .choices(["int4-mixed", "int4", "int8", "fp32"]),
+    )
+    .addOption(
+      new Option("--cache-folder <folder>", "the service's cache (default: the running service's)").argParser(
+        pathValue,
+      ),
+    )
+    .addOption(
+      new Option("--work <folder>", "where the build environment and the steps are kept").argParser(
+        pathValue,
+      ),
+    )
+    .addOption(
+      new Option("--agreement <share>", "least share of the original's tokens that it must choose too")
+        .default(0.8).argParser(decimal({ min: 0, max: 1 })),
+    )
+    .option("--replace", "take the place of a model of the same name in the cache")
+    .action(async (source: string, options: CompileSettings) =>
+      done(await (await import("./models/compile.ts")).compile(source, options))
+    );
+  const ofService = (usage: string, description: string) =>
+    command(program, usage, description).addOption(endpointOption());
+  ofService("service", "what running services list, have downloaded and hold in memory")
+    .option("--all", "also what would have to be downloaded first")
+    .action(async (options: ServiceOptions) => done(await (await service()).show(options)));
+  ofService("load <name>", "load a model into Foundry Local's memory")
+    .action(async (name: string, options: ServiceOptions) =>
+      done(await (await service()).load(name, options))
+    );
+  ofService("unload <name>", "take a model out of Foundry Local's memory")
+    .action(async (name: string, options: ServiceOptions) =>
+      done(await (await service()).unload(name, options))
+    );
+  ofService("download <name>", "download a model of Foundry Local's catalogue into its cache")
+    .action(async (name: string, options: ServiceOptions) =>
+      done(await (await service()).download(name, options))
     );
   return program;
 }

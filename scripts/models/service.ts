@@ -1,0 +1,167 @@
+/** WHY: what `foundry model list`, `foundry cache list`, `foundry service ps` and `foundry model load` do, for either generation. */
+import {
+  findServices,
+  type FoundService,
+  lookAtService,
+  parseEndpoint,
+} from "../../lib/endpoint/discovery.ts";
+import { askFoundryCli, cliCommand } from "../../lib/endpoint/foundry/cli.ts";
+import {
+  type FoundryModel,
+  foundryModels,
+  type FoundryService,
+  loadFoundryModel,
+  resolveFoundryModel,
+  unloadFoundryModel,
+} from "../../lib/endpoint/foundry/service.ts";
+import { deviceOf } from "../../lib/endpoint/foundry/hold.ts";
+import { UserError } from "../../lib/errors.ts";
+import { runProgram } from "../../lib/program.ts";
+import { interruptSignal, printJson, realClock } from "../cli.ts";
+import type { Options } from "./shared.ts";
+import { table } from "./view.ts";
+
+export interface ServiceOptions extends Options {
+  endpoint?: readonly string[];
+  all?: boolean;
+}
+
+const LOOK_TIMEOUT_MS = 1900;
+const LIST_TIMEOUT_MS = 8000;
+const LOAD_TIMEOUT_MS = 600_000;
+
+const ask = () => ({ fetch, timeoutMs: LIST_TIMEOUT_MS, signal: interruptSignal() });
+
+async function servicesOf({ endpoint }: ServiceOptions): Promise<FoundService[]> {
+  const look = { fetch, timeoutMs: LOOK_TIMEOUT_MS, signal: interruptSignal() };
+  const found = endpoint === undefined
+    ? await findServices({ ...look, env: Deno.env, run: runProgram })
+    : await Promise.all(
+      endpoint.map((text) => lookAtService(parseEndpoint(text, Deno.env.get("API_KEY")), "--endpoint", look)),
+    );
+  const broken = found.find(({ problem }) => problem !== null);
+  if (broken !== undefined) throw new UserError(`${broken.source}: ${broken.problem}`, 1);
+  return found;
+}
+
+async function foundryOf(options: ServiceOptions): Promise<FoundryService> {
+  const service = (await servicesOf(options)).find(({ foundry }) => foundry !== null)?.foundry;
+  if (service) return service;
+  throw new UserError(
+    "no Foundry Local service answers: start it (deno task doctor says how), or name one with --endpoint URL",
+    1,
+  );
+}
+
+export async function show(options: ServiceOptions): Promise<number> {
+  const services = await servicesOf(options);
+  const rows = await Promise.all(services.map(async ({ endpoint, kind, foundry, models }) => ({
+    endpoint,
+    kind,
+    models: foundry === null
+      ? models.map(({ id }) => ({ id, alias: null, device: null, sizeMb: null, cached: true, loaded: null }))
+      : await foundryModels(foundry, ask()),
+  })));
+  const listed = rows.map((row) => ({
+    ...row,
+    models: row.models.filter(({ cached, loaded }) =>
+      options.all === true || cached !== false || loaded === true
+    ),
+  }));
+  if (options.json) {
+    printJson({
+      services: listed.map(({ endpoint, kind, models }) => ({
+        name: endpoint.name,
+        url: endpoint.baseUrl,
+        kind,
+        models: models.map(({ id, alias, device, sizeMb, cached, loaded }) => ({
+          id,
+          alias,
+          device,
+          size_mb: sizeMb,
+          downloaded: cached,
+          loaded,
+        })),
+      })),
+    });
+    return 0;
+  }
+  if (listed.length === 0) {
+    console.log("no service answers on the usual ports; deno task doctor tells what to do");
+  }
+  const word = (value: boolean | null) => value === null ? "?" : value ? "yes" : "no";
+  for (const { endpoint, kind, models } of listed) {
+    console.log(`${kind} at ${endpoint.baseUrl}`);
+    console.log(table(
+      ["model", "alias", "device", "size", "downloaded", "in memory"],
+      models.map(({ id, alias, device, sizeMb, cached, loaded }) => [
+        id,
+        alias ?? "",
+        device ?? "?",
+        sizeMb === null ? "?" : `${sizeMb} MB`,
+        word(cached),
+        word(loaded),
+      ]),
+    ));
+  }
+  return 0;
+}
+
+async function named(name: string, service: FoundryService): Promise<FoundryModel> {
+  return resolveFoundryModel(await foundryModels(service, ask()), name);
+}
+
+export async function load(name: string, options: ServiceOptions): Promise<number> {
+  const service = await foundryOf(options);
+  const model = await named(name, service);
+  const loaded = await loadFoundryModel(service, model, {
+    ...ask(),
+    timeoutMs: LOAD_TIMEOUT_MS,
+    clock: realClock,
+  });
+  const seconds = loaded.loadMs === null ? null : loaded.loadMs / 1000;
+  if (options.json) {
+    printJson({ id: loaded.model.id, device: loaded.model.device, load_s: seconds, note: loaded.note });
+  } else {
+    const took = seconds === null ? "was in memory already" : `loaded in ${seconds.toFixed(2)} s`;
+    console.log(`${loaded.model.id} ${took}, on ${deviceOf(loaded)}`);
+  }
+  return 0;
+}
+
+export async function unload(name: string, options: ServiceOptions): Promise<number> {
+  const service = await foundryOf(options);
+  const model = await named(name, service);
+  await unloadFoundryModel(service, model, ask());
+  if (options.json) printJson({ id: model.id, loaded: false });
+  else console.log(`${model.id} is out of memory`);
+  return 0;
+}
+
+/** Only the command line downloads: the web service has no call for it. */
+export async function download(name: string, options: ServiceOptions): Promise<number> {
+  const cli = await askFoundryCli({ run: runProgram, timeoutMs: LOOK_TIMEOUT_MS, signal: interruptSignal() });
+  if (cli === null) {
+    throw new UserError(
+      "Foundry Local downloads by its command line, and there is no foundry command here: install it (deno task " +
+        "doctor says how), or run the model in the embedded engine with deno task models pull",
+      1,
+    );
+  }
+  const command = cliCommand(cli.words, "download", name);
+  console.error(command);
+  let shown = -1;
+  const onLine = (line: string) => {
+    const percent = Math.floor(Number(/(\d+(?:\.\d+)?)\s*%/.exec(line)?.[1] ?? NaN));
+    const step = Number.isNaN(percent) ? null : Math.floor(percent / 10);
+    if (step === null ? line.trim() === "" : step === shown) return;
+    shown = step ?? shown;
+    console.error(step === null ? `  ${line.trim()}` : `  ${percent} %`);
+  };
+  const end = await runProgram(command.split(" "), { signal: interruptSignal(), onLine });
+  if (end?.code === 0) {
+    if (options.json) printJson({ model: name, downloaded: true });
+    return 0;
+  }
+  throw new UserError(`\`${command}\` failed${end === null ? "" : ` with exit code ${end.code}`}`, 1);
+}
