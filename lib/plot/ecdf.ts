@@ -19,9 +19,11 @@ export interface EcdfOptions {
   readonly metric: string;
   /** Leave the legend out where a neighbour already shows it. */
   readonly legend?: boolean;
+  /** A longer series is drawn at this many of its ranks. @default maxEcdfPoints */
+  readonly points?: number;
 }
 
-/** A longer series is drawn at this many of its ranks, the smallest and the largest among them. */
+/** What `points` is by default: the smallest and the largest value are always among them. */
 export const maxEcdfPoints = 400;
 
 /**
@@ -54,9 +56,10 @@ export function ecdfPoints(sorted: ArrayLike<number>, limit: number): { value: n
  * ```
  */
 export function ecdfPlot(series: readonly EcdfSeries[], options: EcdfOptions): Figure {
+  const limit = options.points ?? maxEcdfPoints;
   const drawn = series.map((one, index) => {
     const sorted = Float64Array.from(one.values).sort();
-    const points = ecdfPoints(sorted, maxEcdfPoints);
+    const points = ecdfPoints(sorted, limit);
     return { name: one.name, index, n: sorted.length, points, style: seriesStyle(index) };
   });
   const axis = durationAxis(drawn.flatMap((one) => one.points.map((point) => point.value)));
@@ -82,8 +85,8 @@ export function ecdfPlot(series: readonly EcdfSeries[], options: EcdfOptions): F
     );
   }
   const counts = drawn.map((one) => `${one.name} n = ${one.n}`).join("; ");
-  const thinned = drawn.some((one) => one.n > maxEcdfPoints)
-    ? ` Lines of more than ${maxEcdfPoints} requests are drawn at ${maxEcdfPoints} ranks.`
+  const thinned = drawn.some((one) => one.n > limit)
+    ? ` Lines of more than ${limit} requests are drawn at ${limit} ranks.`
     : "";
   return drawFigure({
     title: options.title,

@@ -19,6 +19,8 @@ const words: Record<Timed, { metric: string; title: string }> = {
 /** A page draws at most this many prompts in a figure by prompt, and this many timelines. */
 export const maxPrompts = 12;
 const maxTimelines = 8;
+/** Ranks at which an ECDF of a single prompt is drawn: there may be two dozen of these figures. */
+const promptPoints = 100;
 
 /** The distribution of each candidate over all prompts: latency, and time to first token where it streamed. */
 export function distributionFigures(summary: Summary, data: RunData): Figure[] {
@@ -65,7 +67,7 @@ export function promptDistributions(
           name: id,
           values: valuesOf(data, timed, (cell) => cell.candidate === id && cell.prompt === prompt),
         })),
-        { metric: words[timed].metric, title: `${words[timed].title}: ${prompt}` },
+        { metric: words[timed].metric, title: `${words[timed].title}: ${prompt}`, points: promptPoints },
       )
     ),
   }));

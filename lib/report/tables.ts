@@ -3,7 +3,7 @@ import type { CandidateSummary, Summary, SummaryStatistic } from "../bench/summa
 import { seriesStyle } from "../plot/series.ts";
 import { energyOf } from "./energy.ts";
 import { counted, intervalOf, megabytes, missing, p95Of, plain, seconds } from "./format.ts";
-import { type Markup, markup } from "./markup.ts";
+import { type Markup, markup, trusted } from "./markup.ts";
 import type { RunData } from "./data.ts";
 import {
   comparisonsMade,
@@ -21,7 +21,9 @@ const words: ReadonlySet<string> = new Set(["Metric", "Verdict"]);
 
 /** A table in a box that scrolls by itself, so that a phone's page does not. */
 export function scrollTable(caption: string, head: readonly string[], rows: readonly Markup[]): Markup {
-  const cells = head.map((name) => markup`<th scope="col" class="${words.has(name) && "text"}">${name}</th>`);
+  const cells = head.map((name) =>
+    markup`<th scope="col"${words.has(name) && trusted(' class="text"')}>${name}</th>`
+  );
   return markup`
     <div class="scroll" role="region" tabindex="0" aria-label="${caption}">
       <table>
