@@ -59,7 +59,10 @@ export function bench(args: readonly string[], env: Record<string, string> = {})
   return runTask("bench", args, env);
 }
 
-/** Runs it until `when` is true (asked every 20 ms), then sends the signal. */
+/**
+ * Runs it until `when` is true (asked every 20 ms), then sends the signal. A Ctrl-C comes twice, as it does from
+ * a terminal below `deno task`, which passes on what its child has received already.
+ */
 export async function benchUntil(
   when: () => boolean | Promise<boolean>,
   signal: Deno.Signal,
@@ -71,6 +74,8 @@ export async function benchUntil(
   void child.status.then(() => over = true);
   while (!over && !await when()) await new Promise((resolve) => setTimeout(resolve, 20));
   if (!over) child.kill(signal);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  if (!over && signal === "SIGINT") child.kill(signal);
   return await ended(await output);
 }
 
