@@ -1,6 +1,6 @@
 /** Dates, weekdays and times of day in running text, in the formats of several languages. */
 import { languageCode } from "../prompts/checks.ts";
-import { fold } from "./text.ts";
+import { fold, replaceSpans, type Span } from "./text.ts";
 
 /** A date as far as a text tells it; `null` is not said. */
 export interface DateMention {
@@ -82,7 +82,8 @@ const year = String.raw`((?:19|20)\d{2})`;
 
 interface DateFormat {
   readonly pattern: RegExp;
-  readonly read: (groups: readonly (string | undefined)[]) => CalendarDate[];
+  /** The dates that a match mentions (a range mentions two), each with its readings. */
+  readonly read: (groups: readonly (string | undefined)[]) => CalendarDate[][];
 }
 
 const numberOf = (text: string | undefined): number | null => text === undefined ? null : Number(text);
@@ -94,19 +95,19 @@ const fullYear = (text: string | undefined): number | null =>
 const formats: readonly DateFormat[] = [
   {
     pattern: new RegExp(String.raw`${notBefore}${year}-(\d{2})-(\d{2})(?!\d)`, "gu"),
-    read: ([y, m, d]) => [{ year: numberOf(y), month: numberOf(m), day: numberOf(d) }],
+    read: ([y, m, d]) => [[{ year: numberOf(y), month: numberOf(m), day: numberOf(d) }]],
   },
   {
     pattern: new RegExp(String.raw`${notBefore}(\d{1,2})([./-])(\d{1,2})\2(\d{4}|\d{2})(?!\d|\.\d)`, "gu"),
-    read: ([a, , b, y]) => eitherOrder(a, b, fullYear(y)),
+    read: ([a, , b, y]) => [eitherOrder(a, b, fullYear(y))],
   },
   {
     pattern: new RegExp(String.raw`${notBefore}(\d{1,2})/(\d{1,2})(?![\d/])`, "gu"),
-    read: ([a, b]) => isFraction(a, b) ? [] : eitherOrder(a, b, null),
+    read: ([a, b]) => isFraction(a, b) ? [] : [eitherOrder(a, b, null)],
   },
   {
     pattern: new RegExp(String.raw`${notBefore}(\d{1,2})\.(\d{1,2})\.(?!\d)`, "gu"),
-    read: ([d, m]) => [{ year: null, month: numberOf(m), day: numberOf(d) }],
+    read: ([d, m]) => [[{ year: null, month: numberOf(m), day: numberOf(d) }]],
   },
   {
     // 14–16 March, 14 and 16 March, 14. bis 16. März
@@ -115,7 +116,7 @@ const formats: readonly DateFormat[] = [
         String.raw`(${monthNames})(?![\p{L}])\.?(?:,? (?:de )?${year})?`,
       "giu",
     ),
-    read: ([a, b, m, y]) => [a, b].map((d) => ({ year: numberOf(y), month: monthOf(m), day: numberOf(d) })),
+    read: ([a, b, m, y]) => [a, b].map((d) => [{ year: numberOf(y), month: monthOf(m), day: numberOf(d) }]),
   },
   {
     pattern: new RegExp(
@@ -123,7 +124,7 @@ const formats: readonly DateFormat[] = [
         .raw`${notBefore}${day}(?: (?:of|de))?[ -](${monthNames})(?![\p{L}])\.?(?:,?[ -](?:de )?${year})?`,
       "giu",
     ),
-    read: ([d, m, y]) => [{ year: numberOf(y), month: monthOf(m), day: numberOf(d) }],
+    read: ([d, m, y]) => [[{ year: numberOf(y), month: monthOf(m), day: numberOf(d) }]],
   },
   {
     // March 14, March 14–16, 2026
@@ -133,23 +134,28 @@ const formats: readonly DateFormat[] = [
       "giu",
     ),
     read: ([m, d, to, y]) =>
-      [d, to].filter((text) => text !== undefined).map((text) => ({
+      [d, to].filter((text) => text !== undefined).map((text) => [{
         year: numberOf(y),
         month: monthOf(m),
         day: numberOf(text),
-      })),
+      }]),
   },
   {
     pattern: new RegExp(String.raw`(?<![\p{L}\p{N}])(${monthNames})\.?(?: (?:of |de )?${year})(?!\d)`, "giu"),
-    read: ([m, y]) => [{ year: numberOf(y), month: monthOf(m), day: null }],
+    read: ([m, y]) => [[{ year: numberOf(y), month: monthOf(m), day: null }]],
+  },
+  {
+    // A month by itself: only with a capital, or in a language that writes months small; never `may`.
+    pattern: new RegExp(String.raw`(?<![\p{L}\p{N}])(${monthNames})(?![\p{L}\p{N}])`, "giu"),
+    read: ([m = ""]) => isLoneMonth(m) ? [[{ year: null, month: monthOf(m), day: null }]] : [],
+  },
+  {
+    // A day without its month: `the 14th`, `am 14.`
+    pattern:
+      /(?<![\p{L}\p{N}.,/-])(?:(\d{1,2})(?:st|nd|rd|th)|(?:am|zum|vom|bis) (\d{1,2})\.)(?![\p{L}\p{N}])/giu,
+    read: ([english, german]) => [[{ year: null, month: null, day: numberOf(english ?? german) }]],
   },
 ];
-
-/** A month by itself: only with a capital, or in a language that writes months small; never `may`. */
-const loneMonth = new RegExp(String.raw`(?<![\p{L}\p{N}])(${monthNames})(?![\p{L}\p{N}])`, "giu");
-/** A day without its month: `the 14th`, `am 14.` */
-const loneDay =
-  /(?<![\p{L}\p{N}.,/-])(?:(\d{1,2})(?:st|nd|rd|th)|(?:am|zum|vom|bis) (\d{1,2})\.)(?![\p{L}\p{N}])/giu;
 
 function eitherOrder(a: string | undefined, b: string | undefined, year: number | null): CalendarDate[] {
   const [first, second] = [Number(a), Number(b)];
@@ -178,30 +184,19 @@ function isPossible({ month, day }: CalendarDate): boolean {
 export function datesIn(text: string): DateMention[] {
   let rest = text;
   const found: DateMention[] = [];
-  const take = (match: RegExpExecArray, readings: readonly CalendarDate[][]) => {
-    found.push(
-      ...readings.map((one) => ({
-        text: match[0].replace(/[\s.,]+$/, ""),
-        index: match.index,
-        readings: one,
-      })),
-    );
-    rest = rest.slice(0, match.index) + " ".repeat(match[0].length) +
-      rest.slice(match.index + match[0].length);
-  };
   for (const { pattern, read } of formats) {
-    for (const match of [...rest.matchAll(pattern)]) {
-      const dates = read(match.slice(1)).filter(isPossible);
-      if (dates.length === 0) continue;
-      const ambiguous = dates.length === 2 && pattern.source.includes("/");
-      take(match, ambiguous ? [dates] : dates.map((date) => [date]));
+    const taken: Span[] = [];
+    for (const match of rest.matchAll(pattern)) {
+      const mentions = read(match.slice(1)).map((readings) => readings.filter(isPossible))
+        .filter((readings) => readings.length > 0);
+      if (mentions.length === 0) continue;
+      const { 0: { length }, index } = match;
+      found.push(
+        ...mentions.map((readings) => ({ text: match[0].replace(/[\s.,]+$/, ""), index, readings })),
+      );
+      taken.push({ index, length, by: " ".repeat(length) });
     }
-  }
-  for (const match of [...rest.matchAll(loneMonth)]) {
-    if (isLoneMonth(match[0])) take(match, [[{ year: null, month: monthOf(match[1]), day: null }]]);
-  }
-  for (const match of [...rest.matchAll(loneDay)]) {
-    take(match, [[{ year: null, month: null, day: Number(match[1] ?? match[2]) }]]);
+    rest = replaceSpans(rest, taken);
   }
   return found.sort((a, b) => a.index - b.index);
 }

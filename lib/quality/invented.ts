@@ -4,11 +4,11 @@
  * beyond it.
  */
 import type { FactKind } from "../prompts/checks.ts";
-import { type CalendarDate, type DateMention, datesIn, timesIn, weekdaysIn } from "./dates.ts";
+import { type CalendarDate, datesIn, timesIn, weekdaysIn } from "./dates.ts";
 import { detectLanguage } from "./language.ts";
 import { inventedNames, knownWords } from "./names.ts";
 import { digitNumbers, type Quantity, spelledNumbers } from "./numbers.ts";
-import { plainText, wordsOf } from "./text.ts";
+import { plainText, replaceSpans, wordsOf } from "./text.ts";
 
 export interface Invention {
   readonly kind: FactKind;
@@ -112,7 +112,7 @@ function inventedNumbers(answer: string, source: string): string[] {
   ];
   const literal = new Set(wordsOf(source));
   const owned = blank(answer, [...datesIn(answer), ...timesIn(answer)])
-    .replaceAll(/^\s*(?:#+\s*)?\(?\d{1,3}[.)](?=\s)/gm, (mark) => " ".repeat(mark.length));
+    .replaceAll(/^[ \t]{0,20}(?:#{1,6} )?\(?\d{1,3}[.)](?=\s)/gm, (mark) => " ".repeat(mark.length));
   const language = detectLanguage(answer).language ?? "en";
   return [...digitNumbers(owned), ...spelledNumbers(owned, language)].filter((number) => {
     if (number.values.length === 0) return !literal.has(number.text);
@@ -120,11 +120,11 @@ function inventedNumbers(answer: string, source: string): string[] {
   }).map(({ text }) => text);
 }
 
-function blank(text: string, mentions: readonly (DateMention | { text: string; index: number })[]): string {
-  return mentions.reduce(
-    (rest, { text: { length }, index }) =>
-      rest.slice(0, index) + " ".repeat(length) + rest.slice(index + length),
+/** The text with the mentions blanked out; places stay where they are. */
+function blank(text: string, mentions: readonly { readonly text: string; readonly index: number }[]): string {
+  return replaceSpans(
     text,
+    mentions.map(({ text: { length }, index }) => ({ index, length, by: " ".repeat(length) })),
   );
 }
 

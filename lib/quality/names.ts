@@ -99,7 +99,7 @@ interface Token {
 function tokensOf(sentence: string): Token[] {
   return [...sentence.matchAll(/[\p{L}\p{N}]+(?:['.&/-][\p{L}\p{N}]+)*/gu)].map(({ 0: text, index }) => ({
     text,
-    initial: /(?:^|[:;"(\[|–—-])\s*$/u.test(sentence.slice(0, index)),
+    initial: index === 0 || /[:;"([|–—-]\s*$/u.test(sentence.slice(Math.max(0, index - 4), index)),
   }));
 }
 

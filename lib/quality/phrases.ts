@@ -1,7 +1,7 @@
 /** Whether a text says something in one of several ways: phrases, with numbers and accents normalised. */
 import { RE2JS } from "re2js";
 import { digitNumbers, spelledNumbers } from "./numbers.ts";
-import { fold, plainText } from "./text.ts";
+import { fold, plainText, replaceSpans } from "./text.ts";
 import { detectLanguage } from "./language.ts";
 
 /** A text made ready to be asked for many phrases. */
@@ -26,12 +26,11 @@ export function phraseText(text: string): PhraseText {
 }
 
 function wordsWithValues(plain: string, language: Parameters<typeof spelledNumbers>[1]): string[] {
-  const numbers = [...digitNumbers(plain), ...spelledNumbers(plain, language)]
-    .sort((a, b) => b.index - a.index);
-  const valued = numbers.reduce((rest, { text, index, values: [value] }) => {
-    if (value === undefined) return rest;
-    return `${rest.slice(0, index)} ${value} ${rest.slice(index + text.length)}`;
-  }, plain);
+  const numbers = [...digitNumbers(plain), ...spelledNumbers(plain, language)];
+  const spans = numbers.flatMap(({ text, index, values: [value] }) =>
+    value === undefined ? [] : [{ index, length: text.length, by: ` ${value} ` }]
+  );
+  const valued = replaceSpans(plain, spans);
   return fold(valued).match(/[\p{L}\p{N}*]+(?:\.\p{N}+)?/gu) ?? [];
 }
 

@@ -1,7 +1,7 @@
 /** Words, sentences and list items of an answer: how the checks count, the same for every language. */
 
 /** Longest answer that is looked at, in UTF-16 code units; a runaway generation costs no more than this. */
-export const longestAnswer = 40_000;
+export const longestAnswer = 20_000;
 
 /**
  * What a reader sees of an answer: without a leading `<think>` block, which some models write into their
@@ -35,7 +35,7 @@ export function plainText(markdown: string): string {
     .replaceAll(/[\u2018\u2019\u02bc]/g, "'")
     .replaceAll(/[\u201c\u201d\u201e\u00ab\u00bb]/g, '"')
     .replaceAll(/[\u00a0\u202f\u2009]/g, " ")
-    .replaceAll(/\[([^\]\n]*)\]\([^)\n]*\)/g, "$1")
+    .replaceAll(/\[([^[\]\n]{0,200})\]\([^)\n]{0,500}\)/g, "$1")
     .replaceAll(/\*\*|__|`/g, "")
     .replaceAll(/(^|\s)[*_](?=\S)|(?<=\S)[*_](?=\s|[.,;:!?)]|$)/gm, "$1");
 }
@@ -121,4 +121,32 @@ function splitLine(line: string): string[] {
   }
   const rest = line.slice(start).trim();
   return rest === "" ? sentences : [...sentences, rest];
+}
+
+/** A stretch of a text, and what is to stand there. */
+export interface Span {
+  readonly index: number;
+  readonly length: number;
+  readonly by: string;
+}
+
+/**
+ * A text with stretches of it replaced, in one pass. Of two that overlap, the one that begins later is left out.
+ *
+ * @example
+ * ```ts
+ * const text = replaceSpans("one two", [{ index: 4, length: 3, by: "2" }, { index: 0, length: 3, by: "1" }]);
+ * if (text !== "1 2") throw new Error(text);
+ * ```
+ */
+export function replaceSpans(text: string, spans: readonly Span[]): string {
+  const pieces: string[] = [];
+  let end = 0;
+  for (const { index, length, by } of spans.toSorted((a, b) => a.index - b.index)) {
+    if (index < end) continue;
+    pieces.push(text.slice(end, index), by);
+    end = index + length;
+  }
+  pieces.push(text.slice(end));
+  return pieces.join("");
 }

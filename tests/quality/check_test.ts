@@ -123,6 +123,14 @@ Deno.test("a pattern that would keep a backtracking engine busy for ever is matc
   assert.equal(passed, false);
 });
 
+Deno.test("a runaway answer of any one thing costs no more than its length", () => {
+  // Quadratic work on these would take minutes; the test's own patience is the only limit.
+  const all = checksSchema.parse(kinds.map(({ check: json }, at) => ({ name: `check ${at}`, ...json })));
+  for (const piece of ["[", "[a](", "\n", "€1", "1,", "12:", "A ", "March 1 ", "one hundred ", "- a\n"]) {
+    assert.ok(scoreAnswer(`x${piece.repeat(20_000)}`, all, prompt).score >= 0);
+  }
+});
+
 Deno.test("an empty answer fails every check, a required check can't be outvoted", () => {
   const checks = [
     check({ kind: "not_contains", name: "a", texts: ["x"] }),
