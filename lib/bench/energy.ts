@@ -1,4 +1,5 @@
 /** Energy of an answer: what a counter measured, else the stated-watts heuristic. The two are never mixed unmarked. */
+import type { MachineRecord, RequestRecord } from "./records.ts";
 import type { CandidateSummary } from "./summary_schema.ts";
 
 /** An estimate, with what it rests on. */
@@ -46,4 +47,50 @@ export function energyOf(
  */
 export function costPer1000(joulesPerRequest: number, pricePerKwh: number): number {
   return joulesPerRequest * 1000 / 3.6e6 * pricePerKwh;
+}
+
+/** Collects what a counter measured, and shares each block's joules among its requests. */
+export interface EnergyMeter {
+  add(record: RequestRecord | MachineRecord): void;
+  /** Mean joules a timed request of each candidate; empty where no counter could be read. */
+  joulesPerRequest(): ReadonlyMap<string, number>;
+}
+
+/**
+ * A block's joules are shared by the time that each request took: its candidates ran one after the other, and the
+ * counter knows the whole processor only. What idles meanwhile is in it.
+ *
+ * @example
+ * ```ts ignore
+ * const meter = energyMeter();
+ * for await (const record of readSamples(folder)) meter.add(record);
+ * ```
+ */
+export function energyMeter(): EnergyMeter {
+  const joules = new Map<number, number>();
+  const requests = new Map<number, { readonly candidate: string; readonly ms: number }[]>();
+  return {
+    add(record) {
+      if (record.kind === "machine") {
+        if (record.package_j !== undefined) joules.set(record.block, record.package_j);
+      } else if (record.phase === "timed") {
+        const block = requests.get(record.block) ?? [];
+        block.push({ candidate: record.candidate, ms: record.end_ms - record.sent_ms });
+        requests.set(record.block, block);
+      }
+    },
+    joulesPerRequest() {
+      const sums = new Map<string, { sum: number; n: number }>();
+      for (const [number, total] of joules) {
+        const block = requests.get(number) ?? [];
+        const ms = block.reduce((sum, request) => sum + request.ms, 0);
+        if (ms === 0) continue;
+        for (const request of block) {
+          const { sum, n } = sums.get(request.candidate) ?? { sum: 0, n: 0 };
+          sums.set(request.candidate, { sum: sum + total * request.ms / ms, n: n + 1 });
+        }
+      }
+      return new Map([...sums].map(([id, { sum, n }]) => [id, sum / n]));
+    },
+  };
 }

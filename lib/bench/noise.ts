@@ -16,6 +16,8 @@ export interface MachineReading {
   readonly stealS: number | null;
   readonly frequencyMhz: number | null;
   readonly temperatureC: number | null;
+  /** Joules that the processor packages took since some start; null or left out where no counter can be read. */
+  readonly energyJ?: number | null;
 }
 
 export type ReadMachine = () => Promise<MachineReading>;
@@ -119,8 +121,11 @@ export function disturbance(use: MachineUse): string | null {
  */
 export function machineReader(clock: Clock): ReadMachine {
   let details = os.platform() === "linux" ? linuxDetails : noDetails;
+  let energy = os.platform() === "linux" ? raplJoules : noEnergy;
   return async () => {
     const told = await details();
+    const energyJ = await energy();
+    if (energyJ === null) energy = noEnergy;
     if (told === noLinux) details = noDetails;
     const own = process.cpuUsage();
     return {
@@ -129,8 +134,38 @@ export function machineReader(clock: Clock): ReadMachine {
       busyS: os.cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0) /
         1000,
       ...told,
+      energyJ,
     };
   };
+}
+
+const noEnergy = () => Promise.resolve(null);
+
+/** Intel's and AMD's running average power limit, one counter a socket; most systems let only root read it. */
+async function raplJoules(): Promise<number | null> {
+  try {
+    const { stdout } = await new Deno.Command("cat", {
+      args: ["/sys/class/powercap/intel-rapl:0/energy_uj", "/sys/class/powercap/intel-rapl:1/energy_uj"],
+      stdout: "piped",
+      stderr: "null",
+    }).output();
+    return parseRapl(new TextDecoder().decode(stdout));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotCapable) return null;
+    throw error;
+  }
+}
+
+/**
+ * Joules, from one line of microjoules a socket; null where there is none.
+ *
+ * ```ts
+ * if (parseRapl("2500000\n500000\n") !== 3 || parseRapl("") !== null) throw new Error();
+ * ```
+ */
+export function parseRapl(text: string): number | null {
+  const counters = [...text.matchAll(/^(\d+)$/gm)].map((match) => Number(match[1]));
+  return counters.length === 0 ? null : counters.reduce((sum, one) => sum + one, 0) / 1e6;
 }
 
 type Details = Pick<MachineReading, "stealS" | "frequencyMhz" | "temperatureC">;

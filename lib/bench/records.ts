@@ -111,6 +111,8 @@ export const machineRecord = z.object({
   steal_s: z.number().nonnegative().nullable(),
   frequency_mhz: z.number().positive().nullable(),
   temperature_c: z.number().nullable(),
+  /** What the processor packages took over the block, in joules; only where a counter can be read. */
+  package_j: z.number().nonnegative().optional(),
   /** Why the block is left out of the headline; null for a quiet one. */
   disturbed: z.string().nullable(),
 });

@@ -62,6 +62,13 @@ export function useRecord(
     steal_s: use.stealS,
     frequency_mhz: after.machine.frequencyMhz,
     temperature_c: after.machine.temperatureC,
+    ...energy(before.machine, after.machine),
     disturbed: disturbance(use),
   };
+}
+
+/** A counter that started again in between tells nothing. */
+function energy(before: MachineReading, after: MachineReading): Pick<MachineRecord, "package_j"> {
+  const [from, to] = [before.energyJ ?? null, after.energyJ ?? null];
+  return from === null || to === null || to < from ? {} : { package_j: to - from };
 }

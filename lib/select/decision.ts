@@ -1,7 +1,6 @@
 /** From evidence, constraints and weights to a decision that can be defended, or an honest "not yet". */
 import { costPer1000, energyOf } from "../bench/energy.ts";
 import type { Exclusion } from "../bench/records.ts";
-import type { CandidateSummary } from "../bench/summary_schema.ts";
 import type { Registry } from "../catalog/types.ts";
 import { UserError } from "../errors.ts";
 import type { Random } from "../stats/random.ts";
@@ -254,11 +253,12 @@ function weighedOutcome(
 }
 
 function row(
-  { id, run, summary, qualityByPrompt }: CandidateEvidence,
+  one: CandidateEvidence,
   { weighed, features, order, chances }: Ranking,
   evidence: Evidence,
   terms: DecisionTerms,
 ): DecidedCandidate {
+  const { id, run, summary, qualityByPrompt } = one;
   const own = features.get(id);
   const place = order.indexOf(id);
   const scores = [...qualityByPrompt.values()];
@@ -287,24 +287,28 @@ function row(
       ? null
       : `commercial use: ${known.commercialUse}, redistribution: ${known.redistribution}; ${known.conditions}`,
     requests: summary.requests,
-    energy: energy(summary, terms),
+    energy: energy(one, terms),
   };
 }
 
+/** Measured where a counter told; otherwise the heuristic, where watts were stated. */
 function energy(
-  summary: CandidateSummary,
+  { summary, joulesPerRequest: measured }: CandidateEvidence,
   { watts, pricePerKwh }: DecisionTerms,
 ): DecidedCandidate["energy"] {
   const estimate = watts === null ? null : energyOf(summary, watts);
-  if (estimate === null) return null;
+  const joules = measured ?? estimate?.joulesPerAnswer ?? null;
+  if (joules === null) return null;
   return {
-    source: "estimate",
-    joules_per_request: estimate.joulesPerAnswer,
-    watts: estimate.watts,
-    watt_hours_per_1000: estimate.wattHoursPer1000,
-    cost_per_1000: pricePerKwh === null ? null : costPer1000(estimate.joulesPerAnswer, pricePerKwh),
+    source: measured === null ? "estimate" : "measured",
+    joules_per_request: joules,
+    watts: measured === null ? watts : null,
+    watt_hours_per_1000: joules / 3.6,
+    cost_per_1000: pricePerKwh === null ? null : costPer1000(joules, pricePerKwh),
     price_per_kwh: pricePerKwh,
-    basis: "output tokens ÷ output tokens/s × the watts that were stated",
+    basis: measured === null
+      ? "output tokens ÷ output tokens/s × the watts that were stated"
+      : "the processor's own counter, each block's joules shared by the time of its requests",
   };
 }
 

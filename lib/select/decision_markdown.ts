@@ -148,11 +148,11 @@ function energy({ candidates }: Decision): string {
     Number(one.watt_hours_per_1000.toPrecision(3)).toString(),
     one.cost_per_1000 === null ? "—" : Number(one.cost_per_1000.toPrecision(3)).toString(),
   ]);
-  const [first] = known;
+  const bases = [...new Set(known.map(({ source, basis }) => `${source}: ${basis}`))];
+  const price = known[0]?.price_per_kwh ?? null;
   return "## Energy\n\n" +
     table(["candidate", "source", "J a request", "Wh per 1,000", "cost per 1,000"], rows) +
-    `\n\nEstimates are ${first?.basis ?? ""}` +
-    (first?.price_per_kwh === null ? "." : `; price ${first?.price_per_kwh} a kWh.`) +
+    `\n\n${bases.join("; ")}${price === null ? "" : `; price ${price} a kWh`}.` +
     " The course multiplies tokens/s by tokens instead, which makes a faster model dearer.";
 }
 

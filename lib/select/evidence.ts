@@ -1,5 +1,6 @@
 /** What was measured and scored of each candidate, by prompt: what a decision rests on. */
 import { collectRun, type RequestMetric } from "../bench/collect.ts";
+import { energyMeter } from "../bench/energy.ts";
 import { readRunInfo } from "../bench/folder.ts";
 import type { MachineInfo, RunInfo } from "../bench/records.ts";
 import { summarizeRun } from "../bench/summary.ts";
@@ -20,6 +21,8 @@ export interface CandidateEvidence {
   readonly run: string;
   /** Mean over the good requests of a prompt, quiet or not, of the figure's natural logarithm. */
   readonly logByPrompt: ReadonlyMap<string, Readonly<Partial<Record<SpeedMetric, number>>>>;
+  /** What a counter measured, in joules a request; null where there is none. */
+  readonly joulesPerRequest: number | null;
   /** Mean worth of the answers to each prompt, 0 to 1; empty where nothing was scored. */
   readonly qualityByPrompt: ReadonlyMap<string, number>;
 }
@@ -153,7 +156,16 @@ async function evidenceOf(
   const { plan, candidates } = await readRunInfo(folder);
   const promptIds = plan.prompt_set.prompts.map(({ id }) => id);
   const hashes = plan.prompt_set.prompts.map(({ sha256 }) => sha256);
-  const run = await collectRun(folder, { candidates, promptIds, slo: null });
+  const meter = energyMeter();
+  const run = await collectRun(folder, {
+    candidates,
+    promptIds,
+    slo: null,
+    watch: (record) => {
+      if (record.kind === "request" || record.kind === "machine") meter.add(record);
+    },
+  });
+  const joules = meter.joulesPerRequest();
   return summary.candidates.map((row) => {
     const good = run.candidates.get(row.id)?.good;
     const sums = new Map<string, Partial<Record<SpeedMetric, { sum: number; n: number }>>>();
@@ -175,6 +187,7 @@ async function evidenceOf(
       summary: row,
       run: summary.run_id,
       logByPrompt,
+      joulesPerRequest: joules.get(row.id) ?? null,
       qualityByPrompt: new Map(
         [...qualityByPrompt(row.id, scored)].map(([id, value]) => [hashOf(id, scored, plan), value] as const),
       ),

@@ -92,6 +92,49 @@ Deno.test("a race by checks ends after one pass, and equal answers are said to b
   }
 });
 
+Deno.test("one command, the whole way: gate, race, decision; and none, where nobody reaches the floor", async () => {
+  const out = await temporary();
+  const prompts = join(out, "yes.json");
+  const one = (id: string) => ({
+    id,
+    prompt: `Say yes (${id}).`,
+    checks: [{ kind: "contains", name: "yes", texts: ["yes"] }],
+  });
+  await Deno.writeTextFile(prompts, JSON.stringify(["a", "b", "c", "d", "e", "f"].map(one)));
+  const fake = startFake({
+    models: {
+      quick: { words: ["yes"], ttftMs: 1 },
+      slow: { words: ["yes"], ttftMs: 40 },
+      wrong: { words: ["no"] },
+    },
+  });
+  try {
+    const args = ["--prompts", prompts, "--endpoint", `lab=${fake.baseUrl}`, "--out", out, "--warmup", "0"];
+    const live = await run([...args, "--min-score", "0.5", "--json"]);
+    assert.equal(live.code, 0, live.stderr);
+    const report = JSON.parse(live.stdout);
+    assert.deepEqual([report.verdict, report.winner], ["winner", "quick@lab"]);
+    assert.deepEqual(report.excluded.map(({ id }: { id: string }) => id), ["wrong@lab"]);
+    assert.match(report.excluded[0].reason, /score of 0\.000 .* the floor is 0\.500/);
+    const decision = JSON.parse(await Deno.readTextFile(join(out, report.run_id, "decision.json")));
+    assert.deepEqual([decision.verdict, decision.choice, decision.runner_up, decision.quality_run], [
+      "winner",
+      "quick@lab",
+      "slow@lab",
+      report.quality_run,
+    ]);
+    const nobody = await run([...args, "--min-pass", "1", "--models", "wrong", "--json"]);
+    assert.equal(nobody.code, 0, nobody.stderr);
+    const none = JSON.parse(nobody.stdout);
+    assert.deepEqual([none.verdict, none.winner, none.choice, none.requests], ["none", null, null, 0]);
+    const text = await Deno.readTextFile(join(out, none.run_id, "decision.md"));
+    assert.match(text, /^# None; the best of the rest is wrong@lab/);
+  } finally {
+    await fake.stop();
+    await Deno.remove(out, { recursive: true });
+  }
+});
+
 Deno.test("mistakes end with one line, exit code 2, and nothing written", async () => {
   const out = await temporary();
   const wrong: readonly [readonly string[], RegExp][] = [
