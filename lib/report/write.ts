@@ -54,7 +54,7 @@ export async function reportRun(
 ): Promise<{ summary: Summary; quality: QualityReport | null; written: string[] }> {
   const gatherer = runGatherer();
   const summary = await summarizeRun(folder, gatherer.add);
-  await writeSummary(folder, summary);
+  await guarded(join(folder, "summary.json"), () => writeSummary(folder, summary));
   const written = await writeFiles(folder, summary, gatherer.result(), options);
   return { summary, quality: await readQuality(folder), written };
 }
@@ -75,10 +75,21 @@ async function writeFiles(
   const written: string[] = [];
   for (const name of reportFiles) {
     const path = join(folder, name);
-    await replaceFile(path, texts[name]);
+    await guarded(path, () => replaceFile(path, texts[name]));
     written.push(path);
   }
   return written;
+}
+
+/** What the file system refuses is the user's to mend, in one line. */
+async function guarded(path: string, write: () => Promise<void>): Promise<void> {
+  try {
+    await write();
+  } catch (error) {
+    const remedy =
+      "make room, or copy the run to a folder that you may write to, and run deno task report again";
+    throw new UserError(`can't write ${path}: ${reasonOf(error)}; ${remedy}`, 1, { cause: error });
+  }
 }
 
 /**

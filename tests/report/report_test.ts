@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { parseHTML } from "linkedom";
 import { summarizeRun } from "../../lib/bench/summary.ts";
 import type { Summary } from "../../lib/bench/summary_schema.ts";
+import { UserError } from "../../lib/errors.ts";
 import { gatherAnswers, runGatherer } from "../../lib/report/data.ts";
 import { energyOf } from "../../lib/report/energy.ts";
 import { markdownReport, markdownTable } from "../../lib/report/markdown.ts";
@@ -338,6 +339,19 @@ Deno.test("answers that did not stream have no first token: no figure of it is m
     const html = await Deno.readTextFile(join(folder, "report.html"));
     assert.doesNotMatch(html, /<h3>Time to first token/);
     assert.doesNotMatch(html, /<h3>Tokens of/);
+  });
+});
+
+Deno.test("a report that can't be written is one line with the remedy, exit code 1, and no sample is lost", async () => {
+  await withRun({ candidates: [quick] }, async (folder) => {
+    const before = await Deno.readTextFile(join(folder, "samples.jsonl"));
+    await Deno.mkdir(join(folder, "report.md.new"));
+    await assert.rejects(
+      reportRun(folder),
+      (error) =>
+        error instanceof UserError && error.exitCode === 1 && /can't write .*report\.md/.test(error.message),
+    );
+    assert.equal(await Deno.readTextFile(join(folder, "samples.jsonl")), before);
   });
 });
 
