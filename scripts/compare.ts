@@ -11,7 +11,7 @@
 import { basename } from "node:path";
 import type { RunsComparison } from "../lib/bench/compare.ts";
 import type { ComparableRun } from "../lib/bench/compare_runs.ts";
-import { UserError } from "../lib/errors.ts";
+import { reasonOf, UserError } from "../lib/errors.ts";
 import { bareCommand, decimal, jsonOption, outOption, pathValue, printJson, runCli } from "./cli.ts";
 
 interface Options {
@@ -36,13 +36,26 @@ async function openRun(name: string, root: string): Promise<ComparableRun> {
         `that holds one (REVISION:reports/ID)`,
     );
   }
-  await Deno.mkdir(root, { recursive: true });
-  const target = await Deno.makeTempDir({ dir: root, prefix: ".revision-" });
+  const target = await scratchFolder();
   try {
     await extractCommittedRun(committed, target);
     return await readComparableRun(target, name);
   } finally {
     await Deno.remove(target, { recursive: true });
+  }
+}
+
+/** Below reports/, the one place that this task may write to. */
+async function scratchFolder(): Promise<string> {
+  try {
+    await Deno.mkdir("reports", { recursive: true });
+    return await Deno.makeTempDir({ dir: "reports", prefix: ".revision-" });
+  } catch (error) {
+    throw new UserError(
+      `can't unpack a committed run below reports/: ${reasonOf(error)}; make that folder writable`,
+      1,
+      { cause: error },
+    );
   }
 }
 
