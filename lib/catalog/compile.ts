@@ -153,6 +153,7 @@ class Builder {
     const target = join(this.#options.workDir, `${this.#name}-hf`);
     return await this.#step("weights", target, async (part) => {
       const python = await this.#environment("convert");
+      this.#options.onStep("weights", "running");
       await this.#run([python, this.#script("gguf_to_hf.py"), this.#source.path, part], "weights");
     });
   }
@@ -162,6 +163,7 @@ class Builder {
     const target = join(workDir, `${this.#name}-${precision}`);
     return await this.#step("onnx", target, async (part) => {
       const python = await this.#environment("build");
+      this.#options.onStep("onnx", "running");
       const [bits, extra] = BUILDER[precision];
       const builder = [python, "-m", "onnxruntime_genai.models.builder", "-i", originalDir, "-o", part];
       const cache = join(workDir, "builder-cache");
@@ -270,8 +272,7 @@ class Builder {
   }
 
   async #run(command: readonly string[], step: CompileStep): Promise<void> {
-    const { run, signal, onStep, onLine } = this.#options;
-    onStep(step, "running");
+    const { run, signal, onLine } = this.#options;
     const end = await run(command, {
       signal,
       onLine,
@@ -282,7 +283,7 @@ class Builder {
   }
 }
 
-const PYTHON_VERSIONS = ["3.11", "3.12", "3.13", "3.10"];
+const PYTHON_VERSIONS = ["3.11", "3.12", "3.13"];
 const PYTHONS: readonly (readonly string[])[] = [
   ["python3.11"],
   ["python3.12"],
@@ -291,7 +292,6 @@ const PYTHONS: readonly (readonly string[])[] = [
   ["py", "-3.11"],
   ["py", "-3.12"],
   ["python3.13"],
-  ["python3.10"],
 ];
 
 const BUILDER: Record<CompilePrecision, readonly [string, readonly string[]]> = {
