@@ -1,6 +1,7 @@
 /** What the engine's HTTP face needs of whatever generates the text behind it. */
 import type { ChatTemplateKind } from "./chat_template.ts";
-import type { Generated, Job } from "./protocol.ts";
+import type { Generated } from "./reply.ts";
+import type { Job } from "./request.ts";
 
 /** Runs one prepared job. `emit` is called with every piece of text as soon as it is readable. */
 export type Generation = (emit: (text: string) => void, signal: AbortSignal) => Promise<Generated>;

@@ -8,7 +8,7 @@ import {
   type SequenceEvaluateOptions,
   type Token,
 } from "node-llama-cpp";
-import type { Sampling } from "./protocol.ts";
+import type { Sampling } from "./request.ts";
 
 /** How the tokens of one answer are picked. */
 export interface Picking {

@@ -3,7 +3,7 @@
  * 127.0.0.1, also under a host name of the page's own that was pointed there (DNS rebinding); other users of
  * the machine can reach the port as well. Checking Host and Origin stops the first two, a token the third.
  */
-import { ApiError } from "./protocol.ts";
+import { ApiError } from "./api_error.ts";
 
 const loopbackNames = new Set(["127.0.0.1", "localhost", "[::1]"]);
 

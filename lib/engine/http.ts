@@ -3,15 +3,9 @@ import type { EngineCore, Generation } from "./core.ts";
 import { checkLocal, checkToken } from "./guard.ts";
 import type { Handler } from "./listen.ts";
 import type { EngineStats } from "./options.ts";
-import {
-  type AnswerHead,
-  ApiError,
-  ChunkWriter,
-  type Job,
-  parseChat,
-  parseCompletion,
-  wholeAnswer,
-} from "./protocol.ts";
+import { ApiError } from "./api_error.ts";
+import { type AnswerHead, ChunkWriter, wholeAnswer } from "./reply.ts";
+import { type Job, parseChat, parseCompletion } from "./request.ts";
 import { WaitingLine } from "./queue.ts";
 
 /** What the face is handed from outside. */

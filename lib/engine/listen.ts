@@ -5,7 +5,7 @@
  */
 import { Buffer } from "node:buffer";
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
-import { ApiError } from "./protocol.ts";
+import { ApiError } from "./api_error.ts";
 
 /** Answers one request; `gone` is aborted when its client goes away before the answer is complete. */
 export type Handler = (request: Request, gone: AbortSignal) => Promise<Response>;

@@ -8,7 +8,7 @@ import process from "node:process";
 import { reasonOf } from "../errors.ts";
 import { engineFace } from "./http.ts";
 import { listen } from "./listen.ts";
-import { loadModel } from "./model.ts";
+import { loadModel } from "./load.ts";
 import { engineOrder, type EngineReport, LoadError } from "./options.ts";
 
 function report(line: EngineReport): void {

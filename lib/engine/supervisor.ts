@@ -4,7 +4,8 @@ import type { Clock, Fetch } from "../clock.ts";
 import type { Endpoint } from "../endpoint/trace.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import type { ChatTemplateKind } from "./chat_template.ts";
-import { type EngineOptions, type EngineReport, engineReport, engineStats } from "./options.ts";
+import { type EngineExit, EngineProcess, type FailedReport, programUrl } from "./engine_process.ts";
+import { type EngineOptions, type EngineReport, engineStats } from "./options.ts";
 
 export interface StartOptions extends EngineOptions {
   /** The Deno that runs the engine: `Deno.execPath()`. */
@@ -28,12 +29,6 @@ export interface LoadTimes {
   readonly contextMs: number;
 }
 
-/** How an engine process came to its end. */
-export interface EngineExit {
-  readonly code: number;
-  readonly signal: string | null;
-}
-
 export interface RunningEngine {
   /** Carries the token that this engine asks for; it is never written anywhere. */
   readonly endpoint: Endpoint;
@@ -54,19 +49,6 @@ export interface RunningEngine {
   /** Resolves when the process has ended, for whatever reason. */
   readonly exited: Promise<EngineExit>;
 }
-
-const stopDeadlineMs = 3000;
-const errorTailChars = 2000;
-
-/** What an engine needs: native code is outside Deno's sandbox, so the other flags add little to it. */
-const permissions = [
-  "--allow-ffi",
-  "--allow-read",
-  "--allow-env",
-  "--allow-sys",
-  "--allow-run",
-  "--allow-net=127.0.0.1",
-];
 
 /**
  * Starts a process that runs one GGUF model behind the OpenAI protocol on this machine, and waits until it can
@@ -135,10 +117,6 @@ export async function prepareEngine(
   if (!success) throw new UserError(`the embedded engine could not be installed: ${last}`, 1);
 }
 
-function programUrl(): string {
-  return new URL("./process.ts", import.meta.url).href;
-}
-
 function newToken(): string {
   return [...crypto.getRandomValues(new Uint8Array(24))].map((b) => b.toString(16).padStart(2, "0")).join("");
 }
@@ -178,8 +156,6 @@ function loadFailure(modelId: string, path: string, { fault, reason }: FailedRep
   }
 }
 
-type FailedReport = Extract<EngineReport, { state: "failed" }>;
-
 interface Started {
   readonly report: Extract<EngineReport, { state: "ready" }>;
   readonly options: StartOptions;
@@ -215,91 +191,4 @@ function running(engine: EngineProcess, started: Started): RunningEngine {
     stop: () => engine.stop(),
     exited: engine.exited,
   };
-}
-
-class EngineProcess {
-  readonly #child: Deno.ChildProcess;
-  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
-  readonly exited: Promise<EngineExit>;
-  readonly #report: Promise<EngineReport | null>;
-  #errorTail = "";
-
-  constructor(denoPath: string, configPath: string | undefined) {
-    const config = configPath === undefined ? [] : ["--config", configPath];
-    this.#child = new Deno.Command(denoPath, {
-      args: ["run", "--quiet", "--no-prompt", ...config, ...permissions, programUrl()],
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    this.#input = this.#child.stdin.getWriter();
-    this.exited = this.#child.status.then(({ code, signal }) => ({ code, signal }));
-    this.#report = this.#readReport();
-    void this.#readErrors();
-  }
-
-  get pid(): number {
-    return this.#child.pid;
-  }
-
-  /** Hands over the orders and resolves with the report; throws when the process ends without one. */
-  async begin(orders: Record<string, unknown>): Promise<EngineReport> {
-    try {
-      await this.#input.write(new TextEncoder().encode(JSON.stringify(orders) + "\n"));
-    } catch {
-      // It ended before it could read: the missing report below says why.
-    }
-    return await this.#report ?? await this.#endWithoutReport();
-  }
-
-  async stop(): Promise<void> {
-    // The process ends itself when its input closes; closing fails where it is gone already.
-    await this.#input.close().catch(() => {});
-    const timer = setTimeout(() => this.#kill(), stopDeadlineMs);
-    await this.exited;
-    clearTimeout(timer);
-  }
-
-  #kill(): void {
-    try {
-      this.#child.kill("SIGKILL");
-    } catch {
-      // Already gone: nothing is left to end.
-    }
-  }
-
-  async #endWithoutReport(): Promise<FailedReport> {
-    const { code, signal } = await this.exited;
-    if (signal === "SIGKILL") {
-      return { state: "failed", fault: "memory", reason: "the system ended the engine while it loaded" };
-    }
-    const lastLine = this.#errorTail.trim().split("\n").at(-1) ?? "";
-    const how = signal ?? `exit code ${code}`;
-    const reason = `it ended while it loaded (${how})${lastLine === "" ? "" : `: ${lastLine}`}`;
-    return { state: "failed", fault: "engine", reason };
-  }
-
-  /** Resolves with the report, or null where the output ends without one. */
-  #readReport(): Promise<EngineReport | null> {
-    const { promise, resolve } = Promise.withResolvers<EngineReport | null>();
-    const read = async () => {
-      // To the end, also after the report: an output that nobody reads would block the process.
-      for await (
-        const line of this.#child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(
-          new TextLineStream(),
-        )
-      ) {
-        if (line.startsWith('{"state":')) resolve(engineReport.parse(JSON.parse(line)));
-      }
-      resolve(null);
-    };
-    void read();
-    return promise;
-  }
-
-  async #readErrors(): Promise<void> {
-    for await (const text of this.#child.stderr.pipeThrough(new TextDecoderStream())) {
-      this.#errorTail = (this.#errorTail + text).slice(-errorTailChars);
-    }
-  }
 }

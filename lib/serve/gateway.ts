@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Fetch } from "../clock.ts";
 import { checkLocal } from "../engine/guard.ts";
 import type { Handler } from "../engine/listen.ts";
-import { ApiError } from "../engine/protocol.ts";
+import { ApiError } from "../engine/api_error.ts";
 import { reasonOf } from "../errors.ts";
 import { type Backend, type Routes, unavailable } from "./routes.ts";
 

@@ -1,6 +1,6 @@
 /** Which backend answers for which model name. */
 import type { Endpoint } from "../endpoint/trace.ts";
-import { ApiError } from "../engine/protocol.ts";
+import { ApiError } from "../engine/api_error.ts";
 
 /** Whether a backend can take requests. */
 export type BackendState = { readonly kind: "up" } | { readonly kind: "down"; readonly reason: string };

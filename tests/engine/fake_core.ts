@@ -2,7 +2,8 @@
 import type { EngineCore, LoadedModel } from "../../lib/engine/core.ts";
 import { engineFace } from "../../lib/engine/http.ts";
 import { listen } from "../../lib/engine/listen.ts";
-import type { Generated, Job } from "../../lib/engine/protocol.ts";
+import type { Generated } from "../../lib/engine/reply.ts";
+import type { Job } from "../../lib/engine/request.ts";
 
 const model: LoadedModel = {
   modelId: "tiny:q4",

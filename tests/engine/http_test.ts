@@ -1,7 +1,7 @@
 /** The engine's face as clients see it, with the official client and by hand; no model behind it. */
 import assert from "node:assert/strict";
 import OpenAI from "openai";
-import { ApiError } from "../../lib/engine/protocol.ts";
+import { ApiError } from "../../lib/engine/api_error.ts";
 import { fakeCore, serveFace, token } from "./fake_core.ts";
 
 const messages = [{ role: "user" as const, content: "Hello" }];

@@ -1,5 +1,6 @@
 /** The real model that the slow tests run: from the user's model folder, downloaded there once if need be. */
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { findModel, loadRegistry } from "../../lib/catalog/registry.ts";
 import { pull } from "../../lib/catalog/pull.ts";
 import { defaultStore, openStore } from "../../lib/catalog/store.ts";
@@ -15,7 +16,7 @@ export function realModel(name = "smollm2-135m-instruct"): Promise<string> {
 }
 
 async function locateModel(name: string): Promise<string> {
-  const registry = await loadRegistry(new URL("../../models.json", import.meta.url).pathname);
+  const registry = await loadRegistry(fileURLToPath(new URL("../../models.json", import.meta.url)));
   const entry = findModel(registry, name);
   const variant = entry?.variants[0];
   if (entry === undefined || variant === undefined) throw new Error(`models.json has no ${name}`);

@@ -1,0 +1,142 @@
+/** Answers jobs with a loaded model: prompt, tokens, text. */
+import type { GbnfJsonSchema, Llama, LlamaModel, Token } from "node-llama-cpp";
+import type { Clock } from "../clock.ts";
+import { reasonOf } from "../errors.ts";
+import { Answer } from "./answer.ts";
+import { ApiError } from "./api_error.ts";
+import type { ChatTemplate } from "./chat_template.ts";
+import type { EngineCore, Generation, LoadedModel } from "./core.ts";
+import type { Evaluator, Picking } from "./evaluator.ts";
+import { grammarSchema } from "./json_schema.ts";
+import type { Generated } from "./reply.ts";
+import type { AnswerFormat, Job } from "./request.ts";
+import { StopScanner, TokenDecoder } from "./text.ts";
+
+/** What the model is handed from outside. */
+export interface ModelHooks {
+  readonly clock: Clock;
+  /** A whole number for requests that name no seed. */
+  readonly randomSeed: () => number;
+}
+
+/** A model's words (vocabulary, templates, metadata), and what evaluates its tokens. */
+export class LlamaCore implements EngineCore {
+  constructor(
+    readonly model: LoadedModel,
+    private readonly llama: Llama,
+    private readonly words: LlamaModel,
+    private readonly evaluator: Evaluator,
+    private readonly template: ChatTemplate,
+    private readonly hooks: ModelHooks,
+  ) {}
+
+  async prepare(job: Job): Promise<Generation> {
+    const prompt = this.#tokenize(job);
+    const room = this.model.contextTokens - 1 - prompt.length;
+    if (room < 1) {
+      throw new ApiError(
+        400,
+        `the prompt has ${prompt.length} tokens, and this model's context holds ${this.model.contextTokens} ` +
+          "with the answer: shorten the prompt or start the engine with a longer context",
+        { param: job.route === "chat" ? "messages" : "prompt", code: "context_length_exceeded" },
+      );
+    }
+    const grammar = await this.#grammar(job.format);
+    const maxTokens = Math.min(job.maxTokens ?? room, room);
+    return (emit, signal) => this.#run({ job, prompt, maxTokens, grammar }, emit, signal);
+  }
+
+  #tokenize(job: Job): Token[] {
+    const text = job.input.kind === "text" ? job.input.text : this.#render(job.input.messages);
+    const tokens = this.words.tokenize(text, true);
+    const { bos, shouldPrependBosToken } = this.words.tokens;
+    if (bos !== null && tokens[0] !== bos && (shouldPrependBosToken || tokens.length === 0)) {
+      tokens.unshift(bos);
+    }
+    if (tokens.length > 0) return tokens;
+    throw new ApiError(400, "the prompt is empty, and this model can't start from nothing", {
+      param: "prompt",
+    });
+  }
+
+  #render(messages: Parameters<ChatTemplate["render"]>[0]): string {
+    try {
+      return this.template.render(messages);
+    } catch (error) {
+      throw new ApiError(400, `this model's chat template refuses the messages: ${reasonOf(error)}`, {
+        param: "messages",
+      });
+    }
+  }
+
+  async #grammar(format: AnswerFormat): Promise<string | null> {
+    if (format.kind === "text") return null;
+    if (format.kind === "json") return (await this.llama.getGrammarFor("json")).grammar;
+    const { grammar } = await this.llama.createGrammarForJsonSchema<GbnfJsonSchema>(
+      grammarSchema(format.schema),
+    );
+    // The library's root asks for four empty lines after the value; the end token is end enough.
+    return grammar.replace(/ "(\\n){4}" \[\\n\]\*/, "");
+  }
+
+  async #run(work: Work, emit: (text: string) => void, signal: AbortSignal): Promise<Generated> {
+    const { clock } = this.hooks;
+    const startedAt = clock();
+    const answer = this.#answer(work, emit);
+    const run = await this.evaluator.prompt(work.prompt, this.#picking(work), signal);
+    try {
+      const firstAt = clock();
+      let lastAt = firstAt;
+      let token = answer.take(run.first);
+      while (token !== null) {
+        signal.throwIfAborted();
+        const picked = await run.next(token);
+        const before = answer.count;
+        const now = clock();
+        token = answer.take(picked);
+        if (answer.count > before) lastAt = now;
+      }
+      answer.close();
+      return {
+        finishReason: answer.finish ?? "stop",
+        promptTokens: work.prompt.length,
+        cachedTokens: run.cachedTokens,
+        outputTokens: answer.count,
+        promptMs: firstAt - startedAt,
+        decodeMs: lastAt - firstAt,
+      };
+    } finally {
+      await run.end();
+    }
+  }
+
+  #picking({ job, grammar }: Work): Picking {
+    return { sampling: { ...job.sampling, seed: job.sampling.seed ?? this.hooks.randomSeed() }, grammar };
+  }
+
+  #answer(work: Work, emit: (text: string) => void): Answer<Token> {
+    const { job } = work;
+    const templateStops = job.route === "chat" && !job.ignoreEos ? this.template.stops : [];
+    return new Answer<Token>({
+      decoder: new TokenDecoder<Token>(
+        (tokens, before) => this.words.detokenize(tokens, false, before),
+        work.prompt,
+      ),
+      scanner: new StopScanner([...job.stop, ...templateStops]),
+      isEnd: (token) => this.words.isEogToken(token),
+      // In place of an end token that is to be ignored: going on after one would leave the answer's turn.
+      insteadOfEnd: job.ignoreEos && work.grammar === null
+        ? this.words.tokens.nl ?? this.words.tokenize("\n")[0] ?? null
+        : null,
+      maxTokens: work.maxTokens,
+      emit,
+    });
+  }
+}
+
+interface Work {
+  readonly job: Job;
+  readonly prompt: readonly Token[];
+  readonly maxTokens: number;
+  readonly grammar: string | null;
+}

@@ -1,0 +1,130 @@
+/** Answers of the OpenAI protocol as they go out: whole, or as server-sent events. */
+import { type ApiError, errorBody } from "./api_error.ts";
+import type { Job } from "./request.ts";
+
+/** What came of one job. Times are milliseconds on the engine's monotonic clock. */
+export interface Generated {
+  readonly finishReason: "stop" | "length";
+  readonly promptTokens: number;
+  /** Prompt tokens that the engine had evaluated before and did not again. */
+  readonly cachedTokens: number;
+  /** Tokens of the answer; the end token is not one of them. */
+  readonly outputTokens: number;
+  /** From the start of work on this request to its first token; waiting in the queue is not in it. */
+  readonly promptMs: number;
+  /** From the first token to the last. */
+  readonly decodeMs: number;
+}
+
+/** OpenAI's `usage`. */
+export function usageOf(result: Generated) {
+  return {
+    prompt_tokens: result.promptTokens,
+    completion_tokens: result.outputTokens,
+    total_tokens: result.promptTokens + result.outputTokens,
+    prompt_tokens_details: { cached_tokens: result.cachedTokens },
+  };
+}
+
+/** The engine's own times, under the names that llama.cpp's server gives them. */
+export function timingsOf(result: Generated) {
+  return {
+    cache_n: result.cachedTokens,
+    prompt_n: result.promptTokens - result.cachedTokens,
+    prompt_ms: round(result.promptMs),
+    predicted_n: result.outputTokens,
+    predicted_ms: round(result.decodeMs),
+  };
+}
+
+const round = (ms: number) => Math.round(ms * 1000) / 1000;
+
+/** What every chunk of one answer has in common. */
+export interface AnswerHead {
+  readonly id: string;
+  /** Seconds since 1970. */
+  readonly created: number;
+  readonly model: string;
+}
+
+/** The answer to a request that did not ask for a stream. */
+export function wholeAnswer(job: Job, head: AnswerHead, text: string, result: Generated) {
+  const finish_reason = result.finishReason;
+  const choice = job.route === "chat"
+    ? {
+      index: 0,
+      message: { role: "assistant", content: text, refusal: null },
+      logprobs: null,
+      finish_reason,
+    }
+    : { index: 0, text, logprobs: null, finish_reason };
+  return {
+    ...head,
+    object: job.route === "chat" ? "chat.completion" : "text_completion",
+    choices: [choice],
+    usage: usageOf(result),
+    timings: timingsOf(result),
+  };
+}
+
+/**
+ * Writes the server-sent events of one streamed answer. All that stays the same from chunk to chunk is
+ * prepared once: this runs between two tokens.
+ *
+ * ```ts
+ * import { parseCompletion } from "./request.ts";
+ * const job = parseCompletion({ model: "m", prompt: "Hi", stream: true });
+ * const writer = new ChunkWriter(job, { id: "cmpl-1", created: 0, model: "m" });
+ * const text = new TextDecoder().decode(writer.delta("yes"));
+ * if (!text.startsWith('data: {"id":"cmpl-1"') || !text.includes('"text":"yes"')) throw new Error(text);
+ * ```
+ */
+export class ChunkWriter {
+  readonly #encoder = new TextEncoder();
+  readonly #head: string;
+  readonly #before: string;
+  readonly #after: string;
+  #first = true;
+
+  constructor(private readonly job: Job, head: AnswerHead) {
+    const object = job.route === "chat" ? "chat.completion.chunk" : "text_completion";
+    this.#head = JSON.stringify({ ...head, object }).slice(0, -1);
+    this.#before = `data: ${this.#head},"choices":[{"index":0,` +
+      (job.route === "chat" ? `"delta":{"content":` : `"text":`);
+    this.#after = `${job.route === "chat" ? "}" : ""},"logprobs":null,"finish_reason":null}]}\n\n`;
+  }
+
+  /** One piece of text. The first one of a chat also says who speaks. */
+  delta(text: string): Uint8Array<ArrayBuffer> {
+    if (this.#first && this.job.route === "chat") {
+      this.#first = false;
+      return this.#event([{
+        index: 0,
+        delta: { role: "assistant", content: text },
+        logprobs: null,
+        finish_reason: null,
+      }]);
+    }
+    return this.#encoder.encode(this.#before + JSON.stringify(text) + this.#after);
+  }
+
+  /** The end: the finish reason, the usage chunk where it was asked for, and `[DONE]`. */
+  end(result: Generated): Uint8Array<ArrayBuffer>[] {
+    const last = { index: 0, logprobs: null, finish_reason: result.finishReason };
+    const choices = [this.job.route === "chat" ? { ...last, delta: {} } : { ...last, text: "" }];
+    const timings = timingsOf(result);
+    const done = this.#encoder.encode("data: [DONE]\n\n");
+    if (!this.job.includeUsage) return [this.#event(choices, { timings }), done];
+    return [this.#event(choices), this.#event([], { usage: usageOf(result), timings }), done];
+  }
+
+  /** A failure after the answer had begun: there is no other way to tell it any more. */
+  failure(error: ApiError): Uint8Array<ArrayBuffer> {
+    return this.#encoder.encode(`data: ${JSON.stringify(errorBody(error))}\n\n`);
+  }
+
+  #event(choices: unknown[], extra: Record<string, unknown> = {}): Uint8Array<ArrayBuffer> {
+    const tail = JSON.stringify({ choices, ...extra }).slice(1);
+    return this.#encoder.encode(`data: ${this.#head},${tail}\n\n`);
+  }
+}
