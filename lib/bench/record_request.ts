@@ -1,7 +1,8 @@
 /** From what was seen on the wire to the record that is kept. */
+import { outputTokens } from "../endpoint/tokens.ts";
 import type { Trace } from "../endpoint/trace.ts";
 import { withoutFolders } from "./places.ts";
-import type { AnswerRecord, RequestRecord, TokenSource } from "./records.ts";
+import type { AnswerRecord, RequestRecord } from "./records.ts";
 
 /** What the plan knows of a request. */
 export type RequestPlace = Pick<
@@ -11,26 +12,6 @@ export type RequestPlace = Pick<
 
 /** Microseconds are finer than any clock here; more digits would only fill the disk. */
 const micro = (ms: number) => Math.round(ms * 1000) / 1000;
-
-/**
- * How many tokens came out, and who says so: the endpoint's usage, the server's own timings, else the
- * chunks that arrived, else a quarter of the characters. The last two are estimates.
- *
- * ```ts
- * const trace = { usage: null, server: null, streamed: false, chunks: [], content: "12345678", reasoning: "" };
- * const count = outputTokens(trace);
- * if (count.tokens !== 2 || count.source !== "chars/4") throw new Error(count.source);
- * ```
- */
-export function outputTokens(
-  trace: Pick<Trace, "usage" | "server" | "streamed" | "chunks" | "content" | "reasoning">,
-): { tokens: number; source: TokenSource } {
-  if (trace.usage !== null) return { tokens: trace.usage.outputTokens, source: "usage" };
-  const served = trace.server?.outputTokens ?? null;
-  if (served !== null) return { tokens: served, source: "usage" };
-  if (trace.streamed) return { tokens: trace.chunks.length, source: "chunks" };
-  return { tokens: Math.ceil((trace.content.length + trace.reasoning.length) / 4), source: "chars/4" };
-}
 
 /**
  * The record of a request; `_ms` of the trace become milliseconds since the run's start, arrivals relative

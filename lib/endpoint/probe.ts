@@ -1,7 +1,7 @@
 /** How an endpoint wants to be asked for a model: found out once, by asking it something small. */
 import { timedRequest } from "./request.ts";
 import type { RequestOptions } from "./request.ts";
-import { estimatedSource } from "./tokens.ts";
+import { outputTokens } from "./tokens.ts";
 import type { Endpoint, GenerationRequest, Trace } from "./trace.ts";
 
 /** What the endpoint can do, in the words of `timedRequest`'s options. */
@@ -85,7 +85,7 @@ const isRefusal = (trace: Trace) => [400, 404, 405, 415, 422, 501].includes(trac
 
 function abilitiesOf(manner: Manner, trace: Trace): { abilities: Abilities; notes: string[] } {
   const stream = manner.stream && (trace.streamed || trace.chunks.length === 0);
-  const tokenSource = trace.usage !== null ? "usage" : estimatedSource(trace);
+  const { source: tokenSource } = outputTokens(trace);
   const notes: string[] = [];
   if (manner.route === "completions") notes.push("no chat route: prompts go to /completions");
   if (!stream) notes.push("it does not stream: no time to first token, no gaps");

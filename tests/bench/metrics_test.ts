@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { gapsMs, metricOf, promptTokensPerS, queueS } from "../../lib/bench/metrics.ts";
-import { outputTokens } from "../../lib/bench/record_request.ts";
+import { outputTokens } from "../../lib/endpoint/tokens.ts";
 
 const record = {
   streamed: true,
