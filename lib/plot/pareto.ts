@@ -55,6 +55,7 @@ export function paretoPlot(
         labelArrow: "none",
         grid: true,
         nice: true,
+        inset: 16,
         ticks: 5,
       },
       y: { domain: [0, 1], label: null, grid: true, ticks: 5 },

@@ -263,12 +263,18 @@ function row(
   const place = order.indexOf(id);
   const scores = [...qualityByPrompt.values()];
   const known = licenseTerms(summary.license ?? "");
-  const points = evidence.candidates.filter(({ summary }) => summary.requests.ok > 0).map((one) => ({
-    id: one.id,
-    quality: mean([...one.qualityByPrompt.values()]),
-    latencyS: one.summary.latency_s.mean,
-    memoryMb: one.summary.memory_mb,
-  }));
+  // Times of another run count only where it asked under the same conditions.
+  const leader = evidence.candidates.find((other) => other.id === order[0]);
+  const alike = (other: CandidateEvidence) =>
+    leader === undefined || incomparable(evidence.runs, [leader, other]) === null;
+  const timed = alike(one);
+  const points = evidence.candidates.filter((other) => other.summary.requests.ok > 0 && alike(other))
+    .map((other) => ({
+      id: other.id,
+      quality: mean([...other.qualityByPrompt.values()]),
+      latencyS: other.summary.latency_s.mean,
+      memoryMb: other.summary.memory_mb,
+    }));
   return {
     id,
     run,
@@ -277,9 +283,9 @@ function row(
     probability_best: chances?.best.get(id) ?? null,
     on_front: paretoFront(points).includes(id),
     quality: mean(scores),
-    latency_s: summary.latency_s.mean,
-    ttft_s: summary.ttft_s.mean,
-    output_tokens_per_s: summary.output_tokens_per_s.mean,
+    latency_s: timed ? summary.latency_s.mean : null,
+    ttft_s: timed ? summary.ttft_s.mean : null,
+    output_tokens_per_s: timed ? summary.output_tokens_per_s.mean : null,
     memory_mb: summary.memory_mb,
     size_mb: summary.size_mb,
     license: summary.license,
@@ -287,7 +293,7 @@ function row(
       ? null
       : `commercial use: ${known.commercialUse}, redistribution: ${known.redistribution}; ${known.conditions}`,
     requests: summary.requests,
-    energy: energy(one, terms),
+    energy: timed ? energy(one, terms) : null,
   };
 }
 
