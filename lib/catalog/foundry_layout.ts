@@ -53,7 +53,11 @@ export async function layOut(
   const info = await readInfo(cacheDir, infoPath);
   const id = ownModelId(model.alias);
   refuseTwice(info, model.alias, id, replace);
+  if (await statIfThere(join(model.dir, "genai_config.json")) === null) {
+    throw new UserError(`${model.dir} holds no compiled model: it has no genai_config.json`);
+  }
   const target = join(cacheDir, PUBLISHER, model.alias);
+  let placed = false;
   const part = `${target}.part`;
   const old = `${target}.old`;
   try {
@@ -70,12 +74,14 @@ export async function layOut(
     await removeIfThere(old, true);
     if (await statIfThere(target) !== null) await Deno.rename(target, old);
     await Deno.rename(part, target);
+    placed = true;
     await Deno.rename(`${infoPath}.part`, infoPath);
     await removeIfThere(old, true);
     return target;
   } catch (error) {
     await removeIfThere(part, true);
     await removeIfThere(`${infoPath}.part`);
+    if (placed) await removeIfThere(target, true);
     if (await statIfThere(old) !== null && await statIfThere(target) === null) await Deno.rename(old, target);
     throw unwritable(target, error);
   }
