@@ -49,7 +49,7 @@ ${
     scored.size === 0 ? "Nobody has rated or checked them here." : "The checks' verdict stands under each."
   }${
     summary.plan.prefix === "cold" &&
-    " Each request opens with another nonce, so repeats may differ even at temperature 0."
+    " Another number opens each request, so repeats may differ even at temperature 0."
   }</p>
 ${left}${items}</section>`;
 }

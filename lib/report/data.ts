@@ -4,6 +4,7 @@
  */
 import { latencyS, ttftS } from "../bench/metrics.ts";
 import type { AnswerRecord, LoadRecord, RequestRecord, SampleRecord } from "../bench/records.ts";
+import { quantile } from "../stats/quantile.ts";
 
 /** The good timed requests of one candidate on one prompt, quiet blocks only. */
 export interface Cell {
@@ -32,6 +33,20 @@ export interface DisturbedBlock {
   readonly reason: string;
 }
 
+/** What the server itself said of its work beside what we saw, medians over n good timed requests. */
+export interface ServerSide {
+  readonly candidate: string;
+  readonly n: number;
+  /** Reading the prompt, as the server has it, and our time to first token; seconds. */
+  readonly promptS: number | null;
+  readonly ttftS: number | null;
+  /** Writing the answer, as the server has it, and our first to last chunk; seconds. */
+  readonly decodeS: number | null;
+  readonly streamS: number | null;
+  /** Prompt tokens that came from its cache. */
+  readonly cachedTokens: number | null;
+}
+
 /** Everything of samples.jsonl that a report shows beside the summary. */
 export interface RunData {
   readonly cells: readonly Cell[];
@@ -41,6 +56,8 @@ export interface RunData {
   readonly good: ReadonlyMap<string, number>;
   readonly disturbed: readonly DisturbedBlock[];
   readonly loads: ReadonlyMap<string, readonly LoadRecord[]>;
+  /** Candidates whose service reports times or cached tokens of its own. */
+  readonly server: readonly ServerSide[];
   /** Why a timed request failed or was cut off, by request id; at most `maxFailures` are kept. */
   readonly failures: ReadonlyMap<string, string>;
 }
@@ -71,12 +88,14 @@ export function runGatherer(): RunGatherer {
   const disturbed = new Map<number, string>();
   const loads = new Map<string, LoadRecord[]>();
   const failures = new Map<string, string>();
+  const servers = new Map<string, ServerColumns>();
   const blocks = new Set<number>();
   const addRequest = (record: RequestRecord) => {
     blocks.add(record.block);
     if (record.status === "ok") {
       columnOf(columns, record).add(record);
       timelineOf(timelines, record.candidate).offer(record);
+      serverOf(servers, record.candidate).add(record);
     } else if (failures.size < maxFailures) {
       failures.set(record.id, record.reason ?? record.status);
     }
@@ -100,6 +119,7 @@ export function runGatherer(): RunGatherer {
           a.block - b.block
         ),
         loads,
+        server: [...servers].flatMap(([candidate, columns]) => columns.summary(candidate) ?? []),
         failures,
       };
     },
@@ -150,6 +170,54 @@ function columnOf(columns: Map<string, Column>, record: RequestRecord): Column {
   let column = columns.get(key);
   if (column === undefined) columns.set(key, column = new Column(record.candidate, record.prompt_id));
   return column;
+}
+
+/** The server's figures of one candidate, request by request, each beside ours. */
+class ServerColumns {
+  readonly #prompt: number[] = [];
+  readonly #ttft: number[] = [];
+  readonly #decode: number[] = [];
+  readonly #stream: number[] = [];
+  readonly #cached: number[] = [];
+  #n = 0;
+
+  add(record: RequestRecord): void {
+    const { server, chunk_ms: chunks } = record;
+    const cached = record.cached_tokens ?? server?.cached_tokens ?? null;
+    if (server === null && cached === null) return;
+    this.#n++;
+    if (cached !== null) this.#cached.push(cached);
+    const [first, last] = [chunks[0], chunks.at(-1)];
+    if (server === null || !record.streamed || first === undefined || last === undefined) return;
+    if (server.prompt_ms !== null) {
+      this.#prompt.push(server.prompt_ms / 1000);
+      this.#ttft.push(first / 1000);
+    }
+    if (server.decode_ms !== null) {
+      this.#decode.push(server.decode_ms / 1000);
+      this.#stream.push((last - first) / 1000);
+    }
+  }
+
+  summary(candidate: string): ServerSide | null {
+    if (this.#n === 0) return null;
+    const median = (values: readonly number[]) => values.length === 0 ? null : quantile(values, 0.5);
+    return {
+      candidate,
+      n: this.#n,
+      promptS: median(this.#prompt),
+      ttftS: median(this.#ttft),
+      decodeS: median(this.#decode),
+      streamS: median(this.#stream),
+      cachedTokens: median(this.#cached),
+    };
+  }
+}
+
+function serverOf(servers: Map<string, ServerColumns>, candidate: string): ServerColumns {
+  let columns = servers.get(candidate);
+  if (columns === undefined) servers.set(candidate, columns = new ServerColumns());
+  return columns;
 }
 
 function timelineOf(timelines: Map<string, TimelineChoice>, candidate: string): TimelineChoice {

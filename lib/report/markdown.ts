@@ -108,7 +108,8 @@ function resultTable(rows: readonly TableRow[]): string {
 
 function notes(summary: Summary, options: ReportOptions): string {
   const prefixes: Record<Summary["plan"]["prefix"], string> = {
-    "cold": "cold prefix (a nonce opens every prompt, so nothing is served from the prompt cache)",
+    "cold":
+      "cold prefix (a number that no earlier request had opens every prompt, so the prompt cache is of no use)",
     "warm": "warm prefix (the same prompt was sent right before, so its cache helps)",
     "as is": "prompts as they are (the prompt cache may help)",
   };

@@ -26,6 +26,7 @@ import {
   disturbedTable,
   footprintTable,
   loadTable,
+  serverTable,
   throughputTable,
   timeTable,
 } from "./tables.ts";
@@ -72,7 +73,7 @@ export function reportPage({ summary, data, answers, selfcheck, quality, options
           <p class="lede">${machineText(summary)}</p>
         </header>
         <main>
-          <ul class="highlights">
+          <ul class="highlights" aria-label="Highlights">
             ${
     highlights(summary, quality).map(({ kind, text }) => markup`<li class="${kind}">${named(text)}</li>`)
   }
@@ -115,6 +116,7 @@ ${timeTable(summary)}
 ${throughputTable(summary)}
 ${footprintTable(summary, data, options)}
 ${loadTable(summary)}
+${serverTable(summary, data)}
 ${quality === null ? null : qualityTable(summary, quality)}
 <p class="note">n counts good timed requests${
     mostlyDisturbed(summary) ? "" : " in quiet blocks"
@@ -126,7 +128,8 @@ seen between requests, blank where nobody reports it.${energy}</p></section>`;
 
 function prefixText({ plan }: Summary): string {
   const texts: Record<Summary["plan"]["prefix"], string> = {
-    "cold": "Cold prefix: a nonce opens every prompt, so nothing comes from the engine's prompt cache.",
+    "cold":
+      "Cold prefix: a number that no earlier request had opens every prompt, so the prompt cache is of no use.",
     "warm":
       "Warm prefix: the same prompt was sent right before, so first tokens profit from the prompt cache.",
     "as is": "Prompts were sent as they are: first tokens may profit from whatever the prompt cache held.",

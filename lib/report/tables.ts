@@ -201,6 +201,32 @@ export function loadTable(summary: Summary): Markup | null {
   return scrollTable("Load and goodput", head, rows);
 }
 
+/** The server's own times beside ours; null where no service reports any. */
+export function serverTable(summary: Summary, { server }: RunData): Markup | null {
+  if (server.length === 0) return null;
+  const head = [
+    "Model",
+    "n",
+    "Prompt, server",
+    "First token, ours",
+    "Decode, server",
+    "First to last, ours",
+    "Cached prompt tokens",
+  ];
+  const rows = summary.candidates.flatMap(({ id }, index): Markup[] => {
+    const one = server.find((side) => side.candidate === id);
+    if (one === undefined) return [];
+    return [
+      markup`<tr><th scope="row">${swatch(index)}${id}</th><td>${one.n}</td><td>${
+        seconds(one.promptS)
+      }</td><td>${seconds(one.ttftS)}</td><td>${seconds(one.decodeS)}</td><td>${
+        seconds(one.streamS)
+      }</td><td>${plain(one.cachedTokens)}</td></tr>`,
+    ];
+  });
+  return scrollTable("By the server's own account (medians)", head, rows);
+}
+
 /** Every comparison with its interval, its blocks and its verdict. */
 export function comparisonTable(summary: Summary): Markup {
   const rows = comparisonsMade(summary).map((one) => {

@@ -224,6 +224,21 @@ Deno.test("a timeline shows the requests that stalled, out of any number", () =>
   assert.deepEqual(drawn.map((one) => one.block), drawn.map((one) => one.block).sort((a, b) => a - b));
 });
 
+Deno.test("the server's own times stand beside ours, in medians over the same requests", () => {
+  const gatherer = runGatherer();
+  for (const { sample } of generateRecords({ candidates: [quick, slow], rounds: 2 })) {
+    const told = sample.kind === "request" && sample.candidate === "quick" && sample.phase === "timed"
+      ? { prompt_ms: 30, decode_ms: 500, prompt_tokens: 24, output_tokens: 80, cached_tokens: 2 }
+      : null;
+    gatherer.add(sample.kind === "request" ? { ...sample, server: told, cached_tokens: null } : sample);
+  }
+  const [side, ...more] = gatherer.result().server;
+  assert.deepEqual(more, []);
+  assert.equal(side?.candidate, "quick");
+  assert.deepEqual([side?.n, side?.promptS, side?.decodeS, side?.cachedTokens], [12, 0.03, 0.5, 2]);
+  assert.ok((side?.ttftS ?? 0) > 0.03 && (side?.streamS ?? 0) > 0.5);
+});
+
 Deno.test("answers: the first timed one, how many there were, how many differ", async () => {
   const answer = { candidate: "a", prompt_id: "p", round: 1, reasoning: "" } as const;
   const answers = await gatherAnswers([
