@@ -147,6 +147,7 @@ export const warningCode = z.enum([
   "interrupted",
   "torn-line",
   "device-fallback",
+  "one-device",
 ]);
 export type WarningCode = z.infer<typeof warningCode>;
 

@@ -39,6 +39,7 @@ export function warningsOf(facts: Facts): Warning[] {
     cacheHit,
     serverDisagrees,
     deviceFallback,
+    oneDevice,
     plainTemplate,
   ];
   return checks.flatMap((check) => check(facts)).map((finding) => ({ candidates: [], ...finding }));
@@ -262,11 +263,33 @@ function serverDisagrees(facts: Facts): Finding[] {
   });
 }
 
+/** Devices of the embedded engine, and of a service's variants. */
+const ACCELERATORS = ["vulkan", "cuda", "metal", "gpu", "npu"];
+
+/** Variants were made for devices, and all of them ran on the one that every machine has. */
+function oneDevice(facts: Facts): Finding[] {
+  const { info } = facts;
+  const rows = measured(facts).filter(({ device }) => device !== null);
+  const named = info.candidates.some(({ device }) => device === "cpu" || ACCELERATORS.includes(device ?? ""));
+  if (!named || rows.length === 0 || rows.some(({ device }) => !device?.toLowerCase().startsWith("cpu"))) {
+    return [];
+  }
+  const seen = info.machine.gpu.length === 0
+    ? "this machine shows no GPU"
+    : `${info.machine.gpu.join(", ")} lay idle`;
+  return [{
+    code: "one-device",
+    message:
+      `every candidate ran on the CPU: ${seen}, so nothing here compares with and without acceleration`,
+    remedy: "measure variants for GPU or NPU beside it, as in --models phi-4-mini:cpu,phi-4-mini:gpu",
+  }];
+}
+
 function deviceFallback({ rows, info }: Facts): Finding[] {
   return rows.flatMap(({ id, device }) => {
     const asked = info.candidates.find((candidate) => candidate.id === id)?.device ?? null;
-    const wantsGpu = asked === "vulkan" || asked === "cuda" || asked === "metal";
-    if (!wantsGpu || device === null || device.toLowerCase().startsWith(asked)) return [];
+    if (asked === null || !ACCELERATORS.includes(asked)) return [];
+    if (device === null || device.toLowerCase().startsWith(asked)) return [];
     return [{
       code: "device-fallback" as const,
       candidates: [id],
