@@ -94,30 +94,38 @@ async function exchange(
   const signal = init.signal ?? undefined;
   signal?.throwIfAborted();
   const bytes = requestBytes(url, init, body);
-  const kept = pool.take(url.host);
-  if (kept !== undefined) {
-    const incoming = new Incoming(pool, url.host, kept, clock, signal, limits);
+  const sentMs = clock(); // dialling is part of the wait for an answer
+  const send = async (connection: Connection): Promise<Response> => {
+    const incoming = new Incoming(pool, url.host, connection, sentMs, clock, signal, limits);
     try {
-      incoming.sentMs = clock();
-      await kept.write(bytes);
+      await connection.write(bytes);
       return await incoming.response(init.timedOnly === true);
     } catch (error) {
       incoming.discard();
-      // The server had closed the kept connection before it saw the request: only then may it be sent again.
-      if (signal?.aborted || incoming.started || !isDisconnect(error)) throw failure(url, error, signal);
+      const stale = !incoming.started && isDisconnect(error) && clock() - sentMs < STALE_MS;
+      throw stale ? new StaleConnection() : error;
     }
-  }
-  let incoming: Incoming | undefined;
+  };
   try {
-    const sentMs = clock(); // dialling is part of the wait for an answer
-    const connection = await Connection.open(url, signal);
-    incoming = new Incoming(pool, url.host, connection, clock, signal, limits);
-    incoming.sentMs = sentMs;
-    await connection.write(bytes);
-    return await incoming.response(init.timedOnly === true);
+    const kept = pool.take(url.host);
+    if (kept === undefined) return await send(await Connection.open(url, signal));
+    try {
+      return await send(kept);
+    } catch (error) {
+      if (signal?.aborted || !(error instanceof StaleConnection)) throw error;
+      return await send(await Connection.open(url, signal));
+    }
   } catch (error) {
-    incoming?.discard();
     throw failure(url, error, signal);
+  }
+}
+
+/** A kept connection that ends sooner than this, without a byte, was closed before the request came. */
+const STALE_MS = 100;
+
+class StaleConnection extends Error {
+  constructor() {
+    super("the connection closed before an answer came");
   }
 }
 
@@ -145,7 +153,6 @@ function requestBytes(url: URL, init: RequestInit, body: string | null): Uint8Ar
 
 /** A response on its way in. */
 class Incoming implements TimedBody {
-  sentMs: number | null = null;
   headersMs = 0;
   /** A byte of the response has come. */
   started = false;
@@ -157,6 +164,7 @@ class Incoming implements TimedBody {
     private readonly pool: Pool,
     private readonly host: string,
     private readonly connection: Connection,
+    readonly sentMs: number,
     private readonly clock: Clock,
     private readonly signal: AbortSignal | undefined,
     limits: ParserLimits | undefined,

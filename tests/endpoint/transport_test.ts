@@ -69,6 +69,35 @@ Deno.test("a kept connection that the server has closed meanwhile is not used", 
   await serving;
 });
 
+Deno.test("a request that a server took and dropped is a failure, not sent again", async () => {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  let requests = 0;
+  const serve = async (connection: Deno.TcpConn) => {
+    const buffer = new Uint8Array(4096);
+    while (await connection.read(buffer) !== null) {
+      if (++requests === 2) {
+        await new Promise((resolve) => setTimeout(resolve, 150)); // it had time to work on it
+        break;
+      }
+      await connection.write(new TextEncoder().encode("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"));
+    }
+    connection.close();
+  };
+  const serving: Promise<void>[] = [];
+  const accepting = (async () => {
+    for await (const connection of listener) serving.push(serve(connection));
+  })();
+  const transport = rawTransport({ clock, fetch: nobody });
+  const url = `http://127.0.0.1:${listener.addr.port}/`;
+  assert.equal(await (await transport.fetch(url)).text(), "{}");
+  await assert.rejects(transport.fetch(url), /closed before an answer came/);
+  assert.equal(requests, 2);
+  transport.close();
+  listener.close();
+  await accepting;
+  await Promise.all(serving);
+});
+
 Deno.test("requests at the same time have connections of their own", async () => {
   const fake = startFake({ ttftMs: 30 });
   const transport = rawTransport({ clock, fetch: nobody });
