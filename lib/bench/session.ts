@@ -14,12 +14,13 @@ import type { PromptSet } from "../prompts/prompts.ts";
 import type { LiveCandidate } from "./candidate.ts";
 import { type Choice, chooseCandidates } from "./choose.ts";
 import { type CollectedRun, collectRun, type RequestMetric } from "./collect.ts";
-import { createRunFolder, newRunId } from "./folder.ts";
+import { createRunFolder } from "./folder.ts";
 import { brokenCandidate, embeddedCandidate, endpointCandidate, orderThatFits } from "./live.ts";
 import { machineReader } from "./noise.ts";
 import type { PlanInfo, RunInfo } from "./records.ts";
 import { withRoom } from "./room.ts";
 import { runBench, type RunEvent } from "./run.ts";
+import { newRunInfo, promptSetInfo } from "./run_info.ts";
 import { summarizeRun, writeSummary } from "./summary.ts";
 import type { Summary } from "./summary_schema.ts";
 
@@ -172,17 +173,13 @@ export async function measure(found: FoundCandidates, plan: SessionPlan, options
   readonly onEvent?: (event: RunEvent) => void;
 }): Promise<Measured> {
   const { around, out, now, random, onEvent } = options;
-  const { ram_gb, cpu, cores, gpu, os, arch } = await describeMachine();
-  const info: RunInfo = {
-    schema_version: 1,
-    run_id: newRunId(now, random),
-    created_at: now.toISOString(),
-    status: "running",
-    machine: { cpu, cores, ram_gb, gpu, os, arch },
-    versions: { deno: Deno.version.deno },
+  const info = newRunInfo({
     plan: planOf(plan, found.order),
+    machine: await describeMachine(),
     candidates: found.candidates.map((candidate) => candidate.info),
-  };
+    now,
+    random,
+  });
   const folder = await createRunFolder(out, info);
   let status: RunInfo["status"];
   try {
@@ -241,14 +238,9 @@ export interface RequestValue {
 }
 
 function planOf(plan: SessionPlan, order: PlanInfo["order"]): PlanInfo {
-  const { name, sha256, prompts } = plan.prompts;
   return {
     mode: "bench",
-    prompt_set: {
-      name,
-      sha256,
-      prompts: prompts.map(({ id, sha256, messages }) => ({ id, sha256, messages: [...messages] })),
-    },
+    prompt_set: promptSetInfo(plan.prompts),
     rounds: plan.rounds,
     warmup: plan.warmup,
     max_tokens: plan.maxTokens,

@@ -1,15 +1,8 @@
 /** From settings to everything a run needs, or one line that says what is wrong. */
-import config from "../../deno.json" with { type: "json" };
 import type { LiveCandidate } from "../../lib/bench/candidate.ts";
 import { type Choice, chooseAgain } from "../../lib/bench/choose.ts";
 import { findRun } from "../../lib/bench/find_run.ts";
-import {
-  createRunFolder,
-  newRunId,
-  type Resumed,
-  resumeRunFolder,
-  type RunFolder,
-} from "../../lib/bench/folder.ts";
+import { createRunFolder, type Resumed, resumeRunFolder, type RunFolder } from "../../lib/bench/folder.ts";
 import {
   brokenCandidate,
   embeddedCandidate,
@@ -18,6 +11,7 @@ import {
   type World,
 } from "../../lib/bench/live.ts";
 import type { PlanInfo, RunInfo } from "../../lib/bench/records.ts";
+import { newRunInfo, promptSetInfo } from "../../lib/bench/run_info.ts";
 import { withRoom } from "../../lib/bench/room.ts";
 import { describeMachine, fits, type Machine } from "../../lib/catalog/machine.ts";
 import { loadRegistry, type Registry } from "../../lib/catalog/registry.ts";
@@ -26,7 +20,7 @@ import { type RawTransport, rawTransport } from "../../lib/endpoint/transport.ts
 import { prepareEngine } from "../../lib/engine/supervisor.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import { runProgram } from "../../lib/program.ts";
-import { loadPromptSet, type PromptSet, singlePrompt } from "../../lib/prompts/prompts.ts";
+import { loadPromptSet, singlePrompt } from "../../lib/prompts/prompts.ts";
 import { interruptSignal, realClock } from "../cli.ts";
 import { pullShown } from "../pull_progress.ts";
 import type { BenchSettings } from "./options.ts";
@@ -87,7 +81,13 @@ async function prepareWith(
     prompt_set: promptSetInfo(prompts),
   };
   console.error(firstLine(choices, plan, why));
-  const info = resumed?.info ?? newRunInfo(plan, machine, choices.map((choice) => choice.info));
+  const info = resumed?.info ?? newRunInfo({
+    plan,
+    machine,
+    candidates: choices.map((choice) => choice.info),
+    now: new Date(),
+    random: Math.random,
+  });
   const folder = resumed?.folder ?? await createRunFolder(settings.out, info);
   try {
     const candidates = await liveCandidates(choices, plan, { store, machine, transport });
@@ -98,33 +98,6 @@ async function prepareWith(
     if (resumed === null) await Deno.remove(folder.path, { recursive: true });
     throw error;
   }
-}
-
-/** The prompts as a plan carries them. */
-export function promptSetInfo({ name, sha256, prompts }: PromptSet): PlanInfo["prompt_set"] {
-  return {
-    name,
-    sha256,
-    prompts: prompts.map(({ id, sha256, messages }) => ({
-      id,
-      sha256,
-      messages: messages.map(({ role, content }) => ({ role, content })),
-    })),
-  };
-}
-
-/** run.json of a run that begins now. */
-export function newRunInfo(plan: PlanInfo, machine: Machine, candidates: RunInfo["candidates"]): RunInfo {
-  return {
-    schema_version: 1,
-    run_id: newRunId(new Date(), Math.random),
-    created_at: new Date().toISOString(),
-    status: "running",
-    machine: withoutFreeRam(machine),
-    versions: { podium: config.version, deno: Deno.version.deno, "node-llama-cpp": engineVersion() },
-    plan,
-    candidates,
-  };
 }
 
 /** Fetches what is missing, and makes candidates that a run can open. */
@@ -182,14 +155,6 @@ function firstLine(choices: readonly Choice[], plan: PlanInfo, why: string): str
     plan.rounds === 1 ? "round" : "rounds"
   }`;
   return `Measuring ${ids} (${why}): ${size}, ${plan.prefix} prefix, ${plan.order}.`;
-}
-
-function withoutFreeRam({ cpu, cores, ram_gb, gpu, os, arch }: Machine): RunInfo["machine"] {
-  return { cpu, cores, ram_gb, gpu: [...gpu], os, arch };
-}
-
-function engineVersion(): string {
-  return /@([^@]+)$/.exec(config.imports["node-llama-cpp"])?.[1] ?? "unknown";
 }
 
 /** Fetches what is missing. What can't be had or doesn't fit becomes a row with its reason. */

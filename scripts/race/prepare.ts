@@ -7,6 +7,7 @@ import { createRunFolder, replaceFile, type RunFolder } from "../../lib/bench/fo
 import { orderThatFits } from "../../lib/bench/live.ts";
 import type { Exclusion, PlanInfo, RaceTerms, RunInfo } from "../../lib/bench/records.ts";
 import { withRoom } from "../../lib/bench/room.ts";
+import { newRunInfo, promptSetInfo } from "../../lib/bench/run_info.ts";
 import { describeMachine, type Machine } from "../../lib/catalog/machine.ts";
 import { loadRegistry, type Registry } from "../../lib/catalog/registry.ts";
 import { defaultStore, locate, openStore, type Store } from "../../lib/catalog/store.ts";
@@ -19,7 +20,7 @@ import { type Constraints, exclusionsOf, NO_CONSTRAINTS } from "../../lib/select
 import { factsOfChoice, readQuality } from "../../lib/select/facts.ts";
 import { needsScores } from "../../lib/select/measure.ts";
 import { assertChecks } from "../../lib/select/recorded_race.ts";
-import { liveCandidates, newRunInfo, planOf, promptSetInfo } from "../bench/prepare.ts";
+import { liveCandidates, planOf } from "../bench/prepare.ts";
 import { chosen, servicesOf } from "../bench/sources.ts";
 import { realClock } from "../cli.ts";
 import { promptsFile } from "../quality/run_folder.ts";
@@ -82,7 +83,13 @@ export async function prepareRace(settings: RaceSettings): Promise<PreparedRace>
     quality_run: gate?.report.run_id ?? null,
   };
   const plan = racePlan(settings, terms, set, racing.length);
-  const info = newRunInfo(plan, machine, choices.map((choice) => choice.info));
+  const info = newRunInfo({
+    plan,
+    machine,
+    candidates: choices.map((choice) => choice.info),
+    now: new Date(),
+    random: Math.random,
+  });
   const folder = await createRunFolder(bench.out, info);
   try {
     await replaceFile(join(folder.path, promptsFile), text);
