@@ -1,0 +1,62 @@
+/** When an answer ends, what of it is seen, and how many tokens it has. */
+import assert from "node:assert/strict";
+import { Answer } from "../../lib/engine/answer.ts";
+import { StopScanner, TokenDecoder } from "../../lib/engine/text.ts";
+import { threadsFor } from "../../lib/engine/threads.ts";
+
+function answer({ stops = [], maxTokens = 10, insteadOfEnd = null }: {
+  stops?: string[];
+  maxTokens?: number;
+  insteadOfEnd?: string | null;
+}) {
+  const said: string[] = [];
+  return {
+    said,
+    answer: new Answer<string>({
+      decoder: new TokenDecoder<string>((tokens) => tokens.join(""), []),
+      scanner: new StopScanner(stops),
+      isEnd: (token) => token === "<end>",
+      insteadOfEnd,
+      maxTokens,
+      emit: (text) => said.push(text),
+    }),
+  };
+}
+
+Deno.test("the model's end token ends the answer and is no part of it", () => {
+  const { answer: it, said } = answer({});
+  assert.equal(it.take("a"), "a");
+  assert.equal(it.take("<end>"), null);
+  it.close();
+  assert.deepEqual([it.count, it.finish, said], [1, "stop", ["a"]]);
+});
+
+Deno.test("an ignored end token is replaced, shown and counted", () => {
+  const { answer: it, said } = answer({ insteadOfEnd: "\n", maxTokens: 3 });
+  assert.equal(it.take("a"), "a");
+  assert.equal(it.take("<end>"), "\n");
+  assert.equal(it.take("<end>"), null);
+  it.close();
+  assert.deepEqual([it.count, it.finish, said], [3, "length", ["a", "\n", "\n"]]);
+});
+
+Deno.test("a stop string at the very limit is a stop, and its tokens are counted", () => {
+  const { answer: it, said } = answer({ stops: ["bc"], maxTokens: 3 });
+  for (const token of ["a", "b", "c"]) it.take(token);
+  it.close();
+  it.close();
+  assert.deepEqual([it.count, it.finish, said.join("")], [3, "stop", "a"]);
+});
+
+Deno.test("text held back for a stop string that did not come is handed out at the end", () => {
+  for (const last of ["b", "<end>"]) {
+    const { answer: it, said } = answer({ stops: ["bbb"], maxTokens: 3 });
+    for (const token of ["a", "b", last]) it.take(token);
+    it.close();
+    assert.equal(said.join(""), last === "b" ? "abb" : "ab");
+  }
+});
+
+Deno.test("one core stays free for handing the tokens out, and one thread is the least", () => {
+  assert.deepEqual([1, 2, 4, 16].map(threadsFor), [1, 1, 3, 15]);
+});
