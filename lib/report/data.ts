@@ -4,7 +4,8 @@
  */
 import { latencyS, ttftS } from "../bench/metrics.ts";
 import type { AnswerRecord, LoadRecord, RequestRecord, SampleRecord } from "../bench/records.ts";
-import { quantile } from "../stats/quantile.ts";
+import { ServerColumns, type ServerSide } from "./server_side.ts";
+import { type DrawnRequest, TimelineChoice } from "./timeline_choice.ts";
 
 /** The good timed requests of one candidate on one prompt, quiet blocks only. */
 export interface Cell {
@@ -16,35 +17,10 @@ export interface Cell {
   readonly ttft: readonly number[];
 }
 
-/** One request whose chunks are drawn. */
-export interface DrawnRequest {
-  readonly prompt: string;
-  readonly round: number;
-  readonly block: number;
-  /** Seconds since due. */
-  readonly chunks: readonly number[];
-  /** The longest gap between two chunks, in seconds. */
-  readonly longestGap: number;
-}
-
 /** A block that the summary leaves out. */
 export interface DisturbedBlock {
   readonly block: number;
   readonly reason: string;
-}
-
-/** What the server itself said of its work beside what we saw, medians over n good timed requests. */
-export interface ServerSide {
-  readonly candidate: string;
-  readonly n: number;
-  /** Reading the prompt, as the server has it, and our time to first token; seconds. */
-  readonly promptS: number | null;
-  readonly ttftS: number | null;
-  /** Writing the answer, as the server has it, and our first to last chunk; seconds. */
-  readonly decodeS: number | null;
-  readonly streamS: number | null;
-  /** Prompt tokens that came from its cache. */
-  readonly cachedTokens: number | null;
 }
 
 /** Everything of samples.jsonl that a report shows beside the summary. */
@@ -62,8 +38,6 @@ export interface RunData {
   readonly failures: ReadonlyMap<string, string>;
 }
 
-/** A timeline draws up to this many requests spread over the run, and as many of those with the longest gaps. */
-export const drawnEach = 4;
 const maxFailures = 10_000;
 
 /** Takes the records of a run one by one and keeps what a report shows. */
@@ -172,48 +146,6 @@ function columnOf(columns: Map<string, Column>, record: RequestRecord): Column {
   return column;
 }
 
-/** The server's figures of one candidate, request by request, each beside ours. */
-class ServerColumns {
-  readonly #prompt: number[] = [];
-  readonly #ttft: number[] = [];
-  readonly #decode: number[] = [];
-  readonly #stream: number[] = [];
-  readonly #cached: number[] = [];
-  #n = 0;
-
-  add(record: RequestRecord): void {
-    const { server, chunk_ms: chunks } = record;
-    const cached = record.cached_tokens ?? server?.cached_tokens ?? null;
-    if (server === null && cached === null) return;
-    this.#n++;
-    if (cached !== null) this.#cached.push(cached);
-    const [first, last] = [chunks[0], chunks.at(-1)];
-    if (server === null || !record.streamed || first === undefined || last === undefined) return;
-    if (server.prompt_ms !== null) {
-      this.#prompt.push(server.prompt_ms / 1000);
-      this.#ttft.push(first / 1000);
-    }
-    if (server.decode_ms !== null) {
-      this.#decode.push(server.decode_ms / 1000);
-      this.#stream.push((last - first) / 1000);
-    }
-  }
-
-  summary(candidate: string): ServerSide | null {
-    if (this.#n === 0) return null;
-    const median = (values: readonly number[]) => values.length === 0 ? null : quantile(values, 0.5);
-    return {
-      candidate,
-      n: this.#n,
-      promptS: median(this.#prompt),
-      ttftS: median(this.#ttft),
-      decodeS: median(this.#decode),
-      streamS: median(this.#stream),
-      cachedTokens: median(this.#cached),
-    };
-  }
-}
-
 function serverOf(servers: Map<string, ServerColumns>, candidate: string): ServerColumns {
   let columns = servers.get(candidate);
   if (columns === undefined) servers.set(candidate, columns = new ServerColumns());
@@ -224,54 +156,6 @@ function timelineOf(timelines: Map<string, TimelineChoice>, candidate: string): 
   let choice = timelines.get(candidate);
   if (choice === undefined) timelines.set(candidate, choice = new TimelineChoice());
   return choice;
-}
-
-/** Keeps a few requests out of any number: every stride-th one, and those with the longest gaps. */
-class TimelineChoice {
-  seen = 0;
-  #stride = 1;
-  #spread: DrawnRequest[] = [];
-  #longest: DrawnRequest[] = [];
-
-  offer(record: RequestRecord): void {
-    const position = this.seen++;
-    const gap = longestGapS(record.chunk_ms);
-    const least = this.#longest.length < drawnEach ? -1 : this.#longest.at(-1)?.longestGap ?? -1;
-    const onStride = position % this.#stride === 0;
-    if (!record.streamed || (!onStride && gap <= least)) return;
-    const request: DrawnRequest = {
-      prompt: record.prompt_id,
-      round: record.round,
-      block: record.block,
-      chunks: record.chunk_ms.map((ms) => ms / 1000),
-      longestGap: gap,
-    };
-    if (gap > least) {
-      this.#longest = [...this.#longest, request].sort((a, b) => b.longestGap - a.longestGap).slice(
-        0,
-        drawnEach,
-      );
-    }
-    if (onStride) this.#spread.push(request);
-    if (this.#spread.length >= 2 * drawnEach) {
-      this.#spread = this.#spread.filter((_, i) => i % 2 === 0);
-      this.#stride *= 2;
-    }
-  }
-
-  chosen(): DrawnRequest[] {
-    return [...new Set([...this.#spread.slice(0, drawnEach), ...this.#longest])].sort((a, b) =>
-      a.block - b.block
-    );
-  }
-}
-
-function longestGapS(chunkMs: readonly number[]): number {
-  let longest = 0;
-  for (let i = 1; i < chunkMs.length; i++) {
-    longest = Math.max(longest, (chunkMs[i] ?? 0) - (chunkMs[i - 1] ?? 0));
-  }
-  return longest / 1000;
 }
 
 /** What one candidate answered to one prompt. */

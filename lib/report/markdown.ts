@@ -3,10 +3,10 @@ import type { Summary } from "../bench/summary_schema.ts";
 import type { SelfcheckResult } from "../endpoint/selfcheck.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { instrumentText } from "./instrument.ts";
+import { highlights } from "./highlights.ts";
 import {
   comparisonsMade,
   comparisonText,
-  highlights,
   machineText,
   metricTitles,
   planText,

@@ -18,7 +18,8 @@ import {
 import { counted } from "./format.ts";
 import { instrumentSection } from "./instrument.ts";
 import { type Markup, markup, trusted } from "./markup.ts";
-import { highlights, machineText, mostlyDisturbed, planText, type ReportOptions } from "./story.ts";
+import { highlights } from "./highlights.ts";
+import { machineText, mostlyDisturbed, planText, type ReportOptions } from "./story.ts";
 import { qualityTable } from "./quality.ts";
 import { pageStyle } from "./style.ts";
 import {

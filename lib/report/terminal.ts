@@ -2,7 +2,8 @@
 import Table from "cli-table3";
 import type { Summary } from "../bench/summary_schema.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
-import { highlights, machineText, type TableRow, tableRows } from "./story.ts";
+import { highlights } from "./highlights.ts";
+import { machineText, type TableRow, tableRows } from "./story.ts";
 import { type Painter, painter, wrap } from "./text.ts";
 
 /** How the terminal looks. */
