@@ -1,4 +1,5 @@
 /** One engine process: how it is started, what it reports, how it ends. */
+import { reasonOf } from "../errors.ts";
 import { TextLineStream } from "./lines.ts";
 import { type EngineReport, engineReport } from "./options.ts";
 
@@ -102,7 +103,7 @@ export class EngineProcess {
           new TextLineStream(),
         )
       ) {
-        if (line.startsWith('{"state":')) resolve(engineReport.parse(JSON.parse(line)));
+        if (line.startsWith('{"state":')) resolve(readReportLine(line));
       }
       resolve(null);
     };
@@ -114,5 +115,13 @@ export class EngineProcess {
     for await (const text of this.#child.stderr.pipeThrough(new TextDecoderStream())) {
       this.#errorTail = (this.#errorTail + text).slice(-errorTailChars);
     }
+  }
+}
+
+function readReportLine(line: string): EngineReport {
+  try {
+    return engineReport.parse(JSON.parse(line));
+  } catch (error) {
+    return { state: "failed", fault: "engine", reason: `its report can't be read: ${reasonOf(error)}` };
   }
 }
