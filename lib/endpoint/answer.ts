@@ -38,7 +38,9 @@ export class AnswerReader {
   /** Arrival of the last byte that counted. */
   lastMs: number | null = null;
 
-  #mode: "unknown" | "events" | "document";
+  /** What the answer is; its first character decides, whatever it calls itself. */
+  #mode: "unknown" | "events" | "document" = "unknown";
+  #saysEvents: boolean;
   #decoder = new TextDecoder("utf-8");
   #parser: EventSourceParser;
   #messages = new StreamParser();
@@ -49,7 +51,7 @@ export class AnswerReader {
   #reasoning: string[] = [];
 
   constructor(contentType: string | null) {
-    this.#mode = contentType?.toLowerCase().includes("text/event-stream") ? "events" : "unknown";
+    this.#saysEvents = contentType?.toLowerCase().includes("text/event-stream") ?? false;
     this.#parser = createParser({
       maxBufferSize: MAX_EVENT_CHARS,
       onEvent: (event) => this.#event(event.data, event.event),
@@ -118,12 +120,12 @@ export class AnswerReader {
     if (this.#mode === "events") return this.#parser.feed(text);
     this.#text += text;
     if (this.#mode === "document") return;
-    const start = this.#text.trimStart();
+    const start = this.#text = this.#text.trimStart();
     if (start === "") return;
     if (start.startsWith("{")) this.#mode = "document";
-    else if (/^(data|event|id|retry)?:/.test(start)) {
+    else if (this.#saysEvents || /^(data|event|id|retry)?:/.test(start)) {
       this.#mode = "events";
-      this.#parser.feed(this.#text);
+      this.#parser.feed(start);
       this.#text = "";
     } else if (start.length > 6 || !/^[a-z]*$/.test(start)) {
       throw new AnswerError(`neither events nor JSON: ${JSON.stringify(start.slice(0, 80))}`);

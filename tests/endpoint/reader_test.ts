@@ -188,6 +188,16 @@ Deno.test("content in parts is joined", () => {
   assert.equal(reader.content, "ab");
 });
 
+Deno.test("a whole answer that calls itself a stream is read as what it is", () => {
+  const reader = new AnswerReader("text/event-stream");
+  for (const text of ["\n", ' {"choices":[{"message":', '{"content":"a"}}]}']) {
+    reader.feed(encoder.encode(text), 7);
+  }
+  reader.end(8);
+  assert.equal(reader.content, "a");
+  assert.equal(reader.streamed, false);
+});
+
 Deno.test("what is neither events nor JSON is told at once, whatever it calls itself", () => {
   for (const type of ["text/html", null]) {
     const reader = new AnswerReader(type);
