@@ -99,7 +99,10 @@ export async function replayRecorded(
   const contenders = contendersOf(info, terms);
   const limit = passLimit(info, terms);
   const state = replayRace(contenders, rulesOf(terms), ({ blocks, live }) => {
-    const block = blocks < limit ? recorded.blocks[blocks] : undefined;
+    if (blocks >= limit) return null;
+    // Where everybody left, the race went on without a request.
+    const silent = live.every((id) => recorded.left.has(id)) ? new Map<string, RequestRecord>() : undefined;
+    const block = recorded.blocks[blocks] ?? silent;
     return block === undefined ? null : outcomes(block, live, recorded, terms, score);
   });
   return { info, terms, state };
