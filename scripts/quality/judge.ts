@@ -1,8 +1,15 @@
 /** deno task quality judge: a second model rates a run's answers, after it has shown that it can. */
 import { join } from "node:path";
 import { Option } from "commander";
-import type { Trial } from "../../lib/quality/judge_trial.ts";
+import { replaceFile } from "../../lib/bench/folder.ts";
 import { UserError } from "../../lib/errors.ts";
+import type { PromptSet } from "../../lib/prompts/prompts.ts";
+import { Judge } from "../../lib/quality/judge.ts";
+import { agreementWithPeople, judgeAnswers } from "../../lib/quality/judge_run.ts";
+import { type Trial, tryJudge } from "../../lib/quality/judge_trial.ts";
+import { promptsOfRun, readRecordedAnswers, writeQuality } from "../../lib/quality/quality.ts";
+import { addRatings, type DimensionAgreement, readRatings } from "../../lib/quality/ratings.ts";
+import { type RubricName, rubrics } from "../../lib/quality/rubric.ts";
 import {
   decimal,
   endpointOption,
@@ -16,12 +23,13 @@ import {
   storeOption,
   timeoutOption,
 } from "../cli.ts";
+import { openJudge } from "./open_judge.ts";
 import { promptSetOf, qualityCommand, runFolder, runPromptsOption } from "./run_folder.ts";
 
 interface JudgeOptions {
   readonly judge: string;
   readonly endpoint?: readonly string[];
-  readonly rubric: "fluency" | "accuracy";
+  readonly rubric: RubricName;
   readonly threshold: number;
   readonly prompts?: string;
   readonly registry: string;
@@ -68,64 +76,68 @@ export async function judge(args: readonly string[]): Promise<number> {
   const options = parsed.opts<JudgeOptions>();
   const folder = await runFolder(parsed.args[0], options.out);
   const set = await promptSetOf(folder, options.prompts);
-  const { Judge } = await import("../../lib/quality/judge.ts");
-  const { tryJudge } = await import("../../lib/quality/judge_trial.ts");
-  const { rubrics } = await import("../../lib/quality/rubric.ts");
-  const { replaceFile } = await import("../../lib/bench/folder.ts");
-  const { openJudge } = await import("./open_judge.ts");
+  const run = await readJudged(folder, set);
   const model = await openJudge(options.judge, set, { ...options, replyTokens: REPLY_TOKENS });
   try {
-    const asked = new Judge(model.ask, rubrics[options.rubric]);
-    const onPair = progress("pairs of anchored answers");
-    const trial = await tryJudge(asked, set.prompts, { threshold: options.threshold, onPair });
-    const evidence = join(folder, `judge-${model.id.replaceAll(/[^\w.-]+/g, "_")}-${options.rubric}.json`);
-    await replaceFile(evidence, `${JSON.stringify({ judge: model.id, ...trial }, null, 2)}\n`);
-    if (options.json && !trial.accepted) printJson({ judge: model.id, trial, rated: 0, agreement: [] });
-    if (!options.json) showTrial(model.id, trial);
-    if (!trial.accepted) {
-      throw new UserError(
-        `the judge ${model.id} is refused: ${trial.reason}. Nothing was rated; see ${evidence}`,
-        1,
-      );
-    }
-    const { rated, agreement } = await rateRun(asked, model.id, folder, set, options.replace);
-    if (options.json) printJson({ judge: model.id, trial, rated, agreement });
-    return 0;
+    return await tryAndRate(new Judge(model.ask, rubrics[options.rubric]), model.id, {
+      folder,
+      set,
+      run,
+      options,
+    });
   } finally {
     await model.close();
   }
 }
 
-async function rateRun(
-  asked: import("../../lib/quality/judge.ts").Judge,
-  id: string,
-  folder: string,
-  set: Awaited<ReturnType<typeof promptSetOf>>,
-  replace: boolean,
-) {
-  const { addRatings, readRatings } = await import("../../lib/quality/ratings.ts");
-  const { agreementWithPeople, judgeAnswers } = await import("../../lib/quality/judge_run.ts");
-  const { promptsOfRun, readRecordedAnswers, writeQuality } = await import("../../lib/quality/quality.ts");
-  const recorded = await readRecordedAnswers(folder);
-  if (recorded.info.candidates.some(({ model_id }) => model_id === id)) {
+/** A run's good answers, with what is known of them. */
+async function readJudged(folder: string, set: PromptSet) {
+  const { info, requests, answers } = await readRecordedAnswers(folder);
+  return {
+    info,
+    prompts: promptsOfRun(info, set),
+    answers: requests.filter(({ status }) => status === "ok").flatMap(({ id }) => answers.get(id) ?? []),
+    ratings: await readRatings(folder),
+  };
+}
+
+interface Judging {
+  readonly folder: string;
+  readonly set: PromptSet;
+  readonly run: Awaited<ReturnType<typeof readJudged>>;
+  readonly options: JudgeOptions;
+}
+
+/** The trial, agreement with people where there are any, and only then the rest of the answers. */
+async function tryAndRate(asked: Judge, id: string, { folder, set, run, options }: Judging): Promise<number> {
+  const { info, prompts, answers } = run;
+  if (info.candidates.some(({ model_id }) => model_id === id)) {
     console.error(`! ${id} is a candidate of this run and judges its own answers: prefer another judge`);
   }
-  const prompts = promptsOfRun(recorded.info, set);
-  const { ratings, unrated } = await judgeAnswers(asked, [...recorded.answers.values()], prompts, {
-    rater: id,
-    onAnswer: progress("answers"),
+  const trial = await tryJudge(asked, set.prompts, {
+    threshold: options.threshold,
+    onPair: progress("pairs of anchored answers"),
   });
-  await addRatings(folder, ratings, { replace });
+  const people = run.ratings.filter(({ source, rubric }) => source === "person" && rubric === options.rubric);
+  const ratedByPeople = new Set(people.map(({ answer }) => answer));
+  const rate = (some: typeof answers) =>
+    judgeAnswers(asked, some, prompts, { rater: id, onAnswer: progress("answers") });
+  const common = await rate(asked.hopeless ? [] : answers.filter((answer) => ratedByPeople.has(answer.id)));
+  const agreement = agreementWithPeople([...people, ...common.ratings], id);
+  const evidence = join(folder, `judge-${id.replaceAll(/[^\w.-]+/g, "_")}-${options.rubric}.json`);
+  await replaceFile(evidence, `${JSON.stringify({ judge: id, ...trial, agreement }, null, 2)}\n`);
+  if (!options.json) showTrial(id, trial, agreement);
+  if (!trial.accepted) {
+    if (options.json) printJson({ judge: id, trial, agreement, rated: 0 });
+    throw new UserError(`the judge ${id} is refused: ${trial.reason}. Nothing was rated; see ${evidence}`, 1);
+  }
+  const rest = await rate(answers.filter((answer) => !ratedByPeople.has(answer.id)));
+  const ratings = [...common.ratings, ...rest.ratings];
+  await addRatings(folder, ratings, { replace: options.replace });
   await writeQuality(folder, set);
-  const agreement = agreementWithPeople(await readRatings(folder), id);
-  console.error(`${ratings.length} answers rated, ${unrated} without readable scores.`);
-  if (agreement.length === 0) {
-    console.error("No person has rated these answers: its agreement with people is not known.");
-  }
-  for (const { dimension, alpha, units, reason } of agreement) {
-    console.error(`agreement with people on ${dimension}: ${alpha?.toFixed(2) ?? reason} (${units} answers)`);
-  }
-  return { rated: ratings.length, agreement };
+  console.error(`${ratings.length} answers rated, ${common.unrated + rest.unrated} without readable scores.`);
+  if (options.json) printJson({ judge: id, trial, agreement, rated: ratings.length });
+  return 0;
 }
 
 /** Now and then a line: a judge on a small machine takes its time. */
@@ -143,7 +155,7 @@ const percent = (share: number | null) => share === null ? "—" : `${Math.round
 const rate = ({ rate, ci95, n }: Trial["accuracy"]) =>
   ci95 === null ? "—" : `${percent(rate)} (${percent(ci95[0])} to ${percent(ci95[1])}, ${n} prompts)`;
 
-function showTrial(id: string, trial: Trial): void {
+function showTrial(id: string, trial: Trial, agreement: readonly DimensionAgreement[]): void {
   const { firstChosen, meanGood, meanBad } = trial;
   console.log(`${id} on ${trial.pairs} pairs of a good and a bad answer:`);
   console.log(
@@ -158,5 +170,13 @@ function showTrial(id: string, trial: Trial): void {
   console.log(`  bad one is shorter   ${rate(trial.shorterBad)}`);
   console.log(`  first of two chosen  ${percent(firstChosen.share)} of ${firstChosen.n} (50 % is no bias)`);
   console.log(`  not the asked JSON   ${trial.invalid} of ${trial.replies} replies`);
+  if (agreement.length === 0) {
+    console.log("  with people          not known: no person has rated this run's answers");
+  }
+  for (const { dimension, alpha, units, reason } of agreement) {
+    console.log(
+      `  with people          ${dimension}: alpha ${alpha?.toFixed(2) ?? `— (${reason})`}, ${units} answers`,
+    );
+  }
   console.log(`  ${trial.accepted ? "accepted" : `refused: ${trial.reason}`}`);
 }

@@ -124,6 +124,7 @@ Deno.test("judges that answer prose, or the same to everything, are refused; not
     assert.equal(constant.code, 1);
     assert.match(constant.stderr, /the judge constant is refused: 16 of 32 replies were not the JSON/);
     assert.match(constant.stdout, /8 pairs.*\n.*8 ties/);
+    assert.match(constant.stdout, /with people\s+not known/);
     await assert.rejects(() => Deno.stat(join(run, "ratings.jsonl")), Deno.errors.NotFound);
   }));
 
