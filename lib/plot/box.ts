@@ -203,7 +203,8 @@ function rowMarks(
 function caption(rows: readonly Row[], metric: string): string {
   const flagged = rows.reduce((sum, row) => sum + row.glyph.outliers.length, 0);
   const counts = rows.map((row) => row.glyph.n);
-  const n = counts.length === 0 ? "0" : [...new Set([Math.min(...counts), Math.max(...counts)])].join(" to ");
+  const n = counts.length === 0 ? "0" : [...new Set([Math.min(...counts), Math.max(...counts)])]
+    .map((one) => one.toLocaleString("en-GB")).join(" to ");
   const hidden = rows.some((row) => row.glyph.outliers.length > maxDrawnOutliers)
     ? ` A row draws at most ${maxDrawnOutliers} of them.`
     : "";

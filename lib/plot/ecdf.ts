@@ -84,7 +84,7 @@ export function ecdfPlot(series: readonly EcdfSeries[], options: EcdfOptions): F
       Plot.dot([median], { x: "value", y: "share", fill: style.color, symbol: style.symbol, r: 4.5 }),
     );
   }
-  const counts = drawn.map((one) => `${one.name} n = ${one.n}`).join("; ");
+  const counts = drawn.map((one) => `${one.name} n = ${one.n.toLocaleString("en-GB")}`).join("; ");
   const thinned = drawn.some((one) => one.n > limit)
     ? ` Lines of more than ${limit} requests are drawn at ${limit} ranks.`
     : "";

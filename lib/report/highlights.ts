@@ -73,7 +73,7 @@ function lead(
     .sort((a, b) => (a[metric].mean ?? 0) - (b[metric].mean ?? 0));
   const [first, ...rivals] = ranked;
   if (first === undefined) return [];
-  const mean = `mean ${what} ${seconds(first[metric].mean)}, n = ${first[metric].n}`;
+  const mean = `mean ${what} ${seconds(first[metric].mean)}, n = ${plain(first[metric].n)}`;
   if (rivals.length === 0) {
     return ready.length === 1 ? [{ kind: "finding", text: `\`${first.id}\`: ${mean}.` }] : [];
   }

@@ -87,7 +87,7 @@ export function subline(text: string): Markup | null {
 function meanCell(statistic: SummaryStatistic, show: Show, rowN: number, mark = ""): Markup {
   if (statistic.mean === null) return markup`<td>${missing}</td>`;
   const interval = intervalOf(statistic.mean_ci95, show);
-  const own = statistic.n === rowN ? "" : `n = ${statistic.n}`;
+  const own = statistic.n === rowN ? "" : `n = ${plain(statistic.n)}`;
   const under = [interval, own].filter((text) => text !== "").join(", ");
   return markup`<td>${mark}${show(statistic.mean)}${subline(under)}</td>`;
 }
@@ -100,7 +100,9 @@ function p95Cell(statistic: SummaryStatistic, show: Show): Markup {
 export function timeTable(summary: Summary): Markup {
   const head = ["Model", "n", "Latency, mean", "median", "p95", "First token, mean", "p95", "Longest gap"];
   const rows = candidateRows(summary, head.length, (one) => [
-    markup`<td>${one.latency_s.n}${one.requests.failed > 0 && subline(`${one.requests.failed} failed`)}</td>`,
+    markup`<td>${plain(one.latency_s.n)}${
+      one.requests.failed > 0 && subline(`${one.requests.failed} failed`)
+    }</td>`,
     meanCell(one.latency_s, seconds, one.latency_s.n),
     markup`<td>${seconds(one.latency_s.p50)}</td>`,
     p95Cell(one.latency_s, seconds),
@@ -129,12 +131,12 @@ export function throughputTable(summary: Summary): Markup {
     const n = one.latency_s.n;
     const source = one.tokens.source === null ? "" : `counted by ${one.tokens.source}`;
     return [
-      markup`<td>${n}</td>`,
+      markup`<td>${plain(n)}</td>`,
       meanCell(one.output_tokens_per_s, plain, n, mark),
       meanCell(one.decode_tokens_per_s, plain, n, mark),
       meanCell(one.output_chars_per_s, plain, n),
       markup`<td>${mark}${plain(one.tokens.output_mean)}${subline(source)}</td>`,
-      markup`<td>${one.finish.stop} / ${one.finish.length}</td>`,
+      markup`<td>${plain(one.finish.stop)} / ${plain(one.finish.length)}</td>`,
     ];
   });
   return scrollTable("Throughput and length of the answers", head, rows);
@@ -203,7 +205,7 @@ export function loadTable(summary: Summary): Markup | null {
 
 /** The server's own times beside ours; null where no service reports any. */
 export function serverTable(summary: Summary, { server }: RunData): Markup | null {
-  if (server.length === 0) return null;
+  if (server.every((one) => one.promptS === null && one.decodeS === null && !one.cachedTokens)) return null;
   const head = [
     "Model",
     "n",
@@ -260,7 +262,7 @@ export function disturbedTable(summary: Summary): Markup | null {
     "First token, all blocks",
   ];
   const cell = (statistic: SummaryStatistic | undefined) =>
-    markup`<td>${seconds(statistic?.mean ?? null)}${subline(`n = ${statistic?.n ?? 0}`)}</td>`;
+    markup`<td>${seconds(statistic?.mean ?? null)}${subline(`n = ${plain(statistic?.n ?? 0)}`)}</td>`;
   const rows = candidateRows(summary, head.length, (one) => [
     cell(one.latency_s),
     cell(one.with_disturbed?.latency_s),
