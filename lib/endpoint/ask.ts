@@ -36,8 +36,32 @@ export async function askService(
   path: string,
   { fetch, timeoutMs, signal }: AskOptions,
 ): Promise<ServiceAnswer> {
-  signal?.throwIfAborted();
   const url = `${endpoint.baseUrl.replace(/\/v1$/, "")}${path}`;
+  try {
+    const { status, text } = await getText(url, endpoint.apiKey, {
+      fetch,
+      timeoutMs,
+      ...(signal && { signal }),
+    });
+    return { status, text, json: parsed(text) };
+  } catch (error) {
+    signal?.throwIfAborted();
+    const reason = redacted(rootReason(error), endpoint.apiKey);
+    throw new UserError(`${url} does not answer: ${reason}`, 1, { cause: error });
+  }
+}
+
+/**
+ * The status and the text of a GET, in time or not at all, also from a `fetch` that listens to no signal.
+ *
+ * @throws what `fetch` throws, the signal's reason, and an `Error` when the time is up
+ */
+export async function getText(
+  url: string,
+  apiKey: string | undefined,
+  { fetch, timeoutMs, signal }: AskOptions,
+): Promise<{ status: number; text: string }> {
+  signal?.throwIfAborted();
   const stop = new AbortController();
   const stopped = Promise.withResolvers<never>();
   const giveUp = (reason: unknown) => {
@@ -48,17 +72,15 @@ export async function askService(
   const timer = setTimeout(() => giveUp(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
   signal?.addEventListener("abort", onAbort, { once: true });
   const answer = async () => {
-    const headers = endpoint.apiKey === undefined ? {} : { authorization: `Bearer ${endpoint.apiKey}` };
-    const response = await fetch(url, { headers, signal: stop.signal });
-    const text = await limitedText(response, LONGEST_ANSWER_BYTES);
-    return { status: response.status, text, json: parsed(text) };
+    const authorization = apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` };
+    const response = await fetch(url, {
+      headers: { accept: "application/json", ...authorization },
+      signal: stop.signal,
+    });
+    return { status: response.status, text: await limitedText(response, LONGEST_ANSWER_BYTES) };
   };
   try {
     return await Promise.race([answer(), stopped.promise]);
-  } catch (error) {
-    signal?.throwIfAborted();
-    const reason = redacted(rootReason(error), endpoint.apiKey);
-    throw new UserError(`${url} does not answer: ${reason}`, 1, { cause: error });
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", onAbort);

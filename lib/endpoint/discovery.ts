@@ -3,13 +3,13 @@ import { z } from "zod";
 import type { Fetch } from "../clock.ts";
 import { UserError } from "../errors.ts";
 import type { RunProgram } from "../program.ts";
+import { type AskOptions, getText } from "./ask.ts";
 import { httpFailure, redacted, rootReason } from "./failure.ts";
 import type { FoundryDevice } from "./foundry/cache.ts";
 import { askFoundryCli, type FoundryCli } from "./foundry/cli.ts";
 import { foundryModels, type FoundryService, recognizeFoundry } from "./foundry/service.ts";
 import { recognizeServer } from "./recognize.ts";
 import type { Endpoint } from "./trace.ts";
-import { limitedText } from "./timed_body.ts";
 
 /** A model as `GET /models` lists it. */
 export interface ListedModel {
@@ -25,11 +25,7 @@ export interface ListedModel {
   readonly ready?: boolean;
 }
 
-export interface LookOptions {
-  readonly fetch: Fetch;
-  readonly timeoutMs: number;
-  readonly signal?: AbortSignal;
-}
+export type LookOptions = AskOptions;
 
 /** Where local services listen when nobody has told them otherwise. */
 const KNOWN_PORTS: readonly { port: number; name: string; kind: string }[] = [
@@ -100,8 +96,6 @@ function defaultName(url: URL): string {
   return known?.name ?? `${local ? "local" : "remote"}${url.port === "" ? "" : `-${url.port}`}`;
 }
 
-const LONGEST_LIST_BYTES = 8 * 1024 * 1024;
-
 const modelList = z.object({
   data: z.array(z.object({ id: z.string(), owned_by: z.string().nullish().catch(null) })),
 });
@@ -144,38 +138,12 @@ export async function listModels(endpoint: Endpoint, options: LookOptions): Prom
   return list.data.data.map(({ id, owned_by }) => ({ id, ownedBy: owned_by ?? null }));
 }
 
-async function get(
-  endpoint: Endpoint,
-  path: string,
-  options: LookOptions,
-): Promise<{ status: number; text: string }> {
-  const { signal, timeoutMs } = options;
+async function get(endpoint: Endpoint, path: string, options: LookOptions) {
   const { baseUrl, apiKey } = endpoint;
-  const controller = new AbortController();
-  const { promise: stopped, reject } = Promise.withResolvers<never>();
-  stopped.catch(() => {}); // raced below, unless the answer was first
-  const giveUp = (reason: unknown) => {
-    reject(reason);
-    controller.abort(reason);
-  };
-  const timer = setTimeout(() => giveUp(new Error(`no answer within ${timeoutMs / 1000} s`)), timeoutMs);
-  const onAbort = () => giveUp(signal?.reason);
-  signal?.addEventListener("abort", onAbort);
-  const ask = async () => {
-    const response = await options.fetch(`${baseUrl}${path}`, {
-      headers: {
-        accept: "application/json",
-        ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
-      },
-      signal: controller.signal,
-    });
-    return { status: response.status, text: await limitedText(response, LONGEST_LIST_BYTES) };
-  };
   try {
-    signal?.throwIfAborted();
-    return await Promise.race([ask(), stopped]);
+    return await getText(`${baseUrl}${path}`, apiKey, options);
   } catch (error) {
-    signal?.throwIfAborted();
+    options.signal?.throwIfAborted();
     throw new UserError(
       `cannot reach ${baseUrl}: ${
         redacted(rootReason(error), apiKey)
@@ -183,9 +151,6 @@ async function get(
       2,
       { cause: error },
     );
-  } finally {
-    clearTimeout(timer);
-    signal?.removeEventListener("abort", onAbort);
   }
 }
 
