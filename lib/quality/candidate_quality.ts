@@ -3,6 +3,7 @@ import { summarize } from "../stats/summary.ts";
 import type { AnswerQuality, CandidateQuality } from "./quality_schema.ts";
 import { passRate } from "./rate.ts";
 import type { RatingRecord } from "./ratings.ts";
+import { highestScore, lowestScore } from "./rubric.ts";
 
 /** Bounds of the lengths that are told apart, in prompt tokens. */
 const lengthBounds = [0, 500, 1500, 3500] as const;
@@ -55,16 +56,21 @@ function rateOf(answers: readonly AnswerQuality[], passes: (answer: AnswerQualit
   return passRate(byPrompt.map((same) => same.filter(passes).length / same.length));
 }
 
-/** Mean over prompts, each prompt with the mean of its answers. */
-function meanByPrompt(values: readonly { prompt_id: string; value: number }[]) {
+/** Mean over prompts, each prompt with the mean of its answers; the interval ends where the scale does. */
+function meanByPrompt(
+  values: readonly { prompt_id: string; value: number }[],
+  scale: readonly [number, number],
+) {
   const means = [...Map.groupBy(values, ({ prompt_id }) => prompt_id).values()]
     .map((same) => same.reduce((sum, { value }) => sum + value, 0) / same.length);
   const { n, mean, mean_ci95 } = summarize(means);
-  return { n, mean, ci95: mean_ci95 };
+  const within = (value: number) => Math.min(scale[1], Math.max(scale[0], value));
+  const ci95: [number, number] | null = mean_ci95 && [within(mean_ci95[0]), within(mean_ci95[1])];
+  return { n, mean, ci95 };
 }
 
 function scoreOf(answers: readonly AnswerQuality[]) {
-  return meanByPrompt(answers.map(({ prompt_id, score }) => ({ prompt_id, value: score })));
+  return meanByPrompt(answers.map(({ prompt_id, score }) => ({ prompt_id, value: score })), [0, 1]);
 }
 
 function ratingsOf(ratings: readonly RatingRecord[]): CandidateQuality["ratings"] {
@@ -76,6 +82,7 @@ function ratingsOf(ratings: readonly RatingRecord[]): CandidateQuality["ratings"
     const of = (pick: (rating: RatingRecord) => number[]) =>
       meanByPrompt(
         same.flatMap((rating) => pick(rating).map((value) => ({ prompt_id: rating.prompt_id, value }))),
+        [lowestScore, highestScore],
       );
     return [{
       source: first.source,
