@@ -2,7 +2,7 @@
 
 /** A socket that always has one read under way, so that a server's goodbye is noticed while it idles. */
 export class Connection {
-  #buffer = new Uint8Array(64 * 1024);
+  #buffer = new Uint8Array(16 * 1024);
   #reading: Promise<number | null> | null = null;
   #closed = false;
   /** The idle socket said something: end of file, an error, or bytes nobody asked for. */

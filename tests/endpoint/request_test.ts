@@ -70,6 +70,14 @@ for (const way of WAYS) {
     assert.equal(never.reason, "no answer within 0.08 s");
   });
 
+  Deno.test(`${way}: a request that is given up is dropped, so that the server can stop`, async () => {
+    const fake = startFake({ tokens: 1000, itlMs: 2 });
+    await ask(fake.baseUrl, way, { timeoutMs: 30, request: { maxTokens: 1000 } });
+    while (fake.log[0]?.outcome === "open") await new Promise((resolve) => setTimeout(resolve, 5));
+    assert.equal(fake.log[0]?.outcome, "client went");
+    await fake.stop();
+  });
+
   Deno.test(`${way}: aborting throws the caller's reason`, async () => {
     const controller = new AbortController();
     const reason = new Error("enough");
@@ -141,6 +149,16 @@ for (const [name, behaviour] of Object.entries(dialects)) {
     }
   });
 }
+
+Deno.test("a stall is seen where it was, not averaged away", async () => {
+  const fake = startFake({ tokens: 12, itlMs: 2, stall: { atToken: 7, ms: 60 } });
+  const trace = await ask(fake.baseUrl, "openai over raw");
+  const gaps = (times: readonly number[]) => times.slice(1).map((ms, i) => ms - (times[i] ?? 0));
+  const seen = gaps(trace.chunks.map(({ atMs }) => atMs));
+  const made = gaps(fake.log[0]?.chunkMs ?? []);
+  assert.equal(seen.indexOf(Math.max(...seen)), made.indexOf(Math.max(...made)));
+  await fake.stop();
+});
 
 Deno.test("without usage there is none, not a zero", async () => {
   const trace = await askFake({ usage: "never" });
