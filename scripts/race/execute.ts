@@ -1,6 +1,7 @@
 /** Runs a race: live, over records, or simulated. The report of each is made in the same way. */
 import { join } from "node:path";
 import { findRun } from "../../lib/bench/find_run.ts";
+import { readRunInfo } from "../../lib/bench/folder.ts";
 import { machineReader } from "../../lib/bench/noise.ts";
 import type { RunInfo } from "../../lib/bench/records.ts";
 import { summarizeRun, writeSummary } from "../../lib/bench/summary.ts";
@@ -86,7 +87,10 @@ export async function replay({ bench, given }: RaceSettings, name: string): Prom
       `--replay ${name}: there is no such run: give its folder, or its name below ${bench.out}`,
     );
   }
-  const recorded = await replayRecorded(folder, given, await promptSetFor(folder));
+  const { plan } = await readRunInfo(folder);
+  const scored = needsScores({ ...DEFAULT_TERMS, ...plan.race, ...given });
+  const set = scored ? await promptSetFor(folder) ?? await loadPromptSet(bench.prompts) : null;
+  const recorded = await replayRecorded(folder, given, set);
   if (recorded.info.plan.order === "by model") {
     console.error(
       "The candidates of this run were asked one after the other, not in turns: a verdict may be the machine's.",

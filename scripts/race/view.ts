@@ -23,8 +23,9 @@ function drawn(): RaceView {
   /** Over the lines of before, each cleared to its end. */
   const draw = (lines: readonly string[]) => {
     const up = height === 0 ? "" : `\x1b[${height}A`;
-    const { columns } = Deno.consoleSize();
-    write(up + lines.map((line) => `\r\x1b[2K${line.slice(0, Math.max(20, columns - 1))}\n`).join(""));
+    // Some terminals don't tell their width.
+    const width = (Deno.consoleSize().columns || 80) - 1;
+    write(up + lines.map((line) => `\r\x1b[2K${line.slice(0, width)}\n`).join(""));
     height = lines.length;
   };
   return {
