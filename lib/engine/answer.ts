@@ -27,7 +27,7 @@ export interface AnswerParts<Token> {
  *   maxTokens: 9,
  *   emit: (text) => said.push(text),
  * });
- * for (const token of ["Yes", ",", " sir", "."]) answer.take(token);
+ * for (const token of ["Yes", ",", " sir", "."]) answer.say(answer.accept(token) ?? "");
  * if (said.join("") !== "Yes, sir" || answer.finish !== "stop" || answer.count !== 4) throw new Error("cut");
  * ```
  */
@@ -49,20 +49,25 @@ export class Answer<Token> {
     return this.#finish;
   }
 
-  /** Returns the token to go on with, which may be another than the one picked; null when it is complete. */
-  take(picked: Token): Token | null {
-    const { isEnd, insteadOfEnd, decoder, scanner, maxTokens } = this.parts;
-    const token = isEnd(picked) ? insteadOfEnd : picked;
-    if (token === null) {
-      this.#finish = "stop";
-      return null;
-    }
-    this.#count++;
-    const { text, stopped } = scanner.push(decoder.push(token));
+  /** Whether it has as many tokens as it may have. */
+  get full(): boolean {
+    return this.#count >= this.parts.maxTokens;
+  }
+
+  /** Counts a picked token, or the one in its place, and returns it; null where the model is done. */
+  accept(picked: Token): Token | null {
+    const token = this.parts.isEnd(picked) ? this.parts.insteadOfEnd : picked;
+    if (token === null) this.#finish = "stop";
+    else this.#count++;
+    return token;
+  }
+
+  /** Hands out the text of an accepted token; afterwards `finish` says whether that completed the answer. */
+  say(token: Token): void {
+    const { text, stopped } = this.parts.scanner.push(this.parts.decoder.push(token));
     this.#emit(text);
     if (stopped) this.#cut();
-    else if (this.#count >= maxTokens) this.#finish = "length";
-    return this.#finish === null ? token : null;
+    else if (this.full) this.#finish = "length";
   }
 
   #cut(): void {

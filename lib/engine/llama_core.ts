@@ -84,30 +84,34 @@ export class LlamaCore implements EngineCore {
     const startedAt = clock();
     const answer = this.#answer(work, emit);
     const run = await this.evaluator.prompt(work.prompt, this.#picking(work), signal);
+    const firstAt = clock();
+    let lastAt = firstAt;
+    let coming: Promise<Token> | null = null;
     try {
-      const firstAt = clock();
-      let lastAt = firstAt;
-      let token = answer.take(run.first);
-      while (token !== null) {
+      for (let picked = run.first;; picked = await coming) {
+        const token = answer.accept(picked);
+        if (token === null) break;
+        lastAt = clock();
         signal.throwIfAborted();
-        const picked = await run.next(token);
-        const before = answer.count;
-        const now = clock();
-        token = answer.take(picked);
-        if (answer.count > before) lastAt = now;
+        // The next token is computed while this one's text is made out and sent.
+        coming = answer.full ? null : run.next(token);
+        answer.say(token);
+        if (coming === null || answer.finish !== null) break;
       }
       answer.close();
-      return {
-        finishReason: answer.finish ?? "stop",
-        promptTokens: work.prompt.length,
-        cachedTokens: run.cachedTokens,
-        outputTokens: answer.count,
-        promptMs: firstAt - startedAt,
-        decodeMs: lastAt - firstAt,
-      };
     } finally {
+      // Nothing of this run may still be computing when the next one begins.
+      await coming?.catch(() => {});
       await run.end();
     }
+    return {
+      finishReason: answer.finish ?? "stop",
+      promptTokens: work.prompt.length,
+      cachedTokens: run.cachedTokens,
+      outputTokens: answer.count,
+      promptMs: firstAt - startedAt,
+      decodeMs: lastAt - firstAt,
+    };
   }
 
   #picking({ job, grammar }: Work): Picking {
