@@ -2,20 +2,26 @@
 import type { Decision } from "./decision_schema.ts";
 
 /**
- * @param figure the file name of the Pareto plot beside it; null for none
+ * @param figures the file names of the plots beside it
  *
  * @example
  * ```ts ignore
- * await Deno.writeTextFile("decision.md", decisionMarkdown(decision, "pareto.svg"));
+ * await Deno.writeTextFile("decision.md", decisionMarkdown(decision, { pareto: "pareto.svg" }));
  * ```
  */
-export function decisionMarkdown(decision: Decision, figure: string | null): string {
+export function decisionMarkdown(
+  decision: Decision,
+  figures: { readonly pareto?: string; readonly evidence?: string } = {},
+): string {
   return [
     `# ${headline(decision)}`,
     sentence(decision),
     facts(decision),
     candidateTable(decision),
-    figure === null ? "" : `![Quality, latency and memory of the candidates](${figure})`,
+    figures.pareto === undefined ? "" : `![Quality, latency and memory of the candidates](${figures.pareto})`,
+    figures.evidence === undefined
+      ? ""
+      : `![The evidence against each candidate, block by block](${figures.evidence})`,
     eliminated(decision),
     excluded(decision),
     section("What would change it", decision.what_would_change_it.map((line) => `- ${line}`)),

@@ -121,6 +121,24 @@ function short(value: number): string {
   return value >= 100 ? String(Math.round(value)) : String(Number(value.toPrecision(2)));
 }
 
+/**
+ * The evidence against every candidate after each block, until it goes: for `evidencePlot`.
+ *
+ * @example
+ * ```ts ignore
+ * const figure = evidencePlot(evidencePoints(race), { threshold: 40, title: "Evidence", caption: "by latency" });
+ * ```
+ */
+export function evidencePoints(
+  { history, state }: Pick<RecordedRace, "history" | "state">,
+): { block: number; candidate: string; evidence: number }[] {
+  const states = [...history, state].filter(({ blocks }) => blocks > 0);
+  return states.flatMap((now, i) => {
+    const racing = states[i - 1]?.live ?? now.contenders.map(({ id }) => id);
+    return racing.map((id) => ({ block: now.blocks, candidate: id, evidence: evidenceOf(now, id) }));
+  });
+}
+
 /** The verdict in a sentence or two. */
 export function verdictText(report: RaceReport): string {
   const { verdict, choice, reason, requests, blocks, delta, by } = report;

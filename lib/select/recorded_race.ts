@@ -70,6 +70,8 @@ export interface RecordedRace {
   readonly info: RunInfo;
   readonly terms: RaceTerms;
   readonly state: RaceState;
+  /** The states before each block: how the evidence grew. */
+  readonly history: readonly RaceState[];
 }
 
 /**
@@ -98,14 +100,17 @@ export async function replayRecorded(
     : () => null;
   const contenders = contendersOf(info, terms);
   const limit = passLimit(info, terms);
-  const state = replayRace(contenders, rulesOf(terms), ({ blocks, live }) => {
+  const history: RaceState[] = [];
+  const state = replayRace(contenders, rulesOf(terms), (now) => {
+    history.push(now);
+    const { blocks, live } = now;
     if (blocks >= limit) return null;
     // Where everybody left, the race went on without a request.
     const silent = live.every((id) => recorded.left.has(id)) ? new Map<string, RequestRecord>() : undefined;
     const block = recorded.blocks[blocks] ?? silent;
     return block === undefined ? null : outcomes(block, live, recorded, terms, score);
   });
-  return { info, terms, state };
+  return { info, terms, state, history };
 }
 
 /** Who races: everybody whom no constraint excluded, in the run's order. */

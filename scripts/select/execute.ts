@@ -8,11 +8,13 @@ import { loadRegistry, type Registry } from "../../lib/catalog/registry.ts";
 import { UserError } from "../../lib/errors.ts";
 import { svgFile } from "../../lib/plot/figure.ts";
 import { paretoPlot } from "../../lib/plot/pareto.ts";
+import { evidencePlot } from "../../lib/plot/race.ts";
 import { decide } from "../../lib/select/decision.ts";
 import { decisionMarkdown } from "../../lib/select/decision_markdown.ts";
 import type { Decision } from "../../lib/select/decision_schema.ts";
 import { gatherEvidence } from "../../lib/select/evidence.ts";
-import { replayRecorded } from "../../lib/select/recorded_race.ts";
+import { evidencePoints } from "../../lib/select/race_report.ts";
+import { type RecordedRace, replayRecorded } from "../../lib/select/recorded_race.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
 import { constraintsOf } from "./constraint_options.ts";
 import type { SelectSettings } from "./options.ts";
@@ -63,9 +65,15 @@ export async function selectFrom(
     course: courseOf(settings.task, registry, evidence.machine),
     random: seededRandom(`select ${settings.seed}`),
   });
-  const figure = paretoOf(decision);
-  const markdown = decisionMarkdown(decision, figure === null ? null : "pareto.svg");
-  if (figure !== null) await replaceFile(join(first, "pareto.svg"), figure);
+  const figures = { pareto: paretoOf(decision), evidence: evidenceFigure(race) };
+  const names: { pareto?: string; evidence?: string } = {};
+  for (const name of ["pareto", "evidence"] as const) {
+    const figure = figures[name];
+    if (figure === null) continue;
+    names[name] = `${name}.svg`;
+    await replaceFile(join(first, `${name}.svg`), figure);
+  }
+  const markdown = decisionMarkdown(decision, names);
   await replaceFile(join(first, "decision.md"), markdown);
   await replaceFile(join(first, "decision.json"), `${JSON.stringify(decision, null, 2)}\n`);
   return { decision, markdown, written: first };
@@ -87,6 +95,17 @@ function paretoOf({ candidates }: Decision): string | null {
   return svgFile(paretoPlot(points, {
     title: "Quality, latency and memory",
     caption: "Full marks: on the Pareto front. Area: resident memory.",
+  }));
+}
+
+/** How the evidence of a race grew; null where nobody raced. */
+function evidenceFigure(race: RecordedRace | null): string | null {
+  if (race === null || race.state.blocks === 0) return null;
+  const { terms: { by, delta }, state } = race;
+  return svgFile(evidencePlot(evidencePoints(race), {
+    threshold: state.contenders.length / delta,
+    title: `Evidence, by ${by}`,
+    caption: `${state.requests} requests in ${state.blocks} blocks, delta ${delta}.`,
   }));
 }
 
@@ -152,5 +171,5 @@ async function byCourse({ task, registry: path }: SelectSettings, registry: Regi
     course,
     warnings: now === null || now.ok ? [] : [`it can't run at this moment: ${now.reasons.join("; ")}`],
   };
-  return { decision, markdown: decisionMarkdown(decision, null), written: null };
+  return { decision, markdown: decisionMarkdown(decision), written: null };
 }

@@ -108,7 +108,7 @@ Deno.test("equally good answers, one twice as fast: it wins, and the weights tha
     assert.equal(turned.leader, "slow");
     assert.match(decision.what_would_change_it[0] ?? "", /slow would lead .* times faster, or scored/);
     decisionSchema.parse(JSON.parse(JSON.stringify(decision)));
-    assert.match(decisionMarkdown(decision, "pareto.svg"), /^# Choice: quick\n/);
+    assert.match(decisionMarkdown(decision, { pareto: "pareto.svg" }), /^# Choice: quick\n/);
   });
 });
 
@@ -141,7 +141,7 @@ Deno.test("as good as equal is a tie; one left is only; nobody is none, with the
       null,
       "slow",
     ]);
-    assert.match(decisionMarkdown(none, null), /^# None; the best of the rest is slow/);
+    assert.match(decisionMarkdown(none), /^# None; the best of the rest is slow/);
   });
 });
 
@@ -182,6 +182,6 @@ Deno.test("energy is an estimate that says so, and a faster model is the cheaper
     const [fast, late] = decision.candidates.map(({ energy }) => energy);
     assert.ok((fast?.cost_per_1000 ?? 1) < (late?.cost_per_1000 ?? 0));
     assert.equal(fast?.source, "estimate");
-    assert.match(decisionMarkdown(decision, null), /estimate, 20 W stated/);
+    assert.match(decisionMarkdown(decision), /estimate, 20 W stated/);
   });
 });
