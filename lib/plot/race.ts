@@ -52,8 +52,9 @@ export function evidencePlot(
       x: {
         label: "block →   (upwards: evidence against the candidate, log scale)",
         labelArrow: "none",
+        // Blocks are whole: no tick between two of them.
+        ticks: Math.max(1, Math.min(8, Math.max(0, ...points.map(({ block }) => block)) - 1)),
         tickFormat: "d",
-        nice: true,
       },
       y: {
         type: "log",
