@@ -82,6 +82,7 @@ class Exchange {
       this.#endMs = clock();
       stop(reason);
       this.#controller.abort(new EndpointFailure(reason));
+      this.#body?.cancel().catch(() => {}); // the SDK holds on to a signal only as long as to its response
     };
     const onAbort = () => giveUp("aborted");
     const timer = setTimeout(() => giveUp(this.#timeoutReason()), timeoutMs);
