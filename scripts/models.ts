@@ -121,6 +121,11 @@ function commandLine(done: (code: number) => void): Command {
     .action(async (name: string, options: ServiceOptions) =>
       done(await (await service()).unload(name, options))
     );
+  ofService("move-service <folder>", "copy Foundry Local's cache to another folder and tell the service")
+    .option("--yes", yes)
+    .action(async (folder: string, options: ServiceOptions) =>
+      done(await (await service()).moveCache(folder, options))
+    );
   ofService("download <name>", "download a model of Foundry Local's catalogue into its cache")
     .action(async (name: string, options: ServiceOptions) =>
       done(await (await service()).download(name, options))

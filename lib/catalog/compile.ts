@@ -94,7 +94,7 @@ async function describeSource(path: string): Promise<Source> {
   const config = await readIfThere(join(path, "config.json"));
   const entries = await entriesOf(path);
   const weights = entries.filter(({ name }) => name.endsWith(".safetensors"));
-  if (config === null || weights.length === 0 || !hfConfig.safeParse(JSON.parse(config)).success) {
+  if (config === null || weights.length === 0 || !isConfig(config)) {
     throw new UserError(
       `${path} is not a Hugging Face model folder: it needs config.json, tokenizer files and *.safetensors`,
     );
@@ -103,6 +103,14 @@ async function describeSource(path: string): Promise<Source> {
   for (const { name } of weights) bytes += (await Deno.stat(join(path, name))).size;
   // 16-bit weights are the rule; a folder of 32-bit ones is taken for twice its size, on the safe side.
   return { kind: "huggingface", path, parameters: bytes / 2, mark };
+}
+
+function isConfig(text: string): boolean {
+  try {
+    return hfConfig.safeParse(JSON.parse(text)).success;
+  } catch {
+    return false; // torn: the message says what is needed
+  }
 }
 
 class Builder {

@@ -3,10 +3,19 @@
  * folder with an `inference_model.json`, and an entry in `foundry.modelinfo.json`. What fails leaves the cache as
  * it was.
  */
-import { basename, join } from "node:path";
+import { basename, join, resolve, sep } from "node:path";
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
-import { entriesOf, makeFolder, readIfThere, removeIfThere, statIfThere, unwritable } from "./store.ts";
+import {
+  entriesOf,
+  folderBytes,
+  makeFolder,
+  readIfThere,
+  removeIfThere,
+  statIfThere,
+  unwritable,
+} from "./store.ts";
+import { freeBytes } from "./transfer.ts";
 
 /** A model to lay out. */
 export interface OwnModel {
@@ -119,6 +128,45 @@ function refuseTwice(info: ModelInfo, alias: string, id: string, replace: boolea
   const namesake = info.models.find((entry) => entry.alias === alias && entry.id !== id);
   if (namesake !== undefined) {
     throw new UserError(`the alias ${alias} belongs to ${namesake.id} in this cache: give another --name`);
+  }
+}
+
+/**
+ * Copies a whole cache to a folder that is not there yet, or empty; the old one stays as it is until its owner
+ * removes it. A copy that is broken off leaves nothing under the new name.
+ *
+ * @returns bytes copied
+ * @throws {UserError} where the new folder holds something, lies inside the old one, or its disk is too small
+ *
+ * ```ts ignore
+ * const bytes = await copyCache("/home/me/.foundry/cache/models", "/big/disk/models");
+ * ```
+ */
+export async function copyCache(from: string, to: string): Promise<number> {
+  const [source, target] = [resolve(from), resolve(to)];
+  if (target === source || target.startsWith(`${source}${sep}`) || source.startsWith(`${target}${sep}`)) {
+    throw new UserError(`${to} and ${from} lie in one another: give a folder beside the cache`);
+  }
+  if ((await entriesOf(target)).length > 0) throw new UserError(`${to} is not empty: give a new folder`);
+  const bytes = await folderBytes(source);
+  const free = await freeBytes(target);
+  if (free < bytes) {
+    const gb = (value: number) => `${(value / 1e9).toFixed(1)} GB`;
+    throw new UserError(`the cache takes ${gb(bytes)}, ${to} has ${gb(free)} free: name another disk`, 1);
+  }
+  const part = `${target}.part`;
+  try {
+    await removeIfThere(part, true);
+    await copyFolder(source, part);
+    if (await folderBytes(part) !== bytes) {
+      throw new UserError(`${from} changed while it was copied: try again`, 1);
+    }
+    await removeIfThere(target, true);
+    await Deno.rename(part, target);
+    return bytes;
+  } catch (error) {
+    await removeIfThere(part, true);
+    throw unwritable(target, error);
   }
 }
 

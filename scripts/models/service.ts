@@ -15,6 +15,9 @@ import {
   unloadFoundryModel,
 } from "../../lib/endpoint/foundry/service.ts";
 import { deviceOf } from "../../lib/endpoint/foundry/hold.ts";
+import { copyCache } from "../../lib/catalog/foundry_layout.ts";
+import { readFoundryCache } from "../../lib/endpoint/foundry/cache.ts";
+import { isLoopback } from "../../lib/endpoint/transport.ts";
 import { UserError } from "../../lib/errors.ts";
 import { runProgram } from "../../lib/program.ts";
 import { interruptSignal, printJson, realClock } from "../cli.ts";
@@ -135,6 +138,47 @@ export async function unload(name: string, options: ServiceOptions): Promise<num
   await unloadFoundryModel(service, model, ask());
   if (options.json) printJson({ id: model.id, loaded: false });
   else console.log(`${model.id} is out of memory`);
+  return 0;
+}
+
+/** `foundry cache cd` alone leaves the models behind: here they go along, and the old folder stays until it is removed. */
+export async function moveCache(folder: string, options: ServiceOptions): Promise<number> {
+  const service = await foundryOf(options);
+  const { cacheDir, endpoint } = service;
+  if (cacheDir === null || !isLoopback(new URL(endpoint.baseUrl))) {
+    throw new UserError(`${endpoint.baseUrl} does not run on this machine: move its cache there`);
+  }
+  const { models } = await readFoundryCache(cacheDir);
+  const half = models.filter(({ complete }) => !complete).map(({ id }) => id);
+  if (half.length > 0) {
+    throw new UserError(
+      `${half.join(", ")}: the download is not finished: let it end, or remove it first`,
+      1,
+    );
+  }
+  console.error(`${models.length} models go from ${cacheDir} to ${folder}; the old folder stays`);
+  if (options.yes !== true) {
+    console.error("nothing was done: add --yes");
+    return 0;
+  }
+  const bytes = await copyCache(cacheDir, folder);
+  const cli = await askFoundryCli({ run: runProgram, timeoutMs: LOOK_TIMEOUT_MS, signal: interruptSignal() });
+  const told = cli === null
+    ? null
+    : await runProgram(["foundry", "cache", "cd", folder], { timeoutMs: 30_000 });
+  const switched = told?.code === 0;
+  if (options.json) printJson({ from: cacheDir, to: folder, bytes, switched });
+  else {
+    console.log(`${models.length} models copied to ${folder}, every byte counted`);
+    console.log(
+      switched
+        ? "the service was told: foundry cache cd"
+        : `tell the service: ${
+          cliCommand(cli?.words ?? null, "cache folder", folder)
+        }, or model_cache_dir in the SDK`,
+    );
+    console.log(`when deno task models service lists them from there, remove ${cacheDir}`);
+  }
   return 0;
 }
 

@@ -1,7 +1,7 @@
 /** Cache folders: read as the runtime reads them, and written so that a failure leaves them as they were. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { layOut, type OwnModel } from "../../lib/catalog/foundry_layout.ts";
+import { copyCache, layOut, type OwnModel } from "../../lib/catalog/foundry_layout.ts";
 import { readFoundryCache } from "../../lib/endpoint/foundry/cache.ts";
 import { UserError } from "../../lib/errors.ts";
 
@@ -114,4 +114,17 @@ Deno.test("what fails leaves the cache as it was", () =>
     const names = [];
     for await (const { name } of Deno.readDir(join(cacheDir, "byom"))) names.push(name);
     assert.deepEqual(names, ["mine"]);
+  }));
+
+Deno.test("a cache is moved as a whole, to a place of its own", () =>
+  inFolder(async (dir) => {
+    const cacheDir = join(dir, "cache");
+    await layOut(cacheDir, await model(dir), { replace: false });
+    await assert.rejects(copyCache(cacheDir, join(cacheDir, "below")), user(/lie in one another/));
+    await assert.rejects(copyCache(cacheDir, join(dir, "made-mine")), user(/is not empty/));
+    const target = join(dir, "new", "place");
+    assert.ok(await copyCache(cacheDir, target) > 0);
+    const [old, moved] = [await readFoundryCache(cacheDir), await readFoundryCache(target)];
+    assert.deepEqual(moved.catalogue, old.catalogue);
+    assert.deepEqual(moved.models.map(({ id }) => id), ["mine-generic-cpu:1"]);
   }));
