@@ -79,11 +79,16 @@ Deno.test("every deno task that a page names exists, and so does every flag give
   assert.deepEqual(lies, []);
 });
 
-/** A script with what it imports from its own folder, where shared options live. */
-async function scriptSource(path: string): Promise<string> {
+/** A script with everything that it imports from scripts/, where shared options live. */
+async function scriptSource(path: string, seen = new Set<string>()): Promise<string> {
+  seen.add(path);
   const text = await Deno.readTextFile(path);
-  const own = [...text.matchAll(/["'](\.\/[\w./]+\.ts)["']/g)].map((match) =>
-    join(dirname(path), match[1] ?? "")
-  );
-  return [text, ...await Promise.all(own.map((file) => Deno.readTextFile(file))), "--help"].join("\n");
+  const parts = [text, "--help"];
+  for (const [, specifier = ""] of text.matchAll(/["'](\.{1,2}\/[\w./]+\.ts)["']/g)) {
+    const file = join(dirname(path), specifier);
+    if (!seen.has(file) && !relative(join(root, "scripts"), file).startsWith("..")) {
+      parts.push(await scriptSource(file, seen));
+    }
+  }
+  return parts.join("\n");
 }
