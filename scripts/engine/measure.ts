@@ -18,6 +18,8 @@ export interface EngineBenchRound {
   readonly ours_inside: number;
   /** Processor seconds a token, all threads of our engine. */
   readonly ours_cpu_s_per_token: number;
+  /** Length of the prompt before the answer, for both. */
+  readonly prompt_tokens: number;
   /** Null without the tool. */
   readonly llama_bench: number | null;
 }
@@ -56,7 +58,7 @@ export async function measureEngine(settings: EngineBenchSettings): Promise<Engi
       const own = await ours(engine, modelId, settings.tokens);
       const tool = settings.llamaBench === undefined
         ? null
-        : await theirs(settings.llamaBench, modelPath, settings);
+        : await theirs(settings.llamaBench, modelPath, own.prompt_tokens, settings);
       rounds.push({ ...own, llama_bench: tool });
       console.error(
         `round ${round + 1}: ours ${own.ours.toFixed(1)}${tool === null ? "" : `, tool ${tool.toFixed(1)}`}`,
@@ -110,6 +112,7 @@ async function ours(
     ours: (tokens - 1) / (last.atMs - first.atMs) * 1000,
     ours_inside: (tokens - 1) / server.decodeMs * 1000,
     ours_cpu_s_per_token: (after.cpuS - before.cpuS) / tokens,
+    prompt_tokens: trace.usage?.promptTokens ?? 0,
   };
 }
 
@@ -118,6 +121,7 @@ const toolOutput = z.array(z.looseObject({ avg_ts: z.number().positive() })).min
 async function theirs(
   path: string,
   modelPath: string,
+  depth: number,
   { tokens, benchThreads }: EngineBenchSettings,
 ): Promise<number> {
   const threads = benchThreads === undefined ? [] : ["-t", String(benchThreads)];
@@ -128,6 +132,9 @@ async function theirs(
     "0",
     "-n",
     String(tokens),
+    // As deep in the context as ours: every token looks back at all before it.
+    "-d",
+    String(depth),
     "-r",
     "1",
     "-ngl",
