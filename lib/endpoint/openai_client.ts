@@ -5,18 +5,6 @@ import { connectionFailure, EndpointFailure, httpFailure } from "./failure.ts";
 import { type Asking, chatBody, completionBody, USER_AGENT } from "./asking.ts";
 import type { Endpoint, GenerationRequest } from "./trace.ts";
 
-/** What the SDK would tell every endpoint about this machine, and no answer depends on. */
-const SILENCED = {
-  "X-Stainless-Lang": null,
-  "X-Stainless-Package-Version": null,
-  "X-Stainless-OS": null,
-  "X-Stainless-Arch": null,
-  "X-Stainless-Runtime": null,
-  "X-Stainless-Runtime-Version": null,
-  "X-Stainless-Retry-Count": null,
-  "X-Stainless-Timeout": null,
-};
-
 /**
  * Sends the request and returns the response as it starts, body unread.
  *
@@ -50,13 +38,23 @@ export function clientFor(endpoint: Endpoint, fetch: Fetch): OpenAI {
     webhookSecret: null,
     logLevel: "off",
     maxRetries: 0,
-    fetch,
-    defaultHeaders: {
-      ...SILENCED,
-      "User-Agent": USER_AGENT,
-      ...(endpoint.apiKey === undefined ? { Authorization: null } : {}),
-    },
+    fetch: (input, init) => fetch(input, { ...init, headers: headersFor(endpoint, init?.headers) }),
   });
+}
+
+/**
+ * Of the SDK's headers only those that an answer depends on: not what it tells of system and runtime, nor what
+ * OPENAI_CUSTOM_HEADERS holds for somebody else's service.
+ */
+function headersFor({ apiKey }: Endpoint, offered: HeadersInit | undefined): Record<string, string> {
+  const headers = new Headers(offered);
+  const type = headers.get("content-type");
+  return {
+    accept: "application/json",
+    ...(type === null ? {} : { "content-type": type }),
+    "user-agent": USER_AGENT,
+    ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
+  };
 }
 
 /** The SDK's errors in our words; anything else is returned as it came. */

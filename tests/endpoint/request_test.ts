@@ -249,8 +249,10 @@ Deno.test("the direct client sends what the SDK sends", async () => {
   await fake.stop();
 });
 
-Deno.test("no header tells who or where we are", async () => {
+Deno.test("no header tells who or where we are, whatever the environment holds", async () => {
   const fake = startFake({});
+  Deno.env.set("OPENAI_CUSTOM_HEADERS", "X-Team: ours\nAuthorization: Bearer somebody-elses");
+  Deno.env.set("OPENAI_API_KEY", "somebody-elses");
   await ask(fake.baseUrl, "openai over raw");
   assert.deepEqual(Object.keys(fake.log[0]?.headers ?? {}).sort(), [
     "accept",
@@ -260,5 +262,7 @@ Deno.test("no header tells who or where we are", async () => {
     "host",
     "user-agent",
   ]);
+  Deno.env.delete("OPENAI_CUSTOM_HEADERS");
+  Deno.env.delete("OPENAI_API_KEY");
   await fake.stop();
 });
