@@ -92,6 +92,7 @@ export type FactKind = z.infer<typeof factKind>;
  * - `number`: the last number in the answer is `value`, within `tolerance` (absolute).
  * - `aspects`: at least `min_share` of the aspects are covered; its credit is the share covered.
  * - `nothing_invented`: no name, date or number that the prompt's messages don't hold; `allow` adds more.
+ * - `repetition`: at most the share `max` of its runs of four words stood in it before: small models loop.
  * - `rouge_l`: ROUGE-L F1 against the prompt's reference is at least `min`.
  *
  * @example
@@ -149,6 +150,11 @@ export const checkSchema = z.discriminatedUnion("kind", [
     ...named,
     facts: z.array(factKind).min(1).default(["name", "date", "number"]),
     allow: z.array(z.string().min(1)).default([]),
+  }),
+  z.strictObject({
+    kind: z.literal("repetition"),
+    ...named,
+    max: z.number().min(0).max(1).default(0.3),
   }),
   z.strictObject({ kind: z.literal("rouge_l"), ...named, min: z.number().gt(0).max(1) }),
 ]);

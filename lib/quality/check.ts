@@ -8,7 +8,7 @@ import { detectLanguage } from "./language.ts";
 import { digitNumbers } from "./numbers.ts";
 import { hasPhrasing, phraseText } from "./phrases.ts";
 import { rougeL } from "./rouge.ts";
-import { fold, listItems, plainText, sentencesOf, visibleAnswer, wordsOf } from "./text.ts";
+import { fold, listItems, plainText, repeatedShare, sentencesOf, visibleAnswer, wordsOf } from "./text.ts";
 
 /** What one check found. */
 export interface CheckResult {
@@ -141,6 +141,10 @@ function verdictOf(check: Check, answer: string, prompt: CheckedPrompt): Verdict
       const found = inventions(answer, sourceOf(prompt), check);
       const list = found.map(({ kind, text }) => `${kind} ${JSON.stringify(text)}`).join(", ");
       return { passed: found.length === 0, detail: found.length ? `not in the source: ${list}` : "nothing" };
+    }
+    case "repetition": {
+      const share = repeatedShare(answer);
+      return { passed: share <= check.max, detail: `${Math.round(100 * share)} % of it stood there before` };
     }
     case "rouge_l": {
       if (prompt.reference === null) return { passed: false, detail: "the prompt has no reference" };

@@ -123,6 +123,21 @@ function splitLine(line: string): string[] {
   return rest === "" ? sentences : [...sentences, rest];
 }
 
+/**
+ * The share of a text's runs of four words that stood in it before, 0 to 1; 0 for fewer than five words.
+ *
+ * @example
+ * ```ts
+ * if (repeatedShare("to be or not to be, that is the question") !== 0) throw new Error("two words are no run");
+ * if (repeatedShare("I am very sorry. ".repeat(10)) < 0.8) throw new Error("a loop");
+ * ```
+ */
+export function repeatedShare(text: string): number {
+  const words = wordsOf(text).map(fold);
+  const runs = words.slice(3).map((_, at) => words.slice(at, at + 4).join(" "));
+  return runs.length < 2 ? 0 : 1 - new Set(runs).size / runs.length;
+}
+
 /** A stretch of a text, and what is to stand there. */
 export interface Span {
   readonly index: number;

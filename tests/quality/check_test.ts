@@ -96,6 +96,11 @@ const kinds: { check: Record<string, unknown>; passes: string[]; fails: [string,
     fails: [["Ana and Paul Miller, 46 tablets", /name "Paul", name "Miller", number "46"/]],
   },
   {
+    check: { kind: "repetition" },
+    passes: ["One thing was said here, and then another thing was said there.", "Yes."],
+    fails: [["We have to wait. ".repeat(8), /\d\d % of it stood there before/]],
+  },
+  {
     check: { kind: "rouge_l", min: 0.9 },
     passes: [prompt.reference],
     fails: [["Nothing of it", /ROUGE-L F1 0.000/]],
