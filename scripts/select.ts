@@ -4,7 +4,7 @@
  *
  * deno task select RUN                          a run whose answers were scored (quality capture), or a race
  * deno task select RUN --quality RUN2           times of one run, answers of another
- * deno task select RUN --min-score 0.6 --licenses open --max-latency 2
+ * deno task select RUN --min-pass 0.5 --licenses open --max-latency 2
  * deno task select RUN --weights quality=1,latency=0.2 --watts 15 --price 0.3
  * deno task select --policy course --task chat  the course's rule: first of the task whose RAM fits
  */
