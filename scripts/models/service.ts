@@ -7,13 +7,11 @@ import {
 } from "../../lib/endpoint/discovery.ts";
 import { askFoundryCli, cliCommand } from "../../lib/endpoint/foundry/cli.ts";
 import {
-  type FoundryModel,
-  foundryModels,
-  type FoundryService,
   loadFoundryModel,
   resolveFoundryModel,
   unloadFoundryModel,
-} from "../../lib/endpoint/foundry/service.ts";
+} from "../../lib/endpoint/foundry/load.ts";
+import { type FoundryModel, foundryModels, type FoundryService } from "../../lib/endpoint/foundry/service.ts";
 import { deviceOf } from "../../lib/endpoint/foundry/hold.ts";
 import { copyCache } from "../../lib/catalog/foundry_layout.ts";
 import { readFoundryCache } from "../../lib/endpoint/foundry/cache.ts";

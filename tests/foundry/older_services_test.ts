@@ -2,13 +2,8 @@
 import assert from "node:assert/strict";
 import { lookAtService, parseEndpoint } from "../../lib/endpoint/discovery.ts";
 import { holdFoundryModel } from "../../lib/endpoint/foundry/hold.ts";
-import {
-  foundryModels,
-  type FoundryService,
-  loadFoundryModel,
-  recognizeFoundry,
-  resolveFoundryModel,
-} from "../../lib/endpoint/foundry/service.ts";
+import { loadFoundryModel, resolveFoundryModel } from "../../lib/endpoint/foundry/load.ts";
+import { foundryModels, type FoundryService, recognizeFoundry } from "../../lib/endpoint/foundry/service.ts";
 import { timedRequest } from "../../lib/endpoint/request.ts";
 import { UserError } from "../../lib/errors.ts";
 import { type FakeService, startFake0, startFake1 } from "./fake_services.ts";

@@ -4,13 +4,11 @@ import { fileURLToPath } from "node:url";
 import { join } from "node:path";
 import { holdFoundryModel } from "../../lib/endpoint/foundry/hold.ts";
 import {
-  foundryModels,
-  loadedModels,
   loadFoundryModel,
-  recognizeFoundry,
   resolveFoundryModel,
   unloadFoundryModel,
-} from "../../lib/endpoint/foundry/service.ts";
+} from "../../lib/endpoint/foundry/load.ts";
+import { foundryModels, loadedModels, recognizeFoundry } from "../../lib/endpoint/foundry/service.ts";
 import { lookAtService, parseEndpoint } from "../../lib/endpoint/discovery.ts";
 import { probe } from "../../lib/endpoint/probe.ts";
 import { timedRequest } from "../../lib/endpoint/request.ts";

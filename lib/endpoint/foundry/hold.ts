@@ -5,15 +5,12 @@ import type { RunProgram } from "../../program.ts";
 import type { Endpoint } from "../trace.ts";
 import { isLoopback } from "../transport.ts";
 import {
-  type FoundryModel,
-  foundryModels,
-  type FoundryService,
   type LoadedFoundryModel,
   loadFoundryModel,
-  recognizeFoundry,
   resolveFoundryModel,
   unloadFoundryModel,
-} from "./service.ts";
+} from "./load.ts";
+import { type FoundryModel, foundryModels, type FoundryService, recognizeFoundry } from "./service.ts";
 
 export interface HoldOptions {
   readonly fetch: Fetch;
