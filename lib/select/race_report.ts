@@ -173,5 +173,5 @@ export function effectText({ b, kind, size, interval, blocks }: RaceReport["effe
   const range = interval === null
     ? "too few blocks for an interval"
     : `${text(interval[0])} to ${text(interval[1])} at any time`;
-  return `${text(size)} ${b} (${range}, ${blocks} blocks)`;
+  return `${text(size)} ${b} (${range}, ${blocks} ${blocks === 1 ? "block" : "blocks"})`;
 }
