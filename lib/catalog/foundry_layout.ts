@@ -96,6 +96,24 @@ export async function layOut(
   }
 }
 
+/**
+ * Refuses what `layOut` would refuse, before anything costly is made.
+ *
+ * @throws {UserError} where the folder is no Foundry Local cache, or the id or alias is taken
+ *
+ * ```ts ignore
+ * await checkPlace(cacheDir, "smollm2-135m", { replace: false });
+ * ```
+ */
+export async function checkPlace(
+  cacheDir: string,
+  alias: string,
+  { replace }: { readonly replace: boolean },
+): Promise<void> {
+  const info = await readInfo(cacheDir, join(cacheDir, MODEL_INFO));
+  refuseTwice(info, alias, ownModelId(alias), replace);
+}
+
 async function readInfo(cacheDir: string, path: string): Promise<ModelInfo> {
   const text = await readIfThere(path);
   if (text !== null) {

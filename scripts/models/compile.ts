@@ -10,7 +10,7 @@ import {
   compileModel,
   type CompilePrecision,
 } from "../../lib/catalog/compile.ts";
-import { layOut, ownModelId } from "../../lib/catalog/foundry_layout.ts";
+import { checkPlace, layOut, ownModelId } from "../../lib/catalog/foundry_layout.ts";
 import { readGguf } from "../../lib/catalog/gguf.ts";
 import { findModel, plainName } from "../../lib/catalog/names.ts";
 import { locate } from "../../lib/catalog/store.ts";
@@ -59,12 +59,14 @@ export async function compile(source: string, settings: CompileSettings): Promis
     onLine: (line: string) =>
       Deno.stderr.isTerminal() && line.trim() !== "" && console.error(`  ${line.slice(0, 110)}`),
   };
+  const folder = await cacheFolder(settings, catalogue);
+  await checkPlace(folder, alias, { replace: settings.replace === true });
   const compiled = await compileModel({ ...shared, source: path, precision: settings.precision });
   const rows = await compareAnswers(compiled, QUESTIONS, ANSWER_TOKENS, shared);
   const mean = rows.reduce((sum, { agreement }) => sum + agreement, 0) / rows.length;
   const good = mean >= settings.agreement;
   const placed = good
-    ? await layOut(await cacheFolder(settings, catalogue), {
+    ? await layOut(folder, {
       alias,
       displayName: alias,
       dir: compiled.compiledDir,

@@ -1,7 +1,7 @@
 /** Cache folders: read as the runtime reads them, and written so that a failure leaves them as they were. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { copyCache, layOut, type OwnModel } from "../../lib/catalog/foundry_layout.ts";
+import { checkPlace, copyCache, layOut, type OwnModel } from "../../lib/catalog/foundry_layout.ts";
 import { readFoundryCache } from "../../lib/endpoint/foundry/cache.ts";
 import { UserError } from "../../lib/errors.ts";
 
@@ -87,6 +87,9 @@ Deno.test("a name is given once: the id only with --replace, a foreign alias nev
     const mine = await model(dir);
     const folder = await layOut(cacheDir, mine, { replace: false });
     await assert.rejects(layOut(cacheDir, mine, { replace: false }), user(/in the cache already.*--replace/));
+    await assert.rejects(checkPlace(cacheDir, "mine", { replace: false }), user(/in the cache already/));
+    await checkPlace(cacheDir, "mine", { replace: true });
+    await checkPlace(cacheDir, "new", { replace: false });
     await Deno.writeTextFile(join(mine.dir, "model.onnx"), "newer");
     await layOut(cacheDir, mine, { replace: true });
     assert.equal(await Deno.readTextFile(join(folder, "model.onnx")), "newer");
