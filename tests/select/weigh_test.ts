@@ -4,9 +4,11 @@ import { UserError } from "../../lib/errors.ts";
 import { parseWeights, utilityOf, utilityParts } from "../../lib/select/measure.ts";
 import { type Features, paretoFront, parts, sensitivity, worth } from "../../lib/select/weigh.ts";
 
-const figure = fc.double({ min: -5, max: 5, noNaN: true });
+// Hundredths: differences of 1e-14 cross at weights that no double tells apart.
+const hundredths = (min: number, max: number) => fc.integer({ min, max }).map((n) => n / 100);
+const figure = hundredths(-500, 500);
 const features = fc.record({ quality: figure, latency: figure, memory: figure });
-const weight = fc.double({ min: 0.01, max: 2, noNaN: true });
+const weight = hundredths(1, 200);
 const weights = fc.record({ quality: weight, latency: weight, memory: weight });
 
 const best = (all: ReadonlyMap<string, Features>, by: Parameters<typeof worth>[1]) =>
