@@ -1,6 +1,7 @@
 /** The models that a notebook measures: those of a service that answers, else the small ones that we run. */
+import { findRun } from "../lib/bench/find_run.ts";
 import { toRequestRecord } from "../lib/bench/record_request.ts";
-import type { RequestRecord } from "../lib/bench/records.ts";
+import type { RaceTerms, RequestRecord } from "../lib/bench/records.ts";
 import type { ChatMessage } from "../lib/endpoint/trace.ts";
 import type { RunEvent } from "../lib/bench/run.ts";
 import {
@@ -14,7 +15,14 @@ import type { Surroundings } from "../lib/bench/session.ts";
 import { pull, type PullEvent } from "../lib/catalog/pull.ts";
 import { loadRegistry } from "../lib/catalog/registry.ts";
 import { defaultStore, openStore } from "../lib/catalog/store.ts";
-import { progress, say, stopSignal } from "./support.ts";
+import { UserError } from "../lib/errors.ts";
+import { evidencePlot } from "../lib/plot/race.ts";
+import type { AskJudge } from "../lib/quality/judge.ts";
+import { evidencePoints } from "../lib/select/race_report.ts";
+import type { RaceState } from "../lib/select/race.ts";
+import { type RecordedRace, replayRecorded } from "../lib/select/recorded_race.ts";
+import { raceFound, type SessionRace } from "../lib/select/session.ts";
+import { liveFigure, progress, say, stopSignal } from "./support.ts";
 
 const sleep = (ms: number, signal?: AbortSignal) =>
   new Promise<void>((resolve, reject) => {
@@ -177,5 +185,131 @@ function label(event: RunEvent): string {
       return `${event.candidate} is out: ${event.reason}`;
     case "disturbed":
       return `a block was disturbed: ${event.reason}`;
+  }
+}
+
+/** The models for a quality gate, with room for the plan's longest prompt. */
+export async function candidatesFor(
+  names: readonly string[] | null,
+  plan: Pick<SessionPlan, "prompts" | "maxTokens">,
+): Promise<FoundCandidates> {
+  return await findCandidates(names, { around: await surroundings(), plan });
+}
+
+/**
+ * What the race is entered with: the embedded models once with one thread, and the first of them also with two.
+ * Against a service its models enter as they are: how many threads it takes is its own affair.
+ */
+export async function candidatesWithVariants(
+  plan: Pick<SessionPlan, "prompts" | "maxTokens">,
+): Promise<FoundCandidates> {
+  const found = await candidates(null);
+  const infos = found.candidates.map(({ info }) => info);
+  found.close();
+  const names = infos.map(({ model_id, endpoint }) =>
+    endpoint === "embedded" ? `${model_id}+threads=1` : `${model_id}@${endpoint}`
+  );
+  const again = infos[0]?.endpoint === "embedded" ? [`${infos[0].model_id}+threads=2`] : [];
+  return await candidatesFor([...names.slice(0, 1), ...again, ...names.slice(1)], plan);
+}
+
+/** A model that judges answers. */
+export interface OpenJudge {
+  readonly name: string;
+  readonly ask: AskJudge;
+  close(): Promise<void>;
+}
+
+/** Opens the first model that is found, to be tried as a judge. Close it in the cell that tried it. */
+export async function openJudge(plan: Pick<SessionPlan, "prompts">): Promise<OpenJudge> {
+  const replyTokens = 64;
+  // The rubric, the aspects and two answers come on top of the prompt.
+  const found = await findCandidates(null, {
+    around: await surroundings(),
+    most: 1,
+    plan: { ...plan, maxTokens: replyTokens + 1500 },
+  });
+  const [candidate] = found.candidates;
+  if (candidate === undefined) throw new RangeError("No model was found");
+  const { info } = candidate;
+  const open = await candidate.open(stopSignal());
+  return {
+    name: info.id,
+    async ask(messages, responseFormat) {
+      const trace = await open.request(
+        { model: info.model_id, messages, maxTokens: replyTokens, temperature: 0, responseFormat },
+        { timeoutMs: 300_000, signal: stopSignal() },
+      );
+      if (trace.status === "failed") throw new UserError(`the judge did not answer: ${trace.reason}`, 1);
+      return trace.content;
+    },
+    async close() {
+      await open.close();
+      found.close();
+    },
+  };
+}
+
+/** How the evidence of a race has grown so far. */
+function evidenceSoFar({ history, state }: Pick<RecordedRace, "history" | "state">, how: string) {
+  const threshold = state.contenders.length / state.rules.delta;
+  return evidencePlot(evidencePoints({ history, state }), {
+    threshold,
+    title: `The evidence against each candidate, ${how}`,
+    caption:
+      `Line: sum of the e-values of its rivals after each block; dashed: the threshold ${threshold} at which ` +
+      `a candidate goes. n = ${state.blocks} blocks, ${state.requests} requests.`,
+  });
+}
+
+/**
+ * Races candidates, with a bar and the evidence growing under the cell; Stop (■) ends the race early. Where the
+ * environment variable PODIUM_REPLAY names a race below reports/, its records are raced again instead.
+ */
+export async function raced(
+  found: FoundCandidates,
+  plan: SessionPlan,
+  terms: RaceTerms,
+): Promise<SessionRace> {
+  const recorded = Deno.env.get("PODIUM_REPLAY")?.trim() ?? "";
+  const bar = await progress(recorded === "" ? "Loading the models" : "Reading the records");
+  const figure = await liveFigure("The evidence appears with the first block.");
+  const states: RaceState[] = [];
+  const race = recorded === "" ? await live() : await again();
+  const { state } = race;
+  await bar.finish(
+    `${state.requests} requests in ${state.blocks} blocks, kept in ${race.folder.slice("../".length)}.`,
+  );
+  await figure.finish(evidenceSoFar(race, recorded === "" ? "live" : "replayed"));
+  return race;
+
+  async function live(): Promise<SessionRace> {
+    return await raceFound(found, plan, terms, {
+      around: await surroundings(),
+      out: "../reports",
+      now: new Date(),
+      random: Math.random,
+      onEvent: (event) => {
+        if (event.kind === "load" || event.kind === "warmup") bar.update(0, terms.budget, label(event));
+      },
+      onBlock: (state) => {
+        const history = [...states];
+        states.push(state);
+        bar.update(
+          state.requests,
+          state.rules.budget,
+          `requests of the budget; ${state.live.length} still in`,
+        );
+        figure.update(() => evidenceSoFar({ history, state }, "live"));
+      },
+    });
+  }
+
+  async function again(): Promise<SessionRace> {
+    const folder = await findRun(recorded, "../reports");
+    if (folder === null) {
+      throw new UserError(`PODIUM_REPLAY holds ${recorded}: there is no such run in reports/`);
+    }
+    return { ...await replayRecorded(folder), folder };
   }
 }

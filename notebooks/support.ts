@@ -4,6 +4,10 @@
  */
 import { UserError } from "../lib/errors.ts";
 import type { Figure } from "../lib/plot/figure.ts";
+import { ratingsOf } from "../lib/quality/import.ts";
+import type { RatingRecord } from "../lib/quality/ratings.ts";
+import { highestScore, lowestScore } from "../lib/quality/rubric.ts";
+import type { Sheet } from "../lib/quality/sheet.ts";
 
 /** A display sent in the last moment of a cell may be lost; awaiting this pause after it brings it home. */
 const settleMs = 25;
@@ -45,13 +49,19 @@ export async function say(text: string): Promise<void> {
   await display(`<p style="max-width:44em">${html}</p>`, text);
 }
 
-/** Shows a drawing of lib/plot with its caption: which statistic each mark shows, and n. */
-export async function show(figure: Figure): Promise<void> {
+/** A drawing with its caption as HTML, in the theme's own colour. */
+function figureHtml(figure: Figure): string {
   const style = "color:var(--jp-content-font-color1,var(--vscode-foreground,inherit))";
-  const html = `<figure style="margin:.5em 0;max-width:46em;${style}">${figure.svg}` +
+  return `<figure style="margin:.5em 0;max-width:46em;${style}">${figure.svg}` +
     `<figcaption style="font-size:.9em"><strong>${escapeHtml(figure.title)}.</strong> ` +
     `${escapeHtml(figure.caption)}</figcaption></figure>`;
-  await display(html, `[figure] ${figure.title}. ${figure.caption}`);
+}
+
+const figureText = (figure: Figure) => `[figure] ${figure.title}. ${figure.caption}`;
+
+/** Shows a drawing of lib/plot with its caption: which statistic each mark shows, and n. */
+export async function show(figure: Figure): Promise<void> {
+  await display(figureHtml(figure), figureText(figure));
 }
 
 /** What a table's cell may hold; null is shown as a dash. */
@@ -131,6 +141,47 @@ export async function progress(label: string): Promise<Progress> {
   };
 }
 
+/** A figure under its cell that grows while something is measured. */
+export interface LiveFigure {
+  /** Draws it anew; cheap to call often, since at most two drawings a second are made. */
+  update(draw: () => Figure): void;
+  /** The last drawing. Await it: it also settles the cell. */
+  finish(figure: Figure): Promise<void>;
+}
+
+/** Opens a figure that is updated in place; until its first drawing it says `label`. */
+export async function liveFigure(label: string): Promise<LiveFigure> {
+  const jupyter = kernel();
+  const id = crypto.randomUUID();
+  const number = ++displays;
+  const send = async (type: "display_data" | "update_display_data", html: string, plain: string) => {
+    await jupyter?.broadcast(type, {
+      data: { "text/html": html, "text/plain": plain },
+      metadata: { podium_output: number },
+      transient: { display_id: id },
+    });
+  };
+  const sendFigure = (figure: Figure) => send("update_display_data", figureHtml(figure), figureText(figure));
+  await send("display_data", `<p>${escapeHtml(label)}</p>`, label);
+  let lastDrawn = -Infinity;
+  let sending: Promise<void> = Promise.resolve();
+  return {
+    update(draw) {
+      const now = performance.now();
+      if (now - lastDrawn < 500) return;
+      lastDrawn = now;
+      const figure = draw();
+      sending = sending.then(() => sendFigure(figure));
+    },
+    async finish(figure) {
+      await sending;
+      await sendFigure(figure);
+      if (jupyter === undefined) console.log(figureText(figure));
+      await settle();
+    },
+  };
+}
+
 let stop = new AbortController();
 let listening = false;
 
@@ -163,6 +214,28 @@ export function numberSetting(
   if (Number.isFinite(value) && value >= takes.min && (!takes.whole || Number.isInteger(value))) return value;
   const kind = takes.whole ? "a whole number" : "a number";
   throw new UserError(`${name} holds ${JSON.stringify(text)}: give ${kind} of at least ${takes.min}`);
+}
+
+/**
+ * Scores that were typed into a cell, in the order of a sheet's items, as ratings of the answers behind them.
+ *
+ * @throws {UserError} for a score that is no whole number from 1 to 5, or too few or too many of them
+ */
+export function typedRatings(
+  { key, items }: Sheet,
+  { rater, dimension, scores }: { rater: string; dimension: string; scores: readonly number[] },
+): RatingRecord[] {
+  const wrong = scores.find((score) =>
+    !Number.isInteger(score) || score < lowestScore || score > highestScore
+  );
+  if (wrong !== undefined) throw new UserError(`A score is ${wrong}: give whole numbers from 1 to 5`);
+  if (scores.length !== items.length) {
+    throw new UserError(`There are ${scores.length} scores for ${items.length} answers: give one for each`);
+  }
+  const marks = new Map(
+    items.map(({ item }, at) => [item, { scores: { [dimension]: scores[at] ?? lowestScore }, comment: "" }]),
+  );
+  return ratingsOf({ key: { ...key, annotator: rater }, marks, unrated: 0 });
 }
 
 /** True in the short setting that the notebooks' test uses (environment variable PODIUM_SHORT=1). */

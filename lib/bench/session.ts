@@ -42,6 +42,8 @@ export interface Surroundings {
 /** Candidates, ready to be measured. */
 export interface FoundCandidates {
   readonly candidates: readonly LiveCandidate[];
+  /** What each of them was chosen as, in the same order. */
+  readonly choices: readonly Choice[];
   readonly order: PlanInfo["order"];
   /** Closes the connections that were kept. */
   close(): void;
@@ -96,6 +98,7 @@ export async function findCandidates(
   }
   return {
     candidates: made.map(({ candidate }) => candidate),
+    choices,
     order: orderThatFits(choices, await describeMachine()),
     close: () => transport.close(),
   };
@@ -143,7 +146,8 @@ export interface SessionPlan {
   readonly warmup: number;
   readonly maxTokens: number;
   readonly temperature: number;
-  readonly prefix: "cold" | "warm";
+  /** Answers that are to be scored are asked for as is: a nonce would be part of the question. */
+  readonly prefix: PlanInfo["prefix"];
   readonly seed: number;
   readonly timeoutS: number;
 }
@@ -237,7 +241,8 @@ export interface RequestValue {
   readonly disturbed: string | null;
 }
 
-function planOf(plan: SessionPlan, order: PlanInfo["order"]): PlanInfo {
+/** A session's plan as run.json holds it. */
+export function planOf(plan: SessionPlan, order: PlanInfo["order"]): PlanInfo {
   return {
     mode: "bench",
     prompt_set: promptSetInfo(plan.prompts),
