@@ -49,7 +49,7 @@ for (const [name, text] of Object.entries(shapes)) {
     assert.deepEqual(unknown, ["nobody"]);
     assert.ok(after.includes('"mine:  keep"') && after.includes('"latency_s": 1.25'));
     if (text.includes("\r\n")) assert.ok(!/[^\r]\n/.test(after), "line ends stay");
-    const pieces = text.split(/("mine:  keep"[^}\]]*)/);
+    const pieces = text.split(/("mine: {2}keep"[^}\]]*)/);
     assert.ok(after.startsWith(pieces[0] ?? "?"), "what stands before stays");
     const again = learn(after, "m.json", [{ alias: "phi-4-mini", measured: figures() }]);
     assert.equal(again.text, after, "learning the same twice changes nothing");
