@@ -97,6 +97,19 @@ export async function table(
   );
 }
 
+/** A place under the running cell: the first `display_data` opens it, every `update_display_data` replaces it. */
+function placeFor(jupyter: ReturnType<typeof kernel>) {
+  const id = crypto.randomUUID();
+  const number = ++displays;
+  return async (type: "display_data" | "update_display_data", html: string, plain: string) => {
+    await jupyter?.broadcast(type, {
+      data: { "text/html": html, "text/plain": plain },
+      metadata: { podium_output: number },
+      transient: { display_id: id },
+    });
+  };
+}
+
 /** A progress bar under its cell, updated in place. */
 export interface Progress {
   /** Shows how much is done; cheap to call often, since at most ten updates a second are sent. */
@@ -108,15 +121,7 @@ export interface Progress {
 /** Opens a progress bar. */
 export async function progress(label: string): Promise<Progress> {
   const jupyter = kernel();
-  const id = crypto.randomUUID();
-  const number = ++displays;
-  const send = async (type: "display_data" | "update_display_data", html: string, plain: string) => {
-    await jupyter?.broadcast(type, {
-      data: { "text/html": html, "text/plain": plain },
-      metadata: { podium_output: number },
-      transient: { display_id: id },
-    });
-  };
+  const send = placeFor(jupyter);
   const bar = (value: string, text: string) =>
     `<p><label>${escapeHtml(text)} <progress ${value} style="width:16em"></progress></label></p>`;
   await send("display_data", bar("", label), label);
@@ -152,15 +157,7 @@ export interface LiveFigure {
 /** Opens a figure that is updated in place; until its first drawing it says `label`. */
 export async function liveFigure(label: string): Promise<LiveFigure> {
   const jupyter = kernel();
-  const id = crypto.randomUUID();
-  const number = ++displays;
-  const send = async (type: "display_data" | "update_display_data", html: string, plain: string) => {
-    await jupyter?.broadcast(type, {
-      data: { "text/html": html, "text/plain": plain },
-      metadata: { podium_output: number },
-      transient: { display_id: id },
-    });
-  };
+  const send = placeFor(jupyter);
   const sendFigure = (figure: Figure) => send("update_display_data", figureHtml(figure), figureText(figure));
   await send("display_data", `<p>${escapeHtml(label)}</p>`, label);
   let lastDrawn = -Infinity;
