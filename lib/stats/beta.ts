@@ -1,0 +1,59 @@
+/** The Beta distribution: what is known of a rate after some successes and failures. */
+import type { Random } from "./random.ts";
+import { standardNormal } from "./random.ts";
+import { regularizedBeta } from "./special.ts";
+
+/**
+ * Quantile of Beta(a, b): the x with P(X <= x) = p, to full double precision. Bisection on the incomplete beta
+ * function: slower than Newton's method, and never astray.
+ *
+ * @throws {RangeError} When a or b is not positive, or p lies outside [0, 1].
+ *
+ * @example
+ * ```ts
+ * console.assert(Math.abs(betaQuantile(0.5, 2, 2) - 0.5) < 1e-12);
+ * console.assert(Math.abs(betaQuantile(0.3, 1, 1) - 0.3) < 1e-12);
+ * ```
+ */
+export function betaQuantile(p: number, a: number, b: number): number {
+  if (!(p >= 0 && p <= 1 && a > 0 && b > 0)) {
+    throw new RangeError(`Cannot give the ${p} quantile of Beta(${a}, ${b}): a, b > 0 and 0 <= p <= 1`);
+  }
+  let [low, high] = [0, 1];
+  for (let step = 0; step < 200; step++) {
+    const middle = (low + high) / 2;
+    if (middle === low || middle === high) break;
+    if (regularizedBeta(middle, a, b) < p) low = middle;
+    else high = middle;
+  }
+  return (low + high) / 2;
+}
+
+/**
+ * Draws from Beta(a, b), as X / (X + Y) of two Gamma variables.
+ *
+ * @throws {RangeError} When a or b is below 1: a posterior that starts from the uniform prior never is.
+ *
+ * @example
+ * ```ts
+ * import { seededRandom } from "./random.ts";
+ * const x = drawBeta(8, 4, seededRandom(1));
+ * console.assert(x > 0 && x < 1);
+ * ```
+ */
+export function drawBeta(a: number, b: number, random: Random): number {
+  if (!(a >= 1 && b >= 1)) throw new RangeError(`Cannot draw from Beta(${a}, ${b}): a and b of at least 1`);
+  const x = drawGamma(a, random);
+  return x / (x + drawGamma(b, random));
+}
+
+/** Gamma(shape, 1) for a shape of at least 1 (Marsaglia and Tsang 2000). */
+function drawGamma(shape: number, random: Random): number {
+  const d = shape - 1 / 3;
+  const c = 1 / Math.sqrt(9 * d);
+  for (;;) {
+    const x = standardNormal(random);
+    const v = (1 + c * x) ** 3;
+    if (v > 0 && Math.log(1 - random()) < x * x / 2 + d - d * v + d * Math.log(v)) return d * v;
+  }
+}
