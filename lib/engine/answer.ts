@@ -7,8 +7,6 @@ export interface AnswerParts<Token> {
   readonly scanner: StopScanner;
   /** Whether this token says that the model is done. */
   readonly isEnd: (token: Token) => boolean;
-  /** The token to go on with where the model's end is to be ignored; null where it ends the answer. */
-  readonly insteadOfEnd: Token | null;
   readonly maxTokens: number;
   readonly emit: (text: string) => void;
 }
@@ -23,11 +21,10 @@ export interface AnswerParts<Token> {
  *   decoder: new TokenDecoder<string>((tokens) => tokens.join(""), []),
  *   scanner: new StopScanner(["."]),
  *   isEnd: (token) => token === "END",
- *   insteadOfEnd: null,
  *   maxTokens: 9,
  *   emit: (text) => said.push(text),
  * });
- * for (const token of ["Yes", ",", " sir", "."]) answer.say(answer.accept(token) ?? "");
+ * for (const token of ["Yes", ",", " sir", "."]) if (answer.accept(token)) answer.say(token);
  * if (said.join("") !== "Yes, sir" || answer.finish !== "stop" || answer.count !== 4) throw new Error("cut");
  * ```
  */
@@ -54,12 +51,12 @@ export class Answer<Token> {
     return this.#count >= this.parts.maxTokens;
   }
 
-  /** Counts a picked token, or the one in its place, and returns it; null where the model is done. */
-  accept(picked: Token): Token | null {
-    const token = this.parts.isEnd(picked) ? this.parts.insteadOfEnd : picked;
-    if (token === null) this.#finish = "stop";
+  /** Counts a picked token; false where it says that the model is done, and is not part of the answer. */
+  accept(token: Token): boolean {
+    const isEnd = this.parts.isEnd(token);
+    if (isEnd) this.#finish = "stop";
     else this.#count++;
-    return token;
+    return !isEnd;
   }
 
   /** Hands out the text of an accepted token; afterwards `finish` says whether that completed the answer. */

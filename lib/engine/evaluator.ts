@@ -8,6 +8,7 @@ import {
   type SequenceEvaluateOptions,
   type Token,
 } from "node-llama-cpp";
+import { commonStart } from "./prompt_cache.ts";
 import type { Sampling } from "./request.ts";
 
 /** How the tokens of one answer are picked. */
@@ -15,6 +16,10 @@ export interface Picking {
   readonly sampling: Omit<Sampling, "seed"> & { readonly seed: number };
   /** GBNF grammar that the answer must follow; null for free text. */
   readonly grammar: string | null;
+  /** The token to go on with where the model's end is to be ignored; null where it ends the answer. */
+  readonly insteadOfEnd: Token | null;
+  /** After so many tokens nothing more is computed; at least 1. */
+  readonly maxTokens: number;
 }
 
 /** Evaluates prompts and answers, one at a time. Keeps what it evaluated for prompts that begin alike. */
@@ -29,24 +34,16 @@ export interface Evaluator {
   forget(): Promise<void>;
 }
 
-/** An answer in the making. */
+/** An answer in the making: its tokens one after the other, up to `maxTokens` or the model's end token. */
 export interface PromptRun {
   /** The first token of the answer, sampled right after the prompt. */
   readonly first: Token;
   /** Prompt tokens that were not evaluated again. */
   readonly cachedTokens: number;
-  /** Evaluates `token`, the one picked before or another in its place, and picks the one after it. */
-  next(token: Token): Promise<Token>;
+  /** The token after the one given last. Throws where that one was an end token, or the last of `maxTokens`. */
+  next(): Promise<Token>;
   /** Must be called when the answer is over. */
   end(): Promise<void>;
-}
-
-/** How many tokens two sequences have in common at their beginning. */
-export function commonStart(a: readonly number[], b: readonly number[]): number {
-  const end = Math.min(a.length, b.length);
-  let same = 0;
-  while (same < end && a[same] === b[same]) same++;
-  return same;
 }
 
 /** Evaluates with node-llama-cpp's own sequence: on every device that it supports. */
@@ -67,16 +64,17 @@ export class LibraryEvaluator implements Evaluator {
       ? null
       : await this.llama.createGrammar({ grammar: picking.grammar });
     const run = this.sequence.evaluate(rest, { ...options, ...this.#grammarState(grammar) });
-    const first = await run.next();
+    let last = this.#orInstead(tokenOf(await run.next()), picking);
     // By the library's own meter, so that a cache that was lost on the way is not counted as one.
     const used = this.sequence.tokenMeter.diff(before);
     const cachedTokens = Math.max(0, tokens.length - used.usedInputTokens - used.usedOutputTokens);
     return {
-      first: tokenOf(first),
+      first: last,
       cachedTokens,
-      next: async (token) => {
-        generated.push(token);
-        return tokenOf(await run.next(token));
+      next: async () => {
+        generated.push(last);
+        last = this.#orInstead(tokenOf(await run.next(last)), picking);
+        return last;
       },
       end: async () => void await run.return(),
     };
@@ -84,6 +82,10 @@ export class LibraryEvaluator implements Evaluator {
 
   forget(): Promise<void> {
     return this.sequence.clearHistory();
+  }
+
+  #orInstead(token: Token, { insteadOfEnd }: Picking): Token {
+    return insteadOfEnd !== null && this.model.isEogToken(token) ? insteadOfEnd : token;
   }
 
   #grammarState(grammar: LlamaGrammar | null) {

@@ -88,13 +88,12 @@ export class LlamaCore implements EngineCore {
     let lastAt = firstAt;
     let coming: Promise<Token> | null = null;
     try {
-      for (let picked = run.first;; picked = await coming) {
-        const token = answer.accept(picked);
-        if (token === null) break;
+      for (let token = run.first;; token = await coming) {
+        if (!answer.accept(token)) break;
         lastAt = clock();
         signal.throwIfAborted();
         // The next token is computed while this one's text is made out and sent.
-        coming = answer.full ? null : run.next(token);
+        coming = answer.full ? null : run.next();
         answer.say(token);
         if (coming === null || answer.finish !== null) break;
       }
@@ -114,8 +113,16 @@ export class LlamaCore implements EngineCore {
     };
   }
 
-  #picking({ job, grammar }: Work): Picking {
-    return { sampling: { ...job.sampling, seed: job.sampling.seed ?? this.hooks.randomSeed() }, grammar };
+  #picking({ job, grammar, maxTokens }: Work): Picking {
+    return {
+      sampling: { ...job.sampling, seed: job.sampling.seed ?? this.hooks.randomSeed() },
+      grammar,
+      // In place of an end token that is to be ignored: going on after one would leave the answer's turn.
+      insteadOfEnd: job.ignoreEos && grammar === null
+        ? this.words.tokens.nl ?? this.words.tokenize("\n")[0] ?? null
+        : null,
+      maxTokens,
+    };
   }
 
   #answer(work: Work, emit: (text: string) => void): Answer<Token> {
@@ -128,10 +135,6 @@ export class LlamaCore implements EngineCore {
       ),
       scanner: new StopScanner([...job.stop, ...templateStops]),
       isEnd: (token) => this.words.isEogToken(token),
-      // In place of an end token that is to be ignored: going on after one would leave the answer's turn.
-      insteadOfEnd: job.ignoreEos && work.grammar === null
-        ? this.words.tokens.nl ?? this.words.tokenize("\n")[0] ?? null
-        : null,
       maxTokens: work.maxTokens,
       emit,
     });

@@ -196,6 +196,8 @@ async function warmUp(words: LlamaModel, evaluator: Evaluator): Promise<void> {
 const greedy: Picking = {
   sampling: { temperature: 0, topP: 1, topK: 1, minP: 0, seed: 0, presencePenalty: 0, frequencyPenalty: 0 },
   grammar: null,
+  insteadOfEnd: null,
+  maxTokens: 1,
 };
 
 async function deviceOf(llama: Llama, model: LlamaModel, asked: EngineOptions["gpu"]) {

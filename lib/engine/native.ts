@@ -1,10 +1,18 @@
 /** Evaluates tokens with llama.cpp itself: see native_library.ts for why, and when not. */
 import type { Token } from "node-llama-cpp";
-import { commonStart, type Evaluator, type Picking, type PromptRun } from "./evaluator.ts";
+import {
+  cell,
+  cellsOf,
+  type DecodeOrder,
+  type DecodeSetup,
+  type OrderDone,
+  sharedMemory,
+  tell,
+} from "./decode_shared.ts";
+import type { Evaluator, Picking, PromptRun } from "./evaluator.ts";
 import {
   contextField,
   cString,
-  type LlamaLibrary,
   makeThreadpool,
   modelField,
   type Native,
@@ -48,7 +56,14 @@ export async function makeNativeEvaluator(
   const context = await llama.llama_init_from_model(model, params);
   if (context === null) return null;
   keepThreads(native, context, options.threads);
-  return new NativeEvaluator(native, model, context);
+  return new NativeEvaluator({
+    kind: "setup",
+    libraryPath: native.libraryPath,
+    contextAddress: Deno.UnsafePointer.value(context),
+    vocabularyAddress: Deno.UnsafePointer.value(llama.llama_model_get_vocab(model)),
+    contextTokens: llama.llama_n_ctx(context),
+    memory: sharedMemory(llama.llama_n_ctx(context)),
+  });
 }
 
 /** Compute threads that live as long as the context, instead of a set for every token. */
@@ -65,140 +80,81 @@ function keepThreads({ llama, ggml, base }: Native, context: Deno.PointerObject,
   if (pool !== null) llama.llama_attach_threadpool(context, pool, pool);
 }
 
-/** Long prompts are evaluated in pieces, so that a client that goes away is noticed in between. */
-const promptPiece = 256;
-
-/** Evaluates on the processor, one native call a token. */
+/** Evaluates on the processor, in a thread of its own (decode_thread.ts) that this one reads from. */
 export class NativeEvaluator implements Evaluator {
   readonly contextTokens: number;
-  readonly #llama: LlamaLibrary;
-  readonly #vocabulary: Deno.PointerValue;
-  readonly #vocabularySize: number;
-  /** What the context holds. */
-  #held: number[] = [];
+  readonly #shared;
+  readonly #thread: Worker;
 
-  constructor(native: Native, model: NativeModel, private readonly context: Deno.PointerObject) {
-    this.#llama = native.llama;
-    this.contextTokens = this.#llama.llama_n_ctx(context);
-    this.#vocabulary = this.#llama.llama_model_get_vocab(model);
-    this.#vocabularySize = this.#llama.llama_vocab_n_tokens(this.#vocabulary);
+  constructor(setup: DecodeSetup) {
+    this.contextTokens = setup.contextTokens;
+    this.#shared = cellsOf(setup.memory);
+    this.#thread = new Worker(new URL("./decode_thread.ts", import.meta.url), { type: "module" });
+    this.#thread.postMessage(setup);
   }
 
   async prompt(tokens: readonly Token[], picking: Picking, signal: AbortSignal): Promise<PromptRun> {
-    const cachedTokens = this.#keep(tokens);
-    for (let at = cachedTokens; at < tokens.length; at += promptPiece) {
+    signal.throwIfAborted();
+    const done = this.#order({ kind: "answer", prompt: tokens, picking });
+    const stop = () => Atomics.store(this.#shared.numbers, cell.stop, 1);
+    signal.addEventListener("abort", stop, { once: true });
+    let taken = 0;
+    const next = async () => {
+      const token = await this.#tokenAt(taken++);
+      if (token !== null) return token;
+      await done;
       signal.throwIfAborted();
-      await this.#evaluate(tokens.slice(at, at + promptPiece));
-    }
-    const picker = this.#picker(picking);
+      throw new Error("the model gave no further token");
+    };
     return {
-      first: picker.pick(),
-      cachedTokens,
-      next: async (token) => {
-        await this.#evaluate([token]);
-        return picker.pick();
+      first: await next(),
+      cachedTokens: Atomics.load(this.#shared.numbers, cell.cached),
+      next,
+      end: async () => {
+        stop();
+        signal.removeEventListener("abort", stop);
+        await done;
       },
-      end: () => Promise.resolve(picker.free()),
     };
   }
 
   forget(): Promise<void> {
-    this.#llama.llama_memory_clear(this.#llama.llama_get_memory(this.context), true);
-    this.#held = [];
-    return Promise.resolve();
+    return this.#order({ kind: "forget" });
   }
 
-  /** Drops from the context what the prompt does not begin with; gives how much is left. */
-  #keep(prompt: readonly number[]): number {
-    // The last token is always evaluated: its logits give the answer's first token.
-    const same = Math.min(commonStart(this.#held, prompt), prompt.length - 1);
-    if (same === this.#held.length) return same;
-    const memory = this.#llama.llama_get_memory(this.context);
-    if (this.#llama.llama_memory_seq_rm(memory, 0, same, -1)) {
-      this.#held.length = same;
-      return same;
+  /** The answer's token at this place as soon as it is there; null where the answer is over before. */
+  async #tokenAt(place: number): Promise<Token | null> {
+    const { numbers, tokens } = this.#shared;
+    for (;;) {
+      const changes = Atomics.load(numbers, cell.changes);
+      if (place < Atomics.load(numbers, cell.picked)) return asToken(tokens[place]);
+      if (Atomics.load(numbers, cell.over) === 1) return null;
+      await Atomics.waitAsync(numbers, cell.changes, changes).value;
     }
-    // Recurrent models can't go back to a place in the middle.
-    void this.forget();
-    return 0;
   }
 
-  async #evaluate(tokens: readonly number[]): Promise<void> {
-    // The batch points into this array: it must live until the call has returned.
-    const ids = Int32Array.from(tokens);
-    const code = await this.#llama.llama_decode(
-      this.context,
-      this.#llama.llama_batch_get_one(ids, ids.length),
-    );
-    if (code !== 0) {
-      // What the context holds now is anybody's guess.
-      await this.forget();
-      throw new Error(`llama.cpp could not evaluate ${ids.length} tokens (code ${code})`);
-    }
-    for (const id of ids) this.#held.push(id);
-  }
-
-  #picker({ sampling, grammar }: Picking): Picker {
-    const free = sampling.temperature === 0 && grammar === null && sampling.presencePenalty === 0 &&
-      sampling.frequencyPenalty === 0;
-    return free ? { pick: () => this.#likeliest(), free: () => {} } : this.#samplerChain(sampling, grammar);
-  }
-
-  /** The token of the largest logit; the first one of equals. */
-  #likeliest(): Token {
-    const pointer = this.#llama.llama_get_logits_ith(this.context, -1);
-    if (pointer === null) throw new Error("llama.cpp gave no logits");
-    const memory = Deno.UnsafePointerView.getArrayBuffer(pointer, this.#vocabularySize * 4);
-    const logits = new Float32Array(memory);
-    let best = 0;
-    let highest = -Infinity;
-    for (let id = 0; id < logits.length; id++) {
-      const logit = logits[id] ?? -Infinity;
-      if (logit > highest) {
-        highest = logit;
-        best = id;
-      }
-    }
-    return asToken(best);
-  }
-
-  #samplerChain(sampling: Picking["sampling"], grammar: string | null): Picker {
-    const llama = this.#llama;
-    const chain = llama.llama_sampler_chain_init(1);
-    const add = (sampler: Deno.PointerValue) => llama.llama_sampler_chain_add(chain, sampler);
-    if (grammar !== null) {
-      const sampler = llama.llama_sampler_init_grammar(this.#vocabulary, cString(grammar), cString("root"));
-      if (sampler === null) throw new Error("llama.cpp does not read the grammar");
-      add(sampler);
-    }
-    const { presencePenalty, frequencyPenalty, temperature, seed } = sampling;
-    if (presencePenalty !== 0 || frequencyPenalty !== 0) {
-      const size = this.#vocabularySize;
-      add(llama.llama_sampler_init_penalties(size, this.contextTokens, 1, frequencyPenalty, presencePenalty));
-    }
-    if (temperature === 0) add(llama.llama_sampler_init_greedy());
-    else {
-      if (sampling.topK > 0) add(llama.llama_sampler_init_top_k(sampling.topK));
-      add(llama.llama_sampler_init_top_p(sampling.topP, 1n));
-      add(llama.llama_sampler_init_min_p(sampling.minP, 1n));
-      add(llama.llama_sampler_init_temp(temperature));
-      add(llama.llama_sampler_init_dist(seed >>> 0));
-    }
-    return {
-      pick: () => asToken(llama.llama_sampler_sample(chain, this.context, -1)),
-      free: () => llama.llama_sampler_free(chain),
-    };
+  /** One at a time; rejects with what went wrong in the thread. */
+  #order(order: DecodeOrder): Promise<void> {
+    for (const place of [cell.picked, cell.over, cell.stop]) Atomics.store(this.#shared.numbers, place, 0);
+    const done = new Promise<void>((resolve, reject) => {
+      this.#thread.onmessage = ({ data: { fault } }: MessageEvent<OrderDone>) =>
+        fault === null ? resolve() : reject(new Error(fault));
+      this.#thread.onerror = (event) => {
+        event.preventDefault();
+        reject(new Error(`the decoding thread ended: ${event.message}`));
+        tell(this.#shared, cell.over, 1);
+      };
+    });
+    // Whoever waits for a token is told first; the rejection is not lost, `next` and `end` await it.
+    done.catch(() => {});
+    this.#thread.postMessage(order);
+    return done;
   }
 }
 
-function asToken(id: number): Token {
-  if (!isToken(id)) throw new Error("llama.cpp could not pick a token");
+function asToken(id: number | undefined): Token {
+  if (id === undefined || !isToken(id)) throw new Error("the decoding thread gave no token");
   return id;
 }
 
 const isToken = (id: number): id is Token => id >= 0;
-
-interface Picker {
-  pick(): Token;
-  free(): void;
-}

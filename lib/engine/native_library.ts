@@ -1,7 +1,8 @@
 /**
  * llama.cpp called directly, from the very libraries that node-llama-cpp ships and has loaded. On a processor
  * it saves what stands between two tokens: the library makes its compute threads anew for each of them, and
- * hands every step to another thread and back. One call a token and threads that stay are measurably faster.
+ * hands every step to another thread and back. Threads that stay, one of which does nothing but decode
+ * (decode_thread.ts), are measurably faster.
  *
  * The layouts below are those of the one llama.cpp release that this version of node-llama-cpp carries; where
  * anything is not as expected (`openNative` gives null), the library's own way is taken.
@@ -31,21 +32,26 @@ export const contextField = {
 export const threadpoolBytes = 528;
 export const makeThreadpool = { parameters: ["buffer"], result: "pointer" } as const;
 
+/** What loading a model and making a context takes. */
 const llamaSymbols = {
   llama_model_default_params: { parameters: [], result: modelParams },
   llama_context_default_params: { parameters: [], result: contextParams },
   llama_model_load_from_file: { parameters: ["buffer", modelParams], result: "pointer", nonblocking: true },
   llama_init_from_model: { parameters: ["pointer", contextParams], result: "pointer", nonblocking: true },
   llama_model_get_vocab: { parameters: ["pointer"], result: "pointer" },
-  llama_vocab_n_tokens: { parameters: ["pointer"], result: "i32" },
   llama_n_ctx: { parameters: ["pointer"], result: "u32" },
+  llama_attach_threadpool: { parameters: ["pointer", "pointer", "pointer"], result: "void" },
+} as const;
+/** What decoding takes: all of it blocks, and belongs into the thread that does nothing else. */
+export const decodeSymbols = {
+  llama_vocab_n_tokens: { parameters: ["pointer"], result: "i32" },
+  llama_vocab_is_eog: { parameters: ["pointer", "i32"], result: "bool" },
   llama_batch_get_one: { parameters: ["buffer", "i32"], result: batch },
-  llama_decode: { parameters: ["pointer", batch], result: "i32", nonblocking: true },
+  llama_decode: { parameters: ["pointer", batch], result: "i32" },
   llama_get_logits_ith: { parameters: ["pointer", "i32"], result: "pointer" },
   llama_get_memory: { parameters: ["pointer"], result: "pointer" },
   llama_memory_seq_rm: { parameters: ["pointer", "i32", "i32", "i32"], result: "bool" },
   llama_memory_clear: { parameters: ["pointer", "bool"], result: "void" },
-  llama_attach_threadpool: { parameters: ["pointer", "pointer", "pointer"], result: "void" },
   llama_sampler_chain_init: { parameters: ["u8"], result: "pointer" },
   llama_sampler_chain_add: { parameters: ["pointer", "pointer"], result: "void" },
   llama_sampler_sample: { parameters: ["pointer", "pointer", "i32"], result: "i32" },
@@ -66,12 +72,13 @@ const baseSymbols = {
   ggml_backend_reg_get_proc_address: { parameters: ["pointer", "buffer"], result: "pointer" },
 } as const;
 
-/** The functions of llama.cpp that the evaluator calls. */
-export type LlamaLibrary = Deno.DynamicLibrary<typeof llamaSymbols>["symbols"];
+type LlamaLibrary = Deno.DynamicLibrary<typeof llamaSymbols>["symbols"];
 
 /** The opened libraries. */
 export interface Native {
   readonly llama: LlamaLibrary;
+  /** Where `llama` was opened from, for the thread that decodes. */
+  readonly libraryPath: string;
   readonly ggml: Deno.DynamicLibrary<typeof ggmlSymbols>["symbols"];
   readonly base: Deno.DynamicLibrary<typeof baseSymbols>["symbols"];
 }
@@ -90,8 +97,10 @@ export async function openNative(): Promise<Native | null> {
       if (name === undefined) throw new Deno.errors.NotFound(library);
       return join(folder, name);
     };
+    const libraryPath = path("llama");
     const native: Native = {
-      llama: Deno.dlopen(path("llama"), llamaSymbols).symbols,
+      llama: Deno.dlopen(libraryPath, llamaSymbols).symbols,
+      libraryPath,
       ggml: Deno.dlopen(path("ggml"), ggmlSymbols).symbols,
       base: Deno.dlopen(path("ggml-base"), baseSymbols).symbols,
     };

@@ -4,6 +4,7 @@ import { chooseCandidates, EMBEDDED } from "../../lib/bench/choose.ts";
 import { loadRegistry } from "../../lib/catalog/registry.ts";
 import { defaultStore, openStore } from "../../lib/catalog/store.ts";
 import { timedRequest } from "../../lib/endpoint/request.ts";
+import { rawTransport } from "../../lib/endpoint/transport.ts";
 import { prepareEngine, type RunningEngine, startEngine } from "../../lib/engine/supervisor.ts";
 import { UserError } from "../../lib/errors.ts";
 import { quantile } from "../../lib/stats/quantile.ts";
@@ -101,7 +102,11 @@ async function ours(
     temperature: 0,
     fixedOutput: true,
   };
-  const trace = await timedRequest(engine.endpoint, request, { clock: realClock, fetch, timeoutMs: 600_000 });
+  // Not fetch: the client's own work would take its share of the cores that the engine computes on.
+  const transport = rawTransport({ clock: realClock, fetch });
+  const timing = { clock: realClock, fetch: transport.fetch, timeoutMs: 600_000 };
+  const trace = await timedRequest(engine.endpoint, request, timing);
+  transport.close();
   const after = await engine.stats();
   const [first, last, server] = [trace.chunks.at(0), trace.chunks.at(-1), trace.server];
   const outputTokens = trace.usage?.outputTokens;
