@@ -1,6 +1,7 @@
 /** What a request is about, by patterns in RE2's syntax: linear time on any text, whoever wrote it. */
 import { RE2JS } from "re2js";
 import { z } from "zod";
+import { reasonOf, UserError } from "../errors.ts";
 
 /** Patterns look at no more than this many characters: an intent is stated early. */
 const LOOKED_AT = 10_000;
@@ -36,6 +37,31 @@ export const intentSchema = z.strictObject({
   needs: z.array(z.string().min(1)).default([]),
 });
 export type Intent = z.infer<typeof intentSchema>;
+
+/**
+ * Reads intents from JSON: an array of `{name, patterns, needs}`.
+ *
+ * @param name how messages name the file
+ * @throws {UserError} one message with every fault
+ *
+ * @example
+ * ```ts
+ * const [first] = parseIntents('[{"name": "code", "patterns": ["function"]}]', "intents.json");
+ * console.assert(first?.needs.length === 0);
+ * ```
+ */
+export function parseIntents(text: string, name: string): Intent[] {
+  try {
+    return z.array(intentSchema).parse(JSON.parse(text));
+  } catch (error) {
+    const reason = error instanceof z.ZodError ? reasonOf(z.prettifyError(error)) : reasonOf(error);
+    throw new UserError(
+      `${name} can't be used: ${reason}; it takes an array of {"name", "patterns", "needs"}`,
+      2,
+      { cause: error },
+    );
+  }
+}
 
 /** How an intent was found. */
 export interface FoundIntent {

@@ -7,7 +7,7 @@ import type { Random } from "../stats/random.ts";
 import { type Belief, type Counts, NOTHING, type Posteriors, posteriors } from "./bandit.ts";
 import { ANY, type FoundIntent, intentFinder } from "./intent.ts";
 import { neighbourEstimator } from "./router_neighbours.ts";
-import type { RouterState, RoutingMode, RoutingPlan } from "./router_plan.ts";
+import { planFor, type RouterState, type RoutingMode, type RoutingPlan } from "./router_plan.ts";
 
 export {
   armOf,
@@ -75,6 +75,7 @@ interface Ranking {
 /**
  * Makes a router.
  *
+ * @param given names models by the candidates' ids of the runs it was made from; `armOf` finds the arms
  * @param arms the models that are served; those that the plan excludes are left out of `auto`
  * @param state what it had learned before; null to begin anew
  * @throws {RangeError} without an arm
@@ -92,12 +93,13 @@ interface Ranking {
  * ```
  */
 export function makeRouter(
-  plan: RoutingPlan,
+  given: RoutingPlan,
   arms: readonly Arm[],
   state: RouterState | null,
   random: Random,
 ): Router {
   if (arms.length === 0) throw new RangeError("Cannot route without a model");
+  const plan = planFor(given, arms.map(({ id }) => id));
   const find = intentFinder(plan.intents);
   const tables = new Map<string, Posteriors>();
   const table = (intent: string): Posteriors => {

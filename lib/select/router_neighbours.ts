@@ -14,7 +14,12 @@ export const neighboursSchema = z.strictObject({
   })).min(1),
 });
 export type Neighbours = z.infer<typeof neighboursSchema>;
-export type Example = Neighbours["examples"][number];
+
+/** A recorded prompt, and the worth of each arm's answer to it. */
+export interface Example {
+  readonly text: string;
+  readonly worth: Readonly<Record<string, number>>;
+}
 
 type Weights = ReadonlyMap<string, number>;
 
@@ -50,7 +55,9 @@ function termsOf(text: string): string[] {
  * console.assert((worth.get("coder") ?? 0) > (worth.get("writer") ?? 0));
  * ```
  */
-export function neighbourEstimator({ k, examples }: Neighbours): (text: string) => Map<string, number> {
+export function neighbourEstimator(
+  { k, examples }: { readonly k: number; readonly examples: readonly Example[] },
+): (text: string) => Map<string, number> {
   if (examples.length === 0) throw new RangeError("Cannot look for neighbours without examples");
   const documents = examples.map(({ text }) => termsOf(text));
   const containing = new Map<string, number>();

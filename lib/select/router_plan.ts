@@ -97,20 +97,59 @@ function parse<T>(schema: z.ZodType<T>, text: string, name: string, remedy: stri
 }
 
 /**
- * The arm that stands for a candidate of a run: the same id, else the same weights, else the same model.
+ * The arm that stands for a candidate of a run: the same id, else the same weights, else the same model where one of
+ * the two names no variant. Engine options and the endpoint are set aside.
  *
  * @example
  * ```ts
  * console.assert(armOf("smollm2:q4_1+threads=1", ["smollm2:q4_1", "gemma"]) === "smollm2:q4_1");
  * console.assert(armOf("phi-4-mini@foundry", ["phi-4-mini"]) === "phi-4-mini");
- * console.assert(armOf("phi-4-mini", ["gemma"]) === null);
+ * console.assert(armOf("phi-4-mini:q8_0", ["phi-4-mini:q4_0"]) === null);
  * ```
  */
 export function armOf(candidate: string, arms: readonly string[]): string | null {
-  const model = (id: string) => id.replace(/[:@+#].*$/s, "").toLowerCase();
+  const parts = (id: string) => id.toLowerCase().replace(/[@+#].*$/s, "").split(":", 2);
+  const [model, variant] = parts(candidate);
   return arms.find((arm) => arm === candidate) ??
     arms.find((arm) => answersKey(arm) === answersKey(candidate)) ??
-    arms.find((arm) => model(arm) === model(candidate)) ?? null;
+    arms.find((arm) => {
+      const [other, its] = parts(arm);
+      return other === model && (its === variant || its === undefined || variant === undefined);
+    }) ?? null;
+}
+
+/**
+ * The plan in the words of the arms that are served: candidates' ids become theirs, others are dropped.
+ *
+ * @example
+ * ```ts
+ * const plan = { ...planFromDecision(null, []), constant: "smollm2:q4_1" };
+ * console.assert(planFor(plan, ["smollm2"]).constant === "smollm2");
+ * ```
+ */
+export function planFor(plan: RoutingPlan, arms: readonly string[]): RoutingPlan {
+  const named = <T>(values: Readonly<Record<string, T>>): Record<string, T> =>
+    Object.fromEntries(
+      Object.entries(values).flatMap(([id, value]) => {
+        const arm = armOf(id, arms);
+        return arm === null ? [] : [[arm, value] as const];
+      }),
+    );
+  return {
+    ...plan,
+    constant: plan.constant === null ? null : armOf(plan.constant, arms),
+    priors: Object.fromEntries(
+      Object.entries(plan.priors).map(([intent, values]) => [intent, named(values)]),
+    ),
+    excluded: plan.excluded.flatMap(({ id, reason }) => {
+      const arm = armOf(id, arms);
+      return arm === null ? [] : [{ id: arm, reason }];
+    }),
+    neighbours: plan.neighbours && {
+      k: plan.neighbours.k,
+      examples: plan.neighbours.examples.map(({ text, worth }) => ({ text, worth: named(worth) })),
+    },
+  };
 }
 
 /** What may be set where a plan is made. */

@@ -1,0 +1,41 @@
+/**
+ * WHY: does it help to choose a model per request? This finds out on your own prompts and recorded answers, and
+ * writes down how `auto` is to choose; without a gain beyond chance that is one model for everything.
+ *
+ * deno task route audit RUN                          on a run whose answers were scored (quality capture)
+ * deno task route audit RUN --write routing.json     and write the plan for deno task serve
+ * deno task route show routing.json
+ * deno task route try routing.json "Refactor this function"
+ */
+import { runCli } from "./cli.ts";
+import { UserError } from "../lib/errors.ts";
+
+const help = `Usage: route <audit|show|try> [options]
+
+  audit RUN...    is a rule per request better than the one best model, on held-out prompts?
+  show FILE       what a plan (routing.json) does, and why
+  try FILE TEXT   which intent and model a text gets
+
+deno task route <command> --help shows every option.`;
+
+await runCli(async () => {
+  const [name, ...args] = Deno.args;
+  switch (name) {
+    case "audit":
+      return await (await import("./route/audit.ts")).auditRuns(args);
+    case "show":
+      return await (await import("./route/plan.ts")).showPlan(args);
+    case "try":
+      return await (await import("./route/plan.ts")).tryPlan(args);
+    case "--help":
+    case "-h":
+    case "help":
+      console.log(help);
+      return 0;
+    default:
+      throw new UserError(
+        `${name === undefined ? "a command is missing" : `"${name}" is no command`}: ` +
+          "give audit, show or try (deno task route --help)",
+      );
+  }
+});

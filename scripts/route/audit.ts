@@ -1,0 +1,187 @@
+/** deno task route audit: rules per request against the one best model, on recorded answers. */
+import { join } from "node:path";
+import { type Command, Option } from "commander";
+import { findRun } from "../../lib/bench/find_run.ts";
+import { replaceFile } from "../../lib/bench/folder.ts";
+import { reasonOf, UserError } from "../../lib/errors.ts";
+import { type Audit, audit, LEAST_PROMPTS } from "../../lib/select/audit.ts";
+import { recordedOutcomes } from "../../lib/select/audit_data.ts";
+import { planFromAudit } from "../../lib/select/audit_plan.ts";
+import { type Decision, decisionSchema } from "../../lib/select/decision_schema.ts";
+import { DEFAULT_INTENTS, parseIntents } from "../../lib/select/intent.ts";
+import { seededRandom } from "../../lib/stats/random.ts";
+import {
+  bareCommand,
+  decimal,
+  jsonOption,
+  outOption,
+  pathValue,
+  printJson,
+  seedOption,
+  wholeNumber,
+} from "../cli.ts";
+
+interface Options {
+  readonly intents?: string;
+  readonly decision?: string;
+  readonly write?: string;
+  readonly k: number;
+  readonly folds: number;
+  readonly repeats: number;
+  readonly alpha: number;
+  readonly strength: number;
+  readonly discount?: number;
+  readonly seed: number;
+  readonly out: string;
+  readonly json: boolean;
+}
+
+function auditCommand(): Command {
+  return bareCommand("route audit", "Does a rule per request beat the one best model, on your own answers?")
+    .usage("<runs...> [options]")
+    .argument("[runs...]", "runs whose answers were scored: folders, or names below --out")
+    .addOption(
+      new Option("--intents <file>", "a JSON array of {name, patterns, needs} (default: the workshop's)")
+        .argParser(pathValue),
+    )
+    .addOption(
+      new Option("--decision <file>", "its choice is the one model (default: the first run's decision.json)")
+        .argParser(pathValue),
+    )
+    .addOption(new Option("--write <file>", "write the plan there, for deno task serve").argParser(pathValue))
+    .addOption(new Option("--k <n>", "neighbours that count").default(5).argParser(wholeNumber(1, 1000)))
+    .addOption(
+      new Option("--folds <n>", "parts the prompts are dealt into").default(10).argParser(
+        wholeNumber(2, 1000),
+      ),
+    )
+    .addOption(new Option("--repeats <n>", "deals").default(5).argParser(wholeNumber(1, 1000)))
+    .addOption(
+      new Option("--alpha <p>", "accepted probability of switching on a rule that gains nothing").default(
+        0.05,
+      )
+        .argParser(decimal({ above: 0, max: 0.5 })),
+    )
+    .addOption(
+      new Option("--strength <n>", "requests that recorded figures are worth, as a prior").default(10)
+        .argParser(decimal({ min: 0, max: 1e6 })),
+    )
+    .addOption(
+      new Option("--discount <γ>", "discount of the evidence while serving, below 1 (default: none)")
+        .argParser(
+          decimal({ above: 0, max: 0.999999 }),
+        ),
+    )
+    .addOption(seedOption())
+    .addOption(outOption())
+    .addOption(jsonOption().default(false))
+    .addHelpText(
+      "after",
+      `
+A rule is switched on only where the lower bound of its gain over the best single model, corrected for the number of
+rules, lies above 0, with at least ${LEAST_PROMPTS} prompts. Worth is the check score, or people's ratings drawn to 0 to 1.
+Exit codes: 0 done, whatever the finding; 1 too little to audit; 2 wrong usage or input.`,
+    );
+}
+
+export async function auditRuns(args: readonly string[]): Promise<number> {
+  const command = auditCommand();
+  await command.parseAsync([...args], { from: "user" });
+  const options = command.opts<Options>();
+  const folders = await foldersOf(command.args, options.out);
+  const decision = await decisionOf(options.decision, folders);
+  const intents = options.intents === undefined
+    ? [...DEFAULT_INTENTS]
+    : parseIntents(await textOf(options.intents), options.intents);
+  const { k, folds, repeats, alpha, seed, strength, discount = null } = options;
+  const recorded = await recordedOutcomes(folders, (decision?.excluded ?? []).map(({ id }) => id));
+  const random = seededRandom(`route audit ${seed}`);
+  const found = audit(recorded.outcomes, recorded.arms, { intents, k, folds, repeats, alpha, random });
+  const plan = planFromAudit(found, recorded.outcomes, { intents, decision, strength, discount, k });
+  if (options.write !== undefined) {
+    await replaceFile(options.write, `${JSON.stringify(plan, null, 2)}\n`);
+  }
+  const { runs, source, left_out } = recorded;
+  if (options.json) printJson({ runs, source, left_out, seed, ...found, plan });
+  else {
+    await print(found, { runs, source, left_out });
+    console.log(`\nauto: ${plan.mode}${plan.mode === "constant" ? ` (${plan.constant})` : ""}. ${plan.why}.`);
+    const hint = "give --write routing.json to keep this plan";
+    console.log(options.write === undefined ? `Nothing was written: ${hint}.` : `Written: ${options.write}`);
+  }
+  return 0;
+}
+
+async function foldersOf(names: readonly string[], out: string): Promise<string[]> {
+  if (names.length === 0) {
+    throw new UserError(
+      "route audit needs a run whose answers were scored: deno task quality capture makes one",
+    );
+  }
+  return await Promise.all(names.map(async (name) => {
+    const folder = await findRun(name, out);
+    if (folder !== null) return folder;
+    throw new UserError(`there is no run ${name}: give its folder, or its name below ${out}`);
+  }));
+}
+
+async function textOf(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    throw new UserError(`can't read ${path}: ${reasonOf(error)}`, 2, { cause: error });
+  }
+}
+
+/** The decision that was named, else the one beside the first run, else none. */
+async function decisionOf(given: string | undefined, [first]: readonly string[]): Promise<Decision | null> {
+  const path = given ?? join(first ?? "", "decision.json");
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    if (given === undefined && error instanceof Deno.errors.NotFound) return null;
+    throw new UserError(`can't read ${path}: ${reasonOf(error)}`, 2, { cause: error });
+  }
+  try {
+    return decisionSchema.parse(JSON.parse(text));
+  } catch (error) {
+    throw new UserError(`${path} is no decision: make it with deno task select RUN`, 2, { cause: error });
+  }
+}
+
+async function print(
+  found: Audit,
+  { runs, source, left_out }: { runs: readonly string[]; source: string; left_out: number },
+): Promise<void> {
+  const { default: Table } = await import("cli-table3");
+  const interval = (ci: readonly [number, number] | null) =>
+    ci === null ? "–" : `${ci[0].toFixed(3)} to ${ci[1].toFixed(3)}`;
+  const level = `${(100 * (found.rules[0]?.level ?? 0.95)).toFixed(1)} %`;
+  const table = new Table({
+    head: ["rule", "worth", "95 %", "gain", `its ${level}`, ""],
+    style: { head: [], border: [] },
+  });
+  const { best_single: best, rules, oracle, single } = found;
+  table.push([`best single model (${best.arm})`, best.mean.toFixed(3), interval(best.ci95), "", "", ""]);
+  for (const { rule, mean, ci95, gain, gain_ci, on } of rules) {
+    const name = rule === "intent" ? "map by intent" : "nearest neighbours";
+    table.push([
+      name,
+      mean.toFixed(3),
+      interval(ci95),
+      gain.toFixed(3),
+      interval(gain_ci),
+      on ? "on" : "off",
+    ]);
+  }
+  table.push(["oracle (profits from luck)", oracle.mean.toFixed(3), interval(oracle.ci95), "", "", ""]);
+  console.log(
+    `Worth of the answers by ${source}, ${found.prompts} prompts, each tried with rules learned on others ` +
+      `(${runs.join(", ")})${
+        left_out > 0 ? `; ${left_out} prompts that a model did not answer are left out` : ""
+      }\n` +
+      `${table}\nBy itself: ${single.map(({ arm, mean }) => `${arm} ${mean.toFixed(3)}`).join(", ")}\n` +
+      "Likeness of prompts: words and runs of three characters (TF-IDF, cosine); no embedding model.",
+  );
+}

@@ -1,0 +1,84 @@
+/** deno task route show and try: what a plan does, without a server. */
+import type { Command } from "commander";
+import { reasonOf, UserError } from "../../lib/errors.ts";
+import { type Arm, makeRouter, parseRoutingPlan, type RoutingPlan } from "../../lib/select/router.ts";
+import { ANY } from "../../lib/select/intent.ts";
+import { seededRandom } from "../../lib/stats/random.ts";
+import { bareCommand, jsonOption, printJson, seedOption } from "../cli.ts";
+
+export async function showPlan(args: readonly string[]): Promise<number> {
+  const command = bareCommand("route show", "What a plan does, and why.")
+    .usage("<file> [options]")
+    .argument("[file]", "a plan, as route audit writes it")
+    .addOption(jsonOption().default(false));
+  await command.parseAsync([...args], { from: "user" });
+  const plan = await planOf(command);
+  if (command.opts<{ json: boolean }>().json) {
+    printJson(plan);
+    return 0;
+  }
+  const { default: Table } = await import("cli-table3");
+  console.log(`auto: ${plan.mode}${plan.mode === "constant" ? ` (${plan.constant})` : ""}. ${plan.why}.`);
+  const table = new Table({
+    head: ["model", "prior mean", "95 %", "worth"],
+    style: { head: [], border: [] },
+  });
+  const { arms } = makeRouter(plan, armsOf(plan), null, seededRandom(1)).view().intents[ANY] ?? { arms: {} };
+  for (const [id, { mean, ci95 }] of Object.entries(arms)) {
+    const { successes, failures } = plan.priors[ANY]?.[id] ?? { successes: 0, failures: 0 };
+    const requests = Math.round(10 * (successes + failures)) / 10;
+    table.push([id, mean.toFixed(3), ci95.map((end) => end.toFixed(3)).join(" to "), `${requests} requests`]);
+  }
+  console.log(table.toString());
+  for (const { id, reason } of plan.excluded) console.log(`never taken: ${id} (${reason})`);
+  return 0;
+}
+
+export async function tryPlan(args: readonly string[]): Promise<number> {
+  const command = bareCommand("route try", "Which intent and model a text gets, before anything is observed.")
+    .usage("<file> <text> [options]")
+    .argument("[file]", "a plan, as route audit writes it")
+    .argument("[text]", "what somebody might ask")
+    .option("--intent <name>", "the sender's own word for it")
+    .addOption(seedOption())
+    .addOption(jsonOption().default(false));
+  await command.parseAsync([...args], { from: "user" });
+  const plan = await planOf(command);
+  const text = command.args[1];
+  if (text === undefined) {
+    throw new UserError('give a text: deno task route try FILE "Refactor this function"');
+  }
+  const { intent = null, seed, json } = command.opts<{ intent?: string; seed: number; json: boolean }>();
+  const router = makeRouter(plan, armsOf(plan), null, seededRandom(`route try ${seed}`));
+  const choice = router.choose(
+    { text, intentHint: intent, capability: null, conversation: null },
+    () => true,
+  );
+  if (choice === null) throw new UserError("the plan excludes every model that it names", 1);
+  if (json) printJson(choice);
+  else console.log(`${choice.order.join(", then ")}\n${choice.reason}`);
+  return 0;
+}
+
+async function planOf(command: Command): Promise<RoutingPlan> {
+  const [path] = command.args;
+  if (path === undefined) {
+    throw new UserError("give a plan: deno task route audit RUN --write routing.json makes one");
+  }
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    throw new UserError(`can't read ${path}: ${reasonOf(error)}`, 2, { cause: error });
+  }
+  return parseRoutingPlan(text, path);
+}
+
+/** The models that the plan itself names; what they can do is not in it. */
+function armsOf(plan: RoutingPlan): [Arm, ...Arm[]] {
+  const named = new Set(Object.values(plan.priors).flatMap((priors) => Object.keys(priors)));
+  if (plan.constant !== null) named.add(plan.constant);
+  const [first, ...rest] = [...named].map((id): Arm => ({ id, capabilities: [] }));
+  if (first === undefined) throw new UserError("the plan names no model: it depends on what is served");
+  return [first, ...rest];
+}
