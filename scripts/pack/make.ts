@@ -1,0 +1,252 @@
+/** Fills a pack, step by step; each step leaves alone what is there already. */
+import { basename, dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import {
+  findModel,
+  findVariant,
+  loadRegistry,
+  type ModelEntry,
+  type Variant,
+} from "../../lib/catalog/registry.ts";
+import { defaultStore, locate, openStore, pathInStore, RECEIPT } from "../../lib/catalog/store.ts";
+import { freeBytes } from "../../lib/catalog/transfer.ts";
+import { UserError } from "../../lib/errors.ts";
+import { interruptSignal } from "../cli.ts";
+import { type PythonCommand, pythonOf } from "./python.ts";
+import { filesBelow, MANIFEST, writeManifest } from "./manifest.ts";
+import { startPs1, startSh } from "./start.ts";
+import { copyFile, copyTree, RECORDED_RUN } from "./tree.ts";
+
+export interface PackOptions {
+  readonly models?: readonly string[];
+  readonly jupyter: boolean;
+  readonly registry: string;
+  readonly store?: string;
+  readonly json?: boolean;
+}
+
+export interface MadePack {
+  readonly dir: string;
+  readonly platform: string;
+  readonly models: readonly string[];
+  readonly files: number;
+  readonly bytes: number;
+  readonly manifest_sha256: string;
+}
+
+interface Chosen {
+  readonly entry: ModelEntry;
+  readonly variant: Variant;
+  readonly name: string;
+}
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
+
+/** What packages and wheels take; measured on Linux x86-64 with `du -sm` (packages 300, wheels 60), rounded up. */
+const PACKAGES_BYTES = 340e6;
+const WHEELS_BYTES = 80e6;
+const TREE_BYTES = 20e6;
+
+/**
+ * Makes or finishes a pack.
+ *
+ * @throws {UserError} 2 for an unknown model; 1 where the disk is too small, Python is missing or a download fails
+ */
+export async function makePack(to: string, options: PackOptions): Promise<MadePack> {
+  const dir = resolve(to);
+  const chosen = await chooseModels(options);
+  await needDisk(dir, chosen, options);
+  const python = options.jupyter ? await pythonOf() : null;
+  const say = (line: string) => console.error(line);
+
+  say("Deno, the project, start scripts");
+  const windows = Deno.build.os === "windows";
+  const deno = join(dir, "deno", windows ? "deno.exe" : "deno");
+  await copyFile(Deno.execPath(), deno);
+  const tree = join(dir, "podium");
+  await copyTree(root, tree, [dir]);
+  await Deno.writeTextFile(join(dir, "start.sh"), startSh);
+  await Deno.writeTextFile(join(dir, "start.ps1"), startPs1);
+  if (!windows) { for (const path of [deno, join(dir, "start.sh")]) await Deno.chmod(path, 0o755); }
+
+  say("packages");
+  await cachePackages(deno, tree, join(dir, "packages"));
+  await bringModels(deno, dir, chosen, options, say);
+  if (python !== null) await bringWheels(python, tree, join(dir, "wheels"), say);
+
+  say("hashing");
+  const models = chosen.map(({ name }) => name);
+  const { version } = JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
+  const { manifest, sha256 } = await writeManifest(dir, {
+    podium: String(version),
+    deno: Deno.version.deno,
+    os: Deno.build.os,
+    arch: Deno.build.arch,
+    python: python?.version ?? null,
+    models,
+  }, await lastingFiles(dir, models.length > 0));
+  const sizes = Object.values(manifest.files).map(({ bytes }) => bytes);
+  return {
+    dir,
+    platform: `${manifest.os} ${manifest.arch}${python === null ? "" : `, Python ${python.version}`}`,
+    models,
+    files: sizes.length,
+    bytes: sizes.reduce((sum, bytes) => sum + bytes, 0),
+    manifest_sha256: sha256,
+  };
+}
+
+async function chooseModels({ models, registry: file }: PackOptions): Promise<Chosen[]> {
+  const registry = await loadRegistry(file);
+  const pairs = models === undefined
+    ? registry.models.filter((entry) => entry.default === "always").map((entry) =>
+      [entry, entry.variants[0]] as const
+    )
+    : models.map((name) => {
+      const [alias = "", variant] = name.split(":");
+      const entry = findModel(registry, alias);
+      if (entry === undefined) {
+        throw new UserError(`no model "${name}" in ${file}: \`deno task models list\` shows all`);
+      }
+      return [entry, findVariant(entry, variant)] as const;
+    });
+  return pairs.map(([entry, variant]) => {
+    if (variant === undefined || variant.file === null) {
+      throw new UserError(
+        `${entry.alias} has no such variant with a file to bring: \`deno task models list\` shows all`,
+      );
+    }
+    return { entry, variant, name: `${entry.alias}:${variant.name}` };
+  });
+}
+
+/** Refuses before anything is written; what an earlier call brought is counted as there. */
+async function needDisk(dir: string, chosen: readonly Chosen[], { jupyter }: PackOptions): Promise<void> {
+  const deno = (await Deno.stat(Deno.execPath())).size;
+  const models = chosen.reduce((sum, { variant }) => sum + (variant.sizeBytes ?? 0), 0);
+  const whole = deno + TREE_BYTES + PACKAGES_BYTES + (jupyter ? WHEELS_BYTES : 0) + models;
+  const [there, free] = [await sizeBelow(dir), await freeBytes(dir)];
+  const missing = Math.max(0, whole - there);
+  if (free >= missing) return;
+  const mb = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`;
+  throw new UserError(
+    `the pack needs ${mb(missing)} more on the disk of ${dir}, ${mb(free)} are free: ` +
+      "make room, name a folder on another disk, or leave out JupyterLab with --no-jupyter",
+    1,
+  );
+}
+
+async function sizeBelow(dir: string): Promise<number> {
+  try {
+    const sizes = (await filesBelow(dir)).map(async (path) => (await Deno.stat(join(dir, path))).size);
+    return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return 0;
+    throw error;
+  }
+}
+
+/** Every module of the project, so that no import of any task or notebook is left to the network. */
+async function cachePackages(deno: string, tree: string, packages: string): Promise<void> {
+  const modules = (await filesBelow(tree)).filter((path) =>
+    /^(lib|scripts|tests)\/.*\.ts$|^notebooks\/[^/]*\.ts$/.test(path)
+  );
+  await run(deno, ["cache", "--quiet", "--frozen", ...modules], { cwd: tree, env: { DENO_DIR: packages } });
+}
+
+/** A model that this machine has is copied with its receipt; the others are pulled, by the pack's own Deno. */
+async function bringModels(
+  deno: string,
+  dir: string,
+  chosen: readonly Chosen[],
+  { store: named, registry }: PackOptions,
+  say: (line: string) => void,
+): Promise<void> {
+  const own = await openStore(named ?? defaultStore(Deno.env, Deno.build.os));
+  const packed = { dir: join(dir, "models"), unreachable: new Set<string>() };
+  await Deno.mkdir(packed.dir, { recursive: true });
+  const toPull: string[] = [];
+  for (const { entry, variant, name } of chosen) {
+    const to = pathInStore(packed, entry, variant);
+    const from = await locate(own, entry, variant);
+    if (to === null || await locate(packed, entry, variant) !== null) continue;
+    if (from === null) toPull.push(name);
+    else {
+      say(`model ${name}, from this machine`);
+      await copyFile(from, to);
+      await copyFile(`${from}${RECEIPT}`, `${to}${RECEIPT}`);
+    }
+  }
+  if (toPull.length === 0) return;
+  say(`models ${toPull.join(", ")}`);
+  const flags = ["--allow-read", "--allow-write", "--allow-env", "--allow-sys", "--allow-net", "--allow-run"];
+  const env = { DENO_DIR: join(dir, "packages") };
+  const args = ["--registry", resolve(registry), "--store", packed.dir, "--yes"];
+  await run(deno, ["run", "-q", ...flags, "scripts/models.ts", "pull", ...toPull, ...args], {
+    cwd: join(dir, "podium"),
+    env,
+  });
+}
+
+/** JupyterLab's wheels for this Python; a note beside them says which list they satisfy. */
+async function bringWheels(
+  { command, version }: PythonCommand,
+  tree: string,
+  wheels: string,
+  say: (line: string) => void,
+) {
+  const list = join(tree, "notebooks", "jupyter", "requirements.txt");
+  const stamp = join(wheels, "requirements.txt");
+  const text = await Deno.readTextFile(list);
+  const wanted = `# Python ${version}\n${text}`;
+  if (await Deno.readTextFile(stamp).catch(() => "") === wanted) return;
+  say("JupyterLab's wheels");
+  const [program = "", ...first] = command;
+  const download = [...first, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"];
+  const args = [...download, "--only-binary=:all:", "-d", wheels];
+  await run(program, [...args, "-r", list], {});
+  // A learner's Python may be an older or newer patch release, which a few lines of the list tell apart.
+  for (const either of text.matchAll(/^(\S+==\S+) ;.*python_full_version \S+ '\d+\.\d+\.\d+'/gm)) {
+    await run(program, [...args, "--ignore-requires-python", either[1] ?? ""], {});
+  }
+  await Deno.writeTextFile(stamp, wanted);
+}
+
+/** What must not change: all but the runs, JupyterLab's own folder and Deno's caches, which grow by use. */
+async function lastingFiles(dir: string, withModels: boolean): Promise<string[]> {
+  const parts = ["deno", "podium", "packages/npm", "wheels", ...(withModels ? ["models"] : [])];
+  const found: string[] = [];
+  for (const part of parts) {
+    const folder = join(dir, part);
+    if (await Deno.stat(folder).then(() => true, () => false)) found.push(...await filesBelow(dir, folder));
+  }
+  const grows = (path: string) =>
+    /^podium\/(\.venv|reports)\//.test(path) && !path.startsWith(`podium/reports/${RECORDED_RUN}/`) ||
+    /\.(part|used|lock)$/.test(path) || basename(path) === MANIFEST;
+  return ["start.ps1", "start.sh", ...found.filter((path) => !grows(path))];
+}
+
+async function run(
+  program: string,
+  args: readonly string[],
+  where: { cwd?: string; env?: Record<string, string> },
+): Promise<void> {
+  const child = new Deno.Command(program, {
+    args: [...args],
+    ...where,
+    stdin: "null",
+    stdout: "null",
+    stderr: "inherit",
+    signal: interruptSignal(),
+  });
+  const { success, code } = await child.output();
+  interruptSignal().throwIfAborted();
+  if (success) return;
+  throw new UserError(
+    `${basename(program)} ${
+      args.slice(0, 3).join(" ")
+    } … ended with exit code ${code}, its own words are above: ` +
+      "mend that and run this again, it goes on where it ended",
+    1,
+  );
+}
