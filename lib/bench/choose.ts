@@ -36,6 +36,10 @@ interface EndpointChoice {
 /** A candidate that is named but not yet loaded or reached. */
 export type Choice = EmbeddedChoice | EndpointChoice;
 
+/** Whether it takes llama.cpp to run it: an adapter and a service don't. */
+export const runsInEngine = (choice: Choice): boolean =>
+  choice.kind === "embedded" && choice.variant.adapter === null;
+
 export interface ChooseFrom {
   readonly registry: Registry;
   readonly services: readonly Service[];
@@ -126,11 +130,13 @@ function findListed(
   return { ready, any: ready ?? best(all) };
 }
 
-/** The registry has a file of this model for the embedded engine. */
+/** The registry has a file of this model for the embedded engine, or an adapter. */
 function runsEmbedded(name: string, registry: Registry): boolean {
-  const entry = findModel(registry, splitVariant(name).alias);
-  return entry?.variants.some(({ format, file }) => format === "gguf" && file !== null) ?? false;
+  return findModel(registry, splitVariant(name).alias)?.variants.some(runsHere) ?? false;
 }
+
+const runsHere = ({ format, file, adapter }: Variant) =>
+  adapter !== null || format === "gguf" && file !== null;
 
 function atEndpoint(endpoint: Endpoint, model: ListedModel, registry: Registry): EndpointChoice {
   const { id: modelId } = model;
@@ -163,9 +169,17 @@ function embedded(text: string, name: string, { registry, services, engine }: Ch
   const parts = (told ?? "").split("+").filter((part) => part !== "");
   const options = parts.filter((part) => part.includes("="));
   const wanted = parts.find((part) => !part.includes("="));
-  const runnable = entry.variants.filter(({ format, file }) => format === "gguf" && file !== null);
+  const runnable = entry.variants.filter(runsHere);
   const variant = wanted === undefined ? runnable[0] : findVariant({ ...entry, variants: runnable }, wanted);
   if (variant === undefined) throw noVariant(text, entry, wanted, runnable);
+  if (variant.adapter !== null && options.length > 0) {
+    throw new UserError(
+      `--models ${text}: ${entry.alias} is an adapter, which has no engine options: leave ${
+        options.join("+")
+      } out, ` +
+        'and state "options" in its registry entry',
+    );
+  }
   const full = [variant.name, ...options].join("+");
   const merged = { ...engine, ...variant.engine, ...engineOptions(text, options) };
   return {
@@ -179,7 +193,7 @@ function embedded(text: string, name: string, { registry, services, engine }: Ch
       variant: full,
       endpoint: EMBEDDED,
       model_id: `${entry.alias}:${full}`,
-      device: merged.gpu ?? "auto",
+      device: variant.adapter === null ? merged.gpu ?? "auto" : "cpu",
       size_mb: variant.sizeMb,
       license: entry.license.id,
       chat_template: entry.chatTemplate,
@@ -246,7 +260,7 @@ function noVariant(
 ): UserError {
   if (runnable.length === 0) {
     return new UserError(
-      `--models ${text}: models.json has no GGUF file for ${entry.alias}: run it in a service and name that with ` +
+      `--models ${text}: models.json has no GGUF file for ${entry.alias} and no adapter: run it in a service and name that with ` +
         "--endpoint URL, or add a source",
     );
   }

@@ -6,7 +6,7 @@ import { probe } from "../endpoint/probe.ts";
 import { timedRequest } from "../endpoint/request.ts";
 import type { Endpoint } from "../endpoint/trace.ts";
 import { isLoopback } from "../endpoint/transport.ts";
-import { startEngine } from "../engine/supervisor.ts";
+import { startModel } from "../engine/start_model.ts";
 import type { RunProgram } from "../program.ts";
 import type { LiveCandidate, OpenCandidate } from "./candidate.ts";
 import type { Choice } from "./choose.ts";
@@ -27,9 +27,9 @@ export interface World {
 }
 
 /**
- * A candidate that the embedded engine runs from a model file.
+ * A candidate that the embedded engine runs from a model file, or its adapter.
  *
- * @param modelPath a verified GGUF file
+ * @param modelPath a verified GGUF file, or an adapter's module: what `locate` or `pull` gave
  */
 export function embeddedCandidate(
   choice: Extract<Choice, { kind: "embedded" }>,
@@ -37,25 +37,21 @@ export function embeddedCandidate(
   world: World,
 ): LiveCandidate {
   const { clock, fetch, denoPath, stream, client = "openai" } = world;
-  const { info, engine } = choice;
+  const { info, engine, entry, variant } = choice;
   return {
     info,
     start: "fresh process",
     fileCache: "warm",
     async open(signal): Promise<OpenCandidate> {
-      await readThrough(modelPath, signal);
-      const running = await startEngine({
-        modelPath,
+      if (variant.adapter === null) await readThrough(modelPath, signal);
+      const running = await startModel({
         modelId: info.model_id,
         alias: info.alias,
-        gpu: engine.gpu ?? "auto",
-        ...(engine.threads === undefined ? {} : { threads: engine.threads }),
-        ...(engine.contextTokens === undefined ? {} : { contextTokens: engine.contextTokens }),
-        ...(engine.flashAttention === undefined ? {} : { flashAttention: engine.flashAttention }),
-        denoPath,
-        clock,
-        signal,
-      });
+        path: modelPath,
+        adapter: variant.adapter,
+        engine,
+        contextTokens: entry.contextTokens,
+      }, { denoPath, clock, signal });
       return {
         loadMs: running.loadMs.totalMs,
         device: running.device,

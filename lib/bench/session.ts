@@ -12,7 +12,7 @@ import { prepareEngine } from "../engine/supervisor.ts";
 import { runProgram } from "../program.ts";
 import type { PromptSet } from "../prompts/prompts.ts";
 import type { LiveCandidate } from "./candidate.ts";
-import { type Choice, chooseCandidates } from "./choose.ts";
+import { type Choice, chooseCandidates, runsInEngine } from "./choose.ts";
 import { type CollectedRun, collectRun, type RequestMetric } from "./collect.ts";
 import { createRunFolder } from "./folder.ts";
 import { brokenCandidate, embeddedCandidate, endpointCandidate, orderThatFits } from "./live.ts";
@@ -93,7 +93,7 @@ export async function findCandidates(
   for (const choice of choices) made.push({ choice, ...await make(choice, world, around) });
   const problems = made.flatMap(({ problem }) => problem ?? []);
   if (problems.length === made.length) throw new UserError(problems[0] ?? "no model is named", 1);
-  if (made.some(({ choice, problem }) => choice.kind === "embedded" && problem === null)) {
+  if (made.some(({ choice, problem }) => runsInEngine(choice) && problem === null)) {
     await prepareEngine({ denoPath });
   }
   return {

@@ -89,6 +89,7 @@ export async function pull(
   variant: Variant,
   options: PullOptions,
 ): Promise<string> {
+  if (variant.adapter !== null) return variant.adapter.module;
   const path = pathInStore(store, entry, variant);
   if (path === null || variant.sources.length === 0) {
     throw new UserError(

@@ -1,5 +1,6 @@
 /** The registry: models.json read once, checked once, in one shape whatever shape the file has. */
 import { reasonOf, UserError } from "../errors.ts";
+import { dirname } from "node:path";
 import { jsonLines, type PathStep } from "./json_lines.ts";
 import { toEntry } from "./registry_entry.ts";
 import { type Fault, faultMessage, faultsOf, isRecord, shown, slips } from "./registry_faults.ts";
@@ -66,7 +67,9 @@ export function parseRegistry(text: string, where: string): Registry {
     holds: "a key that is given twice",
     takes: "each key once",
   }));
-  const models = entriesOf(json).flatMap(({ raw, path, name }) => readEntry(raw, path, name, json, faults));
+  const models = entriesOf(json).flatMap(({ raw, path, name }) =>
+    readEntry({ raw, path, name }, json, dirname(where), faults)
+  );
   faults.push(...clashes(models));
   if (faults.length > 0) throw new UserError(faultMessage(faults, lines, where));
   return { models: models.map(({ entry }) => entry) };
@@ -108,10 +111,9 @@ function entriesOf(json: unknown): RawEntry[] {
 }
 
 function readEntry(
-  raw: unknown,
-  path: readonly PathStep[],
-  name: string | undefined,
+  { raw, path, name }: RawEntry,
   json: unknown,
+  folder: string,
   faults: Fault[],
 ): { entry: ModelEntry; path: readonly PathStep[] }[] {
   if (!isRecord(raw)) {
@@ -131,7 +133,7 @@ function readEntry(
     faults.push(...faultsOf(parsed.error, path, json, raw));
     return [];
   }
-  return [{ entry: toEntry(parsed.data, path, faults), path }];
+  return [{ entry: toEntry(parsed.data, path, faults, folder), path }];
 }
 
 /** Two models must not answer to one name. */

@@ -1,4 +1,5 @@
 /** From what models.json says to what the rest of the code reads: every field there, every default filled in. */
+import { toAdapter } from "./registry_adapter.ts";
 import { isOpenLicense } from "./facts.ts";
 import type { PathStep } from "./json_lines.ts";
 import { type Fault, shown } from "./registry_faults.ts";
@@ -11,10 +12,19 @@ import {
 } from "./registry_schema.ts";
 import type { EngineOptions, License, ModelEntry, Source, Variant } from "./types.ts";
 
-/** An entry with all its defaults; what is wrong between its fields is added to `faults`. */
-export function toEntry(shape: EntryShape, path: readonly PathStep[], faults: Fault[]): ModelEntry {
-  const variants = (shape.variants ?? []).map((variant, index) =>
-    toVariant(variant, shape.variants ?? [], [...path, "variants", index], faults)
+/**
+ * An entry with all its defaults; what is wrong between its fields is added to `faults`. `folder` is the one
+ * that the registry lies in.
+ */
+export function toEntry(
+  shape: EntryShape,
+  path: readonly PathStep[],
+  faults: Fault[],
+  folder: string,
+): ModelEntry {
+  const all = shape.variants ?? [];
+  const variants = all.map((variant, index) =>
+    toVariant(variant, all, { path: [...path, "variants", index], faults, folder })
   );
   for (const [index, { name }] of variants.entries()) {
     if (variants.findIndex((other) => other.name.toLowerCase() === name.toLowerCase()) < index) {
@@ -58,12 +68,19 @@ function toLicense(shape: EntryShape["license"]): License {
   };
 }
 
+/** Where a variant stands in the file and the file on the disk, and where faults go. */
+export interface Where {
+  readonly path: readonly PathStep[];
+  readonly faults: Fault[];
+  readonly folder: string;
+}
+
 function toVariant(
   shape: VariantShape,
   all: readonly VariantShape[],
-  path: readonly PathStep[],
-  faults: Fault[],
+  where: Where,
 ): Variant {
+  const { path, faults } = where;
   const model = all.find(({ name }) => name.toLowerCase() === shape.like?.toLowerCase());
   if (shape.like !== undefined && (model === undefined || model === shape || model.like !== undefined)) {
     faults.push({
@@ -84,7 +101,7 @@ function toVariant(
   const bytes = full.size_bytes ?? null;
   return {
     name: full.name,
-    format: full.format ?? "gguf",
+    format: full.format ?? (full.adapter === undefined ? "gguf" : "adapter"),
     quantization: full.quantization ?? null,
     sizeMb: full.size_mb ?? (bytes === null ? null : Math.round(bytes / 1e5) / 10),
     sizeBytes: bytes,
@@ -93,6 +110,7 @@ function toVariant(
     sources,
     untried: full.untried ?? false,
     engine: engineOptions(full.engine ?? {}),
+    adapter: toAdapter(full, where),
     extra: others(full, variantKeys),
   };
 }

@@ -69,6 +69,42 @@ const engineShape = z.strictObject({
     .optional(),
 }, { error: 'an object of "threads", "context_tokens", "flash_attention", "gpu"' });
 
+const allowed = (takes: string) =>
+  z.union([z.boolean(), z.array(text(takes), { error: takes })], { error: takes });
+const seconds = z.number({ error: "seconds, a number above 0 and at most 86400" }).positive({
+  error: "seconds, a number above 0",
+}).max(86_400, { error: "at most 86400 seconds" });
+
+const permissionsShape = z.strictObject({
+  read: allowed("true, false or a list of files and folders").optional(),
+  write: allowed("true, false or a list of files and folders").optional(),
+  net: allowed("true, false or a list of HOST or HOST:PORT").optional(),
+  env: allowed("true, false or a list of environment variables").optional(),
+  sys: allowed("true, false or a list of what Deno calls sys: hostname, osRelease …").optional(),
+  run: allowed("true, false or a list of programs").optional(),
+  ffi: allowed("true, false or a list of libraries").optional(),
+  import: allowed("true, false or a list of hosts").optional(),
+}, { error: 'an object of "read", "write", "net", "env", "sys", "run", "ffi", "import"' });
+
+/** A process with a worker in it takes some 90 MB before the adapter does anything. */
+const leastMemoryMb = 128;
+
+/** Everything about a custom model that is not a file to download. */
+const adapterShape = z.strictObject({
+  module: text("the path of a TypeScript or JavaScript module").regex(/\.[mc]?[jt]s$/, {
+    error: "the path of a module that ends in .ts, .js, .mts or .mjs",
+  }),
+  permissions: permissionsShape.optional(),
+  options: z.record(z.string(), z.unknown(), { error: "an object that the adapter's load gets" }).optional(),
+  memory_mb: z.number({ error: `megabytes, at least ${leastMemoryMb}` }).min(leastMemoryMb, {
+    error: `megabytes, at least ${leastMemoryMb}: Deno itself takes most of that`,
+  }).optional(),
+  load_timeout_s: seconds.optional(),
+  answer_timeout_s: seconds.optional(),
+}, {
+  error: 'an object of "module", "permissions", "options", "memory_mb", "load_timeout_s", "answer_timeout_s"',
+});
+
 export const variantShape = z.looseObject({
   name: text("a name").regex(/^[\w.-]+$/, { error: "a name of letters, digits, . _ or -" }),
   /** Takes over from another variant of this model whatever this one doesn't state itself. */
@@ -82,6 +118,7 @@ export const variantShape = z.looseObject({
   sources: z.array(source, { error: "a list of sources" }).optional(),
   untried: flag.optional(),
   engine: engineShape.optional(),
+  adapter: adapterShape.optional(),
 }, { error: 'an object with at least a "name"' });
 
 const license = z.union([
@@ -120,6 +157,7 @@ export const entryShape = z.looseObject({
 
 export type EntryShape = z.output<typeof entryShape>;
 export type VariantShape = z.output<typeof variantShape>;
+export type AdapterShape = z.output<typeof adapterShape>;
 export type SourceShape = z.output<typeof source>;
 
 /** The keys we know, for telling a slip of the pen from a field of somebody's own. */

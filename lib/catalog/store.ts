@@ -98,7 +98,8 @@ export const lockPath = (store: Store, path: string) =>
 
 /**
  * The path of a variant's verified file, or null where it is not in the store. A file that is there without
- * a receipt (copied by hand) is hashed and, where the hash is known and right, taken in.
+ * a receipt (copied by hand) is hashed and, where the hash is known and right, taken in. An adapter has no
+ * file in the store: its module's path is returned, and checked when it is started.
  *
  * @throws {UserError} where a file lies there that is not the one models.json names
  *
@@ -108,6 +109,7 @@ export const lockPath = (store: Store, path: string) =>
  * ```
  */
 export async function locate(store: Store, entry: ModelEntry, variant: Variant): Promise<string | null> {
+  if (variant.adapter !== null) return variant.adapter.module;
   const path = pathInStore(store, entry, variant);
   const info = path === null ? null : await statIfThere(path);
   if (path === null || info === null) return null;

@@ -41,6 +41,43 @@ export interface EngineOptions {
   readonly gpu?: "auto" | "off" | "vulkan" | "cuda" | "metal" | undefined;
 }
 
+/** What an adapter's process may do, in Deno's words. True: everything of its kind; a list: these alone. */
+export interface AdapterPermissions {
+  /** Files and folders; absolute, or relative to the working directory as the registry's own path is. */
+  readonly read?: true | readonly string[] | undefined;
+  readonly write?: true | readonly string[] | undefined;
+  /** `HOST` or `HOST:PORT`. */
+  readonly net?: true | readonly string[] | undefined;
+  readonly env?: true | readonly string[] | undefined;
+  readonly sys?: true | readonly string[] | undefined;
+  /** Programs. What they do is outside Deno's sandbox. */
+  readonly run?: true | readonly string[] | undefined;
+  /** Native libraries. What they do is outside Deno's sandbox. */
+  readonly ffi?: true | readonly string[] | undefined;
+  /** Hosts that code may be imported from. */
+  readonly import?: true | readonly string[] | undefined;
+}
+
+/** A custom model: a TypeScript module of the registry's owner that runs in a process of its own. */
+export interface AdapterSpec {
+  /** Absolute, or relative to the working directory as the registry's own path is. */
+  readonly module: string;
+  /** The folder that the registry lies in. */
+  readonly folder: string;
+  /** The registry names the module by an absolute path; otherwise it must lie below `folder`. */
+  readonly statedAbsolute: boolean;
+  /** What is not stated is not allowed. */
+  readonly permissions: AdapterPermissions;
+  /** Handed to the adapter's `load` as they are. */
+  readonly options: Readonly<Record<string, unknown>>;
+  /** Its process is ended above so much resident memory, in megabytes (10^6 bytes). */
+  readonly memoryMb: number;
+  /** Longest time that loading may take, in seconds. */
+  readonly loadTimeoutS: number;
+  /** Longest time that one answer may take, in seconds. */
+  readonly answerTimeoutS: number;
+}
+
 export interface Variant {
   readonly name: string;
   readonly format: "gguf" | "onnx" | "adapter";
@@ -55,6 +92,8 @@ export interface Variant {
   /** Nobody has pulled and run this one yet through this project. */
   readonly untried: boolean;
   readonly engine: EngineOptions;
+  /** What runs it, where the format is `adapter`; null otherwise. */
+  readonly adapter: AdapterSpec | null;
   /** Fields of models.json that are not ours; kept as they are. */
   readonly extra: Readonly<Record<string, unknown>>;
 }

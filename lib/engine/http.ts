@@ -1,5 +1,5 @@
 /** The engine's HTTP face: routes, the queue, streaming, cancelling. Knows nothing of llama.cpp. */
-import type { EngineCore, Generation } from "./core.ts";
+import type { Generation, LoadedModel } from "./core.ts";
 import { checkLocal, checkToken } from "./guard.ts";
 import type { Handler } from "./listen.ts";
 import type { EngineStats } from "./options.ts";
@@ -8,6 +8,22 @@ import { type AnswerHead, ChunkWriter, wholeAnswer } from "./reply.ts";
 import { type Job, parseChat, parseCompletion } from "./request.ts";
 import { WaitingLine } from "./queue.ts";
 
+/** What clients may know of the model behind a face. */
+export interface FaceModel extends Pick<LoadedModel, "modelId" | "alias" | "device" | "chatTemplate"> {
+  /** Null where nobody knows. */
+  readonly contextTokens: number | null;
+}
+
+/** Whatever generates the text behind a face: a llama.cpp engine, a custom model, a fake. */
+export interface FaceCore {
+  readonly model: FaceModel;
+  /**
+   * Checks a job, and returns what runs it.
+   * @throws {ApiError} 400 where it can't be done
+   */
+  prepare(job: Job): Promise<Generation>;
+}
+
 /** What the face is handed from outside. */
 export interface FaceHooks {
   /** Requests must carry it as their API key. */
@@ -15,8 +31,10 @@ export interface FaceHooks {
   /** Seconds since 1970. */
   readonly now: () => number;
   readonly randomId: () => string;
-  readonly processUse: () => Pick<EngineStats, "resident_mb" | "cpu_s">;
+  readonly processUse: () => ProcessUse | Promise<ProcessUse>;
 }
+
+type ProcessUse = Pick<EngineStats, "resident_mb" | "cpu_s">;
 
 /**
  * The request handler of one engine: `/v1/models`, `/v1/chat/completions`, `/v1/completions`, `/healthz` and
@@ -26,7 +44,7 @@ export interface FaceHooks {
  * const { port } = await listen(engineFace(core, hooks), "127.0.0.1", 0);
  * ```
  */
-export function engineFace(core: EngineCore, hooks: FaceHooks): Handler {
+export function engineFace(core: FaceCore, hooks: FaceHooks): Handler {
   const face = new Face(core, hooks);
   return async (request, gone) => {
     try {
@@ -49,7 +67,7 @@ class Face {
   readonly #line = new WaitingLine();
   #answered = 0;
 
-  constructor(private readonly core: EngineCore, private readonly hooks: FaceHooks) {}
+  constructor(private readonly core: FaceCore, private readonly hooks: FaceHooks) {}
 
   async answer(request: Request, gone: AbortSignal): Promise<Response> {
     const { pathname } = new URL(request.url);
@@ -59,7 +77,7 @@ class Face {
       case "GET /v1/models":
         return Response.json({ object: "list", data: [this.#modelEntry()] });
       case "GET /podium/stats":
-        return Response.json(this.#stats());
+        return Response.json(await this.#stats());
       case "POST /v1/chat/completions":
         return await this.#generate(parseChat(await readJson(request)), gone);
       case "POST /v1/completions":
@@ -69,8 +87,8 @@ class Face {
     }
   }
 
-  #stats(): EngineStats {
-    return { ...this.hooks.processUse(), waiting: this.#line.waiting, answered: this.#answered };
+  async #stats(): Promise<EngineStats> {
+    return { ...await this.hooks.processUse(), waiting: this.#line.waiting, answered: this.#answered };
   }
 
   #modelEntry() {

@@ -5,35 +5,41 @@ import type { Job } from "./request.ts";
 /** What came of one job. Times are milliseconds on the engine's monotonic clock. */
 export interface Generated {
   readonly finishReason: "stop" | "length";
-  readonly promptTokens: number;
+  /** Null, as `outputTokens` is, where what answered can't count. */
+  readonly promptTokens: number | null;
   /** Prompt tokens that the engine had evaluated before and did not again. */
   readonly cachedTokens: number;
   /** Tokens of the answer; the end token is not one of them. */
-  readonly outputTokens: number;
+  readonly outputTokens: number | null;
   /** From the start of work on this request to its first token; waiting in the queue is not in it. */
   readonly promptMs: number;
   /** From the first token to the last. */
   readonly decodeMs: number;
 }
 
-/** OpenAI's `usage`. */
-export function usageOf(result: Generated) {
+/** OpenAI's `usage`; left out where nobody counted, so that nobody takes a guess for a count. */
+export function usageOf({ promptTokens, outputTokens, cachedTokens }: Generated) {
+  if (promptTokens === null || outputTokens === null) return {};
   return {
-    prompt_tokens: result.promptTokens,
-    completion_tokens: result.outputTokens,
-    total_tokens: result.promptTokens + result.outputTokens,
-    prompt_tokens_details: { cached_tokens: result.cachedTokens },
+    usage: {
+      prompt_tokens: promptTokens,
+      completion_tokens: outputTokens,
+      total_tokens: promptTokens + outputTokens,
+      prompt_tokens_details: { cached_tokens: cachedTokens },
+    },
   };
 }
 
 /** The engine's own times, under the names that llama.cpp's server gives them. */
-export function timingsOf(result: Generated) {
+export function timingsOf({ promptTokens, outputTokens, cachedTokens, promptMs, decodeMs }: Generated) {
+  const times = { prompt_ms: round(promptMs), predicted_ms: round(decodeMs) };
+  if (promptTokens === null || outputTokens === null) return times;
   return {
-    cache_n: result.cachedTokens,
-    prompt_n: result.promptTokens - result.cachedTokens,
-    prompt_ms: round(result.promptMs),
-    predicted_n: result.outputTokens,
-    predicted_ms: round(result.decodeMs),
+    cache_n: cachedTokens,
+    prompt_n: promptTokens - cachedTokens,
+    prompt_ms: times.prompt_ms,
+    predicted_n: outputTokens,
+    predicted_ms: times.predicted_ms,
   };
 }
 
@@ -62,7 +68,7 @@ export function wholeAnswer(job: Job, head: AnswerHead, text: string, result: Ge
     ...head,
     object: job.route === "chat" ? "chat.completion" : "text_completion",
     choices: [choice],
-    usage: usageOf(result),
+    ...usageOf(result),
     timings: timingsOf(result),
   };
 }
@@ -114,8 +120,11 @@ export class ChunkWriter {
     const choices = [this.job.route === "chat" ? { ...last, delta: {} } : { ...last, text: "" }];
     const timings = timingsOf(result);
     const done = this.#encoder.encode("data: [DONE]\n\n");
-    if (!this.job.includeUsage) return [this.#event(choices, { timings }), done];
-    return [this.#event(choices), this.#event([], { usage: usageOf(result), timings }), done];
+    const usage = usageOf(result);
+    if (!this.job.includeUsage || usage.usage === undefined) {
+      return [this.#event(choices, { timings }), done];
+    }
+    return [this.#event(choices), this.#event([], { ...usage, timings }), done];
   }
 
   /** A failure after the answer had begun: there is no other way to tell it any more. */

@@ -29,25 +29,34 @@ export interface LoadTimes {
   readonly contextMs: number;
 }
 
-export interface RunningEngine {
-  /** Carries the token that this engine asks for; it is never written anywhere. */
+/** A model that answers, whatever runs it: an engine process, or a custom model's adapter. */
+export interface RunningModel {
+  /** Carries the token that it asks for; it is never written anywhere. */
   readonly endpoint: Endpoint;
+  /** The process that runs it now. */
   readonly pid: number;
-  readonly loadMs: LoadTimes;
+  readonly loadMs: Pick<LoadTimes, "totalMs">;
   /** What really runs the model: `cpu`, or `vulkan: NAME`. */
   readonly device: string;
   /** Why it is another device than asked for; null where nothing needs saying. */
   readonly deviceNote: string | null;
   readonly chatTemplate: ChatTemplateKind;
+  /** Null where nobody knows: an adapter whose entry does not say. */
+  readonly contextTokens: number | null;
+  stats(): Promise<{ residentMb: number; cpuS: number }>;
+  /** Ends the process; resolves when it is gone. May be called twice. */
+  stop(): Promise<void>;
+  /** Resolves when it will answer no more, for whatever reason. */
+  readonly exited: Promise<EngineExit>;
+}
+
+/** A model in an engine process. */
+export interface RunningEngine extends RunningModel {
+  readonly loadMs: LoadTimes;
   readonly contextTokens: number;
   readonly threads: number;
   /** Whether llama.cpp is called directly, or by way of node-llama-cpp. */
   readonly direct: boolean;
-  stats(): Promise<{ residentMb: number; cpuS: number }>;
-  /** Ends the process; resolves when it is gone. May be called twice. */
-  stop(): Promise<void>;
-  /** Resolves when the process has ended, for whatever reason. */
-  readonly exited: Promise<EngineExit>;
 }
 
 /**
@@ -117,7 +126,8 @@ export async function prepareEngine(
   if (!success) throw new UserError(`the embedded engine could not be installed: ${last}`, 1);
 }
 
-function newToken(): string {
+/** A token that nobody can guess. */
+export function newToken(): string {
   return [...crypto.getRandomValues(new Uint8Array(24))].map((b) => b.toString(16).padStart(2, "0")).join("");
 }
 

@@ -1,6 +1,6 @@
 /** From settings to everything a run needs, or one line that says what is wrong. */
 import type { LiveCandidate } from "../../lib/bench/candidate.ts";
-import { type Choice, chooseAgain } from "../../lib/bench/choose.ts";
+import { type Choice, chooseAgain, runsInEngine } from "../../lib/bench/choose.ts";
 import { findRun } from "../../lib/bench/find_run.ts";
 import { createRunFolder, type Resumed, resumeRunFolder, type RunFolder } from "../../lib/bench/folder.ts";
 import {
@@ -115,7 +115,7 @@ export async function liveCandidates(
     client: plan.concurrency > 1 || plan.rate !== null ? "direct" : "openai",
     run: runProgram,
   };
-  if (choices.some(({ kind }) => kind === "embedded")) await prepareEngine({ denoPath: Deno.execPath() });
+  if (choices.some(runsInEngine)) await prepareEngine({ denoPath: Deno.execPath() });
   const candidates: LiveCandidate[] = [];
   for (const choice of choices) candidates.push(await liveCandidate(choice, { store, machine, world }));
   return candidates;

@@ -1,5 +1,5 @@
 /** WHY: a chat needs the same ways to a model as a measurement, and remembers what was said. */
-import { type Choice, chooseCandidates, type Service } from "../../lib/bench/choose.ts";
+import { type Choice, chooseCandidates, runsInEngine, type Service } from "../../lib/bench/choose.ts";
 import { embeddedCandidate, endpointCandidate, type World } from "../../lib/bench/live.ts";
 import { loadRegistry } from "../../lib/catalog/registry.ts";
 import { defaultStore, openStore } from "../../lib/catalog/store.ts";
@@ -123,6 +123,6 @@ async function candidateOf(choice: Choice, world: World, settings: ConversationS
   if (choice.kind === "endpoint") return endpointCandidate(choice, world);
   const store = await openStore(settings.store ?? defaultStore(Deno.env, Deno.build.os));
   const path = await pullShown(store, choice.entry, choice.variant, { signal: interruptSignal() });
-  await prepareEngine({ denoPath: world.denoPath });
+  if (runsInEngine(choice)) await prepareEngine({ denoPath: world.denoPath });
   return embeddedCandidate(choice, path, world);
 }

@@ -29,6 +29,7 @@ export async function list(options: Options): Promise<number> {
 }
 
 function stateOf(entry: ModelEntry, fileOf: Catalogue["fileOf"]): string {
+  if (entry.variants.some(({ adapter }) => adapter !== null)) return "adapter";
   if (entry.variants.some((variant) => fileOf(entry, variant) !== undefined)) return "here";
   if (entry.variants.every(({ sources }) => sources.length === 0)) return "service only";
   return entry.variants.every(({ untried }) => untried) ? "untried" : "";

@@ -1,0 +1,45 @@
+/** What a custom model's process is told and what it tells: a line of JSON each, over its own pipes. */
+import { z } from "zod";
+import type { AdapterPermissions } from "../catalog/types.ts";
+import type { AdapterRequest } from "./adapter.ts";
+
+/** The first line that the process reads. */
+export interface AdapterOrder {
+  /** URL of the adapter's module. */
+  readonly module: string;
+  readonly options: Readonly<Record<string, unknown>>;
+  readonly folder: string;
+  /** Paths in it are absolute. */
+  readonly permissions: AdapterPermissions;
+  /** The process ends itself above so much resident memory, in bytes. */
+  readonly memoryBytes: number;
+}
+
+/** The lines after the first. `ask` is a number of its own for every request. */
+export type AdapterCall =
+  | { readonly kind: "ask"; readonly ask: number; readonly request: AdapterRequest }
+  | { readonly kind: "cancel"; readonly ask: number }
+  | { readonly kind: "use" };
+
+const count = z.int().nonnegative();
+
+/** The adapter is somebody else's code: what comes out of its process is read with care. */
+export const adapterLine = z.discriminatedUnion("kind", [
+  /** The adapter is loaded. `at` is in seconds since 1970. */
+  z.object({ kind: z.literal("ready"), at: z.number(), importMs: z.number(), loadMs: z.number() }),
+  /** It could not be loaded. */
+  z.object({ kind: z.literal("failed"), reason: z.string() }),
+  z.object({ kind: z.literal("piece"), ask: z.int(), text: z.string() }),
+  z.object({
+    kind: z.literal("end"),
+    ask: z.int(),
+    finish: z.enum(["stop", "length"]),
+    /** Null where the adapter can't count. */
+    tokens: z.object({ prompt: count, output: count }).nullable(),
+  }),
+  z.object({ kind: z.literal("error"), ask: z.int(), reason: z.string(), status: z.int().nullable() }),
+  z.object({ kind: z.literal("use"), residentMb: z.number(), cpuS: z.number() }),
+  /** The last words of a process that ends itself. */
+  z.object({ kind: z.literal("broken"), reason: z.string() }),
+]);
+export type AdapterLine = z.infer<typeof adapterLine>;
