@@ -182,7 +182,9 @@ function fitting(
   { needs, by }: FoundIntent,
   mode: RoutingMode,
 ): { readonly arms: readonly Arm[]; readonly note: string } {
-  if (needs.length === 0 || (by !== "hint" && mode !== "by-intent")) return { arms, note: "" };
+  if (needs.length === 0 || (by !== "hint" && mode !== "by-intent" && mode !== "by-tag")) {
+    return { arms, note: "" };
+  }
   const fit = arms.filter(({ capabilities }) => needs.every((one) => capabilities.includes(one)));
   if (fit.length === arms.length) return { arms, note: "" };
   if (fit.length > 0) return { arms: fit, note: `, among those tagged ${needs.join(" and ")}` };
@@ -218,6 +220,10 @@ function rankerOf(
         return plan.constant !== null && ids.includes(plan.constant)
           ? { order: [plan.constant, ...others], reason: "one model for everything" }
           : { order: others, reason: "the one model can't be taken now" };
+      }
+      case "by-tag": {
+        const prior = posteriors((arm) => priorOf(plan, name, arm), null);
+        return { order: byWorth(ids, prior.mean), reason: "the first" };
       }
       case "neighbours": {
         const worth = estimate?.(text);

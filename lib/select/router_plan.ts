@@ -17,9 +17,10 @@ export const routingPlanSchema = z.strictObject({
   schema_version: z.literal(1),
   /**
    * `constant`: one model for everything. `adaptive`: Thompson sampling over all requests together. `by-intent`:
-   * Thompson sampling inside each intent. `neighbours`: what did best on the most similar recorded prompts.
+   * Thompson sampling inside each intent. `neighbours`: what did best on the most similar recorded prompts. `by-tag`: of
+   * the models with the capabilities that the intent needs the one with the best prior; nothing is learned.
    */
-  mode: z.enum(["constant", "adaptive", "by-intent", "neighbours"]),
+  mode: z.enum(["constant", "adaptive", "by-intent", "neighbours", "by-tag"]),
   /** Why this mode: shown to whoever asks. */
   why: z.string(),
   /** The one model of `constant`; null takes the one with the best prior. */

@@ -1,0 +1,103 @@
+/**
+ * Mirror of Workshop/samples/session06/models_router.py: an intent by pattern, then the model with that capability and
+ * the lowest priority number; a JSON list of {intent, alias, output, tokens}. Same variable: FOUNDRY_LOCAL_ENDPOINT.
+ *
+ * What the original got wrong, and what changed:
+ * - Its patterns match inside words: "decode" and "barcode" are code, "labelled" is classification only by luck. Here
+ *   they begin at a word's beginning.
+ * - A model that fails ends its prompt, and the table just lacks it. Here the next model answers, `failed` says who
+ *   did not and why, and a prompt that nobody answered keeps its row, with `error`.
+ * - `tokens` adds the prompt's tokens to the answer's. Here it is the answer's; `prompt_tokens` stands beside it.
+ * - Which model has which capability was said, not measured; `reason` says so much. `deno task route audit` measures
+ *   whether such a rule helps at all.
+ *
+ *   deno task workshop:models_router
+ *   deno task workshop:models_router --models smollm2-135m,gemma-3-270m
+ *   deno task workshop:models_router "Refactor this function" "Summarize the day"
+ */
+import { commaList, printJson, runCli } from "../cli.ts";
+import { type Arm, makeRouter } from "../../lib/select/router.ts";
+import { DEFAULT_INTENTS } from "../../lib/select/intent.ts";
+import { type MeasuringOptions, mirrorCommand } from "./measuring.ts";
+import { armsAtHand, findModels, planByTag } from "./routing.ts";
+
+/** The sample's catalogue, by its priority numbers. */
+const CATALOG: readonly Arm[] = [
+  { id: "deepseek-coder-1.3b", capabilities: ["code", "refactor"] },
+  { id: "phi-4-mini", capabilities: ["general", "summarize"] },
+  { id: "qwen2.5-0.5b", capabilities: ["classification", "fast"] },
+];
+
+const PROMPTS = [
+  "Refactor this Python snippet for readability",
+  "Summarize the importance of small language models",
+  "Classify this feedback: 'The UI is slow but pretty'",
+];
+
+interface Options extends MeasuringOptions {
+  readonly models?: string[];
+}
+
+await runCli(async () => {
+  const command = mirrorCommand("models_router", "Sends each prompt to the model with the capability for it.")
+    .usage("[prompts...] [options]")
+    .argument("[prompts...]", "what to ask (default: the sample's three prompts)")
+    .option(
+      "--models <names>",
+      "others than the sample's, first choice first; their tags stand in models.json",
+      commaList,
+    )
+    .parse(Deno.args, { from: "user" });
+  const options = command.opts<Options>();
+  const catalog = options.models === undefined ? CATALOG : await tagged(options.models, options.registry);
+  const models = await findModels(catalog.map(({ id }) => id), options);
+  try {
+    const arms = armsAtHand(catalog, models);
+    if (arms.length === 0) {
+      console.error(
+        "error: none of the models can be had: start Foundry Local, or take two that are small: " +
+          "deno task workshop:models_router --models smollm2-135m,gemma-3-270m",
+      );
+      return 1;
+    }
+    // In the sample a general request goes to the model that is tagged general.
+    const general = { name: "general", patterns: ["."], needs: ["general"] };
+    const router = makeRouter(planByTag([...DEFAULT_INTENTS, general]), arms, null, () => 0.5);
+    const rows = [];
+    for (const prompt of command.args.length > 0 ? command.args : PROMPTS) {
+      const ask = { text: prompt, intentHint: null, capability: null, conversation: null };
+      const choice = router.choose(ask, () => true);
+      if (choice === null) throw new Error("a router with arms chose none");
+      console.error(
+        `[INFO] Routing: '${prompt.slice(0, 50)}' -> intent='${choice.intent}', model='${choice.order[0]}'`,
+      );
+      const answered = await models.ask(choice.order, { prompt, maxTokens: 200, temperature: 0.5 });
+      rows.push({
+        prompt,
+        intent: choice.intent,
+        alias: answered.alias,
+        output: answered.trace?.content ?? null,
+        tokens: answered.trace?.usage?.outputTokens ?? null,
+        prompt_tokens: answered.trace?.usage?.promptTokens ?? null,
+        reason: choice.reason,
+        failed: answered.failed,
+        ...(answered.alias === null ? { error: "no model answered" } : {}),
+      });
+    }
+    printJson(rows);
+    return rows.some(({ alias }) => alias !== null) ? 0 : 1;
+  } finally {
+    await models.close();
+  }
+});
+
+/** Models with the tags that the registry gives them. */
+async function tagged(names: readonly string[], registry: string): Promise<Arm[]> {
+  const { loadRegistry } = await import("../../lib/catalog/registry.ts");
+  const { findModel } = await import("../../lib/catalog/names.ts");
+  const known = await loadRegistry(registry);
+  return names.map((id) => {
+    const entry = findModel(known, id);
+    return { id, capabilities: [...(entry?.capabilities ?? []), ...(entry?.task ?? [])] };
+  });
+}

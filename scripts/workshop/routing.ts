@@ -1,0 +1,110 @@
+/** What the two mirrors that route have in common: models that are opened when chosen, and the next where one fails. */
+import type { LiveCandidate, OpenCandidate } from "../../lib/bench/candidate.ts";
+import type { Trace } from "../../lib/endpoint/trace.ts";
+import { reasonOf, UserError } from "../../lib/errors.ts";
+import type { Arm, Choice, RoutingPlan } from "../../lib/select/router.ts";
+import type { Intent } from "../../lib/select/intent.ts";
+import { interruptSignal } from "../cli.ts";
+import { type MeasuringOptions, surroundings } from "./measuring.ts";
+
+const TIMEOUT_MS = 300_000;
+
+/** A plan that takes the first model with the tag that the intent needs, as the samples do. */
+export function planByTag(intents: readonly Intent[]): RoutingPlan {
+  return {
+    schema_version: 1,
+    mode: "by-tag",
+    why: "the workshop's rule: nothing was measured",
+    constant: null,
+    intents: [...intents],
+    priors: {},
+    discount: null,
+    excluded: [],
+    conversations: 0,
+    neighbours: null,
+  };
+}
+
+/** What is asked of the chosen model. */
+export interface Question {
+  readonly prompt: string;
+  readonly maxTokens: number;
+  readonly temperature: number;
+}
+
+/** What came of one question. */
+export interface Answered {
+  /** The model that answered; null where none did. */
+  readonly alias: string | null;
+  readonly trace: Trace | null;
+  /** Why others that stood before it in the order did not answer. */
+  readonly failed: readonly { readonly alias: string; readonly error: string }[];
+}
+
+/** Models by name, found at once and opened when first asked. */
+export interface Models {
+  readonly names: readonly string[];
+  /** Why a model can't be had; null where it can. */
+  problem(name: string): string | null;
+  ask(order: Choice["order"], question: Question): Promise<Answered>;
+  close(): Promise<void>;
+}
+
+/** Finds the models: at a service, else to be run here. Each that can't be had keeps its reason. */
+export async function findModels(names: readonly string[], options: MeasuringOptions): Promise<Models> {
+  const { findCandidates } = await import("../../lib/bench/session.ts");
+  const around = await surroundings(options, {
+    remedy: "name two that are small: --help shows how",
+  });
+  const found = new Map<string, LiveCandidate>();
+  const problems = new Map<string, string>();
+  const closers: (() => void)[] = [];
+  for (const name of names) {
+    try {
+      const { candidates: [candidate], close } = await findCandidates([name], { around });
+      closers.push(close);
+      if (candidate !== undefined) found.set(name, candidate);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      problems.set(name, error.message);
+      console.error(`[WARN] ${name} can't be had: ${error.message}`);
+    }
+  }
+  const open = new Map<string, OpenCandidate>();
+  const asked = async (name: string, { prompt, maxTokens, temperature }: Question): Promise<Trace> => {
+    const candidate = found.get(name);
+    if (candidate === undefined) throw new UserError(problems.get(name) ?? `${name} is not at hand`, 1);
+    const ready = open.get(name) ?? await candidate.open(interruptSignal());
+    open.set(name, ready);
+    const messages = [{ role: "user", content: prompt }] as const;
+    const request = { model: candidate.info.model_id, messages, maxTokens, temperature };
+    const trace = await ready.request(request, { timeoutMs: TIMEOUT_MS, signal: interruptSignal() });
+    if (trace.status === "failed") throw new UserError(trace.reason ?? "no answer", 1);
+    return trace;
+  };
+  return {
+    names: [...found.keys()],
+    problem: (name) => problems.get(name) ?? null,
+    async ask(order, question) {
+      const failed: { alias: string; error: string }[] = [];
+      for (const alias of order) {
+        try {
+          return { alias, trace: await asked(alias, question), failed };
+        } catch (error) {
+          interruptSignal().throwIfAborted();
+          failed.push({ alias, error: reasonOf(error) });
+        }
+      }
+      return { alias: null, trace: null, failed };
+    },
+    async close() {
+      for (const one of open.values()) await one.close();
+      for (const close of closers) close();
+    },
+  };
+}
+
+/** Arms of the models that can be had. */
+export function armsAtHand(arms: readonly Arm[], models: Models): Arm[] {
+  return arms.filter(({ id }) => models.problem(id) === null);
+}
