@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import { z } from "zod";
-import type { Clock, Fetch } from "../clock.ts";
+import type { Clock, Fetch, Sleep } from "../clock.ts";
 import { Histogram } from "./histogram.ts";
 import { timedRequest } from "./request.ts";
 import type { Trace } from "./trace.ts";
@@ -94,6 +94,7 @@ const logEntries = z.array(logEntry);
 export interface Bench {
   readonly baseUrl: string;
   readonly clock: Clock;
+  readonly sleep: Sleep;
   readonly fetch: Fetch;
   readonly transport: "raw" | "fetch";
   /** Processor time of this process so far, in ms. */
@@ -152,6 +153,15 @@ export function spreadOf(errors: Histogram): Spread {
 }
 
 /**
+ * Clients that start at one instant stay in step with an endpoint that is always equally quick: what is
+ * measured then is the queue before the fake endpoint, not the instrument.
+ */
+const BETWEEN_STARTS_MS = 2.3;
+
+/** Long enough that the code of both sides is compiled. */
+const WARM_UP_S = 3;
+
+/**
  * Keeps `concurrency` clients busy for `seconds`, then asks the fake endpoint what it really did, and adds
  * every difference to `tally`. The asking is outside the timed stretch: it disturbs nothing.
  *
@@ -173,6 +183,7 @@ export async function measureErrors(
   const [startMs, startCpu] = [clock(), bench.cpuMs()];
   const endMs = startMs + options.seconds * 1000;
   const client = async (name: number) => {
+    await bench.sleep(name * BETWEEN_STARTS_MS, signal);
     for (let n = 0; clock() < endMs; n++) {
       const tag = `${name}.${n}`;
       // As the bench does: the SDK alone, our own client under load.
@@ -198,7 +209,8 @@ export async function measureAccuracy(
     signal: AbortSignal;
   },
 ): Promise<Accuracy> {
-  await measureErrors(bench, { ...options, seconds: Math.min(0.5, options.seconds / 4) }, new ErrorTally());
+  const seconds = Math.min(WARM_UP_S, options.seconds / 4);
+  await measureErrors(bench, { ...options, seconds }, new ErrorTally());
   const tally = new ErrorTally();
   const { cpuMs, wallMs } = await measureErrors(bench, options, tally);
   return {

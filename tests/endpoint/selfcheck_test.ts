@@ -1,5 +1,6 @@
 /** The self-check: its arithmetic, and that it sees what it should on a fake endpoint. */
 import assert from "node:assert/strict";
+import { realSleep } from "../../scripts/cli.ts";
 import fc from "fast-check";
 import { Histogram } from "../../lib/endpoint/histogram.ts";
 import {
@@ -61,7 +62,15 @@ async function onFake<T>(use: (bench: Bench) => Promise<T>): Promise<T> {
     return await withWay(
       "direct over raw",
       (fetch) =>
-        use({ baseUrl: fake.baseUrl, clock, fetch, transport: "raw", cpuMs: () => 0, residentMb: () => 0 }),
+        use({
+          baseUrl: fake.baseUrl,
+          clock,
+          sleep: realSleep,
+          fetch,
+          transport: "raw",
+          cpuMs: () => 0,
+          residentMb: () => 0,
+        }),
     );
   } finally {
     await fake.stop();
