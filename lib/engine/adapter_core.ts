@@ -53,7 +53,6 @@ export class AdapterCore implements FaceCore {
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    await this.#starting?.catch(() => {});
     await this.#host?.stop();
   }
 
@@ -128,13 +127,13 @@ export class AdapterCore implements FaceCore {
 
   async #running(): Promise<AdapterHost> {
     if (this.#stopped) throw new UserError(`${this.model.modelId} was stopped`, 1);
-    if (this.host !== null) return this.host;
+    if (this.#starting === null && this.host !== null) return this.host;
     this.#starting ??= this.#begin().finally(() => this.#starting = null);
     return await this.#starting;
   }
 
   async #begin(): Promise<AdapterHost> {
-    const host = new AdapterHost(this.command);
+    const host = this.#host = new AdapterHost(this.command);
     const { loadTimeoutS } = this.limits;
     const deadline = setTimeout(
       () => void host.kill(`it was not loaded within ${loadTimeoutS} s ("load_timeout_s")`),
@@ -142,7 +141,6 @@ export class AdapterCore implements FaceCore {
     );
     try {
       await host.ready;
-      this.#host = host;
       return host;
     } catch (error) {
       await host.stop();

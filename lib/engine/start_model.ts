@@ -76,9 +76,9 @@ async function startAdapter(
   { modelId, alias, adapter, contextTokens = null }: ModelToStart & { readonly adapter: AdapterSpec },
   { clock, signal, ...deno }: StartSurroundings,
 ): Promise<RunningModel> {
-  signal?.throwIfAborted();
   const startedAt = clock();
   const command = await adapterCommand(modelId, adapter, deno);
+  signal?.throwIfAborted();
   const model = { modelId, alias: alias ?? null, device: "cpu", chatTemplate: "own", contextTokens } as const;
   const core = new AdapterCore(model, command, adapter, clock);
   const exit = Promise.withResolvers<EngineExit>();

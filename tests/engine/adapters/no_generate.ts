@@ -1,0 +1,3 @@
+/** An adapter that forgot how it must be written. */
+export const load = () => ({});
+export default function generate() {}
