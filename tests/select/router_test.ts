@@ -176,9 +176,12 @@ Deno.test("neighbours take what did best on the most similar prompt", () => {
   assert.equal(router.choose(asked({ text: "write poems" }), all)?.order[0], "writer");
 });
 
-Deno.test("an arm that is not there can't be observed", () => {
-  const router = makeRouter(base, arms, null, seededRandom(1));
-  assert.throws(() => router.observe({ intent: "code", arm: "gone", success: true }), RangeError);
+Deno.test("what an arm did is kept while it is away; without any arm there is no router", () => {
+  const router = makeRouter(base, arms.slice(0, 2), null, seededRandom(1));
+  router.observe({ intent: "code", arm: "writer", success: true });
+  assert.equal(router.view().intents.code?.arms.writer, undefined);
+  const back = makeRouter(base, arms, router.state(), seededRandom(1));
+  assert.equal(back.view().intents.code?.arms.writer?.successes, 1);
   assert.throws(() => makeRouter(base, [], null, seededRandom(1)), RangeError);
 });
 
