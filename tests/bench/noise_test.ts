@@ -24,7 +24,7 @@ async function besideRival(
     await runBench({
       info,
       candidates,
-      sink: folder,
+      sink: time.holding(folder),
       clock: time.clock,
       sleep: time.sleep,
       readMachine: fakeMachine(time, used),

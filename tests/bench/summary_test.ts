@@ -19,7 +19,7 @@ async function summaryOf(
     const status = await runBench({
       info,
       candidates,
-      sink: folder,
+      sink: time.holding(folder),
       clock: time.clock,
       sleep: time.sleep,
       readMachine: fakeMachine(time),

@@ -23,7 +23,7 @@ async function race(
   const ended = await raceLive({
     info,
     candidates,
-    sink: folder,
+    sink: time.holding(folder),
     clock: time.clock,
     readMachine: fakeMachine(time),
     signal: stop.signal,

@@ -27,7 +27,7 @@ async function rowsOf(behaviours: Record<string, FakeBehaviour>, stream: boolean
       await runBench({
         info,
         candidates,
-        sink: folder,
+        sink: time.holding(folder),
         clock: time.clock,
         sleep: time.sleep,
         readMachine: fakeMachine(time),
