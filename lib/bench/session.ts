@@ -7,7 +7,7 @@ import type { EngineOptions, ModelEntry, Registry, Variant } from "../catalog/ty
 import type { Clock, Fetch, Sleep } from "../clock.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import { findServices } from "../endpoint/discovery.ts";
-import { rawTransport } from "../endpoint/transport.ts";
+import { rawTargets, rawTransport } from "../endpoint/transport.ts";
 import { prepareEngine } from "../engine/supervisor.ts";
 import { runProgram } from "../program.ts";
 import type { PromptSet } from "../prompts/prompts.ts";
@@ -80,7 +80,7 @@ export async function findCandidates(
   const named = names ?? defaultNames(services, registry).slice(0, most);
   const chosen = chooseCandidates(named, { registry, services, engine });
   const choices = plan === undefined ? chosen : withRoom(chosen, plan.prompts.prompts, plan.maxTokens);
-  const transport = rawTransport({ clock, fetch });
+  const transport = rawTransport({ clock, fetch, accepts: rawTargets(env) });
   const world = {
     clock,
     fetch: transport.fetch,

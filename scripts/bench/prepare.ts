@@ -16,7 +16,7 @@ import { withRoom } from "../../lib/bench/room.ts";
 import { describeMachine, fits, type Machine } from "../../lib/catalog/machine.ts";
 import { loadRegistry, type Registry } from "../../lib/catalog/registry.ts";
 import { defaultStore, openStore, type Store } from "../../lib/catalog/store.ts";
-import { type RawTransport, rawTransport } from "../../lib/endpoint/transport.ts";
+import { rawTargets, type RawTransport, rawTransport } from "../../lib/endpoint/transport.ts";
 import { prepareEngine } from "../../lib/engine/supervisor.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import { runProgram } from "../../lib/program.ts";
@@ -42,7 +42,7 @@ export interface Prepared {
  */
 export async function prepare(settings: BenchSettings): Promise<Prepared> {
   const registry = await loadRegistry(settings.registry);
-  const transport = rawTransport({ clock: realClock, fetch });
+  const transport = rawTransport({ clock: realClock, fetch, accepts: rawTargets(Deno.env) });
   const resumed = settings.resume === undefined ? null : await resumeRunFolder(await runPath(settings));
   try {
     if (resumed?.info.plan.mode === "race") {

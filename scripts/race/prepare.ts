@@ -12,7 +12,7 @@ import { describeMachine, type Machine } from "../../lib/catalog/machine.ts";
 import { loadRegistry, type Registry } from "../../lib/catalog/registry.ts";
 import { defaultStore, locate, openStore, type Store } from "../../lib/catalog/store.ts";
 import { freeBytes } from "../../lib/catalog/transfer.ts";
-import { type RawTransport, rawTransport } from "../../lib/endpoint/transport.ts";
+import { rawTargets, type RawTransport, rawTransport } from "../../lib/endpoint/transport.ts";
 import { UserError } from "../../lib/errors.ts";
 import { loadPromptSet, type PromptSet, singlePrompt } from "../../lib/prompts/prompts.ts";
 import type { QualityReport } from "../../lib/quality/quality_schema.ts";
@@ -44,7 +44,7 @@ export async function prepareRace(settings: RaceSettings): Promise<PreparedRace>
   const { text, set } = await promptsOf(settings);
   assertChecks(set, settings);
   const registry = await loadRegistry(bench.registry);
-  const transport = rawTransport({ clock: realClock, fetch });
+  const transport = rawTransport({ clock: realClock, fetch, accepts: rawTargets(Deno.env) });
   const machine = await describeMachine();
   const store = await openStore(bench.store ?? defaultStore(Deno.env, Deno.build.os));
   const services = await servicesOf(bench, transport, null);
