@@ -1,18 +1,23 @@
 /**
- * WHY: chat clients, notebooks and editors want one address; this loads models and puts one before them.
+ * WHY: chat clients, notebooks and editors want one address; this puts one before local models, services and
+ * adapters, chooses among them for model "auto", and learns from what comes of it.
  *
- * deno task serve                              the models marked as default in models.json
- * deno task serve smollm2 gemma-3-270m         these, each in a process of its own
- * deno task serve smollm2:threads=2 --port 8000
+ * deno task serve                                        the models marked as default in models.json
+ * deno task serve smollm2 gemma-3-270m                   these, each loaded when somebody asks for it
+ * deno task serve --endpoint http://127.0.0.1:5273/v1    what a service has
+ * deno task serve smollm2:threads=2 --endpoint lab=http://192.0.2.7:8000/v1 --port 8080
  *
- *   curl http://127.0.0.1:8000/v1/models
- *   curl http://127.0.0.1:8000/v1/chat/completions -d '{"model":"smollm2","messages":[{"role":"user","content":"Hi"}]}'
+ *   curl http://127.0.0.1:8000/v1/chat/completions -d '{"model":"auto","messages":[{"role":"user","content":"Hi"}]}'
  */
 import { Option } from "commander";
 import {
   bareCommand,
+  collect,
+  decimal,
+  endpointOption,
   gpuOption,
   jsonOption,
+  pathValue,
   registryOption,
   runCli,
   storeOption,
@@ -22,30 +27,66 @@ import {
 export interface ServeSettings {
   readonly host: string;
   readonly port: number;
+  readonly endpoint?: readonly string[];
+  readonly apiKey?: string;
+  readonly cors?: readonly string[];
   readonly threads?: number;
   readonly context?: number;
   readonly gpu: "auto" | "off" | "vulkan" | "cuda" | "metal";
+  readonly memory?: number;
+  readonly preload?: boolean;
+  readonly keepWarm?: number;
+  readonly timeout: number;
+  readonly firstByte: number;
+  readonly gap: number;
+  readonly slo?: string;
+  readonly attempts: number;
+  readonly retryBudget: number;
+  readonly failures: number;
+  readonly openFor: number;
+  readonly slots: number;
+  readonly queue: number;
+  readonly maxBody: number;
+  readonly connections: number;
+  readonly routing?: string;
+  readonly decision?: string;
+  readonly state?: string;
+  readonly log: "json" | "off";
+  readonly logPrompts?: boolean;
   readonly registry: string;
   readonly store?: string;
   readonly json?: boolean;
 }
 
-const serveCommand = () =>
-  bareCommand("serve", "Puts one OpenAI-compatible address before local models.")
-    .usage("[options] [model...]")
-    .argument(
-      "[model...]",
-      "NAME or NAME:VARIANT of the registry; options as in smollm2:threads=2+context=2048",
-    )
+const seconds = (flag: string, description: string, value: number) =>
+  new Option(flag, description).default(value).argParser(decimal({ above: 0, max: 86_400 }));
+
+const count = (flag: string, description: string, value: number, min = 1, max = 1_000_000) =>
+  new Option(flag, description).default(value).argParser(wholeNumber(min, max));
+
+function addServing(command: ReturnType<typeof bareCommand>) {
+  return command
     .addOption(new Option("--host <address>", "address to listen on").env("PODIUM_HOST").default("127.0.0.1"))
     .addOption(
       new Option("--port <n>", "port to listen on; 0 takes any that is free").env("PODIUM_PORT").default(8000)
         .argParser(wholeNumber(0, 65_535)),
     )
     .addOption(
-      new Option("--threads <n>", "compute threads of each model (default: cores but one)").argParser(
-        wholeNumber(1, 1024),
-      ),
+      new Option("--api-key <key>", "key that clients must send; needed for any --host but this machine")
+        .env("PODIUM_API_KEY"),
+    )
+    .addOption(
+      new Option("--cors <origin>", "web page that may use it, as in https://chat.example; may be repeated")
+        .argParser(collect(pathValue)),
+    )
+    .addOption(endpointOption());
+}
+
+function addModels(command: ReturnType<typeof bareCommand>) {
+  return command
+    .addOption(
+      new Option("--threads <n>", "compute threads of each embedded model (default: cores but one)")
+        .argParser(wholeNumber(1, 1024)),
     )
     .addOption(
       new Option(
@@ -55,17 +96,84 @@ const serveCommand = () =>
         .argParser(wholeNumber(16, 9_999_999)),
     )
     .addOption(gpuOption())
+    .addOption(
+      new Option(
+        "--memory <gb>",
+        "RAM for all embedded models together (default: what is free at the start, less 0.5)",
+      )
+        .argParser(decimal({ above: 0 })),
+    )
+    .addOption(new Option("--preload", "load embedded models before listening, as far as --memory allows"))
+    .addOption(
+      new Option("--keep-warm <seconds>", "ask a used model for one token after so long without a request")
+        .argParser(decimal({ min: 1, max: 86_400 })),
+    );
+}
+
+function addLimits(command: ReturnType<typeof bareCommand>) {
+  return command
+    .addOption(
+      seconds("--timeout <seconds>", "longest time for one request, waiting and loading included", 600),
+    )
+    .addOption(seconds("--first-byte <seconds>", "longest wait for the first byte of a stream", 120))
+    .addOption(seconds("--gap <seconds>", "longest silence within a stream", 60))
+    .addOption(new Option("--slo <limits>", "what counts as in time for auto, as in ttft=500ms,e2e=3s"))
+    .addOption(count("--attempts <n>", "models that one request may try", 3))
+    .addOption(
+      new Option("--retry-budget <share>", "second attempts per request, in the long run").default(0.2)
+        .argParser(decimal({ min: 0, max: 10 })),
+    )
+    .addOption(count("--failures <n>", "failures in a row after which a model is left alone", 3))
+    .addOption(seconds("--open-for <seconds>", "for how long", 10))
+    .addOption(count("--slots <n>", "requests that a service's model gets at the same time", 256))
+    .addOption(count("--queue <n>", "requests that may wait for a model; more get HTTP 429", 512, 0))
+    .addOption(count("--max-body <mb>", "longest request", 16, 1, 1024))
+    .addOption(count("--connections <n>", "clients connected at the same time", 2048));
+}
+
+function addRouting(command: ReturnType<typeof bareCommand>) {
+  return command
+    .addOption(
+      new Option("--routing <file>", "plan for auto, written by deno task route audit").argParser(pathValue),
+    )
+    .addOption(
+      new Option("--decision <file>", "decision.json of a run: its choice is auto's").argParser(pathValue),
+    )
+    .addOption(
+      new Option(
+        "--state <file>",
+        "what auto has learned (default: the user's cache folder, podium/router.json)",
+      )
+        .argParser(pathValue),
+    )
+    .addOption(
+      new Option("--log <form>", "one line on stderr for each request").choices(["json", "off"]).default(
+        "json",
+      ),
+    )
+    .addOption(new Option("--log-prompts", "log the requests' text too"))
     .addOption(registryOption())
     .addOption(storeOption())
-    .addOption(jsonOption())
-    .addHelpText(
-      "after",
-      `
-Answers to this machine only, unless --host says otherwise: then everybody who reaches it may use it.
+    .addOption(jsonOption());
+}
+
+const serveCommand = () =>
+  addRouting(addLimits(addModels(addServing(
+    bareCommand("serve", "Puts one OpenAI-compatible address before local models, services and adapters.")
+      .usage("[options] [model...]")
+      .argument(
+        "[model...]",
+        "NAME or NAME:VARIANT of the registry; options as in smollm2:threads=2+context=2048",
+      ),
+  )))).addHelpText(
+    "after",
+    `
+Model "auto" chooses; every answer says who gave it (x-podium-model) and why (x-podium-reason).
 Models are downloaded first where they are not on this disk. Ctrl-C ends all of it.
-With --json one document on stdout tells the address and the models as soon as they can answer.
-Exit codes: 0 ended, 1 a model can't be had or ended, 2 wrong usage or input, 130 interrupted.`,
-    );
+With --json one document on stdout tells the address and the models as soon as they can be asked.
+Keys of services come from API_KEY, or API_KEY_NAME for the one called NAME.
+Exit codes: 0 ended, 1 a model can't be had, 2 wrong usage or input, 130 interrupted.`,
+  );
 
 await runCli(async () => {
   const command = serveCommand();

@@ -1,130 +1,130 @@
-/** Loads the models one after the other, listens, and ends everything together. */
-import { type Choice, chooseCandidates, EMBEDDED } from "../../lib/bench/choose.ts";
+/** Puts the gateway together, listens, and ends everything together. */
+import process from "node:process";
 import { loadRegistry } from "../../lib/catalog/registry.ts";
-import { defaultStore, openStore, type Store } from "../../lib/catalog/store.ts";
-import { listen, type Listening } from "../../lib/engine/listen.ts";
-import { prepareEngine, type RunningEngine, startEngine } from "../../lib/engine/supervisor.ts";
+import { rawTargets, rawTransport } from "../../lib/endpoint/transport.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
-import { gateway } from "../../lib/serve/gateway.ts";
-import { type Backend, type BackendState, routesByName } from "../../lib/serve/routes.ts";
+import { accessFor, isLoopbackHost } from "../../lib/serve/access.ts";
+import type { Backend } from "../../lib/serve/backends.ts";
+import { Deadlines } from "../../lib/serve/deadlines.ts";
+import { Desks } from "../../lib/serve/desks.ts";
+import { gateway, type GatewayOptions } from "../../lib/serve/gateway.ts";
+import { type HttpServer, serveHttp } from "../../lib/serve/http_server.ts";
+import { Metrics } from "../../lib/serve/metrics.ts";
+import { RetryBudget } from "../../lib/serve/retry_budget.ts";
 import { interruptSignal, printJson, realClock } from "../cli.ts";
-import { pullShown } from "../pull_progress.ts";
 import type { ServeSettings } from "../serve.ts";
-
-type Embedded = Extract<Choice, { kind: "embedded" }>;
-
-interface Loaded {
-  readonly choice: Embedded;
-  readonly engine: RunningEngine;
-}
+import { jsonLog, type Log, loggedRequest, NO_LOG } from "./log.ts";
+import { openRouting } from "./routing.ts";
+import { endpointsOf, upstreams } from "./upstreams.ts";
 
 /** Serves until Ctrl-C; returns the exit code. */
 export async function serve(names: readonly string[], settings: ServeSettings): Promise<number> {
   const signal = interruptSignal();
+  checkSettings(settings);
   const registry = await loadRegistry(settings.registry);
-  const store = await openStore(settings.store ?? defaultStore(Deno.env, Deno.build.os));
-  const asked = names.length > 0 ? names : defaults(registry.models);
-  const choices = chooseCandidates(asked.map(embeddedName), {
+  const transport = rawTransport({ clock: realClock, fetch, accepts: rawTargets(Deno.env) });
+  const log = settings.log === "json" ? jsonLog(Deno.stderr) : NO_LOG;
+  const note = (text: string) => console.error(text);
+  const services = upstreams(endpointsOf(settings.endpoint ?? [], Deno.env), {
     registry,
-    services: [],
-    engine: optionsOf(settings),
+    fetch: transport.fetch,
+    slots: settings.slots,
+    note,
   });
-  const loaded: Loaded[] = [];
-  let server: Listening | undefined;
+  const metrics = new Metrics();
+  const routing = await openRouting(settings, note);
+  // Engines are loaded code too: it stays away where only services are served.
+  const wantsEngines = names.length > 0 || (settings.endpoint ?? []).length === 0;
+  const engines = wantsEngines
+    ? await (await import("./engines.ts")).openEngines(names, settings, { registry, metrics, note, signal })
+    : null;
+  let server: HttpServer | undefined;
+  let stopKeepingWarm = () => {};
   try {
-    await prepareEngine({ denoPath: Deno.execPath() });
-    for (const choice of choices) {
-      if (choice.kind === "embedded") loaded.push(await load(choice, store, signal));
+    const desks = new Desks({
+      breaker: { failuresToOpen: settings.failures, openMs: settings.openFor * 1000 },
+      waiting: settings.queue,
+      clock: realClock,
+    });
+    const take = () => {
+      const backends: Backend[] = [...engines?.backends ?? [], ...services.backends()];
+      desks.serve(backends);
+      routing.routing.serve(backends.map(({ candidate, capabilities }) => ({ id: candidate, capabilities })));
+    };
+    await services.look(signal);
+    take();
+    const lookAgain = atMostEvery(5000, async () => {
+      await services.look(signal);
+      take();
+    });
+    const tools = { fetch: transport.fetch, clock: realClock, deadlines: new Deadlines(realClock) };
+    const options: GatewayOptions = {
+      ...tools,
+      desks,
+      routing: routing.routing,
+      access: accessFor({ host: settings.host, apiKey: settings.apiKey ?? null, cors: settings.cors ?? [] }),
+      metrics,
+      retries: new RetryBudget(settings.retryBudget, Math.max(10, settings.retryBudget * 100)),
+      attempts: settings.attempts,
+      timeoutMs: settings.timeout * 1000,
+      patience: { firstByteMs: settings.firstByte * 1000, gapMs: settings.gap * 1000 },
+      slo: routing.slo,
+      lookAgain,
+      onRequest: settings.log === "off"
+        ? () => {}
+        : (record) => log.write("request", loggedRequest(record, settings.logPrompts === true)),
+      randomId: () => crypto.randomUUID().replaceAll("-", "").slice(0, 24),
+      startedAt: Math.floor(Date.now() / 1000),
+      gauges: processGauges,
+    };
+    server = open(options, settings, log);
+    if (settings.keepWarm !== undefined) {
+      const { keepWarm } = await import("../../lib/serve/keep_warm.ts");
+      stopKeepingWarm = keepWarm(settings.keepWarm * 1000, { ...tools, desks, metrics });
     }
-    server = await open(loaded, settings);
-    announce(server.port, loaded, settings);
+    announce(server.port, desks, settings);
     await interrupted(signal);
     return 130;
   } finally {
+    stopKeepingWarm();
     await server?.close();
-    await Promise.all(loaded.map(({ engine }) => engine.stop()));
+    transport.close();
+    await Promise.all([engines?.stop(), routing.close(), log.flush()]);
   }
 }
 
-const embeddedName = (name: string) => name.endsWith(`@${EMBEDDED}`) ? name : `${name}@${EMBEDDED}`;
-
-function defaults(models: readonly { alias: string; default: unknown }[]): string[] {
-  const aliases = models.filter((entry) => entry.default === "always").map(({ alias }) => alias);
-  if (aliases.length > 0) return aliases;
-  throw new UserError("no model of the registry is marked as default: name the models to serve");
+/** @throws {UserError} for settings that would open this machine to strangers */
+function checkSettings({ host, apiKey, logPrompts, log }: ServeSettings): void {
+  if (apiKey !== undefined && apiKey.length < 8) {
+    throw new UserError("--api-key is shorter than 8 characters: give a long random one");
+  }
+  if (!isLoopbackHost(host) && apiKey === undefined) {
+    throw new UserError(
+      `--host ${host} lets other machines in: give --api-key (or PODIUM_API_KEY) that they must send, ` +
+        "or leave --host at 127.0.0.1",
+    );
+  }
+  if (logPrompts && log === "off") throw new UserError("--log-prompts needs --log json");
 }
 
-function optionsOf({ threads, context, gpu }: ServeSettings) {
-  return {
-    gpu,
-    ...(threads === undefined ? {} : { threads }),
-    ...(context === undefined ? {} : { contextTokens: context }),
-  };
-}
-
-async function load(choice: Embedded, store: Store, signal: AbortSignal): Promise<Loaded> {
-  const { entry, variant, engine, info } = choice;
-  const modelPath = await pullShown(store, entry, variant, { signal });
-  const running = await startEngine({
-    modelPath,
-    modelId: info.id,
-    gpu: engine.gpu ?? "auto",
-    ...(engine.threads === undefined ? {} : { threads: engine.threads }),
-    ...(engine.contextTokens === undefined ? {} : { contextTokens: engine.contextTokens }),
-    ...(engine.flashAttention === undefined ? {} : { flashAttention: engine.flashAttention }),
-    denoPath: Deno.execPath(),
-    clock: realClock,
-    signal,
-  });
-  const { device, deviceNote, chatTemplate, loadMs, threads, contextTokens } = running;
-  const template = chatTemplate === "plain" ? ", no chat template of its own: a plain one" : "";
-  console.error(
-    `${info.id}: loaded in ${(loadMs.totalMs / 1000).toFixed(1)} s on ${device}` +
-      `${
-        deviceNote === null ? "" : ` (${deviceNote})`
-      }, ${threads} threads, ${contextTokens} tokens${template}`,
-  );
-  return { choice, engine: running };
-}
-
-function backendOf({ choice, engine }: Loaded, all: readonly Loaded[]): Backend {
-  const { info, entry } = choice;
-  // The short names belong to a model's first variant here; the full one is always its own.
-  const first = all.find((other) => other.choice.entry === entry)?.choice === choice;
-  const short = [
-    entry.alias,
-    ...entry.otherNames,
-    ...(entry.foundryAlias === null ? [] : [entry.foundryAlias]),
-  ];
-  let state: BackendState = { kind: "up" };
-  void engine.exited.then(({ code, signal }) => {
-    state = { kind: "down", reason: `its engine ended (${signal ?? `exit code ${code}`})` };
-  });
-  return {
-    id: first ? entry.alias : info.id,
-    names: first ? [info.id, ...short] : [info.id],
-    endpoint: engine.endpoint,
-    modelId: info.id,
-    about: {
-      variant: info.variant,
-      device: engine.device,
-      chat_template: engine.chatTemplate,
-      context_length: engine.contextTokens,
-      license: info.license,
-    },
-    state: () => state,
-  };
-}
-
-async function open(loaded: readonly Loaded[], { host, port }: ServeSettings): Promise<Listening> {
-  const routes = routesByName(loaded.map((one) => backendOf(one, loaded)));
-  const handler = gateway(routes, {
-    fetch,
-    startedAt: Math.floor(Date.now() / 1000),
-    localOnly: isLocal(host),
-  });
+function open(
+  options: GatewayOptions,
+  { host, port, maxBody, connections }: ServeSettings,
+  log: Log,
+): HttpServer {
   try {
-    return await listen(handler, host, port);
+    return serveHttp(gateway(options), {
+      hostname: host,
+      port,
+      clock: realClock,
+      limits: { bodyBytes: maxBody * 1024 * 1024, connections },
+      onFault: (error) => {
+        if (log === NO_LOG) console.error(error);
+        else {log.write("fault", {
+            error: error instanceof Error ? error.stack ?? error.message : String(error),
+          });}
+      },
+    });
   } catch (error) {
     throw new UserError(
       `--host ${host} --port ${port} can't be listened on (${reasonOf(error)}): ` +
@@ -133,20 +133,46 @@ async function open(loaded: readonly Loaded[], { host, port }: ServeSettings): P
   }
 }
 
-const isLocal = (host: string) => ["127.0.0.1", "localhost", "::1"].includes(host);
+/** Many may ask at once: they share one look, and none is taken sooner than `ms` after the last. */
+function atMostEvery(ms: number, work: () => Promise<void>): () => Promise<void> {
+  let lastMs = realClock();
+  let running: Promise<void> | null = null;
+  return async () => {
+    if (running === null && realClock() - lastMs < ms) return;
+    running ??= work().finally(() => {
+      lastMs = realClock();
+      running = null;
+    });
+    await running;
+  };
+}
 
-function announce(port: number, loaded: readonly Loaded[], { host, json }: ServeSettings): void {
+const processGauges = () => [
+  {
+    name: "process_resident_memory_bytes",
+    help: "Resident memory of the gateway itself.",
+    values: [{ labels: {}, value: process.memoryUsage.rss() }],
+  },
+];
+
+function announce(port: number, desks: Desks, { host, json }: ServeSettings): void {
   const name = host.includes(":") ? `[${host}]` : host;
   const url = `http://${name}:${port}/v1`;
-  if (!isLocal(host)) console.error(`Everybody who can reach ${host} may use these models: there is no key.`);
+  const backends = desks.all().map(({ backend }) => backend);
   if (json) {
     printJson({
       url,
-      models: loaded.map(({ choice, engine }) => ({ id: choice.info.id, device: engine.device })),
+      models: backends.map(({ id, candidate, ownedBy, standing }) => ({
+        id,
+        candidate,
+        endpoint: ownedBy,
+        state: standing().kind,
+      })),
     });
-  } else {console.error(
-      `Serving ${loaded.length} model${loaded.length === 1 ? "" : "s"} at ${url} (Ctrl-C ends it)`,
-    );}
+  } else {
+    const count = `${backends.length} model${backends.length === 1 ? "" : "s"}`;
+    console.error(`Serving ${count} and "auto" at ${url} (Ctrl-C ends it)`);
+  }
 }
 
 function interrupted(signal: AbortSignal): Promise<void> {

@@ -1,0 +1,376 @@
+/**
+ * An HTTP/1.1 server on bare sockets. A gateway's own delay is what it adds to every token; this passes bytes on
+ * the moment they come, in one write each, and knows at once when a client has gone (it always has one read under
+ * way). Ready in milliseconds, and small.
+ */
+import type { Clock } from "../clock.ts";
+import { ApiError, errorBody } from "../engine/api_error.ts";
+import { type HttpRequest, type Progress, type RequestLimits, RequestReader } from "./http_request.ts";
+
+export type { HttpRequest } from "./http_request.ts";
+
+/** Header names and values, in the order they are to be sent. */
+export type HeaderList = readonly (readonly [name: string, value: string])[];
+
+/** The way back to the client. */
+export interface Reply {
+  /** Aborted when the client goes away before its answer is complete. */
+  readonly gone: AbortSignal;
+  /** Whether the head of the answer has been sent: from then on no other answer can be given. */
+  readonly begun: boolean;
+  /** A whole answer. */
+  whole(status: number, headers: HeaderList, body: Uint8Array | string): Promise<void>;
+  /** The first bytes of an answer of unknown length, with its head. */
+  begin(status: number, headers: HeaderList, bytes: Uint8Array): Promise<void>;
+  /** More of it; resolves when the socket has taken it. */
+  write(bytes: Uint8Array): Promise<void>;
+  end(): Promise<void>;
+}
+
+/** Answers one request, and must give some answer. */
+export type HttpHandler = (request: HttpRequest, reply: Reply) => Promise<void>;
+
+export interface HttpServerOptions {
+  readonly hostname: string;
+  /** 0 takes any that is free. */
+  readonly port: number;
+  readonly clock: Clock;
+  readonly limits?: Partial<ServerLimits>;
+  /** What the handler threw that is no `ApiError`: a fault of ours. */
+  readonly onFault: (error: unknown) => void;
+}
+
+export interface ServerLimits extends RequestLimits {
+  readonly connections: number;
+  /** From a request's first byte to the end of its head, and of its body. */
+  readonly headMs: number;
+  readonly bodyMs: number;
+  /** A kept connection without a request. */
+  readonly idleMs: number;
+}
+
+const DEFAULTS: ServerLimits = {
+  headBytes: 32 * 1024,
+  bodyBytes: 16 * 1024 * 1024,
+  connections: 2048,
+  headMs: 15_000,
+  bodyMs: 60_000,
+  idleMs: 120_000,
+};
+
+/** A listening server. */
+export interface HttpServer {
+  readonly port: number;
+  /** Open connections. */
+  connections(): number;
+  /** Refuses new connections and ends those that are open. */
+  close(): Promise<void>;
+}
+
+/** How often time limits are looked at: they are coarse, and cost nothing a request. */
+const LOOK_MS = 250;
+
+/**
+ * Listens and hands every request to `handler`.
+ *
+ * @throws the system's error where the address can't be had (`Deno.errors.AddrInUse` …)
+ *
+ * ```ts ignore
+ * const server = serveHttp((_, reply) => reply.whole(200, [], "hello"), {
+ *   hostname: "127.0.0.1", port: 0, clock: () => performance.now(), onFault: console.error,
+ * });
+ * console.log(`http://127.0.0.1:${server.port}`);
+ * await server.close();
+ * ```
+ */
+export function serveHttp(handler: HttpHandler, options: HttpServerOptions): HttpServer {
+  const { hostname, port, clock, onFault } = options;
+  const limits = { ...DEFAULTS, ...options.limits };
+  const listener = Deno.listen({ hostname, port });
+  const open = new Set<ClientConnection>();
+  const working = new Set<Promise<void>>();
+  let closed = false;
+  const accept = async () => {
+    while (!closed) {
+      try {
+        const socket = await listener.accept();
+        if (open.size >= limits.connections) {
+          socket.close();
+          continue;
+        }
+        const client = new ClientConnection(socket, handler, limits, clock, onFault);
+        open.add(client);
+        const work = client.run().finally(() => {
+          open.delete(client);
+          working.delete(work);
+        });
+        working.add(work);
+      } catch {
+        // Too many open files, or a connection that ended before it was taken: the next one may do better.
+        if (!closed) await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+  };
+  void accept();
+  const looking = setInterval(() => {
+    const nowMs = clock();
+    for (const client of open) client.look(nowMs);
+  }, LOOK_MS);
+  return {
+    port: listener.addr.transport === "tcp" ? listener.addr.port : port,
+    connections: () => open.size,
+    async close() {
+      closed = true;
+      clearInterval(looking);
+      listener.close();
+      for (const client of open) client.close();
+      await Promise.all(working);
+    },
+  };
+}
+
+const encoder = new TextEncoder();
+const CRLF = encoder.encode("\r\n");
+const LAST_CHUNK = encoder.encode("0\r\n\r\n");
+const CONTINUE = encoder.encode("HTTP/1.1 100 Continue\r\n\r\n");
+
+class ClientConnection {
+  #buffer = new Uint8Array(16 * 1024);
+  #reading: Promise<number | null> | null = null;
+  /** Bytes of the next request that came early. */
+  #early: Uint8Array | null = null;
+  #limitMs: number | null = null;
+  #exchange: Exchange | null = null;
+  #closed = false;
+
+  constructor(
+    private readonly socket: Deno.TcpConn,
+    private readonly handler: HttpHandler,
+    private readonly limits: ServerLimits,
+    private readonly clock: Clock,
+    private readonly onFault: (error: unknown) => void,
+  ) {
+    socket.setNoDelay(true);
+  }
+
+  /** Requests one after the other until the connection ends; never rejects. */
+  async run(): Promise<void> {
+    try {
+      while (await this.#one());
+    } catch (error) {
+      if (!isDisconnect(error)) this.onFault(error);
+    } finally {
+      this.close();
+    }
+  }
+
+  /** Ends the connection where its client took too long to ask. */
+  look(nowMs: number): void {
+    if (this.#limitMs !== null && nowMs >= this.#limitMs) this.close();
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#exchange?.left();
+    this.socket.close();
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    for (let at = 0; at < bytes.length;) at += await this.socket.write(at === 0 ? bytes : bytes.subarray(at));
+  }
+
+  /** One request and its answer; false when the connection is of no more use. */
+  async #one(): Promise<boolean> {
+    let whole: Extract<Progress, { at: "whole" }> | null;
+    try {
+      whole = await this.#request();
+    } catch (error) {
+      if (!(error instanceof ApiError)) throw error;
+      const exchange = new Exchange(this, true, false);
+      await exchange.refuse(error);
+      await this.#drain();
+      return false;
+    }
+    if (whole === null) return false;
+    const { request, rest, keep } = whole;
+    if (rest.length > 0) this.#early = rest;
+    const exchange = new Exchange(this, request.http11, keep);
+    this.#exchange = exchange;
+    this.#watch(exchange);
+    await this.#answer(request, exchange);
+    this.#exchange = null;
+    return exchange.reusable && !this.#closed;
+  }
+
+  async #answer(request: HttpRequest, exchange: Exchange): Promise<void> {
+    try {
+      await this.handler(request, exchange);
+      if (!exchange.complete) throw new Error(`${request.method} ${request.path} got no whole answer`);
+    } catch (error) {
+      if (exchange.gone.aborted || isDisconnect(error)) return;
+      const refusal = error instanceof ApiError ? error : new ApiError(500, "the server failed");
+      if (refusal !== error) this.onFault(error);
+      if (!exchange.begun) await exchange.refuse(refusal);
+    }
+  }
+
+  async #request(): Promise<Extract<Progress, { at: "whole" }> | null> {
+    const reader = new RequestReader(this.limits);
+    let progress: Progress = { at: "head", begun: false };
+    this.#limitMs = this.clock() + this.limits.idleMs;
+    let stage = "idle";
+    while (true) {
+      const bytes = await this.#read();
+      if (bytes === null) return null;
+      progress = reader.feed(bytes);
+      if (progress.at === "whole") {
+        this.#limitMs = null;
+        return progress;
+      }
+      if (stage !== progress.at) {
+        stage = progress.at;
+        this.#limitMs = this.clock() + (stage === "head" ? this.limits.headMs : this.limits.bodyMs);
+        if (progress.at === "body" && progress.expectsContinue) await this.write(CONTINUE);
+      }
+    }
+  }
+
+  /** Bytes of their own: what is read next does not touch them. */
+  async #read(): Promise<Uint8Array | null> {
+    if (this.#early !== null) {
+      const early = this.#early;
+      this.#early = null;
+      return early;
+    }
+    const n = await (this.#reading ?? this.socket.read(this.#buffer));
+    this.#reading = null;
+    return n === null ? null : this.#buffer.slice(0, n);
+  }
+
+  /** While a request is answered, one read waits for its client's goodbye. */
+  #watch(exchange: Exchange): void {
+    const reading = this.#reading ??= this.socket.read(this.#buffer);
+    const end = (n: number | null) => {
+      if (n === null && this.#exchange === exchange) exchange.left();
+    };
+    reading.then(end, () => end(null));
+  }
+
+  /** A client that still sends would lose our refusal to a reset: let it finish, for a while. */
+  async #drain(): Promise<void> {
+    this.#limitMs = this.clock() + 2000;
+    for (let left = 4 * 1024 * 1024; left > 0;) {
+      const bytes = await this.#read();
+      if (bytes === null) return;
+      left -= bytes.length;
+    }
+  }
+}
+
+class Exchange implements Reply {
+  begun = false;
+  complete = false;
+  #gone = new AbortController();
+  #chunked = false;
+
+  constructor(
+    private readonly connection: ClientConnection,
+    private readonly http11: boolean,
+    private readonly keep: boolean,
+  ) {}
+
+  get gone(): AbortSignal {
+    return this.#gone.signal;
+  }
+
+  /** Another request may follow. */
+  get reusable(): boolean {
+    return this.keep && this.complete && !this.gone.aborted;
+  }
+
+  left(): void {
+    if (!this.complete) this.#gone.abort(new DOMException("the client went away", "AbortError"));
+  }
+
+  async whole(status: number, headers: HeaderList, body: Uint8Array | string): Promise<void> {
+    const bytes = typeof body === "string" ? encoder.encode(body) : body;
+    const bodiless = status === 204 || status === 304;
+    this.begun = true;
+    const framing = bodiless ? "" : `content-length: ${bytes.length}\r\n`;
+    await this.connection.write(joined([encoder.encode(this.#head(status, headers, framing)), bytes]));
+    this.complete = true;
+  }
+
+  async begin(status: number, headers: HeaderList, bytes: Uint8Array): Promise<void> {
+    this.begun = true;
+    this.#chunked = this.http11;
+    const framing = this.#chunked ? "transfer-encoding: chunked\r\n" : "";
+    const head = encoder.encode(this.#head(status, headers, framing));
+    await this.connection.write(joined([head, ...this.#framed(bytes)]));
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    if (bytes.length === 0) return;
+    await this.connection.write(this.#chunked ? joined(this.#framed(bytes)) : bytes);
+  }
+
+  async end(): Promise<void> {
+    if (this.#chunked) await this.connection.write(LAST_CHUNK);
+    this.complete = true;
+  }
+
+  async refuse(error: ApiError): Promise<void> {
+    await this.whole(error.status, JSON_HEADERS, JSON.stringify(errorBody(error)));
+  }
+
+  #framed(bytes: Uint8Array): Uint8Array[] {
+    if (!this.#chunked || bytes.length === 0) return [bytes];
+    return [encoder.encode(`${bytes.length.toString(16)}\r\n`), bytes, CRLF];
+  }
+
+  #head(status: number, headers: HeaderList, framing: string): string {
+    let head = `HTTP/1.1 ${status} ${REASONS[status] ?? "Answer"}\r\n`;
+    for (const [name, value] of headers) head += `${name}: ${value}\r\n`;
+    const closing = this.keep && (this.http11 || framing.startsWith("content-length"));
+    return `${head}${framing}${closing ? "" : "connection: close\r\n"}\r\n`;
+  }
+}
+
+export const JSON_HEADERS: HeaderList = [["content-type", "application/json"]];
+
+const REASONS: Readonly<Record<number, string>> = {
+  200: "OK",
+  204: "No Content",
+  400: "Bad Request",
+  401: "Unauthorized",
+  403: "Forbidden",
+  404: "Not Found",
+  405: "Method Not Allowed",
+  413: "Content Too Large",
+  429: "Too Many Requests",
+  431: "Request Header Fields Too Large",
+  500: "Internal Server Error",
+  502: "Bad Gateway",
+  503: "Service Unavailable",
+  504: "Gateway Timeout",
+};
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const [first] = parts;
+  if (parts.length === 1 && first !== undefined) return first;
+  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+function isDisconnect(error: unknown): boolean {
+  return error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.ConnectionReset ||
+    error instanceof Deno.errors.ConnectionAborted || error instanceof Deno.errors.Interrupted ||
+    error instanceof Deno.errors.BadResource || error instanceof Deno.errors.UnexpectedEof ||
+    error instanceof Deno.errors.NotConnected;
+}

@@ -1,0 +1,206 @@
+/**
+ * Model `auto`: what a request says of itself, which model it gets, and what came of that. Nothing that is kept
+ * here holds a prompt: conversations are remembered by a hash.
+ */
+import { createHash } from "node:crypto";
+import type { Arm, Choice, Router, RouterState, RouterView } from "../select/router.ts";
+import type { HttpRequest } from "./http_server.ts";
+
+/** The part of a request's body that routing looks at. */
+export interface RoutedBody {
+  readonly messages?: unknown;
+  readonly prompt?: unknown;
+  readonly metadata?: unknown;
+}
+
+/** A choice that was made, as `GET /v1/router` shows it. */
+export interface RecentChoice {
+  readonly request: string;
+  /** Seconds since 1970. */
+  readonly at: number;
+  readonly intent: string;
+  readonly reason: string;
+  /** Candidate ids: who was asked first, and who answered. */
+  readonly chosen: string;
+  model: string | null;
+  /** Null while it is under way, and where the client went away. */
+  success: boolean | null;
+  outcome: string;
+  feedback: "good" | "bad" | null;
+}
+
+export interface RoutingOptions {
+  /** Makes the router; called again when models come or go. */
+  readonly make: (arms: readonly Arm[], state: RouterState | null) => Router;
+  readonly state: RouterState | null;
+  /** Seconds since 1970. */
+  readonly now: () => number;
+  /** Something was learned: keep `state()` at the next occasion. */
+  readonly onLearned: () => void;
+}
+
+const RECENT = 50;
+/** Answers that feedback may still name. */
+const REMEMBERED = 5000;
+
+/**
+ * Chooses for requests, and learns from what came of it.
+ *
+ * ```ts ignore
+ * const routing = new Routing({ make, state: null, now: () => 0, onLearned: () => {} });
+ * routing.serve([{ id: "small", capabilities: [] }]);
+ * const picked = routing.pick("request-1", { messages }, request, () => true);
+ * ```
+ */
+export class Routing {
+  #router: Router | null = null;
+  #arms = "";
+  readonly #recent: RecentChoice[] = [];
+  readonly #byAnswer = new Map<string, RecentChoice>();
+
+  constructor(private readonly options: RoutingOptions) {}
+
+  /** The models that are there now. What was learned is kept. */
+  serve(arms: readonly Arm[]): void {
+    const key = JSON.stringify(arms);
+    if (key === this.#arms) return;
+    this.#arms = key;
+    const state = this.#router?.state() ?? this.options.state;
+    this.#router = arms.length === 0 ? null : this.options.make(arms, state);
+  }
+
+  /** Null where no model can be taken now. */
+  pick(
+    request: string,
+    body: RoutedBody,
+    http: HttpRequest,
+    available: (candidate: string) => boolean,
+  ): { readonly choice: Choice; readonly record: RecentChoice } | null {
+    const choice = this.#router?.choose(askOf(body, http), available) ?? null;
+    if (choice === null) return null;
+    const [chosen] = choice.order;
+    const record: RecentChoice = {
+      request,
+      at: this.options.now(),
+      intent: choice.intent,
+      reason: choice.reason,
+      chosen,
+      model: null,
+      success: null,
+      outcome: "under way",
+      feedback: null,
+    };
+    this.#recent.push(record);
+    if (this.#recent.length > RECENT) this.#recent.shift();
+    this.#remember(request, record);
+    return { choice, record };
+  }
+
+  /** One attempt of a chosen request has ended: that is evidence about the model that was asked. */
+  observe(record: RecentChoice, candidate: string, success: boolean, outcome: string): void {
+    record.model = candidate;
+    record.success = success;
+    record.outcome = outcome;
+    this.#learn(record.intent, candidate, success);
+  }
+
+  /** The answer's own id, which feedback may use too. */
+  answered(record: RecentChoice, answerId: string | null): void {
+    if (answerId !== null) this.#remember(answerId, record);
+  }
+
+  /** A word about an answer counts once. False for an id that is not, or no longer, known. */
+  feedback(id: string, good: boolean): boolean {
+    const record = this.#byAnswer.get(id);
+    if (record === undefined || record.model === null) return false;
+    if (record.feedback === null) this.#learn(record.intent, record.model, good);
+    record.feedback ??= good ? "good" : "bad";
+    return true;
+  }
+
+  state(): RouterState | null {
+    return this.#router?.state() ?? this.options.state;
+  }
+
+  view(): { readonly routing: RouterView | null; readonly recent: readonly RecentChoice[] } {
+    return { routing: this.#router?.view() ?? null, recent: this.#recent.toReversed() };
+  }
+
+  #learn(intent: string, arm: string, success: boolean): void {
+    this.#router?.observe({ intent, arm, success });
+    this.options.onLearned();
+  }
+
+  #remember(id: string, record: RecentChoice): void {
+    this.#byAnswer.set(id, record);
+    const [oldest] = this.#byAnswer.keys();
+    if (this.#byAnswer.size > REMEMBERED && oldest !== undefined) this.#byAnswer.delete(oldest);
+  }
+}
+
+function askOf(body: RoutedBody, { headers }: HttpRequest) {
+  return {
+    text: textOf(body),
+    intentHint: headers.get("x-podium-intent") ?? metadataOf(body, "intent"),
+    capability: headers.get("x-podium-capability") ?? metadataOf(body, "capability"),
+    conversation: conversationOf(
+      body,
+      headers.get("x-podium-conversation") ?? metadataOf(body, "conversation"),
+    ),
+  };
+}
+
+/**
+ * What the requests of one conversation share, as a hash: the id that they name, else their system and first user
+ * messages, since every turn sends the whole conversation again. `none` starts anew each time.
+ *
+ * ```ts
+ * const first = conversationOf({ messages: [{ role: "user", content: "Hi" }] }, null);
+ * const second = conversationOf({
+ *   messages: [{ role: "user", content: "Hi" }, { role: "assistant", content: "Yes?" }, { role: "user", content: "So" }],
+ * }, null);
+ * if (first === null || first !== second) throw new Error("the same conversation");
+ * if (conversationOf({ messages: [] }, "none") !== null) throw new Error("as asked");
+ * ```
+ */
+export function conversationOf(body: RoutedBody, named: string | null): string | null {
+  if (named === "none") return null;
+  if (named !== null) return shortHash(`named\n${named}`);
+  const messages = messagesOf(body);
+  const system = messages.find(({ role }) => role === "system" || role === "developer")?.text ?? "";
+  const user = messages.find(({ role }) => role === "user")?.text;
+  return user === undefined ? null : shortHash(`first\n${system}\n${user}`);
+}
+
+const shortHash = (text: string) => createHash("sha256").update(text).digest("base64url").slice(0, 22);
+
+/** The last user message, or the prompt. */
+function textOf(body: RoutedBody): string {
+  if (typeof body.prompt === "string") return body.prompt;
+  return messagesOf(body).findLast(({ role }) => role === "user")?.text ?? "";
+}
+
+function messagesOf({ messages }: RoutedBody): { role: string; text: string }[] {
+  if (!Array.isArray(messages)) return [];
+  return messages.flatMap((message: unknown) => {
+    if (typeof message !== "object" || message === null || !("role" in message)) return [];
+    if (typeof message.role !== "string") return [];
+    return [{ role: message.role, text: "content" in message ? contentText(message.content) : "" }];
+  });
+}
+
+function contentText(content: unknown): string {
+  if (typeof content === "string") return content;
+  if (!Array.isArray(content)) return "";
+  return content.map((part: unknown) =>
+    typeof part === "object" && part !== null && "text" in part && typeof part.text === "string"
+      ? part.text
+      : ""
+  ).join("\n");
+}
+
+function metadataOf({ metadata }: RoutedBody, name: string): string | null {
+  if (typeof metadata !== "object" || metadata === null) return null;
+  const value = Object.entries(metadata).find(([key]) => key === name)?.[1];
+  return typeof value === "string" && value !== "" ? value : null;
+}

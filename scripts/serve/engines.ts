@@ -1,0 +1,147 @@
+/** The models of the registry that this machine runs itself, as backends of the gateway. */
+import { type Choice, chooseCandidates, EMBEDDED } from "../../lib/bench/choose.ts";
+import { neededRamGb } from "../../lib/catalog/machine.ts";
+import type { Registry } from "../../lib/catalog/registry.ts";
+import { defaultStore, openStore, type Store } from "../../lib/catalog/store.ts";
+import { UserError } from "../../lib/errors.ts";
+import type { Backend } from "../../lib/serve/backends.ts";
+import { EnginePool, type PooledEngine, type PoolEvent } from "../../lib/serve/engine_pool.ts";
+import type { Metrics } from "../../lib/serve/metrics.ts";
+import { realClock } from "../cli.ts";
+import { pullShown } from "../pull_progress.ts";
+import type { ServeSettings } from "../serve.ts";
+
+type Embedded = Extract<Choice, { kind: "embedded" }>;
+
+export interface Engines {
+  readonly backends: readonly Backend[];
+  stop(): Promise<void>;
+}
+
+export interface EnginesTools {
+  readonly registry: Registry;
+  readonly metrics: Metrics;
+  readonly note: (text: string) => void;
+  readonly signal: AbortSignal;
+}
+
+/** What the machine keeps for itself where --memory says nothing, in MB. */
+const RESERVE_MB = 512;
+const MB = 1e6;
+
+/** @throws {UserError} for a name that the registry doesn't know, or a model that can't be had */
+export async function openEngines(
+  names: readonly string[],
+  settings: ServeSettings,
+  tools: EnginesTools,
+): Promise<Engines> {
+  const { registry, signal } = tools;
+  const store = await openStore(settings.store ?? defaultStore(Deno.env, Deno.build.os));
+  const asked = names.length > 0 ? names : defaults(registry.models);
+  const choices = chooseCandidates(asked.map(embeddedName), {
+    registry,
+    services: [],
+    engine: optionsOf(settings),
+  });
+  const freeMb = () => Deno.systemMemoryInfo().available / MB;
+  const pool = new EnginePool({
+    limitMb: settings.memory === undefined ? Math.max(0, freeMb() - RESERVE_MB) : settings.memory * 1000,
+    freeMb,
+    clock: realClock,
+    onEvent: (event) => tell(event, tools),
+  });
+  const embedded = choices.filter((choice) => choice.kind === "embedded");
+  const backends: Backend[] = [];
+  try {
+    for (const choice of embedded) backends.push(pool.add(await modelOf(choice, embedded, store, signal)));
+    if (settings.preload) await preload(backends, signal);
+  } catch (error) {
+    await pool.stop();
+    throw error;
+  }
+  return { backends, stop: () => pool.stop() };
+}
+
+const embeddedName = (name: string) => name.endsWith(`@${EMBEDDED}`) ? name : `${name}@${EMBEDDED}`;
+
+function defaults(models: readonly { alias: string; default: unknown }[]): string[] {
+  const aliases = models.filter((entry) => entry.default === "always").map(({ alias }) => alias);
+  if (aliases.length > 0) return aliases;
+  throw new UserError("no model of the registry is marked as default: name the models to serve");
+}
+
+function optionsOf({ threads, context, gpu }: ServeSettings) {
+  return {
+    gpu,
+    ...(threads === undefined ? {} : { threads }),
+    ...(context === undefined ? {} : { contextTokens: context }),
+  };
+}
+
+async function modelOf(choice: Embedded, all: readonly Embedded[], store: Store, signal: AbortSignal) {
+  const { entry, variant, engine, info } = choice;
+  const modelPath = await pullShown(store, entry, variant, { signal });
+  // The short names belong to a model's first variant here; the full one is always its own.
+  const first = all.find((other) => other.entry === entry) === choice;
+  const short = [
+    entry.alias,
+    ...entry.otherNames,
+    ...(entry.foundryAlias === null ? [] : [entry.foundryAlias]),
+  ];
+  const context = engine.contextTokens === undefined ? {} : { contextTokens: engine.contextTokens };
+  return {
+    id: first ? entry.alias : info.id,
+    names: first ? [info.id, ...short] : [info.id],
+    candidate: info.id,
+    capabilities: entry.capabilities,
+    modelId: info.id,
+    neededMb: (neededRamGb(entry, { variant, ...context }) ?? 1) * 1000,
+    about: { variant: info.variant, license: info.license },
+    start: async (stop: AbortSignal): Promise<PooledEngine> => {
+      const { prepareEngine, startEngine } = await import("../../lib/engine/supervisor.ts");
+      await prepareEngine({ denoPath: Deno.execPath() });
+      return await startEngine({
+        modelPath,
+        modelId: info.id,
+        gpu: engine.gpu ?? "auto",
+        ...context,
+        ...(engine.threads === undefined ? {} : { threads: engine.threads }),
+        ...(engine.flashAttention === undefined ? {} : { flashAttention: engine.flashAttention }),
+        denoPath: Deno.execPath(),
+        clock: realClock,
+        signal: stop,
+      });
+    },
+  };
+}
+
+/** As many as fit: the pool would unload the first for the last otherwise. */
+async function preload(backends: readonly Backend[], signal: AbortSignal): Promise<void> {
+  for (const backend of backends) {
+    const held = await backend.hold(signal);
+    held.release();
+  }
+}
+
+function tell(event: PoolEvent, { note, metrics }: EnginesTools): void {
+  const labels = { model: event.id };
+  switch (event.kind) {
+    case "loaded": {
+      metrics.count("podium_loads_total", { ...labels, outcome: "loaded" });
+      const { device, contextTokens } = event.engine;
+      const details = [
+        ...(device === undefined ? [] : [` on ${device}`]),
+        ...(contextTokens === undefined ? [] : [`, ${contextTokens} tokens`]),
+      ].join("");
+      return note(`${event.id}: loaded in ${(event.ms / 1000).toFixed(1)} s${details}`);
+    }
+    case "failed":
+      metrics.count("podium_loads_total", { ...labels, outcome: "failed" });
+      return note(`${event.id}: can't be loaded: ${event.reason}`);
+    case "evicted":
+      metrics.count("podium_evictions_total", labels);
+      return note(`${event.id}: unloaded to make room for ${event.for}`);
+    case "ended":
+      return note(`${event.id}: ${event.reason}; it is loaded again when somebody asks`);
+  }
+}

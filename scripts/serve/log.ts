@@ -1,0 +1,60 @@
+/** One JSON line for each request, on stderr, without ever waiting for whoever reads it. */
+import type { RequestRecord } from "../../lib/serve/gateway.ts";
+
+/** Lines that a reader who has fallen asleep may leave unread; further ones are dropped, and counted. */
+const MOST_BYTES = 4 * 1024 * 1024;
+const GATHER_MS = 100;
+
+export interface Log {
+  write(event: string, fields: Readonly<Record<string, unknown>>): void;
+  flush(): Promise<void>;
+}
+
+export const NO_LOG: Log = { write: () => {}, flush: () => Promise.resolve() };
+
+export function jsonLog(sink: { write(bytes: Uint8Array): Promise<number> }): Log {
+  const encoder = new TextEncoder();
+  let waiting = "";
+  let dropped = 0;
+  let timer: ReturnType<typeof setTimeout> | null = null;
+  let writing: Promise<void> = Promise.resolve();
+  const send = async () => {
+    const bytes = encoder.encode(waiting);
+    waiting = "";
+    try {
+      for (let at = 0; at < bytes.length;) at += await sink.write(bytes.subarray(at));
+    } catch {
+      dropped++; // nobody reads: the server goes on
+    }
+  };
+  const flush = () => {
+    if (timer !== null) clearTimeout(timer);
+    timer = null;
+    return writing = writing.then(send);
+  };
+  return {
+    write(event, fields) {
+      if (waiting.length > MOST_BYTES) return void dropped++;
+      const lost = dropped > 0 ? { dropped } : {};
+      dropped = 0;
+      waiting += JSON.stringify({ time: new Date().toISOString(), event, ...fields, ...lost }) + "\n";
+      timer ??= setTimeout(() => void flush(), GATHER_MS);
+    },
+    flush,
+  };
+}
+
+const tenth = (ms: number | null) => ms === null ? null : Math.round(ms * 10) / 10;
+
+/** A request's record as it is logged. */
+export function loggedRequest(record: RequestRecord, withPrompts: boolean): Record<string, unknown> {
+  const { body, ttftMs, totalMs, promptTokens, outputTokens, ...rest } = record;
+  return {
+    ...rest,
+    ttft_ms: tenth(ttftMs),
+    total_ms: tenth(totalMs),
+    prompt_tokens: promptTokens,
+    output_tokens: outputTokens,
+    ...(withPrompts ? { body } : {}),
+  };
+}

@@ -1,0 +1,139 @@
+/** How `auto` chooses here: the plan, what was learned before, and where that is kept. */
+import { dirname, join } from "node:path";
+import { defaultStore } from "../../lib/catalog/store.ts";
+import { reasonOf, UserError } from "../../lib/errors.ts";
+import { decisionSchema } from "../../lib/select/decision_schema.ts";
+import {
+  makeRouter,
+  parseRouterState,
+  parseRoutingPlan,
+  planFromDecision,
+  type RouterState,
+  type RoutingPlan,
+} from "../../lib/select/router.ts";
+import { Routing } from "../../lib/serve/routing.ts";
+import { stateFile } from "../../lib/serve/state_file.ts";
+import { seededRandom } from "../../lib/stats/random.ts";
+import type { ServeSettings } from "../serve.ts";
+
+const WRITE_EVERY_MS = 1000;
+
+export interface OpenRouting {
+  readonly routing: Routing;
+  readonly slo: { readonly ttft_s: number | null; readonly e2e_s: number | null };
+  close(): Promise<void>;
+}
+
+/** @throws {UserError} where a file that was named can't be used */
+export async function openRouting(
+  settings: ServeSettings,
+  note: (text: string) => void,
+): Promise<OpenRouting> {
+  const planOf = await readPlan(settings);
+  const path = settings.state ?? join(dirname(defaultStore(Deno.env, Deno.build.os)), "router.json");
+  const random = seededRandom(crypto.randomUUID());
+  const file = stateFile({
+    path,
+    everyMs: WRITE_EVERY_MS,
+    text: () => {
+      const state = routing.state();
+      return state === null ? null : JSON.stringify(state);
+    },
+    onTrouble: (reason) =>
+      note(
+        reason === null
+          ? "what auto learns is kept again"
+          : `what auto learns can't be kept (${reason}): free the disk, or give another file with --state; serving goes on`,
+      ),
+  });
+  const routing = new Routing({
+    make: (arms, state) => makeRouter(planOf(arms.map(({ id }) => id)), arms, state, random),
+    state: await readState(path, settings.state !== undefined, note),
+    now: () => Math.floor(Date.now() / 1000),
+    onLearned: file.changed,
+  });
+  return { routing, slo: parseLimits(settings.slo), close: file.flush };
+}
+
+async function readPlan(
+  { routing, decision }: ServeSettings,
+): Promise<(arms: readonly string[]) => RoutingPlan> {
+  if (routing !== undefined && decision !== undefined) {
+    throw new UserError(
+      "--routing and --decision exclude each other: the plan was made from a decision already",
+    );
+  }
+  if (routing !== undefined) {
+    const plan = parseRoutingPlan(await readNamed("--routing", routing), routing);
+    return () => plan;
+  }
+  if (decision === undefined) return byDefault;
+  const text = await readNamed("--decision", decision);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new UserError(`--decision ${decision} is not JSON: ${reasonOf(error)}`);
+  }
+  const parsed = decisionSchema.safeParse(value);
+  if (!parsed.success) {
+    throw new UserError(`--decision ${decision} is no decision: make one with deno task select`);
+  }
+  return (arms) => planFromDecision(parsed.data, arms);
+}
+
+/** No audit has shown that anything beats one model: `auto` is the first that is served. */
+function byDefault(arms: readonly string[]): RoutingPlan {
+  const [first = null] = arms;
+  return {
+    ...planFromDecision(null, arms, { mode: "constant" }),
+    constant: first,
+    why:
+      "no audit and no decision was given (--routing, --decision): auto means the first model, and others stand in " +
+      "when it fails",
+  };
+}
+
+async function readNamed(flag: string, path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    throw new UserError(`${flag} ${path} can't be read: ${reasonOf(error)}`);
+  }
+}
+
+/** A damaged file of our own making is set aside; one that was named is its owner's to mend. */
+async function readState(
+  path: string,
+  named: boolean,
+  note: (text: string) => void,
+): Promise<RouterState | null> {
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    if (named) throw new UserError(`--state ${path} can't be read: ${reasonOf(error)}`);
+    note(`what auto had learned can't be read: ${reasonOf(error)}`);
+    return null;
+  }
+  try {
+    return parseRouterState(text, path);
+  } catch (error) {
+    if (named || !(error instanceof UserError)) throw error;
+    note(`what auto had learned is set aside: ${error.message}`);
+    return null;
+  }
+}
+
+function parseLimits(text: string | undefined): OpenRouting["slo"] {
+  const limits: { ttft: number | null; e2e: number | null } = { ttft: null, e2e: null };
+  for (const part of (text ?? "").split(",").filter((one) => one.trim() !== "")) {
+    const [, name, number, unit] = /^\s*(ttft|e2e)\s*=\s*(\d+(?:\.\d+)?)\s*(ms|s)\s*$/.exec(part) ?? [];
+    if ((name !== "ttft" && name !== "e2e") || Number(number) === 0) {
+      throw new UserError(`--slo ${text}: give limits as in ttft=500ms,e2e=3s (either or both, above 0)`);
+    }
+    limits[name] = Number(number) / (unit === "ms" ? 1000 : 1);
+  }
+  return { ttft_s: limits.ttft, e2e_s: limits.e2e };
+}

@@ -1,0 +1,86 @@
+/** Services behind the gateway: what they list now, and again later. */
+import { findModel } from "../../lib/catalog/names.ts";
+import type { Registry } from "../../lib/catalog/registry.ts";
+import { chooseCandidates } from "../../lib/bench/choose.ts";
+import { type ListedModel, listModels, parseEndpoint } from "../../lib/endpoint/discovery.ts";
+import type { Endpoint } from "../../lib/endpoint/trace.ts";
+import type { Fetch } from "../../lib/clock.ts";
+import { UserError } from "../../lib/errors.ts";
+import { type Backend, upstream } from "../../lib/serve/backends.ts";
+
+const LIST_TIMEOUT_MS = 3000;
+
+export interface Upstreams {
+  /** What the services listed last; the models of one that is down are kept, for when it is up again. */
+  backends(): Backend[];
+  /** Asks all of them again. */
+  look(signal: AbortSignal): Promise<void>;
+}
+
+/** @throws {UserError} for a URL that is none, or a name given twice */
+export function endpointsOf(
+  texts: readonly string[],
+  env: { get(name: string): string | undefined },
+): Endpoint[] {
+  const endpoints = texts.map((text) => {
+    const { name } = parseEndpoint(text);
+    return parseEndpoint(
+      text,
+      env.get(`API_KEY_${name.toUpperCase().replaceAll(/\W/g, "_")}`) ?? env.get("API_KEY"),
+    );
+  });
+  const twice = endpoints.find(({ name }, at) => endpoints.findIndex((one) => one.name === name) < at);
+  if (twice === undefined) return endpoints;
+  throw new UserError(`--endpoint: two are called "${twice.name}": name them, as in lab=${twice.baseUrl}`);
+}
+
+export function upstreams(
+  endpoints: readonly Endpoint[],
+  { registry, fetch, slots, note }: {
+    readonly registry: Registry;
+    readonly fetch: Fetch;
+    readonly slots: number;
+    readonly note: (text: string) => void;
+  },
+): Upstreams {
+  const listed = new Map<Endpoint, readonly ListedModel[]>();
+  const troubles = new Map<Endpoint, string>();
+  const look = async (endpoint: Endpoint, signal: AbortSignal) => {
+    try {
+      listed.set(endpoint, await listModels(endpoint, { fetch, timeoutMs: LIST_TIMEOUT_MS, signal }));
+      if (troubles.delete(endpoint)) note(`${endpoint.name} answers again`);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      if (troubles.get(endpoint) !== error.message) note(`${endpoint.name}: ${error.message}`);
+      troubles.set(endpoint, error.message);
+    }
+  };
+  const backends = () => {
+    const services = endpoints.map((endpoint) => ({ endpoint, models: listed.get(endpoint) ?? [] }));
+    const models = services.flatMap(({ endpoint, models }) => models.map(({ id }) => ({ id, endpoint })));
+    const names = models.map(({ id, endpoint }) => `${id}@${endpoint.name}`);
+    const choices = chooseCandidates(names, { registry, services, engine: {} });
+    const taken = new Set<string>();
+    return choices.flatMap(({ info }, at): Backend[] => {
+      const model = models[at];
+      if (model === undefined) throw new Error(`${info.id} is nobody's`);
+      const { id, endpoint } = model;
+      const full = `${id}@${endpoint.name}`;
+      const alone = !taken.has(id);
+      taken.add(id);
+      return [upstream({
+        id: alone ? id : full,
+        names: [id, full, info.alias],
+        candidate: info.id,
+        capabilities: findModel(registry, id)?.capabilities ?? [],
+        endpoint,
+        modelId: id,
+        slots,
+      })];
+    });
+  };
+  return {
+    backends,
+    look: async (signal) => void await Promise.all(endpoints.map((one) => look(one, signal))),
+  };
+}
