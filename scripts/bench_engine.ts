@@ -4,7 +4,7 @@
  *
  *   deno task bench:engine                                     our engine alone
  *   deno task bench:engine --llama-bench ~/llama.cpp/build/bin/llama-bench
- *   deno task bench:engine --llama-bench … --threads 2 --rounds 10
+ *   deno task bench:engine --llama-bench … --threads 2 --rounds 10     both with two threads
  *
  * The figure is decode tokens a second: (tokens − 1) / (last − first token), as the client sees them arrive;
  * the tool's is its `tg` test, which samples nothing. Run it on a machine that does nothing else.
@@ -53,7 +53,7 @@ const benchEngine = () =>
         .argParser(wholeNumber(1, 1024)),
     )
     .addOption(
-      new Option("--bench-threads <n>", "compute threads of the tool (default: its own choice)")
+      new Option("--bench-threads <n>", "compute threads of the tool (default: as many as ours)")
         .argParser(wholeNumber(1, 1024)),
     )
     .addOption(gpuOption())

@@ -57,9 +57,11 @@ export async function measureEngine(settings: EngineBenchSettings): Promise<Engi
     for (let round = 0; round < settings.rounds; round++) {
       signal.throwIfAborted();
       const own = await ours(engine, modelId, settings.tokens);
-      const tool = settings.llamaBench === undefined
-        ? null
-        : await theirs(settings.llamaBench, modelPath, own.prompt_tokens, settings);
+      const tool = settings.llamaBench === undefined ? null : await theirs(settings.llamaBench, modelPath, {
+        depth: own.prompt_tokens,
+        tokens: settings.tokens,
+        threads: settings.benchThreads ?? engine.threads,
+      });
       rounds.push({ ...own, llama_bench: tool });
       console.error(
         `round ${round + 1}: ours ${own.ours.toFixed(1)}${tool === null ? "" : `, tool ${tool.toFixed(1)}`}`,
@@ -126,10 +128,8 @@ const toolOutput = z.array(z.looseObject({ avg_ts: z.number().positive() })).min
 async function theirs(
   path: string,
   modelPath: string,
-  depth: number,
-  { tokens, benchThreads }: EngineBenchSettings,
+  { depth, tokens, threads }: { depth: number; tokens: number; threads: number },
 ): Promise<number> {
-  const threads = benchThreads === undefined ? [] : ["-t", String(benchThreads)];
   const args = [
     "-m",
     modelPath,
@@ -144,7 +144,8 @@ async function theirs(
     "1",
     "-ngl",
     "0",
-    ...threads,
+    "-t",
+    String(threads),
     "-o",
     "json",
   ];
