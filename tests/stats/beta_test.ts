@@ -26,7 +26,7 @@ Deno.test("quantiles are those of scipy", () => {
 });
 
 Deno.test("a quantile undoes the distribution function", () => {
-  const shape = fc.double({ min: 1, max: 1e4, noNaN: true });
+  const shape = fc.double({ min: 1, max: 1e5, noNaN: true });
   fc.assert(fc.property(fc.double({ min: 0.001, max: 0.999, noNaN: true }), shape, shape, (p, a, b) => {
     assert.ok(Math.abs(regularizedBeta(betaQuantile(p, a, b), a, b) - p) < 1e-8);
   }));
