@@ -2,6 +2,7 @@
 /** Shares from 0 to 1 with their intervals, and a floor that they are held against. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure } from "./figure.ts";
+import { seriesStyle } from "./series.ts";
 
 /** One share, such as a pass rate. */
 export interface RateRow {
@@ -39,9 +40,9 @@ export function ratePlot(
     caption: options.caption,
     height: 70 + 52 * rows.length,
     plot: {
-      marginLeft: 12,
-      marginRight: 16,
-      marginTop: floor === null ? 6 : 18,
+      marginLeft: 16,
+      marginRight: 26,
+      marginTop: floor === null ? 6 : 24,
       marginBottom: 38,
       x: {
         domain: [0, 1],
@@ -61,11 +62,11 @@ export function ratePlot(
           y: "label",
           x1: ({ interval }: RateRow) => interval?.[0],
           x2: ({ interval }: RateRow) => interval?.[1],
-          stroke: "#0072b2",
+          stroke: seriesStyle(0).color,
           strokeWidth: 2,
           dy: 14,
         }),
-        Plot.dot(rows, { y: "label", x: "rate", fill: "#0072b2", r: 4, dy: 14 }),
+        Plot.dot(rows, { y: "label", x: "rate", fill: seriesStyle(0).color, r: 4, dy: 14 }),
         ...[(row: RateRow) => row.label, figures].map((text, line) =>
           Plot.text(rows, {
             y: "label",

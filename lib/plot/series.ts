@@ -1,7 +1,9 @@
 /**
  * How a series is told apart: colour first, then dash and symbol, so that no reading rests on colour alone.
- * The colours are those of Okabe and Ito (Color Universal Design, 2008), with orange and sky blue darkened
- * until every one has a contrast of at least 3:1 on white and on near-black: one palette, both themes.
+ * Every colour has a contrast of at least 3:1 on white and on near-black: one palette, both themes. The first
+ * four follow Okabe and Ito (Color Universal Design, 2008); their orange, yellow and sky blue can't have that
+ * contrast on both, so the last two were searched for the largest distance from the others, with full colour
+ * vision and without red or green (`tests/plot/colours_test.ts`).
  */
 
 /** What the marks of one series look like. */
@@ -17,8 +19,8 @@ const styles: readonly [SeriesStyle, ...SeriesStyle[]] = [
   { color: "#d55e00", dash: "6 3", symbol: "square" },
   { color: "#009e73", dash: "2 2", symbol: "triangle" },
   { color: "#bf6a9a", dash: "8 3 2 3", symbol: "diamond2" },
-  { color: "#a87900", dash: "4 2", symbol: "star" },
-  { color: "#2f8fc9", dash: "1 3", symbol: "cross" },
+  { color: "#dd0044", dash: "4 2", symbol: "star" },
+  { color: "#3355ff", dash: "1 3", symbol: "cross" },
 ];
 
 /** The colour of what a reader should notice in any series: a stall, a flagged outlier. */
