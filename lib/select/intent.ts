@@ -3,8 +3,8 @@ import { RE2JS } from "re2js";
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
 
-/** Patterns look at no more than this many characters: an intent is stated early. */
-const LOOKED_AT = 10_000;
+/** Patterns look at no more than this many characters at either end: an intent is stated before or after the matter. */
+const LOOKED_AT = { start: 4000, end: 1000 };
 
 /** What no pattern matches. */
 export const GENERAL = "general";
@@ -111,10 +111,15 @@ export function intentFinder(
       if (named !== undefined) return { name: named.name, needs: named.needs, by: "hint" };
       if (hint === GENERAL) return { name: GENERAL, needs: [], by: "hint" };
     }
-    const start = text.slice(0, LOOKED_AT);
-    const found = compiled.find(({ patterns }) => patterns.some((one) => one.matcher(start).find()));
+    const looked = endsOf(text);
+    const found = compiled.find(({ patterns }) => patterns.some((one) => one.test(looked)));
     return found === undefined
       ? { name: GENERAL, needs: [], by: "default" }
       : { name: found.name, needs: found.needs, by: "pattern" };
   };
+}
+
+function endsOf(text: string): string {
+  if (text.length <= LOOKED_AT.start + LOOKED_AT.end) return text;
+  return `${text.slice(0, LOOKED_AT.start)}\n${text.slice(-LOOKED_AT.end)}`;
 }

@@ -189,6 +189,9 @@ Deno.test("intents begin at words; patterns run in linear time and bad ones are 
   const find = intentFinder(DEFAULT_INTENTS);
   assert.equal(find("Decode this barcode", null).name, "general");
   assert.equal(find("CLASSIFY the feedback", null).name, "classification");
+  const matter = "The quarter went well. ".repeat(1000);
+  assert.equal(find(`${matter}Summarize this.`, null).name, "summarize");
+  assert.equal(find(`Summarize this. ${matter}`, null).name, "summarize");
   const slow = intentFinder([{ name: "evil", patterns: ["(a+)+b"], needs: [] }]);
   assert.equal(slow("a".repeat(50_000), null).name, "general");
   for (const text of ['[{"name": "x", "patterns": ["(?=a)"]}]', "[{]", '[{"name": "any", "patterns": []}]']) {
