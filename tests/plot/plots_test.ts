@@ -67,6 +67,16 @@ function everyFigure(): Figure[] {
       { id: hostile, quality: 0.9, latencyS: 2, memoryMb: 500, onFront: true },
       { id: "b", quality: 0.5, latencyS: 3, memoryMb: null, onFront: false },
     ], { title: hostile, caption: "n = 12 prompts" }),
+    regretPlot([{ name: hostile, values: [0.2, 0.5, 0.9] }], {
+      title: hostile,
+      caption: "n = 3",
+      changes: [2],
+    }),
+    beliefPlot([{ name: hostile, values: [0.5, 0.6], low: [0.1, 0.2], high: [0.9, 0.9] }], {
+      title: hostile,
+      caption: "n = 2 requests",
+      changes: [],
+    }),
     memoryPlot(
       [{ label: hostile, neededGb: 0.7, fits: true }, { label: "large", neededGb: 12, fits: false }],
       {
