@@ -190,7 +190,7 @@ async function guidellmErrors(program: string, concurrency: number, requests: nu
 
 async function ours(concurrency: number, seconds: number): Promise<ErrorTally> {
   await takeLog();
-  await measureErrors(bench, { model: "classic", concurrency, seconds: 1, signal }, new ErrorTally());
+  await measureErrors(bench, { model: "classic", concurrency, seconds: 3, signal }, new ErrorTally());
   const tally = new ErrorTally();
   await measureErrors(bench, { model: "classic", concurrency, seconds, signal }, tally);
   return tally;
