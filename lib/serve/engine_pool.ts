@@ -4,14 +4,14 @@
  */
 import type { Clock } from "../clock.ts";
 import { ApiError } from "../engine/api_error.ts";
-import type { RunningEngine } from "../engine/supervisor.ts";
+import type { RunningModel } from "../engine/supervisor.ts";
 import { reasonOf } from "../errors.ts";
 import type { Backend, Held, Standing } from "./backends.ts";
 
 /** What the pool needs of a running model: an embedded engine, or an adapter. */
 export type PooledEngine =
-  & Pick<RunningEngine, "endpoint" | "exited" | "stats" | "stop">
-  & Partial<Pick<RunningEngine, "device" | "contextTokens" | "chatTemplate">>;
+  & Pick<RunningModel, "endpoint" | "exited" | "stats" | "stop">
+  & Partial<Pick<RunningModel, "device" | "contextTokens" | "chatTemplate">>;
 
 /** A model that can be loaded here. */
 export interface PooledModel {

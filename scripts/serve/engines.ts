@@ -95,22 +95,22 @@ async function modelOf(choice: Embedded, all: readonly Embedded[], store: Store,
     candidate: info.id,
     capabilities: entry.capabilities,
     modelId: info.id,
-    neededMb: (neededRamGb(entry, { variant, ...context }) ?? 1) * 1000,
+    neededMb: variant.adapter?.memoryMb ?? (neededRamGb(entry, { variant, ...context }) ?? 1) * 1000,
     about: { variant: info.variant, license: info.license },
     start: async (stop: AbortSignal): Promise<PooledEngine> => {
-      const { prepareEngine, startEngine } = await import("../../lib/engine/supervisor.ts");
-      await prepareEngine({ denoPath: Deno.execPath() });
-      return await startEngine({
-        modelPath,
+      const { startModel } = await import("../../lib/engine/start_model.ts");
+      const denoPath = Deno.execPath();
+      if (variant.adapter === null) {
+        const { prepareEngine } = await import("../../lib/engine/supervisor.ts");
+        await prepareEngine({ denoPath });
+      }
+      return await startModel({
         modelId: info.id,
-        gpu: engine.gpu ?? "auto",
-        ...context,
-        ...(engine.threads === undefined ? {} : { threads: engine.threads }),
-        ...(engine.flashAttention === undefined ? {} : { flashAttention: engine.flashAttention }),
-        denoPath: Deno.execPath(),
-        clock: realClock,
-        signal: stop,
-      });
+        path: modelPath,
+        adapter: variant.adapter,
+        engine,
+        contextTokens: entry.contextTokens,
+      }, { denoPath, clock: realClock, signal: stop });
     },
   };
 }
@@ -131,7 +131,7 @@ function tell(event: PoolEvent, { note, metrics }: EnginesTools): void {
       const { device, contextTokens } = event.engine;
       const details = [
         ...(device === undefined ? [] : [` on ${device}`]),
-        ...(contextTokens === undefined ? [] : [`, ${contextTokens} tokens`]),
+        ...(typeof contextTokens === "number" ? [`, ${contextTokens} tokens`] : []),
       ].join("");
       return note(`${event.id}: loaded in ${(event.ms / 1000).toFixed(1)} s${details}`);
     }
