@@ -127,7 +127,7 @@ export function learn(text: string, where: string, lessons: readonly Lesson[]): 
 
 /**
  * Takes over what a teammate's registry has: figures, and models that ours lacks. Where both have a model, our own
- * fields stay, and those that differ are named.
+ * fields stay, and those that differ are named. Code is not taken over: an adapter that ours lacks is named.
  *
  * @throws {UserError} when one of the two is no registry
  */
@@ -145,12 +145,22 @@ export function merge(
   const conflicts: string[] = [];
   for (const { alias, node } of entries) {
     const own = entryNode(text, alias);
-    if (own === null) text = addEntry(text, alias, node);
+    if (own === null && isAdapter(node)) {
+      conflicts.push(
+        `${alias} is not taken over: it is an adapter, code that would run here; copy its module and its entry ` +
+          "yourself, if you trust both",
+      );
+    } else if (own === null) text = addEntry(text, alias, node);
     else conflicts.push(...differences(alias, own, node));
   }
   parseRegistry(text, ours.where);
   return { text, unknown: [], conflicts };
 }
+
+/** Whether any of a model's variants is code that would run here. */
+const isAdapter = (node: Node): boolean =>
+  memberNode(node, "variants")?.children?.some((variant) => memberNode(variant, "adapter") !== undefined) ??
+    false;
 
 interface EntryNode {
   readonly alias: string;

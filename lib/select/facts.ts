@@ -114,7 +114,10 @@ export function factsOfChoice(
   const trained = choice.entry.contextTokens ?? Infinity;
   return {
     ...common,
-    contextTokens: Math.min(contextTokens ?? DEFAULT_CONTEXT_TOKENS, trained),
+    // An adapter has no window of ours: what its entry says is all that is known.
+    contextTokens: choice.variant.adapter === null
+      ? Math.min(contextTokens ?? DEFAULT_CONTEXT_TOKENS, trained)
+      : choice.entry.contextTokens,
     neededRamGb: neededRamGb(choice.entry, options),
     fit: fits(choice.entry, machine, options),
     freeDiskMb,

@@ -1,6 +1,7 @@
 /** What models.json says of an adapter is checked when it is read, and its paths begin at the registry's folder. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { merge } from "../../lib/catalog/learn.ts";
 import { parseRegistry } from "../../lib/catalog/registry.ts";
 
 const read = (variant: Record<string, unknown>, where = join("team", "models.json")) =>
@@ -87,3 +88,14 @@ for (const [what, variant, message] of wrong) {
     assert.throws(() => read(variant), { name: "UserError", message });
   });
 }
+
+Deno.test("a teammate's adapter is code: merging names it, and takes over everything else", () => {
+  const ours = '[{"name": "small", "task": "chat", "min_ram_gb": 4, "notes": ""}]\n';
+  const theirs = JSON.stringify([
+    { alias: "sly", variants: [{ name: "v", adapter: { module: "y.ts", permissions: { run: true } } }] },
+    { alias: "large", variants: [{ name: "v" }] },
+  ]);
+  const { text, conflicts } = merge({ text: ours, where: "ours" }, { text: theirs, where: "theirs" });
+  assert.deepEqual(parseRegistry(text, "ours").models.map(({ alias }) => alias), ["small", "large"]);
+  assert.match(conflicts.join(), /^sly is not taken over: it is an adapter/);
+});
