@@ -5,6 +5,7 @@
  *
  *   deno task bench:race                     the table of docs/statistics.md (about 20 s)
  *   deno task bench:race --noise 0.2         with noisier models
+ *   deno task bench:race --from RUN          with the noise of a real run of `deno task bench`
  *   deno task bench:race --proof             false winners and missed means, simulated and exact (about 20 s)
  *   deno task bench:race --plot docs/race-cost.svg
  *   deno task bench:race --json              one JSON document
@@ -34,9 +35,39 @@ interface Options {
   slow: number;
   delta: number;
   seed: number;
+  from?: string;
   proof?: boolean;
   plot?: string;
   json?: boolean;
+}
+
+/** What the repeats of a real run say of noise; the flags' values where no run is named. */
+async function withNoise(options: Options): Promise<Options> {
+  if (options.from === undefined) return options;
+  const [{ readRunInfo, readSamples }, { latencyNoise }, { UserError }] = await Promise.all([
+    import("../lib/bench/read_run.ts"),
+    import("../lib/select/latency_noise.ts"),
+    import("../lib/errors.ts"),
+  ]);
+  await readRunInfo(options.from);
+  const groups = new Map<string, number[]>();
+  for await (const sample of readSamples(options.from)) {
+    if (sample.kind !== "request" || sample.phase !== "timed" || sample.status !== "ok") continue;
+    const key = `${sample.candidate}/${sample.prompt_id}`;
+    const group = groups.get(key) ?? [];
+    groups.set(key, [...group, (sample.end_ms - sample.due_ms) / 1000]);
+  }
+  try {
+    const { noise, slowShare, n } = latencyNoise([...groups.values()]);
+    console.error(
+      `${options.from}, ${n} requests: noise ${(100 * noise).toFixed(1)} %, ` +
+        `${(100 * slowShare).toFixed(1)} % slow`,
+    );
+    return { ...options, noise: Math.max(noise, 0.001), slow: slowShare };
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new UserError(`--from ${options.from}: ${error.message}; give a run of several rounds`);
+  }
 }
 
 async function measure({ races, noise, slow, delta, seed }: Options) {
@@ -207,12 +238,16 @@ if (import.meta.main) {
         decimal({ above: 0, max: 0.5 }),
       ),
     )
+    .addOption(
+      new Option("--from <run>", "take noise and slow share from a run's repeats").argParser(pathValue)
+        .conflicts(["noise", "slow"]),
+    )
     .addOption(new Option("--plot <file>", "write the table as a figure, an .svg file").argParser(pathValue))
     .option("--proof", "count errors among identical candidates instead")
     .addOption(seedOption())
     .addOption(jsonOption());
   await runCli(async () => {
-    const options = command.parse().opts<Options>();
+    const options = await withNoise(command.parse().opts<Options>());
     if (options.proof) {
       const proof = await prove(options);
       if (options.json) printJson({ ...options, ...proof });
