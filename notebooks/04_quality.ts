@@ -79,7 +79,7 @@ const plan = {
   prompts: notes,
   rounds: 1,
   warmup: 0,
-  maxTokens: isShort() ? 64 : 128,
+  maxTokens: isShort() ? 40 : 128,
   temperature: 0,
   prefix: "as is",
   seed: 4,
@@ -216,13 +216,23 @@ await table(
 // pairs, and must tell 80 % of them apart, more than a coin could; it is also asked which of two is better, in both
 // orders, to see whether it merely likes the first.
 //
+// Like you, it is asked for *correctness* alone.
+//
 // **Question.** Your judge is the first of the models above. How many pairs out of ten will it get right?
 
 // %%
-const anchored = { ...whole, prompts: whole.prompts.slice(0, isShort() ? 8 : 12) };
+const size = ({ messages }: { messages: readonly { content: string }[] }) =>
+  messages.at(-1)?.content.length ?? 0;
+const byLength = whole.prompts.toSorted((a, b) => size(a) - size(b));
+const anchored = { ...whole, prompts: byLength.slice(0, isShort() ? 7 : 12) };
 const model = await openJudge({ prompts: anchored });
 const bar = await progress(`Trying ${model.name}`);
-const judge = new Judge(model.ask, rubrics.fluency);
+const { fluency } = rubrics;
+const correctness = {
+  ...fluency,
+  dimensions: fluency.dimensions.filter(({ name }) => name === "correctness"),
+};
+const judge = new Judge(model.ask, correctness);
 const trial = await tryJudge(judge, anchored.prompts, {
   onPair: (done, all) => bar.update(done, all, "pairs of a good and a bad answer"),
 });
