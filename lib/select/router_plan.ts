@@ -5,7 +5,7 @@
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
 import { type Counts, NOTHING } from "./bandit.ts";
-import type { Decision } from "./decision_schema.ts";
+import type { DecidedCandidate, Decision } from "./decision_schema.ts";
 import { answersKey } from "./facts.ts";
 import { ANY, DEFAULT_INTENTS, intentSchema } from "./intent.ts";
 import { neighboursSchema } from "./router_neighbours.ts";
@@ -153,6 +153,11 @@ export function planFor(plan: RoutingPlan, arms: readonly string[]): RoutingPlan
   };
 }
 
+/** What a plan takes from a decision. */
+export interface DecisionWord extends Pick<Decision, "verdict" | "choice" | "reason" | "excluded"> {
+  readonly candidates: readonly Pick<DecidedCandidate, "id" | "quality">[];
+}
+
 /** What may be set where a plan is made. */
 export interface PlanOptions {
   /** Default: `constant` where the decision has a choice, else `adaptive`. */
@@ -178,7 +183,7 @@ export interface PlanOptions {
  * ```
  */
 export function planFromDecision(
-  decision: Decision | null,
+  decision: DecisionWord | null,
   arms: readonly string[],
   { mode, strength = 10, discount = null, intents = [...DEFAULT_INTENTS] }: PlanOptions = {},
 ): RoutingPlan {
@@ -204,7 +209,7 @@ export function planFromDecision(
   };
 }
 
-function whyOf(decision: Decision | null, choice: string | null, nobodyPassed: boolean): string {
+function whyOf(decision: DecisionWord | null, choice: string | null, nobodyPassed: boolean): string {
   if (decision === null) return "there is no decision yet, and no audit: what is observed decides";
   const passed = nobodyPassed ? "; every model served was excluded there, so none is left out" : "";
   if (decision.choice === null) return `the decision recommends nothing (${decision.reason})${passed}`;
@@ -213,7 +218,7 @@ function whyOf(decision: Decision | null, choice: string | null, nobodyPassed: b
 }
 
 function priorsOf(
-  decision: Decision,
+  decision: DecisionWord,
   choice: string | null,
   arms: readonly string[],
   strength: number,
