@@ -100,7 +100,7 @@ export function accessFor({ host, apiKey, cors }: AccessRules): Access {
 const digest = (text: string) => createHash("sha256").update(text).digest();
 
 function checkHost(host: string | undefined): void {
-  if (host === undefined || isLoopbackUrl(`http://${host}`)) return;
+  if (host === undefined || LOOPBACK_HOST.test(host)) return;
   throw new ApiError(
     403,
     `host ${shown(host)} is refused: this server answers to 127.0.0.1 and localhost only`,
@@ -109,6 +109,8 @@ function checkHost(host: string | undefined): void {
     },
   );
 }
+
+const LOOPBACK_HOST = /^(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?$/i;
 
 const isLoopbackUrl = (text: string) => URL.canParse(text) && LOOPBACK.has(new URL(text).hostname);
 

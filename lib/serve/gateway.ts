@@ -70,7 +70,7 @@ export interface RequestRecord {
 }
 
 /** Only what routing needs; the rest passes through untouched. */
-const routed = z.looseObject({
+const routed = z.object({
   model: z.string().min(1),
   stream: z.boolean().nullish(),
   messages: z.unknown().optional(),

@@ -197,8 +197,9 @@ class ClientConnection {
     if (rest.length > 0) this.#early = rest;
     const exchange = new Exchange(this, request.http11, keep);
     this.#exchange = exchange;
-    this.#watch(exchange);
-    await this.#answer(request, exchange);
+    const answering = this.#answer(request, exchange);
+    this.#watch(exchange); // after the handler has begun: first the request goes on its way
+    await answering;
     this.#exchange = null;
     return exchange.reusable && !this.#closed;
   }

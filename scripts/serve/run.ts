@@ -73,7 +73,7 @@ export async function serve(names: readonly string[], settings: ServeSettings): 
       onRequest: settings.log === "off"
         ? () => {}
         : (record) => log.write("request", loggedRequest(record, settings.logPrompts === true)),
-      randomId: () => crypto.randomUUID().replaceAll("-", "").slice(0, 24),
+      randomId: idMaker(),
       startedAt: Math.floor(Date.now() / 1000),
       gauges: processGauges,
     };
@@ -147,13 +147,20 @@ function atMostEvery(ms: number, work: () => Promise<void>): () => Promise<void>
   };
 }
 
-const processGauges = () => [
-  {
-    name: "process_resident_memory_bytes",
-    help: "Resident memory of the gateway itself.",
-    values: [{ labels: {}, value: process.memoryUsage.rss() }],
-  },
-];
+function processGauges() {
+  const { rss, heapTotal, heapUsed, external } = process.memoryUsage();
+  const gauge = (name: string, help: string, value: number) => ({
+    name,
+    help,
+    values: [{ labels: {}, value }],
+  });
+  return [
+    gauge("process_resident_memory_bytes", "Resident memory of the gateway itself.", rss),
+    gauge("process_heap_bytes", "JavaScript heap of the gateway.", heapTotal),
+    gauge("process_heap_used_bytes", "Its part that is in use.", heapUsed),
+    gauge("process_external_bytes", "Buffers outside of that heap.", external),
+  ];
+}
 
 function announce(port: number, desks: Desks, { host, json }: ServeSettings): void {
   const name = host.includes(":") ? `[${host}]` : host;
@@ -180,4 +187,11 @@ function interrupted(signal: AbortSignal): Promise<void> {
     if (signal.aborted) resolve();
     else signal.addEventListener("abort", () => resolve(), { once: true });
   });
+}
+
+/** Ids that no other start of a gateway makes again; drawing each one anew would cost more than the rest of it. */
+function idMaker(): () => string {
+  const start = crypto.randomUUID().replaceAll("-", "").slice(0, 16);
+  let made = 0;
+  return () => `${start}${(++made).toString(36).padStart(6, "0")}`;
 }
