@@ -94,9 +94,10 @@ async function exchange(
   const signal = init.signal ?? undefined;
   signal?.throwIfAborted();
   const bytes = requestBytes(url, init, body);
-  const sentMs = clock(); // dialling is part of the wait for an answer
-  const send = async (connection: Connection): Promise<Response> => {
-    const incoming = new Incoming(pool, url.host, connection, sentMs, clock, signal, limits);
+  /** Dialling is part of the wait for an answer; what we do on a connection that is there is not. */
+  const send = async (connection: Connection, diallingMs: number | null): Promise<Response> => {
+    const incoming = new Incoming(pool, url.host, connection, clock, signal, limits);
+    const sentMs = incoming.sentMs = diallingMs ?? clock();
     try {
       await connection.write(bytes);
       return await incoming.response(init.timedOnly === true);
@@ -108,12 +109,13 @@ async function exchange(
   };
   try {
     const kept = pool.take(url.host);
-    if (kept === undefined) return await send(await Connection.open(url, signal));
+    const startMs = clock();
+    if (kept === undefined) return await send(await Connection.open(url, signal), startMs);
     try {
-      return await send(kept);
+      return await send(kept, null);
     } catch (error) {
       if (signal?.aborted || !(error instanceof StaleConnection)) throw error;
-      return await send(await Connection.open(url, signal));
+      return await send(await Connection.open(url, signal), startMs);
     }
   } catch (error) {
     throw failure(url, error, signal);
@@ -153,6 +155,7 @@ function requestBytes(url: URL, init: RequestInit, body: string | null): Uint8Ar
 
 /** A response on its way in. */
 class Incoming implements TimedBody {
+  sentMs = 0;
   headersMs = 0;
   /** A byte of the response has come. */
   started = false;
@@ -164,7 +167,6 @@ class Incoming implements TimedBody {
     private readonly pool: Pool,
     private readonly host: string,
     private readonly connection: Connection,
-    readonly sentMs: number,
     private readonly clock: Clock,
     private readonly signal: AbortSignal | undefined,
     limits: ParserLimits | undefined,
