@@ -1,22 +1,11 @@
 /** From names to a finished run, against a fake endpoint in this process. */
 import assert from "node:assert/strict";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import {
-  findCandidates,
-  measure,
-  type SessionPlan,
-  type Surroundings,
-  valuesOf,
-} from "../../lib/bench/session.ts";
-import { loadRegistry } from "../../lib/catalog/registry.ts";
-import { openStore } from "../../lib/catalog/store.ts";
+import { join } from "node:path";
+import { findCandidates, measure, type SessionPlan, valuesOf } from "../../lib/bench/session.ts";
 import { UserError } from "../../lib/errors.ts";
 import { singlePrompt } from "../../lib/prompts/prompts.ts";
-import { startFake } from "../fake_endpoint/server.ts";
+import { withService } from "./service.ts";
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
-const registry = await loadRegistry(join(root, "models.json"));
 const plan: SessionPlan = {
   prompts: singlePrompt("Say hello."),
   rounds: 2,
@@ -27,30 +16,6 @@ const plan: SessionPlan = {
   seed: 1,
   timeoutS: 30,
 };
-
-async function withService(
-  models: Record<string, object>,
-  run: (around: Surroundings, out: string) => Promise<void>,
-) {
-  const fake = startFake({ models, strict: true });
-  const out = await Deno.makeTempDir();
-  try {
-    await run({
-      clock: () => performance.now(),
-      sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-      fetch,
-      env: { get: (name) => name === "FOUNDRY_LOCAL_ENDPOINT" ? fake.baseUrl : undefined },
-      denoPath: Deno.execPath(),
-      registry,
-      store: await openStore(join(out, "models")),
-      signal: new AbortController().signal,
-      download: ({ alias }) => Promise.reject(new UserError(`${alias} is not here`, 1)),
-    }, out);
-  } finally {
-    await fake.stop();
-    await Deno.remove(out, { recursive: true });
-  }
-}
 
 Deno.test("without names one variant a model is taken from the service, the CPU's first", async () => {
   const ids = ["phi-4-mini-cuda-gpu:4", "phi-4-mini-generic-cpu:5", "other-generic-cpu:1", "third"];
