@@ -53,7 +53,7 @@ export async function say(text: string): Promise<void> {
 function figureHtml(figure: Figure): string {
   const style = "color:var(--jp-content-font-color1,var(--vscode-foreground,inherit))";
   return `<figure style="margin:.5em 0;max-width:46em;${style}">${figure.svg}` +
-    `<figcaption style="font-size:.9em"><strong>${escapeHtml(figure.title)}.</strong> ` +
+    `<figcaption style="font-size:.9em;margin-top:.3em"><strong>${escapeHtml(figure.title)}.</strong> ` +
     `${escapeHtml(figure.caption)}</figcaption></figure>`;
 }
 

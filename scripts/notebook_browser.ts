@@ -17,7 +17,7 @@ import {
   type Lab,
   look,
   openNotebook,
-  picture,
+  pictures,
   pressStop,
   runAll,
   startLab,
@@ -36,7 +36,7 @@ await runCli(async () => {
   let code = 0;
   const program = bareCommand("test:browser", "Runs, stops and looks at notebooks in a real browser.")
     .argument("[names...]", "notebooks by the start of their name (default: 01, and Stop in 03)")
-    .option("--shots <folder>", "write a picture of each notebook and theme there", pathValue)
+    .option("--shots <folder>", "write a picture of each figure on each theme there", pathValue)
     .action(async (names: string[], options: Options) => {
       code = await test(names, options);
     });
@@ -124,7 +124,9 @@ async function runAndLook(
     }
     if (shots !== undefined) {
       await Deno.mkdir(shots, { recursive: true });
-      await Deno.writeFile(join(shots, `${name}-${theme}.png`), await picture(page));
+      for (const [at, png] of (await pictures(page)).entries()) {
+        await Deno.writeFile(join(shots, `${name}-${theme}-${at + 1}.png`), png);
+      }
     }
   }
   if (promised > 0 && grounds.size < themes.length) faults.push("the two themes have one background");

@@ -8,6 +8,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 async function* pages(folder: string): AsyncGenerator<string> {
   for await (const entry of Deno.readDir(folder)) {
     if (entry.name.startsWith(".") || entry.name === "reports" || entry.name === "node_modules") continue;
+    if (entry.name === "podium-pack") continue;
     const path = join(folder, entry.name);
     if (entry.isDirectory) yield* pages(path);
     else if (entry.name.endsWith(".md")) yield path;
@@ -92,3 +93,62 @@ async function scriptSource(path: string, seen = new Set<string>()): Promise<str
   }
   return parts.join("\n");
 }
+
+/** One permission as the table of the README words it: nothing, everything, or what it is held to. */
+function worded(command: string, kind: "read" | "write" | "net" | "run"): string {
+  const flag = new RegExp(`--allow-${kind}(?:=(\\S+))?(?=\\s)`).exec(command);
+  if (flag === null) return "–";
+  if (flag[1] === undefined) return "yes";
+  return flag[1] === "127.0.0.1" ? "loopback" : flag[1].split(",").join(", ");
+}
+
+Deno.test("README's table of permissions says what deno.json grants, of every task", async () => {
+  const { tasks } = JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
+  const readme = await Deno.readTextFile(join(root, "README.md"));
+  const section = /## What each task may do\n([\s\S]*?)\n\*\*An engine/.exec(readme)?.[1] ?? "";
+  const rows = section.split("\n").filter((line) => /^\| (?!task |---)/.test(line))
+    .map((line) => line.split("|").slice(1, 6).map((cell) => cell.replaceAll("`", "").trim()));
+  const named = new Map(
+    rows.flatMap(([names = "", ...cells]) => names.split(", ").map((name) => [name, cells])),
+  );
+  const lies: string[] = [];
+  let seen = 0;
+  for (const [task, command] of Object.entries<string>(tasks)) {
+    // A task that starts other tasks has no permissions of its own, nor have Deno's own tools.
+    if (!/^deno (run|test) /.test(command)) continue;
+    const cells = named.get(task) ??
+      (task.startsWith("workshop:") ? named.get("other workshop mirrors") : undefined);
+    if (cells === undefined) {
+      lies.push(`${task}: has no row`);
+      continue;
+    }
+    seen++;
+    for (const [at, kind] of (["read", "write", "net", "run"] as const).entries()) {
+      const granted = worded(command, kind);
+      if (cells[at] !== granted) {
+        lies.push(`${task}, ${kind}: the table says ${cells[at]}, deno.json ${granted}`);
+      }
+    }
+  }
+  assert.ok(seen > 10, "hardly a task was seen: the test reads nothing");
+  assert.deepEqual(lies, []);
+});
+
+Deno.test("README's tree names every folder and file at the top, every part of lib, and no other", async () => {
+  const readme = await Deno.readTextFile(join(root, "README.md"));
+  const tree = /## Where things are\n\n```\n([\s\S]*?)```/.exec(readme)?.[1] ?? "";
+  const named = new Set(
+    tree.split("\n").map((line) => line.split(/\s+/)[0] ?? "").filter((name) => name !== ""),
+  );
+  for (const name of named) assert.ok(await exists(join(root, name)), `${name} is in the tree and not there`);
+  const wanted: string[] = [];
+  for (const folder of ["", "lib/"]) {
+    for await (const { name, isDirectory } of Deno.readDir(join(root, folder))) {
+      if (name.startsWith(".") || /^(README|LICENSE|node_modules$|podium-pack$)/.test(name)) continue;
+      if (isDirectory) wanted.push(`${folder}${name}/`);
+      else if (folder === "") wanted.push(name);
+    }
+  }
+  const parts = [...named].some((name) => name.startsWith("lib/"));
+  assert.deepEqual(wanted.filter((name) => !named.has(name) && !(parts && name === "lib/")), []);
+});

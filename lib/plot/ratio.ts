@@ -2,6 +2,7 @@
 /** Ratios with their intervals on a log axis, beside the band in which a difference does not matter. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure } from "./figure.ts";
+import { seriesStyle } from "./series.ts";
 import { shortNumber } from "./scale.ts";
 
 /** One ratio to draw. */
@@ -65,16 +66,23 @@ export function ratioPlot(rows: readonly RatioRow[], options: RatioOptions): Fig
       y: { type: "band", domain: labels, axis: null },
       marks: [
         Plot.rect([0], { x1: 1 / band, x2: band, fill: "currentColor", fillOpacity: 0.09 }),
-        Plot.ruleX([1], { strokeOpacity: 0.5 }),
+        // Beside the marks alone: a line through the labels would strike them out.
+        Plot.tickX(rows, {
+          x: 1,
+          y: "label",
+          strokeOpacity: 0.5,
+          insetTop: rowHeight(lines) / 2 + 4,
+          insetBottom: -4,
+        }),
         Plot.ruleY(rows.filter((row) => row.interval !== null), {
           y: "label",
           x1: (row: RatioRow) => row.interval?.[0],
           x2: (row: RatioRow) => row.interval?.[1],
-          stroke: "#0072b2",
+          stroke: seriesStyle(0).color,
           strokeWidth: 2,
           dy: markDy,
         }),
-        Plot.dot(rows, { y: "label", x: "ratio", fill: "#0072b2", r: 4, dy: markDy }),
+        Plot.dot(rows, { y: "label", x: "ratio", fill: seriesStyle(0).color, r: 4, dy: markDy }),
         ...rowTexts(rows, lines),
       ],
     },

@@ -140,10 +140,9 @@ export class Page {
     throw new Error(`${what}: not within ${timeoutMs / 1000} s`);
   }
 
-  /** The page as a PNG; `height` makes the window that high first. */
-  async screenshot(size: { width: number; height: number }): Promise<Uint8Array> {
-    await this.send("Emulation.setDeviceMetricsOverride", { ...size, deviceScaleFactor: 1, mobile: false });
-    await new Promise((resolve) => setTimeout(resolve, 400));
+  /** What the window shows, as a PNG. */
+  async screenshot(): Promise<Uint8Array> {
+    await new Promise((resolve) => setTimeout(resolve, 300));
     const { data } = z.object({ data: z.string() }).parse(
       await this.send("Page.captureScreenshot", { format: "png" }),
     );

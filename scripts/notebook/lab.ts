@@ -185,13 +185,18 @@ export async function look(page: Page): Promise<Seen> {
   );
 }
 
-/** The whole notebook as one picture, without the side bar: the window is made as high as its content. */
-export async function picture(page: Page, width = 1000): Promise<Uint8Array> {
+/** One picture a figure, as it stands in the window, the side bar folded. */
+export async function pictures(page: Page): Promise<Uint8Array[]> {
   await page.evaluate(`window.jupyterapp.shell.collapseLeft()`);
-  const height = z.number().parse(
-    await page.evaluate(
-      `Math.max(...[${panel}.content.node, ...${panel}.content.node.querySelectorAll("div")].map((each) => each.scrollHeight))`,
-    ),
+  const count = z.number().parse(
+    await page.evaluate(`document.querySelectorAll(".jp-OutputArea figure").length`),
   );
-  return await page.screenshot({ width, height: Math.min(height + 140, 16_000) });
+  const taken: Uint8Array[] = [];
+  for (let at = 0; at < count; at++) {
+    await page.evaluate(
+      `document.querySelectorAll(".jp-OutputArea figure")[${at}].scrollIntoView({ block: "end", behavior: "instant" })`,
+    );
+    taken.push(await page.screenshot());
+  }
+  return taken;
 }
