@@ -39,7 +39,8 @@ export interface FigureOptions {
 export const figureWidth = 420;
 const fontSize = 12;
 const legendRow = 18;
-const averageGlyph = 6.9;
+/** Width of a glyph in the default sans serif: wide ones, and all others. */
+const glyphWidth = (char: string) => /[mwMW@%]/.test(char) ? 11 : 6.9;
 
 let shared: Document | undefined;
 
@@ -112,13 +113,13 @@ interface LegendEntry extends LegendItem {
   readonly y: number;
 }
 
-/** Names in reading order, as many to a row as fit by an average glyph's width. */
+/** Names in reading order, as many to a row as fit by their glyphs' width. */
 function placeLegend(items: readonly LegendItem[]): { height: number; entries: LegendEntry[] } {
   const entries: LegendEntry[] = [];
   let x = 0;
   let row = 0;
   for (const { name, index } of items) {
-    const width = 34 + Math.min(name.length, 62) * averageGlyph + 14;
+    const width = 34 + [...name.slice(0, 62)].reduce((sum, char) => sum + glyphWidth(char), 0) + 14;
     if (x > 0 && x + width > figureWidth) {
       x = 0;
       row++;
