@@ -4,12 +4,8 @@
  */
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import {
-  compareAnswers,
-  type ComparedAnswer,
-  compileModel,
-  type CompilePrecision,
-} from "../../lib/catalog/compile.ts";
+import { compileModel, type CompilePrecision } from "../../lib/catalog/compile.ts";
+import { compareAnswers, type ComparedAnswer } from "../../lib/catalog/compile_check.ts";
 import { checkPlace, layOut, ownModelId } from "../../lib/catalog/foundry_layout.ts";
 import { readGguf } from "../../lib/catalog/gguf.ts";
 import { findModel, plainName } from "../../lib/catalog/names.ts";

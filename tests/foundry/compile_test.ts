@@ -1,7 +1,8 @@
 /** Compiling without compilers: the steps, what a second call repeats, and every way to fail. */
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
-import { compareAnswers, compileModel, type CompileOptions } from "../../lib/catalog/compile.ts";
+import { compileModel, type CompileOptions } from "../../lib/catalog/compile.ts";
+import { compareAnswers } from "../../lib/catalog/compile_check.ts";
 import { freeBytes } from "../../lib/catalog/transfer.ts";
 import { UserError } from "../../lib/errors.ts";
 import type { ProgramEnd, RunProgram } from "../../lib/program.ts";
