@@ -1,166 +1,19 @@
 /** Which OpenAI-compatible services are there, and which models they list. */
-import { z } from "zod";
 import type { Fetch } from "../clock.ts";
 import { UserError } from "../errors.ts";
 import type { RunProgram } from "../program.ts";
-import { type AskOptions, getText } from "./ask.ts";
-import { httpFailure, redacted, rootReason } from "./failure.ts";
-import type { FoundryDevice } from "./foundry/cache.ts";
+import { kindOf, KNOWN_PORTS, parseEndpoint } from "./address.ts";
 import { askFoundryCli, type FoundryCli } from "./foundry/cli.ts";
-import { foundryModels, type FoundryService, recognizeFoundry } from "./foundry/service.ts";
+import { type FoundryService, recognizeFoundry } from "./foundry/service.ts";
+import { type ListedModel, type LookOptions, modelsOfFoundry, modelsOrProblem } from "./listing.ts";
 import { recognizeServer } from "./recognize.ts";
 import type { Endpoint } from "./trace.ts";
 
-/** A model as `GET /models` lists it. */
-export interface ListedModel {
-  /** What a request's `model` field holds. */
-  readonly id: string;
-  readonly ownedBy: string | null;
-  /** What the service itself calls the model, whatever its variant; left out where it does not tell. */
-  readonly alias?: string;
-  /** What the variant is made for; left out where the service does not tell. */
-  readonly device?: FoundryDevice;
-  readonly sizeMb?: number;
-  /** False where it would have to be downloaded first; left out where everything listed is there. */
-  readonly ready?: boolean;
-}
-
-export type LookOptions = AskOptions;
-
-/** Where local services listen when nobody has told them otherwise. */
-const KNOWN_PORTS: readonly { port: number; name: string; kind: string }[] = [
-  { port: 5273, name: "foundry", kind: "Foundry Local" },
-  { port: 8000, name: "local-8000", kind: "a service on port 8000" },
-  { port: 11434, name: "ollama", kind: "Ollama" },
-  { port: 1234, name: "lm-studio", kind: "LM Studio" },
-  { port: 8080, name: "llama-cpp", kind: "llama.cpp's server" },
-  // Foundry Local's port is dynamic: these are the ones that its documents and the course's samples show.
-  ...[5272, 51211, 55769, 57127, 59959].map((port) => ({
-    port,
-    name: `foundry-${port}`,
-    kind: "Foundry Local",
-  })),
-];
+export { parseEndpoint } from "./address.ts";
+export { type ListedModel, listModels, type LookOptions } from "./listing.ts";
 
 /** Variables that name a service, in order of precedence: the workshop's, then the course's router sample. */
 const VARIABLES = ["FOUNDRY_LOCAL_ENDPOINT", "BASE_URL"] as const;
-
-/**
- * Reads `[NAME=]URL` into an endpoint. A URL without a path gets `/v1`; an endpoint without a name gets one
- * that tells nothing of the host.
- *
- * @throws {UserError} where the URL is none, or carries a user, a password or a query
- *
- * ```ts
- * const endpoint = parseEndpoint("lab=http://192.0.2.7:5273/v1/");
- * if (endpoint.name !== "lab" || endpoint.baseUrl !== "http://192.0.2.7:5273/v1") throw new Error("parse");
- * if (parseEndpoint("http://localhost:5273").name !== "foundry") throw new Error("known port");
- * ```
- */
-export function parseEndpoint(text: string, apiKey?: string): Endpoint {
-  const [, name, address] = /^(?:([A-Za-z0-9][\w.-]*)=)?(.*)$/s.exec(text.trim()) ?? [];
-  const where = address ?? "";
-  let url: URL;
-  try {
-    url = new URL(where);
-  } catch (cause) {
-    throw new UserError(
-      `not an endpoint: ${JSON.stringify(text)}: give [NAME=]URL, as in http://127.0.0.1:5273/v1`,
-      2,
-      {
-        cause,
-      },
-    );
-  }
-  const shown = `${url.protocol}//${url.host}${url.pathname}`;
-  if (url.protocol !== "http:" && url.protocol !== "https:") {
-    throw new UserError(`not an endpoint: ${shown}: give a URL that starts with http:// or https://`);
-  }
-  if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
-    throw new UserError(
-      `the endpoint ${shown} carries a user, a query or a fragment: give the bare base URL, and the key in API_KEY`,
-    );
-  }
-  const path = url.pathname.replace(/\/+$/, "");
-  return {
-    name: name ?? defaultName(url),
-    baseUrl: `${url.origin}${path === "" ? "/v1" : path}`,
-    ...(apiKey === undefined || apiKey === "" ? {} : { apiKey }),
-  };
-}
-
-function defaultName(url: URL): string {
-  const port = Number(url.port);
-  const local = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname);
-  const known = local ? KNOWN_PORTS.find((one) => one.port === port) : undefined;
-  return known?.name ?? `${local ? "local" : "remote"}${url.port === "" ? "" : `-${url.port}`}`;
-}
-
-const modelList = z.object({
-  data: z.array(z.object({ id: z.string(), owned_by: z.string().nullish().catch(null) })),
-});
-
-/**
- * The models an endpoint lists, in its own order.
- *
- * @throws {UserError} where nobody answers, the key is refused, or the answer is not OpenAI's
- *
- * ```ts
- * const fetch = () => Promise.resolve(Response.json({ data: [{ id: "phi-4-mini" }] }));
- * const models = await listModels(parseEndpoint("http://localhost:5273"), { fetch, timeoutMs: 1000 });
- * if (models[0]?.id !== "phi-4-mini") throw new Error("one model");
- * ```
- */
-export async function listModels(endpoint: Endpoint, options: LookOptions): Promise<ListedModel[]> {
-  const { baseUrl, apiKey } = endpoint;
-  const { status, text } = await get(endpoint, "/models", options);
-  if (status === 401 || status === 403) {
-    throw new UserError(
-      `${baseUrl} refused ${
-        apiKey === undefined ? "a request without a key" : "the key"
-      } (HTTP ${status}): put the right one in API_KEY`,
-    );
-  }
-  if (status !== 200) {
-    const reason = redacted(httpFailure(status, parsed(text)).message, apiKey);
-    throw new UserError(
-      `${baseUrl} does not list its models: ${reason}: an OpenAI-compatible base URL usually ends in /v1`,
-    );
-  }
-  const list = modelList.safeParse(parsed(text));
-  if (!list.success) {
-    throw new UserError(
-      `${baseUrl} is not an OpenAI-compatible endpoint: ${baseUrl}/models answered ${
-        redacted(JSON.stringify(text.slice(0, 60)), apiKey)
-      }: give its base URL, as in http://127.0.0.1:5273/v1`,
-    );
-  }
-  return list.data.data.map(({ id, owned_by }) => ({ id, ownedBy: owned_by ?? null }));
-}
-
-async function get(endpoint: Endpoint, path: string, options: LookOptions) {
-  const { baseUrl, apiKey } = endpoint;
-  try {
-    return await getText(`${baseUrl}${path}`, apiKey, options);
-  } catch (error) {
-    options.signal?.throwIfAborted();
-    throw new UserError(
-      `cannot reach ${baseUrl}: ${
-        redacted(rootReason(error), apiKey)
-      }: start the service, or name another with --endpoint URL or FOUNDRY_LOCAL_ENDPOINT`,
-      2,
-      { cause: error },
-    );
-  }
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
-}
 
 /** A service that was named, or found where such services listen. */
 export interface FoundService {
@@ -287,49 +140,11 @@ export async function lookAtService(
   return { endpoint, kind: `Foundry Local ${foundry.generation}`, source, foundry, ...models };
 }
 
-async function modelsOfFoundry(
-  service: FoundryService,
-  look: LookOptions,
-): Promise<{ models: readonly ListedModel[]; problem: string | null }> {
-  try {
-    const models = (await foundryModels(service, look)).map((
-      { chatId, alias, device, sizeMb, cached, loaded },
-    ) => ({
-      id: chatId,
-      ownedBy: null,
-      ...(alias === null ? {} : { alias }),
-      ...(device === null ? {} : { device }),
-      ...(sizeMb === null ? {} : { sizeMb }),
-      ready: cached ?? loaded,
-    }));
-    return { models, problem: null };
-  } catch (error) {
-    if (error instanceof UserError) return { models: [], problem: error.message };
-    throw error;
-  }
-}
-
 function namedEndpoint(variable: string, text: string, apiKey: string | undefined): Endpoint {
   try {
     return parseEndpoint(text, apiKey);
   } catch (error) {
     if (error instanceof UserError) throw new UserError(`${variable}: ${error.message}`, 2, { cause: error });
-    throw error;
-  }
-}
-
-const kindOf = ({ baseUrl }: Endpoint) =>
-  KNOWN_PORTS.find(({ port }) => new URL(baseUrl).port === String(port))?.kind ??
-    "an OpenAI-compatible service";
-
-async function modelsOrProblem(
-  endpoint: Endpoint,
-  look: LookOptions,
-): Promise<{ models: readonly ListedModel[]; problem: string | null }> {
-  try {
-    return { models: await listModels(endpoint, look), problem: null };
-  } catch (error) {
-    if (error instanceof UserError) return { models: [], problem: error.message };
     throw error;
   }
 }
