@@ -1,5 +1,7 @@
 /** One HTTP/1.1 response (RFC 9112) from the bytes of a connection: pure, incremental, suspicious. */
 
+import { concat } from "./bytes.ts";
+
 /** The start of a response. */
 export interface ResponseHead {
   readonly status: number;
@@ -133,7 +135,7 @@ export class ResponseParser {
   /** Gathers bytes up to the empty line that ends the head; returns where the next byte is. */
   #takeHead(bytes: Uint8Array, from: number): number {
     const known = this.#rest.length;
-    const all = known === 0 ? bytes.subarray(from) : concat(this.#rest, bytes.subarray(from));
+    const all = known === 0 ? bytes.subarray(from) : concat([this.#rest, bytes.subarray(from)]);
     const end = headEnd(all, Math.max(0, known - 3));
     if (!looksLikeHttp(all)) throw new SyntaxError("the answer is not HTTP/1.1");
     if ((end < 0 ? all.length : end) > this.limits.headBytes) {
@@ -171,7 +173,7 @@ export class ResponseParser {
       throw new SyntaxError(`the ${state.at} of the response is longer than ${limit} bytes`);
     }
     if (end < 0 || this.#rest.length > 0) {
-      const whole = concat(this.#rest, bytes.subarray(from, upto));
+      const whole = concat([this.#rest, bytes.subarray(from, upto)]);
       this.#rest = end < 0 ? whole : NOTHING;
       if (end >= 0) this.#useLine(state, whole, 0, whole.length - 1);
     } else this.#useLine(state, bytes, from, end);
@@ -294,11 +296,4 @@ function latin1(bytes: Uint8Array, from: number, to: number): string {
   let text = "";
   for (let i = from; i < to; i++) text += String.fromCharCode(bytes[i] ?? 0);
   return text;
-}
-
-function concat(a: Uint8Array, b: Uint8Array): Uint8Array {
-  const whole = new Uint8Array(a.length + b.length);
-  whole.set(a);
-  whole.set(b, a.length);
-  return whole;
 }

@@ -2,6 +2,7 @@
  * `fetch` over a bare socket for plain-http targets, so that the clock is read the moment bytes arrive and
  * before anything is done with them. TLS, proxies and HTTP/2 stay with the platform's own `fetch`.
  */
+import { concat } from "./bytes.ts";
 import type { Clock, Fetch } from "../clock.ts";
 import { Connection, Pool } from "./connection.ts";
 import { type ParserLimits, ResponseParser } from "./http1.ts";
@@ -235,7 +236,7 @@ class Incoming implements TimedBody {
       return null;
     }
     this.started = true;
-    const body = joined(this.#parser.feed(bytes)); // copied before the connection idles and reads again
+    const body = concat(this.#parser.feed(bytes)); // copied before the connection idles and reads again
     if (this.#parser.done) this.#finish();
     return { bytes: body, atMs };
   }
@@ -267,19 +268,6 @@ function packingOf(headers: Headers): "gzip" | "deflate" | null {
   if (coding === "identity") return null;
   if (coding === "gzip" || coding === "deflate") return coding;
   throw new SyntaxError(`unknown content encoding: ${coding.slice(0, 40)}`);
-}
-
-/** A copy of its own: the socket's buffer is read into again. */
-function joined(pieces: readonly Uint8Array[]): Uint8Array {
-  const [first] = pieces;
-  if (pieces.length === 1 && first !== undefined) return first.slice();
-  const whole = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    whole.set(piece, at);
-    at += piece.length;
-  }
-  return whole;
 }
 
 function isDisconnect(error: unknown): boolean {

@@ -5,6 +5,7 @@
  *
  * tests start it in their own process with `startFake`; measuring goes against the program `main.ts`.
  */
+import { concat } from "../../lib/endpoint/bytes.ts";
 import { answerOf, type Asked, type Behaviour, behaviour, fakeOptions } from "./behaviour.ts";
 import type { FakeLogEntry } from "./behaviour.ts";
 import { setImmediate } from "node:timers";
@@ -386,16 +387,6 @@ const jsonResponse = (status: number, value: unknown) =>
 
 const errorResponse = (status: number, message: string) =>
   jsonResponse(status, { error: { message, type: "invalid_request_error", param: null, code: null } });
-
-function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
-}
 
 /** Requests with a content length, one after the other on a connection. */
 class RequestReader {
