@@ -55,6 +55,22 @@ Deno.test("every relative link in the pages leads somewhere", async () => {
   assert.deepEqual(dead, []);
 });
 
+Deno.test("every page of docs is reached from the README by links", async () => {
+  const seen = new Set<string>();
+  const follow = async (page: string) => {
+    if (seen.has(page)) return;
+    seen.add(page);
+    for (const [, target = ""] of (await Deno.readTextFile(page)).matchAll(/\]\(([^)\s#:]+\.md)/g)) {
+      const path = join(dirname(page), target);
+      if (await exists(path)) await follow(path);
+    }
+  };
+  await follow(join(root, "README.md"));
+  const lost: string[] = [];
+  for await (const page of pages(join(root, "docs"))) if (!seen.has(page)) lost.push(relative(root, page));
+  assert.deepEqual(lost, []);
+});
+
 Deno.test("every deno task that a page names exists, and so does every flag given to it", async () => {
   const { tasks } = JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
   const lies: string[] = [];
