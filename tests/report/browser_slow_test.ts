@@ -2,35 +2,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { findBrowser } from "../../scripts/notebook/devtools.ts";
 import { reportRun } from "../../lib/report/write.ts";
 import { writeGeneratedRun } from "./generated_run.ts";
-
-async function findBrowser(): Promise<string | null> {
-  const named = Deno.env.get("CHROME_PATH");
-  const candidates = [
-    ...(named === undefined ? [] : [named]),
-    "chromium",
-    "chromium-browser",
-    "google-chrome",
-    "chrome",
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-    "C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe",
-  ];
-  for (const command of candidates) {
-    try {
-      const { success } = await new Deno.Command(command, {
-        args: ["--version"],
-        stdout: "null",
-        stderr: "null",
-      })
-        .output();
-      if (success) return command;
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
-  }
-  return null;
-}
 
 const browser = await findBrowser();
 if (browser === null) {
