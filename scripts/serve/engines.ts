@@ -3,6 +3,7 @@ import { type Choice, chooseCandidates, EMBEDDED } from "../../lib/bench/choose.
 import { neededRamGb } from "../../lib/catalog/machine.ts";
 import type { Registry } from "../../lib/catalog/registry.ts";
 import { defaultStore, openStore, type Store } from "../../lib/catalog/store.ts";
+import { ApiError } from "../../lib/engine/api_error.ts";
 import { UserError } from "../../lib/errors.ts";
 import type { Backend } from "../../lib/serve/backends.ts";
 import { EnginePool, type PooledEngine, type PoolEvent } from "../../lib/serve/engine_pool.ts";
@@ -95,7 +96,8 @@ async function modelOf(choice: Embedded, all: readonly Embedded[], store: Store,
     candidate: info.id,
     capabilities: entry.capabilities,
     modelId: info.id,
-    neededMb: variant.adapter?.memoryMb ?? (neededRamGb(entry, { variant, ...context }) ?? 1) * 1000,
+    neededMb: variant.adapter?.memoryMb ??
+      (neededRamGb(entry, { variant, ...context }) ?? 1) * (2 ** 30 / MB),
     about: { variant: info.variant, license: info.license },
     start: async (stop: AbortSignal): Promise<PooledEngine> => {
       const { startModel } = await import("../../lib/engine/start_model.ts");
@@ -115,11 +117,13 @@ async function modelOf(choice: Embedded, all: readonly Embedded[], store: Store,
   };
 }
 
-/** As many as fit: the pool would unload the first for the last otherwise. */
+/** In order; where they don't fit together the last ones stay. */
 async function preload(backends: readonly Backend[], signal: AbortSignal): Promise<void> {
-  for (const backend of backends) {
-    const held = await backend.hold(signal);
-    held.release();
+  try {
+    for (const backend of backends) (await backend.hold(signal)).release();
+  } catch (error) {
+    if (error instanceof ApiError) throw new UserError(error.message, 1, { cause: error });
+    throw error;
   }
 }
 

@@ -112,7 +112,7 @@ async function readState(
   try {
     text = await Deno.readTextFile(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return null;
     if (named) throw new UserError(`--state ${path} can't be read: ${reasonOf(error)}`);
     note(`what auto had learned can't be read: ${reasonOf(error)}`);
     return null;

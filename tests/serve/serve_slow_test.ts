@@ -1,7 +1,11 @@
-/** `deno task serve` with a real model: one document with --json, one address, and nothing left behind. */
+/** `deno task serve` as a program: real models, an adapter, other people's clients, Ctrl-C, a kill, a bad disk. */
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseRouterState } from "../../lib/select/router.ts";
 import { realModel } from "../engine/real_model.ts";
+import { startFake } from "../fake_endpoint/server.ts";
+import { until } from "./set_up.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 const flags = ["--allow-read", "--allow-write", "--allow-env", "--allow-sys", "--allow-net", "--allow-run"];
@@ -14,50 +18,200 @@ const command = (args: string[]) =>
     stderr: "piped",
   });
 
-/** A failed assertion must not leave a server behind. */
-function endWithTest(child: Deno.ChildProcess) {
+/** A server on a free port; ends with the test whatever happens. */
+async function served(args: string[]) {
+  const child = command(["--port", "0", "--json", ...args]).spawn();
+  let said = "";
+  const listening = (async () => {
+    for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) said += text;
+  })();
+  const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  while (!text.trimEnd().endsWith("\n}")) {
+    const { value, done } = await reader.read();
+    if (done) throw new Error(said);
+    text += value;
+  }
   let running = true;
-  void child.status.then(() => running = false);
-  const kill = () => {
-    if (running) child.kill("SIGINT");
+  const ended = child.status.then((status) => {
     running = false;
+    return status;
+  });
+  const end = async (signal: Deno.Signal) => {
+    if (running) child.kill(signal);
+    const { code } = await ended;
+    await Promise.all([listening, reader.cancel()]);
+    return code;
   };
-  return { kill, [Symbol.dispose]: kill };
+  const { url, models } = JSON.parse(text);
+  return {
+    url: String(url),
+    models,
+    pid: child.pid,
+    said: () => said,
+    end,
+    ask: (body: unknown) => fetch(`${url}/chat/completions`, { method: "POST", body: JSON.stringify(body) }),
+    get: async (path: string) => await (await fetch(`${url}${path}`)).json(),
+    [Symbol.asyncDispose]: async () => void await end("SIGKILL"),
+  };
 }
 
+const user = (content: string) => [{ role: "user", content }];
+
 Deno.test({
-  name: "serve loads, answers, and Ctrl-C ends it with 130",
+  name:
+    "a real model is loaded on demand; killed in mid-stream it ends its stream with an error, and comes back",
   ignore: Deno.build.os === "windows",
   fn: async () => {
     await realModel();
-    const child = command(["smollm2", "--port", "0", "--json", "--threads", "1", "--gpu", "off"]).spawn();
-    using ending = endWithTest(child);
-    const errors = new Response(child.stderr).text();
-    const reader = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
-    let text = "";
-    while (!text.trimEnd().endsWith("}")) {
-      const { value, done } = await reader.read();
-      if (done) throw new Error(await errors);
-      text += value;
-    }
-    const { url, models } = JSON.parse(text);
-    assert.deepEqual(models, [{ id: "smollm2-135m-instruct:q4_1", device: "cpu" }]);
-    const answer = await fetch(`${url}/chat/completions`, {
-      method: "POST",
-      body: JSON.stringify({
-        model: "smollm2",
-        messages: [{ role: "user", content: "Write one sentence about the sea." }],
-        max_tokens: 20,
-        temperature: 0,
-      }),
+    await using it = await served(["smollm2", "--threads", "1", "--gpu", "off"]);
+    assert.deepEqual(it.models.map(({ id, state }: Record<string, string>) => [id, state]), [[
+      "smollm2-135m-instruct",
+      "asleep",
+    ]]);
+    const body = {
+      model: "smollm2",
+      messages: user("Write one sentence about the sea."),
+      max_tokens: 20,
+      temperature: 0,
+    };
+    const answer = await (await it.ask(body)).json();
+    assert.match(answer.choices[0].message.content, /sea/i);
+    assert.match(it.said(), /loaded in .* s on cpu/);
+    const stream = await it.ask({
+      ...body,
+      stream: true,
+      max_tokens: 2000,
+      messages: user("Tell a very long story."),
     });
-    assert.match((await answer.json()).choices[0].message.content, /sea/i);
-    ending.kill();
-    assert.equal((await child.status).code, 130);
-    assert.match(await errors, /loaded in .* s on cpu, 1 threads/);
-    await reader.cancel();
-    await assert.rejects(fetch(`${url}/models`));
+    const reader = (stream.body ?? assert.fail("a stream")).pipeThrough(new TextDecoderStream()).getReader();
+    await reader.read();
+    const { stdout } = await new Deno.Command("ps", { args: ["-A", "-o", "pid=,ppid=,args="] }).output();
+    const engine = new TextDecoder().decode(stdout).split("\n").map((line) => line.trim().split(/\s+/))
+      .find(([, parent, ...args]) =>
+        parent === String(it.pid) && args.join(" ").includes("engine/process.ts")
+      );
+    Deno.kill(Number(engine?.[0]), "SIGKILL");
+    let rest = "";
+    for (let part = await reader.read(); !part.done; part = await reader.read()) rest += part.value;
+    assert.match(rest, /data: \{"error":\{"message":"the model's endpoint failed/);
+    assert.equal((await it.ask(body)).status, 200);
+    assert.equal(await it.end("SIGINT"), 130);
   },
+});
+
+Deno.test("an adapter is served like any other model", async () => {
+  await using it = await served(["extractive-notes"]);
+  const response = await it.ask({
+    model: "auto",
+    messages: user("Anna: we ship on Friday.\nBen: I write the notes."),
+  });
+  const answer = await response.json();
+  assert.equal(response.status, 200, JSON.stringify(answer));
+  assert.equal(response.headers.get("x-podium-model"), "extractive-notes");
+  assert.ok(answer.choices[0].message.content.length > 0);
+});
+
+Deno.test("what auto learned survives a kill at any moment, and a restart", async () => {
+  const fake = startFake({});
+  const folder = await Deno.makeTempDir();
+  const state = join(folder, "router.json");
+  const args = ["--endpoint", `lab=${fake.baseUrl}`, "--state", state];
+  try {
+    {
+      await using it = await served(args);
+      for (let i = 0; i < 20; i++) {
+        await (await it.ask({ model: "auto", messages: user(`Question ${i}`) })).text();
+      }
+      await until(() => Array.from(Deno.readDirSync(folder)).length > 0);
+      const more = Array.from(
+        { length: 50 },
+        (_, i) => it.ask({ model: "auto", messages: user(`More ${i}`) }),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 1100));
+      await it.end("SIGKILL");
+      await Promise.allSettled(more.map(async (one) => await (await one).body?.cancel()));
+    }
+    const text = await Deno.readTextFile(state);
+    const seen = parseRouterState(text, state).seen.any?.["fake@lab"]?.successes ?? 0;
+    assert.ok(seen >= 20, `${seen} were kept`);
+    assert.ok(!text.includes("Question"), "no prompt on disk");
+    await using again = await served(args);
+    const { routing } = await again.get("/router");
+    assert.equal(routing.intents.any.arms["fake@lab"].successes, seen);
+  } finally {
+    await fake.stop();
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("a state that can't be written is said once, and serving goes on", async () => {
+  const fake = startFake({});
+  const inTheWay = await Deno.makeTempFile();
+  try {
+    await using it = await served(["--endpoint", fake.baseUrl, "--state", join(inTheWay, "router.json")]);
+    for (let i = 0; i < 3; i++) {
+      assert.equal((await it.ask({ model: "auto", messages: user(`${i}`) })).status, 200);
+    }
+    await until(() => it.said().includes("can't be kept"));
+  } finally {
+    await fake.stop();
+    await Deno.remove(inTheWay);
+  }
+});
+
+const PYTHON = `
+import sys
+from openai import OpenAI, NotFoundError
+client = OpenAI(base_url=sys.argv[1], api_key="none", max_retries=0)
+assert "auto" in [m.id for m in client.models.list()]
+messages = [{"role": "user", "content": "Hello"}]
+whole = client.chat.completions.create(model="auto", messages=messages)
+assert whole.choices[0].message.content == " t1 t2 t3", whole
+stream = client.chat.completions.create(model="fake", messages=messages, stream=True, stream_options={"include_usage": True})
+chunks = list(stream)
+assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == " t1 t2 t3"
+assert chunks[-1].usage.completion_tokens == 3
+raw = client.chat.completions.with_raw_response.create(model="auto", messages=messages)
+assert raw.headers["x-podium-model"] == "fake", raw.headers
+try:
+    client.chat.completions.create(model="gpt", messages=messages)
+    raise SystemExit("an unknown model must be refused")
+except NotFoundError as error:
+    assert error.code == "model_not_found", error
+print("fine")
+`;
+
+Deno.test("the official Python client works unchanged", async () => {
+  const folder = await Deno.makeTempDir();
+  const python = join(folder, "venv", Deno.build.os === "windows" ? "Scripts/python.exe" : "bin/python");
+  const run = async (program: string, args: string[]) => {
+    const { success, stdout, stderr } = await new Deno.Command(program, { args }).output();
+    const text = new TextDecoder();
+    return { success, text: text.decode(stdout) + text.decode(stderr) };
+  };
+  const fake = startFake({ tokens: 3 });
+  try {
+    const venv = await run(Deno.build.os === "windows" ? "python" : "python3", [
+      "-m",
+      "venv",
+      join(folder, "venv"),
+    ])
+      .catch((error) => ({ success: false, text: String(error) }));
+    const pip = venv.success ? await run(python, ["-m", "pip", "install", "-q", "openai"]) : venv;
+    if (!pip.success) {
+      console.warn(
+        `NOT TESTED: the Python client can't be installed here: ${pip.text.trim().split("\n").at(-1)}`,
+      );
+      return;
+    }
+    await using it = await served(["--endpoint", fake.baseUrl, "--state", join(folder, "router.json")]);
+    const { success, text } = await run(python, ["-c", PYTHON, it.url]);
+    assert.ok(success, text);
+  } finally {
+    await fake.stop();
+    await Deno.remove(folder, { recursive: true });
+  }
 });
 
 for (
@@ -65,6 +219,20 @@ for (
     ["an unknown model", ["nosuch"], /nosuch/],
     ["a port that is none", ["--port", "x"], /--port/],
     ["an engine option that is none", ["smollm2:threads=0"], /threads=0/],
+    ["other machines without a key", ["--host", "0.0.0.0"], /--host 0\.0\.0\.0 .*--api-key/],
+    ["a key that anybody guesses", ["--api-key", "key"], /--api-key is shorter/],
+    [
+      "a plan that is not there",
+      ["--endpoint", "http://127.0.0.1:1", "--routing", "nosuch.json"],
+      /--routing nosuch\.json/,
+    ],
+    ["limits that are none", ["--endpoint", "http://127.0.0.1:1", "--slo", "fast"], /--slo fast/],
+    ["two endpoints of one name", [
+      "--endpoint",
+      "a=http://127.0.0.1:1",
+      "--endpoint",
+      "a=http://127.0.0.1:2",
+    ], /"a"/],
   ] as const
 ) {
   Deno.test(`wrong usage is one line and exit code 2: ${name}`, async () => {
