@@ -6,9 +6,9 @@
  *   deno task test:browser                              notebook 01 on both themes, Stop in notebook 03
  *   deno task test:browser 03 04 05 --shots pictures    these, in the short setting, with pictures to look at
  */
-import { join } from "node:path";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { UserError } from "../lib/errors.ts";
 import { bareCommand, pathValue, runCli } from "./cli.ts";
 import { findBrowser, Page } from "./notebook/devtools.ts";
 import { notebookNames } from "./notebook/files.ts";
@@ -54,6 +54,25 @@ async function test(names: readonly string[], options: Options): Promise<number>
   }
   const jupyter = await prepareJupyter(root, console.error);
   const folder = await Deno.makeTempDir({ dir: join(root, ".venv"), prefix: "browser-" });
+  const env = { ...jupyter.env, PODIUM_SHORT: "1" };
+  try {
+    const lab = await startLab({ ...jupyter, env }, notebooks, folder);
+    try {
+      const page = await Page.open(browser, folder);
+      try {
+        return await judgeAll(page, lab, names, options);
+      } finally {
+        await page.close();
+      }
+    } finally {
+      await lab.close();
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+async function judgeAll(page: Page, lab: Lab, names: readonly string[], options: Options): Promise<number> {
   let failed = 0, passed = 0;
   const judge = async (name: string, work: () => Promise<string[]>) => {
     const started = performance.now();
@@ -64,23 +83,21 @@ async function test(names: readonly string[], options: Options): Promise<number>
     console.log(`${faults.length === 0 ? "ok    " : "FAILED"} ${name} (${seconds} s)`);
     for (const fault of faults) console.log(`       ${fault}`);
   };
-  const lab = await startLab({ ...jupyter, env: { ...jupyter.env, PODIUM_SHORT: "1" } }, notebooks, folder);
-  const page = await Page.open(browser, folder);
-  try {
-    const all = await notebookNames(notebooks);
-    const wanted = names.length === 0 ? ["01"] : names;
-    for (const name of all.filter((each) => wanted.some((part) => each.startsWith(part)))) {
-      const themes: Theme[] = ["light", "dark"];
-      await judge(`${name} on both themes`, () => runAndLook(page, lab, name, themes, options));
+  const all = await notebookNames(notebooks);
+  const wanted = names.length === 0 ? ["01"] : names;
+  for (const part of wanted) {
+    if (!all.some((each) => each.startsWith(part))) {
+      throw new UserError(
+        `no notebook's name starts with ${JSON.stringify(part)}: there are ${all.join(", ")}`,
+      );
     }
-    if (names.length === 0) {
-      const third = all.find((each) => each.startsWith("03")) ?? "";
-      await judge(`${third}: Stop in the middle of a measurement`, () => stopAndGoOn(page, lab, third));
-    }
-  } finally {
-    await page.close();
-    await lab.close();
-    await Deno.remove(folder, { recursive: true });
+  }
+  for (const name of all.filter((each) => wanted.some((part) => each.startsWith(part)))) {
+    await judge(`${name} on both themes`, () => runAndLook(page, lab, name, ["light", "dark"], options));
+  }
+  if (names.length === 0) {
+    const third = all.find((each) => each.startsWith("03")) ?? "";
+    await judge(`${third}: Stop in the middle of a measurement`, () => stopAndGoOn(page, lab, third));
   }
   console.log(`\n${failed === 0 ? "ok" : "FAILED"} | ${passed} passed | ${failed} failed`);
   return failed === 0 ? 0 : 1;

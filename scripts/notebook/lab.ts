@@ -63,31 +63,36 @@ export async function startLab(jupyter: Jupyter, notebooks: string, folder: stri
     stderr: "null",
   }).spawn();
   const base = `http://127.0.0.1:${port}`;
-  const answers = async () => {
+  const close = async () => {
     try {
-      const response = await fetch(`${base}/api?token=${token}`);
-      await response.body?.cancel();
-      return response.ok;
+      child.kill("SIGTERM");
     } catch {
-      return false;
+      // It has already ended.
     }
+    await child.status;
   };
+  try {
+    await untilAnswering(`${base}/api?token=${token}`);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+  return { address: `${base}/lab/workspaces/looking/tree/NAME?reset&token=${token}`, close };
+}
+
+async function untilAnswering(url: string): Promise<void> {
   const end = performance.now() + 60_000;
-  while (!await answers()) {
-    if (performance.now() > end) throw new Error("JupyterLab does not answer within 60 s");
+  while (performance.now() < end) {
+    try {
+      const response = await fetch(url);
+      await response.body?.cancel();
+      if (response.ok) return;
+    } catch {
+      // It does not listen yet.
+    }
     await pause(200);
   }
-  return {
-    address: `${base}/lab/workspaces/looking/tree/NAME?reset&token=${token}`,
-    async close() {
-      try {
-        child.kill("SIGTERM");
-      } catch {
-        // It has already ended.
-      }
-      await child.status;
-    },
-  };
+  throw new Error("JupyterLab does not answer within 60 s");
 }
 
 function freePort(): number {
