@@ -135,7 +135,7 @@ async function runAndLook(
       grounds.add(ground);
       if (width < 300 || height < 60) faults.push(`${theme}: "${title}" is ${width} × ${height} pixels`);
       const contrast = contrastOf(text, ground);
-      if (contrast < 4.5) {
+      if (!(contrast >= 4.5)) {
         faults.push(`${theme}: text of "${title}" has a contrast of ${contrast.toFixed(1)}: 1`);
       }
     }
