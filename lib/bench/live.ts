@@ -4,8 +4,9 @@ import type { Clock, Fetch } from "../clock.ts";
 import { holdFoundryModel } from "../endpoint/foundry/hold.ts";
 import { probe } from "../endpoint/probe.ts";
 import { timedRequest } from "../endpoint/request.ts";
-import type { Endpoint } from "../endpoint/trace.ts";
+import type { Endpoint, Trace } from "../endpoint/trace.ts";
 import { isLoopback } from "../endpoint/transport.ts";
+import type { EngineExit } from "../engine/engine_process.ts";
 import { startModel } from "../engine/start_model.ts";
 import type { RunProgram } from "../program.ts";
 import type { LiveCandidate, OpenCandidate } from "./candidate.ts";
@@ -55,14 +56,47 @@ export function embeddedCandidate(
       return {
         loadMs: running.loadMs.totalMs,
         device: running.device,
-        request: (request, terms) =>
-          timedRequest(running.endpoint, request, { clock, fetch, stream, client, ...terms }),
+        request: async (request, terms) => {
+          const trace = await timedRequest(running.endpoint, request, {
+            clock,
+            fetch,
+            stream,
+            client,
+            ...terms,
+          });
+          return await withEngineEnd(trace, running.exited);
+        },
         residentMb: async () => (await running.stats()).residentMb,
         cpuS: async () => (await running.stats()).cpuS,
         close: () => running.stop(),
       };
     },
   };
+}
+
+/** How long an engine's end may take to be known after its connections broke, in ms. */
+const END_KNOWN_MS = 250;
+
+/**
+ * A trace that went wrong because its engine ended says so; to the connection alone it is only broken.
+ *
+ * ```ts ignore
+ * const trace = await withEngineEnd(await timedRequest(engine.endpoint, request, options), engine.exited);
+ * ```
+ */
+export async function withEngineEnd(trace: Trace, exited: Promise<EngineExit>): Promise<Trace> {
+  // An engine that answered with an error of its own is there.
+  const broke = trace.status === "partial" || trace.status === "failed" && trace.httpStatus === null;
+  if (!broke) return trace;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const notYet = new Promise<null>((resolve) => timer = setTimeout(resolve, END_KNOWN_MS, null));
+  const end = await Promise.race([exited, notYet]);
+  clearTimeout(timer);
+  if (end === null) return trace;
+  const how = end.signal === "SIGKILL"
+    ? "SIGKILL, which the system sends where memory runs out"
+    : end.signal ?? `exit code ${end.code}`;
+  return { ...trace, reason: `the engine's process ended (${how}): ${trace.reason}` };
 }
 
 /** Reads a model file once, so that every load meets the same, warm, file cache. */
