@@ -39,11 +39,6 @@ export class AnswerScan {
   #last: Uint8Array[] = [];
   #lastBytes = 0;
 
-  /** The beginning, as far as it was looked at, says that an error came instead of an answer. */
-  static isError(bytes: Uint8Array): boolean {
-    return FAILS.test(new TextDecoder().decode(bytes.subarray(0, TAIL_BYTES)));
-  }
-
   add(bytes: Uint8Array, atMs: number): void {
     if (this.#saidMs === null && this.#looked < LOOKED_AT) this.#look(bytes, atMs);
     for (let at = bytes.indexOf(LF); at >= 0; at = bytes.indexOf(LF, at + 1)) this.#lines++;

@@ -20,7 +20,7 @@ import { LineFull } from "./line.ts";
 import type { Gauge, Metrics } from "./metrics.ts";
 import { type Attempt, type Failure, relay, type RelayTools } from "./relay.ts";
 import type { RetryBudget } from "./retry_budget.ts";
-import type { RecentChoice, Routing } from "./routing.ts";
+import type { RecentChoice, RoutedBody, Routing } from "./routing.ts";
 
 /** What the gateway is handed from outside. */
 export interface GatewayOptions extends RelayTools {
@@ -70,14 +70,10 @@ export interface RequestRecord {
 }
 
 /** Only what routing needs; the rest passes through untouched. */
-const routed = z.object({
-  model: z.string().min(1),
-  stream: z.boolean().nullish(),
-  messages: z.unknown().optional(),
-  prompt: z.unknown().optional(),
-  metadata: z.unknown().optional(),
-});
-type Routed = z.infer<typeof routed>;
+interface Routed extends RoutedBody {
+  readonly model: string;
+  readonly stream?: boolean | null;
+}
 
 const feedback = z.object({ id: z.string().min(1).max(200), good: z.boolean() });
 
@@ -401,15 +397,20 @@ function nobodyCan(desks: readonly Desk[]): ApiError {
 const decoder = new TextDecoder();
 const decoded = (bytes: Uint8Array) => decoder.decode(bytes);
 
+/** By hand, since a schema takes longer to look at two fields than all the rest of the way takes. */
 function readBody(text: string): Routed {
-  const result = routed.safeParse(parsedBody(text));
-  if (result.success) return result.data;
-  const param = result.error.issues[0]?.path[0] === "stream" ? "stream" : "model";
-  const message = param === "stream"
-    ? "'stream' is true or false"
-    : "'model' must name the model that is to answer";
-  throw new ApiError(400, message, { param });
+  const body = parsedBody(text);
+  if (typeof body !== "object" || body === null || !("model" in body) || !isName(body.model)) {
+    throw new ApiError(400, "'model' must name the model that is to answer", { param: "model" });
+  }
+  const stream = "stream" in body ? body.stream : null;
+  if (stream !== null && typeof stream !== "boolean") {
+    throw new ApiError(400, "'stream' is true or false", { param: "stream" });
+  }
+  return { ...body, model: body.model, stream };
 }
+
+const isName = (value: unknown): value is string => typeof value === "string" && value !== "";
 
 function parsedBody(text: string): unknown {
   try {

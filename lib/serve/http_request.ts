@@ -39,7 +39,7 @@ type BodyState =
     | { readonly decoder: ReturnType<typeof bodyOf> }
   );
 
-const latin1 = new TextDecoder("latin1");
+const decoder = new TextDecoder();
 /** Header lines: a token, a colon, and no control character but the tab. */
 // deno-lint-ignore no-control-regex
 const HEADERS = /^(?:\r\n[!#$%&'*+\-.^_`|~\w]+:[^\0-\x08\x0a-\x1f\x7f]*)*$/;
@@ -79,7 +79,7 @@ export class RequestReader {
         );
       }
       if (end < 0) return { at: "head", begun: all.length > 0 };
-      this.#useHead(latin1.decode(all.subarray(0, end - 4)));
+      this.#useHead(decoder.decode(all.subarray(0, end - 4)));
       this.#parts = [all.subarray(end)];
       this.#bytes = all.length - end;
     }

@@ -25,6 +25,8 @@ export interface Reply {
   /** More of it; resolves when the socket has taken it. */
   write(bytes: Uint8Array): Promise<void>;
   end(): Promise<void>;
+  /** Closes the connection of a client that doesn't take its answer. */
+  drop(): void;
 }
 
 /** Answers one request, and must give some answer. */
@@ -195,7 +197,8 @@ class ClientConnection {
     if (whole === null) return false;
     const { request, rest, keep } = whole;
     if (rest.length > 0) this.#early = rest;
-    const exchange = new Exchange(this, request.http11, keep);
+    // HEAD asks for no body, and gets none that a next answer could be mistaken for.
+    const exchange = new Exchange(this, request.http11, keep && request.method !== "HEAD");
     this.#exchange = exchange;
     const answering = this.#answer(request, exchange);
     this.#watch(exchange); // after the handler has begun: first the request goes on its way
@@ -319,6 +322,10 @@ class Exchange implements Reply {
   async end(): Promise<void> {
     if (this.#chunked) await this.connection.write(LAST_CHUNK);
     this.complete = true;
+  }
+
+  drop(): void {
+    this.connection.close();
   }
 
   async refuse(error: ApiError): Promise<void> {

@@ -93,9 +93,11 @@ export async function relay(
   const onGone = () => stop.abort(reply.gone.reason);
   reply.gone.addEventListener("abort", onGone);
   if (reply.gone.aborted) onGone();
+  const client = new Taking(reply);
   const deadline = deadlines.add({
     atMs: sent.stream ? Math.min(sent.untilMs, clock() + patience.firstByteMs) : sent.untilMs,
-    passed: () => stop.abort(new TooSlow("it did not answer in time")),
+    // Whoever keeps the other waiting is given up: a client that doesn't read, or a backend that says nothing.
+    passed: () => client.busy ? reply.drop() : stop.abort(new TooSlow("it did not answer in time")),
   });
   const scan = new AnswerScan();
   try {
@@ -115,8 +117,8 @@ export async function relay(
     if (response.status >= 400) return await refusal(response, body, place, sent, reply);
     if ((response.headers.get("content-type") ?? "").startsWith("text/event-stream")) {
       const moved = () => deadline.atMs = Math.min(sent.untilMs, clock() + patience.gapMs);
-      await passStream(response, body, sent, reply, scan, moved);
-    } else await passWhole(response, body, sent, reply, scan);
+      await passStream(response, body, sent, client, scan, moved);
+    } else await passWhole(response, body, sent, client, scan);
     return { kind: "sent", status: response.status, seen: scan.result(), fault: null };
   } catch (error) {
     if (reply.gone.aborted) return { kind: "gone" };
@@ -130,40 +132,53 @@ export async function relay(
   }
 }
 
+/** The client's side of an answer: whether something is being written that it has not taken yet. */
+class Taking {
+  busy = false;
+
+  constructor(private readonly reply: Reply) {}
+
+  async take(write: (reply: Reply) => Promise<void>): Promise<void> {
+    this.busy = true;
+    await write(this.reply);
+    this.busy = false;
+  }
+}
+
 async function passStream(
   response: Response,
   body: TimedBody,
   sent: Forwarded,
-  reply: Reply,
+  client: Taking,
   scan: AnswerScan,
   moved: () => void,
 ): Promise<void> {
   const first = await body.next();
   if (first === null) throw new BadAnswer("it sent an empty answer");
-  if (!beginsEvents(first.bytes)) throw new BadAnswer("what it sent is no event stream");
-  if (AnswerScan.isError(first.bytes)) throw new BadAnswer(eventError(first.bytes));
-  await reply.begin(response.status, headersOf(response, sent.headers), first.bytes);
+  checkBeginning(first.bytes);
+  await client.take((reply) => reply.begin(response.status, headersOf(response, sent.headers), first.bytes));
   scan.add(first.bytes, first.atMs);
   moved();
   for (let piece = await body.next(); piece !== null; piece = await body.next()) {
-    await reply.write(piece.bytes);
-    scan.add(piece.bytes, piece.atMs);
+    const { bytes } = piece;
+    await client.take((reply) => reply.write(bytes));
+    scan.add(bytes, piece.atMs);
     moved();
   }
   if (!scan.result().ended) throw new BadAnswer("it ended its answer before it was complete");
-  await reply.end();
+  await client.take((reply) => reply.end());
 }
 
 async function passWhole(
   response: Response,
   body: TimedBody,
   sent: Forwarded,
-  reply: Reply,
+  client: Taking,
   scan: AnswerScan,
 ): Promise<void> {
   const bytes = await collected(body, WHOLE_LIMIT_BYTES, scan);
   if (!isJsonObject(new TextDecoder().decode(bytes))) throw new BadAnswer("what it sent is not JSON");
-  await reply.whole(response.status, headersOf(response, sent.headers), bytes);
+  await client.take((reply) => reply.whole(response.status, headersOf(response, sent.headers), bytes));
 }
 
 /** An HTTP error: the client's own mistakes are passed on, the backend's are reasons to ask another. */
@@ -244,10 +259,16 @@ async function collected(body: TimedBody, limit: number, scan?: AnswerScan): Pro
   return all;
 }
 
-/** A field name, a comment, or a byte order mark, perhaps after empty lines. */
-function beginsEvents(bytes: Uint8Array): boolean {
+/**
+ * A stream begins with a field name, a comment or a byte order mark, perhaps after empty lines, and not with an
+ * error.
+ */
+function checkBeginning(bytes: Uint8Array): void {
   const text = new TextDecoder().decode(bytes.subarray(0, 64)).trimStart();
-  return ["data", "event", "id", "retry", ":"].some((word) => text.startsWith(word) || word.startsWith(text));
+  if (!["data", "event", "id", "retry", ":"].some((word) => text.startsWith(word) || word.startsWith(text))) {
+    throw new BadAnswer("what it sent is no event stream");
+  }
+  if (/^(?:event: *error|data: *\{\s*"error"\s*:\s*[{"])/.test(text)) throw new BadAnswer(eventError(bytes));
 }
 
 function eventError(bytes: Uint8Array): string {

@@ -84,6 +84,20 @@ for (
   });
 }
 
+Deno.test("a client that doesn't read is let go in time, and its model is not blamed", async () => {
+  const words = Array.from({ length: 4000 }, () => "word ".repeat(1000));
+  await using it = setUp({ models: { one: { words, log: "nothing" } }, gapMs: 60 });
+  const body = JSON.stringify({ model: "one", messages, stream: true });
+  using socket = await Deno.connect({ hostname: "127.0.0.1", port: it.port });
+  const head =
+    `POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: ${body.length}\r\n\r\n`;
+  await socket.write(new TextEncoder().encode(head + body));
+  await until(() => it.records.length === 1);
+  assert.equal(it.records[0]?.status, 499);
+  assert.equal(it.desks.of("one@fake")?.line.busy, 0);
+  assert.deepEqual(it.faults, []);
+});
+
 Deno.test("a whole answer that breaks is asked of the next: nothing of it had been sent", async () => {
   const cut = raw(
     'HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 99\r\n\r\n{"choices":',
