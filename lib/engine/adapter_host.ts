@@ -42,7 +42,7 @@ export async function adapterCommand(
       "--quiet",
       "--no-prompt",
       "--unstable-worker-options",
-      ...(permissions.import === undefined ? ["--deny-import"] : []),
+      ...(permissions.import === undefined ? ["--no-remote"] : []),
       `--v8-flags=--max-old-space-size=${heapMb}`,
       ...(configPath === undefined ? [] : ["--config", configPath]),
       ...permissionFlags({
@@ -138,6 +138,8 @@ export class AdapterHost {
   constructor({ denoPath, args, order }: AdapterCommand) {
     this.#child = new Deno.Command(denoPath, {
       args: [...args],
+      // What it says ends up in messages and records.
+      env: { NO_COLOR: "1" },
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
@@ -237,14 +239,16 @@ export class AdapterHost {
       case "ready":
         return this.#ready.resolve(line);
       case "failed":
-        return this.#ready.reject(new Error(line.reason));
+        return this.#ready.reject(new Error(inWords(line.reason)));
       case "piece":
         return this.#open.get(line.ask)?.emit(line.text);
       case "end":
         return this.#open.get(line.ask)?.end(line);
       case "error":
         return this.#open.get(line.ask)?.fail(
-          new ApiError(line.status ?? 500, `the adapter failed: ${line.reason}`, { code: "adapter_error" }),
+          new ApiError(line.status ?? 500, `the adapter failed: ${inWords(line.reason)}`, {
+            code: "adapter_error",
+          }),
         );
       case "use": {
         this.#use.resolve(line);
@@ -252,7 +256,7 @@ export class AdapterHost {
         return;
       }
       case "broken":
-        this.#broken ??= line.reason;
+        this.#broken ??= inWords(line.reason);
     }
   }
 
@@ -291,4 +295,17 @@ function parseLine(text: string): AdapterLine | null {
   } catch {
     return null;
   }
+}
+
+/** What an adapter may is a matter of its entry, not of Deno's flags. */
+function inWords(reason: string): string {
+  return reason
+    .replace(
+      /, run again with the --allow-(\w+) flag.*$/,
+      ': state it under "permissions" ("$1") of its entry in the registry, if it may',
+    )
+    .replace(
+      /^A remote specifier was requested: ("[^"]+"), but --no-remote is specified.*$/,
+      'it imports $1 from the network: state the host under "permissions" ("import") of its entry, if it may',
+    );
 }

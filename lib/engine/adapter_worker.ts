@@ -38,7 +38,7 @@ export function serveAdapter(exports: Record<string, unknown>, thread: Thread): 
         loadMs: performance.now() - at,
       };
     } catch (error) {
-      return { kind: "failed", reason: faultOf(error) };
+      return { kind: "failed", reason: reasonOf(error) };
     }
   };
   const ask = async (number: number, request: AdapterRequest) => {
@@ -53,7 +53,7 @@ export function serveAdapter(exports: Record<string, unknown>, thread: Thread): 
         ...await answer(loaded.adapter, loaded.model, request, stop.signal, say),
       });
     } catch (error) {
-      thread.postMessage({ kind: "error", ask: number, reason: faultOf(error), status: statusOf(error) });
+      thread.postMessage({ kind: "error", ask: number, reason: reasonOf(error), status: statusOf(error) });
     } finally {
       open.delete(number);
     }
@@ -124,15 +124,6 @@ async function answer(
   }
   emit(scanner.flush());
   return { finish: "stop", tokens: tokens() };
-}
-
-/** One line; a permission that is lacking is a matter of the entry, not of flags. */
-function faultOf(error: unknown): string {
-  if (!(error instanceof Deno.errors.NotCapable)) return reasonOf(error);
-  return reasonOf(error).replace(
-    /, run again with the --allow-(\w+) flag.*$/,
-    ': state it under "permissions" ("$1") of its entry in the registry, if it may',
-  );
 }
 
 /** Errors in the manner of many HTTP libraries: a client's mistake carries its status. */

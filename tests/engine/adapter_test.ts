@@ -170,3 +170,24 @@ Deno.test("a link out of the registry's folder is refused; an absolute path is t
     await Deno.remove(place, { recursive: true });
   }
 });
+
+Deno.test("code from the network is refused unless the entry states its host", async () => {
+  const place = await Deno.makeTempDir();
+  // Deno itself trusts some hosts, of which esm.sh is one.
+  const expected = {
+    "esm.sh":
+      /can't be loaded: it imports "https:\/\/esm\.sh\/x" from the network: state the host .*"import"/,
+    "remote.invalid": /can't be loaded: Requires import access to "remote\.invalid:443": state it .*"import"/,
+  };
+  try {
+    for (const [host, message] of Object.entries(expected)) {
+      await Deno.writeTextFile(join(place, "remote.ts"), `import "https://${host}/x";\n`);
+      await assert.rejects(start({ module: "remote.ts" }, join(place, "models.json")), {
+        name: "UserError",
+        message,
+      });
+    }
+  } finally {
+    await Deno.remove(place, { recursive: true });
+  }
+});
