@@ -94,7 +94,13 @@ export function findByName<T extends Pick<Backend, "id" | "names" | "candidate">
   );
 }
 
-/** The refusal for a name that nobody bears. */
+/**
+ * The refusal for a name that nobody bears.
+ *
+ * ```ts
+ * if (unknownModel("gpt", ["small", "auto"]).status !== 404) throw new Error("it is not here");
+ * ```
+ */
 export function unknownModel(model: string, known: readonly string[]): ApiError {
   const list = known.slice(0, 20).join(", ") + (known.length > 20 ? ` and ${known.length - 20} more` : "");
   return new ApiError(
