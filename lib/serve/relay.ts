@@ -208,7 +208,7 @@ async function refusal(
     },
   );
   const own = isError(clean) ? { status, headers: withJson(headers), body: clean } : null;
-  return { kind: "failed", error, own, counts: status !== 429 };
+  return { kind: "failed", error, own, counts: saysIll(status) };
 }
 
 /** After the first byte nobody else can answer: the stream says what happened, in OpenAI's shape, and ends. */
@@ -221,6 +221,9 @@ async function breakOff(error: ApiError, reply: Reply, scan: AnswerScan): Promis
   }
   return { kind: "sent", status: 200, seen: scan.result(), fault: error.message };
 }
+
+/** Another model may be asked after any of these; but a request alone can bring about 403, 404 and 429. */
+const saysIll = (status: number) => ![403, 404, 429].includes(status);
 
 /** 401 and 403: the key that it wants is ours to know, not the client's. 404: the model is not there any more. */
 const isBackendsFault = (status: number) => status >= 500 || [401, 403, 404, 408, 429].includes(status);

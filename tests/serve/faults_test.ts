@@ -124,6 +124,14 @@ Deno.test("one that always fails is left alone, and says so; the deadline holds 
   await late.body?.cancel();
 });
 
+Deno.test("what a request alone can bring about takes no model from others", async () => {
+  await using it = setUp({ models: { one: { routes: ["completions"] } }, failuresToOpen: 1 });
+  const response = await it.post({ model: "one", messages });
+  assert.equal(response.status, 404);
+  await response.body?.cancel();
+  assert.equal(it.desks.of("one@fake")?.breaker.state(), "closed");
+});
+
 Deno.test("more than may wait are told when to come back", async () => {
   await using it = setUp({ models: { one: { ttftMs: 50 } }, slots: 1, waiting: 1 });
   const answers = await Promise.all(Array.from({ length: 5 }, () => it.post({ model: "one", messages })));
