@@ -33,7 +33,7 @@ const plan: SessionPlan = {
 const models = {
   quick: { words: [" alpha"] },
   slow: { words: [" alpha"], ttftMs: 60 },
-  wrong: { words: [" beta"] },
+  wrong: { words: [" beta"], ttftMs: 60 },
 };
 const names = Object.keys(models);
 const when = { now: new Date(0), random: () => 0.5 };
