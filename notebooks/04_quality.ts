@@ -25,7 +25,7 @@ import { makeSheet } from "../lib/quality/sheet.ts";
 
 stopSignal();
 const whole = await loadPromptSet("../prompts/meeting_notes.json");
-const notes = { ...whole, prompts: whole.prompts.slice(0, isShort() ? 4 : 12) };
+const notes = { ...whole, prompts: whole.prompts.slice(0, isShort() ? 3 : 12) };
 const percent = (share: number | null | undefined) =>
   share === null || share === undefined ? null : `${Math.round(100 * share)} %`;
 const range = (ends: readonly [number, number] | null) => ends?.map(percent).join(" to ") ?? null;
