@@ -20,7 +20,9 @@ const command = (args: string[]) =>
 
 /** A server on a free port; ends with the test whatever happens. */
 async function served(args: string[]) {
-  const child = command(["--port", "0", "--json", ...args]).spawn();
+  const folder = await Deno.makeTempDir();
+  const state = args.includes("--state") ? [] : ["--state", join(folder, "router.json")];
+  const child = command(["--port", "0", "--json", ...state, ...args]).spawn();
   let said = "";
   const listening = (async () => {
     for await (const text of child.stderr.pipeThrough(new TextDecoderStream())) said += text;
@@ -52,7 +54,10 @@ async function served(args: string[]) {
     end,
     ask: (body: unknown) => fetch(`${url}/chat/completions`, { method: "POST", body: JSON.stringify(body) }),
     get: async (path: string) => await (await fetch(`${url}${path}`)).json(),
-    [Symbol.asyncDispose]: async () => void await end("SIGKILL"),
+    [Symbol.asyncDispose]: async () => {
+      await end("SIGKILL");
+      await Deno.remove(folder, { recursive: true });
+    },
   };
 }
 
