@@ -11,11 +11,6 @@ export class ApiError extends Error {
     this.param = detail.param ?? null;
     this.code = detail.code ?? null;
   }
-
-  /** `{error: {message, type, param, code}}` with the right status. */
-  toResponse(): Response {
-    return Response.json(errorBody(this), { status: this.status });
-  }
 }
 
 /**

@@ -5,6 +5,11 @@
  */
 import { ApiError } from "./api_error.ts";
 
+/** A request as far as it matters here: `Headers` will do, and so will a map of names in small letters. */
+interface Asking {
+  readonly headers: { get(name: string): string | null | undefined };
+}
+
 const loopbackNames = new Set(["127.0.0.1", "localhost", "[::1]"]);
 
 function isLoopbackUrl(text: string): boolean {
@@ -21,14 +26,14 @@ function isLoopbackUrl(text: string): boolean {
  * checkLocal(new Request("http://127.0.0.1:1234/v1/models", { headers: { host: "127.0.0.1:1234" } }));
  * ```
  */
-export function checkLocal(request: Request): void {
-  const host = request.headers.get("host");
+export function checkLocal(request: Asking): void {
+  const host = request.headers.get("host") ?? null;
   if (host !== null && !isLoopbackUrl(`http://${host}`)) {
     throw new ApiError(403, `host ${host} is refused: this server answers to 127.0.0.1 and localhost only`, {
       code: "forbidden_host",
     });
   }
-  const origin = request.headers.get("origin");
+  const origin = request.headers.get("origin") ?? null;
   if (origin !== null && !isLoopbackUrl(origin)) {
     throw new ApiError(403, `web pages from ${origin} may not use this server: it serves this machine only`, {
       code: "forbidden_origin",
@@ -45,7 +50,7 @@ export function checkLocal(request: Request): void {
  * checkToken(new Request("http://localhost/", { headers: { authorization: "Bearer secret" } }), "secret");
  * ```
  */
-export function checkToken(request: Request, token: string): void {
+export function checkToken(request: Asking, token: string): void {
   if (!sameText(request.headers.get("authorization") ?? "", `Bearer ${token}`)) {
     throw new ApiError(401, "this engine belongs to the program that started it: wrong or missing API key", {
       code: "invalid_api_key",

@@ -1,7 +1,8 @@
 /** The engine's HTTP face: routes, the queue, streaming, cancelling. Knows nothing of llama.cpp. */
+import { concat } from "../endpoint/bytes.ts";
 import type { Generation, LoadedModel } from "./core.ts";
 import { checkLocal, checkToken } from "./guard.ts";
-import type { Handler } from "./listen.ts";
+import { type HttpHandler, type HttpRequest, JSON_HEADERS, type Reply } from "./http_server.ts";
 import type { EngineStats } from "./options.ts";
 import { ApiError } from "./api_error.ts";
 import { type AnswerHead, ChunkWriter, wholeAnswer } from "./reply.ts";
@@ -41,17 +42,18 @@ type ProcessUse = Pick<EngineStats, "resident_mb" | "cpu_s">;
  * `/podium/stats`. Jobs run one at a time; a client that goes away leaves the queue, or ends its generation.
  *
  * ```ts ignore
- * const { port } = await listen(engineFace(core, hooks), "127.0.0.1", 0);
+ * const { port } = serveHttp(engineFace(core, hooks), { hostname: "127.0.0.1", port: 0, clock, onFault });
  * ```
  */
-export function engineFace(core: FaceCore, hooks: FaceHooks): Handler {
+export function engineFace(core: FaceCore, hooks: FaceHooks): HttpHandler {
   const face = new Face(core, hooks);
-  return async (request, gone) => {
+  return async (request, reply) => {
     try {
       checkLocal(request);
-      return await face.answer(request, gone);
+      await face.answer(request, reply);
     } catch (error) {
-      return asApiError(error).toResponse();
+      if (reply.gone.aborted) throw error;
+      throw asApiError(error);
     }
   };
 }
@@ -69,21 +71,21 @@ class Face {
 
   constructor(private readonly core: FaceCore, private readonly hooks: FaceHooks) {}
 
-  async answer(request: Request, gone: AbortSignal): Promise<Response> {
-    const { pathname } = new URL(request.url);
-    if (pathname === "/healthz") return Response.json({ status: "ok" });
+  async answer(request: HttpRequest, reply: Reply): Promise<void> {
+    const { method, path } = request;
+    if (path === "/healthz") return await json(reply, { status: "ok" });
     checkToken(request, this.hooks.token);
-    switch (`${request.method} ${pathname}`) {
+    switch (`${method} ${path}`) {
       case "GET /v1/models":
-        return Response.json({ object: "list", data: [this.#modelEntry()] });
+        return await json(reply, { object: "list", data: [this.#modelEntry()] });
       case "GET /podium/stats":
-        return Response.json(await this.#stats());
+        return await json(reply, await this.#stats());
       case "POST /v1/chat/completions":
-        return await this.#generate(parseChat(await readJson(request)), gone);
+        return await this.#generate(parseChat(readJson(request)), reply);
       case "POST /v1/completions":
-        return await this.#generate(parseCompletion(await readJson(request)), gone);
+        return await this.#generate(parseCompletion(readJson(request)), reply);
       default:
-        throw new ApiError(404, `there is no ${request.method} ${pathname} here`, { code: "unknown_url" });
+        throw new ApiError(404, `there is no ${method} ${path} here`, { code: "unknown_url" });
     }
   }
 
@@ -105,7 +107,7 @@ class Face {
     };
   }
 
-  async #generate(job: Job, gone: AbortSignal): Promise<Response> {
+  async #generate(job: Job, reply: Reply): Promise<void> {
     const { modelId, alias } = this.core.model;
     const asked = job.model.toLowerCase();
     if (asked !== modelId.toLowerCase() && asked !== alias?.toLowerCase()) {
@@ -117,36 +119,30 @@ class Face {
     const generation = await this.core.prepare(job);
     const prefix = job.route === "chat" ? "chatcmpl" : "cmpl";
     const head = { id: `${prefix}-${this.hooks.randomId()}`, created: this.hooks.now(), model: modelId };
-    return job.stream
-      ? this.#stream(job, head, generation, gone)
-      : await this.#whole(job, head, generation, gone);
+    if (job.stream) await this.#stream(job, head, generation, reply);
+    else await this.#whole(job, head, generation, reply);
   }
 
-  async #whole(job: Job, head: AnswerHead, generation: Generation, gone: AbortSignal): Promise<Response> {
+  async #whole(job: Job, head: AnswerHead, generation: Generation, reply: Reply): Promise<void> {
     let text = "";
-    const result = await this.#inTurn(generation, (piece) => text += piece, gone);
-    return Response.json(wholeAnswer(job, head, text, result));
+    const result = await this.#inTurn(generation, (piece) => text += piece, reply.gone);
+    await json(reply, wholeAnswer(job, head, text, result));
   }
 
-  #stream(job: Job, head: AnswerHead, generation: Generation, gone: AbortSignal): Response {
+  async #stream(job: Job, head: AnswerHead, generation: Generation, reply: Reply): Promise<void> {
     const writer = new ChunkWriter(job, head);
-    const write = async (stream: ReadableStreamDefaultController<Uint8Array<ArrayBuffer>>) => {
-      try {
-        const emit = (text: string) => stream.enqueue(writer.delta(text));
-        const result = await this.#inTurn(generation, emit, gone);
-        for (const chunk of writer.end(result)) stream.enqueue(chunk);
-      } catch (error) {
-        if (gone.aborted) return;
-        stream.enqueue(writer.failure(asApiError(error)));
-      }
-      stream.close();
-    };
-    const body = new ReadableStream<Uint8Array<ArrayBuffer>>({
-      start: (stream) => void write(stream),
-    });
-    return new Response(body, {
-      headers: { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" },
-    });
+    // A stream's first byte may be long in coming; that the request was taken is told at once.
+    await reply.begin(200, STREAM_HEADERS, new Uint8Array());
+    const out = new Outflow(reply);
+    try {
+      const result = await this.#inTurn(generation, (text) => out.push(writer.delta(text)), reply.gone);
+      for (const chunk of writer.end(result)) out.push(chunk);
+    } catch (error) {
+      if (reply.gone.aborted) throw error;
+      out.push(writer.failure(asApiError(error)));
+    }
+    await out.empty();
+    await reply.end();
   }
 
   async #inTurn(generation: Generation, emit: (text: string) => void, gone: AbortSignal) {
@@ -161,9 +157,49 @@ class Face {
   }
 }
 
-async function readJson(request: Request): Promise<unknown> {
+const STREAM_HEADERS = [
+  ["content-type", "text/event-stream; charset=utf-8"],
+  ["cache-control", "no-cache"],
+] as const;
+
+/** Sends pieces in order without making whoever has them wait; a slow reader gets several in one. */
+class Outflow {
+  #waiting: Uint8Array[] = [];
+  #sending: Promise<void> | null = null;
+
+  constructor(private readonly reply: Reply) {}
+
+  push(bytes: Uint8Array): void {
+    this.#waiting.push(bytes);
+    // A client that went away is told by `reply.gone`, and by `empty`.
+    if (this.#sending === null) this.#send().catch(() => {});
+  }
+
+  /** Resolves when all of it is on its way. */
+  async empty(): Promise<void> {
+    await this.#sending;
+  }
+
+  #send(): Promise<void> {
+    this.#sending = this.#drain();
+    return this.#sending;
+  }
+
+  async #drain(): Promise<void> {
+    while (this.#waiting.length > 0) {
+      const bytes = concat(this.#waiting);
+      this.#waiting = [];
+      await this.reply.write(bytes);
+    }
+    this.#sending = null;
+  }
+}
+
+const json = (reply: Reply, value: unknown) => reply.whole(200, JSON_HEADERS, JSON.stringify(value));
+
+function readJson({ body }: HttpRequest): unknown {
   try {
-    return await request.json();
+    return JSON.parse(new TextDecoder().decode(body));
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw new ApiError(400, `the request body is not JSON: ${error.message}`);

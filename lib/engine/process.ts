@@ -7,7 +7,7 @@
 import process from "node:process";
 import { reasonOf } from "../errors.ts";
 import { engineFace } from "./http.ts";
-import { listen } from "./listen.ts";
+import { serveHttp } from "./http_server.ts";
 import { loadModel } from "./load.ts";
 import { engineOrder, type EngineReport, LoadError } from "./options.ts";
 
@@ -49,14 +49,16 @@ function processUse() {
 
 async function main(): Promise<void> {
   const { token, ...options } = engineOrder.parse(JSON.parse(await readOrders()));
-  const core = await loadModel(options, { clock: () => performance.now(), randomSeed });
+  const clock = () => performance.now();
+  const core = await loadModel(options, { clock, randomSeed });
   const face = engineFace(core, {
     token,
     now: () => Math.floor(Date.now() / 1000),
     randomId: randomHex,
     processUse,
   });
-  const { port } = await listen(face, "127.0.0.1", 0);
+  // What goes wrong inside is told to the client by the face; this is what remains: standard error is kept.
+  const { port } = serveHttp(face, { hostname: "127.0.0.1", port: 0, clock, onFault: console.error });
   report({ state: "ready", port, model: core.model });
 }
 

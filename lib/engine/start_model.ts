@@ -8,7 +8,7 @@ import { adapterCommand } from "./adapter_host.ts";
 import { AdapterCore } from "./adapter_core.ts";
 import type { EngineExit } from "./engine_process.ts";
 import { engineFace } from "./http.ts";
-import { listen } from "./listen.ts";
+import { serveHttp } from "./http_server.ts";
 import { newToken, type RunningModel, startEngine } from "./supervisor.ts";
 
 /** What to start, and by what names it answers. */
@@ -103,7 +103,7 @@ async function startAdapter(
         return { resident_mb: residentMb, cpu_s: cpuS };
       },
     });
-    const server = await listen(face, "127.0.0.1", 0);
+    const server = serveHttp(face, { hostname: "127.0.0.1", port: 0, clock, onFault: () => {} });
     closeFace = () => server.close();
     signal?.throwIfAborted();
     return {

@@ -5,7 +5,7 @@
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { ApiError } from "../engine/api_error.ts";
-import type { HeaderList, HttpRequest } from "./http_server.ts";
+import type { HeaderList, HttpRequest } from "../engine/http_server.ts";
 
 export interface AccessRules {
   /** The address that is listened on. */

@@ -14,7 +14,7 @@ import {
   type HttpRequest,
   JSON_HEADERS,
   type Reply,
-} from "./http_server.ts";
+} from "../engine/http_server.ts";
 import { AUTO, decoded, errorHeaders, Job, listed, parsedBody } from "./job.ts";
 import type { Gauge, Metrics } from "./metrics.ts";
 import type { RelayTools } from "./relay.ts";

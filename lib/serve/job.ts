@@ -3,7 +3,7 @@ import { ApiError, errorBody } from "../engine/api_error.ts";
 import { unknownModel } from "./backends.ts";
 import type { Desk, Desks } from "./desks.ts";
 import type { GatewayOptions } from "./gateway.ts";
-import { type HeaderList, type HttpRequest, JSON_HEADERS, type Reply } from "./http_server.ts";
+import { type HeaderList, type HttpRequest, JSON_HEADERS, type Reply } from "../engine/http_server.ts";
 import { withField } from "./json_field.ts";
 import { LineFull } from "./line.ts";
 import { type Attempt, type Failure, relay } from "./relay.ts";

@@ -5,7 +5,7 @@ import { type TimedBody, timedBody, type TimedInit } from "../endpoint/timed_bod
 import { ApiError, errorBody } from "../engine/api_error.ts";
 import { AnswerScan, type AnswerSeen } from "./answer_scan.ts";
 import type { Deadlines } from "./deadlines.ts";
-import type { HeaderList, Reply } from "./http_server.ts";
+import type { HeaderList, Reply } from "../engine/http_server.ts";
 
 /** Where a model answers, and what it is called there. */
 export interface Place {

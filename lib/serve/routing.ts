@@ -4,7 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import type { Arm, Choice, Router, RouterState, RouterView } from "../select/router.ts";
-import type { HttpRequest } from "./http_server.ts";
+import type { HttpRequest } from "../engine/http_server.ts";
 
 /** The part of a request's body that routing looks at. */
 export interface RoutedBody {

@@ -8,7 +8,7 @@ import type { Backend } from "../../lib/serve/backends.ts";
 import { Deadlines } from "../../lib/serve/deadlines.ts";
 import { Desks } from "../../lib/serve/desks.ts";
 import { gateway, type GatewayOptions } from "../../lib/serve/gateway.ts";
-import { type HttpServer, serveHttp } from "../../lib/serve/http_server.ts";
+import { type HttpServer, serveHttp } from "../../lib/engine/http_server.ts";
 import { Metrics } from "../../lib/serve/metrics.ts";
 import { RetryBudget } from "../../lib/serve/retry_budget.ts";
 import { interruptSignal, printJson, realClock } from "../cli.ts";

@@ -1,7 +1,7 @@
 /** A core that says what it is told, so that the HTTP face is tested without a model. */
 import type { EngineCore, LoadedModel } from "../../lib/engine/core.ts";
 import { engineFace } from "../../lib/engine/http.ts";
-import { listen } from "../../lib/engine/listen.ts";
+import { serveHttp } from "../../lib/engine/http_server.ts";
 import type { Generated } from "../../lib/engine/reply.ts";
 import type { Job } from "../../lib/engine/request.ts";
 
@@ -67,7 +67,7 @@ export function fakeCore(say: (job: Job) => string[] | Error | "wait"): FakeCore
 export const token = "0123456789abcdef";
 
 /** The face on a loopback port. */
-export async function serveFace(core: EngineCore) {
+export function serveFace(core: EngineCore) {
   let ids = 0;
   const face = engineFace(core, {
     token,
@@ -75,7 +75,14 @@ export async function serveFace(core: EngineCore) {
     randomId: () => `id${++ids}`,
     processUse: () => ({ resident_mb: 100, cpu_s: 1.5 }),
   });
-  const server = await listen(face, "127.0.0.1", 0);
+  const server = serveHttp(face, {
+    hostname: "127.0.0.1",
+    port: 0,
+    clock: () => performance.now(),
+    onFault: (error) => {
+      throw error;
+    },
+  });
   const origin = `http://127.0.0.1:${server.port}`;
   const send = (path: string, init: RequestInit & { key?: string } = {}) =>
     fetch(origin + path, { headers: { authorization: `Bearer ${init.key ?? token}` }, ...init });

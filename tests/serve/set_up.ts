@@ -8,7 +8,7 @@ import { type Backend, upstream } from "../../lib/serve/backends.ts";
 import { Deadlines } from "../../lib/serve/deadlines.ts";
 import { Desks } from "../../lib/serve/desks.ts";
 import { gateway, type GatewayOptions, type RequestRecord } from "../../lib/serve/gateway.ts";
-import { serveHttp, type ServerLimits } from "../../lib/serve/http_server.ts";
+import { serveHttp, type ServerLimits } from "../../lib/engine/http_server.ts";
 import { Metrics } from "../../lib/serve/metrics.ts";
 import { RetryBudget } from "../../lib/serve/retry_budget.ts";
 import { Routing } from "../../lib/serve/routing.ts";

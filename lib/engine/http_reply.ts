@@ -1,5 +1,6 @@
 /** The way back to a client: an answer's head and framing, as HTTP/1.1 has them. */
-import { type ApiError, errorBody } from "../engine/api_error.ts";
+import { concat } from "../endpoint/bytes.ts";
+import { type ApiError, errorBody } from "./api_error.ts";
 
 /** Header names and values, in the order they are to be sent. */
 export type HeaderList = readonly (readonly [name: string, value: string])[];
@@ -62,7 +63,7 @@ export class Exchange implements Reply {
     const bodiless = status === 204 || status === 304;
     this.begun = true;
     const framing = bodiless ? "" : `content-length: ${bytes.length}\r\n`;
-    await this.connection.write(joined([encoder.encode(this.#head(status, headers, framing)), bytes]));
+    await this.connection.write(concat([encoder.encode(this.#head(status, headers, framing)), bytes]));
     this.complete = true;
   }
 
@@ -71,12 +72,12 @@ export class Exchange implements Reply {
     this.#chunked = this.http11;
     const framing = this.#chunked ? "transfer-encoding: chunked\r\n" : "";
     const head = encoder.encode(this.#head(status, headers, framing));
-    await this.connection.write(joined([head, ...this.#framed(bytes)]));
+    await this.connection.write(concat([head, ...this.#framed(bytes)]));
   }
 
   async write(bytes: Uint8Array): Promise<void> {
     if (bytes.length === 0) return;
-    await this.connection.write(this.#chunked ? joined(this.#framed(bytes)) : bytes);
+    await this.connection.write(this.#chunked ? concat(this.#framed(bytes)) : bytes);
   }
 
   async end(): Promise<void> {
@@ -123,15 +124,3 @@ const REASONS: Readonly<Record<number, string>> = {
   503: "Service Unavailable",
   504: "Gateway Timeout",
 };
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const [first] = parts;
-  if (parts.length === 1 && first !== undefined) return first;
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}

@@ -4,7 +4,7 @@
  * way). Ready in milliseconds, and small.
  */
 import type { Clock } from "../clock.ts";
-import { ApiError } from "../engine/api_error.ts";
+import { ApiError } from "./api_error.ts";
 import { type HttpRequest, type Progress, type RequestLimits, RequestReader } from "./http_request.ts";
 
 import { Exchange, type Reply } from "./http_reply.ts";

@@ -1,6 +1,7 @@
 /** HTTP/1.1 requests (RFC 9112) from the bytes of a connection: incremental, and suspicious of everything. */
+import { concat } from "../endpoint/bytes.ts";
 import { bodyOf } from "../endpoint/http1.ts";
-import { ApiError } from "../engine/api_error.ts";
+import { ApiError } from "./api_error.ts";
 
 /** One request, read to its end. Names of headers are in small letters. */
 export interface HttpRequest {
@@ -136,12 +137,7 @@ export class RequestReader {
   #joined(): Uint8Array {
     const [first] = this.#parts;
     if (this.#parts.length === 1 && first !== undefined) return first;
-    const all = new Uint8Array(this.#bytes);
-    let at = 0;
-    for (const part of this.#parts) {
-      all.set(part, at);
-      at += part.length;
-    }
+    const all = concat(this.#parts);
     this.#parts = [all];
     return all;
   }
