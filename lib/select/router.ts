@@ -18,6 +18,14 @@ export {
   type RoutingPlan,
 } from "./router_plan.ts";
 
+/** A conversation keeps its model. */
+export interface Conversation {
+  /** What its requests share. */
+  readonly key: string;
+  /** Its first turn chooses anew, so that the same question asked again is another conversation. */
+  readonly begins: boolean;
+}
+
 /** What a request says of itself. */
 export interface Ask {
   /** Its last user message, or its prompt. */
@@ -26,8 +34,8 @@ export interface Ask {
   readonly intentHint: string | null;
   /** What the model must be able to do; models without it are not taken. */
   readonly capability: string | null;
-  /** A key that the requests of one conversation share. */
-  readonly conversation: string | null;
+  /** The conversation that it belongs to; null where each request stands alone. */
+  readonly conversation: Conversation | null;
 }
 
 /** A model that can be taken. */
@@ -126,12 +134,12 @@ export function makeRouter(
       // Those who lack what the intent needs are still better than no answer.
       const rest = rank(intent, ask.text, able.filter((arm) => !fit.arms.includes(arm)).map(({ id }) => id));
       const order = [...ranked.order, ...rest.order];
-      const key = ask.conversation;
-      const before = key === null ? null : kept.of(key);
+      const { conversation } = ask;
+      const before = conversation === null || conversation.begins ? null : kept.of(conversation.key);
       const keeps = before !== null && order.includes(before);
       const [first, ...others] = keeps ? [before, ...order.filter((id) => id !== before)] : order;
       if (first === undefined) return null;
-      if (key !== null) kept.keep(key, first);
+      if (conversation !== null) kept.keep(conversation.key, first);
       const reason = keeps ? "the conversation keeps its model" : `${ranked.reason}${fit.note}`;
       return { intent: intent.name, order: [first, ...others], reason: `${shown(intent)}: ${reason}` };
     },

@@ -3,7 +3,7 @@
  * here holds a prompt: conversations are remembered by a hash.
  */
 import { createHash } from "node:crypto";
-import type { Arm, Choice, Router, RouterState, RouterView } from "../select/router.ts";
+import type { Arm, Ask, Choice, Conversation, Router, RouterState, RouterView } from "../select/router.ts";
 import type { HttpRequest } from "../engine/http_server.ts";
 
 /** The part of a request's body that routing looks at. */
@@ -138,7 +138,7 @@ export class Routing {
   }
 }
 
-function askOf(body: RoutedBody, { headers }: HttpRequest) {
+function askOf(body: RoutedBody, { headers }: HttpRequest): Ask {
   return {
     text: textOf(body),
     intentHint: headers.get("x-podium-intent") ?? metadataOf(body, "intent"),
@@ -151,7 +151,7 @@ function askOf(body: RoutedBody, { headers }: HttpRequest) {
 }
 
 /**
- * What the requests of one conversation share, as a hash: the id that they name, else their system and first user
+ * The conversation of a request, its key a hash: of the id that it names, else of its system and first user
  * messages, since every turn sends the whole conversation again. `none` starts anew each time.
  *
  * ```ts
@@ -159,17 +159,20 @@ function askOf(body: RoutedBody, { headers }: HttpRequest) {
  * const second = conversationOf({
  *   messages: [{ role: "user", content: "Hi" }, { role: "assistant", content: "Yes?" }, { role: "user", content: "So" }],
  * }, null);
- * if (first === null || first !== second) throw new Error("the same conversation");
+ * if (first === null || first.key !== second?.key) throw new Error("the same conversation");
+ * if (!first.begins || second.begins) throw new Error("the first turn has no answer in it");
  * if (conversationOf({ messages: [] }, "none") !== null) throw new Error("as asked");
  * ```
  */
-export function conversationOf(body: RoutedBody, named: string | null): string | null {
+export function conversationOf(body: RoutedBody, named: string | null): Conversation | null {
   if (named === "none") return null;
-  if (named !== null) return shortHash(`named\n${named}`);
+  if (named !== null) return { key: shortHash(`named\n${named}`), begins: false };
   const messages = messagesOf(body);
   const system = messages.find(({ role }) => role === "system" || role === "developer")?.text ?? "";
   const user = messages.find(({ role }) => role === "user")?.text;
-  return user === undefined ? null : shortHash(`first\n${system}\n${user}`);
+  if (user === undefined) return null;
+  const begins = !messages.some(({ role }) => role === "assistant");
+  return { key: shortHash(`first\n${system}\n${user}`), begins };
 }
 
 const shortHash = (text: string) => createHash("sha256").update(text).digest("base64url").slice(0, 22);

@@ -44,7 +44,10 @@ const ask = fc.record({
   text: fc.oneof(fc.string(), fc.constantFrom("Refactor this code", "Summarize the notes", "Hello")),
   intentHint: fc.constantFrom(null, "code", "general", "summarize", "nonsense"),
   capability: fc.constantFrom(null, "code", "general", "vision"),
-  conversation: fc.constantFrom(null, "c1", "c2"),
+  conversation: fc.constantFrom(
+    null,
+    ...["c1", "c2"].flatMap((key) => [{ key, begins: true }, { key, begins: false }]),
+  ),
 });
 
 Deno.test("only available arms with the capability asked for are taken, each once, and a known hint is respected", () => {
@@ -83,7 +86,7 @@ Deno.test("state goes to text and back, and the router goes on where it was", ()
         const plan = { ...planOf("by-intent"), discount };
         const router = makeRouter(plan, arms, null, seededRandom(seed));
         for (const one of steps) router.observe(one);
-        router.choose(asked({ conversation: "c1" }), all);
+        router.choose(asked({ conversation: { key: "c1", begins: false } }), all);
         const text = JSON.stringify(router.state());
         const again = makeRouter(plan, arms, parseRouterState(text, "state"), seededRandom(seed));
         assert.deepEqual(again.state(), router.state());
@@ -135,16 +138,26 @@ Deno.test("a discount forgets: evidence is worth at most 1 / (1 - discount) requ
 
 Deno.test("a conversation keeps its model, moves when that goes away, and the oldest is forgotten", () => {
   const router = makeRouter({ ...planOf("adaptive"), conversations: 2 }, arms, null, seededRandom(3));
-  const first = router.choose(asked({ conversation: "a" }), all)?.order[0] ?? "";
+  const first = router.choose(asked({ conversation: { key: "a", begins: false } }), all)?.order[0] ?? "";
   for (let i = 0; i < 20; i++) {
-    assert.equal(router.choose(asked({ conversation: "a" }), all)?.order[0], first);
+    assert.equal(router.choose(asked({ conversation: { key: "a", begins: false } }), all)?.order[0], first);
   }
-  const moved = router.choose(asked({ conversation: "a" }), (arm) => arm !== first)?.order[0];
+  const moved = router.choose(asked({ conversation: { key: "a", begins: false } }), (arm) => arm !== first)
+    ?.order[0];
   assert.notEqual(moved, first);
-  assert.equal(router.choose(asked({ conversation: "a" }), all)?.order[0], moved);
-  router.choose(asked({ conversation: "b" }), all);
-  router.choose(asked({ conversation: "c" }), all);
+  assert.equal(router.choose(asked({ conversation: { key: "a", begins: false } }), all)?.order[0], moved);
+  router.choose(asked({ conversation: { key: "b", begins: false } }), all);
+  router.choose(asked({ conversation: { key: "c", begins: false } }), all);
   assert.deepEqual(router.state().conversations.map(([key]) => key), ["b", "c"]);
+});
+
+Deno.test("the same first question is another conversation each time, and the last choice is kept", () => {
+  const router = makeRouter(planOf("adaptive"), arms, null, seededRandom(3));
+  const begin = () => router.choose(asked({ conversation: { key: "a", begins: true } }), all)?.order[0];
+  const chosen = new Set(Array.from({ length: 50 }, begin));
+  assert.ok(chosen.size > 1, "what is in doubt is tried out");
+  const last = begin();
+  assert.equal(router.choose(asked({ conversation: { key: "a", begins: false } }), all)?.order[0], last);
 });
 
 Deno.test("what a plan excludes is never taken, and ids of candidates find their arms", () => {
