@@ -56,7 +56,6 @@ async function main(): Promise<number> {
   const bench = (transport: "raw" | "fetch"): Bench => ({
     baseUrl: fake.baseUrl,
     clock: realClock,
-    sleep: realSleep,
     fetch: transport === "raw" ? raw.fetch : fetch,
     transport,
     cpuMs,

@@ -1,30 +1,41 @@
 /**
  * WHY: on a small machine the instrument shares its cores with what it measures. This program asks a running
  * llama.cpp server in turns for a stream and for the whole answer at once, and compares the decode speed that
- * the SERVER reports of each. Reading a stream must not slow it down.
+ * the SERVER reports of each. Reading a stream must not slow it down. What making the stream costs the server
+ * itself shows where curl reads it and looks at nothing.
  *
  *     llama-server -m MODEL.gguf --port 8099
- *     deno run --allow-net --allow-env --allow-read --allow-sys tests/endpoint/interference.ts http://127.0.0.1:8099/v1 [PAIRS]
+ *     deno run --allow-net --allow-env --allow-read --allow-sys --allow-run=curl tests/endpoint/interference.ts http://127.0.0.1:8099/v1 [ROUNDS]
  */
 import process from "node:process";
+import { z } from "zod";
 import { timedRequest } from "../../lib/endpoint/request.ts";
 import { rawTransport } from "../../lib/endpoint/transport.ts";
 import { comparePaired } from "../../lib/stats/paired.ts";
 
-const [baseUrl = "http://127.0.0.1:8099/v1", pairs = "30"] = Deno.args;
+const [baseUrl = "http://127.0.0.1:8099/v1", rounds = "30"] = Deno.args;
 const clock = () => performance.now();
 const cpuMs = () => (process.cpuUsage().user + process.cpuUsage().system) / 1000;
 const { fetch: rawFetch, close } = rawTransport({ clock, fetch });
 
-/** Decode time a token as the server tells it, in ms, and our own share of a core meanwhile. */
-async function decode(stream: boolean): Promise<{ tokenMs: number; cpuPercent: number }> {
+const question = "Write a long story about a lighthouse.";
+const maxTokens = 128;
+
+interface Decoded {
+  /** Decode time a token as the server tells it, in ms. */
+  readonly tokenMs: number;
+  /** Our own share of a core meanwhile. */
+  readonly cpuPercent: number;
+}
+
+async function ours(stream: boolean): Promise<Decoded> {
   const [startMs, startCpu] = [clock(), cpuMs()];
   const trace = await timedRequest(
     { name: "llama-cpp", baseUrl },
     {
       model: "any",
-      messages: [{ role: "user", content: "Write a long story about a lighthouse." }],
-      maxTokens: 128,
+      messages: [{ role: "user", content: question }],
+      maxTokens,
       temperature: 0,
       fixedOutput: true,
     },
@@ -37,19 +48,53 @@ async function decode(stream: boolean): Promise<{ tokenMs: number; cpuPercent: n
   return { tokenMs: decodeMs / outputTokens, cpuPercent: (100 * (cpuMs() - startCpu)) / (clock() - startMs) };
 }
 
-for (const stream of [true, false]) await decode(stream);
-const found = [];
-let cpu = 0;
-for (let i = 0; i < Number(pairs); i++) {
-  const streamFirst = i % 2 === 0;
-  const first = await decode(streamFirst);
-  const second = await decode(!streamFirst);
-  const [streamed, whole] = streamFirst ? [first, second] : [second, first];
-  found.push({ prompt: "lighthouse", a: streamed.tokenMs, b: whole.tokenMs });
-  cpu += streamed.cpuPercent / Number(pairs);
+const timings = z.object({ timings: z.object({ predicted_ms: z.number(), predicted_n: z.number() }) });
+
+async function curl(): Promise<Decoded> {
+  const body = {
+    model: "any",
+    messages: [{ role: "user", content: question }],
+    max_tokens: maxTokens,
+    temperature: 0,
+    ignore_eos: true,
+    stream: true,
+  };
+  const args = ["-sN", `${baseUrl}/chat/completions`, "-d", JSON.stringify(body)];
+  const { stdout } = await new Deno.Command("curl", { args }).output();
+  const last = new TextDecoder().decode(stdout).split("\n").findLast((line) => line.includes('"timings"'));
+  const told = timings.parse(JSON.parse(last?.slice("data: ".length) ?? "null")).timings;
+  return { tokenMs: told.predicted_ms / told.predicted_n, cpuPercent: 0 };
+}
+
+const ways = { streamed: () => ours(true), whole: () => ours(false), curl };
+type Way = keyof typeof ways;
+const names: readonly Way[] = ["streamed", "whole", "curl"];
+
+const seen: Record<Way, Decoded[]> = { streamed: [], whole: [], curl: [] };
+for (const name of names) await ways[name]();
+for (let round = 0; round < Number(rounds); round++) {
+  // Each way is first, second and third equally often.
+  for (let i = 0; i < names.length; i++) {
+    const name = names[(round + i) % names.length];
+    if (name !== undefined) seen[name].push(await ways[name]());
+  }
 }
 close();
-const { ratio, ci95, n } = comparePaired(found);
-const interval = ci95 === null ? "" : ` (95 %: ${ci95.map((edge) => edge.toFixed(3)).join(" to ")})`;
-console.log(`time a token, streamed over whole: ${ratio?.toFixed(3)}${interval}, ${n} pairs`);
+
+function compare(a: Way, b: Way): string {
+  const pairs = seen[a].map(({ tokenMs }, i) => ({
+    prompt: "lighthouse",
+    a: tokenMs,
+    b: seen[b][i]?.tokenMs ?? NaN,
+  }));
+  const { ratio, ci95, n } = comparePaired(pairs);
+  const interval = ci95 === null ? "" : ` (95 %: ${ci95.map((edge) => edge.toFixed(3)).join(" to ")})`;
+  return `${ratio?.toFixed(3)}${interval}, ${n} rounds`;
+}
+
+const cpu = seen.streamed.reduce((sum, { cpuPercent }) => sum + cpuPercent, 0) / seen.streamed.length;
+console.log("time a token, as the server tells it");
+console.log(`  streamed to us over whole:    ${compare("streamed", "whole")}`);
+console.log(`  streamed to curl over whole:  ${compare("curl", "whole")}`);
+console.log(`  streamed to us over curl:     ${compare("streamed", "curl")}`);
 console.log(`our processor time while streaming: ${cpu.toFixed(1)} % of a core`);

@@ -22,7 +22,6 @@ import {
   spreadOf,
 } from "../../lib/endpoint/selfcheck.ts";
 import { rawTransport } from "../../lib/endpoint/transport.ts";
-import { realSleep } from "../../scripts/cli.ts";
 import { startFakeProcess } from "../../scripts/selfcheck.ts";
 
 const { values: flags } = parseArgs({
@@ -52,7 +51,6 @@ const target = new URL("/", fake.baseUrl).href.replace(/\/$/, "");
 const bench: Bench = {
   baseUrl: fake.baseUrl,
   clock,
-  sleep: realSleep,
   fetch: raw.fetch,
   transport: "raw",
   cpuMs: () => (process.cpuUsage().user + process.cpuUsage().system) / 1000,

@@ -1,6 +1,5 @@
 /** The self-check: its arithmetic, and that it sees what it should on a fake endpoint. */
 import assert from "node:assert/strict";
-import { realSleep } from "../../scripts/cli.ts";
 import fc from "fast-check";
 import { Histogram } from "../../lib/endpoint/histogram.ts";
 import {
@@ -65,7 +64,6 @@ async function onFake<T>(use: (bench: Bench) => Promise<T>): Promise<T> {
         use({
           baseUrl: fake.baseUrl,
           clock,
-          sleep: realSleep,
           fetch,
           transport: "raw",
           cpuMs: () => 0,
