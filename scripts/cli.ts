@@ -83,6 +83,31 @@ export async function runCli(main: () => Promise<number>): Promise<void> {
   Deno.exit(interrupt?.signal.aborted ? 130 : code);
 }
 
+/** A subcommand, with the arguments behind its name. Brings its module in itself: `--help` needs none. */
+export type Subcommand = (args: string[]) => Promise<number>;
+
+/** Runs the subcommand of `task` that the first argument names, or shows the help. */
+export async function runSubcommand(
+  task: string,
+  help: string,
+  commands: Readonly<Record<string, Subcommand>>,
+): Promise<void> {
+  await runCli(async () => {
+    const [name, ...args] = Deno.args;
+    if (name !== undefined && ["--help", "-h", "help"].includes(name)) {
+      console.log(help);
+      return 0;
+    }
+    const command = new Map(Object.entries(commands)).get(name ?? "");
+    if (command !== undefined) return await command(args);
+    const known = new Intl.ListFormat("en-GB", { type: "disjunction" }).format(Object.keys(commands));
+    throw new UserError(
+      `${name === undefined ? "a command is missing" : `"${name}" is no command`}: ` +
+        `give ${known} (deno task ${task} --help)`,
+    );
+  });
+}
+
 function exitCodeOf(error: unknown): number {
   if (interrupt?.signal.aborted && error === interrupt.signal.reason) {
     console.error("Interrupted.");

@@ -8,8 +8,7 @@
  * deno task quality import RUN reports/…/ana-fluency.csv
  * deno task quality judge RUN --judge MODEL            tried on anchored answers first
  */
-import { runCli } from "./cli.ts";
-import { UserError } from "../lib/errors.ts";
+import { runSubcommand } from "./cli.ts";
 
 const help = `Usage: quality <capture|check|annotate|import|judge> [options]
 
@@ -21,28 +20,10 @@ const help = `Usage: quality <capture|check|annotate|import|judge> [options]
 
 deno task quality <command> --help shows every option.`;
 
-await runCli(async () => {
-  const [name, ...args] = Deno.args;
-  switch (name) {
-    case "capture":
-      return await (await import("./quality/capture.ts")).capture(args);
-    case "check":
-      return await (await import("./quality/check.ts")).check(args);
-    case "annotate":
-      return await (await import("./quality/annotate.ts")).annotate(args);
-    case "import":
-      return await (await import("./quality/import.ts")).importSheet(args);
-    case "judge":
-      return await (await import("./quality/judge.ts")).judge(args);
-    case "--help":
-    case "-h":
-    case "help":
-      console.log(help);
-      return 0;
-    default:
-      throw new UserError(
-        `${name === undefined ? "a command is missing" : `"${name}" is no command`}: ` +
-          "give capture, check, annotate, import or judge (deno task quality --help)",
-      );
-  }
+await runSubcommand("quality", help, {
+  capture: async (args) => await (await import("./quality/capture.ts")).capture(args),
+  check: async (args) => await (await import("./quality/check.ts")).check(args),
+  annotate: async (args) => await (await import("./quality/annotate.ts")).annotate(args),
+  import: async (args) => await (await import("./quality/import.ts")).importSheet(args),
+  judge: async (args) => await (await import("./quality/judge.ts")).judge(args),
 });

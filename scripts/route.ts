@@ -7,8 +7,7 @@
  * deno task route show routing.json
  * deno task route try routing.json "Refactor this function"
  */
-import { runCli } from "./cli.ts";
-import { UserError } from "../lib/errors.ts";
+import { runSubcommand } from "./cli.ts";
 
 const help = `Usage: route <audit|show|try> [options]
 
@@ -18,24 +17,8 @@ const help = `Usage: route <audit|show|try> [options]
 
 deno task route <command> --help shows every option.`;
 
-await runCli(async () => {
-  const [name, ...args] = Deno.args;
-  switch (name) {
-    case "audit":
-      return await (await import("./route/audit.ts")).auditRuns(args);
-    case "show":
-      return await (await import("./route/plan.ts")).showPlan(args);
-    case "try":
-      return await (await import("./route/plan.ts")).tryPlan(args);
-    case "--help":
-    case "-h":
-    case "help":
-      console.log(help);
-      return 0;
-    default:
-      throw new UserError(
-        `${name === undefined ? "a command is missing" : `"${name}" is no command`}: ` +
-          "give audit, show or try (deno task route --help)",
-      );
-  }
+await runSubcommand("route", help, {
+  audit: async (args) => await (await import("./route/audit.ts")).auditRuns(args),
+  show: async (args) => await (await import("./route/plan.ts")).showPlan(args),
+  try: async (args) => await (await import("./route/plan.ts")).tryPlan(args),
 });

@@ -49,6 +49,45 @@ const linesOf = (lines: readonly RequestLine[]) =>
     }),
   ]);
 
+interface Words {
+  readonly title: string;
+  readonly caption: string;
+  /** Requests at which the world changed: dashed uprights. */
+  readonly changes: readonly number[];
+}
+
+/** The frame of both: requests to the right, what `upwards` says upwards. */
+function overRequests(
+  lines: readonly RequestLine[],
+  { title, caption }: Words,
+  { upwards, y, describe, marks }: {
+    upwards: string;
+    y: Plot.ScaleOptions;
+    describe: (last: number, requests: number) => string;
+    marks: Plot.Markish[];
+  },
+): Figure {
+  return drawFigure({
+    title,
+    description: lines.map(({ name, values }) =>
+      `${name}: ${describe(values[values.length - 1] ?? 0, values.length)}.`
+    ).join(" "),
+    caption,
+    height: 240,
+    legend: lines.map(({ name }) => name),
+    plot: {
+      marginLeft: 44,
+      marginRight: 16,
+      marginBottom: 36,
+      x: { label: `requests →   (upwards: ${upwards})`, labelArrow: "none", ticks: 5 },
+      y: { label: null, grid: true, ticks: 5, ...y },
+      marks,
+    },
+  });
+}
+
+const uprights = ({ changes }: Words) => Plot.ruleX(changes, { strokeDasharray: "4 3" });
+
 /**
  * Draws cumulative regret over requests, one line a policy; dashed upright: where the world changed.
  *
@@ -60,30 +99,12 @@ const linesOf = (lines: readonly RequestLine[]) =>
  * if (!figure.svg.includes("uniform")) throw new Error("the legend is missing");
  * ```
  */
-export function regretPlot(
-  lines: readonly RequestLine[],
-  { title, caption, changes }: { title: string; caption: string; changes: readonly number[] },
-): Figure {
-  return drawFigure({
-    title,
-    description: lines.map(({ name, values }) =>
-      `${name}: ${(values[values.length - 1] ?? 0).toFixed(1)} after ${values.length} requests.`
-    ).join(" "),
-    caption,
-    height: 240,
-    legend: lines.map(({ name }) => name),
-    plot: {
-      marginLeft: 44,
-      marginRight: 16,
-      marginBottom: 36,
-      x: {
-        label: "requests →   (upwards: successes lost to the oracle so far)",
-        labelArrow: "none",
-        ticks: 5,
-      },
-      y: { label: null, grid: true, ticks: 5, zero: true },
-      marks: [Plot.ruleX(changes, { strokeDasharray: "4 3" }), Plot.ruleY([0]), ...linesOf(lines)],
-    },
+export function regretPlot(lines: readonly RequestLine[], words: Words): Figure {
+  return overRequests(lines, words, {
+    upwards: "successes lost to the oracle so far",
+    y: { zero: true },
+    describe: (last, requests) => `${last.toFixed(1)} after ${requests} requests`,
+    marks: [uprights(words), Plot.ruleY([0]), ...linesOf(lines)],
   });
 }
 
@@ -98,37 +119,23 @@ export function regretPlot(
  * if (!figure.svg.startsWith("<svg")) throw new Error("not an SVG");
  * ```
  */
-export function beliefPlot(
-  lines: readonly BeliefLine[],
-  { title, caption, changes }: { title: string; caption: string; changes: readonly number[] },
-): Figure {
-  return drawFigure({
-    title,
-    description: lines.map(({ name, values }) =>
-      `${name}: believed success rate ${(values[values.length - 1] ?? 0).toFixed(2)} at the end.`
-    ).join(" "),
-    caption,
-    height: 240,
-    legend: lines.map(({ name }) => name),
-    plot: {
-      marginLeft: 44,
-      marginRight: 16,
-      marginBottom: 36,
-      x: { label: "requests →   (upwards: success rate as believed)", labelArrow: "none", ticks: 5 },
-      y: { label: null, grid: true, ticks: 5, domain: [0, 1] },
-      marks: [
-        ...lines.map((line, i) =>
-          Plot.areaY(pointsOf(line), {
-            x: "request",
-            y1: "low",
-            y2: "high",
-            fill: seriesStyle(i).color,
-            fillOpacity: 0.15,
-          })
-        ),
-        Plot.ruleX(changes, { strokeDasharray: "4 3" }),
-        ...linesOf(lines),
-      ],
-    },
+export function beliefPlot(lines: readonly BeliefLine[], words: Words): Figure {
+  return overRequests(lines, words, {
+    upwards: "success rate as believed",
+    y: { domain: [0, 1] },
+    describe: (last) => `believed success rate ${last.toFixed(2)} at the end`,
+    marks: [
+      ...lines.map((line, i) =>
+        Plot.areaY(pointsOf(line), {
+          x: "request",
+          y1: "low",
+          y2: "high",
+          fill: seriesStyle(i).color,
+          fillOpacity: 0.15,
+        })
+      ),
+      uprights(words),
+      ...linesOf(lines),
+    ],
   });
 }

@@ -1,5 +1,6 @@
 /** One attempt at an answer: sends the request on, and passes back what comes, byte by byte. */
 import type { Clock, Fetch } from "../clock.ts";
+import { concat } from "../endpoint/bytes.ts";
 import { errorMessage, redacted, rootReason, withoutKey } from "../endpoint/failure.ts";
 import { type TimedBody, timedBody, type TimedInit } from "../endpoint/timed_body.ts";
 import { ApiError, errorBody } from "../engine/api_error.ts";
@@ -253,13 +254,7 @@ async function collected(body: TimedBody, limit: number, scan?: AnswerScan): Pro
       throw new BadAnswer(`its answer has more than ${limit} bytes`);
     }
   }
-  const all = new Uint8Array(bytes);
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
+  return concat(parts);
 }
 
 /**

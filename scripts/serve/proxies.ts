@@ -1,6 +1,8 @@
 /** Gateways in processes of their own, to be measured. */
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { z } from "zod";
+import project from "../../deno.json" with { type: "json" };
 import { UserError } from "../../lib/errors.ts";
 import { realClock, realSleep } from "../cli.ts";
 
@@ -13,36 +15,28 @@ export interface Proxy extends AsyncDisposable {
   memoryMb(): Promise<number | null>;
 }
 
-/** As in the task: the heap stays small, since V8 clears up sooner. */
-const V8 = "--v8-flags=--optimize-for-size";
 const started = z.object({ url: z.string() });
 
-/** Our own, with the permissions of its task. */
+/** All of the task behind `deno`: V8's flags, the permissions, the script. */
+const [, ...serveTask] = project.tasks.serve.split(" ");
+
+/** Our own, started as its task starts it. */
 export async function startGateway(upstreamUrl: string, more: readonly string[] = []): Promise<Proxy> {
   const state = await Deno.makeTempDir();
-  const flags = ["read", "write", "env", "sys", "net", "run"].map((name) => `--allow-${name}`);
   const startMs = realClock();
   const child = new Deno.Command(Deno.execPath(), {
     args: [
-      ...[
-        "run",
-        "-q",
-        "--no-prompt",
-        V8,
-        ...flags,
-        new URL("../serve.ts", import.meta.url).href,
-      ],
-      ...[
-        "--endpoint",
-        `fake=${upstreamUrl}`,
-        "--port",
-        "0",
-        "--state",
-        join(state, "router.json"),
-        "--json",
-        ...more,
-      ],
+      ...serveTask,
+      "--endpoint",
+      `fake=${upstreamUrl}`,
+      "--port",
+      "0",
+      "--state",
+      join(state, "router.json"),
+      "--json",
+      ...more,
     ],
+    cwd: fileURLToPath(new URL("../..", import.meta.url)),
     stdin: "null",
     stdout: "piped",
     stderr: "null",

@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { parseRegistry } from "../../lib/catalog/registry.ts";
+import { concat } from "../../lib/endpoint/bytes.ts";
 import type { ModelEntry, Registry } from "../../lib/catalog/registry.ts";
 import type { PullEvent, PullOptions } from "../../lib/catalog/pull.ts";
 import { realSleep } from "../../scripts/cli.ts";
@@ -13,15 +14,7 @@ const u32 = (value: number) => new Uint8Array(Uint32Array.of(value).buffer);
 const u64 = (value: number) => new Uint8Array(BigUint64Array.of(BigInt(value)).buffer);
 const string = (text: string) => join(u64(encoder.encode(text).length), encoder.encode(text));
 
-export function join(...parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}
+export const join = (...parts: readonly Uint8Array[]) => concat(parts);
 
 /** A GGUF file (version 3) with one tensor of `bytes` bytes, which differ from seed to seed. */
 export function tinyGguf(bytes = 4096, seed = 1): Uint8Array<ArrayBuffer> {
