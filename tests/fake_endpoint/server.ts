@@ -5,11 +5,12 @@
  *
  * tests start it in their own process with `startFake`; measuring goes against the program `main.ts`.
  */
-import { concat } from "../../lib/endpoint/bytes.ts";
-import { answerOf, type Asked, type Behaviour, behaviour, fakeOptions } from "./behaviour.ts";
-import type { FakeLogEntry } from "./behaviour.ts";
-import { setImmediate } from "node:timers";
 import { z } from "zod";
+import { answer, writeAll } from "./answer.ts";
+import { type Asked, type Behaviour, behaviour, type FakeLogEntry, fakeOptions } from "./behaviour.ts";
+import { errorResponse, jsonResponse, response } from "./bytes_out.ts";
+import { Pacer } from "./pacer.ts";
+import { type HttpRequest, RequestReader } from "./request_in.ts";
 
 export interface Fake {
   /** Including the version path, e.g. `http://127.0.0.1:40123/v1`. */
@@ -27,17 +28,6 @@ export interface FakeInput {
   readonly prefix?: string;
   readonly port?: number;
 }
-
-interface HttpRequest {
-  readonly method: string;
-  readonly path: string;
-  readonly headers: Record<string, string>;
-  readonly body: string;
-  readonly readMs: number;
-}
-
-const encoder = new TextEncoder();
-const decoder = new TextDecoder();
 
 const requestBody = z.object({
   model: z.string().default(""),
@@ -71,7 +61,7 @@ class FakeServer implements Fake {
   #listener: Deno.TcpListener;
   #open = new Set<Deno.TcpConn>();
   #working = new Set<Promise<void>>();
-  #stopping = new Stopping();
+  #pacer = new Pacer();
   #count = 0;
 
   constructor(readonly options: z.infer<typeof fakeOptions>) {
@@ -85,7 +75,7 @@ class FakeServer implements Fake {
   }
 
   async stop(): Promise<void> {
-    this.#stopping.stop();
+    this.#pacer.stop();
     this.#listener.close();
     for (const connection of this.#open) close(connection);
     await Promise.all(this.#working);
@@ -184,9 +174,9 @@ class FakeServer implements Fake {
       maxTokens: parsed.max_tokens ?? parsed.max_completion_tokens ?? Infinity,
       promptTokens: text.split(/\s+/).filter((word) => word !== "").length,
     };
-    const answer = new Answer(connection, b, request.readMs, entry, this.#stopping);
+    const to = { connection, b, readMs: request.readMs, entry, pacer: this.#pacer };
     try {
-      return parsed.stream && b.streaming === "yes" ? await answer.stream(asked) : await answer.whole(asked);
+      return await answer(to, asked, parsed.stream && b.streaming === "yes");
     } catch (error) {
       if (!isDisconnect(error)) throw error;
       entry.outcome = "client went";
@@ -202,239 +192,6 @@ function refusalOf(b: Behaviour, asked: z.infer<typeof requestBody>, chat: boole
     return errorResponse(400, "Unrecognized request argument supplied: stream_options");
   }
   return b.fault?.kind === "http" ? response(b.fault.status, "application/json", b.fault.body) : null;
-}
-
-/** One answer on its way out, with its delays. */
-class Answer {
-  constructor(
-    readonly connection: Deno.TcpConn,
-    readonly b: Behaviour,
-    readonly readMs: number,
-    readonly entry: FakeLogEntry,
-    readonly stopping: Stopping,
-  ) {}
-
-  async whole(asked: Asked): Promise<boolean> {
-    const { b } = this;
-    if (b.fault?.kind === "refuse" || b.fault?.kind === "raw") return await this.#sendRaw(b.fault);
-    const { whole, lastDueMs } = answerOf(b, asked);
-    await this.#until(lastDueMs);
-    this.entry.chunkMs.push(performance.now() - this.readMs);
-    await writeAll(this.connection, jsonResponse(200, whole));
-    this.entry.outcome = "completed";
-    return !b.closeAfter;
-  }
-
-  async stream(asked: Asked): Promise<boolean> {
-    const { b, entry } = this;
-    if (b.fault?.kind === "refuse" || b.fault?.kind === "raw") return await this.#sendRaw(b.fault);
-    const head = streamHead(b);
-    const frames = framesOf(b, asked);
-    let pending: Uint8Array[] = [head];
-    let sent = 0;
-    for (const frame of frames) {
-      if (performance.now() - this.readMs < frame.dueMs) {
-        await this.#flush(pending);
-        pending = [];
-        await this.#until(frame.dueMs);
-      }
-      if (b.fault !== null && "afterChunks" in b.fault && sent === b.fault.afterChunks) {
-        await this.#flush(pending);
-        return await this.#break(b.fault);
-      }
-      if (frame.carriesTokens) {
-        sent++;
-        entry.chunkMs.push(performance.now() - this.readMs);
-      }
-      pending.push(frame.bytes);
-    }
-    await this.#flush(pending);
-    entry.outcome = "completed";
-    return b.framing === "chunked" && !b.closeAfter;
-  }
-
-  async #sendRaw(fault: { kind: "refuse" } | { kind: "raw"; base64: string }): Promise<false> {
-    if (fault.kind === "raw") {
-      await writeAll(this.connection, Uint8Array.from(atob(fault.base64), (c) => c.charCodeAt(0)));
-    }
-    this.entry.outcome = "fault";
-    return false;
-  }
-
-  async #break(
-    fault: { kind: "cut" } | { kind: "hang" } | { kind: "error"; message: string },
-  ): Promise<boolean> {
-    this.entry.outcome = "fault";
-    if (fault.kind === "cut") return false;
-    if (fault.kind === "hang") {
-      // Ends when the client goes, or when `stop` closes the connection.
-      await this.connection.read(new Uint8Array(1)).catch(() => {});
-      return false;
-    }
-    const error = { error: { message: fault.message, type: "server_error", code: 500 } };
-    await writeAll(
-      this.connection,
-      frame(this.b, `data: ${JSON.stringify(error)}${this.b.newline.repeat(2)}`),
-    );
-    await writeAll(this.connection, ending(this.b));
-    return false;
-  }
-
-  /** Writes what has gathered: together, or in pieces of `splitBytes` with the event loop turned between. */
-  async #flush(parts: readonly Uint8Array[]): Promise<void> {
-    if (parts.length === 0) return;
-    const bytes = concat(parts);
-    const step = this.b.splitBytes;
-    if (step === null) return await writeAll(this.connection, bytes);
-    for (let at = 0; at < bytes.length; at += step) {
-      await writeAll(this.connection, bytes.subarray(at, at + step));
-      await new Promise((resolve) => setImmediate(resolve));
-    }
-  }
-
-  async #until(dueMs: number): Promise<void> {
-    for (;;) {
-      const left = dueMs - (performance.now() - this.readMs);
-      if (left <= 0) return;
-      await this.stopping.sleep(left);
-    }
-  }
-}
-
-/** Sleeps that a stop ends at once. Cheap: this stands between every two tokens of every stream. */
-class Stopping {
-  #stopped = false;
-  #sleeping = new Map<ReturnType<typeof setTimeout>, (reason: Error) => void>();
-
-  sleep(ms: number): Promise<void> {
-    return new Promise((resolve, reject) => {
-      if (this.#stopped) return reject(interrupted());
-      const timer = setTimeout(() => {
-        this.#sleeping.delete(timer);
-        resolve();
-      }, ms);
-      this.#sleeping.set(timer, reject);
-    });
-  }
-
-  stop(): void {
-    this.#stopped = true;
-    for (const [timer, reject] of this.#sleeping) {
-      clearTimeout(timer);
-      reject(interrupted());
-    }
-    this.#sleeping.clear();
-  }
-}
-
-const interrupted = () => new Deno.errors.Interrupted("the fake endpoint is stopping");
-
-interface Frame {
-  readonly dueMs: number;
-  readonly bytes: Uint8Array;
-  readonly carriesTokens: boolean;
-}
-
-/** Frames are the same for every request of a kind: made once, so that making them costs a flood nothing. */
-const frameCache = new WeakMap<Behaviour, Map<string, Frame[]>>();
-
-function framesOf(b: Behaviour, asked: Asked): Frame[] {
-  const key = JSON.stringify(asked);
-  let cache = frameCache.get(b);
-  if (cache === undefined) frameCache.set(b, cache = new Map());
-  const known = cache.get(key);
-  if (known !== undefined) return known;
-  const frames = makeFrames(b, asked);
-  if (cache.size < 64) cache.set(key, frames);
-  return frames;
-}
-
-function makeFrames(b: Behaviour, asked: Asked): Frame[] {
-  const { events, lastDueMs } = answerOf(b, asked);
-  const nl = b.newline;
-  const frames = events.map((event, i): Frame => {
-    const comment = b.comments && i % 2 === 0 ? `: keep-alive${nl}${nl}` : "";
-    const bytes = frame(b, `${comment}data: ${JSON.stringify(event.json)}${nl}${nl}`);
-    return { dueMs: event.dueMs, bytes, carriesTokens: event.carriesTokens };
-  });
-  const last = concat([b.done ? frame(b, `data: [DONE]${nl}${nl}`) : new Uint8Array(), ending(b)]);
-  return [...frames, { dueMs: lastDueMs, bytes: last, carriesTokens: false }];
-}
-
-const frame = (b: Behaviour, text: string): Uint8Array => {
-  const bytes = encoder.encode(text);
-  if (b.framing === "close") return bytes;
-  return concat([encoder.encode(`${bytes.length.toString(16)}\r\n`), bytes, encoder.encode("\r\n")]);
-};
-
-const ending = (b: Behaviour): Uint8Array =>
-  b.framing === "close" ? new Uint8Array() : encoder.encode("0\r\n\r\n");
-
-function streamHead(b: Behaviour): Uint8Array {
-  const framing = b.framing === "chunked" ? "Transfer-Encoding: chunked\r\n" : "";
-  const closing = b.framing === "close" || b.closeAfter ? "Connection: close\r\n" : "";
-  return encoder.encode(`HTTP/1.1 200 OK\r\nContent-Type: ${b.contentType}\r\n${framing}${closing}\r\n`);
-}
-
-function response(status: number, type: string, body: string): Uint8Array {
-  const bytes = encoder.encode(body);
-  const head = `HTTP/1.1 ${status} Fake\r\nContent-Type: ${type}\r\nContent-Length: ${bytes.length}\r\n\r\n`;
-  return concat([encoder.encode(head), bytes]);
-}
-
-const jsonResponse = (status: number, value: unknown) =>
-  response(status, "application/json", JSON.stringify(value));
-
-const errorResponse = (status: number, message: string) =>
-  jsonResponse(status, { error: { message, type: "invalid_request_error", param: null, code: null } });
-
-/** Requests with a content length, one after the other on a connection. */
-class RequestReader {
-  #bytes: Uint8Array = new Uint8Array();
-  #buffer = new Uint8Array(16 * 1024);
-  #readMs = 0;
-
-  constructor(readonly connection: Deno.TcpConn) {}
-
-  async next(): Promise<HttpRequest | null> {
-    let end = -1;
-    while ((end = headEnd(this.#bytes)) < 0) {
-      if (!await this.#more()) return null;
-    }
-    const [line = "", ...lines] = decoder.decode(this.#bytes.subarray(0, end)).split("\r\n");
-    const headers = Object.fromEntries(lines.map((text) => {
-      const colon = text.indexOf(":");
-      return [text.slice(0, colon).toLowerCase(), text.slice(colon + 1).trim()];
-    }));
-    const start = end + 4;
-    const length = Number(headers["content-length"] ?? 0);
-    while (this.#bytes.length < start + length) {
-      if (!await this.#more()) return null;
-    }
-    const body = decoder.decode(this.#bytes.subarray(start, start + length));
-    this.#bytes = this.#bytes.slice(start + length);
-    const [method = "", path = ""] = line.split(" ");
-    return { method, path, headers, body, readMs: this.#readMs };
-  }
-
-  async #more(): Promise<boolean> {
-    const n = await this.connection.read(this.#buffer);
-    this.#readMs = performance.now();
-    if (n === null) return false;
-    this.#bytes = concat([this.#bytes, this.#buffer.subarray(0, n)]);
-    return true;
-  }
-}
-
-function headEnd(bytes: Uint8Array): number {
-  for (let i = 0; i + 3 < bytes.length; i++) {
-    if (bytes[i] === 13 && bytes[i + 1] === 10 && bytes[i + 2] === 13 && bytes[i + 3] === 10) return i;
-  }
-  return -1;
-}
-
-async function writeAll(connection: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += await connection.write(bytes.subarray(at));
 }
 
 function close(connection: Deno.TcpConn): void {
