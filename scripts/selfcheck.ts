@@ -51,12 +51,16 @@ async function main(): Promise<number> {
     const { user, system } = process.cpuUsage();
     return (user + system) / 1000;
   };
-  const raw = rawTransport({ clock: realClock, fetch });
+  const transports = {
+    raw: rawTransport({ clock: realClock, fetch }),
+    fetch: rawTransport({ clock: realClock, fetch, accepts: () => false }),
+  };
   await using fake = await startFakeProcess({ models: selfcheck.SELFCHECK_MODELS });
   const bench = (transport: "raw" | "fetch"): Bench => ({
     baseUrl: fake.baseUrl,
     clock: realClock,
-    fetch: transport === "raw" ? raw.fetch : fetch,
+    fetch: transports[transport].fetch,
+    post: transports[transport].post,
     transport,
     cpuMs,
     residentMb,
@@ -70,7 +74,7 @@ async function main(): Promise<number> {
     note(`kept for reports: ${path}`);
     return 0;
   } finally {
-    raw.close();
+    transports.raw.close();
   }
 }
 

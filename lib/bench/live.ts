@@ -2,6 +2,7 @@
 import { type Machine, neededRamGb } from "../catalog/machine.ts";
 import type { Clock, Fetch } from "../clock.ts";
 import { holdFoundryModel } from "../endpoint/foundry/hold.ts";
+import type { PostJson } from "../endpoint/post.ts";
 import { probe } from "../endpoint/probe.ts";
 import { timedRequest } from "../endpoint/request.ts";
 import type { Endpoint, Trace } from "../endpoint/trace.ts";
@@ -21,8 +22,8 @@ export interface World {
   readonly timeoutMs: number;
   /** False asks for whole answers: no TTFT, no TPOT, no ITL. */
   readonly stream: boolean;
-  /** `direct` under load: the SDK would be the bottleneck. @default "openai" */
-  readonly client?: "openai" | "direct";
+  /** Under load: the SDK would be the bottleneck. Left out, the SDK asks. */
+  readonly post?: PostJson;
   /** Asks the system for a service's memory; left out, it stays unknown. */
   readonly run?: RunProgram;
 }
@@ -37,7 +38,7 @@ export function embeddedCandidate(
   modelPath: string,
   world: World,
 ): LiveCandidate {
-  const { clock, fetch, denoPath, stream, client = "openai" } = world;
+  const { clock, fetch, denoPath, stream, post } = world;
   const { info, engine, entry, variant } = choice;
   return {
     info,
@@ -61,7 +62,7 @@ export function embeddedCandidate(
             clock,
             fetch,
             stream,
-            client,
+            ...(post && { post }),
             ...terms,
           });
           return await withEngineEnd(trace, running.exited);
@@ -114,7 +115,7 @@ export function endpointCandidate(
   { info, endpoint }: Extract<Choice, { kind: "endpoint" }>,
   world: World,
 ): LiveCandidate {
-  const { clock, fetch, timeoutMs, client = "openai" } = world;
+  const { clock, fetch, timeoutMs, post } = world;
   return {
     info,
     start: "running service",
@@ -130,7 +131,15 @@ export function endpointCandidate(
           loadMs: held?.loadMs ?? null,
           device: held?.device ?? null,
           request: (request, terms) =>
-            timedRequest(endpoint, request, { clock, fetch, route, stream, streamUsage, client, ...terms }),
+            timedRequest(endpoint, request, {
+              clock,
+              fetch,
+              route,
+              stream,
+              streamUsage,
+              ...(post && { post }),
+              ...terms,
+            }),
           residentMb: () => held?.residentMb() ?? Promise.resolve(null),
           cpuS: () => Promise.resolve(isHere(endpoint) ? null : 0),
           close: async () => await held?.release(),

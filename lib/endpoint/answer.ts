@@ -1,11 +1,13 @@
 /** From the timed bytes of a response body to the answer in them: our own reader of the OpenAI protocol. */
 import { createParser, type EventSourceParser } from "eventsource-parser";
+import { type EventShape, EventTemplate } from "./event_template.ts";
 import type { ChunkArrival, ReportedUsage, ServerTimings } from "./trace.ts";
 import { StreamParser, type WireMessage } from "./wire.ts";
 
 /** What an endpoint may send before it is cut off: far above any answer, far below our memory. */
 export const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 const MAX_EVENT_CHARS = 8 * 1024 * 1024;
+const LF = 10;
 
 /**
  * What the endpoint did wrong, in words for a trace's `reason`. Thrown by the reader; anything else that is
@@ -29,7 +31,6 @@ export class AnswerError extends Error {
  * ```
  */
 export class AnswerReader {
-  readonly chunks: ChunkArrival[] = [];
   finishReason: string | null = null;
   usage: ReportedUsage | null = null;
   server: ServerTimings | null = null;
@@ -44,11 +45,20 @@ export class AnswerReader {
   #decoder = new TextDecoder("utf-8");
   #parser: EventSourceParser;
   #messages = new StreamParser();
+  /** What most events look like; null while nobody knows. */
+  #template: EventTemplate | null = null;
+  #shape: EventShape | null = null;
+  /** The next byte is the first of an event: nothing waits to be completed. */
+  #betweenEvents = false;
   #text = "";
   #bytes = 0;
   #atMs = 0;
   #content: string[] = [];
   #reasoning: string[] = [];
+  /** The chunks as plain numbers: an object for each would be the better part of what a stream leaves behind. */
+  #chunkMs: number[] = [];
+  #contentChars: number[] = [];
+  #reasoningChars: number[] = [];
 
   constructor(contentType: string | null) {
     this.#saysEvents = contentType?.toLowerCase().includes("text/event-stream") ?? false;
@@ -61,6 +71,19 @@ export class AnswerReader {
         }
       },
     });
+  }
+
+  get chunks(): ChunkArrival[] {
+    return this.#chunkMs.map((atMs, i) => ({
+      atMs,
+      contentChars: this.#contentChars[i] ?? 0,
+      reasoningChars: this.#reasoningChars[i] ?? 0,
+    }));
+  }
+
+  /** How many chunks have come so far. */
+  get chunkCount(): number {
+    return this.#chunkMs.length;
   }
 
   get content(): string {
@@ -89,7 +112,24 @@ export class AnswerReader {
     }
     this.#atMs = atMs;
     this.lastMs = atMs;
-    this.#take(this.#decoder.decode(bytes, { stream: true }));
+    const known = this.#takeKnown(bytes);
+    if (known === bytes.length) return;
+    this.#take(this.#decoder.decode(known === 0 ? bytes : bytes.subarray(known), { stream: true }));
+    this.#betweenEvents = bytes.at(-1) === LF && bytes.at(-2) === LF && this.#mode === "events";
+    if (this.#messages.shape === this.#shape) return;
+    this.#shape = this.#messages.shape;
+    this.#template = this.#shape === null ? null : new EventTemplate(this.#shape);
+  }
+
+  /** The events at the beginning that look like the last one; returns how many bytes they are. */
+  #takeKnown(bytes: Uint8Array): number {
+    if (this.#template === null || !this.#betweenEvents) return 0;
+    let from = 0;
+    for (let end = this.#template.end(bytes, 0); end >= 0; end = this.#template.end(bytes, from)) {
+      this.#say(this.#template.text, "");
+      from = end;
+    }
+    return from;
   }
 
   /**
@@ -105,7 +145,7 @@ export class AnswerReader {
       this.#parser.feed("\n\n");
       if (!this.done && this.finishReason === null && this.usage === null) {
         throw new AnswerError(
-          this.chunks.length === 0 ? "empty answer" : "the stream ended without [DONE] or a finish reason",
+          this.chunkCount === 0 ? "empty answer" : "the stream ended without [DONE] or a finish reason",
         );
       }
       return;
@@ -151,13 +191,16 @@ export class AnswerReader {
     this.usage = message.usage ?? this.usage;
     this.server = message.server ?? this.server;
     this.finishReason = message.finishReason ?? this.finishReason;
-    const { content, reasoning } = message;
-    if (content !== "" || reasoning !== "") {
-      this.chunks.push({ atMs: this.#atMs, contentChars: content.length, reasoningChars: reasoning.length });
-      if (content !== "") this.#content.push(content);
-      if (reasoning !== "") this.#reasoning.push(reasoning);
-    }
+    this.#say(message.content, message.reasoning);
     if (message.error !== null) throw new AnswerError(`the endpoint reported an error: ${message.error}`);
     if (isError) throw new AnswerError(`the endpoint reported an error: ${json}`);
+  }
+  #say(content: string, reasoning: string): void {
+    if (content === "" && reasoning === "") return;
+    this.#chunkMs.push(this.#atMs);
+    this.#contentChars.push(content.length);
+    this.#reasoningChars.push(reasoning.length);
+    if (content !== "") this.#content.push(content);
+    if (reasoning !== "") this.#reasoning.push(reasoning);
   }
 }

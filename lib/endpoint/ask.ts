@@ -3,7 +3,7 @@ import type { Fetch } from "../clock.ts";
 import { UserError } from "../errors.ts";
 import { redacted, rootReason } from "./failure.ts";
 import type { Endpoint } from "./trace.ts";
-import { limitedText } from "./timed_body.ts";
+import { limitedText, timedBody } from "./timed_body.ts";
 
 export interface AskOptions {
   readonly fetch: Fetch;
@@ -77,7 +77,10 @@ export async function getText(
       headers: { accept: "application/json", ...authorization },
       signal: stop.signal,
     });
-    return { status: response.status, text: await limitedText(response, LONGEST_ANSWER_BYTES) };
+    return {
+      status: response.status,
+      text: await limitedText(timedBody(response, () => 0), LONGEST_ANSWER_BYTES),
+    };
   };
   try {
     return await Promise.race([answer(), stopped.promise]);

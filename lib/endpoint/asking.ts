@@ -1,8 +1,8 @@
 /** What a generation looks like on the wire, whichever client sends it. */
 import type { Fetch } from "../clock.ts";
+import type { PostJson } from "./post.ts";
+import type { TimedBody } from "./timed_body.ts";
 import type { GenerationRequest } from "./trace.ts";
-
-export const USER_AGENT = "podium";
 
 /** How to put a request on the wire. */
 export interface Asking {
@@ -10,9 +10,33 @@ export interface Asking {
   readonly stream: boolean;
   readonly streamUsage: boolean;
   readonly timeoutMs: number;
-  readonly signal: AbortSignal;
   readonly fetch: Fetch;
+  readonly post?: PostJson;
+  readonly clock: () => number;
 }
+
+/** A request that is on its way. */
+export interface Asked {
+  /** When it was sent, as far as that is known yet. */
+  readonly sentMs: number | null;
+  /**
+   * The answer as it starts, body unread.
+   *
+   * @throws {EndpointFailure} where no connection was made, or the answer is an HTTP error
+   */
+  readonly begun: Promise<Begun>;
+  /** Gives the answer up: whoever waits for it gets `reason`. */
+  cancel(reason: unknown): void;
+}
+
+export interface Begun {
+  readonly status: number;
+  readonly contentType: string | null;
+  readonly body: TimedBody;
+}
+
+/** An error's text beyond this is cut off. */
+export const LONGEST_ERROR_BYTES = 64 * 1024;
 
 /** The words both routes share. */
 function common(request: GenerationRequest, asking: Asking) {

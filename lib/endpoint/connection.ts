@@ -1,33 +1,59 @@
 /** Sockets that are kept open between requests. */
 
-/** A socket that always has one read under way, so that a server's goodbye is noticed while it idles. */
+/** Where a connection leads. */
+export interface Target {
+  readonly hostname: string;
+  readonly port: number;
+  /** As the header `host` names it; connections are kept by it. */
+  readonly host: string;
+}
+
+/**
+ * Where a URL of plain http leads.
+ *
+ * ```ts
+ * const { hostname, port, host } = targetOf(new URL("http://[::1]:5273/v1"));
+ * if (hostname !== "::1" || port !== 5273 || host !== "[::1]:5273") throw new Error(host);
+ * ```
+ */
+export function targetOf(url: URL): Target {
+  return { hostname: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port || 80), host: url.host };
+}
+
+/** A socket that always has one read under way while it idles, so that a server's goodbye is noticed. */
 export class Connection {
+  /** The idle socket said something: end of file, an error, or bytes nobody asked for. */
+  stirred = false;
   #buffer = new Uint8Array(16 * 1024);
   #reading: Promise<number | null> | null = null;
   #closed = false;
-  /** The idle socket said something: end of file, an error, or bytes nobody asked for. */
-  stirred = false;
 
   private constructor(private readonly socket: Deno.TcpConn) {}
 
-  static async open(url: URL, signal: AbortSignal | undefined): Promise<Connection> {
-    const hostname = url.hostname.replace(/^\[|\]$/g, "");
-    const port = Number(url.port || 80);
-    const socket = await Deno.connect({ hostname, port, ...(signal === undefined ? {} : { signal }) });
+  static async open({ hostname, port }: Target, signal: AbortSignal): Promise<Connection> {
+    const socket = await Deno.connect({ hostname, port, signal });
     socket.setNoDelay(true);
     return new Connection(socket);
   }
 
+  /** The socket is handed the bytes before this returns; the promise is for what it could not take at once. */
   async write(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length;) at += await this.socket.write(bytes.subarray(at));
+    for (let at = 0; at < bytes.length;) at += await this.socket.write(at === 0 ? bytes : bytes.subarray(at));
   }
 
-  /** The next bytes, valid until the next call; null at the end. */
-  async read(): Promise<Uint8Array | null> {
+  /**
+   * The number of bytes that come next, null at the end; `taken` gives them. In two steps, so that nothing
+   * stands between their arrival and whoever reads the clock.
+   */
+  arrival(): Promise<number | null> {
     const reading = this.#reading ?? this.socket.read(this.#buffer);
     this.#reading = null;
-    const n = await reading;
-    return n === null ? null : this.#buffer.subarray(0, n);
+    return reading;
+  }
+
+  /** Valid until the next `arrival` is asked for, or the connection idles. */
+  taken(n: number): Uint8Array<ArrayBuffer> {
+    return this.#buffer.subarray(0, n);
   }
 
   /** Keeps listening without keeping the process alive. */
@@ -58,13 +84,11 @@ export class Pool {
   #idle = new Map<string, Connection[]>();
   #closed = false;
 
+  /** One that still keeps nobody's process alive: `wake` it as soon as the request is out. */
   take(host: string): Connection | undefined {
     const kept = this.#idle.get(host);
     for (let connection = kept?.pop(); connection !== undefined; connection = kept?.pop()) {
-      if (!connection.stirred) {
-        connection.wake();
-        return connection;
-      }
+      if (!connection.stirred) return connection;
       connection.close();
     }
     return undefined;

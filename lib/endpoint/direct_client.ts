@@ -3,39 +3,44 @@
  * docs/instrument.md). A test holds the two to the same bytes on the wire and the same reasons.
  */
 import { connectionFailure, EndpointFailure, httpFailure } from "./failure.ts";
-import { type Asking, chatBody, completionBody, USER_AGENT } from "./asking.ts";
+import {
+  type Asked,
+  type Asking,
+  type Begun,
+  chatBody,
+  completionBody,
+  LONGEST_ERROR_BYTES,
+} from "./asking.ts";
+import type { Posted, PostJson } from "./post.ts";
+import { limitedText } from "./timed_body.ts";
 import type { Endpoint, GenerationRequest } from "./trace.ts";
 
-/**
- * Sends the request and returns the response as it starts, body unread.
- *
- * @throws {EndpointFailure} where no connection was made, or the answer is an HTTP error
- */
-export async function askDirectly(
+/** Sends the request with `post`. */
+export function askDirectly(
   endpoint: Endpoint,
   request: GenerationRequest,
   asking: Asking,
-): Promise<Response> {
+  post: PostJson,
+): Asked {
   const chat = asking.route === "chat";
-  const path = chat ? "/chat/completions" : "/completions";
-  const headers: Record<string, string> = {
-    accept: "application/json",
-    "content-type": "application/json",
-    "user-agent": USER_AGENT,
-    ...(endpoint.apiKey === undefined ? {} : { authorization: `Bearer ${endpoint.apiKey}` }),
-  };
+  const url = `${endpoint.baseUrl.replace(/\/$/, "")}${chat ? "/chat/completions" : "/completions"}`;
   const body = JSON.stringify(chat ? chatBody(request, asking) : completionBody(request, asking));
-  let response: Response;
+  const posted = post(url, endpoint.apiKey, body);
+  return {
+    get sentMs() {
+      return posted.sentMs;
+    },
+    begun: begin(endpoint, posted),
+    cancel: (reason) => void posted.cancel(reason),
+  };
+}
+
+async function begin(endpoint: Endpoint, posted: Posted): Promise<Begun> {
   try {
-    response = await asking.fetch(`${endpoint.baseUrl.replace(/\/$/, "")}${path}`, {
-      method: "POST",
-      headers,
-      body,
-      signal: asking.signal,
-    });
-    if (response.ok) return response;
-    const text = await response.text();
-    throw httpFailure(response.status, parsed(text));
+    const { status, headers } = await posted.head();
+    const contentType = headers.get("content-type") ?? null;
+    if (status >= 200 && status < 300) return { status, contentType, body: posted };
+    throw httpFailure(status, parsed(await limitedText(posted, LONGEST_ERROR_BYTES)));
   } catch (error) {
     if (error instanceof EndpointFailure) throw error;
     throw connectionFailure(endpoint.baseUrl, error);

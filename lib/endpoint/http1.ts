@@ -5,7 +5,8 @@ import { concat } from "./bytes.ts";
 /** The start of a response. */
 export interface ResponseHead {
   readonly status: number;
-  readonly headers: Headers;
+  /** Names in small letters; what came several times is joined by commas. */
+  readonly headers: ReadonlyMap<string, string>;
 }
 
 /** What a server may send before we call it hostile. */
@@ -53,7 +54,7 @@ export class ResponseParser {
   #state: State = { at: "head" };
   #head: ResponseHead | null = null;
   /** Bytes of a line (or head) that is not complete yet. */
-  #rest: Uint8Array = new Uint8Array();
+  #rest: Uint8Array = NOTHING;
   #reusable = false;
 
   constructor(private readonly limits: ParserLimits = DEFAULT_LIMITS) {}
@@ -87,6 +88,8 @@ export class ResponseParser {
    * @throws {SyntaxError} where the bytes are not HTTP/1.1, or go past the limits
    */
   feed(bytes: Uint8Array): Uint8Array[] {
+    const chunk = this.#state === CHUNK_SIZE && this.#rest === NOTHING ? onlyChunk(bytes) : null;
+    if (chunk !== null) return [chunk];
     const body: Uint8Array[] = [];
     let at = 0;
     while (at < bytes.length) {
@@ -205,13 +208,30 @@ export class ResponseParser {
  * @throws {SyntaxError} for a framing that HTTP/1.1 doesn't know
  *
  * ```ts
- * const parser = bodyOf(new Headers({ "transfer-encoding": "chunked" }));
+ * const parser = bodyOf(new Map([["transfer-encoding", "chunked"]]));
  * const [body] = parser.feed(new TextEncoder().encode("2\r\nhi\r\n0\r\n\r\n"));
  * if (body?.length !== 2 || !parser.done) throw new Error("a body of two bytes");
  * ```
  */
-export function bodyOf(headers: Headers, limits?: ParserLimits): ResponseParser {
+export function bodyOf(headers: ResponseHead["headers"], limits?: ParserLimits): ResponseParser {
   return ResponseParser.after({ status: 200, headers }, limits);
+}
+
+/**
+ * What a streaming server sends of a token is one whole chunk and nothing else: its data; null for anything that
+ * is not just that.
+ */
+function onlyChunk(bytes: Uint8Array): Uint8Array | null {
+  let [size, at] = [0, 0];
+  for (; at < 6; at++) {
+    const digit = hexDigit(bytes[at] ?? 0);
+    if (digit < 0) break;
+    size = size * 16 + digit;
+  }
+  const end = at + 2 + size;
+  const fits = at > 0 && size > 0 && bytes.length === end + 2 && bytes[at] === CR && bytes[at + 1] === LF &&
+    bytes[end] === CR && bytes[end + 1] === LF;
+  return fits ? bytes.subarray(at + 2, end) : null;
 }
 
 /** Where the head ends: after the empty line, with or without carriage returns; -1 when it is not there yet. */
@@ -258,31 +278,33 @@ function parseHead(text: string): { head: ResponseHead; http10: boolean } {
   if (match === null) {
     throw new SyntaxError(`not an HTTP/1.1 status line: ${JSON.stringify(statusLine.slice(0, 80))}`);
   }
-  const headers = new Headers();
+  const headers = new Map<string, string>();
   for (const line of lines) {
     if (line === "") continue;
+    if (!HEADER.test(line)) throw new SyntaxError(`not a header: ${JSON.stringify(line.slice(0, 80))}`);
     const colon = line.indexOf(":");
-    if (colon < 1) throw new SyntaxError(`not a header: ${JSON.stringify(line.slice(0, 80))}`);
-    try {
-      headers.append(line.slice(0, colon), line.slice(colon + 1).trim());
-    } catch (cause) {
-      throw new SyntaxError(`not a header: ${JSON.stringify(line.slice(0, 80))}`, { cause });
-    }
+    const [name, value] = [line.slice(0, colon).toLowerCase(), line.slice(colon + 1).trim()];
+    const before = headers.get(name);
+    headers.set(name, before === undefined ? value : `${before}, ${value}`);
   }
   const status = Number(match[2]);
   if (status < 100 || status > 599) throw new SyntaxError(`not an HTTP status: ${status}`);
   return { head: { status, headers }, http10: match[1] === "0" };
 }
 
+/** A token, a colon, and no control character but the tab. */
+// deno-lint-ignore no-control-regex
+const HEADER = /^[!#$%&'*+\-.^_`|~\w]+:[^\0-\x08\x0a-\x1f\x7f]*$/;
+
 function framingOf({ status, headers }: ResponseHead): State {
   if (status === 204 || status === 304) return DONE;
-  const coding = headers.get("transfer-encoding")?.toLowerCase().trim();
+  const coding = headers.get("transfer-encoding")?.toLowerCase();
   if (coding !== undefined) {
     if (coding !== "chunked") throw new SyntaxError(`unknown transfer encoding: ${coding.slice(0, 80)}`);
     return CHUNK_SIZE;
   }
   const length = headers.get("content-length");
-  if (length === null) return { at: "until close" };
+  if (length === undefined) return { at: "until close" };
   const [first = "", ...others] = length.split(",").map((part) => part.trim());
   if (!/^\d{1,15}$/.test(first) || others.some((other) => other !== first)) {
     throw new SyntaxError(`not a content length: ${JSON.stringify(length.slice(0, 80))}`);

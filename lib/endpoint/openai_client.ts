@@ -2,21 +2,55 @@
 import OpenAI, { APIConnectionError, APIError } from "openai";
 import type { Fetch } from "../clock.ts";
 import { connectionFailure, EndpointFailure, httpFailure } from "./failure.ts";
-import { type Asking, chatBody, completionBody, USER_AGENT } from "./asking.ts";
+import {
+  type Asked,
+  type Asking,
+  type Begun,
+  chatBody,
+  completionBody,
+  LONGEST_ERROR_BYTES,
+} from "./asking.ts";
+import { USER_AGENT } from "./post.ts";
+import { limitedText, type TimedBody, timedBody, type TimedInit } from "./timed_body.ts";
 import type { Endpoint, GenerationRequest } from "./trace.ts";
 
-/**
- * Sends the request and returns the response as it starts, body unread.
- *
- * @throws {EndpointFailure} where no connection was made, or the answer is an HTTP error
- */
-export async function askOpenAI(
+/** Sends the request through the SDK, over `asking.fetch`. */
+export function askOpenAI(endpoint: Endpoint, request: GenerationRequest, asking: Asking): Asked {
+  const stop = new AbortController();
+  let sentMs: number | null = null;
+  let body: TimedBody | null = null;
+  const begin = async (): Promise<Begun> => {
+    const fetch: Fetch = async (input, init) => {
+      sentMs = asking.clock();
+      const timed: TimedInit = { ...init, timedOnly: true };
+      const response = await asking.fetch(input, timed);
+      return response.ok ? response : await shortened(response);
+    };
+    const response = await send(endpoint, request, { ...asking, fetch }, stop.signal);
+    body = timedBody(response, asking.clock);
+    return { status: response.status, contentType: response.headers.get("content-type"), body };
+  };
+  return {
+    get sentMs() {
+      return body?.sentMs ?? sentMs;
+    },
+    begun: begin(),
+    cancel(reason) {
+      stop.abort(reason);
+      body?.cancel().catch(() => {}); // the SDK holds on to a signal only as long as to its response
+    },
+  };
+}
+
+/** @throws {EndpointFailure} where no connection was made, or the answer is an HTTP error */
+async function send(
   endpoint: Endpoint,
   request: GenerationRequest,
   asking: Asking,
+  signal: AbortSignal,
 ): Promise<Response> {
   const client = clientFor(endpoint, asking.fetch);
-  const options = { maxRetries: 0, timeout: asking.timeoutMs + 60_000, signal: asking.signal };
+  const options = { maxRetries: 0, timeout: asking.timeoutMs + 60_000, signal };
   try {
     if (asking.route === "chat") {
       return await client.chat.completions.create(chatBody(request, asking), options).asResponse();
@@ -25,6 +59,13 @@ export async function askOpenAI(
   } catch (error) {
     throw asFailure(endpoint, error);
   }
+}
+
+/** An error response as short as its reader can bear. */
+async function shortened(response: Response): Promise<Response> {
+  const { status, headers } = response;
+  const text = await limitedText(timedBody(response, () => 0), LONGEST_ERROR_BYTES);
+  return new Response(text === "" ? null : text, { status, headers });
 }
 
 /** A client that takes nothing from the environment: every setting that it would look up there is given. */

@@ -4,7 +4,9 @@ import { AnswerError, AnswerReader } from "./answer.ts";
 import { askDirectly } from "./direct_client.ts";
 import { askOpenAI } from "./openai_client.ts";
 import { EndpointFailure, redacted, rootReason, withoutKey } from "./failure.ts";
-import { limitedText, type TimedBody, timedBody, type TimedInit } from "./timed_body.ts";
+import type { Asked, Begun } from "./asking.ts";
+import type { PostJson } from "./post.ts";
+import type { TimedBody, TimedBytes } from "./timed_body.ts";
 import type { Endpoint, GenerationRequest, Trace } from "./trace.ts";
 
 export interface RequestOptions {
@@ -20,8 +22,8 @@ export interface RequestOptions {
   readonly stream?: boolean;
   /** Ask for a last chunk with `usage`; a few servers refuse the word. @default true */
   readonly streamUsage?: boolean;
-  /** `direct` sends the same request without the SDK, for load that the SDK can't carry. @default "openai" */
-  readonly client?: "openai" | "direct";
+  /** Sends the same request without the SDK, for load that the SDK can't carry; `rawTransport(…).post`. */
+  readonly post?: PostJson;
   /** Aborting it makes the call throw the signal's reason. */
   readonly signal?: AbortSignal;
   /** Gets the visible text piece by piece, for somebody who reads along; a measurement leaves it out. */
@@ -51,20 +53,20 @@ export async function timedRequest(
   options: RequestOptions,
 ): Promise<Trace> {
   options.signal?.throwIfAborted();
-  const exchange = new Exchange(endpoint, request, options);
-  const reason = await exchange.run();
+  const timed = new TimedRequest(endpoint, request, options);
+  const reason = await timed.run();
   options.signal?.throwIfAborted();
-  return exchange.trace(reason);
+  return timed.trace(reason);
 }
 
-class Exchange {
-  #controller = new AbortController();
+class TimedRequest {
+  #asked: Asked | null = null;
   #reader: AnswerReader | null = null;
-  #body: TimedBody | null = null;
-  #sentMs: number | null = null;
   #httpStatus: number | null = null;
   #headersMs: number | null = null;
   #endMs: number | null = null;
+  /** Time-out or abort: nothing counts that comes after it. */
+  #givenUp = false;
   /** Characters that `onText` got. */
   #told = 0;
 
@@ -79,16 +81,17 @@ class Exchange {
     const { signal, timeoutMs, clock } = this.options;
     const { promise: stopped, resolve: stop } = Promise.withResolvers<string>();
     const giveUp = (reason: string) => {
+      this.#givenUp = true;
       this.#endMs = clock();
       stop(reason);
-      this.#controller.abort(new EndpointFailure(reason));
-      this.#body?.cancel().catch(() => {}); // the SDK holds on to a signal only as long as to its response
+      this.#asked?.cancel(new EndpointFailure(reason));
     };
+    const answered = this.#exchange(); // first of all it is sent
     const onAbort = () => giveUp("aborted");
     const timer = setTimeout(() => giveUp(this.#timeoutReason()), timeoutMs);
     signal?.addEventListener("abort", onAbort);
     try {
-      return await Promise.race([this.#exchange(), stopped]);
+      return await Promise.race([answered, stopped]);
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", onAbort);
@@ -98,7 +101,7 @@ class Exchange {
   trace(reason: string | null): Trace {
     const { options } = this;
     const endMs = this.#endMs ?? options.clock();
-    const sentMs = this.#sentMs ?? endMs;
+    const sentMs = this.#asked?.sentMs ?? endMs;
     const reader = this.#reader;
     const chunks = reader?.chunks ?? [];
     const why = reason ?? (chunks.length === 0 ? "empty answer" : null);
@@ -123,53 +126,46 @@ class Exchange {
   }
 
   async #exchange(): Promise<string | null> {
-    const { clock } = this.options;
+    const { options } = this;
     try {
-      await this.#read(await this.#ask());
+      await this.#read(await this.#ask().begun);
       return null;
     } catch (error) {
-      this.#endMs ??= clock();
+      this.#endMs ??= options.clock();
       if (error instanceof EndpointFailure) {
         this.#httpStatus ??= error.httpStatus;
         return error.message;
       }
       if (error instanceof AnswerError) {
-        this.#body?.cancel().catch(() => {}); // its connection is of no more use
+        this.#asked?.cancel(error); // its connection is of no more use
         return error.message;
       }
-      if (this.#controller.signal.aborted) return "aborted"; // nobody listens: `stopped` won the race
+      if (this.#givenUp) return "aborted"; // nobody listens: `stopped` won the race
       throw error;
     }
   }
 
-  async #ask(): Promise<Response> {
-    const { options } = this;
-    const ask = options.client === "direct" ? askDirectly : askOpenAI;
-    return await ask(this.endpoint, this.request, {
-      route: options.route ?? "chat",
-      stream: options.stream ?? true,
-      streamUsage: options.streamUsage ?? true,
-      timeoutMs: options.timeoutMs,
-      signal: this.#controller.signal,
-      fetch: async (input, init) => {
-        this.#sentMs = options.clock();
-        const timed: TimedInit = { ...init, timedOnly: true };
-        const response = await options.fetch(input, timed);
-        return response.ok ? response : await shortened(response);
-      },
-    });
+  #ask(): Asked {
+    const { route = "chat", stream = true, streamUsage = true, post, ...rest } = this.options;
+    const asking = { ...rest, route, stream, streamUsage };
+    return this.#asked = post === undefined
+      ? askOpenAI(this.endpoint, this.request, asking)
+      : askDirectly(this.endpoint, this.request, asking, post);
   }
 
-  async #read(response: Response): Promise<void> {
+  async #read({ status, contentType, body }: Begun): Promise<void> {
     const { clock } = this.options;
-    const body = this.#body = timedBody(response, clock);
-    this.#httpStatus = response.status;
+    this.#httpStatus = status;
     this.#headersMs = body.headersMs;
-    this.#sentMs = body.sentMs ?? this.#sentMs;
-    const reader = this.#reader = new AnswerReader(response.headers.get("content-type"));
-    while (!this.#controller.signal.aborted) {
-      const piece = await nextPiece(body);
-      if (this.#controller.signal.aborted) return; // too late to count
+    const reader = this.#reader = new AnswerReader(contentType);
+    while (!this.#givenUp) {
+      let piece: TimedBytes | null;
+      try {
+        piece = await body.next();
+      } catch (error) {
+        throw asFailure(error);
+      }
+      if (this.#givenUp) return; // too late to count
       if (piece === null) break;
       reader.feed(piece.bytes, piece.atMs);
       this.#tell(reader);
@@ -194,29 +190,14 @@ class Exchange {
 
   #timeoutReason(): string {
     const seconds = `${this.options.timeoutMs / 1000} s`;
-    const chunks = this.#reader?.chunks.length ?? 0;
-    if (chunks > 0) return `timed out after ${seconds}, with the answer half told`;
+    if ((this.#reader?.chunkCount ?? 0) > 0) return `timed out after ${seconds}, with the answer half told`;
     return this.#headersMs === null ? `no answer within ${seconds}` : `no text within ${seconds}`;
   }
 }
 
-const LONGEST_ERROR_BYTES = 64 * 1024;
-
-/** An error response as short as its reader can bear. */
-async function shortened(response: Response): Promise<Response> {
-  const { status, headers } = response;
-  const text = await limitedText(response, LONGEST_ERROR_BYTES);
-  return new Response(text === "" ? null : text, { status, headers });
-}
-
-async function nextPiece(body: TimedBody) {
-  try {
-    return await body.next();
-  } catch (error) {
-    if (error instanceof EndpointFailure) throw error;
-    throw new EndpointFailure(rootReason(error), null, { cause: error });
-  }
-}
+/** A body that breaks is the endpoint's fault. */
+const asFailure = (error: unknown) =>
+  error instanceof EndpointFailure ? error : new EndpointFailure(rootReason(error), null, { cause: error });
 
 /** How long a server may take to close an answer that is complete, before we close the connection. */
 const DRAIN_MS = 100;

@@ -9,11 +9,11 @@ export interface TimedBytes {
 
 /** A response body whose pieces carry their arrival. */
 export interface TimedBody {
-  /** When the request was handed to the socket, or to the dialling of one; null where nobody knows. */
+  /** When the socket had taken the request, or the dialling of one began; null where nobody knows. */
   readonly sentMs: number | null;
   /** When the response's head was complete. */
   readonly headersMs: number;
-  /** The next piece, null at the end. Rejects when the connection breaks or the request was aborted. */
+  /** The next piece, null at the end. Its bytes are valid until the one after it is asked for. Rejects when the connection breaks or the request was aborted. */
   next(): Promise<TimedBytes | null>;
   /** Gives the rest up; the connection is closed unless the body had ended. */
   cancel(): Promise<void>;
@@ -62,14 +62,35 @@ export function timedBody(response: Response, clock: Clock): TimedBody {
 }
 
 /**
- * The text of a response, cut after `maxBytes`: what a stranger sends need not end.
+ * A body for readers that know nothing of arrival times: read only as far as one asks.
  *
  * ```ts
- * if (await limitedText(new Response("a long story"), 6) !== "a long") throw new Error("cut");
+ * let left = 2;
+ * const next = () => Promise.resolve(left-- > 0 ? { bytes: Uint8Array.of(65), atMs: 0 } : null);
+ * const stream = streamOf({ sentMs: 0, headersMs: 0, next, cancel: () => Promise.resolve() });
+ * if (await new Response(stream).text() !== "AA") throw new Error("two pieces");
  * ```
  */
-export async function limitedText(response: Response, maxBytes: number): Promise<string> {
-  const body = timedBody(response, () => 0);
+export function streamOf(body: TimedBody): ReadableStream<Uint8Array<ArrayBuffer>> {
+  return new ReadableStream({
+    pull: async (controller) => {
+      const piece = await body.next();
+      if (piece === null) controller.close();
+      else controller.enqueue(new Uint8Array(piece.bytes));
+    },
+    cancel: () => body.cancel(),
+  }, { highWaterMark: 0 });
+}
+
+/**
+ * The text of a body, cut after `maxBytes`: what a stranger sends need not end.
+ *
+ * ```ts
+ * const body = timedBody(new Response("a long story"), () => 0);
+ * if (await limitedText(body, 6) !== "a long") throw new Error("cut");
+ * ```
+ */
+export async function limitedText(body: TimedBody, maxBytes: number): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
   for (let left = maxBytes; left > 0;) {

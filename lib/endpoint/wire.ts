@@ -1,5 +1,6 @@
 /** The border: one JSON document from an endpoint, checked once and turned into our words. */
 import { z } from "zod";
+import type { EventShape } from "./event_template.ts";
 import type { ReportedUsage, ServerTimings } from "./trace.ts";
 
 /** What one document said: a chunk of a stream, or a whole answer. Absent parts are empty or null. */
@@ -117,9 +118,14 @@ export function parseMessage(json: string): WireMessage {
  * ```
  */
 export class StreamParser {
-  #template: { readonly before: string; readonly after: string } | null = null;
+  #template: EventShape | null = null;
   /** Templates that may still be tried: some streams have no two documents alike. */
   #tries = 8;
+
+  /** What the last document had around its text; null where it is no model for the next. */
+  get shape(): EventShape | null {
+    return this.#template;
+  }
 
   /** @throws {SyntaxError} as `parseMessage` does */
   parse(json: string): WireMessage {
@@ -142,7 +148,7 @@ export class StreamParser {
   }
 
   /** A document becomes a template when a word in the place of its content comes out as its content, and no more. */
-  #learn(json: string, { content }: WireMessage) {
+  #learn(json: string, { content }: WireMessage): EventShape | null {
     this.#tries--;
     const found = /"content"\s*:\s*"([^"\\]*)"/.exec(json);
     if (found?.[1] !== content) return null;

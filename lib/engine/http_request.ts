@@ -124,7 +124,7 @@ export class RequestReader {
         throw new ApiError(400, "a length and a transfer encoding contradict each other");
       }
       if (coding !== "chunked") throw new ApiError(501, "the only transfer encoding here is chunked");
-      this.#body = { head, keep, decoder: bodyOf(new Headers({ "transfer-encoding": "chunked" })) };
+      this.#body = { head, keep, decoder: bodyOf(new Map([["transfer-encoding", "chunked"]])) };
       return;
     }
     if (length !== undefined && !/^\d{1,15}$/.test(length)) {

@@ -42,7 +42,7 @@ export class AnswerScan {
   add(bytes: Uint8Array, atMs: number): void {
     if (this.#saidMs === null && this.#looked < LOOKED_AT) this.#look(bytes, atMs);
     for (let at = bytes.indexOf(LF); at >= 0; at = bytes.indexOf(LF, at + 1)) this.#lines++;
-    this.#last.push(bytes);
+    this.#last.push(bytes.slice());
     this.#lastBytes += bytes.length;
     const [oldest] = this.#last;
     if (oldest !== undefined && this.#lastBytes - oldest.length >= TAIL_BYTES) {

@@ -246,7 +246,7 @@ async function collected(body: TimedBody, limit: number, scan?: AnswerScan): Pro
   const parts: Uint8Array[] = [];
   let bytes = 0;
   for (let piece = await body.next(); piece !== null; piece = await body.next()) {
-    parts.push(piece.bytes);
+    parts.push(piece.bytes.slice());
     bytes += piece.bytes.length;
     scan?.add(piece.bytes, piece.atMs);
     if (bytes > limit) {

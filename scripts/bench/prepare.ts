@@ -112,7 +112,7 @@ export async function liveCandidates(
     denoPath: Deno.execPath(),
     timeoutMs: plan.timeout_s * 1000,
     stream: plan.stream !== false,
-    client: plan.concurrency > 1 || plan.rate !== null ? "direct" : "openai",
+    ...((plan.concurrency > 1 || plan.rate !== null) && { post: transport.post }),
     run: runProgram,
   };
   if (choices.some(runsInEngine)) await prepareEngine({ denoPath: Deno.execPath() });

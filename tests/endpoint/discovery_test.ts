@@ -47,7 +47,7 @@ async function listFake(behaviour: Parameters<typeof startFake>[0], path = "", a
   const fake = startFake(behaviour);
   try {
     const endpoint = parseEndpoint(`${fake.baseUrl}${path}`, apiKey);
-    return await withWay("direct over raw", (fetch) => listModels(endpoint, { fetch, timeoutMs: 1000 }));
+    return await withWay("openai over raw", ({ fetch }) => listModels(endpoint, { fetch, timeoutMs: 1000 }));
   } finally {
     await fake.stop();
   }

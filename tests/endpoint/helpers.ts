@@ -1,6 +1,6 @@
 import type { Clock, Fetch } from "../../lib/clock.ts";
 import { type RequestOptions, timedRequest } from "../../lib/endpoint/request.ts";
-import { rawTransport } from "../../lib/endpoint/transport.ts";
+import { isLoopback, rawTransport } from "../../lib/endpoint/transport.ts";
 import type { GenerationRequest, Trace } from "../../lib/endpoint/trace.ts";
 import { type FakeInput, startFake } from "../fake_endpoint/server.ts";
 
@@ -37,29 +37,27 @@ export async function ask(
   options: Partial<RequestOptions> & { apiKey?: string; request?: Partial<GenerationRequest> } = {},
 ): Promise<Trace> {
   const { apiKey, request, ...rest } = options;
-  return await withWay(way, (fetch) =>
+  return await withWay(way, (carriers) =>
     timedRequest(
       { name: "fake", baseUrl, ...(apiKey === undefined ? {} : { apiKey }) },
       { ...hello, ...request },
-      { clock, fetch, timeoutMs: 5000, client: way.startsWith("openai") ? "openai" : "direct", ...rest },
+      { clock, ...carriers, timeoutMs: 5000, ...rest },
     ));
 }
 
-/** A `fetch` of the named kind whose connections are closed afterwards. */
-export async function withWay<T>(way: Way, use: (fetch: Fetch) => Promise<T>): Promise<T> {
-  if (way.endsWith("raw")) {
-    const transport = rawTransport({ clock, fetch });
-    try {
-      return await use(transport.fetch);
-    } finally {
-      transport.close();
-    }
-  }
-  const client = Deno.createHttpClient({});
+/** What carries requests of the named kind; its connections are closed afterwards. */
+export async function withWay<T>(
+  way: Way,
+  use: (carriers: Pick<RequestOptions, "fetch" | "post">) => Promise<T>,
+): Promise<T> {
+  using client = Deno.createHttpClient({});
+  const platform: Fetch = (input, init) => fetch(input, { ...init, client });
+  const accepts = way.endsWith("raw") ? isLoopback : () => false;
+  const transport = rawTransport({ clock, fetch: platform, accepts });
   try {
-    return await use((input, init) => fetch(input, { ...init, client }));
+    return await use({ fetch: transport.fetch, ...(way.startsWith("direct") && { post: transport.post }) });
   } finally {
-    client.close();
+    transport.close();
   }
 }
 

@@ -70,7 +70,7 @@ export async function traces(attacks: readonly Attack[], timeoutMs: number): Pro
             clock,
             fetch: transport.fetch,
             timeoutMs,
-            client: "direct",
+            post: transport.post,
           }),
         );
       }

@@ -52,6 +52,7 @@ const bench: Bench = {
   baseUrl: fake.baseUrl,
   clock,
   fetch: raw.fetch,
+  post: raw.post,
   transport: "raw",
   cpuMs: () => (process.cpuUsage().user + process.cpuUsage().system) / 1000,
   residentMb: () => Deno.memoryUsage().rss / 1e6,
@@ -79,13 +80,11 @@ async function run(program: string, args: string[]): Promise<void> {
   throw new Error(`${program} failed:\n${said.slice(-2000)}`);
 }
 
-/** A trace rebuilt from what a tool kept: the first arrival, and every gap where it kept them. */
-function rebuilt(ttftMs: number, gapsMs: readonly number[]) {
-  const chunks = [{ atMs: ttftMs, contentChars: 1, reasoningChars: 0 }];
-  for (const gap of gapsMs) {
-    chunks.push({ atMs: (chunks.at(-1)?.atMs ?? 0) + gap, contentChars: 1, reasoningChars: 0 });
-  }
-  return { status: "ok" as const, sentMs: 0, chunks };
+/** Arrivals since the request was sent, out of what a tool kept: the first, and the gaps. */
+function rebuilt(ttftMs: number, gapsMs: readonly number[]): number[] {
+  const seenMs = [ttftMs];
+  for (const gap of gapsMs) seenMs.push((seenMs.at(-1) ?? 0) + gap);
+  return seenMs;
 }
 
 const ms = z.object({ value: z.number() });

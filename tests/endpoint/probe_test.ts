@@ -9,7 +9,7 @@ async function probeFake(behaviour: Parameters<typeof startFake>[0], model = "fa
   try {
     const found = await withWay(
       "openai over raw",
-      (fetch) => probe({ name: "fake", baseUrl: fake.baseUrl }, model, { clock, fetch, timeoutMs: 1000 }),
+      ({ fetch }) => probe({ name: "fake", baseUrl: fake.baseUrl }, model, { clock, fetch, timeoutMs: 1000 }),
     );
     return { found, requests: fake.log.length };
   } finally {

@@ -1,6 +1,7 @@
 /** One answer on its way out, with the delays that were really made. */
 import { setImmediate } from "node:timers";
 import { concat } from "../../lib/endpoint/bytes.ts";
+import { takenAt } from "../../lib/endpoint/exchange.ts";
 import { answerOf, type Asked, type Behaviour, type FakeLogEntry } from "./behaviour.ts";
 import { ending, eventFrame, type Frame, framesOf, jsonResponse, streamHead } from "./bytes_out.ts";
 import type { Paced, Pacer } from "./pacer.ts";
@@ -50,6 +51,7 @@ class Outgoing implements Paced {
   readonly #settle: PromiseWithResolvers<Fault | null>;
   /** What the socket has not taken yet; null nearly always. */
   #writing: Promise<void> | null = null;
+  #bytesOut: Uint8Array = new Uint8Array();
   #next = 0;
   #tokens = 0;
 
@@ -92,20 +94,11 @@ class Outgoing implements Paced {
     const { readMs, entry } = this.to;
     const bytes = this.#bytes(from);
     if (bytes.length === 0) return;
-    const writing = this.#writing === null
-      ? this.#write(bytes)
-      : this.#writing.then(() => this.#write(bytes));
-    const atMs = performance.now() - readMs; // the socket has it: writing begins within the call
-    for (let i = 0; i < tokens; i++) entry.chunkMs.push(atMs);
+    const callMs = performance.now();
+    this.#write(bytes);
+    const takenMs = takenAt(callMs, performance.now());
+    for (let i = 0; i < tokens; i++) entry.chunkMs.push(takenMs - readMs);
     this.#tokens += tokens;
-    const settled = this.#writing = writing.then(() => {
-      if (this.#writing === settled) this.#writing = null;
-    });
-    settled.catch((error) => {
-      this.dueMs = Infinity;
-      this.to.pacer.drop(this);
-      this.#settle.reject(error);
-    });
   }
 
   #bytes(from: number): Uint8Array {
@@ -117,21 +110,35 @@ class Outgoing implements Paced {
     return bytes;
   }
 
-  /** Together, or in pieces of `splitBytes` with the event loop turned between. */
-  async #write(bytes: Uint8Array): Promise<void> {
+  /** Nearly always the socket takes all at once; what comes before it has waits for its turn. */
+  #write(bytes: Uint8Array): void {
     const { connection, b } = this.to;
-    const step = b.splitBytes;
-    if (step === null) return await writeAll(connection, bytes);
-    for (let at = 0; at < bytes.length; at += step) {
-      await writeAll(connection, bytes.subarray(at, at + step));
-      await new Promise((resolve) => setImmediate(resolve));
+    if (this.#writing === null && b.splitBytes === null) {
+      this.#bytesOut = bytes;
+      this.#writing = connection.write(bytes).then(this.#took, this.#broke);
+    } else {
+      const step = b.splitBytes ?? bytes.length;
+      const before = this.#writing ?? Promise.resolve();
+      this.#writing = before.then(() => writeInSteps(connection, bytes, step)).catch(this.#broke);
     }
   }
+
+  #took = (n: number): Promise<void> | void => {
+    const bytes = this.#bytesOut;
+    if (n < bytes.length) return writeAll(this.to.connection, bytes.subarray(n)).catch(this.#broke);
+    this.#writing = null;
+  };
+
+  #broke = (error: unknown): void => {
+    this.dueMs = Infinity;
+    this.to.pacer.drop(this);
+    this.#settle.reject(error);
+  };
 
   #end(fault: Fault | null): void {
     this.dueMs = Infinity;
     if (this.#writing === null) this.#settle.resolve(fault);
-    else this.#writing.then(() => this.#settle.resolve(fault), () => {});
+    else this.#writing.then(() => this.#settle.resolve(fault));
   }
 }
 
@@ -148,4 +155,12 @@ async function breakOff(connection: Deno.TcpConn, b: Behaviour, fault: Fault): P
 
 export async function writeAll(connection: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
   for (let at = 0; at < bytes.length;) at += await connection.write(at === 0 ? bytes : bytes.subarray(at));
+}
+
+/** With the event loop turned between pieces of `step` bytes. */
+async function writeInSteps(connection: Deno.TcpConn, bytes: Uint8Array, step: number): Promise<void> {
+  for (let at = 0; at < bytes.length; at += step) {
+    await writeAll(connection, bytes.subarray(at, at + step));
+    await new Promise((resolve) => setImmediate(resolve));
+  }
 }

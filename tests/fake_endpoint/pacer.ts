@@ -12,6 +12,8 @@ export interface Paced {
 
 export class Pacer {
   readonly #all = new Set<Paced>();
+  /** Those that a look finds; the same array every time, since there are a thousand looks a second. */
+  readonly #due: Paced[] = [];
   #timer: ReturnType<typeof setTimeout> | undefined;
   #wakeMs = Infinity;
   #stopped = false;
@@ -48,13 +50,16 @@ export class Pacer {
     this.#timer = setTimeout(this.#look, Math.max(0, Math.ceil(dueMs - performance.now())));
   }
 
+  /** In the order in which things are due: nobody is always the last of those that share a millisecond. */
   #look = (): void => {
     this.#wakeMs = Infinity;
+    const nowMs = performance.now();
+    for (const paced of this.#all) if (paced.dueMs <= nowMs) this.#due.push(paced);
+    this.#due.sort((a, b) => a.dueMs - b.dueMs);
+    for (const paced of this.#due) this.#step(paced);
+    this.#due.length = 0;
     let next = Infinity;
-    for (const paced of this.#all) {
-      if (paced.dueMs <= performance.now()) this.#step(paced);
-      next = Math.min(next, paced.dueMs);
-    }
+    for (const { dueMs } of this.#all) next = Math.min(next, dueMs);
     this.#wake(next);
   };
 }
