@@ -112,24 +112,32 @@ export class AnswerReader {
     }
     this.#atMs = atMs;
     this.lastMs = atMs;
-    const known = this.#takeKnown(bytes);
-    if (known === bytes.length) return;
-    this.#take(this.#decoder.decode(known === 0 ? bytes : bytes.subarray(known), { stream: true }));
-    this.#betweenEvents = bytes.at(-1) === LF && bytes.at(-2) === LF && this.#mode === "events";
-    if (this.#messages.shape === this.#shape) return;
-    this.#shape = this.#messages.shape;
-    this.#template = this.#shape === null ? null : new EventTemplate(this.#shape);
+    for (let at = 0; at < bytes.length && !this.done;) {
+      at = this.#takeKnown(bytes, at);
+      if (at < bytes.length) at = this.#takeNext(bytes, at);
+    }
   }
 
-  /** The events at the beginning that look like the last one; returns how many bytes they are. */
-  #takeKnown(bytes: Uint8Array): number {
-    if (this.#template === null || !this.#betweenEvents) return 0;
-    let from = 0;
-    for (let end = this.#template.end(bytes, 0); end >= 0; end = this.#template.end(bytes, from)) {
+  /** Takes the events at `from` that look like the last one; returns where the next byte is. */
+  #takeKnown(bytes: Uint8Array, from: number): number {
+    if (this.#template === null || !this.#betweenEvents) return from;
+    let at = from;
+    for (let end = this.#template.end(bytes, at); end >= 0; end = this.#template.end(bytes, at)) {
       this.#say(this.#template.text, "");
-      from = end;
+      at = end;
     }
-    return from;
+    return at;
+  }
+
+  /** Takes one event, or what there is of it, and learns from it what the next may look like. */
+  #takeNext(bytes: Uint8Array, from: number): number {
+    const end = this.#mode === "document" ? bytes.length : eventEnd(bytes, from);
+    this.#take(this.#decoder.decode(bytes.subarray(from, end), { stream: true }));
+    this.#betweenEvents = bytes[end - 1] === LF && bytes[end - 2] === LF && this.#mode === "events";
+    const { shape } = this.#messages;
+    if (shape !== this.#shape) this.#template = shape === null ? null : new EventTemplate(shape);
+    this.#shape = shape;
+    return end;
   }
 
   /**
@@ -203,4 +211,12 @@ export class AnswerReader {
     if (content !== "") this.#content.push(content);
     if (reasoning !== "") this.#reasoning.push(reasoning);
   }
+}
+
+/** Behind the next empty line; the end of the bytes where there is none. */
+function eventEnd(bytes: Uint8Array, from: number): number {
+  for (let at = bytes.indexOf(LF, from); at >= 0; at = bytes.indexOf(LF, at + 1)) {
+    if (bytes[at + 1] === LF) return at + 2;
+  }
+  return bytes.length;
 }
