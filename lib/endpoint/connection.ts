@@ -1,4 +1,5 @@
 /** Sockets that are kept open between requests. */
+import { SocketWriter } from "./socket_writer.ts";
 
 /** Where a connection leads. */
 export interface Target {
@@ -20,6 +21,12 @@ export function targetOf(url: URL): Target {
   return { hostname: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port || 80), host: url.host };
 }
 
+/** A message that is written once it has a place to be written to. */
+export interface Message {
+  readonly length: number;
+  fill(room: Uint8Array): void;
+}
+
 /** A socket that always has one read under way while it idles, so that a server's goodbye is noticed. */
 export class Connection {
   /** The idle socket said something: end of file, an error, or bytes nobody asked for. */
@@ -27,8 +34,11 @@ export class Connection {
   #buffer = new Uint8Array(16 * 1024);
   #reading: Promise<number | null> | null = null;
   #closed = false;
+  #writer: SocketWriter;
 
-  private constructor(private readonly socket: Deno.TcpConn) {}
+  private constructor(private readonly socket: Deno.TcpConn) {
+    this.#writer = new SocketWriter(socket);
+  }
 
   static async open({ hostname, port }: Target, signal: AbortSignal): Promise<Connection> {
     const socket = await Deno.connect({ hostname, port, signal });
@@ -36,9 +46,11 @@ export class Connection {
     return new Connection(socket);
   }
 
-  /** The socket is handed the bytes before this returns; the promise is for what it could not take at once. */
-  async write(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length;) at += await this.socket.write(at === 0 ? bytes : bytes.subarray(at));
+  /** The socket is handed the message before this returns; the promise is for what it could not take at once. */
+  write(message: Message): Promise<void> {
+    const room = this.#writer.room(message.length);
+    message.fill(room);
+    return this.#writer.send(room);
   }
 
   /**

@@ -1,7 +1,6 @@
 /** One request and its answer on a socket of ours; the clock is read before anything is done with what came. */
 import type { Clock } from "../clock.ts";
-import { concat } from "./bytes.ts";
-import { Connection, type Pool, type Target } from "./connection.ts";
+import { Connection, type Message, type Pool, type Target } from "./connection.ts";
 import { type ParserLimits, type ResponseHead, ResponseParser } from "./http1.ts";
 import type { TimedBody, TimedBytes } from "./timed_body.ts";
 
@@ -17,7 +16,7 @@ export interface ExchangeTools {
  * whatever else there is to do can be done after that.
  *
  * ```ts ignore
- * const exchange = new Exchange(target, bytes, { pool, clock });
+ * const exchange = new Exchange(target, message, { pool, clock });
  * const { status } = await exchange.head();
  * for (let piece = await exchange.next(); piece !== null; piece = await exchange.next()) console.log(piece.atMs);
  * ```
@@ -42,7 +41,7 @@ export class Exchange implements TimedBody {
 
   constructor(
     private readonly target: Target,
-    private readonly bytes: Uint8Array,
+    private readonly request: Message,
     private readonly tools: ExchangeTools,
   ) {
     const { pool, clock, limits } = tools;
@@ -50,7 +49,7 @@ export class Exchange implements TimedBody {
     this.#kept = this.#connection !== null;
     this.sentMs = this.#startMs = clock();
     if (this.#connection !== null) {
-      this.#writing = this.#connection.write(bytes);
+      this.#writing = this.#connection.write(request);
       this.sentMs = takenAt(this.#startMs, clock());
       this.#connection.wake();
       this.#writing.catch(() => {}); // `head` tells of it
@@ -126,7 +125,7 @@ export class Exchange implements TimedBody {
     this.#dialling = null;
     this.#connection = connection;
     this.#goOn();
-    this.#writing = connection.write(this.bytes);
+    this.#writing = connection.write(this.request);
     this.#writing.catch(() => {});
   }
 
@@ -173,9 +172,8 @@ export class Exchange implements TimedBody {
       return null;
     }
     this.#started = true;
-    const pieces = this.#parser.feed(this.#connection.taken(n));
-    const [first] = pieces;
-    const bytes = first !== undefined && pieces.length === 1 ? first : concat(pieces);
+    const came = this.#connection.taken(n);
+    const bytes = movedTogether(this.#parser.feed(came), came);
     if (!this.#parser.done) return { bytes, atMs };
     const kept = bytes.slice(); // the connection idles and reads again, whoever still looks at them
     this.#end();
@@ -193,6 +191,21 @@ export class Exchange implements TimedBody {
     }
     this.onEnd();
   }
+}
+
+/** The pieces of a body, without what framed them, moved together where they lie: nothing is allocated. */
+function movedTogether(pieces: readonly Uint8Array[], came: Uint8Array): Uint8Array {
+  const [first] = pieces;
+  if (first === undefined) return came.subarray(0, 0);
+  if (pieces.length === 1) return first;
+  const start = first.byteOffset - came.byteOffset;
+  let end = start;
+  for (const piece of pieces) {
+    const from = piece.byteOffset - came.byteOffset;
+    came.copyWithin(end, from, from + piece.length);
+    end += piece.length;
+  }
+  return came.subarray(start, end);
 }
 
 const DONE = Promise.resolve();

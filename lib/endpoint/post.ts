@@ -3,7 +3,7 @@
  * between a request and the socket. What a gateway adds to a first token is what it does here.
  */
 import type { Clock, Fetch } from "../clock.ts";
-import { type Target, targetOf } from "./connection.ts";
+import { type Message, type Target, targetOf } from "./connection.ts";
 import { Exchange, type ExchangeTools } from "./exchange.ts";
 import type { ResponseHead } from "./http1.ts";
 import { unpacked } from "./packing.ts";
@@ -92,13 +92,17 @@ const headersOf = (apiKey: string | undefined): Record<string, string> => ({
   ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
 });
 
-function requestOf(start: Uint8Array, body: Uint8Array): Uint8Array {
+/** The head as it was made ready, the digits of the length, and the body. */
+function requestOf(start: Uint8Array, body: Uint8Array): Message {
   const length = `${body.length}\r\n\r\n`;
-  const bytes = new Uint8Array(start.length + length.length + body.length);
-  bytes.set(start);
-  for (let i = 0; i < length.length; i++) bytes[start.length + i] = length.charCodeAt(i);
-  bytes.set(body, start.length + length.length);
-  return bytes;
+  return {
+    length: start.length + length.length + body.length,
+    fill(room) {
+      room.set(start);
+      for (let i = 0; i < length.length; i++) room[start.length + i] = length.charCodeAt(i);
+      room.set(body, start.length + length.length);
+    },
+  };
 }
 
 /** Whether the answer is to be had elsewhere. */

@@ -78,7 +78,9 @@ export function rawTransport(options: RawTransportOptions): RawTransport {
     }
     const signal = init.signal ?? undefined;
     signal?.throwIfAborted();
-    const exchange = new Exchange(targetOf(url), requestBytes(url, init, body), tools);
+    const bytes = requestBytes(url, init, body);
+    const request = { length: bytes.length, fill: (room: Uint8Array) => room.set(bytes) };
+    const exchange = new Exchange(targetOf(url), request, tools);
     const onAbort = () => exchange.cancel(signal?.reason);
     signal?.addEventListener("abort", onAbort);
     exchange.onEnd = () => signal?.removeEventListener("abort", onAbort);

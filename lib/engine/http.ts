@@ -52,7 +52,7 @@ export function engineFace(core: FaceCore, hooks: FaceHooks): HttpHandler {
       checkLocal(request);
       await face.answer(request, reply);
     } catch (error) {
-      if (reply.gone.aborted) throw error;
+      if (reply.gone.stopped) throw error;
       throw asApiError(error);
     }
   };
@@ -125,20 +125,25 @@ class Face {
 
   async #whole(job: Job, head: AnswerHead, generation: Generation, reply: Reply): Promise<void> {
     let text = "";
-    const result = await this.#inTurn(generation, (piece) => text += piece, reply.gone);
+    const result = await this.#inTurn(generation, (piece) => text += piece, reply.gone.signal);
     await json(reply, wholeAnswer(job, head, text, result));
   }
 
   async #stream(job: Job, head: AnswerHead, generation: Generation, reply: Reply): Promise<void> {
     const writer = new ChunkWriter(job, head);
     // A stream's first byte may be long in coming; that the request was taken is told at once.
-    await reply.begin(200, STREAM_HEADERS, new Uint8Array());
+    reply.begin(200, STREAM_HEADERS);
+    await reply.write(new Uint8Array());
     const out = new Outflow(reply);
     try {
-      const result = await this.#inTurn(generation, (text) => out.push(writer.delta(text)), reply.gone);
+      const result = await this.#inTurn(
+        generation,
+        (text) => out.push(writer.delta(text)),
+        reply.gone.signal,
+      );
       for (const chunk of writer.end(result)) out.push(chunk);
     } catch (error) {
-      if (reply.gone.aborted) throw error;
+      if (reply.gone.stopped) throw error;
       out.push(writer.failure(asApiError(error)));
     }
     await out.empty();
@@ -197,9 +202,9 @@ class Outflow {
 
 const json = (reply: Reply, value: unknown) => reply.whole(200, JSON_HEADERS, JSON.stringify(value));
 
-function readJson({ body }: HttpRequest): unknown {
+function readJson({ text }: HttpRequest): unknown {
   try {
-    return JSON.parse(new TextDecoder().decode(body));
+    return JSON.parse(text);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     throw new ApiError(400, `the request body is not JSON: ${error.message}`);

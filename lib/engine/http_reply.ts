@@ -1,21 +1,21 @@
 /** The way back to a client: an answer's head and framing, as HTTP/1.1 has them. */
-import { concat } from "../endpoint/bytes.ts";
 import { type ApiError, errorBody } from "./api_error.ts";
+import { Stop } from "./stop.ts";
 
 /** Header names and values, in the order they are to be sent. */
 export type HeaderList = readonly (readonly [name: string, value: string])[];
 
 /** The way back to the client. */
 export interface Reply {
-  /** Aborted when the client goes away before its answer is complete. */
-  readonly gone: AbortSignal;
+  /** Stopped when the client goes away before its answer is complete. */
+  readonly gone: Stop;
   /** Whether the head of the answer has been sent: from then on no other answer can be given. */
   readonly begun: boolean;
   /** A whole answer. */
   whole(status: number, headers: HeaderList, body: Uint8Array | string): Promise<void>;
-  /** The first bytes of an answer of unknown length, with its head. */
-  begin(status: number, headers: HeaderList, bytes: Uint8Array): Promise<void>;
-  /** More of it; resolves when the socket has taken it. */
+  /** The head of an answer of unknown length. It goes out with the first `write`, and can be replaced until then. */
+  begin(status: number, headers: HeaderList): void;
+  /** More of the answer; the bytes are copied. Resolves when the socket has taken it. */
   write(bytes: Uint8Array): Promise<void>;
   end(): Promise<void>;
   /** Closes the connection of a client that doesn't take its answer. */
@@ -24,19 +24,23 @@ export interface Reply {
 
 /** What a reply needs of its connection. */
 interface Wire {
-  write(bytes: Uint8Array): Promise<void>;
+  /** Room for a message, to be filled and sent at once. */
+  room(bytes: number): Uint8Array;
+  send(bytes: Uint8Array): Promise<void>;
   close(): void;
 }
 
 const encoder = new TextEncoder();
-const CRLF = encoder.encode("\r\n");
+const NOTHING = new Uint8Array();
 const LAST_CHUNK = encoder.encode("0\r\n\r\n");
 
 /** The reply to one request. */
-export class Exchange implements Reply {
+export class ClientReply implements Reply {
   begun = false;
   complete = false;
-  #gone = new AbortController();
+  readonly gone = new Stop();
+  /** A head that waits for its first bytes. */
+  #head: Uint8Array = NOTHING;
   #chunked = false;
 
   constructor(
@@ -45,17 +49,13 @@ export class Exchange implements Reply {
     private readonly keep: boolean,
   ) {}
 
-  get gone(): AbortSignal {
-    return this.#gone.signal;
-  }
-
   /** Another request may follow. */
   get reusable(): boolean {
-    return this.keep && this.complete && !this.gone.aborted;
+    return this.keep && this.complete && !this.gone.stopped;
   }
 
-  left(): void {
-    if (!this.complete) this.#gone.abort(new DOMException("the client went away", "AbortError"));
+  leave(): void {
+    if (!this.complete) this.gone.now(new DOMException("the client went away", "AbortError"));
   }
 
   async whole(status: number, headers: HeaderList, body: Uint8Array | string): Promise<void> {
@@ -63,25 +63,26 @@ export class Exchange implements Reply {
     const bodiless = status === 204 || status === 304;
     this.begun = true;
     const framing = bodiless ? "" : `content-length: ${bytes.length}\r\n`;
-    await this.connection.write(concat([encoder.encode(this.#head(status, headers, framing)), bytes]));
+    await this.#send(encoder.encode(this.#headText(status, headers, framing)), bytes);
     this.complete = true;
   }
 
-  async begin(status: number, headers: HeaderList, bytes: Uint8Array): Promise<void> {
-    this.begun = true;
+  begin(status: number, headers: HeaderList): void {
     this.#chunked = this.http11;
     const framing = this.#chunked ? "transfer-encoding: chunked\r\n" : "";
-    const head = encoder.encode(this.#head(status, headers, framing));
-    await this.connection.write(concat([head, ...this.#framed(bytes)]));
+    this.#head = encoder.encode(this.#headText(status, headers, framing));
   }
 
-  async write(bytes: Uint8Array): Promise<void> {
-    if (bytes.length === 0) return;
-    await this.connection.write(this.#chunked ? concat(this.#framed(bytes)) : bytes);
+  write(bytes: Uint8Array): Promise<void> {
+    const head = this.#head;
+    if (bytes.length === 0 && head.length === 0) return DONE;
+    this.begun = true;
+    this.#head = NOTHING;
+    return this.#chunked && bytes.length > 0 ? this.#sendChunk(head, bytes) : this.#send(head, bytes);
   }
 
   async end(): Promise<void> {
-    if (this.#chunked) await this.connection.write(LAST_CHUNK);
+    if (this.#chunked) await this.#send(this.#head, LAST_CHUNK);
     this.complete = true;
   }
 
@@ -93,18 +94,38 @@ export class Exchange implements Reply {
     await this.whole(error.status, JSON_HEADERS, JSON.stringify(errorBody(error)));
   }
 
-  #framed(bytes: Uint8Array): Uint8Array[] {
-    if (!this.#chunked || bytes.length === 0) return [bytes];
-    return [encoder.encode(`${bytes.length.toString(16)}\r\n`), bytes, CRLF];
+  #send(head: Uint8Array, bytes: Uint8Array): Promise<void> {
+    const room = this.connection.room(head.length + bytes.length);
+    room.set(head);
+    room.set(bytes, head.length);
+    return this.connection.send(room);
   }
 
-  #head(status: number, headers: HeaderList, framing: string): string {
+  #sendChunk(head: Uint8Array, bytes: Uint8Array): Promise<void> {
+    const size = `${bytes.length.toString(16)}\r\n`;
+    const room = this.connection.room(head.length + size.length + bytes.length + 2);
+    room.set(head);
+    let at = head.length;
+    for (let i = 0; i < size.length; i++) room[at++] = size.charCodeAt(i);
+    room.set(bytes, at);
+    at += bytes.length;
+    room[at++] = CR;
+    room[at] = LF;
+    return this.connection.send(room);
+  }
+
+  #headText(status: number, headers: HeaderList, framing: string): string {
     let head = `HTTP/1.1 ${status} ${REASONS[status] ?? "Answer"}\r\n`;
     for (const [name, value] of headers) head += `${name}: ${value}\r\n`;
     const closing = this.keep && (this.http11 || framing.startsWith("content-length"));
     return `${head}${framing}${closing ? "" : "connection: close\r\n"}\r\n`;
   }
 }
+
+const DONE = Promise.resolve();
+
+const CR = 13;
+const LF = 10;
 
 export const JSON_HEADERS: HeaderList = [["content-type", "application/json"]];
 

@@ -2,16 +2,13 @@
 import { concat } from "../endpoint/bytes.ts";
 import { bodyOf } from "../endpoint/http1.ts";
 import { ApiError } from "./api_error.ts";
+import { headEnd, parseHead, type RequestHead } from "./http_head.ts";
 
-/** One request, read to its end. Names of headers are in small letters. */
-export interface HttpRequest {
-  readonly method: string;
-  /** Without the query. */
-  readonly path: string;
-  readonly headers: ReadonlyMap<string, string>;
+/** One request, read to its end. */
+export interface HttpRequest extends Omit<RequestHead, "keep"> {
   readonly body: Uint8Array;
-  /** Whether the client understands HTTP/1.1: keeps connections, reads chunks. */
-  readonly http11: boolean;
+  /** The body as text. */
+  readonly text: string;
 }
 
 /** What a client may send. */
@@ -32,18 +29,10 @@ export type Progress =
     readonly keep: boolean;
   };
 
-type Head = Omit<HttpRequest, "body">;
-type BodyState =
-  & { readonly head: Head; readonly keep: boolean }
-  & (
-    | { readonly length: number }
-    | { readonly decoder: ReturnType<typeof bodyOf> }
-  );
+type Framing = { readonly length: number } | { readonly decoder: ReturnType<typeof bodyOf> };
 
 const decoder = new TextDecoder();
-/** Header lines: a token, a colon, and no control character but the tab. */
-// deno-lint-ignore no-control-regex
-const HEADERS = /^(?:\r\n[!#$%&'*+\-.^_`|~\w]+:[^\0-\x08\x0a-\x1f\x7f]*)*$/;
+const NOTHING = new Uint8Array();
 
 /**
  * Gathers the bytes of one request.
@@ -56,127 +45,121 @@ const HEADERS = /^(?:\r\n[!#$%&'*+\-.^_`|~\w]+:[^\0-\x08\x0a-\x1f\x7f]*)*$/;
  * ```
  */
 export class RequestReader {
+  /** Copies of what came before: of the head while it is not complete, then of the body. */
   #parts: Uint8Array[] = [];
   #bytes = 0;
-  #body: BodyState | null = null;
+  #head: RequestHead | null = null;
+  #framing: Framing = { length: 0 };
 
   constructor(private readonly limits: RequestLimits) {}
 
   /**
-   * Takes bytes (they are kept, not copied), tells how far the request has come.
+   * Takes bytes, tells how far the request has come. A request that is whole may be a view into the bytes that it
+   * came in; of one that is not, they are copied.
    *
    * @throws {ApiError} 400, 413, 431 or 501, where the connection has to end after the answer
    */
   feed(bytes: Uint8Array): Progress {
-    this.#parts.push(bytes);
-    this.#bytes += bytes.length;
-    if (this.#body === null) {
-      const all = this.#joined();
-      const end = headEnd(all);
-      if ((end < 0 ? all.length : end) > this.limits.headBytes) {
-        throw new ApiError(
-          431,
-          `the headers have more than the ${this.limits.headBytes} bytes that are accepted`,
-        );
-      }
-      if (end < 0) return { at: "head", begun: all.length > 0 };
-      this.#useHead(decoder.decode(all.subarray(0, end - 4)));
-      this.#parts = [all.subarray(end)];
-      this.#bytes = all.length - end;
-    }
-    if (this.#body === null) throw new Error("a head was read");
-    return "length" in this.#body ? this.#fixed(this.#body) : this.#chunked(this.#body);
+    return this.#head === null ? this.#takeHead(bytes) : this.#takeBody(this.#head, bytes);
   }
 
-  #fixed({ head, keep, length }: Extract<BodyState, { length: number }>): Progress {
-    if (this.#bytes < length) return this.#waiting(head);
-    const all = this.#joined();
-    const request = { ...head, body: all.subarray(0, length) };
-    return { at: "whole", request, rest: all.subarray(length), keep };
+  #takeHead(bytes: Uint8Array): Progress {
+    const all = this.#parts.length === 0 ? bytes : concat([...this.#parts, bytes]);
+    const end = headEnd(all);
+    if ((end < 0 ? all.length : end) > this.limits.headBytes) {
+      throw new ApiError(
+        431,
+        `the headers have more than the ${this.limits.headBytes} bytes that are accepted`,
+      );
+    }
+    if (end < 0) {
+      this.#parts = [all.slice()];
+      return { at: "head", begun: all.length > 0 };
+    }
+    this.#parts = [];
+    const text = decoder.decode(all);
+    const isAscii = text.length === all.length;
+    const head = this.#head = isAscii
+      ? parseHead(text, end)
+      : parseHead(decoder.decode(all.subarray(0, end)), end);
+    this.#framing = framingOf(head, this.limits);
+    const bodyEnd = "length" in this.#framing ? end + this.#framing.length : Infinity;
+    if (bodyEnd > all.length) return this.#takeBody(head, all.subarray(end));
+    // The whole request in one piece, as nearly always: nothing is copied, and little decoded twice.
+    const body = all.subarray(end, bodyEnd);
+    const { method, path, headers, http11, keep } = head;
+    const request = {
+      method,
+      path,
+      headers,
+      http11,
+      body,
+      text: isAscii ? text.slice(end, bodyEnd) : decoder.decode(body),
+    };
+    return { at: "whole", request, rest: bodyEnd === all.length ? NOTHING : all.subarray(bodyEnd), keep };
+  }
+
+  #takeBody(head: RequestHead, bytes: Uint8Array): Progress {
+    return "length" in this.#framing
+      ? this.#fixed(head, bytes, this.#framing.length)
+      : this.#chunked(head, bytes, this.#framing.decoder);
+  }
+
+  #fixed(head: RequestHead, bytes: Uint8Array, length: number): Progress {
+    this.#keep(bytes);
+    if (this.#bytes < length) return waiting(head);
+    const all = concat(this.#parts);
+    return {
+      at: "whole",
+      request: whole(head, all.subarray(0, length)),
+      rest: all.subarray(length),
+      keep: head.keep,
+    };
   }
 
   /** Bytes after a chunked body are given up with the connection: nobody sends requests ahead of answers. */
-  #chunked({ head, keep, decoder }: Extract<BodyState, { decoder: unknown }>): Progress {
-    const fresh = this.#parts.pop();
+  #chunked(head: RequestHead, bytes: Uint8Array, chunks: ReturnType<typeof bodyOf>): Progress {
     try {
-      if (fresh !== undefined) { for (const piece of decoder.feed(fresh)) this.#parts.push(piece); }
+      for (const piece of chunks.feed(bytes)) this.#keep(piece);
     } catch (error) {
       if (error instanceof SyntaxError) throw new ApiError(400, "the body is not chunked as its header says");
       throw error;
     }
-    this.#bytes = this.#parts.reduce((sum, part) => sum + part.length, 0);
     if (this.#bytes > this.limits.bodyBytes) throw tooLarge(this.limits);
-    if (!decoder.done) return this.#waiting(head);
-    const request = { ...head, body: this.#joined() };
-    return { at: "whole", request, rest: new Uint8Array(), keep: keep && decoder.reusable };
+    if (!chunks.done) return waiting(head);
+    const request = whole(head, concat(this.#parts));
+    return { at: "whole", request, rest: NOTHING, keep: head.keep && chunks.reusable };
   }
 
-  #waiting({ headers }: Head): Progress {
-    return { at: "body", expectsContinue: headers.get("expect")?.toLowerCase() === "100-continue" };
+  #keep(bytes: Uint8Array): void {
+    this.#parts.push(bytes.slice());
+    this.#bytes += bytes.length;
   }
+}
 
-  #useHead(text: string): void {
-    const { keep, ...head } = parseHead(text);
-    const coding = head.headers.get("transfer-encoding")?.toLowerCase();
-    const length = head.headers.get("content-length");
-    if (coding !== undefined) {
-      if (length !== undefined) {
-        throw new ApiError(400, "a length and a transfer encoding contradict each other");
-      }
-      if (coding !== "chunked") throw new ApiError(501, "the only transfer encoding here is chunked");
-      this.#body = { head, keep, decoder: bodyOf(new Map([["transfer-encoding", "chunked"]])) };
-      return;
+function framingOf({ headers }: RequestHead, limits: RequestLimits): Framing {
+  const coding = headers.get("transfer-encoding")?.toLowerCase();
+  const length = headers.get("content-length");
+  if (coding !== undefined) {
+    if (length !== undefined) {
+      throw new ApiError(400, "a length and a transfer encoding contradict each other");
     }
-    if (length !== undefined && !/^\d{1,15}$/.test(length)) {
-      throw new ApiError(400, "that is no content length");
-    }
-    if (Number(length ?? 0) > this.limits.bodyBytes) throw tooLarge(this.limits);
-    this.#body = { head, keep, length: Number(length ?? 0) };
+    if (coding !== "chunked") throw new ApiError(501, "the only transfer encoding here is chunked");
+    return { decoder: bodyOf(new Map([["transfer-encoding", "chunked"]])) };
   }
+  if (length === undefined) return { length: 0 };
+  if (!/^\d{1,15}$/.test(length)) throw new ApiError(400, "that is no content length");
+  if (Number(length) > limits.bodyBytes) throw tooLarge(limits);
+  return { length: Number(length) };
+}
 
-  #joined(): Uint8Array {
-    const [first] = this.#parts;
-    if (this.#parts.length === 1 && first !== undefined) return first;
-    const all = concat(this.#parts);
-    this.#parts = [all];
-    return all;
-  }
+function waiting({ headers }: RequestHead): Progress {
+  return { at: "body", expectsContinue: headers.get("expect")?.toLowerCase() === "100-continue" };
+}
+
+function whole({ method, path, headers, http11 }: RequestHead, body: Uint8Array): HttpRequest {
+  return { method, path, headers, http11, body, text: decoder.decode(body) };
 }
 
 const tooLarge = ({ bodyBytes }: RequestLimits) =>
   new ApiError(413, `the request body has more than the ${bodyBytes} bytes that are accepted`);
-
-/** Where the body begins, -1 while the head is not complete. Line feeds alone end no line here. */
-function headEnd(bytes: Uint8Array): number {
-  for (let at = bytes.indexOf(10); at >= 0; at = bytes.indexOf(10, at + 1)) {
-    if (at >= 3 && bytes[at - 1] === 13 && bytes[at - 2] === 10 && bytes[at - 3] === 13) return at + 1;
-  }
-  return -1;
-}
-
-function parseHead(text: string): Head & { readonly keep: boolean } {
-  const [line = "", ...lines] = text.split("\r\n");
-  const match = /^([A-Z]{1,16}) (\/[\x21-\x7e]*|\*|https?:\/\/[\x21-\x7e]+) HTTP\/1\.([01])$/.exec(line);
-  if (match === null) throw new ApiError(400, "that is no HTTP/1.1 request line");
-  const [, method = "", target = "", minor] = match;
-  if (!HEADERS.test(text.slice(line.length))) throw new ApiError(400, "one of the headers is none");
-  const headers = new Map<string, string>();
-  for (const header of lines) {
-    const colon = header.indexOf(":");
-    if (colon < 1) throw new ApiError(400, "one of the headers is none");
-    const name = header.slice(0, colon).toLowerCase();
-    const value = header.slice(colon + 1).trim();
-    const before = headers.get(name);
-    if (before !== undefined && SINGLE.has(name)) throw new ApiError(400, `header ${name} is there twice`);
-    headers.set(name, before === undefined ? value : `${before}, ${value}`);
-  }
-  const http11 = minor === "1";
-  if (http11 && !headers.has("host")) throw new ApiError(400, "a request of HTTP/1.1 names its host");
-  const connection = headers.get("connection")?.toLowerCase() ?? "";
-  const keep = http11 ? !connection.includes("close") : false;
-  const path = target.replace(/^https?:\/\/[^/?]*/, "").replace(/[?#].*$/, "");
-  return { method, path: path === "" ? "/" : path, headers, http11, keep };
-}
-
-/** Headers that must not be there twice: two readers could take different ones. */
-const SINGLE = new Set(["host", "content-length", "transfer-encoding", "authorization", "origin"]);

@@ -4,10 +4,10 @@
  * way). Ready in milliseconds, and small.
  */
 import type { Clock } from "../clock.ts";
+import { SocketWriter } from "../endpoint/socket_writer.ts";
 import { ApiError } from "./api_error.ts";
 import { type HttpRequest, type Progress, type RequestLimits, RequestReader } from "./http_request.ts";
-
-import { Exchange, type Reply } from "./http_reply.ts";
+import { ClientReply, type Reply } from "./http_reply.ts";
 
 export { type HeaderList, JSON_HEADERS, type Reply } from "./http_reply.ts";
 export type { HttpRequest } from "./http_request.ts";
@@ -116,14 +116,19 @@ export function serveHttp(handler: HttpHandler, options: HttpServerOptions): Htt
 
 const CONTINUE = new TextEncoder().encode("HTTP/1.1 100 Continue\r\n\r\n");
 
+const BUFFER_BYTES = 8 * 1024;
+
 class ClientConnection {
-  #buffer = new Uint8Array(16 * 1024);
+  #buffer = new Uint8Array(BUFFER_BYTES);
+  /** The next request may begin to arrive while the last one, a view into its bytes, is still being answered. */
+  #spare = new Uint8Array(BUFFER_BYTES);
   #reading: Promise<number | null> | null = null;
   /** Bytes of the next request that came early. */
   #early: Uint8Array | null = null;
   #limitMs: number | null = null;
-  #exchange: Exchange | null = null;
+  #reply: ClientReply | null = null;
   #closed = false;
+  readonly #writer: SocketWriter;
 
   constructor(
     private readonly socket: Deno.TcpConn,
@@ -133,6 +138,7 @@ class ClientConnection {
     private readonly onFault: (error: unknown) => void,
   ) {
     socket.setNoDelay(true);
+    this.#writer = new SocketWriter(socket);
   }
 
   /** Requests one after the other until the connection ends; never rejects. */
@@ -154,12 +160,16 @@ class ClientConnection {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#exchange?.left();
+    this.#reply?.leave();
     this.socket.close();
   }
 
-  async write(bytes: Uint8Array): Promise<void> {
-    for (let at = 0; at < bytes.length;) at += await this.socket.write(at === 0 ? bytes : bytes.subarray(at));
+  room(bytes: number): Uint8Array {
+    return this.#writer.room(bytes);
+  }
+
+  send(bytes: Uint8Array): Promise<void> {
+    return this.#writer.send(bytes);
   }
 
   /** One request and its answer; false when the connection is of no more use. */
@@ -169,8 +179,7 @@ class ClientConnection {
       whole = await this.#request();
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
-      const exchange = new Exchange(this, true, false);
-      await exchange.refuse(error);
+      await new ClientReply(this, true, false).refuse(error);
       await this.#drain();
       return false;
     }
@@ -178,24 +187,23 @@ class ClientConnection {
     const { request, rest, keep } = whole;
     if (rest.length > 0) this.#early = rest;
     // HEAD asks for no body, and gets none that a next answer could be mistaken for.
-    const exchange = new Exchange(this, request.http11, keep && request.method !== "HEAD");
-    this.#exchange = exchange;
-    const answering = this.#answer(request, exchange);
-    this.#watch(exchange); // after the handler has begun: first the request goes on its way
+    const reply = this.#reply = new ClientReply(this, request.http11, keep && request.method !== "HEAD");
+    const answering = this.#answer(request, reply);
+    this.#watch(reply); // after the handler has begun: first the request goes on its way
     await answering;
-    this.#exchange = null;
-    return exchange.reusable && !this.#closed;
+    this.#reply = null;
+    return reply.reusable && !this.#closed;
   }
 
-  async #answer(request: HttpRequest, exchange: Exchange): Promise<void> {
+  async #answer(request: HttpRequest, reply: ClientReply): Promise<void> {
     try {
-      await this.handler(request, exchange);
-      if (!exchange.complete) throw new Error(`${request.method} ${request.path} got no whole answer`);
+      await this.handler(request, reply);
+      if (!reply.complete) throw new Error(`${request.method} ${request.path} got no whole answer`);
     } catch (error) {
-      if (exchange.gone.aborted || isDisconnect(error)) return;
+      if (reply.gone.stopped || isDisconnect(error)) return;
       const refusal = error instanceof ApiError ? error : new ApiError(500, "the server failed");
       if (refusal !== error) this.onFault(error);
-      if (!exchange.begun) await exchange.refuse(refusal);
+      if (!reply.begun) await reply.refuse(refusal);
     }
   }
 
@@ -215,12 +223,12 @@ class ClientConnection {
       if (stage !== progress.at) {
         stage = progress.at;
         this.#limitMs = this.clock() + (stage === "head" ? this.limits.headMs : this.limits.bodyMs);
-        if (progress.at === "body" && progress.expectsContinue) await this.write(CONTINUE);
+        if (progress.at === "body" && progress.expectsContinue) await this.send(CONTINUE);
       }
     }
   }
 
-  /** Bytes of their own: what is read next does not touch them. */
+  /** Valid until the next read, but for the one that `#watch` begins. */
   async #read(): Promise<Uint8Array | null> {
     if (this.#early !== null) {
       const early = this.#early;
@@ -229,14 +237,18 @@ class ClientConnection {
     }
     const n = await (this.#reading ?? this.socket.read(this.#buffer));
     this.#reading = null;
-    return n === null ? null : this.#buffer.slice(0, n);
+    return n === null ? null : this.#buffer.subarray(0, n);
   }
 
   /** While a request is answered, one read waits for its client's goodbye. */
-  #watch(exchange: Exchange): void {
-    const reading = this.#reading ??= this.socket.read(this.#buffer);
+  #watch(reply: ClientReply): void {
+    if (this.#reading === null) {
+      [this.#buffer, this.#spare] = [this.#spare, this.#buffer];
+      this.#reading = this.socket.read(this.#buffer);
+    }
+    const reading = this.#reading;
     const end = (n: number | null) => {
-      if (n === null && this.#exchange === exchange) exchange.left();
+      if (n === null && this.#reply === reply) reply.leave();
     };
     reading.then(end, () => end(null));
   }

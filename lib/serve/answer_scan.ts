@@ -36,19 +36,24 @@ export class AnswerScan {
   #id: string | null = null;
   #saidMs: number | null = null;
   #lines = 0;
-  #last: Uint8Array[] = [];
-  #lastBytes = 0;
+  #tail = new Uint8Array(2 * TAIL_BYTES);
+  #tailBytes = 0;
 
   add(bytes: Uint8Array, atMs: number): void {
     if (this.#saidMs === null && this.#looked < LOOKED_AT) this.#look(bytes, atMs);
     for (let at = bytes.indexOf(LF); at >= 0; at = bytes.indexOf(LF, at + 1)) this.#lines++;
-    this.#last.push(bytes.slice());
-    this.#lastBytes += bytes.length;
-    const [oldest] = this.#last;
-    if (oldest !== undefined && this.#lastBytes - oldest.length >= TAIL_BYTES) {
-      this.#last.shift();
-      this.#lastBytes -= oldest.length;
+    this.#keep(bytes);
+  }
+
+  /** The last bytes, in a place of their own: pieces are read over. */
+  #keep(bytes: Uint8Array): void {
+    const fresh = bytes.length > TAIL_BYTES ? bytes.subarray(bytes.length - TAIL_BYTES) : bytes;
+    if (this.#tailBytes + fresh.length > this.#tail.length) {
+      this.#tail.copyWithin(0, this.#tailBytes - TAIL_BYTES, this.#tailBytes);
+      this.#tailBytes = TAIL_BYTES;
     }
+    this.#tail.set(fresh, this.#tailBytes);
+    this.#tailBytes += fresh.length;
   }
 
   #look(bytes: Uint8Array, atMs: number): void {
@@ -60,8 +65,8 @@ export class AnswerScan {
   }
 
   result(): AnswerSeen {
-    const decoder = new TextDecoder();
-    const tail = this.#last.map((part) => decoder.decode(part, { stream: true })).join("").slice(-TAIL_BYTES);
+    const from = Math.max(0, this.#tailBytes - TAIL_BYTES);
+    const tail = new TextDecoder().decode(this.#tail.subarray(from, this.#tailBytes));
     const count = (pattern: RegExp) => Number(pattern.exec(tail)?.[1] ?? NaN);
     const [output, prompt] = [count(OUTPUT), count(PROMPT)];
     return {

@@ -1,6 +1,7 @@
 /** What answers behind the gateway, and which of them bears which name. */
 import { ApiError } from "../engine/api_error.ts";
 import type { Place } from "./relay.ts";
+import type { Stopping } from "../engine/stop.ts";
 
 /** Whether a backend can take requests. `asleep`: it is loaded when somebody asks. */
 export type Standing =
@@ -38,7 +39,7 @@ export interface Backend {
    *
    * @throws {ApiError} 503, where that can't be done
    */
-  hold(signal: AbortSignal): Held | Promise<Held>;
+  hold(stopping: Stopping): Held | Promise<Held>;
 }
 
 /** An upstream model: always ready as far as we know. */

@@ -4,6 +4,7 @@
  */
 import type { Clock } from "../clock.ts";
 import { ApiError } from "../engine/api_error.ts";
+import type { Stopping } from "../engine/stop.ts";
 import type { RunningModel } from "../engine/supervisor.ts";
 import { reasonOf } from "../errors.ts";
 import type { Backend, Held, Standing } from "./backends.ts";
@@ -69,7 +70,7 @@ interface Seat {
  * ```ts ignore
  * const pool = new EnginePool({ limitMb: 4000, freeMb, clock, onEvent: console.error });
  * const backend = pool.add(model);
- * const held = await backend.hold(signal);
+ * const held = await backend.hold(new AbortController());
  * held.release();
  * await pool.stop();
  * ```
@@ -97,7 +98,7 @@ export class EnginePool {
       about: () => aboutOf(seat),
       standing: () => this.#standing(seat),
       memoryMb: () => seat.state.kind === "up" ? seat.memoryMb : 0,
-      hold: (signal) => this.#hold(seat, signal),
+      hold: (stopping) => this.#hold(seat, stopping),
     };
   }
 
@@ -114,8 +115,10 @@ export class EnginePool {
     return this.options.clock() < state.untilMs ? { kind: "down", reason: state.reason } : { kind: "asleep" };
   }
 
-  #hold(seat: Seat, signal: AbortSignal): Held | Promise<Held> {
-    return seat.state.kind === "up" ? this.#taken(seat, seat.state.engine) : this.#loadAndHold(seat, signal);
+  #hold(seat: Seat, stopping: Stopping): Held | Promise<Held> {
+    return seat.state.kind === "up"
+      ? this.#taken(seat, seat.state.engine)
+      : this.#loadAndHold(seat, stopping.signal);
   }
 
   async #loadAndHold(seat: Seat, signal: AbortSignal): Promise<Held> {

@@ -15,7 +15,7 @@ import {
   JSON_HEADERS,
   type Reply,
 } from "../engine/http_server.ts";
-import { AUTO, decoded, errorHeaders, Job, listed, parsedBody } from "./job.ts";
+import { AUTO, errorHeaders, Job, listed, parsedBody } from "./job.ts";
 import type { Gauge, Metrics } from "./metrics.ts";
 import type { RelayTools } from "./relay.ts";
 import type { RetryBudget } from "./retry_budget.ts";
@@ -86,7 +86,7 @@ export function gateway(options: GatewayOptions): HttpHandler {
     try {
       await answer(request, reply, shared, options);
     } catch (error) {
-      if (reply.begun || reply.gone.aborted || !(error instanceof ApiError)) throw error;
+      if (reply.begun || reply.gone.stopped || !(error instanceof ApiError)) throw error;
       options.metrics.count("podium_refusals_total", { code: error.code ?? String(error.status) });
       await reply.whole(error.status, [...errorHeaders(error), ...shared], JSON.stringify(errorBody(error)));
     }
@@ -122,7 +122,7 @@ async function answer(
 }
 
 function takeFeedback(request: HttpRequest, { routing }: GatewayOptions) {
-  const result = feedback.safeParse(parsedBody(decoded(request.body)));
+  const result = feedback.safeParse(parsedBody(request.text));
   if (!result.success) {
     throw new ApiError(400, 'feedback is {"id": "an answer\'s id", "good": true or false}');
   }

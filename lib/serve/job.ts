@@ -3,6 +3,8 @@ import { ApiError, errorBody } from "../engine/api_error.ts";
 import { unknownModel } from "./backends.ts";
 import type { Desk, Desks } from "./desks.ts";
 import type { GatewayOptions } from "./gateway.ts";
+import { Stop } from "../engine/stop.ts";
+import type { Deadline } from "./deadlines.ts";
 import { type HeaderList, type HttpRequest, JSON_HEADERS, type Reply } from "../engine/http_server.ts";
 import { withField } from "./json_field.ts";
 import { LineFull } from "./line.ts";
@@ -10,9 +12,10 @@ import { type Attempt, type Failure, relay } from "./relay.ts";
 import type { RecentChoice, RoutedBody } from "./routing.ts";
 
 /** Only what routing needs; the rest passes through untouched. */
-interface Routed extends RoutedBody {
+interface Routed {
   readonly model: string;
-  readonly stream?: boolean | null;
+  readonly stream: boolean | null;
+  readonly fields: RoutedBody;
 }
 
 /** `auto` chooses among chat models. */
@@ -24,7 +27,9 @@ const CLIENT_GONE = 499;
 export class Job {
   readonly #id: string;
   readonly #startMs: number;
-  readonly #stop = new AbortController();
+  /** The deadline: heard where one waits for a turn, or for a model to be loaded. */
+  readonly #stop = new Stop();
+  #deadline: Deadline | null = null;
   #attempts = 0;
 
   constructor(
@@ -38,35 +43,29 @@ export class Job {
   }
 
   async run(): Promise<void> {
-    const text = decoded(this.request.body);
-    const body = readBody(text);
+    const body = readBody(this.request.text);
     const { routing, desks } = this.options;
     if (body.model.toLowerCase() === AUTO && CHOOSING.has(this.request.path)) {
-      const picked = routing.pick(this.#id, body, this.request, (candidate) => canTake(desks.of(candidate)));
+      const picked = routing.pick(
+        this.#id,
+        body.fields,
+        this.request,
+        (candidate) => canTake(desks.of(candidate)),
+      );
       if (picked === null) throw nobodyCan(desks.all());
       const order = picked.choice.order.flatMap((candidate) => desks.of(candidate) ?? []);
-      return await this.#ask(order, text, body, picked.record);
+      return await this.#ask(order, body, picked.record);
     }
     if (desks.named(body.model).length === 0) await this.options.lookAgain();
     const named = desks.named(body.model);
     if (named.length === 0) throw unknownModel(body.model, listed(desks));
-    await this.#ask(named, text, body, null);
+    await this.#ask(named, body, null);
   }
 
   /** One backend after the other until one answers, as long as there are attempts, budget and time. */
-  async #ask(order: readonly Desk[], text: string, body: Routed, choice: RecentChoice | null): Promise<void> {
-    const { options, reply } = this;
-    const stop = () => this.#stop.abort(reply.gone.reason);
-    reply.gone.addEventListener("abort", stop);
+  async #ask(order: readonly Desk[], body: Routed, choice: RecentChoice | null): Promise<void> {
+    const { options } = this;
     const untilMs = this.#startMs + options.timeoutMs;
-    const deadline = options.deadlines.add({
-      atMs: untilMs,
-      passed: () =>
-        this.#stop.abort(
-          new ApiError(504, `no answer within ${options.timeoutMs / 1000} s`, { code: "timeout" }),
-        ),
-    });
-    options.retries.request();
     let failure: Failure | null = null;
     let last: Desk | null = null;
     try {
@@ -74,16 +73,25 @@ export class Job {
         if (!desk.breaker.allows()) continue;
         if (failure !== null && !this.#mayRetry(untilMs)) break;
         last = desk;
-        const attempt = await this.#attempt(desk, text, body, choice, untilMs);
-        if (attempt.kind !== "failed") return this.#record(desk, body, choice, attempt, text);
+        const attempting = this.#attempt(desk, body, choice, untilMs);
+        this.#watch(untilMs); // first the request goes on its way
+        const attempt = await attempting;
+        if (attempt.kind !== "failed") return this.#record(desk, body, choice, attempt);
         failure = attempt;
       }
       if (failure === null) throw nobodyCan(order);
-      await this.#giveUp(failure, last, body, choice, text);
+      await this.#giveUp(failure, last, body, choice);
     } finally {
-      options.deadlines.drop(deadline);
-      reply.gone.removeEventListener("abort", stop);
+      if (this.#deadline !== null) options.deadlines.drop(this.#deadline);
     }
+  }
+
+  #watch(untilMs: number): void {
+    if (this.#deadline !== null) return;
+    const { deadlines, retries, timeoutMs } = this.options;
+    retries.request();
+    const late = () => new ApiError(504, `no answer within ${timeoutMs / 1000} s`, { code: "timeout" });
+    this.#deadline = deadlines.add({ atMs: untilMs, passed: () => this.#stop.now(late()) });
   }
 
   #mayRetry(untilMs: number): boolean {
@@ -95,7 +103,6 @@ export class Job {
 
   async #attempt(
     desk: Desk,
-    text: string,
     body: Routed,
     choice: RecentChoice | null,
     untilMs: number,
@@ -106,26 +113,29 @@ export class Job {
     let leave: (() => void) | null = null;
     let release: (() => void) | null = null;
     try {
-      const turn = line.enter(this.#stop.signal);
+      reply.gone.onStop = (reason) => this.#stop.now(reason);
+      const turn = line.enter(this.#stop);
       leave = turn instanceof Promise ? await turn : turn;
       breaker.started();
-      const holding = backend.hold(this.#stop.signal);
+      const holding = backend.hold(this.#stop);
       const held = holding instanceof Promise ? await holding : holding;
       release = held.release;
       desk.usedMs = options.clock();
       const { modelId } = held.place;
       const sent = {
         path: this.request.path.slice("/v1".length),
-        body: modelId === body.model ? text : withField(text, "model", JSON.stringify(modelId)),
+        body: modelId === body.model
+          ? this.request.body
+          : withField(this.request.text, "model", JSON.stringify(modelId)),
         stream: body.stream === true,
         untilMs,
-        headers: [...this.#headers(desk, choice), ...this.shared],
+        headers: () => [...this.#headers(desk, choice), ...this.shared],
       };
       const attempt = await relay(held.place, sent, reply, options);
       this.#judge(desk, choice, attempt);
       return attempt;
     } catch (error) {
-      if (reply.gone.aborted) return { kind: "gone" };
+      if (reply.gone.stopped) return { kind: "gone" };
       const failure = failureOf(error);
       this.#judge(desk, choice, failure);
       return failure;
@@ -178,7 +188,6 @@ export class Job {
     desk: Desk | null,
     body: Routed,
     choice: RecentChoice | null,
-    text: string,
   ) {
     const { error, own } = failure;
     const headers = [...(desk === null ? [] : this.#headers(desk, choice)), ...this.shared];
@@ -189,7 +198,7 @@ export class Job {
         JSON.stringify(errorBody(error)),
       );
     } else await this.reply.whole(own.status, own.headers, own.body);
-    this.#record(desk, body, choice, failure, text);
+    this.#record(desk, body, choice, failure);
   }
 
   #record(
@@ -197,7 +206,6 @@ export class Job {
     body: Routed,
     choice: RecentChoice | null,
     attempt: Attempt,
-    text: string,
   ): void {
     const { metrics, clock, onRequest } = this.options;
     const model = desk?.backend.id ?? null;
@@ -233,7 +241,7 @@ export class Job {
       totalMs: clock() - this.#startMs,
       promptTokens: prompt,
       outputTokens: output,
-      body: text,
+      body: this.request.text,
     });
   }
 }
@@ -291,23 +299,25 @@ function nobodyCan(desks: readonly Desk[]): ApiError {
   );
 }
 
-const decoder = new TextDecoder();
-export const decoded = (bytes: Uint8Array) => decoder.decode(bytes);
-
 /** By hand, since a schema takes longer to look at two fields than all the rest of the way takes. */
 function readBody(text: string): Routed {
-  const body = parsedBody(text);
-  if (typeof body !== "object" || body === null || !("model" in body) || !isName(body.model)) {
+  const fields = parsedBody(text);
+  if (!isObject(fields) || typeof fields.model !== "string" || fields.model === "") {
     throw new ApiError(400, "'model' must name the model that is to answer", { param: "model" });
   }
-  const stream = "stream" in body ? body.stream : null;
+  const { model, stream = null } = fields;
   if (stream !== null && typeof stream !== "boolean") {
     throw new ApiError(400, "'stream' is true or false", { param: "stream" });
   }
-  return { ...body, model: body.model, stream };
+  return { model, stream, fields };
 }
 
-const isName = (value: unknown): value is string => typeof value === "string" && value !== "";
+interface Fields extends RoutedBody {
+  readonly model?: unknown;
+  readonly stream?: unknown;
+}
+
+const isObject = (value: unknown): value is Fields => typeof value === "object" && value !== null;
 
 /**
  * A request's body as a value.

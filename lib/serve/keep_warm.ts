@@ -1,10 +1,10 @@
 /** Keeps models warm that were used: services unload what nobody asks for, and caches grow cold. */
-import { timedBody, type TimedInit } from "../endpoint/timed_body.ts";
+import { Stop } from "../engine/stop.ts";
 import type { Desk, Desks } from "./desks.ts";
 import type { Metrics } from "./metrics.ts";
 import type { RelayTools } from "./relay.ts";
 
-export interface KeepWarmTools extends Pick<RelayTools, "fetch" | "clock" | "deadlines"> {
+export interface KeepWarmTools extends Pick<RelayTools, "post" | "clock" | "deadlines"> {
   readonly desks: Desks;
   readonly metrics: Metrics;
 }
@@ -16,7 +16,7 @@ const LONGEST_MS = 120_000;
  * asleep or failing; neither the router nor the breaker hears of it. Returns the function that ends it.
  *
  * ```ts ignore
- * const stop = keepWarm(240_000, { desks, metrics, fetch, clock, deadlines });
+ * const stop = keepWarm(240_000, { desks, metrics, post, clock, deadlines });
  * stop();
  * ```
  */
@@ -39,30 +39,25 @@ function isIdle({ backend, breaker, line, usedMs }: Desk, idleMs: number, nowMs:
     backend.standing().kind === "up";
 }
 
-async function ask(desk: Desk, { fetch, clock, deadlines, metrics }: KeepWarmTools): Promise<void> {
-  const stop = new AbortController();
-  const deadline = deadlines.add({ atMs: clock() + LONGEST_MS, passed: () => stop.abort() });
+async function ask(desk: Desk, { post, clock, deadlines, metrics }: KeepWarmTools): Promise<void> {
+  const stop = new Stop();
+  const deadline = deadlines.add({
+    atMs: clock() + LONGEST_MS,
+    passed: () => stop.now(new Error("too slow")),
+  });
   desk.usedMs = clock();
   let outcome = "failed";
   let release = () => {};
   try {
-    const held = await desk.backend.hold(stop.signal);
+    const held = await desk.backend.hold(stop);
     release = held.release;
     const { baseUrl, apiKey, modelId } = held.place;
-    const init: TimedInit = {
-      method: "POST",
-      headers: {
-        "content-type": "application/json",
-        ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
-      },
-      body: JSON.stringify({ model: modelId, messages: [{ role: "user", content: "Hi" }], max_tokens: 1 }),
-      signal: stop.signal,
-      timedOnly: true,
-    };
-    const response = await fetch(`${baseUrl}/chat/completions`, init);
-    const body = timedBody(response, clock);
-    while (await body.next() !== null);
-    if (response.status === 200) outcome = "answered";
+    const body = { model: modelId, messages: [{ role: "user", content: "Hi" }], max_tokens: 1 };
+    const answer = post(`${baseUrl}/chat/completions`, apiKey, JSON.stringify(body));
+    stop.onStop = (reason) => void answer.cancel(reason);
+    const { status } = await answer.head();
+    while (await answer.next() !== null);
+    if (status === 200) outcome = "answered";
   } catch {
     // Whether it can answer shows in the next request of a client's: that one is judged.
   } finally {

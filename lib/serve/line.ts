@@ -1,6 +1,7 @@
 /** A model's waiting line: so many at once, so many waiting, and a number of seconds for everybody else. */
 import type { Clock } from "../clock.ts";
 import { ApiError } from "../engine/api_error.ts";
+import type { Stopping } from "../engine/stop.ts";
 
 /** Too many wait already; says when to come back. */
 export class LineFull extends ApiError {
@@ -16,10 +17,10 @@ export class LineFull extends ApiError {
  *
  * ```ts
  * const line = new Line(1, 0, () => 0);
- * const leave = await line.enter(new AbortController().signal);
+ * const leave = await line.enter(new AbortController());
  * let full = false;
  * try {
- *   await line.enter(new AbortController().signal);
+ *   await line.enter(new AbortController());
  * } catch (error) {
  *   full = error instanceof LineFull;
  * }
@@ -48,7 +49,7 @@ export class Line {
    *
    * @throws {LineFull} 429; the signal's reason where its bearer gives up
    */
-  enter(signal: AbortSignal): (() => void) | Promise<() => void> {
+  enter(stopping: Stopping): (() => void) | Promise<() => void> {
     if (this.#busy < this.slots) {
       this.#busy++;
       return this.#turn();
@@ -57,6 +58,7 @@ export class Line {
       const waitMs = (this.#waiting.size + 1) / this.slots * this.#serviceMs;
       throw new LineFull(Math.min(60, Math.max(1, Math.ceil(waitMs / 1000))), this.#waiting.size);
     }
+    const { signal } = stopping;
     return new Promise((resolve, reject) => {
       const go = () => {
         signal.removeEventListener("abort", giveUp);

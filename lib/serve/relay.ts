@@ -1,8 +1,10 @@
 /** One attempt at an answer: sends the request on, and passes back what comes, byte by byte. */
-import type { Clock, Fetch } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import { concat } from "../endpoint/bytes.ts";
 import { errorMessage, redacted, rootReason, withoutKey } from "../endpoint/failure.ts";
-import { type TimedBody, timedBody, type TimedInit } from "../endpoint/timed_body.ts";
+import type { ResponseHead } from "../endpoint/http1.ts";
+import type { PostJson } from "../endpoint/post.ts";
+import type { TimedBody } from "../endpoint/timed_body.ts";
 import { ApiError, errorBody } from "../engine/api_error.ts";
 import { AnswerScan, type AnswerSeen } from "./answer_scan.ts";
 import type { Deadlines } from "./deadlines.ts";
@@ -24,7 +26,7 @@ export interface Patience {
 }
 
 export interface RelayTools {
-  readonly fetch: Fetch;
+  readonly post: PostJson;
   readonly clock: Clock;
   readonly deadlines: Deadlines;
   readonly patience: Patience;
@@ -34,13 +36,13 @@ export interface RelayTools {
 export interface Forwarded {
   /** Below the base URL: `/chat/completions`. */
   readonly path: string;
-  readonly body: string;
+  readonly body: string | Uint8Array;
   /** The client asked for a stream. */
   readonly stream: boolean;
   /** The request's own deadline. */
   readonly untilMs: number;
-  /** Headers of ours that the answer gets. */
-  readonly headers: HeaderList;
+  /** Headers of ours that the answer gets; asked for once it is there. */
+  readonly headers: () => HeaderList;
 }
 
 /** Why an attempt failed before anything of it had been sent to the client. */
@@ -89,47 +91,39 @@ export async function relay(
   reply: Reply,
   tools: RelayTools,
 ): Promise<Attempt> {
+  // First of all it is sent: what follows is done while the model works.
+  const answer = tools.post(place.baseUrl + sent.path, place.apiKey, sent.body);
   const { clock, deadlines, patience } = tools;
-  const stop = new AbortController();
-  const onGone = () => stop.abort(reply.gone.reason);
-  reply.gone.addEventListener("abort", onGone);
-  if (reply.gone.aborted) onGone();
   const client = new Taking(reply);
+  let given: unknown;
+  const giveUp = (reason: unknown) => {
+    given ??= reason;
+    void answer.cancel(reason);
+  };
+  reply.gone.onStop = giveUp;
   const deadline = deadlines.add({
     atMs: sent.stream ? Math.min(sent.untilMs, clock() + patience.firstByteMs) : sent.untilMs,
     // Whoever keeps the other waiting is given up: a client that doesn't read, or a backend that says nothing.
-    passed: () => client.busy ? reply.drop() : stop.abort(new TooSlow("it did not answer in time")),
+    passed: () => client.busy ? reply.drop() : giveUp(new TooSlow("it did not answer in time")),
   });
   const scan = new AnswerScan();
   try {
-    const { apiKey } = place;
-    const init: TimedInit = {
-      method: "POST",
-      headers: {
-        "content-type": "application/json",
-        ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
-      },
-      body: sent.body,
-      signal: stop.signal,
-      timedOnly: true,
-    };
-    const response = await tools.fetch(place.baseUrl + sent.path, init);
-    const body = timedBody(response, clock);
-    if (response.status >= 400) return await refusal(response, body, place, sent, reply);
-    if ((response.headers.get("content-type") ?? "").startsWith("text/event-stream")) {
+    const head = await answer.head();
+    if (head.status >= 400) return await refusal(head, answer, place, sent, reply);
+    if (head.headers.get("content-type")?.startsWith("text/event-stream")) {
       const moved = () => deadline.atMs = Math.min(sent.untilMs, clock() + patience.gapMs);
-      await passStream(response, body, sent, client, scan, moved);
-    } else await passWhole(response, body, sent, client, scan);
-    return { kind: "sent", status: response.status, seen: scan.result(), fault: null };
+      await passStream(head, answer, sent, client, scan, moved);
+    } else await passWhole(head, answer, sent, client, scan);
+    return { kind: "sent", status: head.status, seen: scan.result(), fault: null };
   } catch (error) {
-    if (reply.gone.aborted) return { kind: "gone" };
-    const failure = failureOf(stop.signal.reason ?? error, place.apiKey);
+    if (reply.gone.stopped) return { kind: "gone" };
+    const failure = failureOf(given ?? error, place.apiKey);
     if (!reply.begun) return failure;
-    stop.abort(error);
+    giveUp(error);
     return await breakOff(failure.error, reply, scan);
   } finally {
     deadlines.drop(deadline);
-    reply.gone.removeEventListener("abort", onGone);
+    reply.gone.onStop = null;
   }
 }
 
@@ -137,41 +131,39 @@ export async function relay(
 class Taking {
   busy = false;
 
-  constructor(private readonly reply: Reply) {}
+  constructor(readonly reply: Reply) {}
 
-  async take(write: (reply: Reply) => Promise<void>): Promise<void> {
+  async take(writing: Promise<void>): Promise<void> {
     this.busy = true;
-    await write(this.reply);
+    await writing;
     this.busy = false;
   }
 }
 
 async function passStream(
-  response: Response,
+  head: ResponseHead,
   body: TimedBody,
   sent: Forwarded,
   client: Taking,
   scan: AnswerScan,
   moved: () => void,
 ): Promise<void> {
+  const { reply } = client;
+  reply.begin(head.status, headersOf(head, sent.headers())); // made ready before the first token is there
   const first = await body.next();
   if (first === null) throw new BadAnswer("it sent an empty answer");
   checkBeginning(first.bytes);
-  await client.take((reply) => reply.begin(response.status, headersOf(response, sent.headers), first.bytes));
-  scan.add(first.bytes, first.atMs);
-  moved();
-  for (let piece = await body.next(); piece !== null; piece = await body.next()) {
-    const { bytes } = piece;
-    await client.take((reply) => reply.write(bytes));
-    scan.add(bytes, piece.atMs);
+  for (let piece: typeof first | null = first; piece !== null; piece = await body.next()) {
+    await client.take(reply.write(piece.bytes));
+    scan.add(piece.bytes, piece.atMs);
     moved();
   }
   if (!scan.result().ended) throw new BadAnswer("it ended its answer before it was complete");
-  await client.take((reply) => reply.end());
+  await client.take(reply.end());
 }
 
 async function passWhole(
-  response: Response,
+  head: ResponseHead,
   body: TimedBody,
   sent: Forwarded,
   client: Taking,
@@ -179,12 +171,12 @@ async function passWhole(
 ): Promise<void> {
   const bytes = await collected(body, WHOLE_LIMIT_BYTES, scan);
   if (!isJsonObject(new TextDecoder().decode(bytes))) throw new BadAnswer("what it sent is not JSON");
-  await client.take((reply) => reply.whole(response.status, headersOf(response, sent.headers), bytes));
+  await client.take(client.reply.whole(head.status, headersOf(head, sent.headers()), bytes));
 }
 
 /** An HTTP error: the client's own mistakes are passed on, the backend's are reasons to ask another. */
 async function refusal(
-  response: Response,
+  head: ResponseHead,
   body: TimedBody,
   place: Place,
   sent: Forwarded,
@@ -192,8 +184,8 @@ async function refusal(
 ): Promise<Attempt> {
   const text = new TextDecoder().decode(await collected(body, ERROR_LIMIT_BYTES));
   const clean = withoutKey(text, place.apiKey);
-  const headers = headersOf(response, sent.headers);
-  const { status } = response;
+  const headers = headersOf(head, sent.headers());
+  const { status } = head;
   if (!isBackendsFault(status)) {
     const shaped = isError(clean)
       ? clean
@@ -262,12 +254,19 @@ async function collected(body: TimedBody, limit: number, scan?: AnswerScan): Pro
  * error.
  */
 function checkBeginning(bytes: Uint8Array): void {
+  if (isOrdinary(bytes)) return;
   const text = new TextDecoder().decode(bytes.subarray(0, 64)).trimStart();
   if (!["data", "event", "id", "retry", ":"].some((word) => text.startsWith(word) || word.startsWith(text))) {
     throw new BadAnswer("what it sent is no event stream");
   }
   if (/^(?:event: *error|data: *\{\s*"error"\s*:\s*[{"])/.test(text)) throw new BadAnswer(eventError(bytes));
 }
+
+const ORDINARY = new TextEncoder().encode('data: {"');
+
+/** Nearly every stream begins like this, and its first key is not `error`: no reason to decode anything. */
+const isOrdinary = (bytes: Uint8Array) =>
+  ORDINARY.every((byte, i) => bytes[i] === byte) && bytes[ORDINARY.length] !== 0x65;
 
 function eventError(bytes: Uint8Array): string {
   const data = /data: *(\{.*)/.exec(new TextDecoder().decode(bytes))?.[1] ?? "";
@@ -313,12 +312,9 @@ const NOT_PASSED = new Set([
   "vary",
 ]);
 
-function headersOf(response: Response, ours: HeaderList): HeaderList {
-  const headers: [string, string][] = [];
-  response.headers.forEach((value, name) => {
-    if (!NOT_PASSED.has(name) && !name.startsWith("access-control-")) headers.push([name, value]);
-  });
-  return [...headers, ...ours];
+function headersOf({ headers: theirs }: ResponseHead, ours: HeaderList): HeaderList {
+  const passed = [...theirs].filter(([name]) => !NOT_PASSED.has(name) && !name.startsWith("access-control-"));
+  return [...passed, ...ours];
 }
 
 const withJson = (headers: HeaderList): HeaderList => [

@@ -120,7 +120,7 @@ async function modelOf(choice: Embedded, all: readonly Embedded[], store: Store,
 /** In order; where they don't fit together the last ones stay. */
 async function preload(backends: readonly Backend[], signal: AbortSignal): Promise<void> {
   try {
-    for (const backend of backends) (await backend.hold(signal)).release();
+    for (const backend of backends) (await backend.hold({ signal })).release();
   } catch (error) {
     if (error instanceof ApiError) throw new UserError(error.message, 1, { cause: error });
     throw error;

@@ -57,7 +57,7 @@ export async function serve(names: readonly string[], settings: ServeSettings): 
       await services.look(signal);
       take();
     });
-    const tools = { fetch: transport.fetch, clock: realClock, deadlines: new Deadlines(realClock) };
+    const tools = { post: transport.post, clock: realClock, deadlines: new Deadlines(realClock) };
     const options: GatewayOptions = {
       ...tools,
       desks,

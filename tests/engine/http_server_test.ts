@@ -68,7 +68,7 @@ Deno.test("a handler that throws is a 500 that tells nothing of the inside; the 
 Deno.test("a stream goes out as it comes, to a slow reader too, in order and complete", async () => {
   const piece = "x".repeat(64 * 1024);
   await using it = serving(async (_, reply) => {
-    await reply.begin(200, [], new Uint8Array());
+    reply.begin(200, []);
     for (let left = 199; left >= 0; left--) {
       await reply.write(new TextEncoder().encode(`${left}:${piece}`));
     }

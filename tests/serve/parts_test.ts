@@ -48,7 +48,7 @@ function pool(models: Record<string, number>, { limitMb = 1000, freeMb = 10_000 
   const hold = async (id: string) => {
     const backend = backends.find((one) => one.id === id);
     if (backend === undefined) throw new Error(id);
-    return await backend.hold(never);
+    return await backend.hold({ signal: never });
   };
   const standings = () => backends.map((backend) => `${backend.id} ${backend.standing().kind}`);
   return { all, events, hold, standings, kill: (id: string) => running.get(id)?.() };
@@ -153,7 +153,13 @@ Deno.test("a model that was used and idles is asked for one token, quietly", asy
   await using it = setUp({ models: { one: {}, unused: {} } });
   await (await it.post({ model: "one", messages: [] })).text();
   const metrics = new Metrics();
-  const stop = keepWarm(20, { desks: it.desks, metrics, fetch, clock, deadlines: new Deadlines(clock) });
+  const stop = keepWarm(20, {
+    desks: it.desks,
+    metrics,
+    post: it.upstreamPost,
+    clock,
+    deadlines: new Deadlines(clock),
+  });
   await until(() => metrics.render([]).includes('podium_keep_warm_total{model="one",outcome="answered"}'));
   stop();
   assert.equal(it.fakes.unused?.log.length, 0);
