@@ -172,8 +172,7 @@ export class Exchange implements TimedBody {
       return null;
     }
     this.#started = true;
-    const came = this.#connection.taken(n);
-    const bytes = movedTogether(this.#parser.feed(came), came);
+    const bytes = this.#parser.feed(this.#connection.taken(n));
     if (!this.#parser.done) return { bytes, atMs };
     const kept = bytes.slice(); // the connection idles and reads again, whoever still looks at them
     this.#end();
@@ -191,21 +190,6 @@ export class Exchange implements TimedBody {
     }
     this.onEnd();
   }
-}
-
-/** The pieces of a body, without what framed them, moved together where they lie: nothing is allocated. */
-function movedTogether(pieces: readonly Uint8Array[], came: Uint8Array): Uint8Array {
-  const [first] = pieces;
-  if (first === undefined) return came.subarray(0, 0);
-  if (pieces.length === 1) return first;
-  const start = first.byteOffset - came.byteOffset;
-  let end = start;
-  for (const piece of pieces) {
-    const from = piece.byteOffset - came.byteOffset;
-    came.copyWithin(end, from, from + piece.length);
-    end += piece.length;
-  }
-  return came.subarray(start, end);
 }
 
 const DONE = Promise.resolve();

@@ -46,8 +46,8 @@ const NOTHING = new Uint8Array();
  * ```ts
  * const parser = new ResponseParser();
  * const text = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n";
- * const [body] = parser.feed(new TextEncoder().encode(text));
- * if (parser.head?.status !== 200 || body?.length !== 3 || !parser.done) throw new Error("not parsed");
+ * const body = parser.feed(new TextEncoder().encode(text));
+ * if (parser.head?.status !== 200 || body.length !== 3 || !parser.done) throw new Error("not parsed");
  * ```
  */
 export class ResponseParser {
@@ -82,31 +82,29 @@ export class ResponseParser {
   }
 
   /**
-   * The pieces of the body in these bytes, as views into them. Bytes after the end of the response make the
-   * connection unfit for reuse.
+   * The body in these bytes, without what frames it: moved together where it lies, so that a view is all that is
+   * made. Bytes after the end of the response make the connection unfit for reuse.
    *
    * @throws {SyntaxError} where the bytes are not HTTP/1.1, or go past the limits
    */
-  feed(bytes: Uint8Array): Uint8Array[] {
-    const chunk = this.#state === CHUNK_SIZE && this.#rest === NOTHING ? onlyChunk(bytes) : null;
-    if (chunk !== null) return [chunk];
-    const body: Uint8Array[] = [];
-    let at = 0;
+  feed(bytes: Uint8Array): Uint8Array {
+    const body = new Gathered(bytes);
+    let at = this.#state === CHUNK_SIZE && this.#rest === NOTHING ? takeWholeChunks(bytes, body) : 0;
     while (at < bytes.length) {
       const state = this.#state;
       switch (state.at) {
         case "done":
           this.#reusable = false;
-          return body;
+          return body.view();
         case "until close":
-          body.push(bytes.subarray(at));
-          return body;
+          body.add(at, bytes.length);
+          return body.view();
         case "fixed":
         case "chunk data": {
-          const piece = bytes.subarray(at, at + state.left);
-          body.push(piece);
-          at += piece.length;
-          state.left -= piece.length;
+          const end = Math.min(bytes.length, at + state.left);
+          body.add(at, end);
+          state.left -= end - at;
+          at = end;
           if (state.left === 0) this.#state = state.at === "fixed" ? DONE : CHUNK_END;
           break;
         }
@@ -117,7 +115,7 @@ export class ResponseParser {
           at = this.#takeLine(state, bytes, at);
       }
     }
-    return body;
+    return body.view();
   }
 
   /**
@@ -209,29 +207,52 @@ export class ResponseParser {
  *
  * ```ts
  * const parser = bodyOf(new Map([["transfer-encoding", "chunked"]]));
- * const [body] = parser.feed(new TextEncoder().encode("2\r\nhi\r\n0\r\n\r\n"));
- * if (body?.length !== 2 || !parser.done) throw new Error("a body of two bytes");
+ * const body = parser.feed(new TextEncoder().encode("2\r\nhi\r\n0\r\n\r\n"));
+ * if (body.length !== 2 || !parser.done) throw new Error("a body of two bytes");
  * ```
  */
 export function bodyOf(headers: ResponseHead["headers"], limits?: ParserLimits): ResponseParser {
   return ResponseParser.after({ status: 200, headers }, limits);
 }
 
-/**
- * What a streaming server sends of a token is one whole chunk and nothing else: its data; null for anything that
- * is not just that.
- */
-function onlyChunk(bytes: Uint8Array): Uint8Array | null {
-  let [size, at] = [0, 0];
-  for (; at < 6; at++) {
-    const digit = hexDigit(bytes[at] ?? 0);
-    if (digit < 0) break;
-    size = size * 16 + digit;
+/** Parts of some bytes, moved together: each moves to the end of the one before it. */
+class Gathered {
+  #start = 0;
+  #end = 0;
+
+  constructor(private readonly bytes: Uint8Array) {}
+
+  add(from: number, to: number): void {
+    if (this.#end === this.#start) this.#start = this.#end = from;
+    if (from !== this.#end) this.bytes.copyWithin(this.#end, from, to);
+    this.#end += to - from;
   }
-  const end = at + 2 + size;
-  const fits = at > 0 && size > 0 && bytes.length === end + 2 && bytes[at] === CR && bytes[at + 1] === LF &&
-    bytes[end] === CR && bytes[end + 1] === LF;
-  return fits ? bytes.subarray(at + 2, end) : null;
+
+  view(): Uint8Array {
+    return this.#end === this.#start ? NOTHING : this.bytes.subarray(this.#start, this.#end);
+  }
+}
+
+/**
+ * What a streaming server sends of a token is a whole chunk, or a few, and nothing else. Takes those, and returns
+ * where anything else begins.
+ */
+function takeWholeChunks(bytes: Uint8Array, body: Gathered): number {
+  for (let at = 0;;) {
+    let [size, digits] = [0, 0];
+    for (; digits < 6; digits++) {
+      const digit = hexDigit(bytes[at + digits] ?? 0);
+      if (digit < 0) break;
+      size = size * 16 + digit;
+    }
+    const start = at + digits + 2;
+    const end = start + size;
+    const isWhole = size > 0 && bytes[start - 2] === CR && bytes[start - 1] === LF && bytes[end] === CR &&
+      bytes[end + 1] === LF;
+    if (!isWhole) return at;
+    body.add(start, end);
+    at = end + 2;
+  }
 }
 
 /** Where the head ends: after the empty line, with or without carriage returns; -1 when it is not there yet. */

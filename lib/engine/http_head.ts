@@ -6,8 +6,10 @@ export interface RequestHead {
   readonly method: string;
   /** Without the query. */
   readonly path: string;
-  /** Names in small letters. */
+  /** Names in small letters; all but the body's length. */
   readonly headers: ReadonlyMap<string, string>;
+  /** What the head says of the body's length, as it says it; null where it says nothing. */
+  readonly contentLength: string | null;
   /** Whether the client understands HTTP/1.1: keeps connections, reads chunks. */
   readonly http11: boolean;
   /** Whether the client wants its connection kept. */
@@ -28,6 +30,52 @@ export function headEnd(bytes: Uint8Array): number {
     }
   }
   return -1;
+}
+
+/**
+ * The heads of one connection. A client sends the same one with every request, but for the length of its body:
+ * what is known already is not read again.
+ *
+ * ```ts
+ * const reader = new HeadReader();
+ * const text = (length: number) => `POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\nX: y\r\n\r\n`;
+ * const [first, second] = [text(7), text(12)].map((head) => reader.read(head, head.length));
+ * if (first?.contentLength !== "7" || second?.contentLength !== "12") throw new Error("each has its own");
+ * if (first.headers !== second.headers) throw new Error("and all the rest in common");
+ * ```
+ */
+export class HeadReader {
+  /** The last head: its text before and after the length, and what was read. */
+  #last: { readonly before: string; readonly after: string; readonly head: RequestHead } | null = null;
+
+  /** @throws {ApiError} as `parseHead` does */
+  read(text: string, end: number): RequestHead {
+    const known = this.#known(text, end);
+    if (known !== null) return known;
+    const head = parseHead(text, end);
+    const length = /\r\ncontent-length: *(?=\d)/i.exec(text.slice(0, end));
+    this.#last = null;
+    if (length !== null && head.contentLength !== null) {
+      const from = length.index + length[0].length;
+      const after = text.slice(from + head.contentLength.length, end);
+      this.#last = { before: text.slice(0, from), after, head };
+    }
+    return head;
+  }
+
+  #known(text: string, end: number): RequestHead | null {
+    if (this.#last === null || !text.startsWith(this.#last.before)) return null;
+    const { before, after, head } = this.#last;
+    const digitsEnd = end - after.length;
+    const digits = digitsEnd - before.length;
+    if (digits < 1 || digits > 15 || !text.startsWith(after, digitsEnd)) return null;
+    for (let at = before.length; at < digitsEnd; at++) {
+      const code = text.charCodeAt(at);
+      if (code < 48 || code > 57) return null;
+    }
+    const { method, path, headers, http11, keep } = head;
+    return { method, path, headers, http11, keep, contentLength: text.slice(before.length, digitsEnd) };
+  }
 }
 
 /**
@@ -57,7 +105,9 @@ export function parseHead(text: string, end: number): RequestHead {
   const headers = parseHeaders(text, lineEnd + 2, end - 2);
   if (http11 && !headers.has("host")) throw new ApiError(400, "a request of HTTP/1.1 names its host");
   const keep = http11 && !(headers.get("connection")?.toLowerCase().includes("close") ?? false);
-  return { method: text.slice(0, methodEnd), path: pathOf(target), headers, http11, keep };
+  const contentLength = headers.get("content-length") ?? null;
+  headers.delete("content-length");
+  return { method: text.slice(0, methodEnd), path: pathOf(target), headers, http11, keep, contentLength };
 }
 
 const CR = 13;

@@ -2,10 +2,10 @@
 import { concat } from "../endpoint/bytes.ts";
 import { bodyOf } from "../endpoint/http1.ts";
 import { ApiError } from "./api_error.ts";
-import { headEnd, parseHead, type RequestHead } from "./http_head.ts";
+import { headEnd, HeadReader, type RequestHead } from "./http_head.ts";
 
 /** One request, read to its end. */
-export interface HttpRequest extends Omit<RequestHead, "keep"> {
+export interface HttpRequest extends Omit<RequestHead, "keep" | "contentLength"> {
   readonly body: Uint8Array;
   /** The body as text. */
   readonly text: string;
@@ -51,7 +51,7 @@ export class RequestReader {
   #head: RequestHead | null = null;
   #framing: Framing = { length: 0 };
 
-  constructor(private readonly limits: RequestLimits) {}
+  constructor(private readonly limits: RequestLimits, private readonly heads = new HeadReader()) {}
 
   /**
    * Takes bytes, tells how far the request has come. A request that is whole may be a view into the bytes that it
@@ -79,9 +79,8 @@ export class RequestReader {
     this.#parts = [];
     const text = decoder.decode(all);
     const isAscii = text.length === all.length;
-    const head = this.#head = isAscii
-      ? parseHead(text, end)
-      : parseHead(decoder.decode(all.subarray(0, end)), end);
+    const headText = isAscii ? text : decoder.decode(all.subarray(0, end));
+    const head = this.#head = this.heads.read(headText, isAscii ? end : headText.length);
     this.#framing = framingOf(head, this.limits);
     const bodyEnd = "length" in this.#framing ? end + this.#framing.length : Infinity;
     if (bodyEnd > all.length) return this.#takeBody(head, all.subarray(end));
@@ -120,7 +119,7 @@ export class RequestReader {
   /** Bytes after a chunked body are given up with the connection: nobody sends requests ahead of answers. */
   #chunked(head: RequestHead, bytes: Uint8Array, chunks: ReturnType<typeof bodyOf>): Progress {
     try {
-      for (const piece of chunks.feed(bytes)) this.#keep(piece);
+      this.#keep(chunks.feed(bytes));
     } catch (error) {
       if (error instanceof SyntaxError) throw new ApiError(400, "the body is not chunked as its header says");
       throw error;
@@ -137,20 +136,19 @@ export class RequestReader {
   }
 }
 
-function framingOf({ headers }: RequestHead, limits: RequestLimits): Framing {
+function framingOf({ headers, contentLength }: RequestHead, limits: RequestLimits): Framing {
   const coding = headers.get("transfer-encoding")?.toLowerCase();
-  const length = headers.get("content-length");
   if (coding !== undefined) {
-    if (length !== undefined) {
+    if (contentLength !== null) {
       throw new ApiError(400, "a length and a transfer encoding contradict each other");
     }
     if (coding !== "chunked") throw new ApiError(501, "the only transfer encoding here is chunked");
     return { decoder: bodyOf(new Map([["transfer-encoding", "chunked"]])) };
   }
-  if (length === undefined) return { length: 0 };
-  if (!/^\d{1,15}$/.test(length)) throw new ApiError(400, "that is no content length");
-  if (Number(length) > limits.bodyBytes) throw tooLarge(limits);
-  return { length: Number(length) };
+  if (contentLength === null) return { length: 0 };
+  if (!/^\d{1,15}$/.test(contentLength)) throw new ApiError(400, "that is no content length");
+  if (Number(contentLength) > limits.bodyBytes) throw tooLarge(limits);
+  return { length: Number(contentLength) };
 }
 
 function waiting({ headers }: RequestHead): Progress {

@@ -6,6 +6,7 @@
 import type { Clock } from "../clock.ts";
 import { SocketWriter } from "../endpoint/socket_writer.ts";
 import { ApiError } from "./api_error.ts";
+import { HeadReader } from "./http_head.ts";
 import { type HttpRequest, type Progress, type RequestLimits, RequestReader } from "./http_request.ts";
 import { ClientReply, type Reply } from "./http_reply.ts";
 
@@ -128,6 +129,7 @@ class ClientConnection {
   #limitMs: number | null = null;
   #reply: ClientReply | null = null;
   #closed = false;
+  readonly #heads = new HeadReader();
   readonly #writer: SocketWriter;
 
   constructor(
@@ -208,7 +210,7 @@ class ClientConnection {
   }
 
   async #request(): Promise<Extract<Progress, { at: "whole" }> | null> {
-    const reader = new RequestReader(this.limits);
+    const reader = new RequestReader(this.limits, this.#heads);
     let progress: Progress = { at: "head", begun: false };
     this.#limitMs = this.clock() + this.limits.idleMs;
     let stage = "idle";
