@@ -1,6 +1,7 @@
 /** Our reader of streams: held against the SDK's own on the same bytes, and against dialects it must bear. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { concat } from "../../lib/endpoint/bytes.ts";
 import { AnswerError, AnswerReader } from "../../lib/endpoint/answer.ts";
 import { clientFor } from "../../lib/endpoint/openai_client.ts";
 import { parseMessage, StreamParser } from "../../lib/endpoint/wire.ts";
@@ -257,6 +258,35 @@ Deno.test("the quick way through a stream reads what the slow way reads", () => 
       }
     }),
     { numRuns: 2000 },
+  );
+});
+
+/** All that a reader tells of a stream that comes in these pieces. */
+function toldOf(pieces: readonly Uint8Array[]) {
+  const reader = new AnswerReader("text/event-stream");
+  try {
+    for (const piece of pieces) reader.feed(piece, 1);
+    reader.end(2);
+  } catch (error) {
+    if (!(error instanceof AnswerError)) throw error;
+    return { error: error.message };
+  }
+  const { content, reasoning, chunks, finishReason, usage } = reader;
+  return { content, reasoning, chunks, finishReason, usage };
+}
+
+Deno.test("events that look alike are told by their bytes as they are told one byte at a time", () => {
+  fc.assert(
+    fc.property(documents, fc.constantFrom("\n", "\r\n"), fc.boolean(), (stretches, newline, together) => {
+      const events = stretches.flatMap(({ skeleton, words }) =>
+        words.map((word) => encoder.encode(`data: ${JSON.stringify(skeleton(word))}${newline}${newline}`))
+      );
+      events.push(encoder.encode(`data: [DONE]${newline}${newline}`));
+      const whole = concat(events);
+      const bytewise = Array.from(whole, (byte) => Uint8Array.of(byte));
+      assert.deepEqual(toldOf(together ? [whole] : events), toldOf(bytewise));
+    }),
+    { numRuns: 500 },
   );
 });
 

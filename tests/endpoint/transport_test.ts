@@ -172,6 +172,61 @@ Deno.test("stamps are taken at the socket, not when the body is asked for", asyn
   await fake.stop();
 });
 
+Deno.test("an answer's last piece stays as it came while its connection serves the next one", async () => {
+  const fake = startFake({ words: ["first"] });
+  const transport = rawTransport({ clock, fetch: nobody });
+  const ask = async (content: string) => {
+    const body = JSON.stringify({ model: "fake", messages: [{ role: "user", content }] });
+    const answer = transport.post(`${fake.baseUrl}/chat/completions`, undefined, body);
+    assert.equal((await answer.head()).status, 200);
+    return (await answer.next())?.bytes ?? new Uint8Array();
+  };
+  const first = await ask("one");
+  const asItCame = first.slice();
+  for (let i = 0; i < 3; i++) await ask("another");
+  assert.equal(fake.connections(), 1);
+  assert.deepEqual(first, asItCame);
+  transport.close();
+  await fake.stop();
+});
+
+Deno.test("JSON goes over the platform's fetch where a bare socket may not", async () => {
+  const fake = startFake({ tokens: 2, apiKey: "sesame-open" });
+  const transport = rawTransport({ clock, fetch, accepts: () => false });
+  const answer = transport.post(
+    `${fake.baseUrl}/chat/completions`,
+    "sesame-open",
+    JSON.stringify({ model: "fake", messages: [{ role: "user", content: "Hi" }] }),
+  );
+  const { status, headers } = await answer.head();
+  assert.deepEqual([status, headers.get("content-type")], [200, "application/json"]);
+  assert.match(new TextDecoder().decode((await answer.next())?.bytes), / t1 t2/);
+  assert.equal(await answer.next(), null);
+  await fake.stop();
+});
+
+Deno.test("an answer that is given up while it is dialled, awaited or read ends with the reason", async () => {
+  const fake = startFake({ tokens: 3, fault: { kind: "hang", afterChunks: 1 } });
+  const transport = rawTransport({ clock, fetch: nobody });
+  const post = () =>
+    transport.post(`${fake.baseUrl}/chat/completions`, undefined, '{"model":"fake","stream":true}');
+  const dialled = post();
+  await dialled.cancel("given up");
+  await assert.rejects(dialled.head(), (reason) => reason === "given up");
+  const awaited = post();
+  const head = awaited.head();
+  await awaited.cancel("given up");
+  await assert.rejects(head, (reason) => reason === "given up");
+  const reading = post();
+  await reading.head();
+  await reading.next();
+  const next = reading.next();
+  await reading.cancel("given up");
+  await assert.rejects(next, (reason) => reason === "given up");
+  transport.close();
+  await fake.stop();
+});
+
 Deno.test("localhost is dialled whichever family answers", async () => {
   const fake = startFake({});
   const trace = await ask(fake.baseUrl.replace("127.0.0.1", "localhost"), "openai over raw");

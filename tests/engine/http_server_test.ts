@@ -86,6 +86,28 @@ Deno.test("a stream goes out as it comes, to a slow reader too, in order and com
   );
 });
 
+Deno.test("a request stays as it came while the next one arrives on its connection", async () => {
+  const go = Promise.withResolvers<void>();
+  await using it = serving(async (request, reply) => {
+    await go.promise;
+    await reply.whole(200, [], text(request.body));
+  });
+  using connection = await Deno.connect({ hostname: "127.0.0.1", port: it.port });
+  const ask = (body: string) =>
+    connection.write(
+      new TextEncoder().encode(`POST / HTTP/1.1\r\nhost: localhost\r\ncontent-length: 5\r\n\r\n${body}`),
+    );
+  await ask("first");
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await ask("other");
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  go.resolve();
+  let seen = "";
+  const buffer = new Uint8Array(1024);
+  while (!seen.includes("other")) seen += text(buffer.subarray(0, await connection.read(buffer) ?? 0));
+  assert.match(seen, /first.*other/s);
+});
+
 Deno.test("connections that break in the middle of a request or send no HTTP do no harm", async () => {
   let handled = 0;
   await using it = serving((request, reply) => {
