@@ -62,6 +62,7 @@ for (const [name, [text, body, reusable]] of Object.entries(responses)) {
       assert.equal(parsed.body, body);
       assert.equal(parsed.parser.reusable, reusable);
     }));
+    assert.equal(parse(text, [text.lastIndexOf("\r\n\r\n", text.length - 5) + 4]).body, body);
     const single = Array.from({ length: text.length }, (_, i) => i);
     assert.equal(parse(text, single).body, body);
   });
@@ -97,6 +98,7 @@ const refused: Record<string, string> = {
   "a chunk of 2^60 bytes": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffff\r\n",
   "an empty chunk size": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n\r\n",
   "a chunk longer than it says": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhixx\r\n",
+  "a chunk that ends in another byte": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhix\n",
   "headers without end": `HTTP/1.1 200 OK\r\n${"A: b\r\n".repeat(20_000)}`,
   "a header as long as a book": `HTTP/1.1 200 OK\r\nA: ${"b".repeat(70_000)}`,
   "a chunk size without end": `HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;${"x".repeat(5_000)}`,
@@ -113,6 +115,11 @@ for (const [name, text] of Object.entries(refused)) {
       const all = bytes(text);
       const step = Math.ceil(all.length / 200);
       for (let at = 0; at < all.length; at += step) parser.feed(all.subarray(at, at + step));
+    }, SyntaxError);
+    assert.throws(() => {
+      const parser = new ResponseParser();
+      const body = text.indexOf("\r\n\r\n") + 4;
+      for (const part of [text.slice(0, body), text.slice(body)]) parser.feed(bytes(part));
     }, SyntaxError);
   });
 }

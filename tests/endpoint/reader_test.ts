@@ -290,6 +290,13 @@ Deno.test("events that look alike are told by their bytes as they are told one b
   );
 });
 
+Deno.test("what an event began with in an earlier piece counts, however well known the rest looks", () => {
+  const known = [chunk("a"), chunk("b")].map((json) => `data: ${json}\n\n`);
+  assert.throws(() => read(...known, "event: error\n", `data: ${chunk("c")}\n\n`), /reported an error/);
+  assert.throws(() => read(...known, "data: {\n", `data: ${chunk("c")}\n\n`), /not JSON/);
+  assert.equal(read(...known, ": comm", `data: ${chunk("c")}\n\ndata: [DONE]\n\n`).content, "ab");
+});
+
 Deno.test("the quick way takes nothing that is not JSON", () => {
   const chunk = (text: string) => `{"choices":[{"delta":{"content":"${text}"}}]}`;
   for (const text of ['a"b', "a\\", "a\nb", "\u0000", "\\x"]) {
