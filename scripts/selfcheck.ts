@@ -172,7 +172,7 @@ export async function startFakeProcess(input: unknown): Promise<{ baseUrl: strin
     args: [
       "run",
       "--quiet",
-      "--v8-flags=--max-semi-space-size=2",
+      "--v8-flags=--max-semi-space-size=4",
       "--no-prompt",
       "--allow-net=127.0.0.1",
       program,

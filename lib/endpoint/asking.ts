@@ -1,5 +1,5 @@
 /** What a generation looks like on the wire, whichever client sends it. */
-import type { Fetch } from "../clock.ts";
+import type { Clock, Fetch } from "../clock.ts";
 import type { PostJson } from "./post.ts";
 import type { TimedBody } from "./timed_body.ts";
 import type { GenerationRequest } from "./trace.ts";
@@ -12,7 +12,7 @@ export interface Asking {
   readonly timeoutMs: number;
   readonly fetch: Fetch;
   readonly post?: PostJson;
-  readonly clock: () => number;
+  readonly clock: Clock;
 }
 
 /** A request that is on its way. */

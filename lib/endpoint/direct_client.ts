@@ -25,26 +25,26 @@ export function askDirectly(
   const chat = asking.route === "chat";
   const url = `${endpoint.baseUrl.replace(/\/$/, "")}${chat ? "/chat/completions" : "/completions"}`;
   const body = JSON.stringify(chat ? chatBody(request, asking) : completionBody(request, asking));
-  const posted = post(url, endpoint.apiKey, body);
-  return {
-    get sentMs() {
-      return posted.sentMs;
-    },
-    begun: begin(endpoint, posted),
-    cancel: (reason) => void posted.cancel(reason),
+  let posted: Posted | null = null;
+  const begin = async (): Promise<Begun> => {
+    try {
+      posted = post(url, endpoint.apiKey, body);
+      const { status, headers } = await posted.head();
+      const contentType = headers.get("content-type") ?? null;
+      if (status >= 200 && status < 300) return { status, contentType, body: posted };
+      throw httpFailure(status, parsed(await limitedText(posted, LONGEST_ERROR_BYTES)));
+    } catch (error) {
+      if (error instanceof EndpointFailure) throw error;
+      throw connectionFailure(endpoint.baseUrl, error);
+    }
   };
-}
-
-async function begin(endpoint: Endpoint, posted: Posted): Promise<Begun> {
-  try {
-    const { status, headers } = await posted.head();
-    const contentType = headers.get("content-type") ?? null;
-    if (status >= 200 && status < 300) return { status, contentType, body: posted };
-    throw httpFailure(status, parsed(await limitedText(posted, LONGEST_ERROR_BYTES)));
-  } catch (error) {
-    if (error instanceof EndpointFailure) throw error;
-    throw connectionFailure(endpoint.baseUrl, error);
-  }
+  return {
+    begun: begin(),
+    get sentMs() {
+      return posted?.sentMs ?? null;
+    },
+    cancel: (reason) => void posted?.cancel(reason),
+  };
 }
 
 function parsed(text: string): unknown {

@@ -57,6 +57,10 @@ export class Exchange implements TimedBody {
     this.#parser = new ResponseParser(limits);
   }
 
+  get ended(): boolean {
+    return this.#ended && this.#early === null;
+  }
+
   /**
    * Waits for the answer's head. Called once.
    *

@@ -8,7 +8,7 @@ import { streamOf, type TimedBody } from "./timed_body.ts";
  * @throws {SyntaxError} for a packing that nobody here can undo
  *
  * ```ts
- * const body = { sentMs: 0, headersMs: 0, next: () => Promise.resolve(null), cancel: () => Promise.resolve() };
+ * const body = { sentMs: 0, headersMs: 0, ended: false, next: () => Promise.resolve(null), cancel: () => Promise.resolve() };
  * if (unpacked({ status: 200, headers: new Map() }, body) !== null) throw new Error("it was not packed");
  * ```
  */

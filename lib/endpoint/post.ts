@@ -129,6 +129,10 @@ class RawPosted implements Posted {
     return this.#body.headersMs;
   }
 
+  get ended(): boolean {
+    return this.#body.ended;
+  }
+
   async head(): Promise<ResponseHead> {
     const head = await this.exchange.head();
     if (isRedirect(head)) {
@@ -172,6 +176,10 @@ class PlatformPosted implements Posted {
 
   get headersMs(): number {
     return this.#body?.headersMs ?? 0;
+  }
+
+  get ended(): boolean {
+    return this.#body?.ended ?? false;
   }
 
   async head(): Promise<ResponseHead> {

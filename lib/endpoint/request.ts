@@ -1,10 +1,10 @@
 /** One timed request to an OpenAI-compatible endpoint: the project's only way of asking a model for text. */
 import type { Clock, Fetch } from "../clock.ts";
 import { AnswerError, AnswerReader } from "./answer.ts";
+import type { Asked, Begun } from "./asking.ts";
 import { askDirectly } from "./direct_client.ts";
 import { askOpenAI } from "./openai_client.ts";
 import { EndpointFailure, redacted, rootReason, withoutKey } from "./failure.ts";
-import type { Asked, Begun } from "./asking.ts";
 import type { PostJson } from "./post.ts";
 import type { TimedBody, TimedBytes } from "./timed_body.ts";
 import type { Endpoint, GenerationRequest, Trace } from "./trace.ts";
@@ -204,6 +204,7 @@ const DRAIN_MS = 100;
 
 /** Reads what follows `[DONE]`, so that the connection can be used again; none of it counts. */
 async function drain(body: TimedBody): Promise<void> {
+  if (body.ended) return;
   let late = false;
   const timer = setTimeout(() => {
     late = true;

@@ -13,6 +13,8 @@ export interface TimedBody {
   readonly sentMs: number | null;
   /** When the response's head was complete. */
   readonly headersMs: number;
+  /** Nothing more will come, and nobody need be asked to know it. */
+  readonly ended: boolean;
   /** The next piece, null at the end. Its bytes are valid until the one after it is asked for. Rejects when the connection breaks or the request was aborted. */
   next(): Promise<TimedBytes | null>;
   /** Gives the rest up; the connection is closed unless the body had ended. */
@@ -47,13 +49,19 @@ export function timedBody(response: Response, clock: Clock): TimedBody {
   if (known !== undefined) return known;
   const headersMs = clock();
   const reader = response.body?.getReader();
+  let ended = reader === undefined;
   return {
     sentMs: null,
     headersMs,
+    get ended() {
+      return ended;
+    },
     async next() {
       const piece = await reader?.read();
       const atMs = clock();
-      return piece === undefined || piece.done ? null : { bytes: piece.value, atMs };
+      if (piece !== undefined && !piece.done) return { bytes: piece.value, atMs };
+      ended = true;
+      return null;
     },
     async cancel() {
       await reader?.cancel();
@@ -67,7 +75,7 @@ export function timedBody(response: Response, clock: Clock): TimedBody {
  * ```ts
  * let left = 2;
  * const next = () => Promise.resolve(left-- > 0 ? { bytes: Uint8Array.of(65), atMs: 0 } : null);
- * const stream = streamOf({ sentMs: 0, headersMs: 0, next, cancel: () => Promise.resolve() });
+ * const stream = streamOf({ sentMs: 0, headersMs: 0, ended: false, next, cancel: () => Promise.resolve() });
  * if (await new Response(stream).text() !== "AA") throw new Error("two pieces");
  * ```
  */

@@ -2,7 +2,8 @@
  * WHY: on a small machine the instrument shares its cores with what it measures. This program asks a running
  * llama.cpp server in turns for a stream and for the whole answer at once, and compares the decode speed that
  * the SERVER reports of each. Reading a stream must not slow it down. What making the stream costs the server
- * itself shows where curl reads it and looks at nothing.
+ * itself shows where nobody reads it: the bytes lie in the kernel until the answer is over. curl, which looks at
+ * nothing, shows what any reader costs.
  *
  *     llama-server -m MODEL.gguf --port 8099
  *     deno run --allow-net --allow-env --allow-read --allow-sys --allow-run=curl tests/endpoint/interference.ts http://127.0.0.1:8099/v1 [ROUNDS]
@@ -49,31 +50,48 @@ async function ours(stream: boolean): Promise<Decoded> {
 }
 
 const timings = z.object({ timings: z.object({ predicted_ms: z.number(), predicted_n: z.number() }) });
+const streamBody = JSON.stringify({
+  model: "any",
+  messages: [{ role: "user", content: question }],
+  max_tokens: maxTokens,
+  temperature: 0,
+  ignore_eos: true,
+  stream: true,
+});
 
-async function curl(): Promise<Decoded> {
-  const body = {
-    model: "any",
-    messages: [{ role: "user", content: question }],
-    max_tokens: maxTokens,
-    temperature: 0,
-    ignore_eos: true,
-    stream: true,
-  };
-  const args = ["-sN", `${baseUrl}/chat/completions`, "-d", JSON.stringify(body)];
-  const { stdout } = await new Deno.Command("curl", { args }).output();
-  const last = new TextDecoder().decode(stdout).split("\n").findLast((line) => line.includes('"timings"'));
+/** What the server tells of its own work in the last event of a stream. */
+function toldBy(stream: string): Decoded {
+  const last = stream.split("\n").findLast((line) => line.includes('"timings"'));
   const told = timings.parse(JSON.parse(last?.slice("data: ".length) ?? "null")).timings;
   return { tokenMs: told.predicted_ms / told.predicted_n, cpuPercent: 0 };
 }
 
-const ways = { streamed: () => ours(true), whole: () => ours(false), curl };
-type Way = keyof typeof ways;
-const names: readonly Way[] = ["streamed", "whole", "curl"];
+async function curl(): Promise<Decoded> {
+  const args = ["-sN", `${baseUrl}/chat/completions`, "-d", streamBody];
+  const { stdout } = await new Deno.Command("curl", { args }).output();
+  return toldBy(new TextDecoder().decode(stdout));
+}
 
-const seen: Record<Way, Decoded[]> = { streamed: [], whole: [], curl: [] };
+/** Asks for a stream and looks at nothing of it for longer than it can take. */
+async function unread(): Promise<Decoded> {
+  const url = new URL(`${baseUrl}/chat/completions`);
+  using socket = await Deno.connect({ hostname: url.hostname, port: Number(url.port) });
+  const head = `POST ${url.pathname} HTTP/1.1\r\nhost: ${url.host}\r\nconnection: close\r\n` +
+    `content-type: application/json\r\ncontent-length: ${streamBody.length}\r\n\r\n`;
+  await socket.write(new TextEncoder().encode(head + streamBody));
+  const slowestMs = Math.max(...Object.values(seen).flat().map(({ tokenMs }) => tokenMs), 20) * maxTokens;
+  await new Promise((resolve) => setTimeout(resolve, 1.5 * slowestMs + 300));
+  return toldBy(await new Response(socket.readable).text());
+}
+
+const ways = { streamed: () => ours(true), whole: () => ours(false), curl, unread };
+type Way = keyof typeof ways;
+const names: readonly Way[] = ["streamed", "whole", "curl", "unread"];
+
+const seen: Record<Way, Decoded[]> = { streamed: [], whole: [], curl: [], unread: [] };
 for (const name of names) await ways[name]();
 for (let round = 0; round < Number(rounds); round++) {
-  // Each way is first, second and third equally often.
+  // Each way is first, second, third and last equally often.
   for (let i = 0; i < names.length; i++) {
     const name = names[(round + i) % names.length];
     if (name !== undefined) seen[name].push(await ways[name]());
@@ -94,7 +112,9 @@ function compare(a: Way, b: Way): string {
 
 const cpu = seen.streamed.reduce((sum, { cpuPercent }) => sum + cpuPercent, 0) / seen.streamed.length;
 console.log("time a token, as the server tells it");
-console.log(`  streamed to us over whole:    ${compare("streamed", "whole")}`);
-console.log(`  streamed to curl over whole:  ${compare("curl", "whole")}`);
-console.log(`  streamed to us over curl:     ${compare("streamed", "curl")}`);
+console.log(`  streamed to us over whole:      ${compare("streamed", "whole")}`);
+console.log(`  streamed to nobody over whole:  ${compare("unread", "whole")}`);
+console.log(`  streamed to curl over whole:    ${compare("curl", "whole")}`);
+console.log(`  streamed to us over to nobody:  ${compare("streamed", "unread")}`);
+console.log(`  streamed to us over to curl:    ${compare("streamed", "curl")}`);
 console.log(`our processor time while streaming: ${cpu.toFixed(1)} % of a core`);
