@@ -6,12 +6,19 @@ import { join } from "node:path";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
+/** Where Deno keeps its packages: told to the task, because a cache folder of its own would move them too. */
+const { denoDir } = JSON.parse(
+  new TextDecoder().decode(
+    (await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output()).stdout,
+  ),
+);
+
 /** Runs `deno task selfcheck` with a cache folder of its own. */
 async function selfcheck(cache: string, ...args: string[]) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["task", "--quiet", "selfcheck", ...args],
     cwd: root,
-    env: { XDG_CACHE_HOME: cache, LOCALAPPDATA: cache, NO_COLOR: "1" },
+    env: { DENO_DIR: denoDir, XDG_CACHE_HOME: cache, LOCALAPPDATA: cache, NO_COLOR: "1" },
     stdout: "piped",
     stderr: "piped",
   }).output();
@@ -51,8 +58,10 @@ Deno.test("selfcheck --soak tells memory and error over time", async () => {
 });
 
 Deno.test("selfcheck refuses what it does not take, in a line", async () => {
-  const { code, stderr } = await selfcheck("unused", "--soak", "-1");
+  const cache = await Deno.makeTempDir();
+  const { code, stderr } = await selfcheck(cache, "--soak", "-1");
   assert.equal(code, 2);
   assert.match(stderr, /--soak <minutes>.*-1.*above 0/s);
   assert.ok(!stderr.includes("    at "));
+  await Deno.remove(cache, { recursive: true });
 });
