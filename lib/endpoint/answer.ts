@@ -203,6 +203,7 @@ export class AnswerReader {
     if (message.error !== null) throw new AnswerError(`the endpoint reported an error: ${message.error}`);
     if (isError) throw new AnswerError(`the endpoint reported an error: ${json}`);
   }
+
   #say(content: string, reasoning: string): void {
     if (content === "" && reasoning === "") return;
     this.#chunkMs.push(this.#atMs);
