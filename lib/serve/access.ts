@@ -15,11 +15,14 @@ export interface AccessRules {
   readonly cors: readonly string[];
 }
 
+/** All that access depends on. */
+type Asker = Pick<HttpRequest, "method" | "headers">;
+
 export interface Access {
   /** @throws {ApiError} 401 or 403, in OpenAI's shape */
-  check(request: HttpRequest): void;
+  check(request: Asker): void;
   /** What the answer tells a browser; nothing for pages that were not named. */
-  headers(request: HttpRequest): HeaderList;
+  headers(request: Asker): HeaderList;
 }
 
 const LOOPBACK = new Set(["127.0.0.1", "localhost", "[::1]"]);
@@ -43,7 +46,7 @@ export function isLoopbackHost(host: string): boolean {
  * const headers = new Map([["host", "evil.example"]]);
  * let refused = false;
  * try {
- *   access.check({ method: "GET", path: "/v1/models", headers, body: new Uint8Array(), http11: true });
+ *   access.check({ method: "GET", headers });
  * } catch (error) {
  *   refused = error instanceof Error;
  * }
