@@ -91,6 +91,7 @@ async function check(
     ? { raw: [[1, 6.5], [8, 3], [64, 3]], fetch: [[1, 3], [64, 2]] } as const
     : { raw: [[1, 25], [8, 15], [64, 15]], fetch: [[1, 15], [64, 10]] } as const;
   const restBefore = await othersCpuPercent();
+  const stealPercent = await stolen();
   const accuracy: Accuracy[] = [];
   for (const transport of ["raw", "fetch"] as const) {
     for (const [concurrency, seconds] of plan[transport]) {
@@ -113,6 +114,7 @@ async function check(
     await measureRate(bench("raw"), { client: "openai", concurrency: 32, seconds: 1, signal }),
   ];
   memory.look();
+  const steal = await stealPercent();
   const others = (restBefore + await othersCpuPercent()) / 2;
   return {
     schema_version: 1,
@@ -120,11 +122,12 @@ async function check(
     deno: Deno.version.deno,
     machine: await machine(),
     others_cpu_percent: others,
+    steal_percent: steal,
     accuracy,
     load,
     rate,
     memory_mb: memory.peakMb(),
-    trust: trustOf({ others_cpu_percent: others, accuracy, load, rate }),
+    trust: trustOf({ others_cpu_percent: others, steal_percent: steal, accuracy, load, rate }),
   };
 }
 
@@ -136,6 +139,17 @@ async function othersCpuPercent(): Promise<number> {
   const [startMs, startBusy] = [realClock(), busyMs()];
   await realSleep(500, interruptSignal());
   return (100 * (busyMs() - startBusy)) / (realClock() - startMs);
+}
+
+/** Begins to count what the hypervisor takes; what it returns tells, in percent of one core. */
+async function stolen(): Promise<() => Promise<number | null>> {
+  const { machineReader, machineUse } = await import("../lib/bench/noise.ts");
+  const read = machineReader(realClock);
+  const before = await read();
+  return async () => {
+    const { stealS, wallMs } = machineUse(before, await read(), null);
+    return stealS === null ? null : (100_000 * stealS) / wallMs;
+  };
 }
 
 function peakMemory() {
@@ -265,6 +279,9 @@ async function printTables(result: SelfcheckResult): Promise<void> {
   );
   console.log(`Memory: ${digits(result.memory_mb, 0)} MB at most, with what the check itself keeps`);
   console.log(`Others used ${digits(result.others_cpu_percent, 0)} % of a core while we rested`);
+  if (result.steal_percent !== null) {
+    console.log(`The hypervisor took ${digits(result.steal_percent, 1)} % of a core during the check`);
+  }
   console.log("What can be trusted here");
   for (const sentence of result.trust) console.log(`- ${sentence}`);
 }
@@ -276,6 +293,7 @@ async function soak(bench: Bench, minutes: number, json: boolean): Promise<numbe
   const slices: {
     at_s: number;
     memory_mb: number;
+    steal_percent: number | null;
     ttft_error_ms: Spread;
     gap_error_ms: Spread;
     failed: number;
@@ -284,10 +302,12 @@ async function soak(bench: Bench, minutes: number, json: boolean): Promise<numbe
   const startMs = realClock();
   while (realClock() - startMs < minutes * 60_000) {
     const tally = new ErrorTally();
+    const stealPercent = await stolen();
     await measureErrors(bench, { model: "classic", concurrency: 64, seconds, signal }, tally);
     const slice = {
       at_s: Math.round((realClock() - startMs) / 1000),
       memory_mb: residentMb(),
+      steal_percent: await stealPercent(),
       ttft_error_ms: spreadOf(tally.ttft),
       gap_error_ms: spreadOf(tally.gap),
       failed: tally.failed,
@@ -295,7 +315,8 @@ async function soak(bench: Bench, minutes: number, json: boolean): Promise<numbe
     slices.push(slice);
     note(
       `${slice.at_s} s: ${digits(slice.memory_mb, 0)} MB, TTFT ${both(slice.ttft_error_ms)} ms, ` +
-        `gaps ${both(slice.gap_error_ms)} ms, ${slice.failed} failed of ${tally.requests}`,
+        `gaps ${both(slice.gap_error_ms)} ms, ${slice.failed} failed of ${tally.requests}` +
+        (slice.steal_percent === null ? "" : `, the hypervisor took ${digits(slice.steal_percent, 1)} %`),
     );
   }
   if (json) printJson({ schema_version: 1, minutes, slices });

@@ -97,6 +97,7 @@ const result: SelfcheckResult = {
   deno: "2.9.6",
   machine: { cpu: "a processor", cores: 2, os: "linux", arch: "x86_64" },
   others_cpu_percent: 2,
+  steal_percent: 0.4,
   accuracy: [{
     transport: "raw",
     concurrency: 1,
@@ -122,6 +123,7 @@ Deno.test("what can be trusted follows from the figures", () => {
     trustOf({ ...result, others_cpu_percent: 55 })[0] ?? "",
     /^other programs used 55 % of a core/,
   );
+  assert.match(trustOf({ ...result, steal_percent: 2.5 })[0] ?? "", /^the hypervisor took 2.5 % of a core/);
 });
 
 Deno.test("the last result is kept, and an unreadable one is none", async () => {
