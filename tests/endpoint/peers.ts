@@ -38,7 +38,7 @@ const MODELS = {
   classic: { ttftMs: 50, itlMs: 10, tokens: 64 },
   flood: { tokens: 16, log: "nothing" },
 };
-/** One answer of `classic` takes this long, in s. */
+/** One answer of `classic` takes this long, in s. All tools start their clients evenly over it, as ours does. */
 const ANSWER_S = 0.69;
 
 const clock = () => performance.now();
@@ -99,7 +99,8 @@ async function aiperf(
   // deno-fmt-ignore
   await run(program, [
     "profile", "-m", model, "-u", target, "--streaming", "--tokenizer", flags.tokenizer ?? "builtin",
-    "--concurrency", String(concurrency), "--request-count", String(requests), "--use-server-token-count",
+    "--concurrency", String(concurrency), "--concurrency-ramp-duration", String(ANSWER_S),
+    "--request-count", String(requests), "--use-server-token-count",
     "--isl", "32", "--ui", "none", "--artifact-dir", folder,
   ]);
   return folder;
@@ -154,7 +155,7 @@ async function guidellm(program: string, model: string, concurrency: number, req
   await run(program, [
     "run",
     `--backend=kind=openai_http,target=${target},model=${model}`,
-    `--profile=kind=concurrent,streams=${concurrency}`,
+    `--profile=kind=concurrent,streams=${concurrency},rampup_duration=${ANSWER_S}`,
     `--constraint=kind=max_requests,count=${requests}`,
     `--data=kind=json_file,path=${prompts}`,
     ...(flags.tokenizer === undefined ? [] : [`--tokenizer=kind=hf_auto,model=${flags.tokenizer}`]),
