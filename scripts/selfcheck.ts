@@ -85,13 +85,14 @@ async function check(
 ): Promise<SelfcheckResult> {
   const { measureAccuracy, measureLoad, measureRate, trustOf } = await import("../lib/endpoint/selfcheck.ts");
   const { constantRate } = await import("../lib/bench/load.ts");
+  const { stealCount } = await import("./steal.ts");
   const signal = interruptSignal();
   const memory = peakMemory();
   const plan = model === "steady"
     ? { raw: [[1, 6.5], [8, 3], [64, 3]], fetch: [[1, 3], [64, 2]] } as const
     : { raw: [[1, 25], [8, 15], [64, 15]], fetch: [[1, 15], [64, 10]] } as const;
   const restBefore = await othersCpuPercent();
-  const stealPercent = await stolen();
+  const stealPercent = await stealCount();
   const accuracyOf = async (transport: "raw" | "fetch") => {
     const found: Accuracy[] = [];
     for (const [concurrency, seconds] of plan[transport]) {
@@ -142,17 +143,6 @@ async function othersCpuPercent(): Promise<number> {
   const [startMs, startBusy] = [realClock(), busyMs()];
   await realSleep(500, interruptSignal());
   return (100 * (busyMs() - startBusy)) / (realClock() - startMs);
-}
-
-/** Begins to count what the hypervisor takes; what it returns tells, in percent of one core. */
-async function stolen(): Promise<() => Promise<number | null>> {
-  const { machineReader, machineUse } = await import("../lib/bench/noise.ts");
-  const read = machineReader(realClock);
-  const before = await read();
-  return async () => {
-    const { stealS, wallMs } = machineUse(before, await read(), null);
-    return stealS === null ? null : (100_000 * stealS) / wallMs;
-  };
 }
 
 function peakMemory() {
@@ -225,7 +215,7 @@ const both = ({ p50, p99, max }: Spread, places = 2) =>
   `${digits(p50, places)} / ${p99 === null ? `max ${digits(max, places)}` : digits(p99, places)}`;
 
 async function printTables(result: SelfcheckResult): Promise<void> {
-  const { default: Table } = await import("cli-table3");
+  const [{ default: Table }, { stealText }] = await Promise.all([import("cli-table3"), import("./steal.ts")]);
   const table = (head: string[], rows: string[][]) => {
     const drawn = new Table({ head, style: { head: [], border: [] } });
     drawn.push(...rows);
@@ -282,9 +272,7 @@ async function printTables(result: SelfcheckResult): Promise<void> {
   );
   console.log(`Memory: ${digits(result.memory_mb, 0)} MB at most, with what the check itself keeps`);
   console.log(`Others used ${digits(result.others_cpu_percent, 0)} % of a core while we rested`);
-  if (result.steal_percent !== null) {
-    console.log(`The hypervisor took ${digits(result.steal_percent, 1)} % of a core during the check`);
-  }
+  if (result.steal_percent !== null) console.log(stealText(result.steal_percent));
   console.log("What can be trusted here");
   for (const sentence of result.trust) console.log(`- ${sentence}`);
 }
@@ -292,6 +280,7 @@ async function printTables(result: SelfcheckResult): Promise<void> {
 /** 64 at a time, in slices of ten seconds, a line each: growth shows from line to line. */
 async function soak(bench: Bench, minutes: number, json: boolean): Promise<number> {
   const { ErrorTally, measureErrors, spreadOf } = await import("../lib/endpoint/selfcheck.ts");
+  const { stealCount } = await import("./steal.ts");
   const signal = interruptSignal();
   const slices: {
     at_s: number;
@@ -305,7 +294,7 @@ async function soak(bench: Bench, minutes: number, json: boolean): Promise<numbe
   const startMs = realClock();
   while (realClock() - startMs < minutes * 60_000) {
     const tally = new ErrorTally();
-    const stealPercent = await stolen();
+    const stealPercent = await stealCount();
     await measureErrors(bench, { model: "classic", concurrency: 64, seconds, signal }, tally);
     const slice = {
       at_s: Math.round((realClock() - startMs) / 1000),

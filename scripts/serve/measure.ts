@@ -7,6 +7,7 @@ import { UserError } from "../../lib/errors.ts";
 import { quantile } from "../../lib/stats/quantile.ts";
 import { interruptSignal, realClock, realSleep } from "../cli.ts";
 import { startFakeProcess } from "../selfcheck.ts";
+import { stealCount, stealText } from "../steal.ts";
 import type { ServeBenchSettings } from "../bench_serve.ts";
 import { type Proxy, startGateway, startLitellm } from "./proxies.ts";
 
@@ -52,6 +53,8 @@ export interface ServeBench {
     readonly ready_s: number;
     readonly memory_mb: number | null;
   }[];
+  /** What the hypervisor took meanwhile, in percent of one core; null where the system does not tell. */
+  readonly steal_percent: number | null;
 }
 
 export interface ServeSoak {
@@ -77,6 +80,7 @@ export async function measureServe({ requests, quick, litellm }: ServeBenchSetti
     add("litellm", stack.use(await startLitellm(litellm, fake.baseUrl, Object.keys(MODELS))));
   }
   for (const way of ways) await warmUp(way);
+  const stealPercent = await stealCount();
   const alone = quick ? 12 : requests;
   const rows = [
     ...await overhead(ways, fake.baseUrl, 1, alone),
@@ -104,7 +108,7 @@ export async function measureServe({ requests, quick, litellm }: ServeBenchSetti
     ),
   );
   raw.close();
-  return { kind: "overhead", rows, rates, proxies };
+  return { kind: "overhead", rows, rates, proxies, steal_percent: await stealPercent() };
 }
 
 /** Short requests, 32 at a time, and the gateway's memory in ten places on the way. */
@@ -296,5 +300,6 @@ export function tables(result: ServeBench | ServeSoak): string {
       direct?.answers_per_s.toFixed(0)
     } answers/s`,
     draw(["gateway", "answers/s", "failed", "memory, MB", "ready after, s"], proxies),
+    ...(result.steal_percent === null ? [] : [stealText(result.steal_percent)]),
   ].join("\n");
 }
