@@ -35,7 +35,7 @@ async function main(): Promise<number> {
     "Measures the project's own error against known delays, on this machine.",
   )
     .addOption(jsonOption())
-    .option("--classic", "TTFT 50 ms, 10 ms between 64 tokens; takes 90 s")
+    .option("--classic", "TTFT 50 ms, 10 ms between 64 tokens; takes two minutes")
     .option(
       "--soak <minutes>",
       "only 64 at a time, for so long: does memory or error grow?",

@@ -168,8 +168,8 @@ function betweenStartsMs(model: PacedModel, concurrency: number): number {
   return (ttftMs + itlMs * (tokens - 1)) / concurrency;
 }
 
-/** Long enough that the code of both sides is compiled. */
-const WARM_UP_S = 3;
+/** Long enough that the code of both sides is compiled: V8 does it on the cores that they need. */
+const WARM_UP_S = 8;
 
 /**
  * Keeps `concurrency` clients busy for `seconds`, then asks the fake endpoint what it really did, and adds
@@ -222,7 +222,7 @@ export async function measureAccuracy(
     signal: AbortSignal;
   },
 ): Promise<Accuracy> {
-  const seconds = Math.min(WARM_UP_S, options.seconds / 4);
+  const seconds = Math.min(WARM_UP_S, options.seconds / 2);
   await measureErrors(bench, { ...options, seconds }, new ErrorTally());
   const tally = new ErrorTally();
   const { cpuMs, wallMs } = await measureErrors(bench, options, tally);
