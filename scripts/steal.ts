@@ -13,4 +13,5 @@ export async function stealCount(): Promise<() => Promise<number | null>> {
 }
 
 /** The figure in a sentence. */
-export const stealText = (percent: number) => `The hypervisor took ${percent.toFixed(1)} % of a core meanwhile`;
+export const stealText = (percent: number) =>
+  `The hypervisor took ${percent.toFixed(1)} % of a core meanwhile`;
