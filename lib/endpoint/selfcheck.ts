@@ -158,14 +158,18 @@ export function spreadOf(errors: Histogram): Spread {
 /** A model whose delays are known. */
 type PacedModel = "steady" | "classic";
 
-/**
- * How long clients wait before their first request, one after the other. Those that start at one instant stay in
- * step with an endpoint that is always equally quick: what is measured then is the queue before the fake
- * endpoint, not the instrument. So they start evenly over the length of one answer.
- */
-function betweenStartsMs(model: PacedModel, concurrency: number): number {
+/** How long one answer of a model takes, in ms, counted from its request. */
+export function answerMs(model: PacedModel): number {
   const { ttftMs, itlMs, tokens } = SELFCHECK_MODELS[model];
-  return (ttftMs + itlMs * (tokens - 1)) / concurrency;
+  return ttftMs + itlMs * (tokens - 1);
+}
+
+/** What is asked, by how many at a time, and for how long. */
+interface Stretch {
+  readonly model: PacedModel;
+  readonly concurrency: number;
+  readonly seconds: number;
+  readonly signal: AbortSignal;
 }
 
 /** Long enough that the code of both sides is compiled: V8 does it on the cores that they need. */
@@ -179,12 +183,7 @@ const WARM_UP_S = 8;
  */
 export async function measureErrors(
   bench: Bench,
-  options: {
-    model: PacedModel;
-    concurrency: number;
-    seconds: number;
-    signal: AbortSignal;
-  },
+  options: Stretch,
   tally: ErrorTally,
 ): Promise<{ cpuMs: number; wallMs: number }> {
   const { clock } = bench;
@@ -193,7 +192,9 @@ export async function measureErrors(
   const seen: { tag: string; chunkMs: number[] | null }[] = [];
   const [startMs, startCpu] = [clock(), bench.cpuMs()];
   const endMs = startMs + options.seconds * 1000;
-  const apartMs = betweenStartsMs(model, concurrency);
+  // Clients that start at one instant stay in step with an endpoint that is always equally quick: what is measured
+  // then is the queue before the fake endpoint, not the instrument. So they start evenly over one answer.
+  const apartMs = answerMs(model) / concurrency;
   const client = async (name: number) => {
     // A plain timer: one that is exact by spinning would disturb those who have started already.
     await new Promise((resolve) => setTimeout(resolve, name * apartMs));
@@ -215,12 +216,7 @@ export async function measureErrors(
 /** The accuracy of one transport at one concurrency, after a short warm-up that counts for nothing. */
 export async function measureAccuracy(
   bench: Bench,
-  options: {
-    model: PacedModel;
-    concurrency: number;
-    seconds: number;
-    signal: AbortSignal;
-  },
+  options: Stretch,
 ): Promise<Accuracy> {
   const seconds = Math.min(WARM_UP_S, options.seconds / 2);
   await measureErrors(bench, { ...options, seconds }, new ErrorTally());

@@ -15,10 +15,12 @@ import process from "node:process";
 import { parseArgs } from "node:util";
 import { z } from "zod";
 import {
+  answerMs,
   type Bench,
   ErrorTally,
   measureErrors,
   measureRate,
+  SELFCHECK_MODELS,
   spreadOf,
 } from "../../lib/endpoint/selfcheck.ts";
 import { rawTransport } from "../../lib/endpoint/transport.ts";
@@ -34,12 +36,10 @@ const { values: flags } = parseArgs({
   },
 });
 
-const MODELS = {
-  classic: { ttftMs: 50, itlMs: 10, tokens: 64 },
-  flood: { tokens: 16, log: "nothing" },
-};
-/** One answer of `classic` takes this long, in s. All tools start their clients evenly over it, as ours does. */
-const ANSWER_S = 0.69;
+/** Headers are logged too: they tie an entry to what a tool kept. */
+const MODELS = { classic: { ...SELFCHECK_MODELS.classic, log: "all" }, flood: SELFCHECK_MODELS.flood };
+/** All tools start their clients evenly over one answer, as ours does. */
+const ANSWER_S = answerMs("classic") / 1000;
 
 const clock = () => performance.now();
 const signal = new AbortController().signal;
