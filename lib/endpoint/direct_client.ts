@@ -25,26 +25,26 @@ export function askDirectly(
   const chat = asking.route === "chat";
   const url = `${endpoint.baseUrl.replace(/\/$/, "")}${chat ? "/chat/completions" : "/completions"}`;
   const body = JSON.stringify(chat ? chatBody(request, asking) : completionBody(request, asking));
-  let posted: Posted | null = null;
-  const begin = async (): Promise<Begun> => {
-    try {
-      posted = post(url, endpoint.apiKey, body);
-      const { status, headers } = await posted.head();
-      const contentType = headers.get("content-type") ?? null;
-      if (status >= 200 && status < 300) return { status, contentType, body: posted };
-      throw httpFailure(status, parsed(await limitedText(posted, LONGEST_ERROR_BYTES)));
-    } catch (error) {
-      if (error instanceof EndpointFailure) throw error;
-      throw connectionFailure(endpoint.baseUrl, error);
-    }
-  };
+  const posted = post(url, endpoint.apiKey, body);
   return {
-    begun: begin(),
+    begun: begin(endpoint, posted),
     get sentMs() {
-      return posted?.sentMs ?? null;
+      return posted.sentMs;
     },
-    cancel: (reason) => void posted?.cancel(reason),
+    cancel: (reason) => void posted.cancel(reason),
   };
+}
+
+async function begin(endpoint: Endpoint, posted: Posted): Promise<Begun> {
+  try {
+    const { status, headers } = await posted.head();
+    const contentType = headers.get("content-type") ?? null;
+    if (status >= 200 && status < 300) return { status, contentType, body: posted };
+    throw httpFailure(status, parsed(await limitedText(posted, LONGEST_ERROR_BYTES)));
+  } catch (error) {
+    if (error instanceof EndpointFailure) throw error;
+    throw connectionFailure(endpoint.baseUrl, error);
+  }
 }
 
 function parsed(text: string): unknown {

@@ -58,16 +58,28 @@ export class Posting {
 
   readonly post: PostJson = (url, apiKey, json) => {
     const body = typeof json === "string" ? encoder.encode(json) : json;
-    const known = this.#prepared.get(url);
-    const ready = known?.apiKey === apiKey && known !== undefined ? known : this.#prepare(url, apiKey);
     const carry = () => new PlatformPosted(url, apiKey, body, this.tools);
-    return ready.target === null ? carry() : new RawPosted(
+    const ready = this.#ready(url, apiKey);
+    return ready === null || ready.target === null ? carry() : new RawPosted(
       new Exchange(ready.target, requestOf(ready.start, body), this.tools),
       carry,
       this.tools.clock,
     );
   };
 
+  /** Null for an address or a key that can't be sent: the platform refuses it, in its own words, where `head` is awaited. */
+  #ready(url: string, apiKey: string | undefined): Prepared | null {
+    const known = this.#prepared.get(url);
+    if (known !== undefined && known.apiKey === apiKey) return known;
+    try {
+      return this.#prepare(url, apiKey);
+    } catch (error) {
+      if (error instanceof TypeError) return null;
+      throw error;
+    }
+  }
+
+  /** @throws {TypeError} for an address or a key that can't be sent */
   #prepare(text: string, apiKey: string | undefined): Prepared {
     const url = new URL(text);
     // Checks the key: no line break gets through.

@@ -3,7 +3,7 @@ import type { Clock } from "../clock.ts";
 import { concat } from "../endpoint/bytes.ts";
 import { errorMessage, redacted, rootReason, withoutKey } from "../endpoint/failure.ts";
 import type { ResponseHead } from "../endpoint/http1.ts";
-import type { Posted, PostJson } from "../endpoint/post.ts";
+import type { PostJson } from "../endpoint/post.ts";
 import type { TimedBody } from "../endpoint/timed_body.ts";
 import { ApiError, errorBody } from "../engine/api_error.ts";
 import { AnswerScan, type AnswerSeen } from "./answer_scan.ts";
@@ -91,13 +91,8 @@ export async function relay(
   reply: Reply,
   tools: RelayTools,
 ): Promise<Attempt> {
-  let answer: Posted;
-  try {
-    answer = tools.post(place.baseUrl + sent.path, place.apiKey, sent.body);
-  } catch (error) {
-    return failureOf(error, place.apiKey); // an address or a key that can't be sent
-  }
-  // It is on its way: what follows is done while the model works.
+  // First of all it is sent: what follows is done while the model works.
+  const answer = tools.post(place.baseUrl + sent.path, place.apiKey, sent.body);
   const { clock, deadlines, patience } = tools;
   const client = new Taking(reply);
   let given: unknown;

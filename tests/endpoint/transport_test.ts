@@ -205,6 +205,19 @@ Deno.test("JSON goes over the platform's fetch where a bare socket may not", asy
   await fake.stop();
 });
 
+Deno.test("what can't be sent is refused where the answer is awaited, and the trace does not show the key", async () => {
+  const transport = rawTransport({ clock, fetch });
+  await assert.rejects(transport.post("no address", undefined, "{}").head(), TypeError);
+  const trace = await timedRequest(
+    { name: "fake", baseUrl: "http://127.0.0.1:9/v1", apiKey: "open\nsesame" },
+    { model: "fake", messages: [{ role: "user", content: "Hi" }], maxTokens: 1, temperature: 0 },
+    { clock, fetch: transport.fetch, post: transport.post, timeoutMs: 5000 },
+  );
+  assert.equal(trace.status, "failed");
+  assert.ok(trace.reason !== null && !trace.reason.includes("sesame"), String(trace.reason));
+  transport.close();
+});
+
 Deno.test("an answer that is given up while it is dialled, awaited or read ends with the reason", async () => {
   const fake = startFake({ tokens: 3, fault: { kind: "hang", afterChunks: 1 } });
   const transport = rawTransport({ clock, fetch: nobody });
