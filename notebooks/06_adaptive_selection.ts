@@ -17,19 +17,19 @@ import { beliefPlot, regretPlot } from "../lib/plot/regret.ts";
 import { loadPromptSet } from "../lib/prompts/prompts.ts";
 import { defaultPassMark } from "../lib/quality/check.ts";
 import { writeQuality } from "../lib/quality/quality.ts";
-import { audit } from "../lib/select/audit.ts";
-import { recordedOutcomes } from "../lib/select/audit_data.ts";
-import { makeBreaker } from "../lib/select/breaker.ts";
-import { DEFAULT_INTENTS, intentFinder } from "../lib/select/intent.ts";
-import { makeRouter, planFromDecision } from "../lib/select/router.ts";
-import { replayRouting, worldFrom } from "../lib/select/router_replay.ts";
+import { audit } from "../lib/select/route/audit.ts";
+import { recordedOutcomes } from "../lib/select/route/audit_data.ts";
+import { makeBreaker } from "../lib/select/route/breaker.ts";
+import { DEFAULT_INTENTS, intentFinder } from "../lib/select/route/intent.ts";
+import { makeRouter, planFromDecision } from "../lib/select/route/router.ts";
+import { replayRouting, worldFrom } from "../benchmarks/router_replay.ts";
 import {
   meanRegret,
   policies,
   type PolicyName,
   routerPolicy,
   worlds,
-} from "../lib/select/router_simulation.ts";
+} from "../benchmarks/router_simulation.ts";
 import { seededRandom } from "../lib/stats/random.ts";
 
 stopSignal();

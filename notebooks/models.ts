@@ -18,10 +18,10 @@ import { defaultStore, openStore } from "../lib/catalog/store.ts";
 import { UserError } from "../lib/errors.ts";
 import { evidencePlot } from "../lib/plot/race.ts";
 import type { AskJudge } from "../lib/quality/judge.ts";
-import { evidencePoints } from "../lib/select/race_report.ts";
-import type { RaceState } from "../lib/select/race.ts";
-import { type RecordedRace, replayRecorded } from "../lib/select/recorded_race.ts";
-import { raceFound, type SessionRace } from "../lib/select/session.ts";
+import { evidencePoints } from "../lib/select/race/race_report.ts";
+import type { RaceState } from "../lib/select/race/race.ts";
+import { type RecordedRace, replayRecorded } from "../lib/select/race/recorded_race.ts";
+import { raceFound, type SessionRace } from "../lib/select/decide/session.ts";
 import { liveFigure, progress, say, stopSignal } from "./support.ts";
 
 const sleep = (ms: number, signal?: AbortSignal) =>

@@ -19,7 +19,7 @@
 import { isShort, numberSetting, say, show, stopSignal, table } from "./support.ts";
 import { candidates, measured } from "./models.ts";
 import { valuesOf } from "../lib/bench/session.ts";
-import { findServices } from "../lib/endpoint/discovery.ts";
+import { findServices } from "../lib/services/discovery.ts";
 import { ecdfPlot } from "../lib/plot/ecdf.ts";
 import { runProgram } from "../lib/program.ts";
 import { singlePrompt } from "../lib/prompts/prompts.ts";

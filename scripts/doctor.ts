@@ -45,7 +45,7 @@ const MARKS: Record<Check["status"], string> = {
 async function examine(settings: Settings): Promise<Check[]> {
   const { loadRegistry } = await import("../lib/catalog/registry.ts");
   const { defaultStore, openStore } = await import("../lib/catalog/store.ts");
-  const { findServices, lookAtService, parseEndpoint } = await import("../lib/endpoint/discovery.ts");
+  const { findServices, lookAtService, parseEndpoint } = await import("../lib/services/discovery.ts");
   const { rawTransport } = await import("../lib/endpoint/transport.ts");
   const { runProgram } = await import("../lib/program.ts");
   const checks = await import("./doctor/checks.ts");

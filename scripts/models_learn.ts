@@ -6,7 +6,7 @@ import type { CandidateSummary, Summary } from "../lib/bench/summary_schema.ts";
 import { lineDiff } from "../lib/catalog/diff.ts";
 import { learn, type Learned, type Lesson, merge } from "../lib/catalog/learn.ts";
 import { reasonOf, UserError } from "../lib/errors.ts";
-import { qualityOf, readQuality } from "../lib/select/facts.ts";
+import { qualityOf, readQuality } from "../lib/select/decide/facts.ts";
 import { printJson } from "./cli.ts";
 
 export interface LearnOptions {

@@ -16,7 +16,7 @@ await runCli(async () => {
   const command = raceCommand();
   await command.parseAsync(Deno.args, { from: "user" });
   const settings = raceSettings(command);
-  const { verdictText } = await import("../lib/select/race_report.ts");
+  const { verdictText } = await import("../lib/select/race/race_report.ts");
   const { replay, simulate, race } = await import("./race/execute.ts");
   const { report, folder, code } = settings.simulate
     ? await simulate(settings)

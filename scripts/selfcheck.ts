@@ -17,7 +17,7 @@ import {
   runCli,
 } from "./cli.ts";
 import { UserError } from "../lib/errors.ts";
-import type { Accuracy, Bench, SelfcheckResult, Spread } from "../lib/endpoint/selfcheck.ts";
+import type { Accuracy, Bench, SelfcheckResult, Spread } from "../lib/selfcheck/selfcheck.ts";
 
 const note = (text: string) => console.error(text);
 
@@ -43,7 +43,7 @@ async function main(): Promise<number> {
     );
   const flags: Flags = command.parse(["deno", "selfcheck", ...Deno.args]).opts();
   const [selfcheck, { rawTransport }, { default: process }] = await Promise.all([
-    import("../lib/endpoint/selfcheck.ts"),
+    import("../lib/selfcheck/selfcheck.ts"),
     import("../lib/endpoint/transport.ts"),
     import("node:process"),
   ]);
@@ -83,7 +83,9 @@ async function check(
   bench: (transport: "raw" | "fetch") => Bench,
   model: "steady" | "classic",
 ): Promise<SelfcheckResult> {
-  const { measureAccuracy, measureLoad, measureRate, trustOf } = await import("../lib/endpoint/selfcheck.ts");
+  const { measureAccuracy, measureLoad, measureRate, trustOf } = await import(
+    "../lib/selfcheck/selfcheck.ts"
+  );
   const { constantRate } = await import("../lib/bench/load.ts");
   const { stealCount } = await import("./steal.ts");
   const signal = interruptSignal();
@@ -173,7 +175,7 @@ async function cacheFolder(): Promise<string> {
 
 /** Starts the fake endpoint in its own process; disposing ends it. */
 export async function startFakeProcess(input: unknown): Promise<{ baseUrl: string } & AsyncDisposable> {
-  const program = new URL("../tests/fake_endpoint/main.ts", import.meta.url).href;
+  const program = new URL("../lib/selfcheck/fake_endpoint.ts", import.meta.url).href;
   const child = new Deno.Command(Deno.execPath(), {
     // Its garbage collector must not make delays that it does not log.
     args: [
@@ -215,7 +217,10 @@ const both = ({ p50, p99, max }: Spread, places = 2) =>
   `${digits(p50, places)} / ${p99 === null ? `max ${digits(max, places)}` : digits(p99, places)}`;
 
 async function printTables(result: SelfcheckResult): Promise<void> {
-  const [{ default: Table }, { stealText }] = await Promise.all([import("cli-table3"), import("./steal.ts")]);
+  const [{ default: Table }, { stealText }] = await Promise.all([
+    import("cli-table3"),
+    import("./steal.ts"),
+  ]);
   const table = (head: string[], rows: string[][]) => {
     const drawn = new Table({ head, style: { head: [], border: [] } });
     drawn.push(...rows);
@@ -279,7 +284,7 @@ async function printTables(result: SelfcheckResult): Promise<void> {
 
 /** 64 at a time, in slices of ten seconds, a line each: growth shows from line to line. */
 async function soak(bench: Bench, minutes: number, json: boolean): Promise<number> {
-  const { ErrorTally, measureErrors, spreadOf } = await import("../lib/endpoint/selfcheck.ts");
+  const { ErrorTally, measureErrors, spreadOf } = await import("../lib/selfcheck/selfcheck.ts");
   const { stealCount } = await import("./steal.ts");
   const signal = interruptSignal();
   const slices: {

@@ -1,6 +1,6 @@
 /** What a hypervisor takes while something is measured: nobody sees it but in figures that are worse than they should be. */
 import { machineReader, machineUse } from "../lib/bench/noise.ts";
-import { realClock } from "./cli.ts";
+import { realClock } from "../scripts/cli.ts";
 
 /** Begins to count; what it returns tells, in percent of one core. Null where the system does not tell. */
 export async function stealCount(): Promise<() => Promise<number | null>> {

@@ -5,7 +5,7 @@
  */
 import { findModel, findVariant, plainName, suggestNames } from "../catalog/names.ts";
 import type { EngineOptions, ModelEntry, Registry, Variant } from "../catalog/types.ts";
-import type { ListedModel } from "../endpoint/discovery.ts";
+import type { ListedModel } from "../services/discovery.ts";
 import type { Endpoint } from "../endpoint/trace.ts";
 import { UserError } from "../errors.ts";
 import type { CandidateInfo } from "./records.ts";

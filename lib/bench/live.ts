@@ -1,14 +1,14 @@
 /** Candidates that can be measured: an engine process of ours, or a service over its endpoint. */
 import { type Machine, neededRamGb } from "../catalog/machine.ts";
 import type { Clock, Fetch } from "../clock.ts";
-import { holdFoundryModel } from "../endpoint/foundry/hold.ts";
+import { holdFoundryModel } from "../services/foundry_hold.ts";
 import type { PostJson } from "../endpoint/post.ts";
 import { probe } from "../endpoint/probe.ts";
 import { timedRequest } from "../endpoint/request.ts";
 import type { Endpoint, Trace } from "../endpoint/trace.ts";
 import { isLoopback } from "../endpoint/transport.ts";
 import type { EngineExit } from "../engine/engine_process.ts";
-import { startModel } from "../engine/start_model.ts";
+import { startModel } from "./start_model.ts";
 import type { RunProgram } from "../program.ts";
 import type { LiveCandidate, OpenCandidate } from "./candidate.ts";
 import type { Choice } from "./choose.ts";

@@ -6,7 +6,7 @@ import { locate } from "../catalog/store.ts";
 import type { EngineOptions, ModelEntry, Registry, Variant } from "../catalog/types.ts";
 import type { Clock, Fetch, Sleep } from "../clock.ts";
 import { reasonOf, UserError } from "../errors.ts";
-import { findServices } from "../endpoint/discovery.ts";
+import { findServices } from "../services/discovery.ts";
 import { rawTargets, rawTransport } from "../endpoint/transport.ts";
 import { prepareEngine } from "../engine/supervisor.ts";
 import { runProgram } from "../program.ts";

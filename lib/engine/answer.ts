@@ -1,5 +1,5 @@
 /** One answer, token by token, until it is complete. */
-import type { StopScanner, TokenDecoder } from "./text.ts";
+import type { StopScanner, TokenDecoder } from "../openai/streamed_text.ts";
 
 /** What an answer needs of the model and of its request. */
 export interface AnswerParts<Token> {
@@ -15,7 +15,7 @@ export interface AnswerParts<Token> {
  * Takes tokens and hands out text until the model ends, a stop string comes or the limit is reached.
  *
  * ```ts
- * import { StopScanner, TokenDecoder } from "./text.ts";
+ * import { StopScanner, TokenDecoder } from "../openai/streamed_text.ts";
  * const said: string[] = [];
  * const answer = new Answer<string>({
  *   decoder: new TokenDecoder<string>((tokens) => tokens.join(""), []),

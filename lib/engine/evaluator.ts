@@ -9,7 +9,7 @@ import {
   type Token,
 } from "node-llama-cpp";
 import { commonStart } from "./prompt_cache.ts";
-import type { Sampling } from "./request.ts";
+import type { Sampling } from "../openai/request.ts";
 
 /** How the tokens of one answer are picked. */
 export interface Picking {

@@ -1,6 +1,6 @@
 /** JSON schemas that the engine can hold an answer to. */
 import type { GbnfJsonSchema } from "node-llama-cpp";
-import { ApiError } from "./api_error.ts";
+import { ApiError } from "../openai/api_error.ts";
 
 const handled = ["type", "enum", "const", "oneOf", "$ref"];
 const ignoredKeys = new Set(["title", "description", "default", "examples", "$schema", "strict"]);

@@ -3,14 +3,14 @@ import type { GbnfJsonSchema, Llama, LlamaModel, Token } from "node-llama-cpp";
 import type { Clock } from "../clock.ts";
 import { reasonOf } from "../errors.ts";
 import { Answer } from "./answer.ts";
-import { ApiError } from "./api_error.ts";
+import { ApiError } from "../openai/api_error.ts";
 import type { ChatTemplate } from "./chat_template.ts";
-import type { EngineCore, Generation, LoadedModel } from "./core.ts";
+import type { EngineCore, Generation, LoadedModel } from "../openai/loaded_model.ts";
 import type { Evaluator, Picking } from "./evaluator.ts";
 import { grammarSchema } from "./json_schema.ts";
-import type { Generated } from "./reply.ts";
-import type { AnswerFormat, Job } from "./request.ts";
-import { StopScanner, TokenDecoder } from "./text.ts";
+import type { Generated } from "../openai/reply.ts";
+import type { AnswerFormat, Job } from "../openai/request.ts";
+import { StopScanner, TokenDecoder } from "../openai/streamed_text.ts";
 
 /** What the model is handed from outside. */
 export interface ModelHooks {

@@ -8,11 +8,11 @@ import {
 } from "node-llama-cpp";
 import { reasonOf } from "../errors.ts";
 import { chatTemplate } from "./chat_template.ts";
-import type { EngineCore, LoadedModel } from "./core.ts";
+import type { EngineCore, LoadedModel } from "../openai/loaded_model.ts";
 import { type Evaluator, LibraryEvaluator, type Picking } from "./evaluator.ts";
 import { LlamaCore, type ModelHooks } from "./llama_core.ts";
-import { loadNativeModel, makeNativeEvaluator } from "./native.ts";
-import { type Native, openNative } from "./native_library.ts";
+import { loadNativeModel, makeNativeEvaluator } from "./direct/direct_evaluator.ts";
+import { type Native, openNative } from "./direct/llama_library.ts";
 import { type EngineOptions, LoadError } from "./options.ts";
 import { threadsFor } from "./threads.ts";
 

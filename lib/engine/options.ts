@@ -60,13 +60,3 @@ export const engineReport = z.discriminatedUnion("state", [
   z.object({ state: z.literal("failed"), fault: loadFault, reason: z.string() }),
 ]);
 export type EngineReport = z.infer<typeof engineReport>;
-
-/** What `GET /podium/stats` answers. */
-export const engineStats = z.object({
-  resident_mb: z.number().nonnegative(),
-  /** Processor time of the whole process since it began, all threads. */
-  cpu_s: z.number().nonnegative(),
-  waiting: z.int().nonnegative(),
-  answered: z.int().nonnegative(),
-});
-export type EngineStats = z.infer<typeof engineStats>;

@@ -6,8 +6,8 @@
  */
 import process from "node:process";
 import { reasonOf } from "../errors.ts";
-import { engineFace } from "./http.ts";
-import { serveHttp } from "./http_server.ts";
+import { engineFace } from "../openai/model_server.ts";
+import { serveHttp } from "../openai/http_server.ts";
 import { loadModel } from "./load.ts";
 import { engineOrder, type EngineReport, LoadError } from "./options.ts";
 

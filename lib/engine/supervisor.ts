@@ -1,11 +1,12 @@
 /** Starts engine processes, knows when they are ready, and always ends them. */
-import { TextLineStream } from "./lines.ts";
+import { TextLineStream } from "../lines.ts";
 import type { Clock, Fetch } from "../clock.ts";
 import type { Endpoint } from "../endpoint/trace.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import type { ChatTemplateKind } from "./chat_template.ts";
 import { type EngineExit, EngineProcess, type FailedReport, programUrl } from "./engine_process.ts";
-import { type EngineOptions, type EngineReport, engineStats } from "./options.ts";
+import { engineStats } from "../openai/loaded_model.ts";
+import type { EngineOptions, EngineReport } from "./options.ts";
 
 export interface StartOptions extends EngineOptions {
   /** The Deno that runs the engine: `Deno.execPath()`. */

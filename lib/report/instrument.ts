@@ -1,5 +1,5 @@
 /** What the last self-check found out about the instrument itself, on the machine of the run. */
-import type { SelfcheckResult } from "../endpoint/selfcheck.ts";
+import type { SelfcheckResult } from "../selfcheck/selfcheck.ts";
 import { plain } from "./format.ts";
 import { type Markup, markup } from "./markup.ts";
 

@@ -1,6 +1,6 @@
 /** report.md: the run in a page that a reader can act on, and that a repository host shows as it is. */
 import type { Summary } from "../bench/summary_schema.ts";
-import type { SelfcheckResult } from "../endpoint/selfcheck.ts";
+import type { SelfcheckResult } from "../selfcheck/selfcheck.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { instrumentText } from "./instrument.ts";
 import { highlights } from "./highlights.ts";

@@ -1,6 +1,6 @@
 /** report.html: one file that opens anywhere, loads nothing and runs nothing. */
 import type { Summary } from "../bench/summary_schema.ts";
-import type { SelfcheckResult } from "../endpoint/selfcheck.ts";
+import type { SelfcheckResult } from "../selfcheck/selfcheck.ts";
 import type { Figure } from "../plot/figure.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { answerSection } from "./answers.ts";

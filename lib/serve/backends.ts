@@ -1,7 +1,7 @@
 /** What answers behind the gateway, and which of them bears which name. */
-import { ApiError } from "../engine/api_error.ts";
+import { ApiError } from "../openai/api_error.ts";
 import type { Place } from "./relay.ts";
-import type { Stopping } from "../engine/stop.ts";
+import type { Stopping } from "../openai/stop.ts";
 
 /** Whether a backend can take requests. `asleep`: it is loaded when somebody asks. */
 export type Standing =

@@ -1,6 +1,6 @@
 /** The backends that are served, each with its waiting line and its breaker. */
 import type { Clock } from "../clock.ts";
-import { type Breaker, type BreakerSettings, makeBreaker } from "../select/breaker.ts";
+import { type Breaker, type BreakerSettings, makeBreaker } from "../select/route/breaker.ts";
 import { type Backend, findByName } from "./backends.ts";
 import { Line } from "./line.ts";
 

@@ -3,8 +3,8 @@
  * room: a second model never takes the machine down.
  */
 import type { Clock } from "../clock.ts";
-import { ApiError } from "../engine/api_error.ts";
-import type { Stopping } from "../engine/stop.ts";
+import { ApiError } from "../openai/api_error.ts";
+import type { Stopping } from "../openai/stop.ts";
 import type { RunningModel } from "../engine/supervisor.ts";
 import { reasonOf } from "../errors.ts";
 import type { Backend, Held, Standing } from "./backends.ts";

@@ -4,8 +4,8 @@
  */
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
-import { ApiError, errorBody } from "../engine/api_error.ts";
-import type { Access } from "./access.ts";
+import { ApiError, errorBody } from "../openai/api_error.ts";
+import type { Access } from "../openai/access.ts";
 import { unknownModel } from "./backends.ts";
 import type { Desk, Desks } from "./desks.ts";
 import {
@@ -14,7 +14,7 @@ import {
   type HttpRequest,
   JSON_HEADERS,
   type Reply,
-} from "../engine/http_server.ts";
+} from "../openai/http_server.ts";
 import { AUTO, errorHeaders, Job, listed, parsedBody } from "./job.ts";
 import type { Gauge, Metrics } from "./metrics.ts";
 import type { RelayTools } from "./relay.ts";

@@ -1,11 +1,11 @@
 /** One request for an answer: who is asked, in which order, what the client gets, and what is learned from it. */
-import { ApiError, errorBody } from "../engine/api_error.ts";
+import { ApiError, errorBody } from "../openai/api_error.ts";
 import { unknownModel } from "./backends.ts";
 import type { Desk, Desks } from "./desks.ts";
 import type { GatewayOptions } from "./gateway.ts";
-import { Stop } from "../engine/stop.ts";
+import { Stop } from "../openai/stop.ts";
 import type { Deadline } from "./deadlines.ts";
-import { type HeaderList, type HttpRequest, JSON_HEADERS, type Reply } from "../engine/http_server.ts";
+import { type HeaderList, type HttpRequest, JSON_HEADERS, type Reply } from "../openai/http_server.ts";
 import { withField } from "./json_field.ts";
 import { LineFull } from "./line.ts";
 import { type Attempt, type Failure, relay } from "./relay.ts";
@@ -250,7 +250,7 @@ export class Job {
  * The headers of an error: where waiting helps, for how long.
  *
  * ```ts
- * import { ApiError } from "../engine/api_error.ts";
+ * import { ApiError } from "../openai/api_error.ts";
  * const headers = errorHeaders(new ApiError(503, "not now"));
  * if (!headers.some(([name]) => name === "retry-after")) throw new Error("try again");
  * ```

@@ -1,5 +1,5 @@
 /** Keeps models warm that were used: services unload what nobody asks for, and caches grow cold. */
-import { Stop } from "../engine/stop.ts";
+import { Stop } from "../openai/stop.ts";
 import type { Desk, Desks } from "./desks.ts";
 import type { Metrics } from "./metrics.ts";
 import type { RelayTools } from "./relay.ts";

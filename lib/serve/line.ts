@@ -1,7 +1,7 @@
 /** A model's waiting line: so many at once, so many waiting, and a number of seconds for everybody else. */
 import type { Clock } from "../clock.ts";
-import { ApiError } from "../engine/api_error.ts";
-import type { Stopping } from "../engine/stop.ts";
+import { ApiError } from "../openai/api_error.ts";
+import type { Stopping } from "../openai/stop.ts";
 
 /** Too many wait already; says when to come back. */
 export class LineFull extends ApiError {

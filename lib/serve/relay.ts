@@ -5,10 +5,10 @@ import { errorMessage, redacted, rootReason, withoutKey } from "../endpoint/fail
 import type { ResponseHead } from "../endpoint/http1.ts";
 import type { PostJson } from "../endpoint/post.ts";
 import type { TimedBody } from "../endpoint/timed_body.ts";
-import { ApiError, errorBody } from "../engine/api_error.ts";
+import { ApiError, errorBody } from "../openai/api_error.ts";
 import { AnswerScan, type AnswerSeen } from "./answer_scan.ts";
 import type { Deadlines } from "./deadlines.ts";
-import type { HeaderList, Reply } from "../engine/http_server.ts";
+import type { HeaderList, Reply } from "../openai/http_server.ts";
 
 /** Where a model answers, and what it is called there. */
 export interface Place {

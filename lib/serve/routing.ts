@@ -3,8 +3,16 @@
  * here holds a prompt: conversations are remembered by a hash.
  */
 import { createHash } from "node:crypto";
-import type { Arm, Ask, Choice, Conversation, Router, RouterState, RouterView } from "../select/router.ts";
-import type { HttpRequest } from "../engine/http_server.ts";
+import type {
+  Arm,
+  Ask,
+  Choice,
+  Conversation,
+  Router,
+  RouterState,
+  RouterView,
+} from "../select/route/router.ts";
+import type { HttpRequest } from "../openai/http_server.ts";
 
 /** The part of a request's body that routing looks at. */
 export interface RoutedBody {

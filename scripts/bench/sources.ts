@@ -10,7 +10,7 @@ import {
   lookAtService,
   type LookOptions,
   parseEndpoint,
-} from "../../lib/endpoint/discovery.ts";
+} from "../../lib/services/discovery.ts";
 import type { Endpoint } from "../../lib/endpoint/trace.ts";
 import type { RawTransport } from "../../lib/endpoint/transport.ts";
 import { UserError } from "../../lib/errors.ts";

@@ -3,7 +3,7 @@ import { type Choice, chooseCandidates, runsInEngine, type Service } from "../..
 import { embeddedCandidate, endpointCandidate, type World } from "../../lib/bench/live.ts";
 import { loadRegistry } from "../../lib/catalog/registry.ts";
 import { defaultStore, openStore } from "../../lib/catalog/store.ts";
-import { findServices, lookAtService, parseEndpoint } from "../../lib/endpoint/discovery.ts";
+import { findServices, lookAtService, parseEndpoint } from "../../lib/services/discovery.ts";
 import type { ChatMessage, Trace } from "../../lib/endpoint/trace.ts";
 import { rawTransport } from "../../lib/endpoint/transport.ts";
 import { prepareEngine } from "../../lib/engine/supervisor.ts";

@@ -7,8 +7,8 @@ import { describeMachine, type Machine } from "../../lib/catalog/machine.ts";
 import type { Registry } from "../../lib/catalog/registry.ts";
 import type { Store } from "../../lib/catalog/store.ts";
 import { freeBytes } from "../../lib/catalog/transfer.ts";
-import type { FoundService, ListedModel } from "../../lib/endpoint/discovery.ts";
-import { askFoundryCli, cliCommand, type FoundryCli } from "../../lib/endpoint/foundry/cli.ts";
+import type { FoundService, ListedModel } from "../../lib/services/discovery.ts";
+import { askFoundryCli, cliCommand, type FoundryCli } from "../../lib/services/foundry_cli.ts";
 import type { RunProgram } from "../../lib/program.ts";
 import { fetchUrl, installFoundry, setVariable, type Shell } from "./shell.ts";
 

@@ -4,8 +4,8 @@ import { type Choice, chooseCandidates, EMBEDDED, type Service } from "../../lib
 import { embeddedCandidate, endpointCandidate, type World } from "../../lib/bench/live.ts";
 import { listStored } from "../../lib/catalog/cache.ts";
 import { locate } from "../../lib/catalog/store.ts";
-import { cliCommand, type FoundryCli } from "../../lib/endpoint/foundry/cli.ts";
-import type { FoundService } from "../../lib/endpoint/discovery.ts";
+import { cliCommand, type FoundryCli } from "../../lib/services/foundry_cli.ts";
+import type { FoundService } from "../../lib/services/discovery.ts";
 import { prepareEngine } from "../../lib/engine/supervisor.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import type { Check, Surroundings } from "./checks.ts";

@@ -4,13 +4,13 @@
  */
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { compileModel, type CompilePrecision } from "../../lib/catalog/compile.ts";
-import { compareAnswers, type ComparedAnswer } from "../../lib/catalog/compile_check.ts";
-import { checkPlace, layOut, ownModelId } from "../../lib/catalog/foundry_layout.ts";
+import { compileModel, type CompilePrecision } from "../../lib/services/compile.ts";
+import { compareAnswers, type ComparedAnswer } from "../../lib/services/compile_check.ts";
+import { checkPlace, layOut, ownModelId } from "../../lib/services/foundry_layout.ts";
 import { readGguf } from "../../lib/catalog/gguf.ts";
 import { findModel, plainName } from "../../lib/catalog/names.ts";
 import { locate } from "../../lib/catalog/store.ts";
-import { findServices } from "../../lib/endpoint/discovery.ts";
+import { findServices } from "../../lib/services/discovery.ts";
 import { UserError } from "../../lib/errors.ts";
 import { runProgram } from "../../lib/program.ts";
 import { interruptSignal, printJson } from "../cli.ts";

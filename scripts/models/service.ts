@@ -4,17 +4,17 @@ import {
   type FoundService,
   lookAtService,
   parseEndpoint,
-} from "../../lib/endpoint/discovery.ts";
-import { askFoundryCli, cliCommand } from "../../lib/endpoint/foundry/cli.ts";
+} from "../../lib/services/discovery.ts";
+import { askFoundryCli, cliCommand } from "../../lib/services/foundry_cli.ts";
 import {
   loadFoundryModel,
   resolveFoundryModel,
   unloadFoundryModel,
-} from "../../lib/endpoint/foundry/load.ts";
-import { type FoundryModel, foundryModels, type FoundryService } from "../../lib/endpoint/foundry/service.ts";
-import { deviceOf } from "../../lib/endpoint/foundry/hold.ts";
-import { copyCache } from "../../lib/catalog/foundry_layout.ts";
-import { readFoundryCache } from "../../lib/endpoint/foundry/cache.ts";
+} from "../../lib/services/foundry_load.ts";
+import { type FoundryModel, foundryModels, type FoundryService } from "../../lib/services/foundry_service.ts";
+import { deviceOf } from "../../lib/services/foundry_hold.ts";
+import { copyCache } from "../../lib/services/foundry_layout.ts";
+import { readFoundryCache } from "../../lib/services/foundry_cache.ts";
 import { isLoopback } from "../../lib/endpoint/transport.ts";
 import { UserError } from "../../lib/errors.ts";
 import { runProgram } from "../../lib/program.ts";

@@ -6,7 +6,7 @@ import { UserError } from "../../lib/errors.ts";
 import type { PromptSet } from "../../lib/prompts/prompts.ts";
 import { writeQuality } from "../../lib/quality/quality.ts";
 import type { QualityReport } from "../../lib/quality/quality_schema.ts";
-import { answersKey } from "../../lib/select/facts.ts";
+import { answersKey } from "../../lib/select/decide/facts.ts";
 import { execute } from "../bench/execute.ts";
 import type { BenchSettings } from "../bench/options.ts";
 import { prepare } from "../bench/prepare.ts";

@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander";
 import type { RaceTerms } from "../../lib/bench/records.ts";
 import { UserError } from "../../lib/errors.ts";
-import { parseWeights, utilityParts } from "../../lib/select/measure.ts";
+import { parseWeights, utilityParts } from "../../lib/select/race/measure.ts";
 import type { BenchSettings } from "../bench/options.ts";
 import {
   bareCommand,

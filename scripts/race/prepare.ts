@@ -16,10 +16,10 @@ import { rawTargets, type RawTransport, rawTransport } from "../../lib/endpoint/
 import { UserError } from "../../lib/errors.ts";
 import { loadPromptSet, type PromptSet, singlePrompt } from "../../lib/prompts/prompts.ts";
 import type { QualityReport } from "../../lib/quality/quality_schema.ts";
-import { type Constraints, exclusionsOf, NO_CONSTRAINTS } from "../../lib/select/constraints.ts";
-import { factsOfChoice, readQuality } from "../../lib/select/facts.ts";
-import { needsScores } from "../../lib/select/measure.ts";
-import { assertChecks } from "../../lib/select/recorded_race.ts";
+import { type Constraints, exclusionsOf, NO_CONSTRAINTS } from "../../lib/select/decide/constraints.ts";
+import { factsOfChoice, readQuality } from "../../lib/select/decide/facts.ts";
+import { needsScores } from "../../lib/select/race/measure.ts";
+import { assertChecks } from "../../lib/select/race/recorded_race.ts";
 import { liveCandidates, planOf } from "../bench/prepare.ts";
 import { chosen, servicesOf } from "../bench/sources.ts";
 import { realClock } from "../cli.ts";

@@ -1,7 +1,7 @@
 /** The race live: a few lines that are drawn again in a terminal, plain lines where it is piped. */
 import type { RunEvent } from "../../lib/bench/seat.ts";
-import type { RaceState } from "../../lib/select/race.ts";
-import { raceLines } from "../../lib/select/race_report.ts";
+import type { RaceState } from "../../lib/select/race/race.ts";
+import { raceLines } from "../../lib/select/race/race_report.ts";
 
 export interface RaceView {
   readonly event: (event: RunEvent) => void;

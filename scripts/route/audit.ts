@@ -4,11 +4,11 @@ import { type Command, Option } from "commander";
 import { findRun } from "../../lib/bench/find_run.ts";
 import { replaceFile } from "../../lib/bench/folder.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
-import { type Audit, audit, LEAST_PROMPTS } from "../../lib/select/audit.ts";
-import { recordedOutcomes } from "../../lib/select/audit_data.ts";
-import { planFromAudit } from "../../lib/select/audit_plan.ts";
-import { type Decision, decisionSchema } from "../../lib/select/decision_schema.ts";
-import { DEFAULT_INTENTS, parseIntents } from "../../lib/select/intent.ts";
+import { type Audit, audit, LEAST_PROMPTS } from "../../lib/select/route/audit.ts";
+import { recordedOutcomes } from "../../lib/select/route/audit_data.ts";
+import { planFromAudit } from "../../lib/select/route/audit_plan.ts";
+import { type Decision, decisionSchema } from "../../lib/select/decide/decision_schema.ts";
+import { DEFAULT_INTENTS, parseIntents } from "../../lib/select/route/intent.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
 import {
   bareCommand,

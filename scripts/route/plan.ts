@@ -1,8 +1,8 @@
 /** deno task route show and try: what a plan does, without a server. */
 import type { Command } from "commander";
 import { reasonOf, UserError } from "../../lib/errors.ts";
-import { type Arm, makeRouter, parseRoutingPlan, type RoutingPlan } from "../../lib/select/router.ts";
-import { ANY } from "../../lib/select/intent.ts";
+import { type Arm, makeRouter, parseRoutingPlan, type RoutingPlan } from "../../lib/select/route/router.ts";
+import { ANY } from "../../lib/select/route/intent.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
 import { bareCommand, jsonOption, printJson, seedOption } from "../cli.ts";
 

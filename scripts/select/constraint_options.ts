@@ -1,6 +1,6 @@
 /** The constraints as flags: `race` and `select` share them. */
 import { type Command, Option } from "commander";
-import type { Constraints } from "../../lib/select/constraints.ts";
+import type { Constraints } from "../../lib/select/decide/constraints.ts";
 import { commaList, decimal, wholeNumber } from "../cli.ts";
 
 export interface ConstraintSettings {

@@ -1,8 +1,8 @@
 /** The flags of `select`. */
 import { type Command, Option } from "commander";
 import { UserError } from "../../lib/errors.ts";
-import { parseWeights } from "../../lib/select/measure.ts";
-import { DEFAULT_WEIGHTS, parts, type Weights } from "../../lib/select/weigh.ts";
+import { parseWeights } from "../../lib/select/race/measure.ts";
+import { DEFAULT_WEIGHTS, parts, type Weights } from "../../lib/select/decide/weigh.ts";
 import {
   bareCommand,
   decimal,

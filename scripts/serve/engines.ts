@@ -3,7 +3,7 @@ import { type Choice, chooseCandidates, EMBEDDED } from "../../lib/bench/choose.
 import { neededRamGb } from "../../lib/catalog/machine.ts";
 import type { Registry } from "../../lib/catalog/registry.ts";
 import { defaultStore, openStore, type Store } from "../../lib/catalog/store.ts";
-import { ApiError } from "../../lib/engine/api_error.ts";
+import { ApiError } from "../../lib/openai/api_error.ts";
 import { UserError } from "../../lib/errors.ts";
 import type { Backend } from "../../lib/serve/backends.ts";
 import { EnginePool, type PooledEngine, type PoolEvent } from "../../lib/serve/engine_pool.ts";
@@ -100,7 +100,7 @@ async function modelOf(choice: Embedded, all: readonly Embedded[], store: Store,
       (neededRamGb(entry, { variant, ...context }) ?? 1) * (2 ** 30 / MB),
     about: { variant: info.variant, license: info.license },
     start: async (stop: AbortSignal): Promise<PooledEngine> => {
-      const { startModel } = await import("../../lib/engine/start_model.ts");
+      const { startModel } = await import("../../lib/bench/start_model.ts");
       const denoPath = Deno.execPath();
       if (variant.adapter === null) {
         const { prepareEngine } = await import("../../lib/engine/supervisor.ts");

@@ -2,7 +2,7 @@
 import { dirname, join } from "node:path";
 import { defaultStore } from "../../lib/catalog/store.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
-import { decisionSchema } from "../../lib/select/decision_schema.ts";
+import { decisionSchema } from "../../lib/select/decide/decision_schema.ts";
 import {
   makeRouter,
   parseRouterState,
@@ -10,7 +10,7 @@ import {
   planFromDecision,
   type RouterState,
   type RoutingPlan,
-} from "../../lib/select/router.ts";
+} from "../../lib/select/route/router.ts";
 import { Routing } from "../../lib/serve/routing.ts";
 import { stateFile } from "../../lib/serve/state_file.ts";
 import { seededRandom } from "../../lib/stats/random.ts";

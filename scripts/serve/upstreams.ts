@@ -2,7 +2,7 @@
 import { findModel } from "../../lib/catalog/names.ts";
 import type { Registry } from "../../lib/catalog/registry.ts";
 import { chooseCandidates } from "../../lib/bench/choose.ts";
-import { type ListedModel, listModels, parseEndpoint } from "../../lib/endpoint/discovery.ts";
+import { type ListedModel, listModels, parseEndpoint } from "../../lib/services/discovery.ts";
 import type { Endpoint } from "../../lib/endpoint/trace.ts";
 import type { Fetch } from "../../lib/clock.ts";
 import { UserError } from "../../lib/errors.ts";

@@ -37,7 +37,7 @@ await runCli(async () => {
   const hint = { remedy: "run one that is here: --model smollm2-135m" };
 
   const around = await surroundings(options, hint);
-  const { findServices } = await import("../../lib/endpoint/discovery.ts");
+  const { findServices } = await import("../../lib/services/discovery.ts");
   const { listStored } = await import("../../lib/catalog/cache.ts");
   const { runProgram } = await import("../../lib/program.ts");
   const services = await findServices({ fetch, env: Deno.env, run: runProgram });

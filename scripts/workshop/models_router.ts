@@ -16,8 +16,8 @@
  *   deno task workshop:models_router "Refactor this function" "Summarize the day"
  */
 import { commaList, printJson, runCli } from "../cli.ts";
-import { type Arm, makeRouter } from "../../lib/select/router.ts";
-import { DEFAULT_INTENTS } from "../../lib/select/intent.ts";
+import { type Arm, makeRouter } from "../../lib/select/route/router.ts";
+import { DEFAULT_INTENTS } from "../../lib/select/route/intent.ts";
 import { type MeasuringOptions, mirrorCommand } from "./measuring.ts";
 import { armsAtHand, findModels, planByTag } from "./routing.ts";
 

@@ -19,8 +19,8 @@
 import { Option } from "commander";
 import { z } from "zod";
 import { reasonOf, UserError } from "../../lib/errors.ts";
-import { type Arm, makeRouter } from "../../lib/select/router.ts";
-import { type Intent, intentName } from "../../lib/select/intent.ts";
+import { type Arm, makeRouter } from "../../lib/select/route/router.ts";
+import { type Intent, intentName } from "../../lib/select/route/intent.ts";
 import { printJson, runCli } from "../cli.ts";
 import { type MeasuringOptions, mirrorCommand } from "./measuring.ts";
 import { armsAtHand, findModels, planByTag } from "./routing.ts";

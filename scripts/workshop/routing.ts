@@ -2,8 +2,8 @@
 import type { LiveCandidate, OpenCandidate } from "../../lib/bench/candidate.ts";
 import type { Trace } from "../../lib/endpoint/trace.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
-import type { Arm, Choice, RoutingPlan } from "../../lib/select/router.ts";
-import type { Intent } from "../../lib/select/intent.ts";
+import type { Arm, Choice, RoutingPlan } from "../../lib/select/route/router.ts";
+import type { Intent } from "../../lib/select/route/intent.ts";
 import { interruptSignal } from "../cli.ts";
 import { type MeasuringOptions, surroundings } from "./measuring.ts";
 

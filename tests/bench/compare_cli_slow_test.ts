@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { type GeneratedRun, writeGeneratedRun } from "../report/generated_run.ts";
+import { type GeneratedRun, writeGeneratedRun } from "../../benchmarks/generated_run.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 

@@ -11,7 +11,7 @@ import {
   type GeneratedCandidate,
   type GeneratedRun,
   writeGeneratedRun,
-} from "../report/generated_run.ts";
+} from "../../benchmarks/generated_run.ts";
 
 const options: CompareOptions = { random: () => seededRandom(1) };
 

@@ -2,7 +2,7 @@ import type { Clock, Fetch } from "../../lib/clock.ts";
 import { type RequestOptions, timedRequest } from "../../lib/endpoint/request.ts";
 import { isLoopback, rawTransport } from "../../lib/endpoint/transport.ts";
 import type { GenerationRequest, Trace } from "../../lib/endpoint/trace.ts";
-import { type FakeInput, startFake } from "../fake_endpoint/server.ts";
+import { type FakeInput, startFake } from "../../lib/selfcheck/fake_server.ts";
 
 export const clock: Clock = () => performance.now();
 

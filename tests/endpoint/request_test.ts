@@ -1,6 +1,6 @@
 /** One timed request against every dialect and fault of the fake endpoint, over every way it can travel. */
 import assert from "node:assert/strict";
-import { startFake } from "../fake_endpoint/server.ts";
+import { startFake } from "../../lib/selfcheck/fake_server.ts";
 import { ask, askFake, WAYS } from "./helpers.ts";
 
 for (const way of WAYS) {

@@ -4,7 +4,7 @@ import { gzipSync } from "node:zlib";
 import type { Fetch } from "../../lib/clock.ts";
 import { timedBody } from "../../lib/endpoint/timed_body.ts";
 import { isLoopback, rawTransport } from "../../lib/endpoint/transport.ts";
-import { startFake } from "../fake_endpoint/server.ts";
+import { startFake } from "../../lib/selfcheck/fake_server.ts";
 import { ask, clock, hello } from "./helpers.ts";
 import { timedRequest } from "../../lib/endpoint/request.ts";
 

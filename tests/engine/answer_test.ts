@@ -1,7 +1,7 @@
 /** When an answer ends, what of it is seen, and how many tokens it has. */
 import assert from "node:assert/strict";
 import { Answer } from "../../lib/engine/answer.ts";
-import { StopScanner, TokenDecoder } from "../../lib/engine/text.ts";
+import { StopScanner, TokenDecoder } from "../../lib/openai/streamed_text.ts";
 import { threadsFor } from "../../lib/engine/threads.ts";
 
 /** What the engine does with each token; says whether the answer goes on. */

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { findBrowser } from "../../scripts/notebook/devtools.ts";
 import { reportRun } from "../../lib/report/write.ts";
-import { writeGeneratedRun } from "./generated_run.ts";
+import { writeGeneratedRun } from "../../benchmarks/generated_run.ts";
 
 const browser = await findBrowser();
 if (browser === null) {

@@ -12,7 +12,7 @@ import { highlights } from "../../lib/report/highlights.ts";
 import { tableRows } from "../../lib/report/story.ts";
 import { terminalSummary } from "../../lib/report/terminal.ts";
 import { reportFiles, reportRun, writeReports } from "../../lib/report/write.ts";
-import { type GeneratedRun, generateRecords, writeGeneratedRun } from "./generated_run.ts";
+import { type GeneratedRun, generateRecords, writeGeneratedRun } from "../../benchmarks/generated_run.ts";
 
 const quick = { id: "quick", ttftMs: 40, itlMs: 6, tokens: 80, stalling: 0.2 };
 const slow = { id: "slow:q4@box", ttftMs: 80, itlMs: 12, tokens: 80 };

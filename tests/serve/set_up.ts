@@ -1,14 +1,14 @@
 /** A whole gateway over fake endpoints, in this process, with short times. */
-import { startFake } from "../fake_endpoint/server.ts";
+import { startFake } from "../../lib/selfcheck/fake_server.ts";
 import { rawTransport } from "../../lib/endpoint/transport.ts";
-import { planFromDecision } from "../../lib/select/router_plan.ts";
-import { makeRouter, type RouterState } from "../../lib/select/router.ts";
-import { accessFor, type AccessRules } from "../../lib/serve/access.ts";
+import { planFromDecision } from "../../lib/select/route/router_plan.ts";
+import { makeRouter, type RouterState } from "../../lib/select/route/router.ts";
+import { accessFor, type AccessRules } from "../../lib/openai/access.ts";
 import { type Backend, upstream } from "../../lib/serve/backends.ts";
 import { Deadlines } from "../../lib/serve/deadlines.ts";
 import { Desks } from "../../lib/serve/desks.ts";
 import { gateway, type GatewayOptions, type RequestRecord } from "../../lib/serve/gateway.ts";
-import { serveHttp, type ServerLimits } from "../../lib/engine/http_server.ts";
+import { serveHttp, type ServerLimits } from "../../lib/openai/http_server.ts";
 import { Metrics } from "../../lib/serve/metrics.ts";
 import { RetryBudget } from "../../lib/serve/retry_budget.ts";
 import { Routing } from "../../lib/serve/routing.ts";

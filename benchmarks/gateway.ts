@@ -1,0 +1,50 @@
+/**
+ * WHY: a gateway stands between every token and its reader, so what it adds is measured: against a fake endpoint
+ * with known delays, in turns with asking that endpoint directly, on this machine.
+ *
+ *   deno task bench:serve                                 about four minutes
+ *   deno task bench:serve --quick                         half a minute, a rough look
+ *   deno task bench:serve --litellm venv/bin/litellm      LiteLLM's proxy beside it, in the same turns
+ *   deno task bench:serve --soak 100000                   only so many requests: does memory grow?
+ *
+ * Answers are streams of 64 tokens, the first after 50 ms, then one every 10 ms. "Added" is what a client waits
+ * beyond the delays that the endpoint logged for that very request, less what it waits without a gateway.
+ */
+import { Option } from "commander";
+import { bareCommand, jsonOption, pathValue, printJson, runCli, wholeNumber } from "../scripts/cli.ts";
+
+export interface ServeBenchSettings {
+  readonly requests: number;
+  readonly quick?: boolean;
+  readonly litellm?: string;
+  readonly soak?: number;
+  readonly json?: boolean;
+}
+
+await runCli(async () => {
+  const command = bareCommand("bench:serve", "Measures what the gateway adds to an answer.")
+    .addOption(
+      new Option("--requests <n>", "requests each way at concurrency 1; five times as many at 16")
+        .default(100).argParser(wholeNumber(4, 100_000)),
+    )
+    .addOption(new Option("--quick", "few requests: a rough look"))
+    .addOption(
+      new Option(
+        "--litellm <file>",
+        "LiteLLM's proxy, measured in the same turns (pip install litellm[proxy])",
+      )
+        .argParser(pathValue),
+    )
+    .addOption(
+      new Option("--soak <n>", "only this many short requests, with the gateway's memory as it goes")
+        .argParser(wholeNumber(1000)),
+    )
+    .addOption(jsonOption());
+  await command.parseAsync(Deno.args, { from: "user" });
+  const settings = command.opts<ServeBenchSettings>();
+  const { measureServe, soakServe, tables } = await import("./gateway_measure.ts");
+  const result = settings.soak === undefined ? await measureServe(settings) : await soakServe(settings.soak);
+  if (settings.json) printJson(result);
+  else console.log(tables(result));
+  return 0;
+});

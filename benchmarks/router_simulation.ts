@@ -1,0 +1,291 @@
+/**
+ * Routing in worlds whose truth is known: what each policy loses against an oracle that always takes the model which
+ * is best at that moment. Only the answers are made up: the router is the one that serves.
+ */
+import type { Random } from "../lib/stats/random.ts";
+import { type Counts, NOTHING, posteriors } from "../lib/select/route/bandit.ts";
+import { makeBreaker } from "../lib/select/route/breaker.ts";
+import { ANY } from "../lib/select/route/intent.ts";
+import { makeRouter } from "../lib/select/route/router.ts";
+import type { RoutingMode, RoutingPlan } from "../lib/select/route/router_plan.ts";
+
+/** Success rates of all arms for one intent. */
+export type Rates = Readonly<Record<string, number>>;
+
+/** A change of the world at some request. */
+export interface Change {
+  /** From this request on (counted from 0) … */
+  readonly from: number;
+  /** … to before this one; default: for ever. */
+  readonly to?: number;
+  /** Rates that replace an arm's own, in all intents. */
+  readonly rates: Rates;
+}
+
+export interface RoutingWorld {
+  /** By intent; every intent is equally frequent. */
+  readonly intents: Readonly<Record<string, Rates>>;
+  readonly changes?: readonly Change[];
+  readonly requests: number;
+  /** What a decision knew beforehand of each arm, as pseudo-counts: all learners start from it. */
+  readonly prior?: Readonly<Record<string, Counts>>;
+}
+
+/** A way to choose an arm. */
+export interface Policy {
+  choose(intent: string, at: number): string;
+  observe(intent: string, arm: string, success: boolean, at: number): void;
+}
+
+export type PolicyMaker = (world: RoutingWorld, random: Random) => Policy;
+
+/** The success rate of an arm at a moment. */
+export function rateAt(world: RoutingWorld, intent: string, arm: string, at: number): number {
+  const change = world.changes?.findLast(({ from, to = Infinity, rates }) =>
+    at >= from && at < to && rates[arm] !== undefined
+  );
+  return change?.rates[arm] ?? world.intents[intent]?.[arm] ?? 0;
+}
+
+/** The arms of a world, in the order of its first intent. */
+export function armsOf(world: RoutingWorld): [string, ...string[]] {
+  const [first, ...rest] = Object.keys(Object.values(world.intents)[0] ?? {});
+  if (first === undefined) throw new RangeError("Cannot simulate a world without models");
+  return [first, ...rest];
+}
+
+/**
+ * Cumulative regret of a policy: after each request, how many successes fewer than the oracle's are to be expected
+ * (differences of rates, not of luck: pseudo-regret, Bubeck and Cesa-Bianchi 2012).
+ *
+ * @example
+ * ```ts
+ * import { seededRandom } from "../lib/stats/random.ts";
+ * const world = { intents: { general: { a: 0.9, b: 0.5 } }, requests: 100 };
+ * const regret = simulateRouting(world, policies.uniform, seededRandom(1));
+ * console.assert(regret.length === 100 && (regret.at(-1) ?? 0) > 10);
+ * ```
+ */
+export function simulateRouting(world: RoutingWorld, make: PolicyMaker, random: Random): Float64Array {
+  const arms = armsOf(world);
+  const intents = Object.keys(world.intents);
+  const policy = make(world, random);
+  const regret = new Float64Array(world.requests);
+  let sum = 0;
+  for (let at = 0; at < world.requests; at++) {
+    const intent = intents[Math.floor(random() * intents.length)] ?? "";
+    const arm = policy.choose(intent, at);
+    const rate = rateAt(world, intent, arm, at);
+    sum += Math.max(...arms.map((one) => rateAt(world, intent, one, at))) - rate;
+    regret[at] = sum;
+    policy.observe(intent, arm, random() < rate, at);
+  }
+  return regret;
+}
+
+/**
+ * Mean cumulative regret over seeded simulations.
+ *
+ * @param seeded a random source a simulation, by its number
+ *
+ * @example
+ * ```ts
+ * import { seededRandom } from "../lib/stats/random.ts";
+ * const world = { intents: { general: { a: 1, b: 0 } }, requests: 10 };
+ * const regret = meanRegret(world, policies.oracle, 5, (n) => seededRandom(n));
+ * console.assert(regret.at(-1) === 0);
+ * ```
+ */
+export function meanRegret(
+  world: RoutingWorld,
+  make: PolicyMaker,
+  simulations: number,
+  seeded: (simulation: number) => Random,
+): Float64Array {
+  const mean = new Float64Array(world.requests);
+  for (let n = 0; n < simulations; n++) {
+    const regret = simulateRouting(world, make, seeded(n));
+    for (let at = 0; at < mean.length; at++) mean[at] = (mean[at] ?? 0) + (regret[at] ?? 0) / simulations;
+  }
+  return mean;
+}
+
+const noLesson = () => {};
+
+/** The arm with the largest value; of equals the first. */
+function best(arms: readonly [string, ...string[]], value: (arm: string) => number): string {
+  let [found] = arms;
+  let most = value(found);
+  for (const arm of arms.slice(1)) {
+    const its = value(arm);
+    if (its > most) [found, most] = [arm, its];
+  }
+  return found;
+}
+
+/** Takes the best mean inside the intent, and with probability ε any arm. */
+function greedy(epsilon: number): PolicyMaker {
+  return (world, random) => {
+    const arms = armsOf(world);
+    const known = new Map(
+      Object.keys(world.intents).map((intent) => [
+        intent,
+        posteriors((arm) => world.prior?.[arm] ?? NOTHING, null),
+      ]),
+    );
+    return {
+      choose(intent) {
+        if (random() < epsilon) return arms[Math.floor(random() * arms.length)] ?? arms[0];
+        return best(arms, (arm) => known.get(intent)?.mean(arm) ?? 0);
+      },
+      observe: (intent, arm, success) => known.get(intent)?.observe(arm, success),
+    };
+  };
+}
+
+/** The router that serves, with a breaker an arm: one request is one second. */
+export function routerPolicy(mode: RoutingMode, discount: number | null): PolicyMaker {
+  return (world, random) => {
+    const arms = armsOf(world);
+    let nowMs = 0;
+    const breakers = new Map(
+      arms.map((arm) => [arm, makeBreaker({ failuresToOpen: 5, openMs: 30_000 }, () => nowMs)]),
+    );
+    const plan: RoutingPlan = {
+      schema_version: 1,
+      mode,
+      why: "simulated",
+      constant: null,
+      intents: Object.keys(world.intents).map((name) => ({ name, patterns: [], needs: [] })),
+      priors: { [ANY]: { ...world.prior } },
+      discount,
+      excluded: [],
+      conversations: 0,
+      neighbours: null,
+    };
+    const router = makeRouter(plan, arms.map((id) => ({ id, capabilities: [] })), null, random);
+    return {
+      choose(intent, at) {
+        nowMs = 1000 * at;
+        const ask = { text: "", intentHint: intent, capability: null, conversation: null };
+        const choice = router.choose(ask, (arm) => breakers.get(arm)?.allows() ?? false) ??
+          router.choose(ask, () => true);
+        const arm = choice?.order[0] ?? arms[0];
+        breakers.get(arm)?.started();
+        return arm;
+      },
+      observe(intent, arm, success) {
+        router.observe({ intent, arm, success });
+        if (success) breakers.get(arm)?.succeeded();
+        else breakers.get(arm)?.failed();
+      },
+    };
+  };
+}
+
+/** Mean rate of an arm over all requests of a world. */
+function meanRate(world: RoutingWorld, intents: readonly string[], arm: string): number {
+  let sum = 0;
+  for (const intent of intents) {
+    for (let at = 0; at < world.requests; at++) sum += rateAt(world, intent, arm, at);
+  }
+  return sum;
+}
+
+/** The discount that the simulations show: evidence is worth at most 100 requests. */
+export const DISCOUNT = 0.99;
+
+/** Every policy that is compared, by name. */
+export const policies = {
+  uniform: (world, random) => {
+    const arms = armsOf(world);
+    return { choose: () => arms[Math.floor(random() * arms.length)] ?? arms[0], observe: noLesson };
+  },
+  "epsilon-greedy": greedy(0.1),
+  greedy: greedy(0),
+  /** The model with the best prior, for everything and for ever. */
+  constant: (world) => {
+    const known = posteriors((arm) => world.prior?.[arm] ?? NOTHING, null);
+    const arm = best(armsOf(world), known.mean);
+    return { choose: () => arm, observe: noLesson };
+  },
+  /** The one model that turned out best for everything: nobody can know it before. */
+  "best constant in hindsight": (world) => {
+    const arm = best(armsOf(world), (one) => meanRate(world, Object.keys(world.intents), one));
+    return { choose: () => arm, observe: noLesson };
+  },
+  adaptive: routerPolicy("adaptive", null),
+  "by intent": routerPolicy("by-intent", null),
+  "by intent, discounted": routerPolicy("by-intent", DISCOUNT),
+  oracle: (world) => ({
+    choose: (intent, at) => best(armsOf(world), (arm) => rateAt(world, intent, arm, at)),
+    observe: noLesson,
+  }),
+} as const satisfies Record<string, PolicyMaker>;
+export type PolicyName = keyof typeof policies;
+
+/** Rules that need no hindsight: what the router is held against. */
+export const WITHOUT_HINDSIGHT = ["uniform", "epsilon-greedy", "greedy", "constant"] as const;
+
+/**
+ * What learning may cost beside the 1.3 times of the best rule: a quarter of √(arms × intents × requests). In its worst
+ * world every learner loses in proportion to that root (Auer, Cesa-Bianchi, Freund and Schapire 2002).
+ *
+ * @example
+ * ```ts
+ * console.assert(learningAllowance({ intents: { general: { a: 1, b: 0 } }, requests: 200 }) === 5);
+ * ```
+ */
+export function learningAllowance(world: RoutingWorld): number {
+  return Math.sqrt(armsOf(world).length * Object.keys(world.intents).length * world.requests) / 4;
+}
+
+/** The worlds of docs/routing.md. */
+export const worlds = worldsOf();
+
+function worldsOf() {
+  const specialists = {
+    code: { small: 0.35, coder: 0.9, writer: 0.5 },
+    summarize: { small: 0.6, coder: 0.5, writer: 0.9 },
+    classification: { small: 0.9, coder: 0.6, writer: 0.65 },
+    general: { small: 0.6, coder: 0.6, writer: 0.8 },
+  };
+  const oneBest = {
+    code: { small: 0.4, coder: 0.6, writer: 0.85 },
+    summarize: { small: 0.5, coder: 0.4, writer: 0.85 },
+    classification: { small: 0.6, coder: 0.5, writer: 0.85 },
+    general: { small: 0.5, coder: 0.5, writer: 0.85 },
+  };
+  // Ten pseudo-requests of a decision that measured the mean over all intents.
+  const told = (small: number, coder: number, writer: number) => ({
+    small: { successes: 10 * small, failures: 10 * (1 - small) },
+    coder: { successes: 10 * coder, failures: 10 * (1 - coder) },
+    writer: { successes: 10 * writer, failures: 10 * (1 - writer) },
+  });
+  const prior = told(0.61, 0.65, 0.71);
+  return {
+    specialists: { intents: specialists, requests: 2000, prior },
+    "the best model degrades": {
+      intents: { general: { small: 0.6, coder: 0.65, writer: 0.85 } },
+      changes: [{ from: 1000, rates: { writer: 0.3 } }],
+      requests: 2000,
+      prior: told(0.6, 0.65, 0.85),
+    },
+    "drift and failures": {
+      intents: specialists,
+      changes: [
+        { from: 500, to: 800, rates: { writer: 0 } },
+        { from: 1200, rates: { coder: 0.3 } },
+      ],
+      requests: 2000,
+      prior,
+    },
+    "one model is best for everything": { intents: oneBest, requests: 2000, prior: told(0.5, 0.5, 0.85) },
+    "too few requests": { intents: specialists, requests: 60, prior },
+    "hardly a difference": {
+      intents: { general: { small: 0.78, coder: 0.79, writer: 0.8 } },
+      requests: 2000,
+      prior: told(0.78, 0.79, 0.8),
+    },
+  } as const satisfies Record<string, RoutingWorld>;
+}

@@ -1,0 +1,170 @@
+/** Answers jobs with a custom model; its process is ended when it goes too far, and started again when asked. */
+import type { Clock } from "../clock.ts";
+import { reasonOf, UserError } from "../errors.ts";
+import type { AdapterRequest } from "./adapter.ts";
+import { type AdapterCommand, AdapterHost, type EndLine, type ReadyLine } from "./adapter_host.ts";
+import { ApiError } from "../openai/api_error.ts";
+import type { Generation } from "../openai/loaded_model.ts";
+import type { FaceCore, FaceModel } from "../openai/model_server.ts";
+import type { Generated } from "../openai/reply.ts";
+import type { Job } from "../openai/request.ts";
+
+/** An answer without a stated limit ends after so many pieces. */
+const defaultMaxTokens = 4096;
+/** How long an adapter may go on after its request was cancelled, before its process is ended. */
+const cancelGraceMs = 2000;
+
+export interface AdapterLimits {
+  readonly loadTimeoutS: number;
+  readonly answerTimeoutS: number;
+}
+
+/** A custom model behind the engine's HTTP face. */
+export class AdapterCore implements FaceCore {
+  #host: AdapterHost | null = null;
+  #starting: Promise<AdapterHost> | null = null;
+  #stopped = false;
+
+  constructor(
+    readonly model: FaceModel,
+    private readonly command: AdapterCommand,
+    private readonly limits: AdapterLimits,
+    private readonly clock: Clock,
+  ) {}
+
+  /** The last process that was started. */
+  get pid(): number {
+    return this.#host?.pid ?? 0;
+  }
+
+  /** The process that runs now; null between a process's end and the next request. */
+  get host(): AdapterHost | null {
+    return this.#host?.gone === false ? this.#host : null;
+  }
+
+  /**
+   * Starts the first process, before anybody asks.
+   * @throws {UserError} with the adapter's own reason
+   */
+  async start(): Promise<ReadyLine> {
+    const host = await this.#running();
+    return await host.ready;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#host?.stop();
+  }
+
+  prepare(job: Job): Promise<Generation> {
+    if (job.format.kind !== "text") {
+      return Promise.reject(
+        new ApiError(
+          400,
+          "this model is an adapter, which answers in text alone: leave response_format out",
+          {
+            param: "response_format",
+          },
+        ),
+      );
+    }
+    const request = requestOf(job);
+    return Promise.resolve((emit, signal) => this.#run(request, emit, signal));
+  }
+
+  async #run(
+    request: AdapterRequest,
+    emit: (text: string) => void,
+    signal: AbortSignal,
+  ): Promise<Generated> {
+    const host = await this.#running().catch((error) => {
+      throw new ApiError(503, reasonOf(error), { code: "adapter_not_loaded" });
+    });
+    const startedAt = this.clock();
+    let firstAt: number | null = null;
+    let lastAt = startedAt;
+    const timed = (text: string) => {
+      lastAt = this.clock();
+      firstAt ??= lastAt;
+      if (!signal.aborted) emit(text);
+    };
+    const end = await this.#inTime(host, signal, () => host.ask(request, timed, signal));
+    signal.throwIfAborted();
+    return {
+      finishReason: end.finish,
+      promptTokens: end.tokens?.prompt ?? null,
+      cachedTokens: 0,
+      outputTokens: end.tokens?.output ?? null,
+      promptMs: (firstAt ?? lastAt) - startedAt,
+      decodeMs: lastAt - (firstAt ?? lastAt),
+    };
+  }
+
+  /** Ends the process where an answer takes too long, or goes on though nobody waits for it. */
+  async #inTime(host: AdapterHost, signal: AbortSignal, ask: () => Promise<EndLine>): Promise<EndLine> {
+    const { answerTimeoutS } = this.limits;
+    let late = false;
+    const deadline = setTimeout(() => {
+      late = true;
+      void host.kill(`it did not end its answer within ${answerTimeoutS} s ("answer_timeout_s")`);
+    }, answerTimeoutS * 1000);
+    let grace: ReturnType<typeof setTimeout> | undefined;
+    const onAbort = () => {
+      grace = setTimeout(() => void host.kill("it went on after its request was cancelled"), cancelGraceMs);
+    };
+    signal.addEventListener("abort", onAbort, { once: true });
+    try {
+      return await ask();
+    } catch (error) {
+      if (!late || !(error instanceof ApiError)) throw error;
+      throw new ApiError(504, error.message, { code: "adapter_timeout" });
+    } finally {
+      clearTimeout(deadline);
+      clearTimeout(grace);
+      signal.removeEventListener("abort", onAbort);
+    }
+  }
+
+  async #running(): Promise<AdapterHost> {
+    if (this.#stopped) throw new UserError(`${this.model.modelId} was stopped`, 1);
+    if (this.#starting === null && this.host !== null) return this.host;
+    this.#starting ??= this.#begin().finally(() => this.#starting = null);
+    return await this.#starting;
+  }
+
+  async #begin(): Promise<AdapterHost> {
+    const host = this.#host = new AdapterHost(this.command);
+    const { loadTimeoutS } = this.limits;
+    const deadline = setTimeout(
+      () => void host.kill(`it was not loaded within ${loadTimeoutS} s ("load_timeout_s")`),
+      loadTimeoutS * 1000,
+    );
+    try {
+      await host.ready;
+      return host;
+    } catch (error) {
+      await host.stop();
+      throw new UserError(
+        `the adapter of ${this.model.modelId} can't be loaded: ${reasonOf(error)}`,
+        1,
+        { cause: error },
+      );
+    } finally {
+      clearTimeout(deadline);
+    }
+  }
+}
+
+function requestOf({ input, maxTokens, sampling, stop }: Job): AdapterRequest {
+  const messages = input.kind === "messages"
+    ? input.messages
+    : [{ role: "user" as const, content: input.text }];
+  return {
+    messages,
+    prompt: messages.findLast(({ role }) => role === "user")?.content ?? "",
+    maxTokens: maxTokens ?? defaultMaxTokens,
+    temperature: sampling.temperature,
+    seed: sampling.seed,
+    stop,
+  };
+}

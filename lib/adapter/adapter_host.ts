@@ -1,0 +1,311 @@
+/** One process of a custom model: how it is started, what it may do, what it is asked, how it ends. */
+import { dirname, isAbsolute, relative, resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import type { AdapterPermissions, AdapterSpec } from "../catalog/types.ts";
+import { reasonOf, UserError } from "../errors.ts";
+import type { AdapterRequest } from "./adapter.ts";
+import { type AdapterCall, type AdapterLine, adapterLine, type AdapterOrder } from "./adapter_lines.ts";
+import { ApiError } from "../openai/api_error.ts";
+import { TextLineStream } from "../lines.ts";
+
+const stopDeadlineMs = 3000;
+const errorTailChars = 4000;
+
+/** A checked order, and the command that carries it out. */
+export interface AdapterCommand {
+  readonly denoPath: string;
+  readonly args: readonly string[];
+  readonly order: AdapterOrder;
+}
+
+/**
+ * Checks that the module may be run, and says with which flags.
+ *
+ * @param name the entry's, for messages
+ * @throws {UserError} where the module is not there or lies outside the registry's folder
+ */
+export async function adapterCommand(
+  name: string,
+  spec: AdapterSpec,
+  { denoPath, configPath }: { readonly denoPath: string; readonly configPath?: string },
+): Promise<AdapterCommand> {
+  const module = await checkedModule(name, spec);
+  const permissions = absolutePaths(spec.permissions);
+  const adapterFolder = dirname(fileURLToPath(import.meta.url));
+  // To load code is to read it: the process may read where the code lies. The adapter's thread may not.
+  const code = [adapterFolder, dirname(adapterFolder), dirname(module)];
+  const heapMb = Math.ceil(spec.memoryMb);
+  return {
+    denoPath,
+    args: [
+      "run",
+      "--quiet",
+      "--no-prompt",
+      "--unstable-worker-options",
+      ...(permissions.import === undefined ? ["--no-remote"] : []),
+      `--v8-flags=--max-old-space-size=${heapMb}`,
+      ...(configPath === undefined ? [] : ["--config", configPath]),
+      ...permissionFlags({
+        ...permissions,
+        read: permissions.read === true || [...permissions.read ?? [], ...code],
+      }),
+      new URL("./adapter_process.ts", import.meta.url).href,
+    ],
+    order: {
+      module: pathToFileURL(module).href,
+      options: spec.options,
+      folder: resolve(spec.folder),
+      permissions,
+      memoryBytes: spec.memoryMb * 1e6,
+    },
+  };
+}
+
+async function checkedModule(name: string, { module, folder, statedAbsolute }: AdapterSpec): Promise<string> {
+  const remedy = `mend "module" of ${name} in the registry, or put the module there`;
+  let real: string;
+  try {
+    real = await Deno.realPath(module);
+  } catch (error) {
+    const why = error instanceof Deno.errors.NotFound ? "there is no such file" : reasonOf(error);
+    throw new UserError(`the adapter of ${name}, ${module}, can't be read: ${why}; ${remedy}`);
+  }
+  if (!(await Deno.stat(real)).isFile) {
+    throw new UserError(`the adapter of ${name}, ${module}, is not a file: ${remedy}`);
+  }
+  const within = relative(await Deno.realPath(folder), real);
+  if (!statedAbsolute && (isAbsolute(within) || within.startsWith(".."))) {
+    throw new UserError(
+      `the adapter of ${name}, ${module}, is a link to a file outside the registry's folder: ` +
+        "put the module itself there, or state its absolute path in the registry",
+    );
+  }
+  return real;
+}
+
+/** Flags and threads take paths as they stand: what is relative begins at the registry's folder. */
+function absolutePaths({ read, write, ffi, ...others }: AdapterPermissions): AdapterPermissions {
+  const absolute = (list: AdapterPermissions["read"]) =>
+    list === true || list === undefined ? list : list.map((path) => resolve(path));
+  return { ...others, read: absolute(read), write: absolute(write), ffi: absolute(ffi) };
+}
+
+/**
+ * Deno's flags for what an entry states.
+ *
+ * ```ts
+ * const flags = permissionFlags({ read: ["/data,1"], net: true });
+ * if (flags.join(" ") !== "--allow-read=/data,,1 --allow-net") throw new Error(flags.join(" "));
+ * ```
+ */
+export function permissionFlags(permissions: AdapterPermissions): string[] {
+  return Object.entries(permissions).flatMap(([kind, list]) => {
+    if (list === undefined) return [];
+    // A comma parts the values; within one it is written twice.
+    const values = list === true
+      ? ""
+      : `=${list.map((value: string) => value.replaceAll(",", ",,")).join(",")}`;
+    return [`--allow-${kind}${values}`];
+  });
+}
+
+/** What a process says when its adapter is loaded. */
+export type ReadyLine = Extract<AdapterLine, { kind: "ready" }>;
+/** How an answer ended. */
+export type EndLine = Extract<AdapterLine, { kind: "end" }>;
+type UseLine = Extract<AdapterLine, { kind: "use" }>;
+
+interface OpenAsk {
+  readonly emit: (text: string) => void;
+  readonly end: (line: EndLine) => void;
+  readonly fail: (error: ApiError) => void;
+}
+
+/** A running process. It serves until it ends, by itself or by `stop`; it is never used again then. */
+export class AdapterHost {
+  readonly #child: Deno.ChildProcess;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #open = new Map<number, OpenAsk>();
+  readonly #ready = Promise.withResolvers<ReadyLine>();
+  #use = Promise.withResolvers<UseLine>();
+  #asks = 0;
+  #errorTail = "";
+  #broken: string | null = null;
+  /** Resolves with how it ended, in words. */
+  readonly ended: Promise<string>;
+  #gone = false;
+
+  constructor({ denoPath, args, order }: AdapterCommand) {
+    this.#child = new Deno.Command(denoPath, {
+      args: [...args],
+      // What it says ends up in messages and records.
+      env: { NO_COLOR: "1" },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#input = this.#child.stdin.getWriter();
+    const read = Promise.all([this.#readLines(), this.#readErrors()]);
+    this.ended = this.#child.status.then(async (status) => {
+      await read;
+      this.#gone = true;
+      return this.#settle(status);
+    });
+    // Whoever waits gets it; nobody has to.
+    this.#ready.promise.catch(() => {});
+    this.#use.promise.catch(() => {});
+    void this.#write(order);
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  get gone(): boolean {
+    return this.#gone;
+  }
+
+  /** Resolves when the adapter is loaded; rejects with the reason when it can't be. */
+  get ready(): Promise<ReadyLine> {
+    return this.#ready.promise;
+  }
+
+  /** One answer. After `signal` the adapter is told to end it; it still has to. */
+  async ask(
+    request: AdapterRequest,
+    emit: (text: string) => void,
+    signal: AbortSignal,
+  ): Promise<EndLine> {
+    if (this.#gone) throw endedError(await this.ended);
+    const ask = ++this.#asks;
+    const cancel = () => void this.#write({ kind: "cancel", ask });
+    signal.addEventListener("abort", cancel, { once: true });
+    try {
+      return await new Promise((end, fail) => {
+        this.#open.set(ask, { emit, end, fail });
+        void this.#write({ kind: "ask", ask, request });
+      });
+    } finally {
+      this.#open.delete(ask);
+      signal.removeEventListener("abort", cancel);
+    }
+  }
+
+  /** What the process uses; zero where it is gone. */
+  async use(): Promise<{ readonly residentMb: number; readonly cpuS: number }> {
+    const asked = this.#use.promise;
+    await this.#write({ kind: "use" });
+    return await Promise.race([asked, this.ended.then(() => ({ residentMb: 0, cpuS: 0 }))]);
+  }
+
+  /** Ends it at once, and says why to whoever waits for an answer. */
+  kill(reason: string): Promise<string> {
+    this.#broken ??= reason;
+    try {
+      this.#child.kill("SIGKILL");
+    } catch {
+      // Already gone: nothing is left to end.
+    }
+    return this.ended;
+  }
+
+  /** Lets it end by itself; resolves when it is gone. */
+  async stop(): Promise<void> {
+    this.#broken ??= "it was stopped";
+    await this.#input.close().catch(() => {});
+    const timer = setTimeout(() => void this.kill("it was stopped"), stopDeadlineMs);
+    await this.ended;
+    clearTimeout(timer);
+  }
+
+  async #write(line: AdapterOrder | AdapterCall): Promise<void> {
+    try {
+      await this.#input.write(new TextEncoder().encode(`${JSON.stringify(line)}\n`));
+    } catch {
+      // It is gone or going: `ended` tells whoever waits.
+    }
+  }
+
+  async #readLines(): Promise<void> {
+    const text = this.#child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
+    for await (const line of text) {
+      const read = parseLine(line);
+      if (read !== null) this.#take(read);
+    }
+  }
+
+  #take(line: AdapterLine): void {
+    switch (line.kind) {
+      case "ready":
+        return this.#ready.resolve(line);
+      case "failed":
+        return this.#ready.reject(new Error(inWords(line.reason)));
+      case "piece":
+        return this.#open.get(line.ask)?.emit(line.text);
+      case "end":
+        return this.#open.get(line.ask)?.end(line);
+      case "error":
+        return this.#open.get(line.ask)?.fail(
+          new ApiError(line.status ?? 500, `the adapter failed: ${inWords(line.reason)}`, {
+            code: "adapter_error",
+          }),
+        );
+      case "use": {
+        this.#use.resolve(line);
+        this.#use = Promise.withResolvers();
+        return;
+      }
+      case "broken":
+        this.#broken ??= inWords(line.reason);
+    }
+  }
+
+  async #readErrors(): Promise<void> {
+    for await (const text of this.#child.stderr.pipeThrough(new TextDecoderStream())) {
+      this.#errorTail = (this.#errorTail + text).slice(-errorTailChars);
+    }
+  }
+
+  #settle({ code, signal }: Deno.CommandStatus): string {
+    const reason = this.#broken ?? this.#causeOf(signal ?? `exit code ${code}`);
+    this.#ready.reject(new Error(reason));
+    for (const { fail } of this.#open.values()) fail(endedError(reason));
+    return reason;
+  }
+
+  #causeOf(how: string): string {
+    if (/heap out of memory|Reached heap limit|Allocation failed/i.test(this.#errorTail)) {
+      return `it ran out of the memory that it may take ("memory_mb")`;
+    }
+    const last = this.#errorTail.trim().split("\n").at(-1) ?? "";
+    return `its process ended (${how})${last === "" ? "" : `: ${reasonOf(last)}`}`;
+  }
+}
+
+const endedError = (reason: string) =>
+  new ApiError(503, `the adapter's process ended: ${reason}; the next request starts it anew`, {
+    code: "adapter_ended",
+  });
+
+/** Null for what is no line of ours: an adapter may write to its standard output, and nobody reads it. */
+function parseLine(text: string): AdapterLine | null {
+  if (!text.startsWith('{"kind":')) return null;
+  try {
+    return adapterLine.parse(JSON.parse(text));
+  } catch {
+    return null;
+  }
+}
+
+/** What an adapter may is a matter of its entry, not of Deno's flags. */
+function inWords(reason: string): string {
+  return reason
+    .replace(
+      /, run again with the --allow-(\w+) flag.*$/,
+      ': state it under "permissions" ("$1") of its entry in the registry, if it may',
+    )
+    .replace(
+      /^A remote specifier was requested: ("[^"]+"), but --no-remote is specified.*$/,
+      'it imports $1 from the network: state the host under "permissions" ("import") of its entry, if it may',
+    );
+}

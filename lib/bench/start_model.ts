@@ -1,0 +1,130 @@
+/**
+ * One way to start whatever a registry entry names: a GGUF file in an engine process, or an adapter. What
+ * comes back is the same for both, so that nobody who measures or serves models has to tell them apart.
+ */
+import type { AdapterSpec, EngineOptions } from "../catalog/types.ts";
+import type { Clock } from "../clock.ts";
+import { adapterCommand } from "../adapter/adapter_host.ts";
+import { AdapterCore } from "../adapter/adapter_core.ts";
+import type { EngineExit } from "../engine/engine_process.ts";
+import { engineFace } from "../openai/model_server.ts";
+import { serveHttp } from "../openai/http_server.ts";
+import { newToken, type RunningModel, startEngine } from "../engine/supervisor.ts";
+
+/** What to start, and by what names it answers. */
+export interface ModelToStart {
+  readonly modelId: string;
+  readonly alias?: string;
+  /**
+   * The model's file, which a store's `locate` or `pull` gave. For an adapter they give its module's path,
+   * which is not asked for here: `adapter` says it.
+   */
+  readonly path: string;
+  /** `variant.adapter` of the registry; null for a model file. */
+  readonly adapter: AdapterSpec | null;
+  /** Options of the embedded engine; an adapter has none. */
+  readonly engine?: EngineOptions;
+  /** The entry's `contextTokens`, for an adapter, which can't be asked; null where it is unknown. */
+  readonly contextTokens?: number | null;
+}
+
+export interface StartSurroundings {
+  readonly denoPath: string;
+  /** deno.json to run with; left out: the one that Deno finds beside this module. */
+  readonly configPath?: string;
+  readonly clock: Clock;
+  /** Ends the model, also one that is still loading. */
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Starts a model of the registry and waits until it can answer, at `endpoint`, for whoever has its key.
+ *
+ * A GGUF model's `exited` resolves when its process ends. An adapter's process is started again when it has
+ * ended and a request comes, so its `exited` resolves when it was stopped.
+ *
+ * @throws {UserError} in one line, where the file, the module, the device or the memory does not allow it
+ *
+ * ```ts ignore
+ * const path = await locate(store, entry, variant) ?? await pull(store, entry, variant, options);
+ * const model = await startModel(
+ *   { modelId: `${entry.alias}:${variant.name}`, alias: entry.alias, path, adapter: variant.adapter,
+ *     engine: variant.engine, contextTokens: entry.contextTokens },
+ *   { denoPath: Deno.execPath(), clock: () => performance.now() },
+ * );
+ * console.log(model.endpoint.baseUrl, model.device, model.loadMs.totalMs);
+ * await model.stop();
+ * ```
+ */
+export async function startModel(model: ModelToStart, around: StartSurroundings): Promise<RunningModel> {
+  if (model.adapter !== null) return await startAdapter({ ...model, adapter: model.adapter }, around);
+  const { gpu = "auto", threads, contextTokens, flashAttention } = model.engine ?? {};
+  return await startEngine({
+    ...around,
+    modelPath: model.path,
+    modelId: model.modelId,
+    ...(model.alias === undefined ? {} : { alias: model.alias }),
+    gpu,
+    ...(threads === undefined ? {} : { threads }),
+    ...(contextTokens === undefined ? {} : { contextTokens }),
+    ...(flashAttention === undefined ? {} : { flashAttention }),
+  });
+}
+
+/** The protocol is spoken in this process; the adapter's own has nothing but its pipes. */
+async function startAdapter(
+  { modelId, alias, adapter, contextTokens = null }: ModelToStart & { readonly adapter: AdapterSpec },
+  { clock, signal, ...deno }: StartSurroundings,
+): Promise<RunningModel> {
+  const startedAt = clock();
+  const command = await adapterCommand(modelId, adapter, deno);
+  signal?.throwIfAborted();
+  const model = { modelId, alias: alias ?? null, device: "cpu", chatTemplate: "own", contextTokens } as const;
+  const core = new AdapterCore(model, command, adapter, clock);
+  const exit = Promise.withResolvers<EngineExit>();
+  let closeFace = () => Promise.resolve();
+  const stop = async () => {
+    await Promise.all([core.stop(), closeFace()]);
+    exit.resolve({ code: 0, signal: null });
+  };
+  const onAbort = () => void stop();
+  signal?.addEventListener("abort", onAbort, { once: true });
+  void exit.promise.then(() => signal?.removeEventListener("abort", onAbort));
+  try {
+    const { at } = await core.start();
+    const readyAt = clock();
+    const token = newToken();
+    const face = engineFace(core, {
+      token,
+      now: () => at + Math.floor((clock() - readyAt) / 1000),
+      randomId: () => newToken().slice(0, 24),
+      processUse: async () => {
+        const { residentMb, cpuS } = await useOf(core);
+        return { resident_mb: residentMb, cpu_s: cpuS };
+      },
+    });
+    const server = serveHttp(face, { hostname: "127.0.0.1", port: 0, clock, onFault: () => {} });
+    closeFace = () => server.close();
+    signal?.throwIfAborted();
+    return {
+      endpoint: { name: "embedded", baseUrl: `http://127.0.0.1:${server.port}/v1`, apiKey: token },
+      get pid() {
+        return core.pid;
+      },
+      loadMs: { totalMs: clock() - startedAt },
+      device: model.device,
+      deviceNote: null,
+      chatTemplate: model.chatTemplate,
+      contextTokens,
+      stats: () => useOf(core),
+      stop,
+      exited: exit.promise,
+    };
+  } catch (error) {
+    await stop();
+    throw signal?.aborted ? signal.reason : error;
+  }
+}
+
+/** Between a process's end and the next request there is none that uses anything. */
+const useOf = (core: AdapterCore) => core.host?.use() ?? Promise.resolve({ residentMb: 0, cpuS: 0 });

@@ -1,0 +1,263 @@
+/**
+ * Constraints: who may be chosen at all. Each exclusion says why, and the nearest change that would admit the
+ * candidate. What is not known excludes nobody by itself, but for quality: a floor needs evidence.
+ */
+import type { Fit } from "../../catalog/machine.ts";
+import type { Exclusion } from "../../bench/records.ts";
+import { isOpenLicense } from "../../catalog/facts.ts";
+import { licenseTerms } from "./licenses.ts";
+
+/** How good a candidate's answers were, and on how much that rests. */
+export interface QualityFacts {
+  /** Prompts that passed, their number and the share with its 95 % interval. */
+  readonly passed: number;
+  readonly prompts: number;
+  readonly passRate: number | null;
+  readonly passRateCi95: readonly [number, number] | null;
+  /** Mean check score, 0 to 1. */
+  readonly score: number | null;
+  readonly scoreCi95: readonly [number, number] | null;
+  /** People's ratings, 1 to 5; null where nobody rated. */
+  readonly rating: number | null;
+  /** The run that the figures come from. */
+  readonly run: string;
+}
+
+/** What is known of a candidate; null is not known. */
+export interface CandidateFacts {
+  readonly id: string;
+  readonly license: string | null;
+  /** Tags and tasks of the registry. */
+  readonly capabilities: readonly string[];
+  /** Tokens that fit into the context it runs with. */
+  readonly contextTokens: number | null;
+  readonly sizeMb: number | null;
+  /** RAM that it needs while it runs, in GB: weights, context, engine. */
+  readonly neededRamGb: number | null;
+  /** Whether this machine can run it; null for what runs elsewhere. */
+  readonly fit: Fit | null;
+  /** Megabytes free where its file would go; null when it is there already, or runs elsewhere. */
+  readonly freeDiskMb: number | null;
+  readonly quality: QualityFacts | null;
+  /** Measured means, in seconds, and the largest resident size. */
+  readonly latencyS: number | null;
+  readonly ttftS: number | null;
+  readonly memoryMb: number | null;
+}
+
+/** Null, or an empty list, asks for nothing. */
+export interface Constraints {
+  readonly maxRamGb: number | null;
+  readonly maxDiskMb: number | null;
+  /** Licence ids; `open` stands for every OSI-approved one, `commercial` for all that allow commercial use. */
+  readonly licenses: readonly string[];
+  /** All of them are needed. */
+  readonly capabilities: readonly string[];
+  readonly minContextTokens: number | null;
+  readonly minPassRate: number | null;
+  readonly minScore: number | null;
+  readonly minRating: number | null;
+  readonly maxLatencyS: number | null;
+  readonly maxTtftS: number | null;
+  readonly maxMemoryMb: number | null;
+}
+
+export const NO_CONSTRAINTS: Constraints = {
+  maxRamGb: null,
+  maxDiskMb: null,
+  licenses: [],
+  capabilities: [],
+  minContextTokens: null,
+  minPassRate: null,
+  minScore: null,
+  minRating: null,
+  maxLatencyS: null,
+  maxTtftS: null,
+  maxMemoryMb: null,
+};
+
+type ConstraintName = Exclusion["constraint"];
+
+type Judge = (facts: CandidateFacts, wanted: Constraints) => Omit<Exclusion, "id">[];
+
+/**
+ * Every reason why a candidate is excluded; none for one that may be chosen.
+ *
+ * @example
+ * ```ts
+ * const facts = {
+ *   id: "big", license: "gemma", capabilities: ["chat"], contextTokens: 4096, sizeMb: 5000, neededRamGb: 6,
+ *   fit: null, freeDiskMb: null, quality: null, latencyS: null, ttftS: null, memoryMb: null,
+ * };
+ * const [first] = exclusionsOf(facts, { ...NO_CONSTRAINTS, maxDiskMb: 1000 });
+ * if (first?.constraint !== "disk" || !first.admit.includes("5000")) throw new Error("5 GB do not go into 1");
+ * ```
+ */
+export function exclusionsOf(facts: CandidateFacts, wanted: Constraints): Exclusion[] {
+  const judges: readonly Judge[] = [ram, disk, license, capability, context, quality, limits];
+  return judges.flatMap((judge) => judge(facts, wanted)).map((one) => ({ id: facts.id, ...one }));
+}
+
+const ram: Judge = ({ fit, neededRamGb: needed }, { maxRamGb: limit }) => [
+  ...(fit === null || fit.ok ? [] : fit.reasons.map((reason) => ({
+    constraint: reason.startsWith("its file") ? "disk" as const : "ram" as const,
+    reason: `it doesn't fit this machine: ${reason}`,
+    admit: "free what is missing, take a smaller variant, or a smaller context (context=TOKENS)",
+  }))),
+  ...(limit === null || needed === null || needed <= limit ? [] : [{
+    constraint: "ram" as const,
+    reason: `it needs ${gb(needed)} of RAM, ${gb(limit)} are allowed`,
+    admit: `allow ${gb(Math.ceil(needed * 10) / 10)}`,
+  }]),
+];
+
+const disk: Judge = ({ sizeMb, freeDiskMb: free }, { maxDiskMb: limit }) => {
+  if (sizeMb === null) return [];
+  const size = Math.ceil(sizeMb);
+  return [
+    ...(limit === null || sizeMb <= limit ? [] : [{
+      constraint: "disk" as const,
+      reason: `it takes ${size} MB of disk, ${limit} MB are allowed`,
+      admit: `allow ${size} MB`,
+    }]),
+    ...(free === null || sizeMb <= free ? [] : [{
+      constraint: "disk" as const,
+      reason: `it takes ${size} MB of disk, ${Math.floor(free)} MB are free`,
+      admit: `free ${Math.ceil(sizeMb - free)} MB`,
+    }]),
+  ];
+};
+
+const license: Judge = ({ license }, { licenses }) => {
+  if (licenses.length === 0 || license !== null && licenses.some((wanted) => allows(wanted, license))) {
+    return [];
+  }
+  const known = license === null ? null : licenseTerms(license);
+  return [{
+    constraint: "license",
+    reason: license === null
+      ? `its licence is not known; allowed: ${licenses.join(", ")}`
+      : `its licence is ${license}${
+        known === null ? ", which is not known here" : ` (${known.conditions})`
+      }; allowed: ${licenses.join(", ")}`,
+    admit: license === null ? "state its licence in models.json" : `read its terms, then allow ${license}`,
+  }];
+};
+
+function allows(wanted: string, license: string): boolean {
+  if (wanted === "open") return isOpenLicense(license);
+  if (wanted === "commercial") return (licenseTerms(license)?.commercialUse ?? "no") !== "no";
+  return wanted.toLowerCase() === license.toLowerCase();
+}
+
+const capability: Judge = (facts, { capabilities }) => {
+  const missing = capabilities.filter((tag) => !facts.capabilities.includes(tag));
+  if (missing.length === 0) return [];
+  const has = facts.capabilities.length === 0 ? "none" : facts.capabilities.join(", ");
+  return [{
+    constraint: "capability",
+    reason: `it is not tagged ${missing.join(", ")} (it has: ${has})`,
+    admit: `if it can do that, add ${missing.join(", ")} to its capabilities in models.json`,
+  }];
+};
+
+const context: Judge = ({ contextTokens: has }, { minContextTokens: needed }) =>
+  needed === null || has === null || has >= needed ? [] : [{
+    constraint: "context",
+    reason: `its context holds ${has} tokens, ${needed} are needed`,
+    admit:
+      `ask for at most ${has} tokens, or give it more context (context=${needed}) if it was trained for it`,
+  }];
+
+const quality: Judge = ({ quality }, { minPassRate, minScore, minRating }) => {
+  if (minPassRate === null && minScore === null && minRating === null) return [];
+  if (quality === null) {
+    return [{
+      constraint: "quality",
+      reason: "there is a quality floor, and none of its answers was scored",
+      admit: "deno task quality capture asks it and scores its answers",
+    }];
+  }
+  const { passed, prompts, passRate, passRateCi95, score, scoreCi95, rating, run } = quality;
+  const count = Number.isInteger(passed) ? passed : passed.toFixed(1);
+  return [
+    below(passRate, minPassRate, {
+      what: "the share of prompts it passed",
+      shown: `${count} of ${prompts} passed: ${percent(passRate)}${between(passRateCi95, percent)}`,
+      text: percent,
+      ci95: passRateCi95,
+      run,
+    }),
+    below(score, minScore, {
+      what: "its mean check score",
+      shown: `a mean check score of ${digits(score)}${between(scoreCi95, digits)} over ${prompts} prompts`,
+      text: digits,
+      ci95: scoreCi95,
+      run,
+    }),
+    below(rating, minRating, {
+      what: "its mean rating",
+      shown: `a mean rating of ${digits(rating)}`,
+      text: digits,
+      ci95: null,
+      run,
+    }),
+  ].flat();
+};
+
+interface FloorText {
+  readonly what: string;
+  readonly shown: string;
+  readonly text: (value: number | null) => string;
+  readonly ci95: readonly [number, number] | null;
+  readonly run: string;
+}
+
+function below(
+  value: number | null,
+  floor: number | null,
+  { what, shown, text, ci95, run }: FloorText,
+): Omit<Exclusion, "id">[] {
+  if (floor === null || value !== null && value >= floor) return [];
+  if (value === null) {
+    return [{
+      constraint: "quality",
+      reason: `the floor asks for ${what}, which nobody knows (${run})`,
+      admit: "score its answers: deno task quality check, annotate or judge",
+    }];
+  }
+  const near = ci95 !== null && ci95[1] >= floor
+    ? `more prompts: its interval still reaches the floor; or a floor of ${text(value)}`
+    : `a floor of ${text(value)}, or better answers (another prompt, a larger model)`;
+  return [{ constraint: "quality", reason: `${shown}, the floor is ${text(floor)} (${run})`, admit: near }];
+}
+
+const limits: Judge = (facts, wanted) => [
+  ...over("latency", "mean latency", facts.latencyS, wanted.maxLatencyS, seconds),
+  ...over("ttft", "mean time to first token", facts.ttftS, wanted.maxTtftS, seconds),
+  ...over("memory", "resident memory", facts.memoryMb, wanted.maxMemoryMb, (mb) => `${Math.ceil(mb)} MB`),
+];
+
+function over(
+  constraint: ConstraintName,
+  what: string,
+  value: number | null,
+  limit: number | null,
+  text: (value: number) => string,
+): Omit<Exclusion, "id">[] {
+  if (limit === null || value === null || value <= limit) return [];
+  return [{
+    constraint,
+    reason: `its ${what} is ${text(value)}, ${text(limit)} are allowed`,
+    admit: `allow ${text(value)}, or a faster variant (threads, a smaller quantisation, a GPU)`,
+  }];
+}
+
+const gb = (value: number) => `${value.toFixed(1)} GB`;
+const seconds = (value: number) => `${Number(value.toPrecision(3))} s`;
+const percent = (value: number | null) => value === null ? "unknown" : `${Math.round(100 * value)} %`;
+const digits = (value: number | null) => value === null ? "unknown" : value.toFixed(3);
+const between = (
+  interval: readonly [number, number] | null,
+  text: (value: number) => string,
+) => interval === null ? "" : ` (95 %: ${text(interval[0])} to ${text(interval[1])})`;

@@ -1,0 +1,233 @@
+/** What was measured and scored of each candidate, by prompt: what a decision rests on. */
+import { collectRun, type RequestMetric } from "../../bench/collect.ts";
+import { energyMeter } from "../../bench/energy.ts";
+import { readRunInfo } from "../../bench/folder.ts";
+import type { MachineInfo, RunInfo } from "../../bench/records.ts";
+import { summarizeRun } from "../../bench/summary.ts";
+import type { CandidateSummary, Summary } from "../../bench/summary_schema.ts";
+import { UserError } from "../../errors.ts";
+import type { QualityReport } from "../../quality/quality_schema.ts";
+import { type RatingRecord, readRatings } from "../../quality/ratings.ts";
+import { candidateIn, readQuality } from "./facts.ts";
+
+/** The figures of speed that a decision weighs; each by prompt (its hash), in the unit of the summary. */
+export const speedMetrics = ["latency_s", "ttft_s", "output_tokens_per_s"] as const;
+export type SpeedMetric = typeof speedMetrics[number] & RequestMetric;
+
+export interface CandidateEvidence {
+  readonly id: string;
+  readonly summary: CandidateSummary;
+  /** The run that its times come from. */
+  readonly run: string;
+  /** Mean over the good requests of a prompt, quiet or not, of the figure's natural logarithm. */
+  readonly logByPrompt: ReadonlyMap<string, Readonly<Partial<Record<SpeedMetric, number>>>>;
+  /** What a counter measured, in joules a request; null where there is none. */
+  readonly joulesPerRequest: number | null;
+  /** Mean worth of the answers to each prompt, 0 to 1; empty where nothing was scored. */
+  readonly qualityByPrompt: ReadonlyMap<string, number>;
+}
+
+/** How answers were judged: design's order is checks, then people, then a judge. */
+export type QualitySource = "checks" | "people" | "judge" | null;
+
+export interface Evidence {
+  readonly machine: MachineInfo;
+  readonly runs: readonly RunInfo[];
+  readonly candidates: readonly CandidateEvidence[];
+  /** Timed blocks of all runs together. */
+  readonly blocks: number;
+  readonly quality: QualityReport | null;
+  readonly qualitySource: QualitySource;
+}
+
+/** Scored answers: quality.json and the ratings beside it. */
+interface Scored {
+  readonly report: QualityReport;
+  readonly ratings: readonly RatingRecord[];
+  readonly source: Exclude<QualitySource, null>;
+}
+
+/**
+ * Gathers the evidence of runs. Of a candidate that several runs measured, the first one counts.
+ *
+ * @param qualityFolder the run whose answers count; default: the first of the runs whose answers were scored
+ * @throws {UserError} when the runs come from different machines, asked under conditions that don't compare, or
+ *   the answers of `qualityFolder` were not scored
+ *
+ * @example
+ * ```ts ignore
+ * const evidence = await gatherEvidence(["reports/2026-11-21T04-55-07-ab12"], null);
+ * ```
+ */
+export async function gatherEvidence(
+  folders: readonly string[],
+  qualityFolder: string | null,
+): Promise<Evidence> {
+  const runs = await Promise.all(folders.map(readRunInfo));
+  const [first] = runs;
+  if (first === undefined) throw new RangeError("Cannot decide without a run");
+  for (const run of runs) assertSameMachine(first, run);
+  const scored = await scoredAnswers(qualityFolder === null ? folders : [qualityFolder]);
+  if (qualityFolder !== null && scored === null) {
+    throw new UserError(
+      `the answers of ${qualityFolder} were not scored: deno task quality check ${qualityFolder}`,
+    );
+  }
+  const found = new Map<string, CandidateEvidence>();
+  let blocks = 0;
+  for (const folder of folders) {
+    const summary = await summarizeRun(folder);
+    blocks += summary.blocks.timed;
+    for (const one of await evidenceOf(folder, summary, scored)) {
+      const known = found.get(one.id);
+      if (known === undefined || known.summary.requests.ok === 0) found.set(one.id, one);
+    }
+  }
+  return {
+    machine: first.machine,
+    runs,
+    candidates: [...found.values()],
+    blocks,
+    quality: scored?.report ?? null,
+    qualitySource: scored?.source ?? null,
+  };
+}
+
+async function scoredAnswers(folders: readonly string[]): Promise<Scored | null> {
+  for (const folder of folders) {
+    const report = await readQuality(folder);
+    const source = report === null ? null : sourceOf(report);
+    if (report !== null && source !== null) return { report, source, ratings: await readRatings(folder) };
+  }
+  return null;
+}
+
+function assertSameMachine(a: RunInfo, b: RunInfo): void {
+  const shown = ({ cpu, cores, ram_gb, gpu }: MachineInfo) =>
+    `${cpu}, ${cores} cores, ${Math.round(ram_gb)} GB, ${gpu.join(" and ") || "no GPU"}`;
+  if (shown(a.machine) === shown(b.machine)) return;
+  throw new UserError(
+    `${a.run_id} and ${b.run_id} come from different machines (${shown(a.machine)}; ${
+      shown(b.machine)
+    }), whose ` +
+      "times say nothing about each other: decide for each machine by itself",
+  );
+}
+
+/**
+ * Why the times of some candidates don't compare: their runs asked under different conditions. Null where they do.
+ *
+ * @example
+ * ```ts
+ * if (incomparable([], []) !== null) throw new Error("nothing differs");
+ * ```
+ */
+export function incomparable(
+  runs: readonly RunInfo[],
+  candidates: readonly Pick<CandidateEvidence, "run">[],
+): string | null {
+  const [first, ...rest] = runs.filter(({ run_id }) => candidates.some(({ run }) => run === run_id));
+  if (first === undefined) return null;
+  const conditions = ({ plan }: RunInfo) =>
+    new Map<string, string | number>([
+      ["max-tokens", plan.max_tokens],
+      ["prefix", plan.prefix],
+      ["temperature", plan.temperature],
+      ["concurrency", plan.concurrency],
+      ["rate", plan.rate ?? "none"],
+    ]);
+  const own = conditions(first);
+  for (const run of rest) {
+    for (const [name, other] of conditions(run)) {
+      if (own.get(name) === other) continue;
+      return `${first.run_id} and ${run.run_id} asked under different conditions (${name} ${
+        own.get(name)
+      } and ${other}), so their times don't compare`;
+    }
+  }
+  return null;
+}
+
+async function evidenceOf(
+  folder: string,
+  summary: Summary,
+  scored: Scored | null,
+): Promise<CandidateEvidence[]> {
+  const { plan, candidates } = await readRunInfo(folder);
+  const promptIds = plan.prompt_set.prompts.map(({ id }) => id);
+  const hashes = plan.prompt_set.prompts.map(({ sha256 }) => sha256);
+  const meter = energyMeter();
+  const run = await collectRun(folder, {
+    candidates,
+    promptIds,
+    slo: null,
+    watch: (record) => {
+      if (record.kind === "request" || record.kind === "machine") meter.add(record);
+    },
+  });
+  const joules = meter.joulesPerRequest();
+  return summary.candidates.map((row) => {
+    const good = run.candidates.get(row.id)?.good;
+    const sums = new Map<string, Partial<Record<SpeedMetric, { sum: number; n: number }>>>();
+    const asked = good?.prompt.view() ?? [];
+    for (const metric of speedMetrics) {
+      const values = good?.metrics[metric].view() ?? [];
+      for (let at = 0; at < values.length; at++) {
+        const [value, hash] = [values[at] ?? NaN, hashes[asked[at] ?? -1]];
+        if (!(value > 0) || hash === undefined) continue;
+        const entry = sums.get(hash) ?? {};
+        const { sum, n } = entry[metric] ?? { sum: 0, n: 0 };
+        entry[metric] = { sum: sum + Math.log(value), n: n + 1 };
+        sums.set(hash, entry);
+      }
+    }
+    const logByPrompt = new Map([...sums].map(([hash, entry]) => [hash, means(entry)] as const));
+    return {
+      id: row.id,
+      summary: row,
+      run: summary.run_id,
+      logByPrompt,
+      joulesPerRequest: joules.get(row.id) ?? null,
+      qualityByPrompt: new Map(
+        [...qualityByPrompt(row.id, scored)].map(([id, value]) => [hashOf(id, scored, plan), value] as const),
+      ),
+    };
+  });
+}
+
+function means(
+  entry: Partial<Record<SpeedMetric, { sum: number; n: number }>>,
+): Partial<Record<SpeedMetric, number>> {
+  return Object.fromEntries(Object.entries(entry).map(([metric, { sum, n }]) => [metric, sum / n]));
+}
+
+function sourceOf({ answers, candidates }: QualityReport): QualitySource {
+  if (answers.length > 0) return "checks";
+  const sources = candidates.flatMap(({ ratings }) => ratings.map(({ source }) => source));
+  return sources.includes("person") ? "people" : sources.includes("judge") ? "judge" : null;
+}
+
+/** The same prompt has the same name in times and answers, so that both can be resampled together. */
+function hashOf(id: string, scored: Scored | null, { prompt_set }: RunInfo["plan"]): string {
+  const known = scored?.report.prompt_set.sha256 === prompt_set.sha256;
+  return (known ? prompt_set.prompts.find((one) => one.id === id)?.sha256 : undefined) ?? `answers to ${id}`;
+}
+
+/** Check scores by prompt, or ratings from 1 to 5 drawn to 0 to 1. */
+function qualityByPrompt(id: string, scored: Scored | null): Map<string, number> {
+  const found = candidateIn(id, scored?.report ?? null);
+  if (scored === null || found === null) return new Map();
+  const wanted = scored.source === "people" ? "person" : "judge";
+  const values = scored.source === "checks"
+    ? scored.report.answers.filter(({ candidate }) => candidate === found.id)
+      .map(({ prompt_id, score }) => ({ prompt_id, value: score }))
+    : scored.ratings.filter(({ candidate, source }) => candidate === found.id && source === wanted)
+      .map(({ prompt_id, scores }) => ({ prompt_id, value: (mean(Object.values(scores)) - 1) / 4 }));
+  return new Map(
+    [...Map.groupBy(values, ({ prompt_id }) => prompt_id)].map((
+      [prompt, same],
+    ) => [prompt, mean(same.map(({ value }) => value))]),
+  );
+}
+
+const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -1,0 +1,153 @@
+/** What is known of each candidate, gathered for the constraints from registry, machine, answers and figures. */
+import { join } from "node:path";
+import { z } from "zod";
+import { reasonOf, UserError } from "../../errors.ts";
+import type { Choice } from "../../bench/choose.ts";
+import type { CandidateSummary } from "../../bench/summary_schema.ts";
+import { fits, type Machine, neededRamGb } from "../../catalog/machine.ts";
+import { findModel, findVariant } from "../../catalog/names.ts";
+import type { Registry } from "../../catalog/types.ts";
+import { type CandidateQuality, type QualityReport, qualityReport } from "../../quality/quality_schema.ts";
+import type { CandidateFacts, QualityFacts } from "./constraints.ts";
+
+/** The engine's own context where nothing else is asked for. */
+const DEFAULT_CONTEXT_TOKENS = 4096;
+
+/**
+ * What decides the text of an answer: model, weights and context. Threads, device and flash attention decide how
+ * soon it comes, so candidates that differ in them alone share their quality.
+ *
+ * @example
+ * ```ts
+ * if (answersKey("a:q4_1+threads=1#2") !== "a:q4_1") throw new Error("threads don't change answers");
+ * if (answersKey("a:q4_1+context=512") === "a:q4_1") throw new Error("a cut context does");
+ * ```
+ */
+export function answersKey(id: string): string {
+  return id.replace(/#\d+$/, "").replaceAll(/\+(?:threads|gpu|flash)=[^+@]*/g, "");
+}
+
+/**
+ * How good a candidate's answers were, by its own or by those of the same weights; null where none were scored.
+ */
+export function qualityOf(id: string, report: QualityReport | null): QualityFacts | null {
+  const found = candidateIn(id, report);
+  if (report === null || found === null) return null;
+  return {
+    passed: found.pass_rate.passed,
+    prompts: found.pass_rate.n,
+    passRate: found.pass_rate.rate,
+    passRateCi95: found.pass_rate.ci95,
+    score: found.score.mean,
+    scoreCi95: found.score.ci95,
+    rating: found.ratings.find(({ source }) => source === "person")?.overall.mean ?? null,
+    run: report.run_id,
+  };
+}
+
+/** The candidate of a quality report whose answers stand for those of `id`. */
+export function candidateIn(id: string, report: QualityReport | null): CandidateQuality | null {
+  const scored = report?.candidates.filter(({ answers, ratings }) => answers > 0 || ratings.length > 0) ?? [];
+  return scored.find((one) => one.id === id) ??
+    scored.find((one) => answersKey(one.id) === answersKey(id)) ?? null;
+}
+
+/**
+ * quality.json of a run; null where it has none.
+ *
+ * @throws {UserError} when it is damaged
+ */
+export async function readQuality(folder: string): Promise<QualityReport | null> {
+  const path = join(folder, "quality.json");
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+  try {
+    return qualityReport.parse(JSON.parse(text));
+  } catch (error) {
+    const reason = error instanceof z.ZodError ? z.prettifyError(error) : reasonOf(error);
+    throw new UserError(
+      `${path} is damaged: ${reasonOf(reason)}; derive it again with deno task quality check ${folder}`,
+      2,
+      { cause: error },
+    );
+  }
+}
+
+/** A candidate that is yet to be measured. `freeDiskMb` is null where its file is here already. */
+export function factsOfChoice(
+  choice: Choice,
+  { machine, freeDiskMb, quality, registry }: {
+    machine: Machine;
+    freeDiskMb: number | null;
+    quality: QualityReport | null;
+    registry: Registry;
+  },
+): CandidateFacts {
+  const { info } = choice;
+  const entry = choice.kind === "embedded" ? choice.entry : findModel(registry, info.alias);
+  const common = {
+    id: info.id,
+    license: info.license,
+    capabilities: entry === undefined ? [] : [...new Set([...entry.capabilities, ...entry.task])],
+    sizeMb: info.size_mb,
+    quality: qualityOf(info.id, quality),
+    latencyS: null,
+    ttftS: null,
+    memoryMb: null,
+  };
+  if (choice.kind === "endpoint") {
+    return {
+      ...common,
+      contextTokens: entry?.contextTokens ?? null,
+      neededRamGb: null,
+      fit: null,
+      freeDiskMb: null,
+    };
+  }
+  const { contextTokens } = choice.engine;
+  const options = { variant: choice.variant, ...(contextTokens === undefined ? {} : { contextTokens }) };
+  const trained = choice.entry.contextTokens ?? Infinity;
+  return {
+    ...common,
+    // An adapter has no window of ours: what its entry says is all that is known.
+    contextTokens: choice.variant.adapter === null
+      ? Math.min(contextTokens ?? DEFAULT_CONTEXT_TOKENS, trained)
+      : choice.entry.contextTokens,
+    neededRamGb: neededRamGb(choice.entry, options),
+    fit: fits(choice.entry, machine, options),
+    freeDiskMb,
+  };
+}
+
+/** A candidate that was measured. What the machine had free then is not known any more. */
+export function factsOfSummary(
+  summary: CandidateSummary,
+  registry: Registry | null,
+  quality: QualityReport | null,
+): CandidateFacts {
+  const entry = registry === null ? undefined : findModel(registry, summary.alias);
+  const [name, ...options] = (summary.variant ?? "").split("+");
+  const asked = options.find((option) => option.startsWith("context="))?.slice("context=".length);
+  const variant = entry === undefined || !name ? undefined : findVariant(entry, name);
+  return {
+    id: summary.id,
+    license: summary.license,
+    capabilities: entry === undefined ? [] : [...new Set([...entry.capabilities, ...entry.task])],
+    contextTokens: asked === undefined ? entry?.contextTokens ?? null : Number(asked),
+    sizeMb: summary.size_mb,
+    neededRamGb: entry === undefined || summary.size_mb === null
+      ? null
+      : neededRamGb(entry, variant === undefined ? {} : { variant }),
+    fit: null,
+    freeDiskMb: null,
+    quality: qualityOf(summary.id, quality),
+    latencyS: summary.latency_s.mean,
+    ttftS: summary.ttft_s.mean,
+    memoryMb: summary.memory_mb,
+  };
+}

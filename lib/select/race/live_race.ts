@@ -1,0 +1,191 @@
+/** Runs a race on real candidates, and records it like any other run. */
+import type { LiveCandidate } from "../../bench/candidate.ts";
+import type { RunSink } from "../../bench/folder.ts";
+import type { ReadMachine } from "../../bench/noise.ts";
+import type { RaceTerms, RequestRecord, RunInfo } from "../../bench/records.ts";
+import { type RunContext, type RunEvent, Seat } from "../../bench/seat.ts";
+import { type Reading, readUse, useRecord } from "../../bench/watch.ts";
+import type { Clock } from "../../clock.ts";
+import { UserError } from "../../errors.ts";
+import { seededRandom, shuffle } from "../../stats/random.ts";
+import { outcomeOf, rulesOf } from "./measure.ts";
+import type { Outcome, RaceState } from "./race.ts";
+import { contendersOf, passesOf, type Score } from "./recorded_race.ts";
+import { runRace } from "./run_race.ts";
+
+export interface LiveRace {
+  /** Its plan holds the race's terms; `excluded` may grow by candidates that can't be loaded. */
+  readonly info: RunInfo;
+  /** Those that no constraint excluded. */
+  readonly candidates: readonly LiveCandidate[];
+  readonly sink: RunSink & { writeInfo(info: RunInfo): Promise<void> };
+  readonly clock: Clock;
+  readonly readMachine: ReadMachine;
+  readonly signal: AbortSignal;
+  readonly score: Score;
+  readonly onEvent?: (event: RunEvent) => void;
+  readonly onBlock?: (state: RaceState) => void;
+}
+
+/**
+ * Runs the race to its verdict. Every candidate is loaded alone once, to time it, then all are opened and take
+ * turns. One that can't be opened is excluded; one that fails three times in a row loses all blocks to come.
+ *
+ * @returns how the run ended, and its run.json as it stands now
+ * @throws {UserError} exit code 1 when a record can't be written; everything before it is kept
+ *
+ * @example
+ * ```ts ignore
+ * const { info } = await raceLive({ info, candidates, sink: folder, clock, readMachine, signal, score });
+ * ```
+ */
+export async function raceLive(options: LiveRace): Promise<RunInfo> {
+  const { sink, signal } = options;
+  const race = new Race(options);
+  let info = options.info;
+  try {
+    info = await race.open();
+    await sink.writeInfo(info);
+    const state = await race.run(info);
+    info = {
+      ...info,
+      status: state.verdict?.verdict === "none" && state.blocks > 0 ? "failed" : "completed",
+    };
+  } catch (error) {
+    if (error instanceof UserError || !signal.aborted) throw error;
+    info = { ...info, status: "interrupted" };
+  } finally {
+    await race.close();
+  }
+  await sink.writeInfo(info);
+  return info;
+}
+
+class Race {
+  readonly #options: LiveRace;
+  readonly #terms: RaceTerms;
+  readonly #context: RunContext;
+  readonly #seats: ReadonlyMap<string, Seat>;
+  /** Why a candidate left. */
+  readonly #left = new Map<string, string>();
+  /** What the seats recorded last. */
+  #request: RequestRecord | null = null;
+  #answer = "";
+  #blocks = 0;
+  /** Who runs the block at hand, and the reading before it. */
+  #running: readonly Seat[] = [];
+  #before: Reading | null = null;
+
+  constructor(options: LiveRace) {
+    const { info, candidates, clock, signal, sink } = options;
+    const terms = info.plan.race;
+    if (terms === undefined) throw new TypeError("Cannot race: the plan has no race terms");
+    const originMs = clock();
+    this.#options = options;
+    this.#terms = terms;
+    this.#context = {
+      info,
+      signal,
+      done: new Set(),
+      originMs,
+      nowMs: () => clock() - originMs,
+      onEvent: (event) => {
+        if (event.kind === "left") this.#left.set(event.candidate, event.reason);
+        options.onEvent?.(event);
+      },
+      sink: {
+        sample: async (record) => {
+          await sink.sample(record);
+          if (record.kind === "request" && record.phase === "timed") this.#request = record;
+        },
+        answer: async (record) => {
+          await sink.answer(record);
+          this.#answer = record.content;
+        },
+      },
+    };
+    this.#seats = new Map(
+      candidates.map((candidate) => [candidate.info.id, new Seat(candidate, this.#context, false)]),
+    );
+  }
+
+  /** Loads and warms up all of them; the terms with those excluded that could not be. */
+  async open(): Promise<RunInfo> {
+    const { info } = this.#options;
+    const seats = [...this.#seats.values()];
+    for (const seat of shuffle(seats, seededRandom(`${info.plan.seed} loads`))) {
+      if (seat.loads && seats.length > 1) await seat.measureLoad();
+    }
+    if (seats.length > 1) { for (const seat of seats) await seat.makeReady(); }
+    const failed = [...this.#left].map(([id, reason]) => ({
+      id,
+      constraint: "failed" as const,
+      reason,
+      admit: "mend what it says, and race again",
+    }));
+    const race = { ...this.#terms, excluded: [...this.#terms.excluded, ...failed] };
+    return { ...info, plan: { ...info.plan, race } };
+  }
+
+  async close(): Promise<void> {
+    await Promise.allSettled([...this.#seats.values()].map((seat) => seat.close()));
+  }
+
+  async run(info: RunInfo): Promise<RaceState> {
+    const { signal, onBlock } = this.#options;
+    const terms = info.plan.race ?? this.#terms;
+    const contenders = contendersOf(info, terms);
+    await this.#beginBlock(contenders.map(({ id }) => id));
+    return await runRace(contenders, rulesOf(terms), {
+      prompts: info.plan.prompt_set.prompts.map(({ id }) => id),
+      passes: passesOf(info, terms),
+      random: seededRandom(`${info.plan.seed} race`),
+      signal,
+      sample: (candidate, prompt) => this.#ask(candidate, prompt),
+      onBlock: async (state) => {
+        await this.#endBlock(state);
+        onBlock?.(state);
+      },
+    });
+  }
+
+  async #ask(id: string, promptId: string): Promise<Outcome> {
+    const { info: { plan } } = this.#options;
+    const seat = this.#seats.get(id);
+    const prompt = plan.prompt_set.prompts.find((one) => one.id === promptId);
+    if (seat === undefined || prompt === undefined) throw new RangeError(`Cannot ask ${id} ${promptId}`);
+    if (seat.left) return { status: "failed", reason: this.#left.get(id) ?? "it left the race" };
+    const round = Math.floor(this.#blocks / plan.prompt_set.prompts.length) + 1;
+    const job = seat.job(prompt, { round, number: this.#blocks + 1, attempt: 1 });
+    if (job === null) throw new RangeError(`Cannot ask ${id} ${promptId} twice in round ${round}`);
+    this.#request = null;
+    if (plan.prefix === "warm") await seat.prime(job);
+    await seat.send(job);
+    const record = this.#recorded();
+    if (record === null) throw new Error(`the request to ${id} left no record`);
+    const score = this.#options.score(promptId, this.#answer);
+    return outcomeOf(record, score, this.#terms);
+  }
+
+  /** Read through a method: the sink sets it while a request is awaited. */
+  #recorded(): RequestRecord | null {
+    return this.#request;
+  }
+
+  async #beginBlock(live: readonly string[]): Promise<void> {
+    this.#running = [...this.#seats.values()].filter(({ id }) => live.includes(id));
+    this.#before = await readUse(this.#options.readMachine, this.#running);
+  }
+
+  async #endBlock(state: RaceState): Promise<void> {
+    this.#blocks = state.blocks;
+    const after = await readUse(this.#options.readMachine, this.#running);
+    for (const seat of this.#running) await seat.recordMemory();
+    if (this.#before !== null) {
+      const record = useRecord(this.#before, after, this.#context.nowMs());
+      await this.#options.sink.sample({ ...record, block: state.blocks });
+    }
+    for (const seat of this.#running) if (!state.live.includes(seat.id)) await seat.close();
+    await this.#beginBlock(state.live);
+  }
+}

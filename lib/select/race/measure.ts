@@ -1,0 +1,152 @@
+/** What a race is about: which figure of an answer counts, and what of it is better. */
+import { metricOf } from "../../bench/metrics.ts";
+import type { RaceTerms, RequestRecord } from "../../bench/records.ts";
+import { UserError } from "../../errors.ts";
+import type { Outcome } from "./duel.ts";
+import type { RaceRules } from "./race.ts";
+
+/** What each part of a utility is worth; parts that are left out count nothing. */
+export interface UtilityWeights {
+  /** A check score of 1 instead of 0. */
+  readonly checks?: number;
+  /** Half the latency. */
+  readonly latency?: number;
+  /** Half the time to first token. */
+  readonly ttft?: number;
+  /** Twice the output tokens a second. */
+  readonly throughput?: number;
+}
+
+export const utilityParts = ["checks", "latency", "ttft", "throughput"] as const;
+
+/** The rules of a race by its terms. Times and rates are compared as ratios, scores and utilities as differences. */
+export function rulesOf(terms: Pick<RaceTerms, "by" | "delta" | "epsilon" | "budget">): RaceRules {
+  const { by, delta, epsilon, budget } = terms;
+  const common = { delta, epsilon, budget };
+  switch (by) {
+    case "latency":
+    case "ttft":
+      return { ...common, better: "lower", effect: "ratio" };
+    case "throughput":
+      return { ...common, better: "higher", effect: "ratio" };
+    case "checks":
+      return { ...common, better: "higher", effect: "difference", span: 1 };
+    case "utility":
+      return { ...common, better: "higher", effect: "difference" };
+  }
+}
+
+/** Whether a race needs the scores of its answers. */
+export function needsScores({ by, weights }: Pick<RaceTerms, "by" | "weights">): boolean {
+  return by === "checks" || (by === "utility" && (weights?.checks ?? 0) > 0);
+}
+
+/**
+ * Checks the weights of a utility.
+ *
+ * @throws {UserError} for a part that is none, a weight that is no number of at least 0, or weights that sum to
+ *   nothing
+ *
+ * @example
+ * ```ts
+ * const { checks, latency } = parseWeights("checks=1, latency=0.1", utilityParts);
+ * if (checks !== 1 || latency !== 0.1) throw new Error("two weights");
+ * ```
+ */
+export function parseWeights<Part extends string>(
+  text: string,
+  parts: readonly Part[],
+): Partial<Record<Part, number>> {
+  const takes = `--weights takes ${parts.join(", ")} with numbers of at least 0, as in ${parts[0]}=1,${
+    parts[1]
+  }=0.1`;
+  const weights: Partial<Record<Part, number>> = {};
+  for (const piece of text.split(",").filter((one) => one.trim() !== "")) {
+    const [name = "", value = ""] = piece.split("=").map((one) => one.trim());
+    const part = parts.find((one) => one === name);
+    const weight = value === "" ? NaN : Number(value);
+    if (part === undefined || !(weight >= 0 && weight < Infinity)) {
+      throw new UserError(`--weights ${text}: "${piece.trim()}" is no weight: ${takes}`);
+    }
+    if (weights[part] !== undefined) throw new UserError(`--weights ${text}: ${part} is given twice`);
+    weights[part] = weight;
+  }
+  const sum = Object.values<number | undefined>(weights).reduce<number>((sum, one) => sum + (one ?? 0), 0);
+  if (sum === 0) throw new UserError(`--weights ${text}: the weights sum to nothing: ${takes}`);
+  return weights;
+}
+
+/**
+ * What a request is worth in a race. A request that failed, that was cut off, or of which the figure is not
+ * known, has failed.
+ *
+ * @param score of its answer, 0 to 1; null where nothing scored it
+ *
+ * @example
+ * ```ts ignore
+ * const outcome = outcomeOf(record, 0.8, { by: "utility", weights: { checks: 1, latency: 0.1 } });
+ * ```
+ */
+export function outcomeOf(
+  record: RequestRecord,
+  score: number | null,
+  { by, weights }: Pick<RaceTerms, "by" | "weights">,
+): Outcome {
+  if (record.status !== "ok") return { status: "failed", reason: record.reason ?? record.status };
+  const value = valueOf(record, score, by, weights ?? {});
+  return value === null || Number.isNaN(value)
+    ? { status: "failed", reason: `its ${by} is not known` }
+    : { status: "ok", value };
+}
+
+function valueOf(
+  record: RequestRecord,
+  score: number | null,
+  by: RaceTerms["by"],
+  weights: UtilityWeights,
+): number | null {
+  switch (by) {
+    case "latency":
+      return metricOf.latency_s(record);
+    case "ttft":
+      return metricOf.ttft_s(record);
+    case "throughput":
+      return metricOf.output_tokens_per_s(record);
+    case "checks":
+      return score;
+    case "utility":
+      return utilityOf({
+        checks: score,
+        latency: metricOf.latency_s(record),
+        ttft: metricOf.ttft_s(record),
+        throughput: metricOf.output_tokens_per_s(record),
+      }, weights);
+  }
+}
+
+/**
+ * A utility of several figures: score × weight, and the weight once more for each halving of a time and each
+ * doubling of a rate. Logarithms to base 2 make the weights mean that, whatever the unit.
+ *
+ * @returns null where a figure that has a weight is not known
+ *
+ * @example
+ * ```ts
+ * const slow = utilityOf({ checks: 0.8, latency: 4, ttft: null, throughput: null }, { checks: 1, latency: 0.1 });
+ * const fast = utilityOf({ checks: 0.7, latency: 2, ttft: null, throughput: null }, { checks: 1, latency: 0.1 });
+ * if (slow === null || fast === null || Math.abs(slow - fast) > 1e-12) throw new Error("worth the same");
+ * ```
+ */
+export function utilityOf(
+  figures: Readonly<Record<keyof UtilityWeights, number | null>>,
+  weights: UtilityWeights,
+): number | null {
+  const parts = utilityParts.filter((part) => (weights[part] ?? 0) > 0).map((part) => {
+    const value = figures[part];
+    if (value === null) return NaN;
+    const worth = part === "checks" ? value : part === "throughput" ? Math.log2(value) : -Math.log2(value);
+    return (weights[part] ?? 0) * worth;
+  });
+  const sum = parts.reduce((total, part) => total + part, 0);
+  return Number.isFinite(sum) ? sum : null;
+}

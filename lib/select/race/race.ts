@@ -1,0 +1,326 @@
+/**
+ * The race: every live candidate answers one prompt after the other, and a candidate goes as soon as the
+ * evidence that another one is better is strong enough. A pure state machine fed with blocks, so that the
+ * same race runs live, over recorded samples and in simulation.
+ *
+ * j is better than i in a block when its value is better, or when it answered and i failed; equal values, and
+ * failures of both, say nothing. For each ordered pair the e-value of `logEValue` weighs the blocks won. Let K
+ * candidates start. j goes when
+ *
+ *     Σ over all others i of e(i better than j)  ≥  K/δ
+ *
+ * the e-values of a rival that has gone staying as they were. If j is a best one (no rival wins an untied
+ * block against it more often than every second time), each of the K − 1 terms is a test supermartingale that
+ * started at 1, so by Ville's inequality j goes with probability at most δ(K − 1)/K, however long the race.
+ * With identical candidates at most (K − 1)δ are expected to go, and a winner needs K − 1 of them: it is
+ * announced with probability at most δ. (The sum does what a union bound over the largest term would do with
+ * the same threshold, and drops those sooner that several rivals beat.)
+ *
+ * What this rests on: prompts come in random order, and the candidates of a block in random order too. What it
+ * does not need: normality, equal variances, independence inside a block, or a number of blocks fixed before.
+ */
+import { anytimeTInterval } from "../../stats/anytime_t.ts";
+import { isNearZero } from "../../stats/bounded_mean.ts";
+import { logEValue } from "../../stats/evalue.ts";
+import type { Interval } from "../../stats/quantile.ts";
+import { type Block, type Duel, extendDuel, type Measure, newDuel, type Outcome } from "./duel.ts";
+
+export type { Block, Duel, Measure, Outcome } from "./duel.ts";
+
+/** Who races. */
+export interface Contender {
+  readonly id: string;
+  /** Of candidates that tie, the lightest is chosen; null where nobody knows. */
+  readonly sizeMb: number | null;
+}
+
+export interface RaceRules extends Measure {
+  /** Accepted probability of dropping a best candidate, or of a winner among identical ones. */
+  readonly delta: number;
+  /** Requests that may be spent. */
+  readonly budget: number;
+}
+
+export interface Elimination {
+  readonly id: string;
+  /** The rival with most evidence against it, and how they fared. */
+  readonly by: string;
+  readonly wins: number;
+  readonly untied: number;
+  readonly block: number;
+  readonly evidence: number;
+  readonly threshold: number;
+}
+
+/** All are honest answers; `choice` is what to use, where the race can say. */
+export type Verdict =
+  | {
+    readonly verdict: "winner";
+    readonly winner: string;
+    readonly choice: string;
+    readonly runnerUp: string;
+  }
+  | {
+    readonly verdict: "tie";
+    readonly winner: null;
+    readonly choice: string;
+    readonly tied: readonly string[];
+  }
+  | { readonly verdict: "undecided"; readonly winner: null; readonly choice: null; readonly reason: string }
+  | { readonly verdict: "only"; readonly winner: string; readonly choice: string }
+  | { readonly verdict: "none"; readonly winner: null; readonly choice: null; readonly reason: string };
+
+export interface RaceState {
+  readonly contenders: readonly Contender[];
+  readonly rules: RaceRules;
+  /** Who is still in, in the order of `contenders`. */
+  readonly live: readonly string[];
+  readonly eliminated: readonly Elimination[];
+  readonly duels: readonly Duel[];
+  readonly blocks: number;
+  readonly requests: number;
+  /** Blocks in a row that nobody answered. */
+  readonly silent: number;
+  /** Null while the race is running. */
+  readonly verdict: Verdict | null;
+}
+
+/** After so many blocks in a row without any answer the race gives up. */
+export const SILENT_BLOCKS = 5;
+
+/**
+ * A race before its first block. With one contender, or none, the verdict is there already.
+ *
+ * @throws {RangeError} When a rule is out of range, or two contenders share an id.
+ *
+ * @example
+ * ```ts
+ * const rules = { delta: 0.05, epsilon: 0.1, better: "lower", effect: "ratio", budget: 100 } as const;
+ * let race = startRace([{ id: "small", sizeMb: 98 }, { id: "large", sizeMb: 238 }], rules);
+ * while (race.verdict === null) {
+ *   race = addBlock(race, new Map([
+ *     ["small", { status: "ok", value: 1.0 }],
+ *     ["large", { status: "ok", value: 1.5 }],
+ *   ]));
+ * }
+ * console.assert(race.verdict.winner === "small" && race.blocks === 8);
+ * ```
+ */
+export function startRace(contenders: readonly Contender[], rules: RaceRules): RaceState {
+  checkRules(rules);
+  const live = contenders.map(({ id }) => id);
+  const twice = live.find((id, i) => live.indexOf(id) !== i);
+  if (twice !== undefined) throw new RangeError(`Cannot race ${twice} against itself: ids must be unique`);
+  const duels = live.flatMap((a, i) => live.slice(i + 1).map((b) => newDuel(a, b)));
+  const state = { contenders, rules, live, eliminated: [], duels, blocks: 0, requests: 0, silent: 0 };
+  return { ...state, verdict: atTheStart(live) };
+}
+
+/**
+ * The race after one more block. Outcomes of candidates that have gone are ignored.
+ *
+ * @throws {RangeError} When the race is over, a live candidate has no outcome, or a value cannot be compared.
+ *
+ * @example
+ * ```ts
+ * const rules = { delta: 0.05, epsilon: 0.1, better: "lower", effect: "ratio", budget: 100 } as const;
+ * const race = addBlock(
+ *   startRace([{ id: "a", sizeMb: null }, { id: "b", sizeMb: null }], rules),
+ *   new Map([["a", { status: "ok", value: 1 }], ["b", { status: "failed", reason: "time-out" }]]),
+ * );
+ * console.assert(race.duels.every(({ winsA, oneFailed }) => winsA === 1 && oneFailed === 1));
+ * ```
+ */
+export function addBlock(state: RaceState, block: Block): RaceState {
+  if (state.verdict !== null) {
+    throw new RangeError(`Cannot add a block: the race ended (${state.verdict.verdict})`);
+  }
+  const outcomes = new Map(state.live.map((id) => [id, outcomeOf(id, block, state.rules)]));
+  const answered = [...outcomes.values()].some(({ status }) => status === "ok");
+  const next: RaceState = {
+    ...state,
+    duels: state.duels.map((duel) => extendDuel(duel, outcomes, state.rules)),
+    blocks: state.blocks + 1,
+    requests: state.requests + state.live.length,
+    silent: answered ? 0 : state.silent + 1,
+  };
+  return settle(next);
+}
+
+/**
+ * The evidence against a candidate, and the threshold at which it goes.
+ *
+ * @throws {RangeError} When no contender has this id.
+ *
+ * @example
+ * ```ts
+ * const rules = { delta: 0.05, epsilon: 0.1, better: "lower", effect: "ratio", budget: 100 } as const;
+ * const race = startRace([{ id: "a", sizeMb: null }, { id: "b", sizeMb: null }], rules);
+ * console.assert(evidenceAgainst(race, "a").threshold === 40);
+ * ```
+ */
+export function evidenceAgainst(state: RaceState, id: string): { evidence: number; threshold: number } {
+  if (!state.contenders.some((contender) => contender.id === id)) {
+    throw new RangeError(`Cannot weigh ${id}: it is not in this race`);
+  }
+  const evidence = rivalsOf(state, id).reduce((sum, { evidence }) => sum + evidence, 0);
+  return { evidence, threshold: state.contenders.length / state.rules.delta };
+}
+
+/**
+ * How much better or worse a is than b: the ratio a / b (or the difference a − b) over the blocks that both
+ * answered, with an interval that holds at any time. All intervals of a race hold together with probability
+ * 1 − δ: each takes δ over the number of pairs. They assume that log ratios (differences) are normal, which
+ * the verdict "winner" does not.
+ *
+ * @returns `size` and `interval` null where there is too little to go by.
+ *
+ * @example
+ * ```ts
+ * const rules = { delta: 0.05, epsilon: 0.1, better: "lower", effect: "ratio", budget: 100 } as const;
+ * const race = startRace([{ id: "a", sizeMb: null }, { id: "b", sizeMb: null }], rules);
+ * console.assert(effectBetween(race, "a", "b").size === null);
+ * ```
+ */
+export function effectBetween(
+  state: RaceState,
+  a: string,
+  b: string,
+): { size: number | null; interval: Interval | null; blocks: number } {
+  const duel = state.duels.find((duel) => (duel.a === a && duel.b === b) || (duel.a === b && duel.b === a));
+  if (duel === undefined || duel.effect.n === 0) return { size: null, interval: null, blocks: 0 };
+  const { n, mean } = duel.effect;
+  const limits = intervalOf(duel, state);
+  const scale = state.rules.effect === "ratio" ? Math.exp : (x: number) => x;
+  const sign = duel.a === a ? 1 : -1;
+  const [low, high] = limits === null ? [0, 0] : sign > 0 ? limits : [-limits[1], -limits[0]];
+  return {
+    size: scale(sign * mean),
+    interval: limits === null ? null : [scale(low), scale(high)],
+    blocks: n,
+  };
+}
+
+function checkRules({ delta, epsilon, budget, span, effect }: RaceRules): void {
+  if (!(delta > 0 && delta < 1)) throw new RangeError(`Cannot race with delta ${delta}: 0 < delta < 1`);
+  if (!(epsilon > 0 && epsilon < Infinity)) {
+    throw new RangeError(`Cannot race with epsilon ${epsilon}: give > 0`);
+  }
+  if (span !== undefined && !(effect === "difference" && span > epsilon)) {
+    throw new RangeError(
+      `Cannot race with a span of ${span}: it is for differences, and larger than epsilon`,
+    );
+  }
+  if (!(budget > 0)) throw new RangeError(`Cannot race on a budget of ${budget} requests: give at least one`);
+}
+
+function atTheStart(live: readonly string[]): Verdict | null {
+  const [only, other] = live;
+  if (only === undefined) {
+    return { verdict: "none", winner: null, choice: null, reason: "no candidate passed the constraints" };
+  }
+  return other === undefined ? { verdict: "only", winner: only, choice: only } : null;
+}
+
+function outcomeOf(id: string, block: Block, rules: RaceRules): Outcome {
+  const outcome = block.get(id);
+  if (outcome === undefined) throw new RangeError(`Cannot judge the block: ${id} is live and has no outcome`);
+  if (outcome.status === "failed") return outcome;
+  const positive = rules.effect === "difference" || outcome.value > 0;
+  if (!Number.isFinite(outcome.value) || !positive) {
+    const accepted = rules.effect === "ratio" ? "a positive number" : "a finite number";
+    throw new RangeError(
+      `Cannot judge the block: ${id} has the value ${outcome.value}, expected ${accepted}`,
+    );
+  }
+  return outcome;
+}
+
+/** Each rival of a candidate with the evidence that the rival is better. */
+function rivalsOf(state: RaceState, id: string) {
+  return state.duels.flatMap(({ a, b, winsA, winsB }) => {
+    if (a !== id && b !== id) return [];
+    const wins = a === id ? winsB : winsA;
+    const untied = winsA + winsB;
+    return [{ id: a === id ? b : a, wins, untied, evidence: Math.exp(logEValue(wins, untied)) }];
+  });
+}
+
+/**
+ * Drops who must go, then sees whether the race is over. Somebody always stays: nobody beat the best of this
+ * block in it, so the evidence against that one has not grown.
+ */
+function settle(state: RaceState): RaceState {
+  const gone = state.live.flatMap((id) => {
+    const { evidence, threshold } = evidenceAgainst(state, id);
+    if (evidence < threshold) return [];
+    const [by] = rivalsOf(state, id).sort((x, y) => y.evidence - x.evidence);
+    if (by === undefined) return [];
+    return [{ id, by: by.id, wins: by.wins, untied: by.untied, block: state.blocks, evidence, threshold }];
+  });
+  const live = state.live.filter((id) => !gone.some((elimination) => elimination.id === id));
+  const next = {
+    ...state,
+    live,
+    eliminated: [...state.eliminated, ...gone.sort((x, y) => y.evidence - x.evidence)],
+  };
+  return { ...next, verdict: verdictOf(next) };
+}
+
+function verdictOf(state: RaceState): Verdict | null {
+  const [first, second] = state.live;
+  const runnerUp = state.eliminated.at(-1)?.id;
+  if (first !== undefined && second === undefined && runnerUp !== undefined) {
+    return { verdict: "winner", winner: first, choice: first, runnerUp };
+  }
+  const choice = lightestOfTied(state);
+  if (choice !== null) return { verdict: "tie", winner: null, choice, tied: state.live };
+  if (state.silent >= SILENT_BLOCKS) {
+    const reason = `nobody answered in the last ${state.silent} blocks`;
+    return { verdict: "none", winner: null, choice: null, reason };
+  }
+  if (state.requests + state.live.length <= state.rules.budget) return null;
+  return undecided(`the budget of ${state.rules.budget} requests is spent${equalPairs(state)}`);
+}
+
+/** Who was never told apart, in words to append: that is no lack of budget. */
+export function equalPairs({ live, duels }: RaceState): string {
+  const same = duels.filter(({ a, b, winsA, winsB, effect }) =>
+    live.includes(a) && live.includes(b) && winsA + winsB === 0 && effect.n > 0
+  );
+  return same.map(({ a, b, effect }) => `; ${a} and ${b} were equal in all ${effect.n} blocks`).join("");
+}
+
+function undecided(reason: string): Verdict {
+  return { verdict: "undecided", winner: null, choice: null, reason };
+}
+
+/** The lightest live candidate when all live ones are as good as equal; null when they are not. */
+function lightestOfTied(state: RaceState): string | null {
+  const within = state.rules.effect === "ratio" ? Math.log1p(state.rules.epsilon) : state.rules.epsilon;
+  const between = state.duels.filter(({ a, b }) => state.live.includes(a) && state.live.includes(b));
+  const tied = between.every((duel) => {
+    // The effect knows nothing of failures, so a pair of which only one failed is never called equal.
+    if (duel.oneFailed > 0) return false;
+    if (state.rules.span !== undefined) return isNearZero(duel.near, errorPerPair(state));
+    const limits = intervalOf(duel, state);
+    return limits !== null && limits[0] > -within && limits[1] < within;
+  });
+  if (!tied) return null;
+  const weight = (id: string) =>
+    state.contenders.find((contender) => contender.id === id)?.sizeMb ?? Infinity;
+  const [choice] = state.live.toSorted((x, y) =>
+    weight(x) === weight(y)
+      ? evidenceAgainst(state, x).evidence - evidenceAgainst(state, y).evidence
+      : weight(x) - weight(y)
+  );
+  return choice ?? null;
+}
+
+function intervalOf(duel: Duel, state: RaceState): Interval | null {
+  return anytimeTInterval(duel.effect, errorPerPair(state));
+}
+
+function errorPerPair({ contenders, rules }: RaceState): number {
+  return rules.delta / (contenders.length * (contenders.length - 1) / 2);
+}

@@ -1,0 +1,177 @@
+/** What a race found, as `race --json` prints it: from the run's records alone, so that a replay says the same. */
+import type { Exclusion, RaceTerms } from "../../bench/records.ts";
+import type { Interval } from "../../stats/quantile.ts";
+import { effectBetween, type Elimination, evidenceAgainst, type RaceState } from "./race.ts";
+import type { RecordedRace } from "./recorded_race.ts";
+
+export interface RaceReport {
+  readonly run_id: string;
+  readonly by: RaceTerms["by"];
+  readonly weights: RaceTerms["weights"];
+  readonly verdict: "winner" | "tie" | "undecided" | "only" | "none";
+  readonly winner: string | null;
+  readonly choice: string | null;
+  readonly runner_up: string | null;
+  /** Why there is no winner; null where there is one. */
+  readonly reason: string | null;
+  readonly requests: number;
+  readonly blocks: number;
+  readonly delta: number;
+  readonly epsilon: number;
+  readonly budget: number;
+  /** The evidence at which a candidate goes. */
+  readonly threshold: number;
+  readonly live: readonly { readonly id: string; readonly evidence: number }[];
+  readonly eliminated: readonly Elimination[];
+  readonly excluded: readonly Exclusion[];
+  /** How the choice, or the first of those left, compares with each other candidate. */
+  readonly effects: readonly {
+    readonly a: string;
+    readonly b: string;
+    readonly kind: "ratio" | "difference";
+    readonly size: number | null;
+    /** Holds at any time, all of them together with probability 1 − delta. */
+    readonly interval: Interval | null;
+    readonly blocks: number;
+  }[];
+  /** The run whose answers the quality floor was held against. */
+  readonly quality_run: string | null;
+}
+
+/**
+ * @throws {RangeError} When the race has not ended.
+ *
+ * @example
+ * ```ts ignore
+ * const report = raceReport(await replayRecorded("reports/2026-11-21T04-55-07-ab12"));
+ * ```
+ */
+export function raceReport(
+  { info, terms, state }: Pick<RecordedRace, "terms" | "state"> & {
+    readonly info: { readonly run_id: string };
+  },
+): RaceReport {
+  const { verdict } = state;
+  if (verdict === null) throw new RangeError("Cannot report a race that has not ended");
+  const first = verdict.choice ?? state.live[0];
+  return {
+    run_id: info.run_id,
+    by: terms.by,
+    weights: terms.weights,
+    verdict: verdict.verdict,
+    winner: verdict.winner,
+    choice: verdict.choice,
+    runner_up: verdict.verdict === "winner" ? verdict.runnerUp : null,
+    reason: "reason" in verdict ? verdict.reason : null,
+    requests: state.requests,
+    blocks: state.blocks,
+    delta: terms.delta,
+    epsilon: terms.epsilon,
+    budget: terms.budget,
+    threshold: state.contenders.length / terms.delta,
+    live: state.live.map((id) => ({ id, evidence: evidenceOf(state, id) })),
+    eliminated: state.eliminated,
+    excluded: terms.excluded,
+    effects: first === undefined ? [] : state.contenders.filter(({ id }) => id !== first).map(({ id }) => ({
+      a: first,
+      b: id,
+      kind: state.rules.effect,
+      ...effectBetween(state, first, id),
+    })),
+    quality_run: terms.quality_run,
+  };
+}
+
+const evidenceOf = (state: RaceState, id: string) => evidenceAgainst(state, id).evidence;
+
+/**
+ * The race at a glance, a line a candidate: who is still in, the evidence against it as n of the threshold, and
+ * the budget.
+ *
+ * @example
+ * ```ts
+ * import { startRace } from "./race.ts";
+ * const rules = { delta: 0.05, epsilon: 0.1, better: "lower", effect: "ratio", budget: 100 } as const;
+ * const [budget, a] = raceLines(startRace([{ id: "a", sizeMb: null }, { id: "b", sizeMb: null }], rules));
+ * if (budget !== "block 0, 0 of 100 requests") throw new Error(budget);
+ * if (!a?.includes("0 of 40")) throw new Error(a);
+ * ```
+ */
+export function raceLines(state: RaceState): string[] {
+  const { contenders, live, eliminated, blocks, requests, rules } = state;
+  const width = Math.max(0, ...contenders.map(({ id }) => id.length));
+  const lines = contenders.map(({ id }) => {
+    const name = id.padEnd(width);
+    const out = eliminated.find((one) => one.id === id);
+    if (out !== undefined) {
+      return `out  ${name}  block ${out.block}: ${out.by} won ${out.wins} of ${out.untied}`;
+    }
+    const { evidence, threshold } = evidenceAgainst(state, id);
+    const against = blocks === 0 ? 0 : evidence;
+    return `${live.includes(id) ? "in " : "   "}  ${name}  evidence against it ${short(against)} of ${
+      short(threshold)
+    }`;
+  });
+  return [`block ${blocks}, ${requests} of ${rules.budget} requests`, ...lines];
+}
+
+/** Evidence with two digits, from tiny to huge. */
+function short(value: number): string {
+  if (value >= 1e4) return value.toExponential(0);
+  return value >= 100 ? String(Math.round(value)) : String(Number(value.toPrecision(2)));
+}
+
+/**
+ * The evidence against every candidate after each block, until it goes: for `evidencePlot`.
+ *
+ * @example
+ * ```ts ignore
+ * const figure = evidencePlot(evidencePoints(race), { threshold: 40, title: "Evidence", caption: "by latency" });
+ * ```
+ */
+export function evidencePoints(
+  { history, state }: Pick<RecordedRace, "history" | "state">,
+): { block: number; candidate: string; evidence: number }[] {
+  const states = [...history, state].filter(({ blocks }) => blocks > 0);
+  return states.flatMap((now, i) => {
+    const racing = states[i - 1]?.live ?? now.contenders.map(({ id }) => id);
+    return racing.map((id) => ({ block: now.blocks, candidate: id, evidence: evidenceOf(now, id) }));
+  });
+}
+
+/** The verdict in a sentence or two. */
+export function verdictText(report: RaceReport): string {
+  const { verdict, choice, reason, requests, blocks, delta, by } = report;
+  const cost = `${requests} requests, ${blocks} blocks`;
+  switch (verdict) {
+    case "winner": {
+      const rival = report.effects.find(({ b }) => b === report.runner_up);
+      return `Winner by ${by}: ${choice} (${cost}, delta ${delta})${
+        rival === undefined ? "" : `; against the runner-up: ${effectText(rival)}`
+      }.`;
+    }
+    case "tie":
+      return `Tie by ${by}: ${
+        report.live.map(({ id }) => id).join(" and ")
+      } are as good as equal (${cost}); the choice is ${choice}, the lighter one.`;
+    case "undecided":
+      return `Undecided by ${by}: ${reason} (${cost}); still in: ${
+        report.live.map(({ id }) => id).join(", ")
+      }.`;
+    case "only":
+      return `Only ${choice} was left by the constraints: nothing to race.`;
+    case "none":
+      return `None: ${reason}.`;
+  }
+}
+
+/** `0.62 × (0.55 to 0.70) of b, 24 blocks`. */
+export function effectText({ b, kind, size, interval, blocks }: RaceReport["effects"][number]): string {
+  if (size === null) return `no block that both it and ${b} answered`;
+  const text = (value: number) =>
+    kind === "ratio" ? `${value.toFixed(2)} ×` : `${value >= 0 ? "+" : "−"}${Math.abs(value).toFixed(2)}`;
+  const range = interval === null
+    ? "too few blocks for an interval"
+    : `${text(interval[0])} to ${text(interval[1])} at any time`;
+  return `${text(size)} ${b} (${range}, ${blocks} ${blocks === 1 ? "block" : "blocks"})`;
+}

@@ -1,0 +1,88 @@
+/**
+ * Races in worlds whose truth is known: what a verdict costs, and how often it is wrong. Latencies are
+ * log-normal, because real ones are positive, skewed, and vary in proportion to their size.
+ */
+import type { Random } from "../../stats/random.ts";
+import { shuffle, standardNormal } from "../../stats/random.ts";
+import type { Block, Contender, Outcome, RaceRules, RaceState } from "./race.ts";
+import { randomPrompts, replayRace } from "./run_race.ts";
+
+/** A world to race in. The first candidate is a best one. */
+export interface World {
+  /** How much slower than the first each candidate is: 0.1 is 10 %. The first is 0 by definition. */
+  readonly gaps: readonly number[];
+  /** Standard deviation of the logarithm of one latency, over repeats of one prompt; 0.1 is about 10 %. */
+  readonly noise: number;
+  /** Share of requests that take three times as long. Default 0. */
+  readonly slowShare?: number;
+  /** Share of requests that fail. Default 0. */
+  readonly failShare?: number;
+  /** Latencies are rounded to whole multiples of this, so that ties occur. Default 0: not at all. */
+  readonly grid?: number;
+  /** Growth of all latencies with every request, as a machine that heats up. Default 0. */
+  readonly drift?: number;
+  /** Noise follows Student's t with two degrees of freedom: infinite variance. Default false. */
+  readonly heavyTails?: boolean;
+  /** Number of prompts; their difficulty spreads with a standard deviation of log 1.5. Default 24. */
+  readonly prompts?: number;
+}
+
+/** `c0` (the best), `c1` …: the contenders of a world. */
+export function contendersOf(world: World): Contender[] {
+  return world.gaps.map((_, i) => ({ id: `c${i}`, sizeMb: 100 + i }));
+}
+
+/**
+ * Runs one race in a world. The race is the one that runs live; only the answers are made up.
+ *
+ * @example
+ * ```ts
+ * import { seededRandom } from "../../stats/random.ts";
+ * const rules = { delta: 0.05, epsilon: 0.1, better: "lower", effect: "ratio", budget: 500 } as const;
+ * const race = simulateRace({ gaps: [0, 0.5, 0.8], noise: 0.1 }, rules, seededRandom(1));
+ * console.assert(race.verdict?.winner === "c0");
+ * ```
+ */
+export function simulateRace(world: World, rules: RaceRules, random: Random): RaceState {
+  return replayRace(contendersOf(world), rules, simulatedBlocks(world, random));
+}
+
+/**
+ * Makes up one block after the other: every live candidate on one prompt, in random order.
+ *
+ * @example
+ * ```ts
+ * import { seededRandom } from "../../stats/random.ts";
+ * const next = simulatedBlocks({ gaps: [0, 1], noise: 0 }, seededRandom(1));
+ * const block = next({ live: ["c0", "c1"] });
+ * console.assert(block.size === 2);
+ * ```
+ */
+export function simulatedBlocks(
+  world: World,
+  random: Random,
+): (state: { readonly live: readonly string[] }) => Block {
+  const speed = new Map(world.gaps.map((gap, i) => [`c${i}`, Math.log1p(gap)]));
+  const ids = Array.from({ length: world.prompts ?? 24 }, (_, i) => `p${i}`);
+  const difficulty = new Map(ids.map((id) => [id, Math.log(1.5) * standardNormal(random)]));
+  const prompts = randomPrompts(ids, random);
+  let asked = 0;
+  return ({ live }) => {
+    const level = difficulty.get(prompts.next().value) ?? 0;
+    const answer = (id: string): [string, Outcome] => {
+      const drift = (world.drift ?? 0) * asked++;
+      return [id, draw(world, level + drift + (speed.get(id) ?? 0), random)];
+    };
+    return new Map(shuffle(live, random).map(answer));
+  };
+}
+
+function draw(world: World, logSeconds: number, random: Random): Outcome {
+  if (random() < (world.failShare ?? 0)) return { status: "failed", reason: "simulated" };
+  // A normal over the root of an exponential is Student's t with two degrees of freedom.
+  const stretch = world.heavyTails === true ? 1 / Math.sqrt(-Math.log(1 - random())) : 1;
+  const slow = random() < (world.slowShare ?? 0) ? 3 : 1;
+  const value = slow * Math.exp(logSeconds + world.noise * stretch * standardNormal(random));
+  const grid = world.grid ?? 0;
+  return { status: "ok", value: grid > 0 ? Math.max(1, Math.round(value / grid)) * grid : value };
+}

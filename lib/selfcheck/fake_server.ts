@@ -1,0 +1,209 @@
+/**
+ * A fake OpenAI-compatible endpoint with known timings and faults: the ground truth of every timing test.
+ * It speaks HTTP/1.1 on a bare socket, so that it can break every rule, and it logs the delays it really
+ * made: its own timers are late too. `GET /log` returns what was logged so far and forgets it.
+ *
+ * tests start it in their own process with `startFake`; measuring goes against the program `main.ts`.
+ */
+import { z } from "zod";
+import { answer, writeAll } from "./fake_answer.ts";
+import { type Asked, type Behaviour, behaviour, type FakeLogEntry, fakeOptions } from "./fake_behaviour.ts";
+import { errorResponse, jsonResponse, response } from "./fake_bytes_out.ts";
+import { Pacer } from "./fake_pacer.ts";
+import { type HttpRequest, RequestReader } from "./fake_request_in.ts";
+
+export interface Fake {
+  /** Including the version path, e.g. `http://127.0.0.1:40123/v1`. */
+  readonly baseUrl: string;
+  /** What was asked and what delays were made, oldest first. */
+  readonly log: FakeLogEntry[];
+  /** Connections taken so far: a reused one counts once. */
+  connections(): number;
+  stop(): Promise<void>;
+}
+
+export interface FakeInput {
+  readonly models?: Record<string, z.input<typeof behaviour>>;
+  readonly strict?: boolean;
+  readonly prefix?: string;
+  readonly port?: number;
+}
+
+const requestBody = z.object({
+  model: z.string().default(""),
+  stream: z.boolean().default(false),
+  stream_options: z.object({ include_usage: z.boolean().default(false) }).optional(),
+  max_tokens: z.number().optional(),
+  max_completion_tokens: z.number().optional(),
+  messages: z.array(z.object({
+    role: z.string(),
+    content: z.union([
+      z.string(),
+      z.array(z.object({ text: z.string() })).transform((parts) => parts[0]?.text ?? ""),
+    ]),
+  })).optional(),
+  prompt: z.string().optional(),
+});
+
+/** Starts a fake endpoint in this process: one behaviour for every model, or one for each of `models`. */
+export function startFake(input: FakeInput | z.input<typeof behaviour> = {}): Fake {
+  const options = fakeOptions.parse(
+    "models" in input || "strict" in input || "prefix" in input || "port" in input
+      ? { ...input, models: ("models" in input ? input.models : undefined) ?? { fake: {} } }
+      : { models: { fake: input } },
+  );
+  return new FakeServer(options);
+}
+
+class FakeServer implements Fake {
+  readonly log: FakeLogEntry[] = [];
+  readonly baseUrl: string;
+  #listener: Deno.TcpListener;
+  #open = new Set<Deno.TcpConn>();
+  #working = new Set<Promise<void>>();
+  #pacer = new Pacer();
+  #count = 0;
+
+  constructor(readonly options: z.infer<typeof fakeOptions>) {
+    this.#listener = Deno.listen({ hostname: "127.0.0.1", port: options.port });
+    this.baseUrl = `http://127.0.0.1:${this.#listener.addr.port}${options.prefix}`;
+    this.#track(this.#accept());
+  }
+
+  connections(): number {
+    return this.#count;
+  }
+
+  async stop(): Promise<void> {
+    this.#pacer.stop();
+    this.#listener.close();
+    for (const connection of this.#open) close(connection);
+    await Promise.all(this.#working);
+  }
+
+  #track(work: Promise<void>): void {
+    const settled = work.catch((error) => {
+      if (!isDisconnect(error)) throw error;
+    }).finally(() => this.#working.delete(settled));
+    this.#working.add(settled);
+  }
+
+  async #accept(): Promise<void> {
+    for await (const connection of this.#listener) {
+      this.#count++;
+      this.#open.add(connection);
+      connection.setNoDelay(true);
+      this.#track(
+        this.#serve(connection).finally(() => {
+          close(connection);
+          this.#open.delete(connection);
+        }),
+      );
+    }
+  }
+
+  async #serve(connection: Deno.TcpConn): Promise<void> {
+    const input = new RequestReader(connection);
+    while (true) {
+      const request = await input.next();
+      if (request === null) return;
+      if (!await this.#answer(connection, request)) return;
+    }
+  }
+
+  /** Answers one request; false when the connection must not be used again. */
+  async #answer(connection: Deno.TcpConn, request: HttpRequest): Promise<boolean> {
+    const { prefix, models } = this.options;
+    const path = request.path.split("?")[0] ?? "";
+    if (path === "/log") {
+      await writeAll(connection, jsonResponse(200, this.log.splice(0)));
+      return true;
+    }
+    if (path === "/health") {
+      await writeAll(connection, jsonResponse(200, {}));
+      return true;
+    }
+    const first = Object.values(models)[0] ?? behaviour.parse({});
+    const key = request.headers["authorization"] ?? "";
+    if (first.apiKey !== null && key !== `Bearer ${first.apiKey}`) {
+      await writeAll(connection, errorResponse(401, `Incorrect API key provided: ${key.slice(7)}`));
+      return true;
+    }
+    if (path === `${prefix}/models`) {
+      const data = Object.keys(models).map((id) => ({ id, object: "model", created: 0, owned_by: "fake" }));
+      await writeAll(connection, jsonResponse(200, { object: "list", data }));
+      return true;
+    }
+    const chat = path === `${prefix}/chat/completions`;
+    if (request.method !== "POST" || (!chat && path !== `${prefix}/completions`)) {
+      await writeAll(connection, errorResponse(404, `no such path: ${path}`));
+      return true;
+    }
+    return await this.#generate(connection, request, chat);
+  }
+
+  async #generate(connection: Deno.TcpConn, request: HttpRequest, chat: boolean): Promise<boolean> {
+    const { models, strict } = this.options;
+    const body: unknown = JSON.parse(request.body);
+    const parsed = requestBody.parse(body);
+    const b = models[parsed.model] ?? (strict ? undefined : Object.values(models)[0]);
+    const refusal = b === undefined
+      ? errorResponse(404, `model not found: ${parsed.model}`)
+      : refusalOf(b, parsed, chat);
+    const text = parsed.messages?.at(-1)?.content ?? parsed.prompt ?? "";
+    const entry: FakeLogEntry = {
+      model: parsed.model,
+      tag: text,
+      path: request.path,
+      authorization: "authorization" in request.headers,
+      headers: b?.log === "times" ? {} : request.headers,
+      body: b?.log === "times" ? null : body,
+      chunkMs: [],
+      outcome: "open",
+    };
+    if (b?.log !== "nothing") this.log.push(entry);
+    if (refusal !== null || b === undefined) {
+      if (refusal !== null) await writeAll(connection, refusal);
+      entry.outcome = "completed";
+      return refusal !== null;
+    }
+    const asked: Asked = {
+      model: parsed.model,
+      chat,
+      includeUsage: parsed.stream_options?.include_usage ?? false,
+      maxTokens: parsed.max_tokens ?? parsed.max_completion_tokens ?? Infinity,
+      promptTokens: text.split(/\s+/).filter((word) => word !== "").length,
+    };
+    const to = { connection, b, readMs: request.readMs, entry, pacer: this.#pacer };
+    try {
+      return await answer(to, asked, parsed.stream && b.streaming === "yes");
+    } catch (error) {
+      if (!isDisconnect(error)) throw error;
+      entry.outcome = "client went";
+      return false;
+    }
+  }
+}
+
+function refusalOf(b: Behaviour, asked: z.infer<typeof requestBody>, chat: boolean): Uint8Array | null {
+  if (!b.routes.includes(chat ? "chat" : "completions")) return errorResponse(404, "no such route");
+  if (asked.stream && b.streaming === "refuse") return errorResponse(400, "streaming is not supported");
+  if (asked.stream_options !== undefined && b.refuseStreamOptions) {
+    return errorResponse(400, "Unrecognized request argument supplied: stream_options");
+  }
+  return b.fault?.kind === "http" ? response(b.fault.status, "application/json", b.fault.body) : null;
+}
+
+function close(connection: Deno.TcpConn): void {
+  try {
+    connection.close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.BadResource)) throw error;
+  }
+}
+
+function isDisconnect(error: unknown): boolean {
+  return error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.ConnectionReset ||
+    error instanceof Deno.errors.Interrupted || error instanceof Deno.errors.BadResource ||
+    error instanceof Deno.errors.ConnectionAborted;
+}

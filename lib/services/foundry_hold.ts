@@ -1,0 +1,129 @@
+/** A Foundry Local model, held in memory for as long as somebody needs it. */
+import type { Clock, Fetch } from "../clock.ts";
+import { UserError } from "../errors.ts";
+import type { RunProgram } from "../program.ts";
+import type { Endpoint } from "../endpoint/trace.ts";
+import { isLoopback } from "../endpoint/transport.ts";
+import {
+  type LoadedFoundryModel,
+  loadFoundryModel,
+  resolveFoundryModel,
+  unloadFoundryModel,
+} from "./foundry_load.ts";
+import {
+  type FoundryModel,
+  foundryModels,
+  type FoundryService,
+  recognizeFoundry,
+} from "./foundry_service.ts";
+
+export interface HoldOptions {
+  readonly fetch: Fetch;
+  readonly clock: Clock;
+  /** For loading; large models take their time. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal;
+  /** Reads the memory of a service on this machine; left out, it is unknown. */
+  readonly run?: RunProgram;
+}
+
+export interface HeldFoundryModel {
+  readonly service: FoundryService;
+  readonly model: FoundryModel;
+  /** From asking until it was in memory, in ms; null where it was there already. */
+  readonly loadMs: number | null;
+  /** What runs it: `cpu (CPUExecutionProvider)`, with a note where that is not what was asked for. */
+  readonly device: string;
+  readonly note: string | null;
+  /** Resident memory of the whole service, in MB of 10^6 bytes; null where nobody tells. */
+  residentMb(): Promise<number | null>;
+  /** Unloads the model, unless it was in memory before. */
+  release(): Promise<void>;
+}
+
+/** For every question but loading. */
+const ASK_TIMEOUT_MS = 8000;
+
+/**
+ * Loads a model where the endpoint is Foundry Local, and gives a way to let go of it; null where the endpoint is
+ * something else, which loads by itself.
+ *
+ * @throws {UserError} where the service can't load it, or loads something else for another device
+ *
+ * ```ts ignore
+ * const held = await holdFoundryModel(endpoint, "phi-4-mini", { fetch, clock, timeoutMs: 120_000 });
+ * console.log(held?.device, held?.loadMs);
+ * await held?.release();
+ * ```
+ */
+export async function holdFoundryModel(
+  endpoint: Endpoint,
+  name: string,
+  { fetch, clock, timeoutMs, signal, run }: HoldOptions,
+): Promise<HeldFoundryModel | null> {
+  const ask = { fetch, timeoutMs: ASK_TIMEOUT_MS, ...(signal === undefined ? {} : { signal }) };
+  const service = await recognizeFoundry(endpoint, ask);
+  if (service === null) return null;
+  const wanted = resolveFoundryModel(await foundryModels(service, ask), name);
+  const { model, loadMs, note } = await loadFoundryModel(service, wanted, { ...ask, clock, timeoutMs });
+  const release = async () => {
+    if (loadMs !== null) await unloadPatiently(service, model, { fetch, timeoutMs: ASK_TIMEOUT_MS });
+  };
+  if (model.chatId !== wanted.chatId) {
+    await release();
+    throw new UserError(note ?? `${wanted.id} was asked for, ${model.id} runs`, 1);
+  }
+  return {
+    service,
+    model,
+    loadMs,
+    device: deviceOf({ model, note, loadMs }),
+    note,
+    residentMb: () => residentMbOf(service, run),
+    release,
+  };
+}
+
+/** Right after an answer, or one that was broken off, the service still holds the model for it. */
+const UNLOAD_PAUSES_MS = [100, 200, 400, 800, 1600];
+
+async function unloadPatiently(
+  service: FoundryService,
+  model: FoundryModel,
+  options: { fetch: Fetch; timeoutMs: number },
+): Promise<void> {
+  for (const pauseMs of UNLOAD_PAUSES_MS) {
+    try {
+      return await unloadFoundryModel(service, model, options);
+    } catch (error) {
+      // In the end the model stays where it is, or the service is gone: no fault of whoever held it.
+      if (!(error instanceof UserError)) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, pauseMs));
+  }
+}
+
+/**
+ * What runs a loaded model, in words.
+ *
+ * ```ts ignore
+ * console.log(deviceOf(await loadFoundryModel(service, model, options))); // cpu (CPUExecutionProvider)
+ * ```
+ */
+export function deviceOf({ model, note }: LoadedFoundryModel): string {
+  const provider = model.executionProvider === null ? "" : ` (${model.executionProvider})`;
+  return `${model.device ?? "unknown"}${provider}${note === null ? "" : `; ${note}`}`;
+}
+
+/** The service tells its process; its memory is asked of the system's own program. */
+async function residentMbOf({ endpoint, pid }: FoundryService, run?: RunProgram): Promise<number | null> {
+  if (pid === null || run === undefined || !isLoopback(new URL(endpoint.baseUrl))) return null;
+  const windows = Deno.build.os === "windows";
+  const command = windows
+    ? ["powershell", "-NoProfile", "-Command", `(Get-Process -Id ${pid}).WorkingSet64`]
+    : ["ps", "-o", "rss=", "-p", String(pid)];
+  const end = await run(command, { timeoutMs: 3000 });
+  const number = Number.parseInt(end?.stdout ?? "", 10);
+  if (end?.code !== 0 || !(number > 0)) return null;
+  return number * (windows ? 1 : 1024) / 1e6;
+}

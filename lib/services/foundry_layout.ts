@@ -1,0 +1,241 @@
+/**
+ * Puts a model of one's own into a Foundry Local cache, so that the service lists, loads and runs it: the model's
+ * folder with an `inference_model.json`, and an entry in `foundry.modelinfo.json`. What fails leaves the cache as
+ * it was.
+ */
+import { basename, join, resolve, sep } from "node:path";
+import { z } from "zod";
+import { reasonOf, UserError } from "../errors.ts";
+import {
+  entriesOf,
+  folderBytes,
+  makeFolder,
+  readIfThere,
+  removeIfThere,
+  statIfThere,
+  unwritable,
+} from "../catalog/store.ts";
+import { freeBytes } from "../catalog/transfer.ts";
+
+/** A model to lay out. */
+export interface OwnModel {
+  /** The alias that the service is asked for, e.g. `smollm2-135m`. */
+  readonly alias: string;
+  readonly displayName: string;
+  /** The folder with `genai_config.json` and the ONNX files. */
+  readonly dir: string;
+  readonly sizeMb: number;
+  readonly contextTokens: number;
+  readonly quantization: string;
+  readonly license: string | null;
+  readonly createdAt: Date;
+}
+
+/** Its id in the service: compiled for the CPU, first version. */
+export const ownModelId = (alias: string): string => `${alias}-generic-cpu:1`;
+
+const MODEL_INFO = "foundry.modelinfo.json";
+const PUBLISHER = "byom";
+
+const modelInfo = z.looseObject({
+  models: z.array(z.looseObject({ id: z.string(), alias: z.string().nullish() })),
+});
+type ModelInfo = z.infer<typeof modelInfo>;
+
+/**
+ * Lays a model out in a cache; the folder is made where it is not there.
+ *
+ * @param replace take the place of a model of the same id
+ * @returns the folder that now holds the model
+ * @throws {UserError} where the folder is no Foundry Local cache, the id or alias is taken, or the disk is full
+ *
+ * ```ts ignore
+ * await layOut("/home/me/.foundry/cache/models", model, { replace: false });
+ * ```
+ */
+export async function layOut(
+  cacheDir: string,
+  model: OwnModel,
+  { replace }: { readonly replace: boolean },
+): Promise<string> {
+  const infoPath = join(cacheDir, MODEL_INFO);
+  const info = await readInfo(cacheDir, infoPath);
+  const id = ownModelId(model.alias);
+  refuseTwice(info, model.alias, id, replace);
+  if (await statIfThere(join(model.dir, "genai_config.json")) === null) {
+    throw new UserError(`${model.dir} holds no compiled model: it has no genai_config.json`);
+  }
+  const target = join(cacheDir, PUBLISHER, model.alias);
+  let placed = false;
+  const part = `${target}.part`;
+  const old = `${target}.old`;
+  try {
+    await makeFolder(join(cacheDir, PUBLISHER));
+    await removeIfThere(part, true);
+    await copyFolder(model.dir, part);
+    await Deno.writeTextFile(
+      join(part, "inference_model.json"),
+      JSON.stringify({ Name: id, PromptTemplate: null }, null, 2),
+    );
+    const others = info.models.filter((entry) => entry.id !== id);
+    const next = { version: 1, savedAtUnix: 0, ...info, models: [...others, entryOf(model, id)] };
+    await Deno.writeTextFile(`${infoPath}.part`, JSON.stringify(next, null, 2));
+    await removeIfThere(old, true);
+    if (await statIfThere(target) !== null) await Deno.rename(target, old);
+    await Deno.rename(part, target);
+    placed = true;
+    await Deno.rename(`${infoPath}.part`, infoPath);
+    await removeIfThere(old, true);
+    return target;
+  } catch (error) {
+    await removeIfThere(part, true);
+    await removeIfThere(`${infoPath}.part`);
+    if (placed) await removeIfThere(target, true);
+    if (await statIfThere(old) !== null && await statIfThere(target) === null) await Deno.rename(old, target);
+    throw unwritable(target, error);
+  }
+}
+
+/**
+ * Refuses what `layOut` would refuse, before anything costly is made.
+ *
+ * @throws {UserError} where the folder is no Foundry Local cache, or the id or alias is taken
+ *
+ * ```ts ignore
+ * await checkPlace(cacheDir, "smollm2-135m", { replace: false });
+ * ```
+ */
+export async function checkPlace(
+  cacheDir: string,
+  alias: string,
+  { replace }: { readonly replace: boolean },
+): Promise<void> {
+  const info = await readInfo(cacheDir, join(cacheDir, MODEL_INFO));
+  refuseTwice(info, alias, ownModelId(alias), replace);
+}
+
+async function readInfo(cacheDir: string, path: string): Promise<ModelInfo> {
+  const text = await readIfThere(path);
+  if (text !== null) {
+    try {
+      return modelInfo.parse(JSON.parse(text));
+    } catch (cause) {
+      throw new UserError(`${path} can't be read (${reasonOf(cause)}): mend or remove it first`, 2, {
+        cause,
+      });
+    }
+  }
+  const there = await statIfThere(cacheDir);
+  const names = there === null ? [] : (await entriesOf(cacheDir)).map(({ name }) => name);
+  if (there?.isFile || names.some((name) => name !== PUBLISHER && !name.startsWith("."))) {
+    throw new UserError(
+      `${cacheDir} is not a Foundry Local cache (it has no ${MODEL_INFO}, but ${
+        names.slice(0, 3).join(", ") || "is a file"
+      }): ` +
+        "give the folder that `foundry cache location` names, or one that is empty",
+    );
+  }
+  return { models: [] };
+}
+
+function refuseTwice(info: ModelInfo, alias: string, id: string, replace: boolean): void {
+  const same = info.models.find((entry) => entry.id === id);
+  if (same !== undefined && !replace) {
+    throw new UserError(`${id} is in the cache already: give another --name, or --replace to take its place`);
+  }
+  const namesake = info.models.find((entry) => entry.alias === alias && entry.id !== id);
+  if (namesake !== undefined) {
+    throw new UserError(`the alias ${alias} belongs to ${namesake.id} in this cache: give another --name`);
+  }
+}
+
+/**
+ * Copies a whole cache to a folder that is not there yet, or empty; the old one stays as it is until its owner
+ * removes it. A copy that is broken off leaves nothing under the new name.
+ *
+ * @returns bytes copied
+ * @throws {UserError} where the new folder holds something, lies inside the old one, or its disk is too small
+ *
+ * ```ts ignore
+ * const bytes = await copyCache("/home/me/.foundry/cache/models", "/big/disk/models");
+ * ```
+ */
+export async function copyCache(from: string, to: string): Promise<number> {
+  const [source, target] = [resolve(from), resolve(to)];
+  if (target === source || target.startsWith(`${source}${sep}`) || source.startsWith(`${target}${sep}`)) {
+    throw new UserError(`${to} and ${from} lie in one another: give a folder beside the cache`);
+  }
+  if ((await entriesOf(target)).length > 0) throw new UserError(`${to} is not empty: give a new folder`);
+  const bytes = await folderBytes(source);
+  const free = await freeBytes(target);
+  if (free < bytes) {
+    const gb = (value: number) => `${(value / 1e9).toFixed(1)} GB`;
+    throw new UserError(`the cache takes ${gb(bytes)}, ${to} has ${gb(free)} free: name another disk`, 1);
+  }
+  const part = `${target}.part`;
+  try {
+    await removeIfThere(part, true);
+    await copyFolder(source, part);
+    if (await folderBytes(part) !== bytes) {
+      throw new UserError(`${from} changed while it was copied: try again`, 1);
+    }
+    await removeIfThere(target, true);
+    await Deno.rename(part, target);
+    return bytes;
+  } catch (error) {
+    await removeIfThere(part, true);
+    throw unwritable(target, error);
+  }
+}
+
+async function copyFolder(from: string, to: string): Promise<void> {
+  await makeFolder(to);
+  for (const { name, isDirectory } of await entriesOf(from)) {
+    if (isDirectory) await copyFolder(join(from, name), join(to, name));
+    else await Deno.copyFile(join(from, name), join(to, name));
+  }
+}
+
+/** What the catalogue would say of it; the runtime skips entries without id, name or alias. */
+function entryOf(model: OwnModel, id: string) {
+  const { alias, displayName, sizeMb, contextTokens, createdAt } = model;
+  const created = Math.floor(createdAt.getTime() / 1000);
+  const uri = (name: string) => `azureml://registries/local/models/${name}/versions/1`;
+  const most = Math.min(2048, contextTokens);
+  const name = id.replace(/:1$/, "");
+  return {
+    id,
+    alias,
+    name,
+    version: 1,
+    displayName,
+    publisher: PUBLISHER,
+    providerType: "FoundryLocal",
+    modelType: "ONNX",
+    task: "chat-completion",
+    createdAt: created,
+    fileSizeMb: sizeMb,
+    maxOutputTokens: most,
+    uri: uri(name),
+    parentModelUri: uri(basename(alias)),
+    runtime: { deviceType: "CPU", executionProvider: "CPUExecutionProvider" },
+    ...(model.license === null ? {} : { license: model.license }),
+    intProperties: {
+      context_length: contextTokens,
+      max_output_tokens: most,
+      filesize_mb: sizeMb,
+      created_at_unix: created,
+    },
+    stringProperties: {
+      display_name: displayName,
+      model_provider: "FoundryLocal",
+      parent_uri: uri(basename(alias)),
+      publisher: PUBLISHER,
+      quantization: model.quantization,
+      input_modalities: "text",
+      output_modalities: "text",
+      task: "chat-completion",
+      type: "ONNX",
+    },
+  };
+}

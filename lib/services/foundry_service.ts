@@ -1,0 +1,205 @@
+/**
+ * Foundry Local's own calls: which generation of the service answers, which models it knows, has and holds.
+ * Shapes of 1.2.4 and 2.2.1 were taken from the running services; those of the command line's
+ * service up to 0.8 (`0.x`) from the SDK of that time.
+ */
+import { z } from "zod";
+import { UserError } from "../errors.ts";
+import {
+  type CachedModel,
+  type CatalogueFacts,
+  catalogueFacts,
+  deviceOfId,
+  readFoundryCache,
+} from "./foundry_cache.ts";
+import { type AskOptions, askService } from "../endpoint/ask.ts";
+import type { Endpoint } from "../endpoint/trace.ts";
+import { isLoopback } from "../endpoint/transport.ts";
+
+/** `0.x`: the command line's service (`/openai/…`); `1.x` and `2.x`: the SDK's web service. */
+export type FoundryGeneration = "0.x" | "1.x" | "2.x";
+
+/** A Foundry Local service that answered. */
+export interface FoundryService {
+  readonly endpoint: Endpoint;
+  readonly generation: FoundryGeneration;
+  /** Where it keeps its models, on the machine it runs on. */
+  readonly cacheDir: string | null;
+  /** Its process, where it tells; only 2.x does. */
+  readonly pid: number | null;
+}
+
+/** A variant of a model, as a service knows it. */
+export interface FoundryModel extends CatalogueFacts {
+  /** What chat takes: with its version in 2.x, without in 1.x. */
+  readonly chatId: string;
+  /** Null where nobody tells: a service on another machine lists what it could have. */
+  readonly cached: boolean | null;
+  readonly loaded: boolean;
+}
+
+export type { AskOptions } from "../endpoint/ask.ts";
+
+const status2 = z.looseObject({ modelCachePath: z.string(), pid: z.number().int().nullish() });
+const status1 = z.looseObject({ modelDirPath: z.string() });
+
+/**
+ * Asks what answers at an endpoint; null where it is not Foundry Local. Two requests, both at once.
+ *
+ * ```ts
+ * const fetch = () => Promise.resolve(Response.json({ endpoints: [], modelCachePath: "/models", pid: 7 }));
+ * const service = await recognizeFoundry({ name: "x", baseUrl: "http://127.0.0.1:5273/v1" }, { fetch, timeoutMs: 500 });
+ * if (service?.generation !== "2.x" || service.pid !== 7) throw new Error("it tells its process");
+ * ```
+ */
+export async function recognizeFoundry(
+  endpoint: Endpoint,
+  options: AskOptions,
+): Promise<FoundryService | null> {
+  const answer = async (path: string): Promise<unknown> => {
+    try {
+      const { status, json } = await askService(endpoint, path, options);
+      return status === 200 ? json : null;
+    } catch (error) {
+      if (error instanceof UserError) return null;
+      throw error;
+    }
+  };
+  const [status, openaiStatus] = await Promise.all([answer("/status"), answer("/openai/status")]);
+  const newer = status2.safeParse(status);
+  if (newer.success) {
+    const { modelCachePath, pid } = newer.data;
+    return { endpoint, generation: "2.x", cacheDir: modelCachePath, pid: pid ?? null };
+  }
+  for (const [told, generation] of [[status, "1.x"], [openaiStatus, "0.x"]] as const) {
+    const older = status1.safeParse(told);
+    if (older.success) return { endpoint, generation, cacheDir: older.data.modelDirPath, pid: null };
+  }
+  return null;
+}
+
+const names = z.array(z.string());
+const modelList = z.looseObject({
+  data: z.array(z.looseObject({ id: z.string(), parent: z.string().nullish().catch(null) })),
+});
+/** 0.x answers with a list, early ones with `{ models }`. */
+const catalogueList = z.union([
+  z.array(z.unknown()),
+  z.looseObject({ models: z.array(z.unknown()) }).transform(({ models }) => models),
+]);
+
+/**
+ * The ids that are in memory now, as the service gives them.
+ *
+ * @throws {UserError} where the service does not answer or answers something else
+ *
+ * ```ts ignore
+ * console.log(await loadedModels(service, { fetch, timeoutMs: 2000 }));
+ * ```
+ */
+export async function loadedModels(service: FoundryService, options: AskOptions): Promise<string[]> {
+  const path = service.generation === "0.x" ? "/openai/loadedmodels" : "/models/loaded";
+  return await asked(service, path, names, options);
+}
+
+async function asked<T>(
+  service: FoundryService,
+  path: string,
+  schema: z.ZodType<T>,
+  options: AskOptions,
+): Promise<T> {
+  const { status, text, json } = await askService(service.endpoint, path, options);
+  const read = schema.safeParse(json);
+  if (status === 200 && read.success) return read.data;
+  throw new UserError(
+    `${service.endpoint.baseUrl} (Foundry Local ${service.generation}) answered ${path} with HTTP ${status} ` +
+      JSON.stringify(text.slice(0, 80)),
+    1,
+  );
+}
+
+/**
+ * Every variant that the service lists: what the catalogue says of it, and whether it is downloaded and in
+ * memory. 2.x lists its whole catalogue, 1.x what it has; what is downloaded is read from the cache folder
+ * where the service runs on this machine.
+ *
+ * @throws {UserError} where the service does not answer
+ *
+ * ```ts ignore
+ * const models = await foundryModels(service, { fetch, timeoutMs: 2000 });
+ * console.log(models.filter(({ cached }) => cached).map(({ alias, device }) => `${alias} on ${device}`));
+ * ```
+ */
+export async function foundryModels(service: FoundryService, options: AskOptions): Promise<FoundryModel[]> {
+  const [loaded, listed] = await Promise.all([
+    loadedModels(service, options),
+    service.generation === "0.x" ? oldest(service, options) : listOfSdk(service, options),
+  ]);
+  const holds = (id: string) => loaded.some((other) => sameModel(other, id));
+  return listed.map((model) => ({ ...model, loaded: holds(model.id) }));
+}
+
+type Listed = Omit<FoundryModel, "loaded">;
+
+async function oldest(service: FoundryService, options: AskOptions): Promise<Listed[]> {
+  const [catalogue, cached] = await Promise.all([
+    asked(service, "/foundry/list", catalogueList, options),
+    asked(service, "/openai/models", names, options),
+  ]);
+  const known = catalogueFacts(catalogue);
+  const here = (id: string) => cached.some((other) => sameModel(other, id));
+  const unlisted = cached.filter((id) => !known.some((facts) => sameModel(facts.id, id)));
+  return [
+    ...known.map((facts) => ({ ...facts, chatId: facts.id, cached: here(facts.id) })),
+    ...unlisted.map((id) => ({ ...unknownFacts(id, null), chatId: id, cached: true })),
+  ];
+}
+
+async function listOfSdk(service: FoundryService, options: AskOptions): Promise<Listed[]> {
+  const { data } = await asked(service, "/v1/models", modelList, options);
+  const cache = await cacheOf(service);
+  return data.map(({ id, parent }) => {
+    const facts = cache?.catalogue.find((one) => sameModel(one.id, id)) ?? unknownFacts(id, parent ?? null);
+    const complete = cache?.models.some((model) => model.complete && sameModel(model.id, facts.id));
+    return { ...facts, chatId: id, cached: complete ?? (service.generation === "1.x" ? true : null) };
+  });
+}
+
+/** The folder of a service on this machine; what is on another one can't be read. */
+async function cacheOf(
+  { endpoint, cacheDir }: FoundryService,
+): Promise<{ catalogue: readonly CatalogueFacts[]; models: readonly CachedModel[] } | null> {
+  if (cacheDir === null || !isLoopback(new URL(endpoint.baseUrl))) return null;
+  try {
+    return await readFoundryCache(cacheDir);
+  } catch (error) {
+    if (error instanceof UserError) return null; // a container's path, or one that may not be read
+    throw error;
+  }
+}
+
+function unknownFacts(id: string, alias: string | null): CatalogueFacts {
+  return {
+    id,
+    alias,
+    device: deviceOfId(id),
+    executionProvider: null,
+    sizeMb: null,
+    license: null,
+    task: null,
+  };
+}
+
+/**
+ * Whether two ids name the same variant: they come with a version or without one.
+ *
+ * ```ts
+ * if (!sameModel("a-generic-cpu:1", "A-generic-cpu") || sameModel("a:1", "a:2")) throw new Error("versions");
+ * ```
+ */
+export function sameModel(a: string, b: string): boolean {
+  const [one, other] = [a.toLowerCase(), b.toLowerCase()];
+  if (one === other) return true;
+  const bare = (id: string) => id.replace(/:\d+$/, "");
+  return bare(one) === bare(other) && (bare(one) === one || bare(other) === other);
+}

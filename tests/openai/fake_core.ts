@@ -1,0 +1,96 @@
+/** A core that says what it is told, so that the HTTP face is tested without a model. */
+import type { EngineCore, LoadedModel } from "../../lib/openai/loaded_model.ts";
+import { engineFace } from "../../lib/openai/model_server.ts";
+import { serveHttp } from "../../lib/openai/http_server.ts";
+import type { Generated } from "../../lib/openai/reply.ts";
+import type { Job } from "../../lib/openai/request.ts";
+
+const model: LoadedModel = {
+  modelId: "tiny:q4",
+  alias: "tiny",
+  device: "cpu",
+  deviceNote: null,
+  chatTemplate: "own",
+  contextTokens: 128,
+  threads: 1,
+  direct: true,
+  runtimeMs: 1,
+  modelMs: 2,
+  contextMs: 3,
+};
+
+export const generated: Generated = {
+  finishReason: "stop",
+  promptTokens: 7,
+  cachedTokens: 5,
+  outputTokens: 3,
+  promptMs: 12.3456,
+  decodeMs: 20,
+};
+
+export interface FakeCore extends EngineCore {
+  readonly jobs: Job[];
+  /** One entry a generation that was ended because its client went away. */
+  readonly cancelled: string[];
+}
+
+/** `say` decides what a job gets: pieces of text, an error, or `wait` for the client to go away. */
+export function fakeCore(say: (job: Job) => string[] | Error | "wait"): FakeCore {
+  const jobs: Job[] = [];
+  const cancelled: string[] = [];
+  return {
+    model,
+    jobs,
+    cancelled,
+    prepare(job) {
+      jobs.push(job);
+      return Promise.resolve(async (emit, signal) => {
+        const pieces = say(job);
+        if (pieces instanceof Error) throw pieces;
+        if (pieces === "wait") {
+          emit("first");
+          await new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
+          cancelled.push(job.model);
+          signal.throwIfAborted();
+          return generated;
+        }
+        for (const piece of pieces) {
+          await new Promise((resolve) => setTimeout(resolve, 0));
+          emit(piece);
+        }
+        return generated;
+      });
+    },
+  };
+}
+
+export const token = "0123456789abcdef";
+
+/** The face on a loopback port. */
+export function serveFace(core: EngineCore) {
+  let ids = 0;
+  const face = engineFace(core, {
+    token,
+    now: () => 1_700_000_000,
+    randomId: () => `id${++ids}`,
+    processUse: () => ({ resident_mb: 100, cpu_s: 1.5 }),
+  });
+  const server = serveHttp(face, {
+    hostname: "127.0.0.1",
+    port: 0,
+    clock: () => performance.now(),
+    onFault: (error) => {
+      throw error;
+    },
+  });
+  const origin = `http://127.0.0.1:${server.port}`;
+  const send = (path: string, init: RequestInit & { key?: string } = {}) =>
+    fetch(origin + path, { headers: { authorization: `Bearer ${init.key ?? token}` }, ...init });
+  return {
+    origin,
+    send,
+    post: (path: string, body: unknown) =>
+      send(path, { method: "POST", body: typeof body === "string" ? body : JSON.stringify(body) }),
+    [Symbol.asyncDispose]: () => server.close(),
+  };
+}

@@ -1,0 +1,187 @@
+/** Decisions over runs whose truth is known. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { UserError } from "../../../lib/errors.ts";
+import type { RunInfo } from "../../../lib/bench/records.ts";
+import { passRate } from "../../../lib/quality/rate.ts";
+import type { QualityReport } from "../../../lib/quality/quality_schema.ts";
+import { NO_CONSTRAINTS } from "../../../lib/select/decide/constraints.ts";
+import { decide, type DecisionTerms } from "../../../lib/select/decide/decision.ts";
+import { decisionMarkdown } from "../../../lib/select/decide/decision_markdown.ts";
+import { decisionSchema } from "../../../lib/select/decide/decision_schema.ts";
+import { gatherEvidence } from "../../../lib/select/decide/evidence.ts";
+import { DEFAULT_WEIGHTS } from "../../../lib/select/decide/weigh.ts";
+import { seededRandom } from "../../../lib/stats/random.ts";
+import { type GeneratedCandidate, writeGeneratedRun } from "../../../benchmarks/generated_run.ts";
+
+const terms = (change: Partial<DecisionTerms> = {}): DecisionTerms => ({
+  constraints: NO_CONSTRAINTS,
+  weights: DEFAULT_WEIGHTS,
+  delta: 0.05,
+  epsilon: 0.05,
+  registry: null,
+  race: null,
+  watts: null,
+  pricePerKwh: null,
+  course: null,
+  random: seededRandom("decide"),
+  ...change,
+});
+
+const quick: GeneratedCandidate = { id: "quick", ttftMs: 50, itlMs: 5, tokens: 40 };
+const slow: GeneratedCandidate = { id: "slow", ttftMs: 200, itlMs: 20, tokens: 40 };
+
+/** quality.json with these scores a candidate, the same for every prompt. */
+function qualityOf({ run_id, plan }: RunInfo, scores: Readonly<Record<string, number>>): QualityReport {
+  const { prompts } = plan.prompt_set;
+  return {
+    schema_version: 1,
+    run_id,
+    prompt_set: { name: plan.prompt_set.name, sha256: plan.prompt_set.sha256 },
+    pass_mark: 0.8,
+    length_source: "usage",
+    candidates: Object.entries(scores).map(([id, score]) => ({
+      id,
+      answers: prompts.length,
+      failures: 0,
+      pass_rate: passRate(prompts.map(() => score >= 0.8 ? 1 : 0)),
+      score: { n: prompts.length, mean: score, ci95: null },
+      checks: [],
+      by_length: [],
+      ratings: [],
+    })),
+    answers: Object.entries(scores).flatMap(([candidate, score]) =>
+      prompts.map(({ id }) => ({
+        id: `timed/1/${id}/${candidate}`,
+        candidate,
+        prompt_id: id,
+        round: 1,
+        score,
+        passed: score >= 0.8,
+        failure: null,
+        checks: [],
+      }))
+    ),
+    agreement: [],
+    warnings: [],
+  };
+}
+
+async function withRun(
+  candidates: readonly GeneratedCandidate[],
+  scores: Readonly<Record<string, number>> | null,
+  then: (folder: string) => Promise<void>,
+): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "podium-decide-" });
+  try {
+    const info = await writeGeneratedRun(folder, { candidates, rounds: 4 });
+    if (scores !== null) {
+      await Deno.writeTextFile(join(folder, "quality.json"), JSON.stringify(qualityOf(info, scores)));
+    }
+    await then(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("without a scored answer speed is ranked and nothing is recommended", async () => {
+  await withRun([slow, quick], null, async (folder) => {
+    const decision = decide(await gatherEvidence([folder], null), terms());
+    assert.deepEqual([decision.verdict, decision.choice, decision.leader], ["undecided", null, "quick"]);
+    assert.match(decision.reason, /nothing is recommended/);
+    assert.match(decision.what_would_change_it.join(), /quality capture/);
+  });
+});
+
+Deno.test("equally good answers, one twice as fast: it wins, and the weights that would turn it are named", async () => {
+  await withRun([quick, slow], { quick: 0.6, slow: 0.7 }, async (folder) => {
+    const evidence = await gatherEvidence([folder], null);
+    const decision = decide(evidence, terms());
+    assert.deepEqual([decision.verdict, decision.winner, decision.runner_up], ["winner", "quick", "slow"]);
+    assert.ok((decision.candidates[0]?.probability_best ?? 0) >= 0.95);
+    const quality = decision.sensitivity.find(({ part }) => part === "quality");
+    assert.equal(quality?.above, "slow");
+    const turned = decide(
+      evidence,
+      terms({ weights: { ...DEFAULT_WEIGHTS, quality: (quality?.to ?? 0) * 1.2 } }),
+    );
+    assert.equal(turned.leader, "slow");
+    assert.match(decision.what_would_change_it[0] ?? "", /slow would lead .* times faster, or scored/);
+    decisionSchema.parse(JSON.parse(JSON.stringify(decision)));
+    assert.match(decisionMarkdown(decision, { pareto: "pareto.svg" }), /^# Choice: quick\n/);
+  });
+});
+
+Deno.test("the same evidence decides the same, to the last digit", async () => {
+  await withRun([quick, slow], { quick: 0.6, slow: 0.7 }, async (folder) => {
+    const twice = [
+      decide(await gatherEvidence([folder], null), terms()),
+      decide(await gatherEvidence([folder], null), terms({ random: seededRandom("decide") })),
+    ];
+    assert.equal(JSON.stringify(twice[0]), JSON.stringify(twice[1]));
+  });
+});
+
+Deno.test("as good as equal is a tie; one left is only; nobody is none, with the best of the rest", async () => {
+  const twin = { ...quick, id: "twin" };
+  await withRun([quick, twin], { quick: 0.7, twin: 0.7 }, async (folder) => {
+    assert.equal(decide(await gatherEvidence([folder], null), terms()).verdict, "tie");
+  });
+  await withRun([quick, slow], { quick: 0.3, slow: 0.7 }, async (folder) => {
+    const evidence = await gatherEvidence([folder], null);
+    const floor = (minScore: number) =>
+      decide(evidence, terms({ constraints: { ...NO_CONSTRAINTS, minScore } }));
+    const only = floor(0.5);
+    assert.deepEqual([only.verdict, only.choice], ["only", "slow"]);
+    assert.match(only.excluded[0]?.reason ?? "", /0\.300 over 6 prompts, the floor is 0\.500/);
+    const none = floor(0.9);
+    assert.deepEqual([none.verdict, none.winner, none.choice, none.best_of_the_rest], [
+      "none",
+      null,
+      null,
+      "slow",
+    ]);
+    assert.match(decisionMarkdown(none), /^# None; the best of the rest is slow/);
+  });
+});
+
+Deno.test("whose answers were not scored, or who failed, is excluded and says so", async () => {
+  const dead = { ...quick, id: "dead", failing: 1 };
+  await withRun([quick, slow, dead], { quick: 0.7 }, async (folder) => {
+    const decision = decide(await gatherEvidence([folder], null), terms());
+    assert.equal(decision.choice, "quick");
+    assert.deepEqual(decision.excluded.map(({ id, constraint }) => [id, constraint]), [
+      ["slow", "quality"],
+      ["dead", "failed"],
+    ]);
+  });
+});
+
+Deno.test("machines are not mixed, nor conditions", async () => {
+  const [a, b, c] = await Promise.all([1, 2, 3].map(() => Deno.makeTempDir({ prefix: "podium-mix-" })));
+  if (a === undefined || b === undefined || c === undefined) throw new Error("no folders");
+  await writeGeneratedRun(a, { candidates: [quick], runId: "run-a" });
+  await writeGeneratedRun(b, { candidates: [slow], runId: "run-b", machine: { cores: 64 } });
+  await writeGeneratedRun(c, { candidates: [slow], runId: "run-c", plan: { max_tokens: 7 } });
+  await assert.rejects(
+    gatherEvidence([a, b], null),
+    (error) =>
+      error instanceof UserError && /run-a and run-b come from different machines/.test(error.message),
+  );
+  const evidence = await gatherEvidence([a, c], null);
+  assert.throws(
+    () => decide(evidence, terms()),
+    (error) => error instanceof UserError && /different conditions \(max-tokens/.test(error.message),
+  );
+  await Promise.all([a, b, c].map((folder) => Deno.remove(folder, { recursive: true })));
+});
+
+Deno.test("energy is an estimate that says so, and a faster model is the cheaper one", async () => {
+  await withRun([quick, slow], { quick: 0.7, slow: 0.7 }, async (folder) => {
+    const decision = decide(await gatherEvidence([folder], null), terms({ watts: 20, pricePerKwh: 0.3 }));
+    const [fast, late] = decision.candidates.map(({ energy }) => energy);
+    assert.ok((fast?.cost_per_1000 ?? 1) < (late?.cost_per_1000 ?? 0));
+    assert.equal(fast?.source, "estimate");
+    assert.match(decisionMarkdown(decision), /estimate, 20 W stated/);
+  });
+});

@@ -1,0 +1,89 @@
+/** A live race on candidates whose truth is known, on a virtual clock, and the same race over its records. */
+import assert from "node:assert/strict";
+import type { RaceTerms } from "../../../lib/bench/records.ts";
+import { createRunFolder } from "../../../lib/bench/folder.ts";
+import { raceLive } from "../../../lib/select/race/live_race.ts";
+import type { RaceState } from "../../../lib/select/race/race.ts";
+import { raceReport } from "../../../lib/select/race/race_report.ts";
+import { DEFAULT_TERMS, replayRecorded } from "../../../lib/select/race/recorded_race.ts";
+import { type FakeBehaviour, fakeCandidate, fakeMachine, runInfoOf, VirtualTime } from "../../bench/fakes.ts";
+
+async function race(
+  behaviours: Readonly<Record<string, FakeBehaviour>>,
+  terms: Partial<RaceTerms> = {},
+  stopAfter = Infinity,
+) {
+  const time = new VirtualTime();
+  const candidates = Object.entries(behaviours).map(([id, one]) => fakeCandidate(id, time, one));
+  const info = runInfoOf(candidates, { mode: "race", race: { ...DEFAULT_TERMS, ...terms } });
+  const root = await Deno.makeTempDir({ prefix: "podium-live-" });
+  const folder = await createRunFolder(root, info);
+  const stop = new AbortController();
+  const states: RaceState[] = [];
+  const ended = await raceLive({
+    info,
+    candidates,
+    sink: time.holding(folder),
+    clock: time.clock,
+    readMachine: fakeMachine(time),
+    signal: stop.signal,
+    score: () => null,
+    onBlock: (state) => {
+      states.push(state);
+      if (state.blocks === stopAfter) stop.abort(new DOMException("enough", "AbortError"));
+    },
+  });
+  folder.close();
+  const replayed = await replayRecorded(folder.path);
+  await Deno.remove(root, { recursive: true });
+  return { ended, last: states.at(-1), replayed, report: raceReport(replayed) };
+}
+
+Deno.test("a replay gives the live race's state to the last digit: latencies, first tokens, rates, utilities", async () => {
+  const jitter = (seed: number) => (atMs: number) => 1 + 0.2 * Math.sin(seed * atMs);
+  const behaviours = {
+    a: { ttftMs: 50, itlMs: 10, slowdown: jitter(1) },
+    b: { ttftMs: 80, itlMs: 12, slowdown: jitter(2) },
+    c: { ttftMs: 60, itlMs: 30, slowdown: jitter(3) },
+  };
+  for (const by of ["latency", "ttft", "throughput", "utility"] as const) {
+    const weights = by === "utility" ? { latency: 1, ttft: 0.5 } : null;
+    const { last, replayed, ended } = await race(behaviours, { by, weights });
+    assert.deepEqual(replayed.state, last, by);
+    assert.equal(ended.status, "completed");
+    assert.equal(replayed.state.verdict?.winner, "a", by);
+  }
+});
+
+Deno.test("who fails loses those blocks, leaves after three in a row, and goes", async () => {
+  const failing = { ttftMs: 10, fails: (nth: number) => nth > 3 ? "it broke" : null };
+  const { last, replayed, report } = await race({ steady: { ttftMs: 50 }, failing });
+  assert.deepEqual(replayed.state, last);
+  assert.equal(report.winner, "steady");
+  assert.equal(report.eliminated[0]?.id, "failing");
+});
+
+Deno.test("one that can't be loaded is excluded, and the others race on", async () => {
+  const { report, ended } = await race({
+    quick: { ttftMs: 10 },
+    slow: { ttftMs: 90 },
+    gone: { broken: "no such file" },
+  });
+  assert.deepEqual([report.winner, report.blocks], ["quick", 8]);
+  assert.deepEqual(ended.plan.race?.excluded.map(({ id, reason }) => [id, reason]), [[
+    "gone",
+    "no such file",
+  ]]);
+});
+
+Deno.test("an interrupted race keeps its blocks and can be replayed: undecided", async () => {
+  const { ended, report } = await race({ quick: { ttftMs: 10 }, slow: { ttftMs: 90 } }, {}, 3);
+  assert.equal(ended.status, "interrupted");
+  assert.deepEqual([report.verdict, report.blocks], ["undecided", 3]);
+});
+
+Deno.test("where nobody answers, the verdict is none", async () => {
+  const dead = { fails: () => "no" };
+  const { ended, report } = await race({ one: dead, two: dead });
+  assert.deepEqual([report.verdict, ended.status], ["none", "failed"]);
+});

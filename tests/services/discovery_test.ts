@@ -1,0 +1,154 @@
+/** Finding services and listing their models: clear words for everything that can be wrong. */
+import assert from "node:assert/strict";
+import type { Fetch } from "../../lib/clock.ts";
+import { UserError } from "../../lib/errors.ts";
+import { findServices, listModels, parseEndpoint } from "../../lib/services/discovery.ts";
+import { startFake } from "../../lib/selfcheck/fake_server.ts";
+import { withWay } from "../endpoint/helpers.ts";
+
+const env = (values: Record<string, string> = {}) => ({ get: (name: string) => values[name] });
+
+Deno.test("an endpoint is NAME=URL or URL; names tell nothing of the host", () => {
+  const names = Object.entries({
+    "lab=https://models.example/v1": ["lab", "https://models.example/v1"],
+    "https://models.example/v1/": ["remote", "https://models.example/v1"],
+    "http://models.example:9000": ["remote-9000", "http://models.example:9000/v1"],
+    "http://127.0.0.1:5273/v1": ["foundry", "http://127.0.0.1:5273/v1"],
+    "http://[::1]:7777/openai/v1": ["local-7777", "http://[::1]:7777/openai/v1"],
+  });
+  for (const [text, [name, baseUrl]] of names) {
+    assert.deepEqual(parseEndpoint(text), { name, baseUrl });
+  }
+  assert.equal(parseEndpoint("http://localhost:1/v1", "k").apiKey, "k");
+  assert.ok(!("apiKey" in parseEndpoint("http://localhost:1/v1", "")));
+});
+
+Deno.test("what is no endpoint is refused, without telling the password", () => {
+  for (
+    const text of [
+      "",
+      "localhost",
+      "5273",
+      "ftp://h/v1",
+      "a=b",
+      "http://user:secret@h/v1",
+      "http://h/v1?key=secret",
+    ]
+  ) {
+    assert.throws(() => parseEndpoint(text), (error) => {
+      assert.ok(error instanceof UserError, text);
+      assert.ok(!error.message.includes("secret"));
+      return true;
+    });
+  }
+});
+
+async function listFake(behaviour: Parameters<typeof startFake>[0], path = "", apiKey?: string) {
+  const fake = startFake(behaviour);
+  try {
+    const endpoint = parseEndpoint(`${fake.baseUrl}${path}`, apiKey);
+    return await withWay("openai over raw", ({ fetch }) => listModels(endpoint, { fetch, timeoutMs: 1000 }));
+  } finally {
+    await fake.stop();
+  }
+}
+
+Deno.test("models are listed in the endpoint's order", async () => {
+  const models = await listFake({ models: { b: {}, a: {} } });
+  assert.deepEqual(models, [{ id: "b", ownedBy: "fake" }, { id: "a", ownedBy: "fake" }]);
+});
+
+Deno.test("a wrong key, a wrong path and nobody there each get their own sentence", async () => {
+  await assert.rejects(
+    listFake({ apiKey: "right-key" }),
+    /refused a request without a key \(HTTP 401\).*API_KEY/,
+  );
+  await assert.rejects(listFake({ apiKey: "right-key" }, "", "wrong-key"), (error) => {
+    assert.ok(error instanceof UserError);
+    assert.match(error.message, /refused the key \(HTTP 401\)/);
+    assert.ok(!error.message.includes("wrong-key"));
+    return true;
+  });
+  await assert.rejects(listFake({}, "/deep"), /HTTP 404.*usually ends in \/v1/);
+  const gone = startFake();
+  await gone.stop();
+  await assert.rejects(
+    listModels(parseEndpoint(gone.baseUrl), { fetch, timeoutMs: 1000 }),
+    /cannot reach http:\/\/127\.0\.0\.1:\d+\/v1: connection refused/,
+  );
+});
+
+Deno.test("an endpoint of another kind is named as such", async () => {
+  for (const body of ["<html>hello</html>", '{"models":[]}', "[]"]) {
+    const html: Fetch = () => Promise.resolve(new Response(body));
+    await assert.rejects(
+      listModels(parseEndpoint("http://127.0.0.1:1/v1"), { fetch: html, timeoutMs: 1000 }),
+      /is not an OpenAI-compatible endpoint/,
+    );
+  }
+});
+
+Deno.test("a service that never answers is given up in time", async () => {
+  const silent: Fetch = () => new Promise(() => {});
+  await assert.rejects(
+    listModels(parseEndpoint("http://127.0.0.1:1/v1"), { fetch: silent, timeoutMs: 10 }),
+    /no answer within 0\.01 s/,
+  );
+  assert.deepEqual(await findServices({ fetch: silent, env: env(), timeoutMs: 10 }), []);
+});
+
+/** Answers for some base URLs, refuses everything else, and remembers who was given the key. */
+function serving(models: Record<string, string[]>) {
+  const keyed: string[] = [];
+  const stub: Fetch = (input, init) => {
+    const url = String(input);
+    if (new Headers(init?.headers).has("authorization")) keyed.push(url);
+    const ids = models[url];
+    if (ids === undefined) return Promise.reject(new TypeError("Connection refused"));
+    return Promise.resolve(Response.json({ data: ids.map((id) => ({ id })) }));
+  };
+  return { stub, keyed };
+}
+
+Deno.test("named services come first and alone get the key; known ports follow", async () => {
+  const { stub, keyed } = serving({
+    "http://lab.example:5273/v1/models": ["phi"],
+    "http://127.0.0.1:5273/v1/models": ["a"],
+    "http://127.0.0.1:11434/v1/models": ["b"],
+  });
+  const found = await findServices({
+    fetch: stub,
+    env: env({ FOUNDRY_LOCAL_ENDPOINT: "http://lab.example:5273/v1", API_KEY: "secret" }),
+  });
+  assert.deepEqual(found.map((one) => [one.endpoint.name, one.kind, one.source, one.models.length]), [
+    ["remote-5273", "Foundry Local", "FOUNDRY_LOCAL_ENDPOINT", 1],
+    ["foundry", "Foundry Local", "known port", 1],
+    ["ollama", "Ollama", "known port", 1],
+  ]);
+  assert.ok(keyed.length > 0 && keyed.every((url) => url.startsWith("http://lab.example:5273/")));
+});
+
+Deno.test("a named service that is found again on its port counts once", async () => {
+  const { stub } = serving({
+    "http://localhost:5273/v1/models": ["a"],
+    "http://127.0.0.1:5273/v1/models": ["a"],
+  });
+  const found = await findServices({
+    fetch: stub,
+    env: env({ FOUNDRY_LOCAL_ENDPOINT: "http://localhost:5273/v1" }),
+  });
+  assert.equal(found.length, 1);
+});
+
+Deno.test("a named service that does not answer is kept, with its problem", async () => {
+  const { stub } = serving({});
+  const [found] = await findServices({
+    fetch: stub,
+    env: env({ FOUNDRY_LOCAL_ENDPOINT: "http://127.0.0.1:5273/v1" }),
+  });
+  assert.match(found?.problem ?? "", /cannot reach .* connection refused/);
+  await assert.rejects(
+    findServices({ fetch: stub, env: env({ FOUNDRY_LOCAL_ENDPOINT: "5273" }) }),
+    /^UserError: FOUNDRY_LOCAL_ENDPOINT: not an endpoint: "5273"/,
+  );
+});
