@@ -6,7 +6,7 @@
 import { Presets, SingleBar } from "cli-progress";
 import { createInterface } from "node:readline/promises";
 import { pull, type PullEvent, type Terms } from "../lib/catalog/pull.ts";
-import type { ModelEntry, Variant } from "../lib/catalog/registry.ts";
+import type { Model, Variant } from "../lib/catalog/registry.ts";
 import type { Store } from "../lib/catalog/store.ts";
 import { realClock, realSleep } from "./cli.ts";
 
@@ -22,7 +22,7 @@ export interface ShownPull {
  */
 export async function pullShown(
   store: Store,
-  entry: ModelEntry,
+  entry: Model,
   variant: Variant,
   { yes = false, signal }: ShownPull = {},
 ): Promise<string> {

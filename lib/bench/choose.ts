@@ -4,7 +4,7 @@
  * the registry or options of the embedded engine, joined by `+` (`q4_1+threads=1`).
  */
 import { findModel, findVariant, plainName, suggestNames } from "../catalog/names.ts";
-import type { EngineOptions, ModelEntry, Registry, Variant } from "../catalog/types.ts";
+import type { EngineOptions, Model, Registry, Variant } from "../catalog/types.ts";
 import type { ListedModel } from "../services/discovery.ts";
 import type { Endpoint } from "../endpoint/trace.ts";
 import { UserError } from "../errors.ts";
@@ -22,7 +22,7 @@ export interface Service {
 interface EmbeddedChoice {
   readonly kind: "embedded";
   readonly info: CandidateInfo;
-  readonly entry: ModelEntry;
+  readonly entry: Model;
   readonly variant: Variant;
   readonly engine: EngineOptions;
 }
@@ -254,7 +254,7 @@ function unknownModel(
 
 function noVariant(
   text: string,
-  entry: ModelEntry,
+  entry: Model,
   wanted: string | undefined,
   runnable: readonly Variant[],
 ): UserError {

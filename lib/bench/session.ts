@@ -3,7 +3,7 @@ import { describeMachine } from "../catalog/machine.ts";
 import { plainName } from "../catalog/names.ts";
 import type { Store } from "../catalog/store.ts";
 import { locate } from "../catalog/store.ts";
-import type { EngineOptions, ModelEntry, Registry, Variant } from "../catalog/types.ts";
+import type { EngineOptions, Model, Registry, Variant } from "../catalog/types.ts";
 import type { Clock, Fetch, Sleep } from "../clock.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import { findServices } from "../services/discovery.ts";
@@ -35,7 +35,7 @@ export interface Surroundings {
   readonly registry: Registry;
   readonly store: Store;
   /** Brings a model that is not there yet, or throws why it does not; its message becomes the row's reason. */
-  readonly download: (entry: ModelEntry, variant: Variant) => Promise<string>;
+  readonly download: (entry: Model, variant: Variant) => Promise<string>;
   readonly signal: AbortSignal;
 }
 

@@ -27,7 +27,7 @@ import {
   writeReceipt,
 } from "./store.ts";
 import { ensureSpace } from "./transfer.ts";
-import type { ModelEntry, Registry, Variant } from "./types.ts";
+import type { Model, Registry, Variant } from "./types.ts";
 
 /** One model file in the folder, whole or not. */
 export interface StoredFile {
@@ -38,7 +38,7 @@ export interface StoredFile {
   readonly sizeBytes: number;
   readonly lastUsed: Date | null;
   /** What the registry calls it; null where no entry names it. */
-  readonly named: { readonly entry: ModelEntry; readonly variant: Variant } | null;
+  readonly named: { readonly entry: Model; readonly variant: Variant } | null;
   readonly receipt: Receipt | null;
 }
 
@@ -177,7 +177,7 @@ export function filesNamed(
 export function entryNamed(
   registry: Registry,
   name: string,
-): { entry: ModelEntry | undefined; variant: Variant | undefined } {
+): { entry: Model | undefined; variant: Variant | undefined } {
   const at = name.lastIndexOf(":");
   const owner = at > 0 ? findModel(registry, name.slice(0, at)) : undefined;
   const variant = owner === undefined ? undefined : findVariant(owner, name.slice(at + 1));

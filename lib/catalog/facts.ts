@@ -1,6 +1,6 @@
 /** What a file says about itself fills in what the registry leaves open. */
 import type { GgufFacts } from "./gguf.ts";
-import type { ModelEntry, Variant } from "./types.ts";
+import type { Model, Variant } from "./types.ts";
 
 /**
  * The entry with its gaps filled from the metadata of one variant's file: licence, context, size of the context
@@ -17,7 +17,7 @@ import type { ModelEntry, Variant } from "./types.ts";
  * if (full.license.id !== "mit" || !full.license.open || full.contextTokens !== 2048) throw new Error("gaps stay");
  * ```
  */
-export function fillIn(entry: ModelEntry, variant: Variant, facts: GgufFacts): ModelEntry {
+export function fillIn(entry: Model, variant: Variant, facts: GgufFacts): Model {
   const license = facts.license === null || entry.license.id !== "unknown"
     ? entry.license
     : { ...entry.license, id: facts.license, open: isOpenLicense(facts.license) };

@@ -1,6 +1,6 @@
 /** This machine, and which models fit into it. Nothing here names the host, its user or a folder. */
 import { cpus, release } from "node:os";
-import type { ModelEntry, Variant } from "./types.ts";
+import type { Model, Variant } from "./types.ts";
 
 const GB = 2 ** 30;
 
@@ -104,7 +104,7 @@ export type Fit = { readonly ok: true; readonly neededGb: number | null } | {
  * if (entry === undefined || neededRamGb(entry)?.toFixed(2) !== "2.85") throw new Error("2 + 0.5 + 0.35 GB");
  * ```
  */
-export function neededRamGb(entry: ModelEntry, options: FitOptions = {}): number | null {
+export function neededRamGb(entry: Model, options: FitOptions = {}): number | null {
   const variant = options.variant ?? entry.variants[0];
   const sizeMb = variant?.sizeMb ?? entry.sizeMb;
   const bytes = variant?.sizeBytes ?? (sizeMb === null ? null : sizeMb * 1e6);
@@ -133,7 +133,7 @@ export function neededRamGb(entry: ModelEntry, options: FitOptions = {}): number
  * if (!fit.reasons[0]?.includes("asks for 8 GB")) throw new Error(fit.reasons[0]);
  * ```
  */
-export function fits(entry: ModelEntry, machine: Machine, options: FitOptions = {}): Fit {
+export function fits(entry: Model, machine: Machine, options: FitOptions = {}): Fit {
   const reasons: string[] = [];
   if (machine.ram_gb < entry.minRamGb * SOLD_RAM_SHARE) {
     reasons.push(`it asks for ${entry.minRamGb} GB of RAM, this machine has ${machine.ram_gb} GB`);

@@ -1,10 +1,10 @@
 /** Finding a model by any of its names. */
 import { plainName } from "../model_name.ts";
-import type { ModelEntry, Registry, Variant } from "./types.ts";
+import type { Model, Registry, Variant } from "./types.ts";
 
 export { plainName };
 
-const namesOf = (entry: ModelEntry) => [
+const namesOf = (entry: Model) => [
   entry.alias,
   ...entry.otherNames,
   ...(entry.foundryAlias === null ? [] : [entry.foundryAlias]),
@@ -20,7 +20,7 @@ const namesOf = (entry: ModelEntry) => [
  * if (findModel(registry, "Phi-4-Mini-generic-cpu:5")?.alias !== "phi-4-mini") throw new Error("not found");
  * ```
  */
-export function findModel(registry: Registry, name: string): ModelEntry | undefined {
+export function findModel(registry: Registry, name: string): Model | undefined {
   const wanted = name.trim().toLowerCase();
   const exact = registry.models.find((entry) => namesOf(entry).some((own) => own.toLowerCase() === wanted));
   if (exact !== undefined) return exact;
@@ -38,7 +38,7 @@ export function findModel(registry: Registry, name: string): ModelEntry | undefi
  * if (entry === undefined || findVariant(entry, "Q8")?.name !== "q8") throw new Error("q8 is there");
  * ```
  */
-export function findVariant(entry: ModelEntry, name?: string): Variant | undefined {
+export function findVariant(entry: Model, name?: string): Variant | undefined {
   if (name === undefined) return entry.variants[0];
   return entry.variants.find((variant) => variant.name.toLowerCase() === name.toLowerCase());
 }

@@ -1,6 +1,6 @@
 /** The course's way to pick a model: by task and by the machine's RAM. */
 import { fits, type Machine } from "./machine.ts";
-import type { ModelEntry, Registry } from "./types.ts";
+import type { Model, Registry } from "./types.ts";
 
 /**
  * The registry's first entry of a task whose `min_ram_gb` the machine's total RAM meets. Free memory is not
@@ -17,7 +17,7 @@ import type { ModelEntry, Registry } from "./types.ts";
  * if (firstViable(registry, "poetry", machine) !== undefined) throw new Error("nobody does that");
  * ```
  */
-export function firstViable(registry: Registry, task: string, machine: Machine): ModelEntry | undefined {
+export function firstViable(registry: Registry, task: string, machine: Machine): Model | undefined {
   const roomy = { ...machine, freeRamGb: Infinity };
   return registry.models.find((entry) => entry.task.includes(task) && fits(entry, roomy).ok);
 }

@@ -24,7 +24,7 @@ import {
   writeReceipt,
 } from "./store.ts";
 import { ensureSpace, PATIENCE, type Patience, SourceError, speedometer, type Transfer } from "./transfer.ts";
-import type { ModelEntry, Source, Variant } from "./types.ts";
+import type { Model, Source, Variant } from "./types.ts";
 
 export { hubEndpoint, hubReachable } from "./hub.ts";
 
@@ -85,7 +85,7 @@ export interface PullOptions {
  */
 export async function pull(
   store: Store,
-  entry: ModelEntry,
+  entry: Model,
   variant: Variant,
   options: PullOptions,
 ): Promise<string> {
@@ -110,7 +110,7 @@ export async function pull(
   );
 }
 
-async function agree(entry: ModelEntry, options: PullOptions): Promise<void> {
+async function agree(entry: Model, options: PullOptions): Promise<void> {
   if (entry.license.open) return;
   const terms = {
     model: entry.displayName,
@@ -147,7 +147,7 @@ function teller(options: PullOptions) {
 
 async function fromSources(
   store: Store,
-  entry: ModelEntry,
+  entry: Model,
   variant: Variant,
   path: string,
   options: PullOptions,
@@ -282,7 +282,7 @@ async function onHost<T>(store: Store, host: string, work: () => Promise<T>): Pr
 }
 
 interface Acceptance {
-  readonly entry: ModelEntry;
+  readonly entry: Model;
   readonly variant: Variant;
   readonly source: Source;
   readonly path: string;

@@ -5,7 +5,7 @@ import { jsonLines, type PathStep } from "./json_lines.ts";
 import { toEntry } from "./registry_entry.ts";
 import { type Fault, faultMessage, faultsOf, isRecord, shown, slips } from "./registry_faults.ts";
 import { entryKeys, entryShape, variantKeys } from "./registry_schema.ts";
-import type { ModelEntry, Registry } from "./types.ts";
+import type { Model, Registry } from "./types.ts";
 
 export { findModel, findVariant, suggestNames } from "./names.ts";
 export type * from "./types.ts";
@@ -115,7 +115,7 @@ function readEntry(
   json: unknown,
   folder: string,
   faults: Fault[],
-): { entry: ModelEntry; path: readonly PathStep[] }[] {
+): { entry: Model; path: readonly PathStep[] }[] {
   if (!isRecord(raw)) {
     const takes = path.length === 0
       ? 'a list of models, a map of alias to model, or {"models": …}'
@@ -137,7 +137,7 @@ function readEntry(
 }
 
 /** Two models must not answer to one name. */
-function clashes(models: readonly { entry: ModelEntry; path: readonly PathStep[] }[]): Fault[] {
+function clashes(models: readonly { entry: Model; path: readonly PathStep[] }[]): Fault[] {
   const owners = new Map<string, string>();
   const faults: Fault[] = [];
   for (const { entry, path } of models) {

@@ -10,7 +10,7 @@ import {
   variantKeys,
   type VariantShape,
 } from "./registry_schema.ts";
-import type { EngineOptions, License, ModelEntry, Source, Variant } from "./types.ts";
+import type { EngineOptions, License, Model, Source, Variant } from "./types.ts";
 
 /**
  * An entry with all its defaults; what is wrong between its fields is added to `faults`. `folder` is the one
@@ -21,7 +21,7 @@ export function toEntry(
   path: readonly PathStep[],
   faults: Fault[],
   folder: string,
-): ModelEntry {
+): Model {
   const all = shape.variants ?? [];
   const variants = all.map((variant, index) =>
     toVariant(variant, all, { path: [...path, "variants", index], faults, folder })

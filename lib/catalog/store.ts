@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
 import { ggufFacts } from "./gguf.ts";
-import type { ModelEntry, Variant } from "./types.ts";
+import type { Model, Variant } from "./types.ts";
 
 export interface Store {
   readonly dir: string;
@@ -86,7 +86,7 @@ export async function openStore(dir: string): Promise<Store> {
  * if (path?.replaceAll("\\", "/") !== "models/a_b/f.gguf") throw new Error(String(path));
  * ```
  */
-export function pathInStore(store: Store, entry: ModelEntry, variant: Variant): string | null {
+export function pathInStore(store: Store, entry: Model, variant: Variant): string | null {
   return variant.file === null
     ? null
     : join(store.dir, entry.alias.replaceAll(/[^\w.-]/g, "_"), variant.file);
@@ -108,7 +108,7 @@ export const lockPath = (store: Store, path: string) =>
  * if (path === null) console.log("not downloaded yet");
  * ```
  */
-export async function locate(store: Store, entry: ModelEntry, variant: Variant): Promise<string | null> {
+export async function locate(store: Store, entry: Model, variant: Variant): Promise<string | null> {
   if (variant.adapter !== null) return variant.adapter.module;
   const path = pathInStore(store, entry, variant);
   const info = path === null ? null : await statIfThere(path);
@@ -144,7 +144,7 @@ export function knownHashes(variant: Variant): Set<string> {
 
 async function takeIn(
   path: string,
-  entry: ModelEntry,
+  entry: Model,
   variant: Variant,
   info: Deno.FileInfo,
 ): Promise<string> {

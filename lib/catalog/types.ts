@@ -107,7 +107,7 @@ export interface License {
   readonly url: string | null;
 }
 
-export interface ModelEntry {
+export interface Model {
   readonly alias: string;
   readonly otherNames: readonly string[];
   readonly displayName: string;
@@ -136,5 +136,5 @@ export interface ModelEntry {
 
 export interface Registry {
   /** In the order of the file: the first viable model of a task wins. */
-  readonly models: readonly ModelEntry[];
+  readonly models: readonly Model[];
 }

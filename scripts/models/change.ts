@@ -8,7 +8,7 @@ import {
   type StoredFile,
 } from "../../lib/catalog/cache.ts";
 import { hubReachable } from "../../lib/catalog/hub.ts";
-import { type ModelEntry, type Registry, suggestNames, type Variant } from "../../lib/catalog/registry.ts";
+import { type Model, type Registry, suggestNames, type Variant } from "../../lib/catalog/registry.ts";
 import type { Store } from "../../lib/catalog/store.ts";
 import { UserError } from "../../lib/errors.ts";
 import { interruptSignal, printJson, realSleep } from "../cli.ts";
@@ -17,7 +17,7 @@ import { openCatalogue, type Options } from "./shared.ts";
 import { fileJson, inStore, size } from "./view.ts";
 
 interface Chosen {
-  readonly entry: ModelEntry;
+  readonly entry: Model;
   readonly variant: Variant;
 }
 

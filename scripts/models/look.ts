@@ -1,7 +1,7 @@
 /** WHY: `models list`, `fit`, `cache` and `verify` look and change nothing. */
 import { filesNamed, type Verified, verifyStored } from "../../lib/catalog/cache.ts";
 import { describeMachine, type Fit, fits, type Machine } from "../../lib/catalog/machine.ts";
-import type { ModelEntry } from "../../lib/catalog/registry.ts";
+import type { Model } from "../../lib/catalog/registry.ts";
 import { freeBytes } from "../../lib/catalog/transfer.ts";
 import { interruptSignal, printJson } from "../cli.ts";
 import { type Catalogue, openCatalogue, type Options } from "./shared.ts";
@@ -11,7 +11,7 @@ export async function list(options: Options): Promise<number> {
   const { fileOf, wanted } = await openCatalogue(options);
   const models = wanted();
   if (options.json) {
-    const json = (entry: ModelEntry) => entryJson(entry, (variant) => fileOf(entry, variant) !== undefined);
+    const json = (entry: Model) => entryJson(entry, (variant) => fileOf(entry, variant) !== undefined);
     printJson({ registry: options.registry, models: models.map(json) });
     return 0;
   }
@@ -28,7 +28,7 @@ export async function list(options: Options): Promise<number> {
   return 0;
 }
 
-function stateOf(entry: ModelEntry, fileOf: Catalogue["fileOf"]): string {
+function stateOf(entry: Model, fileOf: Catalogue["fileOf"]): string {
   if (entry.variants.some(({ adapter }) => adapter !== null)) return "adapter";
   if (entry.variants.some((variant) => fileOf(entry, variant) !== undefined)) return "here";
   if (entry.variants.every(({ sources }) => sources.length === 0)) return "service only";
@@ -36,7 +36,7 @@ function stateOf(entry: ModelEntry, fileOf: Catalogue["fileOf"]): string {
 }
 
 interface Fitting {
-  readonly entry: ModelEntry;
+  readonly entry: Model;
   /** The first variant that fits, else the first one; null where the registry names none. */
   readonly variant: string | null;
   readonly fit: Fit;
@@ -67,7 +67,7 @@ export async function fit(options: Options): Promise<number> {
   return 0;
 }
 
-function fitOf(entry: ModelEntry, machine: Machine, freeDiskBytes: number, { fileOf }: Catalogue): Fitting {
+function fitOf(entry: Model, machine: Machine, freeDiskBytes: number, { fileOf }: Catalogue): Fitting {
   const each = entry.variants.map((variant): Fitting => {
     const here = fileOf(entry, variant) !== undefined;
     const fit = fits(entry, machine, { variant, ...(!here && { freeDiskBytes }) });

@@ -1,7 +1,7 @@
 /** WHY: every `models` command starts with the same two things: the registry, and the folder with its files. */
 import { listStored, type StoredFile } from "../../lib/catalog/cache.ts";
 import { fillIn } from "../../lib/catalog/facts.ts";
-import { loadRegistry, type ModelEntry, type Registry, type Variant } from "../../lib/catalog/registry.ts";
+import { loadRegistry, type Model, type Registry, type Variant } from "../../lib/catalog/registry.ts";
 import { defaultStore, openStore, pathInStore, type Store } from "../../lib/catalog/store.ts";
 
 /** The options that all commands share; commander fills them. */
@@ -19,9 +19,9 @@ export interface Catalogue {
   readonly store: Store;
   readonly files: readonly StoredFile[];
   /** The whole file of a variant, if it is here. */
-  fileOf(entry: ModelEntry, variant: Variant): StoredFile | undefined;
+  fileOf(entry: Model, variant: Variant): StoredFile | undefined;
   /** The models that --task and --capability leave, with their gaps filled from the files that are here. */
-  wanted(): ModelEntry[];
+  wanted(): Model[];
 }
 
 export async function openCatalogue(options: Options): Promise<Catalogue> {
@@ -29,8 +29,8 @@ export async function openCatalogue(options: Options): Promise<Catalogue> {
   const store = await openStore(options.store ?? defaultStore(Deno.env, Deno.build.os));
   const files = await listStored(store, registry);
   const ready = new Map(files.filter(({ state }) => state === "ready").map((file) => [file.path, file]));
-  const fileOf = (entry: ModelEntry, variant: Variant) => ready.get(pathInStore(store, entry, variant) ?? "");
-  const filled = (entry: ModelEntry) =>
+  const fileOf = (entry: Model, variant: Variant) => ready.get(pathInStore(store, entry, variant) ?? "");
+  const filled = (entry: Model) =>
     entry.variants.reduce((full, variant) => {
       const facts = fileOf(entry, variant)?.receipt?.gguf;
       return facts ? fillIn(full, variant, facts) : full;

@@ -2,7 +2,7 @@
 import Table from "cli-table3";
 import { relative } from "node:path";
 import type { StoredFile } from "../../lib/catalog/cache.ts";
-import type { ModelEntry, Variant } from "../../lib/catalog/registry.ts";
+import type { Model, Variant } from "../../lib/catalog/registry.ts";
 import type { Store } from "../../lib/catalog/store.ts";
 
 /** A table with lines in a terminal; plain columns, easy to cut, where the output is piped. */
@@ -40,7 +40,7 @@ export function variantJson(variant: Variant, downloaded: boolean) {
   };
 }
 
-export function entryJson(entry: ModelEntry, downloaded: (variant: Variant) => boolean) {
+export function entryJson(entry: Model, downloaded: (variant: Variant) => boolean) {
   return {
     alias: entry.alias,
     other_names: entry.otherNames,

@@ -5,7 +5,7 @@ import {
   findModel,
   findVariant,
   loadRegistry,
-  type ModelEntry,
+  type Model,
   type Variant,
 } from "../../lib/catalog/registry.ts";
 import { defaultStore, locate, openStore, pathInStore, RECEIPT } from "../../lib/catalog/store.ts";
@@ -35,7 +35,7 @@ export interface MadePack {
 }
 
 interface Chosen {
-  readonly entry: ModelEntry;
+  readonly entry: Model;
   readonly variant: Variant;
   readonly name: string;
 }

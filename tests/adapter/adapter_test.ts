@@ -106,7 +106,10 @@ Deno.test("an adapter may do what its entry states, and nothing else", async () 
     // Not even the code that was loaded: only the process may read that, not the adapter's thread.
     assert.match(await none.ask(`read ${join(folder, "adapters", "misbehaving.ts")}`), refusal);
   }
-  await using some = await running({ ...misbehaving, permissions: { read: ["adapter_docs_test.ts"], net: true } });
+  await using some = await running({
+    ...misbehaving,
+    permissions: { read: ["adapter_docs_test.ts"], net: true },
+  });
   assert.match(await some.ask(`read ${file}`), /Deno\.test/);
   assert.match(await some.ask(`read ${join(folder, "adapter_test.ts")}`), refusal);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { filesNamed, listStored, moveStore, removeStored, verifyStored } from "../../lib/catalog/cache.ts";
 import { pull } from "../../lib/catalog/pull.ts";
-import { type ModelEntry, parseRegistry, type Variant } from "../../lib/catalog/registry.ts";
+import { type Model, parseRegistry, type Variant } from "../../lib/catalog/registry.ts";
 import { defaultStore, locate, openStore, readReceipt, statIfThere } from "../../lib/catalog/store.ts";
 import { scratch, sha256, surroundings, tinyGguf } from "./fixtures.ts";
 
@@ -29,7 +29,7 @@ async function filled() {
   for (const entry of registry.models) {
     for (const variant of entry.variants) await pull(store, entry, variant, surroundings().options);
   }
-  const first = (alias: string): [ModelEntry, Variant] => {
+  const first = (alias: string): [Model, Variant] => {
     const entry = registry.models.find((model) => model.alias === alias);
     const variant = entry?.variants[0];
     if (entry === undefined || variant === undefined) throw new Error(alias);

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import { parseRegistry } from "../../lib/catalog/registry.ts";
 import { concat } from "../../lib/endpoint/bytes.ts";
-import type { ModelEntry, Registry } from "../../lib/catalog/registry.ts";
+import type { Model, Registry } from "../../lib/catalog/registry.ts";
 import type { PullEvent, PullOptions } from "../../lib/catalog/pull.ts";
 import { realSleep } from "../../scripts/cli.ts";
 
@@ -188,7 +188,7 @@ export async function scratch() {
   return { dir, [Symbol.asyncDispose]: () => Deno.remove(dir, { recursive: true }) };
 }
 
-export type { ModelEntry };
+export type { Model };
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
