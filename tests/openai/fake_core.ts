@@ -1,7 +1,7 @@
 /** A core that says what it is told, so that the HTTP face is tested without a model. */
 import type { EngineCore, LoadedModel } from "../../lib/openai/loaded_model.ts";
 import { engineFace } from "../../lib/openai/model_server.ts";
-import { serveHttp } from "../../lib/openai/http_server.ts";
+import { serveHttp, type ServerLimits } from "../../lib/openai/http_server.ts";
 import type { Generated } from "../../lib/openai/reply.ts";
 import type { Job } from "../../lib/openai/request.ts";
 
@@ -67,7 +67,7 @@ export function fakeCore(say: (job: Job) => string[] | Error | "wait"): FakeCore
 export const token = "0123456789abcdef";
 
 /** The face on a loopback port. */
-export function serveFace(core: EngineCore) {
+export function serveFace(core: EngineCore, limits: Partial<ServerLimits> = {}) {
   let ids = 0;
   const face = engineFace(core, {
     token,
@@ -78,6 +78,7 @@ export function serveFace(core: EngineCore) {
   const server = serveHttp(face, {
     hostname: "127.0.0.1",
     port: 0,
+    limits,
     clock: () => performance.now(),
     onFault: (error) => {
       throw error;
