@@ -12,9 +12,8 @@
 
 // %%
 import { say, show, stopSignal, table } from "./support.ts";
-import { describeMachine, fits, neededRamGb } from "../lib/catalog/machine.ts";
-import { findModel, loadRegistry } from "../lib/catalog/registry.ts";
-import { firstViable, tasksOf } from "../lib/catalog/pick.ts";
+import { describeMachine, firstViable, fits, neededRamGb } from "../lib/catalog/machine.ts";
+import { findModel, loadRegistry, tasksOf } from "../lib/catalog/registry.ts";
 import { memoryPlot } from "../lib/plot/memory.ts";
 
 stopSignal();

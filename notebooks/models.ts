@@ -10,8 +10,8 @@ import {
   measure,
   type Measured,
   type SessionPlan,
+  type Surroundings,
 } from "../lib/bench/session.ts";
-import type { Surroundings } from "../lib/bench/session.ts";
 import { pull, type PullEvent } from "../lib/catalog/pull.ts";
 import { loadRegistry } from "../lib/catalog/registry.ts";
 import { defaultStore, openStore } from "../lib/catalog/store.ts";

@@ -1,12 +1,12 @@
 /** One process of a custom model: how it is started, what it may do, what it is asked, how it ends. */
 import { dirname, isAbsolute, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import type { AdapterPermissions, AdapterSpec } from "../catalog/types.ts";
+import type { AdapterPermissions, AdapterSpec } from "../catalog/model.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import type { AdapterRequest } from "./adapter.ts";
 import { type AdapterCall, type AdapterLine, adapterLine, type AdapterOrder } from "./adapter_lines.ts";
 import { ApiError } from "../openai/api_error.ts";
-import { TextLineStream } from "../lines.ts";
+import { TextLineStream } from "../program.ts";
 
 const stopDeadlineMs = 3000;
 const errorTailChars = 4000;

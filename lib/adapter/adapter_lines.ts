@@ -1,6 +1,6 @@
 /** What a custom model's process is told and what it tells: a line of JSON each, over its own pipes. */
 import { z } from "zod";
-import type { AdapterPermissions } from "../catalog/types.ts";
+import type { AdapterPermissions } from "../catalog/model.ts";
 import type { AdapterRequest } from "./adapter.ts";
 
 /** The first line that the process reads. */

@@ -5,7 +5,7 @@
  * adapter_host.ts starts it, never a person.
  */
 import process from "node:process";
-import { TextLineStream } from "../lines.ts";
+import { TextLineStream } from "../program.ts";
 import type { AdapterCall, AdapterLine, AdapterOrder } from "./adapter_lines.ts";
 import type { WorkerCall } from "./adapter_worker.ts";
 

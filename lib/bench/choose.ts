@@ -3,8 +3,16 @@
  * `NAME[:VARIANT][@ENDPOINT]`: NAME is any name of the registry or an endpoint's own id, VARIANT a variant of
  * the registry or options of the embedded engine, joined by `+` (`q4_1+threads=1`).
  */
-import { findModel, findVariant, plainName, suggestNames } from "../catalog/names.ts";
-import type { EngineOptions, Model, Registry, Variant } from "../catalog/types.ts";
+import {
+  type EngineSettings,
+  findModel,
+  findVariant,
+  type Model,
+  plainName,
+  type Registry,
+  suggestNames,
+  type Variant,
+} from "../catalog/model.ts";
 import type { ListedModel } from "../services/discovery.ts";
 import type { Endpoint } from "../endpoint/trace.ts";
 import { UserError } from "../errors.ts";
@@ -24,7 +32,7 @@ interface EmbeddedChoice {
   readonly info: CandidateInfo;
   readonly entry: Model;
   readonly variant: Variant;
-  readonly engine: EngineOptions;
+  readonly engine: EngineSettings;
 }
 
 interface EndpointChoice {
@@ -44,7 +52,7 @@ export interface ChooseFrom {
   readonly registry: Registry;
   readonly services: readonly Service[];
   /** Engine options that hold unless a candidate's own say otherwise. */
-  readonly engine: EngineOptions;
+  readonly engine: EngineSettings;
 }
 
 /**
@@ -208,11 +216,11 @@ function splitVariant(name: string): { alias: string; variant: string | null } {
 
 const ENGINE_OPTIONS = "threads=N, context=TOKENS, flash=on|off, gpu=auto|off|vulkan|cuda|metal";
 
-function engineOptions(text: string, options: readonly string[]): EngineOptions {
+function engineOptions(text: string, options: readonly string[]): EngineSettings {
   return Object.assign({}, ...options.map((option) => engineOption(text, option)));
 }
 
-function engineOption(text: string, option: string): EngineOptions {
+function engineOption(text: string, option: string): EngineSettings {
   const [key = "", value = ""] = option.split("=");
   const number = /^\d{1,7}$/.test(value) && Number(value) > 0 ? Number(value) : null;
   if (key === "threads" && number !== null) return { threads: number };

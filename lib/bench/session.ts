@@ -1,9 +1,7 @@
 /** The shortest way from the names of models to a finished run: what notebooks and the workshop's mirrors share. */
 import { describeMachine } from "../catalog/machine.ts";
-import { plainName } from "../catalog/names.ts";
-import type { Store } from "../catalog/store.ts";
-import { locate } from "../catalog/store.ts";
-import type { EngineOptions, Model, Registry, Variant } from "../catalog/types.ts";
+import { type EngineSettings, type Model, plainName, type Registry, type Variant } from "../catalog/model.ts";
+import { locate, type Store } from "../catalog/store.ts";
 import type { Clock, Fetch, Sleep } from "../clock.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import { findServices } from "../services/discovery.ts";
@@ -71,7 +69,7 @@ export async function findCandidates(
     /** What they will be asked, where it may be long: embedded models then get the context that it takes. */
     readonly plan?: Pick<SessionPlan, "prompts" | "maxTokens">;
     /** Options of the embedded engine that hold unless a candidate's own say otherwise. */
-    readonly engine?: EngineOptions;
+    readonly engine?: EngineSettings;
   },
 ): Promise<FoundCandidates> {
   const { clock, fetch, env, signal, registry, denoPath } = around;

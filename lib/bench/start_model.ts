@@ -2,7 +2,7 @@
  * One way to start whatever a registry entry names: a GGUF file in an engine process, or an adapter. What
  * comes back is the same for both, so that nobody who measures or serves models has to tell them apart.
  */
-import type { AdapterSpec, EngineOptions } from "../catalog/types.ts";
+import type { AdapterSpec, EngineSettings } from "../catalog/model.ts";
 import type { Clock } from "../clock.ts";
 import { adapterCommand } from "../adapter/adapter_host.ts";
 import { AdapterCore } from "../adapter/adapter_core.ts";
@@ -23,7 +23,7 @@ export interface ModelToStart {
   /** `variant.adapter` of the registry; null for a model file. */
   readonly adapter: AdapterSpec | null;
   /** Options of the embedded engine; an adapter has none. */
-  readonly engine?: EngineOptions;
+  readonly engine?: EngineSettings;
   /** The entry's `contextTokens`, for an adapter, which can't be asked; null where it is unknown. */
   readonly contextTokens?: number | null;
 }

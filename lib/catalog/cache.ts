@@ -1,15 +1,12 @@
 /** Keeping the model folder in order: what lies there, whether it is still right, what can go, and where to. */
 import { join, relative, resolve, sep } from "node:path";
 import { UserError } from "../errors.ts";
-import { findModel, findVariant, nearest } from "./names.ts";
+import { findModel, findVariant, type Model, nearest, type Registry, type Variant } from "./model.ts";
 import {
-  entriesOf,
-  folderBytes,
   isBookkeeping,
   knownHashes,
   lastUsed,
   lockPath,
-  makeFolder,
   movedMarker,
   PART,
   pathInStore,
@@ -18,16 +15,20 @@ import {
   RECEIPT,
   type Receipt,
   removeFile,
-  removeIfThere,
-  sha256Of,
-  statIfThere,
   type Store,
-  unwritable,
   USED,
   writeReceipt,
 } from "./store.ts";
-import { ensureSpace } from "./transfer.ts";
-import type { Model, Registry, Variant } from "./types.ts";
+import {
+  ensureSpace,
+  entriesOf,
+  folderBytes,
+  makeFolder,
+  removeIfThere,
+  sha256Of,
+  statIfThere,
+  unwritable,
+} from "./files.ts";
 
 /** One model file in the folder, whole or not. */
 export interface StoredFile {

@@ -1,6 +1,7 @@
 /** What a GGUF file says about itself. */
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
+import { isOpenLicense, type Model, type Variant } from "./model.ts";
 
 export const ggufFacts = z.object({
   architecture: z.string().nullable(),
@@ -92,4 +93,34 @@ function kvBytesPerToken(own: (key: string) => number | null): number | null {
   const value = own("attention.value_length") ?? head;
   if (layers === null || kvHeads === null || key === null || value === null) return null;
   return layers * kvHeads * (key + value) * 2;
+}
+
+/**
+ * The entry with its gaps filled from the metadata of one variant's file: licence, context, size of the context
+ * and quantisation. What models.json states stays.
+ *
+ * ```ts
+ * import { parseRegistry } from "./registry.ts";
+ * const [entry] = parseRegistry('{"a": {"variants": [{"name": "q4"}]}}', "x").models;
+ * const [variant] = entry?.variants ?? [];
+ * if (entry === undefined || variant === undefined) throw new Error("not read");
+ * const facts = { architecture: "llama", license: "mit", context_tokens: 2048, quantization: "Q4_1",
+ *   chat_template: true, kv_bytes_per_token: 512 };
+ * const full = fillIn(entry, variant, facts);
+ * if (full.license.id !== "mit" || !full.license.open || full.contextTokens !== 2048) throw new Error("gaps stay");
+ * ```
+ */
+export function fillIn(entry: Model, variant: Variant, facts: GgufFacts): Model {
+  const license = facts.license === null || entry.license.id !== "unknown"
+    ? entry.license
+    : { ...entry.license, id: facts.license, open: isOpenLicense(facts.license) };
+  return {
+    ...entry,
+    license,
+    contextTokens: entry.contextTokens ?? facts.context_tokens,
+    kvBytesPerToken: facts.kv_bytes_per_token ?? entry.kvBytesPerToken,
+    variants: entry.variants.map((own) =>
+      own === variant ? { ...own, quantization: own.quantization ?? facts.quantization } : own
+    ),
+  };
 }

@@ -9,10 +9,11 @@ import {
   type Guard,
   networkReason,
   numberIn,
+  SourceError,
+  type Transfer,
   watch,
-} from "./http_follow.ts";
-import { dropPart, readIfThere, removeIfThere, statIfThere, unwritable } from "./store.ts";
-import { ensureSpace, SourceError, type Transfer } from "./transfer.ts";
+} from "./transfer.ts";
+import { dropPart, ensureSpace, readIfThere, removeIfThere, statIfThere, unwritable } from "./files.ts";
 import { dirname } from "node:path";
 
 export interface HttpFile {
@@ -57,7 +58,7 @@ type PartState = z.infer<typeof partState>;
  * ```
  */
 export async function downloadHttp(file: HttpFile, transfer: Transfer): Promise<HttpResult> {
-  const { patience, signal } = transfer;
+  const { retry, signal } = transfer;
   let known = -1;
   let answered = false;
   const attempt = async () => {
@@ -70,8 +71,8 @@ export async function downloadHttp(file: HttpFile, transfer: Transfer): Promise<
   };
   try {
     return await pRetry(attempt, {
-      retries: patience.retries,
-      minTimeout: patience.backoffMs,
+      retries: retry.retries,
+      minTimeout: retry.backoffMs,
       maxTimeout: 30_000,
       randomize: true,
       signal,
@@ -85,7 +86,7 @@ export async function downloadHttp(file: HttpFile, transfer: Transfer): Promise<
       },
       onFailedAttempt: async ({ error, retriesLeft, retryDelay }) => {
         if (!(error instanceof AttemptError) || retriesLeft === 0 || (error.unreachable && !answered)) return;
-        const extra = waitBeyond(error, retryDelay, patience.maxRetryAfterMs);
+        const extra = waitBeyond(error, retryDelay, retry.maxRetryAfterMs);
         transfer.retrying(error.message, retryDelay + extra);
         if (extra > 0) await transfer.sleep(extra, signal);
       },

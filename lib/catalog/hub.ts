@@ -2,14 +2,14 @@
 import type { Fetch, Sleep } from "../clock.ts";
 import { UserError } from "../errors.ts";
 import { SourceError } from "./transfer.ts";
-import type { Source } from "./types.ts";
+import type { ModelSource } from "./model.ts";
 
 /** Where HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are read from. */
 export interface Environment {
   get(name: string): string | undefined;
 }
 
-type HubSource = Source & { kind: "huggingface" };
+type HubSource = ModelSource & { kind: "huggingface" };
 
 /**
  * A file's address on the hub, and the token to ask with.

@@ -5,7 +5,16 @@
 import { type Node, parseTree } from "jsonc-parser";
 import { z } from "zod";
 import { UserError } from "../errors.ts";
-import { tidyJson } from "./json_format.ts";
+import {
+  indentOf,
+  layOutAt,
+  memberNode,
+  newlineOf,
+  setMember,
+  splice,
+  stringMember,
+  valueOf,
+} from "./json_text.ts";
 import { parseRegistry } from "./registry.ts";
 
 const figure = z.number().nonnegative().nullable();
@@ -200,26 +209,6 @@ function entryNode(text: string, name: string): Node | null {
   return found?.node ?? null;
 }
 
-function memberNode(node: Node, key: string): Node | undefined {
-  if (node.type !== "object") return undefined;
-  return node.children?.find((child) => child.children?.[0]?.value === key)?.children?.[1];
-}
-
-function stringMember(node: Node, key: string): string | undefined {
-  const value: unknown = memberNode(node, key)?.value;
-  return typeof value === "string" ? value : undefined;
-}
-
-/** A node as plain data. */
-function valueOf(node: Node | undefined): unknown {
-  if (node === undefined) return undefined;
-  if (node.type === "array") return (node.children ?? []).map(valueOf);
-  if (node.type !== "object") return node.value;
-  return Object.fromEntries(
-    (node.children ?? []).map(({ children }) => [String(children?.[0]?.value), valueOf(children?.[1])]),
-  );
-}
-
 function measuredOf(node: Node, where: string): MeasuredFigures[] {
   const value = valueOf(memberNode(node, "measured"));
   if (value === undefined) return [];
@@ -227,52 +216,6 @@ function measuredOf(node: Node, where: string): MeasuredFigures[] {
   if (parsed.success) return parsed.data;
   const reason = z.prettifyError(parsed.error).replaceAll(/\s+/g, " ");
   throw new UserError(`${where}: its list "measured" is damaged (${reason}): mend it, or remove it`);
-}
-
-/** Sets one member of an object in a text and touches nothing else. */
-function setMember(text: string, node: Node, key: string, value: unknown): string {
-  const { indent, unit } = indentOf(text, node);
-  const name = `${JSON.stringify(key)}: `;
-  const laid = layOut(value, { indent, unit, taken: name.length, newline: newlineOf(text) });
-  const known = memberNode(node, key);
-  if (known !== undefined) return splice(text, known.offset, known.length, laid);
-  const last = node.children?.at(-1);
-  const at = last === undefined ? node.offset + 1 : last.offset + last.length;
-  const comma = last === undefined ? "" : ",";
-  return splice(text, at, 0, `${comma}${newlineOf(text)}${indent}${name}${laid}`);
-}
-
-const splice = (text: string, offset: number, length: number, put: string) =>
-  text.slice(0, offset) + put + text.slice(offset + length);
-
-const newlineOf = (text: string) => text.includes("\r\n") ? "\r\n" : "\n";
-
-/** How the members of an object are indented, and by what a level is. */
-function indentOf(text: string, node: Node): { indent: string; unit: string } {
-  const lead = (offset: number) => {
-    const line = text.slice(text.lastIndexOf("\n", offset - 1) + 1, offset);
-    return { space: /^[ \t]*/.exec(line)?.[0] ?? "", alone: line.trim() === "" };
-  };
-  const own = lead(node.offset).space;
-  const first = node.children?.[0];
-  const inner = first === undefined ? null : lead(first.offset);
-  if (inner !== null && inner.alone) {
-    const unit = inner.space.startsWith(own) ? inner.space.slice(own.length) : "";
-    return { indent: inner.space, unit: unit === "" ? "  " : unit };
-  }
-  return { indent: `${own}  `, unit: "  " };
-}
-
-function layOut(
-  value: unknown,
-  { indent, unit, taken, newline }: { indent: string; unit: string; taken: number; newline: string },
-): string {
-  const lines = tidyJson(value, 110 - indent.length - taken).trimEnd().split("\n");
-  return lines.map((line, i) => {
-    if (i === 0) return line;
-    const depth = /^ */.exec(line)?.[0].length ?? 0;
-    return indent + unit.repeat(depth / 2) + line.slice(depth);
-  }).join(newline);
 }
 
 /** A model that ours lacks, as the teammate's file has it, at the end. */
@@ -285,7 +228,7 @@ function addEntry(text: string, alias: string, theirs: Node): string {
   const named = typeof value === "object" && value !== null && !("alias" in value) && !("name" in value)
     ? { alias, ...value }
     : value;
-  const laid = layOut(named, { indent, unit, taken: 0, newline });
+  const laid = layOutAt(named, { indent, unit, taken: 0, newline });
   const last = list.children?.at(-1);
   const at = last === undefined ? list.offset + 1 : last.offset + last.length;
   return splice(text, at, 0, `${last === undefined ? "" : ","}${newline}${indent}${laid}`);

@@ -1,11 +1,11 @@
 /** This machine, and which models fit into it. Nothing here names the host, its user or a folder. */
 import { cpus, release } from "node:os";
-import type { Model, Variant } from "./types.ts";
+import type { Model, Registry, Variant } from "./model.ts";
 
 const GB = 2 ** 30;
 
 /** What a report may say about a machine; sizes in GB of 2^30 bytes. */
-export interface MachineInfo {
+export interface MachineDescription {
   readonly cpu: string;
   readonly cores: number;
   readonly ram_gb: number;
@@ -14,8 +14,8 @@ export interface MachineInfo {
   readonly arch: string;
 }
 
-/** `MachineInfo` and what is free at this moment. */
-export interface Machine extends MachineInfo {
+/** `MachineDescription` and what is free at this moment. */
+export interface Machine extends MachineDescription {
   /** Memory that a new program can have without swapping, in GB. */
   readonly freeRamGb: number;
 }
@@ -156,4 +156,24 @@ export function fits(entry: Model, machine: Machine, options: FitOptions = {}): 
     );
   }
   return reasons.length === 0 ? { ok: true, neededGb } : { ok: false, neededGb, reasons };
+}
+
+/**
+ * The registry's first entry of a task whose `min_ram_gb` the machine's total RAM meets. Free memory is not
+ * asked for: `fits` tells whether it can run right now.
+ *
+ * ```ts
+ * import { parseRegistry } from "./registry.ts";
+ * const registry = parseRegistry(
+ *   '[{"name": "large", "task": "chat", "min_ram_gb": 32}, {"name": "small", "task": "chat", "min_ram_gb": 4}]',
+ *   "x",
+ * );
+ * const machine = { cpu: "x", cores: 2, ram_gb: 8, gpu: [], os: "x", arch: "x86_64", freeRamGb: 1 };
+ * if (firstViable(registry, "chat", machine)?.alias !== "small") throw new Error("32 GB do not go into 8");
+ * if (firstViable(registry, "poetry", machine) !== undefined) throw new Error("nobody does that");
+ * ```
+ */
+export function firstViable(registry: Registry, task: string, machine: Machine): Model | undefined {
+  const roomy = { ...machine, freeRamGb: Infinity };
+  return registry.models.find((entry) => entry.task.includes(task) && fits(entry, roomy).ok);
 }

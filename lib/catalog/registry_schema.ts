@@ -105,7 +105,7 @@ const adapterShape = z.strictObject({
   error: 'an object of "module", "permissions", "options", "memory_mb", "load_timeout_s", "answer_timeout_s"',
 });
 
-export const variantShape = z.looseObject({
+const variantShape = z.looseObject({
   name: text("a name").regex(/^[\w.-]+$/, { error: "a name of letters, digits, . _ or -" }),
   /** Takes over from another variant of this model whatever this one doesn't state itself. */
   like: text("the name of another variant of this model").optional(),
@@ -131,7 +131,7 @@ const license = z.union([
   }),
 ], { error: 'a licence as text ("Apache-2.0"), or {"id", "open", "name", "url"}' });
 
-export const entryShape = z.looseObject({
+export const modelShape = z.looseObject({
   alias,
   other_names: words("a name, or a list of names").optional(),
   display_name: text("a name for people").optional(),
@@ -155,11 +155,11 @@ export const entryShape = z.looseObject({
   variants: z.array(variantShape, { error: "a list of variants" }).optional(),
 }, { error: "an object that describes a model" });
 
-export type EntryShape = z.output<typeof entryShape>;
+export type ModelShape = z.output<typeof modelShape>;
 export type VariantShape = z.output<typeof variantShape>;
 export type AdapterShape = z.output<typeof adapterShape>;
 export type SourceShape = z.output<typeof source>;
 
 /** The keys we know, for telling a slip of the pen from a field of somebody's own. */
-export const entryKeys = Object.keys(entryShape.shape);
+export const modelKeys = Object.keys(modelShape.shape);
 export const variantKeys = Object.keys(variantShape.shape);

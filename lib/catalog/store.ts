@@ -1,10 +1,10 @@
 /** The model folder: where files lie, which of them are verified, what they are and when they were used. */
-import { createHash } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
-import { reasonOf, UserError } from "../errors.ts";
+import { UserError } from "../errors.ts";
+import { isUnwritable, readIfThere, removeEmpty, removeIfThere, sha256Of, statIfThere } from "./files.ts";
 import { ggufFacts } from "./gguf.ts";
-import type { Model, Variant } from "./types.ts";
+import type { Model, Variant } from "./model.ts";
 
 export interface Store {
   readonly dir: string;
@@ -213,123 +213,6 @@ export async function removeFile(path: string): Promise<void> {
   await removeIfThere(path + PIP, true);
   await removeEmpty(dirname(path));
 }
-
-/**
- * SHA-256 of a file as lower-case hex.
- *
- * ```ts
- * if (!/^[0-9a-f]{64}$/.test(await sha256Of("models.json"))) throw new Error("64 hexadecimal digits");
- * ```
- */
-export async function sha256Of(path: string, signal?: AbortSignal): Promise<string> {
-  const hash = createHash("sha256");
-  using file = await Deno.open(path);
-  const buffer = new Uint8Array(1 << 20);
-  for (;;) {
-    signal?.throwIfAborted();
-    const read = await file.read(buffer);
-    if (read === null) return hash.digest("hex");
-    hash.update(buffer.subarray(0, read));
-  }
-}
-
-/** Makes a folder, or says why it can't be used. */
-export async function makeFolder(dir: string): Promise<void> {
-  try {
-    await Deno.mkdir(dir, { recursive: true });
-  } catch (error) {
-    throw unwritable(dir, error);
-  }
-}
-
-export const isUnwritable = (error: unknown) =>
-  error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable ||
-  /read-only file system/i.test(reasonOf(error));
-
-/** The user's error for a folder that takes no files; other errors come back as they are. */
-export function unwritable(path: string, error: unknown): unknown {
-  if (/no space left|os error 28\b|os error 112\b|disk full|quota/i.test(reasonOf(error))) {
-    return new UserError(
-      `the disk ran full while writing ${path}; what came is kept and resumed: free some space or name another folder with --store`,
-      1,
-      { cause: error },
-    );
-  }
-  const blocked = isUnwritable(error) || error instanceof Deno.errors.NotADirectory ||
-    error instanceof Deno.errors.AlreadyExists;
-  if (!blocked) return error;
-  return new UserError(
-    `can't write to ${path}: ${reasonOf(error)}; name another folder with --store or PODIUM_STORE`,
-    1,
-    { cause: error },
-  );
-}
-
-export async function readIfThere(path: string): Promise<string | null> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (isAbsent(error)) return null;
-    throw error;
-  }
-}
-
-export async function statIfThere(path: string): Promise<Deno.FileInfo | null> {
-  try {
-    return await Deno.stat(path);
-  } catch (error) {
-    if (isAbsent(error)) return null;
-    throw error;
-  }
-}
-
-/** Forgets an unfinished download: first what vouches for it, then its bytes. */
-export async function dropPart(part: string): Promise<void> {
-  await removeIfThere(`${part}.json`);
-  await removeIfThere(part);
-}
-
-export async function removeIfThere(path: string, recursive = false): Promise<void> {
-  try {
-    await Deno.remove(path, { recursive });
-  } catch (error) {
-    if (!isAbsent(error)) throw unwritable(path, error);
-  }
-}
-
-/** What lies in a folder; nothing where there is no such folder. */
-export async function entriesOf(dir: string): Promise<Deno.DirEntry[]> {
-  try {
-    return await Array.fromAsync(Deno.readDir(dir));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw new UserError(
-      `can't read the folder ${dir}: ${reasonOf(error)}; name another one with --store or PODIUM_STORE`,
-      1,
-    );
-  }
-}
-
-/** Bytes of all files in a folder and the folders in it; what vanishes while we look counts nothing. */
-export async function folderBytes(dir: string): Promise<number> {
-  let sum = 0;
-  for (const { name, isDirectory } of await entriesOf(dir)) {
-    const path = join(dir, name);
-    sum += isDirectory ? await folderBytes(path) : (await statIfThere(path))?.size ?? 0;
-  }
-  return sum;
-}
-
-async function removeEmpty(dir: string): Promise<void> {
-  try {
-    await Deno.remove(dir);
-  } catch {
-    // Not empty, or gone already: both are fine.
-  }
-}
-
-const isAbsent = (error: unknown) =>
-  error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
 
 /** The name that a moved folder leaves behind, for the code that moves. */
 export const movedMarker = (dir: string) => join(dir, MOVED);

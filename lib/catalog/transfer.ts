@@ -1,12 +1,9 @@
-/** What the ways of getting a file share: their surroundings, their progress, and how they fail. */
-import { statfs } from "node:fs/promises";
-import { dirname } from "node:path";
+/** One transfer: its surroundings, its time limits, its redirects, and how it fails. */
 import type { Clock, Fetch, Sleep } from "../clock.ts";
-import { UserError } from "../errors.ts";
-import { makeFolder } from "./store.ts";
+import { reasonOf } from "../errors.ts";
 
 /** How patient a download is; the defaults suit people, tests take less. */
-export interface Patience {
+export interface RetryPolicy {
   /** Until the first answer of a server. */
   readonly connectMs: number;
   /** Without a byte while a file comes. */
@@ -19,7 +16,7 @@ export interface Patience {
   readonly maxRetryAfterMs: number;
 }
 
-export const PATIENCE: Patience = {
+export const DEFAULT_RETRIES: RetryPolicy = {
   connectMs: 6_000,
   stallMs: 30_000,
   retries: 5,
@@ -33,7 +30,7 @@ export interface Transfer {
   readonly sleep: Sleep;
   readonly clock: Clock;
   readonly signal: AbortSignal;
-  readonly patience: Patience;
+  readonly retry: RetryPolicy;
   progress(receivedBytes: number, totalBytes: number | null): void;
   retrying(reason: string, waitMs: number): void;
 }
@@ -50,48 +47,6 @@ export class SourceError extends Error {
   ) {
     super(message, options);
   }
-}
-
-/** Left free on the disk beside a download. */
-const MARGIN_BYTES = 64 * 2 ** 20;
-
-/**
- * Bytes that may still be written to the disk on which `path` lies; the nearest folder that exists is asked.
- *
- * ```ts ignore
- * if (await freeBytes("models") < 15e9) console.log("the workshop asks for 15 GB");
- * ```
- */
-export async function freeBytes(path: string): Promise<number> {
-  for (let dir = path;; dir = dirname(dir)) {
-    try {
-      const { bavail, bsize } = await statfs(dir);
-      return Number(bavail) * Number(bsize);
-    } catch (error) {
-      if (dirname(dir) === dir) throw error;
-    }
-  }
-}
-
-/**
- * Refuses a download before it starts where the disk can't hold it.
- *
- * @throws {UserError} with what is needed and what is there
- *
- * ```ts ignore
- * await ensureSpace("models", 4_700_000_000, "qwen2.5-7b:q4_k_m");
- * ```
- */
-export async function ensureSpace(folder: string, bytes: number, what: string): Promise<void> {
-  await makeFolder(folder);
-  const free = await freeBytes(folder);
-  if (free >= bytes + MARGIN_BYTES) return;
-  const mb = (value: number) => `${Math.ceil(value / 1e6).toLocaleString("en")} MB`;
-  throw new UserError(
-    `${what} needs ${mb(bytes + MARGIN_BYTES)} on the disk of ${folder}, ${mb(free)} are free: ` +
-      "make room (`deno task models clean`, `deno task models remove NAME`) or name another folder with --store",
-    1,
-  );
 }
 
 /**
@@ -118,3 +73,163 @@ export function speedometer(clock: Clock, windowMs = 5_000): (bytes: number) => 
     return (bytes - first.bytes) / (atMs - first.atMs) * 1000;
   };
 }
+
+/** One attempt that failed in a way that another one may mend. */
+export class AttemptError extends Error {
+  override readonly name = "AttemptError";
+  constructor(
+    message: string,
+    readonly retryAfterMs: number | null = null,
+    readonly unreachable = false,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+/** Aborts an attempt whose server does not answer, or that stalls; the sign of life is `alive()`. */
+export function watch(transfer: Transfer, onAnswer: () => void) {
+  const controller = new AbortController();
+  const stop = new AbortController();
+  const onAbort = () => controller.abort(transfer.signal.reason);
+  transfer.signal.addEventListener("abort", onAbort, { once: true });
+  const answered = new AbortController();
+  let beats = 0;
+  const sleepUnless = (ms: number, signal: AbortSignal) =>
+    transfer.sleep(ms, AbortSignal.any([signal, stop.signal])).then(() => true, () => false);
+  const guard = async () => {
+    const { connectMs, stallMs } = transfer.retry;
+    if (await sleepUnless(connectMs, answered.signal)) return giveUp(connectMs);
+    while (!stop.signal.aborted) {
+      const before = beats;
+      if (await sleepUnless(stallMs, stop.signal) && beats === before) return giveUp(stallMs);
+    }
+  };
+  const giveUp = (ms: number) =>
+    controller.abort(new AttemptError(`nothing came for ${ms / 1000} s`, null, beats === 0));
+  guard();
+  return {
+    signal: controller.signal,
+    /** Bytes came: from here on the longer limit of a running transfer counts. */
+    alive() {
+      if (beats++ > 0) return;
+      answered.abort();
+      onAnswer();
+    },
+    [Symbol.dispose]() {
+      stop.abort();
+      // Closes the connection of an answer that nobody read to its end.
+      controller.abort();
+      transfer.signal.removeEventListener("abort", onAbort);
+    },
+  };
+}
+export type Guard = ReturnType<typeof watch>;
+
+/** What the hub says of the file before the file comes. */
+export interface Announced {
+  readonly sha256: string | null;
+  readonly bytes: number | null;
+}
+
+/** Follows redirects by hand: the token must not travel to another host, and the hub's headers stand on the way. */
+export async function follow(
+  file: { readonly url: string; readonly token?: string | undefined },
+  headers: Headers,
+  transfer: Transfer,
+  guard: Guard,
+) {
+  const first = new URL(file.url);
+  let url = first;
+  let announced: Announced = { sha256: null, bytes: null };
+  let version: string | null = null;
+  for (let hops = 0; hops <= 8; hops++) {
+    const sent = new Headers(headers);
+    if (file.token !== undefined && url.origin === first.origin && isPrivate(url)) {
+      sent.set("authorization", `Bearer ${file.token}`);
+    }
+    const response = await ask(url, sent, transfer, guard);
+    if (url.origin === first.origin) {
+      announced = {
+        sha256: hashIn(response.headers.get("x-linked-etag")) ?? announced.sha256,
+        bytes: numberIn(response.headers.get("x-linked-size")) ?? announced.bytes,
+      };
+      version ??= response.headers.get("x-repo-commit");
+    }
+    const location = response.headers.get("location");
+    if (response.status < 300 || response.status > 399 || location === null) {
+      return { response, announced, version };
+    }
+    await response.body?.cancel();
+    const next = new URL(location, url);
+    if (url.protocol === "https:" && next.protocol !== "https:") {
+      throw new SourceError(`${url.host} redirects to an address without TLS (${next.host}): refused`);
+    }
+    url = next;
+  }
+  throw new SourceError(`${first.host} redirects in a circle`);
+}
+
+const isPrivate = (url: URL) =>
+  url.protocol === "https:" || ["127.0.0.1", "localhost", "[::1]"].includes(url.hostname);
+
+async function ask(url: URL, headers: Headers, transfer: Transfer, guard: Guard): Promise<Response> {
+  let response: Response;
+  try {
+    response = await transfer.fetch(url, { headers, redirect: "manual", signal: guard.signal });
+    guard.alive();
+  } catch (error) {
+    if (guard.signal.aborted && guard.signal.reason instanceof AttemptError) {
+      throw new AttemptError(
+        `${url.host}: ${guard.signal.reason.message}`,
+        null,
+        guard.signal.reason.unreachable,
+      );
+    }
+    throw new AttemptError(`can't reach ${url.host}: ${networkReason(error)}`, null, true, { cause: error });
+  }
+  if (response.ok || (response.status >= 300 && response.status < 400) || response.status === 416) {
+    return response;
+  }
+  await response.body?.cancel();
+  const what = `${url.host} answers ${response.status} ${response.statusText}`.trim();
+  if ([408, 425, 429].includes(response.status) || response.status >= 500) {
+    throw new AttemptError(what, retryAfterMs(response));
+  }
+  throw new SourceError(`${what}${hint(response.status)}`);
+}
+
+function hint(status: number): string {
+  if (status === 401 || status === 403) {
+    return ": it wants an account that has accepted the model's terms; set HF_TOKEN to its token";
+  }
+  return status === 404 ? ": no such file there" : "";
+}
+
+/** The last part of a chain such as "error sending request …: client error (Connect): dns error: …". */
+export function networkReason(error: unknown): string {
+  const cause = error instanceof Error ? error.cause : undefined;
+  const text = reasonOf(cause ?? error).replace(/^error sending request for url \([^)]*\):? ?/, "");
+  return text.replace(/^client error \([^)]*\): ?/, "") || reasonOf(error);
+}
+
+/**
+ * Milliseconds that a response asks to wait: seconds, or a date read against the response's own `Date`.
+ * Null where it asks for nothing.
+ *
+ * ```ts
+ * const response = new Response(null, { status: 429, headers: { "retry-after": "2" } });
+ * if (retryAfterMs(response) !== 2000) throw new Error("two seconds");
+ * ```
+ */
+export function retryAfterMs(response: Response): number | null {
+  const value = response.headers.get("retry-after");
+  if (value === null) return null;
+  if (/^\s*\d+\s*$/.test(value)) return Number(value) * 1000;
+  const until = Date.parse(value) - Date.parse(response.headers.get("date") ?? "");
+  return Number.isFinite(until) ? Math.max(0, until) : null;
+}
+
+const hashIn = (etag: string | null) =>
+  /^(?:W\/)?"?([0-9a-f]{64})"?$/i.exec(etag ?? "")?.[1]?.toLowerCase() ?? null;
+export const numberIn = (text: string | null) => text !== null && /^\d+$/.test(text) ? Number(text) : null;

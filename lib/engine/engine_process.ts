@@ -1,6 +1,6 @@
 /** One engine process: how it is started, what it reports, how it ends. */
 import { reasonOf } from "../errors.ts";
-import { TextLineStream } from "../lines.ts";
+import { TextLineStream } from "../program.ts";
 import { type EngineReport, engineReport } from "./options.ts";
 
 /** How an engine process came to its end. */

@@ -1,5 +1,5 @@
 /** Starts engine processes, knows when they are ready, and always ends them. */
-import { TextLineStream } from "../lines.ts";
+import { TextLineStream } from "../program.ts";
 import type { Clock, Fetch } from "../clock.ts";
 import type { Endpoint } from "../endpoint/trace.ts";
 import { reasonOf, UserError } from "../errors.ts";

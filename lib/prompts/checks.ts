@@ -158,7 +158,7 @@ export const checkSchema = z.discriminatedUnion("kind", [
   }),
   z.strictObject({ kind: z.literal("rouge_l"), ...named, min: z.number().gt(0).max(1) }),
 ]);
-export type Check = z.infer<typeof checkSchema>;
+export type AnswerCheck = z.infer<typeof checkSchema>;
 
 /** An answer whose worth is known: what a judge is tried on before it may score. */
 export const anchorSchema = z.strictObject({
@@ -198,7 +198,7 @@ const anchorsSchema = z.array(anchorSchema);
  * if (check?.weight !== 1) throw new Error("the weight is 1 unless given");
  * ```
  */
-export function parseChecks(json: readonly unknown[], where: string): Check[] {
+export function parseChecks(json: readonly unknown[], where: string): AnswerCheck[] {
   return parseList(checksSchema, json, where, "check");
 }
 

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { basename, extname } from "node:path";
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
-import { type Anchor, type Check, parseAnchors, parseChecks } from "./checks.ts";
+import { type Anchor, type AnswerCheck, parseAnchors, parseChecks } from "./checks.ts";
 
 /** One message of a chat, in the OpenAI protocol's words. */
 export interface PromptMessage {
@@ -19,7 +19,7 @@ export interface Prompt {
   /** What a good answer contains: read by people, and by a judge. */
   readonly aspects: readonly string[];
   /** Deterministic checks: what lib/quality scores an answer by. */
-  readonly checks: readonly Check[];
+  readonly checks: readonly AnswerCheck[];
   /** Answers of known worth: what a judge is tried on. */
   readonly anchors: readonly Anchor[];
   readonly reference: string | null;

@@ -1,7 +1,7 @@
 /** One candidate's answers and ratings as rates and means, each over prompts and with its interval. */
 import { summarize } from "../stats/summary.ts";
 import type { AnswerQuality, CandidateQuality } from "./quality_schema.ts";
-import { passRate } from "./rate.ts";
+import { passRate } from "./pass_rate.ts";
 import type { RatingRecord } from "./ratings.ts";
 import { highestScore, lowestScore } from "./rubric.ts";
 

@@ -1,7 +1,7 @@
 /** Runs the checks of a prompt over an answer: deterministic, explained, the same today and tomorrow. */
 import { RE2JS } from "re2js";
 import { z } from "zod";
-import type { Check } from "../prompts/checks.ts";
+import type { AnswerCheck } from "../prompts/checks.ts";
 import type { Prompt } from "../prompts/prompts.ts";
 import { inventions } from "./invented.ts";
 import { detectLanguage } from "./language.ts";
@@ -13,7 +13,7 @@ import { fold, listItems, plainText, repeatedShare, sentencesOf, visibleAnswer, 
 /** What one check found. */
 export interface CheckResult {
   readonly name: string;
-  readonly kind: Check["kind"];
+  readonly kind: AnswerCheck["kind"];
   readonly weight: number;
   readonly required: boolean;
   readonly passed: boolean;
@@ -57,7 +57,7 @@ export const defaultPassMark = 0.8;
  */
 export function scoreAnswer(
   content: string,
-  checks: readonly Check[],
+  checks: readonly AnswerCheck[],
   prompt: CheckedPrompt,
   passMark: number = defaultPassMark,
 ): AnswerScore {
@@ -71,7 +71,7 @@ export function scoreAnswer(
   return { score, passed: required && score >= passMark - 1e-12, checks: results };
 }
 
-function empty({ name, kind, weight, required }: Check): CheckResult {
+function empty({ name, kind, weight, required }: AnswerCheck): CheckResult {
   return { name, kind, weight, required, passed: false, credit: 0, detail: "the answer is empty" };
 }
 
@@ -91,13 +91,13 @@ interface Verdict {
  * if (detail !== "4 words, at most 3") throw new Error(detail);
  * ```
  */
-export function runCheck(check: Check, answer: string, prompt: CheckedPrompt): CheckResult {
+export function runCheck(check: AnswerCheck, answer: string, prompt: CheckedPrompt): CheckResult {
   const { passed, credit = passed ? 1 : 0, detail } = verdictOf(check, answer, prompt);
   const { name, kind, weight, required } = check;
   return { name, kind, weight, required, passed, credit, detail };
 }
 
-function verdictOf(check: Check, answer: string, prompt: CheckedPrompt): Verdict {
+function verdictOf(check: AnswerCheck, answer: string, prompt: CheckedPrompt): Verdict {
   switch (check.kind) {
     case "contains":
       return contains(check, answer);
@@ -154,7 +154,7 @@ function verdictOf(check: Check, answer: string, prompt: CheckedPrompt): Verdict
   }
 }
 
-type CheckOf<Kind extends Check["kind"]> = Extract<Check, { kind: Kind }>;
+type CheckOf<Kind extends AnswerCheck["kind"]> = Extract<AnswerCheck, { kind: Kind }>;
 
 const quoted = (texts: readonly string[]) => texts.map((text) => JSON.stringify(text)).join(", ");
 

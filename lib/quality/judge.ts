@@ -7,13 +7,13 @@ import { highestScore, lowestScore, type Rubric } from "./rubric.ts";
 import { visibleAnswer } from "./text.ts";
 
 /** A JSON schema and its name, as `response_format` takes it. */
-export interface AnswerFormat {
+export interface ReplySchema {
   readonly name: string;
   readonly schema: Readonly<Record<string, unknown>>;
 }
 
 /** Asks the judge once and gives back what it said. Rejects when there was no answer. */
-export type AskJudge = (messages: readonly ChatMessage[], format: AnswerFormat) => Promise<string>;
+export type AskJudge = (messages: readonly ChatMessage[], format: ReplySchema) => Promise<string>;
 
 export type JudgedPrompt = Pick<Prompt, "id" | "messages" | "aspects" | "reference" | "anchors">;
 
@@ -28,7 +28,7 @@ function scoresShape({ dimensions }: Rubric) {
 }
 const choiceShape = z.strictObject({ better: z.enum(["A", "B"]) });
 
-function formatOf(name: string, shape: z.ZodType): AnswerFormat {
+function formatOf(name: string, shape: z.ZodType): ReplySchema {
   const { $schema: _, ...schema } = z.toJSONSchema(shape);
   return { name, schema };
 }

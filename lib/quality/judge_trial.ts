@@ -4,7 +4,7 @@
  */
 import { UserError } from "../errors.ts";
 import type { Judge, JudgedPrompt, JudgeScores } from "./judge.ts";
-import { passRate, type Rate } from "./rate.ts";
+import { type PassRate, passRate } from "./pass_rate.ts";
 
 /** Share of the anchored pairs that a judge has to tell apart. */
 export const defaultThreshold = 0.8;
@@ -18,7 +18,7 @@ export interface Trial {
   readonly threshold: number;
   readonly pairs: number;
   /** Share of pairs whose good answer got the higher mean score; a tie is not told apart. By prompt. */
-  readonly accuracy: Rate;
+  readonly accuracy: PassRate;
   readonly ties: number;
   /** Mean scores of the good and of the bad answers, null where none could be read. */
   readonly meanGood: number | null;
@@ -26,8 +26,8 @@ export interface Trial {
   /** Asked which of two is better, in both orders: how often the first was chosen, of how many. 0.5 is unbiased. */
   readonly firstChosen: { readonly share: number | null; readonly n: number };
   /** Accuracy where the bad answer is the longer one, and where it is the shorter one. */
-  readonly longerBad: Rate;
-  readonly shorterBad: Rate;
+  readonly longerBad: PassRate;
+  readonly shorterBad: PassRate;
   readonly replies: number;
   /** Replies that were not the asked JSON. */
   readonly invalid: number;
@@ -147,7 +147,7 @@ function summarizeTrial(judge: Judge, outcomes: readonly Outcome[], threshold: n
   return { ...figures, accepted: reason === null, reason };
 }
 
-function accuracyOf(outcomes: readonly Outcome[]): Rate {
+function accuracyOf(outcomes: readonly Outcome[]): PassRate {
   const byPrompt = Map.groupBy(outcomes, ({ pair }) => pair.prompt.id);
   return passRate(
     [...byPrompt.values()].map((same) =>

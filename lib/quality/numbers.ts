@@ -2,7 +2,7 @@
 import type { LanguageCode } from "../prompts/checks.ts";
 import { fold } from "./text.ts";
 
-export type Unit = "%" | "EUR" | "USD" | "GBP" | "CHF" | "JPY" | null;
+export type NumberUnit = "%" | "EUR" | "USD" | "GBP" | "CHF" | "JPY" | null;
 
 /** One number as it stands in a text. */
 export interface Quantity {
@@ -10,11 +10,11 @@ export interface Quantity {
   readonly index: number;
   /** Every value that the digits may mean: `12.500` is 12500 to one reader and 12.5 to another. Never negative. */
   readonly values: readonly number[];
-  readonly unit: Unit;
+  readonly unit: NumberUnit;
   readonly spelled: boolean;
 }
 
-const symbols: Readonly<Record<string, Exclude<Unit, null>>> = {
+const symbols: Readonly<Record<string, Exclude<NumberUnit, null>>> = {
   "€": "EUR",
   "eur": "EUR",
   "euro": "EUR",
@@ -215,7 +215,7 @@ export function spelledNumbers(text: string, language: LanguageCode): Quantity[]
 
 const leadingUnit = new RegExp(`^ ?-?(${unitWords.join("|")})(?![\\p{L}\\p{N}])`, "iu");
 
-function unitAfter(rest: string): Unit {
+function unitAfter(rest: string): NumberUnit {
   return symbols[fold(leadingUnit.exec(rest)?.[1] ?? "")] ?? null;
 }
 

@@ -1,61 +1,14 @@
 /** From a run's recorded answers to quality.json: every answer scored, every rate with its interval. */
 import { join } from "node:path";
-import { readAnswers, readRunInfo, readSamples, replaceFile } from "../bench/folder.ts";
-import type { AnswerRecord, RequestRecord, RunInfo } from "../bench/records.ts";
+import { replaceFile } from "../bench/folder.ts";
+import type { RequestRecord } from "../bench/records.ts";
 import { UserError } from "../errors.ts";
 import type { Prompt, PromptSet } from "../prompts/prompts.ts";
 import { candidateOf } from "./candidate_quality.ts";
 import { defaultPassMark, scoreAnswer } from "./check.ts";
 import { type AnswerQuality, type QualityReport, qualityReport } from "./quality_schema.ts";
-import { warningsOf } from "./quality_warnings.ts";
 import { agreements, type RatingRecord, readRatings } from "./ratings.ts";
-
-/** What a run holds that quality is derived from. */
-export interface RecordedAnswers {
-  readonly info: RunInfo;
-  /** Timed requests, in the order of the file. */
-  readonly requests: readonly RequestRecord[];
-  /** By the request's id. */
-  readonly answers: ReadonlyMap<string, AnswerRecord>;
-  /** Candidates that left the run or never entered it, with the reason. */
-  readonly left: ReadonlyMap<string, string>;
-}
-
-/**
- * Reads what a run recorded.
- *
- * @throws {UserError} when the folder holds no run or a record is damaged
- */
-export async function readRecordedAnswers(folder: string): Promise<RecordedAnswers> {
-  const info = await readRunInfo(folder);
-  const requests: RequestRecord[] = [];
-  const left = new Map<string, string>();
-  for await (const record of readSamples(folder)) {
-    if (record.kind === "request" && record.phase === "timed") requests.push(record);
-    if (record.kind === "candidate") left.set(record.candidate, record.reason);
-  }
-  const answers = new Map<string, AnswerRecord>();
-  for await (const answer of readAnswers(folder)) answers.set(answer.id, answer);
-  return { info, requests, answers, left };
-}
-
-/**
- * The prompts of a run with their checks, out of a prompt set.
- *
- * @throws {UserError} when a prompt of the run is not in the set or has another text there: its checks would
- *   judge answers to another question
- */
-export function promptsOfRun(info: RunInfo, set: PromptSet): Prompt[] {
-  return info.plan.prompt_set.prompts.map(({ id, sha256 }) => {
-    const prompt = set.prompts.find((one) => one.id === id);
-    if (prompt?.sha256 === sha256) return prompt;
-    const fault = prompt ? "has another text there" : "is not in it";
-    throw new UserError(
-      `prompt "${id}" of run ${info.run_id} ${fault}: give the prompt set of that run with --prompts ` +
-        `(it was called ${info.plan.prompt_set.name})`,
-    );
-  });
-}
+import { promptsOfRun, readRecordedAnswers, type RecordedAnswers } from "./recorded_answers.ts";
 
 /**
  * Scores the answers of a run and writes quality.json into its folder.
@@ -202,3 +155,49 @@ function promptLengths({ requests }: RecordedAnswers, prompts: readonly Prompt[]
   const source = prompts.every(({ id }) => counted.has(id)) ? "usage" as const : "chars/4" as const;
   return { tokens, source };
 }
+
+/** Warnings about a run's quality, each with its remedy. */
+function warningsOf(
+  { info, requests }: RecordedAnswers,
+  prompts: readonly Prompt[],
+  answers: readonly AnswerQuality[],
+): QualityReport["warnings"] {
+  const unchecked = prompts.filter(({ checks }) => checks.length === 0).map(({ id }) => id);
+  const cut = requests.filter(({ finish_reason }) => finish_reason === "length").length;
+  const failures = answers.filter(({ failure }) => failure !== null).length;
+  return [
+    unchecked.length === 0 ? [] : {
+      code: "unchecked-prompts",
+      message: `${unchecked.length} prompts have no checks and are not scored: ${unchecked.join(", ")}`,
+      remedy: "add checks to the prompt set, or let people rate these answers",
+    },
+    info.plan.prefix !== "cold" ? [] : {
+      code: "nonce-in-answers",
+      message: "the answers were given with a random number before each prompt, as a cold prefix needs it",
+      remedy: "score answers of `quality capture`, which sends the prompts as they are",
+    },
+    info.plan.temperature === 0 || info.plan.rounds > 1 ? [] : {
+      code: "one-answer-each",
+      message: `at temperature ${info.plan.temperature} answers vary, and each prompt was asked once`,
+      remedy: "capture with --rounds 3 or more, or with --temperature 0",
+    },
+    cut === 0 ? [] : {
+      code: "cut-answers",
+      message: `${cut} of ${requests.length} answers stopped at the limit of ${info.plan.max_tokens} tokens`,
+      remedy: "raise --max-tokens if the answers should have been longer",
+    },
+    failures === 0 ? [] : {
+      code: "failed-requests",
+      message: `${failures} of ${answers.length} answers are failures and score 0`,
+      remedy: "see the reasons in quality.json, and capture again with --resume if the run was interrupted",
+    },
+    checkedPrompts(prompts) >= 20 ? [] : {
+      code: "few-prompts",
+      message: `${checkedPrompts(prompts)} prompts are few: look at the intervals, not at the rates`,
+      remedy: "add prompts of your own to the set; repeats of the same prompt don't narrow the interval",
+    },
+  ].flat();
+}
+
+const checkedPrompts = (prompts: readonly Prompt[]) =>
+  prompts.filter(({ checks }) => checks.length > 0).length;

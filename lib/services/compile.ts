@@ -8,8 +8,7 @@ import { z } from "zod";
 import { UserError } from "../errors.ts";
 import { type CompileStep, PythonEnvironment, type PythonOptions, runStep } from "./compile_python.ts";
 import { describeSource, type Source } from "./compile_source.ts";
-import { folderBytes, makeFolder, removeIfThere, statIfThere } from "../catalog/store.ts";
-import { freeBytes } from "../catalog/transfer.ts";
+import { folderBytes, freeBytes, makeFolder, removeIfThere, statIfThere } from "../catalog/files.ts";
 
 /** How the weights are stored: mixed keeps the sensitive layers finer, and answers as the original does. */
 export type CompilePrecision = "int4-mixed" | "int4" | "int8" | "fp32";

@@ -2,7 +2,7 @@
 import { basename, join } from "node:path";
 import { UserError } from "../errors.ts";
 import type { ProgramEnd, RunProgram } from "../program.ts";
-import { readIfThere, removeIfThere, statIfThere } from "../catalog/store.ts";
+import { readIfThere, removeIfThere, statIfThere } from "../catalog/files.ts";
 
 export type CompileStep = "environment" | "weights" | "onnx" | "check";
 

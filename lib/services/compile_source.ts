@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
-import { entriesOf, readIfThere, statIfThere } from "../catalog/store.ts";
+import { entriesOf, readIfThere, statIfThere } from "../catalog/files.ts";
 
 /** A model to compile, and what must be known of it before that. */
 export interface Source {

@@ -9,13 +9,13 @@ import { reasonOf, UserError } from "../errors.ts";
 import {
   entriesOf,
   folderBytes,
+  freeBytes,
   makeFolder,
   readIfThere,
   removeIfThere,
   statIfThere,
   unwritable,
-} from "../catalog/store.ts";
-import { freeBytes } from "../catalog/transfer.ts";
+} from "../catalog/files.ts";
 
 /** A model to lay out. */
 export interface OwnModel {

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { UserError } from "../errors.ts";
-import { plainName } from "../model_name.ts";
+import { plainName } from "../catalog/model.ts";
 import { type AskOptions, askService, type ServiceAnswer } from "../endpoint/ask.ts";
 import type { FoundryDevice } from "./foundry_cache.ts";
 import {

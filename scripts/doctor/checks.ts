@@ -6,7 +6,7 @@ import { listStored } from "../../lib/catalog/cache.ts";
 import { describeMachine, type Machine } from "../../lib/catalog/machine.ts";
 import type { Registry } from "../../lib/catalog/registry.ts";
 import type { Store } from "../../lib/catalog/store.ts";
-import { freeBytes } from "../../lib/catalog/transfer.ts";
+import { freeBytes } from "../../lib/catalog/files.ts";
 import type { FoundService, ListedModel } from "../../lib/services/discovery.ts";
 import { askFoundryCli, cliCommand, type FoundryCli } from "../../lib/services/foundry_cli.ts";
 import type { RunProgram } from "../../lib/program.ts";

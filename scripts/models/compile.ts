@@ -8,7 +8,7 @@ import { compileModel, type CompilePrecision } from "../../lib/services/compile.
 import { compareAnswers, type ComparedAnswer } from "../../lib/services/compile_check.ts";
 import { checkPlace, layOut, ownModelId } from "../../lib/services/foundry_layout.ts";
 import { readGguf } from "../../lib/catalog/gguf.ts";
-import { findModel, plainName } from "../../lib/catalog/names.ts";
+import { findModel, plainName } from "../../lib/catalog/model.ts";
 import { locate } from "../../lib/catalog/store.ts";
 import { findServices } from "../../lib/services/discovery.ts";
 import { UserError } from "../../lib/errors.ts";

@@ -2,7 +2,7 @@
 import { filesNamed, type Verified, verifyStored } from "../../lib/catalog/cache.ts";
 import { describeMachine, type Fit, fits, type Machine } from "../../lib/catalog/machine.ts";
 import type { Model } from "../../lib/catalog/registry.ts";
-import { freeBytes } from "../../lib/catalog/transfer.ts";
+import { freeBytes } from "../../lib/catalog/files.ts";
 import { interruptSignal, printJson } from "../cli.ts";
 import { type Catalogue, openCatalogue, type Options } from "./shared.ts";
 import { day, entryJson, fileJson, inStore, size, table } from "./view.ts";

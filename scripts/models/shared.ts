@@ -1,6 +1,6 @@
 /** WHY: every `models` command starts with the same two things: the registry, and the folder with its files. */
 import { listStored, type StoredFile } from "../../lib/catalog/cache.ts";
-import { fillIn } from "../../lib/catalog/facts.ts";
+import { fillIn } from "../../lib/catalog/gguf.ts";
 import { loadRegistry, type Model, type Registry, type Variant } from "../../lib/catalog/registry.ts";
 import { defaultStore, openStore, pathInStore, type Store } from "../../lib/catalog/store.ts";
 

@@ -9,7 +9,7 @@ import {
   type Variant,
 } from "../../lib/catalog/registry.ts";
 import { defaultStore, locate, openStore, pathInStore, RECEIPT } from "../../lib/catalog/store.ts";
-import { freeBytes } from "../../lib/catalog/transfer.ts";
+import { freeBytes } from "../../lib/catalog/files.ts";
 import { UserError } from "../../lib/errors.ts";
 import { interruptSignal } from "../cli.ts";
 import { type PythonCommand, pythonOf } from "./python.ts";

@@ -53,7 +53,7 @@ export async function annotate(args: readonly string[]): Promise<number> {
   const options = parsed.opts<AnnotateOptions>();
   const folder = await runFolder(parsed.args[0], options.out);
   const { makeSheet, sheetFolder, writeSheet } = await import("../../lib/quality/sheet.ts");
-  const { promptsOfRun, readRecordedAnswers } = await import("../../lib/quality/quality.ts");
+  const { promptsOfRun, readRecordedAnswers } = await import("../../lib/quality/recorded_answers.ts");
   const { info, requests, answers } = await readRecordedAnswers(folder);
   const prompts = promptsOfRun(info, await promptSetOf(folder, options.prompts));
   const good = requests.filter(({ status }) => status === "ok").flatMap(({ id }) => answers.get(id) ?? []);

@@ -7,7 +7,8 @@ import type { PromptSet } from "../../lib/prompts/prompts.ts";
 import { Judge } from "../../lib/quality/judge.ts";
 import { agreementWithPeople, judgeAnswers } from "../../lib/quality/judge_run.ts";
 import { type Trial, tryJudge } from "../../lib/quality/judge_trial.ts";
-import { promptsOfRun, readRecordedAnswers, writeQuality } from "../../lib/quality/quality.ts";
+import { writeQuality } from "../../lib/quality/quality.ts";
+import { promptsOfRun, readRecordedAnswers } from "../../lib/quality/recorded_answers.ts";
 import { addRatings, type DimensionAgreement, readRatings } from "../../lib/quality/ratings.ts";
 import { type RubricName, rubrics } from "../../lib/quality/rubric.ts";
 import {

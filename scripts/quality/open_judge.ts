@@ -1,7 +1,7 @@
 /** Opens the model that is to judge: in a service, or in the embedded engine. */
 import { findCandidates } from "../../lib/bench/session.ts";
 import { contextFor } from "../../lib/bench/room.ts";
-import { findModel } from "../../lib/catalog/names.ts";
+import { findModel } from "../../lib/catalog/model.ts";
 import { loadRegistry } from "../../lib/catalog/registry.ts";
 import { defaultStore, openStore } from "../../lib/catalog/store.ts";
 import { UserError } from "../../lib/errors.ts";

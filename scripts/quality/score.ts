@@ -3,8 +3,8 @@ import { join } from "node:path";
 import Table from "cli-table3";
 import { replaceFile } from "../../lib/bench/folder.ts";
 import type { PromptSet } from "../../lib/prompts/prompts.ts";
-import { formatAnswers } from "../../lib/quality/answers_csv.ts";
-import { readRecordedAnswers, writeQuality } from "../../lib/quality/quality.ts";
+import { formatAnswers, readRecordedAnswers } from "../../lib/quality/recorded_answers.ts";
+import { writeQuality } from "../../lib/quality/quality.ts";
 import type { CandidateQuality, QualityReport } from "../../lib/quality/quality_schema.ts";
 import { readRatings } from "../../lib/quality/ratings.ts";
 

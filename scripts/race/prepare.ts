@@ -11,7 +11,7 @@ import { newRunInfo, promptSetInfo } from "../../lib/bench/run_info.ts";
 import { describeMachine, type Machine } from "../../lib/catalog/machine.ts";
 import { loadRegistry, type Registry } from "../../lib/catalog/registry.ts";
 import { defaultStore, locate, openStore, type Store } from "../../lib/catalog/store.ts";
-import { freeBytes } from "../../lib/catalog/transfer.ts";
+import { freeBytes } from "../../lib/catalog/files.ts";
 import { rawTargets, type RawTransport, rawTransport } from "../../lib/endpoint/transport.ts";
 import { UserError } from "../../lib/errors.ts";
 import { loadPromptSet, type PromptSet, singlePrompt } from "../../lib/prompts/prompts.ts";

@@ -2,8 +2,8 @@
 import { join } from "node:path";
 import { findRun } from "../../lib/bench/find_run.ts";
 import { readRunInfo, replaceFile } from "../../lib/bench/folder.ts";
-import { describeMachine, fits, type MachineInfo } from "../../lib/catalog/machine.ts";
-import { firstViable, tasksOf } from "../../lib/catalog/pick.ts";
+import { describeMachine, firstViable, fits, type MachineDescription } from "../../lib/catalog/machine.ts";
+import { tasksOf } from "../../lib/catalog/model.ts";
 import { loadRegistry, type Registry } from "../../lib/catalog/registry.ts";
 import { UserError } from "../../lib/errors.ts";
 import { svgFile } from "../../lib/plot/figure.ts";
@@ -110,7 +110,7 @@ function evidenceFigure(race: RecordedRace | null): string | null {
 }
 
 /** What the course's rule would take on this kind of machine. */
-function courseOf(task: string, registry: Registry, machine: MachineInfo): Decision["course"] {
+function courseOf(task: string, registry: Registry, machine: MachineDescription): Decision["course"] {
   if (!tasksOf(registry).includes(task)) return null;
   const entry = firstViable(registry, task, { ...machine, freeRamGb: Infinity });
   const note = entry === undefined

@@ -1,5 +1,5 @@
 /** Services behind the gateway: what they list now, and again later. */
-import { findModel } from "../../lib/catalog/names.ts";
+import { findModel } from "../../lib/catalog/model.ts";
 import type { Registry } from "../../lib/catalog/registry.ts";
 import { chooseCandidates } from "../../lib/bench/choose.ts";
 import { type ListedModel, listModels, parseEndpoint } from "../../lib/services/discovery.ts";

@@ -94,7 +94,7 @@ await runCli(async () => {
 /** Models with the tags that the registry gives them. */
 async function tagged(names: readonly string[], registry: string): Promise<Arm[]> {
   const { loadRegistry } = await import("../../lib/catalog/registry.ts");
-  const { findModel } = await import("../../lib/catalog/names.ts");
+  const { findModel } = await import("../../lib/catalog/model.ts");
   const known = await loadRegistry(registry);
   return names.map((id) => {
     const entry = findModel(known, id);

@@ -26,8 +26,8 @@ await runCli(async () => {
     .opts<{ task: string; registry: string }>();
 
   const { loadRegistry } = await import("../../lib/catalog/registry.ts");
-  const { describeMachine, fits } = await import("../../lib/catalog/machine.ts");
-  const { firstViable, tasksOf } = await import("../../lib/catalog/pick.ts");
+  const { describeMachine, firstViable, fits } = await import("../../lib/catalog/machine.ts");
+  const { tasksOf } = await import("../../lib/catalog/model.ts");
   const registry = await loadRegistry(options.registry);
   if (!tasksOf(registry).includes(options.task)) {
     throw new UserError(

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { filesNamed, listStored, moveStore, removeStored, verifyStored } from "../../lib/catalog/cache.ts";
 import { pull } from "../../lib/catalog/pull.ts";
 import { type Model, parseRegistry, type Variant } from "../../lib/catalog/registry.ts";
-import { defaultStore, locate, openStore, readReceipt, statIfThere } from "../../lib/catalog/store.ts";
+import { defaultStore, locate, openStore, readReceipt } from "../../lib/catalog/store.ts";
+import { statIfThere } from "../../lib/catalog/files.ts";
 import { scratch, sha256, surroundings, tinyGguf } from "./fixtures.ts";
 
 const one = tinyGguf(50_000, 1);

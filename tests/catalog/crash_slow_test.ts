@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { statIfThere } from "../../lib/catalog/store.ts";
+import { statIfThere } from "../../lib/catalog/files.ts";
 import {
   fileServer,
   models,

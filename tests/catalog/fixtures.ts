@@ -1,9 +1,8 @@
 /** What the catalogue's tests share: small true GGUF files, and a server that misbehaves as told. */
 import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
-import { parseRegistry } from "../../lib/catalog/registry.ts";
+import { type Model, parseRegistry, type Registry } from "../../lib/catalog/registry.ts";
 import { concat } from "../../lib/endpoint/bytes.ts";
-import type { Model, Registry } from "../../lib/catalog/registry.ts";
 import type { PullEvent, PullOptions } from "../../lib/catalog/pull.ts";
 import { realSleep } from "../../scripts/cli.ts";
 
@@ -177,7 +176,7 @@ export function surroundings(env: Record<string, string> = {}) {
     onTerms: () => true,
     onProgress: (event) => events.push(event),
     signal: controller.signal,
-    patience: { connectMs: 2_000, stallMs: 250, retries: 3, backoffMs: 5, maxRetryAfterMs: 5_000 },
+    retry: { connectMs: 2_000, stallMs: 250, retries: 3, backoffMs: 5, maxRetryAfterMs: 5_000 },
   };
   return { options, events, abort: () => controller.abort(new Error("stopped")) };
 }

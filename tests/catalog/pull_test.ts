@@ -202,9 +202,9 @@ Deno.test("a server that never answers is left after the connection's time", asy
   await using folder = await scratch();
   const { entry, variant } = fromUrl(`${server.url}/f`);
   const { options } = surroundings();
-  const patience = { ...options.patience, connectMs: 100 };
+  const retry = { ...options.retry, connectMs: 100 };
   await assert.rejects(
-    pull(await openStore(folder.dir), entry, variant, { ...options, patience }),
+    pull(await openStore(folder.dir), entry, variant, { ...options, retry }),
     /nothing came for 0\.1 s/,
   );
 });

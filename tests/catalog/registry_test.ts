@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import fc from "fast-check";
-import { tidyJson } from "../../lib/catalog/json_format.ts";
-import { jsonLines } from "../../lib/catalog/json_lines.ts";
+import { parseTree } from "jsonc-parser";
+import { tidyJson } from "../../lib/catalog/json_text.ts";
+import { lineOf } from "../../lib/catalog/registry_faults.ts";
 import {
   findModel,
   findVariant,
@@ -240,11 +241,11 @@ Deno.test("every value's line is the one it stands on, whatever the JSON", () =>
     fc.property(fc.jsonValue(), (value) => {
       const text = JSON.stringify(value, null, 1);
       const lines = text.split("\n");
-      const at = jsonLines(text);
+      const root = parseTree(text);
       const visit = (inner: unknown, path: (string | number)[]) => {
         if (typeof inner !== "object" || inner === null) {
           assert.ok(
-            lines[at.lineOf(path) - 1]?.includes(JSON.stringify(inner)),
+            lines[lineOf(path, root, text) - 1]?.includes(JSON.stringify(inner)),
             `${JSON.stringify(path)} in ${text}`,
           );
         } else {for (const [key, member] of Object.entries(inner)) {

@@ -56,7 +56,7 @@ Deno.test("no story of drops, wrong ranges and changing files ends in a mixture"
           Object.assign(server.state, { content: versions[version], etag: tag(version) });
           return fetch(input, init);
         },
-        patience: { ...options.patience, backoffMs: 1 },
+        retry: { ...options.retry, backoffMs: 1 },
       };
       const path = await pull(await openStore(folder.dir), entry, variant, changing).catch(
         (error: unknown) => {

@@ -1,7 +1,7 @@
 /** Every kind of check passes what it should, fails what it should, and says why. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type Check, checksSchema } from "../../lib/prompts/checks.ts";
+import { type AnswerCheck, checksSchema } from "../../lib/prompts/checks.ts";
 import { loadPromptSet, parsePromptSet } from "../../lib/prompts/prompts.ts";
 import { runCheck, scoreAnswer } from "../../lib/quality/check.ts";
 
@@ -10,7 +10,7 @@ const prompt = {
   reference: "Ana launches 45 tablets on 14 March 2026.",
 };
 
-function check(json: unknown): Check {
+function check(json: unknown): AnswerCheck {
   const [one] = checksSchema.parse([json]);
   assert.ok(one);
   return one;

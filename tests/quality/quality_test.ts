@@ -3,8 +3,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { AnswerRecord, RequestRecord, RunInfo, SampleRecord } from "../../lib/bench/records.ts";
 import { parsePromptSet } from "../../lib/prompts/prompts.ts";
-import { formatAnswers } from "../../lib/quality/answers_csv.ts";
-import { promptsOfRun, readRecordedAnswers, writeQuality } from "../../lib/quality/quality.ts";
+import { formatAnswers, promptsOfRun, readRecordedAnswers } from "../../lib/quality/recorded_answers.ts";
+import { writeQuality } from "../../lib/quality/quality.ts";
 import type { RatingRecord } from "../../lib/quality/ratings.ts";
 import { parseCsv } from "../../lib/csv.ts";
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { compileModel, type CompileOptions } from "../../lib/services/compile.ts";
 import { compareAnswers } from "../../lib/services/compile_check.ts";
-import { freeBytes } from "../../lib/catalog/transfer.ts";
+import { freeBytes } from "../../lib/catalog/files.ts";
 import { UserError } from "../../lib/errors.ts";
 import type { ProgramEnd, RunProgram } from "../../lib/program.ts";
 

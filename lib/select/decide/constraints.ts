@@ -4,7 +4,7 @@
  */
 import type { Fit } from "../../catalog/machine.ts";
 import type { Exclusion } from "../../bench/records.ts";
-import { isOpenLicense } from "../../catalog/facts.ts";
+import { isOpenLicense } from "../../catalog/model.ts";
 import { licenseTerms } from "./licenses.ts";
 
 /** How good a candidate's answers were, and on how much that rests. */

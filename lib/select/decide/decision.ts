@@ -1,7 +1,7 @@
 /** From evidence, constraints and weights to a decision that can be defended, or an honest "not yet". */
 import { costPer1000, energyOf } from "../../bench/energy.ts";
 import type { Exclusion } from "../../bench/records.ts";
-import type { Registry } from "../../catalog/types.ts";
+import type { Registry } from "../../catalog/model.ts";
 import { UserError } from "../../errors.ts";
 import type { Random } from "../../stats/random.ts";
 import { type Constraints, exclusionsOf } from "./constraints.ts";

@@ -5,8 +5,7 @@ import { reasonOf, UserError } from "../../errors.ts";
 import type { Choice } from "../../bench/choose.ts";
 import type { CandidateSummary } from "../../bench/summary_schema.ts";
 import { fits, type Machine, neededRamGb } from "../../catalog/machine.ts";
-import { findModel, findVariant } from "../../catalog/names.ts";
-import type { Registry } from "../../catalog/types.ts";
+import { findModel, findVariant, type Registry } from "../../catalog/model.ts";
 import { type CandidateQuality, type QualityReport, qualityReport } from "../../quality/quality_schema.ts";
 import type { CandidateFacts, QualityFacts } from "./constraints.ts";
 

@@ -7,7 +7,7 @@ import type { RunEvent } from "../../bench/seat.ts";
 import { type FoundCandidates, planOf, type SessionPlan, type Surroundings } from "../../bench/session.ts";
 import { summarizeRun, writeSummary } from "../../bench/summary.ts";
 import { describeMachine } from "../../catalog/machine.ts";
-import type { Registry } from "../../catalog/types.ts";
+import type { Registry } from "../../catalog/model.ts";
 import type { QualityReport } from "../../quality/quality_schema.ts";
 import type { Random } from "../../stats/random.ts";
 import { type Constraints, exclusionsOf } from "./constraints.ts";

@@ -5,7 +5,7 @@ import type { RaceTerms, RequestRecord, RunInfo } from "../../bench/records.ts";
 import { UserError } from "../../errors.ts";
 import { loadPromptSet, type Prompt, type PromptSet } from "../../prompts/prompts.ts";
 import { scoreAnswer } from "../../quality/check.ts";
-import { promptsOfRun } from "../../quality/quality.ts";
+import { promptsOfRun } from "../../quality/recorded_answers.ts";
 import type { Block, Contender, Outcome, RaceState } from "./race.ts";
 import { needsScores, outcomeOf, rulesOf } from "./measure.ts";
 import { replayRace } from "./run_race.ts";

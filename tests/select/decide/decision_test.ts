@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { UserError } from "../../../lib/errors.ts";
 import type { RunInfo } from "../../../lib/bench/records.ts";
-import { passRate } from "../../../lib/quality/rate.ts";
+import { passRate } from "../../../lib/quality/pass_rate.ts";
 import type { QualityReport } from "../../../lib/quality/quality_schema.ts";
 import { NO_CONSTRAINTS } from "../../../lib/select/decide/constraints.ts";
 import { decide, type DecisionTerms } from "../../../lib/select/decide/decision.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { passRate } from "../../../lib/quality/rate.ts";
+import { passRate } from "../../../lib/quality/pass_rate.ts";
 import { writeGeneratedRun } from "../../../benchmarks/generated_run.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..");

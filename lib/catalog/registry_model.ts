@@ -1,23 +1,31 @@
-/** From what models.json says to what the rest of the code reads: every field there, every default filled in. */
-import { toAdapter } from "./registry_adapter.ts";
-import { isOpenLicense } from "./facts.ts";
-import type { PathStep } from "./json_lines.ts";
-import { type Fault, shown } from "./registry_faults.ts";
+/** From what models.json states to a `Model`: every field is there and every default is filled in. */
+import { isAbsolute, join, normalize } from "node:path";
 import {
-  entryKeys,
-  type EntryShape,
+  type AdapterPermissions,
+  type AdapterSpec,
+  type EngineSettings,
+  isOpenLicense,
+  type License,
+  type Model,
+  type ModelSource,
+  type Variant,
+} from "./model.ts";
+import { type Fault, type PathStep, shown } from "./registry_faults.ts";
+import {
+  type AdapterShape,
+  modelKeys,
+  type ModelShape,
   type SourceShape,
   variantKeys,
   type VariantShape,
 } from "./registry_schema.ts";
-import type { EngineOptions, License, Model, Source, Variant } from "./types.ts";
 
 /**
  * An entry with all its defaults; what is wrong between its fields is added to `faults`. `folder` is the one
  * that the registry lies in.
  */
-export function toEntry(
-  shape: EntryShape,
+export function toModel(
+  shape: ModelShape,
   path: readonly PathStep[],
   faults: Fault[],
   folder: string,
@@ -53,11 +61,11 @@ export function toEntry(
     default: shape.default ?? false,
     chatTemplate: shape.chat_template ?? "own",
     variants,
-    extra: others(shape, entryKeys),
+    extra: others(shape, modelKeys),
   };
 }
 
-function toLicense(shape: EntryShape["license"]): License {
+function toLicense(shape: ModelShape["license"]): License {
   if (shape === undefined) return { id: "unknown", open: false, name: null, url: null };
   const full = typeof shape === "string" ? { id: shape } : shape;
   return {
@@ -69,7 +77,7 @@ function toLicense(shape: EntryShape["license"]): License {
 }
 
 /** Where a variant stands in the file and the file on the disk, and where faults go. */
-export interface Where {
+interface Where {
   readonly path: readonly PathStep[];
   readonly faults: Fault[];
   readonly folder: string;
@@ -109,14 +117,14 @@ function toVariant(
     sha256: full.sha256 ?? null,
     sources,
     untried: full.untried ?? false,
-    engine: engineOptions(full.engine ?? {}),
+    engine: engineSettings(full.engine ?? {}),
     adapter: toAdapter(full, where),
     extra: others(full, variantKeys),
   };
 }
 
 /** Only what is stated: an absent option must not undo one that was given elsewhere. */
-function engineOptions(shape: NonNullable<VariantShape["engine"]>): EngineOptions {
+function engineSettings(shape: NonNullable<VariantShape["engine"]>): EngineSettings {
   const { threads, context_tokens: contextTokens, flash_attention: flashAttention, gpu } = shape;
   return {
     ...(threads === undefined ? {} : { threads }),
@@ -126,7 +134,7 @@ function engineOptions(shape: NonNullable<VariantShape["engine"]>): EngineOption
   };
 }
 
-function toSource(shape: SourceShape, variantSha256: string | null): Source {
+function toSource(shape: SourceShape, variantSha256: string | null): ModelSource {
   const sha256 = shape.sha256 ?? variantSha256;
   switch (shape.kind) {
     case "huggingface":
@@ -158,3 +166,69 @@ function toSource(shape: SourceShape, variantSha256: string | null): Source {
 
 const others = (shape: Record<string, unknown>, known: readonly string[]) =>
   Object.fromEntries(Object.entries(shape).filter(([key]) => !known.includes(key)));
+
+const DEFAULT_MEMORY_MB = 512;
+const DEFAULT_LOAD_S = 60;
+const DEFAULT_ANSWER_S = 120;
+
+/** The adapter with its defaults; null for a variant that is none. */
+function toAdapter({ format, adapter }: VariantShape, where: Where): AdapterSpec | null {
+  const { path, faults, folder } = where;
+  if (adapter === undefined) {
+    if (format === "adapter") {
+      faults.push({
+        path: [...path, "adapter"],
+        holds: "nothing",
+        takes: 'an object with at least "module", since the format is adapter',
+      });
+    }
+    return null;
+  }
+  if (format !== undefined && format !== "adapter") {
+    faults.push({ path: [...path, "format"], holds: shown(format), takes: "adapter, since there is one" });
+  }
+  const statedAbsolute = isAbsolute(adapter.module);
+  if (!statedAbsolute && leadsOut(adapter.module)) {
+    faults.push({
+      path: [...path, "adapter", "module"],
+      holds: shown(adapter.module),
+      takes: "a path below the registry's folder, or an absolute one",
+    });
+  }
+  return {
+    module: statedAbsolute ? adapter.module : join(folder, adapter.module),
+    folder,
+    statedAbsolute,
+    permissions: permissionsOf(adapter.permissions ?? {}, folder),
+    options: adapter.options ?? {},
+    memoryMb: adapter.memory_mb ?? DEFAULT_MEMORY_MB,
+    loadTimeoutS: adapter.load_timeout_s ?? DEFAULT_LOAD_S,
+    answerTimeoutS: adapter.answer_timeout_s ?? DEFAULT_ANSWER_S,
+  };
+}
+
+/** A backslash parts folders on Windows alone, so it leads out only there. */
+const leadsOut = (module: string) => /^\.\.(?:[\\/]|$)/.test(normalize(module));
+
+/** Paths are the registry's: its folder is where they begin. */
+function permissionsOf(
+  shape: NonNullable<AdapterShape["permissions"]>,
+  folder: string,
+): AdapterPermissions {
+  const paths = (list: boolean | string[] | undefined) =>
+    stated(Array.isArray(list) ? list.map((path) => isAbsolute(path) ? path : join(folder, path)) : list);
+  return {
+    read: paths(shape.read),
+    write: paths(shape.write),
+    net: stated(shape.net),
+    env: stated(shape.env),
+    sys: stated(shape.sys),
+    run: stated(shape.run),
+    ffi: paths(shape.ffi),
+    import: stated(shape.import),
+  };
+}
+
+/** False and an empty list allow nothing, as if they were not there. */
+const stated = (list: boolean | readonly string[] | undefined): true | readonly string[] | undefined =>
+  list === true || Array.isArray(list) && list.length > 0 ? list : undefined;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { krippendorffAlpha } from "../../lib/quality/agreement.ts";
-import { passRate } from "../../lib/quality/rate.ts";
+import { passRate } from "../../lib/quality/pass_rate.ts";
 
 const shares = (passed: number, n: number) => Array.from({ length: n }, (_, at) => at < passed ? 1 : 0);
 const near = (value: number, expected: number, digits = 4) =>

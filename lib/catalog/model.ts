@@ -1,7 +1,7 @@
-/** The registry's words: what a model is, in which files it comes, and where those can be had. */
+/** What the registry says of a model: its variants, where their files can be had, and finding it by any name. */
 
 /** One place a variant's file can be had from; tried in the order in which models.json lists them. */
-export type Source =
+export type ModelSource =
   & {
     /** SHA-256 of the whole file as lower-case hex; null where nobody has stated it. */
     readonly sha256: string | null;
@@ -34,7 +34,7 @@ export interface PipPart {
 }
 
 /** Engine options that make a variant of their own out of the same file. */
-export interface EngineOptions {
+export interface EngineSettings {
   readonly threads?: number | undefined;
   readonly contextTokens?: number | undefined;
   readonly flashAttention?: boolean | undefined;
@@ -88,10 +88,10 @@ export interface Variant {
   /** File name in our model folder; null where there is nothing to download (an endpoint's own model). */
   readonly file: string | null;
   readonly sha256: string | null;
-  readonly sources: readonly Source[];
+  readonly sources: readonly ModelSource[];
   /** Nobody has pulled and run this one yet through this project. */
   readonly untried: boolean;
-  readonly engine: EngineOptions;
+  readonly engine: EngineSettings;
   /** What runs it, where the format is `adapter`; null otherwise. */
   readonly adapter: AdapterSpec | null;
   /** Fields of models.json that are not ours; kept as they are. */
@@ -137,4 +137,129 @@ export interface Model {
 export interface Registry {
   /** In the order of the file: the first viable model of a task wins. */
   readonly models: readonly Model[];
+}
+
+/**
+ * A name without what a service adds to it: case, Foundry Local's version (`:4`) and its device suffix
+ * (`-generic-cpu`, `-cuda-gpu`, `-cpu-int4` …).
+ *
+ * ```ts
+ * if (plainName("Phi-4-mini-instruct-cuda-gpu:5") !== "phi-4-mini-instruct") throw new Error("not plain");
+ * if (plainName("qwen2.5-0.5b") !== "qwen2.5-0.5b") throw new Error("changed a plain name");
+ * ```
+ */
+export function plainName(name: string): string {
+  return name.trim().toLowerCase().replace(/:\d+$/, "").replace(
+    /(-(generic|cuda|openvino|trtrtx|qnn|vitis|vitisai|webgpu|dml))?-(cpu|gpu|npu)(-int\d+)?$/,
+    "",
+  );
+}
+
+const namesOf = (entry: Model) => [
+  entry.alias,
+  ...entry.otherNames,
+  ...(entry.foundryAlias === null ? [] : [entry.foundryAlias]),
+];
+
+/**
+ * The model that bears this name: its alias, one of its other names, its Foundry Local alias, or a name that
+ * a service made from one of them. Case does not matter. Undefined where nobody bears it.
+ *
+ * ```ts
+ * import { parseRegistry } from "./registry.ts";
+ * const registry = parseRegistry('[{"name": "phi-4-mini", "task": "chat", "min_ram_gb": 8, "notes": ""}]', "x");
+ * if (findModel(registry, "Phi-4-Mini-generic-cpu:5")?.alias !== "phi-4-mini") throw new Error("not found");
+ * ```
+ */
+export function findModel(registry: Registry, name: string): Model | undefined {
+  const wanted = name.trim().toLowerCase();
+  const exact = registry.models.find((entry) => namesOf(entry).some((own) => own.toLowerCase() === wanted));
+  if (exact !== undefined) return exact;
+  const plain = plainName(name);
+  return registry.models.find((entry) => namesOf(entry).some((own) => plainName(own) === plain));
+}
+
+/**
+ * The variant of this name, without regard to case; the first one where no name is given.
+ *
+ * ```ts
+ * import { parseRegistry } from "./registry.ts";
+ * const registry = parseRegistry('{"a": {"variants": [{"name": "q4"}, {"name": "q8"}]}}', "x");
+ * const entry = findModel(registry, "a");
+ * if (entry === undefined || findVariant(entry, "Q8")?.name !== "q8") throw new Error("q8 is there");
+ * ```
+ */
+export function findVariant(entry: Model, name?: string): Variant | undefined {
+  if (name === undefined) return entry.variants[0];
+  return entry.variants.find((variant) => variant.name.toLowerCase() === name.toLowerCase());
+}
+
+/** Levenshtein's edit distance (1966), by one row. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const change = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min((row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1, change));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}
+
+/**
+ * Up to `limit` of the given words that `word` may be a slip of: part of them, or few letters away.
+ *
+ * ```ts
+ * if (nearest("min_ram_bg", ["min_ram_gb", "notes"])[0] !== "min_ram_gb") throw new Error("a slip");
+ * ```
+ */
+export function nearest(word: string, words: readonly string[], limit = 3): string[] {
+  const wanted = word.toLowerCase();
+  const scored = words.map((candidate) => {
+    const own = candidate.toLowerCase();
+    const within = wanted.length >= 3 && (own.includes(wanted) || wanted.includes(own));
+    return { candidate, score: within ? 0.5 : distance(wanted, own) };
+  });
+  const near = scored.filter(({ candidate, score }) =>
+    score <= Math.max(1, Math.min(3, Math.floor(candidate.length / 3)))
+  );
+  return near.sort((a, b) => a.score - b.score).slice(0, limit).map(({ candidate }) => candidate);
+}
+
+/**
+ * Aliases that an unknown name may stand for, the likeliest first; empty where nothing is near.
+ *
+ * ```ts
+ * import { parseRegistry } from "./registry.ts";
+ * const registry = parseRegistry('[{"name": "phi-4-mini", "task": "chat", "min_ram_gb": 8}]', "x");
+ * if (suggestNames(registry, "phi4-mini")[0] !== "phi-4-mini") throw new Error("one letter away");
+ * ```
+ */
+export function suggestNames(registry: Registry, name: string): string[] {
+  const owners = new Map(
+    registry.models.flatMap((entry) => namesOf(entry).map((own) => [own, entry.alias] as const)),
+  );
+  const near = nearest(plainName(name), [...owners.keys()], 9).map((own) => owners.get(own) ?? own);
+  return [...new Set(near)].slice(0, 3);
+}
+
+/** Every task that some model of the registry is for, in the registry's order. */
+export function tasksOf(registry: Registry): string[] {
+  return [...new Set(registry.models.flatMap(({ task }) => task))];
+}
+
+/** Licences that the Open Source Initiative approved, among those that models carry. */
+const openLicenses = new Set(["apache-2.0", "mit", "bsd-3-clause", "bsd-2-clause", "mpl-2.0", "gpl-3.0"]);
+
+/**
+ * Whether a licence is an open one, by its SPDX id.
+ *
+ * ```ts
+ * if (!isOpenLicense("MIT") || isOpenLicense("gemma")) throw new Error("MIT is, Gemma's terms are not");
+ * ```
+ */
+export function isOpenLicense(id: string): boolean {
+  return openLicenses.has(id.toLowerCase());
 }

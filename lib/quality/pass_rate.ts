@@ -1,7 +1,7 @@
 /** A share of prompts with an interval: what a pass rate is worth. */
 
 /** A rate over prompts. `passed` may be a fraction where a prompt was asked several times. */
-export interface Rate {
+export interface PassRate {
   readonly passed: number;
   /** Prompts, not answers: repeats of a prompt are not independent. */
   readonly n: number;
@@ -28,7 +28,7 @@ const z95 = 1.959963984540054;
  * if (ci95?.[0] !== 0 || Math.abs(ci95[1] - 0.2775) > 1e-4) throw new Error(String(ci95));
  * ```
  */
-export function passRate(shares: readonly number[]): Rate {
+export function passRate(shares: readonly number[]): PassRate {
   const wrong = shares.find((share) => !(share >= 0 && share <= 1));
   if (wrong !== undefined) throw new RangeError(`a share of passed answers is ${wrong}: it takes 0 to 1`);
   const n = shares.length;

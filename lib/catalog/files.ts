@@ -1,0 +1,197 @@
+/** Files and folders of the model folder: hashed, locked, removed, and the errors a person can act on. */
+import { createHash } from "node:crypto";
+import { statfs } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { Sleep } from "../clock.ts";
+import { reasonOf, UserError } from "../errors.ts";
+
+/**
+ * SHA-256 of a file as lower-case hex.
+ *
+ * ```ts
+ * if (!/^[0-9a-f]{64}$/.test(await sha256Of("models.json"))) throw new Error("64 hexadecimal digits");
+ * ```
+ */
+export async function sha256Of(path: string, signal?: AbortSignal): Promise<string> {
+  const hash = createHash("sha256");
+  using file = await Deno.open(path);
+  const buffer = new Uint8Array(1 << 20);
+  for (;;) {
+    signal?.throwIfAborted();
+    const read = await file.read(buffer);
+    if (read === null) return hash.digest("hex");
+    hash.update(buffer.subarray(0, read));
+  }
+}
+
+/** Makes a folder, or says why it can't be used. */
+export async function makeFolder(dir: string): Promise<void> {
+  try {
+    await Deno.mkdir(dir, { recursive: true });
+  } catch (error) {
+    throw unwritable(dir, error);
+  }
+}
+
+export const isUnwritable = (error: unknown) =>
+  error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable ||
+  /read-only file system/i.test(reasonOf(error));
+
+/** The user's error for a folder that takes no files; other errors come back as they are. */
+export function unwritable(path: string, error: unknown): unknown {
+  if (/no space left|os error 28\b|os error 112\b|disk full|quota/i.test(reasonOf(error))) {
+    return new UserError(
+      `the disk ran full while writing ${path}; what came is kept and resumed: free some space or name another folder with --store`,
+      1,
+      { cause: error },
+    );
+  }
+  const blocked = isUnwritable(error) || error instanceof Deno.errors.NotADirectory ||
+    error instanceof Deno.errors.AlreadyExists;
+  if (!blocked) return error;
+  return new UserError(
+    `can't write to ${path}: ${reasonOf(error)}; name another folder with --store or PODIUM_STORE`,
+    1,
+    { cause: error },
+  );
+}
+
+export async function readIfThere(path: string): Promise<string | null> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (isAbsent(error)) return null;
+    throw error;
+  }
+}
+
+export async function statIfThere(path: string): Promise<Deno.FileInfo | null> {
+  try {
+    return await Deno.stat(path);
+  } catch (error) {
+    if (isAbsent(error)) return null;
+    throw error;
+  }
+}
+
+/** Forgets an unfinished download: first what vouches for it, then its bytes. */
+export async function dropPart(part: string): Promise<void> {
+  await removeIfThere(`${part}.json`);
+  await removeIfThere(part);
+}
+
+export async function removeIfThere(path: string, recursive = false): Promise<void> {
+  try {
+    await Deno.remove(path, { recursive });
+  } catch (error) {
+    if (!isAbsent(error)) throw unwritable(path, error);
+  }
+}
+
+/** What lies in a folder; nothing where there is no such folder. */
+export async function entriesOf(dir: string): Promise<Deno.DirEntry[]> {
+  try {
+    return await Array.fromAsync(Deno.readDir(dir));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw new UserError(
+      `can't read the folder ${dir}: ${reasonOf(error)}; name another one with --store or PODIUM_STORE`,
+      1,
+    );
+  }
+}
+
+/** Bytes of all files in a folder and the folders in it; what vanishes while we look counts nothing. */
+export async function folderBytes(dir: string): Promise<number> {
+  let sum = 0;
+  for (const { name, isDirectory } of await entriesOf(dir)) {
+    const path = join(dir, name);
+    sum += isDirectory ? await folderBytes(path) : (await statIfThere(path))?.size ?? 0;
+  }
+  return sum;
+}
+
+/** Removes a folder where nothing lies in it. */
+export async function removeEmpty(dir: string): Promise<void> {
+  try {
+    await Deno.remove(dir);
+  } catch {
+    // Not empty, or gone already: both are fine.
+  }
+}
+
+const isAbsent = (error: unknown) =>
+  error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
+
+/** Left free on the disk beside a download. */
+const MARGIN_BYTES = 64 * 2 ** 20;
+
+/**
+ * Bytes that may still be written to the disk on which `path` lies; the nearest folder that exists is asked.
+ *
+ * ```ts ignore
+ * if (await freeBytes("models") < 15e9) console.log("the workshop asks for 15 GB");
+ * ```
+ */
+export async function freeBytes(path: string): Promise<number> {
+  for (let dir = path;; dir = dirname(dir)) {
+    try {
+      const { bavail, bsize } = await statfs(dir);
+      return Number(bavail) * Number(bsize);
+    } catch (error) {
+      if (dirname(dir) === dir) throw error;
+    }
+  }
+}
+
+/**
+ * Refuses a download before it starts where the disk can't hold it.
+ *
+ * @throws {UserError} with what is needed and what is there
+ *
+ * ```ts ignore
+ * await ensureSpace("models", 4_700_000_000, "qwen2.5-7b:q4_k_m");
+ * ```
+ */
+export async function ensureSpace(folder: string, bytes: number, what: string): Promise<void> {
+  await makeFolder(folder);
+  const free = await freeBytes(folder);
+  if (free >= bytes + MARGIN_BYTES) return;
+  const mb = (value: number) => `${Math.ceil(value / 1e6).toLocaleString("en")} MB`;
+  throw new UserError(
+    `${what} needs ${mb(bytes + MARGIN_BYTES)} on the disk of ${folder}, ${mb(free)} are free: ` +
+      "make room (`deno task models clean`, `deno task models remove NAME`) or name another folder with --store",
+    1,
+  );
+}
+
+/**
+ * Runs `work` while holding an exclusive lock of the operating system on `path`. The system itself releases
+ * it when a process dies, so a kill leaves nothing locked. The empty lock file stays: removing it would let
+ * two processes lock two files of one name.
+ *
+ * @param onWait called once where another process holds the lock
+ *
+ * ```ts ignore
+ * await withLock("models/.locks/x.lock", { sleep }, () => download());
+ * ```
+ */
+export async function withLock<T>(
+  path: string,
+  { sleep, signal, onWait }: { sleep: Sleep; signal?: AbortSignal; onWait?: () => void },
+  work: () => Promise<T>,
+): Promise<T> {
+  await makeFolder(dirname(path));
+  using file = await Deno.open(path, { create: true, write: true }).catch((error: unknown) => {
+    throw unwritable(path, error);
+  });
+  for (let waited = false; !await file.tryLock(true); waited = true) {
+    if (!waited) onWait?.();
+    await sleep(200, signal);
+  }
+  try {
+    return await work();
+  } finally {
+    await file.unlock();
+  }
+}

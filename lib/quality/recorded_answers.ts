@@ -1,0 +1,107 @@
+/** A run's recorded answers: what quality is derived from, and answers.csv for people and spreadsheets. */
+import { readAnswers, readRunInfo, readSamples } from "../bench/folder.ts";
+import type { AnswerRecord, RequestRecord, RunInfo } from "../bench/records.ts";
+import { byteOrderMark, formatCsv } from "../csv.ts";
+import { UserError } from "../errors.ts";
+import type { Prompt, PromptSet } from "../prompts/prompts.ts";
+import type { QualityReport } from "./quality_schema.ts";
+import { visibleAnswer } from "./text.ts";
+
+/** What a run holds that quality is derived from. */
+export interface RecordedAnswers {
+  readonly info: RunInfo;
+  /** Timed requests, in the order of the file. */
+  readonly requests: readonly RequestRecord[];
+  /** By the request's id. */
+  readonly answers: ReadonlyMap<string, AnswerRecord>;
+  /** Candidates that left the run or never entered it, with the reason. */
+  readonly left: ReadonlyMap<string, string>;
+}
+
+/**
+ * Reads what a run recorded.
+ *
+ * @throws {UserError} when the folder holds no run or a record is damaged
+ */
+export async function readRecordedAnswers(folder: string): Promise<RecordedAnswers> {
+  const info = await readRunInfo(folder);
+  const requests: RequestRecord[] = [];
+  const left = new Map<string, string>();
+  for await (const record of readSamples(folder)) {
+    if (record.kind === "request" && record.phase === "timed") requests.push(record);
+    if (record.kind === "candidate") left.set(record.candidate, record.reason);
+  }
+  const answers = new Map<string, AnswerRecord>();
+  for await (const answer of readAnswers(folder)) answers.set(answer.id, answer);
+  return { info, requests, answers, left };
+}
+
+/**
+ * The prompts of a run with their checks, out of a prompt set.
+ *
+ * @throws {UserError} when a prompt of the run is not in the set or has another text there: its checks would
+ *   judge answers to another question
+ */
+export function promptsOfRun(info: RunInfo, set: PromptSet): Prompt[] {
+  return info.plan.prompt_set.prompts.map(({ id, sha256 }) => {
+    const prompt = set.prompts.find((one) => one.id === id);
+    if (prompt?.sha256 === sha256) return prompt;
+    const fault = prompt ? "has another text there" : "is not in it";
+    throw new UserError(
+      `prompt "${id}" of run ${info.run_id} ${fault}: give the prompt set of that run with --prompts ` +
+        `(it was called ${info.plan.prompt_set.name})`,
+    );
+  });
+}
+
+const columns = [
+  "id",
+  "candidate",
+  "prompt_id",
+  "round",
+  "status",
+  "reason",
+  "latency_s",
+  "ttft_s",
+  "prompt_tokens",
+  "output_tokens",
+  "token_source",
+  "finish_reason",
+  "score",
+  "passed",
+  "answer",
+];
+
+/**
+ * The answers of a run as CSV, failures among them, one row a request.
+ *
+ * @param report adds score and passed; null where nothing was checked
+ */
+export function formatAnswers({ requests, answers }: RecordedAnswers, report: QualityReport | null): string {
+  const scored = new Map(report?.answers.map((answer) => [answer.id, answer]));
+  const rows = requests.map((request) => {
+    const quality = scored.get(request.id);
+    return [
+      request.id,
+      request.candidate,
+      request.prompt_id,
+      request.round,
+      request.status,
+      request.reason,
+      seconds(request.chunk_ms.at(-1)),
+      request.streamed ? seconds(request.chunk_ms[0]) : null,
+      request.prompt_tokens,
+      request.output_tokens,
+      request.token_source,
+      request.finish_reason,
+      quality?.score ?? null,
+      quality?.passed ?? null,
+      visibleAnswer(answers.get(request.id)?.content ?? ""),
+    ];
+  });
+  return byteOrderMark + formatCsv(columns, rows);
+}
+
+function seconds(ms: RequestRecord["chunk_ms"][number] | undefined): number | null {
+  return ms === undefined ? null : Math.round(ms) / 1000;
+}
