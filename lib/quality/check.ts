@@ -122,7 +122,7 @@ function verdictOf(check: AnswerCheck, answer: string, prompt: CheckedPrompt): V
     case "json":
       return json(check, answer);
     case "language": {
-      const { language } = detectLanguage(answer);
+      const language = detectLanguage(answer);
       return {
         passed: language === check.language,
         detail: language ? `it is ${language}` : "can't be told",

@@ -42,7 +42,7 @@ export function inventions(
   const told = plainText(answer);
   const known = plainText([source, ...allow].join("\n"));
   const finders: Record<FactKind, () => string[]> = {
-    name: () => inventedNames(answer, knownWords(known), detectLanguage(told).language),
+    name: () => inventedNames(answer, knownWords(known), detectLanguage(told)),
     date: () => inventedDates(told, known),
     number: () => inventedNumbers(told, known),
   };
@@ -113,7 +113,7 @@ function inventedNumbers(answer: string, source: string): string[] {
   const literal = new Set(wordsOf(source));
   const owned = blank(answer, [...datesIn(answer), ...timesIn(answer)])
     .replaceAll(/^[ \t]{0,20}(?:#{1,6} )?\(?\d{1,3}[.)](?=\s)/gm, (mark) => " ".repeat(mark.length));
-  const language = detectLanguage(answer).language ?? "en";
+  const language = detectLanguage(answer) ?? "en";
   return [...digitNumbers(owned), ...spelledNumbers(owned, language)].filter((number) => {
     if (number.values.length === 0) return !literal.has(number.text);
     return !isOwnCount(number, owned) && !isKnownNumber(number, known, owned);

@@ -1,6 +1,4 @@
 /** Names in running text: people, places, products, teams, and identifiers such as `Q3` or `PR-118`. */
-import type { LanguageCode } from "../prompts/checks.ts";
-import { allSmallWords } from "./language.ts";
 import { fold, sentencesOf } from "./text.ts";
 
 /**
@@ -36,6 +34,35 @@ const officeWords = new Set(
     "french spanish italian dutch portuguese yes no none n/a markdown json mr mrs ms dr prof herr frau monsieur madame señor señora")
     .split(" ")
     .map(fold),
+);
+
+/** The commonest words of the languages that notes come in: never a name, whatever their capital. */
+const smallWords = new Set(
+  Object.values({
+    en:
+      "the of and to a in is that it was for on are with as be at by this have from or had not but what all " +
+      "were we when your can said there an which their if will each about how up out them then she many some so " +
+      "these would other into has more he they i you his her our its no after before until should",
+    de:
+      "der die und das in den von zu mit sich des auf für ist im dem nicht ein eine als auch es an werden aus " +
+      "er hat dass sie nach wird bei einer um am sind noch wie einem über einen so zum war haben nur oder aber " +
+      "vor zur bis mehr durch man sein wurde sei wir ich nicht kein keine unter gegen vom beim",
+    fr:
+      "le la les de des du et un une est en que qui dans pour pas au aux sur par plus avec ce il elle on nous " +
+      "vous ne se son sa ses cette mais ou sont été être fait comme tout leur y a ont je si entre sans deux aussi",
+    es:
+      "el la los las de del y un una es en que se no por con para su al lo como más o pero sus le ya este sí " +
+      "porque esta entre cuando muy sin sobre también me hasta hay donde quien desde todo nos durante fue ha han",
+    it:
+      "il lo la i gli le di del della e un una è in che non per con si da come più anche ma sono al alla nel " +
+      "dei delle su questo ha hanno dal se o ci essere stato tra tutti quando molto senza dopo ancora",
+    nl:
+      "de het een en van in is dat op te zijn met voor niet aan er om ook als bij door maar naar of uit dan " +
+      "wordt nog wel over deze tot heeft hebben we ik hij zij ze geen meer kan worden werd dit onder",
+    pt:
+      "o a os as de do da dos das e um uma é em que não se por com para no na nos nas mais como mas ao ele ela " +
+      "são foi ser tem também já ou seu sua quando muito até isso entre depois sem mesmo pelo pela",
+  }).flatMap((words) => words.split(" ").map(fold)),
 );
 
 /** Endings that a name may take or lose between two texts: `Anna's`, `Annas`, `Teams`, `Kunden`. */
@@ -87,7 +114,7 @@ function isKnown(token: string, known: KnownWords): boolean {
 
 function isCommon(token: string): boolean {
   const word = fold(token).replace(/'\p{L}+$/u, "");
-  return allSmallWords.has(word) || officeWords.has(word) || officeWords.has(word.replace(/s$/, ""));
+  return smallWords.has(word) || officeWords.has(word) || officeWords.has(word.replace(/s$/, ""));
 }
 
 interface Token {
@@ -128,7 +155,7 @@ function isTitleCase(tokens: readonly Token[]): boolean {
  * if (names.join() !== "Paul,Braun") throw new Error(names.join());
  * ```
  */
-export function inventedNames(answer: string, known: KnownWords, language: LanguageCode | null): string[] {
+export function inventedNames(answer: string, known: KnownWords, language: string | null): string[] {
   const sentences = sentencesOf(answer).map(tokensOf);
   const small = new Set(
     sentences.flat().map(({ text }) => text).filter((text) => /^\p{Ll}+$/u.test(text)).map(fold),
@@ -149,7 +176,7 @@ function isName(
   tokens: readonly Token[],
   at: number,
   heading: boolean,
-  language: LanguageCode | null,
+  language: string | null,
   strange: (token: Token) => boolean,
 ): boolean {
   const [before, token, after] = [tokens[at - 1], tokens[at], tokens[at + 1]];

@@ -1,5 +1,4 @@
 /** Numbers in running text: digits in any country's format, number words, percent and currency. */
-import type { LanguageCode } from "../prompts/checks.ts";
 import { fold } from "./text.ts";
 
 export type NumberUnit = "%" | "EUR" | "USD" | "GBP" | "CHF" | "JPY" | null;
@@ -172,8 +171,8 @@ const tables = {
   es: wordTable("es"),
 };
 
-function hasNumberWords(language: LanguageCode): language is SpelledLanguage {
-  return language in spelled;
+function hasNumberWords(language: string): language is SpelledLanguage {
+  return Object.hasOwn(spelled, language);
 }
 
 /** A number word, or several that make one number: `total` holds finished thousands, `group` what is open. */
@@ -193,7 +192,7 @@ interface Run {
  * spelledNumbers("two hundred and fifty seats", "en")[0]?.values[0]; // 250
  * ```
  */
-export function spelledNumbers(text: string, language: LanguageCode): Quantity[] {
+export function spelledNumbers(text: string, language: string): Quantity[] {
   if (!hasNumberWords(language)) return [];
   const runs: Run[] = [];
   for (const { value, start, end } of numberWords(text, language)) {

@@ -22,10 +22,10 @@ export interface PhraseText {
  */
 export function phraseText(text: string): PhraseText {
   const plain = plainText(text);
-  return { plain, words: wordsWithValues(plain, detectLanguage(plain).language ?? "en") };
+  return { plain, words: wordsWithValues(plain, detectLanguage(plain) ?? "en") };
 }
 
-function wordsWithValues(plain: string, language: Parameters<typeof spelledNumbers>[1]): string[] {
+function wordsWithValues(plain: string, language: string): string[] {
   const numbers = [...digitNumbers(plain), ...spelledNumbers(plain, language)];
   const spans = numbers.flatMap(({ text, index, values: [value] }) =>
     value === undefined ? [] : [{ index, length: text.length, by: ` ${value} ` }]

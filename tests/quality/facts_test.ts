@@ -85,6 +85,18 @@ Deno.test("a day and month that may be read either way keep both readings", () =
   assert.deepEqual(datesIn("24/7 support for 2/3 of them"), []);
 });
 
+Deno.test("dates that a general parser misreads are read as people mean them", () => {
+  const days = (text: string) => datesIn(text).map(({ readings }) => readings[0]);
+  const day = (year: number | null, month: number | null, day: number | null) => ({ year, month, day });
+  assert.deepEqual(days("on 14 and 16 March"), [day(null, 3, 14), day(null, 3, 16)]);
+  assert.deepEqual(days("March 14–16, 2026"), [day(2026, 3, 14), day(2026, 3, 16)]);
+  assert.deepEqual(days("im März 2026"), [day(2026, 3, null)]);
+  assert.deepEqual(days("en mars 2026"), [day(2026, 3, null)]);
+  assert.deepEqual(days("by the 14th"), [day(null, null, 14)]);
+  assert.deepEqual(days("on May 5"), [day(null, 5, 5)]);
+  assert.deepEqual(days("Jan asks 10–12 people, today or in 3 weeks"), []);
+});
+
 Deno.test("a range of days is two dates", () => {
   assert.deepEqual(datesIn("14–16 March").flatMap(({ readings }) => readings.map(({ day }) => day)), [
     14,

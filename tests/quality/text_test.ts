@@ -52,10 +52,21 @@ const samples: Record<LanguageCode, string> = {
 
 Deno.test("seven languages are told apart; a few words are not guessed", () => {
   for (const [language, text] of Object.entries(samples)) {
-    assert.equal(detectLanguage(text).language, language, text);
+    assert.equal(detectLanguage(text), language, text);
   }
-  assert.equal(detectLanguage("Budget 2026: EUR 84,000").language, null);
-  assert.equal(detectLanguage("").language, null);
+  assert.equal(detectLanguage("Budget 2026: EUR 84,000"), null);
+  assert.equal(detectLanguage(""), null);
+});
+
+Deno.test("another language is not taken for one of the seven, and Markdown hides none", () => {
+  const polish = "Premiera została przełożona na 14 marca, ponieważ brakuje testów i nikt nie zna daty.";
+  const swedish =
+    "Lanseringen flyttas till den 14 mars eftersom testerna saknas och ingen vet när de kommer.";
+  assert.deepEqual([polish, swedish].map(detectLanguage), ["pl", "sv"]);
+  const table =
+    "| task | owner |\n| --- | --- |\n| Call the new supplier | Ana |\n| Write the plan for us | Ben |";
+  assert.equal(detectLanguage(table), "en");
+  assert.equal(detectLanguage("1 2 3 4 5 6 7 8 9 10"), null);
 });
 
 Deno.test("ROUGE-L has the values of Lin's examples (2004, section 3)", () => {
