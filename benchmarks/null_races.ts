@@ -4,10 +4,10 @@ import type { Interval } from "../lib/stats/quantile.ts";
 import { type Random, standardNormal } from "../lib/stats/random.ts";
 import { studentTQuantile } from "../lib/stats/t.ts";
 import type { RaceRules } from "../lib/select/race/race.ts";
-import { simulateRace, type World } from "../lib/select/race/simulation.ts";
+import { type RaceWorld, simulateRace } from "../lib/select/race/simulation.ts";
 
 /** Worlds of identical candidates, each against an assumption that other tests make. */
-export const NULL_WORLDS: Readonly<Record<string, Omit<World, "gaps">>> = {
+export const NULL_WORLDS: Readonly<Record<string, Omit<RaceWorld, "gaps">>> = {
   "normal": { noise: 0.1 },
   "heavy tails": { noise: 0.1, heavyTails: true },
   "ties": { noise: 0.1, grid: 0.25 },
@@ -29,7 +29,7 @@ export const NULL_WORLDS: Readonly<Record<string, Omit<World, "gaps">>> = {
  * ```
  */
 export function nullRaces(
-  world: Omit<World, "gaps">,
+  world: Omit<RaceWorld, "gaps">,
   { candidates, races, blocks }: {
     readonly candidates: number;
     readonly races: number;

@@ -3,8 +3,13 @@ import { addValue, type Moments, NO_MOMENTS } from "../lib/stats/anytime_t.ts";
 import type { Random } from "../lib/stats/random.ts";
 import { binomialCdf } from "../lib/stats/special.ts";
 import { studentTQuantile } from "../lib/stats/t.ts";
-import type { Block, RaceRules } from "../lib/select/race/race.ts";
-import { contendersOf, simulatedBlocks, simulateRace, type World } from "../lib/select/race/simulation.ts";
+import type { RaceBlock, RaceRules } from "../lib/select/race/race.ts";
+import {
+  type RaceWorld,
+  simulatedBlocks,
+  simulatedCandidates,
+  simulateRace,
+} from "../lib/select/race/simulation.ts";
 
 /** Of many races in one world. */
 export interface RaceCost {
@@ -28,7 +33,7 @@ export interface RaceCost {
  * console.assert(requestsMean === 16 && right === 1);
  * ```
  */
-export function raceCost(world: World, rules: RaceRules, races: number, random: Random): RaceCost {
+export function raceCost(world: RaceWorld, rules: RaceRules, races: number, random: Random): RaceCost {
   const finished = Array.from({ length: races }, () => simulateRace(world, rules, random));
   const requests = finished.map((race) => race.requests).sort((a, b) => a - b);
   const share = (holds: (race: (typeof finished)[number]) => boolean) =>
@@ -61,7 +66,7 @@ export function raceCost(world: World, rules: RaceRules, races: number, random: 
  * ```
  */
 export function fixedDesign(
-  world: World,
+  world: RaceWorld,
   plan: { readonly delta: number; readonly power: number; readonly races: number; readonly most: number },
   random: () => Random,
 ): number | null {
@@ -94,7 +99,7 @@ export function fixedDesign(
  * ```
  */
 export function plainPick(
-  world: World,
+  world: RaceWorld,
   plan: { readonly power: number; readonly races: number; readonly most: number },
   random: Random,
 ): number | null {
@@ -121,7 +126,7 @@ export function plainPick(
  * console.assert(Math.abs(requests - 2 * 0.9 * Math.log(19) / 0.25) < 0.01);
  * ```
  */
-export function informationBound(world: World, delta: number): number {
+export function informationBound(world: RaceWorld, delta: number): number {
   const needed = (1 - 2 * delta) * Math.log((1 - delta) / delta);
   const blocks = world.gaps.slice(1).map((gap) => Math.max(1, needed / divergence(world, Math.log1p(gap))));
   return blocks.reduce((sum, n) => sum + n, 0) + Math.max(...blocks);
@@ -136,13 +141,13 @@ interface Lead {
 
 /** In how many of the simulated runs `decided` holds after 1, 2, … blocks with all candidates in. */
 function overBlocks(
-  world: World,
+  world: RaceWorld,
   races: number,
   most: number,
   random: Random,
   decided: (leads: readonly Lead[]) => boolean,
 ): number[] {
-  const live = contendersOf(world).map(({ id }) => id);
+  const live = simulatedCandidates(world).map(({ id }) => id);
   const successes = Array<number>(most).fill(0);
   for (let race = 0; race < races; race++) {
     const next = simulatedBlocks(world, random);
@@ -163,7 +168,7 @@ function overBlocks(
   return successes;
 }
 
-function secondsOf(live: readonly string[], block: Block): number[] {
+function secondsOf(live: readonly string[], block: RaceBlock): number[] {
   return live.map((id) => {
     const outcome = block.get(id);
     if (outcome?.status !== "ok") {
@@ -174,13 +179,13 @@ function secondsOf(live: readonly string[], block: Block): number[] {
 }
 
 /** The first number of blocks from which on enough runs succeed, in requests. */
-function requestsFor(successes: readonly number[], needed: number, world: World): number | null {
+function requestsFor(successes: readonly number[], needed: number, world: RaceWorld): number | null {
   const enough = successes.findLastIndex((count) => count < needed) + 2;
   return enough > successes.length ? null : enough * world.gaps.length;
 }
 
 /** KL divergence between the law of the paired log difference at the given gap and the same law at none. */
-function divergence({ noise, slowShare = 0 }: World, gap: number): number {
+function divergence({ noise, slowShare = 0 }: RaceWorld, gap: number): number {
   const one = slowShare * (1 - slowShare);
   const sd = noise * Math.SQRT2;
   const parts = [[1 - 2 * one, 0], [one, Math.log(3)], [one, -Math.log(3)]];

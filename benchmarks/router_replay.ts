@@ -1,6 +1,6 @@
 /** Serving again what was answered before: a router chooses, and the recorded answer says what came of it. */
 import type { Random } from "../lib/stats/random.ts";
-import type { Outcome } from "../lib/select/route/audit.ts";
+import type { ScoredCase } from "../lib/select/route/audit.ts";
 import { ANY, type Intent, intentFinder } from "../lib/select/route/intent.ts";
 import type { Router } from "../lib/select/route/router.ts";
 import type { Change, Rates, RoutingWorld } from "./router_simulation.ts";
@@ -45,7 +45,11 @@ export interface Replay {
  * console.assert(taken.filter((arm) => arm === "a").length > 30);
  * ```
  */
-export function replayRouting(router: Router, outcomes: readonly Outcome[], options: ReplayOptions): Replay {
+export function replayRouting(
+  router: Router,
+  outcomes: readonly ScoredCase[],
+  options: ReplayOptions,
+): Replay {
   const { requests, passMark, random, fault } = options;
   const curves = new Map<string, { values: number[]; low: number[]; high: number[] }>();
   const taken: string[] = [];
@@ -86,7 +90,7 @@ export function replayRouting(router: Router, outcomes: readonly Outcome[], opti
  * ```
  */
 export function worldFrom(
-  outcomes: readonly Outcome[],
+  outcomes: readonly ScoredCase[],
   intents: readonly Intent[],
   { passMark, requests, changes = [] }: {
     readonly passMark: number;
@@ -97,7 +101,7 @@ export function worldFrom(
   const find = intentFinder(intents);
   const groups = Map.groupBy(outcomes, ({ text }) => find(text, null).name);
   const arms = Object.keys(outcomes[0]?.worth ?? {});
-  const rates = (same: readonly Outcome[]): Rates =>
+  const rates = (same: readonly ScoredCase[]): Rates =>
     Object.fromEntries(arms.map((arm) => {
       const passed = same.filter(({ worth }) => (worth[arm] ?? 0) >= passMark).length;
       return [arm, (passed + 1) / (same.length + 2)];

@@ -18,7 +18,7 @@ import { loadPromptSet } from "../lib/prompts/prompts.ts";
 import { defaultPassMark } from "../lib/quality/check.ts";
 import { writeQuality } from "../lib/quality/quality.ts";
 import { audit } from "../lib/select/route/audit.ts";
-import { recordedOutcomes } from "../lib/select/route/audit_data.ts";
+import { scoredCases } from "../lib/select/route/audit_data.ts";
 import { makeBreaker } from "../lib/select/route/breaker.ts";
 import { DEFAULT_INTENTS, intentFinder } from "../lib/select/route/intent.ts";
 import { makeRouter, planFromDecision } from "../lib/select/route/router.ts";
@@ -65,7 +65,7 @@ found.close();
 
 // %%
 await writeQuality(answers.folder, whole);
-const { outcomes, arms: names } = await recordedOutcomes([answers.folder], []);
+const { outcomes, arms: names } = await scoredCases([answers.folder], []);
 const find = intentFinder(DEFAULT_INTENTS);
 const passed = (arm: string, intent: string) => {
   const same = outcomes.filter(({ text }) => find(text, null).name === intent);

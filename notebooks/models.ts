@@ -252,7 +252,7 @@ export async function openJudge(plan: Pick<SessionPlan, "prompts">): Promise<Ope
 
 /** How the evidence of a race has grown so far. */
 function evidenceSoFar({ history, state }: Pick<RecordedRace, "history" | "state">, how: string) {
-  const threshold = state.contenders.length / state.rules.delta;
+  const threshold = state.candidates.length / state.rules.delta;
   return evidencePlot(evidencePoints({ history, state }), {
     threshold,
     title: `The evidence against each candidate, ${how}`,

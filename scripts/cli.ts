@@ -233,3 +233,17 @@ export const timeoutOption = (seconds: number) =>
 export const gpuOption = () =>
   option("--gpu <device>", "device of the embedded engine").env("PODIUM_GPU").default("auto")
     .choices(["auto", "off", "vulkan", "cuda", "metal"]);
+
+/** The one grammar of weights; `parseWeights` reads it. */
+export const weightsOption = (shown?: string) =>
+  new Option(
+    "--weights <list>",
+    `relative weights, e.g. checks=1,latency=0.1${shown === undefined ? "" : ` (default: ${shown})`}`,
+  );
+
+/** The largest difference that does not matter. */
+export const epsilonOption = (value: number) =>
+  new Option(
+    "--epsilon <size>",
+    "differences up to this count as none: a share of a time or rate, points of a score or utility",
+  ).default(value).argParser(decimal({ above: 0, max: 0.99 }));

@@ -12,7 +12,7 @@ import { basename } from "node:path";
 import type { RunsComparison } from "../lib/bench/compare.ts";
 import type { ComparableRun } from "../lib/bench/compare_runs.ts";
 import { reasonOf, UserError } from "../lib/errors.ts";
-import { bareCommand, decimal, jsonOption, outOption, pathValue, printJson, runCli } from "./cli.ts";
+import { bareCommand, epsilonOption, jsonOption, outOption, pathValue, printJson, runCli } from "./cli.ts";
 
 interface Options {
   readonly out: string;
@@ -95,12 +95,7 @@ const command = bareCommand("compare", "Say what got faster, slower or can't be 
   .argument("<runs...>", "folders, run ids, or git revisions (REVISION:FOLDER, or REVISION with one run)")
   .addOption(outOption())
   .option("--control <candidate>", "an unchanged candidate of all runs (id or alias)", pathValue)
-  .option(
-    "--epsilon <share>",
-    "claim nothing below this share without a control",
-    decimal({ above: 0, max: 10 }),
-    0.1,
-  )
+  .addOption(epsilonOption(0.1))
   .option("--fail-on-regression", "exit code 1 when a candidate got slower or fails now")
   .option("--fail-on-changed-answers", "exit code 1 when an answer at temperature 0 changed")
   .addOption(jsonOption());

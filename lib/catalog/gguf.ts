@@ -1,7 +1,8 @@
 /** What a GGUF file says about itself. */
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
-import { isOpenLicense, type Model, type Variant } from "./model.ts";
+import { isOpenLicense } from "./licenses.ts";
+import type { Model, Variant } from "./model.ts";
 
 export const ggufFacts = z.object({
   architecture: z.string().nullable(),

@@ -249,17 +249,3 @@ export function suggestNames(registry: Registry, name: string): string[] {
 export function tasksOf(registry: Registry): string[] {
   return [...new Set(registry.models.flatMap(({ task }) => task))];
 }
-
-/** Licences that the Open Source Initiative approved, among those that models carry. */
-const openLicenses = new Set(["apache-2.0", "mit", "bsd-3-clause", "bsd-2-clause", "mpl-2.0", "gpl-3.0"]);
-
-/**
- * Whether a licence is an open one, by its SPDX id.
- *
- * ```ts
- * if (!isOpenLicense("MIT") || isOpenLicense("gemma")) throw new Error("MIT is, Gemma's terms are not");
- * ```
- */
-export function isOpenLicense(id: string): boolean {
-  return openLicenses.has(id.toLowerCase());
-}

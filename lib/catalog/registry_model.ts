@@ -1,10 +1,10 @@
 /** From what models.json states to a `Model`: every field is there and every default is filled in. */
 import { isAbsolute, join, normalize } from "node:path";
+import { isOpenLicense } from "./licenses.ts";
 import {
   type AdapterPermissions,
   type AdapterSpec,
   type EngineSettings,
-  isOpenLicense,
   type License,
   type Model,
   type ModelSource,

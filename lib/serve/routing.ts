@@ -4,13 +4,13 @@
  */
 import { createHash } from "node:crypto";
 import type {
-  Arm,
-  Ask,
-  Choice,
-  Conversation,
+  RoutedConversation,
+  RoutedModel,
   Router,
   RouterState,
   RouterView,
+  RoutingChoice,
+  RoutingRequest,
 } from "../select/route/router.ts";
 import type { HttpRequest } from "../openai/http_server.ts";
 
@@ -39,7 +39,7 @@ export interface RecentChoice {
 
 export interface RoutingOptions {
   /** Makes the router; called again when models come or go. */
-  readonly make: (arms: readonly Arm[], state: RouterState | null) => Router;
+  readonly make: (arms: readonly RoutedModel[], state: RouterState | null) => Router;
   readonly state: RouterState | null;
   /** Seconds since 1970. */
   readonly now: () => number;
@@ -69,7 +69,7 @@ export class Routing {
   constructor(private readonly options: RoutingOptions) {}
 
   /** The models that are there now. What was learned is kept. */
-  serve(arms: readonly Arm[]): void {
+  serve(arms: readonly RoutedModel[]): void {
     const key = JSON.stringify(arms);
     if (key === this.#arms) return;
     this.#arms = key;
@@ -83,7 +83,7 @@ export class Routing {
     body: RoutedBody,
     http: HttpRequest,
     available: (candidate: string) => boolean,
-  ): { readonly choice: Choice; readonly record: RecentChoice } | null {
+  ): { readonly choice: RoutingChoice; readonly record: RecentChoice } | null {
     const choice = this.#router?.choose(askOf(body, http), available) ?? null;
     if (choice === null) return null;
     const [chosen] = choice.order;
@@ -146,7 +146,7 @@ export class Routing {
   }
 }
 
-function askOf(body: RoutedBody, { headers }: HttpRequest): Ask {
+function askOf(body: RoutedBody, { headers }: HttpRequest): RoutingRequest {
   return {
     text: textOf(body),
     intentHint: headers.get("x-podium-intent") ?? metadataOf(body, "intent"),
@@ -172,7 +172,7 @@ function askOf(body: RoutedBody, { headers }: HttpRequest): Ask {
  * if (conversationOf({ messages: [] }, "none") !== null) throw new Error("as asked");
  * ```
  */
-export function conversationOf(body: RoutedBody, named: string | null): Conversation | null {
+export function conversationOf(body: RoutedBody, named: string | null): RoutedConversation | null {
   if (named === "none") return null;
   if (named !== null) return { key: shortHash(`named\n${named}`), begins: false };
   const messages = messagesOf(body);

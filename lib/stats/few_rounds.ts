@@ -5,7 +5,7 @@ import type { Random } from "./random.ts";
 /** What a short benchmark makes of its rounds. */
 export type Digest = (rounds: Float64Array) => number;
 
-export const meanOf: Digest = (rounds) => rounds.reduce((sum, value) => sum + value, 0) / rounds.length;
+export const meanOfRounds: Digest = (rounds) => rounds.reduce((sum, value) => sum + value, 0) / rounds.length;
 
 /** numpy's linear percentile, as the workshop's samples compute it. */
 export const p95Of: Digest = (rounds) => quantile(rounds, 0.95);
@@ -32,7 +32,7 @@ export function shortBenchmarks(
     readonly digest?: Digest;
   },
 ): Float64Array {
-  const { rounds, draws, random, digest = meanOf } = options;
+  const { rounds, draws, random, digest = meanOfRounds } = options;
   if (values.length === 0) {
     throw new RangeError("Cannot imagine a benchmark: there are no values to draw from");
   }

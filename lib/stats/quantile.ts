@@ -1,5 +1,4 @@
 /** Quantiles as numpy computes them, and intervals for them that assume no distribution. */
-import { sortedFloats } from "./radix.ts";
 import { binomialCdf } from "./special.ts";
 
 /** Values in an array of any kind; statistics copy before they sort. */
@@ -19,7 +18,7 @@ export type Interval = [low: number, high: number];
  * ```
  */
 export function sorted(values: Numbers): Float64Array | Float32Array {
-  const copy = values instanceof Float32Array ? sortedFloats(values) : Float64Array.from(values).sort();
+  const copy = values instanceof Float32Array ? values.slice().sort() : Float64Array.from(values).sort();
   // Typed arrays sort -Infinity first, and Infinity and NaN last: the ends tell.
   for (const end of [copy[0], copy[copy.length - 1]]) {
     if (end !== undefined && !Number.isFinite(end)) {

@@ -11,12 +11,12 @@ import { loadPromptSet, type PromptSet } from "../../lib/prompts/prompts.ts";
 import { writeQuality } from "../../lib/quality/quality.ts";
 import { writeReports } from "../../lib/report/write.ts";
 import { raceLive } from "../../lib/select/race/live_race.ts";
-import { needsScores, rulesOf } from "../../lib/select/race/measure.ts";
+import { needsScores, rulesOf } from "../../lib/select/race/criterion.ts";
 import { type RaceReport, raceReport } from "../../lib/select/race/race_report.ts";
 import { DEFAULT_TERMS, replayRecorded, scorer } from "../../lib/select/race/recorded_race.ts";
-import { contendersOf as simulatedContenders, simulatedBlocks } from "../../lib/select/race/simulation.ts";
+import { simulatedBlocks, simulatedCandidates } from "../../lib/select/race/simulation.ts";
 import { replayRace } from "../../lib/select/race/run_race.ts";
-import { DEFAULT_WEIGHTS } from "../../lib/select/decide/weigh.ts";
+import { DEFAULT_WEIGHTS } from "../../lib/select/decide/ranking.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
 import { selectFrom } from "../select/execute.ts";
 import { interruptSignal, realClock } from "../cli.ts";
@@ -111,7 +111,7 @@ export async function simulate({ gaps, noise, delta, epsilon, budget, bench }: R
   const world = { gaps: [0, ...gaps], noise };
   const next = simulatedBlocks(world, seededRandom(`simulate ${bench.seed}`));
   const view = raceView();
-  const state = replayRace(simulatedContenders(world), rulesOf(terms), (state) => {
+  const state = replayRace(simulatedCandidates(world), rulesOf(terms), (state) => {
     if (state.blocks > 0) view.block(state);
     return next(state);
   });

@@ -2,12 +2,13 @@
 import { type Command, Option } from "commander";
 import type { RaceTerms } from "../../lib/bench/records.ts";
 import { UserError } from "../../lib/errors.ts";
-import { parseWeights, utilityParts } from "../../lib/select/race/measure.ts";
+import { parseWeights, utilityParts } from "../../lib/select/race/criterion.ts";
 import type { BenchSettings } from "../bench/options.ts";
 import {
   bareCommand,
   decimal,
   endpointOption,
+  epsilonOption,
   gpuOption,
   jsonOption,
   maxTokensOption,
@@ -21,6 +22,7 @@ import {
   storeOption,
   temperatureOption,
   timeoutOption,
+  weightsOption,
   wholeNumber,
 } from "../cli.ts";
 import { type ConstraintSettings, withConstraints } from "../select/constraint_options.ts";
@@ -53,20 +55,12 @@ export function raceCommand(): Command {
       new Option("--by <figure>", "what the race is about; utility: several, by --weights").choices(kinds)
         .default("latency"),
     )
-    .addOption(
-      new Option(
-        "--weights <list>",
-        "worth of a check score of 1, of half a time, of twice the tokens/s: checks=1,latency=0.1",
-      ),
-    )
+    .addOption(weightsOption())
     .addOption(
       new Option("--delta <share>", "accepted probability of a wrong winner").default(0.05)
         .argParser(decimal({ above: 0, max: 0.5 })),
     )
-    .addOption(
-      new Option("--epsilon <size>", "closer than this is a tie: a share of a time, a difference of a score")
-        .default(0.1).argParser(decimal({ above: 0, max: 0.99 })),
-    )
+    .addOption(epsilonOption(0.1))
     .addOption(
       new Option("--budget <n>", "most requests").default(200).argParser(wholeNumber(1, 1_000_000)),
     )

@@ -18,7 +18,7 @@ import { loadPromptSet, type PromptSet, singlePrompt } from "../../lib/prompts/p
 import type { QualityReport } from "../../lib/quality/quality_schema.ts";
 import { type Constraints, exclusionsOf, NO_CONSTRAINTS } from "../../lib/select/decide/constraints.ts";
 import { factsOfChoice, readQuality } from "../../lib/select/decide/facts.ts";
-import { needsScores } from "../../lib/select/race/measure.ts";
+import { needsScores } from "../../lib/select/race/criterion.ts";
 import { assertChecks } from "../../lib/select/race/recorded_race.ts";
 import { liveCandidates, planOf } from "../bench/prepare.ts";
 import { chosen, servicesOf } from "../bench/sources.ts";

@@ -5,7 +5,7 @@ import { findRun } from "../../lib/bench/find_run.ts";
 import { replaceFile } from "../../lib/bench/folder.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import { type Audit, audit, LEAST_PROMPTS } from "../../lib/select/route/audit.ts";
-import { recordedOutcomes } from "../../lib/select/route/audit_data.ts";
+import { scoredCases } from "../../lib/select/route/audit_data.ts";
 import { planFromAudit } from "../../lib/select/route/audit_plan.ts";
 import { type Decision, decisionSchema } from "../../lib/select/decide/decision_schema.ts";
 import { DEFAULT_INTENTS, parseIntents } from "../../lib/select/route/intent.ts";
@@ -94,7 +94,7 @@ export async function auditRuns(args: readonly string[]): Promise<number> {
     ? [...DEFAULT_INTENTS]
     : parseIntents(await textOf(options.intents), options.intents);
   const { k, folds, repeats, alpha, seed, strength, discount = null } = options;
-  const recorded = await recordedOutcomes(folders, (decision?.excluded ?? []).map(({ id }) => id));
+  const recorded = await scoredCases(folders, (decision?.excluded ?? []).map(({ id }) => id));
   const random = seededRandom(`route audit ${seed}`);
   const found = audit(recorded.outcomes, recorded.arms, { intents, k, folds, repeats, alpha, random });
   const plan = planFromAudit(found, recorded.outcomes, { intents, decision, strength, discount, k });

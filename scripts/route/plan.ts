@@ -1,7 +1,12 @@
 /** deno task route show and try: what a plan does, without a server. */
 import type { Command } from "commander";
 import { reasonOf, UserError } from "../../lib/errors.ts";
-import { type Arm, makeRouter, parseRoutingPlan, type RoutingPlan } from "../../lib/select/route/router.ts";
+import {
+  makeRouter,
+  parseRoutingPlan,
+  type RoutedModel,
+  type RoutingPlan,
+} from "../../lib/select/route/router.ts";
 import { ANY } from "../../lib/select/route/intent.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
 import { bareCommand, jsonOption, printJson, seedOption } from "../cli.ts";
@@ -75,10 +80,10 @@ async function planOf(command: Command): Promise<RoutingPlan> {
 }
 
 /** The models that the plan itself names; what they can do is not in it. */
-function armsOf(plan: RoutingPlan): [Arm, ...Arm[]] {
+function armsOf(plan: RoutingPlan): [RoutedModel, ...RoutedModel[]] {
   const named = new Set(Object.values(plan.priors).flatMap((priors) => Object.keys(priors)));
   if (plan.constant !== null) named.add(plan.constant);
-  const [first, ...rest] = [...named].map((id): Arm => ({ id, capabilities: [] }));
+  const [first, ...rest] = [...named].map((id): RoutedModel => ({ id, capabilities: [] }));
   if (first === undefined) throw new UserError("the plan names no model: it depends on what is served");
   return [first, ...rest];
 }

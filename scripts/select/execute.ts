@@ -103,7 +103,7 @@ function evidenceFigure(race: RecordedRace | null): string | null {
   if (race === null || race.state.blocks === 0) return null;
   const { terms: { by, delta }, state } = race;
   return svgFile(evidencePlot(evidencePoints(race), {
-    threshold: state.contenders.length / delta,
+    threshold: state.candidates.length / delta,
     title: `Evidence, by ${by}`,
     caption: `${state.requests} requests in ${state.blocks} blocks, delta ${delta}.`,
   }));

@@ -1,16 +1,18 @@
 /** The flags of `select`. */
 import { type Command, Option } from "commander";
 import { UserError } from "../../lib/errors.ts";
-import { parseWeights } from "../../lib/select/race/measure.ts";
-import { DEFAULT_WEIGHTS, parts, type Weights } from "../../lib/select/decide/weigh.ts";
+import { parseWeights } from "../../lib/select/race/criterion.ts";
+import { decisionParts, type DecisionWeights, DEFAULT_WEIGHTS } from "../../lib/select/decide/ranking.ts";
 import {
   bareCommand,
   decimal,
+  epsilonOption,
   jsonOption,
   outOption,
   pathValue,
   registryOption,
   seedOption,
+  weightsOption,
 } from "../cli.ts";
 import { type ConstraintSettings, withConstraints } from "./constraint_options.ts";
 
@@ -19,7 +21,7 @@ export interface SelectSettings extends ConstraintSettings {
   readonly policy: "evidence" | "course";
   readonly task: string;
   readonly quality: string | undefined;
-  readonly weights: Weights;
+  readonly weights: DecisionWeights;
   readonly delta: number;
   readonly epsilon: number;
   readonly watts: number | undefined;
@@ -29,8 +31,6 @@ export interface SelectSettings extends ConstraintSettings {
   readonly out: string;
   readonly json: boolean;
 }
-
-const shown = Object.entries(DEFAULT_WEIGHTS).map(([part, weight]) => `${part}=${weight}`).join(",");
 
 export function selectCommand(): Command {
   const command = bareCommand(
@@ -50,21 +50,12 @@ export function selectCommand(): Command {
           pathValue,
         ),
     )
-    .addOption(
-      new Option(
-        "--weights <list>",
-        `worth of a quality of 1 and of each halving: ${parts.join(", ")} (default: ${shown})`,
-      ),
-    )
+    .addOption(weightsOption("checks=1,latency=0.1,memory=0.05"))
     .addOption(
       new Option("--delta <share>", "a winner must be the best in 1 − delta of the resamples").default(0.05)
         .argParser(decimal({ above: 0, max: 0.5 })),
     )
-    .addOption(
-      new Option("--epsilon <worth>", "closer than this is a tie").default(0.05).argParser(
-        decimal({ above: 0, max: 1 }),
-      ),
-    );
+    .addOption(epsilonOption(0.05));
   return withConstraints(command)
     .addOption(
       new Option("--watts <w>", "power of the machine under load, for an estimate where no counter was read")
@@ -101,6 +92,6 @@ export function selectSettings(command: Command): SelectSettings {
   return {
     ...given,
     runs: command.args,
-    weights: given.weights === undefined ? DEFAULT_WEIGHTS : parseWeights(given.weights, parts),
+    weights: given.weights === undefined ? DEFAULT_WEIGHTS : parseWeights(given.weights, decisionParts),
   };
 }

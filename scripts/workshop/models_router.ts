@@ -16,13 +16,13 @@
  *   deno task workshop:models_router "Refactor this function" "Summarize the day"
  */
 import { commaList, printJson, runCli } from "../cli.ts";
-import { type Arm, makeRouter } from "../../lib/select/route/router.ts";
+import { makeRouter, type RoutedModel } from "../../lib/select/route/router.ts";
 import { DEFAULT_INTENTS } from "../../lib/select/route/intent.ts";
 import { type MeasuringOptions, mirrorCommand } from "./measuring.ts";
 import { armsAtHand, findModels, planByTag } from "./routing.ts";
 
 /** The sample's catalogue, by its priority numbers. */
-const CATALOG: readonly Arm[] = [
+const CATALOG: readonly RoutedModel[] = [
   { id: "deepseek-coder-1.3b", capabilities: ["code", "refactor"] },
   { id: "phi-4-mini", capabilities: ["general", "summarize"] },
   { id: "qwen2.5-0.5b", capabilities: ["classification", "fast"] },
@@ -92,7 +92,7 @@ await runCli(async () => {
 });
 
 /** Models with the tags that the registry gives them. */
-async function tagged(names: readonly string[], registry: string): Promise<Arm[]> {
+async function tagged(names: readonly string[], registry: string): Promise<RoutedModel[]> {
   const { loadRegistry } = await import("../../lib/catalog/registry.ts");
   const { findModel } = await import("../../lib/catalog/model.ts");
   const known = await loadRegistry(registry);

@@ -19,7 +19,7 @@
 import { Option } from "commander";
 import { z } from "zod";
 import { reasonOf, UserError } from "../../lib/errors.ts";
-import { type Arm, makeRouter } from "../../lib/select/route/router.ts";
+import { makeRouter, type RoutedModel } from "../../lib/select/route/router.ts";
 import { type Intent, intentName } from "../../lib/select/route/intent.ts";
 import { printJson, runCli } from "../cli.ts";
 import { type MeasuringOptions, mirrorCommand } from "./measuring.ts";
@@ -141,7 +141,7 @@ function toolsOf({ tools, general, reasoning, code, creative }: Options): Tools 
 }
 
 /** One arm a model, tagged with the tools that it is; the general one first. */
-function armsOf(tools: Tools): Arm[] {
+function armsOf(tools: Tools): RoutedModel[] {
   const byModel = Map.groupBy(Object.entries(tools), ([, { model }]) => model);
   return [...byModel].map(([id, same]) => ({ id, capabilities: same.map(([tool]) => tool) }));
 }

@@ -2,7 +2,7 @@
 import type { LiveCandidate, OpenCandidate } from "../../lib/bench/candidate.ts";
 import type { Trace } from "../../lib/endpoint/trace.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
-import type { Arm, Choice, RoutingPlan } from "../../lib/select/route/router.ts";
+import type { RoutedModel, RoutingChoice, RoutingPlan } from "../../lib/select/route/router.ts";
 import type { Intent } from "../../lib/select/route/intent.ts";
 import { interruptSignal } from "../cli.ts";
 import { type MeasuringOptions, surroundings } from "./measuring.ts";
@@ -46,7 +46,7 @@ export interface Models {
   readonly names: readonly string[];
   /** Why a model can't be had; null where it can. */
   problem(name: string): string | null;
-  ask(order: Choice["order"], question: Question): Promise<Answered>;
+  ask(order: RoutingChoice["order"], question: Question): Promise<Answered>;
   close(): Promise<void>;
 }
 
@@ -105,6 +105,6 @@ export async function findModels(names: readonly string[], options: MeasuringOpt
 }
 
 /** Arms of the models that can be had. */
-export function armsAtHand(arms: readonly Arm[], models: Models): Arm[] {
+export function armsAtHand(arms: readonly RoutedModel[], models: Models): RoutedModel[] {
   return arms.filter(({ id }) => models.problem(id) === null);
 }

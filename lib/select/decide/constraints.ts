@@ -4,8 +4,7 @@
  */
 import type { Fit } from "../../catalog/machine.ts";
 import type { Exclusion } from "../../bench/records.ts";
-import { isOpenLicense } from "../../catalog/model.ts";
-import { licenseTerms } from "./licenses.ts";
+import { isOpenLicense, licenseTerms } from "../../catalog/licenses.ts";
 
 /** How good a candidate's answers were, and on how much that rests. */
 export interface QualityFacts {

@@ -8,26 +8,24 @@ import { type Constraints, exclusionsOf } from "./constraints.ts";
 import type { DecidedCandidate, Decision } from "./decision_schema.ts";
 import { type CandidateEvidence, type Evidence, incomparable } from "./evidence.ts";
 import { factsOfSummary } from "./facts.ts";
-import { licenseTerms } from "./licenses.ts";
+import { licenseTerms } from "../../catalog/licenses.ts";
 import { raceReport } from "../race/race_report.ts";
 import type { RecordedRace } from "../race/recorded_race.ts";
 import { whatWouldChangeIt } from "./what_would_change.ts";
 import {
-  type Chances,
   chances,
-  type Features,
+  type DecisionWeights,
   featuresOf,
   paretoFront,
+  type Ranking,
+  rankingBasis,
   sensitivity,
-  type Weighing,
-  weighing,
-  type Weights,
-  worth,
-} from "./weigh.ts";
+  utilityFrom,
+} from "./ranking.ts";
 
 export interface DecisionTerms {
   readonly constraints: Constraints;
-  readonly weights: Weights;
+  readonly weights: DecisionWeights;
   /** A winner must come out best in at least 1 − delta of the resamples; a race has its own. */
   readonly delta: number;
   /** Worths closer than this are as good as equal: 0.05 is a twentieth of the quality scale. */
@@ -42,20 +40,11 @@ export interface DecisionTerms {
   readonly random: Random;
 }
 
-/** What is found before it is put into words. */
-export interface Ranking {
-  readonly weighed: Weighing;
-  readonly features: ReadonlyMap<string, Features>;
-  /** Ids, the best first. */
-  readonly order: readonly string[];
-  readonly chances: Chances | null;
-}
-
 type Outcome = Pick<Decision, "verdict" | "winner" | "choice" | "runner_up" | "reason">;
 
 /**
  * Decides. The order is: constraints (each exclusion with its reason), then the verdict of the race where there was
- * one, otherwise quality, speed and memory weighed, with the prompts resampled to see how sure the first place is.
+ * one, otherwise quality, speed and memory basis, with the prompts resampled to see how sure the first place is.
  * Without any scored answer speed is ranked and nothing is recommended.
  *
  * @throws {UserError} when the times of those left were measured under conditions that don't compare
@@ -95,11 +84,11 @@ export function decide(evidence: Evidence, terms: DecisionTerms): Decision {
     epsilon: raced?.epsilon ?? terms.epsilon,
     eliminated: [...raced?.eliminated ?? []],
     excluded,
-    weights: { ...ranking.weighed.weights },
+    weights: { ...ranking.basis.weights },
     lead_ci95: ranking.chances === null ? null : [...ranking.chances.lead],
     sensitivity: best === undefined || left.length < 2
       ? []
-      : sensitivity(best, ranking.features, ranking.weighed.weights),
+      : sensitivity(best, ranking.features, ranking.basis.weights),
     candidates: evidence.candidates.map((one) => row(one, ranking, evidence, terms)),
     course: terms.course,
     warnings: warningsOf(ranking, evidence),
@@ -115,7 +104,7 @@ function exclusions(evidence: Evidence, { constraints, registry, race }: Decisio
     const found = exclusionsOf(factsOfSummary(summary, registry, evidence.quality), constraints);
     // A race of one asks nothing: there is nothing to hold against it.
     const unasked = race !== null && race.state.requests === 0 &&
-      race.state.contenders.some((one) => one.id === id);
+      race.state.candidates.some((one) => one.id === id);
     if (summary.requests.ok === 0 && !unasked) {
       const reason = summary.reason ?? "it gave no answer";
       found.push({ id, constraint: "failed", reason, admit: "mend what it says, and measure again" });
@@ -134,12 +123,12 @@ function exclusions(evidence: Evidence, { constraints, registry, race }: Decisio
 /** Without scored answers only speed is ranked. */
 function rank(left: readonly CandidateEvidence[], evidence: Evidence, terms: DecisionTerms): Ranking {
   const weights = evidence.qualitySource === null ? { latency: 1 } : terms.weights;
-  const weighed = weighing(left, weights);
-  const features = new Map(left.map((one) => [one.id, featuresOf(one, weighed, null)]));
+  const basis = rankingBasis(left, weights);
+  const features = new Map(left.map((one) => [one.id, featuresOf(one, basis, null)]));
   const order = left.map(({ id }) => id).sort((a, b) =>
-    worth(features.get(b) ?? {}, weighed.weights) - worth(features.get(a) ?? {}, weighed.weights)
+    utilityFrom(features.get(b) ?? {}, basis.weights) - utilityFrom(features.get(a) ?? {}, basis.weights)
   );
-  return { weighed, features, order, chances: chances(weighed, order, terms.random) };
+  return { basis, features, order, chances: chances(basis, order, terms.random) };
 }
 
 /** By the same weights where their times compare, otherwise by quality alone. */
@@ -254,7 +243,7 @@ function weighedOutcome(
 
 function row(
   one: CandidateEvidence,
-  { weighed, features, order, chances }: Ranking,
+  { basis, features, order, chances }: Ranking,
   evidence: Evidence,
   terms: DecisionTerms,
 ): DecidedCandidate {
@@ -279,7 +268,7 @@ function row(
     id,
     run,
     rank: place < 0 ? null : place + 1,
-    worth: own === undefined ? null : worth(own, weighed.weights),
+    worth: own === undefined ? null : utilityFrom(own, basis.weights),
     probability_best: chances?.best.get(id) ?? null,
     on_front: paretoFront(points).includes(id),
     quality: mean(scores),
@@ -321,13 +310,13 @@ function energy(
 const mean = (values: readonly number[]) =>
   values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
 
-function warningsOf({ weighed }: Ranking, { quality, candidates }: Evidence): string[] {
+function warningsOf({ basis }: Ranking, { quality, candidates }: Evidence): string[] {
   return [
-    ...weighed.unknown.map(({ part, lacking }) =>
-      `${part} is not weighed: it is not known of ${lacking.join(", ")}`
+    ...basis.unknown.map(({ part, lacking }) =>
+      `${part} is not basis: it is not known of ${lacking.join(", ")}`
     ),
-    ...(weighed.candidates.length > 1 && weighed.speedPrompts.length === 0
-      ? ["the candidates were timed on different prompts: speed is not weighed"]
+    ...(basis.candidates.length > 1 && basis.speedPrompts.length === 0
+      ? ["the candidates were timed on different prompts: speed is not basis"]
       : []),
     ...(quality?.warnings ?? []).map(({ message }) => `answers: ${message}`),
     ...candidates.filter(({ summary }) => summary.status === "partial").map(({ id, summary }) =>

@@ -18,7 +18,7 @@ import { factsOfChoice } from "./facts.ts";
 import { raceLive } from "../race/live_race.ts";
 import type { RaceState } from "../race/race.ts";
 import { type RecordedRace, replayRecorded } from "../race/recorded_race.ts";
-import { DEFAULT_WEIGHTS } from "./weigh.ts";
+import { DEFAULT_WEIGHTS } from "./ranking.ts";
 
 /**
  * Holds constraints against candidates that are yet to be measured. Their files are here already, so that the

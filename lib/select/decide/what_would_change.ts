@@ -1,7 +1,6 @@
 /** What would change a decision: other weights, other figures, more evidence, a constraint let go. */
-import type { Ranking } from "./decision.ts";
 import type { Decision } from "./decision_schema.ts";
-import { worth } from "./weigh.ts";
+import { type Ranking, utilityFrom } from "./ranking.ts";
 
 /** In plain sentences, the nearest changes first. */
 export function whatWouldChangeIt(
@@ -19,13 +18,13 @@ export function whatWouldChangeIt(
 /** How much faster, or better, the runner-up would have to be. */
 function nearerRival(
   { choice, leader }: Pick<Decision, "choice" | "leader">,
-  { order, features, weighed: { weights } }: Ranking,
+  { order, features, basis: { weights } }: Ranking,
 ): string[] {
   const best = choice ?? leader;
   const rival = order.find((id) => id !== best);
   const [own, other] = [features.get(best ?? ""), features.get(rival ?? "")];
   if (best === null || rival === undefined || own === undefined || other === undefined) return [];
-  const lead = worth(own, weights) - worth(other, weights);
+  const lead = utilityFrom(own, weights) - utilityFrom(other, weights);
   if (lead <= 0) return [];
   const ways = [
     (weights.latency ?? 0) > 0
@@ -50,7 +49,7 @@ function otherWeights({ sensitivity }: Pick<Decision, "sensitivity">): string[] 
 
 function moreEvidence(
   { verdict, quality_source }: Pick<Decision, "verdict" | "quality_source">,
-  { weighed: { qualityPrompts, speedPrompts, candidates } }: Ranking,
+  { basis: { qualityPrompts, speedPrompts, candidates } }: Ranking,
 ): string[] {
   if (quality_source === null) {
     return ["scored answers: deno task quality capture, then this command again with --quality RUN"];

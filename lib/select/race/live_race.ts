@@ -8,9 +8,9 @@ import { type Reading, readUse, useRecord } from "../../bench/watch.ts";
 import type { Clock } from "../../clock.ts";
 import { UserError } from "../../errors.ts";
 import { seededRandom, shuffle } from "../../stats/random.ts";
-import { outcomeOf, rulesOf } from "./measure.ts";
-import type { Outcome, RaceState } from "./race.ts";
-import { contendersOf, passesOf, type Score } from "./recorded_race.ts";
+import { outcomeOf, rulesOf } from "./criterion.ts";
+import type { CaseOutcome, RaceState } from "./race.ts";
+import { passesOf, racingCandidates, type Score } from "./recorded_race.ts";
 import { runRace } from "./run_race.ts";
 
 export interface LiveRace {
@@ -134,9 +134,9 @@ class Race {
   async run(info: RunInfo): Promise<RaceState> {
     const { signal, onBlock } = this.#options;
     const terms = info.plan.race ?? this.#terms;
-    const contenders = contendersOf(info, terms);
-    await this.#beginBlock(contenders.map(({ id }) => id));
-    return await runRace(contenders, rulesOf(terms), {
+    const candidates = racingCandidates(info, terms);
+    await this.#beginBlock(candidates.map(({ id }) => id));
+    return await runRace(candidates, rulesOf(terms), {
       prompts: info.plan.prompt_set.prompts.map(({ id }) => id),
       passes: passesOf(info, terms),
       random: seededRandom(`${info.plan.seed} race`),
@@ -149,7 +149,7 @@ class Race {
     });
   }
 
-  async #ask(id: string, promptId: string): Promise<Outcome> {
+  async #ask(id: string, promptId: string): Promise<CaseOutcome> {
     const { info: { plan } } = this.#options;
     const seat = this.#seats.get(id);
     const prompt = plan.prompt_set.prompts.find((one) => one.id === promptId);

@@ -23,18 +23,25 @@ import { anytimeTInterval } from "../../stats/anytime_t.ts";
 import { isNearZero } from "../../stats/bounded_mean.ts";
 import { logEValue } from "../../stats/evalue.ts";
 import type { Interval } from "../../stats/quantile.ts";
-import { type Block, type Duel, extendDuel, type Measure, newDuel, type Outcome } from "./duel.ts";
+import {
+  type CaseOutcome,
+  type Criterion,
+  extendPairing,
+  newPairing,
+  type Pairing,
+  type RaceBlock,
+} from "./pairing.ts";
 
-export type { Block, Duel, Measure, Outcome } from "./duel.ts";
+export type { CaseOutcome, Criterion, Pairing, RaceBlock } from "./pairing.ts";
 
 /** Who races. */
-export interface Contender {
+export interface RaceCandidate {
   readonly id: string;
   /** Of candidates that tie, the lightest is chosen; null where nobody knows. */
   readonly sizeMb: number | null;
 }
 
-export interface RaceRules extends Measure {
+export interface RaceRules extends Criterion {
   /** Accepted probability of dropping a best candidate, or of a winner among identical ones. */
   readonly delta: number;
   /** Requests that may be spent. */
@@ -71,12 +78,12 @@ export type Verdict =
   | { readonly verdict: "none"; readonly winner: null; readonly choice: null; readonly reason: string };
 
 export interface RaceState {
-  readonly contenders: readonly Contender[];
+  readonly candidates: readonly RaceCandidate[];
   readonly rules: RaceRules;
-  /** Who is still in, in the order of `contenders`. */
+  /** Who is still in, in the order of `candidates`. */
   readonly live: readonly string[];
   readonly eliminated: readonly Elimination[];
-  readonly duels: readonly Duel[];
+  readonly pairings: readonly Pairing[];
   readonly blocks: number;
   readonly requests: number;
   /** Blocks in a row that nobody answered. */
@@ -89,9 +96,9 @@ export interface RaceState {
 export const SILENT_BLOCKS = 5;
 
 /**
- * A race before its first block. With one contender, or none, the verdict is there already.
+ * A race before its first block. With one candidate, or none, the verdict is there already.
  *
- * @throws {RangeError} When a rule is out of range, or two contenders share an id.
+ * @throws {RangeError} When a rule is out of range, or two candidates share an id.
  *
  * @example
  * ```ts
@@ -106,13 +113,13 @@ export const SILENT_BLOCKS = 5;
  * console.assert(race.verdict.winner === "small" && race.blocks === 8);
  * ```
  */
-export function startRace(contenders: readonly Contender[], rules: RaceRules): RaceState {
+export function startRace(candidates: readonly RaceCandidate[], rules: RaceRules): RaceState {
   checkRules(rules);
-  const live = contenders.map(({ id }) => id);
+  const live = candidates.map(({ id }) => id);
   const twice = live.find((id, i) => live.indexOf(id) !== i);
   if (twice !== undefined) throw new RangeError(`Cannot race ${twice} against itself: ids must be unique`);
-  const duels = live.flatMap((a, i) => live.slice(i + 1).map((b) => newDuel(a, b)));
-  const state = { contenders, rules, live, eliminated: [], duels, blocks: 0, requests: 0, silent: 0 };
+  const pairings = live.flatMap((a, i) => live.slice(i + 1).map((b) => newPairing(a, b)));
+  const state = { candidates, rules, live, eliminated: [], pairings, blocks: 0, requests: 0, silent: 0 };
   return { ...state, verdict: atTheStart(live) };
 }
 
@@ -128,10 +135,10 @@ export function startRace(contenders: readonly Contender[], rules: RaceRules): R
  *   startRace([{ id: "a", sizeMb: null }, { id: "b", sizeMb: null }], rules),
  *   new Map([["a", { status: "ok", value: 1 }], ["b", { status: "failed", reason: "time-out" }]]),
  * );
- * console.assert(race.duels.every(({ winsA, oneFailed }) => winsA === 1 && oneFailed === 1));
+ * console.assert(race.pairings.every(({ winsA, oneFailed }) => winsA === 1 && oneFailed === 1));
  * ```
  */
-export function addBlock(state: RaceState, block: Block): RaceState {
+export function addBlock(state: RaceState, block: RaceBlock): RaceState {
   if (state.verdict !== null) {
     throw new RangeError(`Cannot add a block: the race ended (${state.verdict.verdict})`);
   }
@@ -139,7 +146,7 @@ export function addBlock(state: RaceState, block: Block): RaceState {
   const answered = [...outcomes.values()].some(({ status }) => status === "ok");
   const next: RaceState = {
     ...state,
-    duels: state.duels.map((duel) => extendDuel(duel, outcomes, state.rules)),
+    pairings: state.pairings.map((pairing) => extendPairing(pairing, outcomes, state.rules)),
     blocks: state.blocks + 1,
     requests: state.requests + state.live.length,
     silent: answered ? 0 : state.silent + 1,
@@ -150,7 +157,7 @@ export function addBlock(state: RaceState, block: Block): RaceState {
 /**
  * The evidence against a candidate, and the threshold at which it goes.
  *
- * @throws {RangeError} When no contender has this id.
+ * @throws {RangeError} When no candidate has this id.
  *
  * @example
  * ```ts
@@ -160,11 +167,11 @@ export function addBlock(state: RaceState, block: Block): RaceState {
  * ```
  */
 export function evidenceAgainst(state: RaceState, id: string): { evidence: number; threshold: number } {
-  if (!state.contenders.some((contender) => contender.id === id)) {
+  if (!state.candidates.some((candidate) => candidate.id === id)) {
     throw new RangeError(`Cannot weigh ${id}: it is not in this race`);
   }
   const evidence = rivalsOf(state, id).reduce((sum, { evidence }) => sum + evidence, 0);
-  return { evidence, threshold: state.contenders.length / state.rules.delta };
+  return { evidence, threshold: state.candidates.length / state.rules.delta };
 }
 
 /**
@@ -187,12 +194,14 @@ export function effectBetween(
   a: string,
   b: string,
 ): { size: number | null; interval: Interval | null; blocks: number } {
-  const duel = state.duels.find((duel) => (duel.a === a && duel.b === b) || (duel.a === b && duel.b === a));
-  if (duel === undefined || duel.effect.n === 0) return { size: null, interval: null, blocks: 0 };
-  const { n, mean } = duel.effect;
-  const limits = intervalOf(duel, state);
+  const pairing = state.pairings.find((pairing) =>
+    (pairing.a === a && pairing.b === b) || (pairing.a === b && pairing.b === a)
+  );
+  if (pairing === undefined || pairing.effect.n === 0) return { size: null, interval: null, blocks: 0 };
+  const { n, mean } = pairing.effect;
+  const limits = intervalOf(pairing, state);
   const scale = state.rules.effect === "ratio" ? Math.exp : (x: number) => x;
-  const sign = duel.a === a ? 1 : -1;
+  const sign = pairing.a === a ? 1 : -1;
   const [low, high] = limits === null ? [0, 0] : sign > 0 ? limits : [-limits[1], -limits[0]];
   return {
     size: scale(sign * mean),
@@ -222,7 +231,7 @@ function atTheStart(live: readonly string[]): Verdict | null {
   return other === undefined ? { verdict: "only", winner: only, choice: only } : null;
 }
 
-function outcomeOf(id: string, block: Block, rules: RaceRules): Outcome {
+function outcomeOf(id: string, block: RaceBlock, rules: RaceRules): CaseOutcome {
   const outcome = block.get(id);
   if (outcome === undefined) throw new RangeError(`Cannot judge the block: ${id} is live and has no outcome`);
   if (outcome.status === "failed") return outcome;
@@ -238,7 +247,7 @@ function outcomeOf(id: string, block: Block, rules: RaceRules): Outcome {
 
 /** Each rival of a candidate with the evidence that the rival is better. */
 function rivalsOf(state: RaceState, id: string) {
-  return state.duels.flatMap(({ a, b, winsA, winsB }) => {
+  return state.pairings.flatMap(({ a, b, winsA, winsB }) => {
     if (a !== id && b !== id) return [];
     const wins = a === id ? winsB : winsA;
     const untied = winsA + winsB;
@@ -284,8 +293,8 @@ function verdictOf(state: RaceState): Verdict | null {
 }
 
 /** Who was never told apart, in words to append: that is no lack of budget. */
-export function equalPairs({ live, duels }: RaceState): string {
-  const same = duels.filter(({ a, b, winsA, winsB, effect }) =>
+export function equalPairs({ live, pairings }: RaceState): string {
+  const same = pairings.filter(({ a, b, winsA, winsB, effect }) =>
     live.includes(a) && live.includes(b) && winsA + winsB === 0 && effect.n > 0
   );
   return same.map(({ a, b, effect }) => `; ${a} and ${b} were equal in all ${effect.n} blocks`).join("");
@@ -298,17 +307,17 @@ function undecided(reason: string): Verdict {
 /** The lightest live candidate when all live ones are as good as equal; null when they are not. */
 function lightestOfTied(state: RaceState): string | null {
   const within = state.rules.effect === "ratio" ? Math.log1p(state.rules.epsilon) : state.rules.epsilon;
-  const between = state.duels.filter(({ a, b }) => state.live.includes(a) && state.live.includes(b));
-  const tied = between.every((duel) => {
+  const between = state.pairings.filter(({ a, b }) => state.live.includes(a) && state.live.includes(b));
+  const tied = between.every((pairing) => {
     // The effect knows nothing of failures, so a pair of which only one failed is never called equal.
-    if (duel.oneFailed > 0) return false;
-    if (state.rules.span !== undefined) return isNearZero(duel.near, errorPerPair(state));
-    const limits = intervalOf(duel, state);
+    if (pairing.oneFailed > 0) return false;
+    if (state.rules.span !== undefined) return isNearZero(pairing.near, errorPerPair(state));
+    const limits = intervalOf(pairing, state);
     return limits !== null && limits[0] > -within && limits[1] < within;
   });
   if (!tied) return null;
   const weight = (id: string) =>
-    state.contenders.find((contender) => contender.id === id)?.sizeMb ?? Infinity;
+    state.candidates.find((candidate) => candidate.id === id)?.sizeMb ?? Infinity;
   const [choice] = state.live.toSorted((x, y) =>
     weight(x) === weight(y)
       ? evidenceAgainst(state, x).evidence - evidenceAgainst(state, y).evidence
@@ -317,10 +326,10 @@ function lightestOfTied(state: RaceState): string | null {
   return choice ?? null;
 }
 
-function intervalOf(duel: Duel, state: RaceState): Interval | null {
-  return anytimeTInterval(duel.effect, errorPerPair(state));
+function intervalOf(pairing: Pairing, state: RaceState): Interval | null {
+  return anytimeTInterval(pairing.effect, errorPerPair(state));
 }
 
-function errorPerPair({ contenders, rules }: RaceState): number {
-  return rules.delta / (contenders.length * (contenders.length - 1) / 2);
+function errorPerPair({ candidates, rules }: RaceState): number {
+  return rules.delta / (candidates.length * (candidates.length - 1) / 2);
 }

@@ -68,11 +68,11 @@ export function raceReport(
     delta: terms.delta,
     epsilon: terms.epsilon,
     budget: terms.budget,
-    threshold: state.contenders.length / terms.delta,
+    threshold: state.candidates.length / terms.delta,
     live: state.live.map((id) => ({ id, evidence: evidenceOf(state, id) })),
     eliminated: state.eliminated,
     excluded: terms.excluded,
-    effects: first === undefined ? [] : state.contenders.filter(({ id }) => id !== first).map(({ id }) => ({
+    effects: first === undefined ? [] : state.candidates.filter(({ id }) => id !== first).map(({ id }) => ({
       a: first,
       b: id,
       kind: state.rules.effect,
@@ -98,9 +98,9 @@ const evidenceOf = (state: RaceState, id: string) => evidenceAgainst(state, id).
  * ```
  */
 export function raceLines(state: RaceState): string[] {
-  const { contenders, live, eliminated, blocks, requests, rules } = state;
-  const width = Math.max(0, ...contenders.map(({ id }) => id.length));
-  const lines = contenders.map(({ id }) => {
+  const { candidates, live, eliminated, blocks, requests, rules } = state;
+  const width = Math.max(0, ...candidates.map(({ id }) => id.length));
+  const lines = candidates.map(({ id }) => {
     const name = id.padEnd(width);
     const out = eliminated.find((one) => one.id === id);
     if (out !== undefined) {
@@ -134,7 +134,7 @@ export function evidencePoints(
 ): { block: number; candidate: string; evidence: number }[] {
   const states = [...history, state].filter(({ blocks }) => blocks > 0);
   return states.flatMap((now, i) => {
-    const racing = states[i - 1]?.live ?? now.contenders.map(({ id }) => id);
+    const racing = states[i - 1]?.live ?? now.candidates.map(({ id }) => id);
     return racing.map((id) => ({ block: now.blocks, candidate: id, evidence: evidenceOf(now, id) }));
   });
 }

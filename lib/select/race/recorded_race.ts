@@ -6,8 +6,8 @@ import { UserError } from "../../errors.ts";
 import { loadPromptSet, type Prompt, type PromptSet } from "../../prompts/prompts.ts";
 import { scoreAnswer } from "../../quality/check.ts";
 import { promptsOfRun } from "../../quality/recorded_answers.ts";
-import type { Block, Contender, Outcome, RaceState } from "./race.ts";
-import { needsScores, outcomeOf, rulesOf } from "./measure.ts";
+import type { CaseOutcome, RaceBlock, RaceCandidate, RaceState } from "./race.ts";
+import { needsScores, outcomeOf, rulesOf } from "./criterion.ts";
 import { replayRace } from "./run_race.ts";
 
 /** The terms of a race over a run that was measured for another purpose. */
@@ -98,10 +98,10 @@ export async function replayRecorded(
   const score = needsScores(terms)
     ? scorer(promptsOfRun(info, set ?? await loadPromptSet(join(folder, "prompts.json"))))
     : () => null;
-  const contenders = contendersOf(info, terms);
+  const candidates = racingCandidates(info, terms);
   const limit = passLimit(info, terms);
   const history: RaceState[] = [];
-  const state = replayRace(contenders, rulesOf(terms), (now) => {
+  const state = replayRace(candidates, rulesOf(terms), (now) => {
     history.push(now);
     const { blocks, live } = now;
     if (blocks >= limit) return null;
@@ -114,7 +114,7 @@ export async function replayRecorded(
 }
 
 /** Who races: everybody whom no constraint excluded, in the run's order. */
-export function contendersOf(info: RunInfo, { excluded }: Pick<RaceTerms, "excluded">): Contender[] {
+export function racingCandidates(info: RunInfo, { excluded }: Pick<RaceTerms, "excluded">): RaceCandidate[] {
   const out = new Set(excluded.map(({ id }) => id));
   return info.candidates.filter(({ id }) => !out.has(id)).map(({ id, size_mb }) => ({ id, sizeMb: size_mb }));
 }
@@ -134,8 +134,8 @@ function outcomes(
   { left, answers }: RecordedBlocks,
   terms: RaceTerms,
   score: Score,
-): Block | null {
-  const found = new Map<string, Outcome>();
+): RaceBlock | null {
+  const found = new Map<string, CaseOutcome>();
   for (const id of live) {
     const record = block.get(id);
     const gone = left.get(id);

@@ -2,24 +2,24 @@
 import { type Random, shuffle } from "../../stats/random.ts";
 import {
   addBlock,
-  type Block,
-  type Contender,
+  type CaseOutcome,
   equalPairs,
-  type Outcome,
+  type RaceBlock,
+  type RaceCandidate,
   type RaceRules,
   type RaceState,
   startRace,
 } from "./race.ts";
 
 /** Where the blocks of a live race come from. */
-export interface Course {
+export interface BlockSource {
   /** Prompt ids, at least one; all are asked in random order, then all again in a new order. */
   readonly prompts: readonly string[];
   /** So often every prompt is asked; once, where the same question gets the same answer. Default: no end. */
   readonly passes?: number;
   readonly random: Random;
   /** Asks one candidate one prompt. What goes wrong with the candidate is an outcome; what throws ends the race. */
-  readonly sample: (candidate: string, prompt: string) => Promise<Outcome>;
+  readonly sample: (candidate: string, prompt: string) => Promise<CaseOutcome>;
   readonly onBlock?: (state: RaceState) => void | Promise<void>;
   readonly signal?: AbortSignal;
 }
@@ -47,16 +47,16 @@ export interface Course {
  * ```
  */
 export async function runRace(
-  contenders: readonly Contender[],
+  candidates: readonly RaceCandidate[],
   rules: RaceRules,
-  course: Course,
+  course: BlockSource,
 ): Promise<RaceState> {
-  let state = startRace(contenders, rules);
+  let state = startRace(candidates, rules);
   if (state.verdict !== null) return state;
   const most = (course.passes ?? Infinity) * course.prompts.length;
   for (const prompt of randomPrompts(course.prompts, course.random)) {
     if (state.blocks >= most) return ranOut(state);
-    const block = new Map<string, Outcome>();
+    const block = new Map<string, CaseOutcome>();
     for (const candidate of shuffle(state.live, course.random)) {
       course.signal?.throwIfAborted();
       block.set(candidate, await course.sample(candidate, prompt));
@@ -90,11 +90,11 @@ export async function runRace(
  * ```
  */
 export function replayRace(
-  contenders: readonly Contender[],
+  candidates: readonly RaceCandidate[],
   rules: RaceRules,
-  next: (state: RaceState) => Block | null,
+  next: (state: RaceState) => RaceBlock | null,
 ): RaceState {
-  let state = startRace(contenders, rules);
+  let state = startRace(candidates, rules);
   while (state.verdict === null) {
     const block = next(state);
     if (block === null) return ranOut(state);

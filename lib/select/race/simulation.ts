@@ -4,11 +4,11 @@
  */
 import type { Random } from "../../stats/random.ts";
 import { shuffle, standardNormal } from "../../stats/random.ts";
-import type { Block, Contender, Outcome, RaceRules, RaceState } from "./race.ts";
+import type { CaseOutcome, RaceBlock, RaceCandidate, RaceRules, RaceState } from "./race.ts";
 import { randomPrompts, replayRace } from "./run_race.ts";
 
 /** A world to race in. The first candidate is a best one. */
-export interface World {
+export interface RaceWorld {
   /** How much slower than the first each candidate is: 0.1 is 10 %. The first is 0 by definition. */
   readonly gaps: readonly number[];
   /** Standard deviation of the logarithm of one latency, over repeats of one prompt; 0.1 is about 10 %. */
@@ -27,8 +27,8 @@ export interface World {
   readonly prompts?: number;
 }
 
-/** `c0` (the best), `c1` …: the contenders of a world. */
-export function contendersOf(world: World): Contender[] {
+/** `c0` (the best), `c1` …: the candidates of a world. */
+export function simulatedCandidates(world: RaceWorld): RaceCandidate[] {
   return world.gaps.map((_, i) => ({ id: `c${i}`, sizeMb: 100 + i }));
 }
 
@@ -43,8 +43,8 @@ export function contendersOf(world: World): Contender[] {
  * console.assert(race.verdict?.winner === "c0");
  * ```
  */
-export function simulateRace(world: World, rules: RaceRules, random: Random): RaceState {
-  return replayRace(contendersOf(world), rules, simulatedBlocks(world, random));
+export function simulateRace(world: RaceWorld, rules: RaceRules, random: Random): RaceState {
+  return replayRace(simulatedCandidates(world), rules, simulatedBlocks(world, random));
 }
 
 /**
@@ -59,9 +59,9 @@ export function simulateRace(world: World, rules: RaceRules, random: Random): Ra
  * ```
  */
 export function simulatedBlocks(
-  world: World,
+  world: RaceWorld,
   random: Random,
-): (state: { readonly live: readonly string[] }) => Block {
+): (state: { readonly live: readonly string[] }) => RaceBlock {
   const speed = new Map(world.gaps.map((gap, i) => [`c${i}`, Math.log1p(gap)]));
   const ids = Array.from({ length: world.prompts ?? 24 }, (_, i) => `p${i}`);
   const difficulty = new Map(ids.map((id) => [id, Math.log(1.5) * standardNormal(random)]));
@@ -69,7 +69,7 @@ export function simulatedBlocks(
   let asked = 0;
   return ({ live }) => {
     const level = difficulty.get(prompts.next().value) ?? 0;
-    const answer = (id: string): [string, Outcome] => {
+    const answer = (id: string): [string, CaseOutcome] => {
       const drift = (world.drift ?? 0) * asked++;
       return [id, draw(world, level + drift + (speed.get(id) ?? 0), random)];
     };
@@ -77,7 +77,7 @@ export function simulatedBlocks(
   };
 }
 
-function draw(world: World, logSeconds: number, random: Random): Outcome {
+function draw(world: RaceWorld, logSeconds: number, random: Random): CaseOutcome {
   if (random() < (world.failShare ?? 0)) return { status: "failed", reason: "simulated" };
   // A normal over the root of an exponential is Student's t with two degrees of freedom.
   const stretch = world.heavyTails === true ? 1 / Math.sqrt(-Math.log(1 - random())) : 1;

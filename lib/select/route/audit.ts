@@ -9,7 +9,7 @@ import { type Intent, intentFinder } from "./intent.ts";
 import { neighbourEstimator } from "./router_neighbours.ts";
 
 /** A prompt, and the worth of each model's answer to it, 0 to 1. */
-export interface Outcome {
+export interface ScoredCase {
   readonly id: string;
   readonly text: string;
   readonly worth: Readonly<Record<string, number>>;
@@ -28,17 +28,17 @@ export interface AuditOptions {
   readonly random: Random;
 }
 
-export const rules = ["intent", "neighbours"] as const;
-export type Rule = typeof rules[number];
+export const routingRules = ["intent", "neighbours"] as const;
+export type RoutingRule = typeof routingRules[number];
 
 /** A mean over prompts, and a t interval over prompts; null below two. */
-export interface Mean {
+export interface MeanOverCases {
   readonly mean: number;
   readonly ci95: readonly [number, number] | null;
 }
 
-export interface AuditedRule extends Mean {
-  readonly rule: Rule;
+export interface AuditedRule extends MeanOverCases {
+  readonly rule: RoutingRule;
   /** Worth of the rule minus worth of the best single model on the same prompts. */
   readonly gain: number;
   /** Its interval at `level`, corrected for the number of rules; null below two prompts. */
@@ -51,16 +51,16 @@ export interface Audit {
   readonly prompts: number;
   readonly arms: readonly string[];
   /** Each model by itself, the best first. */
-  readonly single: readonly (Mean & { readonly arm: string })[];
+  readonly single: readonly (MeanOverCases & { readonly arm: string })[];
   /** The best single model as it would have been chosen: on other prompts than those it is tried on. */
-  readonly best_single: Mean & { readonly arm: string };
+  readonly best_single: MeanOverCases & { readonly arm: string };
   readonly rules: readonly AuditedRule[];
   /** The best model of every prompt, known afterwards: no rule can reach it, since it profits from luck. */
-  readonly oracle: Mean;
+  readonly oracle: MeanOverCases;
   /** What the intent rule would do, learned on all prompts. */
   readonly intents: readonly { readonly intent: string; readonly prompts: number; readonly arm: string }[];
   /** The rule to switch on; null for none. */
-  readonly chosen: Rule | null;
+  readonly chosen: RoutingRule | null;
   readonly why: string;
 }
 
@@ -71,7 +71,7 @@ export const LEAST_PROMPTS = 20;
 const SHRINKAGE = 4;
 
 /** Learns from outcomes which model to take for a text. */
-type Learner = (seen: readonly Outcome[]) => (text: string) => string;
+type Learner = (seen: readonly ScoredCase[]) => (text: string) => string;
 
 /**
  * Audits the rules: a map by intent, nearest neighbours, the best single model, the oracle.
@@ -92,7 +92,11 @@ type Learner = (seen: readonly Outcome[]) => (text: string) => string;
  * console.assert(found.chosen !== null);
  * ```
  */
-export function audit(outcomes: readonly Outcome[], arms: readonly string[], options: AuditOptions): Audit {
+export function audit(
+  outcomes: readonly ScoredCase[],
+  arms: readonly string[],
+  options: AuditOptions,
+): Audit {
   if (arms.length < 2 || outcomes.length < 2) {
     throw new RangeError(
       `Cannot audit ${arms.length} models on ${outcomes.length} prompts: it takes two of each`,
@@ -111,8 +115,8 @@ export function audit(outcomes: readonly Outcome[], arms: readonly string[], opt
     intent: heldOut(outcomes, learners.intent, dealt),
     neighbours: heldOut(outcomes, learners.neighbours, dealt),
   };
-  const level = 1 - alpha / rules.length;
-  const audited = rules.map((rule): AuditedRule => {
+  const level = 1 - alpha / routingRules.length;
+  const audited = routingRules.map((rule): AuditedRule => {
     const differences = tried[rule].map((worth, at) => worth - (tried.single[at] ?? 0));
     const gained = meanWith(differences, level);
     const on = outcomes.length >= LEAST_PROMPTS && gained.interval !== null && gained.interval[0] > 0;
@@ -153,12 +157,12 @@ function whyOf(prompts: number, audited: readonly AuditedRule[], best: AuditedRu
 
 /** Prompts to learn from, and those to be tried on. */
 interface Deal {
-  readonly seen: readonly Outcome[];
-  readonly tried: readonly Outcome[];
+  readonly seen: readonly ScoredCase[];
+  readonly tried: readonly ScoredCase[];
 }
 
 /** Deals the prompts into parts, several times over; every prompt is tried once in each repeat. */
-function deals(outcomes: readonly Outcome[], folds: number, repeats: number, random: Random): Deal[] {
+function deals(outcomes: readonly ScoredCase[], folds: number, repeats: number, random: Random): Deal[] {
   const parts = Math.min(folds, outcomes.length);
   return Array.from({ length: repeats }, () => shuffle(outcomes, random)).flatMap((dealt) =>
     Array.from({ length: parts }, (_, part) => ({
@@ -169,8 +173,8 @@ function deals(outcomes: readonly Outcome[], folds: number, repeats: number, ran
 }
 
 /** What a learner reaches on each prompt, learned on the other parts only; the mean over the repeats. */
-function heldOut(outcomes: readonly Outcome[], learner: Learner, dealt: readonly Deal[]): number[] {
-  const reached = new Map(outcomes.map((one): [Outcome, number[]] => [one, []]));
+function heldOut(outcomes: readonly ScoredCase[], learner: Learner, dealt: readonly Deal[]): number[] {
+  const reached = new Map(outcomes.map((one): [ScoredCase, number[]] => [one, []]));
   for (const { seen, tried } of dealt) {
     const choose = learner(seen);
     for (const one of tried) reached.get(one)?.push(worthOf(one, choose(one.text)));
@@ -219,7 +223,7 @@ function bestArm(arms: readonly string[], value: (arm: string) => number): strin
   return best.arm;
 }
 
-function worthOf({ id, worth }: Outcome, arm: string): number {
+function worthOf({ id, worth }: ScoredCase, arm: string): number {
   const value = worth[arm];
   if (value === undefined) {
     throw new RangeError(`Cannot audit: the worth of ${arm}'s answer to ${id} is missing`);
@@ -227,15 +231,15 @@ function worthOf({ id, worth }: Outcome, arm: string): number {
   return value;
 }
 
-const averageOf = (outcomes: readonly Outcome[], arm: string) =>
+const averageOf = (outcomes: readonly ScoredCase[], arm: string) =>
   outcomes.reduce((sum, one) => sum + worthOf(one, arm), 0) / outcomes.length;
 
-function meanOf(values: readonly number[]): Mean {
+function meanOf(values: readonly number[]): MeanOverCases {
   const { mean, interval } = meanWith(values, 0.95);
   return { mean, ci95: interval && [Math.max(0, interval[0]), Math.min(1, interval[1])] };
 }
 
-/** Mean with Student's t interval at a level; null below two values. */
+/** MeanOverCases with Student's t interval at a level; null below two values. */
 function meanWith(
   values: readonly number[],
   level: number,

@@ -4,17 +4,17 @@ import type { RunInfo } from "../../bench/records.ts";
 import { UserError } from "../../errors.ts";
 import { readRatings } from "../../quality/ratings.ts";
 import { highestScore, lowestScore } from "../../quality/rubric.ts";
-import type { Outcome } from "./audit.ts";
+import type { ScoredCase } from "./audit.ts";
 import { answersKey, readQuality } from "../decide/facts.ts";
 
-export interface RecordedOutcomes {
+export interface ScoredCases {
   readonly runs: readonly string[];
   /** What gave the worths: the checks, or where there are none people, or a judge. */
   readonly source: "checks" | "people" | "judge";
   /** Models by weights (threads and device don't change an answer), in the order of the runs. */
   readonly arms: readonly string[];
   /** Prompts that every model answered. */
-  readonly outcomes: readonly Outcome[];
+  readonly outcomes: readonly ScoredCase[];
   /** Prompts that some model did not answer. */
   readonly left_out: number;
 }
@@ -35,16 +35,16 @@ interface Scored {
  *
  * @example
  * ```ts ignore
- * const { outcomes, arms } = await recordedOutcomes(["reports/2026-11-21T05-30-00-ab12"], []);
+ * const { outcomes, arms } = await scoredCases(["reports/2026-11-21T05-30-00-ab12"], []);
  * ```
  */
-export async function recordedOutcomes(
+export async function scoredCases(
   folders: readonly string[],
   excluded: readonly string[],
-): Promise<RecordedOutcomes> {
+): Promise<ScoredCases> {
   const texts = new Map<string, string>();
   const scored: Scored[] = [];
-  const sources = new Set<RecordedOutcomes["source"]>();
+  const sources = new Set<ScoredCases["source"]>();
   const runs: string[] = [];
   for (const folder of folders) {
     const info = await readRunInfo(folder);
@@ -68,7 +68,7 @@ export async function recordedOutcomes(
   const kept = scored.filter(({ arm }) => !out.has(arm));
   const arms = [...new Set(kept.map(({ arm }) => arm))];
   const byPrompt = Map.groupBy(kept, ({ prompt }) => prompt);
-  const outcomes = [...byPrompt].flatMap(([id, same]): Outcome[] => {
+  const outcomes = [...byPrompt].flatMap(([id, same]): ScoredCase[] => {
     const answers = Map.groupBy(same, ({ arm }) => arm);
     if (answers.size < arms.length) return [];
     const worth = Object.fromEntries(
@@ -80,7 +80,11 @@ export async function recordedOutcomes(
   return { runs, source, arms, outcomes, left_out: byPrompt.size - outcomes.length };
 }
 
-function assertEnough(arms: readonly string[], outcomes: readonly Outcome[], runs: readonly string[]): void {
+function assertEnough(
+  arms: readonly string[],
+  outcomes: readonly ScoredCase[],
+  runs: readonly string[],
+): void {
   const where = runs.join(" and ");
   if (arms.length < 2) {
     throw new UserError(
@@ -105,7 +109,7 @@ function assertEnough(arms: readonly string[], outcomes: readonly Outcome[], run
 async function scoresOf(
   folder: string,
   { run_id, plan }: RunInfo,
-): Promise<{ readonly source: RecordedOutcomes["source"]; readonly scored: Scored[] }> {
+): Promise<{ readonly source: ScoredCases["source"]; readonly scored: Scored[] }> {
   const hashes = new Map(plan.prompt_set.prompts.map(({ id, sha256 }) => [id, sha256]));
   const hash = (id: string) => hashes.get(id) ?? `${run_id}/${id}`;
   const report = await readQuality(folder);

@@ -1,5 +1,5 @@
 /** From an audit to routing.json: the rule that proved itself, or one model for everything. */
-import type { Audit, Outcome } from "./audit.ts";
+import type { Audit, ScoredCase } from "./audit.ts";
 import type { Counts } from "./bandit.ts";
 import type { Decision } from "../decide/decision_schema.ts";
 import { answersKey } from "../decide/facts.ts";
@@ -22,7 +22,7 @@ export interface AuditPlanOptions {
  */
 export function planFromAudit(
   { chosen, why, best_single, arms }: Audit,
-  outcomes: readonly Outcome[],
+  outcomes: readonly ScoredCase[],
   { intents, decision, strength, discount, k }: AuditPlanOptions,
 ): RoutingPlan {
   const find = intentFinder(intents);
@@ -52,7 +52,7 @@ export function planFromAudit(
 }
 
 function countsOf(
-  outcomes: readonly Outcome[],
+  outcomes: readonly ScoredCase[],
   arms: readonly string[],
   strength: number,
 ): Record<string, Counts> {

@@ -19,7 +19,7 @@ export {
 } from "./router_plan.ts";
 
 /** A conversation keeps its model. */
-export interface Conversation {
+export interface RoutedConversation {
   /** What its requests share. */
   readonly key: string;
   /** Its first turn chooses anew, so that the same question asked again is another conversation. */
@@ -27,7 +27,7 @@ export interface Conversation {
 }
 
 /** What a request says of itself. */
-export interface Ask {
+export interface RoutingRequest {
   /** Its last user message, or its prompt. */
   readonly text: string;
   /** The intent that its sender names; one that the plan doesn't know is set aside. */
@@ -35,16 +35,16 @@ export interface Ask {
   /** What the model must be able to do; models without it are not taken. */
   readonly capability: string | null;
   /** The conversation that it belongs to; null where each request stands alone. */
-  readonly conversation: Conversation | null;
+  readonly conversation: RoutedConversation | null;
 }
 
 /** A model that can be taken. */
-export interface Arm {
+export interface RoutedModel {
   readonly id: string;
   readonly capabilities: readonly string[];
 }
 
-export interface Choice {
+export interface RoutingChoice {
   readonly intent: string;
   /** Ids of available arms, the best first: the order of fallback. */
   readonly order: readonly [string, ...string[]];
@@ -67,7 +67,7 @@ export interface RouterView {
 
 export interface Router {
   /** Null where no arm that may be taken is available. */
-  choose(ask: Ask, available: (arm: string) => boolean): Choice | null;
+  choose(ask: RoutingRequest, available: (arm: string) => boolean): RoutingChoice | null;
   /** Counts what came of a request. What an arm did that is not served just now is kept for its return. */
   observe(seen: { readonly intent: string; readonly arm: string; readonly success: boolean }): void;
   view(): RouterView;
@@ -102,7 +102,7 @@ interface Ranking {
  */
 export function makeRouter(
   given: RoutingPlan,
-  arms: readonly Arm[],
+  arms: readonly RoutedModel[],
   state: RouterState | null,
   random: Random,
 ): Router {
@@ -169,7 +169,7 @@ export function makeRouter(
 }
 
 /** Where the plan names no constant: the arm with the best prior, of equals the first. */
-function constantOf(plan: RoutingPlan, arms: readonly Arm[]): string | null {
+function constantOf(plan: RoutingPlan, arms: readonly RoutedModel[]): string | null {
   const known = posteriors((arm) => priorOf(plan, ANY, arm), null);
   return arms.map(({ id }) => ({ id, mean: known.mean(id) })).sort((a, b) => b.mean - a.mean)[0]?.id ?? null;
 }
@@ -183,10 +183,10 @@ const shown = ({ name, by }: FoundIntent) =>
 
 /** The arms with what the intent needs, where a rule per request is on or the sender named the intent. */
 function fitting(
-  arms: readonly Arm[],
+  arms: readonly RoutedModel[],
   { needs, by }: FoundIntent,
   mode: RoutingMode,
-): { readonly arms: readonly Arm[]; readonly note: string } {
+): { readonly arms: readonly RoutedModel[]; readonly note: string } {
   if (needs.length === 0 || (by !== "hint" && mode !== "by-intent" && mode !== "by-tag")) {
     return { arms, note: "" };
   }

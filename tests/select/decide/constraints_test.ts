@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { loadRegistry } from "../../../lib/catalog/registry.ts";
 import { type CandidateFacts, exclusionsOf, NO_CONSTRAINTS } from "../../../lib/select/decide/constraints.ts";
 import { answersKey } from "../../../lib/select/decide/facts.ts";
-import { licenseTerms } from "../../../lib/select/decide/licenses.ts";
+import { licenseTerms } from "../../../lib/catalog/licenses.ts";
 
 const good: CandidateFacts = {
   id: "m",

@@ -10,7 +10,7 @@ import { decide, type DecisionTerms } from "../../../lib/select/decide/decision.
 import { decisionMarkdown } from "../../../lib/select/decide/decision_markdown.ts";
 import { decisionSchema } from "../../../lib/select/decide/decision_schema.ts";
 import { gatherEvidence } from "../../../lib/select/decide/evidence.ts";
-import { DEFAULT_WEIGHTS } from "../../../lib/select/decide/weigh.ts";
+import { DEFAULT_WEIGHTS } from "../../../lib/select/decide/ranking.ts";
 import { seededRandom } from "../../../lib/stats/random.ts";
 import { type GeneratedCandidate, writeGeneratedRun } from "../../../benchmarks/generated_run.ts";
 

@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
   addBlock,
-  type Block,
-  type Contender,
+  type CaseOutcome,
   effectBetween,
   evidenceAgainst,
-  type Outcome,
+  type RaceBlock,
+  type RaceCandidate,
   type RaceRules,
   type RaceState,
   SILENT_BLOCKS,
@@ -14,13 +14,13 @@ import {
 } from "../../../lib/select/race/race.ts";
 
 const RULES: RaceRules = { delta: 0.05, epsilon: 0.1, better: "lower", effect: "ratio", budget: 1000 };
-const contenders = (...ids: string[]): Contender[] => ids.map((id, i) => ({ id, sizeMb: 100 * (i + 1) }));
-const ok = (value: number): Outcome => ({ status: "ok", value });
-const failed: Outcome = { status: "failed", reason: "time-out" };
-const block = (outcomes: Record<string, Outcome>): Block => new Map(Object.entries(outcomes));
+const candidates = (...ids: string[]): RaceCandidate[] => ids.map((id, i) => ({ id, sizeMb: 100 * (i + 1) }));
+const ok = (value: number): CaseOutcome => ({ status: "ok", value });
+const failed: CaseOutcome = { status: "failed", reason: "time-out" };
+const block = (outcomes: Record<string, CaseOutcome>): RaceBlock => new Map(Object.entries(outcomes));
 
 /** Adds blocks until there is a verdict. */
-function run(state: RaceState, next: (blockNumber: number) => Record<string, Outcome>): RaceState {
+function run(state: RaceState, next: (blockNumber: number) => Record<string, CaseOutcome>): RaceState {
   while (state.verdict === null) state = addBlock(state, block(next(state.blocks)));
   return state;
 }
@@ -29,7 +29,7 @@ Deno.test("a race of always the same order ends after 8 blocks of two candidates
   for (const [ids, blocks] of [["a b", 8], ["a b c", 9], ["a b c d", 9]] as const) {
     const names = ids.split(" ");
     const race = run(
-      startRace(contenders(...names), RULES),
+      startRace(candidates(...names), RULES),
       () => Object.fromEntries(names.map((id, i) => [id, ok(i + 1)])),
     );
     assert.equal(race.blocks, blocks);
@@ -39,7 +39,7 @@ Deno.test("a race of always the same order ends after 8 blocks of two candidates
 });
 
 Deno.test("a candidate goes when the e-values of all its rivals together reach K/δ, and not before", () => {
-  const race = startRace(contenders("a", "b", "c"), RULES);
+  const race = startRace(candidates("a", "b", "c"), RULES);
   const one = () => block({ a: ok(1), b: ok(2), c: ok(3) });
   let state = race;
   for (let i = 0; i < 6; i++) state = addBlock(state, one());
@@ -58,19 +58,19 @@ Deno.test("a candidate goes when the e-values of all its rivals together reach K
 });
 
 Deno.test("what a dropped rival had shown still counts; the rival itself needs no more outcomes", () => {
-  let state = startRace(contenders("a", "b", "c"), RULES);
+  let state = startRace(candidates("a", "b", "c"), RULES);
   for (let i = 0; i < 7; i++) state = addBlock(state, block({ a: ok(1), b: ok(2), c: ok(3) }));
   const before = evidenceAgainst(state, "b").evidence;
   state = addBlock(state, block({ a: ok(2), b: ok(1), c: ok(0.1) }));
   assert.ok(evidenceAgainst(state, "b").evidence < before);
   assert.equal(state.requests, 23);
-  assert.equal(state.duels.find(({ a, b }) => a === "a" && b === "c")?.winsA, 7);
+  assert.equal(state.pairings.find(({ a, b }) => a === "a" && b === "c")?.winsA, 7);
 });
 
 Deno.test("higher can be better, and scores that include zero are compared by difference", () => {
   const rules: RaceRules = { ...RULES, better: "higher", effect: "difference" };
   const race = run(
-    startRace(contenders("a", "b"), rules),
+    startRace(candidates("a", "b"), rules),
     (i) => ({ a: ok(i % 2 / 10), b: ok(0.8 + i % 3 / 10) }),
   );
   assert.equal(race.verdict?.winner, "b");
@@ -78,17 +78,21 @@ Deno.test("higher can be better, and scores that include zero are compared by di
 });
 
 Deno.test("a failure loses its block, two failures say nothing", () => {
-  let state = startRace(contenders("a", "b"), RULES);
+  let state = startRace(candidates("a", "b"), RULES);
   state = addBlock(state, block({ a: failed, b: ok(100) }));
   state = addBlock(state, block({ a: failed, b: failed }));
-  assert.deepEqual(state.duels.map(({ winsA, winsB, oneFailed }) => [winsA, winsB, oneFailed]), [[0, 1, 1]]);
+  assert.deepEqual(state.pairings.map(({ winsA, winsB, oneFailed }) => [winsA, winsB, oneFailed]), [[
+    0,
+    1,
+    1,
+  ]]);
   assert.equal(effectBetween(state, "a", "b").size, null);
   assert.equal(run(state, () => ({ a: failed, b: ok(100) })).verdict?.winner, "b");
 });
 
 Deno.test("equal values decide nothing", () => {
   const race = run(
-    startRace(contenders("a", "b"), { ...RULES, budget: 100 }),
+    startRace(candidates("a", "b"), { ...RULES, budget: 100 }),
     () => ({ a: ok(1), b: ok(1) }),
   );
   assert.equal(race.verdict?.verdict, "undecided");
@@ -116,7 +120,7 @@ Deno.test("candidates within ε of one another tie, and the lighter one is chose
 Deno.test("a pair of which one failed on its own is not called equal", () => {
   const rules = { ...RULES, delta: 1e-6, budget: 400 };
   const race = run(
-    startRace(contenders("a", "b"), rules),
+    startRace(candidates("a", "b"), rules),
     (i) => i === 3 ? { a: failed, b: ok(1) } : near(i),
   );
   assert.equal(race.verdict?.verdict, "undecided");
@@ -124,7 +128,7 @@ Deno.test("a pair of which one failed on its own is not called equal", () => {
 
 Deno.test("a spent budget leaves it undecided, and no request is made beyond it", () => {
   const flip = (i: number) => ({ a: ok(i % 2 ? 1 : 3), b: ok(i % 2 ? 3 : 1), c: ok(2) });
-  const race = run(startRace(contenders("a", "b", "c"), { ...RULES, budget: 50 }), flip);
+  const race = run(startRace(candidates("a", "b", "c"), { ...RULES, budget: 50 }), flip);
   assert.equal(race.requests, 48);
   assert.ok(race.verdict?.verdict === "undecided" && race.verdict.choice === null);
   assert.match(race.verdict.reason, /50 requests/);
@@ -134,7 +138,7 @@ Deno.test("whatever happens, somebody stays", () => {
   const outcome = fc.oneof(fc.integer({ min: 1, max: 4 }).map(ok), fc.constant(failed));
   const rows = fc.array(fc.tuple(outcome, outcome, outcome), { minLength: 10, maxLength: 40 });
   fc.assert(fc.property(rows, (outcomes) => {
-    let state = startRace(contenders("a", "b", "c"), { ...RULES, delta: 0.9 });
+    let state = startRace(candidates("a", "b", "c"), { ...RULES, delta: 0.9 });
     for (const [a, b, c] of outcomes) {
       if (state.verdict !== null) break;
       state = addBlock(state, block({ a, b, c }));
@@ -144,19 +148,19 @@ Deno.test("whatever happens, somebody stays", () => {
   }));
 });
 
-Deno.test("one contender is the only one, none is none, and nobody answering is none as well", () => {
-  assert.deepEqual(startRace(contenders("a"), RULES).verdict, { verdict: "only", winner: "a", choice: "a" });
+Deno.test("one candidate is the only one, none is none, and nobody answering is none as well", () => {
+  assert.deepEqual(startRace(candidates("a"), RULES).verdict, { verdict: "only", winner: "a", choice: "a" });
   assert.equal(startRace([], RULES).verdict?.verdict, "none");
-  const dead = run(startRace(contenders("a", "b"), RULES), () => ({ a: failed, b: failed }));
+  const dead = run(startRace(candidates("a", "b"), RULES), () => ({ a: failed, b: failed }));
   assert.deepEqual([dead.verdict?.verdict, dead.verdict?.choice, dead.blocks], ["none", null, SILENT_BLOCKS]);
 });
 
 Deno.test("wrong rules and blocks are refused by value", () => {
-  assert.throws(() => startRace(contenders("a", "a"), RULES), /a against itself/);
+  assert.throws(() => startRace(candidates("a", "a"), RULES), /a against itself/);
   assert.throws(() => startRace([], { ...RULES, delta: 1.5 }), /delta 1\.5/);
   assert.throws(() => startRace([], { ...RULES, epsilon: 0 }), /epsilon 0/);
   assert.throws(() => startRace([], { ...RULES, budget: Number.NaN }), /budget of NaN/);
-  const race = startRace(contenders("a", "b"), RULES);
+  const race = startRace(candidates("a", "b"), RULES);
   assert.throws(() => addBlock(race, block({ a: ok(1) })), /b is live and has no outcome/);
   assert.throws(
     () => addBlock(race, block({ a: ok(0), b: ok(1) })),
@@ -167,12 +171,12 @@ Deno.test("wrong rules and blocks are refused by value", () => {
   assert.throws(() => evidenceAgainst(race, "x"), /x: it is not in this race/);
 });
 
-Deno.test("names, units and the order of the contenders decide nothing", () => {
+Deno.test("names, units and the order of the candidates decide nothing", () => {
   const value = fc.integer({ min: 1, max: 6 });
   const blocks = fc.array(fc.tuple(value, value, value), { minLength: 20, maxLength: 60 });
   fc.assert(fc.property(blocks, (rows) => {
     const play = (ids: readonly string[], scale: number) => {
-      let state = startRace(contenders(...ids), { ...RULES, epsilon: 1e-9 });
+      let state = startRace(candidates(...ids), { ...RULES, epsilon: 1e-9 });
       for (const [a, b, c] of rows) {
         if (state.verdict !== null) break;
         state = addBlock(state, block({ a: ok(scale * a), b: ok(scale * b), c: ok(scale * c) }));

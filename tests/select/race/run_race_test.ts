@@ -2,21 +2,21 @@ import assert from "node:assert/strict";
 import type { RaceRules } from "../../../lib/select/race/race.ts";
 import { randomPrompts, replayRace, runRace } from "../../../lib/select/race/run_race.ts";
 import {
-  contendersOf,
+  type RaceWorld,
   simulatedBlocks,
+  simulatedCandidates,
   simulateRace,
-  type World,
 } from "../../../lib/select/race/simulation.ts";
 import { seededRandom } from "../../../lib/stats/random.ts";
 
 const RULES: RaceRules = { delta: 0.05, epsilon: 0.1, better: "lower", effect: "ratio", budget: 1000 };
-const WORLD: World = { gaps: [0, 0.2, 0.5], noise: 0.15, failShare: 0.02 };
+const WORLD: RaceWorld = { gaps: [0, 0.2, 0.5], noise: 0.15, failShare: 0.02 };
 
 Deno.test("live, recorded and simulated, the same answers give the same race", async () => {
   const simulated = simulateRace(WORLD, RULES, seededRandom(5));
   const makeBlock = simulatedBlocks(WORLD, seededRandom(5));
   const recorded: ReturnType<typeof makeBlock>[] = [];
-  const replayed = replayRace(contendersOf(WORLD), RULES, (state) => {
+  const replayed = replayRace(simulatedCandidates(WORLD), RULES, (state) => {
     const block = makeBlock(state);
     recorded.push(block);
     return block;
@@ -26,7 +26,7 @@ Deno.test("live, recorded and simulated, the same answers give the same race", a
   let asked = 0;
   let current = recorded[0];
   let live = WORLD.gaps.length;
-  const race = await runRace(contendersOf(WORLD), RULES, {
+  const race = await runRace(simulatedCandidates(WORLD), RULES, {
     prompts: ["p1", "p2", "p3"],
     random: seededRandom(9),
     sample: (candidate) => {
@@ -60,7 +60,7 @@ Deno.test("every prompt is asked once before any is asked again; candidates of a
 });
 
 Deno.test("recorded blocks that run out leave it undecided", () => {
-  const none = replayRace(contendersOf(WORLD), RULES, () => null);
+  const none = replayRace(simulatedCandidates(WORLD), RULES, () => null);
   assert.ok(none.verdict?.verdict === "undecided");
   assert.match(none.verdict.reason, /0 blocks did not/);
 });
@@ -76,6 +76,9 @@ Deno.test("an abort ends a live race with its reason, and a race without prompts
       return Promise.resolve({ status: "ok", value: 1 } as const);
     },
   };
-  await assert.rejects(runRace(contendersOf(WORLD), RULES, course), /enough/);
-  await assert.rejects(runRace(contendersOf(WORLD), RULES, { ...course, prompts: [] }), /without prompts/);
+  await assert.rejects(runRace(simulatedCandidates(WORLD), RULES, course), /enough/);
+  await assert.rejects(
+    runRace(simulatedCandidates(WORLD), RULES, { ...course, prompts: [] }),
+    /without prompts/,
+  );
 });

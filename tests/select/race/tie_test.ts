@@ -1,16 +1,16 @@
 /** Races by scores, where equal values are common: ties are found, and not where there is a difference. */
 import assert from "node:assert/strict";
-import { rulesOf } from "../../../lib/select/race/measure.ts";
-import type { Block, Outcome, RaceState } from "../../../lib/select/race/race.ts";
+import { rulesOf } from "../../../lib/select/race/criterion.ts";
+import type { CaseOutcome, RaceBlock, RaceState } from "../../../lib/select/race/race.ts";
 import { replayRace } from "../../../lib/select/race/run_race.ts";
 import { seededRandom } from "../../../lib/stats/random.ts";
 
 const rules = rulesOf({ by: "checks", delta: 0.05, epsilon: 0.1, budget: 1000 });
 const pair = [{ id: "heavy", sizeMb: 200 }, { id: "light", sizeMb: 100 }];
-const ok = (value: number): Outcome => ({ status: "ok", value });
+const ok = (value: number): CaseOutcome => ({ status: "ok", value });
 
-function race(draw: () => readonly [Outcome, Outcome]): RaceState {
-  return replayRace(pair, rules, (): Block => {
+function race(draw: () => readonly [CaseOutcome, CaseOutcome]): RaceState {
+  return replayRace(pair, rules, (): RaceBlock => {
     const [heavy, light] = draw();
     return new Map([["heavy", heavy], ["light", light]]);
   });

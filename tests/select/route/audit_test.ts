@@ -1,6 +1,6 @@
 /** The audit: finds a rule that helps, seldom one that does not, and never on a handful of prompts. */
 import assert from "node:assert/strict";
-import { audit, LEAST_PROMPTS, type Outcome } from "../../../lib/select/route/audit.ts";
+import { audit, LEAST_PROMPTS, type ScoredCase } from "../../../lib/select/route/audit.ts";
 import { planFromAudit } from "../../../lib/select/route/audit_plan.ts";
 import { DEFAULT_INTENTS } from "../../../lib/select/route/intent.ts";
 import { routingPlanSchema } from "../../../lib/select/route/router_plan.ts";
@@ -14,7 +14,7 @@ const tasks = [
 ];
 
 /** Prompts of three kinds; the model that is made for a kind is better there by `gap`. */
-function outcomes(prompts: number, gap: number, random: Random): Outcome[] {
+function outcomes(prompts: number, gap: number, random: Random): ScoredCase[] {
   return Array.from({ length: prompts }, (_, n) => {
     const task = tasks[n % tasks.length];
     const worth = (arm: string) =>

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { UserError } from "../../../lib/errors.ts";
-import { recordedOutcomes } from "../../../lib/select/route/audit_data.ts";
+import { scoredCases } from "../../../lib/select/route/audit_data.ts";
 import {
   type DecisionWord,
   planFromDecision,
@@ -81,13 +81,13 @@ Deno.test("people's ratings count before a judge's, drawn to 0 to 1; threads don
   const folder = await Deno.makeTempDir({ prefix: "podium-audit-" });
   try {
     await ratedRun(folder, ["judge", "person"]);
-    const { source, arms, outcomes } = await recordedOutcomes([folder, folder], []);
+    const { source, arms, outcomes } = await scoredCases([folder, folder], []);
     assert.equal(source, "people");
     assert.deepEqual(arms, ["a:q4_1", "b"]);
     assert.deepEqual(outcomes[0]?.worth, { "a:q4_1": 0.25, b: 1 });
     assert.ok((outcomes[0]?.text ?? "").length > 0);
     await assert.rejects(
-      recordedOutcomes([folder], ["b"]),
+      scoredCases([folder], ["b"]),
       (error) => error instanceof UserError && error.exitCode === 1 && /a:q4_1 alone/.test(error.message),
     );
   } finally {
@@ -104,7 +104,7 @@ Deno.test("runs that were scored in different ways don't compare", async () => {
     await ratedRun(one, ["person"]);
     await ratedRun(two, ["judge"]);
     await assert.rejects(
-      recordedOutcomes([one, two], []),
+      scoredCases([one, two], []),
       (error) => error instanceof UserError && /scored by people and by judge/.test(error.message),
     );
   } finally {

@@ -4,25 +4,25 @@ import fc from "fast-check";
 import { UserError } from "../../../lib/errors.ts";
 import { DEFAULT_INTENTS, intentFinder, parseIntents } from "../../../lib/select/route/intent.ts";
 import {
-  type Arm,
   armOf,
-  type Ask,
   makeRouter,
   parseRouterState,
   parseRoutingPlan,
   planFromDecision,
+  type RoutedModel,
   type RoutingPlan,
+  type RoutingRequest,
 } from "../../../lib/select/route/router.ts";
 import { seededRandom } from "../../../lib/stats/random.ts";
 
-const arms: readonly Arm[] = [
+const arms: readonly RoutedModel[] = [
   { id: "small", capabilities: ["general"] },
   { id: "coder", capabilities: ["code"] },
   { id: "writer", capabilities: ["general", "summarize"] },
 ];
 const ids = arms.map(({ id }) => id);
 const base = planFromDecision(null, ids);
-const asked = (more: Partial<Ask> = {}): Ask => ({
+const asked = (more: Partial<RoutingRequest> = {}): RoutingRequest => ({
   text: "",
   intentHint: null,
   capability: null,

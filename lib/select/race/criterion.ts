@@ -2,10 +2,10 @@
 import { metricOf } from "../../bench/metrics.ts";
 import type { RaceTerms, RequestRecord } from "../../bench/records.ts";
 import { UserError } from "../../errors.ts";
-import type { Outcome } from "./duel.ts";
+import type { CaseOutcome } from "./pairing.ts";
 import type { RaceRules } from "./race.ts";
 
-/** What each part of a utility is worth; parts that are left out count nothing. */
+/** Weight of each part of a utility; a part without a weight does not count. */
 export interface UtilityWeights {
   /** A check score of 1 instead of 0. */
   readonly checks?: number;
@@ -41,38 +41,44 @@ export function needsScores({ by, weights }: Pick<RaceTerms, "by" | "weights">):
   return by === "checks" || (by === "utility" && (weights?.checks ?? 0) > 0);
 }
 
+/** `checks` and `quality` name the same part: the score of an answer. */
+const synonyms: Readonly<Record<string, string>> = { checks: "quality", quality: "checks" };
+
 /**
- * Checks the weights of a utility.
+ * Reads relative weights, e.g. `checks=1,latency=0.1`; the grammar of `--weights` in every task. A weight of 1 on
+ * checks (or quality, the same thing) counts a score of 1; the weight of a time counts for each halving.
  *
- * @throws {UserError} for a part that is none, a weight that is no number of at least 0, or weights that sum to
- *   nothing
+ * @param parts what may be weighted
+ * @throws {UserError} for an unknown part, a weight that is not a number of at least 0, or weights that sum to 0
  *
  * @example
  * ```ts
  * const { checks, latency } = parseWeights("checks=1, latency=0.1", utilityParts);
  * if (checks !== 1 || latency !== 0.1) throw new Error("two weights");
+ * if (parseWeights("quality=1", utilityParts).checks !== 1) throw new Error("quality is another word for checks");
  * ```
  */
 export function parseWeights<Part extends string>(
   text: string,
   parts: readonly Part[],
 ): Partial<Record<Part, number>> {
-  const takes = `--weights takes ${parts.join(", ")} with numbers of at least 0, as in ${parts[0]}=1,${
+  const takes = `give relative weights of at least 0 for ${parts.join(", ")}, as in ${parts[0]}=1,${
     parts[1]
   }=0.1`;
   const weights: Partial<Record<Part, number>> = {};
   for (const piece of text.split(",").filter((one) => one.trim() !== "")) {
     const [name = "", value = ""] = piece.split("=").map((one) => one.trim());
-    const part = parts.find((one) => one === name);
+    const part = parts.find((one) => one === name || one === synonyms[name]);
     const weight = value === "" ? NaN : Number(value);
     if (part === undefined || !(weight >= 0 && weight < Infinity)) {
-      throw new UserError(`--weights ${text}: "${piece.trim()}" is no weight: ${takes}`);
+      const fault = part === undefined ? "unknown part" : "not a weight";
+      throw new UserError(`--weights ${text}: ${fault} "${piece.trim()}": ${takes}`);
     }
     if (weights[part] !== undefined) throw new UserError(`--weights ${text}: ${part} is given twice`);
     weights[part] = weight;
   }
   const sum = Object.values<number | undefined>(weights).reduce<number>((sum, one) => sum + (one ?? 0), 0);
-  if (sum === 0) throw new UserError(`--weights ${text}: the weights sum to nothing: ${takes}`);
+  if (sum === 0) throw new UserError(`--weights ${text}: the weights sum to 0: ${takes}`);
   return weights;
 }
 
@@ -91,7 +97,7 @@ export function outcomeOf(
   record: RequestRecord,
   score: number | null,
   { by, weights }: Pick<RaceTerms, "by" | "weights">,
-): Outcome {
+): CaseOutcome {
   if (record.status !== "ok") return { status: "failed", reason: record.reason ?? record.status };
   const value = valueOf(record, score, by, weights ?? {});
   return value === null || Number.isNaN(value)

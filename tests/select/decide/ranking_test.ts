@@ -1,8 +1,14 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { UserError } from "../../../lib/errors.ts";
-import { parseWeights, utilityOf, utilityParts } from "../../../lib/select/race/measure.ts";
-import { type Features, paretoFront, parts, sensitivity, worth } from "../../../lib/select/decide/weigh.ts";
+import { parseWeights, utilityOf, utilityParts } from "../../../lib/select/race/criterion.ts";
+import {
+  decisionParts,
+  type Features,
+  paretoFront,
+  sensitivity,
+  utilityFrom,
+} from "../../../lib/select/decide/ranking.ts";
 
 // Hundredths: differences of 1e-14 cross at weights that no double tells apart.
 const hundredths = (min: number, max: number) => fc.integer({ min, max }).map((n) => n / 100);
@@ -11,8 +17,8 @@ const features = fc.record({ quality: figure, latency: figure, memory: figure })
 const weight = hundredths(1, 200);
 const weights = fc.record({ quality: weight, latency: weight, memory: weight });
 
-const best = (all: ReadonlyMap<string, Features>, by: Parameters<typeof worth>[1]) =>
-  [...all].reduce((top, one) => worth(one[1], by) > worth(top[1], by) ? one : top)[0];
+const best = (all: ReadonlyMap<string, Features>, by: Parameters<typeof utilityFrom>[1]) =>
+  [...all].reduce((top, one) => utilityFrom(one[1], by) > utilityFrom(top[1], by) ? one : top)[0];
 
 Deno.test("the choice holds inside the stated range of a weight, and not beyond", () => {
   fc.assert(fc.property(fc.array(features, { minLength: 2, maxLength: 5 }), weights, (list, by) => {
@@ -22,7 +28,8 @@ Deno.test("the choice holds inside the stated range of a weight, and not beyond"
       assert.ok(from <= weight + 1e-6 && (to === null || weight <= to + 1e-6));
       const at = (value: number) => {
         const moved = { ...by, [part]: value };
-        return worth(all.get(choice) ?? {}, moved) - worth(all.get(best(all, moved)) ?? {}, moved);
+        return utilityFrom(all.get(choice) ?? {}, moved) -
+          utilityFrom(all.get(best(all, moved)) ?? {}, moved);
       };
       const inside = to === null ? weight + 1 : (weight + to) / 2;
       assert.ok(at(inside) >= -1e-6, "inside the range it stays the best");
@@ -66,6 +73,8 @@ Deno.test("weights that say nothing are refused in one message that says what th
   ) {
     assert.throws(() => parseWeights(text, utilityParts), UserError, text);
   }
+  assert.deepEqual(parseWeights("checks=1,memory=.1", decisionParts), { quality: 1, memory: 0.1 });
+  assert.deepEqual(parseWeights("quality=2", utilityParts), { checks: 2 });
   assert.deepEqual(parseWeights(" checks = 1 , latency=.5", utilityParts), { checks: 1, latency: 0.5 });
-  assert.throws(() => parseWeights("latency=0", parts), /sum to nothing.*quality, latency/);
+  assert.throws(() => parseWeights("latency=0", utilityParts), /sum to 0.*checks, latency/);
 });

@@ -2,41 +2,44 @@
 import type { Random } from "../../stats/random.ts";
 import type { CandidateEvidence, SpeedMetric } from "./evidence.ts";
 
-/** What of a candidate is weighed. A worth of 1 is a check score of 1, and so many halvings of a time. */
-export const parts = ["quality", "latency", "ttft", "throughput", "memory"] as const;
-export type Part = typeof parts[number];
-export type Weights = Readonly<Partial<Record<Part, number>>>;
+/** The parts of a utility. Quality counts 1 per point of the score; times and memory count 1 per halving. */
+export const decisionParts = ["quality", "latency", "ttft", "throughput", "memory"] as const;
+export type DecisionPart = typeof decisionParts[number];
+export type DecisionWeights = Readonly<Partial<Record<DecisionPart, number>>>;
 
 /**
  * Half the latency is worth a tenth of the quality scale, half the memory a twentieth: a model must be 32 times
  * faster to make up for half of the quality.
  */
-export const DEFAULT_WEIGHTS: Weights = { quality: 1, latency: 0.1, memory: 0.05 };
+export const DEFAULT_WEIGHTS: DecisionWeights = { quality: 1, latency: 0.1, memory: 0.05 };
 
-const speedOf: Partial<Record<Part, { readonly metric: SpeedMetric; readonly sign: 1 | -1 }>> = {
+const speedOf: Partial<Record<DecisionPart, { readonly metric: SpeedMetric; readonly sign: 1 | -1 }>> = {
   latency: { metric: "latency_s", sign: -1 },
   ttft: { metric: "ttft_s", sign: -1 },
   throughput: { metric: "output_tokens_per_s", sign: 1 },
 };
 
-/** What each part of a candidate is, before weighing. */
-export type Features = Readonly<Partial<Record<Part, number>>>;
+/** What each part of a candidate is, before rankingBasis. */
+export type Features = Readonly<Partial<Record<DecisionPart, number>>>;
 
 /** So often every prompt counts; null for once each. */
 type Counts = ReadonlyMap<string, number> | null;
 
-/** What can be weighed: the candidates, the parts known of all of them, and the prompts they have in common. */
-export interface Weighing {
+/** What can be basis: the candidates, the parts known of all of them, and the prompts they have in common. */
+export interface RankingBasis {
   readonly candidates: readonly CandidateEvidence[];
-  readonly weights: Weights;
+  readonly weights: DecisionWeights;
   /** Parts that have a weight and are not known of everybody, with those who lack them. */
-  readonly unknown: readonly { readonly part: Part; readonly lacking: readonly string[] }[];
+  readonly unknown: readonly { readonly part: DecisionPart; readonly lacking: readonly string[] }[];
   readonly speedPrompts: readonly string[];
   readonly qualityPrompts: readonly string[];
 }
 
 /** Leaves out what is not known of all: a candidate must not win by a figure that it lacks. */
-export function weighing(candidates: readonly CandidateEvidence[], weights: Weights): Weighing {
+export function rankingBasis(
+  candidates: readonly CandidateEvidence[],
+  weights: DecisionWeights,
+): RankingBasis {
   const common = (of: (one: CandidateEvidence) => ReadonlyMap<string, unknown>) => {
     const [first, ...rest] = candidates;
     if (first === undefined) return [];
@@ -49,7 +52,7 @@ export function weighing(candidates: readonly CandidateEvidence[], weights: Weig
     speedPrompts: common(({ logByPrompt }) => logByPrompt),
     qualityPrompts: common(({ qualityByPrompt }) => qualityByPrompt),
   };
-  const unknown = parts.filter((part) => (weights[part] ?? 0) > 0).flatMap((part) => {
+  const unknown = decisionParts.filter((part) => (weights[part] ?? 0) > 0).flatMap((part) => {
     const lacking = candidates.filter((one) => featuresOf(one, all, null)[part] === undefined);
     return lacking.length === 0 ? [] : [{ part, lacking: lacking.map(({ id }) => id) }];
   });
@@ -60,10 +63,10 @@ export function weighing(candidates: readonly CandidateEvidence[], weights: Weig
 /** Means over the common prompts; logarithms to base 2, so that 1 is a halving or a doubling. */
 export function featuresOf(
   { logByPrompt, qualityByPrompt, summary }: CandidateEvidence,
-  { speedPrompts, qualityPrompts }: Pick<Weighing, "speedPrompts" | "qualityPrompts">,
+  { speedPrompts, qualityPrompts }: Pick<RankingBasis, "speedPrompts" | "qualityPrompts">,
   counts: Counts,
 ): Features {
-  const speed = (part: Part) => {
+  const speed = (part: DecisionPart) => {
     const { metric, sign } = speedOf[part] ?? { metric: "latency_s", sign: -1 };
     const mean = weightedMean(speedPrompts, counts, (prompt) => logByPrompt.get(prompt)?.[metric]);
     return mean === undefined ? undefined : sign * mean / Math.LN2;
@@ -94,9 +97,18 @@ function weightedMean(
   return n === 0 ? undefined : sum / n;
 }
 
-/** Weights times features. */
-export function worth(features: Features, weights: Weights): number {
-  return parts.reduce((sum, part) => sum + (weights[part] ?? 0) * (features[part] ?? 0), 0);
+/** Candidates in order of their utility, and what the order rests on. */
+export interface Ranking {
+  readonly basis: RankingBasis;
+  readonly features: ReadonlyMap<string, Features>;
+  /** Ids, the best first. */
+  readonly order: readonly string[];
+  readonly chances: Chances | null;
+}
+
+/** Sum of weight times feature over all parts. */
+export function utilityFrom(features: Features, weights: DecisionWeights): number {
+  return decisionParts.reduce((sum, part) => sum + (weights[part] ?? 0) * (features[part] ?? 0), 0);
 }
 
 /** Below this many prompts a resample says nothing: of two, half of the resamples hold one prompt twice. */
@@ -117,12 +129,12 @@ export interface Chances {
  * @returns null below `FEWEST_PROMPTS` prompts, or with fewer than two candidates
  */
 export function chances(
-  weighed: Weighing,
+  basis: RankingBasis,
   order: readonly string[],
   random: Random,
   resamples = 2000,
 ): Chances | null {
-  const { candidates, speedPrompts, qualityPrompts, weights } = weighed;
+  const { candidates, speedPrompts, qualityPrompts, weights } = basis;
   const weighsQuality = (weights.quality ?? 0) > 0;
   const sizes = [speedPrompts.length, ...(weighsQuality ? [qualityPrompts.length] : [])];
   const [first, second] = order;
@@ -136,7 +148,7 @@ export function chances(
       ...(together ? [] : draw(qualityPrompts, random)),
     ]);
     const worths = new Map(
-      candidates.map((one) => [one.id, worth(featuresOf(one, weighed, counts), weights)]),
+      candidates.map((one) => [one.id, utilityFrom(featuresOf(one, basis, counts), weights)]),
     );
     const best = [...worths].reduce((top, one) => one[1] > top[1] ? one : top)[0];
     wins.set(best, (wins.get(best) ?? 0) + 1);
@@ -161,7 +173,7 @@ function draw(prompts: readonly string[], random: Random): Map<string, number> {
 
 /** The range of one weight, the others as they are, in which the choice stays the best. */
 export interface Sensitivity {
-  readonly part: Part;
+  readonly part: DecisionPart;
   readonly weight: number;
   readonly from: number;
   /** Null: however large. */
@@ -185,17 +197,17 @@ export interface Sensitivity {
 export function sensitivity(
   choice: string,
   features: ReadonlyMap<string, Features>,
-  weights: Weights,
+  weights: DecisionWeights,
 ): Sensitivity[] {
   const own = features.get(choice);
-  if (own === undefined) throw new RangeError(`Cannot vary the weights of ${choice}: it was not weighed`);
-  return parts.filter((part) => weights[part] !== undefined).map((part) => {
+  if (own === undefined) throw new RangeError(`Cannot vary the weights of ${choice}: it was not basis`);
+  return decisionParts.filter((part) => weights[part] !== undefined).map((part) => {
     const weight = weights[part] ?? 0;
     let [from, to]: [number, number | null] = [0, null];
     let [below, above]: [string | null, string | null] = [null, null];
     for (const [id, other] of features) {
       if (id === choice) continue;
-      const lead = worth(own, weights) - worth(other, weights);
+      const lead = utilityFrom(own, weights) - utilityFrom(other, weights);
       const slope = (own[part] ?? 0) - (other[part] ?? 0);
       if (slope === 0) continue;
       const crossing = weight - lead / slope;
@@ -206,8 +218,8 @@ export function sensitivity(
   });
 }
 
-/** The point of a candidate among others: null is not known. */
-export interface ParetoPoint {
+/** What of a candidate the Pareto front compares; null where unknown. */
+export interface FrontPoint {
   readonly id: string;
   readonly quality: number | null;
   readonly latencyS: number | null;
@@ -228,13 +240,13 @@ export interface ParetoPoint {
  * if (front.join() !== "a,b") throw new Error("b beats c in everything");
  * ```
  */
-export function paretoFront(points: readonly ParetoPoint[]): string[] {
+export function paretoFront(points: readonly FrontPoint[]): string[] {
   const axes = [
-    ({ quality }: ParetoPoint) => quality,
-    ({ latencyS }: ParetoPoint) => latencyS === null ? null : -latencyS,
-    ({ memoryMb }: ParetoPoint) => memoryMb === null ? null : -memoryMb,
+    ({ quality }: FrontPoint) => quality,
+    ({ latencyS }: FrontPoint) => latencyS === null ? null : -latencyS,
+    ({ memoryMb }: FrontPoint) => memoryMb === null ? null : -memoryMb,
   ];
-  const beats = (a: ParetoPoint, b: ParetoPoint) => {
+  const beats = (a: FrontPoint, b: FrontPoint) => {
     const gaps = axes.flatMap((axis) => {
       const [x, y] = [axis(a), axis(b)];
       return x === null || y === null ? [] : [x - y];

@@ -3,15 +3,15 @@ import { addValue, type Moments, NO_MOMENTS } from "../../stats/anytime_t.ts";
 import { bet, type NearZero, NOTHING_SEEN } from "../../stats/bounded_mean.ts";
 
 /** What one candidate made of one prompt. */
-export type Outcome =
+export type CaseOutcome =
   | { readonly status: "ok"; readonly value: number }
   | { readonly status: "failed"; readonly reason: string };
 
 /** One prompt, asked of every live candidate: outcome by candidate id. */
-export type Block = ReadonlyMap<string, Outcome>;
+export type RaceBlock = ReadonlyMap<string, CaseOutcome>;
 
 /** How two candidates fared against each other in the blocks that both ran. */
-export interface Duel {
+export interface Pairing {
   readonly a: string;
   readonly b: string;
   readonly winsA: number;
@@ -25,7 +25,7 @@ export interface Duel {
 }
 
 /** What makes a value better, and how the difference of two is expressed. */
-export interface Measure {
+export interface Criterion {
   readonly better: "lower" | "higher";
   /** A ratio of positive values (latency), or a difference (scores). */
   readonly effect: "ratio" | "difference";
@@ -40,43 +40,43 @@ export interface Measure {
  *
  * @example
  * ```ts
- * console.assert(newDuel("a", "b").effect.n === 0);
+ * console.assert(newPairing("a", "b").effect.n === 0);
  * ```
  */
-export function newDuel(a: string, b: string): Duel {
+export function newPairing(a: string, b: string): Pairing {
   return { a, b, winsA: 0, winsB: 0, oneFailed: 0, effect: NO_MOMENTS, near: NOTHING_SEEN };
 }
 
 /**
- * The duel after one more block; unchanged when one of the two was not in it. A failure loses against an
+ * The pairing after one more block; unchanged when one of the two was not in it. A failure loses against an
  * answer; equal values, and two failures, win nobody anything.
  *
  * @example
  * ```ts
  * const block = new Map([["a", { status: "ok" as const, value: 1 }], ["b", { status: "ok" as const, value: 2 }]]);
- * console.assert(extendDuel(newDuel("a", "b"), block, { better: "lower", effect: "ratio", epsilon: 0.1 }).winsA === 1);
+ * console.assert(extendPairing(newPairing("a", "b"), block, { better: "lower", effect: "ratio", epsilon: 0.1 }).winsA === 1);
  * ```
  */
-export function extendDuel(duel: Duel, block: Block, measure: Measure): Duel {
-  const a = block.get(duel.a);
-  const b = block.get(duel.b);
-  if (a === undefined || b === undefined) return duel;
+export function extendPairing(pairing: Pairing, block: RaceBlock, measure: Criterion): Pairing {
+  const a = block.get(pairing.a);
+  const b = block.get(pairing.b);
+  if (a === undefined || b === undefined) return pairing;
   if (a.status === "failed" || b.status === "failed") {
-    if (a.status === b.status) return duel;
-    const oneFailed = duel.oneFailed + 1;
+    if (a.status === b.status) return pairing;
+    const oneFailed = pairing.oneFailed + 1;
     return a.status === "ok"
-      ? { ...duel, oneFailed, winsA: duel.winsA + 1 }
-      : { ...duel, oneFailed, winsB: duel.winsB + 1 };
+      ? { ...pairing, oneFailed, winsA: pairing.winsA + 1 }
+      : { ...pairing, oneFailed, winsB: pairing.winsB + 1 };
   }
   const apart = measure.effect === "ratio" ? Math.log(a.value) - Math.log(b.value) : a.value - b.value;
   const aWins = a.value !== b.value && (a.value < b.value) === (measure.better === "lower");
   return {
-    ...duel,
-    effect: addValue(duel.effect, apart),
+    ...pairing,
+    effect: addValue(pairing.effect, apart),
     near: measure.span === undefined
-      ? duel.near
-      : bet(duel.near, apart, { epsilon: measure.epsilon, span: measure.span }),
-    winsA: duel.winsA + (aWins ? 1 : 0),
-    winsB: duel.winsB + (a.value !== b.value && !aWins ? 1 : 0),
+      ? pairing.near
+      : bet(pairing.near, apart, { epsilon: measure.epsilon, span: measure.span }),
+    winsA: pairing.winsA + (aWins ? 1 : 0),
+    winsB: pairing.winsB + (a.value !== b.value && !aWins ? 1 : 0),
   };
 }
