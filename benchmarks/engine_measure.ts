@@ -3,8 +3,8 @@ import { z } from "zod";
 import { chooseCandidates, EMBEDDED } from "../lib/bench/choose.ts";
 import { loadRegistry } from "../lib/catalog/registry.ts";
 import { defaultStore, openStore } from "../lib/catalog/store.ts";
-import { timedRequest } from "../lib/endpoint/request.ts";
-import { rawTransport } from "../lib/endpoint/transport.ts";
+import { timedRequest } from "../lib/endpoint/timed_request.ts";
+import { timedClient } from "../lib/endpoint/timed_client.ts";
 import { prepareEngine, type RunningEngine, startEngine } from "../lib/engine/supervisor.ts";
 import { UserError } from "../lib/errors.ts";
 import { quantile } from "../lib/stats/quantile.ts";
@@ -105,8 +105,8 @@ async function ours(
     fixedOutput: true,
   };
   // Not fetch: the client's own work would take its share of the cores that the engine computes on.
-  const transport = rawTransport({ clock: realClock, fetch });
-  const timing = { clock: realClock, fetch: transport.fetch, timeoutMs: 600_000 };
+  const transport = timedClient({ clock: realClock, fetch });
+  const timing = { clock: realClock, post: transport.post, timeoutMs: 600_000 };
   const trace = await timedRequest(engine.endpoint, request, timing);
   transport.close();
   const after = await engine.stats();

@@ -1,8 +1,7 @@
 /** Direct, through our gateway, through another one: the same requests in turns. */
 import Table from "cli-table3";
 import { z } from "zod";
-import { timedBody, type TimedInit } from "../lib/endpoint/timed_body.ts";
-import { rawTransport } from "../lib/endpoint/transport.ts";
+import { timedClient } from "../lib/endpoint/timed_client.ts";
 import { UserError } from "../lib/errors.ts";
 import { quantile } from "../lib/stats/quantile.ts";
 import { interruptSignal, realClock, realSleep } from "../scripts/cli.ts";
@@ -66,7 +65,7 @@ export interface ServeSoak {
   }[];
 }
 
-const raw = rawTransport({ clock: realClock, fetch });
+const raw = timedClient({ clock: realClock, fetch });
 
 /** @throws {UserError} where a gateway can't be started */
 export async function measureServe({ requests, quick, litellm }: ServeBenchSettings): Promise<ServeBench> {
@@ -197,7 +196,7 @@ const logEntries = z.array(z.object({ tag: z.string(), chunkMs: z.array(z.number
 
 /** The delays that the endpoint really made since the last look, by request. */
 async function madeDelays(fakeUrl: string): Promise<Map<string, number[]>> {
-  const response = await raw.fetch(new URL("/log", fakeUrl));
+  const response = await fetch(new URL("/log", fakeUrl));
   const entries = logEntries.parse(await response.json());
   return new Map(entries.map(({ tag, chunkMs }) => [tag, chunkMs]));
 }
@@ -213,21 +212,13 @@ interface Asked {
 const decoder = new TextDecoder();
 
 async function ask(way: Way, model: string, tag: string): Promise<Asked> {
-  const init: TimedInit = {
-    method: "POST",
-    headers: {
-      "content-type": "application/json",
-      ...(way.apiKey === null ? {} : { authorization: `Bearer ${way.apiKey}` }),
-    },
-    body: JSON.stringify({ model, stream: true, messages: [{ role: "user", content: tag }] }),
-    timedOnly: true,
-  };
+  const json = JSON.stringify({ model, stream: true, messages: [{ role: "user", content: tag }] });
   try {
-    const response = await raw.fetch(`${way.baseUrl}/chat/completions`, init);
-    const body = timedBody(response, realClock);
-    const sentMs = body.sentMs ?? 0;
+    const response = raw.post(`${way.baseUrl}/chat/completions`, way.apiKey ?? undefined, json);
+    const { status } = await response.head();
+    const sentMs = response.sentMs ?? 0;
     let [firstMs, lastMs, ended] = [NaN, NaN, false];
-    for (let piece = await body.next(); piece !== null; piece = await body.next()) {
+    for (let piece = await response.next(); piece !== null; piece = await response.next()) {
       const text = decoder.decode(piece.bytes);
       if (/"content":"[^"]/.test(text)) {
         lastMs = piece.atMs - sentMs;
@@ -236,8 +227,8 @@ async function ask(way: Way, model: string, tag: string): Promise<Asked> {
       ended ||= text.includes("[DONE]");
     }
     return {
-      ok: response.status === 200 && ended && !Number.isNaN(firstMs),
-      status: response.status,
+      ok: status === 200 && ended && !Number.isNaN(firstMs),
+      status,
       firstMs,
       lastMs,
     };

@@ -10,14 +10,14 @@
  */
 import process from "node:process";
 import { z } from "zod";
-import { timedRequest } from "../lib/endpoint/request.ts";
-import { rawTransport } from "../lib/endpoint/transport.ts";
+import { timedRequest } from "../lib/endpoint/timed_request.ts";
+import { timedClient } from "../lib/endpoint/timed_client.ts";
 import { comparePaired } from "../lib/stats/paired.ts";
 
 const [baseUrl = "http://127.0.0.1:8099/v1", rounds = "30"] = Deno.args;
 const clock = () => performance.now();
 const cpuMs = () => (process.cpuUsage().user + process.cpuUsage().system) / 1000;
-const { fetch: rawFetch, close } = rawTransport({ clock, fetch });
+const { post, close } = timedClient({ clock, fetch });
 
 const question = "Write a long story about a lighthouse.";
 const maxTokens = 128;
@@ -40,7 +40,7 @@ async function ours(stream: boolean): Promise<Decoded> {
       temperature: 0,
       fixedOutput: true,
     },
-    { clock, fetch: rawFetch, timeoutMs: 120_000, stream },
+    { clock, post, timeoutMs: 120_000, stream },
   );
   const { decodeMs, outputTokens } = trace.server ?? {};
   if (trace.status !== "ok" || !decodeMs || !outputTokens) {

@@ -10,7 +10,8 @@
  * should otherwise be idle.
  */
 import { machineReader, machineUse } from "../lib/bench/noise.ts";
-import { timedRequest } from "../lib/endpoint/request.ts";
+import { timedClient } from "../lib/endpoint/timed_client.ts";
+import { timedRequest } from "../lib/endpoint/timed_request.ts";
 import { type RunningEngine, startEngine } from "../lib/engine/supervisor.ts";
 import { UserError } from "../lib/errors.ts";
 import { quantile } from "../lib/stats/quantile.ts";
@@ -42,6 +43,8 @@ async function withRival<T>(part: number, work: () => Promise<T>): Promise<T> {
   }
 }
 
+const { post } = timedClient({ clock: realClock, fetch });
+
 async function measure(engine: RunningEngine, nonce: number): Promise<Sample> {
   const read = machineReader(realClock);
   const [before, cpuBefore] = [await read(), (await engine.stats()).cpuS];
@@ -51,7 +54,7 @@ async function measure(engine: RunningEngine, nonce: number): Promise<Sample> {
     maxTokens: 128,
     temperature: 0,
     fixedOutput: true,
-  }, { clock: realClock, fetch, timeoutMs: 120_000 });
+  }, { clock: realClock, post, timeoutMs: 120_000 });
   const [after, cpuAfter] = [await read(), (await engine.stats()).cpuS];
   const { othersS, wallMs } = machineUse(before, after, cpuAfter - cpuBefore);
   const [first, last] = [trace.chunks[0], trace.chunks.at(-1)];

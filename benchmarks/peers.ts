@@ -23,7 +23,7 @@ import {
   SELFCHECK_MODELS,
   spreadOf,
 } from "../lib/selfcheck/selfcheck.ts";
-import { rawTransport } from "../lib/endpoint/transport.ts";
+import { timedClient } from "../lib/endpoint/timed_client.ts";
 import { startFakeProcess } from "../scripts/selfcheck.ts";
 
 const { values: flags } = parseArgs({
@@ -43,7 +43,7 @@ const ANSWER_S = answerMs("classic") / 1000;
 
 const clock = () => performance.now();
 const signal = new AbortController().signal;
-const raw = rawTransport({ clock, fetch });
+const raw = timedClient({ clock, fetch });
 const work = await Deno.makeTempDir();
 await using fake = await startFakeProcess({ models: MODELS });
 const target = new URL("/", fake.baseUrl).href.replace(/\/$/, "");
@@ -51,7 +51,7 @@ const target = new URL("/", fake.baseUrl).href.replace(/\/$/, "");
 const bench: Bench = {
   baseUrl: fake.baseUrl,
   clock,
-  fetch: raw.fetch,
+  fetch,
   post: raw.post,
   transport: "raw",
   cpuMs: () => (process.cpuUsage().user + process.cpuUsage().system) / 1000,
@@ -229,7 +229,7 @@ for (const concurrency of [1, 8, 64]) {
 }
 
 console.log("\nHighest rate of 16-token streams, requests/s");
-const best = await measureRate(bench, { client: "direct", concurrency: 32, seconds: 5, signal });
+const best = await measureRate(bench, { concurrency: 32, seconds: 5, signal });
 console.log(`podium ${best.requests_per_s.toFixed(0)}, in ${best.memory_mb.toFixed(0)} MB`);
 if (flags.aiperf) {
   const folder = await aiperf(flags.aiperf, "flood", 32, 5000);

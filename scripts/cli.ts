@@ -8,6 +8,7 @@
 import { setImmediate } from "node:timers";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import type { Clock, Sleep } from "../lib/clock.ts";
+import { noProxyForLoopback } from "../lib/endpoint/loopback.ts";
 import { UserError } from "../lib/errors.ts";
 
 export const realClock: Clock = () => performance.now();
@@ -74,6 +75,8 @@ function onInterrupt() {
  */
 export async function runCli(main: () => Promise<number>): Promise<void> {
   Deno.addSignalListener("SIGINT", onInterrupt);
+  const noProxy = noProxyForLoopback(Deno.env);
+  if (noProxy !== null) Deno.env.set("NO_PROXY", noProxy);
   let code = 1;
   try {
     code = await main();

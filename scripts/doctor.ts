@@ -46,7 +46,7 @@ async function examine(settings: Settings): Promise<Check[]> {
   const { loadRegistry } = await import("../lib/catalog/registry.ts");
   const { defaultStore, openStore } = await import("../lib/catalog/store.ts");
   const { findServices, lookAtService, parseEndpoint } = await import("../lib/services/discovery.ts");
-  const { rawTransport } = await import("../lib/endpoint/transport.ts");
+  const { timedClient } = await import("../lib/endpoint/timed_client.ts");
   const { runProgram } = await import("../lib/program.ts");
   const checks = await import("./doctor/checks.ts");
   const probes = await import("./doctor/probes.ts");
@@ -59,8 +59,8 @@ async function examine(settings: Settings): Promise<Check[]> {
     registry: await loadRegistry(settings.registry),
     signal: interruptSignal(),
   };
-  const transport = rawTransport({ clock: realClock, fetch });
-  const look = { fetch: transport.fetch, timeoutMs: checks.LOOK_TIMEOUT_MS, signal: around.signal };
+  const transport = timedClient({ clock: realClock, fetch });
+  const look = { fetch, timeoutMs: checks.LOOK_TIMEOUT_MS, signal: around.signal };
   const [cli, services] = await Promise.all([
     checks.findCli(around),
     settings.endpoint === undefined
@@ -72,7 +72,8 @@ async function examine(settings: Settings): Promise<Check[]> {
   ]);
   const world = {
     clock: realClock,
-    fetch: transport.fetch,
+    fetch,
+    post: transport.post,
     denoPath: Deno.execPath(),
     timeoutMs: settings.timeout * 1000,
     stream: true,

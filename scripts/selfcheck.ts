@@ -42,9 +42,9 @@ async function main(): Promise<number> {
       decimal({ above: 0 }),
     );
   const flags: Flags = command.parse(["deno", "selfcheck", ...Deno.args]).opts();
-  const [selfcheck, { rawTransport }, { default: process }] = await Promise.all([
+  const [selfcheck, { timedClient }, { default: process }] = await Promise.all([
     import("../lib/selfcheck/selfcheck.ts"),
-    import("../lib/endpoint/transport.ts"),
+    import("../lib/endpoint/timed_client.ts"),
     import("node:process"),
   ]);
   const cpuMs = () => {
@@ -52,14 +52,14 @@ async function main(): Promise<number> {
     return (user + system) / 1000;
   };
   const transports = {
-    raw: rawTransport({ clock: realClock, fetch }),
-    fetch: rawTransport({ clock: realClock, fetch, accepts: () => false }),
+    raw: timedClient({ clock: realClock, fetch }),
+    fetch: timedClient({ clock: realClock, fetch, accepts: () => false }),
   };
   await using fake = await startFakeProcess({ models: selfcheck.SELFCHECK_MODELS });
   const bench = (transport: "raw" | "fetch"): Bench => ({
     baseUrl: fake.baseUrl,
     clock: realClock,
-    fetch: transports[transport].fetch,
+    fetch,
     post: transports[transport].post,
     transport,
     cpuMs,
@@ -114,10 +114,7 @@ async function check(
     }),
   ];
   note("the highest rate, 4 s");
-  const rate = [
-    await measureRate(bench("raw"), { client: "direct", concurrency: 32, seconds: 2, signal }),
-    await measureRate(bench("raw"), { client: "openai", concurrency: 32, seconds: 1, signal }),
-  ];
+  const rate = [await measureRate(bench("raw"), { concurrency: 32, seconds: 2, signal })];
   memory.look();
   const accuracy = [...raw, ...await accuracyOf("fetch")];
   const steal = await stealPercent();

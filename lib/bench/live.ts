@@ -2,11 +2,11 @@
 import { type Machine, neededRamGb } from "../catalog/machine.ts";
 import type { Clock, Fetch } from "../clock.ts";
 import { holdFoundryModel } from "../services/foundry_hold.ts";
-import type { PostJson } from "../endpoint/post.ts";
+import { isLoopback } from "../endpoint/loopback.ts";
 import { probe } from "../endpoint/probe.ts";
-import { timedRequest } from "../endpoint/request.ts";
+import { timedRequest } from "../endpoint/timed_request.ts";
 import type { Endpoint, Trace } from "../endpoint/trace.ts";
-import { isLoopback } from "../endpoint/transport.ts";
+import type { PostJson } from "../endpoint/timed_client.ts";
 import type { EngineExit } from "../engine/engine_process.ts";
 import { startModel } from "./start_model.ts";
 import type { RunProgram } from "../program.ts";
@@ -16,14 +16,14 @@ import type { Choice } from "./choose.ts";
 /** What candidates need of the outside world. */
 export interface World {
   readonly clock: Clock;
-  /** Carries timed requests; `rawTransport(…).fetch` also stamps arrivals at the socket. */
+  /** Carries what is not timed. */
   readonly fetch: Fetch;
+  /** Sends timed requests: `timedClient(…).post`. */
+  readonly post: PostJson;
   readonly denoPath: string;
   readonly timeoutMs: number;
   /** False asks for whole answers: no TTFT, no TPOT, no ITL. */
   readonly stream: boolean;
-  /** Under load: the SDK would be the bottleneck. Left out, the SDK asks. */
-  readonly post?: PostJson;
   /** Asks the system for a service's memory; left out, it stays unknown. */
   readonly run?: RunProgram;
 }
@@ -38,7 +38,7 @@ export function embeddedCandidate(
   modelPath: string,
   world: World,
 ): LiveCandidate {
-  const { clock, fetch, denoPath, stream, post } = world;
+  const { clock, denoPath, stream, post } = world;
   const { info, engine, entry, variant } = choice;
   return {
     info,
@@ -60,9 +60,8 @@ export function embeddedCandidate(
         request: async (request, terms) => {
           const trace = await timedRequest(running.endpoint, request, {
             clock,
-            fetch,
+            post,
             stream,
-            ...(post && { post }),
             ...terms,
           });
           return await withEngineEnd(trace, running.exited);
@@ -115,7 +114,7 @@ export function endpointCandidate(
   { info, endpoint }: Extract<Choice, { kind: "endpoint" }>,
   world: World,
 ): LiveCandidate {
-  const { clock, fetch, timeoutMs, post } = world;
+  const { clock, timeoutMs, post } = world;
   return {
     info,
     start: "running service",
@@ -123,7 +122,7 @@ export function endpointCandidate(
     async open(signal): Promise<OpenCandidate> {
       const held = await holdFoundryModel(endpoint, info.model_id, { ...world, signal });
       try {
-        const found = await probe(endpoint, info.model_id, { clock, fetch, timeoutMs, signal });
+        const found = await probe(endpoint, info.model_id, { clock, post, timeoutMs, signal });
         if (!found.ok) throw new Error(`it did not answer a probe: ${found.reason}`);
         const { route, streamUsage } = found.abilities;
         const stream = world.stream && found.abilities.stream;
@@ -133,11 +132,10 @@ export function endpointCandidate(
           request: (request, terms) =>
             timedRequest(endpoint, request, {
               clock,
-              fetch,
+              post,
               route,
               stream,
               streamUsage,
-              ...(post && { post }),
               ...terms,
             }),
           residentMb: () => held?.residentMb() ?? Promise.resolve(null),

@@ -5,7 +5,8 @@ import { locate, type Store } from "../catalog/store.ts";
 import type { Clock, Fetch, Sleep } from "../clock.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import { findServices } from "../services/discovery.ts";
-import { rawTargets, rawTransport } from "../endpoint/transport.ts";
+import { socketTargets } from "../endpoint/loopback.ts";
+import { timedClient } from "../endpoint/timed_client.ts";
 import { prepareEngine } from "../engine/supervisor.ts";
 import { runProgram } from "../program.ts";
 import type { PromptSet } from "../prompts/prompts.ts";
@@ -78,10 +79,11 @@ export async function findCandidates(
   const named = names ?? defaultNames(services, registry).slice(0, most);
   const chosen = chooseCandidates(named, { registry, services, engine });
   const choices = plan === undefined ? chosen : withRoom(chosen, plan.prompts.prompts, plan.maxTokens);
-  const transport = rawTransport({ clock, fetch, accepts: rawTargets(env) });
+  const transport = timedClient({ clock, fetch, accepts: socketTargets(env) });
   const world = {
     clock,
-    fetch: transport.fetch,
+    fetch,
+    post: transport.post,
     denoPath,
     timeoutMs: PROBE_TIMEOUT_MS,
     stream: true,

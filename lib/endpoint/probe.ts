@@ -1,6 +1,5 @@
 /** How an endpoint wants to be asked for a model: found out once, by asking it something small. */
-import { timedRequest } from "./request.ts";
-import type { RequestOptions } from "./request.ts";
+import { type RequestOptions, timedRequest } from "./timed_request.ts";
 import { outputTokens } from "./tokens.ts";
 import type { Endpoint, GenerationRequest, Trace } from "./trace.ts";
 
@@ -26,7 +25,7 @@ export type Probe =
   }
   | { readonly ok: false; readonly reason: string; readonly trace: Trace };
 
-export type ProbeOptions = Pick<RequestOptions, "clock" | "fetch" | "timeoutMs" | "signal">;
+type ProbeOptions = Pick<RequestOptions, "clock" | "post" | "timeoutMs" | "signal">;
 
 type Manner = Pick<Abilities, "route" | "stream" | "streamUsage">;
 
@@ -45,12 +44,12 @@ const MANNERS: readonly Manner[] = (["chat", "completions"] as const).flatMap((r
  * @throws the signal's reason, when `signal` is aborted
  *
  * ```ts
+ * import { postOverFetch } from "./timed_client.ts";
  * const answer = 'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n';
- * const found = await probe({ name: "stub", baseUrl: "http://127.0.0.1:5273/v1" }, "m", {
- *   clock: () => 0,
- *   fetch: () => Promise.resolve(new Response(answer)),
- *   timeoutMs: 1000,
- * });
+ * const clock = () => 0;
+ * const post = postOverFetch({ clock, fetch: () => Promise.resolve(new Response(answer)) });
+ * const endpoint = { name: "stub", baseUrl: "http://127.0.0.1:5273/v1" };
+ * const found = await probe(endpoint, "m", { clock, post, timeoutMs: 1000 });
  * if (!found.ok || found.abilities.tokenSource === "usage") throw new Error("it streams, without usage");
  * ```
  */

@@ -6,8 +6,8 @@ import { join } from "node:path";
 import { z } from "zod";
 import type { Clock, Fetch } from "../clock.ts";
 import { Histogram } from "./histogram.ts";
-import type { PostJson } from "../endpoint/post.ts";
-import { timedRequest } from "../endpoint/request.ts";
+import type { PostJson } from "../endpoint/timed_client.ts";
+import { timedRequest } from "../endpoint/timed_request.ts";
 import type { Trace } from "../endpoint/trace.ts";
 
 /** Models of the fake endpoint that the check relies on, as its program takes them. */
@@ -97,6 +97,7 @@ const logEntries = z.array(logEntry);
 export interface Bench {
   readonly baseUrl: string;
   readonly clock: Clock;
+  /** Reads the fake endpoint's log. */
   readonly fetch: Fetch;
   readonly post: PostJson;
   readonly transport: "raw" | "fetch";
@@ -200,9 +201,7 @@ export async function measureErrors(
     await new Promise((resolve) => setTimeout(resolve, name * apartMs));
     for (let n = 0; clock() < endMs; n++) {
       const tag = `${name}.${n}`;
-      // As the bench does: the SDK alone, our own client under load.
-      const way = concurrency === 1 ? "openai" : "direct";
-      const { status, sentMs, chunks } = await ask(bench, model, tag, signal, way);
+      const { status, sentMs, chunks } = await ask(bench, model, tag, signal);
       seen.push({ tag, chunkMs: status === "ok" ? chunks.map(({ atMs }) => atMs - sentMs) : null });
     }
   };
@@ -264,7 +263,7 @@ export async function measureLoad(
 /** How many 16-token streams a second one client process reads, and what each costs it. */
 export async function measureRate(
   bench: Bench,
-  options: { client: "openai" | "direct"; concurrency: number; seconds: number; signal: AbortSignal },
+  options: { concurrency: number; seconds: number; signal: AbortSignal },
 ): Promise<Rate> {
   const { clock } = bench;
   const { tokens } = SELFCHECK_MODELS.flood;
@@ -274,7 +273,7 @@ export async function measureRate(
     const endMs = startMs + seconds * 1000;
     const client = async () => {
       while (clock() < endMs) {
-        const trace = await ask(bench, "flood", "flood", options.signal, options.client);
+        const trace = await ask(bench, "flood", "flood", options.signal);
         if (trace.status === "ok" && trace.chunks.length === tokens) done++;
         else failed++;
         chunks += trace.chunks.length;
@@ -287,7 +286,7 @@ export async function measureRate(
   const { done, failed, chunks, cpuMs, wallMs } = await run(options.seconds);
   return {
     transport: bench.transport,
-    client: options.client,
+    client: "direct",
     concurrency: options.concurrency,
     tokens_per_request: tokens,
     requests_per_s: (1000 * done) / wallMs,
@@ -300,16 +299,15 @@ export async function measureRate(
 }
 
 async function ask(
-  { baseUrl, clock, fetch, post }: Bench,
+  { baseUrl, clock, post }: Bench,
   model: string,
   tag: string,
   signal: AbortSignal,
-  client: "openai" | "direct" = "openai",
 ): Promise<Trace> {
   return await timedRequest(
     { name: "fake", baseUrl },
     { model, messages: [{ role: "user", content: tag }], maxTokens: 1000, temperature: 0 },
-    { clock, fetch, timeoutMs: 30_000, signal, ...(client === "direct" && { post }) },
+    { clock, post, timeoutMs: 30_000, signal },
   );
 }
 

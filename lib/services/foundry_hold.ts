@@ -3,7 +3,7 @@ import type { Clock, Fetch } from "../clock.ts";
 import { UserError } from "../errors.ts";
 import type { RunProgram } from "../program.ts";
 import type { Endpoint } from "../endpoint/trace.ts";
-import { isLoopback } from "../endpoint/transport.ts";
+import { isLoopback } from "../endpoint/loopback.ts";
 import {
   type LoadedFoundryModel,
   loadFoundryModel,

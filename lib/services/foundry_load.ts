@@ -3,7 +3,7 @@ import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { UserError } from "../errors.ts";
 import { plainName } from "../catalog/model.ts";
-import { type AskOptions, askService, type ServiceAnswer } from "../endpoint/ask.ts";
+import { getFromService, type ServiceAnswer, type UntimedOptions } from "../endpoint/untimed_request.ts";
 import type { FoundryDevice } from "./foundry_cache.ts";
 import {
   type FoundryModel,
@@ -98,7 +98,7 @@ export interface LoadedFoundryModel {
 export async function loadFoundryModel(
   service: FoundryService,
   model: FoundryModel,
-  options: AskOptions & { readonly clock: Clock },
+  options: UntimedOptions & { readonly clock: Clock },
 ): Promise<LoadedFoundryModel> {
   const before = await loadedModels(service, options);
   if (before.some((id) => sameModel(id, model.id))) {
@@ -106,7 +106,7 @@ export async function loadFoundryModel(
   }
   const name = service.generation === "2.x" ? model.alias ?? plainName(model.id) : model.id;
   const startedMs = options.clock();
-  const answer = await askService(service.endpoint, pathOf(service, "load", name), options);
+  const answer = await getFromService(service.endpoint, pathOf(service, "load", name), options);
   const loadMs = options.clock() - startedMs;
   if (answer.status !== 200) throw loadFailure(service, model, name, answer);
   const models = await foundryModels(service, options);
@@ -172,10 +172,10 @@ function loadFailure(
 export async function unloadFoundryModel(
   service: FoundryService,
   model: FoundryModel,
-  options: AskOptions,
+  options: UntimedOptions,
 ): Promise<void> {
   const name = service.generation === "2.x" ? model.alias ?? plainName(model.id) : model.id;
-  const { status, text } = await askService(service.endpoint, pathOf(service, "unload", name), options);
+  const { status, text } = await getFromService(service.endpoint, pathOf(service, "unload", name), options);
   if (status === 200) return;
   throw new UserError(
     `${service.endpoint.name} did not unload ${name}: HTTP ${status} ${text.slice(0, 120)}`,

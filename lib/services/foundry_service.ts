@@ -12,9 +12,9 @@ import {
   deviceOfId,
   readFoundryCache,
 } from "./foundry_cache.ts";
-import { type AskOptions, askService } from "../endpoint/ask.ts";
+import { getFromService, type UntimedOptions } from "../endpoint/untimed_request.ts";
 import type { Endpoint } from "../endpoint/trace.ts";
-import { isLoopback } from "../endpoint/transport.ts";
+import { isLoopback } from "../endpoint/loopback.ts";
 
 /** `0.x`: the command line's service (`/openai/…`); `1.x` and `2.x`: the SDK's web service. */
 export type FoundryGeneration = "0.x" | "1.x" | "2.x";
@@ -38,7 +38,7 @@ export interface FoundryModel extends CatalogueFacts {
   readonly loaded: boolean;
 }
 
-export type { AskOptions } from "../endpoint/ask.ts";
+export type { UntimedOptions } from "../endpoint/untimed_request.ts";
 
 const status2 = z.looseObject({ modelCachePath: z.string(), pid: z.number().int().nullish() });
 const status1 = z.looseObject({ modelDirPath: z.string() });
@@ -54,11 +54,11 @@ const status1 = z.looseObject({ modelDirPath: z.string() });
  */
 export async function recognizeFoundry(
   endpoint: Endpoint,
-  options: AskOptions,
+  options: UntimedOptions,
 ): Promise<FoundryService | null> {
   const answer = async (path: string): Promise<unknown> => {
     try {
-      const { status, json } = await askService(endpoint, path, options);
+      const { status, json } = await getFromService(endpoint, path, options);
       return status === 200 ? json : null;
     } catch (error) {
       if (error instanceof UserError) return null;
@@ -97,7 +97,7 @@ const catalogueList = z.union([
  * console.log(await loadedModels(service, { fetch, timeoutMs: 2000 }));
  * ```
  */
-export async function loadedModels(service: FoundryService, options: AskOptions): Promise<string[]> {
+export async function loadedModels(service: FoundryService, options: UntimedOptions): Promise<string[]> {
   const path = service.generation === "0.x" ? "/openai/loadedmodels" : "/models/loaded";
   return await asked(service, path, names, options);
 }
@@ -106,9 +106,9 @@ async function asked<T>(
   service: FoundryService,
   path: string,
   schema: z.ZodType<T>,
-  options: AskOptions,
+  options: UntimedOptions,
 ): Promise<T> {
-  const { status, text, json } = await askService(service.endpoint, path, options);
+  const { status, text, json } = await getFromService(service.endpoint, path, options);
   const read = schema.safeParse(json);
   if (status === 200 && read.success) return read.data;
   throw new UserError(
@@ -130,7 +130,10 @@ async function asked<T>(
  * console.log(models.filter(({ cached }) => cached).map(({ alias, device }) => `${alias} on ${device}`));
  * ```
  */
-export async function foundryModels(service: FoundryService, options: AskOptions): Promise<FoundryModel[]> {
+export async function foundryModels(
+  service: FoundryService,
+  options: UntimedOptions,
+): Promise<FoundryModel[]> {
   const [loaded, listed] = await Promise.all([
     loadedModels(service, options),
     service.generation === "0.x" ? oldest(service, options) : listOfSdk(service, options),
@@ -141,7 +144,7 @@ export async function foundryModels(service: FoundryService, options: AskOptions
 
 type Listed = Omit<FoundryModel, "loaded">;
 
-async function oldest(service: FoundryService, options: AskOptions): Promise<Listed[]> {
+async function oldest(service: FoundryService, options: UntimedOptions): Promise<Listed[]> {
   const [catalogue, cached] = await Promise.all([
     asked(service, "/foundry/list", catalogueList, options),
     asked(service, "/openai/models", names, options),
@@ -155,7 +158,7 @@ async function oldest(service: FoundryService, options: AskOptions): Promise<Lis
   ];
 }
 
-async function listOfSdk(service: FoundryService, options: AskOptions): Promise<Listed[]> {
+async function listOfSdk(service: FoundryService, options: UntimedOptions): Promise<Listed[]> {
   const { data } = await asked(service, "/v1/models", modelList, options);
   const cache = await cacheOf(service);
   return data.map(({ id, parent }) => {

@@ -1,7 +1,7 @@
 /** Which models an endpoint lists, in OpenAI's words or in Foundry Local's own. */
 import { z } from "zod";
 import { UserError } from "../errors.ts";
-import { type AskOptions, getText } from "../endpoint/ask.ts";
+import { getText, type UntimedOptions } from "../endpoint/untimed_request.ts";
 import { httpFailure, redacted, rootReason } from "../endpoint/failure.ts";
 import type { FoundryDevice } from "./foundry_cache.ts";
 import { foundryModels, type FoundryService } from "./foundry_service.ts";
@@ -21,7 +21,7 @@ export interface ListedModel {
   readonly ready?: boolean;
 }
 
-export type LookOptions = AskOptions;
+export type LookOptions = UntimedOptions;
 
 const modelList = z.object({
   data: z.array(z.object({ id: z.string(), owned_by: z.string().nullish().catch(null) })),

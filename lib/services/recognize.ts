@@ -1,7 +1,7 @@
 /** What a service is, by what it says of itself and not by the port it listens on. */
 import { z } from "zod";
 import type { Fetch } from "../clock.ts";
-import { askService } from "../endpoint/ask.ts";
+import { getFromService } from "../endpoint/untimed_request.ts";
 import type { Endpoint } from "../endpoint/trace.ts";
 import { UserError } from "../errors.ts";
 
@@ -45,7 +45,7 @@ export async function recognizeServer(
   if (told !== undefined) return told;
   const signs = await Promise.all(SIGNS.map(async ({ path, kind, shape }) => {
     try {
-      const { status, json } = await askService(endpoint, path, options);
+      const { status, json } = await getFromService(endpoint, path, options);
       return status === 200 && shape.safeParse(json).success ? kind : null;
     } catch (error) {
       if (error instanceof UserError) return null;

@@ -16,7 +16,8 @@ import { withRoom } from "../../lib/bench/room.ts";
 import { describeMachine, fits, type Machine } from "../../lib/catalog/machine.ts";
 import { loadRegistry, type Registry } from "../../lib/catalog/registry.ts";
 import { defaultStore, openStore, type Store } from "../../lib/catalog/store.ts";
-import { rawTargets, type RawTransport, rawTransport } from "../../lib/endpoint/transport.ts";
+import { socketTargets } from "../../lib/endpoint/loopback.ts";
+import { type TimedClient, timedClient } from "../../lib/endpoint/timed_client.ts";
 import { prepareEngine } from "../../lib/engine/supervisor.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import { runProgram } from "../../lib/program.ts";
@@ -31,7 +32,7 @@ export interface Prepared {
   readonly folder: RunFolder;
   readonly candidates: readonly LiveCandidate[];
   readonly resumed: Resumed | null;
-  readonly transport: RawTransport;
+  readonly transport: TimedClient;
 }
 
 /**
@@ -42,7 +43,7 @@ export interface Prepared {
  */
 export async function prepare(settings: BenchSettings): Promise<Prepared> {
   const registry = await loadRegistry(settings.registry);
-  const transport = rawTransport({ clock: realClock, fetch, accepts: rawTargets(Deno.env) });
+  const transport = timedClient({ clock: realClock, fetch, accepts: socketTargets(Deno.env) });
   const resumed = settings.resume === undefined ? null : await resumeRunFolder(await runPath(settings));
   try {
     if (resumed?.info.plan.mode === "race") {
@@ -61,7 +62,7 @@ export async function prepare(settings: BenchSettings): Promise<Prepared> {
 async function prepareWith(
   settings: BenchSettings,
   registry: Registry,
-  transport: RawTransport,
+  transport: TimedClient,
   resumed: Resumed | null,
 ): Promise<Prepared> {
   const prompts = settings.prompt === undefined
@@ -69,7 +70,7 @@ async function prepareWith(
     : singlePrompt(settings.prompt);
   const machine = await describeMachine();
   const store = await openStore(settings.store ?? defaultStore(Deno.env, Deno.build.os));
-  const services = await servicesOf(settings, transport, resumed);
+  const services = await servicesOf(settings, resumed);
   const from = { registry, services, engine: { gpu: settings.gpu } };
   const { choices: named, why } = resumed === null
     ? await chosen(settings, from, store)
@@ -104,15 +105,15 @@ async function prepareWith(
 export async function liveCandidates(
   choices: readonly Choice[],
   plan: PlanInfo,
-  { store, machine, transport }: { store: Store; machine: Machine; transport: RawTransport },
+  { store, machine, transport }: { store: Store; machine: Machine; transport: TimedClient },
 ): Promise<LiveCandidate[]> {
   const world: World = {
     clock: realClock,
-    fetch: transport.fetch,
+    fetch,
+    post: transport.post,
     denoPath: Deno.execPath(),
     timeoutMs: plan.timeout_s * 1000,
     stream: plan.stream !== false,
-    ...((plan.concurrency > 1 || plan.rate !== null) && { post: transport.post }),
     run: runProgram,
   };
   if (choices.some(runsInEngine)) await prepareEngine({ denoPath: Deno.execPath() });

@@ -12,7 +12,6 @@ import {
   parseEndpoint,
 } from "../../lib/services/discovery.ts";
 import type { Endpoint } from "../../lib/endpoint/trace.ts";
-import type { RawTransport } from "../../lib/endpoint/transport.ts";
 import { UserError } from "../../lib/errors.ts";
 import { runProgram } from "../../lib/program.ts";
 import { interruptSignal, realSleep } from "../cli.ts";
@@ -28,7 +27,6 @@ const FOUND_MODELS = 6;
 /** The services that flags or the environment name; without any, those that are found on this machine. */
 export async function servicesOf(
   { endpoint, models }: BenchSettings,
-  { fetch }: RawTransport,
   resumed: Resumed | null,
 ): Promise<(Service & { readonly named: boolean })[]> {
   const signal = interruptSignal();

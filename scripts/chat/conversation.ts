@@ -5,7 +5,7 @@ import { loadRegistry } from "../../lib/catalog/registry.ts";
 import { defaultStore, openStore } from "../../lib/catalog/store.ts";
 import { findServices, lookAtService, parseEndpoint } from "../../lib/services/discovery.ts";
 import type { ChatMessage, Trace } from "../../lib/endpoint/trace.ts";
-import { rawTransport } from "../../lib/endpoint/transport.ts";
+import { timedClient } from "../../lib/endpoint/timed_client.ts";
 import { prepareEngine } from "../../lib/engine/supervisor.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import { runProgram } from "../../lib/program.ts";
@@ -41,14 +41,15 @@ const LOOK_TIMEOUT_MS = 1900;
  */
 export async function openConversation(name: string, settings: ConversationSettings): Promise<Conversation> {
   const signal = interruptSignal();
-  const transport = rawTransport({ clock: realClock, fetch });
+  const transport = timedClient({ clock: realClock, fetch });
   const registry = await loadRegistry(settings.registry);
-  const services = await servicesOf(settings, transport.fetch, signal);
+  const services = await servicesOf(settings, signal);
   const [choice] = chooseCandidates([name], { registry, services, engine: { gpu: settings.gpu } });
   if (choice === undefined) throw new UserError(`nothing bears the name ${name}`);
   const world: World = {
     clock: realClock,
-    fetch: transport.fetch,
+    fetch,
+    post: transport.post,
     denoPath: Deno.execPath(),
     timeoutMs: settings.timeout * 1000,
     stream: true,
@@ -105,7 +106,6 @@ export async function openConversation(name: string, settings: ConversationSetti
 
 async function servicesOf(
   { endpoint }: ConversationSettings,
-  fetch: typeof globalThis.fetch,
   signal: AbortSignal,
 ): Promise<Service[]> {
   const look = { fetch, timeoutMs: LOOK_TIMEOUT_MS, signal };

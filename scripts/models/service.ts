@@ -15,7 +15,7 @@ import { type FoundryModel, foundryModels, type FoundryService } from "../../lib
 import { deviceOf } from "../../lib/services/foundry_hold.ts";
 import { copyCache } from "../../lib/services/foundry_layout.ts";
 import { readFoundryCache } from "../../lib/services/foundry_cache.ts";
-import { isLoopback } from "../../lib/endpoint/transport.ts";
+import { isLoopback } from "../../lib/endpoint/loopback.ts";
 import { UserError } from "../../lib/errors.ts";
 import { runProgram } from "../../lib/program.ts";
 import { interruptSignal, printJson, realClock } from "../cli.ts";

@@ -12,7 +12,8 @@ import { describeMachine, type Machine } from "../../lib/catalog/machine.ts";
 import { loadRegistry, type Registry } from "../../lib/catalog/registry.ts";
 import { defaultStore, locate, openStore, type Store } from "../../lib/catalog/store.ts";
 import { freeBytes } from "../../lib/catalog/files.ts";
-import { rawTargets, type RawTransport, rawTransport } from "../../lib/endpoint/transport.ts";
+import { socketTargets } from "../../lib/endpoint/loopback.ts";
+import { type TimedClient, timedClient } from "../../lib/endpoint/timed_client.ts";
 import { UserError } from "../../lib/errors.ts";
 import { loadPromptSet, type PromptSet, singlePrompt } from "../../lib/prompts/prompts.ts";
 import type { QualityReport } from "../../lib/quality/quality_schema.ts";
@@ -33,7 +34,7 @@ export interface PreparedRace {
   readonly folder: RunFolder;
   readonly candidates: readonly LiveCandidate[];
   readonly prompts: PromptSet;
-  readonly transport: RawTransport;
+  readonly transport: TimedClient;
   /** The run of the quality gate, or of --quality. */
   readonly qualityFolder: string | null;
 }
@@ -44,10 +45,10 @@ export async function prepareRace(settings: RaceSettings): Promise<PreparedRace>
   const { text, set } = await promptsOf(settings);
   assertChecks(set, settings);
   const registry = await loadRegistry(bench.registry);
-  const transport = rawTransport({ clock: realClock, fetch, accepts: rawTargets(Deno.env) });
+  const transport = timedClient({ clock: realClock, fetch, accepts: socketTargets(Deno.env) });
   const machine = await describeMachine();
   const store = await openStore(bench.store ?? defaultStore(Deno.env, Deno.build.os));
-  const services = await servicesOf(bench, transport, null);
+  const services = await servicesOf(bench, null);
   const { choices: named, why } = await chosen(
     bench,
     { registry, services, engine: { gpu: bench.gpu } },

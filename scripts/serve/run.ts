@@ -1,7 +1,8 @@
 /** Puts the gateway together, listens, and ends everything together. */
 import process from "node:process";
 import { loadRegistry } from "../../lib/catalog/registry.ts";
-import { rawTargets, rawTransport } from "../../lib/endpoint/transport.ts";
+import { socketTargets } from "../../lib/endpoint/loopback.ts";
+import { timedClient } from "../../lib/endpoint/timed_client.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import { accessFor, isLoopbackHost } from "../../lib/openai/access.ts";
 import type { Backend } from "../../lib/serve/backends.ts";
@@ -22,12 +23,12 @@ export async function serve(names: readonly string[], settings: ServeSettings): 
   const signal = interruptSignal();
   checkSettings(settings);
   const registry = await loadRegistry(settings.registry);
-  const transport = rawTransport({ clock: realClock, fetch, accepts: rawTargets(Deno.env) });
+  const transport = timedClient({ clock: realClock, fetch, accepts: socketTargets(Deno.env) });
   const log = settings.log === "json" ? jsonLog(Deno.stderr) : NO_LOG;
   const note = (text: string) => console.error(text);
   const services = upstreams(endpointsOf(settings.endpoint ?? [], Deno.env), {
     registry,
-    fetch: transport.fetch,
+    fetch,
     slots: settings.slots,
     note,
   });

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import OpenAI from "openai";
-import { timedRequest } from "../../lib/endpoint/request.ts";
+import { postOverFetch } from "../../lib/endpoint/timed_client.ts";
+import { timedRequest } from "../../lib/endpoint/timed_request.ts";
 import { outputTokens } from "../../lib/endpoint/tokens.ts";
 import { adapterOf, folder, running, start } from "./adapter_fixture.ts";
 
@@ -58,7 +59,8 @@ Deno.test("token counts are the adapter's own, or marked as estimates", async ()
     };
     const signal = new AbortController().signal;
     const clock = () => performance.now();
-    return await timedRequest(custom.model.endpoint, request, { clock, fetch, timeoutMs: 9000, signal });
+    const post = postOverFetch({ clock, fetch });
+    return await timedRequest(custom.model.endpoint, request, { clock, post, timeoutMs: 9000, signal });
   };
   const counted = await traceOf({ module: "adapters/counting.ts" });
   assert.deepEqual(outputTokens(counted), { tokens: 4, source: "usage" });

@@ -1,6 +1,7 @@
 import type { Clock, Fetch } from "../../lib/clock.ts";
-import { type RequestOptions, timedRequest } from "../../lib/endpoint/request.ts";
-import { isLoopback, rawTransport } from "../../lib/endpoint/transport.ts";
+import { type RequestOptions, timedRequest } from "../../lib/endpoint/timed_request.ts";
+import { isLoopback } from "../../lib/endpoint/loopback.ts";
+import { type PostJson, timedClient } from "../../lib/endpoint/timed_client.ts";
 import type { GenerationRequest, Trace } from "../../lib/endpoint/trace.ts";
 import { type FakeInput, startFake } from "../../lib/selfcheck/fake_server.ts";
 
@@ -13,19 +14,19 @@ export const hello: GenerationRequest = {
   temperature: 0,
 };
 
-/** The ways a request can travel: every one must tell the same story. */
-export const WAYS = ["openai over fetch", "openai over raw", "direct over fetch", "direct over raw"] as const;
-export type Way = typeof WAYS[number];
+/** What can carry a request; the trace must be the same over both. */
+export const CARRIERS = ["fetch", "socket"] as const;
+export type Carrier = typeof CARRIERS[number];
 
-/** Sends one request to a fake endpoint of the given behaviour, over the given way. */
+/** Sends one request to a fake endpoint of the given behaviour. */
 export async function askFake(
   behaviour: Parameters<typeof startFake>[0],
-  way: Way = "openai over raw",
+  carrier: Carrier = "socket",
   options: Partial<RequestOptions> & { apiKey?: string; request?: Partial<GenerationRequest> } = {},
 ): Promise<Trace> {
   const fake = startFake(behaviour);
   try {
-    return await ask(fake.baseUrl, way, options);
+    return await ask(fake.baseUrl, carrier, options);
   } finally {
     await fake.stop();
   }
@@ -33,31 +34,28 @@ export async function askFake(
 
 export async function ask(
   baseUrl: string,
-  way: Way,
+  carrier: Carrier,
   options: Partial<RequestOptions> & { apiKey?: string; request?: Partial<GenerationRequest> } = {},
 ): Promise<Trace> {
   const { apiKey, request, ...rest } = options;
-  return await withWay(way, (carriers) =>
+  return await withPost(carrier, (post) =>
     timedRequest(
       { name: "fake", baseUrl, ...(apiKey === undefined ? {} : { apiKey }) },
       { ...hello, ...request },
-      { clock, ...carriers, timeoutMs: 5000, ...rest },
+      { clock, post, timeoutMs: 5000, ...rest },
     ));
 }
 
-/** What carries requests of the named kind; its connections are closed afterwards. */
-export async function withWay<T>(
-  way: Way,
-  use: (carriers: Pick<RequestOptions, "fetch" | "post">) => Promise<T>,
-): Promise<T> {
-  using client = Deno.createHttpClient({});
-  const platform: Fetch = (input, init) => fetch(input, { ...init, client });
-  const accepts = way.endsWith("raw") ? isLoopback : () => false;
-  const transport = rawTransport({ clock, fetch: platform, accepts });
+/** Calls `use` with a `post` over the given carrier; its connections are closed afterwards. */
+export async function withPost<T>(carrier: Carrier, use: (post: PostJson) => Promise<T>): Promise<T> {
+  using http = Deno.createHttpClient({});
+  const platform: Fetch = (input, init) => fetch(input, { ...init, client: http });
+  const accepts = carrier === "socket" ? isLoopback : () => false;
+  const client = timedClient({ clock, fetch: platform, accepts });
   try {
-    return await use({ fetch: transport.fetch, ...(way.startsWith("direct") && { post: transport.post }) });
+    return await use(client.post);
   } finally {
-    transport.close();
+    client.close();
   }
 }
 

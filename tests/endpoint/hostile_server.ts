@@ -1,6 +1,6 @@
 /** A server that sends each connection prepared bytes, whatever it is asked. */
-import { timedRequest } from "../../lib/endpoint/request.ts";
-import { rawTransport } from "../../lib/endpoint/transport.ts";
+import { timedRequest } from "../../lib/endpoint/timed_request.ts";
+import { timedClient } from "../../lib/endpoint/timed_client.ts";
 import type { Trace } from "../../lib/endpoint/trace.ts";
 import { clock, hello } from "./helpers.ts";
 
@@ -62,13 +62,12 @@ async function under<T>(attacks: readonly Attack[], use: (baseUrl: string) => Pr
 export async function traces(attacks: readonly Attack[], timeoutMs: number): Promise<Trace[]> {
   return await under(attacks, async (baseUrl) => {
     const found: Trace[] = [];
-    const transport = rawTransport({ clock, fetch });
+    const transport = timedClient({ clock, fetch });
     try {
       for (const _ of attacks) {
         found.push(
           await timedRequest({ name: "hostile", baseUrl }, hello, {
             clock,
-            fetch: transport.fetch,
             timeoutMs,
             post: transport.post,
           }),

@@ -2,14 +2,14 @@
 import assert from "node:assert/strict";
 import { probe } from "../../lib/endpoint/probe.ts";
 import { startFake } from "../../lib/selfcheck/fake_server.ts";
-import { clock, withWay } from "./helpers.ts";
+import { clock, withPost } from "./helpers.ts";
 
 async function probeFake(behaviour: Parameters<typeof startFake>[0], model = "fake") {
   const fake = startFake(behaviour);
   try {
-    const found = await withWay(
-      "openai over raw",
-      ({ fetch }) => probe({ name: "fake", baseUrl: fake.baseUrl }, model, { clock, fetch, timeoutMs: 1000 }),
+    const found = await withPost(
+      "socket",
+      (post) => probe({ name: "fake", baseUrl: fake.baseUrl }, model, { clock, post, timeoutMs: 1000 }),
     );
     return { found, requests: fake.log.length };
   } finally {

@@ -2,9 +2,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { concat } from "../../lib/endpoint/bytes.ts";
-import { AnswerError, AnswerReader } from "../../lib/endpoint/answer.ts";
-import { clientFor } from "../../lib/endpoint/openai_client.ts";
-import { parseMessage, StreamParser } from "../../lib/endpoint/wire.ts";
+import { AnswerError, AnswerReader } from "../../lib/endpoint/answer_reader.ts";
+import { openaiClient } from "../../lib/endpoint/openai_client.ts";
 
 const encoder = new TextEncoder();
 
@@ -24,9 +23,9 @@ async function bySdk(pieces: readonly Uint8Array[]): Promise<Told> {
     },
   });
   const headers = { "content-type": "text/event-stream" };
-  const client = clientFor(
+  const client = openaiClient(
     { name: "stub", baseUrl: "http://127.0.0.1:1/v1" },
-    () => Promise.resolve(new Response(body, { headers })),
+    { fetch: () => Promise.resolve(new Response(body, { headers })) },
   );
   const told: Told = { content: "", chunks: 0, finishReason: null, outputTokens: null };
   const stream = await client.chat.completions.create({ model: "m", messages: [], stream: true });
@@ -246,21 +245,6 @@ const documents = fc.array(
   { maxLength: 8 },
 );
 
-Deno.test("the quick way through a stream reads what the slow way reads", () => {
-  fc.assert(
-    fc.property(documents, (stretches) => {
-      const stream = new StreamParser();
-      for (const { skeleton, words, indent } of stretches) {
-        for (const word of words) {
-          const json = JSON.stringify(skeleton(word), null, indent);
-          assert.deepEqual(stream.parse(json), parseMessage(json), json);
-        }
-      }
-    }),
-    { numRuns: 2000 },
-  );
-});
-
 /** All that a reader tells of a stream that comes in these pieces. */
 function toldOf(pieces: readonly Uint8Array[]) {
   const reader = new AnswerReader("text/event-stream");
@@ -295,13 +279,4 @@ Deno.test("what an event began with in an earlier piece counts, however well kno
   assert.throws(() => read(...known, "event: error\n", `data: ${chunk("c")}\n\n`), /reported an error/);
   assert.throws(() => read(...known, "data: {\n", `data: ${chunk("c")}\n\n`), /not JSON/);
   assert.equal(read(...known, ": comm", `data: ${chunk("c")}\n\ndata: [DONE]\n\n`).content, "ab");
-});
-
-Deno.test("the quick way takes nothing that is not JSON", () => {
-  const chunk = (text: string) => `{"choices":[{"delta":{"content":"${text}"}}]}`;
-  for (const text of ['a"b', "a\\", "a\nb", "\u0000", "\\x"]) {
-    const stream = new StreamParser();
-    stream.parse(chunk("a"));
-    assert.throws(() => stream.parse(chunk(text)), SyntaxError, JSON.stringify(text));
-  }
 });

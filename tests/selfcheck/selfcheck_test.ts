@@ -15,7 +15,7 @@ import {
   trustOf,
 } from "../../lib/selfcheck/selfcheck.ts";
 import { startFake } from "../../lib/selfcheck/fake_server.ts";
-import { rawTransport } from "../../lib/endpoint/transport.ts";
+import { timedClient } from "../../lib/endpoint/timed_client.ts";
 import { clock } from "../endpoint/helpers.ts";
 
 Deno.test("a histogram's quantiles lie within half a percent of the nearest rank", () => {
@@ -56,10 +56,10 @@ Deno.test("a request that failed or lost a chunk is a failure, not a small error
 
 async function onFake<T>(use: (bench: Bench) => Promise<T>): Promise<T> {
   const fake = startFake({ models: SELFCHECK_MODELS });
-  const transport = rawTransport({ clock, fetch });
+  const transport = timedClient({ clock, fetch });
   const told = { transport: "raw", cpuMs: () => 0, residentMb: () => 0 } as const;
   try {
-    return await use({ baseUrl: fake.baseUrl, clock, fetch: transport.fetch, post: transport.post, ...told });
+    return await use({ baseUrl: fake.baseUrl, clock, fetch, post: transport.post, ...told });
   } finally {
     transport.close();
     await fake.stop();
@@ -76,7 +76,7 @@ Deno.test("every measurement finds its requests again", async () => {
     assert.equal(accuracy.ttft_error_ms.n, accuracy.requests);
     assert.equal(accuracy.gap_error_ms.n, accuracy.requests * (SELFCHECK_MODELS.steady.tokens - 1));
     assert.equal(accuracy.ttft_error_ms.p99, null);
-    const rate = await measureRate(bench, { client: "direct", concurrency: 2, seconds: 0.1, signal });
+    const rate = await measureRate(bench, { concurrency: 2, seconds: 0.1, signal });
     assert.equal(rate.failed, 0);
     assert.ok(rate.requests_per_s > 0);
     const load = await measureLoad(

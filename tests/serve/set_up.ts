@@ -1,6 +1,6 @@
 /** A whole gateway over fake endpoints, in this process, with short times. */
 import { startFake } from "../../lib/selfcheck/fake_server.ts";
-import { rawTransport } from "../../lib/endpoint/transport.ts";
+import { timedClient } from "../../lib/endpoint/timed_client.ts";
 import { planFromDecision } from "../../lib/select/route/router_plan.ts";
 import { makeRouter, type RouterState } from "../../lib/select/route/router.ts";
 import { accessFor, type AccessRules } from "../../lib/openai/access.ts";
@@ -41,7 +41,7 @@ export const clock = () => performance.now();
 /** Everything ends when it is disposed of. */
 export function setUp(given: SetUp) {
   const fakes = Object.entries(given.models ?? {}).map(([id, model]) => ({ id, fake: startFake(model) }));
-  const transport = rawTransport({ clock, fetch });
+  const transport = timedClient({ clock, fetch });
   const made = fakes.map(({ id, fake }) =>
     upstream({
       id,

@@ -4,7 +4,6 @@ import type { Fetch } from "../../lib/clock.ts";
 import { UserError } from "../../lib/errors.ts";
 import { findServices, listModels, parseEndpoint } from "../../lib/services/discovery.ts";
 import { startFake } from "../../lib/selfcheck/fake_server.ts";
-import { withWay } from "../endpoint/helpers.ts";
 
 const env = (values: Record<string, string> = {}) => ({ get: (name: string) => values[name] });
 
@@ -47,7 +46,7 @@ async function listFake(behaviour: Parameters<typeof startFake>[0], path = "", a
   const fake = startFake(behaviour);
   try {
     const endpoint = parseEndpoint(`${fake.baseUrl}${path}`, apiKey);
-    return await withWay("openai over raw", ({ fetch }) => listModels(endpoint, { fetch, timeoutMs: 1000 }));
+    return await listModels(endpoint, { fetch, timeoutMs: 1000 });
   } finally {
     await fake.stop();
   }

@@ -4,11 +4,13 @@ import { lookAtService, parseEndpoint } from "../../lib/services/discovery.ts";
 import { holdFoundryModel } from "../../lib/services/foundry_hold.ts";
 import { loadFoundryModel, resolveFoundryModel } from "../../lib/services/foundry_load.ts";
 import { foundryModels, type FoundryService, recognizeFoundry } from "../../lib/services/foundry_service.ts";
-import { timedRequest } from "../../lib/endpoint/request.ts";
+import { postOverFetch } from "../../lib/endpoint/timed_client.ts";
+import { timedRequest } from "../../lib/endpoint/timed_request.ts";
 import { UserError } from "../../lib/errors.ts";
 import { type FakeService, startFake0, startFake1 } from "./fake_services.ts";
 
-const options = { fetch, clock: () => performance.now(), timeoutMs: 5000 };
+const clock = () => performance.now();
+const options = { fetch, post: postOverFetch({ clock, fetch }), clock, timeoutMs: 5000 };
 
 async function withService(fake: FakeService, work: (service: FoundryService) => Promise<void>) {
   try {

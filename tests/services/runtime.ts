@@ -8,7 +8,7 @@ import { layOut } from "../../lib/services/foundry_layout.ts";
 import { runProgram } from "../../lib/program.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const here = join(root, "tests", "foundry");
+const here = join(root, "tests", "services");
 const venv = join(root, ".venv", "foundry");
 const windows = Deno.build.os === "windows";
 const python = join(venv, windows ? "Scripts" : "bin", windows ? "python.exe" : "python");

@@ -11,7 +11,8 @@ import {
 import { foundryModels, loadedModels, recognizeFoundry } from "../../lib/services/foundry_service.ts";
 import { lookAtService, parseEndpoint } from "../../lib/services/discovery.ts";
 import { probe } from "../../lib/endpoint/probe.ts";
-import { timedRequest } from "../../lib/endpoint/request.ts";
+import { postOverFetch } from "../../lib/endpoint/timed_client.ts";
+import { timedRequest } from "../../lib/endpoint/timed_request.ts";
 import { runProgram } from "../../lib/program.ts";
 import { ALIAS, bringRuntime, fixtureCache, freePort, MODEL_ID, startRuntime } from "./runtime.ts";
 
@@ -24,7 +25,7 @@ if (!brought.ok) {
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const clock = () => performance.now();
-const options = { fetch, clock, timeoutMs: 20_000 };
+const options = { fetch, post: postOverFetch({ clock, fetch }), clock, timeoutMs: 20_000 };
 
 /** A task of ours, as a person runs it. */
 async function task(script: string, args: readonly string[], env: Record<string, string>) {

@@ -1,17 +1,15 @@
-/** From the timed bytes of a response body to the answer in them: our own reader of the OpenAI protocol. */
+/** Reads the answer in the timed bytes of a response body. */
 import { createParser, type EventSourceParser } from "eventsource-parser";
-import { type EventShape, EventTemplate } from "./event_template.ts";
+import { type AnswerChunk, parseChunk } from "./answer_chunk.ts";
 import type { ChunkArrival, ReportedUsage, ServerTimings } from "./trace.ts";
-import { StreamParser, type WireMessage } from "./wire.ts";
 
-/** What an endpoint may send before it is cut off: far above any answer, far below our memory. */
+/** An answer longer than this is cut off: far more than any model sends, far less than memory holds. */
 export const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 const MAX_EVENT_CHARS = 8 * 1024 * 1024;
-const LF = 10;
 
 /**
- * What the endpoint did wrong, in words for a trace's `reason`. Thrown by the reader; anything else that is
- * thrown is our own fault.
+ * What is wrong with an answer, in words for a trace's `reason`. The reader throws it; any other error that the
+ * reader throws is a fault of ours.
  */
 export class AnswerError extends Error {
   override readonly name = "AnswerError";
@@ -44,12 +42,6 @@ export class AnswerReader {
   #saysEvents: boolean;
   #decoder = new TextDecoder("utf-8");
   #parser: EventSourceParser;
-  #messages = new StreamParser();
-  /** What most events look like; null while nobody knows. */
-  #template: EventTemplate | null = null;
-  #shape: EventShape | null = null;
-  /** The next byte is the first of an event: nothing waits to be completed. */
-  #betweenEvents = false;
   #text = "";
   #bytes = 0;
   #atMs = 0;
@@ -112,32 +104,7 @@ export class AnswerReader {
     }
     this.#atMs = atMs;
     this.lastMs = atMs;
-    for (let at = 0; at < bytes.length && !this.done;) {
-      at = this.#takeKnown(bytes, at);
-      if (at < bytes.length) at = this.#takeNext(bytes, at);
-    }
-  }
-
-  /** Takes the events at `from` that look like the last one; returns where the next byte is. */
-  #takeKnown(bytes: Uint8Array, from: number): number {
-    if (this.#template === null || !this.#betweenEvents) return from;
-    let at = from;
-    for (let end = this.#template.end(bytes, at); end >= 0; end = this.#template.end(bytes, at)) {
-      this.#say(this.#template.text, "");
-      at = end;
-    }
-    return at;
-  }
-
-  /** Takes one event, or what there is of it, and learns from it what the next may look like. */
-  #takeNext(bytes: Uint8Array, from: number): number {
-    const end = this.#mode === "document" ? bytes.length : eventEnd(bytes, from);
-    this.#take(this.#decoder.decode(bytes.subarray(from, end), { stream: true }));
-    this.#betweenEvents = bytes[end - 1] === LF && bytes[end - 2] === LF && this.#mode === "events";
-    const { shape } = this.#messages;
-    if (shape !== this.#shape) this.#template = shape === null ? null : new EventTemplate(shape);
-    this.#shape = shape;
-    return end;
+    this.#take(this.#decoder.decode(bytes, { stream: true }));
   }
 
   /**
@@ -187,9 +154,9 @@ export class AnswerReader {
   }
 
   #message(json: string, isError = false): void {
-    let message: WireMessage;
+    let message: AnswerChunk;
     try {
-      message = this.#messages.parse(json);
+      message = parseChunk(json);
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
       throw new AnswerError(isError ? `the endpoint reported an error: ${json}` : error.message, {
@@ -212,12 +179,4 @@ export class AnswerReader {
     if (content !== "") this.#content.push(content);
     if (reasoning !== "") this.#reasoning.push(reasoning);
   }
-}
-
-/** Behind the next empty line; the end of the bytes where there is none. */
-function eventEnd(bytes: Uint8Array, from: number): number {
-  for (let at = bytes.indexOf(LF, from); at >= 0; at = bytes.indexOf(LF, at + 1)) {
-    if (bytes[at + 1] === LF) return at + 2;
-  }
-  return bytes.length;
 }

@@ -1,11 +1,12 @@
-/** One timed request against every dialect and fault of the fake endpoint, over every way it can travel. */
+/** One timed request against every dialect and fault of the fake endpoint, over the socket and over fetch. */
 import assert from "node:assert/strict";
 import { startFake } from "../../lib/selfcheck/fake_server.ts";
-import { ask, askFake, WAYS } from "./helpers.ts";
+import { openaiClient } from "../../lib/endpoint/openai_client.ts";
+import { ask, askFake, CARRIERS, hello } from "./helpers.ts";
 
-for (const way of WAYS) {
-  Deno.test(`${way}: a plain stream is whole, counted and stamped`, async () => {
-    const trace = await askFake({ ttftMs: 5, itlMs: 2, tokens: 4 }, way);
+for (const carrier of CARRIERS) {
+  Deno.test(`${carrier}: a plain stream is whole, counted and stamped`, async () => {
+    const trace = await askFake({ ttftMs: 5, itlMs: 2, tokens: 4 }, carrier);
     assert.equal(trace.reason, null);
     assert.equal(trace.status, "ok");
     assert.equal(trace.content, " t1 t2 t3 t4");
@@ -19,93 +20,93 @@ for (const way of WAYS) {
     assert.deepEqual(stamps, stamps.toSorted((a, b) => a - b));
   });
 
-  Deno.test(`${way}: the key is sent, and never told`, async () => {
+  Deno.test(`${carrier}: the key is sent, and never told`, async () => {
     const apiKey = "hunter2-hunter2";
-    const fine = await askFake({ apiKey }, way, { apiKey });
+    const fine = await askFake({ apiKey }, carrier, { apiKey });
     assert.equal(fine.status, "ok");
-    const wrong = await askFake({ apiKey: "another" }, way, { apiKey });
+    const wrong = await askFake({ apiKey: "another" }, carrier, { apiKey });
     assert.equal(wrong.reason, "HTTP 401: Incorrect API key provided: [key]");
     assert.equal(wrong.httpStatus, 401);
     assert.ok(!JSON.stringify(wrong).includes("hunter2"));
   });
 
-  Deno.test(`${way}: nobody there is a failed trace, not a throw`, async () => {
+  Deno.test(`${carrier}: nobody there is a failed trace, not a throw`, async () => {
     const fake = startFake();
     await fake.stop();
-    const trace = await ask(fake.baseUrl, way);
+    const trace = await ask(fake.baseUrl, carrier);
     assert.equal(trace.status, "failed");
     assert.equal(trace.reason, `no answer from ${fake.baseUrl}: connection refused`);
     assert.equal(trace.httpStatus, null);
   });
 
-  Deno.test(`${way}: a connection cut in the middle is partial, never ok`, async () => {
+  Deno.test(`${carrier}: a connection cut in the middle is partial, never ok`, async () => {
     for (const framing of ["chunked", "close"] as const) {
       const trace = await askFake(
         { tokens: 6, itlMs: 1, framing, fault: { kind: "cut", afterChunks: 3 } },
-        way,
+        carrier,
       );
       assert.equal(trace.status, "partial", framing);
       assert.equal(trace.chunks.length, 3);
       assert.match(trace.reason ?? "", /closed|connection|ended/);
     }
-    const early = await askFake({ fault: { kind: "cut", afterChunks: 0 } }, way);
+    const early = await askFake({ fault: { kind: "cut", afterChunks: 0 } }, carrier);
     assert.equal(early.status, "failed");
   });
 
-  Deno.test(`${way}: silence ends at the time-out, with what had come`, async () => {
+  Deno.test(`${carrier}: silence ends at the time-out, with what had come`, async () => {
     const options = { timeoutMs: 80 };
     const started = await askFake(
       { tokens: 6, itlMs: 1, fault: { kind: "hang", afterChunks: 2 } },
-      way,
+      carrier,
       options,
     );
     assert.equal(started.status, "partial");
     assert.equal(started.chunks.length, 2);
-    assert.equal(started.reason, "timed out after 0.08 s, with the answer half told");
-    const silent = await askFake({ ttftMs: 60_000 }, way, options);
+    assert.equal(started.reason, "timed out after 0.08 s, in the middle of the answer");
+    const silent = await askFake({ ttftMs: 60_000 }, carrier, options);
     assert.equal(silent.status, "failed");
     assert.equal(silent.reason, "no text within 0.08 s");
-    const never = await askFake({ ttftMs: 60_000 }, way, { ...options, stream: false });
+    const never = await askFake({ ttftMs: 60_000 }, carrier, { ...options, stream: false });
     assert.equal(never.status, "failed");
     assert.equal(never.reason, "no answer within 0.08 s");
   });
 
-  Deno.test(`${way}: a request that is given up is dropped, so that the server can stop`, async () => {
+  Deno.test(`${carrier}: a request that is given up is dropped, so that the server can stop`, async () => {
     const fake = startFake({ tokens: 1000, itlMs: 2 });
-    await ask(fake.baseUrl, way, { timeoutMs: 30, request: { maxTokens: 1000 } });
+    await ask(fake.baseUrl, carrier, { timeoutMs: 30, request: { maxTokens: 1000 } });
     while (fake.log[0]?.outcome === "open") await new Promise((resolve) => setTimeout(resolve, 5));
     assert.equal(fake.log[0]?.outcome, "client went");
     await fake.stop();
   });
 
-  Deno.test(`${way}: aborting throws the caller's reason`, async () => {
+  Deno.test(`${carrier}: aborting throws the caller's reason`, async () => {
     const controller = new AbortController();
     const reason = new Error("enough");
     setTimeout(() => controller.abort(reason), 20);
-    await assert.rejects(askFake({ ttftMs: 60_000 }, way, { signal: controller.signal }), reason);
-    await assert.rejects(askFake({}, way, { signal: controller.signal }), reason);
+    await assert.rejects(askFake({ ttftMs: 60_000 }, carrier, { signal: controller.signal }), reason);
+    await assert.rejects(askFake({}, carrier, { signal: controller.signal }), reason);
   });
 
-  Deno.test(`${way}: an HTTP error carries status and the endpoint's words`, async () => {
+  Deno.test(`${carrier}: an HTTP error carries status and the endpoint's words`, async () => {
     const body = JSON.stringify({ error: { message: "model\nnot loaded", type: "x", code: null } });
-    const trace = await askFake({ fault: { kind: "http", status: 400, body } }, way);
+    const trace = await askFake({ fault: { kind: "http", status: 400, body } }, carrier);
     assert.equal(trace.reason, "HTTP 400: model not loaded");
     assert.equal(trace.httpStatus, 400);
-    const plain = await askFake({ fault: { kind: "http", status: 500, body: "went wrong" } }, way);
+    const plain = await askFake({ fault: { kind: "http", status: 500, body: "went wrong" } }, carrier);
     assert.equal(plain.reason, "HTTP 500: went wrong");
-    const bare = await askFake({ fault: { kind: "http", status: 503, body: "" } }, way);
+    const bare = await askFake({ fault: { kind: "http", status: 503, body: "" } }, carrier);
     assert.match(bare.reason ?? "", /^HTTP 503/);
   });
 
-  Deno.test(`${way}: one call is one request on the wire`, async () => {
+  Deno.test(`${carrier}: one call is one request on the wire`, async () => {
     const fake = startFake({ fault: { kind: "http", status: 500, body: "{}" } });
-    await ask(fake.baseUrl, way);
+    await ask(fake.baseUrl, carrier);
     assert.equal(fake.log.length, 1);
     await fake.stop();
   });
 
-  Deno.test(`${way}: a server that ignores "stream" is told apart`, async () => {
-    const trace = await askFake({ streaming: "json", tokens: 3 }, way);
+  Deno.test(`${carrier}: a server that ignores "stream" is told apart`, async () => {
+    const trace = await askFake({ streaming: "json", tokens: 3 }, carrier);
     assert.equal(trace.status, "ok");
     assert.equal(trace.streamed, false);
     assert.equal(trace.content, " t1 t2 t3");
@@ -113,9 +114,9 @@ for (const way of WAYS) {
     assert.equal(trace.usage?.outputTokens, 3);
   });
 
-  Deno.test(`${way}: not asking for a stream works on both routes`, async () => {
+  Deno.test(`${carrier}: not asking for a stream works on both routes`, async () => {
     for (const route of ["chat", "completions"] as const) {
-      const trace = await askFake({ tokens: 3 }, way, { stream: false, route });
+      const trace = await askFake({ tokens: 3 }, carrier, { stream: false, route });
       assert.equal(trace.status, "ok");
       assert.equal(trace.route, route);
       assert.equal(trace.content, " t1 t2 t3");
@@ -140,7 +141,7 @@ const dialects: Record<string, Parameters<typeof startFake>[0]> = {
 for (const [name, behaviour] of Object.entries(dialects)) {
   Deno.test(`dialect: ${name}`, async () => {
     for (const route of ["chat", "completions"] as const) {
-      const trace = await askFake({ tokens: 5, ...behaviour }, "openai over raw", { route });
+      const trace = await askFake({ tokens: 5, ...behaviour }, "socket", { route });
       assert.equal(trace.reason, null);
       const tokens = name === "odd chunking" ? 3 : 5;
       assert.equal(trace.chunks.length, tokens);
@@ -152,7 +153,7 @@ for (const [name, behaviour] of Object.entries(dialects)) {
 
 Deno.test("a stall is seen where it was, not averaged away", async () => {
   const fake = startFake({ tokens: 12, itlMs: 2, stall: { atToken: 7, ms: 60 } });
-  const trace = await ask(fake.baseUrl, "openai over raw");
+  const trace = await ask(fake.baseUrl, "socket");
   const gaps = (times: readonly number[]) => times.slice(1).map((ms, i) => ms - (times[i] ?? 0));
   const seen = gaps(trace.chunks.map(({ atMs }) => atMs));
   const made = gaps(fake.log[0]?.chunkMs ?? []);
@@ -230,38 +231,49 @@ Deno.test("the server's own figures are read: llama.cpp's and Ollama's", async (
 });
 
 Deno.test("under a constant rate, latency counts from when it was due", async () => {
-  const trace = await askFake({}, "openai over raw", { dueMs: 1 });
+  const trace = await askFake({}, "socket", { dueMs: 1 });
   assert.equal(trace.dueMs, 1);
   assert.ok(trace.sentMs > 1);
 });
 
-Deno.test("the direct client sends what the SDK sends", async () => {
+Deno.test("a request says what was asked for, and no more", async () => {
   const fake = startFake({});
   const request = { seed: 7, stop: ["\n"], fixedOutput: true };
-  for (const route of ["chat", "completions"] as const) {
-    fake.log.length = 0;
-    for (const way of ["openai over raw", "direct over raw"] as const) {
-      await ask(fake.baseUrl, way, { request, route, apiKey: "k" });
-    }
-    const [first, second] = fake.log;
-    assert.deepEqual(second, { ...first, chunkMs: second?.chunkMs });
-  }
+  for (const route of ["chat", "completions"] as const) await ask(fake.baseUrl, "socket", { request, route });
+  await ask(fake.baseUrl, "socket", { stream: false });
+  const common = {
+    model: "fake",
+    max_tokens: 64,
+    temperature: 0,
+    seed: 7,
+    stop: ["\n"],
+    ignore_eos: true,
+    min_tokens: 64,
+    stream: true,
+    stream_options: { include_usage: true },
+  };
+  const messages = [{ role: "user", content: "Hello there" }];
+  assert.deepEqual(fake.log.map(({ path, body }) => [path, body]), [
+    ["/v1/chat/completions", { ...common, messages }],
+    ["/v1/completions", { ...common, prompt: "Hello there" }],
+    ["/v1/chat/completions", { model: "fake", max_tokens: 64, temperature: 0, messages }],
+  ]);
   await fake.stop();
 });
 
-Deno.test("no header tells who or where we are, whatever the environment holds", async () => {
+Deno.test("no header describes the user or the system, whatever the environment holds", async () => {
   const fake = startFake({});
   Deno.env.set("OPENAI_CUSTOM_HEADERS", "X-Team: ours\nAuthorization: Bearer somebody-elses");
   Deno.env.set("OPENAI_API_KEY", "somebody-elses");
-  await ask(fake.baseUrl, "openai over raw");
-  assert.deepEqual(Object.keys(fake.log[0]?.headers ?? {}).sort(), [
-    "accept",
-    "accept-encoding",
-    "content-length",
-    "content-type",
-    "host",
-    "user-agent",
-  ]);
+  await ask(fake.baseUrl, "socket");
+  const client = openaiClient({ name: "fake", baseUrl: fake.baseUrl }, { fetch });
+  const answer = await client.chat.completions.create({ model: "fake", messages: hello.messages.slice() });
+  assert.match(answer.choices[0]?.message.content ?? "", /t1 t2/);
+  const headers = ["accept", "accept-encoding", "content-length", "content-type", "host", "user-agent"];
+  for (const entry of fake.log) {
+    assert.deepEqual(Object.keys(entry.headers).filter((name) => name !== "accept-language").sort(), headers);
+    assert.ok(!JSON.stringify(entry.headers).includes("somebody"));
+  }
   Deno.env.delete("OPENAI_CUSTOM_HEADERS");
   Deno.env.delete("OPENAI_API_KEY");
   await fake.stop();

@@ -1,48 +1,48 @@
-/** One timed request to an OpenAI-compatible endpoint: the project's only way of asking a model for text. */
-import type { Clock, Fetch } from "../clock.ts";
-import { AnswerError, AnswerReader } from "./answer.ts";
-import type { Asked, Begun } from "./asking.ts";
-import { askDirectly } from "./direct_client.ts";
-import { askOpenAI } from "./openai_client.ts";
+/** One timed request to an OpenAI-compatible endpoint. */
+import type { Clock } from "../clock.ts";
+import { AnswerError, AnswerReader } from "./answer_reader.ts";
 import { EndpointFailure, redacted, rootReason, withoutKey } from "./failure.ts";
-import type { PostJson } from "./post.ts";
+import { sendGeneration, type SentGeneration, type StartedAnswer } from "./generation_request.ts";
 import type { TimedBody, TimedBytes } from "./timed_body.ts";
+import type { PostJson } from "./timed_client.ts";
 import type { Endpoint, GenerationRequest, Trace } from "./trace.ts";
 
+/** How a timed request is sent, and what ends it early. */
 export interface RequestOptions {
+  /** Monotonic clock, in ms; the same that `post` was made with. */
   readonly clock: Clock;
-  /** Carries the request; `rawTransport(…).fetch` also stamps arrivals at the socket. */
-  readonly fetch: Fetch;
+  /** Sends the request: `timedClient(…).post`. */
+  readonly post: PostJson;
   readonly timeoutMs: number;
-  /** When it should have been sent, under a constant rate. @default when it is sent */
+  /** When the request should have been sent, in ms, under a constant rate. @default when it is sent */
   readonly dueMs?: number;
   /** @default "chat" */
   readonly route?: "chat" | "completions";
   /** Ask for a stream. @default true */
   readonly stream?: boolean;
-  /** Ask for a last chunk with `usage`; a few servers refuse the word. @default true */
+  /** Ask for a last chunk with `usage`; a few servers refuse `stream_options`. @default true */
   readonly streamUsage?: boolean;
-  /** Sends the same request without the SDK, for load that the SDK can't carry; `rawTransport(…).post`. */
-  readonly post?: PostJson;
   /** Aborting it makes the call throw the signal's reason. */
   readonly signal?: AbortSignal;
-  /** Gets the visible text piece by piece, for somebody who reads along; a measurement leaves it out. */
+  /** Called with each piece of visible text as it arrives; measurements leave it out. */
   readonly onText?: (text: string) => void;
 }
 
 /**
  * Sends one request and records when each piece of its answer arrived. One call is one request on the wire;
- * nothing is retried. What the endpoint does wrong, and the time-out, is a trace with its reason: `partial`
- * where text had come, otherwise `failed`.
+ * nothing is retried. An endpoint's error and a time-out become a trace with a reason: its status is `partial` where
+ * text had arrived, otherwise `failed`.
  *
  * @throws the signal's reason, when `signal` is aborted
  *
  * ```ts
+ * import { postOverFetch } from "./timed_client.ts";
+ * const clock = () => 0;
  * const answer = 'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n';
  * const trace = await timedRequest(
  *   { name: "stub", baseUrl: "http://127.0.0.1:5273/v1" },
  *   { model: "m", messages: [{ role: "user", content: "Hello" }], maxTokens: 8, temperature: 0 },
- *   { clock: () => 0, fetch: () => Promise.resolve(new Response(answer)), timeoutMs: 1000 },
+ *   { clock, post: postOverFetch({ clock, fetch: () => Promise.resolve(new Response(answer)) }), timeoutMs: 1000 },
  * );
  * if (trace.status !== "ok" || trace.content !== "Hi") throw new Error(trace.reason ?? trace.content);
  * ```
@@ -60,15 +60,15 @@ export async function timedRequest(
 }
 
 class TimedRequest {
-  #asked: Asked | null = null;
+  #sent: SentGeneration | null = null;
   #reader: AnswerReader | null = null;
   #httpStatus: number | null = null;
   #headersMs: number | null = null;
   #endMs: number | null = null;
-  /** Time-out or abort: nothing counts that comes after it. */
+  /** After a time-out or an abort nothing that arrives counts. */
   #givenUp = false;
-  /** Characters that `onText` got. */
-  #told = 0;
+  /** How many characters `onText` was called with. */
+  #shownChars = 0;
 
   constructor(
     readonly endpoint: Endpoint,
@@ -76,7 +76,7 @@ class TimedRequest {
     readonly options: RequestOptions,
   ) {}
 
-  /** Runs to the end, the time-out or the abort, whichever is first; returns what went wrong, or null. */
+  /** Runs until the answer ends, the time-out or the abort; returns what went wrong, or null. */
   async run(): Promise<string | null> {
     const { signal, timeoutMs, clock } = this.options;
     const { promise: stopped, resolve: stop } = Promise.withResolvers<string>();
@@ -84,9 +84,9 @@ class TimedRequest {
       this.#givenUp = true;
       this.#endMs = clock();
       stop(reason);
-      this.#asked?.cancel(new EndpointFailure(reason));
+      this.#sent?.cancel(new EndpointFailure(reason));
     };
-    const answered = this.#exchange(); // first of all it is sent
+    const answered = this.#exchange(); // sends the request before anything else is done
     const onAbort = () => giveUp("aborted");
     const timer = setTimeout(() => giveUp(this.#timeoutReason()), timeoutMs);
     signal?.addEventListener("abort", onAbort);
@@ -101,7 +101,7 @@ class TimedRequest {
   trace(reason: string | null): Trace {
     const { options } = this;
     const endMs = this.#endMs ?? options.clock();
-    const sentMs = this.#asked?.sentMs ?? endMs;
+    const sentMs = this.#sent?.sentMs ?? endMs;
     const reader = this.#reader;
     const chunks = reader?.chunks ?? [];
     const why = reason ?? (chunks.length === 0 ? "empty answer" : null);
@@ -119,7 +119,7 @@ class TimedRequest {
       content: withoutKey(reader?.content ?? "", this.endpoint.apiKey),
       reasoning: withoutKey(reader?.reasoning ?? "", this.endpoint.apiKey),
       finishReason: reader?.finishReason ?? null,
-      // Nothing generated for a text that is there: such a count is no count.
+      // A count of 0 for a text that arrived is wrong.
       usage: chunks.length > 0 && reader?.usage?.outputTokens === 0 ? null : reader?.usage ?? null,
       server: reader?.server ?? null,
     };
@@ -128,7 +128,7 @@ class TimedRequest {
   async #exchange(): Promise<string | null> {
     const { options } = this;
     try {
-      await this.#read(await this.#ask().begun);
+      await this.#read(await this.#send().started);
       return null;
     } catch (error) {
       this.#endMs ??= options.clock();
@@ -137,23 +137,20 @@ class TimedRequest {
         return error.message;
       }
       if (error instanceof AnswerError) {
-        this.#asked?.cancel(error); // its connection is of no more use
+        this.#sent?.cancel(error); // the rest of a broken answer is not read
         return error.message;
       }
-      if (this.#givenUp) return "aborted"; // nobody listens: `stopped` won the race
+      if (this.#givenUp) return "aborted"; // not used: `stopped` won the race
       throw error;
     }
   }
 
-  #ask(): Asked {
-    const { route = "chat", stream = true, streamUsage = true, post, ...rest } = this.options;
-    const asking = { ...rest, route, stream, streamUsage };
-    return this.#asked = post === undefined
-      ? askOpenAI(this.endpoint, this.request, asking)
-      : askDirectly(this.endpoint, this.request, asking, post);
+  #send(): SentGeneration {
+    const { route = "chat", stream = true, streamUsage = true, post } = this.options;
+    return this.#sent = sendGeneration(this.endpoint, this.request, { route, stream, streamUsage }, post);
   }
 
-  async #read({ status, contentType, body }: Begun): Promise<void> {
+  async #read({ status, contentType, body }: StartedAnswer): Promise<void> {
     const { clock } = this.options;
     this.#httpStatus = status;
     this.#headersMs = body.headersMs;
@@ -165,10 +162,10 @@ class TimedRequest {
       } catch (error) {
         throw asFailure(error);
       }
-      if (this.#givenUp) return; // too late to count
+      if (this.#givenUp) return; // it arrived after the end
       if (piece === null) break;
       reader.feed(piece.bytes, piece.atMs);
-      this.#tell(reader);
+      this.#show(reader);
       if (reader.done) {
         this.#endMs = piece.atMs;
         return await drain(body);
@@ -176,33 +173,33 @@ class TimedRequest {
     }
     this.#endMs = clock();
     reader.end(this.#endMs);
-    this.#tell(reader);
+    this.#show(reader);
   }
 
-  #tell(reader: AnswerReader): void {
+  #show(reader: AnswerReader): void {
     const { onText } = this.options;
     if (onText === undefined) return;
     const { content } = reader;
-    if (content.length === this.#told) return;
-    onText(content.slice(this.#told));
-    this.#told = content.length;
+    if (content.length === this.#shownChars) return;
+    onText(content.slice(this.#shownChars));
+    this.#shownChars = content.length;
   }
 
   #timeoutReason(): string {
     const seconds = `${this.options.timeoutMs / 1000} s`;
-    if ((this.#reader?.chunkCount ?? 0) > 0) return `timed out after ${seconds}, with the answer half told`;
+    if ((this.#reader?.chunkCount ?? 0) > 0) return `timed out after ${seconds}, in the middle of the answer`;
     return this.#headersMs === null ? `no answer within ${seconds}` : `no text within ${seconds}`;
   }
 }
 
-/** A body that breaks is the endpoint's fault. */
+/** A body that breaks off is the endpoint's failure. */
 const asFailure = (error: unknown) =>
   error instanceof EndpointFailure ? error : new EndpointFailure(rootReason(error), null, { cause: error });
 
-/** How long a server may take to close an answer that is complete, before we close the connection. */
+/** After `[DONE]` a server has this long to end the body; then the connection is closed. */
 const DRAIN_MS = 100;
 
-/** Reads what follows `[DONE]`, so that the connection can be used again; none of it counts. */
+/** Reads what follows `[DONE]`, so that the connection can be reused; none of it counts. */
 async function drain(body: TimedBody): Promise<void> {
   if (body.ended) return;
   let late = false;
@@ -213,7 +210,7 @@ async function drain(body: TimedBody): Promise<void> {
   try {
     while (!late && await body.next() !== null);
   } catch {
-    // The answer was complete: how its connection ends is no part of it.
+    // The answer was complete; how its connection ends does not matter.
   } finally {
     clearTimeout(timer);
   }

@@ -1,10 +1,9 @@
-/** The border: one JSON document from an endpoint, checked once and turned into our words. */
+/** One JSON document of an answer, checked once: a chunk of a stream, or a whole answer. */
 import { z } from "zod";
-import type { EventShape } from "./event_template.ts";
 import type { ReportedUsage, ServerTimings } from "./trace.ts";
 
-/** What one document said: a chunk of a stream, or a whole answer. Absent parts are empty or null. */
-export interface WireMessage {
+/** What one document holds. Absent parts are empty or null. */
+export interface AnswerChunk {
   readonly content: string;
   readonly reasoning: string;
   readonly finishReason: string | null;
@@ -25,7 +24,7 @@ const text = z.union([
   ),
 ]).nullish();
 
-/** Unknown shapes of reasoning are no reason to refuse an answer. */
+/** Reasoning of an unknown shape is left out: the answer is still good. */
 const thought = z.string().nullish().catch(null);
 
 const said = z.object({ content: text, reasoning_content: thought, reasoning: thought });
@@ -43,7 +42,7 @@ const failure = z.union([
   z.object({ message: z.string().nullish(), code: z.union([z.string(), z.number()]).nullish() }),
 ]).nullish();
 
-/** What every chunk has. The rest is looked for only where it is: a stream is read thousands of times a second. */
+/** What every chunk has. Usage and timings are validated only where they are present. */
 const document = z.object({ choices: z.array(choice).nullish(), error: failure });
 
 const usage = z.object({
@@ -71,17 +70,17 @@ const ollama = z.object({
 });
 
 /**
- * Reads one document of a stream, or a whole answer. Unknown fields are left alone; of several choices the
- * first counts; `delta` goes before `message`, since some servers send both in every chunk.
+ * Reads one document of a stream, or a whole answer. Unknown fields are ignored; of several choices the first one
+ * counts; `delta` precedes `message`, since some servers send both in every chunk.
  *
- * @throws {SyntaxError} where it is not JSON, or JSON of another kind
+ * @throws {SyntaxError} where it is not JSON, or not shaped like an OpenAI answer
  *
  * ```ts
- * const said = parseMessage('{"choices":[{"delta":{"content":"Hi"},"finish_reason":null}]}');
+ * const said = parseChunk('{"choices":[{"delta":{"content":"Hi"},"finish_reason":null}]}');
  * if (said.content !== "Hi" || said.usage !== null) throw new Error("one delta, no usage");
  * ```
  */
-export function parseMessage(json: string): WireMessage {
+export function parseChunk(json: string): AnswerChunk {
   let value: unknown;
   try {
     value = JSON.parse(json);
@@ -106,68 +105,7 @@ export function parseMessage(json: string): WireMessage {
   };
 }
 
-/**
- * `parseMessage` for the documents of one stream. They differ in one string, the text of the delta: where
- * everything around it is what the last document had, only that string is read. What comes out is the same
- * (a test holds the two together); it costs a tenth, and a load test reads a hundred thousand of them a second.
- *
- * ```ts
- * const stream = new StreamParser();
- * const chunk = (text: string) => `{"choices":[{"delta":{"content":"${text}"}}]}`;
- * if (stream.parse(chunk("Hi")).content !== "Hi" || stream.parse(chunk("you")).content !== "you") throw new Error("same");
- * ```
- */
-export class StreamParser {
-  #template: EventShape | null = null;
-  /** Templates that may still be tried: some streams have no two documents alike. */
-  #tries = 8;
-
-  /** What the last document had around its text; null where it is no model for the next. */
-  get shape(): EventShape | null {
-    return this.#template;
-  }
-
-  /** @throws {SyntaxError} as `parseMessage` does */
-  parse(json: string): WireMessage {
-    const quick = this.#likeLast(json);
-    if (quick !== null) return quick;
-    const message = parseMessage(json);
-    this.#template = this.#tries > 0 && message.content !== "" ? this.#learn(json, message) : null;
-    return message;
-  }
-
-  #likeLast(json: string): WireMessage | null {
-    if (this.#template === null) return null;
-    const { before, after } = this.#template;
-    const end = json.length - after.length;
-    if (end < before.length || !json.startsWith(before) || !json.endsWith(after)) return null;
-    const content = json.slice(before.length, end);
-    if (!PLAIN.test(content)) return null;
-    this.#tries = 8;
-    return { ...NOTHING_ELSE, content };
-  }
-
-  /** A document becomes a template when a word in the place of its content comes out as its content, and no more. */
-  #learn(json: string, { content }: WireMessage): EventShape | null {
-    this.#tries--;
-    const found = /"content"\s*:\s*"([^"\\]*)"/.exec(json);
-    if (found?.[1] !== content) return null;
-    const start = found.index + found[0].length - 1 - content.length;
-    const template = { before: json.slice(0, start), after: json.slice(start + content.length) };
-    const tried = parseMessage(`${template.before}PROBE${template.after}`);
-    const { reasoning, finishReason, usage, server, error } = tried;
-    const more = [finishReason, usage, server, error].some((part) => part !== null);
-    return tried.content === "PROBE" && reasoning === "" && !more ? template : null;
-  }
-}
-
-/** A string that JSON writes as it is: no quote, no escape, no control character. */
-// deno-lint-ignore no-control-regex
-const PLAIN = /^[^"\\\u0000-\u001f]*$/;
-
-const NOTHING_ELSE = { reasoning: "", finishReason: null, usage: null, server: null, error: null } as const;
-
-/** A count that is not a count is worth less than none: then an estimate takes its place, marked as one. */
+/** An invalid usage counts as none: an estimate, marked as one, then takes its place. */
 function usageOf(value: unknown): ReportedUsage | null {
   if (!has(value, "usage") || value.usage === null) return null;
   const { success, data } = usage.safeParse(value.usage);

@@ -1,24 +1,32 @@
-/** The raw transport as a `fetch`: connections kept, redialled and closed; what it leaves to the platform. */
+/** The timed client: connections kept, reopened and closed; what it leaves to `fetch`. */
 import assert from "node:assert/strict";
 import { gzipSync } from "node:zlib";
 import type { Fetch } from "../../lib/clock.ts";
-import { timedBody } from "../../lib/endpoint/timed_body.ts";
-import { isLoopback, rawTransport } from "../../lib/endpoint/transport.ts";
+import { limitedText } from "../../lib/endpoint/timed_body.ts";
+import { isLoopback, noProxyForLoopback } from "../../lib/endpoint/loopback.ts";
+import { type TimedClient, timedClient } from "../../lib/endpoint/timed_client.ts";
 import { startFake } from "../../lib/selfcheck/fake_server.ts";
 import { ask, clock, hello } from "./helpers.ts";
-import { timedRequest } from "../../lib/endpoint/request.ts";
+import { timedRequest } from "../../lib/endpoint/timed_request.ts";
 
 const nobody: Fetch = () => Promise.reject(new TypeError("the platform's fetch was not meant to be asked"));
 
+/** The text of an answer to a POST without a body. */
+async function postText({ post }: TimedClient, url: string): Promise<string> {
+  const response = post(url, undefined, "");
+  await response.head();
+  return await limitedText(response, 1000);
+}
+
 /** Sends several requests over one transport, one after the other. */
 async function several(baseUrl: string, times: number, pauseMs = 0) {
-  const transport = rawTransport({ clock, fetch: nobody });
+  const transport = timedClient({ clock, fetch: nobody });
   const traces = [];
   for (let i = 0; i < times; i++) {
     traces.push(
       await timedRequest({ name: "fake", baseUrl }, hello, {
         clock,
-        fetch: transport.fetch,
+        post: transport.post,
         timeoutMs: 5000,
       }),
     );
@@ -58,10 +66,9 @@ Deno.test("a kept connection that the server has closed meanwhile is not used", 
       connection.close(); // without having said so
     }
   })();
-  const transport = rawTransport({ clock, fetch: nobody });
+  const transport = timedClient({ clock, fetch: nobody });
   for (let i = 0; i < 3; i++) {
-    const answer = await transport.fetch(`http://127.0.0.1:${listener.addr.port}/`);
-    assert.equal(await answer.text(), "{}");
+    assert.equal(await postText(transport, `http://127.0.0.1:${listener.addr.port}/`), "{}");
   }
   assert.equal(taken, 3);
   transport.close();
@@ -87,10 +94,10 @@ Deno.test("a request that a server took and dropped is a failure, not sent again
   const accepting = (async () => {
     for await (const connection of listener) serving.push(serve(connection));
   })();
-  const transport = rawTransport({ clock, fetch: nobody });
+  const transport = timedClient({ clock, fetch: nobody });
   const url = `http://127.0.0.1:${listener.addr.port}/`;
-  assert.equal(await (await transport.fetch(url)).text(), "{}");
-  await assert.rejects(transport.fetch(url), /closed before an answer came/);
+  assert.equal(await postText(transport, url), "{}");
+  await assert.rejects(postText(transport, url), /closed before an answer came/);
   assert.equal(requests, 2);
   transport.close();
   listener.close();
@@ -100,9 +107,9 @@ Deno.test("a request that a server took and dropped is a failure, not sent again
 
 Deno.test("requests at the same time have connections of their own", async () => {
   const fake = startFake({ ttftMs: 30 });
-  const transport = rawTransport({ clock, fetch: nobody });
+  const transport = timedClient({ clock, fetch: nobody });
   const endpoint = { name: "fake", baseUrl: fake.baseUrl };
-  const options = { clock, fetch: transport.fetch, timeoutMs: 5000 };
+  const options = { clock, post: transport.post, timeoutMs: 5000 };
   await Promise.all(Array.from({ length: 6 }, () => timedRequest(endpoint, hello, options)));
   assert.equal(fake.connections(), 6);
   await Promise.all(Array.from({ length: 6 }, () => timedRequest(endpoint, hello, options)));
@@ -128,9 +135,9 @@ Deno.test("https, redirects and refused targets go to the platform's fetch", asy
     }
   })();
   const base = `http://127.0.0.1:${listener.addr.port}`;
-  const transport = rawTransport({ clock, fetch: platform, accepts: isLoopback });
+  const transport = timedClient({ clock, fetch: platform, accepts: isLoopback });
   for (const url of ["https://127.0.0.1/v1", `${base}/v1`, "http://models.example/v1"]) {
-    assert.equal(await (await transport.fetch(url)).text(), "platform");
+    assert.equal(await postText(transport, url), "platform");
   }
   assert.deepEqual(asked, ["https://127.0.0.1/v1", `${base}/v1`, "http://models.example/v1"]);
   transport.close();
@@ -149,9 +156,8 @@ Deno.test("an answer packed against our wish is unpacked", async () => {
       connection.close();
     }
   })();
-  const transport = rawTransport({ clock, fetch: nobody });
-  const answer = await transport.fetch(`http://127.0.0.1:${listener.addr.port}/`);
-  assert.deepEqual(await answer.json(), { data: [] });
+  const transport = timedClient({ clock, fetch: nobody });
+  assert.equal(await postText(transport, `http://127.0.0.1:${listener.addr.port}/`), '{"data":[]}');
   transport.close();
   listener.close();
   await serving;
@@ -160,21 +166,25 @@ Deno.test("an answer packed against our wish is unpacked", async () => {
 Deno.test("stamps are taken at the socket, not when the body is asked for", async () => {
   const fake = startFake({ tokens: 2 });
   let now = 0;
-  const transport = rawTransport({ clock: () => ++now, fetch: nobody });
-  const response = await transport.fetch(`${fake.baseUrl}/models`);
+  const transport = timedClient({ clock: () => ++now, fetch: nobody });
+  const response = transport.post(
+    `${fake.baseUrl}/chat/completions`,
+    undefined,
+    JSON.stringify({ model: "fake", messages: [{ role: "user", content: "Hi" }] }),
+  );
+  await response.head();
   const seenMs = now;
   now = 1000;
-  const body = timedBody(response, () => NaN);
-  const piece = await body.next();
+  const piece = await response.next();
   assert.ok(piece !== null && piece.atMs <= seenMs);
-  assert.equal(await body.next(), null);
+  assert.equal(await response.next(), null);
   transport.close();
   await fake.stop();
 });
 
 Deno.test("an answer's last piece stays as it came while its connection serves the next one", async () => {
   const fake = startFake({ models: { one: { words: ["111"] }, two: { words: ["222"] } } });
-  const transport = rawTransport({ clock, fetch: nobody });
+  const transport = timedClient({ clock, fetch: nobody });
   const ask = async (model: string) => {
     const body = JSON.stringify({ model, messages: [{ role: "user", content: "Hi" }] });
     const answer = transport.post(`${fake.baseUrl}/chat/completions`, undefined, body);
@@ -192,7 +202,7 @@ Deno.test("an answer's last piece stays as it came while its connection serves t
 
 Deno.test("JSON goes over the platform's fetch where a bare socket may not", async () => {
   const fake = startFake({ tokens: 2, apiKey: "sesame-open" });
-  const transport = rawTransport({ clock, fetch, accepts: () => false });
+  const transport = timedClient({ clock, fetch, accepts: () => false });
   const answer = transport.post(
     `${fake.baseUrl}/chat/completions`,
     "sesame-open",
@@ -206,12 +216,12 @@ Deno.test("JSON goes over the platform's fetch where a bare socket may not", asy
 });
 
 Deno.test("what can't be sent is refused where the answer is awaited, and the trace does not show the key", async () => {
-  const transport = rawTransport({ clock, fetch });
+  const transport = timedClient({ clock, fetch });
   await assert.rejects(transport.post("no address", undefined, "{}").head(), TypeError);
   const trace = await timedRequest(
     { name: "fake", baseUrl: "http://127.0.0.1:9/v1", apiKey: "open\nsesame" },
     { model: "fake", messages: [{ role: "user", content: "Hi" }], maxTokens: 1, temperature: 0 },
-    { clock, fetch: transport.fetch, post: transport.post, timeoutMs: 5000 },
+    { clock, post: transport.post, timeoutMs: 5000 },
   );
   assert.equal(trace.status, "failed");
   assert.ok(trace.reason !== null && !trace.reason.includes("sesame"), String(trace.reason));
@@ -220,7 +230,7 @@ Deno.test("what can't be sent is refused where the answer is awaited, and the tr
 
 Deno.test("an answer that is given up while it is dialled, awaited or read ends with the reason", async () => {
   const fake = startFake({ tokens: 3, fault: { kind: "hang", afterChunks: 1 } });
-  const transport = rawTransport({ clock, fetch: nobody });
+  const transport = timedClient({ clock, fetch: nobody });
   const post = () =>
     transport.post(`${fake.baseUrl}/chat/completions`, undefined, '{"model":"fake","stream":true}');
   const dialled = post();
@@ -242,7 +252,7 @@ Deno.test("an answer that is given up while it is dialled, awaited or read ends 
 
 Deno.test("localhost is dialled whichever family answers", async () => {
   const fake = startFake({});
-  const trace = await ask(fake.baseUrl.replace("127.0.0.1", "localhost"), "openai over raw");
+  const trace = await ask(fake.baseUrl.replace("127.0.0.1", "localhost"), "socket");
   assert.equal(trace.status, "ok");
   await fake.stop();
 });
@@ -259,4 +269,13 @@ Deno.test("loopback is told from everything else", () => {
       ["http://127.0.0.1.example/", false],
     ] as const
   ) assert.equal(isLoopback(new URL(url)), expected, url);
+});
+
+Deno.test("fetch is kept from sending requests to this machine through a proxy", () => {
+  const noProxy = (env: Record<string, string>) => noProxyForLoopback(new Map(Object.entries(env)));
+  assert.equal(noProxy({}), null);
+  assert.equal(noProxy({ NO_PROXY: ".corp" }), null);
+  assert.equal(noProxy({ HTTPS_PROXY: "http://p:1" }), "localhost,127.0.0.0/8,::1");
+  assert.equal(noProxy({ HTTP_PROXY: "http://p:1", no_proxy: "a,::1" }), "a,::1,localhost,127.0.0.0/8");
+  assert.equal(noProxy({ ALL_PROXY: "http://p:1", NO_PROXY: "localhost,127.0.0.0/8,::1" }), null);
 });

@@ -1,0 +1,112 @@
+/** A generation request on its way: the JSON body that its route takes, and the answer as it starts. */
+import { connectionFailure, EndpointFailure, httpFailure } from "./failure.ts";
+import { limitedText, type TimedBody } from "./timed_body.ts";
+import type { PostJson, TimedResponse } from "./timed_client.ts";
+import type { Endpoint, GenerationRequest } from "./trace.ts";
+
+/** What a request asks of the protocol, apart from what it asks of the model. */
+export interface ProtocolOptions {
+  readonly route: "chat" | "completions";
+  readonly stream: boolean;
+  /** Sends `stream_options`, which asks for a last chunk with `usage`. */
+  readonly streamUsage: boolean;
+}
+
+/** An answer whose status line and headers have arrived; its body is unread. */
+export interface StartedAnswer {
+  readonly status: number;
+  readonly contentType: string | null;
+  readonly body: TimedBody;
+}
+
+/** A generation request that was sent. */
+export interface SentGeneration {
+  /** When it was sent, in ms; null while that is unknown. */
+  readonly sentMs: number | null;
+  /**
+   * The answer as it starts.
+   *
+   * @throws {EndpointFailure} where no connection was made, or the answer is an HTTP error
+   */
+  readonly started: Promise<StartedAnswer>;
+  /** Gives the answer up: pending reads are rejected with `reason`. */
+  cancel(reason: unknown): void;
+}
+
+/** An HTTP error's text beyond this many bytes is cut off. */
+const MAX_ERROR_BYTES = 64 * 1024;
+
+/** Sends a generation request with `post`; the request is on the socket when this returns, where one was open. */
+export function sendGeneration(
+  endpoint: Endpoint,
+  request: GenerationRequest,
+  protocol: ProtocolOptions,
+  post: PostJson,
+): SentGeneration {
+  const path = protocol.route === "chat" ? "/chat/completions" : "/completions";
+  const url = `${endpoint.baseUrl.replace(/\/$/, "")}${path}`;
+  const response = post(url, endpoint.apiKey, JSON.stringify(requestBody(request, protocol)));
+  return {
+    started: start(endpoint, response),
+    get sentMs() {
+      return response.sentMs;
+    },
+    cancel: (reason) => void response.cancel(reason),
+  };
+}
+
+async function start(endpoint: Endpoint, response: TimedResponse): Promise<StartedAnswer> {
+  try {
+    const { status, headers } = await response.head();
+    const contentType = headers.get("content-type") ?? null;
+    if (status >= 200 && status < 300) return { status, contentType, body: response };
+    throw httpFailure(status, jsonOrText(await limitedText(response, MAX_ERROR_BYTES)));
+  } catch (error) {
+    if (error instanceof EndpointFailure) throw error;
+    throw connectionFailure(endpoint.baseUrl, error);
+  }
+}
+
+function jsonOrText(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text;
+  }
+}
+
+/**
+ * The JSON body of a generation request. The completions route gets the messages' texts with a blank line
+ * between them.
+ *
+ * ```ts
+ * const request = { model: "m", messages: [{ role: "user" as const, content: "Hi" }], maxTokens: 8, temperature: 0 };
+ * const body = requestBody(request, { route: "completions", stream: true, streamUsage: false });
+ * if (JSON.stringify(body) !== '{"model":"m","max_tokens":8,"temperature":0,"stream":true,"prompt":"Hi"}') {
+ *   throw new Error(JSON.stringify(body));
+ * }
+ * ```
+ */
+export function requestBody(
+  request: GenerationRequest,
+  { route, stream, streamUsage }: ProtocolOptions,
+): Record<string, unknown> {
+  const { responseFormat } = request;
+  const chat = route === "chat";
+  return {
+    model: request.model,
+    max_tokens: request.maxTokens,
+    temperature: request.temperature,
+    ...(request.seed === undefined ? {} : { seed: request.seed }),
+    ...(request.stop === undefined ? {} : { stop: request.stop }),
+    ...(request.fixedOutput === true ? { ignore_eos: true, min_tokens: request.maxTokens } : {}),
+    ...(stream ? { stream: true } : {}),
+    ...(stream && streamUsage ? { stream_options: { include_usage: true } } : {}),
+    ...(chat && responseFormat !== undefined
+      ? { response_format: { type: "json_schema", json_schema: { ...responseFormat, strict: true } } }
+      : {}),
+    ...(chat
+      ? { messages: request.messages.map(({ role, content }) => ({ role, content })) }
+      : { prompt: request.messages.map(({ content }) => content).join("\n\n") }),
+  };
+}
