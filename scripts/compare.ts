@@ -60,10 +60,10 @@ async function scratchFolder(): Promise<string> {
 }
 
 async function compare(names: readonly string[], options: Options): Promise<number> {
-  const [{ compareAllRuns }, { seededRandom }, { comparedText }] = await Promise.all([
+  const [{ compareAllRuns }, { seededRandom }, { comparisonText }] = await Promise.all([
     import("../lib/bench/compare.ts"),
     import("../lib/stats/random.ts"),
-    import("../lib/report/compared.ts"),
+    import("../lib/report/comparison_text.ts"),
   ]);
   const runs: ComparableRun[] = [];
   for (const name of names) runs.push(await openRun(name, options.out));
@@ -76,7 +76,7 @@ async function compare(names: readonly string[], options: Options): Promise<numb
   else {
     const terminal = Deno.stdout.isTerminal();
     const columns = terminal ? Deno.consoleSize().columns : 80;
-    console.log(comparedText(comparison, { columns, color: terminal && !Deno.noColor }));
+    console.log(comparisonText(comparison, { columns, color: terminal && !Deno.noColor }));
   }
   return gates(comparison, options);
 }

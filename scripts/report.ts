@@ -20,7 +20,7 @@ async function report(run: string, options: Options): Promise<number> {
   const [{ findRun }, { reportRun }, { terminalSummary }] = await Promise.all([
     import("../lib/bench/find_run.ts"),
     import("../lib/report/write.ts"),
-    import("../lib/report/terminal.ts"),
+    import("../lib/report/terminal_summary.ts"),
   ]);
   const folder = await findRun(run, options.out);
   if (folder === null) {

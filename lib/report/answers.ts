@@ -1,10 +1,11 @@
 /** The answers side by side: what a reader goes by, since speed recommends nothing. */
+import type { AnswerRecord } from "../bench/records.ts";
 import type { Summary } from "../bench/summary_schema.ts";
 import type { AnswerQuality, QualityReport } from "../quality/quality_schema.ts";
-import { answerKey, type RunData, type ShownAnswer } from "./data.ts";
+import type { RunData } from "./run_data.ts";
 import { counted } from "./format.ts";
 import { type Markup, markup, trusted } from "./markup.ts";
-import { verdictOn } from "./quality.ts";
+import { verdictOn } from "./quality_table.ts";
 import { swatch } from "./tables.ts";
 
 /** A page shows the answers to at most this many prompts, each text cut at this many characters. */
@@ -92,4 +93,58 @@ function cut(text: string): string {
 function excerpt(text: string): string {
   const flat = text.replaceAll(/\s+/g, " ").trim();
   return flat.length > 90 ? `${flat.slice(0, 89)}…` : flat;
+}
+
+/** What one candidate answered to one prompt. */
+export interface ShownAnswer {
+  readonly id: string;
+  readonly content: string;
+  readonly reasoning: string;
+  /** Timed answers there were, and how many different texts among them. */
+  readonly n: number;
+  readonly different: number;
+}
+
+/** Different texts are told apart by their own string, up to this many of a candidate and prompt. */
+const maxDifferent = 200;
+
+/**
+ * The first timed answer of every candidate to every prompt, and whether the repeats said the same.
+ * The key is `answerKey(candidate, prompt)`.
+ *
+ * @example
+ * ```ts
+ * const answers = await gatherAnswers([
+ *   { id: "1", candidate: "a", prompt_id: "p", phase: "timed", round: 1, content: "Yes.", reasoning: "" },
+ *   { id: "2", candidate: "a", prompt_id: "p", phase: "timed", round: 2, content: "No.", reasoning: "" },
+ * ]);
+ * if (answers.get(answerKey("a", "p"))?.different !== 2) throw new Error("two texts were given");
+ * ```
+ */
+export async function gatherAnswers(
+  answers: AsyncIterable<AnswerRecord> | Iterable<AnswerRecord>,
+): Promise<Map<string, ShownAnswer>> {
+  const first = new Map<string, { answer: AnswerRecord; n: number; texts: Set<string> }>();
+  for await (const answer of answers) {
+    if (answer.phase !== "timed") continue;
+    const key = answerKey(answer.candidate, answer.prompt_id);
+    const seen = first.get(key);
+    if (seen === undefined) first.set(key, { answer, n: 1, texts: new Set([answer.content]) });
+    else {
+      seen.n++;
+      if (seen.texts.size < maxDifferent) seen.texts.add(answer.content);
+    }
+  }
+  return new Map([...first].map(([key, { answer, n, texts }]) => [key, {
+    id: answer.id,
+    content: answer.content,
+    reasoning: answer.reasoning,
+    n,
+    different: texts.size,
+  }]));
+}
+
+/** One key for a candidate and a prompt, whatever characters are in them. */
+export function answerKey(candidate: string, prompt: string): string {
+  return JSON.stringify([candidate, prompt]);
 }

@@ -6,9 +6,9 @@ import type { Figure } from "../plot/figure.ts";
 import { ratioPlot } from "../plot/ratio.ts";
 import { seriesStyle } from "../plot/series.ts";
 import { timelinePlot } from "../plot/timeline.ts";
-import type { Cell, RunData } from "./data.ts";
+import type { PromptTimes, RunData } from "./run_data.ts";
 import { counted } from "./format.ts";
-import { measured } from "./story.ts";
+import { measured } from "./summary_text.ts";
 
 type Timed = "latency" | "ttft";
 const words: Record<Timed, { metric: string; title: string }> = {
@@ -28,7 +28,7 @@ export function distributionFigures(summary: Summary, data: RunData): Figure[] {
     ecdfPlot(
       summary.candidates.map(({ id }) => ({
         name: id,
-        values: valuesOf(data, timed, (cell) => cell.candidate === id),
+        values: valuesOf(data, timed, (one) => one.candidate === id),
       })),
       { ...words[timed] },
     )
@@ -44,7 +44,7 @@ export function promptBoxes(summary: Summary, data: RunData): Figure[] {
         summary.candidates.map(({ id }) => ({
           series: id,
           group: prompt,
-          values: valuesOf(data, timed, (cell) => cell.candidate === id && cell.prompt === prompt),
+          values: valuesOf(data, timed, (one) => one.candidate === id && one.prompt === prompt),
         }))
       ),
       { metric: words[timed].metric, title: `${words[timed].title} by prompt` },
@@ -65,7 +65,7 @@ export function promptDistributions(
       ecdfPlot(
         summary.candidates.map(({ id }) => ({
           name: id,
-          values: valuesOf(data, timed, (cell) => cell.candidate === id && cell.prompt === prompt),
+          values: valuesOf(data, timed, (one) => one.candidate === id && one.prompt === prompt),
         })),
         { metric: words[timed].metric, title: `${words[timed].title}: ${prompt}`, points: promptPoints },
       )
@@ -80,7 +80,7 @@ function shownPrompts(summary: Summary, data: RunData): string[] {
 
 /** The prompts with a good timed request, in the order of the set. */
 export function measuredPrompts(summary: Summary, data: RunData): string[] {
-  const seen = new Set(data.cells.filter((cell) => cell.latency.length > 0).map((cell) => cell.prompt));
+  const seen = new Set(data.times.filter((one) => one.latency.length > 0).map((one) => one.prompt));
   return summary.plan.prompt_set.prompts.map((prompt) => prompt.id).filter((id) => seen.has(id));
 }
 
@@ -132,11 +132,11 @@ export function comparisonFigures(summary: Summary): Figure[] {
 
 function timedMetrics(data: RunData): Timed[] {
   const all: Timed[] = ["latency", "ttft"];
-  return all.filter((timed) => data.cells.some((cell) => cell[timed].length > 0));
+  return all.filter((timed) => data.times.some((one) => one[timed].length > 0));
 }
 
-function valuesOf(data: RunData, timed: Timed, wanted: (cell: Cell) => boolean): number[] {
-  return data.cells.filter(wanted).flatMap((cell) => cell[timed]);
+function valuesOf(data: RunData, timed: Timed, wanted: (one: PromptTimes) => boolean): number[] {
+  return data.times.filter(wanted).flatMap((one) => one[timed]);
 }
 
 /** Candidates that have anything to draw. */

@@ -2,8 +2,8 @@
 import type { CandidateSummary, Comparison, MetricName, Summary } from "../bench/summary_schema.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { counted, intervalOf, megabytes, plain, seconds, times } from "./format.ts";
-import { qualityTexts } from "./quality.ts";
-import { estimatedTokens, measured, mostlyDisturbed, statusText } from "./story.ts";
+import { qualityTexts } from "./quality_table.ts";
+import { estimatedTokens, measured, mostlyDisturbed, statusText } from "./summary_text.ts";
 
 /** One sentence that a reader can act on. Names in it stand between backticks. */
 export interface Highlight {

@@ -6,14 +6,14 @@ import { instrumentText } from "./instrument.ts";
 import { highlights } from "./highlights.ts";
 import {
   comparisonsMade,
-  comparisonText,
   machineText,
   metricTitles,
   planText,
+  ratioText,
   type ReportOptions,
   type TableRow,
   tableRows,
-} from "./story.ts";
+} from "./summary_text.ts";
 
 const maxSample = 600;
 
@@ -129,7 +129,7 @@ function comparisons(summary: Summary): string[] {
   const rows = made.map((one) => [
     `${one.a} / ${one.b}`,
     metricTitles[one.metric],
-    comparisonText(one),
+    ratioText(one),
     one.verdict === "a better"
       ? `${one.a} better`
       : one.verdict === "b better"

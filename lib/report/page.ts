@@ -4,7 +4,8 @@ import type { SelfcheckResult } from "../selfcheck/selfcheck.ts";
 import type { Figure } from "../plot/figure.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { answerSection } from "./answers.ts";
-import type { RunData, ShownAnswer } from "./data.ts";
+import type { ShownAnswer } from "./answers.ts";
+import type { RunData } from "./run_data.ts";
 import {
   anythingMeasured,
   comparisonFigures,
@@ -19,9 +20,9 @@ import { counted } from "./format.ts";
 import { instrumentSection } from "./instrument.ts";
 import { type Markup, markup, trusted } from "./markup.ts";
 import { highlights } from "./highlights.ts";
-import { machineText, mostlyDisturbed, planText, type ReportOptions } from "./story.ts";
-import { qualityTable } from "./quality.ts";
-import { pageStyle } from "./style.ts";
+import { machineText, mostlyDisturbed, planText, type ReportOptions } from "./summary_text.ts";
+import { qualityTable } from "./quality_table.ts";
+import { pageStyle } from "./page_style.ts";
 import {
   comparisonTable,
   disturbedTable,

@@ -1,10 +1,10 @@
 /** The page's tables: one row a candidate, failed ones included, every figure with its n. */
 import type { CandidateSummary, Summary, SummaryStatistic } from "../bench/summary_schema.ts";
 import { seriesStyle } from "../plot/series.ts";
-import { energyOf } from "./energy.ts";
+import { energyOf } from "../bench/energy.ts";
 import { counted, intervalOf, megabytes, missing, p95Of, plain, seconds } from "./format.ts";
 import { type Markup, markup, trusted } from "./markup.ts";
-import type { RunData } from "./data.ts";
+import type { RunData } from "./run_data.ts";
 import {
   comparisonsMade,
   estimatedTokens,
@@ -12,7 +12,7 @@ import {
   metricTitles,
   type ReportOptions,
   statusText,
-} from "./story.ts";
+} from "./summary_text.ts";
 
 type Show = (value: number | null) => string;
 

@@ -11,11 +11,12 @@ import { lastSelfcheck } from "../selfcheck/selfcheck.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { readQuality } from "../select/decide/facts.ts";
-import { summaryCsv } from "./columns.ts";
-import { gatherAnswers, type RunData, runGatherer } from "./data.ts";
+import { summaryCsv } from "./summary_csv.ts";
+import { gatherAnswers } from "./answers.ts";
+import { type RunData, runGatherer } from "./run_data.ts";
 import { markdownReport } from "./markdown.ts";
 import { reportPage } from "./page.ts";
-import type { ReportOptions } from "./story.ts";
+import type { ReportOptions } from "./summary_text.ts";
 
 /** The files that `writeReports` makes, in the order in which it makes them. */
 export const reportFiles = ["report.csv", "report.md", "report.html"] as const;

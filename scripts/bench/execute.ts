@@ -5,7 +5,7 @@ import { runBench } from "../../lib/bench/run.ts";
 import type { Summary } from "../../lib/bench/summary_schema.ts";
 import { defaultStore } from "../../lib/catalog/store.ts";
 import { lastSelfcheck, saveSelfcheck } from "../../lib/selfcheck/selfcheck.ts";
-import { terminalSummary } from "../../lib/report/terminal.ts";
+import { terminalSummary } from "../../lib/report/terminal_summary.ts";
 import { reportRun } from "../../lib/report/write.ts";
 import { interruptSignal, realClock, realSleep } from "../cli.ts";
 import type { BenchSettings } from "./options.ts";

@@ -4,7 +4,7 @@ import { compareAllRuns, type CompareOptions, type RunsComparison } from "../../
 import { type ComparableRun, readComparableRun } from "../../lib/bench/compare_runs.ts";
 import { answersGate, speedGate } from "../../lib/bench/gate.ts";
 import { UserError } from "../../lib/errors.ts";
-import { comparedText } from "../../lib/report/compared.ts";
+import { comparisonText } from "../../lib/report/comparison_text.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
 import {
   defaultPrompts,
@@ -132,7 +132,7 @@ Deno.test("other machine, max_tokens, prefix or temperature: shown loudly, and n
     assert.deepEqual(blocking, [what]);
     assert.equal(verdictOf(comparison, "a"), "not comparable");
     assert.deepEqual(comparison.regressions, []);
-    assert.match(comparedText(comparison, { columns: 80, color: false }), new RegExp(`✗ ${what}: .*→`));
+    assert.match(comparisonText(comparison, { columns: 80, color: false }), new RegExp(`✗ ${what}: .*→`));
   }
 });
 
@@ -207,7 +207,7 @@ Deno.test("too few prompts carry no interval, and the text says what it takes", 
   );
   const comparison = compareAllRuns(runs, options);
   assert.equal(verdictOf(comparison, "a"), "can't tell");
-  assert.match(comparedText(comparison, { columns: 80, color: false }), /at least 5 prompts/);
+  assert.match(comparisonText(comparison, { columns: 80, color: false }), /at least 5 prompts/);
 });
 
 Deno.test("disturbed blocks do not enter", async () => {
@@ -241,7 +241,7 @@ Deno.test("several runs are put under one another, candidate by candidate", asyn
   const runs = await runsOf({ candidates }, { candidates }, {
     candidates: [candidate("b", 2), candidate("a")],
   });
-  const text = comparedText(compareAllRuns(runs, options), { columns: 80, color: false });
+  const text = comparisonText(compareAllRuns(runs, options), { columns: 80, color: false });
   const lines = text.slice(text.indexOf("all runs against")).split("\n").slice(2, 6).map((line) =>
     line.trim()
   );
@@ -256,7 +256,7 @@ Deno.test("several runs are put under one another, candidate by candidate", asyn
 
 Deno.test("the text fits 80 columns but for names and answers", async () => {
   const runs = await runsOf({ candidates: [candidate("a")] }, { candidates: [candidate("a", 1.4)] });
-  const text = comparedText(compareAllRuns(runs, options), { columns: 80, color: false });
+  const text = comparisonText(compareAllRuns(runs, options), { columns: 80, color: false });
   for (const line of text.split("\n")) assert.ok(line.length <= 80, line);
   assert.match(text, /E2E latency +1\.4/);
   assert.match(text, /slower/);

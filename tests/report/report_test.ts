@@ -4,13 +4,14 @@ import { parseHTML } from "linkedom";
 import { summarizeRun } from "../../lib/bench/summary.ts";
 import type { Summary } from "../../lib/bench/summary_schema.ts";
 import { UserError } from "../../lib/errors.ts";
-import { gatherAnswers, runGatherer } from "../../lib/report/data.ts";
-import { energyOf } from "../../lib/report/energy.ts";
+import { gatherAnswers } from "../../lib/report/answers.ts";
+import { runGatherer } from "../../lib/report/run_data.ts";
+import { energyOf } from "../../lib/bench/energy.ts";
 import { markdownReport, markdownTable } from "../../lib/report/markdown.ts";
 import { parseCsv } from "../../lib/csv.ts";
 import { highlights } from "../../lib/report/highlights.ts";
-import { tableRows } from "../../lib/report/story.ts";
-import { terminalSummary } from "../../lib/report/terminal.ts";
+import { tableRows } from "../../lib/report/summary_text.ts";
+import { terminalSummary } from "../../lib/report/terminal_summary.ts";
 import { reportFiles, reportRun, writeReports } from "../../lib/report/write.ts";
 import { type GeneratedRun, generateRecords, writeGeneratedRun } from "../../benchmarks/generated_run.ts";
 

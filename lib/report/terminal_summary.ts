@@ -3,8 +3,8 @@ import Table from "cli-table3";
 import type { Summary } from "../bench/summary_schema.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { highlights } from "./highlights.ts";
-import { machineText, type TableRow, tableRows } from "./story.ts";
-import { type Painter, painter, wrap } from "./text.ts";
+import { machineText, type TableRow, tableRows } from "./summary_text.ts";
+import { type Painter, painter, wrap } from "./terminal_layout.ts";
 
 /** How the terminal looks. */
 export interface TerminalOptions {

@@ -1,8 +1,8 @@
 /** A comparison of runs, as a terminal shows it. */
 import type { CandidateChange, MetricChange, RunChange, RunsComparison } from "../bench/compare.ts";
 import { counted, plain } from "./format.ts";
-import { metricTitles } from "./story.ts";
-import { type Painter, painter, textTable, wrap } from "./text.ts";
+import { metricTitles } from "./summary_text.ts";
+import { type Painter, painter, textTable, wrap } from "./terminal_layout.ts";
 
 /** How the terminal looks. */
 export interface ComparedOptions {
@@ -19,10 +19,10 @@ const maxQuoted = 5;
  *
  * @example
  * ```ts ignore
- * console.log(comparedText(compareAllRuns(runs, { random }), { columns: 80, color: false }));
+ * console.log(comparisonText(compareAllRuns(runs, { random }), { columns: 80, color: false }));
  * ```
  */
-export function comparedText(comparison: RunsComparison, options: ComparedOptions): string {
+export function comparisonText(comparison: RunsComparison, options: ComparedOptions): string {
   const paint = painter(options.color);
   const width = Math.max(60, options.columns);
   const head = `baseline: ${comparison.baseline.run}` +

@@ -1,6 +1,6 @@
 /** What terminal, report.md and report.html share: the rows of the main table and the words around it. */
 import type { CandidateSummary, Comparison, MetricName, Summary } from "../bench/summary_schema.ts";
-import { energyOf } from "./energy.ts";
+import { energyOf } from "../bench/energy.ts";
 import { counted, intervalOf, megabytes, p95Of, plain, seconds } from "./format.ts";
 
 /** What a reader may want to state beside the run. */
@@ -92,7 +92,7 @@ export function comparisonsMade(summary: Summary): Comparison[] {
 }
 
 /** A comparison in words: which way, how far, how sure, from how many blocks. */
-export function comparisonText(one: Comparison): string {
+export function ratioText(one: Comparison): string {
   if (one.ratio === null) return `no common block (n = ${one.n})`;
   const interval = one.ci95 === null ? "no interval" : intervalOf(one.ci95, plain);
   return `${plain(one.ratio)} (${interval}), n = ${one.n}`;

@@ -1,8 +1,8 @@
 /** report.csv: one row a candidate, every figure of summary.json in a column of its own. */
 import { metricNames, type Summary } from "../bench/summary_schema.ts";
 import { formatCsv } from "../csv.ts";
-import { energyOf } from "./energy.ts";
-import type { ReportOptions } from "./story.ts";
+import { energyOf } from "../bench/energy.ts";
+import type { ReportOptions } from "./summary_text.ts";
 
 type Cell = string | number | null;
 

@@ -1,0 +1,252 @@
+/**
+ * What the figures of a report need from a run, gathered in one pass over its records. The numbers of the tables come
+ * from summary.json; nothing is computed twice.
+ */
+import { latencyS, ttftS } from "../bench/metrics.ts";
+import type { LoadRecord, RequestRecord, SampleRecord } from "../bench/records.ts";
+import { quantile } from "../stats/quantile.ts";
+
+/** The successful timed requests of one candidate on one prompt, quiet blocks only. */
+export interface PromptTimes {
+  readonly candidate: string;
+  readonly prompt: string;
+  /** Seconds, one value per request. */
+  readonly latency: readonly number[];
+  /** Seconds, one value per request that streamed its answer. */
+  readonly ttft: readonly number[];
+}
+
+/** A block that the summary leaves out. */
+export interface DisturbedBlock {
+  readonly block: number;
+  readonly reason: string;
+}
+
+/** One request whose chunks are drawn. */
+export interface DrawnRequest {
+  readonly prompt: string;
+  readonly round: number;
+  readonly block: number;
+  /** Seconds since the request was due, one value per chunk. */
+  readonly chunks: readonly number[];
+  /** The longest gap between two chunks, in seconds. */
+  readonly longestGap: number;
+}
+
+/** What the server reported about its work, next to what the client saw: medians over n successful timed requests. */
+export interface ServerTimes {
+  readonly candidate: string;
+  readonly n: number;
+  /** Reading the prompt by the server's clock, and the client's time to first token; seconds. */
+  readonly promptS: number | null;
+  readonly ttftS: number | null;
+  /** Writing the answer by the server's clock, and the client's first to last chunk; seconds. */
+  readonly decodeS: number | null;
+  readonly streamS: number | null;
+  /** Prompt tokens that the server took from its cache. */
+  readonly cachedTokens: number | null;
+}
+
+/** Everything in samples.jsonl that a report shows in addition to the summary. */
+export interface RunData {
+  readonly times: readonly PromptTimes[];
+  /** By candidate: requests spread over the run and those with the longest gaps, in the order of the run. */
+  readonly drawn: ReadonlyMap<string, readonly DrawnRequest[]>;
+  /** By candidate: the number of successful timed requests from which `drawn` was chosen. */
+  readonly good: ReadonlyMap<string, number>;
+  readonly disturbed: readonly DisturbedBlock[];
+  readonly loads: ReadonlyMap<string, readonly LoadRecord[]>;
+  /** Candidates whose service reports its own times or cached tokens. */
+  readonly server: readonly ServerTimes[];
+  /** Why a timed request failed or was cut off, by request id; at most `MAX_FAILURES` are kept. */
+  readonly failures: ReadonlyMap<string, string>;
+}
+
+const MAX_FAILURES = 10_000;
+/** A timeline draws up to this many requests spread over the run, and as many with the longest gaps. */
+const DRAWN_EACH = 4;
+
+/** Takes the records of a run one by one and keeps what a report shows. */
+export interface RunGatherer {
+  readonly add: (record: SampleRecord) => void;
+  readonly result: () => RunData;
+}
+
+/**
+ * Gathers what a report shows from the records of a run. One pass; memory grows by three numbers per request.
+ *
+ * @example
+ * ```ts
+ * const gatherer = runGatherer();
+ * if (gatherer.result().times.length !== 0) throw new Error("no record, no times");
+ * ```
+ */
+export function runGatherer(): RunGatherer {
+  const times = new Map<string, TimesOfPrompt>();
+  const timelines = new Map<string, TimelineSample>();
+  const servers = new Map<string, ServerFigures>();
+  const disturbed = new Map<number, string>();
+  const loads = new Map<string, LoadRecord[]>();
+  const failures = new Map<string, string>();
+  const blocks = new Set<number>();
+  const addRequest = (record: RequestRecord) => {
+    const { candidate, prompt_id: prompt } = record;
+    blocks.add(record.block);
+    if (record.status === "ok") {
+      getOr(times, JSON.stringify([candidate, prompt]), () => new TimesOfPrompt(candidate, prompt)).add(
+        record,
+      );
+      getOr(timelines, candidate, () => new TimelineSample()).add(record);
+      getOr(servers, candidate, () => new ServerFigures()).add(record);
+    } else if (failures.size < MAX_FAILURES) {
+      failures.set(record.id, record.reason ?? record.status);
+    }
+  };
+  return {
+    add(record) {
+      if (record.kind === "machine" && record.disturbed !== null) {
+        disturbed.set(record.block, record.disturbed);
+      }
+      if (record.kind === "load") getOr(loads, record.candidate, () => []).push(record);
+      if (record.kind === "request" && record.phase === "timed") addRequest(record);
+    },
+    result() {
+      // A run that was disturbed most of the time keeps all its blocks, as its summary does.
+      const mostly = [...blocks].filter((block) => disturbed.has(block)).length > blocks.size / 2;
+      const left = mostly ? new Map<number, string>() : disturbed;
+      return {
+        times: [...times.values()].map((one) => one.without(left)),
+        drawn: new Map([...timelines].map(([candidate, sample]) => [candidate, sample.chosen()])),
+        good: new Map([...timelines].map(([candidate, sample]) => [candidate, sample.seen])),
+        disturbed: [...disturbed].map(([block, reason]) => ({ block, reason })).sort((a, b) =>
+          a.block - b.block
+        ),
+        loads,
+        server: [...servers].flatMap(([candidate, figures]) => figures.medians(candidate) ?? []),
+        failures,
+      };
+    },
+  };
+}
+
+function getOr<T>(map: Map<string, T>, key: string, make: () => T): T {
+  let value = map.get(key);
+  if (value === undefined) map.set(key, value = make());
+  return value;
+}
+
+/** Times with their blocks, since a block is known to be disturbed only at its end. */
+class TimesOfPrompt {
+  readonly #blocks: number[] = [];
+  readonly #latency: (number | null)[] = [];
+  readonly #ttft: (number | null)[] = [];
+
+  constructor(readonly candidate: string, readonly prompt: string) {}
+
+  add(record: RequestRecord): void {
+    this.#blocks.push(record.block);
+    this.#latency.push(latencyS(record));
+    this.#ttft.push(ttftS(record));
+  }
+
+  without(disturbed: ReadonlyMap<number, string>): PromptTimes {
+    const kept = (values: readonly (number | null)[]) =>
+      values.filter((value, i): value is number =>
+        value !== null && !disturbed.has(this.#blocks[i] ?? Number.NaN)
+      );
+    return {
+      candidate: this.candidate,
+      prompt: this.prompt,
+      latency: kept(this.#latency),
+      ttft: kept(this.#ttft),
+    };
+  }
+}
+
+/** Keeps a few requests out of any number: every stride-th one, and those with the longest gaps. */
+class TimelineSample {
+  seen = 0;
+  #stride = 1;
+  #spread: DrawnRequest[] = [];
+  #longest: DrawnRequest[] = [];
+
+  add(record: RequestRecord): void {
+    const position = this.seen++;
+    const gap = longestGapS(record.chunk_ms);
+    const least = this.#longest.length < DRAWN_EACH ? -1 : this.#longest.at(-1)?.longestGap ?? -1;
+    const onStride = position % this.#stride === 0;
+    if (!record.streamed || (!onStride && gap <= least)) return;
+    const request: DrawnRequest = {
+      prompt: record.prompt_id,
+      round: record.round,
+      block: record.block,
+      chunks: record.chunk_ms.map((ms) => ms / 1000),
+      longestGap: gap,
+    };
+    if (gap > least) {
+      this.#longest = [...this.#longest, request].sort((a, b) => b.longestGap - a.longestGap)
+        .slice(0, DRAWN_EACH);
+    }
+    if (onStride) this.#spread.push(request);
+    if (this.#spread.length >= 2 * DRAWN_EACH) {
+      this.#spread = this.#spread.filter((_, i) => i % 2 === 0);
+      this.#stride *= 2;
+    }
+  }
+
+  chosen(): DrawnRequest[] {
+    return [...new Set([...this.#spread.slice(0, DRAWN_EACH), ...this.#longest])].sort((a, b) =>
+      a.block - b.block
+    );
+  }
+}
+
+function longestGapS(chunkMs: readonly number[]): number {
+  let longest = 0;
+  for (let i = 1; i < chunkMs.length; i++) {
+    longest = Math.max(longest, (chunkMs[i] ?? 0) - (chunkMs[i - 1] ?? 0));
+  }
+  return longest / 1000;
+}
+
+/** The server's figures of one candidate, each with the client's figure for the same request. */
+class ServerFigures {
+  readonly #prompt: number[] = [];
+  readonly #ttft: number[] = [];
+  readonly #decode: number[] = [];
+  readonly #stream: number[] = [];
+  readonly #cached: number[] = [];
+  #n = 0;
+
+  add(record: RequestRecord): void {
+    const { server, chunk_ms: chunks } = record;
+    const cached = record.cached_tokens ?? server?.cached_tokens ?? null;
+    if (server === null && cached === null) return;
+    this.#n++;
+    if (cached !== null) this.#cached.push(cached);
+    const [first, last] = [chunks[0], chunks.at(-1)];
+    if (server === null || !record.streamed || first === undefined || last === undefined) return;
+    if (server.prompt_ms !== null) {
+      this.#prompt.push(server.prompt_ms / 1000);
+      this.#ttft.push(first / 1000);
+    }
+    if (server.decode_ms !== null) {
+      this.#decode.push(server.decode_ms / 1000);
+      this.#stream.push((last - first) / 1000);
+    }
+  }
+
+  medians(candidate: string): ServerTimes | null {
+    if (this.#n === 0) return null;
+    const median = (values: readonly number[]) => values.length === 0 ? null : quantile(values, 0.5);
+    return {
+      candidate,
+      n: this.#n,
+      promptS: median(this.#prompt),
+      ttftS: median(this.#ttft),
+      decodeS: median(this.#decode),
+      streamS: median(this.#stream),
+      cachedTokens: median(this.#cached),
+    };
+  }
+}
