@@ -18,7 +18,7 @@ export interface Proxy extends AsyncDisposable {
 const started = z.object({ url: z.string() });
 
 /** All of the task behind `deno`: V8's flags, the permissions, the script. */
-const [, ...serveTask] = project.tasks.serve.split(" ");
+const [, ...serveTask] = project.tasks.serve.command.split(" ");
 
 /** Our own, started as its task starts it. */
 export async function startGateway(upstreamUrl: string, more: readonly string[] = []): Promise<Proxy> {

@@ -1,9 +1,9 @@
 /**
- * WHY: every task answers in the same way: the same words for the same settings, one line for a mistake of
- * the user's, one JSON document with --json, the same exit codes.
+ * WHY: all tasks behave alike. The same flag means the same in every task, a user's mistake is reported in one line,
+ * --json prints one document, and exit codes agree.
  * Exit codes: 0 done, 1 nothing could be measured or written, 2 wrong usage or input, 130 interrupted.
  *
- * Heavy imports belong after the parsing of flags (`await import(…)`), so that --help answers at once.
+ * Import heavy modules after the flags are parsed (`await import(…)`), so that --help answers at once.
  */
 import { setImmediate } from "node:timers";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
@@ -13,10 +13,10 @@ import { UserError } from "../lib/errors.ts";
 
 export const realClock: Clock = () => performance.now();
 
-/** Timers wake up one to two milliseconds late. */
+/** Timers fire one to two milliseconds late. */
 const TIMER_LATE_MS = 3;
 
-/** Sleeps short of the time, then takes turns of the event loop until it has come: late by microseconds. */
+/** Sleeps until shortly before the time, then yields to the event loop until it has come: late by microseconds. */
 export const realSleep: Sleep = async (ms, signal) => {
   const untilMs = realClock() + ms;
   signal?.throwIfAborted();
@@ -45,14 +45,14 @@ let interrupt: AbortController | undefined;
 let interruptedAtMs = -Infinity;
 
 /**
- * One Ctrl-C may arrive twice: from the terminal, and passed on by `deno task` or npx. Only what comes later
- * than this is another one.
+ * One Ctrl-C may arrive twice: from the terminal, and passed on by `deno task` or npx. A signal counts as a second
+ * Ctrl-C only when it comes later than this.
  */
 const SAME_INTERRUPT_MS = 1000;
 
 /**
- * Aborted by the first Ctrl-C, so that a task can stop in good order; a second Ctrl-C ends it at once.
- * A task that never asks for this signal is ended by the first one. Either way the exit code is 130.
+ * Aborted by the first Ctrl-C, so that a task can stop in good order; a second Ctrl-C ends the process at once.
+ * In a task that never calls this function the first Ctrl-C ends the process. The exit code is 130 either way.
  */
 export function interruptSignal(): AbortSignal {
   interrupt ??= new AbortController();
@@ -70,8 +70,8 @@ function onInterrupt() {
 }
 
 /**
- * Runs a task and ends the process with its exit code. `UserError` is shown as one line; anything else is a
- * fault of ours and keeps its stack.
+ * Runs a task and ends the process with its exit code. A `UserError` is printed as one line; any other error is a bug
+ * in Podium and is printed with its stack.
  */
 export async function runCli(main: () => Promise<number>): Promise<void> {
   Deno.addSignalListener("SIGINT", onInterrupt);
@@ -86,10 +86,10 @@ export async function runCli(main: () => Promise<number>): Promise<void> {
   Deno.exit(interrupt?.signal.aborted ? 130 : code);
 }
 
-/** A subcommand, with the arguments behind its name. Brings its module in itself: `--help` needs none. */
+/** Runs a subcommand with the arguments after its name. It imports its own module, since `--help` needs none. */
 export type Subcommand = (args: string[]) => Promise<number>;
 
-/** Runs the subcommand of `task` that the first argument names, or shows the help. */
+/** Runs the subcommand of `task` named by the first argument, or prints the help. */
 export async function runSubcommand(
   task: string,
   help: string,
@@ -105,8 +105,8 @@ export async function runSubcommand(
     if (command !== undefined) return await command(args);
     const known = new Intl.ListFormat("en-GB", { type: "disjunction" }).format(Object.keys(commands));
     throw new UserError(
-      `${name === undefined ? "a command is missing" : `"${name}" is no command`}: ` +
-        `give ${known} (deno task ${task} --help)`,
+      `${name === undefined ? "missing command" : `unknown command "${name}"`}: ` +
+        `use ${known} (deno task ${task} --help)`,
     );
   });
 }
@@ -125,7 +125,7 @@ function exitCodeOf(error: unknown): number {
   return 1;
 }
 
-/** A commander `Command` that throws instead of exiting; wrong usage ends with exit code 2 in `runCli`. */
+/** A commander `Command` that throws instead of exiting; `runCli` turns wrong usage into exit code 2. */
 export function bareCommand(name: string, description: string): Command {
   return new Command(name)
     .usage("[options]")
@@ -133,17 +133,17 @@ export function bareCommand(name: string, description: string): Command {
     .exitOverride()
     .configureOutput({
       outputError: (text, write) =>
-        write(`${text.trim().replaceAll(/\s+/g, " ")} (deno task ${name} --help shows every option)\n`),
+        write(`${text.trim().replaceAll(/\s+/g, " ")} (deno task ${name} --help lists all options)\n`),
     })
     .configureHelp({ helpWidth: 110 });
 }
 
-/** Exactly one JSON document on stdout; everything else a task says goes to stderr. */
+/** Prints exactly one JSON document on stdout; a task prints everything else on stderr. */
 export function printJson(value: unknown): void {
   console.log(JSON.stringify(value, null, 2));
 }
 
-/** Parser of a whole number for `Option.argParser`; names what it takes. */
+/** A parser of whole numbers for `Option.argParser`; its error says what is accepted. */
 export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: string) => number {
   const accepted = max === Number.MAX_SAFE_INTEGER ? `of at least ${min}` : `from ${min} to ${max}`;
   return (text) => {
@@ -153,7 +153,7 @@ export function wholeNumber(min: number, max = Number.MAX_SAFE_INTEGER): (text: 
   };
 }
 
-/** Parser of a number for `Option.argParser`; `above` excludes the bound itself. */
+/** A parser of numbers for `Option.argParser`; `above` excludes the bound itself. */
 export function decimal(bounds: { min?: number; above?: number; max?: number }): (text: string) => number {
   const { min = -Infinity, above = -Infinity, max = Infinity } = bounds;
   const accepted = [
@@ -168,7 +168,7 @@ export function decimal(bounds: { min?: number; above?: number; max?: number }):
   };
 }
 
-/** Parser of 1/0, true/false, yes/no, on/off. */
+/** Parses 1/0, true/false, yes/no, on/off. */
 export function switchValue(text: string): boolean {
   const word = text.trim().toLowerCase();
   if (["1", "true", "yes", "on"].includes(word)) return true;
@@ -183,58 +183,58 @@ export function commaList(text: string): string[] {
   return names;
 }
 
-/** Parser of a folder or file name: anything but nothing. */
+/** Parses the path of a file or folder: any text that is not empty. */
 export function pathValue(text: string): string {
   if (text.trim() === "") throw new InvalidArgumentError("Give a path.");
   return text;
 }
 
-/** Collects a repeatable option. */
+/** Collects the values of an option that can be repeated. */
 export function collect<T>(parse: (text: string) => T): (text: string, sofar: T[] | undefined) => T[] {
   return (text, sofar) => [...(sofar ?? []), parse(text)];
 }
 
 const option = (flags: string, description: string) => new Option(flags, description);
 
-export const jsonOption = () => option("--json", "print one JSON document on stdout, all else on stderr");
+export const jsonOption = () =>
+  option("--json", "print one JSON document on stdout, everything else on stderr");
 export const registryOption = () =>
-  option("--registry <file>", "the registry of models").env("PODIUM_REGISTRY").default("models.json")
+  option("--registry <file>", "model registry").env("PODIUM_REGISTRY").default("models.json")
     .argParser(pathValue);
 export const storeOption = () =>
-  option("--store <folder>", "where models are kept (default: the user's cache folder, podium/models)")
+  option("--store <folder>", "folder of downloaded models (default: podium/models in your cache folder)")
     .env("PODIUM_STORE").argParser(pathValue);
 export const outOption = () =>
-  option("--out <folder>", "where runs are written").default("reports").argParser(pathValue);
+  option("--out <folder>", "folder of runs").default("reports").argParser(pathValue);
 export const modelsOption = () =>
   option(
     "--models <names>",
-    "models, separated by commas: ALIAS[:VARIANT][@ENDPOINT] or an endpoint's own id",
+    "comma-separated candidates: ALIAS[:VARIANT][@ENDPOINT] or an endpoint's model id",
   )
     .env("BENCH_MODELS").argParser(commaList);
 export const endpointOption = () =>
-  option("--endpoint <[name=]url>", "an OpenAI-compatible base URL; may be given several times")
+  option("--endpoint <[name=]url>", "OpenAI-compatible base URL; can be repeated")
     .argParser(collect(pathValue));
 export const promptOption = () =>
-  option("--prompt <text>", "one prompt instead of a prompt set").env("BENCH_PROMPT");
+  option("--prompt <text>", "a single prompt instead of a prompt set").env("BENCH_PROMPT");
 export const promptsOption = () =>
-  option("--prompts <file>", "the prompt set, or a JSON array of strings").env("BENCH_PROMPTS")
+  option("--prompts <file>", "prompt set, or a JSON array of strings").env("BENCH_PROMPTS")
     .default("prompts/default.json").argParser(pathValue);
 export const roundsOption = (rounds: number) =>
   option("--rounds <n>", "passes over the prompt set").env("BENCH_ROUNDS").default(rounds)
     .argParser(wholeNumber(1, 100_000));
 export const maxTokensOption = (tokens: number) =>
-  option("--max-tokens <n>", "longest answer").env("BENCH_MAX_TOKENS").default(tokens)
+  option("--max-tokens <n>", "maximum length of an answer, in tokens").env("BENCH_MAX_TOKENS").default(tokens)
     .argParser(wholeNumber(1, 1_000_000));
 export const temperatureOption = (temperature: number) =>
   option("--temperature <t>", "sampling temperature").env("BENCH_TEMPERATURE").default(temperature)
     .argParser(decimal({ min: 0, max: 2 }));
-export const seedOption = () =>
-  option("--seed <n>", "seed of every random order").default(1).argParser(wholeNumber(0));
+export const seedOption = () => option("--seed <n>", "random seed").default(1).argParser(wholeNumber(0));
 export const timeoutOption = (seconds: number) =>
-  option("--timeout <seconds>", "longest wait for one request").default(seconds)
+  option("--timeout <seconds>", "time limit per request").default(seconds)
     .argParser(decimal({ above: 0, max: 86_400 }));
 export const gpuOption = () =>
-  option("--gpu <device>", "device of the embedded engine").env("PODIUM_GPU").default("auto")
+  option("--gpu <device>", "device for the embedded engine").env("PODIUM_GPU").default("auto")
     .choices(["auto", "off", "vulkan", "cuda", "metal"]);
 
 /** The one grammar of weights; `parseWeights` reads it. */

@@ -18,7 +18,7 @@ const help = `Usage: quality <capture|check|annotate|import|judge> [options]
   import RUN SHEET     take a filled-in sheet, show how far people agree
   judge RUN            let a model rate, if it passes the trial on anchored answers
 
-deno task quality <command> --help shows every option.`;
+deno task quality <command> --help lists all options.`;
 
 await runSubcommand("quality", help, {
   capture: async (args) => await (await import("./quality/capture.ts")).capture(args),

@@ -15,7 +15,7 @@ const help = `Usage: route <audit|show|try> [options]
   show FILE       what a plan (routing.json) does, and why
   try FILE TEXT   which intent and model a text gets
 
-deno task route <command> --help shows every option.`;
+deno task route <command> --help lists all options.`;
 
 await runSubcommand("route", help, {
   audit: async (args) => await (await import("./route/audit.ts")).auditRuns(args),

@@ -80,7 +80,7 @@ Deno.test("every deno task that a page names exists, and so does every flag give
       seen++;
       const [, task = "", rest = ""] = match;
       const name = `${relative(root, page)}: deno task ${task}`;
-      const command: string | undefined = tasks[task];
+      const command: string | undefined = tasks[task]?.command;
       if (command === undefined) {
         lies.push(name);
         continue;
@@ -129,7 +129,7 @@ Deno.test("README's table of permissions says what deno.json grants, of every ta
   );
   const lies: string[] = [];
   let seen = 0;
-  for (const [task, command] of Object.entries<string>(tasks)) {
+  for (const [task, { command }] of Object.entries<{ command: string }>(tasks)) {
     // A task that starts other tasks has no permissions of its own, nor have Deno's own tools.
     if (!/^deno (run|test) /.test(command)) continue;
     const cells = named.get(task) ??

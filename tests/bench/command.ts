@@ -7,7 +7,8 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 type Task = "bench" | "quality";
 
 /** The words of the task after `deno`, e.g. `run --allow-read … scripts/bench.ts`. */
-const wordsOf = (task: Task) => config.tasks[task].split(" ").slice(1).filter((word) => word !== "-q");
+const wordsOf = (task: Task) =>
+  config.tasks[task].command.split(" ").slice(1).filter((word) => word !== "-q");
 
 /** What would change the run from outside. */
 const unset = [

@@ -25,7 +25,7 @@ const KEPT = [
 export type Task = keyof typeof config.tasks;
 /** Tasks that are one program: the others chain tasks, or belong to Deno itself. */
 export const programs = (Object.keys(config.tasks) as Task[]).filter((task) =>
-  / (scripts|benchmarks)\/\S+\.ts$/.test(config.tasks[task])
+  / (scripts|benchmarks)\/\S+\.ts$/.test(config.tasks[task].command)
 );
 
 export interface Workspace extends AsyncDisposable {
@@ -69,7 +69,7 @@ export async function workspace(): Promise<Workspace> {
     FOUNDRY_LOCAL_ENDPOINT: fake.baseUrl,
   };
   const command = (task: Task, args: readonly string[]) => {
-    const [, run = "run", ...flags] = config.tasks[task].split(" ");
+    const [, run = "run", ...flags] = config.tasks[task].command.split(" ");
     return new Deno.Command(Deno.execPath(), {
       args: [run, "-q", "--no-prompt", ...flags.filter((flag) => flag !== "-q"), ...args],
       cwd: root,

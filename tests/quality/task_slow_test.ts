@@ -130,8 +130,8 @@ Deno.test("judges that answer prose, or the same to everything, are refused; not
 
 Deno.test("mistakes are one line with the value and the remedy", async () => {
   const mistakes: [string[], RegExp][] = [
-    [[], /a command is missing: give capture, check/],
-    [["score"], /"score" is no command/],
+    [[], /missing command: use capture, check/],
+    [["score"], /unknown command "score"/],
     [["check"], /missing required argument 'run'/],
     [["check", "no-such-run"], /there is no run no-such-run: give its folder/],
     [["capture", "--prompts", "none.json"], /none\.json: there is no such file/],

@@ -91,8 +91,8 @@ Deno.test("every mistake is one line and exit code 2 or 1", async () => {
     await Deno.mkdir(unscored);
     await writeGeneratedRun(unscored, { candidates, rounds: 1 });
     const cases: readonly (readonly [string[], RegExp])[] = [
-      [[], /a command is missing: give audit, show or try/],
-      [["audti"], /"audti" is no command/],
+      [[], /missing command: use audit, show or try/],
+      [["audti"], /unknown command "audti"/],
       [["audit"], /needs a run whose answers were scored/],
       [["audit", "nowhere"], /there is no run nowhere/],
       [["audit", unscored], /were not scored: deno task quality check/],
