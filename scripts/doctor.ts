@@ -45,7 +45,7 @@ const MARKS: Record<Check["status"], string> = {
 async function examine(settings: Settings): Promise<Check[]> {
   const { loadRegistry } = await import("../lib/catalog/registry.ts");
   const { defaultStore, openStore } = await import("../lib/catalog/store.ts");
-  const { findServices, lookAtService, parseEndpoint } = await import("../lib/services/discovery.ts");
+  const { findServices, describeService, parseEndpoint } = await import("../lib/services/discovery.ts");
   const { timedClient } = await import("../lib/endpoint/timed_client.ts");
   const { runProgram } = await import("../lib/program.ts");
   const checks = await import("./doctor/checks.ts");
@@ -67,7 +67,7 @@ async function examine(settings: Settings): Promise<Check[]> {
       ? findServices({ ...look, env: Deno.env, run: runProgram })
       : Promise.all(settings.endpoint.map((text) => {
         const named = parseEndpoint(text, Deno.env.get("API_KEY"));
-        return lookAtService(named, "--endpoint", look);
+        return describeService(named, "--endpoint", look);
       })),
   ]);
   const world = {

@@ -25,6 +25,8 @@ export const EMBEDDED = "embedded";
 export interface Service {
   readonly endpoint: Endpoint;
   readonly models: readonly ListedModel[];
+  /** False where the service has no list: a model that is named is requested all the same. */
+  readonly listed?: boolean;
 }
 
 interface EmbeddedChoice {
@@ -87,6 +89,10 @@ function chooseOne(text: string, from: ChooseFrom): Choice {
     const { ready, any } = findListed(name, services, from.registry);
     const listed = where === null && ready === null && runsEmbedded(name, from.registry) ? null : any;
     if (listed !== null) return atEndpoint(listed.service.endpoint, listed.model, from.registry);
+    const unlisted = services.find((service) => service.listed === false);
+    if (unlisted !== undefined && (where !== null || !runsEmbedded(name, from.registry))) {
+      return atEndpoint(unlisted.endpoint, { id: name, ownedBy: null }, from.registry);
+    }
     if (where !== null) throw notListed(name, where, services);
   }
   return embedded(text, name, from);

@@ -1,15 +1,15 @@
-/** Where services are: addresses as people write them, and the ports that services are known by. */
+/** Addresses of services: as people write them, and the ports that services usually listen on. */
 import { UserError } from "../errors.ts";
 import type { Endpoint } from "../endpoint/trace.ts";
 
-/** Where local services listen when nobody has told them otherwise. */
+/** The default ports of local services. */
 export const KNOWN_PORTS: readonly { port: number; name: string; kind: string }[] = [
   { port: 5273, name: "foundry", kind: "Foundry Local" },
   { port: 8000, name: "local-8000", kind: "a service on port 8000" },
   { port: 11434, name: "ollama", kind: "Ollama" },
   { port: 1234, name: "lm-studio", kind: "LM Studio" },
   { port: 8080, name: "llama-cpp", kind: "llama.cpp's server" },
-  // Foundry Local's port is dynamic: these are the ones that its documents and the course's samples show.
+  // Foundry Local chooses its port; its documentation and the course's samples show these.
   ...[5272, 51211, 55769, 57127, 59959].map((port) => ({
     port,
     name: `foundry-${port}`,
@@ -18,10 +18,10 @@ export const KNOWN_PORTS: readonly { port: number; name: string; kind: string }[
 ];
 
 /**
- * Reads `[NAME=]URL` into an endpoint. A URL without a path gets `/v1`; an endpoint without a name gets one
- * that tells nothing of the host.
+ * Parses `[NAME=]URL` into an endpoint. A URL without a path gets `/v1`; an endpoint without a name gets one that
+ * does not contain the host.
  *
- * @throws {UserError} where the URL is none, or carries a user, a password or a query
+ * @throws {UserError} where the URL is invalid, or contains a user, a password or a query
  *
  * ```ts
  * const endpoint = parseEndpoint("lab=http://192.0.2.7:5273/v1/");
@@ -50,7 +50,7 @@ export function parseEndpoint(text: string, apiKey?: string): Endpoint {
   }
   if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
     throw new UserError(
-      `the endpoint ${shown} carries a user, a query or a fragment: give the bare base URL, and the key in API_KEY`,
+      `the endpoint ${shown} contains a user, a query or a fragment: give the base URL alone, and the key in API_KEY`,
     );
   }
   const path = url.pathname.replace(/\/+$/, "");
@@ -68,7 +68,7 @@ function defaultName(url: URL): string {
   return known?.name ?? `${local ? "local" : "remote"}${url.port === "" ? "" : `-${url.port}`}`;
 }
 
-/** What usually listens at this endpoint's port. */
+/** What usually listens on an endpoint's port. */
 export const kindOf = ({ baseUrl }: Endpoint) =>
   KNOWN_PORTS.find(({ port }) => new URL(baseUrl).port === String(port))?.kind ??
     "an OpenAI-compatible service";

@@ -1,26 +1,41 @@
 /**
- * Makes a model of one's own into one that Foundry Local runs: GGUF file or Hugging Face folder -> 32-bit
- * Hugging Face folder -> ONNX Runtime GenAI, in a Python environment of its own. Every step leaves a whole folder
- * or none, so that a second call goes on where the first one ended.
+ * Turns a model of your own into one that Foundry Local runs: GGUF file or Hugging Face folder -> 32-bit Hugging Face
+ * folder -> ONNX Runtime GenAI, in a Python environment of its own. Each step leaves a complete folder or none, so a
+ * second call continues where the first one stopped. Then both models answer the same prompts, as a check.
  */
 import { basename, join } from "node:path";
 import { z } from "zod";
-import { UserError } from "../errors.ts";
-import { type CompileStep, PythonEnvironment, type PythonOptions, runStep } from "./compile_python.ts";
-import { describeSource, type Source } from "./compile_source.ts";
-import { folderBytes, freeBytes, makeFolder, removeIfThere, statIfThere } from "../catalog/files.ts";
+import {
+  entriesOf,
+  folderBytes,
+  freeBytes,
+  makeFolder,
+  readIfThere,
+  removeIfThere,
+  statIfThere,
+} from "../catalog/files.ts";
+import { reasonOf, UserError } from "../errors.ts";
+import {
+  type CompileStep,
+  PythonEnvironment,
+  pythonIn,
+  type PythonOptions,
+  runStep,
+} from "./compile_python.ts";
 
-/** How the weights are stored: mixed keeps the sensitive layers finer, and answers as the original does. */
+/** How the weights are stored: `int4-mixed` keeps sensitive layers in 8 bits, and so answers like the original. */
 export type CompilePrecision = "int4-mixed" | "int4" | "int8" | "fp32";
 
+/** What is compiled, and how. */
 export interface CompileOptions extends PythonOptions {
   /** A GGUF file, or a Hugging Face folder with config.json, tokenizer and safetensors. */
   readonly source: string;
   readonly precision: CompilePrecision;
 }
 
+/** A compiled model, and the original that it is compared with. */
 export interface Compiled {
-  /** 32-bit weights: the original, in a shape that both sides of the check can read. */
+  /** The original with 32-bit weights, which both sides of the comparison can read. */
   readonly originalDir: string;
   /** `genai_config.json` and the ONNX files. */
   readonly compiledDir: string;
@@ -28,15 +43,15 @@ export interface Compiled {
   readonly contextTokens: number;
 }
 
-/** The build environment with PyTorch, as measured on Linux; less where PyTorch brings no CUDA. */
+/** The build environment with PyTorch, as measured on Linux; smaller where PyTorch comes without CUDA. */
 const ENVIRONMENT_BYTES = 6.8e9;
 const GB = 1e9;
 
 /**
  * Compiles a model.
  *
- * @throws {UserError} where the source is neither, the disk or the memory is too small, no Python fits, or a step
- * fails: with its last line; what the steps before it made is kept
+ * @throws {UserError} where the source is neither, disk or memory is too small, there is no suitable Python, or a step
+ * fails: with the last line of its output; the results of earlier steps are kept
  *
  * ```ts ignore
  * const compiled = await compileModel({ source: "SmolLM2-135M-Instruct.Q4_1.gguf", ...options });
@@ -45,7 +60,7 @@ const GB = 1e9;
 export async function compileModel(options: CompileOptions): Promise<Compiled> {
   const source = await describeSource(options.source);
   const builder = new Builder(options, source);
-  await builder.checkRoom();
+  await builder.checkSpace();
   const originalDir = source.kind === "huggingface" ? source.path : await builder.weights();
   const compiledDir = await builder.onnx(originalDir);
   return {
@@ -58,17 +73,17 @@ export async function compileModel(options: CompileOptions): Promise<Compiled> {
 
 class Builder {
   readonly #options: CompileOptions;
-  readonly #source: Source;
+  readonly #source: CompileSource;
   readonly #environment: PythonEnvironment;
 
-  constructor(options: CompileOptions, source: Source) {
+  constructor(options: CompileOptions, source: CompileSource) {
     this.#options = options;
     this.#source = source;
     this.#environment = new PythonEnvironment(options);
   }
 
-  /** Weights in 32 bits are held twice while they are written, and once more by the builder. */
-  async checkRoom(): Promise<void> {
+  /** 32-bit weights exist twice while they are written, and once more in the builder. */
+  async checkSpace(): Promise<void> {
     const { workDir } = this.#options;
     await makeFolder(workDir);
     const weightBytes = this.#source.parameters * 4;
@@ -80,7 +95,7 @@ class Builder {
         ? ""
         : ` (${(environment / GB).toFixed(1)} GB of it for the build environment)`;
       throw new UserError(
-        `compiling takes ${(needed / GB).toFixed(1)} GB of disk${parts}, ${workDir} has ${
+        `compiling takes ${(needed / GB).toFixed(1)} GB of disk${parts}; ${workDir} has ${
           (free / GB).toFixed(1)
         } GB free: ` +
           "free some space, or name another folder with --work",
@@ -91,10 +106,10 @@ class Builder {
     const { available } = Deno.systemMemoryInfo();
     if (available < ram) {
       throw new UserError(
-        `compiling takes about ${(ram / GB).toFixed(1)} GB of memory, ${
+        `compiling takes about ${(ram / GB).toFixed(1)} GB of memory; ${
           (available / GB).toFixed(1)
         } GB are free: ` +
-          "end other programs, or compile on a larger machine and copy the result",
+          "close other programs, or compile on a larger machine and copy the result",
         1,
       );
     }
@@ -124,13 +139,13 @@ class Builder {
     });
   }
 
-  /** Sources that changed get folders of their own. */
+  /** A source that has changed gets new folders. */
   get #name(): string {
     const stem = basename(this.#source.path).replace(/\.gguf$/i, "").replaceAll(/[^\w.-]/g, "_");
     return `${stem}-${this.#source.mark}`;
   }
 
-  /** A whole folder, or none: it is made under another name. */
+  /** A complete folder, or none: it is built under another name and then renamed. */
   async #step(step: CompileStep, target: string, make: (part: string) => Promise<void>): Promise<string> {
     if (await statIfThere(target) !== null) {
       this.#options.onStep(step, "done before");
@@ -143,7 +158,7 @@ class Builder {
       await Deno.rename(part, target);
       return target;
     } finally {
-      await removeIfThere(part, true).catch(() => {}); // a program that is still dying may hold a file
+      await removeIfThere(part, true).catch(() => {}); // a program that is still ending may hold a file open
     }
   }
 }
@@ -160,4 +175,91 @@ const genaiConfig = z.looseObject({ model: z.looseObject({ context_length: z.num
 async function contextOf(dir: string): Promise<number> {
   const text = await Deno.readTextFile(join(dir, "genai_config.json"));
   return genaiConfig.parse(JSON.parse(text)).model.context_length;
+}
+
+interface CompileSource {
+  readonly kind: "gguf" | "huggingface";
+  readonly path: string;
+  readonly parameters: number;
+  /** Changes when the source does. */
+  readonly mark: string;
+}
+
+const hfConfig = z.looseObject({ model_type: z.string() });
+
+/** @throws {UserError} where the path is neither a GGUF file nor a Hugging Face folder */
+async function describeSource(path: string): Promise<CompileSource> {
+  const stat = await statIfThere(path);
+  if (stat === null) throw new UserError(`there is no ${path}: give a GGUF file or a Hugging Face folder`);
+  const mark = `${stat.size}-${stat.mtime?.getTime() ?? 0}`;
+  if (stat.isFile) return { kind: "gguf", path, parameters: await ggufParameters(path), mark };
+  const config = await readIfThere(join(path, "config.json"));
+  const weights = (await entriesOf(path)).filter(({ name }) => name.endsWith(".safetensors"));
+  if (config === null || weights.length === 0 || !isConfig(config)) {
+    throw new UserError(
+      `${path} is not a Hugging Face model folder: it needs config.json, tokenizer files and *.safetensors`,
+    );
+  }
+  let bytes = 0;
+  for (const { name } of weights) bytes += (await Deno.stat(join(path, name))).size;
+  // Weights usually have 16 bits; a folder with 32 bits then counts as twice its size, which errs on the safe side.
+  return { kind: "huggingface", path, parameters: bytes / 2, mark };
+}
+
+async function ggufParameters(path: string): Promise<number> {
+  const { gguf } = await import("@huggingface/gguf");
+  const { tensorInfos } = await gguf(path, { allowLocalFile: true }).catch((cause: unknown) => {
+    throw new UserError(`${path} is not a GGUF file: ${reasonOf(cause)}`, 2, { cause });
+  });
+  const values = (shape: readonly bigint[]) => shape.reduce((product, side) => product * Number(side), 1);
+  return tensorInfos.reduce((sum, { shape }) => sum + values(shape), 0);
+}
+
+function isConfig(text: string): boolean {
+  try {
+    return hfConfig.safeParse(JSON.parse(text)).success;
+  } catch {
+    return false; // not JSON: the error message says what is needed
+  }
+}
+
+const comparedAnswer = z.object({
+  prompt: z.string(),
+  original: z.string(),
+  compiled: z.string(),
+  agreement: z.number().min(0).max(1),
+  original_tokens_per_s: z.number().nonnegative(),
+  compiled_tokens_per_s: z.number().nonnegative(),
+});
+
+/**
+ * One prompt, answered by both models: `agreement` is the share of the original's tokens that the compiled model
+ * would have chosen too, given the same text before each.
+ */
+export type ComparedAnswer = z.infer<typeof comparedAnswer>;
+
+/**
+ * Lets the original and the compiled model answer the same prompts, without sampling.
+ *
+ * @throws {UserError} where one of them can't be run
+ *
+ * ```ts ignore
+ * const rows = await compareWithOriginal(compiled, ["What is the capital of France?"], 32, options);
+ * ```
+ */
+export async function compareWithOriginal(
+  { originalDir, compiledDir }: Pick<Compiled, "originalDir" | "compiledDir">,
+  prompts: readonly string[],
+  maxTokens: number,
+  options: PythonOptions,
+): Promise<ComparedAnswer[]> {
+  const promptsPath = join(options.workDir, "prompts.json");
+  await Deno.writeTextFile(promptsPath, JSON.stringify(prompts));
+  const program = join(options.scriptsDir, "compare.py");
+  const python = pythonIn(options.workDir);
+  const command = [python, program, originalDir, compiledDir, String(maxTokens), promptsPath];
+  options.onStep("check", "running");
+  const { stdout } = await runStep("check", command, options);
+  const last = stdout.trim().split("\n").at(-1) ?? "";
+  return z.array(comparedAnswer).parse(JSON.parse(last));
 }

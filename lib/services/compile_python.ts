@@ -1,18 +1,19 @@
-/** The Python that compiling takes: an environment of its own with exact versions, and programs run in it. */
+/** The Python environment that compiling needs, with exact versions, and the programs that run in it. */
 import { basename, join } from "node:path";
 import { UserError } from "../errors.ts";
 import type { ProgramEnd, RunProgram } from "../program.ts";
 import { readIfThere, removeIfThere, statIfThere } from "../catalog/files.ts";
 
+/** The steps of compiling, in order. */
 export type CompileStep = "environment" | "weights" | "onnx" | "check";
 
-/** What is needed to make the environment, and to run programs in it. */
+/** How the environment is made, and how programs run in it. */
 export interface PythonOptions {
-  /** Where the environment and the steps' results are kept. */
+  /** Holds the environment and the results of the steps. */
   readonly workDir: string;
   /** The folder with the Python programs and the lists of exact versions. */
   readonly scriptsDir: string;
-  /** Called `python3.11` and the like; @default those that the converter knows */
+  /** Commands to try, such as `[["python3.11"]]`. @default those that the converter supports */
   readonly pythons?: readonly (readonly string[])[];
   readonly run: RunProgram;
   readonly signal: AbortSignal;
@@ -33,13 +34,13 @@ const PYTHONS: readonly (readonly string[])[] = [
 
 const venvIn = (workDir: string) => join(workDir, "environment");
 
-/** Where the environment's Python is, once it is made. */
+/** The path of the environment's Python; there once `PythonEnvironment.python` has returned. */
 export function pythonIn(workDir: string): string {
   const windows = Deno.build.os === "windows";
   return join(venvIn(workDir), windows ? "Scripts" : "bin", windows ? "python.exe" : "python");
 }
 
-/** A build environment below a work folder; made when it is first asked for, kept for the next time. */
+/** A build environment below a work folder: created when it is first needed, and kept. */
 export class PythonEnvironment {
   readonly #options: PythonOptions;
   #python: string | null = null;
@@ -48,7 +49,7 @@ export class PythonEnvironment {
     this.#options = options;
   }
 
-  /** Whether it is there already, with the versions of one purpose or the other. */
+  /** Whether the environment exists, with the versions for either purpose. */
   async isReady(): Promise<boolean> {
     return await statIfThere(this.#readyMark) !== null;
   }
@@ -62,8 +63,8 @@ export class PythonEnvironment {
   }
 
   /**
-   * Python with the exact versions for a purpose. Converting and building need different versions of one package,
-   * so that one is exchanged between them; everything else is shared.
+   * The environment's Python, with the exact versions for a purpose. Converting and building need different versions
+   * of one package, so that package is reinstalled in between; everything else is shared.
    */
   async python(purpose: "convert" | "build"): Promise<string> {
     const python = this.#python ??= await this.#makeEnvironment();
@@ -120,13 +121,17 @@ export class PythonEnvironment {
     }
     const found = seen.length === 0 ? "none was found" : `found ${[...new Set(seen)].join(", ")}`;
     throw new UserError(
-      `compiling needs Python ${PYTHON_VERSIONS.join(", ")}: ${found}: install one of these`,
+      `compiling needs Python ${PYTHON_VERSIONS.join(", ")}: ${found}: install one of them`,
       1,
     );
   }
 }
 
-/** Runs one program of a step, without network. @throws {UserError} with the program's own last word */
+/**
+ * Runs one program of a step, without network.
+ *
+ * @throws {UserError} with the error that the program printed last
+ */
 export async function runStep(
   step: CompileStep,
   command: readonly string[],
@@ -146,23 +151,25 @@ function stepFailure(
   [program = ""]: readonly string[],
   end: ProgramEnd | null,
 ): UserError {
-  if (end === null) return new UserError(`${basename(program)} can't be run, so ${step} can't be made`, 1);
+  if (end === null) {
+    return new UserError(`${basename(program)} can't be run, so the step "${step}" failed`, 1);
+  }
   const lines = `${end.stdout}\n${end.stderr}`.split("\n").map((line) => line.trim()).filter((line) =>
     line !== ""
   );
-  const told = lines.findLast((line) => /error|no space|killed|refus|must/i.test(line)) ?? lines.at(-1) ??
-    "no reason given";
+  const last = lines.findLast((line) => /error|no space|killed|refus|must/i.test(line)) ?? lines.at(-1) ??
+    "it printed nothing";
   if (/no space left|disk quota/i.test(lines.join("\n"))) {
     return new UserError(
-      `the disk ran full while making ${step}: free some space and start again, it goes on here`,
+      `the disk is full (step "${step}"): free some space and start again; finished steps are not repeated`,
       1,
     );
   }
   if (end.code === null || end.code > 128 || end.code < 0) {
     return new UserError(
-      `${step} was ended by the system, most likely for want of memory: ${told.slice(0, 200)}`,
+      `the system ended the step "${step}", probably because memory ran out: ${last.slice(0, 200)}`,
       1,
     );
   }
-  return new UserError(`${step} failed: ${told.slice(0, 300)}`, 1);
+  return new UserError(`the step "${step}" failed: ${last.slice(0, 300)}`, 1);
 }

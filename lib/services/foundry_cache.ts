@@ -1,22 +1,22 @@
 /**
- * A Foundry Local cache folder, read as the runtime reads it: `foundry.modelinfo.json` at its root tells what
- * the catalogue says of each model, and a model is there where a folder holds `genai_config.json` and
- * `inference_model.json`, and no `download.tmp`. Nothing here writes.
+ * Reads a Foundry Local cache folder as the runtime does: `foundry.modelinfo.json` at its root holds the catalogue,
+ * and a model is downloaded where a folder holds `genai_config.json` and `inference_model.json`, and no
+ * `download.tmp`. Nothing is written.
  */
 import { join } from "node:path";
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
 
-/** What runs a variant of a model. */
+/** The device that a variant of a model runs on. */
 export type FoundryDevice = "cpu" | "gpu" | "npu";
 
-/** What the catalogue says of one variant of a model. */
+/** What the catalogue knows about one variant of a model. */
 export interface CatalogueFacts {
   /** With its version, as in `phi-4-mini-instruct-cuda-gpu:5`. */
   readonly id: string;
   readonly alias: string | null;
   readonly device: FoundryDevice | null;
-  /** As ONNX Runtime calls it, as in `CUDAExecutionProvider`. */
+  /** ONNX Runtime's name for it, as in `CUDAExecutionProvider`. */
   readonly executionProvider: string | null;
   readonly sizeMb: number | null;
   readonly license: string | null;
@@ -28,7 +28,7 @@ const device = z.string().transform((text): FoundryDevice | null => {
   return name === "cpu" || name === "gpu" || name === "npu" ? name : null;
 });
 
-/** One entry of the catalogue, in a file of the cache (2.x) or from the service (0.x, without an id). */
+/** One entry of the catalogue, from a file in the cache (2.x) or from the service (0.x, without an id). */
 const entry = z.looseObject({
   id: z.string().optional(),
   name: z.string(),
@@ -44,7 +44,7 @@ const entry = z.looseObject({
 });
 
 /**
- * Catalogue entries as the runtime writes and sends them; what is none is left out.
+ * Reads catalogue entries as the runtime writes and sends them; invalid entries are left out.
  *
  * ```ts
  * const [facts] = catalogueFacts([{ name: "a-generic-cpu", version: "2", alias: "a", runtime: { deviceType: "CPU" } }]);
@@ -73,7 +73,7 @@ export function catalogueFacts(models: readonly unknown[]): CatalogueFacts[] {
 }
 
 /**
- * The device that an id names, as in `-generic-cpu`, `-cuda-gpu`, `-qnn-npu`; null where it names none.
+ * The device in an id, as in `-generic-cpu`, `-cuda-gpu`, `-qnn-npu`; null where it names none.
  *
  * ```ts
  * if (deviceOfId("phi-4-mini-instruct-qnn-npu:2") !== "npu" || deviceOfId("my-model:1") !== null) {
@@ -88,13 +88,14 @@ export function deviceOfId(id: string): FoundryDevice | null {
 
 /** A model's folder in a cache. */
 export interface CachedModel {
-  /** As the runtime names it: a name without a version gets `:0`. */
+  /** The runtime's name for it: a name without a version gets `:0`. */
   readonly id: string;
   readonly dir: string;
-  /** False while a download is under way, or where one was broken off. */
+  /** False while the model is downloaded, or where a download was interrupted. */
   readonly complete: boolean;
 }
 
+/** A cache folder: its catalogue, and the models in it. */
 export interface FoundryCache {
   readonly dir: string;
   readonly catalogue: readonly CatalogueFacts[];
@@ -105,13 +106,13 @@ export const MODEL_INFO = "foundry.modelinfo.json";
 const modelInfo = z.looseObject({ models: z.array(z.unknown()) });
 const inferenceModel = z.looseObject({ Name: z.string().min(1) });
 
-/** Publisher, model, version: the runtime's folders are not deeper. */
+/** Publisher, model, version: the runtime's folders go no deeper. */
 const DEPTH = 4;
 
 /**
  * Reads a cache folder.
  *
- * @throws {UserError} where the folder is not there or is no Foundry Local cache, naming what is missing
+ * @throws {UserError} where the folder does not exist or is not a Foundry Local cache, naming what is missing
  *
  * ```ts ignore
  * const cache = await readFoundryCache("/home/me/.foundry/cache/models");
@@ -150,7 +151,7 @@ async function readCatalogue(path: string): Promise<CatalogueFacts[] | null> {
     return catalogueFacts(modelInfo.parse(JSON.parse(text)).models);
   } catch (cause) {
     throw new UserError(
-      `${path} can't be read: ${reasonOf(cause)}: remove it, the service writes it again when it is online`,
+      `${path} can't be read: ${reasonOf(cause)}: remove it: the service writes a new one when it is online`,
       2,
       { cause },
     );
@@ -174,7 +175,7 @@ async function modelsBelow(dir: string, depth: number): Promise<CachedModel[]> {
   return below.flat();
 }
 
-/** The runtime passes over a file that it can't read, so it is passed over here. */
+/** The runtime skips a file that it can't read; so does this function. */
 async function idOf(path: string): Promise<string | null> {
   try {
     const { Name } = inferenceModel.parse(JSON.parse(await Deno.readTextFile(path)));

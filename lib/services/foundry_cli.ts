@@ -1,22 +1,23 @@
 /**
- * Foundry Local's command line. Its words changed: up to 0.8 the service is `foundry service`, a model is run
- * by `foundry model run`; from 0.10 on it is `foundry server` and `foundry run`. Both are spoken here.
+ * Foundry Local's command line. Its commands changed: up to 0.8 they are `foundry service` and `foundry model run`,
+ * from 0.10 on `foundry server` and `foundry run`. Both are supported.
  */
 import { z } from "zod";
 import type { RunProgram } from "../program.ts";
 
-/** Which words a command line understands. */
+/** Which commands a version of the command line has. */
 export type CliWords = "server" | "service";
 
+/** The command line that is installed. */
 export interface FoundryCli {
   readonly words: CliWords;
-  /** As `foundry --version` tells it; null where it does not. */
+  /** What `foundry --version` prints; null where it prints no version. */
   readonly version: string | null;
-  /** Where its service listens, without a path; null where it does not run. */
+  /** Where its service listens, without a path; null where the service does not run. */
   readonly serviceUrl: string | null;
 }
 
-/** What a person does with the command line. */
+/** What a user does with the command line. */
 export type CliAction =
   | "start"
   | "status"
@@ -51,7 +52,7 @@ const WORDS: Record<CliWords, Record<CliAction, string>> = {
 };
 
 /**
- * The command to type, in the words of this command line (of the newer one, where none was found).
+ * The command to type, as this version of the command line has it (the newer one where none was found).
  *
  * ```ts
  * if (cliCommand(null, "run", "phi-4-mini") !== "foundry run phi-4-mini") throw new Error("newer");
@@ -62,13 +63,12 @@ export function cliCommand(words: CliWords | null, action: CliAction, model?: st
   return [WORDS[words ?? "server"][action], model].filter((part) => part !== undefined).join(" ");
 }
 
-/** `foundry server status -o json` of 0.10; other fields are of no concern here. */
+/** `foundry server status -o json` of 0.10; other fields are ignored. */
 const serverStatus = z.looseObject({ webUrls: z.array(z.string()).nullish() });
 
 /**
- * Asks the command line where its service listens: both generations at once, so that the search takes no
- * longer than one of them. Null where there is no `foundry` program, or one that is not Foundry Local's
- * (other projects have programs of that name).
+ * Asks the command line where its service listens, with the commands of both generations at once. Null where there is
+ * no `foundry` program, or it is not Foundry Local's (other projects have programs of that name).
  *
  * ```ts
  * const run = ([, group]: readonly string[]) =>
@@ -76,7 +76,7 @@ const serverStatus = z.looseObject({ webUrls: z.array(z.string()).nullish() });
  *     ? { code: 0, stdout: "Model management service is running on http://127.0.0.1:5273/openai/status", stderr: "" }
  *     : { code: 1, stdout: "", stderr: "Unrecognized command or argument 'server'" });
  * const cli = await askFoundryCli({ run, timeoutMs: 1500 });
- * if (cli?.words !== "service" || cli.serviceUrl !== "http://127.0.0.1:5273") throw new Error("the older words");
+ * if (cli?.words !== "service" || cli.serviceUrl !== "http://127.0.0.1:5273") throw new Error("the older commands");
  * ```
  */
 export async function askFoundryCli(
@@ -106,11 +106,11 @@ function urlOfJson(text: string): string | null {
     const { webUrls } = serverStatus.parse(JSON.parse(text));
     return firstLocalUrl((webUrls ?? []).join(" "));
   } catch {
-    return null; // not JSON: an older 0.10 prints its table all the same
+    return null; // not JSON: early versions of 0.10 print a table all the same
   }
 }
 
-/** A service listens on this machine or is a setting of the user's: any http URL with a port will do. */
+/** The first URL with a port; `0.0.0.0` and `[::]` become this machine's loopback address. */
 function firstLocalUrl(text: string): string | null {
   const url = /https?:\/\/(?:\[[0-9a-f:]+\]|[\w.-]+):\d{1,5}/i.exec(text)?.[0];
   return url?.replace(/\/\/(?:0\.0\.0\.0|\[::\]):/, "//127.0.0.1:") ?? null;

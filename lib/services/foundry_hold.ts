@@ -1,4 +1,4 @@
-/** A Foundry Local model, held in memory for as long as somebody needs it. */
+/** Keeps a Foundry Local model in memory for as long as it is needed. */
 import type { Clock, Fetch } from "../clock.ts";
 import { UserError } from "../errors.ts";
 import type { RunProgram } from "../program.ts";
@@ -17,38 +17,40 @@ import {
   recognizeFoundry,
 } from "./foundry_service.ts";
 
+/** How a model is loaded and kept. */
 export interface HoldOptions {
   readonly fetch: Fetch;
   readonly clock: Clock;
-  /** For loading; large models take their time. */
+  /** For loading; a large model takes minutes. */
   readonly timeoutMs: number;
   readonly signal?: AbortSignal;
-  /** Reads the memory of a service on this machine; left out, it is unknown. */
+  /** Reads the memory of a service on this machine; without it, memory is unknown. */
   readonly run?: RunProgram;
 }
 
+/** A model that is in memory, and a way to unload it. */
 export interface HeldFoundryModel {
   readonly service: FoundryService;
   readonly model: FoundryModel;
-  /** From asking until it was in memory, in ms; null where it was there already. */
+  /** How long loading took, in ms; null where the model was in memory already. */
   readonly loadMs: number | null;
-  /** What runs it: `cpu (CPUExecutionProvider)`, with a note where that is not what was asked for. */
+  /** What runs it: `cpu (CPUExecutionProvider)`, with a note where another device was requested. */
   readonly device: string;
   readonly note: string | null;
-  /** Resident memory of the whole service, in MB of 10^6 bytes; null where nobody tells. */
+  /** Resident memory of the whole service, in MB of 10^6 bytes; null where it is unknown. */
   residentMb(): Promise<number | null>;
   /** Unloads the model, unless it was in memory before. */
   release(): Promise<void>;
 }
 
-/** For every question but loading. */
-const ASK_TIMEOUT_MS = 8000;
+/** For every call except loading. */
+const CALL_TIMEOUT_MS = 8000;
 
 /**
- * Loads a model where the endpoint is Foundry Local, and gives a way to let go of it; null where the endpoint is
- * something else, which loads by itself.
+ * Loads a model where the endpoint is Foundry Local; null where the endpoint is another service, which loads models by
+ * itself.
  *
- * @throws {UserError} where the service can't load it, or loads something else for another device
+ * @throws {UserError} where the service can't load the model, or loads a variant for another device
  *
  * ```ts ignore
  * const held = await holdFoundryModel(endpoint, "phi-4-mini", { fetch, clock, timeoutMs: 120_000 });
@@ -61,17 +63,17 @@ export async function holdFoundryModel(
   name: string,
   { fetch, clock, timeoutMs, signal, run }: HoldOptions,
 ): Promise<HeldFoundryModel | null> {
-  const ask = { fetch, timeoutMs: ASK_TIMEOUT_MS, ...(signal === undefined ? {} : { signal }) };
-  const service = await recognizeFoundry(endpoint, ask);
+  const call = { fetch, timeoutMs: CALL_TIMEOUT_MS, ...(signal === undefined ? {} : { signal }) };
+  const service = await recognizeFoundry(endpoint, call);
   if (service === null) return null;
-  const wanted = resolveFoundryModel(await foundryModels(service, ask), name);
-  const { model, loadMs, note } = await loadFoundryModel(service, wanted, { ...ask, clock, timeoutMs });
+  const wanted = resolveFoundryModel(await foundryModels(service, call), name);
+  const { model, loadMs, note } = await loadFoundryModel(service, wanted, { ...call, clock, timeoutMs });
   const release = async () => {
-    if (loadMs !== null) await unloadPatiently(service, model, { fetch, timeoutMs: ASK_TIMEOUT_MS });
+    if (loadMs !== null) await unloadPatiently(service, model, { fetch, timeoutMs: CALL_TIMEOUT_MS });
   };
   if (model.chatId !== wanted.chatId) {
     await release();
-    throw new UserError(note ?? `${wanted.id} was asked for, ${model.id} runs`, 1);
+    throw new UserError(note ?? `${wanted.id} was requested, but ${model.id} runs`, 1);
   }
   return {
     service,
@@ -84,7 +86,7 @@ export async function holdFoundryModel(
   };
 }
 
-/** Right after an answer, or one that was broken off, the service still holds the model for it. */
+/** Right after an answer, or an interrupted one, the service still uses the model. */
 const UNLOAD_PAUSES_MS = [100, 200, 400, 800, 1600];
 
 async function unloadPatiently(
@@ -96,7 +98,7 @@ async function unloadPatiently(
     try {
       return await unloadFoundryModel(service, model, options);
     } catch (error) {
-      // In the end the model stays where it is, or the service is gone: no fault of whoever held it.
+      // The model may stay in memory, or the service may be gone: the measurement is done either way.
       if (!(error instanceof UserError)) throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, pauseMs));
@@ -104,7 +106,7 @@ async function unloadPatiently(
 }
 
 /**
- * What runs a loaded model, in words.
+ * Describes what runs a loaded model.
  *
  * ```ts ignore
  * console.log(deviceOf(await loadFoundryModel(service, model, options))); // cpu (CPUExecutionProvider)
@@ -115,7 +117,7 @@ export function deviceOf({ model, note }: LoadedFoundryModel): string {
   return `${model.device ?? "unknown"}${provider}${note === null ? "" : `; ${note}`}`;
 }
 
-/** The service tells its process; its memory is asked of the system's own program. */
+/** The service reports its process id; the system's own program reports the memory of that process. */
 async function residentMbOf({ endpoint, pid }: FoundryService, run?: RunProgram): Promise<number | null> {
   if (pid === null || run === undefined || !isLoopback(new URL(endpoint.baseUrl))) return null;
   const windows = Deno.build.os === "windows";

@@ -1,7 +1,6 @@
 /**
- * Puts a model of one's own into a Foundry Local cache, so that the service lists, loads and runs it: the model's
- * folder with an `inference_model.json`, and an entry in `foundry.modelinfo.json`. What fails leaves the cache as
- * it was.
+ * Adds a model of your own to a Foundry Local cache, so that the service lists, loads and runs it: the model's folder
+ * with an `inference_model.json`, and an entry in `foundry.modelinfo.json`. After a failure the cache is as it was.
  */
 import { basename, join, resolve, sep } from "node:path";
 import { z } from "zod";
@@ -17,9 +16,9 @@ import {
   unwritable,
 } from "../catalog/files.ts";
 
-/** A model to lay out. */
+/** A model of your own. */
 export interface OwnModel {
-  /** The alias that the service is asked for, e.g. `smollm2-135m`. */
+  /** The alias by which the service loads it, e.g. `smollm2-135m`. */
   readonly alias: string;
   readonly displayName: string;
   /** The folder with `genai_config.json` and the ONNX files. */
@@ -31,7 +30,7 @@ export interface OwnModel {
   readonly createdAt: Date;
 }
 
-/** Its id in the service: compiled for the CPU, first version. */
+/** The id of your own model in the service: compiled for the CPU, first version. */
 export const ownModelId = (alias: string): string => `${alias}-generic-cpu:1`;
 
 const MODEL_INFO = "foundry.modelinfo.json";
@@ -43,17 +42,17 @@ const modelInfo = z.looseObject({
 type ModelInfo = z.infer<typeof modelInfo>;
 
 /**
- * Lays a model out in a cache; the folder is made where it is not there.
+ * Adds a model to a cache; the folder is created where there is none.
  *
- * @param replace take the place of a model of the same id
+ * @param replace replaces a model with the same id
  * @returns the folder that now holds the model
- * @throws {UserError} where the folder is no Foundry Local cache, the id or alias is taken, or the disk is full
+ * @throws {UserError} where the folder is not a Foundry Local cache, the id or alias is taken, or the disk is full
  *
  * ```ts ignore
- * await layOut("/home/me/.foundry/cache/models", model, { replace: false });
+ * await addToFoundryCache("/home/me/.foundry/cache/models", model, { replace: false });
  * ```
  */
-export async function layOut(
+export async function addToFoundryCache(
   cacheDir: string,
   model: OwnModel,
   { replace }: { readonly replace: boolean },
@@ -61,9 +60,9 @@ export async function layOut(
   const infoPath = join(cacheDir, MODEL_INFO);
   const info = await readInfo(cacheDir, infoPath);
   const id = ownModelId(model.alias);
-  refuseTwice(info, model.alias, id, replace);
+  assertFree(info, model.alias, id, replace);
   if (await statIfThere(join(model.dir, "genai_config.json")) === null) {
-    throw new UserError(`${model.dir} holds no compiled model: it has no genai_config.json`);
+    throw new UserError(`${model.dir} is not a compiled model: it has no genai_config.json`);
   }
   const target = join(cacheDir, PUBLISHER, model.alias);
   let placed = false;
@@ -78,7 +77,7 @@ export async function layOut(
       JSON.stringify({ Name: id, PromptTemplate: null }, null, 2),
     );
     const others = info.models.filter((entry) => entry.id !== id);
-    const next = { version: 1, savedAtUnix: 0, ...info, models: [...others, entryOf(model, id)] };
+    const next = { version: 1, savedAtUnix: 0, ...info, models: [...others, catalogueEntry(model, id)] };
     await Deno.writeTextFile(`${infoPath}.part`, JSON.stringify(next, null, 2));
     await removeIfThere(old, true);
     if (await statIfThere(target) !== null) await Deno.rename(target, old);
@@ -97,21 +96,21 @@ export async function layOut(
 }
 
 /**
- * Refuses what `layOut` would refuse, before anything costly is made.
+ * Fails where `addToFoundryCache` would fail, before the model is compiled.
  *
- * @throws {UserError} where the folder is no Foundry Local cache, or the id or alias is taken
+ * @throws {UserError} where the folder is not a Foundry Local cache, or the id or alias is taken
  *
  * ```ts ignore
- * await checkPlace(cacheDir, "smollm2-135m", { replace: false });
+ * await assertCanAdd(cacheDir, "smollm2-135m", { replace: false });
  * ```
  */
-export async function checkPlace(
+export async function assertCanAdd(
   cacheDir: string,
   alias: string,
   { replace }: { readonly replace: boolean },
 ): Promise<void> {
   const info = await readInfo(cacheDir, join(cacheDir, MODEL_INFO));
-  refuseTwice(info, alias, ownModelId(alias), replace);
+  assertFree(info, alias, ownModelId(alias), replace);
 }
 
 async function readInfo(cacheDir: string, path: string): Promise<ModelInfo> {
@@ -120,7 +119,7 @@ async function readInfo(cacheDir: string, path: string): Promise<ModelInfo> {
     try {
       return modelInfo.parse(JSON.parse(text));
     } catch (cause) {
-      throw new UserError(`${path} can't be read (${reasonOf(cause)}): mend or remove it first`, 2, {
+      throw new UserError(`${path} can't be read (${reasonOf(cause)}): fix or remove it first`, 2, {
         cause,
       });
     }
@@ -132,16 +131,16 @@ async function readInfo(cacheDir: string, path: string): Promise<ModelInfo> {
       `${cacheDir} is not a Foundry Local cache (it has no ${MODEL_INFO}, but ${
         names.slice(0, 3).join(", ") || "is a file"
       }): ` +
-        "give the folder that `foundry cache location` names, or one that is empty",
+        "give the folder that `foundry cache location` prints, or an empty one",
     );
   }
   return { models: [] };
 }
 
-function refuseTwice(info: ModelInfo, alias: string, id: string, replace: boolean): void {
+function assertFree(info: ModelInfo, alias: string, id: string, replace: boolean): void {
   const same = info.models.find((entry) => entry.id === id);
   if (same !== undefined && !replace) {
-    throw new UserError(`${id} is in the cache already: give another --name, or --replace to take its place`);
+    throw new UserError(`${id} is in the cache already: give another --name, or --replace to replace it`);
   }
   const namesake = info.models.find((entry) => entry.alias === alias && entry.id !== id);
   if (namesake !== undefined) {
@@ -150,11 +149,11 @@ function refuseTwice(info: ModelInfo, alias: string, id: string, replace: boolea
 }
 
 /**
- * Copies a whole cache to a folder that is not there yet, or empty; the old one stays as it is until its owner
- * removes it. A copy that is broken off leaves nothing under the new name.
+ * Copies a whole cache to a new or empty folder; the old cache stays until the user removes it. An interrupted copy
+ * leaves nothing under the new name.
  *
  * @returns bytes copied
- * @throws {UserError} where the new folder holds something, lies inside the old one, or its disk is too small
+ * @throws {UserError} where the new folder is not empty, is inside the old one, or its disk is too small
  *
  * ```ts ignore
  * const bytes = await copyCache("/home/me/.foundry/cache/models", "/big/disk/models");
@@ -163,14 +162,17 @@ function refuseTwice(info: ModelInfo, alias: string, id: string, replace: boolea
 export async function copyCache(from: string, to: string): Promise<number> {
   const [source, target] = [resolve(from), resolve(to)];
   if (target === source || target.startsWith(`${source}${sep}`) || source.startsWith(`${target}${sep}`)) {
-    throw new UserError(`${to} and ${from} lie in one another: give a folder beside the cache`);
+    throw new UserError(`one of ${to} and ${from} is inside the other: give a folder outside the cache`);
   }
   if ((await entriesOf(target)).length > 0) throw new UserError(`${to} is not empty: give a new folder`);
   const bytes = await folderBytes(source);
   const free = await freeBytes(target);
   if (free < bytes) {
     const gb = (value: number) => `${(value / 1e9).toFixed(1)} GB`;
-    throw new UserError(`the cache takes ${gb(bytes)}, ${to} has ${gb(free)} free: name another disk`, 1);
+    throw new UserError(
+      `the cache takes ${gb(bytes)}, ${to} has ${gb(free)} free: give a folder on another disk`,
+      1,
+    );
   }
   const part = `${target}.part`;
   try {
@@ -196,8 +198,8 @@ async function copyFolder(from: string, to: string): Promise<void> {
   }
 }
 
-/** What the catalogue would say of it; the runtime skips entries without id, name or alias. */
-function entryOf(model: OwnModel, id: string) {
+/** The entry for the catalogue; the runtime skips entries without id, name or alias. */
+function catalogueEntry(model: OwnModel, id: string) {
   const { alias, displayName, sizeMb, contextTokens, createdAt } = model;
   const created = Math.floor(createdAt.getTime() / 1000);
   const uri = (name: string) => `azureml://registries/local/models/${name}/versions/1`;

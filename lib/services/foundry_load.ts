@@ -1,4 +1,4 @@
-/** Which variant a name stands for, and bringing it into a service's memory and out of it. */
+/** Finds the variant that a name means, loads it and unloads it. */
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { UserError } from "../errors.ts";
@@ -13,19 +13,19 @@ import {
   sameModel,
 } from "./foundry_service.ts";
 
-/** Preference among variants of one model: what is here, then by device. */
+/** Which variants of a model are preferred. */
 export interface VariantWish {
-  /** Only this device. */
+  /** Only variants for this device. */
   readonly device?: FoundryDevice;
-  /** CPU variants first, where memory is short. @default the service's own order, NPU and GPU first */
+  /** CPU variants first, for a machine with little memory. @default NPU, GPU, CPU, as in the service */
   readonly cpuFirst?: boolean;
 }
 
 /**
- * The variant that a name stands for: an id, an id without its version (the newest), or an alias. Among the
- * variants of an alias those that are downloaded come first, then those in memory, then by device.
+ * The variant that a name means: an id, an id without its version (the newest), or an alias. Among the variants of an
+ * alias, downloaded ones come first, then loaded ones, then the preferred device.
  *
- * @throws {UserError} where no model of the service bears the name, or none of its variants is for the device
+ * @throws {UserError} where the service lists no model of that name, or no variant of it for the device
  *
  * ```ts
  * const facts = { alias: "phi-4-mini", executionProvider: null, sizeMb: null, license: null, task: null };
@@ -34,7 +34,7 @@ export interface VariantWish {
  *   return { ...facts, id, chatId: id, device, cached, loaded: false };
  * };
  * const found = resolveFoundryModel([on("gpu", false), on("cpu", true)], "phi-4-mini");
- * if (found.device !== "cpu") throw new Error("the one that is here");
+ * if (found.device !== "cpu") throw new Error("the one that is downloaded");
  * ```
  */
 export function resolveFoundryModel(
@@ -75,21 +75,21 @@ function listOf(models: readonly FoundryModel[]): string {
   return names.slice(0, 12).join(", ") + (names.length > 12 ? ` and ${names.length - 12} more` : "");
 }
 
-/** A model in the service's memory. */
+/** A model that the service has loaded. */
 export interface LoadedFoundryModel {
-  /** What runs: another variant than the one asked for, where the service decided so. */
+  /** The variant that runs; the service may have chosen another one than was requested. */
   readonly model: FoundryModel;
-  /** From asking until it was in memory, in ms; null where it was there already. */
+  /** How long loading took, in ms; null where the model was in memory already. */
   readonly loadMs: number | null;
-  /** What is to be told: a device that was not asked for; null where all is as expected. */
+  /** Says that another variant runs; null where the requested one does. */
   readonly note: string | null;
 }
 
 /**
- * Loads a model and looks what the service then holds. 2.x takes the alias and chooses the variant itself
- * (the first that is downloaded), 1.x and 0.x take the id.
+ * Loads a model, then checks which one the service has loaded. 2.x takes the alias and chooses the variant itself (the
+ * first one that is downloaded); 1.x and 0.x take the id.
  *
- * @throws {UserError} where the model is not downloaded, or the service can't load it: with its own reason
+ * @throws {UserError} where the model is not downloaded, or the service can't load it, with the service's reason
  *
  * ```ts ignore
  * const { loadMs, note } = await loadFoundryModel(service, model, { fetch, clock, timeoutMs: 120_000 });
@@ -114,7 +114,9 @@ export async function loadFoundryModel(
     models.find((one) => one.loaded && one.alias === model.alias && !before.includes(one.id));
   if (running === undefined) {
     throw new UserError(
-      `the service says that it loaded ${name}, but holds ${listOf(models.filter((one) => one.loaded))}`,
+      `the service reports that it loaded ${name}, but its loaded models are: ${
+        listOf(models.filter((one) => one.loaded))
+      }`,
       1,
     );
   }
@@ -123,13 +125,13 @@ export async function loadFoundryModel(
 
 function fallbackNote(wanted: FoundryModel, running: FoundryModel): string | null {
   if (sameModel(wanted.id, running.id)) return null;
-  const fell = running.device === "cpu" && wanted.device !== "cpu" ? "a silent fall back to the CPU: " : "";
-  return `${fell}${wanted.id} (${wanted.device ?? "device unknown"}) was asked for, ` +
-    `${running.id} (${running.device ?? "device unknown"}) runs`;
+  const fell = running.device === "cpu" && wanted.device !== "cpu" ? "a silent fallback to the CPU: " : "";
+  return `${fell}${wanted.id} (${wanted.device ?? "device unknown"}) was requested, ` +
+    `but ${running.id} (${running.device ?? "device unknown"}) runs`;
 }
 
 function pathOf({ generation }: FoundryService, what: "load" | "unload", name: string): string {
-  // The service's router does not decode its paths: a colon stays a colon.
+  // The service does not decode paths: a colon must stay a colon.
   const encoded = encodeURIComponent(name).replaceAll("%3A", ":");
   return generation === "0.x" ? `/openai/${what}/${encoded}` : `/models/${what}/${encoded}`;
 }
@@ -142,8 +144,8 @@ function loadFailure(
   name: string,
   { status, text, json }: ServiceAnswer,
 ): UserError {
-  const told = failure.safeParse(json);
-  const reason = told.success ? told.data.error.message : text.trim().slice(0, 200);
+  const parsed = failure.safeParse(json);
+  const reason = parsed.success ? parsed.data.error.message : text.trim().slice(0, 200);
   const absent = model.cached === false ||
     /not cached|must be downloaded|not been downloaded|No OpenAIService provider/i.test(reason);
   if (absent) {
@@ -161,9 +163,9 @@ function loadFailure(
 }
 
 /**
- * Takes a model out of the service's memory; nothing happens where it is not in it.
+ * Unloads a model; does nothing where it is not loaded.
  *
- * @throws {UserError} where the service does not do it
+ * @throws {UserError} where the service refuses
  *
  * ```ts ignore
  * await unloadFoundryModel(service, model, { fetch, timeoutMs: 10_000 });

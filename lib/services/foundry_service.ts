@@ -1,7 +1,7 @@
 /**
- * Foundry Local's own calls: which generation of the service answers, which models it knows, has and holds.
- * Shapes of 1.2.4 and 2.2.1 were taken from the running services; those of the command line's
- * service up to 0.8 (`0.x`) from the SDK of that time.
+ * Foundry Local's own calls: which generation of the service answers, and which models it lists, has downloaded and
+ * has loaded. The shapes of 1.2.4 and 2.2.1 were recorded from running services; those of the command line's service
+ * up to 0.8 (`0.x`) come from the SDK of that time.
  */
 import { z } from "zod";
 import { UserError } from "../errors.ts";
@@ -23,33 +23,31 @@ export type FoundryGeneration = "0.x" | "1.x" | "2.x";
 export interface FoundryService {
   readonly endpoint: Endpoint;
   readonly generation: FoundryGeneration;
-  /** Where it keeps its models, on the machine it runs on. */
+  /** The folder with its models, on the machine that it runs on. */
   readonly cacheDir: string | null;
-  /** Its process, where it tells; only 2.x does. */
+  /** Its process id; only 2.x reports it. */
   readonly pid: number | null;
 }
 
-/** A variant of a model, as a service knows it. */
+/** A variant of a model, as the service lists it. */
 export interface FoundryModel extends CatalogueFacts {
-  /** What chat takes: with its version in 2.x, without in 1.x. */
+  /** The id that chat takes: with a version in 2.x, without one in 1.x. */
   readonly chatId: string;
-  /** Null where nobody tells: a service on another machine lists what it could have. */
+  /** Whether it is downloaded; null where that is unknown: a service on another machine lists its whole catalogue. */
   readonly cached: boolean | null;
   readonly loaded: boolean;
 }
-
-export type { UntimedOptions } from "../endpoint/untimed_request.ts";
 
 const status2 = z.looseObject({ modelCachePath: z.string(), pid: z.number().int().nullish() });
 const status1 = z.looseObject({ modelDirPath: z.string() });
 
 /**
- * Asks what answers at an endpoint; null where it is not Foundry Local. Two requests, both at once.
+ * Recognises Foundry Local at an endpoint; null for any other service. Sends two requests at once.
  *
  * ```ts
  * const fetch = () => Promise.resolve(Response.json({ endpoints: [], modelCachePath: "/models", pid: 7 }));
  * const service = await recognizeFoundry({ name: "x", baseUrl: "http://127.0.0.1:5273/v1" }, { fetch, timeoutMs: 500 });
- * if (service?.generation !== "2.x" || service.pid !== 7) throw new Error("it tells its process");
+ * if (service?.generation !== "2.x" || service.pid !== 7) throw new Error("2.x reports its process");
  * ```
  */
 export async function recognizeFoundry(
@@ -71,8 +69,8 @@ export async function recognizeFoundry(
     const { modelCachePath, pid } = newer.data;
     return { endpoint, generation: "2.x", cacheDir: modelCachePath, pid: pid ?? null };
   }
-  for (const [told, generation] of [[status, "1.x"], [openaiStatus, "0.x"]] as const) {
-    const older = status1.safeParse(told);
+  for (const [answered, generation] of [[status, "1.x"], [openaiStatus, "0.x"]] as const) {
+    const older = status1.safeParse(answered);
     if (older.success) return { endpoint, generation, cacheDir: older.data.modelDirPath, pid: null };
   }
   return null;
@@ -89,9 +87,9 @@ const catalogueList = z.union([
 ]);
 
 /**
- * The ids that are in memory now, as the service gives them.
+ * The ids of the loaded models, as the service spells them.
  *
- * @throws {UserError} where the service does not answer or answers something else
+ * @throws {UserError} where the service does not answer, or not as expected
  *
  * ```ts ignore
  * console.log(await loadedModels(service, { fetch, timeoutMs: 2000 }));
@@ -99,10 +97,10 @@ const catalogueList = z.union([
  */
 export async function loadedModels(service: FoundryService, options: UntimedOptions): Promise<string[]> {
   const path = service.generation === "0.x" ? "/openai/loadedmodels" : "/models/loaded";
-  return await asked(service, path, names, options);
+  return await getChecked(service, path, names, options);
 }
 
-async function asked<T>(
+async function getChecked<T>(
   service: FoundryService,
   path: string,
   schema: z.ZodType<T>,
@@ -119,9 +117,9 @@ async function asked<T>(
 }
 
 /**
- * Every variant that the service lists: what the catalogue says of it, and whether it is downloaded and in
- * memory. 2.x lists its whole catalogue, 1.x what it has; what is downloaded is read from the cache folder
- * where the service runs on this machine.
+ * Every variant that the service lists, with what the catalogue knows about it and whether it is downloaded and
+ * loaded. 2.x lists its whole catalogue, 1.x what is downloaded; where the service runs on this machine, its cache
+ * folder shows what is downloaded.
  *
  * @throws {UserError} where the service does not answer
  *
@@ -136,18 +134,18 @@ export async function foundryModels(
 ): Promise<FoundryModel[]> {
   const [loaded, listed] = await Promise.all([
     loadedModels(service, options),
-    service.generation === "0.x" ? oldest(service, options) : listOfSdk(service, options),
+    service.generation === "0.x" ? modelsOf0x(service, options) : modelsOfSdk(service, options),
   ]);
-  const holds = (id: string) => loaded.some((other) => sameModel(other, id));
-  return listed.map((model) => ({ ...model, loaded: holds(model.id) }));
+  const isLoaded = (id: string) => loaded.some((other) => sameModel(other, id));
+  return listed.map((model) => ({ ...model, loaded: isLoaded(model.id) }));
 }
 
 type Listed = Omit<FoundryModel, "loaded">;
 
-async function oldest(service: FoundryService, options: UntimedOptions): Promise<Listed[]> {
+async function modelsOf0x(service: FoundryService, options: UntimedOptions): Promise<Listed[]> {
   const [catalogue, cached] = await Promise.all([
-    asked(service, "/foundry/list", catalogueList, options),
-    asked(service, "/openai/models", names, options),
+    getChecked(service, "/foundry/list", catalogueList, options),
+    getChecked(service, "/openai/models", names, options),
   ]);
   const known = catalogueFacts(catalogue);
   const here = (id: string) => cached.some((other) => sameModel(other, id));
@@ -158,8 +156,8 @@ async function oldest(service: FoundryService, options: UntimedOptions): Promise
   ];
 }
 
-async function listOfSdk(service: FoundryService, options: UntimedOptions): Promise<Listed[]> {
-  const { data } = await asked(service, "/v1/models", modelList, options);
+async function modelsOfSdk(service: FoundryService, options: UntimedOptions): Promise<Listed[]> {
+  const { data } = await getChecked(service, "/v1/models", modelList, options);
   const cache = await cacheOf(service);
   return data.map(({ id, parent }) => {
     const facts = cache?.catalogue.find((one) => sameModel(one.id, id)) ?? unknownFacts(id, parent ?? null);
@@ -168,7 +166,7 @@ async function listOfSdk(service: FoundryService, options: UntimedOptions): Prom
   });
 }
 
-/** The folder of a service on this machine; what is on another one can't be read. */
+/** The cache of a service on this machine; null for a service on another one, or a folder that can't be read. */
 async function cacheOf(
   { endpoint, cacheDir }: FoundryService,
 ): Promise<{ catalogue: readonly CatalogueFacts[]; models: readonly CachedModel[] } | null> {
@@ -176,7 +174,7 @@ async function cacheOf(
   try {
     return await readFoundryCache(cacheDir);
   } catch (error) {
-    if (error instanceof UserError) return null; // a container's path, or one that may not be read
+    if (error instanceof UserError) return null; // a path inside a container, or one without read permission
     throw error;
   }
 }
@@ -194,7 +192,7 @@ function unknownFacts(id: string, alias: string | null): CatalogueFacts {
 }
 
 /**
- * Whether two ids name the same variant: they come with a version or without one.
+ * Whether two ids name the same variant; either may lack its version.
  *
  * ```ts
  * if (!sameModel("a-generic-cpu:1", "A-generic-cpu") || sameModel("a:1", "a:2")) throw new Error("versions");

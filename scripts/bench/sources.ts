@@ -4,14 +4,7 @@ import type { Resumed } from "../../lib/bench/folder.ts";
 import { hubReachable } from "../../lib/catalog/hub.ts";
 import type { Registry } from "../../lib/catalog/registry.ts";
 import { locate, type Store } from "../../lib/catalog/store.ts";
-import {
-  findServices,
-  type ListedModel,
-  lookAtService,
-  type LookOptions,
-  parseEndpoint,
-} from "../../lib/services/discovery.ts";
-import type { Endpoint } from "../../lib/endpoint/trace.ts";
+import { describeService, findServices, parseEndpoint } from "../../lib/services/discovery.ts";
 import { UserError } from "../../lib/errors.ts";
 import { runProgram } from "../../lib/program.ts";
 import { interruptSignal, realSleep } from "../cli.ts";
@@ -33,30 +26,26 @@ export async function servicesOf(
   if (endpoint !== undefined) {
     return await Promise.all(endpoint.map(async (text) => {
       const named = parseEndpoint(text, Deno.env.get("API_KEY"));
-      return {
-        endpoint: named,
-        named: true,
-        models: await modelsOf(named, { fetch, timeoutMs: LIST_TIMEOUT_MS, signal }),
-      };
+      const { models, listed, problem } = await describeService(named, "--endpoint", {
+        fetch,
+        timeoutMs: LIST_TIMEOUT_MS,
+        signal,
+      });
+      if (problem !== null) throw new UserError(problem, 1);
+      return { endpoint: named, named: true, models, listed };
     }));
   }
   const wanted = resumed?.info.candidates.map((info) => `@${info.endpoint}`) ?? models ?? [];
   if (wanted.length > 0 && wanted.every((name) => name.endsWith(`@${EMBEDDED}`))) return [];
   const found = await findServices({ fetch, env: Deno.env, signal, run: runProgram });
   const broken = found.find(({ problem }) => problem !== null);
-  if (broken !== undefined) throw new UserError(`${broken.source}: ${broken.problem}`);
-  return found.map(({ endpoint, models, source }) => ({
+  if (broken !== undefined) throw new UserError(`${broken.source}: ${broken.problem}`, 1);
+  return found.map(({ endpoint, models, listed, source }) => ({
     endpoint,
     models,
+    listed,
     named: source !== "known port" && source !== "Foundry CLI",
   }));
-}
-
-/** @throws {UserError} where the endpoint that was named does not list its models */
-async function modelsOf(named: Endpoint, look: LookOptions): Promise<readonly ListedModel[]> {
-  const { models, problem } = await lookAtService(named, "--endpoint", look);
-  if (problem !== null) throw new UserError(problem);
-  return models;
 }
 
 interface From {

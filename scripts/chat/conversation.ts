@@ -3,7 +3,7 @@ import { type Choice, chooseCandidates, runsInEngine, type Service } from "../..
 import { embeddedCandidate, endpointCandidate, type World } from "../../lib/bench/live.ts";
 import { loadRegistry } from "../../lib/catalog/registry.ts";
 import { defaultStore, openStore } from "../../lib/catalog/store.ts";
-import { findServices, lookAtService, parseEndpoint } from "../../lib/services/discovery.ts";
+import { describeService, findServices, parseEndpoint } from "../../lib/services/discovery.ts";
 import type { ChatMessage, Trace } from "../../lib/endpoint/trace.ts";
 import { timedClient } from "../../lib/endpoint/timed_client.ts";
 import { prepareEngine } from "../../lib/engine/supervisor.ts";
@@ -112,10 +112,12 @@ async function servicesOf(
   const found = endpoint === undefined
     ? await findServices({ ...look, env: Deno.env, run: runProgram })
     : await Promise.all(
-      endpoint.map((text) => lookAtService(parseEndpoint(text, Deno.env.get("API_KEY")), "--endpoint", look)),
+      endpoint.map((text) =>
+        describeService(parseEndpoint(text, Deno.env.get("API_KEY")), "--endpoint", look)
+      ),
     );
   const broken = found.find(({ problem }) => problem !== null);
-  if (broken !== undefined) throw new UserError(`${broken.source}: ${broken.problem}`);
+  if (broken !== undefined) throw new UserError(`${broken.source}: ${broken.problem}`, 1);
   return [...found];
 }
 

@@ -4,9 +4,13 @@
  */
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { compileModel, type CompilePrecision } from "../../lib/services/compile.ts";
-import { compareAnswers, type ComparedAnswer } from "../../lib/services/compile_check.ts";
-import { checkPlace, layOut, ownModelId } from "../../lib/services/foundry_layout.ts";
+import {
+  type ComparedAnswer,
+  compareWithOriginal,
+  compileModel,
+  type CompilePrecision,
+} from "../../lib/services/compile.ts";
+import { addToFoundryCache, assertCanAdd, ownModelId } from "../../lib/services/foundry_layout.ts";
 import { readGguf } from "../../lib/catalog/gguf.ts";
 import { findModel, plainName } from "../../lib/catalog/model.ts";
 import { locate } from "../../lib/catalog/store.ts";
@@ -56,13 +60,13 @@ export async function compile(source: string, settings: CompileSettings): Promis
       Deno.stderr.isTerminal() && line.trim() !== "" && console.error(`  ${line.slice(0, 110)}`),
   };
   const folder = await cacheFolder(settings, catalogue);
-  await checkPlace(folder, alias, { replace: settings.replace === true });
+  await assertCanAdd(folder, alias, { replace: settings.replace === true });
   const compiled = await compileModel({ ...shared, source: path, precision: settings.precision });
-  const rows = await compareAnswers(compiled, QUESTIONS, ANSWER_TOKENS, shared);
+  const rows = await compareWithOriginal(compiled, QUESTIONS, ANSWER_TOKENS, shared);
   const mean = rows.reduce((sum, { agreement }) => sum + agreement, 0) / rows.length;
   const good = mean >= settings.agreement;
   const placed = good
-    ? await layOut(folder, {
+    ? await addToFoundryCache(folder, {
       alias,
       displayName: alias,
       dir: compiled.compiledDir,

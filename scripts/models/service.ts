@@ -1,8 +1,8 @@
 /** WHY: what `foundry model list`, `foundry cache list`, `foundry service ps` and `foundry model load` do, for either generation. */
 import {
+  describeService,
   findServices,
   type FoundService,
-  lookAtService,
   parseEndpoint,
 } from "../../lib/services/discovery.ts";
 import { askFoundryCli, cliCommand } from "../../lib/services/foundry_cli.ts";
@@ -38,7 +38,9 @@ async function servicesOf({ endpoint }: ServiceOptions): Promise<FoundService[]>
   const found = endpoint === undefined
     ? await findServices({ ...look, env: Deno.env, run: runProgram })
     : await Promise.all(
-      endpoint.map((text) => lookAtService(parseEndpoint(text, Deno.env.get("API_KEY")), "--endpoint", look)),
+      endpoint.map((text) =>
+        describeService(parseEndpoint(text, Deno.env.get("API_KEY")), "--endpoint", look)
+      ),
     );
   const broken = found.find(({ problem }) => problem !== null);
   if (broken !== undefined) throw new UserError(`${broken.source}: ${broken.problem}`, 1);

@@ -2,7 +2,7 @@
 import { findModel } from "../../lib/catalog/model.ts";
 import type { Registry } from "../../lib/catalog/registry.ts";
 import { chooseCandidates } from "../../lib/bench/choose.ts";
-import { type ListedModel, listModels, parseEndpoint } from "../../lib/services/discovery.ts";
+import { type ListedModel, listServiceModels, parseEndpoint } from "../../lib/services/discovery.ts";
 import type { Endpoint } from "../../lib/endpoint/trace.ts";
 import type { Fetch } from "../../lib/clock.ts";
 import { UserError } from "../../lib/errors.ts";
@@ -46,13 +46,14 @@ export function upstreams(
   const listed = new Map<Endpoint, readonly ListedModel[]>();
   const troubles = new Map<Endpoint, string>();
   const look = async (endpoint: Endpoint, signal: AbortSignal) => {
-    try {
-      listed.set(endpoint, await listModels(endpoint, { fetch, timeoutMs: LIST_TIMEOUT_MS, signal }));
+    const options = { fetch, timeoutMs: LIST_TIMEOUT_MS, signal };
+    const { models, problem } = await listServiceModels(endpoint, options);
+    if (problem === null) {
+      listed.set(endpoint, models.filter(({ ready }) => ready !== false));
       if (troubles.delete(endpoint)) note(`${endpoint.name} answers again`);
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      if (troubles.get(endpoint) !== error.message) note(`${endpoint.name}: ${error.message}`);
-      troubles.set(endpoint, error.message);
+    } else {
+      if (troubles.get(endpoint) !== problem) note(`${endpoint.name}: ${problem}`);
+      troubles.set(endpoint, problem);
     }
   };
   const backends = () => {

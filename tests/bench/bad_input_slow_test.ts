@@ -28,17 +28,20 @@ function mistakes(root: string, notOpenAi: string): Mistake[] {
       what: "unreachable endpoint",
       args: ["--endpoint", nobody],
       says: /cannot reach .*:1\/v1.*start the service/,
+      code: 1,
     },
     { what: "no URL", args: ["--endpoint", "lab"], says: /not an endpoint: "lab": give \[NAME=\]URL/ },
     {
       what: "not OpenAI's",
       args: ["--endpoint", notOpenAi],
       says: /not an OpenAI-compatible endpoint.*give/,
+      code: 1,
     },
     {
       what: "service variable",
       env: { FOUNDRY_LOCAL_ENDPOINT: nobody },
       says: /FOUNDRY_LOCAL_ENDPOINT: cannot reach/,
+      code: 1,
     },
     {
       what: "no JSON",

@@ -94,3 +94,9 @@ Deno.test("a resumed run finds its candidates again, under the ids they had", ()
   assert.deepEqual(chooseAgain(infos, from(lab)), chosen);
   assert.throws(() => chooseAgain(infos, from()), /measured at the endpoint lab.*--endpoint lab=URL/);
 });
+
+Deno.test("a model that is named is requested from a service that lists nothing", () => {
+  const unlisted = { ...service("lab"), listed: false };
+  assert.deepEqual(ids(["my-model@lab", "my-model"], unlisted), ["my-model@lab", "my-model@lab#2"]);
+  assert.throws(() => ids(["my-model@lab"], service("lab")), /my-model/);
+});

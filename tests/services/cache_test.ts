@@ -1,7 +1,12 @@
 /** Cache folders: read as the runtime reads them, and written so that a failure leaves them as they were. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { checkPlace, copyCache, layOut, type OwnModel } from "../../lib/services/foundry_layout.ts";
+import {
+  addToFoundryCache,
+  assertCanAdd,
+  copyCache,
+  type OwnModel,
+} from "../../lib/services/foundry_layout.ts";
 import { readFoundryCache } from "../../lib/services/foundry_cache.ts";
 import { UserError } from "../../lib/errors.ts";
 
@@ -41,8 +46,8 @@ const user = (pattern: RegExp) => (error: unknown) => {
 Deno.test("what is laid out is what is read", () =>
   inFolder(async (dir) => {
     const cacheDir = join(dir, "cache");
-    await layOut(cacheDir, await model(dir), { replace: false });
-    await layOut(cacheDir, await model(dir, "other"), { replace: false });
+    await addToFoundryCache(cacheDir, await model(dir), { replace: false });
+    await addToFoundryCache(cacheDir, await model(dir, "other"), { replace: false });
     const cache = await readFoundryCache(cacheDir);
     assert.deepEqual(cache.models.map(({ id, complete }) => [id, complete]).toSorted(), [
       ["mine-generic-cpu:1", true],
@@ -59,7 +64,7 @@ Deno.test("what is laid out is what is read", () =>
 
 Deno.test("a model that is half downloaded is seen, and not complete", () =>
   inFolder(async (dir) => {
-    const folder = await layOut(dir, await model(await Deno.makeTempDir({ dir, prefix: "." })), {
+    const folder = await addToFoundryCache(dir, await model(await Deno.makeTempDir({ dir, prefix: "." })), {
       replace: false,
     });
     await Deno.writeTextFile(join(folder, "download.tmp"), "");
@@ -75,29 +80,38 @@ Deno.test("a folder that is no cache is refused, whether to be read or written",
     );
     await assert.rejects(readFoundryCache(join(dir, "none")), user(/not a Foundry Local cache/));
     const mine = await model(dir);
-    await assert.rejects(layOut(dir, mine, { replace: false }), user(/not a Foundry Local cache.*made-mine/));
+    await assert.rejects(
+      addToFoundryCache(dir, mine, { replace: false }),
+      user(/not a Foundry Local cache.*made-mine/),
+    );
     await Deno.writeTextFile(join(dir, "foundry.modelinfo.json"), "{ torn");
     await assert.rejects(readFoundryCache(dir), user(/can't be read/));
-    await assert.rejects(layOut(dir, mine, { replace: false }), user(/can't be read.*mend or remove it/));
+    await assert.rejects(
+      addToFoundryCache(dir, mine, { replace: false }),
+      user(/can't be read.*fix or remove it/),
+    );
   }));
 
 Deno.test("a name is given once: the id only with --replace, a foreign alias never", () =>
   inFolder(async (dir) => {
     const cacheDir = join(dir, "cache");
     const mine = await model(dir);
-    const folder = await layOut(cacheDir, mine, { replace: false });
-    await assert.rejects(layOut(cacheDir, mine, { replace: false }), user(/in the cache already.*--replace/));
-    await assert.rejects(checkPlace(cacheDir, "mine", { replace: false }), user(/in the cache already/));
-    await checkPlace(cacheDir, "mine", { replace: true });
-    await checkPlace(cacheDir, "new", { replace: false });
+    const folder = await addToFoundryCache(cacheDir, mine, { replace: false });
+    await assert.rejects(
+      addToFoundryCache(cacheDir, mine, { replace: false }),
+      user(/in the cache already.*--replace/),
+    );
+    await assert.rejects(assertCanAdd(cacheDir, "mine", { replace: false }), user(/in the cache already/));
+    await assertCanAdd(cacheDir, "mine", { replace: true });
+    await assertCanAdd(cacheDir, "new", { replace: false });
     await Deno.writeTextFile(join(mine.dir, "model.onnx"), "newer");
-    await layOut(cacheDir, mine, { replace: true });
+    await addToFoundryCache(cacheDir, mine, { replace: true });
     assert.equal(await Deno.readTextFile(join(folder, "model.onnx")), "newer");
     const info = join(cacheDir, "foundry.modelinfo.json");
     const text = (await Deno.readTextFile(info)).replaceAll("mine-generic-cpu", "mine-cuda-gpu");
     await Deno.writeTextFile(info, text);
     await assert.rejects(
-      layOut(cacheDir, mine, { replace: true }),
+      addToFoundryCache(cacheDir, mine, { replace: true }),
       user(/alias mine belongs to mine-cuda-gpu:1/),
     );
   }));
@@ -105,13 +119,16 @@ Deno.test("a name is given once: the id only with --replace, a foreign alias nev
 Deno.test("what fails leaves the cache as it was", () =>
   inFolder(async (dir) => {
     const cacheDir = join(dir, "cache");
-    await layOut(cacheDir, await model(dir), { replace: false });
+    await addToFoundryCache(cacheDir, await model(dir), { replace: false });
     const before = await Deno.readTextFile(join(cacheDir, "foundry.modelinfo.json"));
     const gone = { ...await model(dir, "gone"), dir: join(dir, "not-there") };
-    await assert.rejects(layOut(cacheDir, gone, { replace: false }), user(/holds no compiled model/));
+    await assert.rejects(
+      addToFoundryCache(cacheDir, gone, { replace: false }),
+      user(/is not a compiled model/),
+    );
     const blocked = await model(dir, "blocked");
     await Deno.mkdir(join(cacheDir, "foundry.modelinfo.json.part")); // nothing can be written there
-    await assert.rejects(layOut(cacheDir, blocked, { replace: false }));
+    await assert.rejects(addToFoundryCache(cacheDir, blocked, { replace: false }));
     await Deno.remove(join(cacheDir, "foundry.modelinfo.json.part")).catch(() => {});
     assert.equal(await Deno.readTextFile(join(cacheDir, "foundry.modelinfo.json")), before);
     const names = [];
@@ -122,8 +139,8 @@ Deno.test("what fails leaves the cache as it was", () =>
 Deno.test("a cache is moved as a whole, to a place of its own", () =>
   inFolder(async (dir) => {
     const cacheDir = join(dir, "cache");
-    await layOut(cacheDir, await model(dir), { replace: false });
-    await assert.rejects(copyCache(cacheDir, join(cacheDir, "below")), user(/lie in one another/));
+    await addToFoundryCache(cacheDir, await model(dir), { replace: false });
+    await assert.rejects(copyCache(cacheDir, join(cacheDir, "below")), user(/is inside the other/));
     await assert.rejects(copyCache(cacheDir, join(dir, "made-mine")), user(/is not empty/));
     const target = join(dir, "new", "place");
     assert.ok(await copyCache(cacheDir, target) > 0);

@@ -1,8 +1,7 @@
 /** Compiling without compilers: the steps, what a second call repeats, and every way to fail. */
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
-import { compileModel, type CompileOptions } from "../../lib/services/compile.ts";
-import { compareAnswers } from "../../lib/services/compile_check.ts";
+import { compareWithOriginal, compileModel, type CompileOptions } from "../../lib/services/compile.ts";
 import { freeBytes } from "../../lib/catalog/files.ts";
 import { UserError } from "../../lib/errors.ts";
 import type { ProgramEnd, RunProgram } from "../../lib/program.ts";
@@ -94,12 +93,12 @@ Deno.test(
       const full = { code: 1, stdout: "", stderr: "OSError: [Errno 28] No space left on device" };
       await assert.rejects(
         compileModel(options(fakePrograms({ pip: full }).run)),
-        /disk ran full while making environment/,
+        /disk is full \(step "environment"\)/,
       );
       const killed = { code: 137, stdout: "Killed", stderr: "" };
       await assert.rejects(
         compileModel(options(fakePrograms({ builder: killed }).run)),
-        /onnx was ended by the system, most likely for want of memory/,
+        /the system ended the step "onnx", probably because memory ran out/,
       );
       const names = Array.from(Deno.readDirSync(join(dir, "work")), ({ name }) => name);
       assert.ok(names.every((name) => !name.endsWith(".part")), "no half folder is left");
@@ -146,5 +145,5 @@ Deno.test("the comparison is read from the last line, whatever libraries print b
     const run: RunProgram = () => Promise.resolve(ok(`Loading…\n${JSON.stringify([row])}\n`));
     await Deno.mkdir(join(dir, "work"));
     const compiled = { originalDir: "a", compiledDir: "b", sizeMb: 1, contextTokens: 64 };
-    assert.deepEqual(await compareAnswers(compiled, ["2 + 3?"], 8, options(run)), [row]);
+    assert.deepEqual(await compareWithOriginal(compiled, ["2 + 3?"], 8, options(run)), [row]);
   }));

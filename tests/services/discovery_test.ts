@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { Fetch } from "../../lib/clock.ts";
 import { UserError } from "../../lib/errors.ts";
-import { findServices, listModels, parseEndpoint } from "../../lib/services/discovery.ts";
+import { findServices, listServiceModels, parseEndpoint } from "../../lib/services/discovery.ts";
 import { startFake } from "../../lib/selfcheck/fake_server.ts";
 
 const env = (values: Record<string, string> = {}) => ({ get: (name: string) => values[name] });
@@ -42,57 +42,90 @@ Deno.test("what is no endpoint is refused, without telling the password", () => 
   }
 });
 
+const options = { fetch, timeoutMs: 1000 };
+
 async function listFake(behaviour: Parameters<typeof startFake>[0], path = "", apiKey?: string) {
   const fake = startFake(behaviour);
   try {
-    const endpoint = parseEndpoint(`${fake.baseUrl}${path}`, apiKey);
-    return await listModels(endpoint, { fetch, timeoutMs: 1000 });
+    return await listServiceModels(parseEndpoint(`${fake.baseUrl}${path}`, apiKey), options);
   } finally {
     await fake.stop();
   }
 }
 
 Deno.test("models are listed in the endpoint's order", async () => {
-  const models = await listFake({ models: { b: {}, a: {} } });
+  const { models, listed, problem } = await listFake({ models: { b: {}, a: {} } });
   assert.deepEqual(models, [{ id: "b", ownedBy: "fake" }, { id: "a", ownedBy: "fake" }]);
+  assert.deepEqual([listed, problem], [true, null]);
 });
 
-Deno.test("a wrong key, a wrong path and nobody there each get their own sentence", async () => {
-  await assert.rejects(
-    listFake({ apiKey: "right-key" }),
-    /refused a request without a key \(HTTP 401\).*API_KEY/,
-  );
-  await assert.rejects(listFake({ apiKey: "right-key" }, "", "wrong-key"), (error) => {
-    assert.ok(error instanceof UserError);
-    assert.match(error.message, /refused the key \(HTTP 401\)/);
-    assert.ok(!error.message.includes("wrong-key"));
-    return true;
-  });
-  await assert.rejects(listFake({}, "/deep"), /HTTP 404.*usually ends in \/v1/);
+Deno.test("a missing key, a wrong key and a service that is down each get their own message", async () => {
+  const missing = await listFake({ apiKey: "right-key" });
+  assert.match(missing.problem ?? "", /refused a request without a key \(HTTP 401\).*API_KEY/);
+  const wrong = await listFake({ apiKey: "right-key" }, "", "wrong-key");
+  assert.match(wrong.problem ?? "", /refused the key \(HTTP 401\)/);
+  assert.ok(!wrong.problem?.includes("wrong-key"));
   const gone = startFake();
   await gone.stop();
-  await assert.rejects(
-    listModels(parseEndpoint(gone.baseUrl), { fetch, timeoutMs: 1000 }),
-    /cannot reach http:\/\/127\.0\.0\.1:\d+\/v1: connection refused/,
-  );
+  const { problem } = await listServiceModels(parseEndpoint(gone.baseUrl), options);
+  assert.match(problem ?? "", /cannot reach http:\/\/127\.0\.0\.1:\d+\/v1: connection refused/);
 });
 
-Deno.test("an endpoint of another kind is named as such", async () => {
-  for (const body of ["<html>hello</html>", '{"models":[]}', "[]"]) {
-    const html: Fetch = () => Promise.resolve(new Response(body));
-    await assert.rejects(
-      listModels(parseEndpoint("http://127.0.0.1:1/v1"), { fetch: html, timeoutMs: 1000 }),
-      /is not an OpenAI-compatible endpoint/,
+/** Lists the models of a service whose `/models` has this body and status; every other path is 404. */
+async function listBody(body: unknown, status = 200) {
+  const text = typeof body === "string" ? body : JSON.stringify(body);
+  const stub: Fetch = (input) =>
+    Promise.resolve(
+      String(input).endsWith("/v1/models")
+        ? new Response(text, { status })
+        : new Response("", { status: 404 }),
     );
+  const list = await listServiceModels(parseEndpoint("http://127.0.0.1:1/v1"), { ...options, fetch: stub });
+  return { ids: list.models.map(({ id }) => id), listed: list.listed, problem: list.problem };
+}
+
+Deno.test("an endpoint of another kind is named as such", async () => {
+  for (const body of ["<html>hello</html>", "{}", "5", '{"data":"none"}', ""]) {
+    assert.match((await listBody(body)).problem ?? "", /is not an OpenAI-compatible endpoint/, body);
   }
+});
+
+Deno.test("an empty list is empty, however the service writes it", async () => {
+  for (
+    const body of [
+      { object: "list", data: [] },
+      { object: "list", data: null },
+      { data: null },
+      { object: "list" },
+      { models: [] },
+      [],
+    ]
+  ) assert.deepEqual(await listBody(body), { ids: [], listed: true, problem: null }, JSON.stringify(body));
+});
+
+Deno.test("a list is read whole: bare, below another key, with broken entries in it", async () => {
+  const good = { id: "a", owned_by: 7 };
+  for (
+    const body of [
+      [good],
+      { models: [good] },
+      { data: [good, { name: "no id" }, null, "text", { id: "" }, { id: "  " }, { id: 5 }] },
+    ]
+  ) assert.deepEqual(await listBody(body), { ids: ["a"], listed: true, problem: null }, JSON.stringify(body));
+});
+
+Deno.test("a service without a list is usable: it has no problem, and is marked as unlisted", async () => {
+  for (const status of [404, 405, 501]) {
+    assert.deepEqual(await listBody("", status), { ids: [], listed: false, problem: null });
+  }
+  assert.match((await listBody({ error: { message: "busy" } }, 500)).problem ?? "", /HTTP 500: busy/);
 });
 
 Deno.test("a service that never answers is given up in time", async () => {
   const silent: Fetch = () => new Promise(() => {});
-  await assert.rejects(
-    listModels(parseEndpoint("http://127.0.0.1:1/v1"), { fetch: silent, timeoutMs: 10 }),
-    /no answer within 0\.01 s/,
-  );
+  const endpoint = parseEndpoint("http://127.0.0.1:1/v1");
+  const { problem } = await listServiceModels(endpoint, { fetch: silent, timeoutMs: 10 });
+  assert.match(problem ?? "", /no answer within 0\.01 s/);
   assert.deepEqual(await findServices({ fetch: silent, env: env(), timeoutMs: 10 }), []);
 });
 

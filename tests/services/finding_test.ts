@@ -1,9 +1,8 @@
 /** Finding services: the order, the command line of either generation, and what each server says it is. */
 import assert from "node:assert/strict";
 import type { Fetch } from "../../lib/clock.ts";
-import { findServices } from "../../lib/services/discovery.ts";
+import { findServices, recognizeServer } from "../../lib/services/discovery.ts";
 import { askFoundryCli } from "../../lib/services/foundry_cli.ts";
-import { recognizeServer } from "../../lib/services/recognize.ts";
 import type { ProgramEnd, RunProgram } from "../../lib/program.ts";
 import { runProgram } from "../../lib/program.ts";
 

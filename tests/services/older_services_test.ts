@@ -1,6 +1,6 @@
 /** The older generations of Foundry Local, by their recorded answers. */
 import assert from "node:assert/strict";
-import { lookAtService, parseEndpoint } from "../../lib/services/discovery.ts";
+import { describeService, parseEndpoint } from "../../lib/services/discovery.ts";
 import { holdFoundryModel } from "../../lib/services/foundry_hold.ts";
 import { loadFoundryModel, resolveFoundryModel } from "../../lib/services/foundry_load.ts";
 import { foundryModels, type FoundryService, recognizeFoundry } from "../../lib/services/foundry_service.ts";
@@ -98,7 +98,7 @@ Deno.test("0.x: the catalogue tells devices, the cache what is here; an alias is
 Deno.test("0.x: what is only in the catalogue is listed, but not ready", async () => {
   const fake = startFake0(["qwen2.5-0.5b-instruct-generic-cpu:4"]);
   try {
-    const found = await lookAtService(parseEndpoint(fake.baseUrl), "--endpoint", options);
+    const found = await describeService(parseEndpoint(fake.baseUrl), "--endpoint", options);
     assert.equal(found.kind, "Foundry Local 0.x");
     assert.deepEqual(found.models.map(({ device, ready }) => [device, ready]), [["gpu", false], [
       "cpu",
@@ -135,7 +135,7 @@ Deno.test("a service that loads another variant than asked is caught", async () 
     const endpoint = parseEndpoint(`http://127.0.0.1:${server.addr.port}/v1`);
     await assert.rejects(
       holdFoundryModel(endpoint, "phi-cuda-gpu:1", options),
-      /silent fall back to the CPU: phi-cuda-gpu:1 \(gpu\) was asked for, phi-cuda-cpu:1 \(cpu\) runs/,
+      /silent fallback to the CPU: phi-cuda-gpu:1 \(gpu\) was requested, but phi-cuda-cpu:1 \(cpu\) runs/,
     );
     assert.deepEqual(loaded, [], "what was loaded by mistake is let go");
   } finally {

@@ -4,7 +4,7 @@
  */
 import { fileURLToPath } from "node:url";
 import { join } from "node:path";
-import { layOut } from "../../lib/services/foundry_layout.ts";
+import { addToFoundryCache } from "../../lib/services/foundry_layout.ts";
 import { runProgram } from "../../lib/program.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -53,7 +53,7 @@ export async function fixtureCache(dir: string): Promise<string> {
   const unpacked = await runProgram(["tar", "-xzf", join(here, "fixture", "tiny-model.tgz"), "-C", dir]);
   if (unpacked?.code !== 0) throw new Error(`tar: ${unpacked?.stderr}`);
   const cacheDir = join(dir, "cache");
-  await layOut(cacheDir, {
+  await addToFoundryCache(cacheDir, {
     alias: ALIAS,
     displayName: "Tiny",
     dir: join(dir, "tiny"),

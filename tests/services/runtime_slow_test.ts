@@ -9,7 +9,7 @@ import {
   unloadFoundryModel,
 } from "../../lib/services/foundry_load.ts";
 import { foundryModels, loadedModels, recognizeFoundry } from "../../lib/services/foundry_service.ts";
-import { lookAtService, parseEndpoint } from "../../lib/services/discovery.ts";
+import { describeService, parseEndpoint } from "../../lib/services/discovery.ts";
 import { probe } from "../../lib/endpoint/probe.ts";
 import { postOverFetch } from "../../lib/endpoint/timed_client.ts";
 import { timedRequest } from "../../lib/endpoint/timed_request.ts";
@@ -57,7 +57,7 @@ Deno.test({ name: "the real Foundry Local runtime", ignore: !brought.ok }, async
     }, { ...options, stream });
   try {
     await t.step("is found, recognised, and lists what it has", async () => {
-      const service = await lookAtService(endpoint, "--endpoint", options);
+      const service = await describeService(endpoint, "--endpoint", options);
       assert.equal(service.problem, null);
       assert.equal(service.kind, "Foundry Local 2.x");
       assert.deepEqual(service.models, [
