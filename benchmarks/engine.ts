@@ -1,15 +1,18 @@
 /**
- * WHY: the embedded engine must not cost what llama.cpp gives. This measures how fast it decodes through its
- * own HTTP face, beside llama.cpp's own bench tool on the same file, in turns, so that a busy machine hits both.
+ * WHY: the embedded engine must not waste what llama.cpp gives. This measures how fast it decodes through its
+ * own HTTP interface. llama-bench, llama.cpp's own tool, runs on the same file in turns, so that a busy machine
+ * slows both; with --constrained, answers that a JSON schema constrains run in turns with free ones.
  *
- *   deno task bench:engine                                     our engine alone
+ *   deno task bench:engine                                     the engine alone
+ *   deno task bench:engine --constrained --model gemma-3-270m  what a JSON schema costs per token
  *   deno task bench:engine --llama-bench ~/llama.cpp/build/bin/llama-bench
  *   deno task bench:engine --llama-bench … --threads 2 --rounds 10     both with two threads
  *
- * The figure is decode tokens a second: (tokens − 1) / (last − first token), as the client sees them arrive;
- * the tool's is its `tg` test, which samples nothing. Run it on a machine that does nothing else.
+ * The figure is decode tokens per second: (tokens − 1) / (last − first token), as the client sees them arrive;
+ * llama-bench's is its `tg` test, which samples nothing. Run it on a machine that does nothing else.
  */
 import { Option } from "commander";
+import type { EngineBenchSettings } from "./engine_measure.ts";
 import {
   bareCommand,
   gpuOption,
@@ -22,38 +25,31 @@ import {
   wholeNumber,
 } from "../scripts/cli.ts";
 
-export interface EngineBenchSettings {
-  readonly model: string;
-  readonly llamaBench?: string;
-  readonly rounds: number;
-  readonly tokens: number;
-  readonly threads?: number;
-  readonly benchThreads?: number;
-  readonly gpu: "auto" | "off" | "vulkan" | "cuda" | "metal";
-  readonly registry: string;
-  readonly store?: string;
-  readonly json?: boolean;
-}
-
 const benchEngine = () =>
   bareCommand(
     "bench:engine",
-    "Measures the embedded engine's decode speed beside llama.cpp's own bench tool.",
+    "Measures the embedded engine's decode speed, and compares it with llama-bench.",
   )
     .addOption(new Option("--model <name>", "NAME or NAME:VARIANT of the registry").default("smollm2"))
     .addOption(
-      new Option("--llama-bench <file>", "llama.cpp's llama-bench; left out: only our engine").argParser(
-        pathValue,
+      new Option("--llama-bench <file>", "path of llama.cpp's llama-bench (default: the engine alone)")
+        .argParser(
+          pathValue,
+        ),
+    )
+    .addOption(new Option("--constrained", "also measure answers that a JSON schema constrains"))
+    .addOption(
+      new Option("--rounds <n>", "rounds; each runs everything once, in turns").default(5).argParser(
+        wholeNumber(1, 1000),
       ),
     )
-    .addOption(new Option("--rounds <n>", "times each, in turns").default(5).argParser(wholeNumber(1, 1000)))
-    .addOption(new Option("--tokens <n>", "tokens of an answer").default(128).argParser(wholeNumber(2, 4000)))
+    .addOption(new Option("--tokens <n>", "tokens per answer").default(128).argParser(wholeNumber(2, 4000)))
     .addOption(
-      new Option("--threads <n>", "compute threads of ours (default: the engine's own choice)")
+      new Option("--threads <n>", "compute threads of the engine (default: its own choice)")
         .argParser(wholeNumber(1, 1024)),
     )
     .addOption(
-      new Option("--bench-threads <n>", "compute threads of the tool (default: as many as ours)")
+      new Option("--bench-threads <n>", "compute threads of llama-bench (default: as many as the engine's)")
         .argParser(wholeNumber(1, 1024)),
     )
     .addOption(gpuOption())

@@ -1,4 +1,4 @@
-/** Our engine and llama.cpp's bench tool in turns on one file. */
+/** The embedded engine and llama-bench in turns on one file, and grammars against free text. */
 import { z } from "zod";
 import { chooseCandidates, EMBEDDED } from "../lib/bench/choose.ts";
 import { loadRegistry } from "../lib/catalog/registry.ts";
@@ -8,36 +8,60 @@ import { timedClient } from "../lib/endpoint/timed_client.ts";
 import { prepareEngine, type RunningEngine, startEngine } from "../lib/engine/supervisor.ts";
 import { UserError } from "../lib/errors.ts";
 import { quantile } from "../lib/stats/quantile.ts";
-import type { EngineBenchSettings } from "./engine.ts";
 import { interruptSignal, realClock } from "../scripts/cli.ts";
 import { pullShown } from "../scripts/pull_progress.ts";
 
+/** The flags of `deno task bench:engine`. */
+export interface EngineBenchSettings {
+  readonly model: string;
+  readonly constrained?: boolean;
+  readonly llamaBench?: string;
+  readonly rounds: number;
+  readonly tokens: number;
+  readonly threads?: number;
+  readonly benchThreads?: number;
+  readonly gpu: "auto" | "off" | "vulkan" | "cuda" | "metal";
+  readonly registry: string;
+  readonly store?: string;
+  readonly json?: boolean;
+}
+
+/** One answer of each, one right after the other. */
 export interface EngineBenchRound {
-  /** Decode tokens a second through our HTTP face, as the client saw them. */
+  /** The engine's decode speed through HTTP, in tokens per second, as the client saw it. */
   readonly ours: number;
   /** The same by the engine's own clock. */
   readonly ours_inside: number;
-  /** Processor seconds a token, all threads of our engine. */
+  /** Processor seconds per token, all threads of the engine. */
   readonly ours_cpu_s_per_token: number;
   /** Length of the prompt before the answer, for both. */
   readonly prompt_tokens: number;
-  /** Null without the tool. */
+  /** llama-bench's decode speed in tokens per second; null without `--llama-bench`. */
   readonly llama_bench: number | null;
+  /** Milliseconds per token of an answer that a JSON schema constrains; null without `--constrained`. */
+  readonly constrained_ms_per_token: number | null;
 }
 
+/** What `deno task bench:engine` measured. */
 export interface EngineBench {
   readonly model: string;
   readonly device: string;
   readonly threads: number;
+  /** Why llama.cpp is not called directly; null where it is. */
+  readonly direct_note: string | null;
   readonly tokens: number;
   readonly rounds: readonly EngineBenchRound[];
   readonly median_ours: number;
   readonly median_llama_bench: number | null;
-  /** Median over the rounds of ours / the tool's: each pair was measured one right after the other. */
+  /** Median over the rounds of the engine's speed / llama-bench's. */
   readonly median_ratio: number | null;
+  /** Null without `--constrained`, as the next one. */
+  readonly median_constrained_ms_per_token: number | null;
+  /** Median over the rounds of the time per constrained token / the time per free token. */
+  readonly median_constrained_ratio: number | null;
 }
 
-/** @throws {UserError} for a model that can't be had, or a tool that can't be run */
+/** @throws {UserError} for a model that can't be had, or a llama-bench that can't be run */
 export async function measureEngine(settings: EngineBenchSettings): Promise<EngineBench> {
   const { modelPath, modelId } = await modelFile(settings);
   await prepareEngine({ denoPath: Deno.execPath() });
@@ -52,25 +76,32 @@ export async function measureEngine(settings: EngineBenchSettings): Promise<Engi
     signal,
   });
   try {
-    await ours(engine, modelId, settings.tokens);
+    await decode(engine, modelId, settings.tokens);
+    if (settings.constrained) await constrained(engine, modelId, settings.tokens);
     const rounds: EngineBenchRound[] = [];
     for (let round = 0; round < settings.rounds; round++) {
       signal.throwIfAborted();
-      const own = await ours(engine, modelId, settings.tokens);
-      const tool = settings.llamaBench === undefined ? null : await theirs(settings.llamaBench, modelPath, {
-        depth: own.prompt_tokens,
-        tokens: settings.tokens,
-        threads: settings.benchThreads ?? engine.threads,
-      });
-      rounds.push({ ...own, llama_bench: tool });
+      const own = await decode(engine, modelId, settings.tokens);
+      const tool = settings.llamaBench === undefined
+        ? null
+        : await llamaBench(settings.llamaBench, modelPath, {
+          depth: own.prompt_tokens,
+          tokens: settings.tokens,
+          threads: settings.benchThreads ?? engine.threads,
+        });
+      const held = settings.constrained ? await constrained(engine, modelId, settings.tokens) : null;
+      rounds.push({ ...own, llama_bench: tool, constrained_ms_per_token: held });
       console.error(
-        `round ${round + 1}: ours ${own.ours.toFixed(1)}${tool === null ? "" : `, tool ${tool.toFixed(1)}`}`,
+        `round ${round + 1}: engine ${own.ours.toFixed(1)} tokens/s` +
+          (tool === null ? "" : `, llama-bench ${tool.toFixed(1)}`) +
+          (held === null ? "" : `, constrained ${held.toFixed(1)} ms per token`),
       );
     }
     return {
       model: modelId,
       device: engine.device,
       threads: engine.threads,
+      direct_note: engine.directNote,
       tokens: settings.tokens,
       ...medians(rounds),
     };
@@ -91,11 +122,11 @@ async function modelFile({ model, registry, store, gpu }: EngineBenchSettings) {
   return { modelPath: await pullShown(opened, choice.entry, choice.variant), modelId: choice.info.id };
 }
 
-async function ours(
+async function decode(
   engine: RunningEngine,
   model: string,
   tokens: number,
-): Promise<Omit<EngineBenchRound, "llama_bench">> {
+): Promise<Omit<EngineBenchRound, "llama_bench" | "constrained_ms_per_token">> {
   const before = await engine.stats();
   const request = {
     model,
@@ -104,7 +135,7 @@ async function ours(
     temperature: 0,
     fixedOutput: true,
   };
-  // Not fetch: the client's own work would take its share of the cores that the engine computes on.
+  // Not fetch: a client that works more takes more of the cores that the engine computes on.
   const transport = timedClient({ clock: realClock, fetch });
   const timing = { clock: realClock, post: transport.post, timeoutMs: 600_000 };
   const trace = await timedRequest(engine.endpoint, request, timing);
@@ -123,9 +154,45 @@ async function ours(
   };
 }
 
+const people = {
+  type: "object",
+  properties: {
+    name: { type: "string", maxLength: 16 },
+    age: { type: "integer" },
+    tags: { type: "array", items: { enum: ["tall", "kind", "old", "quick"] }, maxItems: 3 },
+    story: { type: "string", maxLength: 120 },
+  },
+  required: ["name", "age", "tags", "story"],
+  additionalProperties: false,
+};
+const timedAnswer = z.object({
+  timings: z.object({ predicted_n: z.int().min(2), predicted_ms: z.number() }),
+});
+
+/** Milliseconds per token, by the engine's own clock, of an answer that a JSON schema constrains. */
+async function constrained(engine: RunningEngine, model: string, tokens: number): Promise<number> {
+  const response = await fetch(`${engine.endpoint.baseUrl}/chat/completions`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${engine.endpoint.apiKey}` },
+    body: JSON.stringify({
+      model,
+      messages: [{ role: "user", content: "Invent twenty people, as a JSON list." }],
+      max_tokens: tokens,
+      temperature: 0,
+      response_format: {
+        type: "json_schema",
+        json_schema: { name: "people", schema: { type: "array", items: people, minItems: 20 } },
+      },
+    }),
+  });
+  const { timings } = timedAnswer.parse(await response.json());
+  return timings.predicted_ms / (timings.predicted_n - 1);
+}
+
 const toolOutput = z.array(z.looseObject({ avg_ts: z.number().positive() })).min(1);
 
-async function theirs(
+/** Decode speed by llama-bench, in tokens per second. */
+async function llamaBench(
   path: string,
   modelPath: string,
   { depth, tokens, threads }: { depth: number; tokens: number; threads: number },
@@ -137,7 +204,7 @@ async function theirs(
     "0",
     "-n",
     String(tokens),
-    // As deep in the context as ours: every token looks back at all before it.
+    // As deep in the context as the engine's answer: every token attends to all tokens before it.
     "-d",
     String(depth),
     "-r",
@@ -161,33 +228,53 @@ async function theirs(
   const parsed = output.success ? toolOutput.safeParse(JSON.parse(text)) : null;
   const [result] = parsed?.data ?? [];
   if (result === undefined) {
-    throw new UserError(`--llama-bench ${path} did not measure: give llama.cpp's llama-bench`);
+    throw new UserError(
+      `--llama-bench ${path} printed no measurement: give the path of llama.cpp's llama-bench`,
+    );
   }
   return result.avg_ts;
 }
 
 function medians(rounds: readonly EngineBenchRound[]) {
-  const median = (values: readonly number[]) => values.length === 0 ? null : quantile(values, 0.5);
-  const pairs = rounds.flatMap(({ ours, llama_bench }) =>
-    llama_bench === null ? [] : [{ ours, tool: llama_bench }]
-  );
+  const median = (pick: (round: EngineBenchRound) => number | null) => {
+    const values = rounds.map(pick).filter((value) => value !== null);
+    return values.length === 0 ? null : quantile(values, 0.5);
+  };
   return {
     rounds,
-    median_ours: median(rounds.map(({ ours }) => ours)) ?? NaN,
-    median_llama_bench: median(pairs.map(({ tool }) => tool)),
-    median_ratio: median(pairs.map(({ ours, tool }) => ours / tool)),
+    median_ours: median(({ ours }) => ours) ?? NaN,
+    median_llama_bench: median(({ llama_bench }) => llama_bench),
+    median_ratio: median(({ ours, llama_bench }) => llama_bench === null ? null : ours / llama_bench),
+    median_constrained_ms_per_token: median((round) => round.constrained_ms_per_token),
+    median_constrained_ratio: median(({ ours_inside, constrained_ms_per_token }) =>
+      constrained_ms_per_token === null ? null : constrained_ms_per_token * ours_inside / 1000
+    ),
   };
 }
 
-/** The result for people. */
+/** The result as text for a terminal. */
 export function table(result: EngineBench): string {
+  const way = result.direct_note === null
+    ? "llama.cpp called directly"
+    : `by way of node-llama-cpp: ${result.direct_note}`;
   const lines = [
     `${result.model} on ${result.device}, ${result.threads} threads, ${result.tokens} tokens, ${result.rounds.length} rounds`,
-    `ours, through HTTP   ${result.median_ours.toFixed(1)} tokens/s (median)`,
+    way,
+    `engine, through HTTP ${result.median_ours.toFixed(1)} tokens/s (median)`,
   ];
   if (result.median_llama_bench !== null && result.median_ratio !== null) {
     lines.push(`llama-bench          ${result.median_llama_bench.toFixed(1)} tokens/s (median)`);
     lines.push(`ratio                ${result.median_ratio.toFixed(3)} (median of the rounds' own ratios)`);
+  }
+  if (result.median_constrained_ms_per_token !== null && result.median_constrained_ratio !== null) {
+    lines.push(
+      `with a JSON schema   ${result.median_constrained_ms_per_token.toFixed(1)} ms per token (median)`,
+    );
+    lines.push(
+      `                     ${
+        result.median_constrained_ratio.toFixed(2)
+      } times a free token (median of the rounds)`,
+    );
   }
   return lines.join("\n");
 }

@@ -68,7 +68,6 @@ const KNOWN_CIRCLES: readonly string[] = [
   "lib/serve/gateway.ts <-> lib/serve/job.ts",
   "scripts/serve.ts <-> scripts/serve/engines.ts <-> scripts/serve/routing.ts <-> scripts/serve/run.ts",
   "benchmarks/gateway.ts <-> benchmarks/gateway_measure.ts",
-  "benchmarks/engine.ts <-> benchmarks/engine_measure.ts",
 ];
 
 const posix = (path: string) => relative(root, path).replaceAll("\\", "/");

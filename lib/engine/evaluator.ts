@@ -1,14 +1,5 @@
 /** What turns tokens into the next token: a loaded model with one context and one sequence in it. */
-import {
-  type Llama,
-  type LlamaContextSequence,
-  type LlamaGrammar,
-  LlamaGrammarEvaluationState,
-  type LlamaModel,
-  type SequenceEvaluateOptions,
-  type Token,
-} from "node-llama-cpp";
-import { commonStart } from "./prompt_cache.ts";
+import type { Token } from "node-llama-cpp";
 import type { Sampling } from "../openai/request.ts";
 
 /** How the tokens of one answer are picked. */
@@ -16,113 +7,52 @@ export interface Picking {
   readonly sampling: Omit<Sampling, "seed"> & { readonly seed: number };
   /** GBNF grammar that the answer must follow; null for free text. */
   readonly grammar: string | null;
-  /** The token to go on with where the model's end is to be ignored; null where it ends the answer. */
+  /** The token that takes the place of an ignored end token; null where an end token ends the answer. */
   readonly insteadOfEnd: Token | null;
-  /** After so many tokens nothing more is computed; at least 1. */
+  /** Nothing is computed beyond this number of tokens; at least 1. */
   readonly maxTokens: number;
 }
 
-/** Evaluates prompts and answers, one at a time. Keeps what it evaluated for prompts that begin alike. */
+/** Evaluates prompts and answers, one at a time. It keeps what it evaluated for prompts that begin alike. */
 export interface Evaluator {
+  /** How many tokens a prompt and its answer may have together. */
   readonly contextTokens: number;
   /**
-   * Brings the context to the prompt, reusing what it already holds of it; gives how many tokens it reused.
-   * Throws the signal's reason as soon as it is aborted.
+   * Brings the context to the prompt, reusing what the context already holds of it.
+   *
+   * @throws the signal's reason as soon as it is aborted
    */
   prompt(tokens: readonly Token[], picking: Picking, signal: AbortSignal): Promise<PromptRun>;
   /** Empties the context, so that the next prompt starts cold. */
   forget(): Promise<void>;
 }
 
-/** An answer in the making: its tokens one after the other, up to `maxTokens` or the model's end token. */
+/** An answer in the making: its tokens in order, up to `maxTokens` or the model's end token. */
 export interface PromptRun {
   /** The first token of the answer, sampled right after the prompt. */
   readonly first: Token;
-  /** Prompt tokens that were not evaluated again. */
+  /** How many prompt tokens were not evaluated again. */
   readonly cachedTokens: number;
-  /** The token after the one given last. Throws where that one was an end token, or the last of `maxTokens`. */
+  /**
+   * The token after the one given last.
+   *
+   * @throws {Error} where the last one was an end token, or the last of `maxTokens`
+   */
   next(): Promise<Token>;
   /** Must be called when the answer is over. */
   end(): Promise<void>;
 }
 
-/** Evaluates with node-llama-cpp's own sequence: on every device that it supports. */
-export class LibraryEvaluator implements Evaluator {
-  constructor(
-    readonly contextTokens: number,
-    private readonly llama: Llama,
-    private readonly model: LlamaModel,
-    private readonly sequence: LlamaContextSequence,
-  ) {}
-
-  async prompt(tokens: readonly Token[], picking: Picking, signal: AbortSignal): Promise<PromptRun> {
-    const before = this.sequence.tokenMeter.getState();
-    const rest = await this.#reuse(tokens, signal);
-    const generated: Token[] = [];
-    const options = this.#options(picking, generated);
-    const grammar = picking.grammar === null
-      ? null
-      : await this.llama.createGrammar({ grammar: picking.grammar });
-    const run = this.sequence.evaluate(rest, { ...options, ...this.#grammarState(grammar) });
-    let last = this.#orInstead(tokenOf(await run.next()), picking);
-    // By the library's own meter, so that a cache that was lost on the way is not counted as one.
-    const used = this.sequence.tokenMeter.diff(before);
-    const cachedTokens = Math.max(0, tokens.length - used.usedInputTokens - used.usedOutputTokens);
-    return {
-      first: last,
-      cachedTokens,
-      next: async () => {
-        generated.push(last);
-        last = this.#orInstead(tokenOf(await run.next(last)), picking);
-        return last;
-      },
-      end: async () => void await run.return(),
-    };
-  }
-
-  forget(): Promise<void> {
-    return this.sequence.clearHistory();
-  }
-
-  #orInstead(token: Token, { insteadOfEnd }: Picking): Token {
-    return insteadOfEnd !== null && this.model.isEogToken(token) ? insteadOfEnd : token;
-  }
-
-  #grammarState(grammar: LlamaGrammar | null) {
-    if (grammar === null) return {};
-    return { grammarEvaluationState: new LlamaGrammarEvaluationState({ model: this.model, grammar }) };
-  }
-
-  async #reuse(prompt: readonly Token[], signal: AbortSignal): Promise<Token[]> {
-    // The last token is always evaluated: its logits give the answer's first token.
-    const same = Math.min(commonStart(this.sequence.contextTokens, prompt), prompt.length - 1);
-    if (same < this.sequence.nextTokenIndex) {
-      await this.sequence.eraseContextTokenRanges([{ start: same, end: this.sequence.nextTokenIndex }]);
-    }
-    const piece = this.sequence.context.batchSize;
-    let at = this.sequence.nextTokenIndex;
-    for (; prompt.length - at > piece; at += piece) {
-      signal.throwIfAborted();
-      await this.sequence.evaluateWithoutGeneratingNewTokens(prompt.slice(at, at + piece));
-    }
-    signal.throwIfAborted();
-    return prompt.slice(at);
-  }
-
-  #options({ sampling }: Picking, generated: Token[]): SequenceEvaluateOptions {
-    const { temperature, topP, topK, minP, seed, presencePenalty, frequencyPenalty } = sampling;
-    const free = { temperature, topP, topK, minP, seed, yieldEogToken: true };
-    if (presencePenalty === 0 && frequencyPenalty === 0) return free;
-    const punishTokens = () => generated;
-    const maxPunishTokens = this.contextTokens;
-    return {
-      ...free,
-      repeatPenalty: { punishTokens, maxPunishTokens, penalty: 1, presencePenalty, frequencyPenalty },
-    };
-  }
-}
-
-function tokenOf(result: IteratorResult<Token, void>): Token {
-  if (result.done === true) throw new Error("the model gave no further token");
-  return result.value;
+/**
+ * How many tokens two sequences have in common at their beginning: what need not be evaluated again.
+ *
+ * ```ts
+ * if (commonStart([5, 6, 7], [5, 6, 8, 9]) !== 2) throw new Error("the first two");
+ * ```
+ */
+export function commonStart(a: readonly number[], b: readonly number[]): number {
+  const end = Math.min(a.length, b.length);
+  let same = 0;
+  while (same < end && a[same] === b[same]) same++;
+  return same;
 }

@@ -9,12 +9,12 @@ import {
 import { reasonOf } from "../errors.ts";
 import { chatTemplate } from "./chat_template.ts";
 import type { EngineCore, LoadedModel } from "../openai/loaded_model.ts";
-import { type Evaluator, LibraryEvaluator, type Picking } from "./evaluator.ts";
+import { loadDirectModel, makeDirectEvaluator } from "./direct/direct_evaluator.ts";
+import { type LlamaLibrary, type OpenedLibrary, openLlamaLibrary } from "./direct/llama_library.ts";
+import type { Evaluator, Picking } from "./evaluator.ts";
+import { LibraryEvaluator } from "./library_evaluator.ts";
 import { LlamaCore, type ModelHooks } from "./llama_core.ts";
-import { loadNativeModel, makeNativeEvaluator } from "./direct/direct_evaluator.ts";
-import { type Native, openNative } from "./direct/llama_library.ts";
-import { type EngineOptions, LoadError } from "./options.ts";
-import { threadsFor } from "./threads.ts";
+import { defaultThreads, type EngineOptions, LoadError } from "./options.ts";
 
 const defaultContextTokens = 4096;
 
@@ -34,17 +34,17 @@ export async function loadModel(options: EngineOptions, hooks: ModelHooks): Prom
   const startedAt = clock();
   const complaints: string[] = [];
   const llama = await openRuntime(options, complaints);
-  const native = llama.gpu === false && options.direct !== false ? await openNative() : null;
+  const opened = await openDirectly(llama, options);
   const runtimeAt = clock();
-  // Called directly, llama.cpp holds the weights itself; the library then reads words and metadata only.
-  const words = await openModel(llama, options, complaints, native !== null);
+  // Called directly, llama.cpp holds the weights itself; node-llama-cpp then reads words and metadata only.
+  const words = await openModel(llama, options, complaints, opened.kind === "open");
   const size = sizeOf(words, llama, options);
-  if (native !== null) await checkMemory(llama, words);
-  const weights = native === null ? null : await openWeights(native, options, complaints);
+  if (opened.kind === "open") await checkMemory(llama, words);
+  const weights = opened.kind === "open" ? await openWeights(opened.library, options, complaints) : null;
   const modelAt = clock();
   const evaluator = weights === null
     ? await libraryEvaluator(llama, words, size, options)
-    : await nativeEvaluator(weights, size, options);
+    : await directEvaluator(weights, size, options);
   await warmUp(words, evaluator);
   const template = chatTemplate(words.fileInfo.metadata.tokenizer?.chat_template, {
     bos: words.tokens.bosString ?? "",
@@ -56,12 +56,19 @@ export async function loadModel(options: EngineOptions, hooks: ModelHooks): Prom
     ...await deviceOf(llama, words, options.gpu),
     chatTemplate: template.kind,
     ...size,
-    direct: native !== null,
+    direct: opened.kind === "open",
+    directNote: opened.kind === "open" ? null : opened.reason,
     runtimeMs: runtimeAt - startedAt,
     modelMs: modelAt - runtimeAt,
     contextMs: clock() - modelAt,
   };
   return new LlamaCore(info, llama, words, evaluator, template, hooks);
+}
+
+async function openDirectly(llama: Llama, { direct }: EngineOptions): Promise<OpenedLibrary> {
+  if (direct === false) return { kind: "refused", reason: "it was switched off" };
+  if (llama.gpu !== false) return { kind: "refused", reason: "only a processor is used directly" };
+  return await openLlamaLibrary();
 }
 
 async function openRuntime(options: EngineOptions, complaints: string[]): Promise<Llama> {
@@ -87,7 +94,7 @@ function noDevice(gpu: string, cause?: unknown): LoadError {
   return new LoadError(
     "device",
     `--gpu ${gpu}: no ${gpu} device or driver was found on this machine; ` +
-      "use --gpu auto to take what there is, or --gpu off for the processor",
+      "use --gpu auto to take what is there, or --gpu off for the processor",
     { cause },
   );
 }
@@ -106,14 +113,18 @@ async function openModel(
     });
   } catch (cause) {
     if (cause instanceof InsufficientMemoryError) throw new LoadError("memory", reasonOf(cause), { cause });
-    throw new LoadError("file", await told(complaints) ?? `its header can't be read (${reasonOf(cause)})`, {
-      cause,
-    });
+    throw new LoadError(
+      "file",
+      await firstComplaint(complaints) ?? `its header can't be read (${reasonOf(cause)})`,
+      {
+        cause,
+      },
+    );
   }
 }
 
-/** llama.cpp's own first complaint; its log comes a little later than the failure itself. */
-async function told(complaints: readonly string[]): Promise<string | undefined> {
+/** llama.cpp's first complaint; its log comes a little later than the failure itself. */
+async function firstComplaint(complaints: readonly string[]): Promise<string | undefined> {
   for (let turn = 0; turn < 10 && complaints.length === 0; turn++) {
     await new Promise((resolve) => setTimeout(resolve, 10));
   }
@@ -131,13 +142,13 @@ function sizeOf(words: LlamaModel, llama: Llama, options: EngineOptions): Size {
   if (contextTokens > trained) {
     throw new LoadError(
       "options",
-      `a context of ${contextTokens} tokens was asked for, and it was trained for ${trained} at most`,
+      `it was trained for a context of ${trained} tokens at most, and ${contextTokens} were requested`,
     );
   }
-  return { contextTokens, threads: options.threads ?? threadsFor(llama.cpuMathCores) };
+  return { contextTokens, threads: options.threads ?? defaultThreads(llama.cpuMathCores) };
 }
 
-/** The library checks this itself; called directly, llama.cpp would be ended by the system instead. */
+/** node-llama-cpp checks this itself; called directly, llama.cpp would be ended by the system instead. */
 async function checkMemory(llama: Llama, words: LlamaModel): Promise<void> {
   const { total } = await llama.getRamState();
   const needed = words.fileInsights.modelSize;
@@ -146,18 +157,20 @@ async function checkMemory(llama: Llama, words: LlamaModel): Promise<void> {
   throw new LoadError("memory", `its weights alone take ${gb(needed)}, and there are ${gb(total)}`);
 }
 
-async function openWeights(native: Native, { modelPath }: EngineOptions, complaints: string[]) {
-  const model = await loadNativeModel(native, modelPath);
-  if (model === null) throw new LoadError("file", await told(complaints) ?? "llama.cpp can't read it");
-  return { native, model };
+async function openWeights(library: LlamaLibrary, { modelPath }: EngineOptions, complaints: string[]) {
+  const model = await loadDirectModel(library, modelPath);
+  if (model === null) {
+    throw new LoadError("file", await firstComplaint(complaints) ?? "llama.cpp can't read it");
+  }
+  return { library, model };
 }
 
-async function nativeEvaluator(
-  { native, model }: Awaited<ReturnType<typeof openWeights>>,
+async function directEvaluator(
+  { library, model }: Awaited<ReturnType<typeof openWeights>>,
   size: Size,
   { flashAttention }: EngineOptions,
 ): Promise<Evaluator> {
-  const evaluator = await makeNativeEvaluator(native, model, { ...size, flashAttention });
+  const evaluator = await makeDirectEvaluator(library, model, { ...size, flashAttention });
   if (evaluator !== null) return evaluator;
   throw new LoadError("memory", `no room for a context of ${size.contextTokens} tokens`);
 }
@@ -200,15 +213,15 @@ const greedy: Picking = {
   maxTokens: 1,
 };
 
-async function deviceOf(llama: Llama, model: LlamaModel, asked: EngineOptions["gpu"]) {
+async function deviceOf(llama: Llama, model: LlamaModel, requested: EngineOptions["gpu"]) {
   if (llama.gpu === false || model.gpuLayers === 0) {
-    const note = asked === "auto" ? "no usable GPU was found, the processor runs it" : null;
+    const note = requested === "auto" ? "no usable GPU was found; the processor runs it" : null;
     return { device: "cpu", deviceNote: note };
   }
   const names = [...new Set(await llama.getGpuDeviceNames())].join(", ");
   const layers = model.fileInsights.totalLayers;
   const note = model.gpuLayers < layers
-    ? `${model.gpuLayers} of ${layers} layers fit on the GPU, the processor runs the rest`
+    ? `${model.gpuLayers} of ${layers} layers fit on the GPU; the processor runs the rest`
     : null;
   return { device: `${llama.gpu}: ${names}`, deviceNote: note };
 }

@@ -1,33 +1,48 @@
-/** What an engine process is told, and what it answers when it is ready: both cross a process border. */
+/** What an engine process is started with, and what it reports when it is ready: JSON between two processes. */
 import { z } from "zod";
 
-export const gpuChoice = z.enum(["auto", "off", "vulkan", "cuda", "metal"]);
-export type GpuChoice = z.infer<typeof gpuChoice>;
+const gpu = z.enum(["auto", "off", "vulkan", "cuda", "metal"]);
 
-/** The one line that the engine process reads from its standard input. */
+/** How a model is loaded and run. */
 export const engineOptions = z.object({
   modelPath: z.string().min(1),
   modelId: z.string().min(1),
   alias: z.string().min(1).optional(),
-  /** Compute threads; left out: all cores for mathematics but one. */
+  /** Compute threads; default: `defaultThreads`. */
   threads: z.int().min(1).max(1024).optional(),
-  /** Longest prompt and answer together; left out: what the model was trained for, at most 4096. */
+  /** Most tokens of prompt and answer together; default: what the model was trained for, at most 4096. */
   contextTokens: z.int().min(16).optional(),
+  /** Default: as llama.cpp decides. */
   flashAttention: z.boolean().optional(),
-  gpu: gpuChoice,
-  /** False takes node-llama-cpp's own way also on a processor, where llama.cpp would be called directly. */
+  gpu,
+  /** False evaluates by way of node-llama-cpp, also where llama.cpp could be called directly. */
   direct: z.boolean().optional(),
 });
+/** How a model is loaded and run. */
 export type EngineOptions = z.infer<typeof engineOptions>;
 
-/** The options, and the token that requests must carry. */
+/**
+ * How many compute threads a context gets by default: one core stays free for the event loop that hands the
+ * tokens out. A decode step waits for its slowest thread, so one thread that shares its core stalls them all.
+ * `mathCores` is the number of cores that are useful for mathematics.
+ *
+ * ```ts
+ * if (defaultThreads(8) !== 7 || defaultThreads(1) !== 1) throw new Error("one core stays free");
+ * ```
+ */
+export function defaultThreads(mathCores: number): number {
+  return Math.max(1, mathCores - 1);
+}
+
+/** The one line that an engine process reads: the options, and the API key that requests must carry. */
 export const engineOrder = engineOptions.extend({ token: z.string().min(16) });
 
-/** What kept a model from loading: each has another remedy. `engine` is a fault of ours. */
+/** What kept a model from loading; each has a remedy of its own. `engine` is a fault of the engine itself. */
 export const loadFault = z.enum(["device", "file", "memory", "options", "engine"]);
+/** What kept a model from loading. */
 export type LoadFault = z.infer<typeof loadFault>;
 
-/** Thrown inside the engine process where a model can't be loaded, for a reason that its user can mend. */
+/** Thrown inside the engine process where a model can't be loaded, for a reason that its user can fix. */
 export class LoadError extends Error {
   override readonly name = "LoadError";
 
@@ -38,7 +53,7 @@ export class LoadError extends Error {
 
 const ms = z.number().nonnegative();
 
-/** The one line that the engine process writes to its standard output. */
+/** The one line that an engine process writes to its standard output. */
 export const engineReport = z.discriminatedUnion("state", [
   z.object({
     state: z.literal("ready"),
@@ -52,6 +67,7 @@ export const engineReport = z.discriminatedUnion("state", [
       contextTokens: z.int(),
       threads: z.int(),
       direct: z.boolean(),
+      directNote: z.string().nullable(),
       runtimeMs: ms,
       modelMs: ms,
       contextMs: ms,
@@ -59,4 +75,5 @@ export const engineReport = z.discriminatedUnion("state", [
   }),
   z.object({ state: z.literal("failed"), fault: loadFault, reason: z.string() }),
 ]);
+/** The report of an engine process. */
 export type EngineReport = z.infer<typeof engineReport>;

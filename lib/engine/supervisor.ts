@@ -58,6 +58,8 @@ export interface RunningEngine extends RunningModel {
   readonly threads: number;
   /** Whether llama.cpp is called directly, or by way of node-llama-cpp. */
   readonly direct: boolean;
+  /** Why llama.cpp is not called directly; null where it is. */
+  readonly directNote: string | null;
 }
 
 /**
@@ -193,6 +195,7 @@ function running(engine: EngineProcess, started: Started): RunningEngine {
     contextTokens: model.contextTokens,
     threads: model.threads,
     direct: model.direct,
+    directNote: model.directNote,
     stats: async () => {
       const headers = { authorization: `Bearer ${started.token}` };
       const response = await started.fetch(`${origin}/podium/stats`, { headers });

@@ -21,6 +21,8 @@ export interface LoadedModel {
   readonly threads: number;
   /** Whether llama.cpp is called directly, or by way of node-llama-cpp. */
   readonly direct: boolean;
+  /** Why llama.cpp is not called directly; null where it is. */
+  readonly directNote: string | null;
   /** Bringing in llama.cpp itself and finding the devices. */
   readonly runtimeMs: number;
   /** The model file alone: from opening it until its weights are in place. */

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Answer } from "../../lib/engine/answer.ts";
 import { StopScanner, TokenDecoder } from "../../lib/openai/streamed_text.ts";
-import { threadsFor } from "../../lib/engine/threads.ts";
+import { defaultThreads } from "../../lib/engine/options.ts";
 
 /** What the engine does with each token; says whether the answer goes on. */
 function take(answer: Answer<string>, picked: string): boolean {
@@ -51,5 +51,5 @@ Deno.test("text held back for a stop string that did not come is handed out at t
 });
 
 Deno.test("one core stays free for handing the tokens out, and one thread is the least", () => {
-  assert.deepEqual([1, 2, 4, 16].map(threadsFor), [1, 1, 3, 15]);
+  assert.deepEqual([1, 2, 4, 16].map(defaultThreads), [1, 1, 3, 15]);
 });

@@ -7,12 +7,13 @@ import { defaultStore, openStore } from "../../lib/catalog/store.ts";
 import { realClock, realSleep } from "../../scripts/cli.ts";
 import { type RunningEngine, startEngine, type StartOptions } from "../../lib/engine/supervisor.ts";
 
-let found: Promise<string> | undefined;
+const found = new Map<string, Promise<string>>();
 
 /** Path of a small real model's GGUF file. */
 export function realModel(name = "smollm2-135m-instruct"): Promise<string> {
-  found ??= locateModel(name);
-  return found;
+  const path = found.get(name) ?? locateModel(name);
+  found.set(name, path);
+  return path;
 }
 
 async function locateModel(name: string): Promise<string> {

@@ -14,6 +14,7 @@ const model: LoadedModel = {
   contextTokens: 128,
   threads: 1,
   direct: true,
+  directNote: null,
   runtimeMs: 1,
   modelMs: 2,
   contextMs: 3,

@@ -1,8 +1,8 @@
-/** What the engine's two threads say to each other: orders by message, tokens through shared memory. */
+/** What the engine's two threads exchange: orders by message, tokens through shared memory. */
 import type { Token } from "node-llama-cpp";
 import type { Picking } from "../evaluator.ts";
 
-/** Where the decoding thread finds the context; pointers can only cross threads as numbers. */
+/** Where the decoding thread finds the context; pointers cross threads only as numbers. */
 export interface DecodeSetup {
   readonly kind: "setup";
   readonly libraryPath: string;
@@ -12,35 +12,35 @@ export interface DecodeSetup {
   readonly memory: SharedArrayBuffer;
 }
 
-/** One answer to make, or the context to empty. Each is answered with one `OrderDone`. */
+/** An order to make one answer, or to empty the context. The thread replies to each with one `OrderDone`. */
 export type DecodeOrder =
   | { readonly kind: "answer"; readonly prompt: readonly Token[]; readonly picking: Picking }
   | { readonly kind: "forget" };
 
-/** That an order was carried out, or why it could not be. */
+/** The reply: an order was carried out, or why it could not be. */
 export interface OrderDone {
   readonly fault: string | null;
 }
 
-/** The shared memory as numbers, by what they mean. */
+/** The shared memory as numbers. */
 export interface SharedCells {
-  /** Places in `numbers`: counted up with every token and at the end, and what both sides wait on. */
+  /** The numbers that `cell` names. */
   readonly numbers: Int32Array<SharedArrayBuffer>;
   /** The picked tokens of the answer, in order. */
   readonly tokens: Int32Array<SharedArrayBuffer>;
 }
 
-/** Places in `SharedCells.numbers`. */
+/** Indexes in `SharedCells.numbers`. */
 export const cell = {
-  /** Goes up by one whenever one of the others changed: what the reader waits on. */
+  /** Goes up by one whenever another one changes: the reader waits for this. */
   changes: 0,
-  /** How many of the tokens are there. */
+  /** How many tokens were picked. */
   picked: 1,
-  /** Prompt tokens that the context already held. */
+  /** How many prompt tokens the context already held. */
   cached: 2,
-  /** 1 as soon as nothing more will come. */
+  /** 1 as soon as the answer is over. */
   over: 3,
-  /** Set to 1 by the reader: no more tokens are wanted. */
+  /** The reader sets it to 1 when it wants no more tokens. */
   stop: 4,
 } as const;
 
@@ -49,6 +49,7 @@ const headerBytes = 64;
 /** Memory for answers of at most `contextTokens` tokens. */
 export const sharedMemory = (contextTokens: number) => new SharedArrayBuffer(headerBytes + 4 * contextTokens);
 
+/** The numbers in the memory that both threads share. */
 export function cellsOf(memory: SharedArrayBuffer): SharedCells {
   return {
     numbers: new Int32Array(memory, 0, headerBytes / 4),
@@ -56,9 +57,9 @@ export function cellsOf(memory: SharedArrayBuffer): SharedCells {
   };
 }
 
-/** Sets one of the cells and wakes whoever waits for a change. */
-export function tell({ numbers }: SharedCells, place: number, value: number): void {
-  Atomics.store(numbers, place, value);
+/** Sets a cell and wakes the thread that waits for a change. */
+export function tell({ numbers }: SharedCells, index: number, value: number): void {
+  Atomics.store(numbers, index, value);
   Atomics.add(numbers, cell.changes, 1);
   Atomics.notify(numbers, cell.changes);
 }

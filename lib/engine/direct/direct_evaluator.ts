@@ -1,4 +1,4 @@
-/** Evaluates tokens with llama.cpp itself: see native_library.ts for why, and when not. */
+/** Evaluates tokens by calling llama.cpp directly: llama_library.ts says why, and when not. */
 import type { Token } from "node-llama-cpp";
 import {
   cell,
@@ -10,55 +10,54 @@ import {
   tell,
 } from "./decode_shared.ts";
 import type { Evaluator, Picking, PromptRun } from "../evaluator.ts";
-import {
-  contextField,
-  cString,
-  makeThreadpool,
-  modelField,
-  type Native,
-  threadpoolBytes,
-  view,
-} from "./llama_library.ts";
+import { type LlamaLibrary, threadpoolParams } from "./llama_library.ts";
+import { contextFields, cString, makeThreadpool, modelFields, writeField } from "./llama_symbols.ts";
 
-/** What a native context is made with. */
-export interface NativeOptions {
+/** What a context is made with. */
+export interface DirectOptions {
+  /** How many tokens it holds. */
   readonly contextTokens: number;
+  /** Compute threads. */
   readonly threads: number;
+  /** Undefined: as llama.cpp decides. */
   readonly flashAttention: boolean | undefined;
 }
 
 /** A model in memory. */
-export type NativeModel = Deno.PointerObject;
+export type DirectModel = Deno.PointerObject;
 
 /** Loads the weights for the processor; null where llama.cpp refuses the file (its log says why). */
-export async function loadNativeModel({ llama }: Native, modelPath: string): Promise<NativeModel | null> {
+export async function loadDirectModel(
+  { llama }: LlamaLibrary,
+  modelPath: string,
+): Promise<DirectModel | null> {
   const params = llama.llama_model_default_params();
-  view(params).setInt32(modelField.gpuLayers, 0, true);
+  writeField(params, modelFields.n_gpu_layers, 0);
   return await llama.llama_model_load_from_file(cString(modelPath), params);
 }
 
-/** Makes a context over a loaded model; null where llama.cpp can't (memory, most likely). */
-export async function makeNativeEvaluator(
-  native: Native,
-  model: NativeModel,
-  options: NativeOptions,
-): Promise<NativeEvaluator | null> {
-  const { llama } = native;
+/** Makes a context over a loaded model; null where llama.cpp can't, most likely for want of memory. */
+export async function makeDirectEvaluator(
+  library: LlamaLibrary,
+  model: DirectModel,
+  options: DirectOptions,
+): Promise<DirectEvaluator | null> {
+  const { llama } = library;
   const params = llama.llama_context_default_params();
-  const fields = view(params);
-  fields.setUint32(contextField.nCtx, options.contextTokens, true);
-  fields.setInt32(contextField.threads, options.threads, true);
-  fields.setInt32(contextField.threadsBatch, options.threads, true);
-  fields.setUint8(contextField.swaFull, 1);
+  writeField(params, contextFields.n_ctx, options.contextTokens);
+  writeField(params, contextFields.n_threads, options.threads);
+  writeField(params, contextFields.n_threads_batch, options.threads);
+  // Without it, a sliding-window model evaluates a repeated long prompt again.
+  writeField(params, contextFields.swa_full, 1);
   if (options.flashAttention !== undefined) {
-    fields.setInt32(contextField.flash, options.flashAttention ? 1 : 0, true);
+    writeField(params, contextFields.flash_attn_type, options.flashAttention ? 1 : 0);
   }
   const context = await llama.llama_init_from_model(model, params);
   if (context === null) return null;
-  keepThreads(native, context, options.threads);
-  return new NativeEvaluator({
+  keepThreads(library, context, options.threads);
+  return new DirectEvaluator({
     kind: "setup",
-    libraryPath: native.libraryPath,
+    libraryPath: library.libraryPath,
     contextAddress: Deno.UnsafePointer.value(context),
     vocabularyAddress: Deno.UnsafePointer.value(llama.llama_model_get_vocab(model)),
     contextTokens: llama.llama_n_ctx(context),
@@ -66,22 +65,24 @@ export async function makeNativeEvaluator(
   });
 }
 
-/** Compute threads that live as long as the context, instead of a set for every token. */
-function keepThreads({ llama, ggml, base }: Native, context: Deno.PointerObject, threads: number): void {
+/** Gives the context compute threads that live as long as it does, instead of new ones per token. */
+function keepThreads(
+  { llama, ggml, base }: LlamaLibrary,
+  context: Deno.PointerObject,
+  threads: number,
+): void {
   if (threads < 2) return;
   const registry = base.ggml_backend_dev_backend_reg(ggml.ggml_backend_dev_by_type(0));
   const make = base.ggml_backend_reg_get_proc_address(registry, cString("ggml_threadpool_new"));
   if (make === null) return;
-  const params = new Uint8Array(threadpoolBytes);
-  base.ggml_threadpool_params_init(params, threads);
   const typed = Deno.UnsafePointer.create<typeof makeThreadpool>(Deno.UnsafePointer.value(make));
   if (typed === null) return;
-  const pool = new Deno.UnsafeFnPointer(typed, makeThreadpool).call(params);
+  const pool = new Deno.UnsafeFnPointer(typed, makeThreadpool).call(threadpoolParams(base, threads));
   if (pool !== null) llama.llama_attach_threadpool(context, pool, pool);
 }
 
-/** Evaluates on the processor, in a thread of its own (decode_thread.ts) that this one reads from. */
-export class NativeEvaluator implements Evaluator {
+/** Evaluates on the processor, in a thread of its own (decode_thread.ts) whose tokens this one reads. */
+export class DirectEvaluator implements Evaluator {
   readonly contextTokens: number;
   readonly #shared;
   readonly #thread: Worker;
@@ -122,20 +123,20 @@ export class NativeEvaluator implements Evaluator {
     return this.#order({ kind: "forget" });
   }
 
-  /** The answer's token at this place as soon as it is there; null where the answer is over before. */
-  async #tokenAt(place: number): Promise<Token | null> {
+  /** The answer's token at this index as soon as it was picked; null where the answer ends before it. */
+  async #tokenAt(index: number): Promise<Token | null> {
     const { numbers, tokens } = this.#shared;
     for (;;) {
       const changes = Atomics.load(numbers, cell.changes);
-      if (place < Atomics.load(numbers, cell.picked)) return asToken(tokens[place]);
+      if (index < Atomics.load(numbers, cell.picked)) return asToken(tokens[index]);
       if (Atomics.load(numbers, cell.over) === 1) return null;
       await Atomics.waitAsync(numbers, cell.changes, changes).value;
     }
   }
 
-  /** One at a time; rejects with what went wrong in the thread. */
+  /** Carries out one order at a time; rejects with what went wrong in the thread. */
   #order(order: DecodeOrder): Promise<void> {
-    for (const place of [cell.picked, cell.over, cell.stop]) Atomics.store(this.#shared.numbers, place, 0);
+    for (const index of [cell.picked, cell.over, cell.stop]) Atomics.store(this.#shared.numbers, index, 0);
     const done = new Promise<void>((resolve, reject) => {
       this.#thread.onmessage = ({ data: { fault } }: MessageEvent<OrderDone>) =>
         fault === null ? resolve() : reject(new Error(fault));
@@ -145,7 +146,7 @@ export class NativeEvaluator implements Evaluator {
         tell(this.#shared, cell.over, 1);
       };
     });
-    // Whoever waits for a token is told first; the rejection is not lost, `next` and `end` await it.
+    // The rejection is not lost: `next` and `end` await it.
     done.catch(() => {});
     this.#thread.postMessage(order);
     return done;

@@ -1,0 +1,168 @@
+/** Picks the next token from the logits that the model computed. */
+import type { Picking } from "../evaluator.ts";
+import { cString, type DecodeLibrary } from "./llama_symbols.ts";
+import { TokenArray } from "./token_array.ts";
+
+/** Where the logits come from. */
+export interface DecodeContext {
+  readonly llama: DecodeLibrary;
+  readonly context: Deno.PointerValue;
+  readonly vocabulary: Deno.PointerValue;
+  readonly vocabularySize: number;
+  readonly contextTokens: number;
+}
+
+/** Picks the tokens of one answer. */
+export interface TokenPicker {
+  /** The next token, which the answer is taken to contain from now on. */
+  pick(): number;
+  /** Frees the native memory; nothing can be picked afterwards. */
+  free(): void;
+}
+
+/**
+ * Picks as the request asks for: the likeliest token, or one by llama.cpp's samplers; within a grammar if it
+ * names one.
+ *
+ * @throws {Error} where llama.cpp can't read the grammar
+ */
+export function tokenPicker(decode: DecodeContext, { sampling, grammar }: Picking): TokenPicker {
+  if (grammar !== null) return new GrammarPicker(decode, sampling, grammar);
+  if (isPlainGreedy(sampling)) return { pick: () => likeliest(decode), free: () => {} };
+  const { llama, context } = decode;
+  const chain = samplerChain(decode, sampling);
+  return {
+    pick: () => {
+      const token = llama.llama_sampler_sample(chain, context, -1);
+      if (token < 0) throw new Error("llama.cpp could not pick a token");
+      return token;
+    },
+    free: () => llama.llama_sampler_free(chain),
+  };
+}
+
+/** How many of the likeliest tokens are tried before a grammar is applied to the whole vocabulary. */
+const firstTried = 256;
+
+/**
+ * Applying a grammar to the whole vocabulary takes longer than computing the token. So a token is picked
+ * freely and tested alone; only where the grammar refuses it is the grammar applied to more tokens. At
+ * temperature 0 the answer is the one that applying it to the whole vocabulary gives: the likeliest allowed
+ * token is the likeliest allowed one of the 256 likeliest, if those hold any.
+ */
+class GrammarPicker implements TokenPicker {
+  readonly #grammar: Deno.PointerValue;
+  readonly #chain: Deno.PointerValue;
+  readonly #topTokens: Deno.PointerValue;
+  readonly #candidates: TokenArray;
+  readonly #single: TokenArray;
+
+  constructor(
+    private readonly decode: DecodeContext,
+    private readonly sampling: Picking["sampling"],
+    grammar: string,
+  ) {
+    const { llama, vocabulary, vocabularySize } = decode;
+    this.#grammar = llama.llama_sampler_init_grammar(vocabulary, cString(grammar), cString("root"));
+    if (this.#grammar === null) throw new Error("llama.cpp can't read the grammar");
+    this.#chain = samplerChain(decode, sampling);
+    this.#topTokens = llama.llama_sampler_init_top_k(firstTried);
+    this.#candidates = new TokenArray(llama, vocabularySize);
+    this.#single = new TokenArray(llama, 1);
+  }
+
+  pick(): number {
+    const free = this.#pickFreely();
+    const token = this.#isAllowed(free) ? free : this.#pickAllowed();
+    if (token === null) throw new Error("the grammar allows no token of this model here");
+    const { llama } = this.decode;
+    llama.llama_sampler_accept(this.#grammar, token);
+    llama.llama_sampler_accept(this.#chain, token);
+    return token;
+  }
+
+  free(): void {
+    for (const sampler of [this.#grammar, this.#chain, this.#topTokens]) {
+      this.decode.llama.llama_sampler_free(sampler);
+    }
+  }
+
+  #pickFreely(): number | null {
+    if (isPlainGreedy(this.sampling)) return likeliest(this.decode);
+    this.#candidates.fill(logitsOf(this.decode));
+    this.#candidates.apply(this.#chain);
+    return this.#candidates.selected();
+  }
+
+  #isAllowed(token: number | null): token is number {
+    if (token === null) return false;
+    this.#single.fillOne(token);
+    this.#single.apply(this.#grammar);
+    return this.#single.likeliest() !== null;
+  }
+
+  #pickAllowed(): number | null {
+    if (this.sampling.temperature === 0) return this.#likeliestAllowed(true) ?? this.#likeliestAllowed(false);
+    this.#candidates.fill(logitsOf(this.decode));
+    this.#candidates.apply(this.#grammar);
+    if (this.#candidates.likeliest() === null) return null;
+    this.#candidates.apply(this.#chain);
+    return this.#candidates.selected();
+  }
+
+  #likeliestAllowed(ofTopTokens: boolean): number | null {
+    this.#candidates.fill(logitsOf(this.decode));
+    // For its penalties; at temperature 0 the chain changes nothing else.
+    this.#candidates.apply(this.#chain);
+    if (ofTopTokens) this.#candidates.apply(this.#topTokens);
+    this.#candidates.apply(this.#grammar);
+    return this.#candidates.likeliest();
+  }
+}
+
+function isPlainGreedy({ temperature, presencePenalty, frequencyPenalty }: Picking["sampling"]): boolean {
+  return temperature === 0 && presencePenalty === 0 && frequencyPenalty === 0;
+}
+
+function logitsOf({ llama, context, vocabularySize }: DecodeContext): Float32Array {
+  const pointer = llama.llama_get_logits_ith(context, -1);
+  if (pointer === null) throw new Error("llama.cpp gave no logits");
+  return new Float32Array(Deno.UnsafePointerView.getArrayBuffer(pointer, vocabularySize * 4));
+}
+
+/** The token of the largest logit; the first one of equals. */
+function likeliest(decode: DecodeContext): number {
+  const logits = logitsOf(decode);
+  let best = 0;
+  let highest = -Infinity;
+  for (let token = 0; token < logits.length; token++) {
+    const logit = logits[token] ?? -Infinity;
+    if (logit > highest) {
+      highest = logit;
+      best = token;
+    }
+  }
+  return best;
+}
+
+/** The request's samplers, in llama.cpp's own order. */
+function samplerChain(decode: DecodeContext, sampling: Picking["sampling"]): Deno.PointerValue {
+  const { llama, vocabularySize, contextTokens } = decode;
+  const { temperature, topK, topP, minP, seed, presencePenalty, frequencyPenalty } = sampling;
+  const chain = llama.llama_sampler_chain_init(1);
+  const add = (sampler: Deno.PointerValue) => llama.llama_sampler_chain_add(chain, sampler);
+  if (presencePenalty !== 0 || frequencyPenalty !== 0) {
+    add(
+      llama.llama_sampler_init_penalties(vocabularySize, contextTokens, 1, frequencyPenalty, presencePenalty),
+    );
+  }
+  if (temperature === 0) add(llama.llama_sampler_init_greedy());
+  else {
+    if (topK > 0) add(llama.llama_sampler_init_top_k(topK));
+    add(llama.llama_sampler_init_top_p(topP, 1n));
+    add(llama.llama_sampler_init_min_p(minP, 1n));
+    add(llama.llama_sampler_init_temp(temperature));
+    add(llama.llama_sampler_init_dist(seed >>> 0));
+  }
+  return chain;
+}
