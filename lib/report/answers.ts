@@ -1,4 +1,4 @@
-/** The answers side by side: what a reader goes by, since speed recommends nothing. */
+/** The answers side by side, since speed alone recommends nothing. */
 import type { AnswerRecord } from "../bench/records.ts";
 import type { Summary } from "../bench/summary_schema.ts";
 import type { AnswerQuality, QualityReport } from "../quality/quality_schema.ts";
@@ -8,11 +8,11 @@ import { type Markup, markup, trusted } from "./markup.ts";
 import { verdictOn } from "./quality_table.ts";
 import { swatch } from "./tables.ts";
 
-/** A page shows the answers to at most this many prompts, each text cut at this many characters. */
+/** A page shows the answers to this many prompts at most, each cut at this many characters. */
 const maxAnsweredPrompts = 40;
 const maxAnswerChars = 6000;
 
-/** Prompt by prompt, what every candidate answered; null where no answer was kept. */
+/** Every candidate's answer to each prompt; null where no answer was kept. */
 export function answerSection(
   summary: Summary,
   data: RunData,
@@ -46,11 +46,11 @@ ${
     }</div></details>`
   );
   return markup`<section><h2>Answers side by side</h2>
-<p class="note">The first timed answer of each candidate, as it came. ${
-    scored.size === 0 ? "Nobody has rated or checked them here." : "The checks' verdict stands under each."
+<p class="note">The first timed answer of each candidate, unchanged. ${
+    scored.size === 0 ? "No answer was checked or rated." : "The result of its checks is below each answer."
   }${
     summary.plan.prefix === "cold" &&
-    " Another number opens each request, so repeats may differ even at temperature 0."
+    " Each request begins with a different number, so repeats may differ even at temperature 0."
   }</p>
 ${left}${items}</section>`;
 }
@@ -78,7 +78,7 @@ ${
   }</div>`;
 }
 
-/** Text as it came: line breaks stand, the direction follows the language. */
+/** Unchanged text: line breaks are kept, the direction follows the language. */
 function textBlock(text: string): Markup {
   return markup`<pre class="text-block" dir="auto">${cut(text)}</pre>`;
 }
@@ -100,16 +100,16 @@ export interface ShownAnswer {
   readonly id: string;
   readonly content: string;
   readonly reasoning: string;
-  /** Timed answers there were, and how many different texts among them. */
+  /** The number of timed answers, and of different texts among them. */
   readonly n: number;
   readonly different: number;
 }
 
-/** Different texts are told apart by their own string, up to this many of a candidate and prompt. */
+/** At most this many different texts are counted per candidate and prompt. */
 const maxDifferent = 200;
 
 /**
- * The first timed answer of every candidate to every prompt, and whether the repeats said the same.
+ * The first timed answer of every candidate to every prompt, and how many different answers its repeats gave.
  * The key is `answerKey(candidate, prompt)`.
  *
  * @example
@@ -144,7 +144,7 @@ export async function gatherAnswers(
   }]));
 }
 
-/** One key for a candidate and a prompt, whatever characters are in them. */
+/** A key for a candidate and a prompt, whatever characters they contain. */
 export function answerKey(candidate: string, prompt: string): string {
   return JSON.stringify([candidate, prompt]);
 }

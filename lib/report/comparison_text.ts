@@ -1,6 +1,7 @@
-/** A comparison of runs, as a terminal shows it. */
+/** A comparison of runs on a terminal. */
 import type { CandidateChange, MetricChange, RunChange, RunsComparison } from "../bench/compare.ts";
-import { counted, plain } from "./format.ts";
+import { terminalLine } from "../terminal_text.ts";
+import { counted, intervalOf, missing, plain, ratio } from "./format.ts";
 import { metricTitles } from "./summary_text.ts";
 import { type Painter, painter, textTable, wrap } from "./terminal_layout.ts";
 
@@ -10,12 +11,12 @@ export interface ComparedOptions {
   readonly color: boolean;
 }
 
-/** Changed answers are quoted for up to this many prompts a candidate, one a prompt. */
+/** Changed answers are quoted for up to this many prompts per candidate, one per prompt. */
 const maxQuoted = 5;
 
 /**
- * The comparison as text: what differs between the runs first, then candidate by candidate what got faster,
- * slower or can't be told apart, and which answers changed.
+ * The comparison as text: first what differs between the runs, then what got faster, slower or can't be told apart for
+ * each candidate, and which answers changed. Text from models and services is made safe to print.
  *
  * @example
  * ```ts ignore
@@ -25,10 +26,8 @@ const maxQuoted = 5;
 export function comparisonText(comparison: RunsComparison, options: ComparedOptions): string {
   const paint = painter(options.color);
   const width = Math.max(60, options.columns);
-  const head = `baseline: ${comparison.baseline.run}` +
-    (comparison.baseline.run === comparison.baseline.run_id ? "" : ` (${comparison.baseline.run_id})`);
   return [
-    paint.bold(head),
+    paint.bold(`baseline: ${runName(comparison.baseline)}`),
     ...comparison.runs.flatMap((run) => ["", ...oneRun(run, width, comparison.epsilon, paint)]),
     ...overview(comparison, paint),
     "",
@@ -36,7 +35,7 @@ export function comparisonText(comparison: RunsComparison, options: ComparedOpti
   ].join("\n") + "\n";
 }
 
-/** Several runs at a glance: one line a run and candidate. */
+/** Several runs at a glance: one line per run and candidate. */
 function overview({ runs, epsilon }: RunsComparison, paint: Painter): string[] {
   if (runs.length < 2) return [];
   const rows = runs.flatMap((run) =>
@@ -45,36 +44,38 @@ function overview({ runs, epsilon }: RunsComparison, paint: Painter): string[] {
       const verdict = one.status === "measured" && latency !== undefined
         ? verdictText(latency.verdict, epsilon, paint)
         : paint.red(one.status);
-      const ratio = latency?.ratio ?? null;
-      const interval = latency?.ci95 ?? null;
       return [
-        one.candidate,
-        run.run,
-        plain(ratio),
-        interval === null ? "—" : interval.map(plain).join("–"),
+        terminalLine(one.candidate),
+        terminalLine(run.run),
+        ratio(latency?.ratio ?? null),
+        intervalOf(latency?.ci95 ?? null, ratio) || missing,
         verdict,
       ];
     })
   );
-  // Runs of one candidate under one another: that is what a class compares.
+  // Runs of one candidate follow each other: that is what a class compares.
   rows.sort(([a = ""], [b = ""]) => a < b ? -1 : a > b ? 1 : 0);
   const head = ["candidate", "run", "latency ratio", "95 % interval", "verdict"];
-  return ["", paint.bold("all runs against the baseline"), textTable(head, rows)];
+  return ["", paint.bold("All runs against the baseline"), textTable(head, rows)];
 }
 
 function claims({ epsilon, control }: RunsComparison): string {
   const ratios =
-    "Ratios are later run / baseline, geometric means over the prompts that both hold; intervals are " +
-    "95 %, resampled by prompt.";
+    "Ratios are run / baseline, geometric means over the prompts of both runs; the 95 % intervals resample " +
+    "prompts.";
   const percent = Math.round(epsilon * 100);
   return control === null
-    ? `${ratios} Two runs share no clock, so nothing below ± ${percent} % is claimed: name an unchanged candidate ` +
-      `with --control, or measure both in one interleaved run to see less.`
-    : `${ratios} Each request is divided by ${control}'s own in the same block, which takes out what the machine did.`;
+    ? `${ratios} The machine may have changed between the runs, so differences below ±${percent} % count as none. To ` +
+      `see smaller ones, name an unchanged candidate with --control, or measure both in one interleaved run.`
+    : `${ratios} Each time is divided by that of ${control} in the same block, which removes the machine's own changes.`;
+}
+
+function runName({ run, run_id: id }: { readonly run: string; readonly run_id: string }): string {
+  return terminalLine(run === id ? run : `${run} (${id})`);
 }
 
 function oneRun(run: RunChange, width: number, epsilon: number, paint: Painter): string[] {
-  const lines = [paint.bold(`against it: ${run.run}${run.run === run.run_id ? "" : ` (${run.run_id})`}`)];
+  const lines = [paint.bold(`compared with it: ${runName(run)}`)];
   for (const one of run.differences) {
     const text = `${one.what}: ${one.before} → ${one.after}${
       one.blocking ? " (times are not comparable)" : ""
@@ -83,14 +84,18 @@ function oneRun(run: RunChange, width: number, epsilon: number, paint: Painter):
     lines.push(`${one.blocking ? paint.red("✗") : "·"} ${first}`, ...rest.map((line) => `  ${line}`));
   }
   for (const one of run.candidates) lines.push("", ...oneCandidate(one, width, epsilon, paint));
-  if (run.only_before.length > 0) lines.push(`only in the baseline: ${run.only_before.join(", ")}`);
-  if (run.only_after.length > 0) lines.push(`only in this run: ${run.only_after.join(", ")}`);
+  if (run.only_before.length > 0) {
+    lines.push(...wrap(`only in the baseline: ${run.only_before.join(", ")}`, width));
+  }
+  if (run.only_after.length > 0) lines.push(...wrap(`only in this run: ${run.only_after.join(", ")}`, width));
   return lines;
 }
 
 function oneCandidate(one: CandidateChange, width: number, epsilon: number, paint: Painter): string[] {
   const renamed = one.before === one.candidate ? "" : ` (was ${one.before}, matched by alias)`;
-  const lines = [paint.bold(one.candidate) + renamed];
+  const lines = [
+    paint.bold(terminalLine(one.candidate)) + (renamed === "" ? "" : ` ${terminalLine(renamed)}`),
+  ];
   if (one.status !== "measured") {
     const reason = one.reason === null ? "" : `: ${one.reason}`;
     return [...lines, ...wrap(`${one.status}${reason}`, width - 2).map((line) => `  ${paint.red(line)}`)];
@@ -108,8 +113,8 @@ function oneCandidate(one: CandidateChange, width: number, epsilon: number, pain
     ["metric", "ratio", "95 % interval", "prompts", "n", "verdict"],
     one.metrics.map((metric) => [
       metricTitles[metric.metric],
-      plain(metric.ratio),
-      metric.ci95 === null ? "—" : metric.ci95.map(plain).join("–"),
+      ratio(metric.ratio),
+      intervalOf(metric.ci95, ratio) || missing,
       String(metric.prompts),
       String(metric.n),
       verdictText(metric.verdict, epsilon, paint),
@@ -123,14 +128,14 @@ function oneCandidate(one: CandidateChange, width: number, epsilon: number, pain
 /** A change of length explains a change of latency. */
 function lengthLine({ output_tokens: { before, after } }: CandidateChange): string {
   if (before === null || after === null) return "";
-  return Math.abs(after / before - 1) < 0.02 ? "" : `  tokens an answer: ${plain(before)} → ${plain(after)}`;
+  return Math.abs(after / before - 1) < 0.02 ? "" : `  tokens per answer: ${plain(before)} → ${plain(after)}`;
 }
 
-/** All compared metrics are times or rates: better is faster. */
+/** All compared metrics are times or rates, so better means faster. */
 function verdictText(verdict: MetricChange["verdict"], epsilon: number, paint: Painter): string {
   if (verdict === "worse") return paint.red("slower");
   if (verdict === "better") return paint.bold("faster");
-  return verdict === "similar" ? `within ± ${Math.round(epsilon * 100)} %` : verdict;
+  return verdict === "similar" ? `within ±${Math.round(epsilon * 100)} %` : verdict;
 }
 
 function answerLines({ answers }: CandidateChange, width: number): string[] {
@@ -139,7 +144,7 @@ function answerLines({ answers }: CandidateChange, width: number): string[] {
   }
   if (answers.compared === 0) return [];
   if (answers.changed.length === 0) {
-    return [`  answers: ${counted(answers.compared, "answer")} compared, all the same`];
+    return [`  answers: ${counted(answers.compared, "answer")} compared, none changed`];
   }
   const [firsts, changed] = [
     new Map(answers.changed.map((one) => [one.prompt, one])),
@@ -147,23 +152,23 @@ function answerLines({ answers }: CandidateChange, width: number): string[] {
   ];
   const shown = [...firsts.values()].slice(0, maxQuoted);
   const quoted = shown.flatMap(({ prompt, round, before, after }) => [
-    `    ${prompt}, round ${round}`,
-    `      - ${around(before, after, width - 10)}`,
-    `      + ${around(after, before, width - 10)}`,
+    `    ${terminalLine(prompt)}, round ${round}`,
+    `      - ${firstDifference(before, after, width - 10)}`,
+    `      + ${firstDifference(after, before, width - 10)}`,
   ]);
   const more = changed - shown.length;
   return [
-    `  answers: ${changed} of ${answers.compared} changed, the last of each prompt:`,
+    `  answers: ${changed} of ${answers.compared} changed; the last one of each prompt:`,
     ...quoted,
     ...(more > 0 ? [`    and ${more} more (--json lists all)`] : []),
   ];
 }
 
-/** The first difference with a little before it, on one line. */
-function around(text: string, other: string, width: number): string {
+/** The text around the first difference, on one line. */
+function firstDifference(text: string, other: string, width: number): string {
   let at = 0;
   while (at < text.length && text[at] === other[at]) at++;
   const from = Math.max(0, at - 20);
-  const part = text.slice(from, from + width - 2).replaceAll(/\s+/g, " ");
-  return `${from > 0 ? "…" : ""}${part}${from + width - 2 < text.length ? "…" : ""}`;
+  const part = text.slice(from, from + width - 2);
+  return `${from > 0 ? "…" : ""}${terminalLine(part)}${from + width - 2 < text.length ? "…" : ""}`;
 }

@@ -16,10 +16,10 @@ const words: Record<Timed, { metric: string; title: string }> = {
   ttft: { metric: "time to first token", title: "Time to first token" },
 };
 
-/** A page draws at most this many prompts in a figure by prompt, and this many timelines. */
+/** A figure by prompt shows at most this many prompts, and a page this many timelines. */
 export const maxPrompts = 12;
 const maxTimelines = 8;
-/** Ranks at which an ECDF of a single prompt is drawn: there may be two dozen of these figures. */
+/** Points of a single prompt's ECDF: a page may have two dozen of these figures. */
 const promptPoints = 100;
 
 /** The distribution of each candidate over all prompts: latency, and time to first token where it streamed. */
@@ -35,7 +35,7 @@ export function distributionFigures(summary: Summary, data: RunData): Figure[] {
   );
 }
 
-/** Boxes by prompt, and in each a row a candidate. */
+/** Box plots, one panel per prompt and one row per candidate. */
 export function promptBoxes(summary: Summary, data: RunData): Figure[] {
   const prompts = shownPrompts(summary, data);
   return timedMetrics(data).map((timed) =>
@@ -52,7 +52,7 @@ export function promptBoxes(summary: Summary, data: RunData): Figure[] {
   );
 }
 
-/** ECDFs of one prompt each. */
+/** One ECDF per prompt. */
 export function promptDistributions(
   summary: Summary,
   data: RunData,
@@ -73,18 +73,18 @@ export function promptDistributions(
   }));
 }
 
-/** The prompts that figures by prompt show: the first ones of the set that have anything to show. */
+/** The prompts shown by prompt: the first of the set that were measured. */
 function shownPrompts(summary: Summary, data: RunData): string[] {
   return measuredPrompts(summary, data).slice(0, maxPrompts);
 }
 
-/** The prompts with a good timed request, in the order of the set. */
+/** The prompts with a successful timed request, in the order of the set. */
 export function measuredPrompts(summary: Summary, data: RunData): string[] {
   const seen = new Set(data.times.filter((one) => one.latency.length > 0).map((one) => one.prompt));
   return summary.plan.prompt_set.prompts.map((prompt) => prompt.id).filter((id) => seen.has(id));
 }
 
-/** Tokens as they arrived, a figure a candidate. */
+/** Tokens as they arrived, one figure per candidate. */
 export function timelines(summary: Summary, data: RunData): Figure[] {
   return summary.candidates.flatMap(({ id }, index): Figure[] => {
     const drawn = data.drawn.get(id) ?? [];
@@ -94,7 +94,7 @@ export function timelines(summary: Summary, data: RunData): Figure[] {
       ? `All ${counted(total, "request")}`
       : `${drawn.length} of ${
         counted(total, "request")
-      }: some spread over the run, and those with the longest gaps`;
+      }: some spread over the run and those with the longest gaps`;
     return [timelinePlot(
       drawn.map(({ prompt, round, chunks }) => ({ label: `${prompt} · ${round}`, chunks })),
       {
@@ -119,13 +119,12 @@ export function comparisonFigures(summary: Summary): Figure[] {
     const blocks = [...new Set(rows.map((row) => row.n))].sort((a, b) => a - b);
     return [ratioPlot(rows, {
       title,
-      over: "second quicker",
-      under: "first quicker",
+      over: "second faster",
+      under: "first faster",
       epsilon: 0.1,
       caption:
-        `Ratio of the first candidate's ${title.toLowerCase()} to the second's over the same blocks: the point ` +
-        `is the geometric mean, the bar its 95 % interval with prompts as the unit, the shade ±10 %. ` +
-        `n = ${blocks.join(", ")} blocks.`,
+        `Ratio of the first candidate's ${title.toLowerCase()} to the second's over the same blocks. Point: geometric ` +
+        `mean; bar: 95 % interval with prompts as the unit; shade: ±10 %. n = ${blocks.join(", ")} blocks.`,
     })];
   });
 }
@@ -139,7 +138,7 @@ function valuesOf(data: RunData, timed: Timed, wanted: (one: PromptTimes) => boo
   return data.times.filter(wanted).flatMap((one) => one[timed]);
 }
 
-/** Candidates that have anything to draw. */
+/** Whether any candidate has figures to draw. */
 export function anythingMeasured(summary: Summary): boolean {
   return summary.candidates.some(measured);
 }

@@ -1,25 +1,25 @@
-/**
- * Figures as people read them. One place, so that the terminal, Markdown and the page say the same.
- */
+/** Figures as people read them: one place, so that the terminal, Markdown and the page agree. */
 import type { SummaryStatistic } from "../bench/summary_schema.ts";
 
-/** What stands where a figure is not known. */
+/** Shown where a figure is not known. */
 export const missing = "—";
 
 /**
- * A figure with three significant digits and its unit: 0.0421 → `42 ms` for seconds under one.
+ * A duration with up to three significant digits and a unit that fits: 0.0421 s is `42 ms`. Never an exponent.
  *
  * @example
  * ```ts
- * if (seconds(0.0421) !== "42 ms" || seconds(1.234) !== "1.23 s") throw new Error("wrong unit");
+ * if (seconds(0.0421) !== "42 ms" || seconds(-1.234) !== "−1.23 s") throw new Error("wrong unit");
  * ```
  */
 export function seconds(value: number | null): string {
   if (value === null) return missing;
+  if (value < 0) return `−${seconds(-value)}`;
   const ms = value * 1000;
+  if (ms < 0.95) return `${Number(ms.toFixed(3))} ms`;
   if (ms < 9.95) return `${ms.toPrecision(2)} ms`;
   if (value < 0.9995) return `${Math.round(ms)} ms`;
-  return `${value < 99.95 ? value.toPrecision(3) : value.toFixed(0)} s`;
+  return `${value < 99.95 ? value.toPrecision(3) : Math.round(value).toLocaleString("en-GB")} s`;
 }
 
 /**
@@ -37,13 +37,26 @@ export function plain(value: number | null): string {
   return String(Number(value.toPrecision(3)));
 }
 
-/** A 95 % interval: `0.40–0.44 s`; empty where there is none. */
+/**
+ * A ratio with three significant digits, trailing zeros kept, so that the ends of an interval line up: 1.48–1.60.
+ *
+ * @example
+ * ```ts
+ * if (ratio(1.6) !== "1.60" || ratio(1234) !== "1,234") throw new Error("wrong digits");
+ * ```
+ */
+export function ratio(value: number | null): string {
+  if (value === null) return missing;
+  return Math.abs(value) >= 999.5 || Math.abs(value) < 0.001 ? plain(value) : value.toPrecision(3);
+}
+
+/** An interval, e.g. `0.40–0.44 s`; empty where there is none. */
 export function intervalOf(interval: readonly [number, number] | null, show: (v: number) => string): string {
   return interval === null ? "" : `${show(interval[0])}–${show(interval[1])}`;
 }
 
 /**
- * A p95 for a table whose n stands beside it, or why there is none: a p95 needs 20 requests.
+ * A p95 for a table that shows n, or the reason why there is none: a p95 needs 20 requests.
  *
  * @example
  * ```ts
@@ -63,19 +76,32 @@ export function counted(n: number, noun: string): string {
 }
 
 /**
- * How many times as long, or as fast: `1.8 times`, and from the other side where the ratio is below one.
+ * How many times as long, or as fast: `1.80 times`.
  *
  * @example
  * ```ts
  * if (times(1.82) !== "1.82 times") throw new Error("wrong ratio");
  * ```
  */
-export function times(ratio: number): string {
-  return `${Number(ratio.toPrecision(3))} times`;
+export function times(value: number): string {
+  return `${ratio(value)} times`;
 }
 
-/** Megabytes, as a gigabyte figure from 1,000 MB. */
+/** A size in MB, or in GB from 1,000 MB. */
 export function megabytes(value: number | null): string {
   if (value === null) return missing;
   return value >= 1000 ? `${(value / 1000).toFixed(2)} GB` : `${Math.round(value)} MB`;
+}
+
+/**
+ * Begins with a capital letter, unless with a name such as `smollm2:q4_1`, and ends with a full stop.
+ *
+ * @example
+ * ```ts
+ * if (sentence("close other programs") !== "Close other programs.") throw new Error("not a sentence");
+ * ```
+ */
+export function sentence(text: string): string {
+  const first = /^[a-z]+[ ,]/.test(text) ? text.charAt(0).toUpperCase() : text.charAt(0);
+  return `${first}${text.slice(1)}${/[.!?]$/.test(text) ? "" : "."}`;
 }

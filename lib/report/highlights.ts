@@ -1,28 +1,45 @@
-/** The findings of a run in sentences that a reader can act on. */
-import type { CandidateSummary, Comparison, MetricName, Summary } from "../bench/summary_schema.ts";
+/** What a run showed, in sentences that a reader can act on; each warning that qualifies a finding follows it. */
+import type { CandidateSummary, Comparison, Summary, Warning } from "../bench/summary_schema.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
-import { counted, intervalOf, megabytes, plain, seconds, times } from "./format.ts";
+import { counted, intervalOf, megabytes, plain, ratio, seconds, sentence, times } from "./format.ts";
 import { qualityTexts } from "./quality_table.ts";
 import { estimatedTokens, measured, mostlyDisturbed, statusText } from "./summary_text.ts";
 
-/** One sentence that a reader can act on. Names in it stand between backticks. */
+/** One sentence that a reader can act on. Names in it are in backticks. */
 export interface Highlight {
-  readonly kind: "finding" | "failure" | "caution";
+  /** A qualification follows the finding that it can void; a caution concerns the whole run. */
+  readonly kind: "finding" | "qualification" | "failure" | "caution";
   readonly text: string;
 }
 
-/** What speed does not say; the report has no ratings or checks to go by. */
+/** What a report of speed says when no answer was scored. */
 export const speedRecommendsNothing =
-  "Speed alone recommends nothing: no answer here was rated or checked. Read the answers side by side before " +
+  "Speed alone recommends nothing: no answer in this run was checked or rated. Read the answers side by side before " +
   "choosing a model.";
 
-/** Where there are checks or ratings, the two are still not weighed against each other here. */
-const sideBySide =
-  "Speed and quality stand side by side here; deno task select weighs them against your limits.";
+/** This report shows speed and quality, but does not combine them. */
+const combinedBySelect =
+  "This report does not weigh speed against quality; deno task select does, within your limits.";
+
+/** The warnings that can void each kind of finding, and so follow it. */
+const voidedBy: Readonly<Record<"quality" | "latency" | "ttft" | "throughput", readonly Warning["code"][]>> =
+  {
+    quality: ["plain-chat-template"],
+    latency: [
+      "answers-cut",
+      "lengths-differ",
+      "drift-not-controlled",
+      "load-missed",
+      "client-bottleneck",
+      "device-fallback",
+    ],
+    ttft: ["cache-hit", "warm-prefix", "prefix-as-is"],
+    throughput: ["estimated-tokens", "server-disagrees"],
+  };
 
 /**
- * The findings of a run: who is quicker where that is settled, what can't be told apart, what failed, what
- * qualifies the figures. Order: findings, failures, cautions.
+ * The findings of a run: quality first, then who is faster where that is settled and what can't be told apart, what
+ * failed, and what qualifies the figures. A warning that can void a finding comes right after it.
  *
  * @example
  * ```ts ignore
@@ -31,116 +48,138 @@ const sideBySide =
  */
 export function highlights(summary: Summary, quality: QualityReport | null = null): Highlight[] {
   const ready = summary.candidates.filter(measured);
-  return [
-    ...lead(summary, ready, "latency_s", "answers fastest", "latency").map((one) =>
-      qualifyLength(summary, one)
-    ),
-    ...lead(summary, ready, "ttft_s", "starts to answer first", "time to first token"),
-    ...throughput(ready),
+  const scored = quality === null ? [] : qualityTexts(quality);
+  const shown = new Set<Warning>();
+  const qualified = (kind: keyof typeof voidedBy, findings: readonly Highlight[]): Highlight[] => {
+    if (findings.length === 0) return [];
+    const warnings = summary.warnings.filter((one) => voidedBy[kind].includes(one.code));
+    for (const warning of warnings) shown.add(warning);
+    return [...findings, ...warnings.map(qualification)];
+  };
+  const findings = [
+    ...qualified("quality", scored.map((text) => ({ kind: "finding", text }))),
+    ...(summary.plan.mode === "race" ? [raceCaution] : []),
+    ...disturbed(summary),
+    ...qualified("latency", leader(summary, ready, "latency_s")),
+    ...qualified("ttft", leader(summary, ready, "ttft_s")),
+    ...qualified("throughput", throughput(ready)),
     ...memory(ready),
     ...failures(summary.candidates),
-    ...cuts(ready),
-    ...qualified(summary),
-    ...qualityHighlights(quality),
   ];
-}
-
-/** Quality beside speed, or the plain word that there is none. */
-function qualityHighlights(quality: QualityReport | null): Highlight[] {
-  const texts = quality === null ? [] : qualityTexts(quality);
-  if (texts.length === 0) return [{ kind: "caution", text: speedRecommendsNothing }];
+  const elsewhere: readonly Warning["code"][] = ["noise", "failures", "skipped"];
+  const further = summary.warnings.filter((one) => !shown.has(one) && !elsewhere.includes(one.code)).length;
   return [
-    ...texts.map((text): Highlight => ({ kind: "finding", text })),
-    { kind: "caution", text: sideBySide },
+    ...findings,
+    ...(further === 0 ? [] : [{ kind: "caution" as const, text: `See Warnings for ${further} more.` }]),
+    { kind: "caution", text: scored.length === 0 ? speedRecommendsNothing : combinedBySelect },
   ];
 }
 
-/** A latency is only as comparable as the answers are long. */
-function qualifyLength(summary: Summary, highlight: Highlight): Highlight {
-  const differ = summary.warnings.some((one) => one.code === "lengths-differ");
-  const text = `${highlight.text} The answers differ in length: time per token is the fairer comparison.`;
-  return differ ? { ...highlight, text } : highlight;
+function qualification({ message, remedy }: Warning): Highlight {
+  return { kind: "qualification", text: `${sentence(message)} ${sentence(remedy)}` };
 }
 
-function lead(
-  summary: Summary,
-  ready: readonly CandidateSummary[],
-  metric: "latency_s" | "ttft_s",
-  does: string,
-  what: string,
-): Highlight[] {
-  const ranked = ready.filter((one) => one[metric].mean !== null)
-    .sort((a, b) => (a[metric].mean ?? 0) - (b[metric].mean ?? 0));
-  const [first, ...rivals] = ranked;
+type Timed = "latency_s" | "ttft_s";
+const timed: Readonly<Record<Timed, { fastest: string; clearly: string; mean: string }>> = {
+  latency_s: { fastest: "answers fastest", clearly: "fastest", mean: "Mean latency" },
+  ttft_s: { fastest: "starts to answer first", clearly: "first to answer", mean: "Mean time to first token" },
+};
+
+/** `other` against the candidate that leads, over the blocks that both answered. */
+interface Rival {
+  readonly id: string;
+  /** Geometric mean of other / leader; null where they share no block. */
+  readonly ratio: number | null;
+  readonly ci95: readonly [number, number] | null;
+  readonly n: number;
+  readonly verdict: "slower" | "faster" | "similar" | "undecided";
+}
+
+/**
+ * Who leads, by the one definition that reports, `compare` and `select` share: the geometric mean of the ratios block
+ * by block. A mean over all requests can point the other way, since a few long answers move it.
+ */
+function leader(summary: Summary, ready: readonly CandidateSummary[], metric: Timed): Highlight[] {
+  const known = ready.filter((one) => one[metric].mean !== null);
+  const [only] = known;
+  if (only === undefined || (known.length === 1 && ready.length > 1)) return [];
+  const { fastest, mean } = timed[metric];
+  const meanOf = (one: CandidateSummary) =>
+    `${mean}: ${seconds(one[metric].mean)}, n = ${plain(one[metric].n)}.`;
+  if (known.length === 1) return [{ kind: "finding", text: `\`${only.id}\`: ${meanOf(only)}` }];
+  const standings = known.map((one) => ({ one, rivals: rivalsOf(summary, one.id, known, metric) }));
+  const behind = ({ rivals }: { rivals: readonly Rival[] }) =>
+    rivals.filter(({ ratio }) => ratio !== null && ratio < 1).length;
+  const [first] = standings.toSorted((a, b) =>
+    behind(a) - behind(b) || (a.one[metric].mean ?? 0) - (b.one[metric].mean ?? 0)
+  );
   if (first === undefined) return [];
-  const mean = `mean ${what} ${seconds(first[metric].mean)}, n = ${plain(first[metric].n)}`;
-  if (rivals.length === 0) {
-    return ready.length === 1 ? [{ kind: "finding", text: `\`${first.id}\`: ${mean}.` }] : [];
+  const { one, rivals } = first;
+  const nearest = rivals.toSorted((a, b) => (a.ratio ?? 0) - (b.ratio ?? 0))[0];
+  if (rivals.some(({ verdict }) => verdict !== "slower") || nearest === undefined) {
+    return [{ kind: "finding", text: `${unsettled(summary, one.id, rivals, metric)} ${meanOf(one)}` }];
   }
-  const against = rivals.map((rival) => ({ rival, seen: versus(summary, first.id, rival.id, metric) }));
-  if (against.some(({ seen }) => seen?.verdict !== "first better")) {
-    return [{ kind: "finding", text: unsettled(summary, first.id, against, `the lowest ${what} (${mean})`) }];
-  }
-  const nearest = against.map(({ rival, seen }) => ({ rival, ratio: seen?.ratio ?? Infinity, seen }))
-    .sort((a, b) => a.ratio - b.ratio)[0];
-  if (nearest?.seen === null || nearest?.seen === undefined) return [];
-  const { ratio, ci95, n } = nearest.seen;
-  const interval = ci95 === null ? "" : `95 % interval ${intervalOf(ci95, plain)}, `;
-  const text = `\`${first.id}\` ${does} (${mean}): \`${nearest.rival.id}\` takes ${times(ratio)} as long ` +
-    `(${interval}${counted(n, "block")}).`;
+  const text = `\`${one.id}\` ${fastest}: \`${nearest.id}\` takes ${evidence(nearest)}. ${meanOf(one)}`;
   return [{ kind: "finding", text }];
 }
 
-/** The lowest mean, where it is not settled that it is the lowest. */
-function unsettled(
+/** `1.54 times as long (95 % interval 1.48–1.60, 20 blocks)`. */
+function evidence({ ratio: found, ci95, n }: Rival): string {
+  const interval = ci95 === null ? "" : `95 % interval ${intervalOf(ci95, ratio)}, `;
+  return `${times(found ?? NaN)} as long (${interval}${counted(n, "block")})`;
+}
+
+/** The candidate that leads, where it is not settled that it does. */
+function unsettled(summary: Summary, first: string, rivals: readonly Rival[], metric: Timed): string {
+  const named = (verdict: Rival["verdict"]) =>
+    rivals.filter((rival) => rival.verdict === verdict).map((rival) =>
+      verdict === "undecided" && rival.ratio !== null
+        ? `\`${rival.id}\`, which takes ${evidence(rival)}`
+        : `\`${rival.id}\``
+    );
+  const [similar, open] = [named("similar"), named("undecided")];
+  const parts = [
+    similar.length > 0 ? `${listed(similar)} ${similar.length === 1 ? "is" : "are"} within 10 % of it` : "",
+    open.length > 0 ? `the run can't tell it apart from ${listed(open)}` : "",
+  ].filter((part) => part !== "");
+  const next = mostlyDisturbed(summary)
+    ? " The machine was busy: close other programs and measure again."
+    : " More prompts would narrow the interval.";
+  return `No candidate is clearly ${timed[metric].clearly}: \`${first}\` leads, but ${
+    parts.join(", and ")
+  }.` +
+    (open.length > 0 ? next : "");
+}
+
+function rivalsOf(
   summary: Summary,
   first: string,
-  against: readonly { readonly rival: CandidateSummary; readonly seen: Versus | null }[],
-  lowest: string,
-): string {
-  const names = (wanted: (seen: Versus | null) => boolean) =>
-    against.filter(({ seen }) => wanted(seen)).map(({ rival }) => `\`${rival.id}\``);
-  const similar = names((seen) => seen?.verdict === "similar");
-  const ahead = names((seen) => seen?.verdict === "other better");
-  const open = names((seen) => seen === null || seen.verdict === "undecided");
-  const next = mostlyDisturbed(summary)
-    ? "The machine was busy: close other programs and measure again."
-    : "More rounds or prompts would narrow the intervals.";
-  const parts = [
-    ahead.length > 0 ? `block by block ${listed(ahead)} ${ahead.length === 1 ? "is" : "are"} ahead` : "",
-    similar.length > 0 ? `${listed(similar)} ${similar.length === 1 ? "is" : "are"} within 10 % of it` : "",
-    open.length > 0 ? `${listed(open)} can't be told apart from it here` : "",
-  ].filter((part) => part !== "");
-  return `\`${first}\` has ${lowest}, but ${parts.join(", and ")}.${open.length > 0 ? ` ${next}` : ""}`;
-}
-
-interface Versus {
-  /** other / first. */
-  readonly ratio: number;
-  readonly ci95: readonly [number, number] | null;
-  readonly n: number;
-  readonly verdict: "first better" | "other better" | "similar" | "undecided";
-}
-
-/** The comparison of `other` with `first`, whichever way round it is stored. */
-function versus(summary: Summary, first: string, other: string, metric: MetricName): Versus | null {
-  for (const one of summary.comparisons) {
-    if (one.metric !== metric || one.ratio === null) continue;
-    if (one.a === other && one.b === first) {
-      return { ratio: one.ratio, ci95: one.ci95, n: one.n, verdict: verdictFor(one.verdict, "b better") };
+  known: readonly CandidateSummary[],
+  metric: Timed,
+): Rival[] {
+  return known.filter(({ id }) => id !== first).map(({ id }) => {
+    const found = summary.comparisons.find((one) =>
+      one.metric === metric && (one.a === id ? one.b === first : one.a === first && one.b === id)
+    );
+    if (found === undefined || found.ratio === null) {
+      return { id, ratio: null, ci95: null, n: 0, verdict: "undecided" };
     }
-    if (one.a === first && one.b === other) {
-      const ci95: [number, number] | null = one.ci95 === null ? null : [1 / one.ci95[1], 1 / one.ci95[0]];
-      return { ratio: 1 / one.ratio, ci95, n: one.n, verdict: verdictFor(one.verdict, "a better") };
-    }
-  }
-  return null;
+    return found.a === id
+      ? { id, ratio: found.ratio, ci95: found.ci95, n: found.n, verdict: verdictOn("a better", found) }
+      : {
+        id,
+        ratio: 1 / found.ratio,
+        ci95: found.ci95 === null ? null : [1 / found.ci95[1], 1 / found.ci95[0]],
+        n: found.n,
+        verdict: verdictOn("b better", found),
+      };
+  });
 }
 
-/** The stored verdict, seen from the first one's side; `mine` is how it says that the first is better. */
-function verdictFor(verdict: Comparison["verdict"], mine: Comparison["verdict"]): Versus["verdict"] {
+/** The stored verdict as one on the rival; `faster` is how the comparison words it when the rival is faster. */
+function verdictOn(faster: Comparison["verdict"], { verdict }: Comparison): Rival["verdict"] {
   if (verdict === "similar" || verdict === "undecided") return verdict;
-  return verdict === mine ? "first better" : "other better";
+  return verdict === faster ? "faster" : "slower";
 }
 
 function throughput(ready: readonly CandidateSummary[]): Highlight[] {
@@ -149,17 +188,17 @@ function throughput(ready: readonly CandidateSummary[]): Highlight[] {
   );
   if (rates.length < 2) return [];
   const text =
-    `Decode speed in tokens/s: ${rates.join(", ")}. Tokenizers differ between models: characters/s ` +
-    `stand beside.`;
+    `Decode speed in tokens/s: ${rates.join(", ")}. Models split text into different tokens, so compare ` +
+    "characters/s too.";
   return [{ kind: "finding", text }];
 }
 
 function memory(ready: readonly CandidateSummary[]): Highlight[] {
   const known = ready.filter((one) => one.memory_mb !== null)
-    .sort((a, b) => (a.memory_mb ?? 0) - (b.memory_mb ?? 0));
+    .toSorted((a, b) => (a.memory_mb ?? 0) - (b.memory_mb ?? 0));
   if (known.length === 0) return [];
   const each = known.map((one) => `\`${one.id}\` ${megabytes(one.memory_mb)}`).join(", ");
-  return [{ kind: "finding", text: `Memory of the engine process (largest resident size seen): ${each}.` }];
+  return [{ kind: "finding", text: `Memory of the engine process (largest resident size): ${each}.` }];
 }
 
 function failures(candidates: readonly CandidateSummary[]): Highlight[] {
@@ -169,43 +208,23 @@ function failures(candidates: readonly CandidateSummary[]): Highlight[] {
   });
 }
 
-function cuts(ready: readonly CandidateSummary[]): Highlight[] {
-  const cut = ready.filter((one) => one.finish.length > 0).map((one) => {
-    return `\`${one.id}\` ${one.finish.length} of ${one.requests.ok}`;
-  });
-  if (cut.length === 0) return [];
-  const text =
-    `Answers cut at the token limit: ${cut.join(", ")}. Their latency measures the limit, not the ` +
-    `model; compare time per token, or raise --max-tokens.`;
+function disturbed(summary: Summary): Highlight[] {
+  const { disturbed, timed } = summary.blocks;
+  if (disturbed === 0) return [];
+  const what = mostlyDisturbed(summary)
+    ? "too many to leave out, so the figures use all blocks and no verdict is given"
+    : "the figures leave them out for every candidate alike";
+  const text = `Other programs disturbed ${disturbed} of ${counted(timed, "block")}: ${what}.`;
   return [{ kind: "caution", text }];
 }
 
-function qualified(summary: Summary): Highlight[] {
-  const found: Highlight[] = [];
-  if (summary.plan.mode === "race") found.push({ kind: "caution", text: racedText });
-  const { disturbed, timed } = summary.blocks;
-  if (disturbed > 0) {
-    const what = mostlyDisturbed(summary)
-      ? "too many to leave out, so all of them stand and nothing is settled"
-      : "they are left out for every candidate alike";
-    const text = `${disturbed} of ${
-      counted(timed, "block")
-    } were disturbed by other work on the machine: ${what}.`;
-    found.push({ kind: "caution", text });
-  }
-  if (summary.warnings.length > 0) {
-    const text = `${counted(summary.warnings.length, "warning")} below qualif${
-      summary.warnings.length === 1 ? "ies" : "y"
-    } these figures.`;
-    found.push({ kind: "caution", text });
-  }
-  return found;
-}
-
-/** Sampling stopped by what it showed: fixed-sample intervals don't hold then. */
-const racedText =
-  "This run was a race: it stopped when the evidence sufficed, so its verdict is in deno task race, " +
-  "and the intervals here, made for a fixed number of requests, are too narrow.";
+/** A race stops when it has seen enough, so intervals for a fixed sample size don't hold. */
+const raceCaution: Highlight = {
+  kind: "caution",
+  text:
+    "This run was a race: it stopped when the evidence sufficed. Its verdict is in decision.json; the intervals " +
+    "here assume a fixed number of requests and are too narrow.",
+};
 
 function listed(names: readonly string[]): string {
   return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;

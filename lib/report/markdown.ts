@@ -1,13 +1,15 @@
-/** report.md: the run in a page that a reader can act on, and that a repository host shows as it is. */
+/** report.md: the run on one page, in Markdown that a repository host renders. */
 import type { Summary } from "../bench/summary_schema.ts";
 import type { SelfcheckResult } from "../selfcheck/selfcheck.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
-import { instrumentText } from "./instrument.ts";
+import { sentence } from "./format.ts";
 import { highlights } from "./highlights.ts";
 import {
   comparisonsMade,
+  instrumentText,
   machineText,
   metricTitles,
+  mostlyDisturbed,
   planText,
   ratioText,
   type ReportOptions,
@@ -17,16 +19,16 @@ import {
 
 const maxSample = 600;
 
-/** What may stand beside the records in a run's folder. */
+/** Optional files of a run's folder. */
 export interface Companions {
-  /** Of the machine of the run, as it was last. */
+  /** The last self-check on the machine of the run. */
   readonly selfcheck?: SelfcheckResult | null;
   readonly quality?: QualityReport | null;
 }
 
 /**
- * The report in Markdown: highlights, the table, comparisons, warnings with their remedies, one sample answer
- * a candidate, and the conditions.
+ * The report in Markdown: highlights, the table, warnings with their remedies, comparisons, one sample answer per
+ * candidate, and the conditions.
  *
  * @example
  * ```ts ignore
@@ -46,8 +48,8 @@ export function markdownReport(
     "## Results",
     resultTable(tableRows(summary, options)),
     notes(summary, options),
-    ...comparisons(summary),
     ...warnings(summary),
+    ...comparisons(summary),
     ...samples(summary),
     "## Conditions",
     conditions(summary, selfcheck),
@@ -77,10 +79,10 @@ export function markdownTable(header: readonly string[], rows: readonly (readonl
 function resultTable(rows: readonly TableRow[]): string {
   const energy = rows.some((row) => row.energy !== null);
   const header = [
-    "Model",
+    "Candidate",
     "Status",
     "n",
-    "Avg latency",
+    "Mean latency",
     "p95",
     "TTFT",
     "Tokens/s",
@@ -89,7 +91,7 @@ function resultTable(rows: readonly TableRow[]): string {
     "Memory",
   ];
   return markdownTable(
-    energy ? [...header, "Energy an answer"] : header,
+    energy ? [...header, "Energy per answer"] : header,
     rows.map((row) => [
       row.id,
       row.status,
@@ -108,18 +110,16 @@ function resultTable(rows: readonly TableRow[]): string {
 
 function notes(summary: Summary, options: ReportOptions): string {
   const prefixes: Record<Summary["plan"]["prefix"], string> = {
-    "cold":
-      "cold prefix (a number that no earlier request had opens every prompt, so the prompt cache is of no use)",
-    "warm": "warm prefix (the same prompt was sent right before, so its cache helps)",
-    "as is": "prompts as they are (the prompt cache may help)",
+    "cold": "cold prefix (every prompt begins with a new number, so the prompt cache can't help)",
+    "warm": "warm prefix (the same prompt was sent right before, so the prompt cache helps)",
+    "as is": "prompts unchanged (the prompt cache may help)",
   };
   const energy = options.watts === undefined
     ? ""
-    : ` Energy is an estimate: output tokens ÷ tokens/s × ${options.watts} W, the watts as stated, not measured.`;
-  return `n: good timed requests. Latency is from due to the last token, TTFT to the first; means, ${
-    prefixes[summary.plan.prefix]
-  }. ` +
-    `Tokens/s are output tokens over the whole latency, never prompt tokens; ≈ marks counts that are estimates. ` +
+    : ` Energy is an estimate: output tokens ÷ tokens/s × ${options.watts} W, where the watts were stated, not measured.`;
+  return `n: successful timed requests. Latency runs from when a request was due to its last token, TTFT to its first ` +
+    `token; both are means, with a ${prefixes[summary.plan.prefix]}. ` +
+    `Tokens/s: output tokens divided by latency, without prompt tokens; ≈ marks estimated token counts. ` +
     `A p95 needs n = 20. Memory is the largest resident size of the engine process.${energy}`;
 }
 
@@ -139,15 +139,17 @@ function comparisons(summary: Summary): string[] {
   return [
     "## Comparisons",
     markdownTable(["Pair", "Metric", "Ratio (95 % interval), blocks", "Verdict"], rows),
-    "Ratios are geometric means over the blocks that both answered; the interval takes prompts as the " +
-    "independent unit. Similar: the interval lies within ±10 %.",
+    "Ratios are geometric means over the blocks that both candidates answered; a few long answers can move a mean, but " +
+    "not this comparison. Intervals treat prompts as the independent unit. Similar: the interval lies within ±10 %.",
   ];
 }
 
 function warnings(summary: Summary): string[] {
   if (summary.warnings.length === 0) return [];
   const items = summary.warnings.map((one) => {
-    return `- **${one.code}** — ${escapeMarkdown(one.message)}. *Remedy: ${escapeMarkdown(one.remedy)}.*`;
+    return `- **${one.code}**: ${escapeMarkdown(sentence(one.message))} ${
+      escapeMarkdown(sentence(one.remedy))
+    }`;
   });
   return ["## Warnings", items.join("\n")];
 }
@@ -159,23 +161,25 @@ function samples(summary: Summary): string[] {
     const text = whole.length > maxSample ? `${whole.slice(0, maxSample)} …` : whole;
     return [`${code(one.id)}\n\n${fenced(text)}`];
   });
-  return shown.length === 0 ? [] : ["## One answer each", ...shown];
+  return shown.length === 0 ? [] : ["## One answer per candidate", ...shown];
 }
 
 function conditions(summary: Summary, selfcheck: SelfcheckResult | null): string {
   const versions = Object.entries(summary.versions).map(([name, version]) => `${name} ${version}`).join(", ");
+  const { disturbed } = summary.blocks;
+  const left = disturbed === 0 ? "" : mostlyDisturbed(summary) ? ", none left out" : " and left out";
   return [
     `- Plan: ${escapeMarkdown(planText(summary))}`,
     `- Machine: ${escapeMarkdown(machineText(summary))}`,
     `- Versions: ${escapeMarkdown(versions)}`,
     `- Prompt set sha256: ${code(summary.plan.prompt_set.sha256)}`,
-    `- Blocks: ${summary.blocks.timed} timed, ${summary.blocks.disturbed} disturbed and left out`,
+    `- Blocks: ${summary.blocks.timed} timed, ${summary.blocks.disturbed} disturbed${left}`,
     ...(selfcheck === null ? [] : [`- Instrument: ${escapeMarkdown(instrumentText(selfcheck))}`]),
     `- Rebuild this page: ${code(`deno task report ${summary.run_id}`)}`,
   ].join("\n");
 }
 
-/** Inline code that survives backticks and line breaks in the text. */
+/** Inline code, whatever backticks and line breaks are in the text. */
 function code(text: string): string {
   const flat = text.replaceAll(/\s+/g, " ");
   const longest = Math.max(0, ...[...flat.matchAll(/`+/g)].map(([run]) => run.length));
@@ -191,7 +195,7 @@ function fenced(text: string): string {
   return `${fence}text\n${text}\n${fence}`;
 }
 
-/** Highlights carry names between backticks; the words around them are escaped. */
+/** Names in highlights are in backticks; the words around them are escaped. */
 function highlightText(text: string): string {
   return text.split("`").map((part, i) => i % 2 === 1 ? code(part) : escapeMarkdown(part)).join("");
 }

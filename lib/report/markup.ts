@@ -1,6 +1,6 @@
-/** HTML with every value escaped unless it says otherwise: a model's answer is hostile input. */
+/** HTML templates that escape every value unless it is marked as trusted: a model's answer is hostile input. */
 
-/** Text that is HTML already. */
+/** Text that is already HTML. */
 export class Markup {
   constructor(readonly text: string) {}
   toString(): string {
@@ -17,8 +17,7 @@ const entities: Readonly<Record<string, string>> = {
 };
 
 /**
- * Text as it stands inside an element or a quoted attribute. Control characters that HTML forbids become a
- * visible replacement.
+ * Escapes text for use inside an element or a quoted attribute. Control characters that HTML forbids become U+FFFD.
  *
  * @example
  * ```ts
@@ -34,7 +33,7 @@ export function escapeHtml(text: string): string {
 type Value = Markup | string | number | null | undefined | false | readonly Value[];
 
 /**
- * A template whose values are escaped; arrays are joined, `null`, `undefined` and `false` leave nothing.
+ * A template whose values are escaped; arrays are joined; `null`, `undefined` and `false` become nothing.
  *
  * @example
  * ```ts
@@ -45,7 +44,7 @@ export function markup(parts: TemplateStringsArray, ...values: Value[]): Markup 
   return new Markup(parts.reduce((text, part, i) => text + render(values[i - 1]) + part));
 }
 
-/** Marks text as HTML that may stand as it is; only for what this project has made itself. */
+/** Marks text as HTML that is not escaped; only for what Podium itself generates. */
 export function trusted(text: string): Markup {
   return new Markup(text);
 }

@@ -1,15 +1,15 @@
 /**
- * The page's style. Figures are set in tabular digits; one accent; tables scroll in their own box on a
- * phone; light and dark by the reader's setting (a `data-theme` attribute on the root overrides it).
+ * The style of report.html. Tabular digits, one accent colour, tables that scroll in a box of their own, light and dark
+ * by the reader's setting (a `data-theme` attribute on the root overrides it).
  */
 const dark = `
   --ink: #e6e9ed; --soft: #9aa5b1; --line: #2c333b; --ground: #0f1317; --raised: #171c22;
-  --accent: #7db8e8; --alert: #f0935a; color-scheme: dark;`;
+  --accent: #7db8e8; --alert: #f0935a; --shade: rgb(255 255 255 / 25%); color-scheme: dark;`;
 
 export const pageStyle = `
 :root {
   --ink: #1a1f25; --soft: #5a6570; --line: #dde2e7; --ground: #ffffff; --raised: #f5f7f9;
-  --accent: #0b5f9e; --alert: #b34a08; color-scheme: light;
+  --accent: #0b5f9e; --alert: #b34a08; --shade: rgb(0 0 0 / 25%); color-scheme: light;
 }
 @media (prefers-color-scheme: dark) { :root:not([data-theme="light"]) {${dark} } }
 :root[data-theme="dark"] {${dark} }
@@ -38,8 +38,23 @@ code { font: 0.92em ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflo
 .highlights { padding: 0; margin: 0; list-style: none; }
 .highlights li { padding: 0.2rem 0 0.2rem 1rem; border-left: 3px solid var(--line); margin: 0.55rem 0; max-width: 52rem; }
 .highlights .finding { border-color: var(--accent); }
-.highlights .failure { border-color: var(--alert); }
-.scroll { overflow-x: auto; margin: 0.8rem 0; }
+.highlights .failure, .highlights .caution, .highlights .qualification { border-color: var(--alert); }
+.highlights .qualification { margin-left: 1.2rem; }
+/* Shadows say that a table goes on sideways: two covers scroll along with it, two shadows stay at the edges. */
+.scroll {
+  overflow-x: auto; margin: 0.8rem 0; background:
+    linear-gradient(to right, var(--ground) 40%, transparent) left / 3rem 100% no-repeat local,
+    linear-gradient(to left, var(--ground) 40%, transparent) right / 3rem 100% no-repeat local,
+    linear-gradient(to right, var(--shade), transparent) left / 0.7rem 100% no-repeat scroll,
+    linear-gradient(to left, var(--shade), transparent) right / 0.7rem 100% no-repeat scroll;
+}
+.more { display: none; font-weight: 400; color: var(--accent); position: sticky; }
+/* Where a browser can tell that a table is wider than its box, it says so in words too. */
+@supports (animation-timeline: scroll(self inline)) {
+  .scroll { animation: overflowing linear; animation-timeline: scroll(self inline); }
+  @keyframes overflowing { from, to { --overflows: inline; } }
+  .more { display: var(--overflows, none); }
+}
 .scroll:focus-visible, summary:focus-visible { outline: 2px solid var(--accent); outline-offset: 2px; }
 table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; min-width: 100%; }
 caption { text-align: left; font-weight: 600; padding-bottom: 0.3rem; }
@@ -48,7 +63,8 @@ th { font-weight: 600; white-space: nowrap; }
 thead th { color: var(--soft); font-size: 0.8125rem; font-weight: 500; vertical-align: bottom; }
 th:first-child, td.text, th.text { text-align: left; }
 th:first-child { padding-left: 0; position: sticky; left: 0; background: var(--ground); }
-tbody th .sub { max-width: 17rem; white-space: normal; }
+tbody th { width: 17rem; min-width: 11rem; max-width: 17rem; white-space: normal; overflow-wrap: anywhere; }
+tbody th .sub { white-space: normal; }
 .pair, td.text { white-space: normal; min-width: 7rem; }
 .pair { font-weight: 500; }
 .failed td { color: var(--alert); text-align: left; white-space: normal; }
@@ -70,13 +86,12 @@ dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 15r
 dd { margin: 0.1rem 0 0; font-size: 0.9rem; overflow-wrap: anywhere; }
 .warnings { padding: 0; list-style: none; }
 .warnings li { margin: 0.9rem 0; }
-.warnings .remedy { display: block; color: var(--soft); font-size: 0.9rem; }
+.warnings strong { font-weight: 600; }
 @media (max-width: 40rem) {
   body { padding: 1.4rem 1rem 3rem; }
   h1 { font-size: 1.5rem; }
   th, td { padding: 0.45rem 0.6rem; }
-  tbody th { white-space: normal; overflow-wrap: anywhere; min-width: 8.5rem; }
-  tbody th .sub { max-width: none; }
+  tbody th { min-width: 8.5rem; max-width: 9.5rem; }
   .sub { white-space: normal; }
   td .sub { white-space: nowrap; }
 }

@@ -1,14 +1,14 @@
-/** Checks and ratings beside the figures of speed, where the run has a quality.json. */
+/** Checks and ratings, where the run has a quality.json. */
 import type { Summary } from "../bench/summary_schema.ts";
 import type { AnswerQuality, CandidateQuality, QualityReport } from "../quality/quality_schema.ts";
 import { counted, intervalOf, missing, plain } from "./format.ts";
 import { type Markup, markup } from "./markup.ts";
-import { scrollTable, subline, swatch } from "./tables.ts";
+import { breakable, scrollTable, subline, swatch } from "./tables.ts";
 
 const percent = (value: number | null) => value === null ? missing : `${plain(value * 100)} %`;
 
 /**
- * Quality in sentences: the share of prompts that each candidate's answers passed, with interval and n.
+ * Quality in sentences: the share of prompts whose answers passed their checks, with interval and n, and the ratings.
  *
  * @example
  * ```ts ignore
@@ -34,10 +34,10 @@ export function qualityTexts(quality: QualityReport): string[] {
   ];
 }
 
-/** One row a candidate: checks passed, score, ratings by whom. */
+/** One row per candidate: prompts passed, score of the checks, ratings by people and by a judge. */
 export function qualityTable(summary: Summary, quality: QualityReport): Markup {
   const head = [
-    "Model",
+    "Candidate",
     "Prompts passed",
     "Score of the checks",
     "Rated by people, 1–5",
@@ -45,7 +45,7 @@ export function qualityTable(summary: Summary, quality: QualityReport): Markup {
   ];
   const rows = summary.candidates.map(({ id }, index) => {
     const one = quality.candidates.find((candidate) => candidate.id === id);
-    const name = markup`<th scope="row">${swatch(index)}${id}</th>`;
+    const name = markup`<th scope="row">${swatch(index)}${breakable(id)}</th>`;
     if (one === undefined) {
       return markup`<tr>${name}<td class="text" colspan="${head.length - 1}">not scored</td></tr>`;
     }
@@ -73,7 +73,7 @@ function ratingCell(candidate: CandidateQuality, source: "person" | "judge"): Ma
   }</td>`;
 }
 
-/** What the checks made of one answer: its score, and what it failed; null where it was not scored. */
+/** The score of one answer and the checks that it failed; null where it was not scored. */
 export function verdictOn(answerId: string, scored: ReadonlyMap<string, AnswerQuality>): Markup | null {
   const one = scored.get(answerId);
   if (one === undefined) return null;

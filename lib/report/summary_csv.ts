@@ -1,4 +1,4 @@
-/** report.csv: one row a candidate, every figure of summary.json in a column of its own. */
+/** report.csv: one row per candidate, one column per figure of summary.json. */
 import { metricNames, type Summary } from "../bench/summary_schema.ts";
 import { formatCsv } from "../csv.ts";
 import { energyOf } from "../bench/energy.ts";
@@ -9,8 +9,8 @@ type Cell = string | number | null;
 const parts = ["n", "mean", "sd", "min", "p50", "p95", "p99", "max"] as const;
 
 /**
- * The summary as CSV. The units stand in the column names, the conditions in every row, so that rows of
- * several runs can be put under one another.
+ * The summary as CSV. Column names carry the units and every row carries the conditions, so that rows of several runs
+ * can be put in one table.
  *
  * @example
  * ```ts ignore

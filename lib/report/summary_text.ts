@@ -1,15 +1,16 @@
-/** What terminal, report.md and report.html share: the rows of the main table and the words around it. */
-import type { CandidateSummary, Comparison, MetricName, Summary } from "../bench/summary_schema.ts";
+/** What terminal, report.md and report.html share: the rows of the main table, and the run described in words. */
 import { energyOf } from "../bench/energy.ts";
-import { counted, intervalOf, megabytes, p95Of, plain, seconds } from "./format.ts";
+import type { CandidateSummary, Comparison, MetricName, Summary } from "../bench/summary_schema.ts";
+import type { SelfcheckResult } from "../selfcheck/selfcheck.ts";
+import { counted, intervalOf, megabytes, p95Of, plain, ratio, seconds } from "./format.ts";
 
-/** What a reader may want to state beside the run. */
+/** What a reader can add to a report. */
 export interface ReportOptions {
   /** Power of the machine under load, for the energy estimate; left out: no estimate. */
   readonly watts?: number;
 }
 
-/** True where the figures of a candidate may be shown. */
+/** Whether a candidate has figures to show. */
 export function measured(candidate: CandidateSummary): boolean {
   return candidate.requests.ok > 0;
 }
@@ -20,14 +21,14 @@ export function estimatedTokens(candidate: CandidateSummary): boolean {
 }
 
 /**
- * True where most blocks were disturbed: the quiet rest would be a chance selection, so the summary keeps all
- * blocks and settles nothing.
+ * Whether most blocks were disturbed. The quiet rest would be a chance selection, so the summary keeps all blocks and
+ * gives no verdict.
  */
 export function mostlyDisturbed(summary: Summary): boolean {
   return summary.blocks.disturbed > 0 && summary.candidates.every((one) => one.with_disturbed === null);
 }
 
-/** What became of a candidate, in two or three words. */
+/** A candidate's status in two or three words. */
 export function statusText(candidate: CandidateSummary): string {
   const { ok, failed } = candidate.requests;
   switch (candidate.status) {
@@ -58,8 +59,8 @@ export interface TableRow {
 }
 
 /**
- * The rows of the main table, every candidate one row, also the failed ones. A figure that rests on
- * estimated tokens is marked with ≈.
+ * The rows of the main table: one per candidate, failed ones included. ≈ marks figures that depend on estimated token
+ * counts.
  *
  * @example
  * ```ts ignore
@@ -86,16 +87,16 @@ export function tableRows(summary: Summary, options: ReportOptions = {}): TableR
   });
 }
 
-/** The comparisons that rest on at least one common block. */
+/** The comparisons with at least one common block. */
 export function comparisonsMade(summary: Summary): Comparison[] {
   return summary.comparisons.filter((one) => one.n > 0 && one.ratio !== null);
 }
 
-/** A comparison in words: which way, how far, how sure, from how many blocks. */
+/** A comparison as `ratio (interval), n = blocks`. */
 export function ratioText(one: Comparison): string {
   if (one.ratio === null) return `no common block (n = ${one.n})`;
-  const interval = one.ci95 === null ? "no interval" : intervalOf(one.ci95, plain);
-  return `${plain(one.ratio)} (${interval}), n = ${one.n}`;
+  const interval = one.ci95 === null ? "no interval" : intervalOf(one.ci95, ratio);
+  return `${ratio(one.ratio)} (${interval}), n = ${one.n}`;
 }
 
 /** What a metric is called in tables. */
@@ -110,7 +111,7 @@ export const metricTitles: Readonly<Record<MetricName, string>> = {
   output_chars_per_s: "characters/s",
 };
 
-/** The plan in one line: what every figure was measured under. */
+/** The plan in one line. */
 export function planText(summary: Summary): string {
   const { plan } = summary;
   const prompts = counted(plan.prompt_set.prompts.length, "prompt");
@@ -120,9 +121,31 @@ export function planText(summary: Summary): string {
     `order ${plan.order}, seed ${plan.seed}`;
 }
 
-/** The machine in one line; nothing in it names a host, a user or a folder. */
+/** The machine in one line, without the name of a host, user or folder. */
 export function machineText({ machine }: Pick<Summary, "machine">): string {
-  const gpu = machine.gpu.length === 0 ? "no GPU seen" : machine.gpu.join(", ");
+  const gpu = machine.gpu.length === 0 ? "no GPU found" : machine.gpu.join(", ");
   return `${machine.cpu}, ${counted(machine.cores, "core")}, ${plain(machine.ram_gb)} GB RAM, ${gpu}, ` +
     `${machine.os} (${machine.arch})`;
+}
+
+/**
+ * Podium's own timing error in one line, for a single client over plain HTTP, which is how most runs are measured.
+ *
+ * @example
+ * ```ts ignore
+ * console.log(instrumentText(selfcheck));
+ * ```
+ */
+export function instrumentText(check: SelfcheckResult): string {
+  const single = check.accuracy.find((one) => one.concurrency === 1) ?? check.accuracy[0];
+  const date = check.created_at.slice(0, 10);
+  if (single === undefined) return `self-check of ${date}: no accuracy measured`;
+  const { ttft_error_ms: error } = single;
+  const p99 = error.p99 === null ? "" : `, p99 ${plain(error.p99)} ms`;
+  return `self-check of ${date}: TTFT error p50 ${
+    error.p50 === null ? "unknown" : `${plain(error.p50)} ms`
+  }${p99} ` +
+    `(n = ${error.n}, ${single.concurrency} at a time, other programs ${
+      plain(check.others_cpu_percent)
+    } % of a core)`;
 }

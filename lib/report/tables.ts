@@ -1,8 +1,8 @@
-/** The page's tables: one row a candidate, failed ones included, every figure with its n. */
+/** The tables of report.html: one row per candidate, failed ones included, every figure with its n. */
 import type { CandidateSummary, Summary, SummaryStatistic } from "../bench/summary_schema.ts";
 import { seriesStyle } from "../plot/series.ts";
 import { energyOf } from "../bench/energy.ts";
-import { counted, intervalOf, megabytes, missing, p95Of, plain, seconds } from "./format.ts";
+import { counted, intervalOf, megabytes, missing, p95Of, plain, ratio, seconds } from "./format.ts";
 import { type Markup, markup, trusted } from "./markup.ts";
 import type { RunData } from "./run_data.ts";
 import {
@@ -19,7 +19,7 @@ type Show = (value: number | null) => string;
 /** Columns of words, not of figures. */
 const words: ReadonlySet<string> = new Set(["Metric", "Verdict"]);
 
-/** A table in a box that scrolls by itself, so that a phone's page does not. */
+/** A table in a box of its own that scrolls sideways, so that the page does not. */
 export function scrollTable(caption: string, head: readonly string[], rows: readonly Markup[]): Markup {
   const cells = head.map((name) =>
     markup`<th scope="col"${words.has(name) && trusted(' class="text"')}>${name}</th>`
@@ -27,7 +27,7 @@ export function scrollTable(caption: string, head: readonly string[], rows: read
   return markup`
     <div class="scroll" role="region" tabindex="0" aria-label="${caption}">
       <table>
-        <caption>${caption}</caption>
+        <caption>${caption} <span class="more">scroll →</span></caption>
         <thead>
           <tr>${cells}</tr>
         </thead>
@@ -37,7 +37,7 @@ export function scrollTable(caption: string, head: readonly string[], rows: read
   `;
 }
 
-/** The mark by which plots and tables name the same candidate. */
+/** The mark that identifies a candidate in figures and tables. */
 export function swatch(index: number): Markup {
   const { color, symbol } = seriesStyle(index);
   const shapes: Record<typeof symbol, string> = {
@@ -56,8 +56,8 @@ export function swatch(index: number): Markup {
 }
 
 /**
- * Rows of candidates; those without one good request say so instead of showing figures, with the reason where
- * `reasons` asks for it.
+ * One row per candidate. A candidate without a successful request shows its status instead of figures, with the reason
+ * if `reasons` is true.
  */
 function candidateRows(
   summary: Summary,
@@ -66,7 +66,7 @@ function candidateRows(
   reasons = false,
 ): Markup[] {
   return summary.candidates.map((one, index) => {
-    const name = markup`<th scope="row">${swatch(index)}${one.id}${subline(origin(one))}</th>`;
+    const name = markup`<th scope="row">${swatch(index)}${breakable(one.id)}${subline(origin(one))}</th>`;
     if (measured(one)) return markup`<tr>${name}${cells(one)}</tr>`;
     const why = reasons && one.reason !== null ? `${statusText(one)}: ${one.reason}` : statusText(one);
     return markup`<tr class="failed">${name}<td colspan="${width - 1}">${why}</td></tr>`;
@@ -78,12 +78,17 @@ function origin(one: CandidateSummary): string {
   return [...new Set(parts.filter((part) => part !== ""))].join(" · ");
 }
 
+/** A name that may break where its parts meet. */
+export function breakable(name: string): Markup[] {
+  return name.split(/(?<=[/:@+_-])/).map((part, i) => i === 0 ? markup`${part}` : markup`<wbr>${part}`);
+}
+
 /** A second line in a cell; none for no text. */
 export function subline(text: string): Markup | null {
   return text === "" ? null : markup`<span class="sub">${text}</span>`;
 }
 
-/** A mean with its interval under it, and its own n where that is not the row's. */
+/** A mean with its interval below, and its n where that differs from the row's. */
 function meanCell(statistic: SummaryStatistic, show: Show, rowN: number, mark = ""): Markup {
   if (statistic.mean === null) return markup`<td>${missing}</td>`;
   const interval = intervalOf(statistic.mean_ci95, show);
@@ -96,9 +101,18 @@ function p95Cell(statistic: SummaryStatistic, show: Show): Markup {
   return markup`<td>${p95Of(statistic, show)}${subline(intervalOf(statistic.p95_ci95, show))}</td>`;
 }
 
-/** Where the time of a request went. */
+/** How long requests took. */
 export function timeTable(summary: Summary): Markup {
-  const head = ["Model", "n", "Latency, mean", "median", "p95", "First token, mean", "p95", "Longest gap"];
+  const head = [
+    "Candidate",
+    "n",
+    "Latency, mean",
+    "median",
+    "p95",
+    "First token, mean",
+    "p95",
+    "Longest gap",
+  ];
   const rows = candidateRows(summary, head.length, (one) => [
     markup`<td>${plain(one.latency_s.n)}${
       one.requests.failed > 0 && subline(`${one.requests.failed} failed`)
@@ -115,15 +129,15 @@ export function timeTable(summary: Summary): Markup {
   return scrollTable("Time to answer", head, rows);
 }
 
-/** How much was generated how fast; estimates are marked. */
+/** How fast answers were generated, and how long they were; estimates are marked. */
 export function throughputTable(summary: Summary): Markup {
   const head = [
-    "Model",
+    "Candidate",
     "n",
     "Output tokens/s",
     "Decode tokens/s",
     "Characters/s",
-    "Tokens an answer",
+    "Tokens per answer",
     "Ended / cut",
   ];
   const rows = candidateRows(summary, head.length, (one) => {
@@ -142,16 +156,16 @@ export function throughputTable(summary: Summary): Markup {
   return scrollTable("Throughput and length of the answers", head, rows);
 }
 
-/** What a model asks of the machine: load, memory, disk, licence, energy. */
+/** What a candidate takes to run: load time, memory, disk, licence, energy. */
 export function footprintTable(summary: Summary, data: RunData, options: ReportOptions): Markup {
   const watts = options.watts;
   const head = [
-    "Model",
+    "Candidate",
     "Load",
     "Memory",
     "Disk",
     "Licence",
-    ...(watts === undefined ? [] : ["Energy an answer"]),
+    ...(watts === undefined ? [] : ["Energy per answer"]),
   ];
   const rows = candidateRows(summary, head.length, (one) => {
     const loads = data.loads.get(one.id) ?? [];
@@ -172,20 +186,20 @@ export function footprintTable(summary: Summary, data: RunData, options: ReportO
       ]),
     ];
   });
-  return scrollTable("What it takes to run", head, rows);
+  return scrollTable("Load, memory and disk", head, rows);
 }
 
-/** Load asked for and delivered; null in a closed loop of one client without limits. */
+/** Requested and delivered load; null in a closed loop of one client without limits. */
 export function loadTable(summary: Summary): Markup | null {
   if (summary.candidates.every((one) => one.load === null && one.goodput === null)) return null;
   const rate: Show = (value) => value === null ? missing : `${plain(value)}/s`;
   const head = [
-    "Model",
-    "Asked",
+    "Candidate",
+    "Requested",
     "Sent",
     "Completed",
     "Most in flight",
-    "Waited in our queue, p95",
+    "Wait in the client's queue, p95",
     "Goodput",
   ];
   const rows = candidateRows(summary, head.length, (one) => [
@@ -203,30 +217,30 @@ export function loadTable(summary: Summary): Markup | null {
   return scrollTable("Load and goodput", head, rows);
 }
 
-/** The server's own times beside ours; null where no service reports any. */
+/** The server's own times next to the client's; null where no service reports any. */
 export function serverTable(summary: Summary, { server }: RunData): Markup | null {
   if (server.every((one) => one.promptS === null && one.decodeS === null && !one.cachedTokens)) return null;
   const head = [
-    "Model",
+    "Candidate",
     "n",
     "Prompt, server",
-    "First token, ours",
+    "First token, client",
     "Decode, server",
-    "First to last, ours",
+    "First to last, client",
     "Cached prompt tokens",
   ];
   const rows = summary.candidates.flatMap(({ id }, index): Markup[] => {
     const one = server.find((side) => side.candidate === id);
     if (one === undefined) return [];
     return [
-      markup`<tr><th scope="row">${swatch(index)}${id}</th><td>${one.n}</td><td>${
+      markup`<tr><th scope="row">${swatch(index)}${breakable(id)}</th><td>${one.n}</td><td>${
         seconds(one.promptS)
       }</td><td>${seconds(one.ttftS)}</td><td>${seconds(one.decodeS)}</td><td>${
         seconds(one.streamS)
       }</td><td>${plain(one.cachedTokens)}</td></tr>`,
     ];
   });
-  return scrollTable("By the server's own account (medians)", head, rows);
+  return scrollTable("Times reported by the server (medians)", head, rows);
 }
 
 /** Every comparison with its interval, its blocks and its verdict. */
@@ -235,10 +249,10 @@ export function comparisonTable(summary: Summary): Markup {
     const better = one.verdict === "a better" ? one.a : one.verdict === "b better" ? one.b : null;
     return markup`
       <tr>
-        <th scope="row" class="pair">${one.a} / ${one.b}</th>
+        <th scope="row" class="pair">${breakable(one.a)} / ${breakable(one.b)}</th>
         <td class="text">${metricTitles[one.metric]}</td>
-        <td>${plain(one.ratio)}</td>
-        <td>${one.ci95 === null ? "no interval" : intervalOf(one.ci95, plain)}</td>
+        <td>${ratio(one.ratio)}</td>
+        <td>${one.ci95 === null ? "no interval" : intervalOf(one.ci95, ratio)}</td>
         <td>${one.n}</td>
         <td class="text">${better === null ? one.verdict : `${better} better`}</td>
       </tr>
@@ -251,11 +265,11 @@ export function comparisonTable(summary: Summary): Markup {
   );
 }
 
-/** The quiet blocks beside all blocks; null where no block was disturbed. */
+/** Quiet blocks next to all blocks; null where no block was disturbed. */
 export function disturbedTable(summary: Summary): Markup | null {
   if (summary.candidates.every((one) => one.with_disturbed === null)) return null;
   const head = [
-    "Model",
+    "Candidate",
     "Latency, quiet blocks",
     "Latency, all blocks",
     "First token, quiet blocks",

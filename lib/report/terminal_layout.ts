@@ -1,9 +1,10 @@
-/** Text for terminals: wrapping, colour, plain tables. */
+/** Layout of text on a terminal: wrapping, colour, tables without rules. */
 import Table from "cli-table3";
+import { terminalLine } from "../terminal_text.ts";
 
 type Paint = (text: string) => string;
 
-/** Colours by what they are for; without colour, text as it is. */
+/** Colours a terminal can show; without colour, each returns its text unchanged. */
 export interface Painter {
   readonly bold: Paint;
   readonly dim: Paint;
@@ -12,11 +13,11 @@ export interface Painter {
 }
 
 /**
- * Paints with ANSI colours, or not at all.
+ * A painter that uses ANSI colours, or none.
  *
  * @example
  * ```ts
- * if (painter(false).red("x") !== "x") throw new Error("no colour was asked for");
+ * if (painter(false).red("x") !== "x") throw new Error("must stay unpainted");
  * ```
  */
 export function painter(color: boolean): Painter {
@@ -25,7 +26,8 @@ export function painter(color: boolean): Painter {
 }
 
 /**
- * Words on lines of at most `width` characters; a longer word gets a line of its own.
+ * Wraps words into lines of at most `width` characters. A longer word is broken where its parts meet (`:`, `@`, `/` …),
+ * else at the width. Control characters are made safe to print.
  *
  * @example
  * ```ts
@@ -35,17 +37,34 @@ export function painter(color: boolean): Painter {
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
-  for (const word of text.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > width) {
-      lines.push(line);
-      line = word;
-    } else line = line === "" ? word : `${line} ${word}`;
+  for (const word of terminalLine(text).split(" ")) {
+    const joined = line === "" ? word : `${line} ${word}`;
+    if (joined.length <= width) line = joined;
+    else {
+      if (line !== "") lines.push(line);
+      const parts = pieces(word, width);
+      line = parts.pop() ?? "";
+      lines.push(...parts);
+    }
   }
   return [...lines, line];
 }
 
+/** A word in pieces of at most `width` characters. */
+function pieces(word: string, width: number): string[] {
+  const found: string[] = [];
+  let rest = word;
+  while (rest.length > width) {
+    const at = Math.max(...[...":@#+/,="].map((char) => rest.lastIndexOf(char, width - 1)));
+    const cut = at > 0 ? at : width;
+    found.push(rest.slice(0, cut));
+    rest = rest.slice(cut);
+  }
+  return [...found, rest];
+}
+
 /**
- * A table without lines: the first and the last column to the left, figures to the right.
+ * A table without rules: the first and the last column are aligned left, figures right.
  *
  * @example
  * ```ts

@@ -1,7 +1,9 @@
-/** The report's story in short, for a terminal. */
+/** A run's results on a terminal: a table that fits, the highlights, the machine. */
 import Table from "cli-table3";
 import type { Summary } from "../bench/summary_schema.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
+import { terminalLine } from "../terminal_text.ts";
+import { missing } from "./format.ts";
 import { highlights } from "./highlights.ts";
 import { machineText, type TableRow, tableRows } from "./summary_text.ts";
 import { type Painter, painter, wrap } from "./terminal_layout.ts";
@@ -15,7 +17,12 @@ export interface TerminalOptions {
   readonly quality?: QualityReport | null;
 }
 
-const columns: readonly { readonly head: string; readonly of: (row: TableRow) => string }[] = [
+interface Column {
+  readonly head: string;
+  readonly of: (row: TableRow) => string;
+}
+
+const columns: readonly Column[] = [
   { head: "n", of: (row) => row.n },
   { head: "latency", of: (row) => row.latency },
   { head: "p95", of: (row) => row.p95 },
@@ -23,9 +30,12 @@ const columns: readonly { readonly head: string; readonly of: (row: TableRow) =>
   { head: "tokens/s", of: (row) => row.rate },
   { head: "memory", of: (row) => row.memory },
 ];
+/** Dropped from the right of this list where the terminal is too narrow for a readable name. */
+const DROPPED_FIRST: readonly string[] = ["p95", "memory"];
+const NAME_WIDTH = 16;
 
 /**
- * A table that fits the terminal, the findings under it, and how many warnings qualify them.
+ * A table that fits the terminal, and the highlights below it. All text from models and services is made safe to print.
  *
  * @example
  * ```ts ignore
@@ -35,15 +45,18 @@ const columns: readonly { readonly head: string; readonly of: (row: TableRow) =>
 export function terminalSummary(summary: Summary, options: TerminalOptions): string {
   const width = Math.max(60, options.columns);
   const paint = painter(options.color);
+  const rows = tableRows(summary);
+  const note = "Latency and time to first token (TTFT): mean per request; p95 of latency." +
+    (rows.some(({ rate }) => rate.startsWith("≈")) ? " ≈: estimated token counts." : "");
   const lines = [
-    resultTable(tableRows(summary), width, paint),
-    wrap("mean latency and time to first token (TTFT) per request, p95 of latency; ≈ estimated tokens", width)
-      .map(paint.dim).join("\n"),
+    resultTable(rows, width, paint),
+    ...wrap(note, width).map(paint.dim),
     "",
     ...highlights(summary, options.quality ?? null).flatMap(({ kind, text }) => {
-      const [first = "", ...rest] = wrap(text.replaceAll("`", ""), width - 2);
-      const mark = kind === "failure" ? paint.red("✗") : kind === "caution" ? paint.yellow("!") : "•";
-      return [`${mark} ${first}`, ...rest.map((line) => `  ${line}`)];
+      const indent = kind === "qualification" ? "  " : "";
+      const [first = "", ...rest] = wrap(text.replaceAll("`", ""), width - 2 - indent.length);
+      const mark = kind === "finding" ? "•" : kind === "failure" ? paint.red("✗") : paint.yellow("!");
+      return [`${indent}${mark} ${first}`, ...rest.map((line) => `${indent}  ${line}`)];
     }),
     "",
     ...wrap(machineText(summary), width).map(paint.dim),
@@ -52,42 +65,49 @@ export function terminalSummary(summary: Summary, options: TerminalOptions): str
 }
 
 function resultTable(rows: readonly TableRow[], width: number, paint: Painter): string {
-  const widths = columns.map((column) =>
-    Math.max(column.head.length, ...rows.map((row) => column.of(row).length)) + 2
-  );
-  const taken = widths.reduce((sum, one) => sum + one + 1, 2);
-  const longest = Math.max("model".length, ...rows.map((row) => row.id.length)) + 2;
-  const nameWidth = Math.max(12, Math.min(longest, width - taken));
+  const shown = fitting(rows, width);
+  const widths = shown.map((column) => widthOf(column, rows));
+  const longest = Math.max("candidate".length, ...rows.map((row) => row.id.length)) + 2;
+  const nameWidth = Math.max(12, Math.min(longest, width - taken(widths)));
   const table = new Table({
-    head: ["model", ...columns.map((column) => column.head)],
+    head: ["candidate", ...shown.map((column) => column.head)],
     colWidths: [nameWidth, ...widths],
-    colAligns: ["left", ...columns.map(() => "right" as const)],
+    colAligns: ["left", ...shown.map(() => "right" as const)],
     // The table paints its head itself, after wrapping: wrapping would cut painted text inside its codes.
     style: { head: paint.bold("") === "" ? [] : ["bold"], border: [], compact: true },
     wordWrap: true,
     wrapOnWordBoundary: false,
   });
   for (const row of rows) {
-    const failed = row.latency === "—";
-    const cells = columns.map((column) => ({ content: column.of(row), hAlign: "right" as const }));
-    table.push(
-      failed
-        ? [brokenName(row.id, nameWidth - 2), {
-          content: paint.red(row.status),
-          colSpan: columns.length,
-          hAlign: "left",
-        }]
-        : [brokenName(row.id, nameWidth - 2), ...cells],
-    );
+    const name = brokenName(terminalLine(row.id), nameWidth - 2);
+    const status = { content: paint.red(row.status), colSpan: shown.length, hAlign: "left" as const };
+    const cells = shown.map((column) => ({ content: column.of(row), hAlign: "right" as const }));
+    table.push(row.latency === missing ? [name, status] : [name, ...cells]);
   }
   return table.toString();
 }
 
-/** A long name goes on where its parts meet (`:`, `@`, `#`, `+`), so that it can be read. */
+/** The columns that leave room for names of up to `NAME_WIDTH` characters. */
+function fitting(rows: readonly TableRow[], width: number): readonly Column[] {
+  const wanted = Math.min(NAME_WIDTH, Math.max(...rows.map((row) => row.id.length), 0)) + 2;
+  let shown = columns;
+  for (const head of DROPPED_FIRST.toReversed()) {
+    if (taken(shown.map((column) => widthOf(column, rows))) + wanted <= width) break;
+    shown = shown.filter((column) => column.head !== head);
+  }
+  return shown;
+}
+
+const widthOf = (column: Column, rows: readonly TableRow[]) =>
+  Math.max(column.head.length, ...rows.map((row) => column.of(row).length)) + 2;
+/** The width of these columns and all rules. */
+const taken = (widths: readonly number[]) => widths.reduce((sum, one) => sum + one + 1, 2);
+
+/** Breaks a long name where its parts meet (`:`, `@`, `#`, `+`, `/`), so that it stays readable. */
 function brokenName(name: string, width: number): string {
   const lines: string[] = [];
   let line = "";
-  for (const part of name.split(/(?=[:@#+])/)) {
+  for (const part of name.split(/(?=[:@#+/])/)) {
     if (line !== "" && line.length + part.length > width) {
       lines.push(line);
       line = part;

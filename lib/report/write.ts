@@ -1,7 +1,7 @@
 /**
- * From a run folder to its reports: everything is derived, and can be derived again. A selfcheck.json beside
- * the records (the last self-check of the machine that made the run) and a quality.json (checks and ratings) go
- * into the report.
+ * From a run's folder to its reports; everything here can be derived again from the records. The report also shows
+ * selfcheck.json (the last self-check of the machine that made the run) and quality.json (checks and ratings) if the
+ * folder holds them.
  */
 import { join } from "node:path";
 import { readAnswers, readSamples, replaceFile } from "../bench/folder.ts";
@@ -18,7 +18,7 @@ import { markdownReport } from "./markdown.ts";
 import { reportPage } from "./page.ts";
 import type { ReportOptions } from "./summary_text.ts";
 
-/** The files that `writeReports` makes, in the order in which it makes them. */
+/** The files that `writeReports` writes, in this order. */
 export const reportFiles = ["report.csv", "report.md", "report.html"] as const;
 
 /**
@@ -40,9 +40,9 @@ export async function writeReports(folder: string, options: ReportOptions = {}):
 }
 
 /**
- * Derives everything of a run again, summary.json included, in one pass over its records.
+ * Derives a run's summary.json and reports again, in one pass over its records.
  *
- * @returns the summary, the quality where the run was scored, and the paths of the reports
+ * @returns the summary, the quality if the run was scored, and the paths of the reports
  * @throws {UserError} when the folder holds no run, or a record can't be read
  * @example
  * ```ts ignore
@@ -82,13 +82,13 @@ async function writeFiles(
   return written;
 }
 
-/** What the file system refuses is the user's to mend, in one line. */
+/** Turns an error of the file system into one line with what to do. */
 async function guarded(path: string, write: () => Promise<void>): Promise<void> {
   try {
     await write();
   } catch (error) {
     const remedy =
-      "make room, or copy the run to a folder that you may write to, and run deno task report again";
+      "free disk space, or copy the run to a folder that you can write to, and run deno task report again";
     throw new UserError(`can't write ${path}: ${reasonOf(error)}; ${remedy}`, 1, { cause: error });
   }
 }
@@ -96,16 +96,16 @@ async function guarded(path: string, write: () => Promise<void>): Promise<void> 
 /**
  * summary.json of a run.
  *
- * @throws {UserError} when it is missing or damaged; the message says how to make it again
+ * @throws {UserError} when it is missing or damaged; the message says how to rebuild it
  */
 export async function readSummary(folder: string): Promise<Summary> {
   const path = join(folder, "summary.json");
-  const remedy = `make it again with deno task report ${folder}`;
+  const remedy = `rebuild it with deno task report ${folder}`;
   let text: string;
   try {
     text = await Deno.readTextFile(path);
   } catch (error) {
-    throw new UserError(`cannot read ${path}: ${reasonOf(error)}; ${remedy}`, 2, { cause: error });
+    throw new UserError(`can't read ${path}: ${reasonOf(error)}; ${remedy}`, 2, { cause: error });
   }
   try {
     return summarySchema.parse(JSON.parse(text));

@@ -9,6 +9,7 @@ import { runGatherer } from "../../lib/report/run_data.ts";
 import { energyOf } from "../../lib/bench/energy.ts";
 import { markdownReport, markdownTable } from "../../lib/report/markdown.ts";
 import { parseCsv } from "../../lib/csv.ts";
+import { ratio, seconds } from "../../lib/report/format.ts";
 import { highlights } from "../../lib/report/highlights.ts";
 import { tableRows } from "../../lib/report/summary_text.ts";
 import { terminalSummary } from "../../lib/report/terminal_summary.ts";
@@ -47,7 +48,7 @@ Deno.test("the highlights name who is quicker with its interval and n, who faile
     const texts = highlights(summary).map((one) => one.text);
     assert.match(
       texts[0] ?? "",
-      /^`quick` answers fastest \(mean latency \d+ ms, n = 24\): `slow:q4@box` takes [12]\.\d+ times as long \(95 % interval .+, 24 blocks\)\.$/,
+      /^`quick` answers fastest: `slow:q4@box` takes [12]\.\d+ times as long \(95 % interval .+, 24 blocks\)\. Mean latency: \d+ ms, n = 24\.$/,
     );
     assert.ok(texts.some((text) => text.startsWith("`broken`: failed: ")));
     assert.match(texts.at(-1) ?? "", /^Speed alone recommends nothing/);
@@ -59,8 +60,10 @@ Deno.test("two candidates that are alike are not ranked", async () => {
   const twin = { ...quick, id: "twin", stalling: 0 };
   await withRun({ candidates: [{ ...quick, stalling: 0 }, twin] }, (_, summary) => {
     const [latency] = highlights(summary);
-    assert.match(latency?.text ?? "", /within 10 % of it|can't be told apart/);
-    assert.doesNotMatch(latency?.text ?? "", /fastest/);
+    assert.match(
+      latency?.text ?? "",
+      /^No candidate is clearly fastest: .*(within 10 % of it|can't tell it apart)/,
+    );
     return Promise.resolve();
   });
 });
@@ -120,13 +123,13 @@ Deno.test("report.md of a run, as it is", async () => {
   const options: GeneratedRun = { candidates: [quick, broken], rounds: 1, spread: 0, seed: 3 };
   await withRun(options, (_, summary) => {
     const markdown = markdownReport(summary, { watts: 20 });
-    const results = markdown.slice(markdown.indexOf("## Results"), markdown.indexOf("n: good timed"));
+    const results = markdown.slice(markdown.indexOf("## Results"), markdown.indexOf("n: successful timed"));
     assert.equal(
       results,
       [
         "## Results",
         "",
-        "| Model | Status | n | Avg latency | p95 | TTFT | Tokens/s | Output tokens | Load | Memory | Energy an answer |",
+        "| Candidate | Status | n | Mean latency | p95 | TTFT | Tokens/s | Output tokens | Load | Memory | Energy per answer |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         "| `quick` | ok | 6 | 835 ms | n \\< 20 | 65 ms | 103 | 80 | 400 ms | 360 MB | ≈ 15.5 J |",
         "| `broken` | failed | 0 | — | — | — | — | — | 400 ms | 480 MB | — |",
@@ -164,12 +167,12 @@ Deno.test("estimated tokens are marked wherever they carry a figure", async () =
   });
 });
 
-Deno.test("disturbed blocks are named, and the full set stands beside", async () => {
+Deno.test("disturbed blocks are named, and the figures with and without them are shown", async () => {
   await withRun({ candidates: [quick, slow], disturbEvery: 5 }, async (folder) => {
     await reportRun(folder);
     const text = parseHTML(await Deno.readTextFile(join(folder, "report.html"))).document.body.textContent ??
       "";
-    assert.match(text, /4 of 24 blocks were disturbed by other work on the machine: they are left out/);
+    assert.match(text, /Other programs disturbed 4 of 24 blocks: the figures leave them out/);
     assert.match(text, /block 5: other programs used 50 %/);
     assert.match(text, /With and without the disturbed blocks/);
   });
@@ -180,23 +183,72 @@ Deno.test("a machine that was busy most of the time settles nothing, and nothing
     const texts = highlights(summary).map((one) => one.text).join("\n");
     assert.match(texts, /too many to leave out/);
     assert.match(texts, /The machine was busy/);
-    assert.doesNotMatch(texts, /fastest/);
+    assert.doesNotMatch(texts, /answers fastest/);
     return Promise.resolve();
   });
 });
 
-Deno.test("the terminal's table fits 80 columns, long names included, and carries no colour unless asked", async () => {
+Deno.test("the terminal's summary fits 60 and 80 columns, long names included, and carries no colour unless asked", async () => {
   const long = "a-model-with-a-very-long-name:q4_k_m+threads=1+context=2048@a-far-away-endpoint";
   await withRun({ candidates: [{ ...quick, id: long }, slow, broken] }, (_, summary) => {
-    const plain = terminalSummary(summary, { columns: 80, color: false });
-    // A name without a space is not broken in prose: only the table has to fit.
-    const table = plain.split("\n").filter((line) => /[│┌├└]/.test(line));
-    assert.ok(table.length > 5);
-    for (const line of table) assert.ok(line.length <= 80, `${line.length}: ${line}`);
-    assert.ok(!plain.includes("\u001b"));
+    for (const columns of [60, 80]) {
+      const plain = terminalSummary(summary, { columns, color: false });
+      for (const line of plain.split("\n")) assert.ok(line.length <= columns, `${line.length}: ${line}`);
+      assert.ok(!plain.includes("\u001b"));
+      assert.match(plain, /candidate .* n .* latency .* TTFT .* tokens\/s/);
+    }
     assert.ok(terminalSummary(summary, { columns: 80, color: true }).includes("\u001b[31m"));
     return Promise.resolve();
   });
+});
+
+Deno.test("what a model or a service said reaches no terminal raw", async () => {
+  const attack = "evil\u001b]0;title\u0007\u202e\u009b2J";
+  const options: GeneratedRun = { candidates: [{ ...quick, id: attack }, slow], machine: { cpu: attack } };
+  await withRun(options, (_, summary) => {
+    const text = terminalSummary(summary, { columns: 80, color: false });
+    // deno-lint-ignore no-control-regex -- these must not come out
+    assert.doesNotMatch(text, /[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
+    assert.match(text, /evil␛\]0;title␇/);
+    return Promise.resolve();
+  });
+});
+
+Deno.test("a warning that can void a finding follows it, and is not counted again", async () => {
+  const short = { ...slow, id: "short", tokens: 30 };
+  await withRun({ candidates: [quick, short] }, (_, summary) => {
+    const shown = highlights(summary);
+    const at = shown.findIndex(({ text }) => text.includes("Mean latency"));
+    assert.equal(shown[at + 1]?.kind, "qualification");
+    assert.match(shown[at + 1]?.text ?? "", /^Answers differ in length: .*Compare TPOT/);
+    assert.equal(shown.filter(({ text }) => text.includes("differ in length")).length, 1);
+    return Promise.resolve();
+  });
+});
+
+Deno.test("the leader is the one that is ahead block by block, also where its mean is higher", async () => {
+  await withRun({ candidates: [quick, slow] }, (_, summary) => {
+    const [one, other] = summary.candidates;
+    assert.ok(one !== undefined && other !== undefined);
+    // One long answer: the mean of `quick` is now the higher one, its ratios are as they were.
+    const moved = { ...one, latency_s: { ...one.latency_s, mean: 60 } };
+    const [latency] = highlights({ ...summary, candidates: [moved, other] });
+    assert.match(latency?.text ?? "", /^`quick` answers fastest/);
+    return Promise.resolve();
+  });
+});
+
+Deno.test("durations and ratios are printed without exponents, negative ones included", () => {
+  assert.deepEqual([-0.4, -1.5, 0, 0.00004, 0.0042, 0.9996, 1234].map(seconds), [
+    "−400 ms",
+    "−1.50 s",
+    "0 ms",
+    "0.04 ms",
+    "4.2 ms",
+    "1.00 s",
+    "1,234 s",
+  ]);
+  assert.deepEqual([0.5, 1.6, 12.34, 1234, 1e-7].map(ratio), ["0.500", "1.60", "12.3", "1,234", "0.000000"]);
 });
 
 Deno.test("energy: a slower model costs more, and nothing is made up", () => {
@@ -257,6 +309,11 @@ Deno.test("checks stand beside speed where the run was scored, in words, in a ta
   await withRun({ candidates: [quick] }, async (folder, summary) => {
     await Deno.writeTextFile(join(folder, "quality.json"), JSON.stringify(scored(summary)));
     const { quality } = await reportRun(folder);
+    assert.match(
+      highlights(summary, quality)[0]?.text ?? "",
+      /^Prompts whose answers pass/,
+      "quality comes first",
+    );
     const texts = highlights(summary, quality).map((one) => one.text).join("\n");
     assert.match(texts, /pass their checks: `quick` 50 % of 6 prompts \(18\.8 %–81\.2 %\)/);
     assert.match(texts, /Ratings: `quick` 4\.2 of 5 by people \(6 answers\)/);
