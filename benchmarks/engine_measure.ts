@@ -1,6 +1,7 @@
 /** The embedded engine and llama-bench in turns on one file, and grammars against free text. */
 import { z } from "zod";
-import { chooseCandidates, EMBEDDED } from "../lib/bench/choose.ts";
+import { EMBEDDED } from "../lib/bench/candidate_name.ts";
+import { resolveCandidates } from "../lib/bench/named_candidate.ts";
 import { loadRegistry } from "../lib/catalog/registry.ts";
 import { defaultStore, openStore } from "../lib/catalog/store.ts";
 import { timedRequest } from "../lib/endpoint/timed_request.ts";
@@ -69,7 +70,7 @@ export async function measureEngine(settings: EngineBenchSettings): Promise<Engi
   const engine = await startEngine({
     modelPath,
     modelId,
-    gpu: settings.gpu,
+    gpu: settings.gpu ?? "auto",
     ...(settings.threads === undefined ? {} : { threads: settings.threads }),
     denoPath: Deno.execPath(),
     clock: realClock,
@@ -112,14 +113,14 @@ export async function measureEngine(settings: EngineBenchSettings): Promise<Engi
 
 async function modelFile({ model, registry, store, gpu }: EngineBenchSettings) {
   const known = await loadRegistry(registry);
-  const [choice] = chooseCandidates([`${model}@${EMBEDDED}`], {
+  const [choice] = resolveCandidates([`${model}@${EMBEDDED}`], {
     registry: known,
     services: [],
     engine: { gpu },
   });
   if (choice?.kind !== "embedded") throw new UserError(`--model ${model}: give a model that has a GGUF file`);
   const opened = await openStore(store ?? defaultStore(Deno.env, Deno.build.os));
-  return { modelPath: await pullShown(opened, choice.entry, choice.variant), modelId: choice.info.id };
+  return { modelPath: await pullShown(opened, choice.model, choice.variant), modelId: choice.info.id };
 }
 
 async function decode(

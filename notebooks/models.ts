@@ -1,17 +1,19 @@
 /** The models that a notebook measures: those of a service that answers, else the small ones that we run. */
 import { findRun } from "../lib/bench/find_run.ts";
+import { readRunInfo } from "../lib/bench/folder.ts";
 import { toRequestRecord } from "../lib/bench/record_request.ts";
 import type { RaceTerms, RequestRecord } from "../lib/bench/records.ts";
 import type { ChatMessage } from "../lib/endpoint/trace.ts";
-import type { RunEvent } from "../lib/bench/run.ts";
 import {
   findCandidates,
-  type FoundCandidates,
+  type FinishedRun,
   measure,
-  type Measured,
+  type SessionCandidates,
+  type SessionEvent,
   type SessionPlan,
-  type Surroundings,
+  type SessionResources,
 } from "../lib/bench/session.ts";
+import { runProgram } from "../lib/program.ts";
 import { pull, type PullEvent } from "../lib/catalog/pull.ts";
 import { loadRegistry } from "../lib/catalog/registry.ts";
 import { defaultStore, openStore } from "../lib/catalog/store.ts";
@@ -34,7 +36,7 @@ const sleep = (ms: number, signal?: AbortSignal) =>
   });
 
 /** The real world as a notebook has it; downloads are shown with a bar. */
-async function surroundings(): Promise<Surroundings> {
+async function surroundings(): Promise<SessionResources> {
   const registry = await loadRegistry("../models.json");
   const store = await openStore(Deno.env.get("PODIUM_STORE") ?? defaultStore(Deno.env, Deno.build.os));
   const clock = () => performance.now();
@@ -43,6 +45,7 @@ async function surroundings(): Promise<Surroundings> {
     clock,
     sleep,
     fetch,
+    run: runProgram,
     env: Deno.env,
     denoPath: Deno.execPath(),
     registry,
@@ -81,13 +84,12 @@ async function surroundings(): Promise<Surroundings> {
  * Finds the models to measure. Without names: the first two of a service that answers (FOUNDRY_LOCAL_ENDPOINT, then
  * the usual ports), else the two small models of models.json. Naming a model twice enters it twice.
  */
-export async function candidates(names: readonly string[] | null, most?: number): Promise<FoundCandidates> {
-  const around = await surroundings();
-  return await findCandidates(names, { around, ...(most === undefined ? {} : { most }) });
+export async function candidates(names: readonly string[] | null, most?: number): Promise<SessionCandidates> {
+  return await findCandidates({ names, most: most ?? 2 }, await surroundings());
 }
 
 /** The same models with the first one entered twice: a control, whose two rows can differ by noise alone. */
-export async function candidatesWithControl(): Promise<FoundCandidates> {
+export async function candidatesWithControl(): Promise<SessionCandidates> {
   const found = await candidates(null);
   found.close();
   const names = found.candidates.map(({ info }) => `${info.model_id}@${info.endpoint}`);
@@ -145,17 +147,17 @@ export async function openOne(): Promise<OneModel> {
 }
 
 /** Measures candidates by a plan, with a bar; Stop (■) ends it early and keeps what it has. */
-export async function measured(found: FoundCandidates, plan: SessionPlan): Promise<Measured> {
-  const around = await surroundings();
-  const total = plan.rounds * plan.prompts.prompts.length * found.candidates.length;
+export async function measured(found: SessionCandidates, plan: SessionPlan): Promise<FinishedRun> {
+  const resources = await surroundings();
+  const total = (plan.rounds ?? 1) * plan.prompts.prompts.length * found.candidates.length;
   const bar = await progress("Loading the models");
   let done = 0;
-  const onEvent = (event: RunEvent) => {
+  const onEvent = (event: SessionEvent) => {
     if (event.kind === "request") done++;
     bar.update(Math.min(done, total), total, label(event));
   };
   const result = await measure(found, plan, {
-    around,
+    resources,
     out: "../reports",
     now: new Date(),
     random: Math.random,
@@ -173,8 +175,10 @@ export async function measured(found: FoundCandidates, plan: SessionPlan): Promi
   return result;
 }
 
-function label(event: RunEvent): string {
+function label(event: SessionEvent): string {
   switch (event.kind) {
+    case "begin":
+      return "loading the models";
     case "load":
       return `loading ${event.candidate}`;
     case "warmup":
@@ -192,8 +196,8 @@ function label(event: RunEvent): string {
 export async function candidatesFor(
   names: readonly string[] | null,
   plan: Pick<SessionPlan, "prompts" | "maxTokens">,
-): Promise<FoundCandidates> {
-  return await findCandidates(names, { around: await surroundings(), plan });
+): Promise<SessionCandidates> {
+  return await findCandidates({ names, most: 2, plan }, await surroundings());
 }
 
 /**
@@ -202,7 +206,7 @@ export async function candidatesFor(
  */
 export async function candidatesWithVariants(
   plan: Pick<SessionPlan, "prompts" | "maxTokens">,
-): Promise<FoundCandidates> {
+): Promise<SessionCandidates> {
   const found = await candidates(null);
   const infos = found.candidates.map(({ info }) => info);
   found.close();
@@ -224,11 +228,10 @@ export interface OpenJudge {
 export async function openJudge(plan: Pick<SessionPlan, "prompts">): Promise<OpenJudge> {
   const replyTokens = 64;
   // The rubric, the aspects and two answers come on top of the prompt.
-  const found = await findCandidates(null, {
-    around: await surroundings(),
-    most: 1,
-    plan: { ...plan, maxTokens: replyTokens + 1500 },
-  });
+  const found = await findCandidates(
+    { names: null, most: 1, plan: { ...plan, maxTokens: replyTokens + 1500 } },
+    await surroundings(),
+  );
   const [candidate] = found.candidates;
   if (candidate === undefined) throw new RangeError("No model was found");
   const { info } = candidate;
@@ -267,7 +270,7 @@ function evidenceSoFar({ history, state }: Pick<RecordedRace, "history" | "state
  * environment variable PODIUM_REPLAY names a race below reports/, its records are raced again instead.
  */
 export async function raced(
-  found: FoundCandidates,
+  found: SessionCandidates,
   plan: SessionPlan,
   terms: RaceTerms,
 ): Promise<SessionRace> {
@@ -285,7 +288,7 @@ export async function raced(
 
   async function live(): Promise<SessionRace> {
     return await raceFound(found, plan, terms, {
-      around: await surroundings(),
+      resources: await surroundings(),
       out: "../reports",
       now: new Date(),
       random: Math.random,
@@ -310,6 +313,7 @@ export async function raced(
     if (folder === null) {
       throw new UserError(`PODIUM_REPLAY holds ${recorded}: there is no such run in reports/`);
     }
-    return { ...await replayRecorded(folder), folder };
+    const { status } = await readRunInfo(folder);
+    return { ...await replayRecorded(folder), folder, status };
   }
 }

@@ -15,10 +15,8 @@ await runCli(async () => {
   await command.parseAsync(Deno.args, { from: "user" });
   const settings = benchSettings(command);
   // Everything heavy is imported after the flags: --help answers at once.
-  const { prepare } = await import("./bench/prepare.ts");
   const { execute, show } = await import("./bench/execute.ts");
-  const prepared = await prepare(settings);
-  const { summary, folder, interrupted } = await execute(prepared, settings);
+  const { summary, folder, interrupted } = await execute(settings);
   if (settings.json) printJson(summary);
   else show(summary, folder);
   if (interrupted) return 130;

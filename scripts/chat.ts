@@ -20,7 +20,7 @@ interface Settings {
   readonly maxTokens: number;
   readonly temperature: number;
   readonly timeout: number;
-  readonly gpu: "auto" | "off" | "vulkan" | "cuda" | "metal";
+  readonly gpu?: "auto" | "off" | "vulkan" | "cuda" | "metal";
   readonly registry: string;
   readonly store?: string;
   readonly json?: boolean;
@@ -76,7 +76,7 @@ async function chat(name: string, settings: Settings): Promise<number> {
       console.error(trace.reason ?? figures(trace));
       return trace.status === "ok" ? 0 : 1;
     }
-    if (settings.json) throw new UserError("--json needs --prompt: a conversation is no document");
+    if (settings.json) throw new UserError("--json needs --prompt: a conversation is not one document");
     for await (const question of questions()) {
       const trace = await conversation.ask(question, write);
       console.log();
@@ -92,9 +92,9 @@ async function chat(name: string, settings: Settings): Promise<number> {
 await runCli(async () => {
   const command = bareCommand("chat", "Talks to a model: one question with --prompt, else a conversation.")
     .usage("MODEL [options]")
-    .argument("<model>", "ALIAS[:VARIANT][@ENDPOINT], as bench --models takes it")
+    .argument("<model>", "ALIAS[:PARTS][@ENDPOINT] or a .gguf file, as bench --models takes it")
     .option("--prompt <text>", "one question; its answer goes to stdout")
-    .option("--system <text>", "what the model is told before anything else")
+    .option("--system <text>", "the system message")
     .addOption(endpointOption())
     .addOption(maxTokensOption(512))
     .addOption(temperatureOption(0.7))

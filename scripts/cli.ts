@@ -7,6 +7,7 @@
  */
 import { setImmediate } from "node:timers";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { splitCandidateNames } from "../lib/bench/candidate_name.ts";
 import type { Clock, Sleep } from "../lib/clock.ts";
 import { noProxyForLoopback } from "../lib/endpoint/loopback.ts";
 import { UserError } from "../lib/errors.ts";
@@ -183,6 +184,13 @@ export function commaList(text: string): string[] {
   return names;
 }
 
+/** Parses a comma-separated list of candidates; a comma between double quotes belongs to a name. */
+export function candidateList(text: string): string[] {
+  const names = splitCandidateNames(text);
+  if (names.length === 0) throw new InvalidArgumentError("Give one or more candidates, separated by commas.");
+  return names;
+}
+
 /** Parses the path of a file or folder: any text that is not empty. */
 export function pathValue(text: string): string {
   if (text.trim() === "") throw new InvalidArgumentError("Give a path.");
@@ -209,9 +217,9 @@ export const outOption = () =>
 export const modelsOption = () =>
   option(
     "--models <names>",
-    "comma-separated candidates: ALIAS[:VARIANT][@ENDPOINT] or an endpoint's model id",
+    "comma-separated candidates: ALIAS[:PARTS][@ENDPOINT], a service's model id or a .gguf file",
   )
-    .env("BENCH_MODELS").argParser(commaList);
+    .env("BENCH_MODELS").argParser(candidateList);
 export const endpointOption = () =>
   option("--endpoint <[name=]url>", "OpenAI-compatible base URL; can be repeated")
     .argParser(collect(pathValue));
@@ -234,7 +242,9 @@ export const timeoutOption = (seconds: number) =>
   option("--timeout <seconds>", "time limit per request").default(seconds)
     .argParser(decimal({ above: 0, max: 86_400 }));
 export const gpuOption = () =>
-  option("--gpu <device>", "device for the embedded engine").env("PODIUM_GPU").default("auto")
+  option("--gpu <device>", "device for the embedded engine (default: models.json, else auto)").env(
+    "PODIUM_GPU",
+  )
     .choices(["auto", "off", "vulkan", "cuda", "metal"]);
 
 /** The one grammar of weights; `parseWeights` reads it. */

@@ -12,11 +12,9 @@ import { Option } from "commander";
 import {
   bareCommand,
   endpointOption,
-  interruptSignal,
   jsonOption,
   modelsOption,
   printJson,
-  realClock,
   registryOption,
   runCli,
   storeOption,
@@ -43,23 +41,21 @@ const MARKS: Record<Check["status"], string> = {
 };
 
 async function examine(settings: Settings): Promise<Check[]> {
-  const { loadRegistry } = await import("../lib/catalog/registry.ts");
-  const { defaultStore, openStore } = await import("../lib/catalog/store.ts");
   const { findServices, describeService, parseEndpoint } = await import("../lib/services/discovery.ts");
-  const { timedClient } = await import("../lib/endpoint/timed_client.ts");
   const { runProgram } = await import("../lib/program.ts");
   const checks = await import("./doctor/checks.ts");
   const probes = await import("./doctor/probes.ts");
+  const { sessionResources } = await import("./session.ts");
+  const resources = await sessionResources(settings);
   const around = {
     env: Deno.env,
     os: Deno.build.os,
     shell: settings.shell ?? shellOf(Deno.env, Deno.build.os),
     run: runProgram,
-    store: await openStore(settings.store ?? defaultStore(Deno.env, Deno.build.os)),
-    registry: await loadRegistry(settings.registry),
-    signal: interruptSignal(),
+    store: resources.store,
+    registry: resources.registry,
+    signal: resources.signal,
   };
-  const transport = timedClient({ clock: realClock, fetch });
   const look = { fetch, timeoutMs: checks.LOOK_TIMEOUT_MS, signal: around.signal };
   const [cli, services] = await Promise.all([
     checks.findCli(around),
@@ -70,15 +66,6 @@ async function examine(settings: Settings): Promise<Check[]> {
         return describeService(named, "--endpoint", look);
       })),
   ]);
-  const world = {
-    clock: realClock,
-    fetch,
-    post: transport.post,
-    denoPath: Deno.execPath(),
-    timeoutMs: settings.timeout * 1000,
-    stream: true,
-    run: runProgram,
-  };
   const targets = settings.models ?? await probes.targetsHere(services, around);
   const show = (rows: readonly Check[]) => settings.json === true ? rows : print(rows);
   const first = show([
@@ -88,8 +75,8 @@ async function examine(settings: Settings): Promise<Check[]> {
     checks.workshopTargets(services, cli, around),
   ]);
   const onProbe = (id: string) => Deno.stderr.isTerminal() && console.error(`        asking ${id} …`);
-  const asked = show(await probes.probeChecks(targets, services, { world, around, cli, onProbe }));
-  transport.close();
+  const timeoutS = settings.timeout;
+  const asked = show(await probes.probeChecks(targets, { resources, services, timeoutS, cli, onProbe }));
   return [...first, ...asked];
 }
 

@@ -86,7 +86,7 @@ async function check(
   const { measureAccuracy, measureLoad, measureRate, trustOf } = await import(
     "../lib/selfcheck/selfcheck.ts"
   );
-  const { constantRate } = await import("../lib/bench/load.ts");
+  const { constantRate } = await import("../lib/bench/pacing.ts");
   const { stealCount } = await import("./steal.ts");
   const signal = interruptSignal();
   const memory = peakMemory();

@@ -32,7 +32,7 @@ export interface ServeSettings {
   readonly cors?: readonly string[];
   readonly threads?: number;
   readonly context?: number;
-  readonly gpu: "auto" | "off" | "vulkan" | "cuda" | "metal";
+  readonly gpu?: "auto" | "off" | "vulkan" | "cuda" | "metal";
   readonly memory?: number;
   readonly preload?: boolean;
   readonly keepWarm?: number;

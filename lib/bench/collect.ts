@@ -1,5 +1,5 @@
 /** Reads a run's records once, line by line, and keeps of each request only the numbers a summary needs. */
-import { Column } from "./column.ts";
+import { GrowableArray } from "./growable_array.ts";
 import { readSamples } from "./folder.ts";
 import { gapsMs, metricOf, queueS } from "./metrics.ts";
 import type {
@@ -26,29 +26,29 @@ export const requestMetrics: readonly RequestMetric[] = [
 
 /** The good timed requests of a candidate, a column a figure, one entry a request; NaN where one is null. */
 export interface Requests {
-  readonly block: Column;
+  readonly block: GrowableArray;
   /** Index into the plan's prompts. */
-  readonly prompt: Column;
-  readonly metrics: Readonly<Record<RequestMetric, Column>>;
-  readonly outputTokens: Column;
-  readonly promptTokens: Column;
-  readonly cachedTokens: Column;
-  readonly queueS: Column;
+  readonly prompt: GrowableArray;
+  readonly metrics: Readonly<Record<RequestMetric, GrowableArray>>;
+  readonly outputTokens: GrowableArray;
+  readonly promptTokens: GrowableArray;
+  readonly cachedTokens: GrowableArray;
+  readonly queueS: GrowableArray;
   /** Relative disagreement of our decode time with the server's: ours / server's − 1. */
-  readonly serverDecode: Column;
+  readonly serverDecode: GrowableArray;
   /** All gaps of all requests, in seconds, and how many belong to each request. */
-  readonly gapsS: Column;
-  readonly gapCount: Column;
+  readonly gapsS: GrowableArray;
+  readonly gapCount: GrowableArray;
 }
 
 /** Every timed request, good or not: when it was due, sent and over, in ms. */
 export interface Timeline {
-  readonly block: Column;
-  readonly due: Column;
-  readonly sent: Column;
-  readonly end: Column;
+  readonly block: GrowableArray;
+  readonly due: GrowableArray;
+  readonly sent: GrowableArray;
+  readonly end: GrowableArray;
   /** 1 where it succeeded and met the limits of --slo. */
-  readonly met: Column;
+  readonly met: GrowableArray;
 }
 
 export interface Collected {
@@ -134,7 +134,7 @@ function addMachine(
 }
 
 function emptyCandidate(info: CandidateInfo): Collected {
-  const column = () => new Column();
+  const column = () => new GrowableArray();
   return {
     info,
     good: {
@@ -154,7 +154,7 @@ function emptyCandidate(info: CandidateInfo): Collected {
       cachedTokens: column(),
       queueS: column(),
       serverDecode: column(),
-      gapsS: new Column("single"),
+      gapsS: new GrowableArray("single"),
       gapCount: column(),
     },
     timeline: { block: column(), due: column(), sent: column(), end: column(), met: column() },

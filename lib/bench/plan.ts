@@ -8,7 +8,21 @@ import type { ChatMessage } from "../endpoint/trace.ts";
 import { seededRandom, shuffle } from "../stats/random.ts";
 import type { PlanInfo } from "./records.ts";
 
-export interface Block {
+/** The plan of a run where neither a flag nor the caller says otherwise. Every task starts from these. */
+export const PLAN_DEFAULTS = {
+  rounds: 2,
+  warmup: 2,
+  maxTokens: 128,
+  temperature: 0,
+  prefix: "cold",
+  seed: 1,
+  timeoutS: 120,
+  concurrency: 1,
+  stream: true,
+  fixedOutput: false,
+} as const;
+
+export interface PlannedBlock {
   /** Counts up from 1 through the run. */
   readonly number: number;
   readonly round: number;
@@ -19,9 +33,9 @@ export interface Block {
 }
 
 /** What is executed, watched and judged as one piece: each candidate of `order` runs all the blocks. */
-export interface Unit {
+export interface Stretch {
   readonly order: readonly string[];
-  readonly blocks: readonly Block[];
+  readonly blocks: readonly PlannedBlock[];
 }
 
 /** What of a plan decides the order. */
@@ -30,23 +44,23 @@ export type PlanShape = Pick<PlanInfo, "rounds" | "seed" | "order" | "concurrenc
 };
 
 /**
- * The units of a plan, one at a time. In a closed loop of one client a unit is one block. Under load it is
+ * The stretches of a plan, one at a time. In a closed loop of one client a stretch is one block. Under load it is
  * a stretch of whole rounds, long enough for a steady state. Where models don't fit in memory together
  * (`by model`), every candidate runs the whole plan in its turn.
  *
  * ```ts
  * const shape = { rounds: 2, prompts: 3, seed: 1, order: "interleaved", concurrency: 1, rate: null } as const;
- * const units = [...schedule(shape, ["a", "b"])];
- * if (units.length !== 6) throw new Error("two rounds of three prompts are six blocks");
- * if (units.some((unit) => unit.order.length !== 2)) throw new Error("a block is for every candidate");
+ * const stretches = [...schedule(shape, ["a", "b"])];
+ * if (stretches.length !== 6) throw new Error("two rounds of three prompts are six blocks");
+ * if (stretches.some((stretch) => stretch.order.length !== 2)) throw new Error("a block is for every candidate");
  * ```
  */
-export function* schedule(plan: PlanShape, candidates: readonly string[]): Generator<Unit> {
+export function* schedule(plan: PlanShape, candidates: readonly string[]): Generator<Stretch> {
   const turns = plan.order === "interleaved" ? [candidates] : shuffled(candidates, plan.seed, "turns");
-  const perUnit = roundsPerUnit(plan);
+  const perStretch = roundsPerStretch(plan);
   for (const turn of turns) {
-    for (let first = 1; first <= plan.rounds; first += perUnit) {
-      const rounds = Math.min(perUnit, plan.rounds - first + 1);
+    for (let first = 1; first <= plan.rounds; first += perStretch) {
+      const rounds = Math.min(perStretch, plan.rounds - first + 1);
       const blocks = Array.from({ length: rounds }, (_, at) => roundBlocks(plan, first + at)).flat();
       const pieces = underLoad(plan) ? [blocks] : blocks.map((block) => [block]);
       for (const piece of pieces) {
@@ -65,13 +79,13 @@ export function underLoad(plan: Pick<PlanShape, "concurrency" | "rate">): boolea
 }
 
 /** At least eight requests a client, or ten seconds at the asked rate, before the next candidate's turn. */
-function roundsPerUnit(plan: PlanShape): number {
+function roundsPerStretch(plan: PlanShape): number {
   if (!underLoad(plan)) return 1;
   const requests = plan.rate === null ? 8 * plan.concurrency : 10 * plan.rate;
   return Math.max(1, Math.ceil(requests / plan.prompts));
 }
 
-function roundBlocks(plan: PlanShape, round: number): Block[] {
+function roundBlocks(plan: PlanShape, round: number): PlannedBlock[] {
   const prompts = Array.from({ length: plan.prompts }, (_, index) => index);
   return shuffled(prompts, plan.seed, `round ${round}`).map((prompt, at) => ({
     number: (round - 1) * plan.prompts + at + 1,
@@ -86,21 +100,21 @@ function shuffled<T>(values: readonly T[], seed: number, purpose: string): T[] {
 }
 
 /**
- * The unit that makes up for a disturbed one: the same prompts and candidates, new block numbers.
+ * The stretch that makes up for a disturbed one: the same prompts and candidates, new block numbers.
  *
  * ```ts
- * const unit = { order: ["a"], blocks: [{ number: 4, round: 1, prompt: 0, attempt: 1 }] };
- * const again = makeUpFor(unit, 21);
+ * const stretch = { order: ["a"], blocks: [{ number: 4, round: 1, prompt: 0, attempt: 1 }] };
+ * const again = makeUpFor(stretch, 21);
  * if (again.blocks[0]?.number !== 21 || again.blocks[0].attempt !== 2) throw new Error("numbered anew");
  * ```
  */
-export function makeUpFor(unit: Unit, firstNumber: number): Unit {
-  const blocks = unit.blocks.map((block, at) => ({
+export function makeUpFor(stretch: Stretch, firstNumber: number): Stretch {
+  const blocks = stretch.blocks.map((block, at) => ({
     ...block,
     number: firstNumber + at,
     attempt: block.attempt + 1,
   }));
-  return { order: unit.order, blocks };
+  return { order: stretch.order, blocks };
 }
 
 /**

@@ -1,7 +1,7 @@
 /** From what was seen on the wire to the record that is kept. */
 import { outputTokens } from "../endpoint/tokens.ts";
 import type { Trace } from "../endpoint/trace.ts";
-import { withoutFolders } from "./places.ts";
+import { redactPaths } from "./redact_paths.ts";
 import type { AnswerRecord, RequestRecord } from "./records.ts";
 
 /** What the plan knows of a request. */
@@ -27,7 +27,7 @@ export function toRequestRecord(place: RequestPlace, trace: Trace, originMs: num
     kind: "request",
     ...place,
     status: trace.status,
-    reason: trace.reason === null ? null : withoutFolders(trace.reason),
+    reason: trace.reason === null ? null : redactPaths(trace.reason),
     http_status: trace.httpStatus,
     route: trace.route,
     streamed: trace.streamed,

@@ -6,16 +6,21 @@
 import type { Clock, Sleep } from "../clock.ts";
 import { UserError } from "../errors.ts";
 import { seededRandom, shuffle } from "../stats/random.ts";
-import type { LiveCandidate } from "./candidate.ts";
+import type { LiveCandidate } from "./live_candidate.ts";
 import type { Resumed, RunSink } from "./folder.ts";
-import { closedLoop, constantRate } from "./load.ts";
+import { closedLoop, constantRate } from "./pacing.ts";
 import type { ReadMachine } from "./noise.ts";
-import { type Block, makeUpFor, schedule, type Unit } from "./plan.ts";
+import { makeUpFor, type PlannedBlock, schedule, type Stretch } from "./plan.ts";
 import type { RunInfo } from "./records.ts";
-import { type Job, type RunContext, type RunEvent, Seat } from "./seat.ts";
+import {
+  CandidateSession,
+  type PlannedRequest,
+  type RunContext,
+  type RunEvent,
+} from "./candidate_session.ts";
 import { pauseUse, type Reading, readUse, useRecord } from "./watch.ts";
 
-export type { RunEvent } from "./seat.ts";
+export type { RunEvent } from "./candidate_session.ts";
 
 export interface RunOptions {
   readonly info: RunInfo;
@@ -43,7 +48,7 @@ export async function runBench(options: RunOptions): Promise<RunEnd> {
   const run = new Run(options);
   try {
     await run.measureLoads();
-    await run.runUnits();
+    await run.runStretches();
     return run.measured ? "completed" : "failed";
   } catch (error) {
     if (error instanceof UserError || !options.signal.aborted) throw error;
@@ -58,7 +63,7 @@ class Run {
   measured: boolean;
   readonly #options: RunOptions;
   readonly #plan: RunInfo["plan"];
-  readonly #seats: ReadonlyMap<string, Seat>;
+  readonly #sessions: ReadonlyMap<string, CandidateSession>;
   readonly #context: RunContext;
   #nextBlock: number;
 
@@ -83,47 +88,49 @@ class Run {
         onEvent?.(event);
       },
     };
-    this.#seats = new Map(candidates.map((candidate) => {
+    this.#sessions = new Map(candidates.map((candidate) => {
       const left = resumed?.left.has(candidate.info.id) ?? false;
-      return [candidate.info.id, new Seat(candidate, this.#context, left)];
+      return [candidate.info.id, new CandidateSession(candidate, this.#context, left)];
     }));
   }
 
   /** Each model alone, in a fresh process, before anything else is loaded. */
   async measureLoads(): Promise<void> {
     const { resumed } = this.#options;
-    const fresh = [...this.#seats.values()].filter((seat) =>
-      seat.loads && !seat.left && !resumed?.loaded.has(seat.id)
+    const fresh = [...this.#sessions.values()].filter((session) =>
+      session.loads && !session.left && !resumed?.loaded.has(session.id)
     );
-    for (const seat of shuffle(fresh, seededRandom(`${this.#plan.seed} loads`))) await seat.measureLoad();
+    for (const session of shuffle(fresh, seededRandom(`${this.#plan.seed} loads`))) {
+      await session.measureLoad();
+    }
   }
 
   async closeAll(): Promise<void> {
-    await Promise.allSettled([...this.#seats.values()].map((seat) => seat.close()));
+    await Promise.allSettled([...this.#sessions.values()].map((session) => session.close()));
   }
 
-  async runUnits(): Promise<void> {
+  async runStretches(): Promise<void> {
     const { rounds, seed, order, concurrency, rate, prompt_set } = this.#plan;
     const shape = { rounds, seed, order, concurrency, rate, prompts: prompt_set.prompts.length };
-    const ids = [...this.#seats.keys()];
+    const ids = [...this.#sessions.keys()];
     // Half as many blocks as planned may be made up for: a busy machine can't keep us for ever.
     let allowed = Math.ceil(this.#plannedBlocks() / 2) - (this.#nextBlock - 1 - this.#plannedBlocks());
     const makeUps = this.#owedMakeUps(ids).slice(0, Math.max(0, allowed));
     allowed -= makeUps.length;
-    const run = async (unit: Unit) => {
-      const reason = await this.#runUnit(unit);
+    const run = async (stretch: Stretch) => {
+      const reason = await this.#runStretch(stretch);
       if (reason === null) return;
-      const madeUp = this.#repeatable && allowed >= unit.blocks.length;
+      const madeUp = this.#repeatable && allowed >= stretch.blocks.length;
       if (madeUp) {
-        allowed -= unit.blocks.length;
-        makeUps.push(this.#makeUp(unit));
+        allowed -= stretch.blocks.length;
+        makeUps.push(this.#makeUp(stretch));
       }
-      const live = unit.order.filter((id) => this.#seats.get(id)?.left === false).length;
-      const repeated = madeUp ? live * unit.blocks.length : 0;
+      const live = stretch.order.filter((id) => this.#sessions.get(id)?.left === false).length;
+      const repeated = madeUp ? live * stretch.blocks.length : 0;
       this.#context.onEvent({ kind: "disturbed", reason, repeated });
     };
-    for (const unit of schedule(shape, ids)) await run(unit);
-    for (let unit = makeUps.shift(); unit !== undefined; unit = makeUps.shift()) await run(unit);
+    for (const stretch of schedule(shape, ids)) await run(stretch);
+    for (let stretch = makeUps.shift(); stretch !== undefined; stretch = makeUps.shift()) await run(stretch);
   }
 
   #plannedBlocks(): number {
@@ -138,14 +145,14 @@ class Run {
     return this.#plan.order === "interleaved" && this.#plan.prefix !== "as is";
   }
 
-  #makeUp(unit: Unit): Unit {
-    const makeUp = makeUpFor(unit, this.#nextBlock);
-    this.#nextBlock += unit.blocks.length;
+  #makeUp(stretch: Stretch): Stretch {
+    const makeUp = makeUpFor(stretch, this.#nextBlock);
+    this.#nextBlock += stretch.blocks.length;
     return makeUp;
   }
 
   /** Disturbed blocks that the process before this one had no time to make up for. */
-  #owedMakeUps(order: readonly string[]): Unit[] {
+  #owedMakeUps(order: readonly string[]): Stretch[] {
     const owed = this.#repeatable ? this.#options.resumed?.owed ?? [] : [];
     return owed.flatMap(({ promptId, round, attempt }) => {
       const prompt = this.#plan.prompt_set.prompts.findIndex(({ id }) => id === promptId);
@@ -154,54 +161,59 @@ class Run {
     });
   }
 
-  /** Runs what is still to do of a unit; says why it was disturbed, or null. */
-  async #runUnit(unit: Unit): Promise<string | null> {
-    const work = unit.order.map((id) => this.#pending(id, unit.blocks)).filter(({ jobs }) => jobs.length > 0);
+  /** Runs what is still to do of a stretch; says why it was disturbed, or null. */
+  async #runStretch(stretch: Stretch): Promise<string | null> {
+    const work = stretch.order.map((id) => this.#pending(id, stretch.blocks)).filter(({ requests }) =>
+      requests.length > 0
+    );
     if (work.length === 0) return null;
-    const seats = work.map(({ seat }) => seat);
-    await this.#makeReady(seats);
-    const before = await readUse(this.#options.readMachine, seats);
-    for (const { seat, jobs } of work) await this.#sendAll(seat, jobs);
-    const after = await readUse(this.#options.readMachine, seats);
-    for (const seat of seats) await seat.recordMemory();
-    return await this.#recordMachine(unit, before, after);
+    const sessions = work.map(({ session }) => session);
+    await this.#makeReady(sessions);
+    const before = await readUse(this.#options.readMachine, sessions);
+    for (const { session, requests } of work) await this.#sendAll(session, requests);
+    const after = await readUse(this.#options.readMachine, sessions);
+    for (const session of sessions) await session.recordMemory();
+    return await this.#recordMachine(stretch, before, after);
   }
 
-  #pending(id: string, blocks: readonly Block[]): { seat: Seat; jobs: Job[] } {
-    const seat = this.#seats.get(id);
-    if (seat === undefined) throw new RangeError(`the plan names ${id}, which is no candidate of the run`);
-    if (seat.left) return { seat, jobs: [] };
-    const jobs = blocks.flatMap((block) => {
+  #pending(
+    id: string,
+    blocks: readonly PlannedBlock[],
+  ): { session: CandidateSession; requests: PlannedRequest[] } {
+    const session = this.#sessions.get(id);
+    if (session === undefined) throw new RangeError(`the plan names ${id}, which is no candidate of the run`);
+    if (session.left) return { session, requests: [] };
+    const requests = blocks.flatMap((block) => {
       const prompt = this.#plan.prompt_set.prompts[block.prompt];
       if (prompt === undefined) throw new RangeError(`the plan names prompt ${block.prompt}, which is none`);
-      return seat.job(prompt, block) ?? [];
+      return session.request(prompt, block) ?? [];
     });
-    return { seat, jobs };
+    return { session, requests };
   }
 
   /** By model, whoever had the turn before is closed first. */
-  async #makeReady(seats: readonly Seat[]): Promise<void> {
+  async #makeReady(sessions: readonly CandidateSession[]): Promise<void> {
     if (this.#plan.order === "by model") {
-      for (const seat of this.#seats.values()) if (!seats.includes(seat)) await seat.close();
+      for (const session of this.#sessions.values()) if (!sessions.includes(session)) await session.close();
     }
-    for (const seat of seats) await seat.makeReady();
+    for (const session of sessions) await session.makeReady();
   }
 
-  async #sendAll(seat: Seat, jobs: readonly Job[]): Promise<void> {
+  async #sendAll(session: CandidateSession, requests: readonly PlannedRequest[]): Promise<void> {
     const { concurrency, rate, prefix } = this.#plan;
     const { clock, sleep, signal } = this.#options;
-    const send = async (job: Job, dueMs?: number) => {
-      if (prefix === "warm") await seat.prime(job);
-      await seat.send(job, dueMs);
+    const send = async (request: PlannedRequest, dueMs?: number) => {
+      if (prefix === "warm") await session.prime(request);
+      await session.send(request, dueMs);
     };
-    if (rate === null) await closedLoop(jobs, concurrency, send);
-    else await constantRate(jobs, { rate, clients: concurrency, clock, sleep, signal }, send);
+    if (rate === null) await closedLoop(requests, concurrency, send);
+    else await constantRate(requests, { rate, clients: concurrency, clock, sleep, signal }, send);
   }
 
-  async #recordMachine(unit: Unit, before: Reading, after: Reading): Promise<string | null> {
+  async #recordMachine(stretch: Stretch, before: Reading, after: Reading): Promise<string | null> {
     const pause = await pauseUse(after, this.#options);
     const record = useRecord(before, after, this.#context.nowMs(), pause);
-    for (const block of unit.blocks) await this.#options.sink.sample({ ...record, block: block.number });
+    for (const block of stretch.blocks) await this.#options.sink.sample({ ...record, block: block.number });
     return record.disturbed;
   }
 }

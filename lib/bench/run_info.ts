@@ -1,12 +1,80 @@
-/** run.json of a run that begins: what every way to a run writes alike. */
+/** The plan of a run, its defaults, and the run.json that a run begins with. */
 import config from "../../deno.json" with { type: "json" };
 import type { Machine } from "../catalog/machine.ts";
 import type { PromptSet } from "../prompts/prompts.ts";
 import { newRunId } from "./folder.ts";
-import type { PlanInfo, RunInfo } from "./records.ts";
+import { PLAN_DEFAULTS } from "./plan.ts";
+import type { PlanInfo, RaceTerms, RunInfo } from "./records.ts";
+
+/** What a run asks every candidate. What is left out has the value of `PLAN_DEFAULTS`. */
+export interface SessionPlan {
+  readonly prompts: PromptSet;
+  /** Passes over the prompt set. */
+  readonly rounds?: number;
+  /** Warm-up requests per candidate. */
+  readonly warmup?: number;
+  readonly maxTokens?: number;
+  readonly temperature?: number;
+  /** Answers that will be scored are captured `as is`: a nonce would be part of the question. */
+  readonly prefix?: PlanInfo["prefix"];
+  /** Seed of every random order. */
+  readonly seed?: number;
+  /** Seed sent with every request, for a temperature above 0. */
+  readonly samplingSeed?: number | undefined;
+  /** Longest wait for one request, in seconds. */
+  readonly timeoutS?: number;
+  /** Clients at once. */
+  readonly concurrency?: number;
+  /** Requests due per second, however long answers take. */
+  readonly rate?: number | undefined;
+  /** Limits for goodput. */
+  readonly slo?: PlanInfo["slo"] | undefined;
+  /** False asks for whole answers instead of streams. */
+  readonly stream?: boolean;
+  /** Asks for answers of exactly `maxTokens`, where the endpoint supports that. */
+  readonly fixedOutput?: boolean;
+  /** Only of a race. */
+  readonly race?: RaceTerms;
+}
+
+/**
+ * A session's plan as run.json holds it.
+ *
+ * ```ts
+ * import { singlePrompt } from "../prompts/prompts.ts";
+ * const plan = planInfo({ prompts: singlePrompt("Say hello."), rounds: 5 }, "interleaved");
+ * if (plan.rounds !== 5 || plan.max_tokens !== 128 || plan.mode !== "bench") throw new Error(JSON.stringify(plan));
+ * ```
+ */
+export function planInfo(plan: SessionPlan, order: PlanInfo["order"]): PlanInfo {
+  const { rounds, warmup, maxTokens, temperature, prefix, seed, timeoutS, concurrency, stream, fixedOutput } =
+    {
+      ...PLAN_DEFAULTS,
+      ...plan,
+    };
+  return {
+    mode: plan.race === undefined ? "bench" : "race",
+    ...(plan.race === undefined ? {} : { race: plan.race }),
+    prompt_set: promptSetInfo(plan.prompts),
+    rounds,
+    warmup,
+    max_tokens: maxTokens,
+    temperature,
+    seed,
+    sampling_seed: plan.samplingSeed ?? null,
+    prefix,
+    concurrency,
+    rate: plan.rate ?? null,
+    timeout_s: timeoutS,
+    slo: plan.slo ?? null,
+    ...(stream ? {} : { stream: false }),
+    ...(fixedOutput ? { fixed_output: true } : {}),
+    order,
+  };
+}
 
 /** The prompts as a plan carries them: what is sent, and hashes that tell whether two runs asked the same. */
-export function promptSetInfo({ name, sha256, prompts }: PromptSet): PlanInfo["prompt_set"] {
+function promptSetInfo({ name, sha256, prompts }: PromptSet): PlanInfo["prompt_set"] {
   return {
     name,
     sha256,

@@ -1,201 +1,177 @@
-/** The shortest way from the names of models to a finished run: what notebooks and the workshop's mirrors share. */
-import { describeMachine } from "../catalog/machine.ts";
-import { type EngineSettings, type Model, plainName, type Registry, type Variant } from "../catalog/model.ts";
-import { locate, type Store } from "../catalog/store.ts";
-import type { Clock, Fetch, Sleep } from "../clock.ts";
-import { reasonOf, UserError } from "../errors.ts";
-import { findServices } from "../services/discovery.ts";
-import { socketTargets } from "../endpoint/loopback.ts";
-import { timedClient } from "../endpoint/timed_client.ts";
-import { prepareEngine } from "../engine/supervisor.ts";
-import { runProgram } from "../program.ts";
-import type { PromptSet } from "../prompts/prompts.ts";
-import type { LiveCandidate } from "./candidate.ts";
-import { type Choice, chooseCandidates, runsInEngine } from "./choose.ts";
+/**
+ * The one way from names to a finished run. Tasks, notebooks and the workshop's mirrors all come through here, so
+ * that a default, a choice of models or a check that holds in one of them holds in all.
+ *
+ * 1. `findCandidates`: names to live candidates (`find_candidates.ts`).
+ * 2. `measure`: a plan to a finished run, in a folder of its own, with its summary.
+ *
+ * `runSession` is both. Nothing here prints: what a person should read goes to `resources.note` and to `onEvent`.
+ */
+import { UserError } from "../errors.ts";
 import { type CollectedRun, collectRun, type RequestMetric } from "./collect.ts";
-import { createRunFolder } from "./folder.ts";
-import { brokenCandidate, embeddedCandidate, endpointCandidate, orderThatFits } from "./live.ts";
+import {
+  type CandidateRequest,
+  chooseCandidates,
+  type ChosenCandidates,
+  openableCandidates,
+  type SessionCandidates,
+  type SessionResources,
+} from "./find_candidates.ts";
+import { createRunFolder, type Resumed, resumeRunFolder, type RunFolder } from "./folder.ts";
 import { machineReader } from "./noise.ts";
 import type { PlanInfo, RunInfo } from "./records.ts";
-import { withRoom } from "./room.ts";
 import { runBench, type RunEvent } from "./run.ts";
-import { newRunInfo, promptSetInfo } from "./run_info.ts";
+import { newRunInfo, planInfo, type SessionPlan } from "./run_info.ts";
 import { summarizeRun, writeSummary } from "./summary.ts";
 import type { Summary } from "./summary_schema.ts";
 
-/** The outside world, and the models on this machine. */
-export interface Surroundings {
-  readonly clock: Clock;
-  readonly sleep: Sleep;
-  readonly fetch: Fetch;
-  /** Where services are named: FOUNDRY_LOCAL_ENDPOINT, BASE_URL, API_KEY. */
-  readonly env: { get(name: string): string | undefined };
-  readonly denoPath: string;
-  readonly registry: Registry;
-  readonly store: Store;
-  /** Brings a model that is not there yet, or throws why it does not; its message becomes the row's reason. */
-  readonly download: (entry: Model, variant: Variant) => Promise<string>;
-  readonly signal: AbortSignal;
+export {
+  type CandidateRequest,
+  chooseCandidates,
+  findCandidates,
+  openableCandidates,
+  type SessionCandidates,
+  type SessionResources,
+} from "./find_candidates.ts";
+export { planInfo, type SessionPlan } from "./run_info.ts";
+
+/** Where a run's folder is made, when it begins, and who follows it. */
+export interface RunPlace {
+  /** The folder that holds all runs. */
+  readonly out: string;
+  readonly now: Date;
+  /** Makes the run's name unique. */
+  readonly random: () => number;
 }
 
-/** Candidates, ready to be measured. */
-export interface FoundCandidates {
-  readonly candidates: readonly LiveCandidate[];
-  /** What each of them was chosen as, in the same order. */
-  readonly choices: readonly Choice[];
-  readonly order: PlanInfo["order"];
-  /** Closes the connections that were kept. */
-  close(): void;
+/** How a run is followed while it is made. */
+export interface MeasureOptions extends RunPlace {
+  readonly resources: SessionResources;
+  readonly onEvent?: (event: SessionEvent) => void;
+  /** Called with the run's folder before the first request, to put something beside the records. */
+  readonly onFolder?: (path: string) => Promise<void>;
+  /** A run that ended early, to be finished: its plan is carried out, not the one that is given. */
+  readonly resumed?: Resumed | null;
 }
 
-/** Longest wait for the probe of a service, in ms: a model may have to be loaded first. */
-const PROBE_TIMEOUT_MS = 120_000;
-
-/**
- * The candidates that `names` stand for. Without names: the first `most` models of the first service that
- * answers, otherwise the registry's own defaults. A model that can't be had becomes a row with its reason.
- *
- * @throws {UserError} for a name that nobody knows, a service that was named and does not answer, and where
- * not one of the models can be had
- *
- * ```ts ignore
- * const found = await findCandidates(["smollm2-135m", "gemma-3-270m"], { around });
- * ```
- */
-export async function findCandidates(
-  names: readonly string[] | null,
-  { around, most = 2, engine = {}, plan }: {
-    readonly around: Surroundings;
-    readonly most?: number;
-    /** What they will be asked, where it may be long: embedded models then get the context that it takes. */
-    readonly plan?: Pick<SessionPlan, "prompts" | "maxTokens">;
-    /** Options of the embedded engine that hold unless a candidate's own say otherwise. */
-    readonly engine?: EngineSettings;
-  },
-): Promise<FoundCandidates> {
-  const { clock, fetch, env, signal, registry, denoPath } = around;
-  const services = await findServices({ fetch, env, signal, run: runProgram });
-  for (const { problem } of services) if (problem !== null) throw new UserError(problem, 1);
-  const named = names ?? defaultNames(services, registry).slice(0, most);
-  const chosen = chooseCandidates(named, { registry, services, engine });
-  const choices = plan === undefined ? chosen : withRoom(chosen, plan.prompts.prompts, plan.maxTokens);
-  const transport = timedClient({ clock, fetch, accepts: socketTargets(env) });
-  const world = {
-    clock,
-    fetch,
-    post: transport.post,
-    denoPath,
-    timeoutMs: PROBE_TIMEOUT_MS,
-    stream: true,
-    run: runProgram,
-  };
-  const made: { choice: Choice; candidate: LiveCandidate; problem: string | null }[] = [];
-  for (const choice of choices) made.push({ choice, ...await make(choice, world, around) });
-  const problems = made.flatMap(({ problem }) => problem ?? []);
-  if (problems.length === made.length) throw new UserError(problems[0] ?? "no model is named", 1);
-  if (made.some(({ choice, problem }) => runsInEngine(choice) && problem === null)) {
-    await prepareEngine({ denoPath });
-  }
-  return {
-    candidates: made.map(({ candidate }) => candidate),
-    choices,
-    order: orderThatFits(choices, await describeMachine()),
-    close: () => transport.close(),
-  };
-}
-
-type Services = Awaited<ReturnType<typeof findServices>>;
-
-function defaultNames(services: Services, registry: Registry): string[] {
-  const service = services
-    .map((one) => ({ ...one, models: one.models.filter(({ ready }) => ready !== false) }))
-    .find(({ models }) => models.length > 0);
-  return service === undefined
-    ? registry.models.filter((entry) => entry.default === "always").map(({ alias }) => alias)
-    : onePerModel(service.models.map(({ id }) => id)).map((id) => `${id}@${service.endpoint.name}`);
-}
-
-/** A service may list a model for several devices: one is taken, the CPU's first, since every machine has one. */
-function onePerModel(ids: readonly string[]): string[] {
-  const chosen = new Map<string, string>();
-  for (const id of ids) {
-    const model = plainName(id);
-    const known = chosen.get(model);
-    if (known === undefined || (/cpu/i.test(id) && !/cpu/i.test(known))) chosen.set(model, id);
-  }
-  return [...chosen.values()];
-}
-
-async function make(choice: Choice, world: Parameters<typeof endpointCandidate>[1], around: Surroundings) {
-  if (choice.kind === "endpoint") return { candidate: endpointCandidate(choice, world), problem: null };
-  try {
-    const path = await locate(around.store, choice.entry, choice.variant) ??
-      await around.download(choice.entry, choice.variant);
-    return { candidate: embeddedCandidate(choice, path, world), problem: null };
-  } catch (error) {
-    around.signal.throwIfAborted();
-    const problem = reasonOf(error);
-    return { candidate: brokenCandidate(choice, problem), problem };
-  }
-}
-
-/** What is asked of every candidate. The rest of a run's plan has one value here: one client, in a closed loop. */
-export interface SessionPlan {
-  readonly prompts: PromptSet;
-  readonly rounds: number;
-  readonly warmup: number;
-  readonly maxTokens: number;
-  readonly temperature: number;
-  /** Answers that are to be scored are asked for as is: a nonce would be part of the question. */
-  readonly prefix: PlanInfo["prefix"];
-  readonly seed: number;
-  readonly timeoutS: number;
-}
+/** What happens, as it happens: the run begins, with what an earlier process already did of it, and goes on. */
+export type SessionEvent =
+  | { readonly kind: "begin"; readonly info: RunInfo; readonly done: ReadonlySet<string> }
+  | RunEvent;
 
 /** A finished run: its folder, its summary and the values behind it. */
-export interface Measured {
+export interface FinishedRun {
   readonly folder: string;
+  /** Aborting `resources.signal` ends a run early and keeps what it has: `interrupted`. */
   readonly status: RunInfo["status"];
   readonly summary: Summary;
   readonly run: CollectedRun;
 }
 
+/** Candidates and plan in one; `resume` is the folder of a run that ended early. */
+export interface SessionRequest extends Omit<CandidateRequest, "plan" | "again"> {
+  readonly plan: SessionPlan;
+  readonly resume?: string | undefined;
+}
+
 /**
- * Measures candidates by a plan, into a run folder below `out`. Aborting `signal` ends the run early and keeps
- * what it has: its status is then `interrupted`.
+ * From names to a finished run.
+ *
+ * @throws {UserError} as `findCandidates`; exit code 1 when the disk is full: what was measured is kept
  *
  * ```ts ignore
- * const measured = await measure(found, plan, { around, out: "reports", now: new Date(), random: Math.random });
- * console.log(measured.summary.candidates[0]?.latency_s.mean);
+ * const { summary } = await runSession(
+ *   { names: ["smollm2-135m", "gemma-3-270m"], plan: { prompts: singlePrompt("Say hello."), rounds: 5 } },
+ *   resources,
+ *   { out: "reports", now: new Date(), random: Math.random },
+ * );
+ * console.log(summary.candidates[0]?.latency_s.mean);
  * ```
  */
-export async function measure(found: FoundCandidates, plan: SessionPlan, options: {
-  readonly around: Surroundings;
-  readonly out: string;
-  readonly now: Date;
-  readonly random: () => number;
-  readonly onEvent?: (event: RunEvent) => void;
-}): Promise<Measured> {
-  const { around, out, now, random, onEvent } = options;
-  const info = newRunInfo({
-    plan: planOf(plan, found.order),
-    machine: await describeMachine(),
-    candidates: found.candidates.map((candidate) => candidate.info),
-    now,
-    random,
-  });
-  const folder = await createRunFolder(out, info);
+export async function runSession(
+  { resume, ...request }: SessionRequest,
+  resources: SessionResources,
+  options: Omit<MeasureOptions, "resources" | "resumed">,
+): Promise<FinishedRun> {
+  const resumed = resume === undefined ? null : await resumeRunFolder(resume);
+  try {
+    if (resumed?.info.plan.mode === "race") throw notResumable(resumed.info);
+    const chosen = await chooseCandidates(
+      resumed === null ? request : { ...request, ...requestAgain(resumed.info) },
+      resources,
+    );
+    const plan = resumed?.info.plan ?? planInfo(request.plan, chosen.order);
+    const why = resumed === null ? chosen.why : `finishing ${resumed.info.run_id}`;
+    resources.note?.(measuringLine(chosen, plan, why));
+    const found = await openableCandidates(chosen, resources);
+    try {
+      return await measure(found, request.plan, { ...options, resources, resumed });
+    } finally {
+      found.close();
+    }
+  } finally {
+    resumed?.folder.close();
+  }
+}
+
+function notResumable({ run_id }: RunInfo): UserError {
+  return new UserError(
+    `${run_id} is a race, which ends when the evidence decides: start a new one, or replay it with ` +
+      `deno task race --replay ${run_id}`,
+  );
+}
+
+/** What run.json says of the candidates of a run, and of how they were asked. */
+function requestAgain({ candidates, plan }: RunInfo): Pick<CandidateRequest, "again" | "plan"> {
+  return {
+    again: candidates,
+    plan: {
+      prompts: plan.prompt_set,
+      maxTokens: plan.max_tokens,
+      timeoutS: plan.timeout_s,
+      stream: plan.stream !== false,
+    },
+  };
+}
+
+/** `Measuring a, b (as asked): 10 prompts × 2 rounds, cold prefix, interleaved.` */
+function measuringLine({ named }: ChosenCandidates, plan: PlanInfo, why: string): string {
+  const count = (n: number, word: string) => `${n} ${word}${n === 1 ? "" : "s"}`;
+  const ids = named.map(({ info }) => info.id).join(", ");
+  const size = `${count(plan.prompt_set.prompts.length, "prompt")} × ${count(plan.rounds, "round")}`;
+  return `Measuring ${ids} (${why}): ${size}, ${plan.prefix} prefix, ${plan.order}.`;
+}
+
+/**
+ * Measures live candidates by a plan, into a run folder below `out`, and writes the summary.
+ *
+ * @throws {UserError} exit code 1 when the disk is full; what was measured is kept
+ *
+ * ```ts ignore
+ * const run = await measure(found, plan, { resources, out: "reports", now: new Date(), random: Math.random });
+ * ```
+ */
+export async function measure(
+  found: SessionCandidates,
+  plan: SessionPlan,
+  options: MeasureOptions,
+): Promise<FinishedRun> {
+  const { resources: { clock, sleep, signal }, resumed = null, onEvent, onFolder } = options;
+  const { info, folder } = resumed ?? await beginRun(found, planInfo(plan, found.order), options);
   let status: RunInfo["status"];
   try {
+    await onFolder?.(folder.path);
+    onEvent?.({ kind: "begin", info, done: resumed?.done ?? new Set() });
     status = await runBench({
       info,
       candidates: found.candidates,
       sink: folder,
-      clock: around.clock,
-      sleep: around.sleep,
-      readMachine: machineReader(around.clock),
-      signal: around.signal,
+      clock,
+      sleep,
+      readMachine: machineReader(clock),
+      signal,
       ...(onEvent === undefined ? {} : { onEvent }),
+      ...(resumed === null ? {} : { resumed }),
     });
     await folder.writeInfo({ ...info, status });
   } finally {
@@ -209,17 +185,35 @@ export async function measure(found: FoundCandidates, plan: SessionPlan, options
 }
 
 /**
+ * Makes the folder of a new run and its run.json: for `measure`, and for a race, which asks block by block.
+ *
+ * @throws {UserError} exit code 1 where the folder can't be written
+ */
+export async function beginRun(
+  { named, machine }: Pick<SessionCandidates, "named" | "machine">,
+  plan: PlanInfo,
+  { out, now, random }: RunPlace,
+): Promise<{ info: RunInfo; folder: RunFolder }> {
+  const info = newRunInfo({ plan, machine, candidates: named.map(({ info }) => info), now, random });
+  return { info, folder: await createRunFolder(out, info) };
+}
+
+/**
  * A metric's values of one candidate: its good timed requests in the order in which they ran, disturbed blocks
  * included. A value that is not known (a first token that was not streamed) is left out.
  *
  * ```ts ignore
- * const latencies = valuesOf(measured, "smollm2-135m-instruct:q4_1", "latency_s").map(({ value }) => value);
+ * const latencies = valuesOf(run, "smollm2-135m-instruct:q4_1", "latency_s").map(({ value }) => value);
  * ```
  */
-export function valuesOf(measured: Measured, candidate: string, metric: RequestMetric): RequestValue[] {
-  const good = measured.run.candidates.get(candidate)?.good;
+export function valuesOf(
+  { run, summary }: Pick<FinishedRun, "run" | "summary">,
+  candidate: string,
+  metric: RequestMetric,
+): RequestValue[] {
+  const good = run.candidates.get(candidate)?.good;
   if (good === undefined) return [];
-  const prompts = measured.summary.plan.prompt_set.prompts;
+  const prompts = summary.plan.prompt_set.prompts;
   const [blocks, asked] = [good.block.view(), good.prompt.view()];
   return Array.from(good.metrics[metric].view(), (value, at) => {
     const block = blocks[at] ?? 0;
@@ -227,7 +221,7 @@ export function valuesOf(measured: Measured, candidate: string, metric: RequestM
       value,
       block,
       prompt: prompts[asked[at] ?? -1]?.id ?? "",
-      disturbed: measured.run.disturbed.get(block) ?? null,
+      disturbed: run.disturbed.get(block) ?? null,
     };
   }).filter(({ value }) => Number.isFinite(value));
 }
@@ -239,24 +233,4 @@ export interface RequestValue {
   readonly prompt: string;
   /** Why the machine was busy meanwhile; null for a quiet block. */
   readonly disturbed: string | null;
-}
-
-/** A session's plan as run.json holds it. */
-export function planOf(plan: SessionPlan, order: PlanInfo["order"]): PlanInfo {
-  return {
-    mode: "bench",
-    prompt_set: promptSetInfo(plan.prompts),
-    rounds: plan.rounds,
-    warmup: plan.warmup,
-    max_tokens: plan.maxTokens,
-    temperature: plan.temperature,
-    seed: plan.seed,
-    sampling_seed: null,
-    prefix: plan.prefix,
-    concurrency: 1,
-    rate: null,
-    timeout_s: plan.timeoutS,
-    slo: null,
-    order,
-  };
 }

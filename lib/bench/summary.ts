@@ -5,7 +5,7 @@ import { quantile } from "../stats/quantile.ts";
 import { summarize } from "../stats/summary.ts";
 import { type Collected, type CollectedRun, collectRun, requestMetrics } from "./collect.ts";
 import { readAnswers, readRunInfo, replaceFile } from "./folder.ts";
-import { type Load, loadOf } from "./load_check.ts";
+import { type DeliveredLoad, deliveredLoad } from "./delivered_load.ts";
 import { underLoad } from "./plan.ts";
 import type { RunInfo, SampleRecord } from "./records.ts";
 import {
@@ -97,7 +97,7 @@ async function sampleAnswers(folder: string, run: CollectedRun): Promise<Map<str
 function candidateSummary(
   candidate: Collected,
   { plan }: RunInfo,
-  { quiet, load, answer }: { quiet: Quiet; load: Load | null; answer: string | null },
+  { quiet, load, answer }: { quiet: Quiet; load: DeliveredLoad | null; answer: string | null },
 ): CandidateSummary {
   const { info, good, timeline } = candidate;
   const tokens = kept(good.outputTokens.view(), good.block.view(), quiet);
@@ -146,13 +146,13 @@ function statusOf(candidate: Collected): Pick<CandidateSummary, "status" | "reas
   return { status: reason === null ? "ok" : "partial", reason };
 }
 
-function candidateLoad({ timeline }: Collected, { plan }: RunInfo): Load | null {
+function candidateLoad({ timeline }: Collected, { plan }: RunInfo): DeliveredLoad | null {
   if (timeline.due.length === 0) return null;
   const spans = { due: timeline.due.view(), sent: timeline.sent.view(), end: timeline.end.view() };
-  return loadOf(spans, plan.rate);
+  return deliveredLoad(spans, plan.rate);
 }
 
-function goodput(met: ArrayLike<number>, load: Load): CandidateSummary["goodput"] {
+function goodput(met: ArrayLike<number>, load: DeliveredLoad): CandidateSummary["goodput"] {
   const good = Array.from(met).reduce((sum, value) => sum + value, 0);
   return {
     requests_per_s: load.busyS > 0 ? good / load.busyS : 0,

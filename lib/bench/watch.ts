@@ -10,7 +10,7 @@ import {
   withPause,
 } from "./noise.ts";
 import type { MachineRecord } from "./records.ts";
-import type { Seat } from "./seat.ts";
+import type { CandidateSession } from "./candidate_session.ts";
 
 /** The machine, and what the candidates on it used so far; null where one of them doesn't tell. */
 export interface Reading {
@@ -18,9 +18,12 @@ export interface Reading {
   readonly enginesS: number | null;
 }
 
-export async function readUse(readMachine: ReadMachine, seats: readonly Seat[]): Promise<Reading> {
+export async function readUse(
+  readMachine: ReadMachine,
+  sessions: readonly CandidateSession[],
+): Promise<Reading> {
   const machine = await readMachine();
-  const used = await Promise.all(seats.map((seat) => seat.cpuS()));
+  const used = await Promise.all(sessions.map((session) => session.cpuS()));
   const enginesS = used.reduce<number | null>(
     (sum, seconds) => sum === null || seconds === null ? null : sum + seconds,
     0,

@@ -1,15 +1,15 @@
-/** Runs what was prepared, shows how far it is, and writes summary and reports. */
+/** Runs a session, shows how far it is, and writes the reports. */
 import { dirname, join } from "node:path";
-import { machineReader } from "../../lib/bench/noise.ts";
-import { runBench } from "../../lib/bench/run.ts";
+import { findRun } from "../../lib/bench/find_run.ts";
+import { runSession, type SessionPlan } from "../../lib/bench/session.ts";
 import type { Summary } from "../../lib/bench/summary_schema.ts";
-import { defaultStore } from "../../lib/catalog/store.ts";
-import { lastSelfcheck, saveSelfcheck } from "../../lib/selfcheck/selfcheck.ts";
+import { UserError } from "../../lib/errors.ts";
+import { loadPromptSet, type PromptSet, singlePrompt } from "../../lib/prompts/prompts.ts";
 import { terminalSummary } from "../../lib/report/terminal_summary.ts";
 import { reportRun } from "../../lib/report/write.ts";
-import { interruptSignal, realClock, realSleep } from "../cli.ts";
+import { lastSelfcheck, saveSelfcheck } from "../../lib/selfcheck/selfcheck.ts";
+import { engineOf, sessionResources } from "../session.ts";
 import type { BenchSettings } from "./options.ts";
-import type { Prepared } from "./prepare.ts";
 import { runProgress } from "./progress.ts";
 
 export interface Executed {
@@ -18,47 +18,81 @@ export interface Executed {
   readonly interrupted: boolean;
 }
 
-/** @throws {UserError} exit code 1 when the disk is full; what was measured is kept */
-export async function execute(prepared: Prepared, { out }: BenchSettings): Promise<Executed> {
-  const { info, folder, candidates, resumed, transport } = prepared;
-  const progress = runProgress(info, resumed?.done ?? new Set());
-  let status: "completed" | "interrupted" | "failed" = "failed";
-  try {
-    status = await runBench({
-      info,
-      candidates,
-      sink: folder,
-      clock: realClock,
-      sleep: realSleep,
-      readMachine: machineReader(realClock),
-      signal: interruptSignal(),
+/**
+ * @param onFolder called with the run's folder before the first request
+ * @throws {UserError} as `runSession`
+ */
+export async function execute(
+  settings: BenchSettings,
+  onFolder?: (path: string) => Promise<void>,
+): Promise<Executed> {
+  const prompts = await promptsOf(settings);
+  const resources = await sessionResources(settings);
+  const progress = runProgress();
+  const { folder, status } = await runSession(
+    {
+      names: settings.models ?? null,
+      endpoints: settings.endpoint,
+      engine: engineOf(settings),
+      plan: planOf(settings, prompts),
+      resume: settings.resume === undefined ? undefined : await runPath(settings),
+    },
+    resources,
+    {
+      out: settings.out,
+      now: new Date(),
+      random: Math.random,
       onEvent: progress.event,
-      ...(resumed === null ? {} : { resumed }),
-    });
-    await folder.writeInfo({ ...info, status });
-  } finally {
-    progress.stop();
-    transport.close();
-    folder.close();
-  }
+      ...(onFolder === undefined ? {} : { onFolder }),
+    },
+  ).finally(() => progress.stop());
   const interrupted = status === "interrupted";
   if (interrupted) {
-    const run = resumeFlag(folder.path, out);
-    console.error(`Interrupted; everything up to here is kept. Go on with: deno task bench --resume ${run}`);
+    const run = settings.out === "reports" ? folder.replace(/^reports[\\/]/, "") : folder;
+    console.error(
+      `Interrupted; everything up to here is kept. Go on with: deno task bench --resume ${run}`,
+    );
   }
-  await keepSelfcheck(folder.path);
-  const { summary } = await reportRun(folder.path);
-  return { summary, folder: folder.path, interrupted };
-}
-
-/** The last self-check of this machine goes with the run, so that its report can be made again anywhere. */
-async function keepSelfcheck(folder: string): Promise<void> {
-  const check = await lastSelfcheck(dirname(defaultStore(Deno.env, Deno.build.os)));
+  const check = await lastSelfcheck(dirname(resources.store.dir));
+  // The last self-check of this machine goes with the run, so that its report can be made again anywhere.
   if (check !== null) await saveSelfcheck(folder, check);
+  const { summary } = await reportRun(folder);
+  return { summary, folder, interrupted };
 }
 
-function resumeFlag(path: string, out: string): string {
-  return out === "reports" ? path.replace(/^reports[\\/]/, "") : path;
+async function promptsOf({ prompt, prompts }: BenchSettings): Promise<PromptSet> {
+  return prompt === undefined ? await loadPromptSet(prompts) : singlePrompt(prompt);
+}
+
+/** `--resume` takes a folder, or the name of a run below --out. */
+async function runPath({ resume = "", out }: BenchSettings): Promise<string> {
+  const path = await findRun(resume, out);
+  if (path !== null) return path;
+  throw new UserError(`--resume ${resume}: there is no such run: give its folder, or its name below ${out}`);
+}
+
+/** The session's plan that the flags stand for. */
+export function planOf(
+  { rounds, warmup, maxTokens, temperature, seed, samplingSeed, prefix, concurrency, ...rest }: BenchSettings,
+  prompts: PromptSet,
+): SessionPlan {
+  const { rate, timeout: timeoutS, slo, stream, fixedOutput } = rest;
+  return {
+    prompts,
+    rounds,
+    warmup,
+    maxTokens,
+    temperature,
+    seed,
+    samplingSeed,
+    prefix,
+    concurrency,
+    rate,
+    timeoutS,
+    slo,
+    stream,
+    fixedOutput,
+  };
 }
 
 /** The table, and where the rest is. */

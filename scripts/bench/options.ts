@@ -20,6 +20,7 @@ import {
   timeoutOption,
   wholeNumber,
 } from "../cli.ts";
+import { PLAN_DEFAULTS } from "../../lib/bench/plan.ts";
 import type { PrefixKind } from "../../lib/bench/records.ts";
 import { UserError } from "../../lib/errors.ts";
 
@@ -46,7 +47,7 @@ export interface BenchSettings {
   readonly slo: Slo | undefined;
   readonly fixedOutput: boolean;
   readonly stream: boolean;
-  readonly gpu: "auto" | "off" | "vulkan" | "cuda" | "metal";
+  readonly gpu: "auto" | "off" | "vulkan" | "cuda" | "metal" | undefined;
   readonly registry: string;
   readonly store: string | undefined;
   readonly out: string;
@@ -61,16 +62,16 @@ export function benchCommand(): Command {
   return bareCommand("bench", "Measures local models side by side and reports what came out.")
     .addOption(modelsOption())
     .addOption(endpointOption())
-    .addOption(roundsOption(2))
+    .addOption(roundsOption(PLAN_DEFAULTS.rounds))
     .addOption(
-      new Option("--warmup <n>", "requests a candidate before timing").default(2).argParser(
+      new Option("--warmup <n>", "warm-up requests per candidate").default(PLAN_DEFAULTS.warmup).argParser(
         wholeNumber(0, 1000),
       ),
     )
     .addOption(promptOption())
     .addOption(promptsOption())
-    .addOption(maxTokensOption(128))
-    .addOption(temperatureOption(0))
+    .addOption(maxTokensOption(PLAN_DEFAULTS.maxTokens))
+    .addOption(temperatureOption(PLAN_DEFAULTS.temperature))
     .addOption(seedOption())
     .addOption(
       new Option("--sampling-seed <n>", "seed sent with every request, for a temperature above 0")
@@ -92,7 +93,7 @@ export function benchCommand(): Command {
       new Option("--rate <per second>", "requests due each second, however long answers take")
         .argParser(decimal({ above: 0, max: 100_000 })),
     )
-    .addOption(timeoutOption(120))
+    .addOption(timeoutOption(PLAN_DEFAULTS.timeoutS))
     .addOption(
       new Option("--slo <limits>", "limits for goodput, as in ttft=500ms,e2e=3s").argParser(parseSlo),
     )

@@ -2,23 +2,33 @@
 // @ts-types="@types/cli-progress"
 import { Presets, SingleBar } from "cli-progress";
 import process from "node:process";
-import type { RunEvent } from "../../lib/bench/run.ts";
-import type { RunInfo } from "../../lib/bench/records.ts";
+import type { SessionEvent } from "../../lib/bench/session.ts";
 import { realClock } from "../cli.ts";
 
 export interface RunProgress {
-  readonly event: (event: RunEvent) => void;
+  readonly event: (event: SessionEvent) => void;
   stop(): void;
 }
 
 /** Between two lines of a piped run. */
 const LINE_EVERY_MS = 15_000;
 
-export function runProgress({ plan, candidates }: RunInfo, done: ReadonlySet<string>): RunProgress {
-  const each = plan.rounds * plan.prompt_set.prompts.length;
-  const before = [...done].filter((id) => id.startsWith("timed/")).length;
-  const tally = new Tally(each * candidates.length, before, each);
-  return Deno.stderr.isTerminal() ? bar(tally) : lines(tally);
+/** Shows nothing until the run begins. */
+export function runProgress(): RunProgress {
+  let shown: RunProgress | null = null;
+  return {
+    event(event) {
+      if (event.kind === "begin") {
+        const { plan, candidates } = event.info;
+        const each = plan.rounds * plan.prompt_set.prompts.length;
+        const before = [...event.done].filter((id) => id.startsWith("timed/")).length;
+        const tally = new Tally(each * candidates.length, before, each);
+        shown = Deno.stderr.isTerminal() ? bar(tally) : lines(tally);
+      }
+      shown?.event(event);
+    },
+    stop: () => shown?.stop(),
+  };
 }
 
 /** How many timed requests are done, and how many there will be. */
@@ -27,7 +37,7 @@ class Tally {
   readonly #startMs = realClock();
   readonly #before: number;
 
-  /** @param each how many every candidate is asked */
+  /** @param each requests per candidate */
   constructor(public total: number, public count: number, readonly each: number) {
     this.#before = count;
   }
@@ -40,7 +50,7 @@ class Tally {
     return seconds < 120 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`;
   }
 
-  add(event: RunEvent): void {
+  add(event: SessionEvent): void {
     if (event.kind === "disturbed") this.total += event.repeated;
     if (event.kind === "left") {
       this.total -= Math.max(0, this.each - (this.#ofCandidate.get(event.candidate) ?? 0));
@@ -53,8 +63,10 @@ class Tally {
   }
 }
 
-function textOf(event: RunEvent): string {
+function textOf(event: SessionEvent): string {
   switch (event.kind) {
+    case "begin":
+      return "";
     case "load":
       return `loading ${event.candidate} alone, to time it`;
     case "warmup":

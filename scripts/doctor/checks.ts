@@ -28,7 +28,7 @@ export interface Check {
 }
 
 /** What all checks look at. */
-export interface Surroundings {
+export interface CheckResources {
   readonly env: { get(name: string): string | undefined };
   readonly os: string;
   readonly shell: Shell;
@@ -47,11 +47,11 @@ const WORKSHOP_DISK_GB = 15;
 export const WORKSHOP_TARGETS = ["mistral-7b", "gemma-2-2b", "qwen2.5-0.5b"] as const;
 
 /** Disk, RAM, acceleration, Python: the session's prerequisites. */
-export async function prerequisites(around: Surroundings, cli: FoundryCli | null): Promise<Check[]> {
+export async function prerequisites(around: CheckResources, cli: FoundryCli | null): Promise<Check[]> {
   return await Promise.all([disk(around), ram(), acceleration(around, cli), python(around)]);
 }
 
-async function disk({ store }: Surroundings): Promise<Check> {
+async function disk({ store }: CheckResources): Promise<Check> {
   const free = await freeBytes(store.dir) / 1e9;
   const row = `disk: ${WORKSHOP_DISK_GB} GB for several models`;
   if (free >= WORKSHOP_DISK_GB) {
@@ -80,7 +80,7 @@ function ram(): Promise<Check> {
 }
 
 /** GPUs as the system names them, WebGPU as this runtime sees it, providers as Foundry Local's settings tell. */
-async function acceleration({ run, signal }: Surroundings, cli: FoundryCli | null): Promise<Check> {
+async function acceleration({ run, signal }: CheckResources, cli: FoundryCli | null): Promise<Check> {
   const [machine, webGpu, settings] = await Promise.all([
     within<Machine | null>(describeMachine(), null),
     within(webGpuAdapter(), null),
@@ -127,7 +127,7 @@ const PYTHONS = [["python3"], ["python"], ["py", "-3"]] as const;
 const SDK_VERSION = "from importlib.metadata import version; print(version('foundry-local-sdk'))";
 
 /** Only the workshop's own samples need it: everything here runs without Python. */
-async function python({ run, os, signal }: Surroundings): Promise<Check> {
+async function python({ run, os, signal }: CheckResources): Promise<Check> {
   const row = "Python with foundry-local-sdk";
   const ends = await Promise.all(
     PYTHONS.map((python) => run([...python, "-c", SDK_VERSION], { timeoutMs: LOOK_TIMEOUT_MS, signal })),
@@ -148,7 +148,7 @@ async function python({ run, os, signal }: Surroundings): Promise<Check> {
 }
 
 /** Foundry Local's command line, if it answers in time. */
-export function findCli({ run, signal }: Surroundings): Promise<FoundryCli | null> {
+export function findCli({ run, signal }: CheckResources): Promise<FoundryCli | null> {
   return askFoundryCli({ run, timeoutMs: LOOK_TIMEOUT_MS, signal });
 }
 
@@ -156,7 +156,7 @@ export function findCli({ run, signal }: Surroundings): Promise<FoundryCli | nul
 export function serviceChecks(
   services: readonly FoundService[],
   cli: FoundryCli | null,
-  { shell, os, env }: Surroundings,
+  { shell, os, env }: CheckResources,
 ): Check[] {
   const foundry = services.filter((service) => service.foundry !== null);
   const row = "Foundry Local is installed";
@@ -208,7 +208,7 @@ export function serviceChecks(
 }
 
 /** The samples assume port 5273: they have to be told when the service listens elsewhere. */
-function fixedPort(foundry: readonly FoundService[], shell: Shell, env: Surroundings["env"]): Check[] {
+function fixedPort(foundry: readonly FoundService[], shell: Shell, env: CheckResources["env"]): Check[] {
   const [service] = foundry;
   if (service === undefined || new URL(service.endpoint.baseUrl).port === "5273") return [];
   if ((env.get("FOUNDRY_LOCAL_ENDPOINT") ?? "") !== "") return [];
@@ -225,7 +225,7 @@ function fixedPort(foundry: readonly FoundService[], shell: Shell, env: Surround
 export async function cacheChecks(
   services: readonly FoundService[],
   cli: FoundryCli | null,
-  { store, registry }: Surroundings,
+  { store, registry }: CheckResources,
 ): Promise<Check[]> {
   const own = (await listStored(store, registry)).filter(({ state }) => state === "ready");
   const named = own.map(({ named, path }) => named?.entry.alias ?? path);
@@ -257,7 +257,7 @@ const shown = ({ id, device }: ListedModel) => device === undefined ? id : `${id
 export function workshopTargets(
   services: readonly FoundService[],
   cli: FoundryCli | null,
-  { registry, shell }: Surroundings,
+  { registry, shell }: CheckResources,
 ): Check {
   const names = (target: string) => {
     const entry = registry.models.find(({ alias, foundryAlias }) =>

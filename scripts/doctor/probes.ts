@@ -1,37 +1,36 @@
-/** WHY: a model that is listed need not answer. Each target is loaded, asked one short question, and let go. */
-import type { LiveCandidate } from "../../lib/bench/candidate.ts";
-import { type Choice, chooseCandidates, EMBEDDED, type Service } from "../../lib/bench/choose.ts";
-import { embeddedCandidate, endpointCandidate, type World } from "../../lib/bench/live.ts";
+/** WHY: a model that is listed may not answer. Each target is loaded, asked one short question and unloaded. */
+import { EMBEDDED } from "../../lib/bench/candidate_name.ts";
+import type { LiveCandidate } from "../../lib/bench/live_candidate.ts";
+import { findCandidates, type SessionResources } from "../../lib/bench/session.ts";
 import { listStored } from "../../lib/catalog/cache.ts";
-import { locate } from "../../lib/catalog/store.ts";
-import { cliCommand, type FoundryCli } from "../../lib/services/foundry_cli.ts";
-import type { FoundService } from "../../lib/services/discovery.ts";
-import { prepareEngine } from "../../lib/engine/supervisor.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
-import type { Check, Surroundings } from "./checks.ts";
+import type { FoundService } from "../../lib/services/discovery.ts";
+import { cliCommand, type FoundryCli } from "../../lib/services/foundry_cli.ts";
+import type { Check } from "./checks.ts";
 
-/** What one target did. */
+/** What probes need besides their targets. */
 export interface ProbeOptions {
-  readonly world: World;
-  readonly around: Surroundings;
+  readonly resources: SessionResources;
+  readonly services: readonly FoundService[];
+  readonly timeoutS: number;
   readonly cli: FoundryCli | null;
   readonly onProbe: (id: string) => void;
 }
 
-/** So many models of a service that was found are asked without being named. */
+/** Models per service that are asked without being named. */
 const MOST_UNASKED = 6;
 
-/** Names of what is here and can be asked: ready models of the services, then our own files. */
+/** Names of the models that can be asked: those that services have ready, then the downloaded files. */
 export async function targetsHere(
   services: readonly FoundService[],
-  around: Surroundings,
+  { store, registry }: Pick<SessionResources, "store" | "registry">,
 ): Promise<string[]> {
   const served = services.flatMap(({ endpoint, models }) =>
     models.filter(({ ready }) => ready !== false).slice(0, MOST_UNASKED).map(({ id }) =>
       `${id}@${endpoint.name}`
     )
   );
-  const files = await listStored(around.store, around.registry);
+  const files = await listStored(store, registry);
   const own = files.flatMap(({ state, named }) =>
     state === "ready" && named !== null ? [`${named.entry.alias}:${named.variant.name}@${EMBEDDED}`] : []
   );
@@ -45,10 +44,8 @@ export async function targetsHere(
  */
 export async function probeChecks(
   targets: readonly string[],
-  services: readonly FoundService[],
   options: ProbeOptions,
 ): Promise<Check[]> {
-  const { around } = options;
   if (targets.length === 0) {
     return [{
       id: "probe",
@@ -58,68 +55,46 @@ export async function probeChecks(
       next: "deno task models pull",
     }];
   }
-  const from = { registry: around.registry, services: services as readonly Service[], engine: {} };
   const checks: Check[] = [];
   for (const target of targets) {
-    around.signal.throwIfAborted();
-    checks.push(await probeTarget(target, from, options));
+    options.resources.signal.throwIfAborted();
+    checks.push(await probeTarget(target, options));
   }
   return checks;
 }
 
-async function probeTarget(
-  target: string,
-  from: Parameters<typeof chooseCandidates>[1],
-  options: ProbeOptions,
-): Promise<Check> {
+async function probeTarget(target: string, options: ProbeOptions): Promise<Check> {
+  const { resources, services, timeoutS, cli } = options;
   const row = `a probe chat with ${target.replace(/@embedded$/, "")}`;
-  const failed = (found: string, next: string | null): Check => ({
-    id: `probe-${target}`,
-    row,
-    status: "failed",
-    found,
-    next,
-  });
-  let choice: Choice | undefined;
+  let alias = target;
   try {
-    [choice] = chooseCandidates([target], from);
+    const found = await findCandidates({ names: [target], services, plan: { timeoutS }, downloads: "none" }, {
+      ...resources,
+      note: () => {},
+    });
+    try {
+      const [candidate] = found.candidates;
+      if (candidate === undefined) throw new UserError(`there is no model called ${target}`);
+      alias = candidate.info.alias;
+      options.onProbe(candidate.info.id);
+      const answered = await answer(candidate, options);
+      return { id: `probe-${candidate.info.id}`, row, status: "ok", found: answered, next: null };
+    } finally {
+      found.close();
+    }
   } catch (error) {
-    if (error instanceof UserError) return failed(error.message, null);
-    throw error;
-  }
-  if (choice === undefined) return failed("nothing bears this name", null);
-  options.onProbe(choice.info.id);
-  const candidate = await candidateOf(choice, options);
-  if (candidate === null) return failed("not downloaded", `deno task models pull ${choice.info.alias}`);
-  try {
-    return {
-      id: `probe-${choice.info.id}`,
-      row,
-      status: "ok",
-      found: await answer(candidate, options),
-      next: null,
-    };
-  } catch (error) {
-    options.around.signal.throwIfAborted();
+    resources.signal.throwIfAborted();
     const reason = reasonOf(error);
-    const download = /not downloaded/.test(reason)
-      ? cliCommand(options.cli?.words ?? null, "download", choice.info.alias)
-      : null;
-    return failed(reason, download);
+    const next = /deno task models pull \S+/.exec(reason)?.[0] ??
+      (/not downloaded/.test(reason) ? cliCommand(cli?.words ?? null, "download", alias) : null);
+    return { id: `probe-${target}`, row, status: "failed", found: reason, next };
   }
 }
 
-/** Null for a model file that is not here: a look downloads nothing. */
-async function candidateOf(choice: Choice, { world, around }: ProbeOptions): Promise<LiveCandidate | null> {
-  if (choice.kind === "endpoint") return endpointCandidate(choice, world);
-  const path = await locate(around.store, choice.entry, choice.variant);
-  if (path === null) return null;
-  await prepareEngine({ denoPath: world.denoPath });
-  return embeddedCandidate(choice, path, world);
-}
-
-async function answer(candidate: LiveCandidate, { world, around }: ProbeOptions): Promise<string> {
-  const { signal } = around;
+async function answer(
+  candidate: LiveCandidate,
+  { resources: { signal }, timeoutS }: ProbeOptions,
+): Promise<string> {
   const open = await candidate.open(signal);
   try {
     const trace = await open.request({
@@ -127,7 +102,7 @@ async function answer(candidate: LiveCandidate, { world, around }: ProbeOptions)
       messages: [{ role: "user", content: "Say hello in one short sentence." }],
       maxTokens: 16,
       temperature: 0,
-    }, { timeoutMs: world.timeoutMs, signal });
+    }, { timeoutMs: timeoutS * 1000, signal });
     const silent = trace.httpStatus === 200 && trace.reason === "empty answer";
     if (trace.status !== "ok" && !silent) throw new Error(trace.reason ?? "it did not answer");
     const text = trace.content.replaceAll(/\s+/g, " ").trim();

@@ -76,11 +76,10 @@ export async function capture(args: readonly string[]): Promise<number> {
   const settings: BenchSettings = { ...given, ...fixed, prompts };
   const text = await Deno.readTextFile(prompts).catch(() => null);
   const set = await loadPromptSet(prompts);
-  const { prepare } = await import("../bench/prepare.ts");
   const { execute } = await import("../bench/execute.ts");
-  const prepared = await prepare(settings);
-  if (text !== null) await replaceFile(join(prepared.folder.path, promptsFile), text);
-  const { folder, summary, interrupted } = await execute(prepared, settings);
+  const { folder, summary, interrupted } = await execute(settings, async (path) => {
+    if (text !== null) await replaceFile(join(path, promptsFile), text);
+  });
   const { report, show } = await scoreRun(folder, set, given.passMark);
   if (given.json) printJson(report ?? { run_id: summary.run_id, folder, answers: "not scored: no checks" });
   else show();

@@ -1,14 +1,10 @@
 /** Opens the model that is to judge: in a service, or in the embedded engine. */
 import { findCandidates } from "../../lib/bench/session.ts";
-import { contextFor } from "../../lib/bench/room.ts";
-import { findModel } from "../../lib/catalog/model.ts";
-import { loadRegistry } from "../../lib/catalog/registry.ts";
-import { defaultStore, openStore } from "../../lib/catalog/store.ts";
 import { UserError } from "../../lib/errors.ts";
 import type { PromptSet } from "../../lib/prompts/prompts.ts";
 import type { AskJudge } from "../../lib/quality/judge.ts";
-import { interruptSignal, realClock, realSleep } from "../cli.ts";
-import { pullShown } from "../pull_progress.ts";
+import { interruptSignal } from "../cli.ts";
+import { sessionResources } from "../session.ts";
 
 export interface OpenJudge {
   readonly id: string;
@@ -31,27 +27,12 @@ export async function openJudge(
     readonly replyTokens: number;
   },
 ): Promise<OpenJudge> {
-  const registry = await loadRegistry(options.registry);
-  const store = await openStore(options.store ?? defaultStore(Deno.env, Deno.build.os));
   const signal = interruptSignal();
-  const needed = contextFor(set.prompts, options.replyTokens + RUBRIC_TOKENS);
-  const most = findModel(registry, name.split(/[:@]/)[0] ?? name)?.contextTokens ?? Infinity;
-  const [endpoint] = options.endpoint ?? [];
-  const url = endpoint?.replace(/^[\w-]+=(?=https?:)/, "");
-  const found = await findCandidates([name], {
-    engine: needed === null ? {} : { contextTokens: Math.min(needed, most) },
-    around: {
-      clock: realClock,
-      sleep: realSleep,
-      fetch,
-      env: { get: (key) => key === "FOUNDRY_LOCAL_ENDPOINT" && url !== undefined ? url : Deno.env.get(key) },
-      denoPath: Deno.execPath(),
-      registry,
-      store,
-      signal,
-      download: (entry, variant) => pullShown(store, entry, variant, { signal }),
-    },
-  });
+  const found = await findCandidates({
+    names: [name],
+    endpoints: options.endpoint,
+    plan: { prompts: set, maxTokens: options.replyTokens + RUBRIC_TOKENS, timeoutS: options.timeout },
+  }, await sessionResources(options));
   const [candidate] = found.candidates;
   if (!candidate) throw new UserError(`there is no judge called ${name}`);
   const open = await candidate.open(signal);

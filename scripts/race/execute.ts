@@ -1,16 +1,13 @@
 /** Runs a race: live, over records, or simulated. The report of each is made in the same way. */
 import { join } from "node:path";
 import { findRun } from "../../lib/bench/find_run.ts";
-import { readRunInfo } from "../../lib/bench/folder.ts";
-import { machineReader } from "../../lib/bench/noise.ts";
+import { readRunInfo, replaceFile } from "../../lib/bench/folder.ts";
 import type { RunInfo } from "../../lib/bench/records.ts";
-import { summarizeRun, writeSummary } from "../../lib/bench/summary.ts";
-import { loadRegistry } from "../../lib/catalog/registry.ts";
 import { UserError } from "../../lib/errors.ts";
 import { loadPromptSet, type PromptSet } from "../../lib/prompts/prompts.ts";
 import { writeQuality } from "../../lib/quality/quality.ts";
 import { writeReports } from "../../lib/report/write.ts";
-import { raceLive } from "../../lib/select/race/live_race.ts";
+import { raceFound } from "../../lib/select/decide/session.ts";
 import { needsScores, rulesOf } from "../../lib/select/race/criterion.ts";
 import { type RaceReport, raceReport } from "../../lib/select/race/race_report.ts";
 import { DEFAULT_TERMS, replayRecorded, scorer } from "../../lib/select/race/recorded_race.ts";
@@ -19,7 +16,8 @@ import { replayRace } from "../../lib/select/race/run_race.ts";
 import { DEFAULT_WEIGHTS } from "../../lib/select/decide/ranking.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
 import { selectFrom } from "../select/execute.ts";
-import { interruptSignal, realClock } from "../cli.ts";
+import { promptsFile } from "../quality/run_folder.ts";
+import { sessionResources } from "../session.ts";
 import type { RaceSettings } from "./options.ts";
 import { prepareRace } from "./prepare.ts";
 import { raceView } from "./view.ts";
@@ -33,30 +31,25 @@ export interface Raced {
 
 /** The verdict is derived from what was recorded, so that a replay can't say anything else. */
 export async function race(settings: RaceSettings): Promise<Raced> {
-  const { info, folder, candidates, prompts, transport, qualityFolder } = await prepareRace(settings);
+  const resources = await sessionResources(settings.bench);
+  const { found, entered, terms, plan, text, qualityFolder } = await prepareRace(settings, resources);
   const view = raceView();
-  let ended: RunInfo;
-  try {
-    ended = await raceLive({
-      info,
-      candidates,
-      sink: folder,
-      clock: realClock,
-      readMachine: machineReader(realClock),
-      signal: interruptSignal(),
-      score: needsScores(settings) ? scorer(prompts.prompts) : () => null,
-      onEvent: view.event,
-      onBlock: view.block,
-    });
-  } finally {
-    transport.close();
-    folder.close();
-  }
-  const report = raceReport(await replayRecorded(folder.path));
-  await writeSummary(folder.path, await summarizeRun(folder.path));
-  if (needsScores(settings)) await writeQuality(folder.path, prompts);
-  await writeReports(folder.path);
-  await selectFrom([folder.path], qualityFolder, {
+  const raced = await raceFound(found, plan, terms, {
+    resources,
+    entered,
+    out: settings.bench.out,
+    now: new Date(),
+    random: Math.random,
+    onFolder: (path) => replaceFile(join(path, promptsFile), text),
+    ...(needsScores(terms) ? { score: scorer(plan.prompts.prompts) } : {}),
+    onEvent: view.event,
+    onBlock: view.block,
+  }).finally(() => found.close());
+  const { folder, status } = raced;
+  const report = raceReport(raced);
+  if (needsScores(terms)) await writeQuality(folder, plan.prompts);
+  await writeReports(folder);
+  await selectFrom([folder], qualityFolder, {
     ...settings,
     weights: DEFAULT_WEIGHTS,
     task: "chat",
@@ -65,15 +58,15 @@ export async function race(settings: RaceSettings): Promise<Raced> {
     seed: settings.bench.seed,
     registry: settings.bench.registry,
     out: settings.bench.out,
-  }, await loadRegistry(settings.bench.registry));
-  if (ended.status === "interrupted") {
-    console.error(`Interrupted; everything up to here is kept: deno task race --replay ${folder.path}`);
+  }, resources.registry);
+  if (status === "interrupted") {
+    console.error(`Interrupted; everything up to here is kept: deno task race --replay ${folder}`);
   }
-  return { report, folder: folder.path, code: codeOf(ended, report) };
+  return { report, folder, code: codeOf(status, report) };
 }
 
 /** Whatever the verdict, 0; 1 where candidates raced and not one answered, or not one could be loaded. */
-function codeOf({ status }: RunInfo, { verdict, excluded }: RaceReport): number {
+function codeOf(status: RunInfo["status"], { verdict, excluded }: RaceReport): number {
   if (status === "interrupted") return 130;
   const failed = status === "failed" ||
     verdict === "none" && excluded.length > 0 && excluded.every(({ constraint }) => constraint === "failed");

@@ -1,6 +1,6 @@
 /** The quality gate: every set of weights answers the prompts once, at temperature 0, and is scored. */
 import { join } from "node:path";
-import type { Choice } from "../../lib/bench/choose.ts";
+import type { NamedCandidate } from "../../lib/bench/named_candidate.ts";
 import { replaceFile } from "../../lib/bench/folder.ts";
 import { UserError } from "../../lib/errors.ts";
 import type { PromptSet } from "../../lib/prompts/prompts.ts";
@@ -9,7 +9,6 @@ import type { QualityReport } from "../../lib/quality/quality_schema.ts";
 import { answersKey } from "../../lib/select/decide/facts.ts";
 import { execute } from "../bench/execute.ts";
 import type { BenchSettings } from "../bench/options.ts";
-import { prepare } from "../bench/prepare.ts";
 import { interruptSignal } from "../cli.ts";
 import { promptsFile } from "../quality/run_folder.ts";
 
@@ -20,7 +19,7 @@ import { promptsFile } from "../quality/run_folder.ts";
  * @throws {UserError} when no prompt has checks
  */
 export async function qualityGate(
-  choices: readonly Choice[],
+  candidates: readonly NamedCandidate[],
   settings: BenchSettings,
   set: PromptSet,
   setText: string,
@@ -31,7 +30,7 @@ export async function qualityGate(
         "prompts/meeting_notes.json, or --quality RUN with answers that were scored",
     );
   }
-  const first = new Map(choices.map(({ info }) => [answersKey(info.id), info] as const).reverse());
+  const first = new Map(candidates.map(({ info }) => [answersKey(info.id), info] as const).reverse());
   const models = [...first.values()].reverse().map(({ model_id, endpoint }) => `${model_id}@${endpoint}`);
   console.error("The quality gate first.");
   const gate: BenchSettings = {
@@ -42,9 +41,7 @@ export async function qualityGate(
     prefix: "as is",
     temperature: 0,
   };
-  const prepared = await prepare(gate);
-  await replaceFile(join(prepared.folder.path, promptsFile), setText);
-  const { folder } = await execute(prepared, gate);
+  const { folder } = await execute(gate, (path) => replaceFile(join(path, promptsFile), setText));
   interruptSignal().throwIfAborted();
   return { report: await writeQuality(folder, set), folder };
 }

@@ -1,5 +1,5 @@
 /** The race live: a few lines that are drawn again in a terminal, plain lines where it is piped. */
-import type { RunEvent } from "../../lib/bench/seat.ts";
+import type { RunEvent } from "../../lib/bench/candidate_session.ts";
 import type { RaceState } from "../../lib/select/race/race.ts";
 import { raceLines } from "../../lib/select/race/race_report.ts";
 

@@ -1,5 +1,6 @@
 /** The models of the registry that this machine runs itself, as backends of the gateway. */
-import { type Choice, chooseCandidates, EMBEDDED } from "../../lib/bench/choose.ts";
+import { EMBEDDED } from "../../lib/bench/candidate_name.ts";
+import { type NamedCandidate, resolveCandidates } from "../../lib/bench/named_candidate.ts";
 import { neededRamGb } from "../../lib/catalog/machine.ts";
 import type { Registry } from "../../lib/catalog/registry.ts";
 import { defaultStore, openStore, type Store } from "../../lib/catalog/store.ts";
@@ -12,7 +13,7 @@ import { realClock } from "../cli.ts";
 import { pullShown } from "../pull_progress.ts";
 import type { ServeSettings } from "../serve.ts";
 
-type Embedded = Extract<Choice, { kind: "embedded" }>;
+type Embedded = Extract<NamedCandidate, { kind: "embedded" }>;
 
 export interface Engines {
   readonly backends: readonly Backend[];
@@ -39,7 +40,7 @@ export async function openEngines(
   const { registry, signal } = tools;
   const store = await openStore(settings.store ?? defaultStore(Deno.env, Deno.build.os));
   const asked = names.length > 0 ? names : defaults(registry.models);
-  const choices = chooseCandidates(asked.map(embeddedName), {
+  const choices = resolveCandidates(asked.map(embeddedName), {
     registry,
     services: [],
     engine: optionsOf(settings),
@@ -80,10 +81,10 @@ function optionsOf({ threads, context, gpu }: ServeSettings) {
 }
 
 async function modelOf(choice: Embedded, all: readonly Embedded[], store: Store, signal: AbortSignal) {
-  const { entry, variant, engine, info } = choice;
+  const { model: entry, variant, engine, info } = choice;
   const modelPath = await pullShown(store, entry, variant, { signal });
   // The short names belong to a model's first variant here; the full one is always its own.
-  const first = all.find((other) => other.entry === entry) === choice;
+  const first = all.find((other) => other.model === entry) === choice;
   const short = [
     entry.alias,
     ...entry.otherNames,

@@ -1,7 +1,7 @@
 /** Services behind the gateway: what they list now, and again later. */
 import { findModel } from "../../lib/catalog/model.ts";
 import type { Registry } from "../../lib/catalog/registry.ts";
-import { chooseCandidates } from "../../lib/bench/choose.ts";
+import { resolveCandidates } from "../../lib/bench/named_candidate.ts";
 import { type ListedModel, listServiceModels, parseEndpoint } from "../../lib/services/discovery.ts";
 import type { Endpoint } from "../../lib/endpoint/trace.ts";
 import type { Fetch } from "../../lib/clock.ts";
@@ -60,7 +60,7 @@ export function upstreams(
     const services = endpoints.map((endpoint) => ({ endpoint, models: listed.get(endpoint) ?? [] }));
     const models = services.flatMap(({ endpoint, models }) => models.map(({ id }) => ({ id, endpoint })));
     const names = models.map(({ id, endpoint }) => `${id}@${endpoint.name}`);
-    const choices = chooseCandidates(names, { registry, services, engine: {} });
+    const choices = resolveCandidates(names, { registry, services, engine: {} });
     const taken = new Set<string>();
     return choices.flatMap(({ info }, at): Backend[] => {
       const model = models[at];

@@ -3,11 +3,11 @@
  *
  *   foundry model list                       -> the registry, and what running services list
  *   foundry cache list                       -> our model folder
- *   foundry model run phi-4-mini --verbose   -> load it and ask one question, with every time told
+ *   foundry model run phi-4-mini --verbose   -> load it and ask one question, with every time
  *
  * What the original got wrong, and what changed in the numbers: it is called a bench and measures nothing; the
  * learner is left with a stopwatch and an interactive prompt that a script can't end. Here the run is one
- * request, told in figures: load, first token, tokens a second, memory. One request is a look, not a
+ * request in figures: load, first token, tokens a second, memory. One request is a look, not a
  * measurement: `workshop:benchmark_oss_models` measures. Where phi-4-mini can't be had, the lists are still
  * shown, and one line says what to run instead. The CLI of Foundry Local is not needed; a running service is used.
  *
@@ -15,7 +15,8 @@
  *   deno task workshop:list_and_bench --model smollm2-135m
  */
 import { jsonOption, printJson, runCli } from "../cli.ts";
-import { measureModels, type MeasuringOptions, mirrorCommand, onePrompt, surroundings } from "./measuring.ts";
+import { measureModels, type MeasuringOptions, mirrorCommand, onePrompt } from "./measuring.ts";
+import { sessionResources } from "../session.ts";
 
 interface Options extends MeasuringOptions {
   readonly model: string;
@@ -26,7 +27,7 @@ interface Options extends MeasuringOptions {
 await runCli(async () => {
   const options = mirrorCommand(
     "list_and_bench",
-    "Lists models and cache, then runs one model with every time told.",
+    "Lists models and cache, then runs one model and shows every time.",
   )
     .option("--model <name>", "the model to run", "phi-4-mini")
     .option("--prompt <text>", "what to ask it", "Explain edge AI in one sentence.")
@@ -36,19 +37,19 @@ await runCli(async () => {
   const show = (line: string) => options.json === true ? console.error(line) : console.log(line);
   const hint = { remedy: "run one that is here: --model smollm2-135m" };
 
-  const around = await surroundings(options, hint);
+  const { registry, store } = await sessionResources(options);
   const { findServices } = await import("../../lib/services/discovery.ts");
   const { listStored } = await import("../../lib/catalog/cache.ts");
   const { runProgram } = await import("../../lib/program.ts");
   const services = await findServices({ fetch, env: Deno.env, run: runProgram });
   show(`Models of ${options.registry}:`);
-  for (const { alias, task } of around.registry.models) show(`  ${alias}  (${task.join(", ")})`);
+  for (const { alias, task } of registry.models) show(`  ${alias}  (${task.join(", ")})`);
   for (const { kind, endpoint, models, problem } of services) {
     show(`Listed by ${kind} at ${endpoint.baseUrl}${problem === null ? "" : ` (${problem})`}:`);
     for (const { id } of models) show(`  ${id}`);
   }
-  const cached = await listStored(around.store, around.registry);
-  show(`Downloaded to ${around.store.dir}:`);
+  const cached = await listStored(store, registry);
+  show(`Downloaded to ${store.dir}:`);
   for (const { path, state, sizeBytes } of cached) {
     show(`  ${path}  ${(sizeBytes / 1e6).toFixed(0)} MB, ${state}`);
   }
@@ -72,7 +73,7 @@ await runCli(async () => {
   };
   if (options.json) {
     printJson({
-      models: around.registry.models.map(({ alias, task }) => ({ alias, task })),
+      models: registry.models.map(({ alias, task }) => ({ alias, task })),
       services: services.map(({ kind, endpoint, models }) => ({ kind, url: endpoint.baseUrl, models })),
       cache: cached.map(({ path, state, sizeBytes }) => ({ path, state, size_bytes: sizeBytes })),
       run: figures,

@@ -1,19 +1,9 @@
 /** What every mirror that measures has in common: its options, its surroundings, and its words on the way. */
 import type { Command } from "commander";
-import type { RunEvent } from "../../lib/bench/run.ts";
-import type { Measured, SessionPlan, Surroundings } from "../../lib/bench/session.ts";
+import type { FinishedRun, SessionEvent, SessionPlan } from "../../lib/bench/session.ts";
 import { UserError } from "../../lib/errors.ts";
 import { type BenchmarkRow, benchmarkRows } from "../../lib/report/workshop_fields.ts";
-import {
-  bareCommand,
-  interruptSignal,
-  outOption,
-  realClock,
-  realSleep,
-  registryOption,
-  storeOption,
-  switchValue,
-} from "../cli.ts";
+import { bareCommand, outOption, registryOption, storeOption, switchValue } from "../cli.ts";
 import { Option } from "commander";
 
 /** Options that every measuring mirror takes. */
@@ -49,35 +39,6 @@ export interface Hint {
   readonly remedy: string;
 }
 
-/** The real world, with the registry and the model folder that the options name. */
-export async function surroundings(
-  options: MeasuringOptions,
-  hint: Hint,
-): Promise<Surroundings> {
-  const { loadRegistry } = await import("../../lib/catalog/registry.ts");
-  const { defaultStore, openStore } = await import("../../lib/catalog/store.ts");
-  const { pullShown } = await import("../pull_progress.ts");
-  const store = await openStore(options.store ?? defaultStore(Deno.env, Deno.build.os));
-  return {
-    clock: realClock,
-    sleep: realSleep,
-    fetch,
-    env: Deno.env,
-    denoPath: Deno.execPath(),
-    registry: await loadRegistry(options.registry),
-    store,
-    signal: interruptSignal(),
-    download: (entry, variant) => {
-      if (entry.default === "always") return pullShown(store, entry, variant, { signal: interruptSignal() });
-      throw new UserError(
-        `${entry.alias} is listed by no service and is not downloaded: start Foundry Local and set ` +
-          `FOUNDRY_LOCAL_ENDPOINT, or deno task models pull ${entry.alias}, or ${hint.remedy}`,
-        1,
-      );
-    },
-  };
-}
-
 /** What `benchmark_oss_models` and `export_benchmark_markdown` are told alike. */
 export interface BenchmarkOptions extends MeasuringOptions {
   readonly models: string[];
@@ -99,13 +60,10 @@ export async function benchmark(options: BenchmarkOptions, hint: Hint): Promise<
   return benchmarkRows(summary, run.candidates, { names, disturbed: new Set(run.disturbed.keys()), stream });
 }
 
-/** A plan of one prompt; what the samples leave open is the same for all mirrors. */
-export async function onePrompt(
-  prompt: string,
-  told: Pick<SessionPlan, "rounds" | "maxTokens" | "temperature" | "prefix"> & Partial<SessionPlan>,
-): Promise<SessionPlan> {
+/** What the samples leave open is the same for all mirrors. */
+export async function onePrompt(prompt: string, plan: Omit<SessionPlan, "prompts">): Promise<SessionPlan> {
   const { singlePrompt } = await import("../../lib/prompts/prompts.ts");
-  return { warmup: 1, seed: 1, timeoutS: 300, prompts: singlePrompt(prompt), ...told };
+  return { warmup: 1, timeoutS: 300, prompts: singlePrompt(prompt), ...plan };
 }
 
 /** Measures the named models by the sample's plan; progress goes to stderr, records to the run's folder. */
@@ -114,26 +72,33 @@ export async function measureModels(
   plan: SessionPlan,
   options: MeasuringOptions,
   hint: Hint,
-): Promise<Measured> {
-  const { findCandidates, measure } = await import("../../lib/bench/session.ts");
-  const around = await surroundings(options, hint);
-  const found = await findCandidates(names, { around, plan });
-  try {
-    const measured = await measure(found, plan, {
-      around,
-      out: options.out,
-      now: new Date(),
-      random: Math.random,
-      onEvent: (event) => console.error(told(event)),
-    });
-    console.error(`[INFO] Every request is kept in ${measured.folder}\n`);
-    return measured;
-  } finally {
-    found.close();
-  }
+): Promise<FinishedRun> {
+  const { runSession } = await import("../../lib/bench/session.ts");
+  const { sessionResources } = await import("../session.ts");
+  const run = await runSession({ names, plan, downloads: "small" }, await sessionResources(options), {
+    out: options.out,
+    now: new Date(),
+    random: Math.random,
+    onEvent: (event) => show(event),
+  }).catch((error: unknown) => {
+    throw withHint(error, hint);
+  });
+  console.error(`[INFO] Every request is kept in ${run.folder}\n`);
+  return run;
 }
 
-function told(event: RunEvent): string {
+/** The workshop's own models are large: where they can't be had, the message says what to run instead. */
+function withHint(error: unknown, { remedy }: Hint): unknown {
+  return error instanceof UserError && /is not downloaded/.test(error.message)
+    ? new UserError(`${error.message}, or ${remedy}`, error.exitCode, { cause: error })
+    : error;
+}
+
+function show(event: SessionEvent): void {
+  if (event.kind !== "begin") console.error(lineOf(event));
+}
+
+function lineOf(event: Exclude<SessionEvent, { kind: "begin" }>): string {
   switch (event.kind) {
     case "load":
       return `[INFO] Loading ${event.candidate}`;
@@ -142,7 +107,7 @@ function told(event: RunEvent): string {
     case "request":
       return `  ${event.candidate}: ${event.status}`;
     case "left":
-      return `[ERROR] ${event.candidate} is out: ${event.reason}`;
+      return `[ERROR] ${event.candidate} left the run: ${event.reason}`;
     case "disturbed":
       return `[WARN] A block is left out: ${event.reason}${event.repeated > 0 ? "; it is repeated" : ""}`;
   }

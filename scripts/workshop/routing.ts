@@ -1,11 +1,11 @@
 /** What the two mirrors that route have in common: models that are opened when chosen, and the next where one fails. */
-import type { LiveCandidate, OpenCandidate } from "../../lib/bench/candidate.ts";
+import type { LiveCandidate, OpenCandidate } from "../../lib/bench/live_candidate.ts";
 import type { Trace } from "../../lib/endpoint/trace.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import type { RoutedModel, RoutingChoice, RoutingPlan } from "../../lib/select/route/router.ts";
 import type { Intent } from "../../lib/select/route/intent.ts";
 import { interruptSignal } from "../cli.ts";
-import { type MeasuringOptions, surroundings } from "./measuring.ts";
+import type { MeasuringOptions } from "./measuring.ts";
 
 const TIMEOUT_MS = 300_000;
 
@@ -53,15 +53,17 @@ export interface Models {
 /** Finds the models: at a service, else to be run here. Each that can't be had keeps its reason. */
 export async function findModels(names: readonly string[], options: MeasuringOptions): Promise<Models> {
   const { findCandidates } = await import("../../lib/bench/session.ts");
-  const around = await surroundings(options, {
-    remedy: "name two that are small: --help shows how",
-  });
+  const { sessionResources } = await import("../session.ts");
+  const resources = await sessionResources(options);
   const found = new Map<string, LiveCandidate>();
   const problems = new Map<string, string>();
   const closers: (() => void)[] = [];
   for (const name of names) {
     try {
-      const { candidates: [candidate], close } = await findCandidates([name], { around });
+      const { candidates: [candidate], close } = await findCandidates(
+        { names: [name], downloads: "small" },
+        resources,
+      );
       closers.push(close);
       if (candidate !== undefined) found.set(name, candidate);
     } catch (error) {

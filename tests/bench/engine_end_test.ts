@@ -1,6 +1,6 @@
 /** An engine that ends while it answers is named as the reason; everything else keeps its own. */
 import assert from "node:assert/strict";
-import { withEngineEnd } from "../../lib/bench/live.ts";
+import { withEngineEnd } from "../../lib/bench/live_candidate.ts";
 import type { Trace } from "../../lib/endpoint/trace.ts";
 
 const broken: Trace = {

@@ -1,6 +1,6 @@
 /** Candidates with known timings on a virtual clock: an hour of measuring takes a moment, and is exact. */
 import type { Clock, Sleep } from "../../lib/clock.ts";
-import type { LiveCandidate } from "../../lib/bench/candidate.ts";
+import type { LiveCandidate } from "../../lib/bench/live_candidate.ts";
 import type { RunFolder } from "../../lib/bench/folder.ts";
 import type { MachineReading, ReadMachine } from "../../lib/bench/noise.ts";
 import type {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { runBench, type RunOptions } from "../../lib/bench/run.ts";
 import { sampleRecord } from "../../lib/bench/records.ts";
-import type { LiveCandidate } from "../../lib/bench/candidate.ts";
+import type { LiveCandidate } from "../../lib/bench/live_candidate.ts";
 import type { PlanInfo } from "../../lib/bench/records.ts";
 import {
   type FakeBehaviour,

@@ -1,7 +1,7 @@
-/** The surroundings of a session with one service: a fake endpoint in this process, and nothing else. */
+/** The resources of a session with one service: a fake endpoint in this process, and nothing else. */
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { Surroundings } from "../../lib/bench/session.ts";
+import type { SessionResources } from "../../lib/bench/session.ts";
 import { loadRegistry } from "../../lib/catalog/registry.ts";
 import { openStore } from "../../lib/catalog/store.ts";
 import { UserError } from "../../lib/errors.ts";
@@ -14,22 +14,29 @@ export const registry = await loadRegistry(join(root, "models.json"));
 /** Calls `run` with a service that has these models, and a folder for its runs that is gone afterwards. */
 export async function withService(
   models: Record<string, object>,
-  run: (around: Surroundings, out: string) => Promise<void>,
+  run: (resources: SessionResources, out: string, notes: readonly string[]) => Promise<void>,
 ) {
   const fake = startFake({ models, strict: true });
   const out = await Deno.makeTempDir();
+  const notes: string[] = [];
   try {
-    await run({
-      clock: () => performance.now(),
-      sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
-      fetch,
-      env: { get: (name) => name === "FOUNDRY_LOCAL_ENDPOINT" ? fake.baseUrl : undefined },
-      denoPath: Deno.execPath(),
-      registry,
-      store: await openStore(join(out, "models")),
-      signal: new AbortController().signal,
-      download: ({ alias }) => Promise.reject(new UserError(`${alias} is not here`, 1)),
-    }, out);
+    await run(
+      {
+        clock: () => performance.now(),
+        sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+        fetch,
+        run: () => Promise.resolve(null),
+        env: { get: (name) => name === "FOUNDRY_LOCAL_ENDPOINT" ? fake.baseUrl : undefined },
+        denoPath: Deno.execPath(),
+        registry,
+        store: await openStore(join(out, "models")),
+        signal: new AbortController().signal,
+        download: ({ alias }) => Promise.reject(new UserError(`${alias} is not here`, 1)),
+        note: (line) => notes.push(line),
+      },
+      out,
+      notes,
+    );
   } finally {
     await fake.stop();
     await Deno.remove(out, { recursive: true });

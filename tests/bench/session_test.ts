@@ -1,63 +1,126 @@
 /** From names to a finished run, against a fake endpoint in this process. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { findCandidates, measure, type SessionPlan, valuesOf } from "../../lib/bench/session.ts";
+import { findCandidates, measure, runSession, type SessionPlan, valuesOf } from "../../lib/bench/session.ts";
 import { UserError } from "../../lib/errors.ts";
 import { singlePrompt } from "../../lib/prompts/prompts.ts";
 import { withService } from "./service.ts";
 
-const plan: SessionPlan = {
-  prompts: singlePrompt("Say hello."),
-  rounds: 2,
-  warmup: 1,
-  maxTokens: 8,
-  temperature: 0,
-  prefix: "cold",
-  seed: 1,
-  timeoutS: 30,
-};
+const plan: SessionPlan = { prompts: singlePrompt("Say hello."), warmup: 1, maxTokens: 8, timeoutS: 30 };
+const place = (out: string) => ({ out, now: new Date(0), random: () => 0.5 });
 
-Deno.test("without names one variant a model is taken from the service, the CPU's first", async () => {
-  const ids = ["phi-4-mini-cuda-gpu:4", "phi-4-mini-generic-cpu:5", "other-generic-cpu:1", "third"];
-  await withService(Object.fromEntries(ids.map((id) => [id, {}])), async (around) => {
-    const found = await findCandidates(null, { around, most: 2 });
+const ids = ["phi-4-mini-cuda-gpu:4", "phi-4-mini-generic-cpu:5", "other-generic-cpu:1", "third"];
+const listed = Object.fromEntries(ids.map((id) => [id, {}]));
+
+Deno.test("without names a service that was named is measured whole", async () => {
+  await withService(listed, async (resources) => {
+    const found = await findCandidates({ names: null }, resources);
     found.close();
-    assert.deepEqual(found.candidates.map(({ info }) => info.model_id), [ids[1], ids[2]]);
+    assert.deepEqual(found.candidates.map(({ info }) => info.model_id), ids);
   });
 });
 
-Deno.test("a model named twice is measured twice, and its values are at hand", async () => {
-  await withService({ "phi-4-mini": { tokens: 5 } }, async (around, out) => {
-    const found = await findCandidates(["phi-4-mini", "phi-4-mini"], { around });
-    const measured = await measure(found, plan, { around, out, now: new Date(0), random: () => 0.5 });
+Deno.test("where not all models are taken, one build of each is: the CPU's first", async () => {
+  await withService(listed, async (resources) => {
+    const found = await findCandidates({ names: null, most: 2 }, resources);
     found.close();
+    assert.deepEqual(found.candidates.map(({ info }) => info.model_id), [ids[1], ids[2]]);
+    assert.match(found.why, /2 more can be named with --models/);
+  });
+});
+
+Deno.test("of a service that was only found, six models are taken", async () => {
+  const many = Object.fromEntries(Array.from({ length: 8 }, (_, at) => [`model-${at}`, {}]));
+  await withService(many, async (resources) => {
+    const url = resources.env.get("FOUNDRY_LOCAL_ENDPOINT") ?? "";
+    const found = await findCandidates({ names: null }, {
+      ...resources,
+      env: { get: () => undefined },
+      // The fake answers where Ollama would.
+      fetch: (input, init) =>
+        String(input).includes(":11434/")
+          ? fetch(String(input).replace(/^.*:11434\/v1/, url), init)
+          : Promise.reject(new TypeError("connection refused")),
+    });
+    found.close();
+    assert.equal(found.candidates.length, 6);
+  });
+});
+
+Deno.test("from names to a finished run: one note, the folder, its summary and its values", async () => {
+  await withService({ "phi-4-mini": { tokens: 5 } }, async (resources, out, notes) => {
+    const events: string[] = [];
+    const measured = await runSession({ names: ["phi-4-mini", "phi-4-mini"], plan }, resources, {
+      ...place(out),
+      onEvent: ({ kind }) => events.push(kind),
+    });
     assert.equal(measured.status, "completed");
+    assert.equal(events[0], "begin");
+    assert.deepEqual(notes, [
+      "Measuring phi-4-mini@local-" + new URL(resources.env.get("FOUNDRY_LOCAL_ENDPOINT") ?? "").port +
+      ", phi-4-mini@local-" + new URL(resources.env.get("FOUNDRY_LOCAL_ENDPOINT") ?? "").port +
+      "#2 (as asked): 1 prompt × 2 rounds, cold prefix, interleaved.",
+    ]);
     const [one, twin] = measured.summary.candidates;
     assert.match(twin?.id ?? "", /#2$/);
     assert.equal(valuesOf(measured, one?.id ?? "", "latency_s").length, one?.requests.ok);
-    assert.deepEqual(valuesOf(measured, "nobody", "latency_s"), []);
+    assert.deepEqual(valuesOf(measured, "unknown", "latency_s"), []);
     assert.equal((await Deno.stat(join(measured.folder, "summary.json"))).isFile, true);
   });
 });
 
 Deno.test("a model that can't be had is a row with its reason, and the others are measured", async () => {
-  await withService({ "phi-4-mini": {} }, async (around, out) => {
-    const found = await findCandidates(["smollm2-135m", "phi-4-mini"], { around });
-    const { summary } = await measure(found, plan, { around, out, now: new Date(0), random: () => 0.5 });
+  await withService({ "phi-4-mini": {} }, async (resources, out) => {
+    const found = await findCandidates({ names: ["smollm2-135m", "phi-4-mini"] }, resources);
+    const { summary } = await measure(found, plan, { ...place(out), resources });
     found.close();
     assert.deepEqual(summary.candidates.map(({ status }) => status), ["failed", "ok"]);
     assert.match(summary.candidates[0]?.reason ?? "", /smollm2-135m-instruct is not here/);
   });
 });
 
-Deno.test("where nothing can be had there is one message, the first model's own", async () => {
-  await withService({ "phi-4-mini": {} }, async (around) => {
-    await assert.rejects(findCandidates(["smollm2-135m"], { around }), (error: unknown) => {
+Deno.test("where no model can be had there is one message, the first model's own", async () => {
+  await withService({ "phi-4-mini": {} }, async (resources) => {
+    await assert.rejects(findCandidates({ names: ["smollm2-135m"] }, resources), (error: unknown) => {
       assert.ok(error instanceof UserError);
       assert.equal(error.exitCode, 1);
       assert.match(error.message, /smollm2-135m-instruct is not here/);
       return true;
     });
-    await assert.rejects(findCandidates(["nonsense"], { around }), /nonsense/);
+    await assert.rejects(findCandidates({ names: ["nonsense"] }, resources), /nonsense/);
+  });
+});
+
+Deno.test("a model that doesn't fit this machine, or may not be downloaded, says so", async () => {
+  await withService({}, async (resources) => {
+    const models = resources.registry.models.map((model) =>
+      model.alias === "smollm2-135m-instruct" ? { ...model, minRamGb: 1e6 } : model
+    );
+    const request = { names: ["smollm2-135m@embedded"] };
+    await assert.rejects(
+      findCandidates(request, { ...resources, registry: { models } }),
+      /doesn't fit this machine: it asks for 1000000 GB/,
+    );
+    await assert.rejects(
+      findCandidates({ ...request, downloads: "none" }, resources),
+      /not downloaded: .*deno task models pull smollm2-135m-instruct/,
+    );
+  });
+});
+
+Deno.test("a service that was named and can't be reached ends with exit code 1", async () => {
+  await withService({}, async (resources) => {
+    for (
+      const request of [{ names: ["a"], endpoints: ["http://127.0.0.1:9/v1"] }, {
+        names: null,
+        endpoints: ["http://127.0.0.1:9"],
+      }]
+    ) {
+      await assert.rejects(findCandidates(request, resources), (error: unknown) => {
+        assert.ok(error instanceof UserError);
+        assert.equal(error.exitCode, 1, error.message);
+        return true;
+      });
+    }
   });
 });

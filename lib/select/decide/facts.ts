@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { reasonOf, UserError } from "../../errors.ts";
-import type { Choice } from "../../bench/choose.ts";
+import type { NamedCandidate } from "../../bench/named_candidate.ts";
 import type { CandidateSummary } from "../../bench/summary_schema.ts";
 import { fits, type Machine, neededRamGb } from "../../catalog/machine.ts";
 import { findModel, findVariant, type Registry } from "../../catalog/model.ts";
@@ -78,8 +78,8 @@ export async function readQuality(folder: string): Promise<QualityReport | null>
 }
 
 /** A candidate that is yet to be measured. `freeDiskMb` is null where its file is here already. */
-export function factsOfChoice(
-  choice: Choice,
+export function factsOfCandidate(
+  candidate: NamedCandidate,
   { machine, freeDiskMb, quality, registry }: {
     machine: Machine;
     freeDiskMb: number | null;
@@ -87,38 +87,38 @@ export function factsOfChoice(
     registry: Registry;
   },
 ): CandidateFacts {
-  const { info } = choice;
-  const entry = choice.kind === "embedded" ? choice.entry : findModel(registry, info.alias);
+  const { info } = candidate;
+  const model = candidate.kind === "embedded" ? candidate.model : findModel(registry, info.alias);
   const common = {
     id: info.id,
     license: info.license,
-    capabilities: entry === undefined ? [] : [...new Set([...entry.capabilities, ...entry.task])],
+    capabilities: model === undefined ? [] : [...new Set([...model.capabilities, ...model.task])],
     sizeMb: info.size_mb,
     quality: qualityOf(info.id, quality),
     latencyS: null,
     ttftS: null,
     memoryMb: null,
   };
-  if (choice.kind === "endpoint") {
+  if (candidate.kind === "endpoint") {
     return {
       ...common,
-      contextTokens: entry?.contextTokens ?? null,
+      contextTokens: model?.contextTokens ?? null,
       neededRamGb: null,
       fit: null,
       freeDiskMb: null,
     };
   }
-  const { contextTokens } = choice.engine;
-  const options = { variant: choice.variant, ...(contextTokens === undefined ? {} : { contextTokens }) };
-  const trained = choice.entry.contextTokens ?? Infinity;
+  const { contextTokens } = candidate.engine;
+  const options = { variant: candidate.variant, ...(contextTokens === undefined ? {} : { contextTokens }) };
+  const trained = candidate.model.contextTokens ?? Infinity;
   return {
     ...common,
     // An adapter has no window of ours: what its entry says is all that is known.
-    contextTokens: choice.variant.adapter === null
+    contextTokens: candidate.variant.adapter === null
       ? Math.min(contextTokens ?? DEFAULT_CONTEXT_TOKENS, trained)
-      : choice.entry.contextTokens,
-    neededRamGb: neededRamGb(choice.entry, options),
-    fit: fits(choice.entry, machine, options),
+      : candidate.model.contextTokens,
+    neededRamGb: neededRamGb(candidate.model, options),
+    fit: fits(candidate.model, machine, options),
     freeDiskMb,
   };
 }

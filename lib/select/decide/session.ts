@@ -1,23 +1,29 @@
 /** A race and a decision in a few calls, over candidates that a session found: what the notebooks share. */
-import { createRunFolder } from "../../bench/folder.ts";
 import { machineReader } from "../../bench/noise.ts";
-import type { Exclusion, RaceTerms } from "../../bench/records.ts";
-import { newRunInfo } from "../../bench/run_info.ts";
-import type { RunEvent } from "../../bench/seat.ts";
-import { type FoundCandidates, planOf, type SessionPlan, type Surroundings } from "../../bench/session.ts";
+import type { Exclusion, PlanInfo, RaceTerms, RunInfo } from "../../bench/records.ts";
+import type { NamedCandidate } from "../../bench/named_candidate.ts";
+import type { RunEvent } from "../../bench/candidate_session.ts";
+import {
+  beginRun,
+  planInfo,
+  type RunPlace,
+  type SessionCandidates,
+  type SessionPlan,
+  type SessionResources,
+} from "../../bench/session.ts";
 import { summarizeRun, writeSummary } from "../../bench/summary.ts";
 import { describeMachine } from "../../catalog/machine.ts";
 import type { Registry } from "../../catalog/model.ts";
 import type { QualityReport } from "../../quality/quality_schema.ts";
-import type { Random } from "../../stats/random.ts";
 import { type Constraints, exclusionsOf } from "./constraints.ts";
 import { decide, type DecisionTerms } from "./decision.ts";
 import type { Decision } from "./decision_schema.ts";
 import { gatherEvidence } from "./evidence.ts";
-import { factsOfChoice } from "./facts.ts";
+import { factsOfCandidate } from "./facts.ts";
 import { raceLive } from "../race/live_race.ts";
 import type { RaceState } from "../race/race.ts";
-import { type RecordedRace, replayRecorded } from "../race/recorded_race.ts";
+import { needsScores } from "../race/criterion.ts";
+import { type RecordedRace, replayRecorded, type Score } from "../race/recorded_race.ts";
 import { DEFAULT_WEIGHTS } from "./ranking.ts";
 
 /**
@@ -29,71 +35,72 @@ import { DEFAULT_WEIGHTS } from "./ranking.ts";
  * ```
  */
 export async function excludedFrom(
-  { choices }: Pick<FoundCandidates, "choices">,
+  { named }: Pick<SessionCandidates, "named">,
   wanted: Constraints,
   { registry, quality }: { readonly registry: Registry; readonly quality: QualityReport | null },
 ): Promise<Exclusion[]> {
   const machine = await describeMachine();
-  return choices.flatMap((choice) =>
-    exclusionsOf(factsOfChoice(choice, { machine, freeDiskMb: null, quality, registry }), wanted)
+  return named.flatMap((candidate) =>
+    exclusionsOf(factsOfCandidate(candidate, { machine, freeDiskMb: null, quality, registry }), wanted)
   );
 }
 
-/** A race that has been run, and where its records lie. */
+/** A race that has been run, and where its records are. */
 export interface SessionRace extends RecordedRace {
   readonly folder: string;
+  readonly status: RunInfo["status"];
+}
+
+/** What a race takes besides its candidates, its plan and its terms. */
+export interface RaceOptions extends RunPlace {
+  readonly resources: Pick<SessionResources, "clock" | "signal">;
+  /** Those that run.json names, excluded ones too; left out: those that were found. */
+  readonly entered?: readonly NamedCandidate[];
+  /** Scores an answer, for a race by checks or utility. */
+  readonly score?: Score;
+  readonly onFolder?: (path: string) => Promise<void>;
+  readonly onEvent?: (event: RunEvent) => void;
+  readonly onBlock?: (state: RaceState) => void;
 }
 
 /**
- * Races candidates by latency, TTFT or throughput, into a run folder below `out`. The verdict is derived from
- * the records, so that a replay can't say anything else.
+ * Races candidates into a run folder below `out`. The verdict is derived from the records, so that a replay can't
+ * say anything else.
  *
  * @throws {UserError} as `raceLive`
  *
  * ```ts ignore
  * const race = await raceFound(found, plan, { ...DEFAULT_TERMS, budget: 60 }, {
- *   around, out: "reports", now: new Date(), random: Math.random,
+ *   resources, out: "reports", now: new Date(), random: Math.random,
  * });
  * ```
  */
 export async function raceFound(
-  found: FoundCandidates,
+  found: SessionCandidates,
   plan: SessionPlan,
   terms: RaceTerms,
-  options: {
-    readonly around: Surroundings;
-    readonly out: string;
-    readonly now: Date;
-    readonly random: Random;
-    readonly onEvent?: (event: RunEvent) => void;
-    readonly onBlock?: (state: RaceState) => void;
-  },
+  options: RaceOptions,
 ): Promise<SessionRace> {
-  const { around, out, now, random, onEvent, onBlock } = options;
+  const { resources: { clock, signal }, entered = found.named, score = () => null, onEvent, onBlock } =
+    options;
   const racing = found.candidates.filter(({ info }) => !terms.excluded.some(({ id }) => id === info.id));
-  const perPass = Math.max(1, racing.length) * plan.prompts.prompts.length;
-  const rounds = Math.max(1, Math.ceil(terms.budget / perPass));
-  const info = newRunInfo({
-    plan: { ...planOf({ ...plan, rounds }, "interleaved"), mode: "race", race: terms },
-    machine: await describeMachine(),
-    candidates: found.candidates.map((candidate) => candidate.info),
-    now,
-    random,
-  });
-  const folder = await createRunFolder(out, info);
+  const run = { named: entered, machine: found.machine };
+  const { info, folder } = await beginRun(run, racePlan(plan, terms, racing.length), options);
+  let ended: RunInfo;
   try {
+    await options.onFolder?.(folder.path);
     for (const [candidate, reasons] of Map.groupBy(terms.excluded, ({ id }) => id)) {
       const reason = `excluded: ${reasons.map((one) => one.reason).join("; ")}`;
       await folder.sample({ kind: "candidate", candidate, at_ms: 0, status: "skipped", reason });
     }
-    await raceLive({
+    ended = await raceLive({
       info,
       candidates: racing,
       sink: folder,
-      clock: around.clock,
-      readMachine: machineReader(around.clock),
-      signal: around.signal,
-      score: () => null,
+      clock,
+      readMachine: machineReader(clock),
+      signal,
+      score,
       ...(onEvent === undefined ? {} : { onEvent }),
       ...(onBlock === undefined ? {} : { onBlock }),
     });
@@ -101,7 +108,15 @@ export async function raceFound(
     folder.close();
   }
   await writeSummary(folder.path, await summarizeRun(folder.path));
-  return { ...await replayRecorded(folder.path), folder: folder.path };
+  return { ...await replayRecorded(folder.path), folder: folder.path, status: ended.status };
+}
+
+/** As many rounds as the budget takes. Answers that are scored get no nonce and nothing before them. */
+export function racePlan(plan: SessionPlan, terms: RaceTerms, racing: number): PlanInfo {
+  const perPass = Math.max(1, racing) * plan.prompts.prompts.length;
+  const rounds = Math.max(1, Math.ceil(terms.budget / perPass));
+  const scored = needsScores(terms) ? { prefix: "as is", warmup: 0 } as const : {};
+  return planInfo({ ...plan, rounds, race: terms, ...scored }, "interleaved");
 }
 
 /**

@@ -1,9 +1,9 @@
 /** Runs a race on real candidates, and records it like any other run. */
-import type { LiveCandidate } from "../../bench/candidate.ts";
+import type { LiveCandidate } from "../../bench/live_candidate.ts";
 import type { RunSink } from "../../bench/folder.ts";
 import type { ReadMachine } from "../../bench/noise.ts";
 import type { RaceTerms, RequestRecord, RunInfo } from "../../bench/records.ts";
-import { type RunContext, type RunEvent, Seat } from "../../bench/seat.ts";
+import { CandidateSession, type RunContext, type RunEvent } from "../../bench/candidate_session.ts";
 import { type Reading, readUse, useRecord } from "../../bench/watch.ts";
 import type { Clock } from "../../clock.ts";
 import { UserError } from "../../errors.ts";
@@ -65,15 +65,15 @@ class Race {
   readonly #options: LiveRace;
   readonly #terms: RaceTerms;
   readonly #context: RunContext;
-  readonly #seats: ReadonlyMap<string, Seat>;
+  readonly #sessions: ReadonlyMap<string, CandidateSession>;
   /** Why a candidate left. */
   readonly #left = new Map<string, string>();
-  /** What the seats recorded last. */
+  /** What the sessions recorded last. */
   #request: RequestRecord | null = null;
   #answer = "";
   #blocks = 0;
   /** Who runs the block at hand, and the reading before it. */
-  #running: readonly Seat[] = [];
+  #running: readonly CandidateSession[] = [];
   #before: Reading | null = null;
 
   constructor(options: LiveRace) {
@@ -104,19 +104,21 @@ class Race {
         },
       },
     };
-    this.#seats = new Map(
-      candidates.map((candidate) => [candidate.info.id, new Seat(candidate, this.#context, false)]),
+    this.#sessions = new Map(
+      candidates.map((
+        candidate,
+      ) => [candidate.info.id, new CandidateSession(candidate, this.#context, false)]),
     );
   }
 
   /** Loads and warms up all of them; the terms with those excluded that could not be. */
   async open(): Promise<RunInfo> {
     const { info } = this.#options;
-    const seats = [...this.#seats.values()];
-    for (const seat of shuffle(seats, seededRandom(`${info.plan.seed} loads`))) {
-      if (seat.loads && seats.length > 1) await seat.measureLoad();
+    const sessions = [...this.#sessions.values()];
+    for (const session of shuffle(sessions, seededRandom(`${info.plan.seed} loads`))) {
+      if (session.loads && sessions.length > 1) await session.measureLoad();
     }
-    if (seats.length > 1) { for (const seat of seats) await seat.makeReady(); }
+    if (sessions.length > 1) { for (const session of sessions) await session.makeReady(); }
     const failed = [...this.#left].map(([id, reason]) => ({
       id,
       constraint: "failed" as const,
@@ -128,7 +130,7 @@ class Race {
   }
 
   async close(): Promise<void> {
-    await Promise.allSettled([...this.#seats.values()].map((seat) => seat.close()));
+    await Promise.allSettled([...this.#sessions.values()].map((session) => session.close()));
   }
 
   async run(info: RunInfo): Promise<RaceState> {
@@ -151,16 +153,16 @@ class Race {
 
   async #ask(id: string, promptId: string): Promise<CaseOutcome> {
     const { info: { plan } } = this.#options;
-    const seat = this.#seats.get(id);
+    const session = this.#sessions.get(id);
     const prompt = plan.prompt_set.prompts.find((one) => one.id === promptId);
-    if (seat === undefined || prompt === undefined) throw new RangeError(`Cannot ask ${id} ${promptId}`);
-    if (seat.left) return { status: "failed", reason: this.#left.get(id) ?? "it left the race" };
+    if (session === undefined || prompt === undefined) throw new RangeError(`Cannot ask ${id} ${promptId}`);
+    if (session.left) return { status: "failed", reason: this.#left.get(id) ?? "it left the race" };
     const round = Math.floor(this.#blocks / plan.prompt_set.prompts.length) + 1;
-    const job = seat.job(prompt, { round, number: this.#blocks + 1, attempt: 1 });
-    if (job === null) throw new RangeError(`Cannot ask ${id} ${promptId} twice in round ${round}`);
+    const request = session.request(prompt, { round, number: this.#blocks + 1, attempt: 1 });
+    if (request === null) throw new RangeError(`Cannot ask ${id} ${promptId} twice in round ${round}`);
     this.#request = null;
-    if (plan.prefix === "warm") await seat.prime(job);
-    await seat.send(job);
+    if (plan.prefix === "warm") await session.prime(request);
+    await session.send(request);
     const record = this.#recorded();
     if (record === null) throw new Error(`the request to ${id} left no record`);
     const score = this.#options.score(promptId, this.#answer);
@@ -173,19 +175,19 @@ class Race {
   }
 
   async #beginBlock(live: readonly string[]): Promise<void> {
-    this.#running = [...this.#seats.values()].filter(({ id }) => live.includes(id));
+    this.#running = [...this.#sessions.values()].filter(({ id }) => live.includes(id));
     this.#before = await readUse(this.#options.readMachine, this.#running);
   }
 
   async #endBlock(state: RaceState): Promise<void> {
     this.#blocks = state.blocks;
     const after = await readUse(this.#options.readMachine, this.#running);
-    for (const seat of this.#running) await seat.recordMemory();
+    for (const session of this.#running) await session.recordMemory();
     if (this.#before !== null) {
       const record = useRecord(this.#before, after, this.#context.nowMs());
       await this.#options.sink.sample({ ...record, block: state.blocks });
     }
-    for (const seat of this.#running) if (!state.live.includes(seat.id)) await seat.close();
+    for (const session of this.#running) if (!state.live.includes(session.id)) await session.close();
     await this.#beginBlock(state.live);
   }
 }

@@ -41,12 +41,12 @@ const wrongOut = { id: "", constraint: "quality", reason: "it is wrong", admit: 
 
 Deno.test("a race is a run of its own: who is out is a row with the reason and is never asked", async () => {
   await withService(models, async (around, out) => {
-    const found = await findCandidates(names, { around });
+    const found = await findCandidates({ names }, around);
     const [quick = "", slow = "", wrong = ""] = found.candidates.map(({ info }) => info.id);
     const terms = { ...DEFAULT_TERMS, budget: 60, excluded: [{ ...wrongOut, id: wrong }] };
     const blocks: number[] = [];
     const race = await raceFound(found, plan, terms, {
-      around,
+      resources: around,
       out,
       ...when,
       onBlock: (state) => blocks.push(state.blocks),
@@ -71,9 +71,9 @@ Deno.test("a race is a run of its own: who is out is a row with the reason and i
 
 Deno.test("a decision holds the answers against the floor, with a race and without", async () => {
   await withService(models, async (around, out) => {
-    const found = await findCandidates(names, { around });
+    const found = await findCandidates({ names }, around);
     const [quick = "", slow = "", wrong = ""] = found.candidates.map(({ info }) => info.id);
-    const { folder: answers } = await measure(found, plan, { around, out, ...when });
+    const { folder: answers } = await measure(found, plan, { resources: around, out, ...when });
     await writeQuality(answers, prompts);
     const constraints = { ...NO_CONSTRAINTS, minPassRate: 0.5 };
     const terms = { constraints, registry, random: seededRandom("test") };
@@ -88,7 +88,7 @@ Deno.test("a decision holds the answers against the floor, with a race and witho
       budget: 60,
       excluded: alone.excluded,
       quality_run: alone.quality_run,
-    }, { around, out, now: new Date(1e6), random: () => 0.25 });
+    }, { resources: around, out, now: new Date(1e6), random: () => 0.25 });
     found.close();
     const raced = await decideOn({ race, answers }, terms);
     assert.deepEqual([raced.verdict, raced.winner, raced.choice], ["winner", quick, quick]);
@@ -109,7 +109,7 @@ Deno.test("a decision holds the answers against the floor, with a race and witho
 
 Deno.test("constraints are held against candidates before anything is measured", async () => {
   await withService({ "phi-4-mini": {}, stranger: {} }, async (around) => {
-    const found = await findCandidates(["phi-4-mini", "stranger"], { around });
+    const found = await findCandidates({ names: ["phi-4-mini", "stranger"] }, around);
     found.close();
     const wanted = { ...NO_CONSTRAINTS, licenses: ["open"] };
     const excluded = await excludedFrom(found, wanted, { registry, quality: null });

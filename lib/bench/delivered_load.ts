@@ -1,13 +1,13 @@
 /** What load was really delivered, and how much of it met the limits. */
 
 /** Requests of one candidate: one entry a request, in ms. */
-export interface Spans {
+export interface RequestTimes {
   readonly due: ArrayLike<number>;
   readonly sent: ArrayLike<number>;
   readonly end: ArrayLike<number>;
 }
 
-export interface Load {
+export interface DeliveredLoad {
   /** Requests sent a second, over the stretches in which requests were due. */
   readonly deliveredRate: number;
   /** Requests ended a second, over the time in which one was in flight. */
@@ -25,11 +25,11 @@ export interface Load {
  *
  * ```ts
  * // Four requests at 10 a second, each 50 ms long.
- * const load = loadOf({ due: [0, 100, 200, 300], sent: [0, 100, 200, 300], end: [50, 150, 250, 350] }, 10);
+ * const load = deliveredLoad({ due: [0, 100, 200, 300], sent: [0, 100, 200, 300], end: [50, 150, 250, 350] }, 10);
  * if (Math.abs(load.deliveredRate - 10) > 1e-9 || load.maxInFlight !== 1) throw new Error("as asked");
  * ```
  */
-export function loadOf(spans: Spans, askedRate: number | null): Load {
+export function deliveredLoad(spans: RequestTimes, askedRate: number | null): DeliveredLoad {
   const { busyMs, maxInFlight } = sweep(spans);
   const busyS = busyMs / 1000;
   const completedRate = busyS > 0 ? spans.end.length / busyS : 0;
@@ -38,7 +38,7 @@ export function loadOf(spans: Spans, askedRate: number | null): Load {
 }
 
 /** (n − 1) / (last sent − first sent), over all stretches together. */
-function rateOfStretches({ due, sent }: Spans, pauseMs: number): number {
+function rateOfStretches({ due, sent }: RequestTimes, pauseMs: number): number {
   const order = ascending(due);
   let [intervals, spanMs] = [0, 0];
   for (let at = 1; at < order.length; at++) {
@@ -51,7 +51,7 @@ function rateOfStretches({ due, sent }: Spans, pauseMs: number): number {
 }
 
 /** The union of [sent, end], and the most that overlap. */
-function sweep({ sent, end }: Spans): { busyMs: number; maxInFlight: number } {
+function sweep({ sent, end }: RequestTimes): { busyMs: number; maxInFlight: number } {
   const starts = Float64Array.from(sent).sort();
   const ends = Float64Array.from(end).sort();
   let [busyMs, inFlight, maxInFlight, closed, since] = [0, 0, 0, 0, 0];

@@ -1,8 +1,8 @@
 /** How requests are sent out: one client after the other, many clients, or at a constant rate. */
 import type { Clock, Sleep } from "../clock.ts";
 
-/** Sends one job; `dueMs` only at a constant rate. */
-export type Send<Job> = (job: Job, dueMs?: number) => Promise<void>;
+/** Sends one planned request; `dueMs` only at a constant rate. */
+export type SendPlanned<T> = (request: T, dueMs?: number) => Promise<void>;
 
 /**
  * A closed loop: each client sends its next request when its last one is answered. The first failure of
@@ -10,12 +10,16 @@ export type Send<Job> = (job: Job, dueMs?: number) => Promise<void>;
  *
  * ```ts
  * const sent: number[] = [];
- * await closedLoop([1, 2, 3], 2, (job) => { sent.push(job); return Promise.resolve(); });
- * if (sent.length !== 3) throw new Error("every job is sent once");
+ * await closedLoop([1, 2, 3], 2, (request) => { sent.push(request); return Promise.resolve(); });
+ * if (sent.length !== 3) throw new Error("every request is sent once");
  * ```
  */
-export async function closedLoop<Job>(jobs: Iterable<Job>, clients: number, send: Send<Job>): Promise<void> {
-  const queue = jobs[Symbol.iterator]();
+export async function closedLoop<T>(
+  requests: Iterable<T>,
+  clients: number,
+  send: SendPlanned<T>,
+): Promise<void> {
+  const queue = requests[Symbol.iterator]();
   let stopped = false;
   const client = async () => {
     for (let next = queue.next(); !next.done && !stopped; next = queue.next()) {
@@ -36,23 +40,23 @@ export async function closedLoop<Job>(jobs: Iterable<Job>, clients: number, send
  *
  * @param rate requests a second
  */
-export async function constantRate<Job>(
-  jobs: Iterable<Job>,
+export async function constantRate<T>(
+  requests: Iterable<T>,
   options: { rate: number; clients: number; clock: Clock; sleep: Sleep; signal: AbortSignal },
-  send: Send<Job>,
+  send: SendPlanned<T>,
 ): Promise<void> {
   const { rate, clients, clock, sleep, signal } = options;
   const start = clock();
   const inFlight = new Set<Promise<void>>();
   let fault: { error: unknown } | null = null;
   let count = 0;
-  for (const job of jobs) {
+  for (const request of requests) {
     const dueMs = start + (count++ * 1000) / rate;
     const earlyMs = dueMs - clock();
     if (earlyMs > 0) await sleep(earlyMs, signal);
     while (inFlight.size >= clients) await Promise.race(inFlight);
     if (fault !== null) break;
-    const sent = send(job, dueMs).catch((error: unknown) => {
+    const sent = send(request, dueMs).catch((error: unknown) => {
       fault ??= { error };
     }).finally(() => inFlight.delete(sent));
     inFlight.add(sent);

@@ -1,6 +1,6 @@
-/** Room for long prompts: the context that embedded candidates get. */
+/** The context size, in tokens, that embedded candidates get for long prompts. */
 import type { PromptMessage } from "../prompts/prompts.ts";
-import type { Choice } from "./choose.ts";
+import type { NamedCandidate } from "./named_candidate.ts";
 
 /** The engine's own default holds this many tokens. */
 const DEFAULT_TOKENS = 4096;
@@ -15,18 +15,18 @@ const EXTRA_TOKENS = 256;
  *
  * @param prompts the messages of each prompt of the plan
  */
-export function withRoom(
-  choices: readonly Choice[],
+export function withContextFor(
+  candidates: readonly NamedCandidate[],
   prompts: readonly { readonly messages: readonly PromptMessage[] }[],
   maxTokens: number,
-): Choice[] {
+): NamedCandidate[] {
   const needed = contextFor(prompts, maxTokens);
-  return choices.map((choice) => {
-    if (choice.kind !== "embedded" || choice.engine.contextTokens !== undefined || needed === null) {
-      return choice;
+  return candidates.map((candidate) => {
+    if (candidate.kind !== "embedded" || candidate.engine.contextTokens !== undefined || needed === null) {
+      return candidate;
     }
-    const contextTokens = Math.min(needed, choice.entry.contextTokens ?? Infinity);
-    return { ...choice, engine: { ...choice.engine, contextTokens } };
+    const contextTokens = Math.min(needed, candidate.model.contextTokens ?? Infinity);
+    return { ...candidate, engine: { ...candidate.engine, contextTokens } };
   });
 }
 

@@ -1,7 +1,7 @@
 /** A growing column of numbers: eight (or four) bytes a value, whatever a run's length. */
 
 /** Appends numbers to a typed array that doubles when it is full. */
-export class Column {
+export class GrowableArray {
   #values: Float64Array | Float32Array;
   #length = 0;
 

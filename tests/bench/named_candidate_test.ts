@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
-import { chooseAgain, chooseCandidates, type ChooseFrom, type Service } from "../../lib/bench/choose.ts";
+import {
+  resolveAgain,
+  resolveCandidates,
+  type ResolveFrom,
+  type ServiceListing,
+} from "../../lib/bench/named_candidate.ts";
 import { parseRegistry } from "../../lib/catalog/registry.ts";
 
 const file = (name: string) => ({
@@ -23,20 +28,24 @@ const registry = parseRegistry(
   }),
   "models.json",
 );
-const service = (name: string, ...ids: string[]): Service => ({
+const service = (name: string, ...ids: string[]): ServiceListing => ({
   endpoint: { name, baseUrl: `http://127.0.0.1:9/${name}` },
   models: ids.map((id) => ({ id, ownedBy: null })),
 });
-const from = (...services: Service[]): ChooseFrom => ({ registry, services, engine: { gpu: "auto" } });
-const ids = (names: string[], ...services: Service[]) =>
-  chooseCandidates(names, from(...services)).map(({ info }) => info.id);
+const from = (...services: ServiceListing[]): ResolveFrom => ({
+  registry,
+  services,
+  engine: { gpu: "auto" },
+});
+const ids = (names: string[], ...services: ServiceListing[]) =>
+  resolveCandidates(names, from(...services)).map(({ info }) => info.id);
 
 Deno.test("a name of the registry is its first GGUF file, or the variant named", () => {
   assert.deepEqual(ids(["smollm2", "SmolLM2-135M:q8"]), ["smollm2:q4", "smollm2:q8"]);
 });
 
 Deno.test("engine options make a candidate of their own", () => {
-  const [one, two] = chooseCandidates(
+  const [one, two] = resolveCandidates(
     ["smollm2:threads=1", "smollm2:q8+context=512+flash=on+gpu=off"],
     from(),
   );
@@ -46,7 +55,7 @@ Deno.test("engine options make a candidate of their own", () => {
   assert.deepEqual(two.engine, { gpu: "off", contextTokens: 512, flashAttention: true });
   assert.equal(two.info.device, "off");
   for (const wrong of ["threads=0", "threads=", "flash=maybe", "gpu=big", "speed=9"]) {
-    assert.throws(() => ids([`smollm2:${wrong}`]), /is no engine option: give threads=N/);
+    assert.throws(() => ids([`smollm2:${wrong}`]), /unknown engine setting ".*": give threads=N/);
   }
 });
 
@@ -60,9 +69,9 @@ Deno.test("a service that has the model is asked, by id, by alias, and CPU befor
   assert.deepEqual(ids(["phi-4-mini"], foundry), ["phi-4-mini:generic-cpu@foundry"]);
   assert.deepEqual(ids(["phi-4-mini:cuda-gpu"], foundry), ["phi-4-mini:cuda-gpu@foundry"]);
   const ollama = service("ollama", "qwen2.5:0.5b");
-  const [choice] = chooseCandidates(["qwen2.5:0.5b"], from(ollama));
-  assert.equal(choice?.info.id, "qwen2.5:0.5b@ollama");
-  assert.equal(choice?.info.model_id, "qwen2.5:0.5b");
+  const [candidate] = resolveCandidates(["qwen2.5:0.5b"], from(ollama));
+  assert.equal(candidate?.info.id, "qwen2.5:0.5b@ollama");
+  assert.equal(candidate?.info.model_id, "qwen2.5:0.5b");
 });
 
 Deno.test("@ decides where it runs", () => {
@@ -72,7 +81,7 @@ Deno.test("@ decides where it runs", () => {
     "smollm2:q4",
     "smollm2@lab#2",
   ]);
-  assert.throws(() => ids(["smollm2@nowhere"], lab), /no endpoint "nowhere"; known: embedded, lab/);
+  assert.throws(() => ids(["smollm2@nowhere"], lab), /unknown endpoint "nowhere"; known: embedded, lab/);
   assert.throws(() => ids(["phi@lab"], lab), /lab lists smollm2/);
   assert.deepEqual(ids(["team@x"], service("lab", "team@x")), ["team@x@lab"], "an id may hold an @");
 });
@@ -80,19 +89,19 @@ Deno.test("@ decides where it runs", () => {
 Deno.test("what nobody has is named, with what comes near", () => {
   assert.throws(() => ids(["smolm2"]), /"smolm2".*did you mean smollm2/);
   assert.throws(() => ids(["gpt-9"], service("lab", "a", "b")), /"gpt-9"; the services list a, b/);
-  assert.throws(() => ids(["phi-4-mini"]), /no GGUF file for phi-4-mini.*--endpoint/);
+  assert.throws(() => ids(["phi-4-mini"]), /no GGUF file and no adapter for phi-4-mini.*--endpoint/);
   assert.throws(() => ids(["smollm2:q2"]), /no variant "q2": give q4, q8/);
 });
 
 Deno.test("a resumed run finds its candidates again, under the ids they had", () => {
   const lab = service("lab", "phi-4-mini-generic-cpu:5", "smollm2");
-  const chosen = chooseCandidates(
+  const chosen = resolveCandidates(
     ["smollm2:threads=1@embedded", "smollm2", "smollm2", "phi-4-mini"],
     from(lab),
   );
   const infos = chosen.map(({ info }) => info);
-  assert.deepEqual(chooseAgain(infos, from(lab)), chosen);
-  assert.throws(() => chooseAgain(infos, from()), /measured at the endpoint lab.*--endpoint lab=URL/);
+  assert.deepEqual(resolveAgain(infos, from(lab)), chosen);
+  assert.throws(() => resolveAgain(infos, from()), /measured at the endpoint lab.*--endpoint lab=URL/);
 });
 
 Deno.test("a model that is named is requested from a service that lists nothing", () => {

@@ -9,14 +9,14 @@ const ROOTED_PATH = /(?<![\w:/\\.~…-])(?:[\\/]{1,2}|~[\\/])(?:[^\s\\/:*?"'<>|]
  * A reason with the folders of absolute paths left out: they name a user or a machine.
  *
  * ```ts
- * const reason = withoutFolders("can't load /home/ana/.cache/podium/models/m.gguf: cut short");
+ * const reason = redactPaths("can't load /home/ana/.cache/podium/models/m.gguf: cut short");
  * if (reason !== "can't load …/m.gguf: cut short") throw new Error(reason);
- * if (withoutFolders("see C:\\Users\\Ana Lima\\m.gguf") !== "see …/m.gguf") throw new Error("a drive");
- * if (withoutFolders("HTTP 404 at http://localhost:5273/v1/models") !== "HTTP 404 at http://localhost:5273/v1/models") {
+ * if (redactPaths("see C:\\Users\\Ana Lima\\m.gguf") !== "see …/m.gguf") throw new Error("a drive");
+ * if (redactPaths("HTTP 404 at http://localhost:5273/v1/models") !== "HTTP 404 at http://localhost:5273/v1/models") {
  *   throw new Error("addresses stay");
  * }
  * ```
  */
-export function withoutFolders(reason: string): string {
+export function redactPaths(reason: string): string {
   return reason.replaceAll(DRIVE_PATH, "…/$1").replaceAll(ROOTED_PATH, "…/$1");
 }

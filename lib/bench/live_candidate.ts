@@ -1,20 +1,59 @@
-/** Candidates that can be measured: an engine process of ours, or a service over its endpoint. */
+/** Candidates that a run can open: a model in an engine process, an adapter, or a model behind an endpoint. */
 import { type Machine, neededRamGb } from "../catalog/machine.ts";
 import type { Clock, Fetch } from "../clock.ts";
 import { holdFoundryModel } from "../services/foundry_hold.ts";
 import { isLoopback } from "../endpoint/loopback.ts";
 import { probe } from "../endpoint/probe.ts";
 import { timedRequest } from "../endpoint/timed_request.ts";
-import type { Endpoint, Trace } from "../endpoint/trace.ts";
 import type { PostJson } from "../endpoint/timed_client.ts";
+import type { Endpoint, GenerationRequest, Trace } from "../endpoint/trace.ts";
 import type { EngineExit } from "../engine/engine_process.ts";
 import { startModel } from "./start_model.ts";
 import type { RunProgram } from "../program.ts";
-import type { LiveCandidate, OpenCandidate } from "./candidate.ts";
-import type { Choice } from "./choose.ts";
+import type { CandidateInfo } from "./records.ts";
+import type { NamedCandidate } from "./named_candidate.ts";
 
-/** What candidates need of the outside world. */
-export interface World {
+/** One request: when it is due, how long it may take, what ends it. */
+export interface SendOptions {
+  /** When the request was due on the run's clock, in ms; left out in a closed loop. */
+  readonly dueMs?: number;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+  /** Gets the answer's text piece by piece, for somebody who reads along; a measurement leaves it out. */
+  readonly onText?: (text: string) => void;
+}
+
+/** A candidate that is loaded and answers. */
+export interface OpenCandidate {
+  /** One request on the wire. What the endpoint does wrong is a failed trace; only an abort throws. */
+  request(request: GenerationRequest, terms: SendOptions): Promise<Trace>;
+  /** From nothing to ready, in a fresh process; null where a service keeps that to itself. */
+  readonly loadMs: number | null;
+  /** What really runs it, as the engine says. */
+  readonly device: string | null;
+  /** Resident memory of the process that holds the model. */
+  residentMb(): Promise<number | null>;
+  /**
+   * Processor time that the candidate used on this machine so far, in seconds: 0 where it runs elsewhere,
+   * null where it runs here and nobody tells.
+   */
+  cpuS(): Promise<number | null>;
+  close(): Promise<void>;
+}
+
+/** A candidate as a run is given it: named, not yet loaded. */
+export interface LiveCandidate {
+  readonly info: CandidateInfo;
+  /** What `open` starts: a fresh process of ours whose load can be measured, or a service that just runs. */
+  readonly start: "fresh process" | "running service";
+  /** State of the file cache when `open` loads the model. */
+  readonly fileCache: "cold" | "warm" | "unknown";
+  /** @throws {Error} when it can't be loaded or reached; the message becomes the candidate's reason */
+  open(signal: AbortSignal): Promise<OpenCandidate>;
+}
+
+/** What live candidates need from outside. */
+export interface LiveCandidateOptions {
   readonly clock: Clock;
   /** Carries what is not timed. */
   readonly fetch: Fetch;
@@ -34,12 +73,12 @@ export interface World {
  * @param modelPath a verified GGUF file, or an adapter's module: what `locate` or `pull` gave
  */
 export function embeddedCandidate(
-  choice: Extract<Choice, { kind: "embedded" }>,
+  candidate: Extract<NamedCandidate, { kind: "embedded" }>,
   modelPath: string,
-  world: World,
+  options: LiveCandidateOptions,
 ): LiveCandidate {
-  const { clock, denoPath, stream, post } = world;
-  const { info, engine, entry, variant } = choice;
+  const { clock, denoPath, stream, post } = options;
+  const { info, engine, model, variant } = candidate;
   return {
     info,
     start: "fresh process",
@@ -52,7 +91,7 @@ export function embeddedCandidate(
         path: modelPath,
         adapter: variant.adapter,
         engine,
-        contextTokens: entry.contextTokens,
+        contextTokens: model.contextTokens,
       }, { denoPath, clock, signal });
       return {
         loadMs: running.loadMs.totalMs,
@@ -111,21 +150,21 @@ async function readThrough(path: string, signal: AbortSignal): Promise<void> {
  * asked to load its model first, and to give its memory back afterwards.
  */
 export function endpointCandidate(
-  { info, endpoint }: Extract<Choice, { kind: "endpoint" }>,
-  world: World,
+  { info, endpoint }: Extract<NamedCandidate, { kind: "endpoint" }>,
+  options: LiveCandidateOptions,
 ): LiveCandidate {
-  const { clock, timeoutMs, post } = world;
+  const { clock, timeoutMs, post } = options;
   return {
     info,
     start: "running service",
     fileCache: "unknown",
     async open(signal): Promise<OpenCandidate> {
-      const held = await holdFoundryModel(endpoint, info.model_id, { ...world, signal });
+      const held = await holdFoundryModel(endpoint, info.model_id, { ...options, signal });
       try {
         const found = await probe(endpoint, info.model_id, { clock, post, timeoutMs, signal });
         if (!found.ok) throw new Error(`it did not answer a probe: ${found.reason}`);
         const { route, streamUsage } = found.abilities;
-        const stream = world.stream && found.abilities.stream;
+        const stream = options.stream && found.abilities.stream;
         return {
           loadMs: held?.loadMs ?? null,
           device: held?.device ?? null,
@@ -153,7 +192,7 @@ export function endpointCandidate(
 const isHere = ({ baseUrl }: Endpoint) => isLoopback(new URL(baseUrl));
 
 /** A candidate that can't be opened, and why: it becomes a row, and the others go on. */
-export function brokenCandidate({ info, kind }: Choice, reason: string): LiveCandidate {
+export function brokenCandidate({ info, kind }: NamedCandidate, reason: string): LiveCandidate {
   return {
     info,
     start: kind === "embedded" ? "fresh process" : "running service",
@@ -170,14 +209,14 @@ const RESERVE_GB = 0.5;
  * of a service, and models of unknown size, don't count: nobody here knows what they take.
  */
 export function orderThatFits(
-  choices: readonly Choice[],
+  candidates: readonly NamedCandidate[],
   machine: Pick<Machine, "freeRamGb">,
 ): "interleaved" | "by model" {
-  const neededGb = choices.reduce((sum, choice) => {
-    if (choice.kind !== "embedded") return sum;
-    const contextTokens = choice.engine.contextTokens;
-    const options = { variant: choice.variant, ...(contextTokens === undefined ? {} : { contextTokens }) };
-    return sum + (neededRamGb(choice.entry, options) ?? 0);
+  const neededGb = candidates.reduce((sum, candidate) => {
+    if (candidate.kind !== "embedded") return sum;
+    const contextTokens = candidate.engine.contextTokens;
+    const options = { variant: candidate.variant, ...(contextTokens === undefined ? {} : { contextTokens }) };
+    return sum + (neededRamGb(candidate.model, options) ?? 0);
   }, 0);
   return neededGb + RESERVE_GB <= machine.freeRamGb ? "interleaved" : "by model";
 }

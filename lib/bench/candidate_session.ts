@@ -1,9 +1,9 @@
 /** One candidate's place in a run: opened, warmed up, asked, and out when it fails too often. */
 import type { Trace } from "../endpoint/trace.ts";
 import { reasonOf } from "../errors.ts";
-import type { LiveCandidate, OpenCandidate } from "./candidate.ts";
+import type { LiveCandidate, OpenCandidate } from "./live_candidate.ts";
 import type { RunSink } from "./folder.ts";
-import { withoutFolders } from "./places.ts";
+import { redactPaths } from "./redact_paths.ts";
 import { requestId, withColdPrefix } from "./plan.ts";
 import { type RequestPlace, toAnswerRecord, toRequestRecord } from "./record_request.ts";
 import type { RunInfo } from "./records.ts";
@@ -24,7 +24,7 @@ export type RunEvent =
   /** `repeated`: so many requests more, to make up for the block. */
   | { readonly kind: "disturbed"; readonly reason: string; readonly repeated: number };
 
-/** What all seats of a run share. */
+/** What all sessions of a run share. */
 export interface RunContext {
   readonly info: RunInfo;
   readonly sink: RunSink;
@@ -40,12 +40,12 @@ export interface RunContext {
 type PlannedPrompt = RunInfo["plan"]["prompt_set"]["prompts"][number];
 
 /** One request of the plan, with the prompt it sends. */
-export interface Job {
+export interface PlannedRequest {
   readonly place: RequestPlace;
   readonly prompt: PlannedPrompt;
 }
 
-export class Seat {
+export class CandidateSession {
   readonly #candidate: LiveCandidate;
   readonly #context: RunContext;
   #open: OpenCandidate | null = null;
@@ -102,18 +102,21 @@ export class Seat {
   }
 
   /** The request's place in the run, or null where it is done. */
-  job(prompt: PlannedPrompt, block: { round: number; number: number; attempt: number }): Job | null {
+  request(
+    prompt: PlannedPrompt,
+    block: { round: number; number: number; attempt: number },
+  ): PlannedRequest | null {
     const id = requestId("timed", block.round, prompt.id, this.id, block.attempt);
     return this.#context.done.has(id) ? null : { prompt, place: this.#place(id, prompt.id, "timed", block) };
   }
 
   /** The same prompt right before, so that the server has it in its cache. */
-  async prime({ place, prompt }: Job): Promise<void> {
+  async prime({ place, prompt }: PlannedRequest): Promise<void> {
     await this.send(this.#warmupJob(prompt, { round: place.round, number: place.block }));
   }
 
   /** Sends one request and keeps what came of it. Does nothing once the candidate has left. */
-  async send({ place, prompt }: Job, dueMs?: number): Promise<void> {
+  async send({ place, prompt }: PlannedRequest, dueMs?: number): Promise<void> {
     const { info: { plan, run_id }, signal, sink, onEvent, originMs } = this.#context;
     if (this.#open === null || this.#left) return;
     // All candidates of a block meet the same text; a warm-up meets one of its own.
@@ -162,7 +165,7 @@ export class Seat {
       return true;
     } catch (error) {
       signal.throwIfAborted();
-      const reason = withoutFolders(reasonOf(error));
+      const reason = redactPaths(reasonOf(error));
       if (this.loads) await this.#recordLoad(reason);
       await this.#leave("failed", reason);
       return false;
@@ -204,7 +207,7 @@ export class Seat {
     await this.#leave("skipped", reason);
   }
 
-  #warmupJob(prompt: PlannedPrompt, block: { round: number; number: number }): Job {
+  #warmupJob(prompt: PlannedPrompt, block: { round: number; number: number }): PlannedRequest {
     const name = () => requestId("warmup", block.round, prompt.id, this.id, this.#warmups);
     do this.#warmups++; while (this.#context.done.has(name()));
     return { prompt, place: this.#place(name(), prompt.id, "warmup", block) };

@@ -1,0 +1,128 @@
+/**
+ * How people name a candidate: `NAME[:PARTS][@ENDPOINT]`.
+ *
+ * - `NAME` is an alias or another name of a model in models.json, an id that a service lists, or a `.gguf` file.
+ * - `PARTS`, joined by `+`, are each the name of a variant (`q4_1`, `cuda-gpu`) or an engine setting (`threads=1`).
+ * - `ENDPOINT` is the name of a service, or `embedded` for the engine that Podium runs itself.
+ *
+ * A name that holds `:`, `@`, `+`, a comma or a path may stand in double quotes: `"C:\models\x.gguf":threads=2`.
+ */
+import type { EngineSettings } from "../catalog/model.ts";
+import { UserError } from "../errors.ts";
+
+/** The endpoint's name of a candidate that the embedded engine runs. */
+export const EMBEDDED = "embedded";
+
+/** A candidate's name, taken apart. */
+export interface CandidateName {
+  /** What was written, for messages. */
+  readonly text: string;
+  /** Everything before `@ENDPOINT`, without quotes: a service's own id may hold a colon. */
+  readonly whole: string;
+  readonly name: string;
+  readonly parts: readonly string[];
+  /** Null where none is named. */
+  readonly endpoint: string | null;
+  /** The name is the path of a GGUF file. */
+  readonly isFile: boolean;
+}
+
+const QUOTED = /^"([^"]+)"(?::([^"@]*))?(?:@([^"@]+))?$/;
+/** A path that ends in .gguf, with or without a Windows drive. */
+const FILE = /^((?:[A-Za-z]:[\\/])?[^":]*\.gguf)(?::([^@]*))?(?:@([^@]+))?$/i;
+
+/**
+ * Takes a candidate's name apart. Outside quotes `@` separates the endpoint only where `endpoints` holds that
+ * endpoint, since the ids of some services hold an `@` themselves.
+ *
+ * @throws {UserError} for a name that is empty, has an unclosed quote, or has a form that Podium can't use yet
+ *
+ * ```ts
+ * const name = parseCandidateName("smollm2:q4_1+threads=2@embedded", ["embedded"]);
+ * if (name.name !== "smollm2" || name.parts.join() !== "q4_1,threads=2" || name.endpoint !== "embedded") {
+ *   throw new Error(JSON.stringify(name));
+ * }
+ * const file = parseCandidateName('"C:\\my models\\x.gguf":threads=2', []);
+ * if (file.name !== "C:\\my models\\x.gguf" || !file.isFile) throw new Error(file.name);
+ * ```
+ */
+export function parseCandidateName(text: string, endpoints: readonly string[]): CandidateName {
+  const exact = QUOTED.exec(text) ?? FILE.exec(text);
+  if (exact !== null) {
+    const [, name = "", parts = "", endpoint = null] = exact;
+    refuseHub(text, name);
+    return { text, whole: name, name, parts: partsOf(parts), endpoint, isFile: /\.gguf$/i.test(name) };
+  }
+  if (text.includes('"')) {
+    throw new UserError(
+      `${text}: a quote is not closed, or something stands before it: write "NAME":PARTS@ENDPOINT`,
+    );
+  }
+  refuseHub(text, text);
+  const at = text.lastIndexOf("@");
+  const known = at > 0 && endpoints.includes(text.slice(at + 1));
+  const whole = known ? text.slice(0, at) : text;
+  const colon = whole.indexOf(":");
+  return {
+    text,
+    whole,
+    name: colon <= 0 ? whole : whole.slice(0, colon),
+    parts: colon <= 0 ? [] : partsOf(whole.slice(colon + 1)),
+    endpoint: known ? text.slice(at + 1) : null,
+    isFile: false,
+  };
+}
+
+const partsOf = (text: string) => text.split("+").filter((part) => part !== "");
+
+function refuseHub(text: string, name: string): void {
+  if (!/^hf:/i.test(name)) return;
+  throw new UserError(
+    `${text}: names from Hugging Face (hf:OWNER/REPO:QUANT) are not supported yet: download the GGUF file and give ` +
+      "its path, or add the model to models.json",
+  );
+}
+
+/**
+ * The names of a comma-separated list; commas between double quotes belong to the name.
+ *
+ * ```ts
+ * const names = splitCandidateNames('smollm2, "a,b.gguf":threads=1');
+ * if (names.join("|") !== 'smollm2|"a,b.gguf":threads=1') throw new Error(names.join("|"));
+ * ```
+ */
+export function splitCandidateNames(text: string): string[] {
+  const names = text.match(/(?:"[^"]*"?|[^,"])+/g) ?? [];
+  return names.map((name) => name.trim()).filter((name) => name !== "");
+}
+
+/** The settings that a candidate's parts may hold. */
+export const ENGINE_SETTINGS = "threads=N, context=TOKENS, flash=on|off, gpu=auto|off|vulkan|cuda|metal";
+
+/**
+ * The engine options that settings such as `threads=2` stand for.
+ *
+ * @throws {UserError} naming the setting and what is accepted
+ *
+ * ```ts
+ * const { threads, contextTokens } = engineSettingsOf("smollm2", ["threads=2", "context=512"]);
+ * if (threads !== 2 || contextTokens !== 512) throw new Error();
+ * ```
+ */
+export function engineSettingsOf(text: string, settings: readonly string[]): EngineSettings {
+  return Object.assign({}, ...settings.map((setting) => engineSettingOf(text, setting)));
+}
+
+function engineSettingOf(text: string, setting: string): EngineSettings {
+  const [key = "", value = ""] = setting.split("=");
+  const number = /^\d{1,7}$/.test(value) && Number(value) > 0 ? Number(value) : null;
+  if (key === "threads" && number !== null) return { threads: number };
+  if (key === "context" && number !== null) return { contextTokens: number };
+  if (key === "flash" && (value === "on" || value === "off")) return { flashAttention: value === "on" };
+  if (key === "gpu") {
+    if (value === "auto" || value === "off" || value === "vulkan" || value === "cuda" || value === "metal") {
+      return { gpu: value };
+    }
+  }
+  throw new UserError(`${text}: unknown engine setting "${setting}": give ${ENGINE_SETTINGS}`);
+}
