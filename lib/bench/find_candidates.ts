@@ -1,6 +1,5 @@
 /** The first stage of a session: from names to live candidates. */
-import { readGguf } from "../catalog/gguf.ts";
-import { fillIn } from "../catalog/gguf.ts";
+import { fillIn, readGguf } from "../catalog/gguf.ts";
 import { hubReachable } from "../catalog/hub.ts";
 import { describeMachine, fits, type Machine } from "../catalog/machine.ts";
 import { type EngineSettings, type Model, plainName, type Registry, type Variant } from "../catalog/model.ts";

@@ -72,7 +72,10 @@ Deno.test("models that can't be had end in one line that says what to run", asyn
     const args = ["--out", out];
     const { code, err } = await mirror("benchmark_oss_models", args, { ...env, BENCH_MODELS: "mistral-7b" });
     assert.equal(code, 1);
-    assert.match(err, /error: mistral-7b is listed by no service .* BENCH_MODELS=smollm2-135m,gemma-3-270m/);
+    assert.match(
+      err,
+      /error: mistral-7b:q4_k_m: no service lists it .* BENCH_MODELS=smollm2-135m,gemma-3-270m/,
+    );
   });
 });
 
