@@ -1,4 +1,4 @@
-/** What README and docs promise: no link is dead, no task or flag is a lie. */
+/** What README and docs promise: every link, task, flag and code span is sound. */
 import assert from "node:assert/strict";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -96,6 +96,51 @@ Deno.test("every deno task that a page names exists, and so does every flag give
   assert.deepEqual(lies, []);
 });
 
+Deno.test("every code span and code block is closed, on the line on which it begins", async () => {
+  const broken: string[] = [];
+  let seen = 0;
+  for await (const page of pages(root)) {
+    const { spans, faults } = codeSpans(await Deno.readTextFile(page));
+    seen += spans;
+    broken.push(...faults.map((fault) => `${relative(root, page)}:${fault}`));
+  }
+  assert.ok(seen > 100, "hardly a code span was seen: the test reads nothing");
+  assert.deepEqual(broken, []);
+});
+
+Deno.test("a code span that is broken over two lines, or never closed, is found", () => {
+  assert.deepEqual(codeSpans("one `a` and ``b ` c``").faults, []);
+  assert.deepEqual(codeSpans("```\nlet a = `x\n```").faults, []);
+  assert.deepEqual(codeSpans("fine\n`foundry service\nstatus`").faults.length, 2);
+  assert.deepEqual(codeSpans("```\nnever closed").faults, ["1: code block is never closed"]);
+});
+
+/** Counts the code spans of a page; a span opens and closes with the same number of backticks, on one line. */
+function codeSpans(text: string): { spans: number; faults: string[] } {
+  const faults: string[] = [];
+  let spans = 0;
+  let fence: { mark: string; line: number } | null = null;
+  for (const [at, line] of text.split("\n").entries()) {
+    const mark = /^\s*(`{3,})/.exec(line)?.[1];
+    if (fence !== null) {
+      if (mark?.startsWith(fence.mark) && line.trim() === mark) fence = null;
+      continue;
+    }
+    if (mark !== undefined && !line.trim().slice(mark.length).includes("`")) {
+      fence = { mark, line: at + 1 };
+      continue;
+    }
+    // In prose a backslash takes a backtick its meaning; inside a span it has none.
+    const rest = line.replaceAll("\\`", "").replaceAll(/(?<!`)(`+)(?!`)(.*?)(?<!`)\1(?!`)/g, () => {
+      spans++;
+      return "";
+    });
+    if (rest.includes("`")) faults.push(`${at + 1}: code span is not closed: ${line.trim().slice(0, 60)}`);
+  }
+  if (fence !== null) faults.push(`${fence.line}: code block is never closed`);
+  return { spans, faults };
+}
+
 /** A script with everything that it imports from scripts/, where shared options live. */
 async function scriptSource(path: string, seen = new Set<string>()): Promise<string> {
   seen.add(path);
@@ -110,7 +155,7 @@ async function scriptSource(path: string, seen = new Set<string>()): Promise<str
   return parts.join("\n");
 }
 
-/** One permission as the table of the README words it: nothing, everything, or what it is held to. */
+/** One permission as the table words it: nothing, everything, or what it is limited to. */
 function worded(command: string, kind: "read" | "write" | "net" | "run"): string {
   const flag = new RegExp(`--allow-${kind}(?:=(\\S+))?(?=\\s)`).exec(command);
   if (flag === null) return "–";
@@ -118,10 +163,10 @@ function worded(command: string, kind: "read" | "write" | "net" | "run"): string
   return flag[1] === "127.0.0.1" ? "loopback" : flag[1].split(",").join(", ");
 }
 
-Deno.test("README's table of permissions says what deno.json grants, of every task", async () => {
+Deno.test("the table of permissions says what deno.json grants to every task", async () => {
   const { tasks } = JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
-  const readme = await Deno.readTextFile(join(root, "README.md"));
-  const section = /## What each task may do\n([\s\S]*?)\n\*\*An engine/.exec(readme)?.[1] ?? "";
+  const page = await Deno.readTextFile(join(root, "docs", "permissions.md"));
+  const section = /# What each task may do\n([\s\S]*?)\n## /.exec(page)?.[1] ?? "";
   const rows = section.split("\n").filter((line) => /^\| (?!task |---)/.test(line))
     .map((line) => line.split("|").slice(1, 6).map((cell) => cell.replaceAll("`", "").trim()));
   const named = new Map(
