@@ -14,7 +14,8 @@ export const NULL_WORLDS: Readonly<Record<string, Omit<RaceWorld, "gaps">>> = {
   "failures": { noise: 0.1, failShare: 0.2 },
   "drift": { noise: 0.1, drift: 0.005 },
   "slow requests": { noise: 0.1, slowShare: 0.05 },
-  "two prompts": { noise: 0.1, prompts: 2 },
+  "these two cases": { noise: 0.1, cases: 2 },
+  "case effects": { noise: 0.2, caseEffect: 1.26 },
 };
 
 /**

@@ -207,6 +207,8 @@ export type Exclusion = z.infer<typeof exclusion>;
 /** The rules of a race: with them and the samples it can be run again, to the same verdict. */
 export const raceTerms = z.object({
   by: z.enum(["latency", "ttft", "throughput", "checks", "utility"]),
+  /** Which cases the verdict speaks about. Missing in runs of schema 1. */
+  scope: z.enum(["cases like these", "these cases"]).optional(),
   /** Of a utility: what a check score of 1, and what each halving of a time is worth. Null otherwise. */
   weights: z.record(z.string(), z.number().nonnegative()).nullable(),
   delta: z.number().positive().max(1),

@@ -46,6 +46,19 @@ export function binomialCdf(k: number, n: number, p: number): number {
   return regularizedBeta(1 - p, n - whole, whole + 1);
 }
 
+/**
+ * Two-sided p-value of the exact sign test: `a` of a + b differences go one way, `b` the other, and under the null
+ * hypothesis each way is equally likely. 1 where there is no difference.
+ *
+ * @example
+ * ```ts
+ * console.assert(signTestP(6, 0) === 0.03125 && signTestP(0, 0) === 1);
+ * ```
+ */
+export function signTestP(a: number, b: number): number {
+  return Math.min(1, 2 * binomialCdf(Math.min(a, b), a + b, 0.5));
+}
+
 function betaFraction(x: number, a: number, b: number): number {
   const tiny = 1e-300;
   const away = (v: number) => Math.abs(v) < tiny ? tiny : v;

@@ -109,6 +109,7 @@ export async function simulate({ gaps, noise, delta, epsilon, budget, bench }: R
     return next(state);
   });
   view.block(state);
-  const report = raceReport({ info: { run_id: `simulated, seed ${bench.seed}` }, terms, state });
+  const info = { run_id: `simulated, seed ${bench.seed}` };
+  const report = raceReport({ info, terms, state, perToken: null, cases: state.blocks });
   return await Promise.resolve({ report, folder: null, code: 0 });
 }

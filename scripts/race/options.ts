@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import type { RaceTerms } from "../../lib/bench/records.ts";
 import { UserError } from "../../lib/errors.ts";
 import { parseWeights, utilityParts } from "../../lib/select/race/criterion.ts";
+import { type RaceScope, raceScopes } from "../../lib/select/race/race.ts";
 import type { BenchSettings } from "../bench/options.ts";
 import {
   bareCommand,
@@ -31,6 +32,7 @@ export interface RaceSettings extends ConstraintSettings {
   /** What bench would be asked for the same. */
   readonly bench: BenchSettings;
   readonly by: RaceTerms["by"];
+  readonly scope: RaceScope;
   readonly weights: Record<string, number> | null;
   readonly delta: number;
   readonly epsilon: number;
@@ -55,6 +57,7 @@ export function raceCommand(): Command {
       new Option("--by <figure>", "what the race is about; utility: several, by --weights").choices(kinds)
         .default("latency"),
     )
+    .addOption(scopeOption())
     .addOption(weightsOption())
     .addOption(
       new Option("--delta <share>", "accepted probability of a wrong winner").default(0.05)
@@ -110,10 +113,24 @@ export function raceCommand(): Command {
       "after",
       `
 Constraints come first, each exclusion with its reason; then, with a quality floor, every model answers the prompts
-once and is scored; then those left race. Verdicts: winner, tie, undecided (the budget ran out), only, none.
+once and is scored; then those left race. Verdicts: winner, tie, undecided, left (the
+others failed), only, none.
 Exit codes: 0 done, whatever the verdict; 1 nothing could be measured; 2 wrong usage or input; 130 interrupted.`,
     );
 }
+
+/** Which cases the verdict speaks about. */
+const scopeOption = () =>
+  new Option(
+    "--scope <cases>",
+    "claim about cases like these (each counts once), or about these cases alone (drawn with replacement)",
+  ).default("cases like these" satisfies RaceScope, "like-these").argParser((text): RaceScope => {
+    const scope = raceScopes.find((one) =>
+      one === `cases ${text.replace("-", " ")}` || one === `${text} cases`
+    );
+    if (scope === undefined) throw new UserError(`--scope ${text}: give these or like-these`);
+    return scope;
+  });
 
 function gapList(text: string): number[] {
   const parse = decimal({ min: 0, max: 100 });
@@ -142,7 +159,13 @@ export function raceSettings(command: Command): RaceSettings {
     throw new UserError("--by utility needs --weights, as in checks=1,latency=0.1");
   }
   const weights = given.weights === undefined ? null : weightsOf(given.weights);
-  const terms = { by: given.by, delta: given.delta, epsilon: given.epsilon, budget: given.budget };
+  const terms = {
+    by: given.by,
+    scope: given.scope,
+    delta: given.delta,
+    epsilon: given.epsilon,
+    budget: given.budget,
+  };
   return {
     ...given,
     weights,

@@ -67,6 +67,7 @@ export async function prepareRace(
     assertFitTogether(racing, machine);
     const terms: RaceTerms = {
       by: settings.by,
+      scope: settings.scope,
       weights: settings.weights,
       delta: settings.delta,
       epsilon: settings.epsilon,

@@ -200,7 +200,9 @@ function racedOutcome(left: readonly CandidateEvidence[], race: RecordedRace | n
     winner,
     choice,
     runner_up,
-    reason: verdict === "undecided" || verdict === "none" ? reason ?? "" : texts[verdict],
+    reason: verdict === "undecided" || verdict === "none" || verdict === "left"
+      ? reason ?? ""
+      : texts[verdict],
   };
 }
 

@@ -32,7 +32,7 @@ export function decisionMarkdown(
   ].filter((part) => part !== "").join("\n\n") + "\n";
 }
 
-function headline({ verdict, choice, best_of_the_rest }: Decision): string {
+function headline({ verdict, choice, leader, best_of_the_rest }: Decision): string {
   switch (verdict) {
     case "winner":
       return `Choice: ${choice}`;
@@ -41,7 +41,10 @@ function headline({ verdict, choice, best_of_the_rest }: Decision): string {
     case "tie":
       return `Choice: ${choice}, of those as good as equal`;
     case "undecided":
+    case "left":
       return "Undecided";
+    case "fastest":
+      return `Fastest: ${leader}. Nothing is chosen`;
     case "none":
       return best_of_the_rest === null ? "None" : `None; the best of the rest is ${best_of_the_rest}`;
   }

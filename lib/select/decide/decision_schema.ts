@@ -45,7 +45,7 @@ export const decisionSchema = z.object({
   runs: z.array(z.string()),
   quality_run: z.string().nullable(),
   quality_source: z.enum(["checks", "people", "judge"]).nullable(),
-  verdict: z.enum(["winner", "tie", "undecided", "only", "none"]),
+  verdict: z.enum(["winner", "tie", "undecided", "left", "fastest", "only", "none"]),
   winner: z.string().nullable(),
   choice: z.string().nullable(),
   /** Who comes next after the choice, or after the first in the ranking. */

@@ -113,9 +113,9 @@ function valueOf(
 ): number | null {
   switch (by) {
     case "latency":
-      return metricOf.latency_s(record);
+      return positive(metricOf.latency_s(record));
     case "ttft":
-      return metricOf.ttft_s(record);
+      return positive(metricOf.ttft_s(record));
     case "throughput":
       return metricOf.output_tokens_per_s(record);
     case "checks":
@@ -123,12 +123,15 @@ function valueOf(
     case "utility":
       return utilityOf({
         checks: score,
-        latency: metricOf.latency_s(record),
-        ttft: metricOf.ttft_s(record),
+        latency: positive(metricOf.latency_s(record)),
+        ttft: positive(metricOf.ttft_s(record)),
         throughput: metricOf.output_tokens_per_s(record),
       }, weights);
   }
 }
+
+/** Clocks count in steps: a time of 0 s is shorter than a microsecond, not absent. */
+const positive = (seconds: number | null) => seconds === null ? null : Math.max(seconds, 1e-6);
 
 /**
  * A utility of several figures: score × weight, and the weight once more for each halving of a time and each

@@ -10,7 +10,7 @@ import { UserError } from "../../errors.ts";
 import { seededRandom, shuffle } from "../../stats/random.ts";
 import { outcomeOf, rulesOf } from "./criterion.ts";
 import type { CaseOutcome, RaceState } from "./race.ts";
-import { passesOf, racingCandidates, type Score } from "./recorded_race.ts";
+import { DEFAULT_TERMS, racingCandidates, type Score } from "./recorded_race.ts";
 import { runRace } from "./run_race.ts";
 
 export interface LiveRace {
@@ -29,7 +29,7 @@ export interface LiveRace {
 
 /**
  * Runs the race to its verdict. Every candidate is loaded alone once, to time it, then all are opened and take
- * turns. One that can't be opened is excluded; one that fails three times in a row loses all blocks to come.
+ * turns. One that can't be opened is excluded; one that fails three times in a row leaves, and blocks after that count for nothing.
  *
  * @returns how the run ended, and its run.json as it stands now
  * @throws {UserError} exit code 1 when a record can't be written; everything before it is kept
@@ -71,7 +71,10 @@ class Race {
   /** What the sessions recorded last. */
   #request: RequestRecord | null = null;
   #answer = "";
+  #asked: string | null = null;
   #blocks = 0;
+  /** How often each case comes: 1 with its first block. */
+  readonly #rounds = new Map<string, number>();
   /** Who runs the block at hand, and the reading before it. */
   #running: readonly CandidateSession[] = [];
   #before: Reading | null = null;
@@ -140,7 +143,7 @@ class Race {
     await this.#beginBlock(candidates.map(({ id }) => id));
     return await runRace(candidates, rulesOf(terms), {
       prompts: info.plan.prompt_set.prompts.map(({ id }) => id),
-      passes: passesOf(info, terms),
+      scope: terms.scope ?? DEFAULT_TERMS.scope,
       random: seededRandom(`${info.plan.seed} race`),
       signal,
       sample: (candidate, prompt) => this.#ask(candidate, prompt),
@@ -156,17 +159,21 @@ class Race {
     const session = this.#sessions.get(id);
     const prompt = plan.prompt_set.prompts.find((one) => one.id === promptId);
     if (session === undefined || prompt === undefined) throw new RangeError(`Cannot ask ${id} ${promptId}`);
-    if (session.left) return { status: "failed", reason: this.#left.get(id) ?? "it left the race" };
-    const round = Math.floor(this.#blocks / plan.prompt_set.prompts.length) + 1;
+    const round = this.#rounds.get(promptId) ?? 1;
     const request = session.request(prompt, { round, number: this.#blocks + 1, attempt: 1 });
     if (request === null) throw new RangeError(`Cannot ask ${id} ${promptId} twice in round ${round}`);
     this.#request = null;
+    this.#asked = promptId;
     if (plan.prefix === "warm") await session.prime(request);
     await session.send(request);
     const record = this.#recorded();
     if (record === null) throw new Error(`the request to ${id} left no record`);
     const score = this.#options.score(promptId, this.#answer);
-    return outcomeOf(record, score, this.#terms);
+    const outcome = outcomeOf(record, score, this.#terms);
+    const reason = this.#left.get(id);
+    return outcome.status === "failed" && reason !== undefined
+      ? { ...outcome, reason, leaves: true }
+      : outcome;
   }
 
   /** Read through a method: the sink sets it while a request is awaited. */
@@ -181,6 +188,7 @@ class Race {
 
   async #endBlock(state: RaceState): Promise<void> {
     this.#blocks = state.blocks;
+    if (this.#asked !== null) this.#rounds.set(this.#asked, (this.#rounds.get(this.#asked) ?? 1) + 1);
     const after = await readUse(this.#options.readMachine, this.#running);
     for (const session of this.#running) await session.recordMemory();
     if (this.#before !== null) {

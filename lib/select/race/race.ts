@@ -1,11 +1,11 @@
 /**
- * The race: every live candidate answers one prompt after the other, and a candidate goes as soon as the
- * evidence that another one is better is strong enough. A pure state machine fed with blocks, so that the
- * same race runs live, over recorded samples and in simulation.
+ * The race: every live candidate answers one case after the other, and a candidate goes as soon as the evidence
+ * that another one is better is strong enough. A pure state machine fed with blocks, so that the same race runs
+ * live, over recorded samples and in simulation.
  *
  * j is better than i in a block when its value is better, or when it answered and i failed; equal values, and
- * failures of both, say nothing. For each ordered pair the e-value of `logEValue` weighs the blocks won. Let K
- * candidates start. j goes when
+ * failures of both, count for neither. For each ordered pair `logEValue` turns the blocks won into an e-value. Let
+ * K candidates start. j goes when
  *
  *     Σ over all others i of e(i better than j)  ≥  K/δ
  *
@@ -16,8 +16,16 @@
  * announced with probability at most δ. (The sum does what a union bound over the largest term would do with
  * the same threshold, and drops those sooner that several rivals beat.)
  *
- * What this rests on: prompts come in random order, and the candidates of a block in random order too. What it
- * does not need: normality, equal variances, independence inside a block, or a number of blocks fixed before.
+ * The argument needs that, given all blocks before, a best candidate wins the next one with probability at least
+ * 1/2. So each case bets once where the claim is about cases like these, and cases are drawn with replacement
+ * where it is about these cases alone: shuffled without replacement and asked again, the next win could be
+ * predicted. It does not need normality, equal variances, or a number of blocks fixed before.
+ *
+ * Leaving is not evidence. A candidate that leaves after failures stops betting: blocks after that count for
+ * nothing, what its pairings showed against others is set aside, and it stands in the verdict by name. The same
+ * holds for a candidate that would go by losing blocks but fails more often than the rival that beat it; and a
+ * rival that fails more often than a candidate can't drop it, however fast it is: where failure rates differ,
+ * speed alone gives no verdict.
  */
 import { anytimeTInterval } from "../../stats/anytime_t.ts";
 import { isNearZero } from "../../stats/bounded_mean.ts";
@@ -27,6 +35,7 @@ import {
   type CaseOutcome,
   type Criterion,
   extendPairing,
+  failsMore,
   newPairing,
   type Pairing,
   type RaceBlock,
@@ -34,17 +43,21 @@ import {
 
 export type { CaseOutcome, Criterion, Pairing, RaceBlock } from "./pairing.ts";
 
-/** Who races. */
+/** Which cases a verdict speaks about: others of the same kind, or only those that were asked. */
+export const raceScopes = ["cases like these", "these cases"] as const;
+export type RaceScope = typeof raceScopes[number];
+
+/** A candidate of a race. */
 export interface RaceCandidate {
   readonly id: string;
-  /** Of candidates that tie, the lightest is chosen; null where nobody knows. */
+  /** Of candidates that tie, the lightest is chosen; null where unknown. */
   readonly sizeMb: number | null;
 }
 
 export interface RaceRules extends Criterion {
   /** Accepted probability of dropping a best candidate, or of a winner among identical ones. */
   readonly delta: number;
-  /** Requests that may be spent. */
+  /** The most requests that may be sent. */
   readonly budget: number;
 }
 
@@ -57,6 +70,14 @@ export interface Elimination {
   readonly block: number;
   readonly evidence: number;
   readonly threshold: number;
+}
+
+/** A candidate that is out of the race because it failed. */
+export interface Departure {
+  readonly id: string;
+  /** The last block that counted for it. */
+  readonly block: number;
+  readonly reason: string;
 }
 
 /** All are honest answers; `choice` is what to use, where the race can say. */
@@ -74,19 +95,22 @@ export type Verdict =
     readonly tied: readonly string[];
   }
   | { readonly verdict: "undecided"; readonly winner: null; readonly choice: null; readonly reason: string }
+  /** One stayed, and no other went by evidence: all others failed. */
+  | { readonly verdict: "left"; readonly winner: null; readonly choice: null; readonly reason: string }
   | { readonly verdict: "only"; readonly winner: string; readonly choice: string }
   | { readonly verdict: "none"; readonly winner: null; readonly choice: null; readonly reason: string };
 
 export interface RaceState {
   readonly candidates: readonly RaceCandidate[];
   readonly rules: RaceRules;
-  /** Who is still in, in the order of `candidates`. */
+  /** Ids of those still in, in the order of `candidates`. */
   readonly live: readonly string[];
   readonly eliminated: readonly Elimination[];
+  readonly left: readonly Departure[];
   readonly pairings: readonly Pairing[];
   readonly blocks: number;
   readonly requests: number;
-  /** Blocks in a row that nobody answered. */
+  /** Blocks in a row that no candidate answered. */
   readonly silent: number;
   /** Null while the race is running. */
   readonly verdict: Verdict | null;
@@ -119,7 +143,17 @@ export function startRace(candidates: readonly RaceCandidate[], rules: RaceRules
   const twice = live.find((id, i) => live.indexOf(id) !== i);
   if (twice !== undefined) throw new RangeError(`Cannot race ${twice} against itself: ids must be unique`);
   const pairings = live.flatMap((a, i) => live.slice(i + 1).map((b) => newPairing(a, b)));
-  const state = { candidates, rules, live, eliminated: [], pairings, blocks: 0, requests: 0, silent: 0 };
+  const state = {
+    candidates,
+    rules,
+    live,
+    eliminated: [],
+    left: [],
+    pairings,
+    blocks: 0,
+    requests: 0,
+    silent: 0,
+  };
   return { ...state, verdict: atTheStart(live) };
 }
 
@@ -135,7 +169,7 @@ export function startRace(candidates: readonly RaceCandidate[], rules: RaceRules
  *   startRace([{ id: "a", sizeMb: null }, { id: "b", sizeMb: null }], rules),
  *   new Map([["a", { status: "ok", value: 1 }], ["b", { status: "failed", reason: "time-out" }]]),
  * );
- * console.assert(race.pairings.every(({ winsA, oneFailed }) => winsA === 1 && oneFailed === 1));
+ * console.assert(race.pairings.every(({ winsA, failedB }) => winsA === 1 && failedB === 1));
  * ```
  */
 export function addBlock(state: RaceState, block: RaceBlock): RaceState {
@@ -144,8 +178,12 @@ export function addBlock(state: RaceState, block: RaceBlock): RaceState {
   }
   const outcomes = new Map(state.live.map((id) => [id, outcomeOf(id, block, state.rules)]));
   const answered = [...outcomes.values()].some(({ status }) => status === "ok");
+  const left = [...outcomes].flatMap(([id, one]) =>
+    one.status === "failed" && one.leaves ? [{ id, block: state.blocks + 1, reason: one.reason }] : []
+  );
   const next: RaceState = {
     ...state,
+    left: [...state.left, ...left],
     pairings: state.pairings.map((pairing) => extendPairing(pairing, outcomes, state.rules)),
     blocks: state.blocks + 1,
     requests: state.requests + state.live.length,
@@ -170,7 +208,7 @@ export function evidenceAgainst(state: RaceState, id: string): { evidence: numbe
   if (!state.candidates.some((candidate) => candidate.id === id)) {
     throw new RangeError(`Cannot weigh ${id}: it is not in this race`);
   }
-  const evidence = rivalsOf(state, id).reduce((sum, { evidence }) => sum + evidence, 0);
+  const evidence = rivalsOf(state, id).reduce((sum, rival) => sum + (rival.counts ? rival.evidence : 0), 0);
   return { evidence, threshold: state.candidates.length / state.rules.delta };
 }
 
@@ -180,7 +218,8 @@ export function evidenceAgainst(state: RaceState, id: string): { evidence: numbe
  * 1 − δ: each takes δ over the number of pairs. They assume that log ratios (differences) are normal, which
  * the verdict "winner" does not.
  *
- * @returns `size` and `interval` null where there is too little to go by.
+ * @returns `size` and `interval` null where there is too little to go by; no interval where one of the two left, or
+ *   fails more often than the other.
  *
  * @example
  * ```ts
@@ -199,7 +238,9 @@ export function effectBetween(
   );
   if (pairing === undefined || pairing.effect.n === 0) return { size: null, interval: null, blocks: 0 };
   const { n, mean } = pairing.effect;
-  const limits = intervalOf(pairing, state);
+  // What the failed requests would have taken is not known: they are censored, and the rest is a selection.
+  const censored = failsMore(pairing) !== null || state.left.some(({ id }) => id === a || id === b);
+  const limits = censored ? null : intervalOf(pairing, state);
   const scale = state.rules.effect === "ratio" ? Math.exp : (x: number) => x;
   const sign = pairing.a === a ? 1 : -1;
   const [low, high] = limits === null ? [0, 0] : sign > 0 ? limits : [-limits[1], -limits[0]];
@@ -245,75 +286,119 @@ function outcomeOf(id: string, block: RaceBlock, rules: RaceRules): CaseOutcome 
   return outcome;
 }
 
-/** Each rival of a candidate with the evidence that the rival is better. */
+/** Each rival of a candidate with the evidence that the rival is better, and whether that counts. */
 function rivalsOf(state: RaceState, id: string) {
-  return state.pairings.flatMap(({ a, b, winsA, winsB }) => {
+  return state.pairings.flatMap((pairing) => {
+    const { a, b, winsA, winsB } = pairing;
     if (a !== id && b !== id) return [];
+    const rival = a === id ? b : a;
     const wins = a === id ? winsB : winsA;
     const untied = winsA + winsB;
-    return [{ id: a === id ? b : a, wins, untied, evidence: Math.exp(logEValue(wins, untied)) }];
+    const failing = failsMore(pairing);
+    return [{
+      id: rival,
+      wins,
+      untied,
+      evidence: Math.exp(logEValue(wins, untied)),
+      failing,
+      counts: failing !== rival && !state.left.some((one) => one.id === rival),
+    }];
   });
 }
 
 /**
- * Drops who must go, then sees whether the race is over. Somebody always stays: nobody beat the best of this
- * block in it, so the evidence against that one has not grown.
+ * Takes out who left and who must go, then sees whether the race is over. Of those that no failure took out one
+ * always stays: no rival beat the best of this block in it, so the evidence against that one has not grown.
  */
 function settle(state: RaceState): RaceState {
-  const gone = state.live.flatMap((id) => {
+  const gone: Elimination[] = [];
+  const left: Departure[] = [...state.left];
+  for (const id of state.live) {
+    if (left.some((one) => one.id === id)) continue;
     const { evidence, threshold } = evidenceAgainst(state, id);
-    if (evidence < threshold) return [];
-    const [by] = rivalsOf(state, id).sort((x, y) => y.evidence - x.evidence);
-    if (by === undefined) return [];
-    return [{ id, by: by.id, wins: by.wins, untied: by.untied, block: state.blocks, evidence, threshold }];
-  });
-  const live = state.live.filter((id) => !gone.some((elimination) => elimination.id === id));
+    if (evidence < threshold) continue;
+    const [by] = rivalsOf(state, id).filter(({ counts }) => counts).sort((x, y) => y.evidence - x.evidence);
+    if (by === undefined) continue;
+    if (by.failing === id) left.push({ id, block: state.blocks, reason: failingMore(state, id, by.id) });
+    else {
+      const { wins, untied } = by;
+      gone.push({ id, by: by.id, wins, untied, block: state.blocks, evidence, threshold });
+    }
+  }
+  const out = new Set([...gone, ...left].map(({ id }) => id));
   const next = {
     ...state,
-    live,
+    live: state.live.filter((id) => !out.has(id)),
     eliminated: [...state.eliminated, ...gone.sort((x, y) => y.evidence - x.evidence)],
+    left,
   };
   return { ...next, verdict: verdictOf(next) };
 }
 
+function failingMore({ pairings }: RaceState, id: string, rival: string): string {
+  const pairing = pairings.find(({ a, b }) => (a === id && b === rival) || (a === rival && b === id));
+  const [own, other] = pairing?.a === id
+    ? [pairing.failedA, pairing.failedB]
+    : [pairing?.failedB, pairing?.failedA];
+  return `it failed in ${own} blocks that ${rival} answered, ${rival} in ${other} that it answered`;
+}
+
 function verdictOf(state: RaceState): Verdict | null {
   const [first, second] = state.live;
+  if (first === undefined) return none(`all candidates left: ${leftText(state)}`);
   const runnerUp = state.eliminated.at(-1)?.id;
-  if (first !== undefined && second === undefined && runnerUp !== undefined) {
-    return { verdict: "winner", winner: first, choice: first, runnerUp };
+  if (second === undefined) {
+    return runnerUp === undefined
+      ? { verdict: "left", winner: null, choice: null, reason: `${leftText(state)}; ${first} stayed` }
+      : { verdict: "winner", winner: first, choice: first, runnerUp };
   }
   const choice = lightestOfTied(state);
   if (choice !== null) return { verdict: "tie", winner: null, choice, tied: state.live };
-  if (state.silent >= SILENT_BLOCKS) {
-    const reason = `nobody answered in the last ${state.silent} blocks`;
-    return { verdict: "none", winner: null, choice: null, reason };
-  }
+  if (state.silent >= SILENT_BLOCKS) return none(`no candidate answered in the last ${state.silent} blocks`);
   if (state.requests + state.live.length <= state.rules.budget) return null;
-  return undecided(`the budget of ${state.rules.budget} requests is spent${equalPairs(state)}`);
+  return undecided(state, `the budget of ${state.rules.budget} requests is spent`);
 }
 
-/** Who was never told apart, in words to append: that is no lack of budget. */
-export function equalPairs({ live, pairings }: RaceState): string {
-  const same = pairings.filter(({ a, b, winsA, winsB, effect }) =>
-    live.includes(a) && live.includes(b) && winsA + winsB === 0 && effect.n > 0
+function none(reason: string): Verdict {
+  return { verdict: "none", winner: null, choice: null, reason };
+}
+
+/** `b left: failures (it timed out)`, for all that left. */
+export function leftText({ left }: Pick<RaceState, "left">): string {
+  return left.map(({ id, reason }) => `${id} left: failures (${reason})`).join("; ");
+}
+
+/** "Undecided", with what else the blocks show: equal pairs, and failure rates that differ. */
+export function undecided({ live, pairings }: RaceState, why: string): Verdict {
+  const among = pairings.filter(({ a, b }) => live.includes(a) && live.includes(b));
+  const same = among.filter(({ winsA, winsB, effect }) => winsA + winsB === 0 && effect.n > 0)
+    .map(({ a, b, effect }) => `; ${a} and ${b} were equal in all ${effect.n} blocks`);
+  const failing = among.filter((pairing) => failsMore(pairing) !== null).map(({ a, b, failedA, failedB }) =>
+    `; failure rates differ (only ${a} failed in ${failedA} blocks, only ${b} in ${failedB}), so speed alone ` +
+    "gives no verdict between the two"
   );
-  return same.map(({ a, b, effect }) => `; ${a} and ${b} were equal in all ${effect.n} blocks`).join("");
-}
-
-function undecided(reason: string): Verdict {
+  const reason = [why, ...same, ...failing].join("");
   return { verdict: "undecided", winner: null, choice: null, reason };
 }
 
-/** The lightest live candidate when all live ones are as good as equal; null when they are not. */
+/**
+ * So many blocks without one in which the two lie far apart show that fewer than 5 % are like that, at an error of
+ * 5 %: 0.95^59 < 0.05. Looking on after that adds no error, since the first far block ends it.
+ */
+export const TAIL_BLOCKS = 59;
+
+/** The lightest live candidate when all live ones are as good as equal, tails included; null when they are not. */
 function lightestOfTied(state: RaceState): string | null {
   const within = state.rules.effect === "ratio" ? Math.log1p(state.rules.epsilon) : state.rules.epsilon;
   const between = state.pairings.filter(({ a, b }) => state.live.includes(a) && state.live.includes(b));
   const tied = between.every((pairing) => {
     // The effect knows nothing of failures, so a pair of which only one failed is never called equal.
-    if (pairing.oneFailed > 0) return false;
+    if (pairing.failedA + pairing.failedB > 0) return false;
     if (state.rules.span !== undefined) return isNearZero(pairing.near, errorPerPair(state));
-    const limits = intervalOf(pairing, state);
-    return limits !== null && limits[0] > -within && limits[1] < within;
+    if (pairing.effect.n < TAIL_BLOCKS || pairing.farApart > 0) return false;
+    // Values without any spread give no interval; over so many blocks their mean is what they all are.
+    const [low, high] = intervalOf(pairing, state) ?? [pairing.effect.mean, pairing.effect.mean];
+    return low > -within && high < within;
   });
   if (!tied) return null;
   const weight = (id: string) =>

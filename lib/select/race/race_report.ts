@@ -1,14 +1,27 @@
 /** What a race found, as `race --json` prints it: from the run's records alone, so that a replay says the same. */
 import type { Exclusion, RaceTerms } from "../../bench/records.ts";
 import type { Interval } from "../../stats/quantile.ts";
-import { effectBetween, type Elimination, evidenceAgainst, type RaceState } from "./race.ts";
+import {
+  type Departure,
+  effectBetween,
+  type Elimination,
+  evidenceAgainst,
+  type RaceScope,
+  type RaceState,
+  type Verdict,
+} from "./race.ts";
 import type { RecordedRace } from "./recorded_race.ts";
+
+/** Of races that name no scope. */
+const DEFAULT_SCOPE: RaceScope = "cases like these";
 
 export interface RaceReport {
   readonly run_id: string;
   readonly by: RaceTerms["by"];
   readonly weights: RaceTerms["weights"];
-  readonly verdict: "winner" | "tie" | "undecided" | "only" | "none";
+  /** Which cases the verdict and the intervals speak about, how many were in the set, and how many were raced. */
+  readonly scope: { readonly claim: RaceScope; readonly cases: number; readonly raced: number };
+  readonly verdict: Verdict["verdict"];
   readonly winner: string | null;
   readonly choice: string | null;
   readonly runner_up: string | null;
@@ -23,22 +36,37 @@ export interface RaceReport {
   readonly threshold: number;
   readonly live: readonly { readonly id: string; readonly evidence: number }[];
   readonly eliminated: readonly Elimination[];
+  /** Candidates that failed out of the race; blocks after that are no evidence. */
+  readonly left: readonly Departure[];
   readonly excluded: readonly Exclusion[];
   /** How the choice, or the first of those left, compares with each other candidate. */
-  readonly effects: readonly {
-    readonly a: string;
-    readonly b: string;
-    readonly kind: "ratio" | "difference";
-    readonly size: number | null;
-    /** Holds at any time, all of them together with probability 1 − delta. */
-    readonly interval: Interval | null;
-    readonly blocks: number;
-  }[];
-  /** The run whose answers the quality floor was held against. */
+  readonly effects: readonly RaceEffect[];
+  /** The same blocks by output tokens/s, at the same delta; null where answers are about as long. */
+  readonly per_token:
+    | {
+      readonly verdict: Verdict["verdict"];
+      readonly winner: string | null;
+      readonly effects: readonly RaceEffect[];
+    }
+    | null;
+  /** The run whose answers were held against the quality floor. */
   readonly quality_run: string | null;
 }
 
+/** How much better or worse `a` is than `b`. */
+export interface RaceEffect {
+  readonly a: string;
+  readonly b: string;
+  readonly kind: "ratio" | "difference";
+  readonly size: number | null;
+  /** Holds at any time, all of them together with probability 1 − delta. */
+  readonly interval: Interval | null;
+  readonly blocks: number;
+}
+
 /**
+ * A finished race as one JSON document.
+ *
  * @throws {RangeError} When the race has not ended.
  *
  * @example
@@ -47,7 +75,7 @@ export interface RaceReport {
  * ```
  */
 export function raceReport(
-  { info, terms, state }: Pick<RecordedRace, "terms" | "state"> & {
+  { info, terms, state, perToken, cases }: Pick<RecordedRace, "terms" | "state" | "perToken" | "cases"> & {
     readonly info: { readonly run_id: string };
   },
 ): RaceReport {
@@ -58,6 +86,7 @@ export function raceReport(
     run_id: info.run_id,
     by: terms.by,
     weights: terms.weights,
+    scope: { claim: terms.scope ?? DEFAULT_SCOPE, cases, raced: state.blocks },
     verdict: verdict.verdict,
     winner: verdict.winner,
     choice: verdict.choice,
@@ -71,22 +100,33 @@ export function raceReport(
     threshold: state.candidates.length / terms.delta,
     live: state.live.map((id) => ({ id, evidence: evidenceOf(state, id) })),
     eliminated: state.eliminated,
+    left: state.left,
     excluded: terms.excluded,
-    effects: first === undefined ? [] : state.candidates.filter(({ id }) => id !== first).map(({ id }) => ({
-      a: first,
-      b: id,
-      kind: state.rules.effect,
-      ...effectBetween(state, first, id),
-    })),
+    effects: effectsOf(state, first),
+    per_token: perToken === null || perToken.verdict === null ? null : {
+      verdict: perToken.verdict.verdict,
+      winner: perToken.verdict.winner,
+      effects: effectsOf(perToken, first),
+    },
     quality_run: terms.quality_run,
   };
+}
+
+function effectsOf(state: RaceState, first: string | undefined): RaceEffect[] {
+  if (first === undefined) return [];
+  return state.candidates.filter(({ id }) => id !== first).map(({ id }) => ({
+    a: first,
+    b: id,
+    kind: state.rules.effect,
+    ...effectBetween(state, first, id),
+  }));
 }
 
 const evidenceOf = (state: RaceState, id: string) => evidenceAgainst(state, id).evidence;
 
 /**
- * The race at a glance, a line a candidate: who is still in, the evidence against it as n of the threshold, and
- * the budget.
+ * The race at a glance, one line per candidate: whether it is still in, the evidence against it as a part of the
+ * threshold, and the budget.
  *
  * @example
  * ```ts
@@ -98,11 +138,13 @@ const evidenceOf = (state: RaceState, id: string) => evidenceAgainst(state, id).
  * ```
  */
 export function raceLines(state: RaceState): string[] {
-  const { candidates, live, eliminated, blocks, requests, rules } = state;
+  const { candidates, live, eliminated, left, blocks, requests, rules } = state;
   const width = Math.max(0, ...candidates.map(({ id }) => id.length));
   const lines = candidates.map(({ id }) => {
     const name = id.padEnd(width);
     const out = eliminated.find((one) => one.id === id);
+    const departed = left.find((one) => one.id === id);
+    if (departed !== undefined) return `left ${name}  block ${departed.block}: failures (${departed.reason})`;
     if (out !== undefined) {
       return `out  ${name}  block ${out.block}: ${out.by} won ${out.wins} of ${out.untied}`;
     }
@@ -139,30 +181,57 @@ export function evidencePoints(
   });
 }
 
-/** The verdict in a sentence or two. */
+/** The verdict in a few sentences, with its scope. */
 export function verdictText(report: RaceReport): string {
+  const left = report.verdict !== "left" && report.left.length > 0
+    ? ` ${report.left.map(({ id, reason }) => `${id} left: failures (${reason})`).join("; ")}.`
+    : "";
+  return `${mainVerdict(report)}${left}${perTokenText(report)}`;
+}
+
+/** `cases like these (24 cases)`, `these 10 cases`. */
+export function scopeText({ claim, cases, raced }: RaceReport["scope"]): string {
+  return claim === "these cases" ? `these ${cases} cases` : `cases like these (${raced} of ${cases} raced)`;
+}
+
+function mainVerdict(report: RaceReport): string {
   const { verdict, choice, reason, requests, blocks, delta, by } = report;
   const cost = `${requests} requests, ${blocks} blocks`;
+  const about = `for ${scopeText(report.scope)}`;
   switch (verdict) {
     case "winner": {
       const rival = report.effects.find(({ b }) => b === report.runner_up);
-      return `Winner by ${by}: ${choice} (${cost}, delta ${delta})${
+      return `Winner by ${by}: ${choice}, ${about} (${cost}, delta ${delta})${
         rival === undefined ? "" : `; against the runner-up: ${effectText(rival)}`
       }.`;
     }
     case "tie":
       return `Tie by ${by}: ${
         report.live.map(({ id }) => id).join(" and ")
-      } are as good as equal (${cost}); the choice is ${choice}, the lighter one.`;
+      } are as good as equal, ${about} (${cost}); the choice is ${choice}, the lighter one.`;
     case "undecided":
-      return `Undecided by ${by}: ${reason} (${cost}); still in: ${
+      return `Undecided by ${by}, ${about}: ${reason} (${cost}); still in: ${
         report.live.map(({ id }) => id).join(", ")
       }.`;
+    case "left":
+      return `No verdict by ${by}: ${reason} (${cost}). Failures are no evidence of speed.`;
     case "only":
-      return `Only ${choice} was left by the constraints: nothing to race.`;
+      return `Only ${choice} passed the constraints: nothing to race.`;
     case "none":
       return `None: ${reason}.`;
   }
+}
+
+function perTokenText({ per_token, winner }: RaceReport): string {
+  if (per_token === null) return "";
+  const { effects } = per_token;
+  const [first] = effects;
+  const verdict = per_token.verdict === "winner"
+    ? `${per_token.winner} wins${per_token.winner === winner ? " as well" : ""}`
+    : per_token.verdict;
+  return `\nAnswers differ in length. By output tokens/s: ${verdict}${
+    first === undefined ? "" : `; ${first.a}: ${effects.map(effectText).join(", ")}`
+  }.`;
 }
 
 /** `0.62 × (0.55 to 0.70) of b, 24 blocks`. */

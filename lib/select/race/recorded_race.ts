@@ -1,18 +1,27 @@
 /** A race over a run's records: the same verdict as live, and a verdict over a run that was no race. */
 import { join } from "node:path";
 import { readAnswers, readRunInfo, readSamples } from "../../bench/folder.ts";
-import type { RaceTerms, RequestRecord, RunInfo } from "../../bench/records.ts";
+import { underLoad } from "../../bench/plan.ts";
+import type {
+  AnswerRecord,
+  Exclusion,
+  RaceTerms,
+  RequestRecord,
+  RunInfo,
+  SampleRecord,
+} from "../../bench/records.ts";
 import { UserError } from "../../errors.ts";
 import { loadPromptSet, type Prompt, type PromptSet } from "../../prompts/prompts.ts";
 import { scoreAnswer } from "../../quality/check.ts";
 import { promptsOfRun } from "../../quality/recorded_answers.ts";
-import type { CaseOutcome, RaceBlock, RaceCandidate, RaceState } from "./race.ts";
 import { needsScores, outcomeOf, rulesOf } from "./criterion.ts";
+import { type CaseOutcome, type RaceCandidate, type RaceScope, type RaceState, undecided } from "./race.ts";
 import { replayRace } from "./run_race.ts";
 
 /** The terms of a race over a run that was measured for another purpose. */
-export const DEFAULT_TERMS: RaceTerms = {
+export const DEFAULT_TERMS: RaceTerms & { readonly scope: RaceScope } = {
   by: "latency",
+  scope: "cases like these",
   weights: null,
   delta: 0.05,
   epsilon: 0.1,
@@ -21,33 +30,21 @@ export const DEFAULT_TERMS: RaceTerms = {
   quality_run: null,
 };
 
-/** What a run recorded, block by block. */
-export interface RecordedBlocks {
+/** What a run recorded, as a race reads it. */
+export interface RunRecords {
   readonly info: RunInfo;
-  /** In the order in which they ran: request by candidate. */
-  readonly blocks: readonly ReadonlyMap<string, RequestRecord>[];
-  /** Candidates that left, with the reason, by the number of blocks that had begun. */
-  readonly left: ReadonlyMap<string, string>;
-  /** The answers' texts, by request. */
-  readonly answers: ReadonlyMap<string, string>;
+  /** In the order in which they were written. */
+  readonly samples: readonly SampleRecord[];
+  readonly answers: readonly AnswerRecord[];
 }
 
-/** Reads the blocks of a run. Warm-ups don't count; disturbed blocks do: they hit all candidates alike. */
-export async function readBlocks(folder: string): Promise<RecordedBlocks> {
-  const info = await readRunInfo(folder);
-  const byBlock = new Map<number, Map<string, RequestRecord>>();
-  const left = new Map<string, string>();
-  for await (const record of readSamples(folder)) {
-    if (record.kind === "candidate") left.set(record.candidate, record.reason);
-    if (record.kind !== "request" || record.phase !== "timed") continue;
-    const block = byBlock.get(record.block) ?? new Map<string, RequestRecord>();
-    block.set(record.candidate, record);
-    byBlock.set(record.block, block);
-  }
-  const answers = new Map<string, string>();
-  for await (const { id, content } of readAnswers(folder)) answers.set(id, content);
-  const blocks = [...byBlock].sort(([a], [b]) => a - b).map(([, block]) => block);
-  return { info, blocks, left, answers };
+async function readRecords(folder: string): Promise<RunRecords> {
+  const [info, samples, answers] = await Promise.all([
+    readRunInfo(folder),
+    Array.fromAsync(readSamples(folder)),
+    Array.fromAsync(readAnswers(folder)),
+  ]);
+  return { info, samples, answers };
 }
 
 /** Scores an answer, 0 to 1; null where its prompt has no checks. */
@@ -72,6 +69,10 @@ export interface RecordedRace {
   readonly state: RaceState;
   /** The states before each block: how the evidence grew. */
   readonly history: readonly RaceState[];
+  /** The same blocks raced by output tokens/s, where latency was raced and answers differ in length. */
+  readonly perToken: RaceState | null;
+  /** Cases of the set. */
+  readonly cases: number;
 }
 
 /**
@@ -92,60 +93,146 @@ export async function replayRecorded(
   change: Partial<RaceTerms> = {},
   set: PromptSet | null = null,
 ): Promise<RecordedRace> {
-  const recorded = await readBlocks(folder);
-  const { info } = recorded;
-  const terms = { ...DEFAULT_TERMS, ...info.plan.race, ...change };
-  const score = needsScores(terms)
+  const records = await readRecords(folder);
+  const { info } = records;
+  const score = needsScores({ ...DEFAULT_TERMS, ...info.plan.race, ...change })
     ? scorer(promptsOfRun(info, set ?? await loadPromptSet(join(folder, "prompts.json"))))
     : () => null;
-  const candidates = racingCandidates(info, terms);
-  const limit = passLimit(info, terms);
-  const history: RaceState[] = [];
-  const state = replayRace(candidates, rulesOf(terms), (now) => {
-    history.push(now);
-    const { blocks, live } = now;
-    if (blocks >= limit) return null;
-    // Where everybody left, the race went on without a request.
-    const silent = live.every((id) => recorded.left.has(id)) ? new Map<string, RequestRecord>() : undefined;
-    const block = recorded.blocks[blocks] ?? silent;
-    return block === undefined ? null : outcomes(block, live, recorded, terms, score);
-  });
-  return { info, terms, state, history };
+  return raceOver(records, change, score);
 }
 
-/** Who races: everybody whom no constraint excluded, in the run's order. */
-export function racingCandidates(info: RunInfo, { excluded }: Pick<RaceTerms, "excluded">): RaceCandidate[] {
+/** From this ratio between mean lengths on, answers differ in length, and time per token is raced as well. */
+const LENGTHS_DIFFER = 1.25;
+
+/**
+ * The race over records that are in memory already. For a claim about cases like these only the first block of each
+ * case counts. Warm-ups don't count; disturbed blocks do, since they hit all candidates alike.
+ *
+ * @throws {UserError} for a claim about these cases over a run that did not draw them with replacement
+ *
+ * @example
+ * ```ts ignore
+ * const { state } = raceOver({ info, samples: sink.samples, answers: sink.answers });
+ * ```
+ */
+export function raceOver(
+  records: RunRecords,
+  change: Partial<RaceTerms> = {},
+  score: Score = () => null,
+): RecordedRace {
+  const { info } = records;
+  const own = info.plan.race;
+  const given = { ...DEFAULT_TERMS, ...own, ...change };
+  const terms = { ...given, scope: given.scope ?? DEFAULT_TERMS.scope };
+  if (terms.scope === "these cases" && own?.scope !== "these cases") {
+    throw new UserError(
+      `${info.run_id} sent its cases round by round, and a claim about these cases alone needs a race that drew ` +
+        "them with replacement: race them with --scope these",
+    );
+  }
+  const { blocks, last, left } = blocksOf(records, terms.scope);
+  const never = [...left].filter(([id]) => !last.has(id)).map(([id, reason]) => neverAsked(id, reason));
+  const known = terms.excluded.map(({ id }) => id);
+  const racing = {
+    ...terms,
+    excluded: [...terms.excluded, ...never.filter(({ id }) => !known.includes(id))],
+  };
+  const candidates = racingCandidates(info, racing);
+  const answers = new Map(records.answers.map(({ id, content }) => [id, content]));
+  const run = (by: RaceTerms["by"], onState: (state: RaceState) => void) => {
+    const outcome = (record: RequestRecord): CaseOutcome => {
+      const answer = answers.get(record.id);
+      const found = outcomeOf(record, answer === undefined ? null : score(record.prompt_id, answer), {
+        ...terms,
+        by,
+      });
+      const reason = left.get(record.candidate);
+      const leaves = found.status === "failed" && reason !== undefined &&
+        last.get(record.candidate) === record;
+      return leaves ? { ...found, reason, leaves } : found;
+    };
+    return replayRace(candidates, rulesOf({ ...terms, by }), (now) => {
+      onState(now);
+      const block = blocks[now.blocks];
+      // The run may have ended in the middle of a block.
+      if (block === undefined || now.live.some((id) => !block.has(id))) return null;
+      return new Map(now.live.flatMap((id) => {
+        const record = block.get(id);
+        return record === undefined ? [] : [[id, outcome(record)]];
+      }));
+    });
+  };
+  const history: RaceState[] = [];
+  const state = withoutControl(run(terms.by, (now) => history.push(now)), info);
+  const differ = terms.by === "latency" && lengthRatio(blocks.slice(0, state.blocks)) > LENGTHS_DIFFER;
+  return {
+    info,
+    terms: racing,
+    state,
+    history,
+    perToken: differ ? withoutControl(run("throughput", () => {}), info) : null,
+    cases: info.plan.prompt_set.prompts.length,
+  };
+}
+
+const neverAsked = (id: string, reason: string): Exclusion => ({
+  id,
+  constraint: "failed",
+  reason,
+  admit: "fix what the reason says, and race again",
+});
+
+/** Drift hits blocks that overlap, and candidates that run one after the other, unequally: then no verdict. */
+function withoutControl(state: RaceState, { plan }: RunInfo): RaceState {
+  const why = plan.order === "by model"
+    ? "the candidates ran one after the other, so that drift of the machine was not controlled"
+    : underLoad(plan)
+    ? "requests overlapped, so that blocks are not independent: compare the stretches (summary.json)"
+    : null;
+  const decided = state.verdict?.verdict === "winner" || state.verdict?.verdict === "tie";
+  return why === null || !decided ? state : { ...state, verdict: undecided(state, why) };
+}
+
+/** The blocks in the order in which they ran: request by candidate. */
+function blocksOf({ samples }: RunRecords, scope: RaceScope) {
+  const byBlock = new Map<number, Map<string, RequestRecord>>();
+  const last = new Map<string, RequestRecord>();
+  const left = new Map<string, string>();
+  for (const record of samples) {
+    if (record.kind === "candidate") left.set(record.candidate, record.reason);
+    if (record.kind !== "request" || record.phase !== "timed") continue;
+    const block = byBlock.get(record.block) ?? new Map<string, RequestRecord>();
+    block.set(record.candidate, record);
+    byBlock.set(record.block, block);
+    last.set(record.candidate, record);
+  }
+  const all = [...byBlock].sort(([a], [b]) => a - b).map(([, block]) => block);
+  if (scope === "these cases") return { blocks: all, last, left };
+  const seen = new Set<string>();
+  const first = all.filter((block) => {
+    const [prompt = ""] = [...block.values()].map(({ prompt_id }) => prompt_id);
+    const repeated = seen.has(prompt);
+    seen.add(prompt);
+    return !repeated;
+  });
+  return { blocks: first, last, left };
+}
+
+/** The longest mean answer of a candidate over the shortest, in output tokens; 1 where nothing was answered. */
+function lengthRatio(blocks: readonly ReadonlyMap<string, RequestRecord>[]): number {
+  const good = blocks.flatMap((block) => [...block.values()]).filter(({ status }) => status === "ok");
+  const means = [...Map.groupBy(good, ({ candidate }) => candidate).values()]
+    .map((same) => same.reduce((sum, { output_tokens }) => sum + output_tokens, 0) / same.length);
+  return means.length < 2 || Math.min(...means) === 0 ? 1 : Math.max(...means) / Math.min(...means);
+}
+
+/** The candidates that no constraint excluded, in the run's order. */
+export function racingCandidates(
+  info: RunInfo,
+  { excluded }: Pick<RaceTerms, "excluded">,
+): RaceCandidate[] {
   const out = new Set(excluded.map(({ id }) => id));
   return info.candidates.filter(({ id }) => !out.has(id)).map(({ id, size_mb }) => ({ id, sizeMb: size_mb }));
-}
-
-/** At temperature 0 the same question gets the same answer: asking it again says nothing new of a score. */
-export function passesOf({ plan }: RunInfo, terms: Pick<RaceTerms, "by" | "weights">): number {
-  return needsScores(terms) && plan.temperature === 0 ? 1 : Infinity;
-}
-
-const passLimit = (info: RunInfo, terms: RaceTerms) =>
-  passesOf(info, terms) * info.plan.prompt_set.prompts.length;
-
-/** The block as the race sees it; null where the run ended in the middle of it. */
-function outcomes(
-  block: ReadonlyMap<string, RequestRecord>,
-  live: readonly string[],
-  { left, answers }: RecordedBlocks,
-  terms: RaceTerms,
-  score: Score,
-): RaceBlock | null {
-  const found = new Map<string, CaseOutcome>();
-  for (const id of live) {
-    const record = block.get(id);
-    const gone = left.get(id);
-    if (record !== undefined) {
-      const answer = answers.get(record.id);
-      found.set(id, outcomeOf(record, answer === undefined ? null : score(record.prompt_id, answer), terms));
-    } else if (gone !== undefined) found.set(id, { status: "failed", reason: gone });
-    else return null;
-  }
-  return found;
 }
 
 /** @throws {UserError} where a race by checks has none */

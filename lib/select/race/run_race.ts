@@ -3,32 +3,32 @@ import { type Random, shuffle } from "../../stats/random.ts";
 import {
   addBlock,
   type CaseOutcome,
-  equalPairs,
   type RaceBlock,
   type RaceCandidate,
   type RaceRules,
+  type RaceScope,
   type RaceState,
   startRace,
+  undecided,
 } from "./race.ts";
 
 /** Where the blocks of a live race come from. */
 export interface BlockSource {
-  /** Prompt ids, at least one; all are asked in random order, then all again in a new order. */
+  /** Ids of the cases, at least one. */
   readonly prompts: readonly string[];
-  /** So often every prompt is asked; once, where the same question gets the same answer. Default: no end. */
-  readonly passes?: number;
+  readonly scope: RaceScope;
   readonly random: Random;
-  /** Asks one candidate one prompt. What goes wrong with the candidate is an outcome; what throws ends the race. */
+  /** Sends one case to one candidate. What goes wrong with the candidate is an outcome; what throws ends the race. */
   readonly sample: (candidate: string, prompt: string) => Promise<CaseOutcome>;
   readonly onBlock?: (state: RaceState) => void | Promise<void>;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Runs a race to its verdict. Prompts and, inside a block, candidates come in random order: the guarantee of
- * the race rests on that.
+ * Runs a race to its verdict. Cases come in random order (see `caseOrder`), and so do the candidates inside a
+ * block: the guarantee of the race rests on that.
  *
- * @throws {RangeError} When there are no prompts, or as `startRace` and `addBlock`.
+ * @throws {RangeError} When there are no cases, or as `startRace` and `addBlock`.
  * @throws The signal's reason when aborted; the blocks so far have been given to `onBlock`.
  *
  * @example
@@ -38,7 +38,8 @@ export interface BlockSource {
  *   [{ id: "fast", sizeMb: 1 }, { id: "slow", sizeMb: 1 }],
  *   { delta: 0.05, epsilon: 0.1, better: "lower", effect: "ratio", budget: 100 },
  *   {
- *     prompts: ["p1", "p2"],
+ *     prompts: Array.from({ length: 20 }, (_, at) => `case ${at}`),
+ *     scope: "cases like these",
  *     random: seededRandom(1),
  *     sample: (candidate) => Promise.resolve({ status: "ok", value: candidate === "fast" ? 1 : 2 }),
  *   },
@@ -49,23 +50,21 @@ export interface BlockSource {
 export async function runRace(
   candidates: readonly RaceCandidate[],
   rules: RaceRules,
-  course: BlockSource,
+  source: BlockSource,
 ): Promise<RaceState> {
   let state = startRace(candidates, rules);
   if (state.verdict !== null) return state;
-  const most = (course.passes ?? Infinity) * course.prompts.length;
-  for (const prompt of randomPrompts(course.prompts, course.random)) {
-    if (state.blocks >= most) return ranOut(state);
+  for (const prompt of caseOrder(source.prompts, source.scope, source.random)) {
     const block = new Map<string, CaseOutcome>();
-    for (const candidate of shuffle(state.live, course.random)) {
-      course.signal?.throwIfAborted();
-      block.set(candidate, await course.sample(candidate, prompt));
+    for (const candidate of shuffle(state.live, source.random)) {
+      source.signal?.throwIfAborted();
+      block.set(candidate, await source.sample(candidate, prompt));
     }
     state = addBlock(state, block);
-    await course.onBlock?.(state);
-    if (state.verdict !== null) break;
+    await source.onBlock?.(state);
+    if (state.verdict !== null) return state;
   }
-  return state;
+  return ranOut(state);
 }
 
 /**
@@ -105,23 +104,29 @@ export function replayRace(
 
 /** A race that ended before its budget, without a decision. */
 function ranOut(state: RaceState): RaceState {
-  const reason = `${state.blocks} blocks did not decide it, and there are no more${equalPairs(state)}`;
-  return { ...state, verdict: { verdict: "undecided", winner: null, choice: null, reason } };
+  const why = `${state.blocks} cases did not decide it, and there are no more (a case counts once)`;
+  return { ...state, verdict: undecided(state, why) };
 }
 
 /**
- * All prompts in random order, then all again in a new random order, without end.
+ * The order in which a race asks its cases. For a claim about cases like these each case comes once, in random order;
+ * for a claim about these cases alone they are drawn with replacement, without end.
  *
  * @throws {RangeError} When there are none.
  *
  * @example
  * ```ts
  * import { seededRandom } from "../../stats/random.ts";
- * const [first, second] = randomPrompts(["p1", "p2"], seededRandom(1));
- * console.assert(first !== second);
+ * const once = [...caseOrder(["p1", "p2"], "cases like these", seededRandom(1))];
+ * console.assert(once.toSorted().join() === "p1,p2");
  * ```
  */
-export function* randomPrompts(prompts: readonly string[], random: Random): Generator<string, never> {
-  if (prompts.length === 0) throw new RangeError("Cannot race without prompts: give at least one");
-  while (true) yield* shuffle(prompts, random);
+export function* caseOrder(
+  prompts: readonly string[],
+  scope: RaceScope,
+  random: Random,
+): Generator<string, void> {
+  if (prompts.length === 0) throw new RangeError("Cannot race without cases: give at least one");
+  if (scope === "cases like these") yield* shuffle(prompts, random);
+  else while (true) yield prompts[Math.floor(random() * prompts.length)] ?? "";
 }

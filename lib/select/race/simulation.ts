@@ -5,13 +5,13 @@
 import type { Random } from "../../stats/random.ts";
 import { shuffle, standardNormal } from "../../stats/random.ts";
 import type { CaseOutcome, RaceBlock, RaceCandidate, RaceRules, RaceState } from "./race.ts";
-import { randomPrompts, replayRace } from "./run_race.ts";
+import { replayRace } from "./run_race.ts";
 
 /** A world to race in. The first candidate is a best one. */
 export interface RaceWorld {
   /** How much slower than the first each candidate is: 0.1 is 10 %. The first is 0 by definition. */
   readonly gaps: readonly number[];
-  /** Standard deviation of the logarithm of one latency, over repeats of one prompt; 0.1 is about 10 %. */
+  /** Standard deviation of the logarithm of one latency, over repeats of one case; 0.1 is about 10 %. */
   readonly noise: number;
   /** Share of requests that take three times as long. Default 0. */
   readonly slowShare?: number;
@@ -23,8 +23,10 @@ export interface RaceWorld {
   readonly drift?: number;
   /** Noise follows Student's t with two degrees of freedom: infinite variance. Default false. */
   readonly heavyTails?: boolean;
-  /** Number of prompts; their difficulty spreads with a standard deviation of log 1.5. Default 24. */
-  readonly prompts?: number;
+  /** Standard deviation, between cases, of the logarithm of what a case takes one candidate and not the others. Default 0. */
+  readonly caseEffect?: number;
+  /** So many cases, drawn with replacement: the world of a claim about these cases. Default: a new one per block. */
+  readonly cases?: number;
 }
 
 /** `c0` (the best), `c1` …: the candidates of a world. */
@@ -48,7 +50,7 @@ export function simulateRace(world: RaceWorld, rules: RaceRules, random: Random)
 }
 
 /**
- * Makes up one block after the other: every live candidate on one prompt, in random order.
+ * Makes up one block after the other: every live candidate on one case, in random order.
  *
  * @example
  * ```ts
@@ -62,16 +64,22 @@ export function simulatedBlocks(
   world: RaceWorld,
   random: Random,
 ): (state: { readonly live: readonly string[] }) => RaceBlock {
-  const speed = new Map(world.gaps.map((gap, i) => [`c${i}`, Math.log1p(gap)]));
-  const ids = Array.from({ length: world.prompts ?? 24 }, (_, i) => `p${i}`);
-  const difficulty = new Map(ids.map((id) => [id, Math.log(1.5) * standardNormal(random)]));
-  const prompts = randomPrompts(ids, random);
+  const ids = world.gaps.map((_, i) => `c${i}`);
+  const speed = world.gaps.map((gap) => Math.log1p(gap));
+  const newCase = () => {
+    const difficulty = Math.log(1.5) * standardNormal(random);
+    return new Map(ids.map((id, i) => {
+      const own = world.caseEffect === undefined ? 0 : world.caseEffect * standardNormal(random);
+      return [id, (speed[i] ?? 0) + difficulty + own] as const;
+    }));
+  };
+  const cases = Array.from({ length: world.cases ?? 0 }, newCase);
   let asked = 0;
   return ({ live }) => {
-    const level = difficulty.get(prompts.next().value) ?? 0;
+    const logs = cases[Math.floor(random() * cases.length)] ?? newCase();
     const answer = (id: string): [string, CaseOutcome] => {
       const drift = (world.drift ?? 0) * asked++;
-      return [id, draw(world, level + drift + (speed.get(id) ?? 0), random)];
+      return [id, draw(world, drift + (logs.get(id) ?? 0), random)];
     };
     return new Map(shuffle(live, random).map(answer));
   };

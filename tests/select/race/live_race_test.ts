@@ -15,7 +15,13 @@ async function race(
 ) {
   const time = new VirtualTime();
   const candidates = Object.entries(behaviours).map(([id, one]) => fakeCandidate(id, time, one));
-  const info = runInfoOf(candidates, { mode: "race", race: { ...DEFAULT_TERMS, ...terms } });
+  const prompts = Array.from({ length: 40 }, (_, at) => ({
+    id: `p${at}`,
+    sha256: String(at).padStart(64, "0"),
+    messages: [{ role: "user" as const, content: `Case ${at}` }],
+  }));
+  const prompt_set = { name: "forty", sha256: "0".repeat(64), prompts };
+  const info = runInfoOf(candidates, { mode: "race", race: { ...DEFAULT_TERMS, ...terms }, prompt_set });
   const root = await Deno.makeTempDir({ prefix: "podium-live-" });
   const folder = await createRunFolder(root, info);
   const stop = new AbortController();
@@ -55,12 +61,22 @@ Deno.test("a replay gives the live race's state to the last digit: latencies, fi
   }
 });
 
-Deno.test("who fails loses those blocks, leaves after three in a row, and goes", async () => {
+Deno.test("a candidate that fails three times in a row leaves: no winner, and its name in the verdict", async () => {
   const failing = { ttftMs: 10, fails: (nth: number) => nth > 3 ? "it broke" : null };
   const { last, replayed, report } = await race({ steady: { ttftMs: 50 }, failing });
   assert.deepEqual(replayed.state, last);
-  assert.equal(report.winner, "steady");
-  assert.equal(report.eliminated[0]?.id, "failing");
+  assert.deepEqual([report.verdict, report.winner, report.choice], ["left", null, null]);
+  assert.deepEqual(report.left.map(({ id, block }) => [id, block]), [["failing", 5]]);
+});
+
+Deno.test("drawn with replacement, these cases alone are raced, and a replay follows every draw", async () => {
+  const { last, replayed, report } = await race(
+    { quick: { ttftMs: 10 }, slow: { ttftMs: 90 } },
+    { scope: "these cases" },
+  );
+  assert.deepEqual(replayed.state, last);
+  assert.deepEqual(report.scope, { claim: "these cases", cases: 40, raced: 8 });
+  assert.equal(report.winner, "quick");
 });
 
 Deno.test("one that can't be loaded is excluded, and the others race on", async () => {

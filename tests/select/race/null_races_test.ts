@@ -17,7 +17,7 @@ Deno.test("the wrong candidate wins less often than δ at any gap; identical eno
     const random = seededRandom(`gap/${gap}`);
     const verdicts = Array.from(
       { length: 200 },
-      () => simulateRace({ gaps: [0, gap, gap], noise: 0.1, slowShare: 0.02 }, rules, random).verdict,
+      () => simulateRace({ gaps: [0, gap, gap], noise: 0.1 }, rules, random).verdict,
     );
     const count = (test: (verdict: (typeof verdicts)[number]) => boolean) => verdicts.filter(test).length;
     assert.ok(count((v) => v?.verdict === "winner" && v.winner !== "c0") <= 10, `gap ${gap}`);

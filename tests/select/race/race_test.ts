@@ -11,6 +11,7 @@ import {
   type RaceState,
   SILENT_BLOCKS,
   startRace,
+  TAIL_BLOCKS,
 } from "../../../lib/select/race/race.ts";
 
 const RULES: RaceRules = { delta: 0.05, epsilon: 0.1, better: "lower", effect: "ratio", budget: 1000 };
@@ -81,13 +82,41 @@ Deno.test("a failure loses its block, two failures say nothing", () => {
   let state = startRace(candidates("a", "b"), RULES);
   state = addBlock(state, block({ a: failed, b: ok(100) }));
   state = addBlock(state, block({ a: failed, b: failed }));
-  assert.deepEqual(state.pairings.map(({ winsA, winsB, oneFailed }) => [winsA, winsB, oneFailed]), [[
-    0,
-    1,
-    1,
-  ]]);
+  assert.deepEqual(state.pairings.map(({ winsA, winsB, failedA }) => [winsA, winsB, failedA]), [[0, 1, 1]]);
   assert.equal(effectBetween(state, "a", "b").size, null);
-  assert.equal(run(state, () => ({ a: failed, b: ok(100) })).verdict?.winner, "b");
+});
+
+Deno.test("a candidate that leaves counts for nothing any more, and is named in the verdict", () => {
+  const leaves = { status: "failed", reason: "it timed out", leaves: true } as const;
+  let state = startRace(candidates("a", "b"), RULES);
+  state = addBlock(addBlock(state, block({ a: ok(1), b: failed })), block({ a: ok(1), b: leaves }));
+  assert.ok(state.verdict?.verdict === "left");
+  assert.deepEqual([state.verdict.winner, state.verdict.choice], [null, null]);
+  assert.match(state.verdict.reason, /b left: failures \(it timed out\); a stayed/);
+
+  let three = startRace(candidates("a", "b", "c"), RULES);
+  for (let i = 0; i < 6; i++) three = addBlock(three, block({ a: ok(1), b: ok(2), c: ok(3) }));
+  three = addBlock(three, block({ a: leaves, b: ok(2), c: ok(3) }));
+  // What a showed against b and c is set aside.
+  assert.ok(Math.abs(evidenceAgainst(three, "b").evidence - 1 / 8) < 1e-9);
+  const race = run(three, () => ({ b: ok(2), c: ok(3) }));
+  assert.deepEqual([race.verdict?.winner, race.left.map(({ id }) => id)], ["b", ["a"]]);
+});
+
+Deno.test("where failure rates differ, speed alone gives no verdict", () => {
+  const slowButSure = run(startRace(candidates("a", "b"), RULES), () => ({ a: failed, b: ok(100) }));
+  assert.ok(slowButSure.verdict?.verdict === "left");
+  assert.match(
+    slowButSure.verdict.reason,
+    /a left: failures \(it failed in 8 blocks that b answered, b in 0/,
+  );
+  // Fast where it answers, and a third of the time it does not.
+  const fast = run(
+    startRace(candidates("a", "b"), { ...RULES, budget: 400 }),
+    (i) => i % 3 === 0 ? { a: failed, b: ok(2) } : { a: ok(1), b: ok(2) },
+  );
+  assert.ok(fast.verdict?.verdict === "undecided");
+  assert.match(fast.verdict.reason, /failure rates differ \(only a failed in 67 blocks, only b in 0\)/);
 });
 
 Deno.test("equal values decide nothing", () => {
@@ -117,6 +146,19 @@ Deno.test("candidates within ε of one another tie, and the lighter one is chose
   assert.equal(unknown.verdict?.choice, "b");
 });
 
+Deno.test("a twin with a heavier tail is never called a tie, and values without spread are one in the end", () => {
+  const slowTail = run(
+    startRace(candidates("a", "b"), { ...RULES, delta: 1e-6, budget: 400 }),
+    (i) => i === 40 ? { a: ok(10), b: ok(1) } : near(i),
+  );
+  assert.equal(slowTail.verdict?.verdict, "undecided");
+  const quantised = run(
+    startRace(candidates("a", "b"), { ...RULES, budget: 200 }),
+    () => ({ a: ok(1), b: ok(1) }),
+  );
+  assert.deepEqual([quantised.verdict?.verdict, quantised.blocks], ["tie", TAIL_BLOCKS]);
+});
+
 Deno.test("a pair of which one failed on its own is not called equal", () => {
   const rules = { ...RULES, delta: 1e-6, budget: 400 };
   const race = run(
@@ -143,7 +185,7 @@ Deno.test("whatever happens, somebody stays", () => {
       if (state.verdict !== null) break;
       state = addBlock(state, block({ a, b, c }));
       assert.ok(state.live.length > 0);
-      assert.equal(state.live.length + state.eliminated.length, 3);
+      assert.equal(state.live.length + state.eliminated.length + state.left.length, 3);
     }
   }));
 });

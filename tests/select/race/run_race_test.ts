@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { RaceRules } from "../../../lib/select/race/race.ts";
-import { randomPrompts, replayRace, runRace } from "../../../lib/select/race/run_race.ts";
+import { caseOrder, replayRace, runRace } from "../../../lib/select/race/run_race.ts";
 import {
   type RaceWorld,
   simulatedBlocks,
@@ -27,7 +27,8 @@ Deno.test("live, recorded and simulated, the same answers give the same race", a
   let current = recorded[0];
   let live = WORLD.gaps.length;
   const race = await runRace(simulatedCandidates(WORLD), RULES, {
-    prompts: ["p1", "p2", "p3"],
+    prompts: Array.from({ length: 200 }, (_, at) => `p${at}`),
+    scope: "cases like these",
     random: seededRandom(9),
     sample: (candidate) => {
       if (asked++ % live === 0) current = source.next().value;
@@ -41,20 +42,28 @@ Deno.test("live, recorded and simulated, the same answers give the same race", a
   assert.deepEqual(race, simulated);
 });
 
-Deno.test("every prompt is asked once before any is asked again; candidates of a block take turns in going first", async () => {
-  const [a, b, c, d] = randomPrompts(["p", "q"], seededRandom(2));
-  assert.deepEqual([[a, b].sort(), [c, d].sort()], [["p", "q"], ["p", "q"]]);
+Deno.test("each case comes once where others like it are meant, and again and again where they alone are", () => {
+  const cases = ["p", "q", "r"];
+  assert.deepEqual([...caseOrder(cases, "cases like these", seededRandom(2))].sort(), cases);
+  const drawn = caseOrder(cases, "these cases", seededRandom(2));
+  const first = Array.from({ length: 300 }, () => drawn.next().value);
+  for (const one of cases) assert.ok(first.filter((drawn) => drawn === one).length > 70);
+});
+
+Deno.test("candidates of a block take turns in going first, and the cases of a set end the race undecided", async () => {
   const asked: string[] = [];
-  await runRace([{ id: "x", sizeMb: 1 }, { id: "y", sizeMb: 1 }], { ...RULES, budget: 40, epsilon: 1e-9 }, {
-    prompts: ["p", "q", "r"],
+  const race = await runRace([{ id: "x", sizeMb: 1 }, { id: "y", sizeMb: 1 }], { ...RULES, epsilon: 1e-9 }, {
+    prompts: Array.from({ length: 20 }, (_, at) => `p${at}`),
+    scope: "cases like these",
     random: seededRandom(3),
     sample: (candidate, prompt) => {
       asked.push(`${candidate}${prompt}`);
       return Promise.resolve({ status: "ok", value: 1 });
     },
   });
-  assert.equal(asked.length, 40);
-  assert.equal(new Set(asked.slice(0, 6)).size, 6);
+  assert.ok(race.verdict?.verdict === "undecided");
+  assert.match(race.verdict.reason, /20 cases did not decide it.*x and y were equal in all 20 blocks/);
+  assert.equal(new Set(asked).size, 40);
   const first = asked.filter((_, i) => i % 2 === 0);
   assert.ok(first.some((ask) => ask.startsWith("x")) && first.some((ask) => ask.startsWith("y")));
 });
@@ -62,13 +71,14 @@ Deno.test("every prompt is asked once before any is asked again; candidates of a
 Deno.test("recorded blocks that run out leave it undecided", () => {
   const none = replayRace(simulatedCandidates(WORLD), RULES, () => null);
   assert.ok(none.verdict?.verdict === "undecided");
-  assert.match(none.verdict.reason, /0 blocks did not/);
+  assert.match(none.verdict.reason, /0 cases did not/);
 });
 
-Deno.test("an abort ends a live race with its reason, and a race without prompts never starts", async () => {
+Deno.test("an abort ends a live race with its reason, and a race without cases never starts", async () => {
   const stop = new AbortController();
-  const course = {
+  const source = {
     prompts: ["p"],
+    scope: "cases like these" as const,
     random: seededRandom(1),
     signal: stop.signal,
     sample: () => {
@@ -76,9 +86,9 @@ Deno.test("an abort ends a live race with its reason, and a race without prompts
       return Promise.resolve({ status: "ok", value: 1 } as const);
     },
   };
-  await assert.rejects(runRace(simulatedCandidates(WORLD), RULES, course), /enough/);
+  await assert.rejects(runRace(simulatedCandidates(WORLD), RULES, source), /enough/);
   await assert.rejects(
-    runRace(simulatedCandidates(WORLD), RULES, { ...course, prompts: [] }),
-    /without prompts/,
+    runRace(simulatedCandidates(WORLD), RULES, { ...source, prompts: [] }),
+    /without cases/,
   );
 });

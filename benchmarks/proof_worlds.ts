@@ -1,0 +1,250 @@
+/**
+ * Worlds whose truth is known, run through the code that ships: candidates on a virtual clock go through the real
+ * race, run and summary, so that what is proved is what users get.
+ */
+import type { LiveCandidate } from "../lib/bench/live_candidate.ts";
+import type { ReadMachine } from "../lib/bench/noise.ts";
+import type { AnswerRecord, PlanInfo, RunInfo, SampleRecord } from "../lib/bench/records.ts";
+import type { Clock } from "../lib/clock.ts";
+import type { Trace } from "../lib/endpoint/trace.ts";
+import { type Random, standardNormal } from "../lib/stats/random.ts";
+
+/** What a world does to its candidates. Figures with one value hold for all of them, lists name one value each. */
+export interface ProofWorld {
+  /** How much slower than the first each candidate is. All 0: identical candidates. */
+  readonly gaps: readonly number[];
+  /** Standard deviation of the logarithm of a latency, over repeats of one case. */
+  readonly noise: number;
+  /** The same between cases, of what a case takes one candidate and not the others. */
+  readonly caseEffect?: number;
+  /** Every second case treats the candidates the other way round, so that a set of cases is fair to two of them. */
+  readonly mirrored?: boolean;
+  /** Share of requests that fail. */
+  readonly failShare?: number | readonly number[];
+  /** Share of requests, the slowest ones, that run into the time-out: censored, not slow. */
+  readonly timeOutShare?: readonly number[];
+  /** Share of requests that take ten times as long. */
+  readonly tailShare?: number | readonly number[];
+  /** Student's t with two degrees of freedom instead of the normal distribution. */
+  readonly heavyTails?: boolean;
+  /** Factor on the first request in a block, whoever sends it: the position matters. */
+  readonly firstInBlock?: number;
+  /** Factor on a candidate's first request after its load. */
+  readonly firstRequest?: number;
+  /** Growth of all latencies per second of the run, as a machine that heats up. */
+  readonly driftPerS?: number;
+  /** Latencies are multiples of this many milliseconds. */
+  readonly gridMs?: number;
+}
+
+/** Time that passes only when a candidate answers: no timers, an hour in a moment. */
+export class ProofClock {
+  nowMs = 1000;
+  readonly clock: Clock = () => this.nowMs;
+  readonly readMachine: ReadMachine = () =>
+    Promise.resolve({
+      atMs: this.nowMs,
+      ownS: 0,
+      busyS: 0,
+      stealS: null,
+      frequencyMhz: null,
+      temperatureC: null,
+    });
+}
+
+const at = (value: number | readonly number[] | undefined, index: number) =>
+  (typeof value === "object" ? value[index] : value) ?? 0;
+
+/** The candidates of a world, and the latencies that they draw, in ms; null for a failure. */
+export function worldCandidates(world: ProofWorld, time: ProofClock, random: Random): LiveCandidate[] {
+  const difficulty = new Map<string, number>();
+  const remembered = (key: string, sd: number) => {
+    const known = difficulty.get(key) ?? sd * standardNormal(random);
+    difficulty.set(key, known);
+    return known;
+  };
+  let lastCase = "";
+  const caseEffect = (asked: string, index: number) => {
+    const sd = world.caseEffect ?? 0;
+    const number = Number(/\d+/.exec(asked)?.[0] ?? 0);
+    if (world.mirrored !== true || number % 2 === 0) return remembered(`Case ${number}/${index}`, sd);
+    return remembered(`Case ${number - 1}/${(index + 1) % world.gaps.length}`, sd);
+  };
+  const latencyMs = (index: number, asked: string, first: boolean): number | null => {
+    if (random() < at(world.failShare, index)) return null;
+    // A normal over the root of an exponential is Student's t with two degrees of freedom.
+    const stretch = world.heavyTails === true ? 1 / Math.sqrt(-Math.log(1 - random())) : 1;
+    const z = standardNormal(random);
+    if (z > normalQuantileAbove(at(world.timeOutShare, index))) return null;
+    const log = Math.log(100) + remembered(asked, 0.5) +
+      caseEffect(asked, index) +
+      Math.log1p(world.gaps[index] ?? 0) + world.noise * stretch * z +
+      Math.log(random() < at(world.tailShare, index) ? 10 : 1) +
+      Math.log(asked !== lastCase ? world.firstInBlock ?? 1 : 1) +
+      Math.log(first ? world.firstRequest ?? 1 : 1) +
+      (world.driftPerS ?? 0) * time.nowMs / 1000;
+    lastCase = asked;
+    const grid = world.gridMs ?? 0;
+    return grid > 0 ? Math.round(Math.exp(log) / grid) * grid : Math.exp(log);
+  };
+  return world.gaps.map((_, index) => {
+    let requests = 0;
+    return candidate(`c${index}`, time, (asked) => latencyMs(index, asked, ++requests === 1));
+  });
+}
+
+/** The z that a standard normal exceeds with this probability; infinite for 0. Bisection over the tail. */
+function normalQuantileAbove(share: number): number {
+  if (share <= 0) return Infinity;
+  let [low, high] = [-8, 8];
+  for (let i = 0; i < 50; i++) {
+    const middle = (low + high) / 2;
+    if (upperTail(middle) > share) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+/** P(Z > z), Abramowitz and Stegun 26.2.17: seven digits are enough for a share of requests. */
+function upperTail(z: number): number {
+  if (z < 0) return 1 - upperTail(-z);
+  const t = 1 / (1 + 0.2316419 * z);
+  const series = t *
+    (0.319381530 + t * (-0.356563782 + t * (1.781477937 + t * (-1.821255978 + t * 1.330274429))));
+  return Math.exp(-z * z / 2) / Math.sqrt(2 * Math.PI) * series;
+}
+
+function candidate(id: string, time: ProofClock, latencyMs: (asked: string) => number | null): LiveCandidate {
+  return {
+    info: {
+      id,
+      alias: id,
+      variant: null,
+      endpoint: "simulated",
+      model_id: id,
+      device: null,
+      size_mb: 100,
+      license: "Apache-2.0",
+      chat_template: "own",
+    },
+    start: "running service",
+    fileCache: "unknown",
+    open: () =>
+      Promise.resolve({
+        loadMs: null,
+        device: null,
+        residentMb: () => Promise.resolve(null),
+        cpuS: () => Promise.resolve(0),
+        close: () => Promise.resolve(),
+        request({ messages }) {
+          const sentMs = time.nowMs;
+          const took = latencyMs(messages.at(-1)?.content ?? "");
+          time.nowMs += took ?? 5;
+          return Promise.resolve(took === null ? failed(sentMs, time.nowMs) : answered(sentMs, took));
+        },
+      }),
+  };
+}
+
+const TOKENS = 8;
+
+function answered(sentMs: number, tookMs: number): Trace {
+  return {
+    ...common(sentMs),
+    status: "ok",
+    reason: null,
+    httpStatus: 200,
+    endMs: sentMs + tookMs,
+    chunks: Array.from({ length: TOKENS }, (_, chunk) => ({
+      atMs: sentMs + tookMs * (chunk + 1) / TOKENS,
+      contentChars: 4,
+      reasoningChars: 0,
+    })),
+    content: "word".repeat(TOKENS),
+    finishReason: "stop",
+    usage: { promptTokens: 12, outputTokens: TOKENS, cachedTokens: null, reasoningTokens: null },
+  };
+}
+
+function failed(sentMs: number, endMs: number): Trace {
+  return {
+    ...common(sentMs),
+    status: "failed",
+    reason: "simulated",
+    httpStatus: 500,
+    endMs,
+    chunks: [],
+    content: "",
+    finishReason: null,
+    usage: null,
+  };
+}
+
+const common = (sentMs: number) => ({
+  dueMs: sentMs,
+  sentMs,
+  headersMs: sentMs,
+  route: "chat" as const,
+  streamed: true,
+  reasoning: "",
+  server: null,
+});
+
+/** run.json of a simulated run over so many cases. */
+export function worldInfo(
+  candidates: readonly LiveCandidate[],
+  cases: number,
+  change: Partial<PlanInfo> = {},
+): RunInfo {
+  const prompts = Array.from({ length: cases }, (_, n) => ({
+    id: `case-${n}`,
+    sha256: String(n).padStart(64, "0"),
+    messages: [{ role: "user" as const, content: `Case ${n}` }],
+  }));
+  return {
+    schema_version: 1,
+    run_id: "simulated",
+    created_at: "2026-11-28T00:00:00.000Z",
+    status: "running",
+    machine: { cpu: "simulated", cores: 2, ram_gb: 16, gpu: [], os: "none", arch: "none" },
+    versions: {},
+    plan: {
+      mode: "bench",
+      prompt_set: { name: "simulated", sha256: "0".repeat(64), prompts },
+      rounds: 1,
+      warmup: 0,
+      max_tokens: 64,
+      temperature: 0,
+      seed: 1,
+      sampling_seed: null,
+      prefix: "as is",
+      concurrency: 1,
+      rate: null,
+      timeout_s: 60,
+      slo: null,
+      order: "interleaved",
+      ...change,
+    },
+    candidates: candidates.map(({ info }) => info),
+  };
+}
+
+/** Keeps the records of a run in memory. */
+export class RecordList {
+  readonly samples: SampleRecord[] = [];
+  readonly answers: AnswerRecord[] = [];
+
+  sample(record: SampleRecord): Promise<void> {
+    this.samples.push(record);
+    return Promise.resolve();
+  }
+
+  answer(record: AnswerRecord): Promise<void> {
+    this.answers.push(record);
+    return Promise.resolve();
+  }
+
+  writeInfo(): Promise<void> {
+    return Promise.resolve();
+  }
+}
