@@ -5,7 +5,7 @@ import { timedClient } from "../lib/endpoint/timed_client.ts";
 import { UserError } from "../lib/errors.ts";
 import { quantile } from "../lib/stats/quantile.ts";
 import { interruptSignal, realClock, realSleep } from "../scripts/cli.ts";
-import { startFakeProcess } from "../scripts/selfcheck.ts";
+import { startFakeProcess } from "../lib/selfcheck/fake_process.ts";
 import { stealCount, stealText } from "../scripts/steal.ts";
 import type { ServeBenchSettings } from "./gateway.ts";
 import { type Proxy, startGateway, startLitellm } from "./gateway_proxies.ts";

@@ -14,17 +14,16 @@ import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { z } from "zod";
+import { timedClient } from "../lib/endpoint/timed_client.ts";
+import { startFakeProcess } from "../lib/selfcheck/fake_process.ts";
 import {
   answerMs,
-  type Bench,
-  ErrorTally,
+  type Instrument,
   measureErrors,
   measureRate,
   SELFCHECK_MODELS,
-  spreadOf,
-} from "../lib/selfcheck/selfcheck.ts";
-import { timedClient } from "../lib/endpoint/timed_client.ts";
-import { startFakeProcess } from "../scripts/selfcheck.ts";
+} from "../lib/selfcheck/measure.ts";
+import { spreadOf, TimingErrors } from "../lib/selfcheck/timing_errors.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -48,7 +47,7 @@ const work = await Deno.makeTempDir();
 await using fake = await startFakeProcess({ models: MODELS });
 const target = new URL("/", fake.baseUrl).href.replace(/\/$/, "");
 
-const bench: Bench = {
+const instrument: Instrument = {
   baseUrl: fake.baseUrl,
   clock,
   fetch,
@@ -106,7 +105,7 @@ async function aiperf(
   return folder;
 }
 
-async function aiperfErrors(program: string, concurrency: number, requests: number): Promise<ErrorTally> {
+async function aiperfErrors(program: string, concurrency: number, requests: number): Promise<TimingErrors> {
   await takeLog();
   const folder = await aiperf(program, "classic", concurrency, requests);
   const made = new Map((await takeLog()).map((entry) => [entry.headers["x-request-id"], entry.chunkMs]));
@@ -117,7 +116,7 @@ async function aiperfErrors(program: string, concurrency: number, requests: numb
       inter_chunk_latency: z.object({ value: z.array(z.number()) }),
     }),
   });
-  const tally = new ErrorTally();
+  const tally = new TimingErrors();
   for (const line of (await Deno.readTextFile(join(folder, "profile_export.jsonl"))).trim().split("\n")) {
     const { metadata, metrics } = record.parse(JSON.parse(line));
     // It counts the empty first delta (the role) as a chunk; the fake sends it together with the first token.
@@ -167,11 +166,11 @@ async function guidellm(program: string, model: string, concurrency: number, req
   return found;
 }
 
-async function guidellmErrors(program: string, concurrency: number, requests: number): Promise<ErrorTally> {
+async function guidellmErrors(program: string, concurrency: number, requests: number): Promise<TimingErrors> {
   await takeLog();
   const { requests: { successful } } = await guidellm(program, "classic", concurrency, requests);
   const made = new Map((await takeLog()).map((entry) => [entry.tag, entry.chunkMs]));
-  const tally = new ErrorTally();
+  const tally = new TimingErrors();
   for (const { request_args, info: { timings } } of successful) {
     const chunkMs = made.get(/tag\d+\./.exec(request_args)?.[0] ?? "");
     const ttftMs = 1000 * (timings.first_token_iteration - timings.request_start);
@@ -186,22 +185,22 @@ async function guidellmErrors(program: string, concurrency: number, requests: nu
   return tally;
 }
 
-async function ours(concurrency: number, seconds: number): Promise<ErrorTally> {
+async function ours(concurrency: number, seconds: number): Promise<TimingErrors> {
   await takeLog();
-  await measureErrors(bench, { model: "classic", concurrency, seconds: 3, signal }, new ErrorTally());
-  const tally = new ErrorTally();
-  await measureErrors(bench, { model: "classic", concurrency, seconds, signal }, tally);
+  await measureErrors(instrument, { model: "classic", concurrency, seconds: 3, signal }, new TimingErrors());
+  const tally = new TimingErrors();
+  await measureErrors(instrument, { model: "classic", concurrency, seconds, signal }, tally);
   return tally;
 }
 
-const figures = (errors: ErrorTally["ttft"]) => {
+const figures = (errors: TimingErrors["ttft"]) => {
   const { p50, p99, max } = spreadOf(errors);
   return p50 === null
     ? "not kept"
     : `${p50.toFixed(2)} / ${p99 === null ? `max ${max?.toFixed(2)}` : p99.toFixed(2)}`;
 };
 
-function row(tool: string, concurrency: number, tally: ErrorTally): void {
+function row(tool: string, concurrency: number, tally: TimingErrors): void {
   const cells = [
     tool,
     concurrency,
@@ -229,7 +228,7 @@ for (const concurrency of [1, 8, 64]) {
 }
 
 console.log("\nHighest rate of 16-token streams, requests/s");
-const best = await measureRate(bench, { concurrency: 32, seconds: 5, signal });
+const best = await measureRate(instrument, { concurrency: 32, seconds: 5, signal });
 console.log(`podium ${best.requests_per_s.toFixed(0)}, in ${best.memory_mb.toFixed(0)} MB`);
 if (flags.aiperf) {
   const folder = await aiperf(flags.aiperf, "flood", 32, 5000);

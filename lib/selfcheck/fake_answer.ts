@@ -1,166 +1,217 @@
-/** One answer on its way out, with the delays that were really made. */
-import { setImmediate } from "node:timers";
+/** What the fake endpoint answers: one JSON document, or the events of a stream, and their bytes on the wire. */
 import { concat } from "../endpoint/bytes.ts";
-import { takenAt } from "../endpoint/exchange.ts";
-import { answerOf, type Asked, type Behaviour, type FakeLogEntry } from "./fake_behaviour.ts";
-import { ending, eventFrame, type Frame, framesOf, jsonResponse, streamHead } from "./fake_bytes_out.ts";
-import type { Paced, Pacer } from "./fake_pacer.ts";
+import type { Behaviour } from "./fake_behaviour.ts";
 
-type Fault = NonNullable<Behaviour["fault"]>;
-
-export interface Answering {
-  readonly connection: Deno.TcpConn;
-  readonly b: Behaviour;
-  /** When the request's last byte was read. */
-  readonly readMs: number;
-  readonly entry: FakeLogEntry;
-  readonly pacer: Pacer;
+interface Token {
+  readonly content: string;
+  readonly reasoning: string;
 }
 
-/** Answers as the behaviour says; false when the connection must not be used again. */
-export async function answer(to: Answering, asked: Asked, stream: boolean): Promise<boolean> {
-  const { b, connection, entry } = to;
-  if (b.fault?.kind === "refuse" || b.fault?.kind === "raw") {
-    if (b.fault.kind === "raw") {
-      await writeAll(connection, Uint8Array.from(atob(b.fault.base64), (c) => c.charCodeAt(0)));
-    }
-    entry.outcome = "fault";
-    return false;
-  }
-  const frames = stream ? framesOf(b, asked) : [wholeFrame(b, asked)];
-  const fault = await new Outgoing(to, stream ? streamHead(b) : null, frames).sent;
-  if (fault !== null) {
-    entry.outcome = "fault";
-    await breakOff(connection, b, fault);
-    return false;
-  }
-  entry.outcome = "completed";
-  return !(stream && b.framing === "close") && !b.closeAfter;
+function tokensOf(b: Behaviour, limit: number): Token[] {
+  const words = b.words ?? Array.from({ length: b.tokens }, (_, i) => ` t${i + 1}`);
+  const content = words.slice(0, limit).map((word) => ({ content: word, reasoning: "" }));
+  const thought = Array.from({ length: b.reasoning?.tokens ?? 0 }, (_, i) => ({
+    content: "",
+    reasoning: ` r${i + 1}`,
+  }));
+  return [...thought, ...content];
 }
 
-function wholeFrame(b: Behaviour, asked: Asked): Frame {
-  const { whole, lastDueMs } = answerOf(b, asked);
-  return { dueMs: lastDueMs, bytes: jsonResponse(200, whole), carriesTokens: true };
+/** One event of the answer, and when it is due, in ms after the request. */
+interface FakeEvent {
+  readonly dueMs: number;
+  readonly json: unknown;
+  readonly carriesTokens: boolean;
 }
 
-/** Frames that go out when they are due: all of a moment in one write, stamped as the socket takes them. */
-class Outgoing implements Paced {
-  dueMs: number;
-  /** Everything was sent, up to a fault if there is one. */
-  readonly sent: Promise<Fault | null>;
-  readonly #settle: PromiseWithResolvers<Fault | null>;
-  /** What the socket has not taken yet; null nearly always. */
-  #writing: Promise<void> | null = null;
-  #bytesOut: Uint8Array = new Uint8Array();
-  #next = 0;
-  #tokens = 0;
+/** What a request asks for. */
+export interface FakeRequest {
+  readonly model: string;
+  readonly chat: boolean;
+  readonly includeUsage: boolean;
+  readonly maxTokens: number;
+  readonly promptTokens: number;
+}
 
-  constructor(readonly to: Answering, private head: Uint8Array | null, readonly frames: readonly Frame[]) {
-    this.#settle = Promise.withResolvers();
-    this.sent = this.#settle.promise;
-    this.dueMs = to.readMs;
-    to.pacer.add(this);
+/** The answer as a whole JSON document, and as the events of a stream. */
+export function fakeAnswer(
+  b: Behaviour,
+  request: FakeRequest,
+): { whole: unknown; events: FakeEvent[]; lastDueMs: number } {
+  const tokens = tokensOf(b, request.maxTokens);
+  const finish = b.finishReason === "stop" && b.words === null && request.maxTokens <= b.tokens
+    ? "length"
+    : b.finishReason;
+  const base = { id: "fake", created: 0, model: request.model };
+  const object = request.chat ? "chat.completion" : "text_completion";
+  const usage = usageOf(b, request, tokens.length);
+  const extra = timingsOf(b, request.promptTokens, tokens.length);
+  const due = (index: number) =>
+    b.ttftMs + index * b.itlMs + (b.stall !== null && index >= b.stall.atToken ? b.stall.ms : 0);
+
+  const chunk = (choices: unknown[], rest: object = {}) => ({
+    ...base,
+    object: request.chat ? "chat.completion.chunk" : object,
+    choices,
+    ...rest,
+  });
+  const events: FakeEvent[] = [];
+  if (request.chat) {
+    const delta = { role: "assistant", content: "" };
+    events.push({
+      dueMs: due(0),
+      json: chunk([{ index: 0, delta, finish_reason: null }]),
+      carriesTokens: false,
+    });
   }
-
-  step(): void {
-    const { b, readMs } = this.to;
-    const elapsedMs = performance.now() - readMs;
-    const from = this.#next;
-    let tokens = 0;
-    for (let frame = this.frames[from]; frame !== undefined; frame = this.frames[this.#next]) {
-      if (frame.dueMs > elapsedMs || this.#fault(tokens) !== null) break;
-      if (frame.carriesTokens) tokens++;
-      this.#next++;
-    }
-    this.#send(from, tokens);
-    const next = this.frames[this.#next];
-    if (next === undefined) this.#end(null);
-    else if (next.dueMs <= elapsedMs) this.#end(b.fault);
-    else this.dueMs = readMs + next.dueMs;
+  for (let i = 0; i < tokens.length; i += b.tokensPerChunk) {
+    const group = tokens.slice(i, i + b.tokensPerChunk);
+    const last = Math.min(i + b.tokensPerChunk, tokens.length) - 1;
+    const every = b.usage === "every" ? { usage: usageOf(b, request, last + 1) } : {};
+    events.push({
+      dueMs: due(last),
+      json: chunk([choiceOf(b, request, group)], every),
+      carriesTokens: true,
+    });
   }
+  const lastDueMs = events.at(-1)?.dueMs ?? b.ttftMs;
+  const ending = request.chat
+    ? { index: 0, delta: {}, finish_reason: finish }
+    : { index: 0, text: "", finish_reason: finish };
+  events.push({ dueMs: lastDueMs, json: chunk([ending], extra), carriesTokens: false });
+  const wantsUsage = b.usage === "every" || b.usage === "no-details" ||
+    (b.usage === "asked" && request.includeUsage);
+  if (wantsUsage) events.push({ dueMs: lastDueMs, json: chunk([], { usage }), carriesTokens: false });
 
-  interrupt(): void {
-    this.#settle.reject(new Deno.errors.Interrupted("the fake endpoint is stopping"));
-  }
-
-  #fault(tokens: number): Fault | null {
-    const { fault } = this.to.b;
-    return fault !== null && "afterChunks" in fault && fault.afterChunks === this.#tokens + tokens
-      ? fault
-      : null;
-  }
-
-  #send(from: number, tokens: number): void {
-    const { readMs, entry } = this.to;
-    const bytes = this.#bytes(from);
-    if (bytes.length === 0) return;
-    const callMs = performance.now();
-    this.#write(bytes);
-    const takenMs = takenAt(callMs, performance.now());
-    for (let i = 0; i < tokens; i++) entry.chunkMs.push(takenMs - readMs);
-    this.#tokens += tokens;
-  }
-
-  #bytes(from: number): Uint8Array {
-    const first = this.frames[from];
-    if (this.head === null && this.#next === from + 1 && first !== undefined) return first.bytes;
-    const parts = this.frames.slice(from, this.#next).map(({ bytes }) => bytes);
-    const bytes = concat(this.head === null ? parts : [this.head, ...parts]);
-    this.head = null;
-    return bytes;
-  }
-
-  /** Nearly always the socket takes all at once; what comes before it has waits for its turn. */
-  #write(bytes: Uint8Array): void {
-    const { connection, b } = this.to;
-    if (this.#writing === null && b.splitBytes === null) {
-      this.#bytesOut = bytes;
-      this.#writing = connection.write(bytes).then(this.#took, this.#broke);
-    } else {
-      const step = b.splitBytes ?? bytes.length;
-      const before = this.#writing ?? Promise.resolve();
-      this.#writing = before.then(() => writeInSteps(connection, bytes, step)).catch(this.#broke);
-    }
-  }
-
-  #took = (n: number): Promise<void> | void => {
-    const bytes = this.#bytesOut;
-    if (n < bytes.length) return writeAll(this.to.connection, bytes.subarray(n)).catch(this.#broke);
-    this.#writing = null;
+  const content = tokens.map((token) => token.content).join("");
+  const reasoning = tokens.map((token) => token.reasoning).join("");
+  const message = {
+    role: "assistant",
+    content,
+    ...(b.reasoning === null ? {} : { [b.reasoning.field]: reasoning }),
   };
+  const choice = request.chat
+    ? { index: 0, message, finish_reason: finish }
+    : { index: 0, text: content, finish_reason: finish };
+  const whole = { ...base, object, choices: [choice], ...(b.usage === "never" ? {} : { usage }), ...extra };
+  return { whole, events, lastDueMs };
+}
 
-  #broke = (error: unknown): void => {
-    this.dueMs = Infinity;
-    this.to.pacer.drop(this);
-    this.#settle.reject(error);
+function choiceOf(b: Behaviour, request: FakeRequest, group: readonly Token[]): unknown {
+  const content = group.map((token) => token.content).join("");
+  if (!request.chat) return { index: 0, text: content, finish_reason: null };
+  const reasoning = group.map((token) => token.reasoning).join("");
+  const delta = {
+    ...(content === "" ? {} : { content }),
+    ...(reasoning === "" || b.reasoning === null ? {} : { [b.reasoning.field]: reasoning }),
   };
+  return {
+    index: 0,
+    delta,
+    ...(b.messageToo ? { message: { role: "assistant", ...delta } } : {}),
+    finish_reason: null,
+  };
+}
 
-  #end(fault: Fault | null): void {
-    this.dueMs = Infinity;
-    if (this.#writing === null) this.#settle.resolve(fault);
-    else this.#writing.then(() => this.#settle.resolve(fault));
+function usageOf(b: Behaviour, request: FakeRequest, outputTokens: number): unknown {
+  const plain = {
+    prompt_tokens: request.promptTokens,
+    completion_tokens: outputTokens,
+    total_tokens: request.promptTokens + outputTokens,
+  };
+  if (b.usage === "no-details") return plain;
+  return {
+    ...plain,
+    prompt_tokens_details: { cached_tokens: 0 },
+    completion_tokens_details: { reasoning_tokens: b.reasoning?.tokens ?? 0 },
+  };
+}
+
+function timingsOf(b: Behaviour, promptTokens: number, outputTokens: number): object {
+  const decodeMs = Math.max(0, outputTokens - 1) * b.itlMs + (b.stall?.ms ?? 0);
+  if (b.timings === "llama") {
+    return {
+      timings: {
+        cache_n: 0,
+        prompt_n: promptTokens,
+        prompt_ms: b.ttftMs,
+        predicted_n: outputTokens,
+        predicted_ms: decodeMs,
+      },
+    };
   }
-}
-
-async function breakOff(connection: Deno.TcpConn, b: Behaviour, fault: Fault): Promise<void> {
-  if (fault.kind === "hang") {
-    // Ends when the client goes, or when `stop` closes the connection.
-    await connection.read(new Uint8Array(1)).catch(() => {});
-  } else if (fault.kind === "error") {
-    const error = { error: { message: fault.message, type: "server_error", code: 500 } };
-    const event = eventFrame(b, `data: ${JSON.stringify(error)}${b.newline.repeat(2)}`);
-    await writeAll(connection, concat([event, ending(b)]));
+  if (b.timings === "ollama") {
+    return {
+      total_duration: (b.ttftMs + decodeMs) * 1e6,
+      load_duration: 0,
+      prompt_eval_count: promptTokens,
+      prompt_eval_duration: b.ttftMs * 1e6,
+      eval_count: outputTokens,
+      eval_duration: decodeMs * 1e6,
+    };
   }
+  return {};
 }
 
-export async function writeAll(connection: Deno.TcpConn, bytes: Uint8Array): Promise<void> {
-  for (let at = 0; at < bytes.length;) at += await connection.write(at === 0 ? bytes : bytes.subarray(at));
+const encoder = new TextEncoder();
+
+/** An event of a stream as bytes, with its framing. */
+export interface Frame {
+  /** Since the request was read. */
+  readonly dueMs: number;
+  readonly bytes: Uint8Array;
+  readonly carriesTokens: boolean;
 }
 
-/** With the event loop turned between pieces of `step` bytes. */
-async function writeInSteps(connection: Deno.TcpConn, bytes: Uint8Array, step: number): Promise<void> {
-  for (let at = 0; at < bytes.length; at += step) {
-    await writeAll(connection, bytes.subarray(at, at + step));
-    await new Promise((resolve) => setImmediate(resolve));
-  }
+/** Equal requests get the same frames, made once: at the highest rate, making them would be the limit. */
+const frameCache = new WeakMap<Behaviour, Map<string, Frame[]>>();
+
+export function framesOf(b: Behaviour, request: FakeRequest): readonly Frame[] {
+  const key = JSON.stringify(request);
+  let cache = frameCache.get(b);
+  if (cache === undefined) frameCache.set(b, cache = new Map());
+  const known = cache.get(key);
+  if (known !== undefined) return known;
+  const frames = makeFrames(b, request);
+  if (cache.size < 64) cache.set(key, frames);
+  return frames;
 }
+
+function makeFrames(b: Behaviour, request: FakeRequest): Frame[] {
+  const { events, lastDueMs } = fakeAnswer(b, request);
+  const nl = b.newline;
+  const frames = events.map((event, i): Frame => {
+    const comment = b.comments && i % 2 === 0 ? `: keep-alive${nl}${nl}` : "";
+    const bytes = eventFrame(b, `${comment}data: ${JSON.stringify(event.json)}${nl}${nl}`);
+    return { dueMs: event.dueMs, bytes, carriesTokens: event.carriesTokens };
+  });
+  const last = concat([b.done ? eventFrame(b, `data: [DONE]${nl}${nl}`) : new Uint8Array(), ending(b)]);
+  return [...frames, { dueMs: lastDueMs, bytes: last, carriesTokens: false }];
+}
+
+export function eventFrame(b: Behaviour, text: string): Uint8Array {
+  const bytes = encoder.encode(text);
+  if (b.framing === "close") return bytes;
+  return concat([encoder.encode(`${bytes.length.toString(16)}\r\n`), bytes, encoder.encode("\r\n")]);
+}
+
+export const ending = (b: Behaviour): Uint8Array =>
+  b.framing === "close" ? new Uint8Array() : encoder.encode("0\r\n\r\n");
+
+export function streamHead(b: Behaviour): Uint8Array {
+  const framing = b.framing === "chunked" ? "Transfer-Encoding: chunked\r\n" : "";
+  const closing = b.framing === "close" || b.closeAfter ? "Connection: close\r\n" : "";
+  return encoder.encode(`HTTP/1.1 200 OK\r\nContent-Type: ${b.contentType}\r\n${framing}${closing}\r\n`);
+}
+
+export function response(status: number, type: string, body: string): Uint8Array {
+  const bytes = encoder.encode(body);
+  const head = `HTTP/1.1 ${status} Fake\r\nContent-Type: ${type}\r\nContent-Length: ${bytes.length}\r\n\r\n`;
+  return concat([encoder.encode(head), bytes]);
+}
+
+export const jsonResponse = (status: number, value: unknown) =>
+  response(status, "application/json", JSON.stringify(value));
+
+export const errorResponse = (status: number, message: string) =>
+  jsonResponse(status, { error: { message, type: "invalid_request_error", param: null, code: null } });

@@ -1,27 +1,29 @@
 /**
- * A fake OpenAI-compatible endpoint with known timings and faults: the ground truth of every timing test.
- * It speaks HTTP/1.1 on a bare socket, so that it can break every rule, and it logs the delays it really
- * made: its own timers are late too. `GET /log` returns what was logged so far and forgets it.
+ * A fake OpenAI-compatible endpoint with known timings and faults: the ground truth of every timing test. It speaks
+ * HTTP/1.1 on a plain socket, so that it can break every rule, and logs the delays that it really made, since its own
+ * timers are late too. `GET /log` returns the log and empties it.
  *
- * tests start it in their own process with `startFake`; measuring goes against the program `main.ts`.
+ * Tests start it in their own process; measurements start the program `fake_endpoint.ts`.
  */
 import { z } from "zod";
-import { answer, writeAll } from "./fake_answer.ts";
-import { type Asked, type Behaviour, behaviour, type FakeLogEntry, fakeOptions } from "./fake_behaviour.ts";
-import { errorResponse, jsonResponse, response } from "./fake_bytes_out.ts";
-import { Pacer } from "./fake_pacer.ts";
-import { type HttpRequest, RequestReader } from "./fake_request_in.ts";
+import type { Clock } from "../clock.ts";
+import { concat } from "../endpoint/bytes.ts";
+import { errorResponse, type FakeRequest, jsonResponse, response } from "./fake_answer.ts";
+import { type Behaviour, behaviour, type FakeLogEntry, fakeOptions } from "./fake_behaviour.ts";
+import { Pacer, sendAnswer, writeAll } from "./fake_sender.ts";
 
+/** A fake endpoint that runs in this process. */
 export interface Fake {
   /** Including the version path, e.g. `http://127.0.0.1:40123/v1`. */
   readonly baseUrl: string;
-  /** What was asked and what delays were made, oldest first. */
+  /** Requests and the delays that were made, oldest first. */
   readonly log: FakeLogEntry[];
-  /** Connections taken so far: a reused one counts once. */
+  /** Connections accepted so far: a reused one counts once. */
   connections(): number;
   stop(): Promise<void>;
 }
 
+/** Several models, or options of the whole endpoint. */
 export interface FakeInput {
   readonly models?: Record<string, z.input<typeof behaviour>>;
   readonly strict?: boolean;
@@ -45,14 +47,18 @@ const requestBody = z.object({
   prompt: z.string().optional(),
 });
 
-/** Starts a fake endpoint in this process: one behaviour for every model, or one for each of `models`. */
-export function startFake(input: FakeInput | z.input<typeof behaviour> = {}): Fake {
+/**
+ * Starts a fake endpoint in this process, with one behaviour for every model, or one for each of `models`.
+ *
+ * @param clock monotonic, in ms; the delays of the log are measured with it
+ */
+export function startFakeServer(input: FakeInput | z.input<typeof behaviour>, clock: Clock): Fake {
   const options = fakeOptions.parse(
     "models" in input || "strict" in input || "prefix" in input || "port" in input
       ? { ...input, models: ("models" in input ? input.models : undefined) ?? { fake: {} } }
       : { models: { fake: input } },
   );
-  return new FakeServer(options);
+  return new FakeServer(options, clock);
 }
 
 class FakeServer implements Fake {
@@ -61,10 +67,11 @@ class FakeServer implements Fake {
   #listener: Deno.TcpListener;
   #open = new Set<Deno.TcpConn>();
   #working = new Set<Promise<void>>();
-  #pacer = new Pacer();
+  #pacer: Pacer;
   #count = 0;
 
-  constructor(readonly options: z.infer<typeof fakeOptions>) {
+  constructor(readonly options: z.infer<typeof fakeOptions>, readonly clock: Clock) {
+    this.#pacer = new Pacer(clock);
     this.#listener = Deno.listen({ hostname: "127.0.0.1", port: options.port });
     this.baseUrl = `http://127.0.0.1:${this.#listener.addr.port}${options.prefix}`;
     this.#track(this.#accept());
@@ -103,7 +110,7 @@ class FakeServer implements Fake {
   }
 
   async #serve(connection: Deno.TcpConn): Promise<void> {
-    const input = new RequestReader(connection);
+    const input = new IncomingRequests(connection, this.clock);
     while (true) {
       const request = await input.next();
       if (request === null) return;
@@ -111,8 +118,8 @@ class FakeServer implements Fake {
     }
   }
 
-  /** Answers one request; false when the connection must not be used again. */
-  async #answer(connection: Deno.TcpConn, request: HttpRequest): Promise<boolean> {
+  /** Answers one request; false where the connection must not be reused. */
+  async #answer(connection: Deno.TcpConn, request: IncomingRequest): Promise<boolean> {
     const { prefix, models } = this.options;
     const path = request.path.split("?")[0] ?? "";
     if (path === "/log") {
@@ -142,7 +149,7 @@ class FakeServer implements Fake {
     return await this.#generate(connection, request, chat);
   }
 
-  async #generate(connection: Deno.TcpConn, request: HttpRequest, chat: boolean): Promise<boolean> {
+  async #generate(connection: Deno.TcpConn, request: IncomingRequest, chat: boolean): Promise<boolean> {
     const { models, strict } = this.options;
     const body: unknown = JSON.parse(request.body);
     const parsed = requestBody.parse(body);
@@ -167,16 +174,16 @@ class FakeServer implements Fake {
       entry.outcome = "completed";
       return refusal !== null;
     }
-    const asked: Asked = {
+    const asking: FakeRequest = {
       model: parsed.model,
       chat,
       includeUsage: parsed.stream_options?.include_usage ?? false,
       maxTokens: parsed.max_tokens ?? parsed.max_completion_tokens ?? Infinity,
       promptTokens: text.split(/\s+/).filter((word) => word !== "").length,
     };
-    const to = { connection, b, readMs: request.readMs, entry, pacer: this.#pacer };
+    const to = { connection, b, readMs: request.readMs, entry, pacer: this.#pacer, clock: this.clock };
     try {
-      return await answer(to, asked, parsed.stream && b.streaming === "yes");
+      return await sendAnswer(to, asking, parsed.stream && b.streaming === "yes");
     } catch (error) {
       if (!isDisconnect(error)) throw error;
       entry.outcome = "client went";
@@ -206,4 +213,60 @@ function isDisconnect(error: unknown): boolean {
   return error instanceof Deno.errors.BrokenPipe || error instanceof Deno.errors.ConnectionReset ||
     error instanceof Deno.errors.Interrupted || error instanceof Deno.errors.BadResource ||
     error instanceof Deno.errors.ConnectionAborted;
+}
+
+const decoder = new TextDecoder();
+
+interface IncomingRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: Record<string, string>;
+  readonly body: string;
+  /** When its last byte was read. */
+  readonly readMs: number;
+}
+
+/** Reads requests with a content length, one after the other. */
+class IncomingRequests {
+  #bytes: Uint8Array = new Uint8Array();
+  #buffer = new Uint8Array(16 * 1024);
+  #readMs = 0;
+
+  constructor(readonly connection: Deno.TcpConn, readonly clock: Clock) {}
+
+  async next(): Promise<IncomingRequest | null> {
+    let end = -1;
+    while ((end = headEnd(this.#bytes)) < 0) {
+      if (!await this.#more()) return null;
+    }
+    const [line = "", ...lines] = decoder.decode(this.#bytes.subarray(0, end)).split("\r\n");
+    const headers = Object.fromEntries(lines.map((text) => {
+      const colon = text.indexOf(":");
+      return [text.slice(0, colon).toLowerCase(), text.slice(colon + 1).trim()];
+    }));
+    const start = end + 4;
+    const length = Number(headers["content-length"] ?? 0);
+    while (this.#bytes.length < start + length) {
+      if (!await this.#more()) return null;
+    }
+    const body = decoder.decode(this.#bytes.subarray(start, start + length));
+    this.#bytes = this.#bytes.slice(start + length);
+    const [method = "", path = ""] = line.split(" ");
+    return { method, path, headers, body, readMs: this.#readMs };
+  }
+
+  async #more(): Promise<boolean> {
+    const n = await this.connection.read(this.#buffer);
+    this.#readMs = this.clock();
+    if (n === null) return false;
+    this.#bytes = concat([this.#bytes, this.#buffer.subarray(0, n)]);
+    return true;
+  }
+}
+
+function headEnd(bytes: Uint8Array): number {
+  for (let i = 0; i + 3 < bytes.length; i++) {
+    if (bytes[i] === 13 && bytes[i + 1] === 10 && bytes[i + 2] === 13 && bytes[i + 3] === 10) return i;
+  }
+  return -1;
 }

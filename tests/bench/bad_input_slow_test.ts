@@ -1,7 +1,7 @@
 /** Every mistake of the user's is one line that names the value and the remedy, with exit code 2 (or 1). */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { startFake } from "../../lib/selfcheck/fake_server.ts";
+import { startFake } from "../fake_endpoint.ts";
 import { bench } from "./command.ts";
 
 interface Mistake {

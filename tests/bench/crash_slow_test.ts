@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { readAnswers, readRunInfo, readSamples } from "../../lib/bench/folder.ts";
 import { summarySchema } from "../../lib/bench/summary_schema.ts";
-import { startFake } from "../../lib/selfcheck/fake_server.ts";
+import { startFake } from "../fake_endpoint.ts";
 import { bench, benchUntil } from "./command.ts";
 
 const models = { quick: { ttftMs: 5, itlMs: 5, tokens: 4 }, slow: { ttftMs: 15, itlMs: 5, tokens: 4 } };

@@ -5,7 +5,7 @@ import type { SessionResources } from "../../lib/bench/session.ts";
 import { loadRegistry } from "../../lib/catalog/registry.ts";
 import { openStore } from "../../lib/catalog/store.ts";
 import { UserError } from "../../lib/errors.ts";
-import { startFake } from "../../lib/selfcheck/fake_server.ts";
+import { startFake } from "../fake_endpoint.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 /** The project's own. */

@@ -3,7 +3,7 @@ import { type RequestOptions, timedRequest } from "../../lib/endpoint/timed_requ
 import { isLoopback } from "../../lib/endpoint/loopback.ts";
 import { type PostJson, timedClient } from "../../lib/endpoint/timed_client.ts";
 import type { GenerationRequest, Trace } from "../../lib/endpoint/trace.ts";
-import { type FakeInput, startFake } from "../../lib/selfcheck/fake_server.ts";
+import { startFake } from "../fake_endpoint.ts";
 
 export const clock: Clock = () => performance.now();
 
@@ -58,5 +58,3 @@ export async function withPost<T>(carrier: Carrier, use: (post: PostJson) => Pro
     client.close();
   }
 }
-
-export type { FakeInput };

@@ -1,7 +1,7 @@
 /** What a probe finds out, and at what cost in requests. */
 import assert from "node:assert/strict";
 import { probe } from "../../lib/endpoint/probe.ts";
-import { startFake } from "../../lib/selfcheck/fake_server.ts";
+import { startFake } from "../fake_endpoint.ts";
 import { clock, withPost } from "./helpers.ts";
 
 async function probeFake(behaviour: Parameters<typeof startFake>[0], model = "fake") {

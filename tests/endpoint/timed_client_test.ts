@@ -5,7 +5,7 @@ import type { Fetch } from "../../lib/clock.ts";
 import { limitedText } from "../../lib/endpoint/timed_body.ts";
 import { isLoopback, noProxyForLoopback } from "../../lib/endpoint/loopback.ts";
 import { type TimedClient, timedClient } from "../../lib/endpoint/timed_client.ts";
-import { startFake } from "../../lib/selfcheck/fake_server.ts";
+import { startFake } from "../fake_endpoint.ts";
 import { ask, clock, hello } from "./helpers.ts";
 import { timedRequest } from "../../lib/endpoint/timed_request.ts";
 

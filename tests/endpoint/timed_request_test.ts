@@ -1,6 +1,6 @@
 /** One timed request against every dialect and fault of the fake endpoint, over the socket and over fetch. */
 import assert from "node:assert/strict";
-import { startFake } from "../../lib/selfcheck/fake_server.ts";
+import { startFake } from "../fake_endpoint.ts";
 import { openaiClient } from "../../lib/endpoint/openai_client.ts";
 import { ask, askFake, CARRIERS, hello } from "./helpers.ts";
 

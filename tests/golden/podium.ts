@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import config from "../../deno.json" with { type: "json" };
-import { startFake } from "../../lib/selfcheck/fake_server.ts";
+import { startFake } from "../fake_endpoint.ts";
 import { copyRecords } from "./recorded.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { runTask, taskCommand } from "../bench/command.ts";
 import { parseCsv } from "../../lib/csv.ts";
-import { startFake } from "../../lib/selfcheck/fake_server.ts";
+import { startFake } from "../fake_endpoint.ts";
 
 const colours = ["blue", "green", "red", "grey", "white", "black", "brown", "pink"];
 const prompts = colours.map((colour) => ({

@@ -40,7 +40,7 @@ Deno.test("selfcheck prints one JSON document, and keeps it for reports", async 
   ]);
   assert.ok(result.accuracy.every((one) => one.failed === 0 && one.requests > 0));
   assert.ok(result.trust.length > 0);
-  const kept = /^kept for reports: (.*)$/m.exec(stderr)?.[1] ?? "";
+  const kept = /^saved for reports: (.*)$/m.exec(stderr)?.[1] ?? "";
   assert.deepEqual(await lastSelfcheck(join(kept, "..")), result);
   await Deno.remove(cache, { recursive: true });
 });

@@ -1,20 +1,21 @@
 /** The self-check: its arithmetic, and that it sees what it should on a fake endpoint. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { Histogram } from "../../lib/selfcheck/histogram.ts";
 import {
-  type Bench,
-  ErrorTally,
-  lastSelfcheck,
+  type Instrument,
   measureAccuracy,
   measureLoad,
   measureRate,
-  saveSelfcheck,
   SELFCHECK_MODELS,
+} from "../../lib/selfcheck/measure.ts";
+import {
+  lastSelfcheck,
+  saveSelfcheck,
   type SelfcheckResult,
   trustOf,
 } from "../../lib/selfcheck/selfcheck.ts";
-import { startFake } from "../../lib/selfcheck/fake_server.ts";
+import { Histogram, TimingErrors } from "../../lib/selfcheck/timing_errors.ts";
+import { startFake } from "../fake_endpoint.ts";
 import { timedClient } from "../../lib/endpoint/timed_client.ts";
 import { clock } from "../endpoint/helpers.ts";
 
@@ -37,7 +38,7 @@ Deno.test("a histogram's quantiles lie within half a percent of the nearest rank
 });
 
 Deno.test("errors are counted against the delays really made", () => {
-  const tally = new ErrorTally();
+  const tally = new TimingErrors();
   // Made late by 3 ms, and seen 0.5 ms later still: 0.5 is ours.
   tally.add([53.5, 64, 73], [53, 63, 73]);
   assert.equal(tally.ttft.max, 0.5);
@@ -47,14 +48,14 @@ Deno.test("errors are counted against the delays really made", () => {
 });
 
 Deno.test("a request that failed or lost a chunk is a failure, not a small error", () => {
-  const tally = new ErrorTally();
+  const tally = new TimingErrors();
   tally.add(null, [1, 2]);
   tally.add([1], [1, 2]);
   tally.add([1], undefined);
   assert.deepEqual([tally.requests, tally.failed, tally.ttft.n], [3, 3, 0]);
 });
 
-async function onFake<T>(use: (bench: Bench) => Promise<T>): Promise<T> {
+async function onFake<T>(use: (instrument: Instrument) => Promise<T>): Promise<T> {
   const fake = startFake({ models: SELFCHECK_MODELS });
   const transport = timedClient({ clock, fetch });
   const told = { transport: "raw", cpuMs: () => 0, residentMb: () => 0 } as const;
@@ -69,18 +70,23 @@ async function onFake<T>(use: (bench: Bench) => Promise<T>): Promise<T> {
 const signal = new AbortController().signal;
 
 Deno.test("every measurement finds its requests again", async () => {
-  await onFake(async (bench) => {
-    const accuracy = await measureAccuracy(bench, { model: "steady", concurrency: 4, seconds: 0.2, signal });
+  await onFake(async (instrument) => {
+    const accuracy = await measureAccuracy(instrument, {
+      model: "steady",
+      concurrency: 4,
+      seconds: 0.2,
+      signal,
+    });
     assert.ok(accuracy.requests >= 4);
     assert.equal(accuracy.failed, 0);
     assert.equal(accuracy.ttft_error_ms.n, accuracy.requests);
     assert.equal(accuracy.gap_error_ms.n, accuracy.requests * (SELFCHECK_MODELS.steady.tokens - 1));
     assert.equal(accuracy.ttft_error_ms.p99, null);
-    const rate = await measureRate(bench, { concurrency: 2, seconds: 0.1, signal });
+    const rate = await measureRate(instrument, { concurrency: 2, seconds: 0.1, signal });
     assert.equal(rate.failed, 0);
     assert.ok(rate.requests_per_s > 0);
     const load = await measureLoad(
-      bench,
+      instrument,
       { ratePerS: 100, seconds: 0.05, signal },
       async (requests, send) => {
         for (let i = 0; i < requests; i++) await send(clock());
@@ -116,8 +122,8 @@ const result: SelfcheckResult = {
 
 Deno.test("what can be trusted follows from the figures", () => {
   assert.deepEqual(trustOf(result), [
-    "a raw socket (plain http), 1 at a time: differences below 0.5 ms in TTFT or a gap, or 0.3 % in TPOT, may be ours",
-    "50 requests/s asked, 30 delivered: a constant rate can't be trusted here",
+    "a raw socket (plain http), 1 at a time: differences below 0.5 ms in TTFT or a gap, or 0.3 % in TPOT, may come from the instrument",
+    "50 requests/s requested, 30 delivered: a constant rate can't be trusted here",
   ]);
   assert.match(
     trustOf({ ...result, others_cpu_percent: 55 })[0] ?? "",

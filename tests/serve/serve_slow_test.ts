@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseRouterState } from "../../lib/select/route/router.ts";
 import { realModel } from "../engine/real_model.ts";
-import { startFake } from "../../lib/selfcheck/fake_server.ts";
+import { startFake } from "../fake_endpoint.ts";
 import { until } from "./set_up.ts";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));

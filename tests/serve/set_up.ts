@@ -1,5 +1,5 @@
 /** A whole gateway over fake endpoints, in this process, with short times. */
-import { startFake } from "../../lib/selfcheck/fake_server.ts";
+import { startFake } from "../fake_endpoint.ts";
 import { timedClient } from "../../lib/endpoint/timed_client.ts";
 import { planFromDecision } from "../../lib/select/route/router_plan.ts";
 import { makeRouter, type RouterState } from "../../lib/select/route/router.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { Fetch } from "../../lib/clock.ts";
 import { UserError } from "../../lib/errors.ts";
 import { findServices, listServiceModels, parseEndpoint } from "../../lib/services/discovery.ts";
-import { startFake } from "../../lib/selfcheck/fake_server.ts";
+import { startFake } from "../fake_endpoint.ts";
 
 const env = (values: Record<string, string> = {}) => ({ get: (name: string) => values[name] });
 

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { startFake } from "../../lib/selfcheck/fake_server.ts";
+import { startFake } from "../fake_endpoint.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 

@@ -1,7 +1,7 @@
 /** The race as people run it: against endpoints whose truth is known, recorded, and run again. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { startFake } from "../../../lib/selfcheck/fake_server.ts";
+import { startFake } from "../../fake_endpoint.ts";
 
 const temporary = () => Deno.makeTempDir({ prefix: "podium-race-" });
 
