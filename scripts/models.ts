@@ -27,10 +27,10 @@ import {
 } from "./cli.ts";
 import type { CompileSettings } from "./models/compile.ts";
 import type { ServiceOptions } from "./models/service.ts";
-import type { Options } from "./models/shared.ts";
-import type { LearnOptions } from "./models_learn.ts";
+import type { Options } from "./models/catalog.ts";
+import type { LearnOptions } from "./models/learn.ts";
 
-const look = () => import("./models/look.ts");
+const list = () => import("./models/list.ts");
 const change = () => import("./models/change.ts");
 const service = () => import("./models/service.ts");
 
@@ -51,9 +51,9 @@ function commandLine(done: (code: number) => void): Command {
       .option("--capability <tag>", "only models with this tag");
   const yes = "do it; without this it is only shown";
   filtered("list", "the models of the registry")
-    .action(async (options: Options) => done(await (await look()).list(options)));
+    .action(async (options: Options) => done(await (await list()).list(options)));
   filtered("fit", "which models this machine can run now, and why not the others")
-    .action(async (options: Options) => done(await (await look()).fit(options)));
+    .action(async (options: Options) => done(await (await list()).fit(options)));
   command(
     program,
     "pull [names...]",
@@ -62,9 +62,9 @@ function commandLine(done: (code: number) => void): Command {
     .option("--yes", "accept the terms of models that are not under an open licence")
     .action(async (names: string[], options: Options) => done(await (await change()).pull(names, options)));
   command(program, "cache", "what lies in the model folder: how big, last used, which version")
-    .action(async (options: Options) => done(await (await look()).cache(options)));
+    .action(async (options: Options) => done(await (await list()).cache(options)));
   command(program, "verify [names...]", "hash the files again; exit code 1 if one has changed")
-    .action(async (names: string[], options: Options) => done(await (await look()).verify(names, options)));
+    .action(async (names: string[], options: Options) => done(await (await list()).verify(names, options)));
   command(program, "remove <names...>", "remove models (ALIAS, ALIAS:VARIANT or a file that cache shows)")
     .option("--yes", yes)
     .action(async (names: string[], options: Options) => done(await (await change()).remove(names, options)));
@@ -78,7 +78,7 @@ function commandLine(done: (code: number) => void): Command {
     .addOption(outOption()).addOption(jsonOption()).option("--yes", yes)
     .option("--merge <file>", "take over a teammate's registry: figures, and models that ours lacks")
     .action(async (runs: string[], options: LearnOptions) =>
-      done(await (await import("./models_learn.ts")).learnRuns(runs, options))
+      done(await (await import("./models/learn.ts")).learnRuns(runs, options))
     );
   command(
     program,

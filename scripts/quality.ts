@@ -22,7 +22,7 @@ deno task quality <command> --help lists all options.`;
 
 await runSubcommand("quality", help, {
   capture: async (args) => await (await import("./quality/capture.ts")).capture(args),
-  check: async (args) => await (await import("./quality/check.ts")).check(args),
+  check: async (args) => await (await import("./quality/score.ts")).check(args),
   annotate: async (args) => await (await import("./quality/annotate.ts")).annotate(args),
   import: async (args) => await (await import("./quality/import.ts")).importSheet(args),
   judge: async (args) => await (await import("./quality/judge.ts")).judge(args),

@@ -13,8 +13,7 @@ import type { Store } from "../../lib/catalog/store.ts";
 import { UserError } from "../../lib/errors.ts";
 import { interruptSignal, printJson, realSleep } from "../cli.ts";
 import { pullShown } from "../pull_progress.ts";
-import { openCatalogue, type Options } from "./shared.ts";
-import { fileJson, inStore, size } from "./view.ts";
+import { fileJson, inStore, openCatalogue, type Options, size } from "./catalog.ts";
 
 interface Chosen {
   readonly entry: Model;

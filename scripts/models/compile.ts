@@ -18,8 +18,7 @@ import { findServices } from "../../lib/services/discovery.ts";
 import { UserError } from "../../lib/errors.ts";
 import { runProgram } from "../../lib/program.ts";
 import { interruptSignal, printJson } from "../cli.ts";
-import { type Catalogue, openCatalogue, type Options } from "./shared.ts";
-import { table } from "./view.ts";
+import { type Catalogue, openCatalogue, type Options, table } from "./catalog.ts";
 
 export interface CompileSettings extends Options {
   name?: string;

@@ -19,8 +19,7 @@ import { isLoopback } from "../../lib/endpoint/loopback.ts";
 import { UserError } from "../../lib/errors.ts";
 import { runProgram } from "../../lib/program.ts";
 import { interruptSignal, printJson, realClock } from "../cli.ts";
-import type { Options } from "./shared.ts";
-import { table } from "./view.ts";
+import { type Options, table } from "./catalog.ts";
 
 export interface ServiceOptions extends Options {
   endpoint?: readonly string[];

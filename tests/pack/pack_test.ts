@@ -3,8 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { UserError } from "../../lib/errors.ts";
 import { filesBelow, verifyPack, writeManifest } from "../../scripts/pack/manifest.ts";
-import { startPs1, startSh } from "../../scripts/pack/start.ts";
-import { copyFile, copyTree, RECORDED_RUN } from "../../scripts/pack/tree.ts";
+import { copyFile, copyTree, RECORDED_RUN, startPs1, startSh } from "../../scripts/pack/tree.ts";
 
 async function inFolder(work: (folder: string) => Promise<void>) {
   const folder = await Deno.makeTempDir({ prefix: "podium-pack-" });

@@ -1,13 +1,13 @@
 /** WHY: `models learn` gives back to the team what a run showed; it shows the change before it writes. */
-import { findRun } from "../lib/bench/find_run.ts";
-import { replaceFile } from "../lib/bench/folder.ts";
-import { summarizeRun } from "../lib/bench/summary.ts";
-import type { CandidateSummary, Summary } from "../lib/bench/summary_schema.ts";
-import { lineDiff } from "../lib/catalog/json_text.ts";
-import { learn, type Learned, type Lesson, merge } from "../lib/catalog/learn.ts";
-import { reasonOf, UserError } from "../lib/errors.ts";
-import { qualityOf, readQuality } from "../lib/select/decide/facts.ts";
-import { printJson } from "./cli.ts";
+import { findRun } from "../../lib/bench/find_run.ts";
+import { replaceFile } from "../../lib/bench/folder.ts";
+import { summarizeRun } from "../../lib/bench/summary.ts";
+import type { CandidateSummary, Summary } from "../../lib/bench/summary_schema.ts";
+import { lineDiff } from "../../lib/catalog/json_text.ts";
+import { learn, type Learned, type Lesson, merge } from "../../lib/catalog/learn.ts";
+import { reasonOf, UserError } from "../../lib/errors.ts";
+import { qualityOf, readQuality } from "../../lib/select/decide/facts.ts";
+import { printJson } from "../cli.ts";
 
 export interface LearnOptions {
   readonly registry: string;

@@ -4,8 +4,17 @@ import { describeMachine, type Fit, fits, type Machine } from "../../lib/catalog
 import type { Model } from "../../lib/catalog/registry.ts";
 import { freeBytes } from "../../lib/catalog/files.ts";
 import { interruptSignal, printJson } from "../cli.ts";
-import { type Catalogue, openCatalogue, type Options } from "./shared.ts";
-import { day, entryJson, fileJson, inStore, size, table } from "./view.ts";
+import {
+  type Catalogue,
+  day,
+  entryJson,
+  fileJson,
+  inStore,
+  openCatalogue,
+  type Options,
+  size,
+  table,
+} from "./catalog.ts";
 
 export async function list(options: Options): Promise<number> {
   const { fileOf, wanted } = await openCatalogue(options);
