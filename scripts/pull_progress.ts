@@ -22,14 +22,14 @@ export interface ShownPull {
  */
 export async function pullShown(
   store: Store,
-  entry: Model,
+  model: Model,
   variant: Variant,
   { yes = false, signal }: ShownPull = {},
 ): Promise<string> {
-  const name = `${entry.alias}:${variant.name}`;
+  const name = `${model.alias}:${variant.name}`;
   const show = Deno.stderr.isTerminal() ? bar(name) : lines(name);
   try {
-    return await pull(store, entry, variant, {
+    return await pull(store, model, variant, {
       fetch,
       sleep: realSleep,
       clock: realClock,

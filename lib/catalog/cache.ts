@@ -38,8 +38,8 @@ export interface StoredFile {
   readonly state: "ready" | "unfinished";
   readonly sizeBytes: number;
   readonly lastUsed: Date | null;
-  /** What the registry calls it; null where no entry names it. */
-  readonly named: { readonly entry: Model; readonly variant: Variant } | null;
+  /** What the registry calls it; null where no model names it. */
+  readonly named: { readonly model: Model; readonly variant: Variant } | null;
   readonly receipt: Receipt | null;
 }
 
@@ -53,8 +53,8 @@ export interface StoredFile {
  */
 export async function listStored(store: Store, registry: Registry): Promise<StoredFile[]> {
   const owners = new Map(
-    registry.models.flatMap((entry) =>
-      entry.variants.map((variant) => [pathInStore(store, entry, variant), { entry, variant }] as const)
+    registry.models.flatMap((model) =>
+      model.variants.map((variant) => [pathInStore(store, model, variant), { model, variant }] as const)
     ),
   );
   const files: StoredFile[] = [];
@@ -153,12 +153,12 @@ export function filesNamed(
   const wanted = name.replaceAll("\\", "/").replace(/\/$/, "");
   const direct = files.filter((file) => shown(file) === wanted || shown(file).startsWith(`${wanted}/`));
   if (direct.length > 0) return direct;
-  const { entry, variant } = entryNamed(registry, name);
+  const { model, variant } = modelNamed(registry, name);
   const own = files.filter(({ named }) =>
-    named !== null && named.entry === entry && (variant === undefined || named.variant.file === variant.file)
+    named !== null && named.model === model && (variant === undefined || named.variant.file === variant.file)
   );
-  if (entry !== undefined && own.length > 0) return own;
-  const near = nearest(name, files.map((file) => file.named?.entry.alias ?? shown(file)));
+  if (model !== undefined && own.length > 0) return own;
+  const near = nearest(name, files.map((file) => file.named?.model.alias ?? shown(file)));
   const hint = near.length > 0
     ? `; did you mean ${near.join(", ")}?`
     : "; `deno task models cache` lists what is";
@@ -171,20 +171,20 @@ export function filesNamed(
  * ```ts
  * import { parseRegistry } from "./registry.ts";
  * const registry = parseRegistry('{"a:b": {"variants": [{"name": "q4"}]}}', "x");
- * if (entryNamed(registry, "a:b:Q4").variant?.name !== "q4") throw new Error("the variant is q4");
- * if (entryNamed(registry, "a:b").entry?.alias !== "a:b") throw new Error("the whole is the alias");
+ * if (modelNamed(registry, "a:b:Q4").variant?.name !== "q4") throw new Error("the variant is q4");
+ * if (modelNamed(registry, "a:b").model?.alias !== "a:b") throw new Error("the whole is the alias");
  * ```
  */
-export function entryNamed(
+export function modelNamed(
   registry: Registry,
   name: string,
-): { entry: Model | undefined; variant: Variant | undefined } {
+): { model: Model | undefined; variant: Variant | undefined } {
   const at = name.lastIndexOf(":");
   const owner = at > 0 ? findModel(registry, name.slice(0, at)) : undefined;
   const variant = owner === undefined ? undefined : findVariant(owner, name.slice(at + 1));
   return variant === undefined
-    ? { entry: findModel(registry, name), variant: undefined }
-    : { entry: owner, variant };
+    ? { model: findModel(registry, name), variant: undefined }
+    : { model: owner, variant };
 }
 
 /**

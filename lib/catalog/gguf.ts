@@ -97,30 +97,30 @@ function kvBytesPerToken(own: (key: string) => number | null): number | null {
 }
 
 /**
- * The entry with its gaps filled from the metadata of one variant's file: licence, context, size of the context
+ * The model with its gaps filled from the metadata of one variant's file: licence, context, size of the context
  * and quantisation. What models.json states stays.
  *
  * ```ts
  * import { parseRegistry } from "./registry.ts";
- * const [entry] = parseRegistry('{"a": {"variants": [{"name": "q4"}]}}', "x").models;
- * const [variant] = entry?.variants ?? [];
- * if (entry === undefined || variant === undefined) throw new Error("not read");
+ * const [model] = parseRegistry('{"a": {"variants": [{"name": "q4"}]}}', "x").models;
+ * const [variant] = model?.variants ?? [];
+ * if (model === undefined || variant === undefined) throw new Error("not read");
  * const facts = { architecture: "llama", license: "mit", context_tokens: 2048, quantization: "Q4_1",
  *   chat_template: true, kv_bytes_per_token: 512 };
- * const full = fillIn(entry, variant, facts);
+ * const full = fillIn(model, variant, facts);
  * if (full.license.id !== "mit" || !full.license.open || full.contextTokens !== 2048) throw new Error("gaps stay");
  * ```
  */
-export function fillIn(entry: Model, variant: Variant, facts: GgufFacts): Model {
-  const license = facts.license === null || entry.license.id !== "unknown"
-    ? entry.license
-    : { ...entry.license, id: facts.license, open: isOpenLicense(facts.license) };
+export function fillIn(model: Model, variant: Variant, facts: GgufFacts): Model {
+  const license = facts.license === null || model.license.id !== "unknown"
+    ? model.license
+    : { ...model.license, id: facts.license, open: isOpenLicense(facts.license) };
   return {
-    ...entry,
+    ...model,
     license,
-    contextTokens: entry.contextTokens ?? facts.context_tokens,
-    kvBytesPerToken: facts.kv_bytes_per_token ?? entry.kvBytesPerToken,
-    variants: entry.variants.map((own) =>
+    contextTokens: model.contextTokens ?? facts.context_tokens,
+    kvBytesPerToken: facts.kv_bytes_per_token ?? model.kvBytesPerToken,
+    variants: model.variants.map((own) =>
       own === variant ? { ...own, quantization: own.quantization ?? facts.quantization } : own
     ),
   };

@@ -1,5 +1,5 @@
 /**
- * What was measured goes back into models.json: a list `measured` in each model's entry. Only that list changes;
+ * What was measured goes back into models.json: a list `measured` in each model's object. Only that list changes;
  * every other character of the file, a person's notes, order and spacing, stays as it is.
  */
 import { type Node, parseTree } from "jsonc-parser";
@@ -119,7 +119,7 @@ export function learn(text: string, where: string, lessons: readonly Lesson[]): 
   const unknown = new Set<string>();
   let learned = text;
   for (const [alias, all] of Map.groupBy(lessons, ({ alias }) => alias)) {
-    const node = entryNode(learned, alias);
+    const node = modelNode(learned, alias);
     if (node === null) {
       unknown.add(alias);
       continue;
@@ -145,21 +145,21 @@ export function merge(
   theirs: { readonly text: string; readonly where: string },
 ): Learned {
   parseRegistry(theirs.text, theirs.where);
-  const entries = entriesIn(theirs.text);
-  const lessons = entries.flatMap(({ alias, node }) =>
+  const models = modelNodes(theirs.text);
+  const lessons = models.flatMap(({ alias, node }) =>
     measuredOf(node, `${theirs.where}, ${alias}`).map((measured) => ({ alias, measured }))
   );
   const first = learn(ours.text, ours.where, lessons);
   let text = first.text;
   const conflicts: string[] = [];
-  for (const { alias, node } of entries) {
-    const own = entryNode(text, alias);
+  for (const { alias, node } of models) {
+    const own = modelNode(text, alias);
     if (own === null && isAdapter(node)) {
       conflicts.push(
-        `${alias} is not taken over: it is an adapter, code that would run here; copy its module and its entry ` +
+        `${alias} is not taken over: it is an adapter, code that would run here; copy its module and its lines ` +
           "yourself, if you trust both",
       );
-    } else if (own === null) text = addEntry(text, alias, node);
+    } else if (own === null) text = addModel(text, alias, node);
     else conflicts.push(...differences(alias, own, node));
   }
   parseRegistry(text, ours.where);
@@ -171,15 +171,15 @@ const isAdapter = (node: Node): boolean =>
   memberNode(node, "variants")?.children?.some((variant) => memberNode(variant, "adapter") !== undefined) ??
     false;
 
-interface EntryNode {
+interface ModelNode {
   readonly alias: string;
   readonly node: Node;
 }
 
 /** The three shapes that a registry may have: a list, a map of alias to model, or either inside `models`. */
-function entriesIn(text: string): EntryNode[] {
+function modelNodes(text: string): ModelNode[] {
   const list = listNode(text);
-  return (list.children ?? []).flatMap((child): EntryNode[] => {
+  return (list.children ?? []).flatMap((child): ModelNode[] => {
     if (child.type !== "property") {
       const alias = stringMember(child, "alias") ?? stringMember(child, "name");
       return alias === undefined ? [] : [{ alias, node: child }];
@@ -197,15 +197,15 @@ function listNode(text: string): Node {
   return models !== undefined && (models.type === "array" || models.type === "object") ? models : root;
 }
 
-function entryNode(text: string, name: string): Node | null {
+function modelNode(text: string, name: string): Node | null {
   const wanted = name.toLowerCase();
-  const entries = entriesIn(text);
-  const others = ({ node }: EntryNode) => {
+  const models = modelNodes(text);
+  const others = ({ node }: ModelNode) => {
     const names: unknown = valueOf(memberNode(node, "other_names"));
     return [names].flat().map((one) => String(one).toLowerCase());
   };
-  const found = entries.find(({ alias }) => alias.toLowerCase() === wanted) ??
-    entries.find((entry) => others(entry).includes(wanted));
+  const found = models.find(({ alias }) => alias.toLowerCase() === wanted) ??
+    models.find((model) => others(model).includes(wanted));
   return found?.node ?? null;
 }
 
@@ -219,7 +219,7 @@ function measuredOf(node: Node, where: string): MeasuredFigures[] {
 }
 
 /** A model that ours lacks, as the teammate's file has it, at the end. */
-function addEntry(text: string, alias: string, theirs: Node): string {
+function addModel(text: string, alias: string, theirs: Node): string {
   const list = listNode(text);
   const value = valueOf(theirs);
   const { indent, unit } = indentOf(text, list);

@@ -100,22 +100,22 @@ export type Fit = { readonly ok: true; readonly neededGb: number | null } | {
  *
  * ```ts
  * import { parseRegistry } from "./registry.ts";
- * const [entry] = parseRegistry('{"a": {"size_mb": 2147.5, "kv_bytes_per_token": 131072}}', "x").models;
- * if (entry === undefined || neededRamGb(entry)?.toFixed(2) !== "2.85") throw new Error("2 + 0.5 + 0.35 GB");
+ * const [model] = parseRegistry('{"a": {"size_mb": 2147.5, "kv_bytes_per_token": 131072}}', "x").models;
+ * if (model === undefined || neededRamGb(model)?.toFixed(2) !== "2.85") throw new Error("2 + 0.5 + 0.35 GB");
  * ```
  */
-export function neededRamGb(entry: Model, options: FitOptions = {}): number | null {
-  const variant = options.variant ?? entry.variants[0];
-  const sizeMb = variant?.sizeMb ?? entry.sizeMb;
+export function neededRamGb(model: Model, options: FitOptions = {}): number | null {
+  const variant = options.variant ?? model.variants[0];
+  const sizeMb = variant?.sizeMb ?? model.sizeMb;
   const bytes = variant?.sizeBytes ?? (sizeMb === null ? null : sizeMb * 1e6);
   if (bytes === null) return null;
-  const limit = entry.contextTokens ?? Infinity;
+  const limit = model.contextTokens ?? Infinity;
   const tokens = Math.min(
     options.contextTokens ?? variant?.engine.contextTokens ?? DEFAULT_CONTEXT_TOKENS,
     limit,
   );
-  const guess = 65536 * Math.sqrt(entry.parametersB ?? bytes / 0.6e9);
-  const perToken = options.kvBytesPerToken ?? entry.kvBytesPerToken ?? guess;
+  const guess = 65536 * Math.sqrt(model.parametersB ?? bytes / 0.6e9);
+  const perToken = options.kvBytesPerToken ?? model.kvBytesPerToken ?? guess;
   return (bytes + tokens * perToken) / GB + ENGINE_GB;
 }
 
@@ -126,19 +126,19 @@ export function neededRamGb(entry: Model, options: FitOptions = {}): number | nu
  *
  * ```ts
  * import { parseRegistry } from "./registry.ts";
- * const [entry] = parseRegistry('[{"name": "phi-4-mini", "task": "chat", "min_ram_gb": 8}]', "x").models;
+ * const [model] = parseRegistry('[{"name": "phi-4-mini", "task": "chat", "min_ram_gb": 8}]', "x").models;
  * const machine = { cpu: "x", cores: 2, ram_gb: 4, gpu: [], os: "x", arch: "x86_64", freeRamGb: 2 };
- * const fit = entry === undefined ? undefined : fits(entry, machine);
+ * const fit = model === undefined ? undefined : fits(model, machine);
  * if (fit === undefined || fit.ok) throw new Error("8 GB do not go into 4");
  * if (!fit.reasons[0]?.includes("asks for 8 GB")) throw new Error(fit.reasons[0]);
  * ```
  */
-export function fits(entry: Model, machine: Machine, options: FitOptions = {}): Fit {
+export function fits(model: Model, machine: Machine, options: FitOptions = {}): Fit {
   const reasons: string[] = [];
-  if (machine.ram_gb < entry.minRamGb * SOLD_RAM_SHARE) {
-    reasons.push(`it asks for ${entry.minRamGb} GB of RAM, this machine has ${machine.ram_gb} GB`);
+  if (machine.ram_gb < model.minRamGb * SOLD_RAM_SHARE) {
+    reasons.push(`it asks for ${model.minRamGb} GB of RAM, this machine has ${machine.ram_gb} GB`);
   }
-  const neededGb = neededRamGb(entry, options);
+  const neededGb = neededRamGb(model, options);
   if (neededGb !== null && machine.freeRamGb < neededGb + RESERVE_GB) {
     reasons.push(
       `it needs ${
@@ -147,7 +147,7 @@ export function fits(entry: Model, machine: Machine, options: FitOptions = {}): 
         "stop other programs or models, or take a smaller variant",
     );
   }
-  const bytes = (options.variant ?? entry.variants[0])?.sizeBytes ?? null;
+  const bytes = (options.variant ?? model.variants[0])?.sizeBytes ?? null;
   if (options.freeDiskBytes !== undefined && bytes !== null && options.freeDiskBytes < bytes) {
     reasons.push(
       `its file takes ${(bytes / 1e9).toFixed(1)} GB, the disk has ${
@@ -159,7 +159,7 @@ export function fits(entry: Model, machine: Machine, options: FitOptions = {}): 
 }
 
 /**
- * The registry's first entry of a task whose `min_ram_gb` the machine's total RAM meets. Free memory is not
+ * The registry's first model of a task whose `min_ram_gb` the machine's total RAM meets. Free memory is not
  * asked for: `fits` tells whether it can run right now.
  *
  * ```ts
@@ -175,5 +175,5 @@ export function fits(entry: Model, machine: Machine, options: FitOptions = {}): 
  */
 export function firstViable(registry: Registry, task: string, machine: Machine): Model | undefined {
   const roomy = { ...machine, freeRamGb: Infinity };
-  return registry.models.find((entry) => entry.task.includes(task) && fits(entry, roomy).ok);
+  return registry.models.find((model) => model.task.includes(task) && fits(model, roomy).ok);
 }

@@ -155,10 +155,10 @@ export function plainName(name: string): string {
   );
 }
 
-const namesOf = (entry: Model) => [
-  entry.alias,
-  ...entry.otherNames,
-  ...(entry.foundryAlias === null ? [] : [entry.foundryAlias]),
+const namesOf = (model: Model) => [
+  model.alias,
+  ...model.otherNames,
+  ...(model.foundryAlias === null ? [] : [model.foundryAlias]),
 ];
 
 /**
@@ -173,10 +173,10 @@ const namesOf = (entry: Model) => [
  */
 export function findModel(registry: Registry, name: string): Model | undefined {
   const wanted = name.trim().toLowerCase();
-  const exact = registry.models.find((entry) => namesOf(entry).some((own) => own.toLowerCase() === wanted));
+  const exact = registry.models.find((model) => namesOf(model).some((own) => own.toLowerCase() === wanted));
   if (exact !== undefined) return exact;
   const plain = plainName(name);
-  return registry.models.find((entry) => namesOf(entry).some((own) => plainName(own) === plain));
+  return registry.models.find((model) => namesOf(model).some((own) => plainName(own) === plain));
 }
 
 /**
@@ -185,13 +185,13 @@ export function findModel(registry: Registry, name: string): Model | undefined {
  * ```ts
  * import { parseRegistry } from "./registry.ts";
  * const registry = parseRegistry('{"a": {"variants": [{"name": "q4"}, {"name": "q8"}]}}', "x");
- * const entry = findModel(registry, "a");
- * if (entry === undefined || findVariant(entry, "Q8")?.name !== "q8") throw new Error("q8 is there");
+ * const model = findModel(registry, "a");
+ * if (model === undefined || findVariant(model, "Q8")?.name !== "q8") throw new Error("q8 is there");
  * ```
  */
-export function findVariant(entry: Model, name?: string): Variant | undefined {
-  if (name === undefined) return entry.variants[0];
-  return entry.variants.find((variant) => variant.name.toLowerCase() === name.toLowerCase());
+export function findVariant(model: Model, name?: string): Variant | undefined {
+  if (name === undefined) return model.variants[0];
+  return model.variants.find((variant) => variant.name.toLowerCase() === name.toLowerCase());
 }
 
 /** Levenshtein's edit distance (1966), by one row. */
@@ -239,7 +239,7 @@ export function nearest(word: string, words: readonly string[], limit = 3): stri
  */
 export function suggestNames(registry: Registry, name: string): string[] {
   const owners = new Map(
-    registry.models.flatMap((entry) => namesOf(entry).map((own) => [own, entry.alias] as const)),
+    registry.models.flatMap((model) => namesOf(model).map((own) => [own, model.alias] as const)),
   );
   const near = nearest(plainName(name), [...owners.keys()], 9).map((own) => owners.get(own) ?? own);
   return [...new Set(near)].slice(0, 3);

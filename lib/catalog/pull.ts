@@ -72,27 +72,27 @@ export interface PullOptions {
  * too small; 2 where the registry names no source
  *
  * ```ts ignore
- * const path = await pull(store, entry, variant, {
+ * const path = await pull(store, model, variant, {
  *   fetch, sleep, clock, env: Deno.env, onTerms: () => true, onProgress: ({ receivedBytes }) => show(receivedBytes),
  * });
  * ```
  */
 export async function pull(
   store: Store,
-  entry: Model,
+  model: Model,
   variant: Variant,
   options: PullOptions,
 ): Promise<string> {
   if (variant.adapter !== null) return variant.adapter.module;
-  const path = pathInStore(store, entry, variant);
+  const path = pathInStore(store, model, variant);
   if (path === null || variant.sources.length === 0) {
     throw new UserError(
-      `models.json names no source for ${entry.alias}:${variant.name}; add one to its "sources", or reach the model over --endpoint`,
+      `models.json names no source for ${model.alias}:${variant.name}; add one to its "sources", or reach the model over --endpoint`,
     );
   }
-  const here = await locate(store, entry, variant);
+  const here = await locate(store, model, variant);
   if (here !== null) return here;
-  await agree(entry, options);
+  await agree(model, options);
   await makeFolder(dirname(path));
   const tell = teller(options);
   const onWait = () => tell("waiting", "", "another process is downloading the same file: waiting for it");
@@ -100,19 +100,19 @@ export async function pull(
     lockPath(store, path),
     { sleep: options.sleep, onWait, ...(options.signal && { signal: options.signal }) },
     async () =>
-      await locate(store, entry, variant) ?? await fromSources(store, entry, variant, path, options, tell),
+      await locate(store, model, variant) ?? await fromSources(store, model, variant, path, options, tell),
   );
 }
 
-async function agree(entry: Model, options: PullOptions): Promise<void> {
-  if (entry.license.open) return;
+async function agree(model: Model, options: PullOptions): Promise<void> {
+  if (model.license.open) return;
   const terms = {
-    model: entry.displayName,
-    license: entry.license.name ?? entry.license.id,
-    url: entry.license.url,
+    model: model.displayName,
+    license: model.license.name ?? model.license.id,
+    url: model.license.url,
   };
   if (await options.onTerms(terms)) return;
-  throw new UserError(`${entry.alias} was not downloaded: its terms (${terms.license}) were not accepted`, 1);
+  throw new UserError(`${model.alias} was not downloaded: its terms (${terms.license}) were not accepted`, 1);
 }
 
 type Tell = ReturnType<typeof teller>;
@@ -141,7 +141,7 @@ function teller(options: PullOptions) {
 
 async function fromSources(
   store: Store,
-  entry: Model,
+  model: Model,
   variant: Variant,
   path: string,
   options: PullOptions,
@@ -150,7 +150,7 @@ async function fromSources(
   const part = path + PART;
   const already = (await statIfThere(part))?.size ?? 0;
   const needed = Math.max(0, (variant.sizeBytes ?? 0) - already);
-  await ensureSpace(dirname(path), needed, `${entry.alias}:${variant.name}`);
+  await ensureSpace(dirname(path), needed, `${model.alias}:${variant.name}`);
   const reasons: string[] = [];
   for (const source of variant.sources) {
     const name = sourceName(source);
@@ -158,7 +158,7 @@ async function fromSources(
     try {
       const got = await fetchSource(store, source, variant, path, options, tell);
       return await accept(got, {
-        entry,
+        model,
         variant,
         source,
         path,
@@ -173,7 +173,7 @@ async function fromSources(
     }
   }
   throw new UserError(
-    `${entry.alias}:${variant.name} could not be downloaded. ${
+    `${model.alias}:${variant.name} could not be downloaded. ${
       reasons.map((reason) => `${reason}.`).join(" ")
     } ` +
       `Put the file at ${path} yourself, or add a source to models.json`,
@@ -276,7 +276,7 @@ async function onHost<T>(store: Store, host: string, work: () => Promise<T>): Pr
 }
 
 interface Acceptance {
-  readonly entry: Model;
+  readonly model: Model;
   readonly variant: Variant;
   readonly source: ModelSource;
   readonly path: string;
@@ -285,7 +285,7 @@ interface Acceptance {
 }
 
 /** Hashes the part, and gives it its name if it is what it should be. */
-async function accept(got: Got, { entry, variant, source, path, tell, signal }: Acceptance): Promise<string> {
+async function accept(got: Got, { model, variant, source, path, tell, signal }: Acceptance): Promise<string> {
   const part = path + PART;
   const name = sourceName(source);
   tell("verify", name);
@@ -303,7 +303,7 @@ async function accept(got: Got, { entry, variant, source, path, tell, signal }: 
   });
   await writeReceipt(path, {
     schema_version: 1,
-    alias: entry.alias,
+    alias: model.alias,
     variant: variant.name,
     size_bytes: size,
     mtime_ms: mtime?.getTime() ?? 0,

@@ -96,7 +96,7 @@ function parseJson(text: string, where: string): unknown {
 interface RawModel {
   readonly raw: unknown;
   readonly path: readonly PathStep[];
-  /** The key in a map; the entry's own alias otherwise. */
+  /** The key in a map; the model's own alias otherwise. */
   readonly name: string | undefined;
 }
 

@@ -21,7 +21,7 @@ import {
 } from "./registry_schema.ts";
 
 /**
- * An entry with all its defaults; what is wrong between its fields is added to `faults`. `folder` is the one
+ * A model with all its defaults; what is wrong between its fields is added to `faults`. `folder` is the one
  * that the registry lies in.
  */
 export function toModel(

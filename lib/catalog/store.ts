@@ -79,17 +79,17 @@ export async function openStore(dir: string): Promise<Store> {
  *
  * ```ts
  * import { parseRegistry } from "./registry.ts";
- * const [entry] = parseRegistry('{"a:b": {"variants": [{"name": "q4", "file": "f.gguf"}]}}', "x").models;
- * const [variant] = entry?.variants ?? [];
- * if (entry === undefined || variant === undefined) throw new Error("not read");
- * const path = pathInStore({ dir: "models", unreachable: new Set() }, entry, variant);
+ * const [model] = parseRegistry('{"a:b": {"variants": [{"name": "q4", "file": "f.gguf"}]}}', "x").models;
+ * const [variant] = model?.variants ?? [];
+ * if (model === undefined || variant === undefined) throw new Error("not read");
+ * const path = pathInStore({ dir: "models", unreachable: new Set() }, model, variant);
  * if (path?.replaceAll("\\", "/") !== "models/a_b/f.gguf") throw new Error(String(path));
  * ```
  */
-export function pathInStore(store: Store, entry: Model, variant: Variant): string | null {
+export function pathInStore(store: Store, model: Model, variant: Variant): string | null {
   return variant.file === null
     ? null
-    : join(store.dir, entry.alias.replaceAll(/[^\w.-]/g, "_"), variant.file);
+    : join(store.dir, model.alias.replaceAll(/[^\w.-]/g, "_"), variant.file);
 }
 
 /** The lock that whoever writes a file of the store holds; named by folder and file. */
@@ -104,13 +104,13 @@ export const lockPath = (store: Store, path: string) =>
  * @throws {UserError} where a file lies there that is not the one models.json names
  *
  * ```ts ignore
- * const path = await locate(await openStore(defaultStore(Deno.env, Deno.build.os)), entry, variant);
+ * const path = await locate(await openStore(defaultStore(Deno.env, Deno.build.os)), model, variant);
  * if (path === null) console.log("not downloaded yet");
  * ```
  */
-export async function locate(store: Store, entry: Model, variant: Variant): Promise<string | null> {
+export async function locate(store: Store, model: Model, variant: Variant): Promise<string | null> {
   if (variant.adapter !== null) return variant.adapter.module;
-  const path = pathInStore(store, entry, variant);
+  const path = pathInStore(store, model, variant);
   const info = path === null ? null : await statIfThere(path);
   if (path === null || info === null) return null;
   const receipt = await readReceipt(path);
@@ -120,7 +120,7 @@ export async function locate(store: Store, entry: Model, variant: Variant): Prom
       return path;
     }
   }
-  return await takeIn(path, entry, variant, info);
+  return await takeIn(path, model, variant, info);
 }
 
 const unchanged = (receipt: Receipt, info: Deno.FileInfo) =>
@@ -132,8 +132,8 @@ const unchanged = (receipt: Receipt, info: Deno.FileInfo) =>
  * ```ts
  * import { parseRegistry } from "./registry.ts";
  * const hash = "a".repeat(64);
- * const [entry] = parseRegistry(`{"a": {"variants": [{"name": "q4", "sha256": "${hash}"}]}}`, "x").models;
- * const [variant] = entry?.variants ?? [];
+ * const [model] = parseRegistry(`{"a": {"variants": [{"name": "q4", "sha256": "${hash}"}]}}`, "x").models;
+ * const [variant] = model?.variants ?? [];
  * if (variant === undefined || !knownHashes(variant).has(hash)) throw new Error("its own is known");
  * ```
  */
@@ -144,7 +144,7 @@ export function knownHashes(variant: Variant): Set<string> {
 
 async function takeIn(
   path: string,
-  entry: Model,
+  model: Model,
   variant: Variant,
   info: Deno.FileInfo,
 ): Promise<string> {
@@ -155,13 +155,13 @@ async function takeIn(
       `${path} is not the file that the registry names: its SHA-256 is ${sha256}, expected ${
         [...known].join(" or ")
       }; ` +
-        `remove it with \`deno task models remove ${entry.alias} --yes\` and pull it again`,
+        `remove it with \`deno task models remove ${model.alias} --yes\` and pull it again`,
       1,
     );
   }
   await writeReceipt(path, {
     schema_version: 1,
-    alias: entry.alias,
+    alias: model.alias,
     variant: variant.name,
     size_bytes: info.size,
     mtime_ms: info.mtime?.getTime() ?? 0,

@@ -228,7 +228,7 @@ export async function cacheChecks(
   { store, registry }: CheckResources,
 ): Promise<Check[]> {
   const own = (await listStored(store, registry)).filter(({ state }) => state === "ready");
-  const named = own.map(({ named, path }) => named?.entry.alias ?? path);
+  const named = own.map(({ named, path }) => named?.model.alias ?? path);
   const foundry = services.filter((service) => service.foundry !== null);
   return [
     ...foundry.map(({ endpoint, models }): Check => {

@@ -32,7 +32,7 @@ export async function targetsHere(
   );
   const files = await listStored(store, registry);
   const own = files.flatMap(({ state, named }) =>
-    state === "ready" && named !== null ? [`${named.entry.alias}:${named.variant.name}@${EMBEDDED}`] : []
+    state === "ready" && named !== null ? [`${named.model.alias}:${named.variant.name}@${EMBEDDED}`] : []
   );
   return [...served, ...own];
 }

@@ -21,7 +21,7 @@ export interface Catalogue {
   readonly store: Store;
   readonly files: readonly StoredFile[];
   /** The whole file of a variant, if it is here. */
-  fileOf(entry: Model, variant: Variant): StoredFile | undefined;
+  fileOf(model: Model, variant: Variant): StoredFile | undefined;
   /** The models that --task and --capability leave, with their gaps filled from the files that are here. */
   wanted(): Model[];
 }
@@ -31,12 +31,12 @@ export async function openCatalogue(options: Options): Promise<Catalogue> {
   const store = await openStore(options.store ?? defaultStore(Deno.env, Deno.build.os));
   const files = await listStored(store, registry);
   const ready = new Map(files.filter(({ state }) => state === "ready").map((file) => [file.path, file]));
-  const fileOf = (entry: Model, variant: Variant) => ready.get(pathInStore(store, entry, variant) ?? "");
-  const filled = (entry: Model) =>
-    entry.variants.reduce((full, variant) => {
-      const facts = fileOf(entry, variant)?.receipt?.gguf;
+  const fileOf = (model: Model, variant: Variant) => ready.get(pathInStore(store, model, variant) ?? "");
+  const filled = (model: Model) =>
+    model.variants.reduce((full, variant) => {
+      const facts = fileOf(model, variant)?.receipt?.gguf;
       return facts ? fillIn(full, variant, facts) : full;
-    }, entry);
+    }, model);
   const wanted = () =>
     registry.models.filter(({ task, capabilities }) =>
       (options.task === undefined || task.includes(options.task)) &&
@@ -80,23 +80,23 @@ export function variantJson(variant: Variant, downloaded: boolean) {
   };
 }
 
-export function entryJson(entry: Model, downloaded: (variant: Variant) => boolean) {
+export function modelJson(model: Model, downloaded: (variant: Variant) => boolean) {
   return {
-    alias: entry.alias,
-    other_names: entry.otherNames,
-    display_name: entry.displayName,
-    task: entry.task,
-    capabilities: entry.capabilities,
-    min_ram_gb: entry.minRamGb,
-    size_mb: entry.sizeMb,
-    license: entry.license,
-    context_tokens: entry.contextTokens,
-    parameters_b: entry.parametersB,
-    priority: entry.priority,
-    foundry_alias: entry.foundryAlias,
-    default: entry.default,
-    notes: entry.notes,
-    variants: entry.variants.map((variant) => variantJson(variant, downloaded(variant))),
+    alias: model.alias,
+    other_names: model.otherNames,
+    display_name: model.displayName,
+    task: model.task,
+    capabilities: model.capabilities,
+    min_ram_gb: model.minRamGb,
+    size_mb: model.sizeMb,
+    license: model.license,
+    context_tokens: model.contextTokens,
+    parameters_b: model.parametersB,
+    priority: model.priority,
+    foundry_alias: model.foundryAlias,
+    default: model.default,
+    notes: model.notes,
+    variants: model.variants.map((variant) => variantJson(variant, downloaded(variant))),
   };
 }
 
@@ -105,7 +105,7 @@ export function fileJson(store: Store, file: StoredFile) {
     file: inStore(store, file),
     path: file.path,
     state: file.state,
-    alias: file.named?.entry.alias ?? null,
+    alias: file.named?.model.alias ?? null,
     variant: file.named?.variant.name ?? null,
     size_bytes: file.sizeBytes,
     last_used: file.lastUsed?.toISOString() ?? null,
@@ -113,8 +113,8 @@ export function fileJson(store: Store, file: StoredFile) {
     version: file.receipt?.version ?? null,
     sha256: file.receipt?.sha256 ?? null,
     checked_against: file.receipt?.checked_against ?? null,
-    license: file.named?.entry.license.id ?? file.receipt?.gguf?.license ?? null,
-    context_tokens: file.receipt?.gguf?.context_tokens ?? file.named?.entry.contextTokens ?? null,
+    license: file.named?.model.license.id ?? file.receipt?.gguf?.license ?? null,
+    context_tokens: file.receipt?.gguf?.context_tokens ?? file.named?.model.contextTokens ?? null,
     quantization: file.receipt?.gguf?.quantization ?? file.named?.variant.quantization ?? null,
     chat_template: file.receipt?.gguf?.chat_template ?? null,
   };

@@ -1,8 +1,8 @@
 /** WHY: `models pull`, `remove`, `clean` and `move` write to the disk; all but the first show before they do. */
 import {
-  entryNamed,
   filesNamed,
   listStored,
+  modelNamed,
   moveStore,
   removeStored,
   type StoredFile,
@@ -16,24 +16,24 @@ import { pullShown } from "../pull_progress.ts";
 import { fileJson, inStore, openCatalogue, type Options, size } from "./catalog.ts";
 
 interface Chosen {
-  readonly entry: Model;
+  readonly model: Model;
   readonly variant: Variant;
 }
 
 export async function pull(names: string[], options: Options): Promise<number> {
   const { registry, store } = await openCatalogue(options);
   const wanted = names.length > 0 ? names.map((name) => chosen(registry, name)) : await defaults(registry);
-  if (!options.json) console.error(`into ${store.dir}: ${wanted.map(({ entry }) => entry.alias).join(", ")}`);
+  if (!options.json) console.error(`into ${store.dir}: ${wanted.map(({ model }) => model.alias).join(", ")}`);
   const paths: string[] = [];
   const failed: { alias: string; variant: string; reason: string }[] = [];
-  for (const { entry, variant } of wanted) {
+  for (const { model, variant } of wanted) {
     try {
-      const path = await pullShown(store, entry, variant, { yes: options.yes, signal: interruptSignal() });
+      const path = await pullShown(store, model, variant, { yes: options.yes, signal: interruptSignal() });
       paths.push(path);
       if (!options.json) console.log(path);
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      failed.push({ alias: entry.alias, variant: variant.name, reason: error.message });
+      failed.push({ alias: model.alias, variant: variant.name, reason: error.message });
       console.error(`error: ${error.message}`);
     }
   }
@@ -46,26 +46,26 @@ export async function pull(names: string[], options: Options): Promise<number> {
 }
 
 function chosen(registry: Registry, name: string): Chosen {
-  const { entry, variant } = entryNamed(registry, name);
-  if (entry === undefined) {
+  const { model, variant } = modelNamed(registry, name);
+  if (model === undefined) {
     const near = suggestNames(registry, name);
     const hint = near.length > 0 ? `did you mean ${near.join(", ")}?` : "`deno task models list` shows all";
     throw new UserError(`no model "${name}" in the registry; ${hint}`);
   }
-  const first = variant ?? entry.variants[0];
+  const first = variant ?? model.variants[0];
   if (first === undefined) {
-    throw new UserError(`${entry.alias} has no variant in the registry: nothing to download`);
+    throw new UserError(`${model.alias} has no variant in the registry: nothing to download`);
   }
-  return { entry, variant: first };
+  return { model, variant: first };
 }
 
 /** What `bench` measures with nothing named: always the two that need no hub, the third where it is reached. */
 async function defaults(registry: Registry): Promise<Chosen[]> {
   const reachable = await hubReachable({ fetch, sleep: realSleep, env: Deno.env });
-  return registry.models.flatMap((entry) => {
-    const [variant] = entry.variants;
-    const due = entry.default === "always" || (entry.default === "where-reachable" && reachable);
-    return due && variant !== undefined ? [{ entry, variant }] : [];
+  return registry.models.flatMap((model) => {
+    const [variant] = model.variants;
+    const due = model.default === "always" || (model.default === "where-reachable" && reachable);
+    return due && variant !== undefined ? [{ model, variant }] : [];
   });
 }
 

@@ -102,18 +102,18 @@ async function sourceOf(
   source: string,
   { registry, store }: Catalogue,
 ): Promise<{ path: string; license: string | null }> {
-  const entry = findModel(registry, source);
-  if (entry === undefined) {
+  const model = findModel(registry, source);
+  if (model === undefined) {
     const license = source.endsWith(".gguf")
       ? (await readGguf(source).catch(() => null))?.license ?? null
       : null;
     return { path: source, license };
   }
-  for (const variant of entry.variants) {
-    const path = await locate(store, entry, variant);
-    if (path !== null) return { path, license: entry.license.id };
+  for (const variant of model.variants) {
+    const path = await locate(store, model, variant);
+    if (path !== null) return { path, license: model.license.id };
   }
-  throw new UserError(`${entry.alias} is not downloaded: deno task models pull ${entry.alias}`);
+  throw new UserError(`${model.alias} is not downloaded: deno task models pull ${model.alias}`);
 }
 
 /** The file's name without its quantisation: Foundry Local's aliases have none. */

@@ -7,9 +7,9 @@ import { interruptSignal, printJson } from "../cli.ts";
 import {
   type Catalogue,
   day,
-  entryJson,
   fileJson,
   inStore,
+  modelJson,
   openCatalogue,
   type Options,
   size,
@@ -20,32 +20,32 @@ export async function list(options: Options): Promise<number> {
   const { fileOf, wanted } = await openCatalogue(options);
   const models = wanted();
   if (options.json) {
-    const json = (entry: Model) => entryJson(entry, (variant) => fileOf(entry, variant) !== undefined);
+    const json = (model: Model) => modelJson(model, (variant) => fileOf(model, variant) !== undefined);
     printJson({ registry: options.registry, models: models.map(json) });
     return 0;
   }
-  const rows = models.map((entry) => [
-    entry.alias,
-    entry.task.join(", "),
-    size(entry.sizeMb === null ? null : entry.sizeMb * 1e6),
-    entry.minRamGb === 0 ? "?" : `${entry.minRamGb} GB`,
-    entry.license.open ? entry.license.id : `${entry.license.id} (terms)`,
-    stateOf(entry, fileOf),
-    entry.default === "always" ? "yes" : entry.default === false ? "" : "if reachable",
+  const rows = models.map((model) => [
+    model.alias,
+    model.task.join(", "),
+    size(model.sizeMb === null ? null : model.sizeMb * 1e6),
+    model.minRamGb === 0 ? "?" : `${model.minRamGb} GB`,
+    model.license.open ? model.license.id : `${model.license.id} (terms)`,
+    stateOf(model, fileOf),
+    model.default === "always" ? "yes" : model.default === false ? "" : "if reachable",
   ]);
   console.log(table(["model", "task", "size", "RAM", "licence", "state", "default"], rows));
   return 0;
 }
 
-function stateOf(entry: Model, fileOf: Catalogue["fileOf"]): string {
-  if (entry.variants.some(({ adapter }) => adapter !== null)) return "adapter";
-  if (entry.variants.some((variant) => fileOf(entry, variant) !== undefined)) return "here";
-  if (entry.variants.every(({ sources }) => sources.length === 0)) return "service only";
-  return entry.variants.every(({ untried }) => untried) ? "untried" : "";
+function stateOf(model: Model, fileOf: Catalogue["fileOf"]): string {
+  if (model.variants.some(({ adapter }) => adapter !== null)) return "adapter";
+  if (model.variants.some((variant) => fileOf(model, variant) !== undefined)) return "here";
+  if (model.variants.every(({ sources }) => sources.length === 0)) return "service only";
+  return model.variants.every(({ untried }) => untried) ? "untried" : "";
 }
 
 interface Fitting {
-  readonly entry: Model;
+  readonly model: Model;
   /** The first variant that fits, else the first one; null where the registry names none. */
   readonly variant: string | null;
   readonly fit: Fit;
@@ -55,8 +55,8 @@ export async function fit(options: Options): Promise<number> {
   const catalogue = await openCatalogue(options);
   const machine = await describeMachine();
   const freeDiskBytes = await freeBytes(catalogue.store.dir);
-  const results = catalogue.wanted().map((entry) => fitOf(entry, machine, freeDiskBytes, catalogue));
-  const first = results.find(({ fit }) => fit.ok)?.entry.alias ?? null;
+  const results = catalogue.wanted().map((model) => fitOf(model, machine, freeDiskBytes, catalogue));
+  const first = results.find(({ fit }) => fit.ok)?.model.alias ?? null;
   if (options.json) {
     printJson({ machine, free_disk_gb: tenth(freeDiskBytes / 1e9), first, models: results.map(fitJson) });
     return 0;
@@ -65,8 +65,8 @@ export async function fit(options: Options): Promise<number> {
   console.log(
     `${cpu}, ${cores} cores, ${ram_gb} GB RAM (${freeRamGb} GB free), ${size(freeDiskBytes)} of disk free`,
   );
-  const rows = results.map(({ entry, variant, fit }) => [
-    variant === null ? entry.alias : `${entry.alias}:${variant}`,
+  const rows = results.map(({ model, variant, fit }) => [
+    variant === null ? model.alias : `${model.alias}:${variant}`,
     fit.ok ? "yes" : "no",
     fit.neededGb === null ? "?" : `${fit.neededGb.toFixed(1)} GB`,
     fit.ok ? "" : fit.reasons.join("; "),
@@ -76,19 +76,19 @@ export async function fit(options: Options): Promise<number> {
   return 0;
 }
 
-function fitOf(entry: Model, machine: Machine, freeDiskBytes: number, { fileOf }: Catalogue): Fitting {
-  const each = entry.variants.map((variant): Fitting => {
-    const here = fileOf(entry, variant) !== undefined;
-    const fit = fits(entry, machine, { variant, ...(!here && { freeDiskBytes }) });
-    return { entry, variant: variant.name, fit };
+function fitOf(model: Model, machine: Machine, freeDiskBytes: number, { fileOf }: Catalogue): Fitting {
+  const each = model.variants.map((variant): Fitting => {
+    const here = fileOf(model, variant) !== undefined;
+    const fit = fits(model, machine, { variant, ...(!here && { freeDiskBytes }) });
+    return { model, variant: variant.name, fit };
   });
-  return each.find(({ fit }) => fit.ok) ?? each[0] ?? { entry, variant: null, fit: fits(entry, machine) };
+  return each.find(({ fit }) => fit.ok) ?? each[0] ?? { model, variant: null, fit: fits(model, machine) };
 }
 
 const tenth = (value: number) => Math.round(value * 10) / 10;
 
-const fitJson = ({ entry, variant, fit }: Fitting) => ({
-  alias: entry.alias,
+const fitJson = ({ model, variant, fit }: Fitting) => ({
+  alias: model.alias,
   variant,
   ok: fit.ok,
   needed_ram_gb: fit.neededGb === null ? null : tenth(fit.neededGb),
@@ -115,7 +115,7 @@ export async function cache(options: Options): Promise<number> {
   console.log(`free: ${size(free)} of disk, ${size(memory.available)} of ${size(memory.total)} RAM`);
   if (files.length === 0) return 0;
   const rows = files.map((file) => [
-    file.named === null ? "(not in the registry)" : `${file.named.entry.alias}:${file.named.variant.name}`,
+    file.named === null ? "(not in the registry)" : `${file.named.model.alias}:${file.named.variant.name}`,
     size(file.sizeBytes),
     file.state === "unfinished" ? "unfinished" : file.receipt?.checked_against ? "checked" : "not checked",
     day(file.lastUsed),
@@ -153,6 +153,6 @@ export async function verify(names: string[], options: Options): Promise<number>
 function verdict({ file, status, sha256, expected }: Verified, name: string): string {
   if (status === "ok") return `ok        ${name}`;
   if (status === "recorded") return `unchanged ${name} (nobody states its SHA-256; it is ${sha256})`;
-  const remedy = `deno task models remove ${file.named?.entry.alias ?? name} --yes`;
+  const remedy = `deno task models remove ${file.named?.model.alias ?? name} --yes`;
   return `CHANGED   ${name}: its SHA-256 is ${sha256}, expected ${expected}; \`${remedy}\`, then pull it again`;
 }

@@ -33,7 +33,7 @@ export interface MadePack {
 }
 
 interface Chosen {
-  readonly entry: Model;
+  readonly model: Model;
   readonly variant: Variant;
   readonly name: string;
 }
@@ -97,24 +97,24 @@ export async function makePack(to: string, options: PackOptions): Promise<MadePa
 async function chooseModels({ models, registry: file }: PackOptions): Promise<Chosen[]> {
   const registry = await loadRegistry(file);
   const pairs = models === undefined
-    ? registry.models.filter((entry) => entry.default === "always").map((entry) =>
-      [entry, entry.variants[0]] as const
+    ? registry.models.filter((model) => model.default === "always").map((model) =>
+      [model, model.variants[0]] as const
     )
     : models.map((name) => {
       const [alias = "", variant] = name.split(":");
-      const entry = findModel(registry, alias);
-      if (entry === undefined) {
+      const model = findModel(registry, alias);
+      if (model === undefined) {
         throw new UserError(`no model "${name}" in ${file}: \`deno task models list\` shows all`);
       }
-      return [entry, findVariant(entry, variant)] as const;
+      return [model, findVariant(model, variant)] as const;
     });
-  return pairs.map(([entry, variant]) => {
+  return pairs.map(([model, variant]) => {
     if (variant === undefined || variant.file === null) {
       throw new UserError(
-        `${entry.alias} has no such variant with a file to bring: \`deno task models list\` shows all`,
+        `${model.alias} has no such variant with a file to bring: \`deno task models list\` shows all`,
       );
     }
-    return { entry, variant, name: `${entry.alias}:${variant.name}` };
+    return { model, variant, name: `${model.alias}:${variant.name}` };
   });
 }
 
@@ -164,10 +164,10 @@ async function bringModels(
   const packed = { dir: join(dir, "models"), unreachable: new Set<string>() };
   await Deno.mkdir(packed.dir, { recursive: true });
   const toPull: string[] = [];
-  for (const { entry, variant, name } of chosen) {
-    const to = pathInStore(packed, entry, variant);
-    const from = await locate(own, entry, variant);
-    if (to === null || await locate(packed, entry, variant) !== null) continue;
+  for (const { model, variant, name } of chosen) {
+    const to = pathInStore(packed, model, variant);
+    const from = await locate(own, model, variant);
+    if (to === null || await locate(packed, model, variant) !== null) continue;
     if (from === null) toPull.push(name);
     else {
       say(`model ${name}, from this machine`);

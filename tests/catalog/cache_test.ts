@@ -45,7 +45,7 @@ Deno.test("the list tells what lies where, and whose it is", async () => {
   await Deno.writeTextFile(`${at.store.dir}/stray/old.gguf`, "x");
   await Deno.writeTextFile(`${at.store.dir}/one/other.gguf.part`, "abc");
   const files = await listStored(at.store, at.registry);
-  assert.deepEqual(files.map(({ named, state, sizeBytes }) => [named?.entry.alias, state, sizeBytes]), [
+  assert.deepEqual(files.map(({ named, state, sizeBytes }) => [named?.model.alias, state, sizeBytes]), [
     ["two", "ready", two.length],
     ["one", "ready", one.length],
     [undefined, "unfinished", 3],
@@ -67,7 +67,7 @@ Deno.test("a changed file is found by verify, and not handed out by locate", asy
     Object.fromEntries(
       await Promise.all(
         (await listStored(at.store, at.registry)).map(async (file) =>
-          [file.named?.entry.alias, (await verifyStored(file)).status] as const
+          [file.named?.model.alias, (await verifyStored(file)).status] as const
         ),
       ),
     );
@@ -97,10 +97,10 @@ Deno.test("a file copied in by hand is hashed and taken in; a lost receipt is wr
 Deno.test("using a model is remembered by its day", async () => {
   await using at = await filled();
   const [entry, variant] = at.first("one");
-  const before = (await listStored(at.store, at.registry)).find(({ named }) => named?.entry === entry)
+  const before = (await listStored(at.store, at.registry)).find(({ named }) => named?.model === entry)
     ?.lastUsed;
   await locate(at.store, entry, variant);
-  const after = (await listStored(at.store, at.registry)).find(({ named }) => named?.entry === entry)
+  const after = (await listStored(at.store, at.registry)).find(({ named }) => named?.model === entry)
     ?.lastUsed;
   assert.ok(before && after && after >= before);
 });
@@ -109,7 +109,7 @@ Deno.test("files are named by any name of their model, by variant, or by path", 
   await using at = await filled();
   const files = await listStored(at.store, at.registry);
   for (const name of ["one", "FIRST", "one:q4", "one/one.gguf", "one/"]) {
-    assert.deepEqual(filesNamed(files, at.registry, at.store, name).map(({ named }) => named?.entry.alias), [
+    assert.deepEqual(filesNamed(files, at.registry, at.store, name).map(({ named }) => named?.model.alias), [
       "one",
     ], name);
   }
@@ -124,7 +124,7 @@ Deno.test("remove takes a file and all that belongs to it, and nothing else", as
   const files = await listStored(at.store, at.registry);
   await removeStored(at.store, filesNamed(files, at.registry, at.store, "one"));
   assert.equal(await statIfThere(`${at.store.dir}/one`), null);
-  assert.deepEqual((await listStored(at.store, at.registry)).map(({ named }) => named?.entry.alias), ["two"]);
+  assert.deepEqual((await listStored(at.store, at.registry)).map(({ named }) => named?.model.alias), ["two"]);
 });
 
 Deno.test("a moved folder is found from the old place, and can move back", async () => {
