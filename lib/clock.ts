@@ -1,5 +1,5 @@
 /**
- * The outside world as parameters. lib/ never reads the time, waits or talks to the network by itself: it is
+ * The outside world as parameters. lib/ never reads the time, waits or uses the network on its own: it is
  * handed these, so that a test can run an hour of measuring in a millisecond.
  */
 
@@ -9,5 +9,5 @@ export type Clock = () => number;
 /** Resolves after `ms` milliseconds; rejects with the signal's reason when it is aborted. */
 export type Sleep = (ms: number, signal?: AbortSignal) => Promise<void>;
 
-/** The platform's `fetch`, or a stand-in with the same shape. */
+/** The platform's `fetch`, or a function with the same signature. */
 export type Fetch = typeof fetch;

@@ -5,7 +5,7 @@ import { csvFormatRows, dsvFormat } from "d3-dsv";
 /** A spreadsheet runs a cell that begins with one of these as a formula. */
 const formula = /^'*[=+\-@\t\r]/;
 
-/** Without it Excel takes a file for the code page of its country. */
+/** Without it Excel reads a file in the code page of its country. */
 export const byteOrderMark = "\uFEFF";
 
 /**

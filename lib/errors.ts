@@ -1,9 +1,9 @@
-/** The one error class of our own: what the person at the keyboard can mend. */
+/** The project's one error class: for what the user can fix. */
 
 /**
  * A mistake of the user's, or a limit of their machine: a wrong value, an unreachable service, a full disk.
- * Its message is shown as it stands, without a stack trace, so it says what failed, the value, what is
- * accepted and what to do. Anything that is our own fault stays a plain `Error`, `TypeError` …
+ * Its message is shown as it is, without a stack trace, so it says what failed, the value, what is
+ * accepted and what to do. A fault of Podium itself stays a plain `Error`, `TypeError` …
  *
  * `exitCode` is 2 for wrong usage or input, 1 where nothing could be measured or written.
  *
@@ -21,7 +21,7 @@ export class UserError extends Error {
 }
 
 /**
- * The message of anything that was thrown, on one line: for reasons in records and for messages to people.
+ * The message of any thrown value, on one line: for reasons in records and in messages.
  *
  * ```ts
  * if (reasonOf(new RangeError("too\nbig")) !== "too big") throw new Error("a reason is one line");

@@ -1,9 +1,9 @@
-/** Other people's programs, run to their end: bounded in time, never through a shell. */
+/** Runs other programs to their end: bounded in time, never through a shell. Splits text into lines. */
 import { reasonOf } from "./errors.ts";
 
 /** How a program ended, and what it wrote. */
 export interface ProgramEnd {
-  /** Null where it was ended because its time was up. */
+  /** Null when the program was ended at its time limit. */
   readonly code: number | null;
   readonly stdout: string;
   readonly stderr: string;
@@ -20,19 +20,19 @@ export interface ProgramOptions {
   readonly onLine?: (line: string) => void;
 }
 
-/** Runs a program; null where there is none of that name, or where this task may not run it. */
+/** Runs a program; null when it doesn't exist or this task may not run it. */
 export type RunProgram = (
   command: readonly string[],
   options?: ProgramOptions,
 ) => Promise<ProgramEnd | null>;
 
-/** So much of what a program writes is kept, from its end. */
+/** The end of a program's output is kept, up to this length. */
 const KEPT_CHARS = 200_000;
 
 /**
  * Runs a program without a shell and without input, and keeps what it wrote.
  *
- * @returns null where the program is not there, or may not be run
+ * @returns null when the program doesn't exist or may not be run
  * @throws the signal's reason, when `signal` is aborted: the program is ended then
  *
  * ```ts ignore
@@ -89,7 +89,7 @@ function endChild(child: Deno.ChildProcess): void {
   try {
     child.kill("SIGKILL");
   } catch (error) {
-    // It ended by itself at this very moment.
+    // It ended at this very moment.
     if (!(error instanceof TypeError)) throw error;
   }
 }

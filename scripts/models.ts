@@ -1,10 +1,10 @@
 /**
- * WHY: which models there are, which of them fit this machine, and what of them lies on its disk.
+ * WHY: which models there are, which of them fit this machine, and which of them are on its disk.
  *
  *   deno task models list                      the registry
  *   deno task models fit --task chat           which of them can run here, and why the others can't
  *   deno task models pull qwen2.5-0.5b         download one, checked
- *   deno task models cache                     what lies where, how big, last used, which version
+ *   deno task models cache                     the files in the model folder: size, last use, version
  *   deno task models verify                    hash everything again
  *   deno task models remove NAME --yes         remove one;  clean --yes: whatever the registry doesn't name
  *   deno task models move FOLDER --yes         keep the models elsewhere
@@ -43,16 +43,16 @@ const command = (program: Command, usage: string, description: string): Command 
 function commandLine(done: (code: number) => void): Command {
   const program = bareCommand(
     "models",
-    "Which models there are, which fit this machine, and what lies on its disk.",
+    "Lists, downloads and checks models, and says which of them fit this machine.",
   )
     .usage("<command> [options]");
   const filtered = (usage: string, description: string) =>
     command(program, usage, description).option("--task <task>", "only models for this task")
       .option("--capability <tag>", "only models with this tag");
-  const yes = "do it; without this it is only shown";
-  filtered("list", "the models of the registry")
+  const yes = "carry it out; otherwise the change is only shown";
+  filtered("list", "list the models of the registry")
     .action(async (options: Options) => done(await (await list()).list(options)));
-  filtered("fit", "which models this machine can run now, and why not the others")
+  filtered("fit", "show which models this machine can run now, and why not the others")
     .action(async (options: Options) => done(await (await list()).fit(options)));
   command(
     program,
@@ -61,33 +61,33 @@ function commandLine(done: (code: number) => void): Command {
   )
     .option("--yes", "accept the terms of models that are not under an open licence")
     .action(async (names: string[], options: Options) => done(await (await change()).pull(names, options)));
-  command(program, "cache", "what lies in the model folder: how big, last used, which version")
+  command(program, "cache", "list the files in the model folder: size, last use, version")
     .action(async (options: Options) => done(await (await list()).cache(options)));
-  command(program, "verify [names...]", "hash the files again; exit code 1 if one has changed")
+  command(program, "verify [names...]", "hash the files again; exit code 1 if a file has changed")
     .action(async (names: string[], options: Options) => done(await (await list()).verify(names, options)));
-  command(program, "remove <names...>", "remove models (ALIAS, ALIAS:VARIANT or a file that cache shows)")
+  command(program, "remove <names...>", "remove models (ALIAS, ALIAS:VARIANT or a file that `cache` lists)")
     .option("--yes", yes)
     .action(async (names: string[], options: Options) => done(await (await change()).remove(names, options)));
-  command(program, "clean", "remove what no registry entry names").option("--yes", yes)
+  command(program, "clean", "remove the files that the registry doesn't name").option("--yes", yes)
     .action(async (options: Options) => done(await (await change()).clean(options)));
   command(program, "move <folder>", "keep the models in another folder").option("--yes", yes)
     .action(async (folder: string, options: Options) => done(await (await change()).move(folder, options)));
-  program.command("learn [runs...]").description("write what runs showed into the registry").addOption(
+  program.command("learn [runs...]").description("write the figures of runs into the registry").addOption(
     registryOption(),
   )
     .addOption(outOption()).addOption(jsonOption()).option("--yes", yes)
-    .option("--merge <file>", "take over a teammate's registry: figures, and models that ours lacks")
+    .option("--merge <file>", "take over a teammate's figures, and the models that ours lacks")
     .action(async (runs: string[], options: LearnOptions) =>
       done(await (await import("./models/learn.ts")).learnRuns(runs, options))
     );
   command(
     program,
     "compile <source>",
-    "make a GGUF file or a Hugging Face folder into a model for Foundry Local",
+    "compile a GGUF file or a Hugging Face folder into a model for Foundry Local",
   )
-    .option("--name <alias>", "its alias in the service (default: from the file's name)")
+    .option("--name <alias>", "the model's alias in the service (default: from the file's name)")
     .addOption(
-      new Option("--precision <kind>", "how its weights are stored").default("int4-mixed")
+      new Option("--precision <kind>", "how the weights are stored").default("int4-mixed")
         .choices(["int4-mixed", "int4", "int8", "fp32"]),
     )
     .addOption(
@@ -96,37 +96,43 @@ function commandLine(done: (code: number) => void): Command {
       ),
     )
     .addOption(
-      new Option("--work <folder>", "where the build environment and the steps are kept").argParser(
+      new Option("--work <folder>", "where the build environment and intermediate files are kept").argParser(
         pathValue,
       ),
     )
     .addOption(
-      new Option("--agreement <share>", "least share of the original's tokens that it must choose too")
+      new Option(
+        "--agreement <share>",
+        "least share of the original's tokens that the compiled model must choose too",
+      )
         .default(0.8).argParser(decimal({ min: 0, max: 1 })),
     )
-    .option("--replace", "take the place of a model of the same name in the cache")
+    .option("--replace", "replace a model of the same name in the cache")
     .action(async (source: string, options: CompileSettings) =>
       done(await (await import("./models/compile.ts")).compile(source, options))
     );
   const ofService = (usage: string, description: string) =>
     command(program, usage, description).addOption(endpointOption());
-  ofService("service", "what running services list, have downloaded and hold in memory")
-    .option("--all", "also what would have to be downloaded first")
+  ofService("service", "show what running services offer, have downloaded and hold in memory")
+    .option("--all", "also list the models that would have to be downloaded first")
     .action(async (options: ServiceOptions) => done(await (await service()).show(options)));
   ofService("load <name>", "load a model into Foundry Local's memory")
     .action(async (name: string, options: ServiceOptions) =>
       done(await (await service()).load(name, options))
     );
-  ofService("unload <name>", "take a model out of Foundry Local's memory")
+  ofService("unload <name>", "remove a model from Foundry Local's memory")
     .action(async (name: string, options: ServiceOptions) =>
       done(await (await service()).unload(name, options))
     );
-  ofService("move-service <folder>", "copy Foundry Local's cache to another folder and tell the service")
+  ofService(
+    "move-service <folder>",
+    "copy Foundry Local's cache to another folder and switch the service to it",
+  )
     .option("--yes", yes)
     .action(async (folder: string, options: ServiceOptions) =>
       done(await (await service()).moveCache(folder, options))
     );
-  ofService("download <name>", "download a model of Foundry Local's catalogue into its cache")
+  ofService("download <name>", "download a model from Foundry Local's catalogue into its cache")
     .action(async (name: string, options: ServiceOptions) =>
       done(await (await service()).download(name, options))
     );

@@ -1,12 +1,12 @@
 /**
- * WHY: a room with bad Wi-Fi. One folder holds Deno, every package, JupyterLab's wheels, the models and the
- * project; a learner copies it and starts.
+ * WHY: a classroom with bad Wi-Fi. One folder holds Deno, every package, JupyterLab's wheels, the models and the
+ * project; a learner copies it and starts a task.
  *
  *   deno task pack podium-pack                         the default models
  *   deno task pack podium-pack --models phi-4-mini     others
  *   deno task pack verify podium-pack                  is the copy whole?
  *
- * What is there already is not fetched again, so a pack that broke off is finished by the same command.
+ * Files that are there already are not fetched again, so the same command finishes a pack that was interrupted.
  */
 import {
   bareCommand,
@@ -22,12 +22,15 @@ import type { PackOptions } from "./pack/make.ts";
 
 await runCli(async () => {
   let code = 0;
-  const program = bareCommand("pack", "Puts everything for a room without a network into one folder.")
+  const program = bareCommand(
+    "pack",
+    "Packs everything that a classroom without a network needs into one folder.",
+  )
     .usage("DIR [options]")
     .argument("<dir>", "the folder to fill", pathValue)
     .option(
       "--models <names>",
-      "models of the registry, separated by commas (default: the default ones)",
+      "models of the registry, separated by commas (default: the registry's default models)",
       commaList,
     )
     .option("--no-jupyter", "leave JupyterLab's wheels out")
@@ -43,11 +46,13 @@ await runCli(async () => {
           `${made.dir}: ${made.files} files, ${(made.bytes / 1e6).toFixed(0)} MB, for ${made.platform}`,
         );
         console.log(`manifest sha256 ${made.manifest_sha256}`);
-        console.log(`check a copy: deno task pack verify ${dir}; start it: start.sh or start.ps1 in it`);
+        console.log(
+          `check a copy with deno task pack verify ${dir}; start it with its start.sh or start.ps1`,
+        );
       }
     });
   program.command("verify").exitOverride().description(
-    "hash every file of a pack; exit code 1 if one is not as packed",
+    "hash every file of a pack; exit code 1 if a file is not as packed",
   )
     .argument("<dir>", "the pack", pathValue)
     .addOption(jsonOption())

@@ -1,5 +1,5 @@
 /**
- * WHY: every task that downloads a model shows the same thing: the terms where there are any, a bar with speed
+ * WHY: every task that downloads a model shows the same: the terms if there are any, a bar with speed
  * and time left in a terminal, a plain line now and then where the output is piped. All of it goes to stderr.
  */
 // @ts-types="@types/cli-progress"
@@ -17,7 +17,7 @@ export interface ShownPull {
 }
 
 /**
- * `pull` with everything that people see of it. In a terminal the terms of a model that is not under an open
+ * `pull` with its output for people. In a terminal the terms of a model that is not under an open
  * licence are a question; elsewhere, and with `yes`, they are a line, and to go on is to accept them.
  */
 export async function pullShown(
@@ -52,7 +52,7 @@ async function askTerms(
     `${model} is not under an open licence. Its terms: ${license}${url === null ? "" : `, ${url}`}`,
   );
   if (yes || !Deno.stdin.isTerminal() || !Deno.stderr.isTerminal()) {
-    console.error("To download and use it is to accept these terms.");
+    console.error("By downloading and using it you accept these terms.");
     return true;
   }
   const terminal = createInterface({ input: process.stdin, output: process.stderr });
@@ -137,7 +137,7 @@ function told(name: string, { kind, source, message }: PullEvent): string | null
     case "done":
       return `${name}: downloaded and checked`;
     case "source-failed":
-      return `${name}: ${source} did not give it: ${message}`;
+      return `${name}: ${source} failed: ${message}`;
     case "progress":
       return null;
     case "waiting":

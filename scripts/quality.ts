@@ -1,5 +1,5 @@
 /**
- * WHY: speed chooses nothing by itself. This captures answers, scores them by checks, lets people rate them
+ * WHY: speed alone chooses no model. This captures answers, scores them by checks, lets people rate them
  * blind, and lets a model judge only after it has shown that it can.
  *
  * deno task quality capture                            the meeting-notes scenario, every candidate, temperature 0
@@ -12,11 +12,11 @@ import { runSubcommand } from "./cli.ts";
 
 const help = `Usage: quality <capture|check|annotate|import|judge> [options]
 
-  capture              ask every candidate every prompt, keep the answers, score them
-  check RUN            score the answers of a run again
-  annotate RUN         a blinded, shuffled sheet for people, or a page (--page)
-  import RUN SHEET     take a filled-in sheet, show how far people agree
-  judge RUN            let a model rate, if it passes the trial on anchored answers
+  capture              ask every candidate every prompt, keep and score the answers
+  check RUN            score a run's answers again
+  annotate RUN         write a blinded, shuffled sheet for people, or serve it as a page (--page)
+  import RUN SHEET     read a filled-in sheet, and show how far people agree
+  judge RUN            let a model rate the answers, if it passes the trial on anchored answers
 
 deno task quality <command> --help lists all options.`;
 

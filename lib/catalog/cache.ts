@@ -1,4 +1,4 @@
-/** Keeping the model folder in order: what lies there, whether it is still right, what can go, and where to. */
+/** The model folder as a cache: its files are listed, verified, removed and moved. */
 import { join, relative, resolve, sep } from "node:path";
 import { UserError } from "../errors.ts";
 import { findModel, findVariant, type Model, nearest, type Registry, type Variant } from "./model.ts";
@@ -38,7 +38,7 @@ export interface StoredFile {
   readonly state: "ready" | "unfinished";
   readonly sizeBytes: number;
   readonly lastUsed: Date | null;
-  /** What the registry calls it; null where no model names it. */
+  /** The model and variant whose file this is; null where the registry names none. */
   readonly named: { readonly model: Model; readonly variant: Variant } | null;
   readonly receipt: Receipt | null;
 }
@@ -86,7 +86,7 @@ async function scan(dir: string): Promise<Found[]> {
       if (isBookkeeping(path)) continue;
       const suffix = [PART, PIP].find((end) => name.endsWith(end));
       const whole = suffix === undefined ? path : path.slice(0, -suffix.length);
-      // A wheel folder beside a part is the same unfinished download; beside the whole file both are litter.
+      // A wheel folder beside a part is the same unfinished download; next to the whole file both are leftovers.
       if (suffix === PIP && names.has(name.replace(PIP, PART))) continue;
       found.push({
         path: whole,
@@ -100,14 +100,14 @@ async function scan(dir: string): Promise<Found[]> {
 
 export interface Verified {
   readonly file: StoredFile;
-  /** `ok`: as stated; `recorded`: as when it came, but nobody states a value; `changed`: not what it should be. */
+  /** `ok`: as stated; `recorded`: as when it was downloaded (no source states a SHA-256); `changed`: different. */
   readonly status: "ok" | "recorded" | "changed";
   readonly sha256: string;
   readonly expected: string | null;
 }
 
 /**
- * Hashes a file anew and compares it with the registry's value, or else with the one recorded when it came.
+ * Hashes a file again and compares it with the registry's SHA-256, else with the one recorded at its download.
  *
  * ```ts ignore
  * for (const file of await listStored(store, registry)) console.log((await verifyStored(file)).status);
@@ -138,10 +138,10 @@ async function renewReceipt(file: StoredFile, sha256: string): Promise<void> {
 }
 
 /**
- * The files that a name stands for: `ALIAS`, `ALIAS:VARIANT`, any other name of the model, or a path in the
+ * The files that a name means: `ALIAS`, `ALIAS:VARIANT`, any other name of the model, or a path in the
  * folder as `cache` shows it.
  *
- * @throws {UserError} where nothing of that name lies in the folder
+ * @throws {UserError} when the folder holds no such file
  */
 export function filesNamed(
   files: readonly StoredFile[],
@@ -161,8 +161,8 @@ export function filesNamed(
   const near = nearest(name, files.map((file) => file.named?.model.alias ?? shown(file)));
   const hint = near.length > 0
     ? `; did you mean ${near.join(", ")}?`
-    : "; `deno task models cache` lists what is";
-  throw new UserError(`no file of "${name}" is in ${store.dir}${hint}`);
+    : "; `deno task models cache` lists the files";
+  throw new UserError(`${store.dir} holds no file of "${name}"${hint}`);
 }
 
 /**
@@ -188,7 +188,7 @@ export function modelNamed(
 }
 
 /**
- * Removes files that nobody is downloading.
+ * Removes files, unless another process is downloading one of them.
  *
  * @throws {UserError} where another process is at work on one of them
  */
@@ -196,7 +196,7 @@ export async function removeStored(store: Store, files: readonly StoredFile[]): 
   for (const file of files) await alone(store, file.path, () => removeFile(file.path));
 }
 
-/** Runs `work` under the file's lock; says so at once where another process holds it. */
+/** Runs `work` under the file's lock; throws at once when another process holds it. */
 async function alone<T>(store: Store, path: string, work: () => Promise<T>): Promise<T> {
   const lock = lockPath(store, path);
   await makeFolder(join(store.dir, ".locks"));
@@ -204,7 +204,10 @@ async function alone<T>(store: Store, path: string, work: () => Promise<T>): Pro
     throw unwritable(lock, error);
   });
   if (!await held.tryLock(true)) {
-    throw new UserError(`${path} is being downloaded by another process: wait for it, or end it first`, 1);
+    throw new UserError(
+      `${path} is being downloaded by another process: wait for that download, or stop it first`,
+      1,
+    );
   }
   try {
     return await work();
@@ -214,11 +217,11 @@ async function alone<T>(store: Store, path: string, work: () => Promise<T>): Pro
 }
 
 /**
- * Moves the whole folder: renamed where both places lie on one disk, else copied, compared and then removed,
+ * Moves the whole folder: on one disk by renaming; otherwise files are copied, compared and then removed,
  * file by file, so that it can be interrupted and run again. The old folder keeps a note of the new one.
  *
  * @param onFile called before each file
- * @throws {UserError} where the new place can't be used
+ * @throws {UserError} when the new folder can't be used
  */
 export async function moveStore(
   store: Store,
@@ -227,9 +230,9 @@ export async function moveStore(
 ): Promise<Store> {
   const target = resolve(to);
   const from = resolve(store.dir);
-  if (target === from) throw new UserError(`the models are in ${target} already`);
+  if (target === from) throw new UserError(`the models are already in ${target}`);
   if (target.startsWith(from + sep) || from.startsWith(target + sep)) {
-    throw new UserError(`${target} and ${from} lie in one another: choose a folder beside it`);
+    throw new UserError(`one of ${target} and ${from} contains the other: choose a separate folder`);
   }
   await makeFolder(target);
   for (const folder of await entriesOf(from)) {

@@ -37,11 +37,11 @@ export const isUnwritable = (error: unknown) =>
   error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable ||
   /read-only file system/i.test(reasonOf(error));
 
-/** The user's error for a folder that takes no files; other errors come back as they are. */
+/** A `UserError` for a full disk or a folder that can't be written; any other error is returned unchanged. */
 export function unwritable(path: string, error: unknown): unknown {
   if (/no space left|os error 28\b|os error 112\b|disk full|quota/i.test(reasonOf(error))) {
     return new UserError(
-      `the disk ran full while writing ${path}; what came is kept and resumed: free some space or name another folder with --store`,
+      `the disk ran full while writing ${path}; the part that arrived is kept and resumed: free some space or name another folder with --store`,
       1,
       { cause: error },
     );
@@ -88,7 +88,7 @@ export async function removeIfThere(path: string, recursive = false): Promise<vo
   }
 }
 
-/** What lies in a folder; nothing where there is no such folder. */
+/** The entries of a folder; none when there is no such folder. */
 export async function entriesOf(dir: string): Promise<Deno.DirEntry[]> {
   try {
     return await Array.fromAsync(Deno.readDir(dir));
@@ -101,7 +101,7 @@ export async function entriesOf(dir: string): Promise<Deno.DirEntry[]> {
   }
 }
 
-/** Bytes of all files in a folder and the folders in it; what vanishes while we look counts nothing. */
+/** Bytes of all files in a folder and the folders in it; a file that vanishes meanwhile counts 0. */
 export async function folderBytes(dir: string): Promise<number> {
   let sum = 0;
   for (const { name, isDirectory } of await entriesOf(dir)) {
@@ -111,7 +111,7 @@ export async function folderBytes(dir: string): Promise<number> {
   return sum;
 }
 
-/** Removes a folder where nothing lies in it. */
+/** Removes a folder if it is empty. */
 export async function removeEmpty(dir: string): Promise<void> {
   try {
     await Deno.remove(dir);
@@ -123,11 +123,11 @@ export async function removeEmpty(dir: string): Promise<void> {
 const isAbsent = (error: unknown) =>
   error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
 
-/** Left free on the disk beside a download. */
+/** Bytes that a download leaves free on the disk. */
 const MARGIN_BYTES = 64 * 2 ** 20;
 
 /**
- * Bytes that may still be written to the disk on which `path` lies; the nearest folder that exists is asked.
+ * Free bytes on the disk of `path`, or of its nearest parent folder that exists.
  *
  * ```ts ignore
  * if (await freeBytes("models") < 15e9) console.log("the workshop asks for 15 GB");
@@ -145,9 +145,9 @@ export async function freeBytes(path: string): Promise<number> {
 }
 
 /**
- * Refuses a download before it starts where the disk can't hold it.
+ * Refuses a download before it starts when the disk can't hold it.
  *
- * @throws {UserError} with what is needed and what is there
+ * @throws {UserError} with the bytes needed and the bytes free
  *
  * ```ts ignore
  * await ensureSpace("models", 4_700_000_000, "qwen2.5-7b:q4_k_m");
@@ -170,7 +170,7 @@ export async function ensureSpace(folder: string, bytes: number, what: string): 
  * it when a process dies, so a kill leaves nothing locked. The empty lock file stays: removing it would let
  * two processes lock two files of one name.
  *
- * @param onWait called once where another process holds the lock
+ * @param onWait called once if another process holds the lock
  *
  * ```ts ignore
  * await withLock("models/.locks/x.lock", { sleep }, () => download());

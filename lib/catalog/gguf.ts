@@ -9,9 +9,9 @@ export const ggufFacts = z.object({
   license: z.string().nullable(),
   context_tokens: z.number().nullable(),
   quantization: z.string().nullable(),
-  /** Whether a chat template is inside: without one the model was hardly taught to chat. */
+  /** Whether the file has a chat template: a model without one was hardly trained to chat. */
   chat_template: z.boolean(),
-  /** Bytes of 16-bit keys and values a token of context takes; null where the file does not say enough. */
+  /** Bytes of 16-bit keys and values per token of context; null where the metadata is not enough. */
   kv_bytes_per_token: z.number().nullable(),
 });
 export type GgufFacts = z.infer<typeof ggufFacts>;
@@ -19,7 +19,7 @@ export type GgufFacts = z.infer<typeof ggufFacts>;
 /**
  * Reads a GGUF file's metadata: licence, context, quantisation, chat template and the size of its context.
  *
- * @throws {UserError} where the file is no GGUF file, or is cut short or corrupted
+ * @throws {UserError} when the file is not a GGUF file, or is truncated or corrupted
  *
  * ```ts ignore
  * const { license, context_tokens } = await readGguf("SmolLM2-135M-Instruct.Q4_1.gguf"); // "apache-2.0", 8192
@@ -31,14 +31,14 @@ export async function readGguf(path: string): Promise<GgufFacts> {
   const parsed = await gguf(path, { allowLocalFile: true }).catch((error: unknown) => {
     throw new UserError(`${path} is not a whole GGUF file: ${reasonOf(error)}; ${REMEDY}`);
   });
-  // The parser reads past the end of a file without complaint and gives empty names back.
+  // The parser reads past the end of a file without complaint and returns empty names.
   const named = parsed.tensorInfos.length > 0 && parsed.tensorInfos.every(({ name }) => name !== "");
   const ends = parsed.tensorInfos.map(({ offset, shape, dtype }) =>
     Number(offset) + tensorBytes(shape, dtype)
   );
   const whole = Number(parsed.tensorDataOffset) + ends.reduce((far, end) => Math.max(far, end), 0);
   if (!named || whole > size) {
-    throw new UserError(`${path} is a GGUF file that was cut short at ${size} bytes; ${REMEDY}`);
+    throw new UserError(`${path} is a GGUF file that was truncated at ${size} bytes; ${REMEDY}`);
   }
   const metadata = new Map<string, unknown>(Object.entries(parsed.metadata));
   const architecture = text(metadata.get("general.architecture"));
@@ -59,7 +59,7 @@ const text = (value: unknown) => typeof value === "string" && value !== "" ? val
 const count = (value: unknown) =>
   typeof value === "bigint" ? Number(value) : typeof value === "number" ? value : null;
 
-/** Values in a block, and bytes of a block, by the number of GGML's tensor type (ggml.h); others count nothing. */
+/** Values per block and bytes per block, by the number of GGML's tensor type (ggml.h); other types count 0. */
 const BLOCKS = new Map([
   [0, [1, 4]],
   [1, [1, 2]],

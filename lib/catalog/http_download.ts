@@ -18,9 +18,9 @@ import { dirname } from "node:path";
 
 export interface HttpFile {
   readonly url: string;
-  /** Sent to the URL's own host alone, over TLS or to this machine itself. */
+  /** Sent to the URL's own host only, over TLS or to this machine. */
   readonly token?: string | undefined;
-  /** Where the bytes gather; a state file stands beside it. */
+  /** Where the bytes are collected; a state file next to it says what they belong to. */
   readonly part: string;
   /** What the registry states; an offer that differs is refused before a byte is fetched. */
   readonly sha256: string | null;
@@ -34,7 +34,7 @@ export interface HttpResult {
   readonly version: string | null;
 }
 
-/** An attempt that brings this much does not count as a failure, so that a long file survives a bad line. */
+/** An attempt that adds this many bytes does not count as a failure, so that a long file survives a bad line. */
 const PROGRESS_BYTES = 256 * 1024;
 
 /** What the bytes in the part file belong to. */
@@ -47,11 +47,11 @@ type PartState = z.infer<typeof partState>;
 
 /**
  * Downloads a file into `file.part`. A part of the same file is continued (`Range` with `If-Range`), a part
- * of another one is thrown away. Attempts that bring something new are not counted; the others are repeated
+ * of another one is thrown away. Attempts that make progress are not counted; the others are repeated
  * with back-off, and a server's `Retry-After` is obeyed.
  *
- * @throws {SourceError} where the server doesn't give the file
- * @throws {UserError} where the disk can't hold it
+ * @throws {SourceError} when the server doesn't deliver the file
+ * @throws {UserError} when the disk can't hold it
  *
  * ```ts ignore
  * await downloadHttp({ url, part: "model.gguf.part", sha256: null, bytes: null }, transfer);
@@ -76,7 +76,7 @@ export async function downloadHttp(file: HttpFile, transfer: Transfer): Promise<
       maxTimeout: 30_000,
       randomize: true,
       signal,
-      // A host that never answered is given up at once: the next source may be near.
+      // A host that never answered is given up at once: the next source may answer.
       shouldRetry: ({ error }) => error instanceof AttemptError && (answered || !error.unreachable),
       shouldConsumeRetry: async () => {
         const size = (await statIfThere(file.part))?.size ?? 0;
@@ -219,7 +219,7 @@ async function readState(file: HttpFile): Promise<PartState | null> {
     const state = partState.parse(JSON.parse(text));
     return state.url === file.url ? state : null;
   } catch {
-    // Torn by a kill: the part can't be trusted, the download starts again.
+    // Cut off when the process was killed: the part can't be trusted, so the download starts again.
     return null;
   }
 }

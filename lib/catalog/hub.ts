@@ -1,4 +1,4 @@
-/** Hugging Face, or whoever stands in for it: its address, its token, and whether it can be reached. */
+/** Hugging Face or a mirror of it: its address, its token, and whether it can be reached. */
 import type { Fetch, Sleep } from "../clock.ts";
 import { UserError } from "../errors.ts";
 import { SourceError } from "./transfer.ts";
@@ -14,7 +14,7 @@ type HubSource = ModelSource & { kind: "huggingface" };
 /**
  * A file's address on the hub, and the token to ask with.
  *
- * @throws {SourceError} where HF_HUB_OFFLINE forbids to ask
+ * @throws {SourceError} when HF_HUB_OFFLINE is set
  *
  * ```ts
  * const source = { kind: "huggingface", repo: "me/m", path: "a b.gguf", revision: "main", sha256: null } as const;
@@ -37,7 +37,7 @@ export function hubUrl(source: HubSource, env: Environment): { url: string; toke
 /**
  * Where Hugging Face is: HF_ENDPOINT, or the public one.
  *
- * @throws {UserError} where HF_ENDPOINT is no http(s) URL
+ * @throws {UserError} when HF_ENDPOINT is not an http(s) URL
  *
  * ```ts
  * const env = new Map([["HF_ENDPOINT", "http://127.0.0.1:9000/"]]);
@@ -58,7 +58,7 @@ export function hubEndpoint(env: Environment): string {
  * ```ts
  * const refuse = () => Promise.reject(new TypeError("refused"));
  * const sleep = () => new Promise<void>(() => {});
- * if (await hubReachable({ fetch: refuse, sleep, env: new Map() })) throw new Error("nobody answered");
+ * if (await hubReachable({ fetch: refuse, sleep, env: new Map() })) throw new Error("no answer came");
  * ```
  */
 export async function hubReachable(
@@ -80,7 +80,7 @@ export async function hubReachable(
       signal: controller.signal,
     });
     await response.body?.cancel();
-    // A filter on the way answers too, but not with the hub's pages.
+    // A filter or proxy may answer too, but not with the hub's pages.
     return response.status < 500 && ![403, 407, 451].includes(response.status);
   } catch (error) {
     if (error instanceof UserError) throw error;

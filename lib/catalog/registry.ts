@@ -19,10 +19,10 @@ export { findModel, findVariant, suggestNames, tasksOf } from "./model.ts";
 export type * from "./model.ts";
 
 /**
- * Reads and checks a registry file. UTF-8 and UTF-16 are told apart by the byte order mark that Windows'
+ * Reads and checks a registry file. UTF-8 and UTF-16 are recognised by the byte order mark that Windows'
  * editors and PowerShell write.
  *
- * @throws {UserError} where the file can't be read, or with one message that lists every fault in it
+ * @throws {UserError} when the file can't be read, or with one message that lists every fault in it
  *
  * ```ts
  * const registry = await loadRegistry("models.json");
@@ -52,7 +52,7 @@ function decodeText(bytes: Uint8Array): string {
 /**
  * Checks a registry's text. Three shapes are read: the course's array (`name`, `task`, `min_ram_gb`,
  * `notes`), the course's map of alias to `{capabilities, size_mb}`, and `{"models": …}` around either, with
- * as many of our own fields as one likes. Fields that are not ours are kept in `extra`.
+ * any of Podium's own fields. Other fields are kept in `extra`.
  *
  * @param text JSON
  * @param where what to call it in messages, usually the file's path
@@ -139,7 +139,7 @@ function readModel(
   return [{ model: toModel(parsed.data, path, faults, folder), path }];
 }
 
-/** Two models must not answer to one name. */
+/** No two models may have a name in common. */
 function clashes(models: readonly { model: Model; path: readonly PathStep[] }[]): Fault[] {
   const owners = new Map<string, string>();
   const faults: Fault[] = [];
@@ -150,7 +150,7 @@ function clashes(models: readonly { model: Model; path: readonly PathStep[] }[])
       if (owner === undefined) owners.set(name, model.alias);
       else {faults.push({
           path,
-          holds: `the name "${name}", which "${owner}" bears`,
+          holds: `the name "${name}", which is also a name of "${owner}"`,
           takes: "a name of its own",
         });}
     }

@@ -107,7 +107,7 @@ export function faultMessage(faults: readonly Fault[], text: string, where: stri
   const sorted = faults.map((fault) => ({ ...fault, line: fault.line ?? lineOf(fault.path, root, text) }))
     .sort((a, b) => a.line - b.line);
   const list = sorted.map(({ path, line, holds, takes }) =>
-    `  line ${line}, ${pathText(path) || "the file"}: holds ${holds}; takes ${takes}`
+    `  line ${line}, ${pathText(path) || "the file"}: found ${holds}; expected ${takes}`
   );
   const count = sorted.length === 1 ? "1 fault" : `${sorted.length} faults`;
   return [`${where} has ${count}:`, ...list].join("\n");

@@ -21,8 +21,8 @@ import {
 } from "./registry_schema.ts";
 
 /**
- * A model with all its defaults; what is wrong between its fields is added to `faults`. `folder` is the one
- * that the registry lies in.
+ * A model with all its defaults; contradictions between its fields are added to `faults`. `folder` is the one
+ * that contains the registry.
  */
 export function toModel(
   shape: ModelShape,
@@ -76,7 +76,7 @@ function toLicense(shape: ModelShape["license"]): License {
   };
 }
 
-/** Where a variant stands in the file and the file on the disk, and where faults go. */
+/** The variant's path in the registry, the registry's folder, and the list that faults are added to. */
 interface Where {
   readonly path: readonly PathStep[];
   readonly faults: Fault[];
@@ -94,7 +94,7 @@ function toVariant(
     faults.push({
       path: [...path, "like"],
       holds: shown(shape.like),
-      takes: "the name of another variant of this model that stands for itself",
+      takes: "the name of another variant of this model that has no `like` itself",
     });
   }
   const full: VariantShape = { ...model, ...shape };

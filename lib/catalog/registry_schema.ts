@@ -86,7 +86,7 @@ const permissionsShape = z.strictObject({
   import: allowed("true, false or a list of hosts").optional(),
 }, { error: 'an object of "read", "write", "net", "env", "sys", "run", "ffi", "import"' });
 
-/** A process with a worker in it takes some 90 MB before the adapter does anything. */
+/** A process with a worker takes about 90 MB before the adapter does anything. */
 const leastMemoryMb = 128;
 
 /** Everything about a custom model that is not a file to download. */
@@ -107,7 +107,7 @@ const adapterShape = z.strictObject({
 
 const variantShape = z.looseObject({
   name: text("a name").regex(/^[\w.-]+$/, { error: "a name of letters, digits, . _ or -" }),
-  /** Takes over from another variant of this model whatever this one doesn't state itself. */
+  /** The variant of this model whose fields hold where this one states none. */
   like: text("the name of another variant of this model").optional(),
   format: z.enum(["gguf", "onnx", "adapter"], { error: "gguf, onnx or adapter" }).optional(),
   quantization: text("a quantisation such as Q4_K_M").nullable().optional(),
@@ -160,6 +160,6 @@ export type VariantShape = z.output<typeof variantShape>;
 export type AdapterShape = z.output<typeof adapterShape>;
 export type SourceShape = z.output<typeof source>;
 
-/** The keys we know, for telling a slip of the pen from a field of somebody's own. */
+/** The known keys, to tell a misspelling from a field of the owner's. */
 export const modelKeys = Object.keys(modelShape.shape);
 export const variantKeys = Object.keys(variantShape.shape);

@@ -1,4 +1,4 @@
-/** The model folder: where files lie, which of them are verified, what they are and when they were used. */
+/** The model folder: where files are, which of them are verified, and when they were used. */
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { UserError } from "../errors.ts";
@@ -12,7 +12,7 @@ export interface Store {
   readonly unreachable: Set<string>;
 }
 
-/** What is written beside each file: what it is and what it was checked against. */
+/** The receipt next to each file: what the file is and what it was checked against. */
 export const receiptShape = z.object({
   schema_version: z.literal(1),
   alias: z.string(),
@@ -24,7 +24,7 @@ export const receiptShape = z.object({
   /** `registry`: models.json states the value; `hub`: the server announced it; null: there was nothing to check against. */
   checked_against: z.enum(["registry", "hub"]).nullable(),
   source: z.string(),
-  /** Commit, package version or entity tag, as far as the source tells. */
+  /** Commit, package version or entity tag, if the source states one. */
   version: z.string().nullable(),
   gguf: ggufFacts.nullable(),
 });
@@ -38,7 +38,7 @@ export const PIP = ".pip";
 const MOVED = "moved-to.txt";
 
 /**
- * The folder for models where nobody names another: the user's cache folder, `podium/models` in it.
+ * The default model folder: `podium/models` in the user's cache folder.
  *
  * ```ts
  * const env = new Map([["HOME", "/home/ada"], ["XDG_CACHE_HOME", "/cache"]]);
@@ -56,8 +56,8 @@ export function defaultStore(env: { get(name: string): string | undefined }, os:
 }
 
 /**
- * Opens a model folder; it need not exist yet. A folder whose models were moved away says where to, and the
- * new place is opened.
+ * Opens a model folder; it need not exist yet. A folder whose models were moved names the new one, and the
+ * new one is opened.
  *
  * ```ts
  * const store = await openStore("no/such/folder/yet");
@@ -75,7 +75,7 @@ export async function openStore(dir: string): Promise<Store> {
 }
 
 /**
- * Where a variant's file lies in the store, whether it is there or not; null for one without a file.
+ * The path of a variant's file in the store, whether it exists or not; null for a variant without a file.
  *
  * ```ts
  * import { parseRegistry } from "./registry.ts";
@@ -92,16 +92,16 @@ export function pathInStore(store: Store, model: Model, variant: Variant): strin
     : join(store.dir, model.alias.replaceAll(/[^\w.-]/g, "_"), variant.file);
 }
 
-/** The lock that whoever writes a file of the store holds; named by folder and file. */
+/** The lock that a process holds while it writes a file of the store; named by folder and file. */
 export const lockPath = (store: Store, path: string) =>
   join(store.dir, ".locks", `${basename(dirname(path))}--${basename(path)}.lock`);
 
 /**
  * The path of a variant's verified file, or null where it is not in the store. A file that is there without
- * a receipt (copied by hand) is hashed and, where the hash is known and right, taken in. An adapter has no
+ * a receipt (copied by hand) is hashed and gets one, unless the hash is not the stated one. An adapter has no
  * file in the store: its module's path is returned, and checked when it is started.
  *
- * @throws {UserError} where a file lies there that is not the one models.json names
+ * @throws {UserError} when the file there is not the one that models.json names
  *
  * ```ts ignore
  * const path = await locate(await openStore(defaultStore(Deno.env, Deno.build.os)), model, variant);
@@ -174,14 +174,14 @@ async function takeIn(
   return path;
 }
 
-/** The receipt beside a file; null where there is none, or none that can be read. */
+/** The receipt of a file; null when there is none, or none that can be read. */
 export async function readReceipt(path: string): Promise<Receipt | null> {
   const text = await readIfThere(path + RECEIPT);
   if (text === null) return null;
   try {
     return receiptShape.parse(JSON.parse(text));
   } catch {
-    // Torn or from another version: the file is hashed again, which is all that a receipt saves.
+    // Damaged or of another version: the file is hashed again, which is all that a receipt saves.
     return null;
   }
 }
@@ -202,12 +202,12 @@ async function noteUse(path: string): Promise<void> {
   }
 }
 
-/** When a file was last located, or else when it came; null where the system does not tell. */
+/** When a file was last located, else when it was written; null when the system does not say. */
 export async function lastUsed(path: string): Promise<Date | null> {
   return (await statIfThere(path + USED))?.mtime ?? (await statIfThere(path))?.mtime ?? null;
 }
 
-/** Removes a file and all that was written beside it, finished or not. */
+/** Removes a file with its receipt, marker and parts. */
 export async function removeFile(path: string): Promise<void> {
   for (const suffix of ["", RECEIPT, USED, PART, `${PART}.json`]) await removeIfThere(path + suffix);
   await removeIfThere(path + PIP, true);

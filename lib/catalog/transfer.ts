@@ -2,13 +2,13 @@
 import type { Clock, Fetch, Sleep } from "../clock.ts";
 import { reasonOf } from "../errors.ts";
 
-/** How patient a download is; the defaults suit people, tests take less. */
+/** Time limits and retries of a download. */
 export interface RetryPolicy {
   /** Until the first answer of a server. */
   readonly connectMs: number;
   /** Without a byte while a file comes. */
   readonly stallMs: number;
-  /** Attempts in a row that bring nothing new. */
+  /** Attempts in a row without progress. */
   readonly retries: number;
   /** Wait before the first retry; doubled each time, at most 30 s. */
   readonly backoffMs: number;
@@ -35,7 +35,7 @@ export interface Transfer {
   retrying(reason: string, waitMs: number): void;
 }
 
-/** A source that did not give the file; its message is the reason, and the next source is tried. */
+/** A source that did not deliver the file. Its message is the reason; the next source is tried. */
 export class SourceError extends Error {
   override readonly name = "SourceError";
 
@@ -50,12 +50,12 @@ export class SourceError extends Error {
 }
 
 /**
- * Bytes a second over the last seconds of a transfer; null until there is something to tell.
+ * Bytes per second over the last seconds of a transfer; null until it can be computed.
  *
  * ```ts
  * let nowMs = 0;
  * const speed = speedometer(() => nowMs);
- * if (speed(0) !== null) throw new Error("nothing to tell yet");
+ * if (speed(0) !== null) throw new Error("no time has passed yet");
  * nowMs = 500;
  * if (speed(1_000_000) !== 2_000_000) throw new Error("a megabyte in half a second");
  * ```
@@ -74,7 +74,7 @@ export function speedometer(clock: Clock, windowMs = 5_000): (bytes: number) => 
   };
 }
 
-/** One attempt that failed in a way that another one may mend. */
+/** An attempt that failed and may succeed if it is repeated. */
 export class AttemptError extends Error {
   override readonly name = "AttemptError";
   constructor(
@@ -106,11 +106,11 @@ export function watch(transfer: Transfer, onAnswer: () => void) {
     }
   };
   const giveUp = (ms: number) =>
-    controller.abort(new AttemptError(`nothing came for ${ms / 1000} s`, null, beats === 0));
+    controller.abort(new AttemptError(`no data for ${ms / 1000} s`, null, beats === 0));
   guard();
   return {
     signal: controller.signal,
-    /** Bytes came: from here on the longer limit of a running transfer counts. */
+    /** Data arrived: from now on the limit of a running transfer applies. */
     alive() {
       if (beats++ > 0) return;
       answered.abort();
@@ -118,7 +118,7 @@ export function watch(transfer: Transfer, onAnswer: () => void) {
     },
     [Symbol.dispose]() {
       stop.abort();
-      // Closes the connection of an answer that nobody read to its end.
+      // Closes the connection of an answer that was not read to its end.
       controller.abort();
       transfer.signal.removeEventListener("abort", onAbort);
     },
@@ -126,13 +126,13 @@ export function watch(transfer: Transfer, onAnswer: () => void) {
 }
 export type Guard = ReturnType<typeof watch>;
 
-/** What the hub says of the file before the file comes. */
+/** What the hub announces about a file before sending it. */
 export interface Announced {
   readonly sha256: string | null;
   readonly bytes: number | null;
 }
 
-/** Follows redirects by hand: the token must not travel to another host, and the hub's headers stand on the way. */
+/** Follows redirects by hand: the token must not reach another host, and the hub's headers come with a redirect. */
 export async function follow(
   file: { readonly url: string; readonly token?: string | undefined },
   headers: Headers,
@@ -201,7 +201,7 @@ async function ask(url: URL, headers: Headers, transfer: Transfer, guard: Guard)
 
 function hint(status: number): string {
   if (status === 401 || status === 403) {
-    return ": it wants an account that has accepted the model's terms; set HF_TOKEN to its token";
+    return ": it needs an account that has accepted the model's terms: set HF_TOKEN to that account's token";
   }
   return status === 404 ? ": no such file there" : "";
 }

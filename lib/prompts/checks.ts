@@ -67,7 +67,7 @@ const jsonSchema = z.record(z.string(), z.unknown()).superRefine((schema, contex
   }
 });
 
-/** Languages that the language check tells apart, as ISO 639-1 codes. */
+/** Languages that the language check knows, as ISO 639-1 codes. */
 export const languageCode = z.enum(["de", "en", "es", "fr", "it", "nl", "pt"]);
 export type LanguageCode = z.infer<typeof languageCode>;
 
@@ -187,7 +187,7 @@ export const checksSchema = z.array(checkSchema).superRefine((checks, context) =
 const anchorsSchema = z.array(anchorSchema);
 
 /**
- * The checks of one prompt as they stand in a prompt set's JSON.
+ * Reads the checks of one prompt from a prompt set's JSON.
  *
  * @param where names the prompt in messages
  * @throws {UserError} one message with every fault: which check, which field, what it takes
@@ -203,7 +203,7 @@ export function parseChecks(json: readonly unknown[], where: string): AnswerChec
 }
 
 /**
- * The anchored answers of one prompt as they stand in a prompt set's JSON.
+ * Reads the anchored answers of one prompt from a prompt set's JSON.
  *
  * @throws {UserError} one message with every fault
  *

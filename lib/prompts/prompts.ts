@@ -1,4 +1,4 @@
-/** Prompt sets: what every candidate is asked. Read once, checked once, hashed so that a run can name them. */
+/** Prompt sets: what every candidate is asked. Read and checked once, and hashed so that a run can name them. */
 import { createHash } from "node:crypto";
 import { basename, extname } from "node:path";
 import { z } from "zod";
@@ -124,7 +124,7 @@ function userMessages(given: { prompt: string; system?: string | undefined }): P
 function faults(json: unknown, error: z.ZodError): string {
   return error.issues.map((issue) => {
     const place = issue.path.length === 0 ? "the document" : issue.path.map(String).join(".");
-    return `${place} is ${show(valueAt(json, issue.path))}, it takes ${issue.message}`;
+    return `${place} is ${show(valueAt(json, issue.path))}, expected ${issue.message}`;
   }).join("; ");
 }
 
@@ -144,7 +144,7 @@ function show(value: unknown): string {
 /**
  * Reads a prompt set from a JSON file.
  *
- * @throws {UserError} when the file can't be read, is not JSON, or is no prompt set
+ * @throws {UserError} when the file can't be read, is not JSON, or is not a prompt set
  *
  * ```ts ignore
  * const set = await loadPromptSet("prompts/default.json");
@@ -183,7 +183,7 @@ function parseJson(text: string, path: string): unknown {
     return JSON.parse(text.replace(/^\uFEFF/, ""));
   } catch (error) {
     throw new UserError(
-      `the prompt set ${path} is not JSON (${reasonOf(error)}): it takes an array of strings, ` +
+      `the prompt set ${path} is not JSON (${reasonOf(error)}): give an array of strings, ` +
         `or an object with "prompts"`,
       2,
       { cause: error },

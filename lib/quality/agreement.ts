@@ -8,7 +8,7 @@ export interface Rating {
 }
 
 export interface Agreement {
-  /** 1 is perfect, 0 what chance would give, below 0 systematic disagreement; null where it can't be told. */
+  /** 1 is perfect agreement, 0 that of chance, below 0 systematic disagreement; null where it can't be computed. */
   readonly alpha: number | null;
   /** Units that at least two raters rated: the only ones that count. */
   readonly units: number;

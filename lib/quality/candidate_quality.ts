@@ -5,7 +5,7 @@ import { passRate } from "./pass_rate.ts";
 import type { RatingRecord } from "./ratings.ts";
 import { highestScore, lowestScore } from "./rubric.ts";
 
-/** Bounds of the lengths that are told apart, in prompt tokens. */
+/** Bounds of the groups of prompt lengths, in tokens. */
 const lengthBounds = [0, 500, 1500, 3500] as const;
 
 /**

@@ -32,17 +32,17 @@ export interface AnswerScore {
   readonly checks: readonly CheckResult[];
 }
 
-/** What a check may look at besides the answer. */
+/** What a check may use besides the answer. */
 export type CheckedPrompt = Pick<Prompt, "messages" | "reference">;
 
-/** The share of its checks' weight that an answer must earn to pass, unless told otherwise. */
+/** The default share of its checks' weight that an answer must earn to pass. */
 export const defaultPassMark = 0.8;
 
 /**
  * Scores one answer by the checks of its prompt. An empty answer fails all of them.
  *
  * @param passMark the score, 0 to 1, from which an answer passes
- * @throws {RangeError} without checks: an answer that nothing was asked of has no score
+ * @throws {RangeError} without checks: there is nothing to score by
  *
  * @example
  * ```ts
@@ -125,7 +125,7 @@ function verdictOf(check: AnswerCheck, answer: string, prompt: CheckedPrompt): V
       const language = detectLanguage(answer);
       return {
         passed: language === check.language,
-        detail: language ? `it is ${language}` : "can't be told",
+        detail: language ? `it is ${language}` : "its language is unclear",
       };
     }
     case "exact": {
@@ -213,7 +213,7 @@ function number({ value, tolerance }: CheckOf<"number">, answer: string): Verdic
   const negative = /[-−]\s?$/.test(plainText(answer).slice(0, last.index));
   const values = last.values.map((one) => negative ? -one : one);
   const passed = values.some((one) => Math.abs(one - value) <= tolerance + 1e-9 * Math.abs(value));
-  return { passed, detail: `the last number is ${negative ? "-" : ""}${last.text}, it takes ${value}` };
+  return { passed, detail: `the last number is ${negative ? "-" : ""}${last.text}, expected ${value}` };
 }
 
 function aspects({ aspects, min_share }: CheckOf<"aspects">, answer: string): Verdict {

@@ -8,7 +8,7 @@
 import { languageCode } from "../prompts/checks.ts";
 import { fold, replaceSpans, type Span } from "./text.ts";
 
-/** A date as far as a text tells it; `null` is not said. */
+/** A date as far as a text states it; null where it doesn't. */
 export interface DateMention {
   readonly text: string;
   readonly index: number;
@@ -55,7 +55,7 @@ function calendarNames(
 
 const monthDates = Array.from({ length: 12 }, (_, month) => new Date(Date.UTC(2026, month, 15)));
 
-/** The short forms of months that are no words of their own. */
+/** The short forms of months that are not words themselves. */
 const shortMonths = "jan feb,févr,fevr mar apr,avr,abr jun jul,juil aug,ago sep,sept oct,okt nov dec,dez,dic"
   .split(" ");
 const monthOfShort = [1, 2, 3, 4, 6, 7, 8, 9, 10, 11, 12];
@@ -151,7 +151,7 @@ const formats: readonly DateFormat[] = [
     read: ([m, y]) => [[{ year: numberOf(y), month: monthOf(m), day: null }]],
   },
   {
-    // A month by itself: only with a capital, or in a language that writes months small; never `may`.
+    // A month alone: only with a capital, or in a language that writes months in lower case; never `may`.
     pattern: new RegExp(String.raw`(?<![\p{L}\p{N}])(${monthNames})(?![\p{L}\p{N}])`, "giu"),
     read: ([m = ""]) => isLoneMonth(m) ? [[{ year: null, month: monthOf(m), day: null }]] : [],
   },
@@ -168,7 +168,7 @@ function eitherOrder(a: string | undefined, b: string | undefined, year: number 
   return [{ year, day: first, month: second }, { year, day: second, month: first }].filter(isPossible);
 }
 
-/** `3/4` and `24/7` are no dates; `03/04` is. */
+/** `3/4` and `24/7` are not dates; `03/04` is. */
 function isFraction(a = "", b = ""): boolean {
   return (a === "24" && b === "7") || (a.length === 1 && Number(a) < Number(b) && Number(b) <= 5);
 }
@@ -207,7 +207,7 @@ export function datesIn(text: string): DateMention[] {
   return found.sort((a, b) => a.index - b.index);
 }
 
-/** Months that their languages write small; any other small word is no month. */
+/** Months that their languages write in lower case; no other lower-case word is a month. */
 const smallMonths = new Set(
   calendarNames({ month: "long" }, monthDates).map(([name]) => name)
     .filter((name) => name.length > 4 && name !== "march" && name !== "august"),

@@ -42,7 +42,7 @@ export function readSheet(
   const columns = columnsOf(rubrics[key.rubric]);
   if (header.map((title) => title.trim()).join() !== columns.join()) {
     throw new UserError(
-      `${name}, line 1: the columns are ${header.join(", ")}; it takes ${columns.join(", ")}`,
+      `${name}, line 1: the columns are ${header.join(", ")}; expected ${columns.join(", ")}`,
     );
   }
   const faults: string[] = [];
@@ -78,9 +78,9 @@ function readRow(row: readonly string[], key: SheetKey, seen: Set<string>): Row 
   const [item = "", prompt = "", , answer = "", ...rest] = row;
   const known = key.items.find((one) => one.item === item.trim());
   if (!known) {
-    return { kind: "fault", fault: `there is no answer ${item.trim() || "without a name"} in this run` };
+    return { kind: "fault", fault: `this run has no item ${item.trim() || "without a name"}` };
   }
-  if (seen.has(known.item)) return { kind: "fault", fault: `${known.item} stands here for the second time` };
+  if (seen.has(known.item)) return { kind: "fault", fault: `${known.item} occurs twice` };
   seen.add(known.item);
   if (hashItem({ prompt, answer }) !== known.sha256) {
     return { kind: "fault", fault: `the prompt or the answer of ${known.item} was changed` };
@@ -111,7 +111,7 @@ export function readMarks(text: string, key: SheetKey, name: string): Map<string
   const marks = new Map<string, Marks>();
   const [header = [], ...rows] = parseCsv(text);
   if (header.map((title) => title.trim()).join() !== columnsOf(rubrics[key.rubric]).join()) {
-    throw new UserError(`${name} is no sheet of this run and rubric: give another --annotator or --sheet`);
+    throw new UserError(`${name} is not a sheet of this run and rubric: give another --annotator or --sheet`);
   }
   for (const row of rows) {
     const item = (row[0] ?? "").trim();
@@ -139,7 +139,7 @@ function scoreOf(cell: string): Score {
   const value = /^\d+(?:[.,]0+)?$/.test(text) ? parseInt(text, 10) : NaN;
   return value >= lowestScore && value <= highestScore
     ? { kind: "score", value }
-    : { kind: "fault", fault: `is ${text}, it takes a whole number from 1 to 5` };
+    : { kind: "fault", fault: `is ${text}, expected a whole number from 1 to 5` };
 }
 
 /**

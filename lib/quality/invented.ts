@@ -21,8 +21,8 @@ export interface Invention {
  *
  * A number is supported by the same value in any format, in digits or words, with the same unit of money or
  * percent; `about 12,000` is supported by 12,480 (5 %). A count of things that a summary makes itself
- * (`three decisions`) up to 20, and the numbers of a list, are not looked at; neither is a sum supported that
- * the source doesn't state. A date is supported by one whose day and month agree, whatever the format; a
+ * (`three decisions`) up to 20, and the numbers of a list, are not checked; a sum is not supported if
+ * the source doesn't state it. A date is supported by one whose day and month agree, whatever the format; a
  * weekday by its name, or by the date it falls on; a year by any mention of it.
  *
  * @example
@@ -98,7 +98,7 @@ function knownWeekdays(
   return new Set([...weekdaysIn(source).map(({ weekday }) => weekday), ...fallen]);
 }
 
-/** Things that a summary counts although nobody said their number. */
+/** Things that a summary counts although the source states no number. */
 const countable =
   /^\W*(?:(?:key|main|open|new|different|other|major|important|clear|specific|wichtige|offene|neue|points?)\s+)?(?:actions?|items?|decisions?|points?|tasks?|topics?|steps?|people|participants?|attendees?|persons?|members?|questions?|issues?|risks?|options?|parts?|sections?|sentences?|words?|bullets?|things?|reasons?|owners?|speakers?|aufgaben|punkte|entscheidungen|themen|personen|teilnehmer|fragen|risiken|maßnahmen|tâches|points|décisions|personnes|tareas|puntos|decisiones|personas)(?!\p{L})/iu;
 const approximately =

@@ -1,4 +1,4 @@
-/** A model as a judge: what it is asked, and what of its replies is taken for scores. */
+/** A model as a judge: what it is asked, and which replies count as scores. */
 import { z } from "zod";
 import type { ChatMessage } from "../endpoint/trace.ts";
 import { UserError } from "../errors.ts";
@@ -17,7 +17,7 @@ export type AskJudge = (messages: readonly ChatMessage[], format: ReplySchema) =
 
 export type JudgedPrompt = Pick<Prompt, "id" | "messages" | "aspects" | "reference" | "anchors">;
 
-/** After so many replies in a row that are not JSON, the rest is not asked for. */
+/** After this many replies in a row that are not JSON, the judge is not asked again. */
 const proseLimit = 5;
 
 const scoreValue = z.literal([1, 2, 3, 4, 5]);
@@ -81,7 +81,7 @@ function choiceMessages(prompt: JudgedPrompt, a: string, b: string): ChatMessage
 /** Scores by dimension, or null for a reply that is not the asked JSON. */
 export type JudgeScores = Readonly<Record<string, number>>;
 
-/** Asks a judge and counts the replies that are not what was asked for. */
+/** Asks a judge and counts the invalid replies. */
 export class Judge {
   replies = 0;
   invalid = 0;

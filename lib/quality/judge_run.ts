@@ -9,7 +9,7 @@ import { visibleAnswer } from "./text.ts";
 /** What a judge made of a run. */
 export interface Judgement {
   readonly ratings: readonly RatingRecord[];
-  /** Answers that it gave no scores for. */
+  /** Answers without scores. */
   readonly unrated: number;
 }
 
@@ -96,7 +96,7 @@ export function agreementWithPeople(ratings: readonly RatingRecord[], judge: str
   return agreements([...own, ...medians]);
 }
 
-/** The lower of two middle values: the scale is ordinal, and 3.5 is no score. */
+/** The lower of two middle values: the scale is ordinal, and 3.5 is not a score. */
 function lowerMedian(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)] ?? 0;
 }

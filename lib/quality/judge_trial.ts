@@ -1,23 +1,23 @@
 /**
- * The trial of a judge. A judge that can't tell good from bad gives figures that look like evidence; so before
+ * The trial of a judge. The scores of a judge that can't tell good from bad look like evidence; so before
  * it may score, it is tried on anchored answers whose worth is known.
  */
 import { UserError } from "../errors.ts";
 import type { Judge, JudgedPrompt, JudgeScores } from "./judge.ts";
 import { type PassRate, passRate } from "./pass_rate.ts";
 
-/** Share of the anchored pairs that a judge has to tell apart. */
+/** Share of the anchored pairs that a judge must rank correctly. */
 export const defaultThreshold = 0.8;
-/** With fewer pairs nobody can be told from a coin. */
+/** With fewer pairs no judge can be told from a coin. */
 export const fewestPairs = 8;
-/** Share of replies that may be something else than the asked JSON. */
+/** Largest share of replies that may be invalid. */
 const mostInvalid = 0.1;
 /** What the trial showed. */
 export interface Trial {
   readonly rubric: string;
   readonly threshold: number;
   readonly pairs: number;
-  /** Share of pairs whose good answer got the higher mean score; a tie is not told apart. By prompt. */
+  /** Share of pairs, by prompt, whose good answer got the higher mean score; a tie counts as wrong. */
   readonly accuracy: PassRate;
   readonly ties: number;
   /** Mean scores of the good and of the bad answers, null where none could be read. */
@@ -29,7 +29,7 @@ export interface Trial {
   readonly longerBad: PassRate;
   readonly shorterBad: PassRate;
   readonly replies: number;
-  /** Replies that were not the asked JSON. */
+  /** Replies that were not valid JSON of the schema. */
   readonly invalid: number;
   /** The first of them, cut short. */
   readonly invalidExample: string | null;
@@ -45,7 +45,7 @@ interface Pair {
 }
 
 /**
- * The pairs of anchored answers: each bad answer beside each good one of its prompt; the reference is a good one.
+ * The pairs of anchored answers: each bad answer with each good one of its prompt; the reference is a good one.
  *
  * @example
  * ```ts
@@ -53,7 +53,7 @@ interface Pair {
  *   id: "p", messages: [], aspects: ["says yes"], reference: "Yes.",
  *   anchors: [{ label: "bad" as const, answer: "No." }, { label: "good" as const, answer: "Yes, it is." }],
  * };
- * if (anchoredPairs([prompt]).length !== 2) throw new Error("one bad answer beside two good ones");
+ * if (anchoredPairs([prompt]).length !== 2) throw new Error("one bad answer with two good ones");
  * ```
  */
 export function anchoredPairs(prompts: readonly JudgedPrompt[]): Pair[] {
@@ -74,8 +74,8 @@ interface Outcome {
 }
 
 /**
- * Tries a judge on the anchored answers of a prompt set. It is accepted when it tells at least `threshold` of
- * the pairs apart, the interval of that share lies above chance (½), and at most one reply in ten is not the
+ * Tries a judge on the anchored answers of a prompt set. It is accepted when it ranks at least `threshold` of
+ * the pairs correctly, the interval of that share is above chance (½), and at most one reply in ten is not the
  * asked JSON. Its scores are absolute, so that a bias for the first of two can't reach them; it is measured and
  * printed all the same, because such a judge attends to the wrong thing.
  *
@@ -164,18 +164,18 @@ function refusal(
   { accuracy, threshold, replies, invalid, invalidExample }: Omit<Trial, "accepted" | "reason">,
 ) {
   if (invalid > mostInvalid * replies) {
-    return `${invalid} of ${replies} replies were not the JSON that was asked for, such as ` +
+    return `${invalid} of ${replies} replies were not JSON of the requested schema, such as ` +
       `${
         JSON.stringify(invalidExample)
       }: give a model, or a service, that keeps to response_format json_schema`;
   }
   const { rate, ci95 } = accuracy;
   if (rate === null || ci95 === null) return "no pair could be judged";
-  const told = `it told ${percent(rate)} of the anchored pairs apart (${percent(ci95[0])} to ${
+  const told = `it ranked ${percent(rate)} of the anchored pairs correctly (${percent(ci95[0])} to ${
     percent(ci95[1])
   })`;
-  if (rate < threshold) return `${told}, it takes ${percent(threshold)}`;
-  if (ci95[0] <= 0.5) return `${told}, which chance could do: try it on more anchored pairs`;
+  if (rate < threshold) return `${told}, below the threshold of ${percent(threshold)}`;
+  if (ci95[0] <= 0.5) return `${told}, which chance could explain: add anchored pairs to the trial`;
   return null;
 }
 

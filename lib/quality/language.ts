@@ -10,7 +10,7 @@ const leastLead = 1.25;
 
 /**
  * The language of a text as an ISO 639-1 code, one of the 24 that tinyld's light profile knows; null where it
- * can't be told: fewer than eight words, nothing like a language, or no clear lead.
+ * is unclear: fewer than eight words, nothing like a language, or no clear lead.
  *
  * @example
  * ```ts

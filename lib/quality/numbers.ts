@@ -3,7 +3,7 @@ import { fold } from "./text.ts";
 
 export type NumberUnit = "%" | "EUR" | "USD" | "GBP" | "CHF" | "JPY" | null;
 
-/** One number as it stands in a text. */
+/** One number in a text. */
 export interface Quantity {
   readonly text: string;
   readonly index: number;
@@ -88,7 +88,7 @@ function readings(text: string, money: boolean): number[] {
   const grouped = /^\d{1,3}(?:[.,]\d{3})+$/.test(compact) && new Set(separators).size === 1;
   if (grouped) {
     const whole = Number(compact.replaceAll(/[.,]/g, ""));
-    // No price has three decimals, and nobody writes three zeros after the point.
+    // No price has three decimals, and three zeros are never decimals.
     const onlyWhole = money || separators.length > 1 || compact.endsWith("000");
     return onlyWhole ? [whole] : [whole, Number(compact.replace(/[.,]/, "."))];
   }

@@ -1,7 +1,7 @@
 /**
  * The annotation page: one item at a time, scored with the keyboard, saved as one goes. It is another editor
  * for the sheet: what it saves is the same CSV that `import` reads. Served on loopback only, behind a path
- * that nobody can guess, and to nobody who calls it by another name than the address it listens on.
+ * that is hard to guess, and only under the address it listens on.
  */
 import { z } from "zod";
 import { replaceFile } from "../bench/folder.ts";
@@ -28,7 +28,7 @@ export interface AnnotationPage {
 /**
  * Serves a sheet as a page on 127.0.0.1.
  *
- * @param path the sheet's file; every change is saved there before the page is told so
+ * @param path the sheet's file; every change is saved there before the page gets its reply
  * @param marks what was scored before
  * @param token hard to guess; part of the address
  * @param port 0 for any free one
@@ -58,7 +58,7 @@ export function servePage(
   const server = Deno.serve({ hostname: "127.0.0.1", port, onListen: () => {} }, async (request) => {
     const { pathname, host } = new URL(request.url);
     // A page of another site could reach this port under its own name (DNS rebinding).
-    if (host !== `127.0.0.1:${server.addr.port}`) return plain(403, "call it by its address");
+    if (host !== `127.0.0.1:${server.addr.port}`) return plain(403, "use the page's own address");
     if (!pathname.startsWith(`/${token}/`)) return plain(404, "not found");
     const rest = pathname.slice(token.length + 2);
     if (request.method === "GET" && rest === "") return html(pageMarkup(rubric));
@@ -77,7 +77,7 @@ export function servePage(
     const parsed = markBody.safeParse(await request.json().catch(() => null));
     if (!parsed.success) return plain(400, z.prettifyError(parsed.error));
     const { item, scores, comment } = parsed.data;
-    if (!sheet.items.some((one) => one.item === item)) return plain(400, `there is no item ${item}`);
+    if (!sheet.items.some((one) => one.item === item)) return plain(400, `unknown item ${item}`);
     const strange = Object.keys(scores).find((name) => !names.includes(name));
     if (strange !== undefined) return plain(400, `${strange} is not one of ${names.join(", ")}`);
     current.set(item, { scores, comment });

@@ -1,7 +1,7 @@
 /** The annotation page itself: one file, no network, text only. */
 import type { Rubric } from "./rubric.ts";
 
-/** The HTML of the page; items and scores are fetched from beside it. */
+/** The HTML of the page; it fetches items and scores from its own folder. */
 export function pageMarkup(rubric: Rubric): string {
   const data = JSON.stringify(rubric.dimensions).replaceAll("<", "\\u003c");
   return `<!doctype html>
@@ -20,12 +20,12 @@ export function pageMarkup(rubric: Rubric): string {
   <kbd>n</kbd> next unrated, <kbd>c</kbd> comment</p>
 </header>
 <main>
-  <section><h2>What was asked</h2><pre id="prompt" tabindex="0"></pre>
+  <section><h2>The prompt</h2><pre id="prompt" tabindex="0"></pre>
     <details open><summary>A good answer covers</summary><pre id="aspects"></pre></details></section>
   <section><h2>The answer</h2><pre id="answer" tabindex="0"></pre>
     <div id="dimensions"></div>
     <label>Comment <textarea id="comment" rows="2"></textarea></label>
-    <p><button id="back">← Back</button> <button id="on">Next →</button> <button id="done">I am finished</button></p></section>
+    <p><button id="back">← Back</button> <button id="on">Next →</button> <button id="done">Finish</button></p></section>
 </main>
 <script>const dimensions = ${data};${script}</script>
 </body>
@@ -81,7 +81,7 @@ for (const [index, { name, question, one, five }] of dimensions.entries()) {
 function show() {
   const { prompt, aspects, answer } = items[at];
   $("prompt").textContent = prompt;
-  $("aspects").textContent = aspects || "(nothing was noted)";
+  $("aspects").textContent = aspects || "(none stated)";
   $("answer").textContent = answer;
   $("comment").value = markOf().comment;
   const done = items.filter(({ item }) => isDone(marks[item])).length;

@@ -1,4 +1,4 @@
-/** A share of prompts with an interval: what a pass rate is worth. */
+/** A pass rate over prompts with its interval. */
 
 /** A rate over prompts. `passed` may be a fraction where a prompt was asked several times. */
 export interface PassRate {
@@ -30,7 +30,7 @@ const z95 = 1.959963984540054;
  */
 export function passRate(shares: readonly number[]): PassRate {
   const wrong = shares.find((share) => !(share >= 0 && share <= 1));
-  if (wrong !== undefined) throw new RangeError(`a share of passed answers is ${wrong}: it takes 0 to 1`);
+  if (wrong !== undefined) throw new RangeError(`a share of passed answers is ${wrong}: expected 0 to 1`);
   const n = shares.length;
   const passed = shares.reduce((sum, share) => sum + share, 0);
   if (n === 0) return { passed, n, rate: null, ci95: null };

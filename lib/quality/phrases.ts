@@ -4,7 +4,7 @@ import { digitNumbers, spelledNumbers } from "./numbers.ts";
 import { fold, plainText, replaceSpans } from "./text.ts";
 import { detectLanguage } from "./language.ts";
 
-/** A text made ready to be asked for many phrases. */
+/** A text prepared for searching many phrases. */
 export interface PhraseText {
   readonly plain: string;
   readonly words: readonly string[];
@@ -34,7 +34,7 @@ function wordsWithValues(plain: string, language: string): string[] {
   return fold(valued).match(/[\p{L}\p{N}*]+(?:\.\p{N}+)?/gu) ?? [];
 }
 
-/** How many words `..` may stand for. */
+/** How many words `..` may match. */
 const widestGap = 8;
 
 /**

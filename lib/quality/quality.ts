@@ -14,7 +14,7 @@ import { promptsOfRun, readRecordedAnswers, type RecordedAnswers } from "./recor
  * Scores the answers of a run and writes quality.json into its folder.
  *
  * @param set the prompt set of the run, with its checks
- * @throws {UserError} when the set is not the run's, or none of its prompts has checks and nobody rated
+ * @throws {UserError} when the set is not the run's, or none of its prompts has checks and no answer is rated
  */
 export async function writeQuality(
   folder: string,
@@ -48,7 +48,7 @@ export function deriveQuality(
   const checked = prompts.filter(({ checks }) => checks.length > 0);
   if (checked.length === 0 && ratings.length === 0) {
     throw new UserError(
-      `none of the prompts of ${info.plan.prompt_set.name} has checks, and nobody has rated an answer: ` +
+      `none of the prompts of ${info.plan.prompt_set.name} has checks, and no answer is rated: ` +
         "give --prompts with checks, or let people rate (quality annotate)",
     );
   }
@@ -126,7 +126,7 @@ function failed(
   return { id, candidate, prompt_id, round, score: 0, passed: false, failure, checks: none };
 }
 
-/** What a candidate that left the run would have had to answer: its silence is no reason to rank it higher. */
+/** The answers that a candidate owed when it left the run: leaving early must not raise its rank. */
 function owedAnswers({ info, requests, left }: RecordedAnswers, prompts: readonly Prompt[]): AnswerQuality[] {
   const asked = new Set(requests.map(({ candidate, prompt_id }) => JSON.stringify([candidate, prompt_id])));
   return [...left].flatMap(([candidate, reason]) => {
@@ -193,7 +193,7 @@ function warningsOf(
     },
     checkedPrompts(prompts) >= 20 ? [] : {
       code: "few-prompts",
-      message: `${checkedPrompts(prompts)} prompts are few: look at the intervals, not at the rates`,
+      message: `${checkedPrompts(prompts)} prompts are few: rely on the intervals, not on the rates`,
       remedy: "add prompts of your own to the set; repeats of the same prompt don't narrow the interval",
     },
   ].flat();

@@ -68,7 +68,7 @@ export const candidateQuality = z.object({
   by_length: z.array(z.object({
     /** From this many prompt tokens … */
     from_tokens: count,
-    /** … to below this many; null is no end. */
+    /** … to below this many; null means no upper bound. */
     to_tokens: count.nullable(),
     pass_rate: rate,
     score: meanOf,

@@ -1,4 +1,4 @@
-/** ratings.jsonl: what people and an accepted judge gave each answer, one line a rater and answer. */
+/** ratings.jsonl: the scores of people and of an accepted judge, one line per rater and answer. */
 import { join } from "node:path";
 import { z } from "zod";
 import { replaceFile } from "../bench/folder.ts";
@@ -28,7 +28,7 @@ const keyOf = ({ source, rater, rubric, answer }: RatingRecord) =>
   JSON.stringify([source, rater, rubric, answer]);
 
 /**
- * The ratings of a run; none where nobody rated.
+ * The ratings of a run; empty when there are none.
  *
  * @throws {UserError} for a line that can't be read, with its number
  */
@@ -78,7 +78,7 @@ export async function addRatings(
   if (first && !replace) {
     throw new UserError(
       `${first.rater} has rated ${changed.length} of these answers before, with other scores: ` +
-        "give --replace to put these in their place",
+        "give --replace to replace them",
     );
   }
   await replaceFile(

@@ -73,7 +73,7 @@ const columns = [
 ];
 
 /**
- * The answers of a run as CSV, failures among them, one row a request.
+ * The answers of a run as CSV, failures included, one row per request.
  *
  * @param report adds score and passed; null where nothing was checked
  */

@@ -23,7 +23,7 @@ export const sheetKey = z.object({
   rubric: z.enum(rubricNames),
   items: z.array(z.object({
     item: z.string(),
-    /** Same prompt, same text: one item, whoever gave it and however often. */
+    /** Same prompt and same text are one item, whichever candidate gave it and however often. */
     answers: z.array(z.object({ id: z.string(), candidate: z.string() })).min(1),
     prompt_id: z.string(),
     /** Over the text as a spreadsheet keeps it (space aside), to notice a changed cell. */
@@ -52,7 +52,7 @@ export interface Marks {
   readonly comment: string;
 }
 
-/** More characters than this a spreadsheet cuts off by itself, without a word. */
+/** A spreadsheet silently cuts off longer cells. */
 const widestCell = 32_000;
 
 /**
@@ -95,7 +95,7 @@ export function makeSheet(
     };
     return [{ shown, same, prompt_id: prompt.id }];
   });
-  if (drafts.length === 0) throw new UserError("there is no answer to rate: all are empty", 1);
+  if (drafts.length === 0) throw new UserError("no answer to rate: all are empty", 1);
   const shuffled = shuffle(drafts, seededRandom(seed));
   return {
     items: shuffled.map(({ shown }) => shown),
@@ -154,7 +154,7 @@ export function formatSheet(
   return byteOrderMark + formatCsv(columnsOf(rubric), rows);
 }
 
-/** Where the sheets of a run and their keys lie. */
+/** The folder of a run's sheets and keys. */
 export function sheetFolder(run: string): string {
   return join(run, "annotation");
 }

@@ -1,6 +1,6 @@
 /** Words, sentences and list items of an answer: how the checks count, the same for every language. */
 
-/** Longest answer that is looked at, in UTF-16 code units; a runaway generation costs no more than this. */
+/** Longest answer that is checked, in UTF-16 code units; the rest of a runaway generation is ignored. */
 export const longestAnswer = 20_000;
 
 /**
@@ -41,7 +41,7 @@ export function plainText(markdown: string): string {
 }
 
 /**
- * Lower case without accents, so that a missing accent is no different word.
+ * Lower case without accents, so that a missing accent makes no other word.
  *
  * @example
  * ```ts
@@ -138,7 +138,7 @@ export function repeatedShare(text: string): number {
   return runs.length < 2 ? 0 : 1 - new Set(runs).size / runs.length;
 }
 
-/** A stretch of a text, and what is to stand there. */
+/** A stretch of a text, and its replacement. */
 export interface Span {
   readonly index: number;
   readonly length: number;

@@ -1,4 +1,4 @@
-/** WHY: `models pull`, `remove`, `clean` and `move` write to the disk; all but the first show before they do. */
+/** WHY: `models pull`, `remove`, `clean` and `move` write to the disk; all but `pull` show the change first. */
 import {
   filesNamed,
   listStored,
@@ -49,8 +49,10 @@ function chosen(registry: Registry, name: string): Chosen {
   const { model, variant } = modelNamed(registry, name);
   if (model === undefined) {
     const near = suggestNames(registry, name);
-    const hint = near.length > 0 ? `did you mean ${near.join(", ")}?` : "`deno task models list` shows all";
-    throw new UserError(`no model "${name}" in the registry; ${hint}`);
+    const hint = near.length > 0
+      ? `did you mean ${near.join(", ")}?`
+      : "`deno task models list` lists the known ones";
+    throw new UserError(`unknown model "${name}"; ${hint}`);
   }
   const first = variant ?? model.variants[0];
   if (first === undefined) {
@@ -59,7 +61,7 @@ function chosen(registry: Registry, name: string): Chosen {
   return { model, variant: first };
 }
 
-/** What `bench` measures with nothing named: always the two that need no hub, the third where it is reached. */
+/** What `bench` measures when no model is named: the `always` models, and the others if the hub can be reached. */
 async function defaults(registry: Registry): Promise<Chosen[]> {
   const reachable = await hubReachable({ fetch, sleep: realSleep, env: Deno.env });
   return registry.models.flatMap((model) => {
@@ -80,7 +82,7 @@ export async function clean(options: Options): Promise<number> {
   return await removeAll(files.filter(({ named }) => named === null), options, store);
 }
 
-/** Shows what would go; does it with --yes. */
+/** Shows what would be removed; removes it with --yes. */
 async function removeAll(files: readonly StoredFile[], options: Options, store: Store): Promise<number> {
   const bytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const done = options.yes === true && files.length > 0;
@@ -114,7 +116,7 @@ export async function move(to: string, options: Options): Promise<number> {
   });
   if (options.json) printJson({ from: store.dir, to: moved.dir, moved: true, bytes });
   else {console.log(
-      `the models are in ${moved.dir} now; ${store.dir} keeps a note of it, so nothing else changes`,
+      `the models are now in ${moved.dir}; ${store.dir} points there, so no setting needs to change`,
     );}
   return 0;
 }

@@ -122,7 +122,7 @@ function aliasOf(path: string): string {
   return plainName(stem).replaceAll(/[^a-z0-9._-]/g, "-");
 }
 
-/** The folder that was named, else the one of a service on this machine, else one of our own. */
+/** The folder that was named, else that of a service on this machine, else a folder next to the store. */
 async function cacheFolder({ cacheFolder }: CompileSettings, { store }: Catalogue): Promise<string> {
   if (cacheFolder !== undefined) return cacheFolder;
   const services = await findServices({ fetch, env: Deno.env, run: runProgram, signal: interruptSignal() });
@@ -153,17 +153,17 @@ function tell(
     ]),
   ));
   console.log(
-    `\n${precision}, ${sizeMb} MB: it would choose ${percent(mean)} of the original's tokens (asked for: ${
+    `\n${precision}, ${sizeMb} MB: it would choose ${percent(mean)} of the original's tokens (required: ${
       percent(agreement)
     }).`,
   );
   if (placed === null) {
     console.log(
-      "It does not answer as the original does: it was not put into the cache. Try --precision int4-mixed or fp32.",
+      "The compiled model's answers differ from the original's, so it was not put into the cache. Try --precision int4-mixed or fp32.",
     );
     return;
   }
   console.log(
-    `${ownModelId(alias)} lies in ${placed}.\nNext: restart the service, then deno task chat ${alias}`,
+    `${ownModelId(alias)} is in ${placed}.\nNext: restart the service, then deno task chat ${alias}`,
   );
 }

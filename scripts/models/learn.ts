@@ -1,4 +1,4 @@
-/** WHY: `models learn` gives back to the team what a run showed; it shows the change before it writes. */
+/** WHY: `models learn` writes a run's figures into the registry for the team; it shows the change first. */
 import { findRun } from "../../lib/bench/find_run.ts";
 import { replaceFile } from "../../lib/bench/folder.ts";
 import { summarizeRun } from "../../lib/bench/summary.ts";
@@ -17,7 +17,7 @@ export interface LearnOptions {
   readonly json?: boolean;
 }
 
-/** @throws {UserError} for everything the user can mend; then nothing was written */
+/** @throws {UserError} for every mistake of the user; then nothing was written */
 export async function learnRuns(runs: readonly string[], options: LearnOptions): Promise<number> {
   if (runs.length === 0 && options.merge === undefined) {
     throw new UserError("models learn needs a run, or a teammate's registry with --merge FILE");
@@ -42,12 +42,12 @@ export async function learnRuns(runs: readonly string[], options: LearnOptions):
   }
   for (const line of diff) console.log(line);
   for (const alias of unknown) {
-    console.error(`${alias} is not in ${options.registry}: add it, to learn about it`);
+    console.error(`${alias} is not in ${options.registry}: add it to keep its figures`);
   }
-  for (const conflict of conflicts) console.error(`to be settled by you: ${conflict}`);
-  if (!changed) console.log(`${options.registry} knows all of this already`);
+  for (const conflict of conflicts) console.error(`decide yourself: ${conflict}`);
+  if (!changed) console.log(`${options.registry} holds these figures already`);
   else if (written) console.log(`written to ${options.registry}`);
-  else console.log(`add --yes to write this to ${options.registry}`);
+  else console.log(`add --yes to write the change to ${options.registry}`);
   return 0;
 }
 
@@ -72,14 +72,14 @@ async function readText(path: string): Promise<string> {
 async function lessonsOf(name: string, root: string): Promise<Lesson[]> {
   const folder = await findRun(name, root);
   if (folder === null) {
-    throw new UserError(`there is no run ${name}: give its folder, or its name below ${root}`);
+    throw new UserError(`unknown run ${name}: give its folder, or its name below ${root}`);
   }
   const summary = await summarizeRun(folder);
   const quality = await readQuality(folder);
   const lessons = summary.candidates.filter(({ requests }) => requests.ok > 0)
     .map((one) => lessonOf(one, summary, qualityOf(one.id, quality)));
   if (lessons.length === 0) {
-    throw new UserError(`nothing is to be learned from ${name}: none of its requests succeeded`);
+    throw new UserError(`${name} has no figures: none of its requests succeeded`);
   }
   return lessons;
 }

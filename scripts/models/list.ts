@@ -1,4 +1,4 @@
-/** WHY: `models list`, `fit`, `cache` and `verify` look and change nothing. */
+/** WHY: `models list`, `fit`, `cache` and `verify` only read. */
 import { filesNamed, type Verified, verifyStored } from "../../lib/catalog/cache.ts";
 import { describeMachine, type Fit, fits, type Machine } from "../../lib/catalog/machine.ts";
 import type { Model } from "../../lib/catalog/registry.ts";
@@ -146,13 +146,13 @@ export async function verify(names: string[], options: Options): Promise<number>
       expected,
     });
     printJson({ store: store.dir, files: results.map(json) });
-  } else if (wanted.length === 0) console.log(`no model lies in ${store.dir}`);
+  } else if (wanted.length === 0) console.log(`${store.dir} holds no model`);
   return results.some(({ status }) => status === "changed") ? 1 : 0;
 }
 
 function verdict({ file, status, sha256, expected }: Verified, name: string): string {
   if (status === "ok") return `ok        ${name}`;
-  if (status === "recorded") return `unchanged ${name} (nobody states its SHA-256; it is ${sha256})`;
+  if (status === "recorded") return `unchanged ${name} (no source states its SHA-256; it is ${sha256})`;
   const remedy = `deno task models remove ${file.named?.model.alias ?? name} --yes`;
   return `CHANGED   ${name}: its SHA-256 is ${sha256}, expected ${expected}; \`${remedy}\`, then pull it again`;
 }

@@ -89,7 +89,7 @@ export async function show(options: ServiceOptions): Promise<number> {
     return 0;
   }
   if (listed.length === 0) {
-    console.log("no service answers on the usual ports; deno task doctor tells what to do");
+    console.log("no service answers on the usual ports; deno task doctor says what to do");
   }
   const word = (value: boolean | null) => value === null ? "?" : value ? "yes" : "no";
   for (const { endpoint, kind, models } of listed) {
@@ -136,7 +136,7 @@ export async function unload(name: string, options: ServiceOptions): Promise<num
   const model = await named(name, service);
   await unloadFoundryModel(service, model, ask());
   if (options.json) printJson({ id: model.id, loaded: false });
-  else console.log(`${model.id} is out of memory`);
+  else console.log(`${model.id} is no longer in memory`);
   return 0;
 }
 
@@ -155,9 +155,9 @@ export async function moveCache(folder: string, options: ServiceOptions): Promis
       1,
     );
   }
-  console.error(`${models.length} models go from ${cacheDir} to ${folder}; the old folder stays`);
+  console.error(`${models.length} models go from ${cacheDir} to ${folder}; the old folder is kept`);
   if (options.yes !== true) {
-    console.error("nothing was done: add --yes");
+    console.error("nothing was changed: add --yes");
     return 0;
   }
   const bytes = await copyCache(cacheDir, folder);
@@ -171,12 +171,12 @@ export async function moveCache(folder: string, options: ServiceOptions): Promis
     console.log(`${models.length} models copied to ${folder}, every byte counted`);
     console.log(
       switched
-        ? "the service was told: foundry cache cd"
-        : `tell the service: ${
+        ? "the service uses the new folder (foundry cache cd)"
+        : `switch the service to it: ${
           cliCommand(cli?.words ?? null, "cache folder", folder)
         }, or model_cache_dir in the SDK`,
     );
-    console.log(`when deno task models service lists them from there, remove ${cacheDir}`);
+    console.log(`once deno task models service lists them from there, remove ${cacheDir}`);
   }
   return 0;
 }
@@ -186,8 +186,8 @@ export async function download(name: string, options: ServiceOptions): Promise<n
   const cli = await askFoundryCli({ run: runProgram, timeoutMs: LOOK_TIMEOUT_MS, signal: interruptSignal() });
   if (cli === null) {
     throw new UserError(
-      "Foundry Local downloads by its command line, and there is no foundry command here: install it (deno task " +
-        "doctor says how), or run the model in the embedded engine with deno task models pull",
+      "Foundry Local downloads through its command line, and there is no foundry command here: install it (deno task " +
+        "doctor says how), or download the model for the embedded engine with deno task models pull",
       1,
     );
   }

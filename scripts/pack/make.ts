@@ -111,14 +111,14 @@ async function chooseModels({ models, registry: file }: PackOptions): Promise<Ch
   return pairs.map(([model, variant]) => {
     if (variant === undefined || variant.file === null) {
       throw new UserError(
-        `${model.alias} has no such variant with a file to bring: \`deno task models list\` shows all`,
+        `${model.alias} has no such variant with a file to pack: \`deno task models list\` shows all`,
       );
     }
     return { model, variant, name: `${model.alias}:${variant.name}` };
   });
 }
 
-/** Refuses before anything is written; what an earlier call brought is counted as there. */
+/** Refuses before anything is written; files of an earlier call count as present. */
 async function needDisk(dir: string, chosen: readonly Chosen[], { jupyter }: PackOptions): Promise<void> {
   const deno = (await Deno.stat(Deno.execPath())).size;
   const models = chosen.reduce((sum, { variant }) => sum + (variant.sizeBytes ?? 0), 0);
@@ -186,7 +186,7 @@ async function bringModels(
   });
 }
 
-/** JupyterLab's wheels for this Python; a note beside them says which list they satisfy. */
+/** JupyterLab's wheels for this Python; a stamp file says which list they satisfy. */
 async function bringWheels(
   { command, version }: PythonCommand,
   tree: string,
@@ -243,8 +243,8 @@ async function run(
   throw new UserError(
     `${basename(program)} ${
       args.slice(0, 3).join(" ")
-    } … ended with exit code ${code}, its own words are above: ` +
-      "mend that and run this again, it goes on where it ended",
+    } … ended with exit code ${code} (its output is above): ` +
+      "fix that and run the command again; it continues where it stopped",
     1,
   );
 }
@@ -258,7 +258,7 @@ interface PythonCommand {
 
 const asks = "import sys, pip; print('%d.%d' % sys.version_info[:2]); sys.exit(sys.version_info < (3, 10))";
 
-/** @throws {UserError} where there is no Python 3.10 or newer with pip */
+/** @throws {UserError} when there is no Python 3.10 or newer with pip */
 async function pythonOf(): Promise<PythonCommand> {
   const names = Deno.build.os === "windows" ? [["py", "-3"], ["python"]] : [["python3"], ["python"]];
   for (const command of names) {

@@ -57,9 +57,9 @@ export async function writeManifest(
 }
 
 /**
- * Compares a pack with its manifest. Files that are not in it (runs, JupyterLab's own folder) are no fault.
+ * Compares a pack with its manifest. Files that are not in it (runs, JupyterLab's own folder) are ignored.
  *
- * @throws {UserError} exit code 2 where the folder holds no manifest that can be read
+ * @throws {UserError} exit code 2 when the folder has no readable manifest
  */
 export async function verifyPack(dir: string): Promise<{ files: number; faults: string[] }> {
   const { files } = await readManifest(dir);
@@ -86,13 +86,13 @@ async function readManifest(dir: string): Promise<Manifest> {
     text = await Deno.readTextFile(place);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
-    throw new UserError(`${place} is not there: name the folder that deno task pack filled`);
+    throw new UserError(`${place} doesn't exist: give the folder that deno task pack made`);
   }
   try {
     return manifestShape.parse(JSON.parse(text));
   } catch {
     throw new UserError(
-      `${place} is not a pack's manifest, or was cut: make the pack again, or copy it again`,
+      `${place} is not a pack's manifest, or is truncated: copy the pack again, or make it again`,
     );
   }
 }

@@ -1,7 +1,7 @@
 /** The project's own files, as they go into a pack: no repository, no caches, no runs but the recorded one. */
 import { dirname, join, resolve } from "node:path";
 
-/** The run that the project brings along, to look at and to fall back on. */
+/** The run that the project includes, as an example and a fallback. */
 export const RECORDED_RUN = "2026-11-21T07-30-18-gzss";
 
 /** Copies the tree below `from` to `to`; a file of the same size and time is left as it is. */
@@ -41,8 +41,8 @@ export async function copyFile(from: string, to: string): Promise<void> {
 }
 
 /**
- * The two start scripts of a pack. Each names Deno, packages, models and wheels by their place beside the
- * script, sets nothing outside its own process, and keeps pip, uv and Hugging Face off the network. Wheels are
+ * The two start scripts of a pack. Each names Deno, packages, models and wheels relative to the
+ * script, changes nothing outside its own process, and keeps pip, uv and Hugging Face off the network. Wheels are
  * named from the project's folder, since pip splits its list of places at spaces.
  */
 

@@ -26,7 +26,7 @@ function command() {
   return qualityCommand("annotate", "Writes a blinded, shuffled sheet of a run's answers for one annotator.")
     .argument("<run>", "a run: its folder, or its name below --out")
     .addOption(
-      new Option("--annotator <name>", "whose sheet it is; each annotator meets the answers in another order")
+      new Option("--annotator <name>", "whose sheet it is; each annotator gets the answers in another order")
         .default("annotator-1").argParser(annotatorName),
     )
     .addOption(
@@ -38,7 +38,7 @@ function command() {
         pathValue,
       ),
     )
-    .addOption(new Option("--page", "score in the browser; saved to the sheet as you go").default(false))
+    .addOption(new Option("--page", "score in the browser; every score is saved to the sheet").default(false))
     .addOption(
       new Option("--port <n>", "port of the page; 0 is any").default(0).argParser(wholeNumber(0, 65535)),
     )
@@ -93,7 +93,7 @@ async function page(
   const marks = readMarks(await Deno.readTextFile(path), sheet.key, path);
   const served = open(() => servePage(sheet, path, marks, { token: crypto.randomUUID(), port }), port);
   console.error(`Rate here: ${served.url}`);
-  console.error(`Scores are saved to ${path} as you go; Ctrl-C ends the page.`);
+  console.error(`Every score is saved to ${path}; Ctrl-C ends the page.`);
   const signal = interruptSignal();
   await Promise.race([
     served.finished,

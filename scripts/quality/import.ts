@@ -7,14 +7,14 @@ import { passMarkOption, promptSetOf, qualityCommand, runFolder, runPromptsOptio
 export async function importSheet(args: readonly string[]): Promise<number> {
   const parsed = qualityCommand(
     "import",
-    "Takes a filled-in sheet: every row whole and unchanged, or nothing.",
+    "Reads a filled-in sheet: all of its rows, or none if one is invalid.",
   )
     .argument("<run>", "a run: its folder, or its name below --out")
     .argument("<sheet>", "the filled-in CSV")
     .addOption(
       new Option("--partial", "leave out rows without any score instead of refusing them").default(false),
     )
-    .addOption(new Option("--replace", "put these scores in the place of earlier ones").default(false))
+    .addOption(new Option("--replace", "replace earlier scores by these").default(false))
     .addOption(runPromptsOption())
     .addOption(passMarkOption())
     .addOption(outOption())
@@ -46,7 +46,7 @@ export async function importSheet(args: readonly string[]): Promise<number> {
   else {
     const { added, same, replaced } = written;
     console.log(
-      `${filled.key.annotator}: ${added} ratings taken, ${same} known already, ${replaced} replaced.`,
+      `${filled.key.annotator}: ${added} ratings added, ${same} unchanged, ${replaced} replaced.`,
     );
     for (const { rubric, dimension, alpha, units, raters, reason } of agreement) {
       const told = alpha === null
@@ -54,7 +54,7 @@ export async function importSheet(args: readonly string[]): Promise<number> {
         : `alpha ${alpha.toFixed(2)} over ${units} answers and ${raters} people`;
       console.log(`agreement on ${dimension} (${rubric}): ${told}`);
     }
-    console.log("Krippendorff: rely on 0.80 and more, conclude tentatively from 0.67.");
+    console.log("Krippendorff's advice: rely on an alpha of 0.80 or more; from 0.67, conclude tentatively.");
   }
   return 0;
 }

@@ -60,10 +60,11 @@ function command() {
       new Option("--rubric <name>", "what to rate").choices(["fluency", "accuracy"]).default("fluency"),
     )
     .addOption(
-      new Option("--threshold <share>", "anchored pairs that it has to tell apart").default(0.8)
+      new Option("--threshold <share>", "share of the anchored pairs that the judge must rank correctly")
+        .default(0.8)
         .argParser(decimal({ above: 0.5, max: 1 })),
     )
-    .addOption(new Option("--replace", "put its scores in the place of earlier ones").default(false))
+    .addOption(new Option("--replace", "replace the judge's earlier scores by these").default(false))
     .addOption(runPromptsOption())
     .addOption(timeoutOption(300))
     .addOption(registryOption())
@@ -114,7 +115,7 @@ interface Judging {
 async function tryAndRate(asked: Judge, id: string, { folder, set, run, options }: Judging): Promise<number> {
   const { info, prompts, answers } = run;
   if (info.candidates.some(({ model_id }) => model_id === id)) {
-    console.error(`! ${id} is a candidate of this run and judges its own answers: prefer another judge`);
+    console.error(`! ${id} is a candidate of this run and would judge its own answers: choose another judge`);
   }
   const trial = await tryJudge(asked, set.prompts, {
     threshold: options.threshold,
@@ -161,7 +162,7 @@ function showTrial(id: string, trial: Trial, agreement: readonly DimensionAgreem
   const { firstChosen, meanGood, meanBad } = trial;
   console.log(`${id} on ${trial.pairs} pairs of a good and a bad answer:`);
   console.log(
-    `  told apart           ${rate(trial.accuracy)}, it takes ${
+    `  ranked correctly     ${rate(trial.accuracy)}, required ${
       percent(trial.threshold)
     }; ${trial.ties} ties`,
   );
@@ -170,8 +171,10 @@ function showTrial(id: string, trial: Trial, agreement: readonly DimensionAgreem
   );
   console.log(`  bad one is longer    ${rate(trial.longerBad)}`);
   console.log(`  bad one is shorter   ${rate(trial.shorterBad)}`);
-  console.log(`  first of two chosen  ${percent(firstChosen.share)} of ${firstChosen.n} (50 % is no bias)`);
-  console.log(`  not the asked JSON   ${trial.invalid} of ${trial.replies} replies`);
+  console.log(
+    `  first of two chosen  ${percent(firstChosen.share)} of ${firstChosen.n} (50 % means no bias)`,
+  );
+  console.log(`  invalid replies      ${trial.invalid} of ${trial.replies}`);
   if (agreement.length === 0) {
     console.log("  with people          not known: no person has rated this run's answers");
   }
@@ -211,7 +214,7 @@ export async function openJudge(
     plan: { prompts: set, maxTokens: options.replyTokens + RUBRIC_TOKENS, timeoutS: options.timeout },
   }, await sessionResources(options));
   const [candidate] = found.candidates;
-  if (!candidate) throw new UserError(`there is no judge called ${name}`);
+  if (!candidate) throw new UserError(`unknown judge ${name}`);
   const open = await candidate.open(signal);
   return {
     id: candidate.info.model_id,

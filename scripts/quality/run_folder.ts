@@ -1,4 +1,4 @@
-/** Finds a run and the prompt set that it asked, for every command that looks at recorded answers. */
+/** Finds a run and its prompt set, for every command that reads recorded answers. */
 import { join } from "node:path";
 import { Option } from "commander";
 import { findRun } from "../../lib/bench/find_run.ts";
@@ -19,7 +19,7 @@ export const runPromptsOption = () =>
     .argParser(pathValue);
 
 export const passMarkOption = () =>
-  new Option("--pass-mark <share>", "weighted share of its checks that an answer needs to pass")
+  new Option("--pass-mark <share>", "weighted share of its checks that an answer must fulfil to pass")
     .default(defaultPassMark).argParser(decimal({ min: 0, max: 1 }));
 
 /** A command of quality; its errors name `quality NAME`. */
@@ -27,12 +27,12 @@ export function qualityCommand(name: string, description: string) {
   return bareCommand(`quality ${name}`, description);
 }
 
-/** @throws {UserError} when there is no such run */
+/** @throws {UserError} when the run doesn't exist */
 export async function runFolder(name: string | undefined, root: string): Promise<string> {
   if (name === undefined) throw new UserError(`give a run: its folder, or its name below ${root}`);
   const folder = await findRun(name, root);
   if (folder === null) {
-    throw new UserError(`there is no run ${name}: give its folder, or its name below ${root}`);
+    throw new UserError(`unknown run ${name}: give its folder, or its name below ${root}`);
   }
   return folder;
 }
@@ -44,7 +44,7 @@ export async function promptSetOf(folder: string, given: string | undefined): Pr
   for (const path of [join(folder, promptsFile), join("prompts", `${name}.json`)]) {
     if (await isFile(path)) return await loadPromptSet(path);
   }
-  throw new UserError(`the prompt set ${name} of ${folder} is not at hand: give its file with --prompts`);
+  throw new UserError(`the prompt set ${name} of ${folder} was not found: give its file with --prompts`);
 }
 
 async function isFile(path: string): Promise<boolean> {

@@ -86,7 +86,7 @@ function showQuality({ candidates, pass_mark, agreement, warnings, length_source
     .filter((name) =>
       candidates.some(({ checks }) => checks.some((one) => one.name === name && one.prompts > 1))
     );
-  console.log("\nBy check, prompts passed (checks of one prompt alone stand in quality.json):\n");
+  console.log("\nBy check, prompts passed (checks of a single prompt are in quality.json):\n");
   console.log(table(
     ["check", ...candidates.map(({ id }) => id)],
     names.map((name) => [

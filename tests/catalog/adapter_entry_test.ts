@@ -46,40 +46,44 @@ const wrong: readonly (readonly [string, Record<string, unknown>, RegExp])[] = [
   [
     "leads out of the folder",
     { adapter: { module: "../y.ts" } },
-    /adapter\.module: holds "\.\.\/y\.ts"; takes a path below the registry's folder/,
+    /adapter\.module: found "\.\.\/y\.ts"; expected a path below the registry's folder/,
   ],
   [
     "leads out by a detour",
     { adapter: { module: "x/../../y.ts" } },
-    /takes a path below the registry's folder/,
+    /expected a path below the registry's folder/,
   ],
-  ["is no module", { adapter: { module: "y.py" } }, /takes the path of a module that ends in \.ts/],
-  ["names no module", { adapter: {} }, /adapter\.module: holds nothing/],
-  ["is missing", { format: "adapter" }, /\.adapter: holds nothing; takes an object with at least "module"/],
+  ["is no module", { adapter: { module: "y.py" } }, /expected the path of a module that ends in \.ts/],
+  ["names no module", { adapter: {} }, /adapter\.module: found nothing/],
+  [
+    "is missing",
+    { format: "adapter" },
+    /\.adapter: found nothing; expected an object with at least "module"/,
+  ],
   [
     "is a GGUF file too",
     { format: "gguf", adapter: { module: "y.ts" } },
-    /format: holds "gguf"; takes adapter/,
+    /format: found "gguf"; expected adapter/,
   ],
   [
     "asks for an unknown permission",
     { adapter: { module: "y.ts", permissions: { files: true } } },
-    /permissions\.files: holds an unknown key/,
+    /permissions\.files: found an unknown key/,
   ],
   [
     "states a permission by a word",
     { adapter: { module: "y.ts", permissions: { net: "all" } } },
-    /permissions\.net: holds "all"; takes true, false or a list of HOST/,
+    /permissions\.net: found "all"; expected true, false or a list of HOST/,
   ],
   [
     "may take too little memory",
     { adapter: { module: "y.ts", memory_mb: 64 } },
-    /memory_mb: holds 64; takes megabytes, at least 128/,
+    /memory_mb: found 64; expected megabytes, at least 128/,
   ],
   [
     "has no time",
     { adapter: { module: "y.ts", answer_timeout_s: 0 } },
-    /answer_timeout_s: holds 0; takes seconds, a number above 0/,
+    /answer_timeout_s: found 0; expected seconds, a number above 0/,
   ],
 ];
 

@@ -47,7 +47,7 @@ Deno.test("a changed, a cut and a missing file are named", () =>
 Deno.test("a folder that is no pack is the user's mistake, in one line", () =>
   inFolder(async (folder) => {
     await assert.rejects(verifyPack(folder), (error) =>
-      error instanceof UserError && /is not there/.test(error.message));
+      error instanceof UserError && /doesn't exist/.test(error.message));
     for (const text of ["", "{}", '{"schema_version": 1']) {
       await write(folder, { "pack.json": text });
       await assert.rejects(

@@ -31,10 +31,10 @@ Deno.test("the hash of a set follows what is asked, and nothing else", () => {
 
 Deno.test("every fault is named in one message: where, what it holds, what it takes", () => {
   const wrong: [unknown, RegExp][] = [
-    [5, /the document is 5, it takes an array of prompts/],
+    [5, /the document is 5, expected an array of prompts/],
     [[], /the document is \[\]/],
     [["fine", ""], /1 is ""/],
-    [{ prompts: [{ id: "a b", prompt: "x" }] }, /prompts\.0\.id is "a b", it takes up to 64 letters/],
+    [{ prompts: [{ id: "a b", prompt: "x" }] }, /prompts\.0\.id is "a b", expected up to 64 letters/],
     [[{ id: "a", prompt: "x" }, { id: "a", prompt: "y" }], /the id "a" occurs twice/],
     [[{ prompt: "" }, { prompt: "x", id: "!" }], /0\.prompt is "".*1\.id is "!"/],
     [[{ prompt: "x", aspect: ["y"] }], /aspect/],

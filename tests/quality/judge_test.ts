@@ -55,7 +55,7 @@ Deno.test("judges that can't tell are refused, and their bias shows", async () =
   assert.equal(guessing.accepted, false);
   assert.match(
     guessing.reason ?? "",
-    /it told \d+ % of the anchored pairs apart \(\d+ % to \d+ %\), it takes 80 %/,
+    /it ranked \d+ % of the anchored pairs correctly \(\d+ % to \d+ %\), below the threshold of 80 %/,
   );
 });
 
@@ -64,7 +64,7 @@ Deno.test("a judge that answers prose is refused after a few replies, with what 
   assert.equal(prose.accepted, false);
   assert.match(
     prose.reason ?? "",
-    /were not the JSON that was asked for, such as "I think this answer is quite good!"/,
+    /were not JSON of the requested schema, such as "I think this answer is quite good!"/,
   );
   assert.ok(prose.replies < 12, `${prose.replies} replies`);
 });

@@ -102,7 +102,7 @@ Deno.test("every fault is named by its line, and nothing is taken", () => {
   const faulty: [string, RegExp][] = [
     [
       marked([[6, 2, 3], ...whole.slice(1)]),
-      new RegExp(`line ${lines[1]}: fluency is 6, it takes a whole number from 1 to 5`),
+      new RegExp(`line ${lines[1]}: fluency is 6, expected a whole number from 1 to 5`),
     ],
     [
       marked([[1, 2, ""], ...whole.slice(1)]),
@@ -117,7 +117,7 @@ Deno.test("every fault is named by its line, and nothing is taken", () => {
     [marked(whole).replace("truly", "madly"), /the prompt or the answer of i\w+ was changed/],
     [
       marked(whole).replace(/^i\w{8}/m, "i00000000"),
-      /there is no answer i00000000 in this run; .*1 of 3 rows are missing/,
+      /this run has no item i00000000; .*1 of 3 rows are missing/,
     ],
     [marked(whole).trimEnd().split("\n").slice(0, -2).join("\n"), /was changed|rows are missing/],
     [marked(whole).replace("relevance", "relevancy"), /line 1: the columns are/],
@@ -133,7 +133,7 @@ Deno.test("every fault is named by its line, and nothing is taken", () => {
     });
   }
   const doubled = marked(whole) + marked(whole).split("\n").slice(1).join("\n");
-  assert.throws(() => read(doubled), /stands here for the second time/);
+  assert.throws(() => read(doubled), /occurs twice/);
 });
 
 Deno.test("with partial, rows without a score are left out, half-filled ones still refused", () => {

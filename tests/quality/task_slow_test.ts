@@ -70,7 +70,7 @@ Deno.test("two people rate on a sheet and on the page, and their agreement is to
     assert.equal(refused.code, 2);
     assert.match(
       refused.stderr,
-      /^error: \S+six\.csv is not taken: line 2: fluency is 6, it takes .* 1 to 5\n$/,
+      /^error: \S+six\.csv is not taken: line 2: fluency is 6, expected .* 1 to 5\n$/,
     );
     await assert.rejects(() => Deno.stat(join(run, "ratings.jsonl")), Deno.errors.NotFound);
     assert.equal((await runTask("quality", ["import", run, join(root, "filled.csv")])).code, 0);
@@ -118,11 +118,11 @@ Deno.test("judges that answer prose, or the same to everything, are refused; not
     assert.equal(prose.code, 1);
     assert.match(
       prose.stderr,
-      /the judge prose is refused: .* were not the JSON that was asked for, such as "=It is blue\."/,
+      /the judge prose is refused: .* were not JSON of the requested schema, such as "=It is blue\."/,
     );
     const constant = await judge("constant");
     assert.equal(constant.code, 1);
-    assert.match(constant.stderr, /the judge constant is refused: 16 of 32 replies were not the JSON/);
+    assert.match(constant.stderr, /the judge constant is refused: 16 of 32 replies were not JSON of the/);
     assert.match(constant.stdout, /8 pairs.*\n.*8 ties/);
     assert.match(constant.stdout, /with people\s+not known/);
     await assert.rejects(() => Deno.stat(join(run, "ratings.jsonl")), Deno.errors.NotFound);
@@ -133,7 +133,7 @@ Deno.test("mistakes are one line with the value and the remedy", async () => {
     [[], /missing command: use capture, check/],
     [["score"], /unknown command "score"/],
     [["check"], /missing required argument 'run'/],
-    [["check", "no-such-run"], /there is no run no-such-run: give its folder/],
+    [["check", "no-such-run"], /unknown run no-such-run: give its folder/],
     [["capture", "--prompts", "none.json"], /none\.json: there is no such file/],
     [["capture", "--pass-mark", "2"], /--pass-mark.*'2'.*at most 1/],
     [["annotate", "run", "--annotator", "a b"], /--annotator.*'a b'.*letters, digits/],
