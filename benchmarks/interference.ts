@@ -1,9 +1,8 @@
 /**
- * WHY: on a small machine the instrument shares its cores with what it measures. This program asks a running
- * llama.cpp server in turns for a stream and for the whole answer at once, and compares the decode speed that
- * the SERVER reports of each. Reading a stream must not slow it down. What making the stream costs the server
- * itself shows where nobody reads it: the bytes lie in the kernel until the answer is over. curl, which looks at
- * nothing, shows what any reader costs.
+ * WHY: on a small machine the instrument shares its cores with what it measures. This program requests, in turns, a
+ * stream and a whole answer from a running llama.cpp server, and compares the decode speed that the SERVER reports for
+ * each: reading a stream must not slow it down. An unread stream, whose bytes wait in the kernel until the answer is
+ * complete, shows what streaming costs the server itself; curl, which parses nothing, shows what any reader costs.
  *
  *     llama-server -m MODEL.gguf --port 8099
  *     deno run --allow-net --allow-env --allow-read --allow-sys --allow-run=curl benchmarks/interference.ts http://127.0.0.1:8099/v1 [ROUNDS]
@@ -23,9 +22,9 @@ const question = "Write a long story about a lighthouse.";
 const maxTokens = 128;
 
 interface Decoded {
-  /** Decode time a token as the server tells it, in ms. */
+  /** Decode time per token as the server reports it, in ms. */
   readonly tokenMs: number;
-  /** Our own share of a core meanwhile. */
+  /** The share of a core that this process used meanwhile. */
   readonly cpuPercent: number;
 }
 
@@ -59,20 +58,20 @@ const streamBody = JSON.stringify({
   stream: true,
 });
 
-/** What the server tells of its own work in the last event of a stream. */
-function toldBy(stream: string): Decoded {
+/** The timings that the server reports in the last event of a stream. */
+function timingsIn(stream: string): Decoded {
   const last = stream.split("\n").findLast((line) => line.includes('"timings"'));
-  const told = timings.parse(JSON.parse(last?.slice("data: ".length) ?? "null")).timings;
-  return { tokenMs: told.predicted_ms / told.predicted_n, cpuPercent: 0 };
+  const reported = timings.parse(JSON.parse(last?.slice("data: ".length) ?? "null")).timings;
+  return { tokenMs: reported.predicted_ms / reported.predicted_n, cpuPercent: 0 };
 }
 
 async function curl(): Promise<Decoded> {
   const args = ["-sN", `${baseUrl}/chat/completions`, "-d", streamBody];
   const { stdout } = await new Deno.Command("curl", { args }).output();
-  return toldBy(new TextDecoder().decode(stdout));
+  return timingsIn(new TextDecoder().decode(stdout));
 }
 
-/** Asks for a stream and looks at nothing of it for longer than it can take. */
+/** Requests a stream, and reads nothing of it for longer than it can take. */
 async function unread(): Promise<Decoded> {
   const url = new URL(`${baseUrl}/chat/completions`);
   using socket = await Deno.connect({ hostname: url.hostname, port: Number(url.port) });
@@ -81,7 +80,7 @@ async function unread(): Promise<Decoded> {
   await socket.write(new TextEncoder().encode(head + streamBody));
   const slowestMs = Math.max(...Object.values(seen).flat().map(({ tokenMs }) => tokenMs), 20) * maxTokens;
   await new Promise((resolve) => setTimeout(resolve, 1.5 * slowestMs + 300));
-  return toldBy(await new Response(socket.readable).text());
+  return timingsIn(await new Response(socket.readable).text());
 }
 
 const ways = { streamed: () => ours(true), whole: () => ours(false), curl, unread };
@@ -111,10 +110,10 @@ function compare(a: Way, b: Way): string {
 }
 
 const cpu = seen.streamed.reduce((sum, { cpuPercent }) => sum + cpuPercent, 0) / seen.streamed.length;
-console.log("time a token, as the server tells it");
-console.log(`  streamed to us over whole:      ${compare("streamed", "whole")}`);
-console.log(`  streamed to nobody over whole:  ${compare("unread", "whole")}`);
-console.log(`  streamed to curl over whole:    ${compare("curl", "whole")}`);
-console.log(`  streamed to us over to nobody:  ${compare("streamed", "unread")}`);
-console.log(`  streamed to us over to curl:    ${compare("streamed", "curl")}`);
-console.log(`our processor time while streaming: ${cpu.toFixed(1)} % of a core`);
+console.log("time per token, as the server reports it");
+console.log(`  read by Podium over whole:       ${compare("streamed", "whole")}`);
+console.log(`  streamed unread over whole:      ${compare("unread", "whole")}`);
+console.log(`  read by curl over whole:         ${compare("curl", "whole")}`);
+console.log(`  read by Podium over unread:      ${compare("streamed", "unread")}`);
+console.log(`  read by Podium over curl:        ${compare("streamed", "curl")}`);
+console.log(`processor time of this process while streaming: ${cpu.toFixed(1)} % of a core`);

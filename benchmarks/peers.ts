@@ -1,14 +1,14 @@
 /**
- * WHY: "better than the others" is a claim that must be run again, on the same machine, against the same fake
- * endpoint, in the same minutes. This program does it for aiperf and guidellm, whichever is given.
+ * WHY: "more exact than other tools" must be measured on the same machine, against the same fake endpoint, in the same
+ * minutes. This program does that for aiperf and guidellm, whichever is given.
  *
  *     python3 -m venv A && A/bin/pip install aiperf==0.13.0
  *     python3 -m venv G && G/bin/pip install guidellm==0.8.1
  *     deno run --allow-net=127.0.0.1 --allow-run --allow-read --allow-write --allow-env --allow-sys \
  *       benchmarks/peers.ts --aiperf A/bin/aiperf --guidellm G/bin/guidellm --tokenizer FOLDER
  *
- * FOLDER holds any Hugging Face tokenizer (both tools ask for one before they measure anything).
- * Every error is counted against the delays that the fake endpoint logged for that very request.
+ * FOLDER holds any Hugging Face tokenizer (both tools need one before they measure anything). Each request is compared
+ * with the delays that the fake endpoint logged for it.
  */
 import { join } from "node:path";
 import process from "node:process";
@@ -30,14 +30,14 @@ const { values: flags } = parseArgs({
     aiperf: { type: "string" },
     guidellm: { type: "string" },
     tokenizer: { type: "string" },
-    /** Seconds a tool and concurrency. */
+    /** Seconds per tool and concurrency. */
     seconds: { type: "string", default: "20" },
   },
 });
 
-/** Headers are logged too: they tie an entry to what a tool kept. */
+/** Headers are logged too: they link an entry to a tool's own record. */
 const MODELS = { classic: { ...SELFCHECK_MODELS.classic, log: "all" }, flood: SELFCHECK_MODELS.flood };
-/** All tools start their clients evenly over one answer, as ours does. */
+/** All tools start their clients evenly over the time of one answer, as Podium does. */
 const ANSWER_S = answerMs("classic") / 1000;
 
 const clock = () => performance.now();
@@ -67,7 +67,7 @@ async function takeLog(): Promise<z.infer<typeof log>> {
   return log.parse(await (await fetch(`${target}/log`)).json());
 }
 
-/** Runs a tool to its end; what it says is shown only where it fails. */
+/** Runs a tool; its output is shown only where it fails. */
 async function run(program: string, args: string[]): Promise<void> {
   const { success, stdout, stderr } = await new Deno.Command(program, {
     args,
@@ -79,7 +79,7 @@ async function run(program: string, args: string[]): Promise<void> {
   throw new Error(`${program} failed:\n${said.slice(-2000)}`);
 }
 
-/** Arrivals since the request was sent, out of what a tool kept: the first, and the gaps. */
+/** Arrivals since the request was sent, from a tool's record of the first one and the gaps. */
 function rebuilt(ttftMs: number, gapsMs: readonly number[]): number[] {
   const seenMs = [ttftMs];
   for (const gap of gapsMs) seenMs.push((seenMs.at(-1) ?? 0) + gap);
@@ -119,7 +119,7 @@ async function aiperfErrors(program: string, concurrency: number, requests: numb
   const tally = new TimingErrors();
   for (const line of (await Deno.readTextFile(join(folder, "profile_export.jsonl"))).trim().split("\n")) {
     const { metadata, metrics } = record.parse(JSON.parse(line));
-    // It counts the empty first delta (the role) as a chunk; the fake sends it together with the first token.
+    // It counts the empty first delta (the role) as a chunk; the fake endpoint sends that with the first token.
     const gaps = metrics.inter_chunk_latency.value.slice(-(MODELS.classic.tokens - 1));
     tally.add(rebuilt(metrics.time_to_first_token.value, gaps), made.get(metadata.x_request_id));
   }
@@ -177,7 +177,7 @@ async function guidellmErrors(program: string, concurrency: number, requests: nu
     const [first = NaN] = chunkMs ?? [];
     const last = chunkMs?.at(-1) ?? NaN;
     const spanMs = 1000 * (timings.last_token_iteration - timings.first_token_iteration);
-    // It keeps no gaps: its TTFT and its mean are all there is to judge.
+    // It records no gaps: only its TTFT and its mean can be compared.
     tally.requests++;
     tally.ttft.add(ttftMs - first);
     tally.tpotPercent.add(100 * (spanMs / (last - first) - 1));
@@ -196,7 +196,7 @@ async function ours(concurrency: number, seconds: number): Promise<TimingErrors>
 const figures = (errors: TimingErrors["ttft"]) => {
   const { p50, p99, max } = spreadOf(errors);
   return p50 === null
-    ? "not kept"
+    ? "not recorded"
     : `${p50.toFixed(2)} / ${p99 === null ? `max ${max?.toFixed(2)}` : p99.toFixed(2)}`;
 };
 

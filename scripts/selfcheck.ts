@@ -185,7 +185,7 @@ async function printTables(result: SelfcheckResult): Promise<void> {
   console.log(`Memory: ${digits(result.memory_mb, 0)} MB at most, with the results of the check itself`);
   console.log(`Other programs used ${digits(result.others_cpu_percent, 0)} % of a core`);
   const { stealText } = await import("./steal.ts");
-  if (result.steal_percent !== null) console.log(stealText(result.steal_percent));
+  if (result.steal_percent !== null) console.log(`During the check ${stealText(result.steal_percent)}`);
   console.log("What can be trusted on this machine");
   for (const sentence of result.trust) console.log(`- ${sentence}`);
 }

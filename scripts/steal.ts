@@ -1,8 +1,8 @@
-/** What a hypervisor takes while something is measured: nobody sees it but in figures that are worse than they should be. */
+/** Measures the processor time that a hypervisor takes: it shows nowhere but in figures that are worse than they should be. */
 import { machineReader, machineUse } from "../lib/bench/noise.ts";
 import { realClock } from "../scripts/cli.ts";
 
-/** Begins to count; what it returns tells, in percent of one core. Null where the system does not tell. */
+/** Starts counting; the function returned gives the percentage of one core so far, null where the system has none. */
 export async function stealCount(): Promise<() => Promise<number | null>> {
   const read = machineReader(realClock);
   const before = await read();
@@ -13,5 +13,4 @@ export async function stealCount(): Promise<() => Promise<number | null>> {
 }
 
 /** The figure in a sentence. */
-export const stealText = (percent: number) =>
-  `The hypervisor took ${percent.toFixed(1)} % of a core meanwhile`;
+export const stealText = (percent: number) => `the hypervisor took ${percent.toFixed(1)} % of a core`;

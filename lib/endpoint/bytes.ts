@@ -1,7 +1,5 @@
-/** Pieces of a byte stream. */
-
 /**
- * All pieces in one array of its own, in order.
+ * Joins pieces of bytes into one new array.
  *
  * ```ts
  * const whole = concat([Uint8Array.of(1), Uint8Array.of(2, 3)]);

@@ -1,16 +1,16 @@
-/** Sockets that are kept open between requests. */
+/** Sockets that stay open between requests. */
 import { SocketWriter } from "./socket_writer.ts";
 
 /** Where a connection leads. */
 export interface Target {
   readonly hostname: string;
   readonly port: number;
-  /** As the header `host` names it; connections are kept by it. */
+  /** The value of the `host` header, which is also the key of the pool. */
   readonly host: string;
 }
 
 /**
- * Where a URL of plain http leads.
+ * The target of a plain http URL.
  *
  * ```ts
  * const { hostname, port, host } = targetOf(new URL("http://[::1]:5273/v1"));
@@ -21,16 +21,17 @@ export function targetOf(url: URL): Target {
   return { hostname: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port || 80), host: url.host };
 }
 
-/** A message that is written once it has a place to be written to. */
+/** A message that is written straight into the buffer that is sent. */
 export interface Message {
   readonly length: number;
-  fill(room: Uint8Array): void;
+  /** Writes the message into a buffer of `length` bytes. */
+  fill(buffer: Uint8Array): void;
 }
 
-/** A socket that always has one read under way while it idles, so that a server's goodbye is noticed. */
+/** A socket that keeps reading while it is idle, so that it notices when the server closes it. */
 export class Connection {
-  /** The idle socket said something: end of file, an error, or bytes nobody asked for. */
-  stirred = false;
+  /** Something came while the socket was idle: its end, an error, or unexpected bytes. It must not be reused. */
+  disturbed = false;
   #buffer = new Uint8Array(16 * 1024);
   #reading: Promise<number | null> | null = null;
   #closed = false;
@@ -46,16 +47,16 @@ export class Connection {
     return new Connection(socket);
   }
 
-  /** The socket is handed the message before this returns; the promise is for what it could not take at once. */
+  /** Hands the message to the socket before this returns; resolves when the socket has taken all of it. */
   write(message: Message): Promise<void> {
-    const room = this.#writer.room(message.length);
-    message.fill(room);
-    return this.#writer.send(room);
+    const buffer = this.#writer.buffer(message.length);
+    message.fill(buffer);
+    return this.#writer.send(buffer);
   }
 
   /**
-   * The number of bytes that come next, null at the end; `taken` gives them. In two steps, so that nothing
-   * stands between their arrival and whoever reads the clock.
+   * The number of bytes that arrive next, null at the end; `taken` returns the bytes. There are two steps so that the
+   * caller can read the clock before anything else is done.
    */
   arrival(): Promise<number | null> {
     const reading = this.#reading ?? this.socket.read(this.#buffer);
@@ -63,20 +64,20 @@ export class Connection {
     return reading;
   }
 
-  /** Valid until the next `arrival` is asked for, or the connection idles. */
+  /** The bytes that arrived: valid until the next `arrival`, or until the connection is idle. */
   taken(n: number): Uint8Array<ArrayBuffer> {
     return this.#buffer.subarray(0, n);
   }
 
-  /** Keeps listening without keeping the process alive. */
+  /** Keeps reading without keeping the process alive. */
   idle(): void {
-    this.stirred = false;
+    this.disturbed = false;
     const reading = this.socket.read(this.#buffer);
     this.#reading = reading;
-    const stir = () => {
-      if (this.#reading === reading) this.stirred = true;
+    const disturb = () => {
+      if (this.#reading === reading) this.disturbed = true;
     };
-    reading.then(stir, stir);
+    reading.then(disturb, disturb);
     this.socket.unref();
   }
 
@@ -96,11 +97,11 @@ export class Pool {
   #idle = new Map<string, Connection[]>();
   #closed = false;
 
-  /** One that still keeps nobody's process alive: `wake` it as soon as the request is out. */
+  /** An idle connection; it does not keep the process alive until `wake` is called. */
   take(host: string): Connection | undefined {
     const kept = this.#idle.get(host);
     for (let connection = kept?.pop(); connection !== undefined; connection = kept?.pop()) {
-      if (!connection.stirred) return connection;
+      if (!connection.disturbed) return connection;
       connection.close();
     }
     return undefined;

@@ -1,10 +1,10 @@
-/** One request and its answer on a socket of ours; the clock is read before anything is done with what came. */
+/** One request and its response on a socket; the clock is read before anything is done with the bytes. */
 import type { Clock } from "../clock.ts";
 import { Connection, type Message, type Pool, type Target } from "./connection.ts";
 import { type ParserLimits, type ResponseHead, ResponseParser } from "./http1.ts";
 import type { TimedBody, TimedBytes } from "./timed_body.ts";
 
-/** What an exchange is handed. */
+/** What an exchange needs. */
 export interface ExchangeTools {
   readonly pool: Pool;
   readonly clock: Clock;
@@ -12,8 +12,8 @@ export interface ExchangeTools {
 }
 
 /**
- * An answer on its way. Its request is out when the constructor returns, where a connection was kept open;
- * whatever else there is to do can be done after that.
+ * A response that is awaited. Where a connection is open, the constructor has written the request when it returns;
+ * everything else is done after that.
  *
  * ```ts ignore
  * const exchange = new Exchange(target, message, { pool, clock });
@@ -24,20 +24,18 @@ export interface ExchangeTools {
 export class Exchange implements TimedBody {
   sentMs: number;
   headersMs = 0;
-  /** Called once, when the answer has ended or was given up. */
-  onEnd: () => void = () => {};
   readonly #startMs: number;
   #parser: ResponseParser;
   #connection: Connection | null;
   #writing: Promise<void> = DONE;
-  /** Dialled for an earlier request: its server may have closed it just now. */
+  /** The connection was opened for an earlier request: the server may have closed it just now. */
   #kept: boolean;
-  /** A byte of the answer has come. */
+  /** A byte of the response has arrived. */
   #started = false;
   #early: TimedBytes | null = null;
   #ended = false;
-  #given: { readonly reason: unknown } | null = null;
-  #dialling: AbortController | null = null;
+  #givenUp: { readonly reason: unknown } | null = null;
+  #connecting: AbortController | null = null;
 
   constructor(
     private readonly target: Target,
@@ -52,7 +50,7 @@ export class Exchange implements TimedBody {
       this.#writing = this.#connection.write(request);
       this.sentMs = takenAt(this.#startMs, clock());
       this.#connection.wake();
-      this.#writing.catch(() => {}); // `head` tells of it
+      this.#writing.catch(() => {}); // `head` reports it
     }
     this.#parser = new ResponseParser(limits);
   }
@@ -62,15 +60,15 @@ export class Exchange implements TimedBody {
   }
 
   /**
-   * Waits for the answer's head. Called once.
+   * Waits for status and headers. Called once.
    *
-   * @throws {TypeError} as `fetch` does, where no answer came; what `cancel` was told
+   * @throws {TypeError} as `fetch` does, where no response came; the reason that `cancel` was given
    */
   async head(): Promise<ResponseHead> {
     try {
       return await this.#head();
     } catch (error) {
-      if (this.#given === null && this.#isStale(error)) return await this.#again();
+      if (this.#givenUp === null && this.#isStale(error)) return await this.#retryOnNewConnection();
       throw this.#failed(error);
     }
   }
@@ -91,28 +89,28 @@ export class Exchange implements TimedBody {
       }
     } catch (error) {
       this.#end();
-      throw this.#given === null ? error : this.#given.reason;
+      throw this.#givenUp === null ? error : this.#givenUp.reason;
     }
-    this.#goOn();
+    this.#throwIfGivenUp();
     return null;
   }
 
-  /** Gives the rest up: whoever waits for it gets `reason`. Nothing happens where the answer has ended. */
+  /** Gives the rest up: pending reads are rejected with `reason`. Does nothing where the response has ended. */
   cancel(reason: unknown = new DOMException("the answer was given up", "AbortError")): Promise<void> {
     if (!this.#ended) {
-      this.#given = { reason };
-      this.#dialling?.abort(reason);
+      this.#givenUp = { reason };
+      this.#connecting?.abort(reason);
       this.#end();
     }
     return Promise.resolve();
   }
 
   async #head(): Promise<ResponseHead> {
-    if (this.#connection === null) await this.#dial();
+    if (this.#connection === null) await this.#connect();
     await this.#writing;
     let piece: TimedBytes | null = null;
     while (this.#parser.head === null) {
-      this.#goOn();
+      this.#throwIfGivenUp();
       const n = await this.#arrival();
       piece = this.#take(n, this.tools.clock());
     }
@@ -121,24 +119,24 @@ export class Exchange implements TimedBody {
     return this.#parser.head;
   }
 
-  /** Dialling is part of the wait for an answer. */
-  async #dial(): Promise<void> {
-    this.#goOn();
-    this.#dialling = new AbortController();
-    const connection = await Connection.open(this.target, this.#dialling.signal);
-    this.#dialling = null;
+  /** Connecting is part of the wait for a response. */
+  async #connect(): Promise<void> {
+    this.#throwIfGivenUp();
+    this.#connecting = new AbortController();
+    const connection = await Connection.open(this.target, this.#connecting.signal);
+    this.#connecting = null;
     this.#connection = connection;
-    this.#goOn();
+    this.#throwIfGivenUp();
     this.#writing = connection.write(this.request);
     this.#writing.catch(() => {});
   }
 
-  /** @throws what `cancel` was told, where it was called */
-  #goOn(): void {
-    if (this.#given !== null) throw this.#given.reason;
+  /** @throws the reason that `cancel` was given, where it was called */
+  #throwIfGivenUp(): void {
+    if (this.#givenUp !== null) throw this.#givenUp.reason;
   }
 
-  async #again(): Promise<ResponseHead> {
+  async #retryOnNewConnection(): Promise<ResponseHead> {
     this.#connection?.close();
     this.#connection = null;
     this.#kept = false;
@@ -155,10 +153,10 @@ export class Exchange implements TimedBody {
       this.tools.clock() - this.#startMs < STALE_MS;
   }
 
-  /** What `fetch` throws: the reason it was told, or a TypeError that says what went wrong. */
+  /** As `fetch` throws: the reason that `cancel` was given, or a TypeError that says what went wrong. */
   #failed(error: unknown): unknown {
     this.#end();
-    if (this.#given !== null) return this.#given.reason;
+    if (this.#givenUp !== null) return this.#givenUp.reason;
     const reason = error instanceof Error ? error.message : String(error);
     return new TypeError(`no answer from http://${this.target.host}: ${reason}`, { cause: error });
   }
@@ -168,7 +166,7 @@ export class Exchange implements TimedBody {
     return this.#connection.arrival();
   }
 
-  /** What has come; null at the end. */
+  /** The part of the body that has arrived; null at the end. */
   #take(n: number | null, atMs: number): TimedBytes | null {
     if (n === null || this.#connection === null) {
       this.#parser.end();
@@ -178,21 +176,20 @@ export class Exchange implements TimedBody {
     this.#started = true;
     const bytes = this.#parser.feed(this.#connection.taken(n));
     if (!this.#parser.done) return { bytes, atMs };
-    const kept = bytes.slice(); // the connection idles and reads again, whoever still looks at them
+    const kept = bytes.slice(); // the idle connection reads into the same buffer
     this.#end();
     return { bytes: kept, atMs };
   }
 
-  /** The connection goes back where another request may follow on it; otherwise it is closed. */
+  /** Returns the connection to the pool where another request may follow on it; otherwise closes it. */
   #end(): void {
     if (this.#ended) return;
     this.#ended = true;
     const connection = this.#connection;
     if (connection !== null) {
-      if (this.#parser.reusable && this.#given === null) this.tools.pool.give(this.target.host, connection);
+      if (this.#parser.reusable && this.#givenUp === null) this.tools.pool.give(this.target.host, connection);
       else connection.close();
     }
-    this.onEnd();
   }
 }
 
@@ -201,9 +198,9 @@ const DONE = Promise.resolve();
 const LONGEST_CALL_MS = 0.1;
 
 /**
- * When a socket took bytes, from the clock before and after the call that wrote them: it takes them within the
- * call, at its end. Where the call lasted longer than calls do, the bytes were gone and we were not running: the
- * process that they woke was, on our core.
+ * When a socket took bytes, from the clock before and after the call that wrote them. The socket takes them at the end
+ * of the call; but where the call took longer than such calls do, the bytes were taken and another process ran on this
+ * core, most likely the one that the bytes woke.
  *
  * ```ts
  * if (takenAt(5, 5.03) !== 5.03 || takenAt(5, 9) !== 5.1) throw new Error("within a tenth of a millisecond");
@@ -213,7 +210,7 @@ export function takenAt(beforeMs: number, afterMs: number): number {
   return Math.min(afterMs, beforeMs + LONGEST_CALL_MS);
 }
 
-/** A kept connection that ends sooner than this, without a byte, was closed before the request came. */
+/** An idle connection that ends sooner than this, without a byte, was closed before the request arrived. */
 const STALE_MS = 100;
 
 function isDisconnect(error: unknown): boolean {

@@ -1,8 +1,8 @@
-/** What an endpoint did wrong, in words that may be written down. */
+/** What an endpoint did wrong, in messages that are safe to store and to show. */
 
 /**
- * The endpoint failed: no connection, an HTTP error, a broken answer. Inside lib/endpoint it becomes a
- * trace's `reason` or a `UserError`; its message may still hold a key, so it passes `redacted` first.
+ * The endpoint failed: no connection, an HTTP error, a broken answer. It becomes a trace's `reason` or a `UserError`.
+ * Its message may contain a key, so `redacted` is applied first.
  */
 export class EndpointFailure extends Error {
   override readonly name = "EndpointFailure";
@@ -17,7 +17,7 @@ export function connectionFailure(baseUrl: string, error: unknown): EndpointFail
   return new EndpointFailure(`no answer from ${baseUrl}: ${rootReason(error)}`, null, { cause: error });
 }
 
-/** What lies at the bottom of an error: `fetch failed` and its like say nothing, their causes do. */
+/** The innermost cause of an error: messages such as `fetch failed` explain nothing, their causes do. */
 export function rootReason(error: unknown): string {
   let root = error;
   while (root instanceof Error && root.cause instanceof Error) root = root.cause;
@@ -30,8 +30,8 @@ export function rootReason(error: unknown): string {
 const LONGEST = 300;
 
 /**
- * A reason fit for files and screens: one line, not too long, and never the key, even where a server echoes it
- * or part of it (`sk-ab…yz`).
+ * A reason that is safe to store and to show: one line, at most 300 characters, and without the key, even where a
+ * server echoes all or part of it (`sk-ab…yz`).
  *
  * ```ts
  * const reason = redacted("Incorrect API key:\nhunter2-secret", "hunter2-secret");
@@ -41,19 +41,19 @@ const LONGEST = 300;
 export function redacted(text: string, apiKey: string | undefined): string {
   const parts = [apiKey ?? "", apiKey === undefined ? "" : encodeURIComponent(apiKey)];
   let clean = parts.filter((part) => part !== "").reduce(
-    (sofar, part) => sofar.replaceAll(part, "[key]"),
+    (clean, part) => clean.replaceAll(part, "[key]"),
     text,
   );
   clean = clean.replaceAll(/\b(Bearer\s+|sk-)[^\s"',;]+/gi, "[key]").replaceAll(/[\s\p{Cc}]+/gu, " ").trim();
   return clean.length > LONGEST ? `${clean.slice(0, LONGEST - 1)}…` : clean;
 }
 
-/** An answer in which the endpoint repeats the key, without it; short keys (`none`) are ordinary words. */
+/** Removes the key from an answer that repeats it; keys below 8 characters (`none`) may be ordinary words, and stay. */
 export function withoutKey(text: string, apiKey: string | undefined): string {
   return apiKey === undefined || apiKey.length < 8 ? text : text.replaceAll(apiKey, "[key]");
 }
 
-/** The message inside an error body, in OpenAI's shape or any other; plain text is cut short. */
+/** The message in an error body, in OpenAI's shape or another; plain text is cut at 300 characters. */
 export function errorMessage(body: unknown): string {
   if (typeof body === "string") return body.trim().replaceAll(/\s+/g, " ").slice(0, LONGEST);
   if (typeof body !== "object" || body === null) return "";
@@ -63,7 +63,7 @@ export function errorMessage(body: unknown): string {
   return JSON.stringify(body).slice(0, LONGEST);
 }
 
-/** `HTTP 404: model not found`, or just the status where the body says nothing. */
+/** `HTTP 404: model not found`, or the status alone where the body has no message. */
 export function httpFailure(status: number, body: unknown): EndpointFailure {
   const message = errorMessage(body);
   return new EndpointFailure(`HTTP ${status}${message === "" ? "" : `: ${message}`}`, status);

@@ -1,19 +1,19 @@
-/** One HTTP/1.1 response (RFC 9112) from the bytes of a connection: pure, incremental, suspicious. */
+/** Parses one HTTP/1.1 response (RFC 9112) from the bytes of a connection, incrementally and strictly. */
 
 import { concat } from "./bytes.ts";
 
 /** The start of a response. */
 export interface ResponseHead {
   readonly status: number;
-  /** Names in small letters; what came several times is joined by commas. */
+  /** Names in lower case; the values of a repeated header are joined by commas. */
   readonly headers: ReadonlyMap<string, string>;
 }
 
-/** What a server may send before we call it hostile. */
+/** How long the parts of a response may be. */
 export interface ParserLimits {
   /** Status line and headers together, and trailers together. */
   readonly headBytes: number;
-  /** One chunk-size line with its extensions. */
+  /** One line with a chunk size and its extensions. */
   readonly lineBytes: number;
 }
 
@@ -38,10 +38,10 @@ const CHUNK_END: State = { at: "chunk end" };
 const NOTHING = new Uint8Array();
 
 /**
- * Takes the bytes of a response to a GET or POST as they come and gives back those of its body.
+ * Takes the bytes of a response to a GET or POST as they arrive, and returns those of its body.
  *
- * Every way a body can be framed is known: chunked, by length, by the end of the connection. A body that ends
- * before its frame does is an error, never a short answer.
+ * A body may be framed by chunks, by its length, or by the end of the connection. A body that ends before its frame
+ * does is an error, never a short answer.
  *
  * ```ts
  * const parser = new ResponseParser();
@@ -53,7 +53,7 @@ const NOTHING = new Uint8Array();
 export class ResponseParser {
   #state: State = { at: "head" };
   #head: ResponseHead | null = null;
-  /** Bytes of a line (or head) that is not complete yet. */
+  /** Bytes of a line, or of the head, that is not complete yet. */
   #rest: Uint8Array = NOTHING;
   #reusable = false;
 
@@ -66,7 +66,7 @@ export class ResponseParser {
     return parser;
   }
 
-  /** Null until the blank line after the headers has come. */
+  /** Null until the blank line after the headers has arrived. */
   get head(): ResponseHead | null {
     return this.#head;
   }
@@ -76,16 +76,16 @@ export class ResponseParser {
     return this.#state.at === "done";
   }
 
-  /** Whether another request may follow on this connection: true only when the response ended cleanly. */
+  /** Whether another request may follow on this connection: only where the response ended as its frame says. */
   get reusable(): boolean {
     return this.done && this.#reusable;
   }
 
   /**
-   * The body in these bytes, without what frames it: moved together where it lies, so that a view is all that is
-   * made. Bytes after the end of the response make the connection unfit for reuse.
+   * The body in these bytes, without its framing: the parts are moved together in place, and a view of them is returned.
+   * Bytes after the end of the response make the connection unfit for reuse.
    *
-   * @throws {SyntaxError} where the bytes are not HTTP/1.1, or go past the limits
+   * @throws {SyntaxError} where the bytes are not HTTP/1.1, or exceed the limits
    */
   feed(bytes: Uint8Array): Uint8Array {
     const body = new Gathered(bytes);
@@ -181,7 +181,7 @@ export class ResponseParser {
     return upto;
   }
 
-  /** `end` is where the line's LF stands. */
+  /** `end` is the position of the line's LF. */
   #useLine(state: State, bytes: Uint8Array, from: number, end: number): void {
     const stop = end > from && bytes[end - 1] === CR ? end - 1 : end;
     if (state.at === "chunk end") {
@@ -215,7 +215,7 @@ export function bodyOf(headers: ResponseHead["headers"], limits?: ParserLimits):
   return ResponseParser.after({ status: 200, headers }, limits);
 }
 
-/** Parts of some bytes, moved together: each moves to the end of the one before it. */
+/** Parts of one array, moved together in place. */
 class Gathered {
   #start = 0;
   #end = 0;
@@ -234,8 +234,7 @@ class Gathered {
 }
 
 /**
- * What a streaming server sends of a token is a whole chunk, or a few, and nothing else. Takes those, and returns
- * where anything else begins.
+ * Takes whole chunks, which is what a streaming server usually sends per token; returns where anything else begins.
  */
 function takeWholeChunks(bytes: Uint8Array, body: Gathered): number {
   for (let at = 0;;) {
@@ -255,7 +254,7 @@ function takeWholeChunks(bytes: Uint8Array, body: Gathered): number {
   }
 }
 
-/** Where the head ends: after the empty line, with or without carriage returns; -1 when it is not there yet. */
+/** Where the head ends: after the empty line, with or without carriage returns; -1 where that is still to come. */
 function headEnd(bytes: Uint8Array, from: number): number {
   for (let at = bytes.indexOf(LF, from); at >= 0; at = bytes.indexOf(LF, at + 1)) {
     if (bytes[at + 1] === LF) return at + 2;
@@ -270,7 +269,7 @@ function looksLikeHttp(bytes: Uint8Array): boolean {
   return START.subarray(0, bytes.length).every((byte, i) => bytes[i] === byte);
 }
 
-/** Hexadecimal digits, then perhaps blanks and an extension that says nothing to us. */
+/** Hexadecimal digits, then perhaps blanks and an extension, which is ignored. */
 function chunkSize(bytes: Uint8Array, from: number, stop: number): number {
   let [size, at] = [0, from];
   for (; at < stop; at++) {

@@ -1,38 +1,38 @@
-/** Writing to a socket, out of memory that is used again and again. */
+/** Writes to a socket from a buffer that is reused. */
 
-const ROOM_BYTES = 4 * 1024;
+const BUFFER_BYTES = 4 * 1024;
 
 /**
- * What belongs together goes out in one call. Small messages are put together in one place, always the same: in
- * a process that has been idle, allocating is the dearest part of sending them.
+ * Sends each message in one call. Small messages share one buffer, since allocating is the slowest part of sending a
+ * message in a process that was idle.
  *
  * ```ts
  * const sent: string[] = [];
  * const write = (bytes: Uint8Array) => Promise.resolve(sent.push(new TextDecoder().decode(bytes)) && bytes.length);
  * const writer = new SocketWriter({ write });
- * const room = writer.room(2);
- * room.set([72, 105]);
- * await writer.send(room);
+ * const buffer = writer.buffer(2);
+ * buffer.set([72, 105]);
+ * await writer.send(buffer);
  * if (sent.join() !== "Hi") throw new Error(sent.join());
  * ```
  */
 export class SocketWriter {
-  readonly #own = new Uint8Array(ROOM_BYTES);
-  /** The socket has not taken yet what is in our own room. */
+  readonly #shared = new Uint8Array(BUFFER_BYTES);
+  /** The socket has not taken the shared buffer yet. */
   #busy = false;
 
   constructor(private readonly socket: { write(bytes: Uint8Array): Promise<number> }) {}
 
-  /** Room for a message of so many bytes, to be filled and sent at once. */
-  room(bytes: number): Uint8Array {
-    return bytes > ROOM_BYTES || this.#busy ? new Uint8Array(bytes) : this.#own.subarray(0, bytes);
+  /** A buffer for a message of `bytes` bytes, to be filled and sent at once. */
+  buffer(bytes: number): Uint8Array {
+    return bytes > BUFFER_BYTES || this.#busy ? new Uint8Array(bytes) : this.#shared.subarray(0, bytes);
   }
 
-  /** The socket is handed the bytes before this returns; the promise is for what it could not take at once. */
+  /** Hands the bytes to the socket before this returns; resolves when the socket has taken all of them. */
   async send(bytes: Uint8Array): Promise<void> {
-    const owns = bytes.buffer === this.#own.buffer;
-    if (owns) this.#busy = true;
+    const isShared = bytes.buffer === this.#shared.buffer;
+    if (isShared) this.#busy = true;
     for (let at = 0; at < bytes.length;) at += await this.socket.write(at === 0 ? bytes : bytes.subarray(at));
-    if (owns) this.#busy = false;
+    if (isShared) this.#busy = false;
   }
 }

@@ -1,18 +1,18 @@
-/** How many tokens an answer had, and who says so. */
+/** How many tokens an answer has, and where that number comes from. */
 import type { Trace } from "./trace.ts";
 
-/** Where a count came from; only `usage` is not an estimate. */
+/** Where a count comes from; only `usage` is not an estimate. */
 export type CountSource = "usage" | "chunks" | "chars/4";
 
 /**
- * How many tokens came out: the endpoint's usage, the server's own timings, else the chunks that arrived, else
- * a quarter of the characters. The last two are estimates.
+ * The output tokens of an answer: from the endpoint's usage, else the server's own timings, else the number of chunks,
+ * else a quarter of the characters. The last two are estimates.
  *
  * ```ts
  * const chunk = { atMs: 1, contentChars: 4, reasoningChars: 0 };
  * const trace = { usage: null, server: null, streamed: true, chunks: [chunk, chunk, chunk] };
  * const count = outputTokens(trace);
- * if (count.tokens !== 3 || count.source !== "chunks") throw new Error("one token a chunk");
+ * if (count.tokens !== 3 || count.source !== "chunks") throw new Error("one token per chunk");
  * ```
  */
 export function outputTokens(trace: Pick<Trace, "usage" | "server" | "streamed" | "chunks">): {
@@ -29,7 +29,7 @@ export function outputTokens(trace: Pick<Trace, "usage" | "server" | "streamed" 
   return { tokens: Math.ceil(chars / 4), source: "chars/4" };
 }
 
-/** Above this many characters a chunk, chunks are no longer single tokens (English: 4 to 5 characters each). */
+/** Above this many characters per chunk, a chunk holds several tokens (an English token has 4 to 5 characters). */
 const TOKEN_CHARS = 8;
 
 const charsOf = ({ chunks }: Pick<Trace, "chunks">) =>

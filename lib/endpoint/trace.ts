@@ -1,9 +1,9 @@
 /**
- * What one request looked like on the wire: the raw record that every metric is derived from.
- * Times are milliseconds on the caller's monotonic clock, read when the bytes arrived.
+ * One timed request as a raw record, from which every metric is derived. Times are milliseconds on the caller's
+ * monotonic clock, read when the bytes arrived.
  */
 
-/** An OpenAI-compatible service: where it is, how to name it, and its key (never written anywhere). */
+/** An OpenAI-compatible service: its address, its name, and its key, which is never written anywhere. */
 export interface Endpoint {
   readonly name: string;
   /** Base URL including the version path, e.g. `http://127.0.0.1:5273/v1`. */
@@ -11,12 +11,13 @@ export interface Endpoint {
   readonly apiKey?: string;
 }
 
+/** One message of a conversation. */
 export interface ChatMessage {
   readonly role: "system" | "user" | "assistant";
   readonly content: string;
 }
 
-/** One generation to ask for, independent of the route (chat or completions) that carries it. */
+/** What a model is asked to generate, whichever route (chat or completions) carries it. */
 export interface GenerationRequest {
   readonly model: string;
   readonly messages: readonly ChatMessage[];
@@ -25,9 +26,9 @@ export interface GenerationRequest {
   /** Sampling seed; left out of the request when undefined. */
   readonly seed?: number;
   readonly stop?: readonly string[];
-  /** Ask for exactly `maxTokens` tokens, where the endpoint knows how to ignore its end token. */
+  /** Generate exactly `maxTokens` tokens, where the endpoint can ignore its end token. */
   readonly fixedOutput?: boolean;
-  /** Ask for JSON that fits this schema (`response_format` of the chat route). */
+  /** Generate JSON that fits this schema (`response_format` of the chat route). */
   readonly responseFormat?: { readonly name: string; readonly schema: Readonly<Record<string, unknown>> };
 }
 
@@ -46,7 +47,7 @@ export interface ReportedUsage {
   readonly reasoningTokens: number | null;
 }
 
-/** Times the server itself reported (llama.cpp `timings`, Ollama durations). */
+/** Times that the server itself reported: llama.cpp's `timings`, Ollama's durations. */
 export interface ServerTimings {
   readonly promptMs: number | null;
   readonly decodeMs: number | null;
@@ -56,9 +57,10 @@ export interface ServerTimings {
   readonly cachedTokens: number | null;
 }
 
+/** `partial`: text had arrived when something went wrong. */
 export type RequestStatus = "ok" | "partial" | "failed";
 
-/** The whole exchange. `partial`: text arrived and then something went wrong; `reason` says what. */
+/** A request and its answer. */
 export interface Trace {
   readonly status: RequestStatus;
   /** Null exactly when status is `ok`. One line, never a key. */
@@ -68,7 +70,7 @@ export interface Trace {
   readonly dueMs: number;
   readonly sentMs: number;
   readonly headersMs: number | null;
-  /** When the response ended, failed or was given up. */
+  /** When the answer ended, failed, or was given up. */
   readonly endMs: number;
   readonly streamed: boolean;
   readonly route: "chat" | "completions";

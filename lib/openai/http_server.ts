@@ -167,7 +167,7 @@ class ClientConnection {
   }
 
   room(bytes: number): Uint8Array {
-    return this.#writer.room(bytes);
+    return this.#writer.buffer(bytes);
   }
 
   send(bytes: Uint8Array): Promise<void> {

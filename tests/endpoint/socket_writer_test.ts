@@ -17,7 +17,7 @@ function slowSocket(takes: readonly number[]) {
 }
 
 function message(writer: SocketWriter, length: number, fill: number): Uint8Array {
-  const room = writer.room(length);
+  const room = writer.buffer(length);
   room.fill(fill);
   return room;
 }
