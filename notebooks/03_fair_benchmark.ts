@@ -39,7 +39,7 @@ await say(
 // **Question.** The first two entries are the same file on the same machine. Which of them will be faster, and by how much?
 
 // %%
-const prompts = await loadPromptSet("../prompts/default.json");
+const prompts = await loadPromptSet("../prompts/ten.json");
 const result = await measured(found, {
   prompts: isShort() ? { ...prompts, prompts: prompts.prompts.slice(0, 5) } : prompts,
   rounds: isShort() ? 2 : 3,

@@ -10,9 +10,9 @@ import type { PlanInfo } from "./records.ts";
 
 /** The plan of a run where neither a flag nor the caller says otherwise. Every task starts from these. */
 export const PLAN_DEFAULTS = {
-  rounds: 2,
+  rounds: 1,
   warmup: 2,
-  maxTokens: 128,
+  maxTokens: 40,
   temperature: 0,
   prefix: "cold",
   seed: 1,

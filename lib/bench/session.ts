@@ -134,7 +134,7 @@ function requestAgain({ candidates, plan }: RunInfo): Pick<CandidateRequest, "ag
   };
 }
 
-/** `Measuring a, b (as asked): 10 prompts × 2 rounds, cold prefix, interleaved.` */
+/** `Measuring a, b (as asked): 64 prompts × 1 round, cold prefix, interleaved.` */
 function measuringLine({ named }: ChosenCandidates, plan: PlanInfo, why: string): string {
   const count = (n: number, word: string) => `${n} ${word}${n === 1 ? "" : "s"}`;
   const ids = named.map(({ info }) => info.id).join(", ");

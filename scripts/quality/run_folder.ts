@@ -37,14 +37,35 @@ export async function runFolder(name: string | undefined, root: string): Promise
   return folder;
 }
 
-/** @throws {UserError} when no prompt set is found, or the one given can't be read */
+/**
+ * The prompt set of a run: the file given, the run's own, or the shipped one with the same texts, whatever its name is
+ * today.
+ *
+ * @throws {UserError} when no prompt set is found, or the one given can't be read
+ */
 export async function promptSetOf(folder: string, given: string | undefined): Promise<PromptSet> {
   if (given !== undefined) return await loadPromptSet(given);
-  const { name } = (await readRunInfo(folder)).plan.prompt_set;
-  for (const path of [join(folder, promptsFile), join("prompts", `${name}.json`)]) {
-    if (await isFile(path)) return await loadPromptSet(path);
+  const own = join(folder, promptsFile);
+  if (await isFile(own)) return await loadPromptSet(own);
+  const { name, sha256 } = (await readRunInfo(folder)).plan.prompt_set;
+  const shipped = await filesIn("prompts");
+  for (const path of shipped) {
+    const set = await loadPromptSet(path);
+    if (set.sha256 === sha256) return set;
   }
+  const named = join("prompts", `${name}.json`);
+  if (shipped.includes(named)) return await loadPromptSet(named);
   throw new UserError(`the prompt set ${name} of ${folder} was not found: give its file with --prompts`);
+}
+
+async function filesIn(folder: string): Promise<string[]> {
+  try {
+    const entries = await Array.fromAsync(Deno.readDir(folder));
+    return entries.filter(({ name }) => name.endsWith(".json")).map(({ name }) => join(folder, name)).sort();
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
 }
 
 async function isFile(path: string): Promise<boolean> {

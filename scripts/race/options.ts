@@ -1,5 +1,6 @@
 /** The flags of `race`, checked before anything else happens. */
 import { type Command, Option } from "commander";
+import { PLAN_DEFAULTS } from "../../lib/bench/plan.ts";
 import type { RaceTerms } from "../../lib/bench/records.ts";
 import { UserError } from "../../lib/errors.ts";
 import { parseWeights, utilityParts } from "../../lib/select/race/criterion.ts";
@@ -69,7 +70,7 @@ export function raceCommand(): Command {
     )
     .addOption(promptOption())
     .addOption(promptsOption())
-    .addOption(maxTokensOption(128))
+    .addOption(maxTokensOption(PLAN_DEFAULTS.maxTokens))
     .addOption(temperatureOption(0))
     .addOption(
       new Option("--warmup <n>", "requests a candidate before the race").default(1).argParser(

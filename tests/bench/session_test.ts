@@ -59,7 +59,7 @@ Deno.test("from names to a finished run: one note, the folder, its summary and i
     assert.deepEqual(notes, [
       "Measuring phi-4-mini@local-" + new URL(resources.env.get("FOUNDRY_LOCAL_ENDPOINT") ?? "").port +
       ", phi-4-mini@local-" + new URL(resources.env.get("FOUNDRY_LOCAL_ENDPOINT") ?? "").port +
-      "#2 (as asked): 1 prompt × 2 rounds, cold prefix, interleaved.",
+      "#2 (as asked): 1 prompt × 1 round, cold prefix, interleaved.",
     ]);
     const [one, twin] = measured.summary.candidates;
     assert.match(twin?.id ?? "", /#2$/);

@@ -40,7 +40,7 @@ async function rewrite(path: string, change: (record: Record<string, unknown>, l
 
 /** The committed run's prompts have no checks: these are the same prompts with one each. */
 export async function checkedPrompts(folder: string): Promise<string> {
-  const set = JSON.parse(await Deno.readTextFile(new URL("../../prompts/default.json", import.meta.url)));
+  const set = JSON.parse(await Deno.readTextFile(new URL("../../prompts/ten.json", import.meta.url)));
   for (const prompt of set.prompts) {
     const [name, text] = prompt.id === "rag" ? ["retrieval", "retriev"] : ["an a", "a"];
     prompt.checks = [{ kind: "contains", name, texts: [text] }];

@@ -3,13 +3,22 @@ import fc from "fast-check";
 import { UserError } from "../../lib/errors.ts";
 import { loadPromptSet, parsePromptSet, singlePrompt } from "../../lib/prompts/prompts.ts";
 
-Deno.test("the default set is ten prompts with ids of their own, the workshop's among them", async () => {
+Deno.test("the default set gives a race room: over 60 short cases of their own, the workshop's among them", async () => {
   const set = await loadPromptSet("prompts/default.json");
-  assert.equal(set.prompts.length, 10);
-  assert.equal(new Set(set.prompts.map(({ id }) => id)).size, 10);
-  const texts = set.prompts.map(({ messages }) => messages.at(-1)?.content);
+  assert.ok(set.prompts.length >= 60);
+  assert.equal(new Set(set.prompts.map(({ sha256 }) => sha256)).size, set.prompts.length);
+  const texts = set.prompts.map(({ messages }) => messages.at(-1)?.content ?? "");
   assert.ok(texts.includes("Explain retrieval augmented generation briefly."));
+  assert.ok(texts.every((text) => text.length < 200));
   assert.ok(set.prompts.every(({ task, aspects }) => task !== null && aspects.length > 0));
+  const checked = set.prompts.filter(({ checks }) => checks.length > 0);
+  assert.ok(checked.length >= 60, "a quality run has enough to score");
+});
+
+Deno.test("the ten prompts of earlier runs keep their texts, so that those runs keep their meaning", async () => {
+  const { plan } = JSON.parse(await Deno.readTextFile("reports/2026-11-21T07-30-18-gzss/run.json"));
+  const set = await loadPromptSet("prompts/ten.json");
+  assert.equal(set.sha256, plan.prompt_set.sha256);
 });
 
 Deno.test("the course's array of strings is read as it is", () => {
