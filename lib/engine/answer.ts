@@ -1,18 +1,19 @@
-/** One answer, token by token, until it is complete. */
+/** One answer, token by token, until it is complete: when it ends, and what of it is shown. */
 import type { StopScanner, TokenDecoder } from "../openai/streamed_text.ts";
 
-/** What an answer needs of the model and of its request. */
+/** What an answer needs from the model and from its request. */
 export interface AnswerParts<Token> {
   readonly decoder: TokenDecoder<Token>;
   readonly scanner: StopScanner;
-  /** Whether this token says that the model is done. */
+  /** Whether this token is one of the model's end tokens. */
   readonly isEnd: (token: Token) => boolean;
   readonly maxTokens: number;
+  /** Receives the text, piece by piece. */
   readonly emit: (text: string) => void;
 }
 
 /**
- * Takes tokens and hands out text until the model ends, a stop string comes or the limit is reached.
+ * Takes tokens and emits text until the model ends, a stop string comes, or the limit is reached.
  *
  * ```ts
  * import { StopScanner, TokenDecoder } from "../openai/streamed_text.ts";
@@ -31,27 +32,27 @@ export interface AnswerParts<Token> {
 export class Answer<Token> {
   #count = 0;
   #finish: "stop" | "length" | null = null;
-  /** After a stop string nothing more is to be seen. */
+  /** Nothing is shown after a stop string. */
   #closed = false;
 
   constructor(private readonly parts: AnswerParts<Token>) {}
 
-  /** Tokens of the answer so far; an end token is not one of them. */
+  /** Tokens of the answer so far, without an end token. */
   get count(): number {
     return this.#count;
   }
 
-  /** Why it is complete; null while it is not. */
+  /** Why the answer is complete; null while it is not. */
   get finish(): "stop" | "length" | null {
     return this.#finish;
   }
 
-  /** Whether it has as many tokens as it may have. */
+  /** Whether the answer has reached its token limit. */
   get full(): boolean {
     return this.#count >= this.parts.maxTokens;
   }
 
-  /** Counts a picked token; false where it says that the model is done, and is not part of the answer. */
+  /** Counts a picked token; false for an end token, which is not part of the answer. */
   accept(token: Token): boolean {
     const isEnd = this.parts.isEnd(token);
     if (isEnd) this.#finish = "stop";
@@ -59,7 +60,7 @@ export class Answer<Token> {
     return !isEnd;
   }
 
-  /** Hands out the text of an accepted token; afterwards `finish` says whether that completed the answer. */
+  /** Emits the text of an accepted token; afterwards `finish` says whether it completed the answer. */
   say(token: Token): void {
     const { text, stopped } = this.parts.scanner.push(this.parts.decoder.push(token));
     this.#emit(text);
@@ -72,7 +73,7 @@ export class Answer<Token> {
     this.#closed = true;
   }
 
-  /** Hands out what was held back for a character or a stop string that never came. */
+  /** Emits what was held back for a character or a stop string that never came. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -2,18 +2,19 @@
 import { Template } from "@huggingface/jinja";
 import type { ChatMessage } from "../endpoint/trace.ts";
 
-/** `own`: the template in the model file. `plain`: ours, for a model that has none. */
+/** `own`: the template in the model file. `plain`: speakers' names, for a model without a template. */
 export type ChatTemplateKind = "own" | "plain";
 
+/** How messages become a prompt. */
 export interface ChatTemplate {
   readonly kind: ChatTemplateKind;
-  /** Text that ends an answer besides the model's own end token. */
+  /** Strings that end an answer, besides the model's own end token. */
   readonly stops: readonly string[];
-  /** The whole prompt, ready for the model's next words. */
+  /** The whole prompt, which ends where the model's answer begins. */
   render(messages: readonly ChatMessage[]): string;
 }
 
-/** The tokens that a template may place itself. */
+/** The special tokens that a template may place itself. */
 export interface TemplateTokens {
   readonly bos: string;
   readonly eos: string;

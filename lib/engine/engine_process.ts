@@ -3,7 +3,7 @@ import { reasonOf } from "../errors.ts";
 import { TextLineStream } from "../program.ts";
 import { type EngineReport, engineReport } from "./options.ts";
 
-/** How an engine process came to its end. */
+/** How an engine process ended. */
 export interface EngineExit {
   readonly code: number;
   readonly signal: string | null;
@@ -15,7 +15,7 @@ export type FailedReport = Extract<EngineReport, { state: "failed" }>;
 const stopDeadlineMs = 3000;
 const errorTailChars = 2000;
 
-/** What an engine needs: native code is outside Deno's sandbox, so the other flags add little to it. */
+/** What an engine may do. Native code is outside Deno's sandbox, so the other flags add little. */
 const permissions = [
   "--allow-ffi",
   "--allow-read",
@@ -25,7 +25,7 @@ const permissions = [
   "--allow-net=127.0.0.1",
 ];
 
-/** Where the engine's program is. */
+/** URL of the program that an engine process runs. */
 export function programUrl(): string {
   return new URL("./process.ts", import.meta.url).href;
 }
@@ -34,6 +34,7 @@ export function programUrl(): string {
 export class EngineProcess {
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+  /** Resolves when the process has ended. */
   readonly exited: Promise<EngineExit>;
   readonly #report: Promise<EngineReport | null>;
   #errorTail = "";
@@ -52,22 +53,24 @@ export class EngineProcess {
     void this.#readErrors();
   }
 
+  /** The process id. */
   get pid(): number {
     return this.#child.pid;
   }
 
-  /** Hands over the orders and resolves with the report; throws when the process ends without one. */
-  async begin(orders: Record<string, unknown>): Promise<EngineReport> {
+  /** Sends the order and resolves with the report; a process that ends without one counts as failed. */
+  async begin(order: Record<string, unknown>): Promise<EngineReport> {
     try {
-      await this.#input.write(new TextEncoder().encode(JSON.stringify(orders) + "\n"));
+      await this.#input.write(new TextEncoder().encode(JSON.stringify(order) + "\n"));
     } catch {
-      // It ended before it could read: the missing report below says why.
+      // The process ended before it could read: the missing report below says why.
     }
     return await this.#report ?? await this.#endWithoutReport();
   }
 
+  /** Ends the process; resolves when it is gone. */
   async stop(): Promise<void> {
-    // The process ends itself when its input closes; closing fails where it is gone already.
+    // The process ends itself when its input closes; closing fails where it is already gone.
     await this.#input.close().catch(() => {});
     const timer = setTimeout(() => this.#kill(), stopDeadlineMs);
     await this.exited;
@@ -78,7 +81,7 @@ export class EngineProcess {
     try {
       this.#child.kill("SIGKILL");
     } catch {
-      // Already gone: nothing is left to end.
+      // Already gone.
     }
   }
 
@@ -97,7 +100,7 @@ export class EngineProcess {
   #readReport(): Promise<EngineReport | null> {
     const { promise, resolve } = Promise.withResolvers<EngineReport | null>();
     const read = async () => {
-      // To the end, also after the report: an output that nobody reads would block the process.
+      // Read to the end, also after the report: unread output would block the process.
       for await (
         const line of this.#child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(
           new TextLineStream(),

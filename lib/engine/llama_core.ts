@@ -12,14 +12,14 @@ import type { Generated } from "../openai/reply.ts";
 import type { AnswerFormat, Job } from "../openai/request.ts";
 import { StopScanner, TokenDecoder } from "../openai/streamed_text.ts";
 
-/** What the model is handed from outside. */
+/** What the model takes from its caller. */
 export interface ModelHooks {
   readonly clock: Clock;
-  /** A whole number for requests that name no seed. */
+  /** A whole number, for requests without a seed. */
   readonly randomSeed: () => number;
 }
 
-/** A model's words (vocabulary, templates, metadata), and what evaluates its tokens. */
+/** A model's vocabulary, chat template and metadata, and what evaluates its tokens. */
 export class LlamaCore implements EngineCore {
   constructor(
     readonly model: LoadedModel,
@@ -37,7 +37,7 @@ export class LlamaCore implements EngineCore {
       throw new ApiError(
         400,
         `the prompt has ${prompt.length} tokens, and this model's context holds ${this.model.contextTokens} ` +
-          "with the answer: shorten the prompt or start the engine with a longer context",
+          "with the answer: shorten the prompt, or start the engine with a longer context",
         { param: job.route === "chat" ? "messages" : "prompt", code: "context_length_exceeded" },
       );
     }
@@ -54,7 +54,7 @@ export class LlamaCore implements EngineCore {
       tokens.unshift(bos);
     }
     if (tokens.length > 0) return tokens;
-    throw new ApiError(400, "the prompt is empty, and this model can't start from nothing", {
+    throw new ApiError(400, "the prompt is empty, and this model needs at least one token to start from", {
       param: "prompt",
     });
   }
@@ -75,7 +75,7 @@ export class LlamaCore implements EngineCore {
     const { grammar } = await this.llama.createGrammarForJsonSchema<GbnfJsonSchema>(
       grammarSchema(format.schema),
     );
-    // The library's root asks for four empty lines after the value; the end token is end enough.
+    // node-llama-cpp's root demands four empty lines after the value; the end token ends it just as well.
     return grammar.replace(/ "(\\n){4}" \[\\n\]\*/, "");
   }
 
@@ -92,14 +92,14 @@ export class LlamaCore implements EngineCore {
         if (!answer.accept(token)) break;
         lastAt = clock();
         signal.throwIfAborted();
-        // The next token is computed while this one's text is made out and sent.
+        // The next token is computed while the text of this one is decoded and sent.
         coming = answer.full ? null : run.next();
         answer.say(token);
         if (coming === null || answer.finish !== null) break;
       }
       answer.close();
     } finally {
-      // Nothing of this run may still be computing when the next one begins.
+      // The next run may only begin when nothing of this one is being computed.
       await coming?.catch(() => {});
       await run.end();
     }
@@ -117,7 +117,7 @@ export class LlamaCore implements EngineCore {
     return {
       sampling: { ...job.sampling, seed: job.sampling.seed ?? this.hooks.randomSeed() },
       grammar,
-      // In place of an end token that is to be ignored: going on after one would leave the answer's turn.
+      // An ignored end token is replaced: continuing after it would leave the assistant's turn.
       insteadOfEnd: job.ignoreEos && grammar === null
         ? this.words.tokens.nl ?? this.words.tokenize("\n")[0] ?? null
         : null,

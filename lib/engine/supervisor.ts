@@ -8,14 +8,15 @@ import { type EngineExit, EngineProcess, type FailedReport, programUrl } from ".
 import { engineStats } from "../openai/loaded_model.ts";
 import type { EngineOptions, EngineReport } from "./options.ts";
 
+/** How to start an engine. */
 export interface StartOptions extends EngineOptions {
   /** The Deno that runs the engine: `Deno.execPath()`. */
   readonly denoPath: string;
-  /** deno.json to run it with; left out: the one that Deno finds beside this module. */
+  /** The deno.json to run it with; default: the one that Deno finds for this module. */
   readonly configPath?: string;
   readonly clock: Clock;
   readonly fetch?: Fetch;
-  /** Ends the engine, also one that is still loading. */
+  /** Aborting it ends the engine, also while it is loading. */
   readonly signal?: AbortSignal;
 }
 
@@ -25,29 +26,31 @@ export interface LoadTimes {
   readonly totalMs: number;
   /** The model file alone: from opening it until its weights are in place. */
   readonly modelMs: number;
-  /** The rest of the engine's own work: llama.cpp and the devices, the context and a first evaluation. */
+  /** Opening llama.cpp and the devices. */
   readonly runtimeMs: number;
+  /** Making the context, with a first evaluation. */
   readonly contextMs: number;
 }
 
-/** A model that answers, whatever runs it: an engine process, or a custom model's adapter. */
+/** A model that answers: in an engine process, or through a custom model's adapter. */
 export interface RunningModel {
-  /** Carries the token that it asks for; it is never written anywhere. */
+  /** Its address, with the API key that it requires; the key is never written anywhere. */
   readonly endpoint: Endpoint;
   /** The process that runs it now. */
   readonly pid: number;
   readonly loadMs: Pick<LoadTimes, "totalMs">;
-  /** What really runs the model: `cpu`, or `vulkan: NAME`. */
+  /** The device that runs the model: `cpu`, or `vulkan: NAME`. */
   readonly device: string;
-  /** Why it is another device than asked for; null where nothing needs saying. */
+  /** Why that is not the requested device; null where nothing needs saying. */
   readonly deviceNote: string | null;
   readonly chatTemplate: ChatTemplateKind;
-  /** Null where nobody knows: an adapter whose entry does not say. */
+  /** Null for an adapter whose registry entry does not say. */
   readonly contextTokens: number | null;
+  /** Resident memory in megabytes (10^6 bytes), and processor seconds since the process began. */
   stats(): Promise<{ residentMb: number; cpuS: number }>;
-  /** Ends the process; resolves when it is gone. May be called twice. */
+  /** Ends the process; resolves when it is gone. It may be called twice. */
   stop(): Promise<void>;
-  /** Resolves when it will answer no more, for whatever reason. */
+  /** Resolves when the model will answer no more, whatever the reason. */
   readonly exited: Promise<EngineExit>;
 }
 
@@ -63,10 +66,10 @@ export interface RunningEngine extends RunningModel {
 }
 
 /**
- * Starts a process that runs one GGUF model behind the OpenAI protocol on this machine, and waits until it can
- * answer. Nobody but the holder of `endpoint.apiKey` can use it.
+ * Starts a process that serves one GGUF model over the OpenAI protocol on this machine, and waits until it can
+ * answer. Requests must carry `endpoint.apiKey`.
  *
- * @throws {UserError} in one line, when the file, the device or the memory does not allow it
+ * @throws {UserError} in one line, where the file, the device or the memory does not allow it
  *
  * ```ts ignore
  * const engine = await startEngine({
@@ -78,7 +81,7 @@ export interface RunningEngine extends RunningModel {
  * ```
  */
 export async function startEngine(options: StartOptions): Promise<RunningEngine> {
-  const { denoPath, configPath, clock, fetch = globalThis.fetch, signal, ...told } = options;
+  const { denoPath, configPath, clock, fetch = globalThis.fetch, signal, ...engineOptions } = options;
   signal?.throwIfAborted();
   await checkModelFile(options.modelPath);
   const startedAt = clock();
@@ -88,7 +91,7 @@ export async function startEngine(options: StartOptions): Promise<RunningEngine>
   void engine.exited.then(() => signal?.removeEventListener("abort", onAbort));
   const token = newToken();
   try {
-    const report = await engine.begin({ ...told, token });
+    const report = await engine.begin({ ...engineOptions, token });
     signal?.throwIfAborted();
     if (report.state === "failed") throw loadFailure(options.modelId, options.modelPath, report);
     return running(engine, { report, options, token, totalMs: clock() - startedAt, fetch });
@@ -99,10 +102,10 @@ export async function startEngine(options: StartOptions): Promise<RunningEngine>
 }
 
 /**
- * Brings everything that an engine process imports onto this machine (llama.cpp's prebuilt binaries among it),
- * so that the first measured load is not a download. Quick when it is all there.
+ * Downloads what an engine process imports, llama.cpp's prebuilt binaries included, so that the first measured
+ * load contains no download. It is quick where everything is already there.
  *
- * @throws {UserError} when that fails, with the last line of the reason
+ * @throws {UserError} where that fails, with the last line of the reason
  *
  * ```ts ignore
  * await prepareEngine({ denoPath: Deno.execPath(), onProgress: (line) => console.error(line) });
@@ -126,10 +129,10 @@ export async function prepareEngine(
     options.onProgress?.(line);
   }
   const { success } = await child.status;
-  if (!success) throw new UserError(`the embedded engine could not be installed: ${last}`, 1);
+  if (!success) throw new UserError(`installing the embedded engine failed: ${last}`, 1);
 }
 
-/** A token that nobody can guess. */
+/** A random API key of 48 hexadecimal digits. */
 export function newToken(): string {
   return [...crypto.getRandomValues(new Uint8Array(24))].map((b) => b.toString(16).padStart(2, "0")).join("");
 }
@@ -159,11 +162,11 @@ function loadFailure(modelId: string, path: string, { fault, reason }: FailedRep
     case "memory":
       return new UserError(
         `${modelId} does not fit into this machine's memory: ${reason}; ` +
-          "end other programs, take a smaller variant, or set a shorter context",
+          "close other programs, take a smaller variant, or set a shorter context",
         1,
       );
     case "options":
-      return new UserError(`${modelId} can't be run as asked: ${reason}`);
+      return new UserError(`${modelId} can't be run with these options: ${reason}`);
     case "engine":
       return new UserError(`the engine for ${modelId} failed: ${reason}`, 1);
   }
