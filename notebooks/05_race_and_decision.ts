@@ -14,7 +14,7 @@ import { isShort, say, show, stopSignal, table } from "./support.ts";
 import { candidatesFor, candidatesWithVariants, measured, raced } from "./models.ts";
 import { loadRegistry } from "../lib/catalog/registry.ts";
 import { svgFile } from "../lib/plot/figure.ts";
-import { looksPlot } from "../lib/plot/looks.ts";
+import { repeatedTestingPlot } from "../lib/plot/repeated_testing.ts";
 import { paretoPlot } from "../lib/plot/pareto.ts";
 import { loadPromptSet } from "../lib/prompts/prompts.ts";
 import { writeQuality } from "../lib/quality/quality.ts";
@@ -130,7 +130,7 @@ await table(
 // %% figures=1
 const draw = NULL_DIFFERENCES["normal"] ?? (() => 0);
 const draws = { draw, sequences: 2000, looks: 50 };
-await show(looksPlot([
+await show(repeatedTestingPlot([
   { name: "t test at every look", shares: missesOverTime(INTERVALS.naive, draws, seededRandom("looks")) },
   {
     name: "interval that holds at any time",

@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** Box plots, one row a series inside one band a group (a prompt), with flagged outliers left visible. */
+/** Box plots: one band per group (a prompt), one row per series in it, flagged outliers shown. */
 import * as Plot from "@observablehq/plot";
 import { flagOutliers } from "../stats/outliers.ts";
 import { quantile } from "../stats/quantile.ts";
@@ -10,7 +10,7 @@ import { seriesStyle } from "./series.ts";
 /** The values of one series in one group. */
 export interface BoxCell {
   readonly series: string;
-  /** Empty where there is only one group: the band then carries no heading. */
+  /** Empty if there is only one group: its band then has no heading. */
   readonly group: string;
   /** Seconds, in any order. */
   readonly values: ArrayLike<number>;
@@ -36,9 +36,9 @@ export interface BoxGlyph {
   readonly outliers: readonly number[];
 }
 
-/** A row draws no more than this many of its flagged values: the furthest from the median. */
+/** A row draws at most this many of its flagged values, the furthest from the median. */
 export const maxDrawnOutliers = 60;
-/** Below this many values there are no quartiles worth a box: every value is drawn. */
+/** With fewer values a box means little: every value is drawn instead. */
 const boxFrom = 5;
 const rowHeight = 17;
 const headingHeight = 24;
@@ -210,23 +210,23 @@ function caption(rows: readonly Row[], metric: string): string {
     : "";
   const name = `${metric[0]?.toUpperCase()}${metric.slice(1)}`;
   if (rows.length > 0 && rows.every((row) => row.glyph.n < boxFrom)) {
-    return `${name}: fewer than ${boxFrom} requests a row are too few for a box, so every one is a tick; the symbol ` +
-      `is the median. n = ${n} a row.`;
+    return `${name}: each tick is one request, since fewer than ${boxFrom} per row are too few for a box; the symbol ` +
+      `is the median. n = ${n} per row.`;
   }
   const few = rows.some((row) => row.glyph.n < boxFrom)
-    ? ` Rows of fewer than ${boxFrom} requests show every one as a tick instead.`
+    ? ` Rows with fewer than ${boxFrom} requests show each as a tick instead.`
     : "";
-  return `${name}: a box spans the first to the third quartile, its symbol is the median, whiskers reach the ` +
-    `furthest values within median ± 3.5 scaled MAD; values beyond are flagged as hollow rings (${flagged} here) ` +
-    `and kept in every figure.${hidden}${few} n = ${n} a row.`;
+  return `${name}: a box spans the first to the third quartile, its symbol is the median, and whiskers reach the ` +
+    `furthest values within median ± 3.5 scaled MAD. Values beyond are shown as rings (${flagged} here) and are part ` +
+    `of every figure.${hidden}${few} n = ${n} per row.`;
 }
 
 function describe(rows: readonly Row[], metric: string): string {
-  const told = rows.slice(0, 12).map(({ group, series, glyph }) =>
+  const described = rows.slice(0, 12).map(({ group, series, glyph }) =>
     `${series}${group === "" ? "" : ` on ${group}`}: median ${metric} ${
       shortNumber(glyph.p50)
     } s, n = ${glyph.n}.`
   );
-  const rest = rows.length > told.length ? ` And ${rows.length - told.length} more rows.` : "";
-  return told.join(" ") + rest;
+  const rest = rows.length > described.length ? ` And ${rows.length - described.length} more rows.` : "";
+  return described.join(" ") + rest;
 }

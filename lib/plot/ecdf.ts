@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** The empirical distribution of each series: every value counts, and no bin has to be chosen. */
+/** The empirical distribution of each series: every value counts, and there are no bins to choose. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure } from "./figure.ts";
 import { durationAxis, shortNumber } from "./scale.ts";
@@ -17,7 +17,7 @@ export interface EcdfOptions {
   readonly title: string;
   /** What the values are, e.g. `latency`. */
   readonly metric: string;
-  /** Leave the legend out where a neighbour already shows it. */
+  /** False where a neighbouring figure already shows the legend. @default true */
   readonly legend?: boolean;
   /** A longer series is drawn at this many of its ranks. @default maxEcdfPoints */
   readonly points?: number;

@@ -1,41 +1,41 @@
 /// <reference lib="dom" />
 /**
- * From Observable Plot's marks to a finished figure: an SVG string with its legend, its words for screen
- * readers, and a caption. Text takes `currentColor`, so a figure is right on light and on dark pages.
+ * From Observable Plot's marks to a finished figure: an SVG string with a legend, a description for screen readers, and
+ * a caption. Text uses `currentColor`, so a figure suits light and dark pages.
  */
 import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
 import { seriesStyle } from "./series.ts";
 
-/** A drawing, and the words that belong to it. */
+/** A drawing with its title and caption. */
 export interface Figure {
   readonly title: string;
-  /** Inline SVG: goes into a page, or into a notebook as text/html. `svgFile` makes a file of it. */
+  /** Inline SVG, for a page or for a notebook as text/html. `svgFile` makes a file of it. */
   readonly svg: string;
   /** Which statistic each mark shows, and the n behind it. */
   readonly caption: string;
 }
 
-/** One entry of a legend. */
+/** One item of a legend. */
 export interface LegendItem {
   readonly name: string;
   /** The argument of `seriesStyle`. */
   readonly index: number;
 }
 
-/** What `drawFigure` needs beside the marks. */
+/** What `drawFigure` needs in addition to the marks. */
 export interface FigureOptions {
   readonly title: string;
-  /** For readers who can't see the drawing: what it shows, in a sentence or two. */
+  /** What the drawing shows, in a sentence or two, for readers who can't see it. */
   readonly description: string;
   readonly caption: string;
   readonly height: number;
-  /** The series that are drawn; a bare name takes the style of its position. None draws no legend. */
+  /** The series; a bare name gets the style of its position. Without it there is no legend. */
   readonly legend?: readonly (string | LegendItem)[];
   readonly plot: Plot.PlotOptions;
 }
 
-/** All figures share one width in user units: they scale down to a phone and up to half a desktop page. */
+/** The width of all figures in user units; they scale down to a phone and up to half a desktop page. */
 export const figureWidth = 420;
 const fontSize = 12;
 const legendRow = 18;
@@ -44,7 +44,7 @@ const glyphWidth = (char: string) => /[mwMW@%]/.test(char) ? 11 : 6.9;
 
 let shared: Document | undefined;
 
-/** One empty document for all figures; making it costs more than drawing. */
+/** One empty document for all figures: making it takes longer than drawing. */
 function figureDocument(): Document {
   shared ??= parseHTML("<!doctype html><html><body></body></html>").document;
   return shared;
@@ -92,7 +92,7 @@ export function drawFigure(options: FigureOptions): Figure {
 }
 
 /**
- * The figure as a file of its own: with its name space, and readable on a light or a dark ground.
+ * The figure as a file of its own: with its name space, and readable on light and dark backgrounds.
  *
  * @example
  * ```ts
@@ -113,7 +113,7 @@ interface LegendEntry extends LegendItem {
   readonly y: number;
 }
 
-/** Names in reading order, as many to a row as fit by their glyphs' width. */
+/** Names in reading order, as many per row as fit. */
 function placeLegend(items: readonly LegendItem[]): { height: number; entries: LegendEntry[] } {
   const entries: LegendEntry[] = [];
   let x = 0;
@@ -159,7 +159,7 @@ function legendEntry(document: Document, { index, name, x, y }: LegendEntry): El
   return group;
 }
 
-/** The legend's own small drawings of Plot's symbols, about 8 units across. */
+/** Small versions of Plot's symbols for the legend, about 8 units wide. */
 function symbolPath(symbol: string): string {
   switch (symbol) {
     case "square":

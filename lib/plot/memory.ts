@@ -23,8 +23,8 @@ export interface MemoryOptions {
 const rowHeight = 18;
 
 /**
- * Draws the memory that each model needs beside what the machine has: a filled dot is a model that can run
- * now, a cross one that can't.
+ * Draws the memory that each model needs and what the machine has: a filled dot is a model that can run now, a cross one
+ * that can't.
  *
  * ```ts
  * const rows = [{ label: "small", neededGb: 0.7, fits: true }, { label: "large", neededGb: 12, fits: false }];

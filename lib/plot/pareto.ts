@@ -1,10 +1,11 @@
 /// <reference lib="dom" />
-/** Quality against latency, memory as the size of the mark: who is beaten in everything, and who isn't. */
+/** Quality against latency, with memory as the size of the mark: which candidates another one beats in everything. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure } from "./figure.ts";
 import { durationAxis, shortNumber } from "./scale.ts";
 import { seriesStyle } from "./series.ts";
 
+/** One candidate to draw. */
 export interface ParetoCandidate {
   readonly id: string;
   /** 0 to 1. */
@@ -15,8 +16,8 @@ export interface ParetoCandidate {
 }
 
 /**
- * Draws one mark a candidate: full on the front, hollow where another one is better in something and worse in
- * nothing. The area is the memory, where it is known.
+ * Draws one mark per candidate: filled on the front, hollow where another candidate is better in something and worse in
+ * nothing. The area shows the memory where it is known.
  *
  * @example
  * ```ts

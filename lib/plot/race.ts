@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** The race: how the evidence grew, and what a verdict costs in requests. */
+/** The race: how evidence grew, and how many requests a verdict takes. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure } from "./figure.ts";
 import { shortNumber } from "./scale.ts";
@@ -14,8 +14,8 @@ export interface EvidencePoint {
 }
 
 /**
- * Draws the evidence against every candidate over the blocks; a line that reaches the threshold ends there,
- * because its candidate has gone.
+ * Draws the evidence against each candidate over the blocks. A line ends where it reaches the threshold, because its
+ * candidate leaves the race there.
  *
  * @example
  * ```ts
@@ -24,7 +24,7 @@ export interface EvidencePoint {
  *   { block, candidate: "b", evidence: 2 ** block },
  * ]);
  * const figure = evidencePlot(points, { threshold: 40, title: "Evidence", caption: "3 blocks" });
- * if (!figure.svg.includes("goes at 40")) throw new Error("the threshold is missing");
+ * if (!figure.svg.includes("leaves at 40")) throw new Error("the threshold is missing");
  * ```
  */
 export function evidencePlot(
@@ -68,7 +68,7 @@ export function evidencePlot(
         Plot.ruleY([threshold], { strokeDasharray: "4 3" }),
         Plot.text([threshold], {
           y: (t: number) => t,
-          text: (t: number) => `goes at ${shortNumber(t)}`,
+          text: (t: number) => `leaves at ${shortNumber(t)}`,
           frameAnchor: "left",
           textAnchor: "start",
           dx: 4,
@@ -97,7 +97,7 @@ export function evidencePlot(
   });
 }
 
-/** What several procedures need in one world. */
+/** The requests that several procedures need in one simulated world. */
 export interface CostRow {
   readonly world: string;
   /** Requests by procedure, in the order of the legend; null where none was enough. */
@@ -105,7 +105,7 @@ export interface CostRow {
 }
 
 /**
- * Draws one line a world and one mark a procedure, on a logarithmic axis of requests.
+ * Draws one row per world and one mark per procedure, on a logarithmic axis of requests.
  *
  * @example
  * ```ts

@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** Shares from 0 to 1 with their intervals, and a floor that they are held against. */
+/** Shares from 0 to 1 with their intervals, and the floor that they must reach. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure } from "./figure.ts";
 import { seriesStyle } from "./series.ts";
@@ -13,7 +13,7 @@ export interface RateRow {
 }
 
 /**
- * Draws one row a share: a dot, its interval as a bar, and the floor as a dashed line.
+ * Draws one row per share: a dot, its interval as a bar, and the floor as a dashed line.
  *
  * @example
  * ```ts

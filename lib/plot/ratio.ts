@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** Ratios with their intervals on a log axis, beside the band in which a difference does not matter. */
+/** Ratios with their intervals on a log axis, and the band in which a difference does not matter. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure } from "./figure.ts";
 import { seriesStyle } from "./series.ts";
@@ -25,7 +25,7 @@ export interface RatioOptions {
 }
 
 /**
- * Draws one line a ratio: the point is the estimate, the bar its interval, the shaded band ± ε.
+ * Draws one row per ratio: the point is the estimate, the bar its interval, the shaded band ±ε.
  *
  * @example
  * ```ts
@@ -66,7 +66,7 @@ export function ratioPlot(rows: readonly RatioRow[], options: RatioOptions): Fig
       y: { type: "band", domain: labels, axis: null },
       marks: [
         Plot.rect([0], { x1: 1 / band, x2: band, fill: "currentColor", fillOpacity: 0.09 }),
-        // Beside the marks alone: a line through the labels would strike them out.
+        // Only next to the marks: a line through the labels would strike them out.
         Plot.tickX(rows, {
           x: 1,
           y: "label",
@@ -89,7 +89,7 @@ export function ratioPlot(rows: readonly RatioRow[], options: RatioOptions): Fig
   });
 }
 
-/** As many characters as fit beside one another. */
+/** How many characters fit side by side. */
 const charsALine = 58;
 
 function rowHeight(lines: 1 | 2): number {

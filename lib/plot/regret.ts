@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** What each way of choosing a model has lost so far, and what is believed of each model while it serves. */
+/** What each way of choosing a model has lost so far, and the estimate of each model's success rate while it serves. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure } from "./figure.ts";
 import { seriesStyle } from "./series.ts";
@@ -16,7 +16,7 @@ export interface BeliefLine extends RequestLine {
   readonly high: ArrayLike<number>;
 }
 
-/** Points that a line is drawn with at most: a curve of 2,000 requests needs no more. */
+/** A line is drawn with at most this many points: a curve of 2,000 requests needs no more. */
 const POINTS = 120;
 
 function pointsOf(line: BeliefLine | RequestLine) {
@@ -56,7 +56,7 @@ interface Words {
   readonly changes: readonly number[];
 }
 
-/** The frame of both: requests to the right, what `upwards` says upwards. */
+/** The frame of both figures: requests on x, what `upwards` names on y. */
 function overRequests(
   lines: readonly RequestLine[],
   { title, caption }: Words,
@@ -89,7 +89,7 @@ function overRequests(
 const uprights = ({ changes }: Words) => Plot.ruleX(changes, { strokeDasharray: "4 3" });
 
 /**
- * Draws cumulative regret over requests, one line a policy; dashed upright: where the world changed.
+ * Draws cumulative regret over requests, one line per policy. Dashed vertical lines show where the world changed.
  *
  * @example
  * ```ts
@@ -109,7 +109,7 @@ export function regretPlot(lines: readonly RequestLine[], words: Words): Figure 
 }
 
 /**
- * Draws what is believed of each arm's success rate over requests: mean and 95 % interval of the posterior.
+ * Draws the posterior of each model's success rate over requests: mean and 95 % interval.
  *
  * @example
  * ```ts

@@ -1,6 +1,4 @@
-/**
- * How seconds are shown: the unit and the kind of axis that let a reader see both the bulk and the tail.
- */
+/** Axes for durations: the unit and the scale that show both the bulk and the tail. */
 
 /** An axis for durations. */
 export interface DurationAxis {
@@ -9,7 +7,7 @@ export interface DurationAxis {
   readonly factor: 1 | 1000;
   readonly type: "linear" | "log";
   readonly label: (what: string) => string;
-  /** What Plot's x scale takes, but for its label: a log axis names few of its ticks. */
+  /** Plot's x scale without its label; a log axis labels only a few of its ticks. */
   readonly scale: {
     readonly type: "linear" | "log";
     readonly grid: true;
@@ -19,8 +17,8 @@ export interface DurationAxis {
 }
 
 /**
- * Milliseconds when the largest value is under two seconds; a log axis when the largest is over thirty
- * times the smallest positive one, which a linear axis would press into its first few pixels.
+ * Milliseconds if the largest value is under two seconds. A log axis if the largest value is over thirty times the
+ * smallest positive one, which a linear axis would squeeze into its first few pixels.
  *
  * @example
  * ```ts
@@ -49,13 +47,13 @@ export function durationAxis(seconds: Iterable<number>): DurationAxis {
   };
 }
 
-/** Over many decades only their beginnings carry a number, over few also 2 and 5 times them. */
+/** Over many decades only powers of ten are labelled, over few also 2 and 5 times them. */
 function logTick(decades: number): (value: number) => string {
   const named = decades > 2.5 ? /^1e/ : /^[125]e/;
   return (value) => named.test(value.toExponential()) ? shortNumber(value) : "";
 }
 
-/** A few digits, no trailing noise: 0.0123, 1.23, 123. */
+/** Up to three significant digits, no trailing zeros: 0.0123, 1.23, 123. */
 export function shortNumber(value: number): string {
   if (value === 0) return "0";
   const size = Math.abs(value);

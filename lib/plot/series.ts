@@ -1,12 +1,12 @@
 /**
- * How a series is told apart: colour first, then dash and symbol, so that no reading rests on colour alone.
- * Every colour has a contrast of at least 3:1 on white and on near-black: one palette, both themes. The first
- * four follow Okabe and Ito (Color Universal Design, 2008); their orange, yellow and sky blue can't have that
- * contrast on both, so the last two were searched for the largest distance from the others, with full colour
- * vision and without red or green (`tests/plot/colours_test.ts`).
+ * How series are distinguished: by colour, dash and symbol, so that nothing depends on colour alone. Every colour has a
+ * contrast of at least 3:1 on white and on near-black, so that one palette serves both themes. The first four follow
+ * Okabe and Ito (Color Universal Design, 2008). Their orange, yellow and sky blue can't have that contrast on both, so
+ * the last two were searched for the largest distance from the others, with and without red-green colour blindness
+ * (`tests/plot/colours_test.ts`).
  */
 
-/** What the marks of one series look like. */
+/** The style of one series. */
 export interface SeriesStyle {
   readonly color: string;
   /** An SVG `stroke-dasharray`; `none` for a solid line. */
@@ -26,12 +26,12 @@ const styles: readonly [SeriesStyle, ...SeriesStyle[]] = [
 /** The colour of what a reader should notice in any series: a stall, a flagged outlier. */
 export const alertColor = "#d55e00";
 
-/** Every colour in use, for whoever wants to prove its contrast. */
+/** All colours in use, so that tests can check their contrast. */
 export const palette: readonly string[] = styles.map((style) => style.color);
 
 /**
- * The look of the `index`-th series. Colours repeat after six; the dash and the symbol then move on by one,
- * so that thirty series in a row differ in at least one channel.
+ * The style of series `index`. Colours repeat after six; dash and symbol then shift by one, so that thirty series
+ * differ in at least one of the three.
  *
  * @throws {RangeError} when `index` is not a whole number from 0.
  * @example

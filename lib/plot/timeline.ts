@@ -1,5 +1,5 @@
 /// <reference lib="dom" />
-/** Tokens as they arrived, one line a request: where the time of an answer went, stalls included. */
+/** Tokens as they arrived, one line per request: where the time of an answer went, stalls included. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure } from "./figure.ts";
 import { durationAxis, shortNumber } from "./scale.ts";
@@ -29,7 +29,7 @@ export interface Stall {
 
 /** A gap counts as a stall from this many times the request's median gap … */
 export const stallFactor = 5;
-/** … and from this many seconds: shorter ones can't be seen by a reader, nor told from the timer's own noise. */
+/** … and from this many seconds: a reader can't see shorter ones, nor can they be told from the timer's noise. */
 export const stallFloorS = 0.05;
 
 /**
@@ -53,14 +53,14 @@ export function findStalls(chunks: readonly number[]): Stall[] {
 }
 
 /**
- * Draws requests as lines: a tick a chunk, a thin lead from due to the first chunk, a thick line a stall.
+ * Draws requests as lines: one tick per chunk, a thin line from due to the first chunk, a thick line for each stall.
  *
  * @example
  * ```ts
  * const figure = timelinePlot([{ label: "p1", chunks: [0.05, 0.06, 0.07] }], {
  *   title: "Tokens", selection: "1 of 1 requests",
  * });
- * if (!figure.caption.includes("1 of 1")) throw new Error("the selection must be told");
+ * if (!figure.caption.includes("1 of 1")) throw new Error("the caption must state the selection");
  * ```
  */
 export function timelinePlot(requests: readonly TimelineRequest[], options: TimelineOptions): Figure {
@@ -70,19 +70,19 @@ export function timelinePlot(requests: readonly TimelineRequest[], options: Time
     findStalls(request.chunks).map((stall) => ({ ...stall, row, label: request.label }))
   );
   const lengths = stalls.map((stall) => stall.to - stall.from);
-  const told = stalls.length === 0
-    ? "No stall among them."
+  const found = stalls.length === 0
+    ? "No stalls."
     : `${stalls.length} stall${stalls.length === 1 ? "" : "s"}, the longest ${
       shortNumber(Math.max(...lengths))
     } s.`;
   const k = axis.factor;
   return drawFigure({
     title: options.title,
-    description: `One line for each of ${requests.length} requests. ${told}`,
+    description: `One line for each of ${requests.length} requests. ${found}`,
     caption:
-      `${options.selection}. One line a request, from when it was due: a thin lead until the first token, ` +
-      `a tick for every chunk, a thick line where the stream stalled (a gap of at least ${stallFactor} times the ` +
-      `answer's median gap and ${stallFloorS * 1000} ms). ${told}`,
+      `${options.selection}. One line per request, from when it was due: thin until the first token, then ` +
+      `a tick for each chunk; thick where the stream stalled (a gap of at least ${stallFactor} times the ` +
+      `answer's median gap and ${stallFloorS * 1000} ms). ${found}`,
     height: 18 + requests.length * 18 + 42,
     plot: {
       marginLeft: 106,

@@ -6,7 +6,7 @@ import { DOMParser } from "linkedom";
 import { boxGlyph, boxPlot, maxDrawnOutliers } from "../../lib/plot/box.ts";
 import { ecdfPlot, ecdfPoints, maxEcdfPoints } from "../../lib/plot/ecdf.ts";
 import { type Figure, svgFile } from "../../lib/plot/figure.ts";
-import { looksPlot } from "../../lib/plot/looks.ts";
+import { repeatedTestingPlot } from "../../lib/plot/repeated_testing.ts";
 import { memoryPlot } from "../../lib/plot/memory.ts";
 import { paretoPlot } from "../../lib/plot/pareto.ts";
 import { costPlot, evidencePlot } from "../../lib/plot/race.ts";
@@ -45,7 +45,7 @@ function everyFigure(): Figure[] {
       floor: 0.5,
       caption: "n = 4 prompts",
     }),
-    looksPlot([{ name: hostile, shares: [0.01, 0.1] }], {
+    repeatedTestingPlot([{ name: hostile, shares: [0.01, 0.1] }], {
       title: hostile,
       promised: 0.05,
       caption: "n = 200 comparisons",

@@ -7,7 +7,7 @@ Deno.test("the evidence figure names every candidate, the threshold, and where e
     ...block < 4 ? [{ block, candidate: "goes", evidence: 6 ** block }] : [],
   ]);
   const { svg } = evidencePlot(points, { threshold: 80, title: "Evidence", caption: "" });
-  for (const text of ["keeps &lt;up&gt;", "goes at 80", "goes: 216 of 80 after block 3"]) {
+  for (const text of ["keeps &lt;up&gt;", "leaves at 80", "goes: 216 of 80 after block 3"]) {
     assert.ok(svg.includes(text), text);
   }
   assert.ok(!svg.includes("NaN"));

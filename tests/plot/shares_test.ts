@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { DOMParser } from "linkedom";
 import type { Figure } from "../../lib/plot/figure.ts";
-import { looksPlot } from "../../lib/plot/looks.ts";
+import { repeatedTestingPlot } from "../../lib/plot/repeated_testing.ts";
 import { ratePlot, type RateRow } from "../../lib/plot/rate.ts";
 import { seriesStyle } from "../../lib/plot/series.ts";
 
@@ -63,11 +63,11 @@ Deno.test("rows are as many as shares, and no row lies on another", () => {
 });
 
 const lines = [{ name: "naive", shares: [0, 0.1, 0.3] }, { name: "race", shares: [0, 0.01, 0.02] }];
-const looks = (promised: number) =>
-  looksPlot(lines, { title: "False winners", promised, caption: "simulated" });
+const plotted = (promised: number) =>
+  repeatedTestingPlot(lines, { title: "False winners", promised, caption: "simulated" });
 
 Deno.test("each test's line goes through its shares and ends in its own mark and colour", () => {
-  const page = parse(looks(0.05));
+  const page = parse(plotted(0.05));
   const paths: string[] = [...page.querySelectorAll('[aria-label="line"] path')].map((path) =>
     path.getAttribute("d") ?? ""
   );
@@ -84,17 +84,21 @@ Deno.test("each test's line goes through its shares and ends in its own mark and
   assert.deepEqual(colours, [seriesStyle(0).color, seriesStyle(1).color]);
   assert.match(
     page.querySelector("desc")?.textContent ?? "",
-    /naive: 30 % after 3 looks\. race: 2 % after 3 looks/,
+    /naive: 30 % after 3 checks\. race: 2 % after 3 checks/,
   );
 });
 
 Deno.test("the promise is a line at its share, also where nothing comes near it", () => {
-  const figure = looks(0.05);
+  const figure = plotted(0.05);
   const ticks = numbers(figure, '[aria-label="y-grid"] line', "y1");
   const [zero = NaN, tenth = NaN] = ticks;
   near(numbers(figure, '[aria-label="rule"] line', "y1"), [(zero + tenth) / 2]);
   assert.ok(figure.svg.includes("promised: 5 %"));
-  const calm = looksPlot([{ name: "calm", shares: [0, 0] }], { title: "t", promised: 0.05, caption: "" });
+  const calm = repeatedTestingPlot([{ name: "calm", shares: [0, 0] }], {
+    title: "t",
+    promised: 0.05,
+    caption: "",
+  });
   const [promised = NaN] = numbers(calm, '[aria-label="rule"] line', "y1");
   assert.ok(promised > 0 && !/NaN|Infinity/.test(calm.svg), `the promise is drawn at ${promised}`);
 });

@@ -1,38 +1,38 @@
 /// <reference lib="dom" />
-/** How often a test has gone wrong by a certain look, when it is looked at again and again. */
+/** How often a test has gone wrong when its result is checked again and again. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure } from "./figure.ts";
 import { seriesStyle } from "./series.ts";
 
-/** The share of simulated measurements that were wrong after 1, 2, … looks. */
-export interface LooksLine {
+/** The share of simulated measurements that had gone wrong after 1, 2, … checks. */
+export interface ErrorShares {
   readonly name: string;
   readonly shares: readonly number[];
 }
 
 /**
- * Draws one line a test over the number of looks, and the promised share as a dashed line.
+ * Draws one line per test over the number of checks, and the promised share as a dashed line.
  *
  * @example
  * ```ts
- * const figure = looksPlot([{ name: "naive", shares: [0, 0.1, 0.2] }], {
+ * const figure = repeatedTestingPlot([{ name: "naive", shares: [0, 0.1, 0.2] }], {
  *   title: "False winners", promised: 0.05, caption: "simulated",
  * });
  * if (!figure.svg.includes("promised")) throw new Error("the promise is missing");
  * ```
  */
-export function looksPlot(
-  lines: readonly LooksLine[],
+export function repeatedTestingPlot(
+  lines: readonly ErrorShares[],
   options: { readonly title: string; readonly promised: number; readonly caption: string },
 ): Figure {
   const points = lines.flatMap(({ name, shares }) =>
-    shares.map((share, i) => ({ name, look: i + 1, share }))
+    shares.map((share, i) => ({ name, check: i + 1, share }))
   );
   const percent = (share: number) => `${Math.round(100 * share)} %`;
   return drawFigure({
     title: options.title,
     description: lines.map(({ name, shares }) =>
-      `${name}: ${percent(shares.at(-1) ?? 0)} after ${shares.length} looks.`
+      `${name}: ${percent(shares.at(-1) ?? 0)} after ${shares.length} checks.`
     ).join(" "),
     caption: options.caption,
     height: 220,
@@ -41,7 +41,7 @@ export function looksPlot(
       marginLeft: 44,
       marginRight: 16,
       marginBottom: 36,
-      x: { label: "looks, one a block →   (upwards: share that was wrong by then)", labelArrow: "none" },
+      x: { label: "checks, one per block →   (upwards: share that was wrong by then)", labelArrow: "none" },
       y: {
         domain: [0, Math.max(2 * options.promised, ...points.map(({ share }) => share)) * 1.1],
         label: null,
@@ -60,7 +60,7 @@ export function looksPlot(
         }),
         ...lines.map(({ name }, i) =>
           Plot.line(points.filter((point) => point.name === name), {
-            x: "look",
+            x: "check",
             y: "share",
             stroke: seriesStyle(i).color,
             strokeDasharray: seriesStyle(i).dash,
@@ -69,7 +69,7 @@ export function looksPlot(
         ),
         ...lines.map(({ name }, i) =>
           Plot.dot(points.filter((point) => point.name === name).slice(-1), {
-            x: "look",
+            x: "check",
             y: "share",
             fill: seriesStyle(i).color,
             symbol: seriesStyle(i).symbol,
