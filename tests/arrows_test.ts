@@ -25,6 +25,8 @@ const layers: readonly { readonly folders: readonly string[]; readonly beside?: 
     { folders: ["lib/plot"] },
     { folders: ["lib/report"] },
     { folders: ["lib/web"] },
+    // What the public functions return: results that show themselves.
+    { folders: ["lib/results"] },
     { folders: ["mod.ts"] },
   ];
 

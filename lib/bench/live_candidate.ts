@@ -25,6 +25,8 @@ export interface SendOptions {
 
 /** A candidate that is loaded and answers. */
 export interface OpenCandidate {
+  /** Where it answers, with the key that it needs: any other client can send requests there too. */
+  readonly endpoint?: Endpoint;
   /** One request on the wire. What the endpoint does wrong is a failed trace; only an abort throws. */
   request(request: GenerationRequest, terms: SendOptions): Promise<Trace>;
   /** From nothing to ready, in a fresh process; null where a service keeps that to itself. */
@@ -94,6 +96,7 @@ export function embeddedCandidate(
         contextTokens: model.contextTokens,
       }, { denoPath, clock, signal });
       return {
+        endpoint: running.endpoint,
         loadMs: running.loadMs.totalMs,
         device: running.device,
         request: async (request, terms) => {
@@ -166,6 +169,7 @@ export function endpointCandidate(
         const { route, streamUsage } = found.abilities;
         const stream = options.stream && found.abilities.stream;
         return {
+          endpoint,
           loadMs: held?.loadMs ?? null,
           device: held?.device ?? null,
           request: (request, terms) =>

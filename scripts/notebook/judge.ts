@@ -31,7 +31,7 @@ const executed = z.object({
 /**
  * One line for each fault; an empty list is a notebook in good order.
  *
- * Every display of `notebooks/support.ts` carries its number in the session, so a gap is an output that was
+ * Every output that `show` and the progress bars of mod.ts make carries its number in the session, so a gap is an output that was
  * lost on the way, wherever it was.
  *
  * @throws {z.ZodError} for a document that is no notebook.
@@ -71,16 +71,15 @@ export function judgeExecuted(document: unknown): string[] {
 
 const firstLine = (source: string) => source.trim().split("\n")[0] ?? "";
 
-const html = (each: Output) => {
-  const value = text.safeParse(each.data?.["text/html"]);
-  return value.success ? value.data : "";
-};
+const shownAs = (each: Output, type: "text/html" | "text/plain") =>
+  text.safeParse(each.data?.[type]).data ?? "";
+const html = (each: Output) => shownAs(each, "text/html");
 
 function hasContent(each: Output): boolean {
   if (each.output_type === "error") return true;
   if (each.output_type === "stream") return (each.text ?? "").trim() !== "";
-  const shown = [html(each).replaceAll(/<(?!svg|img|table|progress)[^>]*>/g, ""), each.data?.["text/plain"]];
-  return shown.some((value) => typeof value === "string" && value.trim() !== "");
+  const visible = html(each).replaceAll(/<(?!svg|img|table|progress)[^>]*>/g, "");
+  return [visible, shownAs(each, "text/plain")].some((value) => value.trim() !== "");
 }
 
 /** A figure is a `<figure>` with a drawing and a caption that is not empty. */

@@ -3,7 +3,9 @@
 // `deno task test:notebooks` before the real ones.
 
 // %%
-import { say, show } from "../../notebooks/support.ts";
+import { FigureView, show, TextView } from "podium";
+
+const say = (text: string) => show(new TextView(text));
 await say("In good order.");
 
 // %% figures=1
@@ -17,7 +19,7 @@ setTimeout(() => say("Too late for a browser"), 60);
 await say("In time.");
 
 // %%
-await show({ title: "Not promised", svg: "<svg></svg>", caption: `n = ${nothing ?? 0}` });
+await show(new FigureView({ title: "Not promised", svg: "<svg></svg>", caption: `n = ${nothing ?? 0}` }));
 
 // %%
 JSON.parse("on purpose");

@@ -1,0 +1,133 @@
+/** Named candidates before anything is measured, with their views: what `candidates` returns. */
+import type { Exclusion } from "../bench/records.ts";
+import type { FoundCandidates } from "../bench/session.ts";
+import type { Registry } from "../catalog/types.ts";
+import { type Constraints, NO_CONSTRAINTS } from "../select/decide/constraints.ts";
+import { answersKey } from "../select/decide/facts.ts";
+import { excludedFrom } from "../select/decide/session.ts";
+import type { FoundService } from "../services/discovery.ts";
+import { TableView, TextView, View } from "./view.ts";
+
+/**
+ * Candidates by name: which models, with which variant and settings, at which endpoint.
+ *
+ * ```ts ignore
+ * const found = await candidates(["smollm2-135m", "gemma-3-270m"]);
+ * console.log(await found.constrain({ licenses: ["commercial"], maxRamGb: 8 }));
+ * ```
+ */
+export class CandidateList extends View {
+  readonly #found: FoundCandidates;
+
+  /**
+   * Made by `candidates`.
+   *
+   * @param names as the user or the session gave them; `bench`, `race` and `quality` take them
+   */
+  constructor(
+    readonly names: readonly string[],
+    found: FoundCandidates,
+    readonly services: readonly FoundService[],
+    readonly registry: Registry,
+  ) {
+    super();
+    this.#found = found;
+  }
+
+  /** The ids, in the same order as `names`. */
+  get ids(): string[] {
+    return this.#found.candidates.map(({ info }) => info.id);
+  }
+
+  /** One name per set of weights: candidates that differ in threads alone give the same answers. */
+  get weights(): string[] {
+    return [...new Map(this.ids.map((id) => [answersKey(id), answersKey(id)])).values()];
+  }
+
+  override get html(): string {
+    return new TextView(this.#words).html;
+  }
+
+  override toString(): string {
+    return new TextView(this.#words).toString();
+  }
+
+  get #words(): string {
+    return `Candidates: **${this.ids.join("**, **")}**.`;
+  }
+
+  /** The services that answered on this machine or were named, and how many models each lists. */
+  serviceTable(): TableView {
+    return new TableView(
+      this.services.length === 0
+        ? [{
+          service: "none found",
+          address: "",
+          "models listed": 0,
+          problem: "Podium runs the models itself",
+        }]
+        : this.services.map(({ kind, endpoint, models, problem }) => ({
+          service: kind,
+          address: endpoint.baseUrl,
+          "models listed": models.length,
+          problem: problem ?? "",
+        })),
+      "Services that answered /v1/models. To start Foundry Local: foundry service start, then foundry model run phi-4-mini.",
+    );
+  }
+
+  /**
+   * Holds constraints against the candidates before anything is measured. What is not given is not constrained.
+   *
+   * @param wanted for example `{ licenses: ["commercial"], maxRamGb: 8 }`; memory in GB, disk in MB
+   */
+  async constrain(wanted: Partial<Constraints>): Promise<ConstrainedCandidates> {
+    const excluded = await excludedFrom(this.#found, { ...NO_CONSTRAINTS, ...wanted }, {
+      registry: this.registry,
+      quality: null,
+    });
+    return new ConstrainedCandidates(this, this.#found, excluded);
+  }
+}
+
+/** Candidates with what excludes them; it shows a table with the reasons and what would admit each. */
+export class ConstrainedCandidates extends View {
+  readonly #found: FoundCandidates;
+
+  /** Made by `CandidateList.constrain`. */
+  constructor(readonly list: CandidateList, found: FoundCandidates, readonly excluded: readonly Exclusion[]) {
+    super();
+    this.#found = found;
+  }
+
+  /** The names of those that may be measured. */
+  get allowed(): string[] {
+    const out = new Set(this.excluded.map(({ id }) => id));
+    return this.list.names.filter((_, at) => !out.has(this.list.ids[at] ?? ""));
+  }
+
+  override get html(): string {
+    return this.table().html;
+  }
+
+  override toString(): string {
+    return this.table().toString();
+  }
+
+  /** One row per candidate: its licence and size, whether it may race, and what would admit it. */
+  table(): TableView {
+    return new TableView(
+      this.#found.candidates.map(({ info: { id, license, size_mb } }) => {
+        const out = this.excluded.find((one) => one.id === id);
+        return {
+          candidate: id,
+          licence: license,
+          "file (MB)": size_mb === null ? null : Math.round(size_mb),
+          verdict: out === undefined ? "may race" : `excluded: ${out.reason}`,
+          "to admit it": out?.admit ?? null,
+        };
+      }),
+      "What can't be used need not be measured.",
+    );
+  }
+}

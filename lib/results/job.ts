@@ -1,0 +1,98 @@
+/** A job with its views: the cases that the models are given, and how their answers are checked. */
+import { UserError } from "../errors.ts";
+import type { Prompt, PromptSet } from "../prompts/prompts.ts";
+import { defaultPassMark, scoreAnswer } from "../quality/check.ts";
+import { TableView, TextView, View } from "./view.ts";
+
+/**
+ * What the models are to do: cases (prompts), each with the checks that score an answer to it.
+ *
+ * ```ts ignore
+ * const notes = await job("meeting_notes", { first: 12 });
+ * const run = await quality(null, { job: notes });
+ * ```
+ */
+export class Job extends View {
+  /**
+   * Made by `job`.
+   *
+   * @param whole every case of the set
+   * @param set the cases that the models are given
+   */
+  constructor(readonly whole: PromptSet, readonly set: PromptSet) {
+    super();
+  }
+
+  /** The cases that the models are given. */
+  get cases(): readonly Prompt[] {
+    return this.set.prompts;
+  }
+
+  override get html(): string {
+    return new TextView(this.#words).html;
+  }
+
+  override toString(): string {
+    return new TextView(this.#words).toString();
+  }
+
+  get #words(): string {
+    return `**${this.cases.length}** of the ${this.whole.prompts.length} cases of ${this.whole.name}.`;
+  }
+
+  /** The checks of a case, with their weights. */
+  checks(id?: string): TableView {
+    const one = this.case(id);
+    return new TableView(
+      one.checks.map(({ name, kind, weight, required }) => ({
+        check: name,
+        kind,
+        weight,
+        required: required ? "yes" : "no",
+      })),
+      `The checks of "${one.id}". An answer passes when it earns ${
+        Math.round(100 * defaultPassMark)
+      } % of the weight and passes every required check.`,
+    );
+  }
+
+  /** What a case asks, what a good answer covers, and an example of a good answer. */
+  example(id?: string): TableView {
+    const one = this.case(id);
+    return new TableView([
+      { part: "the case", text: one.messages.at(-1)?.content ?? null },
+      { part: "must cover", text: one.aspects.join("\n") || null },
+      { part: "a good answer", text: one.reference },
+    ], "The models see the first row only.");
+  }
+
+  /**
+   * Scores an answer to a case by its checks, from 0 to 1.
+   *
+   * @throws {UserError} for a case that is not in this job
+   */
+  score(answer: string, id?: string): TextView {
+    const one = this.case(id);
+    const { score, passed } = scoreAnswer(answer, one.checks, one);
+    return new TextView(
+      `The score is **${score.toFixed(2)}**: the answer ${passed ? "passes" : "does not pass"}.`,
+    );
+  }
+
+  /**
+   * A case by its id; without one, the first case.
+   *
+   * @throws {UserError} for a case that is not in this job
+   */
+  case(id?: string): Prompt {
+    const found = id === undefined ? this.cases[0] : this.cases.find((one) => one.id === id);
+    if (found === undefined) {
+      throw new UserError(
+        `no case of ${this.whole.name} is called "${id}": there are ${
+          this.cases.map((one) => one.id).join(", ")
+        }`,
+      );
+    }
+    return found;
+  }
+}

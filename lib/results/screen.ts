@@ -1,0 +1,153 @@
+/** Where results and progress appear: under a notebook's running cell, or in a terminal. */
+import type { Clock, Sleep } from "../clock.ts";
+import { escapeHtml, TextView, type View } from "./view.ts";
+
+/** A progress bar. */
+export interface Progress {
+  /** Shows how much is done. Cheap to call often: at most ten updates a second are shown. */
+  update(done: number, total: number, label: string): void;
+  /** Replaces the bar with a last sentence. */
+  finish(label: string): Promise<void>;
+}
+
+/** A view that is drawn anew while something is measured. */
+export interface LiveView {
+  /** Draws it anew. Cheap to call often: at most two drawings a second are made. */
+  update(draw: () => View): void;
+  /** Shows the last drawing. */
+  finish(view: View): Promise<void>;
+}
+
+/** Where results and progress appear. */
+export interface Screen {
+  /** Shows a view now, as opposed to a cell's last line. */
+  show(view: View): Promise<void>;
+  /** Opens a progress bar. */
+  progress(label: string): Promise<Progress>;
+  /** Opens a place for a view that is drawn anew; until its first drawing it shows `label`. */
+  live(label: string): Promise<LiveView>;
+}
+
+/** Sends a message of the Jupyter protocol: `Deno.jupyter.broadcast`. */
+export type Broadcast = (type: string, content: Record<string, unknown>) => Promise<void>;
+
+/** The kernel may lose a message that is sent in the last moment of a cell; this pause, in ms, prevents it. */
+export const SETTLE_MS = 25;
+const PROGRESS_EVERY_MS = 100;
+const DRAWING_EVERY_MS = 500;
+
+/**
+ * The screen of a notebook. Its outputs are numbered in their metadata (`podium_output`), so that a test of the
+ * notebooks notices a lost one.
+ */
+export function notebookScreen(
+  broadcast: Broadcast,
+  { clock, sleep }: { clock: Clock; sleep: Sleep },
+): Screen {
+  let outputs = 0;
+  const open = () => {
+    const metadata = { podium_output: ++outputs };
+    const display_id = `podium-${outputs}`;
+    return (type: "display_data" | "update_display_data", html: string, plain: string) =>
+      broadcast(type, {
+        data: { "text/html": html, "text/plain": plain },
+        metadata,
+        transient: { display_id },
+      });
+  };
+  return {
+    async show(view) {
+      await open()("display_data", view.html, view.toString());
+      await sleep(SETTLE_MS);
+    },
+    async progress(label) {
+      const send = open();
+      const bar = (value: string, text: string) =>
+        `<p><label>${escapeHtml(text)} <progress ${value} style="width:16em"></progress></label></p>`;
+      await send("display_data", bar("", label), label);
+      const paced = pace(clock, PROGRESS_EVERY_MS);
+      return {
+        update(done, total, text) {
+          const plain = `${done}/${total} ${text}`;
+          const html = bar(`value="${done}" max="${total}"`, plain);
+          paced.run(() => send("update_display_data", html, plain), done >= total);
+        },
+        async finish(text) {
+          await paced.done();
+          await send("update_display_data", new TextView(text).html, text);
+          await sleep(SETTLE_MS);
+        },
+      };
+    },
+    async live(label) {
+      const send = open();
+      const sendView = (view: View) => send("update_display_data", view.html, view.toString());
+      await send("display_data", new TextView(label).html, label);
+      const paced = pace(clock, DRAWING_EVERY_MS);
+      return {
+        update: (draw) => paced.run(() => sendView(draw()), false),
+        async finish(view) {
+          await paced.done();
+          await sendView(view);
+          await sleep(SETTLE_MS);
+        },
+      };
+    },
+  };
+}
+
+/** Runs tasks one after the other, and drops those that come too soon after the one before. */
+function pace(clock: Clock, everyMs: number) {
+  let last = -Infinity;
+  let running: Promise<void> = Promise.resolve();
+  return {
+    run(task: () => Promise<void>, always: boolean) {
+      if (clock() - last < everyMs && !always) return;
+      last = clock();
+      running = running.then(task);
+    },
+    done: () => running,
+  };
+}
+
+/** Where a terminal screen writes: results to standard output, progress to standard error. */
+export interface TerminalStreams {
+  /** Writes text to standard output, with a newline. */
+  readonly print: (text: string) => void;
+  /** Writes text to standard error, as it is. */
+  readonly report: (text: string) => void;
+  /** Whether standard error is a terminal, where a line can be overwritten. */
+  readonly interactive: boolean;
+}
+
+/**
+ * The screen of a terminal.
+ *
+ * ```ts
+ * const lines: string[] = [];
+ * const screen = terminalScreen({ print: (text) => lines.push(text), report: () => {}, interactive: false }, () => 0);
+ * await screen.show(new TextView("**Done**"));
+ * if (lines[0] !== "Done") throw new Error(lines[0]);
+ * ```
+ */
+export function terminalScreen({ print, report, interactive }: TerminalStreams, clock: Clock): Screen {
+  return {
+    show: (view) => Promise.resolve(print(view.toString())),
+    progress(label) {
+      const paced = pace(clock, PROGRESS_EVERY_MS);
+      const line = (text: string) => report(interactive ? `\r\x1b[K${text}` : `${text}\n`);
+      line(label);
+      return Promise.resolve({
+        update(done, total, text) {
+          if (interactive) paced.run(() => Promise.resolve(line(`${done}/${total} ${text}`)), done >= total);
+        },
+        async finish(text) {
+          await paced.done();
+          report(interactive ? `\r\x1b[K${text}\n` : `${text}\n`);
+        },
+      });
+    },
+    live: () =>
+      Promise.resolve({ update: () => {}, finish: (view) => Promise.resolve(print(view.toString())) }),
+  };
+}

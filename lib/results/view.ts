@@ -1,0 +1,174 @@
+/**
+ * Results that show themselves: HTML in a notebook (the Deno kernel asks for `Symbol.for("Jupyter.display")`),
+ * plain text in a terminal (`String(view)`, or `console.log(view)`).
+ */
+import { type Figure, svgFile } from "../plot/figure.ts";
+
+const displayInNotebook: unique symbol = Symbol.for("Jupyter.display");
+const inspectInTerminal: unique symbol = Symbol.for("Deno.customInspect");
+
+/** Escapes text for use in HTML. */
+export const escapeHtml = (text: string): string =>
+  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+
+/**
+ * Something that shows itself: as the last line of a notebook cell, or as text with `console.log(view)`.
+ *
+ * ```ts
+ * import { TextView } from "./view.ts";
+ * if (String(new TextView("**3** models")) !== "3 models") throw new Error("text has no markup");
+ * ```
+ */
+export abstract class View {
+  /** The view as an HTML fragment. */
+  abstract readonly html: string;
+
+  /** The view as plain text, without a newline at the end. */
+  abstract toString(): string;
+
+  /** What the Deno kernel sends to the notebook. */
+  [displayInNotebook](): Record<string, string> {
+    return { "text/html": this.html, "text/plain": this.toString() };
+  }
+
+  /** What `console.log(view)` prints. */
+  [inspectInTerminal](): string {
+    return this.toString();
+  }
+}
+
+/** A paragraph; `**bold**` is the only markup. */
+export class TextView extends View {
+  /** @param text one paragraph */
+  constructor(readonly text: string) {
+    super();
+  }
+
+  override get html(): string {
+    const html = escapeHtml(this.text).replaceAll(/\*\*(.+?)\*\*/g, "<strong>$1</strong>");
+    return `<p style="max-width:44em;white-space:pre-line">${html}</p>`;
+  }
+
+  override toString(): string {
+    return this.text.replaceAll("**", "");
+  }
+}
+
+/** A table cell; null is shown as a dash. */
+export type CellValue = string | number | null;
+
+/** One row of a table: a cell per column name. */
+export type TableRow = Readonly<Record<string, CellValue>>;
+
+const cellText = (value: CellValue | undefined) => value === null || value === undefined ? "–" : `${value}`;
+
+/** A number, or text that holds one: `1.360` keeps its digits. */
+const isNumeric = (value: CellValue | undefined) =>
+  typeof value === "number" || (typeof value === "string" && /^-?[\d.,]+( %)?$/.test(value));
+
+/** In a terminal, longer cells are cut. */
+const WIDEST_CELL = 60;
+
+/**
+ * A table with a caption. The columns are the keys of the first row.
+ *
+ * ```ts
+ * import { TableView } from "./view.ts";
+ * const table = new TableView([{ model: "a", "latency (s)": "0.120" }, { model: "b", "latency (s)": null }], "n = 2");
+ * if (String(table) !== "model  latency (s)\na            0.120\nb                –\nn = 2") throw new Error(String(table));
+ * ```
+ */
+export class TableView extends View {
+  /** @param rows rounded numbers and text, ready to be shown */
+  constructor(readonly rows: readonly TableRow[], readonly caption: string) {
+    super();
+  }
+
+  get #columns(): string[] {
+    return Object.keys(this.rows[0] ?? {});
+  }
+
+  override get html(): string {
+    const head = this.#columns.map((name) =>
+      `<th scope="col" style="text-align:left">${escapeHtml(name)}</th>`
+    );
+    const body = this.rows.map((row) =>
+      `<tr>${this.#columns.map((name) => cellHtml(row[name])).join("")}</tr>`
+    );
+    return `<table><caption style="caption-side:bottom;text-align:left;padding-top:.4em">` +
+      `${escapeHtml(this.caption)}</caption>` +
+      `<thead><tr>${head.join("")}</tr></thead><tbody>${body.join("")}</tbody></table>`;
+  }
+
+  override toString(): string {
+    const columns = this.#columns.map((name) => {
+      const cells = this.rows.map((row) => shortened(cellText(row[name])));
+      const width = Math.max(name.length, ...cells.map((cell) => cell.length));
+      const right = this.rows.some((row) => isNumeric(row[name]));
+      return [name, ...cells].map((cell) => right ? cell.padStart(width) : cell.padEnd(width));
+    });
+    const lines = (columns[0] ?? []).map((_, at) => columns.map((cells) => cells[at]).join("  ").trimEnd());
+    return [...lines, this.caption].join("\n");
+  }
+}
+
+function cellHtml(value: CellValue | undefined): string {
+  return isNumeric(value)
+    ? `<td style="text-align:right;white-space:nowrap">${cellText(value)}</td>`
+    : `<td style="text-align:left;white-space:pre-wrap;overflow-wrap:anywhere;max-width:32em">${
+      escapeHtml(cellText(value))
+    }</td>`;
+}
+
+function shortened(text: string): string {
+  const line = text.replaceAll(/\s+/g, " ");
+  return line.length <= WIDEST_CELL ? line : `${line.slice(0, WIDEST_CELL - 1)}…`;
+}
+
+/**
+ * A figure with its caption, which names the statistic behind each mark and n. In a terminal only the title and the
+ * caption are shown; `save` writes the drawing.
+ *
+ * ```ts
+ * import { ecdfPlot } from "../plot/ecdf.ts";
+ * import { FigureView } from "./view.ts";
+ * const figure = ecdfPlot([{ name: "a", values: [0.1, 0.2] }], { title: "Latency", metric: "latency" });
+ * if (!new FigureView(figure).html.includes("<figcaption")) throw new Error("a figure has a caption");
+ * ```
+ */
+export class FigureView extends View {
+  /** @param figure a drawing of lib/plot */
+  constructor(readonly figure: Figure) {
+    super();
+  }
+
+  /** The drawing as the text of an .svg file that is readable on light and dark backgrounds. */
+  get svg(): string {
+    return svgFile(this.figure);
+  }
+
+  override get html(): string {
+    const style = "color:var(--jp-content-font-color1,var(--vscode-foreground,inherit))";
+    return `<figure style="margin:.5em 0;max-width:46em;${style}">${this.figure.svg}` +
+      `<figcaption style="font-size:.9em;margin-top:.3em"><strong>${
+        escapeHtml(this.figure.title)
+      }.</strong> ` +
+      `${escapeHtml(this.figure.caption)}</figcaption></figure>`;
+  }
+
+  override toString(): string {
+    return `[figure] ${this.figure.title}. ${this.figure.caption}`;
+  }
+
+  /**
+   * Writes the drawing as an .svg file.
+   *
+   * @param path absolute, or relative to the working directory
+   * @returns this view, so that a cell can end with `await run.ecdf("latency").save("ecdf.svg")`
+   * @throws {Deno.errors.NotFound} when the folder does not exist
+   */
+  async save(path: string): Promise<this> {
+    await Deno.writeTextFile(path, this.svg);
+    return this;
+  }
+}

@@ -1,0 +1,529 @@
+/**
+ * Podium: choose the local model for the job, on evidence.
+ *
+ * Every function works with sensible defaults: the models of a service that answers on this machine, or the two small
+ * models that Podium runs itself (downloaded on first use); the registry `models.json`; and run folders below
+ * `reports/`. Paths are relative to the working directory. Every result shows itself: as the last line of a notebook
+ * cell, and with `console.log(result)` in a terminal.
+ *
+ * Ctrl-C, or the Stop button of a notebook, ends a measurement early and keeps what it has. A mistake in what you
+ * give (an unknown model, a service that does not answer) throws a `UserError` that names the value and what to do.
+ *
+ * ```ts ignore
+ * import { bench } from "podium";
+ *
+ * const run = await bench(["smollm2-135m", "gemma-3-270m"], { rounds: 3 });
+ * console.log(run.table());
+ * await run.ecdf("latency").save("latency.svg");
+ * ```
+ *
+ * @module
+ */
+import { isAbsolute, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { RaceTerms } from "./lib/bench/records.ts";
+import type { SessionPlan, Surroundings } from "./lib/bench/session.ts";
+import { describeMachine } from "./lib/catalog/machine.ts";
+import { loadRegistry } from "./lib/catalog/registry.ts";
+import { defaultStore, openStore } from "./lib/catalog/store.ts";
+import { UserError } from "./lib/errors.ts";
+import { runProgram } from "./lib/program.ts";
+import { loadPromptSet, type PromptSet, singlePrompt } from "./lib/prompts/prompts.ts";
+import { readRecordedAnswers, writeQuality } from "./lib/quality/quality.ts";
+import { CandidateList } from "./lib/results/candidate_list.ts";
+import { Catalogue } from "./lib/results/catalogue.ts";
+import { Job } from "./lib/results/job.ts";
+import { DecisionView, type Race } from "./lib/results/race.ts";
+import { Run } from "./lib/results/run.ts";
+import { ScoredRun } from "./lib/results/scored_run.ts";
+import { notebookScreen, type Screen, SETTLE_MS, terminalScreen } from "./lib/results/screen.ts";
+import { ServedModel } from "./lib/results/served_model.ts";
+import {
+  byWeights,
+  excludedFromRace,
+  findNamed,
+  measureShown,
+  type Names,
+  namesOf,
+  pullShown,
+  raceShown,
+  replayShown,
+  type Setup,
+  tryFirstAsJudge,
+  withThreads,
+} from "./lib/results/steps.ts";
+import { type Constraints, NO_CONSTRAINTS } from "./lib/select/decide/constraints.ts";
+import { decideOn } from "./lib/select/decide/session.ts";
+import { DEFAULT_TERMS } from "./lib/select/race/recorded_race.ts";
+import { findServices } from "./lib/services/discovery.ts";
+import { seededRandom } from "./lib/stats/random.ts";
+import type { View } from "./lib/results/view.ts";
+
+export { UserError } from "./lib/errors.ts";
+export { CandidateList, ConstrainedCandidates } from "./lib/results/candidate_list.ts";
+export { Catalogue, type ModelFit } from "./lib/results/catalogue.ts";
+export { ImaginedBenchmarks } from "./lib/results/imagined_benchmarks.ts";
+export { Job } from "./lib/results/job.ts";
+export { DecisionView, Race } from "./lib/results/race.ts";
+export { type Duration, Run } from "./lib/results/run.ts";
+export { BlindRatings, BlindSheet, JudgeTrial, ScoredOutcomes, ScoredRun } from "./lib/results/scored_run.ts";
+export { type AskOptions, ServedModel } from "./lib/results/served_model.ts";
+export type { Names } from "./lib/results/steps.ts";
+export { type TimedRequest, TimedRequests } from "./lib/results/timed_requests.ts";
+export { type CellValue, FigureView, type TableRow, TableView, TextView, View } from "./lib/results/view.ts";
+
+/** What the candidates are asked, and how often. */
+export interface RunOptions {
+  /** A job, the name of one that Podium ships (`"default"`, `"meeting_notes"` …), or the path of a file with cases. */
+  readonly job?: Job | string;
+  /** A single prompt in the place of a job. */
+  readonly prompt?: string;
+  /** Passes over the cases. @default 2 for `bench`, 1 for `quality` */
+  readonly rounds?: number;
+  /** Requests per candidate before anything is timed. @default 2 for `bench`, 1 for `race`, 0 for `quality` */
+  readonly warmup?: number;
+  /** Longest answer in tokens. @default 128 */
+  readonly maxTokens?: number;
+  /** Sampling temperature. @default 0 */
+  readonly temperature?: number;
+  /** Whether a prompt may be found in a cache: see the README's words. @default "cold", and "as is" for `quality` */
+  readonly prefix?: SessionPlan["prefix"];
+  /** Seed of the order of cases and candidates. @default 1 */
+  readonly seed?: number;
+  /** Longest wait for an answer, in seconds. @default 300 */
+  readonly timeoutS?: number;
+  /** The folder that the run's own folder is made in. @default "reports" */
+  readonly reports?: string;
+}
+
+/** Options of `bench`. */
+export interface BenchOptions extends RunOptions {
+  /** Enters the first model a second time: two rows that can differ by noise alone. @default false */
+  readonly control?: boolean;
+}
+
+/** Options of `race`. */
+export interface RaceOptions extends Omit<RunOptions, "rounds"> {
+  /** What decides a block. @default "latency" */
+  readonly by?: "latency" | "ttft" | "throughput";
+  /** Accepted probability of a wrong winner. @default 0.05 */
+  readonly delta?: number;
+  /** Relative difference that does not matter. @default 0.1 */
+  readonly epsilon?: number;
+  /** Most requests. @default 200 */
+  readonly budget?: number;
+  /** A decision by quality: only candidates that met its constraints race, or else the best of the rest. */
+  readonly gate?: DecisionView;
+}
+
+/** What a decision rests on. */
+export interface DecideOptions {
+  /** The run whose answers were scored: a recommendation needs quality. */
+  readonly quality: ScoredRun;
+  /** The race that says which candidate is fastest. */
+  readonly race?: Race;
+  /** Limits that a candidate must meet, for example `{ licenses: ["commercial"], minPassRate: 0.5 }`. */
+  readonly constraints?: Partial<Constraints>;
+}
+
+/**
+ * Measures candidates side by side and returns the run.
+ *
+ * @param names which candidates, as in `"smollm2-135m"` or `["smollm2-135m:q4_1+threads=2", "phi-4-mini@foundry"]`;
+ * null for the defaults
+ * @throws {UserError} for a name that is unknown, a service that does not answer, or when no model can be had
+ *
+ * ```ts ignore
+ * const run = await bench(["smollm2-135m", "gemma-3-270m"], { job: "default", rounds: 3, maxTokens: 48 });
+ * console.log(run.table());
+ * ```
+ */
+export async function bench(names: Names = null, options: BenchOptions = {}): Promise<Run> {
+  const setup = await setUp(options.reports);
+  const plan = await planOf(options, { rounds: 2, warmup: 2, prefix: "cold", job: "default" });
+  const asked = namesOf(names);
+  if (options.control !== true) {
+    const { found } = await findNamed(asked, setup, { plan });
+    return new Run(await measureShown(found, plan, setup));
+  }
+  const named = await findNamed(asked, setup);
+  named.found.close();
+  const { found } = await findNamed([...named.names.slice(0, 1), ...named.names], setup, { plan });
+  return new Run(await measureShown(found, plan, setup), found.candidates[1]?.info.id ?? null);
+}
+
+/**
+ * Lets each model answer every case once and scores the answers by the job's checks. Candidates that differ in
+ * threads alone answer once together.
+ *
+ * @throws {UserError} as `bench`, and when the job has no checks
+ *
+ * ```ts ignore
+ * const answers = await quality(null, { job: "meeting_notes" });
+ * console.log(answers.scores());
+ * ```
+ */
+export async function quality(names: Names = null, options: RunOptions = {}): Promise<ScoredRun> {
+  const setup = await setUp(options.reports);
+  const given = await jobOf(options, "meeting_notes");
+  const plan = await planOf({ ...options, job: given }, { rounds: 1, warmup: 0, prefix: "as is" });
+  const named = await findNamed(namesOf(names), setup);
+  named.found.close();
+  const weights = byWeights(named);
+  const { found } = await findNamed(weights, setup, { plan });
+  const measured = await measureShown(found, plan, setup);
+  const report = await writeQuality(measured.folder, given.whole);
+  const { answers } = await readRecordedAnswers(measured.folder);
+  return new ScoredRun({
+    measured,
+    job: given,
+    report,
+    answers: [...answers.values()],
+    tryJudge: async (cases) =>
+      await tryFirstAsJudge(
+        weights,
+        given,
+        short() ? Math.min(cases, 7) : cases,
+        await setUp(options.reports),
+      ),
+  });
+}
+
+/**
+ * Races candidates: one case after the other goes to all that are still in, until the evidence decides or the budget
+ * is spent. Where the environment variable PODIUM_REPLAY names a recorded race, that race is shown again instead.
+ *
+ * @param names which candidates; what `constrain` excluded stays out, with its reason in the records
+ * @throws {UserError} as `bench`
+ *
+ * ```ts ignore
+ * const result = await race(["smollm2-135m+threads=1", "smollm2-135m+threads=2"], { budget: 60 });
+ * console.log(result.verdict, String(result));
+ * ```
+ */
+export async function race(names: Names = null, options: RaceOptions = {}): Promise<Race> {
+  const setup = await setUp(options.reports);
+  const recorded = Deno.env.get("PODIUM_REPLAY")?.trim() ?? "";
+  if (recorded !== "") return await replayShown(recorded, setup);
+  const plan = await planOf(options, { rounds: 1, warmup: 1, prefix: "cold", job: "default" });
+  const entered = names !== null && typeof names === "object" && "list" in names
+    ? names.list.names
+    : namesOf(names);
+  const named = await findNamed(entered, setup, { plan });
+  const { by, delta, epsilon, budget = DEFAULT_TERMS.budget, gate } = options;
+  const terms: RaceTerms = {
+    ...DEFAULT_TERMS,
+    ...(by === undefined ? {} : { by }),
+    ...(delta === undefined ? {} : { delta }),
+    ...(epsilon === undefined ? {} : { epsilon }),
+    budget: short() ? Math.min(budget, SHORT.budget) : budget,
+    excluded: excludedFromRace(names, named, gate ?? null),
+    quality_run: gate?.document.quality_run ?? null,
+  };
+  return await raceShown(named.found, plan, terms, setup);
+}
+
+/**
+ * Decides which model to use on this machine, from scored answers and, where there was one, a race.
+ *
+ * @throws {UserError} when the runs come from different machines or asked under different conditions
+ *
+ * ```ts ignore
+ * const decision = await decide({ quality: answers, race: result, constraints: { minPassRate: 0.5 } });
+ * console.log(decision.verdict, decision.choice);
+ * ```
+ */
+export async function decide({ quality, race, constraints }: DecideOptions): Promise<DecisionView> {
+  const recorded = race === undefined ? null : { ...race.recorded, folder: race.folder };
+  const document = await decideOn({ race: recorded, answers: quality.folder }, {
+    constraints: { ...NO_CONSTRAINTS, ...constraints },
+    registry: await registry(),
+    random: seededRandom("decision"),
+  });
+  return new DecisionView(document, (race ?? quality).folder);
+}
+
+/**
+ * The models of the registry, and which of them fit this machine now. Nothing is downloaded.
+ *
+ * @param path another registry file; default: `models.json` of the working directory, else Podium's own
+ * @throws {UserError} when the registry can't be read
+ *
+ * ```ts
+ * const catalogue = await models();
+ * if (!catalogue.models.some(({ model }) => model.alias.startsWith("smollm2"))) throw new Error("it is missing");
+ * ```
+ */
+export async function models(path?: string): Promise<Catalogue> {
+  return new Catalogue(await registry(path), await describeMachine());
+}
+
+/**
+ * Finds candidates without measuring anything. Models that are not here yet are downloaded.
+ *
+ * @param options.threads engine threads: the first candidate enters once per number, the others with the first
+ * number; models of a service stay as they are
+ * @param options.most the most models to take where none is named. @default 2
+ * @throws {UserError} as `bench`
+ *
+ * ```ts ignore
+ * const found = await candidates(null, { threads: [1, 2] });
+ * console.log(found.ids);
+ * ```
+ */
+export async function candidates(
+  names: Names = null,
+  options: { readonly threads?: readonly number[]; readonly most?: number } = {},
+): Promise<CandidateList> {
+  const setup = await setUp();
+  const { fetch, env, signal } = setup.surroundings;
+  const services = await findServices({ fetch, env, signal, run: runProgram });
+  const { most, threads = [] } = options;
+  const first = await findNamed(namesOf(names), setup, most === undefined ? {} : { most });
+  first.found.close();
+  const named = threads.length === 0 ? first : await findNamed(withThreads(first, threads), setup);
+  named.found.close();
+  return new CandidateList(named.names, named.found, services, setup.surroundings.registry);
+}
+
+/**
+ * Reads a job: cases, and the checks that score an answer to each.
+ *
+ * @param name one that Podium ships (`"default"`, `"meeting_notes"`, `"four_kinds"` …), or the path of a JSON file
+ * @param options.first take only so many cases, from the start
+ * @throws {UserError} when there is no such job, or the file is damaged: what, where, and what is accepted
+ *
+ * ```ts
+ * const notes = await job("meeting_notes", { first: 3 });
+ * if (notes.cases.length !== 3) throw new Error("three cases were wanted");
+ * ```
+ */
+export async function job(name: string, options: { readonly first?: number } = {}): Promise<Job> {
+  const whole = await loadPromptSet(isPath(name) ? name : join(home, "prompts", `${name}.json`));
+  return new Job(
+    whole,
+    firstOf(whole, Math.min(options.first ?? Infinity, short() ? SHORT.cases : Infinity)),
+  );
+}
+
+/**
+ * Loads one model and keeps it loaded, for `ask` and for any OpenAI client at its `baseUrl`. Close it at the end.
+ *
+ * @param name the model; default: the first one that is found
+ * @throws {UserError} as `bench`
+ * @throws {Error} when the model can't be loaded
+ *
+ * ```ts ignore
+ * await using model = await serve("smollm2-135m");
+ * console.log(String(await model.ask("Why is the sky blue?")));
+ * ```
+ */
+export async function serve(name?: string): Promise<ServedModel> {
+  const setup = await setUp();
+  const { found } = await findNamed(name === undefined ? null : [name], setup, { most: 1 });
+  const [candidate] = found.candidates;
+  if (candidate === undefined) throw new RangeError("No model was found");
+  try {
+    const open = await candidate.open(setup.surroundings.signal);
+    if (open.endpoint === undefined) throw new RangeError(`${candidate.info.id} has no endpoint`);
+    return new ServedModel({
+      info: candidate.info,
+      open,
+      endpoint: open.endpoint,
+      close: async () => {
+        await open.close();
+        found.close();
+      },
+      signal: stopSignal,
+      random: Math.random,
+    });
+  } catch (error) {
+    found.close();
+    throw error;
+  }
+}
+
+/**
+ * Shows results now, one after the other; a cell's last line shows itself without it.
+ *
+ * ```ts
+ * await show(new TextView("Ready."));
+ * ```
+ */
+export async function show(...views: readonly View[]): Promise<void> {
+  for (const view of views) await screen().show(view);
+}
+
+/** Podium's own folder: its registry and the jobs that it ships. */
+const home = fileURLToPath(new URL(".", import.meta.url));
+
+/** PODIUM_SHORT=1: as few and as short requests as still exercise everything, for the test of the notebooks. */
+const short = () => Deno.env.get("PODIUM_SHORT") === "1";
+const SHORT = { cases: 5, rounds: 2, maxTokens: 24, budget: 16 };
+
+const clock = () => performance.now();
+const sleep = (ms: number, signal?: AbortSignal) =>
+  new Promise<void>((resolve, reject) => {
+    const timer = setTimeout(resolve, ms);
+    signal?.addEventListener("abort", () => {
+      clearTimeout(timer);
+      reject(signal.reason);
+    }, { once: true });
+  });
+
+const isPath = (name: string) => /[\\/]|\.jsonl?$/.test(name);
+
+const firstOf = (set: PromptSet, count: number): PromptSet => ({
+  ...set,
+  prompts: set.prompts.slice(0, count),
+});
+
+async function registry(path?: string) {
+  if (path !== undefined) return await loadRegistry(path);
+  const here = await Deno.stat("models.json").then(({ isFile }) => isFile, () => false);
+  return await loadRegistry(here ? "models.json" : join(home, "models.json"));
+}
+
+async function jobOf(
+  { job: given, prompt }: Pick<RunOptions, "job" | "prompt">,
+  fallback = "default",
+): Promise<Job> {
+  if (given instanceof Job) return given;
+  if (prompt === undefined) return await job(given ?? fallback);
+  if (given !== undefined) throw new UserError("both a job and a prompt are given: give one of them");
+  const set = singlePrompt(prompt);
+  return new Job(set, set);
+}
+
+/** The plan of a run: what the options leave open, by task. */
+async function planOf(
+  options: RunOptions,
+  defaults: Pick<SessionPlan, "rounds" | "warmup" | "prefix"> & { readonly job?: string },
+): Promise<SessionPlan> {
+  const { set } = await jobOf(options, defaults.job);
+  const {
+    rounds = defaults.rounds,
+    warmup = defaults.warmup,
+    maxTokens = 128,
+    temperature = 0,
+    prefix = defaults.prefix,
+    seed = 1,
+    timeoutS = 300,
+  } = options;
+  for (
+    const [name, value, least] of [["rounds", rounds, 1], ["warmup", warmup, 0], [
+      "maxTokens",
+      maxTokens,
+      1,
+    ]] as const
+  ) {
+    if (!Number.isInteger(value) || value < least) {
+      throw new UserError(`${name} is ${value}: give a whole number of at least ${least}`);
+    }
+  }
+  if (!(temperature >= 0)) throw new UserError(`temperature is ${temperature}: give a number of at least 0`);
+  return {
+    prompts: set,
+    rounds: short() ? Math.min(rounds, SHORT.rounds) : rounds,
+    warmup,
+    maxTokens: short() ? Math.min(maxTokens, SHORT.maxTokens) : maxTokens,
+    temperature,
+    prefix,
+    seed,
+    timeoutS,
+  };
+}
+
+/** The real surroundings, and the folder that runs go to. */
+async function setUp(reports?: string): Promise<Setup> {
+  const store = await openStore(Deno.env.get("PODIUM_STORE") ?? defaultStore(Deno.env, Deno.build.os));
+  const signal = stopSignal();
+  const common = { clock, sleep, fetch, env: Deno.env, signal };
+  const surroundings: Surroundings = {
+    ...common,
+    denoPath: Deno.execPath(),
+    registry: await registry(),
+    store,
+    download: (model, variant) => pullShown(model, variant, { ...common, store, screen: screen() }),
+  };
+  return {
+    surroundings,
+    screen: screen(),
+    reports: reports ?? defaultReports(),
+    now: () => new Date(),
+    random: Math.random,
+  };
+}
+
+/** `reports` of the working directory; inside Podium's own folder, Podium's. */
+function defaultReports(): string {
+  const inside = relative(home, Deno.cwd());
+  return inside.startsWith("..") || isAbsolute(inside)
+    ? "reports"
+    : join(relative(Deno.cwd(), home), "reports");
+}
+
+/** `Deno.jupyter`, or undefined outside the kernel, where naming it throws. */
+function kernel(): typeof Deno.jupyter | undefined {
+  try {
+    return Deno.jupyter;
+  } catch {
+    return undefined;
+  }
+}
+
+let theScreen: Screen | undefined;
+
+function screen(): Screen {
+  const jupyter = kernel();
+  return theScreen ??= jupyter === undefined
+    ? terminalScreen({
+      print: (text) => console.log(text),
+      report: (text) => Deno.stderr.writeSync(new TextEncoder().encode(text)),
+      interactive: Deno.stderr.isTerminal(),
+    }, clock)
+    : notebookScreen((type, content) => jupyter.broadcast(type, content), { clock, sleep });
+}
+
+let stop = new AbortController();
+let listening = false;
+
+/** A signal that Ctrl-C and a notebook's Stop button abort; a new one after each stop. */
+function stopSignal(): AbortSignal {
+  if (!listening) {
+    listening = true;
+    Deno.addSignalListener("SIGINT", onInterrupt);
+  }
+  if (stop.signal.aborted) stop = new AbortController();
+  return stop.signal;
+}
+
+function onInterrupt(): void {
+  // In a terminal a second Ctrl-C ends the program.
+  if (stop.signal.aborted && kernel() === undefined) Deno.exit(130);
+  stop.abort(new DOMException("stopped", "AbortError"));
+}
+
+/**
+ * The kernel may send a cell's last line only after it has said that the cell is done, and a browser drops it then (about
+ * one output in fifty). A pause behind each result prevents that.
+ */
+function settleResults(): void {
+  const internal: unknown = Reflect.get(Deno, Reflect.get(Deno, "internal"));
+  const own: unknown = typeof internal === "object" && internal !== null
+    ? Reflect.get(internal, "jupyter")
+    : undefined;
+  if (typeof own !== "object" || own === null) return;
+  const send: unknown = Reflect.get(own, "broadcastResult");
+  if (typeof send !== "function") return;
+  Reflect.set(own, "broadcastResult", async (...result: unknown[]) => {
+    await send(...result);
+    await sleep(SETTLE_MS);
+  });
+}
+
+if (kernel() !== undefined) {
+  // Without a listener, Stop would end the kernel, and everything measured with it.
+  stopSignal();
+  settleResults();
+}
