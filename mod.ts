@@ -21,16 +21,22 @@
  */
 import { isAbsolute, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { RaceTerms } from "./lib/bench/records.ts";
-import type { SessionPlan, Surroundings } from "./lib/bench/session.ts";
+import { PLAN_DEFAULTS } from "./lib/bench/plan.ts";
+import {
+  findCandidates,
+  type SessionPlan,
+  type SessionRequest,
+  type SessionResources,
+} from "./lib/bench/session.ts";
 import { describeMachine } from "./lib/catalog/machine.ts";
 import { loadRegistry } from "./lib/catalog/registry.ts";
 import { defaultStore, openStore } from "./lib/catalog/store.ts";
 import { UserError } from "./lib/errors.ts";
 import { runProgram } from "./lib/program.ts";
 import { loadPromptSet, type PromptSet, singlePrompt } from "./lib/prompts/prompts.ts";
-import { readRecordedAnswers, writeQuality } from "./lib/quality/quality.ts";
-import { CandidateList } from "./lib/results/candidate_list.ts";
+import { writeQuality } from "./lib/quality/quality.ts";
+import { readRecordedAnswers } from "./lib/quality/recorded_answers.ts";
+import { CandidateList, ConstrainedCandidates } from "./lib/results/candidate_list.ts";
 import { Catalogue } from "./lib/results/catalogue.ts";
 import { Job } from "./lib/results/job.ts";
 import { DecisionView, type Race } from "./lib/results/race.ts";
@@ -40,14 +46,14 @@ import { notebookScreen, type Screen, SETTLE_MS, terminalScreen } from "./lib/re
 import { ServedModel } from "./lib/results/served_model.ts";
 import {
   byWeights,
+  chooseNames,
   excludedFromRace,
-  findNamed,
-  measureShown,
   type Names,
   namesOf,
   pullShown,
   raceShown,
   replayShown,
+  runShown,
   type Setup,
   tryFirstAsJudge,
   withThreads,
@@ -66,32 +72,40 @@ export { ImaginedBenchmarks } from "./lib/results/imagined_benchmarks.ts";
 export { Job } from "./lib/results/job.ts";
 export { DecisionView, Race } from "./lib/results/race.ts";
 export { type Duration, Run } from "./lib/results/run.ts";
-export { BlindRatings, BlindSheet, JudgeTrial, ScoredOutcomes, ScoredRun } from "./lib/results/scored_run.ts";
+export {
+  BlindRatings,
+  BlindSheet,
+  JudgeTrial,
+  RoutingEvidence,
+  ScoredRun,
+} from "./lib/results/scored_run.ts";
 export { type AskOptions, ServedModel } from "./lib/results/served_model.ts";
 export type { Names } from "./lib/results/steps.ts";
 export { type TimedRequest, TimedRequests } from "./lib/results/timed_requests.ts";
 export { type CellValue, FigureView, type TableRow, TableView, TextView, View } from "./lib/results/view.ts";
 
-/** What the candidates are asked, and how often. */
+/** What the candidates are asked, and how often. What is left out has the defaults of `deno task bench`. */
 export interface RunOptions {
   /** A job, the name of one that Podium ships (`"default"`, `"meeting_notes"` …), or the path of a file with cases. */
   readonly job?: Job | string;
   /** A single prompt in the place of a job. */
   readonly prompt?: string;
-  /** Passes over the cases. @default 2 for `bench`, 1 for `quality` */
+  /** Passes over the cases. @default 2; 1 for `quality` */
   readonly rounds?: number;
-  /** Requests per candidate before anything is timed. @default 2 for `bench`, 1 for `race`, 0 for `quality` */
+  /** Warm-up requests per candidate. @default 2; 1 for `race`, 0 for `quality` */
   readonly warmup?: number;
-  /** Longest answer in tokens. @default 128 */
+  /** Longest answer in tokens. @default 128; 384 for `quality` */
   readonly maxTokens?: number;
   /** Sampling temperature. @default 0 */
   readonly temperature?: number;
-  /** Whether a prompt may be found in a cache: see the README's words. @default "cold", and "as is" for `quality` */
-  readonly prefix?: SessionPlan["prefix"];
+  /** What the server has seen of a prompt before: nothing, the same prompt, or whatever it is. @default "cold" */
+  readonly prefix?: "cold" | "warm" | "as is";
   /** Seed of the order of cases and candidates. @default 1 */
   readonly seed?: number;
-  /** Longest wait for an answer, in seconds. @default 300 */
+  /** Longest wait for an answer, in seconds. @default 120; 300 for `quality` */
   readonly timeoutS?: number;
+  /** Most models where none is named. @default every model of a named service, 6 of one that was found */
+  readonly most?: number;
   /** The folder that the run's own folder is made in. @default "reports" */
   readonly reports?: string;
 }
@@ -140,16 +154,13 @@ export interface DecideOptions {
  */
 export async function bench(names: Names = null, options: BenchOptions = {}): Promise<Run> {
   const setup = await setUp(options.reports);
-  const plan = await planOf(options, { rounds: 2, warmup: 2, prefix: "cold", job: "default" });
-  const asked = namesOf(names);
-  if (options.control !== true) {
-    const { found } = await findNamed(asked, setup, { plan });
-    return new Run(await measureShown(found, plan, setup));
+  let asked = namesOf(names);
+  if (options.control === true) {
+    const chosen = await chooseNames(asked, options.most, setup);
+    asked = [...chosen.names.slice(0, 1), ...chosen.names];
   }
-  const named = await findNamed(asked, setup);
-  named.found.close();
-  const { found } = await findNamed([...named.names.slice(0, 1), ...named.names], setup, { plan });
-  return new Run(await measureShown(found, plan, setup), found.candidates[1]?.info.id ?? null);
+  const run = await runShown(await requestOf(asked, options), setup);
+  return new Run(run, options.control === true ? run.summary.candidates[1]?.id ?? null : null);
 }
 
 /**
@@ -166,16 +177,15 @@ export async function bench(names: Names = null, options: BenchOptions = {}): Pr
 export async function quality(names: Names = null, options: RunOptions = {}): Promise<ScoredRun> {
   const setup = await setUp(options.reports);
   const given = await jobOf(options, "meeting_notes");
-  const plan = await planOf({ ...options, job: given }, { rounds: 1, warmup: 0, prefix: "as is" });
-  const named = await findNamed(namesOf(names), setup);
-  named.found.close();
-  const weights = byWeights(named);
-  const { found } = await findNamed(weights, setup, { plan });
-  const measured = await measureShown(found, plan, setup);
-  const report = await writeQuality(measured.folder, given.whole);
-  const { answers } = await readRecordedAnswers(measured.folder);
+  const weights = byWeights(await chooseNames(namesOf(names), options.most, setup));
+  const run = await runShown(
+    await requestOf(weights, { ...QUALITY_DEFAULTS, ...options, job: given }),
+    setup,
+  );
+  const report = await writeQuality(run.folder, given.whole);
+  const { answers } = await readRecordedAnswers(run.folder);
   return new ScoredRun({
-    measured,
+    run,
     job: given,
     report,
     answers: [...answers.values()],
@@ -188,6 +198,9 @@ export async function quality(names: Names = null, options: RunOptions = {}): Pr
       ),
   });
 }
+
+/** As `deno task quality capture` has them: nothing is added to a prompt or sent before it. */
+const QUALITY_DEFAULTS = { rounds: 1, warmup: 0, prefix: "as is", maxTokens: 384, timeoutS: 300 } as const;
 
 /**
  * Races candidates: one case after the other goes to all that are still in, until the evidence decides or the budget
@@ -205,22 +218,18 @@ export async function race(names: Names = null, options: RaceOptions = {}): Prom
   const setup = await setUp(options.reports);
   const recorded = Deno.env.get("PODIUM_REPLAY")?.trim() ?? "";
   if (recorded !== "") return await replayShown(recorded, setup);
-  const plan = await planOf(options, { rounds: 1, warmup: 1, prefix: "cold", job: "default" });
-  const entered = names !== null && typeof names === "object" && "list" in names
-    ? names.list.names
-    : namesOf(names);
-  const named = await findNamed(entered, setup, { plan });
-  const { by, delta, epsilon, budget = DEFAULT_TERMS.budget, gate } = options;
-  const terms: RaceTerms = {
+  const entered = names instanceof ConstrainedCandidates ? names.list.names : namesOf(names);
+  const { plan } = await requestOf(entered, { warmup: 1, ...options });
+  const { by, delta, epsilon, budget = DEFAULT_TERMS.budget, gate = null } = options;
+  return await raceShown(entered, plan, (named) => ({
     ...DEFAULT_TERMS,
     ...(by === undefined ? {} : { by }),
     ...(delta === undefined ? {} : { delta }),
     ...(epsilon === undefined ? {} : { epsilon }),
     budget: short() ? Math.min(budget, SHORT.budget) : budget,
-    excluded: excludedFromRace(names, named, gate ?? null),
+    excluded: excludedFromRace(names, named, gate),
     quality_run: gate?.document.quality_run ?? null,
-  };
-  return await raceShown(named.found, plan, terms, setup);
+  }), setup);
 }
 
 /**
@@ -234,8 +243,7 @@ export async function race(names: Names = null, options: RaceOptions = {}): Prom
  * ```
  */
 export async function decide({ quality, race, constraints }: DecideOptions): Promise<DecisionView> {
-  const recorded = race === undefined ? null : { ...race.recorded, folder: race.folder };
-  const document = await decideOn({ race: recorded, answers: quality.folder }, {
+  const document = await decideOn({ race: race?.recorded ?? null, answers: quality.folder }, {
     constraints: { ...NO_CONSTRAINTS, ...constraints },
     registry: await registry(),
     random: seededRandom("decision"),
@@ -259,11 +267,11 @@ export async function models(path?: string): Promise<Catalogue> {
 }
 
 /**
- * Finds candidates without measuring anything. Models that are not here yet are downloaded.
+ * Finds candidates without measuring, downloading or loading anything.
  *
  * @param options.threads engine threads: the first candidate enters once per number, the others with the first
  * number; models of a service stay as they are
- * @param options.most the most models to take where none is named. @default 2
+ * @param options.most the most models to take where none is named
  * @throws {UserError} as `bench`
  *
  * ```ts ignore
@@ -276,14 +284,12 @@ export async function candidates(
   options: { readonly threads?: readonly number[]; readonly most?: number } = {},
 ): Promise<CandidateList> {
   const setup = await setUp();
-  const { fetch, env, signal } = setup.surroundings;
+  const { fetch, env, signal, registry } = setup.resources;
   const services = await findServices({ fetch, env, signal, run: runProgram });
   const { most, threads = [] } = options;
-  const first = await findNamed(namesOf(names), setup, most === undefined ? {} : { most });
-  first.found.close();
-  const named = threads.length === 0 ? first : await findNamed(withThreads(first, threads), setup);
-  named.found.close();
-  return new CandidateList(named.names, named.found, services, setup.surroundings.registry);
+  let chosen = await chooseNames(namesOf(names), most, setup);
+  if (threads.length > 0) chosen = await chooseNames(withThreads(chosen, threads), undefined, setup);
+  return new CandidateList(chosen.names, chosen.named, services, registry);
 }
 
 /**
@@ -320,11 +326,12 @@ export async function job(name: string, options: { readonly first?: number } = {
  */
 export async function serve(name?: string): Promise<ServedModel> {
   const setup = await setUp();
-  const { found } = await findNamed(name === undefined ? null : [name], setup, { most: 1 });
+  const { resources } = setup;
+  const found = await findCandidates({ names: name === undefined ? null : [name], most: 1 }, resources);
   const [candidate] = found.candidates;
   if (candidate === undefined) throw new RangeError("No model was found");
   try {
-    const open = await candidate.open(setup.surroundings.signal);
+    const open = await candidate.open(resources.signal);
     if (open.endpoint === undefined) throw new RangeError(`${candidate.info.id} has no endpoint`);
     return new ServedModel({
       info: candidate.info,
@@ -395,62 +402,56 @@ async function jobOf(
   return new Job(set, set);
 }
 
-/** The plan of a run: what the options leave open, by task. */
-async function planOf(
-  options: RunOptions,
-  defaults: Pick<SessionPlan, "rounds" | "warmup" | "prefix"> & { readonly job?: string },
-): Promise<SessionPlan> {
-  const { set } = await jobOf(options, defaults.job);
-  const {
-    rounds = defaults.rounds,
-    warmup = defaults.warmup,
-    maxTokens = 128,
-    temperature = 0,
-    prefix = defaults.prefix,
-    seed = 1,
-    timeoutS = 300,
-  } = options;
-  for (
-    const [name, value, least] of [["rounds", rounds, 1], ["warmup", warmup, 0], [
-      "maxTokens",
-      maxTokens,
-      1,
-    ]] as const
-  ) {
-    if (!Number.isInteger(value) || value < least) {
-      throw new UserError(`${name} is ${value}: give a whole number of at least ${least}`);
+/** The session's request: what is not given keeps the session's defaults. */
+async function requestOf(names: readonly string[] | null, options: RunOptions): Promise<SessionRequest> {
+  const { job: _job, prompt: _prompt, reports: _reports, most, ...given } = options;
+  assertNumbers(options);
+  const { set } = await jobOf(options);
+  const plan: SessionPlan = {
+    ...given,
+    prompts: set,
+    ...(short() && {
+      rounds: Math.min(given.rounds ?? PLAN_DEFAULTS.rounds, SHORT.rounds),
+      maxTokens: Math.min(given.maxTokens ?? PLAN_DEFAULTS.maxTokens, SHORT.maxTokens),
+    }),
+  };
+  return { names, plan, ...(most === undefined ? {} : { most }) };
+}
+
+function assertNumbers(
+  { rounds = 1, warmup = 0, maxTokens = 1, most = 1, temperature = 0 }: RunOptions,
+): void {
+  for (const [name, value] of Object.entries({ rounds, warmup, maxTokens, most })) {
+    const from = name === "warmup" ? 0 : 1;
+    if (!Number.isInteger(value) || value < from) {
+      throw new UserError(`${name} is ${value}: give a whole number of at least ${from}`);
     }
   }
   if (!(temperature >= 0)) throw new UserError(`temperature is ${temperature}: give a number of at least 0`);
-  return {
-    prompts: set,
-    rounds: short() ? Math.min(rounds, SHORT.rounds) : rounds,
-    warmup,
-    maxTokens: short() ? Math.min(maxTokens, SHORT.maxTokens) : maxTokens,
-    temperature,
-    prefix,
-    seed,
-    timeoutS,
-  };
 }
 
-/** The real surroundings, and the folder that runs go to. */
+/** The real resources, and the folder that runs go to. */
 async function setUp(reports?: string): Promise<Setup> {
-  const store = await openStore(Deno.env.get("PODIUM_STORE") ?? defaultStore(Deno.env, Deno.build.os));
-  const signal = stopSignal();
-  const common = { clock, sleep, fetch, env: Deno.env, signal };
-  const surroundings: Surroundings = {
-    ...common,
+  const shared = {
+    clock,
+    sleep,
+    fetch,
+    run: runProgram,
+    env: Deno.env,
     denoPath: Deno.execPath(),
     registry: await registry(),
-    store,
-    download: (model, variant) => pullShown(model, variant, { ...common, store, screen: screen() }),
+    store: await openStore(Deno.env.get("PODIUM_STORE") ?? defaultStore(Deno.env, Deno.build.os)),
+    signal: stopSignal(),
+  };
+  const resources: SessionResources = {
+    ...shared,
+    download: (model, variant) => pullShown(model, variant, shared, screen()),
   };
   return {
-    surroundings,
+    resources,
     screen: screen(),
-    reports: reports ?? defaultReports(),
-    now: () => new Date(),
+    out: reports ?? defaultReports(),
+    now: new Date(),
     random: Math.random,
   };
 }

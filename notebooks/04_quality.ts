@@ -10,7 +10,7 @@
 
 // %%
 import { job, quality } from "podium";
-import { passRate } from "../lib/quality/rate.ts";
+import { passRate } from "../lib/quality/pass_rate.ts";
 
 const notes = await job("meeting_notes", { first: 12 });
 notes;
@@ -39,7 +39,7 @@ notes.example();
 // **Question.** The first model was taught to answer; the second only to go on with a text. What will the second one write?
 
 // %%
-const run = await quality(null, { job: notes, maxTokens: 128, seed: 4 });
+const run = await quality(null, { most: 2, job: notes, maxTokens: 128, seed: 4 });
 run.answers();
 
 // %% [markdown]

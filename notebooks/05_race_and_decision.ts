@@ -14,7 +14,7 @@ import { candidates, decide, job, quality, race } from "podium";
 import { peeking, raceCosts } from "./simulations.ts";
 
 const notes = await job("meeting_notes", { first: 12 });
-const entered = await candidates(null, { threads: [1, 2] });
+const entered = await candidates(null, { most: 2, threads: [1, 2] });
 entered;
 
 // %% [markdown]

@@ -28,9 +28,9 @@ prompts;
 // **Question.** Which model is better at which kind? Is one of them better at everything?
 
 // %%
-const answers = await quality(null, { job: prompts, maxTokens: 48, seed: 6 });
-const outcomes = await answers.outcomes();
-outcomes.byIntent();
+const answers = await quality(null, { most: 2, job: prompts, maxTokens: 48, seed: 6 });
+const evidence = await answers.routing();
+evidence.byIntent();
 
 // %% [markdown]
 // ## Does a rule per request help at all?
@@ -42,7 +42,7 @@ outcomes.byIntent();
 // **Question.** Will the audit switch a rule on? How many prompts would you want before you believe it?
 
 // %%
-outcomes.audit();
+evidence.audit();
 
 // %% [markdown]
 // ## Posteriors moving
@@ -57,7 +57,7 @@ outcomes.audit();
 // **Question.** Which of the two bands will be narrower in the end, and why?
 
 // %% figures=1
-const calm = simulations.replay(outcomes, { requests: 300, title: "What the router believes of each model" });
+const calm = simulations.replay(evidence, { requests: 300, title: "What the router believes of each model" });
 calm;
 
 // %% [markdown]
@@ -74,7 +74,7 @@ calm;
 // %% figures=2
 const fault = { model: calm.favourite, from: 600 };
 const sick = (title: string, discount: number | null) =>
-  simulations.replay(outcomes, { requests: 1200, discount, fault, title });
+  simulations.replay(evidence, { requests: 1200, discount, fault, title });
 await show(sick("Nothing is forgotten", null), sick("Old evidence is discounted", 0.98));
 
 // %% [markdown]
@@ -119,7 +119,7 @@ simulations.whereConstantWins();
 // %% jupyter={"source_hidden": true}
 // Solution 1
 await show(
-  simulations.byDiscount(outcomes, fault, [0.9, 0.98, 0.998, null]),
+  simulations.byDiscount(evidence, fault, [0.9, 0.98, 0.998, null]),
   simulations.costOfDiscount([0.9, 0.98, 0.99, null]),
 );
 
@@ -143,4 +143,4 @@ simulations.breakerEvents();
 // Your own models: their success rates by intent as measured above, and a favourite that degrades half-way (simulated).
 
 // %% figures=1
-await simulations.regretWithYourModels(outcomes, calm.favourite).save(`${answers.folder}/regret.svg`);
+await simulations.regretWithYourModels(evidence, calm.favourite).save(`${answers.folder}/regret.svg`);

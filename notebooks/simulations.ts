@@ -1,5 +1,5 @@
 /** The simulated worlds of notebooks 05 and 06: the benchmarks' simulations as figures and tables. */
-import { FigureView, type ScoredOutcomes, TableView } from "podium";
+import { FigureView, type RoutingEvidence, TableView } from "podium";
 import { INTERVALS, missesOverTime, NULL_DIFFERENCES } from "../benchmarks/null_races.ts";
 import { type Replay, replayRouting, worldFrom } from "../benchmarks/router_replay.ts";
 import {
@@ -96,7 +96,7 @@ export class ReplayedRouter extends FigureView {
  * was a success. No model is asked again.
  */
 export function replay(
-  { outcomes, models, passMark }: ScoredOutcomes,
+  { cases, models, passMark }: RoutingEvidence,
   { requests, discount, fault = null, title }: {
     readonly requests: number;
     /** How much each new observation makes the older ones count; null forgets nothing; left out: the router's default. */
@@ -113,18 +113,18 @@ export function replay(
     null,
     seededRandom(fault === null ? "router" : "sick"),
   );
-  const replayed = replayRouting(router, outcomes, {
+  const replayed = replayRouting(router, cases, {
     requests,
     passMark,
     random: seededRandom("requests"),
     ...(fault === null ? {} : { fault: { arm: fault.model, from: fault.from, share: 0.9 } }),
   });
-  return new ReplayedRouter(replayed, fault, title, outcomes.length);
+  return new ReplayedRouter(replayed, fault, title, cases.length);
 }
 
 /** Where the requests of a replay go, by discount, while the favourite is healthy and while it is sick. */
 export function byDiscount(
-  outcomes: ScoredOutcomes,
+  evidence: RoutingEvidence,
   fault: Fault,
   discounts: readonly (number | null)[],
 ): TableView {
@@ -132,7 +132,7 @@ export function byDiscount(
     `${taken.filter((one) => one === fault.model).length} of ${taken.length}`;
   return new TableView(
     discounts.map((discount) => {
-      const { taken } = replay(outcomes, { requests: 2 * fault.from, discount, fault, title: "" }).replayed;
+      const { taken } = replay(evidence, { requests: 2 * fault.from, discount, fault, title: "" }).replayed;
       return {
         discount: discount ?? "none",
         "evidence is worth at most": discount === null
@@ -199,9 +199,9 @@ export function whereConstantWins(): TableView {
 }
 
 /** The regret of each rule in a world with your models' success rates, in which the favourite degrades half-way. */
-export function regretWithYourModels({ outcomes, passMark }: ScoredOutcomes, favourite: string): FigureView {
+export function regretWithYourModels({ cases, passMark }: RoutingEvidence, favourite: string): FigureView {
   const half = 1000;
-  const world = worldFrom(outcomes, DEFAULT_INTENTS, {
+  const world = worldFrom(cases, DEFAULT_INTENTS, {
     passMark,
     requests: 2 * half,
     changes: [{ from: half, rates: { [favourite]: 0.1 } }],
@@ -220,7 +220,7 @@ export function regretWithYourModels({ outcomes, passMark }: ScoredOutcomes, fav
       title: "Regret with the models of this machine",
       changes: [half],
       caption:
-        `Line: mean cumulative regret, n = ${SIMULATIONS} simulations; rates by intent from n = ${outcomes.length} ` +
+        `Line: mean cumulative regret, n = ${SIMULATIONS} simulations; rates by intent from n = ${cases.length} ` +
         `recorded cases per model; dashed upright: ${favourite} falls to a success rate of 0.1 (simulated).`,
     },
   ));

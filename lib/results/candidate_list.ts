@@ -1,12 +1,12 @@
 /** Named candidates before anything is measured, with their views: what `candidates` returns. */
 import type { Exclusion } from "../bench/records.ts";
-import type { FoundCandidates } from "../bench/session.ts";
-import type { Registry } from "../catalog/types.ts";
+import type { NamedCandidate } from "../bench/named_candidate.ts";
+import type { Registry } from "../catalog/model.ts";
 import { type Constraints, NO_CONSTRAINTS } from "../select/decide/constraints.ts";
 import { answersKey } from "../select/decide/facts.ts";
 import { excludedFrom } from "../select/decide/session.ts";
 import type { FoundService } from "../services/discovery.ts";
-import { TableView, TextView, View } from "./view.ts";
+import { Result, TableView, TextView, type View } from "./view.ts";
 
 /**
  * Candidates by name: which models, with which variant and settings, at which endpoint.
@@ -16,8 +16,8 @@ import { TableView, TextView, View } from "./view.ts";
  * console.log(await found.constrain({ licenses: ["commercial"], maxRamGb: 8 }));
  * ```
  */
-export class CandidateList extends View {
-  readonly #found: FoundCandidates;
+export class CandidateList extends Result {
+  readonly #named: readonly NamedCandidate[];
 
   /**
    * Made by `candidates`.
@@ -26,17 +26,17 @@ export class CandidateList extends View {
    */
   constructor(
     readonly names: readonly string[],
-    found: FoundCandidates,
+    named: readonly NamedCandidate[],
     readonly services: readonly FoundService[],
     readonly registry: Registry,
   ) {
     super();
-    this.#found = found;
+    this.#named = named;
   }
 
   /** The ids, in the same order as `names`. */
   get ids(): string[] {
-    return this.#found.candidates.map(({ info }) => info.id);
+    return this.#named.map(({ info }) => info.id);
   }
 
   /** One name per set of weights: candidates that differ in threads alone give the same answers. */
@@ -44,12 +44,9 @@ export class CandidateList extends View {
     return [...new Map(this.ids.map((id) => [answersKey(id), answersKey(id)])).values()];
   }
 
-  override get html(): string {
-    return new TextView(this.#words).html;
-  }
-
-  override toString(): string {
-    return new TextView(this.#words).toString();
+  /** What it shows: a sentence. */
+  override main(): View {
+    return new TextView(this.#words);
   }
 
   get #words(): string {
@@ -82,22 +79,26 @@ export class CandidateList extends View {
    * @param wanted for example `{ licenses: ["commercial"], maxRamGb: 8 }`; memory in GB, disk in MB
    */
   async constrain(wanted: Partial<Constraints>): Promise<ConstrainedCandidates> {
-    const excluded = await excludedFrom(this.#found, { ...NO_CONSTRAINTS, ...wanted }, {
+    const excluded = await excludedFrom({ named: this.#named }, { ...NO_CONSTRAINTS, ...wanted }, {
       registry: this.registry,
       quality: null,
     });
-    return new ConstrainedCandidates(this, this.#found, excluded);
+    return new ConstrainedCandidates(this, this.#named, excluded);
   }
 }
 
 /** Candidates with what excludes them; it shows a table with the reasons and what would admit each. */
-export class ConstrainedCandidates extends View {
-  readonly #found: FoundCandidates;
+export class ConstrainedCandidates extends Result {
+  readonly #named: readonly NamedCandidate[];
 
   /** Made by `CandidateList.constrain`. */
-  constructor(readonly list: CandidateList, found: FoundCandidates, readonly excluded: readonly Exclusion[]) {
+  constructor(
+    readonly list: CandidateList,
+    named: readonly NamedCandidate[],
+    readonly excluded: readonly Exclusion[],
+  ) {
     super();
-    this.#found = found;
+    this.#named = named;
   }
 
   /** The names of those that may be measured. */
@@ -106,18 +107,15 @@ export class ConstrainedCandidates extends View {
     return this.list.names.filter((_, at) => !out.has(this.list.ids[at] ?? ""));
   }
 
-  override get html(): string {
-    return this.table().html;
-  }
-
-  override toString(): string {
-    return this.table().toString();
+  /** What it shows: `table()`. */
+  override main(): View {
+    return this.table();
   }
 
   /** One row per candidate: its licence and size, whether it may race, and what would admit it. */
   table(): TableView {
     return new TableView(
-      this.#found.candidates.map(({ info: { id, license, size_mb } }) => {
+      this.#named.map(({ info: { id, license, size_mb } }) => {
         const out = this.excluded.find((one) => one.id === id);
         return {
           candidate: id,

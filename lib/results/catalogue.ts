@@ -1,15 +1,23 @@
 /** The registry seen from this machine: what `models` returns. */
-import { type Fit, type FitOptions, fits, type Machine, neededRamGb } from "../catalog/machine.ts";
-import { findModel } from "../catalog/names.ts";
-import { firstViable, tasksOf } from "../catalog/pick.ts";
-import type { Model, Registry } from "../catalog/types.ts";
+import {
+  firstViable,
+  type Fit,
+  type FitOptions,
+  fits,
+  type Machine,
+  neededRamGb,
+} from "../catalog/machine.ts";
+
+import { findModel, type Model, type Registry, tasksOf } from "../catalog/model.ts";
 import { UserError } from "../errors.ts";
 import { memoryPlot } from "../plot/memory.ts";
-import { FigureView, TableView, TextView, View } from "./view.ts";
+import { FigureView, Result, TableView, TextView, type View } from "./view.ts";
 
 /** A model of the registry, and whether this machine can run it now. */
 export interface ModelFit {
+  /** The model as the registry states it. */
   readonly model: Model;
+  /** Whether it fits, the GB of RAM it needs, and the reasons where it does not fit. */
   readonly fit: Fit;
 }
 
@@ -22,7 +30,7 @@ export interface ModelFit {
  * const open = catalogue.models.filter(({ model, fit }) => fit.ok && model.license.open);
  * ```
  */
-export class Catalogue extends View {
+export class Catalogue extends Result {
   /** Every model of the registry, in its order. */
   readonly models: readonly ModelFit[];
 
@@ -32,12 +40,9 @@ export class Catalogue extends View {
     this.models = registry.models.map((model) => ({ model, fit: fits(model, machine) }));
   }
 
-  override get html(): string {
-    return new TextView(this.#words).html;
-  }
-
-  override toString(): string {
-    return new TextView(this.#words).toString();
+  /** What it shows: a sentence. */
+  override main(): View {
+    return new TextView(this.#words);
   }
 
   get #words(): string {

@@ -3,11 +3,13 @@ import { boxPlot } from "../plot/box.ts";
 import { lowestShares, p95Of, shortBenchmarks } from "../stats/few_rounds.ts";
 import { quantile } from "../stats/quantile.ts";
 import { seededRandom } from "../stats/random.ts";
-import { FigureView, TableView, TextView, View } from "./view.ts";
+import { FigureView, Result, TableView, TextView, type View } from "./view.ts";
 
 /** A model and every latency that was measured of it, in seconds. */
 export interface MeasuredModel {
+  /** What figures and tables call it. */
   readonly name: string;
+  /** In seconds, in any order. */
   readonly latencies: readonly number[];
 }
 
@@ -24,7 +26,13 @@ const SURE = 0.95;
  * if (imagined.winners().rows[0]?.["a : b"] !== "100 % : 0 %") throw new Error("a is always faster");
  * ```
  */
-export class ImaginedBenchmarks extends View {
+export class ImaginedBenchmarks extends Result {
+  /**
+   * Made by `Run.imagine`.
+   *
+   * @param sizes rounds per benchmark
+   * @param draws benchmarks per size and model
+   */
   constructor(
     readonly models: readonly MeasuredModel[],
     readonly sizes: readonly number[],
@@ -33,12 +41,9 @@ export class ImaginedBenchmarks extends View {
     super();
   }
 
-  override get html(): string {
-    return this.box().html;
-  }
-
-  override toString(): string {
-    return this.winners().toString();
+  /** What it shows: `box()`. */
+  override main(): View {
+    return this.box();
   }
 
   /** The means that the benchmarks would report, one box per model and number of rounds. */

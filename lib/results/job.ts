@@ -2,7 +2,7 @@
 import { UserError } from "../errors.ts";
 import type { Prompt, PromptSet } from "../prompts/prompts.ts";
 import { defaultPassMark, scoreAnswer } from "../quality/check.ts";
-import { TableView, TextView, View } from "./view.ts";
+import { Result, TableView, TextView, type View } from "./view.ts";
 
 /**
  * What the models are to do: cases (prompts), each with the checks that score an answer to it.
@@ -12,7 +12,7 @@ import { TableView, TextView, View } from "./view.ts";
  * const run = await quality(null, { job: notes });
  * ```
  */
-export class Job extends View {
+export class Job extends Result {
   /**
    * Made by `job`.
    *
@@ -28,12 +28,9 @@ export class Job extends View {
     return this.set.prompts;
   }
 
-  override get html(): string {
-    return new TextView(this.#words).html;
-  }
-
-  override toString(): string {
-    return new TextView(this.#words).toString();
+  /** What it shows: a sentence. */
+  override main(): View {
+    return new TextView(this.#words);
   }
 
   get #words(): string {

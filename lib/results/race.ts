@@ -5,11 +5,11 @@ import { evidencePlot } from "../plot/race.ts";
 import { paretoPlot } from "../plot/pareto.ts";
 import type { Decision } from "../select/decide/decision_schema.ts";
 import { decisionMarkdown } from "../select/decide/decision_markdown.ts";
-import { paretoPoints } from "../select/decide/session.ts";
+import { paretoPoints, type SessionRace } from "../select/decide/session.ts";
 import { evidencePoints, type RaceReport, raceReport, verdictText } from "../select/race/race_report.ts";
 import { type RecordedRace, replayRecorded } from "../select/race/recorded_race.ts";
 import { join } from "node:path";
-import { FigureView, TableView, TextView, View } from "./view.ts";
+import { FigureView, Result, TableView, TextView, type View } from "./view.ts";
 
 /**
  * How the evidence against each candidate has grown so far.
@@ -20,7 +20,7 @@ export function evidenceFigure(
   { history, state }: Pick<RecordedRace, "history" | "state">,
   how: string,
 ): FigureView {
-  const threshold = state.contenders.length / state.rules.delta;
+  const threshold = state.candidates.length / state.rules.delta;
   return new FigureView(evidencePlot(evidencePoints({ history, state }), {
     threshold,
     title: `The evidence against each candidate, ${how}`,
@@ -39,10 +39,15 @@ export function evidenceFigure(
  * console.log(result.verdict);
  * ```
  */
-export class Race extends View {
+export class Race extends Result {
   /** Made by `race`. */
-  constructor(readonly recorded: RecordedRace, readonly folder: string) {
+  constructor(readonly recorded: SessionRace) {
     super();
+  }
+
+  /** The run folder: run.json, samples.jsonl and the other records. */
+  get folder(): string {
+    return this.recorded.folder;
   }
 
   /** The document that `deno task race --json` prints. */
@@ -60,12 +65,9 @@ export class Race extends View {
     return this.recorded.info;
   }
 
-  override get html(): string {
-    return new TextView(this.toString()).html;
-  }
-
-  override toString(): string {
-    return verdictText(this.report);
+  /** What it shows: the verdict in a sentence. */
+  override main(): View {
+    return new TextView(verdictText(this.report));
   }
 
   /** The evidence against each candidate, block by block. */
@@ -79,7 +81,7 @@ export class Race extends View {
    * @throws {UserError} when a record is damaged
    */
   async replay(): Promise<Race> {
-    return new Race(await replayRecorded(this.folder), this.folder);
+    return new Race({ ...this.recorded, ...await replayRecorded(this.folder) });
   }
 }
 
@@ -92,7 +94,7 @@ export class Race extends View {
  * await decision.save();
  * ```
  */
-export class DecisionView extends View {
+export class DecisionView extends Result {
   /**
    * Made by `decide`.
    *
@@ -120,12 +122,9 @@ export class DecisionView extends View {
     return passed.length > 0 || best_of_the_rest === null ? passed : [best_of_the_rest];
   }
 
-  override get html(): string {
-    return this.table().html;
-  }
-
-  override toString(): string {
-    return this.table().toString();
+  /** What it shows: `table()`. */
+  override main(): View {
+    return this.table();
   }
 
   /** The verdict, the choice, the reason, and what would change it. */

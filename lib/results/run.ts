@@ -1,6 +1,6 @@
 /** A finished run, with its views: what `bench` returns. */
 import type { RunInfo } from "../bench/records.ts";
-import { type Measured, type RequestValue, valuesOf } from "../bench/session.ts";
+import { type FinishedRun, type RequestValue, valuesOf } from "../bench/session.ts";
 import type { CandidateSummary, Summary } from "../bench/summary_schema.ts";
 import { UserError } from "../errors.ts";
 import { boxPlot } from "../plot/box.ts";
@@ -10,7 +10,7 @@ import { type NotebookRow, notebookRows } from "../report/workshop_fields.ts";
 import { writeReports } from "../report/write.ts";
 import { flagOutliers } from "../stats/outliers.ts";
 import { ImaginedBenchmarks } from "./imagined_benchmarks.ts";
-import { FigureView, TableView, TextView, View } from "./view.ts";
+import { FigureView, Result, TableView, TextView, type View } from "./view.ts";
 
 /** A duration of every request: E2E latency, time to first token, first visible output, or time per output token. */
 export type Duration = "latency" | "ttft" | "ttfo" | "tpot";
@@ -39,13 +39,13 @@ const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + 
  * await run.ecdf("latency").save("ecdf.svg");
  * ```
  */
-export class Run extends View {
+export class Run extends Result {
   /** The id of the control (the first model entered a second time); null without one. */
   readonly control: string | null;
-  readonly #measured: Measured;
+  readonly #measured: FinishedRun;
 
   /** Made by `bench` and `quality`. */
-  constructor(measured: Measured, control: string | null = null) {
+  constructor(measured: FinishedRun, control: string | null = null) {
     super();
     this.#measured = measured;
     this.control = control;
@@ -114,12 +114,9 @@ export class Run extends View {
     );
   }
 
-  override get html(): string {
-    return this.table().html;
-  }
-
-  override toString(): string {
-    return this.table().toString();
+  /** What it shows: `table()`. */
+  override main(): View {
+    return this.table();
   }
 
   /** The empirical distribution of a duration, one line per candidate. */

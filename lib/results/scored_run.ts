@@ -1,6 +1,6 @@
 /** A run whose answers were scored, with its views: what `quality` returns. */
 import type { AnswerRecord } from "../bench/records.ts";
-import type { Measured } from "../bench/session.ts";
+import type { FinishedRun } from "../bench/session.ts";
 import { UserError } from "../errors.ts";
 import { ratePlot } from "../plot/rate.ts";
 import { defaultPassMark } from "../quality/check.ts";
@@ -10,13 +10,13 @@ import type { QualityReport } from "../quality/quality_schema.ts";
 import { agreements, type RatingRecord } from "../quality/ratings.ts";
 import { highestScore, lowestScore } from "../quality/rubric.ts";
 import { makeSheet, type Sheet } from "../quality/sheet.ts";
-import { type Audit, audit } from "../select/route/audit.ts";
-import { recordedOutcomes } from "../select/route/audit_data.ts";
+import { type Audit, audit, type ScoredCase } from "../select/route/audit.ts";
+import { scoredCases } from "../select/route/audit_data.ts";
 import { DEFAULT_INTENTS, intentFinder } from "../select/route/intent.ts";
 import { seededRandom } from "../stats/random.ts";
 import type { Job } from "./job.ts";
 import { interval, Run } from "./run.ts";
-import { FigureView, TableView, TextView, View } from "./view.ts";
+import { FigureView, Result, TableView, TextView, type View } from "./view.ts";
 
 const percent = (share: number | null | undefined) =>
   share === null || share === undefined ? null : `${Math.round(100 * share)} %`;
@@ -25,7 +25,7 @@ const percents = (ends: readonly [number, number] | null) => ends?.map(percent).
 
 /** What a scored run is made of. */
 export interface ScoredParts {
-  readonly measured: Measured;
+  readonly run: FinishedRun;
   readonly job: Job;
   readonly report: QualityReport;
   readonly answers: readonly AnswerRecord[];
@@ -50,20 +50,17 @@ export class ScoredRun extends Run {
   readonly #tryJudge: ScoredParts["tryJudge"];
 
   /** Made by `quality`. */
-  constructor({ measured, job, report, answers, tryJudge }: ScoredParts) {
-    super(measured);
+  constructor({ run, job, report, answers, tryJudge }: ScoredParts) {
+    super(run);
     this.job = job;
     this.quality = report;
     this.#answers = answers;
     this.#tryJudge = tryJudge;
   }
 
-  override get html(): string {
-    return this.scores().html;
-  }
-
-  override toString(): string {
-    return this.scores().toString();
+  /** What it shows: `scores()`. */
+  override main(): View {
+    return this.scores();
   }
 
   /** Pass rate and mean score per model, with 95 % intervals over cases. */
@@ -173,55 +170,46 @@ export class ScoredRun extends Run {
     return this.#tryJudge(cases);
   }
 
-  /** Every case with the worth of each model's answer: what an audit and a replay are made of. */
-  async outcomes(): Promise<ScoredOutcomes> {
-    const { outcomes, arms } = await recordedOutcomes([this.folder], []);
-    return new ScoredOutcomes(outcomes, arms);
+  /** Every case with the worth of each model's answer: what an audit of routing rules rests on. */
+  async routing(): Promise<RoutingEvidence> {
+    const { outcomes, arms } = await scoredCases([this.folder], []);
+    return new RoutingEvidence(outcomes, arms);
   }
 }
 
 /** The worth of each model's answer to each case, from 0 to 1, as a router sees it. */
-export class ScoredOutcomes extends View {
+export class RoutingEvidence extends Result {
   /** Share of the checks' weight from which an answer is a success. */
   readonly passMark: number = defaultPassMark;
-  /** Made by `ScoredRun.outcomes`. */
-  constructor(
-    readonly outcomes: readonly {
-      readonly id: string;
-      readonly text: string;
-      readonly worth: Readonly<Record<string, number>>;
-    }[],
-    readonly models: readonly string[],
-  ) {
+
+  /** Made by `ScoredRun.routing`. */
+  constructor(readonly cases: readonly ScoredCase[], readonly models: readonly string[]) {
     super();
   }
 
-  override get html(): string {
-    return this.byIntent().html;
-  }
-
-  override toString(): string {
-    return this.byIntent().toString();
+  /** What it shows: `byIntent()`. */
+  override main(): View {
+    return this.byIntent();
   }
 
   /** Cases passed per model and intent; the intent is found by the router's patterns. */
   byIntent(): TableView {
     const find = intentFinder(DEFAULT_INTENTS);
-    const byIntent = Map.groupBy(this.outcomes, ({ text }) => find(text, null).name);
-    const passed = (model: string, same: readonly { readonly worth: Readonly<Record<string, number>> }[]) =>
+    const byIntent = Map.groupBy(this.cases, ({ text }) => find(text, null).name);
+    const passed = (model: string, same: readonly ScoredCase[]) =>
       `${same.filter(({ worth }) => (worth[model] ?? 0) >= this.passMark).length} of ${same.length}`;
     return new TableView(
       this.models.map((model) => ({
         model,
         ...Object.fromEntries([...byIntent].map(([intent, same]) => [intent, passed(model, same)])),
       })),
-      `Cases passed per intent, as the patterns find it. Recorded answers, n = ${this.outcomes.length} cases per model.`,
+      `Cases passed per intent, as the patterns find it. Recorded answers, n = ${this.cases.length} cases per model.`,
     );
   }
 
   /** Whether choosing a model per request beats the best single model, tried on held-out cases. */
   audit(): TableView {
-    const audited: Audit = audit(this.outcomes, this.models, {
+    const audited: Audit = audit(this.cases, this.models, {
       intents: DEFAULT_INTENTS,
       random: seededRandom("audit"),
     });
@@ -256,7 +244,7 @@ export class ScoredOutcomes extends View {
 }
 
 /** Answers to rate by hand, in random order, without the names of their models. */
-export class BlindSheet extends View {
+export class BlindSheet extends Result {
   readonly #sheet: Sheet;
   readonly #quality: QualityReport;
 
@@ -267,12 +255,9 @@ export class BlindSheet extends View {
     this.#quality = report;
   }
 
-  override get html(): string {
-    return this.#table().html;
-  }
-
-  override toString(): string {
-    return this.#table().toString();
+  /** What it shows: the answers, numbered. */
+  override main(): View {
+    return this.#table();
   }
 
   #table(): TableView {
@@ -312,7 +297,7 @@ function assertScores(rater: string, scores: readonly number[], needed: number):
 }
 
 /** Scores that people gave blind; it shows how far they agree. */
-export class BlindRatings extends View {
+export class BlindRatings extends Result {
   readonly #sheet: Sheet;
   readonly #quality: QualityReport;
 
@@ -327,12 +312,9 @@ export class BlindRatings extends View {
     this.#quality = report;
   }
 
-  override get html(): string {
-    return this.agreement().html;
-  }
-
-  override toString(): string {
-    return this.agreement().toString();
+  /** What it shows: `agreement()`. */
+  override main(): View {
+    return this.agreement();
   }
 
   /** Krippendorff's alpha over the raters: 1 is perfect agreement, 0 is chance. */
@@ -381,7 +363,7 @@ export class BlindRatings extends View {
 }
 
 /** What the trial of a judge showed. */
-export class JudgeTrial extends View {
+export class JudgeTrial extends Result {
   /**
    * Made by `ScoredRun.tryJudge`.
    *
@@ -391,12 +373,9 @@ export class JudgeTrial extends View {
     super();
   }
 
-  override get html(): string {
-    return this.table().html;
-  }
-
-  override toString(): string {
-    return this.table().toString();
+  /** What it shows: `table()`. */
+  override main(): View {
+    return this.table();
   }
 
   /** Each figure of the trial, and what the judge needs to be accepted. */

@@ -6,6 +6,8 @@ import { escapeHtml, TextView, type View } from "./view.ts";
 export interface Progress {
   /** Shows how much is done. Cheap to call often: at most ten updates a second are shown. */
   update(done: number, total: number, label: string): void;
+  /** Adds a line that stays below the bar: what a person should read before anything is measured. */
+  readonly note: (line: string) => void;
   /** Replaces the bar with a last sentence. */
   finish(label: string): Promise<void>;
 }
@@ -62,8 +64,12 @@ export function notebookScreen(
     },
     async progress(label) {
       const send = open();
+      const notes: string[] = [];
+      const below = () => notes.map((line) => new TextView(line).html).join("");
       const bar = (value: string, text: string) =>
-        `<p><label>${escapeHtml(text)} <progress ${value} style="width:16em"></progress></label></p>`;
+        `<p><label>${
+          escapeHtml(text)
+        } <progress ${value} style="width:16em"></progress></label></p>${below()}`;
       await send("display_data", bar("", label), label);
       const paced = pace(clock, PROGRESS_EVERY_MS);
       return {
@@ -72,9 +78,10 @@ export function notebookScreen(
           const html = bar(`value="${done}" max="${total}"`, plain);
           paced.run(() => send("update_display_data", html, plain), done >= total);
         },
+        note: (line) => void notes.push(line),
         async finish(text) {
           await paced.done();
-          await send("update_display_data", new TextView(text).html, text);
+          await send("update_display_data", new TextView(text).html + below(), [text, ...notes].join("\n"));
           await sleep(SETTLE_MS);
         },
       };
@@ -141,6 +148,7 @@ export function terminalScreen({ print, report, interactive }: TerminalStreams, 
         update(done, total, text) {
           if (interactive) paced.run(() => Promise.resolve(line(`${done}/${total} ${text}`)), done >= total);
         },
+        note: line,
         async finish(text) {
           await paced.done();
           report(interactive ? `\r\x1b[K${text}\n` : `${text}\n`);

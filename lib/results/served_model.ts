@@ -1,11 +1,11 @@
 /** A model that is loaded and answers: what `serve` returns. */
-import type { OpenCandidate } from "../bench/candidate.ts";
+import type { OpenCandidate } from "../bench/live_candidate.ts";
 import { withColdPrefix } from "../bench/plan.ts";
 import { toRequestRecord } from "../bench/record_request.ts";
 import type { CandidateInfo, PrefixKind } from "../bench/records.ts";
 import type { Endpoint } from "../endpoint/trace.ts";
 import { type TimedRequest, TimedRequests } from "./timed_requests.ts";
-import { TextView, View } from "./view.ts";
+import { Result, TextView, type View } from "./view.ts";
 
 /** Settings of a single timed request. */
 export interface AskOptions {
@@ -39,7 +39,7 @@ const TIMEOUT_MS = 300_000;
  * console.log(await model.ask("Why is the sky blue?"));
  * ```
  */
-export class ServedModel extends View implements AsyncDisposable {
+export class ServedModel extends Result implements AsyncDisposable {
   readonly #parts: ServedParts;
   #requests = 0;
 
@@ -75,12 +75,9 @@ export class ServedModel extends View implements AsyncDisposable {
     return loadMs === null ? null : loadMs / 1000;
   }
 
-  override get html(): string {
-    return new TextView(this.#words).html;
-  }
-
-  override toString(): string {
-    return new TextView(this.#words).toString();
+  /** What it shows: a sentence. */
+  override main(): View {
+    return new TextView(this.#words);
   }
 
   get #words(): string {

@@ -1,18 +1,21 @@
 /** The steps behind the public functions: names to candidates, and plans to results, with progress on a screen. */
+import { EMBEDDED } from "../bench/candidate_name.ts";
 import { findRun } from "../bench/find_run.ts";
+import { readRunInfo } from "../bench/folder.ts";
+import type { NamedCandidate } from "../bench/named_candidate.ts";
 import type { Exclusion, RaceTerms } from "../bench/records.ts";
-import type { RunEvent } from "../bench/run.ts";
 import {
+  chooseCandidates,
   findCandidates,
-  type FoundCandidates,
-  measure,
-  type Measured,
+  type FinishedRun,
+  runSession,
+  type SessionEvent,
   type SessionPlan,
-  type Surroundings,
+  type SessionRequest,
+  type SessionResources,
 } from "../bench/session.ts";
+import type { Model, Variant } from "../catalog/model.ts";
 import { pull, type PullEvent } from "../catalog/pull.ts";
-import type { Store } from "../catalog/store.ts";
-import type { Model, Variant } from "../catalog/types.ts";
 import { UserError } from "../errors.ts";
 import { Judge } from "../quality/judge.ts";
 import { tryJudge } from "../quality/judge_trial.ts";
@@ -25,22 +28,22 @@ import { CandidateList, ConstrainedCandidates } from "./candidate_list.ts";
 import type { Job } from "./job.ts";
 import { type DecisionView, evidenceFigure, Race } from "./race.ts";
 import { JudgeTrial } from "./scored_run.ts";
-import type { Screen } from "./screen.ts";
+import type { Progress, Screen } from "./screen.ts";
 import { TextView } from "./view.ts";
 
-/** What the steps are given by whoever reads the environment. */
+/** What the steps are given by the caller, who reads the environment. */
 export interface Setup {
-  readonly surroundings: Surroundings;
+  readonly resources: SessionResources;
   readonly screen: Screen;
   /** Where run folders are made. */
-  readonly reports: string;
-  readonly now: () => Date;
+  readonly out: string;
+  readonly now: Date;
   readonly random: () => number;
 }
 
 /**
- * Which candidates: a name, several, a list that `candidates` returned, or null for the defaults (the first two
- * models of a service that answers, else the two small models that Podium runs itself).
+ * Which candidates: a name, several, a list that `candidates` returned, or null for the defaults (the models of a
+ * service that is named or found, else those that the registry marks as default).
  */
 export type Names = string | readonly string[] | CandidateList | ConstrainedCandidates | null;
 
@@ -51,46 +54,50 @@ export function namesOf(names: Names): readonly string[] | null {
   return typeof names === "string" ? [names] : names;
 }
 
-/** Candidates by name, found again by these names at any time. */
-export interface Named {
-  readonly found: FoundCandidates;
+/** Candidates by name: `names[i]` finds `named[i]` again. */
+export interface ChosenNames {
   readonly names: readonly string[];
+  readonly named: readonly NamedCandidate[];
 }
 
-/** Finds candidates; where none are named, the defaults and the names that stand for them. */
-export async function findNamed(
+/**
+ * Resolves names, or finds the defaults and the names that stand for them. Nothing is downloaded or loaded.
+ *
+ * @throws {UserError} as `chooseCandidates`
+ */
+export async function chooseNames(
   names: readonly string[] | null,
-  { surroundings: around }: Setup,
-  { most, plan }: { readonly most?: number; readonly plan?: Pick<SessionPlan, "prompts" | "maxTokens"> } = {},
-): Promise<Named> {
-  const found = await findCandidates(names, {
-    around,
-    ...(most === undefined ? {} : { most }),
-    ...(plan === undefined ? {} : { plan }),
-  });
-  return { found, names: names ?? found.candidates.map(({ info }) => `${info.model_id}@${info.endpoint}`) };
+  most: number | undefined,
+  { resources }: Setup,
+): Promise<ChosenNames> {
+  const { named, client } = await chooseCandidates(
+    { names, ...(most === undefined ? {} : { most }) },
+    resources,
+  );
+  client.close();
+  return { named, names: names ?? named.map(({ info }) => `${info.model_id}@${info.endpoint}`) };
 }
 
 /**
  * The names with other numbers of threads: the first candidate once per number, the others with the first number.
  * Models of a service stay as they are, since the service decides on its threads.
  */
-export function withThreads({ found, names }: Named, threads: readonly number[]): string[] {
+export function withThreads({ named, names }: ChosenNames, threads: readonly number[]): string[] {
   const [first, ...more] = threads;
   if (first === undefined) return [...names];
-  return found.candidates.flatMap(({ info }, at) => {
-    if (info.endpoint !== "embedded") return [names[at] ?? info.id];
-    const name = (count: number) => `${info.model_id}+threads=${count}`;
+  return named.flatMap(({ info }, at) => {
+    if (info.endpoint !== EMBEDDED) return [names[at] ?? info.id];
+    const name = (count: number) => `${info.model_id}+threads=${count}@${EMBEDDED}`;
     return [name(first), ...(at === 0 ? more.map(name) : [])];
   });
 }
 
 /** One name per set of weights: more threads don't change an answer. */
-export function byWeights({ found, names }: Named): string[] {
+export function byWeights({ named, names }: ChosenNames): string[] {
   const byKey = new Map<string, string>();
-  for (const [at, { info }] of found.candidates.entries()) {
+  for (const [at, { info }] of named.entries()) {
     const key = answersKey(info.id);
-    if (!byKey.has(key)) byKey.set(key, info.endpoint === "embedded" ? key : names[at] ?? key);
+    if (!byKey.has(key)) byKey.set(key, info.endpoint === EMBEDDED ? `${key}@${EMBEDDED}` : names[at] ?? key);
   }
   return [...byKey.values()];
 }
@@ -99,14 +106,12 @@ export function byWeights({ found, names }: Named): string[] {
 export async function pullShown(
   model: Model,
   variant: Variant,
-  { store, screen, ...terms }: Pick<Surroundings, "clock" | "sleep" | "fetch" | "env" | "signal"> & {
-    readonly store: Store;
-    readonly screen: Screen;
-  },
+  resources: Omit<SessionResources, "download">,
+  screen: Screen,
 ): Promise<string> {
   const bar = await screen.progress(`Downloading ${model.alias}`);
-  const path = await pull(store, model, variant, {
-    ...terms,
+  const path = await pull(resources.store, model, variant, {
+    ...resources,
     onTerms: async ({ model, license, url }) => {
       const where = url === null ? "" : ` (${url})`;
       await screen.show(
@@ -121,34 +126,29 @@ export async function pullShown(
   return path;
 }
 
-/** Measures candidates by a plan, with a progress bar. Closes the candidates' connections. */
-export async function measureShown(
-  found: FoundCandidates,
-  plan: SessionPlan,
-  { surroundings: around, screen, reports: out, now, random }: Setup,
-): Promise<Measured> {
-  const total = plan.rounds * plan.prompts.prompts.length * found.candidates.length;
+/** From names to a finished run, with a progress bar. */
+export async function runShown(request: SessionRequest, setup: Setup): Promise<FinishedRun> {
+  const { resources, screen, ...place } = setup;
   const bar = await screen.progress("Loading the models");
   let done = 0;
-  try {
-    const measured = await measure(found, plan, {
-      around,
-      out,
-      now: now(),
-      random,
-      onEvent: (event) => {
-        if (event.kind === "request") done++;
-        bar.update(Math.min(done, total), total, progressLabel(event));
-      },
-    });
-    await bar.finish(endOf(measured, done));
-    return measured;
-  } finally {
-    found.close();
-  }
+  let total = 1;
+  const run = await runSession(request, { ...resources, note: bar.note }, {
+    ...place,
+    onEvent: (event) => {
+      if (event.kind === "begin") {
+        const { plan, candidates } = event.info;
+        total = plan.rounds * plan.prompt_set.prompts.length * candidates.length;
+        return;
+      }
+      if (event.kind === "request" && event.phase === "timed") done++;
+      bar.update(Math.min(done, total), total, progressLabel(event));
+    },
+  });
+  await bar.finish(endOf(run, done));
+  return run;
 }
 
-function endOf({ folder, status, summary }: Measured, requests: number): string {
+function endOf({ folder, status, summary }: FinishedRun, requests: number): string {
   if (status === "completed") return `Done: ${requests} requests, all kept in ${shortPath(folder)}.`;
   return summary.candidates.every(({ latency_s }) => latency_s.n === 0)
     ? `Ended early (${status}), before the first timed request: measure again before you go on.`
@@ -158,7 +158,7 @@ function endOf({ folder, status, summary }: Measured, requests: number): string 
 /** The run's folder below its parent: nothing shown names a user's own folders. */
 const shortPath = (folder: string) => folder.split(/[\\/]/).slice(-2).join("/");
 
-function progressLabel(event: RunEvent): string {
+function progressLabel(event: Exclude<SessionEvent, { kind: "begin" }>): string {
   switch (event.kind) {
     case "load":
       return `loading ${event.candidate}`;
@@ -173,43 +173,53 @@ function progressLabel(event: RunEvent): string {
   }
 }
 
-/**
- * Races candidates, with a progress bar and the evidence growing below it. Closes the candidates' connections.
- */
+/** From names to a finished race, with a progress bar and the evidence growing below it. */
 export async function raceShown(
-  found: FoundCandidates,
+  names: readonly string[] | null,
   plan: SessionPlan,
-  terms: RaceTerms,
-  { surroundings: around, screen, reports: out, now, random }: Setup,
+  termsFor: (named: readonly NamedCandidate[]) => RaceTerms,
+  { resources, screen, ...place }: Setup,
 ): Promise<Race> {
   const bar = await screen.progress("Loading the models");
   const figure = await screen.live("The evidence appears with the first block.");
-  const states: RaceState[] = [];
+  const found = await findCandidates({ names, plan }, { ...resources, note: bar.note });
+  const terms = termsFor(found.named);
   try {
     const race = await raceFound(found, plan, terms, {
-      around,
-      out,
-      now: now(),
-      random,
-      onEvent: (event) => {
-        if (event.kind === "load" || event.kind === "warmup") {
-          bar.update(0, terms.budget, progressLabel(event));
-        }
-      },
-      onBlock: (state) => {
-        const history = [...states];
-        states.push(state);
-        bar.update(state.requests, terms.budget, `requests of the budget; ${state.live.length} still in`);
-        figure.update(() => evidenceFigure({ history, state }, "live"));
-      },
+      ...place,
+      resources,
+      ...showRace(
+        bar,
+        terms.budget,
+        (states, state) => figure.update(() => evidenceFigure({ history: states, state }, "live")),
+      ),
     });
     const { requests, blocks } = race.state;
     await bar.finish(`${requests} requests in ${blocks} blocks, all kept in ${shortPath(race.folder)}.`);
     await figure.finish(evidenceFigure(race, "live"));
-    return new Race(race, race.folder);
+    return new Race(race);
   } finally {
     found.close();
   }
+}
+
+function showRace(
+  bar: Progress,
+  budget: number,
+  draw: (history: readonly RaceState[], state: RaceState) => void,
+) {
+  const states: RaceState[] = [];
+  return {
+    onEvent: (event: Exclude<SessionEvent, { kind: "begin" }>) => {
+      if (event.kind === "load" || event.kind === "warmup") bar.update(0, budget, progressLabel(event));
+    },
+    onBlock: (state: RaceState) => {
+      const history = [...states];
+      states.push(state);
+      bar.update(state.requests, budget, `requests of the budget; ${state.live.length} still in`);
+      draw(history, state);
+    },
+  };
 }
 
 /**
@@ -217,22 +227,27 @@ export async function raceShown(
  *
  * @throws {UserError} when there is no such run
  */
-export async function replayShown(run: string, { screen, reports }: Setup): Promise<Race> {
-  const folder = await findRun(run, reports);
-  if (folder === null) throw new UserError(`there is no run called ${run} in ${reports}`);
+export async function replayShown(run: string, { screen, out }: Setup): Promise<Race> {
+  const folder = await findRun(run, out);
+  if (folder === null) throw new UserError(`there is no run called ${run} in ${out}`);
+  const { status } = await readRunInfo(folder);
   const race = await replayRecorded(folder);
   await screen.show(evidenceFigure(race, "replayed"));
-  return new Race(race, folder);
+  return new Race({ ...race, folder, status });
 }
 
 /**
  * Who stays out of a race: those that the constraints exclude, and those whose answers did not meet the decision's.
  */
-export function excludedFromRace(names: Names, { found }: Named, gate: DecisionView | null): Exclusion[] {
+export function excludedFromRace(
+  names: Names,
+  named: readonly NamedCandidate[],
+  gate: DecisionView | null,
+): Exclusion[] {
   const before = names instanceof ConstrainedCandidates ? names.excluded : [];
   if (gate === null) return [...before];
   const goOn = gate.goOn.map(answersKey);
-  const byQuality = found.candidates.flatMap(({ info: { id } }) =>
+  const byQuality = named.flatMap(({ info: { id } }) =>
     goOn.includes(answersKey(id)) ? [] : gate.document.excluded
       .filter((one) => answersKey(one.id) === answersKey(id)).map((one) => ({ ...one, id }))
   );
@@ -249,18 +264,18 @@ export async function tryFirstAsJudge(
   names: readonly string[],
   job: Job,
   cases: number,
-  setup: Setup,
+  { resources, screen }: Setup,
 ): Promise<JudgeTrial> {
   const length = ({ messages }: { messages: readonly { content: string }[] }) =>
     messages.at(-1)?.content.length ?? 0;
   const prompts = job.whole.prompts.toSorted((a, b) => length(a) - length(b)).slice(0, cases);
-  const plan = { prompts: { ...job.whole, prompts }, maxTokens: REPLY_TOKENS + RUBRIC_TOKENS };
-  const { found } = await findNamed(names.slice(0, 1), setup, { plan });
+  const plan = { prompts: { prompts }, maxTokens: REPLY_TOKENS + RUBRIC_TOKENS };
+  const found = await findCandidates({ names: names.slice(0, 1), plan }, resources);
   const [candidate] = found.candidates;
   if (candidate === undefined) throw new RangeError("No model was found to judge");
   const { info } = candidate;
-  const { signal } = setup.surroundings;
-  const bar = await setup.screen.progress(`Trying ${info.id}`);
+  const { signal } = resources;
+  const bar = await screen.progress(`Trying ${info.id}`);
   const open = await candidate.open(signal);
   try {
     const judge = new Judge(async (messages, responseFormat) => {

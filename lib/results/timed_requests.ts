@@ -3,12 +3,15 @@ import { gapsMs, latencyS, outputTokensPerS, promptTokensPerS, tpotS, ttftS } fr
 import type { RequestRecord } from "../bench/records.ts";
 import { timelinePlot } from "../plot/timeline.ts";
 import { quantile } from "../stats/quantile.ts";
-import { FigureView, TableView, TextView, View } from "./view.ts";
+import { FigureView, Result, TableView, TextView, type View } from "./view.ts";
 
 /** One request: its record, and the text of the answer. */
 export interface TimedRequest {
+  /** What tables and figures call it. */
   readonly label: string;
+  /** When its tokens arrived, in ms since it was due, and how many there were. */
   readonly record: RequestRecord;
+  /** The text of the answer. */
   readonly answer: string;
 }
 
@@ -23,7 +26,8 @@ const ms = (seconds: number | null) => seconds === null ? null : (1000 * seconds
  * console.log(requests.times());
  * ```
  */
-export class TimedRequests extends View {
+export class TimedRequests extends Result {
+  /** Made by `ask` and `askEach`. */
   constructor(readonly requests: readonly TimedRequest[]) {
     super();
   }
@@ -33,15 +37,12 @@ export class TimedRequests extends View {
     return new TimedRequests([...this.requests, ...others.requests]);
   }
 
-  /** The answers' text. */
-  override toString(): string {
-    return this.requests.map(({ record, answer }) =>
+  /** What it shows: the text of the answers. */
+  override main(): View {
+    const texts = this.requests.map(({ record, answer }) =>
       record.status === "ok" ? answer : `The request failed: ${record.reason}`
-    ).join("\n\n");
-  }
-
-  override get html(): string {
-    return new TextView(this.toString()).html;
+    );
+    return new TextView(texts.join("\n\n"));
   }
 
   /** The durations of the first request in ms: TTFT, ITL, TPOT and E2E latency, and how each is computed. */

@@ -15,7 +15,7 @@ export const escapeHtml = (text: string): string =>
  * Something that shows itself: as the last line of a notebook cell, or as text with `console.log(view)`.
  *
  * ```ts
- * import { TextView } from "./view.ts";
+ * import { TextView, View } from "./view.ts";
  * if (String(new TextView("**3** models")) !== "3 models") throw new Error("text has no markup");
  * ```
  */
@@ -37,18 +37,40 @@ export abstract class View {
   }
 }
 
+/** What a function of Podium returns: data, views of it, and one view that it shows by itself. */
+export abstract class Result extends View {
+  /** The view that it shows. */
+  abstract main(): View;
+
+  /** The main view as an HTML fragment. */
+  override get html(): string {
+    return this.main().html;
+  }
+
+  /** The main view as plain text. */
+  override toString(): string {
+    return this.main().toString();
+  }
+}
+
 /** A paragraph; `**bold**` is the only markup. */
 export class TextView extends View {
-  /** @param text one paragraph */
+  /**
+   * Makes a paragraph.
+   *
+   * @param text one paragraph
+   */
   constructor(readonly text: string) {
     super();
   }
 
+  /** The HTML fragment. */
   override get html(): string {
     const html = escapeHtml(this.text).replaceAll(/\*\*(.+?)\*\*/g, "<strong>$1</strong>");
     return `<p style="max-width:44em;white-space:pre-line">${html}</p>`;
   }
 
+  /** The plain text. */
   override toString(): string {
     return this.text.replaceAll("**", "");
   }
@@ -79,7 +101,11 @@ const WIDEST_CELL = 60;
  * ```
  */
 export class TableView extends View {
-  /** @param rows rounded numbers and text, ready to be shown */
+  /**
+   * Makes a table.
+   *
+   * @param rows rounded numbers and text, ready to be shown
+   */
   constructor(readonly rows: readonly TableRow[], readonly caption: string) {
     super();
   }
@@ -88,6 +114,7 @@ export class TableView extends View {
     return Object.keys(this.rows[0] ?? {});
   }
 
+  /** The HTML fragment. */
   override get html(): string {
     const head = this.#columns.map((name) =>
       `<th scope="col" style="text-align:left">${escapeHtml(name)}</th>`
@@ -100,6 +127,7 @@ export class TableView extends View {
       `<thead><tr>${head.join("")}</tr></thead><tbody>${body.join("")}</tbody></table>`;
   }
 
+  /** The plain text. */
   override toString(): string {
     const columns = this.#columns.map((name) => {
       const cells = this.rows.map((row) => shortened(cellText(row[name])));
@@ -137,7 +165,11 @@ function shortened(text: string): string {
  * ```
  */
 export class FigureView extends View {
-  /** @param figure a drawing of lib/plot */
+  /**
+   * Makes a figure.
+   *
+   * @param figure a drawing of lib/plot
+   */
   constructor(readonly figure: Figure) {
     super();
   }
@@ -147,6 +179,7 @@ export class FigureView extends View {
     return svgFile(this.figure);
   }
 
+  /** The HTML fragment. */
   override get html(): string {
     const style = "color:var(--jp-content-font-color1,var(--vscode-foreground,inherit))";
     return `<figure style="margin:.5em 0;max-width:46em;${style}">${this.figure.svg}` +
@@ -156,6 +189,7 @@ export class FigureView extends View {
       `${escapeHtml(this.figure.caption)}</figcaption></figure>`;
   }
 
+  /** The plain text. */
   override toString(): string {
     return `[figure] ${this.figure.title}. ${this.figure.caption}`;
   }
