@@ -1,6 +1,6 @@
 /** README's first script, outside the repository: two models, a table, and an ECDF as SVG. */
 import assert from "node:assert/strict";
-import { startFake } from "../../lib/selfcheck/fake_server.ts";
+import { startFake } from "../fake_endpoint.ts";
 import { join } from "node:path";
 import { assertMeasured, root, runFirstScript } from "./run_script.ts";
 
