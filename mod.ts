@@ -90,7 +90,7 @@ export interface RunOptions {
   readonly job?: Job | string;
   /** A single prompt in the place of a job. */
   readonly prompt?: string;
-  /** Passes over the cases. @default 2; 1 for `quality` */
+  /** Passes over the cases. @default 1 */
   readonly rounds?: number;
   /** Warm-up requests per candidate. @default 2; 1 for `race`, 0 for `quality` */
   readonly warmup?: number;

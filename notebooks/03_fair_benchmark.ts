@@ -20,7 +20,15 @@
 // %%
 import { bench } from "podium";
 
-const run = await bench(null, { most: 2, control: true, rounds: 3, warmup: 1, maxTokens: 48, seed: 3 });
+const run = await bench(null, {
+  job: "ten",
+  most: 2,
+  control: true,
+  rounds: 3,
+  warmup: 1,
+  maxTokens: 48,
+  seed: 3,
+});
 run.table();
 
 // %% [markdown]
