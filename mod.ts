@@ -94,7 +94,7 @@ export interface RunOptions {
   readonly rounds?: number;
   /** Warm-up requests per candidate. @default 2; 1 for `race`, 0 for `quality` */
   readonly warmup?: number;
-  /** Longest answer in tokens. @default 128; 384 for `quality` */
+  /** Longest answer in tokens. @default 40; 384 for `quality` */
   readonly maxTokens?: number;
   /** Sampling temperature. @default 0 */
   readonly temperature?: number;

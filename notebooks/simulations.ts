@@ -11,7 +11,7 @@ import {
   type RoutingWorld,
   worlds,
 } from "../benchmarks/router_simulation.ts";
-import { looksPlot } from "../lib/plot/looks.ts";
+import { repeatedTestingPlot } from "../lib/plot/repeated_testing.ts";
 import { beliefPlot, regretPlot } from "../lib/plot/regret.ts";
 import { makeBreaker } from "../lib/select/route/breaker.ts";
 import { DEFAULT_INTENTS } from "../lib/select/route/intent.ts";
@@ -27,7 +27,7 @@ export function peeking({ looks }: { readonly looks: number }): FigureView {
   const draws = { draw: NULL_DIFFERENCES["normal"] ?? (() => 0), sequences: 2000, looks };
   const shares = (interval: typeof INTERVALS[keyof typeof INTERVALS]) =>
     missesOverTime(interval, draws, seededRandom("looks"));
-  return new FigureView(looksPlot([
+  return new FigureView(repeatedTestingPlot([
     { name: "t test at every look", shares: shares(INTERVALS.naive) },
     { name: "interval that holds at any time", shares: shares(INTERVALS.anytime) },
   ], {
