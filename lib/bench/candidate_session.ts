@@ -6,7 +6,7 @@ import type { RunSink } from "./folder.ts";
 import { redactPaths } from "./redact_paths.ts";
 import { requestId, withColdPrefix } from "./plan.ts";
 import { type RequestPlace, toAnswerRecord, toRequestRecord } from "./record_request.ts";
-import type { RunInfo } from "./records.ts";
+import type { LlamaCpp, RunInfo } from "./records.ts";
 
 /** After so many failures in a row a candidate leaves the run. */
 export const FAILURES_IN_A_ROW = 3;
@@ -14,6 +14,8 @@ export const FAILURES_IN_A_ROW = 3;
 /** What happens, as it happens: for a progress display. */
 export type RunEvent =
   | { readonly kind: "load" | "warmup"; readonly candidate: string }
+  /** It is loaded and answers; `llamaCpp` where the embedded engine runs it. */
+  | { readonly kind: "opened"; readonly candidate: string; readonly llamaCpp: LlamaCpp | null }
   | {
     readonly kind: "request";
     readonly candidate: string;
@@ -162,6 +164,11 @@ export class CandidateSession {
     signal.throwIfAborted();
     try {
       this.#open = await this.#candidate.open(signal);
+      this.#context.onEvent({
+        kind: "opened",
+        candidate: this.id,
+        llamaCpp: this.#open.llamaCpp ?? null,
+      });
       return true;
     } catch (error) {
       signal.throwIfAborted();

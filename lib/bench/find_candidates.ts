@@ -6,7 +6,7 @@ import { type EngineSettings, type Model, plainName, type Registry, type Variant
 import { parseRegistry } from "../catalog/registry.ts";
 import { locate, type Store } from "../catalog/store.ts";
 import type { Clock, Fetch, Sleep } from "../clock.ts";
-import { socketTargets } from "../endpoint/loopback.ts";
+import { isLoopback, socketTargets } from "../endpoint/loopback.ts";
 import { type TimedClient, timedClient } from "../endpoint/timed_client.ts";
 import { prepareEngine } from "../engine/supervisor.ts";
 import { reasonOf, UserError } from "../errors.ts";
@@ -276,7 +276,41 @@ async function servicesFor(
   }
   const wanted = again?.map(({ endpoint }) => `@${endpoint}`) ?? names ?? [];
   if (wanted.length > 0 && wanted.every((name) => name.endsWith(`@${EMBEDDED}`))) return [];
-  return usable(await findServices({ fetch, env, signal, run }));
+  const found = usable(await findServices({ fetch, env, signal, run }));
+  return again === undefined ? found : [...found, ...await servicesAgain(again, found, { fetch, signal })];
+}
+
+/**
+ * The services on this machine that a run which is resumed was measured at, where they were not found already. No key
+ * is sent: run.json may come from someone else.
+ */
+async function servicesAgain(
+  candidates: readonly CandidateInfo[],
+  found: readonly NamedOrFound[],
+  { fetch, signal }: Pick<SessionResources, "fetch" | "signal">,
+): Promise<NamedOrFound[]> {
+  const known = new Set(endpointNames(found));
+  const urls = new Map(
+    candidates.flatMap(({ endpoint, base_url }) =>
+      known.has(endpoint) || base_url === undefined || !isLoopback(new URL(base_url))
+        ? []
+        : [[endpoint, base_url]]
+    ),
+  );
+  const services = await Promise.all(
+    [...urls].map(([name, baseUrl]) =>
+      describeService({ name, baseUrl }, "known port", { fetch, timeoutMs: LIST_TIMEOUT_MS, signal })
+    ),
+  );
+  const gone = services.find(({ problem }) => problem !== null);
+  if (gone !== undefined) {
+    const { endpoint: { name, baseUrl }, problem } = gone;
+    throw new UserError(
+      `${name} was measured at ${baseUrl}: ${problem}; or give its new address with --endpoint ${name}=URL`,
+      1,
+    );
+  }
+  return usable(services);
 }
 
 /** @throws {UserError} where a service that was named can't be used */

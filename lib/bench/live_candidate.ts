@@ -10,7 +10,7 @@ import type { Endpoint, GenerationRequest, Trace } from "../endpoint/trace.ts";
 import type { EngineExit } from "../engine/engine_process.ts";
 import { startModel } from "./start_model.ts";
 import type { RunProgram } from "../program.ts";
-import type { CandidateInfo } from "./records.ts";
+import type { CandidateInfo, LlamaCpp } from "./records.ts";
 import type { NamedCandidate } from "./named_candidate.ts";
 
 /** One request: when it is due, how long it may take, what ends it. */
@@ -33,6 +33,8 @@ export interface OpenCandidate {
   readonly loadMs: number | null;
   /** What really runs it, as the engine says. */
   readonly device: string | null;
+  /** Which way the embedded engine calls llama.cpp; left out where another program runs the model. */
+  readonly llamaCpp?: LlamaCpp;
   /** Resident memory of the process that holds the model. */
   residentMb(): Promise<number | null>;
   /**
@@ -99,6 +101,9 @@ export function embeddedCandidate(
         endpoint: running.endpoint,
         loadMs: running.loadMs.totalMs,
         device: running.device,
+        ...(running.direct === null ? {} : {
+          llamaCpp: { way: running.direct ? "direct" : "node-llama-cpp", note: running.directNote },
+        }),
         request: async (request, terms) => {
           const trace = await timedRequest(running.endpoint, request, {
             clock,

@@ -9,6 +9,7 @@ import {
   suggestNames,
   type Variant,
 } from "../catalog/model.ts";
+import { isLoopback } from "../endpoint/loopback.ts";
 import type { Endpoint } from "../endpoint/trace.ts";
 import { UserError } from "../errors.ts";
 import type { ListedModel } from "../services/discovery.ts";
@@ -182,6 +183,7 @@ function atEndpoint(endpoint: Endpoint, listed: ListedModel, registry: Registry)
       size_mb: listed.sizeMb ?? null,
       license: model?.license.id ?? null,
       chat_template: "unknown",
+      ...(isLoopback(new URL(endpoint.baseUrl)) ? { base_url: endpoint.baseUrl } : {}),
     },
   };
 }

@@ -40,6 +40,8 @@ export const requestRecord = z.object({
   round: count,
   /** Blocks count up through the run; a disturbed block is made up for by one with a new number. */
   block: count,
+  /** Which stretch of the run it belongs to: one block, or under load all requests between two turns. Schema 2. */
+  stretch: count.optional(),
   prefix: prefixKind,
   status: z.enum(["ok", "partial", "failed"]),
   reason: z.string().nullable(),
@@ -111,6 +113,8 @@ export const machineRecord = z.object({
   steal_s: z.number().nonnegative().nullable(),
   frequency_mhz: z.number().positive().nullable(),
   temperature_c: z.number().nullable(),
+  /** The program that used most of the processor besides Podium and its candidates. Schema 2; null where unknown. */
+  busiest: z.object({ program: z.string(), cores: z.number().nonnegative() }).nullable().optional(),
   /** What the processor packages took over the block, in joules; only where a counter can be read. */
   package_j: z.number().nonnegative().optional(),
   /** Why the block is left out of the headline; null for a quiet one. */
@@ -150,6 +154,13 @@ export const answerRecord = z.object({
 });
 export type AnswerRecord = z.infer<typeof answerRecord>;
 
+/** How the embedded engine called llama.cpp: itself, or through node-llama-cpp, and then why. */
+export const llamaCpp = z.object({
+  way: z.enum(["direct", "node-llama-cpp"]),
+  note: z.string().nullable(),
+});
+export type LlamaCpp = z.infer<typeof llamaCpp>;
+
 /** One model × variant × endpoint, as the run knew it. */
 export const candidateInfo = z.object({
   /** `alias[:variant][@endpoint]`, unique in a run. */
@@ -164,6 +175,10 @@ export const candidateInfo = z.object({
   size_mb: z.number().nonnegative().nullable(),
   license: z.string().nullable(),
   chat_template: z.enum(["own", "plain", "unknown"]),
+  /** Its base URL, kept where that names this machine alone, so that a resumed run finds it. Schema 2. */
+  base_url: z.string().optional(),
+  /** Which way the embedded engine evaluated the model. Schema 2; left out where no engine of Podium's ran it. */
+  llama_cpp: llamaCpp.optional(),
 });
 export type CandidateInfo = z.infer<typeof candidateInfo>;
 
@@ -248,9 +263,12 @@ export const planInfo = z.object({
 });
 export type PlanInfo = z.infer<typeof planInfo>;
 
-/** run.json */
+/** The version of run.json, samples.jsonl, answers.jsonl and summary.json that this Podium writes. */
+export const RUN_SCHEMA = 2;
+
+/** run.json. Runs of schema 1 lack the fields that are marked "Schema 2", and stay readable. */
 export const runInfo = z.object({
-  schema_version: z.literal(1),
+  schema_version: z.union([z.literal(1), z.literal(RUN_SCHEMA)]),
   run_id: z.string(),
   created_at: z.string(),
   status: z.enum(["running", "completed", "interrupted", "failed"]),

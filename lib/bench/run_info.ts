@@ -4,7 +4,7 @@ import type { Machine } from "../catalog/machine.ts";
 import type { PromptSet } from "../prompts/prompts.ts";
 import { newRunId } from "./folder.ts";
 import { PLAN_DEFAULTS } from "./plan.ts";
-import type { PlanInfo, RaceTerms, RunInfo } from "./records.ts";
+import { type LlamaCpp, type PlanInfo, type RaceTerms, RUN_SCHEMA, type RunInfo } from "./records.ts";
 
 /** What a run asks every candidate. What is left out has the value of `PLAN_DEFAULTS`. */
 export interface SessionPlan {
@@ -102,7 +102,7 @@ export function newRunInfo({ plan, machine, candidates, now, random }: {
 }): RunInfo {
   const { cpu, cores, ram_gb, gpu, os, arch } = machine;
   return {
-    schema_version: 1,
+    schema_version: RUN_SCHEMA,
     run_id: newRunId(now, random),
     created_at: now.toISOString(),
     status: "running",
@@ -111,6 +111,21 @@ export function newRunInfo({ plan, machine, candidates, now, random }: {
     plan,
     candidates,
   };
+}
+
+/**
+ * run.json with the way in which the engine called llama.cpp for each candidate, as the `opened` events told it.
+ *
+ * ```ts ignore
+ * await folder.writeInfo({ ...withLlamaCpp(info, ways), status });
+ * ```
+ */
+export function withLlamaCpp(info: RunInfo, ways: ReadonlyMap<string, LlamaCpp>): RunInfo {
+  const candidates = info.candidates.map((candidate) => {
+    const way = ways.get(candidate.id);
+    return way === undefined ? candidate : { ...candidate, llama_cpp: way };
+  });
+  return { ...info, candidates };
 }
 
 function engineVersion(): string {

@@ -19,9 +19,9 @@ import {
 } from "./find_candidates.ts";
 import { createRunFolder, type Resumed, resumeRunFolder, type RunFolder } from "./folder.ts";
 import { machineReader } from "./noise.ts";
-import type { PlanInfo, RunInfo } from "./records.ts";
+import type { LlamaCpp, PlanInfo, RunInfo } from "./records.ts";
 import { runBench, type RunEvent } from "./run.ts";
-import { newRunInfo, planInfo, type SessionPlan } from "./run_info.ts";
+import { newRunInfo, planInfo, type SessionPlan, withLlamaCpp } from "./run_info.ts";
 import { summarizeRun, writeSummary } from "./summary.ts";
 import type { Summary } from "./summary_schema.ts";
 
@@ -158,6 +158,7 @@ export async function measure(
 ): Promise<FinishedRun> {
   const { resources: { clock, sleep, signal }, resumed = null, onEvent, onFolder } = options;
   const { info, folder } = resumed ?? await beginRun(found, planInfo(plan, found.order), options);
+  const ways = new Map<string, LlamaCpp>();
   let status: RunInfo["status"];
   try {
     await onFolder?.(folder.path);
@@ -170,10 +171,13 @@ export async function measure(
       sleep,
       readMachine: machineReader(clock),
       signal,
-      ...(onEvent === undefined ? {} : { onEvent }),
+      onEvent: (event) => {
+        if (event.kind === "opened" && event.llamaCpp !== null) ways.set(event.candidate, event.llamaCpp);
+        onEvent?.(event);
+      },
       ...(resumed === null ? {} : { resumed }),
     });
-    await folder.writeInfo({ ...info, status });
+    await folder.writeInfo({ ...withLlamaCpp(info, ways), status });
   } finally {
     folder.close();
   }

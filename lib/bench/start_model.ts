@@ -9,7 +9,7 @@ import { AdapterCore } from "../adapter/adapter_core.ts";
 import type { EngineExit } from "../engine/engine_process.ts";
 import { engineFace } from "../openai/model_server.ts";
 import { serveHttp } from "../openai/http_server.ts";
-import { newToken, type RunningModel, startEngine } from "../engine/supervisor.ts";
+import { newToken, type RunningEngine, type RunningModel, startEngine } from "../engine/supervisor.ts";
 
 /** What to start, and by what names it answers. */
 export interface ModelToStart {
@@ -26,6 +26,12 @@ export interface ModelToStart {
   readonly engine?: EngineSettings;
   /** The entry's `contextTokens`, for an adapter, which can't be asked; null where it is unknown. */
   readonly contextTokens?: number | null;
+}
+
+/** A started model; `direct` and `directNote` where llama.cpp runs it, null for an adapter. */
+export interface StartedModel extends RunningModel {
+  readonly direct: RunningEngine["direct"] | null;
+  readonly directNote: RunningEngine["directNote"];
 }
 
 export interface StartSurroundings {
@@ -56,7 +62,7 @@ export interface StartSurroundings {
  * await model.stop();
  * ```
  */
-export async function startModel(model: ModelToStart, around: StartSurroundings): Promise<RunningModel> {
+export async function startModel(model: ModelToStart, around: StartSurroundings): Promise<StartedModel> {
   if (model.adapter !== null) return await startAdapter({ ...model, adapter: model.adapter }, around);
   const { gpu = "auto", threads, contextTokens, flashAttention } = model.engine ?? {};
   return await startEngine({
@@ -75,7 +81,7 @@ export async function startModel(model: ModelToStart, around: StartSurroundings)
 async function startAdapter(
   { modelId, alias, adapter, contextTokens = null }: ModelToStart & { readonly adapter: AdapterSpec },
   { clock, signal, ...deno }: StartSurroundings,
-): Promise<RunningModel> {
+): Promise<StartedModel> {
   const startedAt = clock();
   const command = await adapterCommand(modelId, adapter, deno);
   signal?.throwIfAborted();
@@ -114,6 +120,8 @@ async function startAdapter(
       loadMs: { totalMs: clock() - startedAt },
       device: model.device,
       deviceNote: null,
+      direct: null,
+      directNote: null,
       chatTemplate: model.chatTemplate,
       contextTokens,
       stats: () => useOf(core),

@@ -7,7 +7,7 @@ import { type Collected, type CollectedRun, collectRun, requestMetrics } from ".
 import { readAnswers, readRunInfo, replaceFile } from "./folder.ts";
 import { type DeliveredLoad, deliveredLoad } from "./delivered_load.ts";
 import { underLoad } from "./plan.ts";
-import type { RunInfo, SampleRecord } from "./records.ts";
+import { RUN_SCHEMA, type RunInfo, type SampleRecord } from "./records.ts";
 import {
   type CandidateSummary,
   type Comparison,
@@ -56,7 +56,7 @@ export async function summarizeRun(
   );
   const settled = quiet !== null || run.disturbed.size === 0;
   return {
-    schema_version: 1,
+    schema_version: RUN_SCHEMA,
     run_id: info.run_id,
     status: info.status,
     created_at: info.created_at,
@@ -106,6 +106,7 @@ function candidateSummary(
     alias: info.alias,
     variant: info.variant,
     device: candidate.load?.device ?? info.device,
+    llama_cpp: info.llama_cpp ?? null,
     endpoint: info.endpoint,
     model_id: info.model_id,
     ...statusOf(candidate),

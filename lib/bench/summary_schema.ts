@@ -3,7 +3,7 @@
  * Other programs hold on to these names. Units stand in the names; a null is "not known", never zero.
  */
 import { z } from "zod";
-import { machineInfo, planInfo, tokenSource } from "./records.ts";
+import { llamaCpp, machineInfo, planInfo, RUN_SCHEMA, tokenSource } from "./records.ts";
 
 const interval = z.tuple([z.number(), z.number()]).nullable();
 
@@ -57,6 +57,8 @@ export const candidateSummary = z.object({
   variant: z.string().nullable(),
   /** What really ran it where a load record says so, otherwise what was asked for. */
   device: z.string().nullable(),
+  /** Which way the embedded engine called llama.cpp; null where another program ran it, and in runs of schema 1. */
+  llama_cpp: llamaCpp.nullable(),
   endpoint: z.string(),
   model_id: z.string(),
   /** `ok`; `partial` when some timed requests failed or it left the run early; `failed` without one good request. */
@@ -148,6 +150,9 @@ export const warningCode = z.enum([
   "torn-line",
   "device-fallback",
   "one-device",
+  "engine-ways-differ",
+  "drift-seen",
+  "not-stable",
 ]);
 export type WarningCode = z.infer<typeof warningCode>;
 
@@ -161,7 +166,8 @@ export const warning = z.object({
 export type Warning = z.infer<typeof warning>;
 
 export const summarySchema = z.object({
-  schema_version: z.literal(1),
+  /** What earlier versions of Podium wrote is derived again from the records. */
+  schema_version: z.literal(RUN_SCHEMA),
   run_id: z.string(),
   status: z.enum(["running", "completed", "interrupted", "failed"]),
   created_at: z.string(),

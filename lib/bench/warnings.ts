@@ -40,6 +40,7 @@ export function warningsOf(facts: Facts): Warning[] {
     serverDisagrees,
     deviceFallback,
     oneDevice,
+    engineWays,
     plainTemplate,
   ];
   return checks.flatMap((check) => check(facts)).map((finding) => ({ candidates: [], ...finding }));
@@ -297,6 +298,24 @@ function deviceFallback({ rows, info }: Facts): Finding[] {
       remedy: "check the driver, or ask for the device that is there with --gpu",
     }];
   });
+}
+
+/** llama.cpp called directly is faster at few threads: such candidates differ in more than their models. */
+function engineWays({ rows }: Facts): Finding[] {
+  const direct = rows.filter(({ llama_cpp }) => llama_cpp?.way === "direct");
+  const indirect = rows.filter(({ llama_cpp }) => llama_cpp?.way === "node-llama-cpp");
+  const [first] = indirect;
+  if (direct.length === 0 || first === undefined) return [];
+  return [{
+    code: "engine-ways-differ",
+    candidates: idsOf([...direct, ...indirect]),
+    message:
+      `the engine called llama.cpp directly for ${
+        idsOf(direct).join(", ")
+      }, and through node-llama-cpp for ` +
+      `${idsOf(indirect).join(", ")} (${first.llama_cpp?.note ?? "no reason is known"})`,
+    remedy: "their speeds differ by more than the models do: compare candidates of one way",
+  }];
 }
 
 function plainTemplate({ info }: Facts): Finding[] {

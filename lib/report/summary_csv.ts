@@ -24,6 +24,7 @@ export function summaryCsv(summary: Summary, options: ReportOptions = {}): strin
     ["alias", one.alias],
     ["variant", one.variant],
     ["device", one.device],
+    ["llama_cpp", one.llama_cpp?.way ?? null],
     ["endpoint", one.endpoint],
     ["model_id", one.model_id],
     ["status", one.status],

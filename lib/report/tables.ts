@@ -74,7 +74,12 @@ function candidateRows(
 }
 
 function origin(one: CandidateSummary): string {
-  const parts = [one.model_id === one.id ? "" : one.model_id, one.device ?? "", one.endpoint];
+  const way = one.llama_cpp === null
+    ? ""
+    : one.llama_cpp.way === "direct"
+    ? "llama.cpp called directly"
+    : "through node-llama-cpp";
+  const parts = [one.model_id === one.id ? "" : one.model_id, one.device ?? "", way, one.endpoint];
   return [...new Set(parts.filter((part) => part !== ""))].join(" · ");
 }
 

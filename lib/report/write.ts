@@ -4,7 +4,9 @@
  * folder holds them.
  */
 import { join } from "node:path";
+import { z } from "zod";
 import { readAnswers, readSamples, replaceFile } from "../bench/folder.ts";
+import { RUN_SCHEMA } from "../bench/records.ts";
 import { summarizeRun, writeSummary } from "../bench/summary.ts";
 import { type Summary, summarySchema } from "../bench/summary_schema.ts";
 import { lastSelfcheck } from "../selfcheck/selfcheck.ts";
@@ -108,7 +110,9 @@ export async function readSummary(folder: string): Promise<Summary> {
     throw new UserError(`can't read ${path}: ${reasonOf(error)}; ${remedy}`, 2, { cause: error });
   }
   try {
-    return summarySchema.parse(JSON.parse(text));
+    const document: unknown = JSON.parse(text);
+    const earlier = z.looseObject({ schema_version: z.number().lt(RUN_SCHEMA) }).safeParse(document);
+    return earlier.success ? await summarizeRun(folder) : summarySchema.parse(document);
   } catch (error) {
     throw new UserError(`${path} is damaged (${reasonOf(error).slice(0, 200)}); ${remedy}`, 2, {
       cause: error,

@@ -69,6 +69,8 @@ function textOf(event: SessionEvent): string {
       return "";
     case "load":
       return `loading ${event.candidate} alone, to time it`;
+    case "opened":
+      return `${event.candidate} is loaded`;
     case "warmup":
       return `warming up ${event.candidate}`;
     case "left":

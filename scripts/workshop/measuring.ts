@@ -95,10 +95,10 @@ function withHint(error: unknown, { remedy }: Hint): unknown {
 }
 
 function show(event: SessionEvent): void {
-  if (event.kind !== "begin") console.error(lineOf(event));
+  if (event.kind !== "begin" && event.kind !== "opened") console.error(lineOf(event));
 }
 
-function lineOf(event: Exclude<SessionEvent, { kind: "begin" }>): string {
+function lineOf(event: Exclude<SessionEvent, { kind: "begin" | "opened" }>): string {
   switch (event.kind) {
     case "load":
       return `[INFO] Loading ${event.candidate}`;

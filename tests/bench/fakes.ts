@@ -6,6 +6,7 @@ import type { MachineReading, ReadMachine } from "../../lib/bench/noise.ts";
 import type {
   AnswerRecord,
   CandidateInfo,
+  LlamaCpp,
   PlanInfo,
   RunInfo,
   SampleRecord,
@@ -79,6 +80,7 @@ export interface FakeBehaviour {
   readonly broken?: string;
   readonly onRequest?: (request: GenerationRequest) => void;
   readonly onOpen?: (open: boolean) => void;
+  readonly llamaCpp?: LlamaCpp;
 }
 
 export function info(id: string): CandidateInfo {
@@ -108,6 +110,7 @@ export function fakeCandidate(id: string, time: VirtualTime, behaviour: FakeBeha
       return Promise.resolve({
         loadMs,
         device: "cpu",
+        ...(behaviour.llamaCpp === undefined ? {} : { llamaCpp: behaviour.llamaCpp }),
         residentMb: () => Promise.resolve(321),
         cpuS: () => Promise.resolve(behaviour.cpuS === undefined ? 0 : behaviour.cpuS),
         close() {
@@ -207,7 +210,7 @@ export function plan(changes: Partial<PlanInfo> = {}): PlanInfo {
 
 export function runInfoOf(candidates: readonly LiveCandidate[], changes: Partial<PlanInfo> = {}): RunInfo {
   return {
-    schema_version: 1,
+    schema_version: 2,
     run_id: "2026-11-21T04-55-07-test",
     created_at: "2026-11-21T04:55:07.000Z",
     status: "running",

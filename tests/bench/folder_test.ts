@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { createRunFolder, readSamples, resumeRunFolder } from "../../lib/bench/folder.ts";
+import { createRunFolder, readRunInfo, readSamples, resumeRunFolder } from "../../lib/bench/folder.ts";
 import { UserError } from "../../lib/errors.ts";
 import type { SampleRecord } from "../../lib/bench/records.ts";
 import { runInfoOf } from "./fakes.ts";
@@ -107,8 +107,20 @@ Deno.test("a folder that can't be made is a line with the remedy, exit code 1", 
 Deno.test("what is no run is named as such", () =>
   inTemp(async (root) => {
     await assert.rejects(resumeRunFolder(root), /is not the folder of a run: it has no run\.json/);
-    await Deno.writeTextFile(join(root, "run.json"), '{"schema_version": 7}');
+    await Deno.writeTextFile(join(root, "run.json"), '{"schema_version": 2}');
     await assert.rejects(resumeRunFolder(root), /run\.json in .* is damaged/);
+    await Deno.writeTextFile(join(root, "run.json"), '{"schema_version": 7}');
+    await assert.rejects(
+      resumeRunFolder(root),
+      /newer version of Podium \(schema 7; .* up to 2\): update Podium/,
+    );
+  }));
+
+Deno.test("run.json of schema 1, and one that an editor gave a byte order mark, are read", () =>
+  inTemp(async (root) => {
+    const info = { ...runInfoOf([]), schema_version: 1 as const };
+    await Deno.writeTextFile(join(root, "run.json"), `\uFEFF${JSON.stringify(info)}`);
+    assert.deepEqual(await readRunInfo(root), info);
   }));
 
 Deno.test("a full disk ends with what was kept, and keeps every whole line", () =>

@@ -124,3 +124,30 @@ Deno.test("a service that was named and can't be reached ends with exit code 1",
     }
   });
 });
+
+Deno.test("a resumed run finds a service on this machine again by itself", async () => {
+  await withService({ "phi-4-mini": { tokens: 5 } }, async (resources, out) => {
+    const first = await runSession({ names: ["phi-4-mini"], plan }, resources, place(out));
+    await Deno.remove(join(first.folder, "samples.jsonl"));
+    const unnamed = { ...resources, env: { get: () => undefined } };
+    const again = await runSession({ names: null, plan, resume: first.folder }, unnamed, place(out));
+    assert.equal(again.status, "completed");
+    assert.equal(again.summary.candidates[0]?.requests.ok, 2);
+  });
+});
+
+Deno.test("a resumed run whose service is gone says where it was", async () => {
+  await withService({ "phi-4-mini": {} }, async (resources, out) => {
+    const { folder } = await runSession({ names: ["phi-4-mini"], plan }, resources, place(out));
+    const path = join(folder, "run.json");
+    const text = await Deno.readTextFile(path);
+    await Deno.writeTextFile(path, text.replace(/127\.0\.0\.1:\d+/, "127.0.0.1:9"));
+    const unnamed = { ...resources, env: { get: () => undefined } };
+    await assert.rejects(runSession({ names: null, plan, resume: folder }, unnamed, place(out)), (error) => {
+      assert.ok(error instanceof UserError);
+      assert.match(error.message, /was measured at http:\/\/127\.0\.0\.1:9\/v1: .*--endpoint local-\d+=URL/);
+      assert.equal(error.exitCode, 1);
+      return true;
+    });
+  });
+});

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { createRunFolder } from "../../lib/bench/folder.ts";
-import type { PlanInfo } from "../../lib/bench/records.ts";
+import type { LlamaCpp, PlanInfo } from "../../lib/bench/records.ts";
 import { runBench } from "../../lib/bench/run.ts";
+import { withLlamaCpp } from "../../lib/bench/run_info.ts";
 import { summarizeRun, verdictOf } from "../../lib/bench/summary.ts";
 import { type CandidateSummary, type Summary, summarySchema } from "../../lib/bench/summary_schema.ts";
 import { type FakeBehaviour, fakeCandidate, fakeMachine, runInfoOf, VirtualTime } from "./fakes.ts";
@@ -13,6 +14,7 @@ async function summaryOf(
   const time = new VirtualTime();
   const candidates = Object.entries(behaviours).map(([id, behaviour]) => fakeCandidate(id, time, behaviour));
   const info = runInfoOf(candidates, changes);
+  const ways = new Map<string, LlamaCpp>();
   const root = await Deno.makeTempDir();
   const folder = await createRunFolder(root, info);
   try {
@@ -24,8 +26,11 @@ async function summaryOf(
       sleep: time.sleep,
       readMachine: fakeMachine(time),
       signal: new AbortController().signal,
+      onEvent: (event) => {
+        if (event.kind === "opened" && event.llamaCpp !== null) ways.set(event.candidate, event.llamaCpp);
+      },
     });
-    await folder.writeInfo({ ...info, status });
+    await folder.writeInfo({ ...withLlamaCpp(info, ways), status });
     return await summarizeRun(folder.path);
   } finally {
     folder.close();
@@ -100,6 +105,18 @@ Deno.test("warnings name what qualifies the figures, with a remedy", async () =>
   for (const warning of small.warnings) {
     assert.ok(warning.remedy.length > 10 && !warning.message.includes("\n"));
   }
+});
+
+Deno.test("a run that mixes ways of calling llama.cpp says so, and why", async () => {
+  const direct = { way: "direct", note: null } as const;
+  const slow = { way: "node-llama-cpp", note: "an offset does not match" } as const;
+  const mixed = await summaryOf({ a: { llamaCpp: direct }, b: { llamaCpp: slow } });
+  assert.deepEqual(mixed.candidates.map(({ llama_cpp }) => llama_cpp), [direct, slow]);
+  const found = mixed.warnings.find(({ code }) => code === "engine-ways-differ");
+  assert.match(found?.message ?? "", /directly for a, and through node-llama-cpp for b \(an offset/);
+  const same = await summaryOf({ a: { llamaCpp: direct }, b: { llamaCpp: direct }, c: {} });
+  assert.ok(!codes(same).includes("engine-ways-differ"));
+  assert.equal(row(same, "c").llama_cpp, null);
 });
 
 Deno.test("delivered load is checked, and a miss is said", async () => {

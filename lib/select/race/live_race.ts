@@ -2,7 +2,8 @@
 import type { LiveCandidate } from "../../bench/live_candidate.ts";
 import type { RunSink } from "../../bench/folder.ts";
 import type { ReadMachine } from "../../bench/noise.ts";
-import type { RaceTerms, RequestRecord, RunInfo } from "../../bench/records.ts";
+import type { LlamaCpp, RaceTerms, RequestRecord, RunInfo } from "../../bench/records.ts";
+import { withLlamaCpp } from "../../bench/run_info.ts";
 import { CandidateSession, type RunContext, type RunEvent } from "../../bench/candidate_session.ts";
 import { type Reading, readUse, useRecord } from "../../bench/watch.ts";
 import type { Clock } from "../../clock.ts";
@@ -68,6 +69,7 @@ class Race {
   readonly #sessions: ReadonlyMap<string, CandidateSession>;
   /** Why a candidate left. */
   readonly #left = new Map<string, string>();
+  readonly #llamaCpp = new Map<string, LlamaCpp>();
   /** What the sessions recorded last. */
   #request: RequestRecord | null = null;
   #answer = "";
@@ -93,6 +95,9 @@ class Race {
       originMs,
       nowMs: () => clock() - originMs,
       onEvent: (event) => {
+        if (event.kind === "opened" && event.llamaCpp !== null) {
+          this.#llamaCpp.set(event.candidate, event.llamaCpp);
+        }
         if (event.kind === "left") this.#left.set(event.candidate, event.reason);
         options.onEvent?.(event);
       },
@@ -126,10 +131,10 @@ class Race {
       id,
       constraint: "failed" as const,
       reason,
-      admit: "mend what it says, and race again",
+      admit: "fix that, and race again",
     }));
     const race = { ...this.#terms, excluded: [...this.#terms.excluded, ...failed] };
-    return { ...info, plan: { ...info.plan, race } };
+    return { ...withLlamaCpp(info, this.#llamaCpp), plan: { ...info.plan, race } };
   }
 
   async close(): Promise<void> {
