@@ -4,7 +4,7 @@ import { reasonOf } from "../errors.ts";
 import type { LiveCandidate, OpenCandidate } from "./live_candidate.ts";
 import type { RunSink } from "./folder.ts";
 import { redactPaths } from "./redact_paths.ts";
-import { requestId, withColdPrefix } from "./plan.ts";
+import { type PlannedBlock, requestId, withColdPrefix } from "./plan.ts";
 import { type RequestPlace, toAnswerRecord, toRequestRecord } from "./record_request.ts";
 import type { LlamaCpp, RunInfo } from "./records.ts";
 
@@ -93,7 +93,7 @@ export class CandidateSession {
     if (warmup > 0) this.#context.onEvent({ kind: "warmup", candidate: this.id });
     for (let count = 0; count < warmup && !this.#left; count++) {
       const prompt = prompt_set.prompts[count % prompt_set.prompts.length];
-      if (prompt !== undefined) await this.send(this.#warmupJob(prompt, { round: 0, number: 0 }));
+      if (prompt !== undefined) await this.send(this.#warmupRequest(prompt, { round: 0, number: 0 }));
     }
   }
 
@@ -106,7 +106,7 @@ export class CandidateSession {
   /** The request's place in the run, or null where it is done. */
   request(
     prompt: PlannedPrompt,
-    block: { round: number; number: number; attempt: number },
+    block: Omit<PlannedBlock, "prompt" | "stretch"> & Partial<Pick<PlannedBlock, "stretch">>,
   ): PlannedRequest | null {
     const id = requestId("timed", block.round, prompt.id, this.id, block.attempt);
     return this.#context.done.has(id) ? null : { prompt, place: this.#place(id, prompt.id, "timed", block) };
@@ -114,7 +114,13 @@ export class CandidateSession {
 
   /** The same prompt right before, so that the server has it in its cache. */
   async prime({ place, prompt }: PlannedRequest): Promise<void> {
-    await this.send(this.#warmupJob(prompt, { round: place.round, number: place.block }));
+    await this.send(
+      this.#warmupRequest(prompt, {
+        round: place.round,
+        number: place.block,
+        stretch: place.stretch ?? place.block,
+      }),
+    );
   }
 
   /** Sends one request and keeps what came of it. Does nothing once the candidate has left. */
@@ -214,7 +220,10 @@ export class CandidateSession {
     await this.#leave("skipped", reason);
   }
 
-  #warmupJob(prompt: PlannedPrompt, block: { round: number; number: number }): PlannedRequest {
+  #warmupRequest(
+    prompt: PlannedPrompt,
+    block: { round: number; number: number; stretch?: number },
+  ): PlannedRequest {
     const name = () => requestId("warmup", block.round, prompt.id, this.id, this.#warmups);
     do this.#warmups++; while (this.#context.done.has(name()));
     return { prompt, place: this.#place(name(), prompt.id, "warmup", block) };
@@ -224,10 +233,10 @@ export class CandidateSession {
     id: string,
     promptId: string,
     phase: "warmup" | "timed",
-    { round, number }: { round: number; number: number },
+    { round, number, stretch = number }: { round: number; number: number; stretch?: number },
   ): RequestPlace {
     const { prefix } = this.#context.info.plan;
-    return { id, candidate: this.id, prompt_id: promptId, phase, round, block: number, prefix };
+    return { id, candidate: this.id, prompt_id: promptId, phase, round, block: number, stretch, prefix };
   }
 }
 

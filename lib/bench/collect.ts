@@ -27,6 +27,8 @@ export const requestMetrics: readonly RequestMetric[] = [
 /** The good timed requests of a candidate, a column a figure, one entry a request; NaN where one is null. */
 export interface Requests {
   readonly block: GrowableArray;
+  /** NaN in runs of schema 1. */
+  readonly stretch: GrowableArray;
   /** Index into the plan's prompts. */
   readonly prompt: GrowableArray;
   readonly metrics: Readonly<Record<RequestMetric, GrowableArray>>;
@@ -139,6 +141,7 @@ function emptyCandidate(info: CandidateInfo): Collected {
     info,
     good: {
       block: column(),
+      stretch: column(),
       prompt: column(),
       metrics: {
         latency_s: column(),
@@ -196,6 +199,7 @@ function addRequest(
 function addGood(candidate: Collected, record: RequestRecord, prompt: number): void {
   const { good } = candidate;
   good.block.push(record.block);
+  good.stretch.push(record.stretch ?? NaN);
   good.prompt.push(prompt);
   for (const name of requestMetrics) good.metrics[name].push(metricOf[name](record) ?? NaN);
   good.outputTokens.push(record.output_tokens);

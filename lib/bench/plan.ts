@@ -22,9 +22,12 @@ export const PLAN_DEFAULTS = {
   fixedOutput: false,
 } as const;
 
+/** One case for every live candidate. */
 export interface PlannedBlock {
   /** Counts up from 1 through the run. */
   readonly number: number;
+  /** The stretch that it belongs to. */
+  readonly stretch: number;
   readonly round: number;
   /** Index into the plan's prompts. */
   readonly prompt: number;
@@ -32,7 +35,10 @@ export interface PlannedBlock {
   readonly attempt: number;
 }
 
-/** What is executed, watched and judged as one piece: each candidate of `order` runs all the blocks. */
+/**
+ * What is executed, watched and judged as one piece: each candidate of `order` runs all the blocks. The unit of
+ * evidence under load, where requests of one stretch share the state of the machine.
+ */
 export interface Stretch {
   readonly order: readonly string[];
   readonly blocks: readonly PlannedBlock[];
@@ -43,34 +49,69 @@ export type PlanShape = Pick<PlanInfo, "rounds" | "seed" | "order" | "concurrenc
   readonly prompts: number;
 };
 
+/** Under load candidates take turns at least so often, so that drift of the machine falls on all of them. */
+export const LEAST_STRETCHES = 6;
+
 /**
- * The stretches of a plan, one at a time. In a closed loop of one client a stretch is one block. Under load it is
- * a stretch of whole rounds, long enough for a steady state. Where models don't fit in memory together
- * (`by model`), every candidate runs the whole plan in its turn.
+ * The stretches of a plan, one at a time. In a closed loop of one client a stretch is one block, and candidates come in
+ * random order. Under load the blocks are cut into at least six stretches of equal length, longer ones where that still
+ * leaves six; every second one has the order of the one before reversed, so that steady drift falls on all alike.
+ * Where models don't fit in memory together (`by model`), every candidate runs the whole plan in its turn.
  *
  * ```ts
  * const shape = { rounds: 2, prompts: 3, seed: 1, order: "interleaved", concurrency: 1, rate: null } as const;
  * const stretches = [...schedule(shape, ["a", "b"])];
  * if (stretches.length !== 6) throw new Error("two rounds of three prompts are six blocks");
  * if (stretches.some((stretch) => stretch.order.length !== 2)) throw new Error("a block is for every candidate");
+ * const loaded = [...schedule({ ...shape, rounds: 10, concurrency: 4 }, ["a", "b"])];
+ * if (loaded.length !== 6 || loaded[0]?.order.join() !== loaded[1]?.order.toReversed().join()) throw new Error();
  * ```
  */
 export function* schedule(plan: PlanShape, candidates: readonly string[]): Generator<Stretch> {
   const turns = plan.order === "interleaved" ? [candidates] : shuffled(candidates, plan.seed, "turns");
-  const perStretch = roundsPerStretch(plan);
+  const [blocks, stretches] = [plan.rounds * plan.prompts, stretchCount(plan, candidates.length)];
+  const loaded = underLoad(plan);
   for (const turn of turns) {
-    for (let first = 1; first <= plan.rounds; first += perStretch) {
-      const rounds = Math.min(perStretch, plan.rounds - first + 1);
-      const blocks = Array.from({ length: rounds }, (_, at) => roundBlocks(plan, first + at)).flat();
-      const pieces = underLoad(plan) ? [blocks] : blocks.map((block) => [block]);
-      for (const piece of pieces) {
-        const order = typeof turn === "string"
-          ? [turn]
-          : shuffled(turn, plan.seed, `block ${piece[0]?.number}`);
-        yield { order, blocks: piece };
-      }
+    const all = planBlocks(plan);
+    for (let stretch = 1; stretch <= stretches; stretch++) {
+      const length = Math.floor(stretch * blocks / stretches) -
+        Math.floor((stretch - 1) * blocks / stretches);
+      const piece = Array.from({ length }, () => all.next().value ?? []).flat();
+      const purpose = loaded ? `stretch ${Math.ceil(stretch / 2)}` : `block ${stretch}`;
+      const order = typeof turn === "string" ? [turn] : shuffled(turn, plan.seed, purpose);
+      yield {
+        order: loaded && stretch % 2 === 0 ? order.toReversed() : order,
+        blocks: piece.map((block) => ({ ...block, stretch })),
+      };
     }
   }
+}
+
+/**
+ * How many stretches a plan has: a block each in a closed loop of one client. Under load as many as leave each of them
+ * eight requests per client, or ten seconds at the rate, and at least six where candidates take turns.
+ */
+export function stretchCount(plan: PlanShape, candidates: number): number {
+  const blocks = plan.rounds * plan.prompts;
+  if (!underLoad(plan)) return blocks;
+  const steady = plan.rate === null ? 8 * plan.concurrency : Math.ceil(10 * plan.rate);
+  const least = plan.order === "interleaved" && candidates > 1 ? LEAST_STRETCHES : 1;
+  return Math.min(blocks, Math.max(least, Math.floor(blocks / steady)));
+}
+
+/**
+ * Rounds that a plan under load has where no number is given: enough for six stretches of two requests per client, or
+ * of two seconds at the rate.
+ *
+ * ```ts
+ * if (roundsUnderLoad({ prompts: 10, concurrency: 8, rate: null }) !== 10) throw new Error("96 requests");
+ * if (roundsUnderLoad({ prompts: 10, concurrency: 1, rate: null }) !== 2) throw new Error("the usual");
+ * ```
+ */
+export function roundsUnderLoad(plan: Pick<PlanShape, "prompts" | "concurrency" | "rate">): number {
+  if (!underLoad(plan)) return PLAN_DEFAULTS.rounds;
+  const requests = LEAST_STRETCHES * (plan.rate === null ? 2 * plan.concurrency : Math.ceil(2 * plan.rate));
+  return Math.max(PLAN_DEFAULTS.rounds, Math.ceil(requests / plan.prompts));
 }
 
 /** Whether requests overlap, or come at a constant rate. */
@@ -78,21 +119,16 @@ export function underLoad(plan: Pick<PlanShape, "concurrency" | "rate">): boolea
   return plan.concurrency > 1 || plan.rate !== null;
 }
 
-/** At least eight requests a client, or ten seconds at the asked rate, before the next candidate's turn. */
-function roundsPerStretch(plan: PlanShape): number {
-  if (!underLoad(plan)) return 1;
-  const requests = plan.rate === null ? 8 * plan.concurrency : 10 * plan.rate;
-  return Math.max(1, Math.ceil(requests / plan.prompts));
-}
-
-function roundBlocks(plan: PlanShape, round: number): PlannedBlock[] {
-  const prompts = Array.from({ length: plan.prompts }, (_, index) => index);
-  return shuffled(prompts, plan.seed, `round ${round}`).map((prompt, at) => ({
-    number: (round - 1) * plan.prompts + at + 1,
-    round,
-    prompt,
-    attempt: 1,
-  }));
+/** The blocks of all rounds, in the order in which they run. */
+function* planBlocks(plan: PlanShape): Generator<Omit<PlannedBlock, "stretch">, null> {
+  for (let round = 1; round <= plan.rounds; round++) {
+    const prompts = Array.from({ length: plan.prompts }, (_, index) => index);
+    const order = shuffled(prompts, plan.seed, `round ${round}`);
+    for (const [at, prompt] of order.entries()) {
+      yield { number: (round - 1) * plan.prompts + at + 1, round, prompt, attempt: 1 };
+    }
+  }
+  return null;
 }
 
 function shuffled<T>(values: readonly T[], seed: number, purpose: string): T[] {
@@ -103,7 +139,7 @@ function shuffled<T>(values: readonly T[], seed: number, purpose: string): T[] {
  * The stretch that makes up for a disturbed one: the same prompts and candidates, new block numbers.
  *
  * ```ts
- * const stretch = { order: ["a"], blocks: [{ number: 4, round: 1, prompt: 0, attempt: 1 }] };
+ * const stretch = { order: ["a"], blocks: [{ number: 4, stretch: 4, round: 1, prompt: 0, attempt: 1 }] };
  * const again = makeUpFor(stretch, 21);
  * if (again.blocks[0]?.number !== 21 || again.blocks[0].attempt !== 2) throw new Error("numbered anew");
  * ```
@@ -112,6 +148,7 @@ export function makeUpFor(stretch: Stretch, firstNumber: number): Stretch {
   const blocks = stretch.blocks.map((block, at) => ({
     ...block,
     number: firstNumber + at,
+    stretch: firstNumber,
     attempt: block.attempt + 1,
   }));
   return { order: stretch.order, blocks };

@@ -7,7 +7,7 @@ import type { AnswerRecord, RequestRecord } from "./records.ts";
 /** What the plan knows of a request. */
 export type RequestPlace = Pick<
   RequestRecord,
-  "id" | "candidate" | "prompt_id" | "phase" | "round" | "block" | "prefix"
+  "id" | "candidate" | "prompt_id" | "phase" | "round" | "block" | "stretch" | "prefix"
 >;
 
 /** Microseconds are finer than any clock here; more digits would only fill the disk. */

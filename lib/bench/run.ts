@@ -156,7 +156,7 @@ class Run {
     const owed = this.#repeatable ? this.#options.resumed?.owed ?? [] : [];
     return owed.flatMap(({ promptId, round, attempt }) => {
       const prompt = this.#plan.prompt_set.prompts.findIndex(({ id }) => id === promptId);
-      const block = { number: 0, prompt, round, attempt };
+      const block = { number: 0, stretch: 0, prompt, round, attempt };
       return prompt < 0 ? [] : [this.#makeUp({ order, blocks: [block] })];
     });
   }

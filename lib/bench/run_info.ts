@@ -3,13 +3,13 @@ import config from "../../deno.json" with { type: "json" };
 import type { Machine } from "../catalog/machine.ts";
 import type { PromptSet } from "../prompts/prompts.ts";
 import { newRunId } from "./folder.ts";
-import { PLAN_DEFAULTS } from "./plan.ts";
+import { PLAN_DEFAULTS, roundsUnderLoad } from "./plan.ts";
 import { type LlamaCpp, type PlanInfo, type RaceTerms, RUN_SCHEMA, type RunInfo } from "./records.ts";
 
 /** What a run asks every candidate. What is left out has the value of `PLAN_DEFAULTS`. */
 export interface SessionPlan {
   readonly prompts: PromptSet;
-  /** Passes over the prompt set. */
+  /** Passes over the prompt set. Under load the default is what six stretches take. */
   readonly rounds?: number;
   /** Warm-up requests per candidate. */
   readonly warmup?: number;
@@ -47,11 +47,12 @@ export interface SessionPlan {
  * ```
  */
 export function planInfo(plan: SessionPlan, order: PlanInfo["order"]): PlanInfo {
-  const { rounds, warmup, maxTokens, temperature, prefix, seed, timeoutS, concurrency, stream, fixedOutput } =
-    {
-      ...PLAN_DEFAULTS,
-      ...plan,
-    };
+  const { concurrency = PLAN_DEFAULTS.concurrency, rate = null } = plan;
+  const { rounds, warmup, maxTokens, temperature, prefix, seed, timeoutS, stream, fixedOutput } = {
+    ...PLAN_DEFAULTS,
+    rounds: roundsUnderLoad({ prompts: plan.prompts.prompts.length, concurrency, rate }),
+    ...plan,
+  };
   return {
     mode: plan.race === undefined ? "bench" : "race",
     ...(plan.race === undefined ? {} : { race: plan.race }),
@@ -64,7 +65,7 @@ export function planInfo(plan: SessionPlan, order: PlanInfo["order"]): PlanInfo 
     sampling_seed: plan.samplingSeed ?? null,
     prefix,
     concurrency,
-    rate: plan.rate ?? null,
+    rate,
     timeout_s: timeoutS,
     slo: plan.slo ?? null,
     ...(stream ? {} : { stream: false }),

@@ -64,7 +64,12 @@ export async function summarizeRun(
     versions: info.versions,
     plan,
     candidates: rows,
-    comparisons: compareAll([...run.candidates.values()], promptIds, quiet, settled),
+    comparisons: compareAll([...run.candidates.values()], {
+      promptIds,
+      quiet,
+      settled,
+      loaded: underLoad(plan),
+    }),
     blocks: { timed: run.blocks.size, disturbed: run.disturbed.size },
     warnings: warningsOf({ info, run, rows, settled }),
   };
@@ -226,16 +231,19 @@ function mean(values: readonly number[]): number | null {
   return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
+interface ComparisonTerms {
+  readonly promptIds: readonly string[];
+  readonly quiet: Quiet;
+  readonly settled: boolean;
+  /** Under load the stretch is the unit of evidence: its requests share the state of the machine. */
+  readonly loaded: boolean;
+}
+
 /** Every pair of candidates, over the blocks that both answered well. */
-function compareAll(
-  candidates: readonly Collected[],
-  promptIds: readonly string[],
-  quiet: Quiet,
-  settled: boolean,
-): Comparison[] {
+function compareAll(candidates: readonly Collected[], terms: ComparisonTerms): Comparison[] {
   return candidates.flatMap((a, at) =>
     candidates.slice(at + 1).flatMap((b) =>
-      comparisonMetrics.map((metric) => compareTwo(a, b, metric, promptIds, quiet, settled))
+      comparisonMetrics.map((metric) => compareTwo(a, b, metric, terms))
     )
   );
 }
@@ -244,26 +252,29 @@ function compareTwo(
   a: Collected,
   b: Collected,
   metric: Comparison["metric"],
-  promptIds: readonly string[],
-  quiet: Quiet,
-  settled: boolean,
+  { promptIds, quiet, settled, loaded }: ComparisonTerms,
 ): Comparison {
   const ofB = new Map<number, number>();
   const [blocksB, valuesB] = [b.good.block.view(), b.good.metrics[metric].view()];
   for (let at = 0; at < blocksB.length; at++) ofB.set(blocksB[at] ?? 0, valuesB[at] ?? NaN);
   const [blocksA, valuesA] = [a.good.block.view(), a.good.metrics[metric].view()];
-  const prompts = a.good.prompt.view();
+  const [prompts, stretches] = [a.good.prompt.view(), a.good.stretch.view()];
+  const unitAt = (at: number) => {
+    const stretch = stretches[at] ?? NaN;
+    return loaded && !Number.isNaN(stretch) ? `stretch ${stretch}` : promptIds[prompts[at] ?? 0] ?? "";
+  };
   const pairs: { prompt: string; a: number; b: number }[] = [];
   for (let at = 0; at < blocksA.length; at++) {
     const block = blocksA[at] ?? 0;
     const [left, right] = [valuesA[at] ?? NaN, ofB.get(block) ?? NaN];
     if (!(left > 0 && right > 0) || (quiet !== null && !quiet(block))) continue;
-    pairs.push({ prompt: promptIds[prompts[at] ?? 0] ?? "", a: left, b: right });
+    pairs.push({ prompt: unitAt(at), a: left, b: right });
   }
-  const { ratio, ci95, n } = comparePaired(pairs);
+  const { ratio, ci95, n, prompts: units } = comparePaired(pairs);
   const interval: [number, number] | null = ci95 === null ? null : [ci95[0], ci95[1]];
   const verdict = settled ? verdictOf(interval, metric.endsWith("_per_s")) : "undecided";
-  return { a: a.info.id, b: b.info.id, metric, ratio, ci95: interval, n, verdict };
+  const unit = loaded && stretches.some((stretch) => !Number.isNaN(stretch)) ? "stretch" : "case";
+  return { a: a.info.id, b: b.info.id, metric, ratio, ci95: interval, n, unit, units, verdict };
 }
 
 /**

@@ -123,7 +123,11 @@ export const comparison = z.object({
   metric: z.enum(comparisonMetrics),
   ratio: z.number().nullable(),
   ci95: interval,
+  /** Pairs of requests. */
   n: z.number().int(),
+  /** What the interval takes as independent, and how many of them there were. Under load: stretches. */
+  unit: z.enum(["case", "stretch"]),
+  units: z.number().int(),
   verdict: z.enum(["a better", "b better", "similar", "undecided"]),
 });
 export type Comparison = z.infer<typeof comparison>;
@@ -139,6 +143,7 @@ export const warningCode = z.enum([
   "plain-chat-template",
   "not-streamed",
   "load-missed",
+  "short-stretches",
   "client-bottleneck",
   "failures",
   "skipped",

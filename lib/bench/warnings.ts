@@ -1,6 +1,6 @@
 /** What a reader must know before believing a figure: typed values, each with the remedy that fits the run. */
 import type { Collected, CollectedRun } from "./collect.ts";
-import { underLoad } from "./plan.ts";
+import { roundsUnderLoad, stretchCount, underLoad } from "./plan.ts";
 import type { RunInfo } from "./records.ts";
 import type { CandidateSummary, Warning } from "./summary_schema.ts";
 
@@ -28,6 +28,7 @@ export function warningsOf(facts: Facts): Warning[] {
     failures,
     noise,
     load,
+    shortStretches,
     clientBottleneck,
     estimatedTokens,
     notStreamed,
@@ -121,6 +122,22 @@ function load(facts: Facts): Finding[] {
       remedy: full ? "ask a lower --rate, or give more --concurrency" : "ask a lower --rate",
     }];
   });
+}
+
+/** A stretch that holds few requests per client never reaches the load that was asked for. */
+function shortStretches({ info: { plan, candidates } }: Facts): Finding[] {
+  const { concurrency, rate, rounds, prompt_set: { prompts } } = plan;
+  if (!underLoad(plan)) return [];
+  const shape = { ...plan, prompts: prompts.length };
+  const length = Math.floor(rounds * prompts.length / stretchCount(shape, candidates.length));
+  const least = rate === null ? 2 * concurrency : Math.ceil(2 * rate);
+  if (length >= least) return [];
+  return [{
+    code: "short-stretches",
+    message: `candidates took turns after ${length} ${length === 1 ? "request" : "requests"} each: ` +
+      (rate === null ? `too few to keep ${concurrency} clients busy` : `too few for a rate of ${rate}/s`),
+    remedy: `give --rounds ${roundsUnderLoad(shape)}`,
+  }];
 }
 
 function clientBottleneck({ info, run }: Facts): Finding[] {

@@ -24,7 +24,6 @@ export function summaryCsv(summary: Summary, options: ReportOptions = {}): strin
     ["alias", one.alias],
     ["variant", one.variant],
     ["device", one.device],
-    ["llama_cpp", one.llama_cpp?.way ?? null],
     ["endpoint", one.endpoint],
     ["model_id", one.model_id],
     ["status", one.status],
@@ -58,6 +57,7 @@ export function summaryCsv(summary: Summary, options: ReportOptions = {}): strin
     ["temperature", summary.plan.temperature],
     ["cpu", summary.machine.cpu],
     ["os", summary.machine.os],
+    ["llama_cpp", one.llama_cpp?.way ?? null],
   ]);
   const header = rows[0]?.map(([name]) => name) ?? ["run_id", "id"];
   return formatCsv(header, rows.map((row) => row.map(([, value]) => value)));

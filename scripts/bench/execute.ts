@@ -79,7 +79,7 @@ export function planOf(
   const { rate, timeout: timeoutS, slo, stream, fixedOutput } = rest;
   return {
     prompts,
-    rounds,
+    ...(rounds === undefined ? {} : { rounds }),
     warmup,
     maxTokens,
     temperature,

@@ -32,7 +32,8 @@ export interface Slo {
 export interface BenchSettings {
   readonly endpoint: readonly string[] | undefined;
   readonly models: readonly string[] | undefined;
-  readonly rounds: number;
+  /** Undefined: the default, which depends on the load. */
+  readonly rounds: number | undefined;
   readonly warmup: number;
   readonly prompt: string | undefined;
   readonly prompts: string;
@@ -158,6 +159,7 @@ export function benchSettings(command: Command): BenchSettings {
   return {
     ...given,
     prompt,
+    rounds: from("rounds") === "default" ? undefined : given.rounds,
     concurrency: given.concurrency ?? (given.rate === undefined ? 1 : CLIENTS_AT_A_RATE),
   };
 }

@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type PlanShape, schedule, withColdPrefix } from "../../lib/bench/plan.ts";
+import {
+  LEAST_STRETCHES,
+  type PlanShape,
+  roundsUnderLoad,
+  schedule,
+  underLoad,
+  withColdPrefix,
+} from "../../lib/bench/plan.ts";
 
 const shapes: fc.Arbitrary<PlanShape> = fc.record({
   rounds: fc.integer({ min: 1, max: 12 }),
@@ -61,4 +68,27 @@ Deno.test("a system message is opened, not replaced, and other prompts get one",
     "the same purpose, the same number",
   );
   assert.notEqual(withColdPrefix([], "y")[0]?.content, added?.content);
+});
+
+Deno.test("under load candidates take turns in at least six stretches of equal length, each order reversed once", () => {
+  fc.assert(fc.property(shapes, names, (shape, candidates) => {
+    fc.pre(underLoad(shape) && shape.order === "interleaved" && candidates.length > 1);
+    const stretches = [...schedule(shape, candidates)];
+    const blocks = shape.rounds * shape.prompts;
+    assert.ok(stretches.length >= Math.min(blocks, LEAST_STRETCHES));
+    const lengths = stretches.map((stretch) => stretch.blocks.length);
+    assert.ok(Math.max(...lengths) - Math.min(...lengths) <= 1, `${lengths}`);
+    for (let at = 1; at < stretches.length; at += 2) {
+      assert.deepEqual(stretches[at]?.order, stretches[at - 1]?.order.toReversed());
+    }
+    const numbers = stretches.map(({ blocks }) => new Set(blocks.map(({ stretch }) => stretch)));
+    assert.deepEqual(numbers, stretches.map((_, at) => new Set([at + 1])));
+  }));
+});
+
+Deno.test("where no rounds are given, a load gets enough of them for its stretches", () => {
+  const shape = { prompts: 10, concurrency: 8, rate: null, seed: 1, order: "interleaved" } as const;
+  const rounds = roundsUnderLoad(shape);
+  assert.ok([...schedule({ ...shape, rounds }, ["a", "b"])].every(({ blocks }) => blocks.length >= 16));
+  assert.equal(roundsUnderLoad({ ...shape, rate: 5 }), 6);
 });

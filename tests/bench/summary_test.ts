@@ -143,6 +143,28 @@ Deno.test("a closed loop reports its clients and its rate", async () => {
   near(load?.completed_rate, 3 / 0.12);
 });
 
+Deno.test("under load the stretch is the unit, and slow drift makes no identical model better", async () => {
+  const better: string[] = [];
+  for (let seed = 1; seed <= 8; seed++) {
+    // The machine slows down to a third over the run.
+    const slowdown = (atMs: number) => 1 + atMs / 3000;
+    const shape = { concurrency: 8, rounds: 32, seed };
+    const { comparisons } = await summaryOf({ a: { slowdown }, b: { slowdown } }, shape);
+    const latency = comparisons.find(({ metric }) => metric === "latency_s");
+    assert.equal(latency?.unit, "stretch");
+    assert.equal(latency?.units, 6);
+    if (latency?.verdict.endsWith("better")) better.push(`seed ${seed}: ${latency.ci95}`);
+  }
+  assert.ok(better.length <= 1, better.join("; "));
+});
+
+Deno.test("stretches that are too short for the clients are named, with the rounds that they take", async () => {
+  const summary = await summaryOf({ a: {}, b: {} }, { concurrency: 8, rounds: 6 });
+  const found = summary.warnings.find(({ code }) => code === "short-stretches");
+  assert.match(found?.message ?? "", /after 3 requests each: too few to keep 8 clients busy/);
+  assert.match(found?.remedy ?? "", /--rounds 32/);
+});
+
 Deno.test("goodput counts what succeeded within the limits, per second in which something was asked", async () => {
   const slow: FakeBehaviour = { ttftMs: 700 };
   const slo = { ttft_s: 0.5, e2e_s: null };
