@@ -132,7 +132,8 @@ Deno.test("a resumed run finds a service on this machine again by itself", async
     const unnamed = { ...resources, env: { get: () => undefined } };
     const again = await runSession({ names: null, plan, resume: first.folder }, unnamed, place(out));
     assert.equal(again.status, "completed");
-    assert.equal(again.summary.candidates[0]?.requests.ok, 2);
+    const row = again.summary.candidates[0];
+    assert.deepEqual([row?.requests, row?.reason], [{ ok: 2, failed: 0 }, null]);
   });
 });
 
