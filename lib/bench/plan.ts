@@ -105,7 +105,7 @@ export function stretchCount(plan: PlanShape, candidates: number): number {
  *
  * ```ts
  * if (roundsUnderLoad({ prompts: 10, concurrency: 8, rate: null }) !== 10) throw new Error("96 requests");
- * if (roundsUnderLoad({ prompts: 10, concurrency: 1, rate: null }) !== 2) throw new Error("the usual");
+ * if (roundsUnderLoad({ prompts: 10, concurrency: 1, rate: null }) !== 1) throw new Error("the default");
  * ```
  */
 export function roundsUnderLoad(plan: Pick<PlanShape, "prompts" | "concurrency" | "rate">): number {

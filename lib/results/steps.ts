@@ -162,6 +162,8 @@ function progressLabel(event: Exclude<SessionEvent, { kind: "begin" }>): string 
   switch (event.kind) {
     case "load":
       return `loading ${event.candidate}`;
+    case "opened":
+      return `${event.candidate} is loaded`;
     case "warmup":
       return `warming up ${event.candidate}`;
     case "request":

@@ -6,7 +6,13 @@ import { UserError } from "../../lib/errors.ts";
 import { singlePrompt } from "../../lib/prompts/prompts.ts";
 import { withService } from "./service.ts";
 
-const plan: SessionPlan = { prompts: singlePrompt("Say hello."), warmup: 1, maxTokens: 8, timeoutS: 30 };
+const plan: SessionPlan = {
+  prompts: singlePrompt("Say hello."),
+  rounds: 2,
+  warmup: 1,
+  maxTokens: 8,
+  timeoutS: 30,
+};
 const place = (out: string) => ({ out, now: new Date(0), random: () => 0.5 });
 
 const ids = ["phi-4-mini-cuda-gpu:4", "phi-4-mini-generic-cpu:5", "other-generic-cpu:1", "third"];
@@ -59,7 +65,7 @@ Deno.test("from names to a finished run: one note, the folder, its summary and i
     assert.deepEqual(notes, [
       "Measuring phi-4-mini@local-" + new URL(resources.env.get("FOUNDRY_LOCAL_ENDPOINT") ?? "").port +
       ", phi-4-mini@local-" + new URL(resources.env.get("FOUNDRY_LOCAL_ENDPOINT") ?? "").port +
-      "#2 (as asked): 1 prompt × 1 round, cold prefix, interleaved.",
+      "#2 (as asked): 1 prompt × 2 rounds, cold prefix, interleaved.",
     ]);
     const [one, twin] = measured.summary.candidates;
     assert.match(twin?.id ?? "", /#2$/);
