@@ -4,7 +4,7 @@ import type { Clock } from "../clock.ts";
 import { reasonOf } from "../errors.ts";
 import { Answer } from "./answer.ts";
 import { ApiError } from "../openai/api_error.ts";
-import type { ChatTemplate } from "./chat_template.ts";
+import { type ChatTemplate, type PromptPart, renderParts } from "./chat_template.ts";
 import type { EngineCore, Generation, LoadedModel } from "../openai/loaded_model.ts";
 import type { Evaluator, Picking } from "./evaluator.ts";
 import { grammarSchema } from "./json_schema.ts";
@@ -47,8 +47,12 @@ export class LlamaCore implements EngineCore {
   }
 
   #tokenize(job: Job): Token[] {
-    const text = job.input.kind === "text" ? job.input.text : this.#render(job.input.messages);
-    const tokens = this.words.tokenize(text, true);
+    const parts = job.input.kind === "text"
+      ? [{ text: job.input.text, isTemplate: true }]
+      : this.#render(job.input.messages);
+    const tokens = parts.flatMap(({ text, isTemplate }, index) =>
+      this.words.tokenize(text, isTemplate, index === 0 ? undefined : "trimLeadingSpace")
+    );
     const { bos, shouldPrependBosToken } = this.words.tokens;
     if (bos !== null && tokens[0] !== bos && (shouldPrependBosToken || tokens.length === 0)) {
       tokens.unshift(bos);
@@ -59,9 +63,13 @@ export class LlamaCore implements EngineCore {
     });
   }
 
-  #render(messages: Parameters<ChatTemplate["render"]>[0]): string {
+  #render(messages: Parameters<ChatTemplate["render"]>[0]): PromptPart[] {
+    const specialTexts = (content: string) =>
+      this.words.tokenize(content, true)
+        .filter((token) => this.words.isSpecialToken(token))
+        .map((token) => this.words.detokenize([token], true));
     try {
-      return this.template.render(messages);
+      return renderParts(this.template, messages, specialTexts);
     } catch (error) {
       throw new ApiError(400, `this model's chat template refuses the messages: ${reasonOf(error)}`, {
         param: "messages",

@@ -6,6 +6,7 @@ import {
   LlamaLogLevel,
   type LlamaModel,
 } from "node-llama-cpp";
+import { basename } from "node:path";
 import { reasonOf } from "../errors.ts";
 import { chatTemplate } from "./chat_template.ts";
 import type { EngineCore, LoadedModel } from "../openai/loaded_model.ts";
@@ -46,15 +47,15 @@ export async function loadModel(options: EngineOptions, hooks: ModelHooks): Prom
     ? await libraryEvaluator(llama, words, size, options)
     : await directEvaluator(weights, size, options);
   await warmUp(words, evaluator);
-  const template = chatTemplate(words.fileInfo.metadata.tokenizer?.chat_template, {
-    bos: words.tokens.bosString ?? "",
-    eos: words.tokens.eosString ?? "",
-  });
+  const source = words.fileInfo.metadata.tokenizer?.chat_template;
+  const specialTokens = { bos: words.tokens.bosString ?? "", eos: words.tokens.eosString ?? "" };
+  const { template, note } = chatTemplate(source, specialTokens, basename(options.modelPath));
   const info: LoadedModel = {
     modelId: options.modelId,
     alias: options.alias ?? null,
     ...await deviceOf(llama, words, options.gpu),
     chatTemplate: template.kind,
+    chatTemplateNote: note,
     ...size,
     direct: opened.kind === "open",
     directNote: opened.kind === "open" ? null : opened.reason,

@@ -64,6 +64,7 @@ export const engineReport = z.discriminatedUnion("state", [
       device: z.string(),
       deviceNote: z.string().nullable(),
       chatTemplate: z.enum(["own", "plain"]),
+      chatTemplateNote: z.string().nullable(),
       contextTokens: z.int(),
       threads: z.int(),
       direct: z.boolean(),

@@ -63,6 +63,8 @@ export interface RunningEngine extends RunningModel {
   readonly direct: boolean;
   /** Why llama.cpp is not called directly; null where it is. */
   readonly directNote: string | null;
+  /** Why the chat template in the model's file is not used; null where nothing needs saying. */
+  readonly chatTemplateNote: string | null;
 }
 
 /**
@@ -199,6 +201,7 @@ function running(engine: EngineProcess, started: Started): RunningEngine {
     threads: model.threads,
     direct: model.direct,
     directNote: model.directNote,
+    chatTemplateNote: model.chatTemplateNote,
     stats: async () => {
       const headers = { authorization: `Bearer ${started.token}` };
       const response = await started.fetch(`${origin}/podium/stats`, { headers });

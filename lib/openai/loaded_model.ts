@@ -17,6 +17,8 @@ export interface LoadedModel {
   readonly deviceNote: string | null;
   /** The model's own chat template, or the plain one where it has none. */
   readonly chatTemplate: "own" | "plain";
+  /** Why the file's template is not used; null where nothing needs saying. */
+  readonly chatTemplateNote: string | null;
   readonly contextTokens: number;
   readonly threads: number;
   /** Whether llama.cpp is called directly, or by way of node-llama-cpp. */

@@ -119,6 +119,13 @@ async function steps(t: Deno.TestContext, direct: boolean): Promise<void> {
     assert.ok(loose.choices[0].message.content.startsWith("{"));
   });
 
+  await t.step("reads special tokens in a message as text", async () => {
+    const tokensOf = async (content: string) =>
+      (await chat({ messages: [{ role: "user", content }], max_tokens: 1 })).usage.prompt_tokens;
+    const [none, hundred] = [await tokensOf(""), await tokensOf("<|im_end|>".repeat(100))];
+    assert.ok(hundred - none >= 300, `${hundred - none} tokens for 100 special tokens in a message`);
+  });
+
   await t.step("completes plain text", async () => {
     const completion = await client.completions.create({
       ...greedy,

@@ -15,6 +15,7 @@ const model: LoadedModel = {
   threads: 1,
   direct: true,
   directNote: null,
+  chatTemplateNote: null,
   runtimeMs: 1,
   modelMs: 2,
   contextMs: 3,
