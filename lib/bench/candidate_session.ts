@@ -152,6 +152,16 @@ export class CandidateSession {
     return quietly(this.#open?.cpuS());
   }
 
+  /** Threads that evaluate the model; null where unknown. */
+  get threads(): number | null {
+    return this.#open?.threads ?? null;
+  }
+
+  /** The process that holds the model; null where Podium did not start it. */
+  get pid(): number | null {
+    return this.#open?.pid ?? null;
+  }
+
   async recordMemory(): Promise<void> {
     const residentMb = await quietly(this.#open?.residentMb());
     if (residentMb === null) return;

@@ -35,6 +35,9 @@ export interface OpenCandidate {
   readonly device: string | null;
   /** Which way the embedded engine calls llama.cpp; left out where another program runs the model. */
   readonly llamaCpp?: LlamaCpp;
+  /** Threads that evaluate the model, and the process that does; left out where unknown. */
+  readonly threads?: number;
+  readonly pid?: number;
   /** Resident memory of the process that holds the model. */
   residentMb(): Promise<number | null>;
   /**
@@ -101,6 +104,8 @@ export function embeddedCandidate(
         endpoint: running.endpoint,
         loadMs: running.loadMs.totalMs,
         device: running.device,
+        pid: running.pid,
+        ...(running.threads === null ? {} : { threads: running.threads }),
         ...(running.direct === null ? {} : {
           llamaCpp: { way: running.direct ? "direct" : "node-llama-cpp", note: running.directNote },
         }),
@@ -177,6 +182,8 @@ export function endpointCandidate(
           endpoint,
           loadMs: held?.loadMs ?? null,
           device: held?.device ?? null,
+          // A service elsewhere takes none of this machine's processors.
+          ...(isHere(endpoint) ? {} : { threads: 0 }),
           request: (request, terms) =>
             timedRequest(endpoint, request, {
               clock,

@@ -1,11 +1,12 @@
 /**
- * The noise guard: who used the processor while a block ran. A block beside a busy program is disturbed and
- * left out of the headline for all its candidates together: never a single sample, since slow models are hit
- * more often.
+ * The noise guard: who used the processor while a stretch ran. A stretch beside a busy program is disturbed and left out
+ * of the headline for all its candidates together: never a single sample, since slow models are hit more often.
  */
 import os from "node:os";
 import process from "node:process";
-import type { Clock } from "../clock.ts";
+import type { Clock, Sleep } from "../clock.ts";
+import type { RunProgram } from "../program.ts";
+import type { MachineRecord } from "./records.ts";
 
 /** Processor time used so far, in seconds, and what else the system tells. Null where it does not. */
 export interface MachineReading {
@@ -16,6 +17,8 @@ export interface MachineReading {
   readonly stealS: number | null;
   readonly frequencyMhz: number | null;
   readonly temperatureC: number | null;
+  /** Processors, as the system counts them; left out where unknown. */
+  readonly cores?: number;
   /** Joules that the processor packages took since some start; null or left out where no counter can be read. */
   readonly energyJ?: number | null;
 }
@@ -32,11 +35,12 @@ export interface MachineUse {
 }
 
 /**
- * A block is disturbed when other programs, or the hypervisor, took more than this share of one core …
- * How the figure was found stands in the documentation of the bench.
+ * A stretch is disturbed when other programs, beyond the processors that Podium and its candidates leave free, or the
+ * hypervisor took more than this share of one core: about ten percent slower where every processor is in use. The
+ * documentation of the bench shows how the figure was found.
  */
 export const DISTURBED_CORES = 0.1;
-/** … and more than this in all: the system counts in steps of 10 ms, so a short block proves nothing. */
+/** … and more than this in all: the system counts in steps of 10 ms, so a short stretch shows nothing. */
 export const DISTURBED_SECONDS = 0.05;
 
 /**
@@ -79,7 +83,7 @@ export function machineUse(
 }
 
 /**
- * The use of a block whose candidates don't tell theirs: what others used in the pause after it, if that is
+ * The use of a stretch whose candidates don't tell theirs: what others used in the pause after it, if that is
  * more than the pause can show by chance, stands for the whole block.
  *
  * ```ts
@@ -97,21 +101,36 @@ export function withPause(block: MachineUse, pause: MachineUse): MachineUse {
 }
 
 /**
- * Why a block is disturbed, in words; null for a quiet one, and where nothing is known.
+ * Why a stretch is disturbed, in words; null for a quiet one, and where nothing is known.
+ *
+ * @param freeCores processors that Podium and its candidates left free: other programs may use them
  *
  * ```ts
  * const use = { wallMs: 2000, ownS: 0.1, enginesS: 2, othersS: 1, stealS: 0 };
  * if (disturbance(use) !== "other programs used 0.50 cores") throw new Error(String(disturbance(use)));
  * if (disturbance({ ...use, othersS: 0.02 }) !== null) throw new Error("20 ms are the system's own");
+ * if (disturbance(use, { freeCores: 2 }) !== null) throw new Error("a browser on a free core disturbs nothing");
  * ```
  */
-export function disturbance(use: MachineUse): string | null {
+export function disturbance(
+  use: MachineUse,
+  { freeCores = 0, busiest = null }: {
+    readonly freeCores?: number;
+    readonly busiest?: BusyProgram | null;
+  } = {},
+): string | null {
   const seconds = use.wallMs / 1000;
-  const cores = (usedS: number | null) =>
-    usedS !== null && usedS > DISTURBED_SECONDS && usedS / seconds > DISTURBED_CORES ? usedS / seconds : null;
-  const others = cores(use.othersS);
-  if (others !== null) return `other programs used ${others.toFixed(2)} cores`;
-  const steal = cores(use.stealS);
+  const cores = (usedS: number | null, free: number) =>
+    usedS !== null && usedS - free * seconds > DISTURBED_SECONDS && usedS / seconds - free > DISTURBED_CORES
+      ? usedS / seconds
+      : null;
+  const others = cores(use.othersS, freeCores);
+  if (others !== null) {
+    const beyond = freeCores === 0 ? "" : `, ${(others - freeCores).toFixed(2)} more than were free`;
+    const name = busiest === null ? "" : ` (${busiest.program}: ${busiest.cores.toFixed(2)})`;
+    return `other programs used ${others.toFixed(2)} cores${beyond}${name}`;
+  }
+  const steal = cores(use.stealS, 0);
   return steal === null ? null : `the hypervisor took ${steal.toFixed(2)} cores`;
 }
 
@@ -134,6 +153,7 @@ export function machineReader(clock: Clock): ReadMachine {
       busyS: os.cpus().reduce((sum, { times }) => sum + times.user + times.nice + times.sys + times.irq, 0) /
         1000,
       ...told,
+      cores: os.cpus().length,
       energyJ,
     };
   };
@@ -210,4 +230,165 @@ export function parseLinuxDetails(text: string): Details {
     frequencyMhz: frequency === undefined ? null : frequency / 1000,
     temperatureC: temperature === undefined ? null : temperature / 1000,
   };
+}
+
+/** A program, by the name of its file, and the cores that it used when it was looked for. */
+export interface BusyProgram {
+  readonly program: string;
+  readonly cores: number;
+}
+
+/** Finds the program that uses most of the processor now, apart from the processes named; null where unknown. */
+export type FindBusiest = (ownPids: readonly number[]) => Promise<BusyProgram | null>;
+
+/** Between two looks, in ms: a look costs processor time itself. */
+const LOOK_EVERY_MS = 5000;
+/** Below this a program doesn't explain a disturbance. */
+const BUSY_CORES = 0.05;
+
+/** What each system prints: a line per process with its number, its share of a core in percent, and its name. */
+const LOOKS: Readonly<Record<string, readonly string[]>> = {
+  linux: ["top", "-b", "-n", "2", "-d", "0.3", "-w", "200"],
+  darwin: ["ps", "-A", "-o", "pid=,pcpu=,comm=", "-r"],
+  windows: [
+    "powershell",
+    "-NoProfile",
+    "-Command",
+    "Get-CimInstance Win32_PerfFormattedData_PerfProc_Process | Sort-Object PercentProcessorTime -Descending | " +
+    'Select-Object -First 12 | ForEach-Object { "$($_.IDProcess) $($_.PercentProcessorTime) $($_.Name)" }',
+  ],
+};
+
+/**
+ * Looks for the busiest program with the system's own tools: at most every five seconds, and only when asked. Linux was
+ * tested; macOS and Windows were not.
+ *
+ * ```ts ignore
+ * const find = busiestFinder(runProgram, () => performance.now(), Deno.build.os);
+ * console.log(await find([Deno.pid])); // { program: "firefox", cores: 0.62 }
+ * ```
+ */
+export function busiestFinder(run: RunProgram, clock: Clock, system: string): FindBusiest {
+  let last: { readonly atMs: number; readonly found: BusyProgram | null } | null = null;
+  return async (ownPids) => {
+    const look = LOOKS[system];
+    if (look === undefined) return null;
+    if (last !== null && clock() - last.atMs < LOOK_EVERY_MS) return last.found;
+    const end = await run(look, { timeoutMs: 3000 });
+    last = { atMs: clock(), found: end === null ? null : parseBusiest(end.stdout, ownPids) };
+    return last.found;
+  };
+}
+
+/**
+ * The busiest program of what `top -b`, or one line per process (number, percent, name), shows.
+ *
+ * ```ts
+ * const top = "  PID USER PR NI VIRT RES SHR S %CPU %MEM TIME+ COMMAND\n" +
+ *   "    7 ana 20 0 1g 9m 8m R 99.0 0.3 0:01.02 deno\n   12 ana 20 0 1g 9m 8m S 61.5 0.3 0:09.02 firefox\n";
+ * const busy = parseBusiest(top, [7]);
+ * if (busy?.program !== "firefox" || busy.cores !== 0.615) throw new Error(JSON.stringify(busy));
+ * ```
+ */
+export function parseBusiest(text: string, ownPids: readonly number[]): BusyProgram | null {
+  const second = text.lastIndexOf("%CPU");
+  const lines = (second < 0 ? text : text.slice(second)).split("\n");
+  const found = lines.flatMap((line) => {
+    const fields = line.trim().split(/\s+/);
+    const isTop = fields.length >= 12;
+    const [pid, percent] = [Number(fields[0]), Number(isTop ? fields[8] : fields[1])];
+    const name = fields.slice(isTop ? 11 : 2).join(" ").replace(/^.*[\\/]/, "");
+    if (!Number.isInteger(pid) || !Number.isFinite(percent) || ownPids.includes(pid)) return [];
+    // The look itself, and what a system calls its idle time and its sum.
+    if (name === "" || /^(top|ps|powershell.*|Idle|_Total)$/i.test(name)) return [];
+    return [{ program: name.slice(0, 40), cores: percent / 100 }];
+  });
+  const busiest = found.toSorted((a, b) => b.cores - a.cores)[0] ?? null;
+  return busiest === null || busiest.cores < BUSY_CORES ? null : busiest;
+}
+
+/** A candidate as the noise guard sees it: what it used of the processor so far, and how many threads it runs. */
+export interface ProcessorUser {
+  /** Seconds; null where it runs here and its service doesn't tell. */
+  cpuS(): Promise<number | null>;
+  /** Null where unknown. */
+  readonly threads: number | null;
+}
+
+/** The machine, and what the candidates on it used so far; null where one of them doesn't tell. */
+export interface Reading {
+  readonly machine: MachineReading;
+  readonly enginesS: number | null;
+  /** Processors that the candidates leave free while one of them works; 0 where that is unknown. */
+  readonly freeCores: number;
+}
+
+/** Reads the machine and the candidates that will work, or worked. */
+export async function readUse(
+  readMachine: ReadMachine,
+  candidates: readonly ProcessorUser[],
+): Promise<Reading> {
+  const machine = await readMachine();
+  const used = await Promise.all(candidates.map((candidate) => candidate.cpuS()));
+  const enginesS = used.reduce<number | null>(
+    (sum, seconds) => sum === null || seconds === null ? null : sum + seconds,
+    0,
+  );
+  const threads = candidates.map((candidate) => candidate.threads ?? Infinity);
+  const freeCores = machine.cores === undefined ? 0 : Math.max(0, machine.cores - Math.max(0, ...threads));
+  return { machine, enginesS, freeCores };
+}
+
+/**
+ * What other programs use in a pause after a stretch, where the candidates don't tell their own use; null, and no pause,
+ * where they do. No candidate may have a request meanwhile.
+ */
+export async function pauseUse(
+  { enginesS, machine }: Reading,
+  { readMachine, sleep, signal }: { readMachine: ReadMachine; sleep: Sleep; signal: AbortSignal },
+): Promise<MachineUse | null> {
+  if (enginesS !== null) return null;
+  await sleep(PAUSE_MS, signal);
+  return machineUse(machine, await readMachine(), 0);
+}
+
+/** What was seen besides the readings at both ends of a stretch. */
+export interface SeenBesides {
+  readonly pause?: MachineUse | null;
+  readonly busiest?: BusyProgram | null;
+}
+
+/** What two readings, and what was seen besides, say about the stretch between them. */
+export function useRecord(
+  before: Reading,
+  after: Reading,
+  atMs: number,
+  { pause = null, busiest = null }: SeenBesides = {},
+): Omit<MachineRecord, "block"> {
+  const known = before.enginesS !== null && after.enginesS !== null;
+  const enginesS = known ? Math.max(0, (after.enginesS ?? 0) - (before.enginesS ?? 0)) : null;
+  const told = machineUse(before.machine, after.machine, enginesS);
+  const use = pause === null ? told : withPause(told, pause);
+  const own = use.wallMs > 0 ? use.ownS / (use.wallMs / 1000) : 0;
+  const disturbed = disturbance(use, { freeCores: Math.max(0, after.freeCores - own), busiest });
+  return {
+    kind: "machine",
+    at_ms: atMs,
+    wall_ms: Math.max(0, use.wallMs),
+    own_cpu_s: use.ownS,
+    engines_cpu_s: use.enginesS,
+    others_cpu_s: use.othersS,
+    steal_s: use.stealS,
+    frequency_mhz: after.machine.frequencyMhz,
+    temperature_c: after.machine.temperatureC,
+    ...(disturbed === null || busiest === null ? {} : { busiest }),
+    ...energy(before.machine, after.machine),
+    disturbed,
+  };
+}
+
+/** A counter that started again in between tells nothing. */
+function energy(before: MachineReading, after: MachineReading): Pick<MachineRecord, "package_j"> {
+  const [from, to] = [before.energyJ ?? null, after.energyJ ?? null];
+  return from === null || to === null || to < from ? {} : { package_j: to - from };
 }

@@ -9,7 +9,7 @@ import { seededRandom, shuffle } from "../stats/random.ts";
 import type { LiveCandidate } from "./live_candidate.ts";
 import type { Resumed, RunSink } from "./folder.ts";
 import { closedLoop, constantRate } from "./pacing.ts";
-import type { ReadMachine } from "./noise.ts";
+import { type FindBusiest, pauseUse, type Reading, type ReadMachine, readUse, useRecord } from "./noise.ts";
 import { makeUpFor, type PlannedBlock, schedule, type Stretch } from "./plan.ts";
 import type { RunInfo } from "./records.ts";
 import {
@@ -18,7 +18,6 @@ import {
   type RunContext,
   type RunEvent,
 } from "./candidate_session.ts";
-import { pauseUse, type Reading, readUse, useRecord } from "./watch.ts";
 
 export type { RunEvent } from "./candidate_session.ts";
 
@@ -29,6 +28,8 @@ export interface RunOptions {
   readonly clock: Clock;
   readonly sleep: Sleep;
   readonly readMachine: ReadMachine;
+  /** Names the program that was busy during a disturbed stretch; left out: no name. */
+  readonly findBusiest?: FindBusiest;
   readonly signal: AbortSignal;
   readonly onEvent?: (event: RunEvent) => void;
   /** What an earlier process already did of this plan. */
@@ -212,8 +213,18 @@ class Run {
 
   async #recordMachine(stretch: Stretch, before: Reading, after: Reading): Promise<string | null> {
     const pause = await pauseUse(after, this.#options);
-    const record = useRecord(before, after, this.#context.nowMs(), pause);
+    const atMs = this.#context.nowMs();
+    let record = useRecord(before, after, atMs, { pause });
+    if (record.disturbed !== null && this.#options.findBusiest !== undefined) {
+      const busiest = await this.#options.findBusiest(this.#ownPids());
+      record = useRecord(before, after, atMs, { pause, busiest });
+    }
     for (const block of stretch.blocks) await this.#options.sink.sample({ ...record, block: block.number });
     return record.disturbed;
+  }
+
+  /** Processes that belong to the run: this one, and those that hold the models. */
+  #ownPids(): number[] {
+    return [Deno.pid, ...[...this.#sessions.values()].flatMap(({ pid }) => pid ?? [])];
   }
 }

@@ -18,7 +18,7 @@ import {
   type SessionResources,
 } from "./find_candidates.ts";
 import { createRunFolder, type Resumed, resumeRunFolder, type RunFolder } from "./folder.ts";
-import { machineReader } from "./noise.ts";
+import { busiestFinder, machineReader } from "./noise.ts";
 import type { LlamaCpp, PlanInfo, RunInfo } from "./records.ts";
 import { runBench, type RunEvent } from "./run.ts";
 import { newRunInfo, planInfo, type SessionPlan, withLlamaCpp } from "./run_info.ts";
@@ -170,6 +170,7 @@ export async function measure(
       clock,
       sleep,
       readMachine: machineReader(clock),
+      findBusiest: busiestFinder(options.resources.run, clock, Deno.build.os),
       signal,
       onEvent: (event) => {
         if (event.kind === "opened" && event.llamaCpp !== null) ways.set(event.candidate, event.llamaCpp);

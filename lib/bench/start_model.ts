@@ -28,10 +28,11 @@ export interface ModelToStart {
   readonly contextTokens?: number | null;
 }
 
-/** A started model; `direct` and `directNote` where llama.cpp runs it, null for an adapter. */
+/** A started model; `direct`, `directNote` and `threads` where llama.cpp runs it, null for an adapter. */
 export interface StartedModel extends RunningModel {
   readonly direct: RunningEngine["direct"] | null;
   readonly directNote: RunningEngine["directNote"];
+  readonly threads: RunningEngine["threads"] | null;
 }
 
 export interface StartSurroundings {
@@ -122,6 +123,7 @@ async function startAdapter(
       deviceNote: null,
       direct: null,
       directNote: null,
+      threads: null,
       chatTemplate: model.chatTemplate,
       contextTokens,
       stats: () => useOf(core),

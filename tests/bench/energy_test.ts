@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { costPer1000, energyMeter, energyOf } from "../../lib/bench/energy.ts";
 import type { MachineRecord, RequestRecord } from "../../lib/bench/records.ts";
-import { useRecord } from "../../lib/bench/watch.ts";
+import { useRecord } from "../../lib/bench/noise.ts";
 
 const machine = (block: number, package_j?: number): MachineRecord => ({
   kind: "machine",
@@ -72,6 +72,7 @@ Deno.test("a counter that started again, or is not there, tells nothing", () => 
       ...(energyJ === undefined ? {} : { energyJ }),
     },
     enginesS: 0,
+    freeCores: 0,
   });
   assert.equal(useRecord(reading(5), reading(7.5), 0).package_j, 2.5);
   assert.equal(useRecord(reading(7), reading(1), 0).package_j, undefined);

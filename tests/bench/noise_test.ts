@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { createRunFolder } from "../../lib/bench/folder.ts";
-import { disturbance, machineReader, machineUse } from "../../lib/bench/noise.ts";
+import {
+  busiestFinder,
+  disturbance,
+  machineReader,
+  machineUse,
+  readUse,
+  useRecord,
+} from "../../lib/bench/noise.ts";
 import { runBench } from "../../lib/bench/run.ts";
 import { summarizeRun } from "../../lib/bench/summary.ts";
 import type { Summary } from "../../lib/bench/summary_schema.ts";
@@ -85,6 +92,63 @@ Deno.test("what isn't known is no disturbance", () => {
 Deno.test("time that the hypervisor took is a disturbance", () => {
   const use = { wallMs: 1000, ownS: 0, enginesS: 1, othersS: 0, stealS: 0.4 };
   assert.equal(disturbance(use), "the hypervisor took 0.40 cores");
+});
+
+Deno.test("a browser on processors that the candidates leave free disturbs nothing", () => {
+  const use = { wallMs: 1000, ownS: 0.05, enginesS: 6, othersS: 0.9, stealS: 0 };
+  assert.equal(disturbance(use, { freeCores: 2 }), null);
+  assert.equal(
+    disturbance(use, { freeCores: 0.5 }),
+    "other programs used 0.90 cores, 0.40 more than were free",
+  );
+});
+
+Deno.test("free processors are those beyond the threads of the candidate that works", async () => {
+  const readMachine = () =>
+    Promise.resolve({
+      atMs: 0,
+      ownS: 0,
+      busyS: 0,
+      stealS: null,
+      frequencyMhz: null,
+      temperatureC: null,
+      cores: 8,
+    });
+  const user = (threads: number | null) => ({ threads, cpuS: () => Promise.resolve(0) });
+  const free = async (...threads: (number | null)[]) =>
+    (await readUse(readMachine, threads.map(user))).freeCores;
+  assert.equal(await free(6, 2), 2, "they take turns: the largest counts");
+  assert.equal(await free(6, null), 0, "a service that doesn't tell its threads may use all");
+  assert.equal(await free(12), 0);
+});
+
+Deno.test("the program that was busy is named, with its share", async () => {
+  let looks = 0;
+  let nowMs = 0;
+  const run = () => {
+    looks++;
+    const stdout = "1 12.0 /sbin/init\n77 98.5 /usr/lib/My Browser/browser\n5 300.0 /usr/bin/deno\n";
+    return Promise.resolve({ code: 0, stdout, stderr: "" });
+  };
+  const find = busiestFinder(run, () => nowMs, "darwin");
+  assert.deepEqual(await find([5]), { program: "browser", cores: 0.985 });
+  nowMs = 1000;
+  await find([5]);
+  assert.equal(looks, 1, "a look costs time itself: at most one in five seconds");
+  nowMs = 6000;
+  await find([5]);
+  assert.equal(looks, 2);
+  assert.equal(await busiestFinder(() => Promise.resolve(null), () => 0, "linux")([]), null);
+  const reading = (atMs: number, busyS: number) => ({
+    machine: { atMs, ownS: 0, busyS, stealS: null, frequencyMhz: null, temperatureC: null },
+    enginesS: 0,
+    freeCores: 0,
+  });
+  const busiest = { program: "browser", cores: 0.985 };
+  const record = useRecord(reading(0, 0), reading(1000, 1), 1000, { busiest });
+  assert.equal(record.disturbed, "other programs used 1.00 cores (browser: 0.98)");
+  assert.deepEqual(record.busiest, busiest);
+  assert.equal(useRecord(reading(0, 0), reading(1000, 0), 1000, { busiest }).busiest, undefined);
 });
 
 Deno.test("this machine can be read", async () => {

@@ -1,11 +1,10 @@
 /** Runs a race on real candidates, and records it like any other run. */
 import type { LiveCandidate } from "../../bench/live_candidate.ts";
 import type { RunSink } from "../../bench/folder.ts";
-import type { ReadMachine } from "../../bench/noise.ts";
+import { type Reading, type ReadMachine, readUse, useRecord } from "../../bench/noise.ts";
 import type { LlamaCpp, RaceTerms, RequestRecord, RunInfo } from "../../bench/records.ts";
 import { withLlamaCpp } from "../../bench/run_info.ts";
 import { CandidateSession, type RunContext, type RunEvent } from "../../bench/candidate_session.ts";
-import { type Reading, readUse, useRecord } from "../../bench/watch.ts";
 import type { Clock } from "../../clock.ts";
 import { UserError } from "../../errors.ts";
 import { seededRandom, shuffle } from "../../stats/random.ts";
