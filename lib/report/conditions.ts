@@ -4,7 +4,7 @@ import type { SelfcheckResult } from "../selfcheck/selfcheck.ts";
 import { counted, sentence } from "./format.ts";
 import { type Markup, markup } from "./markup.ts";
 import type { RunData } from "./run_data.ts";
-import { instrumentText, machineText, mostlyDisturbed, planText } from "./summary_text.ts";
+import { instrumentText, machineText, planText } from "./summary_text.ts";
 import { disturbedTable } from "./tables.ts";
 
 const MAX_BLOCKS_NAMED = 60;
@@ -44,12 +44,10 @@ function disturbance(summary: Summary, data: RunData): Markup {
     markup`<li>block ${block}: ${reason}</li>`
   );
   const more = data.disturbed.length - named.length;
-  const what = mostlyDisturbed(summary)
-    ? "Since these are most of the blocks, the few quiet ones would be a chance selection: every figure uses all blocks, and no comparison is settled."
-    : "The figures above leave them out for all candidates alike. This table shows both.";
+  const warning = summary.warnings.find(({ code }) => code === "noise");
   return markup`
     <h3>Disturbed blocks</h3>
-    <p>Other programs disturbed ${disturbed} of ${counted(timed, "block")}. ${what}</p>
+    <p>${warning === undefined ? null : sentence(warning.message)}</p>
     ${disturbedTable(summary)}
     <details>
       <summary>Which blocks, and why</summary>

@@ -8,7 +8,7 @@ import { seriesStyle } from "../plot/series.ts";
 import { timelinePlot } from "../plot/timeline.ts";
 import type { PromptTimes, RunData } from "./run_data.ts";
 import { counted } from "./format.ts";
-import { measured } from "./summary_text.ts";
+import { measured, scopeText } from "./summary_text.ts";
 
 type Timed = "latency" | "ttft";
 const words: Record<Timed, { metric: string; title: string }> = {
@@ -112,11 +112,18 @@ export function comparisonFigures(summary: Summary): Figure[] {
   return shown.flatMap(([metric, title]): Figure[] => {
     const rows = summary.comparisons.flatMap((one) =>
       one.metric === metric && one.ratio !== null
-        ? [{ label: `${one.a} / ${one.b}`, ratio: one.ratio, interval: one.ci95, n: one.n }]
+        ? [{
+          label: `${one.a} / ${one.b}`,
+          ratio: one.ratio,
+          interval: one.ci95,
+          n: one.n,
+          scope: scopeText(one),
+        }]
         : []
     );
     if (rows.length === 0) return [];
-    const blocks = [...new Set(rows.map((row) => row.n))].sort((a, b) => a - b);
+    const n = [...new Set(rows.map((row) => row.n))].sort((a, b) => a - b);
+    const scopes = [...new Set(rows.map((row) => row.scope))];
     return [ratioPlot(rows, {
       title,
       over: "second faster",
@@ -124,7 +131,9 @@ export function comparisonFigures(summary: Summary): Figure[] {
       epsilon: 0.1,
       caption:
         `Ratio of the first candidate's ${title.toLowerCase()} to the second's over the same blocks. Point: geometric ` +
-        `mean; bar: 95 % interval with prompts as the unit; shade: ±10 %. n = ${blocks.join(", ")} blocks.`,
+        `mean; bar: 95 % interval for ${scopes.join(" or ")}; shade: ±10 %. n = ${
+          n.join(", ")
+        } pairs of requests.`,
     })];
   });
 }

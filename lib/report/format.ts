@@ -71,8 +71,8 @@ export function p95Of(statistic: SummaryStatistic, show: (value: number) => stri
 }
 
 /** `1 request`, `3 requests`. */
-export function counted(n: number, noun: string): string {
-  return `${n.toLocaleString("en-GB")} ${noun}${n === 1 ? "" : "s"}`;
+export function counted(n: number, noun: string, plural = `${noun}s`): string {
+  return `${n.toLocaleString("en-GB")} ${n === 1 ? noun : plural}`;
 }
 
 /**

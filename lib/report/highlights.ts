@@ -3,7 +3,7 @@ import type { CandidateSummary, Comparison, Summary, Warning } from "../bench/su
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { counted, intervalOf, megabytes, plain, ratio, seconds, sentence, times } from "./format.ts";
 import { qualityTexts } from "./quality_table.ts";
-import { estimatedTokens, measured, mostlyDisturbed, statusText } from "./summary_text.ts";
+import { estimatedTokens, measured, mostlyDisturbed, scopeText, statusText } from "./summary_text.ts";
 
 /** One sentence that a reader can act on. Names in it are in backticks. */
 export interface Highlight {
@@ -32,6 +32,10 @@ const voidedBy: Readonly<Record<"quality" | "latency" | "ttft" | "throughput", r
       "load-missed",
       "client-bottleneck",
       "device-fallback",
+      "engine-ways-differ",
+      "drift-seen",
+      "not-stable",
+      "short-stretches",
     ],
     ttft: ["cache-hit", "warm-prefix", "prefix-as-is"],
     throughput: ["estimated-tokens", "server-disagrees"],
@@ -59,7 +63,7 @@ export function highlights(summary: Summary, quality: QualityReport | null = nul
   const findings = [
     ...qualified("quality", scored.map((text) => ({ kind: "finding", text }))),
     ...(summary.plan.mode === "race" ? [raceCaution] : []),
-    ...disturbed(summary),
+    ...summary.warnings.filter(({ code }) => code === "noise").map(caution),
     ...qualified("latency", leader(summary, ready, "latency_s")),
     ...qualified("ttft", leader(summary, ready, "ttft_s")),
     ...qualified("throughput", throughput(ready)),
@@ -75,8 +79,12 @@ export function highlights(summary: Summary, quality: QualityReport | null = nul
   ];
 }
 
-function qualification({ message, remedy }: Warning): Highlight {
-  return { kind: "qualification", text: `${sentence(message)} ${sentence(remedy)}` };
+function caution({ message, remedy }: Warning): Highlight {
+  return { kind: "caution", text: `${sentence(message)} ${sentence(remedy)}` };
+}
+
+function qualification(warning: Warning): Highlight {
+  return { ...caution(warning), kind: "qualification" };
 }
 
 type Timed = "latency_s" | "ttft_s";
@@ -85,13 +93,15 @@ const timed: Readonly<Record<Timed, { fastest: string; clearly: string; mean: st
   ttft_s: { fastest: "starts to answer first", clearly: "first to answer", mean: "Mean time to first token" },
 };
 
-/** `other` against the candidate that leads, over the blocks that both answered. */
+/** Another candidate against the one that leads, over the blocks that both answered. */
 interface Rival {
   readonly id: string;
   /** Geometric mean of other / leader; null where they share no block. */
   readonly ratio: number | null;
   readonly ci95: readonly [number, number] | null;
   readonly n: number;
+  /** What the interval speaks about. */
+  readonly scope: string;
   readonly verdict: "slower" | "faster" | "similar" | "undecided";
 }
 
@@ -123,10 +133,10 @@ function leader(summary: Summary, ready: readonly CandidateSummary[], metric: Ti
   return [{ kind: "finding", text }];
 }
 
-/** `1.54 times as long (95 % interval 1.48–1.60, 20 blocks)`. */
-function evidence({ ratio: found, ci95, n }: Rival): string {
-  const interval = ci95 === null ? "" : `95 % interval ${intervalOf(ci95, ratio)}, `;
-  return `${times(found ?? NaN)} as long (${interval}${counted(n, "block")})`;
+/** `1.54 times as long (95 % interval 1.48–1.60 for cases like these 10, n = 20)`. */
+function evidence({ ratio: found, ci95, n, scope }: Rival): string {
+  const interval = ci95 === null ? "" : `95 % interval ${intervalOf(ci95, ratio)} for ${scope}, `;
+  return `${times(found ?? NaN)} as long (${interval}n = ${n})`;
 }
 
 /** The candidate that leads, where it is not settled that it does. */
@@ -162,15 +172,18 @@ function rivalsOf(
       one.metric === metric && (one.a === id ? one.b === first : one.a === first && one.b === id)
     );
     if (found === undefined || found.ratio === null) {
-      return { id, ratio: null, ci95: null, n: 0, verdict: "undecided" };
+      return { id, ratio: null, ci95: null, n: 0, scope: "no case", verdict: "undecided" };
     }
+    const { n } = found;
+    const scope = scopeText(found);
     return found.a === id
-      ? { id, ratio: found.ratio, ci95: found.ci95, n: found.n, verdict: verdictOn("a better", found) }
+      ? { id, ratio: found.ratio, ci95: found.ci95, n, scope, verdict: verdictOn("a better", found) }
       : {
         id,
         ratio: 1 / found.ratio,
         ci95: found.ci95 === null ? null : [1 / found.ci95[1], 1 / found.ci95[0]],
-        n: found.n,
+        n,
+        scope,
         verdict: verdictOn("b better", found),
       };
   });
@@ -206,16 +219,6 @@ function failures(candidates: readonly CandidateSummary[]): Highlight[] {
     const what = one.reason === null ? statusText(one) : one.status === "partial" ? "" : `${one.status}: `;
     return { kind: "failure", text: `\`${one.id}\`: ${what}${one.reason ?? ""}.` };
   });
-}
-
-function disturbed(summary: Summary): Highlight[] {
-  const { disturbed, timed } = summary.blocks;
-  if (disturbed === 0) return [];
-  const what = mostlyDisturbed(summary)
-    ? "too many to leave out, so the figures use all blocks and no verdict is given"
-    : "the figures leave them out for every candidate alike";
-  const text = `Other programs disturbed ${disturbed} of ${counted(timed, "block")}: ${what}.`;
-  return [{ kind: "caution", text }];
 }
 
 /** A race stops when it has seen enough, so intervals for a fixed sample size don't hold. */

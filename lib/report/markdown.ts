@@ -13,6 +13,7 @@ import {
   planText,
   ratioText,
   type ReportOptions,
+  scopeText,
   type TableRow,
   tableRows,
 } from "./summary_text.ts";
@@ -130,6 +131,7 @@ function comparisons(summary: Summary): string[] {
     `${one.a} / ${one.b}`,
     metricTitles[one.metric],
     ratioText(one),
+    scopeText(one),
     one.verdict === "a better"
       ? `${one.a} better`
       : one.verdict === "b better"
@@ -138,9 +140,9 @@ function comparisons(summary: Summary): string[] {
   ]);
   return [
     "## Comparisons",
-    markdownTable(["Pair", "Metric", "Ratio (95 % interval), blocks", "Verdict"], rows),
+    markdownTable(["Pair", "Metric", "Ratio (95 % interval), n", "Interval for", "Verdict"], rows),
     "Ratios are geometric means over the blocks that both candidates answered; a few long answers can move a mean, but " +
-    "not this comparison. Intervals treat prompts as the independent unit. Similar: the interval lies within ±10 %.",
+    "not this comparison. n counts pairs of requests. Similar: the interval lies within ±10 %.",
   ];
 }
 

@@ -92,7 +92,13 @@ export function comparisonsMade(summary: Summary): Comparison[] {
   return summary.comparisons.filter((one) => one.n > 0 && one.ratio !== null);
 }
 
-/** A comparison as `ratio (interval), n = blocks`. */
+/** What a comparison's interval speaks about: cases like the ones asked, repeats of one case, or stretches of load. */
+export function scopeText({ unit, units }: Pick<Comparison, "unit" | "units">): string {
+  if (unit === "stretch") return counted(units, "stretch", "stretches");
+  return units === 1 ? "repeats of one case" : `cases like these ${units}`;
+}
+
+/** A comparison as `ratio (interval), n = pairs of requests`. */
 export function ratioText(one: Comparison): string {
   if (one.ratio === null) return `no common block (n = ${one.n})`;
   const interval = one.ci95 === null ? "no interval" : intervalOf(one.ci95, ratio);

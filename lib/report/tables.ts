@@ -11,13 +11,14 @@ import {
   measured,
   metricTitles,
   type ReportOptions,
+  scopeText,
   statusText,
 } from "./summary_text.ts";
 
 type Show = (value: number | null) => string;
 
 /** Columns of words, not of figures. */
-const words: ReadonlySet<string> = new Set(["Metric", "Verdict"]);
+const words: ReadonlySet<string> = new Set(["Metric", "Interval for", "Verdict"]);
 
 /** A table in a box of its own that scrolls sideways, so that the page does not. */
 export function scrollTable(caption: string, head: readonly string[], rows: readonly Markup[]): Markup {
@@ -259,13 +260,14 @@ export function comparisonTable(summary: Summary): Markup {
         <td>${ratio(one.ratio)}</td>
         <td>${one.ci95 === null ? "no interval" : intervalOf(one.ci95, ratio)}</td>
         <td>${one.n}</td>
+        <td class="text">${scopeText(one)}</td>
         <td class="text">${better === null ? one.verdict : `${better} better`}</td>
       </tr>
     `;
   });
   return scrollTable(
     "Ratio of the first to the second, block by block",
-    ["Pair", "Metric", "Ratio", "95 % interval", "Blocks", "Verdict"],
+    ["Pair", "Metric", "Ratio", "95 % interval", "n", "Interval for", "Verdict"],
     rows,
   );
 }

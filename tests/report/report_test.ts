@@ -48,7 +48,7 @@ Deno.test("the highlights name who is quicker with its interval and n, who faile
     const texts = highlights(summary).map((one) => one.text);
     assert.match(
       texts[0] ?? "",
-      /^`quick` answers fastest: `slow:q4@box` takes [12]\.\d+ times as long \(95 % interval .+, 24 blocks\)\. Mean latency: \d+ ms, n = 24\.$/,
+      /^`quick` answers fastest: `slow:q4@box` takes [12]\.\d+ times as long \(95 % interval .+ for cases like these 6, n = 24\)\. Mean latency: \d+ ms, n = 24\.$/,
     );
     assert.ok(texts.some((text) => text.startsWith("`broken`: failed: ")));
     assert.match(texts.at(-1) ?? "", /^Speed alone recommends nothing/);
@@ -172,7 +172,7 @@ Deno.test("disturbed blocks are named, and the figures with and without them are
     await reportRun(folder);
     const text = parseHTML(await Deno.readTextFile(join(folder, "report.html"))).document.body.textContent ??
       "";
-    assert.match(text, /Other programs disturbed 4 of 24 blocks: the figures leave them out/);
+    assert.match(text, /4 of 24 blocks were disturbed \(other programs used 50 %/);
     assert.match(text, /block 5: other programs used 50 %/);
     assert.match(text, /With and without the disturbed blocks/);
   });
