@@ -1,7 +1,7 @@
 /** What a run showed, in sentences that a reader can act on; each warning that qualifies a finding follows it. */
 import type { CandidateSummary, Comparison, Summary, Warning } from "../bench/summary_schema.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
-import { counted, intervalOf, megabytes, plain, ratio, seconds, sentence, times } from "./format.ts";
+import { intervalOf, megabytes, plain, ratio, seconds, sentence, times } from "./format.ts";
 import { qualityTexts } from "./quality_table.ts";
 import { estimatedTokens, measured, mostlyDisturbed, scopeText, statusText } from "./summary_text.ts";
 
