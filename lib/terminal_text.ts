@@ -3,6 +3,8 @@
 /** C0 and C1 control characters other than tab and line feed; bidirectional embeddings, overrides and isolates. */
 // deno-lint-ignore no-control-regex -- these are the characters that must not get through
 const UNSAFE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+/** Those of them that JSON.stringify leaves as they are. */
+const BEYOND_JSON = /[\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 /** Left-to-right, right-to-left and Arabic letter mark: part of honest text, and of no use on a terminal. */
 const MARKS = "\u200e\u200f\u061c";
 
@@ -26,6 +28,24 @@ export function terminalText(text: string): string {
     if (code < 0x20) return String.fromCharCode(0x2400 + code);
     return code === 0x7f ? "␡" : "\ufffd";
   });
+}
+
+/**
+ * A JSON document that is safe to print and holds the same data: characters that a terminal would obey are written as
+ * `\\u` escapes.
+ *
+ * @example
+ * ```ts
+ * import { terminalJson } from "./terminal_text.ts";
+ * if (terminalJson("\u202e") !== '"\\u202e"') throw new Error("a bidirectional control must be escaped");
+ * ```
+ */
+export function terminalJson(value: unknown, indent = 2): string {
+  // Outside strings JSON has no such character, so that an escape is valid wherever one stands.
+  return JSON.stringify(value, null, indent).replace(
+    BEYOND_JSON,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }
 
 /**

@@ -12,6 +12,7 @@ import { endpointOption, gpuOption, interruptSignal, jsonOption, maxTokensOption
 import { bareCommand, registryOption, runCli, storeOption, temperatureOption, timeoutOption } from "./cli.ts";
 import type { Trace } from "../lib/endpoint/trace.ts";
 import { UserError } from "../lib/errors.ts";
+import { terminalText } from "../lib/terminal_text.ts";
 
 interface Settings {
   readonly prompt?: string;
@@ -65,7 +66,7 @@ async function* questions(): AsyncGenerator<string> {
 async function chat(name: string, settings: Settings): Promise<number> {
   const { openConversation } = await import("./chat/conversation.ts");
   const conversation = await openConversation(name, settings);
-  const write = (text: string) => Deno.stdout.writeSync(new TextEncoder().encode(text));
+  const write = (text: string) => Deno.stdout.writeSync(new TextEncoder().encode(terminalText(text)));
   let ok = true;
   try {
     console.error(conversation.about);

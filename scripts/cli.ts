@@ -11,6 +11,7 @@ import { splitCandidateNames } from "../lib/bench/candidate_name.ts";
 import type { Clock, Sleep } from "../lib/clock.ts";
 import { noProxyForLoopback } from "../lib/endpoint/loopback.ts";
 import { UserError } from "../lib/errors.ts";
+import { terminalJson, terminalText } from "../lib/terminal_text.ts";
 
 export const realClock: Clock = () => performance.now();
 
@@ -75,6 +76,7 @@ function onInterrupt() {
  * in Podium and is printed with its stack.
  */
 export async function runCli(main: () => Promise<number>): Promise<void> {
+  protectTerminal();
   Deno.addSignalListener("SIGINT", onInterrupt);
   const noProxy = noProxyForLoopback(Deno.env);
   if (noProxy !== null) Deno.env.set("NO_PROXY", noProxy);
@@ -85,6 +87,27 @@ export async function runCli(main: () => Promise<number>): Promise<void> {
     code = exitCodeOf(error);
   }
   Deno.exit(interrupt?.signal.aborted ? 130 : code);
+}
+
+/** Podium's own colours, with their ends: the only escape sequences that reach a terminal. */
+// deno-lint-ignore no-control-regex -- a colour begins with ESC
+const OWN_COLOUR = /(\u001b\[(?:0|1|2|22|31|33|39)m)/;
+
+/**
+ * Makes everything that a task prints safe for a terminal, since it may hold text of models, services and files.
+ * What goes around `console` (bars, chunks of an answer) passes through `terminalText` where it is written.
+ */
+function protectTerminal(): void {
+  const colour = Deno.stdout.isTerminal() && !Deno.noColor;
+  const safe = (text: string) =>
+    colour
+      ? text.split(OWN_COLOUR).map((part, i) => i % 2 === 1 ? part : terminalText(part)).join("")
+      : terminalText(text);
+  for (const name of ["log", "error", "warn", "info"] as const) {
+    const print = console[name].bind(console);
+    console[name] = (...parts: unknown[]) =>
+      print(...parts.map((part) => safe(typeof part === "string" ? part : Deno.inspect(part))));
+  }
 }
 
 /** Runs a subcommand with the arguments after its name. It imports its own module, since `--help` needs none. */
@@ -141,7 +164,7 @@ export function bareCommand(name: string, description: string): Command {
 
 /** Prints exactly one JSON document on stdout; a task prints everything else on stderr. */
 export function printJson(value: unknown): void {
-  console.log(JSON.stringify(value, null, 2));
+  console.log(terminalJson(value));
 }
 
 /** A parser of whole numbers for `Option.argParser`; its error says what is accepted. */

@@ -3,6 +3,7 @@
 import { Presets, SingleBar } from "cli-progress";
 import process from "node:process";
 import type { SessionEvent } from "../../lib/bench/session.ts";
+import { terminalLine } from "../../lib/terminal_text.ts";
 import { realClock } from "../cli.ts";
 
 export interface RunProgress {
@@ -85,6 +86,7 @@ function textOf(event: SessionEvent): string {
 function bar(tally: Tally): RunProgress {
   const shown = new SingleBar({
     format: "{bar} {value}/{total} requests{left}  {note}",
+    barsize: 12,
     stream: process.stderr,
     hideCursor: true,
     clearOnComplete: true,
@@ -96,7 +98,10 @@ function bar(tally: Tally): RunProgress {
       tally.add(event);
       shown.setTotal(tally.total);
       const left = tally.left === null ? "" : `, about ${tally.left} left`;
-      shown.update(tally.count, { note: textOf(event), left });
+      // Some terminals don't report their width.
+      const room = (Deno.consoleSize().columns || 80) - 1 - 12 -
+        ` ${tally.count}/${tally.total} requests${left}  `.length;
+      shown.update(tally.count, { note: terminalLine(textOf(event)).slice(0, Math.max(0, room)), left });
     },
     stop: () => shown.stop(),
   };

@@ -1,6 +1,7 @@
 /** The race live: a few lines that are drawn again in a terminal, plain lines where it is piped. */
 import type { RunEvent } from "../../lib/bench/candidate_session.ts";
 import type { RaceState } from "../../lib/select/race/race.ts";
+import { terminalLine, terminalText } from "../../lib/terminal_text.ts";
 import { raceLines } from "../../lib/select/race/race_report.ts";
 
 export interface RaceView {
@@ -25,16 +26,18 @@ function drawn(): RaceView {
     const up = height === 0 ? "" : `\x1b[${height}A`;
     // Some terminals don't tell their width.
     const width = (Deno.consoleSize().columns || 80) - 1;
-    write(up + lines.map((line) => `\r\x1b[2K${line.slice(0, width)}\n`).join(""));
+    write(up + lines.map((line) => `\r\x1b[2K${terminalText(line).slice(0, width)}\n`).join(""));
     height = lines.length;
   };
   return {
     event(event) {
       if (event.kind === "load" || event.kind === "warmup") {
-        write(`\r\x1b[2K${event.kind === "load" ? "loading" : "warming up"} ${event.candidate}\r`);
+        write(
+          `\r\x1b[2K${event.kind === "load" ? "loading" : "warming up"} ${terminalLine(event.candidate)}\r`,
+        );
       }
       if (event.kind === "left") {
-        write(`\r\x1b[2K${event.candidate} is out: ${event.reason}\n`);
+        write(`\r\x1b[2K${terminalLine(`${event.candidate} is out: ${event.reason}`)}\n`);
         height = 0;
       }
     },

@@ -1,4 +1,5 @@
 /** Podium as people run it: a process with the permissions that deno.json ships, in surroundings that are known. */
+import type { FakeInput } from "../../lib/selfcheck/fake_server.ts";
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -42,8 +43,8 @@ export interface Workspace extends AsyncDisposable {
   read(...path: string[]): Promise<string>;
 }
 
-/** A folder and a fake endpoint, gone afterwards. */
-export async function workspace(): Promise<Workspace> {
+/** A folder and a fake endpoint, gone afterwards; `more` adds models to the endpoint. */
+export async function workspace(more: FakeInput["models"] = {}): Promise<Workspace> {
   const folder = await Deno.makeTempDir({ prefix: "podium-golden-" });
   // Gaps between all tokens: without one there would be no time per token, by the whim of the socket.
   const quick = { ttftMs: 1, itlMs: 1, words: ["It", " is", " blue", "."] };
@@ -58,6 +59,7 @@ export async function workspace(): Promise<Workspace> {
       "phi-4-mini": { ttftMs: 5, itlMs: 1, tokens: 10 },
       "qwen2.5-0.5b": { ttftMs: 5, itlMs: 1, tokens: 10, usage: "never" },
       "qwen2.5-7b": { fault: { kind: "http", status: 500, body: error } },
+      ...more,
     },
   });
   const env = {

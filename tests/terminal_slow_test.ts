@@ -1,0 +1,46 @@
+/** What models and services say is printed by every task, and obeyed by no terminal. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { type Task, workspace } from "./golden/podium.ts";
+
+/** Sets the window's title, clears the screen, fakes a link, turns the text around, and begins a C1 sequence. */
+const ATTACK = "\u001b]0;owned\u0007\u001b[2J\u001b]8;;http://evil\u0007\u202e\u009b2J";
+const NAME = `evil${ATTACK}`;
+// deno-lint-ignore no-control-regex -- none of these may come out; line feeds and tabs may
+const OBEYED = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/;
+
+Deno.test("no task passes control characters of a model or service to the terminal", async () => {
+  await using work = await workspace({
+    [NAME]: { ttftMs: 1, itlMs: 1, words: ["It ", ATTACK, " is blue."] },
+    [`broken${ATTACK}`]: {
+      fault: { kind: "http", status: 500, body: `{"error":{"message":"${"\\u001b"}[2J"}}` },
+    },
+  });
+  const endpoint = ["--endpoint", `lab=${work.endpoint}`];
+  const out = ["--out", work.folder];
+  const models = ["--models", `"${NAME}"@lab,quick@lab,"broken${ATTACK}"@lab`];
+  const few = ["--prompt", "Say blue.", "--rounds", "2", "--warmup", "0"];
+  const printed = async (task: Task, ...args: string[]) => {
+    const child = work.start(task, args);
+    const { stdout, stderr } = await child.output();
+    const text = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
+    assert.doesNotMatch(text, OBEYED, `${task} ${args.join(" ")}`);
+    return text;
+  };
+  assert.match(await printed("chat", `"${NAME}"@lab`, ...endpoint, "--prompt", "Say blue."), /␛\[2J/);
+  assert.match(
+    await printed("chat", `"${NAME}"@lab`, ...endpoint, "--prompt", "Say blue.", "--json"),
+    /is blue/,
+  );
+  assert.match(await printed("bench", ...models, ...endpoint, ...few, ...out), /evil␛/);
+  const run = [...Deno.readDirSync(work.folder)].find(({ name }) => /^\d{4}-/.test(name))?.name ?? "";
+  const folder = join(work.folder, run);
+  await printed("report", folder);
+  await printed("report", folder, "--json");
+  await printed("compare", folder, folder);
+  await printed("quality", "check", folder);
+  await printed("select", folder, ...out);
+  await printed("race", "--replay", folder);
+  await printed("models", "service", ...endpoint);
+  await printed("doctor", ...endpoint, "--models", `"${NAME}"@lab`);
+});
