@@ -20,7 +20,7 @@ import { parseRegistry } from "./registry.ts";
 const figure = z.number().nonnegative().nullable();
 
 /** What one run showed of one variant on one machine. Nothing in it names a host, a user or a folder. */
-export const measuredFigures = z.object({
+const measuredFigures = z.object({
   variant: z.string().nullable(),
   where: z.enum(["embedded", "service"]),
   machine: z.object({
@@ -73,17 +73,8 @@ const newer = (a: MeasuredFigures, b: MeasuredFigures) => a.date === b.date ? a.
 /**
  * The newest figures of each variant and machine, oldest first. Quality that only an older run measured is carried
  * over with it, since it belongs to the same weights.
- *
- * @example
- * ```ts
- * const machine = { cpu: "c", cores: 2, ram_gb: 8, gpu: [], os: "o", arch: "x" };
- * const one = { variant: "q4", where: "embedded" as const, machine, podium: "0.1.0", prompts: "default",
- *   max_tokens: 128, prefix: "cold", requests: 24, blocks: { timed: 24, disturbed: 0 }, latency_s: 1, ttft_s: 0.1, output_tokens_per_s: 90, memory_mb: 400, load_s: 0.4, quality: null };
- * const list = newest([{ ...one, date: "2026-11-21", run: "b" }, { ...one, date: "2026-11-20", run: "a" }]);
- * if (list.length !== 1 || list[0]?.run !== "b") throw new Error("the newer one stays");
- * ```
  */
-export function newest(all: readonly MeasuredFigures[]): MeasuredFigures[] {
+function newest(all: readonly MeasuredFigures[]): MeasuredFigures[] {
   const kept = new Map<string, MeasuredFigures>();
   for (const one of all) {
     const other = kept.get(keyOf(one));

@@ -183,13 +183,8 @@ async function fromSources(
 
 /**
  * What a source is called in messages.
- *
- * ```ts
- * const name = sourceName({ kind: "url", url: "https://models.test/a.gguf", sha256: null });
- * if (name !== "models.test") throw new Error(name);
- * ```
  */
-export function sourceName(source: ModelSource): string {
+function sourceName(source: ModelSource): string {
   switch (source.kind) {
     case "huggingface":
       return `Hugging Face ${source.repo}`;

@@ -13,7 +13,7 @@ export interface Store {
 }
 
 /** The receipt next to each file: what the file is and what it was checked against. */
-export const receiptShape = z.object({
+const receiptShape = z.object({
   schema_version: z.literal(1),
   alias: z.string(),
   variant: z.string(),

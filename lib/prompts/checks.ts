@@ -69,14 +69,12 @@ const jsonSchema = z.record(z.string(), z.unknown()).superRefine((schema, contex
 
 /** Languages that the language check knows, as ISO 639-1 codes. */
 export const languageCode = z.enum(["de", "en", "es", "fr", "it", "nl", "pt"]);
-export type LanguageCode = z.infer<typeof languageCode>;
 
 /** One aspect that a good answer covers, and the phrasings that count as covering it. */
-export const aspectPhrasings = z.strictObject({ aspect: z.string().min(1), any: z.array(phrasing).min(1) });
-export type AspectPhrasings = z.infer<typeof aspectPhrasings>;
+const aspectPhrasings = z.strictObject({ aspect: z.string().min(1), any: z.array(phrasing).min(1) });
 
 /** Kinds of fact that must not be invented. */
-export const factKind = z.enum(["name", "date", "number"]);
+const factKind = z.enum(["name", "date", "number"]);
 export type FactKind = z.infer<typeof factKind>;
 
 /**
@@ -94,14 +92,8 @@ export type FactKind = z.infer<typeof factKind>;
  * - `nothing_invented`: no name, date or number that the prompt's messages don't hold; `allow` adds more.
  * - `repetition`: at most the share `max` of its runs of four words stood in it before: small models loop.
  * - `rouge_l`: ROUGE-L F1 against the prompt's reference is at least `min`.
- *
- * @example
- * ```ts
- * const check = checkSchema.parse({ kind: "words", name: "short", max: 120 });
- * check.weight; // 1
- * ```
  */
-export const checkSchema = z.discriminatedUnion("kind", [
+const checkSchema = z.discriminatedUnion("kind", [
   z.strictObject({
     kind: z.literal("contains"),
     ...named,
@@ -161,7 +153,7 @@ export const checkSchema = z.discriminatedUnion("kind", [
 export type AnswerCheck = z.infer<typeof checkSchema>;
 
 /** An answer whose worth is known: what a judge is tried on before it may score. */
-export const anchorSchema = z.strictObject({
+const anchorSchema = z.strictObject({
   label: z.enum(["good", "bad"]),
   answer: z.string().min(1),
   /** What is wrong with a bad one. */

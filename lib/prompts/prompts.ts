@@ -62,7 +62,7 @@ type PromptShape = z.infer<typeof promptShape>;
 const hash = (value: unknown) => createHash("sha256").update(JSON.stringify(value)).digest("hex");
 
 /** Hash of what a model is asked: the same messages have the same hash in every set. */
-export function hashMessages(messages: readonly PromptMessage[]): string {
+function hashMessages(messages: readonly PromptMessage[]): string {
   return hash(messages.map(({ role, content }) => [role, content]));
 }
 

@@ -7,9 +7,9 @@ import type { Judge, JudgedPrompt, JudgeScores } from "./judge.ts";
 import { type PassRate, passRate } from "./pass_rate.ts";
 
 /** Share of the anchored pairs that a judge must rank correctly. */
-export const defaultThreshold = 0.8;
+const defaultThreshold = 0.8;
 /** With fewer pairs no judge can be told from a coin. */
-export const fewestPairs = 8;
+const fewestPairs = 8;
 /** Largest share of replies that may be invalid. */
 const mostInvalid = 0.1;
 /** What the trial showed. */

@@ -38,7 +38,7 @@ export async function writeQuality(
  *
  * @throws {UserError} when there is neither a check nor a rating
  */
-export function deriveQuality(
+function deriveQuality(
   recorded: RecordedAnswers,
   prompts: readonly Prompt[],
   ratings: readonly RatingRecord[],

@@ -22,7 +22,7 @@ export const rate = z.object({
 /** A mean with its interval, prompts taken as independent. */
 export const meanOf = z.object({ n: count, mean: z.number().nullable(), ci95: interval });
 
-export const answerQuality = z.object({
+const answerQuality = z.object({
   /** The request's id. */
   id: z.string(),
   candidate: z.string(),
@@ -44,7 +44,7 @@ export const answerQuality = z.object({
 });
 export type AnswerQuality = z.infer<typeof answerQuality>;
 
-export const ratingSummary = z.object({
+const ratingSummary = z.object({
   source: z.enum(["person", "judge"]),
   rubric: z.enum(rubricNames),
   raters: z.array(z.string()),
@@ -55,7 +55,7 @@ export const ratingSummary = z.object({
   overall: meanOf,
 });
 
-export const candidateQuality = z.object({
+const candidateQuality = z.object({
   id: z.string(),
   /** Answers scored, failures among them. */
   answers: count,
@@ -83,7 +83,7 @@ export const qualityReport = z.object({
   prompt_set: z.object({ name: z.string(), sha256: z.string() }),
   /** The score from which an answer passes. */
   pass_mark: share,
-  /** `usage` or `tokenizer` where the endpoint counted, `chars/4` where any length is an estimate. */
+  /** `usage` where the endpoint counted, `chars/4` where any length is an estimate. */
   length_source: z.enum(["usage", "chars/4"]),
   candidates: z.array(candidateQuality),
   answers: z.array(answerQuality),

@@ -8,7 +8,7 @@ import { highestScore, lowestScore, rubricNames } from "./rubric.ts";
 
 export const score = z.number().int().min(lowestScore).max(highestScore);
 
-export const ratingRecord = z.object({
+const ratingRecord = z.object({
   source: z.enum(["person", "judge"]),
   /** A name that the person chose, or the judge's model. */
   rater: z.string().min(1),

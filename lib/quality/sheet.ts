@@ -16,7 +16,7 @@ import { type Rubric, type RubricName, rubricNames, rubrics } from "./rubric.ts"
 import { visibleAnswer } from "./text.ts";
 
 /** What leads from a sheet back to the run. */
-export const sheetKey = z.object({
+const sheetKey = z.object({
   schema_version: z.literal(1),
   run_id: z.string(),
   annotator: z.string(),

@@ -1,7 +1,7 @@
 /** Words, sentences and list items of an answer: how the checks count, the same for every language. */
 
 /** Longest answer that is checked, in UTF-16 code units; the rest of a runaway generation is ignored. */
-export const longestAnswer = 20_000;
+const longestAnswer = 20_000;
 
 /**
  * What a reader sees of an answer: without a leading `<think>` block, which some models write into their

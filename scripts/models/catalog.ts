@@ -69,7 +69,7 @@ export const day = (date: Date | null) => date === null ? "?" : date.toISOString
 export const inStore = (store: Store, file: StoredFile) =>
   relative(store.dir, file.path).replaceAll("\\", "/");
 
-export function variantJson(variant: Variant, downloaded: boolean) {
+function variantJson(variant: Variant, downloaded: boolean) {
   return {
     name: variant.name,
     format: variant.format,

@@ -30,7 +30,7 @@ export async function filesBelow(root: string, folder = root): Promise<string[]>
   return found.sort();
 }
 
-export async function hashFile(path: string): Promise<{ bytes: number; sha256: string }> {
+async function hashFile(path: string): Promise<{ bytes: number; sha256: string }> {
   const hash = createHash("sha256");
   let bytes = 0;
   using file = await Deno.open(path, { read: true });
