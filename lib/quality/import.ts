@@ -1,4 +1,4 @@
-/** Reads a filled-in sheet back: every row is whole and unchanged, or nothing is taken. */
+/** Reads a filled-in sheet back: every row has its scores, or nothing is taken. */
 import { lineNumbers, parseCsv } from "../csv.ts";
 import { UserError } from "../errors.ts";
 import type { RatingRecord } from "./ratings.ts";
@@ -12,19 +12,23 @@ export interface FilledSheet {
   readonly marks: ReadonlyMap<string, Marks>;
   /** Items without any score. */
   readonly unrated: number;
+  /** Rows whose prompt or answer is no longer the text that was written, as in `line 3 (i1a2b3c4d)`. */
+  readonly changed: readonly string[];
 }
 
-/** So many faults are named; more would not be read. */
-const namedFaults = 8;
+/** So many faults are listed; the rest is counted. */
+const listedFaults = 8;
 
 /**
- * Reads the text of a sheet.
+ * Reads the text of a sheet. Columns are found by their title and rows by their item, so that a spreadsheet may
+ * add columns, sort whole rows, or retype a text (`007` as `7`, `1/2` as a date): a changed text is reported in
+ * `changed` and costs no score.
  *
  * @param keys the keys of the run's sheets; the items say which one it is
  * @param name how messages name the sheet
  * @param partial whether rows without any score are left out instead of refused
  * @throws {UserError} one message with every fault and its line: a missing score, a score that is not 1 to 5,
- *   a changed prompt or answer, an item that is not of this run, an item twice, a missing row
+ *   a row with another row's answer, an item that is not of this run, an item twice, a missing row
  */
 export function readSheet(
   text: string,
@@ -33,96 +37,110 @@ export function readSheet(
 ): FilledSheet {
   const [header = [], ...rows] = parseCsv(text);
   const lines = lineNumbers(text.replace(/^\uFEFF/, ""));
-  const key = keys.find(({ items }) => items.some(({ item }) => rows.some((row) => row[0]?.trim() === item)));
+  const known = new Map(keys.flatMap((key) => key.items.map(({ item }) => [item, key] as const)));
+  const key = rows.flat().map((cell) => known.get(cell.trim())).find((one) => one !== undefined);
   if (!key) {
     throw new UserError(
       `${name}: no row belongs to a sheet of this run: give the sheet that "quality annotate" wrote for it`,
     );
   }
-  const columns = columnsOf(rubrics[key.rubric]);
-  if (header.map((title) => title.trim()).join() !== columns.join()) {
-    throw new UserError(
-      `${name}, line 1: the columns are ${header.join(", ")}; expected ${columns.join(", ")}`,
-    );
-  }
+  const columns = columnsIn(header, key, name);
   const faults: string[] = [];
+  const changed: string[] = [];
+  const blank: string[] = [];
   const marks = new Map<string, Marks>();
   const seen = new Set<string>();
-  const blank: string[] = [];
   for (const [at, row] of rows.entries()) {
     const where = `line ${lines[at + 1] ?? at + 2}`;
-    const read = readRow(row, key, seen);
+    const read = readRow(row, columns, key, seen);
     if (read.kind === "fault") faults.push(`${where}: ${read.fault}`);
-    else if (read.kind === "blank") blank.push(where);
-    else if (read.kind === "marks") marks.set(read.item, read.marks);
+    if (read.kind === "blank") blank.push(where);
+    if (read.kind !== "marks") continue;
+    marks.set(read.item, read.marks);
+    if (read.changed) changed.push(`${where} (${read.item})`);
   }
   const lost = key.items.filter(({ item }) => !seen.has(item)).length;
   if (lost > 0) faults.push(`${lost} of ${key.items.length} rows are missing`);
   if (!partial) faults.push(...blank.map((where) => `${where}: no score (--partial leaves such rows out)`));
   if (faults.length > 0) throw new UserError(`${name} is not taken: ${listed(faults)}`);
-  return { key, marks, unrated: blank.length };
+  return { key, marks, unrated: blank.length, changed };
 }
 
 function listed(faults: readonly string[]): string {
-  const more = faults.length - namedFaults;
-  return faults.slice(0, namedFaults).join("; ") + (more > 0 ? `; and ${more} more` : "");
+  const more = faults.length - listedFaults;
+  return faults.slice(0, listedFaults).join("; ") + (more > 0 ? `; and ${more} more` : "");
+}
+
+/** The value of a row in the column of this title; empty where the sheet has no such column. */
+type Columns = (row: readonly string[], title: string) => string;
+
+/** @throws {UserError} when the item or a score has no column */
+function columnsIn(header: readonly string[], { rubric }: SheetKey, name: string): Columns {
+  const titles = header.map((title) => title.trim().toLowerCase());
+  const missing = ["item", ...rubrics[rubric].dimensions.map((dimension) => dimension.name)]
+    .filter((title) => !titles.includes(title));
+  if (missing.length > 0) {
+    const has = titles.filter((title) => title !== "").join(", ") || "no title";
+    throw new UserError(
+      `${name}, line 1: no column ${missing.join(", ")}; the columns are ${has}, ` +
+        `expected ${columnsOf(rubrics[rubric]).join(", ")}`,
+    );
+  }
+  const places = new Map(titles.map((title, at) => [title, at] as const).reverse());
+  return (row, title) => row[places.get(title) ?? -1] ?? "";
 }
 
 type Row =
-  | { readonly kind: "marks"; readonly item: string; readonly marks: Marks }
+  | { readonly kind: "marks"; readonly item: string; readonly marks: Marks; readonly changed: boolean }
   | { readonly kind: "blank" | "empty line" }
   | { readonly kind: "fault"; readonly fault: string };
 
-function readRow(row: readonly string[], key: SheetKey, seen: Set<string>): Row {
+function readRow(row: readonly string[], columns: Columns, key: SheetKey, seen: Set<string>): Row {
   if (row.every((value) => value.trim() === "")) return { kind: "empty line" };
-  const [item = "", prompt = "", , answer = "", ...rest] = row;
-  const known = key.items.find((one) => one.item === item.trim());
-  if (!known) {
-    return { kind: "fault", fault: `this run has no item ${item.trim() || "without a name"}` };
+  const item = columns(row, "item").trim();
+  const known = key.items.find((one) => one.item === item);
+  if (!known) return { kind: "fault", fault: `this run has no item ${item || "without a name"}` };
+  if (seen.has(item)) return { kind: "fault", fault: `${item} occurs twice` };
+  seen.add(item);
+  const sha256 = hashItem({ prompt: columns(row, "prompt"), answer: columns(row, "answer") });
+  const other = key.items.find((one) => one.sha256 === sha256 && one.item !== item);
+  if (sha256 !== known.sha256 && other !== undefined) {
+    const fault = `${item} has the answer of ${other.item}: sort whole rows, not one column`;
+    return { kind: "fault", fault };
   }
-  if (seen.has(known.item)) return { kind: "fault", fault: `${known.item} occurs twice` };
-  seen.add(known.item);
-  if (hashItem({ prompt, answer }) !== known.sha256) {
-    return { kind: "fault", fault: `the prompt or the answer of ${known.item} was changed` };
-  }
-  const { dimensions } = rubrics[key.rubric];
-  const given = dimensions.map(({ name }, at) => ({ name, score: scoreOf(rest[at] ?? "") }));
-  if (given.every(({ score }) => score.kind === "none")) return { kind: "blank" };
   const scores: Record<string, number> = {};
-  for (const { name, score } of given) {
-    if (score.kind === "none") return { kind: "fault", fault: `half-filled, ${name} is missing` };
+  const missing: string[] = [];
+  for (const { name } of rubrics[key.rubric].dimensions) {
+    const score = scoreOf(columns(row, name));
     if (score.kind === "fault") return { kind: "fault", fault: `${name} ${score.fault}` };
-    scores[name] = score.value;
+    if (score.kind === "none") missing.push(name);
+    else scores[name] = score.value;
   }
-  return {
-    kind: "marks",
-    item: known.item,
-    marks: { scores, comment: (rest[dimensions.length] ?? "").trim() },
-  };
+  if (Object.keys(scores).length === 0) return { kind: "blank" };
+  if (missing.length > 0) return { kind: "fault", fault: `half-filled, ${missing.join(", ")} is missing` };
+  const marks = { scores, comment: columns(row, "comment").trim() };
+  return { kind: "marks", item, marks, changed: sha256 !== known.sha256 };
 }
 
 /**
- * The marks in a sheet that is still being filled in, whole rows or not: what the page goes on from.
+ * The marks in a sheet that is still being filled in, rows complete or not: the page starts with them.
  *
- * @throws {UserError} when the sheet is not the one of `key`, or a score is none
+ * @throws {UserError} when the sheet is not the one of `key`, or a score is not 1 to 5
  */
 export function readMarks(text: string, key: SheetKey, name: string): Map<string, Marks> {
-  const { dimensions } = rubrics[key.rubric];
-  const marks = new Map<string, Marks>();
   const [header = [], ...rows] = parseCsv(text);
-  if (header.map((title) => title.trim()).join() !== columnsOf(rubrics[key.rubric]).join()) {
-    throw new UserError(`${name} is not a sheet of this run and rubric: give another --annotator or --sheet`);
-  }
+  const columns = columnsIn(header, key, name);
+  const marks = new Map<string, Marks>();
   for (const row of rows) {
-    const item = (row[0] ?? "").trim();
+    const item = columns(row, "item").trim();
     if (!key.items.some((one) => one.item === item)) continue;
     const scores: Record<string, number> = {};
-    for (const [at, dimension] of dimensions.entries()) {
-      const score = scoreOf(row[4 + at] ?? "");
+    for (const dimension of rubrics[key.rubric].dimensions) {
+      const score = scoreOf(columns(row, dimension.name));
       if (score.kind === "fault") throw new UserError(`${name}: ${dimension.name} of ${item} ${score.fault}`);
       if (score.kind === "score") scores[dimension.name] = score.value;
     }
-    marks.set(item, { scores, comment: (row[4 + dimensions.length] ?? "").trim() });
+    marks.set(item, { scores, comment: columns(row, "comment").trim() });
   }
   return marks;
 }
@@ -133,7 +151,7 @@ type Score =
   | { readonly kind: "fault"; readonly fault: string };
 
 function scoreOf(cell: string): Score {
-  const text = cell.trim();
+  const text = cell.normalize("NFKC").trim();
   if (text === "") return { kind: "none" };
   // A spreadsheet may write 4 as 4.0 or 4,0.
   const value = /^\d+(?:[.,]0+)?$/.test(text) ? parseInt(text, 10) : NaN;
@@ -152,7 +170,7 @@ function scoreOf(cell: string): Score {
  *   items: [{ item: "i1", prompt_id: "p", sha256: "", answers: [{ id: "1", candidate: "a" }, { id: "2", candidate: "b" }] }],
  * };
  * const marks = new Map([["i1", { scores: { fluency: 4, relevance: 4, correctness: 5 }, comment: "" }]]);
- * if (ratingsOf({ key, marks, unrated: 0 }).length !== 2) throw new Error("one for each answer");
+ * if (ratingsOf({ key, marks, unrated: 0, changed: [] }).length !== 2) throw new Error("one for each answer");
  * ```
  */
 export function ratingsOf({ key, marks }: FilledSheet): RatingRecord[] {

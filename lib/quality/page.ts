@@ -5,17 +5,24 @@
  */
 import { z } from "zod";
 import { replaceFile } from "../bench/folder.ts";
+import { readMarks } from "./import.ts";
 import { pageMarkup } from "./page_markup.ts";
 import { score } from "./ratings.ts";
 import { rubrics } from "./rubric.ts";
 import { formatSheet, type Marks, type Sheet } from "./sheet.ts";
 
-const markBody = z.strictObject({
+/** A change of one item. */
+const change = z.strictObject({
   item: z.string(),
+  /** The scores that were given or changed, by dimension. */
   scores: z.record(z.string(), score),
-  comment: z.string().max(4000),
+  /** Absent where it was not changed. */
+  comment: z.string().max(4000).optional(),
 });
 
+type Change = z.infer<typeof change>;
+
+/** A page that is being served. */
 export interface AnnotationPage {
   readonly url: string;
   /** Items with a full set of scores. */
@@ -51,8 +58,8 @@ export function servePage(
   const current = new Map(marks);
   const finished = Promise.withResolvers<void>();
   let saving: Promise<void> = Promise.resolve();
-  const save = () => {
-    saving = saving.catch(() => {}).then(() => replaceFile(path, formatSheet(sheet.items, rubric, current)));
+  const save = (change: Change) => {
+    saving = saving.catch(() => {}).then(() => saveChange(sheet, path, current, change));
     return saving;
   };
   const server = Deno.serve({ hostname: "127.0.0.1", port, onListen: () => {} }, async (request) => {
@@ -74,15 +81,14 @@ export function servePage(
   });
 
   async function mark(request: Request): Promise<Response> {
-    const parsed = markBody.safeParse(await request.json().catch(() => null));
+    const parsed = change.safeParse(await request.json().catch(() => null));
     if (!parsed.success) return plain(400, z.prettifyError(parsed.error));
-    const { item, scores, comment } = parsed.data;
+    const { item, scores } = parsed.data;
     if (!sheet.items.some((one) => one.item === item)) return plain(400, `unknown item ${item}`);
     const strange = Object.keys(scores).find((name) => !names.includes(name));
     if (strange !== undefined) return plain(400, `${strange} is not one of ${names.join(", ")}`);
-    current.set(item, { scores, comment });
     try {
-      await save();
+      await save(parsed.data);
       return new Response(null, { status: 204 });
     } catch {
       return plain(500, `can't write ${path}: the score is not saved`);
@@ -98,6 +104,40 @@ export function servePage(
       await server.shutdown();
     },
   };
+}
+
+/**
+ * Saves one change. Another page, or a spreadsheet, may have saved the same sheet since: under a lock the sheet
+ * is read again and the change is added to it, so that no saved score is lost.
+ */
+async function saveChange(
+  sheet: Sheet,
+  path: string,
+  current: Map<string, Marks>,
+  { item, scores, comment }: Change,
+): Promise<void> {
+  using lock = await Deno.open(`${path}.lock`, { create: true, write: true });
+  await lock.lock(true);
+  try {
+    for (const [other, saved] of await savedMarks(sheet, path)) current.set(other, saved);
+    const saved = current.get(item);
+    current.set(item, {
+      scores: { ...saved?.scores, ...scores },
+      comment: comment ?? saved?.comment ?? "",
+    });
+    await replaceFile(path, formatSheet(sheet.items, rubrics[sheet.key.rubric], current));
+  } finally {
+    await lock.unlock();
+  }
+}
+
+async function savedMarks(sheet: Sheet, path: string): Promise<ReadonlyMap<string, Marks>> {
+  try {
+    return readMarks(await Deno.readTextFile(path), sheet.key, path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return new Map();
+    throw error;
+  }
 }
 
 function plain(status: number, text: string): Response {

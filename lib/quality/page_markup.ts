@@ -58,6 +58,8 @@ kbd { border: 1px solid #8888; border-radius: 4px; padding: 0 0.3rem; }
 const script = `
 const $ = (id) => document.getElementById(id);
 let items = [], marks = {}, at = 0, row = 0, pending = 0;
+// By item, what was changed and not saved yet: only that is sent, since another page may fill in the same sheet.
+const unsaved = {};
 
 const markOf = () => marks[items[at].item] ?? (marks[items[at].item] = { scores: {}, comment: "" });
 const isDone = (mark) => mark && dimensions.every(({ name }) => mark.scores[name]);
@@ -96,15 +98,20 @@ function show() {
   });
 }
 
-async function save() {
+async function save(change) {
   const { item } = items[at];
-  const { scores, comment } = markOf();
+  const open = unsaved[item] ??= { scores: {} };
+  Object.assign(open.scores, change.scores);
+  if ("comment" in change) open.comment = change.comment;
+  const sent = { item, ...open, scores: { ...open.scores } };
   pending++;
   $("saved").className = "";
   $("saved").textContent = "saving …";
   try {
-    const response = await fetch("mark", { method: "POST", body: JSON.stringify({ item, scores, comment }) });
+    const response = await fetch("mark", { method: "POST", body: JSON.stringify(sent) });
     if (!response.ok) throw new Error(await response.text());
+    for (const name in sent.scores) if (open.scores[name] === sent.scores[name]) delete open.scores[name];
+    if (open.comment === sent.comment) delete open.comment;
     if (--pending === 0) $("saved").textContent = "saved";
   } catch (error) {
     pending--;
@@ -114,8 +121,9 @@ async function save() {
 }
 
 function give(value) {
-  markOf().scores[dimensions[row].name] = value;
-  save();
+  const { name } = dimensions[row];
+  markOf().scores[name] = value;
+  save({ scores: { [name]: value } });
   if (row < dimensions.length - 1) row++;
   else if (isDone(markOf()) && at < items.length - 1) { at++; row = 0; }
   show();
@@ -135,7 +143,10 @@ function nextUnrated() {
   show();
 }
 
-$("comment").onchange = () => { markOf().comment = $("comment").value; save(); };
+$("comment").onchange = () => {
+  const comment = markOf().comment = $("comment").value;
+  save({ comment });
+};
 $("back").onclick = () => go(-1);
 $("on").onclick = () => go(1);
 $("done").onclick = async () => {

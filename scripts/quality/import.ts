@@ -36,13 +36,18 @@ export async function importSheet(args: readonly string[]): Promise<number> {
   const { readSheetKeys } = await import("../../lib/quality/sheet.ts");
   const { addRatings } = await import("../../lib/quality/ratings.ts");
   const { writeQuality } = await import("../../lib/quality/quality.ts");
-  const filled = readSheet(await readUtf8(sheetPath), await readSheetKeys(folder), {
+  const filled = readSheet(await readSheetText(sheetPath), await readSheetKeys(folder), {
     name: sheetPath,
     partial: options.partial,
   });
   const written = await addRatings(folder, ratingsOf(filled), { replace: options.replace });
   const { agreement } = await writeQuality(folder, set, { passMark: options.passMark });
-  if (options.json) printJson({ ...written, unrated: filled.unrated, agreement });
+  for (const row of filled.changed) {
+    console.error(
+      `! ${sheetPath}, ${row}: its prompt or answer is not the text that was written; the scores are kept`,
+    );
+  }
+  if (options.json) printJson({ ...written, unrated: filled.unrated, changed: filled.changed, agreement });
   else {
     const { added, same, replaced } = written;
     console.log(
@@ -59,8 +64,8 @@ export async function importSheet(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** A spreadsheet may save in the code page of its country, and then letters are lost. */
-async function readUtf8(path: string): Promise<string> {
+/** UTF-8, or UTF-16 by its byte order mark. In the code page of a country letters could be lost. */
+async function readSheetText(path: string): Promise<string> {
   let bytes: Uint8Array;
   try {
     bytes = await Deno.readFile(path);
@@ -69,7 +74,8 @@ async function readUtf8(path: string): Promise<string> {
     throw new UserError(`can't read the sheet ${path}: ${reason}`, 2, { cause: error });
   }
   try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    const utf16 = bytes[0] === 0xff && bytes[1] === 0xfe;
+    return new TextDecoder(utf16 ? "utf-16le" : "utf-8", { fatal: true }).decode(bytes);
   } catch (error) {
     throw new UserError(`${path} is not UTF-8: save it as "CSV UTF-8"`, 2, { cause: error });
   }

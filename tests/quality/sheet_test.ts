@@ -97,6 +97,54 @@ Deno.test("what spreadsheets do to a file is understood: semicolons, CRLF, 4.0, 
   assert.equal(ratingsOf(read(other)).length, 4);
 });
 
+/** The sheet with its first column alone sorted: items beside other items' answers. */
+function swapped(text: string): string {
+  const [head = [], first = [], second = [], ...rest] = parseCsv(text);
+  const [one = "", ...answerOne] = first;
+  const [two = "", ...answerTwo] = second;
+  return formatCsv(head, [[two, ...answerOne], [one, ...answerTwo], ...rest]);
+}
+
+Deno.test("texts that a spreadsheet retyped are reported by row and cost no score", () => {
+  const retyped: [string, string][] = [
+    ["007", "7"],
+    ["1/2", "01-Feb"],
+    ["1E5", "1.00E+05"],
+    ["3.10", "3.1"],
+    [
+      "TRUE",
+      "WAHR",
+    ],
+    ["0.50", "0,5"],
+  ];
+  const given = retyped.map(([content], at) => answer(`${at}`, "alpha", "p1", content));
+  const small = makeSheet(given, prompts, options);
+  const after = new Map(retyped);
+  const rows = small.items.map((
+    { item, prompt, aspects, answer },
+  ) => [item, prompt, aspects, after.get(answer) ?? answer, "4", "4", "5", "", "", ""]);
+  const text = formatCsv([...header, "", ""], rows);
+  const filled = readSheet(text, [small.key], { name: "s.csv" });
+  assert.equal(ratingsOf(filled).length, retyped.length);
+  assert.equal(filled.changed.length, retyped.length);
+  assert.match(filled.changed[0] ?? "", /^line 2[0-9]* \(i\w{8}\)$/);
+});
+
+Deno.test("columns are found by title: trailing empty ones, moved ones and columns of one's own", () => {
+  const rows = parseCsv(marked(whole));
+  const changed: ((row: readonly string[], at: number) => string[])[] = [
+    (row) => [...row, "", "", ""],
+    (row) => row.toReversed(),
+    (row, at) => [at === 0 ? "my notes" : "hm", ...row],
+    (row, at) => row.toSpliced(1, 3).map((cell) => at === 0 ? cell.toUpperCase() : cell),
+  ];
+  for (const change of changed) {
+    const [head = [], ...rest] = rows.map(change);
+    const filled = read(formatCsv(head, rest));
+    assert.deepEqual([...filled.marks.values()].map(({ scores }) => Object.values(scores)), whole);
+  }
+});
+
 Deno.test("every fault is named by its line, and nothing is taken", () => {
   const lines = lineNumbers(marked(whole).slice(1));
   const faulty: [string, RegExp][] = [
@@ -114,13 +162,16 @@ Deno.test("every fault is named by its line, and nothing is taken", () => {
     ],
     [marked([[1, 2, 3.5], ...whole.slice(1)]), /correctness is 3.5/],
     [marked([[0, 2, "good"], ...whole.slice(1)]), /fluency is 0/],
-    [marked(whole).replace("truly", "madly"), /the prompt or the answer of i\w+ was changed/],
     [
       marked(whole).replace(/^i\w{8}/m, "i00000000"),
       /this run has no item i00000000; .*1 of 3 rows are missing/,
     ],
-    [marked(whole).trimEnd().split("\n").slice(0, -2).join("\n"), /was changed|rows are missing/],
-    [marked(whole).replace("relevance", "relevancy"), /line 1: the columns are/],
+    [formatCsv([...header], parseCsv(marked(whole)).slice(1, -1)), /1 of 3 rows are missing/],
+    [
+      marked(whole).replace("relevance", "relevancy"),
+      /line 1: no column relevance; the columns are item, prompt/,
+    ],
+    [swapped(marked(whole)), /i\w{8} has the answer of i\w{8}: sort whole rows/],
     ["item,score\nx,1\n", /no row belongs to a sheet of this run/],
     ["", /no row belongs/],
   ];
@@ -233,6 +284,42 @@ Deno.test("the page saves every score to the sheet, and goes on from it", () =>
       }
     } finally {
       await page.stop();
+    }
+  }));
+
+Deno.test("two pages on one sheet lose no score that either acknowledged, nor one of a spreadsheet", () =>
+  inTempFolder(async (folder) => {
+    const path = await writeSheet(folder, sheet);
+    const pages = ["one", "two", "three"].map((token) =>
+      servePage(sheet, path, new Map(), { token, port: 0 })
+    );
+    const [first, second, third] = sheet.items.map(({ item }) => item);
+    const post = async (at: number, body: unknown) => {
+      const response = await fetch(`${pages[at]?.url}mark`, { method: "POST", body: JSON.stringify(body) });
+      assert.equal(response.status, 204, await response.text());
+    };
+    try {
+      await Promise.all([
+        post(0, { item: first, scores: { fluency: 1 } }),
+        post(1, { item: first, scores: { relevance: 2 }, comment: "from two" }),
+        post(2, { item: second, scores: { fluency: 3, relevance: 3, correctness: 3 } }),
+        post(0, { item: second, scores: {}, comment: "from one" }),
+      ]);
+      // A spreadsheet saves the third row in between; then the first page goes on.
+      const [head = [], ...rows] = parseCsv(await Deno.readTextFile(path));
+      const edited = rows.map((row) => row[0] === third ? [...row.slice(0, 4), "5", "5", "5", "mine"] : row);
+      await Deno.writeTextFile(path, formatCsv(head, edited));
+      await post(0, { item: first, scores: { correctness: 4 } });
+      const saved = readMarks(await Deno.readTextFile(path), sheet.key, "s.csv");
+      assert.deepEqual(saved.get(first ?? ""), {
+        scores: { fluency: 1, relevance: 2, correctness: 4 },
+        comment: "from two",
+      });
+      assert.deepEqual(saved.get(second ?? "")?.comment, "from one");
+      assert.deepEqual(saved.get(second ?? "")?.scores, { fluency: 3, relevance: 3, correctness: 3 });
+      assert.deepEqual(saved.get(third ?? "")?.scores, { fluency: 5, relevance: 5, correctness: 5 });
+    } finally {
+      await Promise.all(pages.map((page) => page.stop()));
     }
   }));
 
