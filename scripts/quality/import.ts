@@ -2,7 +2,14 @@
 import { Option } from "commander";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import { jsonOption, outOption, printJson } from "../cli.ts";
-import { passMarkOption, promptSetOf, qualityCommand, runFolder, runPromptsOption } from "./run_folder.ts";
+import {
+  passMarkOption,
+  promptSetOf,
+  qualityCommand,
+  rewriteReport,
+  runFolder,
+  runPromptsOption,
+} from "./run_folder.ts";
 
 export async function importSheet(args: readonly string[]): Promise<number> {
   const parsed = qualityCommand(
@@ -42,6 +49,7 @@ export async function importSheet(args: readonly string[]): Promise<number> {
   });
   const written = await addRatings(folder, ratingsOf(filled), { replace: options.replace });
   const { agreement } = await writeQuality(folder, set, { passMark: options.passMark });
+  await rewriteReport(folder);
   for (const row of filled.changed) {
     console.error(
       `! ${sheetPath}, ${row}: its prompt or answer is not the text that was written; the scores are kept`,

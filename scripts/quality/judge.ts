@@ -26,7 +26,7 @@ import {
 } from "../cli.ts";
 import { findCandidates } from "../../lib/bench/session.ts";
 import { sessionResources } from "../session.ts";
-import { promptSetOf, qualityCommand, runFolder, runPromptsOption } from "./run_folder.ts";
+import { promptSetOf, qualityCommand, rewriteReport, runFolder, runPromptsOption } from "./run_folder.ts";
 
 interface JudgeOptions {
   readonly judge: string;
@@ -138,6 +138,7 @@ async function tryAndRate(asked: Judge, id: string, { folder, set, run, options 
   const ratings = [...common.ratings, ...rest.ratings];
   await addRatings(folder, ratings, { replace: options.replace });
   await writeQuality(folder, set);
+  await rewriteReport(folder);
   console.error(`${ratings.length} answers rated, ${common.unrated + rest.unrated} without readable scores.`);
   if (options.json) printJson({ judge: id, trial, agreement, rated: ratings.length });
   return 0;

@@ -68,6 +68,21 @@ async function filesIn(folder: string): Promise<string[]> {
   }
 }
 
+/**
+ * Writes the run's report again, so that it shows the checks and ratings that were just made. The scores are
+ * written by then: a report that can't be written is a warning.
+ */
+export async function rewriteReport(folder: string): Promise<void> {
+  const { reportRun, writeReports } = await import("../../lib/report/write.ts");
+  try {
+    if (await isFile(join(folder, "summary.json"))) await writeReports(folder);
+    else await reportRun(folder);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    console.error(`! the scores are written, the report of ${folder} is not: ${error.message}`);
+  }
+}
+
 async function isFile(path: string): Promise<boolean> {
   try {
     return (await Deno.stat(path)).isFile;

@@ -8,7 +8,14 @@ import { writeQuality } from "../../lib/quality/quality.ts";
 import type { CandidateQuality, QualityReport } from "../../lib/quality/quality_schema.ts";
 import { readRatings } from "../../lib/quality/ratings.ts";
 import { jsonOption, outOption, printJson } from "../cli.ts";
-import { passMarkOption, promptSetOf, qualityCommand, runFolder, runPromptsOption } from "./run_folder.ts";
+import {
+  passMarkOption,
+  promptSetOf,
+  qualityCommand,
+  rewriteReport,
+  runFolder,
+  runPromptsOption,
+} from "./run_folder.ts";
 
 /** Scores the answers of a run again without asking any model. */
 export async function check(args: readonly string[]): Promise<number> {
@@ -43,6 +50,7 @@ export async function scoreRun(
   const report = scorable ? await writeQuality(folder, set, { passMark }) : null;
   const csv = join(folder, "answers.csv");
   await replaceFile(csv, formatAnswers(await readRecordedAnswers(folder), report));
+  await rewriteReport(folder);
   const show = () => {
     if (report) showQuality(report);
     else {console.log(

@@ -45,6 +45,11 @@ Deno.test("capture keeps answers beside their samples, and the prompts are sent 
     const rows = parseCsv(await Deno.readTextFile(join(run, "answers.csv")));
     assert.equal(rows.length, 9);
     assert.equal(rows[1]?.at(-1), "=It is blue.");
+    assert.match(
+      await Deno.readTextFile(join(run, "report.md")),
+      /pass their checks: `one[^`]*` 12\.5 % of 8 prompts/,
+      "the report shows them",
+    );
     const before = await Deno.readTextFile(join(run, "quality.json"));
     const { code, stderr } = await runTask("quality", ["check", run]);
     assert.equal(code, 0, stderr);
@@ -74,6 +79,7 @@ Deno.test("two people rate on a sheet and on the page, and their agreement is to
     );
     await assert.rejects(() => Deno.stat(join(run, "ratings.jsonl")), Deno.errors.NotFound);
     assert.equal((await runTask("quality", ["import", run, join(root, "filled.csv")])).code, 0);
+    assert.match(await Deno.readTextFile(join(run, "report.md")), /Ratings: `one/, "and the ratings");
 
     const page = taskCommand("quality", ["annotate", run, "--annotator", "ben", "--page"]).spawn();
     const url = await addressIn(page.stderr);
@@ -126,6 +132,16 @@ Deno.test("judges that answer prose, or the same to everything, are refused; not
     assert.match(constant.stdout, /8 pairs.*\n.*8 ties/);
     assert.match(constant.stdout, /with people\s+not known/);
     await assert.rejects(() => Deno.stat(join(run, "ratings.jsonl")), Deno.errors.NotFound);
+    const second = startFake({ models: { other: plain }, strict: true });
+    try {
+      const endpoints = ["--endpoint", endpoint, "--endpoint", `spare=${second.baseUrl}`];
+      const other = await runTask("quality", ["judge", run, "--judge", "other@spare", ...endpoints]);
+      assert.match(other.stderr, /the judge other is refused: .* such as "=It is blue\."/);
+      const unknown = await runTask("quality", ["judge", run, "--judge", "other@fake", ...endpoints]);
+      assert.equal(unknown.code, 2, unknown.stderr);
+    } finally {
+      await second.stop();
+    }
   }));
 
 Deno.test("mistakes are one line with the value and the remedy", async () => {
