@@ -1,6 +1,6 @@
 /** One candidate's answers and ratings as rates and means, each over prompts and with its interval. */
 import { summarize } from "../stats/summary.ts";
-import type { AnswerQuality, CandidateQuality } from "./quality_schema.ts";
+import { type AnswerQuality, type CandidateQuality, countStates } from "./quality_schema.ts";
 import { passRate } from "./pass_rate.ts";
 import type { RatingRecord } from "./ratings.ts";
 import { highestScore, lowestScore } from "./rubric.ts";
@@ -15,19 +15,23 @@ const lengthBounds = [0, 500, 1500, 3500] as const;
  */
 export function candidateOf(
   id: string,
-  answers: readonly AnswerQuality[],
+  all: readonly AnswerQuality[],
   ratings: readonly RatingRecord[],
   tokens: ReadonlyMap<string, number>,
 ): CandidateQuality {
+  const answers = all.filter(({ state }) => state !== "unsupported");
   const names = [...new Set(answers.flatMap(({ checks }) => checks.map(({ name }) => name)))];
   return {
     id,
-    answers: answers.length,
+    answers: all.length,
     failures: answers.filter(({ failure }) => failure !== null).length,
+    ...countStates(all),
     pass_rate: rateOf(answers, ({ passed }) => passed),
     score: scoreOf(answers),
     checks: names.map((name) => {
-      const having = answers.filter(({ checks }) => checks.some((check) => check.name === name));
+      const having = answers.filter(({ checks }) =>
+        checks.some((check) => check.name === name && check.supported)
+      );
       const passes = ({ checks }: AnswerQuality) =>
         checks.some((check) => check.name === name && check.passed);
       const rate = rateOf(having, passes);

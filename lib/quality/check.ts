@@ -8,7 +8,17 @@ import { detectLanguage } from "./language.ts";
 import { digitNumbers } from "./numbers.ts";
 import { hasPhrasing, phraseText } from "./phrases.ts";
 import { rougeL } from "./rouge.ts";
-import { fold, listItems, plainText, repeatedShare, sentencesOf, visibleAnswer, wordsOf } from "./text.ts";
+import {
+  fold,
+  hasNoCapitals,
+  hasNoSentenceMarks,
+  listItems,
+  plainText,
+  repeatedShare,
+  sentencesOf,
+  visibleAnswer,
+  wordsOf,
+} from "./text.ts";
 
 /** What one check found. */
 export interface CheckResult {
@@ -19,14 +29,20 @@ export interface CheckResult {
   readonly passed: boolean;
   /** 0 to 1: 1 when passed, for aspects the share covered. */
   readonly credit: number;
+  /** False where the check can't judge this answer, such as sentences in Thai: it has no part in the score. */
+  readonly supported: boolean;
+  /** The answer is not in the form that the check reads: not JSON, or without a number. */
+  readonly offFormat: boolean;
   /** Why, in words that a person can verify in the answer. */
   readonly detail: string;
 }
 
 /** An answer with all its checks. */
 export interface AnswerScore {
-  /** Weighted mean of the credits, 0 to 1. */
+  /** Weighted mean of the credits, 0 to 1; 0 where none of the checks can judge the answer. */
   readonly score: number;
+  /** False where none of the checks can judge the answer. */
+  readonly supported: boolean;
   /** Whether the score reaches the pass mark and every required check passed. */
   readonly passed: boolean;
   readonly checks: readonly CheckResult[];
@@ -64,19 +80,35 @@ export function scoreAnswer(
   if (checks.length === 0) throw new RangeError("an answer without checks has no score");
   const answer = visibleAnswer(content);
   const results = checks.map((check) => answer === "" ? empty(check) : runCheck(check, answer, prompt));
-  const weight = results.reduce((sum, result) => sum + result.weight, 0);
-  const score = results.reduce((sum, result) => sum + result.weight * result.credit, 0) / weight;
-  const required = results.every((result) => result.passed || !result.required);
+  const judged = results.filter(({ supported }) => supported);
+  if (judged.length === 0) return { score: 0, supported: false, passed: false, checks: results };
+  const weight = judged.reduce((sum, result) => sum + result.weight, 0);
+  const score = judged.reduce((sum, result) => sum + result.weight * result.credit, 0) / weight;
+  const required = judged.every((result) => result.passed || !result.required);
   // Weights such as 0.1 + 0.2 must not miss a mark that they reach.
-  return { score, passed: required && score >= passMark - 1e-12, checks: results };
+  return { score, supported: true, passed: required && score >= passMark - 1e-12, checks: results };
 }
 
 function empty({ name, kind, weight, required }: AnswerCheck): CheckResult {
-  return { name, kind, weight, required, passed: false, credit: 0, detail: "the answer is empty" };
+  return {
+    name,
+    kind,
+    weight,
+    required,
+    passed: false,
+    credit: 0,
+    supported: true,
+    offFormat: false,
+    detail: "the answer is empty",
+  };
 }
 
 interface Verdict {
   readonly passed: boolean;
+  /** @default true */
+  readonly supported?: boolean;
+  /** @default false */
+  readonly offFormat?: boolean;
   readonly credit?: number;
   readonly detail: string;
 }
@@ -92,9 +124,10 @@ interface Verdict {
  * ```
  */
 export function runCheck(check: AnswerCheck, answer: string, prompt: CheckedPrompt): CheckResult {
-  const { passed, credit = passed ? 1 : 0, detail } = verdictOf(check, answer, prompt);
+  const verdict = verdictOf(check, answer, prompt);
+  const { passed, credit = passed ? 1 : 0, supported = true, offFormat = false, detail } = verdict;
   const { name, kind, weight, required } = check;
-  return { name, kind, weight, required, passed, credit, detail };
+  return { name, kind, weight, required, passed, credit, supported, offFormat, detail };
 }
 
 function verdictOf(check: AnswerCheck, answer: string, prompt: CheckedPrompt): Verdict {
@@ -116,7 +149,9 @@ function verdictOf(check: AnswerCheck, answer: string, prompt: CheckedPrompt): V
     case "items":
       return within(listItems(answer).length, "items", check);
     case "sentences":
-      return within(sentencesOf(answer).length, "sentences", check);
+      return hasNoSentenceMarks(answer)
+        ? unsupported("this script has no mark at the end of a sentence")
+        : within(sentencesOf(answer).length, "sentences", check);
     case "words":
       return within(wordsOf(answer).length, "words", check);
     case "json":
@@ -129,7 +164,7 @@ function verdictOf(check: AnswerCheck, answer: string, prompt: CheckedPrompt): V
       };
     }
     case "exact": {
-      const given = bare(answer);
+      const given = bare(boxed(answer) ?? answer);
       const passed = check.answers.some((one) => bare(one) === given);
       return { passed, detail: passed ? "the expected answer" : `not ${quoted(check.answers)}` };
     }
@@ -138,13 +173,19 @@ function verdictOf(check: AnswerCheck, answer: string, prompt: CheckedPrompt): V
     case "aspects":
       return aspects(check, answer);
     case "nothing_invented": {
+      if (hasNoCapitals(answer) && check.facts.includes("name")) {
+        return unsupported("names can't be told from words in a script without capitals");
+      }
       const found = inventions(answer, sourceOf(prompt), check);
       const list = found.map(({ kind, text }) => `${kind} ${JSON.stringify(text)}`).join(", ");
       return { passed: found.length === 0, detail: found.length ? `not in the source: ${list}` : "nothing" };
     }
     case "repetition": {
       const share = repeatedShare(answer);
-      return { passed: share <= check.max, detail: `${Math.round(100 * share)} % of it stood there before` };
+      return {
+        passed: share <= check.max,
+        detail: `${Math.round(100 * share)} % of it repeats earlier words`,
+      };
     }
     case "rouge_l": {
       if (prompt.reference === null) return { passed: false, detail: "the prompt has no reference" };
@@ -153,6 +194,13 @@ function verdictOf(check: AnswerCheck, answer: string, prompt: CheckedPrompt): V
     }
   }
 }
+
+/** The check has no part in the score of this answer. */
+const unsupported = (why: string): Verdict => ({
+  passed: false,
+  supported: false,
+  detail: `can't judge: ${why}`,
+});
 
 type CheckOf<Kind extends AnswerCheck["kind"]> = Extract<AnswerCheck, { kind: Kind }>;
 
@@ -187,12 +235,11 @@ function within(
 }
 
 function json({ schema, fenced }: CheckOf<"json">, answer: string): Verdict {
-  const fence = fenced ? answer.match(/^```(?:json)?\s*\n([\s\S]*?)\n```$/) : null;
   let value: unknown;
   try {
-    value = JSON.parse(fence?.[1] ?? answer);
+    value = JSON.parse(fenced ? fencedBlock(answer) ?? answer : answer);
   } catch {
-    return { passed: false, detail: "not JSON" };
+    return { passed: false, offFormat: true, detail: "not JSON" };
   }
   if (schema === undefined) return { passed: true, detail: "JSON" };
   const parsed = z.fromJSONSchema(schema).safeParse(value);
@@ -202,15 +249,62 @@ function json({ schema, fenced }: CheckOf<"json">, answer: string): Verdict {
   return { passed: false, detail: `JSON, but ${place}: ${fault?.message ?? "doesn't fit the schema"}` };
 }
 
-/** Case, space, quotes and closing punctuation aside. */
-function bare(text: string): string {
-  return fold(plainText(text)).replaceAll(/\s+/g, " ").replace(/^[\s"']+/, "").replace(/[\s"'.!?]+$/, "");
+/** The text in the one code fence of an answer, whatever prose is around it; null for none or several. */
+function fencedBlock(answer: string): string | null {
+  const lines = answer.split(/\r?\n/);
+  const marks = lines.flatMap((line, at) => /^\s*```\s*[\w-]*\s*$/.test(line) ? [at] : []);
+  const [open, close, more] = marks;
+  return open === undefined || close === undefined || more !== undefined
+    ? null
+    : lines.slice(open + 1, close).join("\n");
 }
 
-function number({ value, tolerance }: CheckOf<"number">, answer: string): Verdict {
-  const last = digitNumbers(plainText(answer)).at(-1);
-  if (!last) return { passed: false, detail: "no number" };
-  const negative = /[-−]\s?$/.test(plainText(answer).slice(0, last.index));
+/** What stands in the last `\\boxed{…}` of an answer: models trained on mathematics put their answer there. */
+function boxed(answer: string): string | null {
+  const start = answer.lastIndexOf("\\boxed{");
+  if (start < 0) return null;
+  let depth = 0;
+  for (let at = start + "\\boxed".length; at < answer.length; at++) {
+    if (answer[at] === "{") depth++;
+    else if (answer[at] === "}" && --depth === 0) {
+      return latexText(answer.slice(start + "\\boxed{".length, at));
+    }
+  }
+  return null;
+}
+
+/** LaTeX's marks around a short answer taken off: `\\text{Paris}`, `\\$9{,}500`, `$x$`. */
+function latexText(text: string): string {
+  return text.replaceAll(/\\(?:text|mathrm|mathbf)\{([^{}]*)\}/g, "$1").replaceAll(/\{([,.])\}/g, "$1")
+    .replaceAll(/\\[,;! ]/g, "").replaceAll(/\\([$%#&_{}])/g, "$1").replace(/^\$([^$]*)\$$/, "$1");
+}
+
+/**
+ * Case, space, width, quotes, brackets around the whole and closing punctuation aside: `(B)` and `B)` are B,
+ * `東京。` is 東京.
+ */
+function bare(text: string): string {
+  const plain = fold(plainText(text)).replaceAll(/\s+/g, " ");
+  const inner = plain.replace(/^[\s"'「『《]+/, "").replace(/[\s"'.!?,;:…。．！？、」』》।॥؟۔]+$/, "");
+  const whole = /^[([{【〔](.*)[)\]}】〕]$/.exec(inner)?.[1] ?? inner;
+  return (/^(\p{L}|\p{N}{1,2})\)$/u.exec(whole)?.[1] ?? whole).trim();
+}
+
+/** Digits of every script as ASCII; `１２` and `१२` are 12. */
+function asciiDigits(text: string): string {
+  return text.replaceAll(/[^\P{Nd}0-9]/gu, (digit) => {
+    const code = digit.codePointAt(0) ?? 0;
+    let zero = code;
+    while (code - zero < 9 && /\p{Nd}/u.test(String.fromCodePoint(zero - 1))) zero--;
+    return String(code - zero);
+  }).replaceAll("٬", ",").replaceAll("٫", ".").replaceAll("，", ",").replaceAll("．", ".");
+}
+
+function number({ value, tolerance }: CheckOf<"number">, given: string): Verdict {
+  const answer = asciiDigits(plainText(boxed(given) ?? latexText(given)));
+  const last = digitNumbers(answer).at(-1);
+  if (!last) return { passed: false, offFormat: true, detail: "no number" };
+  const negative = /[-−－]\s?$/.test(answer.slice(0, last.index));
   const values = last.values.map((one) => negative ? -one : one);
   const passed = values.some((one) => Math.abs(one - value) <= tolerance + 1e-9 * Math.abs(value));
   return { passed, detail: `the last number is ${negative ? "-" : ""}${last.text}, expected ${value}` };

@@ -170,10 +170,10 @@ function scoreOf(cell: string): Score {
  *   items: [{ item: "i1", prompt_id: "p", sha256: "", answers: [{ id: "1", candidate: "a" }, { id: "2", candidate: "b" }] }],
  * };
  * const marks = new Map([["i1", { scores: { fluency: 4, relevance: 4, correctness: 5 }, comment: "" }]]);
- * if (ratingsOf({ key, marks, unrated: 0, changed: [] }).length !== 2) throw new Error("one for each answer");
+ * if (ratingsOf({ key, marks }).length !== 2) throw new Error("one for each answer");
  * ```
  */
-export function ratingsOf({ key, marks }: FilledSheet): RatingRecord[] {
+export function ratingsOf({ key, marks }: Pick<FilledSheet, "key" | "marks">): RatingRecord[] {
   return key.items.flatMap(({ item, answers, prompt_id }) => {
     const mark = marks.get(item);
     if (!mark) return [];

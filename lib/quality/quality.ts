@@ -5,8 +5,15 @@ import type { RequestRecord } from "../bench/records.ts";
 import { UserError } from "../errors.ts";
 import type { Prompt, PromptSet } from "../prompts/prompts.ts";
 import { candidateOf } from "./candidate_quality.ts";
-import { defaultPassMark, scoreAnswer } from "./check.ts";
-import { type AnswerQuality, type QualityReport, qualityReport } from "./quality_schema.ts";
+import { type AnswerScore, defaultPassMark, scoreAnswer } from "./check.ts";
+import {
+  type AnswerQuality,
+  QUALITY_SCHEMA,
+  type QualityReport,
+  qualityReport,
+  type ScoreState,
+} from "./quality_schema.ts";
+import { visibleAnswer } from "./text.ts";
 import { agreements, type RatingRecord, readRatings } from "./ratings.ts";
 import { promptsOfRun, readRecordedAnswers, type RecordedAnswers } from "./recorded_answers.ts";
 
@@ -65,7 +72,7 @@ function deriveQuality(
   ];
   const lengths = promptLengths(recorded, prompts);
   return qualityReport.parse({
-    schema_version: 1,
+    schema_version: QUALITY_SCHEMA,
     run_id: info.run_id,
     prompt_set: { name: info.plan.prompt_set.name, sha256: info.plan.prompt_set.sha256 },
     pass_mark: passMark,
@@ -96,18 +103,32 @@ function scoreRequest(
   if (request.status !== "ok" || !answer) {
     return [failed(request, prompt, request.reason ?? "no answer was recorded")];
   }
-  const { score, passed, checks } = scoreAnswer(answer.content, prompt.checks, prompt, passMark);
+  const scored = scoreAnswer(answer.content, prompt.checks, prompt, passMark);
+  const { score, passed, checks } = scored;
   const { id, candidate, prompt_id, round } = request;
   return [{
     id,
     candidate,
     prompt_id,
     round,
+    state: stateOf(scored, answer.content, request.finish_reason),
     score,
     passed,
     failure: null,
-    checks: checks.map(({ weight: _, ...check }) => check),
+    checks: checks.map(({ weight: _, offFormat: _off, ...check }) => check),
   }];
+}
+
+function stateOf(
+  { passed, supported, checks }: AnswerScore,
+  content: string,
+  finishReason: string | null,
+): ScoreState {
+  if (visibleAnswer(content) === "") return finishReason === "length" ? "cut" : "no_answer";
+  if (!supported) return "unsupported";
+  if (passed) return "right";
+  if (finishReason === "length") return "cut";
+  return checks.some(({ offFormat }) => offFormat) ? "off_format" : "wrong";
 }
 
 function failed(
@@ -121,9 +142,10 @@ function failed(
     required,
     passed: false,
     credit: 0,
+    supported: true,
     detail: "no answer",
   }));
-  return { id, candidate, prompt_id, round, score: 0, passed: false, failure, checks: none };
+  return { id, candidate, prompt_id, round, state: "failed", score: 0, passed: false, failure, checks: none };
 }
 
 /** The answers that a candidate owed when it left the run: leaving early must not raise its rank. */
@@ -165,11 +187,18 @@ function warningsOf(
   const unchecked = prompts.filter(({ checks }) => checks.length === 0).map(({ id }) => id);
   const cut = requests.filter(({ finish_reason }) => finish_reason === "length").length;
   const failures = answers.filter(({ failure }) => failure !== null).length;
+  const unjudged = answers.flatMap(({ checks }) => checks.filter(({ supported }) => !supported));
+  const reasons = new Set(unjudged.map(({ name, detail }) => `${name} (${detail})`));
   return [
     unchecked.length === 0 ? [] : {
       code: "unchecked-prompts",
       message: `${unchecked.length} prompts have no checks and are not scored: ${unchecked.join(", ")}`,
       remedy: "add checks to the prompt set, or let people rate these answers",
+    },
+    unjudged.length === 0 ? [] : {
+      code: "unsupported-checks",
+      message: `${unjudged.length} results of checks are left out: ${[...reasons].slice(0, 4).join("; ")}`,
+      remedy: "use checks that can judge this script, such as contains or aspects, or let people rate",
     },
     info.plan.prefix !== "cold" ? [] : {
       code: "nonce-in-answers",

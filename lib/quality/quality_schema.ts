@@ -22,12 +22,22 @@ export const rate = z.object({
 /** A mean with its interval, prompts taken as independent. */
 export const meanOf = z.object({ n: count, mean: z.number().nullable(), ci95: interval });
 
+/**
+ * What became of an answer: `right` and `wrong` by its checks; `cut` at the token limit and not right; `off_format`,
+ * so that a check could not read it; `no_answer`, only white space or thought; `unsupported`, by no check that can
+ * judge it; `failed`, no answer came.
+ */
+const scoreStates = ["right", "wrong", "cut", "off_format", "no_answer", "unsupported", "failed"] as const;
+/** The state of one answer. */
+export type ScoreState = (typeof scoreStates)[number];
+
 const answerQuality = z.object({
   /** The request's id. */
   id: z.string(),
   candidate: z.string(),
   prompt_id: z.string(),
   round: count,
+  state: z.enum(scoreStates),
   /** Weighted share of the checks' credits. */
   score: share,
   passed: z.boolean(),
@@ -39,6 +49,8 @@ const answerQuality = z.object({
     required: z.boolean(),
     passed: z.boolean(),
     credit: share,
+    /** False where the check can't judge this answer: then it has no part in the score. */
+    supported: z.boolean(),
     detail: z.string(),
   })),
 });
@@ -60,6 +72,13 @@ const candidateQuality = z.object({
   /** Answers scored, failures among them. */
   answers: count,
   failures: count,
+  /** Answers by their state. */
+  states: z.record(z.enum(scoreStates), count),
+  /**
+   * Bounds of the share of right answers: as if all that could not be judged (cut, unsupported, failed) were wrong,
+   * and as if they were right. Null without answers.
+   */
+  right_bounds: z.tuple([share, share]).readonly().nullable(),
   /** Answers that reach the pass mark, by prompt: the quality floor is held against this. */
   pass_rate: rate,
   score: meanOf,
@@ -77,8 +96,11 @@ const candidateQuality = z.object({
 });
 export type CandidateQuality = z.infer<typeof candidateQuality>;
 
-export const qualityReport = z.object({
-  schema_version: z.literal(1),
+/** The version that is written. Version 1, without states, is read too. */
+export const QUALITY_SCHEMA = 2;
+
+const reportShape = z.object({
+  schema_version: z.literal(QUALITY_SCHEMA),
   run_id: z.string(),
   prompt_set: z.object({ name: z.string(), sha256: z.string() }),
   /** The score from which an answer passes. */
@@ -97,4 +119,61 @@ export const qualityReport = z.object({
   })),
   warnings: z.array(z.object({ code: z.string(), message: z.string(), remedy: z.string() })),
 });
-export type QualityReport = z.infer<typeof qualityReport>;
+export type QualityReport = z.infer<typeof reportShape>;
+
+const versionOne = z.looseObject({
+  schema_version: z.literal(1),
+  candidates: z.array(z.looseObject({ id: z.string() })),
+  answers: z.array(z.looseObject({
+    candidate: z.string(),
+    passed: z.boolean(),
+    failure: z.string().nullable(),
+    checks: z.array(z.looseObject({})),
+  })),
+});
+
+/** A report of version 1 knew right, wrong and failed. */
+function upgrade(json: unknown): unknown {
+  const old = versionOne.safeParse(json);
+  if (!old.success) return json;
+  const answers = old.data.answers.map((answer) => ({
+    ...answer,
+    state: stateOfVersionOne(answer),
+    checks: answer.checks.map((check) => ({ ...check, supported: true })),
+  }));
+  const candidates = old.data.candidates.map((one) => ({
+    ...one,
+    ...countStates(answers.filter(({ candidate }) => candidate === one.id)),
+  }));
+  return { ...old.data, schema_version: QUALITY_SCHEMA, answers, candidates };
+}
+
+function stateOfVersionOne({ passed, failure }: { passed: boolean; failure: string | null }): ScoreState {
+  return failure !== null ? "failed" : passed ? "right" : "wrong";
+}
+
+/** quality.json as it is read: version 2, and version 1 brought up to it. */
+export const qualityReport = z.preprocess(upgrade, reportShape);
+
+/** How many answers are in each state, and the bounds that this leaves for the share of right ones. */
+export function countStates(
+  answers: readonly { readonly state: ScoreState }[],
+): Pick<CandidateQuality, "states" | "right_bounds"> {
+  const count = (...some: readonly ScoreState[]) =>
+    answers.filter(({ state }) => some.includes(state)).length;
+  const states: CandidateQuality["states"] = {
+    right: count("right"),
+    wrong: count("wrong"),
+    cut: count("cut"),
+    off_format: count("off_format"),
+    no_answer: count("no_answer"),
+    unsupported: count("unsupported"),
+    failed: count("failed"),
+  };
+  if (answers.length === 0) return { states, right_bounds: null };
+  const unknown = count("cut", "unsupported", "failed");
+  return {
+    states,
+    right_bounds: [states.right / answers.length, (states.right + unknown) / answers.length],
+  };
+}

@@ -69,6 +69,7 @@ const columns = [
   "finish_reason",
   "score",
   "passed",
+  "state",
   "answer",
 ];
 
@@ -96,6 +97,7 @@ export function formatAnswers({ requests, answers }: RecordedAnswers, report: Qu
       request.finish_reason,
       quality?.score ?? null,
       quality?.passed ?? null,
+      quality?.state ?? null,
       visibleAnswer(answers.get(request.id)?.content ?? ""),
     ];
   });

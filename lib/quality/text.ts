@@ -5,19 +5,22 @@ const longestAnswer = 20_000;
 
 /**
  * What a reader sees of an answer: without a leading `<think>` block, which some models write into their
- * content, and cut to {@link longestAnswer}.
+ * content, and cut to {@link longestAnswer}. A lone `</think>` ends a block that the model's template opened.
+ * An answer of white space and invisible characters is empty.
  *
  * @example
  * ```ts
- * visibleAnswer("<think>hm</think>\nYes."); // "Yes."
+ * if (visibleAnswer("<think>hm</think>\nYes.") !== "Yes.") throw new Error("the thought is no answer");
  * ```
  */
 export function visibleAnswer(content: string): string {
-  const bounded = content.slice(0, longestAnswer);
-  const start = bounded.trimStart();
-  if (!start.startsWith("<think>")) return bounded.trim();
-  const end = start.indexOf("</think>");
-  return end < 0 ? "" : start.slice(end + "</think>".length).trim();
+  const open = content.indexOf("<think>");
+  const close = content.indexOf("</think>");
+  const opensFirst = open >= 0 && content.slice(0, open).trim() === "";
+  if (opensFirst && close < 0) return "";
+  const thought = close >= 0 && (opensFirst || open < 0 || open > close);
+  const visible = content.slice(thought ? close + "</think>".length : 0).slice(0, longestAnswer).trim();
+  return /[^\s\p{Cf}\u2800\u3164]/u.test(visible) ? visible : "";
 }
 
 /**
@@ -41,7 +44,8 @@ export function plainText(markdown: string): string {
 }
 
 /**
- * Lower case without accents, so that a missing accent makes no other word.
+ * Lower case without accents, so that a missing accent makes no other word; full-width letters are plain ones.
+ * Vowel signs and the like, which are part of a word in other scripts, stay.
  *
  * @example
  * ```ts
@@ -49,22 +53,37 @@ export function plainText(markdown: string): string {
  * ```
  */
 export function fold(text: string): string {
-  return text.normalize("NFKD").replaceAll(/\p{M}+/gu, "").toLowerCase().replaceAll("ß", "ss");
+  return text.normalize("NFKD").replaceAll(/[\u0300-\u036f]+/g, "").normalize("NFKC").toLowerCase()
+    .replaceAll("ß", "ss");
 }
 
+/** Scripts that part no words by spaces: words are told by a dictionary. */
+const unspaced =
+  /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}\p{sc=Tibt}]/u;
+const dictionary = new Intl.Segmenter("en", { granularity: "word" });
+
 /**
- * The words of a text; a number with its separators, a hyphenated or an apostrophised word is one.
+ * The words of a text; a number with its separators, a hyphenated or an apostrophised word is one. Chinese,
+ * Japanese, Thai and other scripts without spaces are parted by the platform's dictionary (`Intl.Segmenter`).
  *
  * @example
  * ```ts
- * wordsOf("Ana's 12,500 euros – well-spent."); // ["Ana's", "12,500", "euros", "well-spent"]
+ * const words = wordsOf("Ana's 12,500 euros – well-spent.");
+ * if (words.join("|") !== "Ana's|12,500|euros|well-spent") throw new Error(words.join("|"));
  * ```
  */
 export function wordsOf(text: string): string[] {
-  return plainText(text).match(/[\p{L}\p{N}]+(?:['\-.,:/][\p{L}\p{N}]+)*/gu) ?? [];
+  const runs = plainText(text).match(/[\p{L}\p{M}\p{N}]+(?:['\-.,:/][\p{L}\p{M}\p{N}]+)*/gu) ?? [];
+  return runs.flatMap((run) =>
+    unspaced.test(run)
+      ? [...dictionary.segment(run)].filter(({ isWordLike }) => isWordLike).map(({ segment }) => segment)
+      : [run]
+  );
 }
 
-const bullet = /^\s*(?:[-*•–—+]|\(?\d{1,3}[.)]|[a-zA-Z][.)])\s+(?:\[[ xX]\]\s+)?/;
+/** Marks of list items. Those of full width need no space after them. */
+const bullet =
+  /^\s*(?:(?:[-*•–—+‣◦▪●○■◆]|\(?\d{1,3}[.)]|[a-zA-Z][.)])\s+|(?:・|[①-⑳]|[（(][\d０-９一二三四五六七八九十]{1,3}[）)]|[０-９]{1,3}[．）、.)]|\d{1,3}[．）、]|[一二三四五六七八九十]{1,3}、)\s*)(?:\[[ xX]\]\s+)?/;
 
 /**
  * The items of the lists in a text, numbered or with bullets, without their marks.
@@ -107,13 +126,40 @@ export function sentencesOf(text: string): string[] {
     .flatMap(splitLine);
 }
 
+/**
+ * A mark and a space before a capital, a digit or a script without capitals; or a mark of another script, which
+ * needs no space.
+ */
+const sentenceEnd =
+  /[.!?…]+["')\]]*\s+(?=["'(¿¡]?[\p{Lu}\p{Lt}\p{Lo}\p{N}])|[。！？｡।॥؟۔።։]+(?![」』])["')\]）]*\s*(?=\S)/gu;
+
+/**
+ * Whether the sentences of a text can't be counted, since most of its letters belong to a script without marks
+ * at the end of a sentence.
+ *
+ * @example
+ * ```ts
+ * if (!hasNoSentenceMarks("วันนี้อากาศดี") || hasNoSentenceMarks("今日は晴れ。")) throw new Error("Thai has none");
+ * ```
+ */
+export function hasNoSentenceMarks(text: string): boolean {
+  const letters = text.match(/\p{L}/gu)?.length ?? 0;
+  return letters > 0 && (text.match(/[\p{sc=Thai}\p{sc=Laoo}]/gu)?.length ?? 0) > letters / 2;
+}
+
+/** Whether most letters of a text belong to a script without capitals, where names can't be told from words. */
+export function hasNoCapitals(text: string): boolean {
+  const letters = text.match(/\p{L}/gu)?.length ?? 0;
+  return letters > 0 && (text.match(/\p{Lo}/gu)?.length ?? 0) > letters / 2;
+}
+
 function splitLine(line: string): string[] {
   const sentences: string[] = [];
   let start = 0;
-  for (const match of line.matchAll(/[.!?…]+["')\]]*\s+(?=["'(]?[\p{Lu}\p{N}])/gu)) {
+  for (const match of line.matchAll(sentenceEnd)) {
     const word = line.slice(start, match.index).split(/\s/).at(-1) ?? "";
     const bare = word.replace(/^["'(]+/, "").toLowerCase();
-    const initial = /^\p{L}$/u.test(bare);
+    const initial = /^[\p{Ll}\p{Lu}]$/u.test(bare);
     const ordinal = match[0].startsWith(".") && /^\d{1,2}$/.test(bare);
     if (match[0].startsWith(".") && (initial || ordinal || abbreviations.has(bare))) continue;
     sentences.push(line.slice(start, match.index + match[0].length).trim());

@@ -358,7 +358,7 @@ export class BlindRatings extends Result {
         { scores: { correctness: scores[at] ?? lowestScore }, comment: "" },
       ]),
     );
-    return ratingsOf({ key: { ...this.#sheet.key, annotator: rater }, marks, unrated: 0 });
+    return ratingsOf({ key: { ...this.#sheet.key, annotator: rater }, marks });
   }
 }
 

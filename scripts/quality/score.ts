@@ -76,6 +76,12 @@ function scoreText({ mean, ci95 }: CandidateQuality["score"]): string {
   return mean === null ? "—" : `${mean.toFixed(2)}${interval(ci95, (value) => value.toFixed(2))}`;
 }
 
+/** As in "7 right, 2 wrong, 1 cut": every state that occurs. */
+function statesText(states: CandidateQuality["states"]): string {
+  return Object.entries(states).filter(([, count]) => count > 0)
+    .map(([state, count]) => `${count} ${state.replace("_", " ")}`).join(", ");
+}
+
 function table(head: string[], rows: string[][]): string {
   const made = new Table({ head, style: { head: [], border: [] } });
   made.push(...rows);
@@ -87,8 +93,8 @@ function showQuality({ candidates, pass_mark, agreement, warnings, length_source
     `Prompts passed (a score of at least ${pass_mark}), and the mean score; 95 % intervals over prompts.\n`,
   );
   console.log(table(
-    ["candidate", "passed", "score", "failures"],
-    candidates.map((one) => [one.id, rateText(one.pass_rate), scoreText(one.score), String(one.failures)]),
+    ["candidate", "passed", "score", "answers"],
+    candidates.map((one) => [one.id, rateText(one.pass_rate), scoreText(one.score), statesText(one.states)]),
   ));
   const names = [...new Set(candidates.flatMap(({ checks }) => checks.map(({ name }) => name)))]
     .filter((name) =>

@@ -98,7 +98,91 @@ const kinds: { check: Record<string, unknown>; passes: string[]; fails: [string,
   {
     check: { kind: "repetition" },
     passes: ["One thing was said here, and then another thing was said there.", "Yes."],
-    fails: [["We have to wait. ".repeat(8), /\d\d % of it stood there before/]],
+    fails: [["We have to wait. ".repeat(8), /\d\d % of it repeats earlier words/]],
+  },
+  // Scripts of the world: words by the platform's dictionary, sentences by their own marks, full-width list marks.
+  {
+    check: { kind: "words", min: 5, max: 5 },
+    passes: [
+      "यह परीक्षण शुक्रवार को होगा।",
+      "会议推迟到三月十四日。",
+      "วันนี้อากาศดีมาก",
+      "اجتماع اليوم في الساعة العاشرة",
+    ],
+    fails: [["今日は晴れです。", /4 words/], ["हिन्दी", /1 words/]],
+  },
+  {
+    check: { kind: "sentences", min: 3, max: 3 },
+    passes: [
+      "会议推迟。安娜打电话给供应商！好吗？",
+      "यह अच्छा है। वह गया। सब ठीक है।",
+      "نعم. لا. ربما.",
+      "そうです。はい。「行く。」と言った。",
+      "안녕하세요. 네. 좋아요.",
+    ],
+    fails: [["会议推迟。", /1 sentences/]],
+  },
+  {
+    check: { kind: "items", min: 3, max: 3 },
+    passes: [
+      "１．会議\n２．電話\n３．確認",
+      "・一つ\n・二つ\n・三つ",
+      "①甲\n②乙\n③丙",
+      "（1）甲\n（2）乙\n（3）丙",
+      "一、甲\n二、乙\n三、丙",
+      "1、甲\n2、乙\n3、丙",
+    ],
+    fails: [["会議・電話・確認", /0 items/]],
+  },
+  {
+    check: { kind: "exact", answers: ["東京"] },
+    passes: ["東京。", "「東京」", "東京！", "東京\n"],
+    fails: [["東京都。", /not "東京"/], ["京都", /not "東京"/]],
+  },
+  { check: { kind: "exact", answers: ["की"] }, passes: ["की।"], fails: [["कि", /not/], ["क", /not/]] },
+  { check: { kind: "exact", answers: ["がく"] }, passes: ["がく。"], fails: [["かく", /not/]] },
+  {
+    check: { kind: "exact", answers: ["B"] },
+    passes: [
+      "(B)",
+      "B)",
+      "b.",
+      "**B**",
+      "Ｂ",
+      "[B]",
+      "（Ｂ）",
+      "So it is \\boxed{B}.",
+      "$\\boxed{\\text{B}}$",
+    ],
+    fails: [["A or B", /not "B"/], ["B1", /not/], ["\\boxed{A} or B", /not/], ["(A) B", /not/]],
+  },
+  { check: { kind: "exact", answers: ["f(x)"] }, passes: ["f(x)", "`f(x)`."], fails: [["f", /not/]] },
+  { check: { kind: "exact", answers: ["-4"] }, passes: ["-4."], fails: [["4", /not/]] },
+  {
+    check: { kind: "number", value: 9500 },
+    passes: [
+      "\\boxed{$9{,}500}",
+      "\\boxed{9{,}500} since 3 of 7 left",
+      "It is \\$9{,}500",
+      "\\[ x = 9\\,500 \\]",
+      "９，５００円",
+      "९५००",
+      "٩٥٠٠",
+    ],
+    fails: [["\\boxed{9} and 9500", /last number is 9/], ["\\boxed{", /no number/]],
+  },
+  {
+    check: { kind: "json", schema: { type: "object", required: ["n"] } },
+    passes: [
+      'Here it is:\n```json\n{"n": 1}\n```\nI hope this helps.',
+      'Sure!\r\n```JSON\r\n{"n": 1}\r\n```',
+      '```\n{"n": 1}\n```\n',
+    ],
+    fails: [
+      ['```json\n{"n": 1}\n```\nor\n```json\n{"n": 2}\n```', /not JSON/],
+      ['Here: {"n": 1}', /not JSON/],
+      ['```json\n{"n": 1}', /not JSON/],
+    ],
   },
   {
     check: { kind: "rouge_l", min: 0.9 },
@@ -145,6 +229,31 @@ Deno.test("an empty answer fails every check, a required check can't be outvoted
   const long = scoreAnswer("more than three words", checks, prompt);
   assert.ok(long.score > 0.95 && !long.passed);
   assert.throws(() => scoreAnswer("answer", [], prompt), RangeError);
+});
+
+Deno.test("what a check can't judge in this script has no part in the score, and says why", () => {
+  const checks = [
+    check({ kind: "sentences", name: "two sentences", min: 2, max: 2, required: true }),
+    check({ kind: "contains", name: "weather", texts: ["อากาศ"] }),
+  ];
+  const thai = scoreAnswer("วันนี้อากาศดีมาก พรุ่งนี้ฝนตก", checks, prompt);
+  assert.deepEqual([thai.score, thai.passed, thai.supported], [1, true, true]);
+  assert.match(thai.checks[0]?.detail ?? "", /^can't judge: this script has no mark/);
+  const only = scoreAnswer("วันนี้อากาศดีมาก", checks.slice(0, 1), prompt);
+  assert.deepEqual([only.passed, only.supported], [false, false]);
+  const invented = check({ kind: "nothing_invented", name: "true" });
+  for (const text of ["安娜在会议上说好。", "अना ने कहा कि ठीक है", "قالت آنا نعم"]) {
+    assert.equal(scoreAnswer(text, [invented], prompt).supported, false, text);
+  }
+  assert.equal(scoreAnswer("Ana said yes.", [invented], prompt).supported, true);
+});
+
+Deno.test("an answer of white space or invisible characters is empty", () => {
+  const checks = [check({ kind: "words", name: "short", max: 3 })];
+  for (const answer of [" \n\t", "\u200b\u200b", "\u3000", "\u00ad\ufeff", "<think>x</think> \n", "\u2800"]) {
+    const { score, checks: [result] } = scoreAnswer(answer, checks, prompt);
+    assert.deepEqual([score, result?.detail], [0, "the answer is empty"], JSON.stringify(answer));
+  }
 });
 
 Deno.test("a score is the weighted share of credits, in [0, 1], the same each time, whatever the scale of weights", () => {

@@ -5,7 +5,9 @@ import type { AnswerRecord, RequestRecord, RunInfo, SampleRecord } from "../../l
 import { parsePromptSet } from "../../lib/prompts/prompts.ts";
 import { formatAnswers, promptsOfRun, readRecordedAnswers } from "../../lib/quality/recorded_answers.ts";
 import { writeQuality } from "../../lib/quality/quality.ts";
+import { qualityReport } from "../../lib/quality/quality_schema.ts";
 import type { RatingRecord } from "../../lib/quality/ratings.ts";
+import { readQuality } from "../../lib/select/decide/facts.ts";
 import { parseCsv } from "../../lib/csv.ts";
 
 const set = parsePromptSet({
@@ -143,6 +145,84 @@ Deno.test("failed, cut off and owed answers score 0, and stay in the count", asy
       "the connection broke",
       "left the run",
     ]);
+  });
+});
+
+Deno.test("every answer has one state; what can't be judged has no part in the rates and widens the bounds", async () => {
+  const states = parsePromptSet({
+    name: "states",
+    prompts: [
+      { id: "right", prompt: "1", checks: [{ kind: "contains", name: "yes", texts: ["yes"] }] },
+      { id: "wrong", prompt: "2", checks: [{ kind: "contains", name: "yes", texts: ["yes"] }] },
+      { id: "cut", prompt: "3", checks: [{ kind: "contains", name: "yes", texts: ["yes"] }] },
+      { id: "cut-right", prompt: "4", checks: [{ kind: "contains", name: "yes", texts: ["yes"] }] },
+      { id: "off", prompt: "5", checks: [{ kind: "json", name: "json" }] },
+      { id: "off-number", prompt: "6", checks: [{ kind: "number", name: "n", value: 1 }] },
+      { id: "blank", prompt: "7", checks: [{ kind: "contains", name: "yes", texts: ["yes"] }] },
+      { id: "thai", prompt: "8", checks: [{ kind: "sentences", name: "one", max: 1 }] },
+      { id: "failed", prompt: "9", checks: [{ kind: "contains", name: "yes", texts: ["yes"] }] },
+    ],
+  }, "states");
+  const told: [string, string, Partial<RequestRecord>][] = [
+    ["right", "yes", {}],
+    ["wrong", "no", {}],
+    ["cut", "well, I", { finish_reason: "length" }],
+    ["cut-right", "yes, and", { finish_reason: "length" }],
+    ["off", "Here you are", {}],
+    ["off-number", "none", {}],
+    ["blank", "\u200b \n", {}],
+    ["thai", "วันนี้อากาศดีมาก", {}],
+    ["failed", "", { status: "failed", reason: "HTTP 500" }],
+  ];
+  const samples = told.map(([id, , change]) => request("good", id, change));
+  const answers = told.map(([id, text]) => answerTo(request("good", id), text));
+  const info = runInfo({
+    prompt_set: {
+      name: "states",
+      sha256: states.sha256,
+      prompts: states.prompts.map(({ id, sha256, messages }) => ({ id, sha256, messages: [...messages] })),
+    },
+  });
+  await inRun({ info: { ...info, candidates: [candidate("good")] }, samples, answers }, async (folder) => {
+    const report = await writeQuality(folder, states);
+    assert.deepEqual(
+      report.answers.map(({ state }) => state),
+      ["right", "wrong", "cut", "right", "off_format", "off_format", "no_answer", "unsupported", "failed"],
+    );
+    const [one] = report.candidates;
+    assert.deepEqual([one?.answers, one?.pass_rate.n, one?.states.unsupported], [9, 8, 1]);
+    assert.deepEqual(one?.right_bounds, [2 / 9, 5 / 9]);
+    assert.ok(report.warnings.some(({ code }) => code === "unsupported-checks"));
+    const { rows } = { rows: parseCsv(formatAnswers(await readRecordedAnswers(folder), report)) };
+    assert.equal(rows[3]?.[rows[0]?.indexOf("state") ?? -1], "cut");
+  });
+});
+
+Deno.test("a quality.json of version 1 is read, with the states that it knew", async () => {
+  const samples = [
+    ...good,
+    request("bad", "sky"),
+    request("bad", "grass", { status: "failed", reason: "x" }),
+  ];
+  await inRun({ samples, answers: [...texts, answerTo(request("bad", "sky"), "Red.")] }, async (folder) => {
+    const now = await writeQuality(folder, set);
+    const old = {
+      ...now,
+      schema_version: 1,
+      candidates: now.candidates.map(({ states: _, right_bounds: _bounds, ...one }) => one),
+      answers: now.answers.map(({ state: _, ...one }) => ({
+        ...one,
+        checks: one.checks.map(({ supported: _, ...check }) => check),
+      })),
+    };
+    assert.deepEqual(qualityReport.parse(old), now);
+    await Deno.writeTextFile(join(folder, "quality.json"), JSON.stringify({ ...now, schema_version: 3 }));
+    await assert.rejects(
+      () => readQuality(folder),
+      /newer version of Podium \(schema 3; this version reads up to 2\)/,
+    );
+    await Deno.writeTextFile(join(folder, "quality.json"), `\uFEFF${JSON.stringify(old)}`);
+    assert.deepEqual(await readQuality(folder), now, "with a byte order mark");
   });
 });
 

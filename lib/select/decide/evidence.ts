@@ -219,7 +219,9 @@ function qualityByPrompt(id: string, scored: Scored | null): Map<string, number>
   if (scored === null || found === null) return new Map();
   const wanted = scored.source === "people" ? "person" : "judge";
   const values = scored.source === "checks"
-    ? scored.report.answers.filter(({ candidate }) => candidate === found.id)
+    ? scored.report.answers.filter(({ candidate, state }) =>
+      candidate === found.id && state !== "unsupported"
+    )
       .map(({ prompt_id, score }) => ({ prompt_id, value: score }))
     : scored.ratings.filter(({ candidate, source }) => candidate === found.id && source === wanted)
       .map(({ prompt_id, scores }) => ({ prompt_id, value: (mean(Object.values(scores)) - 1) / 4 }));

@@ -6,7 +6,12 @@ import type { NamedCandidate } from "../../bench/named_candidate.ts";
 import type { CandidateSummary } from "../../bench/summary_schema.ts";
 import { fits, type Machine, neededRamGb } from "../../catalog/machine.ts";
 import { findModel, findVariant, type Registry } from "../../catalog/model.ts";
-import { type CandidateQuality, type QualityReport, qualityReport } from "../../quality/quality_schema.ts";
+import {
+  type CandidateQuality,
+  QUALITY_SCHEMA,
+  type QualityReport,
+  qualityReport,
+} from "../../quality/quality_schema.ts";
 import type { CandidateFacts, QualityFacts } from "./constraints.ts";
 
 /** The engine's own context where nothing else is asked for. */
@@ -51,6 +56,8 @@ export function candidateIn(id: string, report: QualityReport | null): Candidate
     scored.find((one) => answersKey(one.id) === answersKey(id)) ?? null;
 }
 
+const newerSchema = z.looseObject({ schema_version: z.number().gt(QUALITY_SCHEMA) });
+
 /**
  * quality.json of a run; null where it has none.
  *
@@ -66,8 +73,17 @@ export async function readQuality(folder: string): Promise<QualityReport | null>
     throw error;
   }
   try {
-    return qualityReport.parse(JSON.parse(text));
+    const json: unknown = JSON.parse(text.replace(/^\uFEFF/, ""));
+    const newer = newerSchema.safeParse(json);
+    if (newer.success) {
+      throw new UserError(
+        `${path} was written by a newer version of Podium (schema ${newer.data.schema_version}; this version reads ` +
+          `up to ${QUALITY_SCHEMA}): update Podium, or score the answers again with deno task quality check ${folder}`,
+      );
+    }
+    return qualityReport.parse(json);
   } catch (error) {
+    if (error instanceof UserError) throw error;
     const reason = error instanceof z.ZodError ? z.prettifyError(error) : reasonOf(error);
     throw new UserError(
       `${path} is damaged: ${reasonOf(reason)}; derive it again with deno task quality check ${folder}`,

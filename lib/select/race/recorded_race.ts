@@ -47,7 +47,7 @@ async function readRecords(folder: string): Promise<RunRecords> {
   return { info, samples, answers };
 }
 
-/** Scores an answer, 0 to 1; null where its prompt has no checks. */
+/** Scores an answer, 0 to 1; null where its prompt has no checks, or none that can judge it. */
 export type Score = (promptId: string, answer: string) => number | null;
 
 /** @throws {RangeError} for a prompt that is not among them */
@@ -58,7 +58,9 @@ export function scorer(prompts: readonly Prompt[]): Score {
     if (prompt === undefined) {
       throw new RangeError(`Cannot score an answer to ${id}: there is no such prompt`);
     }
-    return prompt.checks.length === 0 ? null : scoreAnswer(answer, prompt.checks, prompt).score;
+    if (prompt.checks.length === 0) return null;
+    const { score, supported } = scoreAnswer(answer, prompt.checks, prompt);
+    return supported ? score : null;
   };
 }
 

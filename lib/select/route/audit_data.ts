@@ -114,7 +114,9 @@ async function scoresOf(
   const hash = (id: string) => hashes.get(id) ?? `${run_id}/${id}`;
   const report = await readQuality(folder);
   if (report !== null && report.answers.length > 0) {
-    const scored = report.answers.map(({ candidate, prompt_id, score }) => ({
+    const scored = report.answers.filter(({ state }) => state !== "unsupported").map((
+      { candidate, prompt_id, score },
+    ) => ({
       arm: answersKey(candidate),
       prompt: hash(prompt_id),
       worth: score,

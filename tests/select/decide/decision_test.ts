@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { UserError } from "../../../lib/errors.ts";
 import type { RunInfo } from "../../../lib/bench/records.ts";
 import { passRate } from "../../../lib/quality/pass_rate.ts";
-import type { QualityReport } from "../../../lib/quality/quality_schema.ts";
+import { countStates, type QualityReport } from "../../../lib/quality/quality_schema.ts";
 import { NO_CONSTRAINTS } from "../../../lib/select/decide/constraints.ts";
 import { decide, type DecisionTerms } from "../../../lib/select/decide/decision.ts";
 import { decisionMarkdown } from "../../../lib/select/decide/decision_markdown.ts";
@@ -35,7 +35,7 @@ const slow: GeneratedCandidate = { id: "slow", ttftMs: 200, itlMs: 20, tokens: 4
 function qualityOf({ run_id, plan }: RunInfo, scores: Readonly<Record<string, number>>): QualityReport {
   const { prompts } = plan.prompt_set;
   return {
-    schema_version: 1,
+    schema_version: 2,
     run_id,
     prompt_set: { name: plan.prompt_set.name, sha256: plan.prompt_set.sha256 },
     pass_mark: 0.8,
@@ -44,6 +44,7 @@ function qualityOf({ run_id, plan }: RunInfo, scores: Readonly<Record<string, nu
       id,
       answers: prompts.length,
       failures: 0,
+      ...countStates(prompts.map(() => ({ state: score >= 0.8 ? "right" : "wrong" }))),
       pass_rate: passRate(prompts.map(() => score >= 0.8 ? 1 : 0)),
       score: { n: prompts.length, mean: score, ci95: null },
       checks: [],
@@ -56,6 +57,7 @@ function qualityOf({ run_id, plan }: RunInfo, scores: Readonly<Record<string, nu
         candidate,
         prompt_id: id,
         round: 1,
+        state: score >= 0.8 ? "right" as const : "wrong" as const,
         score,
         passed: score >= 0.8,
         failure: null,
