@@ -12,14 +12,7 @@
  */
 import { Option } from "commander";
 import { bareCommand, jsonOption, pathValue, printJson, runCli, wholeNumber } from "../scripts/cli.ts";
-
-export interface ServeBenchSettings {
-  readonly requests: number;
-  readonly quick?: boolean;
-  readonly litellm?: string;
-  readonly soak?: number;
-  readonly json?: boolean;
-}
+import type { ServeBenchSettings } from "./gateway_measure.ts";
 
 await runCli(async () => {
   const command = bareCommand("bench:serve", "Measures what the gateway adds to an answer.")

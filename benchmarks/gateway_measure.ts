@@ -7,8 +7,16 @@ import { quantile } from "../lib/stats/quantile.ts";
 import { interruptSignal, realClock, realSleep } from "../scripts/cli.ts";
 import { startFakeProcess } from "../lib/selfcheck/fake_process.ts";
 import { stealCount, stealText } from "../scripts/steal.ts";
-import type { ServeBenchSettings } from "./gateway.ts";
 import { type Proxy, startGateway, startLitellm } from "./gateway_proxies.ts";
+
+/** The flags of `bench:serve`, parsed. */
+export interface ServeBenchSettings {
+  readonly requests: number;
+  readonly quick?: boolean;
+  readonly litellm?: string;
+  readonly soak?: number;
+  readonly json?: boolean;
+}
 
 /** `steady` is what is timed, `flood` answers at once with 16 tokens. */
 const MODELS = {

@@ -4,10 +4,10 @@ import { reasonOf, UserError } from "../errors.ts";
 import type { AdapterRequest } from "./adapter.ts";
 import { type AdapterCommand, AdapterHost, type EndLine, type ReadyLine } from "./adapter_host.ts";
 import { ApiError } from "../openai/api_error.ts";
-import type { Generation } from "../openai/loaded_model.ts";
-import type { FaceCore, FaceModel } from "../openai/model_server.ts";
-import type { Generated } from "../openai/reply.ts";
-import type { Job } from "../openai/request.ts";
+import type { Generation } from "../openai/model_server.ts";
+import type { ServedModelInfo, TextGenerator } from "../openai/model_server.ts";
+import type { Generated } from "../openai/answer.ts";
+import type { AnswerRequest } from "../openai/request.ts";
 
 /** An answer without a stated limit ends after so many pieces. */
 const defaultMaxTokens = 4096;
@@ -20,13 +20,13 @@ export interface AdapterLimits {
 }
 
 /** A custom model behind the engine's HTTP face. */
-export class AdapterCore implements FaceCore {
+export class AdapterCore implements TextGenerator {
   #host: AdapterHost | null = null;
   #starting: Promise<AdapterHost> | null = null;
   #stopped = false;
 
   constructor(
-    readonly model: FaceModel,
+    readonly model: ServedModelInfo,
     private readonly command: AdapterCommand,
     private readonly limits: AdapterLimits,
     private readonly clock: Clock,
@@ -56,7 +56,7 @@ export class AdapterCore implements FaceCore {
     await this.#host?.stop();
   }
 
-  prepare(job: Job): Promise<Generation> {
+  prepare(job: AnswerRequest): Promise<Generation> {
     if (job.format.kind !== "text") {
       return Promise.reject(
         new ApiError(
@@ -155,7 +155,7 @@ export class AdapterCore implements FaceCore {
   }
 }
 
-function requestOf({ input, maxTokens, sampling, stop }: Job): AdapterRequest {
+function requestOf({ input, maxTokens, sampling, stop }: AnswerRequest): AdapterRequest {
   const messages = input.kind === "messages"
     ? input.messages
     : [{ role: "user" as const, content: input.text }];

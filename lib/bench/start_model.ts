@@ -7,8 +7,8 @@ import type { Clock } from "../clock.ts";
 import { adapterCommand } from "../adapter/adapter_host.ts";
 import { AdapterCore } from "../adapter/adapter_core.ts";
 import type { EngineExit } from "../engine/engine_process.ts";
-import { engineFace } from "../openai/model_server.ts";
-import { serveHttp } from "../openai/http_server.ts";
+import { modelServer } from "../openai/model_server.ts";
+import { serveHttp } from "../openai/server.ts";
 import { newToken, type RunningEngine, type RunningModel, startEngine } from "../engine/supervisor.ts";
 
 /** What to start, and by what names it answers. */
@@ -89,9 +89,9 @@ async function startAdapter(
   const model = { modelId, alias: alias ?? null, device: "cpu", chatTemplate: "own", contextTokens } as const;
   const core = new AdapterCore(model, command, adapter, clock);
   const exit = Promise.withResolvers<EngineExit>();
-  let closeFace = () => Promise.resolve();
+  let closeServer = () => Promise.resolve();
   const stop = async () => {
-    await Promise.all([core.stop(), closeFace()]);
+    await Promise.all([core.stop(), closeServer()]);
     exit.resolve({ code: 0, signal: null });
   };
   const onAbort = () => void stop();
@@ -101,8 +101,9 @@ async function startAdapter(
     const { at } = await core.start();
     const readyAt = clock();
     const token = newToken();
-    const face = engineFace(core, {
+    const handler = modelServer(core, {
       token,
+      clock,
       now: () => at + Math.floor((clock() - readyAt) / 1000),
       randomId: () => newToken().slice(0, 24),
       processUse: async () => {
@@ -110,8 +111,8 @@ async function startAdapter(
         return { resident_mb: residentMb, cpu_s: cpuS };
       },
     });
-    const server = serveHttp(face, { hostname: "127.0.0.1", port: 0, clock, onFault: () => {} });
-    closeFace = () => server.close();
+    const server = await serveHttp(handler, { hostname: "127.0.0.1", port: 0, clock, onFault: () => {} });
+    closeServer = () => server.close();
     signal?.throwIfAborted();
     return {
       endpoint: { name: "embedded", baseUrl: `http://127.0.0.1:${server.port}/v1`, apiKey: token },

@@ -5,11 +5,11 @@ import { reasonOf } from "../errors.ts";
 import { Answer } from "./answer.ts";
 import { ApiError } from "../openai/api_error.ts";
 import { type ChatTemplate, type PromptPart, renderParts } from "./chat_template.ts";
-import type { EngineCore, Generation, LoadedModel } from "../openai/loaded_model.ts";
+import type { Generation, LoadedModel, TextGenerator } from "../openai/model_server.ts";
 import type { Evaluator, Picking } from "./evaluator.ts";
 import { grammarSchema } from "./json_schema.ts";
-import type { Generated } from "../openai/reply.ts";
-import type { AnswerFormat, Job } from "../openai/request.ts";
+import type { Generated } from "../openai/answer.ts";
+import type { AnswerRequest, RequestedFormat } from "../openai/request.ts";
 import { StopScanner, TokenDecoder } from "../openai/streamed_text.ts";
 
 /** What the model takes from its caller. */
@@ -20,7 +20,7 @@ export interface ModelHooks {
 }
 
 /** A model's vocabulary, chat template and metadata, and what evaluates its tokens. */
-export class LlamaCore implements EngineCore {
+export class LlamaCore implements TextGenerator<LoadedModel> {
   constructor(
     readonly model: LoadedModel,
     private readonly llama: Llama,
@@ -30,7 +30,7 @@ export class LlamaCore implements EngineCore {
     private readonly hooks: ModelHooks,
   ) {}
 
-  async prepare(job: Job): Promise<Generation> {
+  async prepare(job: AnswerRequest): Promise<Generation> {
     const prompt = this.#tokenize(job);
     const room = this.model.contextTokens - 1 - prompt.length;
     if (room < 1) {
@@ -46,7 +46,7 @@ export class LlamaCore implements EngineCore {
     return (emit, signal) => this.#run({ job, prompt, maxTokens, grammar }, emit, signal);
   }
 
-  #tokenize(job: Job): Token[] {
+  #tokenize(job: AnswerRequest): Token[] {
     const parts = job.input.kind === "text"
       ? [{ text: job.input.text, isTemplate: true }]
       : this.#render(job.input.messages);
@@ -77,7 +77,7 @@ export class LlamaCore implements EngineCore {
     }
   }
 
-  async #grammar(format: AnswerFormat): Promise<string | null> {
+  async #grammar(format: RequestedFormat): Promise<string | null> {
     if (format.kind === "text") return null;
     if (format.kind === "json") return (await this.llama.getGrammarFor("json")).grammar;
     const { grammar } = await this.llama.createGrammarForJsonSchema<GbnfJsonSchema>(
@@ -150,7 +150,7 @@ export class LlamaCore implements EngineCore {
 }
 
 interface Work {
-  readonly job: Job;
+  readonly job: AnswerRequest;
   readonly prompt: readonly Token[];
   readonly maxTokens: number;
   readonly grammar: string | null;

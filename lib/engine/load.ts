@@ -9,7 +9,7 @@ import {
 import { basename } from "node:path";
 import { reasonOf } from "../errors.ts";
 import { chatTemplate } from "./chat_template.ts";
-import type { EngineCore, LoadedModel } from "../openai/loaded_model.ts";
+import type { LoadedModel, TextGenerator } from "../openai/model_server.ts";
 import { loadDirectModel, makeDirectEvaluator } from "./direct/direct_evaluator.ts";
 import { type LlamaLibrary, type OpenedLibrary, openLlamaLibrary } from "./direct/llama_library.ts";
 import type { Evaluator, Picking } from "./evaluator.ts";
@@ -30,7 +30,10 @@ const defaultContextTokens = 4096;
  * await run((text) => console.log(text), new AbortController().signal);
  * ```
  */
-export async function loadModel(options: EngineOptions, hooks: ModelHooks): Promise<EngineCore> {
+export async function loadModel(
+  options: EngineOptions,
+  hooks: ModelHooks,
+): Promise<TextGenerator<LoadedModel>> {
   const { clock } = hooks;
   const startedAt = clock();
   const complaints: string[] = [];

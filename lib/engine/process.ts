@@ -6,8 +6,8 @@
  */
 import process from "node:process";
 import { reasonOf } from "../errors.ts";
-import { engineFace } from "../openai/model_server.ts";
-import { serveHttp } from "../openai/http_server.ts";
+import { modelServer } from "../openai/model_server.ts";
+import { serveHttp } from "../openai/server.ts";
 import { loadModel } from "./load.ts";
 import { engineOrder, type EngineReport, LoadError } from "./options.ts";
 
@@ -51,14 +51,19 @@ async function main(): Promise<void> {
   const { token, ...options } = engineOrder.parse(JSON.parse(await readOrders()));
   const clock = () => performance.now();
   const core = await loadModel(options, { clock, randomSeed });
-  const face = engineFace(core, {
+  const handler = modelServer(core, {
     token,
+    clock,
     now: () => Math.floor(Date.now() / 1000),
     randomId: randomHex,
     processUse,
   });
-  // What goes wrong inside is told to the client by the face; this is what remains: standard error is kept.
-  const { port } = serveHttp(face, { hostname: "127.0.0.1", port: 0, clock, onFault: console.error });
+  const { port } = await serveHttp(handler, {
+    hostname: "127.0.0.1",
+    port: 0,
+    clock,
+    onFault: console.error,
+  });
   report({ state: "ready", port, model: core.model });
 }
 

@@ -5,7 +5,7 @@ import type { Endpoint } from "../endpoint/trace.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import type { ChatTemplateKind } from "./chat_template.ts";
 import { type EngineExit, EngineProcess, type FailedReport, programUrl } from "./engine_process.ts";
-import { engineStats } from "../openai/loaded_model.ts";
+import { engineStats } from "../openai/model_server.ts";
 import type { EngineOptions, EngineReport } from "./options.ts";
 
 /** How to start an engine. */

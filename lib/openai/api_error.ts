@@ -1,12 +1,16 @@
-/** Refusals in OpenAI's shape. */
+/** Errors in OpenAI's shape. */
 
-/** A refusal in OpenAI's shape; `status` is the HTTP status. */
+/** An error that a client gets in OpenAI's shape; `status` is the HTTP status. */
 export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly param: string | null;
   readonly code: string | null;
 
-  constructor(readonly status: number, message: string, detail: { param?: string; code?: string } = {}) {
+  constructor(
+    readonly status: number,
+    message: string,
+    detail: { readonly param?: string; readonly code?: string } = {},
+  ) {
     super(message);
     this.param = detail.param ?? null;
     this.code = detail.code ?? null;
@@ -28,4 +32,26 @@ export function errorBody(error: ApiError) {
     ? "server_error"
     : "invalid_request_error";
   return { error: { message: error.message, type, param: error.param, code: error.code } };
+}
+
+/**
+ * The whole error answer. It ends the connection where the client may still be sending its body, and says when to
+ * come back where waiting helps.
+ *
+ * ```ts
+ * const response = errorResponse(new ApiError(503, "no model can answer now"));
+ * if (response.headers.get("retry-after") !== "5") throw new Error("a client may try again");
+ * ```
+ */
+export function errorResponse(error: ApiError, headers: Readonly<Record<string, string>> = {}): Response {
+  const { status } = error;
+  return new Response(JSON.stringify(errorBody(error)), {
+    status,
+    headers: {
+      "content-type": "application/json",
+      ...(status === 503 ? { "retry-after": "5" } : {}),
+      ...(status === 408 || status === 413 ? { connection: "close" } : {}),
+      ...headers,
+    },
+  });
 }

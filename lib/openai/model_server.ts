@@ -1,103 +1,164 @@
-/** The engine's HTTP face: routes, the queue, streaming, cancelling. Knows nothing of llama.cpp. */
-import { concat } from "../endpoint/bytes.ts";
-import type { EngineStats, Generation, LoadedModel } from "./loaded_model.ts";
-import { checkLocal, checkToken } from "./guard.ts";
-import { type HttpHandler, type HttpRequest, JSON_HEADERS, type Reply } from "./http_server.ts";
+/** The HTTP server of one model: routes, the queue, streaming, cancelling. Knows nothing of llama.cpp. */
+import { z } from "zod";
+import type { Clock } from "../clock.ts";
+import { accessFor } from "./access.ts";
+import { type AnswerHead, ChunkWriter, type Generated, wholeAnswer } from "./answer.ts";
 import { ApiError } from "./api_error.ts";
-import { type AnswerHead, ChunkWriter, wholeAnswer } from "./reply.ts";
-import { type Job, parseChat, parseCompletion } from "./request.ts";
-import { WaitingLine } from "./queue.ts";
+import { RequestQueue } from "./queue.ts";
+import { type AnswerRequest, parseChat, parseCompletion } from "./request.ts";
+import {
+  bodyText,
+  DEFAULT_LIMITS,
+  type HttpHandler,
+  parsedJson,
+  pathOf,
+  type ServerLimits,
+} from "./server.ts";
 
-/** What clients may know of the model behind a face. */
-export interface FaceModel extends Pick<LoadedModel, "modelId" | "alias" | "device" | "chatTemplate"> {
-  /** Null where nobody knows. */
+/** Runs one prepared request. It calls `emit` with every piece of text as soon as the piece is readable. */
+export type Generation = (emit: (text: string) => void, signal: AbortSignal) => Promise<Generated>;
+
+/** What clients may know of a model. */
+export interface ServedModelInfo {
+  readonly modelId: string;
+  /** Another name that requests may use. */
+  readonly alias: string | null;
+  /** What really runs it: `cpu`, or `vulkan: NAME`. */
+  readonly device: string;
+  /** The model's own chat template, or the plain one where it has none. */
+  readonly chatTemplate: "own" | "plain";
+  /** Null where it is unknown. */
   readonly contextTokens: number | null;
 }
 
-/** Whatever generates the text behind a face: a llama.cpp engine, a custom model, a fake. */
-export interface FaceCore {
-  readonly model: FaceModel;
-  /**
-   * Checks a job, and returns what runs it.
-   * @throws {ApiError} 400 where it can't be done
-   */
-  prepare(job: Job): Promise<Generation>;
+/** What is known about a model that llama.cpp has loaded. Times are milliseconds. */
+export interface LoadedModel extends ServedModelInfo {
+  readonly contextTokens: number;
+  /** Why the device is not the one that was requested; null where nothing needs saying. */
+  readonly deviceNote: string | null;
+  /** Why the template of the model file is not used; null where nothing needs saying. */
+  readonly chatTemplateNote: string | null;
+  readonly threads: number;
+  /** Whether llama.cpp is called directly, or through node-llama-cpp. */
+  readonly direct: boolean;
+  /** Why llama.cpp is not called directly; null where it is. */
+  readonly directNote: string | null;
+  /** Loading llama.cpp itself and finding the devices. */
+  readonly runtimeMs: number;
+  /** The model file alone: from opening it until its weights are in place. */
+  readonly modelMs: number;
+  /** Making the context, and the first evaluation, which pulls the weights into memory. */
+  readonly contextMs: number;
 }
 
-/** What the face is handed from outside. */
-export interface FaceHooks {
-  /** Requests must carry it as their API key. */
+/** Whatever generates the text: a llama.cpp engine, a custom model, a fake. */
+export interface TextGenerator<Info extends ServedModelInfo = ServedModelInfo> {
+  readonly model: Info;
+  /**
+   * Checks a request, and returns what runs it.
+   *
+   * @throws {ApiError} 400 where it can't be done
+   */
+  prepare(request: AnswerRequest): Promise<Generation>;
+}
+
+/** What `GET /podium/stats` answers. */
+export const engineStats = z.object({
+  resident_mb: z.number().nonnegative(),
+  /** Processor time of the whole process since it began, all threads. */
+  cpu_s: z.number().nonnegative(),
+  waiting: z.int().nonnegative(),
+  answered: z.int().nonnegative(),
+});
+export type EngineStats = z.infer<typeof engineStats>;
+
+type ProcessUse = Pick<EngineStats, "resident_mb" | "cpu_s">;
+
+/** What a model's server is handed from outside. */
+export interface ModelServerOptions {
+  /** The key that requests must carry. */
   readonly token: string;
+  readonly clock: Clock;
   /** Seconds since 1970. */
   readonly now: () => number;
   readonly randomId: () => string;
   readonly processUse: () => ProcessUse | Promise<ProcessUse>;
+  readonly limits?: Partial<ServerLimits>;
 }
 
-type ProcessUse = Pick<EngineStats, "resident_mb" | "cpu_s">;
-
 /**
- * The request handler of one engine: `/v1/models`, `/v1/chat/completions`, `/v1/completions`, `/healthz` and
- * `/podium/stats`. Jobs run one at a time; a client that goes away leaves the queue, or ends its generation.
+ * The request handler of one model on this machine: `/v1/models`, `/v1/chat/completions`, `/v1/completions`,
+ * `/healthz` and `/podium/stats`. Requests run one at a time. A client that goes away leaves the queue, or ends its
+ * generation.
  *
  * ```ts ignore
- * const { port } = serveHttp(engineFace(core, hooks), { hostname: "127.0.0.1", port: 0, clock, onFault });
+ * const { port } = serveHttp(modelServer(generator, options), { hostname: "127.0.0.1", port: 0, onFault });
  * ```
  */
-export function engineFace(core: FaceCore, hooks: FaceHooks): HttpHandler {
-  const face = new Face(core, hooks);
-  return async (request, reply) => {
+export function modelServer(generator: TextGenerator, options: ModelServerOptions): HttpHandler {
+  const access = accessFor({ host: "127.0.0.1", apiKey: options.token, cors: [] });
+  const server = new ModelServer(generator, options);
+  return async (request) => {
+    const path = pathOf(request.url);
+    access.checkSource(request);
+    if (path === "/healthz") return Response.json({ status: "ok" });
+    access.check(request);
     try {
-      checkLocal(request);
-      await face.answer(request, reply);
+      return await server.answer(`${request.method} ${path}`, request);
     } catch (error) {
-      if (reply.gone.stopped) throw error;
       throw asApiError(error);
     }
   };
 }
 
-/** A failure of ours says so, and nothing of where it happened. */
+/** The message of the failure, without where it happened. */
 function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   const reason = error instanceof Error ? error.message : String(error);
   return new ApiError(500, `the engine failed: ${reason}`, { code: "engine_error" });
 }
 
-class Face {
-  readonly #line = new WaitingLine();
+const STREAM_HEADERS = { "content-type": "text/event-stream; charset=utf-8", "cache-control": "no-cache" };
+
+class ModelServer {
+  readonly #queue: RequestQueue;
+  readonly #limits: ServerLimits;
   #answered = 0;
 
-  constructor(private readonly core: FaceCore, private readonly hooks: FaceHooks) {}
+  constructor(private readonly generator: TextGenerator, private readonly options: ModelServerOptions) {
+    this.#queue = new RequestQueue(1, Infinity, options.clock);
+    this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
+  }
 
-  async answer(request: HttpRequest, reply: Reply): Promise<void> {
-    const { method, path } = request;
-    if (path === "/healthz") return await json(reply, { status: "ok" });
-    checkToken(request, this.hooks.token);
-    switch (`${method} ${path}`) {
+  async answer(route: string, request: Request): Promise<Response> {
+    switch (route) {
       case "GET /v1/models":
-        return await json(reply, { object: "list", data: [this.#modelEntry()] });
+        return Response.json({ object: "list", data: [this.#modelEntry()] });
       case "GET /podium/stats":
-        return await json(reply, await this.#stats());
+        return Response.json(await this.#stats());
       case "POST /v1/chat/completions":
-        return await this.#generate(parseChat(readJson(request)), reply);
+        return await this.#generate(parseChat(await this.#body(request)), request.signal);
       case "POST /v1/completions":
-        return await this.#generate(parseCompletion(readJson(request)), reply);
+        return await this.#generate(parseCompletion(await this.#body(request)), request.signal);
       default:
-        throw new ApiError(404, `there is no ${method} ${path} here`, { code: "unknown_url" });
+        throw new ApiError(404, `there is no ${route.slice(0, 100)} here`, { code: "unknown_url" });
     }
   }
 
+  async #body(request: Request): Promise<unknown> {
+    return parsedJson(await bodyText(request, this.#limits));
+  }
+
   async #stats(): Promise<EngineStats> {
-    return { ...await this.hooks.processUse(), waiting: this.#line.waiting, answered: this.#answered };
+    return { ...await this.options.processUse(), waiting: this.#queue.waiting, answered: this.#answered };
   }
 
   #modelEntry() {
-    const { model } = this.core;
+    const { model } = this.generator;
     return {
       id: model.modelId,
       object: "model",
-      created: this.hooks.now(),
+      created: this.options.now(),
       owned_by: "podium",
       alias: model.alias,
       device: model.device,
@@ -106,51 +167,54 @@ class Face {
     };
   }
 
-  async #generate(job: Job, reply: Reply): Promise<void> {
-    const { modelId, alias } = this.core.model;
-    const asked = job.model.toLowerCase();
-    if (asked !== modelId.toLowerCase() && asked !== alias?.toLowerCase()) {
-      throw new ApiError(404, `model '${job.model}' is not loaded here; this engine runs '${modelId}'`, {
-        param: "model",
-        code: "model_not_found",
-      });
-    }
-    const generation = await this.core.prepare(job);
-    const prefix = job.route === "chat" ? "chatcmpl" : "cmpl";
-    const head = { id: `${prefix}-${this.hooks.randomId()}`, created: this.hooks.now(), model: modelId };
-    if (job.stream) await this.#stream(job, head, generation, reply);
-    else await this.#whole(job, head, generation, reply);
-  }
-
-  async #whole(job: Job, head: AnswerHead, generation: Generation, reply: Reply): Promise<void> {
-    let text = "";
-    const result = await this.#inTurn(generation, (piece) => text += piece, reply.gone.signal);
-    await json(reply, wholeAnswer(job, head, text, result));
-  }
-
-  async #stream(job: Job, head: AnswerHead, generation: Generation, reply: Reply): Promise<void> {
-    const writer = new ChunkWriter(job, head);
-    // A stream's first byte may be long in coming; that the request was taken is told at once.
-    reply.begin(200, STREAM_HEADERS);
-    await reply.write(new Uint8Array());
-    const out = new Outflow(reply);
-    try {
-      const result = await this.#inTurn(
-        generation,
-        (text) => out.push(writer.delta(text)),
-        reply.gone.signal,
+  async #generate(request: AnswerRequest, gone: AbortSignal): Promise<Response> {
+    const { modelId, alias } = this.generator.model;
+    const wanted = request.model.toLowerCase();
+    if (wanted !== modelId.toLowerCase() && wanted !== alias?.toLowerCase()) {
+      throw new ApiError(
+        404,
+        `model '${request.model.slice(0, 100)}' is not loaded here; this engine runs '${modelId}'`,
+        { param: "model", code: "model_not_found" },
       );
-      for (const chunk of writer.end(result)) out.push(chunk);
-    } catch (error) {
-      if (reply.gone.stopped) throw error;
-      out.push(writer.failure(asApiError(error)));
     }
-    await out.empty();
-    await reply.end();
+    const generation = await this.generator.prepare(request);
+    const prefix = request.route === "chat" ? "chatcmpl" : "cmpl";
+    const head = { id: `${prefix}-${this.options.randomId()}`, created: this.options.now(), model: modelId };
+    if (request.stream) return this.#stream(request, head, generation, gone);
+    let text = "";
+    const result = await this.#inTurn(generation, (piece) => text += piece, gone);
+    return Response.json(wholeAnswer(request, head, text, result));
   }
 
-  async #inTurn(generation: Generation, emit: (text: string) => void, gone: AbortSignal) {
-    const leave = await this.#line.enter(gone);
+  /** The head goes out at once: the first token may take long, and the client should know that it is heard. */
+  #stream(request: AnswerRequest, head: AnswerHead, generation: Generation, gone: AbortSignal): Response {
+    const writer = new ChunkWriter(request, head);
+    const cancelled = new AbortController();
+    const cancel = (reason?: unknown) => cancelled.abort(reason);
+    gone.addEventListener("abort", cancel, { once: true });
+    // What a slow reader has not taken waits here; a whole answer is small.
+    const generate = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
+      try {
+        const emit = (text: string) => {
+          if (!cancelled.signal.aborted) controller.enqueue(writer.delta(text));
+        };
+        const result = await this.#inTurn(generation, emit, cancelled.signal);
+        if (cancelled.signal.aborted) return;
+        for (const chunk of writer.end(result)) controller.enqueue(chunk);
+      } catch (error) {
+        if (cancelled.signal.aborted) return;
+        controller.enqueue(writer.failure(asApiError(error)));
+      } finally {
+        gone.removeEventListener("abort", cancel);
+      }
+      controller.close();
+    };
+    const body = new ReadableStream<Uint8Array>({ start: (controller) => void generate(controller), cancel });
+    return new Response(body, { headers: STREAM_HEADERS });
+  }
+
+  async #inTurn(generation: Generation, emit: (text: string) => void, gone: AbortSignal): Promise<Generated> {
+    const leave = await this.#queue.enter(gone);
     try {
       const result = await generation(emit, gone);
       this.#answered++;
@@ -158,54 +222,5 @@ class Face {
     } finally {
       leave();
     }
-  }
-}
-
-const STREAM_HEADERS = [
-  ["content-type", "text/event-stream; charset=utf-8"],
-  ["cache-control", "no-cache"],
-] as const;
-
-/** Sends pieces in order without making whoever has them wait; a slow reader gets several in one. */
-class Outflow {
-  #waiting: Uint8Array[] = [];
-  #sending: Promise<void> | null = null;
-
-  constructor(private readonly reply: Reply) {}
-
-  push(bytes: Uint8Array): void {
-    this.#waiting.push(bytes);
-    // A client that went away is told by `reply.gone`, and by `empty`.
-    if (this.#sending === null) this.#send().catch(() => {});
-  }
-
-  /** Resolves when all of it is on its way. */
-  async empty(): Promise<void> {
-    await this.#sending;
-  }
-
-  #send(): Promise<void> {
-    this.#sending = this.#drain();
-    return this.#sending;
-  }
-
-  async #drain(): Promise<void> {
-    while (this.#waiting.length > 0) {
-      const bytes = concat(this.#waiting);
-      this.#waiting = [];
-      await this.reply.write(bytes);
-    }
-    this.#sending = null;
-  }
-}
-
-const json = (reply: Reply, value: unknown) => reply.whole(200, JSON_HEADERS, JSON.stringify(value));
-
-function readJson({ text }: HttpRequest): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw error;
-    throw new ApiError(400, `the request body is not JSON: ${error.message}`);
   }
 }

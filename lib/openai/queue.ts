@@ -1,56 +1,93 @@
-/** One at a time, in the order of arrival. */
+/** A queue in front of a model: so many requests at once, so many waiting, and HTTP 429 for more. */
+import type { Clock } from "../clock.ts";
+import { ApiError } from "./api_error.ts";
+
+/** Too many requests wait already; says when to come back. */
+export class QueueFull extends ApiError {
+  constructor(readonly retryAfterS: number, waiting: number) {
+    super(429, `${waiting} requests wait for this model already: try again in ${retryAfterS} s`, {
+      code: "queue_full",
+    });
+  }
+}
 
 /**
- * A lock for a resource that serves one request at a time. Whoever gives up while waiting leaves the line.
+ * Lets `slots` requests in at once, and at most `limit` more wait, first come, first served.
  *
  * ```ts
- * const line = new WaitingLine();
- * const first = await line.enter();
- * const second = line.enter();
- * if (line.waiting !== 1) throw new Error("the second one waits");
- * first();
+ * const queue = new RequestQueue(1, 1, () => 0);
+ * const signal = new AbortController().signal;
+ * const leave = await queue.enter(signal);
+ * const second = queue.enter(signal);
+ * const third = await queue.enter(signal).catch((error) => error);
+ * leave();
  * (await second)();
+ * if (!(third instanceof QueueFull) || queue.busy !== 0) throw new Error("one works, one waits, one is refused");
  * ```
  */
-export class WaitingLine {
-  #busy = false;
-  readonly #line: (() => void)[] = [];
+export class RequestQueue {
+  #busy = 0;
+  readonly #waiting = new Set<() => void>();
+  /** How long requests took, smoothed. */
+  #serviceMs = 1000;
 
-  /** How many wait; the one being served is not counted. */
+  constructor(readonly slots: number, readonly limit: number, private readonly clock: Clock) {}
+
+  get busy(): number {
+    return this.#busy;
+  }
+
+  /** How many wait; those being served are not counted. */
   get waiting(): number {
-    return this.#line.length;
+    return this.#waiting.size;
   }
 
   /**
-   * Resolves when it is this caller's turn, with the function that ends the turn (calling it twice does no
-   * harm). Rejects with the signal's reason when the caller gives up first.
+   * Resolves with the function that ends the turn; calling it twice does no harm.
+   *
+   * @throws {QueueFull} 429; the signal's reason where it is aborted while waiting
    */
-  async enter(signal?: AbortSignal): Promise<() => void> {
-    signal?.throwIfAborted();
-    if (this.#busy) await this.#wait(signal);
-    this.#busy = true;
+  async enter(signal: AbortSignal): Promise<() => void> {
+    signal.throwIfAborted();
+    if (this.#busy < this.slots) this.#busy++;
+    else if (this.#waiting.size < this.limit) await this.#wait(signal);
+    else {
+      const waitMs = (this.#waiting.size + 1) / this.slots * this.#serviceMs;
+      throw new QueueFull(Math.min(60, Math.max(1, Math.ceil(waitMs / 1000))), this.#waiting.size);
+    }
+    return this.#turn();
+  }
+
+  #wait(signal: AbortSignal): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const go = () => {
+        signal.removeEventListener("abort", giveUp);
+        resolve();
+      };
+      const giveUp = () => {
+        this.#waiting.delete(go);
+        reject(signal.reason);
+      };
+      this.#waiting.add(go);
+      signal.addEventListener("abort", giveUp, { once: true });
+    });
+  }
+
+  /** A slot passes directly to the next in the queue, so that nobody overtakes. */
+  #turn(): () => void {
+    const sinceMs = this.clock();
     let left = false;
     return () => {
       if (left) return;
       left = true;
-      const next = this.#line.shift();
-      if (next === undefined) this.#busy = false;
-      else next();
+      this.#serviceMs += (this.clock() - sinceMs - this.#serviceMs) / 8;
+      const [next] = this.#waiting;
+      if (next === undefined) {
+        this.#busy--;
+        return;
+      }
+      this.#waiting.delete(next);
+      next();
     };
-  }
-
-  #wait(signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const turn = () => {
-        signal?.removeEventListener("abort", giveUp);
-        resolve();
-      };
-      const giveUp = () => {
-        this.#line.splice(this.#line.indexOf(turn), 1);
-        reject(signal?.reason);
-      };
-      this.#line.push(turn);
-      signal?.addEventListener("abort", giveUp, { once: true });
-    });
   }
 }

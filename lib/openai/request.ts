@@ -1,9 +1,9 @@
-/** Requests of the OpenAI protocol as they come, validated once, here. */
+/** Requests of the OpenAI protocol, validated once, here. */
 import { z } from "zod";
 import type { ChatMessage } from "../endpoint/trace.ts";
 import { ApiError } from "./api_error.ts";
 
-/** How the next token is picked. */
+/** How the next token is chosen. */
 export interface Sampling {
   readonly temperature: number;
   readonly topP: number;
@@ -15,13 +15,13 @@ export interface Sampling {
 }
 
 /** What the answer must look like. */
-export type AnswerFormat =
+export type RequestedFormat =
   | { readonly kind: "text" }
   | { readonly kind: "json" }
   | { readonly kind: "schema"; readonly schema: Record<string, unknown> };
 
-/** One request, whatever route it came by. */
-export interface Job {
+/** One validated request for text, by either route. */
+export interface AnswerRequest {
   readonly route: "chat" | "completions";
   readonly model: string;
   readonly input:
@@ -31,9 +31,9 @@ export interface Job {
   readonly maxTokens: number | null;
   readonly sampling: Sampling;
   readonly stop: readonly string[];
-  /** Go on past the model's end token, so that the answer has exactly `maxTokens` tokens. */
+  /** Continue after the model's end token, so that the answer has exactly `maxTokens` tokens. */
   readonly ignoreEos: boolean;
-  readonly format: AnswerFormat;
+  readonly format: RequestedFormat;
   readonly stream: boolean;
   readonly includeUsage: boolean;
 }
@@ -71,7 +71,7 @@ const common = {
   stream: z.boolean().nullish(),
   stream_options: z.object({ include_usage: z.boolean().nullish() }).nullish(),
   ignore_eos: z.boolean().nullish(),
-  n: z.literal(1, { error: "must be 1: this engine gives one answer a request" }).nullish(),
+  n: z.literal(1, { error: "must be 1: this engine gives one answer per request" }).nullish(),
 };
 
 const responseFormat = z.discriminatedUnion("type", [
@@ -105,7 +105,7 @@ const completionRequest = z.object({
 
 /** OpenAI's own default for /v1/completions. */
 const completionDefaultTokens = 16;
-/** llama.cpp's own default; the protocol has no word for it. */
+/** llama.cpp's own default; the protocol does not define one. */
 const defaultTopK = 40;
 
 function parse<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {
@@ -152,7 +152,7 @@ function sharedFields(request: z.output<typeof completionRequest> | z.output<typ
   };
 }
 
-function formatOf(format: z.output<typeof responseFormat> | null | undefined): AnswerFormat {
+function formatOf(format: z.output<typeof responseFormat> | null | undefined): RequestedFormat {
   if (format?.type === "json_schema") return { kind: "schema", schema: format.json_schema.schema };
   return { kind: format?.type === "json_object" ? "json" : "text" };
 }
@@ -163,11 +163,11 @@ function formatOf(format: z.output<typeof responseFormat> | null | undefined): A
  * @throws {ApiError} 400 naming the first field that is wrong
  *
  * ```ts
- * const job = parseChat({ model: "m", messages: [{ role: "user", content: "Hi" }], max_completion_tokens: 8 });
- * if (job.maxTokens !== 8 || job.stream) throw new Error("read as written");
+ * const request = parseChat({ model: "m", messages: [{ role: "user", content: "Hi" }], max_completion_tokens: 8 });
+ * if (request.maxTokens !== 8 || request.stream) throw new Error("read as written");
  * ```
  */
-export function parseChat(body: unknown): Job {
+export function parseChat(body: unknown): AnswerRequest {
   const request = parse(chatRequest, body);
   return {
     ...sharedFields(request),
@@ -184,11 +184,11 @@ export function parseChat(body: unknown): Job {
  * @throws {ApiError} 400 naming the first field that is wrong
  *
  * ```ts
- * const job = parseCompletion({ model: "m", prompt: "Once upon" });
- * if (job.maxTokens !== 16) throw new Error("the protocol's default");
+ * const request = parseCompletion({ model: "m", prompt: "Once upon" });
+ * if (request.maxTokens !== 16) throw new Error("the protocol's default");
  * ```
  */
-export function parseCompletion(body: unknown): Job {
+export function parseCompletion(body: unknown): AnswerRequest {
   const request = parse(completionRequest, body);
   return {
     ...sharedFields(request),

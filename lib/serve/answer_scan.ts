@@ -1,6 +1,6 @@
 /**
- * What a gateway has to know of an answer that it passes on unread: that something was said, when it began, how
- * it ended, how many tokens it had. Only the beginning and the last bytes are looked at.
+ * What the gateway needs to know about an answer that it passes on: whether it has content and since when, how it
+ * ended, how many tokens it had. Only the beginning and the last bytes are examined.
  */
 
 /** Text of any kind, a call of a tool, or a vector: the answer is not empty. */
@@ -12,14 +12,14 @@ const FAILS = /(?:^|\n)(?:event: *error|data: *\{\s*"error"\s*:\s*[{"])/;
 const OUTPUT = /"(?:completion_tokens|output_tokens)"\s*:\s*(\d{1,9})/;
 const PROMPT = /"(?:prompt_tokens|input_tokens)"\s*:\s*(\d{1,9})/;
 
-/** How much of the end is looked at: the last event, usage and all. */
+/** How much of the end is examined: the last event with its usage. */
 const TAIL_BYTES = 4096;
-/** An answer that has said nothing in so many characters will not be read any further for it. */
-const LOOKED_AT = 256 * 1024;
+/** An answer without content in so many bytes counts as empty. */
+const EXAMINED = 256 * 1024;
 const LF = 10;
 
 /**
- * Takes the pieces of one answer, after they were passed on.
+ * Takes the pieces of one answer after they were passed on.
  *
  * ```ts
  * const scan = new AnswerScan();
@@ -32,7 +32,7 @@ const LF = 10;
 export class AnswerScan {
   #decoder = new TextDecoder();
   #carry = "";
-  #looked = 0;
+  #examined = 0;
   #id: string | null = null;
   #saidMs: number | null = null;
   #lines = 0;
@@ -40,12 +40,12 @@ export class AnswerScan {
   #tailBytes = 0;
 
   add(bytes: Uint8Array, atMs: number): void {
-    if (this.#saidMs === null && this.#looked < LOOKED_AT) this.#look(bytes, atMs);
+    if (this.#saidMs === null && this.#examined < EXAMINED) this.#examine(bytes, atMs);
     for (let at = bytes.indexOf(LF); at >= 0; at = bytes.indexOf(LF, at + 1)) this.#lines++;
     this.#keep(bytes);
   }
 
-  /** The last bytes, in a place of their own: pieces are read over. */
+  /** Keeps the last bytes. */
   #keep(bytes: Uint8Array): void {
     const fresh = bytes.length > TAIL_BYTES ? bytes.subarray(bytes.length - TAIL_BYTES) : bytes;
     if (this.#tailBytes + fresh.length > this.#tail.length) {
@@ -56,9 +56,9 @@ export class AnswerScan {
     this.#tailBytes += fresh.length;
   }
 
-  #look(bytes: Uint8Array, atMs: number): void {
+  #examine(bytes: Uint8Array, atMs: number): void {
     const text = this.#carry + this.#decoder.decode(bytes, { stream: true });
-    this.#looked += bytes.length;
+    this.#examined += bytes.length;
     this.#id ??= ID.exec(text)?.[1] ?? null;
     if (SAYS_SOMETHING.test(text)) this.#saidMs = atMs;
     this.#carry = text.slice(-200);

@@ -1,71 +1,23 @@
 /**
- * One address before several models: lists them, passes each request on to the one that it names, or that `auto`
- * chooses, and sees to it that every request gets an answer, or an error in OpenAI's shape, before its deadline.
+ * One address in front of several models: lists them, passes each request on to the one that it names, or that `auto`
+ * chooses, and makes sure that every request gets an answer, or an error in OpenAI's shape, before its deadline.
  */
 import { z } from "zod";
-import type { Clock } from "../clock.ts";
-import { ApiError, errorBody } from "../openai/api_error.ts";
+import { ApiError, errorResponse } from "../openai/api_error.ts";
 import type { Access } from "../openai/access.ts";
-import { unknownModel } from "./backends.ts";
-import type { Desk, Desks } from "./desks.ts";
-import {
-  type HeaderList,
-  type HttpHandler,
-  type HttpRequest,
-  JSON_HEADERS,
-  type Reply,
-} from "../openai/http_server.ts";
-import { AUTO, errorHeaders, Job, listed, parsedBody } from "./job.ts";
-import type { Gauge, Metrics } from "./metrics.ts";
-import type { RelayTools } from "./relay.ts";
-import type { RetryBudget } from "./retry_budget.ts";
-import type { Routing } from "./routing.ts";
+import { bodyText, type HttpHandler, parsedJson, pathOf, type ServerLimits } from "../openai/server.ts";
+import { type AnsweringOptions, answerWithFallback } from "./fallback.ts";
+import type { GaugeReading } from "./metrics.ts";
+import { AUTO, type QueuedModel, unknownModel } from "./served_models.ts";
 
 /** What the gateway is handed from outside. */
-export interface GatewayOptions extends RelayTools {
-  readonly clock: Clock;
-  readonly desks: Desks;
-  readonly routing: Routing;
+export interface GatewayOptions extends AnsweringOptions {
   readonly access: Access;
-  readonly metrics: Metrics;
-  readonly retries: RetryBudget;
-  /** Backends that one request may try. */
-  readonly attempts: number;
-  /** Longest time for one request, waiting and loading included, in milliseconds. */
-  readonly timeoutMs: number;
-  /** An answer of `auto` counts as a success within these limits alone; null: any. */
-  readonly slo: { readonly ttft_s: number | null; readonly e2e_s: number | null };
-  /** Asked when a name is unknown: has a service got new models? Cheap when asked often. */
-  readonly lookAgain: () => Promise<void>;
-  /** One record of each request. */
-  readonly onRequest: (record: RequestRecord) => void;
-  readonly randomId: () => string;
+  readonly limits: Pick<ServerLimits, "bodyBytes" | "bodyMs">;
   /** When this gateway began, in seconds since 1970: the models' `created`. */
   readonly startedAt: number;
   /** Gauges besides the gateway's own: memory of the process. */
-  readonly gauges: () => readonly Gauge[];
-}
-
-/** What is logged of a request: never its text. */
-export interface RequestRecord {
-  readonly request: string;
-  readonly path: string;
-  /** What the client asked for. */
-  readonly asked: string;
-  /** Who answered; null where nobody did. */
-  readonly model: string | null;
-  readonly intent: string | null;
-  readonly reason: string | null;
-  /** 499: the client went away. */
-  readonly status: number;
-  readonly fault: string | null;
-  readonly attempts: number;
-  readonly ttftMs: number | null;
-  readonly totalMs: number;
-  readonly promptTokens: number | null;
-  readonly outputTokens: number | null;
-  /** For `--log-prompts` alone. */
-  readonly body: string;
+  readonly gauges: () => readonly GaugeReading[];
 }
 
 const feedback = z.object({ id: z.string().min(1).max(200), good: z.boolean() });
@@ -77,52 +29,57 @@ const ANSWERING = new Set(["/v1/chat/completions", "/v1/completions", "/v1/embed
  * `/v1/embeddings`, `/v1/router`, `/v1/feedback`, `/healthz`, `/metrics`.
  *
  * ```ts ignore
- * const server = serveHttp(gateway(options), { hostname: "127.0.0.1", port: 8000, clock, onFault });
+ * const server = await serveHttp(gateway(options), { hostname: "127.0.0.1", port: 8000, clock, onFault });
  * ```
  */
 export function gateway(options: GatewayOptions): HttpHandler {
-  return async (request, reply) => {
-    const shared = options.access.headers(request);
+  const { access, metrics } = options;
+  return async (request) => {
+    const cors = access.corsHeaders(request);
+    let response: Response;
     try {
-      await answer(request, reply, shared, options);
+      response = await answer(request, options);
     } catch (error) {
-      if (reply.begun || reply.gone.stopped || !(error instanceof ApiError)) throw error;
-      options.metrics.count("podium_refusals_total", { code: error.code ?? String(error.status) });
-      await reply.whole(error.status, [...errorHeaders(error), ...shared], JSON.stringify(errorBody(error)));
+      if (!(error instanceof ApiError)) throw error;
+      metrics.count("podium_refusals_total", { code: error.code ?? String(error.status) });
+      response = errorResponse(error);
     }
+    for (const [name, value] of Object.entries(cors)) response.headers.set(name, value);
+    return response;
   };
 }
 
-async function answer(
-  request: HttpRequest,
-  reply: Reply,
-  shared: HeaderList,
-  options: GatewayOptions,
-): Promise<void> {
-  const { method, path } = request;
-  if (path !== "/healthz" || method !== "GET") options.access.check(request);
-  if (method === "OPTIONS" && shared.length > 0) return await reply.whole(204, shared, "");
+async function answer(request: Request, options: GatewayOptions): Promise<Response> {
+  const { access, metrics, limits } = options;
+  const { method } = request;
+  const path = pathOf(request.url);
+  const route = `${method} ${path}`;
+  if (route === "GET /healthz") return health(request, options);
+  access.check(request); // before anything of the body is read
+  if (method === "OPTIONS" && request.headers.has("origin")) return new Response(null, { status: 204 });
   if (method === "POST" && ANSWERING.has(path)) {
-    return await new Job(request, reply, shared, options).run();
+    return await answerWithFallback(request, await bodyText(request, limits), options);
   }
-  const json = (status: number, value: unknown) =>
-    reply.whole(status, [...JSON_HEADERS, ...shared], JSON.stringify(value));
-  if (method === "POST" && path === "/v1/feedback") return await json(200, takeFeedback(request, options));
-  if (method === "GET") {
-    if (path === "/healthz") return await json(...health(options));
-    if (path === "/metrics") {
-      const headers = [["content-type", "text/plain; version=0.0.4; charset=utf-8"]] as const;
-      return await reply.whole(200, [...headers, ...shared], options.metrics.render(gaugesOf(options)));
+  switch (route) {
+    case "POST /v1/feedback":
+      return Response.json(takeFeedback(parsedJson(await bodyText(request, limits)), options));
+    case "GET /metrics": {
+      const headers = { "content-type": metrics.contentType };
+      return new Response(await metrics.text(gaugesOf(options)), { headers });
     }
-    if (path === "/v1/router") return await json(200, routerView(options));
-    if (path === "/v1/models") return await json(200, await modelList(options));
-    if (path.startsWith("/v1/models/")) return await json(200, await oneModel(path.slice(11), options));
+    case "GET /v1/router":
+      return Response.json(routerView(options));
+    case "GET /v1/models":
+      return Response.json(await modelList(options));
+  }
+  if (method === "GET" && path.startsWith("/v1/models/")) {
+    return Response.json(await oneModel(path.slice("/v1/models/".length), options));
   }
   throw new ApiError(404, `there is no ${method} ${path.slice(0, 100)} here`, { code: "unknown_url" });
 }
 
-function takeFeedback(request: HttpRequest, { routing }: GatewayOptions) {
-  const result = feedback.safeParse(parsedBody(request.text));
+function takeFeedback(body: unknown, { routing }: GatewayOptions) {
+  const result = feedback.safeParse(body);
   if (!result.success) {
     throw new ApiError(400, 'feedback is {"id": "an answer\'s id", "good": true or false}');
   }
@@ -136,36 +93,43 @@ function takeFeedback(request: HttpRequest, { routing }: GatewayOptions) {
   return { id, good, status: "counted" };
 }
 
-/** 200 while every model could answer, 503 as soon as one can't. */
-function health({ desks }: GatewayOptions): [number, unknown] {
-  const models = desks.all().map(({ backend, breaker }) => {
-    const standing = backend.standing();
-    const shown = breaker.state() === "open" && standing.kind !== "down"
-      ? { kind: "down", reason: "it failed too often just now" }
-      : standing;
-    return { id: backend.id, ...shown };
+/** 200 while every model can answer, 503 as soon as one can't. Clients without the key get the status alone. */
+function health(request: Request, { access, models }: GatewayOptions): Response {
+  access.checkSource(request);
+  const states = models.all().map(({ model, breaker }) => {
+    const available = model.availability();
+    return breaker.state() === "open" && available.kind !== "down"
+      ? { id: model.id, kind: "down", reason: "it failed too often just now" }
+      : { id: model.id, ...available };
   });
-  const allUp = models.every(({ kind }) => kind !== "down");
-  return [allUp ? 200 : 503, { status: allUp ? "ok" : "degraded", models }];
+  const allUp = states.every(({ kind }) => kind !== "down");
+  const status = allUp ? "ok" : "degraded";
+  return Response.json(access.hasKey(request) ? { status, models: states } : { status }, {
+    status: allUp ? 200 : 503,
+  });
 }
+
+const autoEntry = ({ startedAt }: GatewayOptions) => ({
+  id: AUTO,
+  object: "model",
+  created: startedAt,
+  owned_by: "podium",
+});
 
 async function modelList(options: GatewayOptions) {
-  await options.lookAgain();
-  const entries = options.desks.all().map((desk) => modelEntry(desk, options));
-  const auto = { id: AUTO, object: "model", created: options.startedAt, owned_by: "podium" };
-  return { object: "list", data: entries.length === 0 ? [] : [...entries, auto] };
+  await options.refresh();
+  const entries = options.models.all().map((queued) => modelEntry(queued, options));
+  return { object: "list", data: entries.length === 0 ? [] : [...entries, autoEntry(options)] };
 }
 
-async function oneModel(asked: string, options: GatewayOptions) {
-  const { desks } = options;
-  const name = unescaped(asked);
-  if (name.toLowerCase() === AUTO) {
-    return { id: AUTO, object: "model", created: options.startedAt, owned_by: "podium" };
-  }
-  if (desks.named(name).length === 0) await options.lookAgain();
-  const [desk] = desks.named(name);
-  if (desk === undefined) throw unknownModel(name, listed(desks));
-  return modelEntry(desk, options);
+async function oneModel(escaped: string, options: GatewayOptions) {
+  const { models } = options;
+  const name = unescaped(escaped);
+  if (name.toLowerCase() === AUTO) return autoEntry(options);
+  if (models.named(name).length === 0) await options.refresh();
+  const [queued] = models.named(name);
+  if (queued === undefined) throw unknownModel(name, models);
+  return modelEntry(queued, options);
 }
 
 function unescaped(text: string): string {
@@ -176,42 +140,38 @@ function unescaped(text: string): string {
   }
 }
 
-function modelEntry({ backend }: Desk, { startedAt }: GatewayOptions) {
-  return {
-    id: backend.id,
-    object: "model",
-    created: startedAt,
-    owned_by: backend.ownedBy,
-    ...backend.about(),
-  };
-}
+const modelEntry = ({ model }: QueuedModel, { startedAt }: GatewayOptions) => ({
+  id: model.id,
+  object: "model",
+  created: startedAt,
+  owned_by: model.ownedBy,
+  ...model.about(),
+});
 
-function routerView({ desks, routing }: GatewayOptions) {
-  const arms = desks.all().map(({ backend, breaker, line }) => ({
-    id: backend.candidate,
-    model: backend.id,
-    capabilities: backend.capabilities,
-    standing: backend.standing(),
+function routerView({ models, routing }: GatewayOptions) {
+  const arms = models.all().map(({ model, breaker, queue }) => ({
+    id: model.candidate,
+    model: model.id,
+    capabilities: model.capabilities,
+    standing: model.availability(),
     breaker: breaker.state(),
-    busy: line.busy,
-    waiting: line.waiting,
-    memory_mb: backend.memoryMb(),
+    busy: queue.busy,
+    waiting: queue.waiting,
+    memory_mb: model.memoryMb(),
   }));
   return { schema_version: 1, arms, ...routing.view() };
 }
 
 const BREAKER_STATES = { closed: 0, "half-open": 1, open: 2 } as const;
 
-function gaugesOf({ desks, gauges }: GatewayOptions): Gauge[] {
-  const of = (value: (desk: Desk) => number | null) =>
-    desks.all().flatMap((desk) => {
-      const figure = value(desk);
-      return figure === null ? [] : [{ labels: { model: desk.backend.id }, value: figure }];
-    });
-  const gauge = (name: string, help: string, value: (desk: Desk) => number | null) => ({
+function gaugesOf({ models, gauges }: GatewayOptions): GaugeReading[] {
+  const gauge = (name: string, help: string, read: (queued: QueuedModel) => number | null): GaugeReading => ({
     name,
     help,
-    values: of(value),
+    values: models.all().flatMap((queued) => {
+      const value = read(queued);
+      return value === null ? [] : [{ labels: { model: queued.model.id }, value }];
+    }),
   });
   return [
     gauge(
@@ -219,10 +179,10 @@ function gaugesOf({ desks, gauges }: GatewayOptions): Gauge[] {
       "0 closed, 1 half-open, 2 open.",
       ({ breaker }) => BREAKER_STATES[breaker.state()],
     ),
-    gauge("podium_requests_in_progress", "Requests that a model works on.", ({ line }) => line.busy),
-    gauge("podium_requests_waiting", "Requests that wait for a model.", ({ line }) => line.waiting),
-    gauge("podium_model_memory_bytes", "Resident memory of a model's own process.", ({ backend }) => {
-      const mb = backend.memoryMb();
+    gauge("podium_requests_in_progress", "Requests that a model works on.", ({ queue }) => queue.busy),
+    gauge("podium_requests_waiting", "Requests that wait for a model.", ({ queue }) => queue.waiting),
+    gauge("podium_model_memory_bytes", "Resident memory of a model's own process.", ({ model }) => {
+      const mb = model.memoryMb();
       return mb === null ? null : mb * 1e6;
     }),
     ...gauges(),

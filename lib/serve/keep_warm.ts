@@ -1,68 +1,71 @@
-/** Keeps models warm that were used: services unload what nobody asks for, and caches grow cold. */
-import { Stop } from "../openai/stop.ts";
-import type { Desk, Desks } from "./desks.ts";
+/** Keeps used models warm: services unload a model that is idle, and caches grow cold. */
+import type { Clock, Fetch } from "../clock.ts";
 import type { Metrics } from "./metrics.ts";
-import type { RelayTools } from "./relay.ts";
+import type { QueuedModel, ServedModels } from "./served_models.ts";
 
-export interface KeepWarmTools extends Pick<RelayTools, "post" | "clock" | "deadlines"> {
-  readonly desks: Desks;
+export interface KeepWarmTools {
+  readonly models: ServedModels;
   readonly metrics: Metrics;
+  readonly fetch: Fetch;
+  readonly clock: Clock;
 }
 
 const LONGEST_MS = 120_000;
 
 /**
- * Asks every model that has been used for one token after `idleMs` without a request. Never one that is busy,
- * asleep or failing; neither the router nor the breaker hears of it. Returns the function that ends it.
+ * Sends a request for one token to every model that was used and then had no request for `idleMs`. It leaves out
+ * models that are busy, unloaded or failing, and reports neither to the router nor to the breaker. Returns the
+ * function that ends it.
  *
  * ```ts ignore
- * const stop = keepWarm(240_000, { desks, metrics, post, clock, deadlines });
+ * const stop = keepWarm(240_000, { models, metrics, fetch, clock });
  * stop();
  * ```
  */
 export function keepWarm(idleMs: number, tools: KeepWarmTools): () => void {
-  const busy = new Set<string>();
-  const look = () => {
-    for (const desk of tools.desks.all()) {
-      const { candidate } = desk.backend;
-      if (busy.has(candidate) || !isIdle(desk, idleMs, tools.clock())) continue;
-      busy.add(candidate);
-      void ask(desk, tools).finally(() => busy.delete(candidate));
+  const warming = new Set<string>();
+  const check = () => {
+    for (const queued of tools.models.all()) {
+      const { candidate } = queued.model;
+      if (warming.has(candidate) || !isIdle(queued, idleMs, tools.clock())) continue;
+      warming.add(candidate);
+      void warm(queued, tools).finally(() => warming.delete(candidate));
     }
   };
-  const timer = setInterval(look, Math.min(idleMs / 4, 10_000));
+  const timer = setInterval(check, Math.min(idleMs / 4, 10_000));
   return () => clearInterval(timer);
 }
 
-function isIdle({ backend, breaker, line, usedMs }: Desk, idleMs: number, nowMs: number): boolean {
-  return usedMs !== null && nowMs - usedMs >= idleMs && line.busy === 0 && breaker.state() === "closed" &&
-    backend.standing().kind === "up";
+function isIdle({ model, breaker, queue, usedMs }: QueuedModel, idleMs: number, nowMs: number): boolean {
+  return usedMs !== null && nowMs - usedMs >= idleMs && queue.busy === 0 && breaker.state() === "closed" &&
+    model.availability().kind === "up";
 }
 
-async function ask(desk: Desk, { post, clock, deadlines, metrics }: KeepWarmTools): Promise<void> {
-  const stop = new Stop();
-  const deadline = deadlines.add({
-    atMs: clock() + LONGEST_MS,
-    passed: () => stop.now(new Error("too slow")),
-  });
-  desk.usedMs = clock();
+async function warm(queued: QueuedModel, { fetch, clock, metrics }: KeepWarmTools): Promise<void> {
+  const signal = AbortSignal.timeout(LONGEST_MS);
+  queued.usedMs = clock();
   let outcome = "failed";
   let release = () => {};
   try {
-    const held = await desk.backend.hold(stop);
-    release = held.release;
-    const { baseUrl, apiKey, modelId } = held.place;
-    const body = { model: modelId, messages: [{ role: "user", content: "Hi" }], max_tokens: 1 };
-    const answer = post(`${baseUrl}/chat/completions`, apiKey, JSON.stringify(body));
-    stop.onStop = (reason) => void answer.cancel(reason);
-    const { status } = await answer.head();
-    while (await answer.next() !== null);
-    if (status === 200) outcome = "answered";
+    const lease = await queued.model.lease(signal);
+    release = lease.release;
+    const { baseUrl, apiKey, modelId } = lease.endpoint;
+    const response = await fetch(`${baseUrl}/chat/completions`, {
+      method: "POST",
+      headers: {
+        "content-type": "application/json",
+        ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
+      },
+      body: JSON.stringify({ model: modelId, messages: [{ role: "user", content: "Hi" }], max_tokens: 1 }),
+      redirect: "manual",
+      signal,
+    });
+    await response.arrayBuffer();
+    if (response.status === 200) outcome = "answered";
   } catch {
-    // Whether it can answer shows in the next request of a client's: that one is judged.
+    // The next request of a client shows whether the model can answer, and is counted.
   } finally {
     release();
-    deadlines.drop(deadline);
   }
-  metrics.count("podium_keep_warm_total", { model: desk.backend.id, outcome });
+  metrics.count("podium_keep_warm_total", { model: queued.model.id, outcome });
 }

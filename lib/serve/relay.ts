@@ -1,24 +1,13 @@
-/** One attempt at an answer: sends the request on, and passes back what comes, byte by byte. */
-import type { Clock } from "../clock.ts";
+/** One attempt at an answer: forwards the request to one model, and passes back what comes, byte by byte. */
+import type { Clock, Fetch } from "../clock.ts";
 import { concat } from "../endpoint/bytes.ts";
 import { errorMessage, redacted, rootReason, withoutKey } from "../endpoint/failure.ts";
-import type { ResponseHead } from "../endpoint/http1.ts";
-import type { PostJson } from "../endpoint/post.ts";
-import type { TimedBody } from "../endpoint/timed_body.ts";
 import { ApiError, errorBody } from "../openai/api_error.ts";
 import { AnswerScan, type AnswerSeen } from "./answer_scan.ts";
-import type { Deadlines } from "./deadlines.ts";
-import type { HeaderList, Reply } from "../openai/http_server.ts";
+import type { ModelEndpoint } from "./served_models.ts";
 
-/** Where a model answers, and what it is called there. */
-export interface Place {
-  readonly baseUrl: string;
-  readonly apiKey?: string;
-  readonly modelId: string;
-}
-
-/** How long a backend may take, in milliseconds. */
-export interface Patience {
+/** How long a model may take, in milliseconds. */
+export interface StreamLimits {
   /** Until the first byte of a stream. A whole answer has the request's own deadline alone. */
   readonly firstByteMs: number;
   /** Between two pieces of a stream. */
@@ -26,42 +15,38 @@ export interface Patience {
 }
 
 export interface RelayTools {
-  readonly post: PostJson;
+  readonly fetch: Fetch;
   readonly clock: Clock;
-  readonly deadlines: Deadlines;
-  readonly patience: Patience;
+  readonly streamLimits: StreamLimits;
 }
 
-/** What is sent on. */
+/** What is forwarded. */
 export interface Forwarded {
   /** Below the base URL: `/chat/completions`. */
   readonly path: string;
-  readonly body: string | Uint8Array;
-  /** The client asked for a stream. */
+  readonly body: string;
   readonly stream: boolean;
-  /** The request's own deadline. */
-  readonly untilMs: number;
-  /** Headers of ours that the answer gets; asked for once it is there. */
-  readonly headers: () => HeaderList;
+  /** The gateway's own headers of the answer; called once the answer is there. */
+  readonly headers: () => Readonly<Record<string, string>>;
 }
 
-/** Why an attempt failed before anything of it had been sent to the client. */
+/** Why an attempt failed before the client got anything. */
 export interface Failure {
   readonly kind: "failed";
-  /** What the client is told where nobody else can answer. */
+  /** What the client gets where no other model can answer. */
   readonly error: ApiError;
-  /** The backend's own error in OpenAI's shape, which is passed on as it is. */
-  readonly own: { readonly status: number; readonly headers: HeaderList; readonly body: string } | null;
-  /** Says something about the backend's health; a full queue does not. */
+  /** The model's own error in OpenAI's shape, which is passed on as it is. */
+  readonly own: Response | null;
+  /** Whether it says something about the model's health; a full queue does not. */
   readonly counts: boolean;
 }
 
-export type Attempt =
-  | Failure
+/** How a begun answer ended. */
+export type Ended =
   | { readonly kind: "gone" }
-  /** The request was at fault, and was told so in the backend's own words. */
+  /** The request was at fault, and the client got the model's own words. */
   | { readonly kind: "refused"; readonly status: number }
-  /** Something was sent; `fault` says what went wrong after that. */
+  /** The answer was sent; `fault` says what went wrong on the way. */
   | {
     readonly kind: "sent";
     readonly status: number;
@@ -69,164 +54,284 @@ export type Attempt =
     readonly fault: string | null;
   };
 
+export type Attempt =
+  | Failure
+  | { readonly kind: "gone" }
+  | { readonly kind: "answered"; readonly response: Response; readonly ended: Promise<Ended> };
+
 const WHOLE_LIMIT_BYTES = 64 * 1024 * 1024;
 const ERROR_LIMIT_BYTES = 256 * 1024;
 
 class TooSlow extends Error {}
 class BadAnswer extends Error {}
 
+/** A time limit that can be moved while it has not passed. */
+class Deadline {
+  #timer: ReturnType<typeof setTimeout>;
+
+  constructor(private readonly clock: Clock, private atMs: number, private readonly passed: () => void) {
+    this.#timer = setTimeout(this.#check, atMs - clock());
+  }
+
+  move(atMs: number): void {
+    this.atMs = atMs;
+  }
+
+  end(): void {
+    clearTimeout(this.#timer);
+  }
+
+  readonly #check = () => {
+    const leftMs = this.atMs - this.clock();
+    if (leftMs <= 0) this.passed();
+    else this.#timer = setTimeout(this.#check, leftMs);
+  };
+}
+
 /**
- * Sends a request to `place` and its answer to the client. A stream is passed on as it comes, from its first byte;
- * a whole answer once it is whole. Until a byte was sent every failure is returned, so that somebody else can be
- * asked; after that it ends the stream with an error event.
+ * Forwards a request to `endpoint`. A stream is passed on as it comes, from its first byte; a whole answer once it is
+ * whole. Until then every failure is returned, so that another model can be asked. Later failures end the stream
+ * with an error event.
+ *
+ * @param stop aborted with an `ApiError` at the request's deadline, with any other reason when the client goes away
  *
  * ```ts ignore
- * const attempt = await relay(place, forwarded, reply, tools);
+ * const attempt = await relay(endpoint, forwarded, request.signal, tools);
  * if (attempt.kind === "failed") console.log(attempt.error.message);
  * ```
  */
 export async function relay(
-  place: Place,
+  endpoint: ModelEndpoint,
   sent: Forwarded,
-  reply: Reply,
-  tools: RelayTools,
+  stop: AbortSignal,
+  { fetch, clock, streamLimits }: RelayTools,
 ): Promise<Attempt> {
-  // First of all it is sent: what follows is done while the model works.
-  const answer = tools.post(place.baseUrl + sent.path, place.apiKey, sent.body);
-  const { clock, deadlines, patience } = tools;
-  const client = new Taking(reply);
-  let given: unknown;
-  const giveUp = (reason: unknown) => {
-    given ??= reason;
-    void answer.cancel(reason);
+  const { baseUrl, apiKey } = endpoint;
+  const upstream = new AbortController();
+  const giveUp = (reason: unknown) => upstream.abort(reason);
+  const onStop = () => giveUp(stop.reason);
+  stop.addEventListener("abort", onStop, { once: true });
+  const deadline = sent.stream
+    ? new Deadline(clock, clock() + streamLimits.firstByteMs, () => giveUp(tooSlow()))
+    : null;
+  let streaming = false;
+  const close = () => {
+    deadline?.end();
+    stop.removeEventListener("abort", onStop);
   };
-  reply.gone.onStop = giveUp;
-  const deadline = deadlines.add({
-    atMs: sent.stream ? Math.min(sent.untilMs, clock() + patience.firstByteMs) : sent.untilMs,
-    // Whoever keeps the other waiting is given up: a client that doesn't read, or a backend that says nothing.
-    passed: () => client.busy ? reply.drop() : giveUp(new TooSlow("it did not answer in time")),
-  });
-  const scan = new AnswerScan();
   try {
-    const head = await answer.head();
-    if (head.status >= 400) return await refusal(head, answer, place, sent, reply);
-    if (head.headers.get("content-type")?.startsWith("text/event-stream")) {
-      const moved = () => deadline.atMs = Math.min(sent.untilMs, clock() + patience.gapMs);
-      await passStream(head, answer, sent, client, scan, moved);
-    } else await passWhole(head, answer, sent, client, scan);
-    return { kind: "sent", status: head.status, seen: scan.result(), fault: null };
+    const response = await fetch(baseUrl + sent.path, {
+      method: "POST",
+      headers: {
+        accept: "application/json",
+        "content-type": "application/json",
+        "user-agent": "podium",
+        ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
+      },
+      body: sent.body,
+      redirect: "manual",
+      signal: upstream.signal,
+    });
+    const { status } = response;
+    if (status >= 300) return await refusal(response, endpoint, sent);
+    if (!response.headers.get("content-type")?.startsWith("text/event-stream")) {
+      return await whole(response, sent, clock);
+    }
+    const reader = (response.body ?? new Blob().stream()).getReader();
+    const first = await reader.read();
+    if (first.done) throw new BadAnswer("it sent an empty answer");
+    checkBeginning(first.value);
+    streaming = true;
+    const passing = new PassedStream(reader, first.value, {
+      apiKey,
+      status,
+      clock,
+      gapMs: streamLimits.gapMs,
+      stop,
+    });
+    return {
+      kind: "answered",
+      response: new Response(passing.body, { status, headers: headersOf(response, sent.headers()) }),
+      ended: passing.ended,
+    };
   } catch (error) {
-    if (reply.gone.stopped) return { kind: "gone" };
-    const failure = failureOf(given ?? error, place.apiKey);
-    if (!reply.begun) return failure;
-    giveUp(error);
-    return await breakOff(failure.error, reply, scan);
+    upstream.abort(error);
+    if (stop.aborted && !(stop.reason instanceof ApiError)) return { kind: "gone" };
+    return failureOf(upstream.signal.reason, apiKey);
   } finally {
-    deadlines.drop(deadline);
-    reply.gone.onStop = null;
+    close();
+    if (!streaming) upstream.abort();
   }
 }
 
-/** The client's side of an answer: whether something is being written that it has not taken yet. */
-class Taking {
-  busy = false;
+interface Piece {
+  readonly bytes: Uint8Array;
+  readonly atMs: number;
+}
 
-  constructor(readonly reply: Reply) {}
+interface PassedStreamOptions {
+  readonly apiKey: string | undefined;
+  readonly status: number;
+  readonly clock: Clock;
+  readonly gapMs: number;
+  readonly stop: AbortSignal;
+}
 
-  async take(writing: Promise<void>): Promise<void> {
-    this.busy = true;
-    await writing;
-    this.busy = false;
+/**
+ * A stream on its way from a model to a client. It reads from the model only what the client takes, and whichever of
+ * the two keeps the other waiting for too long is given up.
+ */
+class PassedStream {
+  readonly body: ReadableStream<Uint8Array>;
+  readonly ended: Promise<Ended>;
+  readonly #end: (how: Ended) => void;
+  readonly #scan = new AnswerScan();
+  readonly #deadline: Deadline;
+  #first: Piece | null;
+  /** The piece that the client got last. */
+  #handed: Piece | null = null;
+  /** The client has not taken the last piece yet. */
+  #clientBusy = false;
+  #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
+
+  constructor(
+    private readonly reader: ReadableStreamDefaultReader<Uint8Array>,
+    first: Uint8Array,
+    private readonly options: PassedStreamOptions,
+  ) {
+    const { clock, gapMs, stop } = options;
+    const { promise, resolve } = Promise.withResolvers<Ended>();
+    this.ended = promise;
+    this.#first = { bytes: first, atMs: clock() };
+    this.#deadline = new Deadline(clock, clock() + gapMs, () => this.#giveUp(tooSlow()));
+    const onStop = () => this.#giveUp(stop.reason);
+    stop.addEventListener("abort", onStop, { once: true });
+    this.#end = (how) => {
+      this.#deadline.end();
+      stop.removeEventListener("abort", onStop);
+      this.#controller = null;
+      resolve(how);
+    };
+    this.body = new ReadableStream<Uint8Array>({
+      start: (controller) => void (this.#controller = controller),
+      pull: (controller) => this.#pull(controller),
+      cancel: (reason) => {
+        this.#end({ kind: "gone" });
+        return reader.cancel(reason).catch(() => {});
+      },
+    }, { highWaterMark: 0 });
+  }
+
+  async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    this.#clientBusy = false;
+    try {
+      // The last piece is examined only now, when the client has it.
+      if (this.#handed !== null) this.#scan.add(this.#handed.bytes, this.#handed.atMs);
+      const piece = this.#first ?? await this.#read();
+      [this.#first, this.#handed] = [null, piece];
+      if (this.#controller === null) return;
+      if (piece === null) return this.#close(controller);
+      controller.enqueue(piece.bytes);
+      this.#clientBusy = true;
+      this.#deadline.move(this.options.clock() + this.options.gapMs);
+    } catch (error) {
+      this.#breakOff(error);
+    }
+  }
+
+  async #read(): Promise<Piece | null> {
+    const { done, value } = await this.reader.read();
+    return done ? null : { bytes: value, atMs: this.options.clock() };
+  }
+
+  #close(controller: ReadableStreamDefaultController<Uint8Array>): void {
+    const seen = this.#scan.result();
+    if (!seen.ended) throw new BadAnswer("it ended its answer before it was complete");
+    controller.close();
+    this.#end({ kind: "sent", status: this.options.status, seen, fault: null });
+  }
+
+  /** The client that does not read, or the model that is silent. */
+  #giveUp(reason: unknown): void {
+    const isClient = this.#clientBusy || !(reason instanceof ApiError || reason instanceof TooSlow);
+    if (!isClient) return this.#breakOff(reason);
+    const controller = this.#controller;
+    this.#end({ kind: "gone" });
+    controller?.error(reason);
+    void this.reader.cancel(reason).catch(() => {});
+  }
+
+  /** No other model can answer after the first byte: an event in OpenAI's shape reports the error. */
+  #breakOff(reason: unknown): void {
+    const controller = this.#controller;
+    if (controller === null) return;
+    const { error } = failureOf(reason, this.options.apiKey);
+    controller.enqueue(new TextEncoder().encode(`\n\ndata: ${JSON.stringify(errorBody(error))}\n\n`));
+    controller.close();
+    this.#end({ kind: "sent", status: this.options.status, seen: this.#scan.result(), fault: error.message });
+    void this.reader.cancel(reason).catch(() => {});
   }
 }
 
-async function passStream(
-  head: ResponseHead,
-  body: TimedBody,
-  sent: Forwarded,
-  client: Taking,
-  scan: AnswerScan,
-  moved: () => void,
-): Promise<void> {
-  const { reply } = client;
-  reply.begin(head.status, headersOf(head, sent.headers())); // made ready before the first token is there
-  const first = await body.next();
-  if (first === null) throw new BadAnswer("it sent an empty answer");
-  checkBeginning(first.bytes);
-  for (let piece: typeof first | null = first; piece !== null; piece = await body.next()) {
-    await client.take(reply.write(piece.bytes));
-    scan.add(piece.bytes, piece.atMs);
-    moved();
-  }
-  if (!scan.result().ended) throw new BadAnswer("it ended its answer before it was complete");
-  await client.take(reply.end());
-}
+const tooSlow = () => new TooSlow("it did not answer in time");
 
-async function passWhole(
-  head: ResponseHead,
-  body: TimedBody,
-  sent: Forwarded,
-  client: Taking,
-  scan: AnswerScan,
-): Promise<void> {
-  const bytes = await collected(body, WHOLE_LIMIT_BYTES, scan);
+async function whole(response: Response, sent: Forwarded, clock: Clock): Promise<Attempt> {
+  const scan = new AnswerScan();
+  const bytes = await collected(response, WHOLE_LIMIT_BYTES);
+  scan.add(bytes, clock());
   if (!isJsonObject(new TextDecoder().decode(bytes))) throw new BadAnswer("what it sent is not JSON");
-  await client.take(client.reply.whole(head.status, headersOf(head, sent.headers()), bytes));
+  const { status } = response;
+  return {
+    kind: "answered",
+    response: new Response(bytes, { status, headers: headersOf(response, sent.headers()) }),
+    ended: Promise.resolve({ kind: "sent", status, seen: scan.result(), fault: null }),
+  };
 }
 
-/** An HTTP error: the client's own mistakes are passed on, the backend's are reasons to ask another. */
+/** The client's own mistakes are passed on; the model's failures are reasons to ask another model. */
 async function refusal(
-  head: ResponseHead,
-  body: TimedBody,
-  place: Place,
+  response: Response,
+  { apiKey }: ModelEndpoint,
   sent: Forwarded,
-  reply: Reply,
 ): Promise<Attempt> {
-  const text = new TextDecoder().decode(await collected(body, ERROR_LIMIT_BYTES));
-  const clean = withoutKey(text, place.apiKey);
-  const headers = headersOf(head, sent.headers());
-  const { status } = head;
-  if (!isBackendsFault(status)) {
-    const shaped = isError(clean)
-      ? clean
-      : JSON.stringify(errorBody(new ApiError(status, messageOf(clean, status))));
-    await reply.whole(status, withJson(headers), shaped);
-    return { kind: "refused", status };
+  const { status } = response;
+  if (status < 400) {
+    await response.body?.cancel();
+    throw new BadAnswer(`it redirects to another address (HTTP ${status}), which is not followed`);
   }
-  const error = new ApiError(
-    502,
-    `the model's endpoint failed with HTTP ${status}: ${messageOf(clean, status)}`,
-    {
-      code: "upstream_error",
-    },
-  );
-  const own = isError(clean) ? { status, headers: withJson(headers), body: clean } : null;
-  return { kind: "failed", error, own, counts: saysIll(status) };
+  const text = withoutKey(new TextDecoder().decode(await collected(response, ERROR_LIMIT_BYTES)), apiKey);
+  const headers = headersOf(response, { ...sent.headers(), "content-type": "application/json" });
+  if (!isModelsFault(status)) {
+    const shaped = isError(text)
+      ? text
+      : JSON.stringify(errorBody(new ApiError(status, messageOf(text, status))));
+    return {
+      kind: "answered",
+      response: new Response(shaped, { status, headers }),
+      ended: Promise.resolve({ kind: "refused", status }),
+    };
+  }
+  const message = redacted(messageOf(text, status), apiKey);
+  const error = new ApiError(502, `the model's endpoint failed with HTTP ${status}: ${message}`, {
+    code: "upstream_error",
+  });
+  const own = isError(text) ? new Response(text, { status, headers }) : null;
+  return { kind: "failed", error, own, counts: showsIllness(status) };
 }
 
-/** After the first byte nobody else can answer: the stream says what happened, in OpenAI's shape, and ends. */
-async function breakOff(error: ApiError, reply: Reply, scan: AnswerScan): Promise<Attempt> {
-  try {
-    await reply.write(new TextEncoder().encode(`\n\ndata: ${JSON.stringify(errorBody(error))}\n\n`));
-    await reply.end();
-  } catch {
-    return { kind: "gone" };
-  }
-  return { kind: "sent", status: 200, seen: scan.result(), fault: error.message };
-}
+/** A request alone can bring about 403, 404 and 429. */
+const showsIllness = (status: number) => ![403, 404, 429].includes(status);
 
-/** Another model may be asked after any of these; but a request alone can bring about 403, 404 and 429. */
-const saysIll = (status: number) => ![403, 404, 429].includes(status);
+/** 401 and 403: the gateway holds that key, not the client. 404: the model is not there any more. */
+const isModelsFault = (status: number) => status >= 500 || [401, 403, 404, 408, 429].includes(status);
 
-/** 401 and 403: the key that it wants is ours to know, not the client's. 404: the model is not there any more. */
-const isBackendsFault = (status: number) => status >= 500 || [401, 403, 404, 408, 429].includes(status);
-
-function failureOf(error: unknown, apiKey: string | undefined): Failure {
-  const slow = error instanceof TooSlow;
-  const reason = redacted(error instanceof BadAnswer || slow ? error.message : rootReason(error), apiKey);
+function failureOf(reason: unknown, apiKey: string | undefined): Failure {
+  if (reason instanceof ApiError) return { kind: "failed", error: reason, own: null, counts: true };
+  const slow = reason instanceof TooSlow;
+  const text = redacted(reason instanceof BadAnswer || slow ? reason.message : rootReason(reason), apiKey);
   return {
     kind: "failed",
-    error: new ApiError(slow ? 504 : 502, `the model's endpoint failed: ${reason}`, {
+    error: new ApiError(slow ? 504 : 502, `the model's endpoint failed: ${text}`, {
       code: slow ? "upstream_timeout" : "upstream_error",
     }),
     own: null,
@@ -234,19 +339,15 @@ function failureOf(error: unknown, apiKey: string | undefined): Failure {
   };
 }
 
-async function collected(body: TimedBody, limit: number, scan?: AnswerScan): Promise<Uint8Array> {
+async function collected({ body }: Response, limit: number): Promise<Uint8Array<ArrayBuffer>> {
   const parts: Uint8Array[] = [];
   let bytes = 0;
-  for (let piece = await body.next(); piece !== null; piece = await body.next()) {
-    parts.push(piece.bytes.slice());
-    bytes += piece.bytes.length;
-    scan?.add(piece.bytes, piece.atMs);
-    if (bytes > limit) {
-      await body.cancel();
-      throw new BadAnswer(`its answer has more than ${limit} bytes`);
-    }
+  for await (const part of body ?? []) {
+    parts.push(part);
+    bytes += part.length;
+    if (bytes > limit) throw new BadAnswer(`its answer has more than ${limit} bytes`);
   }
-  return concat(parts);
+  return new Uint8Array(concat(parts));
 }
 
 /**
@@ -264,7 +365,7 @@ function checkBeginning(bytes: Uint8Array): void {
 
 const ORDINARY = new TextEncoder().encode('data: {"');
 
-/** Nearly every stream begins like this, and its first key is not `error`: no reason to decode anything. */
+/** Nearly every stream begins like this, and its first key is not `error`: there is no reason to decode anything. */
 const isOrdinary = (bytes: Uint8Array) =>
   ORDINARY.every((byte, i) => bytes[i] === byte) && bytes[ORDINARY.length] !== 0x65;
 
@@ -295,7 +396,7 @@ function isError(text: string): boolean {
   return typeof value === "object" && value !== null && "error" in value && typeof value.error === "object";
 }
 
-/** Headers about the connection to the backend, or about who may read its answers: those are ours to say. */
+/** Headers about the connection to the model, and those with which a service could steer a client's browser. */
 const NOT_PASSED = new Set([
   "connection",
   "keep-alive",
@@ -310,14 +411,20 @@ const NOT_PASSED = new Set([
   "set-cookie",
   "alt-svc",
   "vary",
+  "location",
+  "refresh",
+  "clear-site-data",
+  "link",
+  "strict-transport-security",
+  "service-worker-allowed",
 ]);
 
-function headersOf({ headers: theirs }: ResponseHead, ours: HeaderList): HeaderList {
-  const passed = [...theirs].filter(([name]) => !NOT_PASSED.has(name) && !name.startsWith("access-control-"));
-  return [...passed, ...ours];
+function headersOf({ headers: theirs }: Response, ours: Readonly<Record<string, string>>): Headers {
+  const headers = new Headers();
+  for (const [name, value] of theirs) {
+    if (NOT_PASSED.has(name) || name.startsWith("access-control-") || name.startsWith("x-podium-")) continue;
+    headers.append(name, value);
+  }
+  for (const [name, value] of Object.entries(ours)) headers.set(name, value);
+  return headers;
 }
-
-const withJson = (headers: HeaderList): HeaderList => [
-  ...headers.filter(([name]) => name !== "content-type"),
-  ["content-type", "application/json"],
-];

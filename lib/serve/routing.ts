@@ -9,10 +9,8 @@ import type {
   Router,
   RouterState,
   RouterView,
-  RoutingChoice,
   RoutingRequest,
 } from "../select/route/router.ts";
-import type { HttpRequest } from "../openai/http_server.ts";
 
 /** The part of a request's body that routing looks at. */
 export interface RoutedBody {
@@ -57,7 +55,7 @@ const REMEMBERED = 5000;
  * ```ts ignore
  * const routing = new Routing({ make, state: null, now: () => 0, onLearned: () => {} });
  * routing.serve([{ id: "small", capabilities: [] }]);
- * const picked = routing.pick("request-1", { messages }, request, () => true);
+ * const picked = routing.pick("request-1", { messages }, request.headers, () => true);
  * ```
  */
 export class Routing {
@@ -81,10 +79,10 @@ export class Routing {
   pick(
     request: string,
     body: RoutedBody,
-    http: HttpRequest,
+    headers: Headers,
     available: (candidate: string) => boolean,
-  ): { readonly choice: RoutingChoice; readonly record: RecentChoice } | null {
-    const choice = this.#router?.choose(askOf(body, http), available) ?? null;
+  ): { readonly order: readonly string[]; readonly record: RecentChoice } | null {
+    const choice = this.#router?.choose(askOf(body, headers), available) ?? null;
     if (choice === null) return null;
     const [chosen] = choice.order;
     const record: RecentChoice = {
@@ -101,7 +99,7 @@ export class Routing {
     this.#recent.push(record);
     if (this.#recent.length > RECENT) this.#recent.shift();
     this.#remember(request, record);
-    return { choice, record };
+    return { order: choice.order, record };
   }
 
   /** One attempt of a chosen request has ended: that is evidence about the model that was asked. */
@@ -146,7 +144,7 @@ export class Routing {
   }
 }
 
-function askOf(body: RoutedBody, { headers }: HttpRequest): RoutingRequest {
+function askOf(body: RoutedBody, headers: Headers): RoutingRequest {
   return {
     text: textOf(body),
     intentHint: headers.get("x-podium-intent") ?? metadataOf(body, "intent"),

@@ -1,4 +1,4 @@
-/** The models of the registry that this machine runs itself, as backends of the gateway. */
+/** The models of the registry that this machine runs itself. */
 import { EMBEDDED } from "../../lib/bench/candidate_name.ts";
 import { type NamedCandidate, resolveCandidates } from "../../lib/bench/named_candidate.ts";
 import { neededRamGb } from "../../lib/catalog/machine.ts";
@@ -6,17 +6,17 @@ import type { Registry } from "../../lib/catalog/registry.ts";
 import { defaultStore, openStore, type Store } from "../../lib/catalog/store.ts";
 import { ApiError } from "../../lib/openai/api_error.ts";
 import { UserError } from "../../lib/errors.ts";
-import type { Backend } from "../../lib/serve/backends.ts";
-import { EnginePool, type PooledEngine, type PoolEvent } from "../../lib/serve/engine_pool.ts";
+import type { ServedModel } from "../../lib/serve/served_models.ts";
+import { EnginePool, type PooledEngine, type PoolEvent } from "../../lib/serve/pool.ts";
 import type { Metrics } from "../../lib/serve/metrics.ts";
 import { realClock } from "../cli.ts";
 import { pullShown } from "../pull_progress.ts";
-import type { ServeSettings } from "../serve.ts";
+import type { ServeSettings } from "./settings.ts";
 
 type Embedded = Extract<NamedCandidate, { kind: "embedded" }>;
 
 export interface Engines {
-  readonly backends: readonly Backend[];
+  readonly models: readonly ServedModel[];
   stop(): Promise<void>;
 }
 
@@ -53,15 +53,15 @@ export async function openEngines(
     onEvent: (event) => tell(event, tools),
   });
   const embedded = choices.filter((choice) => choice.kind === "embedded");
-  const backends: Backend[] = [];
+  const models: ServedModel[] = [];
   try {
-    for (const choice of embedded) backends.push(pool.add(await modelOf(choice, embedded, store, signal)));
-    if (settings.preload) await preload(backends, signal);
+    for (const choice of embedded) models.push(pool.add(await modelOf(choice, embedded, store, signal)));
+    if (settings.preload) await preload(models, signal);
   } catch (error) {
     await pool.stop();
     throw error;
   }
-  return { backends, stop: () => pool.stop() };
+  return { models, stop: () => pool.stop() };
 }
 
 const embeddedName = (name: string) => name.endsWith(`@${EMBEDDED}`) ? name : `${name}@${EMBEDDED}`;
@@ -119,9 +119,9 @@ async function modelOf(choice: Embedded, all: readonly Embedded[], store: Store,
 }
 
 /** In order; where they don't fit together the last ones stay. */
-async function preload(backends: readonly Backend[], signal: AbortSignal): Promise<void> {
+async function preload(models: readonly ServedModel[], signal: AbortSignal): Promise<void> {
   try {
-    for (const backend of backends) (await backend.hold({ signal })).release();
+    for (const model of models) (await model.lease(signal)).release();
   } catch (error) {
     if (error instanceof ApiError) throw new UserError(error.message, 1, { cause: error });
     throw error;

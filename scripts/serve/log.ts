@@ -1,7 +1,7 @@
-/** One JSON line for each request, on stderr, without ever waiting for whoever reads it. */
-import type { RequestRecord } from "../../lib/serve/gateway.ts";
+/** One JSON line per request, on stderr, without ever waiting for its reader. */
+import type { ServedRequest } from "../../lib/serve/fallback.ts";
 
-/** Lines that a reader who has fallen asleep may leave unread; further ones are dropped, and counted. */
+/** Bytes that a slow reader may leave unread; further lines are dropped and counted. */
 const MOST_BYTES = 4 * 1024 * 1024;
 const GATHER_MS = 100;
 
@@ -24,7 +24,7 @@ export function jsonLog(sink: { write(bytes: Uint8Array): Promise<number> }): Lo
     try {
       for (let at = 0; at < bytes.length;) at += await sink.write(bytes.subarray(at));
     } catch {
-      dropped++; // nobody reads: the server goes on
+      dropped++; // the reader has gone: the server continues
     }
   };
   const flush = () => {
@@ -47,7 +47,7 @@ export function jsonLog(sink: { write(bytes: Uint8Array): Promise<number> }): Lo
 const tenth = (ms: number | null) => ms === null ? null : Math.round(ms * 10) / 10;
 
 /** A request's record as it is logged. */
-export function loggedRequest(record: RequestRecord, withPrompts: boolean): Record<string, unknown> {
+export function loggedRequest(record: ServedRequest, withPrompts: boolean): Record<string, unknown> {
   const { body, ttftMs, totalMs, promptTokens, outputTokens, ...rest } = record;
   return {
     ...rest,

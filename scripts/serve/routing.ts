@@ -14,7 +14,7 @@ import {
 import { Routing } from "../../lib/serve/routing.ts";
 import { stateFile } from "../../lib/serve/state_file.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
-import type { ServeSettings } from "../serve.ts";
+import type { ServeSettings } from "./settings.ts";
 
 const WRITE_EVERY_MS = 1000;
 

@@ -1,19 +1,15 @@
 /** Puts the gateway together, listens, and ends everything together. */
 import process from "node:process";
 import { loadRegistry } from "../../lib/catalog/registry.ts";
-import { socketTargets } from "../../lib/endpoint/loopback.ts";
-import { timedClient } from "../../lib/endpoint/timed_client.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import { accessFor, isLoopbackHost } from "../../lib/openai/access.ts";
-import type { Backend } from "../../lib/serve/backends.ts";
-import { Deadlines } from "../../lib/serve/deadlines.ts";
-import { Desks } from "../../lib/serve/desks.ts";
+import { RetryBudget } from "../../lib/serve/fallback.ts";
 import { gateway, type GatewayOptions } from "../../lib/serve/gateway.ts";
-import { type HttpServer, serveHttp } from "../../lib/openai/http_server.ts";
+import { DEFAULT_LIMITS, type HttpServer, serveHttp, type ServerLimits } from "../../lib/openai/server.ts";
 import { Metrics } from "../../lib/serve/metrics.ts";
-import { RetryBudget } from "../../lib/serve/retry_budget.ts";
+import { type ServedModel, ServedModels } from "../../lib/serve/served_models.ts";
 import { interruptSignal, printJson, realClock } from "../cli.ts";
-import type { ServeSettings } from "../serve.ts";
+import type { ServeSettings } from "./settings.ts";
 import { jsonLog, type Log, loggedRequest, NO_LOG } from "./log.ts";
 import { openRouting } from "./routing.ts";
 import { endpointsOf, upstreams } from "./upstreams.ts";
@@ -23,7 +19,6 @@ export async function serve(names: readonly string[], settings: ServeSettings): 
   const signal = interruptSignal();
   checkSettings(settings);
   const registry = await loadRegistry(settings.registry);
-  const transport = timedClient({ clock: realClock, fetch, accepts: socketTargets(Deno.env) });
   const log = settings.log === "json" ? jsonLog(Deno.stderr) : NO_LOG;
   const note = (text: string) => console.error(text);
   const services = upstreams(endpointsOf(settings.endpoint ?? [], Deno.env), {
@@ -42,35 +37,40 @@ export async function serve(names: readonly string[], settings: ServeSettings): 
   let server: HttpServer | undefined;
   let stopKeepingWarm = () => {};
   try {
-    const desks = new Desks({
+    const models = new ServedModels({
       breaker: { failuresToOpen: settings.failures, openMs: settings.openFor * 1000 },
       waiting: settings.queue,
       clock: realClock,
     });
     const take = () => {
-      const backends: Backend[] = [...engines?.backends ?? [], ...services.backends()];
-      desks.serve(backends);
-      routing.routing.serve(backends.map(({ candidate, capabilities }) => ({ id: candidate, capabilities })));
+      const served: ServedModel[] = [...engines?.models ?? [], ...services.models()];
+      models.serve(served);
+      routing.routing.serve(served.map(({ candidate, capabilities }) => ({ id: candidate, capabilities })));
     };
-    await services.look(signal);
+    await services.refresh(signal);
     take();
-    const lookAgain = atMostEvery(5000, async () => {
-      await services.look(signal);
+    const refresh = atMostEvery(5000, async () => {
+      await services.refresh(signal);
       take();
     });
-    const tools = { post: transport.post, clock: realClock, deadlines: new Deadlines(realClock) };
+    const tools = { fetch, clock: realClock, models };
+    const limits = {
+      ...DEFAULT_LIMITS,
+      bodyBytes: settings.maxBody * 1024 * 1024,
+      connections: settings.connections,
+    };
     const options: GatewayOptions = {
       ...tools,
-      desks,
+      limits,
       routing: routing.routing,
       access: accessFor({ host: settings.host, apiKey: settings.apiKey ?? null, cors: settings.cors ?? [] }),
       metrics,
       retries: new RetryBudget(settings.retryBudget, Math.max(10, settings.retryBudget * 100)),
       attempts: settings.attempts,
       timeoutMs: settings.timeout * 1000,
-      patience: { firstByteMs: settings.firstByte * 1000, gapMs: settings.gap * 1000 },
+      streamLimits: { firstByteMs: settings.firstByte * 1000, gapMs: settings.gap * 1000 },
       slo: routing.slo,
-      lookAgain,
+      refresh,
       onRequest: settings.log === "off"
         ? () => {}
         : (record) => log.write("request", loggedRequest(record, settings.logPrompts === true)),
@@ -78,18 +78,17 @@ export async function serve(names: readonly string[], settings: ServeSettings): 
       startedAt: Math.floor(Date.now() / 1000),
       gauges: processGauges,
     };
-    server = open(options, settings, log);
+    server = await open(options, settings, limits, log);
     if (settings.keepWarm !== undefined) {
       const { keepWarm } = await import("../../lib/serve/keep_warm.ts");
-      stopKeepingWarm = keepWarm(settings.keepWarm * 1000, { ...tools, desks, metrics });
+      stopKeepingWarm = keepWarm(settings.keepWarm * 1000, { ...tools, metrics });
     }
-    announce(server.port, desks, settings);
+    announce(server.port, models, settings);
     await interrupted(signal);
     return 130;
   } finally {
     stopKeepingWarm();
     await server?.close();
-    transport.close();
     await Promise.all([engines?.stop(), routing.close(), log.flush()]);
   }
 }
@@ -108,33 +107,27 @@ function checkSettings({ host, apiKey, logPrompts, log }: ServeSettings): void {
   if (logPrompts && log === "off") throw new UserError("--log-prompts needs --log json");
 }
 
-function open(
+async function open(
   options: GatewayOptions,
-  { host, port, maxBody, connections }: ServeSettings,
+  { host, port }: ServeSettings,
+  limits: ServerLimits,
   log: Log,
-): HttpServer {
+): Promise<HttpServer> {
+  const onFault = (error: unknown) => {
+    if (log === NO_LOG) return console.error(error);
+    log.write("fault", { error: error instanceof Error ? error.stack ?? error.message : String(error) });
+  };
   try {
-    return serveHttp(gateway(options), {
-      hostname: host,
-      port,
-      clock: realClock,
-      limits: { bodyBytes: maxBody * 1024 * 1024, connections },
-      onFault: (error) => {
-        if (log === NO_LOG) console.error(error);
-        else {log.write("fault", {
-            error: error instanceof Error ? error.stack ?? error.message : String(error),
-          });}
-      },
-    });
+    return await serveHttp(gateway(options), { hostname: host, port, clock: realClock, limits, onFault });
   } catch (error) {
     throw new UserError(
       `--host ${host} --port ${port} can't be listened on (${reasonOf(error)}): ` +
-        "end what uses it, or give another port (0 takes any that is free)",
+        "end the program that uses it, or give another port (0 takes any free one)",
     );
   }
 }
 
-/** Many may ask at once: they share one look, and none is taken sooner than `ms` after the last. */
+/** Shares one run among all who wait for it, and starts none sooner than `ms` after the last. */
 function atMostEvery(ms: number, work: () => Promise<void>): () => Promise<void> {
   let lastMs = realClock();
   let running: Promise<void> | null = null;
@@ -163,22 +156,22 @@ function processGauges() {
   ];
 }
 
-function announce(port: number, desks: Desks, { host, json }: ServeSettings): void {
+function announce(port: number, models: ServedModels, { host, json }: ServeSettings): void {
   const name = host.includes(":") ? `[${host}]` : host;
   const url = `http://${name}:${port}/v1`;
-  const backends = desks.all().map(({ backend }) => backend);
+  const served = models.all().map(({ model }) => model);
   if (json) {
     printJson({
       url,
-      models: backends.map(({ id, candidate, ownedBy, standing }) => ({
+      models: served.map(({ id, candidate, ownedBy, availability }) => ({
         id,
         candidate,
         endpoint: ownedBy,
-        state: standing().kind,
+        state: availability().kind,
       })),
     });
   } else {
-    const count = `${backends.length} model${backends.length === 1 ? "" : "s"}`;
+    const count = `${served.length} model${served.length === 1 ? "" : "s"}`;
     console.error(`Serving ${count} and "auto" at ${url} (Ctrl-C ends it)`);
   }
 }

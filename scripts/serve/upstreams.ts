@@ -6,15 +6,15 @@ import { type ListedModel, listServiceModels, parseEndpoint } from "../../lib/se
 import type { Endpoint } from "../../lib/endpoint/trace.ts";
 import type { Fetch } from "../../lib/clock.ts";
 import { UserError } from "../../lib/errors.ts";
-import { type Backend, upstream } from "../../lib/serve/backends.ts";
+import { type ServedModel, serviceModel } from "../../lib/serve/served_models.ts";
 
 const LIST_TIMEOUT_MS = 3000;
 
 export interface Upstreams {
   /** What the services listed last; the models of one that is down are kept, for when it is up again. */
-  backends(): Backend[];
+  models(): ServedModel[];
   /** Asks all of them again. */
-  look(signal: AbortSignal): Promise<void>;
+  refresh(signal: AbortSignal): Promise<void>;
 }
 
 /** @throws {UserError} for a URL that is none, or a name given twice */
@@ -45,7 +45,7 @@ export function upstreams(
 ): Upstreams {
   const listed = new Map<Endpoint, readonly ListedModel[]>();
   const troubles = new Map<Endpoint, string>();
-  const look = async (endpoint: Endpoint, signal: AbortSignal) => {
+  const refresh = async (endpoint: Endpoint, signal: AbortSignal) => {
     const options = { fetch, timeoutMs: LIST_TIMEOUT_MS, signal };
     const { models, problem } = await listServiceModels(endpoint, options);
     if (problem === null) {
@@ -56,20 +56,20 @@ export function upstreams(
       troubles.set(endpoint, problem);
     }
   };
-  const backends = () => {
+  const served = () => {
     const services = endpoints.map((endpoint) => ({ endpoint, models: listed.get(endpoint) ?? [] }));
     const models = services.flatMap(({ endpoint, models }) => models.map(({ id }) => ({ id, endpoint })));
     const names = models.map(({ id, endpoint }) => `${id}@${endpoint.name}`);
     const choices = resolveCandidates(names, { registry, services, engine: {} });
     const taken = new Set<string>();
-    return choices.flatMap(({ info }, at): Backend[] => {
+    return choices.flatMap(({ info }, at): ServedModel[] => {
       const model = models[at];
       if (model === undefined) throw new Error(`${info.id} is nobody's`);
       const { id, endpoint } = model;
       const full = `${id}@${endpoint.name}`;
       const alone = !taken.has(id);
       taken.add(id);
-      return [upstream({
+      return [serviceModel({
         id: alone ? id : full,
         names: [id, full, info.alias],
         candidate: info.id,
@@ -81,7 +81,7 @@ export function upstreams(
     });
   };
   return {
-    backends,
-    look: async (signal) => void await Promise.all(endpoints.map((one) => look(one, signal))),
+    models: served,
+    refresh: async (signal) => void await Promise.all(endpoints.map((one) => refresh(one, signal))),
   };
 }

@@ -1,9 +1,8 @@
 /** A core that says what it is told, so that the HTTP face is tested without a model. */
-import type { EngineCore, LoadedModel } from "../../lib/openai/loaded_model.ts";
-import { engineFace } from "../../lib/openai/model_server.ts";
-import { serveHttp, type ServerLimits } from "../../lib/openai/http_server.ts";
-import type { Generated } from "../../lib/openai/reply.ts";
-import type { Job } from "../../lib/openai/request.ts";
+import { type LoadedModel, modelServer, type TextGenerator } from "../../lib/openai/model_server.ts";
+import { serveHttp, type ServerLimits } from "../../lib/openai/server.ts";
+import type { Generated } from "../../lib/openai/answer.ts";
+import type { AnswerRequest } from "../../lib/openai/request.ts";
 
 const model: LoadedModel = {
   modelId: "tiny:q4",
@@ -30,15 +29,15 @@ export const generated: Generated = {
   decodeMs: 20,
 };
 
-export interface FakeCore extends EngineCore {
-  readonly jobs: Job[];
+export interface FakeCore extends TextGenerator<LoadedModel> {
+  readonly jobs: AnswerRequest[];
   /** One entry a generation that was ended because its client went away. */
   readonly cancelled: string[];
 }
 
 /** `say` decides what a job gets: pieces of text, an error, or `wait` for the client to go away. */
-export function fakeCore(say: (job: Job) => string[] | Error | "wait"): FakeCore {
-  const jobs: Job[] = [];
+export function fakeCore(say: (job: AnswerRequest) => string[] | Error | "wait"): FakeCore {
+  const jobs: AnswerRequest[] = [];
   const cancelled: string[] = [];
   return {
     model,
@@ -69,19 +68,21 @@ export function fakeCore(say: (job: Job) => string[] | Error | "wait"): FakeCore
 export const token = "0123456789abcdef";
 
 /** The face on a loopback port. */
-export function serveFace(core: EngineCore, limits: Partial<ServerLimits> = {}) {
+export async function serveFace(core: TextGenerator, limits: Partial<ServerLimits> = {}) {
   let ids = 0;
-  const face = engineFace(core, {
+  const handler = modelServer(core, {
     token,
+    limits,
+    clock: () => performance.now(),
     now: () => 1_700_000_000,
     randomId: () => `id${++ids}`,
     processUse: () => ({ resident_mb: 100, cpu_s: 1.5 }),
   });
-  const server = serveHttp(face, {
+  const server = await serveHttp(handler, {
+    clock: () => performance.now(),
+    limits,
     hostname: "127.0.0.1",
     port: 0,
-    limits,
-    clock: () => performance.now(),
     onFault: (error) => {
       throw error;
     },

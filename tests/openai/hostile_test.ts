@@ -17,10 +17,10 @@ interface Target extends AsyncDisposable {
 }
 
 /** The servers under test; a body of more than 4,000 bytes is too long for both. */
-const targets: Readonly<Record<string, (bodyMs?: number) => Target>> = {
-  engine: (bodyMs) => {
+const targets: Readonly<Record<string, (bodyMs?: number) => Promise<Target>>> = {
+  engine: async (bodyMs) => {
     const core = fakeCore(() => ["x"]);
-    const face = serveFace(core, { bodyBytes: 4000, ...(bodyMs === undefined ? {} : { bodyMs }) });
+    const face = await serveFace(core, { bodyBytes: 4000, ...(bodyMs === undefined ? {} : { bodyMs }) });
     return {
       port: Number(new URL(face.origin).port),
       key: token,
@@ -28,8 +28,8 @@ const targets: Readonly<Record<string, (bodyMs?: number) => Target>> = {
       [Symbol.asyncDispose]: () => face[Symbol.asyncDispose](),
     };
   },
-  gateway: (bodyMs) => {
-    const it = setUp({
+  gateway: async (bodyMs) => {
+    const it = await setUp({
       models: { tiny: { tokens: 1 } },
       access: { apiKey: KEY },
       limits: { bodyBytes: 4000, ...(bodyMs === undefined ? {} : { bodyMs }) },
@@ -121,17 +121,20 @@ const badFraming: readonly (readonly [name: string, text: string])[] = [
 for (const [server, start] of Object.entries(targets)) {
   for (const [name, text] of badFraming) {
     Deno.test(`${server}: refused or closed, and an honest client is served: ${name}`, async () => {
-      await using target = start();
+      await using target = await start();
       const answer = await said(target.port, text, { quietMs: 4000 });
       const status = statusOf(answer);
       assert.ok(Number.isNaN(status) || (status >= 400 && status < 600), answer.slice(0, 300));
+      if (!Number.isNaN(status) && name !== "no host") {
+        assert.match(answer, /\{"error":\{"message":"/, "in OpenAI's shape");
+      }
       assert.equal(target.answered(), 0);
       await honestIsServed(target);
     });
   }
 
   Deno.test(`${server}: a body that is longer than it may be ends in 413, with a length or in chunks`, async () => {
-    await using target = start();
+    await using target = await start();
     const long = JSON.stringify({ model: "tiny", messages, pad: "x".repeat(5000) });
     assert.equal(statusOf(await said(target.port, request(target, ["Connection: close"], long))), 413);
     const chunk = `1000\r\n${"x".repeat(0x1000)}\r\n`;
@@ -143,14 +146,14 @@ for (const [server, start] of Object.entries(targets)) {
   });
 
   Deno.test(`${server}: a body that stops coming is given up`, async () => {
-    await using target = start(80);
+    await using target = await start(80);
     const answer = await said(target.port, request(target, [], '{"model":', 1000), { quietMs: 4000 });
     assert.ok(answer === "" || statusOf(answer) === 408, answer);
     assert.equal(target.answered(), 0);
   });
 
   Deno.test(`${server}: 300 clients that send half a head, half a body or nothing stop nobody`, async () => {
-    await using target = start();
+    await using target = await start();
     const sockets = await Promise.all(Array.from({ length: 300 }, async (_, i) => {
       const socket = await Deno.connect({ hostname: "127.0.0.1", port: target.port });
       const bytes = ["", "GET /v1/mod", request(target, [], '{"mod', 1000)][i % 3] ?? "";
@@ -167,7 +170,7 @@ for (const [server, start] of Object.entries(targets)) {
   });
 
   Deno.test(`${server}: pipelined requests are answered in order, one after the other`, async () => {
-    await using target = start();
+    await using target = await start();
     const health = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n";
     const answer = await said(
       target.port,
@@ -180,7 +183,7 @@ for (const [server, start] of Object.entries(targets)) {
   });
 
   Deno.test(`${server}: a client that pipelines and never reads stops nobody`, async () => {
-    await using target = start();
+    await using target = await start();
     using socket = await Deno.connect({ hostname: "127.0.0.1", port: target.port });
     const many = encoder.encode(
       `GET /v1/models HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer ${target.key}\r\n\r\n`.repeat(200),
@@ -196,7 +199,7 @@ for (const [server, start] of Object.entries(targets)) {
   });
 
   Deno.test(`${server}: names that were pointed here and web pages of other sites are refused`, async () => {
-    await using target = start();
+    await using target = await start();
     for (
       const host of [
         "evil.example",
@@ -230,7 +233,7 @@ for (const [server, start] of Object.entries(targets)) {
   });
 
   Deno.test(`${server}: a wrong key is refused, whatever it shares with the right one`, async () => {
-    await using target = start();
+    await using target = await start();
     const { key } = target;
     for (
       const authorization of [

@@ -9,7 +9,7 @@ const chat = { model: "tiny", messages };
 
 Deno.test("the official client lists, chats, completes and streams", async () => {
   const core = fakeCore(() => ["Hel", "lo ", "wörld 😀"]);
-  await using face = serveFace(core);
+  await using face = await serveFace(core);
   const client = new OpenAI({ baseURL: `${face.origin}/v1`, apiKey: token, maxRetries: 0 });
 
   const models = (await client.models.list()).data;
@@ -53,7 +53,7 @@ Deno.test("the official client lists, chats, completes and streams", async () =>
 });
 
 Deno.test("the last chunk carries the engine's own times, with and without usage", async () => {
-  await using face = serveFace(fakeCore(() => ["x"]));
+  await using face = await serveFace(fakeCore(() => ["x"]));
   const timings = { cache_n: 5, prompt_n: 2, prompt_ms: 12.346, predicted_n: 3, predicted_ms: 20 };
   const last = (text: string) => JSON.parse(text.split("\n\n").at(-3)?.slice("data: ".length) ?? "");
   for (const stream_options of [undefined, { include_usage: true }]) {
@@ -112,7 +112,7 @@ const wrong: [
     "max_tokens",
     /max/,
   ],
-  ["two answers", "/v1/chat/completions", { ...chat, n: 2 }, 400, "n", /one answer a request/],
+  ["two answers", "/v1/chat/completions", { ...chat, n: 2 }, 400, "n", /one answer per request/],
   ["tools", "/v1/chat/completions", { ...chat, tools: [{}] }, 400, "tools", /not supported/],
   [
     "a picture",
@@ -164,7 +164,7 @@ const wrong: [
 ];
 for (const [name, path, body, status, param, message] of wrong) {
   Deno.test(`refused in OpenAI's shape: ${name}`, async () => {
-    await using face = serveFace(fakeCore(() => ["never"]));
+    await using face = await serveFace(fakeCore(() => ["never"]));
     const response = await face.post(path, body);
     const { error } = await response.json();
     assert.equal(response.status, status, error.message);
@@ -177,7 +177,7 @@ for (const [name, path, body, status, param, message] of wrong) {
 
 Deno.test("nulls and unknown fields, as clients send them, are let through", async () => {
   const core = fakeCore(() => ["ok"]);
-  await using face = serveFace(core);
+  await using face = await serveFace(core);
   const body = {
     ...chat,
     messages: [
@@ -203,7 +203,7 @@ Deno.test("nulls and unknown fields, as clients send them, are let through", asy
 });
 
 Deno.test("only this machine's own programs that know the token get in", async () => {
-  await using face = serveFace(fakeCore(() => ["x"]));
+  await using face = await serveFace(fakeCore(() => ["x"]));
   const cases: [RequestInit & { key?: string }, number, string][] = [
     [{ key: "wrong" }, 401, "invalid_api_key"],
     [{ headers: {} }, 401, "invalid_api_key"],
@@ -225,7 +225,7 @@ Deno.test("only this machine's own programs that know the token get in", async (
 });
 
 Deno.test("a page's own host name that points at this machine is refused", async () => {
-  await using face = serveFace(fakeCore(() => ["x"]));
+  await using face = await serveFace(fakeCore(() => ["x"]));
   const { hostname, port } = new URL(face.origin);
   using connection = await Deno.connect({ hostname, port: Number(port) });
   const head = `GET /v1/models HTTP/1.1\r\nhost: evil.example:${port}\r\nconnection: close\r\n` +
@@ -237,7 +237,7 @@ Deno.test("a page's own host name that points at this machine is refused", async
 });
 
 Deno.test("unknown routes and wrong methods are 404 in OpenAI's shape", async () => {
-  await using face = serveFace(fakeCore(() => ["x"]));
+  await using face = await serveFace(fakeCore(() => ["x"]));
   for (
     const [path, method] of [["/v1/embeddings", "POST"], ["/v1/chat/completions", "GET"], [
       "/",
@@ -251,7 +251,7 @@ Deno.test("unknown routes and wrong methods are 404 in OpenAI's shape", async ()
 });
 
 Deno.test("a failure inside is a 500 without a stack; inside a stream, its last event", async () => {
-  await using face = serveFace(fakeCore(() => new Error("ran out of ideas")));
+  await using face = await serveFace(fakeCore(() => new Error("ran out of ideas")));
   const whole = await face.post("/v1/chat/completions", chat);
   assert.equal(whole.status, 500);
   const { error } = await whole.json();
@@ -268,7 +268,7 @@ Deno.test("a failure inside is a 500 without a stack; inside a stream, its last 
 Deno.test("a refusal of the model's own, such as a full context, keeps its status", async () => {
   const core = fakeCore(() => ["x"]);
   const full = new ApiError(400, "too long", { param: "messages", code: "context_length_exceeded" });
-  await using face = serveFace({ model: core.model, prepare: () => Promise.reject(full) });
+  await using face = await serveFace({ model: core.model, prepare: () => Promise.reject(full) });
   for (const stream of [true, false]) {
     const response = await face.post("/v1/chat/completions", { ...chat, stream });
     assert.equal(response.status, 400);
@@ -278,7 +278,7 @@ Deno.test("a refusal of the model's own, such as a full context, keeps its statu
 
 Deno.test("a client that goes away ends its generation, streamed or not, and the next one is served", async () => {
   const core = fakeCore((job) => job.stop[0] === "go" ? ["done"] : "wait");
-  await using face = serveFace(core);
+  await using face = await serveFace(core);
   // A request that comes in several pieces takes another way through the server than a small one.
   const long = [{ role: "user", content: "word ".repeat(50_000) }];
   const bodies = [chat, { ...chat, messages: long }].flatMap((body) => [
@@ -301,7 +301,7 @@ Deno.test("a client that goes away ends its generation, streamed or not, and the
 
 Deno.test("a client that goes away while it waits leaves the queue", async () => {
   const core = fakeCore((job) => job.stop[0] === "go" ? ["done"] : "wait");
-  await using face = serveFace(core);
+  await using face = await serveFace(core);
   const first = new AbortController();
   const running = await face.send("/v1/chat/completions", {
     method: "POST",
@@ -326,7 +326,7 @@ Deno.test("a client that goes away while it waits leaves the queue", async () =>
 });
 
 Deno.test("the engine tells its memory, its processor time and its queue", async () => {
-  await using face = serveFace(fakeCore(() => ["x"]));
+  await using face = await serveFace(fakeCore(() => ["x"]));
   await (await face.post("/v1/chat/completions", chat)).body?.cancel();
   assert.deepEqual(await (await face.send("/podium/stats")).json(), {
     resident_mb: 100,

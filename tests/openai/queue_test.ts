@@ -1,13 +1,16 @@
-/** One at a time, in order; who gives up leaves no hole. */
+/** So many at once, in order of arrival; a request that is given up while waiting leaves no hole. */
 import assert from "node:assert/strict";
-import { WaitingLine } from "../../lib/openai/queue.ts";
+import { RequestQueue } from "../../lib/openai/queue.ts";
+
+const never = new AbortController().signal;
+const one = () => new RequestQueue(1, Infinity, () => 0);
 
 Deno.test("turns come in the order of arrival, one at a time", async () => {
-  const line = new WaitingLine();
+  const queue = one();
   const order: number[] = [];
   let inside = 0;
   await Promise.all([1, 2, 3, 4].map(async (n) => {
-    const leave = await line.enter();
+    const leave = await queue.enter(never);
     assert.equal(++inside, 1);
     order.push(n);
     await Promise.resolve();
@@ -16,20 +19,20 @@ Deno.test("turns come in the order of arrival, one at a time", async () => {
     leave();
   }));
   assert.deepEqual(order, [1, 2, 3, 4]);
-  assert.equal(line.waiting, 0);
+  assert.deepEqual([queue.busy, queue.waiting], [0, 0]);
 });
 
-Deno.test("whoever gives up while waiting leaves the line, and the next one is served", async () => {
-  const line = new WaitingLine();
-  const leave = await line.enter();
+Deno.test("a request that is given up while waiting leaves the queue, and the next one is served", async () => {
+  const queue = one();
+  const leave = await queue.enter(never);
   const gone = new AbortController();
-  const second = line.enter(gone.signal);
-  const third = line.enter();
+  const second = queue.enter(gone.signal);
+  const third = queue.enter(never);
   gone.abort(new Error("went away"));
   await assert.rejects(second, /went away/);
-  assert.equal(line.waiting, 1);
+  assert.equal(queue.waiting, 1);
   leave();
   (await third)();
-  await assert.rejects(line.enter(gone.signal), /went away/);
-  (await line.enter())();
+  await assert.rejects(queue.enter(gone.signal), /went away/);
+  (await queue.enter(never))();
 });

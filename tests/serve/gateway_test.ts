@@ -8,7 +8,7 @@ const clientOf = (origin: string, apiKey = "none") =>
   new OpenAI({ baseURL: `${origin}/v1`, apiKey, maxRetries: 0 });
 
 Deno.test("the official client lists, asks and streams, by any of a model's names", async () => {
-  await using it = setUp({ models: { one: { tokens: 3 }, two: {} } });
+  await using it = await setUp({ models: { one: { tokens: 3 }, two: {} } });
   const client = clientOf(it.origin);
   const listed = (await client.models.list()).data.map(({ id, owned_by }) => [id, owned_by]);
   assert.deepEqual(listed, [["one", "fake"], ["two", "fake"], ["auto", "podium"]]);
@@ -33,7 +33,7 @@ Deno.test("the official client lists, asks and streams, by any of a model's name
 });
 
 Deno.test("what nobody here knows passes through, both ways, to the last digit", async () => {
-  await using it = setUp({
+  await using it = await setUp({
     models: { one: { timings: "llama", reasoning: { tokens: 2, field: "reasoning_content" } } },
   });
   const body =
@@ -54,20 +54,20 @@ Deno.test("what nobody here knows passes through, both ways, to the last digit",
 });
 
 Deno.test("a stream comes through while the model still works; a client that goes away ends the request", async () => {
-  await using it = setUp({ models: { one: { tokens: 3, fault: { kind: "hang", afterChunks: 1 } } } });
+  await using it = await setUp({ models: { one: { tokens: 3, fault: { kind: "hang", afterChunks: 1 } } } });
   const client = clientOf(it.origin);
   const chunks = await client.chat.completions.create({ model: "one", messages, stream: true });
   for await (const { choices } of chunks) if (choices[0]?.delta.content === " t1") break;
   await until(() => it.records.length === 1);
-  assert.equal(it.desks.of("one@fake")?.line.busy, 0);
+  assert.equal(it.models.of("one@fake")?.queue.busy, 0);
   assert.deepEqual(it.records.map(({ status }) => status), [499]);
-  assert.equal(it.desks.of("one@fake")?.breaker.state(), "closed");
+  assert.equal(it.models.of("one@fake")?.breaker.state(), "closed");
 });
 
 Deno.test("the model's own refusals pass through with their status and words, without its key", async () => {
   const body =
     '{"error":{"message":"context too long: upstream-secret","type":"x","param":"messages","code":7}}';
-  await using it = setUp({ models: { one: { fault: { kind: "http", status: 400, body } } } });
+  await using it = await setUp({ models: { one: { fault: { kind: "http", status: 400, body } } } });
   const response = await it.post({ model: "one", messages });
   assert.equal(response.status, 400);
   assert.deepEqual((await response.json()).error, {
@@ -86,7 +86,7 @@ const wrong: [name: string, body: unknown, status: number, code: string | null, 
 ];
 for (const [name, body, status, code, message] of wrong) {
   Deno.test(`refused in OpenAI's shape: ${name}`, async () => {
-    await using it = setUp({ models: { one: {} } });
+    await using it = await setUp({ models: { one: {} } });
     const response = await it.post(body);
     const { error } = await response.json();
     assert.equal(response.status, status);
@@ -96,7 +96,7 @@ for (const [name, body, status, code, message] of wrong) {
 }
 
 Deno.test("auto says who answered and why, keeps a conversation's model, and learns from feedback", async () => {
-  await using it = setUp({ models: { plain: {}, code: {} }, mode: "by-intent" });
+  await using it = await setUp({ models: { plain: {}, code: {} }, mode: "by-intent" });
   const ask = async (content: string, headers: Record<string, string> = {}, metadata = {}) => {
     const response = await it.post({ model: "auto", metadata, messages: [{ role: "user", content }] }, {
       headers,
@@ -136,7 +136,7 @@ Deno.test("auto says who answered and why, keeps a conversation's model, and lea
 });
 
 Deno.test("an answer that is empty or too late is no success", async () => {
-  await using it = setUp({
+  await using it = await setUp({
     models: { mute: { tokens: 0 }, "slow-code": { ttftMs: 40 } },
     slo: { ttft_s: 0.01, e2e_s: null },
   });
@@ -160,7 +160,7 @@ Deno.test("an answer that is empty or too late is no success", async () => {
 });
 
 Deno.test("metrics are Prometheus' text; health tells who is down", async () => {
-  await using it = setUp({ models: { one: {} } });
+  await using it = await setUp({ models: { one: {} } });
   await (await it.post({ model: "one", messages })).text();
   const { text, headers } = await it.get("/metrics");
   assert.match(headers.get("content-type") ?? "", /^text\/plain; version=0\.0\.4/);
@@ -168,14 +168,14 @@ Deno.test("metrics are Prometheus' text; health tells who is down", async () => 
   assert.match(text, /^podium_output_tokens_total\{model="one"\} 8$/m);
   assert.match(text, /^podium_ttft_seconds_count\{model="one"\} 1$/m);
   assert.match(text, /^podium_breaker_state\{model="one"\} 0$/m);
-  for (const line of text.trimEnd().split("\n")) {
+  for (const line of text.split("\n").filter((one) => one !== "")) {
     assert.match(line, /^(# (HELP|TYPE) \w+ .+|\w+(\{.*\})? [\d.e+-]+)$/);
   }
   assert.equal((await it.get("/healthz")).status, 200);
 });
 
 Deno.test("web pages of other sites, and names that were pointed here, are refused", async () => {
-  await using it = setUp({ models: { one: {} } });
+  await using it = await setUp({ models: { one: {} } });
   const evil = await it.get("/v1/models", { origin: "https://evil.example" });
   assert.equal(evil.status, 403);
   assert.equal(JSON.parse(evil.text).error.code, "forbidden_origin");
@@ -188,7 +188,7 @@ Deno.test("web pages of other sites, and names that were pointed here, are refus
 });
 
 Deno.test("a named web page gets what a browser asks for, others don't", async () => {
-  await using it = setUp({ models: { one: {} }, access: { cors: ["https://chat.example"] } });
+  await using it = await setUp({ models: { one: {} }, access: { cors: ["https://chat.example"] } });
   const origin = { origin: "https://chat.example" };
   const preflight = await fetch(`${it.origin}/v1/chat/completions`, { method: "OPTIONS", headers: origin });
   assert.equal(preflight.status, 204);
@@ -199,7 +199,7 @@ Deno.test("a named web page gets what a browser asks for, others don't", async (
 });
 
 Deno.test("where there is a key, nothing but health goes without it", async () => {
-  await using it = setUp({ models: { one: {} }, access: { apiKey: "a-long-secret", host: "0.0.0.0" } });
+  await using it = await setUp({ models: { one: {} }, access: { apiKey: "a-long-secret", host: "0.0.0.0" } });
   for (const path of ["/v1/models", "/metrics", "/v1/router"]) {
     assert.equal((await it.get(path)).status, 401, path);
   }
@@ -210,7 +210,7 @@ Deno.test("where there is a key, nothing but health goes without it", async () =
 });
 
 Deno.test("curl speaks with it: chunks, a long body with 100-continue, kept connections", async () => {
-  await using it = setUp({ models: { one: { tokens: 2 } } });
+  await using it = await setUp({ models: { one: { tokens: 2 } } });
   const body = JSON.stringify({
     model: "one",
     stream: true,

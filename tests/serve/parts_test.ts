@@ -2,9 +2,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { join } from "node:path";
-import { Deadlines } from "../../lib/serve/deadlines.ts";
-import { EnginePool, type PooledModel, type PoolEvent } from "../../lib/serve/engine_pool.ts";
-import { withField } from "../../lib/serve/json_field.ts";
+import { EnginePool, type PooledModel, type PoolEvent } from "../../lib/serve/pool.ts";
+import { withField } from "../../lib/serve/fallback.ts";
 import { keepWarm } from "../../lib/serve/keep_warm.ts";
 import { Metrics } from "../../lib/serve/metrics.ts";
 import { stateFile } from "../../lib/serve/state_file.ts";
@@ -22,7 +21,7 @@ function pool(models: Record<string, number>, { limitMb = 1000, freeMb = 10_000 
     clock,
     onEvent: (event: PoolEvent) => events.push(`${event.kind} ${event.id}`),
   });
-  const backends = Object.entries(models).map(([id, neededMb]) => {
+  const served = Object.entries(models).map(([id, neededMb]) => {
     const model: PooledModel = {
       id,
       names: [],
@@ -46,11 +45,11 @@ function pool(models: Record<string, number>, { limitMb = 1000, freeMb = 10_000 
     return all.add(model);
   });
   const hold = async (id: string) => {
-    const backend = backends.find((one) => one.id === id);
-    if (backend === undefined) throw new Error(id);
-    return await backend.hold({ signal: never });
+    const model = served.find((one) => one.id === id);
+    if (model === undefined) throw new Error(id);
+    return await model.lease(never);
   };
-  const standings = () => backends.map((backend) => `${backend.id} ${backend.standing().kind}`);
+  const standings = () => served.map((model) => `${model.id} ${model.availability().kind}`);
   return { all, events, hold, standings, kill: (id: string) => running.get(id)?.() };
 }
 
@@ -150,17 +149,13 @@ Deno.test("one field is exchanged, and nothing else of any JSON", () => {
 });
 
 Deno.test("a model that was used and idles is asked for one token, quietly", async () => {
-  await using it = setUp({ models: { one: {}, unused: {} } });
+  await using it = await setUp({ models: { one: {}, unused: {} } });
   await (await it.post({ model: "one", messages: [] })).text();
   const metrics = new Metrics();
-  const stop = keepWarm(20, {
-    desks: it.desks,
-    metrics,
-    post: it.upstreamPost,
-    clock,
-    deadlines: new Deadlines(clock),
-  });
-  await until(() => metrics.render([]).includes('podium_keep_warm_total{model="one",outcome="answered"}'));
+  const stop = keepWarm(20, { models: it.models, metrics, fetch, clock });
+  while (!(await metrics.text()).includes('podium_keep_warm_total{model="one",outcome="answered"}')) {
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
   stop();
   assert.equal(it.fakes.unused?.log.length, 0);
   assert.ok((it.fakes.one?.log.length ?? 0) >= 2);

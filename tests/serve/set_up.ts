@@ -1,16 +1,13 @@
 /** A whole gateway over fake endpoints, in this process, with short times. */
 import { startFake } from "../fake_endpoint.ts";
-import { timedClient } from "../../lib/endpoint/timed_client.ts";
 import { planFromDecision } from "../../lib/select/route/router_plan.ts";
 import { makeRouter, type RouterState } from "../../lib/select/route/router.ts";
 import { accessFor, type AccessRules } from "../../lib/openai/access.ts";
-import { type Backend, upstream } from "../../lib/serve/backends.ts";
-import { Deadlines } from "../../lib/serve/deadlines.ts";
-import { Desks } from "../../lib/serve/desks.ts";
-import { gateway, type GatewayOptions, type RequestRecord } from "../../lib/serve/gateway.ts";
-import { serveHttp, type ServerLimits } from "../../lib/openai/http_server.ts";
+import { RetryBudget, type ServedRequest } from "../../lib/serve/fallback.ts";
+import { gateway, type GatewayOptions } from "../../lib/serve/gateway.ts";
+import { type ServedModel, ServedModels, serviceModel } from "../../lib/serve/served_models.ts";
+import { DEFAULT_LIMITS, serveHttp, type ServerLimits } from "../../lib/openai/server.ts";
 import { Metrics } from "../../lib/serve/metrics.ts";
-import { RetryBudget } from "../../lib/serve/retry_budget.ts";
 import { Routing } from "../../lib/serve/routing.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
 
@@ -19,8 +16,8 @@ type FakeModel = Parameters<typeof startFake>[0];
 export interface SetUp {
   /** One fake endpoint for each model. */
   readonly models?: Record<string, FakeModel>;
-  /** Further backends, or instead of them. */
-  readonly backends?: readonly Backend[];
+  /** Further models, or instead of them. */
+  readonly served?: readonly ServedModel[];
   readonly access?: Partial<AccessRules>;
   readonly limits?: Partial<ServerLimits>;
   readonly timeoutMs?: number;
@@ -39,11 +36,10 @@ export interface SetUp {
 export const clock = () => performance.now();
 
 /** Everything ends when it is disposed of. */
-export function setUp(given: SetUp) {
+export async function setUp(given: SetUp) {
   const fakes = Object.entries(given.models ?? {}).map(([id, model]) => ({ id, fake: startFake(model) }));
-  const transport = timedClient({ clock, fetch });
   const made = fakes.map(({ id, fake }) =>
-    upstream({
+    serviceModel({
       id,
       names: [`${id}-too`],
       candidate: `${id}@fake`,
@@ -53,15 +49,15 @@ export function setUp(given: SetUp) {
       slots: given.slots ?? 64,
     })
   );
-  const backends = [...made, ...given.backends ?? []];
-  const records: RequestRecord[] = [];
+  const served = [...made, ...given.served ?? []];
+  const records: ServedRequest[] = [];
   const faults: unknown[] = [];
-  const desks = new Desks({
+  const models = new ServedModels({
     breaker: { failuresToOpen: given.failuresToOpen ?? 3, openMs: 60_000 },
     waiting: given.waiting ?? 500,
     clock,
   });
-  desks.serve(backends);
+  models.serve(served);
   const routing = new Routing({
     make: (arms, state) => {
       const ids = arms.map(({ id }) => id);
@@ -72,29 +68,29 @@ export function setUp(given: SetUp) {
     now: () => 1_700_000_000,
     onLearned: given.onLearned ?? (() => {}),
   });
-  routing.serve(backends.map(({ candidate, capabilities }) => ({ id: candidate, capabilities })));
+  routing.serve(served.map(({ candidate, capabilities }) => ({ id: candidate, capabilities })));
   const metrics = new Metrics();
   let ids = 0;
   const handler = gateway({
-    desks,
+    models,
     routing,
     access: accessFor({ host: "127.0.0.1", apiKey: null, cors: [], ...given.access }),
     metrics,
     retries: new RetryBudget(0.2, 10),
     attempts: given.attempts ?? 3,
     timeoutMs: given.timeoutMs ?? 10_000,
-    patience: { firstByteMs: given.firstByteMs ?? 5000, gapMs: given.gapMs ?? 5000 },
-    post: transport.post,
+    streamLimits: { firstByteMs: given.firstByteMs ?? 5000, gapMs: given.gapMs ?? 5000 },
+    limits: { ...DEFAULT_LIMITS, ...given.limits },
+    fetch,
     clock,
-    deadlines: new Deadlines(clock, 10),
     slo: given.slo ?? { ttft_s: null, e2e_s: null },
-    lookAgain: () => Promise.resolve(),
+    refresh: () => Promise.resolve(),
     onRequest: (record) => records.push(record),
     randomId: () => `id${++ids}`,
     startedAt: 1_700_000_000,
     gauges: () => [],
   });
-  const server = serveHttp(handler, {
+  const server = await serveHttp(handler, {
     hostname: "127.0.0.1",
     port: 0,
     clock,
@@ -105,8 +101,7 @@ export function setUp(given: SetUp) {
   return {
     origin,
     port: server.port,
-    desks,
-    upstreamPost: transport.post,
+    models,
     records,
     faults,
     server,
@@ -123,7 +118,6 @@ export function setUp(given: SetUp) {
       }),
     async [Symbol.asyncDispose]() {
       await server.close();
-      transport.close();
       await Promise.all(fakes.map(({ fake }) => fake.stop()));
     },
   };

@@ -1,23 +1,23 @@
-/** Answers of the OpenAI protocol as they go out: whole, or as server-sent events. */
+/** Answers of the OpenAI protocol: whole, or as server-sent events. */
 import { type ApiError, errorBody } from "./api_error.ts";
-import type { Job } from "./request.ts";
+import type { AnswerRequest } from "./request.ts";
 
-/** What came of one job. Times are milliseconds on the engine's monotonic clock. */
+/** The result of one generation. Times are milliseconds on the engine's monotonic clock. */
 export interface Generated {
   readonly finishReason: "stop" | "length";
-  /** Null, as `outputTokens` is, where what answered can't count. */
+  /** Null, as `outputTokens` is, where the model can't count tokens. */
   readonly promptTokens: number | null;
-  /** Prompt tokens that the engine had evaluated before and did not again. */
+  /** Prompt tokens that the engine had evaluated before and did not evaluate again. */
   readonly cachedTokens: number;
-  /** Tokens of the answer; the end token is not one of them. */
+  /** Tokens of the answer, without the end token. */
   readonly outputTokens: number | null;
-  /** From the start of work on this request to its first token; waiting in the queue is not in it. */
+  /** From the start of work on this request to its first token, without the time in the queue. */
   readonly promptMs: number;
   /** From the first token to the last. */
   readonly decodeMs: number;
 }
 
-/** OpenAI's `usage`; left out where nobody counted, so that nobody takes a guess for a count. */
+/** OpenAI's `usage`; left out where nothing was counted, so that no guess passes for a count. */
 export function usageOf({ promptTokens, outputTokens, cachedTokens }: Generated) {
   if (promptTokens === null || outputTokens === null) return {};
   return {
@@ -30,7 +30,7 @@ export function usageOf({ promptTokens, outputTokens, cachedTokens }: Generated)
   };
 }
 
-/** The engine's own times, under the names that llama.cpp's server gives them. */
+/** The engine's own times, under the names that llama.cpp's server uses. */
 export function timingsOf({ promptTokens, outputTokens, cachedTokens, promptMs, decodeMs }: Generated) {
   const times = { prompt_ms: round(promptMs), predicted_ms: round(decodeMs) };
   if (promptTokens === null || outputTokens === null) return times;
@@ -45,7 +45,7 @@ export function timingsOf({ promptTokens, outputTokens, cachedTokens, promptMs, 
 
 const round = (ms: number) => Math.round(ms * 1000) / 1000;
 
-/** What every chunk of one answer has in common. */
+/** What all chunks of one answer share. */
 export interface AnswerHead {
   readonly id: string;
   /** Seconds since 1970. */
@@ -53,10 +53,10 @@ export interface AnswerHead {
   readonly model: string;
 }
 
-/** The answer to a request that did not ask for a stream. */
-export function wholeAnswer(job: Job, head: AnswerHead, text: string, result: Generated) {
+/** The answer to a request without `stream`. */
+export function wholeAnswer(request: AnswerRequest, head: AnswerHead, text: string, result: Generated) {
   const finish_reason = result.finishReason;
-  const choice = job.route === "chat"
+  const choice = request.route === "chat"
     ? {
       index: 0,
       message: { role: "assistant", content: text, refusal: null },
@@ -66,7 +66,7 @@ export function wholeAnswer(job: Job, head: AnswerHead, text: string, result: Ge
     : { index: 0, text, logprobs: null, finish_reason };
   return {
     ...head,
-    object: job.route === "chat" ? "chat.completion" : "text_completion",
+    object: request.route === "chat" ? "chat.completion" : "text_completion",
     choices: [choice],
     ...usageOf(result),
     timings: timingsOf(result),
@@ -74,13 +74,13 @@ export function wholeAnswer(job: Job, head: AnswerHead, text: string, result: Ge
 }
 
 /**
- * Writes the server-sent events of one streamed answer. All that stays the same from chunk to chunk is
- * prepared once: this runs between two tokens.
+ * Writes the server-sent events of one streamed answer. Everything that chunks share is prepared once, because
+ * this code runs between two tokens.
  *
  * ```ts
  * import { parseCompletion } from "./request.ts";
- * const job = parseCompletion({ model: "m", prompt: "Hi", stream: true });
- * const writer = new ChunkWriter(job, { id: "cmpl-1", created: 0, model: "m" });
+ * const request = parseCompletion({ model: "m", prompt: "Hi", stream: true });
+ * const writer = new ChunkWriter(request, { id: "cmpl-1", created: 0, model: "m" });
  * const text = new TextDecoder().decode(writer.delta("yes"));
  * if (!text.startsWith('data: {"id":"cmpl-1"') || !text.includes('"text":"yes"')) throw new Error(text);
  * ```
@@ -92,17 +92,17 @@ export class ChunkWriter {
   readonly #after: string;
   #first = true;
 
-  constructor(private readonly job: Job, head: AnswerHead) {
-    const object = job.route === "chat" ? "chat.completion.chunk" : "text_completion";
+  constructor(private readonly request: AnswerRequest, head: AnswerHead) {
+    const object = request.route === "chat" ? "chat.completion.chunk" : "text_completion";
     this.#head = JSON.stringify({ ...head, object }).slice(0, -1);
     this.#before = `data: ${this.#head},"choices":[{"index":0,` +
-      (job.route === "chat" ? `"delta":{"content":` : `"text":`);
-    this.#after = `${job.route === "chat" ? "}" : ""},"logprobs":null,"finish_reason":null}]}\n\n`;
+      (request.route === "chat" ? `"delta":{"content":` : `"text":`);
+    this.#after = `${request.route === "chat" ? "}" : ""},"logprobs":null,"finish_reason":null}]}\n\n`;
   }
 
-  /** One piece of text. The first one of a chat also says who speaks. */
+  /** One piece of text. The first piece of a chat also carries the role. */
   delta(text: string): Uint8Array<ArrayBuffer> {
-    if (this.#first && this.job.route === "chat") {
+    if (this.#first && this.request.route === "chat") {
       this.#first = false;
       return this.#event([{
         index: 0,
@@ -114,20 +114,20 @@ export class ChunkWriter {
     return this.#encoder.encode(this.#before + JSON.stringify(text) + this.#after);
   }
 
-  /** The end: the finish reason, the usage chunk where it was asked for, and `[DONE]`. */
+  /** The end: the finish reason, the usage chunk where the request wants it, and `[DONE]`. */
   end(result: Generated): Uint8Array<ArrayBuffer>[] {
     const last = { index: 0, logprobs: null, finish_reason: result.finishReason };
-    const choices = [this.job.route === "chat" ? { ...last, delta: {} } : { ...last, text: "" }];
+    const choices = [this.request.route === "chat" ? { ...last, delta: {} } : { ...last, text: "" }];
     const timings = timingsOf(result);
     const done = this.#encoder.encode("data: [DONE]\n\n");
     const usage = usageOf(result);
-    if (!this.job.includeUsage || usage.usage === undefined) {
+    if (!this.request.includeUsage || usage.usage === undefined) {
       return [this.#event(choices, { timings }), done];
     }
     return [this.#event(choices), this.#event([], { ...usage, timings }), done];
   }
 
-  /** A failure after the answer had begun: there is no other way to tell it any more. */
+  /** An error after the answer had begun: only an event can still report it. */
   failure(error: ApiError): Uint8Array<ArrayBuffer> {
     return this.#encoder.encode(`data: ${JSON.stringify(errorBody(error))}\n\n`);
   }

@@ -1,15 +1,14 @@
 /**
- * Models that run here, loaded when somebody asks and unloaded, least recently used first, when another needs the
- * room: a second model never takes the machine down.
+ * Models that run on this machine: loaded with the first request, and unloaded, least recently used first, when
+ * another model needs the memory. A second model never takes the machine down.
  */
 import type { Clock } from "../clock.ts";
 import { ApiError } from "../openai/api_error.ts";
-import type { Stopping } from "../openai/stop.ts";
 import type { RunningModel } from "../engine/supervisor.ts";
 import { reasonOf } from "../errors.ts";
-import type { Backend, Held, Standing } from "./backends.ts";
+import type { Availability, Lease, ServedModel } from "./served_models.ts";
 
-/** What the pool needs of a running model: an embedded engine, or an adapter. */
+/** What the pool needs from a running model: an embedded engine, or an adapter. */
 export type PooledEngine =
   & Pick<RunningModel, "endpoint" | "exited" | "stats" | "stop">
   & Partial<Pick<RunningModel, "device" | "contextTokens" | "chatTemplate">>;
@@ -20,9 +19,9 @@ export interface PooledModel {
   readonly names: readonly string[];
   readonly candidate: string;
   readonly capabilities: readonly string[];
-  /** What the engine calls it. */
+  /** The engine's own name for it. */
   readonly modelId: string;
-  /** Resident MB that it is expected to take. */
+  /** Resident memory that it is expected to need, in MB. */
   readonly neededMb: number;
   readonly about: Readonly<Record<string, string | number | null>>;
   readonly start: (signal: AbortSignal) => Promise<PooledEngine>;
@@ -37,17 +36,17 @@ export type PoolEvent =
 export interface PoolOptions {
   /** For all models together, in MB. */
   readonly limitMb: number;
-  /** What a new process could have now, in MB. */
+  /** Memory that a new process could have now, in MB. */
   readonly freeMb: () => number;
   readonly clock: Clock;
   readonly onEvent: (event: PoolEvent) => void;
 }
 
-/** Left to everybody else. */
+/** Memory left to all other programs. */
 const RESERVE_MB = 256;
-/** After a model could not be loaded it is not tried again for so long. */
+/** Pause before a model that could not be loaded is tried again. */
 const FAILED_MS = 30_000;
-/** An engine answers one at a time; the second is at hand when the first is done. */
+/** An engine answers one request at a time; the second is ready when the first is done. */
 const SLOTS = 2;
 
 type State =
@@ -56,7 +55,7 @@ type State =
   | { readonly kind: "up"; readonly engine: PooledEngine }
   | { readonly kind: "failed"; readonly reason: string; readonly untilMs: number };
 
-interface Seat {
+interface PoolMember {
   readonly model: PooledModel;
   state: State;
   users: number;
@@ -65,18 +64,18 @@ interface Seat {
 }
 
 /**
- * Loads and unloads the models that it made backends of.
+ * Loads and unloads the models that were added to it.
  *
  * ```ts ignore
  * const pool = new EnginePool({ limitMb: 4000, freeMb, clock, onEvent: console.error });
- * const backend = pool.add(model);
- * const held = await backend.hold(new AbortController());
- * held.release();
+ * const served = pool.add(model);
+ * const lease = await served.lease(new AbortController().signal);
+ * lease.release();
  * await pool.stop();
  * ```
  */
 export class EnginePool {
-  readonly #seats: Seat[] = [];
+  readonly #members: PoolMember[] = [];
   readonly #stopping = new AbortController();
   /** One load at a time: two would each believe that the free memory is theirs. */
   #loads: Promise<void> = Promise.resolve();
@@ -84,9 +83,15 @@ export class EnginePool {
 
   constructor(private readonly options: PoolOptions) {}
 
-  add(model: PooledModel): Backend {
-    const seat: Seat = { model, state: { kind: "asleep" }, users: 0, usedMs: -Infinity, memoryMb: null };
-    this.#seats.push(seat);
+  add(model: PooledModel): ServedModel {
+    const member: PoolMember = {
+      model,
+      state: { kind: "asleep" },
+      users: 0,
+      usedMs: -Infinity,
+      memoryMb: null,
+    };
+    this.#members.push(member);
     const { id, names, candidate, capabilities } = model;
     return {
       id,
@@ -95,10 +100,10 @@ export class EnginePool {
       capabilities,
       ownedBy: "embedded",
       slots: SLOTS,
-      about: () => aboutOf(seat),
-      standing: () => this.#standing(seat),
-      memoryMb: () => seat.state.kind === "up" ? seat.memoryMb : 0,
-      hold: (stopping) => this.#hold(seat, stopping),
+      about: () => aboutOf(member),
+      availability: () => this.#availability(member),
+      memoryMb: () => member.state.kind === "up" ? member.memoryMb : 0,
+      lease: (signal) => this.#lease(member, signal),
     };
   }
 
@@ -107,97 +112,99 @@ export class EnginePool {
     this.#stopping.abort(new DOMException("the server ends", "AbortError"));
     this.#wake();
     await this.#loads;
-    await Promise.all(this.#seats.map(({ state }) => state.kind === "up" ? state.engine.stop() : undefined));
+    await Promise.all(
+      this.#members.map(({ state }) => state.kind === "up" ? state.engine.stop() : undefined),
+    );
   }
 
-  #standing({ state }: Seat): Standing {
+  #availability({ state }: PoolMember): Availability {
     if (state.kind !== "failed") return { kind: state.kind };
     return this.options.clock() < state.untilMs ? { kind: "down", reason: state.reason } : { kind: "asleep" };
   }
 
-  #hold(seat: Seat, stopping: Stopping): Held | Promise<Held> {
-    return seat.state.kind === "up"
-      ? this.#taken(seat, seat.state.engine)
-      : this.#loadAndHold(seat, stopping.signal);
-  }
-
-  async #loadAndHold(seat: Seat, signal: AbortSignal): Promise<Held> {
+  async #lease(member: PoolMember, signal: AbortSignal): Promise<Lease> {
     for (let tries = 0; tries < 3; tries++) {
-      const { state } = seat;
-      if (state.kind === "up") return this.#taken(seat, state.engine);
+      const { state } = member;
+      if (state.kind === "up") return this.#leased(member, state.engine);
       if (state.kind === "failed" && this.options.clock() < state.untilMs) {
-        throw new ApiError(503, `model '${seat.model.id}' can't be loaded: ${state.reason}`, {
+        throw new ApiError(503, `model '${member.model.id}' can't be loaded: ${state.reason}`, {
           code: "model_unavailable",
         });
       }
       // The load goes on when its first client goes away: others wait for it, or will.
-      await unlessAborted(state.kind === "loading" ? state.done : this.#load(seat), signal);
+      await unlessAborted(state.kind === "loading" ? state.done : this.#load(member), signal);
     }
-    throw new ApiError(503, `model '${seat.model.id}' is unloaded as soon as it is loaded: raise --memory`, {
-      code: "no_memory",
-    });
+    throw new ApiError(
+      503,
+      `model '${member.model.id}' is unloaded as soon as it is loaded: raise --memory`,
+      {
+        code: "no_memory",
+      },
+    );
   }
 
-  #taken(seat: Seat, { endpoint }: PooledEngine): Held {
+  #leased(member: PoolMember, { endpoint }: PooledEngine): Lease {
     const { baseUrl, apiKey } = endpoint;
-    seat.users++;
-    seat.usedMs = this.options.clock();
+    member.users++;
+    member.usedMs = this.options.clock();
     let released = false;
     return {
-      place: { baseUrl, modelId: seat.model.modelId, ...(apiKey === undefined ? {} : { apiKey }) },
+      endpoint: { baseUrl, modelId: member.model.modelId, ...(apiKey === undefined ? {} : { apiKey }) },
       release: () => {
         if (released) return;
         released = true;
-        seat.users--;
-        seat.usedMs = this.options.clock();
+        member.users--;
+        member.usedMs = this.options.clock();
         this.#wake();
-        void this.#measure(seat);
+        void this.#measure(member);
       },
     };
   }
 
-  /** Never rejects: what went wrong is the seat's state. */
-  #load(seat: Seat): Promise<void> {
-    const done = this.#loads = this.#loads.then(() => this.#loadNow(seat));
-    seat.state = { kind: "loading", done };
+  /** Never rejects: a failure is the member's state. */
+  #load(member: PoolMember): Promise<void> {
+    const done = this.#loads = this.#loads.then(() => this.#loadNow(member));
+    member.state = { kind: "loading", done };
     return done;
   }
 
-  async #loadNow(seat: Seat): Promise<void> {
+  async #loadNow(member: PoolMember): Promise<void> {
     const { clock, onEvent } = this.options;
-    const { model } = seat;
+    const { model } = member;
     const { signal } = this.#stopping;
     try {
-      await this.#makeRoom(seat);
+      await this.#freeMemory(member);
       const startMs = clock();
       const engine = await model.start(signal);
-      seat.state = { kind: "up", engine };
-      seat.usedMs = clock();
-      void engine.exited.then(({ code, signal }) => this.#ended(seat, engine, signal ?? `exit code ${code}`));
-      await this.#measure(seat);
+      member.state = { kind: "up", engine };
+      member.usedMs = clock();
+      void engine.exited.then(({ code, signal }) =>
+        this.#ended(member, engine, signal ?? `exit code ${code}`)
+      );
+      await this.#measure(member);
       onEvent({ kind: "loaded", id: model.id, engine, ms: clock() - startMs });
     } catch (error) {
       const reason = reasonOf(error);
-      seat.state = { kind: "failed", reason, untilMs: clock() + FAILED_MS };
+      member.state = { kind: "failed", reason, untilMs: clock() + FAILED_MS };
       if (!signal.aborted) onEvent({ kind: "failed", id: model.id, reason });
     }
   }
 
-  #ended(seat: Seat, engine: PooledEngine, how: string): void {
-    if (seat.state.kind !== "up" || seat.state.engine !== engine) return;
-    seat.state = { kind: "asleep" };
+  #ended(member: PoolMember, engine: PooledEngine, how: string): void {
+    if (member.state.kind !== "up" || member.state.engine !== engine) return;
+    member.state = { kind: "asleep" };
     if (!this.#stopping.signal.aborted) {
-      this.options.onEvent({ kind: "ended", id: seat.model.id, reason: `its process ended (${how})` });
+      this.options.onEvent({ kind: "ended", id: member.model.id, reason: `its process ended (${how})` });
     }
   }
 
-  /** Unloads others until the model fits; waits for those that are busy. */
-  async #makeRoom(seat: Seat): Promise<void> {
+  /** Unloads other models until this one fits; waits for those that are busy. */
+  async #freeMemory(member: PoolMember): Promise<void> {
     const { limitMb, freeMb, onEvent } = this.options;
-    const { id, neededMb } = seat.model;
+    const { id, neededMb } = member.model;
     while (true) {
       this.#stopping.signal.throwIfAborted();
-      const up = this.#seats.filter(({ state }) => state.kind === "up");
+      const up = this.#members.filter(({ state }) => state.kind === "up");
       const used = up.reduce((sum, other) => sum + Math.max(other.memoryMb ?? 0, other.model.neededMb), 0);
       const shortOfLimit = used + neededMb > limitMb;
       if (!shortOfLimit && neededMb + RESERVE_MB <= freeMb()) return;
@@ -208,14 +215,14 @@ export class EnginePool {
         onEvent({ kind: "evicted", id: oldest.model.id, for: id });
         await engine.stop();
       } else if (up.length > 0) await this.#released.promise;
-      else throw noRoom(neededMb, shortOfLimit ? limitMb : freeMb() - RESERVE_MB, shortOfLimit);
+      else throw tooLarge(neededMb, shortOfLimit ? limitMb : freeMb() - RESERVE_MB, shortOfLimit);
     }
   }
 
-  async #measure(seat: Seat): Promise<void> {
-    if (seat.state.kind !== "up") return;
-    const stats = await seat.state.engine.stats().catch(() => null); // its death shows elsewhere
-    if (stats !== null) seat.memoryMb = stats.residentMb;
+  async #measure(member: PoolMember): Promise<void> {
+    if (member.state.kind !== "up") return;
+    const stats = await member.state.engine.stats().catch(() => null); // `exited` reports the end of the process
+    if (stats !== null) member.memoryMb = stats.residentMb;
   }
 
   #wake(): void {
@@ -224,7 +231,7 @@ export class EnginePool {
   }
 }
 
-function aboutOf({ model, state }: Seat) {
+function aboutOf({ model, state }: PoolMember) {
   if (state.kind !== "up") return model.about;
   const { device, chatTemplate, contextTokens } = state.engine;
   return {
@@ -235,14 +242,14 @@ function aboutOf({ model, state }: Seat) {
   };
 }
 
-const noRoom = (neededMb: number, roomMb: number, isLimit: boolean) =>
+const tooLarge = (neededMb: number, allowedMb: number, isLimit: boolean) =>
   new ApiError(
     503,
     `it needs ${Math.round(neededMb)} MB of memory, ` +
       (isLimit
-        ? `--memory allows ${Math.round(roomMb)} MB`
-        : `${Math.max(0, Math.round(roomMb))} MB are free`) +
-      ": take a smaller variant or a shorter context, or end other programs",
+        ? `--memory allows ${Math.round(allowedMb)} MB`
+        : `${Math.max(0, Math.round(allowedMb))} MB are free`) +
+      ": choose a smaller variant or a shorter context, or end other programs",
     { code: "no_memory" },
   );
 

@@ -1,0 +1,348 @@
+/**
+ * One HTTP server for engines, adapters and the gateway. Handlers take a `Request` and return a `Response`; this file
+ * alone knows the platform's server under them. It is `node:http` and not `Deno.serve`, which (Deno 2.9) does not
+ * notice that a client has gone while its answer is pending once the body came in more than one read, can't drop a
+ * client that never reads, and limits neither connections nor slow heads. Both carry the same load.
+ */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { Socket } from "node:net";
+import type { Clock } from "../clock.ts";
+import { ApiError, errorBody, errorResponse } from "./api_error.ts";
+
+/** Answers one request. An `ApiError` that it throws is sent to the client; any other error is HTTP 500. */
+export type HttpHandler = (request: Request) => Response | Promise<Response>;
+
+/** What a client may send, and how long it may take. */
+export interface ServerLimits {
+  /** Request line and headers together. */
+  readonly headBytes: number;
+  readonly bodyBytes: number;
+  readonly connections: number;
+  /** Longest time for a request's head, and for its body. */
+  readonly headMs: number;
+  readonly bodyMs: number;
+  /** Longest time that an open connection may be without a request. */
+  readonly idleMs: number;
+  /** Longest time that a client may leave an answer unread. */
+  readonly unreadMs: number;
+}
+
+export const DEFAULT_LIMITS: ServerLimits = {
+  headBytes: 32 * 1024,
+  bodyBytes: 16 * 1024 * 1024,
+  connections: 2048,
+  headMs: 15_000,
+  bodyMs: 60_000,
+  idleMs: 120_000,
+  unreadMs: 60_000,
+};
+
+export interface ServerOptions {
+  readonly hostname: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  readonly clock: Clock;
+  readonly limits?: Partial<ServerLimits>;
+  /** Receives every error that is not an `ApiError`: a defect of the server. */
+  readonly onFault: (error: unknown) => void;
+}
+
+/** A listening server. */
+export interface HttpServer {
+  readonly port: number;
+  /** Refuses new connections and ends the open ones. */
+  close(): Promise<void>;
+}
+
+/** How often the time limits of connections are checked. */
+const CHECK_MS = 250;
+/** Requests that a client may send ahead of its answers: browsers and SDKs send none, a flood sends thousands. */
+const PIPELINED = 16;
+
+/**
+ * Listens, and hands every request to `handler`.
+ *
+ * @throws the system's error where the address can't be had
+ *
+ * ```ts ignore
+ * const server = await serveHttp(() => new Response("hello"), {
+ *   hostname: "127.0.0.1", port: 0, clock: () => performance.now(), onFault: console.error,
+ * });
+ * console.log(`http://127.0.0.1:${server.port}`);
+ * await server.close();
+ * ```
+ */
+export async function serveHttp(handler: HttpHandler, options: ServerOptions): Promise<HttpServer> {
+  const { hostname, port, clock, onFault } = options;
+  const limits = { ...DEFAULT_LIMITS, ...options.limits };
+  const connections = new Map<Socket, Connection>();
+  const server = createServer(
+    { maxHeaderSize: limits.headBytes, keepAliveTimeout: limits.idleMs },
+    (from, to) => {
+      const connection = connections.get(from.socket);
+      if (connection === undefined || from.socket.destroyed) return;
+      if (++connection.working > PIPELINED) return void from.socket.destroy();
+      to.once("close", () => connection.rest(--connection.working, clock()));
+      void answer(from, to, handler, onFault);
+    },
+  );
+  server.on("connection", (socket: Socket) => {
+    if (connections.size >= limits.connections) return void socket.destroy();
+    socket.setNoDelay(true);
+    connections.set(socket, new Connection(socket, clock()));
+    socket.once("close", () => connections.delete(socket));
+  });
+  server.on("clientError", refuseBadHead);
+  const listening = Promise.withResolvers<void>();
+  server.once("error", listening.reject);
+  server.listen(port, hostname, listening.resolve);
+  await listening.promise;
+  const bound = portOf(server, port);
+  const checking = setInterval(() => {
+    const nowMs = clock();
+    for (const connection of connections.values()) connection.check(nowMs, limits);
+  }, CHECK_MS);
+  return {
+    port: bound,
+    async close() {
+      clearInterval(checking);
+      const closed = new Promise((resolve) => server.close(resolve));
+      for (const socket of connections.keys()) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+function portOf(server: Server, port: number): number {
+  const address = server.address();
+  return typeof address === "object" && address !== null ? address.port : port;
+}
+
+/** What the time limits need to know of an open connection. */
+class Connection {
+  /** Requests that are being answered. */
+  working = 0;
+  #sinceMs: number;
+  #bytesRead = 0;
+  #bytesWritten = 0;
+  #writtenMs = 0;
+
+  constructor(private readonly socket: Socket, nowMs: number) {
+    this.#sinceMs = this.#writtenMs = nowMs;
+  }
+
+  rest(working: number, nowMs: number): void {
+    if (working > 0) return;
+    this.#sinceMs = nowMs;
+    this.#bytesRead = this.socket.bytesRead;
+  }
+
+  check(nowMs: number, { headMs, idleMs, unreadMs }: ServerLimits): void {
+    const { socket } = this;
+    if (socket.writableLength === 0 || socket.bytesWritten !== this.#bytesWritten) this.#writtenMs = nowMs;
+    this.#bytesWritten = socket.bytesWritten;
+    const limitMs = socket.bytesRead > this.#bytesRead ? headMs : idleMs;
+    const isIdle = this.working === 0 && nowMs - this.#sinceMs >= limitMs;
+    if (isIdle || nowMs - this.#writtenMs >= unreadMs) socket.destroy();
+  }
+}
+
+async function answer(
+  from: IncomingMessage,
+  to: ServerResponse,
+  handler: HttpHandler,
+  onFault: (error: unknown) => void,
+): Promise<void> {
+  const gone = new AbortController();
+  const { socket } = from;
+  to.once("close", () => {
+    if (!to.writableFinished) gone.abort(new DOMException("the client went away", "AbortError"));
+  });
+  let response: Response;
+  try {
+    response = await handler(requestOf(from, gone.signal));
+  } catch (error) {
+    const known = error instanceof ApiError;
+    if (!known && !gone.signal.aborted) onFault(error);
+    response = errorResponse(known ? error : new ApiError(500, "the server failed"));
+  }
+  try {
+    await send(response, from, to);
+  } catch {
+    // The body failed, or the client went away: an answer that is cut shows that it is not whole.
+    socket.destroy();
+  }
+}
+
+/** Two readers could take different ones of these. */
+const SINGLE = new Set(["host", "authorization", "origin"]);
+const BODILESS = new Set(["GET", "HEAD"]);
+
+/** @throws {ApiError} 400 for a method or a target that no request can have */
+function requestOf(from: IncomingMessage, signal: AbortSignal): Request {
+  const { method = "GET", url = "/", rawHeaders } = from;
+  const target = url.startsWith("/") ? url : url.replace(/^https?:\/\/[^/?#]*/i, "");
+  try {
+    const headers = new Headers();
+    for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+      const [name = "", value = ""] = rawHeaders.slice(i, i + 2);
+      if (SINGLE.has(name.toLowerCase()) && headers.has(name)) throw new TypeError(`${name} is there twice`);
+      headers.append(name, value);
+    }
+    const body = BODILESS.has(method) ? null : bodyOf(from);
+    return new Request(`http://localhost${target.startsWith("/") ? target : "/"}`, {
+      method,
+      headers,
+      body,
+      signal,
+    });
+  } catch {
+    throw new ApiError(400, "the request line or one of the headers is not valid");
+  }
+}
+
+/** Reads from the socket only what somebody takes. */
+function bodyOf(from: IncomingMessage): ReadableStream<Uint8Array> {
+  return new ReadableStream<Uint8Array>({
+    start(controller) {
+      from.pause();
+      from.on("data", (bytes: Uint8Array) => {
+        controller.enqueue(bytes);
+        from.pause();
+      });
+      from.once("end", () => controller.close());
+      from.once("error", (error) => controller.error(error));
+      from.once("close", () => {
+        if (!from.complete) controller.error(new Error("the request broke off"));
+      });
+    },
+    pull: () => void from.resume(),
+  }, { highWaterMark: 0 });
+}
+
+/** Streams go out as they come; anything else goes out whole, with its length. */
+async function send(response: Response, from: IncomingMessage, to: ServerResponse): Promise<void> {
+  const { body, headers, status } = response;
+  if (to.destroyed || from.socket.destroyed) return void await body?.cancel();
+  // A client that is still sending would wait for its body to be read, and one that broke the rules is not trusted.
+  const isSending = !from.complete && !BODILESS.has(from.method ?? "");
+  if (isSending || status === 400) to.setHeader("connection", "close");
+  for (const [name, value] of headers) to.setHeader(name, value);
+  to.statusCode = status;
+  if (body === null) return void to.end();
+  if (!headers.get("content-type")?.startsWith("text/event-stream")) {
+    const bytes = await response.bytes();
+    to.setHeader("content-length", bytes.length);
+    return void to.end(bytes);
+  }
+  to.flushHeaders();
+  const reader = body.getReader();
+  const ended = new AbortController();
+  to.once("close", () => {
+    ended.abort();
+    void reader.cancel().catch(() => {});
+  });
+  for (let part = await reader.read(); !part.done; part = await reader.read()) {
+    if (!to.write(part.value)) await drained(to, ended.signal);
+  }
+  to.end();
+}
+
+function drained(to: ServerResponse, ended: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (ended.aborted) return resolve();
+    to.once("drain", resolve);
+    ended.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
+/** What is no HTTP request never reaches a handler. */
+function refuseBadHead(error: Error & { readonly code?: string }, socket: Socket): void {
+  if (!socket.writable) return void socket.destroy();
+  const tooLong = error.code === "HPE_HEADER_OVERFLOW";
+  const refusal = tooLong
+    ? new ApiError(431, "the headers have more bytes than are accepted")
+    : new ApiError(400, "that is not an HTTP/1.1 request");
+  const body = JSON.stringify(errorBody(refusal));
+  socket.end(
+    `HTTP/1.1 ${refusal.status} ${tooLong ? "Request Header Fields Too Large" : "Bad Request"}\r\n` +
+      `content-type: application/json\r\ncontent-length: ${body.length}\r\nconnection: close\r\n\r\n${body}`,
+  );
+}
+
+/**
+ * The request's body as text.
+ *
+ * @throws {ApiError} 413 for a body that is too long, 408 for one that does not arrive in time, 400 for one that
+ *   breaks off
+ *
+ * ```ts
+ * const request = new Request("http://127.0.0.1/", { method: "POST", body: "{}" });
+ * if (await bodyText(request, DEFAULT_LIMITS) !== "{}") throw new Error("as it was sent");
+ * ```
+ */
+export async function bodyText(
+  request: Request,
+  { bodyBytes, bodyMs }: Pick<ServerLimits, "bodyBytes" | "bodyMs">,
+): Promise<string> {
+  const length = request.headers.get("content-length");
+  if (Number(length ?? 0) > bodyBytes) throw tooLong(bodyBytes);
+  const late = Promise.withResolvers<never>();
+  const timer = setTimeout(
+    () => late.reject(new ApiError(408, `the request body did not arrive within ${bodyMs / 1000} s`)),
+    bodyMs,
+  );
+  try {
+    return await Promise.race([collected(request, bodyBytes), late.promise]);
+  } catch (error) {
+    if (error instanceof ApiError) throw error;
+    throw new ApiError(400, "the request body broke off");
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function collected({ body }: Request, limit: number): Promise<string> {
+  const decoder = new TextDecoder();
+  let text = "";
+  let bytes = 0;
+  for await (const part of body ?? []) {
+    bytes += part.length;
+    if (bytes > limit) throw tooLong(limit);
+    text += decoder.decode(part, { stream: true });
+  }
+  return text + decoder.decode();
+}
+
+const tooLong = (limit: number) =>
+  new ApiError(413, `the request body has more than the ${limit} bytes that are accepted`);
+
+/**
+ * A request's body as a value.
+ *
+ * @throws {ApiError} 400 where it is not JSON
+ *
+ * ```ts
+ * if (parsedJson("[1]") === null) throw new Error("an array");
+ * ```
+ */
+export function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new ApiError(400, "the request body is not JSON");
+  }
+}
+
+/**
+ * The path of a request's URL, without the cost of parsing all of it.
+ *
+ * ```ts
+ * if (pathOf("http://127.0.0.1:8000/v1/models?limit=1") !== "/v1/models") throw new Error("without the query");
+ * ```
+ */
+export function pathOf(url: string): string {
+  const start = url.indexOf("/", url.indexOf("://") + 3);
+  const query = url.indexOf("?", start);
+  return url.slice(start, query < 0 ? undefined : query);
+}
