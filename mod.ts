@@ -21,26 +21,29 @@
  */
 import { isAbsolute, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { PLAN_DEFAULTS } from "./lib/bench/plan.ts";
-import {
-  findCandidates,
-  type SessionPlan,
-  type SessionRequest,
-  type SessionResources,
-} from "./lib/bench/session.ts";
+import { findCandidates, type SessionResources } from "./lib/bench/session.ts";
 import { describeMachine } from "./lib/catalog/machine.ts";
 import { loadRegistry } from "./lib/catalog/registry.ts";
 import { defaultStore, openStore } from "./lib/catalog/store.ts";
-import { UserError } from "./lib/errors.ts";
 import { runProgram } from "./lib/program.ts";
-import { loadPromptSet, type PromptSet, singlePrompt } from "./lib/prompts/prompts.ts";
 import { writeQuality } from "./lib/quality/quality.ts";
 import { readRecordedAnswers } from "./lib/quality/recorded_answers.ts";
 import { CandidateList, ConstrainedCandidates } from "./lib/results/candidate_list.ts";
 import { Catalogue } from "./lib/results/catalogue.ts";
-import { Job } from "./lib/results/job.ts";
+import type { Job } from "./lib/results/job.ts";
 import { DecisionView, type Race } from "./lib/results/race.ts";
 import { Run } from "./lib/results/run.ts";
+import {
+  type BenchOptions,
+  type DecideOptions,
+  jobOf,
+  loadJob,
+  QUALITY_DEFAULTS,
+  type RaceOptions,
+  requestOf,
+  type RunOptions,
+  SHORT,
+} from "./lib/results/run_options.ts";
 import { ScoredRun } from "./lib/results/scored_run.ts";
 import { notebookScreen, type Screen, SETTLE_MS, terminalScreen } from "./lib/results/screen.ts";
 import { ServedModel } from "./lib/results/served_model.ts";
@@ -58,20 +61,21 @@ import {
   tryFirstAsJudge,
   withThreads,
 } from "./lib/results/steps.ts";
-import { type Constraints, NO_CONSTRAINTS } from "./lib/select/decide/constraints.ts";
+import { NO_CONSTRAINTS } from "./lib/select/decide/constraints.ts";
 import { decideOn } from "./lib/select/decide/session.ts";
 import { DEFAULT_TERMS } from "./lib/select/race/recorded_race.ts";
 import { findServices } from "./lib/services/discovery.ts";
 import { seededRandom } from "./lib/stats/random.ts";
-import type { View } from "./lib/results/view.ts";
+import { TextView, type View } from "./lib/results/view.ts";
 
 export { UserError } from "./lib/errors.ts";
 export { CandidateList, ConstrainedCandidates } from "./lib/results/candidate_list.ts";
 export { Catalogue, type ModelFit } from "./lib/results/catalogue.ts";
-export { ImaginedBenchmarks } from "./lib/results/imagined_benchmarks.ts";
+export { ImaginedBenchmarks, type MeasuredModel } from "./lib/results/imagined_benchmarks.ts";
 export { Job } from "./lib/results/job.ts";
 export { DecisionView, Race } from "./lib/results/race.ts";
 export { type Duration, Run } from "./lib/results/run.ts";
+export type { BenchOptions, DecideOptions, RaceOptions, RunOptions } from "./lib/results/run_options.ts";
 export {
   BlindRatings,
   BlindSheet,
@@ -82,63 +86,26 @@ export {
 export { type AskOptions, ServedModel } from "./lib/results/served_model.ts";
 export type { Names } from "./lib/results/steps.ts";
 export { type TimedRequest, TimedRequests } from "./lib/results/timed_requests.ts";
-export { type CellValue, FigureView, type TableRow, TableView, TextView, View } from "./lib/results/view.ts";
+export {
+  type CellValue,
+  FigureView,
+  Result,
+  type TableRow,
+  TableView,
+  TextView,
+  View,
+} from "./lib/results/view.ts";
 
-/** What the candidates are asked, and how often. What is left out has the defaults of `deno task bench`. */
-export interface RunOptions {
-  /** A job, the name of one that Podium ships (`"default"`, `"meeting_notes"` …), or the path of a file with cases. */
-  readonly job?: Job | string;
-  /** A single prompt in the place of a job. */
-  readonly prompt?: string;
-  /** Passes over the cases. @default 1 */
-  readonly rounds?: number;
-  /** Warm-up requests per candidate. @default 2; 1 for `race`, 0 for `quality` */
-  readonly warmup?: number;
-  /** Longest answer in tokens. @default 40; 384 for `quality` */
-  readonly maxTokens?: number;
-  /** Sampling temperature. @default 0 */
-  readonly temperature?: number;
-  /** What the server has seen of a prompt before: nothing, the same prompt, or whatever it is. @default "cold" */
-  readonly prefix?: "cold" | "warm" | "as is";
-  /** Seed of the order of cases and candidates. @default 1 */
-  readonly seed?: number;
-  /** Longest wait for an answer, in seconds. @default 120; 300 for `quality` */
-  readonly timeoutS?: number;
-  /** Most models where none is named. @default every model of a named service, 6 of one that was found */
-  readonly most?: number;
-  /** The folder that the run's own folder is made in. @default "reports" */
-  readonly reports?: string;
-}
-
-/** Options of `bench`. */
-export interface BenchOptions extends RunOptions {
-  /** Enters the first model a second time: two rows that can differ by noise alone. @default false */
-  readonly control?: boolean;
-}
-
-/** Options of `race`. */
-export interface RaceOptions extends Omit<RunOptions, "rounds"> {
-  /** What decides a block. @default "latency" */
-  readonly by?: "latency" | "ttft" | "throughput";
-  /** Accepted probability of a wrong winner. @default 0.05 */
-  readonly delta?: number;
-  /** Relative difference that does not matter. @default 0.1 */
-  readonly epsilon?: number;
-  /** Most requests. @default 200 */
-  readonly budget?: number;
-  /** A decision by quality: only candidates that met its constraints race, or else the best of the rest. */
-  readonly gate?: DecisionView;
-}
-
-/** What a decision rests on. */
-export interface DecideOptions {
-  /** The run whose answers were scored: a recommendation needs quality. */
-  readonly quality: ScoredRun;
-  /** The race that says which candidate is fastest. */
-  readonly race?: Race;
-  /** Limits that a candidate must meet, for example `{ licenses: ["commercial"], minPassRate: 0.5 }`. */
-  readonly constraints?: Partial<Constraints>;
-}
+// The data behind the results: documents and records.
+export type { RequestRecord } from "./lib/bench/records.ts";
+export type { Summary } from "./lib/bench/summary_schema.ts";
+export type { Machine } from "./lib/catalog/machine.ts";
+export type { Model, Registry } from "./lib/catalog/model.ts";
+export type { Figure } from "./lib/plot/figure.ts";
+export type { QualityReport } from "./lib/quality/quality_schema.ts";
+export type { Constraints } from "./lib/select/decide/constraints.ts";
+export type { Decision } from "./lib/select/decide/decision_schema.ts";
+export type { RaceReport } from "./lib/select/race/race_report.ts";
 
 /**
  * Measures candidates side by side and returns the run.
@@ -159,7 +126,7 @@ export async function bench(names: Names = null, options: BenchOptions = {}): Pr
     const chosen = await chooseNames(asked, options.most, setup);
     asked = [...chosen.names.slice(0, 1), ...chosen.names];
   }
-  const run = await runShown(await requestOf(asked, options), setup);
+  const run = await runShown(await requestOf(asked, options, shipped()), setup);
   return new Run(run, options.control === true ? run.summary.candidates[1]?.id ?? null : null);
 }
 
@@ -176,10 +143,10 @@ export async function bench(names: Names = null, options: BenchOptions = {}): Pr
  */
 export async function quality(names: Names = null, options: RunOptions = {}): Promise<ScoredRun> {
   const setup = await setUp(options.reports);
-  const given = await jobOf(options, "meeting_notes");
+  const given = await jobOf({ job: "meeting_notes", ...options }, shipped());
   const weights = byWeights(await chooseNames(namesOf(names), options.most, setup));
   const run = await runShown(
-    await requestOf(weights, { ...QUALITY_DEFAULTS, ...options, job: given }),
+    await requestOf(weights, { ...QUALITY_DEFAULTS, ...options, job: given }, shipped()),
     setup,
   );
   const report = await writeQuality(run.folder, given.whole);
@@ -199,9 +166,6 @@ export async function quality(names: Names = null, options: RunOptions = {}): Pr
   });
 }
 
-/** As `deno task quality capture` has them: nothing is added to a prompt or sent before it. */
-const QUALITY_DEFAULTS = { rounds: 1, warmup: 0, prefix: "as is", maxTokens: 384, timeoutS: 300 } as const;
-
 /**
  * Races candidates: one case after the other goes to all that are still in, until the evidence decides or the budget
  * is spent. Where the environment variable PODIUM_REPLAY names a recorded race, that race is shown again instead.
@@ -219,7 +183,7 @@ export async function race(names: Names = null, options: RaceOptions = {}): Prom
   const recorded = Deno.env.get("PODIUM_REPLAY")?.trim() ?? "";
   if (recorded !== "") return await replayShown(recorded, setup);
   const entered = names instanceof ConstrainedCandidates ? names.list.names : namesOf(names);
-  const { plan } = await requestOf(entered, { warmup: 1, ...options });
+  const { plan } = await requestOf(entered, { warmup: 1, ...options }, shipped());
   const { by, delta, epsilon, budget = DEFAULT_TERMS.budget, gate = null } = options;
   return await raceShown(entered, plan, (named) => ({
     ...DEFAULT_TERMS,
@@ -305,11 +269,7 @@ export async function candidates(
  * ```
  */
 export async function job(name: string, options: { readonly first?: number } = {}): Promise<Job> {
-  const whole = await loadPromptSet(isPath(name) ? name : join(home, "prompts", `${name}.json`));
-  return new Job(
-    whole,
-    firstOf(whole, Math.min(options.first ?? Infinity, short() ? SHORT.cases : Infinity)),
-  );
+  return await loadJob(name, options.first ?? Infinity, shipped());
 }
 
 /**
@@ -351,14 +311,14 @@ export async function serve(name?: string): Promise<ServedModel> {
 }
 
 /**
- * Shows results now, one after the other; a cell's last line shows itself without it.
+ * Shows results or paragraphs now, one after the other; a cell's last line shows itself without it.
  *
  * ```ts
- * await show(new TextView("Ready."));
+ * await show("**Ready.**");
  * ```
  */
-export async function show(...views: readonly View[]): Promise<void> {
-  for (const view of views) await screen().show(view);
+export async function show(...views: readonly (View | string)[]): Promise<void> {
+  for (const view of views) await screen().show(typeof view === "string" ? new TextView(view) : view);
 }
 
 /** Podium's own folder: its registry and the jobs that it ships. */
@@ -366,68 +326,26 @@ const home = fileURLToPath(new URL(".", import.meta.url));
 
 /** PODIUM_SHORT=1: as few and as short requests as still exercise everything, for the test of the notebooks. */
 const short = () => Deno.env.get("PODIUM_SHORT") === "1";
-const SHORT = { cases: 5, rounds: 2, maxTokens: 24, budget: 16 };
+const shipped = () => ({ jobs: join(home, "prompts"), short: short() });
 
 const clock = () => performance.now();
 const sleep = (ms: number, signal?: AbortSignal) =>
   new Promise<void>((resolve, reject) => {
-    const timer = setTimeout(resolve, ms);
-    signal?.addEventListener("abort", () => {
+    const onAbort = () => {
       clearTimeout(timer);
-      reject(signal.reason);
-    }, { once: true });
+      reject(signal?.reason);
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener("abort", onAbort);
+      resolve();
+    }, ms);
+    signal?.addEventListener("abort", onAbort, { once: true });
   });
-
-const isPath = (name: string) => /[\\/]|\.jsonl?$/.test(name);
-
-const firstOf = (set: PromptSet, count: number): PromptSet => ({
-  ...set,
-  prompts: set.prompts.slice(0, count),
-});
 
 async function registry(path?: string) {
   if (path !== undefined) return await loadRegistry(path);
   const here = await Deno.stat("models.json").then(({ isFile }) => isFile, () => false);
   return await loadRegistry(here ? "models.json" : join(home, "models.json"));
-}
-
-async function jobOf(
-  { job: given, prompt }: Pick<RunOptions, "job" | "prompt">,
-  fallback = "default",
-): Promise<Job> {
-  if (given instanceof Job) return given;
-  if (prompt === undefined) return await job(given ?? fallback);
-  if (given !== undefined) throw new UserError("both a job and a prompt are given: give one of them");
-  const set = singlePrompt(prompt);
-  return new Job(set, set);
-}
-
-/** The session's request: what is not given keeps the session's defaults. */
-async function requestOf(names: readonly string[] | null, options: RunOptions): Promise<SessionRequest> {
-  const { job: _job, prompt: _prompt, reports: _reports, most, ...given } = options;
-  assertNumbers(options);
-  const { set } = await jobOf(options);
-  const plan: SessionPlan = {
-    ...given,
-    prompts: set,
-    ...(short() && {
-      rounds: Math.min(given.rounds ?? PLAN_DEFAULTS.rounds, SHORT.rounds),
-      maxTokens: Math.min(given.maxTokens ?? PLAN_DEFAULTS.maxTokens, SHORT.maxTokens),
-    }),
-  };
-  return { names, plan, ...(most === undefined ? {} : { most }) };
-}
-
-function assertNumbers(
-  { rounds = 1, warmup = 0, maxTokens = 1, most = 1, temperature = 0 }: RunOptions,
-): void {
-  for (const [name, value] of Object.entries({ rounds, warmup, maxTokens, most })) {
-    const from = name === "warmup" ? 0 : 1;
-    if (!Number.isInteger(value) || value < from) {
-      throw new UserError(`${name} is ${value}: give a whole number of at least ${from}`);
-    }
-  }
-  if (!(temperature >= 0)) throw new UserError(`temperature is ${temperature}: give a number of at least 0`);
 }
 
 /** The real resources, and the folder that runs go to. */

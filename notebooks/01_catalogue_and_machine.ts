@@ -11,7 +11,7 @@
 // - **The kernel reads changed files in `lib/` only after Kernel → Restart.**
 
 // %%
-import { models } from "podium";
+import { models, show } from "podium";
 
 const catalogue = await models();
 catalogue;
@@ -68,12 +68,12 @@ catalogue.firstViable([16, 8, 4]);
 // %% jupyter={"source_hidden": true}
 // Solution 1
 const need = (contextTokens: number) => catalogue.neededGb("qwen2.5-7b", { contextTokens }).toFixed(1);
-`Exercise 1: ${need(512)} GB with 512 tokens, ${need(32_768)} GB with 32,768.`;
+await show(`${need(512)} GB with 512 tokens, ${need(32_768)} GB with 32,768.`);
 
 // %% jupyter={"source_hidden": true}
 // Solution 2
 const open = catalogue.models.filter(({ model, fit }) => fit.ok && model.license.open);
-`Exercise 2: ${open.map(({ model }) => model.alias).join(", ") || "none"}.`;
+await show(open.map(({ model }) => model.alias).join(", ") || "none");
 
 // %% [markdown]
 // ## What could mislead you here

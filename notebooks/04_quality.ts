@@ -9,7 +9,7 @@
 // or a quote.
 
 // %%
-import { job, quality } from "podium";
+import { job, quality, show } from "podium";
 import { passRate } from "../lib/quality/pass_rate.ts";
 
 const notes = await job("meeting_notes", { first: 12 });
@@ -123,7 +123,7 @@ const width = (n: number) => {
 };
 const needed = [10, 20, 40, 60, 80, 100, 200].find((n) => width(n) <= 0.2);
 const now = Math.round(100 * width(notes.cases.length));
-`Exercise 1: about ${needed} cases. With ${notes.cases.length} the interval is ${now} points wide.`;
+await show(`About ${needed} cases. With ${notes.cases.length} the interval is ${now} points wide.`);
 
 // %% jupyter={"source_hidden": true}
 // Solution 2: the aspects themselves, strung together. No check asks whether it reads like a text: that takes people.

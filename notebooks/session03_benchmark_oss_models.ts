@@ -22,7 +22,7 @@
 // Without a service, Podium's own engine runs two small models: nothing else has to be started.
 
 // %%
-import { bench, candidates } from "podium";
+import { bench, candidates, show } from "podium";
 
 const setting = (name: string, otherwise: string) => Deno.env.get(name)?.trim() || otherwise;
 const asked = setting("BENCH_MODELS", "").split(",").map((name) => name.trim()).filter((name) => name !== "");
@@ -66,7 +66,8 @@ run.resources();
 // ## JSON summary
 
 // %%
-JSON.stringify(run.workshopRows(names), null, 2);
+console.log(JSON.stringify(run.workshopRows(names), null, 2));
+await show(`Every request behind these rows is kept in ${run.folder}.`);
 
 // %% [markdown]
 // ## Validation
@@ -85,7 +86,9 @@ run.validation();
 
 // %% jupyter={"source_hidden": true}
 // Solution
-"Twenty: from there on p95 lies between two measured values with data above it; its interval needs 59.";
+await show(
+  "Twenty: from there on p95 lies between two measured values with data above it; its interval needs 59.",
+);
 
 // %% [markdown]
 // ## What could mislead you here

@@ -10,17 +10,20 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { UserError } from "../lib/errors.ts";
 import { bareCommand, pathValue, runCli } from "./cli.ts";
-import { findBrowser, Page } from "./notebook/devtools.ts";
+import type { Page } from "playwright-core";
 import { notebookNames } from "./notebook/files.ts";
 import { prepareJupyter } from "./notebook/jupyter.ts";
 import {
   type Lab,
+  launchBrowser,
   look,
   openNotebook,
   pictures,
   pressStop,
   runAll,
   startLab,
+  switchTheme,
+  until,
   untilDone,
 } from "./notebook/lab.ts";
 
@@ -45,10 +48,10 @@ await runCli(async () => {
 });
 
 async function test(names: readonly string[], options: Options): Promise<number> {
-  const browser = await findBrowser();
+  await using browser = await launchBrowser();
   if (browser === null) {
     console.warn(
-      "SKIPPED: no Chromium or Chrome found (set CHROME_PATH): no notebook was looked at in a browser",
+      "SKIPPED: no Chromium or Chrome was found (set CHROME_PATH): no notebook was opened in a browser",
     );
     return 0;
   }
@@ -58,12 +61,8 @@ async function test(names: readonly string[], options: Options): Promise<number>
   try {
     const lab = await startLab({ ...jupyter, env }, notebooks, folder);
     try {
-      const page = await Page.open(browser, folder);
-      try {
-        return await judgeAll(page, lab, names, options);
-      } finally {
-        await page.close();
-      }
+      const page = await browser.newPage({ viewport: { width: 1100, height: 900 } });
+      return await judgeAll(page, lab, names, options);
     } finally {
       await lab.close();
     }
@@ -114,18 +113,11 @@ async function runAndLook(
   const faults: string[] = [];
   const grounds = new Set<string>();
   const promised = await figuresPromised(name);
-  await openNotebook(page, lab, name, "light");
+  await openNotebook(page, lab, name);
   await runAll(page);
   await untilDone(page, 300_000);
   for (const theme of themes) {
-    await page.send("Emulation.setEmulatedMedia", {
-      features: [{ name: "prefers-color-scheme", value: theme }],
-    });
-    await page.until(
-      `document.body.dataset.jpThemeLight === "${theme === "light"}"`,
-      `the ${theme} theme`,
-      10_000,
-    );
+    await switchTheme(page, theme);
     const { errors, notRun, silent, figures } = await look(page);
     faults.push(...errors);
     if (notRun > 0) faults.push(`${theme}: ${notRun} cells did not run`);
@@ -151,15 +143,17 @@ async function runAndLook(
 }
 
 async function stopAndGoOn(page: Page, lab: Lab, name: string): Promise<string[]> {
-  await openNotebook(page, lab, name, "light");
+  await openNotebook(page, lab, name);
   await runAll(page);
-  await page.until(
+  await until(
+    page,
     `document.querySelector(".jp-OutputArea progress[value]")?.value >= 12`,
     "a measurement is under way",
     120_000,
   );
   await pressStop(page);
-  await page.until(
+  await until(
+    page,
     `/Ended early/.test(document.querySelector(".jp-Notebook").textContent)`,
     "the measurement says that it ended early",
     30_000,

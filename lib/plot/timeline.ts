@@ -86,7 +86,7 @@ export function timelinePlot(requests: readonly TimelineRequest[], options: Time
     height: 18 + requests.length * 18 + 42,
     plot: {
       marginLeft: 106,
-      marginRight: 12,
+      marginRight: 20,
       marginTop: 12,
       marginBottom: 42,
       x: {

@@ -3,7 +3,6 @@ import type { Exclusion } from "../bench/records.ts";
 import type { NamedCandidate } from "../bench/named_candidate.ts";
 import type { Registry } from "../catalog/model.ts";
 import { type Constraints, NO_CONSTRAINTS } from "../select/decide/constraints.ts";
-import { answersKey } from "../select/decide/facts.ts";
 import { excludedFrom } from "../select/decide/session.ts";
 import type { FoundService } from "../services/discovery.ts";
 import { Result, TableView, TextView, type View } from "./view.ts";
@@ -37,11 +36,6 @@ export class CandidateList extends Result {
   /** The ids, in the same order as `names`. */
   get ids(): string[] {
     return this.#named.map(({ info }) => info.id);
-  }
-
-  /** One name per set of weights: candidates that differ in threads alone give the same answers. */
-  get weights(): string[] {
-    return [...new Map(this.ids.map((id) => [answersKey(id), answersKey(id)])).values()];
   }
 
   /** What it shows: a sentence. */

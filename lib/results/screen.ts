@@ -131,6 +131,7 @@ export interface TerminalStreams {
  * The screen of a terminal.
  *
  * ```ts
+ * import { TextView } from "./view.ts";
  * const lines: string[] = [];
  * const screen = terminalScreen({ print: (text) => lines.push(text), report: () => {}, interactive: false }, () => 0);
  * await screen.show(new TextView("**Done**"));

@@ -92,12 +92,12 @@ export function withThreads({ named, names }: ChosenNames, threads: readonly num
   });
 }
 
-/** One name per set of weights: more threads don't change an answer. */
+/** The first name of each set of weights: more threads don't change an answer. */
 export function byWeights({ named, names }: ChosenNames): string[] {
   const byKey = new Map<string, string>();
   for (const [at, { info }] of named.entries()) {
     const key = answersKey(info.id);
-    if (!byKey.has(key)) byKey.set(key, info.endpoint === EMBEDDED ? `${key}@${EMBEDDED}` : names[at] ?? key);
+    if (!byKey.has(key)) byKey.set(key, names[at] ?? info.id);
   }
   return [...byKey.values()];
 }
@@ -132,20 +132,33 @@ export async function runShown(request: SessionRequest, setup: Setup): Promise<F
   const bar = await screen.progress("Loading the models");
   let done = 0;
   let total = 1;
-  const run = await runSession(request, { ...resources, note: bar.note }, {
-    ...place,
-    onEvent: (event) => {
-      if (event.kind === "begin") {
-        const { plan, candidates } = event.info;
-        total = plan.rounds * plan.prompt_set.prompts.length * candidates.length;
-        return;
-      }
-      if (event.kind === "request" && event.phase === "timed") done++;
-      bar.update(Math.min(done, total), total, progressLabel(event));
-    },
-  });
+  const run = await ending(
+    bar,
+    runSession(request, { ...resources, note: bar.note }, {
+      ...place,
+      onEvent: (event) => {
+        if (event.kind === "begin") {
+          const { plan, candidates } = event.info;
+          total = plan.rounds * plan.prompt_set.prompts.length * candidates.length;
+          return;
+        }
+        if (event.kind === "request" && event.phase === "timed") done++;
+        bar.update(Math.min(done, total), total, progressLabel(event));
+      },
+    }),
+  );
   await bar.finish(endOf(run, done));
   return run;
+}
+
+/** A bar that nobody ends would turn for ever below its cell. */
+async function ending<T>(bar: Progress, work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    await bar.finish("Nothing was measured.");
+    throw error;
+  }
 }
 
 function endOf({ folder, status, summary }: FinishedRun, requests: number): string {
@@ -184,7 +197,7 @@ export async function raceShown(
 ): Promise<Race> {
   const bar = await screen.progress("Loading the models");
   const figure = await screen.live("The evidence appears with the first block.");
-  const found = await findCandidates({ names, plan }, { ...resources, note: bar.note });
+  const found = await ending(bar, findCandidates({ names, plan }, { ...resources, note: bar.note }));
   const terms = termsFor(found.named);
   try {
     const race = await raceFound(found, plan, terms, {

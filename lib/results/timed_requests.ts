@@ -109,7 +109,12 @@ export class TimedRequests extends Result {
     const chunks = this.requests.reduce((sum, { record }) => sum + record.chunk_ms.length, 0);
     return new FigureView(timelinePlot(
       this.requests.map(({ label, record }) => ({ label, chunks: record.chunk_ms.map((at) => at / 1000) })),
-      { title, selection: `${this.requests.length} requests, ${chunks} chunks` },
+      {
+        title,
+        selection: `${this.requests.length} request${
+          this.requests.length === 1 ? "" : "s"
+        }, ${chunks} chunks`,
+      },
     ));
   }
 

@@ -84,9 +84,15 @@ export type TableRow = Readonly<Record<string, CellValue>>;
 
 const cellText = (value: CellValue | undefined) => value === null || value === undefined ? "–" : `${value}`;
 
-/** A number, or text that holds one: `1.360` keeps its digits. */
+/** A number, text that holds one (`1.360` keeps its digits), or none. */
 const isNumeric = (value: CellValue | undefined) =>
-  typeof value === "number" || (typeof value === "string" && /^-?[\d.,]+( %)?$/.test(value));
+  typeof value === "number" || (typeof value === "string" && /^[-−]?[\d.,]+( %)?$/.test(value));
+
+/** A column of numbers is right-aligned, the dashes in it too. */
+function isNumericColumn(rows: readonly TableRow[], name: string): boolean {
+  const known = rows.map((row) => row[name]).filter((value) => value !== null && value !== undefined);
+  return known.length > 0 && known.every(isNumeric);
+}
 
 /** In a terminal, longer cells are cut. */
 const WIDEST_CELL = 60;
@@ -116,23 +122,27 @@ export class TableView extends View {
 
   /** The HTML fragment. */
   override get html(): string {
-    const head = this.#columns.map((name) =>
-      `<th scope="col" style="text-align:left">${escapeHtml(name)}</th>`
-    );
-    const body = this.rows.map((row) =>
-      `<tr>${this.#columns.map((name) => cellHtml(row[name])).join("")}</tr>`
-    );
+    const columns = Object.keys(this.rows[0] ?? {}).map((name) => {
+      const align = isNumericColumn(this.rows, name) ? NUMBER_STYLE : TEXT_STYLE;
+      return {
+        head: `<th scope="col" style="${align}">${escapeHtml(name)}</th>`,
+        cell: (row: TableRow) => `<td style="${align}">${escapeHtml(cellText(row[name]))}</td>`,
+      };
+    });
+    const body = this.rows.map((row) => `<tr>${columns.map(({ cell }) => cell(row)).join("")}</tr>`);
     return `<table><caption style="caption-side:bottom;text-align:left;padding-top:.4em">` +
       `${escapeHtml(this.caption)}</caption>` +
-      `<thead><tr>${head.join("")}</tr></thead><tbody>${body.join("")}</tbody></table>`;
+      `<thead><tr>${columns.map(({ head }) => head).join("")}</tr></thead><tbody>${
+        body.join("")
+      }</tbody></table>`;
   }
 
   /** The plain text. */
   override toString(): string {
-    const columns = this.#columns.map((name) => {
+    const columns = Object.keys(this.rows[0] ?? {}).map((name) => {
       const cells = this.rows.map((row) => shortened(cellText(row[name])));
       const width = Math.max(name.length, ...cells.map((cell) => cell.length));
-      const right = this.rows.some((row) => isNumeric(row[name]));
+      const right = isNumericColumn(this.rows, name);
       return [name, ...cells].map((cell) => right ? cell.padStart(width) : cell.padEnd(width));
     });
     const lines = (columns[0] ?? []).map((_, at) => columns.map((cells) => cells[at]).join("  ").trimEnd());
@@ -140,13 +150,8 @@ export class TableView extends View {
   }
 }
 
-function cellHtml(value: CellValue | undefined): string {
-  return isNumeric(value)
-    ? `<td style="text-align:right;white-space:nowrap">${cellText(value)}</td>`
-    : `<td style="text-align:left;white-space:pre-wrap;overflow-wrap:anywhere;max-width:32em">${
-      escapeHtml(cellText(value))
-    }</td>`;
-}
+const NUMBER_STYLE = "text-align:right;white-space:nowrap";
+const TEXT_STYLE = "text-align:left;white-space:pre-wrap;overflow-wrap:anywhere;max-width:32em";
 
 function shortened(text: string): string {
   const line = text.replaceAll(/\s+/g, " ");

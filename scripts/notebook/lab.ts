@@ -1,18 +1,10 @@
 /** A notebook in JupyterLab as a person sees it: opened, run, stopped, looked at. */
-import { dirname, join } from "node:path";
+import { delimiter, dirname, join } from "node:path";
 import { z } from "zod";
-import type { Page } from "./devtools.ts";
+import type { Browser, Page } from "playwright-core";
 import type { Jupyter } from "./jupyter.ts";
 
-/** What stands on the screen after a run. */
-export interface Seen {
-  readonly errors: readonly string[];
-  readonly notRun: number;
-  readonly silent: number;
-  /** Figures with their size in pixels, and the colours of their text and of the page below. */
-  readonly figures: readonly { title: string; width: number; height: number; text: string; ground: string }[];
-}
-
+/** What the page shows after a run; figures with their size in pixels, and the colours of text and background. */
 const seen = z.object({
   errors: z.array(z.string()),
   notRun: z.number(),
@@ -26,12 +18,42 @@ const seen = z.object({
   })),
 });
 
+export type Seen = z.infer<typeof seen>;
+
+/**
+ * Starts Chromium or Chrome without a window: the one that CHROME_PATH names, else one on the PATH, else Chrome where
+ * it is usually installed. Null where there is none.
+ */
+export async function launchBrowser(): Promise<Browser | null> {
+  // Playwright looks for a file below /proc, for which Deno asks for every permission; this keeps it from looking.
+  Deno.env.set("__IS_WSL_TEST__", "1");
+  const { chromium } = await import("playwright-core");
+  const named = Deno.env.get("CHROME_PATH") ??
+    await findOnPath(["chromium", "chromium-browser", "google-chrome"]);
+  // In a container the user is root, and Chromium's own sandbox does not start.
+  const options = { chromiumSandbox: false, handleSIGINT: false, handleSIGTERM: false, handleSIGHUP: false };
+  if (named !== null) return await chromium.launch({ executablePath: named, ...options });
+  return await chromium.launch({ channel: "chrome", ...options }).catch(() => null);
+}
+
+async function findOnPath(programs: readonly string[]): Promise<string | null> {
+  for (const folder of (Deno.env.get("PATH") ?? "").split(delimiter)) {
+    for (const program of programs) {
+      const path = join(folder, program);
+      if (await Deno.stat(path).then(({ isFile }) => isFile, () => false)) return path;
+    }
+  }
+  return null;
+}
+
+/** A running JupyterLab. */
 export interface Lab {
+  /** The address of a notebook; NAME stands for its name. */
   readonly address: string;
   close(): Promise<void>;
 }
 
-/** A JupyterLab on a free port, whose settings lie in `folder`: it saves nothing by itself. */
+/** Starts JupyterLab on a free port, with settings in `folder` that keep it from saving by itself. */
 export async function startLab(jupyter: Jupyter, notebooks: string, folder: string): Promise<Lab> {
   const settings = join(folder, "settings");
   const plugin = join(settings, "@jupyterlab", "docmanager-extension", "plugin.jupyterlab-settings");
@@ -104,41 +126,36 @@ const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** The open notebook's panel, in the page. */
 const panel = `[...(window.jupyterapp?.shell.widgets("main") ?? [])].find((each) => each.context)`;
+const cells = `[...${panel}.content.model.cells].filter((cell) => cell.type === "code")`;
 const idle = `${panel}?.sessionContext?.session?.kernel?.status === "idle"`;
 
+/** Waits until an expression is true in the page. */
+export async function until(page: Page, expression: string, what: string, timeout: number): Promise<void> {
+  await page.waitForFunction(expression, undefined, { timeout, polling: 100 }).catch((error: unknown) => {
+    throw new Error(`${what}: not within ${timeout / 1000} s`, { cause: error });
+  });
+}
+
 /** Opens a notebook and waits until its kernel is idle, and stays so. */
-export async function openNotebook(
-  page: Page,
-  lab: Lab,
-  name: string,
-  theme: "light" | "dark",
-): Promise<void> {
-  await page.send("Emulation.setEmulatedMedia", {
-    features: [{ name: "prefers-color-scheme", value: theme }],
-  });
-  await page.send("Emulation.setDeviceMetricsOverride", {
-    width: 1100,
-    height: 900,
-    deviceScaleFactor: 1,
-    mobile: false,
-  });
-  await page.send("Page.navigate", { url: lab.address.replace("NAME", `${name}.ipynb`) });
-  await page.until(idle, `the kernel of ${name} gets ready`);
-  // The kernel says idle once before it can be asked anything.
+export async function openNotebook(page: Page, lab: Lab, name: string): Promise<void> {
+  await page.emulateMedia({ colorScheme: "light" });
+  await page.goto(lab.address.replace("NAME", `${name}.ipynb`));
+  await until(page, idle, `the kernel of ${name} is ready`, 60_000);
+  // The kernel says that it is idle once before it can answer.
   await pause(2000);
-  await page.until(idle, `the kernel of ${name} gets ready`);
+  await until(page, idle, `the kernel of ${name} is ready`, 60_000);
 }
 
 /** Run → Run All Cells, without waiting for the end. */
 export async function runAll(page: Page): Promise<void> {
   await page.evaluate(`void window.jupyterapp.commands.execute("notebook:run-all-cells")`);
-  await page.until(`!(${idle})`, "the kernel starts to work", 10_000);
+  await until(page, `!(${idle})`, "the kernel starts to work", 10_000);
 }
 
-/** Waits until every cell has run and the kernel rests. */
+/** Waits until every cell has run and the kernel is idle. */
 export async function untilDone(page: Page, timeoutMs: number): Promise<void> {
-  const cells = `[...${panel}.content.model.cells].filter((cell) => cell.type === "code")`;
-  await page.until(
+  await until(
+    page,
     `${idle} && ${cells}.every((cell) => cell.executionCount !== null)`,
     "the notebook comes to its end",
     timeoutMs,
@@ -146,24 +163,23 @@ export async function untilDone(page: Page, timeoutMs: number): Promise<void> {
   await pause(500);
 }
 
-/** The Stop button (■), pressed with the mouse. */
+/** Presses the Stop button (■) with the mouse. */
 export async function pressStop(page: Page): Promise<void> {
-  const { x, y } = z.object({ x: z.number(), y: z.number() }).parse(
-    await page.evaluate(`(() => {
-      const box = document.querySelector('.jp-NotebookPanel-toolbar [data-jp-item-name="interrupt"]').getBoundingClientRect();
-      return { x: box.x + box.width / 2, y: box.y + box.height / 2 };
-    })()`),
-  );
-  for (const type of ["mouseMoved", "mousePressed", "mouseReleased"]) {
-    await page.send("Input.dispatchMouseEvent", { type, x, y, button: "left", clickCount: 1 });
-  }
+  await page.locator('.jp-NotebookPanel-toolbar [data-jp-item-name="interrupt"]').click();
 }
 
-/** What is on the screen. A cell that may be silent says so in its metadata. */
+/** Switches the page to a theme and waits until JupyterLab has followed. */
+export async function switchTheme(page: Page, theme: "light" | "dark"): Promise<void> {
+  await page.emulateMedia({ colorScheme: theme });
+  const light = theme === "light";
+  await until(page, `document.body.dataset.jpThemeLight === "${light}"`, `the ${theme} theme`, 10_000);
+}
+
+/** Reads what the page shows. A cell that may be silent says so in its metadata. */
 export async function look(page: Page): Promise<Seen> {
   return seen.parse(
     await page.evaluate(`(() => {
-      const cells = [...${panel}.content.model.cells].filter((cell) => cell.type === "code");
+      const cells = ${cells};
       const outputs = (cell) => Array.from({ length: cell.outputs.length }, (_, at) => cell.outputs.get(at));
       const ground = (node) => {
         for (let each = node; each; each = each.parentElement) {
@@ -190,18 +206,12 @@ export async function look(page: Page): Promise<Seen> {
   );
 }
 
-/** One picture a figure, as it stands in the window, the side bar folded. */
+/** Takes one picture per output of the notebook. */
 export async function pictures(page: Page): Promise<Uint8Array[]> {
   await page.evaluate(`window.jupyterapp.shell.collapseLeft()`);
-  const count = z.number().parse(
-    await page.evaluate(`document.querySelectorAll(".jp-OutputArea figure").length`),
-  );
   const taken: Uint8Array[] = [];
-  for (let at = 0; at < count; at++) {
-    await page.evaluate(
-      `document.querySelectorAll(".jp-OutputArea figure")[${at}].scrollIntoView({ block: "end", behavior: "instant" })`,
-    );
-    taken.push(await page.screenshot());
+  for (const output of await page.locator(".jp-OutputArea-output").all()) {
+    if (await output.isVisible()) taken.push(await output.screenshot({ animations: "disabled" }));
   }
   return taken;
 }

@@ -1,0 +1,151 @@
+/** What the public functions take, and the session's request that it becomes. */
+import { join } from "node:path";
+import { PLAN_DEFAULTS } from "../bench/plan.ts";
+import type { SessionPlan, SessionRequest } from "../bench/session.ts";
+import { UserError } from "../errors.ts";
+import { loadPromptSet, singlePrompt } from "../prompts/prompts.ts";
+import type { Constraints } from "../select/decide/constraints.ts";
+import { Job } from "./job.ts";
+import type { DecisionView, Race } from "./race.ts";
+import type { ScoredRun } from "./scored_run.ts";
+
+/** What the candidates are asked, and how often. What is left out has the defaults of `deno task bench`. */
+export interface RunOptions {
+  /** A job, the name of one that Podium ships (`"default"`, `"meeting_notes"` …), or the path of a file with cases. */
+  readonly job?: Job | string;
+  /** A single prompt in the place of a job. */
+  readonly prompt?: string;
+  /** Passes over the cases. @default 1 */
+  readonly rounds?: number;
+  /** Warm-up requests per candidate. @default 2; 1 for `race`, 0 for `quality` */
+  readonly warmup?: number;
+  /** Longest answer in tokens. @default 40; 384 for `quality` */
+  readonly maxTokens?: number;
+  /** Sampling temperature. @default 0 */
+  readonly temperature?: number;
+  /** What the server has seen of a prompt before: nothing, the same prompt, or whatever it is. @default "cold" */
+  readonly prefix?: "cold" | "warm" | "as is";
+  /** Seed of the order of cases and candidates. @default 1 */
+  readonly seed?: number;
+  /** Longest wait for an answer, in seconds. @default 120; 300 for `quality` */
+  readonly timeoutS?: number;
+  /** Most models where none is named. @default every model of a named service, 6 of one that was found */
+  readonly most?: number;
+  /** The folder that the run's own folder is made in. @default "reports" */
+  readonly reports?: string;
+}
+
+/** Options of `bench`. */
+export interface BenchOptions extends RunOptions {
+  /** Enters the first model a second time: two rows that can differ by noise alone. @default false */
+  readonly control?: boolean;
+}
+
+/** Options of `race`. */
+export interface RaceOptions extends Omit<RunOptions, "rounds"> {
+  /** What decides a block. @default "latency" */
+  readonly by?: "latency" | "ttft" | "throughput";
+  /** Accepted probability of a wrong winner. @default 0.05 */
+  readonly delta?: number;
+  /** Relative difference that does not matter. @default 0.1 */
+  readonly epsilon?: number;
+  /** Most requests. @default 200 */
+  readonly budget?: number;
+  /** A decision by quality: only candidates that met its constraints race, or else the best of the rest. */
+  readonly gate?: DecisionView;
+}
+
+/** What a decision rests on. */
+export interface DecideOptions {
+  /** The run whose answers were scored: a recommendation needs quality. */
+  readonly quality: ScoredRun;
+  /** The race that says which candidate is fastest. */
+  readonly race?: Race;
+  /** Limits that a candidate must meet, for example `{ licenses: ["commercial"], minPassRate: 0.5 }`. */
+  readonly constraints?: Partial<Constraints>;
+}
+
+/** As `deno task quality capture` has them: nothing is added to a prompt or sent before it. */
+export const QUALITY_DEFAULTS = {
+  rounds: 1,
+  warmup: 0,
+  prefix: "as is",
+  maxTokens: 384,
+  timeoutS: 300,
+} as const;
+
+/** As few and as short requests as still exercise everything. */
+export const SHORT = { cases: 5, rounds: 2, maxTokens: 24, budget: 16 } as const;
+
+/** Where shipped jobs are, and whether everything is to be short. */
+export interface Shipped {
+  /** The folder of the jobs that Podium ships. */
+  readonly jobs: string;
+  /** Caps every request at `SHORT`, for the test of the notebooks. */
+  readonly short: boolean;
+}
+
+/**
+ * Reads a job by the name of a shipped one, or by the path of a file with cases.
+ *
+ * @param first take only so many cases, from the start
+ * @throws {UserError} when there is no such job, or the file is damaged
+ */
+export async function loadJob(name: string, first: number, { jobs, short }: Shipped): Promise<Job> {
+  const isPath = /[\\/]|\.(jsonl?|csv)$/.test(name);
+  const whole = await loadPromptSet(isPath ? name : join(jobs, `${name}.json`));
+  const prompts = whole.prompts.slice(0, Math.min(first, short ? SHORT.cases : Infinity));
+  return new Job(whole, { ...whole, prompts });
+}
+
+/**
+ * The job that the options name or hold; without one, the default job.
+ *
+ * @throws {UserError} when both a job and a prompt are given, and as `loadJob`
+ */
+export async function jobOf(
+  { job, prompt }: Pick<RunOptions, "job" | "prompt">,
+  shipped: Shipped,
+): Promise<Job> {
+  if (job instanceof Job) return job;
+  if (prompt === undefined) return await loadJob(job ?? "default", Infinity, shipped);
+  if (job !== undefined) throw new UserError("both a job and a prompt are given: give one of them");
+  const set = singlePrompt(prompt);
+  return new Job(set, set);
+}
+
+/**
+ * The session's request: what is not given keeps the session's defaults.
+ *
+ * @throws {UserError} for a number out of range, and as `jobOf`
+ */
+export async function requestOf(
+  names: readonly string[] | null,
+  options: RunOptions,
+  shipped: Shipped,
+): Promise<SessionRequest> {
+  const { job: _job, prompt: _prompt, reports: _reports, most, ...given } = options;
+  assertNumbers(options);
+  const { set } = await jobOf(options, shipped);
+  const plan: SessionPlan = {
+    ...given,
+    prompts: set,
+    ...(shipped.short && {
+      rounds: Math.min(given.rounds ?? PLAN_DEFAULTS.rounds, SHORT.rounds),
+      maxTokens: Math.min(given.maxTokens ?? PLAN_DEFAULTS.maxTokens, SHORT.maxTokens),
+    }),
+  };
+  return { names, plan, ...(most === undefined ? {} : { most }) };
+}
+
+function assertNumbers(
+  { rounds = 1, warmup = 0, maxTokens = 1, most = 1, temperature = 0 }: RunOptions,
+): void {
+  for (const [name, value] of Object.entries({ rounds, warmup, maxTokens, most })) {
+    const from = name === "warmup" ? 0 : 1;
+    if (!Number.isInteger(value) || value < from) {
+      throw new UserError(`${name} is ${value}: give a whole number of at least ${from}`);
+    }
+  }
+  if (!(temperature >= 0)) throw new UserError(`temperature is ${temperature}: give a number of at least 0`);
+}

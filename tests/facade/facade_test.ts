@@ -1,0 +1,147 @@
+/** The whole way through mod.ts against a service with known answers: from candidates to a saved decision. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import {
+  bench,
+  candidates,
+  decide,
+  type FigureView,
+  job,
+  models,
+  quality,
+  race,
+  serve,
+  UserError,
+  type View,
+} from "../../mod.ts";
+import { startFake } from "../fake_endpoint.ts";
+
+/** What a notebook is sent for a view. */
+function shownInNotebook(view: View): Record<string, string> {
+  const display: unknown = Reflect.get(view, Symbol.for("Jupyter.display"));
+  assert.ok(typeof display === "function");
+  return display.call(view);
+}
+
+/** Two models that answer every question, one of them rightly, and a folder of its own for the runs. */
+async function withService(work: (folder: string) => Promise<void>): Promise<void> {
+  const fake = startFake({
+    models: {
+      right: { ttftMs: 2, words: ["Paris", " positive", "."] },
+      wrong: { ttftMs: 12, words: ["No", " idea", "."] },
+    },
+  });
+  const folder = await Deno.makeTempDir();
+  Deno.env.set("FOUNDRY_LOCAL_ENDPOINT", fake.baseUrl);
+  try {
+    await work(folder);
+  } finally {
+    Deno.env.delete("FOUNDRY_LOCAL_ENDPOINT");
+    await fake.stop();
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+Deno.test("a run shows itself as a table, in a notebook and in a terminal", async () => {
+  await withService(async (reports) => {
+    const run = await bench(["right", "wrong"], { prompt: "Hello?", rounds: 6, warmup: 0, reports });
+    assert.equal(run.status, "completed");
+    assert.match(String(run), /^model +status +n +mean \(s\)/);
+    assert.match(Deno.inspect(run), /^model +status +n/);
+    const shown = shownInNotebook(run);
+    assert.match(shown["text/html"] ?? "", /<th scope="col"[^>]*>output tokens\/s<\/th>/);
+    assert.equal(shown["text/plain"], String(run));
+    const [right = "", wrong = ""] = run.candidates;
+    assert.ok(Math.min(...run.values(wrong, "ttft")) > Math.max(...run.values(right, "ttft")));
+    assert.throws(() => run.values("nobody"), /no candidate of this run is called "nobody"/);
+  });
+});
+
+Deno.test("figures hold a drawing and a caption, and are saved as SVG", async () => {
+  await withService(async (reports) => {
+    const run = await bench(["right", "wrong"], { prompt: "Hello?", rounds: 6, warmup: 0, reports });
+    const figures: FigureView[] = [run.ecdf("ttft"), run.box(), run.ratios(), run.imagine([3], 50).box()];
+    for (const figure of figures) {
+      assert.match(shownInNotebook(figure)["text/html"] ?? "", /<figure[^>]*><svg[\s\S]*<figcaption/);
+      assert.match(String(figure), /^\[figure\] .*n = /);
+    }
+    const path = join(reports, "ecdf.svg");
+    await run.ecdf("latency").save(path);
+    assert.match(await Deno.readTextFile(path), /^<svg[^>]* xmlns="http:\/\/www\.w3\.org\/2000\/svg"/);
+  });
+});
+
+Deno.test("a control enters the first model twice", async () => {
+  await withService(async (reports) => {
+    const run = await bench(["right", "wrong"], {
+      prompt: "Hello?",
+      rounds: 3,
+      warmup: 0,
+      control: true,
+      reports,
+    });
+    assert.equal(run.candidates.length, 3);
+    assert.equal(run.control, `${run.candidates[0]}#2`);
+    assert.match(String(run.imagine([3], 50).winners()), /right : the same again/);
+  });
+});
+
+Deno.test("candidates, quality, race and decision follow from each other", async () => {
+  await withService(async (reports) => {
+    const given = await job("four_kinds", { first: 3 });
+    const entered = await candidates(["right", "wrong"]);
+    const allowed = await entered.constrain({ maxRamGb: 8 });
+    assert.equal(allowed.allowed.length, 2);
+    const answers = await quality(allowed, { job: given, reports });
+    assert.match(String(answers), /right\S* +2 of 3/);
+    assert.match(String(answers), /wrong\S* +0 of 3/);
+    const floor = { minScore: 0.5 };
+    const gate = await decide({ quality: answers, constraints: floor });
+    assert.match(String(gate.gate()), /wrong.*excluded: /);
+    const result = await race(allowed, { job: given, gate, budget: 8, reports });
+    assert.equal(result.verdict, "only");
+    assert.equal(String(await result.replay()), String(result));
+    const decision = await decide({ race: result, quality: answers, constraints: floor });
+    assert.match(decision.choice ?? "", /right/);
+    await decision.save();
+    assert.deepEqual(
+      JSON.parse(await Deno.readTextFile(join(result.folder, "decision.json"))),
+      JSON.parse(JSON.stringify(decision.document)),
+    );
+  });
+});
+
+Deno.test("a served model answers timed requests and any OpenAI client", async () => {
+  await withService(async () => {
+    await using model = await serve("right");
+    const both = await model.askEach({ one: "Hello?", two: "Again?" }, { maxTokens: 8 });
+    assert.equal(String(both), "Paris positive.\n\nParis positive.");
+    assert.deepEqual(both.table().rows.map(({ prompt }) => prompt), ["one", "two"]);
+    assert.match(String(both.times()), /TTFT +\d/);
+    const listed = await fetch(`${model.baseUrl}/models`);
+    assert.match(await listed.text(), /right/);
+  });
+});
+
+Deno.test("mistakes are named with what is accepted", async () => {
+  await withService(async (reports) => {
+    await assert.rejects(bench(["nobody"], { reports }), UserError);
+    await assert.rejects(
+      bench(["right"], { rounds: 0, reports }),
+      /rounds is 0: give a whole number of at least 1/,
+    );
+    await assert.rejects(bench(["right"], { job: "no-such-job", reports }), /no-such-job/);
+    await assert.rejects(
+      bench(["right"], { job: "ten", prompt: "Hello?", reports }),
+      /both a job and a prompt are given/,
+    );
+  });
+});
+
+Deno.test("the catalogue says what fits this machine", async () => {
+  const catalogue = await models();
+  assert.equal(catalogue.fit().rows.length, catalogue.models.length);
+  assert.ok(catalogue.neededGb("smollm2-135m") > 0.3);
+  assert.throws(() => catalogue.neededGb("nobody"), /no model of the registry is called "nobody"/);
+  assert.match(String(catalogue.memory()), /^\[figure\] What fits this machine\./);
+});
