@@ -3,7 +3,7 @@
 import * as Plot from "@observablehq/plot";
 import { flagOutliers } from "../stats/outliers.ts";
 import { quantile } from "../stats/quantile.ts";
-import { drawFigure, type Figure } from "./figure.ts";
+import { drawFigure, type Figure, figureWidth, shortName } from "./figure.ts";
 import { type DurationAxis, durationAxis, shortNumber } from "./scale.ts";
 import { seriesStyle } from "./series.ts";
 
@@ -138,7 +138,7 @@ function boxMarks(rows: readonly Row[], axis: DurationAxis, heading: number): Pl
   if (heading === headingHeight) {
     marks.push(Plot.text([...new Set(rows.map((row) => row.group))], {
       fy: (group: string) => group,
-      text: (group: string) => (group.length > 60 ? `${group.slice(0, 59)}…` : group),
+      text: (group: string) => shortName(group, figureWidth - 30),
       frameAnchor: "top-left",
       dx: 2,
       dy: 12,

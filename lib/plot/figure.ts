@@ -42,6 +42,29 @@ const legendRow = 18;
 /** Width of a glyph in the default sans serif: wide ones, and all others. */
 const glyphWidth = (char: string) => /[mwMW@%]/.test(char) ? 11 : 6.9;
 
+const widthOf = (text: string) => [...text].reduce((sum, char) => sum + glyphWidth(char), 0);
+
+/**
+ * A name that fits into `width` user units. The middle of a longer one gives way to `…`, since both ends tell names
+ * apart: the model at the start, its settings and endpoint at the end.
+ *
+ * @example
+ * ```ts
+ * if (shortName("short", 200) !== "short") throw new Error("it fits");
+ * if (!/^a+…a+$/.test(shortName("a".repeat(99), 200))) throw new Error("the middle must give way");
+ * ```
+ */
+export function shortName(name: string, width: number): string {
+  if (widthOf(name) <= width) return name;
+  const chars = [...name];
+  for (let kept = chars.length - 1; kept > 2; kept--) {
+    const [start, end] = [Math.ceil(kept / 2), Math.floor(kept / 2)];
+    const short = `${chars.slice(0, start).join("")}…${chars.slice(-end).join("")}`;
+    if (widthOf(short) <= width) return short;
+  }
+  return "…";
+}
+
 let shared: Document | undefined;
 
 /** One empty document for all figures: making it takes longer than drawing. */
@@ -118,8 +141,9 @@ function placeLegend(items: readonly LegendItem[]): { height: number; entries: L
   const entries: LegendEntry[] = [];
   let x = 0;
   let row = 0;
-  for (const { name, index } of items) {
-    const width = 34 + [...name.slice(0, 62)].reduce((sum, char) => sum + glyphWidth(char), 0) + 14;
+  for (const { name: full, index } of items) {
+    const name = shortName(full, figureWidth - 34);
+    const width = 34 + widthOf(name) + 14;
     if (x > 0 && x + width > figureWidth) {
       x = 0;
       row++;
@@ -150,7 +174,7 @@ function legendEntry(document: Document, { index, name, x, y }: LegendEntry): El
   mark.setAttribute("d", symbolPath(style.symbol));
   mark.setAttribute("transform", `translate(${x + 14},${y})`);
   mark.setAttribute("fill", style.color);
-  const text = textElement(document, "text", name.length > 62 ? `${name.slice(0, 61)}…` : name);
+  const text = textElement(document, "text", name);
   text.setAttribute("x", String(x + 34));
   text.setAttribute("y", String(y));
   text.setAttribute("dy", "0.32em");

@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /** Ratios with their intervals on a log axis, and the band in which a difference does not matter. */
 import * as Plot from "@observablehq/plot";
-import { drawFigure, type Figure } from "./figure.ts";
+import { drawFigure, type Figure, figureWidth, shortName } from "./figure.ts";
 import { seriesStyle } from "./series.ts";
 import { shortNumber } from "./scale.ts";
 
@@ -40,7 +40,7 @@ export function ratioPlot(rows: readonly RatioRow[], options: RatioOptions): Fig
   const ends = rows.flatMap((row) => [row.ratio, ...(row.interval ?? [])]);
   const reach = Math.max(1 + 2 * options.epsilon, ...ends.map((end) => Math.max(end, 1 / end))) * 1.05;
   const band = 1 + options.epsilon;
-  const lines = rows.some((row) => `${row.label}   ${figures(row)}`.length > charsALine) ? 2 : 1;
+  const lines = rows.some((row) => `${row.label}   ${figures(row)}`.length > charsPerLine) ? 2 : 1;
   const markDy = rowHeight(lines) / 2 - 11;
   return drawFigure({
     title: options.title,
@@ -90,21 +90,24 @@ export function ratioPlot(rows: readonly RatioRow[], options: RatioOptions): Fig
 }
 
 /** How many characters fit side by side. */
-const charsALine = 58;
+const charsPerLine = 58;
 
 function rowHeight(lines: 1 | 2): number {
   return lines === 1 ? 36 : 52;
 }
 
 function figures({ ratio, interval }: RatioRow): string {
-  return `${shortNumber(ratio)} (${interval === null ? "no interval" : interval.map(shortNumber).join("–")})`;
+  const text = (value: number) => value < 100 ? value.toPrecision(3) : shortNumber(value);
+  return `${text(ratio)} (${interval === null ? "no interval" : interval.map(text).join("–")})`;
 }
 
 /** Label and figures above the mark: on one line, or on two where the names are long. */
 function rowTexts(rows: readonly RatioRow[], lines: 1 | 2): Plot.Markish[] {
   const top = 10 - rowHeight(lines) / 2;
   const at = { y: "label", frameAnchor: "left", textAnchor: "start", fill: "currentColor" } as const;
-  const short = (label: string) => label.length > charsALine ? `${label.slice(0, charsALine - 1)}…` : label;
+  const names = (label: string) => label.split(" / ");
+  const short = (label: string) =>
+    names(label).map((name) => shortName(name, (figureWidth - 40) / names(label).length)).join(" / ");
   if (lines === 1) {
     return [Plot.text(rows, { ...at, dy: top, text: (row: RatioRow) => `${row.label}   ${figures(row)}` })];
   }

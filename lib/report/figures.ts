@@ -21,6 +21,8 @@ export const maxPrompts = 12;
 const maxTimelines = 8;
 /** Points of a single prompt's ECDF: a page may have two dozen of these figures. */
 const promptPoints = 100;
+/** With fewer requests per candidate and prompt, an ECDF shows less than the ticks by prompt. */
+const ENOUGH_FOR_ECDF = 5;
 
 /** The distribution of each candidate over all prompts: latency, and time to first token where it streamed. */
 export function distributionFigures(summary: Summary, data: RunData): Figure[] {
@@ -52,13 +54,13 @@ export function promptBoxes(summary: Summary, data: RunData): Figure[] {
   );
 }
 
-/** One ECDF per prompt. */
+/** One ECDF per prompt; none where no prompt was asked often enough. */
 export function promptDistributions(
   summary: Summary,
   data: RunData,
 ): { prompt: string; figures: Figure[] }[] {
   const prompts = shownPrompts(summary, data);
-  if (prompts.length < 2) return [];
+  if (prompts.length < 2 || data.times.every(({ latency }) => latency.length < ENOUGH_FOR_ECDF)) return [];
   return prompts.map((prompt) => ({
     prompt,
     figures: timedMetrics(data).map((timed) =>
