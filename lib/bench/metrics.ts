@@ -13,6 +13,7 @@ type Timing = Pick<
   | "output_tokens"
   | "content_chars"
   | "reasoning_chars"
+  | "reasoning_tokens"
   | "prompt_tokens"
   | "prefix"
   | "due_ms"
@@ -43,13 +44,15 @@ export function latencyS(record: Timing): number | null {
 }
 
 /**
- * Time per output token: (last − first) / (output tokens − 1), in seconds. Null below two tokens, and where
- * everything came in one chunk.
+ * Time per output token: (last − first) / (output tokens − 1), in seconds. Null below two tokens, where everything came
+ * in one chunk, and where reasoning was counted but not streamed.
  */
 export function tpotS(record: Timing): number | null {
   const [first, end] = [record.chunk_ms[0], last(record.chunk_ms)];
   if (!record.streamed || first === undefined || end === undefined) return null;
   if (record.output_tokens < 2 || end <= first) return null;
+  // Reasoning that was counted but not streamed was generated before the first chunk.
+  if ((record.reasoning_tokens ?? 0) > 0 && record.reasoning_chars === 0) return null;
   return (end - first) / 1000 / (record.output_tokens - 1);
 }
 
@@ -103,7 +106,7 @@ function perSecond(amount: number, seconds: number | null): number | null {
  * ```ts
  * const record = {
  *   streamed: true, chunk_ms: [100, 150, 200], first_content_chunk: 0, output_tokens: 3,
- *   content_chars: 12, reasoning_chars: 0, prompt_tokens: 8, prefix: "cold", due_ms: 0, sent_ms: 0,
+ *   content_chars: 12, reasoning_chars: 0, reasoning_tokens: null, prompt_tokens: 8, prefix: "cold", due_ms: 0, sent_ms: 0,
  * } as const;
  * const mutable = { ...record, chunk_ms: [...record.chunk_ms] };
  * if (metricOf.ttft_s(mutable) !== 0.1) throw new Error("first delta − due");

@@ -1,56 +1,216 @@
 /** One JSON document of an answer, checked once: a chunk of a stream, or a whole answer. */
 import { z } from "zod";
+import { errorMessage } from "./failure.ts";
 import type { ReportedUsage, ServerTimings } from "./trace.ts";
 
 /** What one document holds. Absent parts are empty or null. */
 export interface AnswerChunk {
   readonly content: string;
   readonly reasoning: string;
+  /** Anything was generated: text, reasoning, a tool call. */
+  readonly generated: boolean;
+  /** Why the model stopped; null where it did not: an empty reason is none. */
   readonly finishReason: string | null;
   readonly usage: ReportedUsage | null;
   readonly server: ServerTimings | null;
-  /** The endpoint's own error message. */
+  /** The endpoint's own error message, whatever shape the error has. */
   readonly error: string | null;
 }
 
-const count = z.number().int().nonnegative();
-const ms = z.number().nonnegative();
+/**
+ * Reads one document of a stream, or a whole answer. Unknown fields are ignored. Of several choices the one with index
+ * 0 counts; a single choice counts whatever its index, since some servers number the chunks of a stream instead.
+ * `delta` precedes `message`, since some servers send both.
+ *
+ * @throws {SyntaxError} where it is not JSON, or not shaped like an OpenAI answer
+ *
+ * ```ts
+ * const chunk = parseChunk('{"choices":[{"delta":{"content":"Hi"},"finish_reason":null}]}');
+ * if (chunk.content !== "Hi" || chunk.usage !== null) throw new Error("one delta, no usage");
+ * ```
+ */
+export function parseChunk(json: string): AnswerChunk {
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    throw new SyntaxError(`not JSON: ${JSON.stringify(json.slice(0, 80))}`);
+  }
+  const parsed = document.safeParse(value);
+  if (!parsed.success) {
+    const error = errorIn(value, null); // an error may have any shape
+    if (error !== null) return { ...EMPTY, error };
+    const issue = parsed.error.issues[0];
+    throw new SyntaxError(`not an OpenAI answer: ${issue?.path.join(".") || "document"}: ${issue?.message}`);
+  }
+  const { choices } = parsed.data;
+  const first = choices?.find((one) => one.index === 0) ?? choices?.[0];
+  const body = first?.delta ?? first?.message;
+  const finishReason = finishOf(first?.finish_reason);
+  const parts = partsOf(body?.content);
+  const content = parts.text + (body?.refusal ?? "") || (first?.text ?? "");
+  const reasoning = parts.reasoning || reasoningOf(body);
+  return {
+    content,
+    reasoning,
+    generated: content !== "" || reasoning !== "" || hasToolCall(body),
+    finishReason,
+    usage: usageOf(value),
+    server: serverOf(value),
+    error: errorIn(value, first ?? null) ??
+      (FAILED_FINISHES.has(finishReason ?? "")
+        ? `the answer ended with finish reason "${finishReason}"`
+        : null),
+  };
+}
+
+const EMPTY: AnswerChunk = {
+  content: "",
+  reasoning: "",
+  generated: false,
+  finishReason: null,
+  usage: null,
+  server: null,
+  error: null,
+};
 
 /** Plain text, or the list of parts that some servers answer with. */
-const text = z.union([
-  z.string(),
-  z.array(z.object({ text: z.string().optional() })).transform((parts) =>
-    parts.map((part) => part.text ?? "").join("")
-  ),
-]).nullish();
+const content = z.union([z.string(), z.array(z.looseObject({ type: z.string().optional() }))]).nullish();
 
-/** Reasoning of an unknown shape is left out: the answer is still good. */
-const thought = z.string().nullish().catch(null);
+const message = z.looseObject({ content, refusal: z.string().nullish().catch(null) });
 
-const said = z.object({ content: text, reasoning_content: thought, reasoning: thought });
-
-const choice = z.object({
-  index: z.number().optional(),
-  delta: said.nullish(),
-  message: said.nullish(),
+const choice = z.looseObject({
+  index: z.unknown().optional(),
+  delta: message.nullish(),
+  message: message.nullish(),
   text: z.string().nullish(),
-  finish_reason: z.string().nullish(),
+  finish_reason: z.unknown().optional(),
 });
 
-const failure = z.union([
-  z.string(),
-  z.object({ message: z.string().nullish(), code: z.union([z.string(), z.number()]).nullish() }),
-]).nullish();
+type Message = z.infer<typeof message>;
+type Choice = z.infer<typeof choice>;
 
 /** What every chunk has. Usage and timings are validated only where they are present. */
-const document = z.object({ choices: z.array(choice).nullish(), error: failure });
+const document = z.object({ choices: z.array(choice).nullish() });
+
+/** Parts of a content list whose type says so are reasoning: Mistral's `thinking`, OpenAI's `reasoning_text`. */
+function partsOf(content: Message["content"]): { text: string; reasoning: string } {
+  if (typeof content === "string") return { text: content, reasoning: "" };
+  let [text, reasoning] = ["", ""];
+  for (const part of content ?? []) {
+    if (/think|thought|reason/i.test(part.type ?? "") || part.thought === true) reasoning += textIn(part);
+    else text += textIn(part);
+  }
+  return { text, reasoning };
+}
+
+const TEXT_KEYS = ["text", "thinking", "thought", "reasoning", "reasoning_text", "content", "summary"];
+
+/** The text of a part, however deep: `{thinking: [{type: "text", text: "…"}]}`. */
+function textIn(value: unknown): string {
+  if (typeof value === "string") return value;
+  if (Array.isArray(value)) return value.map(textIn).join("");
+  if (typeof value !== "object" || value === null) return "";
+  for (const key of TEXT_KEYS) {
+    const text = textIn(Reflect.get(value, key));
+    if (text !== "") return text;
+  }
+  return "";
+}
+
+/** Where servers put reasoning; the first that holds text counts, since some servers send the same text twice. */
+const REASONING_KEYS = [
+  "reasoning_content",
+  "reasoning",
+  "reasoning_text",
+  "thinking",
+  "thought",
+  "reasoning_details",
+];
+
+function reasoningOf(body: Message | null | undefined): string {
+  if (body === null || body === undefined) return "";
+  for (const key of REASONING_KEYS) {
+    const text = textIn(body[key]);
+    if (text !== "") return text;
+  }
+  return "";
+}
+
+const hasToolCall = (body: Message | null | undefined): boolean =>
+  Array.isArray(body?.tool_calls) && body.tool_calls.length > 0 || isObject(body?.function_call);
+
+/** Values that servers send while the model is still generating. */
+const NO_FINISH = new Set(["", "null", "none"]);
+
+/** Finish reasons that mean a failure of the server. */
+const FAILED_FINISHES = new Set(["error", "abort", "aborted", "cancelled", "canceled", "failed", "failure"]);
+
+function finishOf(reason: unknown): string | null {
+  const text = isObject(reason) ? reason.type : reason;
+  return typeof text === "string" && !NO_FINISH.has(text.trim().toLowerCase()) ? text : null;
+}
+
+/** The error in a document, wherever it is; null where it has none. */
+function errorIn(value: unknown, first: Choice | null): string | null {
+  if (!isObject(value)) return null;
+  const holders = [value, first, first?.delta, first?.message];
+  // A document without choices may wrap its error: `{"data": {"error": …}}`.
+  if (first === null) holders.push(...Object.values(value).filter(isObject));
+  for (const holder of holders) {
+    const error = isError(holder?.error) ? holder.error : null;
+    if (error !== null) return messageOf(error);
+  }
+  const code = value.error_code;
+  const marked = value.object === "error" || value.type === "error" || value.status === "error" ||
+    value.success === false || typeof code === "number" && code !== 0 ||
+    typeof code === "string" && code !== "";
+  if (marked) return messageOf(value);
+  if (Array.isArray(value.errors) && value.errors.length > 0) return messageOf(value.errors[0]);
+  if (first !== null || "choices" in value) return null;
+  const bare = typeof value.message === "string" && ("code" in value || "status" in value || "type" in value);
+  return bare || "detail" in value ? messageOf(value) : null;
+}
+
+/** `null`, `false`, `0` and an empty text are how servers say that there is no error. */
+const isError = (error: unknown): error is NonNullable<unknown> => Boolean(error);
+
+function messageOf(error: unknown): string {
+  if (typeof error === "string") return error;
+  if (!isObject(error)) return `error ${String(error)}`;
+  const message = error.message ?? error.detail ?? error.text ?? error.error;
+  if (typeof message === "string" && message !== "") return message;
+  const code = error.code ?? error.error_code ?? error.type;
+  return errorMessage(message ?? {}).replace(/^\{\}$/, "") ||
+    (code ? `error ${String(code)}` : "an error without a message");
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const count = z.number().int().nonnegative();
+const ms = z.number().nonnegative();
 
 const usage = z.object({
   prompt_tokens: count.nullish(),
   completion_tokens: count,
   prompt_tokens_details: z.object({ cached_tokens: count.nullish() }).nullish().catch(null),
   completion_tokens_details: z.object({ reasoning_tokens: count.nullish() }).nullish().catch(null),
+  reasoning_tokens: count.nullish().catch(null),
 });
+
+/** An invalid usage counts as none: an estimate, marked as one, then takes its place. */
+function usageOf(value: unknown): ReportedUsage | null {
+  if (!isObject(value) || !isObject(value.usage)) return null;
+  const { success, data } = usage.safeParse(value.usage);
+  if (!success) return null;
+  return {
+    promptTokens: data.prompt_tokens ?? 0,
+    outputTokens: data.completion_tokens,
+    cachedTokens: data.prompt_tokens_details?.cached_tokens ?? null,
+    reasoningTokens: data.completion_tokens_details?.reasoning_tokens ?? data.reasoning_tokens ?? null,
+  };
+}
 
 /** llama.cpp's server. */
 const timings = z.object({
@@ -69,57 +229,9 @@ const ollama = z.object({
   eval_duration: ms,
 });
 
-/**
- * Reads one document of a stream, or a whole answer. Unknown fields are ignored; of several choices the first one
- * counts; `delta` precedes `message`, since some servers send both in every chunk.
- *
- * @throws {SyntaxError} where it is not JSON, or not shaped like an OpenAI answer
- *
- * ```ts
- * const said = parseChunk('{"choices":[{"delta":{"content":"Hi"},"finish_reason":null}]}');
- * if (said.content !== "Hi" || said.usage !== null) throw new Error("one delta, no usage");
- * ```
- */
-export function parseChunk(json: string): AnswerChunk {
-  let value: unknown;
-  try {
-    value = JSON.parse(json);
-  } catch {
-    throw new SyntaxError(`not JSON: ${JSON.stringify(json.slice(0, 80))}`);
-  }
-  const parsed = document.safeParse(value);
-  if (!parsed.success) {
-    const issue = parsed.error.issues[0];
-    throw new SyntaxError(`not an OpenAI answer: ${issue?.path.join(".") || "document"}: ${issue?.message}`);
-  }
-  const { choices, error } = parsed.data;
-  const first = choices?.find((one) => (one.index ?? 0) === 0);
-  const body = first?.delta ?? first?.message;
-  return {
-    content: body?.content ?? first?.text ?? "",
-    reasoning: body?.reasoning_content ?? body?.reasoning ?? "",
-    finishReason: first?.finish_reason ?? null,
-    usage: usageOf(value),
-    server: serverOf(value),
-    error: errorOf(error),
-  };
-}
-
-/** An invalid usage counts as none: an estimate, marked as one, then takes its place. */
-function usageOf(value: unknown): ReportedUsage | null {
-  if (!has(value, "usage") || value.usage === null) return null;
-  const { success, data } = usage.safeParse(value.usage);
-  if (!success) return null;
-  return {
-    promptTokens: data.prompt_tokens ?? 0,
-    outputTokens: data.completion_tokens,
-    cachedTokens: data.prompt_tokens_details?.cached_tokens ?? null,
-    reasoningTokens: data.completion_tokens_details?.reasoning_tokens ?? null,
-  };
-}
-
 function serverOf(value: unknown): ServerTimings | null {
-  if (has(value, "timings")) {
+  if (!isObject(value)) return null;
+  if ("timings" in value) {
     const { success, data } = timings.safeParse(value.timings);
     if (!success) return null;
     return {
@@ -130,7 +242,7 @@ function serverOf(value: unknown): ServerTimings | null {
       cachedTokens: data.cache_n ?? null,
     };
   }
-  if (!has(value, "eval_duration")) return null;
+  if (!("eval_duration" in value)) return null;
   const { success, data } = ollama.safeParse(value);
   if (!success) return null;
   const { prompt_eval_duration: promptNs } = data;
@@ -141,13 +253,4 @@ function serverOf(value: unknown): ServerTimings | null {
     outputTokens: data.eval_count ?? null,
     cachedTokens: null,
   };
-}
-
-const has = <Key extends string>(value: unknown, key: Key): value is { [key in Key]: unknown } =>
-  typeof value === "object" && value !== null && key in value;
-
-function errorOf(error: z.infer<typeof failure>): string | null {
-  if (error === null || error === undefined) return null;
-  if (typeof error === "string") return error;
-  return error.message ?? (error.code ? `error ${error.code}` : "an error without a message");
 }

@@ -1,6 +1,7 @@
 /** Reads the answer in the timed bytes of a response body. */
 import { createParser, type EventSourceParser } from "eventsource-parser";
 import { type AnswerChunk, parseChunk } from "./answer_chunk.ts";
+import { mayBecomeMarker, separateReasoning } from "./reasoning.ts";
 import type { ChunkArrival, ReportedUsage, ServerTimings } from "./trace.ts";
 
 /** An answer longer than this is cut off: far more than any model sends, far less than memory holds. */
@@ -9,15 +10,24 @@ const MAX_EVENT_CHARS = 8 * 1024 * 1024;
 
 /**
  * What is wrong with an answer, in words for a trace's `reason`. The reader throws it; any other error that the
- * reader throws is a fault of ours.
+ * reader throws is a bug.
  */
 export class AnswerError extends Error {
   override readonly name = "AnswerError";
 }
 
+/** Text of an answer, with reasoning apart. */
+export interface AnswerText {
+  readonly content: string;
+  readonly reasoning: string;
+  readonly chunks: readonly ChunkArrival[];
+}
+
 /**
- * Gathers one answer. Each event of a stream is stamped with the arrival of the bytes that completed it;
- * a whole JSON document, which servers without streaming send whatever was asked, counts as one chunk.
+ * Reads one answer, for the bench and for the gateway. Each event of a stream is stamped with the arrival of the bytes
+ * that completed it; a whole JSON document, which servers without streaming always send, counts as one chunk.
+ *
+ * An answer ends well where the model gave a finish reason, or `[DONE]` came; everything else is an `AnswerError`.
  *
  * ```ts
  * const reader = new AnswerReader("text/event-stream");
@@ -25,7 +35,8 @@ export class AnswerError extends Error {
  * reader.feed(bytes('data: {"choices":[{"delta":{"content":"Hi'), 5);
  * reader.feed(bytes('"}}]}\n\ndata: [DONE]\n\n'), 9);
  * reader.end(10);
- * if (reader.content !== "Hi" || reader.chunks[0]?.atMs !== 9) throw new Error("stamped when complete");
+ * const { content, chunks } = reader.text();
+ * if (content !== "Hi" || chunks[0]?.atMs !== 9) throw new Error("stamped when complete");
  * ```
  */
 export class AnswerReader {
@@ -34,23 +45,26 @@ export class AnswerReader {
   server: ServerTimings | null = null;
   /** `[DONE]` came: nothing after it counts. */
   done = false;
-  /** Arrival of the last byte that counted. */
+  /** Arrival of the last byte that counted, in ms. */
   lastMs: number | null = null;
+  /** Arrival of the first chunk with anything generated, tool calls included; null before. */
+  firstGeneratedMs: number | null = null;
 
-  /** What the answer is; its first character decides, whatever it calls itself. */
+  /** The first character decides what the answer is, whatever its content type says. */
   #mode: "unknown" | "events" | "document" = "unknown";
-  #saysEvents: boolean;
-  #decoder = new TextDecoder("utf-8");
-  #parser: EventSourceParser;
+  readonly #saysEvents: boolean;
+  readonly #decoder = new TextDecoder("utf-8");
+  readonly #parser: EventSourceParser;
+  /** Text that is not a whole document, or whose kind is still unknown. */
   #text = "";
   #bytes = 0;
   #atMs = 0;
-  #content: string[] = [];
-  #reasoning: string[] = [];
-  /** The chunks as plain numbers: an object for each would be the better part of what a stream leaves behind. */
-  #chunkMs: number[] = [];
-  #contentChars: number[] = [];
-  #reasoningChars: number[] = [];
+  readonly #content: string[] = [];
+  readonly #reasoning: string[] = [];
+  /** The chunks as plain numbers: an object per chunk would be most of what a stream leaves on the heap. */
+  readonly #chunkMs: number[] = [];
+  readonly #contentChars: number[] = [];
+  readonly #reasoningChars: number[] = [];
 
   constructor(contentType: string | null) {
     this.#saysEvents = contentType?.toLowerCase().includes("text/event-stream") ?? false;
@@ -65,36 +79,44 @@ export class AnswerReader {
     });
   }
 
-  get chunks(): ChunkArrival[] {
-    return this.#chunkMs.map((atMs, i) => ({
-      atMs,
-      contentChars: this.#contentChars[i] ?? 0,
-      reasoningChars: this.#reasoningChars[i] ?? 0,
-    }));
-  }
-
-  /** How many chunks have come so far. */
+  /** How many chunks with text have arrived. */
   get chunkCount(): number {
     return this.#chunkMs.length;
   }
 
-  get content(): string {
-    return this.#content.join("");
-  }
-
-  get reasoning(): string {
-    return this.#reasoning.join("");
-  }
-
-  /** Whether the answer came as a stream of events; only then do its chunks tell anything about tokens. */
+  /** Whether the answer is a stream of events; only then do its chunks correspond to tokens. */
   get streamed(): boolean {
     return this.#mode === "events";
+  }
+
+  /** The answer so far, with reasoning apart. Called once, at the end: it reads all of the text. */
+  text(): AnswerText {
+    const whole = this.#content.join("");
+    const { answer, reasoning, start, end } = separateReasoning(whole);
+    let at = 0;
+    const chunks = this.#chunkMs.map((atMs, i) => {
+      const chars = this.#contentChars[i] ?? 0;
+      const contentChars = Math.max(0, Math.min(end, at + chars) - Math.max(start, at));
+      at += chars;
+      return { atMs, contentChars, reasoningChars: (this.#reasoningChars[i] ?? 0) + chars - contentChars };
+    });
+    const apart = this.#reasoning.join("");
+    const both = apart !== "" && reasoning !== "" ? `${apart}\n\n${reasoning}` : apart + reasoning;
+    return { content: answer, reasoning: both, chunks };
+  }
+
+  /** The answer as far as it may be shown to a reader: without reasoning, and without what may become a marker. */
+  visible(): { readonly content: string; readonly start: number } {
+    const whole = this.#content.join("");
+    if (mayBecomeMarker(whole)) return { content: "", start: 0 };
+    const { answer, start } = separateReasoning(whole);
+    return { content: answer, start };
   }
 
   /**
    * More bytes of the body, and when they arrived.
    *
-   * @throws {AnswerError} where they are no answer, or one that says it failed
+   * @throws {AnswerError} where they are not an answer, or contain an error
    */
   feed(bytes: Uint8Array, atMs: number): void {
     if (this.done) return;
@@ -116,11 +138,13 @@ export class AnswerReader {
     if (this.done) return;
     this.#take(this.#decoder.decode());
     if (this.#mode === "events") {
-      // A server may leave out the last blank line. What it cut is not JSON, and says so.
+      // A server may leave out the last blank line. An event that was cut is not JSON, and reported as such.
       this.#parser.feed("\n\n");
-      if (!this.done && this.finishReason === null && this.usage === null) {
+      if (!this.done && this.finishReason === null) {
         throw new AnswerError(
-          this.chunkCount === 0 ? "empty answer" : "the stream ended without [DONE] or a finish reason",
+          this.firstGeneratedMs === null
+            ? "empty answer"
+            : "the stream ended without [DONE] or a finish reason",
         );
       }
       return;
@@ -137,12 +161,12 @@ export class AnswerReader {
     if (this.#mode === "document") return;
     const start = this.#text = this.#text.trimStart();
     if (start === "") return;
-    if (start.startsWith("{")) this.#mode = "document";
+    if (start.startsWith("{") || start.startsWith("[{")) this.#mode = "document";
     else if (this.#saysEvents || /^(data|event|id|retry)?:/.test(start)) {
       this.#mode = "events";
       this.#parser.feed(start);
       this.#text = "";
-    } else if (start.length > 6 || !/^[a-z]*$/.test(start)) {
+    } else if (start.length > 6 || !/^(?:[a-z]*|\[)$/.test(start)) {
       throw new AnswerError(`neither events nor JSON: ${JSON.stringify(start.slice(0, 80))}`);
     }
   }
@@ -154,24 +178,25 @@ export class AnswerReader {
   }
 
   #message(json: string, isError = false): void {
-    let message: AnswerChunk;
+    let chunk: AnswerChunk;
     try {
-      message = parseChunk(json);
+      chunk = parseChunk(json);
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw error;
       throw new AnswerError(isError ? `the endpoint reported an error: ${json}` : error.message, {
         cause: error,
       });
     }
-    this.usage = message.usage ?? this.usage;
-    this.server = message.server ?? this.server;
-    this.finishReason = message.finishReason ?? this.finishReason;
-    this.#say(message.content, message.reasoning);
-    if (message.error !== null) throw new AnswerError(`the endpoint reported an error: ${message.error}`);
+    this.usage = chunk.usage ?? this.usage;
+    this.server = chunk.server ?? this.server;
+    this.finishReason = chunk.finishReason ?? this.finishReason;
+    if (chunk.generated) this.firstGeneratedMs ??= this.#atMs;
+    this.#add(chunk.content, chunk.reasoning);
+    if (chunk.error !== null) throw new AnswerError(`the endpoint reported an error: ${chunk.error}`);
     if (isError) throw new AnswerError(`the endpoint reported an error: ${json}`);
   }
 
-  #say(content: string, reasoning: string): void {
+  #add(content: string, reasoning: string): void {
     if (content === "" && reasoning === "") return;
     this.#chunkMs.push(this.#atMs);
     this.#contentChars.push(content.length);

@@ -320,7 +320,11 @@ function framingOf({ status, headers }: ResponseHead): State {
   if (status === 204 || status === 304) return DONE;
   const coding = headers.get("transfer-encoding")?.toLowerCase();
   if (coding !== undefined) {
-    if (coding !== "chunked") throw new SyntaxError(`unknown transfer encoding: ${coding.slice(0, 80)}`);
+    // The same line twice is harmless: `Transfer-Encoding: chunked, chunked` could only mean nested chunks.
+    const codings = coding.split(",").map((part) => part.trim());
+    if (codings.some((one) => one !== "chunked")) {
+      throw new SyntaxError(`unknown transfer encoding: ${coding.slice(0, 80)}`);
+    }
     return CHUNK_SIZE;
   }
   const length = headers.get("content-length");

@@ -67,8 +67,8 @@ class TimedRequest {
   #endMs: number | null = null;
   /** After a time-out or an abort nothing that arrives counts. */
   #givenUp = false;
-  /** How many characters `onText` was called with. */
-  #shownChars = 0;
+  /** Where the visible answer starts, and how many of its characters `onText` was called with. */
+  #shown = { start: 0, chars: 0 };
 
   constructor(
     readonly endpoint: Endpoint,
@@ -103,7 +103,7 @@ class TimedRequest {
     const endMs = this.#endMs ?? options.clock();
     const sentMs = this.#sent?.sentMs ?? endMs;
     const reader = this.#reader;
-    const chunks = reader?.chunks ?? [];
+    const { chunks, content, reasoning } = reader?.text() ?? { chunks: [], content: "", reasoning: "" };
     const why = reason ?? (chunks.length === 0 ? "empty answer" : null);
     return {
       status: why === null ? "ok" : chunks.length > 0 ? "partial" : "failed",
@@ -116,8 +116,8 @@ class TimedRequest {
       streamed: reader?.streamed ?? false,
       route: options.route ?? "chat",
       chunks,
-      content: withoutKey(reader?.content ?? "", this.endpoint.apiKey),
-      reasoning: withoutKey(reader?.reasoning ?? "", this.endpoint.apiKey),
+      content: withoutKey(content, this.endpoint.apiKey),
+      reasoning: withoutKey(reasoning, this.endpoint.apiKey),
       finishReason: reader?.finishReason ?? null,
       // A count of 0 for a text that arrived is wrong.
       usage: chunks.length > 0 && reader?.usage?.outputTokens === 0 ? null : reader?.usage ?? null,
@@ -179,10 +179,12 @@ class TimedRequest {
   #show(reader: AnswerReader): void {
     const { onText } = this.options;
     if (onText === undefined) return;
-    const { content } = reader;
-    if (content.length === this.#shownChars) return;
-    onText(content.slice(this.#shownChars));
-    this.#shownChars = content.length;
+    const { content, start } = reader.visible();
+    // A closing marker turns what was shown into reasoning: the answer begins after it.
+    if (start > this.#shown.start) this.#shown = { start, chars: 0 };
+    if (content.length <= this.#shown.chars) return;
+    onText(content.slice(this.#shown.chars));
+    this.#shown.chars = content.length;
   }
 
   #timeoutReason(): string {

@@ -1,11 +1,12 @@
 /** Words, sentences and list items of an answer: how the checks count, the same for every language. */
+import { separateReasoning } from "../endpoint/reasoning.ts";
 
 /** Longest answer that is checked, in UTF-16 code units; the rest of a runaway generation is ignored. */
 const longestAnswer = 20_000;
 
 /**
- * What a reader sees of an answer: without a leading `<think>` block, which some models write into their
- * content, and cut to {@link longestAnswer}. A lone `</think>` ends a block that the model's template opened.
+ * What a reader sees of an answer: without reasoning, and cut to {@link longestAnswer}. Answers that Podium records come
+ * without reasoning; those of older runs and of imported files may still contain it.
  * An answer of white space and invisible characters is empty.
  *
  * @example
@@ -14,12 +15,7 @@ const longestAnswer = 20_000;
  * ```
  */
 export function visibleAnswer(content: string): string {
-  const open = content.indexOf("<think>");
-  const close = content.indexOf("</think>");
-  const opensFirst = open >= 0 && content.slice(0, open).trim() === "";
-  if (opensFirst && close < 0) return "";
-  const thought = close >= 0 && (opensFirst || open < 0 || open > close);
-  const visible = content.slice(thought ? close + "</think>".length : 0).slice(0, longestAnswer).trim();
+  const visible = separateReasoning(content).answer.slice(0, longestAnswer).trim();
   return /[^\s\p{Cf}\u2800\u3164]/u.test(visible) ? visible : "";
 }
 

@@ -66,18 +66,22 @@ export function fakeAnswer(
   }
   for (let i = 0; i < tokens.length; i += b.tokensPerChunk) {
     const group = tokens.slice(i, i + b.tokensPerChunk);
+    const index = b.choiceIndex === "by chunk" ? i / b.tokensPerChunk : b.choiceIndex;
     const last = Math.min(i + b.tokensPerChunk, tokens.length) - 1;
     const every = b.usage === "every" ? { usage: usageOf(b, request, last + 1) } : {};
     events.push({
       dueMs: due(last),
-      json: chunk([choiceOf(b, request, group)], every),
+      json: chunk([choiceOf(b, request, group, index)], every),
       carriesTokens: true,
     });
   }
   const lastDueMs = events.at(-1)?.dueMs ?? b.ttftMs;
+  const lastIndex = b.choiceIndex === "by chunk"
+    ? Math.ceil(tokens.length / b.tokensPerChunk)
+    : b.choiceIndex;
   const ending = request.chat
-    ? { index: 0, delta: {}, finish_reason: finish }
-    : { index: 0, text: "", finish_reason: finish };
+    ? { index: lastIndex, delta: {}, finish_reason: finish }
+    : { index: lastIndex, text: "", finish_reason: finish };
   events.push({ dueMs: lastDueMs, json: chunk([ending], extra), carriesTokens: false });
   const wantsUsage = b.usage === "every" || b.usage === "no-details" ||
     (b.usage === "asked" && request.includeUsage);
@@ -85,11 +89,13 @@ export function fakeAnswer(
 
   const content = tokens.map((token) => token.content).join("");
   const reasoning = tokens.map((token) => token.reasoning).join("");
-  const message = {
-    role: "assistant",
-    content,
-    ...(b.reasoning === null ? {} : { [b.reasoning.field]: reasoning }),
-  };
+  const message = b.reasoning?.field === "parts"
+    ? { role: "assistant", content: partsOf(reasoning, content) }
+    : {
+      role: "assistant",
+      content,
+      ...(b.reasoning === null ? {} : { [b.reasoning.field]: reasoning }),
+    };
   const choice = request.chat
     ? { index: 0, message, finish_reason: finish }
     : { index: 0, text: content, finish_reason: finish };
@@ -97,16 +103,27 @@ export function fakeAnswer(
   return { whole, events, lastDueMs };
 }
 
-function choiceOf(b: Behaviour, request: FakeRequest, group: readonly Token[]): unknown {
+/** Reasoning and answer as content parts, as Mistral sends them. */
+const partsOf = (reasoning: string, content: string) => [
+  ...(reasoning === "" ? [] : [{ type: "thinking", thinking: [{ type: "text", text: reasoning }] }]),
+  ...(content === "" ? [] : [{ type: "text", text: content }]),
+];
+
+function choiceOf(
+  b: Behaviour,
+  request: FakeRequest,
+  group: readonly Token[],
+  index: number,
+): unknown {
   const content = group.map((token) => token.content).join("");
-  if (!request.chat) return { index: 0, text: content, finish_reason: null };
+  if (!request.chat) return { index, text: content, finish_reason: null };
   const reasoning = group.map((token) => token.reasoning).join("");
-  const delta = {
+  const delta = b.reasoning?.field === "parts" ? { content: partsOf(reasoning, content) } : {
     ...(content === "" ? {} : { content }),
     ...(reasoning === "" || b.reasoning === null ? {} : { [b.reasoning.field]: reasoning }),
   };
   return {
-    index: 0,
+    index,
     delta,
     ...(b.messageToo ? { message: { role: "assistant", ...delta } } : {}),
     finish_reason: null,
@@ -116,14 +133,14 @@ function choiceOf(b: Behaviour, request: FakeRequest, group: readonly Token[]): 
 function usageOf(b: Behaviour, request: FakeRequest, outputTokens: number): unknown {
   const plain = {
     prompt_tokens: request.promptTokens,
-    completion_tokens: outputTokens,
-    total_tokens: request.promptTokens + outputTokens,
+    completion_tokens: outputTokens + b.hiddenReasoningTokens,
+    total_tokens: request.promptTokens + outputTokens + b.hiddenReasoningTokens,
   };
   if (b.usage === "no-details") return plain;
   return {
     ...plain,
     prompt_tokens_details: { cached_tokens: 0 },
-    completion_tokens_details: { reasoning_tokens: b.reasoning?.tokens ?? 0 },
+    completion_tokens_details: { reasoning_tokens: (b.reasoning?.tokens ?? 0) + b.hiddenReasoningTokens },
   };
 }
 
@@ -199,7 +216,9 @@ export const ending = (b: Behaviour): Uint8Array =>
   b.framing === "close" ? new Uint8Array() : encoder.encode("0\r\n\r\n");
 
 export function streamHead(b: Behaviour): Uint8Array {
-  const framing = b.framing === "chunked" ? "Transfer-Encoding: chunked\r\n" : "";
+  const framing = b.framing === "chunked"
+    ? "Transfer-Encoding: chunked\r\n".repeat(b.repeatTransferEncoding ? 2 : 1)
+    : "";
   const closing = b.framing === "close" || b.closeAfter ? "Connection: close\r\n" : "";
   return encoder.encode(`HTTP/1.1 200 OK\r\nContent-Type: ${b.contentType}\r\n${framing}${closing}\r\n`);
 }

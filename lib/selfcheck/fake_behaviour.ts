@@ -16,8 +16,21 @@ export const behaviour = z.object({
   /** The tokens; ` t1`, ` t2` … where none are given. */
   words: z.array(z.string()).nullable().default(null),
   /** Reasoning precedes the answer, in the named field. */
-  reasoning: z.object({ tokens: count, field: z.enum(["reasoning_content", "reasoning"]) }).nullable()
+  reasoning: z.object({ tokens: count, field: z.enum(["reasoning_content", "reasoning", "parts"]) })
+    .nullable()
     .default(null),
+  /** Reasoning tokens that usage counts and the answer does not contain. */
+  hiddenReasoningTokens: count.default(0),
+  /** How choices are numbered: all with one number, or by chunk, as Foundry Local 0.x does. */
+  choiceIndex: z.union([count, z.literal("by chunk")]).default(0),
+  /** What becomes of a system message: used, refused with 400 or 500, or dropped by the template. */
+  systemMessage: z.enum(["use", "refuse", "refuse with 500", "drop"]).default("use"),
+  /** Answers 422 to a temperature of 0. */
+  refuseZeroTemperature: z.boolean().default(false),
+  /** Fields of the request that are refused with 400 and a message that names them. */
+  refuseFields: z.array(z.string()).default([]),
+  /** Answers 503 for so long after the first request, as servers do that load their model. */
+  loadingMs: ms.default(0),
   routes: z.array(z.enum(["chat", "completions"])).default(["chat", "completions"]),
   /** `json` ignores `stream`, `refuse` answers 400 to it. */
   streaming: z.enum(["yes", "json", "refuse"]).default("yes"),
@@ -36,6 +49,8 @@ export const behaviour = z.object({
   /** Bytes per write, cutting through events and characters; null writes each event whole. */
   splitBytes: z.number().int().positive().nullable().default(null),
   closeAfter: z.boolean().default(false),
+  /** Two equal `Transfer-Encoding` lines. */
+  repeatTransferEncoding: z.boolean().default(false),
   contentType: z.string().default("text/event-stream; charset=utf-8"),
   /** The key that requests need; the error echoes a wrong one, as careless servers do. */
   apiKey: z.string().nullable().default(null),
@@ -45,7 +60,17 @@ export const behaviour = z.object({
     /** After some chunks: close the socket, go silent, or send an error event. */
     z.object({ kind: z.literal("cut"), afterChunks: count }),
     z.object({ kind: z.literal("hang"), afterChunks: count }),
-    z.object({ kind: z.literal("error"), afterChunks: count, message: z.string() }),
+    z.object({
+      kind: z.literal("error"),
+      afterChunks: count,
+      message: z.string(),
+      /** The whole event, where the error has another shape than OpenAI's. */
+      json: z.unknown().optional(),
+      /** Sends `[DONE]` after the error, as if the answer had ended well. */
+      done: z.boolean().default(false),
+    }),
+    /** After some chunks the body ends properly, without a finish reason and without `[DONE]`. */
+    z.object({ kind: z.literal("stop"), afterChunks: count }),
     /** These bytes (base64) are the whole response, head included; then the socket closes. */
     z.object({ kind: z.literal("raw"), base64: z.string() }),
     /** Closes the connection without a byte. */
@@ -65,6 +90,8 @@ export const fakeOptions = z.object({
   /** The path before the routes. */
   prefix: z.string().default("/v1"),
   port: count.default(0),
+  /** Another answer to `GET /models`. */
+  modelList: z.object({ status: z.number().int().default(200), body: z.unknown() }).nullable().default(null),
 });
 
 /** One request, and the delays that the fake endpoint really made, in ms since it had read the last byte. */

@@ -158,10 +158,11 @@ async function breakOff(connection: Deno.TcpConn, b: Behaviour, fault: Fault): P
     // Ends when the client goes, or when `stop` closes the connection.
     await connection.read(new Uint8Array(1)).catch(() => {});
   } else if (fault.kind === "error") {
-    const error = { error: { message: fault.message, type: "server_error", code: 500 } };
-    const event = eventFrame(b, `data: ${JSON.stringify(error)}${b.newline.repeat(2)}`);
+    const error = fault.json ?? { error: { message: fault.message, type: "server_error", code: 500 } };
+    const done = fault.done ? `data: [DONE]${b.newline.repeat(2)}` : "";
+    const event = eventFrame(b, `data: ${JSON.stringify(error)}${b.newline.repeat(2)}${done}`);
     await writeAll(connection, concat([event, ending(b)]));
-  }
+  } else if (fault.kind === "stop") await writeAll(connection, ending(b));
 }
 
 export async function writeAll(connection: Deno.TcpConn, bytes: Uint8Array): Promise<void> {

@@ -29,9 +29,11 @@ export interface FakeInput {
   readonly strict?: boolean;
   readonly prefix?: string;
   readonly port?: number;
+  readonly modelList?: z.input<typeof fakeOptions>["modelList"];
 }
 
-const requestBody = z.object({
+const requestBody = z.looseObject({
+  temperature: z.number().optional(),
   model: z.string().default(""),
   stream: z.boolean().default(false),
   stream_options: z.object({ include_usage: z.boolean().default(false) }).optional(),
@@ -54,7 +56,7 @@ const requestBody = z.object({
  */
 export function startFakeServer(input: FakeInput | z.input<typeof behaviour>, clock: Clock): Fake {
   const options = fakeOptions.parse(
-    "models" in input || "strict" in input || "prefix" in input || "port" in input
+    "models" in input || "strict" in input || "prefix" in input || "port" in input || "modelList" in input
       ? { ...input, models: ("models" in input ? input.models : undefined) ?? { fake: {} } }
       : { models: { fake: input } },
   );
@@ -69,6 +71,7 @@ class FakeServer implements Fake {
   #working = new Set<Promise<void>>();
   #pacer: Pacer;
   #count = 0;
+  #firstMs: number | null = null;
 
   constructor(readonly options: z.infer<typeof fakeOptions>, readonly clock: Clock) {
     this.#pacer = new Pacer(clock);
@@ -138,7 +141,8 @@ class FakeServer implements Fake {
     }
     if (path === `${prefix}/models`) {
       const data = Object.keys(models).map((id) => ({ id, object: "model", created: 0, owned_by: "fake" }));
-      await writeAll(connection, jsonResponse(200, { object: "list", data }));
+      const { status, body } = this.options.modelList ?? { status: 200, body: { object: "list", data } };
+      await writeAll(connection, jsonResponse(status, body));
       return true;
     }
     const chat = path === `${prefix}/chat/completions`;
@@ -149,6 +153,15 @@ class FakeServer implements Fake {
     return await this.#generate(connection, request, chat);
   }
 
+  /** The answer while a model loads, which begins with the first request; null once it is loaded. */
+  #loading(b: Behaviour): Uint8Array | null {
+    if (b.loadingMs === 0) return null;
+    this.#firstMs ??= this.clock();
+    return this.clock() - this.#firstMs < b.loadingMs
+      ? jsonResponse(503, { error: { message: "Loading model", type: "unavailable_error", code: 503 } })
+      : null;
+  }
+
   async #generate(connection: Deno.TcpConn, request: IncomingRequest, chat: boolean): Promise<boolean> {
     const { models, strict } = this.options;
     const body: unknown = JSON.parse(request.body);
@@ -156,7 +169,7 @@ class FakeServer implements Fake {
     const b = models[parsed.model] ?? (strict ? undefined : Object.values(models)[0]);
     const refusal = b === undefined
       ? errorResponse(404, `model not found: ${parsed.model}`)
-      : refusalOf(b, parsed, chat);
+      : this.#loading(b) ?? refusalOf(b, parsed, chat);
     const text = parsed.messages?.at(-1)?.content ?? parsed.prompt ?? "";
     const entry: FakeLogEntry = {
       model: parsed.model,
@@ -179,7 +192,7 @@ class FakeServer implements Fake {
       chat,
       includeUsage: parsed.stream_options?.include_usage ?? false,
       maxTokens: parsed.max_tokens ?? parsed.max_completion_tokens ?? Infinity,
-      promptTokens: text.split(/\s+/).filter((word) => word !== "").length,
+      promptTokens: promptWords(parsed, b),
     };
     const to = { connection, b, readMs: request.readMs, entry, pacer: this.#pacer, clock: this.clock };
     try {
@@ -192,11 +205,26 @@ class FakeServer implements Fake {
   }
 }
 
+/** Every word of the messages that the model sees counts as a token. */
+function promptWords({ messages, prompt }: z.infer<typeof requestBody>, b: Behaviour): number {
+  const seen = messages?.filter(({ role }) => b.systemMessage !== "drop" || role !== "system");
+  const text = seen === undefined ? prompt ?? "" : seen.map(({ content }) => content).join(" ");
+  return text.split(/\s+/).filter((word) => word !== "").length;
+}
+
 function refusalOf(b: Behaviour, asked: z.infer<typeof requestBody>, chat: boolean): Uint8Array | null {
   if (!b.routes.includes(chat ? "chat" : "completions")) return errorResponse(404, "no such route");
   if (asked.stream && b.streaming === "refuse") return errorResponse(400, "streaming is not supported");
   if (asked.stream_options !== undefined && b.refuseStreamOptions) {
     return errorResponse(400, "Unrecognized request argument supplied: stream_options");
+  }
+  const refused = b.refuseFields.find((field) => field in asked);
+  if (refused !== undefined) return errorResponse(400, `Unrecognized request argument supplied: ${refused}`);
+  if (b.refuseZeroTemperature && asked.temperature === 0) {
+    return errorResponse(422, "`temperature` must be strictly positive");
+  }
+  if (b.systemMessage.startsWith("refuse") && asked.messages?.some(({ role }) => role === "system")) {
+    return errorResponse(b.systemMessage === "refuse" ? 400 : 500, "System role not supported");
   }
   return b.fault?.kind === "http" ? response(b.fault.status, "application/json", b.fault.body) : null;
 }

@@ -10,6 +10,7 @@ const record = {
   output_tokens: 4,
   content_chars: 10,
   reasoning_chars: 7,
+  reasoning_tokens: null as number | null,
   prompt_tokens: 50,
   prefix: "cold" as const,
   due_ms: 1000,
@@ -47,6 +48,15 @@ Deno.test("a missing input gives null, never zero or a guess", () => {
     null,
     "most of a warm prompt is not read",
   );
+});
+
+Deno.test("tokens that were generated unseen give no time per token", () => {
+  const hidden = { ...record, reasoning_chars: 0, reasoning_tokens: 90, output_tokens: 94 };
+  assert.equal(metricOf.tpot_s(hidden), null);
+  assert.equal(metricOf.decode_tokens_per_s(hidden), null);
+  assert.equal(metricOf.latency_s(hidden), 0.34);
+  assert.equal(metricOf.tpot_s({ ...hidden, reasoning_chars: 7, output_tokens: 4 }), 0.08, "it was streamed");
+  assert.equal(metricOf.tpot_s({ ...hidden, reasoning_tokens: 0, output_tokens: 4 }), 0.08, "there was none");
 });
 
 Deno.test("the gaps add up to the time from first to last, and no metric is negative", () => {

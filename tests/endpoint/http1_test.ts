@@ -45,6 +45,11 @@ const responses: Record<string, [text: string, body: string, reusable: boolean]>
     "hi",
     true,
   ],
+  "two equal Transfer-Encoding lines": [
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\ntransfer-encoding: Chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+    "hi",
+    true,
+  ],
   "bare line feeds": ["HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n2\nhi\n0\n\n", "hi", true],
   "after 100 and 103": [
     "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200\r\nContent-Length: 2\r\n\r\nhi",
@@ -93,6 +98,8 @@ const refused: Record<string, string> = {
   "a negative length": "HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n",
   "a length in words": "HTTP/1.1 200 OK\r\nContent-Length: two\r\n\r\n",
   "an unknown coding": "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
+  "two different Transfer-Encoding lines":
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n\r\n",
   "a chunk size in words": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfive\r\n",
   "a negative chunk": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n",
   "a chunk of 2^60 bytes": "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nfffffffffffffff\r\n",

@@ -1,7 +1,6 @@
-/** Our reader of streams: held against the SDK's own on the same bytes, and against dialects it must bear. */
+/** The reader of streams, compared with the SDK's on the same bytes, and with a slow, obvious reader. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { concat } from "../../lib/endpoint/bytes.ts";
 import { AnswerError, AnswerReader } from "../../lib/endpoint/answer_reader.ts";
 import { openaiClient } from "../../lib/endpoint/openai_client.ts";
 
@@ -44,8 +43,8 @@ function byUs(pieces: readonly Uint8Array[]): Told {
   for (const [i, piece] of pieces.entries()) reader.feed(piece, i);
   reader.end(pieces.length);
   return {
-    content: reader.content,
-    chunks: reader.chunks.length,
+    content: reader.text().content,
+    chunks: reader.chunkCount,
     finishReason: reader.finishReason,
     outputTokens: reader.usage?.outputTokens ?? null,
   };
@@ -84,7 +83,7 @@ function bodyOf({ words, newline, comments, usage, names }: {
   return encoder.encode(`${lines.join("")}data: [DONE]${newline}${newline}`);
 }
 
-Deno.test("our reader tells what the SDK's own parser tells, however the bytes are cut", async () => {
+Deno.test("the reader and the SDK's own parser agree, wherever the bytes are cut", async () => {
   await fc.assert(
     fc.asyncProperty(bodies, async ({ cuts, ...shape }) => {
       const bytes = bodyOf(shape);
@@ -118,7 +117,7 @@ Deno.test("an event takes the stamp of the bytes that completed it", () => {
     `${chunk("c").slice(9)}\n\n`,
     "data: [DONE]\n\n",
   );
-  assert.deepEqual(reader.chunks.map(({ atMs }) => atMs), [20, 20, 30]);
+  assert.deepEqual(reader.text().chunks.map(({ atMs }) => atMs), [20, 20, 30]);
   assert.equal(reader.lastMs, 40);
 });
 
@@ -127,11 +126,11 @@ Deno.test("nothing counts after [DONE]", () => {
     `data: ${chunk("a")}\n\ndata: [DONE]\n\ndata: ${chunk("b")}\n\n`,
     `data: ${chunk("c")}\n\n`,
   );
-  assert.equal(reader.content, "a");
+  assert.equal(reader.text().content, "a");
 });
 
 Deno.test("the last blank line may be missing", () => {
-  assert.equal(read(`data: ${chunk("a")}\n\n`, "data: [DONE]").content, "a");
+  assert.equal(read(`data: ${chunk("a")}\n\n`, "data: [DONE]").text().content, "a");
 });
 
 Deno.test("an end that was not announced is no end", () => {
@@ -144,11 +143,14 @@ Deno.test("one choice of several counts", () => {
   const both = JSON.stringify({
     choices: [{ index: 1, delta: { content: "no" } }, { index: 0, delta: { content: "yes" } }],
   });
-  assert.equal(read(`data: ${both}\n\ndata: [DONE]\n\n`).content, "yes");
+  assert.equal(read(`data: ${both}\n\ndata: [DONE]\n\n`).text().content, "yes");
 });
 
 Deno.test("chunks of unknown kind are passed over, those of a wrong shape are errors", () => {
-  assert.equal(read(`data: {"object":"ping"}\n\ndata: ${chunk("a")}\n\ndata: [DONE]\n\n`).content, "a");
+  assert.equal(
+    read(`data: {"object":"ping"}\n\ndata: ${chunk("a")}\n\ndata: [DONE]\n\n`).text().content,
+    "a",
+  );
   for (const wrong of ['{"choices":5}', '{"choices":[{"delta":{"content":5}}]}', "[]", '"text"', "{"]) {
     assert.throws(() => read(`data: ${wrong}\n\ndata: [DONE]\n\n`), AnswerError, wrong);
   }
@@ -174,7 +176,7 @@ Deno.test("a usage that is none is left out, the answer stands", () => {
     const event = JSON.stringify({ choices: [], usage });
     const reader = read(`data: ${chunk("a")}\n\ndata: ${event}\n\ndata: [DONE]\n\n`);
     assert.equal(reader.usage, null);
-    assert.equal(reader.content, "a");
+    assert.equal(reader.text().content, "a");
   }
 });
 
@@ -185,7 +187,7 @@ Deno.test("content in parts is joined", () => {
   const reader = new AnswerReader("application/json");
   reader.feed(encoder.encode(parts), 1);
   reader.end(2);
-  assert.equal(reader.content, "ab");
+  assert.equal(reader.text().content, "ab");
 });
 
 Deno.test("a whole answer that calls itself a stream is read as what it is", () => {
@@ -194,7 +196,7 @@ Deno.test("a whole answer that calls itself a stream is read as what it is", () 
     reader.feed(encoder.encode(text), 7);
   }
   reader.end(8);
-  assert.equal(reader.content, "a");
+  assert.equal(reader.text().content, "a");
   assert.equal(reader.streamed, false);
 });
 
@@ -205,78 +207,157 @@ Deno.test("what is neither events nor JSON is told at once, whatever it calls it
   }
 });
 
-/** Documents as servers write them: one skeleton for a stretch of them, now and then another. */
-const documents = fc.array(
-  fc.record({
-    skeleton: fc.constantFrom<(content: string) => unknown>(
-      (content) => ({ id: "a", choices: [{ index: 0, delta: { content }, finish_reason: null }] }),
-      (content) => ({ id: "a", choices: [{ index: 0, delta: { content, reasoning_content: "hm" } }] }),
-      (content) => ({ id: "a", choices: [{ index: 0, delta: { reasoning: content } }] }),
-      (content) => ({ choices: [{ index: 0, delta: { content }, message: { content } }] }),
-      (content) => ({ choices: [{ index: 1, delta: { content } }] }),
-      (content) => ({ choices: [{ delta: { content }, finish_reason: "stop" }] }),
-      (content) => ({ choices: [{ delta: { content } }], usage: { completion_tokens: 3 } }),
-      (content) => ({ prompt: { content }, choices: [] }),
-      (content) => ({ error: { message: content }, choices: [{ delta: { content } }] }),
-      (content) => ({ choices: [{ text: content }] }),
-      (content) => ({ prompt: { content }, choices: [{ text: "a" }] }),
-      (content) => ({ choices: [{ text: "a" }], content }),
-    ),
-    words: fc.array(
-      fc.oneof(
-        fc.string(),
-        fc.string({ unit: "grapheme" }),
-        fc.constantFrom(
-          '"',
-          "\\",
-          '"content":"x"',
-          '","content":"y',
-          "",
-          "\n",
-          "a",
-          "content",
-          '"}}],"usage":{"',
-        ),
-      ),
-      { minLength: 1, maxLength: 6 },
-    ),
-    indent: fc.constantFrom(0, 1),
-  }),
-  { maxLength: 8 },
-);
-
-/** All that a reader tells of a stream that comes in these pieces. */
-function toldOf(pieces: readonly Uint8Array[]) {
-  const reader = new AnswerReader("text/event-stream");
-  try {
-    for (const piece of pieces) reader.feed(piece, 1);
-    reader.end(2);
-  } catch (error) {
-    if (!(error instanceof AnswerError)) throw error;
-    return { error: error.message };
+/**
+ * A slow, obvious reader of a stream: all bytes at once, line by line, each event as JSON. It knows the rules, and
+ * nothing of pieces, states and speed.
+ */
+function slowlyRead(bytes: Uint8Array) {
+  const lines = new TextDecoder().decode(bytes).split(/\r\n|\n|\r/);
+  lines.push("", ""); // the last blank line may be missing
+  let [content, reasoning, chunks] = ["", "", 0];
+  let finishReason: string | null = null;
+  let outputTokens: number | null = null;
+  let event: { name: string; data: string[] } = { name: "", data: [] };
+  const result = (error: string | null) => ({
+    content,
+    reasoning,
+    chunks,
+    finishReason,
+    outputTokens,
+    error,
+  });
+  for (const line of lines) {
+    if (line !== "") {
+      const [, field = "", value = ""] = /^([^:]*):? ?(.*)$/s.exec(line) ?? [];
+      if (field === "data") event.data.push(value);
+      if (field === "event") event.name = value;
+      continue;
+    }
+    const { name, data } = event;
+    event = { name: "", data: [] };
+    const text = data.join("\n").trim();
+    if (text === "") continue;
+    if (text === "[DONE]") return result(null);
+    let json;
+    try {
+      json = JSON.parse(text);
+    } catch {
+      return result(name === "error" ? "reported" : "not JSON");
+    }
+    const choice = json.choices?.[0];
+    outputTokens = json.usage?.completion_tokens ?? outputTokens;
+    finishReason = choice?.finish_reason || finishReason;
+    const said = choice?.delta?.content ?? choice?.text ?? "";
+    const thought = choice?.delta?.reasoning_content ?? "";
+    content += said;
+    reasoning += thought;
+    if (said !== "" || thought !== "") chunks++;
+    if (name === "error" || json.error || json.object === "error" || choice?.error) return result("reported");
   }
-  const { content, reasoning, chunks, finishReason, usage } = reader;
-  return { content, reasoning, chunks, finishReason, usage };
+  return result(finishReason === null ? "no end" : null);
 }
 
-Deno.test("events that look alike are told by their bytes as they are told one byte at a time", () => {
+/** The same of our reader, fed in pieces. */
+function quicklyRead(pieces: readonly Uint8Array[]) {
+  const reader = new AnswerReader("text/event-stream");
+  let error: string | null = null;
+  try {
+    for (const [i, piece] of pieces.entries()) reader.feed(piece, i);
+    reader.end(pieces.length);
+  } catch (caught) {
+    if (!(caught instanceof AnswerError)) throw caught;
+    error = /^the endpoint reported/.test(caught.message)
+      ? "reported"
+      : /^not JSON/.test(caught.message)
+      ? "not JSON"
+      : "no end";
+  }
+  const { content, reasoning } = reader.text();
+  const outputTokens = reader.usage?.outputTokens ?? null;
+  return {
+    content,
+    reasoning,
+    chunks: reader.chunkCount,
+    finishReason: reader.finishReason,
+    outputTokens,
+    error,
+  };
+}
+
+const word = fc.oneof(
+  fc.string({ unit: "grapheme", maxLength: 12 }),
+  fc.constantFrom('"', "\\", "data: [DONE]", "\n\n", "\r", "\u2028", "", '"}}]}', "日本", "🙂", "é"),
+);
+
+/** One event of a stream as lines; what is unknown to the protocol must make no difference. */
+const streamEvent = fc.oneof(
+  { weight: 8, arbitrary: word.map((content) => [`data: ${chunk(content)}`]) },
+  { weight: 1, arbitrary: word.map((text) => [`data:${JSON.stringify({ choices: [{ index: 3, text }] })}`]) },
+  {
+    weight: 1,
+    arbitrary: word.map((reasoning_content) => [
+      `data: ${JSON.stringify({ choices: [{ index: 0, delta: { reasoning_content } }] })}`,
+    ]),
+  },
+  { weight: 1, arbitrary: word.map((text) => [`: ${text.replaceAll(/[\r\n]/g, " ")}`]) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom(["retry: 10"], ["id: 7"], ["event: ping", "data: {}"], ["nonsense"]),
+  },
+  { weight: 1, arbitrary: fc.nat(9).map((n) => [`data: {"choices":[],"usage":{"completion_tokens":${n}}}`]) },
+  { weight: 1, arbitrary: fc.constant(["data: {", 'data: "choices":[]}']) },
+);
+
+const badEvent = fc.constantFrom<string[]>(
+  ['data: {"error":{"message":"no memory"}}'],
+  ['data: {"choices":[],"error":"no memory"}'],
+  ['data: {"object":"error","message":"CUDA error","code":500}'],
+  ['data: {"choices":[{"error":{"message":"no memory"}}]}'],
+  ["event: error", 'data: {"code":1}'],
+  ["event: error", "data: no memory"],
+  ['data: {"choices":[{"delta":{"cont'],
+);
+
+const ending = fc.constantFrom<string[][]>(
+  [[`data: {"choices":[{"delta":{},"finish_reason":"stop"}]}`], ["data: [DONE]"]],
+  [[`data: {"choices":[{"delta":{},"finish_reason":"length"}]}`]],
+  [[`data: {"choices":[{"delta":{},"finish_reason":""}]}`]],
+  [["data: [DONE]"], [`data: ${chunk("too late")}`]],
+  [],
+);
+
+const streams = fc.record({
+  events: fc.array(streamEvent, { maxLength: 25 }),
+  bad: fc.option(fc.record({ event: badEvent, at: fc.double({ min: 0, max: 1, noNaN: true }) }), { freq: 3 }),
+  ending,
+  newlines: fc.array(fc.constantFrom("\n", "\r\n", "\r"), { minLength: 1, maxLength: 5 }),
+  cuts: fc.array(fc.double({ min: 0, max: 1, noNaN: true }), { maxLength: 40 }),
+  bytewise: fc.boolean(),
+  lastBlank: fc.boolean(),
+});
+
+Deno.test("1,000 random streams are read as a slow, obvious reader reads them, wherever they are cut", () => {
   fc.assert(
-    fc.property(documents, fc.constantFrom("\n", "\r\n"), fc.boolean(), (stretches, newline, together) => {
-      const events = stretches.flatMap(({ skeleton, words }) =>
-        words.map((word) => encoder.encode(`data: ${JSON.stringify(skeleton(word))}${newline}${newline}`))
-      );
-      events.push(encoder.encode(`data: [DONE]${newline}${newline}`));
-      const whole = concat(events);
-      const bytewise = Array.from(whole, (byte) => Uint8Array.of(byte));
-      assert.deepEqual(toldOf(together ? [whole] : events), toldOf(bytewise));
+    fc.property(streams, ({ events, bad, ending, newlines, cuts, bytewise, lastBlank }) => {
+      const all = [...events, ...ending];
+      if (bad !== null) all.splice(Math.round(bad.at * events.length), 0, bad.event);
+      let line = 0;
+      const lines = all.flatMap((event) => [...event, ""]);
+      if (!lastBlank && lines.length > 0) lines.pop();
+      const bytes = encoder.encode(lines.map((text) => text + newlines[line++ % newlines.length]).join(""));
+      const edges = cuts.map((cut) => Math.floor(cut * bytes.length)).sort((a, b) => a - b);
+      const pieces = bytewise
+        ? Array.from(bytes, (byte) => Uint8Array.of(byte))
+        : [0, ...edges].map((from, i) => bytes.slice(from, edges[i] ?? bytes.length));
+      assert.deepEqual(quicklyRead(pieces), slowlyRead(bytes));
     }),
-    { numRuns: 500 },
+    { numRuns: 1000 },
   );
 });
 
-Deno.test("what an event began with in an earlier piece counts, however well known the rest looks", () => {
+Deno.test("what an event began with in an earlier piece counts", () => {
   const known = [chunk("a"), chunk("b")].map((json) => `data: ${json}\n\n`);
   assert.throws(() => read(...known, "event: error\n", `data: ${chunk("c")}\n\n`), /reported an error/);
   assert.throws(() => read(...known, "data: {\n", `data: ${chunk("c")}\n\n`), /not JSON/);
-  assert.equal(read(...known, ": comm", `data: ${chunk("c")}\n\ndata: [DONE]\n\n`).content, "ab");
+  assert.equal(read(...known, ": comm", `data: ${chunk("c")}\n\ndata: [DONE]\n\n`).text().content, "ab");
 });

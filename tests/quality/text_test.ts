@@ -36,6 +36,17 @@ Deno.test("items: bullets, numbers and check boxes", () => {
 Deno.test("a leading block of thought is not part of the answer", () => {
   assert.equal(visibleAnswer("<think>two plus two</think>\n\nFour."), "Four.");
   assert.equal(visibleAnswer("<think>never ends"), "");
+  assert.equal(
+    visibleAnswer("Two plus two.\n</think>\n\nFour."),
+    "Four.",
+    "DeepSeek-R1's template opens the block",
+  );
+  assert.equal(
+    visibleAnswer(`<think>${"so, ".repeat(9000)}</think>Four.`),
+    "Four.",
+    "a block of 36,000 characters",
+  );
+  assert.equal(visibleAnswer("[THINK]two plus two[/THINK]Four."), "Four.");
   assert.equal(plainText("**bold** and `code` and [link](http://x)"), "bold and code and link");
 });
 
