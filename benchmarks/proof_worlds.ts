@@ -2,10 +2,11 @@
  * Worlds whose truth is known, run through the code that ships: candidates on a virtual clock go through the real
  * race, run and summary, so that what is proved is what users get.
  */
+import { setImmediate } from "node:timers";
 import type { LiveCandidate } from "../lib/bench/live_candidate.ts";
 import type { ReadMachine } from "../lib/bench/noise.ts";
 import type { AnswerRecord, PlanInfo, RunInfo, SampleRecord } from "../lib/bench/records.ts";
-import type { Clock } from "../lib/clock.ts";
+import type { Clock, Sleep } from "../lib/clock.ts";
 import type { Trace } from "../lib/endpoint/trace.ts";
 import { type Random, standardNormal } from "../lib/stats/random.ts";
 
@@ -33,13 +34,17 @@ export interface ProofWorld {
   readonly firstRequest?: number;
   /** Growth of all latencies per second of the run, as a machine that heats up. */
   readonly driftPerS?: number;
+  /** Several clients at a time: then time passes by waiting. */
+  readonly overlapping?: boolean;
   /** Latencies are multiples of this many milliseconds. */
   readonly gridMs?: number;
 }
 
-/** Time that passes only when a candidate answers: no timers, an hour in a moment. */
+/** Time that passes only when everybody waits: an hour in a moment. */
 export class ProofClock {
   nowMs = 1000;
+  readonly #timers: { readonly atMs: number; readonly wake: () => void }[] = [];
+  #pumping = false;
   readonly clock: Clock = () => this.nowMs;
   readonly readMachine: ReadMachine = () =>
     Promise.resolve({
@@ -50,6 +55,26 @@ export class ProofClock {
       frequencyMhz: null,
       temperatureC: null,
     });
+
+  /** For requests that overlap: whoever waits the least is woken first, once nothing else is left to do. */
+  readonly sleep: Sleep = (ms) =>
+    new Promise((resolve) => {
+      this.#timers.push({ atMs: this.nowMs + ms, wake: resolve });
+      this.#pump();
+    });
+
+  #pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
+    setImmediate(() => {
+      this.#pumping = false;
+      const next = this.#timers.sort((a, b) => a.atMs - b.atMs).shift();
+      if (next === undefined) return;
+      this.nowMs = Math.max(this.nowMs, next.atMs);
+      next.wake();
+      this.#pump();
+    });
+  }
 }
 
 const at = (value: number | readonly number[] | undefined, index: number) =>
@@ -89,7 +114,12 @@ export function worldCandidates(world: ProofWorld, time: ProofClock, random: Ran
   };
   return world.gaps.map((_, index) => {
     let requests = 0;
-    return candidate(`c${index}`, time, (asked) => latencyMs(index, asked, ++requests === 1));
+    return candidate(
+      `c${index}`,
+      time,
+      world.overlapping === true,
+      (asked) => latencyMs(index, asked, ++requests === 1),
+    );
   });
 }
 
@@ -114,7 +144,12 @@ function upperTail(z: number): number {
   return Math.exp(-z * z / 2) / Math.sqrt(2 * Math.PI) * series;
 }
 
-function candidate(id: string, time: ProofClock, latencyMs: (asked: string) => number | null): LiveCandidate {
+function candidate(
+  id: string,
+  time: ProofClock,
+  overlapping: boolean,
+  latencyMs: (asked: string) => number | null,
+): LiveCandidate {
   return {
     info: {
       id,
@@ -136,11 +171,12 @@ function candidate(id: string, time: ProofClock, latencyMs: (asked: string) => n
         residentMb: () => Promise.resolve(null),
         cpuS: () => Promise.resolve(0),
         close: () => Promise.resolve(),
-        request({ messages }) {
+        async request({ messages }) {
           const sentMs = time.nowMs;
           const took = latencyMs(messages.at(-1)?.content ?? "");
-          time.nowMs += took ?? 5;
-          return Promise.resolve(took === null ? failed(sentMs, time.nowMs) : answered(sentMs, took));
+          if (overlapping) await time.sleep(took ?? 5);
+          else time.nowMs += took ?? 5;
+          return took === null ? failed(sentMs, time.nowMs) : answered(sentMs, took);
         },
       }),
   };

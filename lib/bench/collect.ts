@@ -61,6 +61,8 @@ export interface Collected {
   failed: number;
   /** The first failure's reason. */
   firstReason: string | null;
+  /** Blocks in which it failed. */
+  readonly failedBlocks: Set<number>;
   left: { readonly status: "failed" | "skipped"; readonly reason: string } | null;
   load: LoadRecord | null;
   memoryMb: number | null;
@@ -93,15 +95,28 @@ export interface CollectOptions {
   readonly watch?: (record: SampleRecord) => void;
 }
 
-/** @throws {UserError} when samples.jsonl is damaged before its last line */
+/**
+ * Reads samples.jsonl of a run.
+ *
+ * @throws {UserError} when it is damaged before its last line
+ */
 export async function collectRun(folder: string, options: CollectOptions): Promise<CollectedRun> {
+  let torn = false;
+  const collected = await collectRecords(readSamples(folder, () => torn = true), options);
+  return { ...collected, torn };
+}
+
+/** Collects records that come from anywhere: a file, or memory. */
+export async function collectRecords(
+  records: AsyncIterable<SampleRecord> | Iterable<SampleRecord>,
+  options: CollectOptions,
+): Promise<CollectedRun> {
   const candidates = new Map(options.candidates.map((info) => [info.id, emptyCandidate(info)]));
   const prompts = new Map(options.promptIds.map((id, index) => [id, index]));
   const blocks = new Set<number>();
   const disturbed = new Map<number, string>();
   const noise = { ownCpuS: 0, wallS: 0, unknownNoise: 0 };
-  let torn = false;
-  for await (const record of readSamples(folder, () => torn = true)) {
+  for await (const record of records) {
     options.watch?.(record);
     if (record.kind === "machine") {
       addMachine(record, blocks, disturbed, noise);
@@ -119,7 +134,7 @@ export async function collectRun(folder: string, options: CollectOptions): Promi
       addRequest(candidate, record, prompts.get(record.prompt_id) ?? -1, options.slo);
     }
   }
-  return { candidates, disturbed, blocks, ...noise, torn };
+  return { candidates, disturbed, blocks, ...noise, torn: false };
 }
 
 function addMachine(
@@ -164,6 +179,7 @@ function emptyCandidate(info: CandidateInfo): Collected {
     ok: 0,
     failed: 0,
     firstReason: null,
+    failedBlocks: new Set(),
     left: null,
     load: null,
     memoryMb: null,
@@ -192,6 +208,7 @@ function addRequest(
     addGood(candidate, record, prompt);
   } else {
     candidate.failed++;
+    candidate.failedBlocks.add(record.block);
     candidate.firstReason ??= record.reason;
   }
 }

@@ -1,24 +1,21 @@
 /** From the records of a run to summary.json: derived, and derivable again at any time. */
 import { join } from "node:path";
-import { comparePaired } from "../stats/paired.ts";
 import { quantile } from "../stats/quantile.ts";
 import { summarize } from "../stats/summary.ts";
-import { type Collected, type CollectedRun, collectRun, requestMetrics } from "./collect.ts";
-import { readAnswers, readRunInfo, replaceFile } from "./folder.ts";
+import { compareCandidates, ranksOf } from "./compare_candidates.ts";
+import {
+  type Collected,
+  type CollectedRun,
+  collectRecords,
+  requestMetrics,
+  type Requests,
+} from "./collect.ts";
+import { readAnswers, readRunInfo, readSamples, replaceFile } from "./folder.ts";
 import { type DeliveredLoad, deliveredLoad } from "./delivered_load.ts";
 import { underLoad } from "./plan.ts";
-import { RUN_SCHEMA, type RunInfo, type SampleRecord } from "./records.ts";
-import {
-  type CandidateSummary,
-  type Comparison,
-  comparisonMetrics,
-  type Summary,
-  type SummaryStatistic,
-} from "./summary_schema.ts";
+import { type AnswerRecord, RUN_SCHEMA, type RunInfo, type SampleRecord } from "./records.ts";
+import type { CandidateSummary, Summary, SummaryStatistic } from "./summary_schema.ts";
 import { warningsOf } from "./warnings.ts";
-
-/** Differences within this share are called similar. */
-const SIMILAR = 0.1;
 
 /**
  * The headline leaves disturbed blocks out where at least half of the blocks were quiet. On a machine that was
@@ -41,20 +38,40 @@ export async function summarizeRun(
   watch: (record: SampleRecord) => void = () => {},
 ): Promise<Summary> {
   const info = await readRunInfo(folder);
+  let torn = false;
+  const samples = readSamples(folder, () => torn = true);
+  return await summarizeRecords({ info, samples, answers: readAnswers(folder) }, watch, () => torn);
+}
+
+/** Summarises records that come from anywhere: a folder, or memory. */
+export async function summarizeRecords(
+  { info, samples, answers }: {
+    readonly info: RunInfo;
+    readonly samples: AsyncIterable<SampleRecord> | Iterable<SampleRecord>;
+    readonly answers: AsyncIterable<AnswerRecord> | Iterable<AnswerRecord>;
+  },
+  watch: (record: SampleRecord) => void = () => {},
+  torn: () => boolean = () => false,
+): Promise<Summary> {
   const { plan, candidates } = info;
   const promptIds = plan.prompt_set.prompts.map(({ id }) => id);
-  const run = await collectRun(folder, { candidates, promptIds, slo: plan.slo, watch });
-  const answers = await sampleAnswers(folder, run);
+  const collected = await collectRecords(samples, { candidates, promptIds, slo: plan.slo, watch });
+  const run = { ...collected, torn: torn() };
+  const texts = await sampleAnswers(answers, run);
   const quiet = headlineBlocks(run);
   const loads = new Map([...run.candidates].map(([id, candidate]) => [id, candidateLoad(candidate, info)]));
+  const grouping = groupingOf(run, plan);
   const rows = [...run.candidates.values()].map((candidate) =>
     candidateSummary(candidate, info, {
       quiet,
+      grouping,
       load: loads.get(candidate.info.id) ?? null,
-      answer: answers.get(candidate.sampleId ?? "") ?? null,
+      answer: texts.get(candidate.sampleId ?? "") ?? null,
     })
   );
   const settled = quiet !== null || run.disturbed.size === 0;
+  const comparisons = compareCandidates(run, { plan, promptIds, quiet, settled });
+  const cases = new Set([...run.candidates.values()].flatMap(({ good }) => [...good.prompt.view()])).size;
   return {
     schema_version: RUN_SCHEMA,
     run_id: info.run_id,
@@ -64,12 +81,13 @@ export async function summarizeRun(
     versions: info.versions,
     plan,
     candidates: rows,
-    comparisons: compareAll([...run.candidates.values()], {
-      promptIds,
-      quiet,
-      settled,
-      loaded: underLoad(plan),
-    }),
+    scope: {
+      claim: underLoad(plan) ? "this load on these cases" : cases === 1 ? "this case" : "cases like these",
+      cases,
+      units: Math.max(0, ...rows.map(({ latency_s }) => latency_s.units)),
+    },
+    comparisons,
+    ranks: ranksOf(comparisons, rows.filter(({ requests }) => requests.ok > 0).map(({ id }) => id)),
     blocks: { timed: run.blocks.size, disturbed: run.disturbed.size },
     warnings: warningsOf({ info, run, rows, settled }),
   };
@@ -89,10 +107,13 @@ function headlineBlocks(run: CollectedRun): Quiet {
   return (block) => !run.disturbed.has(block);
 }
 
-async function sampleAnswers(folder: string, run: CollectedRun): Promise<Map<string, string>> {
+async function sampleAnswers(
+  answers: AsyncIterable<AnswerRecord> | Iterable<AnswerRecord>,
+  run: CollectedRun,
+): Promise<Map<string, string>> {
   const wanted = new Set([...run.candidates.values()].flatMap(({ sampleId }) => sampleId ?? []));
   const found = new Map<string, string>();
-  for await (const answer of readAnswers(folder)) {
+  for await (const answer of answers) {
     if (wanted.size === found.size) break;
     if (wanted.has(answer.id)) found.set(answer.id, answer.content || answer.reasoning);
   }
@@ -102,7 +123,12 @@ async function sampleAnswers(folder: string, run: CollectedRun): Promise<Map<str
 function candidateSummary(
   candidate: Collected,
   { plan }: RunInfo,
-  { quiet, load, answer }: { quiet: Quiet; load: DeliveredLoad | null; answer: string | null },
+  { quiet, grouping, load, answer }: {
+    quiet: Quiet;
+    grouping: Grouping;
+    load: DeliveredLoad | null;
+    answer: string | null;
+  },
 ): CandidateSummary {
   const { info, good, timeline } = candidate;
   const tokens = kept(good.outputTokens.view(), good.block.view(), quiet);
@@ -116,8 +142,8 @@ function candidateSummary(
     model_id: info.model_id,
     ...statusOf(candidate),
     requests: { ok: candidate.ok, failed: candidate.failed },
-    ...statistics(candidate, quiet),
-    with_disturbed: quiet === null ? null : statistics(candidate, null),
+    ...statistics(candidate, quiet, grouping),
+    with_disturbed: quiet === null ? null : statistics(candidate, null, grouping),
     tokens: {
       source: candidate.source,
       prompt_mean: mean(known(kept(good.promptTokens.view(), good.block.view(), quiet))),
@@ -130,7 +156,7 @@ function candidateSummary(
     size_mb: info.size_mb,
     license: info.license,
     sample_answer: answer,
-    queue_s: underLoad(plan) ? byPrompt(candidate, good.queueS.view(), quiet) : null,
+    queue_s: underLoad(plan) ? grouped(candidate, good.queueS.view(), quiet, grouping) : null,
     goodput: plan.slo === null || load === null ? null : goodput(timeline.met.view(), load),
     load: load === null || !underLoad(plan) ? null : {
       asked_rate: plan.rate,
@@ -169,52 +195,71 @@ function goodput(met: ArrayLike<number>, load: DeliveredLoad): CandidateSummary[
 
 type Metrics = Pick<CandidateSummary, typeof requestMetrics[number] | "itl_s">;
 
-function statistics(candidate: Collected, quiet: Quiet): Metrics {
+function statistics(candidate: Collected, quiet: Quiet, grouping: Grouping): Metrics {
   const { metrics } = candidate.good;
-  const of = (name: typeof requestMetrics[number]) => byPrompt(candidate, metrics[name].view(), quiet);
+  const of = (name: typeof requestMetrics[number]) =>
+    grouped(candidate, metrics[name].view(), quiet, grouping);
   return {
     latency_s: of("latency_s"),
     ttft_s: of("ttft_s"),
     ttfo_s: of("ttfo_s"),
     tpot_s: of("tpot_s"),
-    itl_s: gapStatistic(candidate, quiet),
+    itl_s: gapStatistic(candidate, quiet, grouping),
     output_tokens_per_s: of("output_tokens_per_s"),
     decode_tokens_per_s: of("decode_tokens_per_s"),
     output_chars_per_s: of("output_chars_per_s"),
   };
 }
 
-/** Repeats of a prompt are not independent: intervals take prompts as the units, repeats where there is one. */
-function byPrompt({ good }: Collected, values: ArrayLike<number>, quiet: Quiet): SummaryStatistic {
-  const [blocks, prompts] = [good.block.view(), good.prompt.view()];
+/** The independent unit that a request belongs to, by its number among the good ones. */
+type Grouping = (good: Requests, request: number) => number;
+
+/**
+ * Repeats of a case are not independent, and under load neither are requests that overlap: intervals take cases, or
+ * stretches, as the units; repeats where there is one case.
+ */
+function groupingOf(run: CollectedRun, plan: RunInfo["plan"]): Grouping {
+  // Runs of schema 1 recorded no stretches: then all of a run is one.
+  if (underLoad(plan)) return (good, at) => good.stretch.view()[at] || 0;
+  const cases = new Set([...run.candidates.values()].flatMap(({ good }) => [...good.prompt.view()])).size;
+  return cases < 2 ? (good, at) => good.block.view()[at] ?? 0 : (good, at) => good.prompt.view()[at] ?? 0;
+}
+
+function grouped(
+  { good }: Collected,
+  values: ArrayLike<number>,
+  quiet: Quiet,
+  grouping: Grouping,
+): SummaryStatistic {
+  const blocks = good.block.view();
   const chosen: number[] = [];
   const groups: number[] = [];
   for (let at = 0; at < values.length; at++) {
     const value = values[at] ?? NaN;
     if (Number.isNaN(value) || (quiet !== null && !quiet(blocks[at] ?? 0))) continue;
     chosen.push(value);
-    groups.push(prompts[at] ?? 0);
+    groups.push(grouping(good, at));
   }
-  const one = new Set(groups).size < 2;
-  return mutable(summarize(chosen, one ? {} : { groups }));
+  return mutable(summarize(chosen, { groups }));
 }
 
-/** Over all gaps; its interval takes requests as the units, not gaps. */
-function gapStatistic({ good }: Collected, quiet: Quiet): SummaryStatistic {
-  const [blocks, counts, gaps] = [good.block.view(), good.gapCount.view(), good.gapsS.view()];
+/** Over all gaps; all gaps of a unit hang together. */
+function gapStatistic({ good }: Collected, quiet: Quiet, grouping: Grouping): SummaryStatistic {
+  const blocks = good.block.view();
+  const [counts, gaps] = [good.gapCount.view(), good.gapsS.view()];
   const chosen = new Float32Array(gaps.length);
-  const requests = new Int32Array(gaps.length);
+  const groups = new Float64Array(gaps.length);
   let [from, length] = [0, 0];
   for (let request = 0; request < counts.length; request++) {
     const to = from + (counts[request] ?? 0);
     if (quiet === null || quiet(blocks[request] ?? 0)) {
       chosen.set(gaps.subarray(from, to), length);
-      requests.fill(request, length, length + to - from);
+      groups.fill(grouping(good, request), length, length + to - from);
       length += to - from;
     }
     from = to;
   }
-  return mutable(summarize(chosen.subarray(0, length), { groups: requests.subarray(0, length) }));
+  return mutable(summarize(chosen.subarray(0, length), { groups: groups.subarray(0, length) }));
 }
 
 function mutable(statistic: ReturnType<typeof summarize>): SummaryStatistic {
@@ -229,70 +274,4 @@ const known = (values: readonly number[]) => values.filter((value) => !Number.is
 
 function mean(values: readonly number[]): number | null {
   return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
-}
-
-interface ComparisonTerms {
-  readonly promptIds: readonly string[];
-  readonly quiet: Quiet;
-  readonly settled: boolean;
-  /** Under load the stretch is the unit of evidence: its requests share the state of the machine. */
-  readonly loaded: boolean;
-}
-
-/** Every pair of candidates, over the blocks that both answered well. */
-function compareAll(candidates: readonly Collected[], terms: ComparisonTerms): Comparison[] {
-  return candidates.flatMap((a, at) =>
-    candidates.slice(at + 1).flatMap((b) =>
-      comparisonMetrics.map((metric) => compareTwo(a, b, metric, terms))
-    )
-  );
-}
-
-function compareTwo(
-  a: Collected,
-  b: Collected,
-  metric: Comparison["metric"],
-  { promptIds, quiet, settled, loaded }: ComparisonTerms,
-): Comparison {
-  const ofB = new Map<number, number>();
-  const [blocksB, valuesB] = [b.good.block.view(), b.good.metrics[metric].view()];
-  for (let at = 0; at < blocksB.length; at++) ofB.set(blocksB[at] ?? 0, valuesB[at] ?? NaN);
-  const [blocksA, valuesA] = [a.good.block.view(), a.good.metrics[metric].view()];
-  const [prompts, stretches] = [a.good.prompt.view(), a.good.stretch.view()];
-  const unitAt = (at: number) => {
-    const stretch = stretches[at] ?? NaN;
-    return loaded && !Number.isNaN(stretch) ? `stretch ${stretch}` : promptIds[prompts[at] ?? 0] ?? "";
-  };
-  const pairs: { prompt: string; a: number; b: number }[] = [];
-  for (let at = 0; at < blocksA.length; at++) {
-    const block = blocksA[at] ?? 0;
-    const [left, right] = [valuesA[at] ?? NaN, ofB.get(block) ?? NaN];
-    if (!(left > 0 && right > 0) || (quiet !== null && !quiet(block))) continue;
-    pairs.push({ prompt: unitAt(at), a: left, b: right });
-  }
-  const { ratio, ci95, n, prompts: units } = comparePaired(pairs);
-  const interval: [number, number] | null = ci95 === null ? null : [ci95[0], ci95[1]];
-  const verdict = settled ? verdictOf(interval, metric.endsWith("_per_s")) : "undecided";
-  const unit = loaded && stretches.some((stretch) => !Number.isNaN(stretch)) ? "stretch" : "case";
-  return { a: a.info.id, b: b.info.id, metric, ratio, ci95: interval, n, unit, units, verdict };
-}
-
-/**
- * What an interval of a ratio a/b says: `similar` within ±10 %, better when it excludes 1.
- *
- * ```ts
- * if (verdictOf([1.2, 1.4], false) !== "b better") throw new Error("a takes longer");
- * if (verdictOf([0.97, 1.02], false) !== "similar") throw new Error("within ten percent");
- * if (verdictOf([0.8, 1.3], true) !== "undecided") throw new Error("can't be told apart");
- * ```
- */
-export function verdictOf(
-  interval: readonly [number, number] | null,
-  higherIsBetter: boolean,
-): Comparison["verdict"] {
-  if (interval === null) return "undecided";
-  const [low, high] = interval;
-  if (low >= 1 / (1 + SIMILAR) && high <= 1 + SIMILAR) return "similar";
-  if (low <= 1 && high >= 1) return "undecided";
-  return (low > 1) === higherIsBetter ? "a better" : "b better";
 }

@@ -8,11 +8,14 @@ import { llamaCpp, machineInfo, planInfo, RUN_SCHEMA, tokenSource } from "./reco
 const interval = z.tuple([z.number(), z.number()]).nullable();
 
 /**
- * One metric over the timed requests of a candidate. Percentiles are linear; null where n can't carry them:
+ * One metric over the timed requests of a candidate. Percentiles are linear; null where there are too few cases:
  * p95 below 20 (its interval below 59), p99 below 100.
  */
 export const statistic = z.object({
+  /** Requests. */
   n: z.number().int().nonnegative(),
+  /** What is counted for percentiles and intervals: cases; repeats of a single case; stretches under load. */
+  units: z.number().int().nonnegative(),
   mean: z.number().nullable(),
   sd: z.number().nullable(),
   min: z.number().nullable(),
@@ -122,18 +125,48 @@ export const comparison = z.object({
   b: z.string(),
   metric: z.enum(comparisonMetrics),
   ratio: z.number().nullable(),
+  /** Of this comparison alone. */
   ci95: interval,
-  /** Pairs of requests. */
+  /** Blocks that both answered. */
   n: z.number().int(),
-  /** What the interval takes as independent, and how many of them there were. Under load: stretches. */
-  unit: z.enum(["case", "stretch"]),
+  cases: z.number().int(),
+  /** What the interval takes as independent: see `scope`. */
+  unit: z.enum(["case", "repeat", "stretch"]),
   units: z.number().int(),
+  /** p-value of "no difference", corrected over all comparisons of the run; null where there is no interval. */
+  p_corrected: z.number().nullable(),
+  /** Standard deviations of the logarithm of the ratio, between cases and between repeats of a case. */
+  spread: z.object({ between: z.number().nullable(), within: z.number().nullable() }),
+  /** Blocks in which one took more than twice as long, or wrote at less than half the rate. */
+  far_apart: z.number().int(),
+  /** "better" holds with 95 % for all comparisons of the run together. */
   verdict: z.enum(["a better", "b better", "similar", "undecided"]),
+  /** Why nothing firmer is said; empty where the verdict speaks for itself. */
+  why: z.string(),
 });
 export type Comparison = z.infer<typeof comparison>;
 
+/** The places that a candidate may have in one metric, given the comparisons: 1 is best. */
+export const rank = z.object({
+  candidate: z.string(),
+  metric: z.enum(comparisonMetrics),
+  from: z.number().int(),
+  to: z.number().int(),
+});
+export type Rank = z.infer<typeof rank>;
+
+/** Which cases the run's intervals and verdicts speak about, and how many there were. */
+export const scope = z.object({
+  claim: z.enum(["cases like these", "this case", "this load on these cases"]),
+  cases: z.number().int(),
+  /** Independent units: cases, repeats of the one case, or stretches. */
+  units: z.number().int(),
+});
+export type Scope = z.infer<typeof scope>;
+
 export const warningCode = z.enum([
   "small-n",
+  "few-stretches",
   "estimated-tokens",
   "lengths-differ",
   "answers-cut",
@@ -180,7 +213,10 @@ export const summarySchema = z.object({
   versions: z.record(z.string(), z.string()),
   plan: planInfo,
   candidates: z.array(candidateSummary),
+  scope,
   comparisons: z.array(comparison),
+  /** One row per candidate and metric. */
+  ranks: z.array(rank),
   /** Blocks that were timed, and those left out of the headline because the machine was busy. */
   blocks: z.object({ timed: z.number().int(), disturbed: z.number().int() }),
   warnings: z.array(warning),

@@ -1,6 +1,7 @@
 /** What a reader must know before believing a figure: typed values, each with the remedy that fits the run. */
+import { P95_FROM } from "../stats/summary.ts";
 import type { Collected, CollectedRun } from "./collect.ts";
-import { roundsUnderLoad, stretchCount, underLoad } from "./plan.ts";
+import { LEAST_STRETCHES, roundsUnderLoad, stretchCount, underLoad } from "./plan.ts";
 import type { RunInfo } from "./records.ts";
 import type { CandidateSummary, Warning } from "./summary_schema.ts";
 
@@ -35,6 +36,7 @@ export function warningsOf(facts: Facts): Warning[] {
     answersCut,
     lengthsDiffer,
     smallN,
+    fewStretches,
     drift,
     prefix,
     cacheHit,
@@ -49,7 +51,7 @@ export function warningsOf(facts: Facts): Warning[] {
 
 const measured = ({ rows }: Facts) => rows.filter(({ requests }) => requests.ok > 0);
 const idsOf = (rows: readonly { readonly id: string }[]) => rows.map(({ id }) => id);
-const collected = ({ run }: Facts) => [...run.candidates.values()];
+const collected = ({ run }: Pick<Facts, "run">) => [...run.candidates.values()];
 const infoIds = (candidates: readonly Collected[]) => candidates.map(({ info }) => info.id);
 
 function interrupted({ info, run }: Facts): Finding[] {
@@ -208,17 +210,38 @@ function lengthsDiffer(facts: Facts): Finding[] {
 }
 
 function smallN(facts: Facts): Finding[] {
-  const { rounds, prompt_set } = facts.info.plan;
-  const small = measured(facts).filter(({ latency_s }) => latency_s.n < 20);
+  const { plan } = facts.info;
+  const small = measured(facts).filter(({ latency_s }) => latency_s.units < P95_FROM);
   if (small.length === 0) return [];
-  const needed = Math.ceil(20 / prompt_set.prompts.length);
+  const [what, remedy] = underLoad(plan)
+    ? ["stretches", `give --rounds for at least ${P95_FROM} stretches`]
+    : plan.prompt_set.prompts.length === 1
+    ? ["good requests", `give --rounds ${P95_FROM}`]
+    : plan.prompt_set.prompts.length < P95_FROM
+    ? ["cases", `give --prompts with at least ${P95_FROM} cases: repeats of a case don't add to them`]
+    : ["cases with a good request", "see why requests failed or were left out"];
   return [{
     code: "small-n",
     candidates: idsOf(small),
-    message: `fewer than 20 good requests: no p95 for ${
-      small.map(({ id, latency_s }) => `${id} (n = ${latency_s.n})`).join(", ")
+    message: `fewer than ${P95_FROM} ${what}: no p95 for ${
+      small.map(({ id, latency_s }) => `${id} (${latency_s.units})`).join(", ")
     }`,
-    remedy: needed > rounds ? `give --rounds ${needed}` : "see why requests failed or were left out",
+    remedy,
+  }];
+}
+
+/** Slow drift of the machine looks like a difference where candidates take few turns. */
+function fewStretches({ info, run }: Facts): Finding[] {
+  const stretches = new Set(collected({ run }).flatMap(({ good }) => [...good.stretch.view()])).size;
+  if (!underLoad(info.plan) || info.candidates.length < 2 || stretches >= LEAST_STRETCHES) return [];
+  return [{
+    code: "few-stretches",
+    message:
+      `under load the candidates took ${stretches} ${
+        stretches === 1 ? "turn" : "turns"
+      } each, and it takes ` +
+      `${LEAST_STRETCHES} to tell drift of the machine from a difference: no verdict is given`,
+    remedy: "give more --rounds",
   }];
 }
 

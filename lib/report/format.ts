@@ -62,12 +62,12 @@ export function intervalOf(interval: readonly [number, number] | null, show: (v:
  * ```ts
  * const none = { n: 9, mean: 1, sd: 0, min: 1, p50: 1, p95: null, p99: null, max: 1, mean_ci95: null,
  *   p95_ci95: null };
- * if (p95Of(none, seconds) !== "n < 20") throw new Error("the reason is missing");
+ * if (p95Of(none, seconds) !== "< 20 cases") throw new Error("the reason is missing");
  * ```
  */
 export function p95Of(statistic: SummaryStatistic, show: (value: number) => string): string {
   if (statistic.p95 !== null) return show(statistic.p95);
-  return statistic.n === 0 ? missing : "n < 20";
+  return statistic.n === 0 ? missing : "< 20 cases";
 }
 
 /** `1 request`, `3 requests`. */

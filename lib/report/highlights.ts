@@ -1,9 +1,17 @@
 /** What a run showed, in sentences that a reader can act on; each warning that qualifies a finding follows it. */
 import type { CandidateSummary, Comparison, Summary, Warning } from "../bench/summary_schema.ts";
+import { adviceFor } from "../stats/planning.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { intervalOf, megabytes, plain, ratio, seconds, sentence, times } from "./format.ts";
 import { qualityTexts } from "./quality_table.ts";
-import { estimatedTokens, measured, mostlyDisturbed, scopeText, statusText } from "./summary_text.ts";
+import {
+  estimatedTokens,
+  measured,
+  mostlyDisturbed,
+  scopeSentence,
+  scopeText,
+  statusText,
+} from "./summary_text.ts";
 
 /** One sentence that a reader can act on. Names in it are in backticks. */
 export interface Highlight {
@@ -67,6 +75,7 @@ export function highlights(summary: Summary, quality: QualityReport | null = nul
     ...qualified("latency", leader(summary, ready, "latency_s")),
     ...qualified("ttft", leader(summary, ready, "ttft_s")),
     ...qualified("throughput", throughput(ready)),
+    ...(ready.length > 1 ? [{ kind: "finding" as const, text: scopeSentence(summary) }] : []),
     ...memory(ready),
     ...failures(summary.candidates),
   ];
@@ -103,6 +112,8 @@ interface Rival {
   /** What the interval speaks about. */
   readonly scope: string;
   readonly verdict: "slower" | "faster" | "similar" | "undecided";
+  readonly why: string;
+  readonly spread: Comparison["spread"] | null;
 }
 
 /**
@@ -152,13 +163,25 @@ function unsettled(summary: Summary, first: string, rivals: readonly Rival[], me
     similar.length > 0 ? `${listed(similar)} ${similar.length === 1 ? "is" : "are"} within 10 % of it` : "",
     open.length > 0 ? `the run can't tell it apart from ${listed(open)}` : "",
   ].filter((part) => part !== "");
+  const whys = [...new Set(rivals.filter(({ verdict }) => verdict === "undecided").map(({ why }) => why))];
   const next = mostlyDisturbed(summary)
     ? " The machine was busy: close other programs and measure again."
-    : " More prompts would narrow the interval.";
+    : `${whys.map((why) => why === "" ? "" : ` ${sentence(why)}`).join("")}${adviceOn(summary, rivals)}`;
   return `No candidate is clearly ${timed[metric].clearly}: \`${first}\` leads, but ${
     parts.join(", and ")
   }.` +
     (open.length > 0 ? next : "");
+}
+
+/** What would narrow the widest interval, by the spread between cases and between repeats. */
+function adviceOn({ plan, scope }: Summary, rivals: readonly Rival[]): string {
+  const [widest] = rivals.filter(({ verdict, spread }) => verdict === "undecided" && spread !== null)
+    .toSorted((a, b) => (b.spread?.between ?? 0) - (a.spread?.between ?? 0));
+  const between = widest?.spread?.between ?? null;
+  if (between === null || scope.claim !== "cases like these") return "";
+  const spread = { between, within: widest?.spread?.within ?? null };
+  const advice = adviceFor(spread, { cases: scope.cases, rounds: plan.rounds, wanted: Math.log(1.1) });
+  return ` An interval of ${advice}.`;
 }
 
 function rivalsOf(
@@ -172,13 +195,33 @@ function rivalsOf(
       one.metric === metric && (one.a === id ? one.b === first : one.a === first && one.b === id)
     );
     if (found === undefined || found.ratio === null) {
-      return { id, ratio: null, ci95: null, n: 0, scope: "no case", verdict: "undecided" };
+      return {
+        id,
+        ratio: null,
+        ci95: null,
+        n: 0,
+        scope: "no case",
+        verdict: "undecided",
+        why: "",
+        spread: null,
+      };
     }
-    const { n } = found;
+    const { why, spread, n } = found;
     const scope = scopeText(found);
     return found.a === id
-      ? { id, ratio: found.ratio, ci95: found.ci95, n, scope, verdict: verdictOn("a better", found) }
+      ? {
+        why,
+        spread,
+        id,
+        ratio: found.ratio,
+        ci95: found.ci95,
+        n,
+        scope,
+        verdict: verdictOn("a better", found),
+      }
       : {
+        why,
+        spread,
         id,
         ratio: 1 / found.ratio,
         ci95: found.ci95 === null ? null : [1 / found.ci95[1], 1 / found.ci95[0]],

@@ -121,7 +121,7 @@ function notes(summary: Summary, options: ReportOptions): string {
   return `n: successful timed requests. Latency runs from when a request was due to its last token, TTFT to its first ` +
     `token; both are means, with a ${prefixes[summary.plan.prefix]}. ` +
     `Tokens/s: output tokens divided by latency, without prompt tokens; ≈ marks estimated token counts. ` +
-    `A p95 needs n = 20. Memory is the largest resident size of the engine process.${energy}`;
+    `A p95 needs 20 cases. Memory is the largest resident size of the engine process.${energy}`;
 }
 
 function comparisons(summary: Summary): string[] {
@@ -142,7 +142,9 @@ function comparisons(summary: Summary): string[] {
     "## Comparisons",
     markdownTable(["Pair", "Metric", "Ratio (95 % interval), n", "Interval for", "Verdict"], rows),
     "Ratios are geometric means over the blocks that both candidates answered; a few long answers can move a mean, but " +
-    "not this comparison. n counts pairs of requests. Similar: the interval lies within ±10 %.",
+    "not this comparison. n counts pairs of requests; each interval is at 95 % by itself. " +
+    "Better: corrected over all comparisons of the run (Holm). Similar: the interval lies within ±10 %, and no block " +
+    "lies more than a factor of two apart.",
   ];
 }
 

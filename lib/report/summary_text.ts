@@ -92,10 +92,10 @@ export function comparisonsMade(summary: Summary): Comparison[] {
   return summary.comparisons.filter((one) => one.n > 0 && one.ratio !== null);
 }
 
-/** What a comparison's interval speaks about: cases like the ones asked, repeats of one case, or stretches of load. */
+/** What a comparison's interval speaks about: cases like those measured, repeats of one case, or stretches of load. */
 export function scopeText({ unit, units }: Pick<Comparison, "unit" | "units">): string {
   if (unit === "stretch") return counted(units, "stretch", "stretches");
-  return units === 1 ? "repeats of one case" : `cases like these ${units}`;
+  return unit === "repeat" ? `this case (${units} repeats)` : `cases like these ${units}`;
 }
 
 /** A comparison as `ratio (interval), n = pairs of requests`. */
@@ -125,6 +125,24 @@ export function planText(summary: Summary): string {
   return `${prompts} (${plan.prompt_set.name}), ${counted(plan.rounds, "round")}, ${plan.warmup} warm-up, ` +
     `${plan.prefix} prefix, at most ${plan.max_tokens} tokens, temperature ${plan.temperature}, ${load}, ` +
     `order ${plan.order}, seed ${plan.seed}`;
+}
+
+/** Which cases the intervals and verdicts speak about, and how many claims they were corrected over. */
+export function scopeSentence({ scope, comparisons, candidates }: Summary): string {
+  const cases = counted(scope.cases, "case");
+  const about = {
+    "cases like these": `cases like these (${cases})`,
+    "this case": `this one case alone (${counted(scope.units, "repeat")})`,
+    "this load on these cases": `this load on these ${cases} (${
+      scope.units === 1 ? "1 stretch" : `${scope.units} stretches`
+    })`,
+  };
+  const asked = comparisons.filter(({ p_corrected }) => p_corrected !== null).length;
+  return `Scope: intervals and verdicts are about ${about[scope.claim]}. ` +
+    `"Better" holds with 95 % for all ${counted(asked, "comparison")} of ${
+      counted(candidates.length, "candidate")
+    } ` +
+    "together.";
 }
 
 /** The machine in one line, without the name of a host, user or folder. */

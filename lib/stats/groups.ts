@@ -1,7 +1,8 @@
 /** Values that come in groups (repeats of a prompt, gaps of a request) are not independent: what they are worth. */
 import type { Numbers } from "./quantile.ts";
+import type { Random } from "./random.ts";
 
-/** One label a value, equal for values of one group. */
+/** One label per value, equal for values of one group. */
 export type Labels = ArrayLike<string | number>;
 
 /** Values sorted into groups: the group number of each value, and how many groups there are. */
@@ -13,7 +14,7 @@ export interface Grouping {
 /**
  * Numbers the groups in order of appearance.
  *
- * @throws {RangeError} When there is not exactly one label a value.
+ * @throws {RangeError} When there is not exactly one label per value.
  *
  * @example
  * ```ts
@@ -22,7 +23,9 @@ export interface Grouping {
  */
 export function groupBy(labels: Labels, values: number): Grouping {
   if (labels.length !== values) {
-    throw new RangeError(`Cannot group ${values} values by ${labels.length} labels: give one label a value`);
+    throw new RangeError(
+      `Cannot group ${values} values by ${labels.length} labels: give one label per value`,
+    );
   }
   const numbers = new Map<string | number, number>();
   const of = new Int32Array(values);
@@ -74,24 +77,24 @@ export function groupedVarianceOfMean(
 }
 
 /**
- * How many independent values a grouped sample is worth when estimating which share of values is at most
- * `limit`: n over the design effect (Kish 1965), never more than n. Where every value is at most the limit
- * nothing can be said about the effect, and each group counts as one value.
+ * One value of each group, drawn at random: independent values of the same distribution, where those of one group
+ * hang together.
  *
  * @example
  * ```ts
- * const copies = [1, 1, 1, 2, 2, 2, 3, 3, 3];
- * const groups = { of: Int32Array.of(0, 0, 0, 1, 1, 1, 2, 2, 2), count: 3 };
- * console.assert(effectiveSize(copies, 1, groups) < 3);
+ * const groups = { of: Int32Array.of(0, 0, 1), count: 2 };
+ * console.assert(oneOfEach([1, 1, 5], groups, () => 0.5).join() === "1,5");
  * ```
  */
-export function effectiveSize(values: Numbers, limit: number, groups: Grouping): number {
-  const below = (value: number) => value <= limit ? 1 : 0;
-  let count = 0;
-  for (let i = 0; i < values.length; i++) count += below(values[i] ?? 0);
-  const share = count / values.length;
-  const variance = groupedVarianceOfMean(values, share, groups, below);
-  if (variance === null || share === 1) return Math.min(groups.count, values.length);
-  const n = values.length;
-  return Math.min(n, n / (n - 1) * share * (1 - share) / variance);
+export function oneOfEach(values: Numbers, groups: Grouping, random: Random): Float64Array {
+  const seen = new Int32Array(groups.count);
+  const drawn = new Float64Array(groups.count);
+  for (let i = 0; i < values.length; i++) {
+    const group = groups.of[i] ?? 0;
+    const count = (seen[group] ?? 0) + 1;
+    seen[group] = count;
+    // The k-th value takes the place of the one drawn so far with probability 1/k.
+    if (random() * count < 1) drawn[group] = values[i] ?? NaN;
+  }
+  return drawn;
 }

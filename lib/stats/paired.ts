@@ -2,13 +2,15 @@
 import { errorFunction } from "simple-statistics";
 import { type Interval, quantileSorted, sorted } from "./quantile.ts";
 import type { Random } from "./random.ts";
-import { studentTQuantile } from "./t.ts";
+import { studentTCdf, studentTQuantile } from "./t.ts";
 
-/** What both candidates needed for the same block: one prompt, asked of both. Positive values of one metric. */
+/** What two candidates took for the same block, one case sent to both. Positive values of one metric. */
 export interface Pair {
   readonly prompt: string;
   readonly a: number;
   readonly b: number;
+  /** Under load, the stretch that the block belongs to. */
+  readonly stretch?: number;
 }
 
 /** One value of one run, positive. */
@@ -17,27 +19,43 @@ export interface PromptValue {
   readonly value: number;
 }
 
-/** How many times larger a is than b, in the geometric mean over prompts. */
+/** How many times larger a is than b, in the geometric mean over cases. */
 export interface Comparison {
   /** a / b; null when nothing is common to both. */
   readonly ratio: number | null;
-  /** 95 %; null where the sample cannot carry it. */
+  /** 95 %; null where the sample is too small or shows no spread. */
   readonly ci95: Interval | null;
   /** Pairs (within a run), or values of a and b together (two runs), that entered. */
   readonly n: number;
   readonly prompts: number;
   /**
-   * What was taken as independent, and so what the interval speaks about: `prompt` generalises to prompts
-   * like these; `repeat` (only one prompt was there) speaks about that prompt alone.
+   * What was taken as independent, and so what the interval speaks about: `case` generalises to cases like these;
+   * `repeat` (only one case was there) speaks about that case alone; `stretch` about this load on these cases.
    */
-  readonly unit: "prompt" | "repeat";
+  readonly unit: "case" | "repeat" | "stretch";
+}
+
+/** A comparison inside one run. */
+export interface PairedComparison extends Comparison {
+  /** Two-sided p-value of the t test that the ratio is 1; null where there is no interval. */
+  readonly p: number | null;
+  /** Independent units: cases, repeats or stretches. */
+  readonly units: number;
+  /** Pairs in which one value is more than twice the other. */
+  readonly farApart: number;
+  /**
+   * Standard deviations of the logarithm of the ratio: between cases, and between repeats of a case; null where they
+   * can't be estimated. They say what more cases, and what more rounds, would bring.
+   */
+  readonly spread: { readonly between: number | null; readonly within: number | null };
 }
 
 /**
- * Compares two candidates over the blocks that both answered: the mean log ratio, prompts as the
- * independent unit (repeats of a prompt are averaged first), with a Student t interval over prompts.
+ * Compares two candidates over the blocks that both answered: the mean log ratio, cases as the independent unit
+ * (repeats of a case are averaged first), with a Student t interval over cases. Under load, where blocks overlap,
+ * the unit is the stretch.
  *
- * @throws {RangeError} When a value is not positive and finite.
+ * @throws {RangeError} When a value is not positive and finite, or a pair under load has no stretch.
  *
  * @example
  * ```ts
@@ -49,17 +67,52 @@ export interface Comparison {
  * console.assert(ratio !== null && ratio > 1.9 && ratio < 2.1 && ci95 !== null);
  * ```
  */
-export function comparePaired(pairs: readonly Pair[]): Comparison {
-  const byPrompt = collect(pairs, (pair) => log(pair.a) - log(pair.b));
-  const unit = byPrompt.size === 1 ? "repeat" : "prompt";
-  const differences = unit === "repeat" ? [...byPrompt.values()].flat() : [...byPrompt.values()].map(mean);
+export function comparePaired(pairs: readonly Pair[], by: "case" | "stretch" = "case"): PairedComparison {
+  const logs = pairs.map((pair) => ({ ...pair, log: log(pair.a) - log(pair.b) }));
+  const byPrompt = collect(logs, ({ log }) => log);
+  const groups = by === "case" ? byPrompt : collect(
+    logs.map((one) => {
+      if (one.stretch === undefined) {
+        throw new RangeError(`Cannot group a pair of ${one.prompt}: it has no stretch`);
+      }
+      return { ...one, prompt: String(one.stretch) };
+    }),
+    ({ log }) => log,
+  );
+  const unit = by === "stretch" ? by : byPrompt.size === 1 ? "repeat" : "case";
+  const differences = unit === "repeat" ? [...groups.values()].flat() : [...groups.values()].map(mean);
+  const test = tTest(differences);
   return {
     ratio: differences.length === 0 ? null : Math.exp(mean(differences)),
-    ci95: exponentiate(tInterval(differences)),
+    ci95: exponentiate(test?.ci95 ?? null),
     n: pairs.length,
     prompts: byPrompt.size,
     unit,
+    p: test?.p ?? null,
+    units: differences.length,
+    farApart: logs.filter(({ log }) => Math.abs(log) > Math.LN2).length,
+    spread: spreadOf([...byPrompt.values()]),
   };
+}
+
+/** Components of the variance of log ratios: between cases and within them (one-way analysis of variance). */
+function spreadOf(groups: readonly (readonly number[])[]): PairedComparison["spread"] {
+  const repeated = groups.filter((group) => group.length > 1);
+  const freedom = repeated.reduce((sum, group) => sum + group.length - 1, 0);
+  const within = freedom === 0 ? null : repeated.reduce((sum, group) => sum + squaresOf(group), 0) / freedom;
+  const between = groups.length < 2 ? null : squaresOf(groups.map(mean)) / (groups.length - 1);
+  const repeats = groups.length === 0
+    ? 1
+    : groups.length / groups.reduce((sum, one) => sum + 1 / one.length, 0);
+  return {
+    between: between === null ? null : Math.sqrt(Math.max(0, between - (within ?? 0) / repeats)),
+    within: within === null ? null : Math.sqrt(within),
+  };
+}
+
+function squaresOf(values: readonly number[]): number {
+  const centre = mean(values);
+  return values.reduce((sum, value) => sum + (value - centre) ** 2, 0);
 }
 
 /**
@@ -108,19 +161,19 @@ export function compareRuns(
     ci95: exponentiate(expandedPercentiles(means, units)),
     n: common.reduce((sum, { left, right }) => sum + left.length + right.length, 0),
     prompts: common.length,
-    unit: one ? "repeat" : "prompt",
+    unit: one ? "repeat" : "case",
   };
 }
 
-/** Student t interval for the mean; null below two values, or when they show no spread. */
-function tInterval(values: readonly number[]): Interval | null {
-  if (values.length < 2) return null;
+/** Student's t: the interval of the mean, and the p-value of a mean of 0; null below two values or without spread. */
+function tTest(values: readonly number[]): { readonly ci95: Interval; readonly p: number } | null {
+  const n = values.length;
+  if (n < 2) return null;
   const centre = mean(values);
-  const squares = values.reduce((sum, value) => sum + (value - centre) ** 2, 0);
-  const error = Math.sqrt(squares / (values.length - 1) / values.length);
+  const error = Math.sqrt(squaresOf(values) / (n - 1) / n);
   if (error <= NO_SPREAD) return null;
-  const half = studentTQuantile(0.975, values.length - 1) * error;
-  return [centre - half, centre + half];
+  const half = studentTQuantile(0.975, n - 1) * error;
+  return { ci95: [centre - half, centre + half], p: 2 * studentTCdf(-Math.abs(centre) / error, n - 1) };
 }
 
 /** The 2.5th and 97.5th percentiles of resampled means, moved outwards as a t interval over `units` would be. */

@@ -74,9 +74,7 @@ export function quantileSorted(ascending: Numbers, p: number): number {
  * left. So a p95 at 95 % has an interval from 59 values on, a p99 from 299, a median from 6.
  *
  * @param ascending Values in ascending order.
- * @param effectiveSize How many independent values these are worth, when they come in groups: the ranks
- *   are those of a sample of this size, stretched to all values.
- * @returns The limits, or null where the sample cannot carry the interval.
+ * @returns The limits, or null where the sample is too small for the interval.
  * @throws {RangeError} When p or confidence is not strictly between 0 and 1.
  *
  * @example
@@ -90,18 +88,13 @@ export function quantileInterval(
   ascending: Numbers,
   p: number,
   confidence = 0.95,
-  effectiveSize = ascending.length,
 ): Interval | null {
   if (!(p > 0 && p < 1 && confidence > 0 && confidence < 1)) {
     throw new RangeError(`Cannot bound the ${p} quantile at confidence ${confidence}: both lie in (0, 1)`);
   }
-  // A rounding error must not cost a whole value.
-  const size = Math.floor(Math.min(effectiveSize + 1e-6, ascending.length));
-  const ranks = size > 0 ? coveringRanks(size, p, 1 - confidence) : null;
+  const ranks = ascending.length > 0 ? coveringRanks(ascending.length, p, 1 - confidence) : null;
   if (ranks === null) return null;
-  const stretch = ascending.length / size;
-  const low = ascending[Math.max(1, Math.floor(ranks[0] * stretch)) - 1];
-  const high = ascending[Math.min(ascending.length, Math.ceil(ranks[1] * stretch)) - 1];
+  const [low, high] = [ascending[ranks[0] - 1], ascending[ranks[1] - 1]];
   return low === undefined || high === undefined ? null : [low, high];
 }
 

@@ -3,7 +3,8 @@ import { createRunFolder } from "../../lib/bench/folder.ts";
 import type { LlamaCpp, PlanInfo } from "../../lib/bench/records.ts";
 import { runBench } from "../../lib/bench/run.ts";
 import { withLlamaCpp } from "../../lib/bench/run_info.ts";
-import { summarizeRun, verdictOf } from "../../lib/bench/summary.ts";
+import { summarizeRun } from "../../lib/bench/summary.ts";
+import { verdictOf } from "../../lib/bench/compare_candidates.ts";
 import { type CandidateSummary, type Summary, summarySchema } from "../../lib/bench/summary_schema.ts";
 import { type FakeBehaviour, fakeCandidate, fakeMachine, runInfoOf, VirtualTime } from "./fakes.ts";
 
@@ -59,12 +60,12 @@ Deno.test("the known timings of a run come out as they went in", async () => {
   const a = row(summary, "a");
   assert.deepEqual([a.status, a.reason, a.requests], ["ok", null, { ok: 21, failed: 0 }]);
   near(a.ttft_s.mean, 0.05);
-  near(a.latency_s.p95, 0.12);
+  assert.deepEqual([a.latency_s.n, a.latency_s.units, a.latency_s.p95], [21, 3, null], "three cases, no p95");
   near(a.tpot_s.p50, 0.01);
   near(a.decode_tokens_per_s.mean, 100);
   near(a.output_tokens_per_s.mean, 8 / 0.12);
   assert.equal(a.itl_s.n, 21 * 7, "every gap counts");
-  assert.equal(a.latency_s.p99, null, "21 requests carry no p99");
+  assert.equal(a.latency_s.p99, null, "21 requests are too few for a p99");
   near(a.load_s, 0.4);
   assert.deepEqual([a.memory_mb, a.device, a.size_mb, a.license], [321, "cpu", 100, "Apache-2.0"]);
   assert.deepEqual(a.finish, { stop: 21, length: 0 });
@@ -97,7 +98,10 @@ Deno.test("a failing candidate stays in the table with its reason", async () => 
 Deno.test("warnings name what qualifies the figures, with a remedy", async () => {
   const small = await summaryOf({ a: {}, b: { tokens: 20 } });
   assert.ok(codes(small).includes("small-n"));
-  assert.match(small.warnings.find(({ code }) => code === "small-n")?.remedy ?? "", /--rounds 7/);
+  assert.match(
+    small.warnings.find(({ code }) => code === "small-n")?.remedy ?? "",
+    /give --prompts with at least 20 cases/,
+  );
   assert.ok(codes(small).includes("lengths-differ"));
   assert.ok(!codes(small).includes("noise"));
   assert.ok(codes(await summaryOf({ a: {}, b: {} }, { order: "by model" })).includes("drift-not-controlled"));
@@ -180,10 +184,65 @@ Deno.test("goodput counts what succeeded within the limits, per second in which 
   assert.equal((await summaryOf({ a: {} })).candidates[0]?.goodput, null);
 });
 
-Deno.test("a verdict needs an interval that excludes one, and a difference that matters", () => {
-  assert.equal(verdictOf(null, false), "undecided");
-  assert.equal(verdictOf([0.95, 0.99], false), "similar", "told apart, but within ten percent");
-  assert.equal(verdictOf([0.5, 0.8], false), "a better");
-  assert.equal(verdictOf([0.5, 0.8], true), "b better");
-  assert.equal(verdictOf([0.7, 1.2], true), "undecided");
+Deno.test("a verdict needs a corrected p-value, and similar needs that no block lies far apart", () => {
+  const told = (ci95: [number, number] | null, p: number | null, higherIsBetter = false, farApart = 0) =>
+    verdictOf({ ci95, p, farApart, higherIsBetter });
+  assert.equal(told(null, null), "undecided");
+  assert.equal(told([0.95, 0.99], 0.01), "similar", "told apart, but within ten percent");
+  assert.equal(told([0.95, 0.99], 0.2, false, 1), "undecided", "a tail");
+  assert.equal(told([0.5, 0.8], 0.01), "a better");
+  assert.equal(told([0.5, 0.8], 0.01, true), "b better");
+  assert.equal(told([0.5, 0.8], 0.06), "undecided", "one of many comparisons");
+});
+
+const cases = (count: number) => ({
+  name: "many",
+  sha256: "0".repeat(64),
+  prompts: Array.from({ length: count }, (_, at) => ({
+    id: `case-${at}`,
+    sha256: String(at).padStart(64, "0"),
+    messages: [{ role: "user" as const, content: `Case ${at}` }],
+  })),
+});
+const jitter = (seed: number) => (atMs: number) => 1 + 0.2 * Math.sin(seed * atMs);
+
+Deno.test("the summary names its scope, and ranks come as intervals", async () => {
+  const summary = await summaryOf({
+    quick: { slowdown: jitter(1) },
+    twin: { slowdown: jitter(2) },
+    slow: { ttftMs: 200, itlMs: 40, slowdown: jitter(3) },
+  }, { prompt_set: cases(20) });
+  assert.deepEqual(summary.scope, { claim: "cases like these", cases: 20, units: 20 });
+  const ranks = summary.ranks.filter(({ metric }) => metric === "latency_s")
+    .map(({ candidate, from, to }) => `${candidate} ${from}-${to}`);
+  assert.deepEqual(ranks, ["quick 1-2", "twin 1-2", "slow 3-3"]);
+  const one = await summaryOf({ a: {}, b: {} }, { prompt_set: cases(1), rounds: 5 });
+  assert.deepEqual(one.scope, { claim: "this case", cases: 1, units: 5 });
+});
+
+Deno.test("who fails more often is not called faster for what is left", async () => {
+  // Its slow answers fail; what is left looks quick. Never three in a row, so it stays.
+  const summary = await summaryOf({
+    steady: { slowdown: jitter(1) },
+    shaky: { ttftMs: 20, slowdown: jitter(2), fails: (nth) => nth % 3 === 0 ? "time-out" : null },
+  }, { prompt_set: cases(30) });
+  const latency = summary.comparisons.find(({ metric }) => metric === "latency_s");
+  assert.equal(latency?.verdict, "undecided");
+  assert.match(
+    latency?.why ?? "",
+    /failure rates differ \(only steady failed in 0 blocks, only shaky in 20\)/,
+  );
+});
+
+Deno.test("under load the stretch is the unit, and one stretch per model gives no verdict", async () => {
+  const plan = { prompt_set: cases(10), rounds: 2, concurrency: 8 };
+  const summary = await summaryOf(
+    { a: { slowdown: jitter(1) }, b: { itlMs: 40, slowdown: jitter(2) } },
+    plan,
+  );
+  const latency = summary.comparisons.find(({ metric }) => metric === "latency_s");
+  const stretches = latency?.units ?? 0;
+  assert.deepEqual([latency?.unit, summary.scope.claim], ["stretch", "this load on these cases"]);
+  assert.equal(latency?.verdict, stretches < 6 ? "undecided" : "a better");
+  assert.equal(codes(summary).includes("few-stretches"), stretches < 6);
 });

@@ -12,7 +12,7 @@ const pairs = (prompt: (i: number) => string): Pair[] =>
 
 Deno.test("a paired comparison counts prompts, not repeats", () => {
   const c = comparePaired(pairs((i) => `p${Math.floor(i / 2)}`));
-  assert.deepEqual([c.n, c.prompts, c.unit], [6, 3, "prompt"]);
+  assert.deepEqual([c.n, c.prompts, c.unit], [6, 3, "case"]);
   assert.ok(off(c.ratio, 1.9829751107783058) < 1e-12);
   assert.ok(off(c.ci95?.[0] ?? null, 1.94682984) < 1e-8 && off(c.ci95?.[1] ?? null, 2.01979146) < 1e-8);
 });
@@ -24,10 +24,27 @@ Deno.test("with a single prompt its repeats are the unit, and the result says so
 });
 
 Deno.test("nothing, one pair, or no spread: a ratio at most, never an interval", () => {
-  assert.deepEqual(comparePaired([]), { ratio: null, ci95: null, n: 0, prompts: 0, unit: "prompt" });
+  const nothing = comparePaired([]);
+  assert.deepEqual([nothing.ratio, nothing.ci95, nothing.p, nothing.n], [null, null, null, 0]);
   assert.deepEqual(comparePaired([{ prompt: "p", a: 2, b: 1 }]).ci95, null);
   const flat = comparePaired([1, 2, 3].map((b, i) => ({ prompt: `${i}`, a: 2 * b, b })));
   assert.ok(off(flat.ratio, 2) < 1e-12 && flat.ci95 === null);
+});
+
+Deno.test("the spread tells cases from repeats: what each of more cases and more rounds would bring", () => {
+  const random = seededRandom(8);
+  const pairs = Array.from({ length: 200 }, (_, prompt) => {
+    const own = 1.2 * standardNormal(random);
+    return [1, 2, 3].map(() => ({
+      prompt: `${prompt}`,
+      a: Math.exp(own + 0.2 * standardNormal(random)),
+      b: 1,
+    }));
+  }).flat();
+  const { spread, p, units } = comparePaired(pairs);
+  assert.ok(Math.abs((spread.between ?? 0) - 1.2) < 0.15 && Math.abs((spread.within ?? 0) - 0.2) < 0.02);
+  assert.ok(p !== null && p > 0 && p <= 1 && units === 200);
+  assert.throws(() => comparePaired(pairs.slice(0, 3), "stretch"), /has no stretch/);
 });
 
 Deno.test("swapping the two turns ratio and interval upside down; units cancel", () => {
@@ -59,7 +76,7 @@ Deno.test("two runs are compared over the prompts that both hold", () => {
   const a = run({ p: [2, 2], q: [4], r: [6], onlyA: [100] });
   const b = run({ p: [1], q: [2, 2], r: [3], onlyB: [0.01] });
   const c = compareRuns(a, b, { random: seededRandom(1) });
-  assert.deepEqual([c.prompts, c.n, c.unit], [3, 8, "prompt"]);
+  assert.deepEqual([c.prompts, c.n, c.unit], [3, 8, "case"]);
   assert.ok(off(c.ratio, 2) < 1e-12 && c.ci95 === null);
   const apart = compareRuns(run({ p: [1] }), run({ q: [1] }), { random: seededRandom(1) });
   assert.deepEqual([apart.ratio, apart.ci95, apart.n], [null, null, 0]);

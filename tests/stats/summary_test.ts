@@ -29,7 +29,17 @@ Deno.test("with groups the interval of the mean is that of a cluster sample", ()
 
 Deno.test("figures that a small sample cannot carry are null", () => {
   const of = (n: number) => summarize(WAVE.slice(0, n));
-  const none = { n: 0, mean: null, sd: null, min: null, p50: null, p95: null, p99: null, max: null };
+  const none = {
+    n: 0,
+    units: 0,
+    mean: null,
+    sd: null,
+    min: null,
+    p50: null,
+    p95: null,
+    p99: null,
+    max: null,
+  };
   assert.deepEqual(of(0), { ...none, mean_ci95: null, p95_ci95: null });
   const one = of(1);
   assert.deepEqual([one.n, one.mean, one.sd, one.p50, one.mean_ci95], [1, 0.5, null, 0.5, null]);
@@ -63,6 +73,13 @@ Deno.test("no spread and a single group give no interval: neither is certainty",
   assert.equal(summarize([1, 2, 1, 2], { groups: ["a", "a", "b", "b"] }).mean_ci95, null);
   assert.equal(summarize(WAVE, { groups: WAVE.map(() => "p1") }).mean_ci95, null);
   assert.equal(summarize(WAVE, { groups: WAVE.map(() => "p1") }).p95_ci95, null);
+});
+
+Deno.test("a time's interval never reaches below zero, and equal values get none at all", () => {
+  const skewed = summarize([0.1, 0.1, 0.2, 9]);
+  assert.ok(skewed.mean_ci95 !== null && skewed.mean_ci95[0] > 0 && skewed.mean_ci95[0] < 1);
+  const same = summarize(Array(80).fill(0.1));
+  assert.deepEqual([same.p95, same.p95_ci95, same.mean_ci95], [0.1, null, null]);
 });
 
 Deno.test("grouped intervals cover as they say where naive ones do not", () => {
