@@ -131,7 +131,7 @@ Deno.test("report.md of a run, as it is", async () => {
         "",
         "| Candidate | Status | n | Mean latency | p95 | TTFT | Tokens/s | Output tokens | Load | Memory | Energy per answer |",
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
-        "| `quick` | ok | 6 | 835 ms | n \\< 20 | 65 ms | 103 | 80 | 400 ms | 360 MB | ≈ 15.5 J |",
+        "| `quick` | ok | 6 | 835 ms | \\< 20 cases | 65 ms | 103 | 80 | 400 ms | 360 MB | ≈ 15.5 J |",
         "| `broken` | failed | 0 | — | — | — | — | — | 400 ms | 480 MB | — |",
         "",
         "",
