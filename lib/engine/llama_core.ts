@@ -7,7 +7,7 @@ import { ApiError } from "../openai/api_error.ts";
 import { type ChatTemplate, type PromptPart, renderParts } from "./chat_template.ts";
 import type { Generation, LoadedModel, TextGenerator } from "../openai/model_server.ts";
 import type { Evaluator, Picking } from "./evaluator.ts";
-import { grammarSchema } from "./json_schema.ts";
+import { grammarSchema, unbuildableSchema } from "./json_schema.ts";
 import type { Generated } from "../openai/answer.ts";
 import type { AnswerRequest, RequestedFormat } from "../openai/request.ts";
 import { StopScanner, TokenDecoder } from "../openai/streamed_text.ts";
@@ -80,9 +80,10 @@ export class LlamaCore implements TextGenerator<LoadedModel> {
   async #grammar(format: RequestedFormat): Promise<string | null> {
     if (format.kind === "text") return null;
     if (format.kind === "json") return (await this.llama.getGrammarFor("json")).grammar;
-    const { grammar } = await this.llama.createGrammarForJsonSchema<GbnfJsonSchema>(
-      grammarSchema(format.schema),
-    );
+    const schema = grammarSchema(format.schema);
+    const { grammar } = await this.llama.createGrammarForJsonSchema<GbnfJsonSchema>(schema).catch(() => {
+      throw unbuildableSchema();
+    });
     // node-llama-cpp's root demands four empty lines after the value; the end token ends it just as well.
     return grammar.replace(/ "(\\n){4}" \[\\n\]\*/, "");
   }

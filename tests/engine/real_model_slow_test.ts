@@ -119,6 +119,48 @@ async function steps(t: Deno.TestContext, direct: boolean): Promise<void> {
     assert.ok(loose.choices[0].message.content.startsWith("{"));
   });
 
+  await t.step("refuses a schema that no grammar can be built for, and goes on", async () => {
+    const answerTo = (schema: unknown) =>
+      post(engine, "/chat/completions", {
+        ...greedy,
+        messages,
+        max_tokens: 8,
+        response_format: { type: "json_schema", json_schema: { name: "hostile", schema } },
+      });
+    const values = (count: number) => ({ enum: Array.from({ length: count }, (_, i) => `value ${i}`) });
+    const hostile = [
+      values(20_000),
+      { type: "string", minLength: 1e9 },
+      { $ref: "#/$defs/a", $defs: { a: { $ref: "#/$defs/a" } } },
+      JSON.parse('{"type":"array","items":'.repeat(2000) + '{"type":"null"}' + "}".repeat(2000)),
+    ];
+    for (const schema of hostile) {
+      const startedAt = performance.now();
+      const response = await answerTo(schema);
+      const { error } = await response.json();
+      assert.equal(response.status, 400, JSON.stringify(schema).slice(0, 80));
+      assert.match(error.message, /response_format\.json_schema\.schema/);
+      assert.ok(performance.now() - startedAt < 2000);
+    }
+    const largest = await (await answerTo(values(500))).json();
+    assert.match(largest.choices[0].message.content, /^"value \d+"$/);
+  });
+
+  await t.step("keeps to a JSON schema at temperature 1 too", async () => {
+    const schema = { type: "array", items: { enum: ["red", "green", 7] }, minItems: 4, maxItems: 4 };
+    for (const seed of [1, 2, 3]) {
+      const answer = await chat({
+        temperature: 1,
+        seed,
+        max_tokens: 60,
+        response_format: { type: "json_schema", json_schema: { name: "colours", schema } },
+      });
+      const colours = JSON.parse(answer.choices[0].message.content);
+      assert.equal(colours.length, 4);
+      assert.ok(colours.every((colour: unknown) => schema.items.enum.includes(colour as string)));
+    }
+  });
+
   await t.step("reads special tokens in a message as text", async () => {
     const tokensOf = async (content: string) =>
       (await chat({ messages: [{ role: "user", content }], max_tokens: 1 })).usage.prompt_tokens;

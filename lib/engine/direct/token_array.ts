@@ -43,11 +43,12 @@ export class TokenArray {
     this.#fields.setBigUint64(head.data, address, true);
     this.#fields.setBigUint64(head.size, BigInt(size), true);
     this.#fields.setBigInt64(head.selected, -1n, true);
-    this.#fields.setUint8(head.sorted, 0);
   }
 
   /** Lets a sampler change the logits, drop tokens, or select one. */
   apply(sampler: Deno.PointerValue): void {
+    // A grammar that rules tokens out of a sorted array doesn't say that it is not sorted any more.
+    this.#fields.setUint8(head.sorted, 0);
     this.llama.llama_sampler_apply(sampler, this.#head);
   }
 

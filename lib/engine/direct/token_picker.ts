@@ -41,19 +41,20 @@ export function tokenPicker(decode: DecodeContext, { sampling, grammar }: Pickin
   };
 }
 
-/** How many of the likeliest tokens are tried before a grammar is applied to the whole vocabulary. */
-const firstTried = 256;
+/** How many of the likeliest tokens a grammar is applied to, before it is applied to the whole vocabulary. */
+const windows = { narrow: 1024, wide: 16_384 } as const;
 
 /**
  * Applying a grammar to the whole vocabulary takes longer than computing the token. So a token is picked
- * freely and tested alone; only where the grammar refuses it is the grammar applied to more tokens. At
- * temperature 0 the answer is the one that applying it to the whole vocabulary gives: the likeliest allowed
- * token is the likeliest allowed one of the 256 likeliest, if those hold any.
+ * freely and tested alone; only where the grammar refuses it is the grammar applied to the likeliest tokens,
+ * and to all of them only where it refuses those too. At temperature 0 the answer is the one that applying it
+ * to the whole vocabulary gives, since the likeliest allowed token is in the first window that holds any.
  */
 class GrammarPicker implements TokenPicker {
   readonly #grammar: Deno.PointerValue;
   readonly #chain: Deno.PointerValue;
-  readonly #topTokens: Deno.PointerValue;
+  /** Samplers that keep the likeliest tokens, the narrower window first. */
+  readonly #windows: readonly Deno.PointerValue[];
   readonly #candidates: TokenArray;
   readonly #single: TokenArray;
 
@@ -66,7 +67,10 @@ class GrammarPicker implements TokenPicker {
     this.#grammar = llama.llama_sampler_init_grammar(vocabulary, cString(grammar), cString("root"));
     if (this.#grammar === null) throw new Error("llama.cpp can't read the grammar");
     this.#chain = samplerChain(decode, sampling);
-    this.#topTokens = llama.llama_sampler_init_top_k(firstTried);
+    const sizes = sampling.temperature === 0 ? [windows.narrow, windows.wide] : [windows.wide];
+    this.#windows = sizes.filter((size) => size < vocabularySize).map((size) =>
+      llama.llama_sampler_init_top_k(size)
+    );
     this.#candidates = new TokenArray(llama, vocabularySize);
     this.#single = new TokenArray(llama, 1);
   }
@@ -82,7 +86,7 @@ class GrammarPicker implements TokenPicker {
   }
 
   free(): void {
-    for (const sampler of [this.#grammar, this.#chain, this.#topTokens]) {
+    for (const sampler of [this.#grammar, this.#chain, ...this.#windows]) {
       this.decode.llama.llama_sampler_free(sampler);
     }
   }
@@ -102,21 +106,19 @@ class GrammarPicker implements TokenPicker {
   }
 
   #pickAllowed(): number | null {
-    if (this.sampling.temperature === 0) return this.#likeliestAllowed(true) ?? this.#likeliestAllowed(false);
-    this.#candidates.fill(logitsOf(this.decode));
-    this.#candidates.apply(this.#grammar);
-    if (this.#candidates.likeliest() === null) return null;
-    this.#candidates.apply(this.#chain);
-    return this.#candidates.selected();
-  }
-
-  #likeliestAllowed(ofTopTokens: boolean): number | null {
-    this.#candidates.fill(logitsOf(this.decode));
-    // For its penalties; at temperature 0 the chain changes nothing else.
-    this.#candidates.apply(this.#chain);
-    if (ofTopTokens) this.#candidates.apply(this.#topTokens);
-    this.#candidates.apply(this.#grammar);
-    return this.#candidates.likeliest();
+    for (const window of [...this.#windows, null]) {
+      this.#candidates.fill(logitsOf(this.decode));
+      // At temperature 0 the chain changes nothing but its penalties, which decide what is likeliest.
+      if (this.sampling.temperature === 0) this.#candidates.apply(this.#chain);
+      if (window !== null) this.#candidates.apply(window);
+      this.#candidates.apply(this.#grammar);
+      const likeliest = this.#candidates.likeliest();
+      if (likeliest === null) continue;
+      if (this.sampling.temperature === 0) return likeliest;
+      this.#candidates.apply(this.#chain);
+      return this.#candidates.selected();
+    }
+    return null;
   }
 }
 
