@@ -124,7 +124,7 @@ async function steps(t: Deno.TestContext, direct: boolean): Promise<void> {
       post(engine, "/chat/completions", {
         ...greedy,
         messages,
-        max_tokens: 8,
+        max_tokens: 24,
         response_format: { type: "json_schema", json_schema: { name: "hostile", schema } },
       });
     const values = (count: number) => ({ enum: Array.from({ length: count }, (_, i) => `value ${i}`) });
