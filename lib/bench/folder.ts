@@ -1,12 +1,13 @@
 /**
- * A run's folder. Records are appended as they come, one line and one write each, so that whatever ends the
- * run loses at most the requests in flight. An operating-system lock refuses a second run into the folder;
- * it goes with its process, however that ends. A torn last line is recognised and cut off.
+ * A run's folder. Records are appended as they come, one line and one write each, so that a process that ends loses at
+ * most the requests in flight. They are flushed to the disk at least once a second between requests, and when the run
+ * ends: a power failure loses at most what came since. An operating-system lock refuses a second run into the folder; it
+ * goes with its process, however that ends. A torn last line is recognised and cut off.
  */
 import { join } from "node:path";
 import { reasonOf, UserError } from "../errors.ts";
 import { readRunInfo, readSamples } from "./read_run.ts";
-import type { AnswerRecord, RunInfo, SampleRecord } from "./records.ts";
+import { type AnswerRecord, answerRecord, type RunInfo, type SampleRecord } from "./records.ts";
 
 export { readAnswers, readRunInfo, readSamples } from "./read_run.ts";
 
@@ -18,6 +19,8 @@ export interface RunSink {
   sample(record: SampleRecord): Promise<void>;
   /** @throws {UserError} as `sample` */
   answer(record: AnswerRecord): Promise<void>;
+  /** Flushes what was written to the disk. Called between requests, about once a second. */
+  flush?(): Promise<void>;
 }
 
 /** A run folder that this process holds the lock of. */
@@ -27,7 +30,7 @@ export interface RunFolder extends RunSink {
   writeInfo(info: RunInfo): Promise<void>;
   /** Request records written by this process. */
   readonly requests: number;
-  /** Gives the lock back; may be called twice. */
+  /** Flushes everything to the disk and gives the lock back; may be called twice. */
   close(): void;
 }
 
@@ -110,7 +113,9 @@ export async function resumeRunFolder(path: string): Promise<Resumed> {
   try {
     await cutTornLine(join(path, "samples.jsonl"));
     await cutTornLine(join(path, "answers.jsonl"));
-    return { info, folder, ...await readProgress(path) };
+    const progress = await readProgress(path);
+    await dropOrphans(join(path, "answers.jsonl"), progress.done);
+    return { info, folder, ...progress };
   } catch (error) {
     folder.close();
     throw error;
@@ -144,6 +149,19 @@ async function readProgress(path: string): Promise<Omit<Resumed, "info" | "folde
     [...numbers].every((number) => disturbed.has(number)) ? [{ promptId, round, attempt: numbers.size }] : []
   );
   return { done, left, loaded, lastBlock, lastMs, measured, owed };
+}
+
+/**
+ * Removes answers whose request left no sample: an answer is written first, so a disk that ran full between the two may
+ * leave it alone. The request is sent again.
+ */
+async function dropOrphans(path: string, done: ReadonlySet<string>): Promise<void> {
+  if (await sizeOf(path) === null) return;
+  const lines = (await Deno.readTextFile(path)).split("\n").filter((line) => line !== "");
+  const kept = lines.filter((line) => done.has(answerRecord.parse(JSON.parse(line)).id));
+  if (kept.length === lines.length) return;
+  // The open file appends to the same inode, so it is cut in place.
+  await Deno.writeTextFile(path, kept.map((line) => `${line}\n`).join(""));
 }
 
 /** Cuts off what follows the last newline. */
@@ -221,6 +239,10 @@ class LockedFolder implements RunFolder {
     await this.#guarded(() => this.#answers.line(record));
   }
 
+  async flush(): Promise<void> {
+    await this.#guarded(() => Promise.all([this.#samples.flush(), this.#answers.flush()]));
+  }
+
   async writeInfo(info: RunInfo): Promise<void> {
     await this.#guarded(() => replaceFile(join(this.path, "run.json"), `${JSON.stringify(info, null, 2)}\n`));
   }
@@ -234,7 +256,7 @@ class LockedFolder implements RunFolder {
     removeIfThere(join(this.path, "run.lock"));
   }
 
-  async #guarded(write: () => Promise<void>): Promise<void> {
+  async #guarded(write: () => Promise<unknown>): Promise<void> {
     try {
       await write();
     } catch (error) {
@@ -252,8 +274,18 @@ function removeIfThere(path: string): void {
   }
 }
 
+/** A disk that ran full, or a file system without flushing, was reported, or can't be helped, when it was written. */
+function flushIfPossible(file: Deno.FsFile): void {
+  try {
+    file.syncDataSync();
+  } catch (error) {
+    if (!(error instanceof Error)) throw error;
+  }
+}
+
 interface Appender {
   line(value: unknown): Promise<void>;
+  flush(): Promise<void>;
   close(): void;
 }
 
@@ -280,18 +312,27 @@ function appender(file: Deno.FsFile): Appender {
       queue = written.catch(() => {});
       return written;
     },
-    close: () => file.close(),
+    flush: () => queue.then(() => file.syncData()),
+    close() {
+      flushIfPossible(file);
+      file.close();
+    },
   };
 }
 
 /**
- * Replaces a file so that a reader sees the old text or the new, never a part.
+ * Replaces a file so that a reader sees the old text or the new, never a part, also after a power failure.
  *
  * @throws {Error} as the file system says
  */
 export async function replaceFile(path: string, text: string): Promise<void> {
   const fresh = `${path}.new`;
-  await Deno.writeTextFile(fresh, text);
+  {
+    using file = await Deno.open(fresh, { write: true, create: true, truncate: true });
+    const bytes = new TextEncoder().encode(text);
+    for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
+    await file.syncData();
+  }
   await Deno.rename(fresh, path);
 }
 

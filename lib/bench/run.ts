@@ -59,6 +59,9 @@ export async function runBench(options: RunOptions): Promise<RunEnd> {
   }
 }
 
+/** Between two flushes of the records to the disk, in ms. */
+const FLUSH_EVERY_MS = 1000;
+
 class Run {
   /** Whether a timed request succeeded. */
   measured: boolean;
@@ -67,6 +70,7 @@ class Run {
   readonly #sessions: ReadonlyMap<string, CandidateSession>;
   readonly #context: RunContext;
   #nextBlock: number;
+  #flushedMs = -Infinity;
 
   constructor(options: RunOptions) {
     const { info, candidates, clock, resumed, onEvent, sink, signal } = options;
@@ -220,7 +224,16 @@ class Run {
       record = useRecord(before, after, atMs, { pause, busiest });
     }
     for (const block of stretch.blocks) await this.#options.sink.sample({ ...record, block: block.number });
+    await this.#flush();
     return record.disturbed;
+  }
+
+  /** A power failure then loses a second and the stretch that runs, at most. */
+  async #flush(): Promise<void> {
+    const { clock, sink } = this.#options;
+    if (clock() - this.#flushedMs < FLUSH_EVERY_MS) return;
+    await sink.flush?.();
+    this.#flushedMs = clock();
   }
 
   /** Processes that belong to the run: this one, and those that hold the models. */

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { createRunFolder, readRunInfo, readSamples, resumeRunFolder } from "../../lib/bench/folder.ts";
+import {
+  createRunFolder,
+  readAnswers,
+  readRunInfo,
+  readSamples,
+  resumeRunFolder,
+} from "../../lib/bench/folder.ts";
 import { UserError } from "../../lib/errors.ts";
 import type { SampleRecord } from "../../lib/bench/records.ts";
 import { runInfoOf } from "./fakes.ts";
@@ -11,6 +17,39 @@ const memory = (resident_mb: number): SampleRecord => ({
   at_ms: resident_mb,
   resident_mb,
   source: "engine",
+});
+
+const request = (id: string): SampleRecord => ({
+  kind: "request",
+  id,
+  candidate: "a",
+  prompt_id: "p1",
+  phase: "timed",
+  round: 1,
+  block: 1,
+  stretch: 1,
+  prefix: "cold",
+  status: "ok",
+  reason: null,
+  http_status: 200,
+  route: "chat",
+  streamed: true,
+  due_ms: 0,
+  sent_ms: 0,
+  headers_ms: 1,
+  end_ms: 2,
+  chunk_ms: [1],
+  chunk_chars: [3],
+  first_content_chunk: 0,
+  content_chars: 3,
+  reasoning_chars: 0,
+  prompt_tokens: 1,
+  output_tokens: 1,
+  cached_tokens: null,
+  reasoning_tokens: null,
+  token_source: "usage",
+  finish_reason: "stop",
+  server: null,
 });
 
 async function inTemp(work: (root: string) => Promise<void>): Promise<void> {
@@ -149,4 +188,56 @@ Deno.test("a full disk ends with what was kept, and keeps every whole line", () 
     await folder.sample(memory(3));
     folder.close();
     assert.deepEqual(await residents(folder.path), [1, 3]);
+  }));
+
+Deno.test("a resumed run holds no answer without its sample", () =>
+  inTemp(async (root) => {
+    const info = runInfoOf([]);
+    const folder = await createRunFolder(root, info);
+    const answer = (id: string) => ({
+      id,
+      candidate: "a",
+      prompt_id: "p1",
+      phase: "timed" as const,
+      round: 1,
+      content: id,
+      reasoning: "",
+    });
+    // The disk took the answer of the second request, and not its sample.
+    await folder.answer(answer("one"));
+    await folder.sample(request("one"));
+    await folder.answer(answer("two"));
+    folder.close();
+    const resumed = await resumeRunFolder(folder.path);
+    assert.deepEqual([...resumed.done], ["one"]);
+    await resumed.folder.answer(answer("two"));
+    await resumed.folder.sample(request("two"));
+    resumed.folder.close();
+    const ids: string[] = [];
+    for await (const { id } of readAnswers(folder.path)) ids.push(id);
+    assert.deepEqual(ids, ["one", "two"]);
+  }));
+
+Deno.test("records are flushed to the disk when that is asked for, and when a run ends", () =>
+  inTemp(async (root) => {
+    const folder = await createRunFolder(root, runInfoOf([]));
+    const { syncData, syncDataSync } = Deno.FsFile.prototype;
+    let flushes = 0;
+    Deno.FsFile.prototype.syncData = function () {
+      flushes++;
+      return syncData.call(this);
+    };
+    Deno.FsFile.prototype.syncDataSync = function () {
+      flushes++;
+      return syncDataSync.call(this);
+    };
+    try {
+      await folder.sample(memory(1));
+      await folder.flush?.();
+      assert.equal(flushes, 2, "samples and answers");
+      folder.close();
+      assert.equal(flushes, 4);
+    } finally {
+      Object.assign(Deno.FsFile.prototype, { syncData, syncDataSync });
+    }
   }));

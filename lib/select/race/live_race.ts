@@ -199,6 +199,7 @@ class Race {
       const record = useRecord(this.#before, after, this.#context.nowMs());
       await this.#options.sink.sample({ ...record, block: state.blocks });
     }
+    await this.#options.sink.flush?.();
     for (const session of this.#running) if (!state.live.includes(session.id)) await session.close();
     await this.#beginBlock(state.live);
   }
