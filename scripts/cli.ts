@@ -43,6 +43,11 @@ function timer(ms: number, signal?: AbortSignal): Promise<void> {
   });
 }
 
+/** Ctrl-C, and what service managers send to end a program: Ctrl-Break on Windows, SIGTERM elsewhere. */
+const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"
+  ? ["SIGINT", "SIGBREAK"]
+  : ["SIGINT", "SIGTERM"];
+
 let interrupt: AbortController | undefined;
 let interruptedAtMs = -Infinity;
 
@@ -53,7 +58,7 @@ let interruptedAtMs = -Infinity;
 const SAME_INTERRUPT_MS = 1000;
 
 /**
- * Aborted by the first Ctrl-C, so that a task can stop in good order; a second Ctrl-C ends the process at once.
+ * Aborted by the first Ctrl-C or SIGTERM, so that a task can stop in good order; a second Ctrl-C ends the process at once.
  * In a task that never calls this function the first Ctrl-C ends the process. The exit code is 130 either way.
  */
 export function interruptSignal(): AbortSignal {
@@ -68,7 +73,7 @@ function onInterrupt() {
     return;
   }
   interruptedAtMs = realClock();
-  interrupt.abort(new DOMException("interrupted by Ctrl-C", "AbortError"));
+  interrupt.abort(new DOMException("interrupted", "AbortError"));
 }
 
 /**
@@ -77,7 +82,7 @@ function onInterrupt() {
  */
 export async function runCli(main: () => Promise<number>): Promise<void> {
   protectTerminal();
-  Deno.addSignalListener("SIGINT", onInterrupt);
+  for (const signal of STOP_SIGNALS) Deno.addSignalListener(signal, onInterrupt);
   const noProxy = noProxyForLoopback(Deno.env);
   if (noProxy !== null) Deno.env.set("NO_PROXY", noProxy);
   let code = 1;

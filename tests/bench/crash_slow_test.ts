@@ -28,7 +28,16 @@ async function onStage(work: (stage: Stage) => Promise<void>): Promise<void> {
   try {
     await work({
       out,
-      args: ["--endpoint", `fake=${fake.baseUrl}`, "--out", out, "--rounds", "3"],
+      args: [
+        "--endpoint",
+        `fake=${fake.baseUrl}`,
+        "--out",
+        out,
+        "--rounds",
+        "3",
+        "--prompts",
+        "prompts/ten.json",
+      ],
       folder,
       requests: async () =>
         (await lines(join(await folder(), "samples.jsonl"))).filter((line) =>
@@ -87,6 +96,19 @@ Deno.test(
       assert.equal(after.length - blocksRepeated(after), PLANNED, "nothing is lost");
       assert.equal((await readRunInfo(path)).status, "completed");
       assert.equal(summarySchema.parse(JSON.parse(second.stdout)).status, "completed");
+    }),
+);
+
+Deno.test(
+  "SIGTERM ends a run like Ctrl-C, with its report",
+  { ignore },
+  () =>
+    onStage(async ({ args, folder, requests }) => {
+      const ended = await benchUntil(async () => await requests() >= 12, "SIGTERM", [...args, "--json"]);
+      assert.equal(ended.code, 130, ended.stderr);
+      assert.match(ended.stderr, /Interrupted; .* deno task bench --resume /);
+      assert.equal(summarySchema.parse(JSON.parse(ended.stdout)).status, "interrupted");
+      assert.ok((await Deno.stat(join(await folder(), "report.html"))).isFile);
     }),
 );
 
