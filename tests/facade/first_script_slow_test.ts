@@ -1,4 +1,6 @@
-/** README's first script with the two models that Podium runs itself. */
+/** README's first script, outside the repository: two models, a table, and an ECDF as SVG. */
+import assert from "node:assert/strict";
+import { startFake } from "../fake_endpoint.ts";
 import { assertMeasured, runFirstScript } from "./run_script.ts";
 
 Deno.test("the first script measures two real models", async () => {
@@ -9,4 +11,27 @@ Deno.test("the first script measures two real models", async () => {
   } finally {
     await Deno.remove(result.folder, { recursive: true });
   }
+});
+
+Deno.test("the first script has at most 20 lines and measures two models of a service", async () => {
+  const fake = startFake({ models: { quick: { ttftMs: 2, itlMs: 1 }, slow: { ttftMs: 8, itlMs: 2 } } });
+  const result = await runFirstScript(["quick", "slow"], { FOUNDRY_LOCAL_ENDPOINT: fake.baseUrl });
+  try {
+    assert.ok(result.source.trimEnd().split("\n").length <= 20);
+    await assertMeasured(result, ["quick", "slow"]);
+  } finally {
+    await fake.stop();
+    await Deno.remove(result.folder, { recursive: true });
+  }
+});
+
+Deno.test("the first script names a model that nobody knows", async () => {
+  const fake = startFake({ models: { quick: {} } });
+  const { folder, code, err } = await runFirstScript(["quick", "qwick"], {
+    FOUNDRY_LOCAL_ENDPOINT: fake.baseUrl,
+  });
+  await fake.stop();
+  await Deno.remove(folder, { recursive: true });
+  assert.equal(code, 1);
+  assert.match(err, /UserError: .*qwick/);
 });
