@@ -1,6 +1,7 @@
 /** Where results and progress appear: under a notebook's running cell, or in a terminal. */
 import type { Clock, Sleep } from "../clock.ts";
-import { escapeHtml, TextView, type View } from "./view.ts";
+import { escapeHtml } from "../report/markup.ts";
+import { TextView, type View } from "./view.ts";
 
 /** A progress bar. */
 export interface Progress {

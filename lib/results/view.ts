@@ -3,13 +3,11 @@
  * plain text in a terminal (`String(view)`, or `console.log(view)`).
  */
 import { type Figure, svgFile } from "../plot/figure.ts";
+import { escapeHtml } from "../report/markup.ts";
+import { terminalLine, terminalText } from "../terminal_text.ts";
 
 const displayInNotebook: unique symbol = Symbol.for("Jupyter.display");
 const inspectInTerminal: unique symbol = Symbol.for("Deno.customInspect");
-
-/** Escapes text for use in HTML. */
-export const escapeHtml = (text: string): string =>
-  text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
 
 /**
  * Something that shows itself: as the last line of a notebook cell, or as text with `console.log(view)`.
@@ -23,7 +21,7 @@ export abstract class View {
   /** The view as an HTML fragment. */
   abstract readonly html: string;
 
-  /** The view as plain text, without a newline at the end. */
+  /** The view as plain text that is safe to print, without a newline at the end. */
   abstract toString(): string;
 
   /** What the Deno kernel sends to the notebook. */
@@ -72,7 +70,7 @@ export class TextView extends View {
 
   /** The plain text. */
   override toString(): string {
-    return this.text.replaceAll("**", "");
+    return terminalText(this.text.replaceAll("**", ""));
   }
 }
 
@@ -146,7 +144,7 @@ export class TableView extends View {
       return [name, ...cells].map((cell) => right ? cell.padStart(width) : cell.padEnd(width));
     });
     const lines = (columns[0] ?? []).map((_, at) => columns.map((cells) => cells[at]).join("  ").trimEnd());
-    return [...lines, this.caption].join("\n");
+    return [...lines, terminalText(this.caption)].join("\n");
   }
 }
 
@@ -154,7 +152,7 @@ const NUMBER_STYLE = "text-align:right;white-space:nowrap";
 const TEXT_STYLE = "text-align:left;white-space:pre-wrap;overflow-wrap:anywhere;max-width:32em";
 
 function shortened(text: string): string {
-  const line = text.replaceAll(/\s+/g, " ");
+  const line = terminalLine(text);
   return line.length <= WIDEST_CELL ? line : `${line.slice(0, WIDEST_CELL - 1)}…`;
 }
 
@@ -196,7 +194,7 @@ export class FigureView extends View {
 
   /** The plain text. */
   override toString(): string {
-    return `[figure] ${this.figure.title}. ${this.figure.caption}`;
+    return terminalText(`[figure] ${this.figure.title}. ${this.figure.caption}`);
   }
 
   /**
