@@ -1,6 +1,7 @@
 /** The registry: models.json read once, checked once, in one shape whatever shape the file has. */
 import { reasonOf, UserError } from "../errors.ts";
 import { dirname } from "node:path";
+import { decodeText } from "../text_file.ts";
 import type { Model, Registry } from "./model.ts";
 import {
   duplicateKeys,
@@ -37,16 +38,7 @@ export async function loadRegistry(path: string): Promise<Registry> {
     const why = error instanceof Deno.errors.NotFound ? "there is no such file" : reasonOf(error);
     throw new UserError(`can't read the registry ${path}: ${why}; name another one with --registry FILE`);
   }
-  return parseRegistry(decodeText(bytes), path);
-}
-
-function decodeText(bytes: Uint8Array): string {
-  const utf16 = bytes[0] === 0xff && bytes[1] === 0xfe
-    ? "utf-16le"
-    : bytes[0] === 0xfe && bytes[1] === 0xff
-    ? "utf-16be"
-    : "utf-8";
-  return new TextDecoder(utf16).decode(bytes);
+  return parseRegistry(decodeText(bytes, `the registry ${path}`), path);
 }
 
 /**

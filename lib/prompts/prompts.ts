@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { basename, extname } from "node:path";
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
+import { readTextFile } from "../text_file.ts";
 import { type Anchor, type AnswerCheck, parseAnchors, parseChecks } from "./checks.ts";
 
 /** One message of a chat, in the OpenAI protocol's words. */
@@ -35,29 +36,43 @@ export interface PromptSet {
 }
 
 const text = z.string("a text").trim().min(1, "a text that is not empty");
-const id = z.string().regex(/^[\w.-]{1,64}$/, "up to 64 letters, digits, _, - or .");
-const message = z.strictObject({ role: z.enum(["system", "user", "assistant"]), content: text });
+const content = z.string("a text: parts such as images are not supported, so join the texts of the parts")
+  .trim()
+  .min(1, "a text that is not empty");
+const id = z.string('a text in quotes, such as "7"').regex(
+  /^[\w.-]{1,64}$/,
+  "up to 64 letters, digits, _, - or .",
+);
+const role = z.enum(["system", "user", "assistant"], {
+  error: ({ input }) =>
+    `system, user or assistant${input === "developer" ? '; "developer" is called system here' : ""}`,
+});
+const message = z.strictObject({ role, content }, {
+  error: 'an object with "role" and "content"',
+});
 
 const extras = z.strictObject({
   id: id.optional(),
   task: text.optional(),
-  aspects: z.array(text).optional(),
-  checks: z.array(z.unknown()).optional(),
-  anchors: z.array(z.unknown()).optional(),
+  aspects: z.array(text, "a list of texts").optional(),
+  checks: z.array(z.unknown(), "a list of checks").optional(),
+  anchors: z.array(z.unknown(), "a list of anchored answers").optional(),
   reference: text.optional(),
 });
-const promptShape = z.union([
-  text,
-  extras.extend({ prompt: text, system: text.optional() }),
-  extras.extend({ messages: z.array(message).min(1) }),
-], { error: 'a string, or an object with "prompt" (and "system"), or with "messages"' });
+const single = extras.extend({ prompt: text, system: text.optional() });
+const conversation = extras.extend({
+  messages: z.array(message, "a list of messages").min(1, "at least one message"),
+});
 
-const setShape = z.union([
-  z.array(promptShape).min(1, "at least one prompt"),
-  z.object({ name: text.optional(), prompts: z.array(promptShape).min(1, "at least one prompt") }),
-], { error: 'an array of prompts, or an object with "prompts"' });
+const prompts = z.array(z.unknown(), "a list of prompts").min(1, "at least one prompt");
+const setObject = z.strictObject({
+  $schema: z.string().optional(),
+  description: z.string("a text").optional(),
+  name: text.optional(),
+  prompts,
+});
 
-type PromptShape = z.infer<typeof promptShape>;
+type PromptShape = string | z.infer<typeof single> | z.infer<typeof conversation>;
 
 const hash = (value: unknown) => createHash("sha256").update(JSON.stringify(value)).digest("hex");
 
@@ -82,19 +97,48 @@ function hashMessages(messages: readonly PromptMessage[]): string {
  * ```
  */
 export function parsePromptSet(json: unknown, name: string): PromptSet {
-  const parsed = setShape.safeParse(json);
-  if (!parsed.success) throw new UserError(`prompt set ${name}: ${faults(json, parsed.error)}`);
-  const shapes = Array.isArray(parsed.data) ? parsed.data : parsed.data.prompts;
-  const prompts = shapes.map((shape, index) => toPrompt(shape, index, name));
-  const repeated = prompts.find((prompt, at) => prompts.findIndex(({ id }) => id === prompt.id) < at);
+  const listed = Array.isArray(json);
+  if (!listed && (typeof json !== "object" || json === null)) {
+    throw new UserError(
+      `prompt set ${name}: the document is ${
+        show(json)
+      }, expected a list of prompts, or an object with "prompts"`,
+    );
+  }
+  const outer = listed ? prompts.safeParse(json) : setObject.safeParse(json);
+  const found: string[] = outer.success ? [] : faults(json, outer.error, []);
+  const items: unknown = listed ? json : Reflect.get(json, "prompts");
+  const shapes = Array.isArray(items)
+    ? items.map((item: unknown, index) => readPrompt(item, listed ? [index] : ["prompts", index], found))
+    : [];
+  if (found.length > 0) throw new UserError(`prompt set ${name}: ${found.join("; ")}`);
+  const read = shapes.flatMap((shape, index) => shape === null ? [] : [toPrompt(shape, index, name)]);
+  const repeated = read.find((prompt, at) => read.findIndex(({ id }) => id === prompt.id) < at);
   if (repeated) {
     throw new UserError(`prompt set ${name}: the id "${repeated.id}" occurs twice: give each prompt its own`);
   }
+  const own: unknown = listed ? undefined : Reflect.get(json, "name");
   return {
-    name: Array.isArray(parsed.data) ? name : parsed.data.name ?? name,
-    sha256: hash(prompts.map((prompt) => [prompt.id, prompt.sha256])),
-    prompts,
+    name: typeof own === "string" ? own.trim() : name,
+    sha256: hash(read.map((prompt) => [prompt.id, prompt.sha256])),
+    prompts: read,
   };
+}
+
+/** One prompt in any of its three shapes; null where it has faults, which are added to `found`. */
+function readPrompt(json: unknown, path: readonly PropertyKey[], found: string[]): PromptShape | null {
+  const shape = typeof json !== "object" || json === null
+    ? z.string('a text, or an object with "prompt" (and "system"), or with "messages"').trim().min(
+      1,
+      "a text that is not empty",
+    )
+    : "messages" in json
+    ? conversation
+    : single;
+  const parsed = shape.safeParse(json);
+  if (parsed.success) return parsed.data;
+  found.push(...faults(json, parsed.error, path));
+  return null;
 }
 
 function toPrompt(shape: PromptShape, index: number, set: string): Prompt {
@@ -120,13 +164,23 @@ function userMessages(given: { prompt: string; system?: string | undefined }): P
   return given.system === undefined ? [user] : [{ role: "system", content: given.system }, user];
 }
 
-/** Every fault with its place; a union's own message says what it takes, its last branch adds nothing. */
-function faults(json: unknown, error: z.ZodError): string {
-  return error.issues.map((issue) => {
-    const place = issue.path.length === 0 ? "the document" : issue.path.map(String).join(".");
-    return `${place} is ${show(valueAt(json, issue.path))}, expected ${issue.message}`;
-  }).join("; ");
+/** Every fault with its place. */
+function faults(json: unknown, error: z.ZodError, base: readonly PropertyKey[]): string[] {
+  return error.issues.flatMap((issue) => {
+    const place = placeText([...base, ...issue.path]);
+    if (issue.code === "unrecognized_keys") {
+      const keys = issue.keys.map((key) => JSON.stringify(key)).join(", ");
+      return [`${place} has the unknown key ${keys}`];
+    }
+    return [`${place} is ${show(valueAt(json, issue.path))}, expected ${issue.message}`];
+  });
 }
+
+const placeText = (path: readonly PropertyKey[]) =>
+  path.length === 0
+    ? "the document"
+    : path.map((step, at) => typeof step === "number" ? `[${step}]` : `${at === 0 ? "" : "."}${String(step)}`)
+      .join("");
 
 function valueAt(json: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>(
@@ -152,7 +206,7 @@ function show(value: unknown): string {
  */
 export async function loadPromptSet(path: string): Promise<PromptSet> {
   const name = basename(path, extname(path));
-  return parsePromptSet(parseJson(await readText(path), path), name);
+  return parsePromptSet(parseJson(await readTextFile(path, "the prompt set"), path), name);
 }
 
 /**
@@ -169,18 +223,9 @@ export function singlePrompt(prompt: string): PromptSet {
   return parsePromptSet([{ id: "prompt", prompt }], "prompt");
 }
 
-async function readText(path: string): Promise<string> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    const reason = error instanceof Deno.errors.NotFound ? "there is no such file" : reasonOf(error);
-    throw new UserError(`can't read the prompt set ${path}: ${reason}`, 2, { cause: error });
-  }
-}
-
 function parseJson(text: string, path: string): unknown {
   try {
-    return JSON.parse(text.replace(/^\uFEFF/, ""));
+    return JSON.parse(text);
   } catch (error) {
     throw new UserError(
       `the prompt set ${path} is not JSON (${reasonOf(error)}): give an array of strings, ` +

@@ -1,6 +1,7 @@
 /** deno task quality import: takes a filled-in sheet, and shows how far people agree. */
 import { Option } from "commander";
-import { reasonOf, UserError } from "../../lib/errors.ts";
+import { UserError } from "../../lib/errors.ts";
+import { readTextFile } from "../../lib/text_file.ts";
 import { jsonOption, outOption, printJson } from "../cli.ts";
 import {
   passMarkOption,
@@ -43,7 +44,7 @@ export async function importSheet(args: readonly string[]): Promise<number> {
   const { readSheetKeys } = await import("../../lib/quality/sheet.ts");
   const { addRatings } = await import("../../lib/quality/ratings.ts");
   const { writeQuality } = await import("../../lib/quality/quality.ts");
-  const filled = readSheet(await readSheetText(sheetPath), await readSheetKeys(folder), {
+  const filled = readSheet(await readTextFile(sheetPath, "the sheet"), await readSheetKeys(folder), {
     name: sheetPath,
     partial: options.partial,
   });
@@ -70,21 +71,4 @@ export async function importSheet(args: readonly string[]): Promise<number> {
     console.log("Krippendorff's advice: rely on an alpha of 0.80 or more; from 0.67, conclude tentatively.");
   }
   return 0;
-}
-
-/** UTF-8, or UTF-16 by its byte order mark. In the code page of a country letters could be lost. */
-async function readSheetText(path: string): Promise<string> {
-  let bytes: Uint8Array;
-  try {
-    bytes = await Deno.readFile(path);
-  } catch (error) {
-    const reason = error instanceof Deno.errors.NotFound ? "there is no such file" : reasonOf(error);
-    throw new UserError(`can't read the sheet ${path}: ${reason}`, 2, { cause: error });
-  }
-  try {
-    const utf16 = bytes[0] === 0xff && bytes[1] === 0xfe;
-    return new TextDecoder(utf16 ? "utf-16le" : "utf-8", { fatal: true }).decode(bytes);
-  } catch (error) {
-    throw new UserError(`${path} is not UTF-8: save it as "CSV UTF-8"`, 2, { cause: error });
-  }
 }

@@ -40,13 +40,40 @@ Deno.test("the hash of a set follows what is asked, and nothing else", () => {
 
 Deno.test("every fault is named in one message: where, what it holds, what it takes", () => {
   const wrong: [unknown, RegExp][] = [
-    [5, /the document is 5, expected an array of prompts/],
+    [5, /the document is 5, expected a list of prompts, or an object/],
     [[], /the document is \[\]/],
-    [["fine", ""], /1 is ""/],
-    [{ prompts: [{ id: "a b", prompt: "x" }] }, /prompts\.0\.id is "a b", expected up to 64 letters/],
+    [["fine", ""], /\[1\] is ""/],
+    [{ prompts: [{ id: "a b", prompt: "x" }] }, /prompts\[0\]\.id is "a b", expected up to 64 letters/],
     [[{ id: "a", prompt: "x" }, { id: "a", prompt: "y" }], /the id "a" occurs twice/],
-    [[{ prompt: "" }, { prompt: "x", id: "!" }], /0\.prompt is "".*1\.id is "!"/],
-    [[{ prompt: "x", aspect: ["y"] }], /aspect/],
+    [[{ prompt: "" }, { prompt: "x", id: "!" }], /\[0\]\.prompt is "".*\[1\]\.id is "!"/],
+    [[{ prompt: "x", aspect: ["y"] }], /\[0\] has the unknown key "aspect"/],
+    // What other tools' files hold.
+    [{ prompts: ["x"], tests: [] }, /the document has the unknown key "tests"/],
+    [{ prompts: ["x"], providers: [], defaultTest: {} }, /unknown key "providers", "defaultTest"/],
+    [
+      { prompt: "x" },
+      /prompts is missing, expected a list of prompts; the document has the unknown key "prompt"/,
+    ],
+    [[{ id: 7, prompt: "x" }], /\[0\]\.id is 7, expected a text in quotes, such as "7"/],
+    [["x", { id: 1.5, prompt: "x" }], /\[1\]\.id is 1\.5/],
+    [{ prompts: [{ id: null, prompt: "x" }] }, /prompts\[0\]\.id is null/],
+    [
+      [{ messages: [{ role: "user", content: [{ type: "text", text: "x" }] }] }],
+      /\[0\]\.messages\[0\]\.content is \[.*, expected a text: parts such as images are not supported/,
+    ],
+    [[{ messages: [{ role: "user", content: null }] }], /\[0\]\.messages\[0\]\.content is null/],
+    [[{ prompt: [{ type: "text", text: "x" }] }], /\[0\]\.prompt is \[/],
+    [
+      [{ messages: [{ role: "developer", content: "x" }] }],
+      /\[0\]\.messages\[0\]\.role is "developer", expected system, user or assistant; "developer" is called system/,
+    ],
+    [[{ messages: [{ role: "tool", content: "x" }] }], /\[0\]\.messages\[0\]\.role is "tool"/],
+    [[{ messages: [{ role: "User", content: "x" }] }], /\.role is "User"/],
+    [
+      [{ messages: [{ role: "user", content: "x", name: "a" }] }],
+      /\[0\]\.messages\[0\] has the unknown key "name"/,
+    ],
+    [[{ messages: "x" }], /\[0\]\.messages is "x", expected a list of messages/],
   ];
   for (const [json, says] of wrong) {
     assert.throws(() => parsePromptSet(json, "bad.json"), (error) => {
@@ -55,6 +82,32 @@ Deno.test("every fault is named in one message: where, what it holds, what it ta
       assert.ok(error.message.startsWith("prompt set bad.json: ") && !error.message.includes("\n"));
       return true;
     });
+  }
+});
+
+Deno.test("a file in another encoding is refused with its place; UTF-8 with a mark and UTF-16 are read", async () => {
+  const path = await Deno.makeTempFile({ suffix: ".json" });
+  const latin = (text: string) => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+  const read = async (bytes: Uint8Array) => {
+    await Deno.writeFile(path, bytes);
+    return (await loadPromptSet(path)).prompts[0]?.messages[0]?.content;
+  };
+  try {
+    const wrong: [Uint8Array, RegExp][] = [
+      [latin('[\n"one",\n"Grüße aus Köln"\n]'), /is not UTF-8 \(line 3, near .*Grüße/],
+      [latin('["It\x92s 5 \x80"]'), /is not UTF-8 \(line 1, near .*It’s 5 €/],
+      [latin('["caf\xe9"]'), /is not UTF-8 \(line 1, near .*café/],
+      [new Uint8Array([0x5b, 0x22, 0xed, 0xa0, 0x80, 0x22, 0x5d]), /is not UTF-8 \(line 1/],
+    ];
+    for (const [bytes, says] of wrong) await assert.rejects(() => read(bytes), says);
+    const text = '["Grüße, \uFFFD"]';
+    assert.equal(await read(new TextEncoder().encode(`\uFEFF${text}`)), "Grüße, \uFFFD");
+    const utf16 = new Uint8Array(2 + 2 * text.length);
+    const view = new DataView(utf16.buffer);
+    [...`\uFEFF${text}`].forEach((letter, at) => view.setUint16(2 * at, letter.charCodeAt(0), true));
+    assert.equal(await read(utf16), "Grüße, \uFFFD");
+  } finally {
+    await Deno.remove(path);
   }
 });
 
