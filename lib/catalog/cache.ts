@@ -24,10 +24,13 @@ import {
   entriesOf,
   folderBytes,
   makeFolder,
+  refuseLink,
   removeIfThere,
+  removeLink,
   sha256Of,
   statIfThere,
   unwritable,
+  writeFresh,
 } from "./files.ts";
 
 /** One model file in the folder, whole or not. */
@@ -200,6 +203,8 @@ export async function removeStored(store: Store, files: readonly StoredFile[]): 
 async function alone<T>(store: Store, path: string, work: () => Promise<T>): Promise<T> {
   const lock = lockPath(store, path);
   await makeFolder(join(store.dir, ".locks"));
+  await refuseLink(join(store.dir, ".locks"));
+  await refuseLink(lock);
   using held = await Deno.open(lock, { create: true, write: true }).catch((error: unknown) => {
     throw unwritable(lock, error);
   });
@@ -251,7 +256,7 @@ export async function moveStore(
   }
   await removeIfThere(movedMarker(target));
   await Deno.mkdir(from, { recursive: true });
-  await Deno.writeTextFile(movedMarker(from), `${target}\n`);
+  await writeFresh(movedMarker(from), `${target}\n`);
   return { dir: target, unreachable: store.unreachable };
 }
 
@@ -276,6 +281,7 @@ async function moveOne(
   if (info.isDirectory) return await removeIfThere(from, true);
   await ensureSpace(resolve(to, ".."), info.size, "the move");
   const fresh = `${to}.moving`;
+  await removeLink(fresh);
   await Deno.copyFile(from, fresh).catch((error: unknown) => {
     throw unwritable(fresh, error);
   });

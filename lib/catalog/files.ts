@@ -33,7 +33,7 @@ export async function makeFolder(dir: string): Promise<void> {
   }
 }
 
-export const isUnwritable = (error: unknown) =>
+const isUnwritable = (error: unknown) =>
   error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable ||
   /read-only file system/i.test(reasonOf(error));
 
@@ -54,6 +54,49 @@ export function unwritable(path: string, error: unknown): unknown {
     1,
     { cause: error },
   );
+}
+
+/**
+ * Writes a small file under a name that may hold a link: the link is removed, never written through, so that
+ * nobody who shares a folder can have another file overwritten.
+ *
+ * @throws {UserError} when the folder can't be written or the disk is full
+ */
+export async function writeFresh(path: string, text: string): Promise<void> {
+  try {
+    await removeIfThere(path);
+    await Deno.writeTextFile(path, text, { createNew: true });
+  } catch (error) {
+    throw unwritable(path, error);
+  }
+}
+
+/**
+ * Refuses a folder or file of the model folder that is a link.
+ *
+ * @throws {UserError} when `path` is a link
+ */
+export async function refuseLink(path: string): Promise<void> {
+  const info = await Deno.lstat(path).catch((error: unknown) => {
+    if (isAbsent(error)) return null;
+    throw unwritable(path, error);
+  });
+  if (info?.isSymlink) {
+    throw new UserError(
+      `${path} is a link, and nothing is written through a link: remove it, or name its target with --store`,
+      1,
+    );
+  }
+}
+
+/** Removes what lies under `path` where it is a link or a file with a second name. */
+export async function removeLink(path: string): Promise<void> {
+  try {
+    const { isSymlink, isFile, nlink } = await Deno.lstat(path);
+    if (isSymlink || (isFile && (nlink ?? 1) > 1)) await removeIfThere(path);
+  } catch (error) {
+    if (!isAbsent(error)) throw unwritable(path, error);
+  }
 }
 
 export async function readIfThere(path: string): Promise<string | null> {
@@ -124,7 +167,7 @@ const isAbsent = (error: unknown) =>
   error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
 
 /** Bytes that a download leaves free on the disk. */
-const MARGIN_BYTES = 64 * 2 ** 20;
+export const MARGIN_BYTES = 64 * 2 ** 20;
 
 /**
  * Free bytes on the disk of `path`, or of its nearest parent folder that exists.
@@ -182,6 +225,8 @@ export async function withLock<T>(
   work: () => Promise<T>,
 ): Promise<T> {
   await makeFolder(dirname(path));
+  await refuseLink(dirname(path));
+  await refuseLink(path);
   using file = await Deno.open(path, { create: true, write: true }).catch((error: unknown) => {
     throw unwritable(path, error);
   });

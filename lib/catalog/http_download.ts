@@ -13,7 +13,18 @@ import {
   type Transfer,
   watch,
 } from "./transfer.ts";
-import { dropPart, ensureSpace, readIfThere, removeIfThere, statIfThere, unwritable } from "./files.ts";
+import {
+  dropPart,
+  ensureSpace,
+  freeBytes,
+  MARGIN_BYTES,
+  readIfThere,
+  removeIfThere,
+  removeLink,
+  statIfThere,
+  unwritable,
+  writeFresh,
+} from "./files.ts";
 import { dirname } from "node:path";
 
 export interface HttpFile {
@@ -25,6 +36,8 @@ export interface HttpFile {
   /** What the registry states; an offer that differs is refused before a byte is fetched. */
   readonly sha256: string | null;
   readonly bytes: number | null;
+  /** The transfer stops above so many bytes; null where the registry states no size. */
+  readonly maxBytes: number | null;
 }
 
 export interface HttpResult {
@@ -140,6 +153,11 @@ function checkOffer(file: HttpFile, announced: Announced, response: Response) {
   const range = /^bytes (?:(\d+)-\d+|\*)\/(\d+|\*)$/.exec(response.headers.get("content-range") ?? "");
   const length = response.status === 200 ? numberIn(response.headers.get("content-length")) : null;
   const total = numberIn(range?.[2] ?? null) ?? length ?? announced.bytes;
+  if (file.maxBytes !== null && total !== null && total > file.maxBytes) {
+    throw new SourceError(
+      `it offers ${total} bytes, models.json states ${file.bytes ?? `about ${file.maxBytes}`}`,
+    );
+  }
   if (file.bytes !== null && total !== null && total !== file.bytes && file.sha256 !== null) {
     throw new SourceError(`it offers a file of ${total} bytes, the registry names one of ${file.bytes}`);
   }
@@ -182,17 +200,25 @@ async function receive(
 ): Promise<void> {
   let received = start;
   transfer.progress(received, total);
+  const limit = await limitOf(file, start, total);
   try {
+    // A link that somebody left under this name is not written through.
+    await removeLink(file.part);
     using out = await Deno.open(file.part, { write: true, create: true });
     await out.truncate(start);
     await out.seek(start, Deno.SeekMode.Start);
     for await (const bytes of response.body ?? []) {
       guard.alive();
+      if (received + bytes.length > limit) throw new TooLongError();
       for (let written = 0; written < bytes.length;) written += await out.write(bytes.subarray(written));
       received += bytes.length;
       transfer.progress(received, total);
     }
   } catch (error) {
+    if (error instanceof TooLongError) {
+      await dropPart(file.part);
+      throw new SourceError(`it sent more than the ${limit} bytes that ${limitedBy(file, total)}: stopped`);
+    }
     const diskFault = unwritable(file.part, error);
     if (diskFault instanceof UserError) throw diskFault;
     if (guard.signal.aborted) throw guard.signal.reason;
@@ -206,10 +232,18 @@ async function receive(
   if (total !== null && received < total) {
     throw new AttemptError(`the answer ended at ${received} of ${total} bytes`);
   }
-  if (total !== null && received > total) {
-    await dropPart(file.part);
-    throw new AttemptError(`the answer had ${received} bytes instead of ${total}`);
-  }
+}
+
+class TooLongError extends Error {}
+
+/** Where nobody states a size, the disk's free space ends an answer without end. */
+async function limitOf({ part, maxBytes }: HttpFile, start: number, total: number | null): Promise<number> {
+  if (total !== null) return total;
+  return maxBytes ?? start + Math.max(0, await freeBytes(dirname(part)) - MARGIN_BYTES);
+}
+
+function limitedBy({ maxBytes }: HttpFile, total: number | null): string {
+  return total !== null ? "it announced" : maxBytes !== null ? "models.json states" : "the disk can hold";
 }
 
 async function readState(file: HttpFile): Promise<PartState | null> {
@@ -227,7 +261,7 @@ async function readState(file: HttpFile): Promise<PartState | null> {
 async function writeState(file: HttpFile, state: PartState): Promise<void> {
   try {
     await removeIfThere(file.part);
-    await Deno.writeTextFile(`${file.part}.json`, JSON.stringify(state));
+    await writeFresh(`${file.part}.json`, JSON.stringify(state));
   } catch (error) {
     throw unwritable(file.part, error);
   }

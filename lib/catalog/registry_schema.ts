@@ -13,8 +13,10 @@ const words = (takes: string) => {
 
 /** Safe as a folder's name on every system; models.json of the course has nothing else. */
 const alias = text("a name").max(100, { error: "a name of at most 100 characters" }).regex(
-  /^[\w.-]+(?:[:/ ][\w.-]+)*$/,
-  { error: "a name of letters, digits, . _ - (and single : / or spaces between)" },
+  /^(?!\.)[\w.-]+(?:[:/ ][\w.-]+)*(?<!\.)$/,
+  {
+    error: "a name of letters, digits, . _ - (and single : / or spaces between), without a dot at either end",
+  },
 );
 
 /** Ends in the model folder, so it must not lead out of it. */

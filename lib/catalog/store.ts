@@ -2,7 +2,7 @@
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { UserError } from "../errors.ts";
-import { isUnwritable, readIfThere, removeEmpty, removeIfThere, sha256Of, statIfThere } from "./files.ts";
+import { readIfThere, removeEmpty, removeIfThere, sha256Of, statIfThere, writeFresh } from "./files.ts";
 import { ggufFacts } from "./gguf.ts";
 import type { Model, Variant } from "./model.ts";
 
@@ -189,16 +189,16 @@ export async function readReceipt(path: string): Promise<Receipt | null> {
 /** Writes the receipt under a name of its own first, so that a kill leaves the old one or the new one. */
 export async function writeReceipt(path: string, receipt: Receipt): Promise<void> {
   const fresh = `${path}${RECEIPT}.new`;
-  await Deno.writeTextFile(fresh, `${JSON.stringify(receipt, null, 2)}\n`);
+  await writeFresh(fresh, `${JSON.stringify(receipt, null, 2)}\n`);
   await Deno.rename(fresh, path + RECEIPT);
 }
 
-/** The file system dates the marker, so no clock is read here. A read-only folder still serves. */
+/** The file system dates the marker, so no clock is read here. A read-only folder or a full disk still serves. */
 async function noteUse(path: string): Promise<void> {
   try {
-    await Deno.writeTextFile(path + USED, "");
+    await writeFresh(path + USED, "");
   } catch (error) {
-    if (!isUnwritable(error)) throw error;
+    if (!(error instanceof UserError)) throw error;
   }
 }
 

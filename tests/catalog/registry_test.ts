@@ -111,6 +111,17 @@ Deno.test("two models of one name, a key given twice and a file that leads out o
   );
 });
 
+Deno.test("an alias that would lead out of the model folder, or hide in it, is refused", () => {
+  for (const alias of ["..", ".", ".locks", "a.", "..\\a", "../a", "/etc", "a/../b/..", "a//b", "C:\\a"]) {
+    assert.match(
+      faults(JSON.stringify([{ name: alias }])).join(),
+      /found .*expected a name of letters/,
+      alias,
+    );
+  }
+  assert.deepEqual(faults('[{"name": "a.b/c"}, {"name": "phi-4 mini"}]'), []);
+});
+
 Deno.test("text that is not JSON is placed by line and column", () => {
   assert.match(faults('[\n  {"name": "a",}\n]').join(), /^m\.json: line 2, column 16: not JSON/);
   assert.match(faults("").join(), /not JSON/);
