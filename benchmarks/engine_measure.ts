@@ -73,6 +73,7 @@ export async function measureEngine(settings: EngineBenchSettings): Promise<Engi
     gpu: settings.gpu ?? "auto",
     ...(settings.threads === undefined ? {} : { threads: settings.threads }),
     denoPath: Deno.execPath(),
+    env: Deno.env,
     clock: realClock,
     signal,
   });

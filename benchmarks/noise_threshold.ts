@@ -101,6 +101,7 @@ await runCli(async () => {
       gpu: "off",
       threads,
       denoPath: Deno.execPath(),
+      env: Deno.env,
       clock: realClock,
     });
     try {

@@ -1,4 +1,4 @@
-/** Runs other programs to their end: bounded in time, never through a shell. Splits text into lines. */
+/** Runs other programs to their end: bounded in time, never through a shell. What a child process gets of the environment. Splits text into lines. */
 import { reasonOf } from "./errors.ts";
 
 /** How a program ended, and what it wrote. */
@@ -112,6 +112,35 @@ async function kept(stream: ReadableStream<Uint8Array>, onLine?: (line: string) 
   }
   if (line !== "") onLine?.(line);
   return text;
+}
+
+/** Reads environment variables: `Deno.env`. */
+export interface Environment {
+  get(name: string): string | undefined;
+}
+
+/** What programs need from the environment: where things are, the language, the devices. No keys, no tokens. */
+const plainVariables = [
+  ..."PATH HOME TMPDIR LANG LC_ALL NO_COLOR XDG_CACHE_HOME XDG_CONFIG_HOME XDG_RUNTIME_DIR".split(" "),
+  ..."DENO_DIR DENO_CERT DENO_TLS_CA_STORE DENO_NO_UPDATE_CHECK NPM_CONFIG_REGISTRY".split(" "),
+  ..."LD_LIBRARY_PATH DYLD_LIBRARY_PATH CUDA_PATH CUDA_VISIBLE_DEVICES HIP_VISIBLE_DEVICES".split(" "),
+  ..."VK_ICD_FILENAMES VK_DRIVER_FILES GGML_VK_VISIBLE_DEVICES".split(" "),
+  ..."SystemRoot SystemDrive windir ComSpec PATHEXT TEMP TMP USERPROFILE APPDATA LOCALAPPDATA".split(" "),
+  ..."ProgramData ProgramFiles NUMBER_OF_PROCESSORS PROCESSOR_ARCHITECTURE".split(" "),
+];
+
+/**
+ * The environment for a child process that is to see no keys and tokens: the variables of the system, of Deno
+ * and of the devices, and none of the user's others. Start the child with `clearEnv: true`.
+ *
+ * ```ts
+ * const all = new Map([["PATH", "/bin"], ["OPENAI_API_KEY", "sk-1"]]);
+ * if (Object.keys(plainEnvironment(all)).join() !== "PATH") throw new Error("no key");
+ * ```
+ */
+export function plainEnvironment(env: Environment): Record<string, string> {
+  const found = plainVariables.map((name) => [name, env.get(name)] as const);
+  return Object.fromEntries(found.filter((pair): pair is [string, string] => pair[1] !== undefined));
 }
 
 /**

@@ -208,7 +208,7 @@ export async function openableCandidates(
 
 function liveOptions(
   { timeoutS = PLAN_DEFAULTS.timeoutS, stream = true }: CandidatePlan,
-  { clock, fetch, denoPath, run }: SessionResources,
+  { clock, fetch, denoPath, env, run }: SessionResources,
   client: TimedClient,
 ): LiveCandidateOptions {
   return {
@@ -216,6 +216,7 @@ function liveOptions(
     fetch,
     post: client.post,
     denoPath,
+    env,
     timeoutMs: timeoutS * 1000,
     stream,
     run,

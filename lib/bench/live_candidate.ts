@@ -9,7 +9,7 @@ import type { PostJson } from "../endpoint/timed_client.ts";
 import type { Endpoint, GenerationRequest, Trace } from "../endpoint/trace.ts";
 import type { EngineExit } from "../engine/engine_process.ts";
 import { startModel } from "./start_model.ts";
-import type { RunProgram } from "../program.ts";
+import type { Environment, RunProgram } from "../program.ts";
 import type { CandidateInfo, LlamaCpp } from "./records.ts";
 import type { NamedCandidate } from "./named_candidate.ts";
 
@@ -67,6 +67,7 @@ export interface LiveCandidateOptions {
   /** Sends timed requests: `timedClient(…).post`. */
   readonly post: PostJson;
   readonly denoPath: string;
+  readonly env: Environment;
   readonly timeoutMs: number;
   /** False asks for whole answers: no TTFT, no TPOT, no ITL. */
   readonly stream: boolean;
@@ -84,7 +85,7 @@ export function embeddedCandidate(
   modelPath: string,
   options: LiveCandidateOptions,
 ): LiveCandidate {
-  const { clock, denoPath, stream, post } = options;
+  const { clock, denoPath, env, stream, post } = options;
   const { info, engine, model, variant } = candidate;
   return {
     info,
@@ -99,7 +100,7 @@ export function embeddedCandidate(
         adapter: variant.adapter,
         engine,
         contextTokens: model.contextTokens,
-      }, { denoPath, clock, signal });
+      }, { denoPath, env, clock, signal });
       return {
         endpoint: running.endpoint,
         loadMs: running.loadMs.totalMs,

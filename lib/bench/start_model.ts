@@ -4,6 +4,7 @@
  */
 import type { AdapterSpec, EngineSettings } from "../catalog/model.ts";
 import type { Clock } from "../clock.ts";
+import type { Environment } from "../program.ts";
 import { adapterCommand } from "../adapter/adapter_host.ts";
 import { AdapterCore } from "../adapter/adapter_core.ts";
 import type { EngineExit } from "../engine/engine_process.ts";
@@ -39,6 +40,8 @@ export interface StartSurroundings {
   readonly denoPath: string;
   /** deno.json to run with; left out: the one that Deno finds beside this module. */
   readonly configPath?: string;
+  /** `Deno.env`; a child process gets no keys or tokens of it. */
+  readonly env: Environment;
   readonly clock: Clock;
   /** Ends the model, also one that is still loading. */
   readonly signal?: AbortSignal;
@@ -57,7 +60,7 @@ export interface StartSurroundings {
  * const model = await startModel(
  *   { modelId: `${entry.alias}:${variant.name}`, alias: entry.alias, path, adapter: variant.adapter,
  *     engine: variant.engine, contextTokens: entry.contextTokens },
- *   { denoPath: Deno.execPath(), clock: () => performance.now() },
+ *   { denoPath: Deno.execPath(), env: Deno.env, clock: () => performance.now() },
  * );
  * console.log(model.endpoint.baseUrl, model.device, model.loadMs.totalMs);
  * await model.stop();

@@ -1,6 +1,6 @@
 /** One engine process: how it is started, what it reports, how it ends. */
 import { reasonOf } from "../errors.ts";
-import { TextLineStream } from "../program.ts";
+import { type Environment, plainEnvironment, TextLineStream } from "../program.ts";
 import { type EngineReport, engineReport } from "./options.ts";
 
 /** How an engine process ended. */
@@ -39,9 +39,11 @@ export class EngineProcess {
   readonly #report: Promise<EngineReport | null>;
   #errorTail = "";
 
-  constructor(denoPath: string, configPath: string | undefined) {
+  constructor(denoPath: string, configPath: string | undefined, env: Environment) {
     const config = configPath === undefined ? [] : ["--config", configPath];
     this.#child = new Deno.Command(denoPath, {
+      clearEnv: true,
+      env: plainEnvironment(env),
       args: ["run", "--quiet", "--no-prompt", ...config, ...permissions, programUrl()],
       stdin: "piped",
       stdout: "piped",

@@ -1,5 +1,6 @@
 /** Starts engine processes, knows when they are ready, and always ends them. */
-import { TextLineStream } from "../program.ts";
+import { type Environment, TextLineStream } from "../program.ts";
+import { basename } from "node:path";
 import type { Clock, Fetch } from "../clock.ts";
 import type { Endpoint } from "../endpoint/trace.ts";
 import { reasonOf, UserError } from "../errors.ts";
@@ -14,6 +15,8 @@ export interface StartOptions extends EngineOptions {
   readonly denoPath: string;
   /** The deno.json to run it with; default: the one that Deno finds for this module. */
   readonly configPath?: string;
+  /** `Deno.env`; the engine gets what it needs of it (`plainEnvironment`), and no keys or tokens. */
+  readonly env: Environment;
   readonly clock: Clock;
   readonly fetch?: Fetch;
   /** Aborting it ends the engine, also while it is loading. */
@@ -76,18 +79,18 @@ export interface RunningEngine extends RunningModel {
  * ```ts ignore
  * const engine = await startEngine({
  *   modelPath: "model.gguf", modelId: "smollm2", gpu: "auto",
- *   denoPath: Deno.execPath(), clock: () => performance.now(),
+ *   denoPath: Deno.execPath(), env: Deno.env, clock: () => performance.now(),
  * });
  * console.log(engine.endpoint.baseUrl, engine.device, engine.loadMs.totalMs);
  * await engine.stop();
  * ```
  */
 export async function startEngine(options: StartOptions): Promise<RunningEngine> {
-  const { denoPath, configPath, clock, fetch = globalThis.fetch, signal, ...engineOptions } = options;
+  const { denoPath, configPath, env, clock, fetch = globalThis.fetch, signal, ...engineOptions } = options;
   signal?.throwIfAborted();
   await checkModelFile(options.modelPath);
   const startedAt = clock();
-  const engine = new EngineProcess(denoPath, configPath);
+  const engine = new EngineProcess(denoPath, configPath, env);
   const onAbort = () => void engine.stop();
   signal?.addEventListener("abort", onAbort, { once: true });
   void engine.exited.then(() => signal?.removeEventListener("abort", onAbort));
@@ -141,14 +144,39 @@ export function newToken(): string {
 
 const ggufMagic = "GGUF";
 
+const remedy = "pull the model again, or give the path of a GGUF file";
+
+/** A model that is split over several files is loaded from its first one. */
+async function checkShards(path: string): Promise<void> {
+  const [, stem = "", number = "", total = ""] = /^(.*-)(\d{5})-of-(\d{5})\.gguf$/i.exec(path) ?? [];
+  if (total === "") return;
+  const shard = (index: number) => `${stem}${String(index).padStart(5, "0")}-of-${total}.gguf`;
+  if (Number(number) !== 1) {
+    throw new UserError(
+      `${path} is part ${Number(number)} of a split model: give its first part, ${shard(1)}`,
+    );
+  }
+  const missing: string[] = [];
+  for (let index = 1; index <= Number(total); index++) {
+    const isThere = await Deno.stat(shard(index)).then(({ isFile }) => isFile, () => false);
+    if (!isThere) missing.push(basename(shard(index)));
+  }
+  if (missing.length === 0) return;
+  const named = missing.length <= 3 ? missing.join(", ") : `${missing.slice(0, 3).join(", ")} and more`;
+  throw new UserError(
+    `${missing.length} of the ${Number(total)} parts of the split model ${path} ` +
+      `${missing.length === 1 ? "is" : "are"} missing (${named}): pull the model again`,
+  );
+}
+
 async function checkModelFile(path: string): Promise<void> {
-  const remedy = "pull the model again, or give the path of a GGUF file";
   try {
     using file = await Deno.open(path);
     const head = new Uint8Array(ggufMagic.length);
     await file.read(head);
-    if (new TextDecoder().decode(head) === ggufMagic) return;
+    if (new TextDecoder().decode(head) === ggufMagic) return await checkShards(path);
   } catch (error) {
+    if (error instanceof UserError) throw error;
     if (error instanceof Deno.errors.NotFound) throw new UserError(`no model file at ${path}: ${remedy}`);
     throw new UserError(`the model file ${path} can't be read (${reasonOf(error)}): ${remedy}`);
   }

@@ -113,7 +113,7 @@ async function modelOf(choice: Embedded, all: readonly Embedded[], store: Store,
         adapter: variant.adapter,
         engine,
         contextTokens: entry.contextTokens,
-      }, { denoPath, clock: realClock, signal: stop });
+      }, { denoPath, env: Deno.env, clock: realClock, signal: stop });
     },
   };
 }

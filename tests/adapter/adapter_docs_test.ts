@@ -7,7 +7,7 @@ import { startModel } from "../../lib/bench/start_model.ts";
 import { folder } from "./adapter_fixture.ts";
 
 const root = join(folder, "..", "..");
-const around = { denoPath: Deno.execPath(), clock: () => performance.now() };
+const around = { denoPath: Deno.execPath(), env: Deno.env, clock: () => performance.now() };
 
 /** Starts what a registry names, and asks it. */
 async function answers(registryPath: string, name: string, prompts: readonly string[]): Promise<string[]> {

@@ -18,6 +18,7 @@ export const start = (adapter: Record<string, unknown>, where?: string, signal?:
   const spec = adapterOf(adapter, where);
   return startModel({ modelId: "custom:code", alias: "custom", path: spec.module, adapter: spec }, {
     denoPath: Deno.execPath(),
+    env: Deno.env,
     clock: () => performance.now(),
     ...(signal && { signal }),
   });

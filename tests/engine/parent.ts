@@ -7,6 +7,7 @@ const engine = await startEngine({
   modelId: "tiny",
   gpu: "off",
   denoPath: Deno.execPath(),
+  env: Deno.env,
   clock: () => performance.now(),
 });
 console.log(engine.pid);

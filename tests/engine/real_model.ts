@@ -41,6 +41,7 @@ export async function realEngine(
     alias: "smollm2",
     gpu: "off",
     denoPath: Deno.execPath(),
+    env: Deno.env,
     clock: realClock,
     ...options,
   });

@@ -11,6 +11,7 @@ const options = async (): Promise<StartOptions> => ({
   modelId: "tiny",
   gpu: "off",
   denoPath: Deno.execPath(),
+  env: Deno.env,
   clock: () => performance.now(),
 });
 
@@ -42,6 +43,7 @@ Deno.test({
         "run",
         "--no-prompt",
         "--allow-read",
+        "--allow-env",
         "--allow-run",
         "--allow-net=127.0.0.1",
         fileURLToPath(new URL("./parent.ts", import.meta.url)),
@@ -110,4 +112,21 @@ Deno.test("what can't be loaded is one line that names the file or the value, an
     });
   }
   await Deno.remove(dir, { recursive: true });
+});
+
+Deno.test({
+  name: "an engine gets no keys and tokens of its parent's environment",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    Deno.env.set("HF_TOKEN", "hf_secret");
+    try {
+      await using engine = await realEngine();
+      const { stdout } = await new Deno.Command("cat", { args: [`/proc/${engine.pid}/environ`] }).output();
+      const environment = new TextDecoder().decode(stdout);
+      assert.ok(environment.includes("PATH="), environment);
+      assert.ok(!environment.includes("hf_secret"));
+    } finally {
+      Deno.env.delete("HF_TOKEN");
+    }
+  },
 });
