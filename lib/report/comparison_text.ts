@@ -11,6 +11,8 @@ export interface ComparedOptions {
   readonly color: boolean;
 }
 
+/** Below this many columns the table of metrics is shortened. */
+const NARROW = 76;
 /** Changed answers are quoted for up to this many prompts per candidate, one per prompt. */
 const maxQuoted = 5;
 
@@ -109,20 +111,32 @@ function oneCandidate(one: CandidateChange, width: number, epsilon: number, pain
     );
   }
   lines.push(lengthLine(one));
-  lines.push(textTable(
-    ["metric", "ratio", "95 % interval", "prompts", "n", "verdict"],
-    one.metrics.map((metric) => [
-      metricTitles[metric.metric],
-      ratio(metric.ratio),
-      intervalOf(metric.ci95, ratio) || missing,
-      String(metric.prompts),
-      String(metric.n),
-      verdictText(metric.verdict, epsilon, paint),
-    ]),
-  ));
+  lines.push(metricTable(one.metrics, width, epsilon, paint));
   const whys = [...new Set(one.metrics.map((metric) => metric.why).filter((why) => why !== ""))];
   for (const why of whys) lines.push(...wrap(why, width - 2).map((line) => `  ${paint.dim(line)}`));
   return [...lines.filter((line) => line !== ""), ...answerLines(one, width)];
+}
+
+/** One row per metric; a narrow terminal gets shorter names, and no number of prompts. */
+function metricTable(
+  metrics: readonly MetricChange[],
+  width: number,
+  epsilon: number,
+  paint: Painter,
+): string {
+  const narrow = width < NARROW;
+  const head = narrow
+    ? ["metric", "ratio", "95 %", "n", "verdict"]
+    : ["metric", "ratio", "95 % interval", "prompts", "n", "verdict"];
+  const rows = metrics.map((metric) => [
+    narrow && metric.metric === "ttft_s" ? "TTFT" : metricTitles[metric.metric],
+    ratio(metric.ratio),
+    intervalOf(metric.ci95, ratio) || missing,
+    ...(narrow ? [] : [String(metric.prompts)]),
+    String(metric.n),
+    verdictText(metric.verdict, epsilon, paint),
+  ]);
+  return textTable(head, rows);
 }
 
 /** A change of length explains a change of latency. */

@@ -254,10 +254,12 @@ Deno.test("several runs are put under one another, candidate by candidate", asyn
   assert.match(lines[3] ?? "", /slower$/);
 });
 
-Deno.test("the text fits 80 columns but for names and answers", async () => {
+Deno.test("the text fits 60 and 80 columns but for names and answers", async () => {
   const runs = await runsOf({ candidates: [candidate("a")] }, { candidates: [candidate("a", 1.4)] });
   const text = comparisonText(compareAllRuns(runs, options), { columns: 80, color: false });
   for (const line of text.split("\n")) assert.ok(line.length <= 80, line);
+  const narrow = comparisonText(compareAllRuns(runs, options), { columns: 60, color: false });
+  for (const line of narrow.split("\n")) assert.ok(line.length <= 60, line);
   assert.match(text, /E2E latency +1\.4/);
   assert.match(text, /slower/);
   assert.match(text, /The machine may have changed between the runs/);
