@@ -184,10 +184,11 @@ export async function race(names: Names = null, options: RaceOptions = {}): Prom
   if (recorded !== "") return await replayShown(recorded, setup);
   const entered = names instanceof ConstrainedCandidates ? names.list.names : namesOf(names);
   const { plan } = await requestOf(entered, { warmup: 1, ...options }, shipped());
-  const { by, delta, epsilon, budget = DEFAULT_TERMS.budget, gate = null } = options;
+  const { by, scope, delta, epsilon, budget = DEFAULT_TERMS.budget, gate = null } = options;
   return await raceShown(entered, plan, (named) => ({
     ...DEFAULT_TERMS,
     ...(by === undefined ? {} : { by }),
+    ...(scope === undefined ? {} : { scope }),
     ...(delta === undefined ? {} : { delta }),
     ...(epsilon === undefined ? {} : { epsilon }),
     budget: short() ? Math.min(budget, SHORT.budget) : budget,

@@ -72,12 +72,22 @@ peeking({ looks: 50 });
 // gains much, however often you look. At the threshold the candidate is eliminated. With δ = 0.05 a wrong winner has a
 // probability of at most 5 %.
 //
+// The verdict is about *these notes*: they are drawn again and again. A verdict about *notes like these* may count each
+// note once, and needs more of them.
+//
 // To see a recorded race again instead, start the notebooks with `PODIUM_REPLAY` set to its name below `reports/`.
 //
 // **Question.** Two threads or one: which wins, and after how many blocks will that be sure?
 
 // %% figures=1
-const result = await race(allowed, { job: notes, gate, maxTokens: 96, budget: 120, seed: 5 });
+const result = await race(allowed, {
+  job: notes,
+  scope: "these cases",
+  gate,
+  maxTokens: 96,
+  budget: 120,
+  seed: 5,
+});
 result;
 
 // %% [markdown]

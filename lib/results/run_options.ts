@@ -49,6 +49,11 @@ export interface RaceOptions extends Omit<RunOptions, "rounds"> {
   readonly delta?: number;
   /** Relative difference that does not matter. @default 0.1 */
   readonly epsilon?: number;
+  /**
+   * What the verdict is about: cases like these (each case counts once), or these very cases (drawn again and again).
+   * @default "cases like these"
+   */
+  readonly scope?: "cases like these" | "these cases";
   /** Most requests. @default 200 */
   readonly budget?: number;
   /** A decision by quality: only candidates that met its constraints race, or else the best of the rest. */

@@ -63,20 +63,23 @@ export class ScoredRun extends Run {
     return this.scores();
   }
 
-  /** Pass rate and mean score per model, with 95 % intervals over cases. */
+  /** Pass rate and mean score per model, with 95 % intervals over cases, and what became of the answers. */
   scores(): TableView {
     return new TableView(
-      this.quality.candidates.map(({ id, pass_rate, score, failures }) => ({
+      this.quality.candidates.map(({ id, pass_rate, score, states, right_bounds }) => ({
         model: id,
         "cases passed": `${pass_rate.passed} of ${pass_rate.n}`,
         "pass rate": percent(pass_rate.rate),
         "its 95 % interval": percents(pass_rate.ci95),
+        "answers": Object.entries(states).filter(([, count]) => count > 0)
+          .map(([state, count]) => `${count} ${state.replaceAll("_", " ")}`).join(", "),
+        "right at least, at most": percents(right_bounds),
         "mean score": score.mean?.toFixed(2) ?? null,
         "interval of the score": interval(score.ci95, 2),
-        "gave no answer": failures,
       })),
       "Pass rate: share of cases that reach the pass mark, with Wilson's interval. n counts cases: repeating one says " +
-        "nothing about others.",
+        "nothing about others. At least, at most: if every answer that was cut, failed or could not be judged were " +
+        "wrong, or right.",
     );
   }
 
@@ -114,11 +117,11 @@ export class ScoredRun extends Run {
     return new TableView(
       this.candidates.flatMap((model) =>
         (this.quality.answers.find((one) => one.candidate === model && one.prompt_id === asked)?.checks ?? [])
-          .map(({ name, passed, credit, detail }) => ({
+          .map(({ name, supported, passed, credit, detail }) => ({
             model,
             check: name,
-            passed: passed ? "yes" : "no",
-            credit: credit.toFixed(2),
+            passed: !supported ? "can't tell" : passed ? "yes" : "no",
+            credit: supported ? credit.toFixed(2) : null,
             why: detail,
           }))
       ),
