@@ -1,16 +1,15 @@
 /**
- * WHY: the notebooks are opened, derived and tested with one Jupyter, the project's own, on any machine that
- * has Deno and uv or Python.
+ * WHY: everybody opens, derives and tests the notebooks with the same JupyterLab, on any machine that has Deno and uv
+ * or Python.
  *
  *   deno task notebook                     opens JupyterLab on notebooks/
  *   deno task notebook --no-browser        prints its address instead
  *   deno task notebooks:sync               writes each .ipynb anew from its .ts form
- *   deno task test:notebooks               runs every notebook with the real kernel and judges what it shows
- *   deno task test:notebooks 03 --full     one notebook, in its full length
+ *   deno task test:notebooks               runs every notebook with the real kernel and checks what it shows
+ *   deno task test:notebooks 03 --full     one notebook, in full length
  */
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { UserError } from "../lib/errors.ts";
 import { bareCommand, interruptSignal, runCli, wholeNumber } from "./cli.ts";
 import type { Jupyter } from "./notebook/jupyter.ts";
 
@@ -29,8 +28,11 @@ interface TestOptions {
 
 await runCli(async () => {
   let code = 0;
-  const program = bareCommand("notebook", "Opens the notebooks in a JupyterLab of the project's own.")
-    .option("--no-browser", "print the address instead of opening a browser")
+  const program = bareCommand(
+    "notebook",
+    "Opens the notebooks in JupyterLab, which is installed into .venv on first use.",
+  )
+    .option("--no-browser", "print the address and open no browser")
     .option("--port <n>", "port on 127.0.0.1 (default: 8888 or the next free one)", wholeNumber(1, 65535))
     .action(async (options: OpenOptions) => {
       code = await open(options);
@@ -40,11 +42,11 @@ await runCli(async () => {
       code = await sync();
     });
   program.command("test").exitOverride().description(
-    "run notebooks with the real kernel and judge what they show",
+    "run notebooks with the real kernel and check what they show",
   )
-    .argument("[names...]", "notebooks by the start of their name; all of them without")
-    .option("--full", "in their full length instead of the short setting")
-    .option("--timeout <seconds>", "longest time for one cell", wholeNumber(1), 300)
+    .argument("[names...]", "the starts of notebooks' names; without any, all notebooks")
+    .option("--full", "run them in full length instead of the short setting")
+    .option("--timeout <seconds>", "time limit per cell", wholeNumber(1), 300)
     .action(async (names: string[], options: TestOptions) => {
       code = await test(names, options);
     });
@@ -77,38 +79,19 @@ async function sync(): Promise<number> {
   return 0;
 }
 
-async function test(wanted: readonly string[], options: TestOptions): Promise<number> {
-  const { notebookNames } = await import("./notebook/files.ts");
+async function test(starts: readonly string[], options: TestOptions): Promise<number> {
+  const { findNotebooks } = await import("./notebook/files.ts");
+  const { FaultReport } = await import("./notebook/judge.ts");
   const { prepareJupyter } = await import("./notebook/jupyter.ts");
-  const all = await notebookNames(notebooks);
-  for (const part of wanted) {
-    if (all.some((name) => name.startsWith(part))) continue;
-    throw new UserError(
-      `no notebook's name starts with ${JSON.stringify(part)}: there are ${all.join(", ")}`,
-    );
-  }
-  const names = all.filter((name) => wanted.length === 0 || wanted.some((part) => name.startsWith(part)));
+  const names = await findNotebooks(notebooks, starts);
   const jupyter = await prepareJupyter(root, console.error);
-
-  let failed = 0;
-  const report = (name: string, faults: readonly string[], started: number) => {
-    if (faults.length > 0) failed++;
-    const seconds = ((performance.now() - started) / 1000).toFixed(1);
-    console.log(`${faults.length === 0 ? "ok    " : "FAILED"} ${name} (${seconds} s)`);
-    for (const fault of faults) console.log(`       ${fault}`);
-  };
-  const started = performance.now();
-  if (wanted.length === 0) report("the test itself", await checkTheTest(jupyter, options), started);
-  for (const name of names) {
-    const started = performance.now();
-    report(name, await execute(jupyter, notebooks, name, options), started);
-  }
-  const passed = names.length + (wanted.length === 0 ? 1 : 0) - failed;
-  console.log(`\n${failed === 0 ? "ok" : "FAILED"} | ${passed} passed | ${failed} failed`);
-  return failed === 0 ? 0 : 1;
+  const report = new FaultReport();
+  if (starts.length === 0) await report.test("the test itself", () => checkTheTest(jupyter, options));
+  for (const name of names) await report.test(name, () => execute(jupyter, notebooks, name, options));
+  return report.finish();
 }
 
-/** Runs one notebook and returns its faults. The executed form stays in .venv/executed, to be looked at. */
+/** Runs one notebook and returns its faults. The executed notebook stays in .venv/executed. */
 async function execute(
   jupyter: Jupyter,
   folder: string,
@@ -131,7 +114,7 @@ async function execute(
   return judgeExecuted(JSON.parse(await Deno.readTextFile(result)));
 }
 
-/** A test that can't fail proves nothing: each fault of a faulty notebook must be seen. */
+/** A test that can't fail proves nothing: it must notice each fault of a faulty notebook. */
 async function checkTheTest(jupyter: Jupyter, options: TestOptions): Promise<string[]> {
   const expected = [
     /^cell 3 .*: 0 figures, 1 promised$/,
@@ -152,7 +135,7 @@ async function checkTheTest(jupyter: Jupyter, options: TestOptions): Promise<str
   ];
 }
 
-/** Runs the venv's Python in the foreground; an interruption or our own end ends it, by its id. */
+/** Runs the venv's Python in the foreground; an interruption, or the end of this program, ends it. */
 async function runUntilDone({ python, env }: Jupyter, args: string[]): Promise<number> {
   const child = new Deno.Command(python, { args, env, cwd: notebooks, stdin: "null" }).spawn();
   const stop = () => {

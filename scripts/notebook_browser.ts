@@ -1,25 +1,25 @@
 /**
- * WHY: what the kernel sends is one thing, what a person sees another. This opens notebooks in a real
- * JupyterLab in a real browser: runs all cells, looks at the figures on a light and a dark theme, and presses
- * Stop in the middle of a measurement.
+ * WHY: what the kernel sends is one thing, what a person sees another. This opens notebooks in JupyterLab in a real
+ * browser, runs all cells, checks the figures in the light and the dark theme, and presses Stop in the middle of a
+ * measurement.
  *
  *   deno task test:browser                              notebook 01 on both themes, Stop in notebook 03
  *   deno task test:browser 03 04 05 --shots pictures    these, in the short setting, with pictures to look at
  */
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { UserError } from "../lib/errors.ts";
 import { bareCommand, pathValue, runCli } from "./cli.ts";
 import type { Page } from "playwright-core";
-import { notebookNames } from "./notebook/files.ts";
+import { findNotebooks } from "./notebook/files.ts";
+import { FaultReport } from "./notebook/judge.ts";
 import { prepareJupyter } from "./notebook/jupyter.ts";
 import {
   type Lab,
   launchBrowser,
-  look,
   openNotebook,
   pictures,
   pressStop,
+  readPage,
   runAll,
   startLab,
   switchTheme,
@@ -29,7 +29,7 @@ import {
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const notebooks = join(root, "notebooks");
-type Theme = "light" | "dark";
+const themes = ["light", "dark"] as const;
 
 interface Options {
   readonly shots?: string;
@@ -37,9 +37,12 @@ interface Options {
 
 await runCli(async () => {
   let code = 0;
-  const program = bareCommand("test:browser", "Runs, stops and looks at notebooks in a real browser.")
-    .argument("[names...]", "notebooks by the start of their name (default: 01, and Stop in 03)")
-    .option("--shots <folder>", "write a picture of each figure on each theme there", pathValue)
+  const program = bareCommand(
+    "test:browser",
+    "Runs and stops notebooks in a real browser, and checks what is on the page.",
+  )
+    .argument("[names...]", "the starts of notebooks' names (default: 01, and Stop in 03)")
+    .option("--shots <folder>", "write a picture of each output in each theme to this folder", pathValue)
     .action(async (names: string[], options: Options) => {
       code = await test(names, options);
     });
@@ -62,7 +65,7 @@ async function test(names: readonly string[], options: Options): Promise<number>
     const lab = await startLab({ ...jupyter, env }, notebooks, folder);
     try {
       const page = await browser.newPage({ viewport: { width: 1100, height: 900 } });
-      return await judgeAll(page, lab, names, options);
+      return await testAll(page, lab, names, options);
     } finally {
       await lab.close();
     }
@@ -71,43 +74,23 @@ async function test(names: readonly string[], options: Options): Promise<number>
   }
 }
 
-async function judgeAll(page: Page, lab: Lab, names: readonly string[], options: Options): Promise<number> {
-  let failed = 0, passed = 0;
-  const judge = async (name: string, work: () => Promise<string[]>) => {
-    const started = performance.now();
-    const faults = await work().catch((error: unknown) => [String(error)]);
-    if (faults.length === 0) passed++;
-    else failed++;
-    const seconds = ((performance.now() - started) / 1000).toFixed(1);
-    console.log(`${faults.length === 0 ? "ok    " : "FAILED"} ${name} (${seconds} s)`);
-    for (const fault of faults) console.log(`       ${fault}`);
-  };
-  const all = await notebookNames(notebooks);
-  const wanted = names.length === 0 ? ["01"] : names;
-  for (const part of wanted) {
-    if (!all.some((each) => each.startsWith(part))) {
-      throw new UserError(
-        `no notebook's name starts with ${JSON.stringify(part)}: there are ${all.join(", ")}`,
-      );
-    }
+async function testAll(page: Page, lab: Lab, starts: readonly string[], options: Options): Promise<number> {
+  const report = new FaultReport();
+  for (const name of await findNotebooks(notebooks, starts.length === 0 ? ["01"] : starts)) {
+    await report.test(`${name} on both themes`, () => runAndCheck(page, lab, name, options));
   }
-  for (const name of all.filter((each) => wanted.some((part) => each.startsWith(part)))) {
-    await judge(`${name} on both themes`, () => runAndLook(page, lab, name, ["light", "dark"], options));
+  if (starts.length === 0) {
+    const [third = ""] = await findNotebooks(notebooks, ["03"]);
+    await report.test(`${third}: Stop in the middle of a measurement`, () => stopAndGoOn(page, lab, third));
   }
-  if (names.length === 0) {
-    const third = all.find((each) => each.startsWith("03")) ?? "";
-    await judge(`${third}: Stop in the middle of a measurement`, () => stopAndGoOn(page, lab, third));
-  }
-  console.log(`\n${failed === 0 ? "ok" : "FAILED"} | ${passed} passed | ${failed} failed`);
-  return failed === 0 ? 0 : 1;
+  return report.finish();
 }
 
-/** Run once; then every theme is put on, and looked at. */
-async function runAndLook(
+/** Runs a notebook once, then checks it in every theme. */
+async function runAndCheck(
   page: Page,
   lab: Lab,
   name: string,
-  themes: readonly Theme[],
   { shots }: Options,
 ): Promise<string[]> {
   const faults: string[] = [];
@@ -118,7 +101,7 @@ async function runAndLook(
   await untilDone(page, 300_000);
   for (const theme of themes) {
     await switchTheme(page, theme);
-    const { errors, notRun, silent, figures } = await look(page);
+    const { errors, notRun, silent, figures } = await readPage(page);
     faults.push(...errors);
     if (notRun > 0) faults.push(`${theme}: ${notRun} cells did not run`);
     if (silent > 0) faults.push(`${theme}: ${silent} cells show nothing`);
@@ -159,7 +142,7 @@ async function stopAndGoOn(page: Page, lab: Lab, name: string): Promise<string[]
     30_000,
   );
   await untilDone(page, 120_000);
-  const { errors } = await look(page);
+  const { errors } = await readPage(page);
   return [...errors];
 }
 

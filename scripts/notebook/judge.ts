@@ -1,5 +1,5 @@
 /**
- * What is wrong with an executed notebook: an error, a cell that was not run, nothing where something should
+ * What is wrong with an executed notebook, and how a test of notebooks reports it. Faults are: an error, a cell that was not run, nothing where something should
  * be, a figure too few, an output that came too late to be sure of reaching a browser, or none at all.
  */
 import { z } from "zod";
@@ -88,4 +88,28 @@ function countFigures(each: Output): number {
     const caption = /<figcaption[^>]*>([\s\S]*?)<\/figcaption>/.exec(part)?.[1] ?? "";
     return part.includes("<svg") && caption.trim() !== "";
   }).length;
+}
+
+/** Runs tests of notebooks one after the other and prints a line for each, with its faults below it. */
+export class FaultReport {
+  #passed = 0;
+  #failed = 0;
+
+  /** Runs one test; what it returns, or throws, are its faults. */
+  async test(name: string, work: () => Promise<readonly string[]>): Promise<void> {
+    const started = performance.now();
+    const faults = await work().catch((error: unknown) => [String(error)]);
+    if (faults.length === 0) this.#passed++;
+    else this.#failed++;
+    const seconds = ((performance.now() - started) / 1000).toFixed(1);
+    console.log(`${faults.length === 0 ? "ok    " : "FAILED"} ${name} (${seconds} s)`);
+    for (const fault of faults) console.log(`       ${fault}`);
+  }
+
+  /** Prints the totals and returns the exit code. */
+  finish(): number {
+    const word = this.#failed === 0 ? "ok" : "FAILED";
+    console.log(`\n${word} | ${this.#passed} passed | ${this.#failed} failed`);
+    return this.#failed === 0 ? 0 : 1;
+  }
 }

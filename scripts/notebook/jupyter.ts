@@ -1,19 +1,18 @@
 /**
- * A JupyterLab of the project's own, in its ignored folder .venv: made by uv where there is uv, else by
- * Python, from a list of exact versions. Nothing is installed into the person's home, and no setting of
- * theirs is read or written. Tried on Linux; the paths for Windows and macOS are untried.
+ * JupyterLab in the ignored folder .venv, installed by uv where there is uv, else by Python, in exact versions. Nothing
+ * is written to the home directory, and no setting in it is read. Tested on Linux; not tested on Windows and macOS.
  */
 import { delimiter, dirname, join } from "node:path";
 import { UserError } from "../../lib/errors.ts";
 
-/** What the rest needs to run a Jupyter program: the venv's Python, and the environment to run it in. */
+/** What it takes to run a Jupyter program: the venv's Python, and its environment variables. */
 export interface Jupyter {
   readonly python: string;
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Where things are, for a project at `root`. */
-function places(root: string) {
+/** The folders and files of JupyterLab, for a project at `root`. */
+function paths(root: string) {
   const own = join(root, ".venv");
   const venv = join(own, "jupyter");
   return {
@@ -27,7 +26,7 @@ function places(root: string) {
 
 /** All that Jupyter, pip and uv would otherwise put into the home directory goes into .venv. */
 function environment(root: string): Record<string, string> {
-  const { own } = places(root);
+  const { own } = paths(root);
   const state = join(own, "state");
   return {
     // The kernelspec says just `deno`: it means the Deno that runs this.
@@ -47,12 +46,12 @@ function environment(root: string): Record<string, string> {
 }
 
 /**
- * Makes the venv unless it already holds exactly the listed versions.
+ * Creates the venv unless it already holds exactly the listed versions.
  *
  * @throws {UserError} where there is neither uv nor Python 3.10 or newer, or an installation fails.
  */
-export async function prepareJupyter(root: string, say: (line: string) => void): Promise<Jupyter> {
-  const { own, venv, python, stamp, requirements } = places(root);
+export async function prepareJupyter(root: string, report: (line: string) => void): Promise<Jupyter> {
+  const { own, venv, python, stamp, requirements } = paths(root);
   const env = environment(root);
   const wanted = await Deno.readTextFile(requirements);
   await Deno.mkdir(join(own, "state"), { recursive: true });
@@ -65,7 +64,7 @@ export async function prepareJupyter(root: string, say: (line: string) => void):
   const fill = uv
     ? ["uv", "pip", "install", "--quiet", "--python", python, "-r", requirements]
     : [python, "-m", "pip", "install", "--quiet", "-r", requirements];
-  say(`Installing JupyterLab into .venv with ${uv ? "uv" : "pip"} (once, about 270 MB) …`);
+  report(`Installing JupyterLab into .venv with ${uv ? "uv" : "pip"} (once, about 270 MB) …`);
   await Deno.remove(venv, { recursive: true }).catch(ignoreMissing);
   await install(make, env);
   await install(fill, env);
@@ -108,7 +107,7 @@ async function install([program = "", ...args]: readonly string[], env: Record<s
   const { success, code } = await command.output();
   if (success) return;
   throw new UserError(
-    `${program} ${args.slice(0, 3).join(" ")} … ended with exit code ${code}, its own words are above: ` +
+    `${program} ${args.slice(0, 3).join(" ")} … ended with exit code ${code}, its output is above: ` +
       "check the network or the package index that pip or uv is set to use, and run this again",
     1,
   );

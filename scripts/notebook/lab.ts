@@ -1,4 +1,4 @@
-/** A notebook in JupyterLab as a person sees it: opened, run, stopped, looked at. */
+/** A notebook in JupyterLab in a browser: opened, run, stopped, and read from the page. */
 import { delimiter, dirname, join } from "node:path";
 import { z } from "zod";
 import type { Browser, Page } from "playwright-core";
@@ -99,7 +99,7 @@ export async function startLab(jupyter: Jupyter, notebooks: string, folder: stri
     await close();
     throw error;
   }
-  return { address: `${base}/lab/workspaces/looking/tree/NAME?reset&token=${token}`, close };
+  return { address: `${base}/lab/workspaces/test/tree/NAME?reset&token=${token}`, close };
 }
 
 async function untilAnswering(url: string): Promise<void> {
@@ -176,7 +176,7 @@ export async function switchTheme(page: Page, theme: "light" | "dark"): Promise<
 }
 
 /** Reads what the page shows. A cell that may be silent says so in its metadata. */
-export async function look(page: Page): Promise<Seen> {
+export async function readPage(page: Page): Promise<Seen> {
   return seen.parse(
     await page.evaluate(`(() => {
       const cells = ${cells};

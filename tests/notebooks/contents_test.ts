@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { notebookNames } from "../../scripts/notebook/files.ts";
-import { parsePercent } from "../../scripts/notebook/percent.ts";
+import { notebookNames, parsePercent } from "../../scripts/notebook/files.ts";
 
 const folder = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "notebooks");
 const cellsOf = async (name: string) =>

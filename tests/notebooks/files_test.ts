@@ -3,8 +3,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { checkSyntax, derive, notebookNames } from "../../scripts/notebook/files.ts";
-import { parsePercent, toIpynb } from "../../scripts/notebook/percent.ts";
+import { checkSyntax, derive, notebookNames, parsePercent, toIpynb } from "../../scripts/notebook/files.ts";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const notebooks = join(here, "..", "..", "notebooks");
