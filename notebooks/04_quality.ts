@@ -10,7 +10,7 @@
 
 // %%
 import { job, quality, show } from "podium";
-import { passRate } from "../lib/quality/pass_rate.ts";
+import { passRate } from "podium/lib/quality/pass_rate.ts";
 
 const notes = await job("meeting_notes", { first: 12 });
 notes;

@@ -11,7 +11,7 @@
 
 // %%
 import { candidates, decide, job, quality, race } from "podium";
-import { peeking, raceCosts } from "./simulations.ts";
+import { peeking, raceCosts } from "podium/notebooks/simulations.ts";
 
 const notes = await job("meeting_notes", { first: 12 });
 const entered = await candidates(null, { most: 2, threads: [1, 2] });

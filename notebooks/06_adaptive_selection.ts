@@ -11,7 +11,7 @@
 
 // %%
 import { job, quality, show } from "podium";
-import * as simulations from "./simulations.ts";
+import * as simulations from "podium/notebooks/simulations.ts";
 
 const prompts = await job("four_kinds", { first: 24 });
 prompts;

@@ -2,8 +2,9 @@
  * WHY: everybody opens, derives and tests the notebooks with the same JupyterLab, on any machine that has Deno and uv
  * or Python.
  *
- *   deno task notebook                     opens JupyterLab on notebooks/
+ *   deno task notebook                     opens JupyterLab on your copies of the notebooks, notebooks/mine/
  *   deno task notebook --no-browser        prints its address instead
+ *   deno task notebook reset 03            replaces your copy of notebook 03 with the shipped one
  *   deno task notebooks:sync               writes each .ipynb anew from its .ts form
  *   deno task test:notebooks               runs every notebook with the real kernel and checks what it shows
  *   deno task test:notebooks 03 --full     one notebook, in full length
@@ -30,12 +31,17 @@ await runCli(async () => {
   let code = 0;
   const program = bareCommand(
     "notebook",
-    "Opens the notebooks in JupyterLab, which is installed into .venv on first use.",
+    "Opens your copies of the notebooks in JupyterLab, which is installed into .venv on first use.",
   )
     .option("--no-browser", "print the address and open no browser")
     .option("--port <n>", "port on 127.0.0.1 (default: 8888 or the next free one)", wholeNumber(1, 65535))
     .action(async (options: OpenOptions) => {
       code = await open(options);
+    });
+  program.command("reset").exitOverride().description("replace your copies with the notebooks as shipped")
+    .argument("[names...]", "the starts of notebooks' names; without any, all notebooks")
+    .action(async (names: string[]) => {
+      code = await reset(names);
     });
   program.command("sync").exitOverride().description("write each .ipynb anew from its .ts form")
     .action(async () => {
@@ -56,18 +62,34 @@ await runCli(async () => {
 
 async function open(options: OpenOptions): Promise<number> {
   const { prepareJupyter } = await import("./notebook/jupyter.ts");
+  const { copiesFolder, makeCopies } = await import("./notebook/copies.ts");
   const jupyter = await prepareJupyter(root, console.error);
+  for (const name of await makeCopies(notebooks)) {
+    console.error(
+      `${name} is newer than your copy, which keeps your changes: deno task notebook reset ${name}`,
+    );
+  }
   return await runUntilDone(jupyter, [
     "-m",
     "jupyterlab",
     "--ServerApp.ip=127.0.0.1",
     "--ServerApp.local_hostnames=127.0.0.1",
-    `--ServerApp.root_dir=${notebooks}`,
+    `--ServerApp.root_dir=${copiesFolder(notebooks)}`,
+    "--LabApp.default_url=/lab/tree/START.md",
     // In a container one is root, and only this machine can reach the server.
     ...(Deno.build.os !== "windows" && Deno.uid() === 0 ? ["--allow-root"] : []),
     ...(options.port === undefined ? [] : [`--ServerApp.port=${options.port}`]),
     ...(options.browser ? [] : ["--no-browser"]),
   ]);
+}
+
+async function reset(starts: readonly string[]): Promise<number> {
+  const { writeCopy } = await import("./notebook/copies.ts");
+  const { findNotebooks } = await import("./notebook/files.ts");
+  const names = await findNotebooks(notebooks, starts);
+  for (const name of names) await writeCopy(notebooks, name);
+  console.error(`Reset: ${names.join(", ")}`);
+  return 0;
 }
 
 async function sync(): Promise<number> {

@@ -97,6 +97,8 @@ function importsOf(file: string): string[] {
   return [...found].map((match) => match[1] ?? "").flatMap((specifier) =>
     specifier === "podium"
       ? ["mod.ts"]
+      : specifier.startsWith("podium/")
+      ? [specifier.slice("podium/".length)]
       : specifier.startsWith(".")
       ? [posix(join(root, file, "..", specifier))]
       : []

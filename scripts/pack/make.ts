@@ -147,7 +147,7 @@ async function sizeBelow(dir: string): Promise<number> {
 /** Every module of the project, so that no import of any task or notebook is left to the network. */
 async function cachePackages(deno: string, tree: string, packages: string): Promise<void> {
   const modules = (await filesBelow(tree)).filter((path) =>
-    /^(lib|scripts|tests)\/.*\.ts$|^notebooks\/[^/]*\.ts$/.test(path)
+    /^mod\.ts$|^(lib|scripts|benchmarks|tests)\/.*\.ts$|^notebooks\/[^/]*\.ts$/.test(path)
   );
   await run(deno, ["cache", "--quiet", "--frozen", ...modules], { cwd: tree, env: { DENO_DIR: packages } });
 }
@@ -219,7 +219,8 @@ async function lastingFiles(dir: string, withModels: boolean): Promise<string[]>
     if (await Deno.stat(folder).then(() => true, () => false)) found.push(...await filesBelow(dir, folder));
   }
   const grows = (path: string) =>
-    /^podium\/(\.venv|reports)\//.test(path) && !path.startsWith(`podium/reports/${RECORDED_RUN}/`) ||
+    /^podium\/(\.venv|reports|notebooks\/mine)\//.test(path) &&
+      !path.startsWith(`podium/reports/${RECORDED_RUN}/`) ||
     /\.(part|used|lock)$/.test(path) || basename(path) === MANIFEST;
   return ["start.ps1", "start.sh", ...found.filter((path) => !grows(path))];
 }

@@ -1,4 +1,4 @@
-/** The project's own files, as they go into a pack: no repository, no caches, no runs but the recorded one. */
+/** Podium's files as they go into a pack: no repository, no caches, no copies of notebooks, and only the recorded run. */
 import { dirname, join, resolve } from "node:path";
 
 /** The run that the project includes, as an example and a fallback. */
@@ -6,7 +6,7 @@ export const RECORDED_RUN = "2026-11-21T07-30-18-gzss";
 
 /** Copies the tree below `from` to `to`; a file of the same size and time is left as it is. */
 export async function copyTree(from: string, to: string, without: readonly string[]): Promise<void> {
-  const skip = new Set(without.map((path) => resolve(path)));
+  const skip = new Set([...without, join(from, "notebooks", "mine")].map((path) => resolve(path)));
   const copy = async (folder: string, target: string) => {
     for await (const { name, isDirectory, isFile } of Deno.readDir(folder)) {
       const path = join(folder, name);

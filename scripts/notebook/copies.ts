@@ -1,0 +1,77 @@
+/**
+ * The learner's copies of the notebooks, in `notebooks/mine/`, which git ignores: they may be changed and reset, and
+ * the shipped notebooks stay as they are.
+ */
+import { join } from "node:path";
+import { z } from "zod";
+import { derive, notebookNames } from "./files.ts";
+
+/** The folder of the copies. */
+export const copiesFolder = (notebooks: string): string => join(notebooks, "mine");
+
+/** Where the shipped notebook is kept beside its copy, to tell a changed copy from an unchanged one. */
+const shippedFolder = (notebooks: string) => join(copiesFolder(notebooks), ".shipped");
+
+/**
+ * Copies the notebooks that have no copy yet, replaces unchanged copies of notebooks that Podium has changed, and writes
+ * START.md, the page that JupyterLab opens. Outputs are no change.
+ *
+ * @returns the names of changed copies whose notebook Podium has changed too: these are left alone
+ */
+export async function makeCopies(notebooks: string): Promise<string[]> {
+  await Deno.mkdir(shippedFolder(notebooks), { recursive: true });
+  const outdated: string[] = [];
+  const names = await notebookNames(notebooks);
+  for (const name of names) {
+    const copy = await cellsIn(join(copiesFolder(notebooks), `${name}.ipynb`));
+    const last = await cellsIn(join(shippedFolder(notebooks), `${name}.ipynb`));
+    const current = cellsOf(await derive(notebooks, name));
+    if (last === current && copy !== null) continue;
+    if (copy === null || copy === last) await writeCopy(notebooks, name);
+    else outdated.push(name);
+  }
+  const lines = await Promise.all(names.map((name) => startLine(notebooks, name)));
+  await Deno.writeTextFile(join(copiesFolder(notebooks), "START.md"), startPage(lines));
+  return outdated;
+}
+
+/** Replaces a copy with the shipped notebook. Changes in the copy are lost. */
+export async function writeCopy(notebooks: string, name: string): Promise<void> {
+  const text = await derive(notebooks, name);
+  for (const folder of [copiesFolder(notebooks), shippedFolder(notebooks)]) {
+    await Deno.mkdir(folder, { recursive: true });
+    await Deno.writeTextFile(join(folder, `${name}.ipynb`), text);
+  }
+}
+
+const source = z.union([z.string(), z.array(z.string()).transform((lines) => lines.join(""))]);
+const notebook = z.object({ cells: z.array(z.object({ source })) });
+
+/** The source of all cells, without outputs and counters. */
+const cellsOf = (text: string) => JSON.stringify(notebook.parse(JSON.parse(text)).cells);
+
+/** The cells of a notebook on disk; null where there is none, or none that can be read. */
+async function cellsIn(path: string): Promise<string | null> {
+  try {
+    return cellsOf(await Deno.readTextFile(path));
+  } catch {
+    return null;
+  }
+}
+
+async function startLine(notebooks: string, name: string): Promise<string> {
+  const text = await Deno.readTextFile(join(notebooks, `${name}.ts`));
+  const title = /^\/\/ # (.*)$/m.exec(text)?.[1] ?? name;
+  return `- [${title}](${name}.ipynb)`;
+}
+
+const startPage = (lines: readonly string[]) =>
+  `# Start here
+
+Open a notebook and run its cells with Shift+Enter. Each takes 10 to 20 minutes.
+
+${lines.join("\n")}
+
+These are your own copies: change what you like. \`deno task notebook reset 03\` in a terminal brings notebook 03 back as it
+was; without a number it resets all of them. Runs are kept in \`reports/\`.
+`;

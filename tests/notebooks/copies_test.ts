@@ -1,0 +1,64 @@
+/** A learner's copies: changed ones are never touched, unchanged ones follow the shipped notebooks. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { copiesFolder, makeCopies, writeCopy } from "../../scripts/notebook/copies.ts";
+
+/** A folder with one notebook, and what a learner and Podium do with it. */
+async function withNotebook(
+  work: (notebooks: string, does: {
+    ship: (code: string) => Promise<void>;
+    copy: () => Promise<string>;
+    edit: (from: string, to: string) => Promise<void>;
+  }) => Promise<void>,
+): Promise<void> {
+  const notebooks = await Deno.makeTempDir();
+  const path = join(copiesFolder(notebooks), "01_x.ipynb");
+  try {
+    await work(notebooks, {
+      ship: (code) =>
+        Deno.writeTextFile(
+          join(notebooks, "01_x.ts"),
+          `// %% [markdown]\n// # First steps\n\n// %%\n${code}\n`,
+        ),
+      copy: () => Deno.readTextFile(path),
+      edit: async (from, to) => Deno.writeTextFile(path, (await Deno.readTextFile(path)).replace(from, to)),
+    });
+  } finally {
+    await Deno.remove(notebooks, { recursive: true });
+  }
+}
+
+Deno.test("an unchanged copy follows the shipped notebook, outputs or not", async () => {
+  await withNotebook(async (notebooks, { ship, copy, edit }) => {
+    await ship("1 + 1;");
+    assert.deepEqual(await makeCopies(notebooks), []);
+    await edit('"outputs": []', '"outputs": [{ "output_type": "stream", "name": "stdout", "text": "2" }]');
+    await ship("2 + 2;");
+    assert.deepEqual(await makeCopies(notebooks), []);
+    assert.match(await copy(), /2 \+ 2;/);
+  });
+});
+
+Deno.test("a changed copy is left alone, named where Podium's is newer, and can be reset", async () => {
+  await withNotebook(async (notebooks, { ship, copy, edit }) => {
+    await ship("1 + 1;");
+    await makeCopies(notebooks);
+    await edit("1 + 1;", "40 + 2;");
+    assert.deepEqual(await makeCopies(notebooks), []);
+    await ship("2 + 2;");
+    assert.deepEqual(await makeCopies(notebooks), ["01_x"]);
+    assert.match(await copy(), /40 \+ 2;/);
+    await writeCopy(notebooks, "01_x");
+    assert.match(await copy(), /2 \+ 2;/);
+    assert.deepEqual(await makeCopies(notebooks), []);
+  });
+});
+
+Deno.test("the start page links every notebook by its title", async () => {
+  await withNotebook(async (notebooks, { ship }) => {
+    await ship("1 + 1;");
+    await makeCopies(notebooks);
+    const page = await Deno.readTextFile(join(copiesFolder(notebooks), "START.md"));
+    assert.match(page, /\[First steps\]\(01_x\.ipynb\)/);
+  });
+});
