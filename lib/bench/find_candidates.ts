@@ -208,7 +208,7 @@ export async function openableCandidates(
 
 function liveOptions(
   { timeoutS = PLAN_DEFAULTS.timeoutS, stream = true }: CandidatePlan,
-  { clock, fetch, denoPath, env, run }: SessionResources,
+  { clock, fetch, denoPath, env, run, note }: SessionResources,
   client: TimedClient,
 ): LiveCandidateOptions {
   return {
@@ -217,6 +217,7 @@ function liveOptions(
     post: client.post,
     denoPath,
     env,
+    note,
     timeoutMs: timeoutS * 1000,
     stream,
     run,

@@ -68,6 +68,8 @@ export interface LiveCandidateOptions {
   readonly post: PostJson;
   readonly denoPath: string;
   readonly env: Environment;
+  /** What a person should know about a candidate once it is open, one line each. */
+  readonly note?: ((line: string) => void) | undefined;
   readonly timeoutMs: number;
   /** False asks for whole answers: no TTFT, no TPOT, no ITL. */
   readonly stream: boolean;
@@ -85,8 +87,9 @@ export function embeddedCandidate(
   modelPath: string,
   options: LiveCandidateOptions,
 ): LiveCandidate {
-  const { clock, denoPath, env, stream, post } = options;
+  const { clock, denoPath, env, stream, post, note } = options;
   const { info, engine, model, variant } = candidate;
+  let noted = false;
   return {
     info,
     start: "fresh process",
@@ -101,6 +104,9 @@ export function embeddedCandidate(
         engine,
         contextTokens: model.contextTokens,
       }, { denoPath, env, clock, signal });
+      const { chatTemplateNote } = running;
+      if (chatTemplateNote !== null && !noted) note?.(`${info.id}: ${chatTemplateNote}`);
+      noted = true;
       return {
         endpoint: running.endpoint,
         loadMs: running.loadMs.totalMs,
@@ -108,7 +114,11 @@ export function embeddedCandidate(
         pid: running.pid,
         ...(running.threads === null ? {} : { threads: running.threads }),
         ...(running.direct === null ? {} : {
-          llamaCpp: { way: running.direct ? "direct" : "node-llama-cpp", note: running.directNote },
+          llamaCpp: {
+            way: running.direct ? "direct" : "node-llama-cpp",
+            note: running.directNote,
+            ...(chatTemplateNote === null ? {} : { chat_template_note: chatTemplateNote }),
+          },
         }),
         request: async (request, terms) => {
           const trace = await timedRequest(running.endpoint, request, {

@@ -158,6 +158,8 @@ export type AnswerRecord = z.infer<typeof answerRecord>;
 export const llamaCpp = z.object({
   way: z.enum(["direct", "node-llama-cpp"]),
   note: z.string().nullable(),
+  /** Why the chat template in the model's file is not used; left out where it is. */
+  chat_template_note: z.string().optional(),
 });
 export type LlamaCpp = z.infer<typeof llamaCpp>;
 

@@ -124,7 +124,9 @@ export function newRunInfo({ plan, machine, candidates, now, random }: {
 export function withLlamaCpp(info: RunInfo, ways: ReadonlyMap<string, LlamaCpp>): RunInfo {
   const candidates = info.candidates.map((candidate) => {
     const way = ways.get(candidate.id);
-    return way === undefined ? candidate : { ...candidate, llama_cpp: way };
+    if (way === undefined) return candidate;
+    const isReplaced = way.chat_template_note !== undefined;
+    return { ...candidate, llama_cpp: way, ...(isReplaced ? { chat_template: "plain" as const } : {}) };
   });
   return { ...info, candidates };
 }

@@ -129,6 +129,7 @@ async function startAdapter(
       directNote: null,
       threads: null,
       chatTemplate: model.chatTemplate,
+      chatTemplateNote: null,
       contextTokens,
       stats: () => useOf(core),
       stop,

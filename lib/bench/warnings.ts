@@ -361,12 +361,22 @@ function engineWays({ rows }: Facts): Finding[] {
 function plainTemplate({ info }: Facts): Finding[] {
   const plain = info.candidates.filter((candidate) => candidate.chat_template === "plain");
   if (plain.length === 0) return [];
-  return [{
+  const finding = (candidates: typeof plain, message: string): Finding => ({
     code: "plain-chat-template",
-    candidates: idsOf(plain),
-    message: `${idsOf(plain).join(", ")}: the model brings no chat template and got a plain one`,
+    candidates: idsOf(candidates),
+    message: `${idsOf(candidates).join(", ")}: ${message}`,
     remedy: "expect poor answers; speed is comparable",
-  }];
+  });
+  const without = plain.filter(({ llama_cpp }) => llama_cpp?.chat_template_note === undefined);
+  return [
+    ...(without.length === 0
+      ? []
+      : [finding(without, "the model brings no chat template and got a plain one")]),
+    ...plain.flatMap((one) => {
+      const note = one.llama_cpp?.chat_template_note;
+      return note === undefined ? [] : [finding([one], note)];
+    }),
+  ];
 }
 
 function ratios(above: ArrayLike<number>, below: ArrayLike<number>): number[] {

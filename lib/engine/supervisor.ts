@@ -47,6 +47,8 @@ export interface RunningModel {
   /** Why that is not the requested device; null where nothing needs saying. */
   readonly deviceNote: string | null;
   readonly chatTemplate: ChatTemplateKind;
+  /** Why the chat template in the model's file is not used; null where nothing needs saying. */
+  readonly chatTemplateNote: string | null;
   /** Null for an adapter whose registry entry does not say. */
   readonly contextTokens: number | null;
   /** Resident memory in megabytes (10^6 bytes), and processor seconds since the process began. */
@@ -66,8 +68,6 @@ export interface RunningEngine extends RunningModel {
   readonly direct: boolean;
   /** Why llama.cpp is not called directly; null where it is. */
   readonly directNote: string | null;
-  /** Why the chat template in the model's file is not used; null where nothing needs saying. */
-  readonly chatTemplateNote: string | null;
 }
 
 /**

@@ -11,7 +11,7 @@ import type { Availability, Lease, ServedModel } from "./served_models.ts";
 /** What the pool needs from a running model: an embedded engine, or an adapter. */
 export type PooledEngine =
   & Pick<RunningModel, "endpoint" | "exited" | "stats" | "stop">
-  & Partial<Pick<RunningModel, "device" | "contextTokens" | "chatTemplate">>;
+  & Partial<Pick<RunningModel, "device" | "contextTokens" | "chatTemplate" | "chatTemplateNote">>;
 
 /** A model that can be loaded here. */
 export interface PooledModel {
@@ -233,11 +233,12 @@ export class EnginePool {
 
 function aboutOf({ model, state }: PoolMember) {
   if (state.kind !== "up") return model.about;
-  const { device, chatTemplate, contextTokens } = state.engine;
+  const { device, chatTemplate, chatTemplateNote, contextTokens } = state.engine;
   return {
     ...model.about,
     ...(device === undefined ? {} : { device }),
     ...(chatTemplate === undefined ? {} : { chat_template: chatTemplate }),
+    ...((chatTemplateNote ?? null) === null ? {} : { chat_template_note: chatTemplateNote }),
     ...(contextTokens === undefined ? {} : { context_length: contextTokens }),
   };
 }

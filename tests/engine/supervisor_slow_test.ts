@@ -130,3 +130,25 @@ Deno.test({
     }
   },
 });
+
+Deno.test("a file whose chat template doesn't parse is loaded with the plain one, and says so", async () => {
+  const dir = await Deno.makeTempDir();
+  const bytes = await Deno.readFile(await realModel());
+  const at = new TextDecoder("latin1").decode(bytes.subarray(0, 4_000_000)).indexOf("{% for message");
+  assert.ok(at > 0);
+  bytes.set(new TextEncoder().encode("{% fxr"), at);
+  const modelPath = `${dir}/broken.gguf`;
+  await Deno.writeFile(modelPath, bytes);
+  {
+    await using engine = await realEngine({ modelPath });
+    assert.equal(engine.chatTemplate, "plain");
+    assert.match(
+      engine.chatTemplateNote ?? "",
+      /chat template in broken\.gguf \(tokenizer\.chat_template\) is not valid Jinja/,
+    );
+    const body = { model: "smollm2", max_tokens: 4, messages: [{ role: "user", content: "Hello" }] };
+    const answer = await (await post(engine, "/chat/completions", body)).json();
+    assert.ok(answer.usage.completion_tokens > 0);
+  }
+  await Deno.remove(dir, { recursive: true });
+});
