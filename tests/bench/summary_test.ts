@@ -123,6 +123,14 @@ Deno.test("a run that mixes ways of calling llama.cpp says so, and why", async (
   assert.equal(row(same, "c").llama_cpp, null);
 });
 
+Deno.test("a chat template that had to be replaced is named in the warning", async () => {
+  const note = "the chat template in a.gguf is not valid Jinja";
+  const llamaCpp = { way: "direct", note: null, chat_template_note: note } as const;
+  const { warnings } = await summaryOf({ a: { llamaCpp }, b: {} });
+  const found = warnings.filter(({ code }) => code === "plain-chat-template");
+  assert.deepEqual(found.map(({ message, candidates }) => [message, candidates]), [[`a: ${note}`, ["a"]]]);
+});
+
 Deno.test("delivered load is checked, and a miss is said", async () => {
   // One answer takes 120 ms: a client can do 8 a second.
   const kept = await summaryOf({ a: {} }, { rate: 20, concurrency: 4, rounds: 20 });
