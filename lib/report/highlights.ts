@@ -152,6 +152,15 @@ function evidence({ ratio: found, ci95, n, scope }: Rival): string {
 
 /** The candidate that leads, where it is not settled that it does. */
 function unsettled(summary: Summary, first: string, rivals: readonly Rival[], metric: Timed): string {
+  if (mostlyDisturbed(summary)) {
+    const ratios = rivals.filter((rival) => rival.ratio !== null).map((rival) =>
+      `\`${rival.id}\` takes ${evidence(rival)}`
+    );
+    return `No verdict on who ${
+      timed[metric].fastest
+    }: the machine was busy. Provisionally, \`${first}\` leads` +
+      (ratios.length === 0 ? "." : `: ${listed(ratios)}.`);
+  }
   const named = (verdict: Rival["verdict"]) =>
     rivals.filter((rival) => rival.verdict === verdict).map((rival) =>
       verdict === "undecided" && rival.ratio !== null
@@ -164,9 +173,9 @@ function unsettled(summary: Summary, first: string, rivals: readonly Rival[], me
     open.length > 0 ? `the run can't tell it apart from ${listed(open)}` : "",
   ].filter((part) => part !== "");
   const whys = [...new Set(rivals.filter(({ verdict }) => verdict === "undecided").map(({ why }) => why))];
-  const next = mostlyDisturbed(summary)
-    ? " The machine was busy: close other programs and measure again."
-    : `${whys.map((why) => why === "" ? "" : ` ${sentence(why)}`).join("")}${adviceOn(summary, rivals)}`;
+  const next = `${whys.map((why) => why === "" ? "" : ` ${sentence(why)}`).join("")}${
+    adviceOn(summary, rivals)
+  }`;
   return `No candidate is clearly ${timed[metric].clearly}: \`${first}\` leads, but ${
     parts.join(", and ")
   }.` +

@@ -80,8 +80,8 @@ export function reportPage({ summary, data, answers, selfcheck, quality, options
   }
           </ul>
     ${results(summary, data, quality, options)}
-    ${warningSection(summary)}
     ${anythingMeasured(summary) ? measurements(summary, data) : null}
+    ${warningSection(summary)}
     ${answerSection(summary, data, answers, quality)}
     ${conditionsSection(summary, data)}
     ${instrumentSection(selfcheck)}
