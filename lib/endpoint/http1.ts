@@ -59,13 +59,6 @@ export class ResponseParser {
 
   constructor(private readonly limits: ParserLimits = DEFAULT_LIMITS) {}
 
-  /** A parser that has the head already. */
-  static after(head: ResponseHead, limits?: ParserLimits): ResponseParser {
-    const parser = new ResponseParser(limits);
-    parser.#useParsed(head, false);
-    return parser;
-  }
-
   /** Null until the blank line after the headers has arrived. */
   get head(): ResponseHead | null {
     return this.#head;
@@ -154,10 +147,6 @@ export class ResponseParser {
   #useHead(text: string): void {
     const { head, http10 } = parseHead(text);
     if (head.status < 200) return; // 100 Continue, 103 Early Hints: the response itself follows
-    this.#useParsed(head, http10);
-  }
-
-  #useParsed(head: ResponseHead, http10: boolean): void {
     this.#head = head;
     this.#state = framingOf(head);
     const connection = head.headers.get("connection")?.toLowerCase() ?? "";
@@ -198,21 +187,6 @@ export class ResponseParser {
       if (stop === from) this.#state = DONE;
     }
   }
-}
-
-/**
- * A parser for the body alone, whose head was read by somebody else: that of a request, say.
- *
- * @throws {SyntaxError} for a framing that HTTP/1.1 doesn't know
- *
- * ```ts
- * const parser = bodyOf(new Map([["transfer-encoding", "chunked"]]));
- * const body = parser.feed(new TextEncoder().encode("2\r\nhi\r\n0\r\n\r\n"));
- * if (body.length !== 2 || !parser.done) throw new Error("a body of two bytes");
- * ```
- */
-export function bodyOf(headers: ResponseHead["headers"], limits?: ParserLimits): ResponseParser {
-  return ResponseParser.after({ status: 200, headers }, limits);
 }
 
 /** Parts of one array, moved together in place. */

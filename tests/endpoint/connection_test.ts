@@ -1,7 +1,7 @@
 /** Memory that is written out of again and again: never while the socket still reads it. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { SocketWriter } from "../../lib/endpoint/socket_writer.ts";
+import { SocketWriter } from "../../lib/endpoint/connection.ts";
 
 /** A socket that takes so many bytes a call, some of them at once and some later, and reads them only then. */
 function slowSocket(takes: readonly number[]) {
