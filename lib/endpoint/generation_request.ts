@@ -2,7 +2,7 @@
 import { connectionFailure, EndpointFailure, httpFailure } from "./failure.ts";
 import { limitedText, type TimedBody } from "./timed_body.ts";
 import type { PostJson, TimedResponse } from "./timed_client.ts";
-import type { Endpoint, GenerationRequest } from "./trace.ts";
+import type { ChatMessage, Endpoint, GenerationRequest } from "./trace.ts";
 
 /** What a request asks of the protocol, apart from what it asks of the model. */
 export interface ProtocolOptions {
@@ -10,7 +10,20 @@ export interface ProtocolOptions {
   readonly stream: boolean;
   /** Sends `stream_options`, which asks for a last chunk with `usage`. */
   readonly streamUsage: boolean;
+  /** Puts the system message at the beginning of the first user message. @default false */
+  readonly foldSystem?: boolean;
+  /** Fields that the endpoint refuses. @default none */
+  readonly leaveOut?: readonly RefusableField[];
 }
+
+/** Fields without which a request still makes sense. Without `max_tokens`, `max_completion_tokens` is sent. */
+export type RefusableField =
+  | "temperature"
+  | "seed"
+  | "stop"
+  | "ignore_eos"
+  | "response_format"
+  | "max_tokens";
 
 /** An answer whose status line and headers have arrived; its body is unread. */
 export interface StartedAnswer {
@@ -76,8 +89,7 @@ function jsonOrText(text: string): unknown {
 }
 
 /**
- * The JSON body of a generation request. The completions route gets the messages' texts with a blank line
- * between them.
+ * The JSON body of a generation request. The completions route gets the messages' texts, joined by blank lines.
  *
  * ```ts
  * const request = { model: "m", messages: [{ role: "user" as const, content: "Hi" }], maxTokens: 8, temperature: 0 };
@@ -89,24 +101,50 @@ function jsonOrText(text: string): unknown {
  */
 export function requestBody(
   request: GenerationRequest,
-  { route, stream, streamUsage }: ProtocolOptions,
+  { route, stream, streamUsage, foldSystem = false, leaveOut = [] }: ProtocolOptions,
 ): Record<string, unknown> {
   const { responseFormat } = request;
   const chat = route === "chat";
+  const takes = (field: RefusableField) => !leaveOut.includes(field);
   return {
     model: request.model,
-    max_tokens: request.maxTokens,
-    temperature: request.temperature,
-    ...(request.seed === undefined ? {} : { seed: request.seed }),
-    ...(request.stop === undefined ? {} : { stop: request.stop }),
-    ...(request.fixedOutput === true ? { ignore_eos: true, min_tokens: request.maxTokens } : {}),
+    [takes("max_tokens") ? "max_tokens" : "max_completion_tokens"]: request.maxTokens,
+    ...(takes("temperature") ? { temperature: request.temperature } : {}),
+    ...(request.seed !== undefined && takes("seed") ? { seed: request.seed } : {}),
+    ...(request.stop !== undefined && takes("stop") ? { stop: request.stop } : {}),
+    ...(request.fixedOutput === true && takes("ignore_eos")
+      ? { ignore_eos: true, min_tokens: request.maxTokens }
+      : {}),
     ...(stream ? { stream: true } : {}),
     ...(stream && streamUsage ? { stream_options: { include_usage: true } } : {}),
-    ...(chat && responseFormat !== undefined
+    ...(chat && responseFormat !== undefined && takes("response_format")
       ? { response_format: { type: "json_schema", json_schema: { ...responseFormat, strict: true } } }
       : {}),
     ...(chat
-      ? { messages: request.messages.map(({ role, content }) => ({ role, content })) }
+      ? {
+        messages: (foldSystem ? foldedMessages(request.messages) : request.messages).map((
+          { role, content },
+        ) => ({ role, content })),
+      }
       : { prompt: request.messages.map(({ content }) => content).join("\n\n") }),
   };
+}
+
+/**
+ * Messages without a system message: its text opens the first user message, with a blank line after it.
+ *
+ * ```ts
+ * const messages = [{ role: "system" as const, content: "Be brief." }, { role: "user" as const, content: "Hi" }];
+ * if (foldedMessages(messages)[0]?.content !== "Be brief.\n\nHi") throw new Error("one message");
+ * ```
+ */
+export function foldedMessages(messages: readonly ChatMessage[]): ChatMessage[] {
+  const system = messages.filter(({ role }) => role === "system").map(({ content }) => content);
+  const rest = messages.filter(({ role }) => role !== "system");
+  if (system.length === 0) return rest;
+  const at = rest.findIndex(({ role }) => role === "user");
+  if (at < 0) return [{ role: "user", content: system.join("\n\n") }, ...rest];
+  return rest.map((message, i) =>
+    i === at ? { ...message, content: [...system, message.content].join("\n\n") } : message
+  );
 }

@@ -1,45 +1,63 @@
-/** How an endpoint wants to be asked for a model: found out once, by asking it something small. */
+/** Finds out, with small requests, which requests an endpoint takes for a model. */
+import type { ProtocolOptions, RefusableField } from "./generation_request.ts";
 import { type RequestOptions, timedRequest } from "./timed_request.ts";
 import { outputTokens } from "./tokens.ts";
 import type { Endpoint, GenerationRequest, Trace } from "./trace.ts";
 
-/** What the endpoint can do, in the words of `timedRequest`'s options. */
-export interface Abilities {
-  readonly route: "chat" | "completions";
-  /** It streams. Without, there is no time to first token. */
+/** What the endpoint takes, as options of `timedRequest`, and what it sends back. */
+export interface Abilities extends Required<ProtocolOptions> {
+  /** False where it never streams: then there is no time to first token. */
   readonly stream: boolean;
-  /** It takes `stream_options`. */
-  readonly streamUsage: boolean;
-  /** Where token counts will come from: only `usage` is none of our guesses. */
+  /** Why system messages are folded into the user message; null where the endpoint takes them. */
+  readonly systemMessage: "refused" | "dropped" | null;
+  /** Where token counts come from; only `usage` is not an estimate. */
   readonly tokenSource: "usage" | "chunks" | "chars/4";
-  /** It sends reasoning apart from the answer. */
+  /** It sends reasoning, apart from the answer or in it. */
   readonly reasoning: boolean;
 }
 
+/** The result of a probe. */
 export type Probe =
   | {
     readonly ok: true;
     readonly abilities: Abilities;
     readonly trace: Trace;
+    /** What differs from a fully able endpoint, one sentence per entry. */
     readonly notes: readonly string[];
+    /** How long the endpoint answered 503, in ms; null where it never did. */
+    readonly loadingMs: number | null;
   }
   | { readonly ok: false; readonly reason: string; readonly trace: Trace };
 
-type ProbeOptions = Pick<RequestOptions, "clock" | "post" | "timeoutMs" | "signal">;
+/** What the probe's request shares with those of the plan. */
+export type ProbeSettings = Partial<
+  Pick<GenerationRequest, "temperature" | "seed" | "stop" | "fixedOutput" | "responseFormat">
+>;
 
-type Manner = Pick<Abilities, "route" | "stream" | "streamUsage">;
+interface ProbeTools extends Pick<RequestOptions, "clock" | "post" | "timeoutMs" | "signal"> {
+  /** The plan's settings, so that the endpoint refuses here what it would refuse later. @default temperature 0 */
+  readonly settings?: ProbeSettings;
+}
 
-/** From the manner we want most to the last resort. */
-const MANNERS: readonly Manner[] = (["chat", "completions"] as const).flatMap((route) => [
-  { route, stream: true, streamUsage: true },
-  { route, stream: true, streamUsage: false },
-  { route, stream: false, streamUsage: false },
-]);
+/** What is varied until the endpoint takes the request. */
+type Manner = Required<ProtocolOptions>;
+
+/** A system message with more words than any user message of the probe has tokens. */
+const SYSTEM_MESSAGE =
+  "You are a helpful assistant. Answer in one short sentence, in plain words. Do not repeat the " +
+  "question, do not write a list, do not use headings, and do not explain how you found the answer. Where something " +
+  "is unclear, take the most likely meaning. Write numbers as words, dates in full, and names as they are given. Do " +
+  "not greet, do not apologise, and do not offer more help at the end.";
+const SYSTEM_WORDS = SYSTEM_MESSAGE.split(" ").length;
+
+/** Between two requests to an endpoint that loads its model, in ms. */
+const LOADING_PAUSE_MS = 250;
 
 /**
- * Asks for a few tokens and says which route to take (chat, otherwise completions), whether the endpoint
- * streams and whether it reports usage. One request where the endpoint is able; each thing that it refuses
- * (HTTP 400, 404, 405, 415, 422, 501) costs one more.
+ * Requests a few tokens with the plan's settings, and returns what the endpoint takes: the route (chat, otherwise
+ * completions), streams, usage, system messages, each field. It costs one request where the endpoint takes everything;
+ * each refusal (HTTP 400, 404, 405, 415, 422, 501) costs one more. What is refused is left out once, and returned.
+ * An endpoint that answers 503, because it loads its model, is retried until `timeoutMs`.
  *
  * @throws the signal's reason, when `signal` is aborted
  *
@@ -53,45 +71,186 @@ const MANNERS: readonly Manner[] = (["chat", "completions"] as const).flatMap((r
  * if (!found.ok || found.abilities.tokenSource === "usage") throw new Error("it streams, without usage");
  * ```
  */
-export async function probe(endpoint: Endpoint, model: string, options: ProbeOptions): Promise<Probe> {
+export async function probe(endpoint: Endpoint, model: string, tools: ProbeTools): Promise<Probe> {
+  const { settings = {}, ...options } = tools;
   const request: GenerationRequest = {
-    model,
-    messages: [{ role: "user", content: "Count from one to five in words." }],
-    maxTokens: 16,
     temperature: 0,
+    ...settings,
+    model,
+    messages: [
+      { role: "system", content: SYSTEM_MESSAGE },
+      { role: "user", content: "Count from one to five in words." },
+    ],
+    maxTokens: 16,
   };
-  let first: Trace | undefined;
-  let skipRoute: string | null = null;
-  for (const manner of MANNERS) {
-    if (manner.route === skipRoute) continue;
-    const trace = await timedRequest(endpoint, request, { ...options, ...manner });
-    if (answered(trace)) return { ok: true, trace, ...abilitiesOf(manner, trace) };
-    first ??= trace;
-    if (!isRefusal(trace)) return { ok: false, reason: trace.reason ?? "no answer", trace };
-    if (trace.httpStatus === 404 || trace.httpStatus === 405) skipRoute = manner.route;
+  const prober = new Prober(endpoint, request, options);
+  for (const route of ["chat", "completions"] as const) {
+    const tried = await prober.tryRoute(route);
+    if (tried.kind === "taken") return await prober.describe(tried.manner, tried.trace);
+    if (tried.kind === "failed") break;
   }
-  // Every manner was refused: what the endpoint said to the plainest question is the truest reason.
-  if (first === undefined) throw new Error("a probe asks at least once");
+  // Every manner was refused: the answer to the plainest request explains it best.
+  const { first } = prober;
+  if (first === null) throw new Error("a probe sends at least one request");
   return { ok: false, reason: first.reason ?? "no answer", trace: first };
 }
 
-/** An empty answer is an answer to a probe: the model has nothing to say, the endpoint works. */
+/** What became of a manner, after everything that the endpoint named was left out. */
+type Tried =
+  | { readonly kind: "taken"; readonly manner: Manner; readonly trace: Trace }
+  | { readonly kind: "refused"; readonly manner: Manner }
+  | { readonly kind: "no such route" | "failed" };
+
+class Prober {
+  /** The first trace that was not an answer. */
+  first: Trace | null = null;
+  #loading: { readonly sinceMs: number; untilMs: number } | null = null;
+
+  constructor(
+    readonly endpoint: Endpoint,
+    readonly request: GenerationRequest,
+    readonly options: Omit<ProbeTools, "settings">,
+  ) {}
+
+  async tryRoute(route: Manner["route"]): Promise<Tried> {
+    const plain = { route, stream: true, streamUsage: true, foldSystem: false, leaveOut: [] };
+    let tried = await this.#try(plain);
+    if (tried.kind !== "refused") return tried;
+    for (const guess of guesses(tried.manner)) {
+      tried = await this.#try(guess);
+      if (tried.kind !== "refused") return tried;
+    }
+    return tried;
+  }
+
+  /** Sends the request, again and again without what the endpoint names, until it names nothing more. */
+  async #try(manner: Manner): Promise<Tried> {
+    const trace = await this.#send(manner);
+    if (answered(trace)) return { kind: "taken", manner, trace };
+    this.first ??= trace;
+    if (!isRefusal(trace)) return { kind: "failed" };
+    if (trace.httpStatus === 404 || trace.httpStatus === 405) return { kind: "no such route" };
+    const next = withoutNamed(manner, this.request, trace.reason ?? "");
+    return next === null ? { kind: "refused", manner } : await this.#try(next);
+  }
+
+  async describe(found: Manner, answer: Trace): Promise<Probe> {
+    let [manner, trace] = [found, answer];
+    let systemMessage: Abilities["systemMessage"] = found.foldSystem ? "refused" : null;
+    if (found.route === "chat" && systemMessage === null && lacksSystem(answer)) {
+      // Some endpoints count tokens in their own way: only a count that grows proves that the message was dropped.
+      const folded = { ...found, foldSystem: true };
+      const again = await this.#send(folded);
+      if (answered(again) && !lacksSystem(again)) [manner, trace, systemMessage] = [folded, again, "dropped"];
+    }
+    const stream = manner.stream && (trace.streamed || trace.chunks.length === 0);
+    const { source: tokenSource } = outputTokens(trace);
+    const reasoning = trace.reasoning !== "";
+    const abilities = { ...manner, stream, systemMessage, tokenSource, reasoning };
+    const loading = this.#loading;
+    const loadingMs = loading === null ? null : loading.untilMs - loading.sinceMs;
+    return { ok: true, trace, loadingMs, abilities, notes: notesOn(abilities, trace) };
+  }
+
+  /** Sends the request; again while the endpoint answers 503, which is not a measured request. */
+  async #send(manner: Manner): Promise<Trace> {
+    const { clock, timeoutMs, signal } = this.options;
+    const deadlineMs = clock() + timeoutMs;
+    for (;;) {
+      const trace = await timedRequest(this.endpoint, this.request, { ...this.options, ...manner });
+      if (trace.httpStatus !== 503 || clock() + LOADING_PAUSE_MS >= deadlineMs) {
+        if (this.#loading?.untilMs === Infinity) this.#loading.untilMs = trace.sentMs;
+        return trace;
+      }
+      this.#loading ??= { sinceMs: trace.sentMs, untilMs: Infinity };
+      await new Promise((resolve) => setTimeout(resolve, LOADING_PAUSE_MS));
+      signal?.throwIfAborted();
+    }
+  }
+}
+
+/** An empty answer is an answer to a probe: the endpoint works, the model has nothing to say. */
 const answered = (trace: Trace) =>
   trace.status === "ok" || (trace.httpStatus === 200 && trace.reason === "empty answer");
 
-/** The endpoint understood that it was asked for something it does not do. */
-const isRefusal = (trace: Trace) => [400, 404, 405, 415, 422, 501].includes(trace.httpStatus ?? 0);
+/** The endpoint understood the request, and does not take something in it. */
+const isRefusal = ({ httpStatus, reason }: Trace) =>
+  [400, 404, 405, 415, 422, 501].includes(httpStatus ?? 0) ||
+  httpStatus === 500 && NAMES_SYSTEM.test(reason ?? ""); // sglang
 
-function abilitiesOf(manner: Manner, trace: Trace): { abilities: Abilities; notes: string[] } {
-  const stream = manner.stream && (trace.streamed || trace.chunks.length === 0);
-  const { source: tokenSource } = outputTokens(trace);
-  const notes: string[] = [];
-  if (manner.route === "completions") notes.push("no chat route: prompts go to /completions");
-  if (!stream) notes.push("it does not stream: no time to first token, no gaps");
-  if (stream && !manner.streamUsage) notes.push("it refuses stream_options");
-  if (tokenSource !== "usage") {
-    notes.push(`it reports no usage: token counts are estimated from ${tokenSource}`);
+/** Templates of Mistral and Gemma complain about roles that do not alternate. */
+const NAMES_SYSTEM =
+  /\bsystem\b.{0,40}\b(?:role|message|prompt)|\b(?:role|message)s?\b.{0,40}\bsystem\b|roles must alternate/i;
+
+/** Fields, the words by which messages name them, and whether a request has them. */
+const FIELDS: readonly [RefusableField, RegExp, (request: GenerationRequest) => boolean][] = [
+  ["temperature", /temperature/i, () => true],
+  ["seed", /\bseed\b/i, ({ seed }) => seed !== undefined],
+  ["stop", /\bstop\b/i, ({ stop }) => stop !== undefined],
+  ["ignore_eos", /ignore_eos|min_tokens/i, ({ fixedOutput }) => fixedOutput === true],
+  [
+    "response_format",
+    /response_format|json_schema|structured|guided|grammar/i,
+    ({ responseFormat }) => responseFormat !== undefined,
+  ],
+  [
+    "max_tokens",
+    /max_completion_tokens|\b(?:unsupported|unrecognized|unknown|extra|not permitted)\b.{0,80}\bmax_tokens/i,
+    () => true,
+  ],
+];
+
+/** The manner without what the endpoint's message names; null where it names nothing that is still there. */
+function withoutNamed(manner: Manner, request: GenerationRequest, reason: string): Manner | null {
+  if (manner.streamUsage && /stream_options|include_usage/i.test(reason)) {
+    return { ...manner, streamUsage: false };
   }
-  if (trace.chunks.length === 0) notes.push("the answer to the probe was empty");
-  return { abilities: { ...manner, stream, tokenSource, reasoning: trace.reasoning !== "" }, notes };
+  if (manner.route === "chat" && !manner.foldSystem && NAMES_SYSTEM.test(reason)) {
+    return { ...manner, foldSystem: true };
+  }
+  for (const [field, names, has] of FIELDS) {
+    if (names.test(reason) && has(request) && !manner.leaveOut.includes(field)) {
+      return { ...manner, leaveOut: [...manner.leaveOut, field] };
+    }
+  }
+  return manner.stream && /\bstream/i.test(reason) ? { ...manner, stream: false, streamUsage: false } : null;
+}
+
+/** What is tried, one at a time, where the endpoint does not say what it refuses. */
+function guesses(manner: Manner): Manner[] {
+  return [
+    ...(manner.streamUsage ? [{ ...manner, streamUsage: false }] : []),
+    ...(manner.stream ? [{ ...manner, stream: false, streamUsage: false }] : []),
+    ...(manner.route === "chat" && !manner.foldSystem ? [{ ...manner, foldSystem: true }] : []),
+    ...(manner.leaveOut.includes("temperature")
+      ? []
+      : [{ ...manner, leaveOut: [...manner.leaveOut, "temperature" as const] }]),
+  ];
+}
+
+/** Fewer prompt tokens than the system message has words: the model did not get it. */
+const lacksSystem = ({ usage }: Trace) =>
+  usage !== null && usage.promptTokens > 0 && usage.promptTokens < SYSTEM_WORDS;
+
+function notesOn(abilities: Abilities, trace: Trace): string[] {
+  const { route, stream, streamUsage, systemMessage, leaveOut, tokenSource } = abilities;
+  return [
+    ...(route === "completions" ? ["it has no chat route: prompts go to /completions"] : []),
+    ...(stream ? [] : ["it does not stream: there is no time to first token, and there are no gaps"]),
+    ...(stream && !streamUsage ? ["it refuses stream_options"] : []),
+    ...(systemMessage === null ? [] : [
+      `it ${
+        systemMessage === "refused" ? "refuses system messages" : "drops system messages without an error"
+      }: their text opens the user message`,
+    ]),
+    ...leaveOut.map((field) =>
+      field === "max_tokens"
+        ? "it refuses max_tokens: max_completion_tokens is sent"
+        : `it refuses ${field}: the field is left out`
+    ),
+    ...(tokenSource === "usage"
+      ? []
+      : [`it reports no usage: token counts are estimated from ${tokenSource}`]),
+    ...(trace.chunks.length === 0 ? ["the answer to the probe was empty"] : []),
+  ];
 }

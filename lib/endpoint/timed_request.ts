@@ -2,13 +2,21 @@
 import type { Clock } from "../clock.ts";
 import { AnswerError, AnswerReader } from "./answer_reader.ts";
 import { EndpointFailure, redacted, rootReason, withoutKey } from "./failure.ts";
-import { sendGeneration, type SentGeneration, type StartedAnswer } from "./generation_request.ts";
+import {
+  type ProtocolOptions,
+  sendGeneration,
+  type SentGeneration,
+  type StartedAnswer,
+} from "./generation_request.ts";
 import type { TimedBody, TimedBytes } from "./timed_body.ts";
 import type { PostJson } from "./timed_client.ts";
 import type { Endpoint, GenerationRequest, Trace } from "./trace.ts";
 
-/** How a timed request is sent, and what ends it early. */
-export interface RequestOptions {
+/**
+ * How a timed request is sent, and what ends it early. By default it goes to the chat route and asks for a stream with
+ * usage.
+ */
+export interface RequestOptions extends Partial<ProtocolOptions> {
   /** Monotonic clock, in ms; the same that `post` was made with. */
   readonly clock: Clock;
   /** Sends the request: `timedClient(…).post`. */
@@ -16,12 +24,6 @@ export interface RequestOptions {
   readonly timeoutMs: number;
   /** When the request should have been sent, in ms, under a constant rate. @default when it is sent */
   readonly dueMs?: number;
-  /** @default "chat" */
-  readonly route?: "chat" | "completions";
-  /** Ask for a stream. @default true */
-  readonly stream?: boolean;
-  /** Ask for a last chunk with `usage`; a few servers refuse `stream_options`. @default true */
-  readonly streamUsage?: boolean;
   /** Aborting it makes the call throw the signal's reason. */
   readonly signal?: AbortSignal;
   /** Called with each piece of visible text as it arrives; measurements leave it out. */
@@ -146,8 +148,9 @@ class TimedRequest {
   }
 
   #send(): SentGeneration {
-    const { route = "chat", stream = true, streamUsage = true, post } = this.options;
-    return this.#sent = sendGeneration(this.endpoint, this.request, { route, stream, streamUsage }, post);
+    const { route = "chat", stream = true, streamUsage = true, post, ...rest } = this.options;
+    const protocol = { ...rest, route, stream, streamUsage };
+    return this.#sent = sendGeneration(this.endpoint, this.request, protocol, post);
   }
 
   async #read({ status, contentType, body }: StartedAnswer): Promise<void> {

@@ -1,23 +1,39 @@
-/** What a probe finds out, and at what cost in requests. */
+/** What a probe finds out, and how many requests it takes. */
 import assert from "node:assert/strict";
-import { probe } from "../../lib/endpoint/probe.ts";
+import { probe, type ProbeSettings } from "../../lib/endpoint/probe.ts";
 import { startFake } from "../fake_endpoint.ts";
 import { clock, withPost } from "./helpers.ts";
 
-async function probeFake(behaviour: Parameters<typeof startFake>[0], model = "fake") {
+async function probeFake(
+  behaviour: Parameters<typeof startFake>[0],
+  { model = "fake", settings = {}, timeoutMs = 1000 }: {
+    model?: string;
+    settings?: ProbeSettings;
+    timeoutMs?: number;
+  } = {},
+) {
   const fake = startFake(behaviour);
   try {
     const found = await withPost(
       "socket",
-      (post) => probe({ name: "fake", baseUrl: fake.baseUrl }, model, { clock, post, timeoutMs: 1000 }),
+      (post) => probe({ name: "fake", baseUrl: fake.baseUrl }, model, { clock, post, timeoutMs, settings }),
     );
-    return { found, requests: fake.log.length };
+    return { found, requests: fake.log.length, last: fake.log.at(-1) };
   } finally {
     await fake.stop();
   }
 }
 
-const able = { route: "chat", stream: true, streamUsage: true, tokenSource: "usage", reasoning: false };
+const able = {
+  route: "chat",
+  stream: true,
+  streamUsage: true,
+  foldSystem: false,
+  leaveOut: [],
+  systemMessage: null,
+  tokenSource: "usage",
+  reasoning: false,
+};
 
 const cases: Record<string, [Parameters<typeof startFake>[0], object, number]> = {
   "an able endpoint takes one request": [{}, {}, 1],
@@ -29,10 +45,37 @@ const cases: Record<string, [Parameters<typeof startFake>[0], object, number]> =
   ],
   "a stream that comes whole": [{ streaming: "json" }, { stream: false }, 1],
   "stream_options refused": [{ refuseStreamOptions: true, usage: "every" }, { streamUsage: false }, 2],
-  "streaming refused": [{ streaming: "refuse" }, { stream: false, streamUsage: false }, 3],
+  "streaming refused": [{ streaming: "refuse" }, { stream: false, streamUsage: false }, 2],
   "completions alone": [{ routes: ["completions"] }, { route: "completions" }, 2],
   "reasoning": [{ reasoning: { tokens: 1, field: "reasoning" } }, { reasoning: true }, 1],
-  "an empty answer still shows the manner": [{ tokens: 0 }, {}, 1],
+  "an empty answer still shows what the endpoint takes": [{ tokens: 0 }, {}, 1],
+  "a system message refused (Gemma 2 behind vLLM)": [
+    { systemMessage: "refuse" },
+    { foldSystem: true, systemMessage: "refused" },
+    2,
+  ],
+  "a system message refused with HTTP 500 (sglang)": [
+    { systemMessage: "refuse with 500" },
+    { foldSystem: true, systemMessage: "refused" },
+    2,
+  ],
+  "a system message dropped by the template (Phi-3)": [
+    { systemMessage: "drop" },
+    { foldSystem: true, systemMessage: "dropped" },
+    2,
+  ],
+  "a dropped system message shows only where tokens are counted": [
+    { systemMessage: "drop", usage: "never" },
+    { tokenSource: "chunks" },
+    1,
+  ],
+  "temperature 0 refused (TGI)": [{ refuseZeroTemperature: true }, { leaveOut: ["temperature"] }, 2],
+  "max_tokens refused": [{ refuseFields: ["max_tokens"] }, { leaveOut: ["max_tokens"] }, 2],
+  "several things refused at once": [
+    { refuseZeroTemperature: true, systemMessage: "refuse", refuseStreamOptions: true, usage: "every" },
+    { foldSystem: true, systemMessage: "refused", leaveOut: ["temperature"], streamUsage: false },
+    4,
+  ],
 };
 
 for (const [name, [behaviour, difference, requests]] of Object.entries(cases)) {
@@ -44,17 +87,69 @@ for (const [name, [behaviour, difference, requests]] of Object.entries(cases)) {
   });
 }
 
-Deno.test("probe: an unknown model is told in the endpoint's words, after both routes", async () => {
+Deno.test("probe: an unknown model is reported in the endpoint's words, after both routes", async () => {
   const { found, requests } = await probeFake({ models: { other: {} }, strict: true });
   assert.ok(!found.ok);
   assert.equal(found.reason, "HTTP 404: model not found: fake");
   assert.equal(requests, 2);
 });
 
-Deno.test("probe: a wrong key or a broken server is not asked again", async () => {
+Deno.test("probe: a wrong key or a broken server costs one request", async () => {
   const key = await probeFake({ apiKey: "secret-secret" });
   assert.ok(!key.found.ok && key.found.trace.httpStatus === 401);
   const broken = await probeFake({ fault: { kind: "http", status: 500, body: "no" } });
   assert.ok(!broken.found.ok);
   assert.equal(broken.requests, 1);
+});
+
+Deno.test("probe: it refuses in the probe what it would refuse later: the plan's settings are used", async () => {
+  const settings = { temperature: 0.7, seed: 7, stop: ["\n"], fixedOutput: true };
+  const able = await probeFake({ refuseZeroTemperature: true }, { settings });
+  assert.ok(able.found.ok && able.found.abilities.leaveOut.length === 0);
+  const { found, requests, last } = await probeFake({ refuseFields: ["seed", "stop", "ignore_eos"] }, {
+    settings,
+  });
+  assert.ok(found.ok);
+  assert.deepEqual(found.abilities.leaveOut, ["seed", "stop", "ignore_eos"]);
+  assert.equal(requests, 4, "each refused field costs one request");
+  const sent = Object.keys(last?.body ?? {});
+  assert.ok(
+    sent.includes("temperature") && ["seed", "stop", "ignore_eos"].every((name) => !sent.includes(name)),
+  );
+  assert.deepEqual(found.notes, [
+    "it refuses seed: the field is left out",
+    "it refuses stop: the field is left out",
+    "it refuses ignore_eos: the field is left out",
+  ]);
+});
+
+Deno.test("probe: response_format is left out where it is refused, and kept where it is not", async () => {
+  const settings = { responseFormat: { name: "answer", schema: { type: "object" } } };
+  const refused = await probeFake({ refuseFields: ["response_format"] }, { settings });
+  assert.ok(refused.found.ok);
+  assert.deepEqual(refused.found.abilities.leaveOut, ["response_format"]);
+  const taken = await probeFake({}, { settings });
+  assert.ok(taken.found.ok && taken.found.abilities.leaveOut.length === 0);
+});
+
+Deno.test("probe: an endpoint that refuses everything without a word is tried in every manner, and then reported", async () => {
+  const { found, requests } = await probeFake({ fault: { kind: "http", status: 400, body: "bad request" } });
+  assert.ok(!found.ok);
+  assert.equal(found.reason, "HTTP 400: bad request");
+  assert.equal(requests, 5 + 4, "the plain request and its guesses, on either route");
+});
+
+Deno.test("probe: an endpoint that loads its model is waited for, and the wait counts as load", async () => {
+  const { found } = await probeFake({ loadingMs: 300 }, { timeoutMs: 5000 });
+  assert.ok(found.ok);
+  assert.ok((found.loadingMs ?? 0) >= 250 && (found.loadingMs ?? 0) < 3000, String(found.loadingMs));
+  assert.ok(found.trace.status === "ok");
+  const able = await probeFake({});
+  assert.ok(able.found.ok && able.found.loadingMs === null);
+});
+
+Deno.test("probe: an endpoint that loads for longer than the time-out is a failure", async () => {
+  const { found } = await probeFake({ loadingMs: 60_000 }, { timeoutMs: 600 });
+  assert.ok(!found.ok);
+  assert.equal(found.reason, "HTTP 503: Loading model");
 });
