@@ -6,7 +6,7 @@ import type { RunSink } from "./folder.ts";
 import { redactPaths } from "./redact_paths.ts";
 import { type PlannedBlock, requestId, withColdPrefix } from "./plan.ts";
 import { type RequestPlace, toAnswerRecord, toRequestRecord } from "./record_request.ts";
-import type { LlamaCpp, RunInfo } from "./records.ts";
+import type { CandidateProtocol, LlamaCpp, RunInfo } from "./records.ts";
 
 /** After so many failures in a row a candidate leaves the run. */
 export const FAILURES_IN_A_ROW = 3;
@@ -14,8 +14,13 @@ export const FAILURES_IN_A_ROW = 3;
 /** What happens, as it happens: for a progress display. */
 export type RunEvent =
   | { readonly kind: "load" | "warmup"; readonly candidate: string }
-  /** It is loaded and answers; `llamaCpp` where the embedded engine runs it. */
-  | { readonly kind: "opened"; readonly candidate: string; readonly llamaCpp: LlamaCpp | null }
+  /** It is loaded and answers; `llamaCpp` where the embedded engine runs it, `protocol` where it takes requests otherwise. */
+  | {
+    readonly kind: "opened";
+    readonly candidate: string;
+    readonly llamaCpp: LlamaCpp | null;
+    readonly protocol: CandidateProtocol | null;
+  }
   | {
     readonly kind: "request";
     readonly candidate: string;
@@ -88,7 +93,7 @@ export class CandidateSession {
   async makeReady(): Promise<void> {
     if (this.#open !== null || this.#left || !await this.#tryOpen()) return;
     // A service that loads a model tells how long it took and on what it runs; a fresh process told it before.
-    if (this.#opened?.device && !this.loads) await this.#recordLoad(null);
+    if (!this.loads && (this.#opened?.device || this.#opened?.loadMs)) await this.#recordLoad(null);
     const { warmup, prompt_set } = this.#context.info.plan;
     if (warmup > 0) this.#context.onEvent({ kind: "warmup", candidate: this.id });
     for (let count = 0; count < warmup && !this.#left; count++) {
@@ -184,6 +189,7 @@ export class CandidateSession {
         kind: "opened",
         candidate: this.id,
         llamaCpp: this.#open.llamaCpp ?? null,
+        protocol: this.#open.protocol ?? null,
       });
       return true;
     } catch (error) {

@@ -5,6 +5,7 @@ import { describeMachine, fits, type Machine } from "../catalog/machine.ts";
 import { type EngineSettings, type Model, plainName, type Registry, type Variant } from "../catalog/model.ts";
 import { parseRegistry } from "../catalog/registry.ts";
 import { locate, type Store } from "../catalog/store.ts";
+import type { ProbeSettings } from "../endpoint/probe.ts";
 import type { Clock, Fetch, Sleep } from "../clock.ts";
 import { isLoopback, socketTargets } from "../endpoint/loopback.ts";
 import { type TimedClient, timedClient } from "../endpoint/timed_client.ts";
@@ -56,10 +57,14 @@ export interface SessionResources {
   readonly note?: (line: string) => void;
 }
 
-/** What of a plan decides how candidates are opened: context size, time-outs, streams. */
+/** What of a plan decides how candidates are opened: context size, time-outs, streams, and what a probe sends. */
 export type CandidatePlan =
-  & Pick<SessionPlan, "maxTokens" | "timeoutS" | "stream">
-  & { readonly prompts?: { readonly prompts: readonly { readonly messages: readonly PromptMessage[] }[] } };
+  & Pick<SessionPlan, "maxTokens" | "timeoutS" | "stream" | "temperature" | "samplingSeed" | "fixedOutput">
+  & {
+    /** The JSON schema that answers must fit, where there is one. */
+    readonly responseFormat?: ProbeSettings["responseFormat"];
+    readonly prompts?: { readonly prompts: readonly { readonly messages: readonly PromptMessage[] }[] };
+  };
 
 /** Which candidates, and in what a task differs from the others. */
 export interface CandidateRequest {
@@ -207,10 +212,11 @@ export async function openableCandidates(
 }
 
 function liveOptions(
-  { timeoutS = PLAN_DEFAULTS.timeoutS, stream = true }: CandidatePlan,
+  plan: CandidatePlan,
   { clock, fetch, denoPath, env, run, note }: SessionResources,
   client: TimedClient,
 ): LiveCandidateOptions {
+  const { timeoutS = PLAN_DEFAULTS.timeoutS, stream = true } = plan;
   return {
     clock,
     fetch,
@@ -220,7 +226,20 @@ function liveOptions(
     note,
     timeoutMs: timeoutS * 1000,
     stream,
+    settings: probeSettings(plan),
     run,
+  };
+}
+
+/** A probe sends the plan's settings, so that what an endpoint refuses is known before the first request. */
+function probeSettings(
+  { temperature = PLAN_DEFAULTS.temperature, samplingSeed, fixedOutput, responseFormat }: CandidatePlan,
+): ProbeSettings {
+  return {
+    temperature,
+    ...(samplingSeed === undefined ? {} : { seed: samplingSeed }),
+    ...(fixedOutput === true ? { fixedOutput } : {}),
+    ...(responseFormat === undefined ? {} : { responseFormat }),
   };
 }
 

@@ -3,14 +3,14 @@ import { type Machine, neededRamGb } from "../catalog/machine.ts";
 import type { Clock, Fetch } from "../clock.ts";
 import { holdFoundryModel } from "../services/foundry_hold.ts";
 import { isLoopback } from "../endpoint/loopback.ts";
-import { probe } from "../endpoint/probe.ts";
+import { probe, type ProbeSettings } from "../endpoint/probe.ts";
 import { timedRequest } from "../endpoint/timed_request.ts";
 import type { PostJson } from "../endpoint/timed_client.ts";
 import type { Endpoint, GenerationRequest, Trace } from "../endpoint/trace.ts";
 import type { EngineExit } from "../engine/engine_process.ts";
 import { startModel } from "./start_model.ts";
 import type { Environment, RunProgram } from "../program.ts";
-import type { CandidateInfo, LlamaCpp } from "./records.ts";
+import type { CandidateInfo, CandidateProtocol, LlamaCpp } from "./records.ts";
 import type { NamedCandidate } from "./named_candidate.ts";
 
 /** One request: when it is due, how long it may take, what ends it. */
@@ -35,6 +35,10 @@ export interface OpenCandidate {
   readonly device: string | null;
   /** Which way the embedded engine calls llama.cpp; left out where another program runs the model. */
   readonly llamaCpp?: LlamaCpp;
+  /** How requests differ from what the caller asks for; left out where they don't. */
+  readonly protocol?: CandidateProtocol;
+  /** What the endpoint lacks or refuses, one sentence per entry; left out where that is nothing. */
+  readonly notes?: readonly string[];
   /** Threads that evaluate the model, and the process that does; left out where unknown. */
   readonly threads?: number;
   readonly pid?: number;
@@ -73,6 +77,8 @@ export interface LiveCandidateOptions {
   readonly timeoutMs: number;
   /** False asks for whole answers: no TTFT, no TPOT, no ITL. */
   readonly stream: boolean;
+  /** What the probe of an endpoint sends: the plan's settings. @default temperature 0 */
+  readonly settings?: ProbeSettings;
   /** Asks the system for a service's memory; left out, it stays unknown. */
   readonly run?: RunProgram;
 }
@@ -185,13 +191,17 @@ export function endpointCandidate(
     async open(signal): Promise<OpenCandidate> {
       const held = await holdFoundryModel(endpoint, info.model_id, { ...options, signal });
       try {
-        const found = await probe(endpoint, info.model_id, { clock, post, timeoutMs, signal });
+        const tools = { clock, post, timeoutMs, signal, settings: options.settings ?? {} };
+        const found = await probe(endpoint, info.model_id, tools);
         if (!found.ok) throw new Error(`it did not answer a probe: ${found.reason}`);
-        const { route, streamUsage } = found.abilities;
+        const { route, streamUsage, foldSystem, leaveOut, systemMessage } = found.abilities;
         const stream = options.stream && found.abilities.stream;
+        const differs = foldSystem || leaveOut.length > 0;
         return {
           endpoint,
-          loadMs: held?.loadMs ?? null,
+          ...(differs && { protocol: { system_message: systemMessage, left_out: [...leaveOut] } }),
+          notes: found.notes,
+          loadMs: held?.loadMs ?? found.loadingMs,
           device: held?.device ?? null,
           // A service elsewhere takes none of this machine's processors.
           ...(isHere(endpoint) ? {} : { threads: 0 }),
@@ -202,6 +212,8 @@ export function endpointCandidate(
               route,
               stream,
               streamUsage,
+              foldSystem,
+              leaveOut,
               ...terms,
             }),
           residentMb: () => held?.residentMb() ?? Promise.resolve(null),

@@ -163,6 +163,15 @@ export const llamaCpp = z.object({
 });
 export type LlamaCpp = z.infer<typeof llamaCpp>;
 
+/** How requests to an endpoint differ from the plan, since the endpoint does not take them as they are. */
+export const candidateProtocol = z.object({
+  /** Why system messages open the user message: the endpoint refuses or drops them; null where it takes them. */
+  system_message: z.enum(["refused", "dropped"]).nullable(),
+  /** Fields of the request that it refuses, and that are left out. */
+  left_out: z.array(z.string()),
+});
+export type CandidateProtocol = z.infer<typeof candidateProtocol>;
+
 /** One model × variant × endpoint, as the run knew it. */
 export const candidateInfo = z.object({
   /** `alias[:variant][@endpoint]`, unique in a run. */
@@ -181,6 +190,8 @@ export const candidateInfo = z.object({
   base_url: z.string().optional(),
   /** Which way the embedded engine evaluated the model. Schema 2; left out where no engine of Podium's ran it. */
   llama_cpp: llamaCpp.optional(),
+  /** What the endpoint refuses, and gets instead. Schema 2; left out where it takes requests as they are. */
+  protocol: candidateProtocol.optional(),
 });
 export type CandidateInfo = z.infer<typeof candidateInfo>;
 

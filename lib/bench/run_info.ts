@@ -4,7 +4,14 @@ import type { Machine } from "../catalog/machine.ts";
 import type { PromptSet } from "../prompts/prompts.ts";
 import { newRunId } from "./folder.ts";
 import { PLAN_DEFAULTS, roundsUnderLoad } from "./plan.ts";
-import { type LlamaCpp, type PlanInfo, type RaceTerms, RUN_SCHEMA, type RunInfo } from "./records.ts";
+import {
+  type CandidateProtocol,
+  type LlamaCpp,
+  type PlanInfo,
+  type RaceTerms,
+  RUN_SCHEMA,
+  type RunInfo,
+} from "./records.ts";
 
 /** What a run asks every candidate. What is left out has the value of `PLAN_DEFAULTS`. */
 export interface SessionPlan {
@@ -114,19 +121,30 @@ export function newRunInfo({ plan, machine, candidates, now, random }: {
   };
 }
 
+/** What an `opened` event says about its candidate. */
+export interface OpenedEvent {
+  readonly llamaCpp: LlamaCpp | null;
+  readonly protocol: CandidateProtocol | null;
+}
+
 /**
- * run.json with the way in which the engine called llama.cpp for each candidate, as the `opened` events told it.
+ * run.json with what the `opened` events said about each candidate: the way in which the engine called llama.cpp, and
+ * how requests to an endpoint differ from the plan.
  *
  * ```ts ignore
- * await folder.writeInfo({ ...withLlamaCpp(info, ways), status });
+ * await folder.writeInfo({ ...withOpened(info, opened), status });
  * ```
  */
-export function withLlamaCpp(info: RunInfo, ways: ReadonlyMap<string, LlamaCpp>): RunInfo {
+export function withOpened(info: RunInfo, opened: ReadonlyMap<string, OpenedEvent>): RunInfo {
   const candidates = info.candidates.map((candidate) => {
-    const way = ways.get(candidate.id);
-    if (way === undefined) return candidate;
-    const isReplaced = way.chat_template_note !== undefined;
-    return { ...candidate, llama_cpp: way, ...(isReplaced ? { chat_template: "plain" as const } : {}) };
+    const { llamaCpp = null, protocol = null } = opened.get(candidate.id) ?? {};
+    const isReplaced = llamaCpp?.chat_template_note !== undefined;
+    return {
+      ...candidate,
+      ...(llamaCpp === null ? {} : { llama_cpp: llamaCpp }),
+      ...(isReplaced ? { chat_template: "plain" as const } : {}),
+      ...(protocol === null ? {} : { protocol }),
+    };
   });
   return { ...info, candidates };
 }

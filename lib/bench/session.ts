@@ -19,9 +19,9 @@ import {
 } from "./find_candidates.ts";
 import { createRunFolder, type Resumed, resumeRunFolder, type RunFolder } from "./folder.ts";
 import { busiestFinder, machineReader } from "./noise.ts";
-import type { LlamaCpp, PlanInfo, RunInfo } from "./records.ts";
+import type { PlanInfo, RunInfo } from "./records.ts";
 import { runBench, type RunEvent } from "./run.ts";
-import { newRunInfo, planInfo, type SessionPlan, withLlamaCpp } from "./run_info.ts";
+import { newRunInfo, type OpenedEvent, planInfo, type SessionPlan, withOpened } from "./run_info.ts";
 import { summarizeRun, writeSummary } from "./summary.ts";
 import type { Summary } from "./summary_schema.ts";
 
@@ -158,7 +158,7 @@ export async function measure(
 ): Promise<FinishedRun> {
   const { resources: { clock, sleep, signal }, resumed = null, onEvent, onFolder } = options;
   const { info, folder } = resumed ?? await beginRun(found, planInfo(plan, found.order), options);
-  const ways = new Map<string, LlamaCpp>();
+  const opened = new Map<string, OpenedEvent>();
   let status: RunInfo["status"];
   try {
     await onFolder?.(folder.path);
@@ -173,12 +173,12 @@ export async function measure(
       findBusiest: busiestFinder(options.resources.run, clock, Deno.build.os),
       signal,
       onEvent: (event) => {
-        if (event.kind === "opened" && event.llamaCpp !== null) ways.set(event.candidate, event.llamaCpp);
+        if (event.kind === "opened") opened.set(event.candidate, event);
         onEvent?.(event);
       },
       ...(resumed === null ? {} : { resumed }),
     });
-    await folder.writeInfo({ ...withLlamaCpp(info, ways), status });
+    await folder.writeInfo({ ...withOpened(info, opened), status });
   } finally {
     folder.close();
   }

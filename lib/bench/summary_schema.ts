@@ -189,6 +189,7 @@ export const warningCode = z.enum([
   "device-fallback",
   "one-device",
   "engine-ways-differ",
+  "request-changed",
   "drift-seen",
   "not-stable",
 ]);

@@ -45,6 +45,7 @@ export function warningsOf(facts: Facts): Warning[] {
     oneDevice,
     engineWays,
     plainTemplate,
+    requestChanged,
   ];
   return checks.flatMap((check) => check(facts)).map((finding) => ({ candidates: [], ...finding }));
 }
@@ -377,6 +378,28 @@ function plainTemplate({ info }: Facts): Finding[] {
       return note === undefined ? [] : [finding([one], note)];
     }),
   ];
+}
+
+/** An endpoint that does not take requests as the plan has them answers another question than the others do. */
+function requestChanged({ info }: Facts): Finding[] {
+  return info.candidates.flatMap(({ id, protocol }) => {
+    if (protocol === undefined) return [];
+    const { system_message: system, left_out: fields } = protocol;
+    const changes = [
+      ...(system === null ? [] : [
+        `${system === "refused" ? "refuses" : "drops"} system messages, so their text opens the user message`,
+      ]),
+      ...(fields.length === 0 ? [] : [`refuses ${fields.join(", ")}, which is left out`]),
+    ];
+    return [{
+      code: "request-changed" as const,
+      candidates: [id],
+      message: `${id}: the endpoint ${changes.join("; it ")}`,
+      remedy: fields.includes("temperature")
+        ? "its answers are sampled: give a temperature that it accepts with --temperature"
+        : "its requests differ from those of the other candidates: compare them with that in mind",
+    }];
+  });
 }
 
 function ratios(above: ArrayLike<number>, below: ArrayLike<number>): number[] {

@@ -37,7 +37,11 @@ export async function openConversation(name: string, settings: ConversationSetti
     names: [name],
     endpoints: settings.endpoint,
     engine: engineOf(settings),
-    plan: { timeoutS: settings.timeout, maxTokens: settings.maxTokens },
+    plan: {
+      timeoutS: settings.timeout,
+      maxTokens: settings.maxTokens,
+      temperature: settings.temperature,
+    },
   }, await sessionResources(settings));
   const [candidate] = found.candidates;
   if (candidate === undefined) throw new UserError(`there is no model called ${name}`);
@@ -54,9 +58,10 @@ export async function openConversation(name: string, settings: ConversationSetti
     : [{ role: "system", content: settings.system }];
   const loaded = open.loadMs === null ? "" : `, loaded in ${(open.loadMs / 1000).toFixed(2)} s`;
   return {
-    about: `${info.id} (${info.model_id}) on ${
-      open.device ?? "a device that the service does not name"
-    }${loaded}`,
+    about: [
+      `${info.id} (${info.model_id}) on ${open.device ?? "a device that the service does not name"}${loaded}`,
+      ...(open.notes ?? []),
+    ].join("\n"),
     async ask(question, onText) {
       const messages = [...said, { role: "user" as const, content: question }];
       const trace = await open.request({

@@ -27,6 +27,7 @@ import {
 import { findCandidates } from "../../lib/bench/session.ts";
 import { sessionResources } from "../session.ts";
 import { promptSetOf, qualityCommand, rewriteReport, runFolder, runPromptsOption } from "./run_folder.ts";
+import { terminalLine } from "../../lib/terminal_text.ts";
 
 interface JudgeOptions {
   readonly judge: string;
@@ -212,11 +213,19 @@ export async function openJudge(
   const found = await findCandidates({
     names: [name],
     endpoints: options.endpoint,
-    plan: { prompts: set, maxTokens: options.replyTokens + RUBRIC_TOKENS, timeoutS: options.timeout },
+    plan: {
+      prompts: set,
+      maxTokens: options.replyTokens + RUBRIC_TOKENS,
+      timeoutS: options.timeout,
+      responseFormat: { name: "reply", schema: { type: "object" } },
+    },
   }, await sessionResources(options));
   const [candidate] = found.candidates;
   if (!candidate) throw new UserError(`unknown judge ${name}`);
   const open = await candidate.open(signal);
+  for (const note of open.notes ?? []) {
+    console.error(terminalLine(`judge ${candidate.info.model_id}: ${note}`));
+  }
   return {
     id: candidate.info.model_id,
     async ask(messages, responseFormat) {

@@ -158,3 +158,33 @@ Deno.test("a resumed run whose service is gone says where it was", async () => {
     });
   });
 });
+
+Deno.test("a run says where an endpoint does not take requests as they are, and measures it all the same", async () => {
+  const models = {
+    able: {},
+    strict: { systemMessage: "refuse", refuseZeroTemperature: true },
+    silent: { systemMessage: "drop" },
+    loading: { loadingMs: 300 },
+  };
+  await withService(models, async (resources, out) => {
+    const cold = { ...plan, prefix: "cold" as const };
+    const { summary, folder } = await runSession(
+      { names: Object.keys(models), plan: cold },
+      resources,
+      place(out),
+    );
+    assert.deepEqual(summary.candidates.map(({ latency_s }) => latency_s.n), [2, 2, 2, 2]);
+    const info = JSON.parse(await Deno.readTextFile(join(folder, "run.json")));
+    assert.deepEqual(info.candidates.map(({ protocol }: { protocol: unknown }) => protocol ?? null), [
+      null,
+      { system_message: "refused", left_out: ["temperature"] },
+      { system_message: "dropped", left_out: [] },
+      null,
+    ]);
+    const changed = summary.warnings.filter(({ code }) => code === "request-changed");
+    assert.equal(changed.length, 2);
+    assert.match(changed[0]?.message ?? "", /strict.*refuses system messages.*refuses temperature/);
+    assert.match(changed[1]?.message ?? "", /silent.*drops system messages/);
+    assert.ok((summary.candidates[3]?.load_s ?? 0) >= 0.2, "the wait counts as load");
+  });
+});

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { createRunFolder } from "../../lib/bench/folder.ts";
-import type { LlamaCpp, PlanInfo } from "../../lib/bench/records.ts";
+import type { PlanInfo } from "../../lib/bench/records.ts";
 import { runBench } from "../../lib/bench/run.ts";
-import { withLlamaCpp } from "../../lib/bench/run_info.ts";
+import { type OpenedEvent, withOpened } from "../../lib/bench/run_info.ts";
 import { summarizeRun } from "../../lib/bench/summary.ts";
 import { verdictOf } from "../../lib/bench/compare_candidates.ts";
 import { type CandidateSummary, type Summary, summarySchema } from "../../lib/bench/summary_schema.ts";
@@ -15,7 +15,7 @@ async function summaryOf(
   const time = new VirtualTime();
   const candidates = Object.entries(behaviours).map(([id, behaviour]) => fakeCandidate(id, time, behaviour));
   const info = runInfoOf(candidates, changes);
-  const ways = new Map<string, LlamaCpp>();
+  const opened = new Map<string, OpenedEvent>();
   const root = await Deno.makeTempDir();
   const folder = await createRunFolder(root, info);
   try {
@@ -28,10 +28,10 @@ async function summaryOf(
       readMachine: fakeMachine(time),
       signal: new AbortController().signal,
       onEvent: (event) => {
-        if (event.kind === "opened" && event.llamaCpp !== null) ways.set(event.candidate, event.llamaCpp);
+        if (event.kind === "opened") opened.set(event.candidate, event);
       },
     });
-    await folder.writeInfo({ ...withLlamaCpp(info, ways), status });
+    await folder.writeInfo({ ...withOpened(info, opened), status });
     return await summarizeRun(folder.path);
   } finally {
     folder.close();

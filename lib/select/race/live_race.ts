@@ -2,8 +2,8 @@
 import type { LiveCandidate } from "../../bench/live_candidate.ts";
 import type { RunSink } from "../../bench/folder.ts";
 import { type Reading, type ReadMachine, readUse, useRecord } from "../../bench/noise.ts";
-import type { LlamaCpp, RaceTerms, RequestRecord, RunInfo } from "../../bench/records.ts";
-import { withLlamaCpp } from "../../bench/run_info.ts";
+import type { RaceTerms, RequestRecord, RunInfo } from "../../bench/records.ts";
+import { type OpenedEvent, withOpened } from "../../bench/run_info.ts";
 import { CandidateSession, type RunContext, type RunEvent } from "../../bench/candidate_session.ts";
 import type { Clock } from "../../clock.ts";
 import { UserError } from "../../errors.ts";
@@ -68,7 +68,7 @@ class Race {
   readonly #sessions: ReadonlyMap<string, CandidateSession>;
   /** Why a candidate left. */
   readonly #left = new Map<string, string>();
-  readonly #llamaCpp = new Map<string, LlamaCpp>();
+  readonly #opened = new Map<string, OpenedEvent>();
   /** What the sessions recorded last. */
   #request: RequestRecord | null = null;
   #answer = "";
@@ -94,9 +94,7 @@ class Race {
       originMs,
       nowMs: () => clock() - originMs,
       onEvent: (event) => {
-        if (event.kind === "opened" && event.llamaCpp !== null) {
-          this.#llamaCpp.set(event.candidate, event.llamaCpp);
-        }
+        if (event.kind === "opened") this.#opened.set(event.candidate, event);
         if (event.kind === "left") this.#left.set(event.candidate, event.reason);
         options.onEvent?.(event);
       },
@@ -133,7 +131,7 @@ class Race {
       admit: "fix that, and race again",
     }));
     const race = { ...this.#terms, excluded: [...this.#terms.excluded, ...failed] };
-    return { ...withLlamaCpp(info, this.#llamaCpp), plan: { ...info.plan, race } };
+    return { ...withOpened(info, this.#opened), plan: { ...info.plan, race } };
   }
 
   async close(): Promise<void> {
