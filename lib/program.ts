@@ -131,15 +131,15 @@ const plainVariables = [
 
 /**
  * The environment for a child process that is to see no keys and tokens: the variables of the system, of Deno
- * and of the devices, and none of the user's others. Start the child with `clearEnv: true`.
+ * and of the devices, and those that `named` names. Start the child with `clearEnv: true`.
  *
  * ```ts
  * const all = new Map([["PATH", "/bin"], ["OPENAI_API_KEY", "sk-1"]]);
  * if (Object.keys(plainEnvironment(all)).join() !== "PATH") throw new Error("no key");
  * ```
  */
-export function plainEnvironment(env: Environment): Record<string, string> {
-  const found = plainVariables.map((name) => [name, env.get(name)] as const);
+export function plainEnvironment(env: Environment, named: readonly string[] = []): Record<string, string> {
+  const found = [...plainVariables, ...named].map((name) => [name, env.get(name)] as const);
   return Object.fromEntries(found.filter((pair): pair is [string, string] => pair[1] !== undefined));
 }
 

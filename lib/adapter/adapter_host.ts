@@ -6,7 +6,7 @@ import { reasonOf, UserError } from "../errors.ts";
 import type { AdapterRequest } from "./adapter.ts";
 import { type AdapterCall, type AdapterLine, adapterLine, type AdapterOrder } from "./adapter_lines.ts";
 import { ApiError } from "../openai/api_error.ts";
-import { TextLineStream } from "../program.ts";
+import { type Environment, plainEnvironment, TextLineStream } from "../program.ts";
 
 const stopDeadlineMs = 3000;
 const errorTailChars = 4000;
@@ -15,6 +15,8 @@ const errorTailChars = 4000;
 export interface AdapterCommand {
   readonly denoPath: string;
   readonly args: readonly string[];
+  /** Its whole environment; null: that of the program that starts it. */
+  readonly env: Readonly<Record<string, string>> | null;
   readonly order: AdapterOrder;
 }
 
@@ -27,7 +29,11 @@ export interface AdapterCommand {
 export async function adapterCommand(
   name: string,
   spec: AdapterSpec,
-  { denoPath, configPath }: { readonly denoPath: string; readonly configPath?: string },
+  { denoPath, configPath, env }: {
+    readonly denoPath: string;
+    readonly configPath?: string;
+    readonly env: Environment;
+  },
 ): Promise<AdapterCommand> {
   const module = await checkedModule(name, spec);
   const permissions = absolutePaths(spec.permissions);
@@ -37,6 +43,8 @@ export async function adapterCommand(
   const heapMb = Math.ceil(spec.memoryMb);
   return {
     denoPath,
+    // Variables that the model may read are stated by name; all of them only where it may read all.
+    env: permissions.env === true ? null : plainEnvironment(env, permissions.env),
     args: [
       "run",
       "--quiet",
@@ -135,11 +143,12 @@ export class AdapterHost {
   readonly ended: Promise<string>;
   #gone = false;
 
-  constructor({ denoPath, args, order }: AdapterCommand) {
+  constructor({ denoPath, args, env, order }: AdapterCommand) {
     this.#child = new Deno.Command(denoPath, {
       args: [...args],
       // What it says ends up in messages and records.
-      env: { NO_COLOR: "1" },
+      env: { ...env, NO_COLOR: "1" },
+      clearEnv: env !== null,
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",

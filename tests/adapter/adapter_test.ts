@@ -196,3 +196,23 @@ Deno.test("code from the network is refused unless the entry states its host", a
     await Deno.remove(place, { recursive: true });
   }
 });
+
+Deno.test({
+  name: "an adapter's process gets the variables that its entry names, and no other keys",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    Deno.env.set("PODIUM_TEST_KEY", "sk-secret");
+    try {
+      for (const env of [[], ["PODIUM_TEST_KEY"]]) {
+        await using custom = await running({ ...misbehaving, permissions: { env } });
+        const { stdout } = await new Deno.Command("cat", { args: [`/proc/${custom.model.pid}/environ`] })
+          .output();
+        const environment = new TextDecoder().decode(stdout);
+        assert.ok(environment.includes("PATH="), environment);
+        assert.equal(environment.includes("sk-secret"), env.length > 0);
+      }
+    } finally {
+      Deno.env.delete("PODIUM_TEST_KEY");
+    }
+  },
+});
