@@ -26,10 +26,7 @@ import {
 } from "../scripts/cli.ts";
 
 const benchEngine = () =>
-  bareCommand(
-    "bench:engine",
-    "Measures the embedded engine's decode speed, and compares it with llama-bench.",
-  )
+  bareCommand("bench:engine")
     .addOption(new Option("--model <name>", "NAME or NAME:VARIANT of the registry").default("smollm2"))
     .addOption(
       new Option("--llama-bench <file>", "path of llama.cpp's llama-bench (default: the engine alone)")

@@ -15,7 +15,7 @@ import { bareCommand, jsonOption, pathValue, printJson, runCli, wholeNumber } fr
 import type { ServeBenchSettings } from "./gateway_measure.ts";
 
 await runCli(async () => {
-  const command = bareCommand("bench:serve", "Measures what the gateway adds to an answer.")
+  const command = bareCommand("bench:serve")
     .addOption(
       new Option("--requests <n>", "requests each way at concurrency 1; five times as many at 16")
         .default(100).argParser(wholeNumber(4, 100_000)),

@@ -219,7 +219,7 @@ async function printProof({ exact, races, misses }: Awaited<ReturnType<typeof pr
 }
 
 if (import.meta.main) {
-  const command = bareCommand("bench:race", "What a verdict costs in requests, in simulation.")
+  const command = bareCommand("bench:race")
     .addOption(
       new Option("--races <n>", "simulated races a row").default(2000).argParser(wholeNumber(10, 1e6)),
     )

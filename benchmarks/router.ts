@@ -110,7 +110,7 @@ async function plot(rows: readonly Row[], { plot: folder, simulations }: Options
 }
 
 if (import.meta.main) {
-  const command = bareCommand("bench:router", "What choosing while serving loses, in simulation.")
+  const command = bareCommand("bench:router")
     .addOption(
       new Option("--simulations <n>", "simulations a figure").default(100).argParser(wholeNumber(1, 1e5)),
     )

@@ -91,7 +91,7 @@ async function chat(name: string, settings: Settings): Promise<number> {
 }
 
 await runCli(async () => {
-  const command = bareCommand("chat", "Talks to a model: one question with --prompt, else a conversation.")
+  const command = bareCommand("chat")
     .usage("MODEL [options]")
     .argument("<model>", "ALIAS[:PARTS][@ENDPOINT] or a .gguf file, as bench --models takes it")
     .option("--prompt <text>", "one question; its answer goes to stdout")

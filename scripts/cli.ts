@@ -8,6 +8,7 @@
 import { setImmediate } from "node:timers";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { splitCandidateNames } from "../lib/bench/candidate_name.ts";
+import project from "../deno.json" with { type: "json" };
 import type { Clock, Sleep } from "../lib/clock.ts";
 import { noProxyForLoopback } from "../lib/endpoint/loopback.ts";
 import { UserError } from "../lib/errors.ts";
@@ -154,9 +155,18 @@ function exitCodeOf(error: unknown): number {
   return 1;
 }
 
-/** A commander `Command` that throws instead of exiting; `runCli` turns wrong usage into exit code 2. */
-export function bareCommand(name: string, description: string): Command {
-  return new Command(name)
+/** A task is described in deno.json alone, so that `deno task` and --help agree. */
+const descriptions = new Map(
+  Object.entries(project.tasks).map(([name, { description }]) => [name, description]),
+);
+
+/**
+ * A commander `Command` that throws instead of exiting; `runCli` turns wrong usage into exit code 2.
+ *
+ * @param description left out for a task, which deno.json describes
+ */
+export function bareCommand(name: string, description = descriptions.get(name) ?? ""): Command {
+  return new Command(`deno task ${name}`)
     .usage("[options]")
     .description(description)
     .exitOverride()

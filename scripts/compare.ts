@@ -90,7 +90,7 @@ async function gates(comparison: RunsComparison, options: Options): Promise<numb
   return regressions.length > 0 || changed > 0 ? 1 : 0;
 }
 
-const command = bareCommand("compare", "Say what got faster, slower or can't be told apart between runs")
+const command = bareCommand("compare")
   .usage("BASELINE RUN… [options]")
   .argument("<runs...>", "folders, run ids, or git revisions (REVISION:FOLDER, or REVISION with one run)")
   .addOption(outOption())

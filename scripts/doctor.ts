@@ -89,7 +89,7 @@ function print(rows: readonly Check[]): readonly Check[] {
 }
 
 await runCli(async () => {
-  const command = bareCommand("doctor", "Tells what is here, what is missing and what to type next.")
+  const command = bareCommand("doctor")
     .addOption(modelsOption())
     .addOption(endpointOption())
     .addOption(timeoutOption(60))

@@ -41,10 +41,7 @@ const command = (program: Command, usage: string, description: string): Command 
 
 /** `done` gets the exit code of the command that was named. */
 function commandLine(done: (code: number) => void): Command {
-  const program = bareCommand(
-    "models",
-    "Lists, downloads and checks models, and says which of them fit this machine.",
-  )
+  const program = bareCommand("models")
     .usage("<command> [options]");
   const filtered = (usage: string, description: string) =>
     command(program, usage, description).option("--task <task>", "only models for this task")

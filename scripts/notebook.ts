@@ -29,10 +29,7 @@ interface TestOptions {
 
 await runCli(async () => {
   let code = 0;
-  const program = bareCommand(
-    "notebook",
-    "Opens your copies of the notebooks in JupyterLab, which is installed into .venv on first use.",
-  )
+  const program = bareCommand("notebook")
     .option("--no-browser", "print the address and open no browser")
     .option("--port <n>", "port on 127.0.0.1 (default: 8888 or the next free one)", wholeNumber(1, 65535))
     .action(async (options: OpenOptions) => {

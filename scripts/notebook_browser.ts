@@ -37,10 +37,7 @@ interface Options {
 
 await runCli(async () => {
   let code = 0;
-  const program = bareCommand(
-    "test:browser",
-    "Runs and stops notebooks in a real browser, and checks what is on the page.",
-  )
+  const program = bareCommand("test:browser")
     .argument("[names...]", "the starts of notebooks' names (default: 01, and Stop in 03)")
     .option("--shots <folder>", "write a picture of each output in each theme to this folder", pathValue)
     .action(async (names: string[], options: Options) => {

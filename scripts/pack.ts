@@ -22,10 +22,7 @@ import type { PackOptions } from "./pack/make.ts";
 
 await runCli(async () => {
   let code = 0;
-  const program = bareCommand(
-    "pack",
-    "Packs everything that a classroom without a network needs into one folder.",
-  )
+  const program = bareCommand("pack")
     .usage("DIR [options]")
     .argument("<dir>", "the folder to fill", pathValue)
     .option(

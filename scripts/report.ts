@@ -40,7 +40,7 @@ async function report(run: string, options: Options): Promise<number> {
   return 0;
 }
 
-const command: Command = bareCommand("report", "Make a run's summary and reports again from its records")
+const command: Command = bareCommand("report")
   .usage("RUN [options]")
   .argument("<run>", "a run's folder, or its id below --out")
   .addOption(outOption())

@@ -29,10 +29,7 @@ interface Flags {
 }
 
 async function main(): Promise<number> {
-  const command = bareCommand(
-    "selfcheck",
-    "Measures Podium's own timing error against known delays, on this machine.",
-  )
+  const command = bareCommand("selfcheck")
     .addOption(jsonOption())
     .option("--classic", "TTFT 50 ms, 10 ms between 64 tokens; takes two minutes")
     .option(

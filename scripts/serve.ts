@@ -126,7 +126,7 @@ function addRouting(command: ReturnType<typeof bareCommand>) {
 
 const serveCommand = () =>
   addRouting(addLimits(addModels(addServing(
-    bareCommand("serve", "Puts one OpenAI-compatible address before local models, services and adapters.")
+    bareCommand("serve")
       .usage("[options] [model...]")
       .argument(
         "[model...]",

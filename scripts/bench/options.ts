@@ -60,7 +60,7 @@ export interface BenchSettings {
 const CLIENTS_AT_A_RATE = 64;
 
 export function benchCommand(): Command {
-  return bareCommand("bench", "Measures local models side by side and reports what came out.")
+  return bareCommand("bench")
     .addOption(modelsOption())
     .addOption(endpointOption())
     .addOption(roundsOption(PLAN_DEFAULTS.rounds))

@@ -51,7 +51,7 @@ export interface RaceSettings extends ConstraintSettings {
 const kinds = ["latency", "ttft", "throughput", "checks", "utility"] as const;
 
 export function raceCommand(): Command {
-  const command = bareCommand("race", "Asks models until the evidence decides which one is best.")
+  const command = bareCommand("race")
     .addOption(modelsOption())
     .addOption(endpointOption())
     .addOption(

@@ -33,10 +33,7 @@ export interface SelectSettings extends ConstraintSettings {
 }
 
 export function selectCommand(): Command {
-  const command = bareCommand(
-    "select",
-    "Decides which model to use, from runs, scored answers and constraints.",
-  )
+  const command = bareCommand("select")
     .usage("[runs...] [options]")
     .argument("[runs...]", "runs: folders, or names below --out")
     .addOption(

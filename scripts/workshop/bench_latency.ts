@@ -26,7 +26,7 @@ interface Options extends MeasuringOptions {
 }
 
 await runCli(async () => {
-  const options = mirrorCommand("bench_latency", "Times one request a model, as the course page does.")
+  const options = mirrorCommand("bench_latency")
     .addOption(modelsOption().argParser(commaList).default(["phi-4-mini", "qwen2.5-7b", "deepseek-r1-7b"]))
     .option("--prompt <text>", "what to ask", "Explain edge AI in one sentence.")
     .addOption(roundsOption(1))

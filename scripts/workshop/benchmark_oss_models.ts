@@ -23,10 +23,7 @@ import { modelsOption, printJson, promptOption, roundsOption, runCli } from "../
 import { atHand, benchmark, type BenchmarkOptions, mirrorCommand, streamOption } from "./measuring.ts";
 
 await runCli(async () => {
-  const options = mirrorCommand(
-    "benchmark_oss_models",
-    "Benchmarks models as the workshop's sample does, correctly.",
-  )
+  const options = mirrorCommand("benchmark_oss_models")
     .addOption(modelsOption().default(["phi-4-mini", "qwen2.5-0.5b"]))
     .addOption(roundsOption(3))
     .addOption(promptOption().default("Explain retrieval augmented generation briefly."))

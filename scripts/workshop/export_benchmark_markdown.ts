@@ -23,10 +23,7 @@ interface Options extends BenchmarkOptions {
 }
 
 await runCli(async () => {
-  const options = mirrorCommand(
-    "export_benchmark_markdown",
-    "Benchmarks models and writes a Markdown table and JSON.",
-  )
+  const options = mirrorCommand("export_benchmark_markdown")
     .addOption(modelsOption().makeOptionMandatory())
     .addOption(promptOption().makeOptionMandatory())
     .addOption(roundsOption(3))

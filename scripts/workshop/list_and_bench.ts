@@ -25,10 +25,7 @@ interface Options extends MeasuringOptions {
 }
 
 await runCli(async () => {
-  const options = mirrorCommand(
-    "list_and_bench",
-    "Lists models and cache, then runs one model and shows every time.",
-  )
+  const options = mirrorCommand("list_and_bench")
     .option("--model <name>", "the model to run", "phi-4-mini")
     .option("--prompt <text>", "what to ask it", "Explain edge AI in one sentence.")
     .addOption(jsonOption())

@@ -15,8 +15,8 @@ export interface MeasuringOptions {
 }
 
 /** A command with them; the sample's own options are added by the mirror. */
-export function mirrorCommand(name: string, description: string): Command {
-  return bareCommand(`workshop:${name}`, description)
+export function mirrorCommand(name: string): Command {
+  return bareCommand(`workshop:${name}`)
     .addOption(
       new Option("--prefix <kind>", "cold: no request finds its prompt in a cache; warm: each does").choices([
         "cold",

@@ -28,7 +28,7 @@ interface Options extends MeasuringOptions {
 const note = "one request each: a look at the answers, not a measurement of speed";
 
 await runCli(async () => {
-  const options = mirrorCommand("model_compare", "Asks a small and a larger model the same thing.")
+  const options = mirrorCommand("model_compare")
     .addOption(new Option("--slm <name>", "the small model").env("SLM_ALIAS").default("phi-4-mini"))
     .addOption(new Option("--llm <name>", "the larger model").env("LLM_ALIAS").default("qwen2.5-7b"))
     .addOption(

@@ -39,7 +39,7 @@ interface Options extends MeasuringOptions {
 }
 
 await runCli(async () => {
-  const command = mirrorCommand("models_router", "Sends each prompt to the model with the capability for it.")
+  const command = mirrorCommand("models_router")
     .usage("[prompts...] [options]")
     .argument("[prompts...]", "what to ask (default: the sample's three prompts)")
     .option(

@@ -61,7 +61,7 @@ interface Options extends MeasuringOptions {
 await runCli(async () => {
   const model = (tool: string, variable: string, name: string) =>
     new Option(`--${tool} <model>`, `the model of the tool ${tool}`).env(variable).default(name);
-  const command = mirrorCommand("router", "Sends a prompt to the model of the tool that fits it.")
+  const command = mirrorCommand("router")
     .usage("[prompt] [options]")
     .argument("[prompt...]", "what to ask")
     .addOption(model("general", "GENERAL_MODEL", "phi-4-mini"))

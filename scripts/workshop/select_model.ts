@@ -16,10 +16,7 @@ import { UserError } from "../../lib/errors.ts";
 import { bareCommand, printJson, registryOption, runCli } from "../cli.ts";
 
 await runCli(async () => {
-  const options = bareCommand(
-    "workshop:select_model",
-    "Picks the course's model for a task and this machine.",
-  )
+  const options = bareCommand("workshop:select_model")
     .option("--task <task>", "what the model is for", "chat")
     .addOption(registryOption())
     .parse(Deno.args, { from: "user" })
