@@ -67,6 +67,7 @@ Deno.test({
         "--no-prompt",
         "--no-check",
         "--allow-read",
+        "--allow-env",
         "--allow-run",
         "--allow-net=127.0.0.1",
         program,
