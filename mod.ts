@@ -28,7 +28,15 @@ import { defaultStore, openStore } from "./lib/catalog/store.ts";
 import { runProgram } from "./lib/program.ts";
 import { writeQuality } from "./lib/quality/quality.ts";
 import { readRecordedAnswers } from "./lib/quality/recorded_answers.ts";
-import { CandidateList, ConstrainedCandidates } from "./lib/results/candidate_list.ts";
+import {
+  byWeights,
+  CandidateList,
+  chooseNames,
+  ConstrainedCandidates,
+  type Names,
+  namesOf,
+  withThreads,
+} from "./lib/results/candidate_list.ts";
 import { Catalogue } from "./lib/results/catalogue.ts";
 import type { Job } from "./lib/results/job.ts";
 import { DecisionView, type Race } from "./lib/results/race.ts";
@@ -48,18 +56,13 @@ import { ScoredRun } from "./lib/results/scored_run.ts";
 import { notebookScreen, type Screen, SETTLE_MS, terminalScreen } from "./lib/results/screen.ts";
 import { ServedModel } from "./lib/results/served_model.ts";
 import {
-  byWeights,
-  chooseNames,
   excludedFromRace,
-  type Names,
-  namesOf,
   pullShown,
   raceShown,
   replayShown,
   runShown,
   type Setup,
   tryFirstAsJudge,
-  withThreads,
 } from "./lib/results/steps.ts";
 import { NO_CONSTRAINTS } from "./lib/select/decide/constraints.ts";
 import { decideOn } from "./lib/select/decide/session.ts";
@@ -69,22 +72,17 @@ import { seededRandom } from "./lib/stats/random.ts";
 import { TextView, type View } from "./lib/results/view.ts";
 
 export { UserError } from "./lib/errors.ts";
-export { CandidateList, ConstrainedCandidates } from "./lib/results/candidate_list.ts";
+export { CandidateList, ConstrainedCandidates, type Names } from "./lib/results/candidate_list.ts";
 export { Catalogue, type ModelFit } from "./lib/results/catalogue.ts";
 export { ImaginedBenchmarks, type MeasuredModel } from "./lib/results/imagined_benchmarks.ts";
 export { Job } from "./lib/results/job.ts";
 export { DecisionView, Race } from "./lib/results/race.ts";
 export { type Duration, Run } from "./lib/results/run.ts";
 export type { BenchOptions, DecideOptions, RaceOptions, RunOptions } from "./lib/results/run_options.ts";
-export {
-  BlindRatings,
-  BlindSheet,
-  JudgeTrial,
-  RoutingEvidence,
-  ScoredRun,
-} from "./lib/results/scored_run.ts";
+export { BlindRatings, BlindSheet } from "./lib/results/blind_rating.ts";
+export { RoutingEvidence } from "./lib/results/routing_evidence.ts";
+export { JudgeTrial, ScoredRun } from "./lib/results/scored_run.ts";
 export { type AskOptions, ServedModel } from "./lib/results/served_model.ts";
-export type { Names } from "./lib/results/steps.ts";
 export { type TimedRequest, TimedRequests } from "./lib/results/timed_requests.ts";
 export {
   type CellValue,
@@ -123,7 +121,7 @@ export async function bench(names: Names = null, options: BenchOptions = {}): Pr
   const setup = await setUp(options.reports);
   let asked = namesOf(names);
   if (options.control === true) {
-    const chosen = await chooseNames(asked, options.most, setup);
+    const chosen = await chooseNames(asked, options.most, setup.resources);
     asked = [...chosen.names.slice(0, 1), ...chosen.names];
   }
   const run = await runShown(await requestOf(asked, options, shipped()), setup);
@@ -144,7 +142,7 @@ export async function bench(names: Names = null, options: BenchOptions = {}): Pr
 export async function quality(names: Names = null, options: RunOptions = {}): Promise<ScoredRun> {
   const setup = await setUp(options.reports);
   const given = await jobOf({ job: "meeting_notes", ...options }, shipped());
-  const weights = byWeights(await chooseNames(namesOf(names), options.most, setup));
+  const weights = byWeights(await chooseNames(namesOf(names), options.most, setup.resources));
   const run = await runShown(
     await requestOf(weights, { ...QUALITY_DEFAULTS, ...options, job: given }, shipped()),
     setup,
@@ -183,9 +181,9 @@ export async function race(names: Names = null, options: RaceOptions = {}): Prom
   const recorded = Deno.env.get("PODIUM_REPLAY")?.trim() ?? "";
   if (recorded !== "") return await replayShown(recorded, setup);
   const entered = names instanceof ConstrainedCandidates ? names.list.names : namesOf(names);
-  const { plan } = await requestOf(entered, { warmup: 1, ...options }, shipped());
+  const request = await requestOf(entered, { warmup: 1, ...options }, shipped());
   const { by, scope, delta, epsilon, budget = DEFAULT_TERMS.budget, gate = null } = options;
-  return await raceShown(entered, plan, (named) => ({
+  return await raceShown(request, (named) => ({
     ...DEFAULT_TERMS,
     ...(by === undefined ? {} : { by }),
     ...(scope === undefined ? {} : { scope }),
@@ -252,8 +250,10 @@ export async function candidates(
   const { fetch, env, signal, registry } = setup.resources;
   const services = await findServices({ fetch, env, signal, run: runProgram });
   const { most, threads = [] } = options;
-  let chosen = await chooseNames(namesOf(names), most, setup);
-  if (threads.length > 0) chosen = await chooseNames(withThreads(chosen, threads), undefined, setup);
+  let chosen = await chooseNames(namesOf(names), most, setup.resources);
+  if (threads.length > 0) {
+    chosen = await chooseNames(withThreads(chosen, threads), undefined, setup.resources);
+  }
   return new CandidateList(chosen.names, chosen.named, services, registry);
 }
 

@@ -1,8 +1,11 @@
 /** Named candidates before anything is measured, with their views: what `candidates` returns. */
 import type { Exclusion } from "../bench/records.ts";
+import { EMBEDDED } from "../bench/candidate_name.ts";
 import type { NamedCandidate } from "../bench/named_candidate.ts";
+import { chooseCandidates, type SessionResources } from "../bench/session.ts";
 import type { Registry } from "../catalog/model.ts";
 import { type Constraints, NO_CONSTRAINTS } from "../select/decide/constraints.ts";
+import { answersKey } from "../select/decide/facts.ts";
 import { excludedFrom } from "../select/decide/session.ts";
 import type { FoundService } from "../services/discovery.ts";
 import { Result, TableView, TextView, type View } from "./view.ts";
@@ -122,4 +125,65 @@ export class ConstrainedCandidates extends Result {
       "What can't be used need not be measured.",
     );
   }
+}
+
+/**
+ * Which candidates: a name, several, a list that `candidates` returned, or null for the defaults (the models of a
+ * service that is named or found, else those that the registry marks as default).
+ */
+export type Names = string | readonly string[] | CandidateList | ConstrainedCandidates | null;
+
+/** The names that may be measured; null for the defaults. */
+export function namesOf(names: Names): readonly string[] | null {
+  if (names instanceof CandidateList) return names.names;
+  if (names instanceof ConstrainedCandidates) return names.allowed;
+  return typeof names === "string" ? [names] : names;
+}
+
+/** Candidates by name: `names[i]` finds `named[i]` again. */
+export interface ChosenNames {
+  readonly names: readonly string[];
+  readonly named: readonly NamedCandidate[];
+}
+
+/**
+ * Resolves names, or finds the defaults and the names that stand for them. Nothing is downloaded or loaded.
+ *
+ * @throws {UserError} as `chooseCandidates`
+ */
+export async function chooseNames(
+  names: readonly string[] | null,
+  most: number | undefined,
+  resources: SessionResources,
+): Promise<ChosenNames> {
+  const { named, client } = await chooseCandidates(
+    { names, ...(most === undefined ? {} : { most }) },
+    resources,
+  );
+  client.close();
+  return { named, names: names ?? named.map(({ info }) => `${info.model_id}@${info.endpoint}`) };
+}
+
+/**
+ * The names with other numbers of threads: the first candidate once per number, the others with the first number.
+ * Models of a service stay as they are, since the service decides on its threads.
+ */
+export function withThreads({ named, names }: ChosenNames, threads: readonly number[]): string[] {
+  const [first, ...more] = threads;
+  if (first === undefined) return [...names];
+  return named.flatMap(({ info }, at) => {
+    if (info.endpoint !== EMBEDDED) return [names[at] ?? info.id];
+    const name = (count: number) => `${info.model_id}+threads=${count}@${EMBEDDED}`;
+    return [name(first), ...(at === 0 ? more.map(name) : [])];
+  });
+}
+
+/** The first name of each set of weights: more threads don't change an answer. */
+export function byWeights({ named, names }: ChosenNames): string[] {
+  const byKey = new Map<string, string>();
+  for (const [at, { info }] of named.entries()) {
+    const key = answersKey(info.id);
+    if (!byKey.has(key)) byKey.set(key, names[at] ?? info.id);
+  }
+  return [...byKey.values()];
 }

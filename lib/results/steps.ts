@@ -1,16 +1,13 @@
 /** The steps behind the public functions: names to candidates, and plans to results, with progress on a screen. */
-import { EMBEDDED } from "../bench/candidate_name.ts";
 import { findRun } from "../bench/find_run.ts";
 import { readRunInfo } from "../bench/folder.ts";
 import type { NamedCandidate } from "../bench/named_candidate.ts";
 import type { Exclusion, RaceTerms } from "../bench/records.ts";
 import {
-  chooseCandidates,
   findCandidates,
   type FinishedRun,
   runSession,
   type SessionEvent,
-  type SessionPlan,
   type SessionRequest,
   type SessionResources,
 } from "../bench/session.ts";
@@ -24,7 +21,7 @@ import { answersKey } from "../select/decide/facts.ts";
 import { raceFound } from "../select/decide/session.ts";
 import type { RaceState } from "../select/race/race.ts";
 import { replayRecorded } from "../select/race/recorded_race.ts";
-import { CandidateList, ConstrainedCandidates } from "./candidate_list.ts";
+import { ConstrainedCandidates, type Names } from "./candidate_list.ts";
 import type { Job } from "./job.ts";
 import { type DecisionView, evidenceFigure, Race } from "./race.ts";
 import { JudgeTrial } from "./scored_run.ts";
@@ -39,67 +36,6 @@ export interface Setup {
   readonly out: string;
   readonly now: Date;
   readonly random: () => number;
-}
-
-/**
- * Which candidates: a name, several, a list that `candidates` returned, or null for the defaults (the models of a
- * service that is named or found, else those that the registry marks as default).
- */
-export type Names = string | readonly string[] | CandidateList | ConstrainedCandidates | null;
-
-/** The names that may be measured; null for the defaults. */
-export function namesOf(names: Names): readonly string[] | null {
-  if (names instanceof CandidateList) return names.names;
-  if (names instanceof ConstrainedCandidates) return names.allowed;
-  return typeof names === "string" ? [names] : names;
-}
-
-/** Candidates by name: `names[i]` finds `named[i]` again. */
-export interface ChosenNames {
-  readonly names: readonly string[];
-  readonly named: readonly NamedCandidate[];
-}
-
-/**
- * Resolves names, or finds the defaults and the names that stand for them. Nothing is downloaded or loaded.
- *
- * @throws {UserError} as `chooseCandidates`
- */
-export async function chooseNames(
-  names: readonly string[] | null,
-  most: number | undefined,
-  { resources }: Setup,
-): Promise<ChosenNames> {
-  const { named, client } = await chooseCandidates(
-    { names, ...(most === undefined ? {} : { most }) },
-    resources,
-  );
-  client.close();
-  return { named, names: names ?? named.map(({ info }) => `${info.model_id}@${info.endpoint}`) };
-}
-
-/**
- * The names with other numbers of threads: the first candidate once per number, the others with the first number.
- * Models of a service stay as they are, since the service decides on its threads.
- */
-export function withThreads({ named, names }: ChosenNames, threads: readonly number[]): string[] {
-  const [first, ...more] = threads;
-  if (first === undefined) return [...names];
-  return named.flatMap(({ info }, at) => {
-    if (info.endpoint !== EMBEDDED) return [names[at] ?? info.id];
-    const name = (count: number) => `${info.model_id}+threads=${count}@${EMBEDDED}`;
-    return [name(first), ...(at === 0 ? more.map(name) : [])];
-  });
-}
-
-/** The first name of each set of weights: more threads don't change an answer. */
-export function byWeights({ named, names }: ChosenNames): string[] {
-  const byKey = new Map<string, string>();
-  for (const [at, { info }] of named.entries()) {
-    const key = answersKey(info.id);
-    if (!byKey.has(key)) byKey.set(key, names[at] ?? info.id);
-  }
-  return [...byKey.values()];
 }
 
 /** Downloads a variant with a progress bar; shows the terms of a model that is not under an open licence. */
@@ -190,17 +126,16 @@ function progressLabel(event: Exclude<SessionEvent, { kind: "begin" }>): string 
 
 /** From names to a finished race, with a progress bar and the evidence growing below it. */
 export async function raceShown(
-  names: readonly string[] | null,
-  plan: SessionPlan,
+  request: SessionRequest,
   termsFor: (named: readonly NamedCandidate[]) => RaceTerms,
   { resources, screen, ...place }: Setup,
 ): Promise<Race> {
   const bar = await screen.progress("Loading the models");
   const figure = await screen.live("The evidence appears with the first block.");
-  const found = await ending(bar, findCandidates({ names, plan }, { ...resources, note: bar.note }));
+  const found = await ending(bar, findCandidates(request, { ...resources, note: bar.note }));
   const terms = termsFor(found.named);
   try {
-    const race = await raceFound(found, plan, terms, {
+    const race = await raceFound(found, request.plan, terms, {
       ...place,
       resources,
       ...showRace(

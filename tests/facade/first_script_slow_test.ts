@@ -35,3 +35,21 @@ Deno.test("the first script names a model that nobody knows", async () => {
   assert.equal(code, 1);
   assert.match(err, /UserError: .*qwick/);
 });
+
+Deno.test({
+  name: "Ctrl-C ends the first script's measurement early and keeps what it has",
+  ignore: Deno.build.os === "windows",
+  fn: async () => {
+    const fake = startFake({ models: { quick: { ttftMs: 300 }, slow: { ttftMs: 300 } } });
+    const { folder, code, out, err } = await runFirstScript(
+      ["quick", "slow"],
+      { FOUNDRY_LOCAL_ENDPOINT: fake.baseUrl },
+      6000,
+    );
+    await fake.stop();
+    await Deno.remove(folder, { recursive: true });
+    assert.equal(code, 0, err);
+    assert.match(err, /Ended early \(interrupted\)/);
+    assert.match(out, /^quick\S* +ok +\d+ /m);
+  },
+});

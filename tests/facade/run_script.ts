@@ -6,17 +6,30 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 /** The repository. */
 export const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
-/** Runs the script in a folder of its own, importing mod.ts by path; returns its output and what it left there. */
-export async function runFirstScript(models: readonly string[], env: Record<string, string>) {
+/**
+ * Runs the script in a folder of its own, importing mod.ts by path; returns its output and what it left there.
+ *
+ * @param interruptMs when to press Ctrl-C, in ms after the start; left out: never
+ */
+export async function runFirstScript(
+  models: readonly string[],
+  env: Record<string, string>,
+  interruptMs?: number,
+) {
   const folder = await Deno.makeTempDir({ prefix: "podium script " });
   const source = await Deno.readTextFile(join(root, "tests", "facade", "first_script.ts"));
   const script = join(folder, "first_script.ts");
   await Deno.writeTextFile(script, source.replace("../../mod.ts", pathToFileURL(join(root, "mod.ts")).href));
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+  const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--config", join(root, "deno.json"), script, ...models],
     cwd: folder,
     env: { NO_COLOR: "1", ...env },
-  }).output();
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const timer = interruptMs === undefined ? undefined : setTimeout(() => child.kill("SIGINT"), interruptMs);
+  const { code, stdout, stderr } = await child.output();
+  clearTimeout(timer);
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { folder, source, code, out: text(stdout), err: text(stderr) };
 }
