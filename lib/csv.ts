@@ -5,12 +5,20 @@ import { csvFormatRows, dsvFormat } from "d3-dsv";
 /** A spreadsheet runs a cell that begins with one of these as a formula. */
 const formula = /^'*[=+\-@\t\r]/;
 
+/**
+ * Where the country's separator is a semicolon, a spreadsheet splits this file's cells at semicolons and line ends,
+ * quoted or not: what follows one could be run as a formula too. A Markdown bullet (`- `) is none.
+ */
+const innerFormula = String.raw`(?:[;\t](?='*[=+\-@\t\r])|[\r\n](?='*(?:[=+@\t\r]|-(?! ))))`;
+const inner = new RegExp(innerFormula, "g");
+const guardedInner = new RegExp(innerFormula.replaceAll("(?='*", "'(?='*"), "g");
+
 /** Without it Excel reads a file in the code page of its country. */
 export const byteOrderMark = "\uFEFF";
 
 /**
- * Rows as CSV text. Text that a spreadsheet would run as a formula gets an apostrophe in front (a model's
- * answer is hostile input); numbers are left alone, null is an empty cell.
+ * Rows as CSV text. Text that a spreadsheet would run as a formula, whatever its separator, gets an apostrophe in
+ * front (a model's answer is hostile input); numbers are left alone, null is an empty cell.
  *
  * @example
  * ```ts
@@ -25,7 +33,8 @@ export function formatCsv(
   const cell = (value: string | number | boolean | null) => {
     if (value === null) return "";
     if (typeof value !== "string") return String(value);
-    return formula.test(value) ? `'${value}` : value;
+    const safe = value.replace(inner, "$&'");
+    return formula.test(safe) ? `'${safe}` : safe;
   };
   return csvFormatRows([[...header], ...rows.map((row) => row.map(cell))]) + "\n";
 }
@@ -43,7 +52,10 @@ export function formatCsv(
 export function parseCsv(text: string): string[][] {
   const plain = text.replace(/^\uFEFF/, "").replace(/\r?\n$/, "");
   return dsvFormat(separatorOf(plain)).parseRows(plain).map((row) =>
-    row.map((value) => value.startsWith("'") && formula.test(value) ? value.slice(1) : value)
+    row.map((value) => {
+      const bare = value.startsWith("'") && formula.test(value) ? value.slice(1) : value;
+      return bare.replace(guardedInner, (match) => match.slice(0, 1));
+    })
   );
 }
 
