@@ -30,6 +30,11 @@ await runCli(async () => {
       "models of the registry, separated by commas (default: the registry's default models)",
       commaList,
     )
+    .option(
+      "--runs <names>",
+      "further runs to pack, separated by commas: folders, or names below reports",
+      commaList,
+    )
     .option("--no-jupyter", "leave JupyterLab's wheels out")
     .addOption(registryOption())
     .addOption(storeOption())

@@ -1,22 +1,25 @@
 /** Fills a pack, step by step; each step leaves alone what is there already. */
-import { basename, dirname, join, resolve } from "node:path";
+import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
   findModel,
   findVariant,
   loadRegistry,
   type Model,
+  type Registry,
   type Variant,
 } from "../../lib/catalog/registry.ts";
 import { defaultStore, locate, openStore, pathInStore, RECEIPT } from "../../lib/catalog/store.ts";
 import { freeBytes } from "../../lib/catalog/files.ts";
+import { findRun } from "../../lib/bench/find_run.ts";
 import { UserError } from "../../lib/errors.ts";
 import { interruptSignal } from "../cli.ts";
 import { filesBelow, MANIFEST, writeManifest } from "./manifest.ts";
-import { copyFile, copyTree, RECORDED_RUN, startPs1, startSh } from "./tree.ts";
+import { copyFile, copyProject, copyRun, RECORDED_RUN, startPs1, startSh } from "./tree.ts";
 
 export interface PackOptions {
   readonly models?: readonly string[];
+  readonly runs?: readonly string[];
   readonly jupyter: boolean;
   readonly registry: string;
   readonly store?: string;
@@ -52,7 +55,10 @@ const TREE_BYTES = 20e6;
  */
 export async function makePack(to: string, options: PackOptions): Promise<MadePack> {
   const dir = resolve(to);
-  const chosen = await chooseModels(options);
+  const registry = await loadRegistry(options.registry);
+  const chosen = chooseModels(registry, options);
+  const runs = await chooseRuns(options.runs ?? []);
+  warnOfAdapters(registry);
   await needDisk(dir, chosen, options);
   const python = options.jupyter ? await pythonOf() : null;
   const say = (line: string) => console.error(line);
@@ -62,7 +68,9 @@ export async function makePack(to: string, options: PackOptions): Promise<MadePa
   const deno = join(dir, "deno", windows ? "deno.exe" : "deno");
   await copyFile(Deno.execPath(), deno);
   const tree = join(dir, "podium");
-  await copyTree(root, tree, [dir]);
+  await copyProject(root, tree);
+  await Deno.copyFile(options.registry, join(tree, "models.json"));
+  for (const { name, folder } of runs) await copyRun(folder, join(tree, "reports", name));
   await Deno.writeTextFile(join(dir, "start.sh"), startSh);
   await Deno.writeTextFile(join(dir, "start.ps1"), startPs1);
   if (!windows) { for (const path of [deno, join(dir, "start.sh")]) await Deno.chmod(path, 0o755); }
@@ -82,7 +90,7 @@ export async function makePack(to: string, options: PackOptions): Promise<MadePa
     arch: Deno.build.arch,
     python: python?.version ?? null,
     models,
-  }, await lastingFiles(dir, models.length > 0));
+  }, await lastingFiles(dir, models.length > 0, [RECORDED_RUN, ...runs.map(({ name }) => name)]));
   const sizes = Object.values(manifest.files).map(({ bytes }) => bytes);
   return {
     dir,
@@ -94,8 +102,29 @@ export async function makePack(to: string, options: PackOptions): Promise<MadePa
   };
 }
 
-async function chooseModels({ models, registry: file }: PackOptions): Promise<Chosen[]> {
-  const registry = await loadRegistry(file);
+/** @throws {UserError} for an unknown run */
+async function chooseRuns(names: readonly string[]): Promise<{ name: string; folder: string }[]> {
+  const runs: { name: string; folder: string }[] = [];
+  for (const name of names) {
+    const folder = await findRun(name, "reports");
+    if (folder === null) {
+      throw new UserError(`unknown run ${name}: give its folder, or its name below reports`);
+    }
+    runs.push({ name: basename(resolve(folder)), folder });
+  }
+  return runs;
+}
+
+/** The project's adapters are packed with it; code that lies elsewhere is not. */
+function warnOfAdapters({ models }: Registry): void {
+  for (const { alias, variants } of models) {
+    const module = variants.find(({ adapter }) => adapter !== null)?.adapter?.module;
+    if (module === undefined || !relative(root, resolve(module)).startsWith("..")) continue;
+    console.error(`! the adapter of ${alias} (${module}) is not packed: copy it into the pack yourself`);
+  }
+}
+
+function chooseModels(registry: Registry, { models, registry: file }: PackOptions): Chosen[] {
   const pairs = models === undefined
     ? registry.models.filter((model) => model.default === "always").map((model) =>
       [model, model.variants[0]] as const
@@ -104,7 +133,9 @@ async function chooseModels({ models, registry: file }: PackOptions): Promise<Ch
       const [alias = "", variant] = name.split(":");
       const model = findModel(registry, alias);
       if (model === undefined) {
-        throw new UserError(`no model "${name}" in ${file}: \`deno task models list\` shows all`);
+        throw new UserError(
+          `unknown model "${name}": \`deno task models list --registry ${file}\` lists the known ones`,
+        );
       }
       return [model, findVariant(model, variant)] as const;
     });
@@ -147,7 +178,7 @@ async function sizeBelow(dir: string): Promise<number> {
 /** Every module of the project, so that no import of any task or notebook is left to the network. */
 async function cachePackages(deno: string, tree: string, packages: string): Promise<void> {
   const modules = (await filesBelow(tree)).filter((path) =>
-    /^mod\.ts$|^(lib|scripts|benchmarks|tests)\/.*\.ts$|^notebooks\/[^/]*\.ts$/.test(path)
+    /^(lib|scripts|benchmarks|adapters|tests)\/.*\.ts$|^notebooks\/[^/]*\.ts$|^mod\.ts$/.test(path)
   );
   await run(deno, ["cache", "--quiet", "--frozen", ...modules], { cwd: tree, env: { DENO_DIR: packages } });
 }
@@ -157,7 +188,7 @@ async function bringModels(
   deno: string,
   dir: string,
   chosen: readonly Chosen[],
-  { store: named, registry }: PackOptions,
+  { store: named }: PackOptions,
   say: (line: string) => void,
 ): Promise<void> {
   const own = await openStore(named ?? defaultStore(Deno.env, Deno.build.os));
@@ -179,7 +210,7 @@ async function bringModels(
   say(`models ${toPull.join(", ")}`);
   const flags = ["--allow-read", "--allow-write", "--allow-env", "--allow-sys", "--allow-net", "--allow-run"];
   const env = { DENO_DIR: join(dir, "packages") };
-  const args = ["--registry", resolve(registry), "--store", packed.dir, "--yes"];
+  const args = ["--registry", join(dir, "podium", "models.json"), "--store", packed.dir, "--yes"];
   await run(deno, ["run", "-q", ...flags, "scripts/models.ts", "pull", ...toPull, ...args], {
     cwd: join(dir, "podium"),
     env,
@@ -211,7 +242,7 @@ async function bringWheels(
 }
 
 /** What must not change: all but the runs, JupyterLab's own folder and Deno's caches, which grow by use. */
-async function lastingFiles(dir: string, withModels: boolean): Promise<string[]> {
+async function lastingFiles(dir: string, withModels: boolean, runs: readonly string[]): Promise<string[]> {
   const parts = ["deno", "podium", "packages/npm", "wheels", ...(withModels ? ["models"] : [])];
   const found: string[] = [];
   for (const part of parts) {
@@ -220,7 +251,7 @@ async function lastingFiles(dir: string, withModels: boolean): Promise<string[]>
   }
   const grows = (path: string) =>
     /^podium\/(\.venv|reports|notebooks\/mine)\//.test(path) &&
-      !path.startsWith(`podium/reports/${RECORDED_RUN}/`) ||
+      !runs.some((run) => path.startsWith(`podium/reports/${run}/`)) ||
     /\.(part|used|lock)$/.test(path) || basename(path) === MANIFEST;
   return ["start.ps1", "start.sh", ...found.filter((path) => !grows(path))];
 }

@@ -79,7 +79,8 @@ export async function verifyPack(dir: string): Promise<{ files: number; faults: 
   return { files: Object.keys(files).length, faults };
 }
 
-async function readManifest(dir: string): Promise<Manifest> {
+/** @throws {UserError} when the folder has no readable manifest */
+export async function readManifest(dir: string): Promise<Manifest> {
   const place = join(dir, MANIFEST);
   let text: string;
   try {

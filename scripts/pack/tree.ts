@@ -1,32 +1,55 @@
-/** Podium's files as they go into a pack: no repository, no caches, no copies of notebooks, and only the recorded run. */
-import { dirname, join, resolve } from "node:path";
+/** The project's own files, as they go into a pack: no repository, no caches, no runs but the recorded one. */
+import { dirname, join } from "node:path";
+import { UserError } from "../../lib/errors.ts";
+import { runProgram } from "../../lib/program.ts";
+import { filesBelow, readManifest } from "./manifest.ts";
 
 /** The run that the project includes, as an example and a fallback. */
 export const RECORDED_RUN = "2026-11-21T07-30-18-gzss";
 
-/** Copies the tree below `from` to `to`; a file of the same size and time is left as it is. */
-export async function copyTree(from: string, to: string, without: readonly string[]): Promise<void> {
-  const skip = new Set([...without, join(from, "notebooks", "mine")].map((path) => resolve(path)));
-  const copy = async (folder: string, target: string) => {
-    for await (const { name, isDirectory, isFile } of Deno.readDir(folder)) {
-      const path = join(folder, name);
-      if (
-        skip.has(resolve(path)) ||
-        leftOut(folder === from, folder === join(from, "reports"), name, isDirectory)
-      ) {
-        continue;
-      }
-      if (isDirectory) await copy(path, join(target, name));
-      else if (isFile) await copyFile(path, join(target, name));
-    }
-  };
-  await copy(from, to);
+/**
+ * The project's own files, as paths with forward slashes: those that git tracks, so that no `.env`, `.npmrc` or run of
+ * one's own goes along. Where the project is no git checkout but a pack itself, the files of its manifest.
+ *
+ * @throws {UserError} when the project is neither
+ */
+export async function projectFiles(root: string): Promise<string[]> {
+  const listed = await runProgram(["git", "-C", root, "ls-files", "-z"], { timeoutMs: 60_000 });
+  if (listed?.code === 0 && listed.stdout !== "") {
+    const paths = listed.stdout.split("\0").filter((path) => path !== "");
+    const there = await Promise.all(paths.map((path) => isFile(join(root, path))));
+    return paths.filter((_, at) => there[at]);
+  }
+  const manifest = await readManifest(join(root, "..")).catch(() => null);
+  if (manifest === null) {
+    throw new UserError(
+      `${root} is neither a git checkout (or git is not installed) nor a pack, so which files belong to the project ` +
+        "is not known: clone the repository and pack from the clone",
+      1,
+    );
+  }
+  return Object.keys(manifest.files).filter((path) => path.startsWith("podium/"))
+    .map((path) => path.slice("podium/".length));
 }
 
-function leftOut(top: boolean, inReports: boolean, name: string, isDirectory: boolean): boolean {
-  if (isDirectory && name.startsWith(".")) return true;
-  if (inReports) return isDirectory && name !== RECORDED_RUN;
-  return top && isDirectory && name === "node_modules";
+/** Copies the project's files below `from` to `to`; a file of the same size and time is left as it is. */
+export async function copyProject(from: string, to: string): Promise<void> {
+  for (const path of await projectFiles(from)) await copyFile(join(from, path), join(to, path));
+}
+
+/** Copies the files of a run, without the folders of other tools. */
+export async function copyRun(from: string, to: string): Promise<void> {
+  for (const path of await filesBelow(from)) await copyFile(join(from, path), join(to, path));
+}
+
+/** A link may lead anywhere, and is no file of the project. */
+async function isFile(path: string): Promise<boolean> {
+  try {
+    return (await Deno.lstat(path)).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
+    throw error;
+  }
 }
 
 /** Copies one file by way of a temporary name, unless a file of its size and time is there. */

@@ -3,7 +3,15 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { UserError } from "../../lib/errors.ts";
 import { filesBelow, verifyPack, writeManifest } from "../../scripts/pack/manifest.ts";
-import { copyFile, copyTree, RECORDED_RUN, startPs1, startSh } from "../../scripts/pack/tree.ts";
+import {
+  copyFile,
+  copyProject,
+  copyRun,
+  projectFiles,
+  RECORDED_RUN,
+  startPs1,
+  startSh,
+} from "../../scripts/pack/tree.ts";
 
 async function inFolder(work: (folder: string) => Promise<void>) {
   const folder = await Deno.makeTempDir({ prefix: "podium-pack-" });
@@ -58,31 +66,66 @@ Deno.test("a folder that is no pack is the user's mistake, in one line", () =>
     }
   }));
 
-Deno.test("the tree goes without repository, caches and runs, and never into itself", () =>
+const mine = {
+  "deno.json": "{}",
+  ".gitignore": "ignored/\n",
+  "lib/a.ts": "x",
+  "reports/.gitkeep": "",
+  [`reports/${RECORDED_RUN}/run.json`]: "{}",
+};
+const notMine = {
+  ".env": "API_KEY=secret",
+  ".npmrc": "//host/:_authToken=secret",
+  "lib/.env.local": "secret",
+  "notes.txt": "secret",
+  "ignored/a": "x",
+  ".venv/big": "x",
+  "node_modules/a/index.js": "x",
+  "reports/2026-11-21T00-00-00-mine/run.json": "{}",
+  "room/podium/lib/a.ts": "old",
+};
+
+async function git(folder: string, ...args: string[]) {
+  const { success, stderr } = await new Deno.Command("git", { args: ["-C", folder, ...args] }).output();
+  assert.ok(success, new TextDecoder().decode(stderr));
+}
+
+Deno.test("the project's tracked files are packed alone: no secret, no run of one's own, no link", () =>
   inFolder(async (folder) => {
     const from = join(folder, "project");
-    await write(from, {
-      "deno.json": "{}",
-      ".gitignore": "x",
-      ".git/config": "x",
-      ".venv/big": "x",
-      "node_modules/a/index.js": "x",
-      "lib/a.ts": "x",
-      "notebooks/.ipynb_checkpoints/a.ipynb": "x",
-      "reports/.gitkeep": "",
-      [`reports/${RECORDED_RUN}/run.json`]: "{}",
-      "reports/2026-11-21T00-00-00-mine/run.json": "{}",
-      "room/pack.json": "{}",
-    });
+    await write(from, mine);
+    await git(folder, "init", "-q", from);
+    if (Deno.build.os !== "windows") await Deno.symlink("/etc/hostname", join(from, "link"));
+    await git(from, "add", ".");
+    await write(from, { ...notMine, "lib/gone.ts": "x" });
+    await git(from, "add", "lib/gone.ts");
+    await Deno.remove(join(from, "lib/gone.ts"));
+    await write(from, { "lib/a.ts": "changed" });
     const to = join(from, "room", "podium");
-    await copyTree(from, to, [join(from, "room")]);
-    assert.deepEqual(await filesBelow(to), [
-      ".gitignore",
-      "deno.json",
-      "lib/a.ts",
-      "reports/.gitkeep",
-      `reports/${RECORDED_RUN}/run.json`,
-    ]);
+    await copyProject(from, to);
+    assert.deepEqual(await filesBelow(to), Object.keys(mine).sort());
+    assert.equal(await Deno.readTextFile(join(to, "lib/a.ts")), "changed", "as it is here, not as committed");
+  }));
+
+Deno.test("from a pack its own files are packed again; a folder that is neither is refused", () =>
+  inFolder(async (folder) => {
+    await write(join(folder, "podium"), mine);
+    await writeManifest(folder, about, await filesBelow(folder));
+    await write(join(folder, "podium"), notMine);
+    assert.deepEqual((await projectFiles(join(folder, "podium"))).sort(), Object.keys(mine).sort());
+    await Deno.remove(join(folder, "pack.json"));
+    await assert.rejects(
+      projectFiles(join(folder, "podium")),
+      (error) => error instanceof UserError && /neither a git checkout .* nor a pack/.test(error.message),
+    );
+  }));
+
+Deno.test("a run is packed whole", () =>
+  inFolder(async (folder) => {
+    const files = { "run.json": "{}", "imports/a.csv": "x", "annotation/ana-fluency.csv": "y" };
+    await write(join(folder, "run"), files);
+    await copyRun(join(folder, "run"), join(folder, "to"));
+    assert.deepEqual(await filesBelow(join(folder, "to")), Object.keys(files).sort());
   }));
 
 Deno.test("a file that is there is not copied again, a changed one is", () =>
