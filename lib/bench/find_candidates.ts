@@ -1,5 +1,5 @@
 /** The first stage of a session: from names to live candidates. */
-import { fillIn, readGguf } from "../catalog/gguf.ts";
+import { fillIn, ggufParts, readGguf } from "../catalog/gguf.ts";
 import { hubReachable } from "../catalog/hub.ts";
 import { describeMachine, fits, type Machine } from "../catalog/machine.ts";
 import { type EngineSettings, type Model, plainName, type Registry, type Variant } from "../catalog/model.ts";
@@ -426,13 +426,14 @@ async function modelOfFile(path: string, text: string): Promise<Model> {
     throw new UserError(`${text}: there is no such file: give the path of a GGUF file`);
   }
   const facts = await readGguf(path);
+  const sizes = await Promise.all(ggufParts(path).map(async (part) => (await Deno.stat(part)).size));
   const file = path.replace(/^.*[\\/]/, "");
-  const alias = file.replace(/\.gguf$/i, "").replaceAll(/[^\w.-]+/g, "-");
+  const alias = file.replace(/\.gguf$/i, "").replaceAll(/[^\w.-]+/g, "-").replaceAll(/^\.+|\.+$/g, "");
   const variant = {
     name: (facts.quantization ?? "file").toLowerCase(),
     format: "gguf",
     file,
-    size_mb: info.size / 1e6,
+    size_mb: sizes.reduce((sum, size) => sum + size, 0) / 1e6,
     sources: [{ kind: "file", path }],
   };
   const [model] = parseRegistry(

@@ -9,6 +9,7 @@ import {
   lockPath,
   movedMarker,
   PART,
+  partsOf,
   pathInStore,
   PIP,
   readReceipt,
@@ -57,7 +58,9 @@ export interface StoredFile {
 export async function listStored(store: Store, registry: Registry): Promise<StoredFile[]> {
   const owners = new Map(
     registry.models.flatMap((model) =>
-      model.variants.map((variant) => [pathInStore(store, model, variant), { model, variant }] as const)
+      model.variants.flatMap((variant) =>
+        partsOf(variant).map((part) => [pathInStore(store, model, part), { model, variant: part }] as const)
+      )
     ),
   );
   const files: StoredFile[] = [];
@@ -158,7 +161,8 @@ export function filesNamed(
   if (direct.length > 0) return direct;
   const { model, variant } = modelNamed(registry, name);
   const own = files.filter(({ named }) =>
-    named !== null && named.model === model && (variant === undefined || named.variant.file === variant.file)
+    named !== null && named.model === model &&
+    (variant === undefined || partsOf(variant).some(({ file }) => file === named.variant.file))
   );
   if (model !== undefined && own.length > 0) return own;
   const near = nearest(name, files.map((file) => file.named?.model.alias ?? shown(file)));

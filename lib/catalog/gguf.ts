@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
 import { isOpenLicense } from "./licenses.ts";
+import { statIfThere } from "./files.ts";
 import type { Model, Variant } from "./model.ts";
 
 export const ggufFacts = z.object({
@@ -16,23 +17,64 @@ export const ggufFacts = z.object({
 });
 export type GgufFacts = z.infer<typeof ggufFacts>;
 
+/** llama.cpp's name for a part of a split model; more parts than this are no model. */
+const SPLIT = /-(\d{5})-of-(\d{5})(?=\.gguf$)/i;
+const MOST_PARTS = 500;
+
+/**
+ * The names (or paths) of all parts of a split GGUF file, in order; the name alone where it is not split.
+ *
+ * ```ts
+ * const parts = ggufParts("q4-00001-of-00003.gguf");
+ * if (parts[2] !== "q4-00003-of-00003.gguf" || ggufParts("q4.gguf").length !== 1) throw new Error(String(parts));
+ * ```
+ */
+export function ggufParts(name: string): string[] {
+  const count = Number(SPLIT.exec(name)?.[2] ?? 1);
+  if (count < 2 || count > MOST_PARTS) return [name];
+  return Array.from({ length: count }, (_, at) => ggufPart(name, at + 1));
+}
+
+/** The name of part `number` (from 1) of the split file that `name` is a part of. */
+export function ggufPart(name: string, number: number): string {
+  return name.replace(
+    SPLIT,
+    (_, _own: string, all: string) => `-${String(number).padStart(5, "0")}-of-${all}`,
+  );
+}
+
 /**
  * Reads a GGUF file's metadata: licence, context, quantisation, chat template and the size of its context.
  *
- * @throws {UserError} when the file is not a GGUF file, or is truncated or corrupted
+ * @throws {UserError} when the file is not a GGUF file, is truncated or corrupted, or parts of it are missing
  *
  * ```ts ignore
  * const { license, context_tokens } = await readGguf("SmolLM2-135M-Instruct.Q4_1.gguf"); // "apache-2.0", 8192
  * ```
  */
 export async function readGguf(path: string): Promise<GgufFacts> {
+  const parts = ggufParts(path);
+  const there = await Promise.all(parts.map((part) => statIfThere(part)));
+  const missing = parts.filter((_, at) => there[at] === null);
+  if (parts.length > 1 && missing.length > 0) {
+    throw new UserError(
+      `${path} is one of ${parts.length} parts of a model, and ${missing.length} are missing ` +
+        `(${missing.slice(0, 3).join(", ")}${missing.length > 3 ? " …" : ""}): put all parts into one folder`,
+    );
+  }
+  return await readFacts(parts[0] ?? path);
+}
+
+async function readFacts(path: string): Promise<GgufFacts> {
   const { gguf, GGMLFileQuantizationType } = await import("@huggingface/gguf");
   const { size } = await Deno.stat(path);
   const parsed = await gguf(path, { allowLocalFile: true }).catch((error: unknown) => {
     throw new UserError(`${path} is not a whole GGUF file: ${reasonOf(error)}; ${REMEDY}`);
   });
   // The parser reads past the end of a file without complaint and returns empty names.
-  const named = parsed.tensorInfos.length > 0 && parsed.tensorInfos.every(({ name }) => name !== "");
+  const named = parsed.tensorInfos.every(({ name }) => name !== "") &&
+    // The first part of a split model may hold metadata alone.
+    (parsed.tensorInfos.length > 0 || "split.count" in parsed.metadata);
   const ends = parsed.tensorInfos.map(({ offset, shape, dtype }) =>
     Number(offset) + tensorBytes(shape, dtype)
   );

@@ -17,7 +17,18 @@ import {
   withLock,
 } from "./files.ts";
 import { downloadPip } from "./pip_download.ts";
-import { knownHashes, locate, lockPath, PART, pathInStore, PIP, type Store, writeReceipt } from "./store.ts";
+import {
+  knownHashes,
+  locate,
+  locateFile,
+  lockPath,
+  PART,
+  partsOf,
+  pathInStore,
+  PIP,
+  type Store,
+  writeReceipt,
+} from "./store.ts";
 import { DEFAULT_RETRIES, type RetryPolicy, SourceError, speedometer, type Transfer } from "./transfer.ts";
 import type { Model, ModelSource, Variant } from "./model.ts";
 
@@ -96,13 +107,28 @@ export async function pull(
   await agree(model, options);
   await makeFolder(dirname(path));
   await refuseLink(dirname(path));
+  const paths: string[] = [];
+  for (const part of partsOf(variant)) paths.push(await pullFile(store, model, part, options));
+  return paths[0] ?? path;
+}
+
+/** One file of a variant: all of it, unless it is split. */
+async function pullFile(
+  store: Store,
+  model: Model,
+  variant: Variant,
+  options: PullOptions,
+): Promise<string> {
+  const path = pathInStore(store, model, variant);
+  if (path === null) throw new TypeError(`Cannot pull ${model.alias}:${variant.name}: it has no file`);
   const tell = teller(options);
   const onWait = () => tell("waiting", "", "another process is downloading the same file: waiting for it");
   return await withLock(
     lockPath(store, path),
     { sleep: options.sleep, onWait, ...(options.signal && { signal: options.signal }) },
     async () =>
-      await locate(store, model, variant) ?? await fromSources(store, model, variant, path, options, tell),
+      await locateFile(store, model, variant) ??
+        await fromSources(store, model, variant, path, options, tell),
   );
 }
 

@@ -3,8 +3,8 @@ import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { UserError } from "../errors.ts";
 import { readIfThere, removeEmpty, removeIfThere, sha256Of, statIfThere, writeFresh } from "./files.ts";
-import { ggufFacts } from "./gguf.ts";
-import type { Model, Variant } from "./model.ts";
+import { ggufFacts, ggufPart, ggufParts } from "./gguf.ts";
+import type { Model, ModelSource, Variant } from "./model.ts";
 
 export interface Store {
   readonly dir: string;
@@ -92,12 +92,51 @@ export function pathInStore(store: Store, model: Model, variant: Variant): strin
     : join(store.dir, model.alias.replaceAll(/[^\w.-]/g, "_"), variant.file);
 }
 
+/**
+ * A variant as its files: a split model (`…-00001-of-00003.gguf`) is one variant, whose size is that of all parts.
+ * The stated SHA-256 is the first part's; the others are checked against what the server announces.
+ *
+ * ```ts
+ * import { parseRegistry } from "./registry.ts";
+ * const source = { kind: "url", url: "https://models.test/a-00001-of-00002.gguf" };
+ * const json = JSON.stringify({ a: { variants: [{ name: "q4", file: "a-00001-of-00002.gguf", sources: [source] }] } });
+ * const [variant] = parseRegistry(json, "x").models[0]?.variants ?? [];
+ * if (variant === undefined || partsOf(variant)[1]?.file !== "a-00002-of-00002.gguf") throw new Error("two files");
+ * ```
+ */
+export function partsOf(variant: Variant): Variant[] {
+  const files = ggufParts(variant.file ?? "");
+  if (files.length === 1) return [variant];
+  const sizeMb = variant.sizeMb ?? (variant.sizeBytes === null ? null : variant.sizeBytes / 1e6);
+  return files.map((file, at) => ({
+    ...variant,
+    file,
+    sizeBytes: null,
+    sizeMb,
+    sha256: at === 0 ? variant.sha256 : null,
+    sources: variant.sources.flatMap((source) => partSource(source, at)),
+  }));
+}
+
+function partSource(source: ModelSource, at: number): ModelSource[] {
+  const sha256 = at === 0 ? source.sha256 : null;
+  switch (source.kind) {
+    case "url":
+      return [{ ...source, sha256, url: ggufPart(source.url, at + 1) }];
+    case "huggingface":
+    case "file":
+      return [{ ...source, sha256, path: ggufPart(source.path, at + 1) }];
+    case "pip":
+      return [];
+  }
+}
+
 /** The lock that a process holds while it writes a file of the store; named by folder and file. */
 export const lockPath = (store: Store, path: string) =>
   join(store.dir, ".locks", `${basename(dirname(path))}--${basename(path)}.lock`);
 
 /**
- * The path of a variant's verified file, or null where it is not in the store. A file that is there without
+ * The path of a variant's verified file (of the first part of a split one), or null where it is not in the store. A file that is there without
  * a receipt (copied by hand) is hashed and gets one, unless the hash is not the stated one. An adapter has no
  * file in the store: its module's path is returned, and checked when it is started.
  *
@@ -110,6 +149,13 @@ export const lockPath = (store: Store, path: string) =>
  */
 export async function locate(store: Store, model: Model, variant: Variant): Promise<string | null> {
   if (variant.adapter !== null) return variant.adapter.module;
+  const paths: (string | null)[] = [];
+  for (const part of partsOf(variant)) paths.push(await locateFile(store, model, part));
+  return paths.includes(null) ? null : paths[0] ?? null;
+}
+
+/** As {@link locate}, of one file: a part of a split model alone. */
+export async function locateFile(store: Store, model: Model, variant: Variant): Promise<string | null> {
   const path = pathInStore(store, model, variant);
   const info = path === null ? null : await statIfThere(path);
   if (path === null || info === null) return null;

@@ -4,7 +4,7 @@ import { relative } from "node:path";
 import { listStored, type StoredFile } from "../../lib/catalog/cache.ts";
 import { fillIn } from "../../lib/catalog/gguf.ts";
 import { loadRegistry, type Model, type Registry, type Variant } from "../../lib/catalog/registry.ts";
-import { defaultStore, openStore, pathInStore, type Store } from "../../lib/catalog/store.ts";
+import { defaultStore, openStore, partsOf, pathInStore, type Store } from "../../lib/catalog/store.ts";
 
 /** The options that all commands share; commander fills them. */
 export interface Options {
@@ -31,12 +31,24 @@ export async function openCatalogue(options: Options): Promise<Catalogue> {
   const store = await openStore(options.store ?? defaultStore(Deno.env, Deno.build.os));
   const files = await listStored(store, registry);
   const ready = new Map(files.filter(({ state }) => state === "ready").map((file) => [file.path, file]));
-  const fileOf = (model: Model, variant: Variant) => ready.get(pathInStore(store, model, variant) ?? "");
-  const filled = (model: Model) =>
-    model.variants.reduce((full, variant) => {
+  const filesOf = (model: Model, variant: Variant) =>
+    partsOf(variant).map((part) => ready.get(pathInStore(store, model, part) ?? ""));
+  const fileOf = (model: Model, variant: Variant) => {
+    const parts = filesOf(model, variant);
+    return parts.includes(undefined) ? undefined : parts[0];
+  };
+  const sized = (model: Model, variant: Variant): Variant => {
+    if (variant.sizeBytes !== null || fileOf(model, variant) === undefined) return variant;
+    const bytes = filesOf(model, variant).reduce((sum, file) => sum + (file?.sizeBytes ?? 0), 0);
+    return { ...variant, sizeBytes: bytes, sizeMb: variant.sizeMb ?? Math.round(bytes / 1e5) / 10 };
+  };
+  const filled = (model: Model) => {
+    const full = model.variants.reduce((so, variant) => {
       const facts = fileOf(model, variant)?.receipt?.gguf;
-      return facts ? fillIn(full, variant, facts) : full;
+      return facts ? fillIn(so, variant, facts) : so;
     }, model);
+    return { ...full, variants: full.variants.map((variant) => sized(model, variant)) };
+  };
   const wanted = () =>
     registry.models.filter(({ task, capabilities }) =>
       (options.task === undefined || task.includes(options.task)) &&

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { filesNamed, listStored } from "../../lib/catalog/cache.ts";
+import { readGguf } from "../../lib/catalog/gguf.ts";
 import { hubReachable } from "../../lib/catalog/hub.ts";
+import { neededRamGb } from "../../lib/catalog/machine.ts";
 import { pull } from "../../lib/catalog/pull.ts";
 import { locate, openStore, readReceipt } from "../../lib/catalog/store.ts";
 import { UserError } from "../../lib/errors.ts";
@@ -480,4 +483,64 @@ Deno.test({
   await Deno.link(`${folder.dir}/victim`, `${folder.dir}/store/tiny/tiny.gguf.part`);
   await pull(await openStore(`${folder.dir}/store`), entry, variant, surroundings().options);
   assert.equal(await Deno.readTextFile(`${folder.dir}/victim`), "precious");
+});
+
+Deno.test("all parts of a split model are pulled, located, counted and removed together", async () => {
+  const contents = [1, 2, 3].map((seed) => tinyGguf(100_000 * seed, seed));
+  const name = (at: number) => `t-0000${at}-of-00003.gguf`;
+  await using folder = await scratch();
+  await Deno.mkdir(`${folder.dir}/from`);
+  for (const [at, bytes] of contents.entries()) {
+    await Deno.writeFile(`${folder.dir}/from/${name(at + 1)}`, bytes);
+  }
+  const total = contents.reduce((sum, { length }) => sum + length, 0);
+  const registry = registryOf({
+    file: name(1),
+    size_bytes: total,
+    sha256: sha256(contents[0] ?? new Uint8Array()),
+    sources: [{ kind: "file", path: `${folder.dir}/from/${name(1)}` }],
+  });
+  const { entry, variant } = only(registry);
+  const store = await openStore(`${folder.dir}/store`);
+  const path = await pull(store, entry, variant, surroundings().options);
+  assert.ok(path.endsWith(name(1)));
+  for (const [at, bytes] of contents.entries()) {
+    assert.deepEqual(await Deno.readFile(`${folder.dir}/store/tiny/${name(at + 1)}`), bytes);
+  }
+  assert.ok((neededRamGb(entry) ?? 0) > total / 2 ** 30 + 0.35, "the memory of all parts");
+  const files = await listStored(store, registry);
+  assert.deepEqual(
+    files.map(({ named, state }) => [named?.model.alias, state]),
+    Array(3).fill(["tiny", "ready"]),
+  );
+  assert.equal((await readGguf(path)).context_tokens, 2048);
+
+  // A part that is missing is named, and pulled again alone.
+  await Deno.remove(`${folder.dir}/store/tiny/${name(2)}`);
+  assert.equal(await locate(store, entry, variant), null);
+  await assert.rejects(
+    readGguf(path),
+    /one of 3 parts of a model, and 1 are missing \(.*t-00002-of-00003\.gguf\)/,
+  );
+  const { options, events } = surroundings();
+  assert.equal(await pull(store, entry, variant, options), path);
+  assert.equal(events.filter(({ kind }) => kind === "done").length, 1);
+  assert.equal(filesNamed(files, registry, store, "tiny").length, 3);
+  assert.equal(filesNamed(files, registry, store, "tiny:q4").length, 3);
+});
+
+Deno.test("a split model comes over HTTP part by part; a part that the server lacks is named", async () => {
+  const hits: string[] = [];
+  await using server = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} }, (request) => {
+    const { pathname } = new URL(request.url);
+    hits.push(pathname);
+    return pathname.includes("-00003-of") ? new Response(null, { status: 404 }) : new Response(content);
+  });
+  await using folder = await scratch();
+  const url = `http://127.0.0.1:${server.addr.port}/m-00001-of-00003.gguf`;
+  const { entry, variant } = fromUrl(url, { file: "m-00001-of-00003.gguf", size_bytes: 3 * content.length });
+  const store = await openStore(folder.dir);
+  await assert.rejects(pull(store, entry, variant, surroundings().options), /answers 404/);
+  assert.deepEqual(hits, [1, 2, 3].map((at) => `/m-0000${at}-of-00003.gguf`));
+  assert.equal(await locate(store, entry, variant), null);
 });
