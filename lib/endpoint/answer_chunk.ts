@@ -5,9 +5,11 @@ import type { ReportedUsage, ServerTimings } from "./trace.ts";
 
 /** What one document holds. Absent parts are empty or null. */
 export interface AnswerChunk {
+  /** The answer's id, the same in all of its chunks. */
+  readonly id: string | null;
   readonly content: string;
   readonly reasoning: string;
-  /** Anything was generated: text, reasoning, a tool call. */
+  /** Anything was generated: text, reasoning, a tool call, a vector. */
   readonly generated: boolean;
   /** Why the model stopped; null where it did not: an empty reason is none. */
   readonly finishReason: string | null;
@@ -51,9 +53,10 @@ export function parseChunk(json: string): AnswerChunk {
   const content = parts.text + (body?.refusal ?? "") || (first?.text ?? "");
   const reasoning = parts.reasoning || reasoningOf(body);
   return {
+    id: isObject(value) && typeof value.id === "string" ? value.id.slice(0, 128) : null,
     content,
     reasoning,
-    generated: content !== "" || reasoning !== "" || hasToolCall(body),
+    generated: content !== "" || reasoning !== "" || hasToolCall(body) || hasVector(value),
     finishReason,
     usage: usageOf(value),
     server: serverOf(value),
@@ -65,6 +68,7 @@ export function parseChunk(json: string): AnswerChunk {
 }
 
 const EMPTY: AnswerChunk = {
+  id: null,
   content: "",
   reasoning: "",
   generated: false,
@@ -139,6 +143,11 @@ function reasoningOf(body: Message | null | undefined): string {
 
 const hasToolCall = (body: Message | null | undefined): boolean =>
   Array.isArray(body?.tool_calls) && body.tool_calls.length > 0 || isObject(body?.function_call);
+
+/** The answer to a request for embeddings. */
+const hasVector = (value: unknown): boolean =>
+  isObject(value) && Array.isArray(value.data) &&
+  value.data.some((one) => isObject(one) && "embedding" in one);
 
 /** Values that servers send while the model is still generating. */
 const NO_FINISH = new Set(["", "null", "none"]);

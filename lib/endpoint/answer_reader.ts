@@ -40,6 +40,8 @@ export interface AnswerText {
  * ```
  */
 export class AnswerReader {
+  /** The answer's own id. */
+  id: string | null = null;
   finishReason: string | null = null;
   usage: ReportedUsage | null = null;
   server: ServerTimings | null = null;
@@ -187,6 +189,7 @@ export class AnswerReader {
         cause: error,
       });
     }
+    this.id ??= chunk.id;
     this.usage = chunk.usage ?? this.usage;
     this.server = chunk.server ?? this.server;
     this.finishReason = chunk.finishReason ?? this.finishReason;

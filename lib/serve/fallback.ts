@@ -243,12 +243,12 @@ class Answering {
       return;
     }
     const { seen, fault } = how;
-    if (fault === null) breaker.succeeded();
+    if (fault === null && seen.error === null) breaker.succeeded();
     else breaker.failed();
     if (choice === null) return;
     const inTime = within(seen.saidMs, this.#startMs, slo.ttft_s) &&
       within(clock(), this.#startMs, slo.e2e_s);
-    const trouble = seen.failed
+    const trouble = seen.error !== null
       ? "it answered with an error"
       : seen.saidMs === null
       ? "empty answer"

@@ -140,11 +140,15 @@ export async function relay(
     const reader = (response.body ?? new Blob().stream()).getReader();
     const first = await reader.read();
     if (first.done) throw new BadAnswer("it sent an empty answer");
-    checkBeginning(first.value);
+    const scan = new AnswerScan(response.headers.get("content-type"));
+    scan.add(first.value, clock());
+    if (!beginsAsEvents(first.value)) throw new BadAnswer("what it sent is no event stream");
+    if (scan.error !== null) throw new BadAnswer(scan.error);
     streaming = true;
     const passing = new PassedStream(reader, first.value, {
       apiKey,
       status,
+      scan,
       clock,
       gapMs: streamLimits.gapMs,
       stop,
@@ -172,6 +176,8 @@ interface Piece {
 interface PassedStreamOptions {
   readonly apiKey: string | undefined;
   readonly status: number;
+  /** Has read the first piece already. */
+  readonly scan: AnswerScan;
   readonly clock: Clock;
   readonly gapMs: number;
   readonly stop: AbortSignal;
@@ -185,7 +191,7 @@ class PassedStream {
   readonly body: ReadableStream<Uint8Array>;
   readonly ended: Promise<Ended>;
   readonly #end: (how: Ended) => void;
-  readonly #scan = new AnswerScan();
+  readonly #scan: AnswerScan;
   readonly #deadline: Deadline;
   #first: Piece | null;
   /** The piece that the client got last. */
@@ -200,6 +206,7 @@ class PassedStream {
     private readonly options: PassedStreamOptions,
   ) {
     const { clock, gapMs, stop } = options;
+    this.#scan = options.scan;
     const { promise, resolve } = Promise.withResolvers<Ended>();
     this.ended = promise;
     this.#first = { bytes: first, atMs: clock() };
@@ -227,8 +234,9 @@ class PassedStream {
     try {
       // The last piece is examined only now, when the client has it.
       if (this.#handed !== null) this.#scan.add(this.#handed.bytes, this.#handed.atMs);
+      const isFirst = this.#first !== null;
       const piece = this.#first ?? await this.#read();
-      [this.#first, this.#handed] = [null, piece];
+      [this.#first, this.#handed] = [null, isFirst ? null : piece];
       if (this.#controller === null) return;
       if (piece === null) return this.#close(controller);
       controller.enqueue(piece.bytes);
@@ -246,7 +254,7 @@ class PassedStream {
 
   #close(controller: ReadableStreamDefaultController<Uint8Array>): void {
     const seen = this.#scan.result();
-    if (!seen.ended) throw new BadAnswer("it ended its answer before it was complete");
+    if (!seen.ended && seen.error === null) throw new BadAnswer("it ended its answer before it was complete");
     controller.close();
     this.#end({ kind: "sent", status: this.options.status, seen, fault: null });
   }
@@ -276,15 +284,16 @@ class PassedStream {
 const tooSlow = () => new TooSlow("it did not answer in time");
 
 async function whole(response: Response, sent: Forwarded, clock: Clock): Promise<Attempt> {
-  const scan = new AnswerScan();
+  const scan = new AnswerScan(response.headers.get("content-type"));
   const bytes = await collected(response, WHOLE_LIMIT_BYTES);
   scan.add(bytes, clock());
-  if (!isJsonObject(new TextDecoder().decode(bytes))) throw new BadAnswer("what it sent is not JSON");
+  const seen = scan.result();
+  if (seen.error !== null) throw new BadAnswer(seen.error);
   const { status } = response;
   return {
     kind: "answered",
     response: new Response(bytes, { status, headers: headersOf(response, sent.headers()) }),
-    ended: Promise.resolve({ kind: "sent", status, seen: scan.result(), fault: null }),
+    ended: Promise.resolve({ kind: "sent", status, seen, fault: null }),
   };
 }
 
@@ -350,28 +359,10 @@ async function collected({ body }: Response, limit: number): Promise<Uint8Array<
   return new Uint8Array(concat(parts));
 }
 
-/**
- * A stream begins with a field name, a comment or a byte order mark, perhaps after empty lines, and not with an
- * error.
- */
-function checkBeginning(bytes: Uint8Array): void {
-  if (isOrdinary(bytes)) return;
+/** A stream begins with a field name, a comment or a byte order mark, perhaps after empty lines. */
+function beginsAsEvents(bytes: Uint8Array): boolean {
   const text = new TextDecoder().decode(bytes.subarray(0, 64)).trimStart();
-  if (!["data", "event", "id", "retry", ":"].some((word) => text.startsWith(word) || word.startsWith(text))) {
-    throw new BadAnswer("what it sent is no event stream");
-  }
-  if (/^(?:event: *error|data: *\{\s*"error"\s*:\s*[{"])/.test(text)) throw new BadAnswer(eventError(bytes));
-}
-
-const ORDINARY = new TextEncoder().encode('data: {"');
-
-/** Nearly every stream begins like this, and its first key is not `error`: there is no reason to decode anything. */
-const isOrdinary = (bytes: Uint8Array) =>
-  ORDINARY.every((byte, i) => bytes[i] === byte) && bytes[ORDINARY.length] !== 0x65;
-
-function eventError(bytes: Uint8Array): string {
-  const data = /data: *(\{.*)/.exec(new TextDecoder().decode(bytes))?.[1] ?? "";
-  return messageOf(data, 500);
+  return ["data", "event", "id", "retry", ":"].some((word) => text.startsWith(word) || word.startsWith(text));
 }
 
 function parsed(text: string): unknown {
@@ -384,11 +375,6 @@ function parsed(text: string): unknown {
 
 const messageOf = (text: string, status: number) =>
   errorMessage(parsed(text)) || `it answered HTTP ${status}`;
-
-const isJsonObject = (text: string) => {
-  const value = parsed(text);
-  return typeof value === "object" && value !== null;
-};
 
 /** OpenAI's shape, or near enough for its clients. */
 function isError(text: string): boolean {

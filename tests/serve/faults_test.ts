@@ -195,3 +195,44 @@ Deno.test("a client that says nothing is let go", async () => {
   await using it = await setUp({ models: { one: {} }, limits: { idleMs: 1, headMs: 1 } });
   assert.equal(await rawExchange(it.port, "GET /v1/mod"), "");
 });
+
+/** Errors inside a 200, as a benchmark counts them too: see tests/endpoint/dialects_test.ts. */
+const hidden: Record<string, unknown> = {
+  "FastChat's error_code": { text: "**NETWORK ERROR**", error_code: 50004 },
+  "vLLM's error object": { object: "error", message: "CUDA error", code: 500 },
+  "an error whose key comes last": { id: "x", choices: [], error: { message: "no memory" } },
+  "an error in the choice": { choices: [{ error: { message: "no memory" } }] },
+};
+for (const [name, json] of Object.entries(hidden)) {
+  Deno.test(`an error in mid-stream, then [DONE], opens the breaker like any other failure: ${name}`, async () => {
+    const fault = { kind: "error" as const, afterChunks: 2, message: "", json, done: true };
+    await using it = await setUp({ models: { bad: { tokens: 5, fault } }, failuresToOpen: 3 });
+    for (let i = 0; i < 3; i++) {
+      const response = await it.post({ model: "bad", messages, stream: true });
+      assert.match(await response.text(), / t2/, "what came is passed on as it is");
+    }
+    await until(() => it.records.length === 3);
+    assert.equal(it.models.of("bad@fake")?.breaker.state(), "open");
+  });
+
+  Deno.test(`the same as a whole answer is a reason to ask the next model: ${name}`, async () => {
+    const text = JSON.stringify(json);
+    const whole = raw(
+      `HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: ${text.length}\r\n\r\n${text}`,
+    );
+    await using it = await setUp({ models: { bad: whole, good: { tokens: 1 } } });
+    const response = await it.post({ model: "auto", messages });
+    assert.equal((await response.json()).choices[0].message.content, " t1");
+    assert.equal(response.headers.get("x-podium-model"), "good");
+  });
+}
+
+Deno.test("a stream without a finish that means one is broken off, though usage came with every chunk", async () => {
+  for (const finishReason of ["", "null"]) {
+    const model = { tokens: 3, finishReason, done: false, usage: "every" as const };
+    await using it = await setUp({ models: { bad: model } });
+    const response = await it.post({ model: "bad", messages, stream: true });
+    assert.match(await response.text(), /ended its answer before it was complete/);
+    assert.match(it.records[0]?.fault ?? "", /before it was complete/);
+  }
+});
