@@ -1,11 +1,11 @@
-/** What a reader must know before believing a figure: typed values, each with the remedy that fits the run. */
+/** What a reader must know before trusting a figure: typed values, each with a remedy that fits the run. */
 import { P95_FROM } from "../stats/summary.ts";
 import type { Collected, CollectedRun } from "./collect.ts";
 import { LEAST_STRETCHES, roundsUnderLoad, stretchCount, underLoad } from "./plan.ts";
 import type { RunInfo } from "./records.ts";
 import type { CandidateSummary, Warning } from "./summary_schema.ts";
 
-/** What the warnings are drawn from. */
+/** What the warnings are derived from. */
 export interface Facts {
   readonly info: RunInfo;
   readonly run: CollectedRun;
@@ -67,8 +67,8 @@ function interrupted({ info, run }: Facts): Finding[] {
   if (run.torn) {
     findings.push({
       code: "torn-line",
-      message: "the last line of samples.jsonl is torn: the process was ended while it wrote",
-      remedy: "that request is left out; --resume sends it again",
+      message: "the last line of samples.jsonl is incomplete: the process ended while writing it",
+      remedy: "the request is left out; --resume sends it again",
     });
   }
   return findings;
@@ -79,7 +79,7 @@ function failures({ rows }: Facts): Finding[] {
     code: status === "skipped" ? "skipped" : "failures",
     candidates: [id],
     message: `${id}: ${reason}`,
-    remedy: "see its requests in samples.jsonl; metrics rest on the good ones alone",
+    remedy: "see its requests in samples.jsonl; its metrics use only the successful ones",
   }));
 }
 
@@ -92,7 +92,7 @@ function noise({ run, settled, info }: Facts): Finding[] {
       code: "noise",
       message: `${disturbed} of ${total} blocks were disturbed (${reason}${disturbed > 1 ? ", …" : ""}); ` +
         (settled
-          ? "the headline leaves them out for all candidates, the full set stands beside"
+          ? "the figures leave them out for all candidates; with_disturbed holds the figures of all blocks"
           : "too many to leave out: the figures hold for this busy machine only, and no verdict is given"),
       remedy: "close other programs and measure again",
     });
@@ -101,11 +101,11 @@ function noise({ run, settled, info }: Facts): Finding[] {
     findings.push({
       code: "noise-unknown",
       message:
-        `in ${run.unknownNoise} of ${total} blocks the service did not tell its processor use: other ` +
-        "programs were looked for in the pauses between blocks alone",
+        `in ${run.unknownNoise} of ${total} blocks the service did not report its processor use: Podium ` +
+        "looked for other programs only in the pauses between blocks",
       remedy: info.plan.order === "by model" || info.candidates.length < 2
         ? "keep the machine otherwise idle"
-        : "keep the machine otherwise idle; the interleaved order spreads what is left over all candidates",
+        : "keep the machine otherwise idle; the interleaved order spreads the rest over all candidates",
     });
   }
   return findings;
@@ -120,9 +120,9 @@ function load(facts: Facts): Finding[] {
       code: "load-missed" as const,
       candidates: [id],
       message:
-        `${id}: ${load.asked_rate} requests/s were asked, ${load.delivered_rate.toFixed(2)} delivered` +
+        `${id}: ${load.asked_rate} requests/s were requested, ${load.delivered_rate.toFixed(2)} delivered` +
         (full ? `: its ${concurrency} ${concurrency === 1 ? "client was" : "clients were"} busy` : ""),
-      remedy: full ? "ask a lower --rate, or give more --concurrency" : "ask a lower --rate",
+      remedy: full ? "use a lower --rate or a higher --concurrency" : "use a lower --rate",
     }];
   });
 }
@@ -149,7 +149,7 @@ function clientBottleneck({ info, run }: Facts): Finding[] {
   return [{
     code: "client-bottleneck",
     message: `the measuring process itself used ${cores.toFixed(2)} of a core: it may be the bottleneck`,
-    remedy: "ask a lower --rate or --concurrency, or measure from another machine",
+    remedy: "use a lower --rate or --concurrency, or measure from another machine",
   }];
 }
 
@@ -165,7 +165,7 @@ function estimatedTokens(facts: Facts): Finding[] {
     message: `${
       idsOf(rows).join(", ")
     }: token counts are estimates (${sources}), and so are TPOT and tokens/s`,
-    remedy: "compare characters/s, which needs no tokens; a service that sends usage mends it",
+    remedy: "compare characters/s, which needs no tokens, or use a service that reports usage",
   }];
 }
 
@@ -175,7 +175,7 @@ function notStreamed(facts: Facts): Finding[] {
   return [{
     code: "not-streamed",
     candidates: infoIds(whole),
-    message: `${infoIds(whole).join(", ")}: answers came in one piece: there is no TTFT, TPOT or ITL`,
+    message: `${infoIds(whole).join(", ")}: answers were not streamed: there is no TTFT, TPOT or ITL`,
     remedy: "compare E2E latency, or measure through a service that streams",
   }];
 }
@@ -188,7 +188,8 @@ function answersCut(facts: Facts): Finding[] {
     code: "answers-cut",
     candidates: idsOf(cut),
     message: `answers were cut at ${facts.info.plan.max_tokens} tokens: ${counts.join(", ")}`,
-    remedy: `latency then says how fast it writes, not when it is done: give a higher --max-tokens`,
+    remedy:
+      "the latency of a cut answer shows how fast a model writes, not when it is done: raise --max-tokens",
   }];
 }
 
@@ -206,7 +207,7 @@ function lengthsDiffer(facts: Facts): Finding[] {
       rows.map(({ id, mean }) => `${id} ${mean.toFixed(0)} tokens`).join(", ")
     }`,
     remedy: "compare TPOT or characters/s rather than latency" +
-      (facts.info.plan.fixed_output === true ? "" : ", or ask for equal lengths with --fixed-output"),
+      (facts.info.plan.fixed_output === true ? "" : ", or request equal lengths with --fixed-output"),
   }];
 }
 
@@ -217,10 +218,10 @@ function smallN(facts: Facts): Finding[] {
   const [what, remedy] = underLoad(plan)
     ? ["stretches", `give --rounds for at least ${P95_FROM} stretches`]
     : plan.prompt_set.prompts.length === 1
-    ? ["good requests", `give --rounds ${P95_FROM}`]
+    ? ["successful requests", `give --rounds ${P95_FROM}`]
     : plan.prompt_set.prompts.length < P95_FROM
     ? ["cases", `give --prompts with at least ${P95_FROM} cases: repeats of a case don't add to them`]
-    : ["cases with a good request", "see why requests failed or were left out"];
+    : ["cases with a successful request", "see why requests failed or were left out"];
   return [{
     code: "small-n",
     candidates: idsOf(small),
@@ -237,12 +238,9 @@ function fewStretches({ info, run }: Facts): Finding[] {
   if (!underLoad(info.plan) || info.candidates.length < 2 || stretches >= LEAST_STRETCHES) return [];
   return [{
     code: "few-stretches",
-    message:
-      `under load the candidates took ${stretches} ${
-        stretches === 1 ? "turn" : "turns"
-      } each, and it takes ` +
-      `${LEAST_STRETCHES} to tell drift of the machine from a difference: no verdict is given`,
-    remedy: "give more --rounds",
+    message: `under load the candidates took ${stretches} ${stretches === 1 ? "turn" : "turns"} each; ` +
+      `${LEAST_STRETCHES} are needed to tell drift of the machine from a difference, so no verdict is given`,
+    remedy: "raise --rounds",
   }];
 }
 
@@ -250,8 +248,8 @@ function drift({ info }: Facts): Finding[] {
   if (info.plan.order === "interleaved" || info.candidates.length < 2) return [];
   return [{
     code: "drift-not-controlled",
-    message: "the models don't fit in memory together and ran one after the other: drift was not controlled",
-    remedy: "free memory or take smaller variants, so that they can be interleaved",
+    message: "the models don't fit in memory together and ran one after another: drift was not controlled",
+    remedy: "free memory or use smaller variants, so that they can be interleaved",
   }];
 }
 
@@ -261,13 +259,13 @@ function prefix({ info }: Facts): Finding[] {
     return [{
       code: "prefix-as-is",
       message:
-        "prompts were sent as they are, for the answers' sake: TTFT depends on what the service had cached",
+        "prompts were sent unchanged, so that answers can be scored: TTFT depends on what the service had cached",
       remedy: "read the answers here, and measure speed with deno task bench",
     }];
   }
   return [{
     code: "warm-prefix",
-    message: "every prompt was sent once right before it was timed: TTFT is that of a cached prompt",
+    message: "each prompt was also sent right before it was timed: TTFT is that of a cached prompt",
     remedy: "leave out --prefix warm to measure prompts that the service has not seen",
   }];
 }
@@ -284,8 +282,8 @@ function cacheHit(facts: Facts): Finding[] {
     candidates: infoIds(hit),
     message: `${
       infoIds(hit).join(", ")
-    }: most prompt tokens came from the server's cache, in spite of a cold prefix`,
-    remedy: "switch the service's prompt cache off, or read its TTFT as that of a cached prompt",
+    }: most prompt tokens came from the server's cache, despite the cold prefix`,
+    remedy: "turn off the service's prompt cache, or read its TTFT as that of a cached prompt",
   }];
 }
 
@@ -299,8 +297,8 @@ function serverDisagrees(facts: Facts): Finding[] {
     return [{
       code: "server-disagrees" as const,
       candidates: [info.id],
-      message: `${info.id}: by our clock decoding took ${percent} than by the server's own figures`,
-      remedy: "see both in samples.jsonl; ours include the way to the client, the server's do not",
+      message: `${info.id}: by the client's clock decoding took ${percent} than by the server's own figures`,
+      remedy: "see both in samples.jsonl; only the client's figures include the way to the client",
     }];
   });
 }
@@ -318,12 +316,12 @@ function oneDevice(facts: Facts): Finding[] {
   }
   const seen = info.machine.gpu.length === 0
     ? "this machine shows no GPU"
-    : `${info.machine.gpu.join(", ")} lay idle`;
+    : `${info.machine.gpu.join(", ")} were idle`;
   return [{
     code: "one-device",
     message:
       `every candidate ran on the CPU: ${seen}, so nothing here compares with and without acceleration`,
-    remedy: "measure variants for GPU or NPU beside it, as in --models phi-4-mini:cpu,phi-4-mini:gpu",
+    remedy: "also measure variants for GPU or NPU, e.g. --models phi-4-mini:cpu,phi-4-mini:gpu",
   }];
 }
 
@@ -335,8 +333,8 @@ function deviceFallback({ rows, info }: Facts): Finding[] {
     return [{
       code: "device-fallback" as const,
       candidates: [id],
-      message: `${id}: ${asked} was asked for, ${device} ran it`,
-      remedy: "check the driver, or ask for the device that is there with --gpu",
+      message: `${id}: ${asked} was requested, but ${device} ran it`,
+      remedy: "check the driver, or request the existing device with --gpu",
     }];
   });
 }
@@ -354,8 +352,9 @@ function engineWays({ rows }: Facts): Finding[] {
       `the engine called llama.cpp directly for ${
         idsOf(direct).join(", ")
       }, and through node-llama-cpp for ` +
-      `${idsOf(indirect).join(", ")} (${first.llama_cpp?.note ?? "no reason is known"})`,
-    remedy: "their speeds differ by more than the models do: compare candidates of one way",
+      `${idsOf(indirect).join(", ")} (${first.llama_cpp?.note ?? "the reason is not known"})`,
+    remedy:
+      "their speeds differ by more than the models do: compare candidates that were called the same way",
   }];
 }
 
@@ -370,9 +369,7 @@ function plainTemplate({ info }: Facts): Finding[] {
   });
   const without = plain.filter(({ llama_cpp }) => llama_cpp?.chat_template_note === undefined);
   return [
-    ...(without.length === 0
-      ? []
-      : [finding(without, "the model brings no chat template and got a plain one")]),
+    ...(without.length === 0 ? [] : [finding(without, "the model has no chat template and got a plain one")]),
     ...plain.flatMap((one) => {
       const note = one.llama_cpp?.chat_template_note;
       return note === undefined ? [] : [finding([one], note)];

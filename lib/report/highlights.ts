@@ -44,6 +44,7 @@ const voidedBy: Readonly<Record<"quality" | "latency" | "ttft" | "throughput", r
       "drift-seen",
       "not-stable",
       "short-stretches",
+      "few-stretches",
     ],
     ttft: ["cache-hit", "warm-prefix", "prefix-as-is"],
     throughput: ["estimated-tokens", "server-disagrees"],

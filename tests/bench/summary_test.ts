@@ -142,7 +142,7 @@ Deno.test("delivered load is checked, and a miss is said", async () => {
   const warning = missed.warnings.find(({ code }) => code === "load-missed");
   assert.match(
     warning?.message ?? "",
-    /20 requests\/s were asked, 8\.\d+ delivered: its 1 client was busy/,
+    /20 requests\/s were requested, 8\.\d+ delivered: its 1 client was busy/,
   );
   assert.ok((row(missed, "a").queue_s?.max ?? 0) > 1, "and the wait counts");
 });
