@@ -97,7 +97,8 @@ export function splitCandidateNames(text: string): string[] {
 }
 
 /** The settings that a candidate's parts may hold. */
-export const ENGINE_SETTINGS = "threads=N, context=TOKENS, flash=on|off, gpu=auto|off|vulkan|cuda|metal";
+export const ENGINE_SETTINGS = "threads=N, context=TOKENS, flash=on|off, kv=f16|q8_0|q4_0, batch=32…8192, " +
+  "mmap=on|off, gpu=auto|off|vulkan|cuda|metal";
 
 /**
  * The engine options that settings such as `threads=2` stand for.
@@ -118,7 +119,10 @@ function engineSettingOf(text: string, setting: string): EngineSettings {
   const number = /^\d{1,7}$/.test(value) && Number(value) > 0 ? Number(value) : null;
   if (key === "threads" && number !== null) return { threads: number };
   if (key === "context" && number !== null) return { contextTokens: number };
+  if (key === "batch" && number !== null && number >= 32 && number <= 8192) return { batchTokens: number };
   if (key === "flash" && (value === "on" || value === "off")) return { flashAttention: value === "on" };
+  if (key === "mmap" && (value === "on" || value === "off")) return { mmap: value === "on" };
+  if (key === "kv" && (value === "f16" || value === "q8_0" || value === "q4_0")) return { kvCache: value };
   if (key === "gpu") {
     if (value === "auto" || value === "off" || value === "vulkan" || value === "cuda" || value === "metal") {
       return { gpu: value };

@@ -123,6 +123,15 @@ export function embeddedCandidate(
           llamaCpp: {
             way: running.direct ? "direct" : "node-llama-cpp",
             note: running.directNote,
+            ...(running.settings === null ? {} : {
+              settings: {
+                threads: running.threads ?? 0,
+                context_tokens: running.contextTokens ?? 0,
+                kv_cache: running.settings.kvCache,
+                batch_tokens: running.settings.batchTokens,
+                mmap: running.settings.mmap,
+              },
+            }),
             ...(chatTemplateNote === null ? {} : { chat_template_note: chatTemplateNote }),
           },
         }),

@@ -158,6 +158,15 @@ export type AnswerRecord = z.infer<typeof answerRecord>;
 export const llamaCpp = z.object({
   way: z.enum(["direct", "node-llama-cpp"]),
   note: z.string().nullable(),
+  /** What the engine ran the model with, given or by default. */
+  settings: z.object({
+    threads: z.number().int(),
+    context_tokens: z.number().int(),
+    kv_cache: z.enum(["f16", "q8_0", "q4_0"]),
+    /** Prompt tokens that were evaluated in one call. */
+    batch_tokens: z.number().int(),
+    mmap: z.boolean(),
+  }).optional(),
   /** Why the chat template in the model's file is not used; left out where it is. */
   chat_template_note: z.string().optional(),
 });

@@ -29,11 +29,12 @@ export interface ModelToStart {
   readonly contextTokens?: number | null;
 }
 
-/** A started model; `direct`, `directNote` and `threads` where llama.cpp runs it, null for an adapter. */
+/** A started model; `direct`, `directNote`, `threads` and `settings` where llama.cpp runs it, null for an adapter. */
 export interface StartedModel extends RunningModel {
   readonly direct: RunningEngine["direct"] | null;
   readonly directNote: RunningEngine["directNote"];
   readonly threads: RunningEngine["threads"] | null;
+  readonly settings: RunningEngine["settings"] | null;
 }
 
 export interface StartSurroundings {
@@ -68,16 +69,15 @@ export interface StartSurroundings {
  */
 export async function startModel(model: ModelToStart, around: StartSurroundings): Promise<StartedModel> {
   if (model.adapter !== null) return await startAdapter({ ...model, adapter: model.adapter }, around);
-  const { gpu = "auto", threads, contextTokens, flashAttention } = model.engine ?? {};
+  const { gpu = "auto", ...settings } = model.engine ?? {};
+  const stated = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
   return await startEngine({
     ...around,
     modelPath: model.path,
     modelId: model.modelId,
     ...(model.alias === undefined ? {} : { alias: model.alias }),
     gpu,
-    ...(threads === undefined ? {} : { threads }),
-    ...(contextTokens === undefined ? {} : { contextTokens }),
-    ...(flashAttention === undefined ? {} : { flashAttention }),
+    ...stated,
   });
 }
 
@@ -128,6 +128,7 @@ async function startAdapter(
       direct: null,
       directNote: null,
       threads: null,
+      settings: null,
       chatTemplate: model.chatTemplate,
       chatTemplateNote: null,
       contextTokens,

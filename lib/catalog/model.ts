@@ -38,6 +38,12 @@ export interface EngineSettings {
   readonly threads?: number | undefined;
   readonly contextTokens?: number | undefined;
   readonly flashAttention?: boolean | undefined;
+  /** Number format of the keys and values that the context keeps. */
+  readonly kvCache?: "f16" | "q8_0" | "q4_0" | undefined;
+  /** Prompt tokens that are evaluated in one call. */
+  readonly batchTokens?: number | undefined;
+  /** Whether the weights are mapped from the file, or read into memory. */
+  readonly mmap?: boolean | undefined;
   readonly gpu?: "auto" | "off" | "vulkan" | "cuda" | "metal" | undefined;
 }
 

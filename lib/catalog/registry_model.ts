@@ -126,10 +126,14 @@ function toVariant(
 /** Only what is stated: an absent option must not undo one that was given elsewhere. */
 function engineSettings(shape: NonNullable<VariantShape["engine"]>): EngineSettings {
   const { threads, context_tokens: contextTokens, flash_attention: flashAttention, gpu } = shape;
+  const { kv_cache: kvCache, batch_tokens: batchTokens, mmap } = shape;
   return {
     ...(threads === undefined ? {} : { threads }),
     ...(contextTokens === undefined ? {} : { contextTokens }),
     ...(flashAttention === undefined ? {} : { flashAttention }),
+    ...(kvCache === undefined ? {} : { kvCache }),
+    ...(batchTokens === undefined ? {} : { batchTokens }),
+    ...(mmap === undefined ? {} : { mmap }),
     ...(gpu === undefined ? {} : { gpu }),
   };
 }

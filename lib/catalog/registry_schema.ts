@@ -67,9 +67,15 @@ const engineShape = z.strictObject({
   threads: whole("a whole number of threads, at least 1").optional(),
   context_tokens: whole("a whole number of tokens").optional(),
   flash_attention: flag.optional(),
+  kv_cache: z.enum(["f16", "q8_0", "q4_0"], { error: "f16, q8_0 or q4_0" }).optional(),
+  batch_tokens: whole("a whole number of tokens").optional(),
+  mmap: flag.optional(),
   gpu: z.enum(["auto", "off", "vulkan", "cuda", "metal"], { error: "auto, off, vulkan, cuda or metal" })
     .optional(),
-}, { error: 'an object of "threads", "context_tokens", "flash_attention", "gpu"' });
+}, {
+  error:
+    'an object of "threads", "context_tokens", "flash_attention", "kv_cache", "batch_tokens", "mmap", "gpu"',
+});
 
 const allowed = (takes: string) =>
   z.union([z.boolean(), z.array(text(takes), { error: takes })], { error: takes });

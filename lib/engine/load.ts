@@ -39,6 +39,7 @@ export async function loadModel(
   const complaints: string[] = [];
   const llama = await openRuntime(options, complaints);
   const opened = await openDirectly(llama, options);
+  const settings = settingsOf(options, opened.kind === "open" ? "direct" : "library");
   const runtimeAt = clock();
   // Called directly, llama.cpp holds the weights itself; node-llama-cpp then reads words and metadata only.
   const words = await openModel(llama, options, complaints, opened.kind === "open");
@@ -47,8 +48,8 @@ export async function loadModel(
   const weights = opened.kind === "open" ? await openWeights(opened.library, options, complaints) : null;
   const modelAt = clock();
   const evaluator = weights === null
-    ? await libraryEvaluator(llama, words, size, options)
-    : await directEvaluator(weights, size, options);
+    ? await libraryEvaluator(llama, words, { ...size, ...settings }, options)
+    : await directEvaluator(weights, { ...size, ...settings }, options);
   await warmUp(words, evaluator);
   const source = words.fileInfo.metadata.tokenizer?.chat_template;
   const specialTokens = { bos: words.tokens.bosString ?? "", eos: words.tokens.eosString ?? "" };
@@ -62,6 +63,7 @@ export async function loadModel(
     ...size,
     direct: opened.kind === "open",
     directNote: opened.kind === "open" ? null : opened.reason,
+    settings,
     runtimeMs: runtimeAt - startedAt,
     modelMs: modelAt - runtimeAt,
     contextMs: clock() - modelAt,
@@ -113,6 +115,7 @@ async function openModel(
     return await llama.loadModel({
       modelPath: options.modelPath,
       vocabOnly,
+      ...(options.mmap === undefined ? {} : { useMmap: options.mmap }),
       ...(options.gpu === "off" ? { gpuLayers: 0 } : {}),
     });
   } catch (cause) {
@@ -140,6 +143,29 @@ interface Size {
   readonly threads: number;
 }
 
+/** Prompt tokens that are evaluated in one call by default; node-llama-cpp's own default is 512. */
+const defaultBatchTokens = { direct: 256, library: 512 } as const;
+
+interface Settings {
+  readonly kvCache: "f16" | "q8_0" | "q4_0";
+  readonly batchTokens: number;
+  readonly mmap: boolean;
+}
+
+function settingsOf(
+  { kvCache = "f16", mmap = true, ...others }: EngineOptions,
+  way: keyof typeof defaultBatchTokens,
+): Settings {
+  if (kvCache !== "f16" && others.flashAttention === false) {
+    throw new LoadError("options", `a KV cache of ${kvCache} needs flash attention, and it is switched off`);
+  }
+  return { kvCache, batchTokens: others.batchTokens ?? defaultBatchTokens[way], mmap };
+}
+
+/** A quantised KV cache needs flash attention; otherwise llama.cpp decides unless it was told. */
+const flashAttentionOf = ({ flashAttention, kvCache = "f16" }: EngineOptions) =>
+  kvCache === "f16" ? flashAttention : true;
+
 function sizeOf(words: LlamaModel, llama: Llama, options: EngineOptions): Size {
   const trained = words.fileInsights.trainContextSize ?? defaultContextTokens;
   const contextTokens = options.contextTokens ?? Math.min(trained, defaultContextTokens);
@@ -161,8 +187,8 @@ async function checkMemory(llama: Llama, words: LlamaModel): Promise<void> {
   throw new LoadError("memory", `its weights alone take ${gb(needed)}, and there are ${gb(total)}`);
 }
 
-async function openWeights(library: LlamaLibrary, { modelPath }: EngineOptions, complaints: string[]) {
-  const model = await loadDirectModel(library, modelPath);
+async function openWeights(library: LlamaLibrary, { modelPath, mmap }: EngineOptions, complaints: string[]) {
+  const model = await loadDirectModel(library, modelPath, mmap);
   if (model === null) {
     throw new LoadError("file", await firstComplaint(complaints) ?? "llama.cpp can't read it");
   }
@@ -171,25 +197,32 @@ async function openWeights(library: LlamaLibrary, { modelPath }: EngineOptions, 
 
 async function directEvaluator(
   { library, model }: Awaited<ReturnType<typeof openWeights>>,
-  size: Size,
-  { flashAttention }: EngineOptions,
+  settings: Size & Settings,
+  options: EngineOptions,
 ): Promise<Evaluator> {
-  const evaluator = await makeDirectEvaluator(library, model, { ...size, flashAttention });
+  const flashAttention = flashAttentionOf(options);
+  const evaluator = await makeDirectEvaluator(library, model, { ...settings, flashAttention });
   if (evaluator !== null) return evaluator;
-  throw new LoadError("memory", `no room for a context of ${size.contextTokens} tokens`);
+  throw new LoadError("memory", `no room for a context of ${settings.contextTokens} tokens`);
 }
+
+const kvType = { f16: "F16", q8_0: "Q8_0", q4_0: "Q4_0" } as const;
 
 async function libraryEvaluator(
   llama: Llama,
   model: LlamaModel,
-  size: Size,
-  { flashAttention }: EngineOptions,
+  size: Size & Settings,
+  options: EngineOptions,
 ) {
+  const flashAttention = flashAttentionOf(options);
   try {
     const context = await model.createContext({
       contextSize: size.contextTokens,
       threads: size.threads,
-      // Without it, a sliding-window model evaluates a repeated long prompt anew.
+      batchSize: Math.min(size.batchTokens, size.contextTokens),
+      experimentalKvCacheKeyType: kvType[size.kvCache],
+      experimentalKvCacheValueType: kvType[size.kvCache],
+      // Without it, a sliding-window model evaluates a repeated long prompt again.
       swaFullCache: true,
       failedCreationRemedy: false,
       ...(flashAttention === undefined ? {} : { flashAttention }),

@@ -3,6 +3,8 @@ import { z } from "zod";
 
 const gpu = z.enum(["auto", "off", "vulkan", "cuda", "metal"]);
 
+const kvCache = z.enum(["f16", "q8_0", "q4_0"]);
+
 /** How a model is loaded and run. */
 export const engineOptions = z.object({
   modelPath: z.string().min(1),
@@ -14,6 +16,12 @@ export const engineOptions = z.object({
   contextTokens: z.int().min(16).optional(),
   /** Default: as llama.cpp decides. */
   flashAttention: z.boolean().optional(),
+  /** Number format of the keys and values in the context; below f16 it needs flash attention. */
+  kvCache: kvCache.optional(),
+  /** Prompt tokens that are evaluated in one call; a client that leaves is noticed in between. */
+  batchTokens: z.int().min(32).max(8192).optional(),
+  /** False reads the weights into memory instead of mapping the file. */
+  mmap: z.boolean().optional(),
   gpu,
   /** False evaluates by way of node-llama-cpp, also where llama.cpp could be called directly. */
   direct: z.boolean().optional(),
@@ -69,6 +77,7 @@ export const engineReport = z.discriminatedUnion("state", [
       threads: z.int(),
       direct: z.boolean(),
       directNote: z.string().nullable(),
+      settings: z.object({ kvCache, batchTokens: z.int(), mmap: z.boolean() }),
       runtimeMs: ms,
       modelMs: ms,
       contextMs: ms,

@@ -6,7 +6,7 @@ import type { Endpoint } from "../endpoint/trace.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import type { ChatTemplateKind } from "./chat_template.ts";
 import { type EngineExit, EngineProcess, type FailedReport, programUrl } from "./engine_process.ts";
-import { engineStats } from "../openai/model_server.ts";
+import { engineStats, type LoadedModel } from "../openai/model_server.ts";
 import type { EngineOptions, EngineReport } from "./options.ts";
 
 /** How to start an engine. */
@@ -68,6 +68,8 @@ export interface RunningEngine extends RunningModel {
   readonly direct: boolean;
   /** Why llama.cpp is not called directly; null where it is. */
   readonly directNote: string | null;
+  /** What it runs with, given or by default; `batchTokens` are evaluated in one call. */
+  readonly settings: LoadedModel["settings"];
 }
 
 /**
@@ -229,6 +231,7 @@ function running(engine: EngineProcess, started: Started): RunningEngine {
     threads: model.threads,
     direct: model.direct,
     directNote: model.directNote,
+    settings: model.settings,
     chatTemplateNote: model.chatTemplateNote,
     stats: async () => {
       const headers = { authorization: `Bearer ${started.token}` };

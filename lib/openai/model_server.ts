@@ -43,6 +43,12 @@ export interface LoadedModel extends ServedModelInfo {
   readonly direct: boolean;
   /** Why llama.cpp is not called directly; null where it is. */
   readonly directNote: string | null;
+  /** What it runs with, given or by default; `batchTokens` are evaluated in one call. */
+  readonly settings: {
+    readonly kvCache: "f16" | "q8_0" | "q4_0";
+    readonly batchTokens: number;
+    readonly mmap: boolean;
+  };
   /** Loading llama.cpp itself and finding the devices. */
   readonly runtimeMs: number;
   /** The model file alone: from opening it until its weights are in place. */

@@ -54,7 +54,21 @@ Deno.test("engine options make a candidate of their own", () => {
   assert.deepEqual(one.engine, { gpu: "auto", threads: 1 });
   assert.deepEqual(two.engine, { gpu: "off", contextTokens: 512, flashAttention: true });
   assert.equal(two.info.device, "off");
-  for (const wrong of ["threads=0", "threads=", "flash=maybe", "gpu=big", "speed=9"]) {
+  const [three] = resolveCandidates(["smollm2:kv=q8_0+batch=128+mmap=off"], from());
+  assert.ok(three?.kind === "embedded");
+  assert.deepEqual(three.engine, { gpu: "auto", kvCache: "q8_0", batchTokens: 128, mmap: false });
+  for (
+    const wrong of [
+      "threads=0",
+      "threads=",
+      "flash=maybe",
+      "kv=q9",
+      "batch=0",
+      "mmap=1",
+      "gpu=big",
+      "speed=9",
+    ]
+  ) {
     assert.throws(() => ids([`smollm2:${wrong}`]), /unknown engine setting ".*": give threads=N/);
   }
 });

@@ -96,6 +96,11 @@ Deno.test("what can't be loaded is one line that names the file or the value, an
     ["a folder", { modelPath: dir }, /can't be read/],
     ["a context beyond the model's", { contextTokens: 1_000_000 }, /context of 8192 tokens at most.*1000000/],
     [
+      "a quantised cache without flash attention",
+      { kvCache: "q4_0", flashAttention: false },
+      /KV cache of q4_0 needs flash attention/,
+    ],
+    [
       "a GPU of another system",
       { gpu: Deno.build.os === "darwin" ? "cuda" : "metal" },
       /--gpu (metal|cuda): no/,
@@ -152,3 +157,20 @@ Deno.test("a file whose chat template doesn't parse is loaded with the plain one
   }
   await Deno.remove(dir, { recursive: true });
 });
+
+for (const direct of [true, false]) {
+  Deno.test(`cache format, batch and mapping are options, recorded as used, ${direct ? "directly" : "by way of node-llama-cpp"}`, async () => {
+    const body = { model: "smollm2", prompt: "The capital of France is", max_tokens: 4, temperature: 0 };
+    await using plain = await realEngine({ direct });
+    assert.deepEqual(plain.settings, { kvCache: "f16", batchTokens: plain.direct ? 256 : 512, mmap: true });
+    await plain.stop();
+    for (const kvCache of ["q8_0", "q4_0"] as const) {
+      await using engine = await realEngine({ direct, kvCache, batchTokens: 64, mmap: false });
+      assert.deepEqual(engine.settings, { kvCache, batchTokens: 64, mmap: false });
+      const { choices } = await (await post(engine, "/completions", body)).json();
+      if (kvCache === "q8_0") assert.match(choices[0].text, /Paris/);
+      const long = await post(engine, "/completions", { ...body, prompt: "sea ".repeat(500) });
+      assert.equal((await long.json()).usage.completion_tokens, 4);
+    }
+  });
+}

@@ -14,6 +14,7 @@ const model: LoadedModel = {
   threads: 1,
   direct: true,
   directNote: null,
+  settings: { kvCache: "f16", batchTokens: 256, mmap: true },
   chatTemplateNote: null,
   runtimeMs: 1,
   modelMs: 2,

@@ -9,6 +9,8 @@ export interface DecodeSetup {
   readonly contextAddress: bigint;
   readonly vocabularyAddress: bigint;
   readonly contextTokens: number;
+  /** Prompt tokens that are evaluated in one call: between two calls a client that left is noticed. */
+  readonly batchTokens: number;
   readonly memory: SharedArrayBuffer;
 }
 

@@ -12,9 +12,6 @@ import { commonStart, type Picking } from "../evaluator.ts";
 import { decodeSymbols } from "./llama_symbols.ts";
 import { type DecodeContext, tokenPicker } from "./token_picker.ts";
 
-/** Tokens of a prompt that are evaluated in one call: between two calls a client that left is noticed. */
-const promptPiece = 256;
-
 class DecodeThread {
   readonly #llama;
   readonly #decode: DecodeContext;
@@ -22,7 +19,7 @@ class DecodeThread {
   /** The tokens that the context holds. */
   #held: number[] = [];
 
-  constructor(setup: DecodeSetup) {
+  constructor(private readonly setup: DecodeSetup) {
     const llama = Deno.dlopen(setup.libraryPath, decodeSymbols).symbols;
     const vocabulary = Deno.UnsafePointer.create(setup.vocabularyAddress);
     this.#llama = llama;
@@ -51,9 +48,10 @@ class DecodeThread {
   #answer(prompt: readonly number[], picking: Picking): void {
     const cached = this.#keep(prompt);
     Atomics.store(this.#shared.numbers, cell.cached, cached);
-    for (let at = cached; at < prompt.length; at += promptPiece) {
+    const { batchTokens } = this.setup;
+    for (let at = cached; at < prompt.length; at += batchTokens) {
       if (this.#stopped()) return;
-      this.#evaluate(prompt.slice(at, at + promptPiece));
+      this.#evaluate(prompt.slice(at, at + batchTokens));
     }
     const picker = tokenPicker(this.#decode, picking);
     try {

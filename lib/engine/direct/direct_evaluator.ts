@@ -11,7 +11,15 @@ import {
 } from "./decode_shared.ts";
 import type { Evaluator, Picking, PromptRun } from "../evaluator.ts";
 import { type LlamaLibrary, threadpoolParams } from "./llama_library.ts";
-import { contextFields, cString, makeThreadpool, modelFields, writeField } from "./llama_symbols.ts";
+import {
+  contextFields,
+  cString,
+  ggmlTypes,
+  loadModes,
+  makeThreadpool,
+  modelFields,
+  writeField,
+} from "./llama_symbols.ts";
 
 /** What a context is made with. */
 export interface DirectOptions {
@@ -21,6 +29,9 @@ export interface DirectOptions {
   readonly threads: number;
   /** Undefined: as llama.cpp decides. */
   readonly flashAttention: boolean | undefined;
+  readonly kvCache: "f16" | "q8_0" | "q4_0";
+  /** Prompt tokens that are evaluated in one call. */
+  readonly batchTokens: number;
 }
 
 /** A model in memory. */
@@ -30,9 +41,11 @@ export type DirectModel = Deno.PointerObject;
 export async function loadDirectModel(
   { llama }: LlamaLibrary,
   modelPath: string,
+  mmap: boolean | undefined,
 ): Promise<DirectModel | null> {
   const params = llama.llama_model_default_params();
   writeField(params, modelFields.n_gpu_layers, 0);
+  if (mmap !== undefined) writeField(params, modelFields.load_mode, mmap ? loadModes.mmap : loadModes.none);
   return await llama.llama_model_load_from_file(cString(modelPath), params);
 }
 
@@ -47,6 +60,12 @@ export async function makeDirectEvaluator(
   writeField(params, contextFields.n_ctx, options.contextTokens);
   writeField(params, contextFields.n_threads, options.threads);
   writeField(params, contextFields.n_threads_batch, options.threads);
+  writeField(params, contextFields.type_k, ggmlTypes[options.kvCache]);
+  writeField(params, contextFields.type_v, ggmlTypes[options.kvCache]);
+  if (options.batchTokens > contextFields.n_ubatch.initial) {
+    writeField(params, contextFields.n_batch, options.batchTokens);
+    writeField(params, contextFields.n_ubatch, options.batchTokens);
+  }
   // Without it, a sliding-window model evaluates a repeated long prompt again.
   writeField(params, contextFields.swa_full, 1);
   if (options.flashAttention !== undefined) {
@@ -61,6 +80,7 @@ export async function makeDirectEvaluator(
     contextAddress: Deno.UnsafePointer.value(context),
     vocabularyAddress: Deno.UnsafePointer.value(llama.llama_model_get_vocab(model)),
     contextTokens: llama.llama_n_ctx(context),
+    batchTokens: options.batchTokens,
     memory: sharedMemory(llama.llama_n_ctx(context)),
   });
 }

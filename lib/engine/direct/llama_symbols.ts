@@ -21,11 +21,14 @@ export interface Field {
 /** Fields of `struct llama_model_params`. */
 export const modelFields = {
   n_gpu_layers: { offset: 16, type: "i32", initial: -1 },
+  split_mode: { offset: 20, type: "i32", initial: 1 },
+  load_mode: { offset: 24, type: "i32", initial: -1 },
+  lazy_mode: { offset: 28, type: "i32", initial: 1 },
 } as const satisfies Record<string, Field>;
 
 /**
- * Fields of `struct llama_context_params`. Those around `swa_full` are never written: they are here to be
- * checked with it, since a switch alone could lie one byte further on without anybody noticing.
+ * Fields of `struct llama_context_params`. Some are never written: they are checked because their neighbours
+ * are written, and a field that holds the same value as the next one could be mistaken for it.
  */
 export const contextFields = {
   n_ctx: { offset: 0, type: "u32", initial: 512 },
@@ -34,6 +37,10 @@ export const contextFields = {
   n_threads: { offset: 28, type: "i32", initial: 4 },
   n_threads_batch: { offset: 32, type: "i32", initial: 4 },
   flash_attn_type: { offset: 52, type: "i32", initial: -1 },
+  defrag_thold: { offset: 84, type: "u32", initial: 0xbf800000 },
+  type_k: { offset: 104, type: "i32", initial: 1 },
+  type_v: { offset: 108, type: "i32", initial: 1 },
+  abort_callback: { offset: 112, type: "u32", initial: 0 },
   embeddings: { offset: 128, type: "u8", initial: 0 },
   offload_kqv: { offset: 129, type: "u8", initial: 1 },
   no_perf: { offset: 130, type: "u8", initial: 1 },
@@ -41,6 +48,11 @@ export const contextFields = {
   swa_full: { offset: 132, type: "u8", initial: 1 },
   kv_unified: { offset: 133, type: "u8", initial: 0 },
 } as const satisfies Record<string, Field>;
+
+/** Values of `enum ggml_type`. */
+export const ggmlTypes = { f16: 1, q4_0: 2, q8_0: 8 } as const;
+/** Values of `enum llama_load_mode`. */
+export const loadModes = { none: 0, mmap: 1 } as const;
 
 /** `struct ggml_threadpool_params`: its size, and the field that shows whether the layout is the known one. */
 export const threadpool = { bytes: 528, n_threads: 512 } as const;
