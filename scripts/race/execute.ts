@@ -13,6 +13,7 @@ import { type RaceReport, raceReport } from "../../lib/select/race/race_report.t
 import { DEFAULT_TERMS, replayRecorded, scorer } from "../../lib/select/race/recorded_race.ts";
 import { simulatedBlocks, simulatedCandidates } from "../../lib/select/race/simulation.ts";
 import { replayRace } from "../../lib/select/race/run_race.ts";
+import { MAX_DROP } from "../../lib/select/decide/decision.ts";
 import { DEFAULT_WEIGHTS } from "../../lib/select/decide/ranking.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
 import { selectFrom } from "../select/execute.ts";
@@ -52,6 +53,7 @@ export async function race(settings: RaceSettings): Promise<Raced> {
   await selectFrom([folder], qualityFolder, {
     ...settings,
     weights: DEFAULT_WEIGHTS,
+    maxDrop: MAX_DROP,
     task: "chat",
     watts: undefined,
     price: undefined,

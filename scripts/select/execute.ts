@@ -1,5 +1,5 @@
 /** Gathers the evidence, decides, and writes the decision beside the run. */
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { findRun } from "../../lib/bench/find_run.ts";
 import { readRunInfo, replaceFile } from "../../lib/bench/folder.ts";
 import { describeMachine, firstViable, fits, type MachineDescription } from "../../lib/catalog/machine.ts";
@@ -11,7 +11,7 @@ import { paretoPlot } from "../../lib/plot/pareto.ts";
 import { evidencePlot } from "../../lib/plot/race.ts";
 import { decide } from "../../lib/select/decide/decision.ts";
 import { decisionMarkdown } from "../../lib/select/decide/decision_markdown.ts";
-import type { Decision } from "../../lib/select/decide/decision_schema.ts";
+import { type Decision, decisionSchema } from "../../lib/select/decide/decision_schema.ts";
 import { gatherEvidence } from "../../lib/select/decide/evidence.ts";
 import { evidencePoints } from "../../lib/select/race/race_report.ts";
 import { type RecordedRace, replayRecorded } from "../../lib/select/race/recorded_race.ts";
@@ -51,8 +51,8 @@ export async function selectFrom(
   const gate = race?.terms.quality_run ?? null;
   const found = gate === null ? null : await findRun(gate, settings.out);
   const answers = qualityFolder ?? found;
-  const all = answers === null || folders.includes(answers) ? folders : [...folders, answers];
-  const evidence = await gatherEvidence(race === null ? folders : all, answers);
+  // Only who raced, or was kept from it, is decided on: the run of the answers may hold others.
+  const evidence = await gatherEvidence(folders, answers);
   const decision = decide(evidence, {
     constraints: constraintsOf(settings),
     weights: settings.weights,
@@ -62,6 +62,10 @@ export async function selectFrom(
     race,
     watts: settings.watts ?? null,
     pricePerKwh: settings.price ?? null,
+    maxDrop: settings.maxDrop,
+    command: `deno task select ${evidence.runs.map(({ run_id }) => run_id).join(" ")}${
+      answers === null || folders.includes(answers) ? "" : ` --quality ${basename(answers)}`
+    }`,
     course: courseOf(settings.task, registry, evidence.machine),
     random: seededRandom(`select ${settings.seed}`),
   });
@@ -74,9 +78,26 @@ export async function selectFrom(
     await replaceFile(join(first, `${name}.svg`), figure);
   }
   const markdown = decisionMarkdown(decision, names);
+  await keepEarlier(first, decision);
   await replaceFile(join(first, "decision.md"), markdown);
   await replaceFile(join(first, "decision.json"), `${JSON.stringify(decision, null, 2)}\n`);
   return { decision, markdown, written: first };
+}
+
+/** A decision that says something else is kept beside the new one, and the user is told. */
+async function keepEarlier(folder: string, { verdict, choice }: Decision): Promise<void> {
+  const path = join(folder, "decision.json");
+  const text = await Deno.readTextFile(path).catch(() => null);
+  if (text === null) return;
+  const earlier = decisionSchema.safeParse(JSON.parse(text));
+  if (!earlier.success || earlier.data.verdict === verdict && earlier.data.choice === choice) return;
+  await replaceFile(join(folder, "decision.earlier.json"), text);
+  const { verdict: was, choice: chosen } = earlier.data;
+  console.error(
+    `The decision of ${folder} was ${was}${
+      chosen === null ? "" : ` (${chosen})`
+    }; it is kept in decision.earlier.json.`,
+  );
 }
 
 async function folderOf(name: string, root: string): Promise<string> {
@@ -142,10 +163,20 @@ async function byCourse({ task, registry: path }: SelectSettings, registry: Regi
   const running = registry.models.find(({ alias }) => alias === choice);
   const now = running === undefined ? null : fits(running, { ...machine, freeRamGb });
   const decision: Decision = {
-    schema_version: 1,
+    schema_version: 2,
     policy: "course",
     machine,
     runs: [],
+    versions: {},
+    prompt_set: null,
+    command: `deno task select --policy course --task ${task}`,
+    scope: { claim: "cases like these", cases: 0, scored_cases: 0 },
+    max_drop: 0,
+    baseline: null,
+    limits: {},
+    fastest: null,
+    disturbed_blocks: 0,
+    left: [],
     quality_run: null,
     quality_source: null,
     verdict: choice === null ? "none" : "only",

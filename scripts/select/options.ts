@@ -8,6 +8,7 @@ import {
   decimal,
   epsilonOption,
   jsonOption,
+  maxDropOption,
   outOption,
   pathValue,
   registryOption,
@@ -24,6 +25,7 @@ export interface SelectSettings extends ConstraintSettings {
   readonly weights: DecisionWeights;
   readonly delta: number;
   readonly epsilon: number;
+  readonly maxDrop: number;
   readonly watts: number | undefined;
   readonly price: number | undefined;
   readonly seed: number;
@@ -49,10 +51,13 @@ export function selectCommand(): Command {
     )
     .addOption(weightsOption("checks=1,latency=0.1,memory=0.05"))
     .addOption(
-      new Option("--delta <share>", "a winner must be the best in 1 − delta of the resamples").default(0.05)
+      new Option("--delta <share>", "accepted probability of a winner among identical candidates").default(
+        0.05,
+      )
         .argParser(decimal({ above: 0, max: 0.5 })),
     )
-    .addOption(epsilonOption(0.05));
+    .addOption(epsilonOption(0.05))
+    .addOption(maxDropOption());
   return withConstraints(command)
     .addOption(
       new Option("--watts <w>", "power of the machine under load, for an estimate where no counter was read")

@@ -95,7 +95,7 @@ Deno.test("candidates, quality, race and decision follow from each other", async
     const answers = await quality(allowed, { job: given, reports });
     assert.match(String(answers), /right\S* +2 of 3/);
     assert.match(String(answers), /wrong\S* +0 of 3/);
-    const floor = { minScore: 0.5 };
+    const floor = { minScore: 0.1 };
     const gate = await decide({ quality: answers, constraints: floor });
     assert.match(String(gate.gate()), /wrong.*excluded: /);
     const result = await race(allowed, { job: given, gate, budget: 8, reports });

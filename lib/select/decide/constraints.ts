@@ -18,6 +18,7 @@ export interface QualityFacts {
   readonly scoreCi95: readonly [number, number] | null;
   /** People's ratings, 1 to 5; null where nobody rated. */
   readonly rating: number | null;
+  readonly ratingCi95: readonly [number, number] | null;
   /** The run that the figures come from. */
   readonly run: string;
 }
@@ -177,7 +178,7 @@ const quality: Judge = ({ quality }, { minPassRate, minScore, minRating }) => {
       admit: "deno task quality capture asks it and scores its answers",
     }];
   }
-  const { passed, prompts, passRate, passRateCi95, score, scoreCi95, rating, run } = quality;
+  const { passed, prompts, passRate, passRateCi95, score, scoreCi95, rating, ratingCi95, run } = quality;
   const count = Number.isInteger(passed) ? passed : passed.toFixed(1);
   return [
     below(passRate, minPassRate, {
@@ -196,9 +197,9 @@ const quality: Judge = ({ quality }, { minPassRate, minScore, minRating }) => {
     }),
     below(rating, minRating, {
       what: "its mean rating",
-      shown: `a mean rating of ${digits(rating)}`,
+      shown: `a mean rating of ${digits(rating)}${between(ratingCi95, digits)}`,
       text: digits,
-      ci95: null,
+      ci95: ratingCi95,
       run,
     }),
   ].flat();
@@ -212,23 +213,34 @@ interface FloorText {
   readonly run: string;
 }
 
+/** A floor is met when the lower bound of the interval meets it. */
 function below(
   value: number | null,
   floor: number | null,
   { what, shown, text, ci95, run }: FloorText,
 ): Omit<Exclusion, "id">[] {
-  if (floor === null || value !== null && value >= floor) return [];
+  if (floor === null || value !== null && ci95 !== null && ci95[0] >= floor) return [];
   if (value === null) {
     return [{
       constraint: "quality",
-      reason: `the floor asks for ${what}, which nobody knows (${run})`,
+      reason: `the floor asks for ${what}, which is not known (${run})`,
       admit: "score its answers: deno task quality check, annotate or judge",
     }];
   }
-  const near = ci95 !== null && ci95[1] >= floor
-    ? `more prompts: its interval still reaches the floor; or a floor of ${text(value)}`
-    : `a floor of ${text(value)}, or better answers (another prompt, a larger model)`;
-  return [{ constraint: "quality", reason: `${shown}, the floor is ${text(floor)} (${run})`, admit: near }];
+  if (ci95 === null) {
+    const reason = `${shown}: too few cases for an interval, and a floor of ${
+      text(floor)
+    } needs one (${run})`;
+    return [{ constraint: "quality", reason, admit: "score more cases" }];
+  }
+  const near = ci95[1] >= floor
+    ? `more cases: its interval still reaches the floor; or a floor of ${text(ci95[0])}`
+    : `a floor of ${text(ci95[0])}, or better answers (another prompt, a larger model)`;
+  return [{
+    constraint: "quality",
+    reason: `${shown}, and the lower bound must reach the floor of ${text(floor)} (${run})`,
+    admit: near,
+  }];
 }
 
 const limits: Judge = (facts, wanted) => [

@@ -1,35 +1,45 @@
 /** From evidence, constraints and weights to a decision that can be defended, or an honest "not yet". */
 import { costPer1000, energyOf } from "../../bench/energy.ts";
 import type { Exclusion } from "../../bench/records.ts";
+import { licenseTerms } from "../../catalog/licenses.ts";
 import type { Registry } from "../../catalog/model.ts";
 import { UserError } from "../../errors.ts";
+import { scoreDifference } from "../../stats/paired_difference.ts";
 import type { Random } from "../../stats/random.ts";
-import { type Constraints, exclusionsOf } from "./constraints.ts";
-import type { DecidedCandidate, Decision } from "./decision_schema.ts";
-import { type CandidateEvidence, type Evidence, incomparable } from "./evidence.ts";
-import { factsOfSummary } from "./facts.ts";
-import { licenseTerms } from "../../catalog/licenses.ts";
+import { studentTQuantile } from "../../stats/t.ts";
+import { FAR_RATIO } from "../race/pairing.ts";
+import { TAIL_BLOCKS } from "../race/race.ts";
 import { raceReport } from "../race/race_report.ts";
 import type { RecordedRace } from "../race/recorded_race.ts";
-import { whatWouldChangeIt } from "./what_would_change.ts";
+import { type Constraints, exclusionsOf } from "./constraints.ts";
+import type { DecidedCandidate, Decision } from "./decision_schema.ts";
+import { eligibilityOf } from "./eligibility.ts";
+import { type CandidateEvidence, type Evidence, incomparable } from "./evidence.ts";
+import { candidateIn, factsOfSummary } from "./facts.ts";
 import {
+  boundFeatures,
   chances,
   type DecisionWeights,
   featuresOf,
+  type Lead,
+  leadOf,
   paretoFront,
   type Ranking,
   rankingBasis,
   sensitivity,
   utilityFrom,
 } from "./ranking.ts";
+import { whatWouldChangeIt } from "./what_would_change.ts";
 
 export interface DecisionTerms {
   readonly constraints: Constraints;
   readonly weights: DecisionWeights;
-  /** A winner must come out best in at least 1 − delta of the resamples; a race has its own. */
+  /** Accepted probability of a winner among identical candidates; a race has its own. */
   readonly delta: number;
-  /** Worths closer than this are as good as equal: 0.05 is a twentieth of the quality scale. */
+  /** Utilities closer than this are as good as equal: 0.05 is a twentieth of the quality scale. */
   readonly epsilon: number;
+  /** The largest loss of quality against the best, in points of the score, that a choice may have. Default 0.1. */
+  readonly maxDrop?: number;
   readonly registry: Registry | null;
   /** Where the first run is a race: its verdict stands, because it holds whenever it stopped. */
   readonly race: RecordedRace | null;
@@ -37,15 +47,18 @@ export interface DecisionTerms {
   readonly watts: number | null;
   readonly pricePerKwh: number | null;
   readonly course: Decision["course"];
+  /** The command that makes this decision again. */
+  readonly command?: string;
   readonly random: Random;
 }
 
-type Outcome = Pick<Decision, "verdict" | "winner" | "choice" | "runner_up" | "reason">;
+type Outcome = Pick<Decision, "verdict" | "winner" | "choice" | "fastest" | "runner_up" | "reason">;
 
 /**
- * Decides. The order is: constraints (each exclusion with its reason), then the verdict of the race where there was
- * one, otherwise quality, speed and memory basis, with the prompts resampled to see how sure the first place is.
- * Without any scored answer speed is ranked and nothing is recommended.
+ * Decides. The order is: constraints (each exclusion with its reason); then who may be chosen for its quality (see
+ * `eligibilityOf`); then, among these, the verdict of the race where there was one, otherwise quality, speed and memory
+ * together. A choice needs quality: where no answer was scored, or the fastest is not good enough, the verdict says
+ * "fastest" at most, and nothing is chosen.
  *
  * @throws {UserError} when the times of those left were measured under conditions that don't compare
  *
@@ -54,7 +67,8 @@ type Outcome = Pick<Decision, "verdict" | "winner" | "choice" | "runner_up" | "r
  * const decision = decide(await gatherEvidence(["reports/2026-11-21T04-55-07-ab12"], null), terms);
  * ```
  */
-export function decide(evidence: Evidence, terms: DecisionTerms): Decision {
+export function decide(evidence: Evidence, given: DecisionTerms): Decision {
+  const terms = { ...given, weights: racedWeights(given) };
   const excluded = exclusions(evidence, terms);
   const out = new Set(excluded.map(({ id }) => id));
   const left = evidence.candidates.filter(({ id }) => !out.has(id));
@@ -67,25 +81,44 @@ export function decide(evidence: Evidence, terms: DecisionTerms): Decision {
   const outcome = verdictOf(ranking, left, evidence, terms);
   const best = outcome.choice ?? ranking.order[0];
   const raced = terms.race === null ? null : raceReport(terms.race);
+  const lead = leadText(ranking);
+  const [run] = evidence.runs;
   const decision: Omit<Decision, "what_would_change_it"> = {
-    schema_version: 1,
+    schema_version: 2,
     policy: "evidence",
     machine: evidence.machine,
     runs: evidence.runs.map(({ run_id }) => run_id),
+    versions: run?.versions ?? {},
+    prompt_set: run === undefined
+      ? null
+      : { name: run.plan.prompt_set.name, sha256: run.plan.prompt_set.sha256 },
+    command: terms.command ?? null,
     quality_run: evidence.quality?.run_id ?? null,
     quality_source: evidence.qualitySource,
+    scope: scopeOf(ranking, raced),
+    max_drop: terms.maxDrop ?? MAX_DROP,
+    baseline: evidence.qualitySource === null
+      ? null
+      : evidence.baseline?.what ?? "an empty answer, which scores 0",
+    limits: Object.fromEntries(
+      Object.entries(terms.constraints).filter(([, limit]) =>
+        limit !== null && !(Array.isArray(limit) && limit.length === 0)
+      ),
+    ),
     ...outcome,
     leader: ranking.order[0] ?? null,
     best_of_the_rest: outcome.verdict === "none" ? rest : null,
     requests: raced?.requests ??
       evidence.candidates.reduce((sum, { summary: { requests } }) => sum + requests.ok + requests.failed, 0),
     blocks: raced?.blocks ?? evidence.blocks,
+    disturbed_blocks: evidence.disturbedBlocks,
     delta: raced?.delta ?? terms.delta,
     epsilon: raced?.epsilon ?? terms.epsilon,
     eliminated: [...raced?.eliminated ?? []],
+    left: [...raced?.left ?? []],
     excluded,
     weights: { ...ranking.basis.weights },
-    lead_ci95: ranking.chances === null ? null : [...ranking.chances.lead],
+    lead_ci95: lead,
     sensitivity: best === undefined || left.length < 2
       ? []
       : sensitivity(best, ranking.features, ranking.basis.weights),
@@ -94,6 +127,34 @@ export function decide(evidence: Evidence, terms: DecisionTerms): Decision {
     warnings: warningsOf(ranking, evidence),
   };
   return { ...decision, what_would_change_it: whatWouldChangeIt(decision, ranking) };
+}
+
+/** Default of the largest loss of quality that a choice may have against the best. */
+export const MAX_DROP = 0.1;
+
+/** A race by utility has weights of its own, and its decision ranks by them. */
+function racedWeights({ race, weights }: DecisionTerms): DecisionWeights {
+  const raced = race?.terms.by === "utility" ? race.terms.weights : null;
+  if (raced === null || raced === undefined) return weights;
+  const { checks = 0, ...rest } = raced;
+  return { ...rest, ...(checks > 0 ? { quality: checks } : {}) };
+}
+
+function scopeOf({ basis }: Ranking, raced: ReturnType<typeof raceReport> | null): Decision["scope"] {
+  return {
+    claim: raced?.scope.claim ?? "cases like these",
+    cases: raced?.scope.raced ?? basis.speedPrompts.length,
+    scored_cases: basis.qualityPrompts.length,
+  };
+}
+
+/** 95 % interval of the first's utility minus the second's; null below five cases. */
+function leadText({ order, basis }: Ranking): [number, number] | null {
+  const [a, b] = order.map((id) => basis.candidates.find((one) => one.id === id));
+  const lead = a === undefined || b === undefined ? null : leadOf(a, b, basis);
+  if (lead === null) return null;
+  const half = studentTQuantile(0.975, lead.df) * lead.error;
+  return [lead.mean - half, lead.mean + half];
 }
 
 function exclusions(evidence: Evidence, { constraints, registry, race }: DecisionTerms): Exclusion[] {
@@ -120,15 +181,28 @@ function exclusions(evidence: Evidence, { constraints, registry, race }: Decisio
   });
 }
 
-/** Without scored answers only speed is ranked. */
+/** Candidates that may be chosen come first, by utility, then the others by quality. Unscored: by speed alone. */
 function rank(left: readonly CandidateEvidence[], evidence: Evidence, terms: DecisionTerms): Ranking {
-  const weights = evidence.qualitySource === null ? { latency: 1 } : terms.weights;
-  const basis = rankingBasis(left, weights);
-  const features = new Map(left.map((one) => [one.id, featuresOf(one, basis, null)]));
+  const scored = evidence.qualitySource !== null;
+  const basis = rankingBasis(left, scored ? terms.weights : { latency: 1 });
+  const bounded = boundFeatures(left.map((one) => featuresOf(one, basis, null)));
+  const features = new Map(left.map(({ id }, at) => [id, bounded[at] ?? {}]));
+  const { minPassRate, minScore, minRating } = terms.constraints;
+  const eligibility = scored
+    ? eligibilityOf(left, {
+      floor: [minPassRate, minScore, minRating].some((floor) => floor !== null),
+      maxDrop: terms.maxDrop ?? MAX_DROP,
+      baseline: evidence.baseline,
+      cases: basis.qualityPrompts,
+    })
+    : new Map();
+  const allowed = (id: string) => !scored || eligibility.get(id)?.eligible === true;
+  const value = (id: string) =>
+    allowed(id) ? utilityFrom(features.get(id) ?? {}, basis.weights) : features.get(id)?.quality ?? 0;
   const order = left.map(({ id }) => id).sort((a, b) =>
-    utilityFrom(features.get(b) ?? {}, basis.weights) - utilityFrom(features.get(a) ?? {}, basis.weights)
+    Number(allowed(b)) - Number(allowed(a)) || value(b) - value(a)
   );
-  return { basis, features, order, chances: chances(basis, order, terms.random) };
+  return { basis, features, order, chances: chances(basis, terms.random), eligibility };
 }
 
 /** By the same weights where their times compare, otherwise by quality alone. */
@@ -138,9 +212,10 @@ function bestOfTheRest(
   terms: DecisionTerms,
 ): string | null {
   const measured = excluded.filter(({ summary, qualityByPrompt }) =>
-    summary.requests.ok > 0 && (evidence.qualitySource === null || qualityByPrompt.size > 0)
+    evidence.qualitySource === null ? summary.requests.ok > 0 : qualityByPrompt.size > 0
   );
-  const alike = incomparable(evidence.runs, measured) === null;
+  const timed = measured.every(({ summary }) => summary.requests.ok > 0);
+  const alike = timed && incomparable(evidence.runs, measured) === null;
   const weights = alike ? terms.weights : { quality: 1 };
   return rank(measured, evidence, { ...terms, weights }).order[0] ?? null;
 }
@@ -153,32 +228,61 @@ function verdictOf(
 ): Outcome {
   const [first, second] = ranking.order;
   if (first === undefined) {
-    const reason = "nobody passed the constraints";
-    return { verdict: "none", winner: null, choice: null, runner_up: null, reason };
+    const reason = "no candidate passed the constraints";
+    return { verdict: "none", winner: null, choice: null, fastest: null, runner_up: null, reason };
   }
-  const raced = racedOutcome(left, terms.race);
+  const fastest = fastestOf(left, terms);
+  const nothing = (reason: string): Outcome => ({
+    verdict: fastest === null ? "undecided" : "fastest",
+    winner: null,
+    choice: null,
+    fastest,
+    runner_up: second ?? null,
+    reason: fastest === null ? reason : `${fastest} is the fastest, but ${reason}`,
+  });
   if (evidence.qualitySource === null) {
-    const speed = raced?.winner === null || raced === null
-      ? `${first} is the fastest`
-      : `${raced.winner} won by ${terms.race?.terms.by}`;
-    return {
-      verdict: "undecided",
-      winner: null,
-      choice: null,
-      runner_up: second ?? null,
-      reason: `${speed}, but nobody checked or rated an answer: speed is ranked, nothing is recommended`,
-    };
+    return nothing("no answer was checked or rated: speed is ranked, nothing is recommended");
   }
-  if (raced !== null) return raced;
+  const eligible = (id: string) => ranking.eligibility.get(id)?.eligible === true;
+  const why = (id: string) => ranking.eligibility.get(id)?.why ?? "its answers were not scored";
+  const raced = racedOutcome(left, terms.race);
+  if (raced !== null) {
+    if (raced.choice === null || eligible(raced.choice)) return { ...raced, fastest: null };
+    return nothing(`${raced.choice}, which came out of the race, is not a choice: ${why(raced.choice)}`);
+  }
+  if (!eligible(first)) return nothing(`no candidate may be chosen for its quality: ${first}: ${why(first)}`);
   if (second === undefined) {
-    const reason = "one was left by the constraints";
-    return { verdict: "only", winner: first, choice: first, runner_up: null, reason };
+    const reason = `it is the only one that the constraints left, and ${why(first)}`;
+    return { verdict: "only", winner: first, choice: first, fastest: null, runner_up: null, reason };
   }
-  return weighedOutcome(first, second, ranking, left, terms);
+  return { ...rankedOutcome(first, second, ranking, left, terms), fastest: null };
+}
+
+/** The winner of the race by speed, or who leads every other in latency beyond chance; null where that is open. */
+function fastestOf(left: readonly CandidateEvidence[], { race, delta }: DecisionTerms): string | null {
+  if (race !== null) {
+    const { winner, by } = raceReport(race);
+    return by === "checks" || by === "utility" ? null : winner;
+  }
+  const basis = rankingBasis(left, { latency: 1 });
+  const [first, ...others] = left.toSorted((a, b) =>
+    (featuresOf(b, basis, null).latency ?? -Infinity) - (featuresOf(a, basis, null).latency ?? -Infinity)
+  );
+  if (first === undefined || others.length === 0) return null;
+  return others.every((other) => leads(leadOf(first, other, basis), delta / left.length)) ? first.id : null;
+}
+
+/** Whether a lead is above 0 by more than chance, at a one-sided error. */
+function leads(lead: Lead | null, error: number): boolean {
+  if (lead === null) return false;
+  return lead.mean > studentTQuantile(1 - error, lead.df) * lead.error + 1e-12;
 }
 
 /** The race's verdict, unless what was measured since excludes its choice. */
-function racedOutcome(left: readonly CandidateEvidence[], race: RecordedRace | null): Outcome | null {
+function racedOutcome(
+  left: readonly CandidateEvidence[],
+  race: RecordedRace | null,
+): Omit<Outcome, "fastest"> | null {
   if (race === null) return null;
   const { verdict, winner, choice, runner_up, reason, requests, blocks, by } = raceReport(race);
   if (choice !== null && !left.some(({ id }) => id === choice)) {
@@ -193,7 +297,7 @@ function racedOutcome(left: readonly CandidateEvidence[], race: RecordedRace | n
   const texts = {
     winner: `it won the race by ${by} in ${requests} requests (${blocks} blocks)`,
     tie: `those left are as good as equal by ${by} after ${requests} requests; it is the lightest`,
-    only: "one was left by the constraints",
+    only: "it is the only one that the constraints left",
   };
   return {
     verdict,
@@ -206,46 +310,72 @@ function racedOutcome(left: readonly CandidateEvidence[], race: RecordedRace | n
   };
 }
 
-function weighedOutcome(
+/**
+ * By quality, speed and memory together. A winner leads every other one beyond chance, each test at δ/K: so one of K
+ * identical candidates is called the winner with probability at most δ. One that may not be chosen for its quality is
+ * beaten by quality as well.
+ */
+function rankedOutcome(
   first: string,
   second: string,
-  { chances }: Ranking,
+  { basis, eligibility }: Ranking,
   left: readonly CandidateEvidence[],
   { delta, epsilon }: DecisionTerms,
-): Outcome {
-  const sure = chances?.best.get(first) ?? null;
-  if (sure === null || chances === null) {
-    const reason = `${first} leads, but on too few prompts to say how sure that is`;
-    return { verdict: "undecided", winner: null, choice: null, runner_up: second, reason };
+): Omit<Outcome, "fastest"> {
+  const find = (id: string) => left.find((one) => one.id === id);
+  const own = find(first);
+  const undecided = (reason: string) =>
+    ({ verdict: "undecided", winner: null, choice: null, runner_up: second, reason }) as const;
+  if (own === undefined) return undecided("");
+  const error = delta / left.length;
+  const byQuality = { ...basis, weights: { quality: 1 } };
+  const open = left.filter((other) => other !== own).filter((other) =>
+    !leads(leadOf(own, other, basis), error) &&
+    !(eligibility.get(other.id)?.eligible === false && leads(leadOf(own, other, byQuality), error))
+  );
+  const about = `over ${basis.qualityPrompts.length} scored cases, at an error of ${delta} in all`;
+  const rival = find(second);
+  const lead = rival === undefined ? null : leadOf(own, rival, basis);
+  if (lead === null || rival === undefined) {
+    return undecided(`${first} leads, but on too few cases to say how sure that is`);
   }
-  const percent = Math.round(1000 * sure) / 10;
-  if (Math.max(...chances.lead.map(Math.abs)) < epsilon) {
+  const reach = Math.abs(lead.mean) + studentTQuantile(1 - delta / 2, lead.df) * lead.error;
+  const tied = reach < epsilon && eligibility.get(second)?.eligible === true;
+  const tails = (basis.weights.latency ?? 0) > 0 ? tailsFault(own, rival, basis.speedPrompts) : "";
+  if (tied && tails === "") {
     const weight = (id: string) => {
-      const summary = left.find((one) => one.id === id)?.summary;
+      const summary = find(id)?.summary;
       return summary?.memory_mb ?? summary?.size_mb ?? Infinity;
     };
     const [choice, other] = weight(second) < weight(first) ? [second, first] : [first, second];
     const reason = `${first} and ${second} are as good as equal (within ${epsilon}); ${choice} is no heavier`;
     return { verdict: "tie", winner: null, choice, runner_up: other, reason };
   }
-  if (sure >= 1 - delta) {
-    const reason = `it came out best in ${percent} % of the resamples`;
+  if (open.length === 0) {
+    const reason = `it leads every other candidate ${about}; ${eligibility.get(first)?.why ?? ""}`;
     return { verdict: "winner", winner: first, choice: first, runner_up: second, reason };
   }
-  return {
-    verdict: "undecided",
-    winner: null,
-    choice: null,
-    runner_up: second,
-    reason: `${first} leads, but came out best in only ${percent} % of the resamples (${
-      100 * (1 - delta)
-    } % are needed)`,
-  };
+  if (tied) return undecided(`${first} and ${second} are alike in the mean, but ${tails}`);
+  return undecided(
+    `${first} leads, but not ${open.map(({ id }) => id).join(" and ")} beyond chance ${about}`,
+  );
+}
+
+/** Why the tails of two candidates are not known to be comparable; empty where they are. See `TAIL_BLOCKS`. */
+function tailsFault(a: CandidateEvidence, b: CandidateEvidence, prompts: readonly string[]): string {
+  const logs = prompts.map((prompt) =>
+    (a.logByPrompt.get(prompt)?.latency_s ?? 0) - (b.logByPrompt.get(prompt)?.latency_s ?? 0)
+  );
+  const far = logs.filter((log) => Math.abs(log) > Math.log(FAR_RATIO)).length;
+  if (far > 0) return `one took more than ${FAR_RATIO} times as long in ${far} of ${logs.length} cases`;
+  return logs.length < TAIL_BLOCKS
+    ? `their slowest answers were not compared: that takes ${TAIL_BLOCKS} cases, and there are ${logs.length}`
+    : "";
 }
 
 function row(
   one: CandidateEvidence,
-  { basis, features, order, chances }: Ranking,
+  { basis, features, order, chances, eligibility }: Ranking,
   evidence: Evidence,
   terms: DecisionTerms,
 ): DecidedCandidate {
@@ -274,7 +404,14 @@ function row(
     probability_best: chances?.best.get(id) ?? null,
     on_front: paretoFront(points).includes(id),
     quality: mean(scores),
+    quality_ci95: qualityInterval(scores),
+    checks: checksOf(id, evidence),
+    may_be_chosen: evidence.qualitySource === null || place < 0
+      ? null
+      : eligibility.get(id)?.eligible ?? false,
+    why_or_why_not: eligibility.get(id)?.why ?? null,
     latency_s: timed ? summary.latency_s.mean : null,
+    latency_p95_s: timed ? summary.latency_s.p95 : null,
     ttft_s: timed ? summary.ttft_s.mean : null,
     output_tokens_per_s: timed ? summary.output_tokens_per_s.mean : null,
     memory_mb: summary.memory_mb,
@@ -286,6 +423,17 @@ function row(
     requests: summary.requests,
     energy: timed ? energy(one, terms) : null,
   };
+}
+
+/** Of the mean score over cases; null below two. */
+function qualityInterval(scores: readonly number[]): [number, number] | null {
+  const interval = scoreDifference(scores.map((score) => [score, 0] as const))?.interval;
+  return interval === undefined ? null : [Math.max(0, interval[0]), Math.min(1, interval[1])];
+}
+
+function checksOf(id: string, { quality }: Evidence): DecidedCandidate["checks"] {
+  const checks = candidateIn(id, quality)?.checks ?? [];
+  return checks.map(({ name, pass_rate: { passed, n } }) => ({ name, passed, cases: n }));
 }
 
 /** Measured where a counter told; otherwise the heuristic, where watts were stated. */

@@ -18,6 +18,8 @@ export function decisionMarkdown(
     sentence(decision),
     facts(decision),
     candidateTable(decision),
+    qualityTable(decision),
+    notChosen(decision),
     figures.pareto === undefined ? "" : `![Quality, latency and memory of the candidates](${figures.pareto})`,
     figures.evidence === undefined
       ? ""
@@ -32,7 +34,7 @@ export function decisionMarkdown(
   ].filter((part) => part !== "").join("\n\n") + "\n";
 }
 
-function headline({ verdict, choice, leader, best_of_the_rest }: Decision): string {
+function headline({ verdict, choice, fastest, best_of_the_rest }: Decision): string {
   switch (verdict) {
     case "winner":
       return `Choice: ${choice}`;
@@ -44,7 +46,7 @@ function headline({ verdict, choice, leader, best_of_the_rest }: Decision): stri
     case "left":
       return "Undecided";
     case "fastest":
-      return `Fastest: ${leader}. Nothing is chosen`;
+      return `Fastest: ${fastest}. Nothing is chosen`;
     case "none":
       return best_of_the_rest === null ? "None" : `None; the best of the rest is ${best_of_the_rest}`;
   }
@@ -59,7 +61,29 @@ function facts({ machine, runs, quality_run, quality_source, requests, blocks, .
       machine.gpu.join(", ") || "no GPU"
     }, ${machine.os}`,
     runs.length === 0 ? null : `Runs: ${runs.join(", ")}`,
-    runs.length === 0 ? null : `Requests: ${requests} in ${blocks} blocks, delta ${rest.delta}`,
+    runs.length === 0
+      ? null
+      : `Requests: ${requests} in ${blocks} blocks, ${rest.disturbed_blocks} of them disturbed by other programs; delta ${rest.delta}`,
+    runs.length === 0 ? null : scopeLine(rest.scope),
+    Object.keys(rest.limits).length === 0
+      ? null
+      : `Limits: ${
+        Object.entries(rest.limits).map(([name, limit]) =>
+          `${name} ${Array.isArray(limit) ? limit.join(", ") : limit}`
+        ).join("; ")
+      }`,
+    rest.baseline === null
+      ? null
+      : `Without a quality floor a choice must beat the baseline (${rest.baseline}), and be at most ${rest.max_drop} below the best`,
+    rest.prompt_set === null
+      ? null
+      : `Prompt set: ${rest.prompt_set.name}, sha256 ${rest.prompt_set.sha256.slice(0, 16)}…`,
+    Object.keys(rest.versions).length === 0
+      ? null
+      : `Versions: ${
+        Object.entries(rest.versions).map(([name, version]) => `${name} ${version}`).join(", ")
+      }`,
+    rest.command === null ? null : `Decided by: \`${rest.command}\``,
     runs.length === 0
       ? null
       : quality_source === null
@@ -73,9 +97,35 @@ function facts({ machine, runs, quality_run, quality_source, requests, blocks, .
       ? null
       : `Weights: ${
         Object.entries(rest.weights).map(([part, weight]) => `${part} ${weight}`).join(", ")
-      } (worth of a quality of 1, and of each halving of a time or of memory)`,
+      } (per point of quality, and per halving of a time or of memory, of which at most three count)`,
   ];
   return lines.filter((line) => line !== null).map((line) => `- ${line}`).join("\n");
+}
+
+const scopeLine = ({ claim, cases, scored_cases }: Decision["scope"]) =>
+  `Scope: ${claim}; ${cases} timed, ${scored_cases} with scored answers of all candidates`;
+
+/** Quality with its interval, and every check by itself. */
+function qualityTable({ candidates }: Decision): string {
+  const scored = candidates.filter(({ quality }) => quality !== null);
+  const names = [...new Set(scored.flatMap(({ checks }) => checks.map(({ name }) => name)))];
+  if (scored.length === 0 || names.length === 0 || names.length > 12) return "";
+  const count = (value: number) => Number.isInteger(value) ? String(value) : value.toFixed(1);
+  return "## Quality\n\n" + table(
+    ["check", ...scored.map(({ id }) => id)],
+    names.map((name) => [
+      name,
+      ...scored.map(({ checks }) => {
+        const found = checks.find((check) => check.name === name);
+        return found === undefined ? "—" : `${count(found.passed)} of ${found.cases}`;
+      }),
+    ]),
+  );
+}
+
+function notChosen({ candidates }: Decision): string {
+  const not = candidates.filter(({ may_be_chosen }) => may_be_chosen === false);
+  return section("Not a choice", not.map(({ id, why_or_why_not }) => `- **${id}**: ${why_or_why_not}.`));
 }
 
 function candidateTable({ candidates }: Decision): string {
@@ -89,6 +139,7 @@ function candidateTable({ candidates }: Decision): string {
       "candidate",
       "quality",
       "latency s",
+      "p95 s",
       "first token s",
       "tokens/s",
       "memory MB",
@@ -99,8 +150,12 @@ function candidateTable({ candidates }: Decision): string {
     ranked.map((one) => [
       one.rank === null ? "—" : String(one.rank),
       one.id,
-      one.quality === null ? "—" : one.quality.toFixed(2),
+      one.quality === null ? "—" : one.quality.toFixed(2) +
+        (one.quality_ci95 === null
+          ? ""
+          : ` (${one.quality_ci95.map((limit) => limit.toFixed(2)).join("–")})`),
       number(one.latency_s, 3),
+      number(one.latency_p95_s, 3),
       number(one.ttft_s, 3),
       number(one.output_tokens_per_s, 3),
       number(one.memory_mb, 3),
@@ -111,13 +166,18 @@ function candidateTable({ candidates }: Decision): string {
   );
 }
 
-function eliminated({ eliminated }: Decision): string {
+function eliminated({ eliminated, left }: Decision): string {
+  const failed = left.map(({ id, block, reason }) =>
+    `- ${id} left after block ${block}: failures (${reason})`
+  );
   return section(
     "Lost the race",
-    eliminated.map(({ id, by, wins, untied, block, evidence, threshold }) =>
-      `- ${id}, in block ${block}: ${by} won ${wins} of ${untied} (evidence ${
-        Number(evidence.toPrecision(3))
-      } of ${Number(threshold.toPrecision(3))})`
+    failed.concat(
+      eliminated.map(({ id, by, wins, untied, block, evidence, threshold }) =>
+        `- ${id}, in block ${block}: ${by} won ${wins} of ${untied} (evidence ${
+          Number(evidence.toPrecision(3))
+        } of ${Number(threshold.toPrecision(3))})`
+      ),
     ),
   );
 }

@@ -5,19 +5,25 @@ import { exclusion, machineInfo } from "../../bench/records.ts";
 const interval = z.tuple([z.number(), z.number()]).nullable();
 const share = z.number().min(0).max(1);
 
-export const decidedCandidate = z.object({
+const decidedCandidate = z.object({
   id: z.string(),
   run: z.string(),
   /** Rank among those that were not excluded, from 1; null for the others. */
   rank: z.number().int().nullable(),
-  /** Weights times figures; only differences mean something. */
+  /** Weights times figures; only differences have a meaning. */
   worth: z.number().nullable(),
   /** Share of the resamples in which it was the best. */
   probability_best: share.nullable(),
   /** Nobody beats it in one of quality, latency and memory without losing in another. */
   on_front: z.boolean(),
   quality: z.number().nullable(),
+  quality_ci95: interval,
+  checks: z.array(z.object({ name: z.string(), passed: z.number(), cases: z.number().int() })),
+  /** Whether its quality allows a choice; null for those that were excluded, and where nothing was scored. */
+  may_be_chosen: z.boolean().nullable(),
+  why_or_why_not: z.string().nullable(),
   latency_s: z.number().nullable(),
+  latency_p95_s: z.number().nullable(),
   ttft_s: z.number().nullable(),
   output_tokens_per_s: z.number().nullable(),
   memory_mb: z.number().nullable(),
@@ -38,16 +44,34 @@ export const decidedCandidate = z.object({
 });
 export type DecidedCandidate = z.infer<typeof decidedCandidate>;
 
-export const decisionSchema = z.object({
-  schema_version: z.literal(1),
+const decisionShape = z.object({
+  schema_version: z.literal(2),
   policy: z.enum(["evidence", "course"]),
   machine: machineInfo,
   runs: z.array(z.string()),
+  versions: z.record(z.string(), z.string()),
+  prompt_set: z.object({ name: z.string(), sha256: z.string() }).nullable(),
+  /** What makes it again; null where no command did. */
+  command: z.string().nullable(),
+  /** Which cases it speaks about: how many were timed, and how many have scored answers of all candidates. */
+  scope: z.object({
+    claim: z.enum(["cases like these", "these cases"]),
+    cases: z.number().int(),
+    scored_cases: z.number().int(),
+  }),
+  /** The largest loss of quality against the best that a choice may have; not used with a quality floor. */
+  max_drop: z.number(),
+  /** What a choice without a floor must beat; null where nothing was scored. */
+  baseline: z.string().nullable(),
+  /** The limits that were asked for. */
+  limits: z.record(z.string(), z.union([z.number(), z.array(z.string())])),
   quality_run: z.string().nullable(),
   quality_source: z.enum(["checks", "people", "judge"]).nullable(),
   verdict: z.enum(["winner", "tie", "undecided", "left", "fastest", "only", "none"]),
   winner: z.string().nullable(),
   choice: z.string().nullable(),
+  /** Where nothing is chosen: who is faster than all others beyond chance. */
+  fastest: z.string().nullable(),
   /** Who comes next after the choice, or after the first in the ranking. */
   runner_up: z.string().nullable(),
   /** Who leads the ranking, whatever the verdict. */
@@ -57,6 +81,7 @@ export const decisionSchema = z.object({
   reason: z.string(),
   requests: z.number().int(),
   blocks: z.number().int(),
+  disturbed_blocks: z.number().int(),
   delta: z.number(),
   epsilon: z.number(),
   eliminated: z.array(z.object({
@@ -68,9 +93,11 @@ export const decisionSchema = z.object({
     evidence: z.number(),
     threshold: z.number(),
   })),
+  /** Candidates that failed out of the race. */
+  left: z.array(z.object({ id: z.string(), block: z.number(), reason: z.string() })),
   excluded: z.array(exclusion),
   weights: z.record(z.string(), z.number()),
-  /** 95 % of the resamples put the leader's worth minus the runner-up's between these. */
+  /** 95 % interval of the first's utility minus the second's, over cases. */
   lead_ci95: interval,
   sensitivity: z.array(z.object({
     part: z.string(),
@@ -87,4 +114,33 @@ export const decisionSchema = z.object({
   warnings: z.array(z.string()),
 });
 /** The document in decision.json. */
-export type Decision = z.infer<typeof decisionSchema>;
+export type Decision = z.infer<typeof decisionShape>;
+
+/** Reads version 1 too: what it did not know is empty, and its choices stand as they were made. */
+export const decisionSchema = z.preprocess((json) => {
+  const old = z.looseObject({ schema_version: z.literal(1), candidates: z.array(z.looseObject({})) })
+    .safeParse(json);
+  if (!old.success) return json;
+  const unknown = {
+    quality_ci95: null,
+    checks: [],
+    may_be_chosen: null,
+    why_or_why_not: null,
+    latency_p95_s: null,
+  };
+  return {
+    versions: {},
+    prompt_set: null,
+    command: null,
+    scope: { claim: "cases like these", cases: 0, scored_cases: 0 },
+    max_drop: 0,
+    baseline: null,
+    limits: {},
+    fastest: null,
+    disturbed_blocks: 0,
+    left: [],
+    ...old.data,
+    schema_version: 2,
+    candidates: old.data.candidates.map((one) => ({ ...unknown, ...one })),
+  };
+}, decisionShape);

@@ -1,13 +1,16 @@
 /** What was measured and scored of each candidate, by prompt: what a decision rests on. */
 import { collectRun, type RequestMetric } from "../../bench/collect.ts";
+import { join } from "node:path";
 import { energyMeter } from "../../bench/energy.ts";
-import { readRunInfo } from "../../bench/folder.ts";
+import { readAnswers, readRunInfo } from "../../bench/folder.ts";
 import type { MachineInfo, RunInfo } from "../../bench/records.ts";
 import { summarizeRun } from "../../bench/summary.ts";
 import type { CandidateSummary, Summary } from "../../bench/summary_schema.ts";
 import { UserError } from "../../errors.ts";
+import { loadPromptSet } from "../../prompts/prompts.ts";
 import type { QualityReport } from "../../quality/quality_schema.ts";
 import { type RatingRecord, readRatings } from "../../quality/ratings.ts";
+import { constantBaseline } from "./baseline.ts";
 import { candidateIn, readQuality } from "./facts.ts";
 
 /** The figures of speed that a decision weighs; each by prompt (its hash), in the unit of the summary. */
@@ -30,14 +33,24 @@ export interface CandidateEvidence {
 /** How answers were judged: design's order is checks, then people, then a judge. */
 export type QualitySource = "checks" | "people" | "judge" | null;
 
+/** What a choice without a quality floor must beat. */
+export interface Baseline {
+  readonly what: string;
+  /** Score by case, as in `qualityByPrompt`. */
+  readonly byPrompt: ReadonlyMap<string, number>;
+}
+
 export interface Evidence {
   readonly machine: MachineInfo;
   readonly runs: readonly RunInfo[];
   readonly candidates: readonly CandidateEvidence[];
   /** Timed blocks of all runs together. */
   readonly blocks: number;
+  readonly disturbedBlocks: number;
   readonly quality: QualityReport | null;
   readonly qualitySource: QualitySource;
+  /** Null where the checks are not with the run: then an empty answer, which scores 0, is the baseline. */
+  readonly baseline: Baseline | null;
 }
 
 /** Scored answers: quality.json and the ratings beside it. */
@@ -45,6 +58,7 @@ interface Scored {
   readonly report: QualityReport;
   readonly ratings: readonly RatingRecord[];
   readonly source: Exclude<QualitySource, null>;
+  readonly folder: string;
 }
 
 /**
@@ -74,10 +88,11 @@ export async function gatherEvidence(
     );
   }
   const found = new Map<string, CandidateEvidence>();
-  let blocks = 0;
+  let [blocks, disturbedBlocks] = [0, 0];
   for (const folder of folders) {
     const summary = await summarizeRun(folder);
     blocks += summary.blocks.timed;
+    disturbedBlocks += summary.blocks.disturbed;
     for (const one of await evidenceOf(folder, summary, scored)) {
       const known = found.get(one.id);
       if (known === undefined || known.summary.requests.ok === 0) found.set(one.id, one);
@@ -88,16 +103,39 @@ export async function gatherEvidence(
     runs,
     candidates: [...found.values()],
     blocks,
+    disturbedBlocks,
     quality: scored?.report ?? null,
     qualitySource: scored?.source ?? null,
+    baseline: first === undefined || scored?.source !== "checks" ? null : await baselineOf(scored, runs),
   };
+}
+
+/** From the answers of the scored run and the prompt set beside it. */
+async function baselineOf(scored: Scored, runs: readonly RunInfo[]): Promise<Baseline | null> {
+  const path = join(scored.folder, "prompts.json");
+  if (!await Deno.stat(path).then(({ isFile }) => isFile, () => false)) return null;
+  const { prompts } = await loadPromptSet(path);
+  const answers: { prompt: string; text: string }[] = [];
+  for await (const { prompt_id, content } of readAnswers(scored.folder)) {
+    answers.push({ prompt: prompt_id, text: content });
+  }
+  const scores = constantBaseline(prompts, answers);
+  if (scores === null) return null;
+  const plan = runs.find(({ plan }) => plan.prompt_set.sha256 === scored.report.prompt_set.sha256)?.plan;
+  const byPrompt = new Map(
+    [...scores].map(([id, score]) => [hashOf(id, scored, plan ?? null), score] as const),
+  );
+  const mean = [...scores.values()].reduce((sum, one) => sum + one, 0) / scores.size;
+  return { what: `the best constant answer, ${mean.toFixed(2)}`, byPrompt };
 }
 
 async function scoredAnswers(folders: readonly string[]): Promise<Scored | null> {
   for (const folder of folders) {
     const report = await readQuality(folder);
     const source = report === null ? null : sourceOf(report);
-    if (report !== null && source !== null) return { report, source, ratings: await readRatings(folder) };
+    if (report !== null && source !== null) {
+      return { report, source, ratings: await readRatings(folder), folder };
+    }
   }
   return null;
 }
@@ -208,8 +246,9 @@ function sourceOf({ answers, candidates }: QualityReport): QualitySource {
 }
 
 /** The same prompt has the same name in times and answers, so that both can be resampled together. */
-function hashOf(id: string, scored: Scored | null, { prompt_set }: RunInfo["plan"]): string {
-  const known = scored?.report.prompt_set.sha256 === prompt_set.sha256;
+function hashOf(id: string, scored: Scored | null, plan: RunInfo["plan"] | null): string {
+  const prompt_set = plan?.prompt_set;
+  const known = prompt_set !== undefined && scored?.report.prompt_set.sha256 === prompt_set.sha256;
   return (known ? prompt_set.prompts.find((one) => one.id === id)?.sha256 : undefined) ?? `answers to ${id}`;
 }
 

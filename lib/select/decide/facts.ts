@@ -18,8 +18,8 @@ import type { CandidateFacts, QualityFacts } from "./constraints.ts";
 const DEFAULT_CONTEXT_TOKENS = 4096;
 
 /**
- * What decides the text of an answer: model, weights and context. Threads, device and flash attention decide how
- * soon it comes, so candidates that differ in them alone share their quality.
+ * What decides the text of an answer: model, weights and context. Threads and device decide how soon it comes, so
+ * candidates that differ in them alone share their quality. Flash attention rounds otherwise, and changes answers.
  *
  * @example
  * ```ts
@@ -28,7 +28,7 @@ const DEFAULT_CONTEXT_TOKENS = 4096;
  * ```
  */
 export function answersKey(id: string): string {
-  return id.replace(/#\d+$/, "").replaceAll(/\+(?:threads|gpu|flash)=[^+@]*/g, "");
+  return id.replace(/#\d+$/, "").replaceAll(/\+(?:threads|gpu)=[^+@]*/g, "");
 }
 
 /**
@@ -37,16 +37,28 @@ export function answersKey(id: string): string {
 export function qualityOf(id: string, report: QualityReport | null): QualityFacts | null {
   const found = candidateIn(id, report);
   if (report === null || found === null) return null;
+  const people = found.ratings.find(({ source }) => source === "person");
   return {
     passed: found.pass_rate.passed,
     prompts: found.pass_rate.n,
     passRate: found.pass_rate.rate,
     passRateCi95: found.pass_rate.ci95,
     score: found.score.mean,
-    scoreCi95: found.score.ci95,
-    rating: found.ratings.find(({ source }) => source === "person")?.overall.mean ?? null,
+    scoreCi95: found.score.ci95 ?? equalScores(found.score, [0, 1]),
+    rating: people?.overall.mean ?? null,
+    ratingCi95: people === undefined ? null : people.overall.ci95 ?? equalScores(people.overall, [1, 5]),
     run: report.run_id,
   };
+}
+
+/** Where all scores are equal, nothing but their number bounds the mean: see `scoreDifference`. */
+function equalScores(
+  { n, mean }: { readonly n: number; readonly mean: number | null },
+  [least, most]: readonly [number, number],
+): [number, number] | null {
+  if (n < 2 || mean === null) return null;
+  const share = 0.025 ** (1 / n);
+  return [mean * share + least * (1 - share), mean * share + most * (1 - share)];
 }
 
 /** The candidate of a quality report whose answers stand for those of `id`. */

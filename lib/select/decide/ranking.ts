@@ -1,5 +1,6 @@
-/** Weighs quality, speed and memory against each other, and asks how far the weights and the prompts decide. */
+/** Ranks by quality, speed and memory together, and asks how far the weights and the cases decide. */
 import type { Random } from "../../stats/random.ts";
+import type { Eligibility } from "./eligibility.ts";
 import type { CandidateEvidence, SpeedMetric } from "./evidence.ts";
 
 /** The parts of a utility. Quality counts 1 per point of the score; times and memory count 1 per halving. */
@@ -7,10 +8,7 @@ export const decisionParts = ["quality", "latency", "ttft", "throughput", "memor
 export type DecisionPart = typeof decisionParts[number];
 export type DecisionWeights = Readonly<Partial<Record<DecisionPart, number>>>;
 
-/**
- * Half the latency is worth a tenth of the quality scale, half the memory a twentieth: a model must be 32 times
- * faster to make up for half of the quality.
- */
+/** Half the latency is worth a tenth of the quality scale, half the memory a twentieth; see `MOST_HALVINGS`. */
 export const DEFAULT_WEIGHTS: DecisionWeights = { quality: 1, latency: 0.1, memory: 0.05 };
 
 const speedOf: Partial<Record<DecisionPart, { readonly metric: SpeedMetric; readonly sign: 1 | -1 }>> = {
@@ -104,6 +102,8 @@ export interface Ranking {
   /** Ids, the best first. */
   readonly order: readonly string[];
   readonly chances: Chances | null;
+  /** Whose quality allows a choice; empty where nothing was scored. */
+  readonly eligibility: ReadonlyMap<string, Eligibility>;
 }
 
 /** Sum of weight times feature over all parts. */
@@ -111,55 +111,139 @@ export function utilityFrom(features: Features, weights: DecisionWeights): numbe
   return decisionParts.reduce((sum, part) => sum + (weights[part] ?? 0) * (features[part] ?? 0), 0);
 }
 
-/** Below this many prompts a resample says nothing: of two, half of the resamples hold one prompt twice. */
-export const FEWEST_PROMPTS = 5;
+/** Below this many cases nothing is said: of two, half of the resamples hold one case twice. */
+export const FEWEST_CASES = 5;
 
 export interface Chances {
-  /** How often each candidate came out best. */
+  /** How often each candidate came out best; exact ties are shared out. */
   readonly best: ReadonlyMap<string, number>;
-  /** 95 % of the resamples put the worth of the first minus the second between these. */
-  readonly lead: readonly [number, number];
 }
 
 /**
- * Resamples the prompts (Efron 1979): with other prompts of the same kind, how often would each candidate be the
- * best? Prompts are resampled, not requests, since repeats of a prompt are no further evidence. Where the
- * answers belong to the prompts that were timed, both are resampled together.
+ * Resamples the cases (Efron 1979): with other cases of the same kind, how often would each candidate be the best?
+ * Cases are resampled, not requests, since repeats of a case are no further evidence. Where the answers belong to the
+ * cases that were timed, both are resampled together.
  *
- * @returns null below `FEWEST_PROMPTS` prompts, or with fewer than two candidates
+ * @returns null below `FEWEST_CASES` cases, or with fewer than two candidates
  */
-export function chances(
-  basis: RankingBasis,
-  order: readonly string[],
-  random: Random,
-  resamples = 2000,
-): Chances | null {
+export function chances(basis: RankingBasis, random: Random, resamples = 2000): Chances | null {
   const { candidates, speedPrompts, qualityPrompts, weights } = basis;
-  const weighsQuality = (weights.quality ?? 0) > 0;
-  const sizes = [speedPrompts.length, ...(weighsQuality ? [qualityPrompts.length] : [])];
-  const [first, second] = order;
-  if (Math.min(...sizes) < FEWEST_PROMPTS || first === undefined || second === undefined) return null;
+  const [usesQuality, usesSpeed] = [(weights.quality ?? 0) > 0, speedParts(weights).length > 0];
+  const sizes = [
+    ...(usesQuality ? [qualityPrompts.length] : []),
+    ...(usesSpeed ? [speedPrompts.length] : []),
+  ];
+  if (sizes.length === 0 || Math.min(...sizes) < FEWEST_CASES || candidates.length < 2) return null;
   const wins = new Map(candidates.map(({ id }) => [id, 0]));
-  const leads: number[] = [];
-  const together = qualityPrompts.every((prompt) => speedPrompts.includes(prompt));
+  const together = sameCases(basis);
+  let counted = 0;
   for (let i = 0; i < resamples; i++) {
     const counts = new Map([
-      ...draw(speedPrompts, random),
-      ...(together ? [] : draw(qualityPrompts, random)),
+      ...(usesSpeed || together ? draw(speedPrompts, random) : []),
+      ...(together || !usesQuality ? [] : draw(qualityPrompts, random)),
     ]);
-    const worths = new Map(
-      candidates.map((one) => [one.id, utilityFrom(featuresOf(one, basis, counts), weights)]),
-    );
-    const best = [...worths].reduce((top, one) => one[1] > top[1] ? one : top)[0];
-    wins.set(best, (wins.get(best) ?? 0) + 1);
-    leads.push((worths.get(first) ?? 0) - (worths.get(second) ?? 0));
+    // A resample without a scored case says nothing of quality.
+    if (usesQuality && !qualityPrompts.some((prompt) => counts.has(prompt))) continue;
+    counted++;
+    const features = boundFeatures(candidates.map((one) => featuresOf(one, basis, counts)));
+    const utilities = features.map((one) => utilityFrom(one, weights));
+    const most = Math.max(...utilities);
+    const best = candidates.filter((_, at) => utilities[at] === most);
+    for (const { id } of best) wins.set(id, (wins.get(id) ?? 0) + 1 / best.length);
   }
-  leads.sort((a, b) => a - b);
-  const at = (p: number) => leads[Math.min(leads.length - 1, Math.floor(p * leads.length))] ?? 0;
+  return counted === 0 ? null : { best: new Map([...wins].map(([id, n]) => [id, n / counted])) };
+}
+
+const sameCases = ({ speedPrompts, qualityPrompts }: RankingBasis) =>
+  speedPrompts.length > 0 && qualityPrompts.every((prompt) => speedPrompts.includes(prompt));
+
+const speedParts = (weights: DecisionWeights) =>
+  (["latency", "ttft", "throughput"] as const).filter((part) => (weights[part] ?? 0) > 0);
+
+/** The utility of one candidate minus another's, over cases. */
+export interface Lead {
+  readonly mean: number;
+  /** Standard error of the mean; 0 where no case differs from another. */
+  readonly error: number;
+  readonly df: number;
+}
+
+/**
+ * How far `a` leads `b`, with the standard error between cases: paired by case, quality and speed together where they
+ * come from the same cases. A time that is more than `MOST_HALVINGS` apart counts like that many, and memory has no
+ * spread over cases.
+ *
+ * @returns null below `FEWEST_CASES` cases
+ */
+export function leadOf(a: CandidateEvidence, b: CandidateEvidence, basis: RankingBasis): Lead | null {
+  const { weights, speedPrompts, qualityPrompts } = basis;
+  const quality = new Map(
+    (weights.quality ?? 0) === 0 ? [] : qualityPrompts.map((prompt) => {
+      const gap = (a.qualityByPrompt.get(prompt) ?? 0) - (b.qualityByPrompt.get(prompt) ?? 0);
+      return [prompt, (weights.quality ?? 0) * gap] as const;
+    }),
+  );
+  const speed = new Map<string, number>();
+  let constant = (weights.memory ?? 0) * bounded(memoryHalvings(a, b));
+  for (const part of speedParts(weights)) {
+    const halvings = speedPrompts.map((prompt) => halvingsOf(part, a, b, prompt));
+    const mean = halvings.reduce((sum, one) => sum + one, 0) / Math.max(1, halvings.length);
+    const weight = weights[part] ?? 0;
+    if (Math.abs(mean) > MOST_HALVINGS) constant += weight * bounded(mean);
+    else {speedPrompts.forEach((prompt, at) => {
+        speed.set(prompt, (speed.get(prompt) ?? 0) + weight * (halvings[at] ?? 0));
+      });}
+  }
+  const paired = sameCases(basis) && quality.size === speed.size;
+  const samples = paired
+    ? [[...quality].map(([prompt, value]) => value + (speed.get(prompt) ?? 0))]
+    : [[...quality.values()], [...speed.values()]].filter((values) => values.length > 0);
+  if (samples.length === 0 || samples.some((values) => values.length < FEWEST_CASES)) return null;
+  const moments = samples.map((values) => {
+    const mean = values.reduce((sum, one) => sum + one, 0) / values.length;
+    const squares = values.reduce((sum, one) => sum + (one - mean) ** 2, 0);
+    return { mean, variance: squares / (values.length - 1) / values.length };
+  });
   return {
-    best: new Map([...wins].map(([id, n]) => [id, n / resamples])),
-    lead: [at(0.025), at(0.975)],
+    mean: constant + moments.reduce((sum, { mean }) => sum + mean, 0),
+    error: Math.sqrt(moments.reduce((sum, { variance }) => sum + variance, 0)),
+    df: Math.min(...samples.map((values) => values.length)) - 1,
   };
+}
+
+/** What speed and memory can be worth is bounded: beyond so many halvings, more speed counts for nothing. */
+export const MOST_HALVINGS = 3;
+
+const bounded = (halvings: number) => Math.max(-MOST_HALVINGS, Math.min(MOST_HALVINGS, halvings));
+
+/** The features with speed and memory at most `MOST_HALVINGS` below the best of all. */
+export function boundFeatures(all: readonly Features[]): Features[] {
+  const best = new Map(
+    decisionParts.map((part) => [part, Math.max(...all.map((one) => one[part] ?? -Infinity))] as const),
+  );
+  return all.map((one) =>
+    Object.fromEntries(
+      decisionParts.filter((part) => one[part] !== undefined).map((part) => {
+        const value = one[part] ?? 0;
+        return [
+          part,
+          part === "quality" ? value : Math.max(value, (best.get(part) ?? value) - MOST_HALVINGS),
+        ];
+      }),
+    )
+  );
+}
+
+/** By how many halvings `a` is better than `b` on a case. */
+function halvingsOf(part: DecisionPart, a: CandidateEvidence, b: CandidateEvidence, prompt: string): number {
+  const { metric, sign } = speedOf[part] ?? { metric: "latency_s", sign: -1 };
+  const [own, other] = [a.logByPrompt.get(prompt)?.[metric] ?? 0, b.logByPrompt.get(prompt)?.[metric] ?? 0];
+  return sign * (own - other) / Math.LN2;
+}
+
+function memoryHalvings(a: CandidateEvidence, b: CandidateEvidence): number {
+  const [own, other] = [a.summary.memory_mb ?? 0, b.summary.memory_mb ?? 0];
+  return own > 0 && other > 0 ? Math.log2(other / own) : 0;
 }
 
 function draw(prompts: readonly string[], random: Random): Map<string, number> {

@@ -130,7 +130,7 @@ export async function decideOn(
   { race, answers }: { readonly race: SessionRace | null; readonly answers: string },
   terms: Pick<DecisionTerms, "constraints" | "registry" | "random">,
 ): Promise<Decision> {
-  const folders = race === null ? [answers] : [race.folder, answers];
+  const folders = [race === null ? answers : race.folder];
   return decide(await gatherEvidence(folders, answers), {
     weights: DEFAULT_WEIGHTS,
     delta: 0.05,

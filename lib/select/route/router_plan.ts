@@ -154,7 +154,7 @@ export function planFor(plan: RoutingPlan, arms: readonly string[]): RoutingPlan
 }
 
 /** What a plan takes from a decision. */
-export interface DecisionWord extends Pick<Decision, "verdict" | "choice" | "reason" | "excluded"> {
+export interface DecisionWord extends Pick<Decision, "verdict" | "choice" | "reason" | "excluded" | "scope"> {
   readonly candidates: readonly Pick<DecidedCandidate, "id" | "quality">[];
 }
 
@@ -169,9 +169,9 @@ export interface PlanOptions {
 }
 
 /**
- * A plan from a decision. A candidate whose quality was scored starts with `strength` pseudo-requests of which
- * that share succeeded; one without with none. The decision's choice starts at least level with the best of the
- * others. What the decision excluded is not taken, unless that would leave nobody.
+ * A plan from a decision. A candidate whose quality was scored starts with pseudo-requests of which that share
+ * succeeded: at most `strength`, and never more than cases were scored; one without starts with none. The decision's
+ * choice gets no more than its own evidence. What the decision excluded is not taken, unless that would leave no model.
  *
  * @param decision null where there is none
  * @param arms the models that are served, the preferred one first
@@ -201,7 +201,7 @@ export function planFromDecision(
     why: whyOf(decision, choice, named.length > excluded.length),
     constant: choice,
     intents: [...intents],
-    priors: { [ANY]: decision === null ? {} : priorsOf(decision, choice, arms, strength) },
+    priors: { [ANY]: decision === null ? {} : priorsOf(decision, arms, strength) },
     discount,
     excluded,
     conversations: 1000,
@@ -217,22 +217,16 @@ function whyOf(decision: DecisionWord | null, choice: string | null, nobodyPasse
   return `the decision's choice (${decision.verdict}); no audit has shown that a rule per request does better`;
 }
 
-function priorsOf(
-  decision: DecisionWord,
-  choice: string | null,
-  arms: readonly string[],
-  strength: number,
-): Record<string, Counts> {
+function priorsOf(decision: DecisionWord, arms: readonly string[], strength: number): Record<string, Counts> {
+  const weight = Math.min(strength, decision.scope.scored_cases);
   const rates = new Map<string, number>();
   for (const { id, quality } of decision.candidates) {
     const arm = armOf(id, arms);
     if (arm !== null && quality !== null && !rates.has(arm)) rates.set(arm, quality);
   }
-  const best = Math.max(0.5, ...rates.values());
-  if (choice !== null) rates.set(choice, best);
   return Object.fromEntries(arms.map((arm) => {
     const rate = rates.get(arm);
-    const known = { successes: strength * (rate ?? 0), failures: strength * (1 - (rate ?? 0)) };
+    const known = { successes: weight * (rate ?? 0), failures: weight * (1 - (rate ?? 0)) };
     return [arm, rate === undefined ? NOTHING : known];
   }));
 }

@@ -17,10 +17,11 @@ const good: CandidateFacts = {
     passed: 9,
     prompts: 12,
     passRate: 0.75,
-    passRateCi95: [0.47, 0.91],
+    passRateCi95: [0.75, 0.91],
     score: 0.8,
-    scoreCi95: [0.7, 0.9],
+    scoreCi95: [0.8, 0.9],
     rating: 4,
+    ratingCi95: [4, 4.5],
     run: "r",
   },
   latencyS: 1,
@@ -77,13 +78,21 @@ for (const [constraint, change, reason, admit] of worse) {
   });
 }
 
-Deno.test("the quality floor shows its evidence, and says whether more prompts could help", () => {
-  const facts = { ...good, quality: good.quality && { ...good.quality, passed: 8, passRate: 0.67 } };
-  const [near] = exclusionsOf(facts, { ...NO_CONSTRAINTS, minPassRate: 0.75 });
-  assert.match(near?.reason ?? "", /8 of 12 passed: 67 % \(95 %: 47 % to 91 %\), the floor is 75 % \(r\)/);
-  assert.match(near?.admit ?? "", /more prompts/);
+Deno.test("a floor is met by the lower bound; the exclusion shows the interval, and whether more cases could help", () => {
+  const quality = good.quality && { ...good.quality, passRateCi95: [0.47, 0.91] as const };
+  const [near] = exclusionsOf({ ...good, quality }, { ...NO_CONSTRAINTS, minPassRate: 0.75 });
+  assert.match(
+    near?.reason ?? "",
+    /9 of 12 passed: 75 % \(95 %: 47 % to 91 %\), and the lower bound must reach .* 75 %/,
+  );
+  assert.match(near?.admit ?? "", /more cases/);
   const [far] = exclusionsOf(good, { ...NO_CONSTRAINTS, minScore: 0.95 });
-  assert.ok(!/more prompts/.test(far?.admit ?? ""));
+  assert.ok(!/more cases/.test(far?.admit ?? ""));
+  const [one] = exclusionsOf(
+    { ...good, quality: good.quality && { ...good.quality, scoreCi95: null } },
+    { ...NO_CONSTRAINTS, minScore: 0.5 },
+  );
+  assert.match(one?.reason ?? "", /too few cases for an interval/);
 });
 
 Deno.test("commercial use: allowed outright, with conditions, or not", () => {
@@ -99,8 +108,9 @@ Deno.test("every licence of the registry is known, with what it permits", async 
   }
 });
 
-Deno.test("threads, device and flash attention don't change answers; weights and context do", () => {
-  assert.equal(answersKey("a:q4+threads=1+gpu=off+flash=on#2"), "a:q4");
+Deno.test("threads and device don't change answers; weights, context and flash attention do", () => {
+  assert.equal(answersKey("a:q4+threads=1+gpu=off#2"), "a:q4");
+  assert.equal(answersKey("a:q4+threads=1+flash=on"), "a:q4+flash=on");
   assert.equal(answersKey("a:q4+threads=1+context=512"), "a:q4+context=512");
   assert.equal(answersKey("a:cpu@lab"), "a:cpu@lab");
 });

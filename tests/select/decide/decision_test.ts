@@ -76,7 +76,8 @@ async function withRun(
 ): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "podium-decide-" });
   try {
-    const info = await writeGeneratedRun(folder, { candidates, rounds: 4 });
+    const prompts = Array.from({ length: 80 }, (_, at) => ({ id: `case-${at}`, text: `Case ${at}` }));
+    const info = await writeGeneratedRun(folder, { candidates, prompts, rounds: 1 });
     if (scores !== null) {
       await Deno.writeTextFile(join(folder, "quality.json"), JSON.stringify(qualityOf(info, scores)));
     }
@@ -86,17 +87,18 @@ async function withRun(
   }
 }
 
-Deno.test("without a scored answer speed is ranked and nothing is recommended", async () => {
+Deno.test("without a scored answer the fastest is named, and nothing is chosen", async () => {
   await withRun([slow, quick], null, async (folder) => {
     const decision = decide(await gatherEvidence([folder], null), terms());
-    assert.deepEqual([decision.verdict, decision.choice, decision.leader], ["undecided", null, "quick"]);
-    assert.match(decision.reason, /nothing is recommended/);
+    assert.deepEqual([decision.verdict, decision.choice, decision.fastest], ["fastest", null, "quick"]);
+    assert.match(decision.reason, /quick is the fastest, but no answer was checked or rated/);
     assert.match(decision.what_would_change_it.join(), /quality capture/);
+    assert.match(decisionMarkdown(decision), /^# Fastest: quick\. Nothing is chosen\n/);
   });
 });
 
-Deno.test("equally good answers, one twice as fast: it wins, and the weights that would turn it are named", async () => {
-  await withRun([quick, slow], { quick: 0.6, slow: 0.7 }, async (folder) => {
+Deno.test("about as good and four times as fast: it wins, and the weights that would turn it are named", async () => {
+  await withRun([quick, slow], { quick: 0.68, slow: 0.7 }, async (folder) => {
     const evidence = await gatherEvidence([folder], null);
     const decision = decide(evidence, terms());
     assert.deepEqual([decision.verdict, decision.winner, decision.runner_up], ["winner", "quick", "slow"]);
@@ -109,13 +111,43 @@ Deno.test("equally good answers, one twice as fast: it wins, and the weights tha
     );
     assert.equal(turned.leader, "slow");
     assert.match(decision.what_would_change_it[0] ?? "", /slow would lead .* times faster, or scored/);
+    // A few requests of a generated run fail: only cases that both answered count.
+    const { claim, cases } = decision.scope;
+    assert.ok(claim === "cases like these" && cases >= 60 && cases < 80, `${cases}`);
     decisionSchema.parse(JSON.parse(JSON.stringify(decision)));
     assert.match(decisionMarkdown(decision, { pareto: "pareto.svg" }), /^# Choice: quick\n/);
   });
 });
 
+Deno.test("however fast, what answers worse is no choice; what speed is worth is bounded", async () => {
+  const instant = { ...quick, id: "instant", ttftMs: 1, itlMs: 0.1 };
+  await withRun([instant, slow], { instant: 0.38, slow: 0.73 }, async (folder) => {
+    const evidence = await gatherEvidence([folder], null);
+    const decision = decide(evidence, terms());
+    assert.deepEqual([decision.verdict, decision.choice], ["winner", "slow"]);
+    const row = decision.candidates.find(({ id }) => id === "instant");
+    assert.equal(row?.may_be_chosen, false);
+    assert.match(row?.why_or_why_not ?? "", /not shown to be within 0\.1 of slow's: −0\.35/);
+    // Both met the floor: even so, seven halvings count like three.
+    const floor = { ...NO_CONSTRAINTS, minScore: 0.3 };
+    assert.equal(decide(evidence, terms({ constraints: floor })).choice, "slow");
+  });
+});
+
+Deno.test("models that all score 0 are each as good as the best, and none is chosen", async () => {
+  await withRun([quick, slow], { quick: 0, slow: 0 }, async (folder) => {
+    const decision = decide(await gatherEvidence([folder], null), terms());
+    assert.deepEqual([decision.verdict, decision.choice, decision.fastest], ["fastest", null, "quick"]);
+    assert.match(decision.reason, /not shown to beat the baseline/);
+  });
+  await withRun([quick], { quick: 0 }, async (folder) => {
+    const alone = decide(await gatherEvidence([folder], null), terms());
+    assert.deepEqual([alone.verdict, alone.choice], ["undecided", null]);
+  });
+});
+
 Deno.test("the same evidence decides the same, to the last digit", async () => {
-  await withRun([quick, slow], { quick: 0.6, slow: 0.7 }, async (folder) => {
+  await withRun([quick, slow], { quick: 0.68, slow: 0.7 }, async (folder) => {
     const twice = [
       decide(await gatherEvidence([folder], null), terms()),
       decide(await gatherEvidence([folder], null), terms({ random: seededRandom("decide") })),
@@ -135,7 +167,10 @@ Deno.test("as good as equal is a tie; one left is only; nobody is none, with the
       decide(evidence, terms({ constraints: { ...NO_CONSTRAINTS, minScore } }));
     const only = floor(0.5);
     assert.deepEqual([only.verdict, only.choice], ["only", "slow"]);
-    assert.match(only.excluded[0]?.reason ?? "", /0\.300 over 6 prompts, the floor is 0\.500/);
+    assert.match(
+      only.excluded[0]?.reason ?? "",
+      /0\.300 .* over 80 prompts, and the lower bound must reach the floor of 0\.500/,
+    );
     const none = floor(0.9);
     assert.deepEqual([none.verdict, none.winner, none.choice, none.best_of_the_rest], [
       "none",

@@ -115,7 +115,10 @@ Deno.test("one command, the whole way: gate, race, decision; and none, where nob
     const report = JSON.parse(live.stdout);
     assert.deepEqual([report.verdict, report.winner], ["winner", "quick@lab"]);
     assert.deepEqual(report.excluded.map(({ id }: { id: string }) => id), ["wrong@lab"]);
-    assert.match(report.excluded[0].reason, /score of 0\.000 .* the floor is 0\.500/);
+    assert.match(
+      report.excluded[0].reason,
+      /score of 0\.000 .* the lower bound must reach the floor of 0\.500/,
+    );
     const decision = JSON.parse(await Deno.readTextFile(join(out, report.run_id, "decision.json")));
     assert.deepEqual([decision.verdict, decision.choice, decision.runner_up, decision.quality_run], [
       "winner",
@@ -141,7 +144,7 @@ Deno.test("mistakes end with one line, exit code 2, and nothing written", async 
     [["--by", "utility", "--weights", "latency=0,checks=0"], /the weights sum to 0/],
     [["--by", "utility", "--weights", "speed=1"], /unknown part "speed=1"/],
     [["--by", "utility"], /needs --weights/],
-    [["--by", "checks"], /needs checks/],
+    [["--by", "checks", "--prompts", "prompts/ten.json"], /needs checks/],
     [["--weights", "latency=1"], /belongs to --by utility/],
     [["--delta", "0"], /above 0/],
     [["--replay", "nothing-there"], /there is no such run/],

@@ -14,6 +14,7 @@ const decision: DecisionWord = {
   verdict: "winner",
   choice: "small:q4_1+threads=1",
   reason: "it is the best",
+  scope: { claim: "cases like these", cases: 60, scored_cases: 40 },
   excluded: [{ id: "large", constraint: "license", reason: "not for sale", admit: "another licence" }],
   candidates: [
     { id: "small:q4_1+threads=1", quality: 0.6 },
@@ -24,17 +25,17 @@ const decision: DecisionWord = {
 };
 const arms = ["small", "middle", "large", "unscored"];
 
-Deno.test("a decision's choice is the constant, leads the priors, and what it excluded is left out", () => {
+Deno.test("a decision's choice is the constant, no prior claims more than its evidence, and what it excluded is left out", () => {
   const plan = routingPlanSchema.parse(planFromDecision(decision, arms));
   assert.deepEqual([plan.mode, plan.constant], ["constant", "small"]);
   assert.deepEqual(plan.excluded, [{ id: "large", reason: "not for sale" }]);
   const { small, middle, unscored } = plan.priors.any ?? {};
-  assert.ok((small?.successes ?? 0) >= (middle?.successes ?? 0));
+  assert.ok(Math.abs((small?.successes ?? 0) - 6) < 1e-9, "its own share, however it was chosen");
   assert.ok(Math.abs((middle?.successes ?? 0) - 7) < 1e-9 && Math.abs((middle?.failures ?? 0) - 3) < 1e-9);
   assert.deepEqual(unscored, { successes: 0, failures: 0 });
   const strong = planFromDecision(decision, arms, { mode: "by-intent", strength: 100, discount: 0.99 });
   assert.equal(strong.mode, "by-intent");
-  assert.ok(Math.abs((strong.priors.any?.middle?.successes ?? 0) - 70) < 1e-9);
+  assert.ok(Math.abs((strong.priors.any?.middle?.successes ?? 0) - 28) < 1e-9, "40 scored cases");
 });
 
 Deno.test("a decision for nobody, or for somebody who is not served, makes no constant, and says so", () => {
