@@ -6,7 +6,8 @@ import type { RunSink } from "./folder.ts";
 import { redactPaths } from "./redact_paths.ts";
 import { type PlannedBlock, requestId, withColdPrefix } from "./plan.ts";
 import { type RequestPlace, toAnswerRecord, toRequestRecord } from "./record_request.ts";
-import type { CandidateProtocol, LlamaCpp, RunInfo } from "./records.ts";
+import type { CandidateProtocol, LlamaCpp, RequestRecord, RunInfo } from "./records.ts";
+import { isStable, secondsPerToken } from "./stationarity.ts";
 
 /** After so many failures in a row a candidate leaves the run. */
 export const FAILURES_IN_A_ROW = 3;
@@ -89,16 +90,20 @@ export class CandidateSession {
     await this.close();
   }
 
-  /** Opens and warms up what is not yet open. */
+  /** Opens what is not open yet and warms it up: until its time per token is stable, at most `warmup` requests. */
   async makeReady(): Promise<void> {
     if (this.#open !== null || this.#left || !await this.#tryOpen()) return;
     // A service that loads a model tells how long it took and on what it runs; a fresh process told it before.
     if (!this.loads && (this.#opened?.device || this.#opened?.loadMs)) await this.#recordLoad(null);
     const { warmup, prompt_set } = this.#context.info.plan;
     if (warmup > 0) this.#context.onEvent({ kind: "warmup", candidate: this.id });
-    for (let count = 0; count < warmup && !this.#left; count++) {
+    const times: number[] = [];
+    for (let count = 0; count < warmup && !this.#left && !isStable(times); count++) {
       const prompt = prompt_set.prompts[count % prompt_set.prompts.length];
-      if (prompt !== undefined) await this.send(this.#warmupRequest(prompt, { round: 0, number: 0 }));
+      if (prompt === undefined) return;
+      const record = await this.send(this.#warmupRequest(prompt, { round: 0, number: 0 }));
+      const seconds = record === null ? null : secondsPerToken(record);
+      if (seconds !== null) times.push(seconds);
     }
   }
 
@@ -128,10 +133,10 @@ export class CandidateSession {
     );
   }
 
-  /** Sends one request and keeps what came of it. Does nothing once the candidate has left. */
-  async send({ place, prompt }: PlannedRequest, dueMs?: number): Promise<void> {
+  /** Sends one request and keeps what came of it. Does nothing, and returns null, once the candidate has left. */
+  async send({ place, prompt }: PlannedRequest, dueMs?: number): Promise<RequestRecord | null> {
     const { info: { plan, run_id }, signal, sink, onEvent, originMs } = this.#context;
-    if (this.#open === null || this.#left) return;
+    if (this.#open === null || this.#left) return null;
     // All candidates of a block meet the same text; a warm-up meets one of its own.
     const purpose = place.phase === "timed" ? `block ${place.block}` : place.id;
     const trace = await this.#open.request({
@@ -147,9 +152,11 @@ export class CandidateSession {
     // An engine that the same Ctrl-C ended gave no answer worth keeping: the request is still to do.
     signal.throwIfAborted();
     await sink.answer(toAnswerRecord(place, trace));
-    await sink.sample(toRequestRecord(place, trace, originMs));
+    const record = toRequestRecord(place, trace, originMs);
+    await sink.sample(record);
     onEvent({ kind: "request", candidate: this.id, phase: place.phase, status: trace.status });
     await this.#countFailures(trace);
+    return record;
   }
 
   /** Processor seconds it used so far on this machine; null where nobody tells. */

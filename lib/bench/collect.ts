@@ -1,5 +1,6 @@
 /** Reads a run's records once, line by line, and keeps of each request only the numbers a summary needs. */
 import { GrowableArray } from "./growable_array.ts";
+import type { BusyProgram } from "./noise.ts";
 import { readSamples } from "./folder.ts";
 import { gapsMs, metricOf, queueS } from "./metrics.ts";
 import type {
@@ -10,6 +11,7 @@ import type {
   SampleRecord,
   TokenSource,
 } from "./records.ts";
+import { secondsPerToken } from "./stationarity.ts";
 import type { MetricName } from "./summary_schema.ts";
 
 export type RequestMetric = Exclude<MetricName, "itl_s">;
@@ -65,6 +67,8 @@ export interface Collected {
   readonly failedBlocks: Set<number>;
   left: { readonly status: "failed" | "skipped"; readonly reason: string } | null;
   load: LoadRecord | null;
+  /** Seconds per token of the warm-ups that were answered. */
+  readonly warmups: number[];
   memoryMb: number | null;
   source: TokenSource | null;
   stop: number;
@@ -78,6 +82,8 @@ export interface CollectedRun {
   readonly candidates: ReadonlyMap<string, Collected>;
   /** Numbers of the disturbed blocks, with the reason. */
   readonly disturbed: ReadonlyMap<number, string>;
+  /** The program that was busiest, for each disturbed block after which it was looked for. */
+  readonly busiest: readonly BusyProgram[];
   readonly blocks: ReadonlySet<number>;
   /** Processor seconds of our own process, and wall seconds, over all blocks. */
   readonly ownCpuS: number;
@@ -115,7 +121,7 @@ export async function collectRecords(
   const prompts = new Map(options.promptIds.map((id, index) => [id, index]));
   const blocks = new Set<number>();
   const disturbed = new Map<number, string>();
-  const noise = { ownCpuS: 0, wallS: 0, unknownNoise: 0 };
+  const noise = { ownCpuS: 0, wallS: 0, unknownNoise: 0, busiest: [] as BusyProgram[] };
   for await (const record of records) {
     options.watch?.(record);
     if (record.kind === "machine") {
@@ -129,6 +135,10 @@ export async function collectRecords(
     if (record.kind === "memory") {
       candidate.memoryMb = Math.max(candidate.memoryMb ?? 0, record.resident_mb);
     }
+    if (record.kind === "request" && record.phase === "warmup" && record.round === 0) {
+      const seconds = secondsPerToken(record);
+      if (seconds !== null) candidate.warmups.push(seconds);
+    }
     if (record.kind === "request" && record.phase === "timed") {
       blocks.add(record.block);
       addRequest(candidate, record, prompts.get(record.prompt_id) ?? -1, options.slo);
@@ -141,9 +151,10 @@ function addMachine(
   record: MachineRecord,
   blocks: Set<number>,
   disturbed: Map<number, string>,
-  noise: { ownCpuS: number; wallS: number; unknownNoise: number },
+  noise: { ownCpuS: number; wallS: number; unknownNoise: number; busiest: BusyProgram[] },
 ): void {
   blocks.add(record.block);
+  if (record.busiest) noise.busiest.push(record.busiest);
   if (record.disturbed !== null) disturbed.set(record.block, record.disturbed);
   noise.ownCpuS += record.own_cpu_s;
   noise.wallS += record.wall_ms / 1000;
@@ -182,6 +193,7 @@ function emptyCandidate(info: CandidateInfo): Collected {
     failedBlocks: new Set(),
     left: null,
     load: null,
+    warmups: [],
     memoryMb: null,
     source: null,
     stop: 0,

@@ -4,6 +4,7 @@ import { comparePaired, type PairedComparison } from "../stats/paired.ts";
 import { signTestP } from "../stats/special.ts";
 import type { Collected, CollectedRun } from "./collect.ts";
 import { LEAST_STRETCHES, underLoad } from "./plan.ts";
+import type { NoiseEffect } from "./noise_effect.ts";
 import type { PlanInfo } from "./records.ts";
 import { type Comparison, comparisonMetrics, type Rank } from "./summary_schema.ts";
 
@@ -19,8 +20,8 @@ export interface ComparisonOptions {
   readonly promptIds: readonly string[];
   /** Which blocks count; null for all of them. */
   readonly quiet: ((block: number) => boolean) | null;
-  /** False where the machine was busy most of the time, so that no verdict is given. */
-  readonly settled: boolean;
+  /** What other programs did to the run. */
+  readonly noise: NoiseEffect;
 }
 
 /**
@@ -29,7 +30,7 @@ export interface ComparisonOptions {
  *
  * @example
  * ```ts ignore
- * const comparisons = compareCandidates(run, { plan, promptIds, quiet: null, settled: true });
+ * const comparisons = compareCandidates(run, { plan, promptIds, quiet: null, noise });
  * ```
  */
 export function compareCandidates(run: CollectedRun, options: ComparisonOptions): Comparison[] {
@@ -49,7 +50,9 @@ export function compareCandidates(run: CollectedRun, options: ComparisonOptions)
       ? null
       : [found.ci95[0], found.ci95[1]];
     const told = { ci95, p, farApart, higherIsBetter: metric.endsWith("_per_s") };
-    const verdict = why === "" ? censored(a, b, verdictOf(told)) : "undecided";
+    const said = why === "" ? censored(a, b, verdictOf(told)) : "undecided";
+    const disputed = disagreement(said, a, b, metric, options);
+    const verdict = disputed === "" ? said : "undecided";
     return {
       a: a.info.id,
       b: b.info.id,
@@ -64,7 +67,7 @@ export function compareCandidates(run: CollectedRun, options: ComparisonOptions)
       spread,
       far_apart: farApart,
       verdict,
-      why: why || whyUndecided(verdict, told),
+      why: why || disputed || whyUndecided(verdict, told),
     };
   });
 }
@@ -97,14 +100,45 @@ const known = (stretch: number | undefined) => stretch === undefined || Number.i
 /** Why no verdict may be given on a pair at all; empty where one may. */
 function whyNot(
   { unit, units }: PairedComparison,
-  { plan, settled }: ComparisonOptions,
+  { plan, noise }: ComparisonOptions,
 ): string {
-  if (!settled) return "the machine was busy";
+  if (noise.treatment === "too many") return `the machine was busy${busyWith(noise)}`;
   if (plan.order === "by model") return "the candidates ran one after the other: drift was not controlled";
   if (unit === "stretch" && units < LEAST_STRETCHES) {
     return `requests overlapped in ${units} stretches, and it takes ${LEAST_STRETCHES} to tell drift from a difference`;
   }
   return "";
+}
+
+/** ` (firefox, 0.62 cores)`; empty where no program was named. */
+const busyWith = ({ busiest }: NoiseEffect) =>
+  busiest === null ? "" : ` (${busiest.program}, ${busiest.cores.toFixed(2)} cores)`;
+
+/**
+ * A verdict over the quiet blocks stands only where all blocks together say the same: a candidate may cause the
+ * disturbance itself, by paging for example, and would be excused for it. Empty where they agree.
+ */
+function disagreement(
+  verdict: Comparison["verdict"],
+  a: Collected,
+  b: Collected,
+  metric: Comparison["metric"],
+  options: ComparisonOptions,
+): string {
+  if (options.quiet === null || verdict === "undecided") return "";
+  const [quiet, all] = [options, { ...options, quiet: null }].map((one) =>
+    compareTwo(a, b, metric, one).ratio
+  );
+  if (quiet === null || quiet === undefined || all === null || all === undefined) return "";
+  const agrees = verdict === "similar"
+    ? all >= 1 / (1 + SIMILAR) && all <= 1 + SIMILAR
+    : Math.sign(Math.log(all)) === Math.sign(Math.log(quiet));
+  return agrees
+    ? ""
+    : `${quiet.toFixed(2)} × without the disturbed blocks, ${
+      all.toFixed(2)
+    } × with them: a candidate may have caused the ` +
+      "disturbance itself";
 }
 
 /** Why failures allow no verdict on speed; empty where they do. */

@@ -11,7 +11,8 @@ import type { PlanInfo } from "./records.ts";
 /** The plan of a run where neither a flag nor the caller says otherwise. Every task starts from these. */
 export const PLAN_DEFAULTS = {
   rounds: 1,
-  warmup: 2,
+  /** At most: two that take the same time per token are enough. */
+  warmup: 5,
   maxTokens: 40,
   temperature: 0,
   prefix: "cold",

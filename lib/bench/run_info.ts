@@ -18,7 +18,7 @@ export interface SessionPlan {
   readonly prompts: PromptSet;
   /** Passes over the prompt set. Under load the default is what six stretches take. */
   readonly rounds?: number;
-  /** Warm-up requests per candidate. */
+  /** Warm-up requests per candidate, at most: they end when two in a row take the same time per token. */
   readonly warmup?: number;
   readonly maxTokens?: number;
   readonly temperature?: number;

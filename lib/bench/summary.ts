@@ -10,18 +10,14 @@ import {
   requestMetrics,
   type Requests,
 } from "./collect.ts";
+import { noiseEffect } from "./noise_effect.ts";
+import { driftOf, isStable } from "./stationarity.ts";
 import { readAnswers, readRunInfo, readSamples, replaceFile } from "./folder.ts";
 import { type DeliveredLoad, deliveredLoad } from "./delivered_load.ts";
 import { underLoad } from "./plan.ts";
 import { type AnswerRecord, RUN_SCHEMA, type RunInfo, type SampleRecord } from "./records.ts";
 import type { CandidateSummary, Summary, SummaryStatistic } from "./summary_schema.ts";
 import { warningsOf } from "./warnings.ts";
-
-/**
- * The headline leaves disturbed blocks out where at least half of the blocks were quiet. On a machine that was
- * busy most of the time the quiet rest would be a chance selection: then all blocks stand, and no verdict.
- */
-const QUIET_SHARE = 0.5;
 
 /**
  * Summarises the run in `folder`. Reads run.json, samples.jsonl and answers.jsonl, nothing else.
@@ -58,7 +54,8 @@ export async function summarizeRecords(
   const collected = await collectRecords(samples, { candidates, promptIds, slo: plan.slo, watch });
   const run = { ...collected, torn: torn() };
   const texts = await sampleAnswers(answers, run);
-  const quiet = headlineBlocks(run);
+  const noise = noiseEffect(run);
+  const quiet: Quiet = noise.treatment === "left out" ? (block) => !run.disturbed.has(block) : null;
   const loads = new Map([...run.candidates].map(([id, candidate]) => [id, candidateLoad(candidate, info)]));
   const grouping = groupingOf(run, plan);
   const rows = [...run.candidates.values()].map((candidate) =>
@@ -69,8 +66,7 @@ export async function summarizeRecords(
       answer: texts.get(candidate.sampleId ?? "") ?? null,
     })
   );
-  const settled = quiet !== null || run.disturbed.size === 0;
-  const comparisons = compareCandidates(run, { plan, promptIds, quiet, settled });
+  const comparisons = compareCandidates(run, { plan, promptIds, quiet, noise });
   const cases = new Set([...run.candidates.values()].flatMap(({ good }) => [...good.prompt.view()])).size;
   return {
     schema_version: RUN_SCHEMA,
@@ -88,8 +84,14 @@ export async function summarizeRecords(
     },
     comparisons,
     ranks: ranksOf(comparisons, rows.filter(({ requests }) => requests.ok > 0).map(({ id }) => id)),
-    blocks: { timed: run.blocks.size, disturbed: run.disturbed.size },
-    warnings: warningsOf({ info, run, rows, settled }),
+    blocks: {
+      timed: run.blocks.size,
+      disturbed: run.disturbed.size,
+      left_out: quiet === null ? 0 : run.disturbed.size,
+      slowdown: noise.slowdown,
+      busiest: noise.busiest,
+    },
+    warnings: warningsOf({ info, run, rows, noise }),
   };
 }
 
@@ -100,12 +102,6 @@ export async function writeSummary(folder: string, summary: Summary): Promise<vo
 
 /** Which blocks the headline rests on; null for all of them. */
 type Quiet = ((block: number) => boolean) | null;
-
-function headlineBlocks(run: CollectedRun): Quiet {
-  const quiet = run.blocks.size - run.disturbed.size;
-  if (run.disturbed.size === 0 || quiet < QUIET_SHARE * run.blocks.size) return null;
-  return (block) => !run.disturbed.has(block);
-}
 
 async function sampleAnswers(
   answers: AsyncIterable<AnswerRecord> | Iterable<AnswerRecord>,
@@ -131,6 +127,7 @@ function candidateSummary(
   },
 ): CandidateSummary {
   const { info, good, timeline } = candidate;
+  const drift = driftOf(candidate, quiet);
   const tokens = kept(good.outputTokens.view(), good.block.view(), quiet);
   return {
     id: info.id,
@@ -152,6 +149,11 @@ function candidateSummary(
     },
     finish: { stop: candidate.stop, length: candidate.length },
     load_s: candidate.load?.load_s ?? null,
+    warmup: {
+      n: candidate.warmups.length,
+      stable: candidate.warmups.length < 2 ? null : isStable(candidate.warmups),
+    },
+    drift: drift === null ? null : { ...drift, ci95: [drift.ci95[0], drift.ci95[1]] },
     memory_mb: candidate.memoryMb,
     size_mb: info.size_mb,
     license: info.license,

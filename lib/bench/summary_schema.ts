@@ -81,6 +81,11 @@ export const candidateSummary = z.object({
   }),
   finish: z.object({ stop: z.number().int(), length: z.number().int() }),
   load_s: z.number().nullable(),
+  /** Warm-up requests that were answered, and whether the last two took about the same time per token. */
+  warmup: z.object({ n: z.number().int(), stable: z.boolean().nullable() }),
+  /** Time per token at the end of the run over that at its start, by a straight line; null below eight requests. */
+  drift: z.object({ ratio: z.number(), ci95: z.tuple([z.number(), z.number()]), n: z.number().int() })
+    .nullable(),
   /** Largest resident size seen between blocks. */
   memory_mb: z.number().nullable(),
   size_mb: z.number().nullable(),
@@ -219,7 +224,17 @@ export const summarySchema = z.object({
   /** One row per candidate and metric. */
   ranks: z.array(rank),
   /** Blocks that were timed, and those left out of the headline because the machine was busy. */
-  blocks: z.object({ timed: z.number().int(), disturbed: z.number().int() }),
+  blocks: z.object({
+    timed: z.number().int(),
+    /** While other programs, or a hypervisor, used processors that the candidates needed. */
+    disturbed: z.number().int(),
+    /** All of the disturbed ones, or none: where they were not slower, or too many. */
+    left_out: z.number().int(),
+    /** How many times as long requests took in disturbed blocks, measured in this run; null where it can't be told. */
+    slowdown: z.number().nullable(),
+    /** The program that was busy; null where none was named. */
+    busiest: z.object({ program: z.string(), cores: z.number() }).nullable(),
+  }),
   warnings: z.array(warning),
 });
 /** The document in summary.json. */

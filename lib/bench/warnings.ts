@@ -2,6 +2,7 @@
 import { P95_FROM } from "../stats/summary.ts";
 import type { Collected, CollectedRun } from "./collect.ts";
 import { LEAST_STRETCHES, roundsUnderLoad, stretchCount, underLoad } from "./plan.ts";
+import type { NoiseEffect } from "./noise_effect.ts";
 import type { RunInfo } from "./records.ts";
 import type { CandidateSummary, Warning } from "./summary_schema.ts";
 
@@ -10,8 +11,7 @@ export interface Facts {
   readonly info: RunInfo;
   readonly run: CollectedRun;
   readonly rows: readonly CandidateSummary[];
-  /** False when the machine was busy most of the time, so that no verdict is given. */
-  readonly settled: boolean;
+  readonly noise: NoiseEffect;
 }
 
 type Finding = Omit<Warning, "candidates"> & { readonly candidates?: string[] };
@@ -27,7 +27,10 @@ export function warningsOf(facts: Facts): Warning[] {
   const checks = [
     interrupted,
     failures,
-    noise,
+    disturbedBlocks,
+    noiseUnknown,
+    notStable,
+    driftSeen,
     load,
     shortStretches,
     clientBottleneck,
@@ -83,20 +86,36 @@ function failures({ rows }: Facts): Finding[] {
   }));
 }
 
-function noise({ run, settled, info }: Facts): Finding[] {
+/** The one place that words what was done with disturbed blocks; reports show this message. */
+function disturbedBlocks({ run, noise: { treatment, slowdown, busiest } }: Facts): Finding[] {
+  if (treatment === "none") return [];
   const [total, disturbed] = [run.blocks.size, run.disturbed.size];
-  const findings: Finding[] = [];
   const [reason] = run.disturbed.values();
-  if (disturbed > 0) {
-    findings.push({
-      code: "noise",
-      message: `${disturbed} of ${total} blocks were disturbed (${reason}${disturbed > 1 ? ", …" : ""}); ` +
-        (settled
-          ? "the figures leave them out for all candidates; with_disturbed holds the figures of all blocks"
-          : "too many to leave out: the figures hold for this busy machine only, and no verdict is given"),
-      remedy: "close other programs and measure again",
-    });
-  }
+  const by = busiest === null ? reason : `${busiest.program} used up to ${busiest.cores.toFixed(2)} cores`;
+  const measured = slowdown === null
+    ? ""
+    : `; requests took ${slowdown.toFixed(2)} times as long in them as in the others`;
+  const done = {
+    harmless: "all of them count, since they were not slower",
+    "left out": "the figures leave them out for all candidates; with_disturbed holds the figures of all blocks",
+    "too many": "too many to leave out: the figures hold for this busy machine only, and there is no verdict",
+  }[treatment];
+  return [{
+    code: "noise",
+    message: `${disturbed} of ${total} blocks were disturbed (${by}${
+      disturbed > 1 ? ", …" : ""
+    })${measured}: ${done}`,
+    remedy: treatment === "harmless"
+      ? "nothing to do"
+      : busiest === null
+      ? "close other programs and measure again"
+      : `close ${busiest.program} and measure again`,
+  }];
+}
+
+function noiseUnknown({ run, info }: Facts): Finding[] {
+  const total = run.blocks.size;
+  const findings: Finding[] = [];
   if (run.unknownNoise > 0) {
     findings.push({
       code: "noise-unknown",
@@ -242,6 +261,42 @@ function fewStretches({ info, run }: Facts): Finding[] {
       `${LEAST_STRETCHES} are needed to tell drift of the machine from a difference, so no verdict is given`,
     remedy: "raise --rounds",
   }];
+}
+
+/** Warm-ups are for a candidate to settle down; more of them are sent until it has, at most --warmup. */
+function notStable({ rows, run, info }: Facts): Finding[] {
+  return rows.filter(({ warmup }) => warmup.stable === false).map(({ id, warmup }) => {
+    const [before = NaN, last = NaN] = run.candidates.get(id)?.warmups.slice(-2) ?? [];
+    return {
+      code: "not-stable",
+      candidates: [id],
+      message: `${id} was not stable after ${warmup.n} warm-up requests: the last took ${
+        (last / before).toFixed(2)
+      } times as long per token as the one before`,
+      remedy: `give --warmup ${2 * info.plan.warmup}, or see whether other programs were busy`,
+    };
+  });
+}
+
+/** A trend of more than this share over a run, beyond its interval, is told. */
+const DRIFT_SHARE = 0.05;
+
+function driftSeen({ rows, info }: Facts): Finding[] {
+  return rows.flatMap(({ id, drift }) => {
+    if (drift === null) return [];
+    const [low, high] = drift.ci95;
+    if (low <= 1 + DRIFT_SHARE && high >= 1 / (1 + DRIFT_SHARE)) return [];
+    return [{
+      code: "drift-seen" as const,
+      candidates: [id],
+      message: `${id}: its last requests took ${
+        drift.ratio.toFixed(2)
+      } times as long per token as its first (95 %: ${low.toFixed(2)} to ${high.toFixed(2)}, n = ${drift.n})`,
+      remedy: info.plan.order === "interleaved"
+        ? "compare candidates with each other, since all met the same drift; let the machine cool down for single figures"
+        : "let the machine cool down, and measure again",
+    }];
+  });
 }
 
 function drift({ info }: Facts): Finding[] {

@@ -65,9 +65,10 @@ export function benchCommand(): Command {
     .addOption(endpointOption())
     .addOption(roundsOption(PLAN_DEFAULTS.rounds))
     .addOption(
-      new Option("--warmup <n>", "warm-up requests per candidate").default(PLAN_DEFAULTS.warmup).argParser(
-        wholeNumber(0, 1000),
-      ),
+      new Option("--warmup <n>", "warm-up requests per candidate, at most: they end once times are stable")
+        .default(PLAN_DEFAULTS.warmup).argParser(
+          wholeNumber(0, 1000),
+        ),
     )
     .addOption(promptOption())
     .addOption(promptsOption())

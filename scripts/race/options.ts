@@ -73,7 +73,7 @@ export function raceCommand(): Command {
     .addOption(maxTokensOption(PLAN_DEFAULTS.maxTokens))
     .addOption(temperatureOption(0))
     .addOption(
-      new Option("--warmup <n>", "requests a candidate before the race").default(1).argParser(
+      new Option("--warmup <n>", "warm-up requests per candidate").default(1).argParser(
         wholeNumber(0, 1000),
       ),
     )

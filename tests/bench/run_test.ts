@@ -232,3 +232,15 @@ Deno.test("a closed loop of n clients keeps n requests in flight and no more", a
   assert.equal(most, 4);
   assert.equal(sink.timed.length, 12);
 });
+
+Deno.test("warm-ups end when two in a row take the same time, and at the number asked for", async () => {
+  const count = async (slowdown: (atMs: number) => number) => {
+    const { sink, options } = setUp({ a: { slowdown } }, { warmup: 6, rounds: 1 });
+    await runBench(options);
+    return sink.requests.filter(({ phase }) => phase === "warmup").length;
+  };
+  assert.equal(await count(() => 1), 2);
+  // It takes half a second to settle down.
+  assert.equal(await count((atMs) => atMs < 1900 ? 5 - (atMs - 1000) / 250 : 1), 4);
+  assert.equal(await count((atMs) => Math.exp(atMs / 1000)), 6, "it never settles down");
+});

@@ -254,3 +254,30 @@ Deno.test("under load the stretch is the unit, and one stretch per model gives n
   assert.equal(latency?.verdict, stretches < 6 ? "undecided" : "a better");
   assert.equal(codes(summary).includes("few-stretches"), stretches < 6);
 });
+
+Deno.test("a candidate that never settled down, and times that drift, are told with their figures", async () => {
+  const slower = await summaryOf({ a: { slowdown: (atMs) => 1 + atMs / 20_000 }, b: {} }, {
+    rounds: 8,
+    warmup: 2,
+  });
+  const drift = row(slower, "a").drift;
+  assert.ok((drift?.ratio ?? 0) > 1.15 && (drift?.ci95[0] ?? 0) > 1.1, JSON.stringify(drift));
+  const found = slower.warnings.filter(({ code }) => code === "drift-seen");
+  assert.deepEqual(found.map(({ candidates }) => candidates), [["a"]]);
+  assert.match(
+    found[0]?.message ?? "",
+    /a: its last requests took 1\.\d\d times as long per token as its first/,
+  );
+  assert.deepEqual(row(slower, "b").warmup, { n: 2, stable: true });
+  const restless = await summaryOf({ a: { slowdown: (atMs) => (atMs / 1000) ** 2 } }, {
+    rounds: 1,
+    warmup: 3,
+  });
+  assert.deepEqual(row(restless, "a").warmup, { n: 3, stable: false });
+  const told = restless.warnings.find(({ code }) => code === "not-stable");
+  assert.match(
+    told?.message ?? "",
+    /a was not stable after 3 warm-up requests: the last took \d\.\d\d times/,
+  );
+  assert.match(told?.remedy ?? "", /--warmup 6/);
+});

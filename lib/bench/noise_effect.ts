@@ -1,0 +1,110 @@
+/** What other programs did to a run: how much slower disturbed blocks were, and what follows for its figures. */
+import { studentTQuantile } from "../stats/t.ts";
+import type { Collected, CollectedRun } from "./collect.ts";
+import type { BusyProgram } from "./noise.ts";
+
+/** Disturbed blocks count where they were less than this much slower than quiet ones, measured in the run itself. */
+const HARMLESS_SLOWDOWN = 1.05;
+
+/** It takes so many blocks of both kinds to measure that. */
+const BLOCKS_TO_MEASURE = 5;
+
+/**
+ * Disturbed blocks are left out where at least half of the blocks were quiet. On a machine that was busy most of the
+ * time the quiet rest would be a chance selection.
+ */
+const QUIET_SHARE = 0.5;
+
+/** What a run does with its disturbed blocks. */
+export interface NoiseEffect {
+  /**
+   * `none` were disturbed; `harmless`: they count, since they were not slower; `left out` of the headline; `too many` to
+   * be left out: all count, and there is no verdict.
+   */
+  readonly treatment: "none" | "harmless" | "left out" | "too many";
+  /** How many times as long requests took in disturbed blocks, and its 95 % interval; null where it can't be told. */
+  readonly slowdown: number | null;
+  readonly ci95: readonly [number, number] | null;
+  /** The program that was busy most often, with the largest share seen; null where none was named. */
+  readonly busiest: BusyProgram | null;
+}
+
+/**
+ * Judges the disturbed blocks of a run by the time per token (by latency where that is unknown) of the requests in them,
+ * against the same candidate's requests in quiet blocks.
+ *
+ * @example
+ * ```ts ignore
+ * const { treatment, slowdown } = noiseEffect(run);
+ * ```
+ */
+export function noiseEffect(run: CollectedRun): NoiseEffect {
+  const { disturbed, blocks } = run;
+  const busiest = busiestOf(run.busiest);
+  if (disturbed.size === 0) return { treatment: "none", slowdown: null, ci95: null, busiest };
+  const { slowdown, ci95 } = measuredSlowdown(run);
+  const harmless = ci95 !== null && ci95[1] < HARMLESS_SLOWDOWN;
+  const quiet = blocks.size - disturbed.size;
+  const treatment = harmless ? "harmless" : quiet < QUIET_SHARE * blocks.size ? "too many" : "left out";
+  return { treatment, slowdown, ci95, busiest };
+}
+
+/** The program that was named in most blocks. */
+function busiestOf(seen: readonly BusyProgram[]): BusyProgram | null {
+  const byName = [...Map.groupBy(seen, ({ program }) => program)].toSorted(([, a], [, b]) =>
+    b.length - a.length
+  );
+  const [first] = byName;
+  if (first === undefined) return null;
+  return { program: first[0], cores: Math.max(...first[1].map(({ cores }) => cores)) };
+}
+
+function measuredSlowdown(run: CollectedRun): Pick<NoiseEffect, "slowdown" | "ci95"> {
+  const byBlock = new Map<number, number[]>();
+  for (const candidate of run.candidates.values()) {
+    for (const { block, residual } of residuals(candidate, run.disturbed)) {
+      byBlock.set(block, [...byBlock.get(block) ?? [], residual]);
+    }
+  }
+  const of = (disturbed: boolean) =>
+    [...byBlock].filter(([block]) => run.disturbed.has(block) === disturbed).map(([, values]) =>
+      moments(values).mean
+    );
+  const [busy, quiet] = [moments(of(true)), moments(of(false))];
+  if (busy.n === 0 || quiet.n === 0) return { slowdown: null, ci95: null };
+  const difference = busy.mean - quiet.mean;
+  if (busy.n < BLOCKS_TO_MEASURE || quiet.n < BLOCKS_TO_MEASURE) {
+    return { slowdown: Math.exp(difference), ci95: null };
+  }
+  // Welch's interval, with the smaller sample's degrees of freedom.
+  const error = Math.sqrt(busy.variance / busy.n + quiet.variance / quiet.n);
+  const half = studentTQuantile(0.975, Math.min(busy.n, quiet.n) - 1) * error;
+  return {
+    slowdown: Math.exp(difference),
+    ci95: [Math.exp(difference - half), Math.exp(difference + half)],
+  };
+}
+
+/** The logarithm of each good request's time, against the mean of the candidate's quiet ones. */
+function residuals(
+  { good }: Collected,
+  disturbed: ReadonlyMap<number, string>,
+): { readonly block: number; readonly residual: number }[] {
+  const [tpot, latency] = [good.metrics.tpot_s.view(), good.metrics.latency_s.view()];
+  const times = tpot.some((value) => value > 0) ? tpot : latency;
+  const logs = Array.from(
+    good.block.view(),
+    (block, at) => ({ block, log: Math.log(times[at] ?? NaN) }),
+  ).filter(({ log }) => Number.isFinite(log));
+  const quiet = logs.filter(({ block }) => !disturbed.has(block));
+  if (quiet.length === 0) return [];
+  const { mean } = moments(quiet.map(({ log }) => log));
+  return logs.map(({ block, log }) => ({ block, residual: log - mean }));
+}
+
+function moments(values: readonly number[]): { n: number; mean: number; variance: number } {
+  const n = values.length;
+  const mean = values.reduce((sum, value) => sum + value, 0) / n;
+  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(1, n - 1);
+  return { n, mean, variance };
+}
