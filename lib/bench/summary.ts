@@ -87,7 +87,7 @@ export async function summarizeRecords(
     blocks: {
       timed: run.blocks.size,
       disturbed: run.disturbed.size,
-      left_out: quiet === null ? 0 : run.disturbed.size,
+      treatment: noise.treatment,
       slowdown: noise.slowdown,
       busiest: noise.busiest,
     },

@@ -228,8 +228,11 @@ export const summarySchema = z.object({
     timed: z.number().int(),
     /** While other programs, or a hypervisor, used processors that the candidates needed. */
     disturbed: z.number().int(),
-    /** All of the disturbed ones, or none: where they were not slower, or too many. */
-    left_out: z.number().int(),
+    /**
+     * What was done with them: left out of the headline; or counted, since they were not slower (`harmless`) or since
+     * there were too many to leave out, and then there is no verdict.
+     */
+    treatment: z.enum(["none", "harmless", "left out", "too many"]),
     /** How many times as long requests took in disturbed blocks, measured in this run; null where it can't be told. */
     slowdown: z.number().nullable(),
     /** The program that was busy; null where none was named. */

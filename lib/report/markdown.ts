@@ -9,7 +9,6 @@ import {
   instrumentText,
   machineText,
   metricTitles,
-  mostlyDisturbed,
   planText,
   ratioText,
   type ReportOptions,
@@ -171,7 +170,11 @@ function samples(summary: Summary): string[] {
 function conditions(summary: Summary, selfcheck: SelfcheckResult | null): string {
   const versions = Object.entries(summary.versions).map(([name, version]) => `${name} ${version}`).join(", ");
   const { disturbed } = summary.blocks;
-  const left = disturbed === 0 ? "" : mostlyDisturbed(summary) ? ", none left out" : " and left out";
+  const left = disturbed === 0
+    ? ""
+    : summary.blocks.treatment === "left out"
+    ? " and left out"
+    : ", none left out";
   return [
     `- Plan: ${escapeMarkdown(planText(summary))}`,
     `- Machine: ${escapeMarkdown(machineText(summary))}`,

@@ -25,7 +25,7 @@ export function estimatedTokens(candidate: CandidateSummary): boolean {
  * gives no verdict.
  */
 export function mostlyDisturbed(summary: Summary): boolean {
-  return summary.blocks.disturbed > 0 && summary.candidates.every((one) => one.with_disturbed === null);
+  return summary.blocks.treatment === "too many";
 }
 
 /** A candidate's status in two or three words. */

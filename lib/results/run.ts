@@ -226,9 +226,7 @@ export class Run extends Result {
     const reasons = [...new Set(this.#measured.run.disturbed.values())].slice(0, 4);
     return new TableView(
       [{ "blocks timed": timed, disturbed, "for example": reasons.join("; ") || "nothing happened" }],
-      disturbed * 2 > timed
-        ? "Most blocks were disturbed. Leaving them out would be a chance selection, so all of them count, and there is no verdict."
-        : "The headline rests on the quiet blocks; summary.json holds the figures with and without the others.",
+      this.summary.warnings.find(({ code }) => code === "noise")?.message ?? "No block was disturbed.",
     );
   }
 

@@ -65,7 +65,7 @@ export function benchCommand(): Command {
     .addOption(endpointOption())
     .addOption(roundsOption(PLAN_DEFAULTS.rounds))
     .addOption(
-      new Option("--warmup <n>", "warm-up requests per candidate, at most: they end once times are stable")
+      new Option("--warmup <n>", "warm-up requests per candidate at most")
         .default(PLAN_DEFAULTS.warmup).argParser(
           wholeNumber(0, 1000),
         ),

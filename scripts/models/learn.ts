@@ -103,7 +103,7 @@ function lessonOf(
       max_tokens: plan.max_tokens,
       prefix: plan.prefix,
       requests: one.requests.ok,
-      blocks,
+      blocks: { timed: blocks.timed, disturbed: blocks.disturbed },
       latency_s: round(one.latency_s.mean),
       ttft_s: round(one.ttft_s.mean),
       output_tokens_per_s: round(one.output_tokens_per_s.mean),
