@@ -7,7 +7,8 @@ import { redactPaths } from "./redact_paths.ts";
 import { type PlannedBlock, requestId, withColdPrefix } from "./plan.ts";
 import { type RequestPlace, toAnswerRecord, toRequestRecord } from "./record_request.ts";
 import type { CandidateProtocol, LlamaCpp, RequestRecord, RunInfo } from "./records.ts";
-import { isStable, secondsPerToken } from "./stationarity.ts";
+import { secondsPerToken } from "./metrics.ts";
+import { isStable } from "./stationarity.ts";
 
 /** After so many failures in a row a candidate leaves the run. */
 export const FAILURES_IN_A_ROW = 3;

@@ -2,7 +2,7 @@
 import { GrowableArray } from "./growable_array.ts";
 import type { BusyProgram } from "./noise.ts";
 import { readSamples } from "./folder.ts";
-import { gapsMs, metricOf, queueS } from "./metrics.ts";
+import { gapsMs, metricOf, queueS, secondsPerToken } from "./metrics.ts";
 import type {
   CandidateInfo,
   LoadRecord,
@@ -11,7 +11,6 @@ import type {
   SampleRecord,
   TokenSource,
 } from "./records.ts";
-import { secondsPerToken } from "./stationarity.ts";
 import type { MetricName } from "./summary_schema.ts";
 
 export type RequestMetric = Exclude<MetricName, "itl_s">;

@@ -96,6 +96,16 @@ export function queueS(record: Timing): number {
   return (record.sent_ms - record.due_ms) / 1000;
 }
 
+/**
+ * What the warm-ups are compared by: time per output token, or latency divided by output tokens where that is not known,
+ * in seconds. Null for a request that was not answered.
+ */
+export function secondsPerToken(record: Timing & Pick<RequestRecord, "status">): number | null {
+  if (record.status !== "ok") return null;
+  const latency = latencyS(record);
+  return tpotS(record) ?? (latency === null ? null : latency / Math.max(1, record.output_tokens));
+}
+
 function perSecond(amount: number, seconds: number | null): number | null {
   return seconds === null || seconds <= 0 || amount === 0 ? null : amount / seconds;
 }

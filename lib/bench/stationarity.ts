@@ -1,21 +1,9 @@
 /** Whether a candidate's times stayed the same: after its warm-ups, and from the start of the run to its end. */
 import { studentTQuantile } from "../stats/t.ts";
 import type { Collected } from "./collect.ts";
-import { latencyS, tpotS } from "./metrics.ts";
-import type { RequestRecord } from "./records.ts";
 
 /** Two warm-ups that differ by less than this share are alike. */
 export const STABLE_SHARE = 0.1;
-
-/**
- * What the warm-ups are compared by: time per output token, or latency divided by output tokens where that is not known,
- * in seconds. Null for a request that was not answered.
- */
-export function secondsPerToken(record: RequestRecord): number | null {
-  if (record.status !== "ok") return null;
-  const latency = latencyS(record);
-  return tpotS(record) ?? (latency === null ? null : latency / Math.max(1, record.output_tokens));
-}
 
 /**
  * Whether the last two of a candidate's warm-ups took about the same time per token, so that no more are needed.
