@@ -97,7 +97,8 @@ function disturbedBlocks({ run, noise: { treatment, slowdown, busiest } }: Facts
     : `; requests took ${slowdown.toFixed(2)} times as long in them as in the others`;
   const done = {
     harmless: "all of them count, since they were not slower",
-    "left out": "the figures leave them out for all candidates; with_disturbed holds the figures of all blocks",
+    "left out":
+      "the figures leave them out for all candidates; with_disturbed holds the figures of all blocks",
     "too many": "too many to leave out: the figures hold for this busy machine only, and there is no verdict",
   }[treatment];
   return [{
