@@ -1,5 +1,6 @@
 /** Where results and progress appear: under a notebook's running cell, or in a terminal. */
 import type { Clock, Sleep } from "../clock.ts";
+import { terminalLine } from "../terminal_text.ts";
 import { escapeHtml } from "../report/markup.ts";
 import { TextView, type View } from "./view.ts";
 
@@ -144,16 +145,19 @@ export function terminalScreen({ print, report, interactive }: TerminalStreams, 
     show: (view) => Promise.resolve(print(view.toString())),
     progress(label) {
       const paced = pace(clock, PROGRESS_EVERY_MS);
-      const line = (text: string) => report(interactive ? `\r\x1b[K${text}` : `${text}\n`);
-      line(label);
+      // In a terminal the bar's line is overwritten; elsewhere only what stays is written.
+      const begin = interactive ? "\r\x1b[K" : "";
+      const line = (text: string, end: string) => report(`${begin}${terminalLine(text)}${end}`);
+      line(label, interactive ? "" : "\n");
       return Promise.resolve({
         update(done, total, text) {
-          if (interactive) paced.run(() => Promise.resolve(line(`${done}/${total} ${text}`)), done >= total);
+          if (!interactive) return;
+          paced.run(() => Promise.resolve(line(`${done}/${total} ${text}`, "")), done >= total);
         },
-        note: line,
+        note: (text) => line(text, "\n"),
         async finish(text) {
           await paced.done();
-          report(interactive ? `\r\x1b[K${text}\n` : `${text}\n`);
+          line(text, "\n");
         },
       });
     },

@@ -87,7 +87,7 @@ export async function runShown(request: SessionRequest, setup: Setup): Promise<F
   return run;
 }
 
-/** A bar that nobody ends would turn for ever below its cell. */
+/** Ends the bar when the work fails: otherwise it would keep moving below its cell. */
 async function ending<T>(bar: Progress, work: Promise<T>): Promise<T> {
   try {
     return await work;

@@ -3,6 +3,7 @@
  * plain text in a terminal (`String(view)`, or `console.log(view)`).
  */
 import { type Figure, svgFile } from "../plot/figure.ts";
+import { terminalLine, terminalText } from "../terminal_text.ts";
 import { escapeHtml } from "../report/markup.ts";
 import { terminalLine, terminalText } from "../terminal_text.ts";
 
@@ -141,7 +142,7 @@ export class TableView extends View {
       const cells = this.rows.map((row) => shortened(cellText(row[name])));
       const width = Math.max(name.length, ...cells.map((cell) => cell.length));
       const right = isNumericColumn(this.rows, name);
-      return [name, ...cells].map((cell) => right ? cell.padStart(width) : cell.padEnd(width));
+      return [terminalLine(name), ...cells].map((cell) => right ? cell.padStart(width) : cell.padEnd(width));
     });
     const lines = (columns[0] ?? []).map((_, at) => columns.map((cells) => cells[at]).join("  ").trimEnd());
     return [...lines, terminalText(this.caption)].join("\n");

@@ -42,7 +42,7 @@ async function withService(work: (folder: string) => Promise<void>): Promise<voi
   }
 }
 
-Deno.test("a run shows itself as a table, in a notebook and in a terminal", async () => {
+Deno.test("a run shows itself as a table and as figures, in a notebook and in a terminal", async () => {
   await withService(async (reports) => {
     const run = await bench(["right", "wrong"], { prompt: "Hello?", rounds: 6, warmup: 0, reports });
     assert.equal(run.status, "completed");
@@ -54,12 +54,7 @@ Deno.test("a run shows itself as a table, in a notebook and in a terminal", asyn
     const [right = "", wrong = ""] = run.candidates;
     assert.ok(Math.min(...run.values(wrong, "ttft")) > Math.max(...run.values(right, "ttft")));
     assert.throws(() => run.values("nobody"), /no candidate of this run is called "nobody"/);
-  });
-});
 
-Deno.test("figures hold a drawing and a caption, and are saved as SVG", async () => {
-  await withService(async (reports) => {
-    const run = await bench(["right", "wrong"], { prompt: "Hello?", rounds: 6, warmup: 0, reports });
     const figures: FigureView[] = [run.ecdf("ttft"), run.box(), run.ratios(), run.imagine([3], 50).box()];
     for (const figure of figures) {
       assert.match(shownInNotebook(figure)["text/html"] ?? "", /<figure[^>]*><svg[\s\S]*<figcaption/);
