@@ -5,7 +5,6 @@
 import { type Figure, svgFile } from "../plot/figure.ts";
 import { terminalLine, terminalText } from "../terminal_text.ts";
 import { escapeHtml } from "../report/markup.ts";
-import { terminalLine, terminalText } from "../terminal_text.ts";
 
 const displayInNotebook: unique symbol = Symbol.for("Jupyter.display");
 const inspectInTerminal: unique symbol = Symbol.for("Deno.customInspect");
