@@ -63,12 +63,14 @@ const source = z.discriminatedUnion("kind", [
   }),
 ], { error: 'an object whose "kind" is huggingface, pip, url or file' });
 
+const batchRange = "a whole number of tokens from 32 to 8192";
 const engineShape = z.strictObject({
   threads: whole("a whole number of threads, at least 1").optional(),
   context_tokens: whole("a whole number of tokens").optional(),
   flash_attention: flag.optional(),
   kv_cache: z.enum(["f16", "q8_0", "q4_0"], { error: "f16, q8_0 or q4_0" }).optional(),
-  batch_tokens: whole("a whole number of tokens").optional(),
+  batch_tokens: z.int({ error: batchRange }).min(32, { error: batchRange }).max(8192, { error: batchRange })
+    .optional(),
   mmap: flag.optional(),
   gpu: z.enum(["auto", "off", "vulkan", "cuda", "metal"], { error: "auto, off, vulkan, cuda or metal" })
     .optional(),
