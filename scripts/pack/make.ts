@@ -235,8 +235,14 @@ async function bringWheels(
   const args = [...download, "--only-binary=:all:", "-d", wheels];
   await run(program, [...args, "-r", list], {});
   // A learner's Python may be an older or newer patch release, which a few lines of the list tell apart.
-  for (const either of text.matchAll(/^(\S+==\S+) ;.*python_full_version \S+ '\d+\.\d+\.\d+'/gm)) {
-    await run(program, [...args, "--ignore-requires-python", either[1] ?? ""], {});
+  const patchRelease =
+    /^(\S+==\S+) ;.*python_full_version \S+ '\d+\.\d+\.\d+'.*\\\n((?:\s+--hash=\S+(?: \\)?\n?)+)/gm;
+  const either = [...text.matchAll(patchRelease)].map(([, pin, hashes]) => `${pin} \\\n${hashes}`);
+  const eitherList = join(wheels, "either.txt");
+  for (const pinned of either) {
+    await Deno.writeTextFile(eitherList, pinned);
+    await run(program, [...args, "--ignore-requires-python", "-r", eitherList], {});
+    await Deno.remove(eitherList);
   }
   await Deno.writeTextFile(stamp, wanted);
 }

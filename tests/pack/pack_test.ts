@@ -141,6 +141,19 @@ Deno.test("a file that is there is not copied again, a changed one is", () =>
     assert.equal(await Deno.readTextFile(to), "other");
   }));
 
+Deno.test("every package that JupyterLab needs is pinned with the SHA-256 of its files", async () => {
+  const text = await Deno.readTextFile(join("notebooks", "jupyter", "requirements.txt"));
+  const pins = text.split("\n").filter((line) => !/^(#|\s*$)/.test(line)).join("\n").split(/\n(?=\S)/);
+  assert.ok(pins.length > 80, `${pins.length} packages`);
+  for (const pin of pins) {
+    assert.match(
+      pin,
+      /^[\w.-]+==[\w.]+( ; [^\\]+)? \\\n(\s+--hash=sha256:[0-9a-f]{64}( \\\n|$))+$/,
+      pin.slice(0, 80),
+    );
+  }
+});
+
 Deno.test("the recorded run that is packed is the one in the project", async () => {
   assert.ok((await Deno.stat(join("reports", RECORDED_RUN, "run.json"))).isFile);
 });
