@@ -39,7 +39,29 @@ const QUESTIONS = [
 ];
 const ANSWER_TOKENS = 32;
 
+/**
+ * The task may run Python's launchers and Foundry Local's command line alone; compiling runs a Python of its own.
+ *
+ * @throws {UserError} when that is not allowed
+ */
+async function askToRun(): Promise<void> {
+  const { state } = await Deno.permissions.query({ name: "run" });
+  if (state === "granted") return;
+  console.error(
+    "Compiling makes a Python environment and runs its programs, which this task may not do unasked.",
+  );
+  const { state: answer } = Deno.stdin.isTerminal()
+    ? await Deno.permissions.request({ name: "run" })
+    : { state: "denied" };
+  if (answer === "granted") return;
+  throw new UserError(
+    "compiling needs permission to run programs: allow it when asked in a terminal, or start it with " +
+      "deno run -A scripts/models.ts compile SOURCE",
+  );
+}
+
 export async function compile(source: string, settings: CompileSettings): Promise<number> {
+  await askToRun();
   const catalogue = await openCatalogue(settings);
   const { path, license } = await sourceOf(source, catalogue);
   const alias = settings.name ?? aliasOf(path);
