@@ -39,7 +39,7 @@ Deno.test("list, fit, annotate, check, report and chat with an endpoint start no
         ["quality", ["annotate", folder, "--prompts", prompts], /answers to rate/],
         ["quality", ["check", folder, "--prompts", prompts], /Answers: /],
         ["report", [folder], /smollm2/i],
-        ["chat", ["one", "hi", "--endpoint", fake.baseUrl], /hello/],
+        ["chat", ["one", "--prompt", "hi", "--endpoint", fake.baseUrl], /hello/],
       ];
       for (const [name, args, says] of calls) {
         const { code, out, err } = await script(name, args);
