@@ -47,10 +47,10 @@ export function parseChunk(json: string): AnswerChunk {
   }
   const { choices } = parsed.data;
   const first = choices?.find((one) => one.index === 0) ?? choices?.[0];
-  const body = first?.delta ?? first?.message;
+  const body = first?.delta ?? first?.message ?? {};
   const finishReason = finishOf(first?.finish_reason);
-  const parts = partsOf(body?.content);
-  const content = parts.text + (body?.refusal ?? "") || (first?.text ?? "");
+  const parts = partsOf(body.content);
+  const content = parts.text + textIn(body.refusal) || (first?.text ?? "");
   const reasoning = parts.reasoning || reasoningOf(body);
   return {
     id: isObject(value) && typeof value.id === "string" ? value.id.slice(0, 128) : null,
@@ -78,10 +78,18 @@ const EMPTY: AnswerChunk = {
   error: null,
 };
 
-/** Plain text, or the list of parts that some servers answer with. */
-const content = z.union([z.string(), z.array(z.looseObject({ type: z.string().optional() }))]).nullish();
+/**
+ * The text of a message is plain, or the list of parts that some servers answer with. Its other keys are read where they
+ * are needed: a stream has a thousand chunks per second.
+ */
+const message = z.custom<Record<string, unknown>>(
+  (value) => isObject(value) && isContent(value.content),
+  { error: "expected a message whose content is text or a list of parts" },
+);
 
-const message = z.looseObject({ content, refusal: z.string().nullish().catch(null) });
+const isContent = (content: unknown) =>
+  typeof content === "string" || content === null || content === undefined ||
+  Array.isArray(content) && content.every(isObject);
 
 const choice = z.looseObject({
   index: z.unknown().optional(),
@@ -98,11 +106,11 @@ type Choice = z.infer<typeof choice>;
 const document = z.object({ choices: z.array(choice).nullish() });
 
 /** Parts of a content list whose type says so are reasoning: Mistral's `thinking`, OpenAI's `reasoning_text`. */
-function partsOf(content: Message["content"]): { text: string; reasoning: string } {
+function partsOf(content: unknown): { text: string; reasoning: string } {
   if (typeof content === "string") return { text: content, reasoning: "" };
   let [text, reasoning] = ["", ""];
-  for (const part of content ?? []) {
-    if (/think|thought|reason/i.test(part.type ?? "") || part.thought === true) reasoning += textIn(part);
+  for (const part of Array.isArray(content) ? content.filter(isObject) : []) {
+    if (/think|thought|reason/i.test(textIn(part.type)) || part.thought === true) reasoning += textIn(part);
     else text += textIn(part);
   }
   return { text, reasoning };
@@ -132,8 +140,7 @@ const REASONING_KEYS = [
   "reasoning_details",
 ];
 
-function reasoningOf(body: Message | null | undefined): string {
-  if (body === null || body === undefined) return "";
+function reasoningOf(body: Message): string {
   for (const key of REASONING_KEYS) {
     const text = textIn(body[key]);
     if (text !== "") return text;
@@ -141,8 +148,8 @@ function reasoningOf(body: Message | null | undefined): string {
   return "";
 }
 
-const hasToolCall = (body: Message | null | undefined): boolean =>
-  Array.isArray(body?.tool_calls) && body.tool_calls.length > 0 || isObject(body?.function_call);
+const hasToolCall = ({ tool_calls: calls, function_call: call }: Message): boolean =>
+  Array.isArray(calls) && calls.length > 0 || isObject(call);
 
 /** The answer to a request for embeddings. */
 const hasVector = (value: unknown): boolean =>

@@ -24,8 +24,18 @@ export function rootReason(error: unknown): string {
   const text = root instanceof Error ? root.message : String(root);
   if (/connection refused|ECONNREFUSED|actively refused/i.test(text)) return "connection refused";
   if (/failed to lookup address|ENOTFOUND|dns error/i.test(text)) return "no host of that name";
+  if (/invalid peer certificate|self.signed certificate/i.test(text)) {
+    return `${certificateReason(text)}: ${TRUST}`;
+  }
   return text;
 }
+
+const TRUST =
+  "name the authority's certificate in DENO_CERT, or use the system's with DENO_TLS_CA_STORE=system";
+
+/** `invalid peer certificate: UnknownIssuer`, without the address before it. */
+const certificateReason = (text: string) =>
+  /invalid peer certificate[^()]*/i.exec(text)?.[0].trim() ?? "the certificate is not trusted";
 
 const LONGEST = 300;
 

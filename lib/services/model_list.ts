@@ -91,15 +91,15 @@ const modelList = z.union([
   z.object({ object: z.literal("list") }).transform(() => []),
 ]);
 
-/** Null where the service has no such call. @throws {UserError} where it can't be used */
+/** Null where the service has no such call, or still loads its model. @throws {UserError} where it can't be used */
 async function openaiModels(endpoint: Endpoint, options: UntimedOptions): Promise<ListedModel[] | null> {
   const { baseUrl, apiKey } = endpoint;
-  const { status, text } = await getModels(endpoint, options);
+  const { status, text } = await getWhenLoaded(endpoint, options);
   if (status === 401 || status === 403) {
     const refused = apiKey === undefined ? "a request without a key" : "the key";
     throw new UserError(`${baseUrl} refused ${refused} (HTTP ${status}): set the right key in API_KEY`);
   }
-  if ([404, 405, 501].includes(status)) return null;
+  if ([404, 405, 501, 503].includes(status)) return null;
   if (status !== 200) {
     const reason = redacted(httpFailure(status, jsonOrText(text)).message, apiKey);
     throw new UserError(`${baseUrl} does not list its models: ${reason}`, 1);
@@ -116,6 +116,25 @@ async function openaiModels(endpoint: Endpoint, options: UntimedOptions): Promis
     const { success, data } = listEntry.safeParse(entry);
     return success ? [{ id: data.id, ownedBy: data.owned_by ?? null }] : [];
   });
+}
+
+/** Between two requests to a service that loads its model, in ms. */
+const LOADING_PAUSE_MS = 250;
+
+/** llama.cpp's server answers 503 until its model is loaded: it is asked again until the time is up. */
+async function getWhenLoaded(endpoint: Endpoint, options: UntimedOptions) {
+  let late = false;
+  const timer = setTimeout(() => late = true, options.timeoutMs - LOADING_PAUSE_MS);
+  try {
+    for (;;) {
+      const answer = await getModels(endpoint, options);
+      if (answer.status !== 503 || late) return answer;
+      await new Promise((resolve) => setTimeout(resolve, LOADING_PAUSE_MS));
+      options.signal?.throwIfAborted();
+    }
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 async function getModels({ baseUrl, apiKey }: Endpoint, options: UntimedOptions) {

@@ -1,6 +1,7 @@
 /** What a probe finds out, and how many requests it takes. */
 import assert from "node:assert/strict";
 import { probe, type ProbeSettings } from "../../lib/endpoint/probe.ts";
+import { postOverFetch } from "../../lib/endpoint/timed_client.ts";
 import { startFake } from "../fake_endpoint.ts";
 import { clock, withPost } from "./helpers.ts";
 
@@ -152,4 +153,32 @@ Deno.test("probe: an endpoint that loads for longer than the time-out is a failu
   const { found } = await probeFake({ loadingMs: 60_000 }, { timeoutMs: 600 });
   assert.ok(!found.ok);
   assert.equal(found.reason, "HTTP 503: Loading model");
+});
+
+Deno.test("probe: a system message is refused in many words", async () => {
+  for (
+    const [status, message] of [
+      [400, "System role not supported"],
+      [400, "Conversation roles must alternate user/assistant/user/assistant/..."],
+      [422, "Only user and assistant roles are supported, got the role 'system'"],
+      [400, "this model does not take a system prompt"],
+      [500, "Error in template: messages with role system are not allowed"],
+    ] as const
+  ) {
+    let requests = 0;
+    const respond = async (_: unknown, init?: RequestInit) => {
+      requests++;
+      const { messages } = await new Response(init?.body).json();
+      return messages.some(({ role }: { role: string }) => role === "system")
+        ? Response.json({ error: { message } }, { status })
+        : Response.json({ choices: [{ message: { content: "one" } }] });
+    };
+    const found = await probe({ name: "stub", baseUrl: "http://127.0.0.1:1/v1" }, "m", {
+      clock,
+      post: postOverFetch({ clock, fetch: respond }),
+      timeoutMs: 1000,
+    });
+    assert.ok(found.ok && found.abilities.systemMessage === "refused", message);
+    assert.equal(requests, 2, message);
+  }
 });

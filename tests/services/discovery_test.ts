@@ -121,6 +121,23 @@ Deno.test("a service without a list is usable: it has no problem, and is marked 
   assert.match((await listBody({ error: { message: "busy" } }, 500)).problem ?? "", /HTTP 500: busy/);
 });
 
+Deno.test("a service that loads its model lists it as soon as it can; one that takes longer is unlisted", async () => {
+  let answers = 0;
+  const loading = (until: number): Fetch => (input) =>
+    Promise.resolve(
+      !String(input).endsWith("/v1/models")
+        ? new Response("", { status: 404 })
+        : ++answers < until
+        ? Response.json({ error: { message: "Loading model" } }, { status: 503 })
+        : Response.json({ data: [{ id: "a" }] }),
+    );
+  const endpoint = parseEndpoint("http://127.0.0.1:1/v1");
+  const soon = await listServiceModels(endpoint, { ...options, fetch: loading(3) });
+  assert.deepEqual([soon.models.length, soon.listed, soon.problem], [1, true, null]);
+  const never = await listServiceModels(endpoint, { fetch: loading(Infinity), timeoutMs: 300 });
+  assert.deepEqual([never.models.length, never.listed, never.problem], [0, false, null]);
+});
+
 Deno.test("a service that never answers is given up in time", async () => {
   const silent: Fetch = () => new Promise(() => {});
   const endpoint = parseEndpoint("http://127.0.0.1:1/v1");
