@@ -1,8 +1,8 @@
 /** The reader of streams, compared with the SDK's on the same bytes, and with a slow, obvious reader. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import OpenAI from "openai";
 import { AnswerError, AnswerReader } from "../../lib/endpoint/answer_reader.ts";
-import { openaiClient } from "../../lib/endpoint/openai_client.ts";
 
 const encoder = new TextEncoder();
 
@@ -22,10 +22,11 @@ async function bySdk(pieces: readonly Uint8Array[]): Promise<Told> {
     },
   });
   const headers = { "content-type": "text/event-stream" };
-  const client = openaiClient(
-    { name: "stub", baseUrl: "http://127.0.0.1:1/v1" },
-    { fetch: () => Promise.resolve(new Response(body, { headers })) },
-  );
+  const client = new OpenAI({
+    baseURL: "http://127.0.0.1:1/v1",
+    apiKey: "none",
+    fetch: () => Promise.resolve(new Response(body, { headers })),
+  });
   const told: Told = { content: "", chunks: 0, finishReason: null, outputTokens: null };
   const stream = await client.chat.completions.create({ model: "m", messages: [], stream: true });
   for await (const chunk of stream) {

@@ -1,8 +1,7 @@
 /** One timed request against every dialect and fault of the fake endpoint, over the socket and over fetch. */
 import assert from "node:assert/strict";
 import { startFake } from "../fake_endpoint.ts";
-import { openaiClient } from "../../lib/endpoint/openai_client.ts";
-import { ask, askFake, CARRIERS, hello } from "./helpers.ts";
+import { ask, askFake, CARRIERS } from "./helpers.ts";
 
 for (const carrier of CARRIERS) {
   Deno.test(`${carrier}: a plain stream is whole, counted and stamped`, async () => {
@@ -266,14 +265,9 @@ Deno.test("no header describes the user or the system, whatever the environment 
   Deno.env.set("OPENAI_CUSTOM_HEADERS", "X-Team: ours\nAuthorization: Bearer somebody-elses");
   Deno.env.set("OPENAI_API_KEY", "somebody-elses");
   await ask(fake.baseUrl, "socket");
-  const client = openaiClient({ name: "fake", baseUrl: fake.baseUrl }, { fetch });
-  const answer = await client.chat.completions.create({ model: "fake", messages: hello.messages.slice() });
-  assert.match(answer.choices[0]?.message.content ?? "", /t1 t2/);
   const headers = ["accept", "accept-encoding", "content-length", "content-type", "host", "user-agent"];
-  for (const entry of fake.log) {
-    assert.deepEqual(Object.keys(entry.headers).filter((name) => name !== "accept-language").sort(), headers);
-    assert.ok(!JSON.stringify(entry.headers).includes("somebody"));
-  }
+  assert.deepEqual(Object.keys(fake.log[0]?.headers ?? {}).sort(), headers);
+  assert.ok(!JSON.stringify(fake.log[0]?.headers).includes("somebody"));
   Deno.env.delete("OPENAI_CUSTOM_HEADERS");
   Deno.env.delete("OPENAI_API_KEY");
   await fake.stop();
