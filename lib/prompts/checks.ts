@@ -1,5 +1,5 @@
 /**
- * The checks a prompt may carry: what a good answer must show, decided by a program and never by taste.
+ * The checks a prompt may carry: what a good answer must contain, decided by a program.
  * This module is the shape of the data; what each check computes is in `lib/quality/check.ts`.
  */
 import { RE2JS } from "re2js";
@@ -83,14 +83,16 @@ export type FactKind = z.infer<typeof factKind>;
  * - `contains`: all (or any) of `texts` occur, letter case ignored unless `match_case`.
  * - `not_contains`: none of `texts` occurs.
  * - `regex`: `pattern` (RE2 syntax: linear time, no look-around) is found, or with `absent` is not.
- * - `items`, `sentences`, `words`: how many list items, sentences or words, from `min` to `max`.
- * - `json`: the answer is JSON and, with `schema`, fits it. `fenced` also accepts one Markdown code fence.
+ * - `items`, `sentences`, `words`: the number of list items, sentences or words is from `min` to `max`.
+ * - `json`: the answer is JSON and, with `schema`, fits it. `fenced` also accepts one Markdown code fence, with prose
+ *   around it.
  * - `language`: the answer is written in `language`.
- * - `exact`: the answer is one of `answers`; case, space and closing punctuation are ignored.
- * - `number`: the last number in the answer is `value`, within `tolerance` (absolute).
+ * - `exact`: the answer, or what it puts into `\boxed{…}`, is one of `answers`; case, width, space, quotes, brackets
+ *   around the whole and closing punctuation are ignored.
+ * - `number`: the last number in the answer, or in its `\boxed{…}`, is `value`, within `tolerance` (absolute).
  * - `aspects`: at least `min_share` of the aspects are covered; its credit is the share covered.
- * - `nothing_invented`: no name, date or number that the prompt's messages don't hold; `allow` adds more.
- * - `repetition`: at most the share `max` of its runs of four words stood in it before: small models loop.
+ * - `nothing_invented`: every name, date and number is in the prompt's messages or in `allow`.
+ * - `repetition`: at most the share `max` of its sequences of four words are repeats: small models loop.
  * - `rouge_l`: ROUGE-L F1 against the prompt's reference is at least `min`.
  */
 const checkSchema = z.discriminatedUnion("kind", [
@@ -182,7 +184,7 @@ const anchorsSchema = z.array(anchorSchema);
  * Reads the checks of one prompt from a prompt set's JSON.
  *
  * @param where names the prompt in messages
- * @throws {UserError} one message with every fault: which check, which field, what it takes
+ * @throws {UserError} one message with every fault: the check, the field, and what it takes
  *
  * @example
  * ```ts

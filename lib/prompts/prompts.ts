@@ -83,11 +83,11 @@ function hashMessages(messages: readonly PromptMessage[]): string {
 
 /**
  * Checks a prompt set that was read from JSON: a plain array of strings, an array of prompt objects, or an
- * object with `name` and `prompts`. Prompts without an id are called p1, p2 … by their place.
+ * object with `name` and `prompts`. Prompts without an id are called p1, p2 … in their order.
  *
  * @param json the parsed JSON, of any shape
- * @param name what to call the set where it doesn't name itself, and how messages name it
- * @throws {UserError} one message with every fault: where, what it holds, what it takes
+ * @param name the name of a set that states none, and the set's name in messages
+ * @throws {UserError} one message with every fault: the place, the value, and what is expected
  *
  * ```ts
  * const set = parsePromptSet(["Say hello.", { id: "bye", system: "Be brief.", prompt: "Say goodbye." }], "greetings");

@@ -1,7 +1,7 @@
 /**
  * What an answer states that its source doesn't: names, dates and numbers. Deterministic and explainable:
- * every finding is the words of the answer. It compares facts, not sentences; that Ana did what Ben did is
- * beyond it.
+ * every finding quotes the answer. It compares facts, not sentences: it does not notice that Ana did what Ben
+ * did.
  */
 import type { FactKind } from "../prompts/checks.ts";
 import { type CalendarDate, datesIn, timesIn, weekdaysIn } from "./dates.ts";

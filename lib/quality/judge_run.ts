@@ -14,7 +14,7 @@ export interface Judgement {
 }
 
 /**
- * Rates every answer of a run that has text; the same text for the same prompt is asked about once.
+ * Rates every answer of a run that has text; the judge rates the same text for the same prompt once.
  *
  * @param rater how the ratings name the judge
  */

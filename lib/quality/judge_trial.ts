@@ -1,6 +1,6 @@
 /**
  * The trial of a judge. The scores of a judge that can't tell good from bad look like evidence; so before
- * it may score, it is tried on anchored answers whose worth is known.
+ * it may score, it is tried on anchored answers that are known to be good or bad.
  */
 import { UserError } from "../errors.ts";
 import type { Judge, JudgedPrompt, JudgeScores } from "./judge.ts";
@@ -76,8 +76,8 @@ interface Outcome {
 /**
  * Tries a judge on the anchored answers of a prompt set. It is accepted when it ranks at least `threshold` of
  * the pairs correctly, the interval of that share is above chance (½), and at most one reply in ten is not the
- * asked JSON. Its scores are absolute, so that a bias for the first of two can't reach them; it is measured and
- * printed all the same, because such a judge attends to the wrong thing.
+ * requested JSON. Its scores are absolute, so that a bias for the first of two answers can't change them; the bias is
+ * measured and printed, because it shows that the judge attends to the wrong thing.
  *
  * @throws {UserError} when the set has too few anchored pairs to tell a judge from a coin
  */

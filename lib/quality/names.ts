@@ -76,7 +76,7 @@ export interface KnownWords {
 }
 
 /**
- * Every word of a source text (and of `allow`), folded, with what follows from it.
+ * Every word of a source text (and of `allow`), folded, and the acronyms of its names.
  *
  * @example
  * ```ts
@@ -145,7 +145,7 @@ function isTitleCase(tokens: readonly Token[]): boolean {
  * The names in `answer` that `known` doesn't hold. German writes every noun with a capital, so in a German
  * answer only first names, identifiers and what follows Herr, Frau or Dr. count.
  *
- * It errs on the side of the answer: an unknown name of one word that opens a sentence is found only if it is
+ * In doubt it finds nothing: an unknown name of one word that opens a sentence is found only if it is
  * a common first name, and a name in lower case is not found.
  *
  * @example

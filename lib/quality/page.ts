@@ -1,5 +1,5 @@
 /**
- * The annotation page: one item at a time, scored with the keyboard, saved as one goes. It is another editor
+ * The annotation page: one item at a time, scored with the keyboard, saved at once. It is another editor
  * for the sheet: what it saves is the same CSV that `import` reads. Served on loopback only, behind a path
  * that is hard to guess, and only under the address it listens on.
  */
@@ -148,7 +148,7 @@ function html(text: string): Response {
   return new Response(text, {
     headers: {
       "content-type": "text/html; charset=utf-8",
-      // Answers are shown as text only; nothing of them may run or call out.
+      // Answers are shown as text only; nothing in them may run or use the network.
       "content-security-policy":
         "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; " +
         "frame-ancestors 'none'",

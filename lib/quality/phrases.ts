@@ -45,7 +45,7 @@ const widestGap = 8;
  * - `..` is up to eight words: `Ana .. supplier`;
  * - `/pattern/` is a regular expression in RE2's syntax, case ignored.
  *
- * It knows no negation: `not moved to 14 March` holds `moved to 14 March`.
+ * Negation is not recognised: `not moved to 14 March` holds `moved to 14 March`.
  *
  * @example
  * ```ts

@@ -37,7 +37,7 @@ export async function readRecordedAnswers(folder: string): Promise<RecordedAnswe
 }
 
 /**
- * The prompts of a run with their checks, out of a prompt set.
+ * The prompts of a run with their checks, from a prompt set.
  *
  * @throws {UserError} when a prompt of the run is not in the set or has another text there: its checks would
  *   judge answers to another question

@@ -1,6 +1,6 @@
 /**
  * Annotation sheets: answers to rate, blinded (nothing says which candidate gave them) and shuffled (each
- * annotator meets them in another order). A sheet is CSV for any spreadsheet; its key stays in the run's
+ * annotator gets them in another order). A sheet is CSV for any spreadsheet; its key stays in the run's
  * folder and leads from an item back to its answers.
  */
 import { createHash } from "node:crypto";
@@ -87,7 +87,7 @@ export function makeSheet(
     if (!first || !prompt) return [];
     const item = createHash("sha256").update(`${seed} ${first.id}`).digest("hex").slice(0, 8);
     const shown: SheetItem = {
-      // A letter in front: 12345678 and 1234e567 are numbers to a spreadsheet.
+      // A letter first, because a spreadsheet reads 12345678 and 1234e567 as numbers.
       item: `i${item}`,
       prompt: cell(prompt.messages.map(({ content }) => content).join("\n\n")),
       aspects: cell(prompt.aspects.map((aspect) => `• ${aspect}`).join("\n")),
@@ -191,9 +191,9 @@ export async function writeSheet(
 }
 
 /**
- * The keys of every sheet that was made of a run.
+ * The keys of all sheets of a run.
  *
- * @throws {UserError} for a key that was damaged
+ * @throws {UserError} for a damaged key
  */
 export async function readSheetKeys(run: string): Promise<SheetKey[]> {
   const keys: SheetKey[] = [];

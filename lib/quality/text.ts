@@ -166,7 +166,7 @@ function splitLine(line: string): string[] {
 }
 
 /**
- * The share of a text's runs of four words that stood in it before, 0 to 1; 0 for fewer than five words.
+ * The share of a text's sequences of four words that are repeats, 0 to 1; 0 for fewer than five words.
  *
  * @example
  * ```ts
