@@ -28,7 +28,7 @@ export interface ProofWorld {
   readonly tailShare?: number | readonly number[];
   /** Student's t with two degrees of freedom instead of the normal distribution. */
   readonly heavyTails?: boolean;
-  /** Factor on the first request in a block, whoever sends it: the position matters. */
+  /** Factor on the first request in a block, whichever candidate gets it: the position matters. */
   readonly firstInBlock?: number;
   /** Factor on a candidate's first request after its load. */
   readonly firstRequest?: number;
@@ -56,7 +56,7 @@ export class ProofClock {
       temperatureC: null,
     });
 
-  /** For requests that overlap: whoever waits the least is woken first, once nothing else is left to do. */
+  /** For requests that overlap: the one with the shortest wait is woken first, once nothing else is left to do. */
   readonly sleep: Sleep = (ms) =>
     new Promise((resolve) => {
       this.#timers.push({ atMs: this.nowMs + ms, wake: resolve });

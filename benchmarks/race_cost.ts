@@ -1,4 +1,4 @@
-/** What a decision costs in requests: the race, what else one might do, and what nobody can go below. */
+/** What a decision costs in requests: the race, its alternatives, and the lower bound. */
 import { addValue, type Moments, NO_MOMENTS } from "../lib/stats/anytime_t.ts";
 import type { Random } from "../lib/stats/random.ts";
 import { binomialCdf } from "../lib/stats/special.ts";
@@ -88,7 +88,7 @@ export function fixedDesign(
 
 /**
  * Requests of the plain pick: n rounds, then the candidate with the best mean. Here n is the smallest number
- * that is right in the asked share of cases, which nobody knows beforehand; there is no guarantee, and among
+ * that is right in the asked share of cases, which is not known beforehand; there is no guarantee, and among
  * identical candidates it names a winner every time.
  *
  * @example

@@ -32,7 +32,7 @@ export interface Replay {
 /**
  * Sends recorded prompts, drawn at random with replacement, through a router.
  *
- * @throws {RangeError} without a prompt, or where the router finds nobody
+ * @throws {RangeError} without a prompt, or where the router finds no model
  *
  * @example
  * ```ts

@@ -209,7 +209,7 @@ export const policies = {
     const arm = best(armsOf(world), known.mean);
     return { choose: () => arm, observe: noLesson };
   },
-  /** The one model that turned out best for everything: nobody can know it before. */
+  /** The one model that turns out best for everything, which can't be known beforehand. */
   "best constant in hindsight": (world) => {
     const arm = best(armsOf(world), (one) => meanRate(world, Object.keys(world.intents), one));
     return { choose: () => arm, observe: noLesson };
@@ -224,7 +224,7 @@ export const policies = {
 } as const satisfies Record<string, PolicyMaker>;
 export type PolicyName = keyof typeof policies;
 
-/** Rules that need no hindsight: what the router is held against. */
+/** Rules that need no hindsight: what the router is compared with. */
 export const WITHOUT_HINDSIGHT = ["uniform", "epsilon-greedy", "greedy", "constant"] as const;
 
 /**

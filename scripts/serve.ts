@@ -3,7 +3,7 @@
  * adapters, chooses among them for model "auto", and learns from what comes of it.
  *
  * deno task serve                                        the models marked as default in models.json
- * deno task serve smollm2 gemma-3-270m                   these, each loaded when somebody asks for it
+ * deno task serve smollm2 gemma-3-270m                   these, each loaded on its first request
  * deno task serve --endpoint http://127.0.0.1:5273/v1    what a service has
  * deno task serve smollm2:threads=2 --endpoint lab=http://192.0.2.7:8000/v1 --port 8080
  *

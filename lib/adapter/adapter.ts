@@ -1,7 +1,7 @@
 /**
  * What a custom model must offer to be run like any other: a module with `load` and `generate`. Everything
  * else (the OpenAI protocol, queue, streaming, limits, restarts) is done around it. An adapter imports these
- * types alone, so nothing of ours is loaded into it.
+ * types alone, so no code of Podium is loaded into it.
  *
  * ```ts
  * // A whole adapter: it says the question again, word by word.
@@ -27,7 +27,7 @@ export interface Adapter<Model> {
   /**
    * One answer, in as many pieces as it likes; called for one request at a time. A piece counts as a token
    * unless `countTokens` says otherwise. What it throws ends the answer with that message; an error with a
-   * `status` from 400 to 499 is the client's mistake. `signal` is aborted when nobody waits any more.
+   * `status` from 400 to 499 is the client's mistake. `signal` is aborted when the client is gone.
    */
   generate(model: Model, request: AdapterRequest, signal: AbortSignal): AsyncIterable<string>;
   /** How many tokens a text has. Left out, no `usage` is reported, and figures rest on estimates. */
@@ -38,7 +38,7 @@ export interface Adapter<Model> {
 export interface LoadContext {
   /** `options` of the registry's entry, as they are. */
   readonly options: Readonly<Record<string, unknown>>;
-  /** The folder that the registry lies in, absolute: where its relative paths begin. */
+  /** The absolute path of the registry's folder, to which its relative paths refer. */
   readonly folder: string;
 }
 

@@ -100,7 +100,7 @@ export class AdapterCore implements TextGenerator {
     };
   }
 
-  /** Ends the process where an answer takes too long, or goes on though nobody waits for it. */
+  /** Ends the process where an answer takes too long, or continues after its client left. */
   async #inTime(host: AdapterHost, signal: AbortSignal, ask: () => Promise<EndLine>): Promise<EndLine> {
     const { answerTimeoutS } = this.limits;
     let late = false;

@@ -70,7 +70,7 @@ export async function adapterCommand(
 }
 
 async function checkedModule(name: string, { module, folder, statedAbsolute }: AdapterSpec): Promise<string> {
-  const remedy = `mend "module" of ${name} in the registry, or put the module there`;
+  const remedy = `fix "module" of ${name} in the registry, or put the module there`;
   let real: string;
   try {
     real = await Deno.realPath(module);
@@ -160,7 +160,7 @@ export class AdapterHost {
       this.#gone = true;
       return this.#settle(status);
     });
-    // Whoever waits gets it; nobody has to.
+    // Whether or not anything awaits it.
     this.#ready.promise.catch(() => {});
     this.#use.promise.catch(() => {});
     void this.#write(order);
@@ -179,7 +179,7 @@ export class AdapterHost {
     return this.#ready.promise;
   }
 
-  /** One answer. After `signal` the adapter is told to end it; it still has to. */
+  /** One answer. After `signal` the adapter is asked to end it, and must do so. */
   async ask(
     request: AdapterRequest,
     emit: (text: string) => void,
@@ -207,7 +207,7 @@ export class AdapterHost {
     return await Promise.race([asked, this.ended.then(() => ({ residentMb: 0, cpuS: 0 }))]);
   }
 
-  /** Ends it at once, and says why to whoever waits for an answer. */
+  /** Ends it at once, and tells pending answers why. */
   kill(reason: string): Promise<string> {
     this.#broken ??= reason;
     try {
@@ -231,7 +231,7 @@ export class AdapterHost {
     try {
       await this.#input.write(new TextEncoder().encode(`${JSON.stringify(line)}\n`));
     } catch {
-      // It is gone or going: `ended` tells whoever waits.
+      // It is gone or going: `ended` tells pending answers.
     }
   }
 
@@ -296,7 +296,7 @@ const endedError = (reason: string) =>
     code: "adapter_ended",
   });
 
-/** Null for what is no line of ours: an adapter may write to its standard output, and nobody reads it. */
+/** Null for a line that is not part of the protocol: an adapter may write to its standard output; it is ignored. */
 function parseLine(text: string): AdapterLine | null {
   if (!text.startsWith('{"kind":')) return null;
   try {

@@ -1,4 +1,4 @@
-/** What a custom model's process is told and what it tells: a line of JSON each, over its own pipes. */
+/** Messages to and from a custom model's process: one line of JSON each, over its pipes. */
 import { z } from "zod";
 import type { AdapterPermissions } from "../catalog/model.ts";
 import type { AdapterRequest } from "./adapter.ts";
@@ -23,7 +23,7 @@ export type AdapterCall =
 
 const count = z.int().nonnegative();
 
-/** The adapter is somebody else's code: what comes out of its process is read with care. */
+/** The adapter is foreign code: what its process writes is validated. */
 export const adapterLine = z.discriminatedUnion("kind", [
   /** The adapter is loaded. `at` is in seconds since 1970. */
   z.object({ kind: z.literal("ready"), at: z.number(), importMs: z.number(), loadMs: z.number() }),

@@ -1,6 +1,6 @@
 /**
  * WHY: the program that runs one custom model in a process of its own. The adapter has a thread of its own in
- * it, so that this one can always answer: it ends the process when its input closes (also when whoever started
+ * it, so that this one can always answer: it ends the process when its input closes (also when the program that started
  * it was killed while the adapter looped), and when the adapter takes more memory than it may.
  * adapter_host.ts starts it, never a person.
  */

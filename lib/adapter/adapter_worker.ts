@@ -7,7 +7,7 @@ import type { Adapter, AdapterRequest, LoadContext } from "./adapter.ts";
 import type { AdapterCall, AdapterLine } from "./adapter_lines.ts";
 import { StopScanner } from "../openai/streamed_text.ts";
 
-/** What the thread is told: first to load, then calls. */
+/** Messages to the thread: first to load, then calls. */
 export type WorkerCall = { readonly kind: "load"; readonly context: LoadContext } | AdapterCall;
 
 interface Thread {

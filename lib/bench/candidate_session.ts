@@ -78,7 +78,7 @@ export class CandidateSession {
     return this.#left;
   }
 
-  /** Opening it loads the model into a process of ours. */
+  /** Opening it loads the model into a process of Podium. */
   get loads(): boolean {
     return this.#candidate.start === "fresh process";
   }
@@ -94,7 +94,7 @@ export class CandidateSession {
   /** Opens what is not open yet and warms it up: until its time per token is stable, at most `warmup` requests. */
   async makeReady(): Promise<void> {
     if (this.#open !== null || this.#left || !await this.#tryOpen()) return;
-    // A service that loads a model tells how long it took and on what it runs; a fresh process told it before.
+    // A service that loads a model reports how long it took and the device; a fresh process reported it before.
     if (!this.loads && (this.#opened?.device || this.#opened?.loadMs)) await this.#recordLoad(null);
     const { warmup, prompt_set } = this.#context.info.plan;
     if (warmup > 0) this.#context.onEvent({ kind: "warmup", candidate: this.id });
@@ -160,7 +160,7 @@ export class CandidateSession {
     return record;
   }
 
-  /** Processor seconds it used so far on this machine; null where nobody tells. */
+  /** Processor seconds it used so far on this machine; null where it is not reported. */
   cpuS(): Promise<number | null> {
     return quietly(this.#open?.cpuS());
   }

@@ -12,7 +12,7 @@ export interface EnergyEstimate {
 
 /**
  * Output tokens ÷ output tokens/s × watts: a slower model holds the machine for longer and so costs more.
- * (The course multiplies tokens/s by tokens, which makes the faster model the dearer one.)
+ * (The course multiplies tokens/s by tokens, which makes the faster model the more expensive one.)
  * Null where tokens or tokens/s are not known.
  *
  * @throws {RangeError} when `watts` is not above 0.

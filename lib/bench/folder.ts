@@ -49,7 +49,7 @@ export interface Resumed {
   readonly lastMs: number;
   /** Whether one timed request succeeded. */
   readonly measured: boolean;
-  /** Disturbed blocks that are still to be made up for. */
+  /** Disturbed blocks that are still to be repeated. */
   readonly owed: readonly OwedBlock[];
 }
 

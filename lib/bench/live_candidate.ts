@@ -19,7 +19,7 @@ export interface SendOptions {
   readonly dueMs?: number;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
-  /** Gets the answer's text piece by piece, for somebody who reads along; a measurement leaves it out. */
+  /** Gets the answer's text piece by piece, for live display; a measurement leaves it out. */
   readonly onText?: (text: string) => void;
 }
 
@@ -46,7 +46,7 @@ export interface OpenCandidate {
   residentMb(): Promise<number | null>;
   /**
    * Processor time that the candidate used on this machine so far, in seconds: 0 where it runs elsewhere,
-   * null where it runs here and nobody tells.
+   * null where it runs on this machine and does not report it.
    */
   cpuS(): Promise<number | null>;
   close(): Promise<void>;
@@ -55,7 +55,7 @@ export interface OpenCandidate {
 /** A candidate as a run is given it: named, not yet loaded. */
 export interface LiveCandidate {
   readonly info: CandidateInfo;
-  /** What `open` starts: a fresh process of ours whose load can be measured, or a service that just runs. */
+  /** What `open` starts: a fresh process whose load can be measured, or a service that just runs. */
   readonly start: "fresh process" | "running service";
   /** State of the file cache when `open` loads the model. */
   readonly fileCache: "cold" | "warm" | "unknown";
@@ -254,7 +254,7 @@ const RESERVE_GB = 0.5;
 
 /**
  * Whether the candidates' models fit in memory together, so that they can take turns block by block. Models
- * of a service, and models of unknown size, don't count: nobody here knows what they take.
+ * of a service, and models of unknown size, don't count: their memory is not known.
  */
 export function orderThatFits(
   candidates: readonly NamedCandidate[],

@@ -45,7 +45,7 @@ export const DISTURBED_SECONDS = 0.05;
 
 /**
  * Where a service on this machine doesn't tell its processor time, other programs are looked for in a pause
- * after each block, in which nobody is asked anything. So short a look counts few of the system's steps:
+ * after each block, in which no request is sent. Such a short pause covers few of the system's steps:
  * more than this share of a core is needed to speak of a disturbance.
  */
 export const PAUSE_MS = 250;

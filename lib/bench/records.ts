@@ -38,7 +38,7 @@ export const requestRecord = z.object({
   prompt_id: z.string(),
   phase: z.enum(["warmup", "timed"]),
   round: count,
-  /** Blocks count up through the run; a disturbed block is made up for by one with a new number. */
+  /** Blocks count up through the run; a disturbed block is repeated with a new number. */
   block: count,
   /** Which stretch of the run it belongs to: one block, or under load all requests between two turns. Schema 2. */
   stretch: count.optional(),
@@ -85,7 +85,7 @@ export const loadRecord = z.object({
   reason: z.string().nullable(),
   load_s: z.number().nonnegative().nullable(),
   file_cache: z.enum(["cold", "warm", "unknown"]),
-  /** What really ran it, as the engine says (`cpu`, `vulkan: NAME` …); null when nobody says. */
+  /** What really ran it, as the engine says (`cpu`, `vulkan: NAME` …); null when it is not known. */
   device: z.string().nullable(),
 });
 export type LoadRecord = z.infer<typeof loadRecord>;
@@ -252,7 +252,7 @@ export const raceTerms = z.object({
   epsilon: z.number().positive(),
   budget: z.number().int().positive(),
   excluded: z.array(exclusion),
-  /** The run whose answers the quality floor was held against. */
+  /** The run whose answers were checked against the quality floor. */
   quality_run: z.string().nullable(),
 });
 export type RaceTerms = z.infer<typeof raceTerms>;

@@ -118,7 +118,7 @@ class Run {
     const { rounds, seed, order, concurrency, rate, prompt_set } = this.#plan;
     const shape = { rounds, seed, order, concurrency, rate, prompts: prompt_set.prompts.length };
     const ids = [...this.#sessions.keys()];
-    // Half as many blocks as planned may be made up for: a busy machine can't keep us for ever.
+    // At most half as many blocks as planned are repeated: on a busy machine a run must end too.
     let allowed = Math.ceil(this.#plannedBlocks() / 2) - (this.#nextBlock - 1 - this.#plannedBlocks());
     const makeUps = this.#owedMakeUps(ids).slice(0, Math.max(0, allowed));
     allowed -= makeUps.length;
@@ -196,7 +196,7 @@ class Run {
     return { session, requests };
   }
 
-  /** By model, whoever had the turn before is closed first. */
+  /** By model: the candidate of the turn before is closed first. */
   async #makeReady(sessions: readonly CandidateSession[]): Promise<void> {
     if (this.#plan.order === "by model") {
       for (const session of this.#sessions.values()) if (!sessions.includes(session)) await session.close();

@@ -1,6 +1,6 @@
 /**
  * One way to start whatever a registry entry names: a GGUF file in an engine process, or an adapter. What
- * comes back is the same for both, so that nobody who measures or serves models has to tell them apart.
+ * comes back is the same for both, so that measuring and serving need not tell them apart.
  */
 import type { AdapterSpec, EngineSettings } from "../catalog/model.ts";
 import type { Clock } from "../clock.ts";
@@ -49,7 +49,7 @@ export interface StartSurroundings {
 }
 
 /**
- * Starts a model of the registry and waits until it can answer, at `endpoint`, for whoever has its key.
+ * Starts a model of the registry and waits until it can answer, at `endpoint`, for callers that have its key.
  *
  * A GGUF model's `exited` resolves when its process ends. An adapter's process is started again when it has
  * ended and a request comes, so its `exited` resolves when it was stopped.

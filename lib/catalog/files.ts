@@ -58,7 +58,7 @@ export function unwritable(path: string, error: unknown): unknown {
 
 /**
  * Writes a small file under a name that may hold a link: the link is removed, never written through, so that
- * nobody who shares a folder can have another file overwritten.
+ * no one else with access to the folder can have another file overwritten.
  *
  * @throws {UserError} when the folder can't be written or the disk is full
  */

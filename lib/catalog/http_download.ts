@@ -202,7 +202,7 @@ async function receive(
   transfer.progress(received, total);
   const limit = await limitOf(file, start, total);
   try {
-    // A link that somebody left under this name is not written through.
+    // A link under this name is not written through.
     await removeLink(file.part);
     using out = await Deno.open(file.part, { write: true, create: true });
     await out.truncate(start);
@@ -236,7 +236,7 @@ async function receive(
 
 class TooLongError extends Error {}
 
-/** Where nobody states a size, the disk's free space ends an answer without end. */
+/** If no size is stated, the disk's free space limits an endless answer. */
 async function limitOf({ part, maxBytes }: HttpFile, start: number, total: number | null): Promise<number> {
   if (total !== null) return total;
   return maxBytes ?? start + Math.max(0, await freeBytes(dirname(part)) - MARGIN_BYTES);

@@ -1,4 +1,4 @@
-/** A GET that nobody times, with a time-out and a limit: what a service is, which models it lists. */
+/** An untimed GET with a timeout and a size limit: what a service is, which models it lists. */
 import type { Fetch } from "../clock.ts";
 import { UserError } from "../errors.ts";
 import { redacted, rootReason } from "./failure.ts";

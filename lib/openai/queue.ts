@@ -73,7 +73,7 @@ export class RequestQueue {
     });
   }
 
-  /** A slot passes directly to the next in the queue, so that nobody overtakes. */
+  /** A slot passes directly to the next in the queue, so that no request overtakes another. */
   #turn(): () => void {
     const sinceMs = this.clock();
     let left = false;

@@ -201,7 +201,7 @@ function requestOf(from: IncomingMessage, signal: AbortSignal): Request {
   }
 }
 
-/** Reads from the socket only what somebody takes. */
+/** Reads from the socket only as much as its consumer takes. */
 function bodyOf(from: IncomingMessage): ReadableStream<Uint8Array> {
   return new ReadableStream<Uint8Array>({
     start(controller) {

@@ -8,7 +8,7 @@ import { type PassRate, passRate } from "./pass_rate.ts";
 
 /** Share of the anchored pairs that a judge must rank correctly. */
 const defaultThreshold = 0.8;
-/** With fewer pairs no judge can be told from a coin. */
+/** With fewer pairs no judge can be told from a coin toss. */
 const fewestPairs = 8;
 /** Largest share of replies that may be invalid. */
 const mostInvalid = 0.1;

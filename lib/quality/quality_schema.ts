@@ -79,7 +79,7 @@ const candidateQuality = z.object({
    * and as if they were right. Null without answers.
    */
   right_bounds: z.tuple([share, share]).readonly().nullable(),
-  /** Answers that reach the pass mark, by prompt: the quality floor is held against this. */
+  /** Answers that reach the pass mark, by prompt: the quality floor applies to this. */
   pass_rate: rate,
   score: meanOf,
   checks: z.array(z.object({ name: z.string(), prompts: count, pass_rate: rate })),

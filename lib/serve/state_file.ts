@@ -8,7 +8,7 @@ export interface StateFileOptions {
   readonly text: () => string | null;
   /** At most one write in this time. */
   readonly everyMs: number;
-  /** Writing failed (a full disk, no permission): told once, and again when it works. */
+  /** Writing failed (a full disk, no permission): reported once, and again when it works. */
   readonly onTrouble: (reason: string | null) => void;
 }
 
@@ -67,7 +67,7 @@ async function replace(path: string, text: string): Promise<string | null> {
     await Deno.rename(beside, path);
     return null;
   } catch (error) {
-    await Deno.remove(beside).catch(() => {}); // half a file helps nobody
+    await Deno.remove(beside).catch(() => {}); // half a file is of no use
     return reasonOf(error);
   }
 }

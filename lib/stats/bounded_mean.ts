@@ -13,7 +13,7 @@ export const NOTHING_SEEN: NearZero = { againstHigh: STAKES.map(() => 0), agains
 
 /**
  * One more value. Betting as in Waudby-Smith and Ramdas (2024, "Estimating means of bounded random variables
- * by betting"): whoever doubts that the mean is at least ε stakes a share f of what they hold on ε − x, and
+ * by betting"): a bettor who doubts that the mean is at least ε stakes a share f of what they hold on ε − x, and
  * holds after every value
  *
  *     K ← K · (1 + f (ε − x) / (span − ε))

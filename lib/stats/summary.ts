@@ -95,7 +95,7 @@ const EMPTY: Statistic = {
 
 function meanInterval(values: Numbers, mean: number, sd: number, groups: Grouping | null): Interval | null {
   const variance = groups === null ? sd * sd / values.length : groupedVarianceOfMean(values, mean, groups);
-  // Groups with one and the same mean would give an interval of no width: certainty that nobody has.
+  // Groups with one and the same mean would give an interval of no width: false certainty.
   if (variance === null || Math.sqrt(variance) <= Math.abs(mean) * 1e-12) return null;
   const df = (groups?.count ?? values.length) - 1;
   const half = studentTQuantile(0.975, df) * Math.sqrt(variance);

@@ -77,7 +77,7 @@ function textOf(event: SessionEvent): string {
     case "left":
       return `${event.candidate} is out: ${event.reason}`;
     case "disturbed":
-      return `disturbed: ${event.reason}${event.repeated > 0 ? "; the block will be made up for" : ""}`;
+      return `disturbed: ${event.reason}${event.repeated > 0 ? "; the block will be repeated" : ""}`;
     case "request":
       return event.candidate;
   }

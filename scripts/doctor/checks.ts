@@ -1,6 +1,6 @@
 /**
  * WHY: the workshop's prerequisites and its validation checklist, row by row: what was found, what is missing,
- * and the command that mends it. Looking changes nothing: no download, no setting.
+ * and the command that fixes it. The check changes nothing: no download, no setting.
  */
 import { listStored } from "../../lib/catalog/cache.ts";
 import { describeMachine, type Machine } from "../../lib/catalog/machine.ts";
@@ -14,7 +14,7 @@ import { fetchUrl, installFoundry, setVariable, type Shell } from "./shell.ts";
 
 /**
  * One row. `ok`: as it should be; `note`: works without, or does not matter here; `missing`: a part of the
- * workshop can't be done; `failed`: what was asked for does not work.
+ * workshop can't be done; `failed`: something that was requested does not work.
  */
 export interface Check {
   /** Stable name for programs. */
@@ -207,7 +207,7 @@ export function serviceChecks(
   }];
 }
 
-/** The samples assume port 5273: they have to be told when the service listens elsewhere. */
+/** The samples assume port 5273: they need its address when the service listens elsewhere. */
 function fixedPort(foundry: readonly FoundService[], shell: Shell, env: CheckResources["env"]): Check[] {
   const [service] = foundry;
   if (service === undefined || new URL(service.endpoint.baseUrl).port === "5273") return [];

@@ -43,7 +43,7 @@ export async function tryPlan(args: readonly string[]): Promise<number> {
   const command = bareCommand("route try", "Which intent and model a text gets, before anything is observed.")
     .usage("<file> <text> [options]")
     .argument("[file]", "a plan, as route audit writes it")
-    .argument("[text]", "what somebody might ask")
+    .argument("[text]", "a request's text")
     .option("--intent <name>", "the sender's own word for it")
     .addOption(seedOption())
     .addOption(jsonOption().default(false));

@@ -26,7 +26,7 @@ export interface Selected {
   readonly written: string | null;
 }
 
-/** @throws {UserError} for everything the user can mend; then nothing was written */
+/** @throws {UserError} for everything that the user can fix; nothing was written then */
 export async function select(settings: SelectSettings): Promise<Selected> {
   const registry = await loadRegistry(settings.registry);
   if (settings.policy === "course") return await byCourse(settings, registry);
@@ -119,7 +119,7 @@ function paretoOf({ candidates }: Decision): string | null {
   }));
 }
 
-/** How the evidence of a race grew; null where nobody raced. */
+/** How the evidence of a race grew; null where there was no race. */
 function evidenceFigure(race: RecordedRace | null): string | null {
   if (race === null || race.state.blocks === 0) return null;
   const { terms: { by, delta }, state } = race;

@@ -147,6 +147,6 @@ function tell(event: PoolEvent, { note, metrics }: EnginesTools): void {
       metrics.count("podium_evictions_total", labels);
       return note(`${event.id}: unloaded to make room for ${event.for}`);
     case "ended":
-      return note(`${event.id}: ${event.reason}; it is loaded again when somebody asks`);
+      return note(`${event.id}: ${event.reason}; the next request loads it again`);
   }
 }

@@ -102,7 +102,7 @@ async function readNamed(flag: string, path: string): Promise<string> {
   }
 }
 
-/** A damaged file of our own making is set aside; one that was named is its owner's to mend. */
+/** A damaged file of our own making is set aside; one that the user named is theirs to fix. */
 async function readState(
   path: string,
   named: boolean,

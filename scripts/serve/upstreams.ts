@@ -64,7 +64,7 @@ export function upstreams(
     const taken = new Set<string>();
     return choices.flatMap(({ info }, at): ServedModel[] => {
       const model = models[at];
-      if (model === undefined) throw new Error(`${info.id} is nobody's`);
+      if (model === undefined) throw new Error(`${info.id} has no model`);
       const { id, endpoint } = model;
       const full = `${id}@${endpoint.name}`;
       const alone = !taken.has(id);

@@ -39,7 +39,7 @@ export interface Hint {
   readonly remedy: string;
 }
 
-/** What `benchmark_oss_models` and `export_benchmark_markdown` are told alike. */
+/** Options that `benchmark_oss_models` and `export_benchmark_markdown` share. */
 export interface BenchmarkOptions extends MeasuringOptions {
   readonly models: string[];
   readonly rounds: number;

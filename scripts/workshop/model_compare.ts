@@ -6,7 +6,7 @@
  * What the original got wrong, and what changed in the numbers:
  * - The first request of each model is the timed one, so the smaller time often is the model that happened to be
  *   loaded already. Here each is warmed up, and load_s stands apart.
- * - `tokens` adds the prompt's tokens to the answer's. Here it is the answer's; `prompt_tokens` stands beside it.
+ * - `tokens` adds the prompt's tokens to the answer's. Here it is the answer's; `prompt_tokens` is separate.
  * - Retries hide in the time: a failed attempt and its pause count as latency. Here each attempt is timed alone
  *   (`attempts` says how many it took); COMPARE_RETRIES allows more than one, none by default.
  * - One request each tells nothing about which is faster; `note` says so. `deno task bench` finds out.

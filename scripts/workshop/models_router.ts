@@ -6,8 +6,8 @@
  * - Its patterns match inside words: "decode" and "barcode" are code, "labelled" is classification only by luck. Here
  *   they begin at a word's beginning.
  * - A model that fails ends its prompt, and the table just lacks it. Here the next model answers, `failed` says who
- *   did not and why, and a prompt that nobody answered keeps its row, with `error`.
- * - `tokens` adds the prompt's tokens to the answer's. Here it is the answer's; `prompt_tokens` stands beside it.
+ *   did not and why, and a prompt without an answer keeps its row, with `error`.
+ * - `tokens` adds the prompt's tokens to the answer's. Here it is the answer's; `prompt_tokens` is separate.
  * - Which model has which capability was said, not measured; `reason` says so much. `deno task route audit` measures
  *   whether such a rule helps at all.
  *

@@ -6,7 +6,7 @@
  * What the original got wrong, and what changed:
  * - Its keywords match inside words: "history" is a story, "show" asks how, "classic" is a class. Here whole words count.
  * - A model that fails is an "answer" that begins with "Error generating response", with exit code 0. Here the next
- *   tool's model answers and `failed` says why; where nobody does, `error` stands in its place and the exit code is 1.
+ *   tool's model answers and `failed` says why; if none does, `error` replaces the answer and the exit code is 1.
  * - TOOL_REGISTRY with a typo is replaced by the defaults. Here it is one line that says what is wrong with it.
  * - BASE_URL with /v1 became /v1/v1. Here both spellings work.
  * - Which tool is good at what was said, not measured: `deno task route audit` measures it.

@@ -25,7 +25,7 @@ export function planByTag(intents: readonly Intent[]): RoutingPlan {
   };
 }
 
-/** What is asked of the chosen model. */
+/** The request to the chosen model. */
 export interface Question {
   readonly prompt: string;
   readonly maxTokens: number;

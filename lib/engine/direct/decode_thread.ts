@@ -2,7 +2,7 @@
  * WHY: the thread that computes. It picks a token, announces it in shared memory, and goes straight on to the
  * next one; the main thread turns tokens into text and sends them meanwhile. Handing each token to another
  * thread and back, as one asynchronous call per token does, cost an eighth of the speed where all cores
- * compute. direct_evaluator.ts starts it; nobody runs it by hand.
+ * compute. direct_evaluator.ts starts it; it is not run by hand.
  */
 /// <reference lib="deno.worker" />
 import type { Token } from "node-llama-cpp";

@@ -222,7 +222,7 @@ function energy({ candidates }: Decision): string {
   return "## Energy\n\n" +
     table(["candidate", "source", "J a request", "Wh per 1,000", "cost per 1,000"], rows) +
     `\n\n${bases.join("; ")}${price === null ? "" : `; price ${price} a kWh`}.` +
-    " The course multiplies tokens/s by tokens instead, which makes a faster model dearer.";
+    " The course multiplies tokens/s by tokens instead, which makes a faster model more expensive.";
 }
 
 function course({ course, policy }: Decision): string {

@@ -14,7 +14,7 @@ const decidedCandidate = z.object({
   worth: z.number().nullable(),
   /** Share of the resamples in which it was the best. */
   probability_best: share.nullable(),
-  /** Nobody beats it in one of quality, latency and memory without losing in another. */
+  /** No candidate beats it in quality, latency or memory without losing in another of them. */
   on_front: z.boolean(),
   quality: z.number().nullable(),
   quality_ci95: interval,
@@ -76,7 +76,7 @@ const decisionShape = z.object({
   runner_up: z.string().nullable(),
   /** Who leads the ranking, whatever the verdict. */
   leader: z.string().nullable(),
-  /** Where nobody passed: the best of those that were measured. */
+  /** Where no candidate passed: the best of those that were measured. */
   best_of_the_rest: z.string().nullable(),
   reason: z.string(),
   requests: z.number().int(),

@@ -141,7 +141,7 @@ export function factsOfCandidate(
   const trained = candidate.model.contextTokens ?? Infinity;
   return {
     ...common,
-    // An adapter has no window of ours: what its entry says is all that is known.
+    // An adapter has no context window: what its entry says is all that is known.
     contextTokens: candidate.variant.adapter === null
       ? Math.min(contextTokens ?? DEFAULT_CONTEXT_TOKENS, trained)
       : candidate.model.contextTokens,

@@ -311,7 +311,7 @@ export interface FrontPoint {
 }
 
 /**
- * Those whom nobody beats in one thing without losing in another: higher quality, lower latency, less memory.
+ * Those that no other beats in one thing without losing in another: higher quality, lower latency, less memory.
  * A figure that one of two lacks doesn't count between them.
  *
  * @example

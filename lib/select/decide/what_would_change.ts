@@ -1,4 +1,4 @@
-/** What would change a decision: other weights, other figures, more evidence, a constraint let go. */
+/** What would change a decision: other weights, other figures, more evidence, a relaxed constraint. */
 import type { Decision } from "./decision_schema.ts";
 import { type Ranking, utilityFrom } from "./ranking.ts";
 

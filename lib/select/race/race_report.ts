@@ -36,7 +36,7 @@ export interface RaceReport {
   readonly threshold: number;
   readonly live: readonly { readonly id: string; readonly evidence: number }[];
   readonly eliminated: readonly Elimination[];
-  /** Candidates that failed out of the race; blocks after that are no evidence. */
+  /** Candidates that failed out of the race; later blocks are not evidence. */
   readonly left: readonly Departure[];
   readonly excluded: readonly Exclusion[];
   /** How the choice, or the first of those left, compares with each other candidate. */
@@ -49,7 +49,7 @@ export interface RaceReport {
       readonly effects: readonly RaceEffect[];
     }
     | null;
-  /** The run whose answers were held against the quality floor. */
+  /** The run whose answers were checked against the quality floor. */
   readonly quality_run: string | null;
 }
 
@@ -214,7 +214,7 @@ function mainVerdict(report: RaceReport): string {
         report.live.map(({ id }) => id).join(", ")
       }.`;
     case "left":
-      return `No verdict by ${by}: ${reason} (${cost}). Failures are no evidence of speed.`;
+      return `No verdict by ${by}: ${reason} (${cost}). Failures are not evidence of speed.`;
     case "only":
       return `Only ${choice} passed the constraints: nothing to race.`;
     case "none":

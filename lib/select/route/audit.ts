@@ -1,5 +1,5 @@
 /**
- * Does choosing a model per request help at all? Rules are held against the one best model on recorded answers,
+ * Does choosing a model per request help at all? Rules are compared with the one best model on recorded answers,
  * each learned on some prompts and tried on others. A rule is switched on only if its gain is more than chance.
  */
 import type { Random } from "../../stats/random.ts";

@@ -1,5 +1,5 @@
 /**
- * A circuit breaker (Nygard, Release It!, 2007): after a few failures in a row nobody is sent to a model that is
+ * A circuit breaker (Nygard, Release It!, 2007): after a few failures in a row no request is sent to a model that is
  * down, until a pause is over and one request at a time has shown that it is up again.
  */
 import type { Clock } from "../../clock.ts";
@@ -19,7 +19,7 @@ export interface Breaker {
   allows(): boolean;
   /**
    * A request was sent. Half-open, no other one is let through until it reported, or for `openMs` where it never
-   * does because its client went away. Whoever doesn't call this lets everybody through a half-open breaker.
+   * does because its client went away. A caller that omits this lets every request through a half-open breaker.
    */
   started(): void;
   succeeded(): void;

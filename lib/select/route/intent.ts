@@ -1,4 +1,4 @@
-/** What a request is about, by patterns in RE2's syntax: linear time on any text, whoever wrote it. */
+/** What a request is about, by patterns in RE2's syntax: linear time on any text. */
 import { RE2JS } from "re2js";
 import { z } from "zod";
 import { reasonOf, UserError } from "../../errors.ts";

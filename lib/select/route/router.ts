@@ -1,7 +1,7 @@
 /**
  * Which model answers a request that asked for `auto`. A plan says how (one model for everything, Thompson sampling
  * over all requests or inside each intent, or the most similar recorded prompts); what is observed is the evidence.
- * Nothing here talks to a model: whoever serves says what is available and reports what came of it.
+ * Nothing here talks to a model: the server says what is available and reports the results.
  */
 import type { Random } from "../../stats/random.ts";
 import { type Belief, type Counts, NOTHING, type Posteriors, posteriors } from "./bandit.ts";
@@ -193,7 +193,7 @@ function fitting(
   const fit = arms.filter(({ capabilities }) => needs.every((one) => capabilities.includes(one)));
   if (fit.length === arms.length) return { arms, note: "" };
   if (fit.length > 0) return { arms: fit, note: `, among those tagged ${needs.join(" and ")}` };
-  return { arms, note: `, as nobody available is tagged ${needs.join(" and ")}` };
+  return { arms, note: `, since no available model is tagged ${needs.join(" and ")}` };
 }
 
 /** How the arms are put in order, by mode. */
