@@ -120,7 +120,7 @@ const refused: readonly (readonly [string, Record<string, unknown>, RegExp])[] =
   [
     "is not there",
     { module: "adapters/none.ts" },
-    /adapter of custom:code, .*none\.ts, can't be read: there is no such file; mend "module"/,
+    /adapter of custom:code, .*none\.ts, can't be read: there is no such file; fix "module"/,
   ],
   [
     "has no generate",

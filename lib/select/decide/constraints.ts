@@ -1,6 +1,6 @@
 /**
  * Constraints: who may be chosen at all. Each exclusion says why, and the nearest change that would admit the
- * candidate. What is not known excludes nobody by itself, but for quality: a floor needs evidence.
+ * candidate. What is not known excludes no candidate, except for quality: a floor needs evidence.
  */
 import type { Fit } from "../../catalog/machine.ts";
 import type { Exclusion } from "../../bench/records.ts";
@@ -16,7 +16,7 @@ export interface QualityFacts {
   /** Mean check score, 0 to 1. */
   readonly score: number | null;
   readonly scoreCi95: readonly [number, number] | null;
-  /** People's ratings, 1 to 5; null where nobody rated. */
+  /** People's ratings, 1 to 5; null where there are none. */
   readonly rating: number | null;
   readonly ratingCi95: readonly [number, number] | null;
   /** The run that the figures come from. */

@@ -168,7 +168,7 @@ function exclusions(evidence: Evidence, { constraints, registry, race }: Decisio
       race.state.candidates.some((one) => one.id === id);
     if (summary.requests.ok === 0 && !unasked) {
       const reason = summary.reason ?? "it gave no answer";
-      found.push({ id, constraint: "failed", reason, admit: "mend what it says, and measure again" });
+      found.push({ id, constraint: "failed", reason, admit: "fix the reported problem, and measure again" });
     } else if (evidence.quality !== null && qualityByPrompt.size === 0 && found.length === 0) {
       found.push({
         id,
@@ -436,7 +436,7 @@ function checksOf(id: string, { quality }: Evidence): DecidedCandidate["checks"]
   return checks.map(({ name, pass_rate: { passed, n } }) => ({ name, passed, cases: n }));
 }
 
-/** Measured where a counter told; otherwise the heuristic, where watts were stated. */
+/** Measured where a counter was read; otherwise the heuristic, where watts were stated. */
 function energy(
   { summary, joulesPerRequest: measured }: CandidateEvidence,
   { watts, pricePerKwh }: DecisionTerms,

@@ -21,7 +21,7 @@ export const routingPlanSchema = z.strictObject({
    * the models with the capabilities that the intent needs the one with the best prior; nothing is learned.
    */
   mode: z.enum(["constant", "adaptive", "by-intent", "neighbours", "by-tag"]),
-  /** Why this mode: shown to whoever asks. */
+  /** Why this mode, shown on request. */
   why: z.string(),
   /** The one model of `constant`; null takes the one with the best prior. */
   constant: z.string().nullable(),

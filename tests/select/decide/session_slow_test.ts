@@ -37,7 +37,7 @@ const models = {
 };
 const names = Object.keys(models);
 const when = { now: new Date(0), random: () => 0.5 };
-const wrongOut = { id: "", constraint: "quality", reason: "it is wrong", admit: "mend it" } as const;
+const wrongOut = { id: "", constraint: "quality", reason: "it is wrong", admit: "fix it" } as const;
 
 Deno.test("a race is a run of its own: who is out is a row with the reason and is never asked", async () => {
   await withService(models, async (around, out) => {
