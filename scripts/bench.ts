@@ -5,6 +5,7 @@
  * deno task bench --models phi-4-mini,qwen2.5-0.5b   these, in a service or in the embedded engine
  * deno task bench --models smollm2:threads=1,smollm2:threads=2
  * deno task bench --endpoint lab=http://192.0.2.7:5273/v1 --rounds 5
+ * deno task bench --plan                             what a run can show, in how many cases and minutes
  * deno task bench --resume reports/2026-11-21T04-55-07-ab12
  */
 import { benchCommand, benchSettings } from "./bench/options.ts";
@@ -15,6 +16,13 @@ await runCli(async () => {
   await command.parseAsync(Deno.args, { from: "user" });
   const settings = benchSettings(command);
   // Everything heavy is imported after the flags: --help answers at once.
+  if (settings.plan !== undefined) {
+    const { plan, planText } = await import("./bench/plan.ts");
+    const planned = await plan(settings);
+    if (settings.json) printJson(planned);
+    else console.log(planText(planned));
+    return 0;
+  }
   const { execute, show } = await import("./bench/execute.ts");
   const { summary, folder, interrupted } = await execute(settings);
   if (settings.json) printJson(summary);

@@ -20,13 +20,15 @@ export interface Executed {
 
 /**
  * @param onFolder called with the run's folder before the first request
+ * @param given instead of the prompt set that the flags name
  * @throws {UserError} as `runSession`
  */
 export async function execute(
   settings: BenchSettings,
   onFolder?: (path: string) => Promise<void>,
+  given?: PromptSet,
 ): Promise<Executed> {
-  const prompts = await promptsOf(settings);
+  const prompts = given ?? await promptsOf(settings);
   const resources = await sessionResources(settings);
   const progress = runProgress();
   const { folder, status } = await runSession(
@@ -60,7 +62,8 @@ export async function execute(
   return { summary, folder, interrupted };
 }
 
-async function promptsOf({ prompt, prompts }: BenchSettings): Promise<PromptSet> {
+/** The prompt set that the flags name. */
+export async function promptsOf({ prompt, prompts }: BenchSettings): Promise<PromptSet> {
   return prompt === undefined ? await loadPromptSet(prompts) : singlePrompt(prompt);
 }
 

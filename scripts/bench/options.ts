@@ -53,6 +53,8 @@ export interface BenchSettings {
   readonly store: string | undefined;
   readonly out: string;
   readonly resume: string | undefined;
+  /** True: plan from a pilot; a text: from that run. */
+  readonly plan?: string | true | undefined;
   readonly json: boolean;
 }
 
@@ -113,6 +115,12 @@ export function benchCommand(): Command {
     .addOption(outOption())
     .addOption(
       new Option("--resume <run>", "finish a run that ended early: its folder, or its name below --out"),
+    )
+    .addOption(
+      new Option(
+        "--plan [run]",
+        "say what a run can show, in how many cases and minutes, from a past run or a pilot",
+      ),
     )
     .addOption(jsonOption().default(false))
     .addHelpText(
