@@ -1,10 +1,10 @@
 /**
- * What a custom model must offer to be run like any other: a module with `load` and `generate`. Everything
- * else (the OpenAI protocol, queue, streaming, limits, restarts) is done around it. An adapter imports these
- * types alone, so no code of Podium is loaded into it.
+ * What a custom model must export to run like any other model: `load` and `generate`. Podium does everything else:
+ * the OpenAI protocol, the queue, streaming, limits, restarts. An adapter imports these types alone, so no code of
+ * Podium is loaded into it.
  *
  * ```ts
- * // A whole adapter: it says the question again, word by word.
+ * // A whole adapter: it repeats the question, word by word.
  * const echo: Adapter<{ readonly greeting: string }> = {
  *   load: ({ options }) => ({ greeting: typeof options.greeting === "string" ? options.greeting : "" }),
  *   async *generate({ greeting }, { prompt }) {
@@ -20,39 +20,39 @@
  */
 import type { ChatMessage } from "../endpoint/trace.ts";
 
-/** The functions that an adapter's module exports. `Model` is whatever its `load` makes. */
+/** The functions that an adapter's module exports. `Model` is whatever its `load` returns. */
 export interface Adapter<Model> {
-  /** Called once, when the process starts. What it throws is the reason that its users read. */
+  /** Called once, when the process starts. Users read the message of the error that it throws. */
   load(context: LoadContext): Model | Promise<Model>;
   /**
-   * One answer, in as many pieces as it likes; called for one request at a time. A piece counts as a token
-   * unless `countTokens` says otherwise. What it throws ends the answer with that message; an error with a
-   * `status` from 400 to 499 is the client's mistake. `signal` is aborted when the client is gone.
+   * Yields one answer, in any number of pieces; called for one request at a time. A piece counts as a token unless
+   * `countTokens` says otherwise. An error ends the answer with its message; an error with a `status` from 400 to
+   * 499 is the client's mistake. `signal` is aborted when the client has gone.
    */
   generate(model: Model, request: AdapterRequest, signal: AbortSignal): AsyncIterable<string>;
-  /** How many tokens a text has. Left out, no `usage` is reported, and figures rest on estimates. */
+  /** The number of tokens of a text. Without this function no `usage` is reported, and figures rest on estimates. */
   countTokens?(model: Model, text: string): number;
 }
 
 /** What `load` is given. */
 export interface LoadContext {
-  /** `options` of the registry's entry, as they are. */
+  /** `options` of the model in the registry, unchanged. */
   readonly options: Readonly<Record<string, unknown>>;
-  /** The absolute path of the registry's folder, to which its relative paths refer. */
+  /** The folder of the registry, absolute: the start of its relative paths. */
   readonly folder: string;
 }
 
-/** What `generate` is asked. */
+/** What `generate` gets. */
 export interface AdapterRequest {
   /** The conversation; one user message where the client sent a bare prompt. */
   readonly messages: readonly ChatMessage[];
-  /** The last user message, or the bare prompt: all that many adapters need. */
+  /** The last user message, or the bare prompt; many adapters need nothing else. */
   readonly prompt: string;
-  /** After so many pieces the answer is cut. */
+  /** The answer is cut after so many pieces. */
   readonly maxTokens: number;
-  /** 0 asks for the same answer every time. */
+  /** 0: the same answer every time. */
   readonly temperature: number;
   readonly seed: number | null;
-  /** The answer is cut before the first of these; an adapter need not look for them. */
+  /** Podium cuts the answer before the first of these; an adapter can ignore them. */
   readonly stop: readonly string[];
 }

@@ -1,4 +1,4 @@
-/** Answers jobs with a custom model; its process is ended when it goes too far, and started again when asked. */
+/** Answers requests with a custom model. Its process is ended when it exceeds a limit, and started again with the next request. */
 import type { Clock } from "../clock.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import type { AdapterRequest } from "./adapter.ts";
@@ -19,7 +19,7 @@ export interface AdapterLimits {
   readonly answerTimeoutS: number;
 }
 
-/** A custom model behind the engine's HTTP face. */
+/** A custom model behind a model server. */
 export class AdapterCore implements TextGenerator {
   #host: AdapterHost | null = null;
   #starting: Promise<AdapterHost> | null = null;
@@ -43,7 +43,7 @@ export class AdapterCore implements TextGenerator {
   }
 
   /**
-   * Starts the first process, before anybody asks.
+   * Starts the first process, before the first request.
    * @throws {UserError} with the adapter's own reason
    */
   async start(): Promise<ReadyLine> {
@@ -61,7 +61,7 @@ export class AdapterCore implements TextGenerator {
       return Promise.reject(
         new ApiError(
           400,
-          "this model is an adapter, which answers in text alone: leave response_format out",
+          "this model is an adapter, which answers in plain text only: leave response_format out",
           {
             param: "response_format",
           },
@@ -100,17 +100,17 @@ export class AdapterCore implements TextGenerator {
     };
   }
 
-  /** Ends the process where an answer takes too long, or continues after its client left. */
+  /** Ends the process where an answer takes too long, or continues after its request was cancelled. */
   async #inTime(host: AdapterHost, signal: AbortSignal, ask: () => Promise<EndLine>): Promise<EndLine> {
     const { answerTimeoutS } = this.limits;
     let late = false;
     const deadline = setTimeout(() => {
       late = true;
-      void host.kill(`it did not end its answer within ${answerTimeoutS} s ("answer_timeout_s")`);
+      void host.kill(`it did not finish its answer within ${answerTimeoutS} s ("answer_timeout_s")`);
     }, answerTimeoutS * 1000);
     let grace: ReturnType<typeof setTimeout> | undefined;
     const onAbort = () => {
-      grace = setTimeout(() => void host.kill("it went on after its request was cancelled"), cancelGraceMs);
+      grace = setTimeout(() => void host.kill("it continued after its request was cancelled"), cancelGraceMs);
     };
     signal.addEventListener("abort", onAbort, { once: true });
     try {

@@ -1,4 +1,4 @@
-/** One process of a custom model: how it is started, what it may do, what it is asked, how it ends. */
+/** One process of a custom model: how it starts, what it may do, what it is sent, how it ends. */
 import { dirname, isAbsolute, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { AdapterPermissions, AdapterSpec } from "../catalog/model.ts";
@@ -11,7 +11,7 @@ import { type Environment, plainEnvironment, TextLineStream } from "../program.t
 const stopDeadlineMs = 3000;
 const errorTailChars = 4000;
 
-/** A checked order, and the command that carries it out. */
+/** A checked order, and the command that runs it. */
 export interface AdapterCommand {
   readonly denoPath: string;
   readonly args: readonly string[];
@@ -21,9 +21,9 @@ export interface AdapterCommand {
 }
 
 /**
- * Checks that the module may be run, and says with which flags.
+ * Checks that the module may run, and with which flags.
  *
- * @param name the entry's, for messages
+ * @param name of the model, for messages
  * @throws {UserError} where the module is not there or lies outside the registry's folder
  */
 export async function adapterCommand(
@@ -38,7 +38,7 @@ export async function adapterCommand(
   const module = await checkedModule(name, spec);
   const permissions = absolutePaths(spec.permissions);
   const adapterFolder = dirname(fileURLToPath(import.meta.url));
-  // To load code is to read it: the process may read where the code lies. The adapter's thread may not.
+  // The process must read code to load it. The adapter's own thread may not.
   const code = [adapterFolder, dirname(adapterFolder), dirname(module)];
   const heapMb = Math.ceil(spec.memoryMb);
   return {
@@ -91,7 +91,7 @@ async function checkedModule(name: string, { module, folder, statedAbsolute }: A
   return real;
 }
 
-/** Flags and threads take paths as they stand: what is relative begins at the registry's folder. */
+/** Flags and threads take paths literally, so relative ones must be resolved first. */
 function absolutePaths({ read, write, ffi, ...others }: AdapterPermissions): AdapterPermissions {
   const absolute = (list: AdapterPermissions["read"]) =>
     list === true || list === undefined ? list : list.map((path) => resolve(path));
@@ -99,7 +99,7 @@ function absolutePaths({ read, write, ffi, ...others }: AdapterPermissions): Ada
 }
 
 /**
- * Deno's flags for what an entry states.
+ * Deno's flags for the permissions of an adapter.
  *
  * ```ts
  * const flags = permissionFlags({ read: ["/data,1"], net: true });
@@ -109,7 +109,7 @@ function absolutePaths({ read, write, ffi, ...others }: AdapterPermissions): Ada
 export function permissionFlags(permissions: AdapterPermissions): string[] {
   return Object.entries(permissions).flatMap(([kind, list]) => {
     if (list === undefined) return [];
-    // A comma parts the values; within one it is written twice.
+    // A comma separates the values; within one it is doubled.
     const values = list === true
       ? ""
       : `=${list.map((value: string) => value.replaceAll(",", ",,")).join(",")}`;
@@ -117,7 +117,7 @@ export function permissionFlags(permissions: AdapterPermissions): string[] {
   });
 }
 
-/** What a process says when its adapter is loaded. */
+/** What a process sends when its adapter is loaded. */
 export type ReadyLine = Extract<AdapterLine, { kind: "ready" }>;
 /** How an answer ended. */
 export type EndLine = Extract<AdapterLine, { kind: "end" }>;
@@ -129,7 +129,7 @@ interface OpenAsk {
   readonly fail: (error: ApiError) => void;
 }
 
-/** A running process. It serves until it ends, by itself or by `stop`; it is never used again then. */
+/** A running process. Once it has ended, by itself or by `stop`, it is never used again. */
 export class AdapterHost {
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
@@ -139,14 +139,14 @@ export class AdapterHost {
   #asks = 0;
   #errorTail = "";
   #broken: string | null = null;
-  /** Resolves with how it ended, in words. */
+  /** Resolves with the reason for its end. */
   readonly ended: Promise<string>;
   #gone = false;
 
   constructor({ denoPath, args, env, order }: AdapterCommand) {
     this.#child = new Deno.Command(denoPath, {
       args: [...args],
-      // What it says ends up in messages and records.
+      // Its output ends up in messages and records.
       env: { ...env, NO_COLOR: "1" },
       clearEnv: env !== null,
       stdin: "piped",
@@ -160,7 +160,7 @@ export class AdapterHost {
       this.#gone = true;
       return this.#settle(status);
     });
-    // Whether or not anything awaits it.
+    // Nothing may be waiting for these.
     this.#ready.promise.catch(() => {});
     this.#use.promise.catch(() => {});
     void this.#write(order);
@@ -179,7 +179,7 @@ export class AdapterHost {
     return this.#ready.promise;
   }
 
-  /** One answer. After `signal` the adapter is asked to end it, and must do so. */
+  /** Gets one answer. When `signal` is aborted, the adapter is told to end the answer, and resolves once it has. */
   async ask(
     request: AdapterRequest,
     emit: (text: string) => void,
@@ -200,25 +200,25 @@ export class AdapterHost {
     }
   }
 
-  /** What the process uses; zero where it is gone. */
+  /** What the process uses; zeros where it has gone. */
   async use(): Promise<{ readonly residentMb: number; readonly cpuS: number }> {
     const asked = this.#use.promise;
     await this.#write({ kind: "use" });
     return await Promise.race([asked, this.ended.then(() => ({ residentMb: 0, cpuS: 0 }))]);
   }
 
-  /** Ends it at once, and tells pending answers why. */
+  /** Ends it at once; open requests fail with `reason`. */
   kill(reason: string): Promise<string> {
     this.#broken ??= reason;
     try {
       this.#child.kill("SIGKILL");
     } catch {
-      // Already gone: nothing is left to end.
+      // It has already gone.
     }
     return this.ended;
   }
 
-  /** Lets it end by itself; resolves when it is gone. */
+  /** Lets it end by itself; resolves when it has gone. */
   async stop(): Promise<void> {
     this.#broken ??= "it was stopped";
     await this.#input.close().catch(() => {});
@@ -231,7 +231,7 @@ export class AdapterHost {
     try {
       await this.#input.write(new TextEncoder().encode(`${JSON.stringify(line)}\n`));
     } catch {
-      // It is gone or going: `ended` tells pending answers.
+      // It is ending: `ended` reports why.
     }
   }
 
@@ -284,7 +284,7 @@ export class AdapterHost {
 
   #causeOf(how: string): string {
     if (/heap out of memory|Reached heap limit|Allocation failed/i.test(this.#errorTail)) {
-      return `it ran out of the memory that it may take ("memory_mb")`;
+      return `it ran out of the memory that it may use ("memory_mb")`;
     }
     const last = this.#errorTail.trim().split("\n").at(-1) ?? "";
     return `its process ended (${how})${last === "" ? "" : `: ${reasonOf(last)}`}`;
@@ -292,11 +292,11 @@ export class AdapterHost {
 }
 
 const endedError = (reason: string) =>
-  new ApiError(503, `the adapter's process ended: ${reason}; the next request starts it anew`, {
+  new ApiError(503, `the adapter's process ended: ${reason}; the next request starts it again`, {
     code: "adapter_ended",
   });
 
-/** Null for a line that is not part of the protocol: an adapter may write to its standard output; it is ignored. */
+/** Null for a line that is not of the protocol: adapters may write to standard output too. */
 function parseLine(text: string): AdapterLine | null {
   if (!text.startsWith('{"kind":')) return null;
   try {
@@ -306,15 +306,15 @@ function parseLine(text: string): AdapterLine | null {
   }
 }
 
-/** What an adapter may is a matter of its entry, not of Deno's flags. */
+/** Permissions are stated in the registry, not by Deno's flags. */
 function inWords(reason: string): string {
   return reason
     .replace(
       /, run again with the --allow-(\w+) flag.*$/,
-      ': state it under "permissions" ("$1") of its entry in the registry, if it may',
+      ': allow it under "permissions" ("$1") of the model in the registry',
     )
     .replace(
       /^A remote specifier was requested: ("[^"]+"), but --no-remote is specified.*$/,
-      'it imports $1 from the network: state the host under "permissions" ("import") of its entry, if it may',
+      'it imports $1 from the network: allow the host under "permissions" ("import") of the model in the registry',
     );
 }

@@ -1,4 +1,4 @@
-/** Messages to and from a custom model's process: one line of JSON each, over its pipes. */
+/** The protocol between Podium and a custom model's process: one line of JSON per message, over its pipes. */
 import { z } from "zod";
 import type { AdapterPermissions } from "../catalog/model.ts";
 import type { AdapterRequest } from "./adapter.ts";
@@ -9,13 +9,13 @@ export interface AdapterOrder {
   readonly module: string;
   readonly options: Readonly<Record<string, unknown>>;
   readonly folder: string;
-  /** Paths in it are absolute. */
+  /** With absolute paths. */
   readonly permissions: AdapterPermissions;
   /** The process ends itself above so much resident memory, in bytes. */
   readonly memoryBytes: number;
 }
 
-/** The lines after the first. `ask` is a number of its own for every request. */
+/** The lines after the first. `ask` is a number unique to each request. */
 export type AdapterCall =
   | { readonly kind: "ask"; readonly ask: number; readonly request: AdapterRequest }
   | { readonly kind: "cancel"; readonly ask: number }
@@ -23,7 +23,7 @@ export type AdapterCall =
 
 const count = z.int().nonnegative();
 
-/** The adapter is foreign code: what its process writes is validated. */
+/** An adapter is third-party code, so every line from its process is validated. */
 export const adapterLine = z.discriminatedUnion("kind", [
   /** The adapter is loaded. `at` is in seconds since 1970. */
   z.object({ kind: z.literal("ready"), at: z.number(), importMs: z.number(), loadMs: z.number() }),

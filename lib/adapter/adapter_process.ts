@@ -1,8 +1,7 @@
 /**
- * WHY: the program that runs one custom model in a process of its own. The adapter has a thread of its own in
- * it, so that this one can always answer: it ends the process when its input closes (also when the program that started
- * it was killed while the adapter looped), and when the adapter takes more memory than it may.
- * adapter_host.ts starts it, never a person.
+ * WHY: the program that runs one custom model in a process of its own. The adapter runs in a separate thread, so that
+ * this thread always responds: it ends the process when its input closes (even if the parent was killed while the
+ * adapter looped), and when the adapter uses more memory than it may. adapter_host.ts starts it, never a person.
  */
 import process from "node:process";
 import { TextLineStream } from "../program.ts";
@@ -11,7 +10,7 @@ import type { WorkerCall } from "./adapter_worker.ts";
 
 const MEMORY_CHECK_MS = 100;
 
-/** A line of its own even where the adapter wrote to standard output; all of it before anything else. */
+/** Writes a whole line at once, on a line of its own even where the adapter wrote to standard output. */
 function tell(line: AdapterLine): void {
   let rest = new TextEncoder().encode(`\n${JSON.stringify(line)}\n`);
   while (rest.length > 0) rest = rest.subarray(Deno.stdout.writeSync(rest));
@@ -22,7 +21,7 @@ function end(reason: string): never {
   Deno.exit(1);
 }
 
-/** The adapter's thread. Its own code and ours come as one program, so that neither waits for the other. */
+/** The adapter's thread. Its code and Podium's load as one program, so that neither waits for the other. */
 function startThread({ module, permissions }: AdapterOrder): Worker {
   const glue = new URL("./adapter_worker.ts", import.meta.url).href;
   const program = [
@@ -42,7 +41,7 @@ function watchMemory(limitBytes: number): void {
     const bytes = process.memoryUsage.rss();
     if (bytes <= limitBytes) return;
     const megabytes = (value: number) => Math.round(value / 1e6);
-    end(`it took ${megabytes(bytes)} MB of memory, and may take ${megabytes(limitBytes)} MB ("memory_mb")`);
+    end(`it used ${megabytes(bytes)} MB of memory, and may use ${megabytes(limitBytes)} MB ("memory_mb")`);
   }, MEMORY_CHECK_MS);
 }
 
@@ -55,7 +54,7 @@ async function main(): Promise<void> {
   const lines = Deno.stdin.readable.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
   let thread: Worker | null = null;
   for await (const text of lines) {
-    // Both kinds of line come from adapter_host.ts, which is of one piece with this program.
+    // Both kinds of line come from adapter_host.ts, which belongs to this program.
     if (thread === null) {
       const order: AdapterOrder = JSON.parse(text);
       watchMemory(order.memoryBytes);
@@ -77,7 +76,7 @@ async function main(): Promise<void> {
 }
 
 if (import.meta.main) {
-  // A terminal sends Ctrl-C to the whole group; the parent decides when its engines end.
+  // A terminal sends Ctrl-C to the whole group; the parent decides when its children end.
   Deno.addSignalListener("SIGINT", () => {});
   if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", () => Deno.exit(0));
   await main();

@@ -1,13 +1,13 @@
 /**
- * WHY: the adapter's own thread, with the permissions that its entry states and no others. It hands requests
- * to the adapter and its text back; adapter_process.ts starts it, together with the adapter's module.
+ * WHY: the adapter's thread, with the permissions that the registry states and no others. It passes requests to the
+ * adapter and its text back; adapter_process.ts starts it, together with the adapter's module.
  */
 import { reasonOf } from "../errors.ts";
 import type { Adapter, AdapterRequest, LoadContext } from "./adapter.ts";
 import type { AdapterCall, AdapterLine } from "./adapter_lines.ts";
 import { StopScanner } from "../openai/streamed_text.ts";
 
-/** Messages to the thread: first to load, then calls. */
+/** What the thread gets: first `load`, then calls. */
 export type WorkerCall = { readonly kind: "load"; readonly context: LoadContext } | AdapterCall;
 
 interface Thread {
@@ -15,10 +15,10 @@ interface Thread {
   postMessage(line: AdapterLine): void;
 }
 
-/** Longest time without looking at what has come in, such as a request's cancelling. */
+/** Longest time without reading messages, such as the cancelling of a request. */
 const TURN_MS = 20;
 
-// The process's standard output belongs to its protocol; what an adapter prints is for people.
+// Standard output belongs to the protocol; what an adapter prints goes to standard error.
 console.log = console.info = console.debug = console.error;
 
 /** Serves `adapter`, the namespace of the module, to the thread that started this one. */
@@ -77,17 +77,17 @@ function adapterOf({ load, generate, countTokens }: Record<string, unknown>): Ad
   }
   if (countTokens === undefined) return { load, generate };
   if (isFunction<Count>(countTokens)) return { load, generate, countTokens };
-  throw new TypeError('its "countTokens" is no function: make it one or leave it out');
+  throw new TypeError('its "countTokens" is not a function: make it one or leave it out');
 }
 
 type Load = Adapter<unknown>["load"];
 type Generate = Adapter<unknown>["generate"];
 type Count = NonNullable<Adapter<unknown>["countTokens"]>;
 
-/** What it takes and gives shows when it is called. */
+/** Its parameters and result are checked when it is called. */
 const isFunction = <F>(value: unknown): value is F => typeof value === "function";
 
-/** Runs one request. What the adapter yields is held to be text, its limit and its stop strings are kept. */
+/** Runs one request: checks that the adapter yields text, and applies its limit and stop strings. */
 async function answer(
   adapter: Adapter<unknown>,
   model: unknown,
@@ -117,7 +117,7 @@ async function answer(
       return { finish: "length", tokens: tokens() };
     }
     if (performance.now() - turnAt > TURN_MS) {
-      // An adapter that never waits for anything would not let a message in.
+      // An adapter that never awaits anything would block all messages.
       await new Promise((resolve) => setTimeout(resolve, 0));
       turnAt = performance.now();
     }
@@ -126,7 +126,7 @@ async function answer(
   return { finish: "stop", tokens: tokens() };
 }
 
-/** Errors in the manner of many HTTP libraries: a client's mistake carries its status. */
+/** As in many HTTP libraries, an error for a client's mistake carries a status. */
 function statusOf(error: unknown): number | null {
   const status = typeof error === "object" && error !== null && "status" in error ? error.status : null;
   return typeof status === "number" && Number.isInteger(status) && status >= 400 && status < 500

@@ -1,6 +1,6 @@
 /**
- * Model `auto`: what a request says of itself, which model it gets, and what came of that. Nothing that is kept
- * here holds a prompt: conversations are remembered by a hash.
+ * Model `auto`: what a request says about itself, which model it gets, and how that ended. No prompt is kept:
+ * conversations are remembered by a hash.
  */
 import { createHash } from "node:crypto";
 import type {
@@ -12,24 +12,24 @@ import type {
   RoutingRequest,
 } from "../select/route/router.ts";
 
-/** The part of a request's body that routing looks at. */
+/** The part of a request's body that routing reads. */
 export interface RoutedBody {
   readonly messages?: unknown;
   readonly prompt?: unknown;
   readonly metadata?: unknown;
 }
 
-/** A choice that was made, as `GET /v1/router` shows it. */
+/** A choice, as `GET /v1/router` shows it. */
 export interface RecentChoice {
   readonly request: string;
   /** Seconds since 1970. */
   readonly at: number;
   readonly intent: string;
   readonly reason: string;
-  /** Candidate ids: who was asked first, and who answered. */
+  /** Candidate ids: the first choice, and the model that answered. */
   readonly chosen: string;
   model: string | null;
-  /** Null while it is under way, and where the client went away. */
+  /** Null while the request is in progress, and where the client went away. */
   success: boolean | null;
   outcome: string;
   feedback: "good" | "bad" | null;
@@ -41,16 +41,16 @@ export interface RoutingOptions {
   readonly state: RouterState | null;
   /** Seconds since 1970. */
   readonly now: () => number;
-  /** Something was learned: keep `state()` at the next occasion. */
+  /** Called when `state()` has changed. */
   readonly onLearned: () => void;
 }
 
 const RECENT = 50;
-/** Answers that feedback may still name. */
+/** Answers that feedback can still name. */
 const REMEMBERED = 5000;
 
 /**
- * Chooses for requests, and learns from what came of it.
+ * Chooses a model per request, and learns from the outcome.
  *
  * ```ts ignore
  * const routing = new Routing({ make, state: null, now: () => 0, onLearned: () => {} });
@@ -66,7 +66,7 @@ export class Routing {
 
   constructor(private readonly options: RoutingOptions) {}
 
-  /** The models that are there now. What was learned is kept. */
+  /** Replaces the models. What was learned is kept. */
   serve(arms: readonly RoutedModel[]): void {
     const key = JSON.stringify(arms);
     if (key === this.#arms) return;
@@ -75,7 +75,7 @@ export class Routing {
     this.#router = arms.length === 0 ? null : this.options.make(arms, state);
   }
 
-  /** Null where no model can be taken now. */
+  /** Null where no model is available. */
   pick(
     request: string,
     body: RoutedBody,
@@ -102,7 +102,7 @@ export class Routing {
     return { order: choice.order, record };
   }
 
-  /** One attempt of a chosen request has ended: that is evidence about the model that was asked. */
+  /** One attempt has ended: that is evidence about its model. */
   observe(record: RecentChoice, candidate: string, success: boolean, outcome: string): void {
     record.model = candidate;
     record.success = success;
@@ -110,12 +110,12 @@ export class Routing {
     this.#learn(record.intent, candidate, success);
   }
 
-  /** The answer's own id, which feedback may use too. */
+  /** Remembers the answer's own id, which feedback can use too. */
   answered(record: RecentChoice, answerId: string | null): void {
     if (answerId !== null) this.#remember(answerId, record);
   }
 
-  /** A word about an answer counts once. False for an id that is not, or no longer, known. */
+  /** Feedback counts once per answer. False for an id that is not, or no longer, known. */
   feedback(id: string, good: boolean): boolean {
     const record = this.#byAnswer.get(id);
     if (record === undefined || record.model === null) return false;

@@ -1,26 +1,26 @@
-/** A small file that is readable whenever its writer is killed: written beside and renamed, and not too often. */
+/** A small file that stays readable whenever its writer is killed: written to a new file, then renamed. */
 import { dirname } from "node:path";
 import { reasonOf } from "../errors.ts";
 
 export interface StateFileOptions {
   readonly path: string;
-  /** The text to be written, asked for when it is. */
+  /** Called when the file is written; null: nothing to write. */
   readonly text: () => string | null;
-  /** At most one write in this time. */
+  /** Shortest time between two writes. */
   readonly everyMs: number;
-  /** Writing failed (a full disk, no permission): reported once, and again when it works. */
+  /** Called once when writing fails (a full disk, no permission), and with null once it works again. */
   readonly onTrouble: (reason: string | null) => void;
 }
 
 export interface StateFile {
-  /** What is to be kept has changed. */
+  /** Schedules a write. */
   changed(): void;
-  /** Writes now what has not been written; never rejects. */
+  /** Writes now what is not written yet; never rejects. */
   flush(): Promise<void>;
 }
 
 /**
- * Keeps a text on disk. A disk that is full costs what was learned since, never the server.
+ * Keeps a text on disk. A full disk loses the latest changes, but never stops the server.
  *
  * ```ts ignore
  * const file = stateFile({ path: "router.json", text: () => "{}", everyMs: 1000, onTrouble: console.error });

@@ -27,7 +27,7 @@ export interface EnginesTools {
   readonly signal: AbortSignal;
 }
 
-/** What the machine keeps for itself where --memory says nothing, in MB. */
+/** Memory left to the machine without --memory, in MB. */
 const RESERVE_MB = 512;
 const MB = 1e6;
 
@@ -118,7 +118,7 @@ async function modelOf(choice: Embedded, all: readonly Embedded[], store: Store,
   };
 }
 
-/** In order; where they don't fit together the last ones stay. */
+/** Loads them in order; where they don't fit together, the last ones stay loaded. */
 async function preload(models: readonly ServedModel[], signal: AbortSignal): Promise<void> {
   try {
     for (const model of models) (await model.lease(signal)).release();
@@ -145,7 +145,7 @@ function tell(event: PoolEvent, { note, metrics }: EnginesTools): void {
       return note(`${event.id}: can't be loaded: ${event.reason}`);
     case "evicted":
       metrics.count("podium_evictions_total", labels);
-      return note(`${event.id}: unloaded to make room for ${event.for}`);
+      return note(`${event.id}: unloaded to free memory for ${event.for}`);
     case "ended":
       return note(`${event.id}: ${event.reason}; the next request loads it again`);
   }

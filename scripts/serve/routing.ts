@@ -1,4 +1,4 @@
-/** How `auto` chooses here: the plan, what was learned before, and where that is kept. */
+/** How `auto` chooses: the plan, what was learned before, and the file that keeps it. */
 import { dirname, join } from "node:path";
 import { defaultStore } from "../../lib/catalog/store.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
@@ -42,8 +42,8 @@ export async function openRouting(
     onTrouble: (reason) =>
       note(
         reason === null
-          ? "what auto learns is kept again"
-          : `what auto learns can't be kept (${reason}): free the disk, or give another file with --state; serving goes on`,
+          ? "what auto learns is saved again"
+          : `what auto learns can't be saved (${reason}): free disk space, or give another file with --state; serving continues`,
       ),
   });
   const routing = new Routing({
@@ -77,7 +77,7 @@ async function readPlan(
   }
   const parsed = decisionSchema.safeParse(value);
   if (!parsed.success) {
-    throw new UserError(`--decision ${decision} is no decision: make one with deno task select`);
+    throw new UserError(`--decision ${decision} is not a decision: make one with deno task select`);
   }
   return (arms) => planFromDecision(parsed.data, arms);
 }
@@ -102,7 +102,7 @@ async function readNamed(flag: string, path: string): Promise<string> {
   }
 }
 
-/** A damaged file of our own making is set aside; one that the user named is theirs to fix. */
+/** A damaged file at the default place is ignored; with --state it is an error. */
 async function readState(
   path: string,
   named: boolean,
@@ -121,7 +121,7 @@ async function readState(
     return parseRouterState(text, path);
   } catch (error) {
     if (named || !(error instanceof UserError)) throw error;
-    note(`what auto had learned is set aside: ${error.message}`);
+    note(`what auto had learned is ignored: ${error.message}`);
     return null;
   }
 }

@@ -1,4 +1,4 @@
-/** Puts the gateway together, listens, and ends everything together. */
+/** Builds the gateway, listens, and ends everything together. */
 import process from "node:process";
 import { loadRegistry } from "../../lib/catalog/registry.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
@@ -29,7 +29,7 @@ export async function serve(names: readonly string[], settings: ServeSettings): 
   });
   const metrics = new Metrics();
   const routing = await openRouting(settings, note);
-  // Engines are loaded code too: it stays away where only services are served.
+  // The code of engines is not loaded where only services are served.
   const wantsEngines = names.length > 0 || (settings.endpoint ?? []).length === 0;
   const engines = wantsEngines
     ? await (await import("./engines.ts")).openEngines(names, settings, { registry, metrics, note, signal })
@@ -183,7 +183,7 @@ function interrupted(signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Ids that no other start of a gateway makes again; drawing each one anew would cost more than the rest of it. */
+/** Ids unique to this start of the gateway; a random one per request would cost more than the rest of its handling. */
 function idMaker(): () => string {
   const start = crypto.randomUUID().replaceAll("-", "").slice(0, 16);
   let made = 0;

@@ -1,4 +1,4 @@
-/** Services behind the gateway: what they list now, and again later. */
+/** Services behind the gateway, and the models that they list. */
 import { findModel } from "../../lib/catalog/model.ts";
 import type { Registry } from "../../lib/catalog/registry.ts";
 import { resolveCandidates } from "../../lib/bench/named_candidate.ts";
@@ -11,13 +11,13 @@ import { type ServedModel, serviceModel } from "../../lib/serve/served_models.ts
 const LIST_TIMEOUT_MS = 3000;
 
 export interface Upstreams {
-  /** What the services listed last; the models of one that is down are kept, for when it is up again. */
+  /** The models listed last; those of a service that is down are kept until it is up again. */
   models(): ServedModel[];
-  /** Asks all of them again. */
+  /** Reads all lists again. */
   refresh(signal: AbortSignal): Promise<void>;
 }
 
-/** @throws {UserError} for a URL that is none, or a name given twice */
+/** @throws {UserError} for an invalid URL, or a name given twice */
 export function endpointsOf(
   texts: readonly string[],
   env: { get(name: string): string | undefined },
@@ -31,7 +31,9 @@ export function endpointsOf(
   });
   const twice = endpoints.find(({ name }, at) => endpoints.findIndex((one) => one.name === name) < at);
   if (twice === undefined) return endpoints;
-  throw new UserError(`--endpoint: two are called "${twice.name}": name them, as in lab=${twice.baseUrl}`);
+  throw new UserError(
+    `--endpoint: two services are called "${twice.name}": give them names, as in lab=${twice.baseUrl}`,
+  );
 }
 
 export function upstreams(
@@ -64,7 +66,7 @@ export function upstreams(
     const taken = new Set<string>();
     return choices.flatMap(({ info }, at): ServedModel[] => {
       const model = models[at];
-      if (model === undefined) throw new Error(`${info.id} has no model`);
+      if (model === undefined) throw new Error(`${info.id} was not listed`);
       const { id, endpoint } = model;
       const full = `${id}@${endpoint.name}`;
       const alone = !taken.has(id);

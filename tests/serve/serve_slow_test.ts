@@ -158,7 +158,7 @@ Deno.test("a state that can't be written is said once, and serving goes on", asy
     for (let i = 0; i < 3; i++) {
       assert.equal((await it.ask({ model: "auto", messages: user(`${i}`) })).status, 200);
     }
-    await until(() => it.said().includes("can't be kept"));
+    await until(() => it.said().includes("can't be saved"));
   } finally {
     await fake.stop();
     await Deno.remove(inTheWay);
