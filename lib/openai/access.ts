@@ -5,6 +5,7 @@
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { ApiError } from "./api_error.ts";
+import type { IncomingRequest } from "./server.ts";
 
 export interface AccessRules {
   /** The address that the server listens on. */
@@ -15,7 +16,7 @@ export interface AccessRules {
   readonly cors: readonly string[];
 }
 
-type CheckedRequest = Pick<Request, "method" | "headers">;
+type CheckedRequest = Pick<IncomingRequest, "method" | "headers">;
 
 export interface Access {
   /**

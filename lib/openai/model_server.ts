@@ -10,8 +10,8 @@ import {
   bodyText,
   DEFAULT_LIMITS,
   type HttpHandler,
+  type IncomingRequest,
   parsedJson,
-  pathOf,
   type ServerLimits,
 } from "./server.ts";
 
@@ -105,7 +105,7 @@ export function modelServer(generator: TextGenerator, options: ModelServerOption
   const access = accessFor({ host: "127.0.0.1", apiKey: options.token, cors: [] });
   const server = new ModelServer(generator, options);
   return async (request) => {
-    const path = pathOf(request.url);
+    const { path } = request;
     access.checkSource(request);
     if (path === "/healthz") return Response.json({ status: "ok" });
     access.check(request);
@@ -136,7 +136,7 @@ class ModelServer {
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
   }
 
-  async answer(route: string, request: Request): Promise<Response> {
+  async answer(route: string, request: IncomingRequest): Promise<Response> {
     switch (route) {
       case "GET /v1/models":
         return Response.json({ object: "list", data: [this.#modelEntry()] });
@@ -151,7 +151,7 @@ class ModelServer {
     }
   }
 
-  async #body(request: Request): Promise<unknown> {
+  async #body(request: IncomingRequest): Promise<unknown> {
     return parsedJson(await bodyText(request, this.#limits));
   }
 

@@ -1,16 +1,29 @@
 /**
- * One HTTP server for engines, adapters and the gateway. Handlers take a `Request` and return a `Response`; this file
- * alone knows the platform's server under them. It is `node:http` and not `Deno.serve`, which (Deno 2.9) does not
+ * One HTTP server for engines, adapters and the gateway. Handlers take what they use of a `Request` and return a
+ * `Response`; this file alone knows the platform's server under them. It is `node:http` and not `Deno.serve`, which (Deno 2.9) does not
  * notice that a client has gone while its answer is pending once the body came in more than one read, can't drop a
  * client that never reads, and limits neither connections nor slow heads. Both carry the same load.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { Clock } from "../clock.ts";
+import { concat } from "../endpoint/bytes.ts";
 import { ApiError, errorBody, errorResponse } from "./api_error.ts";
 
+/**
+ * What handlers use of a `Request`. The server makes no whole one: that alone would take as long as everything else
+ * that a gateway does for a request.
+ */
+export interface IncomingRequest extends Pick<Request, "method" | "signal"> {
+  /** Without the query. */
+  readonly path: string;
+  readonly headers: Pick<Headers, "get" | "has">;
+  /** Calls `take` with every piece of the body; nothing is read from the client before. Rejects with what `take` throws. */
+  readBody(take: (piece: Uint8Array) => void): Promise<void>;
+}
+
 /** Answers one request. An `ApiError` that it throws is sent to the client; any other error is HTTP 500. */
-export type HttpHandler = (request: Request) => Response | Promise<Response>;
+export type HttpHandler = (request: IncomingRequest) => Response | Promise<Response>;
 
 /** What a client may send, and how long it may take. */
 export interface ServerLimits {
@@ -156,7 +169,7 @@ async function answer(
   const gone = new AbortController();
   const { socket } = from;
   to.once("close", () => {
-    if (!to.writableFinished) gone.abort(new DOMException("the client went away", "AbortError"));
+    if (!to.writableEnded) gone.abort(CLIENT_GONE);
   });
   let response: Response;
   try {
@@ -175,49 +188,49 @@ async function answer(
 }
 
 /** Two readers could take different ones of these. */
-const SINGLE = new Set(["host", "authorization", "origin"]);
+const SINGLE = ["host", "authorization", "origin"];
+/** Made once: an error with its stack is the dearest part of a request that is given up. */
+const CLIENT_GONE = new DOMException("the client went away", "AbortError");
 const BODILESS = new Set(["GET", "HEAD"]);
 
-/** @throws {ApiError} 400 for a method or a target that no request can have */
-function requestOf(from: IncomingMessage, signal: AbortSignal): Request {
-  const { method = "GET", url = "/", rawHeaders } = from;
-  const target = url.startsWith("/") ? url : url.replace(/^https?:\/\/[^/?#]*/i, "");
-  try {
-    const headers = new Headers();
-    for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
-      const [name = "", value = ""] = rawHeaders.slice(i, i + 2);
-      if (SINGLE.has(name.toLowerCase()) && headers.has(name)) throw new TypeError(`${name} is there twice`);
-      headers.append(name, value);
-    }
-    const body = BODILESS.has(method) ? null : bodyOf(from);
-    return new Request(`http://localhost${target.startsWith("/") ? target : "/"}`, {
-      method,
-      headers,
-      body,
-      signal,
-    });
-  } catch {
-    throw new ApiError(400, "the request line or one of the headers is not valid");
+/** @throws {ApiError} 400 for a header that must not be there twice */
+function requestOf(from: IncomingMessage, signal: AbortSignal): IncomingRequest {
+  const { method = "GET", url = "/", rawHeaders, headers } = from;
+  for (let i = 0, seen = 0; i < rawHeaders.length; i += 2) {
+    const bit = SINGLE.indexOf(rawHeaders[i]?.toLowerCase() ?? "") + 1;
+    if (bit > 0 && (seen & 1 << bit) > 0) throw new ApiError(400, `header ${rawHeaders[i]} is there twice`);
+    if (bit > 0) seen |= 1 << bit;
   }
+  const target = url.startsWith("/") ? url : url.replace(/^https?:\/\/[^/?#]*/i, "");
+  return {
+    method,
+    path: target.replace(/[?#].*$/s, "") || "/",
+    headers: {
+      get: (name) => {
+        const value = headers[name];
+        return value === undefined ? null : String(value);
+      },
+      has: (name) => headers[name] !== undefined,
+    },
+    readBody: (take) => readBody(from, take),
+    signal,
+  };
 }
 
-/** Reads from the socket only as much as its consumer takes. */
-function bodyOf(from: IncomingMessage): ReadableStream<Uint8Array> {
-  return new ReadableStream<Uint8Array>({
-    start(controller) {
-      from.pause();
-      from.on("data", (bytes: Uint8Array) => {
-        controller.enqueue(bytes);
-        from.pause();
-      });
-      from.once("end", () => controller.close());
-      from.once("error", (error) => controller.error(error));
-      from.once("close", () => {
-        if (!from.complete) controller.error(new Error("the request broke off"));
-      });
-    },
-    pull: () => void from.resume(),
-  }, { highWaterMark: 0 });
+function readBody(from: IncomingMessage, take: (piece: Uint8Array) => void): Promise<void> {
+  return new Promise((resolve, reject) => {
+    from.on("data", (piece: Uint8Array) => {
+      try {
+        take(piece);
+      } catch (error) {
+        from.removeAllListeners("data").pause();
+        reject(error);
+      }
+    });
+    from.once("end", resolve);
+    from.once("error", reject);
+    from.once("close", () => reject(new Error("the request broke off")));
+  });
 }
 
 /** Streams go out as they come; anything else goes out whole, with its length. */
@@ -235,24 +248,38 @@ async function send(response: Response, from: IncomingMessage, to: ServerRespons
     to.setHeader("content-length", bytes.length);
     return void to.end(bytes);
   }
-  to.flushHeaders();
   const reader = body.getReader();
-  const ended = new AbortController();
   to.once("close", () => {
-    ended.abort();
-    void reader.cancel().catch(() => {});
+    if (!to.writableEnded) void reader.cancel(CLIENT_GONE).catch(() => {});
   });
-  for (let part = await reader.read(); !part.done; part = await reader.read()) {
-    if (!to.write(part.value)) await drained(to, ended.signal);
+  const first = reader.read();
+  // The head goes out with the first piece, or alone where that takes long: the client should know that it is heard.
+  if (!await isReady(first)) to.flushHeaders();
+  for (let part = await first; !part.done; part = await reader.read()) {
+    if (!to.write(part.value)) await drained(to);
   }
   to.end();
 }
 
-function drained(to: ServerResponse, ended: AbortSignal): Promise<void> {
+/** Whether a promise is resolved already, or within the work that is under way. */
+async function isReady(promise: Promise<unknown>): Promise<boolean> {
+  let ready = false;
+  const settled = () => void (ready = true);
+  promise.then(settled, settled);
+  for (let turn = 0; turn < 8 && !ready; turn++) await null;
+  return ready;
+}
+
+function drained(to: ServerResponse): Promise<void> {
   return new Promise((resolve) => {
-    if (ended.aborted) return resolve();
-    to.once("drain", resolve);
-    ended.addEventListener("abort", () => resolve(), { once: true });
+    const go = () => {
+      to.off("drain", go);
+      to.off("close", go);
+      resolve();
+    };
+    to.once("drain", go);
+    to.once("close", go);
+    if (to.destroyed) go();
   });
 }
 
@@ -277,12 +304,13 @@ function refuseBadHead(error: Error & { readonly code?: string }, socket: Socket
  *   breaks off
  *
  * ```ts
- * const request = new Request("http://127.0.0.1/", { method: "POST", body: "{}" });
+ * const readBody = (take: (piece: Uint8Array) => void) => Promise.resolve(take(new TextEncoder().encode("{}")));
+ * const request = { headers: new Headers(), readBody };
  * if (await bodyText(request, DEFAULT_LIMITS) !== "{}") throw new Error("as it was sent");
  * ```
  */
 export async function bodyText(
-  request: Request,
+  request: Pick<IncomingRequest, "headers" | "readBody">,
   { bodyBytes, bodyMs }: Pick<ServerLimits, "bodyBytes" | "bodyMs">,
 ): Promise<string> {
   const length = request.headers.get("content-length");
@@ -302,16 +330,16 @@ export async function bodyText(
   }
 }
 
-async function collected({ body }: Request, limit: number): Promise<string> {
-  const decoder = new TextDecoder();
-  let text = "";
+async function collected(request: Pick<IncomingRequest, "readBody">, limit: number): Promise<string> {
+  const parts: Uint8Array[] = [];
   let bytes = 0;
-  for await (const part of body ?? []) {
-    bytes += part.length;
+  await request.readBody((piece) => {
+    bytes += piece.length;
     if (bytes > limit) throw tooLong(limit);
-    text += decoder.decode(part, { stream: true });
-  }
-  return text + decoder.decode();
+    parts.push(piece);
+  });
+  const [only] = parts;
+  return new TextDecoder().decode(parts.length === 1 ? only : concat(parts));
 }
 
 const tooLong = (limit: number) =>
@@ -332,17 +360,4 @@ export function parsedJson(text: string): unknown {
   } catch {
     throw new ApiError(400, "the request body is not JSON");
   }
-}
-
-/**
- * The path of a request's URL, without the cost of parsing all of it.
- *
- * ```ts
- * if (pathOf("http://127.0.0.1:8000/v1/models?limit=1") !== "/v1/models") throw new Error("without the query");
- * ```
- */
-export function pathOf(url: string): string {
-  const start = url.indexOf("/", url.indexOf("://") + 3);
-  const query = url.indexOf("?", start);
-  return url.slice(start, query < 0 ? undefined : query);
 }

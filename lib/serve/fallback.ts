@@ -1,7 +1,7 @@
 /** One request for an answer: which models are tried, in which order, what the client gets, what is learned from it. */
 import { ApiError, errorResponse } from "../openai/api_error.ts";
 import { QueueFull } from "../openai/queue.ts";
-import { parsedJson, pathOf } from "../openai/server.ts";
+import { type IncomingRequest, parsedJson } from "../openai/server.ts";
 import type { Metrics } from "./metrics.ts";
 import { type Attempt, type Ended, type Failure, relay, type RelayTools } from "./relay.ts";
 import type { RecentChoice, RoutedBody, Routing } from "./routing.ts";
@@ -94,12 +94,12 @@ const CLIENT_GONE = 499;
  * ```
  */
 export async function answerWithFallback(
-  request: Request,
+  request: IncomingRequest,
   text: string,
   options: AnsweringOptions,
 ): Promise<Response> {
   const { models, routing } = options;
-  const path = pathOf(request.url);
+  const { path } = request;
   const body = readBody(text);
   const answering = new Answering(request, path, { text, ...body }, options);
   if (body.model.toLowerCase() === AUTO && CHOOSING.has(path)) {
@@ -134,7 +134,7 @@ class Answering {
   #model: QueuedModel | null = null;
 
   constructor(
-    private readonly request: Request,
+    private readonly request: IncomingRequest,
     private readonly path: string,
     private readonly body: RequestBody,
     private readonly options: AnsweringOptions,

@@ -5,7 +5,13 @@
 import { z } from "zod";
 import { ApiError, errorResponse } from "../openai/api_error.ts";
 import type { Access } from "../openai/access.ts";
-import { bodyText, type HttpHandler, parsedJson, pathOf, type ServerLimits } from "../openai/server.ts";
+import {
+  bodyText,
+  type HttpHandler,
+  type IncomingRequest,
+  parsedJson,
+  type ServerLimits,
+} from "../openai/server.ts";
 import { type AnsweringOptions, answerWithFallback } from "./fallback.ts";
 import type { GaugeReading } from "./metrics.ts";
 import { AUTO, type QueuedModel, unknownModel } from "./served_models.ts";
@@ -49,10 +55,10 @@ export function gateway(options: GatewayOptions): HttpHandler {
   };
 }
 
-async function answer(request: Request, options: GatewayOptions): Promise<Response> {
+async function answer(request: IncomingRequest, options: GatewayOptions): Promise<Response> {
   const { access, metrics, limits } = options;
   const { method } = request;
-  const path = pathOf(request.url);
+  const { path } = request;
   const route = `${method} ${path}`;
   if (route === "GET /healthz") return health(request, options);
   access.check(request); // before anything of the body is read
@@ -94,7 +100,7 @@ function takeFeedback(body: unknown, { routing }: GatewayOptions) {
 }
 
 /** 200 while every model can answer, 503 as soon as one can't. Clients without the key get the status alone. */
-function health(request: Request, { access, models }: GatewayOptions): Response {
+function health(request: IncomingRequest, { access, models }: GatewayOptions): Response {
   access.checkSource(request);
   const states = models.all().map(({ model, breaker }) => {
     const available = model.availability();

@@ -1,7 +1,9 @@
 /** One attempt at an answer: forwards the request to one model, and passes back what comes, byte by byte. */
-import type { Clock, Fetch } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import { concat } from "../endpoint/bytes.ts";
 import { errorMessage, redacted, rootReason, withoutKey } from "../endpoint/failure.ts";
+import type { ResponseHead } from "../endpoint/http1.ts";
+import type { PostJson, TimedResponse } from "../endpoint/timed_client.ts";
 import { ApiError, errorBody } from "../openai/api_error.ts";
 import { AnswerScan, type AnswerSeen } from "./answer_scan.ts";
 import type { ModelEndpoint } from "./served_models.ts";
@@ -15,7 +17,8 @@ export interface StreamLimits {
 }
 
 export interface RelayTools {
-  readonly fetch: Fetch;
+  /** Must not follow redirects: a service would send the prompt to another host. */
+  readonly post: PostJson;
   readonly clock: Clock;
   readonly streamLimits: StreamLimits;
 }
@@ -104,48 +107,36 @@ export async function relay(
   endpoint: ModelEndpoint,
   sent: Forwarded,
   stop: AbortSignal,
-  { fetch, clock, streamLimits }: RelayTools,
+  { post, clock, streamLimits }: RelayTools,
 ): Promise<Attempt> {
   const { baseUrl, apiKey } = endpoint;
-  const upstream = new AbortController();
-  const giveUp = (reason: unknown) => upstream.abort(reason);
+  const answer = post(baseUrl + sent.path, apiKey, sent.body);
+  let given: unknown;
+  const giveUp = (reason: unknown) => {
+    given ??= reason;
+    void answer.cancel(reason);
+  };
   const onStop = () => giveUp(stop.reason);
+  if (stop.aborted) onStop();
   stop.addEventListener("abort", onStop, { once: true });
   const deadline = sent.stream
     ? new Deadline(clock, clock() + streamLimits.firstByteMs, () => giveUp(tooSlow()))
     : null;
-  let streaming = false;
-  const close = () => {
-    deadline?.end();
-    stop.removeEventListener("abort", onStop);
-  };
   try {
-    const response = await fetch(baseUrl + sent.path, {
-      method: "POST",
-      headers: {
-        accept: "application/json",
-        "content-type": "application/json",
-        "user-agent": "podium",
-        ...(apiKey === undefined ? {} : { authorization: `Bearer ${apiKey}` }),
-      },
-      body: sent.body,
-      redirect: "manual",
-      signal: upstream.signal,
-    });
-    const { status } = response;
-    if (status >= 300) return await refusal(response, endpoint, sent);
-    if (!response.headers.get("content-type")?.startsWith("text/event-stream")) {
-      return await whole(response, sent, clock);
+    const head = await answer.head();
+    const { status } = head;
+    if (status >= 300) return await refusal(head, answer, endpoint, sent);
+    if (!head.headers.get("content-type")?.startsWith("text/event-stream")) {
+      return await whole(head, answer, sent);
     }
-    const reader = (response.body ?? new Blob().stream()).getReader();
-    const first = await reader.read();
-    if (first.done) throw new BadAnswer("it sent an empty answer");
-    const scan = new AnswerScan(response.headers.get("content-type"));
-    scan.add(first.value, clock());
-    if (!beginsAsEvents(first.value)) throw new BadAnswer("what it sent is no event stream");
+    const first = await nextPiece(answer);
+    if (first === null) throw new BadAnswer("it sent an empty answer");
+    const scan = new AnswerScan(head.headers.get("content-type") ?? null);
+    scan.add(first.bytes, first.atMs);
+    if (!beginsAsEvents(first.bytes)) throw new BadAnswer("what it sent is no event stream");
     if (scan.error !== null) throw new BadAnswer(scan.error);
-    streaming = true;
-    const passing = new PassedStream(reader, first.value, {
+    deadline?.end();
+    const passing = new PassedStream(answer, first, {
       apiKey,
       status,
       scan,
@@ -155,17 +146,24 @@ export async function relay(
     });
     return {
       kind: "answered",
-      response: new Response(passing.body, { status, headers: headersOf(response, sent.headers()) }),
+      response: new Response(passing.body, { status, headers: headersOf(head, sent.headers()) }),
       ended: passing.ended,
     };
   } catch (error) {
-    upstream.abort(error);
+    const reason = given ?? error;
+    giveUp(error);
     if (stop.aborted && !(stop.reason instanceof ApiError)) return { kind: "gone" };
-    return failureOf(upstream.signal.reason, apiKey);
+    return failureOf(reason, apiKey);
   } finally {
-    close();
-    if (!streaming) upstream.abort();
+    deadline?.end();
+    stop.removeEventListener("abort", onStop);
   }
+}
+
+/** The next piece, in memory of its own: the client reads the next one over it. */
+async function nextPiece(answer: TimedResponse): Promise<Piece | null> {
+  const piece = await answer.next();
+  return piece === null ? null : { bytes: piece.bytes.slice(), atMs: piece.atMs };
 }
 
 interface Piece {
@@ -201,15 +199,15 @@ class PassedStream {
   #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
 
   constructor(
-    private readonly reader: ReadableStreamDefaultReader<Uint8Array>,
-    first: Uint8Array,
+    private readonly answer: TimedResponse,
+    first: Piece,
     private readonly options: PassedStreamOptions,
   ) {
     const { clock, gapMs, stop } = options;
     this.#scan = options.scan;
     const { promise, resolve } = Promise.withResolvers<Ended>();
     this.ended = promise;
-    this.#first = { bytes: first, atMs: clock() };
+    this.#first = first;
     this.#deadline = new Deadline(clock, clock() + gapMs, () => this.#giveUp(tooSlow()));
     const onStop = () => this.#giveUp(stop.reason);
     stop.addEventListener("abort", onStop, { once: true });
@@ -224,7 +222,7 @@ class PassedStream {
       pull: (controller) => this.#pull(controller),
       cancel: (reason) => {
         this.#end({ kind: "gone" });
-        return reader.cancel(reason).catch(() => {});
+        return answer.cancel(reason);
       },
     }, { highWaterMark: 0 });
   }
@@ -234,9 +232,9 @@ class PassedStream {
     try {
       // The last piece is examined only now, when the client has it.
       if (this.#handed !== null) this.#scan.add(this.#handed.bytes, this.#handed.atMs);
-      const isFirst = this.#first !== null;
-      const piece = this.#first ?? await this.#read();
-      [this.#first, this.#handed] = [null, isFirst ? null : piece];
+      const first = this.#first;
+      const piece = first ?? await nextPiece(this.answer);
+      [this.#first, this.#handed] = [null, first === null ? piece : null];
       if (this.#controller === null) return;
       if (piece === null) return this.#close(controller);
       controller.enqueue(piece.bytes);
@@ -245,11 +243,6 @@ class PassedStream {
     } catch (error) {
       this.#breakOff(error);
     }
-  }
-
-  async #read(): Promise<Piece | null> {
-    const { done, value } = await this.reader.read();
-    return done ? null : { bytes: value, atMs: this.options.clock() };
   }
 
   #close(controller: ReadableStreamDefaultController<Uint8Array>): void {
@@ -266,7 +259,7 @@ class PassedStream {
     const controller = this.#controller;
     this.#end({ kind: "gone" });
     controller?.error(reason);
-    void this.reader.cancel(reason).catch(() => {});
+    void this.answer.cancel(reason);
   }
 
   /** No other model can answer after the first byte: an event in OpenAI's shape reports the error. */
@@ -277,39 +270,38 @@ class PassedStream {
     controller.enqueue(new TextEncoder().encode(`\n\ndata: ${JSON.stringify(errorBody(error))}\n\n`));
     controller.close();
     this.#end({ kind: "sent", status: this.options.status, seen: this.#scan.result(), fault: error.message });
-    void this.reader.cancel(reason).catch(() => {});
+    void this.answer.cancel(reason);
   }
 }
 
 const tooSlow = () => new TooSlow("it did not answer in time");
 
-async function whole(response: Response, sent: Forwarded, clock: Clock): Promise<Attempt> {
-  const scan = new AnswerScan(response.headers.get("content-type"));
-  const bytes = await collected(response, WHOLE_LIMIT_BYTES);
-  scan.add(bytes, clock());
+async function whole(head: ResponseHead, answer: TimedResponse, sent: Forwarded): Promise<Attempt> {
+  const scan = new AnswerScan(head.headers.get("content-type") ?? null);
+  const bytes = await collected(answer, WHOLE_LIMIT_BYTES, scan);
   const seen = scan.result();
   if (seen.error !== null) throw new BadAnswer(seen.error);
-  const { status } = response;
+  const { status } = head;
   return {
     kind: "answered",
-    response: new Response(bytes, { status, headers: headersOf(response, sent.headers()) }),
+    response: new Response(bytes, { status, headers: headersOf(head, sent.headers()) }),
     ended: Promise.resolve({ kind: "sent", status, seen, fault: null }),
   };
 }
 
 /** The client's own mistakes are passed on; the model's failures are reasons to ask another model. */
 async function refusal(
-  response: Response,
+  head: ResponseHead,
+  answer: TimedResponse,
   { apiKey }: ModelEndpoint,
   sent: Forwarded,
 ): Promise<Attempt> {
-  const { status } = response;
+  const { status } = head;
   if (status < 400) {
-    await response.body?.cancel();
     throw new BadAnswer(`it redirects to another address (HTTP ${status}), which is not followed`);
   }
-  const text = withoutKey(new TextDecoder().decode(await collected(response, ERROR_LIMIT_BYTES)), apiKey);
-  const headers = headersOf(response, { ...sent.headers(), "content-type": "application/json" });
+  const text = withoutKey(new TextDecoder().decode(await collected(answer, ERROR_LIMIT_BYTES)), apiKey);
+  const headers = headersOf(head, { ...sent.headers(), "content-type": "application/json" });
   if (!isModelsFault(status)) {
     const shaped = isError(text)
       ? text
@@ -348,12 +340,13 @@ function failureOf(reason: unknown, apiKey: string | undefined): Failure {
   };
 }
 
-async function collected({ body }: Response, limit: number): Promise<Uint8Array<ArrayBuffer>> {
+async function collected(answer: TimedResponse, limit: number, scan?: AnswerScan) {
   const parts: Uint8Array[] = [];
   let bytes = 0;
-  for await (const part of body ?? []) {
-    parts.push(part);
-    bytes += part.length;
+  for (let piece = await nextPiece(answer); piece !== null; piece = await nextPiece(answer)) {
+    parts.push(piece.bytes);
+    bytes += piece.bytes.length;
+    scan?.add(piece.bytes, piece.atMs);
     if (bytes > limit) throw new BadAnswer(`its answer has more than ${limit} bytes`);
   }
   return new Uint8Array(concat(parts));
@@ -405,7 +398,7 @@ const NOT_PASSED = new Set([
   "service-worker-allowed",
 ]);
 
-function headersOf({ headers: theirs }: Response, ours: Readonly<Record<string, string>>): Headers {
+function headersOf({ headers: theirs }: ResponseHead, ours: Readonly<Record<string, string>>): Headers {
   const headers = new Headers();
   for (const [name, value] of theirs) {
     if (NOT_PASSED.has(name) || name.startsWith("access-control-") || name.startsWith("x-podium-")) continue;

@@ -3,6 +3,7 @@
  * conversations are remembered by a hash.
  */
 import { createHash } from "node:crypto";
+import type { IncomingRequest } from "../openai/server.ts";
 import type {
   RoutedConversation,
   RoutedModel,
@@ -79,7 +80,7 @@ export class Routing {
   pick(
     request: string,
     body: RoutedBody,
-    headers: Headers,
+    headers: IncomingRequest["headers"],
     available: (candidate: string) => boolean,
   ): { readonly order: readonly string[]; readonly record: RecentChoice } | null {
     const choice = this.#router?.choose(askOf(body, headers), available) ?? null;
@@ -144,7 +145,7 @@ export class Routing {
   }
 }
 
-function askOf(body: RoutedBody, headers: Headers): RoutingRequest {
+function askOf(body: RoutedBody, headers: IncomingRequest["headers"]): RoutingRequest {
   return {
     text: textOf(body),
     intentHint: headers.get("x-podium-intent") ?? metadataOf(body, "intent"),

@@ -1,6 +1,8 @@
 /** Builds the gateway, listens, and ends everything together. */
 import process from "node:process";
 import { loadRegistry } from "../../lib/catalog/registry.ts";
+import { socketTargets } from "../../lib/endpoint/loopback.ts";
+import { timedClient } from "../../lib/endpoint/timed_client.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import { accessFor, isLoopbackHost } from "../../lib/openai/access.ts";
 import { RetryBudget } from "../../lib/serve/fallback.ts";
@@ -19,6 +21,11 @@ export async function serve(names: readonly string[], settings: ServeSettings): 
   const signal = interruptSignal();
   checkSettings(settings);
   const registry = await loadRegistry(settings.registry);
+  const client = timedClient({
+    clock: realClock,
+    accepts: socketTargets(Deno.env),
+    fetch: (input, init) => fetch(input, { ...init, redirect: "manual" }),
+  });
   const log = settings.log === "json" ? jsonLog(Deno.stderr) : NO_LOG;
   const note = (text: string) => console.error(text);
   const services = upstreams(endpointsOf(settings.endpoint ?? [], Deno.env), {
@@ -53,7 +60,7 @@ export async function serve(names: readonly string[], settings: ServeSettings): 
       await services.refresh(signal);
       take();
     });
-    const tools = { fetch, clock: realClock, models };
+    const tools = { post: client.post, clock: realClock, models };
     const limits = {
       ...DEFAULT_LIMITS,
       bodyBytes: settings.maxBody * 1024 * 1024,
@@ -81,7 +88,7 @@ export async function serve(names: readonly string[], settings: ServeSettings): 
     server = await open(options, settings, limits, log);
     if (settings.keepWarm !== undefined) {
       const { keepWarm } = await import("../../lib/serve/keep_warm.ts");
-      stopKeepingWarm = keepWarm(settings.keepWarm * 1000, { ...tools, metrics });
+      stopKeepingWarm = keepWarm(settings.keepWarm * 1000, { ...tools, fetch, metrics });
     }
     announce(server.port, models, settings);
     await interrupted(signal);
@@ -89,6 +96,7 @@ export async function serve(names: readonly string[], settings: ServeSettings): 
   } finally {
     stopKeepingWarm();
     await server?.close();
+    client.close();
     await Promise.all([engines?.stop(), routing.close(), log.flush()]);
   }
 }

@@ -101,7 +101,7 @@ Deno.test("what an adapter prints does not disturb its answers", async () => {
 
 Deno.test("an adapter may do what its entry states, and nothing else", async () => {
   const file = join(folder, "adapter_docs_test.ts");
-  const refusal = /^500 .*Requires read access to .*: state it under "permissions" \("read"\) of its entry/;
+  const refusal = /^500 .*Requires read access to .*: allow it under "permissions" \("read"\) of the model/;
   {
     await using none = await running(misbehaving);
     assert.match(await none.ask(`read ${file}`), refusal);
@@ -181,7 +181,7 @@ Deno.test("code from the network is refused unless the entry states its host", a
   // Deno itself trusts some hosts, of which esm.sh is one.
   const expected = {
     "esm.sh":
-      /can't be loaded: it imports "https:\/\/esm\.sh\/x" from the network: state the host .*"import"/,
+      /can't be loaded: it imports "https:\/\/esm\.sh\/x" from the network: allow the host .*"import"/,
     "remote.invalid": /can't be loaded: Requires import access to "remote\.invalid:443": state it .*"import"/,
   };
   try {

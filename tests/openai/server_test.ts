@@ -4,7 +4,6 @@ import {
   bodyText,
   DEFAULT_LIMITS,
   type HttpHandler,
-  pathOf,
   serveHttp,
   type ServerLimits,
 } from "../../lib/openai/server.ts";
@@ -30,7 +29,7 @@ Deno.test("a body in pieces arrives whole, with its headers, method and path", a
   await using it = await serving(async (request) =>
     Response.json({
       method: request.method,
-      path: pathOf(request.url),
+      path: request.path,
       header: request.headers.get("x-test"),
       length: (await bodyText(request, DEFAULT_LIMITS)).length,
     }, { status: 201, headers: { "x-answer": "yes" } })

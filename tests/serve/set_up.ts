@@ -1,5 +1,6 @@
 /** A whole gateway over fake endpoints, in this process, with short times. */
 import { startFake } from "../fake_endpoint.ts";
+import { timedClient } from "../../lib/endpoint/timed_client.ts";
 import { planFromDecision } from "../../lib/select/route/router_plan.ts";
 import { makeRouter, type RouterState } from "../../lib/select/route/router.ts";
 import { accessFor, type AccessRules } from "../../lib/openai/access.ts";
@@ -38,6 +39,10 @@ export const clock = () => performance.now();
 /** Everything ends when it is disposed of. */
 export async function setUp(given: SetUp) {
   const fakes = Object.entries(given.models ?? {}).map(([id, model]) => ({ id, fake: startFake(model) }));
+  const client = timedClient({
+    clock,
+    fetch: (input, init) => fetch(input, { ...init, redirect: "manual" }),
+  });
   const made = fakes.map(({ id, fake }) =>
     serviceModel({
       id,
@@ -81,7 +86,7 @@ export async function setUp(given: SetUp) {
     timeoutMs: given.timeoutMs ?? 10_000,
     streamLimits: { firstByteMs: given.firstByteMs ?? 5000, gapMs: given.gapMs ?? 5000 },
     limits: { ...DEFAULT_LIMITS, ...given.limits },
-    fetch,
+    post: client.post,
     clock,
     slo: given.slo ?? { ttft_s: null, e2e_s: null },
     refresh: () => Promise.resolve(),
@@ -118,6 +123,7 @@ export async function setUp(given: SetUp) {
       }),
     async [Symbol.asyncDispose]() {
       await server.close();
+      client.close();
       await Promise.all(fakes.map(({ fake }) => fake.stop()));
     },
   };
