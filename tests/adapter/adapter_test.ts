@@ -182,7 +182,7 @@ Deno.test("code from the network is refused unless the entry states its host", a
   const expected = {
     "esm.sh":
       /can't be loaded: it imports "https:\/\/esm\.sh\/x" from the network: allow the host .*"import"/,
-    "remote.invalid": /can't be loaded: Requires import access to "remote\.invalid:443": state it .*"import"/,
+    "remote.invalid": /can't be loaded: Requires import access to "remote\.invalid:443": allow it .*"import"/,
   };
   try {
     for (const [host, message] of Object.entries(expected)) {

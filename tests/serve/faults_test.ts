@@ -206,7 +206,7 @@ const hidden: Record<string, unknown> = {
 for (const [name, json] of Object.entries(hidden)) {
   Deno.test(`an error in mid-stream, then [DONE], opens the breaker like any other failure: ${name}`, async () => {
     const fault = { kind: "error" as const, afterChunks: 2, message: "", json, done: true };
-    await using it = await setUp({ models: { bad: { tokens: 5, fault } }, failuresToOpen: 3 });
+    await using it = await setUp({ models: { bad: { tokens: 5, itlMs: 5, fault } }, failuresToOpen: 3 });
     for (let i = 0; i < 3; i++) {
       const response = await it.post({ model: "bad", messages, stream: true });
       assert.match(await response.text(), / t2/, "what came is passed on as it is");
