@@ -25,6 +25,7 @@ import { findCandidates, type SessionResources } from "./lib/bench/session.ts";
 import { describeMachine } from "./lib/catalog/machine.ts";
 import { loadRegistry } from "./lib/catalog/registry.ts";
 import { defaultStore, openStore } from "./lib/catalog/store.ts";
+import { noProxyForLoopback } from "./lib/endpoint/loopback.ts";
 import { runProgram } from "./lib/program.ts";
 import { writeQuality } from "./lib/quality/quality.ts";
 import { readRecordedAnswers } from "./lib/quality/recorded_answers.ts";
@@ -351,6 +352,8 @@ async function registry(path?: string) {
 
 /** The real resources, and the folder that runs go to. */
 async function setUp(reports?: string): Promise<Setup> {
+  const noProxy = noProxyForLoopback(Deno.env);
+  if (noProxy !== null) Deno.env.set("NO_PROXY", noProxy);
   const shared = {
     clock,
     sleep,

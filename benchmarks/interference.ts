@@ -28,7 +28,7 @@ interface Decoded {
   readonly cpuPercent: number;
 }
 
-async function ours(stream: boolean): Promise<Decoded> {
+async function podium(stream: boolean): Promise<Decoded> {
   const [startMs, startCpu] = [clock(), cpuMs()];
   const trace = await timedRequest(
     { name: "llama-cpp", baseUrl },
@@ -83,7 +83,7 @@ async function unread(): Promise<Decoded> {
   return timingsIn(await new Response(socket.readable).text());
 }
 
-const ways = { streamed: () => ours(true), whole: () => ours(false), curl, unread };
+const ways = { streamed: () => podium(true), whole: () => podium(false), curl, unread };
 type Way = keyof typeof ways;
 const names: readonly Way[] = ["streamed", "whole", "curl", "unread"];
 

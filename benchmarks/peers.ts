@@ -185,7 +185,7 @@ async function guidellmErrors(program: string, concurrency: number, requests: nu
   return tally;
 }
 
-async function ours(concurrency: number, seconds: number): Promise<TimingErrors> {
+async function podium(concurrency: number, seconds: number): Promise<TimingErrors> {
   await takeLog();
   await measureErrors(instrument, { model: "classic", concurrency, seconds: 3, signal }, new TimingErrors());
   const tally = new TimingErrors();
@@ -220,7 +220,7 @@ console.log("| --- | --- | --- | --- | --- | --- | --- |");
 const seconds = Number(flags.seconds);
 for (const concurrency of [1, 8, 64]) {
   const requests = Math.ceil((concurrency * seconds) / ANSWER_S);
-  row("podium", concurrency, await ours(concurrency, seconds));
+  row("podium", concurrency, await podium(concurrency, seconds));
   if (flags.aiperf) row("aiperf", concurrency, await aiperfErrors(flags.aiperf, concurrency, requests));
   if (flags.guidellm) {
     row("guidellm", concurrency, await guidellmErrors(flags.guidellm, concurrency, requests));

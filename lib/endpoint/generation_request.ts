@@ -4,11 +4,11 @@ import { limitedText, type TimedBody } from "./timed_body.ts";
 import type { PostJson, TimedResponse } from "./timed_client.ts";
 import type { ChatMessage, Endpoint, GenerationRequest } from "./trace.ts";
 
-/** What a request asks of the protocol, apart from what it asks of the model. */
+/** How a request uses the protocol, whatever it requests from the model. */
 export interface ProtocolOptions {
   readonly route: "chat" | "completions";
   readonly stream: boolean;
-  /** Sends `stream_options`, which asks for a last chunk with `usage`. */
+  /** Sends `stream_options`, which requests a last chunk with `usage`. */
   readonly streamUsage: boolean;
   /** Puts the system message at the beginning of the first user message. @default false */
   readonly foldSystem?: boolean;

@@ -17,7 +17,7 @@ export interface ChatMessage {
   readonly content: string;
 }
 
-/** What a model is asked to generate, whichever route (chat or completions) carries it. */
+/** What a model is to generate, whichever route (chat or completions) carries it. */
 export interface GenerationRequest {
   readonly model: string;
   readonly messages: readonly ChatMessage[];

@@ -187,7 +187,7 @@ class FakeServer implements Fake {
       entry.outcome = "completed";
       return refusal !== null;
     }
-    const asking: FakeRequest = {
+    const wanted: FakeRequest = {
       model: parsed.model,
       chat,
       includeUsage: parsed.stream_options?.include_usage ?? false,
@@ -196,7 +196,7 @@ class FakeServer implements Fake {
     };
     const to = { connection, b, readMs: request.readMs, entry, pacer: this.#pacer, clock: this.clock };
     try {
-      return await sendAnswer(to, asking, parsed.stream && b.streaming === "yes");
+      return await sendAnswer(to, wanted, parsed.stream && b.streaming === "yes");
     } catch (error) {
       if (!isDisconnect(error)) throw error;
       entry.outcome = "client went";
@@ -212,18 +212,18 @@ function promptWords({ messages, prompt }: z.infer<typeof requestBody>, b: Behav
   return text.split(/\s+/).filter((word) => word !== "").length;
 }
 
-function refusalOf(b: Behaviour, asked: z.infer<typeof requestBody>, chat: boolean): Uint8Array | null {
+function refusalOf(b: Behaviour, body: z.infer<typeof requestBody>, chat: boolean): Uint8Array | null {
   if (!b.routes.includes(chat ? "chat" : "completions")) return errorResponse(404, "no such route");
-  if (asked.stream && b.streaming === "refuse") return errorResponse(400, "streaming is not supported");
-  if (asked.stream_options !== undefined && b.refuseStreamOptions) {
+  if (body.stream && b.streaming === "refuse") return errorResponse(400, "streaming is not supported");
+  if (body.stream_options !== undefined && b.refuseStreamOptions) {
     return errorResponse(400, "Unrecognized request argument supplied: stream_options");
   }
-  const refused = b.refuseFields.find((field) => field in asked);
+  const refused = b.refuseFields.find((field) => field in body);
   if (refused !== undefined) return errorResponse(400, `Unrecognized request argument supplied: ${refused}`);
-  if (b.refuseZeroTemperature && asked.temperature === 0) {
+  if (b.refuseZeroTemperature && body.temperature === 0) {
     return errorResponse(422, "`temperature` must be strictly positive");
   }
-  if (b.systemMessage.startsWith("refuse") && asked.messages?.some(({ role }) => role === "system")) {
+  if (b.systemMessage.startsWith("refuse") && body.messages?.some(({ role }) => role === "system")) {
     return errorResponse(b.systemMessage === "refuse" ? 400 : 500, "System role not supported");
   }
   return b.fault?.kind === "http" ? response(b.fault.status, "application/json", b.fault.body) : null;

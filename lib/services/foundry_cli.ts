@@ -82,21 +82,21 @@ const serverStatus = z.looseObject({ webUrls: z.array(z.string()).nullish() });
 export async function askFoundryCli(
   { run, timeoutMs, signal }: { run: RunProgram; timeoutMs: number; signal?: AbortSignal },
 ): Promise<FoundryCli | null> {
-  const ask = (...args: string[]) =>
+  const foundry = (...args: string[]) =>
     run(["foundry", ...args], { timeoutMs, ...(signal === undefined ? {} : { signal }) });
   const [server, service, version] = await Promise.all([
-    ask("server", "status", "-o", "json"),
-    ask("service", "status"),
-    ask("--version"),
+    foundry("server", "status", "-o", "json"),
+    foundry("service", "status"),
+    foundry("--version"),
   ]);
   if (server === null && service === null) return null;
-  const told = /\d+\.\d+\.\d+/.exec(version?.code === 0 ? version.stdout : "")?.[0] ?? null;
+  const number = /\d+\.\d+\.\d+/.exec(version?.code === 0 ? version.stdout : "")?.[0] ?? null;
   if (server?.code === 0) {
     const serviceUrl = urlOfJson(server.stdout) ?? firstLocalUrl(server.stdout);
-    return { words: "server", version: told, serviceUrl };
+    return { words: "server", version: number, serviceUrl };
   }
   if (service?.code === 0 || /service is (not )?(running|started)/i.test(service?.stdout ?? "")) {
-    return { words: "service", version: told, serviceUrl: firstLocalUrl(service?.stdout ?? "") };
+    return { words: "service", version: number, serviceUrl: firstLocalUrl(service?.stdout ?? "") };
   }
   return null;
 }

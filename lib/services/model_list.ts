@@ -1,4 +1,4 @@
-/** Which models a service has: by OpenAI's `GET /models`, or by Foundry Local's own calls, which tell more. */
+/** Which models a service has: by OpenAI's `GET /models`, or by Foundry Local's own calls, which are more detailed. */
 import { z } from "zod";
 import { httpFailure, redacted, rootReason } from "../endpoint/failure.ts";
 import type { Endpoint } from "../endpoint/trace.ts";
@@ -121,7 +121,7 @@ async function openaiModels(endpoint: Endpoint, options: UntimedOptions): Promis
 /** Between two requests to a service that loads its model, in ms. */
 const LOADING_PAUSE_MS = 250;
 
-/** llama.cpp's server answers 503 until its model is loaded: it is asked again until the time is up. */
+/** llama.cpp's server answers 503 until its model is loaded: the request is repeated until the time is up. */
 async function getWhenLoaded(endpoint: Endpoint, options: UntimedOptions) {
   let late = false;
   const timer = setTimeout(() => late = true, options.timeoutMs - LOADING_PAUSE_MS);

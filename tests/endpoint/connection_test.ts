@@ -39,7 +39,7 @@ Deno.test("messages arrive whole and in order, whatever the socket takes at a ti
   );
 });
 
-Deno.test("what the socket has not taken yet is not written over by the next message", async () => {
+Deno.test("bytes that the socket has not taken are not overwritten by the next message", async () => {
   const taken = Promise.withResolvers<void>();
   const got: number[] = [];
   const writer = new SocketWriter({

@@ -61,7 +61,7 @@ function assertSane(trace: Trace): void {
   assert.ok(trace.endMs >= trace.sentMs);
 }
 
-Deno.test("hostile: whole answers are believed, torn anyhow", async () => {
+Deno.test("hostile: whole answers are accepted, however they are cut", async () => {
   const random = seededRandom("torn");
   const attacks = Array.from({ length: 30 }, () => realAnswers()).flat()
     .map((answer): Attack => ({ pieces: torn(answer, 4, random), closes: true }));
@@ -72,7 +72,7 @@ Deno.test("hostile: whole answers are believed, torn anyhow", async () => {
   }
 });
 
-Deno.test("hostile: truncated answers are never taken for whole ones", async () => {
+Deno.test("hostile: truncated answers never count as whole", async () => {
   const random = seededRandom("truncated");
   const answers = realAnswers();
   const attacks = Array.from({ length: 400 }, (_, i): Attack => {

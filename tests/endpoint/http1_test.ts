@@ -72,7 +72,7 @@ for (const [name, [text, body, reusable]] of Object.entries(responses)) {
     assert.equal(parse(text, single).body, body);
   });
 
-  Deno.test(`http/1.1: ${name}, cut short, is never taken for whole`, () => {
+  Deno.test(`http/1.1: ${name}, cut short, never counts as whole`, () => {
     for (let length = 0; length < text.length; length++) {
       const start = text.slice(0, length);
       const parser = new ResponseParser();

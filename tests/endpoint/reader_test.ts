@@ -134,20 +134,20 @@ Deno.test("the last blank line may be missing", () => {
   assert.equal(read(`data: ${chunk("a")}\n\n`, "data: [DONE]").text().content, "a");
 });
 
-Deno.test("an end that was not announced is no end", () => {
+Deno.test("an answer without an announced end has not ended well", () => {
   assert.throws(() => read(`data: ${chunk("a")}\n\n`), /ended without \[DONE\] or a finish reason/);
   assert.throws(() => read(`data: ${chunk("a")}\n\ndata: {"choi`), /not JSON/);
   assert.throws(() => read(""), /empty answer/);
 });
 
-Deno.test("one choice of several counts", () => {
+Deno.test("of several choices, one counts", () => {
   const both = JSON.stringify({
     choices: [{ index: 1, delta: { content: "no" } }, { index: 0, delta: { content: "yes" } }],
   });
   assert.equal(read(`data: ${both}\n\ndata: [DONE]\n\n`).text().content, "yes");
 });
 
-Deno.test("chunks of unknown kind are passed over, those of a wrong shape are errors", () => {
+Deno.test("chunks of unknown kind are ignored, those of a wrong shape are errors", () => {
   assert.equal(
     read(`data: {"object":"ping"}\n\ndata: ${chunk("a")}\n\ndata: [DONE]\n\n`).text().content,
     "a",
@@ -157,7 +157,7 @@ Deno.test("chunks of unknown kind are passed over, those of a wrong shape are er
   }
 });
 
-Deno.test("errors in every dress are told in the endpoint's words", () => {
+Deno.test("errors of every shape are reported in the endpoint's words", () => {
   for (
     const event of [
       'data: {"error":{"message":"no memory"}}',
@@ -170,7 +170,7 @@ Deno.test("errors in every dress are told in the endpoint's words", () => {
   }
 });
 
-Deno.test("a usage that is none is left out, the answer stands", () => {
+Deno.test("an invalid usage is left out, and the answer is kept", () => {
   for (
     const usage of [null, "many", { completion_tokens: -1 }, { completion_tokens: 1.5 }, { prompt_tokens: 3 }]
   ) {
@@ -191,7 +191,7 @@ Deno.test("content in parts is joined", () => {
   assert.equal(reader.text().content, "ab");
 });
 
-Deno.test("a whole answer that calls itself a stream is read as what it is", () => {
+Deno.test("a whole answer whose content type is a stream is read as a whole answer", () => {
   const reader = new AnswerReader("text/event-stream");
   for (const text of ["\n", ' {"choices":[{"message":', '{"content":"a"}}]}']) {
     reader.feed(encoder.encode(text), 7);
@@ -201,7 +201,7 @@ Deno.test("a whole answer that calls itself a stream is read as what it is", () 
   assert.equal(reader.streamed, false);
 });
 
-Deno.test("what is neither events nor JSON is told at once, whatever it calls itself", () => {
+Deno.test("what is neither events nor JSON is reported at once, whatever its content type", () => {
   for (const type of ["text/html", null]) {
     const reader = new AnswerReader(type);
     assert.throws(() => reader.feed(encoder.encode("<html><body>Login"), 1), /neither events nor JSON/);

@@ -36,7 +36,7 @@ async function several(baseUrl: string, times: number, pauseMs = 0) {
   return traces;
 }
 
-Deno.test("a connection is used again", async () => {
+Deno.test("a connection is reused", async () => {
   const fake = startFake({});
   const traces = await several(fake.baseUrl, 5);
   assert.ok(traces.every((trace) => trace.status === "ok"));
@@ -44,7 +44,7 @@ Deno.test("a connection is used again", async () => {
   await fake.stop();
 });
 
-Deno.test("a server that closes after each answer is dialled again", async () => {
+Deno.test("a server that closes after each answer is connected to again", async () => {
   for (const behaviour of [{ closeAfter: true }, { framing: "close" as const }]) {
     const fake = startFake(behaviour);
     const traces = await several(fake.baseUrl, 4);
@@ -54,7 +54,7 @@ Deno.test("a server that closes after each answer is dialled again", async () =>
   }
 });
 
-Deno.test("a kept connection that the server has closed meanwhile is not used", async () => {
+Deno.test("an idle connection that the server has closed is not reused", async () => {
   const response = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   let taken = 0;
@@ -76,7 +76,7 @@ Deno.test("a kept connection that the server has closed meanwhile is not used", 
   await serving;
 });
 
-Deno.test("a request that a server took and dropped is a failure, not sent again", async () => {
+Deno.test("a request that a server accepted and dropped is a failure, and is not sent again", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   let requests = 0;
   const serve = async (connection: Deno.TcpConn) => {
@@ -145,7 +145,7 @@ Deno.test("https, redirects and refused targets go to the platform's fetch", asy
   await serving;
 });
 
-Deno.test("an answer packed against our wish is unpacked", async () => {
+Deno.test("an answer that is compressed all the same is decompressed", async () => {
   const packed = gzipSync('{"data":[]}');
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const serving = (async () => {
@@ -163,7 +163,7 @@ Deno.test("an answer packed against our wish is unpacked", async () => {
   await serving;
 });
 
-Deno.test("stamps are taken at the socket, not when the body is asked for", async () => {
+Deno.test("times are taken at the socket, not when the body is read", async () => {
   const fake = startFake({ tokens: 2 });
   let now = 0;
   const transport = timedClient({ clock: () => ++now, fetch: nobody });
@@ -215,7 +215,7 @@ Deno.test("JSON goes over the platform's fetch where a bare socket may not", asy
   await fake.stop();
 });
 
-Deno.test("what can't be sent is refused where the answer is awaited, and the trace does not show the key", async () => {
+Deno.test("an invalid address or key is refused where the answer is awaited, and the trace does not show the key", async () => {
   const transport = timedClient({ clock, fetch });
   await assert.rejects(transport.post("no address", undefined, "{}").head(), TypeError);
   const trace = await timedRequest(
@@ -228,7 +228,7 @@ Deno.test("what can't be sent is refused where the answer is awaited, and the tr
   transport.close();
 });
 
-Deno.test("an answer that is given up while it is dialled, awaited or read ends with the reason", async () => {
+Deno.test("an answer that is given up while connecting, waiting or reading ends with the reason", async () => {
   const fake = startFake({ tokens: 3, fault: { kind: "hang", afterChunks: 1 } });
   const transport = timedClient({ clock, fetch: nobody });
   const post = () =>
@@ -250,14 +250,14 @@ Deno.test("an answer that is given up while it is dialled, awaited or read ends 
   await fake.stop();
 });
 
-Deno.test("localhost is dialled whichever family answers", async () => {
+Deno.test("localhost is reached whichever address family answers", async () => {
   const fake = startFake({});
   const trace = await ask(fake.baseUrl.replace("127.0.0.1", "localhost"), "socket");
   assert.equal(trace.status, "ok");
   await fake.stop();
 });
 
-Deno.test("loopback is told from everything else", () => {
+Deno.test("loopback is distinguished from everything else", () => {
   for (
     const [url, expected] of [
       ["http://localhost:1/", true],

@@ -19,7 +19,7 @@ for (const carrier of CARRIERS) {
     assert.deepEqual(stamps, stamps.toSorted((a, b) => a - b));
   });
 
-  Deno.test(`${carrier}: the key is sent, and never told`, async () => {
+  Deno.test(`${carrier}: the key is sent, and never shown`, async () => {
     const apiKey = "hunter2-hunter2";
     const fine = await askFake({ apiKey }, carrier, { apiKey });
     assert.equal(fine.status, "ok");
@@ -29,7 +29,7 @@ for (const carrier of CARRIERS) {
     assert.ok(!JSON.stringify(wrong).includes("hunter2"));
   });
 
-  Deno.test(`${carrier}: nobody there is a failed trace, not a throw`, async () => {
+  Deno.test(`${carrier}: a service that is down is a failed trace, not an exception`, async () => {
     const fake = startFake();
     await fake.stop();
     const trace = await ask(fake.baseUrl, carrier);
@@ -52,7 +52,7 @@ for (const carrier of CARRIERS) {
     assert.equal(early.status, "failed");
   });
 
-  Deno.test(`${carrier}: silence ends at the time-out, with what had come`, async () => {
+  Deno.test(`${carrier}: silence ends at the time-out, with what had arrived`, async () => {
     const options = { timeoutMs: 80 };
     const started = await askFake(
       { tokens: 6, itlMs: 1, fault: { kind: "hang", afterChunks: 2 } },
@@ -104,7 +104,7 @@ for (const carrier of CARRIERS) {
     await fake.stop();
   });
 
-  Deno.test(`${carrier}: a server that ignores "stream" is told apart`, async () => {
+  Deno.test(`${carrier}: a server that ignores "stream" is recognised`, async () => {
     const trace = await askFake({ streaming: "json", tokens: 3 }, carrier);
     assert.equal(trace.status, "ok");
     assert.equal(trace.streamed, false);
@@ -160,7 +160,7 @@ Deno.test("a stall is seen where it was, not averaged away", async () => {
   await fake.stop();
 });
 
-Deno.test("without usage there is none, not a zero", async () => {
+Deno.test("without usage there is no usage, not a zero", async () => {
   const trace = await askFake({ usage: "never" });
   assert.equal(trace.status, "ok");
   assert.equal(trace.usage, null);
@@ -188,13 +188,13 @@ Deno.test("reasoning is kept apart from content, under either name", async () =>
   }
 });
 
-Deno.test("several tokens in a chunk are one arrival", async () => {
+Deno.test("several tokens in one chunk are one arrival", async () => {
   const trace = await askFake({ tokens: 6, tokensPerChunk: 3 });
   assert.equal(trace.chunks.length, 2);
   assert.equal(trace.usage?.outputTokens, 6);
 });
 
-Deno.test("characters cut by the chunking come out whole", async () => {
+Deno.test("characters that are cut by chunks are read whole", async () => {
   const words = ["Grüße, ", "日本", "🙂🙂", " fin"];
   const trace = await askFake({ words, splitBytes: 1 });
   assert.equal(trace.content, words.join(""));

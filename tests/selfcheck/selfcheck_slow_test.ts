@@ -26,7 +26,7 @@ async function selfcheck(cache: string, ...args: string[]) {
   return { code, stdout: text(stdout), stderr: text(stderr) };
 }
 
-Deno.test("selfcheck prints one JSON document, and keeps it for reports", async () => {
+Deno.test("selfcheck prints one JSON document, and saves it for reports", async () => {
   const cache = await Deno.makeTempDir();
   const { code, stdout, stderr } = await selfcheck(cache, "--json");
   assert.equal(code, 0, stderr);
@@ -45,7 +45,7 @@ Deno.test("selfcheck prints one JSON document, and keeps it for reports", async 
   await Deno.remove(cache, { recursive: true });
 });
 
-Deno.test("selfcheck --soak tells memory and error over time", async () => {
+Deno.test("selfcheck --soak reports memory and errors over time", async () => {
   const cache = await Deno.makeTempDir();
   const { code, stdout, stderr } = await selfcheck(cache, "--soak", "0.02", "--json");
   assert.equal(code, 0, stderr);
@@ -57,7 +57,7 @@ Deno.test("selfcheck --soak tells memory and error over time", async () => {
   await Deno.remove(cache, { recursive: true });
 });
 
-Deno.test("selfcheck refuses what it does not take, in a line", async () => {
+Deno.test("selfcheck refuses invalid input in one line", async () => {
   const cache = await Deno.makeTempDir();
   const { code, stderr } = await selfcheck(cache, "--soak", "-1");
   assert.equal(code, 2);

@@ -132,7 +132,7 @@ Deno.test("what can be trusted follows from the figures", () => {
   assert.match(trustOf({ ...result, steal_percent: 2.5 })[0] ?? "", /^the hypervisor took 2.5 % of a core/);
 });
 
-Deno.test("the last result is kept, and an unreadable one is none", async () => {
+Deno.test("the last result is saved, and an unreadable one is null", async () => {
   const folder = await Deno.makeTempDir();
   assert.equal(await lastSelfcheck(folder), null);
   const path = await saveSelfcheck(folder, result);

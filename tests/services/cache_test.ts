@@ -43,7 +43,7 @@ const user = (pattern: RegExp) => (error: unknown) => {
   return true;
 };
 
-Deno.test("what is laid out is what is read", () =>
+Deno.test("a model that was added is read back", () =>
   inFolder(async (dir) => {
     const cacheDir = join(dir, "cache");
     await addToFoundryCache(cacheDir, await model(dir), { replace: false });
@@ -92,7 +92,7 @@ Deno.test("a folder that is no cache is refused, whether to be read or written",
     );
   }));
 
-Deno.test("a name is given once: the id only with --replace, a foreign alias never", () =>
+Deno.test("an id is reused only with --replace, another model's alias never", () =>
   inFolder(async (dir) => {
     const cacheDir = join(dir, "cache");
     const mine = await model(dir);
@@ -136,7 +136,7 @@ Deno.test("what fails leaves the cache as it was", () =>
     assert.deepEqual(names, ["mine"]);
   }));
 
-Deno.test("a cache is moved as a whole, to a place of its own", () =>
+Deno.test("a cache is copied as a whole, to a new folder", () =>
   inFolder(async (dir) => {
     const cacheDir = join(dir, "cache");
     await addToFoundryCache(cacheDir, await model(dir), { replace: false });

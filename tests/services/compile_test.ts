@@ -87,7 +87,10 @@ Deno.test(
 );
 
 Deno.test(
-  { name: "what fails is told by its last line; it goes on where it ended", ignore: !enough },
+  {
+    name: "a failure is reported by its last line; a second call continues where it stopped",
+    ignore: !enough,
+  },
   () =>
     inFolder(async (options, dir) => {
       const full = { code: 1, stdout: "", stderr: "OSError: [Errno 28] No space left on device" };
@@ -109,7 +112,7 @@ Deno.test(
 );
 
 Deno.test(
-  { name: "no Python that fits is told with what was found", ignore: !enough },
+  { name: "a missing Python is reported with what was found", ignore: !enough },
   () =>
     inFolder(async (options) => {
       const old: RunProgram = ([program]) => Promise.resolve(program === "python3" ? ok("3.8\n") : null);
@@ -117,7 +120,7 @@ Deno.test(
     }),
 );
 
-Deno.test("what is no model is refused before anything is run", () =>
+Deno.test("what is not a model is refused before any program runs", () =>
   inFolder(async (options, dir) => {
     const never: RunProgram = () => assert.fail("nothing is to be run");
     const refused = async (source: string, pattern: RegExp) => {
@@ -132,7 +135,7 @@ Deno.test("what is no model is refused before anything is run", () =>
     await refused(join(dir, "scripts", "build.txt"), /is not a GGUF file/);
   }));
 
-Deno.test("the comparison is read from the last line, whatever libraries print before", () =>
+Deno.test("the comparison is read from the last line, whatever libraries print before it", () =>
   inFolder(async (options, dir) => {
     const row = {
       prompt: "2 + 3?",

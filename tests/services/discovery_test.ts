@@ -7,7 +7,7 @@ import { startFake } from "../fake_endpoint.ts";
 
 const env = (values: Record<string, string> = {}) => ({ get: (name: string) => values[name] });
 
-Deno.test("an endpoint is NAME=URL or URL; names tell nothing of the host", () => {
+Deno.test("an endpoint is NAME=URL or URL; its name does not contain the host", () => {
   const names = Object.entries({
     "lab=https://models.example/v1": ["lab", "https://models.example/v1"],
     "https://models.example/v1/": ["remote", "https://models.example/v1"],
@@ -22,7 +22,7 @@ Deno.test("an endpoint is NAME=URL or URL; names tell nothing of the host", () =
   assert.ok(!("apiKey" in parseEndpoint("http://localhost:1/v1", "")));
 });
 
-Deno.test("what is no endpoint is refused, without telling the password", () => {
+Deno.test("an invalid endpoint is refused, without showing the password", () => {
   for (
     const text of [
       "",
@@ -103,7 +103,7 @@ Deno.test("an empty list is empty, however the service writes it", async () => {
   ) assert.deepEqual(await listBody(body), { ids: [], listed: true, problem: null }, JSON.stringify(body));
 });
 
-Deno.test("a list is read whole: bare, below another key, with broken entries in it", async () => {
+Deno.test("a list is read whole: bare, under another key, with broken entries in it", async () => {
   const good = { id: "a", owned_by: 7 };
   for (
     const body of [

@@ -60,7 +60,7 @@ const serving = (...bases: string[]): Fetch => (input) => {
     : Promise.reject(new TypeError("connection refused"));
 };
 
-Deno.test("the order is: what is named, what the command line tells, known ports", async () => {
+Deno.test("the order is: named services, the command line's, known ports", async () => {
   const fetch = serving("http://lab.example:1/v1", "http://127.0.0.1:52364/v1", "http://127.0.0.1:11434/v1");
   const found = await findServices({
     fetch,
@@ -86,7 +86,7 @@ Deno.test("one service that is found in two ways counts once; two of one name ar
   assert.deepEqual(two.map(({ endpoint }) => endpoint.name), ["foundry", "foundry-5273"]);
 });
 
-Deno.test("servers are recognised by what they say, whatever their port", async () => {
+Deno.test("servers are recognised by their answers, whatever their port", async () => {
   const endpoint = { name: "x", baseUrl: "http://127.0.0.1:8000/v1" };
   const kindOf = (owner: string | null, answers: Record<string, unknown> = {}) => {
     const fetch: Fetch = (input) => {
@@ -105,7 +105,7 @@ Deno.test("servers are recognised by what they say, whatever their port", async 
   assert.equal(await kindOf("me"), null);
 });
 
-Deno.test("a program is ended when its time is up, and absent ones are none", async () => {
+Deno.test("a program is ended when its time is up; one that is missing is null", async () => {
   const loop = [Deno.execPath(), "eval", "console.log('here'); setInterval(() => {}, 1000)"];
   const end = await runProgram(loop, { timeoutMs: 1500 });
   assert.equal(end?.code, null);

@@ -62,7 +62,7 @@ Deno.test("1.x: every chunk carries usage and the text twice; it counts once", a
   });
 });
 
-Deno.test("1.x: a load that fails without a word is an error that names the model", async () => {
+Deno.test("1.x: a load that fails without a message is an error that names the model", async () => {
   await withService(startFake1(["other-generic-cpu"]), async (service) => {
     const model = {
       ...resolveFoundryModel(await foundryModels(service, options), "other"),
@@ -76,7 +76,7 @@ Deno.test("1.x: a load that fails without a word is an error that names the mode
   });
 });
 
-Deno.test("0.x: the catalogue tells devices, the cache what is here; an alias is the variant that is here", async () => {
+Deno.test("0.x: the catalogue names devices, the cache what is downloaded; an alias is the downloaded variant", async () => {
   const fake = startFake0(["qwen2.5-0.5b-instruct-generic-cpu:4"]);
   await withService(fake, async (service) => {
     assert.equal(service.generation, "0.x");
@@ -109,7 +109,7 @@ Deno.test("0.x: what is only in the catalogue is listed, but not ready", async (
   }
 });
 
-Deno.test("a service that loads another variant than asked is caught", async () => {
+Deno.test("a service that loads another variant than requested is noticed", async () => {
   const facts = { alias: "phi", sizeMb: null, license: null, task: null };
   const entry = (device: string) => ({
     ...facts,

@@ -248,7 +248,7 @@ Deno.test({ name: "the real Foundry Local runtime", ignore: !brought.ok }, async
   }
 });
 
-Deno.test("doctor on a machine without anything says what to do, and fails", async () => {
+Deno.test("doctor on an empty machine says what to do, and fails", async () => {
   const dir = await Deno.makeTempDir({ prefix: "podium-empty-" });
   try {
     const dead = `http://127.0.0.1:${freePort()}/v1`;
