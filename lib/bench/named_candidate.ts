@@ -297,6 +297,17 @@ export function resolveAgain(infos: readonly CandidateInfo[], from: ResolveFrom)
           `give --endpoint ${info.endpoint}=URL`,
       );
     }
-    return { ...resolveOne(`${info.model_id}@${info.endpoint}`, from), info };
+    return { ...resolveOne(nameAgain(info, from), from), info };
   });
+}
+
+/** A model that was named by its file is found only where that file is named again. */
+function nameAgain({ id, alias, variant, endpoint, model_id }: CandidateInfo, from: ResolveFrom): string {
+  if (endpoint !== EMBEDDED) return `${model_id}@${endpoint}`;
+  const file = [...from.files ?? []].find(([, model]) => model.alias === alias);
+  if (file !== undefined) return `"${file[0]}":${variant}@${EMBEDDED}`;
+  if (findModel(from.registry, alias) !== undefined) return `${model_id}@${EMBEDDED}`;
+  throw new UserError(
+    `${id} was measured from a file, whose path runs don't store: name it again with --models PATH`,
+  );
 }

@@ -124,3 +124,35 @@ Deno.test("a model that is named is requested from a service that lists nothing"
   assert.deepEqual(ids(["my-model@lab", "my-model"], unlisted), ["my-model@lab", "my-model@lab#2"]);
   assert.throws(() => ids(["my-model@lab"], service("lab")), /my-model/);
 });
+
+Deno.test("a name in double quotes may hold what separates the parts of others", () => {
+  const lab = service("lab", "team:a+b@x,y");
+  assert.deepEqual(ids(['"team:a+b@x,y"@lab', '"team:a+b@x,y"'], lab), [
+    "team:a+b@x,y@lab",
+    "team:a+b@x,y@lab#2",
+  ]);
+  assert.throws(() => ids(['"smollm2:q4']), /a quote is not closed/);
+  assert.throws(() => ids(["hf:owner/repo:Q4_K_M"]), /hf:owner.*not supported yet: .*models\.json/);
+});
+
+Deno.test("a model file is a candidate of its own, also when its run is resumed", () => {
+  const [model] = parseRegistry(
+    '{"schema_version": 1, "models": [{"alias": "x", "variants": [{"name": "q8_0", "format": "gguf", "file": "x.gguf"}]}]}',
+    "x",
+  ).models;
+  assert.ok(model);
+  const files = new Map([["C:\\my models\\x.gguf", model], ["./x.gguf", model]]);
+  const all: ResolveFrom = { ...from(), files };
+  const names = ['"C:\\my models\\x.gguf":threads=2', "./x.gguf", "./x.gguf:threads=1@embedded"];
+  const found = resolveCandidates(names, all);
+  assert.deepEqual(found.map(({ info }) => info.id), ["x:q8_0+threads=2", "x:q8_0", "x:q8_0+threads=1"]);
+  assert.deepEqual(found.map((one) => one.kind === "embedded" && one.file), [
+    "C:\\my models\\x.gguf",
+    "./x.gguf",
+    "./x.gguf",
+  ]);
+  const infos = found.map(({ info }) => info);
+  assert.ok(!JSON.stringify(infos).includes("my models"), "runs name no folder");
+  assert.deepEqual(resolveAgain(infos, all).map(({ info }) => info), infos);
+  assert.throws(() => resolveAgain(infos, from()), /measured from a file.*--models PATH/);
+});
