@@ -8,11 +8,10 @@
  *   deno task compare A B --control smollm2-135m           an unchanged candidate takes the machine out
  *   deno task compare A B --fail-on-regression             exit code 1 when anything got slower or fails
  */
-import { basename } from "node:path";
 import type { RunsComparison } from "../lib/bench/compare.ts";
 import type { ComparableRun } from "../lib/bench/compare_runs.ts";
-import { reasonOf, UserError } from "../lib/errors.ts";
 import { bareCommand, epsilonOption, jsonOption, outOption, pathValue, printJson, runCli } from "./cli.ts";
+import { withRun } from "./open_run.ts";
 
 interface Options {
   readonly out: string;
@@ -23,50 +22,17 @@ interface Options {
   readonly json?: boolean;
 }
 
-/** A run by folder, by id, or out of version control. */
-async function openRun(name: string, root: string): Promise<ComparableRun> {
-  const { findRun, findCommittedRun, extractCommittedRun } = await import("../lib/bench/find_run.ts");
-  const { readComparableRun } = await import("../lib/bench/compare_runs.ts");
-  const folder = await findRun(name, root);
-  if (folder !== null) return await readComparableRun(folder, basename(name));
-  const committed = await findCommittedRun(name);
-  if (committed === null) {
-    throw new UserError(
-      `no run ${name}: give a folder with a run.json, the id of a run below ${root}, or a git revision ` +
-        `that holds one (REVISION:reports/ID)`,
-    );
-  }
-  const target = await scratchFolder();
-  try {
-    await extractCommittedRun(committed, target);
-    return await readComparableRun(target, name);
-  } finally {
-    await Deno.remove(target, { recursive: true });
-  }
-}
-
-/** Below reports/, the one place that this task may write to. */
-async function scratchFolder(): Promise<string> {
-  try {
-    await Deno.mkdir("reports", { recursive: true });
-    return await Deno.makeTempDir({ dir: "reports", prefix: ".revision-" });
-  } catch (error) {
-    throw new UserError(
-      `can't unpack a committed run below reports/: ${reasonOf(error)}; make that folder writable`,
-      1,
-      { cause: error },
-    );
-  }
-}
-
 async function compare(names: readonly string[], options: Options): Promise<number> {
-  const [{ compareAllRuns }, { seededRandom }, { comparisonText }] = await Promise.all([
-    import("../lib/bench/compare.ts"),
-    import("../lib/stats/random.ts"),
-    import("../lib/report/comparison_text.ts"),
-  ]);
+  const [{ readComparableRun }, { compareAllRuns }, { seededRandom }, { comparisonText }] = await Promise.all(
+    [
+      import("../lib/bench/compare_runs.ts"),
+      import("../lib/bench/compare.ts"),
+      import("../lib/stats/random.ts"),
+      import("../lib/report/comparison_text.ts"),
+    ],
+  );
   const runs: ComparableRun[] = [];
-  for (const name of names) runs.push(await openRun(name, options.out));
+  for (const name of names) runs.push(await withRun(name, options.out, readComparableRun));
   const comparison = compareAllRuns(runs, {
     epsilon: options.epsilon,
     random: () => seededRandom(1),
@@ -78,16 +44,46 @@ async function compare(names: readonly string[], options: Options): Promise<numb
     const columns = terminal ? Deno.consoleSize().columns : 80;
     console.log(comparisonText(comparison, { columns, color: terminal && !Deno.noColor }));
   }
-  return gates(comparison, options);
+  const code = options.failOnRegression ? await regression(runs, options) : 0;
+  return options.failOnChangedAnswers && code === 0 ? changedAnswers(comparison) : code;
 }
 
-async function gates(comparison: RunsComparison, options: Options): Promise<number> {
-  const { answersGate, speedGate } = await import("../lib/bench/gate.ts");
-  const regressions = options.failOnRegression ? speedGate(comparison) : [];
-  const changed = options.failOnChangedAnswers ? answersGate(comparison) : 0;
-  for (const regression of regressions) console.error(`regression: ${regression}`);
-  if (changed > 0) console.error(`${changed} answers changed`);
-  return regressions.length > 0 || changed > 0 ? 1 : 0;
+/** The gate over each later run, on speed and failures, with ε as what is accepted. */
+async function regression([baseline, ...later]: readonly ComparableRun[], options: Options): Promise<number> {
+  const [{ gateRuns, gateExitCode }, { gateText }, { seededRandom }] = await Promise.all([
+    import("../lib/bench/gate.ts"),
+    import("../lib/report/gate_text.ts"),
+    import("../lib/stats/random.ts"),
+  ]);
+  if (baseline === undefined) return 3;
+  const codes = later.map((run) => {
+    const report = gateRuns(baseline, run, null, {
+      maxSlowdown: options.epsilon,
+      maxDrop: 1,
+      maxFailures: 0.05,
+      random: () => seededRandom(1),
+      ...(options.control === undefined ? {} : { control: options.control }),
+    });
+    console.error(gateText(report));
+    return gateExitCode(report.verdict);
+  });
+  return codes.includes(1) ? 1 : Math.max(0, ...codes);
+}
+
+/** 1 where an answer changed, 3 where texts could not be compared. */
+function changedAnswers(comparison: RunsComparison): number {
+  const measured = comparison.runs.flatMap(({ run, candidates }) =>
+    candidates.filter(({ status }) => status === "measured").map((one) => ({ run, ...one }))
+  );
+  for (const { run, candidate, answers } of measured) {
+    const why = answers.skipped ??
+      (answers.compared === 0 ? "no answer of the same prompt and round in both" : null);
+    if (why === null) continue;
+    console.error(`can't tell whether the answers of ${candidate} in ${run} changed: ${why}`);
+    return 3;
+  }
+  if (comparison.changed_answers > 0) console.error(`${comparison.changed_answers} answers changed`);
+  return comparison.changed_answers > 0 ? 1 : 0;
 }
 
 const command = bareCommand("compare")
@@ -96,8 +92,14 @@ const command = bareCommand("compare")
   .addOption(outOption())
   .option("--control <candidate>", "an unchanged candidate of all runs (id or alias)", pathValue)
   .addOption(epsilonOption(0.1))
-  .option("--fail-on-regression", "exit code 1 when a candidate got slower or fails now")
-  .option("--fail-on-changed-answers", "exit code 1 when an answer at temperature 0 changed")
+  .option(
+    "--fail-on-regression",
+    "exit code 1 when a candidate got slower or fails more, 3 when that can't be told",
+  )
+  .option(
+    "--fail-on-changed-answers",
+    "exit code 1 when an answer at temperature 0 changed, 3 when that can't be told",
+  )
   .addOption(jsonOption());
 
 await runCli(async () => {

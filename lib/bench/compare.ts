@@ -147,15 +147,16 @@ function refuseWithoutCommonPrompt(before: ComparableRun, after: ComparableRun):
   );
 }
 
-interface Pair {
+/** One candidate in two runs. */
+export interface MatchedCandidate {
   readonly before: RunCandidate;
   readonly after: RunCandidate;
   readonly matchedBy: "id" | "alias";
 }
 
 /** By id; what is left, by alias where that is unique on both sides. */
-function matchCandidates(before: ComparableRun, after: ComparableRun): Pair[] {
-  const byId = after.candidates.flatMap((one): Pair[] => {
+export function matchCandidates(before: ComparableRun, after: ComparableRun): MatchedCandidate[] {
+  const byId = after.candidates.flatMap((one): MatchedCandidate[] => {
     const match = before.candidates.find((other) => other.info.id === one.info.id);
     return match === undefined ? [] : [{ before: match, after: one, matchedBy: "id" }];
   });
@@ -165,7 +166,7 @@ function matchCandidates(before: ComparableRun, after: ComparableRun): Pair[] {
     const same = rest.filter((one) => one.info.alias === alias);
     return same.length === 1 ? same[0] : undefined;
   };
-  const byAlias = restAfter.flatMap((one): Pair[] => {
+  const byAlias = restAfter.flatMap((one): MatchedCandidate[] => {
     const match = alone(restBefore, one.info.alias);
     const unique = alone(restAfter, one.info.alias) !== undefined;
     return match === undefined || !unique ? [] : [{ before: match, after: one, matchedBy: "alias" }];
@@ -200,7 +201,7 @@ interface Circumstances {
   readonly options: CompareOptions;
 }
 
-function compareCandidate(pair: Pair, at: Circumstances): CandidateChange {
+function compareCandidate(pair: MatchedCandidate, at: Circumstances): CandidateChange {
   const [before, after] = [pair.before, pair.after];
   return {
     candidate: after.info.id,
@@ -227,18 +228,18 @@ function meanTokens({ values }: RunCandidate): number | null {
   return values.length === 0 ? null : values.reduce((sum, one) => sum + one.outputTokens, 0) / values.length;
 }
 
-function compareMetric(metric: ComparedMetric, pair: Pair, at: Circumstances): MetricChange {
+function compareMetric(metric: ComparedMetric, pair: MatchedCandidate, at: Circumstances): MetricChange {
   const isControl = at.control?.before === pair.before;
   const control = isControl ? null : at.control;
-  const before = promptValues(pair.before.values, metric, control?.before.values ?? null);
-  const after = promptValues(pair.after.values, metric, control?.after.values ?? null);
+  const before = metricValues(pair.before.values, metric, control?.before.values ?? null);
+  const after = metricValues(pair.after.values, metric, control?.after.values ?? null);
   const { ratio, ci95, n, prompts } = compareRuns(after, before, { random: at.options.random() });
   const judged = judge({ metric, ratio, ci95, prompts }, pair, at, isControl);
   return { metric, ratio, ci95, n, prompts, ...judged };
 }
 
 /** Values of a metric; with a control, each divided by the control's value in the same block. */
-function promptValues(
+export function metricValues(
   values: readonly RunValue[],
   metric: ComparedMetric,
   control: readonly RunValue[] | null,
@@ -255,7 +256,7 @@ function promptValues(
 
 function judge(
   { metric, ratio, ci95, prompts }: Pick<MetricChange, "metric" | "ratio" | "ci95" | "prompts">,
-  pair: Pair,
+  pair: MatchedCandidate,
   at: Circumstances,
   isControl: boolean,
 ): Pick<MetricChange, "verdict" | "why"> {

@@ -41,6 +41,8 @@ export interface RunCandidate {
   readonly info: CandidateInfo;
   readonly ok: number;
   readonly failed: number;
+  /** Every timed request, good or not, by its prompt's hash. */
+  readonly outcomes: readonly { readonly prompt: string; readonly failed: boolean }[];
   /** Why it failed first, or left the run. */
   readonly reason: string | null;
   /** True where any of its token counts is an estimate. */
@@ -64,6 +66,7 @@ interface Draft {
   readonly info: CandidateInfo;
   ok: number;
   failed: number;
+  outcomes: { prompt: string; failed: boolean }[];
   reason: string | null;
   estimated: boolean;
   values: RunValue[];
@@ -113,11 +116,12 @@ export async function readComparableRun(folder: string, name: string): Promise<C
 }
 
 function emptyDraft(info: CandidateInfo): Draft {
-  return { info, ok: 0, failed: 0, reason: null, estimated: false, values: [], answers: [] };
+  return { info, ok: 0, failed: 0, outcomes: [], reason: null, estimated: false, values: [], answers: [] };
 }
 
 /** True for a good request. */
 function addRequest(draft: Draft, record: RequestRecord, prompt: string): boolean {
+  draft.outcomes.push({ prompt, failed: record.status !== "ok" });
   if (record.status !== "ok") {
     draft.failed++;
     draft.reason ??= record.reason;

@@ -1,58 +1,288 @@
-/** Gates over a comparison, for scripts that must stop on a worse run. A gate that can't see must not pass. */
-import { UserError } from "../errors.ts";
-import type { RunsComparison } from "./compare.ts";
+/**
+ * A gate between two runs, for scripts that must stop on a worse one: is the new run at most so much worse than the
+ * baseline? Pass, fail, or can't tell. A gate that can't see must not pass, and noise must not fail it.
+ */
+import { holm } from "../stats/holm.ts";
+import { lossP, scoreDifference, tangoInterval } from "../stats/paired_difference.ts";
+import { compareRuns, RESAMPLE_FROM } from "../stats/paired.ts";
+import type { Random } from "../stats/random.ts";
+import { studentTCdf, studentTQuantile } from "../stats/t.ts";
+import { matchCandidates, metricValues } from "./compare.ts";
+import type { ComparableRun, ComparedMetric, RunCandidate } from "./compare_runs.ts";
+import { conditionDifferences } from "./conditions.ts";
+
+/** What a gate looks at, candidate by candidate. */
+export type GatePart = "latency" | "ttft" | "time per token" | "failures" | "quality";
+
+/** The answer of a gate, or of one part of it. */
+export type GateVerdict = "pass" | "fail" | "can't tell";
+
+/** One part of one candidate. */
+export interface GatedPart {
+  readonly candidate: string;
+  readonly part: GatePart;
+  readonly verdict: GateVerdict;
+  /** A ratio after / before of times, or points by which failures rose or quality fell; null where unknown. */
+  readonly change: number | null;
+  /** Of the change, 90 %: each end by itself is off with at most 5 %. */
+  readonly interval: readonly [number, number] | null;
+  /** The largest change that passes, in the same unit. */
+  readonly limit: number;
+  readonly cases: number;
+  /** p-value of "within the limit", corrected over all parts; null where it can't be tested. */
+  readonly p_fail: number | null;
+  readonly why: string;
+}
+
+/** A gate over two runs. */
+export interface GateReport {
+  readonly baseline: string;
+  readonly run: string;
+  readonly verdict: GateVerdict;
+  readonly parts: readonly GatedPart[];
+  readonly scope: string;
+  /** What the parts that fail were corrected for. */
+  readonly correction: string;
+}
+
+/** How much worse a run may be. */
+export interface GateTerms {
+  /** Share by which times may grow: 0.1 for 10 %. */
+  readonly maxSlowdown: number;
+  /** Points by which the quality may fall, 0 to 1. */
+  readonly maxDrop: number;
+  /** Points by which the share of failed requests may grow, 0 to 1. */
+  readonly maxFailures: number;
+  /** An unchanged candidate of both runs: times are then divided by its own in the same block. */
+  readonly control?: string;
+  /** Standard deviation of the logarithm of a run's level between repeated runs of the same thing; null: not known. */
+  readonly runSd?: number | null;
+  readonly random: () => Random;
+}
+
+/** Scores by case of one run, by candidate id: 0 to 1, under the prompt's hash. */
+export type RunScores = ReadonlyMap<string, ReadonlyMap<string, number>>;
+
+/** The accepted error of a pass, of each part; and of any fail, of all parts together. */
+const ERROR = 0.05;
+
+const timed: readonly {
+  readonly part: GatePart;
+  readonly metric: ComparedMetric;
+  readonly inverse: boolean;
+}[] = [
+  { part: "latency", metric: "latency_s", inverse: false },
+  { part: "ttft", metric: "ttft_s", inverse: false },
+  { part: "time per token", metric: "decode_tokens_per_s", inverse: true },
+];
 
 /**
- * The regressions that a gate on speed stops at; none lets it pass.
+ * Gates a run against its baseline by non-inferiority: a part passes when its change is below the limit at an error of 5 %,
+ * it fails when its change is above the limit at an error of 5 % for all parts together (Holm). The gate passes
+ * when every part passes, and fails when one fails; nothing to compare is "can't tell".
  *
- * @throws {UserError} where the runs can't be judged: other conditions, or nothing with an interval
+ * @param scores of both runs; null where neither was scored: then quality is no part
+ *
  * @example
  * ```ts ignore
- * if (speedGate(compareAllRuns(runs, options)).length > 0) Deno.exit(1);
+ * const report = gateRuns(before, after, null, { maxSlowdown: 0.1, maxDrop: 0.1, maxFailures: 0.05, random });
+ * if (report.verdict === "fail") Deno.exit(1);
  * ```
  */
-export function speedGate(comparison: RunsComparison): readonly string[] {
-  for (const { run, differences, candidates } of comparison.runs) {
-    const blocking = differences.filter((one) => one.blocking).map((one) => one.what);
-    if (blocking.length > 0) {
-      throw new UserError(
-        `no gate on ${run}: it differs from the baseline in ${
-          blocking.join(", ")
-        }; measure both under the same ` +
-          `conditions`,
-      );
-    }
-    const measured = candidates.filter((one) => one.status === "measured");
-    const blind = measured.filter((one) => one.metrics.every((metric) => metric.ci95 === null));
-    const [first] = blind;
-    if (first !== undefined) {
-      throw new UserError(
-        `no gate on ${run}: ${first.candidate} has no interval (${first.metrics[0]?.why ?? "no metric"})`,
-      );
-    }
-    if (candidates.length === 0) {
-      throw new UserError(`no gate on ${run}: it has no candidate of the baseline`);
-    }
+export function gateRuns(
+  before: ComparableRun,
+  after: ComparableRun,
+  scores: { readonly before: RunScores; readonly after: RunScores } | null,
+  terms: GateTerms,
+): GateReport {
+  const pairs = matchCandidates(before, after).map(({ before, after }) => ({ before, after }));
+  const blocking = conditionDifferences(before, after).filter((one) => one.blocking).map((one) => one.what);
+  const drafts = pairs.flatMap((pair) => [
+    ...timedParts(pair, { before, after, blocking, terms }),
+    failurePart(pair, terms),
+    ...(scores === null ? [] : [qualityPart(pair, scores, terms)]),
+  ]);
+  const missing = before.candidates.filter((one) => !pairs.some((pair) => pair.before === one))
+    .map((one) => unknown(one.info.id, "latency", terms.maxSlowdown + 1, "the new run did not measure it"));
+  const corrected = holm(drafts.map(({ p_fail }) => p_fail));
+  const parts = [
+    ...drafts.map((draft, at): GatedPart => {
+      const p = corrected[at] ?? null;
+      const { passes, ...part } = draft;
+      return {
+        ...part,
+        p_fail: p,
+        verdict: p !== null && p <= ERROR ? "fail" : passes ? "pass" : "can't tell",
+      };
+    }),
+    ...missing.map(({ passes: _, ...part }): GatedPart => ({ ...part, verdict: "can't tell" })),
+  ];
+  const cases = new Set(pairs.flatMap(({ after }) => after.outcomes.map(({ prompt }) => prompt))).size;
+  return {
+    baseline: before.name,
+    run: after.name,
+    verdict: parts.some(({ verdict }) => verdict === "fail")
+      ? "fail"
+      : parts.length > 0 && parts.every(({ verdict }) => verdict === "pass")
+      ? "pass"
+      : "can't tell",
+    parts,
+    scope: `cases like these (${cases} cases)`,
+    correction:
+      `fail: Holm over ${drafts.filter(({ p_fail }) => p_fail !== null).length} parts at 5 % in all; ` +
+      "pass: every part at 5 % by itself" +
+      (terms.runSd === undefined || terms.runSd === null
+        ? "; the spread between repeated runs is not known and not included"
+        : ""),
+  };
+}
+
+interface Pair {
+  readonly before: RunCandidate;
+  readonly after: RunCandidate;
+}
+type Draft = Omit<GatedPart, "verdict"> & { readonly passes: boolean };
+
+function unknown(candidate: string, part: GatePart, limit: number, why: string): Draft {
+  return { candidate, part, change: null, interval: null, limit, cases: 0, p_fail: null, why, passes: false };
+}
+
+/** Times of both runs. A metric that neither has (an answer that is not streamed has no first token) is no part. */
+function timedParts(
+  pair: Pair,
+  { before, after, blocking, terms }: {
+    readonly before: ComparableRun;
+    readonly after: ComparableRun;
+    readonly blocking: readonly string[];
+    readonly terms: GateTerms;
+  },
+): Draft[] {
+  const id = pair.after.info.id;
+  const limit = 1 + terms.maxSlowdown;
+  const control = (run: ComparableRun) =>
+    run.candidates.find(({ info }) => info.id === terms.control || info.alias === terms.control)?.values ??
+      null;
+  if (terms.control !== undefined && [pair.after.info.id, pair.after.info.alias].includes(terms.control)) {
+    return [];
   }
-  return comparison.regressions;
+  return timed.flatMap(({ part, metric, inverse }): Draft[] => {
+    const own = metricValues(pair.before.values, metric, control(before));
+    const now = metricValues(pair.after.values, metric, control(after));
+    if (own.length === 0 && now.length === 0) {
+      return part === "latency" ? [unknown(id, part, limit, "neither run has a good request")] : [];
+    }
+    if (blocking.length > 0) return [unknown(id, part, limit, `the runs differ in ${blocking.join(", ")}`)];
+    const estimated = part === "time per token" && pair.before.estimated !== pair.after.estimated;
+    if (estimated) {
+      return [unknown(id, part, limit, "tokens are counted in one run and estimated in the other")];
+    }
+    const found = inverse
+      ? compareRuns(own, now, { random: terms.random() })
+      : compareRuns(now, own, { random: terms.random() });
+    const cases = found.prompts;
+    const units = found.unit === "repeat" ? Math.floor(found.n / 2) : cases;
+    if (found.ratio === null || found.ci95 === null) {
+      return [{
+        ...unknown(id, part, limit, `too few cases (${cases}) for an interval`),
+        change: found.ratio,
+        cases,
+      }];
+    }
+    const log = Math.log(found.ratio);
+    const t = studentTQuantile(0.975, Math.max(1, units - 1));
+    const within = (Math.log(found.ci95[1]) - Math.log(found.ci95[0])) / 2 / t;
+    // Two runs differ by what each of them met: twice the variance of one.
+    const error = Math.hypot(within, Math.SQRT2 * (terms.runSd ?? 0));
+    const reach = studentTQuantile(1 - ERROR, Math.max(1, units - 1)) * error;
+    const interval: [number, number] = [Math.exp(log - reach), Math.exp(log + reach)];
+    return [{
+      candidate: id,
+      part,
+      change: found.ratio,
+      interval,
+      limit,
+      cases,
+      p_fail: studentTCdf(-(log - Math.log(limit)) / error, Math.max(1, units - 1)),
+      why: "",
+      passes: interval[1] <= limit,
+    }];
+  });
+}
+
+/** Share of failed requests, case by case; a candidate that fails altogether is judged here. */
+function failurePart({ before, after }: Pair, { maxFailures: limit }: GateTerms): Draft {
+  const shares = (one: RunCandidate) =>
+    new Map(
+      [...Map.groupBy(one.outcomes, ({ prompt }) => prompt)].map(([prompt, same]) =>
+        [prompt, same.filter(({ failed }) => failed).length / same.length] as const
+      ),
+    );
+  const [was, is] = [shares(before), shares(after)];
+  const pairs = [...is].flatMap(([prompt, share]) => {
+    const earlier = was.get(prompt);
+    return earlier === undefined ? [] : [[share, earlier] as const];
+  });
+  const part = changeOf(after.info.id, "failures", pairs, limit);
+  return part.passes || after.reason === null
+    ? part
+    : { ...part, why: part.why || `first failure: ${after.reason}` };
+}
+
+/** Scores of both runs, case by case. */
+function qualityPart(
+  { before, after }: Pair,
+  scores: { readonly before: RunScores; readonly after: RunScores },
+  { maxDrop: limit }: GateTerms,
+): Draft {
+  const id = after.info.id;
+  const [was, is] = [scores.before.get(before.info.id), scores.after.get(id)];
+  if (was === undefined || is === undefined) {
+    return unknown(id, "quality", limit, `the ${was === undefined ? "baseline" : "new run"} was not scored`);
+  }
+  const pairs = [...is].flatMap(([prompt, score]) => {
+    const earlier = was.get(prompt);
+    return earlier === undefined ? [] : [[earlier, score] as const];
+  });
+  const part = changeOf(id, "quality", pairs, limit);
+  const [lost, gained] = [pairs.filter(([a, b]) => a > b).length, pairs.filter(([a, b]) => a < b).length];
+  return { ...part, why: part.why || `${lost} cases fell, ${gained} rose` };
+}
+
+/** How much worse pairs of shares got; 0/1 values by the exact unconditional test, others by Student's t. */
+function changeOf(
+  candidate: string,
+  part: GatePart,
+  pairs: readonly (readonly [worse: number, better: number])[],
+  limit: number,
+): Draft {
+  const found = scoreDifference(pairs, 1 - 2 * ERROR);
+  const n = pairs.length;
+  if (found === null) return unknown(candidate, part, limit, `too few cases (${n})`);
+  const common = { candidate, part, change: found.mean, limit, cases: n, why: "" };
+  if (pairs.every(([a, b]) => (a === 0 || a === 1) && (b === 0 || b === 1))) {
+    const lost = pairs.filter(([a, b]) => a > b).length;
+    const gained = pairs.filter(([a, b]) => a < b).length;
+    return {
+      ...common,
+      interval: tangoInterval(lost, gained, n, 1 - 2 * ERROR),
+      p_fail: lossP(gained, lost, n, limit, "no loss"),
+      passes: lossP(gained, lost, n, limit, "loss") <= ERROR,
+    };
+  }
+  const reach = (found.interval[1] - found.interval[0]) / 2;
+  const error = reach / studentTQuantile(1 - ERROR, n - 1);
+  const p_fail = error > 0 ? studentTCdf(-(found.mean - limit) / error, n - 1) : null;
+  return { ...common, interval: found.interval, p_fail, passes: found.interval[1] <= limit };
 }
 
 /**
- * How many answers changed, for a gate on deterministic runs; none lets it pass.
+ * The exit code of a gate: 0 pass, 1 fail, 3 can't tell.
  *
- * @throws {UserError} where texts could not be compared
  * @example
- * ```ts ignore
- * if (answersGate(compareAllRuns(runs, options)) > 0) Deno.exit(1);
+ * ```ts
+ * console.assert(gateExitCode("pass") === 0 && gateExitCode("fail") === 1 && gateExitCode("can't tell") === 3);
  * ```
  */
-export function answersGate(comparison: RunsComparison): number {
-  const compared = comparison.runs.flatMap((run) => run.candidates.map((one) => ({ run: run.run, ...one })));
-  for (const { run, candidate, status, answers } of compared) {
-    if (status !== "measured") continue;
-    const why = answers.skipped ??
-      (answers.compared === 0 ? "no answer of the same prompt and round in both" : null);
-    if (why !== null) throw new UserError(`no gate on the answers of ${candidate} in ${run}: ${why}`);
-  }
-  return comparison.changed_answers;
+export function gateExitCode(verdict: GateVerdict): number {
+  return { "pass": 0, "fail": 1, "can't tell": 3 }[verdict];
 }

@@ -1,7 +1,7 @@
 /** Differences of paired scores: right or wrong before and after, or scores from 0 to 1, case by case. */
 import { gammaln } from "simple-statistics";
 import type { Interval } from "./quantile.ts";
-import { studentTQuantile } from "./t.ts";
+import { studentTCdf, studentTQuantile } from "./t.ts";
 
 /**
  * Score interval for the difference of two paired proportions (Tango 1998): of n cases, `gained` were right only in the
@@ -50,35 +50,51 @@ function checkCounts(gained: number, lost: number, n: number): void {
   }
 }
 
+/** Up to so many cases the exact test is computed; beyond, the score statistic is normal for all that matters. */
+const EXACT_UP_TO = 60;
+
 /**
- * Exact unconditional p-value of "at least `margin` worse" (Hsueh, Liu and Chen 2001): the largest probability, over
- * all rates of change that fit it, of a score statistic as large as the one seen. For few cases, where the score
- * interval is an approximation.
+ * Exact unconditional p-value of a hypothesis on the difference of two paired proportions (Hsueh, Liu and Chen 2001):
+ * the largest probability, over all rates of change at its border, of a score statistic as extreme as the one seen.
+ * Beyond 60 cases the normal approximation of the statistic.
  *
- * @param margin e.g. 0.1: the second may have lost at most a tenth; 0 tests for any loss
+ * @param margin e.g. 0.1: the border is a loss of a tenth; 0: no difference
+ * @param against `loss`: the hypothesis is "at least that much was lost", and a small p shows that it was not;
+ *   `no loss`: it is "at most that much was lost", and a small p shows that more was
  *
  * @example
  * ```ts
- * console.assert(exactLossP(0, 0, 40, 0.1) < 0.05 && exactLossP(0, 0, 20, 0.1) > 0.05);
+ * console.assert(lossP(0, 0, 29, 0.1, "loss") < 0.05 && lossP(0, 0, 28, 0.1, "loss") > 0.05);
+ * console.assert(lossP(0, 12, 24, 0.05, "no loss") < 0.001);
  * ```
  */
-export function exactLossP(gained: number, lost: number, n: number, margin: number): number {
+export function lossP(
+  gained: number,
+  lost: number,
+  n: number,
+  margin: number,
+  against: "loss" | "no loss",
+): number {
   checkCounts(gained, lost, n);
-  const seen = tangoStatistic(gained, lost, n, -margin) - 1e-9;
+  const sign = against === "loss" ? 1 : -1;
+  const seen = sign * tangoStatistic(gained, lost, n, -margin) - 1e-9;
+  if (n > EXACT_UP_TO) return studentTCdf(-seen, 1e9);
   const extreme: [number, number][] = [];
   for (let b = 0; b <= n; b++) {
-    for (let c = 0; b + c <= n; c++) if (tangoStatistic(b, c, n, -margin) >= seen) extreme.push([b, c]);
+    for (let c = 0; b + c <= n; c++) {
+      if (sign * tangoStatistic(b, c, n, -margin) >= seen) extreme.push([b, c]);
+    }
   }
   const choose = extreme.map(([b, c]) =>
     gammaln(n + 1) - gammaln(b + 1) - gammaln(c + 1) - gammaln(n - b - c + 1)
   );
+  const power = (p: number, k: number) => k === 0 ? 0 : k * Math.log(p);
   let worst = 0;
-  // The share that loses runs from the margin to where everything changes.
+  // At the border the share that loses runs from the margin to where everything changes.
   for (let step = 0; step <= 100; step++) {
     const pLost = margin + (1 - margin) / 2 * step / 100;
     const pGained = Math.max(0, pLost - margin);
     const rest = Math.max(0, 1 - pLost - pGained);
-    const power = (p: number, k: number) => k === 0 ? 0 : k * Math.log(p);
     const sum = extreme.reduce(
       (total, [b, c], at) =>
         total + Math.exp((choose[at] ?? 0) + power(pGained, b) + power(pLost, c) + power(rest, n - b - c)),

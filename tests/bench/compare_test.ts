@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { compareAllRuns, type CompareOptions, type RunsComparison } from "../../lib/bench/compare.ts";
 import { type ComparableRun, readComparableRun } from "../../lib/bench/compare_runs.ts";
-import { answersGate, speedGate } from "../../lib/bench/gate.ts";
 import { UserError } from "../../lib/errors.ts";
 import { comparisonText } from "../../lib/report/comparison_text.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
@@ -218,22 +217,6 @@ Deno.test("disturbed blocks do not enter", async () => {
   const [latency] = change(compareAllRuns(runs, options), "a").metrics;
   assert.equal(latency?.n, 24 + 18);
   assert.ok(Math.abs((latency?.ratio ?? 0) - 1) < 0.05);
-});
-
-Deno.test("a gate that can't see does not pass", async () => {
-  const candidates = [candidate("a")];
-  const compared = async (left: GeneratedRun, right: GeneratedRun) =>
-    compareAllRuns(await runsOf(left, right), options);
-  const refused = (message: RegExp) => (error: unknown) =>
-    error instanceof UserError && message.test(error.message);
-  const few = { candidates, prompts: defaultPrompts.slice(0, 2) };
-  const blind = await compared(few, few);
-  assert.throws(() => speedGate(blind), refused(/a has no interval \(an interval takes at least 5 prompts/));
-  const strangers = await compared({ candidates }, { candidates: [candidate("b")] });
-  assert.throws(() => speedGate(strangers), refused(/no candidate of the baseline/));
-  const cold = await compared({ candidates }, { candidates });
-  assert.throws(() => answersGate(cold), refused(/cold prefix/));
-  assert.deepEqual(speedGate(cold), []);
 });
 
 Deno.test("several runs are put under one another, candidate by candidate", async () => {

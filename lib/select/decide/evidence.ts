@@ -272,3 +272,24 @@ function qualityByPrompt(id: string, scored: Scored | null): Map<string, number>
 }
 
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/**
+ * Mean score by case of each candidate of a scored run, under the prompt's hash: what a gate pairs two runs by.
+ *
+ * @example
+ * ```ts ignore
+ * const scores = scoresByCase(quality, info).get("smollm2:q4_1");
+ * ```
+ */
+export function scoresByCase(report: QualityReport, { plan }: RunInfo): Map<string, Map<string, number>> {
+  const hashes = new Map(plan.prompt_set.prompts.map(({ id, sha256 }) => [id, sha256]));
+  return new Map(
+    [...Map.groupBy(report.answers, ({ candidate }) => candidate)].map(([candidate, answers]) => {
+      const byPrompt = Map.groupBy(answers, ({ prompt_id }) => prompt_id);
+      const scores = [...byPrompt].map(([id, same]) =>
+        [hashes.get(id) ?? id, mean(same.map(({ score }) => score))] as const
+      );
+      return [candidate, new Map(scores)] as const;
+    }),
+  );
+}

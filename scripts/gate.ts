@@ -1,0 +1,137 @@
+/**
+ * WHY: a CI job needs one answer: is the new run worse than the baseline by more than is accepted? Noise must not fail
+ * it, and what can't be seen must not pass.
+ *
+ *   deno task gate RUN --against BASELINE                  run ids below reports/, folders, or git revisions
+ *   deno task gate RUN --against main:reports/ID --markdown comment.md --junit gate.xml
+ *   deno task gate RUN --against BASELINE --max-slowdown 0.2 --max-drop 0.05 --max-failures 0
+ *   deno task gate RUN --against BASELINE --control smollm2-135m     an unchanged candidate takes the machine out
+ */
+import { Option } from "commander";
+import type { RunScores } from "../lib/bench/gate.ts";
+import type { ComparableRun } from "../lib/bench/compare_runs.ts";
+import { UserError } from "../lib/errors.ts";
+import {
+  bareCommand,
+  decimal,
+  jsonOption,
+  maxDropOption,
+  outOption,
+  pathValue,
+  printJson,
+  runCli,
+} from "./cli.ts";
+import { withRun } from "./open_run.ts";
+
+interface Options {
+  readonly out: string;
+  readonly against: string;
+  readonly control?: string;
+  readonly maxSlowdown: number;
+  readonly maxDrop: number;
+  readonly maxFailures: number;
+  readonly runSd?: number;
+  readonly markdown?: string;
+  readonly junit?: string;
+  readonly json?: boolean;
+}
+
+interface Gated {
+  readonly run: ComparableRun;
+  /** Null where its answers were not scored. */
+  readonly scores: RunScores | null;
+}
+
+async function read(folder: string, name: string): Promise<Gated> {
+  const [{ readComparableRun }, { readQuality }, { scoresByCase }] = await Promise.all([
+    import("../lib/bench/compare_runs.ts"),
+    import("../lib/select/decide/facts.ts"),
+    import("../lib/select/decide/evidence.ts"),
+  ]);
+  const run = await readComparableRun(folder, name);
+  const quality = await readQuality(folder);
+  return { run, scores: quality === null ? null : scoresByCase(quality, run.info) };
+}
+
+async function gate(name: string, options: Options): Promise<number> {
+  const [{ gateRuns, gateExitCode }, text, { seededRandom }] = await Promise.all([
+    import("../lib/bench/gate.ts"),
+    import("../lib/report/gate_text.ts"),
+    import("../lib/stats/random.ts"),
+  ]);
+  const after = await withRun(name, options.out, read);
+  const before = await withRun(options.against, options.out, read);
+  const scored = after.scores !== null || before.scores !== null;
+  const scores = scored ? { before: before.scores ?? new Map(), after: after.scores ?? new Map() } : null;
+  const { maxSlowdown, maxDrop, maxFailures, control, runSd } = options;
+  const report = gateRuns(before.run, after.run, scores, {
+    maxSlowdown,
+    maxDrop,
+    maxFailures,
+    runSd: runSd ?? null,
+    random: () => seededRandom(1),
+    ...(control === undefined ? {} : { control }),
+  });
+  if (options.markdown !== undefined) await write(options.markdown, text.gateMarkdown(report));
+  if (options.junit !== undefined) await write(options.junit, text.gateJUnit(report));
+  if (options.json) printJson(report);
+  else console.log(text.gateText(report));
+  return gateExitCode(report.verdict);
+}
+
+async function write(path: string, text: string): Promise<void> {
+  await Deno.writeTextFile(path, text).catch((error) => {
+    throw new UserError(`can't write ${path}: ${error instanceof Error ? error.message : error}`, 1, {
+      cause: error,
+    });
+  });
+}
+
+const share = (
+  name: string,
+  what: string,
+  value: number,
+  accepts: { above?: number; min?: number; max: number },
+) => new Option(name, what).default(value).argParser(decimal(accepts));
+
+const command = bareCommand("gate")
+  .usage("RUN --against BASELINE [options]")
+  .argument("<run>", "the new run: a folder, a run id, or a git revision")
+  .addOption(
+    new Option("--against <run>", "the baseline: a folder, a run id, or a git revision").makeOptionMandatory()
+      .argParser(pathValue),
+  )
+  .addOption(
+    share("--max-slowdown <share>", "largest growth of times that is accepted", 0.1, { above: 0, max: 10 }),
+  )
+  .addOption(maxDropOption())
+  .addOption(
+    share(
+      "--max-failures <points>",
+      "largest growth of the share of failed requests that is accepted",
+      0.05,
+      {
+        min: 0,
+        max: 1,
+      },
+    ),
+  )
+  .option("--control <candidate>", "an unchanged candidate of both runs (id or alias)", pathValue)
+  .addOption(
+    new Option("--run-sd <sd>", "spread between repeated runs: standard deviation of a run's log level")
+      .argParser(decimal({ min: 0, max: 2 })),
+  )
+  .addOption(new Option("--markdown <file>", "also write Markdown, for a pull request").argParser(pathValue))
+  .addOption(new Option("--junit <file>", "also write JUnit XML").argParser(pathValue))
+  .addOption(outOption())
+  .addOption(jsonOption())
+  .addHelpText("after", "\nExit codes: 0 pass, 1 fail, 3 can't tell, 2 wrong usage or input.");
+
+await runCli(async () => {
+  let code = 0;
+  command.action(async (run: string, options: Options) => {
+    code = await gate(run, options);
+  });
+  await command.parseAsync(Deno.args, { from: "user" });
+  return code;
+});
