@@ -182,11 +182,10 @@ function timedParts(
     const cases = found.prompts;
     const units = found.unit === "repeat" ? Math.floor(found.n / 2) : cases;
     if (found.ratio === null || found.ci95 === null) {
-      return [{
-        ...unknown(id, part, limit, `too few cases (${cases}) for an interval`),
-        change: found.ratio,
-        cases,
-      }];
+      const why = cases < RESAMPLE_FROM
+        ? `an interval takes ${RESAMPLE_FROM} cases that both runs answered, and there are ${cases}`
+        : "the values show no spread, so there is no interval";
+      return [{ ...unknown(id, part, limit, why), change: found.ratio, cases }];
     }
     const log = Math.log(found.ratio);
     const t = studentTQuantile(0.975, Math.max(1, units - 1));
