@@ -67,6 +67,21 @@ export async function addRatings(
   ratings: readonly RatingRecord[],
   { replace = false }: { replace?: boolean } = {},
 ): Promise<{ added: number; same: number; replaced: number }> {
+  // Two imports at once take turns, or one would write over what the other has just acknowledged.
+  using lock = await Deno.open(`${fileOf(folder)}.lock`, { create: true, write: true });
+  await lock.lock(true);
+  try {
+    return await mergeRatings(folder, ratings, replace);
+  } finally {
+    await lock.unlock();
+  }
+}
+
+async function mergeRatings(
+  folder: string,
+  ratings: readonly RatingRecord[],
+  replace: boolean,
+): Promise<{ added: number; same: number; replaced: number }> {
   const kept = new Map((await readRatings(folder)).map((rating) => [keyOf(rating), rating]));
   const before = new Map(kept);
   for (const rating of ratings) kept.set(keyOf(rating), rating);

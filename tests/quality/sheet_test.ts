@@ -248,6 +248,19 @@ Deno.test("ratings are added once, refused where they would overwrite, replaced 
     assert.equal((await readRatings(folder)).length, 4);
   }));
 
+Deno.test("ratings that are imported at the same time are all kept", () =>
+  inTempFolder(async (folder) => {
+    const all = ratingsOf(read(marked(whole)));
+    const raters = ["ana", "ben", "eve", "kim", "max", "zoe"];
+    const added = await Promise.all(
+      raters.map((rater) => addRatings(folder, all.map((rating) => ({ ...rating, rater })))),
+    );
+    assert.ok(added.every((one) => one.added === all.length));
+    const kept = await readRatings(folder);
+    assert.equal(kept.length, raters.length * all.length);
+    assert.deepEqual([...new Set(kept.map(({ rater }) => rater))].sort(), raters);
+  }));
+
 Deno.test("a damaged line of ratings is named", () =>
   inTempFolder(async (folder) => {
     await Deno.writeTextFile(join(folder, "ratings.jsonl"), '{"source":"person"}\n');
