@@ -1,6 +1,5 @@
 /** From a run's recorded answers to quality.json: every answer scored, every rate with its interval. */
 import { join } from "node:path";
-import { replaceFile } from "../bench/folder.ts";
 import type { RequestRecord } from "../bench/records.ts";
 import { UserError } from "../errors.ts";
 import type { Prompt, PromptSet } from "../prompts/prompts.ts";
@@ -15,7 +14,7 @@ import {
 } from "./quality_schema.ts";
 import { visibleAnswer } from "./text.ts";
 import { agreements, type RatingRecord, readRatings } from "./ratings.ts";
-import { promptsOfRun, readRecordedAnswers, type RecordedAnswers } from "./recorded_answers.ts";
+import { promptsOfRun, readRecordedAnswers, type RecordedAnswers, writeRunFile } from "./recorded_answers.ts";
 
 /**
  * Scores the answers of a run and writes quality.json into its folder.
@@ -35,7 +34,7 @@ export async function writeQuality(
     await readRatings(folder),
     passMark,
   );
-  await replaceFile(join(folder, "quality.json"), `${JSON.stringify(report, null, 2)}\n`);
+  await writeRunFile(join(folder, "quality.json"), `${JSON.stringify(report, null, 2)}\n`);
   return report;
 }
 

@@ -1,9 +1,9 @@
 /** ratings.jsonl: the scores of people and of an accepted judge, one line per rater and answer. */
 import { join } from "node:path";
 import { z } from "zod";
-import { replaceFile } from "../bench/folder.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import { type Agreement, krippendorffAlpha } from "./agreement.ts";
+import { cannotWrite, writeRunFile } from "./recorded_answers.ts";
 import { highestScore, lowestScore, rubricNames } from "./rubric.ts";
 
 export const score = z.number().int().min(lowestScore).max(highestScore);
@@ -68,7 +68,10 @@ export async function addRatings(
   { replace = false }: { replace?: boolean } = {},
 ): Promise<{ added: number; same: number; replaced: number }> {
   // Two imports at once take turns, or one would write over what the other has just acknowledged.
-  using lock = await Deno.open(`${fileOf(folder)}.lock`, { create: true, write: true });
+  const path = `${fileOf(folder)}.lock`;
+  using lock = await Deno.open(path, { create: true, write: true }).catch((error: unknown) => {
+    throw cannotWrite(path, error);
+  });
   await lock.lock(true);
   try {
     return await mergeRatings(folder, ratings, replace);
@@ -96,7 +99,7 @@ async function mergeRatings(
         "give --replace to replace them",
     );
   }
-  await replaceFile(
+  await writeRunFile(
     fileOf(folder),
     [...kept.values()].map((rating) => `${JSON.stringify(rating)}\n`).join(""),
   );

@@ -1,8 +1,8 @@
 /** A run's recorded answers: what quality is derived from, and answers.csv for people and spreadsheets. */
-import { readAnswers, readRunInfo, readSamples } from "../bench/folder.ts";
+import { readAnswers, readRunInfo, readSamples, replaceFile } from "../bench/folder.ts";
 import type { AnswerRecord, RequestRecord, RunInfo } from "../bench/records.ts";
 import { byteOrderMark, formatCsv } from "../csv.ts";
-import { UserError } from "../errors.ts";
+import { reasonOf, UserError } from "../errors.ts";
 import type { Prompt, PromptSet } from "../prompts/prompts.ts";
 import type { QualityReport } from "./quality_schema.ts";
 import { visibleAnswer } from "./text.ts";
@@ -106,4 +106,25 @@ export function formatAnswers({ requests, answers }: RecordedAnswers, report: Qu
 
 function seconds(ms: RequestRecord["chunk_ms"][number] | undefined): number | null {
   return ms === undefined ? null : Math.round(ms) / 1000;
+}
+
+/**
+ * Writes a file into a run's folder in one step.
+ *
+ * @throws {UserError} exit code 1 when the disk is full or the folder can't be written: the old file is kept
+ */
+export async function writeRunFile(path: string, text: string): Promise<void> {
+  try {
+    await replaceFile(path, text);
+  } catch (error) {
+    throw cannotWrite(path, error);
+  }
+}
+
+/** The user's error for a file that could not be written. */
+export function cannotWrite(path: string, error: unknown): UserError {
+  const reason = `can't write ${path}: ${reasonOf(error)}; what was there before is kept`;
+  return new UserError(`${reason}: free disk space, or copy the run to a folder that you can write to`, 1, {
+    cause: error,
+  });
 }

@@ -1,14 +1,13 @@
 /** deno task quality judge: a second model rates a run's answers, after it has shown that it can. */
 import { join } from "node:path";
 import { Option } from "commander";
-import { replaceFile } from "../../lib/bench/folder.ts";
 import { UserError } from "../../lib/errors.ts";
 import type { PromptSet } from "../../lib/prompts/prompts.ts";
 import { type AskJudge, Judge } from "../../lib/quality/judge.ts";
 import { agreementWithPeople, judgeAnswers } from "../../lib/quality/judge_run.ts";
 import { type Trial, tryJudge } from "../../lib/quality/judge_trial.ts";
 import { writeQuality } from "../../lib/quality/quality.ts";
-import { promptsOfRun, readRecordedAnswers } from "../../lib/quality/recorded_answers.ts";
+import { promptsOfRun, readRecordedAnswers, writeRunFile } from "../../lib/quality/recorded_answers.ts";
 import { addRatings, type DimensionAgreement, readRatings } from "../../lib/quality/ratings.ts";
 import { type RubricName, rubrics } from "../../lib/quality/rubric.ts";
 import {
@@ -129,7 +128,7 @@ async function tryAndRate(asked: Judge, id: string, { folder, set, run, options 
   const common = await rate(asked.hopeless ? [] : answers.filter((answer) => ratedByPeople.has(answer.id)));
   const agreement = agreementWithPeople([...people, ...common.ratings], id);
   const evidence = join(folder, `judge-${id.replaceAll(/[^\w.-]+/g, "_")}-${options.rubric}.json`);
-  await replaceFile(evidence, `${JSON.stringify({ judge: id, ...trial, agreement }, null, 2)}\n`);
+  await writeRunFile(evidence, `${JSON.stringify({ judge: id, ...trial, agreement }, null, 2)}\n`);
   if (!options.json) showTrial(id, trial, agreement);
   if (!trial.accepted) {
     if (options.json) printJson({ judge: id, trial, agreement, rated: 0 });

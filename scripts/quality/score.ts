@@ -1,9 +1,8 @@
 /** deno task quality check: scores recorded answers, writes quality.json and answers.csv, and shows the result. */
 import { join } from "node:path";
 import Table from "cli-table3";
-import { replaceFile } from "../../lib/bench/folder.ts";
 import type { PromptSet } from "../../lib/prompts/prompts.ts";
-import { formatAnswers, readRecordedAnswers } from "../../lib/quality/recorded_answers.ts";
+import { formatAnswers, readRecordedAnswers, writeRunFile } from "../../lib/quality/recorded_answers.ts";
 import { writeQuality } from "../../lib/quality/quality.ts";
 import type { CandidateQuality, QualityReport } from "../../lib/quality/quality_schema.ts";
 import { readRatings } from "../../lib/quality/ratings.ts";
@@ -49,7 +48,7 @@ export async function scoreRun(
     (await readRatings(folder)).length > 0;
   const report = scorable ? await writeQuality(folder, set, { passMark }) : null;
   const csv = join(folder, "answers.csv");
-  await replaceFile(csv, formatAnswers(await readRecordedAnswers(folder), report));
+  await writeRunFile(csv, formatAnswers(await readRecordedAnswers(folder), report));
   await rewriteReport(folder);
   const show = () => {
     if (report) showQuality(report);

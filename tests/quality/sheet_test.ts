@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import fc from "fast-check";
+import { UserError } from "../../lib/errors.ts";
 import { byteOrderMark, formatCsv, lineNumbers, parseCsv } from "../../lib/csv.ts";
 import { ratingsOf, readMarks, readSheet } from "../../lib/quality/import.ts";
 import { servePage } from "../../lib/quality/page.ts";
@@ -259,6 +260,24 @@ Deno.test("ratings that are imported at the same time are all kept", () =>
     const kept = await readRatings(folder);
     assert.equal(kept.length, raters.length * all.length);
     assert.deepEqual([...new Set(kept.map(({ rater }) => rater))].sort(), raters);
+  }));
+
+Deno.test("a folder that can't be written is one line with the remedy, and nothing is lost", () =>
+  inTempFolder(async (folder) => {
+    const path = join(folder, "ratings.jsonl");
+    const all = ratingsOf(read(marked(whole)));
+    await addRatings(folder, all);
+    const before = await Deno.readTextFile(path);
+    await Deno.remove(`${path}.lock`);
+    await Deno.mkdir(`${path}.lock`);
+    const more = all.map((rating) => ({ ...rating, rater: "ben" }));
+    await assert.rejects(
+      addRatings(folder, more),
+      (error) =>
+        error instanceof UserError && error.exitCode === 1 &&
+        /can't write .*ratings\.jsonl.*is kept/.test(error.message),
+    );
+    assert.equal(await Deno.readTextFile(path), before);
   }));
 
 Deno.test("a damaged line of ratings is named", () =>
