@@ -113,6 +113,7 @@ export type { RaceReport } from "./lib/select/race/race_report.ts";
  * null for the defaults
  * @throws {UserError} for a name that is unknown, a service that does not answer, or when no model can be had
  *
+ * @example
  * ```ts ignore
  * const run = await bench(["smollm2-135m", "gemma-3-270m"], { job: "default", rounds: 3, maxTokens: 48 });
  * console.log(run.table());
@@ -135,6 +136,7 @@ export async function bench(names: Names = null, options: BenchOptions = {}): Pr
  *
  * @throws {UserError} as `bench`, and when the job has no checks
  *
+ * @example
  * ```ts ignore
  * const answers = await quality(null, { job: "meeting_notes" });
  * console.log(answers.scores());
@@ -172,6 +174,7 @@ export async function quality(names: Names = null, options: RunOptions = {}): Pr
  * @param names which candidates; what `constrain` excluded stays out, with its reason in the records
  * @throws {UserError} as `bench`
  *
+ * @example
  * ```ts ignore
  * const result = await race(["smollm2-135m+threads=1", "smollm2-135m+threads=2"], { budget: 60 });
  * console.log(result.verdict, String(result));
@@ -201,6 +204,7 @@ export async function race(names: Names = null, options: RaceOptions = {}): Prom
  *
  * @throws {UserError} when the runs come from different machines or asked under different conditions
  *
+ * @example
  * ```ts ignore
  * const decision = await decide({ quality: answers, race: result, constraints: { minPassRate: 0.5 } });
  * console.log(decision.verdict, decision.choice);
@@ -221,6 +225,7 @@ export async function decide({ quality, race, constraints }: DecideOptions): Pro
  * @param path another registry file; default: `models.json` of the working directory, else Podium's own
  * @throws {UserError} when the registry can't be read
  *
+ * @example
  * ```ts
  * const catalogue = await models();
  * if (!catalogue.models.some(({ model }) => model.alias.startsWith("smollm2"))) throw new Error("it is missing");
@@ -238,6 +243,7 @@ export async function models(path?: string): Promise<Catalogue> {
  * @param options.most the most models to take where none is named
  * @throws {UserError} as `bench`
  *
+ * @example
  * ```ts ignore
  * const found = await candidates(null, { threads: [1, 2] });
  * console.log(found.ids);
@@ -265,6 +271,7 @@ export async function candidates(
  * @param options.first take only so many cases, from the start
  * @throws {UserError} when there is no such job, or the file is damaged: what, where, and what is accepted
  *
+ * @example
  * ```ts
  * const notes = await job("meeting_notes", { first: 3 });
  * if (notes.cases.length !== 3) throw new Error("three cases were wanted");
@@ -281,6 +288,7 @@ export async function job(name: string, options: { readonly first?: number } = {
  * @throws {UserError} as `bench`
  * @throws {Error} when the model can't be loaded
  *
+ * @example
  * ```ts ignore
  * await using model = await serve("smollm2-135m");
  * console.log(String(await model.ask("Why is the sky blue?")));

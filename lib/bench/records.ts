@@ -74,6 +74,7 @@ export const requestRecord = z.object({
     cached_tokens: count.nullable(),
   }).nullable(),
 });
+/** The record of one request: when its tokens arrived, how many there were, and what went wrong. */
 export type RequestRecord = z.infer<typeof requestRecord>;
 
 /** One model load in a fresh process. */

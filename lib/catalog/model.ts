@@ -113,6 +113,7 @@ export interface License {
   readonly url: string | null;
 }
 
+/** A model of the registry: what it is for, its size and licence, and the variants it comes in. */
 export interface Model {
   readonly alias: string;
   readonly otherNames: readonly string[];
@@ -140,6 +141,7 @@ export interface Model {
   readonly extra: Readonly<Record<string, unknown>>;
 }
 
+/** The models of a registry file, in its order. */
 export interface Registry {
   /** In the order of the file: the first viable model of a task wins. */
   readonly models: readonly Model[];

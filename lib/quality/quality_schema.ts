@@ -119,6 +119,7 @@ const reportShape = z.object({
   })),
   warnings: z.array(z.object({ code: z.string(), message: z.string(), remedy: z.string() })),
 });
+/** The document in quality.json. */
 export type QualityReport = z.infer<typeof reportShape>;
 
 const versionOne = z.looseObject({

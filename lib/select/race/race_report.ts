@@ -15,6 +15,7 @@ import type { RecordedRace } from "./recorded_race.ts";
 /** Of races that name no scope. */
 const DEFAULT_SCOPE: RaceScope = "cases like these";
 
+/** The document that `race --json` prints: the verdict, its scope, and the evidence behind it. */
 export interface RaceReport {
   readonly run_id: string;
   readonly by: RaceTerms["by"];
