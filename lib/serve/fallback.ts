@@ -1,7 +1,7 @@
 /** One request for an answer: which models are tried, in which order, what the client gets, what is learned from it. */
 import { ApiError, errorResponse } from "../openai/api_error.ts";
 import { QueueFull } from "../openai/queue.ts";
-import { type IncomingRequest, parsedJson } from "../openai/server.ts";
+import { type IncomingRequest, parsedJson, stringEnd } from "../openai/server.ts";
 import type { Metrics } from "./metrics.ts";
 import { type Attempt, type Ended, type Failure, relay, type RelayTools } from "./relay.ts";
 import type { RecentChoice, RoutedBody, Routing } from "./routing.ts";
@@ -399,14 +399,4 @@ export function withField(text: string, name: string, value: string): string {
     }
   }
   return parts.join("") + text.slice(from);
-}
-
-/** Behind the closing quote of the string that begins at `at`; the text is known to be JSON. */
-function stringEnd(text: string, at: number): number {
-  for (let end = text.indexOf('"', at + 1); end >= 0; end = text.indexOf('"', end + 1)) {
-    let escapes = 0;
-    while (text[end - 1 - escapes] === "\\") escapes++;
-    if (escapes % 2 === 0) return end + 1;
-  }
-  return text.length;
 }

@@ -32,7 +32,7 @@ const ANSWERING = new Set(["/v1/chat/completions", "/v1/completions", "/v1/embed
 
 /**
  * The request handler of `deno task serve`: `/v1/models`, `/v1/chat/completions`, `/v1/completions`,
- * `/v1/embeddings`, `/v1/router`, `/v1/feedback`, `/healthz`, `/metrics`.
+ * `/v1/embeddings`, `/v1/router`, `/v1/feedback`, `/healthz`, `/metrics`, and a page at `/` that says what this is.
  *
  * ```ts ignore
  * const server = await serveHttp(gateway(options), { hostname: "127.0.0.1", port: 8000, clock, onFault });
@@ -61,6 +61,7 @@ async function answer(request: IncomingRequest, options: GatewayOptions): Promis
   const { path } = request;
   const route = `${method} ${path}`;
   if (route === "GET /healthz") return health(request, options);
+  if (route === "GET /") return page(request, options);
   access.check(request); // before anything of the body is read
   if (method === "OPTIONS" && request.headers.has("origin")) return new Response(null, { status: 204 });
   if (method === "POST" && ANSWERING.has(path)) {
@@ -115,6 +116,36 @@ function health(request: IncomingRequest, { access, models }: GatewayOptions): R
   });
 }
 
+/** What a person sees who opens the address in a browser. */
+function page(request: IncomingRequest, { access, models }: GatewayOptions): Response {
+  access.checkSource(request);
+  const names = access.hasKey(request) ? [...models.all().map(({ model }) => model.id), AUTO] : [];
+  const list = names.map((name) => `<li><code>${escaped(name)}</code></li>`).join("");
+  const html = `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>Podium</title>
+<style>body { font: 1rem/1.5 system-ui; margin: 2rem auto; max-width: 40rem; padding: 0 1rem; color-scheme: light dark }</style>
+<h1>Podium</h1>
+<p>This is a local server for chat models. It speaks the OpenAI protocol: give a chat client or an SDK this address
+with <code>/v1</code> as its base URL. The model <code>auto</code> chooses among the others.</p>
+${list === "" ? "" : `<ul>${list}</ul>`}
+<p><a href="/v1/models">models</a> · <a href="/v1/router">choices of auto</a> · <a href="/healthz">health</a> ·
+<a href="/metrics">metrics</a></p>
+</html>
+`;
+  return new Response(html, {
+    headers: {
+      "content-type": "text/html; charset=utf-8",
+      "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+      "x-content-type-options": "nosniff",
+    },
+  });
+}
+
+const escaped = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+
 const autoEntry = ({ startedAt }: GatewayOptions) => ({
   id: AUTO,
   object: "model",
@@ -128,9 +159,9 @@ async function modelList(options: GatewayOptions) {
   return { object: "list", data: entries.length === 0 ? [] : [...entries, autoEntry(options)] };
 }
 
-async function oneModel(escaped: string, options: GatewayOptions) {
+async function oneModel(asked: string, options: GatewayOptions) {
   const { models } = options;
-  const name = unescaped(escaped);
+  const name = unescaped(asked);
   if (name.toLowerCase() === AUTO) return autoEntry(options);
   if (models.named(name).length === 0) await options.refresh();
   const [queued] = models.named(name);
