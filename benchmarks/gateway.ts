@@ -17,19 +17,19 @@ import type { ServeBenchSettings } from "./gateway_measure.ts";
 await runCli(async () => {
   const command = bareCommand("bench:serve")
     .addOption(
-      new Option("--requests <n>", "requests each way at concurrency 1; five times as many at 16")
+      new Option("--requests <n>", "requests per way at concurrency 1; five times as many at 16")
         .default(100).argParser(wholeNumber(4, 100_000)),
     )
-    .addOption(new Option("--quick", "few requests: a rough look"))
+    .addOption(new Option("--quick", "few requests, for a rough result"))
     .addOption(
       new Option(
         "--litellm <file>",
-        "LiteLLM's proxy, measured in the same turns (pip install litellm[proxy])",
+        "LiteLLM's proxy, to compare with (pip install litellm[proxy])",
       )
         .argParser(pathValue),
     )
     .addOption(
-      new Option("--soak <n>", "only this many short requests, with the gateway's memory as it goes")
+      new Option("--soak <n>", "only send this many short requests, and record the gateway's memory")
         .argParser(wholeNumber(1000)),
     )
     .addOption(jsonOption());

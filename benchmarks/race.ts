@@ -130,7 +130,7 @@ async function print(rows: Awaited<ReturnType<typeof measure>>, options: Options
   }
   console.log(
     `Requests until a verdict: 4 candidates, delta ${options.delta}, ${percent(options.noise)} noise, ` +
-      `${options.races} simulated races a row, seed ${options.seed}\n${table}`,
+      `${options.races} simulated races per row, seed ${options.seed}\n${table}`,
   );
 }
 
@@ -221,7 +221,7 @@ async function printProof({ exact, races, misses }: Awaited<ReturnType<typeof pr
 if (import.meta.main) {
   const command = bareCommand("bench:race")
     .addOption(
-      new Option("--races <n>", "simulated races a row").default(2000).argParser(wholeNumber(10, 1e6)),
+      new Option("--races <n>", "simulated races per row").default(2000).argParser(wholeNumber(10, 1e6)),
     )
     .addOption(
       new Option("--noise <sd>", "standard deviation of a latency's logarithm").default(0.1).argParser(
@@ -239,10 +239,10 @@ if (import.meta.main) {
       ),
     )
     .addOption(
-      new Option("--from <run>", "take noise and slow share from a run's repeats").argParser(pathValue)
+      new Option("--from <run>", "estimate noise and slow share from a run").argParser(pathValue)
         .conflicts(["noise", "slow"]),
     )
-    .addOption(new Option("--plot <file>", "write the table as a figure, an .svg file").argParser(pathValue))
+    .addOption(new Option("--plot <file>", "write the table as an .svg figure").argParser(pathValue))
     .option("--proof", "count errors among identical candidates instead")
     .addOption(seedOption())
     .addOption(jsonOption());

@@ -84,7 +84,7 @@ async function print(rows: readonly Row[], { simulations, seed }: Options): Prom
     ),
   ]);
   console.log(
-    `Mean regret against an oracle, ${simulations} simulations a figure, seed ${seed}. Allowed: 1.3 times the best of ` +
+    `Mean regret against an oracle, ${simulations} simulations per figure, seed ${seed}. Allowed: 1.3 times the best of ` +
       `uniform, epsilon-greedy, greedy and constant, plus the allowance.\n${table}`,
   );
 }
@@ -112,9 +112,9 @@ async function plot(rows: readonly Row[], { plot: folder, simulations }: Options
 if (import.meta.main) {
   const command = bareCommand("bench:router")
     .addOption(
-      new Option("--simulations <n>", "simulations a figure").default(100).argParser(wholeNumber(1, 1e5)),
+      new Option("--simulations <n>", "simulations per figure").default(100).argParser(wholeNumber(1, 1e5)),
     )
-    .addOption(new Option("--plot <folder>", "write the figures there").argParser(pathValue))
+    .addOption(new Option("--plot <folder>", "folder for the figures").argParser(pathValue))
     .addOption(seedOption())
     .addOption(jsonOption());
   await runCli(async () => {

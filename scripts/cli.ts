@@ -296,13 +296,13 @@ export const weightsOption = (shown?: string) =>
 export const epsilonOption = (value: number) =>
   new Option(
     "--epsilon <size>",
-    "differences up to this count as none: a share of a time or rate, points of a score or utility",
+    "differences up to this size count as none: a share of a time or rate, points of a score or utility",
   ).default(value).argParser(decimal({ above: 0, max: 0.99 }));
 
 /** How much quality may be lost: against the best candidate (select, race), or against the baseline run (gate). */
 export const maxDropOption = () =>
   new Option(
     "--max-drop <points>",
-    "largest loss of quality that is accepted, in points of the score (0 to 1)",
+    "largest accepted loss of quality, in points of the score (0 to 1)",
   )
     .default(0.1).argParser(decimal({ above: 0, max: 1 }));

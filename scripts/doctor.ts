@@ -94,7 +94,7 @@ await runCli(async () => {
     .addOption(endpointOption())
     .addOption(timeoutOption(60))
     .addOption(
-      new Option("--shell <name>", "whose commands to show (default: this machine's own)").choices(SHELLS),
+      new Option("--shell <name>", "shell whose commands to show (default: this machine's)").choices(SHELLS),
     )
     .addOption(registryOption())
     .addOption(storeOption())

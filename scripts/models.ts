@@ -46,34 +46,34 @@ function commandLine(done: (code: number) => void): Command {
   const filtered = (usage: string, description: string) =>
     command(program, usage, description).option("--task <task>", "only models for this task")
       .option("--capability <tag>", "only models with this tag");
-  const yes = "carry it out; otherwise the change is only shown";
+  const yes = "make the change; otherwise it is only shown";
   filtered("list", "list the models of the registry")
     .action(async (options: Options) => done(await (await list()).list(options)));
-  filtered("fit", "show which models this machine can run now, and why not the others")
+  filtered("fit", "show which models this machine can run now, and why it can't run the others")
     .action(async (options: Options) => done(await (await list()).fit(options)));
   command(
     program,
     "pull [names...]",
     "download models (ALIAS or ALIAS:VARIANT; the default ones if none is named)",
   )
-    .option("--yes", "accept the terms of models that are not under an open licence")
+    .option("--yes", "accept the terms of models whose licence is not open")
     .action(async (names: string[], options: Options) => done(await (await change()).pull(names, options)));
   command(program, "cache", "list the files in the model folder: size, last use, version")
     .action(async (options: Options) => done(await (await list()).cache(options)));
-  command(program, "verify [names...]", "hash the files again; exit code 1 if a file has changed")
+  command(program, "verify [names...]", "check the hash of every file; exit code 1 if one has changed")
     .action(async (names: string[], options: Options) => done(await (await list()).verify(names, options)));
   command(program, "remove <names...>", "remove models (ALIAS, ALIAS:VARIANT or a file that `cache` lists)")
     .option("--yes", yes)
     .action(async (names: string[], options: Options) => done(await (await change()).remove(names, options)));
   command(program, "clean", "remove the files that the registry doesn't name").option("--yes", yes)
     .action(async (options: Options) => done(await (await change()).clean(options)));
-  command(program, "move <folder>", "keep the models in another folder").option("--yes", yes)
+  command(program, "move <folder>", "move the models to another folder").option("--yes", yes)
     .action(async (folder: string, options: Options) => done(await (await change()).move(folder, options)));
   program.command("learn [runs...]").description("write the figures of runs into the registry").addOption(
     registryOption(),
   )
     .addOption(outOption()).addOption(jsonOption()).option("--yes", yes)
-    .option("--merge <file>", "take over a teammate's figures, and the models that ours lacks")
+    .option("--merge <file>", "copy figures and missing models from another registry")
     .action(async (runs: string[], options: LearnOptions) =>
       done(await (await import("./models/learn.ts")).learnRuns(runs, options))
     );
@@ -100,7 +100,7 @@ function commandLine(done: (code: number) => void): Command {
     .addOption(
       new Option(
         "--agreement <share>",
-        "least share of the original's tokens that the compiled model must choose too",
+        "minimum share of the original's tokens that the compiled model must also choose",
       )
         .default(0.8).argParser(decimal({ min: 0, max: 1 })),
     )
@@ -111,7 +111,7 @@ function commandLine(done: (code: number) => void): Command {
   const ofService = (usage: string, description: string) =>
     command(program, usage, description).addOption(endpointOption());
   ofService("service", "show what running services offer, have downloaded and hold in memory")
-    .option("--all", "also list the models that would have to be downloaded first")
+    .option("--all", "also list models that are not downloaded")
     .action(async (options: ServiceOptions) => done(await (await service()).show(options)));
   ofService("load <name>", "load a model into Foundry Local's memory")
     .action(async (name: string, options: ServiceOptions) =>

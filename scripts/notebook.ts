@@ -40,7 +40,7 @@ await runCli(async () => {
     .action(async (names: string[]) => {
       code = await reset(names);
     });
-  program.command("sync").exitOverride().description("write each .ipynb anew from its .ts form")
+  program.command("sync").exitOverride().description("write each .ipynb from its .ts source")
     .action(async () => {
       code = await sync();
     });

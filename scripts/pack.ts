@@ -24,7 +24,7 @@ await runCli(async () => {
   let code = 0;
   const program = bareCommand("pack")
     .usage("DIR [options]")
-    .argument("<dir>", "the folder to fill", pathValue)
+    .argument("<dir>", "folder to fill", pathValue)
     .option(
       "--models <names>",
       "models of the registry, separated by commas (default: the registry's default models)",
@@ -54,7 +54,7 @@ await runCli(async () => {
       }
     });
   program.command("verify").exitOverride().description(
-    "hash every file of a pack; exit code 1 if a file is not as packed",
+    "check every file of a pack; exit code 1 if one has changed",
   )
     .argument("<dir>", "the pack", pathValue)
     .addOption(jsonOption())

@@ -10,13 +10,13 @@
  */
 import { runSubcommand } from "./cli.ts";
 
-const help = `Usage: quality <capture|check|annotate|import|judge> [options]
+const help = `Usage: deno task quality <capture|check|annotate|import|judge> [options]
 
-  capture              ask every candidate every prompt, keep and score the answers
+  capture              send every prompt to every candidate, keep and score the answers
   check RUN            score a run's answers again
   annotate RUN         write a blinded, shuffled sheet for people, or serve it as a page (--page)
   import RUN SHEET     read a filled-in sheet, and show how far people agree
-  judge RUN            let a model rate the answers, if it passes the trial on anchored answers
+  judge RUN            let a model rate the answers, if it passes a test on anchored answers
 
 deno task quality <command> --help lists all options.`;
 

@@ -42,7 +42,7 @@ async function report(run: string, options: Options): Promise<number> {
 
 const command: Command = bareCommand("report")
   .usage("RUN [options]")
-  .argument("<run>", "a run's folder, or its id below --out")
+  .argument("<run>", "folder of a run, or its id below --out")
   .addOption(outOption())
   .option(
     "--watts <w>",

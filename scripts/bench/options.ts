@@ -67,7 +67,7 @@ export function benchCommand(): Command {
     .addOption(endpointOption())
     .addOption(roundsOption(PLAN_DEFAULTS.rounds))
     .addOption(
-      new Option("--warmup <n>", "warm-up requests per candidate at most")
+      new Option("--warmup <n>", "maximum warm-up requests per candidate")
         .default(PLAN_DEFAULTS.warmup).argParser(
           wholeNumber(0, 1000),
         ),
@@ -84,7 +84,7 @@ export function benchCommand(): Command {
     .addOption(
       new Option(
         "--prefix <kind>",
-        "cold: no prompt was seen before; warm: the same prompt was sent right before",
+        "cold: the prompt cache never helps; warm: the same prompt was sent right before",
       )
         .choices(["cold", "warm"]).default("cold"),
     )
@@ -94,19 +94,19 @@ export function benchCommand(): Command {
       ),
     )
     .addOption(
-      new Option("--rate <per second>", "requests due each second, however long answers take")
+      new Option("--rate <per second>", "requests per second, however long answers take")
         .argParser(decimal({ above: 0, max: 100_000 })),
     )
     .addOption(timeoutOption(PLAN_DEFAULTS.timeoutS))
     .addOption(
-      new Option("--slo <limits>", "limits for goodput, as in ttft=500ms,e2e=3s").argParser(parseSlo),
+      new Option("--slo <limits>", "limits for goodput, e.g. ttft=500ms,e2e=3s").argParser(parseSlo),
     )
     .addOption(
-      new Option("--fixed-output", "ask for answers of exactly --max-tokens, where the endpoint knows how")
+      new Option("--fixed-output", "request answers of exactly --max-tokens, where the endpoint supports it")
         .default(false),
     )
     .addOption(
-      new Option("--stream <1|0>", "0 asks for whole answers: no time to first token").env("BENCH_STREAM")
+      new Option("--stream <1|0>", "0 requests whole answers: no time to first token").env("BENCH_STREAM")
         .default(true).argParser(switchValue),
     )
     .addOption(gpuOption())
@@ -126,10 +126,10 @@ export function benchCommand(): Command {
     .addHelpText(
       "after",
       `
-A flag comes before its environment variable, that before models.json, that before the default.
-Services: FOUNDRY_LOCAL_ENDPOINT (or BASE_URL) names one and API_KEY is its key; with --endpoint API_KEY goes there.
-Without --models: the models of the services named or found on this machine, else the embedded default.
-A candidate may be an engine setting: smollm2:threads=1, or smollm2:q4_1+context=2048+gpu=off.
+A flag overrides its environment variable, which overrides models.json, which overrides the default.
+FOUNDRY_LOCAL_ENDPOINT (or BASE_URL) names a service and API_KEY its key; with --endpoint, API_KEY is sent there.
+Without --models: the models of the named or found services, else the default models of the embedded engine.
+A candidate can include engine settings: smollm2:threads=1, or smollm2:q4_1+context=2048+gpu=off.
 Exit codes: 0 done, 1 nothing could be measured or the disk is full, 2 wrong usage or input, 130 interrupted.`,
     );
 }

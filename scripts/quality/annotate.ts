@@ -23,10 +23,10 @@ function annotatorName(text: string): string {
 }
 
 function command() {
-  return qualityCommand("annotate", "Writes a blinded, shuffled sheet of a run's answers for one annotator.")
-    .argument("<run>", "a run: its folder, or its name below --out")
+  return qualityCommand("annotate", "Write a blinded, shuffled sheet of a run's answers for one annotator.")
+    .argument("<run>", "folder of a run, or its name below --out")
     .addOption(
-      new Option("--annotator <name>", "whose sheet it is; each annotator gets the answers in another order")
+      new Option("--annotator <name>", "name of the annotator; each gets the answers in a different order")
         .default("annotator-1").argParser(annotatorName),
     )
     .addOption(
@@ -34,13 +34,17 @@ function command() {
         .choices(["fluency", "accuracy"]).default("fluency"),
     )
     .addOption(
-      new Option("--sheet <file>", "where the sheet goes (default: in the run's folder)").argParser(
+      new Option("--sheet <file>", "file of the sheet (default: in the run's folder)").argParser(
         pathValue,
       ),
     )
-    .addOption(new Option("--page", "score in the browser; every score is saved to the sheet").default(false))
     .addOption(
-      new Option("--port <n>", "port of the page; 0 is any").default(0).argParser(wholeNumber(0, 65535)),
+      new Option("--page", "score in the browser; each score is saved to the sheet at once").default(false),
+    )
+    .addOption(
+      new Option("--port <n>", "port of the page; 0 means any free port").default(0).argParser(
+        wholeNumber(0, 65535),
+      ),
     )
     .addOption(runPromptsOption())
     .addOption(outOption())

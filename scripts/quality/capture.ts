@@ -28,7 +28,7 @@ import { scoreRun } from "./score.ts";
 function command() {
   return qualityCommand(
     "capture",
-    "Asks every candidate every prompt and keeps the answers with their samples.",
+    "Send every prompt to every candidate, and keep the answers with their samples.",
   )
     .addOption(modelsOption())
     .addOption(endpointOption())

@@ -15,14 +15,14 @@ import {
 export async function importSheet(args: readonly string[]): Promise<number> {
   const parsed = qualityCommand(
     "import",
-    "Reads a filled-in sheet: all of its rows, or none if one is invalid.",
+    "Read a filled-in sheet: all rows, or none if one is invalid.",
   )
-    .argument("<run>", "a run: its folder, or its name below --out")
+    .argument("<run>", "folder of a run, or its name below --out")
     .argument("<sheet>", "the filled-in CSV")
     .addOption(
       new Option("--partial", "leave out rows without any score instead of refusing them").default(false),
     )
-    .addOption(new Option("--replace", "replace earlier scores by these").default(false))
+    .addOption(new Option("--replace", "replace earlier scores").default(false))
     .addOption(runPromptsOption())
     .addOption(passMarkOption())
     .addOption(outOption())

@@ -48,9 +48,9 @@ const REPLY_TOKENS = 64;
 function command() {
   return qualityCommand(
     "judge",
-    "Tries a model on anchored answers; if it passes, lets it rate a run's answers.",
+    "Test a model on anchored answers; if it passes, let it rate the answers of a run.",
   )
-    .argument("<run>", "a run: its folder, or its name below --out")
+    .argument("<run>", "folder of a run, or its name below --out")
     .addOption(
       new Option("--judge <model>", "the judge: ALIAS[:VARIANT][@ENDPOINT]").argParser(pathValue)
         .makeOptionMandatory(),
@@ -60,11 +60,11 @@ function command() {
       new Option("--rubric <name>", "what to rate").choices(["fluency", "accuracy"]).default("fluency"),
     )
     .addOption(
-      new Option("--threshold <share>", "share of the anchored pairs that the judge must rank correctly")
+      new Option("--threshold <share>", "share of anchored pairs that the judge must rank correctly")
         .default(0.8)
         .argParser(decimal({ above: 0.5, max: 1 })),
     )
-    .addOption(new Option("--replace", "replace the judge's earlier scores by these").default(false))
+    .addOption(new Option("--replace", "replace the judge's earlier scores").default(false))
     .addOption(runPromptsOption())
     .addOption(timeoutOption(300))
     .addOption(registryOption())

@@ -14,12 +14,12 @@ export const promptsFile = "prompts.json";
 export const runPromptsOption = () =>
   new Option(
     "--prompts <file>",
-    "the prompt set (default: the run's own prompts.json, else prompts/NAME.json)",
+    "prompt set (default: the run's own prompts.json, else prompts/NAME.json)",
   )
     .argParser(pathValue);
 
 export const passMarkOption = () =>
-  new Option("--pass-mark <share>", "weighted share of its checks that an answer must fulfil to pass")
+  new Option("--pass-mark <share>", "weighted share of its checks that an answer must pass")
     .default(defaultPassMark).argParser(decimal({ min: 0, max: 1 }));
 
 /** A command of quality; its errors name `quality NAME`. */

@@ -20,9 +20,9 @@ import {
 export async function check(args: readonly string[]): Promise<number> {
   const command = qualityCommand(
     "check",
-    "Scores the recorded answers of a run; writes quality.json and answers.csv.",
+    "Score the recorded answers of a run; write quality.json and answers.csv.",
   )
-    .argument("<run>", "a run: its folder, or its name below --out")
+    .argument("<run>", "folder of a run, or its name below --out")
     .addOption(runPromptsOption())
     .addOption(passMarkOption())
     .addOption(outOption())

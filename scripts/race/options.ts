@@ -55,7 +55,7 @@ export function raceCommand(): Command {
     .addOption(modelsOption())
     .addOption(endpointOption())
     .addOption(
-      new Option("--by <figure>", "what the race is about; utility: several, by --weights").choices(kinds)
+      new Option("--by <figure>", "figure to race by; utility combines several by --weights").choices(kinds)
         .default("latency"),
     )
     .addOption(scopeOption())
@@ -66,7 +66,9 @@ export function raceCommand(): Command {
     )
     .addOption(epsilonOption(0.1))
     .addOption(
-      new Option("--budget <n>", "most requests").default(200).argParser(wholeNumber(1, 1_000_000)),
+      new Option("--budget <n>", "maximum number of requests").default(200).argParser(
+        wholeNumber(1, 1_000_000),
+      ),
     )
     .addOption(promptOption())
     .addOption(promptsOption())
@@ -78,7 +80,10 @@ export function raceCommand(): Command {
       ),
     )
     .addOption(
-      new Option("--prefix <kind>", "cold: no prompt was seen before; warm: the same was sent right before")
+      new Option(
+        "--prefix <kind>",
+        "cold: the prompt cache never helps; warm: the same prompt was sent right before",
+      )
         .choices(["cold", "warm"]).default("cold"),
     )
     .addOption(seedOption())
@@ -86,17 +91,18 @@ export function raceCommand(): Command {
     .addOption(
       new Option(
         "--quality <run>",
-        "hold the quality floor against this run's answers, instead of asking first",
+        "apply the quality floor to the answers of this run instead of asking first",
       )
         .argParser(pathValue),
     );
   return withConstraints(command)
     .addOption(
-      new Option("--replay <run>", "race over recorded samples; terms that are given change it").argParser(
-        pathValue,
-      ),
+      new Option("--replay <run>", "repeat the race over recorded samples; other flags change its terms")
+        .argParser(
+          pathValue,
+        ),
     )
-    .option("--simulate", "race made-up models, to see what a verdict takes", false)
+    .option("--simulate", "race simulated models, to see how many requests a verdict takes", false)
     .addOption(
       new Option("--gaps <list>", "simulated rivals, slower by these shares").default([0.1, 0.3, 0.6])
         .argParser(gapList),
@@ -113,8 +119,8 @@ export function raceCommand(): Command {
     .addHelpText(
       "after",
       `
-Constraints come first, each exclusion with its reason; then, with a quality floor, every model answers the prompts
-once and is scored; then those left race. Verdicts: winner, tie, undecided, left (the
+Constraints come first and give a reason for each exclusion. With a quality floor, every model then answers the prompts
+once and is scored. The remaining models race. Verdicts: winner, tie, undecided, left (the
 others failed), only, none.
 Exit codes: 0 done, whatever the verdict; 1 nothing could be measured; 2 wrong usage or input; 130 interrupted.`,
     );

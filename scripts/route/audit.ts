@@ -37,25 +37,37 @@ interface Options {
 }
 
 function auditCommand(): Command {
-  return bareCommand("route audit", "Does a rule per request beat the one best model, on your own answers?")
+  return bareCommand(
+    "route audit",
+    "Test whether a rule per request beats the one best model on your recorded answers",
+  )
     .usage("<runs...> [options]")
-    .argument("[runs...]", "runs whose answers were scored: folders, or names below --out")
+    .argument("[runs...]", "runs with scored answers: folders, or names below --out")
     .addOption(
       new Option("--intents <file>", "a JSON array of {name, patterns, needs} (default: the workshop's)")
         .argParser(pathValue),
     )
     .addOption(
-      new Option("--decision <file>", "its choice is the one model (default: the first run's decision.json)")
+      new Option(
+        "--decision <file>",
+        "decision whose choice is the one best model (default: the first run's decision.json)",
+      )
         .argParser(pathValue),
     )
-    .addOption(new Option("--write <file>", "write the plan there, for deno task serve").argParser(pathValue))
-    .addOption(new Option("--k <n>", "neighbours that count").default(5).argParser(wholeNumber(1, 1000)))
     .addOption(
-      new Option("--folds <n>", "parts the prompts are dealt into").default(10).argParser(
+      new Option("--write <file>", "file to write the plan to, for deno task serve").argParser(pathValue),
+    )
+    .addOption(new Option("--k <n>", "number of neighbours").default(5).argParser(wholeNumber(1, 1000)))
+    .addOption(
+      new Option("--folds <n>", "number of parts for cross-validation").default(10).argParser(
         wholeNumber(2, 1000),
       ),
     )
-    .addOption(new Option("--repeats <n>", "deals").default(5).argParser(wholeNumber(1, 1000)))
+    .addOption(
+      new Option("--repeats <n>", "repeats of the cross-validation").default(5).argParser(
+        wholeNumber(1, 1000),
+      ),
+    )
     .addOption(
       new Option("--alpha <p>", "accepted probability of switching on a rule that gains nothing").default(
         0.05,
@@ -63,7 +75,7 @@ function auditCommand(): Command {
         .argParser(decimal({ above: 0, max: 0.5 })),
     )
     .addOption(
-      new Option("--strength <n>", "requests that recorded figures are worth, as a prior").default(10)
+      new Option("--strength <n>", "weight of the recorded figures as a prior, in requests").default(10)
         .argParser(decimal({ min: 0, max: 1e6 })),
     )
     .addOption(
@@ -78,8 +90,8 @@ function auditCommand(): Command {
     .addHelpText(
       "after",
       `
-A rule is switched on only where the lower bound of its gain over the best single model, corrected for the number of
-rules, lies above 0, with at least ${LEAST_PROMPTS} prompts. Worth is the check score, or people's ratings drawn to 0 to 1.
+A rule is switched on only if the lower bound of its gain over the best single model, corrected for the number of
+rules, is above 0 and there are at least ${LEAST_PROMPTS} prompts. Gains are in check scores, or in ratings scaled to 0 to 1.
 Exit codes: 0 done, whatever the finding; 1 too little to audit; 2 wrong usage or input.`,
     );
 }

@@ -12,9 +12,9 @@ import { seededRandom } from "../../lib/stats/random.ts";
 import { bareCommand, jsonOption, printJson, seedOption } from "../cli.ts";
 
 export async function showPlan(args: readonly string[]): Promise<number> {
-  const command = bareCommand("route show", "What a plan does, and why.")
+  const command = bareCommand("route show", "Show what a plan does, and why")
     .usage("<file> [options]")
-    .argument("[file]", "a plan, as route audit writes it")
+    .argument("[file]", "plan written by route audit")
     .addOption(jsonOption().default(false));
   await command.parseAsync([...args], { from: "user" });
   const plan = await planOf(command);
@@ -40,11 +40,11 @@ export async function showPlan(args: readonly string[]): Promise<number> {
 }
 
 export async function tryPlan(args: readonly string[]): Promise<number> {
-  const command = bareCommand("route try", "Which intent and model a text gets, before anything is observed.")
+  const command = bareCommand("route try", "Show which intent and model a text gets from a new plan")
     .usage("<file> <text> [options]")
-    .argument("[file]", "a plan, as route audit writes it")
+    .argument("[file]", "plan written by route audit")
     .argument("[text]", "a request's text")
-    .option("--intent <name>", "the sender's own word for it")
+    .option("--intent <name>", "intent stated by the sender")
     .addOption(seedOption())
     .addOption(jsonOption().default(false));
   await command.parseAsync([...args], { from: "user" });

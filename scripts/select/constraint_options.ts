@@ -23,22 +23,23 @@ const share = () => decimal({ min: 0, max: 1 });
 /** Adds the constraints' flags to a command. */
 export function withConstraints(command: Command): Command {
   return command
-    .addOption(new Option("--max-ram <gb>", "most RAM a model may need while it runs").argParser(above()))
-    .addOption(new Option("--max-disk <mb>", "largest model file").argParser(above()))
+    .addOption(new Option("--max-ram <gb>", "maximum RAM that a model may need").argParser(above()))
+    .addOption(new Option("--max-disk <mb>", "maximum size of the model file").argParser(above()))
     .addOption(
       new Option(
         "--licenses <ids>",
-        "licences allowed; open: OSI-approved ones, commercial: all that allow it",
+        "allowed licences; open: OSI-approved ones, commercial: all that allow commercial use",
       )
         .argParser(commaList),
     )
     .addOption(
-      new Option("--capability <tags>", "capabilities or tasks that models.json must name").argParser(
-        commaList,
-      ),
+      new Option("--capability <tags>", "capabilities or tasks that the model must have in models.json")
+        .argParser(
+          commaList,
+        ),
     )
     .addOption(
-      new Option("--min-context <tokens>", "smallest context").argParser(wholeNumber(1)),
+      new Option("--min-context <tokens>", "minimum context size").argParser(wholeNumber(1)),
     )
     .addOption(
       new Option("--min-pass <share>", "quality floor: share of the prompts passed, 0 to 1").argParser(
@@ -53,9 +54,9 @@ export function withConstraints(command: Command): Command {
         decimal({ min: 1, max: 5 }),
       ),
     )
-    .addOption(new Option("--max-latency <s>", "highest mean latency measured").argParser(above()))
-    .addOption(new Option("--max-ttft <s>", "highest mean time to first token measured").argParser(above()))
-    .addOption(new Option("--max-memory <mb>", "largest resident size measured").argParser(above()));
+    .addOption(new Option("--max-latency <s>", "maximum mean latency").argParser(above()))
+    .addOption(new Option("--max-ttft <s>", "maximum mean time to first token").argParser(above()))
+    .addOption(new Option("--max-memory <mb>", "maximum resident memory").argParser(above()));
 }
 
 export function constraintsOf(given: ConstraintSettings): Constraints {

@@ -37,14 +37,17 @@ export interface SelectSettings extends ConstraintSettings {
 export function selectCommand(): Command {
   const command = bareCommand("select")
     .usage("[runs...] [options]")
-    .argument("[runs...]", "runs: folders, or names below --out")
+    .argument("[runs...]", "folders of runs, or their names below --out")
     .addOption(
-      new Option("--policy <name>", "evidence, or the course's rule: first of the task whose RAM fits")
+      new Option(
+        "--policy <name>",
+        "evidence, or the course's rule: the first model for the task whose RAM fits",
+      )
         .choices(["evidence", "course"]).default("evidence"),
     )
-    .option("--task <task>", "the task, for the course's rule", "chat")
+    .option("--task <task>", "task, for the course's rule", "chat")
     .addOption(
-      new Option("--quality <run>", "the run whose answers were scored, where the runs' own were not")
+      new Option("--quality <run>", "run with scored answers, if the answers of these runs were not scored")
         .argParser(
           pathValue,
         ),
@@ -60,7 +63,7 @@ export function selectCommand(): Command {
     .addOption(maxDropOption());
   return withConstraints(command)
     .addOption(
-      new Option("--watts <w>", "power of the machine under load, for an estimate where no counter was read")
+      new Option("--watts <w>", "power of the machine under load, for an estimate if no counter was read")
         .argParser(
           decimal({ above: 0, max: 100_000 }),
         ),

@@ -28,10 +28,10 @@ interface Options extends MeasuringOptions {
 await runCli(async () => {
   const options = mirrorCommand("bench_latency")
     .addOption(modelsOption().argParser(commaList).default(["phi-4-mini", "qwen2.5-7b", "deepseek-r1-7b"]))
-    .option("--prompt <text>", "what to ask", "Explain edge AI in one sentence.")
+    .option("--prompt <text>", "prompt", "Explain edge AI in one sentence.")
     .addOption(roundsOption(1))
     .addOption(
-      new Option("--edition <which>", "the page's edition: its fields and its time-out").choices([
+      new Option("--edition <which>", "edition of the page, which sets fields and time limit").choices([
         "newer",
         "older",
       ])

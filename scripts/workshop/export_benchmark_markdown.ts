@@ -30,7 +30,7 @@ await runCli(async () => {
     .addOption(streamOption())
     .option("--output <file>", "the Markdown file", "benchmark_report.md")
     .option("--json <file>", "the JSON file", "benchmark_report.json")
-    .option("--fail-on-empty", "accepted for the original's sake: nothing measured always ends with 1")
+    .option("--fail-on-empty", "accepted for compatibility: exit code 1 if nothing was measured")
     .parse(Deno.args, { from: "user" })
     .opts<Options>();
   const rows = await benchmark(options, atHand("--models"));

@@ -26,8 +26,8 @@ interface Options extends MeasuringOptions {
 
 await runCli(async () => {
   const options = mirrorCommand("list_and_bench")
-    .option("--model <name>", "the model to run", "phi-4-mini")
-    .option("--prompt <text>", "what to ask it", "Explain edge AI in one sentence.")
+    .option("--model <name>", "model to run", "phi-4-mini")
+    .option("--prompt <text>", "prompt", "Explain edge AI in one sentence.")
     .addOption(jsonOption())
     .parse(Deno.args, { from: "user" })
     .opts<Options>();

@@ -18,7 +18,7 @@ export interface MeasuringOptions {
 export function mirrorCommand(name: string): Command {
   return bareCommand(`workshop:${name}`)
     .addOption(
-      new Option("--prefix <kind>", "cold: no request finds its prompt in a cache; warm: each does").choices([
+      new Option("--prefix <kind>", "cold: the prompt cache never helps; warm: it always does").choices([
         "cold",
         "warm",
       ])

@@ -29,14 +29,14 @@ const note = "one request each: a look at the answers, not a measurement of spee
 
 await runCli(async () => {
   const options = mirrorCommand("model_compare")
-    .addOption(new Option("--slm <name>", "the small model").env("SLM_ALIAS").default("phi-4-mini"))
-    .addOption(new Option("--llm <name>", "the larger model").env("LLM_ALIAS").default("qwen2.5-7b"))
+    .addOption(new Option("--slm <name>", "small model").env("SLM_ALIAS").default("phi-4-mini"))
+    .addOption(new Option("--llm <name>", "larger model").env("LLM_ALIAS").default("qwen2.5-7b"))
     .addOption(
-      new Option("--prompt <text>", "what to ask").env("COMPARE_PROMPT")
+      new Option("--prompt <text>", "prompt").env("COMPARE_PROMPT")
         .default("List 5 benefits of local AI inference."),
     )
     .addOption(
-      new Option("--retries <n>", "further attempts after a failure").env("COMPARE_RETRIES").default(0)
+      new Option("--retries <n>", "retries after a failure").env("COMPARE_RETRIES").default(0)
         .argParser(wholeNumber(0, 10)),
     )
     .parse(Deno.args, { from: "user" })

@@ -41,7 +41,7 @@ interface Options extends MeasuringOptions {
 await runCli(async () => {
   const command = mirrorCommand("models_router")
     .usage("[prompts...] [options]")
-    .argument("[prompts...]", "what to ask (default: the sample's three prompts)")
+    .argument("[prompts...]", "prompts (default: the sample's three prompts)")
     .option(
       "--models <names>",
       "others than the sample's, first choice first; their tags stand in models.json",

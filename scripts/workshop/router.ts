@@ -60,20 +60,20 @@ interface Options extends MeasuringOptions {
 
 await runCli(async () => {
   const model = (tool: string, variable: string, name: string) =>
-    new Option(`--${tool} <model>`, `the model of the tool ${tool}`).env(variable).default(name);
+    new Option(`--${tool} <model>`, `model for the tool ${tool}`).env(variable).default(name);
   const command = mirrorCommand("router")
     .usage("[prompt] [options]")
-    .argument("[prompt...]", "what to ask")
+    .argument("[prompt...]", "prompt")
     .addOption(model("general", "GENERAL_MODEL", "phi-4-mini"))
     .addOption(model("reasoning", "REASONING_MODEL", "deepseek-r1-7b"))
     .addOption(model("code", "CODE_MODEL", "qwen2.5-7b"))
     .addOption(model("creative", "CREATIVE_MODEL", "phi-4-mini"))
     .addOption(
-      new Option("--tools <json>", 'instead of these: {"tool": {"model", "notes", "temperature"}}').env(
+      new Option("--tools <json>", 'tools to use instead: {"tool": {"model", "notes", "temperature"}}').env(
         "TOOL_REGISTRY",
       ),
     )
-    .addOption(new Option("--tool <name>", "this tool, whatever the words"))
+    .addOption(new Option("--tool <name>", "use this tool, whatever the prompt says"))
     .parse(Deno.args, { from: "user" });
   const options = command.opts<Options>();
   const prompt = command.args.join(" ") || "Write three benefits of on-device AI in JSON format.";

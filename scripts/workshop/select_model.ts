@@ -17,7 +17,7 @@ import { bareCommand, printJson, registryOption, runCli } from "../cli.ts";
 
 await runCli(async () => {
   const options = bareCommand("workshop:select_model")
-    .option("--task <task>", "what the model is for", "chat")
+    .option("--task <task>", "task of the model", "chat")
     .addOption(registryOption())
     .parse(Deno.args, { from: "user" })
     .opts<{ task: string; registry: string }>();
