@@ -83,14 +83,14 @@ function addLimits(command: ReturnType<typeof bareCommand>) {
       seconds("--timeout <seconds>", "longest time for one request, including waiting and loading", 600),
     )
     .addOption(seconds("--first-byte <seconds>", "longest wait for the first byte of a stream", 120))
-    .addOption(seconds("--gap <seconds>", "longest silence within a stream", 60))
+    .addOption(seconds("--gap <seconds>", "longest pause within a stream", 60))
     .addOption(
       new Option(
         "--slo <limits>",
         "limits within which an answer of auto counts as a success, e.g. ttft=500ms,e2e=3s",
       ),
     )
-    .addOption(count("--attempts <n>", "models that one request may try", 3))
+    .addOption(count("--attempts <n>", "models to try per request", 3))
     .addOption(
       new Option("--retry-budget <share>", "retries per request, in the long run").default(0.2)
         .argParser(decimal({ min: 0, max: 10 })),
@@ -98,9 +98,9 @@ function addLimits(command: ReturnType<typeof bareCommand>) {
     .addOption(count("--failures <n>", "failures in a row after which a model is skipped", 3))
     .addOption(seconds("--open-for <seconds>", "seconds a failing model is skipped", 10))
     .addOption(count("--slots <n>", "requests that a model of a service gets at the same time", 256))
-    .addOption(count("--queue <n>", "requests that may wait for a model; more get HTTP 429", 512, 0))
+    .addOption(count("--queue <n>", "waiting requests per model; more get HTTP 429", 512, 0))
     .addOption(count("--max-body <mb>", "largest request body", 16, 1, 1024))
-    .addOption(count("--connections <n>", "clients connected at the same time", 2048));
+    .addOption(count("--connections <n>", "maximum number of connected clients", 2048));
 }
 
 function addRouting(command: ReturnType<typeof bareCommand>) {
@@ -137,7 +137,7 @@ const serveCommand = () =>
       .usage("[options] [model...]")
       .argument(
         "[model...]",
-        "NAME or NAME:VARIANT of the registry; options as in smollm2:threads=2+context=2048",
+        "NAME or NAME:VARIANT of the registry; with settings: smollm2:threads=2+context=2048",
       ),
   )))).addHelpText(
     "after",
