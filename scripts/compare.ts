@@ -90,7 +90,7 @@ const command = bareCommand("compare")
   .usage("BASELINE RUN… [options]")
   .argument("<runs...>", "folders, run ids, or git revisions (REVISION:FOLDER, or REVISION with one run)")
   .addOption(outOption())
-  .option("--control <candidate>", "an unchanged candidate of all runs (id or alias)", pathValue)
+  .option("--control <candidate>", "candidate that did not change between the runs (id or alias)", pathValue)
   .addOption(epsilonOption(0.1))
   .option(
     "--fail-on-regression",
@@ -98,7 +98,7 @@ const command = bareCommand("compare")
   )
   .option(
     "--fail-on-changed-answers",
-    "exit code 1 when an answer at temperature 0 changed, 3 when that can't be told",
+    "exit code 1 if an answer at temperature 0 changed, 3 when that can't be told",
   )
   .addOption(jsonOption());
 
