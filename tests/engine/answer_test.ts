@@ -4,7 +4,7 @@ import { Answer } from "../../lib/engine/answer.ts";
 import { StopScanner, TokenDecoder } from "../../lib/openai/streamed_text.ts";
 import { defaultThreads } from "../../lib/engine/options.ts";
 
-/** What the engine does with each token; says whether the answer goes on. */
+/** Does with a token what the engine does; true while the answer continues. */
 function take(answer: Answer<string>, picked: string): boolean {
   if (!answer.accept(picked)) return false;
   answer.say(picked);

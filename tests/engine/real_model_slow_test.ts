@@ -83,7 +83,7 @@ async function steps(t: Deno.TestContext, direct: boolean): Promise<void> {
     assert.ok(text.startsWith(short.choices[0].message.content));
   });
 
-  await t.step("gives exactly as many tokens as asked with ignore_eos", async () => {
+  await t.step("gives exactly max_tokens tokens with ignore_eos", async () => {
     const fixed = await chat({ max_tokens: 120, ignore_eos: true });
     assert.equal(fixed.usage.completion_tokens, 120);
     assert.equal(fixed.choices[0].finish_reason, "length");

@@ -1,4 +1,4 @@
-/** Engines end with whoever started them, and what can't be loaded says why in one line. */
+/** Engines end with the program that started them, and what can't be loaded says why in one line. */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { UserError } from "../../lib/errors.ts";
@@ -63,7 +63,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "an engine that is asked to end by the system ends; its parent is told",
+  name: "an engine that the system ends exits cleanly, and its parent learns of it",
   ignore: Deno.build.os === "windows",
   fn: async () => {
     await using engine = await realEngine();

@@ -102,7 +102,7 @@ export const decodeSymbols = {
   llama_sampler_init_grammar: { parameters: ["pointer", "buffer", "buffer"], result: "pointer" },
 } as const;
 
-/** What ggml's libraries are asked for: threads that live as long as the context. */
+/** Functions of ggml's libraries: for threads that live as long as the context. */
 export const ggmlSymbols = {
   ggml_backend_dev_by_type: { parameters: ["i32"], result: "pointer" },
 } as const;
