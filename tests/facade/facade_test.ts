@@ -118,6 +118,22 @@ Deno.test("a served model answers timed requests and any OpenAI client", async (
   });
 });
 
+Deno.test("a job can be a file of one's own", async () => {
+  await withService(async (folder) => {
+    const path = join(folder, "capitals.json");
+    const cases = [{
+      id: "france",
+      prompt: "Capital of France?",
+      checks: [{ kind: "contains", name: "city", texts: ["Paris"] }],
+    }];
+    await Deno.writeTextFile(path, JSON.stringify(cases));
+    const answers = await quality(["right", "wrong"], { job: path, reports: folder });
+    assert.match(String(answers), /right\S* +1 of 1/);
+    assert.match(String(answers.job.score("Paris it is.")), /The score is 1\.00: the answer passes\./);
+    assert.match(String(answers.verdicts()), /wrong\S* .* no /);
+  });
+});
+
 Deno.test("mistakes are named with what is accepted", async () => {
   await withService(async (reports) => {
     await assert.rejects(bench(["nobody"], { reports }), UserError);
