@@ -1,6 +1,6 @@
 /**
  * WHY: a model is best known by talking to it. One question, or a conversation, with whatever runs the model:
- * a running service (Foundry Local is asked to load it first), or the embedded engine.
+ * a running service (Foundry Local loads it first), or the embedded engine.
  *
  * deno task chat qwen2.5-0.5b --prompt "List three benefits of local inference."
  * deno task chat smollm2-135m@embedded

@@ -2,7 +2,7 @@
  * WHY: before anything is measured, a learner wants to know what is here, what is missing, and what to type
  * next. One line for each row of the workshop's validation checklist, and a question to every target.
  *
- * deno task doctor                                     what is here, each model asked once
+ * deno task doctor                                     what is here; each model answers one question
  * deno task doctor --models qwen2.5-0.5b,phi-4-mini    these must answer
  * deno task doctor --endpoint lab=http://192.0.2.7:5273/v1
  *
@@ -47,7 +47,7 @@ async function examine(settings: Settings): Promise<Check[]> {
   const probes = await import("./doctor/probes.ts");
   const { sessionResources } = await import("./session.ts");
   const resources = await sessionResources(settings);
-  const around = {
+  const checkResources = {
     env: Deno.env,
     os: Deno.build.os,
     shell: settings.shell ?? shellOf(Deno.env, Deno.build.os),
@@ -56,9 +56,9 @@ async function examine(settings: Settings): Promise<Check[]> {
     registry: resources.registry,
     signal: resources.signal,
   };
-  const look = { fetch, timeoutMs: checks.LOOK_TIMEOUT_MS, signal: around.signal };
+  const look = { fetch, timeoutMs: checks.LOOK_TIMEOUT_MS, signal: checkResources.signal };
   const [cli, services] = await Promise.all([
-    checks.findCli(around),
+    checks.findCli(checkResources),
     settings.endpoint === undefined
       ? findServices({ ...look, env: Deno.env, run: runProgram })
       : Promise.all(settings.endpoint.map((text) => {
@@ -66,13 +66,13 @@ async function examine(settings: Settings): Promise<Check[]> {
         return describeService(named, "--endpoint", look);
       })),
   ]);
-  const targets = settings.models ?? await probes.targetsHere(services, around);
+  const targets = settings.models ?? await probes.targetsHere(services, checkResources);
   const show = (rows: readonly Check[]) => settings.json === true ? rows : print(rows);
   const first = show([
-    ...await checks.prerequisites(around, cli),
-    ...checks.serviceChecks(services, cli, around),
-    ...await checks.cacheChecks(services, cli, around),
-    checks.workshopTargets(services, cli, around),
+    ...await checks.prerequisites(checkResources, cli),
+    ...checks.serviceChecks(services, cli, checkResources),
+    ...await checks.cacheChecks(services, cli, checkResources),
+    checks.workshopTargets(services, cli, checkResources),
   ]);
   const onProbe = (id: string) => Deno.stderr.isTerminal() && console.error(`        asking ${id} …`);
   const timeoutS = settings.timeout;

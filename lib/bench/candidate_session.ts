@@ -1,4 +1,4 @@
-/** One candidate's place in a run: opened, warmed up, asked, and out when it fails too often. */
+/** One candidate in a run: it is opened and warmed up, gets its requests, and leaves when it fails too often. */
 import type { Trace } from "../endpoint/trace.ts";
 import { reasonOf } from "../errors.ts";
 import type { LiveCandidate, OpenCandidate } from "./live_candidate.ts";
@@ -33,7 +33,7 @@ export type RunEvent =
   /** `repeated`: so many requests more, to make up for the block. */
   | { readonly kind: "disturbed"; readonly reason: string; readonly repeated: number };
 
-/** What all sessions of a run share. */
+/** What all candidates of a run share. */
 export interface RunContext {
   readonly info: RunInfo;
   readonly sink: RunSink;

@@ -25,7 +25,7 @@ export const requestMetrics: readonly RequestMetric[] = [
   "output_chars_per_s",
 ];
 
-/** The good timed requests of a candidate, a column a figure, one entry a request; NaN where one is null. */
+/** The good timed requests of a candidate, one array per figure, one value per request; NaN where a value is null. */
 export interface Requests {
   readonly block: GrowableArray;
   /** NaN in runs of schema 1. */

@@ -7,18 +7,20 @@
  * what both suffered alike.
  */
 import { UserError } from "../errors.ts";
-import { type AnswerChanges, compareAnswers } from "./compare_answers.ts";
 import { compareRuns, type PromptValue, RESAMPLE_FROM } from "../stats/paired.ts";
 import type { Random } from "../stats/random.ts";
 import {
+  type AnswerChanges,
   type ComparableRun,
+  compareAnswers,
   type ComparedMetric,
   comparedMetricNames,
   comparedMetrics,
+  type ConditionDifference,
+  conditionDifferences,
   type RunCandidate,
   type RunValue,
 } from "./compare_runs.ts";
-import { type ConditionDifference, conditionDifferences } from "./conditions.ts";
 
 /** The half width of what is called no difference between runs that share no clock. */
 export const defaultEpsilon = 0.1;

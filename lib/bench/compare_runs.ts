@@ -1,7 +1,10 @@
-/** What a comparison needs of a run: its values by prompt and block, and its answers. One pass each. */
+/**
+ * Two runs side by side: what a comparison needs of each (values by prompt and block, and answers, in one pass each),
+ * whether their conditions let times be compared, and which answers changed.
+ */
 import { readAnswers, readRunInfo, readSamples } from "./folder.ts";
 import { metricOf } from "./metrics.ts";
-import type { CandidateInfo, RequestRecord, RunInfo } from "./records.ts";
+import type { CandidateInfo, PlanInfo, RequestRecord, RunInfo } from "./records.ts";
 
 /** The metrics that two runs are compared by, and which way is better. */
 export const comparedMetrics = {
@@ -141,4 +144,130 @@ function addRequest(draft: Draft, record: RequestRecord, prompt: string): boolea
     outputTokens: record.output_tokens,
   });
   return true;
+}
+
+/** Something that differs between two runs. */
+export interface ConditionDifference {
+  readonly what: string;
+  readonly before: string;
+  readonly after: string;
+  /** True where times can't be compared any more; false where a reader should merely know. */
+  readonly blocking: boolean;
+}
+
+type Field = {
+  readonly what: string;
+  readonly of: (run: ComparableRun) => string;
+  readonly blocking: boolean;
+};
+
+const fields: readonly Field[] = [
+  { what: "processor", of: ({ info }) => `${info.machine.cpu}, ${info.machine.cores} cores`, blocking: true },
+  {
+    what: "memory of the machine",
+    of: ({ info }) => `${Math.round(info.machine.ram_gb)} GB`,
+    blocking: true,
+  },
+  { what: "GPU", of: ({ info }) => info.machine.gpu.join(", ") || "none seen", blocking: true },
+  { what: "system", of: ({ info }) => `${info.machine.os} ${info.machine.arch}`, blocking: false },
+  { what: "max_tokens", of: ({ info }) => String(info.plan.max_tokens), blocking: true },
+  { what: "prefix", of: ({ info }) => info.plan.prefix, blocking: true },
+  { what: "temperature", of: ({ info }) => String(info.plan.temperature), blocking: true },
+  { what: "concurrency", of: ({ info }) => String(info.plan.concurrency), blocking: true },
+  {
+    what: "rate",
+    of: ({ info }) => info.plan.rate === null ? "none" : `${info.plan.rate}/s`,
+    blocking: true,
+  },
+  {
+    what: "fixed output",
+    of: ({ info }) => info.plan.fixed_output === true ? "on" : "off",
+    blocking: true,
+  },
+  { what: "kind of run", of: ({ info }) => info.plan.mode, blocking: false },
+  { what: "order", of: ({ info }) => info.plan.order, blocking: false },
+  { what: "rounds", of: ({ info }) => String(info.plan.rounds), blocking: false },
+  { what: "versions", of: ({ info }) => versions(info.versions), blocking: false },
+  { what: "prompt set", of: ({ info }) => promptSet(info.plan.prompt_set), blocking: false },
+  { what: "status of the run", of: ({ info }) => info.status, blocking: false },
+];
+
+/**
+ * What differs between the conditions of two runs. A different prompt set does not block: only the prompts
+ * that both hold are compared.
+ *
+ * @example
+ * ```ts ignore
+ * const blocking = conditionDifferences(before, after).filter((one) => one.blocking);
+ * ```
+ */
+export function conditionDifferences(before: ComparableRun, after: ComparableRun): ConditionDifference[] {
+  return fields.flatMap(({ what, of, blocking }) => {
+    const [left, right] = [of(before), of(after)];
+    return left === right ? [] : [{ what, before: left, after: right, blocking }];
+  });
+}
+
+function versions(all: Readonly<Record<string, string>>): string {
+  return Object.entries(all).sort().map(([name, version]) => `${name} ${version}`).join(", ");
+}
+
+function promptSet({ name, sha256, prompts }: ComparableRun["info"]["plan"]["prompt_set"]): string {
+  return `${name} (${prompts.length} prompts, ${sha256.slice(0, 8)})`;
+}
+
+/** Which answers changed between two runs. */
+export interface AnswerChanges {
+  readonly compared: number;
+  readonly changed: readonly {
+    readonly prompt: string;
+    readonly round: number;
+    readonly before: string;
+    readonly after: string;
+  }[];
+  /** Why texts were not compared; null where they were. */
+  readonly skipped: string | null;
+}
+
+/**
+ * Compares the answers of one candidate to the same prompt in the same round.
+ *
+ * @example
+ * ```ts ignore
+ * const { changed } = compareAnswers({ before, after }, runBefore.info, runAfter.info);
+ * ```
+ */
+export function compareAnswers(
+  { before, after }: { readonly before: RunCandidate; readonly after: RunCandidate },
+  runBefore: RunInfo,
+  runAfter: RunInfo,
+): AnswerChanges {
+  const skipped = whyNotText(runBefore.plan, runAfter.plan);
+  if (skipped !== null) return { compared: 0, changed: [], skipped };
+  const key = (answer: RunAnswer) => `${answer.round} ${answer.prompt}`;
+  const earlier = new Map(before.answers.map((answer) => [key(answer), answer.text]));
+  const ids = new Map(runAfter.plan.prompt_set.prompts.map((prompt) => [prompt.sha256, prompt.id]));
+  const common = after.answers.flatMap((answer) => {
+    const text = earlier.get(key(answer));
+    return text === undefined ? [] : [{ answer, text }];
+  });
+  const changed = common.filter(({ answer, text }) => answer.text !== text).map(({ answer, text }) => ({
+    prompt: ids.get(answer.prompt) ?? answer.prompt,
+    round: answer.round,
+    before: text,
+    after: answer.text,
+  }));
+  return { compared: common.length, changed, skipped: null };
+}
+
+/** Texts are evidence only where the same question must give the same answer. */
+function whyNotText(left: PlanInfo, right: PlanInfo): string | null {
+  if (left.temperature !== 0 || right.temperature !== 0) return "the temperature is not 0";
+  if (left.max_tokens !== right.max_tokens) return "max_tokens differs";
+  if (left.prefix !== right.prefix) return "the prefix differs";
+  // The number that opens a cold prompt is made from the run's own id.
+  if (left.prefix === "cold") {
+    return "with a cold prefix another number opens every prompt; measure with --prefix warm to compare texts";
+  }
+  return null;
 }

@@ -11,7 +11,7 @@ const EXTRA_TOKENS = 256;
 
 /**
  * The candidates, the embedded ones with a context that holds the longest prompt and its answer, at most what
- * the model was trained for. A context that was asked for by name stays.
+ * the model was trained for. A context that the name states stays.
  *
  * @param prompts the messages of each prompt of the plan
  */

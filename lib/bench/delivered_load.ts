@@ -1,6 +1,6 @@
-/** What load was really delivered, and how much of it met the limits. */
+/** Which load was really delivered. */
 
-/** Requests of one candidate: one entry a request, in ms. */
+/** Times of one candidate's requests, one value per request, in ms. */
 export interface RequestTimes {
   readonly due: ArrayLike<number>;
   readonly sent: ArrayLike<number>;
@@ -8,9 +8,9 @@ export interface RequestTimes {
 }
 
 export interface DeliveredLoad {
-  /** Requests sent a second, over the stretches in which requests were due. */
+  /** Requests sent per second, over the stretches in which requests were due. */
   readonly deliveredRate: number;
-  /** Requests ended a second, over the time in which one was in flight. */
+  /** Requests ended per second, over the time in which one was in flight. */
   readonly completedRate: number;
   readonly maxInFlight: number;
   /** Time in which at least one request was in flight, in seconds. */
@@ -21,7 +21,7 @@ export interface DeliveredLoad {
  * The load a candidate met. At a constant rate the plan may have run in stretches (other candidates in
  * between): a pause in the due times of more than 1.5 intervals begins a new one.
  *
- * @param askedRate requests a second asked for; null in a closed loop, where sent and ended keep step
+ * @param askedRate requests per second that the plan states; null in a closed loop
  *
  * ```ts
  * // Four requests at 10 a second, each 50 ms long.

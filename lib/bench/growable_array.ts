@@ -1,4 +1,4 @@
-/** A growing column of numbers: eight (or four) bytes a value, whatever a run's length. */
+/** A growing array of numbers: eight (or four) bytes per value, whatever a run's length. */
 
 /** Appends numbers to a typed array that doubles when it is full. */
 export class GrowableArray {
@@ -25,7 +25,7 @@ export class GrowableArray {
     this.#values[this.#length++] = value;
   }
 
-  /** The values so far; shares memory with the column. */
+  /** The values so far; shares memory with the array. */
   view(): Float64Array | Float32Array {
     return this.#values.subarray(0, this.#length);
   }

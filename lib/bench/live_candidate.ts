@@ -185,7 +185,7 @@ async function readThrough(path: string, signal: AbortSignal): Promise<void> {
 }
 
 /**
- * A candidate behind an endpoint. How it wants to be asked is found out when it is opened; Foundry Local is
+ * A candidate behind an endpoint. A probe finds out which requests it takes when it is opened; Foundry Local is
  * asked to load its model first, and to give its memory back afterwards.
  */
 export function endpointCandidate(

@@ -111,7 +111,7 @@ function perSecond(amount: number, seconds: number | null): number | null {
 }
 
 /**
- * The metrics that give one value a request (ITL gives one a gap: `gapsMs`).
+ * The metrics that give one value per request (ITL gives one per gap: `gapsMs`).
  *
  * ```ts
  * const record = {

@@ -22,7 +22,7 @@ export interface NoiseEffect {
    * be left out: all count, and there is no verdict.
    */
   readonly treatment: "none" | "harmless" | "left out" | "too many";
-  /** How many times as long requests took in disturbed blocks, and its 95 % interval; null where it can't be told. */
+  /** How many times as long requests took in disturbed blocks, and its 95 % interval; null where it is unknown. */
   readonly slowdown: number | null;
   readonly ci95: readonly [number, number] | null;
   /** The program that was busy most often, with the largest share seen; null where none was named. */

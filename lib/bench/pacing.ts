@@ -38,7 +38,7 @@ export async function closedLoop<T>(
  * A constant rate: request n is due n/rate seconds after the start, whatever became of the ones before. Where
  * all `clients` are busy it waits its turn, and the wait counts: latency is taken from when it was due.
  *
- * @param rate requests a second
+ * @param rate requests per second
  */
 export async function constantRate<T>(
   requests: Iterable<T>,

@@ -191,7 +191,7 @@ export const candidateInfo = z.object({
   endpoint: z.string(),
   /** What the request's `model` field holds. */
   model_id: z.string(),
-  /** What was asked for; load records say what really ran. */
+  /** What was requested; load records say what really ran. */
   device: z.string().nullable(),
   size_mb: z.number().nonnegative().nullable(),
   license: z.string().nullable(),
@@ -272,14 +272,14 @@ export const planInfo = z.object({
   sampling_seed: z.number().int().nullable(),
   prefix: prefixKind,
   concurrency: z.number().int().positive(),
-  /** Requests a second asked for; null in a closed loop. */
+  /** Requests due per second; null in a closed loop. */
   rate: z.number().positive().nullable(),
   timeout_s: z.number().positive(),
   slo: z.object({ ttft_s: z.number().positive().nullable(), e2e_s: z.number().positive().nullable() })
     .nullable(),
-  /** False where whole answers were asked for instead of streams. */
+  /** False where whole answers were requested instead of streams. */
   stream: z.boolean().optional(),
-  /** Answers of exactly `max_tokens` tokens were asked for, where the endpoint knows how. */
+  /** Answers of exactly `max_tokens` tokens were requested, where the endpoint supports that. */
   fixed_output: z.boolean().optional(),
   /** `interleaved`, or `by model` where the models don't fit in memory together. */
   order: z.enum(["interleaved", "by model"]),

@@ -1,7 +1,7 @@
 /**
  * Carries out a plan: loads, warm-ups, then block after block, each watched; every request becomes a record
- * the moment it ends. A candidate that fails becomes a row with a reason, and the others go on. Nothing here
- * knows of the environment, the terminal or the disk.
+ * the moment it ends. A candidate that fails becomes a row with a reason, and the others go on. Nothing here reads
+ * the environment or writes to the terminal or the disk.
  */
 import type { Clock, Sleep } from "../clock.ts";
 import { UserError } from "../errors.ts";
@@ -21,7 +21,7 @@ import {
 
 export type { RunEvent } from "./candidate_session.ts";
 
-export interface RunOptions {
+export interface RunBenchOptions {
   readonly info: RunInfo;
   readonly candidates: readonly LiveCandidate[];
   readonly sink: RunSink;
@@ -45,7 +45,7 @@ export type RunEnd = "completed" | "interrupted" | "failed";
  * @returns `completed`; `interrupted` when the signal was aborted; `failed` when no timed request succeeded
  * @throws {UserError} exit code 1 when a record can't be written; everything before it is kept
  */
-export async function runBench(options: RunOptions): Promise<RunEnd> {
+export async function runBench(options: RunBenchOptions): Promise<RunEnd> {
   const run = new Run(options);
   try {
     await run.measureLoads();
@@ -65,14 +65,14 @@ const FLUSH_EVERY_MS = 1000;
 class Run {
   /** Whether a timed request succeeded. */
   measured: boolean;
-  readonly #options: RunOptions;
+  readonly #options: RunBenchOptions;
   readonly #plan: RunInfo["plan"];
   readonly #sessions: ReadonlyMap<string, CandidateSession>;
   readonly #context: RunContext;
   #nextBlock: number;
   #flushedMs = -Infinity;
 
-  constructor(options: RunOptions) {
+  constructor(options: RunBenchOptions) {
     const { info, candidates, clock, resumed, onEvent, sink, signal } = options;
     const originMs = clock() - (resumed?.lastMs ?? 0);
     this.#options = options;

@@ -81,7 +81,7 @@ export function planInfo(plan: SessionPlan, order: PlanInfo["order"]): PlanInfo 
   };
 }
 
-/** The prompts as a plan carries them: what is sent, and hashes that tell whether two runs asked the same. */
+/** The prompts as a plan carries them: what is sent, and hashes that show whether two runs sent the same. */
 function promptSetInfo({ name, sha256, prompts }: PromptSet): PlanInfo["prompt_set"] {
   return {
     name,

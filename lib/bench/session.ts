@@ -121,7 +121,7 @@ function notResumable({ run_id }: RunInfo): UserError {
   );
 }
 
-/** What run.json says of the candidates of a run, and of how they were asked. */
+/** What run.json says about the candidates of a run and its plan. */
 function requestAgain({ candidates, plan }: RunInfo): Pick<CandidateRequest, "again" | "plan"> {
   return {
     again: candidates,

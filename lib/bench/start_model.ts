@@ -18,14 +18,14 @@ export interface ModelToStart {
   readonly alias?: string;
   /**
    * The model's file, which a store's `locate` or `pull` gave. For an adapter they give its module's path,
-   * which is not asked for here: `adapter` says it.
+   * which is not needed here: `adapter` holds it.
    */
   readonly path: string;
   /** `variant.adapter` of the registry; null for a model file. */
   readonly adapter: AdapterSpec | null;
   /** Options of the embedded engine; an adapter has none. */
   readonly engine?: EngineSettings;
-  /** The entry's `contextTokens`, for an adapter, which can't be asked; null where it is unknown. */
+  /** The entry's `contextTokens`, for an adapter, which doesn't report it; null where it is unknown. */
   readonly contextTokens?: number | null;
 }
 
@@ -37,7 +37,7 @@ export interface StartedModel extends RunningModel {
   readonly settings: RunningEngine["settings"] | null;
 }
 
-export interface StartSurroundings {
+export interface StartModelOptions {
   readonly denoPath: string;
   /** deno.json to run with; left out: the one that Deno finds beside this module. */
   readonly configPath?: string;
@@ -67,12 +67,12 @@ export interface StartSurroundings {
  * await model.stop();
  * ```
  */
-export async function startModel(model: ModelToStart, around: StartSurroundings): Promise<StartedModel> {
-  if (model.adapter !== null) return await startAdapter({ ...model, adapter: model.adapter }, around);
+export async function startModel(model: ModelToStart, options: StartModelOptions): Promise<StartedModel> {
+  if (model.adapter !== null) return await startAdapter({ ...model, adapter: model.adapter }, options);
   const { gpu = "auto", ...settings } = model.engine ?? {};
   const stated = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
   return await startEngine({
-    ...around,
+    ...options,
     modelPath: model.path,
     modelId: model.modelId,
     ...(model.alias === undefined ? {} : { alias: model.alias }),
@@ -84,7 +84,7 @@ export async function startModel(model: ModelToStart, around: StartSurroundings)
 /** The protocol is spoken in this process; the adapter's own has nothing but its pipes. */
 async function startAdapter(
   { modelId, alias, adapter, contextTokens = null }: ModelToStart & { readonly adapter: AdapterSpec },
-  { clock, signal, ...deno }: StartSurroundings,
+  { clock, signal, ...deno }: StartModelOptions,
 ): Promise<StartedModel> {
   const startedAt = clock();
   const command = await adapterCommand(modelId, adapter, deno);

@@ -58,7 +58,7 @@ export const candidateSummary = z.object({
   id: z.string(),
   alias: z.string(),
   variant: z.string().nullable(),
-  /** What really ran it where a load record says so, otherwise what was asked for. */
+  /** What really ran it where a load record says so, otherwise what was requested. */
   device: z.string().nullable(),
   /** Which way the embedded engine called llama.cpp; null where another program ran it, and in runs of schema 1. */
   llama_cpp: llamaCpp.nullable(),
@@ -93,7 +93,7 @@ export const candidateSummary = z.object({
   sample_answer: z.string().nullable(),
   /** Waiting in our own queue (sent − due), only under a constant rate or concurrency. */
   queue_s: statistic.nullable(),
-  /** Requests a second that succeeded and met the stated limits; null without --slo. */
+  /** Requests per second that succeeded and met the stated limits; null without --slo. */
   goodput: z.object({
     requests_per_s: z.number(),
     /** Share of the timed requests that met the limits. */
@@ -102,7 +102,7 @@ export const candidateSummary = z.object({
   }).nullable(),
   /** Null in a closed loop of one client. */
   load: z.object({
-    /** Requests a second asked for; null in a closed loop. */
+    /** Requests per second that the plan states; null in a closed loop. */
     asked_rate: z.number().nullable(),
     delivered_rate: z.number(),
     completed_rate: z.number(),
@@ -112,7 +112,7 @@ export const candidateSummary = z.object({
 });
 export type CandidateSummary = z.infer<typeof candidateSummary>;
 
-/** The metrics that candidates are compared in; all are one value a request. */
+/** The metrics that candidates are compared in; all have one value per request. */
 export const comparisonMetrics = [
   "latency_s",
   "ttft_s",
@@ -233,7 +233,7 @@ export const summarySchema = z.object({
      * there were too many to leave out, and then there is no verdict.
      */
     treatment: z.enum(["none", "harmless", "left out", "too many"]),
-    /** How many times as long requests took in disturbed blocks, measured in this run; null where it can't be told. */
+    /** How many times as long requests took in disturbed blocks, measured in this run; null where it is unknown. */
     slowdown: z.number().nullable(),
     /** The program that was busy; null where none was named. */
     busiest: z.object({ program: z.string(), cores: z.number() }).nullable(),

@@ -279,7 +279,7 @@ function notStable({ rows, run, info }: Facts): Finding[] {
   });
 }
 
-/** A trend of more than this share over a run, beyond its interval, is told. */
+/** A trend of more than this share over a run, beyond its interval, is reported. */
 const DRIFT_SHARE = 0.05;
 
 function driftSeen({ rows, info }: Facts): Finding[] {

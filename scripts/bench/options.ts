@@ -58,7 +58,7 @@ export interface BenchSettings {
   readonly json: boolean;
 }
 
-/** Clients at a constant rate, where none are asked for: enough not to be in the way, few enough to open. */
+/** Connections at a constant rate, where --concurrency states none. */
 const CLIENTS_AT_A_RATE = 64;
 
 export function benchCommand(): Command {

@@ -27,7 +27,7 @@ export interface Check {
   readonly next: string | null;
 }
 
-/** What all checks look at. */
+/** What all checks read. */
 export interface CheckResources {
   readonly env: { get(name: string): string | undefined };
   readonly os: string;
@@ -47,8 +47,16 @@ const WORKSHOP_DISK_GB = 15;
 export const WORKSHOP_TARGETS = ["mistral-7b", "gemma-2-2b", "qwen2.5-0.5b"] as const;
 
 /** Disk, RAM, acceleration, Python: the session's prerequisites. */
-export async function prerequisites(around: CheckResources, cli: FoundryCli | null): Promise<Check[]> {
-  return await Promise.all([disk(around), ram(), acceleration(around, cli), python(around)]);
+export async function prerequisites(
+  checkResources: CheckResources,
+  cli: FoundryCli | null,
+): Promise<Check[]> {
+  return await Promise.all([
+    disk(checkResources),
+    ram(),
+    acceleration(checkResources, cli),
+    python(checkResources),
+  ]);
 }
 
 async function disk({ store }: CheckResources): Promise<Check> {

@@ -1,4 +1,4 @@
-/** WHY: a model that is listed may not answer. Each target is loaded, asked one short question and unloaded. */
+/** WHY: a model that is listed may not answer. Each target is loaded, answers one short question and is unloaded. */
 import { EMBEDDED } from "../../lib/bench/candidate_name.ts";
 import type { LiveCandidate } from "../../lib/bench/live_candidate.ts";
 import { findCandidates, type SessionResources } from "../../lib/bench/session.ts";
@@ -17,7 +17,7 @@ export interface ProbeOptions {
   readonly onProbe: (id: string) => void;
 }
 
-/** Models per service that are asked without being named. */
+/** Models per service that are probed without being named. */
 const MOST_UNASKED = 6;
 
 /** Names of the models that can be asked: those that services have ready, then the downloaded files. */
@@ -38,7 +38,7 @@ export async function targetsHere(
 }
 
 /**
- * One row for each target, asked one after the other: two engines at once would slow each other down.
+ * One row per target, one after the other: two engines at once would slow each other down.
  *
  * @param targets names as `bench --models` takes them
  */

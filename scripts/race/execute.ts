@@ -88,7 +88,7 @@ export async function replay({ bench, given }: RaceSettings, name: string): Prom
   const recorded = await replayRecorded(folder, given, set);
   if (recorded.info.plan.order === "by model") {
     console.error(
-      "The candidates of this run were asked one after the other, not in turns: a verdict may be the machine's.",
+      "The candidates of this run ran one after the other, not in turns: a verdict may reflect a change of the machine.",
     );
   }
   return { report: raceReport(recorded), folder: null, code: 0 };

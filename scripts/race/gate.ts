@@ -13,8 +13,8 @@ import { interruptSignal } from "../cli.ts";
 import { promptsFile } from "../quality/run_folder.ts";
 
 /**
- * Captures and scores answers as `quality capture` does. Candidates that differ in threads or device alone are
- * asked once.
+ * Captures and scores answers as `quality capture` does. Candidates that differ in threads or device alone answer
+ * once together.
  *
  * @throws {UserError} when no prompt has checks
  */

@@ -30,7 +30,7 @@ import {
 import { type ConstraintSettings, withConstraints } from "../select/constraint_options.ts";
 
 export interface RaceSettings extends ConstraintSettings {
-  /** What bench would be asked for the same. */
+  /** The settings that bench would have for the same candidates. */
   readonly bench: BenchSettings;
   readonly by: RaceTerms["by"];
   readonly scope: RaceScope;

@@ -7,7 +7,7 @@
  *
  * What the original got wrong, and what changed in the numbers: it is called a bench and measures nothing; the
  * learner is left with a stopwatch and an interactive prompt that a script can't end. Here the run is one
- * request in figures: load, first token, tokens a second, memory. One request is a look, not a
+ * request in figures: load, first token, tokens per second, memory. One request is a look, not a
  * measurement: `workshop:benchmark_oss_models` measures. Where phi-4-mini can't be had, the lists are still
  * shown, and one line says what to run instead. The CLI of Foundry Local is not needed; a running service is used.
  *

@@ -41,7 +41,7 @@ export interface Answered {
   readonly failed: readonly { readonly alias: string; readonly error: string }[];
 }
 
-/** Models by name, found at once and opened when first asked. */
+/** Models by name, found at once and opened at their first question. */
 export interface Models {
   readonly names: readonly string[];
   /** Why a model can't be had; null where it can. */

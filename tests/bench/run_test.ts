@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { runBench, type RunOptions } from "../../lib/bench/run.ts";
+import { runBench, type RunBenchOptions } from "../../lib/bench/run.ts";
 import { sampleRecord } from "../../lib/bench/records.ts";
 import type { LiveCandidate } from "../../lib/bench/live_candidate.ts";
 import type { PlanInfo } from "../../lib/bench/records.ts";
@@ -15,14 +15,14 @@ import {
 function setUp(
   behaviours: Record<string, FakeBehaviour>,
   changes: Partial<PlanInfo> = {},
-  extra: (time: VirtualTime) => Partial<RunOptions> = () => ({}),
+  extra: (time: VirtualTime) => Partial<RunBenchOptions> = () => ({}),
 ) {
   const time = new VirtualTime();
   const sink = new MemorySink();
   const candidates: LiveCandidate[] = Object.entries(behaviours).map(([id, behaviour]) =>
     fakeCandidate(id, time, behaviour)
   );
-  const options: RunOptions = {
+  const options: RunBenchOptions = {
     info: runInfoOf(candidates, changes),
     candidates,
     sink,

@@ -52,7 +52,7 @@ export interface SessionRace extends RecordedRace {
 }
 
 /** What a race takes besides its candidates, its plan and its terms. */
-export interface RaceOptions extends RunPlace {
+export interface RaceFoundOptions extends RunPlace {
   readonly resources: Pick<SessionResources, "clock" | "signal">;
   /** Those that run.json names, excluded ones too; left out: those that were found. */
   readonly entered?: readonly NamedCandidate[];
@@ -79,7 +79,7 @@ export async function raceFound(
   found: SessionCandidates,
   plan: SessionPlan,
   terms: RaceTerms,
-  options: RaceOptions,
+  options: RaceFoundOptions,
 ): Promise<SessionRace> {
   const { resources: { clock, signal }, entered = found.named, score = () => null, onEvent, onBlock } =
     options;
