@@ -9,7 +9,7 @@ import type { Random } from "../stats/random.ts";
 import { studentTCdf, studentTQuantile } from "../stats/t.ts";
 import { matchCandidates, metricValues } from "./compare.ts";
 import type { ComparableRun, ComparedMetric, RunCandidate } from "./compare_runs.ts";
-import { conditionDifferences } from "./conditions.ts";
+import { conditionDifferences } from "./compare_runs.ts";
 
 /** What a gate looks at, candidate by candidate. */
 export type GatePart = "latency" | "ttft" | "time per token" | "failures" | "quality";
