@@ -4,6 +4,7 @@
  */
 import { latencyS, ttftS } from "../bench/metrics.ts";
 import type { LoadRecord, RequestRecord, SampleRecord } from "../bench/records.ts";
+import type { Summary } from "../bench/summary_schema.ts";
 import { quantile } from "../stats/quantile.ts";
 
 /** The successful timed requests of one candidate on one prompt, quiet blocks only. */
@@ -69,7 +70,8 @@ const DRAWN_EACH = 4;
 /** Takes the records of a run one by one and keeps what a report shows. */
 export interface RunGatherer {
   readonly add: (record: SampleRecord) => void;
-  readonly result: () => RunData;
+  /** @param treatment what the summary did with disturbed blocks; the figures do the same */
+  readonly result: (treatment: Summary["blocks"]["treatment"]) => RunData;
 }
 
 /**
@@ -78,7 +80,7 @@ export interface RunGatherer {
  * @example
  * ```ts
  * const gatherer = runGatherer();
- * if (gatherer.result().times.length !== 0) throw new Error("no record, no times");
+ * if (gatherer.result("none").times.length !== 0) throw new Error("no record, no times");
  * ```
  */
 export function runGatherer(): RunGatherer {
@@ -88,10 +90,8 @@ export function runGatherer(): RunGatherer {
   const disturbed = new Map<number, string>();
   const loads = new Map<string, LoadRecord[]>();
   const failures = new Map<string, string>();
-  const blocks = new Set<number>();
   const addRequest = (record: RequestRecord) => {
     const { candidate, prompt_id: prompt } = record;
-    blocks.add(record.block);
     if (record.status === "ok") {
       getOr(times, JSON.stringify([candidate, prompt]), () => new TimesOfPrompt(candidate, prompt)).add(
         record,
@@ -110,10 +110,8 @@ export function runGatherer(): RunGatherer {
       if (record.kind === "load") getOr(loads, record.candidate, () => []).push(record);
       if (record.kind === "request" && record.phase === "timed") addRequest(record);
     },
-    result() {
-      // A run that was disturbed most of the time keeps all its blocks, as its summary does.
-      const mostly = [...blocks].filter((block) => disturbed.has(block)).length > blocks.size / 2;
-      const left = mostly ? new Map<number, string>() : disturbed;
+    result(treatment) {
+      const left = treatment === "left out" ? disturbed : new Map<number, string>();
       return {
         times: [...times.values()].map((one) => one.without(left)),
         drawn: new Map([...timelines].map(([candidate, sample]) => [candidate, sample.chosen()])),

@@ -38,7 +38,7 @@ export async function writeReports(folder: string, options: ReportOptions = {}):
   const summary = await readSummary(folder);
   const gatherer = runGatherer();
   for await (const record of readSamples(folder)) gatherer.add(record);
-  return await writeFiles(folder, summary, gatherer.result(), options);
+  return await writeFiles(folder, summary, gatherer.result(summary.blocks.treatment), options);
 }
 
 /**
@@ -58,7 +58,7 @@ export async function reportRun(
   const gatherer = runGatherer();
   const summary = await summarizeRun(folder, gatherer.add);
   await guarded(join(folder, "summary.json"), () => writeSummary(folder, summary));
-  const written = await writeFiles(folder, summary, gatherer.result(), options);
+  const written = await writeFiles(folder, summary, gatherer.result(summary.blocks.treatment), options);
   return { summary, quality: await readQuality(folder), written };
 }
 

@@ -272,7 +272,7 @@ Deno.test("a timeline shows the requests that stalled, out of any number", () =>
       : sample;
     gatherer.add(stalled);
   }
-  const drawn = gatherer.result().drawn.get("quick") ?? [];
+  const drawn = gatherer.result("none").drawn.get("quick") ?? [];
   assert.ok(drawn.length <= 8 && drawn.length >= 4);
   assert.equal(drawn.filter((one) => one.longestGap > 0.5).length, 1);
   assert.deepEqual(drawn.map((one) => one.block), drawn.map((one) => one.block).sort((a, b) => a - b));
@@ -286,7 +286,7 @@ Deno.test("the server's own times stand beside ours, in medians over the same re
       : null;
     gatherer.add(sample.kind === "request" ? { ...sample, server: told, cached_tokens: null } : sample);
   }
-  const [side, ...more] = gatherer.result().server;
+  const [side, ...more] = gatherer.result("none").server;
   assert.deepEqual(more, []);
   assert.equal(side?.candidate, "quick");
   assert.deepEqual([side?.n, side?.promptS, side?.decodeS, side?.cachedTokens], [12, 0.03, 0.5, 2]);
