@@ -1,12 +1,13 @@
 /**
  * Does choosing a model per request help at all? Rules are compared with the one best model on recorded answers,
- * each learned on some prompts and tried on others. A rule is switched on only if its gain is more than chance.
+ * each learned on some prompts and tried on others. A rule is switched on only if its gain is more than chance: more
+ * than the same rules gain, learned anew, where the worths are dealt out to other texts.
  */
 import type { Random } from "../../stats/random.ts";
 import { shuffle } from "../../stats/random.ts";
 import { studentTQuantile } from "../../stats/t.ts";
 import { type Intent, intentFinder } from "./intent.ts";
-import { neighbourEstimator } from "./router_neighbours.ts";
+import { nearestTexts, type Neighbour, neighbourMean } from "./router_neighbours.ts";
 
 /** A prompt, and the worth of each model's answer to it, 0 to 1. */
 export interface ScoredCase {
@@ -23,6 +24,8 @@ export interface AuditOptions {
   readonly folds?: number;
   /** Deals; a prompt's result is its mean over them. Default 5. */
   readonly repeats?: number;
+  /** Permutations of the test. Default 399. */
+  readonly permutations?: number;
   /** Accepted probability of switching on a rule that gains nothing, over all rules together. Default 0.05. */
   readonly alpha?: number;
   readonly random: Random;
@@ -41,9 +44,11 @@ export interface AuditedRule extends MeanOverCases {
   readonly rule: RoutingRule;
   /** Worth of the rule minus worth of the best single model on the same prompts. */
   readonly gain: number;
-  /** Its interval at `level`, corrected for the number of rules; null below two prompts. */
+  /** Its interval at `level`, corrected for the number of rules; null below two prompts. It describes, `p` decides. */
   readonly gain_ci: readonly [number, number] | null;
   readonly level: number;
+  /** How often a gain as large comes of texts that say nothing: permutation test, over all rules together. */
+  readonly p: number;
   readonly on: boolean;
 }
 
@@ -69,9 +74,6 @@ export const LEAST_PROMPTS = 20;
 
 /** A part's mean is drawn towards the whole's as if by this many prompts: few prompts must not decide alone. */
 const SHRINKAGE = 4;
-
-/** Learns from outcomes which model to take for a text. */
-type Learner = (seen: readonly ScoredCase[]) => (text: string) => string;
 
 /**
  * Audits the rules: a map by intent, nearest neighbours, the best single model, the oracle.
@@ -102,31 +104,33 @@ export function audit(
       `Cannot audit ${arms.length} models on ${outcomes.length} prompts: it takes two of each`,
     );
   }
-  const { intents, k = 5, folds = 10, repeats = 5, alpha = 0.05, random } = options;
+  const { intents, k = 5, folds = 10, repeats = 5, permutations = 399, alpha = 0.05, random } = options;
   const find = intentFinder(intents);
-  const learners = {
-    single: singleLearner(arms),
-    intent: intentLearner(arms, (text) => find(text, null).name),
-    neighbours: neighbourLearner(arms, k),
-  };
-  const dealt = deals(outcomes, folds, repeats, random);
-  const tried = {
-    single: heldOut(outcomes, learners.single, dealt),
-    intent: heldOut(outcomes, learners.intent, dealt),
-    neighbours: heldOut(outcomes, learners.neighbours, dealt),
-  };
+  const intentOf = outcomes.map(({ text }) => find(text, null).name);
+  const worths = outcomes.map((one) => arms.map((arm) => worthOf(one, arm)));
+  const clusters = nearDuplicates(outcomes.map(({ text }) => text));
+  const dealt = deals(clusters, folds, repeats, random).map((deal) => prepare(deal, outcomes, k));
+  const tried = heldOut(worths, intentOf, dealt);
+  const gains = gainsOf(tried);
+  let atLeast = routingRules.map(() => 0);
+  for (let i = 0; i < permutations; i++) {
+    const largest = Math.max(...gainsOf(heldOut(permuted(worths, clusters, random), intentOf, dealt)));
+    atLeast = atLeast.map((count, rule) => count + (largest >= (gains[rule] ?? 0) - 1e-12 ? 1 : 0));
+  }
   const level = 1 - alpha / routingRules.length;
-  const audited = routingRules.map((rule): AuditedRule => {
+  const audited = routingRules.map((rule, index): AuditedRule => {
     const differences = tried[rule].map((worth, at) => worth - (tried.single[at] ?? 0));
     const gained = meanWith(differences, level);
-    const on = outcomes.length >= LEAST_PROMPTS && gained.interval !== null && gained.interval[0] > 0;
-    return { rule, ...meanOf(tried[rule]), gain: gained.mean, gain_ci: gained.interval, level, on };
+    const p = (1 + (atLeast[index] ?? 0)) / (1 + permutations);
+    const on = outcomes.length >= LEAST_PROMPTS && gained.mean > 0 && p <= alpha;
+    return { rule, ...meanOf(tried[rule]), gain: gained.mean, gain_ci: gained.interval, level, p, on };
   });
   const best = audited.filter(({ on }) => on).sort((a, b) => b.gain - a.gain)[0];
   const single = arms.map((arm) => ({ arm, ...meanOf(outcomes.map((one) => worthOf(one, arm))) }))
     .sort((a, b) => b.mean - a.mean);
-  const favourite = learners.single(outcomes)("");
-  const map = learners.intent(outcomes);
+  const all = outcomes.map((_, at) => at);
+  const favourite = arms[bestOf(meansOver(worths, all))] ?? "";
+  const map = intentMap(worths, intentOf, all);
   const byIntent = Map.groupBy(outcomes, ({ text }) => find(text, null).name);
   return {
     prompts: outcomes.length,
@@ -138,7 +142,7 @@ export function audit(
     intents: [...byIntent].map(([intent, same]) => ({
       intent,
       prompts: same.length,
-      arm: map(same[0]?.text ?? ""),
+      arm: arms[map.get(intent) ?? 0] ?? "",
     })),
     chosen: best?.rule ?? null,
     why: whyOf(outcomes.length, audited, best),
@@ -147,80 +151,150 @@ export function audit(
 
 function whyOf(prompts: number, audited: readonly AuditedRule[], best: AuditedRule | undefined): string {
   const signed = (value: number) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(3)}`;
-  const shown = ({ rule, gain, gain_ci }: AuditedRule) =>
-    `${rule} ${signed(gain)}${gain_ci === null ? "" : ` (${gain_ci.map(signed).join(" to ")})`}`;
+  const shown = ({ rule, gain, gain_ci, p }: AuditedRule) =>
+    `${rule} ${signed(gain)}${gain_ci === null ? "" : ` (${gain_ci.map(signed).join(" to ")})`}, p = ${
+      p.toFixed(3)
+    }`;
   if (best !== undefined) return `beats the best single model on ${prompts} held-out prompts: ${shown(best)}`;
   const too = prompts < LEAST_PROMPTS ? `${prompts} prompts are too few (it takes ${LEAST_PROMPTS}); ` : "";
   return `${too}no rule per request beats the best single model by more than chance on ${prompts} held-out ` +
     `prompts: ${audited.map(shown).join(", ")}`;
 }
 
-/** Prompts to learn from, and those to be tried on. */
+/** Prompts to learn from, and those to be tried on, by their numbers. */
 interface Deal {
-  readonly seen: readonly ScoredCase[];
-  readonly tried: readonly ScoredCase[];
+  readonly seen: readonly number[];
+  readonly tried: readonly number[];
 }
 
-/** Deals the prompts into parts, several times over; every prompt is tried once in each repeat. */
-function deals(outcomes: readonly ScoredCase[], folds: number, repeats: number, random: Random): Deal[] {
-  const parts = Math.min(folds, outcomes.length);
-  return Array.from({ length: repeats }, () => shuffle(outcomes, random)).flatMap((dealt) =>
+/** Texts at least this alike are taken as one prompt in several wordings. */
+const DUPLICATE_LIKENESS = 0.8;
+
+/** Groups of prompts that are near duplicates of each other: learning from one would be peeking at the next. */
+function nearDuplicates(texts: readonly string[]): number[][] {
+  const nearest = nearestTexts(texts, texts.length);
+  const clusterOf = texts.map((_, at) => at);
+  texts.forEach((text, at) => {
+    for (const { at: other, likeness } of nearest(text)) {
+      if (likeness < DUPLICATE_LIKENESS) break;
+      const [keep, join] = [clusterOf[at] ?? at, clusterOf[other] ?? other];
+      if (keep !== join) clusterOf.forEach((own, i) => clusterOf[i] = own === join ? keep : own);
+    }
+  });
+  return [...Map.groupBy(texts.map((_, at) => at), (at) => clusterOf[at] ?? at).values()];
+}
+
+/** Deals the prompts into parts, several times over, near duplicates together; each is tried once per repeat. */
+function deals(
+  clusters: readonly (readonly number[])[],
+  folds: number,
+  repeats: number,
+  random: Random,
+): Deal[] {
+  const parts = Math.min(folds, clusters.length);
+  return Array.from({ length: repeats }, () => shuffle(clusters, random)).flatMap((dealt) =>
     Array.from({ length: parts }, (_, part) => ({
-      seen: dealt.filter((_, at) => at % parts !== part),
-      tried: dealt.filter((_, at) => at % parts === part),
-    }))
+      seen: dealt.filter((_, at) => at % parts !== part).flat(),
+      tried: dealt.filter((_, at) => at % parts === part).flat(),
+    })).filter(({ seen, tried }) => seen.length > 0 && tried.length > 0)
   );
 }
 
-/** What a learner reaches on each prompt, learned on the other parts only; the mean over the repeats. */
-function heldOut(outcomes: readonly ScoredCase[], learner: Learner, dealt: readonly Deal[]): number[] {
-  const reached = new Map(outcomes.map((one): [ScoredCase, number[]] => [one, []]));
-  for (const { seen, tried } of dealt) {
-    const choose = learner(seen);
-    for (const one of tried) reached.get(one)?.push(worthOf(one, choose(one.text)));
+/** A deal with the nearest seen prompts of each tried one: texts don't change when worths are permuted. */
+interface PreparedDeal extends Deal {
+  readonly nearest: readonly (readonly Neighbour[])[];
+}
+
+function prepare(deal: Deal, outcomes: readonly ScoredCase[], k: number): PreparedDeal {
+  const find = nearestTexts(deal.seen.map((at) => outcomes[at]?.text ?? ""), k);
+  return { ...deal, nearest: deal.tried.map((at) => find(outcomes[at]?.text ?? "")) };
+}
+
+/** Worth of each arm's answer, by prompt. */
+type Worths = readonly (readonly number[])[];
+
+/**
+ * What each rule reaches on each prompt, learned on the other parts only; the mean over the repeats.
+ */
+function heldOut(worths: Worths, intentOf: readonly string[], dealt: readonly PreparedDeal[]) {
+  const reached = { single: sums(worths), intent: sums(worths), neighbours: sums(worths) };
+  for (const { seen, tried, nearest } of dealt) {
+    const means = meansOver(worths, seen);
+    const single = bestOf(means);
+    const map = intentMap(worths, intentOf, seen);
+    tried.forEach((at, index) => {
+      const own = worths[at] ?? [];
+      const estimates = means.map((overall, arm) =>
+        neighbourMean(nearest[index] ?? [], (near) => worths[seen[near] ?? -1]?.[arm], overall)
+      );
+      reached.single.add(at, own[single] ?? 0);
+      reached.intent.add(at, own[map.get(intentOf[at] ?? "") ?? single] ?? 0);
+      reached.neighbours.add(at, own[bestOf(estimates)] ?? 0);
+    });
   }
-  return [...reached.values()].map((values) => values.reduce((sum, value) => sum + value, 0) / values.length);
-}
-
-function singleLearner(arms: readonly string[]): Learner {
-  return (seen) => {
-    const best = bestArm(arms, (arm) => averageOf(seen, arm));
-    return () => best;
+  return {
+    single: reached.single.means(),
+    intent: reached.intent.means(),
+    neighbours: reached.neighbours.means(),
   };
 }
 
-function intentLearner(arms: readonly string[], intentOf: (text: string) => string): Learner {
-  return (seen) => {
-    const groups = Map.groupBy(seen, ({ text }) => intentOf(text));
-    const overall = new Map(arms.map((arm) => [arm, averageOf(seen, arm)]));
-    const best = new Map([...groups].map(([intent, same]) => [
-      intent,
-      bestArm(arms, (arm) => {
-        const sum = same.reduce((total, one) => total + worthOf(one, arm), 0);
-        return (sum + SHRINKAGE * (overall.get(arm) ?? 0)) / (same.length + SHRINKAGE);
-      }),
-    ]));
-    const otherwise = bestArm(arms, (arm) => overall.get(arm) ?? 0);
-    return (text) => best.get(intentOf(text)) ?? otherwise;
+function sums(worths: Worths) {
+  const [total, count] = [new Float64Array(worths.length), new Float64Array(worths.length)];
+  return {
+    add(at: number, value: number) {
+      total[at] = (total[at] ?? 0) + value;
+      count[at] = (count[at] ?? 0) + 1;
+    },
+    means: () => Array.from(total, (sum, at) => sum / Math.max(1, count[at] ?? 0)),
   };
 }
 
-function neighbourLearner(arms: readonly string[], k: number): Learner {
-  return (seen) => {
-    const estimate = neighbourEstimator({ k, examples: seen });
-    return (text) => {
-      const worth = estimate(text);
-      return bestArm(arms, (arm) => worth.get(arm) ?? 0);
-    };
-  };
+/** Mean gain of each rule over the best single model. */
+function gainsOf(tried: ReturnType<typeof heldOut>): number[] {
+  return routingRules.map((rule) =>
+    tried[rule].reduce((sum, worth, at) => sum + worth - (tried.single[at] ?? 0), 0) / tried.single.length
+  );
+}
+
+/** The worths dealt out to other prompts, whole rows, near duplicates together and to groups of the same size. */
+function permuted(worths: Worths, clusters: readonly (readonly number[])[], random: Random): Worths {
+  const dealt: (readonly number[])[] = worths.map((row) => row);
+  for (const same of Map.groupBy(clusters, ({ length }) => length).values()) {
+    shuffle(same, random).forEach((from, at) => {
+      same[at]?.forEach((to, member) => dealt[to] = worths[from[member] ?? 0] ?? []);
+    });
+  }
+  return dealt;
+}
+
+function meansOver(worths: Worths, seen: readonly number[]): number[] {
+  const arms = worths[0]?.length ?? 0;
+  return Array.from(
+    { length: arms },
+    (_, arm) => seen.reduce((sum, at) => sum + (worths[at]?.[arm] ?? 0), 0) / seen.length,
+  );
+}
+
+/** The best arm of each intent, its mean drawn towards the whole's. */
+function intentMap(
+  worths: Worths,
+  intentOf: readonly string[],
+  seen: readonly number[],
+): Map<string, number> {
+  const overall = meansOver(worths, seen);
+  return new Map([...Map.groupBy(seen, (at) => intentOf[at] ?? "")].map(([intent, same]) => {
+    const drawn = overall.map((mean, arm) => {
+      const sum = same.reduce((total, at) => total + (worths[at]?.[arm] ?? 0), 0);
+      return (sum + SHRINKAGE * mean) / (same.length + SHRINKAGE);
+    });
+    return [intent, bestOf(drawn)] as const;
+  }));
 }
 
 /** Of equals the first. */
-function bestArm(arms: readonly string[], value: (arm: string) => number): string {
-  const valued = arms.map((arm) => ({ arm, value: value(arm) })).sort((a, b) => b.value - a.value);
-  const [best] = valued;
-  if (best === undefined) throw new RangeError("Cannot choose among no models");
-  return best.arm;
+function bestOf(values: readonly number[]): number {
+  return values.reduce((best, value, at) => value > (values[best] ?? -Infinity) ? at : best, 0);
 }
 
 function worthOf({ id, worth }: ScoredCase, arm: string): number {
@@ -230,9 +304,6 @@ function worthOf({ id, worth }: ScoredCase, arm: string): number {
   }
   return value;
 }
-
-const averageOf = (outcomes: readonly ScoredCase[], arm: string) =>
-  outcomes.reduce((sum, one) => sum + worthOf(one, arm), 0) / outcomes.length;
 
 function meanOf(values: readonly number[]): MeanOverCases {
   const { mean, interval } = meanWith(values, 0.95);

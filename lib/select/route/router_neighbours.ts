@@ -58,39 +58,74 @@ function termsOf(text: string): string[] {
 export function neighbourEstimator(
   { k, examples }: { readonly k: number; readonly examples: readonly Example[] },
 ): (text: string) => Map<string, number> {
-  if (examples.length === 0) throw new RangeError("Cannot look for neighbours without examples");
-  const documents = examples.map(({ text }) => termsOf(text));
+  const arms = [...new Set(examples.flatMap(({ worth }) => Object.keys(worth)))];
+  const overall = new Map(arms.map((arm) => [arm, meanWorth(examples, arm)]));
+  const nearest = nearestTexts(examples.map(({ text }) => text), k);
+  return (text) => {
+    const found = nearest(text);
+    return new Map(
+      arms.map((arm) =>
+        [arm, neighbourMean(found, (at) => examples[at]?.worth[arm], overall.get(arm) ?? 0)] as const
+      ),
+    );
+  };
+}
+
+/** One of the nearest texts: which one, and how alike it is. */
+export interface Neighbour {
+  readonly at: number;
+  readonly likeness: number;
+}
+
+/** Mean over the neighbours, weighted by likeness and drawn towards the mean over all examples. */
+export function neighbourMean(
+  nearest: readonly Neighbour[],
+  worthOf: (at: number) => number | undefined,
+  overall: number,
+): number {
+  let [sum, weight] = [SHRINKAGE * overall, SHRINKAGE];
+  for (const { at, likeness } of nearest) {
+    const worth = worthOf(at);
+    if (worth === undefined) continue;
+    sum += likeness * worth;
+    weight += likeness;
+  }
+  return sum / weight;
+}
+
+/**
+ * Finds the k texts that are most like another one.
+ *
+ * @throws {RangeError} without a text
+ *
+ * @example
+ * ```ts
+ * const [first] = nearestTexts(["a poem about autumn", "sort a list"], 1)("sort this list");
+ * console.assert(first?.at === 1);
+ * ```
+ */
+export function nearestTexts(texts: readonly string[], k: number): (text: string) => Neighbour[] {
+  if (texts.length === 0) throw new RangeError("Cannot look for neighbours without examples");
+  const documents = texts.map(termsOf);
   const containing = new Map<string, number>();
   for (const terms of documents) {
     for (const term of new Set(terms)) containing.set(term, (containing.get(term) ?? 0) + 1);
   }
-  const weigh = (terms: readonly string[]): Weights => {
+  const weightsOf = (terms: readonly string[]): Weights => {
     const counts = new Map<string, number>();
     for (const term of terms) counts.set(term, (counts.get(term) ?? 0) + 1);
     const weights = [...counts].map(([term, count]): [string, number] => {
-      const rarity = Math.log((1 + examples.length) / (1 + (containing.get(term) ?? 0))) + 1;
+      const rarity = Math.log((1 + texts.length) / (1 + (containing.get(term) ?? 0))) + 1;
       return [term, (1 + Math.log(count)) * rarity];
     });
     const length = Math.hypot(...weights.map(([, weight]) => weight)) || 1;
     return new Map(weights.map(([term, weight]) => [term, weight / length]));
   };
-  const indexed = documents.map(weigh);
-  const arms = [...new Set(examples.flatMap(({ worth }) => Object.keys(worth)))];
-  const overall = new Map(arms.map((arm) => [arm, meanWorth(examples, arm)]));
+  const indexed = documents.map(weightsOf);
   return (text) => {
-    const asked = weigh(termsOf(text));
-    const nearest = indexed.map((weights, at) => ({ at, likeness: cosine(asked, weights) }))
+    const own = weightsOf(termsOf(text));
+    return indexed.map((weights, at) => ({ at, likeness: cosine(own, weights) }))
       .sort((a, b) => b.likeness - a.likeness || a.at - b.at).slice(0, k);
-    return new Map(arms.map((arm) => {
-      let [sum, weight] = [SHRINKAGE * (overall.get(arm) ?? 0), SHRINKAGE];
-      for (const { at, likeness } of nearest) {
-        const worth = examples[at]?.worth[arm];
-        if (worth === undefined) continue;
-        sum += likeness * worth;
-        weight += likeness;
-      }
-      return [arm, sum / weight];
-    }));
   };
 }
 

@@ -56,18 +56,41 @@ Deno.test("models that are good at different things: a rule per request is switc
   assert.ok(Math.abs((code?.coder?.successes ?? 0) + (code?.coder?.failures ?? 0) - 10) < 1e-9);
 });
 
-Deno.test("models that are alike: a rule is switched on in at most alpha of the audits, and auto is one model", () => {
+Deno.test("models that are alike, scores of 0 and 1: a rule is switched on in at most alpha of the audits", () => {
   let on = 0;
   const audits = 200;
   for (let seed = 0; seed < audits; seed++) {
-    const found = audit(outcomes(30, 0, seededRandom(`alike/${seed}`)), arms, {
-      ...options(seed),
-      repeats: 1,
-    });
+    const random = seededRandom(`alike/${seed}`);
+    const recorded = outcomes(30, 0, random).map((one) => ({
+      ...one,
+      worth: { coder: random() < 0.5 ? 1 : 0, writer: random() < 0.5 ? 1 : 0 },
+    }));
+    const found = audit(recorded, arms, { ...options(seed), repeats: 1, permutations: 99 });
     if (found.chosen !== null) on++;
   }
-  // Held-out gains of a rule that has nothing to find lie below 0, so it is fewer than alpha.
-  assert.ok(on / audits <= 0.05, `${on} of ${audits}`);
+  // P(Binomial(200, 0.05) > 21) < 0.001.
+  assert.ok(on <= 21, `${on} of ${audits}`);
+});
+
+Deno.test("wordings of one prompt stay in one part: copies of a lucky answer teach nothing", () => {
+  const random = seededRandom("copies");
+  const recorded = Array.from({ length: 40 }, (_, n) => {
+    // Ten prompts in four wordings; by chance one model is right on all wordings of a prompt, and the other on none.
+    const topic =
+      ["rivers", "engines", "bread", "chess", "tax", "clouds", "paint", "trains", "music", "soil"][n % 10] ??
+        "";
+    const coder = (n % 10) % 2;
+    return {
+      id: `p${n}`,
+      text: `Please tell me something interesting about ${topic} and its long history, number ${
+        Math.floor(n / 10)
+      }`,
+      worth: { coder, writer: 1 - coder },
+    };
+  });
+  const found = audit(recorded, arms, { ...options(1), random });
+  const neighbours = found.rules.find(({ rule }) => rule === "neighbours");
+  assert.ok(neighbours !== undefined && !neighbours.on && neighbours.gain < 0.3, found.why);
 });
 
 Deno.test("one model best for everything: constant, and says so", () => {
