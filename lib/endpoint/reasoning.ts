@@ -37,6 +37,9 @@ const MARKERS: readonly Marker[] = [
 const GRANITE = /^(?:Here is|Here's) my thought process:/;
 const GRANITE_ANSWER = /(?:Here is|Here's) my response:/;
 
+/** Whether a closer look is worth it: every marker has one of these. */
+const MAY_HOLD_MARKER = /[<[◁]|^\s*(?:Here|analysis)/;
+
 /** What may surround the answer after a reasoning block. */
 const ANSWER_TAGS: readonly Marker[] = [
   { start: "<answer>", end: "</answer>" }, // Hunyuan
@@ -57,6 +60,7 @@ const ANSWER_TAGS: readonly Marker[] = [
  * ```
  */
 export function separateReasoning(text: string): SeparatedText {
+  if (!MAY_HOLD_MARKER.test(text)) return { reasoning: "", answer: text, start: 0, end: text.length };
   const harmony = separateHarmony(text);
   if (harmony !== null) return harmony;
   const blocks: string[] = [];
