@@ -1,7 +1,7 @@
 /** Reads the answer in the timed bytes of a response body. */
 import { createParser, type EventSourceParser } from "eventsource-parser";
 import { type AnswerChunk, parseChunk } from "./answer_chunk.ts";
-import { mayBecomeMarker, separateReasoning } from "./reasoning.ts";
+import { MARKER_CHARS, mayBecomeMarker, mayEndReasoning, separateReasoning } from "./reasoning.ts";
 import type { ChunkArrival, ReportedUsage, ServerTimings } from "./trace.ts";
 
 /** An answer longer than this is cut off: far more than any model sends, far less than memory holds. */
@@ -68,6 +68,13 @@ export class AnswerReader {
   readonly #contentChars: number[] = [];
   readonly #reasoningChars: number[] = [];
 
+  /** What `takeVisible` has returned so far, and how it takes what follows. */
+  readonly #shown: { pieces: number; tail: string; state: "unknown" | "plain" | "reasoning" | "answer" } = {
+    pieces: 0,
+    tail: "",
+    state: "unknown",
+  };
+
   constructor(contentType: string | null) {
     this.#saysEvents = contentType?.toLowerCase().includes("text/event-stream") ?? false;
     this.#parser = createParser({
@@ -107,12 +114,24 @@ export class AnswerReader {
     return { content: answer, reasoning: both, chunks };
   }
 
-  /** The answer as far as it may be shown to a reader: without reasoning, and without what may become a marker. */
-  visible(): { readonly content: string; readonly start: number } {
+  /**
+   * The part of the answer that became visible since the last call: no reasoning, and nothing that may become a marker
+   * unless the answer is complete.
+   */
+  takeVisible(isComplete: boolean): string {
+    const fresh = this.#content.slice(this.#shown.pieces).join("");
+    this.#shown.pieces = this.#content.length;
+    const { state } = this.#shown;
+    if (state === "answer" || fresh === "" && !(isComplete && state === "unknown")) return fresh;
+    const tail = this.#shown.tail + fresh;
+    this.#shown.tail = tail.slice(-MARKER_CHARS);
+    // Only the end of reasoning changes what is visible, so that a long text is not read again for each chunk.
+    if (state !== "unknown" && !mayEndReasoning(tail)) return state === "plain" ? fresh : "";
     const whole = this.#content.join("");
-    if (mayBecomeMarker(whole)) return { content: "", start: 0 };
+    if (mayBecomeMarker(whole) && !isComplete) return "";
     const { answer, start } = separateReasoning(whole);
-    return { content: answer, start };
+    this.#shown.state = start === 0 ? "plain" : answer === "" ? "reasoning" : "answer";
+    return state === "plain" && start === 0 ? fresh : answer;
   }
 
   /**

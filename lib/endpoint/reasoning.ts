@@ -85,6 +85,20 @@ export function mayBecomeMarker(text: string): boolean {
   return starts.some((start) => start.startsWith(beginning));
 }
 
+/** No marker is longer than this, with the blanks after it. */
+export const MARKER_CHARS = 64;
+
+const END_MARKERS = [
+  ...MARKERS.map(({ end }) => end),
+  "my response:",
+  "<|message|>",
+  "assistantfinal",
+];
+
+/** Whether reasoning may end in this piece of a text. */
+export const mayEndReasoning = (piece: string): boolean =>
+  END_MARKERS.some((marker) => piece.includes(marker));
+
 /** A block of reasoning at `from`, after blanks; null where there is none. */
 function leadingBlock(text: string, from: number): { reasoning: string; end: number } | null {
   const at = skipBlanks(text, from, text.length);

@@ -69,9 +69,6 @@ class TimedRequest {
   #endMs: number | null = null;
   /** After a time-out or an abort nothing that arrives counts. */
   #givenUp = false;
-  /** Where the visible answer starts, and how many of its characters `onText` was called with. */
-  #shown = { start: 0, chars: 0 };
-
   constructor(
     readonly endpoint: Endpoint,
     readonly request: GenerationRequest,
@@ -168,7 +165,7 @@ class TimedRequest {
       if (this.#givenUp) return; // it arrived after the end
       if (piece === null) break;
       reader.feed(piece.bytes, piece.atMs);
-      this.#show(reader);
+      this.#show(reader, reader.done);
       if (reader.done) {
         this.#endMs = piece.atMs;
         return await drain(body);
@@ -176,18 +173,13 @@ class TimedRequest {
     }
     this.#endMs = clock();
     reader.end(this.#endMs);
-    this.#show(reader);
+    this.#show(reader, true);
   }
 
-  #show(reader: AnswerReader): void {
+  #show(reader: AnswerReader, isComplete: boolean): void {
     const { onText } = this.options;
-    if (onText === undefined) return;
-    const { content, start } = reader.visible();
-    // A closing marker turns what was shown into reasoning: the answer begins after it.
-    if (start > this.#shown.start) this.#shown = { start, chars: 0 };
-    if (content.length <= this.#shown.chars) return;
-    onText(content.slice(this.#shown.chars));
-    this.#shown.chars = content.length;
+    const text = onText === undefined ? "" : reader.takeVisible(isComplete);
+    if (text !== "") onText?.(text);
   }
 
   #timeoutReason(): string {

@@ -111,6 +111,7 @@ async function answer(
       `in ${((trace.endMs - trace.dueMs) / 1000).toFixed(2)} s`,
       ...(open.loadMs === null ? [] : [`loaded in ${(open.loadMs / 1000).toFixed(2)} s`]),
       ...(open.device === null ? [] : [`on ${open.device}`]),
+      ...(open.notes ?? []),
     ].join(", ");
   } finally {
     await open.close();

@@ -145,12 +145,17 @@ Deno.test("the first visible text of a stream is the answer's, after the reasoni
 Deno.test("a reader who watches the answer grow sees no reasoning and no marker", async () => {
   const shown = async (text: string) => {
     let seen = "";
-    await askFake({ words: tokensOf(text) }, "socket", { onText: (piece) => seen += piece });
+    const onText = (piece: string) => void (seen += piece);
+    await askFake({ words: tokensOf(text) }, "socket", { onText, request: { maxTokens: 100_000 } });
     return seen;
   };
   assert.equal(await shown("<think>hm, well, so</think>\n\nFour and more."), "Four and more.");
   assert.equal(await shown("[THINK]hm[/THINK]Four."), "Four.");
   assert.equal(await shown("Four and more."), "Four and more.");
+  assert.equal(await shown("Here"), "Here", "what might have become a marker is shown at the end");
+  assert.equal(await shown("a < b, [1] and </b>"), "a < b, [1] and </b>");
+  assert.equal(await shown("<think>never ends"), "");
+  assert.ok(await shown(`<think>${long}</think> ${long}`) === long, "a long text is shown whole");
   // Without an opening marker the reasoning can't be recognised before it ends.
   assert.ok((await shown("hm, well, so</think>\n\nFour.")).endsWith("Four."));
 });
