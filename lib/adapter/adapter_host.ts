@@ -6,10 +6,13 @@ import { reasonOf, UserError } from "../errors.ts";
 import type { AdapterRequest } from "./adapter.ts";
 import { type AdapterCall, type AdapterLine, adapterLine, type AdapterOrder } from "./adapter_lines.ts";
 import { ApiError } from "../openai/api_error.ts";
-import { type Environment, plainEnvironment, TextLineStream } from "../program.ts";
+import { type Environment, plainEnvironment } from "../program.ts";
 
 const stopDeadlineMs = 3000;
 const errorTailChars = 4000;
+/** Longer lines and answers end the process: nothing that a model says is so long. */
+const MAX_LINE_CHARS = 8 * 1024 * 1024;
+const MAX_ANSWER_CHARS = 16 * 1024 * 1024;
 
 /** A checked order, and the command that runs it. */
 export interface AdapterCommand {
@@ -124,6 +127,8 @@ export type EndLine = Extract<AdapterLine, { kind: "end" }>;
 type UseLine = Extract<AdapterLine, { kind: "use" }>;
 
 interface OpenAsk {
+  /** Length of the answer so far. */
+  chars: number;
   readonly emit: (text: string) => void;
   readonly end: (line: EndLine) => void;
   readonly fail: (error: ApiError) => void;
@@ -191,7 +196,7 @@ export class AdapterHost {
     signal.addEventListener("abort", cancel, { once: true });
     try {
       return await new Promise((end, fail) => {
-        this.#open.set(ask, { emit, end, fail });
+        this.#open.set(ask, { chars: 0, emit, end, fail });
         void this.#write({ kind: "ask", ask, request });
       });
     } finally {
@@ -236,10 +241,22 @@ export class AdapterHost {
   }
 
   async #readLines(): Promise<void> {
-    const text = this.#child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
-    for await (const line of text) {
-      const read = parseLine(line);
-      if (read !== null) this.#take(read);
+    const decoder = new TextDecoder();
+    let parts: string[] = [];
+    let chars = 0;
+    for await (const bytes of this.#child.stdout) {
+      const [first = "", ...others] = decoder.decode(bytes, { stream: true }).split("\n");
+      parts.push(first);
+      chars += first.length;
+      for (const next of others) {
+        const line = parseLine(parts.join(""));
+        if (line !== null) this.#take(line);
+        [parts, chars] = [[next], next.length];
+      }
+      if (chars > MAX_LINE_CHARS) {
+        [parts, chars] = [[], 0];
+        void this.kill(`it wrote more than ${MAX_LINE_CHARS} characters without a line break`);
+      }
     }
   }
 
@@ -250,7 +267,7 @@ export class AdapterHost {
       case "failed":
         return this.#ready.reject(new Error(inWords(line.reason)));
       case "piece":
-        return this.#open.get(line.ask)?.emit(line.text);
+        return this.#takePiece(line.ask, line.text);
       case "end":
         return this.#open.get(line.ask)?.end(line);
       case "error":
@@ -267,6 +284,14 @@ export class AdapterHost {
       case "broken":
         this.#broken ??= inWords(line.reason);
     }
+  }
+
+  #takePiece(ask: number, text: string): void {
+    const open = this.#open.get(ask);
+    if (open === undefined) return;
+    open.chars += text.length;
+    if (open.chars <= MAX_ANSWER_CHARS) return open.emit(text);
+    void this.kill(`its answer has more than ${MAX_ANSWER_CHARS} characters`);
   }
 
   async #readErrors(): Promise<void> {

@@ -18,6 +18,10 @@ interface Thread {
 /** Longest time without reading messages, such as the cancelling of a request. */
 const TURN_MS = 20;
 
+// Both need no permission: the cache of the Web keeps files on disk, and a worker would bring it back.
+Reflect.deleteProperty(globalThis, "caches");
+Reflect.deleteProperty(globalThis, "Worker");
+
 // Standard output belongs to the protocol; what an adapter prints goes to standard error.
 console.log = console.info = console.debug = console.error;
 

@@ -13,7 +13,7 @@ Deno.test("an adapter that loops for ever is ended at its deadline, and started 
   const looping = custom.ask("loop");
   const waiting = custom.ask("pid");
   assert.equal(await other.ask("and you?"), "You said: and you?", "others answer meanwhile");
-  assert.match(await looping, /^504 adapter_timeout: .*within 0.7 s \("answer_timeout_s"\).*anew/);
+  assert.match(await looping, /^504 adapter_timeout: .*within 0.7 s \("answer_timeout_s"\).*again/);
   assert.notEqual(await waiting, pid, "who waited in line gets its answer, from a new process");
   assert.equal(await other.ask("pid"), otherPid);
   assert.match(await custom.ask("flood", { max_tokens: 3 }), /^x x x\s*$/);
@@ -23,7 +23,7 @@ Deno.test("an adapter that leaks dies alone at its memory limit, inside V8's hea
   await using custom = await running({ ...misbehaving, memory_mb: 160 });
   for (const order of ["leak", "hoard"]) {
     const pid = await custom.ask("pid");
-    assert.match(await custom.ask(order), /^503 adapter_ended: .*memory_mb.*anew/, order);
+    assert.match(await custom.ask(order), /^503 adapter_ended: .*memory_mb.*again/, order);
     assert.notEqual(await custom.ask("pid"), pid);
   }
 });

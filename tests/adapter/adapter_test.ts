@@ -216,3 +216,36 @@ Deno.test({
     }
   },
 });
+
+Deno.test("an adapter has no cache on disk, no worker of its own, and can't import what lies elsewhere", async () => {
+  await using prying = await running({ module: "adapters/prying.ts" });
+  assert.equal(await prying.ask("globals"), "none");
+  for (const file of ["adapters/counting.ts", "../../deno.json"]) {
+    const order = file.endsWith(".json") ? "import" : "code";
+    assert.match(await prying.ask(`${order} file://${join(folder, file)}`), /Requires read access to/, file);
+  }
+});
+
+Deno.test("code that an adapter imports statically must lie in its own folder", async () => {
+  const place = await Deno.makeTempDir();
+  try {
+    await Deno.writeTextFile(join(place, "secret.json"), '{"key":"secret"}');
+    await Deno.mkdir(join(place, "code"));
+    const imported = `import secret from "../secret.json" with { type: "json" };`;
+    const rest =
+      "export const load = () => null; export async function* generate() { yield JSON.stringify(secret); }";
+    await Deno.writeTextFile(join(place, "code", "adapter.ts"), `${imported}\n${rest}\n`);
+    await assert.rejects(start({ module: "code/adapter.ts" }, join(place, "models.json")), {
+      message: /can't be loaded: Requires read access to .*secret\.json/,
+    });
+  } finally {
+    await Deno.remove(place, { recursive: true });
+  }
+});
+
+Deno.test("lines and answers of an adapter are bounded, and the next request is served", async () => {
+  await using prying = await running({ module: "adapters/prying.ts" });
+  assert.match(await prying.ask("line 64"), /^503 adapter_ended: .*8388608 characters without a line break/);
+  assert.match(await prying.ask("answer 64"), /^503 adapter_ended: .*more than 16777216 characters/);
+  assert.equal(await prying.ask("globals"), "none");
+});
