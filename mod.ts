@@ -95,6 +95,13 @@ export {
   View,
 } from "./lib/results/view.ts";
 
+// Drawings of your own data: show them with `new FigureView(figure)`.
+export { boxPlot } from "./lib/plot/box.ts";
+export { ecdfPlot } from "./lib/plot/ecdf.ts";
+export { paretoPlot } from "./lib/plot/pareto.ts";
+export { ratePlot } from "./lib/plot/rate.ts";
+export { ratioPlot } from "./lib/plot/ratio.ts";
+export { timelinePlot } from "./lib/plot/timeline.ts";
 // The data behind the results: documents and records.
 export type { RequestRecord } from "./lib/bench/records.ts";
 export type { Summary } from "./lib/bench/summary_schema.ts";
