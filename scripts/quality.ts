@@ -8,7 +8,14 @@
  * deno task quality import RUN reports/…/ana-fluency.csv
  * deno task quality judge RUN --judge MODEL            tried on anchored answers first
  */
-import { runSubcommand } from "./cli.ts";
+import { jsonOption, outOption, printJson, runSubcommand } from "./cli.ts";
+import {
+  passMarkOption,
+  promptSetOf,
+  qualityCommand,
+  runFolder,
+  runPromptsOption,
+} from "./quality/run_folder.ts";
 
 const help = `Usage: deno task quality <capture|check|annotate|import|judge> [options]
 
@@ -20,9 +27,32 @@ const help = `Usage: deno task quality <capture|check|annotate|import|judge> [op
 
 deno task quality <command> --help lists all options.`;
 
+/** Scores the answers of a run again without asking any model. */
+async function check(args: readonly string[]): Promise<number> {
+  const command = qualityCommand(
+    "check",
+    "Score the recorded answers of a run; write quality.json and answers.csv.",
+  )
+    .argument("<run>", "folder of a run, or its name below --out")
+    .addOption(runPromptsOption())
+    .addOption(passMarkOption())
+    .addOption(outOption())
+    .addOption(jsonOption().default(false));
+  await command.parseAsync([...args], { from: "user" });
+  const { prompts, passMark, out, json } = command.opts<
+    { prompts?: string; passMark: number; out: string; json: boolean }
+  >();
+  const folder = await runFolder(command.args[0], out);
+  const { scoreRun } = await import("./quality/score.ts");
+  const { report, show } = await scoreRun(folder, await promptSetOf(folder, prompts), passMark);
+  if (json) printJson(report);
+  else show();
+  return 0;
+}
+
 await runSubcommand("quality", help, {
   capture: async (args) => await (await import("./quality/capture.ts")).capture(args),
-  check: async (args) => await (await import("./quality/score.ts")).check(args),
+  check,
   annotate: async (args) => await (await import("./quality/annotate.ts")).annotate(args),
   import: async (args) => await (await import("./quality/import.ts")).importSheet(args),
   judge: async (args) => await (await import("./quality/judge.ts")).judge(args),

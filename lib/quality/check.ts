@@ -6,6 +6,7 @@ import type { Prompt } from "../prompts/prompts.ts";
 import { inventions } from "./invented.ts";
 import { detectLanguage } from "./language.ts";
 import { digitNumbers } from "./numbers.ts";
+import { defaultPassMark } from "./pass_rate.ts";
 import { hasPhrasing, phraseText } from "./phrases.ts";
 import { rougeL } from "./rouge.ts";
 import {
@@ -50,9 +51,6 @@ export interface AnswerScore {
 
 /** What a check may use besides the answer. */
 export type CheckedPrompt = Pick<Prompt, "messages" | "reference">;
-
-/** The default share of its checks' weight that an answer must earn to pass. */
-export const defaultPassMark = 0.8;
 
 /**
  * Scores one answer by the checks of its prompt. An empty answer fails all of them.

@@ -1,5 +1,8 @@
 /** A pass rate over prompts with its interval. */
 
+/** The default share of its checks' weight that an answer must earn to pass. */
+export const defaultPassMark = 0.8;
+
 /** A rate over prompts. `passed` may be a fraction where a prompt was asked several times. */
 export interface PassRate {
   readonly passed: number;

@@ -4,7 +4,8 @@ import type { RequestRecord } from "../bench/records.ts";
 import { UserError } from "../errors.ts";
 import type { Prompt, PromptSet } from "../prompts/prompts.ts";
 import { candidateOf } from "./candidate_quality.ts";
-import { type AnswerScore, defaultPassMark, scoreAnswer } from "./check.ts";
+import { type AnswerScore, scoreAnswer } from "./check.ts";
+import { defaultPassMark } from "./pass_rate.ts";
 import {
   type AnswerQuality,
   QUALITY_SCHEMA,

@@ -1,7 +1,8 @@
 /** A job with its views: the cases that the models are given, and how their answers are checked. */
 import { UserError } from "../errors.ts";
 import type { Prompt, PromptSet } from "../prompts/prompts.ts";
-import { defaultPassMark, scoreAnswer } from "../quality/check.ts";
+import { scoreAnswer } from "../quality/check.ts";
+import { defaultPassMark } from "../quality/pass_rate.ts";
 import { Result, TableView, TextView, type View } from "./view.ts";
 
 /**

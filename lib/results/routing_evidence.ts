@@ -1,5 +1,5 @@
 /** What a router needs to know of scored answers, with its views. */
-import { defaultPassMark } from "../quality/check.ts";
+import { defaultPassMark } from "../quality/pass_rate.ts";
 import { type Audit, audit, type ScoredCase } from "../select/route/audit.ts";
 import { DEFAULT_INTENTS, intentFinder } from "../select/route/intent.ts";
 import { seededRandom } from "../stats/random.ts";

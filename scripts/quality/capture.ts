@@ -1,9 +1,7 @@
 /** deno task quality capture: answers kept, scored and written as JSONL and CSV. The run itself is bench's. */
 import { join } from "node:path";
 import { Option } from "commander";
-import { replaceFile } from "../../lib/bench/folder.ts";
 import { UserError } from "../../lib/errors.ts";
-import { loadPromptSet } from "../../lib/prompts/prompts.ts";
 import type { BenchSettings } from "../bench/options.ts";
 import {
   endpointOption,
@@ -23,7 +21,6 @@ import {
   wholeNumber,
 } from "../cli.ts";
 import { passMarkOption, promptsFile, qualityCommand, runFolder } from "./run_folder.ts";
-import { scoreRun } from "./score.ts";
 
 function command() {
   return qualityCommand(
@@ -75,6 +72,9 @@ export async function capture(args: readonly string[]): Promise<number> {
     : join(await runFolder(given.resume, given.out), promptsFile);
   const settings: BenchSettings = { ...given, ...fixed, prompts };
   const text = await Deno.readTextFile(prompts).catch(() => null);
+  const { loadPromptSet } = await import("../../lib/prompts/prompts.ts");
+  const { replaceFile } = await import("../../lib/bench/folder.ts");
+  const { scoreRun } = await import("./score.ts");
   const set = await loadPromptSet(prompts);
   const { execute } = await import("../bench/execute.ts");
   const { folder, summary, interrupted } = await execute(settings, async (path) => {

@@ -1,11 +1,9 @@
 /** Finds a run and its prompt set, for every command that reads recorded answers. */
 import { join } from "node:path";
 import { Option } from "commander";
-import { findRun } from "../../lib/bench/find_run.ts";
-import { readRunInfo } from "../../lib/bench/folder.ts";
 import { UserError } from "../../lib/errors.ts";
-import { loadPromptSet, type PromptSet } from "../../lib/prompts/prompts.ts";
-import { defaultPassMark } from "../../lib/quality/check.ts";
+import type { PromptSet } from "../../lib/prompts/prompts.ts";
+import { defaultPassMark } from "../../lib/quality/pass_rate.ts";
 import { bareCommand, decimal, pathValue } from "../cli.ts";
 
 /** The prompt set travels with the run, so that its answers can be scored again anywhere. */
@@ -30,6 +28,7 @@ export function qualityCommand(name: string, description: string) {
 /** @throws {UserError} when the run doesn't exist */
 export async function runFolder(name: string | undefined, root: string): Promise<string> {
   if (name === undefined) throw new UserError(`give a run: its folder, or its name below ${root}`);
+  const { findRun } = await import("../../lib/bench/find_run.ts");
   const folder = await findRun(name, root);
   if (folder === null) {
     throw new UserError(`unknown run ${name}: give its folder, or its name below ${root}`);
@@ -44,9 +43,11 @@ export async function runFolder(name: string | undefined, root: string): Promise
  * @throws {UserError} when no prompt set is found, or the one given can't be read
  */
 export async function promptSetOf(folder: string, given: string | undefined): Promise<PromptSet> {
+  const { loadPromptSet } = await import("../../lib/prompts/prompts.ts");
   if (given !== undefined) return await loadPromptSet(given);
   const own = join(folder, promptsFile);
   if (await isFile(own)) return await loadPromptSet(own);
+  const { readRunInfo } = await import("../../lib/bench/folder.ts");
   const { name, sha256 } = (await readRunInfo(folder)).plan.prompt_set;
   const shipped = await filesIn("prompts");
   for (const path of shipped) {

@@ -1,4 +1,4 @@
-/** deno task quality check: scores recorded answers, writes quality.json and answers.csv, and shows the result. */
+/** Scores recorded answers, writes quality.json and answers.csv, and shows the result. */
 import { join } from "node:path";
 import Table from "cli-table3";
 import type { PromptSet } from "../../lib/prompts/prompts.ts";
@@ -6,37 +6,7 @@ import { formatAnswers, readRecordedAnswers, writeRunFile } from "../../lib/qual
 import { writeQuality } from "../../lib/quality/quality.ts";
 import type { CandidateQuality, QualityReport } from "../../lib/quality/quality_schema.ts";
 import { readRatings } from "../../lib/quality/ratings.ts";
-import { jsonOption, outOption, printJson } from "../cli.ts";
-import {
-  passMarkOption,
-  promptSetOf,
-  qualityCommand,
-  rewriteReport,
-  runFolder,
-  runPromptsOption,
-} from "./run_folder.ts";
-
-/** Scores the answers of a run again without asking any model. */
-export async function check(args: readonly string[]): Promise<number> {
-  const command = qualityCommand(
-    "check",
-    "Score the recorded answers of a run; write quality.json and answers.csv.",
-  )
-    .argument("<run>", "folder of a run, or its name below --out")
-    .addOption(runPromptsOption())
-    .addOption(passMarkOption())
-    .addOption(outOption())
-    .addOption(jsonOption().default(false));
-  await command.parseAsync([...args], { from: "user" });
-  const { prompts, passMark, out, json } = command.opts<
-    { prompts?: string; passMark: number; out: string; json: boolean }
-  >();
-  const folder = await runFolder(command.args[0], out);
-  const { report, show } = await scoreRun(folder, await promptSetOf(folder, prompts), passMark);
-  if (json) printJson(report);
-  else show();
-  return 0;
-}
+import { rewriteReport } from "./run_folder.ts";
 
 /** @returns the report, null where neither a check nor a rating scores anything, and how to show it */
 export async function scoreRun(

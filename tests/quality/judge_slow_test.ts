@@ -6,7 +6,7 @@ import { loadPromptSet } from "../../lib/prompts/prompts.ts";
 import { Judge } from "../../lib/quality/judge.ts";
 import { tryJudge } from "../../lib/quality/judge_trial.ts";
 import { rubrics } from "../../lib/quality/rubric.ts";
-import { openJudge } from "../../scripts/quality/judge.ts";
+import { openJudge } from "../../scripts/quality/run_judge.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 

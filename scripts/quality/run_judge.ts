@@ -1,0 +1,205 @@
+/** A model as the judge of a run's answers: opened, tried on anchored answers, and only then let to rate. */
+import { join } from "node:path";
+import { UserError } from "../../lib/errors.ts";
+import type { PromptSet } from "../../lib/prompts/prompts.ts";
+import { type AskJudge, Judge } from "../../lib/quality/judge.ts";
+import { agreementWithPeople, judgeAnswers } from "../../lib/quality/judge_run.ts";
+import { type Trial, tryJudge } from "../../lib/quality/judge_trial.ts";
+import { writeQuality } from "../../lib/quality/quality.ts";
+import { promptsOfRun, readRecordedAnswers, writeRunFile } from "../../lib/quality/recorded_answers.ts";
+import { addRatings, type DimensionAgreement, readRatings } from "../../lib/quality/ratings.ts";
+import { type RubricName, rubrics } from "../../lib/quality/rubric.ts";
+import { interruptSignal, printJson, realClock } from "../cli.ts";
+import { findCandidates } from "../../lib/bench/session.ts";
+import { sessionResources } from "../session.ts";
+import { rewriteReport } from "./run_folder.ts";
+import { terminalLine } from "../../lib/terminal_text.ts";
+
+/** The options of `quality judge`. */
+export interface JudgeOptions {
+  readonly judge: string;
+  readonly endpoint?: readonly string[];
+  readonly rubric: RubricName;
+  readonly threshold: number;
+  readonly prompts?: string;
+  readonly registry: string;
+  readonly store?: string;
+  readonly out: string;
+  readonly timeout: number;
+  readonly replace: boolean;
+  readonly json: boolean;
+}
+
+/** Longest reply: a few scores. */
+const REPLY_TOKENS = 64;
+
+/** Opens the judge, tries it, and lets it rate the run's answers; the exit code. */
+export async function judgeRun(folder: string, set: PromptSet, options: JudgeOptions): Promise<number> {
+  const run = await readJudged(folder, set);
+  const model = await openJudge(options.judge, set, { ...options, replyTokens: REPLY_TOKENS });
+  try {
+    return await tryAndRate(new Judge(model.ask, rubrics[options.rubric]), model.id, {
+      folder,
+      set,
+      run,
+      options,
+    });
+  } finally {
+    await model.close();
+  }
+}
+
+/** A run's good answers, with what is known of them. */
+async function readJudged(folder: string, set: PromptSet) {
+  const { info, requests, answers } = await readRecordedAnswers(folder);
+  return {
+    info,
+    prompts: promptsOfRun(info, set),
+    answers: requests.filter(({ status }) => status === "ok").flatMap(({ id }) => answers.get(id) ?? []),
+    ratings: await readRatings(folder),
+  };
+}
+
+interface Judging {
+  readonly folder: string;
+  readonly set: PromptSet;
+  readonly run: Awaited<ReturnType<typeof readJudged>>;
+  readonly options: JudgeOptions;
+}
+
+/** The trial, agreement with people where there are any, and only then the rest of the answers. */
+async function tryAndRate(asked: Judge, id: string, { folder, set, run, options }: Judging): Promise<number> {
+  const { info, prompts, answers } = run;
+  if (info.candidates.some(({ model_id }) => model_id === id)) {
+    console.error(`! ${id} is a candidate of this run and would judge its own answers: choose another judge`);
+  }
+  const trial = await tryJudge(asked, set.prompts, {
+    threshold: options.threshold,
+    onPair: progress("pairs of anchored answers"),
+  });
+  const people = run.ratings.filter(({ source, rubric }) => source === "person" && rubric === options.rubric);
+  const ratedByPeople = new Set(people.map(({ answer }) => answer));
+  const rate = (some: typeof answers) =>
+    judgeAnswers(asked, some, prompts, { rater: id, onAnswer: progress("answers") });
+  const common = await rate(asked.hopeless ? [] : answers.filter((answer) => ratedByPeople.has(answer.id)));
+  const agreement = agreementWithPeople([...people, ...common.ratings], id);
+  const evidence = join(folder, `judge-${id.replaceAll(/[^\w.-]+/g, "_")}-${options.rubric}.json`);
+  await writeRunFile(evidence, `${JSON.stringify({ judge: id, ...trial, agreement }, null, 2)}\n`);
+  if (!options.json) showTrial(id, trial, agreement);
+  if (!trial.accepted) {
+    if (options.json) printJson({ judge: id, trial, agreement, rated: 0 });
+    throw new UserError(`the judge ${id} is refused: ${trial.reason}. Nothing was rated; see ${evidence}`, 1);
+  }
+  const rest = await rate(answers.filter((answer) => !ratedByPeople.has(answer.id)));
+  const ratings = [...common.ratings, ...rest.ratings];
+  await addRatings(folder, ratings, { replace: options.replace });
+  await writeQuality(folder, set);
+  await rewriteReport(folder);
+  console.error(`${ratings.length} answers rated, ${common.unrated + rest.unrated} without readable scores.`);
+  if (options.json) printJson({ judge: id, trial, agreement, rated: ratings.length });
+  return 0;
+}
+
+/** Now and then a line: a judge on a small machine takes its time. */
+function progress(what: string): (done: number, all: number) => void {
+  let last = realClock();
+  return (done, all) => {
+    if (realClock() - last < 10_000) return;
+    last = realClock();
+    console.error(`${done} of ${all} ${what}`);
+    interruptSignal().throwIfAborted();
+  };
+}
+
+const percent = (share: number | null) => share === null ? "—" : `${Math.round(100 * share)} %`;
+const rate = ({ rate, ci95, n }: Trial["accuracy"]) =>
+  ci95 === null ? "—" : `${percent(rate)} (${percent(ci95[0])} to ${percent(ci95[1])}, ${n} prompts)`;
+
+function showTrial(id: string, trial: Trial, agreement: readonly DimensionAgreement[]): void {
+  const { firstChosen, meanGood, meanBad } = trial;
+  console.log(`${id} on ${trial.pairs} pairs of a good and a bad answer:`);
+  console.log(
+    `  ranked correctly     ${rate(trial.accuracy)}, required ${
+      percent(trial.threshold)
+    }; ${trial.ties} ties`,
+  );
+  console.log(
+    `  mean score           good ${meanGood?.toFixed(2) ?? "—"}, bad ${meanBad?.toFixed(2) ?? "—"}`,
+  );
+  console.log(`  bad one is longer    ${rate(trial.longerBad)}`);
+  console.log(`  bad one is shorter   ${rate(trial.shorterBad)}`);
+  console.log(
+    `  first of two chosen  ${percent(firstChosen.share)} of ${firstChosen.n} (50 % means no bias)`,
+  );
+  console.log(`  invalid replies      ${trial.invalid} of ${trial.replies}`);
+  if (agreement.length === 0) {
+    console.log("  with people          not known: no person has rated this run's answers");
+  }
+  for (const { dimension, alpha, units, reason } of agreement) {
+    console.log(
+      `  with people          ${dimension}: alpha ${alpha?.toFixed(2) ?? `— (${reason})`}, ${units} answers`,
+    );
+  }
+  console.log(`  ${trial.accepted ? "accepted" : `refused: ${trial.reason}`}`);
+}
+
+export interface OpenJudge {
+  readonly id: string;
+  readonly ask: AskJudge;
+  close(): Promise<void>;
+}
+
+/** Tokens that the rubric, the aspects and two answers take at the most. */
+const RUBRIC_TOKENS = 1500;
+
+/** @throws {UserError} when there is no such model, or it can't be loaded or reached */
+export async function openJudge(
+  name: string,
+  set: PromptSet,
+  options: {
+    readonly endpoint?: readonly string[];
+    readonly registry: string;
+    readonly store?: string;
+    readonly timeout: number;
+    readonly replyTokens: number;
+  },
+): Promise<OpenJudge> {
+  const signal = interruptSignal();
+  const found = await findCandidates({
+    names: [name],
+    endpoints: options.endpoint,
+    plan: {
+      prompts: set,
+      maxTokens: options.replyTokens + RUBRIC_TOKENS,
+      timeoutS: options.timeout,
+      responseFormat: { name: "reply", schema: { type: "object" } },
+    },
+  }, await sessionResources(options));
+  const [candidate] = found.candidates;
+  if (!candidate) throw new UserError(`unknown judge ${name}`);
+  const open = await candidate.open(signal);
+  for (const note of open.notes ?? []) {
+    console.error(terminalLine(`judge ${candidate.info.model_id}: ${note}`));
+  }
+  return {
+    id: candidate.info.model_id,
+    async ask(messages, responseFormat) {
+      const trace = await open.request({
+        model: candidate.info.model_id,
+        messages,
+        maxTokens: options.replyTokens,
+        temperature: 0,
+        responseFormat,
+      }, { timeoutMs: options.timeout * 1000, signal });
+      signal.throwIfAborted();
+      if (trace.status === "failed") {
+        throw new UserError(`the judge ${candidate.info.model_id} did not answer: ${trace.reason}`, 1);
+      }
+      return trace.content;
+    },
+    async close() {
+      await open.close();
+      found.close();
+    },
+  };
+}
