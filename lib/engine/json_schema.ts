@@ -18,6 +18,8 @@ const limits = {
   least: 500,
   /** `maxLength`, `maxItems`, `maxProperties`. */
   most: 5000,
+  /** Whole numbers of a range, which become a list of values. */
+  range: 100,
   /** Alternatives that the same text may belong to: a grammar follows all of them at once. */
   alternatives: 500,
 } as const;
@@ -97,6 +99,7 @@ function simplify(schema: unknown, where: string): SchemaObject {
     if (ignoredKeys.has(key) || key.startsWith("x-")) continue;
     result[key === "anyOf" ? "oneOf" : key] = simplifyPart(key, value, `${where}.${key}`);
   }
+  takeRange(result, where);
   if ("properties" in result && !("type" in result)) result.type = "object";
   if (!handled.some((key) => key in result)) throw refuse(where, `needs one of ${handled.join(", ")}`);
   for (const what of ["Length", "Items", "Properties"]) {
@@ -135,12 +138,35 @@ function simplifyPart(key: string, value: unknown, where: string): unknown {
     case "maxItems":
     case "maxProperties":
       return wholeNumber(value, limits.most, where);
+    case "minimum":
+    case "maximum":
+      if (typeof value === "number") return value;
+      throw refuse(where, "must be a number");
     case "$ref":
     case "required":
       return value;
     default:
       throw refuse(where, "is not supported by this engine");
   }
+}
+
+/** A short range of whole numbers becomes a list of them; a bound that no double reaches says nothing. */
+function takeRange(schema: Record<string, unknown>, where: string): void {
+  const { minimum, maximum, ...others } = schema;
+  delete schema.minimum;
+  delete schema.maximum;
+  const isBound = (value: unknown) => typeof value === "number" && Math.abs(value) < Number.MAX_SAFE_INTEGER;
+  if (!isBound(minimum) && !isBound(maximum)) return;
+  const [first, last] = [Math.ceil(Number(minimum)), Math.floor(Number(maximum))];
+  if (others.type !== "integer" || "enum" in others || !(last >= first && last - first < limits.range)) {
+    const what = isBound(minimum) ? "minimum" : "maximum";
+    throw refuse(
+      `${where}.${what}`,
+      `is not supported by this engine, except in ranges of at most ${limits.range} integers`,
+    );
+  }
+  delete schema.type;
+  schema.enum = Array.from({ length: last - first + 1 }, (_, index) => first + index);
 }
 
 function oneOf(value: unknown, known: readonly string[], where: string): unknown {

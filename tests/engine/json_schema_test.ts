@@ -63,7 +63,16 @@ const refusals: [string, unknown, RegExp][] = [
   ["properties that are a list", { type: "object", properties: [] }, /properties' must be an object/],
   ["alternatives that are no list", { anyOf: {} }, /anyOf' must be a list/],
   ["a type that does not exist", { type: "banana" }, /schema\.type' must be one of string, number/],
-  ["an unknown keyword", { type: "integer", minimum: 3 }, /schema\.minimum' is not supported/],
+  ["an unknown keyword", { type: "integer", multipleOf: 3 }, /schema\.multipleOf' is not supported/],
+  [
+    "an open range",
+    { type: "integer", minimum: 3 },
+    /schema\.minimum' is not supported .* ranges of at most 100/,
+  ],
+  ["a long range", { type: "integer", minimum: 0, maximum: 100 }, /schema\.minimum' is not supported/],
+  ["an empty range", { type: "integer", minimum: 3, maximum: 2 }, /schema\.minimum' is not supported/],
+  ["a range of fractions", { type: "number", minimum: 0, maximum: 1 }, /schema\.minimum' is not supported/],
+  ["a range in words", { type: "integer", maximum: "9" }, /schema\.maximum' must be a number/],
   ["an unknown format", { type: "string", format: "email" }, /format' must be one of date-time, time, date/],
   ["no values", { enum: [] }, /enum' must be a list of values, with one at least/],
   ["a value that is a list", { const: [1] }, /const' must hold strings, numbers, booleans or null/],
@@ -145,4 +154,10 @@ Deno.test("hostile schemas are refused at once", () => {
   for (const [, schema] of refusals) assert.throws(() => grammarSchema(schema));
   const tookMs = performance.now() - startedAt;
   assert.ok(tookMs < 500, `${tookMs} ms`);
+});
+
+Deno.test("a short range of integers is a list of them, and the bounds of doubles say nothing", () => {
+  assert.deepEqual(grammarSchema({ type: "integer", minimum: 1, maximum: 5 }), { enum: [1, 2, 3, 4, 5] });
+  const { MIN_SAFE_INTEGER: minimum, MAX_SAFE_INTEGER: maximum } = Number;
+  assert.deepEqual(grammarSchema({ type: "integer", minimum, maximum }), { type: "integer" });
 });

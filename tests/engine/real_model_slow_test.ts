@@ -132,14 +132,16 @@ async function steps(t: Deno.TestContext, direct: boolean): Promise<void> {
       values(20_000),
       { type: "string", minLength: 1e9 },
       { $ref: "#/$defs/a", $defs: { a: { $ref: "#/$defs/a" } } },
-      JSON.parse('{"type":"array","items":'.repeat(2000) + '{"type":"null"}' + "}".repeat(2000)),
+      ...[100, 20_000].map((levels) =>
+        JSON.parse('{"type":"array","items":'.repeat(levels) + '{"type":"null"}' + "}".repeat(levels))
+      ),
     ];
     for (const schema of hostile) {
       const startedAt = performance.now();
       const response = await answerTo(schema);
       const { error } = await response.json();
       assert.equal(response.status, 400, JSON.stringify(schema).slice(0, 80));
-      assert.match(error.message, /response_format\.json_schema\.schema/);
+      assert.match(error.message, /response_format\.json_schema\.schema|nested more deeply/);
       assert.ok(performance.now() - startedAt < 2000);
     }
     const largest = await (await answerTo(values(500))).json();
