@@ -71,6 +71,7 @@ export function highlights(summary: Summary, quality: QualityReport | null = nul
   };
   const findings = [
     ...qualified("quality", scored.map((text) => ({ kind: "finding", text }))),
+    ...(scored.length === 0 ? [] : quality?.warnings.map(qualification) ?? []),
     ...(summary.plan.mode === "race" ? [raceCaution] : []),
     ...summary.warnings.filter(({ code }) => code === "noise").map(caution),
     ...qualified("latency", leader(summary, ready, "latency_s")),
@@ -89,11 +90,11 @@ export function highlights(summary: Summary, quality: QualityReport | null = nul
   ];
 }
 
-function caution({ message, remedy }: Warning): Highlight {
+function caution({ message, remedy }: Pick<Warning, "message" | "remedy">): Highlight {
   return { kind: "caution", text: `${sentence(message)} ${sentence(remedy)}` };
 }
 
-function qualification(warning: Warning): Highlight {
+function qualification(warning: Pick<Warning, "message" | "remedy">): Highlight {
   return { ...caution(warning), kind: "qualification" };
 }
 

@@ -3,6 +3,7 @@ import type { Summary } from "../bench/summary_schema.ts";
 import type { SelfcheckResult } from "../selfcheck/selfcheck.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { sentence } from "./format.ts";
+import { qualityHead, qualityRow } from "./quality_table.ts";
 import { highlights } from "./highlights.ts";
 import {
   comparisonsMade,
@@ -45,6 +46,7 @@ export function markdownReport(
     `${summary.created_at.slice(0, 10)} · ${summary.status} · ${escapeMarkdown(machineText(summary))}`,
     "## Highlights",
     highlights(summary, quality).map(({ text }) => `- ${highlightText(text)}`).join("\n"),
+    ...qualitySection(quality),
     "## Results",
     resultTable(tableRows(summary, options)),
     notes(summary, options),
@@ -106,6 +108,15 @@ function resultTable(rows: readonly TableRow[]): string {
       ...(energy ? [row.energy ?? "—"] : []),
     ]),
   );
+}
+
+function qualitySection(quality: QualityReport | null): string[] {
+  if (quality === null) return [];
+  return [
+    "## Quality",
+    markdownTable(qualityHead, quality.candidates.map((one) => [one.id, ...qualityRow(one)])),
+    "n: prompts with checks. 95 % intervals treat prompts as the independent unit.",
+  ];
 }
 
 function notes(summary: Summary, options: ReportOptions): string {

@@ -65,7 +65,7 @@ th:first-child, td.text, th.text { text-align: left; }
 th:first-child { padding-left: 0; position: sticky; left: 0; background: var(--ground); }
 tbody th { width: 17rem; min-width: 11rem; max-width: 17rem; white-space: normal; overflow-wrap: anywhere; }
 tbody th .sub { white-space: normal; }
-.pair, td.text { white-space: normal; min-width: 7rem; }
+.pair, td.text { white-space: normal; min-width: 9rem; }
 .pair { font-weight: 500; }
 .failed td { color: var(--alert); text-align: left; white-space: normal; }
 .swatch { display: inline-block; width: 0.8rem; height: 0.8rem; margin-right: 0.4rem; vertical-align: -0.08rem; }

@@ -6,6 +6,10 @@ import { type Markup, markup } from "./markup.ts";
 import { breakable, scrollTable, subline, swatch } from "./tables.ts";
 
 const percent = (value: number | null) => value === null ? missing : `${plain(value * 100)} %`;
+const withNote = (text: string, note: string) => note === "" ? text : `${text} (${note})`;
+/** `38.8–62.6 %`; empty where there is no interval. */
+const percents = (interval: readonly [number, number] | null) =>
+  interval === null ? "" : `${plain(interval[0] * 100)}–${percent(interval[1])}`;
 
 /**
  * Quality in sentences: the share of prompts whose answers passed their checks, with interval and n, and the ratings.
@@ -17,9 +21,12 @@ const percent = (value: number | null) => value === null ? missing : `${plain(va
  */
 export function qualityTexts(quality: QualityReport): string[] {
   const checked = quality.candidates.filter((one) => one.pass_rate.n > 0).map((one) => {
-    const interval = one.pass_rate.ci95 === null ? "" : ` (${intervalOf(one.pass_rate.ci95, percent)})`;
+    const interval = one.pass_rate.ci95 === null ? "" : ` (${percents(one.pass_rate.ci95)})`;
     return `\`${one.id}\` ${percent(one.pass_rate.rate)} of ${counted(one.pass_rate.n, "prompt")}${interval}`;
   });
+  const states = quality.candidates.filter(({ pass_rate }) => pass_rate.n > 0).map((one) =>
+    `\`${one.id}\` ${withNote(statesText(one), boundsText(one))}`
+  );
   const rated = quality.candidates.flatMap((one) =>
     one.ratings.map((rating) =>
       `\`${one.id}\` ${plain(rating.overall.mean)} of 5 by ${
@@ -29,10 +36,48 @@ export function qualityTexts(quality: QualityReport): string[] {
     )
   );
   return [
-    ...(checked.length === 0 ? [] : [`Prompts whose answers pass their checks: ${checked.join(", ")}.`]),
+    ...(checked.length === 0 ? [] : [
+      `Prompts whose answers pass their checks: ${checked.join(", ")}.`,
+      `Answers: ${states.join("; ")}.`,
+    ]),
     ...(rated.length === 0 ? [] : [`Ratings: ${rated.join(", ")}.`]),
   ];
 }
+
+/** `12 right, 3 wrong, 2 cut`. */
+function statesText({ states }: CandidateQuality): string {
+  return Object.entries(states).filter(([, n]) => n > 0)
+    .map(([state, n]) => `${n} ${state.replace("_", " ")}`).join(", ");
+}
+
+/** `71–82 % right`: the share depends on what is made of answers that can't be judged; empty where it does not. */
+function boundsText({ right_bounds: bounds }: CandidateQuality): string {
+  return bounds === null || bounds[0] === bounds[1] ? "" : `${percents(bounds)} right`;
+}
+
+/** The cells of one candidate as text, for report.md. */
+export function qualityRow(one: CandidateQuality): string[] {
+  const ratings = one.ratings.map((rating) =>
+    `${plain(rating.overall.mean)} by ${rating.source === "judge" ? "a judge" : "people"} (${rating.rubric})`
+  );
+  return [
+    withNote(percent(one.pass_rate.rate), percents(one.pass_rate.ci95)),
+    String(one.pass_rate.n),
+    withNote(plain(one.score.mean), intervalOf(one.score.ci95, plain)),
+    withNote(statesText(one), boundsText(one)),
+    ratings.length === 0 ? missing : ratings.join(", "),
+  ];
+}
+
+/** The head of the table of `qualityRow`. */
+export const qualityHead = [
+  "Candidate",
+  "Prompts passed",
+  "n",
+  "Score of the checks",
+  "Answers",
+  "Ratings, 1–5",
+];
 
 /** One row per candidate: prompts passed, score of the checks, ratings by people and by a judge. */
 export function qualityTable(summary: Summary, quality: QualityReport): Markup {
@@ -40,6 +85,7 @@ export function qualityTable(summary: Summary, quality: QualityReport): Markup {
     "Candidate",
     "Prompts passed",
     "Score of the checks",
+    "Answers",
     "Rated by people, 1–5",
     "Rated by a judge, 1–5",
   ];
@@ -51,12 +97,12 @@ export function qualityTable(summary: Summary, quality: QualityReport): Markup {
     }
     return markup`<tr>${name}<td>${percent(one.pass_rate.rate)}${
       subline(
-        [intervalOf(one.pass_rate.ci95, percent), `n = ${one.pass_rate.n}`].filter((text) => text !== "")
+        [percents(one.pass_rate.ci95), `n = ${one.pass_rate.n}`].filter((text) => text !== "")
           .join(", "),
       )
-    }</td><td>${plain(one.score.mean)}${subline(intervalOf(one.score.ci95, plain))}</td>${
-      ratingCell(one, "person")
-    }${ratingCell(one, "judge")}</tr>`;
+    }</td><td>${plain(one.score.mean)}${subline(intervalOf(one.score.ci95, plain))}</td><td class="text">${
+      statesText(one)
+    }${subline(boundsText(one))}</td>${ratingCell(one, "person")}${ratingCell(one, "judge")}</tr>`;
   });
   return scrollTable("Quality: deterministic checks and ratings", head, rows);
 }

@@ -18,7 +18,7 @@ import {
 type Show = (value: number | null) => string;
 
 /** Columns of words, not of figures. */
-const words: ReadonlySet<string> = new Set(["Metric", "Interval for", "Verdict"]);
+const words: ReadonlySet<string> = new Set(["Metric", "Interval for", "Verdict", "Answers"]);
 
 /** A table in a box of its own that scrolls sideways, so that the page does not. */
 export function scrollTable(caption: string, head: readonly string[], rows: readonly Markup[]): Markup {

@@ -315,7 +315,7 @@ Deno.test("checks stand beside speed where the run was scored, in words, in a ta
       "quality comes first",
     );
     const texts = highlights(summary, quality).map((one) => one.text).join("\n");
-    assert.match(texts, /pass their checks: `quick` 50 % of 6 prompts \(18\.8 %–81\.2 %\)/);
+    assert.match(texts, /pass their checks: `quick` 50 % of 6 prompts \(18\.8–81\.2 %\)/);
     assert.match(texts, /Ratings: `quick` 4\.2 of 5 by people \(6 answers\)/);
     assert.doesNotMatch(texts, /Speed alone/);
     const text = parseHTML(await Deno.readTextFile(join(folder, "report.html"))).document.body.textContent ??
