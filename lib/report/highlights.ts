@@ -32,7 +32,7 @@ const combinedBySelect =
 /** The warnings that can void each kind of finding, and so follow it. */
 const voidedBy: Readonly<Record<"quality" | "latency" | "ttft" | "throughput", readonly Warning["code"][]>> =
   {
-    quality: ["plain-chat-template"],
+    quality: ["plain-chat-template", "request-changed"],
     latency: [
       "answers-cut",
       "lengths-differ",
@@ -41,6 +41,7 @@ const voidedBy: Readonly<Record<"quality" | "latency" | "ttft" | "throughput", r
       "client-bottleneck",
       "device-fallback",
       "engine-ways-differ",
+      "request-changed",
       "drift-seen",
       "not-stable",
       "short-stretches",
