@@ -17,7 +17,7 @@ export class AnswerError extends Error {
 }
 
 /** Text of an answer, with reasoning apart. */
-export interface AnswerText {
+interface AnswerText {
   readonly content: string;
   readonly reasoning: string;
   readonly chunks: readonly ChunkArrival[];

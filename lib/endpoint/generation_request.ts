@@ -130,15 +130,8 @@ export function requestBody(
   };
 }
 
-/**
- * Messages without a system message: its text opens the first user message, with a blank line after it.
- *
- * ```ts
- * const messages = [{ role: "system" as const, content: "Be brief." }, { role: "user" as const, content: "Hi" }];
- * if (foldedMessages(messages)[0]?.content !== "Be brief.\n\nHi") throw new Error("one message");
- * ```
- */
-export function foldedMessages(messages: readonly ChatMessage[]): ChatMessage[] {
+/** Messages without a system message: its text opens the first user message, with a blank line after it. */
+function foldedMessages(messages: readonly ChatMessage[]): ChatMessage[] {
   const system = messages.filter(({ role }) => role === "system").map(({ content }) => content);
   const rest = messages.filter(({ role }) => role !== "system");
   if (system.length === 0) return rest;

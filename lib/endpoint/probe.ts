@@ -5,7 +5,7 @@ import { outputTokens } from "./tokens.ts";
 import type { Endpoint, GenerationRequest, Trace } from "./trace.ts";
 
 /** What the endpoint takes, as options of `timedRequest`, and what it sends back. */
-export interface Abilities extends Required<ProtocolOptions> {
+interface Abilities extends Required<ProtocolOptions> {
   /** False where it never streams: then there is no time to first token. */
   readonly stream: boolean;
   /** Why system messages are folded into the user message; null where the endpoint takes them. */
@@ -17,7 +17,7 @@ export interface Abilities extends Required<ProtocolOptions> {
 }
 
 /** The result of a probe. */
-export type Probe =
+type Probe =
   | {
     readonly ok: true;
     readonly abilities: Abilities;

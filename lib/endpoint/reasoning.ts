@@ -4,7 +4,7 @@
  */
 
 /** A text in two parts. */
-export interface SeparatedText {
+interface SeparatedText {
   readonly reasoning: string;
   /** The answer: `text.slice(start, end)`. */
   readonly answer: string;

@@ -35,7 +35,7 @@ export interface TimedClient {
 }
 
 /** What a timed client is handed. */
-export interface TimedClientOptions {
+interface TimedClientOptions {
   /** Monotonic clock, in ms. */
   readonly clock: Clock;
   /** Carries https, redirects, and every target that `accepts` refuses. */

@@ -2,7 +2,7 @@
 import type { Trace } from "./trace.ts";
 
 /** Where a count comes from; only `usage` is not an estimate. */
-export type CountSource = "usage" | "chunks" | "chars/4";
+type CountSource = "usage" | "chunks" | "chars/4";
 
 /**
  * The output tokens of an answer: from the endpoint's usage, else the server's own timings, else the number of chunks,

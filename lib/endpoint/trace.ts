@@ -58,7 +58,7 @@ export interface ServerTimings {
 }
 
 /** `partial`: text had arrived when something went wrong. */
-export type RequestStatus = "ok" | "partial" | "failed";
+type RequestStatus = "ok" | "partial" | "failed";
 
 /** A request and its answer. */
 export interface Trace {

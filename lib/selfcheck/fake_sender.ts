@@ -18,7 +18,7 @@ import type { Behaviour, FakeLogEntry } from "./fake_behaviour.ts";
 type Fault = NonNullable<Behaviour["fault"]>;
 
 /** The connection that an answer goes to, and what is known of its request. */
-export interface AnswerTarget {
+interface AnswerTarget {
   readonly connection: Deno.TcpConn;
   readonly b: Behaviour;
   /** When the request's last byte was read. */

@@ -199,7 +199,7 @@ async function takeLog({ baseUrl, fetch }: Instrument): Promise<z.infer<typeof l
 }
 
 /** What a whole check needs besides the instrument. */
-export interface SelfcheckTools {
+interface SelfcheckTools {
   readonly instrument: (transport: "raw" | "fetch") => Instrument;
   /** Runs `send` for `requests` requests at a constant rate. */
   readonly drive: (

@@ -34,7 +34,7 @@ export interface CompileOptions extends PythonOptions {
 }
 
 /** A compiled model, and the original that it is compared with. */
-export interface Compiled {
+interface Compiled {
   /** The original with 32-bit weights, which both sides of the comparison can read. */
   readonly originalDir: string;
   /** `genai_config.json` and the ONNX files. */

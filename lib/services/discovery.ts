@@ -24,7 +24,7 @@ export interface FoundService extends ServiceModels {
 }
 
 /** How services are looked for. */
-export interface FindOptions {
+interface FindOptions {
   readonly fetch: Fetch;
   /** `Deno.env`, or a stand-in. */
   readonly env: { get(name: string): string | undefined };

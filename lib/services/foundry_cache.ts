@@ -96,7 +96,7 @@ export interface CachedModel {
 }
 
 /** A cache folder: its catalogue, and the models in it. */
-export interface FoundryCache {
+interface FoundryCache {
   readonly dir: string;
   readonly catalogue: readonly CatalogueFacts[];
   readonly models: readonly CachedModel[];

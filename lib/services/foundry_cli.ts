@@ -6,7 +6,7 @@ import { z } from "zod";
 import type { RunProgram } from "../program.ts";
 
 /** Which commands a version of the command line has. */
-export type CliWords = "server" | "service";
+type CliWords = "server" | "service";
 
 /** The command line that is installed. */
 export interface FoundryCli {
@@ -18,7 +18,7 @@ export interface FoundryCli {
 }
 
 /** What a user does with the command line. */
-export type CliAction =
+type CliAction =
   | "start"
   | "status"
   | "run"

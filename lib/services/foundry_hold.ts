@@ -18,7 +18,7 @@ import {
 } from "./foundry_service.ts";
 
 /** How a model is loaded and kept. */
-export interface HoldOptions {
+interface HoldOptions {
   readonly fetch: Fetch;
   readonly clock: Clock;
   /** For loading; a large model takes minutes. */
@@ -29,7 +29,7 @@ export interface HoldOptions {
 }
 
 /** A model that is in memory, and a way to unload it. */
-export interface HeldFoundryModel {
+interface HeldFoundryModel {
   readonly service: FoundryService;
   readonly model: FoundryModel;
   /** How long loading took, in ms; null where the model was in memory already. */

@@ -14,7 +14,7 @@ import {
 } from "./foundry_service.ts";
 
 /** Which variants of a model are preferred. */
-export interface VariantWish {
+interface VariantWish {
   /** Only variants for this device. */
   readonly device?: FoundryDevice;
   /** CPU variants first, for a machine with little memory. @default NPU, GPU, CPU, as in the service */

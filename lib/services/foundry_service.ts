@@ -17,7 +17,7 @@ import type { Endpoint } from "../endpoint/trace.ts";
 import { isLoopback } from "../endpoint/loopback.ts";
 
 /** `0.x`: the command line's service (`/openai/…`); `1.x` and `2.x`: the SDK's web service. */
-export type FoundryGeneration = "0.x" | "1.x" | "2.x";
+type FoundryGeneration = "0.x" | "1.x" | "2.x";
 
 /** A Foundry Local service that answered. */
 export interface FoundryService {

@@ -260,6 +260,36 @@ Deno.test("a request says what was asked for, and no more", async () => {
   await fake.stop();
 });
 
+Deno.test("a folded system message opens the first user message; left-out fields are not sent", async () => {
+  const fake = startFake({});
+  const messages = [
+    { role: "system" as const, content: "Be brief." },
+    { role: "user" as const, content: "Hi" },
+    { role: "assistant" as const, content: "Hello" },
+    { role: "user" as const, content: "Bye" },
+  ];
+  const leaveOut = ["temperature", "seed", "max_tokens"] as const;
+  await ask(fake.baseUrl, "socket", {
+    request: { messages, seed: 7 },
+    foldSystem: true,
+    leaveOut,
+    stream: false,
+  });
+  await ask(fake.baseUrl, "socket", { request: { messages: messages.slice(0, 1) }, foldSystem: true });
+  const [first, second] = fake.log.map(({ body }) => body);
+  assert.deepEqual(first, {
+    model: "fake",
+    max_completion_tokens: 64,
+    messages: [
+      { role: "user", content: "Be brief.\n\nHi" },
+      { role: "assistant", content: "Hello" },
+      { role: "user", content: "Bye" },
+    ],
+  });
+  assert.ok(JSON.stringify(second).includes('"messages":[{"role":"user","content":"Be brief."}]'));
+  await fake.stop();
+});
+
 Deno.test("no header describes the user or the system, whatever the environment holds", async () => {
   const fake = startFake({});
   Deno.env.set("OPENAI_CUSTOM_HEADERS", "X-Team: ours\nAuthorization: Bearer somebody-elses");
