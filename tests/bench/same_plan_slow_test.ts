@@ -1,6 +1,7 @@
-/** One session: the same request through a task, through lib and through a mirror makes the same plan. */
+/** One session: the same request through a task, the facade, lib and a mirror makes the same plan. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { readRunInfo } from "../../lib/bench/folder.ts";
 import { runSession } from "../../lib/bench/session.ts";
 import { singlePrompt } from "../../lib/prompts/prompts.ts";
@@ -20,23 +21,38 @@ async function planIn(out: string) {
   return { plan, candidates, machine, versions };
 }
 
-Deno.test("a task, lib and a mirror find the same candidates and make the same plan", async () => {
+Deno.test("a task, the facade, lib and a mirror find the same candidates and make the same plan", async () => {
   await withService(models, async (resources, out) => {
     const url = resources.env.get("FOUNDRY_LOCAL_ENDPOINT") ?? "";
     const env = { FOUNDRY_LOCAL_ENDPOINT: url, PODIUM_STORE: join(out, "models") };
     const at = (way: string) => join(out, way);
-    for (const way of ["task", "lib", "mirror"]) await Deno.mkdir(at(way));
+    for (const way of ["task", "facade", "lib", "mirror"]) await Deno.mkdir(at(way));
 
     const flags =
-      "--models phi-4-mini,qwen2.5-0.5b --warmup 1 --max-tokens 120 --temperature 0.2 --timeout 300";
+      "--models phi-4-mini,qwen2.5-0.5b --rounds 2 --warmup 1 --max-tokens 120 --temperature 0.2 --timeout 300";
     const task = await bench([...flags.split(" "), "--prompt", prompt, "--out", at("task")], env);
     assert.equal(task.code, 0, task.stderr);
 
+    const plan = { rounds: 2, warmup: 1, maxTokens: 120, temperature: 0.2, timeoutS: 300 };
+    const options = { ...plan, prompt, reports: at("facade") };
+    const script =
+      `import { bench } from ${JSON.stringify(new URL("../../mod.ts", import.meta.url).href)};\n` +
+      `await bench(["phi-4-mini", "qwen2.5-0.5b"], ${JSON.stringify(options)});\n`;
+    await Deno.writeTextFile(join(out, "facade.ts"), script);
+    const facade = await new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "-A",
+        "--config",
+        fileURLToPath(new URL("../../deno.json", import.meta.url)),
+        join(out, "facade.ts"),
+      ],
+      env: { ...env, NO_COLOR: "1" },
+    }).output();
+    assert.equal(facade.code, 0, new TextDecoder().decode(facade.stderr));
+
     await runSession(
-      {
-        names: ["phi-4-mini", "qwen2.5-0.5b"],
-        plan: { prompts: singlePrompt(prompt), warmup: 1, maxTokens: 120, temperature: 0.2, timeoutS: 300 },
-      },
+      { names: ["phi-4-mini", "qwen2.5-0.5b"], plan: { ...plan, prompts: singlePrompt(prompt) } },
       resources,
       { out: at("lib"), now: new Date(), random: Math.random },
     );
@@ -55,6 +71,7 @@ Deno.test("a task, lib and a mirror find the same candidates and make the same p
       "qwen2.5-0.5b",
     ]);
     assert.deepEqual(await planIn(at("task")), expected);
+    assert.deepEqual(await planIn(at("facade")), expected);
     assert.deepEqual(await planIn(at("mirror")), expected);
     const line = /^Measuring .*$/m;
     assert.equal(line.exec(mirror.stderr)?.[0], line.exec(task.stderr)?.[0], "the same message");
