@@ -15,7 +15,7 @@ import { findRun } from "../../lib/bench/find_run.ts";
 import { UserError } from "../../lib/errors.ts";
 import { interruptSignal } from "../cli.ts";
 import { filesBelow, MANIFEST, writeManifest } from "./manifest.ts";
-import { copyFile, copyProject, copyRun, RECORDED_RUN, startPs1, startSh } from "./tree.ts";
+import { copyFile, copyProject, type PackedRun, RECORDED_RUN, startPs1, startSh } from "./tree.ts";
 
 export interface PackOptions {
   readonly models?: readonly string[];
@@ -68,9 +68,7 @@ export async function makePack(to: string, options: PackOptions): Promise<MadePa
   const deno = join(dir, "deno", windows ? "deno.exe" : "deno");
   await copyFile(Deno.execPath(), deno);
   const tree = join(dir, "podium");
-  await copyProject(root, tree);
-  await Deno.copyFile(options.registry, join(tree, "models.json"));
-  for (const { name, folder } of runs) await copyRun(folder, join(tree, "reports", name));
+  await copyProject(root, tree, options.registry, runs);
   await Deno.writeTextFile(join(dir, "start.sh"), startSh);
   await Deno.writeTextFile(join(dir, "start.ps1"), startPs1);
   if (!windows) { for (const path of [deno, join(dir, "start.sh")]) await Deno.chmod(path, 0o755); }
@@ -103,8 +101,8 @@ export async function makePack(to: string, options: PackOptions): Promise<MadePa
 }
 
 /** @throws {UserError} for an unknown run */
-async function chooseRuns(names: readonly string[]): Promise<{ name: string; folder: string }[]> {
-  const runs: { name: string; folder: string }[] = [];
+async function chooseRuns(names: readonly string[]): Promise<PackedRun[]> {
+  const runs: PackedRun[] = [];
   for (const name of names) {
     const folder = await findRun(name, "reports");
     if (folder === null) {

@@ -32,14 +32,29 @@ export async function projectFiles(root: string): Promise<string[]> {
     .map((path) => path.slice("podium/".length));
 }
 
-/** Copies the project's files below `from` to `to`; a file of the same size and time is left as it is. */
-export async function copyProject(from: string, to: string): Promise<void> {
-  for (const path of await projectFiles(from)) await copyFile(join(from, path), join(to, path));
+/** A run that is packed: its name in the pack, and its folder here. */
+export interface PackedRun {
+  readonly name: string;
+  readonly folder: string;
 }
 
-/** Copies the files of a run, without the folders of other tools. */
-export async function copyRun(from: string, to: string): Promise<void> {
-  for (const path of await filesBelow(from)) await copyFile(join(from, path), join(to, path));
+/**
+ * Copies the project's files below `from` to `to`, with `registry` as its models.json and the named runs below
+ * reports. A file of the same size and time is left as it is.
+ */
+export async function copyProject(
+  from: string,
+  to: string,
+  registry: string,
+  runs: readonly PackedRun[],
+): Promise<void> {
+  for (const path of await projectFiles(from)) await copyFile(join(from, path), join(to, path));
+  await Deno.copyFile(registry, join(to, "models.json"));
+  for (const { name, folder } of runs) {
+    for (const path of await filesBelow(folder)) {
+      await copyFile(join(folder, path), join(to, "reports", name, path));
+    }
+  }
 }
 
 /** A link may lead anywhere, and is no file of the project. */

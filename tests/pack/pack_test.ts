@@ -6,7 +6,6 @@ import { filesBelow, verifyPack, writeManifest } from "../../scripts/pack/manife
 import {
   copyFile,
   copyProject,
-  copyRun,
   projectFiles,
   RECORDED_RUN,
   startPs1,
@@ -102,8 +101,23 @@ Deno.test("the project's tracked files are packed alone: no secret, no run of on
     await Deno.remove(join(from, "lib/gone.ts"));
     await write(from, { "lib/a.ts": "changed" });
     const to = join(from, "room", "podium");
-    await copyProject(from, to);
-    assert.deepEqual(await filesBelow(to), Object.keys(mine).sort());
+    const run = { "run.json": "{}", "imports/a.csv": "x", "annotation/ana-fluency.csv": "y" };
+    await write(join(folder, "elsewhere", "r1"), run);
+    await write(folder, { "teacher.json": '[{"name": "hers"}]' });
+    await copyProject(from, to, join(folder, "teacher.json"), [
+      { name: "r1", folder: join(folder, "elsewhere", "r1") },
+    ]);
+    const expected = [
+      ...Object.keys(mine),
+      "models.json",
+      ...Object.keys(run).map((path) => `reports/r1/${path}`),
+    ];
+    assert.deepEqual(await filesBelow(to), expected.sort());
+    assert.equal(
+      await Deno.readTextFile(join(to, "models.json")),
+      '[{"name": "hers"}]',
+      "the registry as given",
+    );
     assert.equal(await Deno.readTextFile(join(to, "lib/a.ts")), "changed", "as it is here, not as committed");
   }));
 
@@ -118,14 +132,6 @@ Deno.test("from a pack its own files are packed again; a folder that is neither 
       projectFiles(join(folder, "podium")),
       (error) => error instanceof UserError && /neither a git checkout .* nor a pack/.test(error.message),
     );
-  }));
-
-Deno.test("a run is packed whole", () =>
-  inFolder(async (folder) => {
-    const files = { "run.json": "{}", "imports/a.csv": "x", "annotation/ana-fluency.csv": "y" };
-    await write(join(folder, "run"), files);
-    await copyRun(join(folder, "run"), join(folder, "to"));
-    assert.deepEqual(await filesBelow(join(folder, "to")), Object.keys(files).sort());
   }));
 
 Deno.test("a file that is there is not copied again, a changed one is", () =>
