@@ -1,6 +1,6 @@
 /** Reads a run's records once, line by line, and keeps of each request only the numbers a summary needs. */
 import { GrowableArray } from "./growable_array.ts";
-import type { BusyProgram } from "./noise.ts";
+import type { BusyProgram } from "./busiest_program.ts";
 import { readSamples } from "./folder.ts";
 import { gapsMs, metricOf, queueS, secondsPerToken } from "./metrics.ts";
 import type {

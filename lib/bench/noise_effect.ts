@@ -1,7 +1,7 @@
 /** What other programs did to a run: how much slower disturbed blocks were, and what follows for its figures. */
 import { studentTQuantile } from "../stats/t.ts";
 import type { Collected, CollectedRun } from "./collect.ts";
-import type { BusyProgram } from "./noise.ts";
+import type { BusyProgram } from "./busiest_program.ts";
 
 /** Disturbed blocks count where they were less than this much slower than quiet ones, measured in the run itself. */
 const HARMLESS_SLOWDOWN = 1.05;

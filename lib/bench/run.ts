@@ -9,7 +9,8 @@ import { seededRandom, shuffle } from "../stats/random.ts";
 import type { LiveCandidate } from "./live_candidate.ts";
 import type { Resumed, RunSink } from "./folder.ts";
 import { closedLoop, constantRate } from "./pacing.ts";
-import { type FindBusiest, pauseUse, type Reading, type ReadMachine, readUse, useRecord } from "./noise.ts";
+import type { FindBusiest } from "./busiest_program.ts";
+import { pauseUse, type Reading, type ReadMachine, readUse, useRecord } from "./noise.ts";
 import { makeUpFor, type PlannedBlock, schedule, type Stretch } from "./plan.ts";
 import type { RunInfo } from "./records.ts";
 import {

@@ -18,7 +18,8 @@ import {
   type SessionResources,
 } from "./find_candidates.ts";
 import { createRunFolder, type Resumed, resumeRunFolder, type RunFolder } from "./folder.ts";
-import { busiestFinder, machineReader } from "./noise.ts";
+import { busiestFinder } from "./busiest_program.ts";
+import { machineReader } from "./noise.ts";
 import type { PlanInfo, RunInfo } from "./records.ts";
 import { runBench, type RunEvent } from "./run.ts";
 import { newRunInfo, type OpenedEvent, planInfo, type SessionPlan, withOpened } from "./run_info.ts";

@@ -1,6 +1,7 @@
 /** Beside a really busy process, on this machine, the blocks are flagged. */
 import assert from "node:assert/strict";
-import { busiestFinder, machineReader } from "../../lib/bench/noise.ts";
+import { busiestFinder } from "../../lib/bench/busiest_program.ts";
+import { machineReader } from "../../lib/bench/noise.ts";
 import { runBench } from "../../lib/bench/run.ts";
 import { runProgram } from "../../lib/program.ts";
 import { realClock, realSleep } from "../../scripts/cli.ts";

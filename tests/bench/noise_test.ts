@@ -1,13 +1,7 @@
 import assert from "node:assert/strict";
 import { createRunFolder } from "../../lib/bench/folder.ts";
-import {
-  busiestFinder,
-  disturbance,
-  machineReader,
-  machineUse,
-  readUse,
-  useRecord,
-} from "../../lib/bench/noise.ts";
+import { busiestFinder } from "../../lib/bench/busiest_program.ts";
+import { disturbance, machineReader, machineUse, readUse, useRecord } from "../../lib/bench/noise.ts";
 import { runBench } from "../../lib/bench/run.ts";
 import { summarizeRun } from "../../lib/bench/summary.ts";
 import type { Summary } from "../../lib/bench/summary_schema.ts";

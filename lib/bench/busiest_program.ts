@@ -1,0 +1,78 @@
+/** Which program uses the processor most, besides Podium and its candidates. */
+import type { Clock } from "../clock.ts";
+import type { RunProgram } from "../program.ts";
+
+/** A program, by the name of its file, and the cores that it used when it was looked for. */
+export interface BusyProgram {
+  readonly program: string;
+  readonly cores: number;
+}
+
+/** Finds the program that uses most of the processor now, apart from the processes named; null where unknown. */
+export type FindBusiest = (ownPids: readonly number[]) => Promise<BusyProgram | null>;
+
+/** Between two looks, in ms: a look costs processor time itself. */
+const LOOK_EVERY_MS = 5000;
+/** Below this a program doesn't explain a disturbance. */
+const BUSY_CORES = 0.05;
+
+/** What each system prints: a line per process with its number, its share of a core in percent, and its name. */
+const LOOKS: Readonly<Record<string, readonly string[]>> = {
+  linux: ["top", "-b", "-n", "2", "-d", "0.3", "-w", "200"],
+  darwin: ["ps", "-A", "-o", "pid=,pcpu=,comm=", "-r"],
+  windows: [
+    "powershell",
+    "-NoProfile",
+    "-Command",
+    "Get-CimInstance Win32_PerfFormattedData_PerfProc_Process | Sort-Object PercentProcessorTime -Descending | " +
+    'Select-Object -First 12 | ForEach-Object { "$($_.IDProcess) $($_.PercentProcessorTime) $($_.Name)" }',
+  ],
+};
+
+/**
+ * Looks for the busiest program with the system's own tools: at most every five seconds, and only when asked. Linux was
+ * tested; macOS and Windows were not.
+ *
+ * ```ts ignore
+ * const find = busiestFinder(runProgram, () => performance.now(), Deno.build.os);
+ * console.log(await find([Deno.pid])); // { program: "firefox", cores: 0.62 }
+ * ```
+ */
+export function busiestFinder(run: RunProgram, clock: Clock, system: string): FindBusiest {
+  let last: { readonly atMs: number; readonly found: BusyProgram | null } | null = null;
+  return async (ownPids) => {
+    const look = LOOKS[system];
+    if (look === undefined) return null;
+    if (last !== null && clock() - last.atMs < LOOK_EVERY_MS) return last.found;
+    const end = await run(look, { timeoutMs: 3000 });
+    last = { atMs: clock(), found: end === null ? null : parseBusiest(end.stdout, ownPids) };
+    return last.found;
+  };
+}
+
+/**
+ * The busiest program of what `top -b`, or one line per process (number, percent, name), shows.
+ *
+ * ```ts
+ * const top = "  PID USER PR NI VIRT RES SHR S %CPU %MEM TIME+ COMMAND\n" +
+ *   "    7 ana 20 0 1g 9m 8m R 99.0 0.3 0:01.02 deno\n   12 ana 20 0 1g 9m 8m S 61.5 0.3 0:09.02 firefox\n";
+ * const busy = parseBusiest(top, [7]);
+ * if (busy?.program !== "firefox" || busy.cores !== 0.615) throw new Error(JSON.stringify(busy));
+ * ```
+ */
+export function parseBusiest(text: string, ownPids: readonly number[]): BusyProgram | null {
+  const second = text.lastIndexOf("%CPU");
+  const lines = (second < 0 ? text : text.slice(second)).split("\n");
+  const found = lines.flatMap((line) => {
+    const fields = line.trim().split(/\s+/);
+    const isTop = fields.length >= 12;
+    const [pid, percent] = [Number(fields[0]), Number(isTop ? fields[8] : fields[1])];
+    const name = fields.slice(isTop ? 11 : 2).join(" ").replace(/^.*[\\/]/, "");
+    if (!Number.isInteger(pid) || !Number.isFinite(percent) || ownPids.includes(pid)) return [];
+    // The look itself, and what a system calls its idle time and its sum.
+    if (name === "" || /^(top|ps|powershell.*|Idle|_Total)$/i.test(name)) return [];
+    return [{ program: name.slice(0, 40), cores: percent / 100 }];
+  });
+  const busiest = found.toSorted((a, b) => b.cores - a.cores)[0] ?? null;
+  return busiest === null || busiest.cores < BUSY_CORES ? null : busiest;
+}
