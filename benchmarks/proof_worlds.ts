@@ -8,9 +8,9 @@ import type { ReadMachine } from "../lib/bench/noise.ts";
 import type { AnswerRecord, PlanInfo, RunInfo, SampleRecord } from "../lib/bench/records.ts";
 import type { Clock, Sleep } from "../lib/clock.ts";
 import type { Trace } from "../lib/endpoint/trace.ts";
-import { type Random, standardNormal } from "../lib/stats/random.ts";
+import { type Random, seededRandom, standardNormal } from "../lib/stats/random.ts";
 
-/** What a world does to its candidates. Figures with one value hold for all of them, lists name one value each. */
+/** What a world does to its candidates. Figures with one value hold for all of them, lists give one value each. */
 export interface ProofWorld {
   /** How much slower than the first each candidate is. All 0: identical candidates. */
   readonly gaps: readonly number[];
@@ -34,6 +34,8 @@ export interface ProofWorld {
   readonly firstRequest?: number;
   /** Growth of all latencies per second of the run, as a machine that heats up. */
   readonly driftPerS?: number;
+  /** Seed of the cases' difficulty, where two runs are to meet the same cases. */
+  readonly fixedCases?: number;
   /** Several clients at a time: then time passes by waiting. */
   readonly overlapping?: boolean;
   /** Latencies are multiples of this many milliseconds. */
@@ -84,7 +86,9 @@ const at = (value: number | readonly number[] | undefined, index: number) =>
 export function worldCandidates(world: ProofWorld, time: ProofClock, random: Random): LiveCandidate[] {
   const difficulty = new Map<string, number>();
   const remembered = (key: string, sd: number) => {
-    const known = difficulty.get(key) ?? sd * standardNormal(random);
+    const known = difficulty.get(key) ??
+      sd *
+        standardNormal(world.fixedCases === undefined ? random : seededRandom(`${world.fixedCases} ${key}`));
     difficulty.set(key, known);
     return known;
   };
@@ -110,7 +114,9 @@ export function worldCandidates(world: ProofWorld, time: ProofClock, random: Ran
       (world.driftPerS ?? 0) * time.nowMs / 1000;
     lastCase = asked;
     const grid = world.gridMs ?? 0;
-    return grid > 0 ? Math.round(Math.exp(log) / grid) * grid : Math.exp(log);
+    // A tail without a second moment draws times beyond the age of the universe.
+    const drawn = Math.min(1e8, Math.exp(log));
+    return grid > 0 ? Math.round(drawn / grid) * grid : drawn;
   };
   return world.gaps.map((_, index) => {
     let requests = 0;
