@@ -279,7 +279,9 @@ function judge(
   if (high < 1 / least) return { verdict: "better", why: "" };
   if (low >= 1 / (1 + epsilon) && high <= 1 + epsilon) return { verdict: "similar", why: "" };
   const why = at.control === null && (low > 1 || high < 1)
-    ? `below ± ${Math.round(epsilon * 100)} % nothing is claimed without a control: two runs share no clock`
+    ? `differences below ±${
+      Math.round(epsilon * 100)
+    } % count as none without a control, since the machine may have changed`
     : "the interval is too wide: more prompts or rounds";
   return { verdict: "can't tell", why };
 }

@@ -202,11 +202,11 @@ function whyUndecided(
   if (verdict !== "undecided") return "";
   if (ci95 === null) return "too few blocks, or no spread between them";
   const [low, high] = ci95;
-  if (low > 1 || high < 1) return "a difference by itself, but not among so many comparisons";
+  if (low > 1 || high < 1) return "the difference is clear by itself, but not among so many comparisons";
   if (low >= 1 / (1 + SIMILAR) && high <= 1 + SIMILAR) {
-    return `alike in the mean, but far apart in ${farApart} blocks`;
+    return `the means are alike, but the candidates are far apart in ${farApart} blocks`;
   }
-  return "the interval holds 1";
+  return "the interval contains 1";
 }
 
 /**

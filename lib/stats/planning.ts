@@ -117,7 +117,7 @@ export function adviceFor(
   { cases, rounds, wanted }: { readonly cases: number; readonly rounds: number; readonly wanted: number },
 ): string {
   const needed = casesFor(spread, wanted, rounds);
-  const share = `± ${Math.round(100 * (Math.exp(wanted) - 1))} %`;
+  const share = `±${Math.round(100 * (Math.exp(wanted) - 1))} %`;
   const takes = needed === null
     ? `${share} is out of reach with cases`
     : `${share} takes about ${needed} cases`;
@@ -129,7 +129,7 @@ export function adviceFor(
     ? `, or about ${roundsFor(spread, cases, wanted)} rounds of these ${cases}`
     : now - most < 0.1 * now
     ? "; more rounds would not help, since cases differ more than repeats"
-    : `; more rounds of these ${cases} reach ± ${Math.round(100 * (Math.exp(most) - 1))} % at best`;
+    : `; more rounds of these ${cases} reach ±${Math.round(100 * (Math.exp(most) - 1))} % at best`;
   return takes + repeats;
 }
 

@@ -47,7 +47,7 @@ export function planText({ run_id, candidates, seconds_per_request, metrics }: R
         row(
           String(cases),
           String(rounds),
-          `± ${percent(smallest_ratio)}`,
+          `±${percent(smallest_ratio)}`,
           String(requests),
           minutes.toFixed(1),
         )

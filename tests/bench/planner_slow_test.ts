@@ -9,7 +9,7 @@ Deno.test("bench --plan RUN says what it takes to show a difference, and measure
   assert.equal(candidates, 2);
   const [latency, tpot] = metrics;
   assert.deepEqual([latency.metric, tpot.metric], ["latency_s", "tpot_s"]);
-  const cases = (plan: typeof latency) => Number(/± 10 % takes about (\d+) cases/.exec(plan.advice)?.[1]);
+  const cases = (plan: typeof latency) => Number(/±10 % takes about (\d+) cases/.exec(plan.advice)?.[1]);
   assert.ok(
     cases(latency) > 500 && cases(tpot) < 20,
     "answers of different length hide a difference in speed",

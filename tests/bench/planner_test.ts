@@ -42,7 +42,7 @@ Deno.test("the difference that a plan promises is the half-width that a run of i
     assert.equal(requests, 2 * cases * rounds);
     assert.ok(Math.abs(minutes - requests * 1.5 / 60) < 1e-9);
   }
-  assert.match(plan?.advice ?? "", /± 10 % takes about \d+ cases/);
+  assert.match(plan?.advice ?? "", /±10 % takes about \d+ cases/);
 });
 
 Deno.test("a run that compares nothing allows no plan", () => {
