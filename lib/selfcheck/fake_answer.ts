@@ -33,74 +33,69 @@ export interface FakeRequest {
   readonly promptTokens: number;
 }
 
-/** The answer as a whole JSON document, and as the events of a stream. */
-export function fakeAnswer(
-  b: Behaviour,
-  request: FakeRequest,
-): { whole: unknown; events: FakeEvent[]; lastDueMs: number } {
+/** What the whole answer and its stream have in common. */
+function planned(b: Behaviour, request: FakeRequest) {
   const tokens = tokensOf(b, request.maxTokens);
-  const finish = b.finishReason === "stop" && b.words === null && request.maxTokens <= b.tokens
-    ? "length"
-    : b.finishReason;
-  const base = { id: "fake", created: 0, model: request.model };
-  const object = request.chat ? "chat.completion" : "text_completion";
-  const usage = usageOf(b, request, tokens.length);
-  const extra = timingsOf(b, request.promptTokens, tokens.length);
-  const due = (index: number) =>
-    b.ttftMs + index * b.itlMs + (b.stall !== null && index >= b.stall.atToken ? b.stall.ms : 0);
+  const isCut = b.finishReason === "stop" && b.words === null && request.maxTokens <= b.tokens;
+  return {
+    tokens,
+    finish: isCut ? "length" : b.finishReason,
+    base: { id: "fake", created: 0, model: request.model },
+    usage: usageOf(b, request, tokens.length),
+    timings: timingsOf(b, request.promptTokens, tokens.length),
+  };
+}
 
-  const chunk = (choices: unknown[], rest: object = {}) => ({
-    ...base,
-    object: request.chat ? "chat.completion.chunk" : object,
-    choices,
-    ...rest,
-  });
-  const events: FakeEvent[] = [];
-  if (request.chat) {
-    const delta = { role: "assistant", content: "" };
-    events.push({
-      dueMs: due(0),
-      json: chunk([{ index: 0, delta, finish_reason: null }]),
-      carriesTokens: false,
-    });
-  }
+/** When a token is due, in ms after the request. */
+const dueMs = (b: Behaviour, token: number) =>
+  b.ttftMs + token * b.itlMs + (b.stall !== null && token >= b.stall.atToken ? b.stall.ms : 0);
+
+/** The answer as one JSON document, due with the last chunk of the stream. */
+export function wholeAnswer(b: Behaviour, request: FakeRequest): { json: unknown; dueMs: number } {
+  const { tokens, finish, base, usage, timings } = planned(b, request);
+  const content = tokens.map((token) => token.content).join("");
+  const reasoning = tokens.map((token) => token.reasoning).join("");
+  const text = b.reasoning?.field === "parts"
+    ? { content: partsOf(reasoning, content) }
+    : { content, ...(b.reasoning === null ? {} : { [b.reasoning.field]: reasoning }) };
+  const choice = request.chat
+    ? { index: 0, message: { role: "assistant", ...text }, finish_reason: finish }
+    : { index: 0, text: content, finish_reason: finish };
+  const object = request.chat ? "chat.completion" : "text_completion";
+  const counted = b.usage === "never" ? {} : { usage };
+  const last = Math.max(0, tokens.length - 1);
+  return { json: { ...base, object, choices: [choice], ...counted, ...timings }, dueMs: dueMs(b, last) };
+}
+
+/** The answer as the events of a stream. */
+function streamEvents(b: Behaviour, request: FakeRequest): FakeEvent[] {
+  const { tokens, finish, base, usage, timings } = planned(b, request);
+  const object = request.chat ? "chat.completion.chunk" : "text_completion";
+  const chunk = (choices: unknown[], rest: object = {}) => ({ ...base, object, choices, ...rest });
+  const indexOf = (at: number) => b.choiceIndex === "by chunk" ? at : b.choiceIndex;
+  const role = { index: 0, delta: { role: "assistant", content: "" }, finish_reason: null };
+  const events: FakeEvent[] = request.chat
+    ? [{ dueMs: dueMs(b, 0), json: chunk([role]), carriesTokens: false }]
+    : [];
+  let chunks = 0;
   for (let i = 0; i < tokens.length; i += b.tokensPerChunk) {
     const group = tokens.slice(i, i + b.tokensPerChunk);
-    const index = b.choiceIndex === "by chunk" ? i / b.tokensPerChunk : b.choiceIndex;
-    const last = Math.min(i + b.tokensPerChunk, tokens.length) - 1;
-    const every = b.usage === "every" ? { usage: usageOf(b, request, last + 1) } : {};
+    const every = b.usage === "every" ? { usage: usageOf(b, request, i + group.length) } : {};
+    const choice = choiceOf(b, request, group, indexOf(chunks++));
     events.push({
-      dueMs: due(last),
-      json: chunk([choiceOf(b, request, group, index)], every),
+      dueMs: dueMs(b, i + group.length - 1),
+      json: chunk([choice], every),
       carriesTokens: true,
     });
   }
-  const lastDueMs = events.at(-1)?.dueMs ?? b.ttftMs;
-  const lastIndex = b.choiceIndex === "by chunk"
-    ? Math.ceil(tokens.length / b.tokensPerChunk)
-    : b.choiceIndex;
-  const ending = request.chat
-    ? { index: lastIndex, delta: {}, finish_reason: finish }
-    : { index: lastIndex, text: "", finish_reason: finish };
-  events.push({ dueMs: lastDueMs, json: chunk([ending], extra), carriesTokens: false });
+  const last = { dueMs: events.at(-1)?.dueMs ?? b.ttftMs, carriesTokens: false };
+  const empty = request.chat ? { delta: {} } : { text: "" };
+  const ending = { index: indexOf(chunks), ...empty, finish_reason: finish };
+  events.push({ ...last, json: chunk([ending], timings) });
   const wantsUsage = b.usage === "every" || b.usage === "no-details" ||
     (b.usage === "asked" && request.includeUsage);
-  if (wantsUsage) events.push({ dueMs: lastDueMs, json: chunk([], { usage }), carriesTokens: false });
-
-  const content = tokens.map((token) => token.content).join("");
-  const reasoning = tokens.map((token) => token.reasoning).join("");
-  const message = b.reasoning?.field === "parts"
-    ? { role: "assistant", content: partsOf(reasoning, content) }
-    : {
-      role: "assistant",
-      content,
-      ...(b.reasoning === null ? {} : { [b.reasoning.field]: reasoning }),
-    };
-  const choice = request.chat
-    ? { index: 0, message, finish_reason: finish }
-    : { index: 0, text: content, finish_reason: finish };
-  const whole = { ...base, object, choices: [choice], ...(b.usage === "never" ? {} : { usage }), ...extra };
-  return { whole, events, lastDueMs };
+  if (wantsUsage) events.push({ ...last, json: chunk([], { usage }) });
+  return events;
 }
 
 /** Reasoning and answer as content parts, as Mistral sends them. */
@@ -195,7 +190,7 @@ export function framesOf(b: Behaviour, request: FakeRequest): readonly Frame[] {
 }
 
 function makeFrames(b: Behaviour, request: FakeRequest): Frame[] {
-  const { events, lastDueMs } = fakeAnswer(b, request);
+  const events = streamEvents(b, request);
   const nl = b.newline;
   const frames = events.map((event, i): Frame => {
     const comment = b.comments && i % 2 === 0 ? `: keep-alive${nl}${nl}` : "";
@@ -203,7 +198,7 @@ function makeFrames(b: Behaviour, request: FakeRequest): Frame[] {
     return { dueMs: event.dueMs, bytes, carriesTokens: event.carriesTokens };
   });
   const last = concat([b.done ? eventFrame(b, `data: [DONE]${nl}${nl}`) : new Uint8Array(), ending(b)]);
-  return [...frames, { dueMs: lastDueMs, bytes: last, carriesTokens: false }];
+  return [...frames, { dueMs: events.at(-1)?.dueMs ?? b.ttftMs, bytes: last, carriesTokens: false }];
 }
 
 export function eventFrame(b: Behaviour, text: string): Uint8Array {

@@ -6,12 +6,12 @@ import { takenAt } from "../endpoint/exchange.ts";
 import {
   ending,
   eventFrame,
-  fakeAnswer,
   type FakeRequest,
   type Frame,
   framesOf,
   jsonResponse,
   streamHead,
+  wholeAnswer,
 } from "./fake_answer.ts";
 import type { Behaviour, FakeLogEntry } from "./fake_behaviour.ts";
 
@@ -50,8 +50,8 @@ export async function sendAnswer(to: AnswerTarget, request: FakeRequest, stream:
 }
 
 function wholeFrame(b: Behaviour, request: FakeRequest): Frame {
-  const { whole, lastDueMs } = fakeAnswer(b, request);
-  return { dueMs: lastDueMs, bytes: jsonResponse(200, whole), carriesTokens: true };
+  const { json, dueMs } = wholeAnswer(b, request);
+  return { dueMs, bytes: jsonResponse(200, json), carriesTokens: true };
 }
 
 /** Sends frames when they are due: all that are due at once in one write, stamped when the socket takes them. */

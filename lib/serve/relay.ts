@@ -229,6 +229,8 @@ class PassedStream {
 
   async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     this.#clientBusy = false;
+    // The model's time begins when the client has taken the last piece.
+    this.#deadline.move(this.options.clock() + this.options.gapMs);
     try {
       // The last piece is examined only now, when the client has it.
       if (this.#handed !== null) this.#scan.add(this.#handed.bytes, this.#handed.atMs);

@@ -1,5 +1,7 @@
 /** What real servers send, from public bug reports: read right, or reported as a failure, never as a good figure. */
 import assert from "node:assert/strict";
+import { metricOf } from "../../lib/bench/metrics.ts";
+import { toRequestRecord } from "../../lib/bench/record_request.ts";
 import { AnswerError, AnswerReader } from "../../lib/endpoint/answer_reader.ts";
 import { askFake } from "./helpers.ts";
 
@@ -177,6 +179,25 @@ Deno.test("thinking sent as content parts is reasoning, streamed and whole", asy
     });
     assert.deepEqual([trace.content, trace.reasoning], [" t1 t2", " r1 r2"]);
   }
+});
+
+Deno.test("reasoning that is counted but not streamed gives no time per token", async () => {
+  const place = {
+    id: "a",
+    candidate: "a",
+    prompt_id: "p",
+    phase: "timed",
+    round: 1,
+    block: 1,
+    prefix: "as is",
+  } as const;
+  const tpotOf = async (behaviour: Parameters<typeof askFake>[0]) => {
+    const trace = await askFake({ tokens: 5, itlMs: 2, ...behaviour });
+    return metricOf.tpot_s(toRequestRecord(place, trace, 0));
+  };
+  assert.equal(await tpotOf({ hiddenReasoningTokens: 400 }), null);
+  assert.ok(await tpotOf({}) !== null);
+  assert.ok(await tpotOf({ reasoning: { tokens: 3, field: "reasoning" } }) !== null, "it was streamed");
 });
 
 /** Transport. */
