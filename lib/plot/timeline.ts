@@ -28,9 +28,9 @@ export interface Stall {
 }
 
 /** A gap counts as a stall from this many times the request's median gap … */
-export const stallFactor = 5;
+const stallFactor = 5;
 /** … and from this many seconds: a reader can't see shorter ones, nor can they be told from the timer's noise. */
-export const stallFloorS = 0.05;
+const stallFloorS = 0.05;
 
 /**
  * The gaps of one answer that are at least five times its median gap and 50 ms long.

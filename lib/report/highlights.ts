@@ -21,7 +21,7 @@ export interface Highlight {
 }
 
 /** What a report of speed says when no answer was scored. */
-export const speedRecommendsNothing =
+const speedRecommendsNothing =
   "Speed alone recommends nothing: no answer in this run was checked or rated. Read the answers side by side before " +
   "choosing a model.";
 

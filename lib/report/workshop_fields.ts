@@ -1,23 +1,23 @@
-/** From a summary to the field names that the workshop's samples and its notebook print. */
+/** A summary in the field names of the workshop's samples and its notebook. */
 import type { Collected } from "../bench/collect.ts";
 import type { CandidateSummary, Summary } from "../bench/summary_schema.ts";
 import { quantile } from "../stats/quantile.ts";
 import { P95_FROM } from "../stats/summary.ts";
 
-/** One model of `benchmark_oss_models`: the sample's fields, then ours. */
+/** One model of `benchmark_oss_models`: the sample's fields, then Podium's. */
 export interface BenchmarkRow {
   readonly alias: string;
   /** Seconds; null where no request succeeded. */
   readonly latency_avg: number | null;
   readonly latency_p95: number | null;
-  /** Generated tokens a second; prompt tokens are not counted. */
+  /** Generated tokens per second, without prompt tokens. */
   readonly tokens_per_sec_avg: number | null;
   readonly rounds: number;
   /** Only with BENCH_STREAM=1, as in the sample; from the timed requests themselves. */
   readonly first_token_latency_avg?: number | null;
   readonly status: CandidateSummary["status"];
   readonly reason: string | null;
-  /** Why latency_p95 is to be read with care; null where n carries it. */
+  /** Why latency_p95 says little; null if n is large enough. */
   readonly p95_note: string | null;
   readonly rounds_ok: number;
   readonly token_source: string | null;
@@ -25,8 +25,8 @@ export interface BenchmarkRow {
   readonly sample: string | null;
 }
 
-/** The latencies that the summary's headline rests on, in seconds. */
-export function headlineLatencies(
+/** The latencies behind the summary's figures, in seconds. */
+function headlineLatencies(
   row: CandidateSummary,
   collected: Collected,
   disturbed: ReadonlySet<number>,
@@ -40,7 +40,7 @@ export function headlineLatencies(
 }
 
 /**
- * numpy's p95 of the values at hand, and what it is worth.
+ * numpy's p95 of the values, and a note if they are too few for it.
  *
  * ```ts
  * const { value, note } = p95With([1, 2, 3]);
@@ -62,7 +62,7 @@ export function p95With(latencies: readonly number[]): { value: number | null; n
 }
 
 /**
- * Rows in the order of `names`, which they carry as they were given; a model that failed keeps its row.
+ * Rows in the order of `names`, with these names unchanged; a model that failed keeps its row.
  *
  * ```ts ignore
  * const rows = benchmarkRows(summary, run.candidates, { names: ["phi-4-mini"], disturbed: new Set(), stream: true });
@@ -103,13 +103,13 @@ export function benchmarkRows(
 const columns = ["Model", "Avg Latency (s)", "p95 (s)", "Tokens/sec", "Rounds", "First Token (s)"];
 
 /**
- * The table of `export_benchmark_markdown`, with the notes that its figures need below it.
+ * The table of `export_benchmark_markdown`, with notes about its figures below.
  *
  * ```ts
- * if (!markdownTable([]).startsWith("|Model|Avg Latency (s)|")) throw new Error("the sample's columns");
+ * if (!workshopMarkdown([]).startsWith("|Model|Avg Latency (s)|")) throw new Error("the sample's columns");
  * ```
  */
-export function markdownTable(rows: readonly BenchmarkRow[]): string {
+export function workshopMarkdown(rows: readonly BenchmarkRow[]): string {
   const cell = (value: number | null | undefined, digits: number) => value?.toFixed(digits) ?? "-";
   const line = (cells: readonly string[]) =>
     `|${cells.map((text) => text.replaceAll("|", "\\|")).join("|")}|`;
@@ -143,7 +143,7 @@ export function markdownTable(rows: readonly BenchmarkRow[]): string {
   ].join("\n");
 }
 
-/** One model of the notebook `session03_benchmark_oss_models`: its fields, then ours. */
+/** One model of the notebook `session03_benchmark_oss_models`: its fields, then Podium's. */
 export interface NotebookRow {
   readonly alias: string;
   readonly model_id: string;
@@ -151,7 +151,7 @@ export interface NotebookRow {
   readonly latency_min_s: number | null;
   readonly latency_max_s: number | null;
   readonly latency_p95_s: number | null;
-  /** Generated tokens a second; prompt tokens are not counted. */
+  /** Generated tokens per second, without prompt tokens. */
   readonly tokens_per_sec_avg: number | null;
   readonly avg_prompt_tokens: number | null;
   readonly avg_completion_tokens: number | null;
@@ -169,7 +169,7 @@ export interface NotebookRow {
 }
 
 /**
- * The notebook's rows. Token sums are over every good request; null where the endpoint does not count the prompt.
+ * The notebook's rows. Token sums are over every successful request; null if the endpoint does not count the prompt.
  *
  * ```ts ignore
  * const rows = notebookRows(summary, run.candidates, { names: ["phi-4-mini"], disturbed: new Set() });
@@ -212,5 +212,5 @@ export function notebookRows(
 }
 
 const total = (values: Iterable<number>) => [...values].reduce((sum, value) => sum + value, 0);
-/** A sum with an unknown part is NaN, and unknown. */
+/** A sum with an unknown part is NaN, and so unknown. */
 const known = (sum: number) => Number.isNaN(sum) ? null : sum;

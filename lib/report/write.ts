@@ -100,7 +100,7 @@ async function guarded(path: string, write: () => Promise<void>): Promise<void> 
  *
  * @throws {UserError} when it is missing or damaged; the message says how to rebuild it
  */
-export async function readSummary(folder: string): Promise<Summary> {
+async function readSummary(folder: string): Promise<Summary> {
   const path = join(folder, "summary.json");
   const remedy = `rebuild it with deno task report ${folder}`;
   let text: string;

@@ -13,7 +13,7 @@
  *   deno task workshop:export_benchmark_markdown --models smollm2-135m,gemma-3-270m --prompt "Explain RAG briefly."
  */
 import { reasonOf, UserError } from "../../lib/errors.ts";
-import { markdownTable } from "../../lib/report/workshop_fields.ts";
+import { workshopMarkdown } from "../../lib/report/workshop_fields.ts";
 import { modelsOption, promptOption, roundsOption, runCli } from "../cli.ts";
 import { atHand, benchmark, type BenchmarkOptions, mirrorCommand, streamOption } from "./measuring.ts";
 
@@ -35,7 +35,7 @@ await runCli(async () => {
     .opts<Options>();
   const rows = await benchmark(options, atHand("--models"));
   await writeText(options.json, `${JSON.stringify(rows, null, 2)}\n`);
-  await writeText(options.output, markdownTable(rows));
+  await writeText(options.output, workshopMarkdown(rows));
   console.log(`Wrote ${options.output} and ${options.json}`);
   return rows.some((row) => row.rounds_ok > 0) ? 0 : 1;
 });

@@ -4,7 +4,7 @@ import { collectRun } from "../../lib/bench/collect.ts";
 import { createRunFolder } from "../../lib/bench/folder.ts";
 import { runBench } from "../../lib/bench/run.ts";
 import { summarizeRun } from "../../lib/bench/summary.ts";
-import { benchmarkRows, markdownTable, p95With } from "../../lib/report/workshop_fields.ts";
+import { benchmarkRows, p95With, workshopMarkdown } from "../../lib/report/workshop_fields.ts";
 import {
   type FakeBehaviour,
   fakeCandidate,
@@ -89,7 +89,7 @@ Deno.test("a model that fails keeps its row, with its reason and without figures
 });
 
 Deno.test("the Markdown table has the sample's columns, a row a model, and its notes", async () => {
-  const text = markdownTable(await rowsOf({ "a|b": {}, bad: { fails: () => "HTTP 500" } }, true));
+  const text = workshopMarkdown(await rowsOf({ "a|b": {}, bad: { fails: () => "HTTP 500" } }, true));
   const lines = text.split("\n");
   assert.equal(lines[0], "|Model|Avg Latency (s)|p95 (s)|Tokens/sec|Rounds|First Token (s)|");
   assert.equal(lines[2], "|a\\|b|0.12|0.12|66.7|3|0.05|");
