@@ -282,7 +282,7 @@ function judge(
     ? `differences below ±${
       Math.round(epsilon * 100)
     } % count as none without a control, since the machine may have changed`
-    : "the interval is too wide: more prompts or rounds";
+    : "the interval is too wide: it takes more cases";
   return { verdict: "can't tell", why };
 }
 

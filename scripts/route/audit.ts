@@ -90,8 +90,8 @@ function auditCommand(): Command {
     .addHelpText(
       "after",
       `
-A rule is switched on only if the lower bound of its gain over the best single model, corrected for the number of
-rules, is above 0 and there are at least ${LEAST_PROMPTS} prompts. Gains are in check scores, or in ratings scaled to 0 to 1.
+A rule is switched on only if its gain over the best single model is more than chance (a permutation test that learns
+every rule anew, over all rules together) and there are at least ${LEAST_PROMPTS} prompts. Gains are in check scores, or in ratings scaled to 0 to 1.
 Exit codes: 0 done, whatever the finding; 1 too little to audit; 2 wrong usage or input.`,
     );
 }
@@ -171,12 +171,12 @@ async function print(
     ci === null ? "–" : `${ci[0].toFixed(3)} to ${ci[1].toFixed(3)}`;
   const level = `${(100 * (found.rules[0]?.level ?? 0.95)).toFixed(1)} %`;
   const table = new Table({
-    head: ["rule", "worth", "95 %", "gain", `its ${level}`, ""],
+    head: ["rule", "worth", "95 %", "gain", `its ${level}`, "p", ""],
     style: { head: [], border: [] },
   });
   const { best_single: best, rules, oracle, single } = found;
-  table.push([`best single model (${best.arm})`, best.mean.toFixed(3), interval(best.ci95), "", "", ""]);
-  for (const { rule, mean, ci95, gain, gain_ci, on } of rules) {
+  table.push([`best single model (${best.arm})`, best.mean.toFixed(3), interval(best.ci95), "", "", "", ""]);
+  for (const { rule, mean, ci95, gain, gain_ci, p, on } of rules) {
     const name = rule === "intent" ? "map by intent" : "nearest neighbours";
     table.push([
       name,
@@ -184,10 +184,11 @@ async function print(
       interval(ci95),
       gain.toFixed(3),
       interval(gain_ci),
+      p.toFixed(3),
       on ? "on" : "off",
     ]);
   }
-  table.push(["oracle (profits from luck)", oracle.mean.toFixed(3), interval(oracle.ci95), "", "", ""]);
+  table.push(["oracle (profits from luck)", oracle.mean.toFixed(3), interval(oracle.ci95), "", "", "", ""]);
   console.log(
     `Worth of the answers by ${source}, ${found.prompts} prompts, each tried with rules learned on others ` +
       `(${runs.join(", ")})${

@@ -56,7 +56,7 @@ function moreEvidence(
   }
   if (verdict === "undecided" && candidates.length > 1) {
     return [
-      `more prompts: it rests on ${qualityPrompts.length} with scored answers and ${speedPrompts.length} timed ` +
+      `more cases: it rests on ${qualityPrompts.length} with scored answers and ${speedPrompts.length} timed ` +
       "ones that all candidates share",
     ];
   }
