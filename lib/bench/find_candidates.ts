@@ -178,12 +178,8 @@ async function makeLive(named: NamedCandidate, { options, request, machine, reso
   readonly resources: SessionResources;
 }): Promise<{ candidate: LiveCandidate; problem: string | null }> {
   if (named.kind === "endpoint") return { candidate: endpointCandidate(named, options), problem: null };
-  const { variant, model, engine: { contextTokens } } = named;
-  const fit = fits(model, machine, { variant, ...(contextTokens === undefined ? {} : { contextTokens }) });
   try {
-    if (!fit.ok) throw new UserError(`it doesn't fit this machine: ${fit.reasons.join("; ")}`, 1);
-    const path = named.file ?? await locate(resources.store, model, variant) ??
-      await download(named, request.downloads ?? "all", resources);
+    const path = await candidateFile(named, { request, machine }, resources);
     return { candidate: embeddedCandidate(named, path, options), problem: null };
   } catch (error) {
     resources.signal.throwIfAborted();
@@ -191,6 +187,24 @@ async function makeLive(named: NamedCandidate, { options, request, machine, reso
     const problem = reasonOf(error);
     return { candidate: brokenCandidate(named, problem), problem: `${named.info.id}: ${problem}` };
   }
+}
+
+/**
+ * The path of the file that an embedded candidate runs, or of its adapter's module. A model that is missing is
+ * downloaded, where the request allows it.
+ *
+ * @throws {UserError} exit code 1 for a model that doesn't fit this machine or can't be downloaded
+ */
+export async function candidateFile(
+  named: Extract<NamedCandidate, { kind: "embedded" }>,
+  { request, machine }: Pick<ChosenCandidates, "request" | "machine">,
+  resources: SessionResources,
+): Promise<string> {
+  const { model, variant, engine: { contextTokens }, file } = named;
+  const fit = fits(model, machine, { variant, ...(contextTokens === undefined ? {} : { contextTokens }) });
+  if (!fit.ok) throw new UserError(`it doesn't fit this machine: ${fit.reasons.join("; ")}`, 1);
+  return file ?? await locate(resources.store, model, variant) ??
+    await download(named, request.downloads ?? "all", resources);
 }
 
 async function download(

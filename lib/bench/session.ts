@@ -27,6 +27,7 @@ import { summarizeRun, writeSummary } from "./summary.ts";
 import type { Summary } from "./summary_schema.ts";
 
 export {
+  candidateFile,
   type CandidateRequest,
   chooseCandidates,
   findCandidates,

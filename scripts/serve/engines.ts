@@ -1,16 +1,14 @@
 /** The models of the registry that this machine runs itself. */
 import { EMBEDDED } from "../../lib/bench/candidate_name.ts";
-import { type NamedCandidate, resolveCandidates } from "../../lib/bench/named_candidate.ts";
+import type { NamedCandidate } from "../../lib/bench/named_candidate.ts";
+import { candidateFile, chooseCandidates, type SessionResources } from "../../lib/bench/session.ts";
 import { neededRamGb } from "../../lib/catalog/machine.ts";
-import type { Registry } from "../../lib/catalog/registry.ts";
-import { defaultStore, openStore, type Store } from "../../lib/catalog/store.ts";
 import { ApiError } from "../../lib/openai/api_error.ts";
 import { UserError } from "../../lib/errors.ts";
 import type { ServedModel } from "../../lib/serve/served_models.ts";
 import { EnginePool, type PooledEngine, type PoolEvent } from "../../lib/serve/pool.ts";
 import type { Metrics } from "../../lib/serve/metrics.ts";
 import { realClock } from "../cli.ts";
-import { pullShown } from "../pull_progress.ts";
 import type { ServeSettings } from "./settings.ts";
 
 type Embedded = Extract<NamedCandidate, { kind: "embedded" }>;
@@ -21,42 +19,47 @@ export interface Engines {
 }
 
 export interface EnginesTools {
-  readonly registry: Registry;
+  readonly resources: SessionResources;
   readonly metrics: Metrics;
-  readonly note: (text: string) => void;
-  readonly signal: AbortSignal;
 }
 
 /** Memory left to the machine without --memory, in MB. */
 const RESERVE_MB = 512;
 const MB = 1e6;
 
-/** @throws {UserError} for a name that the registry doesn't know, or a model that can't be had */
+/**
+ * Without names: the models that the session takes where no service is found.
+ *
+ * @throws {UserError} for an unknown name, or a model that doesn't fit this machine or can't be had
+ */
 export async function openEngines(
   names: readonly string[],
   settings: ServeSettings,
-  tools: EnginesTools,
+  { resources, metrics }: EnginesTools,
 ): Promise<Engines> {
-  const { registry, signal } = tools;
-  const store = await openStore(settings.store ?? defaultStore(Deno.env, Deno.build.os));
-  const asked = names.length > 0 ? names : defaults(registry.models);
-  const choices = resolveCandidates(asked.map(embeddedName), {
-    registry,
+  const chosen = await chooseCandidates({
+    names: names.length > 0 ? names.map(embeddedName) : null,
     services: [],
     engine: optionsOf(settings),
-  });
+  }, resources);
+  chosen.client.close();
   const freeMb = () => Deno.systemMemoryInfo().available / MB;
   const pool = new EnginePool({
     limitMb: settings.memory === undefined ? Math.max(0, freeMb() - RESERVE_MB) : settings.memory * 1000,
     freeMb,
     clock: realClock,
-    onEvent: (event) => tell(event, tools),
+    onEvent: (event) => tell(event, { metrics, note: resources.note ?? (() => {}) }),
   });
-  const embedded = choices.filter((choice) => choice.kind === "embedded");
+  const embedded = chosen.named.filter((named) => named.kind === "embedded");
   const models: ServedModel[] = [];
   try {
-    for (const choice of embedded) models.push(pool.add(await modelOf(choice, embedded, store, signal)));
-    if (settings.preload) await preload(models, signal);
+    for (const named of embedded) {
+      const path = await candidateFile(named, chosen, resources).catch((error) => {
+        throw error instanceof UserError ? new UserError(`${named.info.id}: ${error.message}`, 1) : error;
+      });
+      models.push(pool.add(modelOf(named, embedded, path)));
+    }
+    if (settings.preload) await preload(models, resources.signal);
   } catch (error) {
     await pool.stop();
     throw error;
@@ -66,12 +69,6 @@ export async function openEngines(
 
 const embeddedName = (name: string) => name.endsWith(`@${EMBEDDED}`) ? name : `${name}@${EMBEDDED}`;
 
-function defaults(models: readonly { alias: string; default: unknown }[]): string[] {
-  const aliases = models.filter((entry) => entry.default === "always").map(({ alias }) => alias);
-  if (aliases.length > 0) return aliases;
-  throw new UserError("no model of the registry is marked as default: name the models to serve");
-}
-
 function optionsOf({ threads, context, gpu }: ServeSettings) {
   return {
     gpu,
@@ -80,25 +77,24 @@ function optionsOf({ threads, context, gpu }: ServeSettings) {
   };
 }
 
-async function modelOf(choice: Embedded, all: readonly Embedded[], store: Store, signal: AbortSignal) {
-  const { model: entry, variant, engine, info } = choice;
-  const modelPath = await pullShown(store, entry, variant, { signal });
+function modelOf(named: Embedded, all: readonly Embedded[], path: string) {
+  const { model, variant, engine, info } = named;
   // The short names belong to a model's first variant here; the full one is always its own.
-  const first = all.find((other) => other.model === entry) === choice;
+  const first = all.find((other) => other.model === model) === named;
   const short = [
-    entry.alias,
-    ...entry.otherNames,
-    ...(entry.foundryAlias === null ? [] : [entry.foundryAlias]),
+    model.alias,
+    ...model.otherNames,
+    ...(model.foundryAlias === null ? [] : [model.foundryAlias]),
   ];
   const context = engine.contextTokens === undefined ? {} : { contextTokens: engine.contextTokens };
   return {
-    id: first ? entry.alias : info.id,
+    id: first ? model.alias : info.id,
     names: first ? [info.id, ...short] : [info.id],
     candidate: info.id,
-    capabilities: entry.capabilities,
+    capabilities: model.capabilities,
     modelId: info.id,
     neededMb: variant.adapter?.memoryMb ??
-      (neededRamGb(entry, { variant, ...context }) ?? 1) * (2 ** 30 / MB),
+      (neededRamGb(model, { variant, ...context }) ?? 1) * (2 ** 30 / MB),
     about: { variant: info.variant, license: info.license },
     start: async (stop: AbortSignal): Promise<PooledEngine> => {
       const { startModel } = await import("../../lib/bench/start_model.ts");
@@ -109,10 +105,10 @@ async function modelOf(choice: Embedded, all: readonly Embedded[], store: Store,
       }
       return await startModel({
         modelId: info.id,
-        path: modelPath,
+        path,
         adapter: variant.adapter,
         engine,
-        contextTokens: entry.contextTokens,
+        contextTokens: model.contextTokens,
       }, { denoPath, env: Deno.env, clock: realClock, signal: stop });
     },
   };
@@ -128,7 +124,10 @@ async function preload(models: readonly ServedModel[], signal: AbortSignal): Pro
   }
 }
 
-function tell(event: PoolEvent, { note, metrics }: EnginesTools): void {
+function tell(
+  event: PoolEvent,
+  { note, metrics }: { readonly note: (line: string) => void; readonly metrics: Metrics },
+): void {
   const labels = { model: event.id };
   switch (event.kind) {
     case "loaded": {

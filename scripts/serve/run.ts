@@ -11,6 +11,7 @@ import { DEFAULT_LIMITS, type HttpServer, serveHttp, type ServerLimits } from ".
 import { Metrics } from "../../lib/serve/metrics.ts";
 import { type ServedModel, ServedModels } from "../../lib/serve/served_models.ts";
 import { interruptSignal, printJson, realClock } from "../cli.ts";
+import { sessionResources } from "../session.ts";
 import type { ServeSettings } from "./settings.ts";
 import { jsonLog, type Log, loggedRequest, NO_LOG } from "./log.ts";
 import { openRouting } from "./routing.ts";
@@ -39,7 +40,10 @@ export async function serve(names: readonly string[], settings: ServeSettings): 
   // The code of engines is not loaded where only services are served.
   const wantsEngines = names.length > 0 || (settings.endpoint ?? []).length === 0;
   const engines = wantsEngines
-    ? await (await import("./engines.ts")).openEngines(names, settings, { registry, metrics, note, signal })
+    ? await (await import("./engines.ts")).openEngines(names, settings, {
+      resources: await sessionResources(settings),
+      metrics,
+    })
     : null;
   let server: HttpServer | undefined;
   let stopKeepingWarm = () => {};
