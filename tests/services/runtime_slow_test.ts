@@ -111,6 +111,9 @@ Deno.test({ name: "the real Foundry Local runtime", ignore: !brought.ok }, async
       const found = await probe(endpoint, MODEL_ID, options);
       assert.ok(found.ok);
       assert.deepEqual(found.abilities, {
+        foldSystem: false,
+        leaveOut: [],
+        systemMessage: null,
         route: "chat",
         stream: true,
         streamUsage: true,
