@@ -183,7 +183,7 @@ async function printTables(result: SelfcheckResult): Promise<void> {
   console.log(`Other programs used ${digits(result.others_cpu_percent, 0)} % of a core`);
   const { stealText } = await import("./steal.ts");
   if (result.steal_percent !== null) console.log(`During the check ${stealText(result.steal_percent)}`);
-  console.log("What can be trusted on this machine");
+  console.log("What to trust on this machine");
   for (const sentence of result.trust) console.log(`- ${sentence}`);
 }
 

@@ -52,7 +52,7 @@ export async function execute(
   if (interrupted) {
     const run = settings.out === "reports" ? folder.replace(/^reports[\\/]/, "") : folder;
     console.error(
-      `Interrupted; everything up to here is kept. Go on with: deno task bench --resume ${run}`,
+      `Interrupted; everything up to here is kept. Continue with: deno task bench --resume ${run}`,
     );
   }
   const check = await lastSelfcheck(dirname(resources.store.dir));

@@ -158,7 +158,7 @@ async function needDisk(dir: string, chosen: readonly Chosen[], { jupyter }: Pac
   const mb = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`;
   throw new UserError(
     `the pack needs ${mb(missing)} more on the disk of ${dir}, ${mb(free)} are free: ` +
-      "make room, name a folder on another disk, or leave out JupyterLab with --no-jupyter",
+      "free disk space, name a folder on another disk, or leave out JupyterLab with --no-jupyter",
     1,
   );
 }

@@ -158,7 +158,7 @@ async function decisionOf(given: string | undefined, [first]: readonly string[])
   try {
     return decisionSchema.parse(JSON.parse(text));
   } catch (error) {
-    throw new UserError(`${path} is no decision: make it with deno task select RUN`, 2, { cause: error });
+    throw new UserError(`${path} is not a decision: make one with deno task select RUN`, 2, { cause: error });
   }
 }
 

@@ -32,7 +32,7 @@ await runCli(async () => {
     .parse(Deno.args, { from: "user" })
     .opts<Options>();
   const show = (line: string) => options.json === true ? console.error(line) : console.log(line);
-  const hint = { remedy: "run one that is here: --model smollm2-135m" };
+  const hint = { remedy: "run one that is downloaded: --model smollm2-135m" };
 
   const { registry, store } = await sessionResources(options);
   const { findServices } = await import("../../lib/services/discovery.ts");

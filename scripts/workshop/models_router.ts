@@ -55,7 +55,7 @@ await runCli(async () => {
     const arms = armsAtHand(catalog, models);
     if (arms.length === 0) {
       console.error(
-        "error: none of the models can be had: start Foundry Local, or take two that are small: " +
+        "error: none of the models is available: start Foundry Local, or use two small ones: " +
           "deno task workshop:models_router --models smollm2-135m,gemma-3-270m",
       );
       return 1;

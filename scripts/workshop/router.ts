@@ -87,12 +87,14 @@ await runCli(async () => {
   const models = await findModels(arms.map(({ id }) => id), options);
   try {
     console.error(
-      `[INFO] Models at hand: ${models.names.join(", ") || "none"}; tools: ${Object.keys(tools).join(", ")}`,
+      `[INFO] Available models: ${models.names.join(", ") || "none"}; tools: ${
+        Object.keys(tools).join(", ")
+      }`,
     );
     const atHand = armsAtHand(arms, models);
     if (atHand.length === 0) {
       console.error(
-        "error: none of the models can be had: start Foundry Local, or set GENERAL_MODEL and the others to models that " +
+        "error: none of the models is available: start Foundry Local, or set GENERAL_MODEL and the others to models that " +
           "are small: smollm2-135m, gemma-3-270m",
       );
       return 1;

@@ -69,7 +69,7 @@ export async function findModels(names: readonly string[], options: MeasuringOpt
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       problems.set(name, error.message);
-      console.error(`[WARN] ${name} can't be had: ${error.message}`);
+      console.error(`[WARN] ${name} is not available: ${error.message}`);
     }
   }
   const open = new Map<string, OpenCandidate>();
