@@ -20,6 +20,8 @@ const WRITE_EVERY_MS = 1000;
 
 export interface OpenRouting {
   readonly routing: Routing;
+  /** The candidate that --decision chose; null without a decision, or where it made no choice. */
+  readonly choice: string | null;
   readonly slo: { readonly ttft_s: number | null; readonly e2e_s: number | null };
   close(): Promise<void>;
 }
@@ -29,7 +31,7 @@ export async function openRouting(
   settings: ServeSettings,
   note: (text: string) => void,
 ): Promise<OpenRouting> {
-  const planOf = await readPlan(settings);
+  const { planOf, choice } = await readPlan(settings);
   const path = settings.state ?? join(dirname(defaultStore(Deno.env, Deno.build.os)), "router.json");
   const random = seededRandom(crypto.randomUUID());
   const file = stateFile({
@@ -52,12 +54,12 @@ export async function openRouting(
     now: () => Math.floor(Date.now() / 1000),
     onLearned: file.changed,
   });
-  return { routing, slo: parseLimits(settings.slo), close: file.flush };
+  return { routing, choice, slo: parseLimits(settings.slo), close: file.flush };
 }
 
 async function readPlan(
   { routing, decision }: ServeSettings,
-): Promise<(arms: readonly string[]) => RoutingPlan> {
+): Promise<Pick<OpenRouting, "choice"> & { readonly planOf: (arms: readonly string[]) => RoutingPlan }> {
   if (routing !== undefined && decision !== undefined) {
     throw new UserError(
       "--routing and --decision exclude each other: the plan was made from a decision already",
@@ -65,9 +67,9 @@ async function readPlan(
   }
   if (routing !== undefined) {
     const plan = parseRoutingPlan(await readNamed("--routing", routing), routing);
-    return () => plan;
+    return { planOf: () => plan, choice: null };
   }
-  if (decision === undefined) return byDefault;
+  if (decision === undefined) return { planOf: byDefault, choice: null };
   const text = await readNamed("--decision", decision);
   let value: unknown;
   try {
@@ -79,7 +81,7 @@ async function readPlan(
   if (!parsed.success) {
     throw new UserError(`--decision ${decision} is not a decision: make one with deno task select`);
   }
-  return (arms) => planFromDecision(parsed.data, arms);
+  return { planOf: (arms) => planFromDecision(parsed.data, arms), choice: parsed.data.choice };
 }
 
 /** No audit has shown that anything beats one model: `auto` is the first that is served. */

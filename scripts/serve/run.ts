@@ -1,8 +1,10 @@
 /** Builds the gateway, listens, and ends everything together. */
 import process from "node:process";
+import { EMBEDDED } from "../../lib/bench/candidate_name.ts";
 import { loadRegistry } from "../../lib/catalog/registry.ts";
 import { socketTargets } from "../../lib/endpoint/loopback.ts";
 import { timedClient } from "../../lib/endpoint/timed_client.ts";
+import { parseEndpoint } from "../../lib/services/discovery.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import { accessFor, isLoopbackHost } from "../../lib/openai/access.ts";
 import { RetryBudget } from "../../lib/serve/fallback.ts";
@@ -38,9 +40,10 @@ export async function serve(names: readonly string[], settings: ServeSettings): 
   const metrics = new Metrics();
   const routing = await openRouting(settings, note);
   // The code of engines is not loaded where only services are served.
-  const wantsEngines = names.length > 0 || (settings.endpoint ?? []).length === 0;
+  const wanted = names.length > 0 ? names : chosen(routing.choice, settings);
+  const wantsEngines = wanted.length > 0 || (settings.endpoint ?? []).length === 0;
   const engines = wantsEngines
-    ? await (await import("./engines.ts")).openEngines(names, settings, {
+    ? await (await import("./engines.ts")).openEngines(wanted, settings, {
       resources: await sessionResources(settings),
       metrics,
     })
@@ -103,6 +106,23 @@ export async function serve(names: readonly string[], settings: ServeSettings): 
     client.close();
     await Promise.all([engines?.stop(), routing.close(), log.flush()]);
   }
+}
+
+/**
+ * The model that the decision chose, with its variant and engine options, where this machine runs it.
+ *
+ * @throws {UserError} where it is a service's, and that service is not given
+ */
+function chosen(choice: string | null, { endpoint = [], decision }: ServeSettings): readonly string[] {
+  if (choice === null) return [];
+  const at = choice.lastIndexOf("@");
+  const service = choice.slice(at + 1);
+  if (at < 0 || service === EMBEDDED) return [choice];
+  if (endpoint.some((text) => parseEndpoint(text).name === service)) return [];
+  throw new UserError(
+    `--decision ${decision} chose ${choice}: give its service too, as in --endpoint ${service}=http://HOST:PORT/v1, ` +
+      "or name the models to serve",
+  );
 }
 
 /** @throws {UserError} for settings that would open this machine to strangers */

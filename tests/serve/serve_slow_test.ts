@@ -117,6 +117,37 @@ Deno.test("an adapter is served like any other model", async () => {
   assert.ok(answer.choices[0].message.content.length > 0);
 });
 
+/** A decision of the golden files, with another choice. */
+async function decisionFor(choice: string, folder: string): Promise<string> {
+  const text = await Deno.readTextFile(join(root, "tests/golden/expected/select/unscored.json"));
+  const path = join(folder, "decision.json");
+  await Deno.writeTextFile(path, JSON.stringify({ ...JSON.parse(text), choice }));
+  return path;
+}
+
+Deno.test("--decision alone serves the chosen model with its engine options, and no other", async () => {
+  await realModel();
+  const folder = await Deno.makeTempDir();
+  try {
+    const candidate = "smollm2-135m-instruct:q4_1+threads=1+context=512";
+    await using it = await served(["--decision", await decisionFor(candidate, folder), "--gpu", "off"]);
+    assert.deepEqual(it.models.map((model: Record<string, string>) => model.candidate), [candidate]);
+    const answer = await it.ask({ model: "auto", messages: user("Hello"), max_tokens: 2 });
+    assert.equal(answer.status, 200, await answer.text());
+    const [model] = (await it.get("/models")).data;
+    assert.equal(model.context_length, 512);
+    await it.end("SIGINT");
+    const { code, stderr } = await command(["--decision", await decisionFor("phi@lab", folder)]).output();
+    assert.equal(code, 2);
+    assert.match(
+      new TextDecoder().decode(stderr),
+      /chose phi@lab: give its service too, as in --endpoint lab=/,
+    );
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
 Deno.test("what auto learned survives a kill at any moment, and a restart", async () => {
   const fake = startFake({});
   const folder = await Deno.makeTempDir();
