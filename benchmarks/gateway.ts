@@ -6,6 +6,7 @@
  *   deno task bench:serve --quick                         half a minute, a rough look
  *   deno task bench:serve --litellm venv/bin/litellm      LiteLLM's proxy beside it, in the same turns
  *   deno task bench:serve --soak 100000                   only so many requests: does memory grow?
+ *   deno task bench:serve --hostile 100                   only what 100 misbehaving clients do to an honest one
  *
  * Answers are streams of 64 tokens, the first after 50 ms, then one every 10 ms. "Added" is what a client waits
  * beyond the delays that the endpoint logged for that very request, less what it waits without a gateway.
@@ -32,11 +33,20 @@ await runCli(async () => {
       new Option("--soak <n>", "only send this many short requests, and record the gateway's memory")
         .argParser(wholeNumber(1000)),
     )
+    .addOption(
+      new Option("--hostile <n>", "only measure an honest client among this many misbehaving ones")
+        .argParser(wholeNumber(1, 1000)),
+    )
     .addOption(jsonOption());
   await command.parseAsync(Deno.args, { from: "user" });
   const settings = command.opts<ServeBenchSettings>();
   const { measureServe, soakServe, tables } = await import("./gateway_measure.ts");
-  const result = settings.soak === undefined ? await measureServe(settings) : await soakServe(settings.soak);
+  const { hostileServe } = await import("./gateway_hostile.ts");
+  const result = settings.hostile !== undefined
+    ? await hostileServe(settings.hostile, settings.quick ? 300 : 3000)
+    : settings.soak === undefined
+    ? await measureServe(settings)
+    : await soakServe(settings.soak);
   if (settings.json) printJson(result);
   else console.log(tables(result));
   return 0;

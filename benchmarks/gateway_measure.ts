@@ -7,6 +7,7 @@ import { quantile } from "../lib/stats/quantile.ts";
 import { interruptSignal, realClock, realSleep } from "../scripts/cli.ts";
 import { startFakeProcess } from "../lib/selfcheck/fake_process.ts";
 import { stealCount, stealText } from "../scripts/steal.ts";
+import type { HostileBench } from "./gateway_hostile.ts";
 import { type Proxy, startGateway, startLitellm } from "./gateway_proxies.ts";
 
 /** The flags of `bench:serve`, parsed. */
@@ -15,6 +16,7 @@ export interface ServeBenchSettings {
   readonly quick?: boolean;
   readonly litellm?: string;
   readonly soak?: number;
+  readonly hostile?: number;
   readonly json?: boolean;
 }
 
@@ -261,7 +263,7 @@ async function rate(way: Way): Promise<{ answers_per_s: number; failed: number }
 const ms = ({ p50, p99 }: { p50: number; p99: number }) => `${p50.toFixed(2)} / ${p99.toFixed(2)}`;
 
 /** The result for people. */
-export function tables(result: ServeBench | ServeSoak): string {
+export function tables(result: ServeBench | ServeSoak | HostileBench): string {
   const draw = (head: string[], rows: readonly string[][]) => {
     const table = new Table({ head, style: { head: [], border: [] } });
     table.push(...rows);
@@ -272,6 +274,19 @@ export function tables(result: ServeBench | ServeSoak): string {
       { requests, failed, memory_mb },
     ) => [String(requests), String(failed), memory_mb?.toFixed(0) ?? "–"]);
     return draw(["requests", "failed", "memory, MB"], rows);
+  }
+  if (result.kind === "hostile") {
+    const { misbehaving, requests, alone_ms, among_ms, failed, memory_mb } = result;
+    return draw(["honest client", "requests", "failed", "p50 / p99, ms", "memory, MB"], [
+      ["alone", String(requests), "", ms(alone_ms), ""],
+      [
+        `among ${misbehaving} misbehaving ones`,
+        String(requests),
+        String(failed),
+        ms(among_ms),
+        memory_mb?.toFixed(0) ?? "–",
+      ],
+    ]);
   }
   const rows = result.rows.map((row) => [
     row.way === "direct" ? "direct (beyond the delays made)" : `${row.way} (added)`,
