@@ -50,7 +50,7 @@ Deno.test("models_router prints the sample's fields; the next model stands in fo
   assert.deepEqual(rows.map(({ alias }) => alias), ["phi-4-mini", "phi-4-mini", "qwen2.5-0.5b"]);
   assert.ok(rows.every(({ tokens, output }) => tokens === 10 && output.includes("t10")));
   assert.match(rows[0]?.reason ?? "", /no available model is tagged code/);
-  assert.match(err, /deepseek-coder-1\.3b can't be had/);
+  assert.match(err, /deepseek-coder-1\.3b is not available/);
 });
 
 Deno.test("models_router looks at the beginnings of words, and a general prompt goes to the general model", async () => {

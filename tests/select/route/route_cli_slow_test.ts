@@ -97,7 +97,7 @@ Deno.test("every mistake is one line and exit code 2 or 1", async () => {
       [["audit", "nowhere"], /there is no run nowhere/],
       [["audit", unscored], /were not scored: deno task quality check/],
       [["audit", folder, "--intents", bad], /\(\?=x\).*is not valid/],
-      [["audit", folder, "--decision", bad], /is no decision: make it with deno task select/],
+      [["audit", folder, "--decision", bad], /is not a decision: make one with deno task select/],
       [["audit", folder, "--alpha", "2"], /Give a number above 0 and of at most 0.5/],
       [["show", join(folder, "missing.json")], /can't read/],
       [["show", bad], /can't be used/],
