@@ -8,8 +8,12 @@ import { compareRuns, RESAMPLE_FROM } from "../stats/paired.ts";
 import type { Random } from "../stats/random.ts";
 import { studentTCdf, studentTQuantile } from "../stats/t.ts";
 import { matchCandidates, metricValues } from "./compare.ts";
-import type { ComparableRun, ComparedMetric, RunCandidate } from "./compare_runs.ts";
-import { conditionDifferences } from "./compare_runs.ts";
+import {
+  type ComparableRun,
+  type ComparedMetric,
+  conditionDifferences,
+  type RunCandidate,
+} from "./compare_runs.ts";
 
 /** What a gate looks at, candidate by candidate. */
 export type GatePart = "latency" | "ttft" | "time per token" | "failures" | "quality";

@@ -50,7 +50,7 @@ export interface SessionPlan {
  * ```ts
  * import { singlePrompt } from "../prompts/prompts.ts";
  * const plan = planInfo({ prompts: singlePrompt("Say hello."), rounds: 5 }, "interleaved");
- * if (plan.rounds !== 5 || plan.max_tokens !== 128 || plan.mode !== "bench") throw new Error(JSON.stringify(plan));
+ * if (plan.rounds !== 5 || plan.max_tokens !== 40 || plan.mode !== "bench") throw new Error(JSON.stringify(plan));
  * ```
  */
 export function planInfo(plan: SessionPlan, order: PlanInfo["order"]): PlanInfo {
