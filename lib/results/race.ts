@@ -129,11 +129,15 @@ export class DecisionView extends Result {
 
   /** The verdict, the choice, the reason, and what would change it. */
   table(): TableView {
-    const { verdict, choice, reason, best_of_the_rest, what_would_change_it } = this.document;
+    const { verdict, choice, fastest, reason, scope, best_of_the_rest, what_would_change_it } = this.document;
     return new TableView([
-      { question: "verdict", answer: verdict },
+      { question: "verdict", answer: fastest === null ? verdict : `${verdict}: ${fastest}` },
       { question: "choice", answer: choice ?? "nothing is recommended" },
       { question: "because", answer: reason },
+      {
+        question: "scope",
+        answer: `${scope.claim}: ${scope.cases} timed, ${scope.scored_cases} with scored answers`,
+      },
       { question: "best of the rest", answer: best_of_the_rest },
       ...what_would_change_it.map((answer) => ({ question: "what would change it", answer })),
     ], "The whole decision, with its evidence, is in decision.md and decision.json once it is saved.");

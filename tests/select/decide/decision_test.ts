@@ -146,6 +146,24 @@ Deno.test("models that all score 0 are each as good as the best, and none is cho
   });
 });
 
+Deno.test("what a constant answer reaches, a choice must beat", async () => {
+  await withRun([quick, slow], { quick: 0.68, slow: 0.7 }, async (folder) => {
+    const info = JSON.parse(await Deno.readTextFile(join(folder, "run.json")));
+    const checks = [{ kind: "not_contains", name: "clean", texts: ["zzz"] }];
+    const prompts = info.plan.prompt_set.prompts.map((
+      { id, messages }: { id: string; messages: unknown },
+    ) => ({
+      id,
+      messages,
+      checks,
+    }));
+    await Deno.writeTextFile(join(folder, "prompts.json"), JSON.stringify({ name: "clean", prompts }));
+    const decision = decide(await gatherEvidence([folder], null), terms());
+    assert.deepEqual([decision.verdict, decision.choice], ["fastest", null]);
+    assert.match(decision.reason, /not shown to beat the baseline \(the best constant answer, 1\.00\)/);
+  });
+});
+
 Deno.test("the same evidence decides the same, to the last digit", async () => {
   await withRun([quick, slow], { quick: 0.68, slow: 0.7 }, async (folder) => {
     const twice = [
