@@ -27,7 +27,7 @@ import { logBeta } from "./special.ts";
 export function logEValue(wins: number, blocks: number): number {
   if (!Number.isInteger(wins) || !Number.isInteger(blocks) || wins < 0 || wins > blocks) {
     throw new RangeError(
-      `Cannot weigh ${wins} wins in ${blocks} blocks: give whole numbers, 0 <= wins <= blocks`,
+      `Cannot give the evidence of ${wins} wins in ${blocks} blocks: give whole numbers, 0 <= wins <= blocks`,
     );
   }
   return (blocks + 1) * Math.LN2 + logBeta(wins + 1, blocks - wins + 1) + logCoinTail(wins, blocks + 1);

@@ -27,7 +27,7 @@ type Counts = ReadonlyMap<string, number> | null;
 export interface RankingBasis {
   readonly candidates: readonly CandidateEvidence[];
   readonly weights: DecisionWeights;
-  /** Parts that have a weight and are not known of everybody, with those who lack them. */
+  /** Parts that have a weight and are not known of all candidates, with those that lack them. */
   readonly unknown: readonly { readonly part: DecisionPart; readonly lacking: readonly string[] }[];
   readonly speedPrompts: readonly string[];
   readonly qualityPrompts: readonly string[];
@@ -268,7 +268,7 @@ export interface Sensitivity {
 }
 
 /**
- * How far each weight can move before another candidate is chosen. The worth is linear in every weight, so the
+ * How far each weight can move before another candidate is chosen. The utility is linear in every weight, so the
  * bounds are where two lines cross.
  *
  * @example
@@ -284,7 +284,7 @@ export function sensitivity(
   weights: DecisionWeights,
 ): Sensitivity[] {
   const own = features.get(choice);
-  if (own === undefined) throw new RangeError(`Cannot vary the weights of ${choice}: it was not basis`);
+  if (own === undefined) throw new RangeError(`Cannot vary the weights of ${choice}: it was not ranked`);
   return decisionParts.filter((part) => weights[part] !== undefined).map((part) => {
     const weight = weights[part] ?? 0;
     let [from, to]: [number, number | null] = [0, null];

@@ -206,7 +206,7 @@ export function addBlock(state: RaceState, block: RaceBlock): RaceState {
  */
 export function evidenceAgainst(state: RaceState, id: string): { evidence: number; threshold: number } {
   if (!state.candidates.some((candidate) => candidate.id === id)) {
-    throw new RangeError(`Cannot weigh ${id}: it is not in this race`);
+    throw new RangeError(`Cannot give the evidence against ${id}: it is not in this race`);
   }
   const evidence = rivalsOf(state, id).reduce((sum, rival) => sum + (rival.counts ? rival.evidence : 0), 0);
   return { evidence, threshold: state.candidates.length / state.rules.delta };
