@@ -13,7 +13,8 @@ import { seededRandom } from "../../../lib/stats/random.ts";
 import { registry, withService } from "../../bench/service.ts";
 
 const prompts = parsePromptSet(
-  ["one", "two"].map((id) => ({
+  // Twelve: a race over cases like these bets once per case, and a floor is met by the lower bound.
+  Array.from({ length: 12 }, (_, at) => `case-${at + 1}`).map((id) => ({
     id,
     prompt: `Say alpha ${id}.`,
     checks: [{ kind: "contains", name: "alpha", texts: ["alpha"] }],
@@ -57,7 +58,7 @@ Deno.test("a race is a run of its own: who is out is a row with the reason and i
     assert.equal(dirname(race.folder), out);
 
     const info = await readRunInfo(race.folder);
-    assert.equal(info.plan.rounds, 15, "a budget of 60 over 2 who race and 2 prompts");
+    assert.equal(info.plan.rounds, 3, "a budget of 60 over 2 who race and 12 prompts");
     assert.deepEqual(info.candidates.map(({ id }) => id), [quick, slow, wrong]);
     const records = await Array.fromAsync(readSamples(race.folder));
     const ofWrong = records.filter((record) => "candidate" in record && record.candidate === wrong);
@@ -94,7 +95,8 @@ Deno.test("a decision holds the answers against the floor, with a race and witho
     assert.deepEqual([raced.verdict, raced.winner, raced.choice], ["winner", quick, quick]);
     assert.deepEqual(raced.excluded, alone.excluded, "the race's own reason is told, once");
     assert.equal(raced.requests, race.state.requests, "the race's requests, not those of the answers");
-    assert.deepEqual(raced.runs, [basename(race.folder), basename(answers)]);
+    assert.deepEqual(raced.runs, [basename(race.folder)], "times come from the race alone");
+    assert.equal(raced.quality_run, basename(answers));
 
     const points = paretoPoints(raced);
     assert.deepEqual(points.filter(({ onFront }) => onFront).map(({ id }) => id), [quick]);
