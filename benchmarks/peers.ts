@@ -23,7 +23,7 @@ import {
   measureRate,
   SELFCHECK_MODELS,
 } from "../lib/selfcheck/measure.ts";
-import { spreadOf, TimingErrors } from "../lib/selfcheck/timing_errors.ts";
+import { errorFiguresOf, TimingErrors } from "../lib/selfcheck/timing_errors.ts";
 
 const { values: flags } = parseArgs({
   options: {
@@ -194,7 +194,7 @@ async function podium(concurrency: number, seconds: number): Promise<TimingError
 }
 
 const figures = (errors: TimingErrors["ttft"]) => {
-  const { p50, p99, max } = spreadOf(errors);
+  const { p50, p99, max } = errorFiguresOf(errors);
   return p50 === null
     ? "not recorded"
     : `${p50.toFixed(2)} / ${p99 === null ? `max ${max?.toFixed(2)}` : p99.toFixed(2)}`;

@@ -52,7 +52,7 @@ export function raceCosts(gaps: readonly number[]): TableView {
 }
 
 /** What happens to a replayed router's favourite. */
-export interface Fault {
+export interface Degradation {
   /** The model that degrades. */
   readonly model: string;
   /** The request from which nine in ten of its successes fail. */
@@ -62,7 +62,7 @@ export interface Fault {
 /** Requests that a router served from recorded answers: who got them, and what it believed. */
 export class ReplayedRouter extends FigureView {
   /** Made by `replay`. */
-  constructor(readonly replayed: Replay, readonly fault: Fault | null, title: string, cases: number) {
+  constructor(readonly replayed: Replay, readonly fault: Degradation | null, title: string, cases: number) {
     const requests = replayed.taken.length;
     const taken = replayed.beliefs.map(({ name }) =>
       `${name} ${replayed.taken.filter((one) => one === name).length}`
@@ -101,7 +101,7 @@ export function replay(
     readonly requests: number;
     /** How much each new observation makes the older ones count; null forgets nothing; left out: the router's default. */
     readonly discount?: number | null;
-    readonly fault?: Fault | null;
+    readonly fault?: Degradation | null;
     readonly title: string;
   },
 ): ReplayedRouter {
@@ -125,7 +125,7 @@ export function replay(
 /** Where the requests of a replay go, by discount, while the favourite is healthy and while it is sick. */
 export function byDiscount(
   evidence: RoutingEvidence,
-  fault: Fault,
+  fault: Degradation,
   discounts: readonly (number | null)[],
 ): TableView {
   const to = (taken: readonly string[]) =>

@@ -223,7 +223,7 @@ export function commaList(text: string): string[] {
 }
 
 /** Parses a comma-separated list of candidates; a comma between double quotes belongs to a name. */
-export function candidateList(text: string): string[] {
+function candidateList(text: string): string[] {
   const names = splitCandidateNames(text);
   if (names.length === 0) throw new InvalidArgumentError("Give one or more candidates, separated by commas.");
   return names;

@@ -18,7 +18,7 @@ import {
 } from "./cli.ts";
 import type { Instrument } from "../lib/selfcheck/measure.ts";
 import type { SelfcheckResult } from "../lib/selfcheck/selfcheck.ts";
-import type { Spread } from "../lib/selfcheck/timing_errors.ts";
+import type { ErrorFigures } from "../lib/selfcheck/timing_errors.ts";
 
 const note = (text: string) => console.error(text);
 
@@ -148,7 +148,7 @@ async function cacheFolder(): Promise<string> {
 }
 
 const digits = (value: number | null, places = 2) => value === null ? "–" : value.toFixed(places);
-const both = ({ p50, p99, max }: Spread, places = 2) =>
+const both = ({ p50, p99, max }: ErrorFigures, places = 2) =>
   `${digits(p50, places)} / ${p99 === null ? `max ${digits(max, places)}` : digits(p99, places)}`;
 
 async function printTables(result: SelfcheckResult): Promise<void> {
@@ -202,15 +202,15 @@ async function printTable<T>(
 /** 64 clients in slices of ten seconds, one line per slice, which shows growth. */
 async function soak(instrument: Instrument, minutes: number, json: boolean): Promise<number> {
   const { measureErrors } = await import("../lib/selfcheck/measure.ts");
-  const { spreadOf, TimingErrors } = await import("../lib/selfcheck/timing_errors.ts");
+  const { errorFiguresOf, TimingErrors } = await import("../lib/selfcheck/timing_errors.ts");
   const { stealCount, stealText } = await import("./steal.ts");
   const signal = interruptSignal();
   const slices: {
     at_s: number;
     memory_mb: number;
     steal_percent: number | null;
-    ttft_error_ms: Spread;
-    gap_error_ms: Spread;
+    ttft_error_ms: ErrorFigures;
+    gap_error_ms: ErrorFigures;
     failed: number;
   }[] = [];
   const seconds = Math.min(10, minutes * 60);
@@ -223,8 +223,8 @@ async function soak(instrument: Instrument, minutes: number, json: boolean): Pro
       at_s: Math.round((realClock() - startMs) / 1000),
       memory_mb: instrument.residentMb(),
       steal_percent: await stealPercent(),
-      ttft_error_ms: spreadOf(errors.ttft),
-      gap_error_ms: spreadOf(errors.gap),
+      ttft_error_ms: errorFiguresOf(errors.ttft),
+      gap_error_ms: errorFiguresOf(errors.gap),
       failed: errors.failed,
     };
     slices.push(slice);

@@ -138,6 +138,18 @@ Deno.test("nothing but their own folder and the tests imports scripts, benchmark
   assert.deepEqual(broken, []);
 });
 
+Deno.test("no two types that are exported share a name", () => {
+  const homes = new Map<string, string[]>();
+  for (const file of files.filter((one) => !one.startsWith("tests/"))) {
+    const found = code(texts.get(file) ?? "").matchAll(
+      /^export (?:abstract )?(?:interface|type|class) (\w+)/gm,
+    );
+    for (const [, name = ""] of found) homes.set(name, [...homes.get(name) ?? [], file]);
+  }
+  assert.ok(homes.size > 300, `only ${homes.size} types were seen: the test does not read the code`);
+  assert.deepEqual([...homes].filter(([, where]) => where.length > 1), []);
+});
+
 Deno.test("nothing imports a test", () => {
   const broken = [...imports].flatMap(([file, targets]) =>
     targets

@@ -11,7 +11,7 @@ import { secondsPerToken } from "./metrics.ts";
 import { isStable } from "./stationarity.ts";
 
 /** After so many failures in a row a candidate leaves the run. */
-export const FAILURES_IN_A_ROW = 3;
+const FAILURES_IN_A_ROW = 3;
 
 /** What happens, as it happens: for a progress display. */
 export type RunEvent =

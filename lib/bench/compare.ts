@@ -23,7 +23,7 @@ import {
 } from "./compare_runs.ts";
 
 /** The half width of what is called no difference between runs that share no clock. */
-export const defaultEpsilon = 0.1;
+const defaultEpsilon = 0.1;
 
 export type ChangeVerdict = "better" | "worse" | "similar" | "can't tell" | "not comparable" | "control";
 

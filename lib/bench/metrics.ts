@@ -32,7 +32,7 @@ export function ttftS(record: Timing): number | null {
 }
 
 /** Time to first output: first visible content − due, in seconds; later than TTFT where a model reasons first. */
-export function ttfoS(record: Timing): number | null {
+function ttfoS(record: Timing): number | null {
   const at = record.first_content_chunk === null ? undefined : record.chunk_ms[record.first_content_chunk];
   return record.streamed && at !== undefined ? at / 1000 : null;
 }
@@ -74,13 +74,13 @@ export function outputTokensPerS(record: Timing): number | null {
 }
 
 /** Decode tokens/s = 1 / TPOT: how fast it writes once it has begun. */
-export function decodeTokensPerS(record: Timing): number | null {
+function decodeTokensPerS(record: Timing): number | null {
   const tpot = tpotS(record);
   return tpot === null ? null : 1 / tpot;
 }
 
 /** Characters/s = characters (visible and reasoning) / E2E latency: comparable where tokenizers differ. */
-export function outputCharsPerS(record: Timing): number | null {
+function outputCharsPerS(record: Timing): number | null {
   return perSecond(record.content_chars + record.reasoning_chars, latencyS(record));
 }
 

@@ -39,17 +39,17 @@ export interface MachineUse {
  * hypervisor took more than this share of one core: about ten percent slower where every processor is in use. The
  * documentation of the bench shows how the figure was found.
  */
-export const DISTURBED_CORES = 0.1;
+const DISTURBED_CORES = 0.1;
 /** … and more than this in all: the system counts in steps of 10 ms, so a short stretch shows nothing. */
-export const DISTURBED_SECONDS = 0.05;
+const DISTURBED_SECONDS = 0.05;
 
 /**
  * Where a service on this machine doesn't tell its processor time, other programs are looked for in a pause
  * after each block, in which no request is sent. Such a short pause covers few of the system's steps:
  * more than this share of a core is needed to speak of a disturbance.
  */
-export const PAUSE_MS = 250;
-export const DISTURBED_CORES_IN_PAUSE = 0.25;
+const PAUSE_MS = 250;
+const DISTURBED_CORES_IN_PAUSE = 0.25;
 
 /**
  * The use between two readings.

@@ -26,11 +26,11 @@ export type TokenSource = z.infer<typeof tokenSource>;
  * What the server had seen of a prompt before: `cold`, nothing (a nonce opens it); `warm`, the same prompt
  * right before; `as is`, the prompt untouched and nothing sent before, for runs whose answers are scored.
  */
-export const prefixKind = z.enum(["cold", "warm", "as is"]);
+const prefixKind = z.enum(["cold", "warm", "as is"]);
 export type PrefixKind = z.infer<typeof prefixKind>;
 
 /** One request. Metrics are computed from it, never stored in it. */
-export const requestRecord = z.object({
+const requestRecord = z.object({
   kind: z.literal("request"),
   /** `phase/round/prompt/candidate[/attempt]`, unique in a run: resume relies on it. */
   id: z.string(),
@@ -78,7 +78,7 @@ export const requestRecord = z.object({
 export type RequestRecord = z.infer<typeof requestRecord>;
 
 /** One model load in a fresh process. */
-export const loadRecord = z.object({
+const loadRecord = z.object({
   kind: z.literal("load"),
   candidate: z.string(),
   at_ms: ms,
@@ -92,17 +92,16 @@ export const loadRecord = z.object({
 export type LoadRecord = z.infer<typeof loadRecord>;
 
 /** A candidate that left the run, or never entered it. */
-export const candidateRecord = z.object({
+const candidateRecord = z.object({
   kind: z.literal("candidate"),
   candidate: z.string(),
   at_ms: ms,
   status: z.enum(["failed", "skipped"]),
   reason: z.string(),
 });
-export type CandidateRecord = z.infer<typeof candidateRecord>;
 
 /** The machine over one block: who used the processor. Null where the system does not tell. */
-export const machineRecord = z.object({
+const machineRecord = z.object({
   kind: z.literal("machine"),
   block: count,
   at_ms: ms,
@@ -124,14 +123,13 @@ export const machineRecord = z.object({
 export type MachineRecord = z.infer<typeof machineRecord>;
 
 /** Resident memory of a candidate's process, read between blocks. */
-export const memoryRecord = z.object({
+const memoryRecord = z.object({
   kind: z.literal("memory"),
   candidate: z.string(),
   at_ms: ms,
   resident_mb: z.number().nonnegative(),
   source: z.enum(["engine", "service"]),
 });
-export type MemoryRecord = z.infer<typeof memoryRecord>;
 
 export const sampleRecord = z.discriminatedUnion("kind", [
   requestRecord,
@@ -174,7 +172,7 @@ export const llamaCpp = z.object({
 export type LlamaCpp = z.infer<typeof llamaCpp>;
 
 /** How requests to an endpoint differ from the plan, since the endpoint does not take them as they are. */
-export const candidateProtocol = z.object({
+const candidateProtocol = z.object({
   /** Why system messages open the user message: the endpoint refuses or drops them; null where it takes them. */
   system_message: z.enum(["refused", "dropped"]).nullable(),
   /** Fields of the request that it refuses, and that are left out. */
@@ -183,7 +181,7 @@ export const candidateProtocol = z.object({
 export type CandidateProtocol = z.infer<typeof candidateProtocol>;
 
 /** One model × variant × endpoint, as the run knew it. */
-export const candidateInfo = z.object({
+const candidateInfo = z.object({
   /** `alias[:variant][@endpoint]`, unique in a run. */
   id: z.string(),
   alias: z.string(),
@@ -215,7 +213,7 @@ export const machineInfo = z.object({
 });
 export type MachineInfo = z.infer<typeof machineInfo>;
 
-export const promptInfo = z.object({
+const promptInfo = z.object({
   id: z.string(),
   sha256: z.string(),
   /** Carried, so that a report can be rebuilt from the folder alone. */
@@ -243,7 +241,7 @@ export const exclusion = z.object({
 export type Exclusion = z.infer<typeof exclusion>;
 
 /** The rules of a race: with them and the samples it can be run again, to the same verdict. */
-export const raceTerms = z.object({
+const raceTerms = z.object({
   by: z.enum(["latency", "ttft", "throughput", "checks", "utility"]),
   /** Which cases the verdict speaks about. Missing in runs of schema 1. */
   scope: z.enum(["cases like these", "these cases"]).optional(),

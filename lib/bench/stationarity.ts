@@ -3,7 +3,7 @@ import { studentTQuantile } from "../stats/t.ts";
 import type { Collected } from "./collect.ts";
 
 /** Two warm-ups that differ by less than this share are alike. */
-export const STABLE_SHARE = 0.1;
+const STABLE_SHARE = 0.1;
 
 /**
  * Whether the last two of a candidate's warm-ups took about the same time per token, so that no more are needed.

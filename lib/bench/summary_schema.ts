@@ -169,7 +169,7 @@ export const scope = z.object({
 });
 export type Scope = z.infer<typeof scope>;
 
-export const warningCode = z.enum([
+const warningCode = z.enum([
   "small-n",
   "few-stretches",
   "estimated-tokens",
@@ -198,7 +198,6 @@ export const warningCode = z.enum([
   "drift-seen",
   "not-stable",
 ]);
-export type WarningCode = z.infer<typeof warningCode>;
 
 export const warning = z.object({
   code: warningCode,

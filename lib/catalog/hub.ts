@@ -1,13 +1,9 @@
 /** Hugging Face or a mirror of it: its address, its token, and whether it can be reached. */
 import type { Fetch, Sleep } from "../clock.ts";
 import { UserError } from "../errors.ts";
+import type { Environment } from "../program.ts";
 import { SourceError } from "./transfer.ts";
 import type { ModelSource } from "./model.ts";
-
-/** Where HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are read from. */
-export interface Environment {
-  get(name: string): string | undefined;
-}
 
 type HubSource = ModelSource & { kind: "huggingface" };
 

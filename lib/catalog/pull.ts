@@ -2,9 +2,10 @@
 import { dirname } from "node:path";
 import type { Clock, Fetch, Sleep } from "../clock.ts";
 import { reasonOf, UserError } from "../errors.ts";
+import type { Environment } from "../program.ts";
 import { type GgufFacts, readGguf } from "./gguf.ts";
 import { downloadHttp } from "./http_download.ts";
-import { type Environment, hubUrl } from "./hub.ts";
+import { hubUrl } from "./hub.ts";
 import {
   dropPart,
   ensureSpace,

@@ -26,9 +26,6 @@ const styles: readonly [SeriesStyle, ...SeriesStyle[]] = [
 /** The colour of what a reader should notice in any series: a stall, a flagged outlier. */
 export const alertColor = "#d55e00";
 
-/** All colours in use, so that tests can check their contrast. */
-export const palette: readonly string[] = styles.map((style) => style.color);
-
 /**
  * The style of series `index`. Colours repeat after six; dash and symbol then shift by one, so that thirty series
  * differ in at least one of the three.

@@ -145,6 +145,6 @@ export async function gatherAnswers(
 }
 
 /** A key for a candidate and a prompt, whatever characters they contain. */
-export function answerKey(candidate: string, prompt: string): string {
+function answerKey(candidate: string, prompt: string): string {
   return JSON.stringify([candidate, prompt]);
 }

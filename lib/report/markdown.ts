@@ -14,7 +14,7 @@ import {
   ratioText,
   type ReportOptions,
   scopeText,
-  type TableRow,
+  type SummaryRow,
   tableRows,
 } from "./summary_text.ts";
 
@@ -78,7 +78,7 @@ export function markdownTable(header: readonly string[], rows: readonly (readonl
   ].join("\n");
 }
 
-function resultTable(rows: readonly TableRow[]): string {
+function resultTable(rows: readonly SummaryRow[]): string {
   const energy = rows.some((row) => row.energy !== null);
   const header = [
     "Candidate",

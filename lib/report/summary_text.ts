@@ -44,7 +44,7 @@ export function statusText(candidate: CandidateSummary): string {
 }
 
 /** One table row as text, for Markdown and the terminal. */
-export interface TableRow {
+export interface SummaryRow {
   readonly id: string;
   readonly status: string;
   readonly n: string;
@@ -67,7 +67,7 @@ export interface TableRow {
  * console.table(tableRows(summary, { watts: 15 }));
  * ```
  */
-export function tableRows(summary: Summary, options: ReportOptions = {}): TableRow[] {
+export function tableRows(summary: Summary, options: ReportOptions = {}): SummaryRow[] {
   return summary.candidates.map((one) => {
     const mark = estimatedTokens(one) ? "≈ " : "";
     const energy = options.watts === undefined ? null : energyOf(one, options.watts);

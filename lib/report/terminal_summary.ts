@@ -5,7 +5,7 @@ import type { QualityReport } from "../quality/quality_schema.ts";
 import { terminalLine } from "../terminal_text.ts";
 import { missing } from "./format.ts";
 import { highlights } from "./highlights.ts";
-import { machineText, type TableRow, tableRows } from "./summary_text.ts";
+import { machineText, type SummaryRow, tableRows } from "./summary_text.ts";
 import { type Painter, painter, wrap } from "./terminal_layout.ts";
 
 /** How the terminal looks. */
@@ -19,7 +19,7 @@ export interface TerminalOptions {
 
 interface Column {
   readonly head: string;
-  readonly of: (row: TableRow) => string;
+  readonly of: (row: SummaryRow) => string;
 }
 
 const columns: readonly Column[] = [
@@ -64,7 +64,7 @@ export function terminalSummary(summary: Summary, options: TerminalOptions): str
   return lines.join("\n") + "\n";
 }
 
-function resultTable(rows: readonly TableRow[], width: number, paint: Painter): string {
+function resultTable(rows: readonly SummaryRow[], width: number, paint: Painter): string {
   const shown = fitting(rows, width);
   const widths = shown.map((column) => widthOf(column, rows));
   const longest = Math.max("candidate".length, ...rows.map((row) => row.id.length)) + 2;
@@ -88,7 +88,7 @@ function resultTable(rows: readonly TableRow[], width: number, paint: Painter): 
 }
 
 /** The columns that leave room for names of up to `NAME_WIDTH` characters. */
-function fitting(rows: readonly TableRow[], width: number): readonly Column[] {
+function fitting(rows: readonly SummaryRow[], width: number): readonly Column[] {
   const wanted = Math.min(NAME_WIDTH, Math.max(...rows.map((row) => row.id.length), 0)) + 2;
   let shown = columns;
   for (const head of DROPPED_FIRST.toReversed()) {
@@ -98,7 +98,7 @@ function fitting(rows: readonly TableRow[], width: number): readonly Column[] {
   return shown;
 }
 
-const widthOf = (column: Column, rows: readonly TableRow[]) =>
+const widthOf = (column: Column, rows: readonly SummaryRow[]) =>
   Math.max(column.head.length, ...rows.map((row) => column.of(row).length)) + 2;
 /** The width of these columns and all rules. */
 const taken = (widths: readonly number[]) => widths.reduce((sum, one) => sum + one + 1, 2);

@@ -8,7 +8,7 @@ import type { PostJson } from "../endpoint/timed_client.ts";
 import { timedRequest } from "../endpoint/timed_request.ts";
 import type { Trace } from "../endpoint/trace.ts";
 import type { Accuracy, HighestRate, LoadCheck, SelfcheckResult } from "./selfcheck.ts";
-import { Histogram, spreadOf, TimingErrors } from "./timing_errors.ts";
+import { errorFiguresOf, Histogram, TimingErrors } from "./timing_errors.ts";
 
 /** The models of the fake endpoint that the check uses. */
 export const SELFCHECK_MODELS = {
@@ -108,9 +108,9 @@ export async function measureAccuracy(
     concurrency: options.concurrency,
     requests: errors.requests,
     failed: errors.failed,
-    ttft_error_ms: spreadOf(errors.ttft),
-    gap_error_ms: spreadOf(errors.gap),
-    tpot_error_percent: spreadOf(errors.tpotPercent),
+    ttft_error_ms: errorFiguresOf(errors.ttft),
+    gap_error_ms: errorFiguresOf(errors.gap),
+    tpot_error_percent: errorFiguresOf(errors.tpotPercent),
     cpu_percent: (100 * cpuMs) / wallMs,
   };
 }
@@ -138,7 +138,7 @@ export async function measureLoad(
   return {
     asked_per_s: options.ratePerS,
     delivered_per_s: spanS > 0 ? (sent.length - 1) / spanS : 0,
-    late_ms: spreadOf(late),
+    late_ms: errorFiguresOf(late),
   };
 }
 

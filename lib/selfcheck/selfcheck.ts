@@ -1,16 +1,16 @@
 /** The result of a self-check: how far the instrument's times are from the real delays, and what follows. */
 import { join } from "node:path";
 import { z } from "zod";
-import { spread } from "./timing_errors.ts";
+import { errorFigures } from "./timing_errors.ts";
 
 const accuracy = z.object({
   transport: z.enum(["raw", "fetch"]),
   concurrency: z.number().int().positive(),
   requests: z.number().int().nonnegative(),
   failed: z.number().int().nonnegative(),
-  ttft_error_ms: spread,
-  gap_error_ms: spread,
-  tpot_error_percent: spread,
+  ttft_error_ms: errorFigures,
+  gap_error_ms: errorFigures,
+  tpot_error_percent: errorFigures,
   /** Of one core, by the measuring process. */
   cpu_percent: z.number().nonnegative(),
 });
@@ -38,7 +38,7 @@ export type HighestRate = z.infer<typeof highestRate>;
 const load = z.object({
   asked_per_s: z.number().positive(),
   delivered_per_s: z.number().nonnegative(),
-  late_ms: spread,
+  late_ms: errorFigures,
 });
 /** How well a constant rate is kept. */
 export type LoadCheck = z.infer<typeof load>;

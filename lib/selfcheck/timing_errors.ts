@@ -2,14 +2,14 @@
 import { z } from "zod";
 
 /** A set of errors in four figures, in the unit of its field's name. */
-export const spread = z.object({
+export const errorFigures = z.object({
   n: z.number().int().nonnegative(),
   p50: z.number().nullable(),
   /** Null below 100 values. */
   p99: z.number().nullable(),
   max: z.number().nullable(),
 });
-export type Spread = z.infer<typeof spread>;
+export type ErrorFigures = z.infer<typeof errorFigures>;
 
 /** Errors of many requests, against the delays that the fake endpoint logged. */
 export class TimingErrors {
@@ -52,7 +52,7 @@ export class TimingErrors {
 }
 
 /** A histogram in four figures; p99 only from 100 values on. */
-export function spreadOf(errors: Histogram): Spread {
+export function errorFiguresOf(errors: Histogram): ErrorFigures {
   return {
     n: errors.n,
     p50: errors.quantile(0.5),

@@ -5,11 +5,11 @@ import { type IncomingRequest, parsedJson, stringEnd } from "../openai/server.ts
 import type { Metrics } from "./metrics.ts";
 import { type Attempt, type Ended, type Failure, relay, type RelayTools } from "./relay.ts";
 import type { RecentChoice, RoutedBody, Routing } from "./routing.ts";
-import { AUTO, type QueuedModel, type ServedModels, unknownModel } from "./served_models.ts";
+import { AUTO, type GatewayModels, type QueuedModel, unknownModel } from "./served_models.ts";
 
 /** What answering needs from outside. */
 export interface AnsweringOptions extends RelayTools {
-  readonly models: ServedModels;
+  readonly models: GatewayModels;
   readonly routing: Routing;
   readonly metrics: Metrics;
   readonly retries: RetryBudget;

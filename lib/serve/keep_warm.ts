@@ -1,10 +1,10 @@
 /** Keeps used models warm: services unload a model that is idle, and caches grow cold. */
 import type { Clock, Fetch } from "../clock.ts";
 import type { Metrics } from "./metrics.ts";
-import type { QueuedModel, ServedModels } from "./served_models.ts";
+import type { GatewayModels, QueuedModel } from "./served_models.ts";
 
 export interface KeepWarmTools {
-  readonly models: ServedModels;
+  readonly models: GatewayModels;
   readonly metrics: Metrics;
   readonly fetch: Fetch;
   readonly clock: Clock;

@@ -6,7 +6,7 @@ import type { Clock } from "../clock.ts";
 import { ApiError } from "../openai/api_error.ts";
 import type { RunningModel } from "../engine/supervisor.ts";
 import { reasonOf } from "../errors.ts";
-import type { Availability, Lease, ServedModel } from "./served_models.ts";
+import type { Availability, GatewayModel, Lease } from "./served_models.ts";
 
 /** What the pool needs from a running model: an embedded engine, or an adapter. */
 export type PooledEngine =
@@ -83,7 +83,7 @@ export class EnginePool {
 
   constructor(private readonly options: PoolOptions) {}
 
-  add(model: PooledModel): ServedModel {
+  add(model: PooledModel): GatewayModel {
     const member: PoolMember = {
       model,
       state: { kind: "asleep" },

@@ -25,7 +25,7 @@ export interface Lease {
 }
 
 /** A model that takes requests: in an engine, an adapter, or a service. */
-export interface ServedModel {
+export interface GatewayModel {
   /** The name that it is listed under. */
   readonly id: string;
   /** Further names that requests may use. Models that share a name stand in for each other. */
@@ -69,7 +69,7 @@ export interface ServiceModel {
  * if (serviceModel(model).availability().kind !== "up") throw new Error("a service is asked when it is needed");
  * ```
  */
-export function serviceModel({ endpoint, modelId, ...described }: ServiceModel): ServedModel {
+export function serviceModel({ endpoint, modelId, ...described }: ServiceModel): GatewayModel {
   const { name, baseUrl, apiKey } = endpoint;
   const lease = {
     endpoint: { baseUrl, modelId, ...(apiKey === undefined ? {} : { apiKey }) },
@@ -87,7 +87,7 @@ export function serviceModel({ endpoint, modelId, ...described }: ServiceModel):
 
 /** A model with its queue and its breaker. */
 export interface QueuedModel {
-  readonly model: ServedModel;
+  readonly model: GatewayModel;
   readonly breaker: Breaker;
   readonly queue: RequestQueue;
   /** When the last request, or the last warming prompt, was sent; null where there was none. */
@@ -110,19 +110,19 @@ const REMEMBERED_NAMES = 1000;
  * ```ts
  * const endpoint = { name: "lab", baseUrl: "http://127.0.0.1:1/v1" };
  * const model = { id: "M", names: ["m@lab"], candidate: "m@lab", capabilities: [], endpoint, modelId: "m", slots: 1 };
- * const models = new ServedModels({ breaker: { failuresToOpen: 3, openMs: 10_000 }, waiting: 100, clock: () => 0 });
+ * const models = new GatewayModels({ breaker: { failuresToOpen: 3, openMs: 10_000 }, waiting: 100, clock: () => 0 });
  * models.serve([serviceModel(model)]);
  * if (models.named("m")[0]?.model.id !== "M") throw new Error("found");
  * ```
  */
-export class ServedModels {
+export class GatewayModels {
   #all: readonly QueuedModel[] = [];
   readonly #byName = new Map<string, readonly QueuedModel[]>();
 
   constructor(private readonly settings: QueueSettings) {}
 
   /** Replaces the list. A candidate that was served before keeps its breaker and its queue. */
-  serve(models: readonly ServedModel[]): void {
+  serve(models: readonly GatewayModel[]): void {
     const { breaker, waiting, clock } = this.settings;
     this.#all = models.map((model) => {
       const known = this.#all.find((other) => other.model.candidate === model.candidate);
@@ -165,11 +165,11 @@ export const AUTO = "auto";
  * The error for a name that no model has.
  *
  * ```ts
- * const models = new ServedModels({ breaker: { failuresToOpen: 3, openMs: 10_000 }, waiting: 100, clock: () => 0 });
+ * const models = new GatewayModels({ breaker: { failuresToOpen: 3, openMs: 10_000 }, waiting: 100, clock: () => 0 });
  * if (unknownModel("gpt", models).status !== 404) throw new Error("it is not here");
  * ```
  */
-export function unknownModel(name: string, models: ServedModels): ApiError {
+export function unknownModel(name: string, models: GatewayModels): ApiError {
   const known = [...models.all().map(({ model }) => model.id), AUTO];
   const list = known.slice(0, 20).join(", ") + (known.length > 20 ? ` and ${known.length - 20} more` : "");
   return new ApiError(404, `model '${name.slice(0, 100)}' is not served here; these are: ${list}`, {

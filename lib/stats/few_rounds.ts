@@ -5,7 +5,7 @@ import type { Random } from "./random.ts";
 /** What a short benchmark makes of its rounds. */
 export type Digest = (rounds: Float64Array) => number;
 
-export const meanOfRounds: Digest = (rounds) => rounds.reduce((sum, value) => sum + value, 0) / rounds.length;
+const meanOfRounds: Digest = (rounds) => rounds.reduce((sum, value) => sum + value, 0) / rounds.length;
 
 /** numpy's linear percentile, as the workshop's samples compute it. */
 export const p95Of: Digest = (rounds) => quantile(rounds, 0.95);

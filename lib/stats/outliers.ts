@@ -2,7 +2,7 @@
 import { type Numbers, quantileSorted, sorted } from "./quantile.ts";
 
 /** Below this many values nothing is flagged: there is no bulk to be far from. */
-export const OUTLIERS_FROM = 5;
+const OUTLIERS_FROM = 5;
 
 /**
  * Flags values more than 3.5 robust standard deviations from the median, the robust standard deviation

@@ -20,7 +20,7 @@ export interface PromptValue {
 }
 
 /** How many times larger a is than b, in the geometric mean over cases. */
-export interface Comparison {
+export interface RatioEstimate {
   /** a / b; null when nothing is common to both. */
   readonly ratio: number | null;
   /** 95 %; null where the sample is too small or shows no spread. */
@@ -36,7 +36,7 @@ export interface Comparison {
 }
 
 /** A comparison inside one run. */
-export interface PairedComparison extends Comparison {
+export interface PairedComparison extends RatioEstimate {
   /** Two-sided p-value of the t test that the ratio is 1; null where there is no interval. */
   readonly p: number | null;
   /** Independent units: cases, repeats or stretches. */
@@ -141,7 +141,7 @@ export function compareRuns(
   a: readonly PromptValue[],
   b: readonly PromptValue[],
   options: { readonly random: Random; readonly resamples?: number },
-): Comparison {
+): RatioEstimate {
   const inA = collect(a, ({ value }) => log(value));
   const inB = collect(b, ({ value }) => log(value));
   const common = [...inA].flatMap(([prompt, left]) => {

@@ -27,7 +27,7 @@ export interface Statistic {
 
 /** The fewest units from which a p95 and a p99 are given: below, they are little else than the maximum. */
 export const P95_FROM = 20;
-export const P99_FROM = 100;
+const P99_FROM = 100;
 
 /**
  * Summarises values: mean, spread, linear percentiles, and 95 % intervals for the mean and the p95.

@@ -139,7 +139,7 @@ Exit codes: 0 done, 1 nothing could be measured or the disk is full, 2 wrong usa
  *
  * @throws {InvalidArgumentError} naming what it takes
  */
-export function parseSlo(text: string): Slo {
+function parseSlo(text: string): Slo {
   const limits = { ttft: null as number | null, e2e: null as number | null };
   for (const part of text.split(",")) {
     const [, name, number, unit] = /^\s*(ttft|e2e)\s*=\s*(\d+(?:\.\d+)?)\s*(ms|s)\s*$/.exec(part) ?? [];

@@ -10,7 +10,7 @@ import { freeBytes } from "../../lib/catalog/files.ts";
 import type { FoundService, ListedModel } from "../../lib/services/discovery.ts";
 import { askFoundryCli, cliCommand, type FoundryCli } from "../../lib/services/foundry_cli.ts";
 import type { RunProgram } from "../../lib/program.ts";
-import { fetchUrl, installFoundry, setVariable, type Shell } from "./shell.ts";
+import { installFoundry, setVariable, type Shell } from "./shell.ts";
 
 /**
  * One row. `ok`: as it should be; `note`: works without, or does not matter here; `missing`: a part of the
@@ -44,7 +44,7 @@ export const LOOK_TIMEOUT_MS = 1900;
 /** What the workshop asks for: "at least 15GB free disk for multiple model caches". */
 const WORKSHOP_DISK_GB = 15;
 /** What the session downloads. */
-export const WORKSHOP_TARGETS = ["mistral-7b", "gemma-2-2b", "qwen2.5-0.5b"] as const;
+const WORKSHOP_TARGETS = ["mistral-7b", "gemma-2-2b", "qwen2.5-0.5b"] as const;
 
 /** Disk, RAM, acceleration, Python: the session's prerequisites. */
 export async function prerequisites(
@@ -290,7 +290,3 @@ export function workshopTargets(
       : "deno task models pull qwen2.5-0.5b",
   };
 }
-
-/** How a person sees that the row is right. */
-export const seeForYourself = (shell: Shell, service: FoundService) =>
-  fetchUrl(shell, `${service.endpoint.baseUrl}/models`);

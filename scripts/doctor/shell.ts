@@ -32,11 +32,6 @@ export function setVariable(shell: Shell, name: string, value: string): string {
   }
 }
 
-/** Asks a URL for what it says; curl is everywhere by now, but in Windows PowerShell its name means another program. */
-export function fetchUrl(shell: Shell, url: string): string {
-  return shell === "PowerShell" ? `Invoke-RestMethod ${url}` : `curl ${url}`;
-}
-
 /** Installs Foundry Local's command line, where there is one for the system. */
 export function installFoundry(os: string): string {
   if (os === "windows") return "winget install Microsoft.FoundryLocal";

@@ -16,7 +16,7 @@ export interface Options {
   capability?: string;
 }
 
-export interface Catalogue {
+export interface RegistryWithFiles {
   readonly registry: Registry;
   readonly store: Store;
   readonly files: readonly StoredFile[];
@@ -26,7 +26,7 @@ export interface Catalogue {
   wanted(): Model[];
 }
 
-export async function openCatalogue(options: Options): Promise<Catalogue> {
+export async function openRegistryWithFiles(options: Options): Promise<RegistryWithFiles> {
   const registry = await loadRegistry(options.registry);
   const store = await openStore(options.store ?? defaultStore(Deno.env, Deno.build.os));
   const files = await listStored(store, registry);

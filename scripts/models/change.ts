@@ -13,7 +13,7 @@ import type { Store } from "../../lib/catalog/store.ts";
 import { UserError } from "../../lib/errors.ts";
 import { interruptSignal, printJson, realSleep } from "../cli.ts";
 import { pullShown } from "../pull_progress.ts";
-import { fileJson, inStore, openCatalogue, type Options, size } from "./catalog.ts";
+import { fileJson, inStore, openRegistryWithFiles, type Options, size } from "./catalog.ts";
 
 interface Chosen {
   readonly model: Model;
@@ -21,7 +21,7 @@ interface Chosen {
 }
 
 export async function pull(names: string[], options: Options): Promise<number> {
-  const { registry, store } = await openCatalogue(options);
+  const { registry, store } = await openRegistryWithFiles(options);
   const wanted = names.length > 0 ? names.map((name) => chosen(registry, name)) : await defaults(registry);
   if (!options.json) console.error(`into ${store.dir}: ${wanted.map(({ model }) => model.alias).join(", ")}`);
   const paths: string[] = [];
@@ -72,13 +72,13 @@ async function defaults(registry: Registry): Promise<Chosen[]> {
 }
 
 export async function remove(names: string[], options: Options): Promise<number> {
-  const { registry, store, files } = await openCatalogue(options);
+  const { registry, store, files } = await openRegistryWithFiles(options);
   const doomed = new Set(names.flatMap((name) => filesNamed(files, registry, store, name)));
   return await removeAll([...doomed], options, store);
 }
 
 export async function clean(options: Options): Promise<number> {
-  const { store, files } = await openCatalogue(options);
+  const { store, files } = await openRegistryWithFiles(options);
   return await removeAll(files.filter(({ named }) => named === null), options, store);
 }
 
@@ -100,7 +100,7 @@ async function removeAll(files: readonly StoredFile[], options: Options, store: 
 }
 
 export async function move(to: string, options: Options): Promise<number> {
-  const { store, files } = await openCatalogue(options);
+  const { store, files } = await openRegistryWithFiles(options);
   const bytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   if (!options.yes) {
     if (options.json) printJson({ from: store.dir, to, moved: false, bytes });

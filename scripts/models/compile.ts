@@ -18,7 +18,7 @@ import { findServices } from "../../lib/services/discovery.ts";
 import { UserError } from "../../lib/errors.ts";
 import { runProgram } from "../../lib/program.ts";
 import { interruptSignal, printJson } from "../cli.ts";
-import { type Catalogue, openCatalogue, type Options, table } from "./catalog.ts";
+import { openRegistryWithFiles, type Options, type RegistryWithFiles, table } from "./catalog.ts";
 
 export interface CompileSettings extends Options {
   name?: string;
@@ -62,7 +62,7 @@ async function askToRun(): Promise<void> {
 
 export async function compile(source: string, settings: CompileSettings): Promise<number> {
   await askToRun();
-  const catalogue = await openCatalogue(settings);
+  const catalogue = await openRegistryWithFiles(settings);
   const { path, license } = await sourceOf(source, catalogue);
   const alias = settings.name ?? aliasOf(path);
   if (!/^[a-z0-9][a-z0-9._-]{0,63}$/.test(alias)) {
@@ -122,7 +122,7 @@ const STEPS: Record<string, string> = {
 /** A path, or the name of a model whose GGUF file is here. */
 async function sourceOf(
   source: string,
-  { registry, store }: Catalogue,
+  { registry, store }: RegistryWithFiles,
 ): Promise<{ path: string; license: string | null }> {
   const model = findModel(registry, source);
   if (model === undefined) {
@@ -145,7 +145,7 @@ function aliasOf(path: string): string {
 }
 
 /** The folder that was named, else that of a service on this machine, else a folder next to the store. */
-async function cacheFolder({ cacheFolder }: CompileSettings, { store }: Catalogue): Promise<string> {
+async function cacheFolder({ cacheFolder }: CompileSettings, { store }: RegistryWithFiles): Promise<string> {
   if (cacheFolder !== undefined) return cacheFolder;
   const services = await findServices({ fetch, env: Deno.env, run: runProgram, signal: interruptSignal() });
   const dir = services.find(({ foundry }) => foundry !== null)?.foundry?.cacheDir;

@@ -5,19 +5,19 @@ import type { Model } from "../../lib/catalog/registry.ts";
 import { freeBytes } from "../../lib/catalog/files.ts";
 import { interruptSignal, printJson } from "../cli.ts";
 import {
-  type Catalogue,
   day,
   fileJson,
   inStore,
   modelJson,
-  openCatalogue,
+  openRegistryWithFiles,
   type Options,
+  type RegistryWithFiles,
   size,
   table,
 } from "./catalog.ts";
 
 export async function list(options: Options): Promise<number> {
-  const { fileOf, wanted } = await openCatalogue(options);
+  const { fileOf, wanted } = await openRegistryWithFiles(options);
   const models = wanted();
   if (options.json) {
     const json = (model: Model) => modelJson(model, (variant) => fileOf(model, variant) !== undefined);
@@ -37,7 +37,7 @@ export async function list(options: Options): Promise<number> {
   return 0;
 }
 
-function stateOf(model: Model, fileOf: Catalogue["fileOf"]): string {
+function stateOf(model: Model, fileOf: RegistryWithFiles["fileOf"]): string {
   if (model.variants.some(({ adapter }) => adapter !== null)) return "adapter";
   if (model.variants.some((variant) => fileOf(model, variant) !== undefined)) return "here";
   if (model.variants.every(({ sources }) => sources.length === 0)) return "service only";
@@ -52,7 +52,7 @@ interface Fitting {
 }
 
 export async function fit(options: Options): Promise<number> {
-  const catalogue = await openCatalogue(options);
+  const catalogue = await openRegistryWithFiles(options);
   const machine = await describeMachine();
   const freeDiskBytes = await freeBytes(catalogue.store.dir);
   const results = catalogue.wanted().map((model) => fitOf(model, machine, freeDiskBytes, catalogue));
@@ -76,7 +76,12 @@ export async function fit(options: Options): Promise<number> {
   return 0;
 }
 
-function fitOf(model: Model, machine: Machine, freeDiskBytes: number, { fileOf }: Catalogue): Fitting {
+function fitOf(
+  model: Model,
+  machine: Machine,
+  freeDiskBytes: number,
+  { fileOf }: RegistryWithFiles,
+): Fitting {
   const each = model.variants.map((variant): Fitting => {
     const here = fileOf(model, variant) !== undefined;
     const fit = fits(model, machine, { variant, ...(!here && { freeDiskBytes }) });
@@ -96,7 +101,7 @@ const fitJson = ({ model, variant, fit }: Fitting) => ({
 });
 
 export async function cache(options: Options): Promise<number> {
-  const { store, files } = await openCatalogue(options);
+  const { store, files } = await openRegistryWithFiles(options);
   const total = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
   const free = await freeBytes(store.dir);
   const memory = Deno.systemMemoryInfo();
@@ -127,7 +132,7 @@ export async function cache(options: Options): Promise<number> {
 }
 
 export async function verify(names: string[], options: Options): Promise<number> {
-  const { registry, store, files } = await openCatalogue(options);
+  const { registry, store, files } = await openRegistryWithFiles(options);
   const whole = files.filter(({ state }) => state === "ready");
   const wanted = names.length === 0
     ? whole

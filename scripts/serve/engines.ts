@@ -5,7 +5,7 @@ import { candidateFile, chooseCandidates, type SessionResources } from "../../li
 import { neededRamGb } from "../../lib/catalog/machine.ts";
 import { ApiError } from "../../lib/openai/api_error.ts";
 import { UserError } from "../../lib/errors.ts";
-import type { ServedModel } from "../../lib/serve/served_models.ts";
+import type { GatewayModel } from "../../lib/serve/served_models.ts";
 import { EnginePool, type PooledEngine, type PoolEvent } from "../../lib/serve/pool.ts";
 import type { Metrics } from "../../lib/serve/metrics.ts";
 import { realClock } from "../cli.ts";
@@ -14,7 +14,7 @@ import type { ServeSettings } from "./settings.ts";
 type Embedded = Extract<NamedCandidate, { kind: "embedded" }>;
 
 export interface Engines {
-  readonly models: readonly ServedModel[];
+  readonly models: readonly GatewayModel[];
   stop(): Promise<void>;
 }
 
@@ -51,7 +51,7 @@ export async function openEngines(
     onEvent: (event) => tell(event, { metrics, note: resources.note ?? (() => {}) }),
   });
   const embedded = chosen.named.filter((named) => named.kind === "embedded");
-  const models: ServedModel[] = [];
+  const models: GatewayModel[] = [];
   try {
     for (const named of embedded) {
       const path = await candidateFile(named, chosen, resources).catch((error) => {
@@ -115,7 +115,7 @@ function modelOf(named: Embedded, all: readonly Embedded[], path: string) {
 }
 
 /** Loads them in order; where they don't fit together, the last ones stay loaded. */
-async function preload(models: readonly ServedModel[], signal: AbortSignal): Promise<void> {
+async function preload(models: readonly GatewayModel[], signal: AbortSignal): Promise<void> {
   try {
     for (const model of models) (await model.lease(signal)).release();
   } catch (error) {

@@ -11,7 +11,7 @@ import { RetryBudget } from "../../lib/serve/fallback.ts";
 import { gateway, type GatewayOptions } from "../../lib/serve/gateway.ts";
 import { DEFAULT_LIMITS, type HttpServer, serveHttp, type ServerLimits } from "../../lib/openai/server.ts";
 import { Metrics } from "../../lib/serve/metrics.ts";
-import { type ServedModel, ServedModels } from "../../lib/serve/served_models.ts";
+import { type GatewayModel, GatewayModels } from "../../lib/serve/served_models.ts";
 import { interruptSignal, printJson, realClock } from "../cli.ts";
 import { sessionResources } from "../session.ts";
 import type { ServeSettings } from "./settings.ts";
@@ -51,13 +51,13 @@ export async function serve(names: readonly string[], settings: ServeSettings): 
   let server: HttpServer | undefined;
   let stopKeepingWarm = () => {};
   try {
-    const models = new ServedModels({
+    const models = new GatewayModels({
       breaker: { failuresToOpen: settings.failures, openMs: settings.openFor * 1000 },
       waiting: settings.queue,
       clock: realClock,
     });
     const take = () => {
-      const served: ServedModel[] = [...engines?.models ?? [], ...services.models()];
+      const served: GatewayModel[] = [...engines?.models ?? [], ...services.models()];
       models.serve(served);
       routing.routing.serve(served.map(({ candidate, capabilities }) => ({ id: candidate, capabilities })));
     };
@@ -188,7 +188,7 @@ function processGauges() {
   ];
 }
 
-function announce(port: number, models: ServedModels, { host, json }: ServeSettings): void {
+function announce(port: number, models: GatewayModels, { host, json }: ServeSettings): void {
   const name = host.includes(":") ? `[${host}]` : host;
   const url = `http://${name}:${port}/v1`;
   const served = models.all().map(({ model }) => model);

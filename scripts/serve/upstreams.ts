@@ -6,13 +6,13 @@ import { type ListedModel, listServiceModels, parseEndpoint } from "../../lib/se
 import type { Endpoint } from "../../lib/endpoint/trace.ts";
 import type { Fetch } from "../../lib/clock.ts";
 import { UserError } from "../../lib/errors.ts";
-import { type ServedModel, serviceModel } from "../../lib/serve/served_models.ts";
+import { type GatewayModel, serviceModel } from "../../lib/serve/served_models.ts";
 
 const LIST_TIMEOUT_MS = 3000;
 
 export interface Upstreams {
   /** The models listed last; those of a service that is down are kept until it is up again. */
-  models(): ServedModel[];
+  models(): GatewayModel[];
   /** Reads all lists again. */
   refresh(signal: AbortSignal): Promise<void>;
 }
@@ -64,7 +64,7 @@ export function upstreams(
     const names = models.map(({ id, endpoint }) => `${id}@${endpoint.name}`);
     const choices = resolveCandidates(names, { registry, services, engine: {} });
     const taken = new Set<string>();
-    return choices.flatMap(({ info }, at): ServedModel[] => {
+    return choices.flatMap(({ info }, at): GatewayModel[] => {
       const model = models[at];
       if (model === undefined) throw new Error(`${info.id} was not listed`);
       const { id, endpoint } = model;

@@ -5,7 +5,9 @@
  */
 import assert from "node:assert/strict";
 import { svgFile } from "../../lib/plot/figure.ts";
-import { alertColor, palette, seriesStyle } from "../../lib/plot/series.ts";
+import { alertColor, seriesStyle } from "../../lib/plot/series.ts";
+
+const palette = [0, 1, 2, 3, 4, 5].map((index) => seriesStyle(index).color);
 
 /** JupyterLab's two themes, VS Code's two, the report's, and bare white and near-black. */
 const grounds = {

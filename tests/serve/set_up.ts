@@ -6,7 +6,7 @@ import { makeRouter, type RouterState } from "../../lib/select/route/router.ts";
 import { accessFor, type AccessRules } from "../../lib/openai/access.ts";
 import { RetryBudget, type ServedRequest } from "../../lib/serve/fallback.ts";
 import { gateway, type GatewayOptions } from "../../lib/serve/gateway.ts";
-import { type ServedModel, ServedModels, serviceModel } from "../../lib/serve/served_models.ts";
+import { type GatewayModel, GatewayModels, serviceModel } from "../../lib/serve/served_models.ts";
 import { DEFAULT_LIMITS, serveHttp, type ServerLimits } from "../../lib/openai/server.ts";
 import { Metrics } from "../../lib/serve/metrics.ts";
 import { Routing } from "../../lib/serve/routing.ts";
@@ -18,7 +18,7 @@ export interface SetUp {
   /** One fake endpoint for each model. */
   readonly models?: Record<string, FakeModel>;
   /** Further models, or instead of them. */
-  readonly served?: readonly ServedModel[];
+  readonly served?: readonly GatewayModel[];
   readonly access?: Partial<AccessRules>;
   readonly limits?: Partial<ServerLimits>;
   readonly timeoutMs?: number;
@@ -57,7 +57,7 @@ export async function setUp(given: SetUp) {
   const served = [...made, ...given.served ?? []];
   const records: ServedRequest[] = [];
   const faults: unknown[] = [];
-  const models = new ServedModels({
+  const models = new GatewayModels({
     breaker: { failuresToOpen: given.failuresToOpen ?? 3, openMs: 60_000 },
     waiting: given.waiting ?? 500,
     clock,

@@ -14,7 +14,7 @@ import { constantBaseline } from "./baseline.ts";
 import { candidateIn, readQuality } from "./facts.ts";
 
 /** The figures of speed that a decision uses; each by case (its hash), in the unit of the summary. */
-export const speedMetrics = ["latency_s", "ttft_s", "output_tokens_per_s"] as const;
+const speedMetrics = ["latency_s", "ttft_s", "output_tokens_per_s"] as const;
 export type SpeedMetric = typeof speedMetrics[number] & RequestMetric;
 
 export interface CandidateEvidence {

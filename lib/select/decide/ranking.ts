@@ -112,7 +112,7 @@ export function utilityFrom(features: Features, weights: DecisionWeights): numbe
 }
 
 /** Below this many cases nothing is said: of two, half of the resamples hold one case twice. */
-export const FEWEST_CASES = 5;
+const FEWEST_CASES = 5;
 
 export interface Chances {
   /** How often each candidate came out best; exact ties are shared out. */
@@ -212,7 +212,7 @@ export function leadOf(a: CandidateEvidence, b: CandidateEvidence, basis: Rankin
 }
 
 /** What speed and memory can be worth is bounded: beyond so many halvings, more speed counts for nothing. */
-export const MOST_HALVINGS = 3;
+const MOST_HALVINGS = 3;
 
 const bounded = (halvings: number) => Math.max(-MOST_HALVINGS, Math.min(MOST_HALVINGS, halvings));
 

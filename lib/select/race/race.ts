@@ -364,7 +364,7 @@ function none(reason: string): Verdict {
 }
 
 /** `b left: failures (it timed out)`, for all that left. */
-export function leftText({ left }: Pick<RaceState, "left">): string {
+function leftText({ left }: Pick<RaceState, "left">): string {
   return left.map(({ id, reason }) => `${id} left: failures (${reason})`).join("; ");
 }
 

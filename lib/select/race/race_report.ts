@@ -236,7 +236,7 @@ function perTokenText({ per_token, winner }: RaceReport): string {
 }
 
 /** `0.62 × (0.55 to 0.70) of b, 24 blocks`. */
-export function effectText({ b, kind, size, interval, blocks }: RaceReport["effects"][number]): string {
+function effectText({ b, kind, size, interval, blocks }: RaceReport["effects"][number]): string {
   if (size === null) return `no block that both it and ${b} answered`;
   const text = (value: number) =>
     kind === "ratio" ? `${value.toFixed(2)} ×` : `${value >= 0 ? "+" : "−"}${Math.abs(value).toFixed(2)}`;

@@ -31,7 +31,7 @@ export interface AuditOptions {
   readonly random: Random;
 }
 
-export const routingRules = ["intent", "neighbours"] as const;
+const routingRules = ["intent", "neighbours"] as const;
 export type RoutingRule = typeof routingRules[number];
 
 /** A mean over prompts, and a t interval over prompts; null below two. */

@@ -7,7 +7,7 @@ import { reasonOf, UserError } from "../../errors.ts";
 const LOOKED_AT = { start: 4000, end: 1000 };
 
 /** What no pattern matches. */
-export const GENERAL = "general";
+const GENERAL = "general";
 
 /** All intents together, in tables of evidence: no intent may be called this. */
 export const ANY = "any";

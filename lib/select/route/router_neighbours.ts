@@ -13,7 +13,6 @@ export const neighboursSchema = z.strictObject({
     worth: z.record(z.string(), z.number().min(0).max(1)),
   })).min(1),
 });
-export type Neighbours = z.infer<typeof neighboursSchema>;
 
 /** A recorded prompt, and the worth of each arm's answer to it. */
 export interface Example {

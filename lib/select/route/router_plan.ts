@@ -46,7 +46,7 @@ export const routingPlanSchema = z.strictObject({
 export type RoutingPlan = z.infer<typeof routingPlanSchema>;
 export type RoutingMode = RoutingPlan["mode"];
 
-export const routerStateSchema = z.strictObject({
+const routerStateSchema = z.strictObject({
   schema_version: z.literal(1),
   /** What was observed by intent and arm, discounted; `any` is all intents together. */
   seen: z.record(z.string(), byArm),
