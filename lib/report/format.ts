@@ -60,7 +60,7 @@ export function intervalOf(interval: readonly [number, number] | null, show: (v:
  *
  * @example
  * ```ts
- * const none = { n: 9, mean: 1, sd: 0, min: 1, p50: 1, p95: null, p99: null, max: 1, mean_ci95: null,
+ * const none = { n: 9, units: 9, mean: 1, sd: 0, min: 1, p50: 1, p95: null, p99: null, max: 1, mean_ci95: null,
  *   p95_ci95: null };
  * if (p95Of(none, seconds) !== "< 20 cases") throw new Error("the reason is missing");
  * ```
