@@ -89,13 +89,13 @@ export async function createRunFolder(root: string, info: RunInfo): Promise<RunF
   try {
     await Deno.mkdir(path, { recursive: true });
   } catch (error) {
-    throw cannotWrite(path, error, 0);
+    throw cannotWrite(path, error);
   }
-  const folder = await openFolder(path);
+  const folder = await openFolder(path, info.plan.mode);
   if (await sizeOf(join(path, "run.json")) !== null) {
     folder.close();
     throw new UserError(
-      `there already is a run in ${path}: go on with --resume ${path}, or give another --out`,
+      `there already is a run in ${path}: give another folder with --out`,
     );
   }
   await folder.writeInfo(info);
@@ -109,7 +109,7 @@ export async function createRunFolder(root: string, info: RunInfo): Promise<RunF
  */
 export async function resumeRunFolder(path: string): Promise<Resumed> {
   const info = await readRunInfo(path);
-  const folder = await openFolder(path);
+  const folder = await openFolder(path, info.plan.mode);
   try {
     await cutTornLine(join(path, "samples.jsonl"));
     await cutTornLine(join(path, "answers.jsonl"));
@@ -193,7 +193,7 @@ async function sizeOf(path: string): Promise<number | null> {
   }
 }
 
-async function openFolder(path: string): Promise<RunFolder> {
+async function openFolder(path: string, mode: RunInfo["plan"]["mode"]): Promise<RunFolder> {
   const files: Deno.FsFile[] = [];
   const open = async (name: string) => {
     const file = await Deno.open(join(path, name), { append: true, create: true });
@@ -207,13 +207,14 @@ async function openFolder(path: string): Promise<RunFolder> {
     }
     return new LockedFolder(
       path,
+      mode,
       lock,
       appender(await open("samples.jsonl")),
       appender(await open("answers.jsonl")),
     );
   } catch (error) {
     for (const file of files) file.close();
-    throw error instanceof UserError ? error : cannotWrite(path, error, 0);
+    throw error instanceof UserError ? error : cannotWrite(path, error);
   }
 }
 
@@ -224,7 +225,13 @@ class LockedFolder implements RunFolder {
   readonly #answers: Appender;
   #closed = false;
 
-  constructor(readonly path: string, lock: Deno.FsFile, samples: Appender, answers: Appender) {
+  constructor(
+    readonly path: string,
+    readonly mode: RunInfo["plan"]["mode"],
+    lock: Deno.FsFile,
+    samples: Appender,
+    answers: Appender,
+  ) {
     this.#lock = lock;
     this.#samples = samples;
     this.#answers = answers;
@@ -260,7 +267,7 @@ class LockedFolder implements RunFolder {
     try {
       await write();
     } catch (error) {
-      throw cannotWrite(this.path, error, this.requests);
+      throw cannotWrite(this.path, error, this);
     }
   }
 }
@@ -321,30 +328,51 @@ function appender(file: Deno.FsFile): Appender {
 }
 
 /**
- * Replaces a file so that a reader sees the old text or the new, never a part, also after a power failure.
+ * Replaces a file so that a reader sees the old text or the new, never a part, also after a power failure. Writers at
+ * the same time do not disturb each other: the last one to end counts.
  *
  * @throws {Error} as the file system says
  */
 export async function replaceFile(path: string, text: string): Promise<void> {
-  const fresh = `${path}.new`;
-  {
-    using file = await Deno.open(fresh, { write: true, create: true, truncate: true });
+  const [fresh, file] = await openBeside(path);
+  try {
+    using _ = file;
     const bytes = new TextEncoder().encode(text);
     for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
     await file.syncData();
+  } catch (error) {
+    removeIfThere(fresh);
+    throw error;
   }
   await Deno.rename(fresh, path);
 }
 
-function cannotWrite(path: string, error: unknown, requests: number): UserError {
+/** A new file next to `path`, under a name that no other writer has; a link is never written through. */
+async function openBeside(path: string): Promise<[string, Deno.FsFile]> {
+  for (let attempt = 1;; attempt++) {
+    const fresh = `${path}.${attempt}.new`;
+    try {
+      return [fresh, await Deno.open(fresh, { write: true, createNew: true })];
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    }
+  }
+}
+
+/** @param run its mode and number of requests; left out where the run has not begun */
+function cannotWrite(path: string, error: unknown, run?: Pick<LockedFolder, "mode" | "requests">): UserError {
   const full = reasonOf(error).includes("os error 28") || reasonOf(error).includes("os error 112");
-  const kept = requests === 0 ? "" : `; ${requests} requests of this run are kept there`;
   const remedy = full
     ? "free some space, or give another place with --out"
     : "give a folder you may write to with --out";
   const what = full
     ? `the disk is full: can't write to ${path}`
     : `can't write to ${path}: ${reasonOf(error)}`;
-  const goOn = requests === 0 ? "" : `, and go on with --resume ${path}`;
-  return new UserError(`${what}${kept}; ${remedy}${goOn}`, 1, { cause: error });
+  const isBegun = run !== undefined && run.requests > 0;
+  const kept = isBegun ? `; ${run.requests} requests of this run are kept there` : "";
+  // A race can't be continued: its verdict so far can be seen.
+  const next = run?.mode === "race" ? "see what they show with --replay" : "continue with --resume";
+  return new UserError(`${what}${kept}; ${remedy}${isBegun ? `, and ${next} ${path}` : ""}`, 1, {
+    cause: error,
+  });
 }

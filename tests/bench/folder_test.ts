@@ -5,6 +5,7 @@ import {
   readAnswers,
   readRunInfo,
   readSamples,
+  replaceFile,
   resumeRunFolder,
 } from "../../lib/bench/folder.ts";
 import { UserError } from "../../lib/errors.ts";
@@ -188,6 +189,42 @@ Deno.test("a full disk ends with what was kept, and keeps every whole line", () 
     await folder.sample(memory(3));
     folder.close();
     assert.deepEqual(await residents(folder.path), [1, 3]);
+  }));
+
+Deno.test("a full disk names the flag that the task has: --resume for a bench, --replay for a race", () =>
+  inTemp(async (root) => {
+    const { write } = Deno.FsFile.prototype;
+    const info = runInfoOf([]);
+    for (const [mode, flag] of [["bench", "continue with --resume"], ["race", "with --replay"]] as const) {
+      const folder = await createRunFolder(root, { ...info, run_id: mode, plan: { ...info.plan, mode } });
+      await folder.sample(request("one"));
+      Deno.FsFile.prototype.write = () => Promise.reject(new Error("No space left (os error 28)"));
+      try {
+        await assert.rejects(
+          folder.sample(memory(1)),
+          new RegExp(`1 requests of this run are kept there; .*${flag} `),
+        );
+      } finally {
+        Deno.FsFile.prototype.write = write;
+        folder.close();
+      }
+    }
+  }));
+
+Deno.test("files that are replaced by many writers at once end whole, and leave nothing beside them", () =>
+  inTemp(async (root) => {
+    const path = join(root, "report.md");
+    const texts = Array.from({ length: 20 }, (_, i) => `${i}`.repeat(50_000));
+    await Promise.all(texts.map((text) => replaceFile(path, text)));
+    assert.ok(texts.includes(await Deno.readTextFile(path)));
+    assert.deepEqual([...Deno.readDirSync(root)].map(({ name }) => name), ["report.md"]);
+    if (Deno.build.os === "windows") return;
+    const victim = join(root, "victim");
+    await Deno.writeTextFile(victim, "kept");
+    await Deno.symlink(victim, `${path}.1.new`);
+    await replaceFile(path, "new");
+    assert.equal(await Deno.readTextFile(victim), "kept");
+    assert.equal(await Deno.readTextFile(path), "new");
   }));
 
 Deno.test("a resumed run holds no answer without its sample", () =>
