@@ -18,6 +18,7 @@ html { -webkit-text-size-adjust: 100%; }
 body {
   margin: 0 auto; padding: 2.5rem 1.25rem 5rem; max-width: 67rem; background: var(--ground); color: var(--ink);
   font: 1rem/1.55 ui-sans-serif, system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif;
+  overflow-wrap: break-word;
 }
 h1, h2, h3 { line-height: 1.2; text-wrap: balance; }
 h1 { font-size: 1.9rem; font-weight: 650; letter-spacing: -0.015em; margin: 0 0 0.4rem; overflow-wrap: anywhere; }
@@ -65,7 +66,7 @@ th:first-child, td.text, th.text { text-align: left; }
 th:first-child { padding-left: 0; position: sticky; left: 0; background: var(--ground); }
 tbody th { width: 17rem; min-width: 11rem; max-width: 17rem; white-space: normal; overflow-wrap: anywhere; }
 tbody th .sub { white-space: normal; }
-.pair, td.text { white-space: normal; min-width: 9rem; }
+.pair, td.text { white-space: normal; overflow-wrap: anywhere; min-width: 9rem; }
 .pair { font-weight: 500; }
 .failed td { color: var(--alert); text-align: left; white-space: normal; }
 .swatch { display: inline-block; width: 0.8rem; height: 0.8rem; margin-right: 0.4rem; vertical-align: -0.08rem; }

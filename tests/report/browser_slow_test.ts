@@ -1,3 +1,4 @@
+/// <reference lib="dom" />
 /** report.html opened once in a real browser: skipped, loudly, where there is none. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -36,6 +37,42 @@ Deno.test({
       assert.doesNotMatch(dom, /<title>attacked/);
       assert.ok((dom.match(/role="img"/g) ?? []).length >= 6, "the figures are there");
       assert.deepEqual(log, []);
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+});
+
+Deno.test({
+  name: "with a model id of 114 characters no page is wider than the screen, and the figures are in view",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  fn: async () => {
+    await using browser = await launchBrowser();
+    if (browser === null) return console.warn("SKIPPED: no Chromium or Chrome found (set CHROME_PATH)");
+    const folder = await Deno.makeTempDir({ prefix: "podium-report-" });
+    try {
+      await writeGeneratedRun(folder, {
+        candidates: [
+          { id: `${"organisation/model-".repeat(6)}`, ttftMs: 40, itlMs: 6, tokens: 80 },
+          { id: "m".repeat(114), ttftMs: 60, itlMs: 9, tokens: 80 },
+        ],
+      });
+      await reportRun(folder);
+      for (const [width, shown] of [[1200, 8], [1000, 8], [390, 2]] as const) {
+        const page = await browser.newPage({ viewport: { width, height: 900 } });
+        await page.goto(pathToFileURL(join(folder, "report.html")).href);
+        const seen = await page.evaluate(() => ({
+          page: document.documentElement.scrollWidth,
+          cells: [...document.querySelectorAll(".scroll tbody tr:first-child")].slice(0, 1)
+            .flatMap((row) => [...row.children]).filter((cell) =>
+              cell.getBoundingClientRect().right <= innerWidth
+            ).length,
+        }));
+        assert.equal(seen.page, width, "nothing but a table scrolls sideways");
+        assert.ok(seen.cells >= shown, `${seen.cells} cells of the first table are in view at ${width} px`);
+        await page.close();
+      }
     } finally {
       await Deno.remove(folder, { recursive: true });
     }
