@@ -1,4 +1,5 @@
-/** Text files that people edit: UTF-8 or UTF-16, and one clear line for any other encoding. */
+/** Text files that people edit, and JSON documents that Podium wrote: read, or refused in one clear line. */
+import { z } from "zod";
 import { reasonOf, UserError } from "./errors.ts";
 
 /**
@@ -69,5 +70,56 @@ function isUtf8(bytes: Uint8Array): boolean {
     return true;
   } catch {
     return false;
+  }
+}
+
+/** What {@link parseDocument} checks a document against. */
+export interface DocumentShape<T> {
+  readonly schema: z.ZodType<T>;
+  /** The newest `schema_version` that this version of Podium reads. */
+  readonly newest: number;
+  /** What the document is, for messages: `run.json in reports/x`. */
+  readonly name: string;
+  /** How the user gets a whole one. */
+  readonly remedy?: string;
+}
+
+/**
+ * Checks a JSON document that Podium wrote. A byte order mark, which some editors add, is skipped.
+ *
+ * @throws {UserError} where a newer version of Podium wrote the document, or it is damaged
+ *
+ * ```ts
+ * import { z } from "zod";
+ * const schema = z.object({ schema_version: z.literal(1) });
+ * parseDocument('\uFEFF{"schema_version": 1}', { schema, newest: 1, name: "run.json" });
+ * try {
+ *   parseDocument('{"schema_version": 2}', { schema, newest: 1, name: "run.json" });
+ *   throw new Error("a newer document must be refused");
+ * } catch (error) {
+ *   if (!String(error).includes("newer version of Podium")) throw error;
+ * }
+ * ```
+ */
+export function parseDocument<T>(text: string, { schema, newest, name, remedy }: DocumentShape<T>): T {
+  const orElse = (start: string) => remedy === undefined ? "" : `${start}${remedy}`;
+  let document: unknown;
+  try {
+    document = JSON.parse(text.replace(/^\uFEFF/, ""));
+    return schema.parse(document);
+  } catch (error) {
+    const newer = z.looseObject({ schema_version: z.number().gt(newest) }).safeParse(document);
+    if (newer.success) {
+      throw new UserError(
+        `${name} was written by a newer version of Podium (schema ${newer.data.schema_version}; this version reads ` +
+          `up to ${newest}): update Podium${orElse(", or ")}`,
+        2,
+        { cause: error },
+      );
+    }
+    const reason = error instanceof z.ZodError ? z.prettifyError(error) : reasonOf(error);
+    throw new UserError(`${name} is damaged: ${reasonOf(reason).slice(0, 500)}${orElse("; ")}`, 2, {
+      cause: error,
+    });
   }
 }

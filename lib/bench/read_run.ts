@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
+import { parseDocument } from "../text_file.ts";
 import {
   type AnswerRecord,
   answerRecord,
@@ -11,8 +12,6 @@ import {
   type SampleRecord,
   sampleRecord,
 } from "./records.ts";
-
-const futureVersion = z.looseObject({ schema_version: z.number().gt(RUN_SCHEMA) });
 
 /**
  * run.json of a run. A byte order mark, which some editors add, is skipped.
@@ -27,23 +26,7 @@ export async function readRunInfo(path: string): Promise<RunInfo> {
     const reason = error instanceof Deno.errors.NotFound ? "it has no run.json" : reasonOf(error);
     throw new UserError(`${path} is not the folder of a run: ${reason}`, 2, { cause: error });
   }
-  let document: unknown;
-  try {
-    document = JSON.parse(text.replace(/^\uFEFF/, ""));
-    return runInfo.parse(document);
-  } catch (error) {
-    const version = futureVersion.safeParse(document);
-    if (version.success) {
-      throw new UserError(
-        `run.json in ${path} was written by a newer version of Podium (schema ${version.data.schema_version}; this ` +
-          `one reads up to ${RUN_SCHEMA}): update Podium`,
-        2,
-        { cause: error },
-      );
-    }
-    const reason = error instanceof z.ZodError ? z.prettifyError(error) : reasonOf(error);
-    throw new UserError(`run.json in ${path} is damaged: ${reasonOf(reason)}`, 2, { cause: error });
-  }
+  return parseDocument(text, { schema: runInfo, newest: RUN_SCHEMA, name: `run.json in ${path}` });
 }
 
 /**

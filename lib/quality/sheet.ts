@@ -12,6 +12,7 @@ import { byteOrderMark, formatCsv } from "../csv.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import type { Prompt } from "../prompts/prompts.ts";
 import { seededRandom, shuffle } from "../stats/random.ts";
+import { parseDocument } from "../text_file.ts";
 import { type Rubric, type RubricName, rubricNames, rubrics } from "./rubric.ts";
 import { visibleAnswer } from "./text.ts";
 
@@ -208,10 +209,6 @@ export async function readSheetKeys(run: string): Promise<SheetKey[]> {
 }
 
 async function readKey(path: string): Promise<SheetKey> {
-  try {
-    return sheetKey.parse(JSON.parse(await Deno.readTextFile(path)));
-  } catch (error) {
-    const reason = error instanceof z.ZodError ? z.prettifyError(error) : reasonOf(error);
-    throw new UserError(`the key ${path} is damaged: ${reasonOf(reason)}`, 2, { cause: error });
-  }
+  const text = await Deno.readTextFile(path);
+  return parseDocument(text, { schema: sheetKey, newest: 1, name: `the key ${path}` });
 }

@@ -11,6 +11,7 @@ import { summarizeRun, writeSummary } from "../bench/summary.ts";
 import { type Summary, summarySchema } from "../bench/summary_schema.ts";
 import { lastSelfcheck } from "../selfcheck/selfcheck.ts";
 import { reasonOf, UserError } from "../errors.ts";
+import { parseDocument } from "../text_file.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { readQuality } from "../select/decide/facts.ts";
 import { summaryCsv } from "./summary_csv.ts";
@@ -109,13 +110,12 @@ async function readSummary(folder: string): Promise<Summary> {
   } catch (error) {
     throw new UserError(`can't read ${path}: ${reasonOf(error)}; ${remedy}`, 2, { cause: error });
   }
-  try {
-    const document: unknown = JSON.parse(text);
-    const earlier = z.looseObject({ schema_version: z.number().lt(RUN_SCHEMA) }).safeParse(document);
-    return earlier.success ? await summarizeRun(folder) : summarySchema.parse(document);
-  } catch (error) {
-    throw new UserError(`${path} is damaged (${reasonOf(error).slice(0, 200)}); ${remedy}`, 2, {
-      cause: error,
-    });
-  }
+  const { schema_version } = parseDocument(text, {
+    schema: z.looseObject({ schema_version: z.number().max(RUN_SCHEMA) }),
+    newest: RUN_SCHEMA,
+    name: path,
+    remedy,
+  });
+  if (schema_version < RUN_SCHEMA) return await summarizeRun(folder);
+  return parseDocument(text, { schema: summarySchema, newest: RUN_SCHEMA, name: path, remedy });
 }

@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { join, relative, sep } from "node:path";
 import { z } from "zod";
 import { UserError } from "../../lib/errors.ts";
+import { parseDocument } from "../../lib/text_file.ts";
 
 export const MANIFEST = "pack.json";
 
@@ -89,11 +90,10 @@ export async function readManifest(dir: string): Promise<Manifest> {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw new UserError(`${place} doesn't exist: give the folder that deno task pack made`);
   }
-  try {
-    return manifestShape.parse(JSON.parse(text));
-  } catch {
-    throw new UserError(
-      `${place} is not a pack's manifest, or is truncated: copy the pack again, or make it again`,
-    );
-  }
+  return parseDocument(text, {
+    schema: manifestShape,
+    newest: 1,
+    name: `the manifest ${place}`,
+    remedy: "copy the pack again, or make it again",
+  });
 }

@@ -60,9 +60,15 @@ Deno.test("a folder that is no pack is the user's mistake, in one line", () =>
       await assert.rejects(
         verifyPack(folder),
         (error) =>
-          error instanceof UserError && /is not a pack's manifest/.test(error.message),
+          error instanceof UserError &&
+          /the manifest .*pack\.json is damaged: .*; copy the pack again/.test(error.message),
       );
     }
+    await write(folder, { "pack.json": '{"schema_version": 2}' });
+    await assert.rejects(
+      verifyPack(folder),
+      /newer version of Podium \(schema 2; .* up to 1\): update Podium, or copy the pack again/,
+    );
   }));
 
 const mine = {

@@ -236,6 +236,22 @@ Deno.test("a sheet is never overwritten, and its key leads back", () =>
     assert.equal(await Deno.readTextFile(path), marked(whole));
   }));
 
+Deno.test("a key that an editor gave a byte order mark is read; newer and damaged ones are told apart", () =>
+  inTempFolder(async (folder) => {
+    await writeSheet(folder, sheet);
+    const path = join(folder, "annotation", "ana-fluency.json");
+    const text = await Deno.readTextFile(path);
+    await Deno.writeTextFile(path, `\uFEFF${text}`);
+    assert.deepEqual(await readSheetKeys(folder), [sheet.key]);
+    await Deno.writeTextFile(path, text.replace('"schema_version": 1', '"schema_version": 2'));
+    await assert.rejects(
+      () => readSheetKeys(folder),
+      /newer version of Podium \(schema 2; .* up to 1\): update/,
+    );
+    await Deno.writeTextFile(path, text.slice(0, -9));
+    await assert.rejects(() => readSheetKeys(folder), /the key .*ana-fluency\.json is damaged: /);
+  }));
+
 Deno.test("ratings are added once, refused where they would overwrite, replaced where asked", () =>
   inTempFolder(async (folder) => {
     const ratings = ratingsOf(read(marked(whole)));

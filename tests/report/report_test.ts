@@ -419,7 +419,7 @@ Deno.test("answers that did not stream have no first token: no figure of it is m
 Deno.test("a report that can't be written is one line with the remedy, exit code 1, and no sample is lost", async () => {
   await withRun({ candidates: [quick] }, async (folder) => {
     const before = await Deno.readTextFile(join(folder, "samples.jsonl"));
-    await Deno.mkdir(join(folder, "report.md.new"));
+    await Deno.mkdir(join(folder, "report.md"));
     await assert.rejects(
       reportRun(folder),
       (error) =>
@@ -434,5 +434,7 @@ Deno.test("without a summary, or with a damaged one, the message says how to mak
     await assert.rejects(writeReports(folder), /summary\.json.*deno task report/);
     await Deno.writeTextFile(join(folder, "summary.json"), "{}");
     await assert.rejects(writeReports(folder), /damaged.*deno task report/s);
+    await Deno.writeTextFile(join(folder, "summary.json"), '{"schema_version": 99}');
+    await assert.rejects(writeReports(folder), /newer version of Podium \(schema 99; .*deno task report/s);
   });
 });

@@ -1,7 +1,6 @@
 /** What is known of each candidate, gathered for the constraints from registry, machine, answers and figures. */
 import { join } from "node:path";
-import { z } from "zod";
-import { reasonOf, UserError } from "../../errors.ts";
+import { parseDocument } from "../../text_file.ts";
 import type { NamedCandidate } from "../../bench/named_candidate.ts";
 import type { CandidateSummary } from "../../bench/summary_schema.ts";
 import { fits, type Machine, neededRamGb } from "../../catalog/machine.ts";
@@ -68,8 +67,6 @@ export function candidateIn(id: string, report: QualityReport | null): Candidate
     scored.find((one) => answersKey(one.id) === answersKey(id)) ?? null;
 }
 
-const newerSchema = z.looseObject({ schema_version: z.number().gt(QUALITY_SCHEMA) });
-
 /**
  * quality.json of a run; null where it has none.
  *
@@ -84,25 +81,12 @@ export async function readQuality(folder: string): Promise<QualityReport | null>
     if (error instanceof Deno.errors.NotFound) return null;
     throw error;
   }
-  try {
-    const json: unknown = JSON.parse(text.replace(/^\uFEFF/, ""));
-    const newer = newerSchema.safeParse(json);
-    if (newer.success) {
-      throw new UserError(
-        `${path} was written by a newer version of Podium (schema ${newer.data.schema_version}; this version reads ` +
-          `up to ${QUALITY_SCHEMA}): update Podium, or score the answers again with deno task quality check ${folder}`,
-      );
-    }
-    return qualityReport.parse(json);
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    const reason = error instanceof z.ZodError ? z.prettifyError(error) : reasonOf(error);
-    throw new UserError(
-      `${path} is damaged: ${reasonOf(reason)}; derive it again with deno task quality check ${folder}`,
-      2,
-      { cause: error },
-    );
-  }
+  return parseDocument(text, {
+    schema: qualityReport,
+    newest: QUALITY_SCHEMA,
+    name: path,
+    remedy: `score the answers again with deno task quality check ${folder}`,
+  });
 }
 
 /** A candidate that is yet to be measured. `freeDiskMb` is null where its file is here already. */
