@@ -22,7 +22,8 @@
  * predicted. It does not need normality, equal variances, or a number of blocks fixed before.
  *
  * Leaving is not evidence. A candidate that leaves after failures stops betting: blocks after that count for
- * nothing, what its pairings showed against others is set aside, and it stands in the verdict by name. The same
+ * nothing, what its pairings showed against others is set aside (a verdict that needs it is none), and it stands
+ * in the verdict by name. The same
  * holds for a candidate that would go by losing blocks but fails more often than the rival that beat it; and a
  * rival that fails more often than a candidate can't drop it, however fast it is: where failure rates differ,
  * speed alone gives no verdict.
@@ -347,16 +348,28 @@ function verdictOf(state: RaceState): Verdict | null {
   const [first, second] = state.live;
   if (first === undefined) return none(`all candidates left: ${leftText(state)}`);
   const runnerUp = state.eliminated.at(-1)?.id;
+  const open = droppedByLeft(state);
+  if (second === undefined && open.length > 0) {
+    const reason = `${leftText(state)}; ${first} stayed, but ${open.join(" and ")} went by evidence of ` +
+      "candidates that left, which does not count any more";
+    return { verdict: "left", winner: null, choice: null, reason };
+  }
   if (second === undefined) {
     return runnerUp === undefined
       ? { verdict: "left", winner: null, choice: null, reason: `${leftText(state)}; ${first} stayed` }
       : { verdict: "winner", winner: first, choice: first, runnerUp };
   }
-  const choice = lightestOfTied(state);
+  const choice = open.length > 0 ? null : lightestOfTied(state);
   if (choice !== null) return { verdict: "tie", winner: null, choice, tied: state.live };
   if (state.silent >= SILENT_BLOCKS) return none(`no candidate answered in the last ${state.silent} blocks`);
   if (state.requests + state.live.length <= state.rules.budget) return null;
   return undecided(state, `the budget of ${state.rules.budget} requests is spent`);
+}
+
+/** Those that would still be here without the evidence of candidates that left since: nobody who stayed beat them. */
+function droppedByLeft(state: RaceState): string[] {
+  return state.eliminated.filter(({ id, threshold }) => evidenceAgainst(state, id).evidence < threshold)
+    .map(({ id }) => id);
 }
 
 function none(reason: string): Verdict {

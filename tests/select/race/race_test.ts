@@ -119,6 +119,18 @@ Deno.test("where failure rates differ, speed alone gives no verdict", () => {
   assert.match(fast.verdict.reason, /failure rates differ \(only a failed in 67 blocks, only b in 0\)/);
 });
 
+Deno.test("what a candidate showed before it left crowns nobody who did not show it too", () => {
+  // c is always faster than b, and as often as not than a; a beats b in half of the blocks. Then c breaks down.
+  const race = run(startRace(candidates("a", "b", "c"), RULES), (at) => ({
+    a: ok(at % 2 === 0 ? 0.9 : 3),
+    b: ok(1.5),
+    c: at < 14 ? ok(1) : { status: "failed", reason: "it ended", leaves: true },
+  }));
+  assert.deepEqual(race.eliminated.map(({ id, by }) => [id, by]), [["b", "c"]]);
+  assert.ok(race.verdict?.verdict === "left", race.verdict?.verdict);
+  assert.match(race.verdict.reason, /a stayed, but b went by evidence of candidates that left/);
+});
+
 Deno.test("equal values decide nothing", () => {
   const race = run(
     startRace(candidates("a", "b"), { ...RULES, budget: 100 }),
