@@ -6,6 +6,7 @@ import type { Registry } from "../../catalog/model.ts";
 import { UserError } from "../../errors.ts";
 import { scoreDifference } from "../../stats/paired_difference.ts";
 import type { Random } from "../../stats/random.ts";
+import { signTestP } from "../../stats/special.ts";
 import { studentTQuantile } from "../../stats/t.ts";
 import { FAR_RATIO } from "../race/pairing.ts";
 import { TAIL_BLOCKS } from "../race/race.ts";
@@ -27,6 +28,7 @@ import {
   type Ranking,
   rankingBasis,
   sensitivity,
+  speedParts,
   utilityFrom,
 } from "./ranking.ts";
 import { whatWouldChangeIt } from "./what_would_change.ts";
@@ -68,10 +70,12 @@ type Outcome = Pick<Decision, "verdict" | "winner" | "choice" | "fastest" | "run
  * ```
  */
 export function decide(evidence: Evidence, given: DecisionTerms): Decision {
-  const terms = { ...given, weights: racedWeights(given) };
-  const excluded = exclusions(evidence, terms);
+  const excluded = exclusions(evidence, given);
   const out = new Set(excluded.map(({ id }) => id));
   const left = evidence.candidates.filter(({ id }) => !out.has(id));
+  const faults = speedFaults(left, evidence, given);
+  const weights = racedWeights(given);
+  const terms = { ...given, weights: faults.length === 0 ? weights : withoutSpeed(weights) };
   const fault = incomparable(evidence.runs, left);
   if (fault !== null) {
     throw new UserError(`${fault}: give runs made alike, or the run of the answers with --quality`);
@@ -124,9 +128,38 @@ export function decide(evidence: Evidence, given: DecisionTerms): Decision {
       : sensitivity(best, ranking.features, ranking.basis.weights),
     candidates: evidence.candidates.map((one) => row(one, ranking, evidence, terms)),
     course: terms.course,
-    warnings: warningsOf(ranking, evidence),
+    warnings: [
+      ...faults.map((fault) => `speed does not count: ${fault}`),
+      ...severalRuns(left),
+      ...warningsOf(ranking, evidence),
+    ],
   };
   return { ...decision, what_would_change_it: whatWouldChangeIt(decision, ranking) };
+}
+
+/** Why the times allow no verdict. A race controls for drift and noise by itself, and its verdict stands. */
+function speedFaults(
+  left: readonly CandidateEvidence[],
+  { speedFaults }: Evidence,
+  { race }: DecisionTerms,
+): string[] {
+  if (race !== null) return [];
+  return [...new Set(left.map(({ run }) => run))].flatMap((run) => {
+    const fault = speedFaults.get(run);
+    return fault === undefined ? [] : [`${run}: ${fault}`];
+  });
+}
+
+/** Quality and memory alone; where neither has a weight, quality. */
+function withoutSpeed({ quality = 0, memory = 0 }: DecisionWeights): DecisionWeights {
+  return quality + memory === 0 ? { quality: 1 } : { quality, memory };
+}
+
+function severalRuns(left: readonly CandidateEvidence[]): string[] {
+  const runs = new Set(left.map(({ run }) => run)).size;
+  return runs < 2 ? [] : [
+    `the times come from ${runs} runs, between which the machine may have changed: measure them in one run to be sure`,
+  ];
 }
 
 /** Default of the largest loss of quality that a choice may have against the best. */
@@ -190,7 +223,8 @@ function rank(left: readonly CandidateEvidence[], evidence: Evidence, terms: Dec
   const { minPassRate, minScore, minRating } = terms.constraints;
   const eligibility = scored
     ? eligibilityOf(left, {
-      floor: [minPassRate, minScore, minRating].some((floor) => floor !== null),
+      // A floor of nothing asks for nothing.
+      floor: (minPassRate ?? 0) > 0 || (minScore ?? 0) > 0 || (minRating ?? 1) > 1,
       maxDrop: terms.maxDrop ?? MAX_DROP,
       baseline: evidence.baseline,
       cases: basis.qualityPrompts,
@@ -231,7 +265,7 @@ function verdictOf(
     const reason = "no candidate passed the constraints";
     return { verdict: "none", winner: null, choice: null, fastest: null, runner_up: null, reason };
   }
-  const fastest = fastestOf(left, terms);
+  const fastest = fastestOf(left, evidence, terms);
   const nothing = (reason: string): Outcome => ({
     verdict: fastest === null ? "undecided" : "fastest",
     winner: null,
@@ -259,22 +293,43 @@ function verdictOf(
 }
 
 /** The winner of the race by speed, or who leads every other in latency beyond chance; null where that is open. */
-function fastestOf(left: readonly CandidateEvidence[], { race, delta }: DecisionTerms): string | null {
+function fastestOf(
+  left: readonly CandidateEvidence[],
+  evidence: Evidence,
+  terms: DecisionTerms,
+): string | null {
+  const { race, delta } = terms;
   if (race !== null) {
     const { winner, by } = raceReport(race);
     return by === "checks" || by === "utility" ? null : winner;
   }
+  if (speedFaults(left, evidence, terms).length > 0 || severalRuns(left).length > 0) return null;
   const basis = rankingBasis(left, { latency: 1 });
   const [first, ...others] = left.toSorted((a, b) =>
     (featuresOf(b, basis, null).latency ?? -Infinity) - (featuresOf(a, basis, null).latency ?? -Infinity)
   );
   if (first === undefined || others.length === 0) return null;
-  return others.every((other) => leads(leadOf(first, other, basis), delta / left.length)) ? first.id : null;
+  const ahead = (other: CandidateEvidence) => {
+    const [own, theirs] = failedAlone(first, other);
+    return own <= theirs && signTestP(own, theirs) > 0.05 &&
+      leads(leadOf(first, other, basis), delta / left.length);
+  };
+  return others.every(ahead) ? first.id : null;
 }
 
-/** Whether a lead is above 0 by more than chance, at a one-sided error. */
+/** Cases that only `a`, and only `b`, failed. Failures are censored, not dropped: the slowest may be among them. */
+function failedAlone(a: CandidateEvidence, b: CandidateEvidence): [number, number] {
+  const only = (one: CandidateEvidence, other: CandidateEvidence) =>
+    [...one.failedCases].filter((hash) => !other.failedCases.has(hash)).length;
+  return [only(a, b), only(b, a)];
+}
+
+/**
+ * Whether a lead is above 0 by more than chance, at a one-sided error. Between identical candidates each case may as
+ * well have gone the other way, so that n cases never show more than 2^−n.
+ */
 function leads(lead: Lead | null, error: number): boolean {
-  if (lead === null) return false;
+  if (lead === null || 0.5 ** (lead.df + 1) > error) return false;
   return lead.mean > studentTQuantile(1 - error, lead.df) * lead.error + 1e-12;
 }
 
@@ -329,10 +384,14 @@ function rankedOutcome(
   if (own === undefined) return undecided("");
   const error = delta / left.length;
   const byQuality = { ...basis, weights: { quality: 1 } };
-  const open = left.filter((other) => other !== own).filter((other) =>
-    !leads(leadOf(own, other, basis), error) &&
-    !(eligibility.get(other.id)?.eligible === false && leads(leadOf(own, other, byQuality), error))
-  );
+  const timed = speedParts(basis.weights).length > 0;
+  const open = left.filter((other) => other !== own).filter((other) => {
+    const [failed, theirs] = failedAlone(own, other);
+    const excused = timed && failed > theirs;
+    return (excused || !leads(leadOf(own, other, basis), error)) &&
+      !((excused || eligibility.get(other.id)?.eligible === false) &&
+        leads(leadOf(own, other, byQuality), error));
+  });
   const about = `over ${basis.qualityPrompts.length} scored cases, at an error of ${delta} in all`;
   const rival = find(second);
   const lead = rival === undefined ? null : leadOf(own, rival, basis);
@@ -356,8 +415,10 @@ function rankedOutcome(
     return { verdict: "winner", winner: first, choice: first, runner_up: second, reason };
   }
   if (tied) return undecided(`${first} and ${second} are alike in the mean, but ${tails}`);
+  const flaky = timed && open.some((other) => failedAlone(own, other)[0] > failedAlone(own, other)[1]);
   return undecided(
-    `${first} leads, but not ${open.map(({ id }) => id).join(" and ")} beyond chance ${about}`,
+    `${first} leads, but not ${open.map(({ id }) => id).join(" and ")} beyond chance ${about}` +
+      (flaky ? "; it failed in more cases, so its speed does not count" : ""),
   );
 }
 

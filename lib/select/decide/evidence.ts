@@ -3,6 +3,7 @@ import { collectRun, type RequestMetric } from "../../bench/collect.ts";
 import { join } from "node:path";
 import { energyMeter } from "../../bench/energy.ts";
 import { readAnswers, readRunInfo } from "../../bench/folder.ts";
+import { underLoad } from "../../bench/plan.ts";
 import type { MachineInfo, RunInfo } from "../../bench/records.ts";
 import { summarizeRun } from "../../bench/summary.ts";
 import type { CandidateSummary, Summary } from "../../bench/summary_schema.ts";
@@ -24,6 +25,8 @@ export interface CandidateEvidence {
   readonly run: string;
   /** Mean over the good requests of a prompt, quiet or not, of the figure's natural logarithm. */
   readonly logByPrompt: ReadonlyMap<string, Readonly<Partial<Record<SpeedMetric, number>>>>;
+  /** Cases (their hashes) of which a timed request failed: its slowest answers may be among them. */
+  readonly failedCases: ReadonlySet<string>;
   /** What a counter measured, in joules a request; null where there is none. */
   readonly joulesPerRequest: number | null;
   /** Mean worth of the answers to each prompt, 0 to 1; empty where nothing was scored. */
@@ -47,6 +50,8 @@ export interface Evidence {
   /** Timed blocks of all runs together. */
   readonly blocks: number;
   readonly disturbedBlocks: number;
+  /** Why the times of a run allow no verdict, by run. */
+  readonly speedFaults: ReadonlyMap<string, string>;
   readonly quality: QualityReport | null;
   readonly qualitySource: QualitySource;
   /** Null where the checks are not with the run: then an empty answer, which scores 0, is the baseline. */
@@ -88,9 +93,12 @@ export async function gatherEvidence(
     );
   }
   const found = new Map<string, CandidateEvidence>();
+  const speedFaults = new Map<string, string>();
   let [blocks, disturbedBlocks] = [0, 0];
   for (const folder of folders) {
     const summary = await summarizeRun(folder);
+    const fault = speedFault(summary, runs.find(({ run_id }) => run_id === summary.run_id));
+    if (fault !== null) speedFaults.set(summary.run_id, fault);
     blocks += summary.blocks.timed;
     disturbedBlocks += summary.blocks.disturbed;
     for (const one of await evidenceOf(folder, summary, scored)) {
@@ -104,10 +112,25 @@ export async function gatherEvidence(
     candidates: [...found.values()],
     blocks,
     disturbedBlocks,
+    speedFaults,
     quality: scored?.report ?? null,
     qualitySource: scored?.source ?? null,
     baseline: first === undefined || scored?.source !== "checks" ? null : await baselineOf(scored, runs),
   };
+}
+
+/** Why drift or other programs may have made a difference in times: the reasons for which a summary gives no verdict. */
+function speedFault({ blocks: { treatment, busiest } }: Summary, run: RunInfo | undefined): string | null {
+  if (treatment === "too many") {
+    return `the machine was busy${
+      busiest === null ? "" : ` (${busiest.program}, ${busiest.cores.toFixed(2)} cores)`
+    }`;
+  }
+  if (run === undefined) return null;
+  if (run.plan.order === "by model") {
+    return "the candidates ran one after the other: drift was not controlled";
+  }
+  return underLoad(run.plan) ? "requests overlapped, so that cases are not independent" : null;
 }
 
 /** From the answers of the scored run and the prompt set beside it. */
@@ -195,12 +218,18 @@ async function evidenceOf(
   const promptIds = plan.prompt_set.prompts.map(({ id }) => id);
   const hashes = plan.prompt_set.prompts.map(({ sha256 }) => sha256);
   const meter = energyMeter();
+  const failed = new Map<string, Set<string>>();
   const run = await collectRun(folder, {
     candidates,
     promptIds,
     slo: null,
     watch: (record) => {
       if (record.kind === "request" || record.kind === "machine") meter.add(record);
+      if (record.kind !== "request" || record.phase !== "timed" || record.status === "ok") return;
+      const hash = hashes[promptIds.indexOf(record.prompt_id)];
+      if (hash !== undefined) {
+        failed.set(record.candidate, (failed.get(record.candidate) ?? new Set()).add(hash));
+      }
     },
   });
   const joules = meter.joulesPerRequest();
@@ -225,6 +254,7 @@ async function evidenceOf(
       summary: row,
       run: summary.run_id,
       logByPrompt,
+      failedCases: failed.get(row.id) ?? new Set(),
       joulesPerRequest: joules.get(row.id) ?? null,
       qualityByPrompt: new Map(
         [...qualityByPrompt(row.id, scored)].map(([id, value]) => [hashOf(id, scored, plan), value] as const),

@@ -157,7 +157,8 @@ export function chances(basis: RankingBasis, random: Random, resamples = 2000): 
 const sameCases = ({ speedPrompts, qualityPrompts }: RankingBasis) =>
   speedPrompts.length > 0 && qualityPrompts.every((prompt) => speedPrompts.includes(prompt));
 
-const speedParts = (weights: DecisionWeights) =>
+/** The parts that come from times, of those that have a weight. */
+export const speedParts = (weights: DecisionWeights) =>
   (["latency", "ttft", "throughput"] as const).filter((part) => (weights[part] ?? 0) > 0);
 
 /** The utility of one candidate minus another's, over cases. */

@@ -12,7 +12,11 @@ import { decisionSchema } from "../../../lib/select/decide/decision_schema.ts";
 import { gatherEvidence } from "../../../lib/select/decide/evidence.ts";
 import { DEFAULT_WEIGHTS } from "../../../lib/select/decide/ranking.ts";
 import { seededRandom } from "../../../lib/stats/random.ts";
-import { type GeneratedCandidate, writeGeneratedRun } from "../../../benchmarks/generated_run.ts";
+import {
+  type GeneratedCandidate,
+  type GeneratedRun,
+  writeGeneratedRun,
+} from "../../../benchmarks/generated_run.ts";
 
 const terms = (change: Partial<DecisionTerms> = {}): DecisionTerms => ({
   constraints: NO_CONSTRAINTS,
@@ -73,11 +77,12 @@ async function withRun(
   candidates: readonly GeneratedCandidate[],
   scores: Readonly<Record<string, number>> | null,
   then: (folder: string) => Promise<void>,
+  change: Partial<GeneratedRun> = {},
 ): Promise<void> {
   const folder = await Deno.makeTempDir({ prefix: "podium-decide-" });
   try {
     const prompts = Array.from({ length: 80 }, (_, at) => ({ id: `case-${at}`, text: `Case ${at}` }));
-    const info = await writeGeneratedRun(folder, { candidates, prompts, rounds: 1 });
+    const info = await writeGeneratedRun(folder, { candidates, prompts, rounds: 1, ...change });
     if (scores !== null) {
       await Deno.writeTextFile(join(folder, "quality.json"), JSON.stringify(qualityOf(info, scores)));
     }
@@ -197,6 +202,63 @@ Deno.test("as good as equal is a tie; one left is only; nobody is none, with the
       "slow",
     ]);
     assert.match(decisionMarkdown(none), /^# None; the best of the rest is slow/);
+  });
+});
+
+Deno.test("where drift or other programs may explain the times, speed decides nothing", async () => {
+  const because: [RegExp, Partial<GeneratedRun>][] = [
+    [/ran one after the other: drift was not controlled/, { plan: { order: "by model" } }],
+    [/requests overlapped/, { plan: { concurrency: 4 } }],
+    [/the machine was busy/, { disturbEvery: 1 }],
+  ];
+  for (const [why, change] of because) {
+    await withRun([slow, quick], null, async (folder) => {
+      const decision = decide(await gatherEvidence([folder], null), terms());
+      assert.deepEqual([decision.verdict, decision.fastest], ["undecided", null], String(why));
+      assert.match(decision.warnings.join("\n"), why);
+    }, change);
+    await withRun([slow, quick], { quick: 0.68, slow: 0.7 }, async (folder) => {
+      const decision = decide(await gatherEvidence([folder], null), terms());
+      assert.notEqual(decision.winner, "quick", String(why));
+      assert.equal(decision.weights["latency"], undefined);
+    }, change);
+  }
+});
+
+Deno.test("who fails more often is neither the fastest nor the winner for its speed", async () => {
+  // Its slowest requests may be those that failed.
+  const flaky = { ...quick, failing: 0.1 };
+  await withRun([flaky, slow], null, async (folder) => {
+    const decision = decide(await gatherEvidence([folder], null), terms());
+    assert.deepEqual([decision.verdict, decision.fastest], ["undecided", null]);
+  });
+  await withRun([flaky, slow], { quick: 0.7, slow: 0.7 }, async (folder) => {
+    const decision = decide(await gatherEvidence([folder], null), terms());
+    assert.equal(decision.winner, null, decision.reason);
+  });
+});
+
+Deno.test("two runs share no clock: neither of their candidates is called the fastest", async () => {
+  const folders = await Promise.all([1, 2].map(() => Deno.makeTempDir({ prefix: "podium-two-" })));
+  const [a = "", b = ""] = folders;
+  const prompts = Array.from({ length: 20 }, (_, at) => ({ id: `case-${at}`, text: `Case ${at}` }));
+  await writeGeneratedRun(a, { candidates: [quick], runId: "run-a", prompts });
+  await writeGeneratedRun(b, { candidates: [slow], runId: "run-b", prompts });
+  const decision = decide(await gatherEvidence([a, b], null), terms());
+  assert.equal(decision.fastest, null);
+  assert.match(decision.warnings.join("\n"), /the times come from 2 runs/);
+  await Promise.all(folders.map((folder) => Deno.remove(folder, { recursive: true })));
+});
+
+Deno.test("five cases show nothing at 2.5 %, however clear; and a floor of nothing is no floor", async () => {
+  const prompts = Array.from({ length: 5 }, (_, at) => ({ id: `case-${at}`, text: `Case ${at}` }));
+  await withRun([quick, slow], { quick: 0, slow: 1 }, async (folder) => {
+    assert.equal(decide(await gatherEvidence([folder], null), terms()).winner, null);
+  }, { prompts });
+  await withRun([quick, slow], { quick: 0, slow: 0 }, async (folder) => {
+    const constraints = { ...NO_CONSTRAINTS, minPassRate: 0, minScore: 0 };
+    const decision = decide(await gatherEvidence([folder], null), terms({ constraints }));
+    assert.deepEqual([decision.verdict, decision.choice], ["fastest", null]);
   });
 });
 
