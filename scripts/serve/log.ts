@@ -1,4 +1,5 @@
 /** One JSON line per request, on stderr, without ever waiting for its reader. */
+import { terminalJson } from "../../lib/terminal_text.ts";
 import type { ServedRequest } from "../../lib/serve/fallback.ts";
 
 /** Bytes that a slow reader may leave unread; further lines are dropped and counted. */
@@ -37,7 +38,7 @@ export function jsonLog(sink: { write(bytes: Uint8Array): Promise<number> }): Lo
       if (waiting.length > MOST_BYTES) return void dropped++;
       const lost = dropped > 0 ? { dropped } : {};
       dropped = 0;
-      waiting += JSON.stringify({ time: new Date().toISOString(), event, ...fields, ...lost }) + "\n";
+      waiting += terminalJson({ time: new Date().toISOString(), event, ...fields, ...lost }, 0) + "\n";
       timer ??= setTimeout(() => void flush(), GATHER_MS);
     },
     flush,

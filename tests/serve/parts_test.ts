@@ -1,5 +1,6 @@
 /** The state on disk, the models in memory, the text that is sent on, what keeps models warm. */
 import assert from "node:assert/strict";
+import { jsonLog } from "../../scripts/serve/log.ts";
 import fc from "fast-check";
 import { join } from "node:path";
 import { EnginePool, type PooledModel, type PoolEvent } from "../../lib/serve/pool.ts";
@@ -160,4 +161,21 @@ Deno.test("a model that was used and idles is asked for one token, quietly", asy
   assert.equal(it.fakes.unused?.log.length, 0);
   assert.ok((it.fakes.one?.log.length ?? 0) >= 2);
   assert.equal(it.records.length, 1, "it is no client's request");
+});
+
+Deno.test("a line of the log holds nothing that a terminal obeys, and the same data", async () => {
+  const written: Uint8Array[] = [];
+  const log = jsonLog({
+    write: (bytes) => {
+      written.push(bytes.slice());
+      return Promise.resolve(bytes.length);
+    },
+  });
+  const attack = "\u001b]0;owned\u0007\u009b2J\u202e\u007f";
+  log.write("request", { asked: attack });
+  await log.flush();
+  const text = written.map((bytes) => new TextDecoder().decode(bytes)).join("");
+  // deno-lint-ignore no-control-regex -- none of these may come out
+  assert.doesNotMatch(text.slice(0, -1), /[\u0000-\u001f\u007f-\u009f\u202a-\u202e]/);
+  assert.equal(JSON.parse(text).asked, attack);
 });
