@@ -5,6 +5,8 @@
  */
 import { z } from "zod";
 import { replaceFile } from "../bench/folder.ts";
+import { UserError } from "../errors.ts";
+import { decodeText } from "../text_file.ts";
 import { readMarks } from "./import.ts";
 import { pageMarkup } from "./page_markup.ts";
 import { score } from "./ratings.ts";
@@ -90,8 +92,9 @@ export function servePage(
     try {
       await save(parsed.data);
       return new Response(null, { status: 204 });
-    } catch {
-      return plain(500, `can't write ${path}: the score is not saved`);
+    } catch (error) {
+      const reason = error instanceof UserError ? error.message : `can't write ${path}`;
+      return plain(500, `the score is not saved: ${reason}`);
     }
   }
 
@@ -133,7 +136,7 @@ async function saveChange(
 
 async function savedMarks(sheet: Sheet, path: string): Promise<ReadonlyMap<string, Marks>> {
   try {
-    return readMarks(await Deno.readTextFile(path), sheet.key, path);
+    return readMarks(decodeText(await Deno.readFile(path), path), sheet.key, path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return new Map();
     throw error;

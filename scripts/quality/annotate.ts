@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { InvalidArgumentError, Option } from "commander";
 import { UserError } from "../../lib/errors.ts";
+import { readTextFile } from "../../lib/text_file.ts";
 import type { RubricName } from "../../lib/quality/rubric.ts";
 import { interruptSignal, jsonOption, outOption, pathValue, printJson, wholeNumber } from "../cli.ts";
 import { promptSetOf, qualityCommand, runFolder, runPromptsOption } from "./run_folder.ts";
@@ -94,7 +95,7 @@ async function page(
 ): Promise<number> {
   const { readMarks } = await import("../../lib/quality/import.ts");
   const { servePage } = await import("../../lib/quality/page.ts");
-  const marks = readMarks(await Deno.readTextFile(path), sheet.key, path);
+  const marks = readMarks(await readTextFile(path, "the sheet"), sheet.key, path);
   const served = open(() => servePage(sheet, path, marks, { token: crypto.randomUUID(), port }), port);
   console.error(`Rate here: ${served.url}`);
   console.error(`Every score is saved to ${path}; Ctrl-C ends the page.`);

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { Option } from "commander";
 import { UserError } from "../../lib/errors.ts";
+import { readTextFile } from "../../lib/text_file.ts";
 import type { BenchSettings } from "../bench/options.ts";
 import {
   endpointOption,
@@ -71,7 +72,7 @@ export async function capture(args: readonly string[]): Promise<number> {
     ? given.prompts
     : join(await runFolder(given.resume, given.out), promptsFile);
   const settings: BenchSettings = { ...given, ...fixed, prompts };
-  const text = await Deno.readTextFile(prompts).catch(() => null);
+  const text = await readTextFile(prompts, "the prompt set").catch(() => null);
   const { loadPromptSet } = await import("../../lib/prompts/prompts.ts");
   const { replaceFile } = await import("../../lib/bench/folder.ts");
   const { scoreRun } = await import("./score.ts");

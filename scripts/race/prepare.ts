@@ -14,6 +14,7 @@ import type { Machine } from "../../lib/catalog/machine.ts";
 import { locate, type Store } from "../../lib/catalog/store.ts";
 import { freeBytes } from "../../lib/catalog/files.ts";
 import { UserError } from "../../lib/errors.ts";
+import { readTextFile } from "../../lib/text_file.ts";
 import { loadPromptSet, type PromptSet, singlePrompt } from "../../lib/prompts/prompts.ts";
 import type { QualityReport } from "../../lib/quality/quality_schema.ts";
 import { type Constraints, exclusionsOf, NO_CONSTRAINTS } from "../../lib/select/decide/constraints.ts";
@@ -92,7 +93,7 @@ async function promptsOf({ bench }: RaceSettings): Promise<{ text: string; set: 
     };
   }
   const set = await loadPromptSet(bench.prompts);
-  return { text: await Deno.readTextFile(bench.prompts), set };
+  return { text: await readTextFile(bench.prompts, "the prompt set"), set };
 }
 
 /** Before anything is measured, quality and times are unknown. */

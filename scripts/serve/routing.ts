@@ -2,6 +2,7 @@
 import { dirname, join } from "node:path";
 import { defaultStore } from "../../lib/catalog/store.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
+import { readTextFile } from "../../lib/text_file.ts";
 import { decisionSchema } from "../../lib/select/decide/decision_schema.ts";
 import {
   makeRouter,
@@ -66,11 +67,11 @@ async function readPlan(
     );
   }
   if (routing !== undefined) {
-    const plan = parseRoutingPlan(await readNamed("--routing", routing), routing);
+    const plan = parseRoutingPlan(await readTextFile(routing, "--routing"), routing);
     return { planOf: () => plan, choice: null };
   }
   if (decision === undefined) return { planOf: byDefault, choice: null };
-  const text = await readNamed("--decision", decision);
+  const text = await readTextFile(decision, "--decision");
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -94,14 +95,6 @@ function byDefault(arms: readonly string[]): RoutingPlan {
       "no audit and no decision was given (--routing, --decision): auto means the first model, and others stand in " +
       "when it fails",
   };
-}
-
-async function readNamed(flag: string, path: string): Promise<string> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    throw new UserError(`${flag} ${path} can't be read: ${reasonOf(error)}`);
-  }
 }
 
 /** A damaged file at the default place is ignored; with --state it is an error. */

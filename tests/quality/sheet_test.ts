@@ -335,6 +335,32 @@ Deno.test("the page saves every score to the sheet, and goes on from it", () =>
     }
   }));
 
+Deno.test("a sheet that was saved in another encoding is not overwritten by the page", () =>
+  inTempFolder(async (folder) => {
+    const path = await writeSheet(folder, sheet);
+    const served = servePage(sheet, path, new Map(), { token: "hard-to-guess", port: 0 });
+    try {
+      const latin = Uint8Array.from(
+        `${await Deno.readTextFile(path)}\n# na\u00efve`.replace("\uFEFF", ""),
+        (letter) => letter.charCodeAt(0),
+      );
+      await Deno.writeFile(path, latin);
+      const item = sheet.items[0]?.item;
+      const response = await fetch(`${served.url}mark`, {
+        method: "POST",
+        body: JSON.stringify({ item, scores: { fluency: 4 } }),
+      });
+      assert.equal(response.status, 500);
+      assert.match(
+        await response.text(),
+        /^the score is not saved: .* is not UTF-8 .*na\u00efve.*: save it as UTF-8$/,
+      );
+      assert.deepEqual(await Deno.readFile(path), latin);
+    } finally {
+      await served.stop();
+    }
+  }));
+
 Deno.test("two pages on one sheet lose no score that either acknowledged, nor one of a spreadsheet", () =>
   inTempFolder(async (folder) => {
     const path = await writeSheet(folder, sheet);

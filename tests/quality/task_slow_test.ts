@@ -24,7 +24,9 @@ async function withRun(test: (run: string, root: string, endpoint: string) => Pr
   const endpoint = `fake=${fake.baseUrl}`;
   try {
     const set = join(root, "colours.json");
-    await Deno.writeTextFile(set, JSON.stringify({ name: "colours", prompts }));
+    // In UTF-16, as some of Windows' tools write it: what travels with the run must be readable too.
+    const letters = `\uFEFF${JSON.stringify({ name: "colours", prompts })}`;
+    await Deno.writeFile(set, new Uint8Array(Uint16Array.from(letters, (one) => one.charCodeAt(0)).buffer));
     const { code, stdout, stderr } = await runTask("quality", [
       ...["capture", "--endpoint", endpoint, "--models", "one", "--prompts", set, "--out", root, "--json"],
     ]);
