@@ -128,12 +128,12 @@ export type { RaceReport } from "./lib/select/race/race_report.ts";
  */
 export async function bench(names: Names = null, options: BenchOptions = {}): Promise<Run> {
   const setup = await setUp(options.reports);
-  let asked = namesOf(names);
+  let wanted = namesOf(names);
   if (options.control === true) {
-    const chosen = await chooseNames(asked, options.most, setup.resources);
-    asked = [...chosen.names.slice(0, 1), ...chosen.names];
+    const chosen = await chooseNames(wanted, options.most, setup.resources);
+    wanted = [...chosen.names.slice(0, 1), ...chosen.names];
   }
-  const run = await runShown(await requestOf(asked, options, shipped()), setup);
+  const run = await runShown(await requestOf(wanted, options, shipped()), setup);
   return new Run(run, options.control === true ? run.summary.candidates[1]?.id ?? null : null);
 }
 

@@ -211,7 +211,7 @@ async function madeDelays(fakeUrl: string): Promise<Map<string, number[]>> {
   return new Map(entries.map(({ tag, chunkMs }) => [tag, chunkMs]));
 }
 
-interface Asked {
+interface TimedAnswer {
   readonly ok: boolean;
   readonly status: number;
   /** First and last piece with a token, since the request was sent. */
@@ -221,7 +221,7 @@ interface Asked {
 
 const decoder = new TextDecoder();
 
-async function ask(way: Way, model: string, tag: string): Promise<Asked> {
+async function ask(way: Way, model: string, tag: string): Promise<TimedAnswer> {
   const json = JSON.stringify({ model, stream: true, messages: [{ role: "user", content: tag }] });
   try {
     const response = raw.post(`${way.baseUrl}/chat/completions`, way.apiKey ?? undefined, json);

@@ -1,7 +1,7 @@
 /** How much one model's latency varies when the same prompt is asked again: what a simulated race needs to know. */
 import { quantile } from "../lib/stats/quantile.ts";
 
-/** The noise of a world to race in (`World` in simulation.ts). */
+/** The noise of a world to race in (`RaceWorld` in simulation.ts). */
 export interface LatencyNoise {
   /** Standard deviation of the logarithm of one latency, over repeats of one prompt; 0.1 is about 10 %. */
   readonly noise: number;

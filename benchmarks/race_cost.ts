@@ -114,7 +114,7 @@ export function plainPick(
 }
 
 /**
- * Expected requests below which no procedure can stay that runs the leader beside each rival, block by block,
+ * Expected requests below which no procedure can stay that runs the leader against each rival, block by block,
  * and errs with at most δ, even if it knows the law of the noise (Kaufmann, Cappé and Garivier 2016): against
  * each rival kl(δ, 1 − δ) / KL blocks, where KL is the divergence of the paired log difference from the same
  * law moved to a gap of zero.

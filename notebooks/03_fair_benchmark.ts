@@ -131,7 +131,7 @@ teams.p95(3);
 // ## The figure to keep
 //
 // What this machine can tell apart today. The first line is a model against itself: a difference between two models that
-// is not clearly wider than that one is no difference. The figure and the whole report are kept beside the records.
+// is not clearly wider than that one is no difference. The figure and the whole report are stored with the records.
 
 // %% figures=1
 await run.report();

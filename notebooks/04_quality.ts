@@ -142,7 +142,7 @@ notes.score(`${notes.case().aspects.join(". ")}.`);
 // ## The figure to keep
 //
 // What these answers are worth, and how sure that is. The dashed line is a modest floor for a product: half of the cases.
-// The figure is kept beside the records.
+// The figure is stored with the records.
 
 // %% figures=1
 await run.passed(0.5).save(`${run.folder}/passed.svg`);

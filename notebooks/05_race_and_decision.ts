@@ -136,7 +136,7 @@ raceCosts([0.05, 0.1, 0.5]);
 //
 // ## The figure to keep
 //
-// Quality against latency: the two that a decision must balance. The figure is kept beside the records.
+// Quality against latency: the two that a decision must balance. The figure is stored with the records.
 
 // %% figures=1
 await withoutFloor.pareto().save(`${result.folder}/pareto.svg`);

@@ -56,14 +56,14 @@ async function examine(settings: Settings): Promise<Check[]> {
     registry: resources.registry,
     signal: resources.signal,
   };
-  const look = { fetch, timeoutMs: checks.LOOK_TIMEOUT_MS, signal: checkResources.signal };
+  const search = { fetch, timeoutMs: checks.SEARCH_TIMEOUT_MS, signal: checkResources.signal };
   const [cli, services] = await Promise.all([
     checks.findCli(checkResources),
     settings.endpoint === undefined
-      ? findServices({ ...look, env: Deno.env, run: runProgram })
+      ? findServices({ ...search, env: Deno.env, run: runProgram })
       : Promise.all(settings.endpoint.map((text) => {
         const named = parseEndpoint(text, Deno.env.get("API_KEY"));
-        return describeService(named, "--endpoint", look);
+        return describeService(named, "--endpoint", search);
       })),
   ]);
   const targets = settings.models ?? await probes.targetsHere(services, checkResources);

@@ -34,7 +34,7 @@ export async function pullShown(
       sleep: realSleep,
       clock: realClock,
       env: Deno.env,
-      onTerms: (terms) => askTerms(terms, yes, signal),
+      onTerms: (terms) => confirmTerms(terms, yes, signal),
       onProgress: show.event,
       ...(signal && { signal }),
     });
@@ -43,7 +43,7 @@ export async function pullShown(
   }
 }
 
-async function askTerms(
+async function confirmTerms(
   { model, license, url }: Terms,
   yes: boolean,
   signal?: AbortSignal,

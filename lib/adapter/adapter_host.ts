@@ -184,7 +184,7 @@ export class AdapterHost {
     return this.#ready.promise;
   }
 
-  /** Gets one answer. When `signal` is aborted, the adapter is told to end the answer, and resolves once it has. */
+  /** Gets one answer. When `signal` is aborted, the adapter is asked to end the answer; this resolves once it has. */
   async ask(
     request: AdapterRequest,
     emit: (text: string) => void,

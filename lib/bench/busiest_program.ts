@@ -2,7 +2,7 @@
 import type { Clock } from "../clock.ts";
 import type { RunProgram } from "../program.ts";
 
-/** A program, by the name of its file, and the cores that it used when it was looked for. */
+/** A program, by the name of its file, and the cores that it used when the search ran. */
 export interface BusyProgram {
   readonly program: string;
   readonly cores: number;
@@ -11,13 +11,13 @@ export interface BusyProgram {
 /** Finds the program that uses most of the processor now, apart from the processes named; null where unknown. */
 export type FindBusiest = (ownPids: readonly number[]) => Promise<BusyProgram | null>;
 
-/** Between two looks, in ms: a look costs processor time itself. */
-const LOOK_EVERY_MS = 5000;
+/** Between two searches, in ms: each costs processor time itself. */
+const SEARCH_EVERY_MS = 5000;
 /** Below this a program doesn't explain a disturbance. */
 const BUSY_CORES = 0.05;
 
 /** What each system prints: a line per process with its number, its share of a core in percent, and its name. */
-const LOOKS: Readonly<Record<string, readonly string[]>> = {
+const LIST_COMMANDS: Readonly<Record<string, readonly string[]>> = {
   linux: ["top", "-b", "-n", "2", "-d", "0.3", "-w", "200"],
   darwin: ["ps", "-A", "-o", "pid=,pcpu=,comm=", "-r"],
   windows: [
@@ -30,7 +30,7 @@ const LOOKS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Looks for the busiest program with the system's own tools: at most every five seconds, and only when asked. Linux was
+ * Finds the busiest program with the system's own tools: at most every five seconds, and only when asked. Linux was
  * tested; macOS and Windows were not.
  *
  * ```ts ignore
@@ -41,10 +41,10 @@ const LOOKS: Readonly<Record<string, readonly string[]>> = {
 export function busiestFinder(run: RunProgram, clock: Clock, system: string): FindBusiest {
   let last: { readonly atMs: number; readonly found: BusyProgram | null } | null = null;
   return async (ownPids) => {
-    const look = LOOKS[system];
-    if (look === undefined) return null;
-    if (last !== null && clock() - last.atMs < LOOK_EVERY_MS) return last.found;
-    const end = await run(look, { timeoutMs: 3000 });
+    const command = LIST_COMMANDS[system];
+    if (command === undefined) return null;
+    if (last !== null && clock() - last.atMs < SEARCH_EVERY_MS) return last.found;
+    const end = await run(command, { timeoutMs: 3000 });
     last = { atMs: clock(), found: end === null ? null : parseBusiest(end.stdout, ownPids) };
     return last.found;
   };
@@ -69,7 +69,7 @@ export function parseBusiest(text: string, ownPids: readonly number[]): BusyProg
     const [pid, percent] = [Number(fields[0]), Number(isTop ? fields[8] : fields[1])];
     const name = fields.slice(isTop ? 11 : 2).join(" ").replace(/^.*[\\/]/, "");
     if (!Number.isInteger(pid) || !Number.isFinite(percent) || ownPids.includes(pid)) return [];
-    // The look itself, and what a system calls its idle time and its sum.
+    // The command itself, and what a system calls its idle time and its sum.
     if (name === "" || /^(top|ps|powershell.*|Idle|_Total)$/i.test(name)) return [];
     return [{ program: name.slice(0, 40), cores: percent / 100 }];
   });

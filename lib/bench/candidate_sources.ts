@@ -27,9 +27,9 @@ export async function servicesFor(
 ): Promise<NamedOrFound[]> {
   if (services !== undefined) return usable(services.filter(({ problem }) => problem === null));
   if (endpoints !== undefined) {
-    const look = { fetch, timeoutMs: LIST_TIMEOUT_MS, signal };
+    const search = { fetch, timeoutMs: LIST_TIMEOUT_MS, signal };
     const asked = await Promise.all(
-      endpoints.map((text) => describeService(parseEndpoint(text, env.get("API_KEY")), "--endpoint", look)),
+      endpoints.map((text) => describeService(parseEndpoint(text, env.get("API_KEY")), "--endpoint", search)),
     );
     return usable(asked);
   }

@@ -1,5 +1,4 @@
 /** Reads a run's records once, line by line, and keeps of each request only the numbers a summary needs. */
-import { GrowableArray } from "./growable_array.ts";
 import type { BusyProgram } from "./busiest_program.ts";
 import { readSamples } from "./folder.ts";
 import { gapsMs, metricOf, queueS, secondsPerToken } from "./metrics.ts";
@@ -160,32 +159,63 @@ function addMachine(
   if (record.engines_cpu_s === null) noise.unknownNoise++;
 }
 
+/** Numbers in a typed array that doubles when it is full: eight (or four) bytes per value, whatever a run's length. */
+class GrowableArray {
+  #values: Float64Array | Float32Array;
+  #length = 0;
+
+  /** @param precision `single` where memory counts more than the eighth digit */
+  constructor(precision: "double" | "single" = "double") {
+    this.#values = precision === "double" ? new Float64Array(256) : new Float32Array(256);
+  }
+
+  get length(): number {
+    return this.#length;
+  }
+
+  push(value: number): void {
+    if (this.#length === this.#values.length) {
+      const grown = this.#values instanceof Float64Array
+        ? new Float64Array(this.#length * 2)
+        : new Float32Array(this.#length * 2);
+      grown.set(this.#values);
+      this.#values = grown;
+    }
+    this.#values[this.#length++] = value;
+  }
+
+  /** The values so far; shares memory with the array. */
+  view(): Float64Array | Float32Array {
+    return this.#values.subarray(0, this.#length);
+  }
+}
+
 function emptyCandidate(info: CandidateInfo): Collected {
-  const column = () => new GrowableArray();
+  const doubles = () => new GrowableArray();
   return {
     info,
     good: {
-      block: column(),
-      stretch: column(),
-      prompt: column(),
+      block: doubles(),
+      stretch: doubles(),
+      prompt: doubles(),
       metrics: {
-        latency_s: column(),
-        ttft_s: column(),
-        ttfo_s: column(),
-        tpot_s: column(),
-        output_tokens_per_s: column(),
-        decode_tokens_per_s: column(),
-        output_chars_per_s: column(),
+        latency_s: doubles(),
+        ttft_s: doubles(),
+        ttfo_s: doubles(),
+        tpot_s: doubles(),
+        output_tokens_per_s: doubles(),
+        decode_tokens_per_s: doubles(),
+        output_chars_per_s: doubles(),
       },
-      outputTokens: column(),
-      promptTokens: column(),
-      cachedTokens: column(),
-      queueS: column(),
-      serverDecode: column(),
+      outputTokens: doubles(),
+      promptTokens: doubles(),
+      cachedTokens: doubles(),
+      queueS: doubles(),
+      serverDecode: doubles(),
       gapsS: new GrowableArray("single"),
-      gapCount: column(),
+      gapCount: doubles(),
     },
-    timeline: { block: column(), due: column(), sent: column(), end: column(), met: column() },
+    timeline: { block: doubles(), due: doubles(), sent: doubles(), end: doubles(), met: doubles() },
     ok: 0,
     failed: 0,
     firstReason: null,
@@ -245,7 +275,7 @@ function addGood(candidate: Collected, record: RequestRecord, prompt: number): v
   candidate.sampleId ??= record.id;
 }
 
-/** Ours / the server's − 1, over the time from first to last token; null where the server tells none. */
+/** Podium's decode time over the server's, minus 1, from first to last token; null where the server reports none. */
 function serverDecodeError(record: RequestRecord): number | null {
   const theirs = record.server?.decode_ms ?? null;
   const [first, last] = [record.chunk_ms[0], record.chunk_ms.at(-1)];
@@ -263,7 +293,7 @@ function meets(record: RequestRecord, slo: CollectOptions["slo"]): boolean {
     (within(metricOf.ttft_s(record), slo.ttft_s) && within(metricOf.latency_s(record), slo.e2e_s));
 }
 
-const strength: readonly TokenSource[] = ["usage", "tokenizer", "chunks", "chars/4"];
+const strength: readonly TokenSource[] = ["usage", "chunks", "chars/4"];
 
 function weaker(a: TokenSource | null, b: TokenSource): TokenSource {
   return a === null || strength.indexOf(b) > strength.indexOf(a) ? b : a;

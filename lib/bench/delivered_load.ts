@@ -21,7 +21,7 @@ export interface DeliveredLoad {
  * The load a candidate met. At a constant rate the plan may have run in stretches (other candidates in
  * between): a pause in the due times of more than 1.5 intervals begins a new one.
  *
- * @param askedRate requests per second that the plan states; null in a closed loop
+ * @param plannedRate requests per second that the plan states; null in a closed loop
  *
  * ```ts
  * // Four requests at 10 a second, each 50 ms long.
@@ -29,11 +29,11 @@ export interface DeliveredLoad {
  * if (Math.abs(load.deliveredRate - 10) > 1e-9 || load.maxInFlight !== 1) throw new Error("as asked");
  * ```
  */
-export function deliveredLoad(spans: RequestTimes, askedRate: number | null): DeliveredLoad {
+export function deliveredLoad(spans: RequestTimes, plannedRate: number | null): DeliveredLoad {
   const { busyMs, maxInFlight } = sweep(spans);
   const busyS = busyMs / 1000;
   const completedRate = busyS > 0 ? spans.end.length / busyS : 0;
-  const deliveredRate = askedRate === null ? completedRate : rateOfStretches(spans, 1500 / askedRate);
+  const deliveredRate = plannedRate === null ? completedRate : rateOfStretches(spans, 1500 / plannedRate);
   return { deliveredRate, completedRate, maxInFlight, busyS };
 }
 

@@ -1,5 +1,5 @@
 /**
- * The noise guard: who used the processor while a stretch ran. A stretch beside a busy program is disturbed and left out
+ * The noise guard: who used the processor while a stretch ran. A stretch in which another program was busy is disturbed and left out
  * of the headline for all its candidates together: never a single sample, since slow models are hit more often.
  */
 import os from "node:os";

@@ -19,7 +19,7 @@ const numbers = (accept: (value: number) => boolean, expected: string) =>
   );
 
 /** Where a token count came from; only `usage` and `tokenizer` are not estimates. */
-export const tokenSource = z.enum(["usage", "tokenizer", "chunks", "chars/4"]);
+export const tokenSource = z.enum(["usage", "chunks", "chars/4"]);
 export type TokenSource = z.infer<typeof tokenSource>;
 
 /**
@@ -100,7 +100,7 @@ const candidateRecord = z.object({
   reason: z.string(),
 });
 
-/** The machine over one block: who used the processor. Null where the system does not tell. */
+/** The machine over one block: who used the processor. Null where the system does not report it. */
 const machineRecord = z.object({
   kind: z.literal("machine"),
   block: count,

@@ -50,7 +50,7 @@ export interface RunPlace {
 export interface MeasureOptions extends RunPlace {
   readonly resources: SessionResources;
   readonly onEvent?: (event: SessionEvent) => void;
-  /** Called with the run's folder before the first request, to put something beside the records. */
+  /** Called with the run's folder before the first request, to add files next to the records. */
   readonly onFolder?: (path: string) => Promise<void>;
   /** A run that ended early, to be finished: its plan is carried out, not the one that is given. */
   readonly resumed?: Resumed | null;

@@ -39,7 +39,7 @@ export interface StartedModel extends RunningModel {
 
 export interface StartModelOptions {
   readonly denoPath: string;
-  /** deno.json to run with; left out: the one that Deno finds beside this module. */
+  /** deno.json to run with; left out: the one that Deno finds next to this module. */
   readonly configPath?: string;
   /** `Deno.env`; a child process gets no keys or tokens of it. */
   readonly env: Environment;

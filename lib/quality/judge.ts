@@ -13,7 +13,7 @@ export interface ReplySchema {
 }
 
 /** Asks the judge once and gives back what it said. Rejects when there was no answer. */
-export type AskJudge = (messages: readonly ChatMessage[], format: ReplySchema) => Promise<string>;
+export type CallJudge = (messages: readonly ChatMessage[], format: ReplySchema) => Promise<string>;
 
 export type JudgedPrompt = Pick<Prompt, "id" | "messages" | "aspects" | "reference" | "anchors">;
 
@@ -88,7 +88,7 @@ export class Judge {
   invalidExample: string | null = null;
   #invalidInARow = 0;
 
-  constructor(readonly ask: AskJudge, readonly rubric: Rubric) {}
+  constructor(readonly ask: CallJudge, readonly rubric: Rubric) {}
 
   /** Scores for one answer; null when the reply is not the asked JSON. */
   rate(prompt: JudgedPrompt, answer: string): Promise<JudgeScores | null> {

@@ -65,7 +65,7 @@ export function anchoredPairs(prompts: readonly JudgedPrompt[]): Pair[] {
   });
 }
 
-interface Outcome {
+interface PairResult {
   readonly pair: Pair;
   readonly good: number | null;
   readonly bad: number | null;
@@ -96,7 +96,7 @@ export async function tryJudge(
         `${fewestPairs}; add "anchors" (label good or bad) to its prompts`,
     );
   }
-  const outcomes: Outcome[] = [];
+  const results: PairResult[] = [];
   const known = new Map<string, number | null>();
   const meanScore = async (prompt: JudgedPrompt, answer: string) => {
     const key = JSON.stringify([prompt.id, answer]);
@@ -109,14 +109,14 @@ export async function tryJudge(
     const { prompt, good, bad } = pair;
     const scores = { good: await meanScore(prompt, good), bad: await meanScore(prompt, bad) };
     const choices = [await judge.choose(prompt, good, bad), await judge.choose(prompt, bad, good)];
-    outcomes.push({
+    results.push({
       pair,
       ...scores,
       firstChosen: choices.filter((choice) => choice !== null).map((choice) => choice === "A"),
     });
-    onPair(outcomes.length, pairs.length);
+    onPair(results.length, pairs.length);
   }
-  return summarizeTrial(judge, outcomes, threshold);
+  return summarizeTrial(judge, results, threshold);
 }
 
 function mean(scores: JudgeScores | null): number | null {
@@ -125,20 +125,20 @@ function mean(scores: JudgeScores | null): number | null {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-function summarizeTrial(judge: Judge, outcomes: readonly Outcome[], threshold: number): Trial {
-  const accuracy = accuracyOf(outcomes);
-  const chosen = outcomes.flatMap(({ firstChosen }) => firstChosen);
+function summarizeTrial(judge: Judge, results: readonly PairResult[], threshold: number): Trial {
+  const accuracy = accuracyOf(results);
+  const chosen = results.flatMap(({ firstChosen }) => firstChosen);
   const figures = {
     rubric: judge.rubric.name,
     threshold,
-    pairs: outcomes.length,
+    pairs: results.length,
     accuracy,
-    ties: outcomes.filter(({ good, bad }) => good !== null && good === bad).length,
-    meanGood: average(outcomes.flatMap(({ good }) => good ?? [])),
-    meanBad: average(outcomes.flatMap(({ bad }) => bad ?? [])),
+    ties: results.filter(({ good, bad }) => good !== null && good === bad).length,
+    meanGood: average(results.flatMap(({ good }) => good ?? [])),
+    meanBad: average(results.flatMap(({ bad }) => bad ?? [])),
     firstChosen: { share: average(chosen.map(Number)), n: chosen.length },
-    longerBad: accuracyOf(outcomes.filter(({ pair }) => pair.bad.length > pair.good.length)),
-    shorterBad: accuracyOf(outcomes.filter(({ pair }) => pair.bad.length <= pair.good.length)),
+    longerBad: accuracyOf(results.filter(({ pair }) => pair.bad.length > pair.good.length)),
+    shorterBad: accuracyOf(results.filter(({ pair }) => pair.bad.length <= pair.good.length)),
     replies: judge.replies,
     invalid: judge.invalid,
     invalidExample: judge.invalidExample,
@@ -147,8 +147,8 @@ function summarizeTrial(judge: Judge, outcomes: readonly Outcome[], threshold: n
   return { ...figures, accepted: reason === null, reason };
 }
 
-function accuracyOf(outcomes: readonly Outcome[]): PassRate {
-  const byPrompt = Map.groupBy(outcomes, ({ pair }) => pair.prompt.id);
+function accuracyOf(results: readonly PairResult[]): PassRate {
+  const byPrompt = Map.groupBy(results, ({ pair }) => pair.prompt.id);
   return passRate(
     [...byPrompt.values()].map((same) =>
       same.filter(({ good, bad }) => good !== null && bad !== null && good > bad).length / same.length

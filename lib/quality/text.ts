@@ -53,7 +53,7 @@ export function fold(text: string): string {
     .replaceAll("ß", "ss");
 }
 
-/** Scripts that part no words by spaces: words are told by a dictionary. */
+/** Scripts that put no spaces between words: a dictionary separates them. */
 const unspaced =
   /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{sc=Thai}\p{sc=Laoo}\p{sc=Khmr}\p{sc=Mymr}\p{sc=Tibt}]/u;
 const dictionary = new Intl.Segmenter("en", { granularity: "word" });

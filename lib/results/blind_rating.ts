@@ -96,7 +96,7 @@ export class BlindRatings extends Result {
     );
   }
 
-  /** The models behind the answers, beside each rater's score and the score of the checks. */
+  /** The models behind the answers, next to each rater's score and the score of the checks. */
   reveal(): TableView {
     return new TableView(
       this.#sheet.items.map(({ item }, at) => {

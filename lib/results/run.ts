@@ -160,7 +160,7 @@ export class Run extends Result {
     }));
   }
 
-  /** What the first and the last `rounds` requests alone would have reported, beside the mean of all. */
+  /** What the first and the last `rounds` requests alone would have reported, next to the mean of all. */
   firstAndLast(rounds: number): TableView {
     const ids = this.control === null ? this.candidates : this.candidates.slice(0, 2);
     return new TableView(

@@ -83,7 +83,7 @@ export class Routing {
     headers: IncomingRequest["headers"],
     available: (candidate: string) => boolean,
   ): { readonly order: readonly string[]; readonly record: RecentChoice } | null {
-    const choice = this.#router?.choose(askOf(body, headers), available) ?? null;
+    const choice = this.#router?.choose(routingRequestOf(body, headers), available) ?? null;
     if (choice === null) return null;
     const [chosen] = choice.order;
     const record: RecentChoice = {
@@ -145,7 +145,7 @@ export class Routing {
   }
 }
 
-function askOf(body: RoutedBody, headers: IncomingRequest["headers"]): RoutingRequest {
+function routingRequestOf(body: RoutedBody, headers: IncomingRequest["headers"]): RoutingRequest {
   return {
     text: textOf(body),
     intentHint: headers.get("x-podium-intent") ?? metadataOf(body, "intent"),

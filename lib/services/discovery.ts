@@ -6,7 +6,7 @@ import { getFromService, type UntimedOptions } from "../endpoint/untimed_request
 import { UserError } from "../errors.ts";
 import type { RunProgram } from "../program.ts";
 import { kindOf, KNOWN_PORTS, parseEndpoint } from "./address.ts";
-import { askFoundryCli } from "./foundry_cli.ts";
+import { probeFoundryCli } from "./foundry_cli.ts";
 import { listServiceModels, type ServiceModels } from "./model_list.ts";
 
 export { parseEndpoint } from "./address.ts";
@@ -98,7 +98,7 @@ function withUniqueNames(services: readonly FoundService[]): FoundService[] {
 const addressOf = ({ baseUrl }: Endpoint) => baseUrl.replace("//localhost:", "//127.0.0.1:");
 
 async function serviceOfCli(run: RunProgram, untimed: UntimedOptions): Promise<FoundService | null> {
-  const cli = await askFoundryCli({ ...untimed, run });
+  const cli = await probeFoundryCli({ ...untimed, run });
   if (cli === null || cli.serviceUrl === null) return null;
   const endpoint = { name: "foundry", baseUrl: `${cli.serviceUrl}/v1` };
   const service = await describeService(endpoint, "Foundry CLI", untimed);

@@ -75,11 +75,11 @@ const serverStatus = z.looseObject({ webUrls: z.array(z.string()).nullish() });
  *   Promise.resolve(group === "service"
  *     ? { code: 0, stdout: "Model management service is running on http://127.0.0.1:5273/openai/status", stderr: "" }
  *     : { code: 1, stdout: "", stderr: "Unrecognized command or argument 'server'" });
- * const cli = await askFoundryCli({ run, timeoutMs: 1500 });
+ * const cli = await probeFoundryCli({ run, timeoutMs: 1500 });
  * if (cli?.words !== "service" || cli.serviceUrl !== "http://127.0.0.1:5273") throw new Error("the older commands");
  * ```
  */
-export async function askFoundryCli(
+export async function probeFoundryCli(
   { run, timeoutMs, signal }: { run: RunProgram; timeoutMs: number; signal?: AbortSignal },
 ): Promise<FoundryCli | null> {
   const foundry = (...args: string[]) =>

@@ -8,7 +8,7 @@ import type { Registry } from "../../lib/catalog/registry.ts";
 import type { Store } from "../../lib/catalog/store.ts";
 import { freeBytes } from "../../lib/catalog/files.ts";
 import type { FoundService, ListedModel } from "../../lib/services/discovery.ts";
-import { askFoundryCli, cliCommand, type FoundryCli } from "../../lib/services/foundry_cli.ts";
+import { cliCommand, type FoundryCli, probeFoundryCli } from "../../lib/services/foundry_cli.ts";
 import type { RunProgram } from "../../lib/program.ts";
 import { installFoundry, setVariable, type Shell } from "./shell.ts";
 
@@ -39,7 +39,7 @@ export interface CheckResources {
 }
 
 /** The longest that anything may take which is not there. */
-export const LOOK_TIMEOUT_MS = 1900;
+export const SEARCH_TIMEOUT_MS = 1900;
 
 /** What the workshop asks for: "at least 15GB free disk for multiple model caches". */
 const WORKSHOP_DISK_GB = 15;
@@ -92,7 +92,7 @@ async function acceleration({ run, signal }: CheckResources, cli: FoundryCli | n
   const [machine, webGpu, settings] = await Promise.all([
     within<Machine | null>(describeMachine(), null),
     within(webGpuAdapter(), null),
-    cli === null ? null : run(["foundry", "config", "list"], { timeoutMs: LOOK_TIMEOUT_MS, signal }),
+    cli === null ? null : run(["foundry", "config", "list"], { timeoutMs: SEARCH_TIMEOUT_MS, signal }),
   ]);
   const told = [...settings?.stdout.matchAll(/\b(\w+ExecutionProvider)\b/g) ?? []].map(([, name]) => name);
   const parts = [
@@ -123,7 +123,7 @@ async function webGpuAdapter(): Promise<string | null> {
 
 async function within<T>(work: Promise<T>, otherwise: T): Promise<T> {
   const late = Promise.withResolvers<T>();
-  const timer = setTimeout(() => late.resolve(otherwise), LOOK_TIMEOUT_MS);
+  const timer = setTimeout(() => late.resolve(otherwise), SEARCH_TIMEOUT_MS);
   try {
     return await Promise.race([work.catch(() => otherwise), late.promise]);
   } finally {
@@ -138,7 +138,7 @@ const SDK_VERSION = "from importlib.metadata import version; print(version('foun
 async function python({ run, os, signal }: CheckResources): Promise<Check> {
   const row = "Python with foundry-local-sdk";
   const ends = await Promise.all(
-    PYTHONS.map((python) => run([...python, "-c", SDK_VERSION], { timeoutMs: LOOK_TIMEOUT_MS, signal })),
+    PYTHONS.map((python) => run([...python, "-c", SDK_VERSION], { timeoutMs: SEARCH_TIMEOUT_MS, signal })),
   );
   const version = ends.find((end) => end?.code === 0)?.stdout.trim();
   if (version !== undefined) {
@@ -157,7 +157,7 @@ async function python({ run, os, signal }: CheckResources): Promise<Check> {
 
 /** Foundry Local's command line, if it answers in time. */
 export function findCli({ run, signal }: CheckResources): Promise<FoundryCli | null> {
-  return askFoundryCli({ run, timeoutMs: LOOK_TIMEOUT_MS, signal });
+  return probeFoundryCli({ run, timeoutMs: SEARCH_TIMEOUT_MS, signal });
 }
 
 /** Is Foundry Local there, and what else answers: `curl http://localhost:5273/v1/models`. */

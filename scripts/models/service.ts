@@ -5,7 +5,7 @@ import {
   type FoundService,
   parseEndpoint,
 } from "../../lib/services/discovery.ts";
-import { askFoundryCli, cliCommand } from "../../lib/services/foundry_cli.ts";
+import { cliCommand, probeFoundryCli } from "../../lib/services/foundry_cli.ts";
 import {
   loadFoundryModel,
   resolveFoundryModel,
@@ -26,19 +26,19 @@ export interface ServiceOptions extends Options {
   all?: boolean;
 }
 
-const LOOK_TIMEOUT_MS = 1900;
+const SEARCH_TIMEOUT_MS = 1900;
 const LIST_TIMEOUT_MS = 8000;
 const LOAD_TIMEOUT_MS = 600_000;
 
 const ask = () => ({ fetch, timeoutMs: LIST_TIMEOUT_MS, signal: interruptSignal() });
 
 async function servicesOf({ endpoint }: ServiceOptions): Promise<FoundService[]> {
-  const look = { fetch, timeoutMs: LOOK_TIMEOUT_MS, signal: interruptSignal() };
+  const search = { fetch, timeoutMs: SEARCH_TIMEOUT_MS, signal: interruptSignal() };
   const found = endpoint === undefined
-    ? await findServices({ ...look, env: Deno.env, run: runProgram })
+    ? await findServices({ ...search, env: Deno.env, run: runProgram })
     : await Promise.all(
       endpoint.map((text) =>
-        describeService(parseEndpoint(text, Deno.env.get("API_KEY")), "--endpoint", look)
+        describeService(parseEndpoint(text, Deno.env.get("API_KEY")), "--endpoint", search)
       ),
     );
   const broken = found.find(({ problem }) => problem !== null);
@@ -161,7 +161,11 @@ export async function moveCache(folder: string, options: ServiceOptions): Promis
     return 0;
   }
   const bytes = await copyCache(cacheDir, folder);
-  const cli = await askFoundryCli({ run: runProgram, timeoutMs: LOOK_TIMEOUT_MS, signal: interruptSignal() });
+  const cli = await probeFoundryCli({
+    run: runProgram,
+    timeoutMs: SEARCH_TIMEOUT_MS,
+    signal: interruptSignal(),
+  });
   const told = cli === null
     ? null
     : await runProgram(["foundry", "cache", "cd", folder], { timeoutMs: 30_000 });
@@ -183,7 +187,11 @@ export async function moveCache(folder: string, options: ServiceOptions): Promis
 
 /** Only the command line downloads: the web service has no call for it. */
 export async function download(name: string, options: ServiceOptions): Promise<number> {
-  const cli = await askFoundryCli({ run: runProgram, timeoutMs: LOOK_TIMEOUT_MS, signal: interruptSignal() });
+  const cli = await probeFoundryCli({
+    run: runProgram,
+    timeoutMs: SEARCH_TIMEOUT_MS,
+    signal: interruptSignal(),
+  });
   if (cli === null) {
     throw new UserError(
       "Foundry Local downloads through its command line, and there is no foundry command here: install it (deno task " +

@@ -9,7 +9,7 @@ import { derive, notebookNames } from "./files.ts";
 /** The folder of the copies. */
 export const copiesFolder = (notebooks: string): string => join(notebooks, "mine");
 
-/** Where the shipped notebook is kept beside its copy, to tell a changed copy from an unchanged one. */
+/** Where the shipped notebook is kept next to its copy, to tell a changed copy from an unchanged one. */
 const shippedFolder = (notebooks: string) => join(copiesFolder(notebooks), ".shipped");
 
 /**

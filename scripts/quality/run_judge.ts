@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { UserError } from "../../lib/errors.ts";
 import type { PromptSet } from "../../lib/prompts/prompts.ts";
-import { type AskJudge, Judge } from "../../lib/quality/judge.ts";
+import { type CallJudge, Judge } from "../../lib/quality/judge.ts";
 import { agreementWithPeople, judgeAnswers } from "../../lib/quality/judge_run.ts";
 import { type Trial, tryJudge } from "../../lib/quality/judge_trial.ts";
 import { writeQuality } from "../../lib/quality/quality.ts";
@@ -145,7 +145,7 @@ function showTrial(id: string, trial: Trial, agreement: readonly DimensionAgreem
 
 export interface OpenJudge {
   readonly id: string;
-  readonly ask: AskJudge;
+  readonly ask: CallJudge;
   close(): Promise<void>;
 }
 

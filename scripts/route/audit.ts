@@ -145,7 +145,7 @@ async function textOf(path: string): Promise<string> {
   }
 }
 
-/** The decision that was named, else the one beside the first run, else none. */
+/** The decision that was named, else the one in the first run's folder, else none. */
 async function decisionOf(given: string | undefined, [first]: readonly string[]): Promise<Decision | null> {
   const path = given ?? join(first ?? "", "decision.json");
   let text: string;

@@ -1,4 +1,4 @@
-/** Gathers the evidence, decides, and writes the decision beside the run. */
+/** Gathers the evidence, decides, and writes the decision to the run's folder. */
 import { basename, join } from "node:path";
 import { findRun } from "../../lib/bench/find_run.ts";
 import { readRunInfo, replaceFile } from "../../lib/bench/folder.ts";
@@ -84,7 +84,7 @@ export async function selectFrom(
   return { decision, markdown, written: first };
 }
 
-/** A decision that says something else is kept beside the new one, and the user is told. */
+/** Keeps an earlier decision that differs next to the new one, and says so. */
 async function keepEarlier(folder: string, { verdict, choice }: Decision): Promise<void> {
   const path = join(folder, "decision.json");
   const text = await Deno.readTextFile(path).catch(() => null);

@@ -5,7 +5,7 @@
  *
  * What the original got wrong, and what changed in the numbers:
  * - One request, and the first: it times the loading of the model. Here one warm-up comes first, and load_s stands
- *   apart; `rounds` asks more often, and latency_sec is then the mean, with n beside it.
+ *   apart; `rounds` asks more often, and latency_sec is then the mean, with n next to it.
  * - The wall clock, and the time-out counts as a failure without saying so. Here it is monotonic, and `error` says it.
  * - The route is fixed. Here it is what the endpoint offers: chat first, completions where there is no chat.
  * - The port is fixed. Here FOUNDRY_LOCAL_ENDPOINT or BASE_URL names a service, and without them the usual ports

@@ -2,7 +2,7 @@
  * Mirror of the course page's `select_model.py`: the first entry of a task whose min_ram_gb this machine has.
  *
  * What the original got wrong, and what changed here:
- * - It asks for the machine's total RAM alone, so it hands out models that can't be loaded beside what already
+ * - It asks for the machine's total RAM alone, so it hands out models that can't be loaded next to what already
  *   runs. The choice is the same here; `fits_now` and `why_not` say whether it can run at this moment, and
  *   `next_that_fits` names the task's first entry that can.
  * - `min_ram_gb: 8` refused every laptop sold with 8 GB, since such a machine reports 7.4 to 7.9. Up to 8 % are

@@ -1,7 +1,7 @@
 /** A judge may score only after it has told good answers from bad ones. */
 import assert from "node:assert/strict";
 import { loadPromptSet } from "../../lib/prompts/prompts.ts";
-import { type AskJudge, Judge, type JudgedPrompt, ratingMessages } from "../../lib/quality/judge.ts";
+import { type CallJudge, Judge, type JudgedPrompt, ratingMessages } from "../../lib/quality/judge.ts";
 import { anchoredPairs, tryJudge } from "../../lib/quality/judge_trial.ts";
 import { agreementWithPeople, judgeAnswers } from "../../lib/quality/judge_run.ts";
 import { rubrics } from "../../lib/quality/rubric.ts";
@@ -11,13 +11,13 @@ const { prompts } = await loadPromptSet("prompts/meeting_notes.json");
 const goodTexts = new Set(prompts.map(({ reference }) => reference));
 
 /** What was put before the judge: the texts between the answer's marks. */
-function answersIn(messages: Parameters<AskJudge>[0]): string[] {
+function answersIn(messages: Parameters<CallJudge>[0]): string[] {
   const text = messages.at(-1)?.content ?? "";
   return [...text.matchAll(/<answer>\n([\s\S]*?)\n<\/answer>/g)].map((match) => match[1] ?? "");
 }
 
 /** A judge that scores by `value` and chooses by it, the first where both are equal. */
-function judgeBy(value: (answer: string) => number): AskJudge {
+function judgeBy(value: (answer: string) => number): CallJudge {
   return (messages, { name }) => {
     const [a = "", b = ""] = answersIn(messages);
     const score = value(a);
@@ -29,7 +29,7 @@ function judgeBy(value: (answer: string) => number): AskJudge {
 }
 
 const expert = judgeBy((answer) => goodTexts.has(answer) ? 5 : 2);
-const trial = (ask: AskJudge) => tryJudge(new Judge(ask, rubrics.fluency), prompts);
+const trial = (ask: CallJudge) => tryJudge(new Judge(ask, rubrics.fluency), prompts);
 
 Deno.test("a judge that tells good from bad is accepted, with its figures", async () => {
   const { accepted, accuracy, ties, firstChosen, invalid, meanGood, meanBad } = await trial(expert);
@@ -85,7 +85,7 @@ Deno.test("scores out of range, halves and missing dimensions are not taken for 
 });
 
 Deno.test("the judge is asked for JSON by schema, and never told whose answer it reads", async () => {
-  const asked: Parameters<AskJudge>[] = [];
+  const asked: Parameters<CallJudge>[] = [];
   await trial((...args) => {
     asked.push(args);
     return expert(...args);

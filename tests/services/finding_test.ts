@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import type { Fetch } from "../../lib/clock.ts";
 import { findServices, recognizeServer } from "../../lib/services/discovery.ts";
-import { askFoundryCli } from "../../lib/services/foundry_cli.ts";
+import { probeFoundryCli } from "../../lib/services/foundry_cli.ts";
 import type { ProgramEnd, RunProgram } from "../../lib/program.ts";
 import { runProgram } from "../../lib/program.ts";
 
@@ -27,12 +27,12 @@ const older = cli({
 });
 
 Deno.test("both generations of the command line are understood", async () => {
-  assert.deepEqual(await askFoundryCli({ run: newer, timeoutMs: 100 }), {
+  assert.deepEqual(await probeFoundryCli({ run: newer, timeoutMs: 100 }), {
     words: "server",
     version: "0.10.3",
     serviceUrl: "http://127.0.0.1:52364",
   });
-  assert.deepEqual(await askFoundryCli({ run: older, timeoutMs: 100 }), {
+  assert.deepEqual(await probeFoundryCli({ run: older, timeoutMs: 100 }), {
     words: "service",
     version: "0.8.119",
     serviceUrl: "http://127.0.0.1:58338",
@@ -40,16 +40,16 @@ Deno.test("both generations of the command line are understood", async () => {
   const table = cli({
     "server status": { stdout: "State    Ready\nPID      29056\nWeb URLs http://127.0.0.1:52364" },
   });
-  assert.equal((await askFoundryCli({ run: table, timeoutMs: 100 }))?.serviceUrl, "http://127.0.0.1:52364");
+  assert.equal((await probeFoundryCli({ run: table, timeoutMs: 100 }))?.serviceUrl, "http://127.0.0.1:52364");
 });
 
 Deno.test("a stopped service, another program of that name, a program that hangs, and none at all", async () => {
   const stopped = cli({ "server status": { stdout: JSON.stringify({ state: "Stopped", webUrls: null }) } });
-  assert.equal((await askFoundryCli({ run: stopped, timeoutMs: 100 }))?.serviceUrl, null);
-  assert.equal(await askFoundryCli({ run: cli({}), timeoutMs: 100 }), null);
+  assert.equal((await probeFoundryCli({ run: stopped, timeoutMs: 100 }))?.serviceUrl, null);
+  assert.equal(await probeFoundryCli({ run: cli({}), timeoutMs: 100 }), null);
   const hangs: RunProgram = () => Promise.resolve({ code: null, stdout: "", stderr: "" });
-  assert.equal(await askFoundryCli({ run: hangs, timeoutMs: 100 }), null);
-  assert.equal(await askFoundryCli({ run: () => Promise.resolve(null), timeoutMs: 100 }), null);
+  assert.equal(await probeFoundryCli({ run: hangs, timeoutMs: 100 }), null);
+  assert.equal(await probeFoundryCli({ run: () => Promise.resolve(null), timeoutMs: 100 }), null);
 });
 
 /** Lists one model at each of these base URLs. */

@@ -54,7 +54,7 @@ export interface DecisionTerms {
   readonly random: Random;
 }
 
-type Outcome = Pick<Decision, "verdict" | "winner" | "choice" | "fastest" | "runner_up" | "reason">;
+type Conclusion = Pick<Decision, "verdict" | "winner" | "choice" | "fastest" | "runner_up" | "reason">;
 
 /**
  * Decides. The order is: constraints (each exclusion with its reason); then who may be chosen for its quality (see
@@ -259,14 +259,14 @@ function verdictOf(
   left: readonly CandidateEvidence[],
   evidence: Evidence,
   terms: DecisionTerms,
-): Outcome {
+): Conclusion {
   const [first, second] = ranking.order;
   if (first === undefined) {
     const reason = "no candidate passed the constraints";
     return { verdict: "none", winner: null, choice: null, fastest: null, runner_up: null, reason };
   }
   const fastest = fastestOf(left, evidence, terms);
-  const nothing = (reason: string): Outcome => ({
+  const nothing = (reason: string): Conclusion => ({
     verdict: fastest === null ? "undecided" : "fastest",
     winner: null,
     choice: null,
@@ -337,7 +337,7 @@ function leads(lead: Lead | null, error: number): boolean {
 function racedOutcome(
   left: readonly CandidateEvidence[],
   race: RecordedRace | null,
-): Omit<Outcome, "fastest"> | null {
+): Omit<Conclusion, "fastest"> | null {
   if (race === null) return null;
   const { verdict, winner, choice, runner_up, reason, requests, blocks, by } = raceReport(race);
   if (choice !== null && !left.some(({ id }) => id === choice)) {
@@ -376,7 +376,7 @@ function rankedOutcome(
   { basis, eligibility }: Ranking,
   left: readonly CandidateEvidence[],
   { delta, epsilon }: DecisionTerms,
-): Omit<Outcome, "fastest"> {
+): Omit<Conclusion, "fastest"> {
   const find = (id: string) => left.find((one) => one.id === id);
   const own = find(first);
   const undecided = (reason: string) =>

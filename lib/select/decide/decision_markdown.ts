@@ -2,7 +2,7 @@
 import type { Decision } from "./decision_schema.ts";
 
 /**
- * @param figures the file names of the plots beside it
+ * @param figures the file names of the plots next to it
  *
  * @example
  * ```ts ignore

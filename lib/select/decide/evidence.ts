@@ -58,7 +58,7 @@ export interface Evidence {
   readonly baseline: Baseline | null;
 }
 
-/** Scored answers: quality.json and the ratings beside it. */
+/** Scored answers: quality.json and the ratings next to it. */
 interface Scored {
   readonly report: QualityReport;
   readonly ratings: readonly RatingRecord[];
@@ -133,7 +133,7 @@ function speedFault({ blocks: { treatment, busiest } }: Summary, run: RunInfo | 
   return underLoad(run.plan) ? "requests overlapped, so that cases are not independent" : null;
 }
 
-/** From the answers of the scored run and the prompt set beside it. */
+/** From the answers of the scored run and the prompt set next to it. */
 async function baselineOf(scored: Scored, runs: readonly RunInfo[]): Promise<Baseline | null> {
   const path = join(scored.folder, "prompts.json");
   if (!await Deno.stat(path).then(({ isFile }) => isFile, () => false)) return null;

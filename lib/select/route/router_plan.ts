@@ -209,9 +209,9 @@ export function planFromDecision(
   };
 }
 
-function whyOf(decision: DecisionWord | null, choice: string | null, nobodyPassed: boolean): string {
+function whyOf(decision: DecisionWord | null, choice: string | null, allExcluded: boolean): string {
   if (decision === null) return "there is no decision yet, and no audit: what is observed decides";
-  const passed = nobodyPassed ? "; every model served was excluded there, so none is left out" : "";
+  const passed = allExcluded ? "; every model served was excluded there, so none is left out" : "";
   if (decision.choice === null) return `the decision recommends nothing (${decision.reason})${passed}`;
   if (choice === null) return `the decision's choice ${decision.choice} is not served here${passed}`;
   return `the decision's choice (${decision.verdict}); no audit has shown that a rule per request does better`;
