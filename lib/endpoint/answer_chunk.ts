@@ -174,19 +174,26 @@ function errorIn(value: unknown, first: Choice | null): string | null {
   // A document without choices may wrap its error: `{"data": {"error": …}}`.
   if (first === null) holders.push(...Object.values(value).filter(isObject));
   for (const holder of holders) {
-    const error = isError(holder?.error) ? holder.error : null;
-    if (error !== null) return messageOf(error);
+    const key = ERROR_KEYS.find((one) => isError(Reflect.get(holder ?? {}, one)));
+    if (key !== undefined) return messageOf(Reflect.get(holder ?? {}, key));
   }
   const code = value.error_code;
-  const marked = value.object === "error" || value.type === "error" || value.status === "error" ||
+  const marked = value.object === "error" || value.type === "error" ||
+    FAILED_FINISHES.has(String(value.status)) ||
     value.success === false || typeof code === "number" && code !== 0 ||
     typeof code === "string" && code !== "";
   if (marked) return messageOf(value);
   if (Array.isArray(value.errors) && value.errors.length > 0) return messageOf(value.errors[0]);
   if (first !== null || "choices" in value) return null;
   const bare = typeof value.message === "string" && ("code" in value || "status" in value || "type" in value);
-  return bare || "detail" in value ? messageOf(value) : null;
+  const failed = [value.code, value.status, value.status_code].some((one) =>
+    typeof one === "number" && one >= 400
+  );
+  return bare || failed || "detail" in value ? messageOf(value) : null;
 }
+
+/** Where servers put an error; Baidu and Triton among others have keys of their own. */
+const ERROR_KEYS = ["error", "err", "error_message", "error_msg"] as const;
 
 /** `null`, `false`, `0` and an empty text are how servers say that there is no error. */
 const isError = (error: unknown): error is NonNullable<unknown> => Boolean(error);
@@ -194,7 +201,7 @@ const isError = (error: unknown): error is NonNullable<unknown> => Boolean(error
 function messageOf(error: unknown): string {
   if (typeof error === "string") return error;
   if (!isObject(error)) return `error ${String(error)}`;
-  const message = error.message ?? error.detail ?? error.text ?? error.error;
+  const message = error.message ?? error.detail ?? error.text ?? error.error ?? error.msg ?? error.reason;
   if (typeof message === "string" && message !== "") return message;
   const code = error.code ?? error.error_code ?? error.type;
   return errorMessage(message ?? {}).replace(/^\{\}$/, "") ||

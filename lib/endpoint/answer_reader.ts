@@ -84,6 +84,7 @@ export class AnswerReader {
         if (error.type === "max-buffer-size-exceeded") {
           throw new AnswerError(`an event longer than ${MAX_EVENT_CHARS} characters`);
         }
+        if (error.type === "unknown-field") this.#unknownField(error.field ?? "", error.line ?? "");
       },
     });
   }
@@ -194,8 +195,15 @@ export class AnswerReader {
 
   #event(data: string, name: string | undefined): void {
     if (this.done) return;
-    if (data.trim() === "[DONE]") this.done = true;
+    if (data.trim() === "[DONE]" && name !== "error") this.done = true;
     else if (data.trim() !== "") this.#message(data, name === "error");
+  }
+
+  /** Older llama.cpp servers write `error: {…}`, and some servers their bare error, where `data: ` belongs. */
+  #unknownField(field: string, line: string): void {
+    if (this.done) return;
+    if (field === "error") this.#message(line.slice("error:".length), true);
+    else if (line.startsWith("{")) this.#message(line);
   }
 
   #message(json: string, isError = false): void {

@@ -71,6 +71,11 @@ const errors: Record<string, unknown> = {
   "code and message alone": { code: 500, message: "no memory" },
   "a list of errors": { errors: [{ message: "no memory" }] },
   "success false": { success: false, message: "no memory" },
+  "other keys": { error_code: 336, error_msg: "no memory" },
+  "err": { err: "no memory" },
+  "a message alone": { error_message: "no memory" },
+  "Triton": { status_code: 500, msg: "no memory" },
+  "a failed status": { status: "failed", reason: "no memory" },
   "wrapped": { data: { error: { message: "no memory" } } },
   "an empty object": { error: {} },
   "a number": { error: 500 },
@@ -90,6 +95,28 @@ for (const [name, json] of Object.entries(errors)) {
   });
 }
 
+Deno.test('an error on a line of its own, without "data:", is a failure too', () => {
+  for (
+    const line of [
+      'error: {"code":500,"message":"no memory","type":"server_error"}',
+      '{"error":"no memory"}',
+      '{"error":{"message":"no memory"}}',
+      "event: error\ndata: [DONE]",
+    ]
+  ) {
+    const reader = new AnswerReader("text/event-stream");
+    assert.throws(
+      () => reader.feed(encoder.encode(`data: ${delta("a")}\n\n${line}\n\ndata: [DONE]\n\n`), 1),
+      /the endpoint reported an error: /,
+      line,
+    );
+  }
+  const reader = new AnswerReader("text/event-stream");
+  reader.feed(encoder.encode(`data: ${delta("a")}\n\nerrors: 0\nnonsense\n\ndata: [DONE]\n\n`), 1);
+  reader.end(2);
+  assert.equal(reader.text().content, "a");
+});
+
 Deno.test("what only resembles an error is none", () => {
   for (
     const rest of [
@@ -98,6 +125,8 @@ Deno.test("what only resembles an error is none", () => {
       { error: "" },
       { error_code: 0 },
       { error_code: null },
+      { err: null, error_message: "" },
+      { status: "success", status_code: 200 },
       { success: true },
       { object: "chat.completion.chunk", code: null, message: null },
     ]
