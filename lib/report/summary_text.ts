@@ -128,7 +128,7 @@ export function planText(summary: Summary): string {
 }
 
 /** Which cases the intervals and verdicts speak about, and how many claims they were corrected over. */
-export function scopeSentence({ scope, comparisons, candidates }: Summary): string {
+export function scopeSentence({ scope, comparisons, candidates, ranks }: Summary): string {
   const cases = counted(scope.cases, "case");
   const about = {
     "cases like these": `cases like these (${cases})`,
@@ -141,8 +141,15 @@ export function scopeSentence({ scope, comparisons, candidates }: Summary): stri
   return `Scope: intervals and verdicts are about ${about[scope.claim]}. ` +
     `"Better" holds with 95 % for all ${counted(asked, "comparison")} of ${
       counted(candidates.length, "candidate")
-    } ` +
-    "together.";
+    } together.` + ranksText(ranks.filter(({ metric }) => metric === "latency_s"));
+}
+
+/** Ranks as intervals; nothing where two candidates leave no more to say than their comparison does. */
+function ranksText(ranks: Summary["ranks"]): string {
+  if (ranks.length < 3) return "";
+  const places = ranks.toSorted((a, b) => a.from - b.from || a.to - b.to)
+    .map(({ candidate, from, to }) => `\`${candidate}\` ${from === to ? from : `${from} to ${to}`}`);
+  return ` Rank by latency: ${places.join(", ")}.`;
 }
 
 /** The machine in one line, without the name of a host, user or folder. */

@@ -366,7 +366,7 @@ function racedOutcome(
 }
 
 /**
- * By quality, speed and memory together. A winner leads every other one beyond chance, each test at δ/K: so one of K
+ * By quality, speed and memory together. A winner leads every other one beyond chance, each test at δ/2K: so one of K
  * identical candidates is called the winner with probability at most δ. One that may not be chosen for its quality is
  * beaten by quality as well.
  */
@@ -382,7 +382,8 @@ function rankedOutcome(
   const undecided = (reason: string) =>
     ({ verdict: "undecided", winner: null, choice: null, runner_up: second, reason }) as const;
   if (own === undefined) return undecided("");
-  const error = delta / left.length;
+  // Two tests may each call a rival beaten, so each gets half of the error.
+  const error = delta / left.length / 2;
   const byQuality = { ...basis, weights: { quality: 1 } };
   const timed = speedParts(basis.weights).length > 0;
   const open = left.filter((other) => other !== own).filter((other) => {
