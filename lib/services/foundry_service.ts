@@ -77,8 +77,12 @@ export async function recognizeFoundry(
 }
 
 const names = z.array(z.string());
+const modelEntry = z.object({ id: z.string().trim().min(1), parent: z.string().nullish().catch(null) });
+/** A broken entry, or one with an empty id, is left out: the others can be used. */
 const modelList = z.looseObject({
-  data: z.array(z.looseObject({ id: z.string(), parent: z.string().nullish().catch(null) })),
+  data: z.array(z.unknown()).nullable().transform((entries) =>
+    (entries ?? []).flatMap((entry) => modelEntry.safeParse(entry).data ?? [])
+  ),
 });
 /** 0.x answers with a list, early ones with `{ models }`. */
 const catalogueList = z.union([

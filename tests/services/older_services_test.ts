@@ -143,3 +143,21 @@ Deno.test("a service that loads another variant than requested is noticed", asyn
     await Deno.remove(dir, { recursive: true });
   }
 });
+
+Deno.test("a broken entry in Foundry Local's list leaves the others usable; an empty list is empty", async () => {
+  const listed = async (data: unknown) => {
+    const stub = (input: string | URL | Request) => {
+      const { pathname } = new URL(String(input));
+      if (pathname === "/status") {
+        return Promise.resolve(Response.json({ modelCachePath: "/nowhere", pid: 1 }));
+      }
+      return Promise.resolve(Response.json(pathname === "/v1/models" ? { data } : []));
+    };
+    const endpoint = parseEndpoint("http://127.0.0.1:1/v1");
+    const found = await describeService(endpoint, "--endpoint", { fetch: stub, timeoutMs: 5000 });
+    assert.deepEqual([found.kind, found.problem], ["Foundry Local 2.x", null]);
+    return found.models.map(({ id }) => id);
+  };
+  assert.deepEqual(await listed([{ id: "phi" }, null, { name: "no id" }, { id: " " }, { id: 5 }]), ["phi"]);
+  assert.deepEqual(await listed(null), []);
+});
