@@ -61,6 +61,8 @@ export interface ComparableRun {
   readonly name: string;
   readonly info: RunInfo;
   readonly candidates: readonly RunCandidate[];
+  /** What kept the machine busy in most of its blocks, so that its times are not the candidates' own; null where quiet. */
+  readonly busy: string | null;
 }
 
 const maxAnswers = 5000;
@@ -91,10 +93,14 @@ export async function readComparableRun(folder: string, name: string): Promise<C
   const hashes = new Map(info.plan.prompt_set.prompts.map((prompt) => [prompt.id, prompt.sha256]));
   const drafts = new Map(info.candidates.map((candidate) => [candidate.id, emptyDraft(candidate)]));
   const disturbed = new Set<number>();
+  let reason = "";
   const blocks = new Set<number>();
   const good = new Set<string>();
   for await (const record of readSamples(folder)) {
-    if (record.kind === "machine" && record.disturbed !== null) disturbed.add(record.block);
+    if (record.kind === "machine" && record.disturbed !== null) {
+      disturbed.add(record.block);
+      reason = record.disturbed;
+    }
     if (record.kind === "candidate") {
       const draft = drafts.get(record.candidate);
       if (draft !== undefined) draft.reason ??= record.reason;
@@ -115,7 +121,7 @@ export async function readComparableRun(folder: string, name: string): Promise<C
   for (const draft of drafts.values()) {
     if (quiet) draft.values = draft.values.filter((value) => !disturbed.has(value.block));
   }
-  return { name, info, candidates: [...drafts.values()] };
+  return { name, info, candidates: [...drafts.values()], busy: quiet ? null : reason };
 }
 
 function emptyDraft(info: CandidateInfo): Draft {

@@ -175,6 +175,10 @@ function timedParts(
     if (own.length === 0 && now.length === 0) {
       return part === "latency" ? [unknown(id, part, limit, "neither run has a good request")] : [];
     }
+    const busy = [before, after].find((run) => run.busy !== null);
+    if (busy !== undefined) {
+      return [unknown(id, part, limit, `the machine was busy during ${busy.name} (${busy.busy})`)];
+    }
     if (blocking.length > 0) return [unknown(id, part, limit, `the runs differ in ${blocking.join(", ")}`)];
     const estimated = part === "time per token" && pair.before.estimated !== pair.after.estimated;
     if (estimated) {
@@ -275,7 +279,7 @@ function changeOf(
   const reach = (found.interval[1] - found.interval[0]) / 2;
   const error = reach / studentTQuantile(1 - ERROR, n - 1);
   const p_fail = error > 0 ? studentTCdf(-(found.mean - limit) / error, n - 1) : null;
-  return { ...common, interval: found.interval, p_fail, passes: found.interval[1] <= limit };
+  return { ...common, interval: found.cautious, p_fail, passes: found.cautious[1] <= limit };
 }
 
 /**

@@ -109,6 +109,11 @@ export function lossP(
 export interface Difference {
   readonly mean: number;
   readonly interval: Interval;
+  /**
+   * The same for claims that a difference is small: never narrower than if all cases had differed by the mean. A few cases
+   * in which everything changes may not have been among those seen, and Student's t knows nothing of them.
+   */
+  readonly cautious: Interval;
   readonly n: number;
 }
 
@@ -136,14 +141,15 @@ export function scoreDifference(
   if (pairs.every(([a, b]) => (a === 0 || a === 1) && (b === 0 || b === 1))) {
     const gained = pairs.filter(([a, b]) => a > b).length;
     const lost = pairs.filter(([a, b]) => a < b).length;
-    return { mean, interval: tangoInterval(gained, lost, n, confidence), n };
+    const interval = tangoInterval(gained, lost, n, confidence);
+    return { mean, interval, cautious: interval, n };
   }
   const squares = differences.reduce((sum, one) => sum + (one - mean) ** 2, 0);
   const error = Math.sqrt(squares / (n - 1) / n);
-  if (error < 1e-12) {
-    const share = ((1 - confidence) / 2) ** (1 / n);
-    return { mean, interval: [mean * share - (1 - share), mean * share + (1 - share)], n };
-  }
+  const share = ((1 - confidence) / 2) ** (1 / n);
+  const [low, high] = [mean * share - (1 - share), mean * share + (1 - share)];
+  if (error < 1e-12) return { mean, interval: [low, high], cautious: [low, high], n };
   const half = studentTQuantile(0.5 + confidence / 2, n - 1) * error;
-  return { mean, interval: [Math.max(-1, mean - half), Math.min(1, mean + half)], n };
+  const interval: Interval = [Math.max(-1, mean - half), Math.min(1, mean + half)];
+  return { mean, interval, cautious: [Math.min(low, interval[0]), Math.max(high, interval[1])], n };
 }

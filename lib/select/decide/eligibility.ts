@@ -85,9 +85,11 @@ function whyNot({ best, isBest, behindBest, overBaseline, maxDrop, baseline }: {
   }
   if (isBest) return "";
   if (behindBest === null) return "too few scored cases";
-  if (behindBest.interval[0] > -maxDrop) return "";
+  if (behindBest.cautious[0] > -maxDrop) return "";
   const needed = casesNeeded(behindBest, maxDrop);
-  return `its quality is not shown to be within ${maxDrop} of ${best}'s: ${shown(behindBest)}` +
+  return `its quality is not shown to be within ${maxDrop} of ${best}'s: ${
+    shown({ ...behindBest, interval: behindBest.cautious })
+  }` +
     (needed === null ? "" : `; about ${needed} cases would tell`);
 }
 
@@ -101,7 +103,9 @@ export function shown({ mean, interval, n }: Difference): string {
 function casesNeeded({ mean, interval: [low, high], n }: Difference, margin: number): number | null {
   if (mean <= -margin) return null;
   const spread = (high - low) / 2 * Math.sqrt(n) / 1.96;
-  return casesFor({ between: spread, within: null }, margin + Math.min(0, mean));
+  const bySpread = casesFor({ between: spread, within: null }, margin + Math.min(0, mean));
+  const unseen = mean >= 0 ? 1 - margin : (1 - margin) / (1 + mean);
+  return bySpread === null ? null : Math.max(bySpread, Math.ceil(Math.log(0.025) / Math.log(unseen)));
 }
 
 function meanOver({ qualityByPrompt }: CandidateEvidence, cases: readonly string[]): number {
