@@ -56,7 +56,7 @@ export function nullRaces(
   return count;
 }
 
-/** Paired log differences of two identical candidates, one a call. */
+/** Paired log differences of two identical candidates, one per call. */
 export const NULL_DIFFERENCES: Readonly<Record<string, (random: Random) => number>> = {
   "normal": (random) => 0.14 * standardNormal(random),
   "5 % three times slower": (random) => 0.14 * standardNormal(random) + slow(random) - slow(random),

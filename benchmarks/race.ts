@@ -156,7 +156,10 @@ async function plot(
         "bound": information_bound,
       },
     })),
-    { title: "What a verdict costs", caption: `4 candidates, ${races} races a row, ${100 * noise} % noise` },
+    {
+      title: "What a verdict costs",
+      caption: `4 candidates, ${races} races per row, ${100 * noise} % noise`,
+    },
   );
   await Deno.writeTextFile(plot, svgFile(figure));
 }

@@ -14,7 +14,7 @@
  * ```
  */
 export class TokenDecoder<Token> {
-  /** UTF-8 needs at most four bytes a character: what is still broken after four tokens stays broken. */
+  /** UTF-8 needs at most four bytes per character: what is still broken after four tokens stays broken. */
   static readonly #longestWait = 3;
   static readonly #contextTokens = 3;
   #before: readonly Token[];

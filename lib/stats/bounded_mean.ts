@@ -3,7 +3,7 @@
 /** Shares of the largest possible stake. Several at once, because the best one depends on what is not known. */
 const STAKES = [1, 0.5, 0.25] as const;
 
-/** Two gamblers' logarithms of what they hold, one entry a stake: against "at least ε" and "at most −ε". */
+/** Two gamblers' logarithms of what they hold, one entry per stake: against "at least ε" and "at most −ε". */
 export interface NearZero {
   readonly againstHigh: readonly number[];
   readonly againstLow: readonly number[];

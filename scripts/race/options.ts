@@ -91,7 +91,7 @@ export function raceCommand(): Command {
     .addOption(
       new Option(
         "--quality <run>",
-        "apply the quality floor to the answers of this run instead of asking first",
+        "apply the quality floor to the answers of this run instead of capturing answers first",
       )
         .argParser(pathValue),
     );

@@ -44,7 +44,7 @@ await runCli(async () => {
     .argument("[prompts...]", "prompts (default: the sample's three prompts)")
     .option(
       "--models <names>",
-      "others than the sample's, first choice first; their tags stand in models.json",
+      "models to route to, the preferred one first; models.json holds their tags (default: the sample's)",
       commaList,
     )
     .parse(Deno.args, { from: "user" });

@@ -27,7 +27,7 @@ export interface CandidateEvidence {
   readonly logByPrompt: ReadonlyMap<string, Readonly<Partial<Record<SpeedMetric, number>>>>;
   /** Cases (their hashes) of which a timed request failed: its slowest answers may be among them. */
   readonly failedCases: ReadonlySet<string>;
-  /** What a counter measured, in joules a request; null where there is none. */
+  /** What a counter measured, in joules per request; null where there is none. */
   readonly joulesPerRequest: number | null;
   /** Mean worth of the answers to each prompt, 0 to 1; empty where nothing was scored. */
   readonly qualityByPrompt: ReadonlyMap<string, number>;

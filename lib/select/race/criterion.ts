@@ -13,7 +13,7 @@ export interface UtilityWeights {
   readonly latency?: number;
   /** Half the time to first token. */
   readonly ttft?: number;
-  /** Twice the output tokens a second. */
+  /** Twice the output tokens per second. */
   readonly throughput?: number;
 }
 
