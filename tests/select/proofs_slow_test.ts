@@ -22,6 +22,6 @@ Deno.test("a rate that is broken is found, and one that may be chance is not", (
   const row = { claim: "", world: "", stated: 0.05, runs: 400 };
   assert.ok(isBroken({ ...row, wrong: 47 }, 0.001) && !isBroken({ ...row, wrong: 34 }, 0.001));
   const [low, high] = rateInterval(20, 400);
-  // scipy 1.17.1: binomtest(20, 400).proportion_ci(0.95, "exact").
+  // By bisection over sums of binomial probabilities (Python).
   assert.ok(Math.abs(low - 0.03080) < 1e-4 && Math.abs(high - 0.07620) < 1e-4, `${low} ${high}`);
 });
