@@ -7,7 +7,6 @@
  *   deno task report RUN --json                          the summary itself
  */
 import type { Command } from "commander";
-import { UserError } from "../lib/errors.ts";
 import { bareCommand, decimal, jsonOption, outOption, printJson, runCli } from "./cli.ts";
 
 interface Options {
@@ -17,15 +16,12 @@ interface Options {
 }
 
 async function report(run: string, options: Options): Promise<number> {
-  const [{ findRun }, { reportRun }, { terminalSummary }] = await Promise.all([
+  const [{ requireRun }, { reportRun }, { terminalSummary }] = await Promise.all([
     import("../lib/bench/find_run.ts"),
     import("../lib/report/write.ts"),
     import("../lib/report/terminal_summary.ts"),
   ]);
-  const folder = await findRun(run, options.out);
-  if (folder === null) {
-    throw new UserError(`no run ${run}: neither a folder with a run.json, nor one below ${options.out}`);
-  }
+  const folder = await requireRun(run, options.out);
   const { summary, quality, written } = await reportRun(
     folder,
     options.watts === undefined ? {} : { watts: options.watts },

@@ -17,6 +17,25 @@ export async function findRun(name: string, root: string): Promise<string | null
   return null;
 }
 
+/**
+ * The folder of a run that has to exist.
+ *
+ * @param flag the flag that names the run, for the message
+ * @throws {UserError} when there is no such run
+ * @example
+ * ```ts
+ * const error = await requireRun("yesterday", "reports", "--resume").catch((reason) => reason);
+ * if (!error.message.startsWith("--resume yesterday: there is no such run")) throw error;
+ * ```
+ */
+export async function requireRun(name: string, root: string, flag = ""): Promise<string> {
+  const folder = await findRun(name, root);
+  if (folder !== null) return folder;
+  throw new UserError(
+    `${`${flag} ${name}`.trim()}: there is no such run: give its folder, or its name below ${root}`,
+  );
+}
+
 async function isFile(path: string): Promise<boolean> {
   try {
     return (await Deno.stat(path)).isFile;

@@ -1,5 +1,5 @@
 /** The steps behind the public functions: names to candidates, and plans to results, with progress on a screen. */
-import { findRun } from "../bench/find_run.ts";
+import { requireRun } from "../bench/find_run.ts";
 import { readRunInfo } from "../bench/folder.ts";
 import type { NamedCandidate } from "../bench/named_candidate.ts";
 import type { Exclusion, RaceTerms } from "../bench/records.ts";
@@ -178,8 +178,7 @@ function showRace(
  * @throws {UserError} when there is no such run
  */
 export async function replayShown(run: string, { screen, out }: Setup): Promise<Race> {
-  const folder = await findRun(run, out);
-  if (folder === null) throw new UserError(`there is no run called ${run} in ${out}`);
+  const folder = await requireRun(run, out);
   const { status } = await readRunInfo(folder);
   const race = await replayRecorded(folder);
   await screen.show(evidenceFigure(race, "replayed"));

@@ -1,9 +1,8 @@
 /** Runs a session, shows how far it is, and writes the reports. */
 import { dirname, join } from "node:path";
-import { findRun } from "../../lib/bench/find_run.ts";
+import { requireRun } from "../../lib/bench/find_run.ts";
 import { runSession, type SessionPlan } from "../../lib/bench/session.ts";
 import type { Summary } from "../../lib/bench/summary_schema.ts";
-import { UserError } from "../../lib/errors.ts";
 import { loadPromptSet, type PromptSet, singlePrompt } from "../../lib/prompts/prompts.ts";
 import { terminalSummary } from "../../lib/report/terminal_summary.ts";
 import { reportRun } from "../../lib/report/write.ts";
@@ -37,7 +36,9 @@ export async function execute(
       endpoints: settings.endpoint,
       engine: engineOf(settings),
       plan: planOf(settings, prompts),
-      resume: settings.resume === undefined ? undefined : await runPath(settings),
+      resume: settings.resume === undefined
+        ? undefined
+        : await requireRun(settings.resume, settings.out, "--resume"),
     },
     resources,
     {
@@ -65,13 +66,6 @@ export async function execute(
 /** The prompt set that the flags name. */
 export async function promptsOf({ prompt, prompts }: BenchSettings): Promise<PromptSet> {
   return prompt === undefined ? await loadPromptSet(prompts) : singlePrompt(prompt);
-}
-
-/** `--resume` takes a folder, or the name of a run below --out. */
-async function runPath({ resume = "", out }: BenchSettings): Promise<string> {
-  const path = await findRun(resume, out);
-  if (path !== null) return path;
-  throw new UserError(`--resume ${resume}: there is no such run: give its folder, or its name below ${out}`);
 }
 
 /** The session's plan that the flags stand for. */

@@ -1,5 +1,5 @@
 /** `bench --plan`: what a run could show, from a pilot or an earlier run, and what it would take. */
-import { findRun } from "../../lib/bench/find_run.ts";
+import { requireRun } from "../../lib/bench/find_run.ts";
 import { roundsUnderLoad } from "../../lib/bench/plan.ts";
 import { PILOT_ROUNDS, pilotSet, planRun, type RunPlan } from "../../lib/bench/planner.ts";
 import { summarizeRun } from "../../lib/bench/summary.ts";
@@ -14,11 +14,7 @@ export async function plan(settings: BenchSettings): Promise<RunPlan> {
   const load = { prompts: prompts.prompts.length, concurrency: 1, rate: null };
   const size = { cases: load.prompts, rounds: settings.rounds ?? roundsUnderLoad(load) };
   if (typeof from === "string") {
-    const folder = await findRun(from, out);
-    if (folder === null) {
-      throw new UserError(`--plan ${from}: there is no such run: give its folder, or its name below ${out}`);
-    }
-    return planRun(await summarizeRun(folder), size);
+    return planRun(await summarizeRun(await requireRun(from, out, "--plan")), size);
   }
   if (settings.concurrency > 1 || settings.rate !== undefined) {
     throw new UserError("--plan plans runs of one client: leave out --concurrency and --rate");

@@ -1,5 +1,5 @@
 /** WHY: `models learn` writes a run's figures into the registry for the team; it shows the change first. */
-import { findRun } from "../../lib/bench/find_run.ts";
+import { requireRun } from "../../lib/bench/find_run.ts";
 import { replaceFile } from "../../lib/bench/folder.ts";
 import { summarizeRun } from "../../lib/bench/summary.ts";
 import type { CandidateSummary, Summary } from "../../lib/bench/summary_schema.ts";
@@ -70,10 +70,7 @@ async function readText(path: string): Promise<string> {
 }
 
 async function lessonsOf(name: string, root: string): Promise<Lesson[]> {
-  const folder = await findRun(name, root);
-  if (folder === null) {
-    throw new UserError(`unknown run ${name}: give its folder, or its name below ${root}`);
-  }
+  const folder = await requireRun(name, root);
   const summary = await summarizeRun(folder);
   const quality = await readQuality(folder);
   const lessons = summary.candidates.filter(({ requests }) => requests.ok > 0)

@@ -11,7 +11,7 @@ import {
 } from "../../lib/catalog/registry.ts";
 import { defaultStore, locate, openStore, pathInStore, RECEIPT } from "../../lib/catalog/store.ts";
 import { freeBytes } from "../../lib/catalog/files.ts";
-import { findRun } from "../../lib/bench/find_run.ts";
+import { requireRun } from "../../lib/bench/find_run.ts";
 import { UserError } from "../../lib/errors.ts";
 import { interruptSignal } from "../cli.ts";
 import { filesBelow, MANIFEST, writeManifest } from "./manifest.ts";
@@ -104,10 +104,7 @@ export async function makePack(to: string, options: PackOptions): Promise<MadePa
 async function chooseRuns(names: readonly string[]): Promise<PackedRun[]> {
   const runs: PackedRun[] = [];
   for (const name of names) {
-    const folder = await findRun(name, "reports");
-    if (folder === null) {
-      throw new UserError(`unknown run ${name}: give its folder, or its name below reports`);
-    }
+    const folder = await requireRun(name, "reports");
     runs.push({ name: basename(resolve(folder)), folder });
   }
   return runs;

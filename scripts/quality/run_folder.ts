@@ -28,12 +28,8 @@ export function qualityCommand(name: string, description: string) {
 /** @throws {UserError} when the run doesn't exist */
 export async function runFolder(name: string | undefined, root: string): Promise<string> {
   if (name === undefined) throw new UserError(`give a run: its folder, or its name below ${root}`);
-  const { findRun } = await import("../../lib/bench/find_run.ts");
-  const folder = await findRun(name, root);
-  if (folder === null) {
-    throw new UserError(`unknown run ${name}: give its folder, or its name below ${root}`);
-  }
-  return folder;
+  const { requireRun } = await import("../../lib/bench/find_run.ts");
+  return await requireRun(name, root);
 }
 
 /**

@@ -1,9 +1,8 @@
 /** Runs a race: live, over records, or simulated. The report of each is made in the same way. */
 import { join } from "node:path";
-import { findRun } from "../../lib/bench/find_run.ts";
+import { requireRun } from "../../lib/bench/find_run.ts";
 import { readRunInfo, replaceFile } from "../../lib/bench/folder.ts";
 import type { RunInfo } from "../../lib/bench/records.ts";
-import { UserError } from "../../lib/errors.ts";
 import { loadPromptSet, type PromptSet } from "../../lib/prompts/prompts.ts";
 import { writeQuality } from "../../lib/quality/quality.ts";
 import { writeReports } from "../../lib/report/write.ts";
@@ -76,12 +75,7 @@ function codeOf(status: RunInfo["status"], { verdict, excluded }: RaceReport): n
 }
 
 export async function replay({ bench, given }: RaceSettings, name: string): Promise<Raced> {
-  const folder = await findRun(name, bench.out);
-  if (folder === null) {
-    throw new UserError(
-      `--replay ${name}: there is no such run: give its folder, or its name below ${bench.out}`,
-    );
-  }
+  const folder = await requireRun(name, bench.out, "--replay");
   const { plan } = await readRunInfo(folder);
   const scored = needsScores({ ...DEFAULT_TERMS, ...plan.race, ...given });
   const set = scored ? await promptSetFor(folder) ?? await loadPromptSet(bench.prompts) : null;

@@ -1,5 +1,5 @@
 /** From settings to a race that can start: candidates, constraints, the quality gate. */
-import { findRun } from "../../lib/bench/find_run.ts";
+import { requireRun } from "../../lib/bench/find_run.ts";
 import type { NamedCandidate } from "../../lib/bench/named_candidate.ts";
 import type { Exclusion, RaceTerms } from "../../lib/bench/records.ts";
 import {
@@ -152,13 +152,11 @@ async function gateFor(
   text: string,
 ): Promise<{ report: QualityReport; folder: string } | null> {
   if (quality !== undefined) {
-    const folder = await findRun(quality, bench.out);
-    const report = folder === null ? null : await readQuality(folder);
-    if (folder !== null && report !== null) return { report, folder };
+    const folder = await requireRun(quality, bench.out, "--quality");
+    const report = await readQuality(folder);
+    if (report !== null) return { report, folder };
     throw new UserError(
-      folder === null
-        ? `--quality ${quality}: there is no such run: give its folder, or its name below ${bench.out}`
-        : `--quality ${quality}: its answers were not scored: deno task quality check ${quality}`,
+      `--quality ${quality}: its answers were not scored: deno task quality check ${quality}`,
     );
   }
   if (candidates.length === 0 || minPassRate === null && minScore === null && minRating === null) return null;

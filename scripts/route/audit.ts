@@ -1,7 +1,7 @@
 /** deno task route audit: rules per request against the one best model, on recorded answers. */
 import { join } from "node:path";
 import { type Command, Option } from "commander";
-import { findRun } from "../../lib/bench/find_run.ts";
+import { requireRun } from "../../lib/bench/find_run.ts";
 import { replaceFile } from "../../lib/bench/folder.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import { type Audit, audit, LEAST_PROMPTS } from "../../lib/select/route/audit.ts";
@@ -130,11 +130,7 @@ async function foldersOf(names: readonly string[], out: string): Promise<string[
       "route audit needs a run whose answers were scored: deno task quality capture makes one",
     );
   }
-  return await Promise.all(names.map(async (name) => {
-    const folder = await findRun(name, out);
-    if (folder !== null) return folder;
-    throw new UserError(`there is no run ${name}: give its folder, or its name below ${out}`);
-  }));
+  return await Promise.all(names.map((name) => requireRun(name, out)));
 }
 
 async function textOf(path: string): Promise<string> {

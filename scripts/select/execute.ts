@@ -1,6 +1,6 @@
 /** Gathers the evidence, decides, and writes the decision to the run's folder. */
 import { basename, join } from "node:path";
-import { findRun } from "../../lib/bench/find_run.ts";
+import { findRun, requireRun } from "../../lib/bench/find_run.ts";
 import { readRunInfo, replaceFile } from "../../lib/bench/folder.ts";
 import { describeMachine, firstViable, fits, type MachineDescription } from "../../lib/catalog/machine.ts";
 import { tasksOf } from "../../lib/catalog/model.ts";
@@ -31,8 +31,10 @@ export async function select(settings: SelectSettings): Promise<Selected> {
   const registry = await loadRegistry(settings.registry);
   if (settings.policy === "course") return await byCourse(settings, registry);
   const folders: string[] = [];
-  for (const run of settings.runs) folders.push(await folderOf(run, settings.out));
-  const quality = settings.quality === undefined ? null : await folderOf(settings.quality, settings.out);
+  for (const run of settings.runs) folders.push(await requireRun(run, settings.out));
+  const quality = settings.quality === undefined
+    ? null
+    : await requireRun(settings.quality, settings.out, "--quality");
   return await selectFrom(folders, quality, settings, registry);
 }
 
@@ -98,12 +100,6 @@ async function keepEarlier(folder: string, { verdict, choice }: Decision): Promi
       chosen === null ? "" : ` (${chosen})`
     }; it is kept in decision.earlier.json.`,
   );
-}
-
-async function folderOf(name: string, root: string): Promise<string> {
-  const folder = await findRun(name, root);
-  if (folder !== null) return folder;
-  throw new UserError(`there is no run ${name}: give its folder, or its name below ${root}`);
 }
 
 function paretoOf({ candidates }: Decision): string | null {

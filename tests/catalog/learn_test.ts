@@ -155,6 +155,6 @@ Deno.test("models learn shows the change, and writes it only with --yes", async 
   assert.match((await run("--merge", theirs, "--yes")).stdout, /written to/);
   assert.match(await Deno.readTextFile(registry), /"latency_s": 1.25/);
   const missing = await run("no-such-run");
-  assert.deepEqual([missing.code, /unknown run no-such-run/.test(missing.stderr)], [2, true]);
+  assert.deepEqual([missing.code, /no-such-run: there is no such run/.test(missing.stderr)], [2, true]);
   await Deno.remove(out, { recursive: true });
 });

@@ -151,7 +151,7 @@ Deno.test("mistakes are one line with the value and the remedy", async () => {
     [[], /missing command: use capture, check/],
     [["score"], /unknown command "score"/],
     [["check"], /missing required argument 'run'/],
-    [["check", "no-such-run"], /unknown run no-such-run: give its folder/],
+    [["check", "no-such-run"], /no-such-run: there is no such run: give its folder/],
     [["capture", "--prompts", "none.json"], /none\.json: there is no such file/],
     [["capture", "--pass-mark", "2"], /--pass-mark.*'2'.*at most 1/],
     [["annotate", "run", "--annotator", "a b"], /--annotator.*'a b'.*letters, digits/],

@@ -94,7 +94,7 @@ Deno.test("every mistake is one line and exit code 2 or 1", async () => {
       [[], /missing command: use audit, show or try/],
       [["audti"], /unknown command "audti"/],
       [["audit"], /needs a run whose answers were scored/],
-      [["audit", "nowhere"], /there is no run nowhere/],
+      [["audit", "nowhere"], /nowhere: there is no such run/],
       [["audit", unscored], /were not scored: deno task quality check/],
       [["audit", folder, "--intents", bad], /\(\?=x\).*is not valid/],
       [["audit", folder, "--decision", bad], /is not a decision: make one with deno task select/],
