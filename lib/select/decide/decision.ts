@@ -22,6 +22,7 @@ import {
   chances,
   type DecisionWeights,
   featuresOf,
+  isAhead,
   type Lead,
   leadOf,
   paretoFront,
@@ -324,14 +325,7 @@ function failedAlone(a: CandidateEvidence, b: CandidateEvidence): [number, numbe
   return [only(a, b), only(b, a)];
 }
 
-/**
- * Whether a lead is above 0 by more than chance, at a one-sided error. Between identical candidates each case may as
- * well have gone the other way, so that n cases never show more than 2^−n.
- */
-function leads(lead: Lead | null, error: number): boolean {
-  if (lead === null || 0.5 ** (lead.df + 1) > error) return false;
-  return lead.mean > studentTQuantile(1 - error, lead.df) * lead.error + 1e-12;
-}
+const leads = (lead: Lead | null, error: number) => lead !== null && isAhead(lead, error);
 
 /** The race's verdict, unless what was measured since excludes its choice. */
 function racedOutcome(

@@ -1,5 +1,6 @@
 /** Ranks by quality, speed and memory together, and asks how far the weights and the cases decide. */
 import type { Random } from "../../stats/random.ts";
+import { studentTQuantile } from "../../stats/t.ts";
 import type { Eligibility } from "./eligibility.ts";
 import type { CandidateEvidence, SpeedMetric } from "./evidence.ts";
 
@@ -167,6 +168,8 @@ export interface Lead {
   /** Standard error of the mean; 0 where no case differs from another. */
   readonly error: number;
   readonly df: number;
+  /** The leads case by case, where quality and speed come from the same cases or only one of them counts; else null. */
+  readonly byCase: readonly number[] | null;
 }
 
 /**
@@ -209,7 +212,36 @@ export function leadOf(a: CandidateEvidence, b: CandidateEvidence, basis: Rankin
     mean: constant + moments.reduce((sum, { mean }) => sum + mean, 0),
     error: Math.sqrt(moments.reduce((sum, { variance }) => sum + variance, 0)),
     df: Math.min(...samples.map((values) => values.length)) - 1,
+    byCase: samples.length === 1 ? samples[0] ?? null : null,
   };
+}
+
+/** Up to so many cases the exact test is computed: there Student's t errs up to three times too often on 0/1 scores. */
+const EXACT_UP_TO = 16;
+
+/**
+ * Whether a lead is above 0 by more than chance, at a one-sided error: by Student's t, and for few cases by the sign-flip
+ * test as well (Fisher 1935), which is exact: between identical candidates each case may as well have gone the other way.
+ *
+ * @example
+ * ```ts
+ * const lead = { mean: 1, error: 0, df: 4, byCase: [1, 1, 1, 1, 1] };
+ * console.assert(!isAhead(lead, 0.025) && isAhead(lead, 0.05), "five of five happen in 1 of 32");
+ * ```
+ */
+export function isAhead({ mean, error: standardError, df, byCase }: Lead, error: number): boolean {
+  if (mean <= studentTQuantile(1 - error, df) * standardError + 1e-12 || 0.5 ** (df + 1) > error) {
+    return false;
+  }
+  return byCase === null || byCase.length > EXACT_UP_TO ||
+    signFlipP(byCase, mean * byCase.length) <= error;
+}
+
+/** The share of all 2^n choices of signs in which the sum is at least as large as the one seen. */
+function signFlipP(values: readonly number[], seen: number): number {
+  let sums = [0];
+  for (const value of values) sums = sums.flatMap((sum) => [sum + value, sum - value]);
+  return sums.filter((sum) => sum >= seen - 1e-9).length / sums.length;
 }
 
 /** What speed and memory can be worth is bounded: beyond so many halvings, more speed counts for nothing. */

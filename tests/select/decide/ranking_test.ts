@@ -5,6 +5,7 @@ import { parseWeights, utilityOf, utilityParts } from "../../../lib/select/race/
 import {
   decisionParts,
   type Features,
+  isAhead,
   paretoFront,
   sensitivity,
   utilityFrom,
@@ -77,4 +78,27 @@ Deno.test("weights that say nothing are refused in one message that says what th
   assert.deepEqual(parseWeights("quality=2", utilityParts), { checks: 2 });
   assert.deepEqual(parseWeights(" checks = 1 , latency=.5", utilityParts), { checks: 1, latency: 0.5 });
   assert.throws(() => parseWeights("latency=0", utilityParts), /sum to 0.*checks, latency/);
+});
+
+Deno.test("identical candidates lead on right and wrong answers as rarely as stated, exactly, from five cases on", () => {
+  const choose = (n: number, k: number): number => k === 0 ? 1 : choose(n - 1, k - 1) * n / k;
+  for (const n of [5, 6, 7, 8, 10, 12]) {
+    for (const error of [0.05, 0.025, 0.0125]) {
+      for (const changing of [0.1, 0.3, 0.5, 0.7, 0.9, 1]) {
+        let wrong = 0;
+        for (let won = 0; won <= n; won++) {
+          for (let lost = 0; won + lost <= n; lost++) {
+            const byCase = Array.from({ length: n }, (_, at) => at < won ? 1 : at < won + lost ? -1 : 0);
+            const mean = (won - lost) / n;
+            const squares = won + lost - n * mean * mean;
+            const lead = { mean, error: Math.sqrt(squares / (n - 1) / n), df: n - 1, byCase };
+            if (!isAhead(lead, error)) continue;
+            wrong += choose(n, won) * choose(n - won, lost) * (changing / 2) ** (won + lost) *
+              (1 - changing) ** (n - won - lost);
+          }
+        }
+        assert.ok(wrong <= error + 1e-12, `${n} cases, ${changing} of them differ: ${wrong} at ${error}`);
+      }
+    }
+  }
 });
