@@ -88,11 +88,14 @@ export function mayBecomeMarker(text: string): boolean {
 /** No marker is longer than this, with the blanks after it. */
 export const MARKER_CHARS = 64;
 
+/** The end of gpt-oss's reasoning where the server leaves out special tokens. */
+const BARE_FINAL = "assistantfinal";
+
 const END_MARKERS = [
   ...MARKERS.map(({ end }) => end),
   "my response:",
   "<|message|>",
-  "assistantfinal",
+  BARE_FINAL,
 ];
 
 /** Whether reasoning may end in this piece of a text. */
@@ -167,14 +170,20 @@ function skipBlanks(text: string, from: number, to: number): number {
 }
 
 /** gpt-oss: `<|channel|>analysis<|message|>…<|end|><|start|>assistant<|channel|>final<|message|>…`. */
-const HARMONY_CHANNEL = /<\|channel\|>\s*(\w+)[^<]*<\|message\|>/g;
+const HARMONY_CHANNEL = /<\|channel\|>\s*(\w+)\b[^<]*<\|message\|>/g;
 const HARMONY_END = /<\|(?:end|return|call|start|channel)\|>/g;
-/** The same where the server leaves out special tokens. */
-const HARMONY_BARE = /^\s*analysis(?=[A-Z\s])([\s\S]*?)assistant(?:commentary[\s\S]*?assistant)?final/;
+/** The same where the server leaves out special tokens: `analysis…assistantfinal…`, perhaps with a commentary. */
+const HARMONY_BARE = /^\s*analysis(?=[A-Z\s])/;
+const BARE_COMMENTARY = "assistantcommentary";
 
 function separateHarmony(text: string): SeparatedText | null {
-  const bare = HARMONY_BARE.exec(text);
-  if (bare !== null) return answerAt(text, bare[0].length, text.length, [bare[1] ?? ""]);
+  const bare = HARMONY_BARE.exec(text)?.[0].length ?? null;
+  const final = bare === null ? -1 : text.indexOf(BARE_FINAL, bare);
+  if (bare !== null && final >= 0) {
+    const commentary = text.indexOf(BARE_COMMENTARY, bare);
+    const end = commentary >= 0 ? Math.min(commentary, final) : final;
+    return answerAt(text, final + BARE_FINAL.length, text.length, [text.slice(bare, end)]);
+  }
   if (!/^\s*(?:<\|start\|>\s*assistant\s*)?<\|channel\|>/.test(text)) return null;
   const blocks: string[] = [];
   let answer: { from: number; to: number } = { from: text.length, to: text.length };

@@ -56,6 +56,11 @@ const separated: Record<string, [text: string, reasoning: string, answer: string
     "Yes.",
   ],
   "gpt-oss without its special tokens": ["analysisWe need hm.assistantfinalYes.", "We need hm.", "Yes."],
+  "gpt-oss with a commentary, without its special tokens": [
+    "analysisWe need hm.assistantcommentaryto=f {}assistantfinalYes.",
+    "We need hm.",
+    "Yes.",
+  ],
 };
 
 for (const [name, [text, reasoning, answer]] of Object.entries(separated)) {
@@ -117,7 +122,11 @@ Deno.test("any text comes back in linear time, with its answer a part of it", ()
       "Here is my thought process:",
     ]
   ) {
-    const text = mark.repeat(200_000);
+    inLinearTime(mark, mark.repeat(200_000));
+  }
+  inLinearTime("a channel's name without an end", `<|channel|>${"a".repeat(1_000_000)}`);
+  inLinearTime("commentaries without a final answer", `analysis ${"assistantcommentary".repeat(50_000)}`);
+  function inLinearTime(mark: string, text: string): void {
     const startMs = performance.now();
     separateReasoning(text);
     assert.ok(performance.now() - startMs < 2000, `${mark} took ${performance.now() - startMs} ms`);
