@@ -17,7 +17,7 @@ import { sessionResources } from "../session.ts";
 import type { ServeSettings } from "./settings.ts";
 import { jsonLog, type Log, loggedRequest, NO_LOG } from "./log.ts";
 import { openRouting } from "./routing.ts";
-import { endpointsOf, upstreams } from "./upstreams.ts";
+import { endpointsOf, serveServices } from "./services.ts";
 
 /** Serves until Ctrl-C; returns the exit code. */
 export async function serve(names: readonly string[], settings: ServeSettings): Promise<number> {
@@ -31,7 +31,7 @@ export async function serve(names: readonly string[], settings: ServeSettings): 
   });
   const log = settings.log === "json" ? jsonLog(Deno.stderr) : NO_LOG;
   const note = (text: string) => console.error(text);
-  const services = upstreams(endpointsOf(settings.endpoint ?? [], Deno.env), {
+  const services = serveServices(endpointsOf(settings.endpoint ?? [], Deno.env), {
     registry,
     fetch,
     slots: settings.slots,

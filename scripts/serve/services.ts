@@ -10,7 +10,7 @@ import { type GatewayModel, serviceModel } from "../../lib/serve/served_models.t
 
 const LIST_TIMEOUT_MS = 3000;
 
-export interface Upstreams {
+export interface ServedServices {
   /** The models listed last; those of a service that is down are kept until it is up again. */
   models(): GatewayModel[];
   /** Reads all lists again. */
@@ -36,7 +36,8 @@ export function endpointsOf(
   );
 }
 
-export function upstreams(
+/** The models of the endpoints, as their lists name them at the moment. */
+export function serveServices(
   endpoints: readonly Endpoint[],
   { registry, fetch, slots, note }: {
     readonly registry: Registry;
@@ -44,7 +45,7 @@ export function upstreams(
     readonly slots: number;
     readonly note: (text: string) => void;
   },
-): Upstreams {
+): ServedServices {
   const listed = new Map<Endpoint, readonly ListedModel[]>();
   const troubles = new Map<Endpoint, string>();
   const refresh = async (endpoint: Endpoint, signal: AbortSignal) => {
@@ -62,9 +63,9 @@ export function upstreams(
     const services = endpoints.map((endpoint) => ({ endpoint, models: listed.get(endpoint) ?? [] }));
     const models = services.flatMap(({ endpoint, models }) => models.map(({ id }) => ({ id, endpoint })));
     const names = models.map(({ id, endpoint }) => `${id}@${endpoint.name}`);
-    const choices = resolveCandidates(names, { registry, services, engine: {} });
+    const named = resolveCandidates(names, { registry, services, engine: {} });
     const taken = new Set<string>();
-    return choices.flatMap(({ info }, at): GatewayModel[] => {
+    return named.flatMap(({ info }, at): GatewayModel[] => {
       const model = models[at];
       if (model === undefined) throw new Error(`${info.id} was not listed`);
       const { id, endpoint } = model;
