@@ -10,11 +10,11 @@ export interface ReplayOptions {
   /** Worth from which an answer is a success. */
   readonly passMark: number;
   readonly random: Random;
-  /** A made-up fault: from request `from` on, this share of an arm's successes fails. */
-  readonly fault?: { readonly arm: string; readonly from: number; readonly share: number };
+  /** A made-up fault: from request `from` on, this share of a model's successes fails. */
+  readonly fault?: { readonly model: string; readonly from: number; readonly share: number };
 }
 
-/** What was believed of an arm after each request: mean and 95 % interval of the posterior over all requests. */
+/** What was believed of a model after each request: mean and 95 % interval of the posterior over all requests. */
 export interface BeliefCurve {
   readonly name: string;
   readonly values: readonly number[];
@@ -24,7 +24,7 @@ export interface BeliefCurve {
 
 export interface Replay {
   readonly beliefs: readonly BeliefCurve[];
-  /** The arm that was taken, request by request. */
+  /** The model that was taken, request by request. */
   readonly taken: readonly string[];
   readonly successes: number;
 }
@@ -38,11 +38,11 @@ export interface Replay {
  * ```ts
  * import { seededRandom } from "../lib/stats/random.ts";
  * import { makeRouter, planFromDecision } from "../lib/select/route/router.ts";
- * const arms = ["a", "b"].map((id) => ({ id, capabilities: [] }));
- * const router = makeRouter(planFromDecision(null, ["a", "b"]), arms, null, seededRandom(1));
+ * const models = ["a", "b"].map((id) => ({ id, capabilities: [] }));
+ * const router = makeRouter(planFromDecision(null, ["a", "b"]), models, null, seededRandom(1));
  * const outcomes = [{ id: "p", text: "Hello", worth: { a: 1, b: 0 } }];
  * const { taken } = replayRouting(router, outcomes, { requests: 50, passMark: 0.8, random: seededRandom(2) });
- * console.assert(taken.filter((arm) => arm === "a").length > 30);
+ * console.assert(taken.filter((model) => model === "a").length > 30);
  * ```
  */
 export function replayRouting(
@@ -60,11 +60,12 @@ export function replayRouting(
     const ask = { text: outcome.text, intentHint: null, capability: null, conversation: null };
     const choice = router.choose(ask, () => true);
     if (choice === null) throw new RangeError("Cannot replay: the router finds no model");
-    const [arm] = choice.order;
-    const spoiled = fault !== undefined && fault.arm === arm && at >= fault.from && random() < fault.share;
-    const success = !spoiled && (outcome.worth[arm] ?? 0) >= passMark;
-    router.observe({ intent: choice.intent, arm, success });
-    taken.push(arm);
+    const [model] = choice.order;
+    const spoiled = fault !== undefined && fault.model === model && at >= fault.from &&
+      random() < fault.share;
+    const success = !spoiled && (outcome.worth[model] ?? 0) >= passMark;
+    router.observe({ intent: choice.intent, model, success });
+    taken.push(model);
     if (success) successes++;
     for (const [id, { mean, ci95 }] of Object.entries(router.view().intents[ANY]?.arms ?? {})) {
       const curve = curves.get(id) ?? { values: [], low: [], high: [] };
@@ -78,7 +79,7 @@ export function replayRouting(
 }
 
 /**
- * A world to simulate in, from recorded answers: in each intent, the share of prompts that each arm passed, drawn
+ * A world to simulate in, from recorded answers: in each intent, the share of prompts that each model passed, drawn
  * towards one half as if by one success and one failure.
  *
  * @example
@@ -100,11 +101,11 @@ export function worldFrom(
 ): RoutingWorld {
   const find = intentFinder(intents);
   const groups = Map.groupBy(outcomes, ({ text }) => find(text, null).name);
-  const arms = Object.keys(outcomes[0]?.worth ?? {});
+  const models = Object.keys(outcomes[0]?.worth ?? {});
   const rates = (same: readonly ScoredCase[]): Rates =>
-    Object.fromEntries(arms.map((arm) => {
-      const passed = same.filter(({ worth }) => (worth[arm] ?? 0) >= passMark).length;
-      return [arm, (passed + 1) / (same.length + 2)];
+    Object.fromEntries(models.map((model) => {
+      const passed = same.filter(({ worth }) => (worth[model] ?? 0) >= passMark).length;
+      return [model, (passed + 1) / (same.length + 2)];
     }));
   return {
     intents: Object.fromEntries([...groups].map(([intent, same]) => [intent, rates(same)])),

@@ -9,7 +9,7 @@ import { ANY } from "../lib/select/route/intent.ts";
 import { makeRouter } from "../lib/select/route/router.ts";
 import type { RoutingMode, RoutingPlan } from "../lib/select/route/router_plan.ts";
 
-/** Success rates of all arms for one intent. */
+/** Success rates of all models for one intent. */
 export type Rates = Readonly<Record<string, number>>;
 
 /** A change of the world at some request. */
@@ -18,7 +18,7 @@ export interface Change {
   readonly from: number;
   /** … to before this one; default: for ever. */
   readonly to?: number;
-  /** Rates that replace an arm's own, in all intents. */
+  /** Rates that replace a model's own, in all intents. */
   readonly rates: Rates;
 }
 
@@ -27,28 +27,28 @@ export interface RoutingWorld {
   readonly intents: Readonly<Record<string, Rates>>;
   readonly changes?: readonly Change[];
   readonly requests: number;
-  /** What a decision knew beforehand of each arm, as pseudo-counts: all learners start from it. */
+  /** What a decision knew beforehand of each model, as pseudo-counts: all learners start from it. */
   readonly prior?: Readonly<Record<string, Counts>>;
 }
 
-/** A way to choose an arm. */
+/** A way to choose a model. */
 export interface Policy {
   choose(intent: string, at: number): string;
-  observe(intent: string, arm: string, success: boolean, at: number): void;
+  observe(intent: string, model: string, success: boolean, at: number): void;
 }
 
 export type PolicyMaker = (world: RoutingWorld, random: Random) => Policy;
 
-/** The success rate of an arm at a moment. */
-export function rateAt(world: RoutingWorld, intent: string, arm: string, at: number): number {
+/** The success rate of a model at a moment. */
+export function rateAt(world: RoutingWorld, intent: string, model: string, at: number): number {
   const change = world.changes?.findLast(({ from, to = Infinity, rates }) =>
-    at >= from && at < to && rates[arm] !== undefined
+    at >= from && at < to && rates[model] !== undefined
   );
-  return change?.rates[arm] ?? world.intents[intent]?.[arm] ?? 0;
+  return change?.rates[model] ?? world.intents[intent]?.[model] ?? 0;
 }
 
-/** The arms of a world, in the order of its first intent. */
-export function armsOf(world: RoutingWorld): [string, ...string[]] {
+/** The models of a world, in the order of its first intent. */
+export function modelsOf(world: RoutingWorld): [string, ...string[]] {
   const [first, ...rest] = Object.keys(Object.values(world.intents)[0] ?? {});
   if (first === undefined) throw new RangeError("Cannot simulate a world without models");
   return [first, ...rest];
@@ -67,18 +67,18 @@ export function armsOf(world: RoutingWorld): [string, ...string[]] {
  * ```
  */
 export function simulateRouting(world: RoutingWorld, make: PolicyMaker, random: Random): Float64Array {
-  const arms = armsOf(world);
+  const models = modelsOf(world);
   const intents = Object.keys(world.intents);
   const policy = make(world, random);
   const regret = new Float64Array(world.requests);
   let sum = 0;
   for (let at = 0; at < world.requests; at++) {
     const intent = intents[Math.floor(random() * intents.length)] ?? "";
-    const arm = policy.choose(intent, at);
-    const rate = rateAt(world, intent, arm, at);
-    sum += Math.max(...arms.map((one) => rateAt(world, intent, one, at))) - rate;
+    const model = policy.choose(intent, at);
+    const rate = rateAt(world, intent, model, at);
+    sum += Math.max(...models.map((one) => rateAt(world, intent, one, at))) - rate;
     regret[at] = sum;
-    policy.observe(intent, arm, random() < rate, at);
+    policy.observe(intent, model, random() < rate, at);
   }
   return regret;
 }
@@ -112,44 +112,44 @@ export function meanRegret(
 
 const noLesson = () => {};
 
-/** The arm with the largest value; of equals the first. */
-function best(arms: readonly [string, ...string[]], value: (arm: string) => number): string {
-  let [found] = arms;
+/** The model with the largest value; of equals the first. */
+function best(models: readonly [string, ...string[]], value: (model: string) => number): string {
+  let [found] = models;
   let most = value(found);
-  for (const arm of arms.slice(1)) {
-    const its = value(arm);
-    if (its > most) [found, most] = [arm, its];
+  for (const model of models.slice(1)) {
+    const its = value(model);
+    if (its > most) [found, most] = [model, its];
   }
   return found;
 }
 
-/** Takes the best mean inside the intent, and with probability ε any arm. */
+/** Takes the best mean inside the intent, and with probability ε any model. */
 function greedy(epsilon: number): PolicyMaker {
   return (world, random) => {
-    const arms = armsOf(world);
+    const models = modelsOf(world);
     const known = new Map(
       Object.keys(world.intents).map((intent) => [
         intent,
-        posteriors((arm) => world.prior?.[arm] ?? NOTHING, null),
+        posteriors((model) => world.prior?.[model] ?? NOTHING, null),
       ]),
     );
     return {
       choose(intent) {
-        if (random() < epsilon) return arms[Math.floor(random() * arms.length)] ?? arms[0];
-        return best(arms, (arm) => known.get(intent)?.mean(arm) ?? 0);
+        if (random() < epsilon) return models[Math.floor(random() * models.length)] ?? models[0];
+        return best(models, (model) => known.get(intent)?.mean(model) ?? 0);
       },
-      observe: (intent, arm, success) => known.get(intent)?.observe(arm, success),
+      observe: (intent, model, success) => known.get(intent)?.observe(model, success),
     };
   };
 }
 
-/** The router that serves, with a breaker an arm: one request is one second. */
+/** The router that serves, with one breaker per model: one request is one second. */
 export function routerPolicy(mode: RoutingMode, discount: number | null): PolicyMaker {
   return (world, random) => {
-    const arms = armsOf(world);
+    const models = modelsOf(world);
     let nowMs = 0;
     const breakers = new Map(
-      arms.map((arm) => [arm, makeBreaker({ failuresToOpen: 5, openMs: 30_000 }, () => nowMs)]),
+      models.map((model) => [model, makeBreaker({ failuresToOpen: 5, openMs: 30_000 }, () => nowMs)]),
     );
     const plan: RoutingPlan = {
       schema_version: 1,
@@ -163,31 +163,31 @@ export function routerPolicy(mode: RoutingMode, discount: number | null): Policy
       conversations: 0,
       neighbours: null,
     };
-    const router = makeRouter(plan, arms.map((id) => ({ id, capabilities: [] })), null, random);
+    const router = makeRouter(plan, models.map((id) => ({ id, capabilities: [] })), null, random);
     return {
       choose(intent, at) {
         nowMs = 1000 * at;
         const ask = { text: "", intentHint: intent, capability: null, conversation: null };
-        const choice = router.choose(ask, (arm) => breakers.get(arm)?.allows() ?? false) ??
+        const choice = router.choose(ask, (model) => breakers.get(model)?.allows() ?? false) ??
           router.choose(ask, () => true);
-        const arm = choice?.order[0] ?? arms[0];
-        breakers.get(arm)?.started();
-        return arm;
+        const model = choice?.order[0] ?? models[0];
+        breakers.get(model)?.started();
+        return model;
       },
-      observe(intent, arm, success) {
-        router.observe({ intent, arm, success });
-        if (success) breakers.get(arm)?.succeeded();
-        else breakers.get(arm)?.failed();
+      observe(intent, model, success) {
+        router.observe({ intent, model, success });
+        if (success) breakers.get(model)?.succeeded();
+        else breakers.get(model)?.failed();
       },
     };
   };
 }
 
-/** Mean rate of an arm over all requests of a world. */
-function meanRate(world: RoutingWorld, intents: readonly string[], arm: string): number {
+/** Mean rate of a model over all requests of a world. */
+function meanRate(world: RoutingWorld, intents: readonly string[], model: string): number {
   let sum = 0;
   for (const intent of intents) {
-    for (let at = 0; at < world.requests; at++) sum += rateAt(world, intent, arm, at);
+    for (let at = 0; at < world.requests; at++) sum += rateAt(world, intent, model, at);
   }
   return sum;
 }
@@ -198,27 +198,27 @@ export const DISCOUNT = 0.99;
 /** Every policy that is compared, by name. */
 export const policies = {
   uniform: (world, random) => {
-    const arms = armsOf(world);
-    return { choose: () => arms[Math.floor(random() * arms.length)] ?? arms[0], observe: noLesson };
+    const models = modelsOf(world);
+    return { choose: () => models[Math.floor(random() * models.length)] ?? models[0], observe: noLesson };
   },
   "epsilon-greedy": greedy(0.1),
   greedy: greedy(0),
   /** The model with the best prior, for everything and for ever. */
   constant: (world) => {
-    const known = posteriors((arm) => world.prior?.[arm] ?? NOTHING, null);
-    const arm = best(armsOf(world), known.mean);
-    return { choose: () => arm, observe: noLesson };
+    const known = posteriors((model) => world.prior?.[model] ?? NOTHING, null);
+    const model = best(modelsOf(world), known.mean);
+    return { choose: () => model, observe: noLesson };
   },
   /** The one model that turns out best for everything, which can't be known beforehand. */
   "best constant in hindsight": (world) => {
-    const arm = best(armsOf(world), (one) => meanRate(world, Object.keys(world.intents), one));
-    return { choose: () => arm, observe: noLesson };
+    const model = best(modelsOf(world), (one) => meanRate(world, Object.keys(world.intents), one));
+    return { choose: () => model, observe: noLesson };
   },
   adaptive: routerPolicy("adaptive", null),
   "by intent": routerPolicy("by-intent", null),
   "by intent, discounted": routerPolicy("by-intent", DISCOUNT),
   oracle: (world) => ({
-    choose: (intent, at) => best(armsOf(world), (arm) => rateAt(world, intent, arm, at)),
+    choose: (intent, at) => best(modelsOf(world), (model) => rateAt(world, intent, model, at)),
     observe: noLesson,
   }),
 } as const satisfies Record<string, PolicyMaker>;
@@ -228,7 +228,7 @@ export type PolicyName = keyof typeof policies;
 export const WITHOUT_HINDSIGHT = ["uniform", "epsilon-greedy", "greedy", "constant"] as const;
 
 /**
- * What learning may cost beside the 1.3 times of the best rule: a quarter of √(arms × intents × requests). In its worst
+ * What learning may cost besides the 1.3 times of the best rule: a quarter of √(models × intents × requests). In its worst
  * world every learner loses in proportion to that root (Auer, Cesa-Bianchi, Freund and Schapire 2002).
  *
  * @example
@@ -237,7 +237,7 @@ export const WITHOUT_HINDSIGHT = ["uniform", "epsilon-greedy", "greedy", "consta
  * ```
  */
 export function learningAllowance(world: RoutingWorld): number {
-  return Math.sqrt(armsOf(world).length * Object.keys(world.intents).length * world.requests) / 4;
+  return Math.sqrt(modelsOf(world).length * Object.keys(world.intents).length * world.requests) / 4;
 }
 
 /** The worlds of docs/routing.md. */

@@ -106,10 +106,10 @@ export function replay(
   },
 ): ReplayedRouter {
   const plan = planFromDecision(null, models, { mode: "adaptive" });
-  const arms = models.map((id) => ({ id, capabilities: [] }));
+  const routed = models.map((id) => ({ id, capabilities: [] }));
   const router = makeRouter(
     discount === undefined ? plan : { ...plan, discount },
-    arms,
+    routed,
     null,
     seededRandom(fault === null ? "router" : "sick"),
   );
@@ -117,7 +117,7 @@ export function replay(
     requests,
     passMark,
     random: seededRandom("requests"),
-    ...(fault === null ? {} : { fault: { arm: fault.model, from: fault.from, share: 0.9 } }),
+    ...(fault === null ? {} : { fault: { model: fault.model, from: fault.from, share: 0.9 } }),
   });
   return new ReplayedRouter(replayed, fault, title, cases.length);
 }

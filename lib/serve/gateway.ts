@@ -186,7 +186,7 @@ const modelEntry = ({ model }: QueuedModel, { startedAt }: GatewayOptions) => ({
 });
 
 function routerView({ models, routing }: GatewayOptions) {
-  const arms = models.all().map(({ model, breaker, queue }) => ({
+  const served = models.all().map(({ model, breaker, queue }) => ({
     id: model.candidate,
     model: model.id,
     capabilities: model.capabilities,
@@ -196,7 +196,7 @@ function routerView({ models, routing }: GatewayOptions) {
     waiting: queue.waiting,
     memory_mb: model.memoryMb(),
   }));
-  return { schema_version: 1, arms, ...routing.view() };
+  return { schema_version: 1, arms: served, ...routing.view() };
 }
 
 const BREAKER_STATES = { closed: 0, "half-open": 1, open: 2 } as const;

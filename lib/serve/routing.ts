@@ -38,7 +38,7 @@ export interface RecentChoice {
 
 export interface RoutingOptions {
   /** Makes the router; called again when models come or go. */
-  readonly make: (arms: readonly RoutedModel[], state: RouterState | null) => Router;
+  readonly make: (models: readonly RoutedModel[], state: RouterState | null) => Router;
   readonly state: RouterState | null;
   /** Seconds since 1970. */
   readonly now: () => number;
@@ -61,19 +61,19 @@ const REMEMBERED = 5000;
  */
 export class Routing {
   #router: Router | null = null;
-  #arms = "";
+  #models = "";
   readonly #recent: RecentChoice[] = [];
   readonly #byAnswer = new Map<string, RecentChoice>();
 
   constructor(private readonly options: RoutingOptions) {}
 
   /** Replaces the models. What was learned is kept. */
-  serve(arms: readonly RoutedModel[]): void {
-    const key = JSON.stringify(arms);
-    if (key === this.#arms) return;
-    this.#arms = key;
+  serve(models: readonly RoutedModel[]): void {
+    const key = JSON.stringify(models);
+    if (key === this.#models) return;
+    this.#models = key;
     const state = this.#router?.state() ?? this.options.state;
-    this.#router = arms.length === 0 ? null : this.options.make(arms, state);
+    this.#router = models.length === 0 ? null : this.options.make(models, state);
   }
 
   /** Null where no model is available. */
@@ -133,8 +133,8 @@ export class Routing {
     return { routing: this.#router?.view() ?? null, recent: this.#recent.toReversed() };
   }
 
-  #learn(intent: string, arm: string, success: boolean): void {
-    this.#router?.observe({ intent, arm, success });
+  #learn(intent: string, model: string, success: boolean): void {
+    this.#router?.observe({ intent, model, success });
     this.options.onLearned();
   }
 

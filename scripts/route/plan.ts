@@ -28,7 +28,8 @@ export async function showPlan(args: readonly string[]): Promise<number> {
     head: ["model", "prior mean", "95 %", "worth"],
     style: { head: [], border: [] },
   });
-  const { arms } = makeRouter(plan, armsOf(plan), null, seededRandom(1)).view().intents[ANY] ?? { arms: {} };
+  const { arms } = makeRouter(plan, modelsOf(plan), null, seededRandom(1)).view().intents[ANY] ??
+    { arms: {} };
   for (const [id, { mean, ci95 }] of Object.entries(arms)) {
     const { successes, failures } = plan.priors[ANY]?.[id] ?? { successes: 0, failures: 0 };
     const requests = Math.round(10 * (successes + failures)) / 10;
@@ -54,7 +55,7 @@ export async function tryPlan(args: readonly string[]): Promise<number> {
     throw new UserError('give a text: deno task route try FILE "Refactor this function"');
   }
   const { intent = null, seed, json } = command.opts<{ intent?: string; seed: number; json: boolean }>();
-  const router = makeRouter(plan, armsOf(plan), null, seededRandom(`route try ${seed}`));
+  const router = makeRouter(plan, modelsOf(plan), null, seededRandom(`route try ${seed}`));
   const choice = router.choose(
     { text, intentHint: intent, capability: null, conversation: null },
     () => true,
@@ -80,7 +81,7 @@ async function planOf(command: Command): Promise<RoutingPlan> {
 }
 
 /** The models that the plan itself names; what they can do is not in it. */
-function armsOf(plan: RoutingPlan): [RoutedModel, ...RoutedModel[]] {
+function modelsOf(plan: RoutingPlan): [RoutedModel, ...RoutedModel[]] {
   const named = new Set(Object.values(plan.priors).flatMap((priors) => Object.keys(priors)));
   if (plan.constant !== null) named.add(plan.constant);
   const [first, ...rest] = [...named].map((id): RoutedModel => ({ id, capabilities: [] }));

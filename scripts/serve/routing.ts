@@ -50,7 +50,7 @@ export async function openRouting(
       ),
   });
   const routing = new Routing({
-    make: (arms, state) => makeRouter(planOf(arms.map(({ id }) => id)), arms, state, random),
+    make: (served, state) => makeRouter(planOf(served.map(({ id }) => id)), served, state, random),
     state: await readState(path, settings.state !== undefined, note),
     now: () => Math.floor(Date.now() / 1000),
     onLearned: file.changed,
@@ -60,7 +60,7 @@ export async function openRouting(
 
 async function readPlan(
   { routing, decision }: ServeSettings,
-): Promise<Pick<OpenRouting, "choice"> & { readonly planOf: (arms: readonly string[]) => RoutingPlan }> {
+): Promise<Pick<OpenRouting, "choice"> & { readonly planOf: (served: readonly string[]) => RoutingPlan }> {
   if (routing !== undefined && decision !== undefined) {
     throw new UserError(
       "--routing and --decision exclude each other: the plan was made from a decision already",
@@ -82,14 +82,14 @@ async function readPlan(
   if (!parsed.success) {
     throw new UserError(`--decision ${decision} is not a decision: make one with deno task select`);
   }
-  return { planOf: (arms) => planFromDecision(parsed.data, arms), choice: parsed.data.choice };
+  return { planOf: (served) => planFromDecision(parsed.data, served), choice: parsed.data.choice };
 }
 
 /** No audit has shown that anything beats one model: `auto` is the first that is served. */
-function byDefault(arms: readonly string[]): RoutingPlan {
-  const [first = null] = arms;
+function byDefault(served: readonly string[]): RoutingPlan {
+  const [first = null] = served;
   return {
-    ...planFromDecision(null, arms, { mode: "constant" }),
+    ...planFromDecision(null, served, { mode: "constant" }),
     constant: first,
     why:
       "no audit and no decision was given (--routing, --decision): auto means the first model, and others stand in " +

@@ -19,7 +19,7 @@ import { commaList, printJson, runCli } from "../cli.ts";
 import { makeRouter, type RoutedModel } from "../../lib/select/route/router.ts";
 import { DEFAULT_INTENTS } from "../../lib/select/route/intent.ts";
 import { type MeasuringOptions, mirrorCommand } from "./measuring.ts";
-import { armsAtHand, findModels, planByTag } from "./routing.ts";
+import { availableModels, findModels, planByTag } from "./routing.ts";
 
 /** The sample's catalogue, by its priority numbers. */
 const CATALOG: readonly RoutedModel[] = [
@@ -52,8 +52,8 @@ await runCli(async () => {
   const catalog = options.models === undefined ? CATALOG : await tagged(options.models, options.registry);
   const models = await findModels(catalog.map(({ id }) => id), options);
   try {
-    const arms = armsAtHand(catalog, models);
-    if (arms.length === 0) {
+    const routed = availableModels(catalog, models);
+    if (routed.length === 0) {
       console.error(
         "error: none of the models is available: start Foundry Local, or use two small ones: " +
           "deno task workshop:models_router --models smollm2-135m,gemma-3-270m",
@@ -62,12 +62,12 @@ await runCli(async () => {
     }
     // In the sample a general request goes to the model that is tagged general.
     const general = { name: "general", patterns: ["."], needs: ["general"] };
-    const router = makeRouter(planByTag([...DEFAULT_INTENTS, general]), arms, null, () => 0.5);
+    const router = makeRouter(planByTag([...DEFAULT_INTENTS, general]), routed, null, () => 0.5);
     const rows = [];
     for (const prompt of command.args.length > 0 ? command.args : PROMPTS) {
       const ask = { text: prompt, intentHint: null, capability: null, conversation: null };
       const choice = router.choose(ask, () => true);
-      if (choice === null) throw new Error("a router with arms chose none");
+      if (choice === null) throw new Error("a router with models chose none");
       console.error(
         `[INFO] Routing: '${prompt.slice(0, 50)}' -> intent='${choice.intent}', model='${choice.order[0]}'`,
       );

@@ -23,7 +23,7 @@ import { makeRouter, type RoutedModel } from "../../lib/select/route/router.ts";
 import { type Intent, intentName } from "../../lib/select/route/intent.ts";
 import { printJson, runCli } from "../cli.ts";
 import { type MeasuringOptions, mirrorCommand } from "./measuring.ts";
-import { armsAtHand, findModels, planByTag } from "./routing.ts";
+import { availableModels, findModels, planByTag } from "./routing.ts";
 
 const toolSchema = z.strictObject({
   model: z.string().min(1),
@@ -83,15 +83,15 @@ await runCli(async () => {
       `--tool ${options.tool}: there is no such tool: give ${Object.keys(tools).join(", ")}`,
     );
   }
-  const arms = armsOf(tools);
-  const models = await findModels(arms.map(({ id }) => id), options);
+  const routed = modelsOf(tools);
+  const models = await findModels(routed.map(({ id }) => id), options);
   try {
     console.error(
       `[INFO] Available models: ${models.names.join(", ") || "none"}; tools: ${
         Object.keys(tools).join(", ")
       }`,
     );
-    const atHand = armsAtHand(arms, models);
+    const atHand = availableModels(routed, models);
     if (atHand.length === 0) {
       console.error(
         "error: none of the models is available: start Foundry Local, or set GENERAL_MODEL and the others to models that " +
@@ -102,7 +102,7 @@ await runCli(async () => {
     const router = makeRouter(planByTag(intentsOf(tools)), atHand, null, () => 0.5);
     const ask = { text: prompt, intentHint: options.tool ?? null, capability: null, conversation: null };
     const choice = router.choose(ask, () => true);
-    if (choice === null) throw new Error("a router with arms chose none");
+    if (choice === null) throw new Error("a router with models chose none");
     const [name, tool] = toolNamed(choice.intent, tools);
     console.error(`[INFO] Selected tool: ${name} (model: ${choice.order[0]})`);
     const { temperature, notes } = tool;
@@ -142,8 +142,8 @@ function toolsOf({ tools, general, reasoning, code, creative }: Options): Tools 
   }
 }
 
-/** One arm a model, tagged with the tools that it is; the general one first. */
-function armsOf(tools: Tools): RoutedModel[] {
+/** One entry per model, tagged with its tools; the general one first. */
+function modelsOf(tools: Tools): RoutedModel[] {
   const byModel = Map.groupBy(Object.entries(tools), ([, { model }]) => model);
   return [...byModel].map(([id, same]) => ({ id, capabilities: same.map(([tool]) => tool) }));
 }

@@ -106,7 +106,7 @@ export async function findModels(names: readonly string[], options: MeasuringOpt
   };
 }
 
-/** Arms of the models that can be had. */
-export function armsAtHand(arms: readonly RoutedModel[], models: Models): RoutedModel[] {
-  return arms.filter(({ id }) => models.problem(id) === null);
+/** Those of the models that can be used. */
+export function availableModels(routed: readonly RoutedModel[], models: Models): RoutedModel[] {
+  return routed.filter(({ id }) => models.problem(id) === null);
 }

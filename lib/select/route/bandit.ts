@@ -1,5 +1,5 @@
 /**
- * What is known of each arm's success rate, and Thompson sampling from it (Thompson 1933): an arm is chosen with
+ * What is known of each model's success rate, and Thompson sampling from it (Thompson 1933): a model is chosen with
  * the probability that it is the best one, so that doubt is tried out and certainty is used.
  */
 import { betaQuantile, drawBeta } from "../../stats/beta.ts";
@@ -11,7 +11,7 @@ export interface Counts {
   readonly failures: number;
 }
 
-/** What is known of one arm. */
+/** What is known of one model. */
 export interface Belief extends Counts {
   /** Mean of the posterior, prior and evidence together. */
   readonly mean: number;
@@ -20,12 +20,12 @@ export interface Belief extends Counts {
 }
 
 export interface Posteriors {
-  /** Counts one observation, after discounting all that was counted before, of every arm. */
-  observe(arm: string, success: boolean): void;
-  /** One draw from the posterior of an arm. */
-  draw(arm: string, random: Random): number;
-  mean(arm: string): number;
-  belief(arm: string): Belief;
+  /** Counts one observation, after discounting all that was counted before, of every model. */
+  observe(model: string, success: boolean): void;
+  /** One draw from the posterior of a model. */
+  draw(model: string, random: Random): number;
+  mean(model: string): number;
+  belief(model: string): Belief;
   /** What was observed, discounted, without the prior. */
   seen(): Record<string, Counts>;
 }
@@ -39,52 +39,52 @@ export const NOTHING: Counts = { successes: 0, failures: 0 };
  * most 1 / (1 − γ) requests and a model that degrades is noticed (Raj and Kalyani 2017). The prior is not
  * discounted.
  *
- * @param prior pseudo-counts of an arm
+ * @param prior pseudo-counts of a model
  * @param discount γ in (0, 1); null for none
  * @param seen what was observed before
  *
  * @example
  * ```ts
- * const arms = posteriors(() => ({ successes: 0, failures: 0 }), null);
- * arms.observe("a", true);
- * console.assert(arms.mean("a") === 2 / 3 && arms.mean("b") === 1 / 2);
+ * const models = posteriors(() => ({ successes: 0, failures: 0 }), null);
+ * models.observe("a", true);
+ * console.assert(models.mean("a") === 2 / 3 && models.mean("b") === 1 / 2);
  * ```
  */
 export function posteriors(
-  prior: (arm: string) => Counts,
+  prior: (model: string) => Counts,
   discount: number | null,
   seen: Readonly<Record<string, Counts>> = {},
 ): Posteriors {
   const counts = new Map(Object.entries(seen));
-  const shape = (arm: string): [number, number] => {
-    const { successes, failures } = counts.get(arm) ?? NOTHING;
-    const start = prior(arm);
+  const shape = (model: string): [number, number] => {
+    const { successes, failures } = counts.get(model) ?? NOTHING;
+    const start = prior(model);
     return [1 + start.successes + successes, 1 + start.failures + failures];
   };
-  const mean = (arm: string) => {
-    const [a, b] = shape(arm);
+  const mean = (model: string) => {
+    const [a, b] = shape(model);
     return a / (a + b);
   };
   return {
-    observe(arm, success) {
+    observe(model, success) {
       if (discount !== null) {
         for (const [id, { successes, failures }] of counts) {
           counts.set(id, { successes: discount * successes, failures: discount * failures });
         }
       }
-      const { successes, failures } = counts.get(arm) ?? NOTHING;
+      const { successes, failures } = counts.get(model) ?? NOTHING;
       counts.set(
-        arm,
+        model,
         success ? { successes: successes + 1, failures } : { successes, failures: failures + 1 },
       );
     },
-    draw: (arm, random) => drawBeta(...shape(arm), random),
+    draw: (model, random) => drawBeta(...shape(model), random),
     mean,
-    belief(arm) {
-      const [a, b] = shape(arm);
+    belief(model) {
+      const [a, b] = shape(model);
       return {
-        ...(counts.get(arm) ?? NOTHING),
-        mean: mean(arm),
+        ...(counts.get(model) ?? NOTHING),
+        mean: mean(model),
         ci95: [betaQuantile(0.025, a, b), betaQuantile(0.975, a, b)],
       };
     },

@@ -10,12 +10,12 @@ import { neighbourEstimator } from "./router_neighbours.ts";
 import { planFor, type RouterState, type RoutingMode, type RoutingPlan } from "./router_plan.ts";
 
 export {
-  armOf,
   parseRouterState,
   parseRoutingPlan,
   planFromDecision,
   type RouterState,
   type RoutingPlan,
+  servedModel,
 } from "./router_plan.ts";
 
 /** A conversation keeps its model. */
@@ -46,7 +46,7 @@ export interface RoutedModel {
 
 export interface RoutingChoice {
   readonly intent: string;
-  /** Ids of available arms, the best first: the order of fallback. */
+  /** Ids of available models, the best first: the order of fallback. */
   readonly order: readonly [string, ...string[]];
   /** One line of ASCII for people and headers. */
   readonly reason: string;
@@ -59,22 +59,22 @@ export interface RouterView {
   readonly constant: string | null;
   readonly discount: number | null;
   readonly excluded: RoutingPlan["excluded"];
-  /** By intent, `any` being all of them together: what was observed of each arm, and what is believed of it. */
+  /** By intent, `any` being all of them together: what was observed of each model, and what is believed of it. */
   readonly intents: Readonly<Record<string, { readonly arms: Readonly<Record<string, Belief>> }>>;
   /** Conversations that are remembered. */
   readonly conversations: number;
 }
 
 export interface Router {
-  /** Null where no arm that may be taken is available. */
-  choose(ask: RoutingRequest, available: (arm: string) => boolean): RoutingChoice | null;
-  /** Counts what came of a request. What an arm did that is not served just now is kept for its return. */
-  observe(seen: { readonly intent: string; readonly arm: string; readonly success: boolean }): void;
+  /** Null where no model that may be taken is available. */
+  choose(request: RoutingRequest, available: (model: string) => boolean): RoutingChoice | null;
+  /** Counts what came of a request. What a model did that is not served just now is kept for its return. */
+  observe(seen: { readonly intent: string; readonly model: string; readonly success: boolean }): void;
   view(): RouterView;
   state(): RouterState;
 }
 
-/** Arms in order, and why in that order. */
+/** Models in order, and why in that order. */
 interface Ranking {
   readonly order: readonly string[];
   readonly reason: string;
@@ -83,18 +83,18 @@ interface Ranking {
 /**
  * Makes a router.
  *
- * @param given names models by the candidates' ids of the runs it was made from; `armOf` finds the arms
- * @param arms the models that are served; those that the plan excludes are left out of `auto`
+ * @param given names models by the candidates' ids of the runs it was made from; `servedModel` finds the models
+ * @param models the models that are served; those that the plan excludes are left out of `auto`
  * @param state what it had learned before; null to begin anew
- * @throws {RangeError} without an arm
+ * @throws {RangeError} without a model
  *
  * @example
  * ```ts
  * import { seededRandom } from "../../stats/random.ts";
  * import { planFromDecision } from "./router_plan.ts";
- * const arms = [{ id: "small", capabilities: ["general"] }, { id: "coder", capabilities: ["code"] }];
+ * const models = [{ id: "small", capabilities: ["general"] }, { id: "coder", capabilities: ["code"] }];
  * const plan = planFromDecision(null, ["small", "coder"], { mode: "by-intent" });
- * const router = makeRouter(plan, arms, null, seededRandom(1));
+ * const router = makeRouter(plan, models, null, seededRandom(1));
  * const ask = { text: "Refactor this function", intentHint: null, capability: null, conversation: null };
  * const choice = router.choose(ask, () => true);
  * console.assert(choice?.intent === "code" && choice.order[0] === "coder");
@@ -102,39 +102,43 @@ interface Ranking {
  */
 export function makeRouter(
   given: RoutingPlan,
-  arms: readonly RoutedModel[],
+  models: readonly RoutedModel[],
   state: RouterState | null,
   random: Random,
 ): Router {
-  if (arms.length === 0) throw new RangeError("Cannot route without a model");
-  const plan = planFor(given, arms.map(({ id }) => id));
+  if (models.length === 0) throw new RangeError("Cannot route without a model");
+  const plan = planFor(given, models.map(({ id }) => id));
   const find = intentFinder(plan.intents);
   const tables = new Map<string, Posteriors>();
   const table = (intent: string): Posteriors => {
     const known = tables.get(intent);
     if (known !== undefined) return known;
-    const made = posteriors((arm) => priorOf(plan, intent, arm), plan.discount, state?.seen[intent]);
+    const made = posteriors((model) => priorOf(plan, intent, model), plan.discount, state?.seen[intent]);
     tables.set(intent, made);
     return made;
   };
   for (const intent of [ANY, ...Object.keys(state?.seen ?? {})]) table(intent);
-  const allowed = arms.filter(({ id }) => !plan.excluded.some((one) => one.id === id));
+  const allowed = models.filter(({ id }) => !plan.excluded.some((one) => one.id === id));
   const constant = plan.constant ?? constantOf(plan, allowed);
   const rank = rankerOf({ ...plan, constant }, table, random);
   const kept = rememberer(plan.conversations, state?.conversations ?? []);
 
   return {
-    choose(ask, available) {
-      const intent = find(ask.text, ask.intentHint);
+    choose(request, available) {
+      const intent = find(request.text, request.intentHint);
       const able = allowed.filter(({ id, capabilities }) =>
-        (ask.capability === null || capabilities.includes(ask.capability)) && available(id)
+        (request.capability === null || capabilities.includes(request.capability)) && available(id)
       );
       const fit = fitting(able, intent, plan.mode);
-      const ranked = rank(intent, ask.text, fit.arms.map(({ id }) => id));
+      const ranked = rank(intent, request.text, fit.models.map(({ id }) => id));
       // Those who lack what the intent needs are still better than no answer.
-      const rest = rank(intent, ask.text, able.filter((arm) => !fit.arms.includes(arm)).map(({ id }) => id));
+      const rest = rank(
+        intent,
+        request.text,
+        able.filter((model) => !fit.models.includes(model)).map(({ id }) => id),
+      );
       const order = [...ranked.order, ...rest.order];
-      const { conversation } = ask;
+      const { conversation } = request;
       const before = conversation === null || conversation.begins ? null : kept.of(conversation.key);
       const keeps = before !== null && order.includes(before);
       const [first, ...others] = keeps ? [before, ...order.filter((id) => id !== before)] : order;
@@ -143,9 +147,9 @@ export function makeRouter(
       const reason = keeps ? "the conversation keeps its model" : `${ranked.reason}${fit.note}`;
       return { intent: intent.name, order: [first, ...others], reason: `${shown(intent)}: ${reason}` };
     },
-    observe({ intent, arm, success }) {
-      table(ANY).observe(arm, success);
-      if (intent !== ANY) table(intent).observe(arm, success);
+    observe({ intent, model, success }) {
+      table(ANY).observe(model, success);
+      if (intent !== ANY) table(intent).observe(model, success);
     },
     view: () => ({
       mode: plan.mode,
@@ -155,7 +159,7 @@ export function makeRouter(
       excluded: plan.excluded,
       intents: Object.fromEntries(
         [...tables].map(([intent, known]) => [intent, {
-          arms: Object.fromEntries(arms.map(({ id }) => [id, known.belief(id)])),
+          arms: Object.fromEntries(models.map(({ id }) => [id, known.belief(id)])),
         }]),
       ),
       conversations: kept.all().length,
@@ -168,35 +172,36 @@ export function makeRouter(
   };
 }
 
-/** Where the plan names no constant: the arm with the best prior, of equals the first. */
-function constantOf(plan: RoutingPlan, arms: readonly RoutedModel[]): string | null {
-  const known = posteriors((arm) => priorOf(plan, ANY, arm), null);
-  return arms.map(({ id }) => ({ id, mean: known.mean(id) })).sort((a, b) => b.mean - a.mean)[0]?.id ?? null;
+/** Where the plan names no constant: the model with the best prior, of equals the first. */
+function constantOf(plan: RoutingPlan, models: readonly RoutedModel[]): string | null {
+  const known = posteriors((model) => priorOf(plan, ANY, model), null);
+  return models.map(({ id }) => ({ id, mean: known.mean(id) })).sort((a, b) => b.mean - a.mean)[0]?.id ??
+    null;
 }
 
-function priorOf({ priors }: RoutingPlan, intent: string, arm: string): Counts {
-  return priors[intent]?.[arm] ?? priors[ANY]?.[arm] ?? NOTHING;
+function priorOf({ priors }: RoutingPlan, intent: string, model: string): Counts {
+  return priors[intent]?.[model] ?? priors[ANY]?.[model] ?? NOTHING;
 }
 
 const shown = ({ name, by }: FoundIntent) =>
   by === "default" ? `intent ${name}` : `intent ${name} (by ${by})`;
 
-/** The arms with what the intent needs, where a rule per request is on or the sender named the intent. */
+/** The models with what the intent needs, where a rule per request is on or the sender named the intent. */
 function fitting(
-  arms: readonly RoutedModel[],
+  models: readonly RoutedModel[],
   { needs, by }: FoundIntent,
   mode: RoutingMode,
-): { readonly arms: readonly RoutedModel[]; readonly note: string } {
+): { readonly models: readonly RoutedModel[]; readonly note: string } {
   if (needs.length === 0 || (by !== "hint" && mode !== "by-intent" && mode !== "by-tag")) {
-    return { arms, note: "" };
+    return { models, note: "" };
   }
-  const fit = arms.filter(({ capabilities }) => needs.every((one) => capabilities.includes(one)));
-  if (fit.length === arms.length) return { arms, note: "" };
-  if (fit.length > 0) return { arms: fit, note: `, among those tagged ${needs.join(" and ")}` };
-  return { arms, note: `, since no available model is tagged ${needs.join(" and ")}` };
+  const fit = models.filter(({ capabilities }) => needs.every((one) => capabilities.includes(one)));
+  if (fit.length === models.length) return { models, note: "" };
+  if (fit.length > 0) return { models: fit, note: `, among those tagged ${needs.join(" and ")}` };
+  return { models, note: `, since no available model is tagged ${needs.join(" and ")}` };
 }
 
-/** How the arms are put in order, by mode. */
+/** How the models are put in order, by mode. */
 function rankerOf(
   plan: RoutingPlan,
   table: (intent: string) => Posteriors,
@@ -227,7 +232,7 @@ function rankerOf(
           : { order: others, reason: "the one model can't be taken now" };
       }
       case "by-tag": {
-        const prior = posteriors((arm) => priorOf(plan, name, arm), null);
+        const prior = posteriors((model) => priorOf(plan, name, model), null);
         return { order: byWorth(ids, prior.mean), reason: "the first" };
       }
       case "neighbours": {
@@ -244,12 +249,12 @@ function rememberer(most: number, known: readonly (readonly [string, string])[])
   const models = new Map(known.slice(Math.max(0, known.length - most)));
   return {
     of: (key: string) => models.get(key) ?? null,
-    keep(key: string, arm: string) {
+    keep(key: string, model: string) {
       models.delete(key);
-      models.set(key, arm);
+      models.set(key, model);
       const [oldest] = models.keys();
       if (models.size > most && oldest !== undefined) models.delete(oldest);
     },
-    all: () => [...models].map(([key, arm]): [string, string] => [key, arm]),
+    all: () => [...models].map(([key, model]): [string, string] => [key, model]),
   };
 }

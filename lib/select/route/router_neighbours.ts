@@ -9,12 +9,12 @@ export const neighboursSchema = z.strictObject({
   k: z.number().int().positive(),
   examples: z.array(z.strictObject({
     text: z.string(),
-    /** Worth of each arm's answer to it, 0 to 1. */
+    /** Worth of each model's answer to it, 0 to 1. */
     worth: z.record(z.string(), z.number().min(0).max(1)),
   })).min(1),
 });
 
-/** A recorded prompt, and the worth of each arm's answer to it. */
+/** A recorded prompt, and the worth of each model's answer to it. */
 export interface Example {
   readonly text: string;
   readonly worth: Readonly<Record<string, number>>;
@@ -36,8 +36,8 @@ function termsOf(text: string): string[] {
 }
 
 /**
- * Makes the estimator: the worth of each arm on a text, as the mean over its k nearest examples weighted by
- * likeness, drawn towards the arm's mean over all of them.
+ * Makes the estimator: the worth of each model on a text, as the mean over its k nearest examples weighted by
+ * likeness, drawn towards the model's mean over all of them.
  *
  * @throws {RangeError} without an example
  *
@@ -57,14 +57,14 @@ function termsOf(text: string): string[] {
 export function neighbourEstimator(
   { k, examples }: { readonly k: number; readonly examples: readonly Example[] },
 ): (text: string) => Map<string, number> {
-  const arms = [...new Set(examples.flatMap(({ worth }) => Object.keys(worth)))];
-  const overall = new Map(arms.map((arm) => [arm, meanWorth(examples, arm)]));
+  const models = [...new Set(examples.flatMap(({ worth }) => Object.keys(worth)))];
+  const overall = new Map(models.map((model) => [model, meanWorth(examples, model)]));
   const nearest = nearestTexts(examples.map(({ text }) => text), k);
   return (text) => {
     const found = nearest(text);
     return new Map(
-      arms.map((arm) =>
-        [arm, neighbourMean(found, (at) => examples[at]?.worth[arm], overall.get(arm) ?? 0)] as const
+      models.map((model) =>
+        [model, neighbourMean(found, (at) => examples[at]?.worth[model], overall.get(model) ?? 0)] as const
       ),
     );
   };
@@ -128,8 +128,8 @@ export function nearestTexts(texts: readonly string[], k: number): (text: string
   };
 }
 
-function meanWorth(examples: readonly Example[], arm: string): number {
-  const known = examples.flatMap(({ worth }) => worth[arm] === undefined ? [] : [worth[arm]]);
+function meanWorth(examples: readonly Example[], model: string): number {
+  const known = examples.flatMap(({ worth }) => worth[model] === undefined ? [] : [worth[model]]);
   return known.reduce((sum, worth) => sum + worth, 0) / Math.max(1, known.length);
 }
 

@@ -11,7 +11,7 @@ import { ANY, DEFAULT_INTENTS, intentSchema } from "./intent.ts";
 import { neighboursSchema } from "./router_neighbours.ts";
 
 const counts = z.strictObject({ successes: z.number().nonnegative(), failures: z.number().nonnegative() });
-const byArm = z.record(z.string(), counts);
+const byModel = z.record(z.string(), counts);
 
 export const routingPlanSchema = z.strictObject({
   schema_version: z.literal(1),
@@ -26,8 +26,8 @@ export const routingPlanSchema = z.strictObject({
   /** The one model of `constant`; null takes the one with the best prior. */
   constant: z.string().nullable(),
   intents: z.array(intentSchema),
-  /** Pseudo-counts by intent and arm; `any` holds for all intents that say nothing themselves. */
-  priors: z.record(z.string(), byArm),
+  /** Pseudo-counts by intent and model; `any` holds for all intents that say nothing themselves. */
+  priors: z.record(z.string(), byModel),
   /** γ of the evidence's discount; null for none. */
   discount: z.number().gt(0).lt(1).nullable(),
   /** Models that `auto` never takes, and why. */
@@ -48,8 +48,8 @@ export type RoutingMode = RoutingPlan["mode"];
 
 const routerStateSchema = z.strictObject({
   schema_version: z.literal(1),
-  /** What was observed by intent and arm, discounted; `any` is all intents together. */
-  seen: z.record(z.string(), byArm),
+  /** What was observed by intent and model, discounted; `any` is all intents together. */
+  seen: z.record(z.string(), byModel),
   /** Conversation and its model, the least recently used first. */
   conversations: z.array(z.tuple([z.string(), z.string()])),
 });
@@ -98,29 +98,29 @@ function parse<T>(schema: z.ZodType<T>, text: string, name: string, remedy: stri
 }
 
 /**
- * The arm that stands for a candidate of a run: the same id, else the same weights, else the same model where one of
+ * The served model that stands for a candidate of a run: the same id, else the same weights, else the same model where one of
  * the two names no variant. Engine options and the endpoint are set aside.
  *
  * @example
  * ```ts
- * console.assert(armOf("smollm2:q4_1+threads=1", ["smollm2:q4_1", "gemma"]) === "smollm2:q4_1");
- * console.assert(armOf("phi-4-mini@foundry", ["phi-4-mini"]) === "phi-4-mini");
- * console.assert(armOf("phi-4-mini:q8_0", ["phi-4-mini:q4_0"]) === null);
+ * console.assert(servedModel("smollm2:q4_1+threads=1", ["smollm2:q4_1", "gemma"]) === "smollm2:q4_1");
+ * console.assert(servedModel("phi-4-mini@foundry", ["phi-4-mini"]) === "phi-4-mini");
+ * console.assert(servedModel("phi-4-mini:q8_0", ["phi-4-mini:q4_0"]) === null);
  * ```
  */
-export function armOf(candidate: string, arms: readonly string[]): string | null {
+export function servedModel(candidate: string, served: readonly string[]): string | null {
   const parts = (id: string) => id.toLowerCase().replace(/[@+#].*$/s, "").split(":", 2);
   const [model, variant] = parts(candidate);
-  return arms.find((arm) => arm === candidate) ??
-    arms.find((arm) => answersKey(arm) === answersKey(candidate)) ??
-    arms.find((arm) => {
-      const [other, its] = parts(arm);
+  return served.find((one) => one === candidate) ??
+    served.find((one) => answersKey(one) === answersKey(candidate)) ??
+    served.find((one) => {
+      const [other, its] = parts(one);
       return other === model && (its === variant || its === undefined || variant === undefined);
     }) ?? null;
 }
 
 /**
- * The plan in the words of the arms that are served: candidates' ids become theirs, others are dropped.
+ * The plan in the words of the served that are served: candidates' ids become theirs, others are dropped.
  *
  * @example
  * ```ts
@@ -128,23 +128,23 @@ export function armOf(candidate: string, arms: readonly string[]): string | null
  * console.assert(planFor(plan, ["smollm2"]).constant === "smollm2");
  * ```
  */
-export function planFor(plan: RoutingPlan, arms: readonly string[]): RoutingPlan {
+export function planFor(plan: RoutingPlan, served: readonly string[]): RoutingPlan {
   const named = <T>(values: Readonly<Record<string, T>>): Record<string, T> =>
     Object.fromEntries(
       Object.entries(values).flatMap(([id, value]) => {
-        const arm = armOf(id, arms);
-        return arm === null ? [] : [[arm, value] as const];
+        const found = servedModel(id, served);
+        return found === null ? [] : [[found, value] as const];
       }),
     );
   return {
     ...plan,
-    constant: plan.constant === null ? null : armOf(plan.constant, arms),
+    constant: plan.constant === null ? null : servedModel(plan.constant, served),
     priors: Object.fromEntries(
       Object.entries(plan.priors).map(([intent, values]) => [intent, named(values)]),
     ),
     excluded: plan.excluded.flatMap(({ id, reason }) => {
-      const arm = armOf(id, arms);
-      return arm === null ? [] : [{ id: arm, reason }];
+      const found = servedModel(id, served);
+      return found === null ? [] : [{ id: found, reason }];
     }),
     neighbours: plan.neighbours && {
       k: plan.neighbours.k,
@@ -174,7 +174,7 @@ export interface PlanOptions {
  * choice gets no more than its own evidence. What the decision excluded is not taken, unless that would leave no model.
  *
  * @param decision null where there is none
- * @param arms the models that are served, the preferred one first
+ * @param served the models that are served, the preferred one first
  *
  * @example
  * ```ts
@@ -184,24 +184,24 @@ export interface PlanOptions {
  */
 export function planFromDecision(
   decision: DecisionWord | null,
-  arms: readonly string[],
+  served: readonly string[],
   { mode, strength = 10, discount = null, intents = [...DEFAULT_INTENTS] }: PlanOptions = {},
 ): RoutingPlan {
   const choice = decision?.choice === undefined || decision.choice === null
     ? null
-    : armOf(decision.choice, arms);
+    : servedModel(decision.choice, served);
   const named = (decision?.excluded ?? []).flatMap(({ id, reason }) => {
-    const arm = armOf(id, arms);
-    return arm === null || arm === choice ? [] : [{ id: arm, reason }];
+    const found = servedModel(id, served);
+    return found === null || found === choice ? [] : [{ id: found, reason }];
   });
-  const excluded = arms.every((arm) => named.some(({ id }) => id === arm)) ? [] : named;
+  const excluded = served.every((one) => named.some(({ id }) => id === one)) ? [] : named;
   return {
     schema_version: 1,
     mode: mode ?? (choice === null ? "adaptive" : "constant"),
     why: whyOf(decision, choice, named.length > excluded.length),
     constant: choice,
     intents: [...intents],
-    priors: { [ANY]: decision === null ? {} : priorsOf(decision, arms, strength) },
+    priors: { [ANY]: decision === null ? {} : priorsOf(decision, served, strength) },
     discount,
     excluded,
     conversations: 1000,
@@ -217,16 +217,20 @@ function whyOf(decision: DecisionWord | null, choice: string | null, allExcluded
   return `the decision's choice (${decision.verdict}); no audit has shown that a rule per request does better`;
 }
 
-function priorsOf(decision: DecisionWord, arms: readonly string[], strength: number): Record<string, Counts> {
+function priorsOf(
+  decision: DecisionWord,
+  served: readonly string[],
+  strength: number,
+): Record<string, Counts> {
   const weight = Math.min(strength, decision.scope.scored_cases);
   const rates = new Map<string, number>();
   for (const { id, quality } of decision.candidates) {
-    const arm = armOf(id, arms);
-    if (arm !== null && quality !== null && !rates.has(arm)) rates.set(arm, quality);
+    const found = servedModel(id, served);
+    if (found !== null && quality !== null && !rates.has(found)) rates.set(found, quality);
   }
-  return Object.fromEntries(arms.map((arm) => {
-    const rate = rates.get(arm);
+  return Object.fromEntries(served.map((id) => {
+    const rate = rates.get(id);
     const known = { successes: weight * (rate ?? 0), failures: weight * (1 - (rate ?? 0)) };
-    return [arm, rate === undefined ? NOTHING : known];
+    return [id, rate === undefined ? NOTHING : known];
   }));
 }

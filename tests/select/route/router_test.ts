@@ -4,7 +4,6 @@ import fc from "fast-check";
 import { UserError } from "../../../lib/errors.ts";
 import { DEFAULT_INTENTS, intentFinder, parseIntents } from "../../../lib/select/route/intent.ts";
 import {
-  armOf,
   makeRouter,
   parseRouterState,
   parseRoutingPlan,
@@ -12,6 +11,7 @@ import {
   type RoutedModel,
   type RoutingPlan,
   type RoutingRequest,
+  servedModel,
 } from "../../../lib/select/route/router.ts";
 import { seededRandom } from "../../../lib/stats/random.ts";
 
@@ -37,7 +37,7 @@ const planOf = (mode: RoutingPlan["mode"]): RoutingPlan => ({ ...base, mode, nei
 
 const seen = fc.record({
   intent: fc.constantFrom("code", "general", "summarize"),
-  arm: fc.constantFrom(...ids),
+  model: fc.constantFrom(...ids),
   success: fc.boolean(),
 });
 const ask = fc.record({
@@ -106,8 +106,8 @@ Deno.test("state goes to text and back, and the router goes on where it was", ()
 Deno.test("constant takes one model for everything, and the next best only while it is away", () => {
   const plan = { ...base, mode: "constant" as const, constant: "writer" };
   const router = makeRouter(plan, arms, null, seededRandom(1));
-  for (let i = 0; i < 50; i++) router.observe({ intent: "code", arm: "writer", success: false });
-  for (let i = 0; i < 50; i++) router.observe({ intent: "code", arm: "coder", success: true });
+  for (let i = 0; i < 50; i++) router.observe({ intent: "code", model: "writer", success: false });
+  for (let i = 0; i < 50; i++) router.observe({ intent: "code", model: "coder", success: true });
   const choice = router.choose(asked({ text: "refactor this code" }), all);
   assert.equal(choice?.order[0], "writer");
   assert.equal(router.choose(asked(), (arm) => arm !== "writer")?.order[0], "coder");
@@ -121,7 +121,7 @@ Deno.test("Thompson sampling leaves what fails, and by intent it keeps what each
   for (let at = 0; at < 400; at++) {
     const intent = at % 2 === 0 ? "code" : "general";
     const arm = router.choose(asked({ intentHint: intent }), all)?.order[0] ?? "";
-    router.observe({ intent, arm, success: arm === good[intent] });
+    router.observe({ intent, model: arm, success: arm === good[intent] });
     if (at >= 300 && arm === good[intent]) taken[arm] = (taken[arm] ?? 0) + 1;
   }
   assert.ok((taken.coder ?? 0) > 45 && (taken.small ?? 0) > 40, JSON.stringify(taken));
@@ -129,10 +129,10 @@ Deno.test("Thompson sampling leaves what fails, and by intent it keeps what each
 
 Deno.test("a discount forgets: evidence is worth at most 1 / (1 - discount) requests", () => {
   const router = makeRouter({ ...planOf("adaptive"), discount: 0.9 }, arms, null, seededRandom(1));
-  for (let i = 0; i < 1000; i++) router.observe({ intent: "general", arm: "small", success: true });
+  for (let i = 0; i < 1000; i++) router.observe({ intent: "general", model: "small", success: true });
   const before = router.view().intents.any?.arms.small;
   assert.ok(Math.abs((before?.successes ?? 0) - 10) < 1e-6);
-  for (let i = 0; i < 30; i++) router.observe({ intent: "general", arm: "small", success: false });
+  for (let i = 0; i < 30; i++) router.observe({ intent: "general", model: "small", success: false });
   assert.ok((router.view().intents.any?.arms.small?.mean ?? 1) < 0.2);
 });
 
@@ -170,7 +170,7 @@ Deno.test("what a plan excludes is never taken, and ids of candidates find their
   const router = makeRouter(plan, arms, null, seededRandom(1));
   assert.deepEqual(router.choose(asked(), all)?.order, ["small", "writer"]);
   assert.equal(router.choose(asked({ capability: "code" }), all), null);
-  assert.equal(armOf("small:q4_1+threads=2", ["small:q8_0", "small:q4_1"]), "small:q4_1");
+  assert.equal(servedModel("small:q4_1+threads=2", ["small:q8_0", "small:q4_1"]), "small:q4_1");
 });
 
 Deno.test("neighbours take what did best on the most similar prompt", () => {
@@ -191,7 +191,7 @@ Deno.test("neighbours take what did best on the most similar prompt", () => {
 
 Deno.test("what an arm did is kept while it is away; without any arm there is no router", () => {
   const router = makeRouter(base, arms.slice(0, 2), null, seededRandom(1));
-  router.observe({ intent: "code", arm: "writer", success: true });
+  router.observe({ intent: "code", model: "writer", success: true });
   assert.equal(router.view().intents.code?.arms.writer, undefined);
   const back = makeRouter(base, arms, router.state(), seededRandom(1));
   assert.equal(back.view().intents.code?.arms.writer?.successes, 1);
