@@ -131,7 +131,7 @@ export function gateRuns(
       ? "pass"
       : "can't tell",
     parts,
-    scope: `cases like these (${cases} cases)`,
+    scope: cases === 1 ? "this case alone" : `cases like these (${cases} cases)`,
     correction:
       `fail: Holm over ${drafts.filter(({ p_fail }) => p_fail !== null).length} parts at 5 % in all; ` +
       "pass: every part at 5 % by itself" +
@@ -189,17 +189,15 @@ function timedParts(
       : compareRuns(now, own, { random: terms.random() });
     const cases = found.prompts;
     const units = found.unit === "repeat" ? Math.floor(found.n / 2) : cases;
-    if (found.ratio === null || found.ci95 === null) {
+    if (found.ratio === null || found.error === null) {
       const why = cases < RESAMPLE_FROM
         ? `an interval takes ${RESAMPLE_FROM} cases that both runs answered, and there are ${cases}`
         : "the values show no spread, so there is no interval";
       return [{ ...unknown(id, part, limit, why), change: found.ratio, cases }];
     }
     const log = Math.log(found.ratio);
-    const t = studentTQuantile(0.975, Math.max(1, units - 1));
-    const within = (Math.log(found.ci95[1]) - Math.log(found.ci95[0])) / 2 / t;
     // Two runs differ by what each of them met: twice the variance of one.
-    const error = Math.hypot(within, Math.SQRT2 * (terms.runSd ?? 0));
+    const error = Math.hypot(found.error, Math.SQRT2 * (terms.runSd ?? 0));
     const reach = studentTQuantile(1 - ERROR, Math.max(1, units - 1)) * error;
     const interval: [number, number] = [Math.exp(log - reach), Math.exp(log + reach)];
     return [{

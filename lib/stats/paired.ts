@@ -127,6 +127,7 @@ function squaresOf(values: readonly number[]): number {
  *
  * @param options.random Source of the resampling, e.g. `seededRandom(1)`.
  * @param options.resamples Default 4,000.
+ * @returns with the standard error of the logarithm of the ratio, where there is an interval: for a test at another error
  * @throws {RangeError} When a value is not positive and finite.
  *
  * @example
@@ -141,7 +142,7 @@ export function compareRuns(
   a: readonly PromptValue[],
   b: readonly PromptValue[],
   options: { readonly random: Random; readonly resamples?: number },
-): RatioEstimate {
+): RatioEstimate & { readonly error: number | null } {
   const inA = collect(a, ({ value }) => log(value));
   const inB = collect(b, ({ value }) => log(value));
   const common = [...inA].flatMap(([prompt, left]) => {
@@ -156,9 +157,12 @@ export function compareRuns(
     : () => mean(redraw(differences, options.random));
   const units = one ? Math.min(only.left.length, only.right.length) : common.length;
   const means = Array.from({ length: units < RESAMPLE_FROM ? 0 : options.resamples ?? 4000 }, resample);
+  const ci95 = exponentiate(expandedPercentiles(means, units));
+  const error = one ? Math.hypot(errorOf(only.left), errorOf(only.right)) : errorOf(differences);
   return {
     ratio: common.length === 0 ? null : Math.exp(mean(differences)),
-    ci95: exponentiate(expandedPercentiles(means, units)),
+    ci95,
+    error: ci95 === null ? null : error,
     n: common.reduce((sum, { left, right }) => sum + left.length + right.length, 0),
     prompts: common.length,
     unit: one ? "repeat" : "case",
@@ -170,11 +174,15 @@ function tTest(values: readonly number[]): { readonly ci95: Interval; readonly p
   const n = values.length;
   if (n < 2) return null;
   const centre = mean(values);
-  const error = Math.sqrt(squaresOf(values) / (n - 1) / n);
+  const error = errorOf(values);
   if (error <= NO_SPREAD) return null;
   const half = studentTQuantile(0.975, n - 1) * error;
   return { ci95: [centre - half, centre + half], p: 2 * studentTCdf(-Math.abs(centre) / error, n - 1) };
 }
+
+/** Standard error of the mean. */
+const errorOf = (values: readonly number[]) =>
+  Math.sqrt(squaresOf(values) / (values.length - 1) / values.length);
 
 /** The 2.5th and 97.5th percentiles of resampled means, moved outwards as a t interval over `units` would be. */
 function expandedPercentiles(means: readonly number[], units: number): Interval | null {

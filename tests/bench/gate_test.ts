@@ -96,6 +96,24 @@ Deno.test("a rare collapse that was not seen is not ruled out: the t interval al
   assert.ok(passed <= 50 && byT > 60, `${passed} ${byT}`);
 });
 
+Deno.test("a slowdown of exactly the limit passes, and fails, in at most 5 %, from five cases on", () => {
+  const random = seededRandom("limit");
+  for (const cases of [5, 10]) {
+    let [passed, failed] = [0, 0];
+    for (let i = 0; i < 600; i++) {
+      const few = (one: ComparableRun): ComparableRun => ({
+        ...one,
+        candidates: one.candidates.map((all) => ({ ...all, values: all.values.slice(0, cases) })),
+      });
+      const report = gateRuns(few(run("old", random)), few(run("new", random, { slower: 1.1 })), null, terms);
+      if (verdictOn(report, "latency") === "pass") passed++;
+      if (verdictOn(report, "latency") === "fail") failed++;
+    }
+    // 48 of 600 or more happen in 0.1 % where the rate is 5 %.
+    assert.ok(passed < 48 && failed < 48, `${cases} cases: ${passed} passed, ${failed} failed`);
+  }
+});
+
 Deno.test("failures fail, whatever the speed of what is left; quality that falls from 8 of 30 to 0 does not pass", () => {
   const random = seededRandom("gate");
   const half = gateRuns(run("old", random), run("new", random, { failing: 0.5, slower: 0.8 }), null, terms);
