@@ -1,5 +1,6 @@
 /** One JSON document of an answer, checked once: a chunk of a stream, or a whole answer. */
 import { z } from "zod";
+import { boundedJson } from "../bounded_json.ts";
 import { errorMessage } from "./failure.ts";
 import type { ReportedUsage, ServerTimings } from "./trace.ts";
 
@@ -34,7 +35,7 @@ export interface AnswerChunk {
 export function parseChunk(json: string): AnswerChunk {
   let value: unknown;
   try {
-    value = JSON.parse(json);
+    value = boundedJson(json);
   } catch {
     throw new SyntaxError(`not JSON: ${JSON.stringify(json.slice(0, 80))}`);
   }

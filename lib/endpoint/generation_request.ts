@@ -1,4 +1,5 @@
 /** A generation request on its way: the JSON body that its route takes, and the answer as it starts. */
+import { jsonOrText } from "../bounded_json.ts";
 import { connectionFailure, EndpointFailure, httpFailure } from "./failure.ts";
 import { limitedText, type TimedBody } from "./timed_body.ts";
 import type { PostJson, TimedResponse } from "./timed_client.ts";
@@ -77,14 +78,6 @@ async function start(endpoint: Endpoint, response: TimedResponse): Promise<Start
   } catch (error) {
     if (error instanceof EndpointFailure) throw error;
     throw connectionFailure(endpoint.baseUrl, error);
-  }
-}
-
-function jsonOrText(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
   }
 }
 

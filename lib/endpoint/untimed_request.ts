@@ -1,4 +1,5 @@
 /** An untimed GET with a timeout and a size limit: what a service is, which models it lists. */
+import { boundedJson } from "../bounded_json.ts";
 import type { Fetch } from "../clock.ts";
 import { UserError } from "../errors.ts";
 import { redacted, rootReason } from "./failure.ts";
@@ -89,7 +90,7 @@ export async function getText(
 
 function jsonOrNull(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return boundedJson(text);
   } catch {
     return null;
   }

@@ -6,6 +6,7 @@
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
+import { MAX_DEPTH, nestsDeeper } from "../bounded_json.ts";
 import type { Clock } from "../clock.ts";
 import { concat } from "../endpoint/bytes.ts";
 import { ApiError, errorBody, errorResponse } from "./api_error.ts";
@@ -345,9 +346,6 @@ async function collected(request: Pick<IncomingRequest, "readBody">, limit: numb
 const tooLong = (limit: number) =>
   new ApiError(413, `the request body has more than the ${limit} bytes that are accepted`);
 
-/** Deeper than any request needs; parsing and checking deep ones takes many times as long as other text. */
-const MAX_DEPTH = 200;
-
 /**
  * A request's body as a value.
  *
@@ -358,7 +356,7 @@ const MAX_DEPTH = 200;
  * ```
  */
 export function parsedJson(text: string): unknown {
-  if (nestsDeeper(text, MAX_DEPTH)) {
+  if (nestsDeeper(text)) {
     throw new ApiError(400, `the request body is nested more deeply than ${MAX_DEPTH} levels`);
   }
   try {
@@ -366,33 +364,4 @@ export function parsedJson(text: string): unknown {
   } catch {
     throw new ApiError(400, "the request body is not JSON");
   }
-}
-
-/** One pass over the brackets outside of strings. */
-function nestsDeeper(text: string, limit: number): boolean {
-  const significant = /["[\]{}]/g;
-  let depth = 0;
-  for (let match = significant.exec(text); match !== null; match = significant.exec(text)) {
-    const [char] = match;
-    if (char === '"') significant.lastIndex = stringEnd(text, match.index);
-    else if (char === "]" || char === "}") depth--;
-    else if (++depth > limit) return true;
-  }
-  return false;
-}
-
-/**
- * The index behind the closing quote of the JSON string that begins at `at`.
- *
- * ```ts
- * if (stringEnd('["a\\\"b"]', 1) !== 7) throw new Error("an escaped quote does not close it");
- * ```
- */
-export function stringEnd(text: string, at: number): number {
-  for (let end = text.indexOf('"', at + 1); end >= 0; end = text.indexOf('"', end + 1)) {
-    let escapes = 0;
-    while (text[end - 1 - escapes] === "\\") escapes++;
-    if (escapes % 2 === 0) return end + 1;
-  }
-  return text.length;
 }

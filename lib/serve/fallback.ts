@@ -1,7 +1,8 @@
 /** One request for an answer: which models are tried, in which order, what the client gets, what is learned from it. */
+import { stringEnd } from "../bounded_json.ts";
 import { ApiError, errorResponse } from "../openai/api_error.ts";
 import { QueueFull } from "../openai/queue.ts";
-import { type IncomingRequest, parsedJson, stringEnd } from "../openai/server.ts";
+import { type IncomingRequest, parsedJson } from "../openai/server.ts";
 import type { Metrics } from "./metrics.ts";
 import { type Attempt, type Ended, type Failure, relay, type RelayTools } from "./relay.ts";
 import type { RecentChoice, RoutedBody, Routing } from "./routing.ts";

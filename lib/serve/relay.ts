@@ -1,4 +1,5 @@
 /** One attempt at an answer: forwards the request to one model, and passes back what comes, byte by byte. */
+import { jsonOrText } from "../bounded_json.ts";
 import type { Clock } from "../clock.ts";
 import { concat } from "../endpoint/bytes.ts";
 import { errorMessage, redacted, rootReason, withoutKey } from "../endpoint/failure.ts";
@@ -360,20 +361,12 @@ function beginsAsEvents(bytes: Uint8Array): boolean {
   return ["data", "event", "id", "retry", ":"].some((word) => text.startsWith(word) || word.startsWith(text));
 }
 
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
-  }
-}
-
 const messageOf = (text: string, status: number) =>
-  errorMessage(parsed(text)) || `it answered HTTP ${status}`;
+  errorMessage(jsonOrText(text)) || `it answered HTTP ${status}`;
 
 /** OpenAI's shape, or near enough for its clients. */
 function isError(text: string): boolean {
-  const value = parsed(text);
+  const value = jsonOrText(text);
   return typeof value === "object" && value !== null && "error" in value && typeof value.error === "object";
 }
 

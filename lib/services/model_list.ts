@@ -1,4 +1,5 @@
 /** Which models a service has: by OpenAI's `GET /models`, or by Foundry Local's own calls, which are more detailed. */
+import { jsonOrText } from "../bounded_json.ts";
 import { z } from "zod";
 import { httpFailure, redacted, rootReason } from "../endpoint/failure.ts";
 import type { Endpoint } from "../endpoint/trace.ts";
@@ -149,14 +150,6 @@ async function getModels({ baseUrl, apiKey }: Endpoint, options: UntimedOptions)
       1,
       { cause: error },
     );
-  }
-}
-
-function jsonOrText(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return text;
   }
 }
 

@@ -138,6 +138,22 @@ Deno.test("what only resembles an error is none", () => {
   assert.equal(read(delta('the error: {"error":{}}'), stop).content, 'the error: {"error":{}}');
 });
 
+Deno.test("a document of 100,000 levels is a broken answer, not a fault of the reader", async () => {
+  const deep = (open: string, close: string) => open.repeat(100_000) + close.repeat(100_000);
+  const list = deep("[", "]");
+  for (
+    const body of [`"content":[${deep('{"text":[', "]}")}]`, `"reasoning_details":${list}`, `"x":${list}`]
+  ) {
+    assert.throws(() => read(`{"choices":[{"delta":{${body}}}]}`), AnswerError, body.slice(0, 20));
+  }
+  for (const json of [`{"error":${list}}`, `{"detail":${list}}`, list]) {
+    assert.throws(() => read(delta("a"), json, stop), AnswerError, json.slice(0, 20));
+    const trace = await askFake({ fault: { kind: "http", status: 500, body: json } });
+    assert.equal(trace.status, "failed");
+    assert.match(trace.reason ?? "", /^HTTP 500/);
+  }
+});
+
 /** Ends. */
 Deno.test("a finish reason that means nothing is no end", async () => {
   for (const finish of ["", null, "null", "none", " "]) {
