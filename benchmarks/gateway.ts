@@ -1,6 +1,6 @@
 /**
  * WHY: a gateway stands between every token and its reader, so what it adds is measured: against a fake endpoint
- * with known delays, in turns with asking that endpoint directly, on this machine.
+ * with known delays, in turns with direct requests to it, on this machine.
  *
  *   deno task bench:serve                                 about four minutes
  *   deno task bench:serve --quick                         half a minute, a rough look

@@ -1,4 +1,4 @@
-/** Direct, through our gateway, through another one: the same requests in turns. */
+/** The same requests in turns: directly, through Podium's gateway, and through another one. */
 import Table from "cli-table3";
 import { z } from "zod";
 import { timedClient } from "../lib/endpoint/timed_client.ts";

@@ -1,4 +1,4 @@
-/** What a session is asked for, and what it needs from outside. */
+/** The request to a session, and what the session needs from outside. */
 import type { EngineSettings, Model, Registry, Variant } from "../catalog/model.ts";
 import type { Store } from "../catalog/store.ts";
 import type { Clock, Fetch, Sleep } from "../clock.ts";

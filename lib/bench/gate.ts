@@ -1,6 +1,6 @@
 /**
  * A gate between two runs, for scripts that must stop on a worse one: is the new run at most so much worse than the
- * baseline? Pass, fail, or can't tell. A gate that can't see must not pass, and noise must not fail it.
+ * baseline? Pass, fail, or can't tell. A gate that can't tell must not pass, and noise must not fail it.
  */
 import { holm } from "../stats/holm.ts";
 import { lossP, scoreDifference, tangoInterval } from "../stats/paired_difference.ts";
@@ -81,8 +81,8 @@ const timed: readonly {
 ];
 
 /**
- * Gates a run against its baseline by non-inferiority: a part passes when its change is below the limit at an error of 5 %,
- * it fails when its change is above the limit at an error of 5 % for all parts together (Holm). The gate passes
+ * Gates a run against its baseline by non-inferiority: a part passes when its change is below the limit at an error of
+ * 5 %, it fails when its change is above the limit at an error of 5 % for all parts together (Holm). The gate passes
  * when every part passes, and fails when one fails; nothing to compare is "can't tell".
  *
  * @param scores of both runs; null where neither was scored: then quality is no part

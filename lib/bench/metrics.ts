@@ -1,5 +1,5 @@
 /**
- * One function a metric, each with its formula, from the raw record of one request. Null where an input is
+ * One function per metric, each with its formula, from the raw record of one request. Null where an input is
  * missing: no zero, no guess. The words are the field's; see "Words" in the documentation.
  */
 import type { RequestRecord } from "./records.ts";
@@ -91,7 +91,7 @@ export function promptTokensPerS(record: Timing): number | null {
     : null;
 }
 
-/** Waiting in our own queue: sent − due, in seconds. Zero in a closed loop. */
+/** Waiting in the client's own queue: sent − due, in seconds. Zero in a closed loop. */
 export function queueS(record: Timing): number {
   return (record.sent_ms - record.due_ms) / 1000;
 }

@@ -1,6 +1,7 @@
 /**
- * The noise guard: who used the processor while a stretch ran. A stretch in which another program was busy is disturbed and left out
- * of the headline for all its candidates together: never a single sample, since slow models are hit more often.
+ * The noise guard: who used the processor while a stretch ran. A stretch in which another program was busy is
+ * disturbed and left out of the headline for all its candidates together: never a single sample, since slow models are
+ * hit more often.
  */
 import os from "node:os";
 import process from "node:process";
@@ -8,7 +9,7 @@ import type { Clock, Sleep } from "../clock.ts";
 import type { BusyProgram } from "./busiest_program.ts";
 import type { MachineRecord } from "./records.ts";
 
-/** Processor time used so far, in seconds, and what else the system tells. Null where it does not. */
+/** Processor time used so far, in seconds, and what else the system reports. Null where it reports nothing. */
 export interface MachineReading {
   readonly atMs: number;
   readonly ownS: number;
@@ -54,7 +55,7 @@ const DISTURBED_CORES_IN_PAUSE = 0.25;
 /**
  * The use between two readings.
  *
- * @param enginesS processor seconds the candidates used in between; null where one of them doesn't tell,
+ * @param enginesS processor seconds the candidates used in between; null where one of them doesn't report them,
  *   and then what others used isn't known either
  *
  * ```ts
@@ -83,7 +84,7 @@ export function machineUse(
 }
 
 /**
- * The use of a stretch whose candidates don't tell theirs: what others used in the pause after it, if that is
+ * The use of a stretch whose candidates don't report theirs: what others used in the pause after it, if that is
  * more than the pause can show by chance, stands for the whole block.
  *
  * ```ts
@@ -177,7 +178,7 @@ async function raplJoules(): Promise<number | null> {
 }
 
 /**
- * Joules, from one line of microjoules a socket; null where there is none.
+ * Joules, from one line of microjoules per socket; null where there is none.
  *
  * ```ts
  * if (parseRapl("2500000\n500000\n") !== 3 || parseRapl("") !== null) throw new Error();
@@ -240,7 +241,7 @@ export interface ProcessorUser {
   readonly threads: number | null;
 }
 
-/** The machine, and what the candidates on it used so far; null where one of them doesn't tell. */
+/** The machine, and what the candidates on it used so far; null where one of them doesn't report it. */
 export interface Reading {
   readonly machine: MachineReading;
   readonly enginesS: number | null;
@@ -265,8 +266,8 @@ export async function readUse(
 }
 
 /**
- * What other programs use in a pause after a stretch, where the candidates don't tell their own use; null, and no pause,
- * where they do. No candidate may have a request meanwhile.
+ * What other programs use in a pause after a stretch, where the candidates don't report their own use; null, and no
+ * pause, where they do. No candidate may have a request meanwhile.
  */
 export async function pauseUse(
   { enginesS, machine }: Reading,

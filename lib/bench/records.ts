@@ -1,5 +1,5 @@
 /**
- * What a run writes to disk, one JSON document a line in samples.jsonl and answers.jsonl.
+ * What a run writes to disk, one JSON document per line in samples.jsonl and answers.jsonl.
  * Everything else (summary, comparison, report, decision) is derived from these and run.json.
  * Times in `_ms` are milliseconds since the run's own start on the monotonic clock.
  */

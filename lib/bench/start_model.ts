@@ -1,6 +1,6 @@
 /**
  * One way to start whatever a registry entry names: a GGUF file in an engine process, or an adapter. What
- * comes back is the same for both, so that measuring and serving need not tell them apart.
+ * comes back is the same for both, so that measuring and serving treat both alike.
  */
 import type { AdapterSpec, EngineSettings } from "../catalog/model.ts";
 import type { Clock } from "../clock.ts";

@@ -1,6 +1,6 @@
 /**
  * summary.json: what a run showed, derived from run.json and samples.jsonl and derivable again.
- * Other programs hold on to these names. Units stand in the names; a null is "not known", never zero.
+ * Other programs rely on these names, which include the units; a null is "not known", never zero.
  */
 import { z } from "zod";
 import { llamaCpp, machineInfo, planInfo, RUN_SCHEMA, tokenSource } from "./records.ts";

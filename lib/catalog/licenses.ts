@@ -1,5 +1,5 @@
 /**
- * The licences that models carry: whether each is an open one, and what it permits. A reading aid, not legal advice:
+ * The licences that models carry: whether each is an open one, and what it permits. A summary, not legal advice:
  * the licence's own text counts, and models.json says where to find it.
  */
 

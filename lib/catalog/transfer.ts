@@ -1,4 +1,4 @@
-/** One transfer: its surroundings, its time limits, its redirects, and how it fails. */
+/** One transfer: what it needs from outside, its time limits, its redirects, and how it fails. */
 import type { Clock, Fetch, Sleep } from "../clock.ts";
 import { reasonOf } from "../errors.ts";
 

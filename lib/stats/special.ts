@@ -1,4 +1,4 @@
-/** The few special functions that the intervals stand on and that simple-statistics lacks. */
+/** The few special functions that the intervals need and that simple-statistics lacks. */
 import { gammaln } from "simple-statistics";
 
 /**

@@ -1,4 +1,4 @@
-/** A model as the judge of a run's answers: opened, tried on anchored answers, and only then let to rate. */
+/** A model as the judge of a run's answers: opened, tried on anchored answers, and only then allowed to rate. */
 import { join } from "node:path";
 import { UserError } from "../../lib/errors.ts";
 import type { PromptSet } from "../../lib/prompts/prompts.ts";

@@ -1,6 +1,6 @@
 /**
  * Mirror of the course page's latency check (`bench_latency.py`, in its newer edition `simple_bench.py`): one request
- * a model, as a JSON list. Older edition: {model, latency_sec} over /v1/completions, 64 tokens, 60 s. Newer edition:
+ * per model, as a JSON list. Older edition: {model, latency_sec} over /v1/completions, 64 tokens, 60 s. Newer edition:
  * {model, latency_sec, response, status, error} over /v1/chat/completions, 64 tokens, 30 s. Both look at port 8000.
  *
  * What the original got wrong, and what changed in the numbers:

@@ -1,4 +1,7 @@
-/** What every mirror that measures has in common: its options, its surroundings, and its words on the way. */
+/**
+ * What every mirror that measures has in common: their options, what they need from outside, and their progress
+ * messages.
+ */
 import type { Command } from "commander";
 import type { FinishedRun, SessionEvent, SessionPlan } from "../../lib/bench/session.ts";
 import { UserError } from "../../lib/errors.ts";

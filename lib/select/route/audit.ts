@@ -78,8 +78,8 @@ const SHRINKAGE = 4;
 /**
  * Audits the rules: a map by intent, nearest neighbours, the best single model, the oracle.
  *
- * @param outcomes every one with the worth of every arm
- * @throws {RangeError} with fewer than two arms or two prompts, or when a worth is missing
+ * @param outcomes each with the worth of every model's answer
+ * @throws {RangeError} with fewer than two models or two prompts, or when a worth is missing
  *
  * @example
  * ```ts
@@ -210,7 +210,7 @@ function prepare(deal: Deal, outcomes: readonly ScoredCase[], k: number): Prepar
   return { ...deal, nearest: deal.tried.map((at) => find(outcomes[at]?.text ?? "")) };
 }
 
-/** Worth of each arm's answer, by prompt. */
+/** Worth of each model's answer, by prompt. */
 type Worths = readonly (readonly number[])[];
 
 /**
@@ -276,7 +276,7 @@ function meansOver(worths: Worths, seen: readonly number[]): number[] {
   );
 }
 
-/** The best arm of each intent, its mean drawn towards the whole's. */
+/** The best model of each intent, its mean drawn towards the whole's. */
 function intentMap(
   worths: Worths,
   intentOf: readonly string[],

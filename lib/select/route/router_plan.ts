@@ -98,8 +98,8 @@ function parse<T>(schema: z.ZodType<T>, text: string, name: string, remedy: stri
 }
 
 /**
- * The served model that stands for a candidate of a run: the same id, else the same weights, else the same model where one of
- * the two names no variant. Engine options and the endpoint are set aside.
+ * The served model that stands for a candidate of a run: the same id, else the same weights, else the same model where
+ * one of the two names no variant. Engine options and the endpoint are set aside.
  *
  * @example
  * ```ts
@@ -120,7 +120,8 @@ export function servedModel(candidate: string, served: readonly string[]): strin
 }
 
 /**
- * The plan in the words of the served that are served: candidates' ids become theirs, others are dropped.
+ * The plan with the ids of the served models instead of the runs' candidates; candidates that are not served are
+ * dropped.
  *
  * @example
  * ```ts
