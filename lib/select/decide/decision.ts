@@ -333,7 +333,8 @@ function racedOutcome(
   race: RecordedRace | null,
 ): Omit<Conclusion, "fastest"> | null {
   if (race === null) return null;
-  const { verdict, winner, choice, runner_up, reason, requests, blocks, by } = raceReport(race);
+  const { verdict, winner, runner_up, reason, requests, blocks, by } = raceReport(race);
+  const choice = race.state.verdict?.choice ?? null;
   if (choice !== null && !left.some(({ id }) => id === choice)) {
     return {
       verdict: "undecided",

@@ -24,7 +24,13 @@ export interface RaceReport {
   readonly scope: { readonly claim: RaceScope; readonly cases: number; readonly raced: number };
   readonly verdict: Verdict["verdict"];
   readonly winner: string | null;
+  /**
+   * What to use, in a race by check scores. Null in a race by anything else: that says who is the fastest, and the
+   * decision (decision.json), which asks for quality, chooses.
+   */
   readonly choice: string | null;
+  /** Of candidates that tie, the lightest; null without a tie. */
+  readonly lightest: string | null;
   readonly runner_up: string | null;
   /** Why there is no winner; null where there is one. */
   readonly reason: string | null;
@@ -90,7 +96,8 @@ export function raceReport(
     scope: { claim: terms.scope ?? DEFAULT_SCOPE, cases, raced: state.blocks },
     verdict: verdict.verdict,
     winner: verdict.winner,
-    choice: verdict.choice,
+    choice: terms.by === "checks" ? verdict.choice : null,
+    lightest: verdict.verdict === "tie" ? verdict.choice : null,
     runner_up: verdict.verdict === "winner" ? verdict.runnerUp : null,
     reason: "reason" in verdict ? verdict.reason : null,
     requests: state.requests,
@@ -196,20 +203,20 @@ export function scopeText({ claim, cases, raced }: RaceReport["scope"]): string 
 }
 
 function mainVerdict(report: RaceReport): string {
-  const { verdict, choice, reason, requests, blocks, delta, by } = report;
+  const { verdict, winner, lightest, reason, requests, blocks, delta, by } = report;
   const cost = `${requests} requests, ${blocks} blocks`;
   const about = `for ${scopeText(report.scope)}`;
   switch (verdict) {
     case "winner": {
       const rival = report.effects.find(({ b }) => b === report.runner_up);
-      return `Winner by ${by}: ${choice}, ${about} (${cost}, delta ${delta})${
+      return `Winner by ${by}: ${winner}, ${about} (${cost}, delta ${delta})${
         rival === undefined ? "" : `; against the runner-up: ${effectText(rival)}`
       }.`;
     }
     case "tie":
       return `Tie by ${by}: ${
         report.live.map(({ id }) => id).join(" and ")
-      } are as good as equal, ${about} (${cost}); the choice is ${choice}, the lighter one.`;
+      } are as good as equal, ${about} (${cost}); ${lightest} is the lightest.`;
     case "undecided":
       return `Undecided by ${by}, ${about}: ${reason} (${cost}); still in: ${
         report.live.map(({ id }) => id).join(", ")
@@ -217,7 +224,7 @@ function mainVerdict(report: RaceReport): string {
     case "left":
       return `No verdict by ${by}: ${reason} (${cost}). Failures are not evidence of speed.`;
     case "only":
-      return `Only ${choice} passed the constraints: nothing to race.`;
+      return `Only ${winner} passed the constraints: nothing to race.`;
     case "none":
       return `None: ${reason}.`;
   }
