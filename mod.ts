@@ -66,6 +66,7 @@ import {
   tryFirstAsJudge,
 } from "./lib/results/steps.ts";
 import { NO_CONSTRAINTS } from "./lib/select/decide/constraints.ts";
+import { adapterAnswers } from "./lib/select/decide/baseline.ts";
 import { decideOn } from "./lib/select/decide/session.ts";
 import { DEFAULT_TERMS } from "./lib/select/race/recorded_race.ts";
 import { findServices } from "./lib/services/discovery.ts";
@@ -218,9 +219,15 @@ export async function race(names: Names = null, options: RaceOptions = {}): Prom
  * ```
  */
 export async function decide({ quality, race, constraints }: DecideOptions): Promise<DecisionView> {
-  const document = await decideOn({ race: race?.recorded ?? null, answers: quality.folder }, {
+  const models = await registry();
+  const document = await decideOn({
+    race: race?.recorded ?? null,
+    answers: quality.folder,
+    prompts: quality.job.set,
+    answersOf: adapterAnswers(models, { denoPath: Deno.execPath(), env: Deno.env }),
+  }, {
     constraints: { ...NO_CONSTRAINTS, ...constraints },
-    registry: await registry(),
+    registry: models,
     random: seededRandom("decision"),
   });
   return new DecisionView(document, (race ?? quality).folder);

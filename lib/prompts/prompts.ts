@@ -32,6 +32,8 @@ export interface PromptSet {
   readonly name: string;
   /** SHA-256 over the ids and messages of all prompts, in order. */
   readonly sha256: string;
+  /** The model that a choice must beat (an alias of the registry): an adapter; null where the set names none. */
+  readonly baseline: string | null;
   readonly prompts: readonly Prompt[];
 }
 
@@ -69,6 +71,7 @@ const setObject = z.strictObject({
   $schema: z.string().optional(),
   description: z.string("a text").optional(),
   name: text.optional(),
+  baseline: text.optional(),
   prompts,
 });
 
@@ -117,10 +120,12 @@ export function parsePromptSet(json: unknown, name: string): PromptSet {
   if (repeated) {
     throw new UserError(`prompt set ${name}: the id "${repeated.id}" occurs twice: give each prompt its own`);
   }
-  const own: unknown = listed ? undefined : Reflect.get(json, "name");
+  const own = (key: "name" | "baseline"): unknown => listed ? undefined : Reflect.get(json, key);
+  const [ownName, baseline] = [own("name"), own("baseline")];
   return {
-    name: typeof own === "string" ? own.trim() : name,
+    name: typeof ownName === "string" ? ownName.trim() : name,
     sha256: hash(read.map((prompt) => [prompt.id, prompt.sha256])),
+    baseline: typeof baseline === "string" ? baseline.trim() : null,
     prompts: read,
   };
 }

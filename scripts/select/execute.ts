@@ -9,6 +9,7 @@ import { UserError } from "../../lib/errors.ts";
 import { svgFile } from "../../lib/plot/figure.ts";
 import { paretoPlot } from "../../lib/plot/pareto.ts";
 import { evidencePlot } from "../../lib/plot/race.ts";
+import { adapterAnswers } from "../../lib/select/decide/baseline.ts";
 import { decide } from "../../lib/select/decide/decision.ts";
 import { decisionMarkdown } from "../../lib/select/decide/decision_markdown.ts";
 import { type Decision, decisionSchema } from "../../lib/select/decide/decision_schema.ts";
@@ -54,7 +55,9 @@ export async function selectFrom(
   const found = gate === null ? null : await findRun(gate, settings.out);
   const answers = qualityFolder ?? found;
   // Only who raced, or was kept from it, is decided on: the run of the answers may hold others.
-  const evidence = await gatherEvidence(folders, answers);
+  const evidence = await gatherEvidence(folders, answers, {
+    answersOf: adapterAnswers(registry, { denoPath: Deno.execPath(), env: Deno.env }),
+  });
   const decision = decide(evidence, {
     constraints: constraintsOf(settings),
     weights: settings.weights,
@@ -169,6 +172,7 @@ async function byCourse({ task, registry: path }: SelectSettings, registry: Regi
     scope: { claim: "cases like these", cases: 0, scored_cases: 0 },
     max_drop: 0,
     baseline: null,
+    baseline_score: null,
     limits: {},
     fastest: null,
     disturbed_blocks: 0,

@@ -1,6 +1,64 @@
-/** What no model is needed for: the best constant answer, scored like the models' own. */
+/** What no language model is needed for: a constant answer, or an adapter's, scored like the models' own. */
+import { adapterCommand, AdapterHost } from "../../adapter/adapter_host.ts";
+import { findModel, type Registry } from "../../catalog/model.ts";
+import { reasonOf, UserError } from "../../errors.ts";
+import type { Environment } from "../../program.ts";
 import type { Prompt } from "../../prompts/prompts.ts";
 import { scoreAnswer } from "../../quality/check.ts";
+
+/** Gets the answers of the model that a prompt set names as its baseline: text by the prompt's id. */
+export type BaselineAnswers = (
+  alias: string,
+  prompts: readonly Prompt[],
+  maxTokens: number,
+) => Promise<ReadonlyMap<string, string>>;
+
+/**
+ * Gets a baseline's answers from the registry's adapter of that name. The adapter runs in a process of its own, with the
+ * permissions that its entry states, and ends with the last answer.
+ *
+ * @throws {UserError} (when called) where the registry has no such adapter, or the adapter can't be loaded
+ *
+ * @example
+ * ```ts ignore
+ * const answersOf = adapterAnswers(registry, { denoPath: Deno.execPath(), env: Deno.env });
+ * const answers = await answersOf("extractive-notes", set.prompts, 128);
+ * ```
+ */
+export function adapterAnswers(
+  registry: Registry,
+  deno: { readonly denoPath: string; readonly env: Environment },
+): BaselineAnswers {
+  return async (alias, prompts, maxTokens) => {
+    const adapter = findModel(registry, alias)?.variants.find(({ adapter }) => adapter !== null)?.adapter;
+    if (adapter === undefined || adapter === null) {
+      throw new UserError(`the registry has no adapter called ${alias}`);
+    }
+    const host = new AdapterHost(await adapterCommand(alias, adapter, deno));
+    const late = (seconds: number) =>
+      setTimeout(() => void host.kill(`it took longer than ${seconds} s`), seconds * 1000);
+    let deadline = late(adapter.loadTimeoutS);
+    try {
+      await host.ready;
+      const answers = new Map<string, string>();
+      for (const { id, messages } of prompts) {
+        clearTimeout(deadline);
+        deadline = late(adapter.answerTimeoutS);
+        const prompt = messages.findLast(({ role }) => role === "user")?.content ?? "";
+        const request = { messages, prompt, maxTokens, temperature: 0, seed: null, stop: [] };
+        let text = "";
+        await host.ask(request, (piece) => text += piece, new AbortController().signal);
+        answers.set(id, text);
+      }
+      return answers;
+    } catch (error) {
+      throw new UserError(`${alias} gave no answers: ${reasonOf(error)}`, 1, { cause: error });
+    } finally {
+      clearTimeout(deadline);
+      await host.stop();
+    }
+  };
+}
 
 /** At most so many different answers are tried as constants. */
 const MOST_CONSTANTS = 200;

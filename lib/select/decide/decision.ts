@@ -105,6 +105,7 @@ export function decide(evidence: Evidence, given: DecisionTerms): Decision {
     baseline: evidence.qualitySource === null
       ? null
       : evidence.baseline?.what ?? "an empty answer, which scores 0",
+    baseline_score: evidence.qualitySource === null ? null : evidence.baseline?.score ?? 0,
     limits: Object.fromEntries(
       Object.entries(terms.constraints).filter(([, limit]) =>
         limit !== null && !(Array.isArray(limit) && limit.length === 0)

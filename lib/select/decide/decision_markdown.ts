@@ -74,7 +74,8 @@ function facts({ machine, runs, quality_run, quality_source, requests, blocks, .
       }`,
     rest.baseline === null
       ? null
-      : `Without a quality floor a choice must beat the baseline (${rest.baseline}), and be at most ${rest.max_drop} below the best`,
+      : `Baseline: ${rest.baseline}. Without a quality floor a choice must beat it, ` +
+        `and be at most ${rest.max_drop} below the best`,
     rest.prompt_set === null
       ? null
       : `Prompt set: ${rest.prompt_set.name}, sha256 ${rest.prompt_set.sha256.slice(0, 16)}…`,

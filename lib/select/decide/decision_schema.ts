@@ -63,6 +63,8 @@ const decisionShape = z.object({
   max_drop: z.number(),
   /** What a choice without a floor must beat; null where nothing was scored. */
   baseline: z.string().nullable(),
+  /** The baseline's mean score, 0 to 1; null where nothing was scored, and in decisions that did not record it. */
+  baseline_score: z.number().nullable().default(null),
   /** The limits that were asked for. */
   limits: z.record(z.string(), z.union([z.number(), z.array(z.string())])),
   quality_run: z.string().nullable(),

@@ -7,11 +7,12 @@ import { underLoad } from "../../bench/plan.ts";
 import type { MachineInfo, RunInfo } from "../../bench/records.ts";
 import { summarizeRun } from "../../bench/summary.ts";
 import type { CandidateSummary, Summary } from "../../bench/summary_schema.ts";
-import { UserError } from "../../errors.ts";
-import { loadPromptSet } from "../../prompts/prompts.ts";
+import { reasonOf, UserError } from "../../errors.ts";
+import { loadPromptSet, type PromptSet } from "../../prompts/prompts.ts";
 import type { QualityReport } from "../../quality/quality_schema.ts";
 import { type RatingRecord, readRatings } from "../../quality/ratings.ts";
-import { constantBaseline } from "./baseline.ts";
+import { scoreAnswer } from "../../quality/check.ts";
+import { type BaselineAnswers, constantBaseline } from "./baseline.ts";
 import { candidateIn, readQuality } from "./facts.ts";
 
 /** The figures of speed that a decision uses; each by case (its hash), in the unit of the summary. */
@@ -38,7 +39,10 @@ export type QualitySource = "checks" | "people" | "judge" | null;
 
 /** What a choice without a quality floor must beat. */
 export interface Baseline {
+  /** What it is, for messages: `extractive-notes, 0.53`. */
   readonly what: string;
+  /** Its mean score, 0 to 1. */
+  readonly score: number;
   /** Score by case, as in `qualityByPrompt`. */
   readonly byPrompt: ReadonlyMap<string, number>;
 }
@@ -58,6 +62,12 @@ export interface Evidence {
   readonly baseline: Baseline | null;
 }
 
+/** Where the baseline of a decision comes from. */
+export interface BaselineSource {
+  readonly answersOf?: BaselineAnswers;
+  readonly prompts?: PromptSet;
+}
+
 /** Scored answers: quality.json and the ratings next to it. */
 interface Scored {
   readonly report: QualityReport;
@@ -70,6 +80,8 @@ interface Scored {
  * Gathers the evidence of runs. Of a candidate that several runs measured, the first one counts.
  *
  * @param qualityFolder the run whose answers count; default: the first of the runs whose answers were scored
+ * @param source where the baseline comes from: `answersOf` gets the answers of the model that the prompt set names
+ *   (without it, the best constant answer counts), `prompts` is the set where the run's folder holds no copy
  * @throws {UserError} when the runs come from different machines, asked under conditions that don't compare, or
  *   the answers of `qualityFolder` were not scored
  *
@@ -81,6 +93,7 @@ interface Scored {
 export async function gatherEvidence(
   folders: readonly string[],
   qualityFolder: string | null,
+  source: BaselineSource = {},
 ): Promise<Evidence> {
   const runs = await Promise.all(folders.map(readRunInfo));
   const [first] = runs;
@@ -115,7 +128,7 @@ export async function gatherEvidence(
     speedFaults,
     quality: scored?.report ?? null,
     qualitySource: scored?.source ?? null,
-    baseline: first === undefined || scored?.source !== "checks" ? null : await baselineOf(scored, runs),
+    baseline: scored?.source !== "checks" ? null : await baselineOf(scored, runs, source),
   };
 }
 
@@ -133,23 +146,51 @@ function speedFault({ blocks: { treatment, busiest } }: Summary, run: RunInfo | 
   return underLoad(run.plan) ? "requests overlapped, so that cases are not independent" : null;
 }
 
-/** From the answers of the scored run and the prompt set next to it. */
-async function baselineOf(scored: Scored, runs: readonly RunInfo[]): Promise<Baseline | null> {
-  const path = join(scored.folder, "prompts.json");
-  if (!await Deno.stat(path).then(({ isFile }) => isFile, () => false)) return null;
-  const { prompts } = await loadPromptSet(path);
+/**
+ * The answers of the model that the prompt set names; where it names none, or that one can't answer, the best constant
+ * answer, which then says why.
+ */
+async function baselineOf(
+  scored: Scored,
+  runs: readonly RunInfo[],
+  source: BaselineSource,
+): Promise<Baseline | null> {
+  const set = await scoredSet(scored.folder, source);
+  if (set === null) return null;
+  const { plan } = runs.find(({ plan }) => plan.prompt_set.sha256 === scored.report.prompt_set.sha256) ??
+    await readRunInfo(scored.folder);
+  const baseline = (scores: ReadonlyMap<string, number>, name: string, note = ""): Baseline => {
+    const score = mean([...scores.values()]);
+    const byPrompt = new Map([...scores].map(([id, one]) => [hashOf(id, scored, plan), one] as const));
+    return { what: `${name}, ${score.toFixed(2)}${note}`, score, byPrompt };
+  };
+  let note = "";
+  const checked = set.prompts.filter(({ checks }) => checks.length > 0);
+  if (set.baseline !== null && source.answersOf !== undefined && checked.length > 0) {
+    try {
+      const given = await source.answersOf(set.baseline, checked, plan.max_tokens);
+      const scores = checked.map((prompt) =>
+        [prompt.id, scoreAnswer(given.get(prompt.id) ?? "", prompt.checks, prompt).score] as const
+      );
+      return baseline(new Map(scores), set.baseline);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      note = `; ${set.name} names ${set.baseline}, but ${reasonOf(error)}`;
+    }
+  }
   const answers: { prompt: string; text: string }[] = [];
   for await (const { prompt_id, content } of readAnswers(scored.folder)) {
     answers.push({ prompt: prompt_id, text: content });
   }
-  const scores = constantBaseline(prompts, answers);
-  if (scores === null) return null;
-  const plan = runs.find(({ plan }) => plan.prompt_set.sha256 === scored.report.prompt_set.sha256)?.plan;
-  const byPrompt = new Map(
-    [...scores].map(([id, score]) => [hashOf(id, scored, plan ?? null), score] as const),
-  );
-  const mean = [...scores.values()].reduce((sum, one) => sum + one, 0) / scores.size;
-  return { what: `the best constant answer, ${mean.toFixed(2)}`, byPrompt };
+  const constants = constantBaseline(set.prompts, answers);
+  return constants === null ? null : baseline(constants, "the best constant answer", note);
+}
+
+/** The copy in the run's folder; where there is none, the set that the caller has. */
+async function scoredSet(folder: string, { prompts }: BaselineSource): Promise<PromptSet | null> {
+  const path = join(folder, "prompts.json");
+  const copied = await Deno.stat(path).then(({ isFile }) => isFile, () => false);
+  return copied ? await loadPromptSet(path) : prompts ?? null;
 }
 
 async function scoredAnswers(folders: readonly string[]): Promise<Scored | null> {

@@ -18,7 +18,7 @@ import type { QualityReport } from "../../quality/quality_schema.ts";
 import { type Constraints, exclusionsOf } from "./constraints.ts";
 import { decide, type DecisionTerms } from "./decision.ts";
 import type { Decision } from "./decision_schema.ts";
-import { gatherEvidence } from "./evidence.ts";
+import { type BaselineSource, gatherEvidence } from "./evidence.ts";
 import { factsOfCandidate } from "./facts.ts";
 import { raceLive } from "../race/live_race.ts";
 import type { RaceState } from "../race/race.ts";
@@ -120,18 +120,21 @@ export function racePlan(plan: SessionPlan, terms: RaceTerms, racing: number): P
 }
 
 /**
- * Decides from the folder of the answers and, where there was one, that of the race.
+ * Decides from the folder of the answers and, where there was one, that of the race. `prompts` and `answersOf` give the
+ * baseline: see `gatherEvidence`.
  *
  * ```ts ignore
  * const decision = await decideOn({ race, answers }, { constraints, registry, random });
  * ```
  */
 export async function decideOn(
-  { race, answers }: { readonly race: SessionRace | null; readonly answers: string },
+  { race, answers, ...baseline }:
+    & { readonly race: SessionRace | null; readonly answers: string }
+    & BaselineSource,
   terms: Pick<DecisionTerms, "constraints" | "registry" | "random">,
 ): Promise<Decision> {
   const folders = [race === null ? answers : race.folder];
-  return decide(await gatherEvidence(folders, answers), {
+  return decide(await gatherEvidence(folders, answers, baseline), {
     weights: DEFAULT_WEIGHTS,
     delta: 0.05,
     epsilon: 0.05,

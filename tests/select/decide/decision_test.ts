@@ -3,9 +3,12 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { UserError } from "../../../lib/errors.ts";
 import type { RunInfo } from "../../../lib/bench/records.ts";
+import { loadRegistry } from "../../../lib/catalog/registry.ts";
+import { parsePromptSet } from "../../../lib/prompts/prompts.ts";
 import { passRate } from "../../../lib/quality/pass_rate.ts";
 import { countStates, type QualityReport } from "../../../lib/quality/quality_schema.ts";
 import { NO_CONSTRAINTS } from "../../../lib/select/decide/constraints.ts";
+import { adapterAnswers } from "../../../lib/select/decide/baseline.ts";
 import { decide, type DecisionTerms } from "../../../lib/select/decide/decision.ts";
 import { decisionMarkdown } from "../../../lib/select/decide/decision_markdown.ts";
 import { decisionSchema } from "../../../lib/select/decide/decision_schema.ts";
@@ -272,6 +275,40 @@ Deno.test("whose answers were not scored, or who failed, is excluded and says so
       ["dead", "failed"],
     ]);
   });
+});
+
+Deno.test("where the cases are notes, a choice without a floor must beat the extractive adapter", async () => {
+  const notes = await Deno.readTextFile("prompts/meeting_notes.json");
+  const { prompts } = parsePromptSet(JSON.parse(notes), "notes");
+  const registry = await loadRegistry("models.json");
+  const answersOf = adapterAnswers(registry, { denoPath: Deno.execPath(), env: Deno.env });
+  const change = { prompts: prompts.map(({ id }) => ({ id, text: `Notes of ${id}` })) };
+  await withRun([quick, slow], { quick: 0.6, slow: 0.6 }, async (folder) => {
+    await Deno.writeTextFile(join(folder, "prompts.json"), notes);
+    const decision = decide(await gatherEvidence([folder], null, { answersOf }), terms());
+    assert.deepEqual([decision.choice, decision.baseline], [null, "extractive-notes, 0.66"]);
+    assert.ok(Math.abs((decision.baseline_score ?? 0) - 0.66) < 0.01);
+    assert.match(decision.reason, /not shown to beat the baseline \(extractive-notes, 0\.66\)/);
+    assert.match(decisionMarkdown(decision), /Baseline: extractive-notes, 0\.66/);
+    const floor = { ...NO_CONSTRAINTS, minScore: 0.3 };
+    const floored = decide(
+      await gatherEvidence([folder], null, { answersOf }),
+      terms({ constraints: floor }),
+    );
+    assert.notEqual(floored.choice, null, "a floor that was met takes its place");
+
+    const none = adapterAnswers({ ...registry, models: [] }, { denoPath: Deno.execPath(), env: Deno.env });
+    const { baseline } = decide(await gatherEvidence([folder], null, { answersOf: none }), terms());
+    assert.match(
+      baseline ?? "",
+      /^the best constant answer, 0\.\d\d; meeting_notes names extractive-notes, but/,
+    );
+  }, change);
+  await withRun([quick, slow], { quick: 0.95, slow: 0.95 }, async (folder) => {
+    await Deno.writeTextFile(join(folder, "prompts.json"), notes);
+    const decision = decide(await gatherEvidence([folder], null, { answersOf }), terms());
+    assert.equal(decision.candidates.find(({ rank }) => rank === 1)?.may_be_chosen, true);
+  }, change);
 });
 
 Deno.test("machines are not mixed, nor conditions", async () => {
