@@ -96,7 +96,7 @@ export function listItems(text: string): string[] {
 
 /** As {@link plainText}, but a star that opens a line stays a bullet. */
 function plainBulleted(text: string): string {
-  return plainText(text.replaceAll(/^(\s*)\*(?=\s)/gm, "$1-"));
+  return plainText(text.replaceAll(/^([^\S\r\n]*)\*(?=\s)/gm, "$1-"));
 }
 
 /** Ends in a full stop without ending a sentence. */
@@ -153,7 +153,7 @@ function splitLine(line: string): string[] {
   const sentences: string[] = [];
   let start = 0;
   for (const match of line.matchAll(sentenceEnd)) {
-    const word = line.slice(start, match.index).split(/\s/).at(-1) ?? "";
+    const word = line.slice(wordStart(line, start, match.index), match.index);
     const bare = word.replace(/^["'(]+/, "").toLowerCase();
     const initial = /^[\p{Ll}\p{Lu}]$/u.test(bare);
     const ordinal = match[0].startsWith(".") && /^\d{1,2}$/.test(bare);
@@ -163,6 +163,13 @@ function splitLine(line: string): string[] {
   }
   const rest = line.slice(start).trim();
   return rest === "" ? sentences : [...sentences, rest];
+}
+
+/** Where the word begins that ends at `end`; not before `start`. */
+function wordStart(line: string, start: number, end: number): number {
+  let at = end;
+  while (at > start && !/\s/.test(line[at - 1] ?? "")) at--;
+  return at;
 }
 
 /**

@@ -23,6 +23,16 @@ Deno.test("sentences: abbreviations, initials, ordinals and decimals end nothing
   assert.equal(sentencesOf("One.\n\nTwo? “Three!” She said four.").length, 4);
 });
 
+Deno.test("sentences and items are counted in linear time", () => {
+  for (const piece of ["1. ", "A. ", "Mr. ", "\n", "\r\n", " \n", "* ", "*\n"]) {
+    const startMs = performance.now();
+    sentencesOf(`x${piece.repeat(100_000)}x`);
+    listItems(`x${piece.repeat(100_000)}x`);
+    const tookMs = performance.now() - startMs;
+    assert.ok(tookMs < 4000, `${JSON.stringify(piece)}: ${tookMs} ms`);
+  }
+});
+
 Deno.test("items: bullets, numbers and check boxes", () => {
   assert.deepEqual(listItems("Text\n* a\n- [ ] b\n 1) c\n2. **d**\n• e\n3.14 is no item"), [
     "a",
