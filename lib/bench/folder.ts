@@ -329,30 +329,33 @@ function appender(file: Deno.FsFile): Appender {
 
 /**
  * Replaces a file so that a reader sees the old text or the new, never a part, also after a power failure. Writers at
- * the same time do not disturb each other: the last one to end counts.
+ * the same time do not disturb each other: the last one to end counts. What fails leaves nothing beside the file.
  *
  * @throws {Error} as the file system says
  */
-export async function replaceFile(path: string, text: string): Promise<void> {
-  const [fresh, file] = await openBeside(path);
+export async function replaceFile(path: string, text: string, { mode = 0o666 } = {}): Promise<void> {
+  const [fresh, file] = await openBeside(path, mode);
   try {
-    using _ = file;
-    const bytes = new TextEncoder().encode(text);
-    for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
-    await file.syncData();
+    try {
+      const bytes = new TextEncoder().encode(text);
+      for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
+      await file.syncData();
+    } finally {
+      file.close();
+    }
+    await Deno.rename(fresh, path);
   } catch (error) {
     removeIfThere(fresh);
     throw error;
   }
-  await Deno.rename(fresh, path);
 }
 
 /** A new file next to `path`, under a name that no other writer has; a link is never written through. */
-async function openBeside(path: string): Promise<[string, Deno.FsFile]> {
+async function openBeside(path: string, mode: number): Promise<[string, Deno.FsFile]> {
   for (let attempt = 1;; attempt++) {
     const fresh = `${path}.${attempt}.new`;
     try {
-      return [fresh, await Deno.open(fresh, { write: true, createNew: true })];
+      return [fresh, await Deno.open(fresh, { write: true, createNew: true, mode })];
     } catch (error) {
       if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
     }

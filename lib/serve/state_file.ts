@@ -1,5 +1,6 @@
 /** A small file that stays readable whenever its writer is killed: written to a new file, then renamed. */
 import { dirname } from "node:path";
+import { replaceFile } from "../bench/folder.ts";
 import { reasonOf } from "../errors.ts";
 
 export interface StateFileOptions {
@@ -60,14 +61,11 @@ export function stateFile({ path, text, everyMs, onTrouble }: StateFileOptions):
 
 /** Null, or why it could not be written. */
 async function replace(path: string, text: string): Promise<string | null> {
-  const beside = `${path}.new`;
   try {
     await Deno.mkdir(dirname(path), { recursive: true });
-    await Deno.writeTextFile(beside, text, { mode: 0o600 });
-    await Deno.rename(beside, path);
+    await replaceFile(path, text, { mode: 0o600 });
     return null;
   } catch (error) {
-    await Deno.remove(beside).catch(() => {}); // half a file is of no use
     return reasonOf(error);
   }
 }

@@ -426,6 +426,7 @@ Deno.test("a report that can't be written is one line with the remedy, exit code
         error instanceof UserError && error.exitCode === 1 && /can't write .*report\.md/.test(error.message),
     );
     assert.equal(await Deno.readTextFile(join(folder, "samples.jsonl")), before);
+    assert.deepEqual([...Deno.readDirSync(folder)].filter(({ name }) => name.endsWith(".new")), []);
   });
 });
 

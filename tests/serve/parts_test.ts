@@ -116,6 +116,7 @@ Deno.test("state is written beside and renamed; a disk that refuses is told once
     text = "two";
     file.changed();
     await until(() => Deno.readTextFileSync(path) === "two");
+    if (Deno.build.os !== "windows") assert.equal(((await Deno.stat(path)).mode ?? 0) & 0o777, 0o600);
     await Deno.remove(path);
     await Deno.mkdir(join(path, "in the way"), { recursive: true });
     for (let i = 0; i < 3; i++) {
