@@ -3,7 +3,8 @@
  *
  * Every function works with sensible defaults: the models of a service that answers on this machine, or the two small
  * models that Podium runs itself (downloaded on first use); the registry `models.json`; and run folders below
- * `reports/`. Paths are relative to the working directory. Every result shows itself: as the last line of a notebook
+ * `reports/`. The environment variables of the tasks hold here too: `PODIUM_REGISTRY`, `PODIUM_STORE`, `PODIUM_GPU`,
+ * `FOUNDRY_LOCAL_ENDPOINT`. Paths are relative to the working directory. Every result shows itself: as the last line of a notebook
  * cell, and with `console.log(result)` in a terminal.
  *
  * Ctrl-C, or the Stop button of a notebook, ends a measurement early and keeps what it has. A mistake in what you
@@ -236,7 +237,8 @@ export async function decide({ quality, race, constraints }: DecideOptions): Pro
 /**
  * The models of the registry, and which of them fit this machine now. Nothing is downloaded.
  *
- * @param path another registry file; default: `models.json` of the working directory, else Podium's own
+ * @param path another registry file; default: the one that the environment variable PODIUM_REGISTRY names, else
+ * `models.json` of the working directory, else Podium's own
  * @throws {UserError} when the registry can't be read
  *
  * @example
@@ -366,7 +368,7 @@ const sleep = (ms: number, signal?: AbortSignal) =>
     signal?.addEventListener("abort", onAbort, { once: true });
   });
 
-async function registry(path?: string) {
+async function registry(path = Deno.env.get("PODIUM_REGISTRY")?.trim() || undefined) {
   if (path !== undefined) return await loadRegistry(path);
   const here = await Deno.stat("models.json").then(({ isFile }) => isFile, () => false);
   return await loadRegistry(here ? "models.json" : join(home, "models.json"));

@@ -1,11 +1,13 @@
 /** The first stage of a session: from names to live candidates. */
 import { describeMachine, fits, type Machine } from "../catalog/machine.ts";
+import type { EngineSettings } from "../catalog/model.ts";
 import { locate } from "../catalog/store.ts";
 import { socketTargets } from "../endpoint/loopback.ts";
 import type { ProbeSettings } from "../endpoint/probe.ts";
 import { type TimedClient, timedClient } from "../endpoint/timed_client.ts";
 import { prepareEngine } from "../engine/supervisor.ts";
 import { reasonOf, UserError } from "../errors.ts";
+import { engineSettingsOf } from "./candidate_name.ts";
 import type { CandidatePlan, CandidateRequest, SessionResources } from "./candidate_request.ts";
 import { foundNames, servicesFor } from "./candidate_sources.ts";
 import { withContextFor } from "./context_size.ts";
@@ -86,7 +88,7 @@ export async function chooseCandidates(
   try {
     const services = await servicesFor(request, resources);
     const files = await modelFiles(request.names ?? [], services);
-    const from = { registry, services, files, engine: request.engine ?? {} };
+    const from = { registry, services, files, engine: engineOf(request, env) };
     const { names, why } = request.again !== undefined
       ? { names: null, why: "as before" }
       : request.names === null
@@ -137,6 +139,14 @@ export async function openableCandidates(
     client.close();
     throw error;
   }
+}
+
+/** The engine settings of the request; a device that it leaves open comes from PODIUM_GPU. */
+function engineOf({ engine = {} }: CandidateRequest, env: SessionResources["env"]): EngineSettings {
+  const gpu = env.get("PODIUM_GPU")?.trim() ?? "";
+  return engine.gpu !== undefined || gpu === ""
+    ? engine
+    : { ...engine, ...engineSettingsOf("PODIUM_GPU", [`gpu=${gpu}`]) };
 }
 
 function liveOptions(

@@ -1,7 +1,14 @@
 /** From names to a finished run, against a fake endpoint in this process. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { findCandidates, measure, runSession, type SessionPlan, valuesOf } from "../../lib/bench/session.ts";
+import {
+  chooseCandidates,
+  findCandidates,
+  measure,
+  runSession,
+  type SessionPlan,
+  valuesOf,
+} from "../../lib/bench/session.ts";
 import { UserError } from "../../lib/errors.ts";
 import { singlePrompt } from "../../lib/prompts/prompts.ts";
 import { withService } from "./service.ts";
@@ -50,6 +57,25 @@ Deno.test("of a service that was only found, six models are taken", async () => 
     });
     found.close();
     assert.equal(found.candidates.length, 6);
+  });
+});
+
+Deno.test("PODIUM_GPU sets the device in every task; an option of the request, then a candidate's name, override it", async () => {
+  await withService(listed, async (resources) => {
+    const devices = async (value: string, names: string[], gpu?: "cuda") => {
+      const env = { get: (name: string) => name === "PODIUM_GPU" ? value : resources.env.get(name) };
+      const request = { names, ...(gpu === undefined ? {} : { engine: { gpu } }) };
+      const { named, client } = await chooseCandidates(request, { ...resources, env });
+      client.close();
+      return named.map((one) => one.kind === "embedded" ? one.engine.gpu : null);
+    };
+    const names = ["smollm2-135m@embedded", "smollm2-135m:gpu=off@embedded"];
+    assert.deepEqual(await devices("vulkan", names), ["vulkan", "off"]);
+    assert.deepEqual(await devices("vulkan", names, "cuda"), ["cuda", "off"]);
+    await assert.rejects(
+      devices("big", names),
+      /PODIUM_GPU: unknown engine setting "gpu=big": give .*gpu=auto/,
+    );
   });
 });
 

@@ -149,6 +149,18 @@ Deno.test("mistakes are named with what is accepted", async () => {
   });
 });
 
+Deno.test("PODIUM_REGISTRY names the registry, as in every task", async () => {
+  const path = await Deno.makeTempFile({ suffix: ".json" });
+  await Deno.writeTextFile(path, '[{ "name": "own-model", "task": "chat", "min_ram_gb": 1 }]');
+  Deno.env.set("PODIUM_REGISTRY", path);
+  try {
+    assert.deepEqual((await models()).models.map(({ model }) => model.alias), ["own-model"]);
+  } finally {
+    Deno.env.delete("PODIUM_REGISTRY");
+    await Deno.remove(path);
+  }
+});
+
 Deno.test("the catalogue says what fits this machine", async () => {
   const catalogue = await models();
   assert.equal(catalogue.fit().rows.length, catalogue.models.length);
