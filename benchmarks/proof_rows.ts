@@ -273,9 +273,10 @@ async function* gateRows(runs: number, random: (name: string) => Random): AsyncG
   const folder = await Deno.makeTempDir({ prefix: "podium-gate-" });
   try {
     for (
-      const [claim, gap, bad] of [
-        ["gate: fails the same thing again", 0, "fail"],
-        ["gate: passes a true +15 % at 10 %", 0.15, "pass"],
+      const [claim, change, bad] of [
+        ["gate: fails the same thing again", {}, "fail"],
+        ["gate: passes a true +15 % at 10 %", { gaps: [0.15] }, "pass"],
+        ["gate: passes failures that rose by 10 points at 10", { failShare: 0.1 }, "pass"],
       ] as const
     ) {
       const draw = random(claim);
@@ -283,15 +284,16 @@ async function* gateRows(runs: number, random: (name: string) => Random): AsyncG
       for (let i = 0; i < runs; i++) {
         // The difficulty of a case is the same on both days: it comes from a source of its own.
         const cases = Math.floor(draw() * 2 ** 31);
-        const day = async (name: string, gap: number) => {
+        const day = async (name: string, change: Partial<ProofWorld>) => {
           const path = join(folder, name);
-          await runInto(path, { gaps: [gap], noise: 0.2, fixedCases: cases }, 40, draw);
+          await runInto(path, { gaps: [0], noise: 0.2, fixedCases: cases, ...change }, 40, draw);
           return await readComparableRun(path, name);
         };
-        const [before, after] = [await day("before", 0), await day("after", gap)];
+        const [before, after] = [await day("before", {}), await day("after", change)];
         const limits = { maxSlowdown: 0.1, maxDrop: 0.1, maxFailures: 0.1 };
         const report = gateRuns(before, after, null, { ...limits, random: () => seededRandom(i) });
-        if (report.verdict === bad) wrong++;
+        const failures = report.parts.find(({ part }) => part === "failures")?.verdict;
+        if (("failShare" in change ? failures : report.verdict) === bad) wrong++;
       }
       yield { claim, world: "40 cases, one candidate", stated: 0.05, wrong, runs };
     }
