@@ -2,14 +2,14 @@
 // @ts-types="@types/d3-dsv"
 import { csvFormatRows, dsvFormat } from "d3-dsv";
 
-/** A spreadsheet runs a cell that begins with one of these as a formula. */
-const formula = /^'*[=+\-@\t\r]/;
+/** A spreadsheet runs a cell that begins with one of these as a formula; some do with their full-width forms too. */
+const formula = /^'*[=+\-@\t\r＝＋－＠]/;
 
 /**
  * Where the country's separator is a semicolon, a spreadsheet splits this file's cells at semicolons and line ends,
  * quoted or not: what follows one could be run as a formula too. A Markdown bullet (`- `) is none.
  */
-const innerFormula = String.raw`(?:[;\t](?='*[=+\-@\t\r])|[\r\n](?='*(?:[=+@\t\r]|-(?! ))))`;
+const innerFormula = String.raw`(?:[;\t](?='*[=+\-@\t\r＝＋－＠])|[\r\n](?='*(?:[=+@\t\r＝＋－＠]|-(?! ))))`;
 const inner = new RegExp(innerFormula, "g");
 const guardedInner = new RegExp(innerFormula.replaceAll("(?='*", "'(?='*"), "g");
 

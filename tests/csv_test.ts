@@ -20,6 +20,7 @@ const awkward = [
   "\t\t=1",
   ";\t=1",
   "- a\n- b\n-c",
+  "＝1;＝2\n－ a",
   "",
 ];
 const cell = fc.oneof(fc.string({ unit: "binary" }), fc.constantFrom(...awkward));
@@ -33,7 +34,7 @@ Deno.test("any text survives CSV and back", () => {
 });
 
 Deno.test("no cell of text can be run as a formula by a spreadsheet", () => {
-  for (const text of ["=HYPERLINK(1)", "+1", "-1", "@x", "\t=1", "\r=1"]) {
+  for (const text of ["=HYPERLINK(1)", "+1", "-1", "@x", "\t=1", "\r=1", "＝1+1", "＋1", "－1", "＠x"]) {
     assert.match(formatCsv(["a"], [[text]]), /^a\n"?'/);
   }
 });
@@ -50,11 +51,13 @@ Deno.test("nor where semicolons, tabs and line ends part the cells, as in many c
     "x\n\t=1",
     "=1;=2\n=3",
     "'=1;'=2",
+    "x;＝1+1",
+    "x\n＠SUM(A1)",
   ];
   for (const text of attacks) {
     const written = formatCsv(["a", "b"], [["one", text]]);
     for (const part of written.split(/[;\t\r\n]/)) {
-      assert.ok(!/^["]*[=+\-@]/.test(part), `${JSON.stringify(text)}: ${JSON.stringify(part)}`);
+      assert.ok(!/^["]*[=+\-@＝＋－＠]/.test(part), `${JSON.stringify(text)}: ${JSON.stringify(part)}`);
     }
     assert.equal(parseCsv(written)[1]?.[1], text);
   }
