@@ -1,4 +1,5 @@
 /** Reads the answer in the timed bytes of a response body. */
+import { jsonOrText } from "../bounded_json.ts";
 import { createParser, type EventSourceParser } from "eventsource-parser";
 import { type AnswerChunk, parseChunk } from "./answer_chunk.ts";
 import { MARKER_CHARS, mayBecomeMarker, mayEndReasoning, separateReasoning } from "./reasoning.ts";
@@ -203,7 +204,7 @@ export class AnswerReader {
   #unknownField(field: string, line: string): void {
     if (this.done) return;
     if (field === "error") this.#message(line.slice("error:".length), true);
-    else if (line.startsWith("{")) this.#message(line);
+    else if (line.startsWith("{") && typeof jsonOrText(line) === "object") this.#message(line);
   }
 
   #message(json: string, isError = false): void {

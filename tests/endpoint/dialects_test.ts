@@ -112,7 +112,10 @@ Deno.test('an error on a line of its own, without "data:", is a failure too', ()
     );
   }
   const reader = new AnswerReader("text/event-stream");
-  reader.feed(encoder.encode(`data: ${delta("a")}\n\nerrors: 0\nnonsense\n\ndata: [DONE]\n\n`), 1);
+  reader.feed(
+    encoder.encode(`data: ${delta("a")}\n\nerrors: 0\nnonsense\n{not JSON\n7\n\ndata: [DONE]\n\n`),
+    1,
+  );
   reader.end(2);
   assert.equal(reader.text().content, "a");
 });
