@@ -5,10 +5,12 @@
  *   deno task gate RUN --against BASELINE                  run ids below reports/, folders, or git revisions
  *   deno task gate RUN --against main:reports/ID --markdown comment.md --junit gate.xml
  *   deno task gate RUN --against BASELINE --max-slowdown 0.2 --max-drop 0.05 --max-failures 0
+ *   deno task selfcheck --aa BASELINE                      measures the spread between runs, which the gate then includes
  *   deno task gate RUN --against BASELINE --control smollm2-135m     an unchanged candidate takes the machine out
  */
 import { Option } from "commander";
 import type { RunScores } from "../lib/bench/gate.ts";
+import type { RunToRun } from "../lib/bench/run_to_run.ts";
 import type { ComparableRun } from "../lib/bench/compare_runs.ts";
 import { UserError } from "../lib/errors.ts";
 import {
@@ -40,17 +42,21 @@ interface Gated {
   readonly run: ComparableRun;
   /** Null where its answers were not scored. */
   readonly scores: RunScores | null;
+  /** Null where it was never repeated. */
+  readonly repeats: RunToRun | null;
 }
 
 async function read(folder: string, name: string): Promise<Gated> {
-  const [{ readComparableRun }, { readQuality }, { scoresByCase }] = await Promise.all([
+  const [{ readComparableRun }, { readRunToRun }, { readQuality }, { scoresByCase }] = await Promise.all([
     import("../lib/bench/compare_runs.ts"),
+    import("../lib/bench/run_to_run.ts"),
     import("../lib/select/decide/facts.ts"),
     import("../lib/select/decide/evidence.ts"),
   ]);
   const run = await readComparableRun(folder, name);
   const quality = await readQuality(folder);
-  return { run, scores: quality === null ? null : scoresByCase(quality, run.info) };
+  const repeats = await readRunToRun(folder);
+  return { run, repeats, scores: quality === null ? null : scoresByCase(quality, run.info) };
 }
 
 async function gate(name: string, options: Options): Promise<number> {
@@ -69,6 +75,7 @@ async function gate(name: string, options: Options): Promise<number> {
     maxDrop,
     maxFailures,
     runSd: runSd ?? null,
+    repeats: before.repeats,
     random: () => seededRandom(1),
     ...(control === undefined ? {} : { control }),
   });
@@ -118,7 +125,10 @@ const command = bareCommand("gate")
   )
   .option("--control <candidate>", "an unchanged candidate of both runs (id or alias)", pathValue)
   .addOption(
-    new Option("--run-sd <sd>", "spread between repeated runs: standard deviation of a run's log level")
+    new Option(
+      "--run-sd <sd>",
+      "spread between repeated runs: standard deviation of a run's log level (default: measured by selfcheck --aa)",
+    )
       .argParser(decimal({ min: 0, max: 2 })),
   )
   .addOption(new Option("--markdown <file>", "also write Markdown, for a pull request").argParser(pathValue))

@@ -5,16 +5,23 @@
  *     deno task selfcheck              about a minute
  *     deno task selfcheck --classic    TTFT 50 ms, 10 ms between 64 tokens: what other tools are compared with
  *     deno task selfcheck --soak 10    ten minutes with 64 clients: do memory or errors grow?
+ *     deno task selfcheck --aa RUN     repeats a run: how far do two runs of the same thing differ here?
  */
 import {
   bareCommand,
   decimal,
+  endpointOption,
   interruptSignal,
   jsonOption,
+  outOption,
+  pathValue,
   printJson,
   realClock,
   realSleep,
+  registryOption,
   runCli,
+  storeOption,
+  wholeNumber,
 } from "./cli.ts";
 import type { Instrument } from "../lib/selfcheck/measure.ts";
 import type { SelfcheckResult } from "../lib/selfcheck/selfcheck.ts";
@@ -26,6 +33,12 @@ interface Flags {
   readonly json?: true;
   readonly classic?: true;
   readonly soak?: number;
+  readonly aa?: string;
+  readonly repeats: number;
+  readonly endpoint?: readonly string[];
+  readonly out: string;
+  readonly registry: string;
+  readonly store?: string;
 }
 
 async function main(): Promise<number> {
@@ -36,8 +49,18 @@ async function main(): Promise<number> {
       "--soak <minutes>",
       "64 clients for this long: do memory or errors grow?",
       decimal({ above: 0 }),
-    );
+    )
+    .option("--aa <run>", "repeat this run: how far do two runs of the same thing differ here?", pathValue)
+    .option("--repeats <n>", "with --aa: repeats to add to those that the run has", wholeNumber(1, 100), 5)
+    .addOption(endpointOption())
+    .addOption(outOption())
+    .addOption(registryOption())
+    .addOption(storeOption());
   const flags: Flags = command.parse(["deno", "selfcheck", ...Deno.args]).opts();
+  if (flags.aa !== undefined) {
+    const { repeatRuns } = await import("./repeat_runs.ts");
+    return await repeatRuns({ ...flags, aa: flags.aa });
+  }
   const { SELFCHECK_MODELS } = await import("../lib/selfcheck/measure.ts");
   const { startFakeProcess } = await import("../lib/selfcheck/fake_process.ts");
   await using fake = await startFakeProcess({ models: SELFCHECK_MODELS });

@@ -1,6 +1,7 @@
 /** From what a user writes to the folder of a run: a path, an id, or a place in version control. */
 import { join } from "node:path";
 import { UserError } from "../errors.ts";
+import { RUN_TO_RUN_FILE } from "./run_to_run.ts";
 
 /**
  * The folder of a run named by path or by id below `root`; null when there is none.
@@ -90,8 +91,13 @@ function holds(folders: readonly string[], revision: string): string {
   return `it holds ${folders.slice(0, 10).map((folder) => `${revision}:${folder}`).join(", ")}`;
 }
 
-/** The files of a run that a comparison reads. */
-const files = ["run.json", "samples.jsonl", "answers.jsonl"] as const;
+/** The files of a run that a comparison reads, and whether it can do without. */
+const files = [
+  { file: "run.json", optional: false },
+  { file: "samples.jsonl", optional: false },
+  { file: "answers.jsonl", optional: true },
+  { file: RUN_TO_RUN_FILE, optional: true },
+] as const;
 
 /**
  * Writes a committed run's records into `target`, so that they are read like any other run.
@@ -99,10 +105,10 @@ const files = ["run.json", "samples.jsonl", "answers.jsonl"] as const;
  * @throws {UserError} when the commit lacks its samples
  */
 export async function extractCommittedRun(run: CommittedRun, target: string): Promise<void> {
-  for (const file of files) {
+  for (const { file, optional } of files) {
     const path = `${run.folder}/${file}`;
     const found = await extract(`${run.revision}:${path}`, join(target, file));
-    if (found || file === "answers.jsonl") continue;
+    if (found || optional) continue;
     throw new UserError(
       `${run.revision} holds ${run.folder} without ${file}: commit run.json and samples.jsonl together`,
     );

@@ -8,6 +8,7 @@ import { compareRuns, RESAMPLE_FROM } from "../stats/paired.ts";
 import type { Random } from "../stats/random.ts";
 import { studentTCdf, studentTQuantile } from "../stats/t.ts";
 import { matchCandidates, metricValues } from "./compare.ts";
+import type { RunSpread, RunToRun } from "./run_to_run.ts";
 import {
   type ComparableRun,
   type ComparedMetric,
@@ -61,6 +62,8 @@ export interface GateTerms {
   readonly control?: string;
   /** Standard deviation of the logarithm of a run's level between repeated runs of the same thing; null: not known. */
   readonly runSd?: number | null;
+  /** The same as measured from repeats of the baseline, per candidate and metric; `runSd` goes first. */
+  readonly repeats?: RunToRun | null;
   readonly random: () => Random;
 }
 
@@ -134,11 +137,33 @@ export function gateRuns(
     scope: cases === 1 ? "this case alone" : `cases like these (${cases} cases)`,
     correction:
       `fail: Holm over ${drafts.filter(({ p_fail }) => p_fail !== null).length} parts at 5 % in all; ` +
-      "pass: every part at 5 % by itself" +
-      (terms.runSd === undefined || terms.runSd === null
-        ? "; the spread between repeated runs is not known and not included"
-        : ""),
+      `pass: every part at 5 % by itself; ${spreadNote(terms)}`,
   };
+}
+
+/** Whether the spread between repeated runs is part of the intervals, and from where it is known. */
+function spreadNote({ runSd, repeats, control }: GateTerms): string {
+  const what = "the spread between repeated runs is";
+  if (typeof runSd === "number") return `${what} included (given: ${runSd})`;
+  if (repeats !== null && repeats !== undefined && control === undefined) {
+    return `${what} included (measured: ${repeats.repeats.length} repeats of the baseline)`;
+  }
+  return `${what} not known and not included: deno task selfcheck --aa measures it`;
+}
+
+/** A given spread counts as known exactly. A control takes a part of a measured one out, nobody knows which. */
+function spreadFor(
+  id: string,
+  metric: ComparedMetric,
+  { runSd, repeats, control }: GateTerms,
+): Pick<RunSpread, "sd" | "df"> & { readonly why: string } {
+  if (typeof runSd === "number") return { sd: runSd, df: Infinity, why: "" };
+  const unknown = { sd: 0, df: Infinity };
+  if (control !== undefined || repeats === undefined || repeats === null) return { ...unknown, why: "" };
+  const measured = repeats.candidates.find(({ candidate }) => candidate === id)?.[metric] ?? null;
+  return measured === null
+    ? { ...unknown, why: "the repeats don't show its spread between runs" }
+    : { ...measured, why: "" };
 }
 
 interface Pair {
@@ -197,8 +222,12 @@ function timedParts(
     }
     const log = Math.log(found.ratio);
     // Two runs differ by what each of them met: twice the variance of one.
-    const error = Math.hypot(found.error, Math.SQRT2 * (terms.runSd ?? 0));
-    const reach = studentTQuantile(1 - ERROR, Math.max(1, units - 1)) * error;
+    const spread = spreadFor(pair.before.info.id, metric, terms);
+    const between = Math.SQRT2 * spread.sd;
+    const error = Math.hypot(found.error, between);
+    // Welch and Satterthwaite: a spread from few repeats is known roughly, and the interval says so.
+    const df = error ** 4 / (found.error ** 4 / Math.max(1, units - 1) + between ** 4 / spread.df);
+    const reach = studentTQuantile(1 - ERROR, df) * error;
     const interval: [number, number] = [Math.exp(log - reach), Math.exp(log + reach)];
     return [{
       candidate: id,
@@ -207,8 +236,8 @@ function timedParts(
       interval,
       limit,
       cases,
-      p_fail: studentTCdf(-(log - Math.log(limit)) / error, Math.max(1, units - 1)),
-      why: "",
+      p_fail: studentTCdf(-(log - Math.log(limit)) / error, df),
+      why: spread.why,
       passes: interval[1] <= limit,
     }];
   });

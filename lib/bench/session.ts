@@ -13,6 +13,7 @@ import {
   type CandidateRequest,
   chooseCandidates,
   type ChosenCandidates,
+  findCandidates,
   openableCandidates,
   type SessionCandidates,
   type SessionResources,
@@ -123,6 +124,36 @@ function notResumable({ run_id }: RunInfo): UserError {
   );
 }
 
+/**
+ * Measures the candidates of an earlier run again, by its plan, into a new folder: they are found, loaded and warmed
+ * up anew, so that two repeats differ as two runs do.
+ *
+ * @throws {UserError} for a race, which has no plan to repeat; otherwise as `runSession`
+ *
+ * ```ts ignore
+ * const { folder } = await repeatRun(await readRunInfo("reports/RUN"), undefined, resources, options);
+ * ```
+ */
+export async function repeatRun(
+  info: RunInfo,
+  endpoints: readonly string[] | undefined,
+  resources: SessionResources,
+  options: Omit<MeasureOptions, "resources" | "resumed">,
+): Promise<FinishedRun> {
+  const { plan } = info;
+  if (plan.mode === "race") {
+    throw new UserError(
+      `${info.run_id} is a race, which has no fixed plan to repeat: give a run of deno task bench`,
+    );
+  }
+  const found = await findCandidates({ names: null, endpoints, ...requestAgain(info) }, resources);
+  try {
+    return await carryOut(found, { ...plan, order: found.order }, { ...options, resources });
+  } finally {
+    found.close();
+  }
+}
+
 /** What run.json says about the candidates of a run and its plan. */
 function requestAgain({ candidates, plan }: RunInfo): Pick<CandidateRequest, "again" | "plan"> {
   return {
@@ -158,8 +189,16 @@ export async function measure(
   plan: SessionPlan,
   options: MeasureOptions,
 ): Promise<FinishedRun> {
+  return await carryOut(found, planInfo(plan, found.order), options);
+}
+
+async function carryOut(
+  found: SessionCandidates,
+  plan: PlanInfo,
+  options: MeasureOptions,
+): Promise<FinishedRun> {
   const { resources: { clock, sleep, signal }, resumed = null, onEvent, onFolder } = options;
-  const { info, folder } = resumed ?? await beginRun(found, planInfo(plan, found.order), options);
+  const { info, folder } = resumed ?? await beginRun(found, plan, options);
   const opened = new Map<string, OpenedEvent>();
   let status: RunInfo["status"];
   try {

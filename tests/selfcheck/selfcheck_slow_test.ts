@@ -3,6 +3,11 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { lastSelfcheck, selfcheckResult } from "../../lib/selfcheck/selfcheck.ts";
 import { join } from "node:path";
+import { runSession } from "../../lib/bench/session.ts";
+import { writeRunToRun } from "../../lib/bench/run_to_run.ts";
+import { readRunInfo } from "../../lib/bench/folder.ts";
+import { loadPromptSet } from "../../lib/prompts/prompts.ts";
+import { withService } from "../bench/service.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -14,11 +19,13 @@ const { denoDir } = JSON.parse(
 );
 
 /** Runs `deno task selfcheck` with a cache folder of its own. */
-async function selfcheck(cache: string, ...args: string[]) {
+const selfcheck = (cache: string, ...args: string[]) => task("selfcheck", cache, args);
+
+async function task(name: string, cache: string, args: readonly string[], env: Record<string, string> = {}) {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["task", "--quiet", "selfcheck", ...args],
+    args: ["task", "--quiet", name, ...args],
     cwd: root,
-    env: { DENO_DIR: denoDir, XDG_CACHE_HOME: cache, LOCALAPPDATA: cache, NO_COLOR: "1" },
+    env: { DENO_DIR: denoDir, XDG_CACHE_HOME: cache, LOCALAPPDATA: cache, NO_COLOR: "1", ...env },
     stdout: "piped",
     stderr: "piped",
   }).output();
@@ -64,4 +71,40 @@ Deno.test("selfcheck refuses invalid input in one line", async () => {
   assert.match(stderr, /--soak <minutes>.*-1.*above 0/s);
   assert.ok(!stderr.includes("    at "));
   await Deno.remove(cache, { recursive: true });
+});
+
+Deno.test("selfcheck --aa repeats a run by its own plan, and a gate against that run includes the spread", async () => {
+  await withService({ "smollm2-135m": { ttftMs: 20, itlMs: 2, tokens: 8 } }, async (resources, out) => {
+    const env = { FOUNDRY_LOCAL_ENDPOINT: resources.env.get("FOUNDRY_LOCAL_ENDPOINT") ?? "" };
+    const prompts = await loadPromptSet(join(root, "prompts", "default.json"));
+    const plan = { prompts: { ...prompts, prompts: prompts.prompts.slice(0, 6) }, warmup: 1, maxTokens: 8 };
+    const { folder } = await runSession({ names: null, plan }, resources, {
+      out,
+      now: new Date(),
+      random: Math.random,
+    });
+    const aa = await task("selfcheck", out, ["--aa", folder, "--repeats", "2", "--json"], env);
+    const repeats = [...Deno.readDirSync(join(folder, "repeats"))].map(({ name }) =>
+      join(folder, "repeats", name)
+    );
+    assert.equal(repeats.length, 2, aa.stderr);
+    const original = await readRunInfo(folder);
+    for (const repeat of repeats) assert.deepEqual((await readRunInfo(repeat)).plan, original.plan);
+    if (aa.code === 0) {
+      const [{ latency_s, ttft_s }] = JSON.parse(aa.stdout).candidates;
+      assert.deepEqual([latency_s.df, latency_s.cases, ttft_s.df], [1, 6, 1]);
+      assert.ok(latency_s.sd >= 0 && latency_s.sd < 0.5, `${latency_s.sd}`);
+    } else assert.match(aa.stderr, /two repeats on a quiet machine, and there (is 1|are none): .+/);
+
+    const sd = { sd: 0.2, df: 4, cases: 6 };
+    const known = { latency_s: sd, ttft_s: sd, decode_tokens_per_s: sd, output_chars_per_s: sd };
+    await writeRunToRun(folder, {
+      schema_version: 1,
+      run_id: original.run_id,
+      repeats: ["1", "2", "3", "4", "5"],
+      candidates: original.candidates.map(({ id }) => ({ candidate: id, ...known })),
+    });
+    const gate = await task("gate", out, [repeats[0] ?? "", "--against", folder]);
+    assert.match(gate.stdout, /included \(measured: 5 repeats of the baseline\)/);
+  });
 });
