@@ -22,7 +22,7 @@
  */
 import { isAbsolute, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import { findCandidates, type SessionResources } from "./lib/bench/session.ts";
+import { openModel, type SessionResources } from "./lib/bench/session.ts";
 import { describeMachine } from "./lib/catalog/machine.ts";
 import { loadRegistry } from "./lib/catalog/registry.ts";
 import { defaultStore, openStore } from "./lib/catalog/store.ts";
@@ -301,8 +301,7 @@ export async function job(name: string, options: { readonly first?: number } = {
  * Loads one model and keeps it loaded, for `ask` and for any OpenAI client at its `baseUrl`. Close it at the end.
  *
  * @param name the model; default: the first one that is found
- * @throws {UserError} as `bench`
- * @throws {Error} when the model can't be loaded
+ * @throws {UserError} as `bench`, and when the model can't be loaded
  *
  * @example
  * ```ts ignore
@@ -311,29 +310,11 @@ export async function job(name: string, options: { readonly first?: number } = {
  * ```
  */
 export async function serve(name?: string): Promise<ServedModel> {
-  const setup = await setUp();
-  const { resources } = setup;
-  const found = await findCandidates({ names: name === undefined ? null : [name], most: 1 }, resources);
-  const [candidate] = found.candidates;
-  if (candidate === undefined) throw new RangeError("No model was found");
-  try {
-    const open = await candidate.open(resources.signal);
-    if (open.endpoint === undefined) throw new RangeError(`${candidate.info.id} has no endpoint`);
-    return new ServedModel({
-      info: candidate.info,
-      open,
-      endpoint: open.endpoint,
-      close: async () => {
-        await open.close();
-        found.close();
-      },
-      signal: stopSignal,
-      random: Math.random,
-    });
-  } catch (error) {
-    found.close();
-    throw error;
-  }
+  const { resources } = await setUp();
+  const model = await openModel({ names: name === undefined ? null : [name], most: 1 }, resources);
+  const { endpoint } = model.open;
+  if (endpoint === undefined) throw new RangeError(`${model.info.id} has no endpoint`);
+  return new ServedModel({ ...model, endpoint, signal: stopSignal, random: Math.random });
 }
 
 /**

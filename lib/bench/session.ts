@@ -5,9 +5,9 @@
  * 1. `findCandidates`: names to live candidates (`find_candidates.ts`).
  * 2. `measure`: a plan to a finished run, in a folder of its own, with its summary.
  *
- * `runSession` is both. Nothing here prints: what a person should read goes to `resources.note` and to `onEvent`.
+ * `runSession` is both; `openModel` is the first for one model that answers outside a run. Nothing here prints: what a person should read goes to `resources.note` and to `onEvent`.
  */
-import { UserError } from "../errors.ts";
+import { reasonOf, UserError } from "../errors.ts";
 import { type CollectedRun, collectRun, type RequestMetric } from "./collect.ts";
 import {
   type CandidateRequest,
@@ -20,8 +20,9 @@ import {
 } from "./find_candidates.ts";
 import { createRunFolder, type Resumed, resumeRunFolder, type RunFolder } from "./folder.ts";
 import { busiestFinder } from "./busiest_program.ts";
+import type { OpenCandidate } from "./live_candidate.ts";
 import { machineReader } from "./noise.ts";
-import type { PlanInfo, RunInfo } from "./records.ts";
+import type { CandidateInfo, PlanInfo, RunInfo } from "./records.ts";
 import { runBench, type RunEvent } from "./run.ts";
 import { newRunInfo, type OpenedEvent, planInfo, type SessionPlan, withOpened } from "./run_info.ts";
 import { summarizeRun, writeSummary } from "./summary.ts";
@@ -114,6 +115,46 @@ export async function runSession(
     }
   } finally {
     resumed?.folder.close();
+  }
+}
+
+/** A model that is open outside a run: for a conversation, a judge, or a few requests. */
+export interface OpenModel {
+  readonly info: CandidateInfo;
+  readonly open: OpenCandidate;
+  /** Closes the model and its connections. */
+  readonly close: () => Promise<void>;
+}
+
+/**
+ * Opens the first candidate of a request.
+ *
+ * @throws {UserError} as `findCandidates`; exit code 1 when the model can't be loaded
+ *
+ * ```ts ignore
+ * const { info, open, close } = await openModel({ names: ["smollm2-135m"] }, resources);
+ * ```
+ */
+export async function openModel(request: CandidateRequest, resources: SessionResources): Promise<OpenModel> {
+  const { signal } = resources;
+  const found = await findCandidates(request, resources);
+  try {
+    const [candidate] = found.candidates;
+    if (candidate === undefined) throw new UserError("no model was found: name one", 1);
+    const { info } = candidate;
+    const open = await candidate.open(signal).catch((error: unknown) => {
+      signal.throwIfAborted();
+      if (error instanceof UserError) throw error;
+      throw new UserError(`${info.id}: ${reasonOf(error)}`, 1, { cause: error });
+    });
+    const close = async () => {
+      await open.close();
+      found.close();
+    };
+    return { info, open, close };
+  } catch (error) {
+    found.close();
+    throw error;
   }
 }
 

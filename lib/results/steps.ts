@@ -6,6 +6,7 @@ import type { Exclusion, RaceTerms } from "../bench/records.ts";
 import {
   findCandidates,
   type FinishedRun,
+  openModel,
   runSession,
   type SessionEvent,
   type SessionRequest,
@@ -219,13 +220,9 @@ export async function tryFirstAsJudge(
     messages.at(-1)?.content.length ?? 0;
   const prompts = job.whole.prompts.toSorted((a, b) => length(a) - length(b)).slice(0, cases);
   const plan = { prompts: { prompts }, maxTokens: REPLY_TOKENS + RUBRIC_TOKENS };
-  const found = await findCandidates({ names: names.slice(0, 1), plan }, resources);
-  const [candidate] = found.candidates;
-  if (candidate === undefined) throw new RangeError("No model was found to judge");
-  const { info } = candidate;
   const { signal } = resources;
-  const bar = await screen.progress(`Trying ${info.id}`);
-  const open = await candidate.open(signal);
+  const bar = await screen.progress(`Trying ${names[0] ?? "a model"}`);
+  const { info, open, close } = await ending(bar, openModel({ names: names.slice(0, 1), plan }, resources));
   try {
     const judge = new Judge(async (messages, responseFormat) => {
       const trace = await open.request(
@@ -244,7 +241,6 @@ export async function tryFirstAsJudge(
     await bar.finish(`${trial.pairs} pairs of a good and a bad answer were judged.`);
     return new JudgeTrial(info.id, trial);
   } finally {
-    await open.close();
-    found.close();
+    await close();
   }
 }

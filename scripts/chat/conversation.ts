@@ -1,7 +1,6 @@
 /** WHY: a chat reaches a model in the same ways as a measurement does, and remembers what was said. */
-import { findCandidates } from "../../lib/bench/session.ts";
+import { openModel } from "../../lib/bench/session.ts";
 import type { ChatMessage, Trace } from "../../lib/endpoint/trace.ts";
-import { reasonOf, UserError } from "../../lib/errors.ts";
 import { interruptSignal } from "../cli.ts";
 import { engineOf, sessionResources } from "../session.ts";
 
@@ -33,7 +32,7 @@ export interface Conversation {
 export async function openConversation(name: string, settings: ConversationSettings): Promise<Conversation> {
   const signal = interruptSignal();
   const timeoutMs = settings.timeout * 1000;
-  const found = await findCandidates({
+  const { info, open, close } = await openModel({
     names: [name],
     endpoints: settings.endpoint,
     engine: engineOf(settings),
@@ -43,16 +42,6 @@ export async function openConversation(name: string, settings: ConversationSetti
       temperature: settings.temperature,
     },
   }, await sessionResources(settings));
-  const [candidate] = found.candidates;
-  if (candidate === undefined) throw new UserError(`there is no model called ${name}`);
-  const { info } = candidate;
-  const open = await candidate.open(signal).catch((error: unknown) => {
-    found.close();
-    signal.throwIfAborted();
-    throw error instanceof UserError
-      ? error
-      : new UserError(`${info.id}: ${reasonOf(error)}`, 1, { cause: error });
-  });
   const said: ChatMessage[] = settings.system === undefined
     ? []
     : [{ role: "system", content: settings.system }];
@@ -88,9 +77,6 @@ export async function openConversation(name: string, settings: ConversationSetti
       latency_s: (trace.endMs - trace.dueMs) / 1000,
       usage: trace.usage,
     }),
-    async close() {
-      await open.close();
-      found.close();
-    },
+    close,
   };
 }

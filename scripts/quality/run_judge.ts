@@ -10,7 +10,7 @@ import { promptsOfRun, readRecordedAnswers, writeRunFile } from "../../lib/quali
 import { addRatings, type DimensionAgreement, readRatings } from "../../lib/quality/ratings.ts";
 import { type RubricName, rubrics } from "../../lib/quality/rubric.ts";
 import { interruptSignal, printJson, realClock } from "../cli.ts";
-import { findCandidates } from "../../lib/bench/session.ts";
+import { openModel } from "../../lib/bench/session.ts";
 import { sessionResources } from "../session.ts";
 import { rewriteReport } from "./run_folder.ts";
 import { terminalLine } from "../../lib/terminal_text.ts";
@@ -165,7 +165,7 @@ export async function openJudge(
   },
 ): Promise<OpenJudge> {
   const signal = interruptSignal();
-  const found = await findCandidates({
+  const { info, open, close } = await openModel({
     names: [name],
     endpoints: options.endpoint,
     plan: {
@@ -175,17 +175,14 @@ export async function openJudge(
       responseFormat: { name: "reply", schema: { type: "object" } },
     },
   }, await sessionResources(options));
-  const [candidate] = found.candidates;
-  if (!candidate) throw new UserError(`unknown judge ${name}`);
-  const open = await candidate.open(signal);
   for (const note of open.notes ?? []) {
-    console.error(terminalLine(`judge ${candidate.info.model_id}: ${note}`));
+    console.error(terminalLine(`judge ${info.model_id}: ${note}`));
   }
   return {
-    id: candidate.info.model_id,
+    id: info.model_id,
     async ask(messages, responseFormat) {
       const trace = await open.request({
-        model: candidate.info.model_id,
+        model: info.model_id,
         messages,
         maxTokens: options.replyTokens,
         temperature: 0,
@@ -193,13 +190,10 @@ export async function openJudge(
       }, { timeoutMs: options.timeout * 1000, signal });
       signal.throwIfAborted();
       if (trace.status === "failed") {
-        throw new UserError(`the judge ${candidate.info.model_id} did not answer: ${trace.reason}`, 1);
+        throw new UserError(`the judge ${info.model_id} did not answer: ${trace.reason}`, 1);
       }
       return trace.content;
     },
-    async close() {
-      await open.close();
-      found.close();
-    },
+    close,
   };
 }
