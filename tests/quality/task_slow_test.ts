@@ -20,7 +20,10 @@ const constant = { words: ['{"fluency":3,"relevance":3,"correctness":3}'] };
 
 async function withRun(test: (run: string, root: string, endpoint: string) => Promise<void>): Promise<void> {
   const root = await Deno.makeTempDir();
-  const fake = startFake({ models: { one: plain, prose: plain, constant }, strict: true });
+  const fake = startFake({
+    models: { one: plain, prose: { ...plain, systemMessage: "refuse" }, constant },
+    strict: true,
+  });
   const endpoint = `fake=${fake.baseUrl}`;
   try {
     const set = join(root, "colours.json");
@@ -127,6 +130,10 @@ Deno.test("judges that answer prose, or the same to everything, are refused; not
     assert.match(
       prose.stderr,
       /the judge prose is refused: .* were not JSON of the requested schema, such as "=It is blue\."/,
+    );
+    assert.match(
+      prose.stderr,
+      /^judge prose: it refuses system messages.*: their text opens the user message$/m,
     );
     const constant = await judge("constant");
     assert.equal(constant.code, 1);
