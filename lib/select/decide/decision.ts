@@ -27,6 +27,7 @@ import {
   leadOf,
   paretoFront,
   type Ranking,
+  type RankingBasis,
   rankingBasis,
   sensitivity,
   speedParts,
@@ -397,7 +398,7 @@ function rankedOutcome(
   }
   const reach = Math.abs(lead.mean) + studentTQuantile(1 - delta / 2, lead.df) * lead.error;
   const tied = reach < epsilon && eligibility.get(second)?.eligible === true;
-  const tails = (basis.weights.latency ?? 0) > 0 ? tailsFault(own, rival, basis.speedPrompts) : "";
+  const tails = tailsFault(own, rival, basis);
   if (tied && tails === "") {
     const weight = (id: string) => {
       const summary = find(id)?.summary;
@@ -419,16 +420,21 @@ function rankedOutcome(
   );
 }
 
-/** Why the tails of two candidates are not known to be comparable; empty where they are. See `TAIL_BLOCKS`. */
-function tailsFault(a: CandidateEvidence, b: CandidateEvidence, prompts: readonly string[]): string {
-  const logs = prompts.map((prompt) =>
+/** Why two candidates may differ in rare cases, tails and failures included; empty where not. See `TAIL_BLOCKS`. */
+function tailsFault(a: CandidateEvidence, b: CandidateEvidence, basis: RankingBasis): string {
+  const [onlyA, onlyB] = failedAlone(a, b);
+  if (onlyA + onlyB > 0) return `only ${a.id} failed in ${onlyA} cases, only ${b.id} in ${onlyB}`;
+  const few = (cases: number, what: string) =>
+    cases < TAIL_BLOCKS ? `${what}: that takes ${TAIL_BLOCKS} cases, and there are ${cases}` : "";
+  const scored = few(basis.qualityPrompts.length, "a difference in rare cases was not ruled out");
+  if (scored !== "" || (basis.weights.latency ?? 0) === 0) return scored;
+  const logs = basis.speedPrompts.map((prompt) =>
     (a.logByPrompt.get(prompt)?.latency_s ?? 0) - (b.logByPrompt.get(prompt)?.latency_s ?? 0)
   );
   const far = logs.filter((log) => Math.abs(log) > Math.log(FAR_RATIO)).length;
-  if (far > 0) return `one took more than ${FAR_RATIO} times as long in ${far} of ${logs.length} cases`;
-  return logs.length < TAIL_BLOCKS
-    ? `their slowest answers were not compared: that takes ${TAIL_BLOCKS} cases, and there are ${logs.length}`
-    : "";
+  return far > 0
+    ? `one took more than ${FAR_RATIO} times as long in ${far} of ${logs.length} cases`
+    : few(logs.length, "their slowest answers were not compared");
 }
 
 function row(

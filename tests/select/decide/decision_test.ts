@@ -265,6 +265,22 @@ Deno.test("five cases show nothing at 2.5 %, however clear; and a floor of nothi
   });
 });
 
+Deno.test("a few equal scores are no tie, and neither are twins of which one fails", async () => {
+  const twin = { ...quick, id: "twin" };
+  const prompts = Array.from({ length: 12 }, (_, at) => ({ id: `case-${10 + at}`, text: `Case ${at}` }));
+  const constraints = { ...NO_CONSTRAINTS, minScore: 0.3 };
+  await withRun([quick, twin], { quick: 1, twin: 1 }, async (folder) => {
+    const weights = { quality: 1 };
+    const decision = decide(await gatherEvidence([folder], null), terms({ weights, constraints }));
+    assert.equal(decision.verdict, "undecided");
+    assert.match(decision.reason, /rare cases was not ruled out: that takes 59 cases, and there are 12/);
+  }, { prompts });
+  await withRun([quick, { ...twin, failing: 0.05 }], { quick: 0.7, twin: 0.7 }, async (folder) => {
+    const decision = decide(await gatherEvidence([folder], null), terms());
+    assert.notEqual(decision.verdict, "tie", decision.reason);
+  });
+});
+
 Deno.test("whose answers were not scored, or who failed, is excluded and says so", async () => {
   const dead = { ...quick, id: "dead", failing: 1 };
   await withRun([quick, slow, dead], { quick: 0.7 }, async (folder) => {
