@@ -91,7 +91,7 @@ export async function createRunFolder(root: string, info: RunInfo): Promise<RunF
   } catch (error) {
     throw cannotWrite(path, error);
   }
-  const folder = await openFolder(path, info.plan.mode);
+  const { folder } = await openFolder(path, info.plan.mode, () => Promise.resolve(null));
   if (await sizeOf(join(path, "run.json")) !== null) {
     folder.close();
     throw new UserError(
@@ -109,17 +109,14 @@ export async function createRunFolder(root: string, info: RunInfo): Promise<RunF
  */
 export async function resumeRunFolder(path: string): Promise<Resumed> {
   const info = await readRunInfo(path);
-  const folder = await openFolder(path, info.plan.mode);
-  try {
+  const { folder, prepared } = await openFolder(path, info.plan.mode, async () => {
     await cutTornLine(join(path, "samples.jsonl"));
     await cutTornLine(join(path, "answers.jsonl"));
     const progress = await readProgress(path);
     await dropOrphans(join(path, "answers.jsonl"), progress.done);
-    return { info, folder, ...progress };
-  } catch (error) {
-    folder.close();
-    throw error;
-  }
+    return progress;
+  });
+  return { info, folder, ...prepared };
 }
 
 async function readProgress(path: string): Promise<Omit<Resumed, "info" | "folder">> {
@@ -158,10 +155,17 @@ async function readProgress(path: string): Promise<Omit<Resumed, "info" | "folde
 async function dropOrphans(path: string, done: ReadonlySet<string>): Promise<void> {
   if (await sizeOf(path) === null) return;
   const lines = (await Deno.readTextFile(path)).split("\n").filter((line) => line !== "");
-  const kept = lines.filter((line) => done.has(answerRecord.parse(JSON.parse(line)).id));
+  const kept = lines.filter((line, at) => done.has(answerId(line, `${path}, line ${at + 1}`)));
   if (kept.length === lines.length) return;
-  // The open file appends to the same inode, so it is cut in place.
-  await Deno.writeTextFile(path, kept.map((line) => `${line}\n`).join(""));
+  await replaceFile(path, kept.map((line) => `${line}\n`).join(""));
+}
+
+function answerId(line: string, where: string): string {
+  try {
+    return answerRecord.parse(JSON.parse(line)).id;
+  } catch (error) {
+    throw new UserError(`${where} can't be read: ${reasonOf(error)}`, 2, { cause: error });
+  }
 }
 
 /** Cuts off what follows the last newline. */
@@ -193,7 +197,12 @@ async function sizeOf(path: string): Promise<number | null> {
   }
 }
 
-async function openFolder(path: string, mode: RunInfo["plan"]["mode"]): Promise<RunFolder> {
+/** Takes the lock of a run, then calls `prepare`, which may replace its files, and opens them last. */
+async function openFolder<T>(
+  path: string,
+  mode: RunInfo["plan"]["mode"],
+  prepare: () => Promise<T>,
+): Promise<{ folder: RunFolder; prepared: T }> {
   const files: Deno.FsFile[] = [];
   const open = async (name: string) => {
     const file = await Deno.open(join(path, name), { append: true, create: true });
@@ -205,13 +214,9 @@ async function openFolder(path: string, mode: RunInfo["plan"]["mode"]): Promise<
     if (!await lock.tryLock(true)) {
       throw new UserError(`another run is writing to ${path}: wait for it to end, or start a new run`);
     }
-    return new LockedFolder(
-      path,
-      mode,
-      lock,
-      appender(await open("samples.jsonl")),
-      appender(await open("answers.jsonl")),
-    );
+    const prepared = await prepare();
+    const [samples, answers] = [await open("samples.jsonl"), await open("answers.jsonl")];
+    return { folder: new LockedFolder(path, mode, lock, appender(samples), appender(answers)), prepared };
   } catch (error) {
     for (const file of files) file.close();
     throw error instanceof UserError ? error : cannotWrite(path, error);

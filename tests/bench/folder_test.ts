@@ -245,6 +245,13 @@ Deno.test("a resumed run holds no answer without its sample", () =>
     await folder.sample(request("one"));
     await folder.answer(answer("two"));
     folder.close();
+    // A disk that is still full, or a kill at any moment, takes no answer.
+    const before = await Deno.readTextFile(join(folder.path, "answers.jsonl"));
+    const { write } = Deno.FsFile.prototype;
+    Deno.FsFile.prototype.write = () => Promise.reject(new Error("No space left (os error 28)"));
+    await assert.rejects(resumeRunFolder(folder.path), /the disk is full.*free some space/);
+    Deno.FsFile.prototype.write = write;
+    assert.equal(await Deno.readTextFile(join(folder.path, "answers.jsonl")), before);
     const resumed = await resumeRunFolder(folder.path);
     assert.deepEqual([...resumed.done], ["one"]);
     await resumed.folder.answer(answer("two"));
