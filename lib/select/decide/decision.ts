@@ -33,6 +33,7 @@ import {
   speedParts,
   utilityFrom,
 } from "./ranking.ts";
+import type { SharedAnswers } from "./shared_answers.ts";
 import { whatWouldChangeIt } from "./what_would_change.ts";
 
 export interface DecisionTerms {
@@ -193,12 +194,32 @@ function leadText({ order, basis }: Ranking): [number, number] | null {
   return [lead.mean - half, lead.mean + half];
 }
 
+/** The scores that count for a candidate: none of another whose answers differ from its own. */
+const qualityFor = ({ shared }: CandidateEvidence, { quality }: Evidence) =>
+  shared !== null && shared.different > 0 ? null : quality;
+
+/** What the recorded answers say about a candidate that another's scores stand for. */
+function sharedText({ from, compared, different }: SharedAnswers): string {
+  if (different > 0) {
+    return `it can't share the scores of ${from}: ${different} of ${compared} recorded answers differ at temperature 0`;
+  }
+  return compared === 0
+    ? `it shares the scores of ${from}, which differs in settings that should not change answers; no recorded answers could be compared`
+    : `it shares the scores of ${from}: all ${compared} recorded answers that could be compared are the same`;
+}
+
 function exclusions(evidence: Evidence, { constraints, registry, race }: DecisionTerms): Exclusion[] {
   const before = race?.terms.excluded ?? [];
-  return evidence.candidates.flatMap(({ id, summary, qualityByPrompt }) => {
+  return evidence.candidates.flatMap((candidate) => {
+    const { id, summary, qualityByPrompt, shared } = candidate;
     const known = before.filter((one) => one.id === id);
     if (known.length > 0) return known;
-    const found = exclusionsOf(factsOfSummary(summary, registry, evidence.quality), constraints);
+    const limits = exclusionsOf(
+      factsOfSummary(summary, registry, qualityFor(candidate, evidence)),
+      constraints,
+    );
+    const differs = shared !== null && shared.different > 0;
+    const found = differs ? limits.filter(({ constraint }) => constraint !== "quality") : limits;
     // A race of one asks nothing: there is nothing to hold against it.
     const unasked = race !== null && race.state.requests === 0 &&
       race.state.candidates.some((one) => one.id === id);
@@ -209,8 +230,10 @@ function exclusions(evidence: Evidence, { constraints, registry, race }: Decisio
       found.push({
         id,
         constraint: "quality",
-        reason: `others' answers were scored (${evidence.quality.run_id}), its own were not`,
-        admit: "deno task quality capture asks it and scores its answers",
+        reason: differs
+          ? sharedText(shared)
+          : `others' answers were scored (${evidence.quality.run_id}), its own were not`,
+        admit: "deno task quality capture scores its own answers",
       });
     }
     return found;
@@ -343,7 +366,7 @@ function racedOutcome(
       winner: null,
       choice: null,
       runner_up,
-      reason: `${choice} came out of the race, but a limit excludes it`,
+      reason: `${choice} came out of the race, but it is excluded`,
     };
   }
   const texts = {
@@ -469,7 +492,12 @@ function row(
     on_front: paretoFront(points).includes(id),
     quality: mean(scores),
     quality_ci95: qualityInterval(scores),
-    checks: checksOf(id, evidence),
+    checks: checksOf(one, evidence),
+    quality_shared: one.shared === null ? null : {
+      from: one.shared.from,
+      compared: one.shared.compared,
+      different: one.shared.different,
+    },
     may_be_chosen: evidence.qualitySource === null || place < 0
       ? null
       : eligibility.get(id)?.eligible ?? false,
@@ -495,8 +523,8 @@ function qualityInterval(scores: readonly number[]): [number, number] | null {
   return interval === undefined ? null : [Math.max(0, interval[0]), Math.min(1, interval[1])];
 }
 
-function checksOf(id: string, { quality }: Evidence): DecidedCandidate["checks"] {
-  const checks = candidateIn(id, quality)?.checks ?? [];
+function checksOf(one: CandidateEvidence, evidence: Evidence): DecidedCandidate["checks"] {
+  const checks = candidateIn(one.id, qualityFor(one, evidence))?.checks ?? [];
   return checks.map(({ name, pass_rate: { passed, n } }) => ({ name, passed, cases: n }));
 }
 
@@ -532,6 +560,7 @@ function warningsOf({ basis }: Ranking, { quality, candidates }: Evidence): stri
     ...(basis.candidates.length > 1 && basis.speedPrompts.length === 0
       ? ["the candidates were timed on different prompts: speed is not basis"]
       : []),
+    ...candidates.flatMap(({ id, shared }) => shared === null ? [] : [`${id}: ${sharedText(shared)}`]),
     ...(quality?.warnings ?? []).map(({ message }) => `answers: ${message}`),
     ...candidates.filter(({ summary }) => summary.status === "partial").map(({ id, summary }) =>
       `${id}: ${summary.reason}`

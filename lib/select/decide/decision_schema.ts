@@ -19,6 +19,15 @@ const decidedCandidate = z.object({
   quality: z.number().nullable(),
   quality_ci95: interval,
   checks: z.array(z.object({ name: z.string(), passed: z.number(), cases: z.number().int() })),
+  /**
+   * Whose scores stand for its own, and how many recorded answers to the same text were compared; where some differ, it
+   * has no scores. Null where its own answers were scored, or none.
+   */
+  quality_shared: z.object({
+    from: z.string(),
+    compared: z.number().int(),
+    different: z.number().int(),
+  }).nullable().default(null),
   /** Whether its quality allows a choice; null for those that were excluded, and where nothing was scored. */
   may_be_chosen: z.boolean().nullable(),
   why_or_why_not: z.string().nullable(),

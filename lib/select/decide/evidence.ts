@@ -1,6 +1,6 @@
 /** What was measured and scored of each candidate, by prompt: what a decision rests on. */
 import { collectRun, type RequestMetric } from "../../bench/collect.ts";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { energyMeter } from "../../bench/energy.ts";
 import { readAnswers, readRunInfo } from "../../bench/folder.ts";
 import { underLoad } from "../../bench/plan.ts";
@@ -14,6 +14,7 @@ import { type RatingRecord, readRatings } from "../../quality/ratings.ts";
 import { scoreAnswer } from "../../quality/check.ts";
 import { type BaselineAnswers, constantBaseline } from "./baseline.ts";
 import { candidateIn, readQuality } from "./facts.ts";
+import { compareSharedAnswers, type SharedAnswers } from "./shared_answers.ts";
 
 /** The figures of speed that a decision uses; each by case (its hash), in the unit of the summary. */
 const speedMetrics = ["latency_s", "ttft_s", "output_tokens_per_s"] as const;
@@ -32,6 +33,8 @@ export interface CandidateEvidence {
   readonly joulesPerRequest: number | null;
   /** Mean worth of the answers to each prompt, 0 to 1; empty where nothing was scored. */
   readonly qualityByPrompt: ReadonlyMap<string, number>;
+  /** Whose scores stand for its own, and whether their recorded answers agree; null where its own count, or none. */
+  readonly shared: SharedAnswers | null;
 }
 
 /** How answers were judged: design's order is checks, then people, then a judge. */
@@ -122,7 +125,7 @@ export async function gatherEvidence(
   return {
     machine: first.machine,
     runs,
-    candidates: [...found.values()],
+    candidates: await withSharedChecked([...found.values()], scored, folders),
     blocks,
     disturbedBlocks,
     speedFaults,
@@ -130,6 +133,25 @@ export async function gatherEvidence(
     qualitySource: scored?.source ?? null,
     baseline: scored?.source !== "checks" ? null : await baselineOf(scored, runs, source),
   };
+}
+
+/** Those whose recorded answers differ from the answers that were scored for them have no quality. */
+async function withSharedChecked(
+  candidates: readonly CandidateEvidence[],
+  scored: Scored | null,
+  folders: readonly string[],
+): Promise<CandidateEvidence[]> {
+  if (scored === null) return [...candidates];
+  const pairs = candidates.flatMap(({ id }) => {
+    const from = candidateIn(id, scored.report)?.id ?? id;
+    return from === id ? [] : [{ id, from }];
+  });
+  const found = await compareSharedAnswers(pairs, [...folders, scored.folder].map((path) => resolve(path)));
+  return candidates.map((one) => {
+    const shared = found.find(({ id }) => id === one.id) ?? null;
+    const differs = shared !== null && shared.different > 0;
+    return { ...one, shared, ...(differs ? { qualityByPrompt: new Map<string, number>() } : {}) };
+  });
 }
 
 /** Why drift or other programs may have made a difference in times: the reasons for which a summary gives no verdict. */
@@ -297,6 +319,7 @@ async function evidenceOf(
       logByPrompt,
       failedCases: failed.get(row.id) ?? new Set(),
       joulesPerRequest: joules.get(row.id) ?? null,
+      shared: null,
       qualityByPrompt: new Map(
         [...qualityByPrompt(row.id, scored)].map(([id, value]) => [hashOf(id, scored, plan), value] as const),
       ),

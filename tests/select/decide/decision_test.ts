@@ -11,9 +11,10 @@ import { NO_CONSTRAINTS } from "../../../lib/select/decide/constraints.ts";
 import { adapterAnswers } from "../../../lib/select/decide/baseline.ts";
 import { decide, type DecisionTerms } from "../../../lib/select/decide/decision.ts";
 import { decisionMarkdown } from "../../../lib/select/decide/decision_markdown.ts";
-import { decisionSchema } from "../../../lib/select/decide/decision_schema.ts";
+import { type Decision, decisionSchema } from "../../../lib/select/decide/decision_schema.ts";
 import { gatherEvidence } from "../../../lib/select/decide/evidence.ts";
 import { DEFAULT_WEIGHTS } from "../../../lib/select/decide/ranking.ts";
+import { compareSharedAnswers } from "../../../lib/select/decide/shared_answers.ts";
 import { seededRandom } from "../../../lib/stats/random.ts";
 import {
   type GeneratedCandidate,
@@ -325,6 +326,65 @@ Deno.test("where the cases are notes, a choice without a floor must beat the ext
     const decision = decide(await gatherEvidence([folder], null, { answersOf }), terms());
     assert.equal(decision.candidates.find(({ rank }) => rank === 1)?.may_be_chosen, true);
   }, change);
+});
+
+Deno.test("candidates share scores while their recorded answers are the same", async () => {
+  const one = { ...quick, id: "a:q4+threads=1" };
+  const two = { ...slow, id: "a:q4+threads=2" };
+  const decided = async (
+    second: GeneratedCandidate,
+    plan: Partial<RunInfo["plan"]> = {},
+    minScore: number | null = null,
+  ) => {
+    const found: Decision[] = [];
+    await withRun([one, second], { [one.id]: 0.8 }, async (folder) => {
+      const evidence = await gatherEvidence([folder], null);
+      found.push(decide(evidence, terms({ constraints: { ...NO_CONSTRAINTS, minScore } })));
+    }, { plan });
+    const [decision] = found;
+    if (decision === undefined) throw new Error("no decision");
+    const row = decision.candidates.find(({ id }) => id === second.id);
+    return { decision, row, markdown: decisionMarkdown(decision) };
+  };
+  const alike = await decided(two);
+  assert.equal(alike.row?.quality?.toFixed(3), "0.800");
+  assert.deepEqual(alike.row?.quality_shared, { from: one.id, compared: 80, different: 0 });
+  assert.match(alike.markdown, /shares the scores of a:q4\+threads=1: all 80 recorded answers/);
+
+  for (const floor of [null, 0.3]) {
+    const other = await decided({ ...two, answer: "Something else." }, {}, floor);
+    assert.deepEqual([other.row?.quality, other.row?.checks, other.row?.rank], [null, [], null]);
+    assert.match(
+      other.decision.excluded.filter(({ id }) => id === two.id).map(({ reason }) => reason).join("; "),
+      /^it can't share the scores of a:q4\+threads=1: 80 of 80 recorded answers differ at temperature 0$/,
+    );
+    assert.equal(other.decision.leader, one.id, "the one whose answers were scored is left");
+  }
+
+  const warm = await decided({ ...two, answer: "Something else." }, { temperature: 0.7 });
+  assert.deepEqual(warm.row?.quality_shared, { from: one.id, compared: 0, different: 0 });
+  assert.match(warm.markdown, /no recorded answers could be compared/);
+});
+
+Deno.test("between runs, answers compare where both sent the prompts unchanged; a cut one by its beginning", async () => {
+  const one = { ...quick, id: "a:q4+threads=1", answer: "Ana sends the budget" };
+  const [scored, other] = await Promise.all([1, 2].map(() => Deno.makeTempDir({ prefix: "podium-share-" })));
+  if (scored === undefined || other === undefined) throw new Error("no folders");
+  const pair = { id: "a:q4+threads=2", from: one.id };
+  const compared = async (answer: string, plan: Partial<RunInfo["plan"]>) => {
+    await writeGeneratedRun(other, { candidates: [{ ...slow, id: pair.id, answer }], rounds: 1, plan });
+    const [found] = await compareSharedAnswers([pair], [scored, other]);
+    return [found?.compared, found?.different];
+  };
+  await writeGeneratedRun(scored, { candidates: [one], rounds: 1, plan: { prefix: "as is" } });
+  assert.deepEqual(await compared("Ana sends", { prefix: "as is", max_tokens: 2 }), [6, 0]);
+  assert.deepEqual(await compared("Ana sends", { prefix: "as is" }), [6, 6], "nothing cut it there");
+  assert.deepEqual(
+    await compared("Ben sends", { prefix: "cold" }),
+    [0, 0],
+    "another number opens the prompt",
+  );
+  await Promise.all([scored, other].map((folder) => Deno.remove(folder, { recursive: true })));
 });
 
 Deno.test("machines are not mixed, nor conditions", async () => {
