@@ -391,6 +391,11 @@ const NOT_PASSED = new Set([
   "link",
   "strict-transport-security",
   "service-worker-allowed",
+  "www-authenticate",
+  "content-disposition",
+  "nel",
+  "report-to",
+  "reporting-endpoints",
 ]);
 
 function headersOf({ headers: theirs }: ResponseHead, ours: Readonly<Record<string, string>>): Headers {
