@@ -4,8 +4,8 @@
  * Every function works with sensible defaults: the models of a service that answers on this machine, or the two small
  * models that Podium runs itself (downloaded on first use); the registry `models.json`; and run folders below
  * `reports/`. The environment variables of the tasks hold here too: `PODIUM_REGISTRY`, `PODIUM_STORE`, `PODIUM_GPU`,
- * `FOUNDRY_LOCAL_ENDPOINT`. Paths are relative to the working directory. Every result shows itself: as the last line of a notebook
- * cell, and with `console.log(result)` in a terminal.
+ * `FOUNDRY_LOCAL_ENDPOINT`. Paths are relative to the working directory. Every result shows itself: as the last line of
+ * a notebook cell, and with `console.log(result)` in a terminal.
  *
  * Ctrl-C, or the Stop button of a notebook, ends a measurement early and keeps what it has. A mistake in what you
  * give (an unknown model, a service that does not answer) throws a `UserError` that names the value and what to do.

@@ -55,7 +55,7 @@ export function parseCandidateName(text: string, endpoints: readonly string[]): 
   }
   if (text.includes('"')) {
     throw new UserError(
-      `${text}: a quote is not closed, or something stands before it: write "NAME":PARTS@ENDPOINT`,
+      `${text}: a quote is not closed, or text precedes it: write "NAME":PARTS@ENDPOINT`,
     );
   }
   refuseHub(text, text);

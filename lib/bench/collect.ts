@@ -83,7 +83,7 @@ export interface CollectedRun {
   /** The program that was busiest, for each disturbed block after which it was looked for. */
   readonly busiest: readonly BusyProgram[];
   readonly blocks: ReadonlySet<number>;
-  /** Processor seconds of our own process, and wall seconds, over all blocks. */
+  /** Processor seconds of Podium's own process, and wall seconds, over all blocks. */
   readonly ownCpuS: number;
   readonly wallS: number;
   /** Blocks in which a service on this machine did not tell its processor time. */

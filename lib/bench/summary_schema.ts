@@ -91,7 +91,7 @@ export const candidateSummary = z.object({
   size_mb: z.number().nullable(),
   license: z.string().nullable(),
   sample_answer: z.string().nullable(),
-  /** Waiting in our own queue (sent − due), only under a constant rate or concurrency. */
+  /** Waiting in the client's own queue (sent − due), only under a constant rate or concurrency. */
   queue_s: statistic.nullable(),
   /** Requests per second that succeeded and met the stated limits; null without --slo. */
   goodput: z.object({

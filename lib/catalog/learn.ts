@@ -126,8 +126,8 @@ export function learn(text: string, where: string, lessons: readonly Lesson[]): 
 }
 
 /**
- * Takes over a teammate's figures, and the models that ours lacks. Where both have a model, our own
- * fields stay, and the ones that differ are listed. Code is never taken over: an adapter that ours lacks is listed.
+ * Takes over a teammate's figures, and the models that this registry lacks. Where both have a model, its own
+ * fields stay, and the ones that differ are listed. Code is never taken over: an adapter that it lacks is listed.
  *
  * @throws {UserError} when one of the two is not a registry
  */
@@ -209,7 +209,7 @@ function measuredOf(node: Node, where: string): MeasuredFigures[] {
   throw new UserError(`${where}: its list "measured" is damaged (${reason}): fix it, or remove it`);
 }
 
-/** A model that ours lacks, as the teammate's file has it, at the end. */
+/** A model that this registry lacks, as the teammate's file has it, at the end. */
 function addModel(text: string, alias: string, theirs: Node): string {
   const list = listNode(text);
   const value = valueOf(theirs);

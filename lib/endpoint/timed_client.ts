@@ -1,5 +1,5 @@
 /**
- * The HTTP client of every timed request. Plain http goes over a socket of our own, so that the clock is read
+ * The HTTP client of every timed request. Plain http goes over a socket of its own, so that the clock is read
  * when bytes arrive and before anything is done with them; TLS, proxies and redirects go through `fetch`.
  */
 import type { Clock, Fetch } from "../clock.ts";
@@ -155,7 +155,7 @@ function messageOf(start: Uint8Array, body: Uint8Array): Message {
   };
 }
 
-/** A response over a socket of our own. */
+/** A response over a raw socket. */
 class SocketResponse implements TimedResponse {
   readonly #exchange: Exchange;
   #body: TimedBody;

@@ -199,7 +199,7 @@ function requestOf(from: IncomingMessage, signal: AbortSignal): IncomingRequest 
   const { method = "GET", url = "/", rawHeaders, headers } = from;
   for (let i = 0, seen = 0; i < rawHeaders.length; i += 2) {
     const bit = SINGLE.indexOf(rawHeaders[i]?.toLowerCase() ?? "") + 1;
-    if (bit > 0 && (seen & 1 << bit) > 0) throw new ApiError(400, `header ${rawHeaders[i]} is there twice`);
+    if (bit > 0 && (seen & 1 << bit) > 0) throw new ApiError(400, `header ${rawHeaders[i]} occurs twice`);
     if (bit > 0) seen |= 1 << bit;
   }
   const target = url.startsWith("/") ? url : url.replace(/^https?:\/\/[^/?#]*/i, "");
@@ -230,7 +230,7 @@ function readBody(from: IncomingMessage, take: (piece: Uint8Array) => void): Pro
     });
     from.once("end", resolve);
     from.once("error", reject);
-    from.once("close", () => reject(new Error("the request broke off")));
+    from.once("close", () => reject(new Error("the request ended early")));
   });
 }
 
@@ -325,7 +325,7 @@ export async function bodyText(
     return await Promise.race([collected(request, bodyBytes), late.promise]);
   } catch (error) {
     if (error instanceof ApiError) throw error;
-    throw new ApiError(400, "the request body broke off");
+    throw new ApiError(400, "the request body ended early");
   } finally {
     clearTimeout(timer);
   }

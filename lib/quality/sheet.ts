@@ -183,7 +183,7 @@ export async function writeSheet(
   } catch (error) {
     if (error instanceof Deno.errors.AlreadyExists) {
       throw new UserError(
-        `${sheetPath} is there already and may hold scores: fill it in, give another --annotator, or move it away`,
+        `${sheetPath} already exists and may hold scores: fill it in, give another --annotator, or move it away`,
       );
     }
     throw new UserError(`can't write the sheet ${sheetPath}: ${reasonOf(error)}`, 1, { cause: error });

@@ -132,7 +132,7 @@ function checkSettings({ host, apiKey, logPrompts, log }: ServeSettings): void {
   }
   if (!isLoopbackHost(host) && apiKey === undefined) {
     throw new UserError(
-      `--host ${host} lets other machines in: give --api-key (or PODIUM_API_KEY) that they must send, ` +
+      `--host ${host} accepts requests from other machines: give --api-key (or PODIUM_API_KEY) that they must send, ` +
         "or leave --host at 127.0.0.1",
     );
   }

@@ -75,7 +75,7 @@ export async function findModels(names: readonly string[], options: MeasuringOpt
   const open = new Map<string, OpenCandidate>();
   const asked = async (name: string, { prompt, maxTokens, temperature }: Question): Promise<Trace> => {
     const candidate = found.get(name);
-    if (candidate === undefined) throw new UserError(problems.get(name) ?? `${name} is not at hand`, 1);
+    if (candidate === undefined) throw new UserError(problems.get(name) ?? `${name} is not available`, 1);
     const ready = open.get(name) ?? await candidate.open(interruptSignal());
     open.set(name, ready);
     const messages = [{ role: "user", content: prompt }] as const;

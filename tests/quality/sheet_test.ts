@@ -232,7 +232,7 @@ Deno.test("a sheet is never overwritten, and its key leads back", () =>
     const path = await writeSheet(folder, sheet);
     assert.equal((await readSheetKeys(folder))[0]?.annotator, "ana");
     await Deno.writeTextFile(path, marked(whole));
-    await assert.rejects(() => writeSheet(folder, sheet), /is there already/);
+    await assert.rejects(() => writeSheet(folder, sheet), /already exists/);
     assert.equal(await Deno.readTextFile(path), marked(whole));
   }));
 
