@@ -7,6 +7,7 @@
  *     deno task selfcheck --soak 10    ten minutes with 64 clients: do memory or errors grow?
  *     deno task selfcheck --aa RUN     repeats a run: how far do two runs of the same thing differ here?
  */
+import { Option } from "commander";
 import {
   bareCommand,
   decimal,
@@ -50,7 +51,10 @@ async function main(): Promise<number> {
       "64 clients for this long: do memory or errors grow?",
       decimal({ above: 0 }),
     )
-    .option("--aa <run>", "repeat this run: how far do two runs of the same thing differ here?", pathValue)
+    .addOption(
+      new Option("--aa <run>", "repeat this run: how far do two runs of the same thing differ here?")
+        .argParser(pathValue).conflicts(["classic", "soak"]),
+    )
     .option("--repeats <n>", "with --aa: repeats to add to those that the run has", wholeNumber(1, 100), 5)
     .addOption(endpointOption())
     .addOption(outOption())

@@ -68,11 +68,12 @@ export function runToRunOf(run: ComparableRun, repeats: readonly ComparableRun[]
   }
   const quiet = repeats.filter(({ busy }) => busy === null);
   if (quiet.length < 2) {
-    const busy = repeats.flatMap(({ busy }) => busy ?? [])[0];
+    const busy = repeats.findLast((one) => one.busy !== null);
     throw new UserError(
-      `the spread between runs takes two repeats on a quiet machine, and there ${
-        quiet.length === 1 ? "is 1" : "are none"
-      }${busy === undefined ? "" : `: ${busy}`}; run it again`,
+      `the spread between runs takes two repeats on a quiet machine, and ${quiet.length} of ${repeats.length} ` +
+        `${quiet.length === 1 ? "was" : "were"} quiet${
+          busy === undefined ? "" : ` (${busy.name}: ${busy.busy})`
+        }; repeat the run once more, which adds to them`,
       1,
     );
   }

@@ -62,7 +62,8 @@ Deno.test("a busy repeat is left out, too few are refused, and so is another mac
   assert.throws(
     () => runToRunOf(base, [run("1", [1, 2]), run("2", [1, 2], "firefox")]),
     (error) =>
-      error instanceof UserError && error.exitCode === 1 && /there is 1: firefox/.test(error.message),
+      error instanceof UserError && error.exitCode === 1 &&
+      /1 of 2 was quiet \(2: firefox\)/.test(error.message),
   );
   const far = run("far", [1, 2]);
   const elsewhere = { ...far, info: { ...far.info, machine: { ...far.info.machine, cpu: "Another" } } };

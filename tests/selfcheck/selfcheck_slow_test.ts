@@ -70,6 +70,11 @@ Deno.test("selfcheck refuses invalid input in one line", async () => {
   assert.equal(code, 2);
   assert.match(stderr, /--soak <minutes>.*-1.*above 0/s);
   assert.ok(!stderr.includes("    at "));
+  const both = await selfcheck(cache, "--aa", "RUN", "--classic");
+  assert.deepEqual([both.code, /--aa.*--classic/.test(both.stderr)], [2, true], both.stderr);
+  const missing = await selfcheck(cache, "--aa", "nosuch");
+  assert.equal(missing.code, 2);
+  assert.match(missing.stderr, /^error: --aa nosuch: there is no such run/m);
   await Deno.remove(cache, { recursive: true });
 });
 
@@ -94,7 +99,7 @@ Deno.test("selfcheck --aa repeats a run by its own plan, and a gate against that
       const [{ latency_s, ttft_s }] = JSON.parse(aa.stdout).candidates;
       assert.deepEqual([latency_s.df, latency_s.cases, ttft_s.df], [1, 6, 1]);
       assert.ok(latency_s.sd >= 0 && latency_s.sd < 0.5, `${latency_s.sd}`);
-    } else assert.match(aa.stderr, /two repeats on a quiet machine, and there (is 1|are none): .+/);
+    } else assert.match(aa.stderr, /two repeats on a quiet machine, and [01] of 2 w(as|ere) quiet \(/);
 
     const sd = { sd: 0.2, df: 4, cases: 6 };
     const known = { latency_s: sd, ttft_s: sd, decode_tokens_per_s: sd, output_chars_per_s: sd };
