@@ -223,6 +223,7 @@ function embedded(named: CandidateName, from: ResolveFrom): EmbeddedCandidate {
       device: variant.adapter === null ? merged.gpu ?? "auto" : "cpu",
       size_mb: variant.sizeMb,
       license: model.license.id,
+      ...(variant.sha256 === null ? {} : { sha256: variant.sha256 }),
       chat_template: model.chatTemplate,
     },
   };

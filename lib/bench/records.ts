@@ -193,6 +193,8 @@ const candidateInfo = z.object({
   device: z.string().nullable(),
   size_mb: z.number().nonnegative().nullable(),
   license: z.string().nullable(),
+  /** SHA-256 of the model's file, as the registry states it. Schema 2; left out where it states none. */
+  sha256: z.string().optional(),
   chat_template: z.enum(["own", "plain", "unknown"]),
   /** Its base URL, kept where that names this machine alone, so that a resumed run finds it. Schema 2. */
   base_url: z.string().optional(),

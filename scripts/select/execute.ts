@@ -10,10 +10,12 @@ import { svgFile } from "../../lib/plot/figure.ts";
 import { paretoPlot } from "../../lib/plot/pareto.ts";
 import { evidencePlot } from "../../lib/plot/race.ts";
 import { adapterAnswers } from "../../lib/select/decide/baseline.ts";
-import { decide } from "../../lib/select/decide/decision.ts";
+import { flagOf } from "../../lib/select/decide/constraints.ts";
+import { decide, MAX_DROP } from "../../lib/select/decide/decision.ts";
 import { decisionMarkdown } from "../../lib/select/decide/decision_markdown.ts";
 import { type Decision, decisionSchema } from "../../lib/select/decide/decision_schema.ts";
 import { gatherEvidence } from "../../lib/select/decide/evidence.ts";
+import { DEFAULT_WEIGHTS } from "../../lib/select/decide/ranking.ts";
 import { evidencePoints } from "../../lib/select/race/race_report.ts";
 import { type RecordedRace, replayRecorded } from "../../lib/select/race/recorded_race.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
@@ -68,9 +70,11 @@ export async function selectFrom(
     watts: settings.watts ?? null,
     pricePerKwh: settings.price ?? null,
     maxDrop: settings.maxDrop,
-    command: `deno task select ${evidence.runs.map(({ run_id }) => run_id).join(" ")}${
-      answers === null || folders.includes(answers) ? "" : ` --quality ${basename(answers)}`
-    }`,
+    command: commandOf(
+      evidence.runs.map(({ run_id }) => run_id),
+      answers === null || folders.includes(answers) ? null : basename(answers),
+      settings,
+    ),
     course: courseOf(settings.task, registry, evidence.machine),
     random: seededRandom(`select ${settings.seed}`),
   });
@@ -87,6 +91,37 @@ export async function selectFrom(
   await replaceFile(join(first, "decision.md"), markdown);
   await replaceFile(join(first, "decision.json"), `${JSON.stringify(decision, null, 2)}\n`);
   return { decision, markdown, written: first };
+}
+
+/** The command that makes the same decision again: its runs, and every setting that is not the default. */
+function commandOf(
+  runs: readonly string[],
+  quality: string | null,
+  settings: Omit<SelectSettings, "runs" | "policy" | "quality">,
+): string {
+  const defaults = { delta: 0.05, epsilon: 0.05, maxDrop: MAX_DROP, seed: 1, weights: DEFAULT_WEIGHTS };
+  const weights = (of: SelectSettings["weights"]) =>
+    Object.entries(of).map(([part, weight]) => `${part}=${weight}`).join(",");
+  const unlike = (value: string | number, usual: string | number) => value === usual ? null : value;
+  const limits = constraintsOf(settings);
+  const flags: [string, string | number | readonly string[] | null | undefined][] = [
+    ["quality", quality],
+    ...Object.entries(limits).map(([name, limit]): [string, typeof limit] => [flagOf(name), limit]),
+    ["weights", unlike(weights(settings.weights), weights(defaults.weights))],
+    ["delta", unlike(settings.delta, defaults.delta)],
+    ["epsilon", unlike(settings.epsilon, defaults.epsilon)],
+    ["max-drop", unlike(settings.maxDrop, defaults.maxDrop)],
+    ["task", unlike(settings.task, "chat")],
+    ["watts", settings.watts],
+    ["price", settings.price],
+    ["seed", unlike(settings.seed, defaults.seed)],
+  ];
+  const words = flags.flatMap(([flag, value]) =>
+    value === null || value === undefined || Array.isArray(value) && value.length === 0
+      ? []
+      : [`--${flag} ${Array.isArray(value) ? value.join(",") : value}`]
+  );
+  return ["deno task select", ...runs, ...words].join(" ");
 }
 
 /** Keeps an earlier decision that differs next to the new one, and says so. */
@@ -179,6 +214,7 @@ async function byCourse({ task, registry: path }: SelectSettings, registry: Regi
     left: [],
     quality_run: null,
     quality_source: null,
+    quality_prompt_set: null,
     verdict: choice === null ? "none" : "only",
     winner: choice,
     choice,

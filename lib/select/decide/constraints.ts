@@ -45,6 +45,30 @@ export interface CandidateFacts {
   readonly memoryMb: number | null;
 }
 
+const FLAGS: Readonly<Record<string, string>> = {
+  maxRamGb: "max-ram",
+  maxDiskMb: "max-disk",
+  licenses: "licenses",
+  capabilities: "capability",
+  minContextTokens: "min-context",
+  minPassRate: "min-pass",
+  minScore: "min-score",
+  minRating: "min-rating",
+  maxLatencyS: "max-latency",
+  maxTtftS: "max-ttft",
+  maxMemoryMb: "max-memory",
+} satisfies Record<keyof Constraints, string>;
+
+/**
+ * The flag of a constraint, without its dashes.
+ *
+ * @example
+ * ```ts
+ * if (flagOf("maxRamGb") !== "max-ram") throw new Error("as select and race spell it");
+ * ```
+ */
+export const flagOf = (constraint: string): string => FLAGS[constraint] ?? constraint;
+
 /** Null, or an empty list, asks for nothing. */
 export interface Constraints {
   readonly maxRamGb: number | null;

@@ -2,7 +2,7 @@
 import { costPer1000, energyOf } from "../../bench/energy.ts";
 import type { Exclusion } from "../../bench/records.ts";
 import { licenseTerms } from "../../catalog/licenses.ts";
-import type { Registry } from "../../catalog/model.ts";
+import { findModel, findVariant, type Registry } from "../../catalog/model.ts";
 import { UserError } from "../../errors.ts";
 import { scoreDifference } from "../../stats/paired_difference.ts";
 import type { Random } from "../../stats/random.ts";
@@ -102,6 +102,7 @@ export function decide(evidence: Evidence, given: DecisionTerms): Decision {
     command: terms.command ?? null,
     quality_run: evidence.quality?.run_id ?? null,
     quality_source: evidence.qualitySource,
+    quality_prompt_set: evidence.quality?.prompt_set ?? null,
     scope: scopeOf(ranking, raced),
     max_drop: terms.maxDrop ?? MAX_DROP,
     baseline: evidence.qualitySource === null
@@ -508,6 +509,8 @@ function row(
     output_tokens_per_s: timed ? summary.output_tokens_per_s.mean : null,
     memory_mb: summary.memory_mb,
     size_mb: summary.size_mb,
+    sha256: evidence.runs.find(({ run_id }) => run_id === run)?.candidates.find((other) => other.id === id)
+      ?.sha256 ?? registryHash(summary, terms.registry),
     license: summary.license,
     license_terms: known === null
       ? null
@@ -521,6 +524,13 @@ function row(
 function qualityInterval(scores: readonly number[]): [number, number] | null {
   const interval = scoreDifference(scores.map((score) => [score, 0] as const))?.interval;
   return interval === undefined ? null : [Math.max(0, interval[0]), Math.min(1, interval[1])];
+}
+
+/** Of runs that did not record it. */
+function registryHash({ alias, variant }: CandidateEvidence["summary"], registry: Registry | null) {
+  const entry = registry === null ? undefined : findModel(registry, alias);
+  const [name = ""] = (variant ?? "").split("+");
+  return entry === undefined ? null : findVariant(entry, name)?.sha256 ?? null;
 }
 
 function checksOf(one: CandidateEvidence, evidence: Evidence): DecidedCandidate["checks"] {

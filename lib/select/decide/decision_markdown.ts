@@ -1,4 +1,5 @@
 /** decision.md: the decision for people, everything in it from decision.json. */
+import { flagOf } from "./constraints.ts";
 import type { Decision } from "./decision_schema.ts";
 
 /**
@@ -18,6 +19,7 @@ export function decisionMarkdown(
     sentence(decision),
     facts(decision),
     candidateTable(decision),
+    modelTable(decision),
     qualityTable(decision),
     notChosen(decision),
     figures.pareto === undefined ? "" : `![Quality, latency and memory of the candidates](${figures.pareto})`,
@@ -61,24 +63,23 @@ function facts({ machine, runs, quality_run, quality_source, requests, blocks, .
       machine.gpu.join(", ") || "no GPU"
     }, ${machine.os}`,
     runs.length === 0 ? null : `Runs: ${runs.join(", ")}`,
+    runs.length === 0 ? null : `Requests: ${requests} in ${blocks} blocks; delta ${rest.delta}`,
     runs.length === 0
       ? null
-      : `Requests: ${requests} in ${blocks} blocks, ${rest.disturbed_blocks} of them disturbed by other programs; delta ${rest.delta}`,
+      : `Noise: other programs or the hypervisor disturbed ${rest.disturbed_blocks} of ${blocks} blocks`,
     runs.length === 0 ? null : scopeLine(rest.scope),
-    Object.keys(rest.limits).length === 0
+    runs.length === 0
       ? null
       : `Limits: ${
         Object.entries(rest.limits).map(([name, limit]) =>
-          `${name} ${Array.isArray(limit) ? limit.join(", ") : limit}`
-        ).join("; ")
+          `${flagOf(name)} ${Array.isArray(limit) ? limit.join(", ") : limit}`
+        ).join("; ") || "none were asked for"
       }`,
     rest.baseline === null
       ? null
       : `Baseline: ${rest.baseline}. Without a quality floor a choice must beat it, ` +
         `and be at most ${rest.max_drop} below the best`,
-    rest.prompt_set === null
-      ? null
-      : `Prompt set: ${rest.prompt_set.name}, sha256 ${rest.prompt_set.sha256.slice(0, 16)}…`,
+    ...promptSets(rest),
     Object.keys(rest.versions).length === 0
       ? null
       : `Versions: ${
@@ -103,23 +104,65 @@ function facts({ machine, runs, quality_run, quality_source, requests, blocks, .
   return lines.filter((line) => line !== null).map((line) => `- ${line}`).join("\n");
 }
 
+/** Two lines where the answers that were scored had a prompt set of their own. */
+function promptSets(
+  { prompt_set: timed, quality_prompt_set: scored }: Pick<Decision, "prompt_set" | "quality_prompt_set">,
+): string[] {
+  const shown = ({ name, sha256 }: { name: string; sha256: string }) => `${name}, sha256 ${sha256}`;
+  return [
+    ...(timed === null ? [] : [`Prompt set: ${shown(timed)}`]),
+    ...(scored === null || scored.sha256 === timed?.sha256
+      ? []
+      : [`Prompt set of the answers: ${shown(scored)}`]),
+  ];
+}
+
 const scopeLine = ({ claim, cases, scored_cases }: Decision["scope"]) =>
   `Scope: ${claim}; ${cases} timed, ${scored_cases} with scored answers of all candidates`;
+
+/** More rows than a reader takes in. */
+const MOST_CHECKS = 40;
 
 /** Quality with its interval, and every check by itself. */
 function qualityTable({ candidates }: Decision): string {
   const scored = candidates.filter(({ quality }) => quality !== null);
   const names = [...new Set(scored.flatMap(({ checks }) => checks.map(({ name }) => name)))];
-  if (scored.length === 0 || names.length === 0 || names.length > 12) return "";
+  if (scored.length === 0 || names.length === 0) return "";
+  if (names.length > MOST_CHECKS) {
+    return `## Quality\n\nquality.json has the ${names.length} checks one by one.`;
+  }
   const count = (value: number) => Number.isInteger(value) ? String(value) : value.toFixed(1);
   return "## Quality\n\n" + table(
     ["check", ...scored.map(({ id }) => id)],
-    names.map((name) => [
-      name,
-      ...scored.map(({ checks }) => {
-        const found = checks.find((check) => check.name === name);
-        return found === undefined ? "—" : `${count(found.passed)} of ${found.cases}`;
-      }),
+    [
+      ["mean score (95 %)", ...scored.map(qualityText)],
+      ...names.map((name) => [
+        name,
+        ...scored.map(({ checks }) => {
+          const found = checks.find((check) => check.name === name);
+          return found === undefined ? "—" : `${count(found.passed)} of ${found.cases}`;
+        }),
+      ]),
+    ],
+  );
+}
+
+function qualityText({ quality, quality_ci95: interval }: Decision["candidates"][number]): string {
+  if (quality === null) return "—";
+  const limits = interval === null ? "" : ` (${interval.map((limit) => limit.toFixed(2)).join("–")})`;
+  return quality.toFixed(2) + limits;
+}
+
+/** Which file it was, and what its licence permits. */
+function modelTable({ candidates }: Decision): string {
+  if (candidates.length === 0) return "";
+  return "## Models\n\n" + table(
+    ["candidate", "file's sha256", "licence", "terms"],
+    candidates.map(({ id, sha256, license, license_terms }) => [
+      id,
+      sha256 ?? "not known",
+      license ?? "not known",
+      license_terms ?? "not known",
     ]),
   );
 }
@@ -151,10 +194,7 @@ function candidateTable({ candidates }: Decision): string {
     ranked.map((one) => [
       one.rank === null ? "—" : String(one.rank),
       one.id,
-      one.quality === null ? "—" : one.quality.toFixed(2) +
-        (one.quality_ci95 === null
-          ? ""
-          : ` (${one.quality_ci95.map((limit) => limit.toFixed(2)).join("–")})`),
+      qualityText(one),
       number(one.latency_s, 3),
       number(one.latency_p95_s, 3),
       number(one.ttft_s, 3),

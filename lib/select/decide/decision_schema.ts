@@ -37,6 +37,8 @@ const decidedCandidate = z.object({
   output_tokens_per_s: z.number().nullable(),
   memory_mb: z.number().nullable(),
   size_mb: z.number().nullable(),
+  /** SHA-256 of the model's file; null where it is not known. */
+  sha256: z.string().nullable().default(null),
   license: z.string().nullable(),
   /** What the licence permits, in a line; null where it is not known. */
   license_terms: z.string().nullable(),
@@ -78,6 +80,8 @@ const decisionShape = z.object({
   limits: z.record(z.string(), z.union([z.number(), z.array(z.string())])),
   quality_run: z.string().nullable(),
   quality_source: z.enum(["checks", "people", "judge"]).nullable(),
+  /** The prompt set of the answers that were scored; `prompt_set` is that of the times. */
+  quality_prompt_set: z.object({ name: z.string(), sha256: z.string() }).nullable().default(null),
   verdict: z.enum(["winner", "tie", "undecided", "left", "fastest", "only", "none"]),
   winner: z.string().nullable(),
   choice: z.string().nullable(),

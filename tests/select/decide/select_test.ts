@@ -1,0 +1,87 @@
+/** What decision.md shows, and the command that makes the decision again. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { writeGeneratedRun } from "../../../benchmarks/generated_run.ts";
+import { writeQuality } from "../../../lib/quality/quality.ts";
+import { parsePromptSet } from "../../../lib/prompts/prompts.ts";
+import { select } from "../../../scripts/select/execute.ts";
+import { selectCommand, selectSettings } from "../../../scripts/select/options.ts";
+
+const settingsOf = (args: readonly string[]) =>
+  selectSettings(selectCommand().parse([...args], { from: "user" }));
+
+Deno.test("decision.md shows what the decision rests on, and its command decides the same again", async () => {
+  const out = await Deno.makeTempDir({ prefix: "podium-select-" });
+  const folder = join(out, "a-run");
+  const check = (name: string, text: string) => ({ kind: "contains", name, texts: [text] });
+  // More checks than one page of a set has: every one is a row.
+  const checks = ["Ana", "budget", ..."abcdefghijklm"].map((text) => check(`has ${text}`, text));
+  const set = {
+    name: "made-up",
+    prompts: Array.from({ length: 40 }, (_, at) => ({ id: `case-${at}`, prompt: `Case ${at}`, checks })),
+  };
+  const parsed = parsePromptSet(set, "made-up");
+  const { name, sha256, prompts } = parsed;
+  const asSent = prompts.map(({ id, sha256, messages }) => ({ id, sha256, messages: [...messages] }));
+  const hash = "ab".repeat(32);
+  try {
+    const ids = ["smollm2-135m-instruct:q4_1", "gemma-3-270m:q4_k_m"];
+    const info = await writeGeneratedRun(folder, {
+      runId: "a-run",
+      candidates: ids.map((id, at) => ({
+        id,
+        ttftMs: 50,
+        itlMs: 5 + 5 * at,
+        tokens: 40,
+        answer: at === 0 ? "Ana: budget, abcdefghijklm" : "Ana",
+      })),
+      prompts: set.prompts.map(({ id, prompt }) => ({ id, text: prompt })),
+      rounds: 1,
+      disturbEvery: 20,
+      plan: { prefix: "as is", prompt_set: { name, sha256, prompts: asSent } },
+    });
+    const [first, ...rest] = info.candidates;
+    const candidates = [{ ...first, sha256: hash }, ...rest];
+    await Deno.writeTextFile(join(folder, "run.json"), JSON.stringify({ ...info, candidates }));
+    await Deno.writeTextFile(join(folder, "prompts.json"), JSON.stringify(set));
+    await writeQuality(folder, parsed);
+
+    const args = ["a-run", "--out", out, "--min-score", "0.3", "--max-disk", "900"];
+    args.push(
+      "--licenses",
+      "open,gemma",
+      "--weights",
+      "quality=1,latency=0.2",
+      "--max-drop",
+      "0.2",
+      "--seed",
+      "7",
+    );
+    const { decision, markdown } = await select(settingsOf(args));
+    const lines = [
+      "- Limits: max-disk 900; licenses open, gemma; min-score 0.3",
+      "- Noise: other programs or the hypervisor disturbed 2 of 40 blocks",
+      `- Prompt set: made-up, sha256 ${info.plan.prompt_set.sha256}`,
+      "- Versions: podium 0.1.0, deno 2.9.6",
+      "- Scope: cases like these; 40 timed, 40 with scored answers of all candidates",
+      "- Baseline: the best constant answer, 1.00. Without a quality floor",
+      `| ${ids[0]} | ${hash} | Apache-2.0 | commercial use: yes, redistribution: yes;`,
+      "| mean score (95 %) | 1.00 (",
+      "| has budget | 40 of 40 | 0 of 40 |",
+      "| has m | 40 of 40 | 0 of 40 |",
+      "| p95 s |",
+    ];
+    for (const line of lines) assert.ok(markdown.includes(line), `decision.md lacks ${line}:\n${markdown}`);
+
+    const command = decision.command ?? "";
+    assert.equal(
+      command,
+      "deno task select a-run --max-disk 900 --licenses open,gemma --min-score 0.3 " +
+        "--weights quality=1,latency=0.2 --max-drop 0.2 --seed 7",
+    );
+    const again = await select(settingsOf([...command.split(" ").slice(3), "--out", out]));
+    assert.deepEqual(again.decision, decision);
+  } finally {
+    await Deno.remove(out, { recursive: true });
+  }
+});
