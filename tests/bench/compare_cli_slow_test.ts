@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { writeRunToRun } from "../../lib/bench/run_to_run.ts";
 import { type GeneratedRun, writeGeneratedRun } from "../../benchmarks/generated_run.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
@@ -44,6 +45,18 @@ Deno.test("runs by id, by folder and by git revision; exit codes; one JSON docum
   try {
     await git(cwd, "init", "--quiet");
     await writeGeneratedRun(join(cwd, "reports", "base"), { ...run(1), runId: "base" });
+    await writeRunToRun(join(cwd, "reports", "base"), {
+      schema_version: 1,
+      run_id: "base",
+      repeats: ["1", "2", "3"],
+      candidates: [{
+        candidate: "a",
+        latency_s: { sd: 0.5, df: 2, cases: 8 },
+        ttft_s: null,
+        decode_tokens_per_s: null,
+        output_chars_per_s: null,
+      }],
+    });
     await git(cwd, "add", "-A");
     await git(cwd, "commit", "--quiet", "-m", "first");
     await Deno.remove(join(cwd, "reports", "base"), { recursive: true });
@@ -68,6 +81,25 @@ Deno.test("runs by id, by folder and by git revision; exit codes; one JSON docum
       const left = [...Deno.readDirSync(join(cwd, "reports"))].map((entry) => entry.name);
       assert.deepEqual(left, ["base"]);
     });
+
+    await t.step(
+      "a gate includes the spread between runs that lies beside a committed baseline",
+      async () => {
+        const gate = async (baseline: string) => {
+          const { out, err } = await deno("gate.ts", ["base", "--against", baseline, "--json"], cwd);
+          const report = JSON.parse(out);
+          const latency = report.parts.find(({ part }: { part: string }) => part === "latency");
+          assert.ok(latency, err);
+          return { correction: report.correction, verdict: latency.verdict };
+        };
+        const committed = await gate("HEAD:reports/base");
+        assert.match(committed.correction, /included \(measured: 3 repeats of the baseline\)/);
+        assert.equal(committed.verdict, "can't tell", "1.5 × is little where runs differ by half");
+        const without = await gate("elsewhere");
+        assert.match(without.correction, /not known and not included/);
+        assert.equal(without.verdict, "fail");
+      },
+    );
 
     await t.step("changed answers set the exit code when asked", async () => {
       const plain = await deno("compare.ts", ["HEAD", "base"], cwd);
@@ -120,7 +152,7 @@ Deno.test("runs by id, by folder and by git revision; exit codes; one JSON docum
       ]);
       const missing = await deno("report.ts", ["nosuch"], cwd);
       assert.equal(missing.code, 2);
-      assert.match(missing.err, /^error: no run nosuch/);
+      assert.match(missing.err, /^error: nosuch: there is no such run/);
     });
 
     await t.step("a damaged record is named by its line", async () => {
