@@ -77,7 +77,8 @@ export async function findCommittedRun(name: string): Promise<CommittedRun | nul
     if (folder !== undefined) return { revision, folder };
     throw new UserError(`${revision} holds no run ${wanted}: ${holds(folders, revision)}`);
   }
-  const [only, ...more] = folders;
+  // The repeats of a run lie in its own folder, and are not what a revision alone means.
+  const [only, ...more] = folders.filter((folder) => !/\/repeats\/[^/]+$/.test(folder));
   if (only === undefined || more.length > 0) {
     throw new UserError(`${revision} does not name one run: ${holds(folders, revision)}`);
   }

@@ -45,6 +45,7 @@ Deno.test("runs by id, by folder and by git revision; exit codes; one JSON docum
   try {
     await git(cwd, "init", "--quiet");
     await writeGeneratedRun(join(cwd, "reports", "base"), { ...run(1), runId: "base" });
+    await writeGeneratedRun(join(cwd, "reports", "base", "repeats", "1"), { ...run(1), runId: "1" });
     await writeRunToRun(join(cwd, "reports", "base"), {
       schema_version: 1,
       run_id: "base",
