@@ -13,6 +13,7 @@ import {
   passMarkOption,
   promptSetOf,
   qualityCommand,
+  RUN_ARGUMENT,
   runFolder,
   runPromptsOption,
 } from "./quality/run_folder.ts";
@@ -20,10 +21,10 @@ import {
 const help = `Usage: deno task quality <capture|check|annotate|import|judge> [options]
 
   capture              send every prompt to every candidate, keep and score the answers
-  check RUN            score a run's answers again
-  annotate RUN         write a blinded, shuffled sheet for people, or serve it as a page (--page)
+  check [RUN]          score a run's answers again
+  annotate [RUN]       write a blinded, shuffled sheet for people, or serve it as a page (--page)
   import RUN SHEET     read a filled-in sheet, and show how far people agree
-  judge RUN            let a model rate the answers, if it passes a test on anchored answers
+  judge [RUN]          let a model rate the answers, if it passes a test on anchored answers
 
 deno task quality <command> --help lists all options.`;
 
@@ -33,7 +34,7 @@ async function check(args: readonly string[]): Promise<number> {
     "check",
     "Score the recorded answers of a run; write quality.json and answers.csv.",
   )
-    .argument("<run>", "folder of a run, or its name below --out")
+    .argument("[run]", RUN_ARGUMENT)
     .addOption(runPromptsOption())
     .addOption(passMarkOption())
     .addOption(outOption())

@@ -2,7 +2,8 @@
  * WHY: raw records are kept, everything else is derived; this task derives it again: after an update of the
  * project, after a copy from another machine, or with the machine's watts stated for the energy estimate.
  *
- *   deno task report 2026-11-21T04-55-07-x1y2            a run below reports/
+ *   deno task report                                     the latest run below reports/
+ *   deno task report 2026-11-21T04-55                    a run by the start of its id
  *   deno task report some/folder --watts 15              any run folder, with energy
  *   deno task report RUN --json                          the summary itself
  */
@@ -15,7 +16,7 @@ interface Options {
   readonly json?: boolean;
 }
 
-async function report(run: string, options: Options): Promise<number> {
+async function report(run: string | undefined, options: Options): Promise<number> {
   const [{ requireRun }, { reportRun }, { terminalSummary }] = await Promise.all([
     import("../lib/bench/find_run.ts"),
     import("../lib/report/write.ts"),
@@ -37,8 +38,8 @@ async function report(run: string, options: Options): Promise<number> {
 }
 
 const command: Command = bareCommand("report")
-  .usage("RUN [options]")
-  .argument("<run>", "folder of a run, or its id below --out")
+  .usage("[RUN] [options]")
+  .argument("[run]", "folder of a run, its id below --out, or the start of that (default: the latest run)")
   .addOption(outOption())
   .option(
     "--watts <w>",
@@ -49,7 +50,7 @@ const command: Command = bareCommand("report")
 
 await runCli(async () => {
   let code = 0;
-  command.action(async (run: string, options: Options) => {
+  command.action(async (run: string | undefined, options: Options) => {
     code = await report(run, options);
   });
   await command.parseAsync(Deno.args, { from: "user" });

@@ -4,23 +4,28 @@ import { UserError } from "../errors.ts";
 import { RUN_TO_RUN_FILE } from "./run_to_run.ts";
 
 /**
- * The folder of a run named by path or by id below `root`; null when there is none.
+ * The folder of a run named by its path, its id below `root`, or the start of one id there; null when there is none.
  *
+ * @throws {UserError} when several ids start like that
  * @example
  * ```ts ignore
- * const folder = await findRun("2026-11-21T04-55-07-x1y2", "reports");
+ * const folder = await findRun("2026-11-21T04-55", "reports");
  * ```
  */
 export async function findRun(name: string, root: string): Promise<string | null> {
   for (const folder of [name, join(root, name)]) {
     if (await isFile(join(folder, "run.json"))) return folder;
   }
-  return null;
+  const [id, ...others] = (await runIds(root)).filter((id) => id.startsWith(name));
+  if (id === undefined) return null;
+  if (others.length === 0) return join(root, id);
+  throw new UserError(`${name}: several runs start like that: ${[id, ...others].slice(0, 10).join(", ")}`);
 }
 
 /**
  * The folder of a run that has to exist.
  *
+ * @param name as `findRun` takes it; undefined: the latest run below `root`
  * @param flag the flag that names the run, for the message
  * @throws {UserError} when there is no such run
  * @example
@@ -29,12 +34,30 @@ export async function findRun(name: string, root: string): Promise<string | null
  * if (!error.message.startsWith("--resume yesterday: there is no such run")) throw error;
  * ```
  */
-export async function requireRun(name: string, root: string, flag = ""): Promise<string> {
+export async function requireRun(name: string | undefined, root: string, flag = ""): Promise<string> {
+  if (name === undefined) {
+    const latest = (await runIds(root)).at(-1);
+    if (latest !== undefined) return join(root, latest);
+    throw new UserError(`there is no run below ${root}: deno task bench makes one`);
+  }
   const folder = await findRun(name, root);
   if (folder !== null) return folder;
   throw new UserError(
     `${`${flag} ${name}`.trim()}: there is no such run: give its folder, or its name below ${root}`,
   );
+}
+
+/** The runs below a folder, the latest one last: an id begins with the time at which its run began. */
+async function runIds(root: string): Promise<string[]> {
+  const ids: string[] = [];
+  try {
+    for await (const { name } of Deno.readDir(root)) {
+      if (await isFile(join(root, name, "run.json"))) ids.push(name);
+    }
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  return ids.sort();
 }
 
 async function isFile(path: string): Promise<boolean> {

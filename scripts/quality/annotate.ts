@@ -5,7 +5,7 @@ import { UserError } from "../../lib/errors.ts";
 import { readTextFile } from "../../lib/text_file.ts";
 import type { RubricName } from "../../lib/quality/rubric.ts";
 import { interruptSignal, jsonOption, outOption, pathValue, printJson, wholeNumber } from "../cli.ts";
-import { promptSetOf, qualityCommand, runFolder, runPromptsOption } from "./run_folder.ts";
+import { promptSetOf, qualityCommand, RUN_ARGUMENT, runFolder, runPromptsOption } from "./run_folder.ts";
 
 interface AnnotateOptions {
   readonly annotator: string;
@@ -25,7 +25,7 @@ function annotatorName(text: string): string {
 
 function command() {
   return qualityCommand("annotate", "Write a blinded, shuffled sheet of a run's answers for one annotator.")
-    .argument("<run>", "folder of a run, or its name below --out")
+    .argument("[run]", RUN_ARGUMENT)
     .addOption(
       new Option("--annotator <name>", "name of the annotator; each gets the answers in a different order")
         .default("annotator-1").argParser(annotatorName),

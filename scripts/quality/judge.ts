@@ -11,14 +11,14 @@ import {
   timeoutOption,
 } from "../cli.ts";
 import type { JudgeOptions } from "./run_judge.ts";
-import { promptSetOf, qualityCommand, runFolder, runPromptsOption } from "./run_folder.ts";
+import { promptSetOf, qualityCommand, RUN_ARGUMENT, runFolder, runPromptsOption } from "./run_folder.ts";
 
 function command() {
   return qualityCommand(
     "judge",
     "Test a model on anchored answers; if it passes, let it rate the answers of a run.",
   )
-    .argument("<run>", "folder of a run, or its name below --out")
+    .argument("[run]", RUN_ARGUMENT)
     .addOption(
       new Option("--judge <model>", "the judge: ALIAS[:VARIANT][@ENDPOINT]").argParser(pathValue)
         .makeOptionMandatory(),

@@ -25,9 +25,12 @@ export function qualityCommand(name: string, description: string) {
   return bareCommand(`quality ${name}`, description);
 }
 
+/** Which run; without one, the latest. */
+export const RUN_ARGUMENT =
+  "folder of a run, its name below --out, or the start of that (default: the latest run)";
+
 /** @throws {UserError} when the run doesn't exist */
 export async function runFolder(name: string | undefined, root: string): Promise<string> {
-  if (name === undefined) throw new UserError(`give a run: its folder, or its name below ${root}`);
   const { requireRun } = await import("../../lib/bench/find_run.ts");
   return await requireRun(name, root);
 }

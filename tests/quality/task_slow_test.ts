@@ -157,7 +157,7 @@ Deno.test("mistakes are one line with the value and the remedy", async () => {
   const mistakes: [string[], RegExp][] = [
     [[], /missing command: use capture, check/],
     [["score"], /unknown command "score"/],
-    [["check"], /missing required argument 'run'/],
+    [["check", "--out", "no-such-folder"], /there is no run below no-such-folder: deno task bench makes one/],
     [["check", "no-such-run"], /no-such-run: there is no such run: give its folder/],
     [["capture", "--prompts", "none.json"], /none\.json: there is no such file/],
     [["capture", "--pass-mark", "2"], /--pass-mark.*'2'.*at most 1/],
