@@ -17,8 +17,9 @@ import type { CandidateFacts, QualityFacts } from "./constraints.ts";
 const DEFAULT_CONTEXT_TOKENS = 4096;
 
 /**
- * What decides the text of an answer: model, weights and context. Threads and device decide how soon it comes, so
- * candidates that differ in them alone share their quality. Flash attention rounds otherwise, and changes answers.
+ * What decides the text of an answer: model, weights and context. Threads and device should only decide how soon it
+ * comes, so candidates that differ in them alone share their quality, unless their recorded answers differ (see
+ * `compareSharedAnswers`). Flash attention rounds otherwise, and changes answers.
  *
  * @example
  * ```ts
