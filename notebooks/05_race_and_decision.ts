@@ -36,8 +36,8 @@ allowed;
 // ## The quality floor
 //
 // The speed of a bad answer is worth nothing. So every set of weights answers the notes once, and the checks of notebook
-// 04 score the answers. More threads don't change an answer, so a candidate that differs in threads alone does not answer
-// again. The floor: half of the notes must pass.
+// 04 score the answers. More threads rarely change an answer, so a candidate that differs in threads alone does not answer
+// again; the decision compares what both answered in the race. The floor: half of the notes must pass.
 //
 // **Question.** Who will pass?
 
