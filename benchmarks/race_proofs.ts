@@ -25,11 +25,12 @@ export async function raceWorld(
     candidates,
     sink,
     clock: time.clock,
+    sleep: time.sleep,
     readMachine: time.readMachine,
     signal: new AbortController().signal,
     score: () => null,
   });
-  return raceOver({ info: ended, samples: sink.samples, answers: sink.answers });
+  return await raceOver({ info: ended, samples: sink.samples, answers: sink.answers });
 }
 
 /** What came of many races among candidates of which the first is a best one. */

@@ -268,3 +268,8 @@ export class CandidateSession {
 async function quietly(figure: Promise<number | null> | undefined): Promise<number | null> {
   return await figure?.catch(() => null) ?? null;
 }
+
+/** Processes that belong to a run: this one, and those that hold the models. */
+export function ownPids(sessions: Iterable<CandidateSession>): number[] {
+  return [Deno.pid, ...[...sessions].flatMap(({ pid }) => pid ?? [])];
+}

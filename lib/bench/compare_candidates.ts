@@ -4,7 +4,7 @@ import { comparePaired, type PairedComparison } from "../stats/paired.ts";
 import { signTestP } from "../stats/special.ts";
 import type { Collected, CollectedRun } from "./collect.ts";
 import { LEAST_STRETCHES, underLoad } from "./plan.ts";
-import type { NoiseEffect } from "./noise_effect.ts";
+import { machineWasBusy, type NoiseEffect } from "./noise_effect.ts";
 import type { PlanInfo } from "./records.ts";
 import { type Comparison, comparisonMetrics, type Rank } from "./summary_schema.ts";
 
@@ -102,17 +102,13 @@ function whyNot(
   { unit, units }: PairedComparison,
   { plan, noise }: ComparisonOptions,
 ): string {
-  if (noise.treatment === "too many") return `the machine was busy${busyWith(noise)}`;
+  if (noise.treatment === "too many") return machineWasBusy(noise.busiest);
   if (plan.order === "by model") return "the candidates ran one after the other: drift was not controlled";
   if (unit === "stretch" && units < LEAST_STRETCHES) {
     return `requests overlapped in ${units} stretches, and it takes ${LEAST_STRETCHES} to tell drift from a difference`;
   }
   return "";
 }
-
-/** ` (firefox, 0.62 cores)`; empty where no program was named. */
-const busyWith = ({ busiest }: NoiseEffect) =>
-  busiest === null ? "" : ` (${busiest.program}, ${busiest.cores.toFixed(2)} cores)`;
 
 /**
  * A verdict over the quiet blocks stands only where all blocks together say the same: a candidate may cause the

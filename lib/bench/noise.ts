@@ -6,7 +6,7 @@
 import os from "node:os";
 import process from "node:process";
 import type { Clock, Sleep } from "../clock.ts";
-import type { BusyProgram } from "./busiest_program.ts";
+import type { BusyProgram, FindBusiest } from "./busiest_program.ts";
 import type { MachineRecord } from "./records.ts";
 
 /** Processor time used so far, in seconds, and what else the system reports. Null where it reports nothing. */
@@ -311,6 +311,37 @@ export function useRecord(
     ...energy(before.machine, after.machine),
     disturbed,
   };
+}
+
+/** What it takes to watch the machine while a bench or a race runs. */
+export interface MachineWatch {
+  readonly readMachine: ReadMachine;
+  readonly sleep: Sleep;
+  /** Names the program that was busy during a disturbed stretch; left out: no name. */
+  readonly findBusiest?: FindBusiest;
+  readonly signal: AbortSignal;
+}
+
+/**
+ * The record of the stretch between two readings, taken right after it: where the candidates don't report their use,
+ * after a pause; where the stretch was disturbed, with the program that was busiest.
+ *
+ * @param nowMs milliseconds since the run began
+ * @param ownPids processes that belong to the run: Podium's own, and those that hold the models
+ */
+export async function watchedUse(
+  before: Reading,
+  after: Reading,
+  { nowMs, ownPids, ...watch }: MachineWatch & {
+    readonly nowMs: () => number;
+    readonly ownPids: readonly number[];
+  },
+): Promise<Omit<MachineRecord, "block">> {
+  const pause = await pauseUse(after, watch);
+  const atMs = nowMs();
+  const record = useRecord(before, after, atMs, { pause });
+  if (record.disturbed === null || watch.findBusiest === undefined) return record;
+  return useRecord(before, after, atMs, { pause, busiest: await watch.findBusiest(ownPids) });
 }
 
 /** A counter that started again in between tells nothing. */

@@ -49,6 +49,24 @@ export function noiseEffect(run: CollectedRun): NoiseEffect {
   return { treatment, slowdown, ci95, busiest };
 }
 
+/**
+ * Why a machine that was busy most of the time allows no verdict, for whatever gives one: a comparison, a race, a
+ * decision, a report.
+ *
+ * @param busiest null where no program was named
+ *
+ * @example
+ * ```ts
+ * const said = machineWasBusy({ program: "firefox", cores: 0.618 });
+ * if (said !== "the machine was busy (firefox, 0.62 cores)") throw new Error(said);
+ * ```
+ */
+export function machineWasBusy(busiest: BusyProgram | null): string {
+  return `the machine was busy${
+    busiest === null ? "" : ` (${busiest.program}, ${busiest.cores.toFixed(2)} cores)`
+  }`;
+}
+
 /** The program that was named in most blocks. */
 function busiestOf(seen: readonly BusyProgram[]): BusyProgram | null {
   const byName = [...Map.groupBy(seen, ({ program }) => program)].toSorted(([, a], [, b]) =>

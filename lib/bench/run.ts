@@ -3,18 +3,18 @@
  * the moment it ends. A candidate that fails becomes a row with a reason, and the others go on. Nothing here reads
  * the environment or writes to the terminal or the disk.
  */
-import type { Clock, Sleep } from "../clock.ts";
+import type { Clock } from "../clock.ts";
 import { UserError } from "../errors.ts";
 import { seededRandom, shuffle } from "../stats/random.ts";
 import type { LiveCandidate } from "./live_candidate.ts";
 import type { Resumed, RunSink } from "./folder.ts";
 import { closedLoop, constantRate } from "./pacing.ts";
-import type { FindBusiest } from "./busiest_program.ts";
-import { pauseUse, type Reading, type ReadMachine, readUse, useRecord } from "./noise.ts";
+import { type MachineWatch, type Reading, readUse, watchedUse } from "./noise.ts";
 import { makeUpFor, type PlannedBlock, schedule, type Stretch } from "./plan.ts";
 import type { RunInfo } from "./records.ts";
 import {
   CandidateSession,
+  ownPids,
   type PlannedRequest,
   type RunContext,
   type RunEvent,
@@ -22,16 +22,11 @@ import {
 
 export type { RunEvent } from "./candidate_session.ts";
 
-export interface RunBenchOptions {
+export interface RunBenchOptions extends MachineWatch {
   readonly info: RunInfo;
   readonly candidates: readonly LiveCandidate[];
   readonly sink: RunSink;
   readonly clock: Clock;
-  readonly sleep: Sleep;
-  readonly readMachine: ReadMachine;
-  /** Names the program that was busy during a disturbed stretch; left out: no name. */
-  readonly findBusiest?: FindBusiest;
-  readonly signal: AbortSignal;
   readonly onEvent?: (event: RunEvent) => void;
   /** What an earlier process already did of this plan. */
   readonly resumed?: Omit<Resumed, "info" | "folder">;
@@ -217,13 +212,12 @@ class Run {
   }
 
   async #recordMachine(stretch: Stretch, before: Reading, after: Reading): Promise<string | null> {
-    const pause = await pauseUse(after, this.#options);
-    const atMs = this.#context.nowMs();
-    let record = useRecord(before, after, atMs, { pause });
-    if (record.disturbed !== null && this.#options.findBusiest !== undefined) {
-      const busiest = await this.#options.findBusiest(this.#ownPids());
-      record = useRecord(before, after, atMs, { pause, busiest });
-    }
+    const { nowMs } = this.#context;
+    const record = await watchedUse(before, after, {
+      ...this.#options,
+      nowMs,
+      ownPids: ownPids(this.#sessions.values()),
+    });
     for (const block of stretch.blocks) await this.#options.sink.sample({ ...record, block: block.number });
     await this.#flush();
     return record.disturbed;
@@ -235,10 +229,5 @@ class Run {
     if (clock() - this.#flushedMs < FLUSH_EVERY_MS) return;
     await sink.flush?.();
     this.#flushedMs = clock();
-  }
-
-  /** Processes that belong to the run: this one, and those that hold the models. */
-  #ownPids(): number[] {
-    return [Deno.pid, ...[...this.#sessions.values()].flatMap(({ pid }) => pid ?? [])];
   }
 }

@@ -1,4 +1,5 @@
 /** What a run showed, in sentences that a reader can act on; each warning that qualifies a finding follows it. */
+import { machineWasBusy } from "../bench/noise_effect.ts";
 import type { CandidateSummary, Comparison, Summary, Warning } from "../bench/summary_schema.ts";
 import { adviceFor } from "../stats/planning.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
@@ -159,9 +160,9 @@ function unsettled(summary: Summary, first: string, rivals: readonly Rival[], me
     const ratios = rivals.filter((rival) => rival.ratio !== null).map((rival) =>
       `\`${rival.id}\` takes ${evidence(rival)}`
     );
-    return `No verdict on who ${
-      timed[metric].fastest
-    }: the machine was busy. Provisionally, \`${first}\` leads` +
+    return `No verdict on who ${timed[metric].fastest}: ${
+      machineWasBusy(summary.blocks.busiest)
+    }. Provisionally, \`${first}\` leads` +
       (ratios.length === 0 ? "." : `: ${listed(ratios)}.`);
   }
   const named = (verdict: Rival["verdict"]) =>

@@ -106,6 +106,6 @@ export async function simulate({ gaps, noise, delta, epsilon, budget, bench }: R
   });
   view.block(state);
   const info = { run_id: `simulated, seed ${bench.seed}` };
-  const report = raceReport({ info, terms, state, perToken: null, cases: state.blocks });
+  const report = raceReport({ info, terms, state, perToken: null, busy: null, cases: state.blocks });
   return await Promise.resolve({ report, folder: null, code: 0 });
 }

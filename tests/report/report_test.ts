@@ -184,6 +184,11 @@ Deno.test("a machine that was busy most of the time settles nothing, and nothing
     assert.match(texts, /too many to leave out/);
     assert.match(texts, /No verdict on who answers fastest: the machine was busy\. Provisionally, /);
     assert.doesNotMatch(texts, /^`[^`]+` answers fastest/m);
+    const blocks = { ...summary.blocks, busiest: { program: "firefox", cores: 0.618 } };
+    assert.match(
+      highlights({ ...summary, blocks }).map((one) => one.text).join("\n"),
+      /answers fastest: the machine was busy \(firefox, 0\.62 cores\)\. Provisionally, /,
+    );
     return Promise.resolve();
   });
 });

@@ -135,6 +135,7 @@ export function decide(evidence: Evidence, given: DecisionTerms): Decision {
     course: terms.course,
     warnings: [
       ...faults.map((fault) => `speed does not count: ${fault}`),
+      ...(terms.race?.busy ? [`during the race ${terms.race.busy}: its ratios are provisional`] : []),
       ...severalRuns(left),
       ...warningsOf(ranking, evidence),
     ],
@@ -302,7 +303,12 @@ function verdictOf(
     reason: fastest === null ? reason : `${fastest} is the fastest, but ${reason}`,
   });
   if (evidence.qualitySource === null) {
-    return nothing("no answer was checked or rated: speed is ranked, nothing is recommended");
+    const busy = terms.race?.state.verdict?.verdict === "undecided" ? terms.race.busy : null;
+    return nothing(
+      `${
+        busy === null ? "" : `${busy}; `
+      }no answer was checked or rated: speed is ranked, nothing is recommended`,
+    );
   }
   const eligible = (id: string) => ranking.eligibility.get(id)?.eligible === true;
   const why = (id: string) => ranking.eligibility.get(id)?.why ?? "its answers were not scored";

@@ -3,6 +3,7 @@ import { collectRun, type RequestMetric } from "../../bench/collect.ts";
 import { join, resolve } from "node:path";
 import { energyMeter } from "../../bench/energy.ts";
 import { readAnswers, readRunInfo } from "../../bench/folder.ts";
+import { machineWasBusy } from "../../bench/noise_effect.ts";
 import { underLoad } from "../../bench/plan.ts";
 import type { MachineInfo, RunInfo } from "../../bench/records.ts";
 import { summarizeRun } from "../../bench/summary.ts";
@@ -156,11 +157,7 @@ async function withSharedChecked(
 
 /** Why drift or other programs may have made a difference in times: the reasons for which a summary gives no verdict. */
 function speedFault({ blocks: { treatment, busiest } }: Summary, run: RunInfo | undefined): string | null {
-  if (treatment === "too many") {
-    return `the machine was busy${
-      busiest === null ? "" : ` (${busiest.program}, ${busiest.cores.toFixed(2)} cores)`
-    }`;
-  }
+  if (treatment === "too many") return machineWasBusy(busiest);
   if (run === undefined) return null;
   if (run.plan.order === "by model") {
     return "the candidates ran one after the other: drift was not controlled";

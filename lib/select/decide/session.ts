@@ -1,4 +1,5 @@
 /** A race and a decision in a few calls, over candidates that a session found: what the notebooks share. */
+import { busiestFinder } from "../../bench/busiest_program.ts";
 import { machineReader } from "../../bench/noise.ts";
 import type { Exclusion, PlanInfo, RaceTerms, RunInfo } from "../../bench/records.ts";
 import type { NamedCandidate } from "../../bench/named_candidate.ts";
@@ -53,7 +54,7 @@ export interface SessionRace extends RecordedRace {
 
 /** What a race takes besides its candidates, its plan and its terms. */
 export interface RaceFoundOptions extends RunPlace {
-  readonly resources: Pick<SessionResources, "clock" | "signal">;
+  readonly resources: Pick<SessionResources, "clock" | "run" | "signal" | "sleep">;
   /** Those that run.json names, excluded ones too; left out: those that were found. */
   readonly entered?: readonly NamedCandidate[];
   /** Scores an answer, for a race by checks or utility. */
@@ -81,8 +82,13 @@ export async function raceFound(
   terms: RaceTerms,
   options: RaceFoundOptions,
 ): Promise<SessionRace> {
-  const { resources: { clock, signal }, entered = found.named, score = () => null, onEvent, onBlock } =
-    options;
+  const {
+    resources: { clock, run: runProgram, signal, sleep },
+    entered = found.named,
+    score = () => null,
+    onEvent,
+    onBlock,
+  } = options;
   const racing = found.candidates.filter(({ info }) => !terms.excluded.some(({ id }) => id === info.id));
   const run = { named: entered, machine: found.machine };
   const { info, folder } = await beginRun(run, racePlan(plan, terms, racing.length), options);
@@ -98,7 +104,9 @@ export async function raceFound(
       candidates: racing,
       sink: folder,
       clock,
+      sleep,
       readMachine: machineReader(clock),
+      findBusiest: busiestFinder(runProgram, clock, Deno.build.os),
       signal,
       score,
       ...(onEvent === undefined ? {} : { onEvent }),

@@ -41,6 +41,13 @@ export function needsScores({ by, weights }: Pick<RaceTerms, "by" | "weights">):
   return by === "checks" || (by === "utility" && (weights?.checks ?? 0) > 0);
 }
 
+/** Whether a race counts times or rates, which other programs on the machine change. */
+export function needsTimes({ by, weights }: Pick<RaceTerms, "by" | "weights">): boolean {
+  return by === "utility"
+    ? utilityParts.some((part) => part !== "checks" && (weights?.[part] ?? 0) > 0)
+    : by !== "checks";
+}
+
 /** `checks` and `quality` name the same part: the score of an answer. */
 const synonyms: Readonly<Record<string, string>> = { checks: "quality", quality: "checks" };
 

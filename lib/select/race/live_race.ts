@@ -1,10 +1,10 @@
 /** Runs a race on real candidates, and records it like any other run. */
 import type { LiveCandidate } from "../../bench/live_candidate.ts";
 import type { RunSink } from "../../bench/folder.ts";
-import { type Reading, type ReadMachine, readUse, useRecord } from "../../bench/noise.ts";
+import { type MachineWatch, type Reading, readUse, watchedUse } from "../../bench/noise.ts";
 import type { RaceTerms, RequestRecord, RunInfo } from "../../bench/records.ts";
 import { type OpenedEvent, withOpened } from "../../bench/run_info.ts";
-import { CandidateSession, type RunContext, type RunEvent } from "../../bench/candidate_session.ts";
+import { CandidateSession, ownPids, type RunContext, type RunEvent } from "../../bench/candidate_session.ts";
 import type { Clock } from "../../clock.ts";
 import { UserError } from "../../errors.ts";
 import { seededRandom, shuffle } from "../../stats/random.ts";
@@ -13,15 +13,13 @@ import type { CaseOutcome, RaceState } from "./race.ts";
 import { DEFAULT_TERMS, racingCandidates, type Score } from "./recorded_race.ts";
 import { runRace } from "./run_race.ts";
 
-export interface LiveRace {
+export interface LiveRace extends MachineWatch {
   /** Its plan holds the race's terms; `excluded` may grow by candidates that can't be loaded. */
   readonly info: RunInfo;
   /** Those that no constraint excluded. */
   readonly candidates: readonly LiveCandidate[];
   readonly sink: RunSink & { writeInfo(info: RunInfo): Promise<void> };
   readonly clock: Clock;
-  readonly readMachine: ReadMachine;
-  readonly signal: AbortSignal;
   readonly score: Score;
   readonly onEvent?: (event: RunEvent) => void;
   readonly onBlock?: (state: RaceState) => void;
@@ -36,7 +34,7 @@ export interface LiveRace {
  *
  * @example
  * ```ts ignore
- * const { info } = await raceLive({ info, candidates, sink: folder, clock, readMachine, signal, score });
+ * const { info } = await raceLive({ info, candidates, sink: folder, clock, sleep, readMachine, signal, score });
  * ```
  */
 export async function raceLive(options: LiveRace): Promise<RunInfo> {
@@ -194,7 +192,11 @@ class Race {
     const after = await readUse(this.#options.readMachine, this.#running);
     for (const session of this.#running) await session.recordMemory();
     if (this.#before !== null) {
-      const record = useRecord(this.#before, after, this.#context.nowMs());
+      const record = await watchedUse(this.#before, after, {
+        ...this.#options,
+        nowMs: this.#context.nowMs,
+        ownPids: ownPids(this.#sessions.values()),
+      });
       await this.#options.sink.sample({ ...record, block: state.blocks });
     }
     await this.#options.sink.flush?.();

@@ -46,6 +46,8 @@ export interface RaceReport {
   /** Candidates that failed out of the race; later blocks are not evidence. */
   readonly left: readonly Departure[];
   readonly excluded: readonly Exclusion[];
+  /** Whether the machine was busy in most blocks: how large the effects are then holds for this busy machine only. */
+  readonly provisional: boolean;
   /** How the choice, or the first of those left, compares with each other candidate. */
   readonly effects: readonly RaceEffect[];
   /** The same blocks by output tokens/s, at the same delta; null where answers are about as long. */
@@ -82,9 +84,9 @@ export interface RaceEffect {
  * ```
  */
 export function raceReport(
-  { info, terms, state, perToken, cases }: Pick<RecordedRace, "terms" | "state" | "perToken" | "cases"> & {
-    readonly info: { readonly run_id: string };
-  },
+  { info, terms, state, perToken, busy, cases }:
+    & Pick<RecordedRace, "terms" | "state" | "perToken" | "busy" | "cases">
+    & { readonly info: { readonly run_id: string } },
 ): RaceReport {
   const { verdict } = state;
   if (verdict === null) throw new RangeError("Cannot report a race that has not ended");
@@ -110,6 +112,7 @@ export function raceReport(
     eliminated: state.eliminated,
     left: state.left,
     excluded: terms.excluded,
+    provisional: busy !== null,
     effects: effectsOf(state, first),
     per_token: perToken === null || perToken.verdict === null ? null : {
       verdict: perToken.verdict.verdict,
@@ -206,11 +209,12 @@ function mainVerdict(report: RaceReport): string {
   const { verdict, winner, lightest, reason, requests, blocks, delta, by } = report;
   const cost = `${requests} requests, ${blocks} blocks`;
   const about = `for ${scopeText(report.scope)}`;
+  const provisionally = report.provisional ? ", provisionally (the machine was busy)" : "";
   switch (verdict) {
     case "winner": {
       const rival = report.effects.find(({ b }) => b === report.runner_up);
       return `Winner by ${by}: ${winner}, ${about} (${cost}, delta ${delta})${
-        rival === undefined ? "" : `; against the runner-up: ${effectText(rival)}`
+        rival === undefined ? "" : `; against the runner-up${provisionally}: ${effectText(rival)}`
       }.`;
     }
     case "tie":
@@ -218,9 +222,9 @@ function mainVerdict(report: RaceReport): string {
         report.live.map(({ id }) => id).join(" and ")
       } are as good as equal, ${about} (${cost}); ${lightest} is the lightest.`;
     case "undecided":
-      return `Undecided by ${by}, ${about}: ${reason} (${cost}); still in: ${
-        report.live.map(({ id }) => id).join(", ")
-      }.`;
+      return `${
+        report.provisional ? "No verdict" : "Undecided"
+      } by ${by}, ${about}: ${reason} (${cost}); still in: ${report.live.map(({ id }) => id).join(", ")}.`;
     case "left":
       return `No verdict by ${by}: ${reason} (${cost}). Failures are not evidence of speed.`;
     case "only":
@@ -230,7 +234,7 @@ function mainVerdict(report: RaceReport): string {
   }
 }
 
-function perTokenText({ per_token, winner }: RaceReport): string {
+function perTokenText({ per_token, winner, provisional }: RaceReport): string {
   if (per_token === null) return "";
   const { effects } = per_token;
   const [first] = effects;
@@ -238,7 +242,9 @@ function perTokenText({ per_token, winner }: RaceReport): string {
     ? `${per_token.winner} wins${per_token.winner === winner ? " as well" : ""}`
     : per_token.verdict;
   return `\nAnswers differ in length. By output tokens/s: ${verdict}${
-    first === undefined ? "" : `; ${first.a}: ${effects.map(effectText).join(", ")}`
+    first === undefined
+      ? ""
+      : `; ${provisional ? "provisionally, " : ""}${first.a}: ${effects.map(effectText).join(", ")}`
   }.`;
 }
 

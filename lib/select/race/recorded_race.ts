@@ -1,6 +1,8 @@
 /** A race over a run's records: the same verdict as live, and a verdict over a run that was no race. */
 import { join } from "node:path";
 import { readAnswers, readRunInfo, readSamples } from "../../bench/folder.ts";
+import { collectRecords } from "../../bench/collect.ts";
+import { machineWasBusy, noiseEffect } from "../../bench/noise_effect.ts";
 import { underLoad } from "../../bench/plan.ts";
 import type {
   AnswerRecord,
@@ -14,7 +16,7 @@ import { UserError } from "../../errors.ts";
 import { loadPromptSet, type Prompt, type PromptSet } from "../../prompts/prompts.ts";
 import { scoreAnswer } from "../../quality/check.ts";
 import { promptsOfRun } from "../../quality/recorded_answers.ts";
-import { needsScores, outcomeOf, rulesOf } from "./criterion.ts";
+import { needsScores, needsTimes, outcomeOf, rulesOf } from "./criterion.ts";
 import { type CaseOutcome, type RaceCandidate, type RaceScope, type RaceState, undecided } from "./race.ts";
 import { replayRace } from "./run_race.ts";
 
@@ -73,6 +75,8 @@ export interface RecordedRace {
   readonly history: readonly RaceState[];
   /** The same blocks raced by output tokens/s, where latency was raced and answers differ in length. */
   readonly perToken: RaceState | null;
+  /** That the machine was busy in most of the blocks, and with which program; null where it was not. */
+  readonly busy: string | null;
   /** Cases of the set. */
   readonly cases: number;
 }
@@ -100,7 +104,7 @@ export async function replayRecorded(
   const score = needsScores({ ...DEFAULT_TERMS, ...info.plan.race, ...change })
     ? scorer(promptsOfRun(info, set ?? await loadPromptSet(join(folder, "prompts.json"))))
     : () => null;
-  return raceOver(records, change, score);
+  return await raceOver(records, change, score);
 }
 
 /** From this ratio between mean lengths on, answers differ in length, and time per token is raced as well. */
@@ -108,20 +112,21 @@ const LENGTHS_DIFFER = 1.25;
 
 /**
  * The race over records that are in memory already. For a claim about cases like these only the first block of each
- * case counts. Warm-ups don't count; disturbed blocks do, since they hit all candidates alike.
+ * case counts. Warm-ups don't count; disturbed blocks do, since they hit all candidates alike. Where most blocks were
+ * disturbed and the race stayed undecided, the reason says so.
  *
  * @throws {UserError} for a claim about these cases over a run that did not draw them with replacement
  *
  * @example
  * ```ts ignore
- * const { state } = raceOver({ info, samples: sink.samples, answers: sink.answers });
+ * const { state } = await raceOver({ info, samples: sink.samples, answers: sink.answers });
  * ```
  */
-export function raceOver(
+export async function raceOver(
   records: RunRecords,
   change: Partial<RaceTerms> = {},
   score: Score = () => null,
-): RecordedRace {
+): Promise<RecordedRace> {
   const { info } = records;
   const own = info.plan.race;
   const given = { ...DEFAULT_TERMS, ...own, ...change };
@@ -165,14 +170,18 @@ export function raceOver(
     });
   };
   const history: RaceState[] = [];
-  const state = withoutControl(run(terms.by, (now) => history.push(now)), info);
-  const differ = terms.by === "latency" && lengthRatio(blocks.slice(0, state.blocks)) > LENGTHS_DIFFER;
+  const ended = withoutControl(run(terms.by, (now) => history.push(now)), info);
+  const raced = blocks.slice(0, ended.blocks);
+  const busy = needsTimes(terms) ? await busyDuring(raced, records) : null;
+  const state = busy === null ? ended : withBusyMachine(ended, busy);
+  const differ = terms.by === "latency" && lengthRatio(raced) > LENGTHS_DIFFER;
   return {
     info,
     terms: racing,
     state,
     history,
     perToken: differ ? withoutControl(run("throughput", () => {}), info) : null,
+    busy,
     cases: info.plan.prompt_set.prompts.length,
   };
 }
@@ -193,6 +202,29 @@ function withoutControl(state: RaceState, { plan }: RunInfo): RaceState {
     : null;
   const decided = state.verdict?.verdict === "winner" || state.verdict?.verdict === "tie";
   return why === null || !decided ? state : { ...state, verdict: undecided(state, why) };
+}
+
+/** Judges the blocks that were raced as a bench judges its own: that the machine was busy in most of them, or null. */
+async function busyDuring(
+  raced: readonly ReadonlyMap<string, RequestRecord>[],
+  { info, samples }: RunRecords,
+): Promise<string | null> {
+  const numbers = new Set(raced.flatMap((block) => [...block.values()].map((record) => record.block)));
+  const own = samples.filter((record) =>
+    (record.kind === "machine" || record.kind === "request") && numbers.has(record.block)
+  );
+  if (!own.some((record) => record.kind === "machine" && record.disturbed !== null)) return null;
+  const promptIds = info.plan.prompt_set.prompts.map(({ id }) => id);
+  const { candidates } = info;
+  const { treatment, busiest } = noiseEffect(await collectRecords(own, { candidates, promptIds, slo: null }));
+  return treatment === "too many" ? machineWasBusy(busiest) : null;
+}
+
+/** An undecided race says first that the machine was busy: its candidates may differ on a quiet one. */
+function withBusyMachine(state: RaceState, busy: string): RaceState {
+  const { verdict } = state;
+  if (verdict?.verdict !== "undecided") return state;
+  return { ...state, verdict: { ...verdict, reason: `${busy}; ${verdict.reason}` } };
 }
 
 /** The blocks in the order in which they ran: request by candidate. */

@@ -14,6 +14,7 @@ import { decisionMarkdown } from "../../../lib/select/decide/decision_markdown.t
 import { type Decision, decisionSchema } from "../../../lib/select/decide/decision_schema.ts";
 import { gatherEvidence } from "../../../lib/select/decide/evidence.ts";
 import { DEFAULT_WEIGHTS } from "../../../lib/select/decide/ranking.ts";
+import { replayRecorded } from "../../../lib/select/race/recorded_race.ts";
 import { compareSharedAnswers } from "../../../lib/select/decide/shared_answers.ts";
 import { seededRandom } from "../../../lib/stats/random.ts";
 import {
@@ -207,6 +208,23 @@ Deno.test("as good as equal is a tie; one left is only; nobody is none, with the
     ]);
     assert.match(decisionMarkdown(none), /^# None; the best of the rest is slow/);
   });
+});
+
+Deno.test("a decision over a race says that the machine was busy, with scores and without", async () => {
+  for (const scores of [null, { quick: 0.7, slow: 0.7 }]) {
+    await withRun([slow, quick], scores, async (folder) => {
+      const race = await replayRecorded(folder, { budget: 4 });
+      const decision = decide(await gatherEvidence([folder], null), terms({ race }));
+      assert.equal(decision.verdict, "undecided");
+      const why = scores === null ? "no answer was checked" : "the budget of 4 requests is spent";
+      assert.ok(decision.reason.startsWith(`the machine was busy; ${why}`), decision.reason);
+      assert.match(decisionMarkdown(decision), /^# Undecided\n\nBecause: the machine was busy; /);
+      assert.match(
+        decision.warnings.join("\n"),
+        /^during the race the machine was busy: its ratios are provisional$/m,
+      );
+    }, { disturbEvery: 1 });
+  }
 });
 
 Deno.test("where drift or other programs may explain the times, speed decides nothing", async () => {

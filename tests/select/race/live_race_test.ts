@@ -1,17 +1,21 @@
 /** A live race on candidates whose truth is known, on a virtual clock, and the same race over its records. */
 import assert from "node:assert/strict";
 import type { RaceTerms } from "../../../lib/bench/records.ts";
-import { createRunFolder } from "../../../lib/bench/folder.ts";
+import { createRunFolder, readSamples } from "../../../lib/bench/folder.ts";
 import { raceLive } from "../../../lib/select/race/live_race.ts";
 import type { RaceState } from "../../../lib/select/race/race.ts";
-import { raceReport } from "../../../lib/select/race/race_report.ts";
-import { DEFAULT_TERMS, replayRecorded } from "../../../lib/select/race/recorded_race.ts";
+import { raceReport, verdictText } from "../../../lib/select/race/race_report.ts";
+import { DEFAULT_TERMS, raceOver, replayRecorded } from "../../../lib/select/race/recorded_race.ts";
 import { type FakeBehaviour, fakeCandidate, fakeMachine, runInfoOf, VirtualTime } from "../../bench/fakes.ts";
 
 async function race(
   behaviours: Readonly<Record<string, FakeBehaviour>>,
   terms: Partial<RaceTerms> = {},
-  stopAfter = Infinity,
+  { stopAfter = Infinity, othersS = () => 0 }: {
+    readonly stopAfter?: number;
+    /** Processor seconds that another program used since the start. */
+    readonly othersS?: (atMs: number) => number;
+  } = {},
 ) {
   const time = new VirtualTime();
   const candidates = Object.entries(behaviours).map(([id, one]) => fakeCandidate(id, time, one));
@@ -31,7 +35,9 @@ async function race(
     candidates,
     sink: time.holding(folder),
     clock: time.clock,
-    readMachine: fakeMachine(time),
+    sleep: time.sleep,
+    readMachine: fakeMachine(time, othersS),
+    findBusiest: () => Promise.resolve({ program: "firefox", cores: 0.62 }),
     signal: stop.signal,
     score: () => null,
     onBlock: (state) => {
@@ -41,8 +47,9 @@ async function race(
   });
   folder.close();
   const replayed = await replayRecorded(folder.path);
+  const samples = await Array.fromAsync(readSamples(folder.path));
   await Deno.remove(root, { recursive: true });
-  return { ended, last: states.at(-1), replayed, report: raceReport(replayed) };
+  return { ended, last: states.at(-1), replayed, samples, report: raceReport(replayed) };
 }
 
 Deno.test("a replay gives the live race's state to the last digit: latencies, first tokens, rates, utilities", async () => {
@@ -94,7 +101,9 @@ Deno.test("one that can't be loaded is excluded, and the others race on", async 
 });
 
 Deno.test("an interrupted race keeps its blocks and can be replayed: undecided", async () => {
-  const { ended, report } = await race({ quick: { ttftMs: 10 }, slow: { ttftMs: 90 } }, {}, 3);
+  const { ended, report } = await race({ quick: { ttftMs: 10 }, slow: { ttftMs: 90 } }, {}, {
+    stopAfter: 3,
+  });
   assert.equal(ended.status, "interrupted");
   assert.deepEqual([report.verdict, report.blocks], ["undecided", 3]);
 });
@@ -103,4 +112,61 @@ Deno.test("where nobody answers, the verdict is none", async () => {
   const dead = { fails: () => "no" };
   const { ended, report } = await race({ one: dead, two: dead });
   assert.deepEqual([report.verdict, ended.status], ["none", "failed"]);
+});
+
+/** 0.62 cores, all the time. */
+const browser = (atMs: number) => 0.62 * atMs / 1000;
+
+/** Two that differ by less than their noise. */
+const close = {
+  a: { ttftMs: 50, slowdown: (atMs: number) => 1 + 0.5 * Math.sin(atMs) },
+  b: { ttftMs: 50, slowdown: (atMs: number) => 1 + 0.5 * Math.sin(2 * atMs) },
+};
+
+Deno.test("on a busy machine each block names the program, and the reason says so before anything else", async () => {
+  const { last, samples, report } = await race(close, { budget: 40 }, { othersS: browser });
+  const machine = samples.filter((record) => record.kind === "machine");
+  assert.equal(machine.length, report.blocks);
+  assert.ok(machine.every(({ busiest }) => busiest?.program === "firefox" && busiest.cores === 0.62));
+  assert.equal(report.verdict, "undecided");
+  assert.ok(last?.verdict?.verdict === "undecided");
+  assert.equal(report.reason, `the machine was busy (firefox, 0.62 cores); ${last.verdict.reason}`);
+  assert.equal(report.provisional, true);
+  assert.match(
+    verdictText(report),
+    /^No verdict by latency, .*: the machine was busy \(firefox, 0\.62 cores\); /,
+  );
+});
+
+Deno.test("a race that is too close to call on a quiet machine, or a mostly quiet one, blames no program", async () => {
+  const quarter = (atMs: number) => atMs < 3000 ? browser(atMs) : browser(3000);
+  for (const othersS of [() => 0, quarter]) {
+    const { report, samples } = await race(close, { budget: 40 }, { othersS });
+    assert.equal(samples.some((record) => record.kind === "machine" && record.busiest), othersS === quarter);
+    assert.deepEqual([report.verdict, report.provisional], ["undecided", false]);
+    assert.doesNotMatch(verdictText(report), /busy/);
+  }
+});
+
+Deno.test("a race replayed over records of a busy run: no verdict by time, provisional ratios, scores as ever", async () => {
+  const { replayed, samples } = await race({ quick: { ttftMs: 10 }, slow: { ttftMs: 90 } }, {}, {
+    othersS: browser,
+  });
+  const over = async (change: Partial<RaceTerms>) =>
+    raceReport(await raceOver({ info: replayed.info, samples, answers: [] }, change, () => 1));
+  const stricter = await over({ delta: 0.001 });
+  assert.match(
+    stricter.reason ?? "",
+    /^the machine was busy \(firefox, 0\.62 cores\); 8 cases did not decide it/,
+  );
+  // Other programs hit both alike: who wins stands, how large the difference is may not.
+  const same = await over({});
+  assert.deepEqual([same.winner, same.provisional], ["quick", true]);
+  assert.match(verdictText(same), /against the runner-up, provisionally \(the machine was busy\): 0\./);
+  for (const change of [{ by: "checks" }, { by: "utility", weights: { checks: 1 } }] as const) {
+    const scores = await over(change);
+    assert.deepEqual([scores.provisional, /busy/.test(scores.reason ?? "")], [false, false], change.by);
+  }
+  const utility = await over({ by: "utility", weights: { checks: 1, latency: 0.1 } });
+  assert.equal(utility.provisional, true);
 });
