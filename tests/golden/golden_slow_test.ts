@@ -15,7 +15,7 @@ const SMOLLM = "smollm2-135m-instruct:q4_1";
 const GEMMA = "gemma-3-270m:q4_k_m";
 
 /** What this machine is: a GPU, an energy counter or another program beside makes these differ. */
-const OF_MACHINE = /^(machine|energy|warnings|with_disturbed)$/;
+const OF_MACHINE = /^(machine|energy|warnings|with_disturbed|busiest|slowdown)$/;
 
 Deno.test("a recorded run gives the same reports again", async () => {
   await using work = await workspace();
