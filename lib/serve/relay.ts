@@ -130,26 +130,14 @@ export async function relay(
     if (!head.headers.get("content-type")?.startsWith("text/event-stream")) {
       return await whole(head, answer, sent);
     }
+    // Whatever does not depend on the first piece is made before it comes: the client waits for the rest alone.
+    const passing = new PassedStream(answer, head, { apiKey, clock, gapMs: streamLimits.gapMs, stop });
+    const response = new Response(passing.body, { status, headers: headersOf(head, sent.headers()) });
     const first = await nextPiece(answer);
     if (first === null) throw new BadAnswer("it sent an empty answer");
-    const scan = new AnswerScan(head.headers.get("content-type") ?? null);
-    scan.add(first.bytes, first.atMs);
-    if (!beginsAsEvents(first.bytes)) throw new BadAnswer("what it sent is no event stream");
-    if (scan.error !== null) throw new BadAnswer(scan.error);
+    passing.begin(first);
     deadline?.end();
-    const passing = new PassedStream(answer, first, {
-      apiKey,
-      status,
-      scan,
-      clock,
-      gapMs: streamLimits.gapMs,
-      stop,
-    });
-    return {
-      kind: "answered",
-      response: new Response(passing.body, { status, headers: headersOf(head, sent.headers()) }),
-      ended: passing.ended,
-    };
+    return { kind: "answered", response, ended: passing.ended };
   } catch (error) {
     const reason = given ?? error;
     giveUp(error);
@@ -174,9 +162,6 @@ interface Piece {
 
 interface PassedStreamOptions {
   readonly apiKey: string | undefined;
-  readonly status: number;
-  /** Has read the first piece already. */
-  readonly scan: AnswerScan;
   readonly clock: Clock;
   readonly gapMs: number;
   readonly stop: AbortSignal;
@@ -189,35 +174,28 @@ interface PassedStreamOptions {
 class PassedStream {
   readonly body: ReadableStream<Uint8Array>;
   readonly ended: Promise<Ended>;
-  readonly #end: (how: Ended) => void;
+  readonly #settle: (how: Ended) => void;
+  readonly #status: number;
   readonly #scan: AnswerScan;
-  readonly #deadline: Deadline;
-  #first: Piece | null;
+  #deadline: Deadline | null = null;
+  #first: Piece | null = null;
   /** The piece that the client got last. */
   #handed: Piece | null = null;
   /** The client has not taken the last piece yet. */
   #clientBusy = false;
   #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
+  readonly #onStop = () => this.#giveUp(this.options.stop.reason);
 
   constructor(
     private readonly answer: TimedResponse,
-    first: Piece,
+    head: ResponseHead,
     private readonly options: PassedStreamOptions,
   ) {
-    const { clock, gapMs, stop } = options;
-    this.#scan = options.scan;
+    this.#status = head.status;
+    this.#scan = new AnswerScan(head.headers.get("content-type") ?? null);
     const { promise, resolve } = Promise.withResolvers<Ended>();
     this.ended = promise;
-    this.#first = first;
-    this.#deadline = new Deadline(clock, clock() + gapMs, () => this.#giveUp(tooSlow()));
-    const onStop = () => this.#giveUp(stop.reason);
-    stop.addEventListener("abort", onStop, { once: true });
-    this.#end = (how) => {
-      this.#deadline.end();
-      stop.removeEventListener("abort", onStop);
-      this.#controller = null;
-      resolve(how);
-    };
+    this.#settle = resolve;
     this.body = new ReadableStream<Uint8Array>({
       start: (controller) => void (this.#controller = controller),
       pull: (controller) => this.#pull(controller),
@@ -228,10 +206,32 @@ class PassedStream {
     }, { highWaterMark: 0 });
   }
 
+  /**
+   * From here on the client gets what comes.
+   *
+   * @throws {BadAnswer} where the first piece shows that this is no answer
+   */
+  begin(first: Piece): void {
+    this.#scan.add(first.bytes, first.atMs);
+    if (!beginsAsEvents(first.bytes)) throw new BadAnswer("what it sent is no event stream");
+    if (this.#scan.error !== null) throw new BadAnswer(this.#scan.error);
+    this.#first = first;
+    const { clock, gapMs, stop } = this.options;
+    this.#deadline = new Deadline(clock, clock() + gapMs, () => this.#giveUp(tooSlow()));
+    stop.addEventListener("abort", this.#onStop, { once: true });
+  }
+
+  #end(how: Ended): void {
+    this.#deadline?.end();
+    this.options.stop.removeEventListener("abort", this.#onStop);
+    this.#controller = null;
+    this.#settle(how);
+  }
+
   async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     this.#clientBusy = false;
     // The model's time begins when the client has taken the last piece.
-    this.#deadline.move(this.options.clock() + this.options.gapMs);
+    this.#deadline?.move(this.options.clock() + this.options.gapMs);
     try {
       // The last piece is examined only now, when the client has it.
       if (this.#handed !== null) this.#scan.add(this.#handed.bytes, this.#handed.atMs);
@@ -242,7 +242,7 @@ class PassedStream {
       if (piece === null) return this.#close(controller);
       controller.enqueue(piece.bytes);
       this.#clientBusy = true;
-      this.#deadline.move(this.options.clock() + this.options.gapMs);
+      this.#deadline?.move(this.options.clock() + this.options.gapMs);
     } catch (error) {
       this.#breakOff(error);
     }
@@ -252,7 +252,7 @@ class PassedStream {
     const seen = this.#scan.result();
     if (!seen.ended && seen.error === null) throw new BadAnswer("it ended its answer before it was complete");
     controller.close();
-    this.#end({ kind: "sent", status: this.options.status, seen, fault: null });
+    this.#end({ kind: "sent", status: this.#status, seen, fault: null });
   }
 
   /** The client that does not read, or the model that is silent. */
@@ -272,7 +272,7 @@ class PassedStream {
     const { error } = failureOf(reason, this.options.apiKey);
     controller.enqueue(new TextEncoder().encode(`\n\ndata: ${JSON.stringify(errorBody(error))}\n\n`));
     controller.close();
-    this.#end({ kind: "sent", status: this.options.status, seen: this.#scan.result(), fault: error.message });
+    this.#end({ kind: "sent", status: this.#status, seen: this.#scan.result(), fault: error.message });
     void this.answer.cancel(reason);
   }
 }
