@@ -118,7 +118,8 @@ const maxDifferent = 200;
  *   { id: "1", candidate: "a", prompt_id: "p", phase: "timed", round: 1, content: "Yes.", reasoning: "" },
  *   { id: "2", candidate: "a", prompt_id: "p", phase: "timed", round: 2, content: "No.", reasoning: "" },
  * ]);
- * if (answers.get(answerKey("a", "p"))?.different !== 2) throw new Error("two texts were given");
+ * const [shown] = answers.values();
+ * if (shown?.different !== 2) throw new Error("two texts were given");
  * ```
  */
 export async function gatherAnswers(
