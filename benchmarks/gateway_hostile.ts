@@ -92,8 +92,10 @@ export async function hostileServe(misbehaving: number, requests: number): Promi
   };
 }
 
-async function misbehave(port: number, number: number): Promise<never> {
+async function misbehave(port: number, number: number, clients: number): Promise<never> {
   const bytes = encoder.encode(MISBEHAVIOURS[number % MISBEHAVIOURS.length]);
+  // Clients that know nothing of each other don't try all at the same moment.
+  await realSleep(number / clients * 2 * PAUSE_MS);
   while (true) {
     try {
       using socket = await Deno.connect({ hostname: "127.0.0.1", port });
@@ -111,5 +113,5 @@ async function misbehave(port: number, number: number): Promise<never> {
 // A process of its own: the honest client shares nothing with the others but the gateway and the machine.
 if (import.meta.main) {
   const [port = 0, clients = 0] = Deno.args.map(Number);
-  await Promise.all(Array.from({ length: clients }, (_, i) => misbehave(port, i)));
+  await Promise.all(Array.from({ length: clients }, (_, i) => misbehave(port, i, clients)));
 }

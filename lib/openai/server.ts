@@ -71,7 +71,7 @@ export interface HttpServer {
 /** How often the time limits of connections are checked. */
 const CHECK_MS = 250;
 /** Requests that a client may send ahead of its answers: browsers and SDKs send none, a flood sends thousands. */
-const PIPELINED = 16;
+const PIPELINED = 4;
 
 /**
  * Listens, and hands every request to `handler`.
