@@ -5,6 +5,7 @@ import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
 import { readTextFile } from "../text_file.ts";
 import { type Anchor, type AnswerCheck, parseAnchors, parseChecks } from "./checks.ts";
+import type { RequestSettings, ToolDefinition } from "./request_settings.ts";
 
 /** One message of a chat, in the OpenAI protocol's words. */
 export interface PromptMessage {
@@ -24,7 +25,18 @@ export interface Prompt {
   /** Answers of known worth: what a judge is tried on. */
   readonly anchors: readonly Anchor[];
   readonly reference: string | null;
-  /** SHA-256 of the messages, as lower-case hex. */
+  /** Functions that the model may call. */
+  readonly tools: readonly ToolDefinition[];
+  readonly settings: RequestSettings;
+  /** The texts that the answer must rest on; they are part of the messages. */
+  readonly documents: readonly string[];
+  /** The user's further messages, each sent after the model's own answer to the one before. */
+  readonly turns: readonly string[];
+  /** Other messages for the same case, by the wording's name. */
+  readonly wordings: ReadonlyMap<string, readonly PromptMessage[]>;
+  /** What a draw is stratified by: the expected label; null where there is none. */
+  readonly label: string | null;
+  /** SHA-256 of what is sent (messages, tools, settings, turns), as lower-case hex. */
   readonly sha256: string;
 }
 
@@ -34,6 +46,10 @@ export interface PromptSet {
   readonly sha256: string;
   /** The model that a choice must beat (an alias of the registry): an adapter; null where the set names none. */
   readonly baseline: string | null;
+  /** Settings of every request of the set, unless its case has its own. */
+  readonly settings: RequestSettings;
+  /** What a case may be classified as; empty where nothing is classified. */
+  readonly labels: readonly string[];
   readonly prompts: readonly Prompt[];
 }
 
@@ -126,6 +142,8 @@ export function parsePromptSet(json: unknown, name: string): PromptSet {
     name: typeof ownName === "string" ? ownName.trim() : name,
     sha256: hash(read.map((prompt) => [prompt.id, prompt.sha256])),
     baseline: typeof baseline === "string" ? baseline.trim() : null,
+    settings: {},
+    labels: [],
     prompts: read,
   };
 }
@@ -160,6 +178,12 @@ function toPrompt(shape: PromptShape, index: number, set: string): Prompt {
     checks: parseChecks(more.checks ?? [], where),
     anchors: parseAnchors(more.anchors ?? [], where),
     reference: reference ?? null,
+    tools: [],
+    settings: {},
+    documents: [],
+    turns: [],
+    wordings: new Map(),
+    label: null,
     sha256: hashMessages(messages),
   };
 }
