@@ -5,6 +5,8 @@
 import { RE2JS } from "re2js";
 import { z } from "zod";
 import { UserError } from "../errors.ts";
+import { jsonSchema } from "./json_schema.ts";
+import { taskChecks } from "./task_checks.ts";
 
 const named = {
   /** Shown in every report: what the check is about, not how it works. */
@@ -58,15 +60,6 @@ const phrasing = z.string().min(1).superRefine((text, context) => {
   if (fault) context.addIssue({ code: "custom", message: fault });
 });
 
-const jsonSchema = z.record(z.string(), z.unknown()).superRefine((schema, context) => {
-  try {
-    z.fromJSONSchema(schema);
-  } catch (fault) {
-    const why = fault instanceof Error ? fault.message : String(fault);
-    context.addIssue({ code: "custom", message: `not a JSON schema that can be checked: ${why}` });
-  }
-});
-
 /** Languages that the language check knows, as ISO 639-1 codes. */
 export const languageCode = z.enum(["de", "en", "es", "fr", "it", "nl", "pt"]);
 
@@ -94,6 +87,8 @@ export type FactKind = z.infer<typeof factKind>;
  * - `nothing_invented`: every name, date and number is in the prompt's messages or in `allow`.
  * - `repetition`: at most the share `max` of its sequences of four words are repeats: small models loop.
  * - `rouge_l`: ROUGE-L F1 against the prompt's reference is at least `min`.
+ *
+ * The kinds of `task_checks.ts` are tasks of their own: `label`, `record`, `calls`, `answer`, `quote`, `tests`.
  */
 const checkSchema = z.discriminatedUnion("kind", [
   z.strictObject({
@@ -151,6 +146,7 @@ const checkSchema = z.discriminatedUnion("kind", [
     max: z.number().min(0).max(1).default(0.3),
   }),
   z.strictObject({ kind: z.literal("rouge_l"), ...named, min: z.number().gt(0).max(1) }),
+  ...taskChecks,
 ]);
 export type AnswerCheck = z.infer<typeof checkSchema>;
 

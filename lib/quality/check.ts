@@ -190,6 +190,13 @@ function verdictOf(check: AnswerCheck, answer: string, prompt: CheckedPrompt): V
       const { f1 } = rougeL(answer, prompt.reference);
       return { passed: f1 >= check.min, detail: `ROUGE-L F1 ${f1.toFixed(3)}, at least ${check.min}` };
     }
+    case "label":
+    case "record":
+    case "calls":
+    case "answer":
+    case "quote":
+    case "tests":
+      return unsupported("not written yet");
   }
 }
 
