@@ -229,6 +229,7 @@ const common = (sentMs: number) => ({
   route: "chat" as const,
   streamed: true,
   reasoning: "",
+  toolCalls: [],
   server: null,
 });
 

@@ -26,7 +26,7 @@ export type RunEvent =
   | {
     readonly kind: "request";
     readonly candidate: string;
-    readonly phase: "warmup" | "timed";
+    readonly phase: RequestRecord["phase"];
     readonly status: Trace["status"];
   }
   | { readonly kind: "left"; readonly candidate: string; readonly reason: string }

@@ -40,6 +40,7 @@ export function toRequestRecord(place: RequestPlace, trace: Trace, originMs: num
     first_content_chunk: firstContent < 0 ? null : firstContent,
     content_chars: trace.content.length,
     reasoning_chars: trace.reasoning.length,
+    ...(trace.toolCalls.length === 0 ? {} : { calls: trace.toolCalls.length }),
     prompt_tokens: trace.usage?.promptTokens ?? trace.server?.promptTokens ?? null,
     output_tokens: tokens,
     cached_tokens: trace.usage?.cachedTokens ?? trace.server?.cachedTokens ?? null,
@@ -59,5 +60,14 @@ export function toRequestRecord(place: RequestPlace, trace: Trace, originMs: num
 /** The answer's text, kept apart from the timings. */
 export function toAnswerRecord(place: RequestPlace, trace: Trace): AnswerRecord {
   const { id, candidate, prompt_id, phase, round } = place;
-  return { id, candidate, prompt_id, phase, round, content: trace.content, reasoning: trace.reasoning };
+  return {
+    id,
+    candidate,
+    prompt_id,
+    phase,
+    round,
+    content: trace.content,
+    reasoning: trace.reasoning,
+    ...(trace.toolCalls.length === 0 ? {} : { tool_calls: [...trace.toolCalls] }),
+  };
 }

@@ -29,6 +29,14 @@ export type TokenSource = z.infer<typeof tokenSource>;
 const prefixKind = z.enum(["cold", "warm", "as is"]);
 export type PrefixKind = z.infer<typeof prefixKind>;
 
+/**
+ * `timed` requests are summarised and scored. Of a conversation only the last is `timed`; those before it are `turn`.
+ */
+const phase = z.enum(["warmup", "turn", "timed"]);
+
+/** A call that a model made; its arguments are JSON as the model wrote it. */
+const toolCall = z.object({ id: z.string(), name: z.string(), arguments: z.string() });
+
 /** One request. Metrics are computed from it, never stored in it. */
 const requestRecord = z.object({
   kind: z.literal("request"),
@@ -36,7 +44,7 @@ const requestRecord = z.object({
   id: z.string(),
   candidate: z.string(),
   prompt_id: z.string(),
-  phase: z.enum(["warmup", "timed"]),
+  phase,
   round: count,
   /** Blocks count up through the run; a disturbed block is repeated with a new number. */
   block: count,
@@ -60,6 +68,8 @@ const requestRecord = z.object({
   first_content_chunk: count.nullable(),
   content_chars: count,
   reasoning_chars: count,
+  /** Tool calls in the answer; left out where there are none. */
+  calls: count.optional(),
   prompt_tokens: count.nullable(),
   output_tokens: count,
   cached_tokens: count.nullable(),
@@ -146,10 +156,14 @@ export const answerRecord = z.object({
   id: z.string(),
   candidate: z.string(),
   prompt_id: z.string(),
-  phase: z.enum(["warmup", "timed"]),
+  phase,
   round: count,
   content: z.string(),
   reasoning: z.string(),
+  /** The calls that the model made, in its order; left out where there are none. */
+  tool_calls: z.array(toolCall).optional(),
+  /** Of a conversation: the model's answers to the turns before this one. */
+  turns: z.array(z.string()).optional(),
 });
 export type AnswerRecord = z.infer<typeof answerRecord>;
 
@@ -180,6 +194,21 @@ const candidateProtocol = z.object({
 });
 export type CandidateProtocol = z.infer<typeof candidateProtocol>;
 
+const thinking = z.union([z.literal(["on", "off"]), count]);
+const format = z.enum(["free", "json", "schema"]);
+
+/** What a case requests otherwise than the run. */
+const requestSettings = z.object({
+  max_tokens: z.number().int().positive(),
+  temperature: z.number().nonnegative(),
+  stop: z.array(z.string()),
+  format,
+  schema: z.record(z.string(), z.unknown()),
+  tool_choice: z.union([z.literal(["auto", "none", "required"]), z.object({ name: z.string() })]),
+  thinking,
+}).partial();
+export type RequestSettingsRecord = z.infer<typeof requestSettings>;
+
 /** One model × variant × endpoint, as the run knew it. */
 const candidateInfo = z.object({
   /** `alias[:variant][@endpoint]`, unique in a run. */
@@ -202,6 +231,8 @@ const candidateInfo = z.object({
   llama_cpp: llamaCpp.optional(),
   /** What the endpoint refuses, and gets instead. Schema 2; left out where it takes requests as they are. */
   protocol: candidateProtocol.optional(),
+  /** How its requests differ from those of the plan, by its name. Schema 2; left out where they don't. */
+  request: z.object({ format, thinking, wording: z.string() }).partial().optional(),
 });
 export type CandidateInfo = z.infer<typeof candidateInfo>;
 
@@ -215,11 +246,29 @@ export const machineInfo = z.object({
 });
 export type MachineInfo = z.infer<typeof machineInfo>;
 
+const message = z.object({
+  role: z.enum(["system", "user", "assistant", "tool"]),
+  content: z.string(),
+  tool_calls: z.array(toolCall).readonly().exactOptional(),
+  tool_call_id: z.string().exactOptional(),
+});
+
 const promptInfo = z.object({
   id: z.string(),
   sha256: z.string(),
   /** Carried, so that a report can be rebuilt from the folder alone. */
-  messages: z.array(z.object({ role: z.enum(["system", "user", "assistant"]), content: z.string() })),
+  messages: z.array(message),
+  /** Functions that the model may call. Schema 2, as all that follows; each is left out where the case has none. */
+  tools: z.array(z.object({
+    name: z.string(),
+    description: z.string().exactOptional(),
+    parameters: z.record(z.string(), z.unknown()).exactOptional(),
+  })).optional(),
+  settings: requestSettings.optional(),
+  /** The user's further messages, each sent after the model's own answer to the one before. */
+  turns: z.array(z.string()).optional(),
+  /** Other messages for the same case, by the wording's name. */
+  wordings: z.record(z.string(), z.array(message)).optional(),
 });
 
 /** Why a candidate may not be chosen, and the nearest change that would admit it. */

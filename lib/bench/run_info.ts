@@ -89,7 +89,7 @@ function promptSetInfo({ name, sha256, prompts }: PromptSet): PlanInfo["prompt_s
     prompts: prompts.map(({ id, sha256, messages }) => ({
       id,
       sha256,
-      messages: messages.map(({ role, content }) => ({ role, content })),
+      messages: messages.map((message) => ({ ...message })),
     })),
   };
 }

@@ -111,7 +111,11 @@ export function requestBody(
     ...(stream ? { stream: true } : {}),
     ...(stream && streamUsage ? { stream_options: { include_usage: true } } : {}),
     ...(chat && responseFormat !== undefined && takes("response_format")
-      ? { response_format: { type: "json_schema", json_schema: { ...responseFormat, strict: true } } }
+      ? {
+        response_format: responseFormat === "json"
+          ? { type: "json_object" }
+          : { type: "json_schema", json_schema: { ...responseFormat, strict: true } },
+      }
       : {}),
     ...(chat
       ? {

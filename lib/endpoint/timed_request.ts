@@ -117,6 +117,7 @@ class TimedRequest {
       chunks,
       content: withoutKey(content, this.endpoint.apiKey),
       reasoning: withoutKey(reasoning, this.endpoint.apiKey),
+      toolCalls: [],
       finishReason: reader?.finishReason ?? null,
       // A count of 0 for a text that arrived is wrong.
       usage: chunks.length > 0 && reader?.usage?.outputTokens === 0 ? null : reader?.usage ?? null,

@@ -2,6 +2,8 @@
  * One timed request as a raw record, from which every metric is derived. Times are milliseconds on the caller's
  * monotonic clock, read when the bytes arrived.
  */
+import type { PromptMessage } from "../prompts/prompts.ts";
+import type { RequestSettings, ToolCall, ToolDefinition } from "../prompts/request_settings.ts";
 
 /** An OpenAI-compatible service: its address, its name, and its key, which is never written anywhere. */
 export interface Endpoint {
@@ -12,10 +14,7 @@ export interface Endpoint {
 }
 
 /** One message of a conversation. */
-export interface ChatMessage {
-  readonly role: "system" | "user" | "assistant";
-  readonly content: string;
-}
+export type ChatMessage = PromptMessage;
 
 /** What a model is to generate, whichever route (chat or completions) carries it. */
 export interface GenerationRequest {
@@ -28,13 +27,21 @@ export interface GenerationRequest {
   readonly stop?: readonly string[];
   /** Generate exactly `maxTokens` tokens, where the endpoint can ignore its end token. */
   readonly fixedOutput?: boolean;
-  /** Generate JSON that fits this schema (`response_format` of the chat route). */
-  readonly responseFormat?: { readonly name: string; readonly schema: Readonly<Record<string, unknown>> };
+  /** Generate any JSON object, or JSON that fits this schema (`response_format` of the chat route). */
+  readonly responseFormat?: "json" | {
+    readonly name: string;
+    readonly schema: Readonly<Record<string, unknown>>;
+  };
+  /** Functions that the model may call (chat route). */
+  readonly tools?: readonly ToolDefinition[];
+  readonly toolChoice?: NonNullable<RequestSettings["toolChoice"]>;
+  readonly thinking?: NonNullable<RequestSettings["thinking"]>;
 }
 
 /** One generated delta, counted in UTF-16 code units. */
 export interface ChunkArrival {
   readonly atMs: number;
+  /** What the caller gets: text, and the names and arguments of tool calls. */
   readonly contentChars: number;
   readonly reasoningChars: number;
 }
@@ -77,6 +84,8 @@ export interface Trace {
   readonly chunks: readonly ChunkArrival[];
   readonly content: string;
   readonly reasoning: string;
+  /** The calls that the model made, in its order. */
+  readonly toolCalls: readonly ToolCall[];
   readonly finishReason: string | null;
   readonly usage: ReportedUsage | null;
   readonly server: ServerTimings | null;

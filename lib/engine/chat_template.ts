@@ -146,7 +146,7 @@ function foldSystem(messages: readonly ChatMessage[]): ChatMessage[] | null {
   return [{ role: "user", content }, ...rest];
 }
 
-const speakers = { system: "", user: "User: ", assistant: "Assistant: " } as const;
+const speakers = { system: "", user: "User: ", assistant: "Assistant: ", tool: "Tool: " } as const;
 
 const plainTemplate: ChatTemplate = {
   kind: "plain",

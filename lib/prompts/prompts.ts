@@ -5,12 +5,17 @@ import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
 import { readTextFile } from "../text_file.ts";
 import { type Anchor, type AnswerCheck, parseAnchors, parseChecks } from "./checks.ts";
-import type { RequestSettings, ToolDefinition } from "./request_settings.ts";
+import type { RequestSettings, ToolCall, ToolDefinition } from "./request_settings.ts";
 
 /** One message of a chat, in the OpenAI protocol's words. */
 export interface PromptMessage {
-  readonly role: "system" | "user" | "assistant";
+  readonly role: "system" | "user" | "assistant" | "tool";
+  /** Empty where an assistant's message only calls tools. */
   readonly content: string;
+  /** Calls that an assistant's message makes. */
+  readonly tool_calls?: readonly ToolCall[];
+  /** The call that a tool's message answers. */
+  readonly tool_call_id?: string;
 }
 
 export interface Prompt {

@@ -16,6 +16,7 @@ const broken: Trace = {
   chunks: [],
   content: "so far",
   reasoning: "",
+  toolCalls: [],
   finishReason: null,
   usage: null,
   server: null,

@@ -131,6 +131,7 @@ export function fakeCandidate(id: string, time: VirtualTime, behaviour: FakeBeha
             route: "chat" as const,
             streamed: true,
             reasoning: "",
+            toolCalls: [],
             server: null,
           };
           if (reason !== null) {
