@@ -2,6 +2,7 @@
 import config from "../../deno.json" with { type: "json" };
 import type { Machine } from "../catalog/machine.ts";
 import type { PromptSet } from "../prompts/prompts.ts";
+import type { RequestSettings } from "../prompts/request_settings.ts";
 import { newRunId } from "./folder.ts";
 import { PLAN_DEFAULTS, roundsUnderLoad } from "./plan.ts";
 import {
@@ -9,6 +10,7 @@ import {
   type LlamaCpp,
   type PlanInfo,
   type RaceTerms,
+  type RequestSettingsRecord,
   RUN_SCHEMA,
   type RunInfo,
 } from "./records.ts";
@@ -86,11 +88,30 @@ function promptSetInfo({ name, sha256, prompts }: PromptSet): PlanInfo["prompt_s
   return {
     name,
     sha256,
-    prompts: prompts.map(({ id, sha256, messages }) => ({
+    prompts: prompts.map(({ id, sha256, messages, tools, settings, turns, wordings }) => ({
       id,
       sha256,
-      messages: messages.map((message) => ({ ...message })),
+      messages: [...messages],
+      ...(tools.length === 0 ? {} : { tools: tools.map((tool) => ({ ...tool })) }),
+      ...(Object.keys(settings).length === 0 ? {} : { settings: settingsRecord(settings) }),
+      ...(turns.length === 0 ? {} : { turns: [...turns] }),
+      ...(wordings.size === 0
+        ? {}
+        : { wordings: Object.fromEntries([...wordings].map(([name, texts]) => [name, [...texts]])) }),
     })),
+  };
+}
+
+/** Settings as run.json names them. */
+function settingsRecord(
+  { maxTokens, toolChoice, stop, schema, ...same }: RequestSettings,
+): RequestSettingsRecord {
+  return {
+    ...same,
+    ...(maxTokens === undefined ? {} : { max_tokens: maxTokens }),
+    ...(toolChoice === undefined ? {} : { tool_choice: toolChoice }),
+    ...(stop === undefined ? {} : { stop: [...stop] }),
+    ...(schema === undefined ? {} : { schema: { ...schema } }),
   };
 }
 
