@@ -4,12 +4,22 @@ import { boundedJson } from "../bounded_json.ts";
 import { errorMessage } from "./failure.ts";
 import type { ReportedUsage, ServerTimings } from "./trace.ts";
 
+/** A piece of a tool call, or a whole one. Its name and the start of its arguments come first. */
+export interface CallDelta {
+  /** Which of the answer's calls it belongs to; null where the server does not number them. */
+  readonly index: number | null;
+  readonly id: string;
+  readonly name: string;
+  readonly arguments: string;
+}
+
 /** What one document holds. Absent parts are empty or null. */
 export interface AnswerChunk {
   /** The answer's id, the same in all of its chunks. */
   readonly id: string | null;
   readonly content: string;
   readonly reasoning: string;
+  readonly calls: readonly CallDelta[];
   /** Anything was generated: text, reasoning, a tool call, a vector. */
   readonly generated: boolean;
   /** Why the model stopped; null where it did not: an empty reason is none. */
@@ -53,11 +63,13 @@ export function parseChunk(json: string): AnswerChunk {
   const parts = partsOf(body.content);
   const content = parts.text + textIn(body.refusal) || (first?.text ?? "");
   const reasoning = parts.reasoning || reasoningOf(body);
+  const calls = callsIn(body);
   return {
     id: isObject(value) && typeof value.id === "string" ? value.id.slice(0, 128) : null,
     content,
     reasoning,
-    generated: content !== "" || reasoning !== "" || hasToolCall(body) || hasVector(value),
+    calls,
+    generated: content !== "" || reasoning !== "" || calls.length > 0 || hasVector(value),
     finishReason,
     usage: usageOf(value),
     server: serverOf(value),
@@ -72,6 +84,7 @@ const EMPTY: AnswerChunk = {
   id: null,
   content: "",
   reasoning: "",
+  calls: [],
   generated: false,
   finishReason: null,
   usage: null,
@@ -149,8 +162,23 @@ function reasoningOf(body: Message): string {
   return "";
 }
 
-const hasToolCall = ({ tool_calls: calls, function_call: call }: Message): boolean =>
-  Array.isArray(calls) && calls.length > 0 || isObject(call);
+/** The calls of a message; `function_call` is how OpenAI named a single one before. */
+function callsIn({ tool_calls: calls, function_call: call }: Message): CallDelta[] {
+  if (Array.isArray(calls)) return calls.filter(isObject).map(callIn);
+  return isObject(call) ? [callIn({ index: 0, function: call })] : [];
+}
+
+/** Some servers leave out `function` around name and arguments, and some send arguments that are JSON already. */
+function callIn(call: Record<string, unknown>): CallDelta {
+  const named = isObject(call.function) ? call.function : call;
+  const { name, arguments: given } = named;
+  return {
+    index: typeof call.index === "number" ? call.index : null,
+    id: typeof call.id === "string" ? call.id.slice(0, 128) : "",
+    name: typeof name === "string" ? name : "",
+    arguments: typeof given === "string" ? given : isObject(given) ? JSON.stringify(given) : "",
+  };
+}
 
 /** The answer to a request for embeddings. */
 const hasVector = (value: unknown): boolean =>

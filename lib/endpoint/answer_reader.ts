@@ -1,8 +1,9 @@
 /** Reads the answer in the timed bytes of a response body. */
 import { jsonOrText } from "../bounded_json.ts";
 import { createParser, type EventSourceParser } from "eventsource-parser";
-import { type AnswerChunk, parseChunk } from "./answer_chunk.ts";
+import { type AnswerChunk, type CallDelta, parseChunk } from "./answer_chunk.ts";
 import { MARKER_CHARS, mayBecomeMarker, mayEndReasoning, separateReasoning } from "./reasoning.ts";
+import type { ToolCall } from "../prompts/request_settings.ts";
 import type { ChunkArrival, ReportedUsage, ServerTimings } from "./trace.ts";
 
 /** An answer longer than this is cut off: far more than any model sends, far less than memory holds. */
@@ -21,6 +22,7 @@ export class AnswerError extends Error {
 interface AnswerText {
   readonly content: string;
   readonly reasoning: string;
+  readonly toolCalls: readonly ToolCall[];
   readonly chunks: readonly ChunkArrival[];
 }
 
@@ -68,6 +70,8 @@ export class AnswerReader {
   readonly #chunkMs: number[] = [];
   readonly #contentChars: number[] = [];
   readonly #reasoningChars: number[] = [];
+  readonly #callChars: number[] = [];
+  readonly #calls = new CallCollector();
 
   /** What `takeVisible` has returned so far, and how it takes what follows. */
   readonly #shown: { pieces: number; tail: string; state: "unknown" | "plain" | "reasoning" | "answer" } = {
@@ -90,7 +94,7 @@ export class AnswerReader {
     });
   }
 
-  /** How many chunks with text have arrived. */
+  /** How many chunks with text or a tool call have arrived. */
   get chunkCount(): number {
     return this.#chunkMs.length;
   }
@@ -109,11 +113,15 @@ export class AnswerReader {
       const chars = this.#contentChars[i] ?? 0;
       const contentChars = Math.max(0, Math.min(end, at + chars) - Math.max(start, at));
       at += chars;
-      return { atMs, contentChars, reasoningChars: (this.#reasoningChars[i] ?? 0) + chars - contentChars };
+      return {
+        atMs,
+        contentChars: contentChars + (this.#callChars[i] ?? 0),
+        reasoningChars: (this.#reasoningChars[i] ?? 0) + chars - contentChars,
+      };
     });
     const apart = this.#reasoning.join("");
     const both = apart !== "" && reasoning !== "" ? `${apart}\n\n${reasoning}` : apart + reasoning;
-    return { content: answer, reasoning: both, chunks };
+    return { content: answer, reasoning: both, toolCalls: this.#calls.all(), chunks };
   }
 
   /**
@@ -222,17 +230,53 @@ export class AnswerReader {
     this.server = chunk.server ?? this.server;
     this.finishReason = chunk.finishReason ?? this.finishReason;
     if (chunk.generated) this.firstGeneratedMs ??= this.#atMs;
-    this.#add(chunk.content, chunk.reasoning);
+    this.#add(chunk.content, chunk.reasoning, this.#calls.add(chunk.calls));
     if (chunk.error !== null) throw new AnswerError(`the endpoint reported an error: ${chunk.error}`);
     if (isError) throw new AnswerError(`the endpoint reported an error: ${json}`);
   }
 
-  #add(content: string, reasoning: string): void {
-    if (content === "" && reasoning === "") return;
+  #add(content: string, reasoning: string, callChars: number): void {
+    if (content === "" && reasoning === "" && callChars === 0) return;
     this.#chunkMs.push(this.#atMs);
     this.#contentChars.push(content.length);
     this.#reasoningChars.push(reasoning.length);
+    this.#callChars.push(callChars);
     if (content !== "") this.#content.push(content);
     if (reasoning !== "") this.#reasoning.push(reasoning);
+  }
+}
+
+/** Puts the pieces of an answer's tool calls together. */
+class CallCollector {
+  readonly #calls: { index: number; id: string; name: string; arguments: string[] }[] = [];
+
+  /** Adds pieces; returns how many characters of names and arguments were in them. */
+  add(pieces: readonly CallDelta[]): number {
+    let chars = 0;
+    for (const [at, piece] of pieces.entries()) {
+      const call = this.#callOf(piece, at);
+      if (call.id === "") call.id = piece.id;
+      // Some servers repeat the name in every piece.
+      const name = call.name === "" ? piece.name : "";
+      if (name !== "") call.name = name;
+      if (piece.arguments !== "") call.arguments.push(piece.arguments);
+      chars += name.length + piece.arguments.length;
+    }
+    return chars;
+  }
+
+  all(): ToolCall[] {
+    return this.#calls.map(({ id, name, arguments: pieces }) => ({ id, name, arguments: pieces.join("") }));
+  }
+
+  /** Some servers number every call 0, or none: then a name with an id that was not there before begins another call. */
+  #callOf({ index, id, name }: CallDelta, at: number) {
+    const known = this.#calls.findLast((call) => call.index === (index ?? at));
+    const last = index === null && (at === 0 || id !== "") ? this.#calls.at(-1) : known;
+    const isNew = last === undefined || name !== "" && id !== "" && last.id !== "" && last.id !== id;
+    if (!isNew) return last;
+    const call = { index: index ?? at, id: "", name: "", arguments: [] };
+    this.#calls.push(call);
+    return call;
   }
 }

@@ -2,6 +2,7 @@
 import { jsonOrText } from "../bounded_json.ts";
 import { connectionFailure, EndpointFailure, httpFailure } from "./failure.ts";
 import { limitedText, type TimedBody } from "./timed_body.ts";
+import type { ToolDefinition } from "../prompts/request_settings.ts";
 import type { PostJson, TimedResponse } from "./timed_client.ts";
 import type { ChatMessage, Endpoint, GenerationRequest } from "./trace.ts";
 
@@ -15,7 +16,15 @@ export interface ProtocolOptions {
   readonly foldSystem?: boolean;
   /** Fields that the endpoint refuses. @default none */
   readonly leaveOut?: readonly RefusableField[];
+  /** The field that turns reasoning on and off. @default "chat_template_kwargs" */
+  readonly thinkingField?: ThinkingField;
 }
+
+/**
+ * How services take the wish for reasoning: llama.cpp, vLLM, SGLang and Podium's engine by variables of the chat
+ * template; OpenAI, Ollama and others by an effort, and DashScope by fields of the request.
+ */
+export type ThinkingField = "chat_template_kwargs" | "reasoning_effort" | "enable_thinking";
 
 /** Fields without which a request still makes sense. Without `max_tokens`, `max_completion_tokens` is sent. */
 export type RefusableField =
@@ -24,6 +33,8 @@ export type RefusableField =
   | "stop"
   | "ignore_eos"
   | "response_format"
+  | "tools"
+  | "tool_choice"
   | "max_tokens";
 
 /** An answer whose status line and headers have arrived; its body is unread. */
@@ -94,9 +105,9 @@ async function start(endpoint: Endpoint, response: TimedResponse): Promise<Start
  */
 export function requestBody(
   request: GenerationRequest,
-  { route, stream, streamUsage, foldSystem = false, leaveOut = [] }: ProtocolOptions,
+  { route, stream, streamUsage, foldSystem = false, leaveOut = [], thinkingField }: ProtocolOptions,
 ): Record<string, unknown> {
-  const { responseFormat } = request;
+  const { responseFormat, tools = [], toolChoice, thinking } = request;
   const chat = route === "chat";
   const takes = (field: RefusableField) => !leaveOut.includes(field);
   return {
@@ -117,12 +128,13 @@ export function requestBody(
           : { type: "json_schema", json_schema: { ...responseFormat, strict: true } },
       }
       : {}),
+    ...(chat && tools.length > 0 && takes("tools") ? { tools: tools.map(toolJson) } : {}),
+    ...(chat && tools.length > 0 && toolChoice !== undefined && takes("tool_choice")
+      ? { tool_choice: toolChoiceJson(toolChoice) }
+      : {}),
+    ...(thinking === undefined ? {} : thinkingJson(thinking, thinkingField ?? "chat_template_kwargs")),
     ...(chat
-      ? {
-        messages: (foldSystem ? foldedMessages(request.messages) : request.messages).map((
-          { role, content },
-        ) => ({ role, content })),
-      }
+      ? { messages: (foldSystem ? foldedMessages(request.messages) : request.messages).map(messageJson) }
       : { prompt: request.messages.map(({ content }) => content).join("\n\n") }),
   };
 }
@@ -137,4 +149,49 @@ function foldedMessages(messages: readonly ChatMessage[]): ChatMessage[] {
   return rest.map((message, i) =>
     i === at ? { ...message, content: [...system, message.content].join("\n\n") } : message
   );
+}
+
+/** A tool as requests and chat templates have it. */
+export const toolJson = ({ name, description, parameters }: ToolDefinition) => ({
+  type: "function",
+  function: {
+    name,
+    ...(description === undefined ? {} : { description }),
+    ...(parameters === undefined ? {} : { parameters }),
+  },
+});
+
+const toolChoiceJson = (choice: NonNullable<GenerationRequest["toolChoice"]>) =>
+  typeof choice === "string" ? choice : { type: "function", function: { name: choice.name } };
+
+/** A message as requests have it: calls lie in `function`, and nothing but they may be the whole message. */
+function messageJson({ role, content, tool_calls: calls = [], tool_call_id }: ChatMessage) {
+  return {
+    role,
+    content: content === "" && calls.length > 0 ? null : content,
+    ...(calls.length === 0 ? {} : {
+      tool_calls: calls.map(({ id, name, arguments: text }) => ({
+        id,
+        type: "function",
+        function: { name, arguments: text },
+      })),
+    }),
+    ...(tool_call_id === undefined ? {} : { tool_call_id }),
+  };
+}
+
+/** A budget in tokens becomes an effort where the service knows efforts only. */
+function thinkingJson(
+  thinking: NonNullable<GenerationRequest["thinking"]>,
+  field: ThinkingField,
+): Record<string, unknown> {
+  const isOn = thinking !== "off" && thinking !== 0;
+  const budget = typeof thinking === "number" && isOn ? { thinking_budget: thinking } : {};
+  if (field === "chat_template_kwargs") {
+    return { chat_template_kwargs: { enable_thinking: isOn, ...budget } };
+  }
+  if (field === "enable_thinking") return { enable_thinking: isOn, ...budget };
+  if (!isOn) return { reasoning_effort: "none" };
+  if (typeof thinking !== "number") return { reasoning_effort: "medium" };
+  return { reasoning_effort: thinking <= 1024 ? "low" : thinking <= 8192 ? "medium" : "high" };
 }

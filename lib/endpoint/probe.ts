@@ -1,5 +1,5 @@
 /** Finds out, with small requests, which requests an endpoint takes for a model. */
-import type { ProtocolOptions, RefusableField } from "./generation_request.ts";
+import type { ProtocolOptions, RefusableField, ThinkingField } from "./generation_request.ts";
 import { type RequestOptions, timedRequest } from "./timed_request.ts";
 import { outputTokens } from "./tokens.ts";
 import type { Endpoint, GenerationRequest, Trace } from "./trace.ts";
@@ -24,6 +24,8 @@ type Probe =
     readonly trace: Trace;
     /** What differs from a fully able endpoint, one sentence per entry. */
     readonly notes: readonly string[];
+    /** In the endpoint's words, why it refuses what is left out. */
+    readonly refusals: ReadonlyMap<RefusableField, string>;
     /** How long the endpoint answered 503, in ms; null where it never did. */
     readonly loadingMs: number | null;
   }
@@ -31,7 +33,10 @@ type Probe =
 
 /** What the probe's request shares with those of the plan. */
 export type ProbeSettings = Partial<
-  Pick<GenerationRequest, "temperature" | "seed" | "stop" | "fixedOutput" | "responseFormat">
+  Pick<
+    GenerationRequest,
+    "temperature" | "seed" | "stop" | "fixedOutput" | "responseFormat" | "tools" | "toolChoice" | "thinking"
+  >
 >;
 
 interface ProbeTools extends Pick<RequestOptions, "clock" | "post" | "timeoutMs" | "signal"> {
@@ -104,6 +109,7 @@ type Tried =
 class Prober {
   /** The first trace that was not an answer. */
   first: Trace | null = null;
+  readonly #refusals = new Map<RefusableField, string>();
   #loading: { readonly sinceMs: number; untilMs: number } | null = null;
 
   constructor(
@@ -113,10 +119,11 @@ class Prober {
   ) {}
 
   async tryRoute(route: Manner["route"]): Promise<Tried> {
-    const plain = { route, stream: true, streamUsage: true, foldSystem: false, leaveOut: [] };
+    const [thinkingField] = THINKING_FIELDS;
+    const plain = { route, stream: true, streamUsage: true, foldSystem: false, leaveOut: [], thinkingField };
     let tried = await this.#try(plain);
     if (tried.kind !== "refused") return tried;
-    for (const guess of guesses(tried.manner)) {
+    for (const guess of guesses(tried.manner, this.request)) {
       tried = await this.#try(guess);
       if (tried.kind !== "refused") return tried;
     }
@@ -130,7 +137,10 @@ class Prober {
     this.first ??= trace;
     if (!isRefusal(trace)) return { kind: "failed" };
     if (trace.httpStatus === 404 || trace.httpStatus === 405) return { kind: "no such route" };
-    const next = withoutNamed(manner, this.request, trace.reason ?? "");
+    const reason = trace.reason ?? "";
+    const next = withoutNamed(manner, this.request, reason);
+    const field = next?.leaveOut.find((one) => !manner.leaveOut.includes(one));
+    if (field !== undefined) this.#refusals.set(field, reason);
     return next === null ? { kind: "refused", manner } : await this.#try(next);
   }
 
@@ -143,13 +153,43 @@ class Prober {
       const again = await this.#send(folded);
       if (answered(again) && !lacksSystem(again)) [manner, trace, systemMessage] = [folded, again, "dropped"];
     }
+    if (this.request.thinking !== undefined && !this.#thinksAsAsked(trace)) {
+      const other = await this.#otherThinking(manner);
+      if (other !== null) [manner, trace] = [other.manner, other.trace];
+      else if (isOff(this.request)) {
+        return { ok: false, reason: "unsupported: it reasons although thinking is off", trace };
+      }
+    }
     const stream = manner.stream && (trace.streamed || trace.chunks.length === 0);
     const { source: tokenSource } = outputTokens(trace);
     const reasoning = trace.reasoning !== "";
+    const refusals = this.#refusals;
     const abilities = { ...manner, stream, systemMessage, tokenSource, reasoning };
     const loading = this.#loading;
     const loadingMs = loading === null ? null : loading.untilMs - loading.sinceMs;
-    return { ok: true, trace, loadingMs, abilities, notes: notesOn(abilities, trace) };
+    const unseen = this.request.thinking !== undefined && !this.#thinksAsAsked(trace)
+      ? ["thinking is on, and the answer to the probe held no reasoning"]
+      : [];
+    return {
+      ok: true,
+      trace,
+      loadingMs,
+      abilities,
+      refusals,
+      notes: [...notesOn(abilities, trace), ...unseen],
+    };
+  }
+
+  #thinksAsAsked = (trace: Trace) => (trace.reasoning !== "") !== isOff(this.request);
+
+  /** The first of the other fields for reasoning that has the effect; null where none has. */
+  async #otherThinking(manner: Manner): Promise<{ manner: Manner; trace: Trace } | null> {
+    for (const thinkingField of THINKING_FIELDS.slice(THINKING_FIELDS.indexOf(manner.thinkingField) + 1)) {
+      const other = { ...manner, thinkingField };
+      const trace = await this.#send(other);
+      if (answered(trace) && this.#thinksAsAsked(trace)) return { manner: other, trace };
+    }
+    return null;
   }
 
   /** Sends the request; again while the endpoint answers 503, which is not a measured request. */
@@ -182,6 +222,15 @@ const isRefusal = ({ httpStatus, reason }: Trace) =>
 const NAMES_SYSTEM =
   /\bsystem\b.{0,40}\b(?:role|message|prompt)|\b(?:role|message)s?\b.{0,40}\bsystem\b|roles must alternate/i;
 
+/** The fields for reasoning, in the order in which they are tried. */
+const THINKING_FIELDS = [
+  "chat_template_kwargs",
+  "reasoning_effort",
+  "enable_thinking",
+] as const satisfies readonly ThinkingField[];
+
+const isOff = ({ thinking }: GenerationRequest) => thinking === "off" || thinking === 0;
+
 /** Fields, the words by which messages name them, and whether a request has them. */
 const FIELDS: readonly [RefusableField, RegExp, (request: GenerationRequest) => boolean][] = [
   ["temperature", /temperature/i, () => true],
@@ -193,6 +242,8 @@ const FIELDS: readonly [RefusableField, RegExp, (request: GenerationRequest) => 
     /response_format|json_schema|structured|guided|grammar/i,
     ({ responseFormat }) => responseFormat !== undefined,
   ],
+  ["tool_choice", /tool_choice/i, ({ toolChoice }) => toolChoice !== undefined],
+  ["tools", /\btools?\b|\bfunction.?call/i, ({ tools }) => tools !== undefined],
   [
     "max_tokens",
     /max_completion_tokens|\b(?:unsupported|unrecognized|unknown|extra|not permitted)\b.{0,80}\bmax_tokens/i,
@@ -208,6 +259,10 @@ function withoutNamed(manner: Manner, request: GenerationRequest, reason: string
   if (manner.route === "chat" && !manner.foldSystem && NAMES_SYSTEM.test(reason)) {
     return { ...manner, foldSystem: true };
   }
+  const otherThinking = nextThinking(manner);
+  if (request.thinking !== undefined && NAMES_THINKING.test(reason) && otherThinking !== null) {
+    return otherThinking;
+  }
   for (const [field, names, has] of FIELDS) {
     if (names.test(reason) && has(request) && !manner.leaveOut.includes(field)) {
       return { ...manner, leaveOut: [...manner.leaveOut, field] };
@@ -216,9 +271,18 @@ function withoutNamed(manner: Manner, request: GenerationRequest, reason: string
   return manner.stream && /\bstream/i.test(reason) ? { ...manner, stream: false, streamUsage: false } : null;
 }
 
+const NAMES_THINKING = /chat_template_kwargs|reasoning|thinking/i;
+
+function nextThinking(manner: Manner): Manner | null {
+  const thinkingField = THINKING_FIELDS[THINKING_FIELDS.indexOf(manner.thinkingField) + 1];
+  return thinkingField === undefined ? null : { ...manner, thinkingField };
+}
+
 /** What is tried, one at a time, where the endpoint does not say what it refuses. */
-function guesses(manner: Manner): Manner[] {
+function guesses(manner: Manner, { thinking }: GenerationRequest): Manner[] {
+  const otherThinking = thinking === undefined ? null : nextThinking(manner);
   return [
+    ...(otherThinking === null ? [] : [otherThinking]),
     ...(manner.streamUsage ? [{ ...manner, streamUsage: false }] : []),
     ...(manner.stream ? [{ ...manner, stream: false, streamUsage: false }] : []),
     ...(manner.route === "chat" && !manner.foldSystem ? [{ ...manner, foldSystem: true }] : []),

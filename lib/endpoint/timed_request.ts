@@ -102,7 +102,7 @@ class TimedRequest {
     const endMs = this.#endMs ?? options.clock();
     const sentMs = this.#sent?.sentMs ?? endMs;
     const reader = this.#reader;
-    const { chunks, content, reasoning } = reader?.text() ?? { chunks: [], content: "", reasoning: "" };
+    const { chunks, content, reasoning, toolCalls } = reader?.text() ?? NOTHING;
     const why = reason ?? (chunks.length === 0 ? "empty answer" : null);
     return {
       status: why === null ? "ok" : chunks.length > 0 ? "partial" : "failed",
@@ -117,7 +117,10 @@ class TimedRequest {
       chunks,
       content: withoutKey(content, this.endpoint.apiKey),
       reasoning: withoutKey(reasoning, this.endpoint.apiKey),
-      toolCalls: [],
+      toolCalls: toolCalls.map((call) => ({
+        ...call,
+        arguments: withoutKey(call.arguments, this.endpoint.apiKey),
+      })),
       finishReason: reader?.finishReason ?? null,
       // A count of 0 for a text that arrived is wrong.
       usage: chunks.length > 0 && reader?.usage?.outputTokens === 0 ? null : reader?.usage ?? null,
@@ -189,6 +192,8 @@ class TimedRequest {
     return this.#headersMs === null ? `no answer within ${seconds}` : `no text within ${seconds}`;
   }
 }
+
+const NOTHING = { chunks: [], content: "", reasoning: "", toolCalls: [] };
 
 /** A body that breaks off is the endpoint's failure. */
 const asFailure = (error: unknown) =>

@@ -5,9 +5,47 @@ import type { Behaviour } from "./fake_behaviour.ts";
 interface Token {
   readonly content: string;
   readonly reasoning: string;
+  /** A piece of a tool call. */
+  readonly call?: CallPiece;
 }
 
-function tokensOf(b: Behaviour, limit: number): Token[] {
+interface CallPiece {
+  readonly index: number;
+  /** Null after a call's first piece. */
+  readonly name: string | null;
+  readonly arguments: string;
+}
+
+/** A call's name comes first, then its arguments, four characters at a time. */
+function callTokens({ calls }: Behaviour): Token[] {
+  const piece = (call: CallPiece) => ({ content: "", reasoning: "", call });
+  return calls.flatMap(({ name, arguments: text }, index) => [
+    piece({ index, name, arguments: "" }),
+    ...(text.match(/.{1,4}/gsu) ?? []).map((part) => piece({ index, name: null, arguments: part })),
+  ]);
+}
+
+/** A piece, or a whole call, in OpenAI's shape. */
+const callJson = ({ index, name, arguments: text }: CallPiece) => ({
+  index,
+  ...(name === null ? {} : { id: `call_${index + 1}`, type: "function" }),
+  function: { ...(name === null ? {} : { name }), arguments: text },
+});
+
+/** The calls of a message or a delta; nothing where it has none. */
+function callsField({ callForm }: Behaviour, calls: readonly CallPiece[]): object {
+  const [first] = calls;
+  if (first === undefined) return {};
+  return callForm === "tool_calls"
+    ? { tool_calls: calls.map(callJson) }
+    : { function_call: callJson(first).function };
+}
+
+const callsIn = (request: FakeRequest, b: Behaviour) => request.chat && request.tools && b.calls.length > 0;
+
+function tokensOf(b: Behaviour, request: FakeRequest): Token[] {
+  const limit = request.maxTokens;
+  if (callsIn(request, b)) return callTokens(b).slice(0, limit);
   const words = b.words ?? Array.from({ length: b.tokens }, (_, i) => ` t${i + 1}`);
   const content = words.slice(0, limit).map((word) => ({ content: word, reasoning: "" }));
   const thought = Array.from({ length: b.reasoning?.tokens ?? 0 }, (_, i) => ({
@@ -31,15 +69,17 @@ export interface FakeRequest {
   readonly includeUsage: boolean;
   readonly maxTokens: number;
   readonly promptTokens: number;
+  /** It offers tools. */
+  readonly tools: boolean;
 }
 
 /** What the whole answer and its stream have in common. */
 function planned(b: Behaviour, request: FakeRequest) {
-  const tokens = tokensOf(b, request.maxTokens);
+  const tokens = tokensOf(b, request);
   const isCut = b.finishReason === "stop" && b.words === null && request.maxTokens <= b.tokens;
   return {
     tokens,
-    finish: isCut ? "length" : b.finishReason,
+    finish: callsIn(request, b) ? b.callForm : isCut ? "length" : b.finishReason,
     base: { id: "fake", created: 0, model: request.model },
     usage: usageOf(b, request, tokens.length),
     timings: timingsOf(b, request.promptTokens, tokens.length),
@@ -58,8 +98,11 @@ export function wholeAnswer(b: Behaviour, request: FakeRequest): { json: unknown
   const text = b.reasoning?.field === "parts"
     ? { content: partsOf(reasoning, content) }
     : { content, ...(b.reasoning === null ? {} : { [b.reasoning.field]: reasoning }) };
+  const calls = callsIn(request, b)
+    ? { content: null, ...callsField(b, b.calls.map((call, index) => ({ ...call, index }))) }
+    : {};
   const choice = request.chat
-    ? { index: 0, message: { role: "assistant", ...text }, finish_reason: finish }
+    ? { index: 0, message: { role: "assistant", ...text, ...calls }, finish_reason: finish }
     : { index: 0, text: content, finish_reason: finish };
   const object = request.chat ? "chat.completion" : "text_completion";
   const counted = b.usage === "never" ? {} : { usage };
@@ -116,6 +159,7 @@ function choiceOf(
   const delta = b.reasoning?.field === "parts" ? { content: partsOf(reasoning, content) } : {
     ...(content === "" ? {} : { content }),
     ...(reasoning === "" || b.reasoning === null ? {} : { [b.reasoning.field]: reasoning }),
+    ...callsField(b, group.flatMap(({ call }) => call ?? [])),
   };
   return {
     index,

@@ -15,10 +15,18 @@ export const behaviour = z.object({
   tokensPerChunk: z.number().int().positive().default(1),
   /** The tokens; ` t1`, ` t2` … where none are given. */
   words: z.array(z.string()).nullable().default(null),
+  /** Tools that it calls instead of answering in words, where the request offers tools. */
+  calls: z.array(z.object({ name: z.string(), arguments: z.string() })).default([]),
+  /** `function_call` is how OpenAI named a single call before it had tools. */
+  callForm: z.enum(["tool_calls", "function_call"]).default("tool_calls"),
   /** Reasoning precedes the answer, in the named field. */
   reasoning: z.object({ tokens: count, field: z.enum(["reasoning_content", "reasoning", "parts"]) })
     .nullable()
     .default(null),
+  /** The field of the request that switches the reasoning off; null where it always reasons. */
+  thinkingField: z.enum(["chat_template_kwargs", "reasoning_effort", "enable_thinking"]).nullable().default(
+    null,
+  ),
   /** Reasoning tokens that usage counts and the answer does not contain. */
   hiddenReasoningTokens: count.default(0),
   /** How choices are numbered: all with one number, or by chunk, as Foundry Local 0.x does. */

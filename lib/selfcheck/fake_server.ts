@@ -43,10 +43,16 @@ const requestBody = z.looseObject({
     role: z.string(),
     content: z.union([
       z.string(),
+      z.null().transform(() => ""),
       z.array(z.object({ text: z.string() })).transform((parts) => parts[0]?.text ?? ""),
     ]),
   })).optional(),
   prompt: z.string().optional(),
+  tools: z.array(z.unknown()).optional(),
+  tool_choice: z.unknown().optional(),
+  chat_template_kwargs: z.looseObject({ enable_thinking: z.boolean().optional() }).optional(),
+  reasoning_effort: z.string().optional(),
+  enable_thinking: z.boolean().optional(),
 });
 
 /**
@@ -166,7 +172,8 @@ class FakeServer implements Fake {
     const { models, strict } = this.options;
     const body: unknown = JSON.parse(request.body);
     const parsed = requestBody.parse(body);
-    const b = models[parsed.model] ?? (strict ? undefined : Object.values(models)[0]);
+    const known = models[parsed.model] ?? (strict ? undefined : Object.values(models)[0]);
+    const b = known !== undefined && thinkingIsOff(known, parsed) ? { ...known, reasoning: null } : known;
     const refusal = b === undefined
       ? errorResponse(404, `model not found: ${parsed.model}`)
       : this.#loading(b) ?? refusalOf(b, parsed, chat);
@@ -193,6 +200,7 @@ class FakeServer implements Fake {
       includeUsage: parsed.stream_options?.include_usage ?? false,
       maxTokens: parsed.max_tokens ?? parsed.max_completion_tokens ?? Infinity,
       promptTokens: promptWords(parsed, b),
+      tools: (parsed.tools?.length ?? 0) > 0 && parsed.tool_choice !== "none",
     };
     const to = { connection, b, readMs: request.readMs, entry, pacer: this.#pacer, clock: this.clock };
     try {
@@ -203,6 +211,12 @@ class FakeServer implements Fake {
       return false;
     }
   }
+}
+
+function thinkingIsOff({ thinkingField }: Behaviour, body: z.infer<typeof requestBody>): boolean {
+  if (thinkingField === "chat_template_kwargs") return body.chat_template_kwargs?.enable_thinking === false;
+  if (thinkingField === "reasoning_effort") return body.reasoning_effort === "none";
+  return thinkingField === "enable_thinking" && body.enable_thinking === false;
 }
 
 /** Every word of the messages that the model sees counts as a token. */

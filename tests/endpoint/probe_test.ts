@@ -34,6 +34,7 @@ const able = {
   systemMessage: null,
   tokenSource: "usage",
   reasoning: false,
+  thinkingField: "chat_template_kwargs",
 };
 
 const cases: Record<string, [Parameters<typeof startFake>[0], object, number]> = {
@@ -131,6 +132,45 @@ Deno.test("probe: response_format is left out where it is refused, and kept wher
   assert.deepEqual(refused.found.abilities.leaveOut, ["response_format"]);
   const taken = await probeFake({}, { settings });
   assert.ok(taken.found.ok && taken.found.abilities.leaveOut.length === 0);
+});
+
+Deno.test("probe: tools that are refused are left out, and the endpoint's words kept", async () => {
+  const settings = { tools: [{ name: "f" }] };
+  const { found } = await probeFake({ refuseFields: ["tools"] }, { settings });
+  assert.ok(found.ok);
+  assert.deepEqual(found.abilities.leaveOut, ["tools"]);
+  assert.match(found.refusals.get("tools") ?? "", /Unrecognized request argument supplied: tools/);
+  const able = await probeFake({ calls: [{ name: "f", arguments: "{}" }] }, { settings });
+  assert.ok(able.found.ok && able.found.abilities.leaveOut.length === 0);
+  assert.equal(able.found.trace.toolCalls[0]?.name, "f");
+});
+
+const reasons = { tokens: 3, field: "reasoning_content" } as const;
+for (const thinkingField of ["chat_template_kwargs", "reasoning_effort", "enable_thinking"] as const) {
+  Deno.test(`probe: thinking is switched off by ${thinkingField} where that has the effect`, async () => {
+    const settings = { thinking: "off" } as const;
+    const { found } = await probeFake({ reasoning: reasons, thinkingField }, { settings });
+    assert.ok(found.ok);
+    assert.equal(found.abilities.thinkingField, thinkingField);
+    assert.equal(found.trace.reasoning, "");
+  });
+}
+
+Deno.test("probe: a field for thinking that is refused is replaced by the next", async () => {
+  const refuseFields = ["chat_template_kwargs"];
+  const fake = { reasoning: reasons, thinkingField: "reasoning_effort" as const, refuseFields };
+  const { found, last } = await probeFake(fake, { settings: { thinking: 512 } });
+  assert.ok(found.ok);
+  assert.equal(found.abilities.thinkingField, "reasoning_effort");
+  assert.equal(Reflect.get(Object(last?.body), "reasoning_effort"), "low");
+});
+
+Deno.test("probe: a model that reasons whatever is asked for is unsupported where thinking is to be off", async () => {
+  const { found } = await probeFake({ reasoning: reasons }, { settings: { thinking: "off" } });
+  assert.ok(!found.ok);
+  assert.match(found.reason, /^unsupported: it reasons although thinking is off/);
+  const on = await probeFake({}, { settings: { thinking: "on" } });
+  assert.ok(on.found.ok && on.found.notes.some((note) => note.includes("held no reasoning")));
 });
 
 Deno.test("probe: an endpoint that refuses everything without a word is tried in every manner, and then reported", async () => {
