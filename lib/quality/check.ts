@@ -1,13 +1,18 @@
 /** Runs the checks of a prompt over an answer: deterministic, explained, the same today and tomorrow. */
 import { RE2JS } from "re2js";
-import { z } from "zod";
 import type { AnswerCheck } from "../prompts/checks.ts";
 import type { Prompt } from "../prompts/prompts.ts";
+import { asciiDigits, bare, boxed, fencedBlock, latexText } from "./answer_text.ts";
+import { type GivenCall, scoreCalls } from "./calls_score.ts";
+import { scoreDocumentAnswer, scoreQuote } from "./document_score.ts";
 import { inventions } from "./invented.ts";
+import { scoreLabel } from "./label_score.ts";
 import { detectLanguage } from "./language.ts";
 import { digitNumbers } from "./numbers.ts";
+import type { CheckOutcome, CheckVerdict } from "./outcomes.ts";
 import { defaultPassMark } from "./pass_rate.ts";
 import { hasPhrasing, phraseText } from "./phrases.ts";
+import { schemaFault, scoreRecord } from "./record_score.ts";
 import { rougeL } from "./rouge.ts";
 import {
   fold,
@@ -34,6 +39,10 @@ export interface CheckResult {
   readonly supported: boolean;
   /** The answer is not in the form that the check reads: not JSON, or without a number. */
   readonly offFormat: boolean;
+  /** It failed, and a longer answer could not have passed either. */
+  readonly final: boolean;
+  /** What a task check found; null for the other kinds. */
+  readonly outcome: CheckOutcome | null;
   /** Why, in words that a person can verify in the answer. */
   readonly detail: string;
 }
@@ -50,12 +59,14 @@ export interface AnswerScore {
 }
 
 /** What a check may use besides the answer. */
-export type CheckedPrompt = Pick<Prompt, "messages" | "reference">;
+export type CheckedPrompt = Pick<Prompt, "messages" | "reference"> & Partial<Pick<Prompt, "documents">>;
 
 /**
- * Scores one answer by the checks of its prompt. An empty answer fails all of them.
+ * Scores one answer by the checks of its prompt. An empty answer fails all of them; tool calls without text only those
+ * that are about text.
  *
  * @param passMark the score, 0 to 1, from which an answer passes
+ * @param calls the tool calls of the answer
  * @throws {RangeError} without checks: there is nothing to score by
  *
  * @example
@@ -74,10 +85,15 @@ export function scoreAnswer(
   checks: readonly AnswerCheck[],
   prompt: CheckedPrompt,
   passMark: number = defaultPassMark,
+  calls: readonly GivenCall[] = [],
 ): AnswerScore {
   if (checks.length === 0) throw new RangeError("an answer without checks has no score");
   const answer = visibleAnswer(content);
-  const results = checks.map((check) => answer === "" ? empty(check) : runCheck(check, answer, prompt));
+  const results = checks.map((check) =>
+    answer === "" && (check.kind !== "calls" || calls.length === 0)
+      ? empty(check)
+      : runCheck(check, answer, prompt, calls)
+  );
   const judged = results.filter(({ supported }) => supported);
   if (judged.length === 0) return { score: 0, supported: false, passed: false, checks: results };
   const weight = judged.reduce((sum, result) => sum + result.weight, 0);
@@ -87,28 +103,21 @@ export function scoreAnswer(
   return { score, supported: true, passed: required && score >= passMark - 1e-12, checks: results };
 }
 
-function empty({ name, kind, weight, required }: AnswerCheck): CheckResult {
-  return {
-    name,
-    kind,
-    weight,
-    required,
-    passed: false,
-    credit: 0,
-    supported: true,
-    offFormat: false,
-    detail: "the answer is empty",
-  };
+function empty(check: AnswerCheck): CheckResult {
+  const found = check.kind === "label"
+    ? { kind: "label" as const, expected: check.expected, given: null }
+    : check.kind === "record"
+    ? scoreRecord("", check).outcome ?? null
+    : check.kind === "calls"
+    ? scoreCalls("", [], check).outcome ?? null
+    : null;
+  return result(check, { passed: false, detail: "the answer is empty", ...(found && { outcome: found }) });
 }
 
-interface Verdict {
-  readonly passed: boolean;
-  /** @default true */
-  readonly supported?: boolean;
-  /** @default false */
-  readonly offFormat?: boolean;
-  readonly credit?: number;
-  readonly detail: string;
+function result({ name, kind, weight, required }: AnswerCheck, verdict: CheckVerdict): CheckResult {
+  const { passed, credit = passed ? 1 : 0, supported = true, offFormat = false, final = false } = verdict;
+  const { outcome = null, detail } = verdict;
+  return { name, kind, weight, required, passed, credit, supported, offFormat, final, outcome, detail };
 }
 
 /**
@@ -121,14 +130,21 @@ interface Verdict {
  * if (detail !== "4 words, at most 3") throw new Error(detail);
  * ```
  */
-export function runCheck(check: AnswerCheck, answer: string, prompt: CheckedPrompt): CheckResult {
-  const verdict = verdictOf(check, answer, prompt);
-  const { passed, credit = passed ? 1 : 0, supported = true, offFormat = false, detail } = verdict;
-  const { name, kind, weight, required } = check;
-  return { name, kind, weight, required, passed, credit, supported, offFormat, detail };
+export function runCheck(
+  check: AnswerCheck,
+  answer: string,
+  prompt: CheckedPrompt,
+  calls: readonly GivenCall[] = [],
+): CheckResult {
+  return result(check, verdictOf(check, answer, prompt, calls));
 }
 
-function verdictOf(check: AnswerCheck, answer: string, prompt: CheckedPrompt): Verdict {
+function verdictOf(
+  check: AnswerCheck,
+  answer: string,
+  prompt: CheckedPrompt,
+  calls: readonly GivenCall[],
+): CheckVerdict {
   switch (check.kind) {
     case "contains":
       return contains(check, answer);
@@ -191,17 +207,24 @@ function verdictOf(check: AnswerCheck, answer: string, prompt: CheckedPrompt): V
       return { passed: f1 >= check.min, detail: `ROUGE-L F1 ${f1.toFixed(3)}, at least ${check.min}` };
     }
     case "label":
+      return scoreLabel(answer, check);
     case "record":
+      return scoreRecord(answer, check);
     case "calls":
+      return scoreCalls(answer, calls, check);
     case "answer":
-    case "quote":
+      return scoreDocumentAnswer(answer, check);
+    case "quote": {
+      const { documents = [] } = prompt;
+      return scoreQuote(answer, documents.length > 0 ? documents : [sourceOf(prompt)], check.min_words);
+    }
     case "tests":
-      return unsupported("not written yet");
+      return unsupported("the code is not run here");
   }
 }
 
 /** The check has no part in the score of this answer. */
-const unsupported = (why: string): Verdict => ({
+const unsupported = (why: string): CheckVerdict => ({
   passed: false,
   supported: false,
   detail: `can't judge: ${why}`,
@@ -221,7 +244,7 @@ function occurs(text: string, answer: string, matchCase: boolean): boolean {
   return matchCase ? hay.includes(needle) : fold(hay).includes(fold(needle));
 }
 
-function contains({ texts, need, match_case }: CheckOf<"contains">, answer: string): Verdict {
+function contains({ texts, need, match_case }: CheckOf<"contains">, answer: string): CheckVerdict {
   const missing = texts.filter((text) => !occurs(text, answer, match_case));
   const passed = need === "all" ? missing.length === 0 : missing.length < texts.length;
   const found = `has ${texts.length - missing.length} of ${texts.length}`;
@@ -239,7 +262,7 @@ function within(
   return { passed, detail: `${count} ${what}, ${bounds.join(" and ")}` };
 }
 
-function json({ schema, fenced }: CheckOf<"json">, answer: string): Verdict {
+function json({ schema, fenced }: CheckOf<"json">, answer: string): CheckVerdict {
   let value: unknown;
   try {
     value = JSON.parse(fenced ? fencedBlock(answer) ?? answer : answer);
@@ -247,65 +270,13 @@ function json({ schema, fenced }: CheckOf<"json">, answer: string): Verdict {
     return { passed: false, offFormat: true, detail: "not JSON" };
   }
   if (schema === undefined) return { passed: true, detail: "JSON" };
-  const parsed = z.fromJSONSchema(schema).safeParse(value);
-  if (parsed.success) return { passed: true, detail: "JSON that fits the schema" };
-  const [fault] = parsed.error.issues;
-  const place = fault?.path.join(".") || "the document";
-  return { passed: false, detail: `JSON, but ${place}: ${fault?.message ?? "doesn't fit the schema"}` };
+  const fault = schemaFault(schema, value);
+  return fault === null
+    ? { passed: true, detail: "JSON that fits the schema" }
+    : { passed: false, detail: `JSON, but ${fault}` };
 }
 
-/** The text in the one code fence of an answer, whatever prose is around it; null for none or several. */
-function fencedBlock(answer: string): string | null {
-  const lines = answer.split(/\r?\n/);
-  const marks = lines.flatMap((line, at) => /^\s*```\s*[\w-]*\s*$/.test(line) ? [at] : []);
-  const [open, close, more] = marks;
-  return open === undefined || close === undefined || more !== undefined
-    ? null
-    : lines.slice(open + 1, close).join("\n");
-}
-
-/** What stands in the last `\\boxed{…}` of an answer: models trained on mathematics put their answer there. */
-function boxed(answer: string): string | null {
-  const start = answer.lastIndexOf("\\boxed{");
-  if (start < 0) return null;
-  let depth = 0;
-  for (let at = start + "\\boxed".length; at < answer.length; at++) {
-    if (answer[at] === "{") depth++;
-    else if (answer[at] === "}" && --depth === 0) {
-      return latexText(answer.slice(start + "\\boxed{".length, at));
-    }
-  }
-  return null;
-}
-
-/** LaTeX's marks around a short answer taken off: `\\text{Paris}`, `\\$9{,}500`, `$x$`. */
-function latexText(text: string): string {
-  return text.replaceAll(/\\(?:text|mathrm|mathbf)\{([^{}]*)\}/g, "$1").replaceAll(/\{([,.])\}/g, "$1")
-    .replaceAll(/\\[,;! ]/g, "").replaceAll(/\\([$%#&_{}])/g, "$1").replace(/^\$([^$]*)\$$/, "$1");
-}
-
-/**
- * Case, space, width, quotes, brackets around the whole and closing punctuation aside: `(B)` and `B)` are B,
- * `東京。` is 東京.
- */
-function bare(text: string): string {
-  const plain = fold(plainText(text)).replaceAll(/\s+/g, " ");
-  const inner = plain.replace(/^[\s"'「『《]+/, "").replace(/[\s"'.!?,;:…。．！？、」』》।॥؟۔]+$/, "");
-  const whole = /^[([{【〔](.*)[)\]}】〕]$/.exec(inner)?.[1] ?? inner;
-  return (/^(\p{L}|\p{N}{1,2})\)$/u.exec(whole)?.[1] ?? whole).trim();
-}
-
-/** Digits of every script as ASCII; `１２` and `१२` are 12. */
-function asciiDigits(text: string): string {
-  return text.replaceAll(/[^\P{Nd}0-9]/gu, (digit) => {
-    const code = digit.codePointAt(0) ?? 0;
-    let zero = code;
-    while (code - zero < 9 && /\p{Nd}/u.test(String.fromCodePoint(zero - 1))) zero--;
-    return String(code - zero);
-  }).replaceAll("٬", ",").replaceAll("٫", ".").replaceAll("，", ",").replaceAll("．", ".");
-}
-
-function number({ value, tolerance }: CheckOf<"number">, given: string): Verdict {
+function number({ value, tolerance }: CheckOf<"number">, given: string): CheckVerdict {
   const answer = asciiDigits(plainText(boxed(given) ?? latexText(given)));
   const last = digitNumbers(answer).at(-1);
   if (!last) return { passed: false, offFormat: true, detail: "no number" };
@@ -315,7 +286,7 @@ function number({ value, tolerance }: CheckOf<"number">, given: string): Verdict
   return { passed, detail: `the last number is ${negative ? "-" : ""}${last.text}, expected ${value}` };
 }
 
-function aspects({ aspects, min_share }: CheckOf<"aspects">, answer: string): Verdict {
+function aspects({ aspects, min_share }: CheckOf<"aspects">, answer: string): CheckVerdict {
   const text = phraseText(answer);
   const missing = aspects.filter(({ any }) => !any.some((phrasing) => hasPhrasing(text, phrasing)));
   const credit = 1 - missing.length / aspects.length;

@@ -4,7 +4,7 @@ import type { RequestRecord } from "../bench/records.ts";
 import { UserError } from "../errors.ts";
 import type { Prompt, PromptSet } from "../prompts/prompts.ts";
 import { candidateOf } from "./candidate_quality.ts";
-import { type AnswerScore, scoreAnswer } from "./check.ts";
+import { type AnswerScore, type CheckResult, scoreAnswer } from "./check.ts";
 import { defaultPassMark } from "./pass_rate.ts";
 import {
   type AnswerQuality,
@@ -66,10 +66,12 @@ function deriveQuality(
       `ratings.jsonl rates the answer ${stray.answer}, which run ${info.run_id} doesn't have`,
     );
   }
+  const byId = new Map(checked.map((prompt) => [prompt.id, prompt]));
   const answers = [
-    ...recorded.requests.flatMap((request) => scoreRequest(request, recorded, checked, passMark)),
+    ...recorded.requests.flatMap((request) => scoreRequest(request, recorded, byId, passMark)),
     ...owedAnswers(recorded, checked),
   ];
+  const byCandidate = Map.groupBy(answers, ({ candidate }) => candidate);
   const lengths = promptLengths(recorded, prompts);
   return qualityReport.parse({
     schema_version: QUALITY_SCHEMA,
@@ -80,7 +82,7 @@ function deriveQuality(
     candidates: info.candidates.map(({ id }) =>
       candidateOf(
         id,
-        answers.filter(({ candidate }) => candidate === id),
+        byCandidate.get(id) ?? [],
         ratings.filter(({ candidate }) => candidate === id),
         lengths.tokens,
       )
@@ -94,58 +96,71 @@ function deriveQuality(
 function scoreRequest(
   request: RequestRecord,
   { answers }: RecordedAnswers,
-  prompts: readonly Prompt[],
+  prompts: ReadonlyMap<string, Prompt>,
   passMark: number,
 ): AnswerQuality[] {
-  const prompt = prompts.find(({ id }) => id === request.prompt_id);
+  const prompt = prompts.get(request.prompt_id);
   if (!prompt) return [];
   const answer = answers.get(request.id);
   if (request.status !== "ok" || !answer) {
     return [failed(request, prompt, request.reason ?? "no answer was recorded")];
   }
-  const scored = scoreAnswer(answer.content, prompt.checks, prompt, passMark);
-  const { score, passed, checks } = scored;
+  const { content, tool_calls: calls = [] } = answer;
+  const scored = scoreAnswer(content, prompt.checks, prompt, passMark, calls);
   const { id, candidate, prompt_id, round } = request;
   return [{
     id,
     candidate,
     prompt_id,
     round,
-    state: stateOf(scored, answer.content, request.finish_reason),
-    score,
-    passed,
+    state: stateOf(scored, visibleAnswer(content) === "" && calls.length === 0, request.finish_reason),
+    score: scored.score,
+    passed: scored.passed,
     failure: null,
-    checks: checks.map(({ weight: _, offFormat: _off, ...check }) => check),
+    checks: scored.checks.map(recordedCheck),
   }];
 }
 
-function stateOf(
-  { passed, supported, checks }: AnswerScore,
-  content: string,
-  finishReason: string | null,
-): ScoreState {
-  if (visibleAnswer(content) === "") return finishReason === "length" ? "cut" : "no_answer";
-  if (!supported) return "unsupported";
-  if (passed) return "right";
-  if (finishReason === "length") return "cut";
-  return checks.some(({ offFormat }) => offFormat) ? "off_format" : "wrong";
-}
-
-function failed(
-  { id, candidate, prompt_id, round }: Pick<RequestRecord, "id" | "candidate" | "prompt_id" | "round">,
-  { checks }: Prompt,
-  failure: string,
-): AnswerQuality {
-  const none = checks.map(({ name, kind, required }) => ({
+function recordedCheck({ name, kind, required, passed, credit, supported, outcome, detail }: CheckResult) {
+  return {
     name,
     kind,
     required,
-    passed: false,
-    credit: 0,
-    supported: true,
-    detail: "no answer",
-  }));
-  return { id, candidate, prompt_id, round, state: "failed", score: 0, passed: false, failure, checks: none };
+    passed,
+    credit,
+    supported,
+    detail,
+    ...(outcome === null ? {} : { outcome }),
+  };
+}
+
+/** An answer that was cut is wrong only where more of it could not have made it right. */
+function stateOf(
+  { passed, supported, checks }: AnswerScore,
+  isEmpty: boolean,
+  finishReason: string | null,
+): ScoreState {
+  if (isEmpty) return finishReason === "length" ? "cut" : "no_answer";
+  if (!supported) return "unsupported";
+  if (passed) return "right";
+  if (finishReason === "length" && !checks.some(({ required, final }) => required && final)) return "cut";
+  return checks.some(({ passed, offFormat }) => !passed && offFormat) ? "off_format" : "wrong";
+}
+
+/** How services say that a model, or its chat template, takes no tools. */
+const noTools =
+  /tools? (?:is|are|calls? (?:is|are)) not supported|(?:does|do) not (?:support|take) (?:tool|function)|no tool support|requires? --jinja|unsupported[^.]{0,40}\btools?\b/i;
+
+function failed(
+  { id, candidate, prompt_id, round }: Pick<RequestRecord, "id" | "candidate" | "prompt_id" | "round">,
+  prompt: Prompt,
+  failure: string,
+): AnswerQuality {
+  const unsupported = prompt.tools.length > 0 && noTools.test(failure);
+  const checks = scoreAnswer("", prompt.checks, prompt).checks.map(recordedCheck)
+    .map((check) => ({ ...check, supported: !unsupported, detail: unsupported ? failure : "no answer" }));
+  const state = unsupported ? "unsupported" : "failed";
+  return { id, candidate, prompt_id, round, state, score: 0, passed: false, failure, checks };
 }
 
 /** The answers that a candidate owed when it left the run: leaving early must not raise its rank. */

@@ -3,6 +3,7 @@
  * prompt set, and derivable again. `select` reads its quality floor and the check score from here.
  */
 import { z } from "zod";
+import { checkOutcome } from "./outcomes.ts";
 import { rubricNames } from "./rubric.ts";
 
 const share = z.number().min(0).max(1);
@@ -23,9 +24,9 @@ export const rate = z.object({
 export const meanOf = z.object({ n: count, mean: z.number().nullable(), ci95: interval });
 
 /**
- * What became of an answer: `right` and `wrong` by its checks; `cut` at the token limit and not right; `off_format`,
- * so that a check could not read it; `no_answer`, only white space or thought; `unsupported`, by no check that can
- * judge it; `failed`, no answer came.
+ * What became of an answer: `right` and `wrong` by its checks; `cut` at the token limit, not right, and more of it
+ * could have made it right; `off_format`, so that a check could not read it; `no_answer`, only white space or thought;
+ * `unsupported`, no check can judge it, or the model takes no tools; `failed`, no answer came.
  */
 const scoreStates = ["right", "wrong", "cut", "off_format", "no_answer", "unsupported", "failed"] as const;
 /** The state of one answer. */
@@ -52,6 +53,8 @@ const answerQuality = z.object({
     /** False where the check can't judge this answer: then it has no part in the score. */
     supported: z.boolean(),
     detail: z.string(),
+    /** What a task check found: the label named, the state of every field, the calls made. */
+    outcome: checkOutcome.optional(),
   })),
 });
 export type AnswerQuality = z.infer<typeof answerQuality>;

@@ -1,0 +1,143 @@
+/** Compares the tool calls of an answer with those expected: as calls, not as text. */
+import type { ExpectedCall } from "../prompts/task_checks.ts";
+import { fencedBlock } from "./answer_text.ts";
+import type { CheckVerdict } from "./outcomes.ts";
+
+/** A call as the model made it. */
+export interface GivenCall {
+  readonly name: string;
+  /** JSON as the model wrote it. */
+  readonly arguments: string;
+}
+
+type Arguments = Readonly<Record<string, unknown>>;
+
+/**
+ * Scores the calls of an answer. Each expected call takes a call of its own, and there may be no further one. Where no
+ * call is expected, the right answer is one without a call.
+ *
+ * @example
+ * ```ts
+ * const expected = [{ name: "get_weather", arguments: { city: ["Paris", "Paris, France"], unit: ["C", null] } }];
+ * const check = { expected, any_order: true };
+ * const made = [{ name: "get_weather", arguments: '{"city": "paris"}' }];
+ * if (!scoreCalls("", made, check).passed) throw new Error("letter case is ignored, the unit may be left out");
+ * ```
+ */
+export function scoreCalls(
+  answer: string,
+  calls: readonly GivenCall[],
+  { expected, any_order }: { readonly expected: readonly ExpectedCall[]; readonly any_order: boolean },
+): CheckVerdict {
+  const [wanted, made] = [expected, calls].map((list) => list.map(({ name }) => name));
+  const inOrder = (names: readonly string[] = []) => any_order ? names.toSorted() : names;
+  const selection = inOrder(wanted).join("\n") === inOrder(made).join("\n");
+  const fits = selection && wanted?.length !== 0 ? matching(expected, calls, any_order) : null;
+  const outcome = {
+    kind: "calls" as const,
+    expected: wanted ?? [],
+    made: made ?? [],
+    selection,
+    arguments: fits,
+  };
+  const passed = selection && fits !== false;
+  if (passed) {
+    return {
+      passed,
+      outcome,
+      detail: calls.length === 0 ? "no call, as expected" : `called ${listed(made)}`,
+    };
+  }
+  if (calls.length === 0) {
+    const written = isWrittenCall(answer, expected);
+    return {
+      passed,
+      outcome,
+      offFormat: written,
+      detail: written ? "a call written as text" : `no call, expected ${listed(wanted)}`,
+    };
+  }
+  const broken = calls.find((call) => argumentsOf(call) === null);
+  return {
+    passed,
+    outcome,
+    offFormat: broken !== undefined,
+    final: expected.length === 0,
+    detail: broken !== undefined
+      ? `the arguments of ${broken.name} are not a JSON object`
+      : selection
+      ? argumentFault(expected, calls)
+      : `called ${listed(made)}, expected ${expected.length === 0 ? "no call" : listed(wanted)}`,
+  };
+}
+
+const listed = (names: readonly string[] = []) => names.join(", ");
+
+/** Whether every expected call can have a call of its own that fits. */
+function matching(
+  expected: readonly ExpectedCall[],
+  calls: readonly GivenCall[],
+  anyOrder: boolean,
+): boolean {
+  if (!anyOrder) return expected.every((one, at) => faultsOf(one, calls[at]).length === 0);
+  const [first, ...rest] = expected;
+  if (first === undefined) return calls.length === 0;
+  return calls.some((call, at) =>
+    faultsOf(first, call).length === 0 && matching(rest, calls.toSpliced(at, 1), true)
+  );
+}
+
+/** Which arguments of a call differ from the expected ones. */
+function faultsOf({ name, arguments: expected }: ExpectedCall, call: GivenCall | undefined): string[] {
+  if (call === undefined || call.name !== name) return ["name"];
+  const given = argumentsOf(call);
+  if (given === null) return ["arguments"];
+  const names = new Set([...Object.keys(expected), ...Object.keys(given)]);
+  return [...names].filter((argument) => !allowed(expected[argument], given[argument]));
+}
+
+/** Null for an argument that is left out; one that is not expected must be left out. */
+function allowed(expected: unknown, given: unknown): boolean {
+  const values = expected === undefined ? [null] : Array.isArray(expected) ? expected : [expected];
+  return values.some((value) => sameArgument(value, given ?? null));
+}
+
+/** By value: texts without regard to letter case and white space at their ends, objects whatever the order of keys. */
+function sameArgument(wanted: unknown, given: unknown): boolean {
+  if (typeof wanted === "string" && typeof given === "string") return folded(wanted) === folded(given);
+  if (typeof wanted !== "object" || typeof given !== "object" || wanted === null || given === null) {
+    return wanted === given;
+  }
+  if (Array.isArray(wanted) !== Array.isArray(given)) return false;
+  const keys = new Set([...Object.keys(wanted), ...Object.keys(given)]);
+  return [...keys].every((key) => sameArgument(Reflect.get(wanted, key), Reflect.get(given, key)));
+}
+
+const folded = (text: string) => text.normalize("NFKC").trim().replaceAll(/\s+/g, " ").toLowerCase();
+
+function argumentsOf({ arguments: text }: GivenCall): Arguments | null {
+  try {
+    const value: unknown = JSON.parse(text === "" ? "{}" : text);
+    return typeof value === "object" && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value))
+      : null;
+  } catch {
+    return null;
+  }
+}
+
+/** Of calls with the right names: the first that fits none of its kind, with the arguments in question. */
+function argumentFault(expected: readonly ExpectedCall[], calls: readonly GivenCall[]): string {
+  for (const call of calls) {
+    const faults = expected.filter(({ name }) => name === call.name).map((one) => faultsOf(one, call));
+    const [nearest] = faults.toSorted((a, b) => a.length - b.length);
+    if (nearest !== undefined && nearest.length > 0) return `${call.name}: wrong ${listed(nearest)}`;
+  }
+  return "two calls are alike where different ones were expected";
+}
+
+/** Whether an answer without calls holds one as JSON text, as models do that were not taught the protocol. */
+function isWrittenCall(answer: string, expected: readonly ExpectedCall[]): boolean {
+  const text = (fencedBlock(answer) ?? answer).replaceAll(/<\/?tool_call>/g, "").trim();
+  return expected.some(({ name }) => text.includes(`"${name}"`)) && /^[[{]/.test(text);
+}
