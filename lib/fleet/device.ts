@@ -1,0 +1,180 @@
+/**
+ * What devices say about themselves, what they may be given, and how far they are: the documents that the parts of a
+ * fleet exchange, and that lie in its folder.
+ *
+ * ```text
+ * fleet/NAME/fleet.json                             name and address
+ * fleet/NAME/hub/                                   keys and the server's own state: secret
+ * fleet/NAME/plans/PLAN.json                        what was sent, to which devices
+ * fleet/NAME/devices/DEVICE/device.json             what the device states about itself
+ * fleet/NAME/devices/DEVICE/state.json              how far it is
+ * fleet/NAME/devices/DEVICE/RUN/                    its run: run.json, samples.jsonl, answers.jsonl, prompts.json
+ * fleet/NAME/devices/DEVICE/RUN/received.json       whether that run is whole
+ * ```
+ */
+import { z } from "zod";
+import { machineInfo } from "../bench/records.ts";
+
+/** The newest version of the documents of a fleet. */
+export const FLEET_SCHEMA = 1;
+
+const version = z.literal(FLEET_SCHEMA);
+const word = z.string().regex(/^[\w.-]{1,40}$/, "up to 40 letters, digits, _, - or .");
+
+/** The name of a run, which is the name of its folder. */
+export const runId = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-[0-9a-z]{4}$/, "the name of a run");
+/** `d-` and the first characters of the SHA-256 of the device's public key. */
+export const deviceId = z.string().regex(/^d-[0-9a-f]{10}$/, "the id of a device");
+export const planId = z.string().regex(/^p-[0-9a-z]{8,20}$/, "the id of a plan");
+
+/** Who measured: nothing here names a host, a user or a folder. */
+export const deviceDescription = z.object({
+  id: deviceId,
+  /** What its owner calls it; null where they gave no name. */
+  name: word.nullable(),
+  /** Words that plans are sent to: given ones, and those that follow from the machine (`linux`, `x86_64`, `ram8`). */
+  tags: z.array(word).max(30),
+  machine: machineInfo,
+  versions: z.record(z.string().max(60), z.string().max(60)),
+});
+export type DeviceDescription = z.infer<typeof deviceDescription>;
+
+/** What a plan may do. */
+export const planKinds = ["bench", "race", "quality"] as const;
+
+/** What the device's owner allows a plan; the device itself refuses what goes beyond. */
+export const deviceLimits = z.object({
+  kinds: z.array(z.enum(planKinds)),
+  /** Whether a plan may make it download a model of its registry that isn't here. */
+  downloads: z.boolean(),
+  max_requests: z.number().int().positive(),
+  max_tokens: z.number().int().positive(),
+  max_minutes: z.number().positive(),
+});
+export type DeviceLimits = z.infer<typeof deviceLimits>;
+
+/** device.json: what a device states when it joins, and each time it connects. */
+export const deviceStatement = deviceDescription.extend({
+  schema_version: version,
+  free_ram_gb: z.number().nonnegative(),
+  /** Models of its registry that can be run here, and whether their file is here already. */
+  models: z.array(z.object({ alias: z.string().max(200), variant: z.string().max(200), here: z.boolean() }))
+    .max(1000),
+  limits: deviceLimits,
+});
+export type DeviceStatement = z.infer<typeof deviceStatement>;
+
+const count = z.number().int().nonnegative();
+
+/** state.json: how far a device is, as it says itself every few seconds. */
+export const deviceState = z.object({
+  /** `refused`: the plan goes beyond its limits; `failed`: nothing could be measured. `note` says why. */
+  doing: z.enum(["waiting", "running", "sending", "refused", "failed", "away"]),
+  plan: planId.nullable(),
+  /** Requests of the plan that are done, and all of them. */
+  done: count,
+  total: count,
+  /** What a person should know: why it refused, what failed. */
+  note: z.string().max(500).nullable(),
+  /** When the hub heard it, by the hub's clock. */
+  heard_at: z.string(),
+  /** The device's clock minus the hub's, in seconds. */
+  clock_off_s: z.number(),
+});
+export type DeviceState = z.infer<typeof deviceState>;
+
+/** Settings of a plan that a session takes; each has the session's own default. */
+const planSettings = z.object({
+  rounds: z.number().int().min(1).max(100_000).optional(),
+  warmup: z.number().int().min(0).max(1000).optional(),
+  max_tokens: z.number().int().min(1).max(1_000_000).optional(),
+  temperature: z.number().min(0).max(2).optional(),
+  seed: z.number().int().min(0).optional(),
+  sampling_seed: z.number().int().min(0).optional(),
+  prefix: z.enum(["cold", "warm", "as is"]).optional(),
+  concurrency: z.number().int().min(1).max(4096).optional(),
+  timeout_s: z.number().positive().max(86_400).optional(),
+  /** Of a race alone. A race by checks would have to score answers on the device. */
+  by: z.enum(["latency", "ttft", "throughput"]).optional(),
+  delta: z.number().positive().max(0.5).optional(),
+  epsilon: z.number().positive().max(0.99).optional(),
+  budget: z.number().int().min(1).max(1_000_000).optional(),
+});
+
+/** A plan as people write it: the file that `fleet run` takes. */
+export const planFile = planSettings.extend({
+  kind: z.enum(planKinds),
+  /** Candidates, as everywhere, out of each device's own registry. */
+  models: z.array(z.string().min(1).max(200)).min(1).max(50),
+  /** The job: a file next to the plan's. */
+  job: z.string().min(1),
+}).strict();
+export type PlanFile = z.infer<typeof planFile>;
+
+/** A plan as a device gets it, with the job in it, and as it lies in the fleet's folder. */
+export const fleetPlan = planFile.omit({ job: true }).extend({
+  schema_version: version,
+  id: planId,
+  created_at: z.string(),
+  /** The text of the job's file, and its SHA-256 in lower-case hex. */
+  job: z.object({ name: word, sha256: z.string().regex(/^[0-9a-f]{64}$/), text: z.string() }),
+}).strict();
+export type FleetPlan = z.infer<typeof fleetPlan>;
+
+/** plans/PLAN.json. */
+export const sentPlan = z.object({
+  plan: fleetPlan,
+  /** The tag that the devices were chosen by. */
+  on: z.string(),
+  devices: z.array(deviceId),
+  stopped: z.boolean(),
+});
+export type SentPlan = z.infer<typeof sentPlan>;
+
+/** A file of a run as its device has it. */
+export const fileHash = z.object({
+  name: z.enum(["run.json", "samples.jsonl", "answers.jsonl", "prompts.json"]),
+  bytes: count,
+  sha256: z.string().regex(/^[0-9a-f]{64}$/),
+});
+export type FileHash = z.infer<typeof fileHash>;
+
+/** received.json: whether a run of a device is whole, and what was wrong with it. */
+export const receivedRun = z.object({
+  schema_version: version,
+  plan: planId,
+  /** `arriving` until every byte is here; `refused` where it can't be true: `reasons` says why. */
+  status: z.enum(["arriving", "complete", "refused"]),
+  reasons: z.array(z.string()),
+  first_at: z.string(),
+  last_at: z.string(),
+  files: z.array(fileHash),
+});
+export type ReceivedRun = z.infer<typeof receivedRun>;
+
+/**
+ * Tags that follow from a machine: its system, processor, graphics, and the memory that it was sold with.
+ *
+ * ```ts
+ * const machine = { cpu: "x", cores: 4, ram_gb: 7.6, gpu: [], os: "Debian 12", arch: "x86_64" };
+ * if (machineTags(machine, "linux").join() !== "linux,x86_64,ram8,no-gpu") throw new Error("7.6 GB were sold as 8");
+ * ```
+ */
+export function machineTags(
+  { arch, gpu, ram_gb }: DeviceDescription["machine"],
+  os: string,
+): string[] {
+  return [os, arch, `ram${soldMemoryGb(ram_gb)}`, gpu.length === 0 ? "no-gpu" : "gpu"];
+}
+
+/**
+ * The memory that a machine was sold with, in GB: firmware and graphics keep up to 8 % of it.
+ *
+ * ```ts
+ * if (soldMemoryGb(15.4) !== 16 || soldMemoryGb(3.8) !== 4 || soldMemoryGb(23.5) !== 24) throw new Error();
+ * ```
+ */
+export function soldMemoryGb(ramGb: number): number {
+  const sizes = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024];
+  return sizes.find((size) => ramGb <= size * 1.01) ?? Math.round(ramGb);
+}
