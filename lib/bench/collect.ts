@@ -22,6 +22,7 @@ export const requestMetrics: readonly RequestMetric[] = [
   "output_tokens_per_s",
   "decode_tokens_per_s",
   "output_chars_per_s",
+  "prefill_tokens_per_s",
 ];
 
 /** The good timed requests of a candidate, one array per figure, one value per request; NaN where a value is null. */
@@ -46,6 +47,8 @@ export interface Requests {
 /** Every timed request, good or not: when it was due, sent and over, in ms. */
 export interface Timeline {
   readonly block: GrowableArray;
+  /** Index into the plan's prompts. */
+  readonly prompt: GrowableArray;
   readonly due: GrowableArray;
   readonly sent: GrowableArray;
   readonly end: GrowableArray;
@@ -206,6 +209,7 @@ function emptyCandidate(info: CandidateInfo): Collected {
         output_tokens_per_s: doubles(),
         decode_tokens_per_s: doubles(),
         output_chars_per_s: doubles(),
+        prefill_tokens_per_s: doubles(),
       },
       outputTokens: doubles(),
       promptTokens: doubles(),
@@ -215,7 +219,14 @@ function emptyCandidate(info: CandidateInfo): Collected {
       gapsS: new GrowableArray("single"),
       gapCount: doubles(),
     },
-    timeline: { block: doubles(), due: doubles(), sent: doubles(), end: doubles(), met: doubles() },
+    timeline: {
+      block: doubles(),
+      prompt: doubles(),
+      due: doubles(),
+      sent: doubles(),
+      end: doubles(),
+      met: doubles(),
+    },
     ok: 0,
     failed: 0,
     firstReason: null,
@@ -240,6 +251,7 @@ function addRequest(
 ): void {
   const { timeline } = candidate;
   timeline.block.push(record.block);
+  timeline.prompt.push(prompt);
   timeline.due.push(record.due_ms);
   timeline.sent.push(record.sent_ms);
   timeline.end.push(record.end_ms);

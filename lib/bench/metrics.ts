@@ -15,6 +15,7 @@ type Timing = Pick<
   | "reasoning_chars"
   | "reasoning_tokens"
   | "prompt_tokens"
+  | "cached_tokens"
   | "prefix"
   | "due_ms"
   | "sent_ms"
@@ -84,11 +85,18 @@ function outputCharsPerS(record: Timing): number | null {
   return perSecond(record.content_chars + record.reasoning_chars, latencyS(record));
 }
 
-/** Prompt tokens/s = prompt tokens / TTFT; null on a warm prefix, where most of the prompt is not read again. */
-export function promptTokensPerS(record: Timing): number | null {
-  return record.prefix === "cold" && record.prompt_tokens !== null
-    ? perSecond(record.prompt_tokens, ttftS(record))
-    : null;
+/**
+ * Prefill tokens/s = prompt tokens that did not come from the server's cache / (first generated delta − sent). The time
+ * includes the first token and the way there and back, so short prompts understate the speed. Null on a warm prefix,
+ * and where an untouched prompt may have been cached and the server does not say how much of it was.
+ */
+export function prefillTokensPerS(record: Timing): number | null {
+  const { prefix, prompt_tokens: tokens, cached_tokens: cached, due_ms, sent_ms } = record;
+  const ttft = ttftS(record);
+  if (ttft === null || tokens === null || prefix === "warm" || (prefix === "as is" && cached === null)) {
+    return null;
+  }
+  return perSecond(Math.max(0, tokens - (cached ?? 0)), ttft - (sent_ms - due_ms) / 1000);
 }
 
 /** Waiting in the client's own queue: sent − due, in seconds. Zero in a closed loop. */
@@ -116,7 +124,8 @@ function perSecond(amount: number, seconds: number | null): number | null {
  * ```ts
  * const record = {
  *   streamed: true, chunk_ms: [100, 150, 200], first_content_chunk: 0, output_tokens: 3,
- *   content_chars: 12, reasoning_chars: 0, reasoning_tokens: null, prompt_tokens: 8, prefix: "cold", due_ms: 0, sent_ms: 0,
+ *   content_chars: 12, reasoning_chars: 0, reasoning_tokens: null, prompt_tokens: 8, cached_tokens: 0, prefix: "cold",
+ *   due_ms: 0, sent_ms: 0,
  * } as const;
  * const mutable = { ...record, chunk_ms: [...record.chunk_ms] };
  * if (metricOf.ttft_s(mutable) !== 0.1) throw new Error("first delta − due");
@@ -132,4 +141,5 @@ export const metricOf: Record<Exclude<MetricName, "itl_s">, (record: Timing) => 
   output_tokens_per_s: outputTokensPerS,
   decode_tokens_per_s: decodeTokensPerS,
   output_chars_per_s: outputCharsPerS,
+  prefill_tokens_per_s: prefillTokensPerS,
 };

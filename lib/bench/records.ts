@@ -269,6 +269,8 @@ const promptInfo = z.object({
   turns: z.array(z.string()).optional(),
   /** Other messages for the same case, by the wording's name. */
   wordings: z.record(z.string(), z.array(message)).optional(),
+  /** How many tokens it was made long, by --prompt-tokens. */
+  target_tokens: z.number().int().positive().optional(),
 });
 
 /** Why a candidate may not be chosen, and the nearest change that would admit it. */

@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { quantile } from "../stats/quantile.ts";
 import { summarize } from "../stats/summary.ts";
+import { byLength } from "./by_length.ts";
 import { compareCandidates, ranksOf } from "./compare_candidates.ts";
 import {
   type Collected,
@@ -139,8 +140,17 @@ function candidateSummary(
     model_id: info.model_id,
     ...statusOf(candidate),
     requests: { ok: candidate.ok, failed: candidate.failed },
-    ...statistics(candidate, quiet, grouping),
-    with_disturbed: quiet === null ? null : statistics(candidate, null, grouping),
+    ...withoutPrefill(statistics(candidate, quiet, grouping), plan),
+    with_disturbed: quiet === null ? null : withoutPrefill(statistics(candidate, null, grouping), plan),
+    by_length: byLength(candidate, plan, (name, prompts) => {
+      if (name === "prefill_tokens_per_s" && underLoad(plan)) return mutable(summarize([]));
+      const asked = good.prompt.view();
+      const values = Array.from(
+        good.metrics[name].view(),
+        (value, at) => prompts.has(asked[at] ?? -1) ? value : NaN,
+      );
+      return grouped(candidate, values, quiet, grouping);
+    }),
     tokens: {
       source: candidate.source,
       prompt_mean: mean(known(kept(good.promptTokens.view(), good.block.view(), quiet))),
@@ -210,7 +220,13 @@ function statistics(candidate: Collected, quiet: Quiet, grouping: Grouping): Met
     output_tokens_per_s: of("output_tokens_per_s"),
     decode_tokens_per_s: of("decode_tokens_per_s"),
     output_chars_per_s: of("output_chars_per_s"),
+    prefill_tokens_per_s: of("prefill_tokens_per_s"),
   };
+}
+
+/** Under load the time to the first token is also waiting in the server's queue, and no speed of reading. */
+function withoutPrefill(metrics: Metrics, plan: RunInfo["plan"]): Metrics {
+  return underLoad(plan) ? { ...metrics, prefill_tokens_per_s: mutable(summarize([])) } : metrics;
 }
 
 /** The independent unit that a request belongs to, by its number among the good ones. */

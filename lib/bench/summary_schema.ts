@@ -39,6 +39,8 @@ const metrics = {
   output_tokens_per_s: statistic,
   decode_tokens_per_s: statistic,
   output_chars_per_s: statistic,
+  /** Reading the prompt; of no request under load, where waiting in the server's queue would count. */
+  prefill_tokens_per_s: statistic,
 };
 export type MetricName = keyof typeof metrics;
 
@@ -52,7 +54,29 @@ export const metricNames: readonly MetricName[] = [
   "output_tokens_per_s",
   "decode_tokens_per_s",
   "output_chars_per_s",
+  "prefill_tokens_per_s",
 ];
+
+/** The requests of a candidate whose prompts are about equally long. */
+const lengthSummary = z.object({
+  /** From this many prompt tokens … */
+  from_tokens: z.number().int(),
+  /** … to this many, as they were counted. */
+  to_tokens: z.number().int(),
+  /** What --prompt-tokens asked for; null where prompts are as long as they are. */
+  target_tokens: z.number().int().nullable(),
+  prompt_tokens_mean: z.number(),
+  /** Timed requests that failed. */
+  failed: z.number().int(),
+  latency_s: statistic,
+  ttft_s: statistic,
+  prefill_tokens_per_s: statistic,
+  decode_tokens_per_s: statistic,
+  /** Share of the timed requests that met the limits of --slo; null without limits. */
+  met: z.number().nullable(),
+});
+/** The requests of a candidate whose prompts are about equally long. */
+export type LengthSummary = z.infer<typeof lengthSummary>;
 
 export const candidateSummary = z.object({
   id: z.string(),
@@ -72,6 +96,8 @@ export const candidateSummary = z.object({
   ...metrics,
   /** The same metrics with disturbed blocks included; null where no block was disturbed. */
   with_disturbed: z.object(metrics).nullable(),
+  /** By length of the prompt, the shortest first; empty where lengths differ by less than four times. */
+  by_length: z.array(lengthSummary),
   tokens: z.object({
     /** The weakest source among the requests: one estimate makes the figure an estimate. */
     source: tokenSource.nullable(),

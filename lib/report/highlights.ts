@@ -3,7 +3,8 @@ import { machineWasBusy } from "../bench/noise_effect.ts";
 import type { CandidateSummary, Comparison, Summary, Warning } from "../bench/summary_schema.ts";
 import { adviceFor } from "../stats/planning.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
-import { intervalOf, megabytes, plain, ratio, seconds, sentence, times } from "./format.ts";
+import { limitSentences } from "./by_length.ts";
+import { counted, intervalOf, megabytes, plain, ratio, seconds, sentence, times } from "./format.ts";
 import { qualityTexts } from "./quality_table.ts";
 import {
   estimatedTokens,
@@ -79,6 +80,8 @@ export function highlights(summary: Summary, quality: QualityReport | null = nul
     ...qualified("latency", leader(summary, ready, "latency_s")),
     ...qualified("ttft", leader(summary, ready, "ttft_s")),
     ...qualified("throughput", throughput(ready)),
+    ...goodput(ready),
+    ...limitSentences(summary).map((text) => ({ kind: "finding" as const, text })),
     ...(ready.length > 1 ? [{ kind: "finding" as const, text: scopeSentence(summary) }] : []),
     ...memory(ready),
     ...failures(summary.candidates),
@@ -260,6 +263,17 @@ function throughput(ready: readonly CandidateSummary[]): Highlight[] {
     `Decode speed in tokens/s: ${rates.join(", ")}. Models split text into different tokens, so compare ` +
     "characters/s too.";
   return [{ kind: "finding", text }];
+}
+
+function goodput(ready: readonly CandidateSummary[]): Highlight[] {
+  return ready.flatMap(({ id, goodput }) =>
+    goodput === null ? [] : [{
+      kind: "finding" as const,
+      text: `\`${id}\`: ${plain(100 * goodput.met)} % of ${
+        counted(goodput.n, "request")
+      } met the limits, a goodput of ${plain(goodput.requests_per_s)} requests/s.`,
+    }]
+  );
 }
 
 function memory(ready: readonly CandidateSummary[]): Highlight[] {

@@ -2,6 +2,7 @@
 import type { Summary } from "../bench/summary_schema.ts";
 import type { SelfcheckResult } from "../selfcheck/selfcheck.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
+import { lengthRows } from "./by_length.ts";
 import { sentence } from "./format.ts";
 import { qualityHead, qualityRow } from "./quality_table.ts";
 import { highlights } from "./highlights.ts";
@@ -50,6 +51,7 @@ export function markdownReport(
     "## Results",
     resultTable(tableRows(summary, options)),
     notes(summary, options),
+    ...lengths(summary, quality),
     ...warnings(summary),
     ...comparisons(summary),
     ...samples(summary),
@@ -80,6 +82,7 @@ export function markdownTable(header: readonly string[], rows: readonly (readonl
 
 function resultTable(rows: readonly SummaryRow[]): string {
   const energy = rows.some((row) => row.energy !== null);
+  const goodput = rows.some((row) => row.goodput !== null);
   const header = [
     "Candidate",
     "Status",
@@ -88,6 +91,8 @@ function resultTable(rows: readonly SummaryRow[]): string {
     "p95",
     "TTFT",
     "Tokens/s",
+    "Prefill tokens/s",
+    ...(goodput ? ["Goodput"] : []),
     "Output tokens",
     "Load",
     "Memory",
@@ -102,6 +107,8 @@ function resultTable(rows: readonly SummaryRow[]): string {
       row.p95,
       row.ttft,
       row.rate,
+      row.prefill,
+      ...(goodput ? [row.goodput ?? "—"] : []),
       row.tokens,
       row.load,
       row.memory,
@@ -119,6 +126,37 @@ function qualitySection(quality: QualityReport | null): string[] {
   ];
 }
 
+function lengths(summary: Summary, quality: QualityReport | null): string[] {
+  const rows = lengthRows(summary, quality);
+  if (rows.length === 0) return [];
+  const [met, right] = [rows.some((row) => row.met !== null), rows.some((row) => row.right !== null)];
+  return [
+    "## By prompt length",
+    markdownTable(
+      [
+        "Candidate",
+        "Prompt tokens",
+        "n",
+        "TTFT",
+        "Prefill tokens/s",
+        "Decode tokens/s",
+        ...(met ? ["Within limits"] : []),
+        ...(right ? ["Right answers"] : []),
+      ],
+      rows.map((row) => [
+        row.id,
+        row.length,
+        row.n,
+        row.ttft,
+        row.prefill,
+        row.decode,
+        ...(met ? [row.met ?? "—"] : []),
+        ...(right ? [row.right ?? "—"] : []),
+      ]),
+    ),
+  ];
+}
+
 function notes(summary: Summary, options: ReportOptions): string {
   const prefixes: Record<Summary["plan"]["prefix"], string> = {
     "cold": "cold prefix (every prompt begins with a new number, so the prompt cache can't help)",
@@ -131,6 +169,8 @@ function notes(summary: Summary, options: ReportOptions): string {
   return `n: successful timed requests. Latency runs from when a request was due to its last token, TTFT to its first ` +
     `token; both are means, with a ${prefixes[summary.plan.prefix]}. ` +
     `Tokens/s: output tokens divided by latency, without prompt tokens; ≈ marks estimated token counts. ` +
+    `Prefill tokens/s: prompt tokens divided by the time from sending to the first token. ` +
+    (summary.plan.slo === null ? "" : "Goodput: requests per second within the limits, and their share. ") +
     `A p95 needs 20 cases. Memory is the largest resident size of the engine process.${energy}`;
 }
 

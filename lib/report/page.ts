@@ -17,6 +17,7 @@ import {
   timelines,
 } from "./figures.ts";
 import { conditionsSection, instrumentSection, readingSection } from "./conditions.ts";
+import { lengthFigures } from "./by_length.ts";
 import { sentence } from "./format.ts";
 import { type Markup, markup, trusted } from "./markup.ts";
 import { highlights } from "./highlights.ts";
@@ -26,6 +27,7 @@ import { pageStyle } from "./page_style.ts";
 import {
   comparisonTable,
   footprintTable,
+  lengthTable,
   loadTable,
   serverTable,
   throughputTable,
@@ -80,7 +82,7 @@ export function reportPage({ summary, data, answers, selfcheck, quality, options
   }
           </ul>
     ${results(summary, data, quality, options)}
-    ${anythingMeasured(summary) ? measurements(summary, data) : null}
+    ${anythingMeasured(summary) ? measurements(summary, data, quality) : null}
     ${warningSection(summary)}
     ${answerSection(summary, data, answers, quality)}
     ${conditionsSection(summary, data)}
@@ -116,6 +118,7 @@ function results(
 ${quality === null ? null : qualityTable(summary, quality)}
 ${timeTable(summary)}
 ${throughputTable(summary)}
+${lengthTable(summary, quality)}
 ${footprintTable(summary, data, options)}
 ${loadTable(summary)}
 ${serverTable(summary, data)}
@@ -144,13 +147,18 @@ function figureMarkup(figure: Figure): Markup {
   }<figcaption>${figure.caption}</figcaption></figure>`;
 }
 
-function measurements(summary: Summary, data: RunData): Markup {
+function measurements(summary: Summary, data: RunData, quality: QualityReport | null): Markup {
+  const lengths = lengthFigures(summary, quality);
   const total = measuredPrompts(summary, data).length;
   const first = total > maxPrompts ? ` The figures show the first ${maxPrompts} of ${total} prompts.` : "";
   const byPrompt = promptDistributions(summary, data);
   const ratios = comparisonFigures(summary);
   const tokens = timelines(summary, data);
   return markup`
+    ${
+    lengths.length > 0 && markup`<section><h2>By prompt length</h2>
+<div class="figures">${lengths.map(figureMarkup)}</div></section>`
+  }
     <section>
       <h2>Distributions</h2>
       <div class="figures">${distributionFigures(summary, data).map(figureMarkup)}</div>

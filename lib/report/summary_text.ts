@@ -52,6 +52,9 @@ export interface SummaryRow {
   readonly p95: string;
   readonly ttft: string;
   readonly rate: string;
+  readonly prefill: string;
+  /** Requests per second within the limits, with their share; null without --slo. */
+  readonly goodput: string | null;
   readonly tokens: string;
   readonly load: string;
   readonly memory: string;
@@ -79,6 +82,12 @@ export function tableRows(summary: Summary, options: ReportOptions = {}): Summar
       p95: p95Of(one.latency_s, seconds),
       ttft: seconds(one.ttft_s.mean),
       rate: one.output_tokens_per_s.mean === null ? "—" : mark + plain(one.output_tokens_per_s.mean),
+      prefill: plain(one.prefill_tokens_per_s.mean),
+      goodput: summary.plan.slo === null
+        ? null
+        : one.goodput === null
+        ? "—"
+        : `${plain(one.goodput.requests_per_s)}/s (${plain(100 * one.goodput.met)} %)`,
       tokens: one.tokens.output_mean === null ? "—" : mark + plain(one.tokens.output_mean),
       load: seconds(one.load_s),
       memory: megabytes(one.memory_mb),
@@ -115,6 +124,7 @@ export const metricTitles: Readonly<Record<MetricName, string>> = {
   output_tokens_per_s: "output tokens/s",
   decode_tokens_per_s: "decode tokens/s",
   output_chars_per_s: "characters/s",
+  prefill_tokens_per_s: "prefill tokens/s",
 };
 
 /** The plan in one line. */

@@ -2,6 +2,8 @@
 import type { CandidateSummary, Summary, SummaryStatistic } from "../bench/summary_schema.ts";
 import { seriesStyle } from "../plot/series.ts";
 import { energyOf } from "../bench/energy.ts";
+import type { QualityReport } from "../quality/quality_schema.ts";
+import { lengthRows, lengthText } from "./by_length.ts";
 import { counted, intervalOf, megabytes, missing, p95Of, plain, ratio, seconds } from "./format.ts";
 import { type Markup, markup, trusted } from "./markup.ts";
 import type { RunData } from "./run_data.ts";
@@ -142,6 +144,7 @@ export function throughputTable(summary: Summary): Markup {
     "n",
     "Output tokens/s",
     "Decode tokens/s",
+    "Prefill tokens/s",
     "Characters/s",
     "Tokens per answer",
     "Ended / cut",
@@ -154,12 +157,45 @@ export function throughputTable(summary: Summary): Markup {
       markup`<td>${plain(n)}</td>`,
       meanCell(one.output_tokens_per_s, plain, n, mark),
       meanCell(one.decode_tokens_per_s, plain, n, mark),
+      meanCell(one.prefill_tokens_per_s, plain, n),
       meanCell(one.output_chars_per_s, plain, n),
       markup`<td>${mark}${plain(one.tokens.output_mean)}${subline(source)}</td>`,
       markup`<td>${plain(one.finish.stop)} / ${plain(one.finish.length)}</td>`,
     ];
   });
   return scrollTable("Throughput and length of the answers", head, rows);
+}
+
+/** One row per candidate and length of the prompt; null where lengths hardly differ. */
+export function lengthTable(summary: Summary, quality: QualityReport | null): Markup | null {
+  const texts = lengthRows(summary, quality);
+  if (texts.length === 0) return null;
+  const [met, right] = [texts.some((row) => row.met !== null), texts.some((row) => row.right !== null)];
+  const head = [
+    "Candidate",
+    "Prompt tokens",
+    "n",
+    "First token, mean",
+    "Prefill tokens/s",
+    "Decode tokens/s",
+    ...(met ? ["Within limits"] : []),
+    ...(right ? ["Right answers"] : []),
+  ];
+  let at = 0;
+  const rows = summary.candidates.flatMap((one, index) =>
+    one.by_length.map((row) => {
+      const text = texts[at++];
+      const n = row.latency_s.n;
+      return markup`<tr><th scope="row">${swatch(index)}${breakable(one.id)}</th><td>${
+        lengthText(row)
+      }</td><td>${plain(n)}${row.failed > 0 && subline(`${row.failed} failed`)}</td>${
+        meanCell(row.ttft_s, seconds, n)
+      }${meanCell(row.prefill_tokens_per_s, plain, n)}${meanCell(row.decode_tokens_per_s, plain, n)}${
+        met && markup`<td>${text?.met ?? missing}</td>`
+      }${right && markup`<td>${text?.right ?? missing}</td>`}</tr>`;
+    })
+  );
+  return scrollTable("By length of the prompt", head, rows);
 }
 
 /** What a candidate takes to run: load time, memory, disk, licence, energy. */

@@ -3,6 +3,7 @@ import Table from "cli-table3";
 import type { Summary } from "../bench/summary_schema.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { terminalLine } from "../terminal_text.ts";
+import { type LengthRow, lengthRows } from "./by_length.ts";
 import { missing } from "./format.ts";
 import { highlights } from "./highlights.ts";
 import { machineText, type SummaryRow, tableRows } from "./summary_text.ts";
@@ -28,10 +29,12 @@ const columns: readonly Column[] = [
   { head: "p95", of: (row) => row.p95 },
   { head: "TTFT", of: (row) => row.ttft },
   { head: "tokens/s", of: (row) => row.rate },
+  { head: "prefill/s", of: (row) => row.prefill },
+  { head: "goodput", of: (row) => row.goodput ?? missing },
   { head: "memory", of: (row) => row.memory },
 ];
 /** Dropped from the right of this list where the terminal is too narrow for a readable name. */
-const DROPPED_FIRST: readonly string[] = ["p95", "memory"];
+const DROPPED_FIRST: readonly string[] = ["p95", "memory", "prefill/s"];
 const NAME_WIDTH = 16;
 
 /**
@@ -46,11 +49,15 @@ export function terminalSummary(summary: Summary, options: TerminalOptions): str
   const width = Math.max(60, options.columns);
   const paint = painter(options.color);
   const rows = tableRows(summary);
+  const lengths = lengthRows(summary, options.quality ?? null);
   const note = "Latency and time to first token (TTFT): mean per request; p95 of latency." +
+    (rows.some(({ prefill }) => prefill !== missing) ? " Prefill/s: prompt tokens read per second." : "") +
+    (summary.plan.slo === null ? "" : " Goodput: requests per second within the limits, and their share.") +
     (rows.some(({ rate }) => rate.startsWith("≈")) ? " ≈: estimated token counts." : "");
   const lines = [
     resultTable(rows, width, paint),
     ...wrap(note, width).map(paint.dim),
+    ...(lengths.length === 0 ? [] : ["", lengthTable(lengths, width, paint)]),
     "",
     ...highlights(summary, options.quality ?? null).flatMap(({ kind, text }) => {
       const indent = kind === "qualification" ? "  " : "";
@@ -87,10 +94,47 @@ function resultTable(rows: readonly SummaryRow[], width: number, paint: Painter)
   return table.toString();
 }
 
+/** By length of the prompt: one row per candidate and length, the name only in a candidate's first row. */
+function lengthTable(rows: readonly LengthRow[], width: number, paint: Painter): string {
+  const extra: readonly [string, (row: LengthRow) => string | null][] = [
+    ["in limits", ({ met }) => met],
+    ["right", ({ right }) => right],
+  ];
+  const shown: readonly [string, (row: LengthRow) => string | null][] = [
+    ["prompt tokens", ({ length }) => length],
+    ["n", ({ n }) => n],
+    ["TTFT", ({ ttft }) => ttft],
+    ["prefill/s", ({ prefill }) => prefill],
+    ["decode/s", ({ decode }) => decode],
+    ...extra.filter(([, of]) => rows.some((row) => of(row) !== null)),
+  ];
+  const widths = shown.map(([head, of]) =>
+    Math.max(head.length, ...rows.map((row) => (of(row) ?? missing).length)) + 2
+  );
+  const longest = Math.max("candidate".length, ...rows.map(({ id }) => id.length)) + 2;
+  const nameWidth = Math.max(12, Math.min(longest, width - taken(widths)));
+  const table = new Table({
+    head: ["candidate", ...shown.map(([head]) => head)],
+    colWidths: [nameWidth, ...widths],
+    colAligns: ["left", ...shown.map(() => "right" as const)],
+    style: { head: paint.bold("") === "" ? [] : ["bold"], border: [], compact: true },
+    wordWrap: true,
+    wrapOnWordBoundary: false,
+  });
+  for (const [at, row] of rows.entries()) {
+    const name = rows[at - 1]?.id === row.id ? "" : brokenName(terminalLine(row.id), nameWidth - 2);
+    table.push([name, ...shown.map(([, of]) => of(row) ?? missing)]);
+  }
+  return table.toString();
+}
+
 /** The columns that leave room for names of up to `NAME_WIDTH` characters. */
 function fitting(rows: readonly SummaryRow[], width: number): readonly Column[] {
   const wanted = Math.min(NAME_WIDTH, Math.max(...rows.map((row) => row.id.length), 0)) + 2;
-  let shown = columns;
+  let shown = columns.filter((column) =>
+    column.head !== "goodput" || rows.some(({ goodput }) => goodput !== null)
+  )
+    .filter((column) => column.head !== "prefill/s" || rows.some(({ prefill }) => prefill !== missing));
   for (const head of DROPPED_FIRST.toReversed()) {
     if (taken(shown.map((column) => widthOf(column, rows))) + wanted <= width) break;
     shown = shown.filter((column) => column.head !== head);

@@ -1,5 +1,5 @@
 /** Single timed requests with their views: what a served model's `ask` and `askEach` return. */
-import { gapsMs, latencyS, outputTokensPerS, promptTokensPerS, tpotS, ttftS } from "../bench/metrics.ts";
+import { gapsMs, latencyS, outputTokensPerS, prefillTokensPerS, tpotS, ttftS } from "../bench/metrics.ts";
 import type { RequestRecord } from "../bench/records.ts";
 import { timelinePlot } from "../plot/timeline.ts";
 import { quantile } from "../stats/quantile.ts";
@@ -82,7 +82,7 @@ export class TimedRequests extends Result {
         "prompt tokens": record.prompt_tokens,
         "of these from the cache": record.cached_tokens ?? record.server?.cached_tokens ?? null,
         "TTFT (ms)": ms(ttftS(record)),
-        "prompt tokens/s": promptTokensPerS(record)?.toFixed(0) ?? null,
+        "prefill tokens/s": prefillTokensPerS(record)?.toFixed(0) ?? null,
         "TPOT (ms)": ms(tpotS(record)),
       })),
       "One request per row. A dash: the service does not report it, or the prompt was not sent cold.",

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { gapsMs, metricOf, promptTokensPerS, queueS } from "../../lib/bench/metrics.ts";
+import { gapsMs, metricOf, prefillTokensPerS, queueS } from "../../lib/bench/metrics.ts";
 import { outputTokens } from "../../lib/endpoint/tokens.ts";
 
 const record = {
@@ -11,7 +11,8 @@ const record = {
   content_chars: 10,
   reasoning_chars: 7,
   reasoning_tokens: null as number | null,
-  prompt_tokens: 50,
+  prompt_tokens: 50 as number | null,
+  cached_tokens: null as number | null,
   prefix: "cold" as const,
   due_ms: 1000,
   sent_ms: 1020,
@@ -25,7 +26,8 @@ Deno.test("each metric is its formula", () => {
   assert.equal(metricOf.decode_tokens_per_s(record), 12.5);
   assert.equal(metricOf.output_tokens_per_s(record), 4 / 0.34);
   assert.equal(metricOf.output_chars_per_s(record), 17 / 0.34);
-  assert.equal(promptTokensPerS(record), 500);
+  assert.equal(prefillTokensPerS(record), 50 / 0.08, "from sent to the first token");
+  assert.equal(prefillTokensPerS({ ...record, cached_tokens: 10 }), 40 / 0.08, "without cached tokens");
   assert.equal(queueS(record), 0.02);
   assert.deepEqual(gapsMs(record), [10, 220, 10], "a stall is a gap of its own");
 });
@@ -42,9 +44,9 @@ Deno.test("a missing input gives null, never zero or a guess", () => {
   for (const metric of Object.values(metricOf)) assert.equal(metric(empty), null);
   assert.equal(metricOf.ttfo_s({ ...record, first_content_chunk: null }), null, "it only reasoned");
   assert.equal(metricOf.tpot_s({ ...record, output_tokens: 1 }), null);
-  assert.equal(promptTokensPerS({ ...record, prompt_tokens: null }), null);
+  assert.equal(prefillTokensPerS({ ...record, prompt_tokens: null }), null);
   assert.equal(
-    promptTokensPerS({ ...record, prefix: "warm" as const }),
+    prefillTokensPerS({ ...record, prefix: "warm" as const }),
     null,
     "most of a warm prompt is not read",
   );

@@ -1,0 +1,133 @@
+/// <reference lib="dom" />
+/** One figure against another: time to first token against prompt length, goodput against load, speed against time. */
+import * as Plot from "@observablehq/plot";
+import { drawFigure, type Figure } from "./figure.ts";
+import { shortNumber } from "./scale.ts";
+import { alertColor, seriesStyle } from "./series.ts";
+
+/** One measured point; without `low` and `high` it has no interval. */
+export interface CurvePoint {
+  readonly x: number;
+  readonly y: number;
+  readonly low?: number;
+  readonly high?: number;
+}
+
+/** One line of the figure. */
+export interface CurveSeries {
+  readonly name: string;
+  readonly points: readonly CurvePoint[];
+}
+
+/** Words, axes and marks of the figure. */
+export interface CurveOptions {
+  readonly title: string;
+  readonly x: string;
+  readonly y: string;
+  readonly caption: string;
+  /** `log` doubles from tick to tick: for lengths and loads. @default "linear" */
+  readonly xScale?: "linear" | "log";
+  /** A limit, drawn as a dashed line across. */
+  readonly limit?: number | null;
+  /** Places on the x axis that a reader should see, each with its name: a knee, a change. */
+  readonly marks?: readonly { readonly x: number; readonly name: string }[];
+  /** False draws dots alone: for hundreds of single requests. @default true */
+  readonly joined?: boolean;
+  /** False lets the y axis begin above zero: for a temperature. @default true */
+  readonly fromZero?: boolean;
+}
+
+/**
+ * Draws lines over a common x axis: a dot per point, its interval as a bar, the limit dashed, and named uprights.
+ *
+ * @example
+ * ```ts
+ * const figure = curvePlot([{ name: "a", points: [{ x: 256, y: 0.2 }, { x: 1024, y: 0.9, low: 0.8, high: 1 }] }], {
+ *   title: "Time to first token", x: "prompt tokens", y: "seconds", caption: "n = 2", xScale: "log", limit: 0.5,
+ * });
+ * if (!figure.svg.includes("limit 0.5")) throw new Error("the limit is missing");
+ * ```
+ */
+export function curvePlot(series: readonly CurveSeries[], options: CurveOptions): Figure {
+  const { xScale = "linear", limit = null, marks = [], joined = true, fromZero = true } = options;
+  const points = series.flatMap((one, index) => one.points.map((point) => ({ ...point, index })));
+  const xs = [...new Set(points.map(({ x }) => x))].sort((a, b) => a - b);
+  const barred = points.filter(({ low, high }) => low !== undefined && high !== undefined);
+  return drawFigure({
+    title: options.title,
+    description: series.map((one) => `${one.name}: ${spoken(one.points, options)}.`).join(" ") +
+      marks.map(({ x, name }) => ` ${name} at ${shortNumber(x)}.`).join(""),
+    caption: options.caption,
+    height: 230,
+    ...(series.length < 2 ? {} : { legend: series.map(({ name }) => name) }),
+    plot: {
+      marginLeft: 52,
+      marginRight: 22,
+      marginTop: 30,
+      marginBottom: 40,
+      x: {
+        type: xScale,
+        ...(xScale === "log" ? { base: 2, ticks: spread(xs, 7) } : { ticks: 6 }),
+        tickFormat: (value: number) => value >= 1000 ? value.toLocaleString("en-GB") : shortNumber(value),
+        label: `${options.x} →`,
+        labelArrow: "none",
+      },
+      y: {
+        label: `↑ ${options.y}`,
+        labelArrow: "none",
+        grid: true,
+        ticks: 5,
+        nice: true,
+        zero: fromZero,
+        tickFormat: (value: number) => shortNumber(value),
+      },
+      marks: [
+        ...(fromZero ? [Plot.ruleY([0])] : []),
+        ...(limit === null ? [] : [
+          Plot.ruleY([limit], { strokeDasharray: "4 3" }),
+          Plot.text([limit], {
+            y: limit,
+            text: () => `limit ${shortNumber(limit)}`,
+            frameAnchor: "left",
+            textAnchor: "start",
+            dx: 4,
+            dy: -7,
+          }),
+        ]),
+        Plot.ruleX(marks, { x: "x", stroke: alertColor, strokeDasharray: "2 2" }),
+        Plot.text(marks, { x: "x", text: "name", frameAnchor: "top", dy: -10, lineAnchor: "bottom" }),
+        Plot.ruleX(barred, {
+          x: "x",
+          y1: "low",
+          y2: "high",
+          stroke: ({ index }: { index: number }) => seriesStyle(index).color,
+          strokeOpacity: 0.5,
+          strokeWidth: 2,
+        }),
+        ...series.flatMap(({ points }, index) => {
+          const { color, dash, symbol } = seriesStyle(index);
+          return [
+            ...(joined
+              ? [Plot.line(points, { x: "x", y: "y", stroke: color, strokeDasharray: dash, strokeWidth: 2 })]
+              : []),
+            Plot.dot(points, { x: "x", y: "y", fill: color, symbol, r: joined ? 4 : 2, stroke: "none" }),
+          ];
+        }),
+      ],
+    },
+  });
+}
+
+/** At most so many of the values, the ends among them. */
+function spread(values: readonly number[], most: number): number[] {
+  const step = Math.ceil(values.length / most);
+  return values.filter((_, at) => at % step === 0 || at === values.length - 1);
+}
+
+function spoken(points: readonly CurvePoint[], { x, y }: CurveOptions): string {
+  const [first, last] = [points[0], points.at(-1)];
+  if (first === undefined || last === undefined) return "nothing measured";
+  return `${y} from ${shortNumber(first.y)} at ${shortNumber(first.x)} to ${shortNumber(last.y)} at ${
+    shortNumber(last.x)
+  } ${x}, ${points.length} points`;
+}
