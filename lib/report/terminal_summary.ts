@@ -51,7 +51,9 @@ export function terminalSummary(summary: Summary, options: TerminalOptions): str
   const rows = tableRows(summary);
   const lengths = lengthRows(summary, options.quality ?? null);
   const note = "Latency and time to first token (TTFT): mean per request; p95 of latency." +
-    (rows.some(({ prefill }) => prefill !== missing) ? " Prefill/s: prompt tokens read per second." : "") +
+    (fitting(rows, width).some(({ head }) => head === "prefill/s")
+      ? " Prefill/s: prompt tokens read per second."
+      : "") +
     (summary.plan.slo === null ? "" : " Goodput: requests per second within the limits, and their share.") +
     (rows.some(({ rate }) => rate.startsWith("≈")) ? " ≈: estimated token counts." : "");
   const lines = [

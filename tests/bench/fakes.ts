@@ -1,5 +1,8 @@
 /** Candidates with known timings on a virtual clock: an hour of measuring takes a moment, and is exact. */
 import type { Clock, Sleep } from "../../lib/clock.ts";
+import { runBench } from "../../lib/bench/run.ts";
+import { summarizeRecords } from "../../lib/bench/summary.ts";
+import type { Summary } from "../../lib/bench/summary_schema.ts";
 import type { LiveCandidate } from "../../lib/bench/live_candidate.ts";
 import type { RunFolder } from "../../lib/bench/folder.ts";
 import type { MachineReading, ReadMachine } from "../../lib/bench/noise.ts";
@@ -69,6 +72,8 @@ export interface FakeBehaviour {
   readonly ttftMs?: number;
   readonly itlMs?: number;
   readonly tokens?: number;
+  /** Every word of the prompt is a token, and takes so long to read. @default 12 tokens that take no time */
+  readonly msPerPromptToken?: number;
   readonly loadMs?: number;
   /** What the candidate tells of its processor time. @default 0 */
   readonly cpuS?: number | null;
@@ -97,6 +102,12 @@ export function info(id: string): CandidateInfo {
   };
 }
 
+const words = ({ messages }: GenerationRequest) =>
+  messages.reduce(
+    (sum, { content }) => sum + (content ?? "").split(/\s+/).filter((word) => word !== "").length,
+    0,
+  );
+
 export function fakeCandidate(id: string, time: VirtualTime, behaviour: FakeBehaviour = {}): LiveCandidate {
   const { tokens = 8, loadMs = 400, fails = () => null, slowdown = () => 1 } = behaviour;
   let count = 0;
@@ -120,7 +131,9 @@ export function fakeCandidate(id: string, time: VirtualTime, behaviour: FakeBeha
         async request(request, terms): Promise<Trace> {
           behaviour.onRequest?.(request);
           const sentMs = time.clock();
-          const ttftMs = (behaviour.ttftMs ?? 50) * slowdown(sentMs);
+          const { msPerPromptToken: readMs } = behaviour;
+          const promptTokens = readMs === undefined ? 12 : words(request);
+          const ttftMs = ((behaviour.ttftMs ?? 50) + promptTokens * (readMs ?? 0)) * slowdown(sentMs);
           const itlMs = (behaviour.itlMs ?? 10) * slowdown(sentMs);
           const dueMs = terms.dueMs ?? sentMs;
           const reason = fails(++count);
@@ -163,7 +176,7 @@ export function fakeCandidate(id: string, time: VirtualTime, behaviour: FakeBeha
             chunks,
             content: "word".repeat(tokens),
             finishReason: "stop",
-            usage: { promptTokens: 12, outputTokens: tokens, cachedTokens: null, reasoningTokens: null },
+            usage: { promptTokens, outputTokens: tokens, cachedTokens: null, reasoningTokens: null },
           };
         },
       });
@@ -244,4 +257,25 @@ export class MemorySink {
   get timed() {
     return this.requests.filter(({ phase }) => phase === "timed");
   }
+}
+
+/** The summary of a run over candidates with known timings, without a folder. */
+export async function fakeSummary(
+  behaviours: Record<string, FakeBehaviour>,
+  changes: Partial<PlanInfo> = {},
+): Promise<Summary> {
+  const time = new VirtualTime();
+  const candidates = Object.entries(behaviours).map(([id, behaviour]) => fakeCandidate(id, time, behaviour));
+  const info = runInfoOf(candidates, changes);
+  const sink = new MemorySink();
+  const status = await runBench({
+    info,
+    candidates,
+    sink,
+    clock: time.clock,
+    sleep: time.sleep,
+    readMachine: fakeMachine(time),
+    signal: new AbortController().signal,
+  });
+  return await summarizeRecords({ info: { ...info, status }, samples: sink.samples, answers: sink.answers });
 }

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DOMParser } from "linkedom";
 import { boxGlyph, boxPlot, maxDrawnOutliers } from "../../lib/plot/box.ts";
+import { curvePlot } from "../../lib/plot/curve.ts";
 import { ecdfPlot, ecdfPoints, maxEcdfPoints } from "../../lib/plot/ecdf.ts";
 import { type Figure, svgFile } from "../../lib/plot/figure.ts";
 import { repeatedTestingPlot } from "../../lib/plot/repeated_testing.ts";
@@ -44,6 +45,14 @@ function everyFigure(): Figure[] {
       axis: "share",
       floor: 0.5,
       caption: "n = 4 prompts",
+    }),
+    curvePlot([{ name: hostile, points: [{ x: 1, y: 2, low: 1, high: 3 }, { x: 2, y: 4 }] }], {
+      title: hostile,
+      x: hostile,
+      y: hostile,
+      limit: 3,
+      marks: [{ x: 2, name: hostile }],
+      caption: "n = 2 loads",
     }),
     repeatedTestingPlot([{ name: hostile, shares: [0.01, 0.1] }], {
       title: hostile,
