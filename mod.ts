@@ -31,7 +31,6 @@ import { runProgram } from "./lib/program.ts";
 import { writeQuality } from "./lib/quality/quality.ts";
 import { readRecordedAnswers } from "./lib/quality/recorded_answers.ts";
 import {
-  byWeights,
   CandidateList,
   chooseNames,
   ConstrainedCandidates,
@@ -140,8 +139,8 @@ export async function bench(names: Names = null, options: BenchOptions = {}): Pr
 }
 
 /**
- * Lets each model answer every case once and scores the answers by the job's checks. Candidates that differ in
- * threads alone answer once together.
+ * Lets each candidate answer every case once and scores the answers by the job's checks. Candidates that differ in
+ * threads alone answer each for itself: threads change some answers.
  *
  * @throws {UserError} as `bench`, and when the job has no checks
  *
@@ -154,9 +153,9 @@ export async function bench(names: Names = null, options: BenchOptions = {}): Pr
 export async function quality(names: Names = null, options: RunOptions = {}): Promise<ScoredRun> {
   const setup = await setUp(options.reports);
   const given = await jobOf({ job: "meeting_notes", ...options }, shipped());
-  const weights = byWeights(await chooseNames(namesOf(names), options.most, setup.resources));
+  const chosen = await chooseNames(namesOf(names), options.most, setup.resources);
   const run = await runShown(
-    await requestOf(weights, { ...QUALITY_DEFAULTS, ...options, job: given }, shipped()),
+    await requestOf(chosen.names, { ...QUALITY_DEFAULTS, ...options, job: given }, shipped()),
     setup,
   );
   const report = await writeQuality(run.folder, given.whole);
@@ -168,7 +167,7 @@ export async function quality(names: Names = null, options: RunOptions = {}): Pr
     answers: [...answers.values()],
     tryJudge: async (cases) =>
       await tryFirstAsJudge(
-        weights,
+        chosen.names,
         given,
         short() ? Math.min(cases, 7) : cases,
         await setUp(options.reports),

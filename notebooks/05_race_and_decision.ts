@@ -35,9 +35,9 @@ allowed;
 //
 // ## The quality floor
 //
-// The speed of a bad answer is worth nothing. So every set of weights answers the notes once, and the checks of notebook
-// 04 score the answers. More threads rarely change an answer, so a candidate that differs in threads alone does not answer
-// again; the decision compares what both answered in the race. The floor: half of the notes must pass.
+// The speed of a bad answer is worth nothing. So every candidate answers the notes once, and the checks of notebook 04
+// score the answers. Candidates that differ in threads alone answer too: threads change some answers. The floor: half of
+// the notes must pass.
 //
 // **Question.** Who will pass?
 

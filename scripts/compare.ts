@@ -44,23 +44,30 @@ async function compare(names: readonly string[], options: Options): Promise<numb
     const columns = terminal ? Deno.consoleSize().columns : 80;
     console.log(comparisonText(comparison, { columns, color: terminal && !Deno.noColor }));
   }
-  const code = options.failOnRegression ? await regression(runs, options) : 0;
+  const code = options.failOnRegression ? await regression(runs, names[0] ?? "", options) : 0;
   return options.failOnChangedAnswers && code === 0 ? changedAnswers(comparison) : code;
 }
 
 /** The gate over each later run, on speed and failures, with ε as what is accepted. */
-async function regression([baseline, ...later]: readonly ComparableRun[], options: Options): Promise<number> {
-  const [{ gateRuns, gateExitCode }, { gateText }, { seededRandom }] = await Promise.all([
+async function regression(
+  [baseline, ...later]: readonly ComparableRun[],
+  name: string,
+  options: Options,
+): Promise<number> {
+  const [{ gateRuns, gateExitCode }, { readRunToRun }, { gateText }, { seededRandom }] = await Promise.all([
     import("../lib/bench/gate.ts"),
+    import("../lib/bench/run_to_run.ts"),
     import("../lib/report/gate_text.ts"),
     import("../lib/stats/random.ts"),
   ]);
   if (baseline === undefined) return 3;
+  const repeats = await withRun(name, options.out, readRunToRun);
   const codes = later.map((run) => {
     const report = gateRuns(baseline, run, null, {
       maxSlowdown: options.epsilon,
       maxDrop: 1,
       maxFailures: 0.05,
+      repeats,
       random: () => seededRandom(1),
       ...(options.control === undefined ? {} : { control: options.control }),
     });

@@ -5,7 +5,6 @@ import type { NamedCandidate } from "../bench/named_candidate.ts";
 import { chooseCandidates, type SessionResources } from "../bench/session.ts";
 import type { Registry } from "../catalog/model.ts";
 import { type Constraints, NO_CONSTRAINTS } from "../select/decide/constraints.ts";
-import { answersKey } from "../select/decide/facts.ts";
 import { excludedFrom } from "../select/decide/session.ts";
 import type { FoundService } from "../services/discovery.ts";
 import { Result, TableView, TextView, type View } from "./view.ts";
@@ -176,14 +175,4 @@ export function withThreads({ named, names }: ChosenNames, threads: readonly num
     const name = (count: number) => `${info.model_id}+threads=${count}@${EMBEDDED}`;
     return [name(first), ...(at === 0 ? more.map(name) : [])];
   });
-}
-
-/** The first name of each set of weights: more threads don't change an answer. */
-export function byWeights({ named, names }: ChosenNames): string[] {
-  const byKey = new Map<string, string>();
-  for (const [at, { info }] of named.entries()) {
-    const key = answersKey(info.id);
-    if (!byKey.has(key)) byKey.set(key, names[at] ?? info.id);
-  }
-  return [...byKey.values()];
 }

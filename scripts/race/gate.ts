@@ -1,4 +1,4 @@
-/** The quality gate: every set of weights answers the prompts once, at temperature 0, and is scored. */
+/** The quality gate: every candidate answers the prompts once, at temperature 0, and is scored. */
 import { join } from "node:path";
 import type { NamedCandidate } from "../../lib/bench/named_candidate.ts";
 import { replaceFile } from "../../lib/bench/folder.ts";
@@ -6,15 +6,14 @@ import { UserError } from "../../lib/errors.ts";
 import type { PromptSet } from "../../lib/prompts/prompts.ts";
 import { writeQuality } from "../../lib/quality/quality.ts";
 import type { QualityReport } from "../../lib/quality/quality_schema.ts";
-import { answersKey } from "../../lib/select/decide/facts.ts";
 import { execute } from "../bench/execute.ts";
 import type { BenchSettings } from "../bench/options.ts";
 import { interruptSignal } from "../cli.ts";
 import { promptsFile } from "../quality/run_folder.ts";
 
 /**
- * Captures and scores answers as `quality capture` does. Candidates that differ in threads or device alone answer
- * once together.
+ * Captures and scores answers as `quality capture` does. Candidates that differ in threads or device alone answer each
+ * for itself: such settings change some answers.
  *
  * @throws {UserError} when no prompt has checks
  */
@@ -30,8 +29,7 @@ export async function qualityGate(
         "prompts/meeting_notes.json, or --quality RUN with answers that were scored",
     );
   }
-  const first = new Map(candidates.map(({ info }) => [answersKey(info.id), info] as const).reverse());
-  const models = [...first.values()].reverse().map(({ model_id, endpoint }) => `${model_id}@${endpoint}`);
+  const models = candidates.map(({ info }) => `${info.model_id}@${info.endpoint}`);
   console.error("The quality gate first.");
   const gate: BenchSettings = {
     ...settings,
