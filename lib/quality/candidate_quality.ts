@@ -2,24 +2,29 @@
 import { summarize } from "../stats/summary.ts";
 import { type AnswerQuality, type CandidateQuality, countStates } from "./quality_schema.ts";
 import { passRate } from "./pass_rate.ts";
+import type { Prompt } from "../prompts/prompts.ts";
+import { taskFiguresOf } from "./task_figures.ts";
 import type { RatingRecord } from "./ratings.ts";
 import { highestScore, lowestScore } from "./rubric.ts";
 
 /** Bounds of the groups of prompt lengths, in tokens. */
-const lengthBounds = [0, 500, 1500, 3500] as const;
+const lengthBounds = [0, 500, 1500, 3500, 8000, 16_000, 32_000, 64_000] as const;
 
 /**
  * Summarises one candidate.
  *
  * @param tokens length of each prompt in tokens, by its id
+ * @param prompts with their checks, by id
  */
 export function candidateOf(
   id: string,
   all: readonly AnswerQuality[],
   ratings: readonly RatingRecord[],
   tokens: ReadonlyMap<string, number>,
+  prompts: ReadonlyMap<string, Prompt>,
 ): CandidateQuality {
   const answers = all.filter(({ state }) => state !== "unsupported");
+  const tasks = taskFiguresOf(all, prompts);
   const names = [...new Set(answers.flatMap(({ checks }) => checks.map(({ name }) => name)))];
   return {
     id,
@@ -51,6 +56,7 @@ export function candidateOf(
         score: scoreOf(within),
       }];
     }),
+    ...(tasks.length === 0 ? {} : { tasks }),
     ratings: ratingsOf(ratings),
   };
 }

@@ -15,6 +15,8 @@ export const checkOutcome = z.discriminatedUnion("kind", [
   }),
   z.object({
     kind: z.literal("record"),
+    /** Whether the answer is a JSON object. */
+    json: z.boolean(),
     /** Whether it fits the schema; null without one. */
     fits: z.boolean().nullable(),
     /** By the path of the field, in the order of the expected record. */

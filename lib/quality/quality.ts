@@ -85,6 +85,7 @@ function deriveQuality(
         byCandidate.get(id) ?? [],
         ratings.filter(({ candidate }) => candidate === id),
         lengths.tokens,
+        byId,
       )
     ),
     answers,
@@ -200,9 +201,13 @@ function warningsOf(
   answers: readonly AnswerQuality[],
 ): QualityReport["warnings"] {
   const unchecked = prompts.filter(({ checks }) => checks.length === 0).map(({ id }) => id);
-  const cut = requests.filter(({ finish_reason }) => finish_reason === "length").length;
-  const failures = answers.filter(({ failure }) => failure !== null).length;
-  const unjudged = answers.flatMap(({ checks }) => checks.filter(({ supported }) => !supported));
+  const limited = requests.filter(({ finish_reason }) => finish_reason === "length");
+  const isThought = (one: RequestRecord) => one.content_chars === 0 && one.reasoning_chars > 0;
+  const [thought, cut] = [limited.filter(isThought), limited.filter((one) => !isThought(one))];
+  const failures = answers.filter(({ state }) => state === "failed").length;
+  const unsupported = answers.filter(({ state, failure }) => state === "unsupported" && failure !== null);
+  const unjudged = answers.filter(({ failure }) => failure === null)
+    .flatMap(({ checks }) => checks.filter(({ supported }) => !supported));
   const reasons = new Set(unjudged.map(({ name, detail }) => `${name} (${detail})`));
   return [
     unchecked.length === 0 ? [] : {
@@ -225,10 +230,24 @@ function warningsOf(
       message: `at temperature ${info.plan.temperature} answers vary, and each prompt was asked once`,
       remedy: "capture with --rounds 3 or more, or with --temperature 0",
     },
-    cut === 0 ? [] : {
+    thought.length === 0 ? [] : {
+      code: "thought-only",
+      message:
+        `${counted(thought, requests.length)} spent all their tokens on reasoning, so no answer came: ` +
+        [...new Set(thought.map(({ candidate }) => candidate))].join(", "),
+      remedy: "raise --max-tokens, or compare with reasoning off (the candidate setting thinking=off)",
+    },
+    cut.length === 0 ? [] : {
       code: "cut-answers",
-      message: `${cut} of ${requests.length} answers stopped at the limit of ${info.plan.max_tokens} tokens`,
+      message: `${counted(cut, requests.length)} stopped at the limit of ${info.plan.max_tokens} tokens`,
       remedy: "raise --max-tokens if the answers should have been longer",
+    },
+    unsupported.length === 0 ? [] : {
+      code: "unsupported-tools",
+      message:
+        `${counted(unsupported, answers.length)} could not be asked for, since the model takes no tools: ` +
+        [...new Set(unsupported.map(({ candidate }) => candidate))].join(", "),
+      remedy: "choose a model whose chat template has tools, or ask for JSON by schema instead",
     },
     failures === 0 ? [] : {
       code: "failed-requests",
@@ -242,6 +261,8 @@ function warningsOf(
     },
   ].flat();
 }
+
+const counted = (some: readonly unknown[], all: number) => `${some.length} of ${all} answers`;
 
 const checkedPrompts = (prompts: readonly Prompt[]) =>
   prompts.filter(({ checks }) => checks.length > 0).length;

@@ -4,21 +4,12 @@
  */
 import { z } from "zod";
 import { checkOutcome } from "./outcomes.ts";
+import { interval, rate } from "./rate_schema.ts";
 import { rubricNames } from "./rubric.ts";
+import { taskFigures } from "./task_schema.ts";
 
 const share = z.number().min(0).max(1);
-const interval = z.tuple([z.number(), z.number()]).readonly().nullable();
 const count = z.number().int().nonnegative();
-
-/** A rate over prompts with Wilson's interval. */
-export const rate = z.object({
-  /** May be a fraction: a prompt asked several times counts with the share of its answers. */
-  passed: z.number().nonnegative(),
-  /** Prompts. */
-  n: count,
-  rate: share.nullable(),
-  ci95: interval,
-});
 
 /** A mean with its interval, prompts taken as independent. */
 export const meanOf = z.object({ n: count, mean: z.number().nullable(), ci95: interval });
@@ -95,6 +86,8 @@ const candidateQuality = z.object({
     pass_rate: rate,
     score: meanOf,
   })),
+  /** Where cases carry a task check: the figures of each task. */
+  tasks: z.array(taskFigures).optional(),
   ratings: z.array(ratingSummary),
 });
 export type CandidateQuality = z.infer<typeof candidateQuality>;

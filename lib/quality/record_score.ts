@@ -46,7 +46,7 @@ export function scoreRecord(
     return {
       passed: false,
       offFormat: true,
-      outcome: { kind: "record", fits: schema === undefined ? null : false, fields: none },
+      outcome: { kind: "record", json: false, fits: schema === undefined ? null : false, fields: none },
       detail: "not a JSON object",
     };
   }
@@ -59,7 +59,12 @@ export function scoreRecord(
   return {
     passed: faults.length === 0,
     final: faults.length > 0,
-    outcome: { kind: "record", fits: schema === undefined ? null : fault === null, fields: states },
+    outcome: {
+      kind: "record",
+      json: true,
+      fits: schema === undefined ? null : fault === null,
+      fields: states,
+    },
     detail: faults.length === 0
       ? `all ${Object.keys(states).length} fields right`
       : faults.slice(0, 6).join(", ") + (faults.length > 6 ? ` and ${faults.length - 6} more` : ""),

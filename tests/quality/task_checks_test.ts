@@ -138,11 +138,17 @@ Deno.test("record: one wrong amount is no pass, and off format is not wrong", ()
   assert.match(form.detail, /doesn't fit the schema: total/);
   assert.deepEqual(form.outcome, {
     kind: "record",
+    json: true,
     fits: false,
     fields: { total: "right", due: "right" },
   }, "the value is right, its form is not");
   const off = of("no JSON").outcome;
-  assert.deepEqual(off, { kind: "record", fits: false, fields: { total: "missing", due: "missing" } });
+  assert.deepEqual(off, {
+    kind: "record",
+    json: false,
+    fits: false,
+    fields: { total: "missing", due: "missing" },
+  });
   const scored = scoreAnswer('{"total": 99, "due": "2026-04-03"}', [check], nothing, 0.1);
   assert.deepEqual([scored.passed, scored.score], [false, 0]);
 });
