@@ -2,25 +2,36 @@
  * How people name a candidate: `NAME[:PARTS][@ENDPOINT]`.
  *
  * - `NAME` is an alias or another name of a model in models.json, an id that a service lists, or a `.gguf` file.
- * - `PARTS`, joined by `+`, are each the name of a variant (`q4_1`, `cuda-gpu`) or an engine setting (`threads=1`).
+ * - `PARTS`, joined by `+`, are each the name of a variant (`q4_1`, `cuda-gpu`), an engine setting (`threads=1`) or
+ *   a request setting (`format=schema`, `thinking=off`, `wording=short`).
  * - `ENDPOINT` is the name of a service, or `embedded` for the engine that Podium runs itself.
  *
  * A name that holds `:`, `@`, `+`, a comma or a path may stand in double quotes: `"C:\models\x.gguf":threads=2`.
  */
 import type { EngineSettings } from "../catalog/model.ts";
+import type { RequestSettings } from "../prompts/request_settings.ts";
 import { UserError } from "../errors.ts";
 
 /** The endpoint's name of a candidate that the embedded engine runs. */
 export const EMBEDDED = "embedded";
 
+/** How a candidate's requests differ from those of the job. */
+export interface RequestVariation extends Pick<RequestSettings, "format" | "thinking"> {
+  /** The name of other messages, which the job holds for every case. */
+  readonly wording?: string;
+}
+
 /** A candidate's name, taken apart. */
 export interface CandidateName {
   /** What was written, for messages. */
   readonly text: string;
-  /** Everything before `@ENDPOINT`, without quotes: a service's own id may hold a colon. */
+  /** Everything before `@ENDPOINT`, without quotes and request settings: a service's own id may hold a colon. */
   readonly whole: string;
   readonly name: string;
+  /** Variants and engine settings. */
   readonly parts: readonly string[];
+  /** Request settings, as they were written. */
+  readonly requestParts: readonly string[];
   /** Null where none is named. */
   readonly endpoint: string | null;
   /** The name is the path of a GGUF file. */
@@ -51,7 +62,7 @@ export function parseCandidateName(text: string, endpoints: readonly string[]): 
   if (exact !== null) {
     const [, name = "", parts = "", endpoint = null] = exact;
     refuseHub(text, name);
-    return { text, whole: name, name, parts: partsOf(parts), endpoint, isFile: /\.gguf$/i.test(name) };
+    return { text, whole: name, name, ...partsOf(parts), endpoint, isFile: /\.gguf$/i.test(name) };
   }
   if (text.includes('"')) {
     throw new UserError(
@@ -63,17 +74,52 @@ export function parseCandidateName(text: string, endpoints: readonly string[]): 
   const known = at > 0 && endpoints.includes(text.slice(at + 1));
   const whole = known ? text.slice(0, at) : text;
   const colon = whole.indexOf(":");
+  const name = colon <= 0 ? whole : whole.slice(0, colon);
+  const { parts, requestParts } = partsOf(colon <= 0 ? "" : whole.slice(colon + 1));
   return {
     text,
-    whole,
-    name: colon <= 0 ? whole : whole.slice(0, colon),
-    parts: colon <= 0 ? [] : partsOf(whole.slice(colon + 1)),
+    whole: requestParts.length === 0 ? whole : [name, parts.join("+")].filter((one) => one !== "").join(":"),
+    name,
+    parts,
+    requestParts,
     endpoint: known ? text.slice(at + 1) : null,
     isFile: false,
   };
 }
 
-const partsOf = (text: string) => text.split("+").filter((part) => part !== "");
+function partsOf(text: string): Pick<CandidateName, "parts" | "requestParts"> {
+  const all = text.split("+").filter((part) => part !== "");
+  const isRequest = (part: string) => /^(?:format|thinking|wording)=/.test(part);
+  return { parts: all.filter((part) => !isRequest(part)), requestParts: all.filter(isRequest) };
+}
+
+/** The request settings that a candidate's parts may hold. */
+export const REQUEST_SETTINGS = "format=free|json|schema, thinking=on|off|TOKENS, wording=NAME";
+
+/**
+ * How requests differ by settings such as `format=schema`.
+ *
+ * @throws {UserError} naming the setting and what is accepted
+ *
+ * ```ts
+ * const { format, thinking } = requestVariationOf("smollm2", ["format=schema", "thinking=512"]);
+ * if (format !== "schema" || thinking !== 512) throw new Error();
+ * ```
+ */
+export function requestVariationOf(text: string, parts: readonly string[]): RequestVariation {
+  return Object.assign({}, ...parts.map((part) => requestSettingOf(text, part)));
+}
+
+function requestSettingOf(text: string, part: string): RequestVariation {
+  const [key = "", value = ""] = part.split("=");
+  if (key === "format" && (value === "free" || value === "json" || value === "schema")) {
+    return { format: value };
+  }
+  if (key === "thinking" && (value === "on" || value === "off")) return { thinking: value };
+  if (key === "thinking" && /^\d{1,6}$/.test(value)) return { thinking: Number(value) };
+  if (key === "wording" && value !== "") return { wording: value };
+  throw new UserError(`${text}: unknown request setting "${part}": give ${REQUEST_SETTINGS}`);
+}
 
 function refuseHub(text: string, name: string): void {
   if (!/^hf:/i.test(name)) return;

@@ -4,8 +4,9 @@ import type { Store } from "../catalog/store.ts";
 import type { Clock, Fetch, Sleep } from "../clock.ts";
 import type { ProbeSettings } from "../endpoint/probe.ts";
 import type { RunProgram } from "../program.ts";
-import type { PromptMessage } from "../prompts/prompts.ts";
+import type { RequestSettings } from "../prompts/request_settings.ts";
 import type { FoundService } from "../services/discovery.ts";
+import type { CaseToSend } from "./case_request.ts";
 import type { CandidateInfo } from "./records.ts";
 import type { SessionPlan } from "./run_info.ts";
 
@@ -36,7 +37,7 @@ export type CandidatePlan =
   & {
     /** The JSON schema that answers must fit, where there is one. */
     readonly responseFormat?: ProbeSettings["responseFormat"];
-    readonly prompts?: { readonly prompts: readonly { readonly messages: readonly PromptMessage[] }[] };
+    readonly prompts?: { readonly settings?: RequestSettings; readonly prompts: readonly CaseToSend[] };
   };
 
 /** Which candidates, and in what a task differs from the others. */

@@ -1,10 +1,11 @@
 /** One candidate in a run: it is opened and warmed up, gets its requests, and leaves when it fails too often. */
-import type { Trace } from "../endpoint/trace.ts";
+import type { ChatMessage, Trace } from "../endpoint/trace.ts";
 import { reasonOf } from "../errors.ts";
+import { caseOf, messagesFor, requestFor } from "./case_request.ts";
 import type { LiveCandidate, OpenCandidate } from "./live_candidate.ts";
 import type { RunSink } from "./folder.ts";
 import { redactPaths } from "./redact_paths.ts";
-import { type PlannedBlock, requestId, withColdPrefix } from "./plan.ts";
+import { type PlannedBlock, requestId, turnId, withColdPrefix } from "./plan.ts";
 import { type RequestPlace, toAnswerRecord, toRequestRecord } from "./record_request.ts";
 import type { CandidateProtocol, LlamaCpp, RequestRecord, RunInfo } from "./records.ts";
 import { secondsPerToken } from "./metrics.ts";
@@ -136,25 +137,53 @@ export class CandidateSession {
 
   /** Sends one request and keeps what came of it. Does nothing, and returns null, once the candidate has left. */
   async send({ place, prompt }: PlannedRequest, dueMs?: number): Promise<RequestRecord | null> {
-    const { info: { plan, run_id }, signal, sink, onEvent, originMs } = this.#context;
+    const { info: { plan, run_id }, signal } = this.#context;
     if (this.#open === null || this.#left) return null;
-    // All candidates of a block meet the same text; a warm-up meets one of its own.
-    const purpose = place.phase === "timed" ? `block ${place.block}` : place.id;
-    const trace = await this.#open.request({
-      model: this.#candidate.info.model_id,
-      messages: place.prefix === "cold"
-        ? withColdPrefix(prompt.messages, `${plan.seed} ${run_id} ${purpose}`)
-        : prompt.messages,
-      maxTokens: plan.max_tokens,
-      temperature: plan.temperature,
-      ...(plan.fixed_output === true ? { fixedOutput: true } : {}),
-      ...(plan.sampling_seed === null ? {} : { seed: plan.sampling_seed }),
-    }, { ...(dueMs === undefined ? {} : { dueMs }), timeoutMs: plan.timeout_s * 1000, signal });
-    // An engine that the same Ctrl-C ended gave no answer worth keeping: the request is still to do.
-    signal.throwIfAborted();
-    await sink.answer(toAnswerRecord(place, trace));
+    const { info } = this.#candidate;
+    const { turns, ...planned } = caseOf(prompt);
+    const messages = messagesFor(planned, info.request);
+    // All candidates of a block meet the same text; a warm-up meets one of its own. Candidates that differ in what they
+    // request may share an engine, and the text that one of them sent is warm for the next.
+    const own = info.request === undefined ? "" : ` ${JSON.stringify(info.request)}`;
+    const purpose = (place.phase === "timed" ? `block ${place.block}` : place.id) + own;
+    let said: readonly ChatMessage[] = place.prefix === "cold"
+      ? withColdPrefix(messages, `${plan.seed} ${run_id} ${purpose}`)
+      : messages;
+    const answers: string[] = [];
+    // Of a conversation the first request is due; each of the others is sent when the answer before it has come.
+    const terms = { timeoutMs: plan.timeout_s * 1000, signal };
+    const due = dueMs === undefined ? terms : { ...terms, dueMs };
+    const further = place.phase === "timed" ? turns : [];
+    for (;;) {
+      const trace = await this.#open.request(
+        requestFor(prompt, said, plan, info),
+        answers.length === 0 ? due : terms,
+      );
+      // An engine that the same Ctrl-C ended gave no answer worth keeping: the request is still to do.
+      signal.throwIfAborted();
+      const next = further[answers.length];
+      if (next === undefined) return await this.#record(place, trace, answers);
+      const turn = answers.length + 1;
+      if (trace.status !== "ok") {
+        const reason = `turn ${turn} of ${further.length + 1}: ${trace.reason}`;
+        return await this.#record(place, { ...trace, reason }, answers);
+      }
+      await this.#record({ ...place, id: turnId(place, turn), phase: "turn" }, trace, answers);
+      answers.push(trace.content);
+      said = [...said, { role: "assistant", content: trace.content }, { role: "user", content: next }];
+    }
+  }
+
+  /** @param turns the model's answers earlier in the conversation */
+  async #record(place: RequestPlace, trace: Trace, turns: readonly string[] = []): Promise<RequestRecord> {
+    const { sink, onEvent, originMs } = this.#context;
+    await sink.answer({
+      ...toAnswerRecord(place, trace),
+      ...(turns.length === 0 ? {} : { turns: [...turns] }),
+    });
     const record = toRequestRecord(place, trace, originMs);
     await sink.sample(record);
+    if (place.phase === "turn") return record;
     onEvent({ kind: "request", candidate: this.id, phase: place.phase, status: trace.status });
     await this.#countFailures(trace);
     return record;

@@ -1,5 +1,5 @@
 /** The context size, in tokens, that embedded candidates get for long prompts. */
-import type { PromptMessage } from "../prompts/prompts.ts";
+import type { CaseToSend } from "./case_request.ts";
 import type { NamedCandidate } from "./named_candidate.ts";
 
 /** The engine's own default holds this many tokens. */
@@ -17,7 +17,7 @@ const EXTRA_TOKENS = 256;
  */
 export function withContextFor(
   candidates: readonly NamedCandidate[],
-  prompts: readonly { readonly messages: readonly PromptMessage[] }[],
+  prompts: readonly CaseToSend[],
   maxTokens: number,
 ): NamedCandidate[] {
   const needed = contextFor(prompts, maxTokens);
@@ -41,14 +41,23 @@ export function withContextFor(
  * ```
  */
 export function contextFor(
-  prompts: readonly { readonly messages: readonly PromptMessage[] }[],
+  prompts: readonly CaseToSend[],
   maxTokens: number,
 ): number | null {
-  const encoder = new TextEncoder();
-  const bytes = prompts.reduce((longest, { messages }) => {
-    const own = messages.reduce((sum, { content }) => sum + encoder.encode(content).length, 0);
-    return Math.max(longest, own);
-  }, 0);
-  const tokens = Math.ceil(bytes / BYTES_A_TOKEN) + maxTokens + EXTRA_TOKENS;
+  const tokens = prompts.reduce((most, one) => Math.max(most, tokensOf(one, maxTokens)), 0);
   return tokens <= DEFAULT_TOKENS ? null : Math.ceil(tokens / 1024) * 1024;
+}
+
+/** A case with all its turns and answers, in its longest wording. */
+function tokensOf(
+  { messages, tools = [], turns = [], wordings = new Map(), settings = {} }: CaseToSend,
+  maxTokens: number,
+): number {
+  const encoder = new TextEncoder();
+  const bytesOf = (texts: readonly string[]) =>
+    texts.reduce((sum, text) => sum + encoder.encode(text).length, 0);
+  const prompts = [messages, ...wordings.values()].map((some) => bytesOf(some.map(({ content }) => content)));
+  const bytes = Math.max(...prompts) + bytesOf(turns) + bytesOf(tools.map((tool) => JSON.stringify(tool)));
+  const answers = (turns.length + 1) * (settings.maxTokens ?? maxTokens);
+  return Math.ceil(bytes / BYTES_A_TOKEN) + answers + EXTRA_TOKENS;
 }

@@ -3,12 +3,12 @@ import { describeMachine, fits, type Machine } from "../catalog/machine.ts";
 import type { EngineSettings } from "../catalog/model.ts";
 import { locate } from "../catalog/store.ts";
 import { socketTargets } from "../endpoint/loopback.ts";
-import type { ProbeSettings } from "../endpoint/probe.ts";
 import { type TimedClient, timedClient } from "../endpoint/timed_client.ts";
 import { prepareEngine } from "../engine/supervisor.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import { engineSettingsOf } from "./candidate_name.ts";
 import type { CandidatePlan, CandidateRequest, SessionResources } from "./candidate_request.ts";
+import { type CaseToSend, checkVariation, neededFields, probeSettingsFor } from "./case_request.ts";
 import { foundNames, servicesFor } from "./candidate_sources.ts";
 import { withContextFor } from "./context_size.ts";
 import {
@@ -18,6 +18,7 @@ import {
   type LiveCandidate,
   type LiveCandidateOptions,
   orderThatFits,
+  SharedEngines,
 } from "./live_candidate.ts";
 import { modelFiles } from "./model_file.ts";
 import { type NamedCandidate, resolveAgain, resolveCandidates, runsInEngine } from "./named_candidate.ts";
@@ -95,8 +96,10 @@ export async function chooseCandidates(
       ? await foundNames(services, request, resources)
       : { names: request.names, why: "as asked" };
     const chosen = names === null ? resolveAgain(request.again ?? [], from) : resolveCandidates(names, from);
-    const { prompts, maxTokens = PLAN_DEFAULTS.maxTokens } = request.plan ?? {};
-    const named = prompts === undefined ? chosen : withContextFor(chosen, prompts.prompts, maxTokens);
+    const cases = casesOf(request.plan);
+    for (const { info } of cases === null ? [] : chosen) checkVariation(info, cases ?? []);
+    const maxTokens = request.plan?.maxTokens ?? PLAN_DEFAULTS.maxTokens;
+    const named = cases === null ? chosen : withContextFor(chosen, cases, maxTokens);
     const machine = await describeMachine();
     return { named, why, machine, order: orderThatFits(named, machine), request, client };
   } catch (error) {
@@ -149,6 +152,13 @@ function engineOf({ engine = {} }: CandidateRequest, env: SessionResources["env"
     : { ...engine, ...engineSettingsOf("PODIUM_GPU", [`gpu=${gpu}`]) };
 }
 
+/** The cases of a plan, each with the settings that it shares with the others; null where none are known yet. */
+function casesOf(plan: CandidatePlan = {}): CaseToSend[] | null {
+  const { prompts } = plan;
+  return prompts?.prompts.map((one) => ({ ...one, settings: { ...prompts.settings, ...one.settings } })) ??
+    null;
+}
+
 function liveOptions(
   plan: CandidatePlan,
   { clock, fetch, denoPath, env, run, note }: SessionResources,
@@ -164,20 +174,27 @@ function liveOptions(
     note,
     timeoutMs: timeoutS * 1000,
     stream,
-    settings: probeSettings(plan),
     run,
+    engines: new SharedEngines(),
   };
 }
 
-/** A probe sends the plan's settings, so that what an endpoint refuses is known before the first request. */
-function probeSettings(
-  { temperature = PLAN_DEFAULTS.temperature, samplingSeed, fixedOutput, responseFormat }: CandidatePlan,
-): ProbeSettings {
+/** What a probe sends besides the job's own settings, and what a candidate can't do without. */
+function probed(
+  { temperature = PLAN_DEFAULTS.temperature, samplingSeed, fixedOutput, responseFormat, ...plan }:
+    CandidatePlan,
+  { info }: NamedCandidate,
+): Pick<LiveCandidateOptions, "settings" | "needs"> {
+  const settings = probeSettingsFor(casesOf(plan) ?? [], info.request);
   return {
-    temperature,
-    ...(samplingSeed === undefined ? {} : { seed: samplingSeed }),
-    ...(fixedOutput === true ? { fixedOutput } : {}),
-    ...(responseFormat === undefined ? {} : { responseFormat }),
+    needs: neededFields(settings),
+    settings: {
+      temperature,
+      ...(samplingSeed === undefined ? {} : { seed: samplingSeed }),
+      ...(fixedOutput === true ? { fixedOutput } : {}),
+      ...(responseFormat === undefined ? {} : { responseFormat }),
+      ...settings,
+    },
   };
 }
 
@@ -187,7 +204,10 @@ async function makeLive(named: NamedCandidate, { options, request, machine, reso
   readonly machine: Machine;
   readonly resources: SessionResources;
 }): Promise<{ candidate: LiveCandidate; problem: string | null }> {
-  if (named.kind === "endpoint") return { candidate: endpointCandidate(named, options), problem: null };
+  if (named.kind === "endpoint") {
+    const candidate = endpointCandidate(named, { ...options, ...probed(request.plan ?? {}, named) });
+    return { candidate, problem: null };
+  }
   try {
     const path = await candidateFile(named, { request, machine }, resources);
     return { candidate: embeddedCandidate(named, path, options), problem: null };

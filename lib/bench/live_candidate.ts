@@ -3,12 +3,13 @@ import { type Machine, neededRamGb } from "../catalog/machine.ts";
 import type { Clock, Fetch } from "../clock.ts";
 import { holdFoundryModel } from "../services/foundry_hold.ts";
 import { isLoopback } from "../endpoint/loopback.ts";
+import type { RefusableField } from "../endpoint/generation_request.ts";
 import { probe, type ProbeSettings } from "../endpoint/probe.ts";
 import { timedRequest } from "../endpoint/timed_request.ts";
 import type { PostJson } from "../endpoint/timed_client.ts";
 import type { Endpoint, GenerationRequest, Trace } from "../endpoint/trace.ts";
 import type { EngineExit } from "../engine/engine_process.ts";
-import { startModel } from "./start_model.ts";
+import { type StartedModel, startModel } from "./start_model.ts";
 import type { Environment, RunProgram } from "../program.ts";
 import type { CandidateInfo, CandidateProtocol, LlamaCpp } from "./records.ts";
 import type { NamedCandidate } from "./named_candidate.ts";
@@ -79,9 +80,54 @@ export interface LiveCandidateOptions {
   readonly stream: boolean;
   /** What the probe of an endpoint sends: the plan's settings. @default temperature 0 */
   readonly settings?: ProbeSettings;
+  /** Fields of the request that the endpoint must take: a candidate without them is unsupported. @default none */
+  readonly needs?: readonly RefusableField[];
   /** Asks the system for a service's memory; left out, it stays unknown. */
   readonly run?: RunProgram;
+  /** Engines that serve several candidates; left out: each candidate has one of its own. */
+  readonly engines?: SharedEngines;
 }
+
+/**
+ * Engine processes by what runs in them: candidates that differ only in what they request share one, so that the model
+ * is loaded once. It ends when the last of them is closed.
+ */
+export class SharedEngines {
+  readonly #engines = new Map<string, { users: number; readonly started: Promise<StartedModel> }>();
+
+  /** The engine of a candidate, started where nobody uses it yet; its `stop` gives it back. */
+  async take(key: string, start: () => Promise<StartedModel>): Promise<StartedModel> {
+    const known = this.#engines.get(key) ?? { users: 0, started: start() };
+    this.#engines.set(key, known);
+    known.users++;
+    const forget = () => void (this.#engines.get(key) === known && this.#engines.delete(key));
+    const model = await known.started.catch((error: unknown) => {
+      forget();
+      throw error;
+    });
+    void model.exited.then(forget);
+    const giveBack = async () => {
+      if (--known.users > 0) return;
+      forget();
+      await model.stop();
+    };
+    return shared(model, giveBack);
+  }
+}
+
+/** A started model whose `stop` is another one; an adapter's `pid` stays the one of the moment. */
+function shared(model: StartedModel, stop: () => Promise<void>): StartedModel {
+  return {
+    ...model,
+    get pid() {
+      return model.pid;
+    },
+    stop,
+  };
+}
+
+/** What embedded candidates must have in common to share an engine; those that are named twice (`#2`) never do. */
+const engineKey = ({ id, model_id }: CandidateInfo) => `${model_id}${/#\d+$/.exec(id)?.[0] ?? ""}`;
 
 /**
  * A candidate that the embedded engine runs from a model file, or its adapter.
@@ -93,7 +139,7 @@ export function embeddedCandidate(
   modelPath: string,
   options: LiveCandidateOptions,
 ): LiveCandidate {
-  const { clock, denoPath, env, stream, post, note } = options;
+  const { clock, denoPath, env, stream, post, note, engines = new SharedEngines() } = options;
   const { info, engine, model, variant } = candidate;
   let noted = false;
   return {
@@ -102,14 +148,18 @@ export function embeddedCandidate(
     fileCache: "warm",
     async open(signal): Promise<OpenCandidate> {
       if (variant.adapter === null) await readThrough(modelPath, signal);
-      const running = await startModel({
+      const started = {
         modelId: info.model_id,
         alias: info.alias,
         path: modelPath,
         adapter: variant.adapter,
         engine,
         contextTokens: model.contextTokens,
-      }, { denoPath, env, clock, signal });
+      };
+      const running = await engines.take(
+        engineKey(info),
+        () => startModel(started, { denoPath, env, clock, signal }),
+      );
       const { chatTemplateNote } = running;
       if (chatTemplateNote !== null && !noted) note?.(`${info.id}: ${chatTemplateNote}`);
       noted = true;
@@ -203,12 +253,20 @@ export function endpointCandidate(
         const tools = { clock, post, timeoutMs, signal, settings: options.settings ?? {} };
         const found = await probe(endpoint, info.model_id, tools);
         if (!found.ok) throw new Error(`it did not answer a probe: ${found.reason}`);
-        const { route, streamUsage, foldSystem, leaveOut, systemMessage } = found.abilities;
+        const { route, streamUsage, foldSystem, leaveOut, systemMessage, thinkingField } = found.abilities;
+        checkNeeds(options.needs ?? [], found);
         const stream = options.stream && found.abilities.stream;
-        const differs = foldSystem || leaveOut.length > 0;
+        const thinks = options.settings?.thinking !== undefined;
+        const differs = foldSystem || leaveOut.length > 0 || thinks;
         return {
           endpoint,
-          ...(differs && { protocol: { system_message: systemMessage, left_out: [...leaveOut] } }),
+          ...(differs && {
+            protocol: {
+              system_message: systemMessage,
+              left_out: [...leaveOut],
+              ...(thinks ? { thinking_field: thinkingField } : {}),
+            },
+          }),
           notes: found.notes,
           loadMs: held?.loadMs ?? found.loadingMs,
           device: held?.device ?? null,
@@ -223,6 +281,7 @@ export function endpointCandidate(
               streamUsage,
               foldSystem,
               leaveOut,
+              thinkingField,
               ...terms,
             }),
           residentMb: () => held?.residentMb() ?? Promise.resolve(null),
@@ -235,6 +294,19 @@ export function endpointCandidate(
       }
     },
   };
+}
+
+/** @throws {Error} where the endpoint refuses what the job can't do without */
+function checkNeeds(
+  needs: readonly RefusableField[],
+  { abilities: { route, leaveOut }, refusals }: Extract<Awaited<ReturnType<typeof probe>>, { ok: true }>,
+): void {
+  if (route === "completions" && needs.length > 0) {
+    throw new Error(`unsupported: it has no chat route, which ${needs.join(" and ")} need`);
+  }
+  const missing = needs.find((field) => leaveOut.includes(field));
+  if (missing === undefined) return;
+  throw new Error(`unsupported: it refuses ${missing} (${refusals.get(missing) ?? "without a reason"})`);
 }
 
 const isHere = ({ baseUrl }: Endpoint) => isLoopback(new URL(baseUrl));
@@ -260,8 +332,10 @@ export function orderThatFits(
   candidates: readonly NamedCandidate[],
   machine: Pick<Machine, "freeRamGb">,
 ): "interleaved" | "by model" {
+  const counted = new Set<string>();
   const neededGb = candidates.reduce((sum, candidate) => {
-    if (candidate.kind !== "embedded") return sum;
+    if (candidate.kind !== "embedded" || counted.has(engineKey(candidate.info))) return sum;
+    counted.add(engineKey(candidate.info));
     const contextTokens = candidate.engine.contextTokens;
     const options = { variant: candidate.variant, ...(contextTokens === undefined ? {} : { contextTokens }) };
     return sum + (neededRamGb(candidate.model, options) ?? 0);

@@ -19,6 +19,9 @@ import {
   ENGINE_SETTINGS,
   engineSettingsOf,
   parseCandidateName,
+  REQUEST_SETTINGS,
+  type RequestVariation,
+  requestVariationOf,
 } from "./candidate_name.ts";
 import type { CandidateInfo } from "./records.ts";
 
@@ -104,10 +107,10 @@ function resolveOne(text: string, from: ResolveFrom): NamedCandidate {
       : from.services.filter((service) => service.endpoint.name === endpoint);
     const { ready, any } = findListed(named, services, from.registry);
     const listed = endpoint === null && ready === null && runsEmbedded(named, from.registry) ? null : any;
-    if (listed !== null) return atEndpoint(listed.service.endpoint, listed.model, from.registry);
+    if (listed !== null) return atEndpoint(named, listed.service.endpoint, listed.model, from.registry);
     const unlisted = services.find((service) => service.listed === false);
     if (unlisted !== undefined && (endpoint !== null || !runsEmbedded(named, from.registry))) {
-      return atEndpoint(unlisted.endpoint, { id: named.whole, ownedBy: null }, from.registry);
+      return atEndpoint(named, unlisted.endpoint, { id: named.whole, ownedBy: null }, from.registry);
     }
     if (endpoint !== null) throw notListed(named, services);
     const at = text.lastIndexOf("@");
@@ -163,18 +166,32 @@ function runsEmbedded({ name }: CandidateName, registry: Registry): boolean {
 const runsHere = ({ format, file, adapter }: Variant) =>
   adapter !== null || format === "gguf" && file !== null;
 
-function atEndpoint(endpoint: Endpoint, listed: ListedModel, registry: Registry): EndpointCandidate {
+/** What the info of a candidate says of its request settings. */
+function requestOf({ text, requestParts }: CandidateName): { request?: RequestVariation } {
+  return requestParts.length === 0 ? {} : { request: requestVariationOf(text, requestParts) };
+}
+
+function atEndpoint(
+  named: CandidateName,
+  endpoint: Endpoint,
+  listed: ListedModel,
+  registry: Registry,
+): EndpointCandidate {
   const { id: modelId } = listed;
   const model = findModel(registry, modelId);
   const plain = plainName(modelId);
   const device = modelId.toLowerCase().replace(/:\d+$/, "").slice(plain.length).replace(/^-/, "");
   const alias = model?.alias ?? listed.alias ?? modelId;
   const variant = alias === modelId || device === "" ? null : device;
+  const parts = [...(variant === null ? [] : [variant]), ...named.requestParts].join("+");
   return {
     kind: "endpoint",
     endpoint,
     info: {
-      id: `${alias}${variant === null ? "" : `:${variant}`}@${endpoint.name}`,
+      // The colon of a service's own id already begins its parts.
+      id: `${
+        [alias, parts].filter((one) => one !== "").join(alias.includes(":") ? "+" : ":")
+      }@${endpoint.name}`,
       alias,
       variant,
       endpoint: endpoint.name,
@@ -184,13 +201,14 @@ function atEndpoint(endpoint: Endpoint, listed: ListedModel, registry: Registry)
       license: model?.license.id ?? null,
       chat_template: "unknown",
       ...(isLoopback(new URL(endpoint.baseUrl)) ? { base_url: endpoint.baseUrl } : {}),
+      ...requestOf(named),
     },
   };
 }
 
 function embedded(named: CandidateName, from: ResolveFrom): EmbeddedCandidate {
   const { registry, engine, files } = from;
-  const { text, name, parts, isFile } = named;
+  const { text, name, parts, requestParts, isFile } = named;
   const model = isFile ? files?.get(name) : findModel(registry, name);
   if (model === undefined) throw unknownModel(named, from);
   const settings = parts.filter((part) => part.includes("="));
@@ -215,7 +233,7 @@ function embedded(named: CandidateName, from: ResolveFrom): EmbeddedCandidate {
     engine: merged,
     file: isFile ? name : null,
     info: {
-      id: `${model.alias}:${full}`,
+      id: `${model.alias}:${[full, ...requestParts].join("+")}`,
       alias: model.alias,
       variant: full,
       endpoint: EMBEDDED,
@@ -225,6 +243,7 @@ function embedded(named: CandidateName, from: ResolveFrom): EmbeddedCandidate {
       license: model.license.id,
       ...(variant.sha256 === null ? {} : { sha256: variant.sha256 }),
       chat_template: model.chatTemplate,
+      ...requestOf(named),
     },
   };
 }
@@ -269,7 +288,8 @@ function noVariant(
   }
   const names = runnable.map(({ name }) => name).join(", ");
   return new UserError(
-    `${text}: ${alias} has no variant "${wanted}": give ${names}, or engine settings (${ENGINE_SETTINGS})`,
+    `${text}: ${alias} has no variant "${wanted}": give ${names}, engine settings (${ENGINE_SETTINGS}), ` +
+      `or request settings (${REQUEST_SETTINGS})`,
   );
 }
 

@@ -239,6 +239,8 @@ export interface ProcessorUser {
   cpuS(): Promise<number | null>;
   /** Null where unknown. */
   readonly threads: number | null;
+  /** The process that holds the model, which several candidates may share; null where unknown. */
+  readonly pid?: number | null;
 }
 
 /** The machine, and what the candidates on it used so far; null where one of them doesn't report it. */
@@ -255,7 +257,9 @@ export async function readUse(
   candidates: readonly ProcessorUser[],
 ): Promise<Reading> {
   const machine = await readMachine();
-  const used = await Promise.all(candidates.map((candidate) => candidate.cpuS()));
+  const pids = candidates.map(({ pid }) => pid ?? null);
+  const distinct = candidates.filter((_, at) => pids[at] === null || pids.indexOf(pids[at] ?? null) === at);
+  const used = await Promise.all(distinct.map((candidate) => candidate.cpuS()));
   const enginesS = used.reduce<number | null>(
     (sum, seconds) => sum === null || seconds === null ? null : sum + seconds,
     0,

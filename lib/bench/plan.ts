@@ -175,6 +175,16 @@ export function requestId(
 }
 
 /**
+ * The name of an earlier request of a conversation, whose last one has the name that `requestId` gives.
+ *
+ * ```ts
+ * if (turnId({ id: "timed/1/refund/smollm2" }, 2) !== "turn/1/refund/smollm2/turn2") throw new Error();
+ * ```
+ */
+export const turnId = ({ id }: { readonly id: string }, turn: number): string =>
+  `${id.replace(/^timed/, "turn")}/turn${turn}`;
+
+/**
  * Opens the system message with a number that no earlier request had, so that nothing the server cached of
  * an earlier prompt can be used again: the prefix is cold. It stands in the system message because templates
  * put that first: a number in the user's message would leave everything before it warm. Eight digits, so

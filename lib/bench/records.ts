@@ -191,6 +191,8 @@ const candidateProtocol = z.object({
   system_message: z.enum(["refused", "dropped"]).nullable(),
   /** Fields of the request that it refuses, and that are left out. */
   left_out: z.array(z.string()),
+  /** The field that switches reasoning on and off; left out where nothing is requested of it. */
+  thinking_field: z.string().optional(),
 });
 export type CandidateProtocol = z.infer<typeof candidateProtocol>;
 
@@ -199,14 +201,15 @@ const format = z.enum(["free", "json", "schema"]);
 
 /** What a case requests otherwise than the run. */
 const requestSettings = z.object({
-  max_tokens: z.number().int().positive(),
-  temperature: z.number().nonnegative(),
-  stop: z.array(z.string()),
-  format,
-  schema: z.record(z.string(), z.unknown()),
-  tool_choice: z.union([z.literal(["auto", "none", "required"]), z.object({ name: z.string() })]),
-  thinking,
-}).partial();
+  max_tokens: z.number().int().positive().exactOptional(),
+  temperature: z.number().nonnegative().exactOptional(),
+  stop: z.array(z.string()).exactOptional(),
+  format: format.exactOptional(),
+  schema: z.record(z.string(), z.unknown()).exactOptional(),
+  tool_choice: z.union([z.literal(["auto", "none", "required"]), z.object({ name: z.string() })])
+    .exactOptional(),
+  thinking: thinking.exactOptional(),
+});
 export type RequestSettingsRecord = z.infer<typeof requestSettings>;
 
 /** One model × variant × endpoint, as the run knew it. */
@@ -232,7 +235,11 @@ const candidateInfo = z.object({
   /** What the endpoint refuses, and gets instead. Schema 2; left out where it takes requests as they are. */
   protocol: candidateProtocol.optional(),
   /** How its requests differ from those of the plan, by its name. Schema 2; left out where they don't. */
-  request: z.object({ format, thinking, wording: z.string() }).partial().optional(),
+  request: z.object({
+    format: format.exactOptional(),
+    thinking: thinking.exactOptional(),
+    wording: z.string().exactOptional(),
+  }).optional(),
 });
 export type CandidateInfo = z.infer<typeof candidateInfo>;
 

@@ -2,7 +2,7 @@
 import config from "../../deno.json" with { type: "json" };
 import type { Machine } from "../catalog/machine.ts";
 import type { PromptSet } from "../prompts/prompts.ts";
-import type { RequestSettings } from "../prompts/request_settings.ts";
+import { settingsRecord } from "./case_request.ts";
 import { newRunId } from "./folder.ts";
 import { PLAN_DEFAULTS, roundsUnderLoad } from "./plan.ts";
 import {
@@ -10,7 +10,6 @@ import {
   type LlamaCpp,
   type PlanInfo,
   type RaceTerms,
-  type RequestSettingsRecord,
   RUN_SCHEMA,
   type RunInfo,
 } from "./records.ts";
@@ -84,34 +83,24 @@ export function planInfo(plan: SessionPlan, order: PlanInfo["order"]): PlanInfo 
 }
 
 /** The prompts as a plan carries them: what is sent, and hashes that show whether two runs sent the same. */
-function promptSetInfo({ name, sha256, prompts }: PromptSet): PlanInfo["prompt_set"] {
+function promptSetInfo({ name, sha256, settings: shared, prompts }: PromptSet): PlanInfo["prompt_set"] {
   return {
     name,
     sha256,
-    prompts: prompts.map(({ id, sha256, messages, tools, settings, turns, wordings }) => ({
-      id,
-      sha256,
-      messages: [...messages],
-      ...(tools.length === 0 ? {} : { tools: tools.map((tool) => ({ ...tool })) }),
-      ...(Object.keys(settings).length === 0 ? {} : { settings: settingsRecord(settings) }),
-      ...(turns.length === 0 ? {} : { turns: [...turns] }),
-      ...(wordings.size === 0
-        ? {}
-        : { wordings: Object.fromEntries([...wordings].map(([name, texts]) => [name, [...texts]])) }),
-    })),
-  };
-}
-
-/** Settings as run.json names them. */
-function settingsRecord(
-  { maxTokens, toolChoice, stop, schema, ...same }: RequestSettings,
-): RequestSettingsRecord {
-  return {
-    ...same,
-    ...(maxTokens === undefined ? {} : { max_tokens: maxTokens }),
-    ...(toolChoice === undefined ? {} : { tool_choice: toolChoice }),
-    ...(stop === undefined ? {} : { stop: [...stop] }),
-    ...(schema === undefined ? {} : { schema: { ...schema } }),
+    prompts: prompts.map(({ id, sha256, messages, tools, settings: own, turns, wordings }) => {
+      const settings = { ...shared, ...own };
+      return ({
+        id,
+        sha256,
+        messages: [...messages],
+        ...(tools.length === 0 ? {} : { tools: tools.map((tool) => ({ ...tool })) }),
+        ...(Object.keys(settings).length === 0 ? {} : { settings: settingsRecord(settings) }),
+        ...(turns.length === 0 ? {} : { turns: [...turns] }),
+        ...(wordings.size === 0
+          ? {}
+          : { wordings: Object.fromEntries([...wordings].map(([name, texts]) => [name, [...texts]])) }),
+      });
+    }),
   };
 }
 

@@ -18,6 +18,7 @@ import {
   type SessionCandidates,
   type SessionResources,
 } from "./find_candidates.ts";
+import { caseOf } from "./case_request.ts";
 import { createRunFolder, type Resumed, resumeRunFolder, type RunFolder } from "./folder.ts";
 import { busiestFinder } from "./busiest_program.ts";
 import type { OpenCandidate } from "./live_candidate.ts";
@@ -200,7 +201,7 @@ function requestAgain({ candidates, plan }: RunInfo): Pick<CandidateRequest, "ag
   return {
     again: candidates,
     plan: {
-      prompts: plan.prompt_set,
+      prompts: { prompts: plan.prompt_set.prompts.map(caseOf) },
       maxTokens: plan.max_tokens,
       timeoutS: plan.timeout_s,
       stream: plan.stream !== false,

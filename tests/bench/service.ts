@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import type { SessionResources } from "../../lib/bench/session.ts";
 import { loadRegistry } from "../../lib/catalog/registry.ts";
 import { openStore } from "../../lib/catalog/store.ts";
+import type { FakeLogEntry } from "../../lib/selfcheck/fake_behaviour.ts";
 import { UserError } from "../../lib/errors.ts";
 import { startFake } from "../fake_endpoint.ts";
 
@@ -14,7 +15,12 @@ export const registry = await loadRegistry(join(root, "models.json"));
 /** Calls `run` with a service that has these models, and a folder for its runs that is gone afterwards. */
 export async function withService(
   models: Record<string, object>,
-  run: (resources: SessionResources, out: string, notes: readonly string[]) => Promise<void>,
+  run: (
+    resources: SessionResources,
+    out: string,
+    notes: readonly string[],
+    requests: readonly FakeLogEntry[],
+  ) => Promise<void>,
 ) {
   const fake = startFake({ models, strict: true });
   const out = await Deno.makeTempDir();
@@ -36,6 +42,7 @@ export async function withService(
       },
       out,
       notes,
+      fake.log,
     );
   } finally {
     await fake.stop();
