@@ -43,21 +43,26 @@ export function formatCsv(
  * Rows of CSV text, header first; undoes the apostrophe of `formatCsv`. A byte order mark is skipped. Where
  * the header is separated by semicolons or tabs, as a spreadsheet writes it in many countries, so are the rows.
  *
+ * @param separator the character between cells, where the header must not decide it
+ *
  * @example
  * ```ts
  * if (parseCsv("a\n'=1+1\n")[1]?.[0] !== "=1+1") throw new Error("the text has changed");
  * if (parseCsv("a;b\n1;2,5\n")[1]?.[1] !== "2,5") throw new Error("the separator is a semicolon");
  * ```
  */
-export function parseCsv(text: string): string[][] {
-  const plain = text.replace(/^\uFEFF/, "").replace(/\r?\n$/, "");
-  return dsvFormat(separatorOf(plain)).parseRows(plain).map((row) =>
+export function parseCsv(text: string, separator?: string): string[][] {
+  const plain = plainCsv(text);
+  return dsvFormat(separator ?? separatorOf(plain)).parseRows(plain).map((row) =>
     row.map((value) => {
       const bare = value.startsWith("'") && formula.test(value) ? value.slice(1) : value;
       return bare.replace(guardedInner, (match) => match.slice(0, 1));
     })
   );
 }
+
+/** Without the byte order mark and the last line end. */
+const plainCsv = (text: string) => text.replace(/^\uFEFF/, "").replace(/\r?\n$/, "");
 
 /** The separator that the header, outside quotes, has most of. */
 function separatorOf(text: string): string {
@@ -66,25 +71,41 @@ function separatorOf(text: string): string {
   return [",", ";", "\t"].reduce((best, one) => count(one) > count(best) ? one : best);
 }
 
+/** Where the rows of CSV text are. */
+export interface CsvLines {
+  /** The line of the text, from 1, on which each row begins: a quoted cell may hold several lines. */
+  readonly starts: readonly number[];
+  /** The line of a quotation mark that opens a cell and is never closed; null where there is none. */
+  readonly openQuote: number | null;
+}
+
 /**
- * The line of the text, from 1, on which each row begins: a quoted cell may hold several lines.
+ * The lines on which the rows begin, and a quotation mark that is never closed: all text after it is one cell.
  *
  * @example
  * ```ts
- * if (lineNumbers('a\n"x\ny"\nz\n').join() !== "1,2,4") throw new Error("the third row is on line 4");
+ * const { starts } = csvLines('a\n"x\ny"\nz\n');
+ * if (starts.join() !== "1,2,4") throw new Error("the third row is on line 4");
+ * if (csvLines('a,b\n1,"x\n2,y\n').openQuote !== 2) throw new Error("it opens on line 2");
  * ```
  */
-export function lineNumbers(text: string): number[] {
+export function csvLines(text: string, separator?: string): CsvLines {
+  const plain = plainCsv(text);
+  const between = separator ?? separatorOf(plain);
   const starts = [1];
-  let line = 1;
-  let quoted = false;
-  for (const { 0: mark } of text.replace(/\r?\n$/, "").matchAll(/"|\r\n|\n|\r/g)) {
+  let [line, cellStart, closedAt, opened] = [1, 0, -1, 1];
+  let openQuote: number | null = null;
+  for (const { 0: mark, index } of plain.matchAll(/"|\r\n|\n|\r|[,;\t]/g)) {
     if (mark === '"') {
-      quoted = !quoted;
-    } else {
+      // A mark in the middle of a cell, as in 5" pipe, opens nothing; a doubled one closes and opens again.
+      if (openQuote !== null) [openQuote, closedAt] = [null, index];
+      else if (index === cellStart) openQuote = opened = line;
+      else if (index - 1 === closedAt) openQuote = opened;
+    } else if (/[\r\n]/.test(mark)) {
       line++;
-      if (!quoted) starts.push(line);
+      if (openQuote === null) starts.push(line);
     }
+    if (mark === between || /[\r\n]/.test(mark)) cellStart = index + mark.length;
   }
-  return starts;
+  return { starts, openQuote };
 }

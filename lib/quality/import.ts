@@ -1,5 +1,5 @@
 /** Reads a filled-in sheet back: every row has its scores, or nothing is taken. */
-import { lineNumbers, parseCsv } from "../csv.ts";
+import { csvLines, parseCsv } from "../csv.ts";
 import { UserError } from "../errors.ts";
 import type { RatingRecord } from "./ratings.ts";
 import { highestScore, lowestScore, rubrics } from "./rubric.ts";
@@ -36,7 +36,7 @@ export function readSheet(
   { name, partial = false }: { name: string; partial?: boolean },
 ): FilledSheet {
   const [header = [], ...rows] = parseCsv(text);
-  const lines = lineNumbers(text.replace(/^\uFEFF/, ""));
+  const lines = csvLines(text).starts;
   const known = new Map(keys.flatMap((key) => key.items.map(({ item }) => [item, key] as const)));
   const key = rows.flat().map((cell) => known.get(cell.trim())).find((one) => one !== undefined);
   if (!key) {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import fc from "fast-check";
 import { UserError } from "../../lib/errors.ts";
-import { byteOrderMark, formatCsv, lineNumbers, parseCsv } from "../../lib/csv.ts";
+import { byteOrderMark, formatCsv, csvLines, parseCsv } from "../../lib/csv.ts";
 import { ratingsOf, readMarks, readSheet } from "../../lib/quality/import.ts";
 import { servePage } from "../../lib/quality/page.ts";
 import { addRatings, readRatings } from "../../lib/quality/ratings.ts";
@@ -147,7 +147,7 @@ Deno.test("columns are found by title: trailing empty ones, moved ones and colum
 });
 
 Deno.test("every fault is named by its line, and nothing is taken", () => {
-  const lines = lineNumbers(marked(whole).slice(1));
+  const lines = csvLines(marked(whole).slice(1)).starts;
   const faulty: [string, RegExp][] = [
     [
       marked([[6, 2, 3], ...whole.slice(1)]),
@@ -208,7 +208,7 @@ Deno.test("line numbers are those of a text editor, whatever stands in the cells
   const cell = fc.string({ unit: fc.constantFrom("a", '"', "\n", ",", "'") });
   fc.assert(fc.property(fc.array(fc.tuple(cell, cell), { minLength: 1, maxLength: 6 }), (rows) => {
     const text = formatCsv(["h", "k"], rows);
-    const starts = lineNumbers(text);
+    const starts = csvLines(text).starts;
     const lengths = rows.map((row) => formatCsv(["h"], [row]).split("\n").length - 2);
     assert.equal(starts.length, rows.length + 1);
     assert.deepEqual(
