@@ -95,4 +95,6 @@ export function hashOfCase(
   return sha256Of(plain ? texts : [texts, tools, sent, turns]);
 }
 
-const sha256Of = (value: unknown) => createHash("sha256").update(JSON.stringify(value)).digest("hex");
+/** SHA-256 of a value's JSON, as lower-case hex. */
+export const sha256Of = (value: unknown): string =>
+  createHash("sha256").update(JSON.stringify(value)).digest("hex");

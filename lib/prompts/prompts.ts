@@ -1,109 +1,44 @@
-/** Prompt sets: what every candidate is asked. Read and checked once, and hashed so that a run can name them. */
-import { createHash } from "node:crypto";
-import { basename, extname } from "node:path";
+/** Prompt sets and jobs: what every candidate is sent. Read and checked once, and hashed so that a run can name them. */
+import { basename, dirname, extname, isAbsolute, join } from "node:path";
+import { parse as parseYaml } from "yaml";
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
-import { readTextFile } from "../text_file.ts";
-import { type Anchor, type AnswerCheck, parseAnchors, parseChecks } from "./checks.ts";
-import type { RequestSettings, ToolCall, ToolDefinition } from "./request_settings.ts";
+import { decodeText } from "../text_file.ts";
+import { caseJson, readCase, settingsJson, toPrompt } from "./case_item.ts";
+import { type CaseChoice, chooseCases } from "./choose_cases.ts";
+import { issueTexts, shownValue } from "./issue_text.ts";
+import { assertJob, headOf, headShape, jobPrompts, setOf, type WithFiles } from "./job_file.ts";
+import { type Prompt, type PromptSet, promptSet } from "./prompt.ts";
+import { isPromptfoo, promptfooCases, type ReadNamed } from "./promptfoo.ts";
+import {
+  type CaseTable,
+  decodeData,
+  folderTable,
+  listTable,
+  type Note,
+  parseJsonLines,
+  parseTable,
+} from "./rows.ts";
 
-/** One message of a chat, in the OpenAI protocol's words. */
-export interface PromptMessage {
-  readonly role: "system" | "user" | "assistant" | "tool";
-  /** Empty where an assistant's message only calls tools. */
-  readonly content: string;
-  /** Calls that an assistant's message makes. */
-  readonly tool_calls?: readonly ToolCall[];
-  /** The call that a tool's message answers. */
-  readonly tool_call_id?: string;
-}
-
-export interface Prompt {
-  readonly id: string;
-  readonly messages: readonly PromptMessage[];
-  /** The kind of task (`summarize`, `code` …); null where the set doesn't say. */
-  readonly task: string | null;
-  /** What a good answer contains: read by people, and by a judge. */
-  readonly aspects: readonly string[];
-  /** Deterministic checks: what lib/quality scores an answer by. */
-  readonly checks: readonly AnswerCheck[];
-  /** Answers of known worth: what a judge is tried on. */
-  readonly anchors: readonly Anchor[];
-  readonly reference: string | null;
-  /** Functions that the model may call. */
-  readonly tools: readonly ToolDefinition[];
-  readonly settings: RequestSettings;
-  /** The texts that the answer must rest on; they are part of the messages. */
-  readonly documents: readonly string[];
-  /** The user's further messages, each sent after the model's own answer to the one before. */
-  readonly turns: readonly string[];
-  /** Other messages for the same case, by the wording's name. */
-  readonly wordings: ReadonlyMap<string, readonly PromptMessage[]>;
-  /** What a draw is stratified by: the expected label; null where there is none. */
-  readonly label: string | null;
-  /** SHA-256 of what is sent (messages, tools, settings, turns), as lower-case hex. */
-  readonly sha256: string;
-}
-
-export interface PromptSet {
-  readonly name: string;
-  /** SHA-256 over the ids and messages of all prompts, in order. */
-  readonly sha256: string;
-  /** The model that a choice must beat (an alias of the registry): an adapter; null where the set names none. */
-  readonly baseline: string | null;
-  /** Settings of every request of the set, unless its case has its own. */
-  readonly settings: RequestSettings;
-  /** What a case may be classified as; empty where nothing is classified. */
-  readonly labels: readonly string[];
-  readonly prompts: readonly Prompt[];
-}
-
-const text = z.string("a text").trim().min(1, "a text that is not empty");
-const content = z.string("a text: parts such as images are not supported, so join the texts of the parts")
-  .trim()
-  .min(1, "a text that is not empty");
-const id = z.string('a text in quotes, such as "7"').regex(
-  /^[\w.-]{1,64}$/,
-  "up to 64 letters, digits, _, - or .",
-);
-const role = z.enum(["system", "user", "assistant"], {
-  error: ({ input }) =>
-    `system, user or assistant${input === "developer" ? '; "developer" is called system here' : ""}`,
-});
-const message = z.strictObject({ role, content }, {
-  error: 'an object with "role" and "content"',
-});
-
-const extras = z.strictObject({
-  id: id.optional(),
-  task: text.optional(),
-  aspects: z.array(text, "a list of texts").optional(),
-  checks: z.array(z.unknown(), "a list of checks").optional(),
-  anchors: z.array(z.unknown(), "a list of anchored answers").optional(),
-  reference: text.optional(),
-});
-const single = extras.extend({ prompt: text, system: text.optional() });
-const conversation = extras.extend({
-  messages: z.array(message, "a list of messages").min(1, "at least one message"),
-});
+export type { Prompt, PromptMessage, PromptSet } from "./prompt.ts";
+export type { Note } from "./rows.ts";
 
 const prompts = z.array(z.unknown(), "a list of prompts").min(1, "at least one prompt");
-const setObject = z.strictObject({
-  $schema: z.string().optional(),
-  description: z.string("a text").optional(),
-  name: text.optional(),
-  baseline: text.optional(),
-  prompts,
-});
+const setObject = headShape.extend({ prompts });
 
-type PromptShape = string | z.infer<typeof single> | z.infer<typeof conversation>;
-
-const hash = (value: unknown) => createHash("sha256").update(JSON.stringify(value)).digest("hex");
-
-/** Hash of what a model is asked: the same messages have the same hash in every set. */
-function hashMessages(messages: readonly PromptMessage[]): string {
-  return hash(messages.map(({ role, content }) => [role, content]));
-}
+/** Fields of a set that its prompts take over, where they have none of their own. */
+const SHARED = [
+  "task",
+  "system",
+  "labels",
+  "schema",
+  "fields",
+  "tools",
+  "documents",
+  "tests",
+  "settings",
+  "checks",
+];
 
 /**
  * Checks a prompt set that was read from JSON: a plain array of strings, an array of prompt objects, or an
@@ -111,6 +46,7 @@ function hashMessages(messages: readonly PromptMessage[]): string {
  *
  * @param json the parsed JSON, of any shape
  * @param name the name of a set that states none, and the set's name in messages
+ * @param withFiles reads the files that the set names
  * @throws {UserError} one message with every fault: the place, the value, and what is expected
  *
  * ```ts
@@ -120,127 +56,288 @@ function hashMessages(messages: readonly PromptMessage[]): string {
  * if (set.prompts[1]?.messages[0]?.role !== "system") throw new Error("the system message comes first");
  * ```
  */
-export function parsePromptSet(json: unknown, name: string): PromptSet {
+export function parsePromptSet(
+  json: unknown,
+  name: string,
+  withFiles: WithFiles = (item) => ({ ...item }),
+): PromptSet {
   const listed = Array.isArray(json);
   if (!listed && (typeof json !== "object" || json === null)) {
     throw new UserError(
       `prompt set ${name}: the document is ${
-        show(json)
+        shownValue(json)
       }, expected a list of prompts, or an object with "prompts"`,
     );
   }
+  const head: Record<string, unknown> = listed ? {} : { ...json };
   const outer = listed ? prompts.safeParse(json) : setObject.safeParse(json);
-  const found: string[] = outer.success ? [] : faults(json, outer.error, []);
-  const items: unknown = listed ? json : Reflect.get(json, "prompts");
-  const shapes = Array.isArray(items)
-    ? items.map((item: unknown, index) => readPrompt(item, listed ? [index] : ["prompts", index], found))
-    : [];
-  if (found.length > 0) throw new UserError(`prompt set ${name}: ${found.join("; ")}`);
-  const read = shapes.flatMap((shape, index) => shape === null ? [] : [toPrompt(shape, index, name)]);
-  const repeated = read.find((prompt, at) => read.findIndex(({ id }) => id === prompt.id) < at);
-  if (repeated) {
-    throw new UserError(`prompt set ${name}: the id "${repeated.id}" occurs twice: give each prompt its own`);
-  }
-  const own = (key: "name" | "baseline"): unknown => listed ? undefined : Reflect.get(json, key);
-  const [ownName, baseline] = [own("name"), own("baseline")];
-  return {
-    name: typeof ownName === "string" ? ownName.trim() : name,
-    sha256: hash(read.map((prompt) => [prompt.id, prompt.sha256])),
-    baseline: typeof baseline === "string" ? baseline.trim() : null,
-    settings: {},
-    labels: [],
-    prompts: read,
-  };
-}
-
-/** One prompt in any of its three shapes; null where it has faults, which are added to `found`. */
-function readPrompt(json: unknown, path: readonly PropertyKey[], found: string[]): PromptShape | null {
-  const shape = typeof json !== "object" || json === null
-    ? z.string('a text, or an object with "prompt" (and "system"), or with "messages"').trim().min(
-      1,
-      "a text that is not empty",
-    )
-    : "messages" in json
-    ? conversation
-    : single;
-  const parsed = shape.safeParse(json);
-  if (parsed.success) return parsed.data;
-  found.push(...faults(json, parsed.error, path));
-  return null;
-}
-
-function toPrompt(shape: PromptShape, index: number, set: string): Prompt {
-  const given = typeof shape === "string" ? { prompt: shape } : shape;
-  const messages = "messages" in given ? given.messages : userMessages(given);
-  const { task, aspects, reference, ...more }: Partial<z.infer<typeof extras>> = given;
-  const id = more.id ?? `p${index + 1}`;
-  const where = `prompt set ${set}, prompt "${id}"`;
-  return {
-    id,
-    messages,
-    task: task ?? null,
-    aspects: aspects ?? [],
-    checks: parseChecks(more.checks ?? [], where),
-    anchors: parseAnchors(more.anchors ?? [], where),
-    reference: reference ?? null,
-    tools: [],
-    settings: {},
-    documents: [],
-    turns: [],
-    wordings: new Map(),
-    label: null,
-    sha256: hashMessages(messages),
-  };
-}
-
-function userMessages(given: { prompt: string; system?: string | undefined }): PromptMessage[] {
-  const user: PromptMessage = { role: "user", content: given.prompt };
-  return given.system === undefined ? [user] : [{ role: "system", content: given.system }, user];
-}
-
-/** Every fault with its place. */
-function faults(json: unknown, error: z.ZodError, base: readonly PropertyKey[]): string[] {
-  return error.issues.flatMap((issue) => {
-    const place = placeText([...base, ...issue.path]);
-    if (issue.code === "unrecognized_keys") {
-      const keys = issue.keys.map((key) => JSON.stringify(key)).join(", ");
-      return [`${place} has the unknown key ${keys}`];
-    }
-    return [`${place} is ${show(valueAt(json, issue.path))}, expected ${issue.message}`];
-  });
-}
-
-const placeText = (path: readonly PropertyKey[]) =>
-  path.length === 0
-    ? "the document"
-    : path.map((step, at) => typeof step === "number" ? `[${step}]` : `${at === 0 ? "" : "."}${String(step)}`)
-      .join("");
-
-function valueAt(json: unknown, path: readonly PropertyKey[]): unknown {
-  return path.reduce<unknown>(
-    (value, key) => typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined,
-    json,
+  const found: string[] = outer.success ? [] : issueTexts(json, outer.error.issues, []);
+  const items: unknown = listed ? json : head["prompts"];
+  const defaults = withFiles(
+    Object.fromEntries(SHARED.flatMap((key) => head[key] === undefined ? [] : [[key, head[key]]])),
   );
+  const cases = (Array.isArray(items) ? items : []).map((item: unknown, index) => {
+    const whole = isObject(item) ? withFiles(item) : item;
+    const read = readCase(whole, defaults);
+    if ("value" in read) return read.value;
+    found.push(...issueTexts(read.given, read.faults, listed ? [index] : ["prompts", index]));
+    return null;
+  });
+  if (found.length > 0) throw new UserError(`prompt set ${name}: ${found.join("; ")}`);
+  const read = cases.flatMap((item, index) => {
+    if (item === null) return [];
+    const id = `p${index + 1}`;
+    return [toPrompt(item, id, `prompt set ${name}, prompt "${item.id ?? id}"`)];
+  });
+  assertOwnIds(read, name);
+  return promptSet(headOf(head, defaults, name), read);
 }
 
-function show(value: unknown): string {
-  if (value === undefined) return "missing";
-  const text = JSON.stringify(value);
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+function assertOwnIds(read: readonly Prompt[], name: string): void {
+  const ids = new Set<string>();
+  for (const { id } of read) {
+    if (ids.has(id)) {
+      throw new UserError(`prompt set ${name}: the id "${id}" occurs twice: give each prompt its own`);
+    }
+    ids.add(id);
+  }
+}
+
+/** How a file of cases is read. */
+export interface LoadOptions extends CaseChoice {
+  /** What each row of a table is sent, with `{{column}}` for its values; a job file has its own. */
+  readonly template?: string | undefined;
+  /** Leaves rows out that miss a value, repeat another or have a label that isn't one. @default false */
+  readonly skipFaulty?: boolean | undefined;
+  /** Takes what a person should know: a guessed encoding, rows that are left out. */
+  readonly note?: Note | undefined;
 }
 
 /**
- * Reads a prompt set from a JSON file.
+ * Reads a job from a file or folder: a prompt set or a job in JSON or YAML, a table (CSV, TSV, JSON Lines, a list of
+ * objects) or a folder of text files with a template, or what other tools write (promptfoo, OpenAI evals, alpaca,
+ * sharegpt). Docs: `docs/jobs.md`.
  *
- * @throws {UserError} when the file can't be read, is not JSON, or is not a prompt set
+ * @throws {UserError} when the file can't be read, or one message with every fault by its place
  *
- * ```ts ignore
- * const set = await loadPromptSet("prompts/default.json");
+ * ```ts
+ * const set = await loadPromptSet("prompts/default.json", { shortest: 3 });
+ * if (set.prompts.length !== 3) throw new Error("three cases");
  * ```
  */
-export async function loadPromptSet(path: string): Promise<PromptSet> {
+export async function loadPromptSet(path: string, options: LoadOptions = {}): Promise<PromptSet> {
+  const set = await wholeSet(path, options);
+  const chosen = chooseCases(set.prompts, options);
+  return chosen === set.prompts ? set : promptSet(set, chosen);
+}
+
+async function wholeSet(
+  path: string,
+  { template, skipFaulty = false, note }: LoadOptions,
+): Promise<PromptSet> {
   const name = basename(path, extname(path));
-  return parsePromptSet(parseJson(await readTextFile(path, "the prompt set"), path), name);
+  const opened = await openFile(path, note);
+  const folder = dirname(path);
+  const withFiles = filesOf(folder, note);
+  const prompt = template === undefined ? {} : { prompt: template };
+  const source = { name, withFiles, skipFaulty, note };
+  const promptfoo = (json: unknown) => {
+    const raws = promptfooCases(json, {
+      source: path,
+      read: (file) => readNamed(inFolder(folder, file), note),
+      note,
+      template,
+    });
+    return setOf({}, raws, { source: path, defaults: {}, skipFaulty, note }, name);
+  };
+  if ("rows" in opened) {
+    if (opened.columns.includes("vars")) return promptfoo(opened.rows.map(({ values }) => values));
+    return jobPrompts(prompt, { ...source, table: opened, direct: true });
+  }
+  const { document } = opened;
+  if (isPromptfoo(document)) return promptfoo(document);
+  if (isRows(document)) {
+    return jobPrompts(prompt, { ...source, table: listTable(document, path), direct: true });
+  }
+  if (isObject(document) && "cases" in document) {
+    assertJob(document, path);
+    const { cases, faulty_rows } = document;
+    const table = await tableOf(cases, folder, path, note);
+    const skip = skipFaulty || faulty_rows === "skip";
+    return jobPrompts({ ...document, ...prompt }, { ...source, skipFaulty: skip, table, direct: false });
+  }
+  if (template !== undefined) {
+    throw new UserError(
+      `--template fills in the rows of a table, and ${path} is a set of prompts: leave it out`,
+    );
+  }
+  return parsePromptSet(document, name, withFiles);
+}
+
+/** The rows that a job names, or holds itself. */
+async function tableOf(
+  cases: unknown,
+  folder: string,
+  job: string,
+  note: Note | undefined,
+): Promise<CaseTable> {
+  if (Array.isArray(cases)) return listTable(cases, job);
+  const path = inFolder(folder, String(cases));
+  const opened = await openFile(path, note);
+  if ("rows" in opened) return opened;
+  if (Array.isArray(opened.document)) return listTable(opened.document, path);
+  throw new UserError(
+    `the cases ${path} of ${job} are ${shownValue(opened.document)}, expected a list of rows`,
+  );
+}
+
+const inFolder = (folder: string, path: string) => isAbsolute(path) ? path : join(folder, path);
+
+const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+/** A list of objects that are no prompts is a table: other tools write such lists. */
+const isRows = (value: unknown): value is Record<string, unknown>[] =>
+  Array.isArray(value) && value.length > 0 &&
+  value.every((one) => isObject(one) && !("prompt" in one) && !("messages" in one) && !("turns" in one));
+
+type Opened = CaseTable | { readonly document: unknown };
+
+/** A file by its ending, a folder by its files. */
+async function openFile(path: string, note: Note | undefined): Promise<Opened> {
+  if (await Deno.stat(path).then(({ isDirectory }) => isDirectory, () => false)) {
+    return folderTable(path, note);
+  }
+  return openText(path, note);
+}
+
+function openText(path: string, note: Note | undefined): Opened {
+  const kind = extname(path).toLowerCase();
+  const bytes = readBytes(path, "the prompt set");
+  switch (kind) {
+    case ".csv":
+      return parseTable(decodeData(bytes, path, note), path);
+    case ".tsv":
+    case ".tab":
+      return parseTable(decodeData(bytes, path, note), path, "\t");
+    case ".jsonl":
+    case ".ndjson":
+      return parseJsonLines(decodeData(bytes, path, note), path);
+    case ".yaml":
+    case ".yml":
+      return { document: yamlOf(decodeText(bytes, `the prompt set ${path}`), path) };
+    default:
+      return jsonOf(decodeText(bytes, `the prompt set ${path}`), path);
+  }
+}
+
+/** JSON; JSON Lines where it is that. */
+function jsonOf(text: string, path: string): Opened {
+  try {
+    return { document: JSON.parse(text) };
+  } catch (error) {
+    const [first = "", second] = text.split("\n").filter((line) => line.trim() !== "");
+    if (second !== undefined && first.trim().startsWith("{") && first.trim().endsWith("}")) {
+      return parseJsonLines(text, path);
+    }
+    throw new UserError(
+      `the prompt set ${path} is not JSON (${
+        reasonOf(error)
+      }): give a list of prompts or a job in JSON or YAML, a ` +
+        "table (.csv, .tsv, .jsonl), or a folder of text files",
+      2,
+      { cause: error },
+    );
+  }
+}
+
+function yamlOf(text: string, path: string): unknown {
+  try {
+    return parseYaml(text);
+  } catch (error) {
+    throw new UserError(`${path} is not YAML: ${reasonOf(error)}`, 2, { cause: error });
+  }
+}
+
+function readBytes(path: string, what: string): Uint8Array {
+  try {
+    return Deno.readFileSync(path);
+  } catch (error) {
+    const reason = error instanceof Deno.errors.NotFound ? "there is no such file" : reasonOf(error);
+    throw new UserError(`can't read ${what} ${path}: ${reason}`, 2, { cause: error });
+  }
+}
+
+/** A file that a promptfoo file names. */
+function readNamed(path: string, note: Note | undefined): ReturnType<ReadNamed> {
+  const kind = extname(path).toLowerCase();
+  if ([".js", ".ts", ".mjs", ".cjs", ".py"].includes(kind) || path.includes("*")) {
+    throw new UserError(
+      `${path} is not read: give files of data, since code that makes prompts or tests is not run`,
+    );
+  }
+  if (![".csv", ".tsv", ".jsonl", ".json", ".yaml", ".yml"].includes(kind)) {
+    return { value: decodeData(readBytes(path, "the file"), path, note).trim() };
+  }
+  const opened = openText(path, note);
+  return "rows" in opened ? { rows: opened.rows.map(({ values }) => values) } : { value: opened.document };
+}
+
+/** Reads what a case names by its path, relative to `folder`; each file once. */
+function filesOf(folder: string, note: Note | undefined): WithFiles {
+  const texts = new Map<string, string>();
+  const documents = new Map<string, unknown>();
+  const read = (path: string, what: string): string => {
+    const whole = inFolder(folder, path.trim());
+    const text = texts.get(whole) ?? decodeData(readBytes(whole, what), whole, note);
+    texts.set(whole, text);
+    return text;
+  };
+  const json = (path: string, what: string): unknown => {
+    const known = documents.get(path);
+    if (known !== undefined) return known;
+    const opened = jsonOf(read(path, what), path);
+    const value = "rows" in opened ? opened.rows : opened.document;
+    documents.set(path, value);
+    return value;
+  };
+  return (item) => {
+    const { schema, tools, tests, documents: named } = item;
+    const isPath = typeof tests === "string" && /^[^\n]+\.[cm]?[jt]sx?$/.test(tests.trim());
+    return {
+      ...item,
+      ...(typeof schema === "string" ? { schema: json(schema, "the schema") } : {}),
+      ...(typeof tools === "string" ? { tools: json(tools, "the tools") } : {}),
+      ...(isPath ? { tests: read(tests, "the tests") } : {}),
+      ...(named === undefined ? {} : {
+        documents: (Array.isArray(named) ? named : [named]).map((one: unknown) =>
+          typeof one === "string" ? { text: read(one, "the document") } : one
+        ),
+      }),
+    };
+  };
+}
+
+/**
+ * A set as JSON that `parsePromptSet` reads back to the same, whatever file it came from: a run keeps it, so that its
+ * answers can be scored anywhere.
+ *
+ * ```ts
+ * const set = parsePromptSet([{ id: "a", prompt: "Hi", checks: [{ kind: "words", name: "short", max: 3 }] }], "x");
+ * if (parsePromptSet(JSON.parse(promptSetJson(set)), "x").sha256 !== set.sha256) throw new Error("the same set");
+ * ```
+ */
+export function promptSetJson({ name, baseline, rubric, labels, settings, prompts }: PromptSet): string {
+  const head = {
+    name,
+    ...(baseline === null ? {} : { baseline }),
+    ...(rubric === null ? {} : { rubric }),
+    ...(labels.length === 0 ? {} : { labels }),
+    ...settingsJson(settings),
+  };
+  return `${
+    JSON.stringify({ ...head, prompts: prompts.map(caseJson) }, null, prompts.length > 500 ? 0 : 2)
+  }\n`;
 }
 
 /**
@@ -255,17 +352,4 @@ export function singlePrompt(prompt: string): PromptSet {
     throw new UserError("the prompt (--prompt, BENCH_PROMPT) is empty: give a text, or leave it out");
   }
   return parsePromptSet([{ id: "prompt", prompt }], "prompt");
-}
-
-function parseJson(text: string, path: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new UserError(
-      `the prompt set ${path} is not JSON (${reasonOf(error)}): give an array of strings, ` +
-        `or an object with "prompts"`,
-      2,
-      { cause: error },
-    );
-  }
 }

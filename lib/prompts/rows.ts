@@ -31,13 +31,14 @@ const MOST_FAULTS = 8;
 /**
  * One message for many faults of one file; nothing happens where there are none.
  *
+ * @param advice what may be done about them
  * @throws {UserError} with the first of them, and how many there are
  */
-export function throwFaults(source: string, faults: readonly string[]): void {
+export function throwFaults(source: string, faults: readonly string[], advice = ""): void {
   if (faults.length === 0) return;
   const more = faults.length - MOST_FAULTS;
   const shown = more > 0 ? [...faults.slice(0, MOST_FAULTS), `and ${more} more`] : faults;
-  throw new UserError(`${source}: ${shown.join("; ")}`);
+  throw new UserError(`${source}: ${shown.join("; ")}${advice}`);
 }
 
 /** Bytes that Windows-1252 leaves undefined: a file with one of them is in yet another encoding. */
@@ -81,7 +82,9 @@ export function decodeData(bytes: Uint8Array, source: string, note?: Note): stri
 export function parseTable(text: string, source: string, separator?: string): CaseTable {
   const { starts, openQuote } = csvLines(text, separator);
   if (openQuote !== null) {
-    throw new UserError(`${source}: the quotation mark that opens a cell on line ${openQuote} is never closed`);
+    throw new UserError(
+      `${source}: the quotation mark that opens a cell on line ${openQuote} is never closed`,
+    );
   }
   const [header = [], ...lines] = parseCsv(text, separator);
   const columns = header.map((name) => name.trim());
@@ -187,7 +190,8 @@ const TEXT_FILE = /\.(?:txt|md|text|eml)$/i;
  * @throws {UserError} where it holds no text file
  */
 export function folderTable(path: string, note?: Note): CaseTable {
-  const files = (folder: string) => [...Deno.readDirSync(join(path, folder))].filter(({ name }) => name[0] !== ".");
+  const files = (folder: string) =>
+    [...Deno.readDirSync(join(path, folder))].filter(({ name }) => name[0] !== ".");
   const names = files("").flatMap(({ name, isDirectory }) =>
     isDirectory
       ? files(name).map((one) => ({ folder: name, name: one.isFile ? one.name : "" }))

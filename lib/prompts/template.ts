@@ -99,7 +99,9 @@ export function assertColumns(
   source: string,
 ): void {
   const known = new Set(columns);
-  const unknown = columnsOf(template).filter((name) => !known.has(name) && !known.has(name.split(".")[0] ?? ""));
+  const unknown = columnsOf(template).filter((name) =>
+    !known.has(name) && !known.has(name.split(".")[0] ?? "")
+  );
   const [first] = unknown;
   if (first === undefined) return;
   const near = columns.find((name) => name.trim().toLowerCase() === first.toLowerCase());

@@ -48,11 +48,11 @@ Deno.test("every fault is named in one message: where, what it holds, what it ta
     [[{ prompt: "" }, { prompt: "x", id: "!" }], /\[0\]\.prompt is "".*\[1\]\.id is "!"/],
     [[{ prompt: "x", aspect: ["y"] }], /\[0\] has the unknown key "aspect"/],
     // What other tools' files hold.
-    [{ prompts: ["x"], tests: [] }, /the document has the unknown key "tests"/],
+    [{ prompts: ["x"], evals: [] }, /the document has the unknown key "evals"/],
     [{ prompts: ["x"], providers: [], defaultTest: {} }, /unknown key "providers", "defaultTest"/],
     [
       { prompt: "x" },
-      /prompts is missing, expected a list of prompts; the document has the unknown key "prompt"/,
+      /prompts is missing, expected a list of prompts/,
     ],
     [[{ id: 7, prompt: "x" }], /\[0\]\.id is 7, expected a text in quotes, such as "7"/],
     [["x", { id: 1.5, prompt: "x" }], /\[1\]\.id is 1\.5/],

@@ -1,0 +1,177 @@
+/** What is expected of a case, turned into the check of its task. */
+import { UserError } from "../errors.ts";
+import type { AnswerCheck } from "./checks.ts";
+import type { ToolDefinition } from "./request_settings.ts";
+
+/** What of a case says which answer is right. */
+export interface Expectation {
+  readonly task?: string | undefined;
+  readonly expected?: unknown;
+  readonly labels?: readonly string[] | undefined;
+  readonly schema?: Readonly<Record<string, unknown>> | undefined;
+  readonly fields?: Readonly<Record<string, unknown>> | undefined;
+  readonly tools?: readonly ToolDefinition[] | undefined;
+  readonly tests?: string | undefined;
+}
+
+/** Tasks whose `expected` becomes a check. */
+const TASKS = ["classify", "extract", "tools", "answer"] as const;
+
+/**
+ * The check that `expected` (or `tests`) stands for, as `parseChecks` takes it; null where a case states neither.
+ *
+ * @throws {UserError} naming what the task takes
+ *
+ * ```ts
+ * const check = taskCheck({ task: "classify", expected: "Bug ", labels: ["billing", "bug"] });
+ * if (check?.expected !== "bug") throw new Error("spelled as the label is");
+ * ```
+ */
+export function taskCheck(given: Expectation): Record<string, unknown> | null {
+  const { task, expected, tests } = given;
+  if (tests !== undefined) return { kind: "tests", name: "tests", tests };
+  if (expected === undefined) return null;
+  switch (task) {
+    case "classify":
+      return { kind: "label", name: "label", ...labelOf(given) };
+    case "extract":
+      return recordOf(given);
+    case "tools":
+      return { kind: "calls", name: "calls", expected: callsOf(given) };
+    case "answer":
+      return { kind: "answer", name: "answer", ...answerOf(given) };
+    default:
+      throw new UserError(
+        `"expected" needs a "task" that says how it is compared (${TASKS.join(", ")})${
+          task === undefined ? "" : `, not ${JSON.stringify(task)}`
+        }: for other tasks give "checks" or a "reference"`,
+      );
+  }
+}
+
+/**
+ * What a draw is stratified by: the label, or the tool to be called; null for other tasks.
+ *
+ * ```ts
+ * if (stratumOf([]) !== null) throw new Error("no task, no stratum");
+ * ```
+ */
+export function stratumOf(checks: readonly AnswerCheck[]): string | null {
+  for (const check of checks) {
+    if (check.kind === "label") return check.expected;
+    if (check.kind === "calls") return check.expected.map(({ name }) => name).join(" + ") || "no call";
+  }
+  return null;
+}
+
+/** As people compare labels: case and space at the ends aside. */
+export const foldedLabel = (label: string): string => label.trim().toLowerCase();
+
+function labelOf({ expected, labels = [] }: Expectation): { expected: string; labels: readonly string[] } {
+  const given = typeof expected === "string" ? expected.trim() : JSON.stringify(expected);
+  const found = labels.find((label) => foldedLabel(label) === foldedLabel(given));
+  if (found !== undefined) return { expected: found, labels };
+  throw new UserError(`${JSON.stringify(given)} is none of the labels ${labels.join(", ")}`);
+}
+
+function recordOf({ expected, schema, fields }: Expectation): Record<string, unknown> {
+  const record = typeof expected === "string" ? parsed(expected) : expected;
+  if (typeof record !== "object" || record === null || Array.isArray(record)) {
+    throw new UserError(`"expected" is ${shown(expected)}, and extract takes an object of fields`);
+  }
+  const typed = Object.entries(record).map(([name, value]) => [name, typedValue(name, value, schema)]);
+  return {
+    kind: "record",
+    name: "record",
+    expected: Object.fromEntries(typed),
+    ...(schema === undefined ? {} : { schema }),
+    ...(fields === undefined ? {} : { fields }),
+  };
+}
+
+/** A cell of a table is text: where the schema wants a number, a truth value or a list, it is read as one. */
+function typedValue(name: string, value: unknown, schema: Expectation["schema"]): unknown {
+  if (typeof value !== "string") return value;
+  const properties = schema?.["properties"];
+  const property: unknown = typeof properties === "object" && properties !== null
+    ? Reflect.get(properties, name)
+    : undefined;
+  const type: unknown = typeof property === "object" && property !== null
+    ? Reflect.get(property, "type")
+    : undefined;
+  const types = Array.isArray(type) ? type : [type];
+  if (types.includes("string") || type === undefined) return value;
+  const read = parsed(value.trim());
+  const fits = types.some((one) =>
+    one === "array"
+      ? Array.isArray(read)
+      : one === "integer"
+      ? Number.isInteger(read)
+      : one === "null"
+      ? read === null
+      : typeof read === one
+  );
+  if (fits) return read;
+  throw new UserError(`the field ${name} is ${shown(value)}, and its schema wants ${types.join(" or ")}`);
+}
+
+function callsOf({ expected, tools = [] }: Expectation): unknown[] {
+  const list = typeof expected === "string" ? parsed(expected) : expected;
+  if (!Array.isArray(list)) {
+    throw new UserError(
+      `"expected" is ${shown(expected)}, and tools takes a list of calls such as ` +
+        '[{"name": "get_weather", "arguments": {"city": "Paris"}}], empty where no call is right',
+    );
+  }
+  return list.map((one: unknown) => {
+    const call = fieldOf(one, "function") ?? one;
+    const [name, given] = [fieldOf(call, "name"), fieldOf(call, "arguments")];
+    if (tools.length > 0 && !tools.some((tool) => tool.name === name)) {
+      throw new UserError(
+        `a call of ${shown(name)} is expected, and the tools are ${
+          tools.map((tool) => tool.name).join(", ")
+        }`,
+      );
+    }
+    return {
+      name,
+      ...(given === undefined ? {} : { arguments: typeof given === "string" ? parsed(given) : given }),
+    };
+  });
+}
+
+function answerOf({ expected, labels }: Expectation): Record<string, unknown> {
+  const chosen = labels !== undefined && labels.length > 0;
+  const choices = chosen ? { choices: labels } : {};
+  if (typeof expected === "number") return { number: expected };
+  if (typeof expected === "object" && expected !== null && !Array.isArray(expected)) {
+    return { ...choices, ...expected };
+  }
+  if (typeof expected !== "string") return { ...choices, expected };
+  const value = expected.trim();
+  if (value.startsWith("[")) {
+    const list = parsed(value);
+    if (Array.isArray(list)) return { ...choices, expected: list };
+  }
+  // A cell that holds a number alone is compared by value: 1200 is also 1,200.
+  return /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/.test(value) && !chosen
+    ? { number: Number(value) }
+    : { ...choices, expected: [value] };
+}
+
+const fieldOf = (value: unknown, key: string): unknown =>
+  typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined;
+
+/** JSON, or undefined where the text is none. */
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function shown(value: unknown): string {
+  const text = JSON.stringify(value) ?? "missing";
+  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
+}
