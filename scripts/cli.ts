@@ -12,6 +12,7 @@ import project from "../deno.json" with { type: "json" };
 import type { Clock, Sleep } from "../lib/clock.ts";
 import { noProxyForLoopback } from "../lib/endpoint/loopback.ts";
 import { UserError } from "../lib/errors.ts";
+import type { PromptSet } from "../lib/prompts/prompts.ts";
 import { terminalJson, terminalText } from "../lib/terminal_text.ts";
 
 export const realClock: Clock = () => performance.now();
@@ -263,9 +264,52 @@ export const endpointOption = () =>
     .argParser(collect(pathValue));
 export const promptOption = () =>
   option("--prompt <text>", "a single prompt instead of a prompt set").env("BENCH_PROMPT");
-export const promptsOption = () =>
-  option("--prompts <file>", "prompt set, or a JSON array of strings").env("BENCH_PROMPTS")
-    .default("prompts/default.json").argParser(pathValue);
+/** Which cases are sent. `--seed`, which every task with a draw has, seeds it. */
+export interface CaseSettings {
+  readonly prompts: string;
+  readonly template: string | undefined;
+  readonly limit: number | undefined;
+  readonly draw: number | undefined;
+  readonly shortest: number | undefined;
+  readonly skipFaulty: boolean;
+  readonly seed: number;
+}
+
+/** Adds the options that say which cases are sent: the same in every task that sends them. */
+export function withCases(command: Command, file = "prompts/default.json"): Command {
+  return command
+    .addOption(
+      option(
+        "--prompts <path>",
+        "prompt set, job or table of cases (.json, .yaml, .csv, .tsv, .jsonl), or a folder of text files",
+      ).env("BENCH_PROMPTS").default(file).argParser(pathValue),
+    )
+    .addOption(
+      option("--template <text>", "what to send for each row of a table, as in 'Classify: {{text}}'"),
+    )
+    .addOption(option("--limit <n>", "only the first cases").argParser(wholeNumber(1)))
+    .addOption(
+      option("--draw <n>", "only so many cases, drawn by --seed, each label in its share").argParser(
+        wholeNumber(1),
+      ),
+    )
+    .addOption(option("--shortest <n>", "only the shortest cases").argParser(wholeNumber(1)))
+    .addOption(
+      option("--skip-faulty", "leave out rows that miss a value or repeat another, instead of stopping")
+        .default(
+          false,
+        ),
+    );
+}
+
+/** The cases that the options name. Heavy modules are imported here. */
+export async function casesOf(
+  { prompts, template, limit, draw, shortest, skipFaulty, seed }: CaseSettings,
+): Promise<PromptSet> {
+  const { loadPromptSet } = await import("../lib/prompts/prompts.ts");
+  const note = (line: string) => console.error(line);
+  return await loadPromptSet(prompts, { template, limit, draw, shortest, skipFaulty, seed, note });
+}
 export const roundsOption = (rounds: number) =>
   option("--rounds <n>", "passes over the prompt set").env("BENCH_ROUNDS").default(rounds)
     .argParser(wholeNumber(1, 100_000));

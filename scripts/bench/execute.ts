@@ -3,10 +3,11 @@ import { dirname, join } from "node:path";
 import { requireRun } from "../../lib/bench/find_run.ts";
 import { runSession, type SessionPlan } from "../../lib/bench/session.ts";
 import type { Summary } from "../../lib/bench/summary_schema.ts";
-import { loadPromptSet, type PromptSet, singlePrompt } from "../../lib/prompts/prompts.ts";
+import { type PromptSet, singlePrompt } from "../../lib/prompts/prompts.ts";
 import { terminalSummary } from "../../lib/report/terminal_summary.ts";
 import { reportRun } from "../../lib/report/write.ts";
 import { lastSelfcheck, saveSelfcheck } from "../../lib/selfcheck/selfcheck.ts";
+import { casesOf } from "../cli.ts";
 import { engineOf, sessionResources } from "../session.ts";
 import type { BenchSettings } from "./options.ts";
 import { runProgress } from "./progress.ts";
@@ -64,8 +65,9 @@ export async function execute(
 }
 
 /** The prompt set that the flags name. */
-export async function promptsOf({ prompt, prompts }: BenchSettings): Promise<PromptSet> {
-  return prompt === undefined ? await loadPromptSet(prompts) : singlePrompt(prompt);
+export async function promptsOf(settings: BenchSettings): Promise<PromptSet> {
+  const { prompt } = settings;
+  return prompt === undefined ? await casesOf(settings) : singlePrompt(prompt);
 }
 
 /** The session's plan that the flags stand for. */

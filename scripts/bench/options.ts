@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import {
   bareCommand,
+  type CaseSettings,
   decimal,
   endpointOption,
   gpuOption,
@@ -10,7 +11,6 @@ import {
   modelsOption,
   outOption,
   promptOption,
-  promptsOption,
   registryOption,
   roundsOption,
   seedOption,
@@ -19,6 +19,7 @@ import {
   temperatureOption,
   timeoutOption,
   wholeNumber,
+  withCases,
 } from "../cli.ts";
 import { PLAN_DEFAULTS } from "../../lib/bench/plan.ts";
 import type { PrefixKind } from "../../lib/bench/records.ts";
@@ -29,17 +30,15 @@ export interface Slo {
   readonly e2e_s: number | null;
 }
 
-export interface BenchSettings {
+export interface BenchSettings extends CaseSettings {
   readonly endpoint: readonly string[] | undefined;
   readonly models: readonly string[] | undefined;
   /** Undefined: the default, which depends on the load. */
   readonly rounds: number | undefined;
   readonly warmup: number;
   readonly prompt: string | undefined;
-  readonly prompts: string;
   readonly maxTokens: number;
   readonly temperature: number;
-  readonly seed: number;
   readonly samplingSeed: number | undefined;
   readonly prefix: PrefixKind;
   readonly concurrency: number;
@@ -62,7 +61,7 @@ export interface BenchSettings {
 const CLIENTS_AT_A_RATE = 64;
 
 export function benchCommand(): Command {
-  return bareCommand("bench")
+  const command = bareCommand("bench")
     .addOption(modelsOption())
     .addOption(endpointOption())
     .addOption(roundsOption(PLAN_DEFAULTS.rounds))
@@ -72,8 +71,8 @@ export function benchCommand(): Command {
           wholeNumber(0, 1000),
         ),
     )
-    .addOption(promptOption())
-    .addOption(promptsOption())
+    .addOption(promptOption());
+  return withCases(command)
     .addOption(maxTokensOption(PLAN_DEFAULTS.maxTokens))
     .addOption(temperatureOption(PLAN_DEFAULTS.temperature))
     .addOption(seedOption())

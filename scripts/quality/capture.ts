@@ -2,9 +2,9 @@
 import { join } from "node:path";
 import { Option } from "commander";
 import { UserError } from "../../lib/errors.ts";
-import { readTextFile } from "../../lib/text_file.ts";
 import type { BenchSettings } from "../bench/options.ts";
 import {
+  casesOf,
   endpointOption,
   gpuOption,
   jsonOption,
@@ -12,7 +12,6 @@ import {
   modelsOption,
   outOption,
   printJson,
-  promptsOption,
   registryOption,
   roundsOption,
   seedOption,
@@ -20,17 +19,18 @@ import {
   temperatureOption,
   timeoutOption,
   wholeNumber,
+  withCases,
 } from "../cli.ts";
 import { passMarkOption, promptsFile, qualityCommand, runFolder } from "./run_folder.ts";
 
 function command() {
-  return qualityCommand(
+  const named = qualityCommand(
     "capture",
     "Send every prompt to every candidate, and keep the answers with their samples.",
   )
     .addOption(modelsOption())
-    .addOption(endpointOption())
-    .addOption(promptsOption().default("prompts/meeting_notes.json"))
+    .addOption(endpointOption());
+  return withCases(named, "prompts/meeting_notes.json")
     .addOption(roundsOption(1))
     .addOption(maxTokensOption(384))
     .addOption(temperatureOption(0))
@@ -68,19 +68,17 @@ export async function capture(args: readonly string[]): Promise<number> {
     throw new UserError(`capture takes no arguments, only options: "${parsed.args.join(" ")}"`);
   }
   const given = parsed.opts<Omit<BenchSettings, keyof typeof fixed> & { passMark: number }>();
-  const prompts = given.resume === undefined
-    ? given.prompts
-    : join(await runFolder(given.resume, given.out), promptsFile);
-  const settings: BenchSettings = { ...given, ...fixed, prompts };
-  const text = await readTextFile(prompts, "the prompt set").catch(() => null);
-  const { loadPromptSet } = await import("../../lib/prompts/prompts.ts");
+  const settings: BenchSettings = { ...given, ...fixed };
+  // What a resumed run was sent lies in its folder.
+  const { loadPromptSet, promptSetJson } = await import("../../lib/prompts/prompts.ts");
+  const set = given.resume === undefined
+    ? await casesOf(settings)
+    : await loadPromptSet(join(await runFolder(given.resume, given.out), promptsFile));
   const { replaceFile } = await import("../../lib/bench/folder.ts");
   const { scoreRun } = await import("./score.ts");
-  const set = await loadPromptSet(prompts);
   const { execute } = await import("../bench/execute.ts");
-  const { folder, summary, interrupted } = await execute(settings, async (path) => {
-    if (text !== null) await replaceFile(join(path, promptsFile), text);
-  });
+  const keep = (path: string) => replaceFile(join(path, promptsFile), promptSetJson(set));
+  const { folder, summary, interrupted } = await execute(settings, keep, set);
   const { report, show } = await scoreRun(folder, set, given.passMark);
   if (given.json) printJson(report ?? { run_id: summary.run_id, folder, answers: "not scored: no checks" });
   else show();

@@ -39,7 +39,7 @@ export async function qualityGate(
     prefix: "as is",
     temperature: 0,
   };
-  const { folder } = await execute(gate, (path) => replaceFile(join(path, promptsFile), setText));
+  const { folder } = await execute(gate, (path) => replaceFile(join(path, promptsFile), setText), set);
   interruptSignal().throwIfAborted();
   return { report: await writeQuality(folder, set), folder };
 }

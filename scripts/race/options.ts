@@ -18,7 +18,6 @@ import {
   outOption,
   pathValue,
   promptOption,
-  promptsOption,
   registryOption,
   seedOption,
   storeOption,
@@ -26,6 +25,7 @@ import {
   timeoutOption,
   weightsOption,
   wholeNumber,
+  withCases,
 } from "../cli.ts";
 import { type ConstraintSettings, withConstraints } from "../select/constraint_options.ts";
 
@@ -51,7 +51,7 @@ export interface RaceSettings extends ConstraintSettings {
 const kinds = ["latency", "ttft", "throughput", "checks", "utility"] as const;
 
 export function raceCommand(): Command {
-  const command = bareCommand("race")
+  const named = bareCommand("race")
     .addOption(modelsOption())
     .addOption(endpointOption())
     .addOption(
@@ -70,8 +70,8 @@ export function raceCommand(): Command {
         wholeNumber(1, 1_000_000),
       ),
     )
-    .addOption(promptOption())
-    .addOption(promptsOption())
+    .addOption(promptOption());
+  const command = withCases(named)
     .addOption(maxTokensOption(PLAN_DEFAULTS.maxTokens))
     .addOption(temperatureOption(0))
     .addOption(

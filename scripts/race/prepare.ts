@@ -14,14 +14,13 @@ import type { Machine } from "../../lib/catalog/machine.ts";
 import { locate, type Store } from "../../lib/catalog/store.ts";
 import { freeBytes } from "../../lib/catalog/files.ts";
 import { UserError } from "../../lib/errors.ts";
-import { readTextFile } from "../../lib/text_file.ts";
-import { loadPromptSet, type PromptSet, singlePrompt } from "../../lib/prompts/prompts.ts";
+import { type PromptSet, promptSetJson } from "../../lib/prompts/prompts.ts";
 import type { QualityReport } from "../../lib/quality/quality_schema.ts";
 import { type Constraints, exclusionsOf, NO_CONSTRAINTS } from "../../lib/select/decide/constraints.ts";
 import { factsOfCandidate, readQuality } from "../../lib/select/decide/facts.ts";
 import { racePlan } from "../../lib/select/decide/session.ts";
 import { assertChecks } from "../../lib/select/race/recorded_race.ts";
-import { planOf } from "../bench/execute.ts";
+import { planOf, promptsOf } from "../bench/execute.ts";
 import { constraintsOf } from "../select/constraint_options.ts";
 import { engineOf } from "../session.ts";
 import { qualityGate } from "./gate.ts";
@@ -45,7 +44,8 @@ export async function prepareRace(
   resources: SessionResources,
 ): Promise<PreparedRace> {
   const { bench } = settings;
-  const { text, set } = await promptsOf(settings);
+  const set = await promptsOf(bench);
+  const text = promptSetJson(set);
   assertChecks(set, settings);
   const plan = planOf(bench, set);
   const chosen = await chooseCandidates({
@@ -83,17 +83,6 @@ export async function prepareRace(
     chosen.client.close();
     throw error;
   }
-}
-
-async function promptsOf({ bench }: RaceSettings): Promise<{ text: string; set: PromptSet }> {
-  if (bench.prompt !== undefined) {
-    return {
-      text: JSON.stringify([{ id: "prompt", prompt: bench.prompt }]),
-      set: singlePrompt(bench.prompt),
-    };
-  }
-  const set = await loadPromptSet(bench.prompts);
-  return { text: await readTextFile(bench.prompts, "the prompt set"), set };
 }
 
 /** Before anything is measured, quality and times are unknown. */

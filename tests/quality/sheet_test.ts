@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import fc from "fast-check";
 import { UserError } from "../../lib/errors.ts";
-import { byteOrderMark, formatCsv, csvLines, parseCsv } from "../../lib/csv.ts";
+import { byteOrderMark, csvLines, formatCsv, parseCsv } from "../../lib/csv.ts";
 import { ratingsOf, readMarks, readSheet } from "../../lib/quality/import.ts";
 import { servePage } from "../../lib/quality/page.ts";
 import { addRatings, readRatings } from "../../lib/quality/ratings.ts";
