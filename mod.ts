@@ -46,6 +46,7 @@ import {
   type BenchOptions,
   type DecideOptions,
   jobOf,
+  type JobOptions,
   loadJob,
   QUALITY_DEFAULTS,
   type RaceOptions,
@@ -80,7 +81,13 @@ export { ImaginedBenchmarks, type MeasuredModel } from "./lib/results/imagined_b
 export { Job } from "./lib/results/job.ts";
 export { DecisionView, Race } from "./lib/results/race.ts";
 export { type Duration, Run } from "./lib/results/run.ts";
-export type { BenchOptions, DecideOptions, RaceOptions, RunOptions } from "./lib/results/run_options.ts";
+export type {
+  BenchOptions,
+  DecideOptions,
+  JobOptions,
+  RaceOptions,
+  RunOptions,
+} from "./lib/results/run_options.ts";
 export { BlindRatings, BlindSheet } from "./lib/results/blind_rating.ts";
 export { RoutingEvidence } from "./lib/results/routing_evidence.ts";
 export { JudgeTrial, ScoredRun } from "./lib/results/scored_run.ts";
@@ -282,8 +289,9 @@ export async function candidates(
 /**
  * Reads a job: cases, and the checks that score an answer to each.
  *
- * @param name one that Podium ships (`"default"`, `"meeting_notes"`, `"four_kinds"` …), or the path of a JSON file
- * @param options.first take only so many cases, from the start
+ * @param name one that Podium ships (`"default"`, `"meeting_notes"`, `"four_kinds"` …), or the path of a file of cases:
+ *   a prompt set or job (.json, .yaml), a table (.csv, .tsv, .jsonl) or a folder of text files
+ * @param options which cases to take (`first`, `draw`, `shortest`), and the `template` for the rows of a table
  * @throws {UserError} when there is no such job, or the file is damaged: what, where, and what is accepted
  *
  * @example
@@ -292,8 +300,8 @@ export async function candidates(
  * if (notes.cases.length !== 3) throw new Error("three cases were wanted");
  * ```
  */
-export async function job(name: string, options: { readonly first?: number } = {}): Promise<Job> {
-  return await loadJob(name, options.first ?? Infinity, shipped());
+export async function job(name: string, options: JobOptions = {}): Promise<Job> {
+  return await loadJob(name, options, shipped());
 }
 
 /**
@@ -332,7 +340,11 @@ const home = fileURLToPath(new URL(".", import.meta.url));
 
 /** PODIUM_SHORT=1: as few and as short requests as still exercise everything, for the test of the notebooks. */
 const short = () => Deno.env.get("PODIUM_SHORT") === "1";
-const shipped = () => ({ jobs: join(home, "prompts"), short: short() });
+const shipped = () => ({
+  jobs: join(home, "prompts"),
+  short: short(),
+  note: (line: string) => console.error(line),
+});
 
 const clock = () => performance.now();
 const sleep = (ms: number, signal?: AbortSignal) =>

@@ -85,7 +85,10 @@ const tool = z.union(
 export const settingsShape = z.strictObject({
   max_tokens: z.int("a whole number").positive("above 0").exactOptional(),
   temperature: z.number("a number").min(0).max(2).exactOptional(),
-  stop: z.union([text.transform((one) => [one]), z.array(z.string().min(1))], "a text or a list of texts")
+  stop: z.union(
+    [z.string().min(1).transform((one) => [one]), z.array(z.string().min(1))],
+    "a text or a list of texts",
+  )
     .exactOptional(),
   response_format: z.enum(["free", "json", "schema"], "free, json or schema").exactOptional(),
   tool_choice: z.union([z.enum(["auto", "none", "required"]), z.strictObject({ name: text })], {

@@ -102,15 +102,8 @@ function typedValue(name: string, value: unknown, schema: Expectation["schema"])
   const types = Array.isArray(type) ? type : [type];
   if (types.includes("string") || type === undefined) return value;
   const read = parsed(value.trim());
-  const fits = types.some((one) =>
-    one === "array"
-      ? Array.isArray(read)
-      : one === "integer"
-      ? Number.isInteger(read)
-      : one === "null"
-      ? read === null
-      : typeof read === one
-  );
+  const kind = Array.isArray(read) ? "array" : read === null ? "null" : typeof read;
+  const fits = types.includes(kind) || Number.isInteger(read) && types.includes("integer");
   if (fits) return read;
   throw new UserError(`the field ${name} is ${shown(value)}, and its schema wants ${types.join(" or ")}`);
 }

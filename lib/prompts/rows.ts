@@ -53,6 +53,9 @@ export function decodeData(bytes: Uint8Array, source: string, note?: Note): stri
   if (bytes[0] === 0x50 && bytes[1] === 0x4b && bytes[2] === 3) {
     throw new UserError(`${source} is a workbook (or another zip file): save the sheet as "CSV UTF-8"`);
   }
+  if (new TextDecoder().decode(bytes.subarray(0, 4)) === "%PDF") {
+    throw new UserError(`${source} is a PDF: save its text as .txt`);
+  }
   try {
     return decodeText(bytes, source);
   } catch (error) {

@@ -3,15 +3,27 @@ import { join } from "node:path";
 import { PLAN_DEFAULTS } from "../bench/plan.ts";
 import type { SessionPlan, SessionRequest } from "../bench/session.ts";
 import { UserError } from "../errors.ts";
-import { loadPromptSet, singlePrompt } from "../prompts/prompts.ts";
+import { type CaseChoice, chooseCases } from "../prompts/choose_cases.ts";
+import { promptSet } from "../prompts/prompt.ts";
+import { loadPromptSet, type Note, singlePrompt } from "../prompts/prompts.ts";
 import type { Constraints } from "../select/decide/constraints.ts";
 import { Job } from "./job.ts";
 import type { DecisionView, Race } from "./race.ts";
 import type { ScoredRun } from "./scored_run.ts";
 
+/** Which cases of a job are taken, and how the rows of a table become cases. */
+export interface JobOptions extends CaseChoice {
+  /** What each row of a table is sent, as in `"Classify: {{text}}"`; a job file has its own. */
+  readonly template?: string;
+  /** Leaves rows out that miss a value or repeat another, instead of refusing the file. @default false */
+  readonly skipFaulty?: boolean;
+  /** Only so many cases, from the start, as `limit`. */
+  readonly first?: number;
+}
+
 /** What the candidates are asked, and how often. What is left out has the defaults of `deno task bench`. */
 export interface RunOptions {
-  /** A job, the name of one that Podium ships (`"default"`, `"meeting_notes"` …), or the path of a file with cases. */
+  /** A job, the name of one that Podium ships (`"default"`, `"meeting_notes"` …), or the path of a file or folder. */
   readonly job?: Job | string;
   /** A single prompt in the place of a job. */
   readonly prompt?: string;
@@ -88,19 +100,26 @@ export interface Shipped {
   readonly jobs: string;
   /** Caps every request at `SHORT`, for the test of the notebooks. */
   readonly short: boolean;
+  /** Takes what a person should know about a file of cases. */
+  readonly note?: Note;
 }
 
 /**
- * Reads a job by the name of a shipped one, or by the path of a file with cases.
+ * Reads a job by the name of a shipped one, or by the path of a file or folder with cases, as `--prompts` takes it.
  *
- * @param first take only so many cases, from the start
  * @throws {UserError} when there is no such job, or the file is damaged
  */
-export async function loadJob(name: string, first: number, { jobs, short }: Shipped): Promise<Job> {
-  const isPath = /[\\/]|\.(jsonl?|csv)$/.test(name);
-  const whole = await loadPromptSet(isPath ? name : join(jobs, `${name}.json`));
-  const prompts = whole.prompts.slice(0, Math.min(first, short ? SHORT.cases : Infinity));
-  return new Job(whole, { ...whole, prompts });
+export async function loadJob(
+  name: string,
+  { template, skipFaulty, first, ...choice }: JobOptions,
+  { jobs, short, note }: Shipped,
+): Promise<Job> {
+  const isPath = /[\\/]|\.\w+$/.test(name);
+  const path = isPath ? name : join(jobs, `${name}.json`);
+  const whole = await loadPromptSet(path, { template, skipFaulty, note });
+  const chosen = chooseCases(whole.prompts, first === undefined ? choice : { ...choice, limit: first });
+  const prompts = short ? chosen.slice(0, SHORT.cases) : chosen;
+  return new Job(whole, prompts === whole.prompts ? whole : promptSet(whole, prompts));
 }
 
 /**
@@ -113,7 +132,7 @@ export async function jobOf(
   shipped: Shipped,
 ): Promise<Job> {
   if (job instanceof Job) return job;
-  if (prompt === undefined) return await loadJob(job ?? "default", Infinity, shipped);
+  if (prompt === undefined) return await loadJob(job ?? "default", {}, shipped);
   if (job !== undefined) throw new UserError("both a job and a prompt are given: give one of them");
   const set = singlePrompt(prompt);
   return new Job(set, set);
