@@ -287,13 +287,13 @@ export function withCases(command: Command, file = "prompts/default.json"): Comm
     .addOption(
       option("--template <text>", "what to send for each row of a table, as in 'Classify: {{text}}'"),
     )
-    .addOption(option("--limit <n>", "only the first cases").argParser(wholeNumber(1)))
+    .addOption(option("--limit <n>", "only the first n cases").argParser(wholeNumber(1)))
     .addOption(
-      option("--draw <n>", "only so many cases, drawn by --seed, each label in its share").argParser(
+      option("--draw <n>", "only n cases, drawn by --seed, each label in its share").argParser(
         wholeNumber(1),
       ),
     )
-    .addOption(option("--shortest <n>", "only the shortest cases").argParser(wholeNumber(1)))
+    .addOption(option("--shortest <n>", "only the n shortest cases").argParser(wholeNumber(1)))
     .addOption(
       option("--skip-faulty", "leave out rows that miss a value or repeat another, instead of stopping")
         .default(
