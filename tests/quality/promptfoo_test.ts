@@ -1,0 +1,23 @@
+/** The same answers, the same scores as promptfoo: its own assertions, run by `metrics/promptfoo.mjs`. */
+import assert from "node:assert/strict";
+import { z } from "zod";
+import { parseChecks } from "../../lib/prompts/checks.ts";
+import { scoreAnswer } from "../../lib/quality/check.ts";
+
+const sample = z.array(
+  z.object({ id: z.string(), answer: z.string(), assert: z.unknown(), check: z.unknown() }),
+);
+
+async function readJson<T>(path: string, shape: z.ZodType<T>): Promise<T> {
+  return shape.parse(JSON.parse(await Deno.readTextFile(new URL(`metrics/${path}`, import.meta.url))));
+}
+
+Deno.test("each check passes where promptfoo's assertion passes", async () => {
+  const cases = await readJson("assertions.json", sample);
+  const golden = await readJson("promptfoo.json", z.record(z.string(), z.boolean()));
+  const different = cases.filter(({ id, answer, check }) =>
+    scoreAnswer(answer, parseChecks([check], id), { messages: [], reference: null }).passed !== golden[id]
+  );
+  assert.deepEqual(different, []);
+  assert.equal(cases.length, Object.keys(golden).length);
+});
