@@ -256,7 +256,7 @@ export const outOption = () =>
 export const modelsOption = () =>
   option(
     "--models <names>",
-    "comma-separated candidates: ALIAS[:PARTS][@ENDPOINT], a service's model id or a .gguf file",
+    "comma-separated candidates: ALIAS[:PARTS][@ENDPOINT], a service's model id, a .gguf file or hf:OWNER/REPO:QUANT",
   )
     .env("BENCH_MODELS").argParser(candidateList);
 export const endpointOption = () =>

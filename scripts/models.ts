@@ -54,7 +54,7 @@ function commandLine(done: (code: number) => void): Command {
   command(
     program,
     "pull [names...]",
-    "download models (ALIAS or ALIAS:VARIANT; the default ones if none is named)",
+    "download models (ALIAS, ALIAS:VARIANT or hf:OWNER/REPO:QUANT; the default ones if none is named)",
   )
     .option("--yes", "accept the terms of models whose licence is not open")
     .action(async (names: string[], options: Options) => done(await (await change()).pull(names, options)));

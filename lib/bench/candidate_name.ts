@@ -1,7 +1,8 @@
 /**
  * How people name a candidate: `NAME[:PARTS][@ENDPOINT]`.
  *
- * - `NAME` is an alias or another name of a model in models.json, an id that a service lists, or a `.gguf` file.
+ * - `NAME` is an alias or another name of a model in models.json, an id that a service lists, a `.gguf` file, or a
+ *   repository of Hugging Face (`hf:OWNER/REPO:Q4_K_M`), whose variants are named by their quantisation.
  * - `PARTS`, joined by `+`, are each the name of a variant (`q4_1`, `cuda-gpu`), an engine setting (`threads=1`) or
  *   a request setting (`format=schema`, `thinking=off`, `wording=short`).
  * - `ENDPOINT` is the name of a service, or `embedded` for the engine that Podium runs itself.
@@ -36,11 +37,14 @@ export interface CandidateName {
   readonly endpoint: string | null;
   /** The name is the path of a GGUF file. */
   readonly isFile: boolean;
+  /** The name is `hf:OWNER/REPO`. */
+  readonly isHub: boolean;
 }
 
 const QUOTED = /^"([^"]+)"(?::([^"@]*))?(?:@([^"@]+))?$/;
 /** A path that ends in .gguf, with or without a Windows drive. */
 const FILE = /^((?:[A-Za-z]:[\\/])?[^":]*\.gguf)(?::([^@]*))?(?:@([^@]+))?$/i;
+const HUB = /^(hf:[\w.-]+\/[\w.-]+)(?::([^@]*))?(?:@([^@]+))?$/i;
 
 /**
  * Takes a candidate's name apart. Outside quotes `@` separates the endpoint only where `endpoints` holds that
@@ -58,18 +62,20 @@ const FILE = /^((?:[A-Za-z]:[\\/])?[^":]*\.gguf)(?::([^@]*))?(?:@([^@]+))?$/i;
  * ```
  */
 export function parseCandidateName(text: string, endpoints: readonly string[]): CandidateName {
-  const exact = QUOTED.exec(text) ?? FILE.exec(text);
+  const exact = QUOTED.exec(text) ?? HUB.exec(text) ?? FILE.exec(text);
   if (exact !== null) {
     const [, name = "", parts = "", endpoint = null] = exact;
-    refuseHub(text, name);
-    return { text, whole: name, name, ...partsOf(parts), endpoint, isFile: /\.gguf$/i.test(name) };
+    const isHub = /^hf:/i.test(name);
+    if (isHub && HUB.exec(name)?.[1] !== name) throw noRepository(text);
+    const isFile = !isHub && /\.gguf$/i.test(name);
+    return { text, whole: name, name, ...partsOf(parts), endpoint, isFile, isHub };
   }
   if (text.includes('"')) {
     throw new UserError(
       `${text}: a quote is not closed, or text precedes it: write "NAME":PARTS@ENDPOINT`,
     );
   }
-  refuseHub(text, text);
+  if (/^hf:/i.test(text)) throw noRepository(text);
   const at = text.lastIndexOf("@");
   const known = at > 0 && endpoints.includes(text.slice(at + 1));
   const whole = known ? text.slice(0, at) : text;
@@ -84,6 +90,7 @@ export function parseCandidateName(text: string, endpoints: readonly string[]): 
     requestParts,
     endpoint: known ? text.slice(at + 1) : null,
     isFile: false,
+    isHub: false,
   };
 }
 
@@ -121,13 +128,10 @@ function requestSettingOf(text: string, part: string): RequestVariation {
   throw new UserError(`${text}: unknown request setting "${part}": give ${REQUEST_SETTINGS}`);
 }
 
-function refuseHub(text: string, name: string): void {
-  if (!/^hf:/i.test(name)) return;
-  throw new UserError(
-    `${text}: names from Hugging Face (hf:OWNER/REPO:QUANT) are not supported yet: download the GGUF file and give ` +
-      "its path, or add the model to models.json",
+const noRepository = (text: string) =>
+  new UserError(
+    `${text}: this is no repository of Hugging Face: write hf:OWNER/REPO or hf:OWNER/REPO:Q4_K_M`,
   );
-}
 
 /**
  * The names of a comma-separated list; commas between double quotes belong to the name.

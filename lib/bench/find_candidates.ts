@@ -88,7 +88,7 @@ export async function chooseCandidates(
   const client = timedClient({ clock, fetch, accepts: socketTargets(env) });
   try {
     const services = await servicesFor(request, resources);
-    const files = await modelFiles(request.names ?? [], services);
+    const files = await modelFiles(request.names ?? [], services, resources);
     const from = { registry, services, files, engine: engineOf(request, env) };
     const { names, why } = request.again !== undefined
       ? { names: null, why: "as before" }

@@ -62,7 +62,7 @@ export interface ResolveFrom {
   readonly services: readonly ServiceListing[];
   /** Engine options from flags and the environment. They precede models.json; a candidate's own settings precede them. */
   readonly engine: EngineSettings;
-  /** Models that were named by the path of their file, by that path. */
+  /** Models that were named by the path of their file or by their repository, by that name. */
   readonly files?: ReadonlyMap<string, Model>;
 }
 
@@ -98,9 +98,9 @@ export const endpointNames = (services: readonly ServiceListing[]): string[] => 
 function resolveOne(text: string, from: ResolveFrom): NamedCandidate {
   const known = endpointNames(from.services);
   const named = parseCandidateName(text, known);
-  const { endpoint, isFile } = named;
+  const { endpoint, isFile, isHub } = named;
   if (endpoint !== null && !known.includes(endpoint)) throw noEndpoint(named, endpoint, known);
-  if (isFile) return embedded(named, from);
+  if (isFile || isHub) return embedded(named, from);
   if (endpoint !== EMBEDDED) {
     const services = endpoint === null
       ? from.services
@@ -208,8 +208,8 @@ function atEndpoint(
 
 function embedded(named: CandidateName, from: ResolveFrom): EmbeddedCandidate {
   const { registry, engine, files } = from;
-  const { text, name, parts, requestParts, isFile } = named;
-  const model = isFile ? files?.get(name) : findModel(registry, name);
+  const { text, name, parts, requestParts, isFile, isHub } = named;
+  const model = isFile || isHub ? files?.get(name) : findModel(registry, name);
   if (model === undefined) throw unknownModel(named, from);
   const settings = parts.filter((part) => part.includes("="));
   const wanted = parts.find((part) => !part.includes("="));
@@ -262,7 +262,13 @@ function listOf(services: readonly ServiceListing[]): string {
   return ids.slice(0, 12).join(", ") + (ids.length > 12 ? ` and ${ids.length - 12} more` : "");
 }
 
-function unknownModel({ text, name, isFile }: CandidateName, { registry, services }: ResolveFrom): UserError {
+function unknownModel(
+  { text, name, isFile, isHub }: CandidateName,
+  { registry, services }: ResolveFrom,
+): UserError {
+  if (isHub) {
+    return new UserError(`${text}: the repository was not read: name it where models are downloaded`);
+  }
   if (isFile) return new UserError(`${text}: the file was not read: give the path of a GGUF file`);
   const near = suggestNames(registry, name);
   const ids = services.some(({ models }) => models.length > 0)

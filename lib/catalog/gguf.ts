@@ -101,28 +101,48 @@ const text = (value: unknown) => typeof value === "string" && value !== "" ? val
 const count = (value: unknown) =>
   typeof value === "bigint" ? Number(value) : typeof value === "number" ? value : null;
 
-/** Values per block and bytes per block, by the number of GGML's tensor type (ggml.h); other types count 0. */
-const BLOCKS = new Map([
-  [0, [1, 4]],
-  [1, [1, 2]],
-  [2, [32, 18]],
-  [3, [32, 20]],
-  [6, [32, 22]],
-  [7, [32, 24]],
-  [8, [32, 34]],
-  [10, [256, 84]],
-  [11, [256, 110]],
-  [12, [256, 144]],
-  [13, [256, 176]],
-  [14, [256, 210]],
-  [24, [1, 1]],
-  [30, [1, 2]],
-  [39, [32, 17]],
-]);
+/** GGML's tensor types (ggml.h and ggml-common.h): number, name, values per block, bytes per block. */
+const TYPES = [
+  [0, "F32", 1, 4],
+  [1, "F16", 1, 2],
+  [2, "Q4_0", 32, 18],
+  [3, "Q4_1", 32, 20],
+  [6, "Q5_0", 32, 22],
+  [7, "Q5_1", 32, 24],
+  [8, "Q8_0", 32, 34],
+  [10, "Q2_K", 256, 84],
+  [11, "Q3_K", 256, 110],
+  [12, "Q4_K", 256, 144],
+  [13, "Q5_K", 256, 176],
+  [14, "Q6_K", 256, 210],
+  [16, "IQ2_XXS", 256, 66],
+  [17, "IQ2_XS", 256, 74],
+  [18, "IQ3_XXS", 256, 98],
+  [19, "IQ1_S", 256, 50],
+  [20, "IQ4_NL", 32, 18],
+  [21, "IQ3_S", 256, 110],
+  [22, "IQ2_S", 256, 82],
+  [23, "IQ4_XS", 256, 136],
+  [24, "I8", 1, 1],
+  [25, "I16", 1, 2],
+  [26, "I32", 1, 4],
+  [29, "IQ1_M", 256, 56],
+  [30, "BF16", 1, 2],
+  [39, "MXFP4", 32, 17],
+] as const;
+const BLOCKS = new Map(TYPES.map(([type, name, values, bytes]) => [Number(type), { name, values, bytes }]));
+const BITS = new Map<string, number>(TYPES.map(([, name, values, bytes]) => [name, bytes / values * 8]));
 
-function tensorBytes(shape: readonly bigint[], type: number): number {
-  const [values = 1, bytes = 0] = BLOCKS.get(type) ?? [];
-  return shape.reduce((product, side) => product * Number(side), 1) / values * bytes;
+/** GGML's name of a tensor type. */
+export const typeName = (type: number): string => BLOCKS.get(type)?.name ?? `type ${type}`;
+
+/** Bits that one weight takes in a number format such as `Q4_K`; undefined for an unknown one. */
+export const bitsPerWeight = (format: string): number | undefined => BITS.get(format);
+
+/** Bytes of a tensor; 0 for a type that is not known. */
+export function tensorBytes(shape: readonly (number | bigint)[], type: number): number {
+  const { values, bytes } = BLOCKS.get(type) ?? { values: 1, bytes: 0 };
+  return shape.reduce<number>((product, side) => product * Number(side), 1) / values * bytes;
 }
 
 /** layers × KV heads × (key length + value length) × 2 bytes. */

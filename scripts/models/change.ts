@@ -7,8 +7,16 @@ import {
   removeStored,
   type StoredFile,
 } from "../../lib/catalog/cache.ts";
+import { parseCandidateName } from "../../lib/bench/candidate_name.ts";
+import { modelFiles } from "../../lib/bench/model_file.ts";
 import { hubReachable } from "../../lib/catalog/hub.ts";
-import { type Model, type Registry, suggestNames, type Variant } from "../../lib/catalog/registry.ts";
+import {
+  findVariant,
+  type Model,
+  type Registry,
+  suggestNames,
+  type Variant,
+} from "../../lib/catalog/registry.ts";
 import type { Store } from "../../lib/catalog/store.ts";
 import { UserError } from "../../lib/errors.ts";
 import { interruptSignal, printJson, realSleep } from "../cli.ts";
@@ -22,7 +30,9 @@ interface Chosen {
 
 export async function pull(names: string[], options: Options): Promise<number> {
   const { registry, store } = await openRegistryWithFiles(options);
-  const wanted = names.length > 0 ? names.map((name) => chosen(registry, name)) : await defaults(registry);
+  const wanted: Chosen[] = [];
+  for (const name of names) wanted.push(await chosen(registry, name));
+  if (names.length === 0) wanted.push(...await defaults(registry));
   if (!options.json) console.error(`into ${store.dir}: ${wanted.map(({ model }) => model.alias).join(", ")}`);
   const paths: string[] = [];
   const failed: { alias: string; variant: string; reason: string }[] = [];
@@ -45,7 +55,8 @@ export async function pull(names: string[], options: Options): Promise<number> {
   return failed.length === 0 ? 0 : 1;
 }
 
-function chosen(registry: Registry, name: string): Chosen {
+async function chosen(registry: Registry, name: string): Promise<Chosen> {
+  if (/^hf:/i.test(name)) return await chosenFromHub(name);
   const { model, variant } = modelNamed(registry, name);
   if (model === undefined) {
     const near = suggestNames(registry, name);
@@ -59,6 +70,17 @@ function chosen(registry: Registry, name: string): Chosen {
     throw new UserError(`${model.alias} has no variant in the registry: nothing to download`);
   }
   return { model, variant: first };
+}
+
+/** `hf:OWNER/REPO:QUANT`; its size and licence are printed before the download. */
+async function chosenFromHub(text: string): Promise<Chosen> {
+  const { name, parts } = parseCandidateName(text, []);
+  const note = (line: string) => console.error(line);
+  const model = (await modelFiles([text], [], { fetch, env: Deno.env, note })).get(name);
+  const variant = model === undefined ? undefined : findVariant(model, parts[0]);
+  if (model !== undefined && variant !== undefined) return { model, variant };
+  const names = model?.variants.map((one) => one.name).join(", ");
+  throw new UserError(`${text}: the repository has no variant "${parts[0]}": give one of ${names}`);
 }
 
 /** What `bench` measures when no model is named: the `always` models, and the others if the hub can be reached. */

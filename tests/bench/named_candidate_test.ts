@@ -132,7 +132,7 @@ Deno.test("a name in double quotes may hold what separates the parts of others",
     "team:a+b@x,y@lab#2",
   ]);
   assert.throws(() => ids(['"smollm2:q4']), /a quote is not closed/);
-  assert.throws(() => ids(["hf:owner/repo:Q4_K_M"]), /hf:owner.*not supported yet: .*models\.json/);
+  assert.throws(() => ids(["hf:owner"]), /hf:owner: .*hf:OWNER\/REPO/);
 });
 
 Deno.test("a model file is a candidate of its own, also when its run is resumed", () => {
