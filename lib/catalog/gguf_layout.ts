@@ -263,10 +263,13 @@ export function bytesPerToken({ weights, experts }: GgufLayout): Map<string, num
   return sumByFormat(weights, ({ part, bytes }) => readShare(part, experts) * bytes);
 }
 
+/** What `valuesPerPromptToken` adds to the format of weights that a router chooses. */
+export const EXPERTS = " experts";
+
 /** Weights that one prompt token is multiplied with, by number format; the output matrix serves the last token alone. */
 export function valuesPerPromptToken({ weights, experts }: GgufLayout): Map<string, number> {
   return sumByFormat(
-    weights,
+    weights.map((group) => group.part === "experts" ? { ...group, format: group.format + EXPERTS } : group),
     ({ part, values }) => part === "output" ? 0 : readShare(part, experts) * values,
   );
 }

@@ -10,13 +10,16 @@ import {
 } from "../stats/bayes_linear.ts";
 import { quantile } from "../stats/quantile.ts";
 import { studentTQuantile } from "../stats/t.ts";
-import { bytesPerToken, type GgufLayout, valuesPerPromptToken } from "./gguf_layout.ts";
+import { bytesPerToken, EXPERTS, type GgufLayout, valuesPerPromptToken } from "./gguf_layout.ts";
 
 /** What of a model its speed depends on. */
 export interface SpeedFeatures {
   /** Bytes of weights that one generated token reads, by number format. */
   readonly readBytes: Readonly<Record<string, number>>;
-  /** Weights that one prompt token is multiplied with, by number format. */
+  /**
+   * Weights that one prompt token is multiplied with, by number format; `Q4_K experts` where a router chooses them,
+   * since each of them then sees a few tokens of the prompt alone.
+   */
   readonly promptValues: Readonly<Record<string, number>>;
   readonly layers: number;
   readonly vocabulary: number;
@@ -84,23 +87,40 @@ interface Term {
 /** Bytes per second that one core reads at, and weights per second that it multiplies; only their ratios matter. */
 const READ_RATE = 20e9;
 const MULTIPLY_RATE = 50e9;
-/** A matrix that llama.cpp keeps with rows side by side multiplies a whole prompt faster. */
-const SIDE_BY_SIDE = ["Q4_0", "Q4_K", "IQ4_NL", "MXFP4"];
 
-function termsOf({ features, kind, tokens }: SpeedQuestion): Term[] {
+/** What a number format costs, per byte read and per weight multiplied, as a multiple of the rates above. */
+export type FormatCosts = Readonly<Record<string, { readonly read: number; readonly multiply: number }>>;
+
+/**
+ * What formats cost on a processor with AVX-512 (AMD EPYC), rounded from a fit over 14 files of `deno task bench:fit`:
+ * the start from which a machine's own measurements depart. Formats that llama.cpp keeps with rows side by side
+ * (`Q4_0`, `Q4_K`) multiply a prompt fastest.
+ */
+export const USUAL_COSTS: FormatCosts = {
+  F16: { read: 0.6, multiply: 1.4 },
+  BF16: { read: 0.6, multiply: 1.4 },
+  Q8_0: { read: 0.75, multiply: 0.85 },
+  Q4_0: { read: 0.6, multiply: 0.5 },
+  Q4_1: { read: 1.15, multiply: 1.85 },
+  Q5_0: { read: 1.15, multiply: 1.1 },
+  Q4_K: { read: 0.9, multiply: 0.6 },
+  Q6_K: { read: 0.8, multiply: 1.3 },
+};
+
+function termsOf({ features, kind, tokens }: SpeedQuestion, costs: FormatCosts): Term[] {
   const { readBytes, promptValues, layers, vocabulary, attention } = features;
   const { full, windowed, window } = attention;
-  const read = Object.entries(readBytes).filter(([format]) => format !== "F32");
+  const read = Object.entries(readBytes).filter(([format]) => format !== "F32").map(([format, bytes]) => ({
+    name: `read ${format}`,
+    seconds: bytes / READ_RATE * (costs[format]?.read ?? 1),
+    spread: 0.35,
+  }));
   if (kind === "decode") {
     const seen = full * tokens + windowed * Math.min(tokens, window);
     return [
-      ...read.map(([format, bytes]) => ({
-        name: `read ${format}`,
-        seconds: bytes / READ_RATE,
-        spread: 0.35,
-      })),
-      { name: "layers", seconds: layers * 20e-6, spread: 1 },
-      { name: "vocabulary", seconds: vocabulary * 2e-9, spread: 1 },
+      ...read,
+      { name: "layers", seconds: layers * 40e-6, spread: 0.7 },
+      { name: "vocabulary", seconds: vocabulary * 4e-9, spread: 0.7 },
       { name: "attention", seconds: seen * 0.1e-9, spread: 0.7 },
     ];
   }
@@ -109,11 +129,11 @@ function termsOf({ features, kind, tokens }: SpeedQuestion): Term[] {
   return [
     ...Object.entries(promptValues).filter(([format]) => format !== "F32").map(([format, values]) => ({
       name: `multiply ${format}`,
-      seconds: values * tokens / MULTIPLY_RATE * (SIDE_BY_SIDE.includes(format) ? 0.6 : 1),
-      spread: 0.5,
+      seconds: values * tokens / MULTIPLY_RATE * (costs[format.replace(EXPERTS, "")]?.multiply ?? 1),
+      spread: 0.4,
     })),
     { name: "attention", seconds: pairs * 0.015e-9, spread: 0.7 },
-    { name: "first token", seconds: read.reduce((sum, [, bytes]) => sum + bytes, 0) / READ_RATE, spread: 1 },
+    { name: "first token", seconds: read.reduce((sum, { seconds }) => sum + seconds, 0), spread: 0.7 },
   ];
 }
 
@@ -137,7 +157,8 @@ export class SpeedModel {
   readonly #fits = new Map<string, Fitted | null>();
   readonly #factors = new Map<SpeedKind, { readonly factor: number; readonly df: number }>();
 
-  constructor(samples: readonly SpeedSample[]) {
+  /** @param costs where the fit starts from; `{}` takes all formats for equal */
+  constructor(samples: readonly SpeedSample[], readonly costs: FormatCosts = USUAL_COSTS) {
     this.#samples = samples;
   }
 
@@ -159,7 +180,7 @@ export class SpeedModel {
     const names = [...new Set(this.#samples.map(({ model }) => model))];
     return names.flatMap((name) => {
       const others = this.#samples.filter(({ model }) => model !== name);
-      const rest = others.length === 0 ? null : new SpeedModel(others);
+      const rest = others.length === 0 ? null : new SpeedModel(others, this.costs);
       return this.#samples.filter(({ model }) => model === name).map((sample) => ({
         sample,
         predicted: rest === null ? null : rest.predict(sample),
@@ -179,7 +200,7 @@ export class SpeedModel {
   }
 
   #expect(question: SpeedQuestion): { mean: number; spread: number } {
-    const terms = termsOf(question);
+    const terms = termsOf(question, this.costs);
     const usual = terms.reduce((sum, { seconds }) => sum + seconds, 0);
     const { fitted, distance } = this.#nearest(question);
     if (fitted === null) {
@@ -217,6 +238,7 @@ export class SpeedModel {
       this.#samples.filter((sample) =>
         sample.kind === kind && sample.device === device && sample.threads === count
       ),
+      this.costs,
     );
     this.#fits.set(key, fitted);
     return { fitted, distance: Math.abs(Math.log2(count / threads)) };
@@ -241,7 +263,7 @@ export class SpeedModel {
     const squares = [...new Set(own.map(({ model }) => model))].flatMap((name) => {
       const rest = own.filter(({ model }) => model !== name);
       if (rest.length === 0) return [];
-      const others = new SpeedModel(rest);
+      const others = new SpeedModel(rest, this.costs);
       const errors = own.filter(({ model }) => model === name).map((sample) => {
         const { mean, spread } = others.#expect(sample);
         return (Math.log(sample.seconds / mean) / spread) ** 2;
@@ -269,11 +291,11 @@ interface Fitted {
 }
 
 /** Each measured time is divided by what the terms give on the ordinary processor, and by the median of these. */
-function fit(samples: readonly SpeedSample[]): Fitted | null {
+function fit(samples: readonly SpeedSample[], costs: FormatCosts): Fitted | null {
   const [first] = samples;
   if (first === undefined) return null;
   const rows = samples.map((sample) => {
-    const terms = termsOf(sample);
+    const terms = termsOf(sample, costs);
     const usual = terms.reduce((sum, { seconds }) => sum + seconds, 0);
     return { sample, terms, usual, ratio: sample.seconds / usual };
   });
