@@ -1,0 +1,383 @@
+/**
+ * Synchronous calls between two threads: the tests of a case run in one, the code that a model wrote in the other.
+ * So the tests call a function as if it were their own, and the code can change nothing that judges it: not the
+ * assertions, not the built-in objects, not the result. Data is copied; what has behaviour (functions, instances of
+ * classes, iterators, promises) is reached through a proxy.
+ *
+ * This file imports nothing of Podium's: its text is also the program of the thread that holds the answer.
+ */
+import { receiveMessageOnPort } from "node:worker_threads";
+
+type Key = string | { readonly symbol: string };
+type Message =
+  | { readonly kind: "call" | "construct"; readonly n: number; readonly id: number; readonly args: unknown }
+  | { readonly kind: "get"; readonly n: number; readonly id: number; readonly key: Key }
+  | {
+    readonly kind: "set";
+    readonly n: number;
+    readonly id: number;
+    readonly key: Key;
+    readonly value: unknown;
+  }
+  | { readonly kind: "keys" | "name"; readonly n: number; readonly id: number; readonly name?: string }
+  | { readonly kind: "reply"; readonly n: number; readonly thrown: boolean; readonly value: unknown };
+type Request = Exclude<Message, { kind: "reply" }>;
+/** A request before it has its number. */
+type Unnumbered<T> = T extends unknown ? Omit<T, "n"> : never;
+
+/** Stands for a function or an object: `theirs` lives where the message comes from. */
+interface Reference {
+  readonly "\u0000reference": number;
+  readonly theirs: boolean;
+  readonly type: "function" | "object" | "error" | "promise";
+}
+
+/** What both threads hold. */
+export interface LinkEnds {
+  readonly port: MessagePort;
+  /** Two counters: messages for the tests, messages for the answer. */
+  readonly signals: Int32Array<SharedArrayBuffer>;
+}
+
+/** One end of the link. */
+export class RealmLink {
+  readonly #port: MessagePort;
+  readonly #signals: Int32Array<SharedArrayBuffer>;
+  readonly #side: 0 | 1;
+  readonly #now: () => number;
+  readonly #ids = new WeakMap<object, number>();
+  readonly #exposed: object[] = [];
+  readonly #proxies = new Map<number, object>();
+  readonly #foreign = new WeakMap<object, number>();
+  readonly #replies = new Map<number, Extract<Message, { kind: "reply" }>>();
+  #requests = 0;
+  /** When waiting ends, on the clock of `now`. */
+  deadline = Infinity;
+  /** Whether a call did not return by the deadline. */
+  expired = false;
+  /** Finds a top-level name of the answer. */
+  lookUp: (name: string) => unknown = () => undefined;
+  /** Told of every error that a function of this side throws into the other. */
+  onThrow: (error: unknown) => void = () => {};
+
+  /** @param side 0 where the tests are: its functions can be called from the other side, and nothing else. */
+  constructor({ port, signals }: LinkEnds, side: 0 | 1, now: () => number) {
+    this.#port = port;
+    this.#signals = signals;
+    this.#side = side;
+    this.#now = now;
+    port.onmessage = ({ data }: MessageEvent<Message>) => this.#take(data);
+  }
+
+  /** The value of a top-level name of the answer. */
+  name(name: string): unknown {
+    return this.#request({ kind: "name", id: 0, name });
+  }
+
+  #send(message: Message): void {
+    this.#port.postMessage(message);
+    const other = 1 - this.#side;
+    Atomics.add(this.#signals, other, 1);
+    Atomics.notify(this.#signals, other);
+  }
+
+  #request(request: Unnumbered<Request>): unknown {
+    const n = ++this.#requests;
+    this.#send({ ...request, n } as Request);
+    for (;;) {
+      const seen = Atomics.load(this.#signals, this.#side);
+      const received = receiveMessageOnPort(this.#port as never) as { message: Message } | undefined;
+      if (received !== undefined) this.#take(received.message);
+      const reply = this.#replies.get(n);
+      if (reply !== undefined) {
+        this.#replies.delete(n);
+        if (reply.thrown) throw this.#decode(reply.value);
+        return this.#decode(reply.value);
+      }
+      if (received !== undefined) continue;
+      if (this.#now() >= this.deadline) {
+        this.expired = true;
+        throw new Error("the time limit is over");
+      }
+      Atomics.wait(this.#signals, this.#side, seen, 50);
+    }
+  }
+
+  #take(message: Message): void {
+    if (message.kind === "reply") {
+      this.#replies.set(message.n, message);
+      return;
+    }
+    const { n } = message;
+    try {
+      this.#send({ kind: "reply", n, thrown: false, value: this.#encode(this.#carryOut(message)) });
+    } catch (error) {
+      this.onThrow(error);
+      this.#send({ kind: "reply", n, thrown: true, value: this.#encode(error) });
+    }
+  }
+
+  #carryOut(message: Request): unknown {
+    if (message.kind === "name") return this.lookUp(message.name ?? "");
+    const target = this.#exposed[message.id];
+    if (target === undefined) throw new TypeError("there is no such object");
+    if (message.kind === "call" && typeof target === "function") {
+      const [self, args] = this.#decode(message.args) as [unknown, unknown[]];
+      const result: unknown = Reflect.apply(target, this.#side === 0 ? undefined : self, args);
+      // The arguments go back too: a function may change a list that it is given.
+      return [result, args];
+    }
+    // Through `constructor` the answer could run code among the tests.
+    if (this.#side === 0) throw new TypeError("functions of the tests can only be called");
+    switch (message.kind) {
+      case "construct":
+        return Reflect.construct(target as new () => object, this.#decode(message.args) as unknown[]);
+      case "get":
+        return Reflect.get(target, realKey(message.key));
+      case "set":
+        return Reflect.set(target, realKey(message.key), this.#decode(message.value));
+      case "keys":
+        return Object.keys(target);
+      default:
+        throw new TypeError("it is not a function");
+    }
+  }
+
+  /** A copy that a message can carry. */
+  #encode(value: unknown, seen = new Map<object, unknown>()): unknown {
+    if (typeof value === "symbol") throw new TypeError("a symbol can't be passed between tests and answer");
+    if ((typeof value !== "object" && typeof value !== "function") || value === null) return value;
+    const foreign = this.#foreign.get(value);
+    if (foreign !== undefined) return reference(foreign, false, "object");
+    const before = seen.get(value);
+    if (before !== undefined) return before;
+    if (typeof value === "function") return this.#expose(value, "function");
+    if (Array.isArray(value)) {
+      const copy: unknown[] = [];
+      seen.set(value, copy);
+      for (const one of value) copy.push(this.#encode(one, seen));
+      return copy;
+    }
+    const prototype: unknown = Object.getPrototypeOf(value);
+    if (prototype === Map.prototype) {
+      const copy = new Map<unknown, unknown>();
+      seen.set(value, copy);
+      for (const [key, one] of value as Map<unknown, unknown>) {
+        copy.set(this.#encode(key, seen), this.#encode(one, seen));
+      }
+      return copy;
+    }
+    if (prototype === Set.prototype) {
+      const copy = new Set<unknown>();
+      seen.set(value, copy);
+      for (const one of value as Set<unknown>) copy.add(this.#encode(one, seen));
+      return copy;
+    }
+    if (isCloned(value, prototype)) return value;
+    const plain = prototype === Object.prototype || prototype === null;
+    if (this.#side === 1 && !(plain && isData(value))) {
+      return this.#expose(
+        value,
+        value instanceof Promise ? "promise" : value instanceof Error ? "error" : "object",
+      );
+    }
+    const copy: Record<string, unknown> = Object.create(null);
+    seen.set(value, copy);
+    for (const [key, one] of Object.entries(value)) copy[key] = this.#encode(one, seen);
+    return copy;
+  }
+
+  #expose(value: object, type: Reference["type"]): Reference {
+    const id = this.#ids.get(value) ?? this.#exposed.push(value) - 1;
+    this.#ids.set(value, id);
+    return reference(id, true, type);
+  }
+
+  #decode(value: unknown, seen = new Map<object, unknown>()): unknown {
+    if (typeof value !== "object" || value === null) return value;
+    const before = seen.get(value);
+    if (before !== undefined) return before;
+    if (isReference(value)) {
+      const id = value["\u0000reference"];
+      if (!value.theirs) return this.#exposed[id];
+      return value.type === "promise" ? this.#promise(id) : this.#proxy(id, value.type);
+    }
+    if (Array.isArray(value)) {
+      const copy: unknown[] = [];
+      seen.set(value, copy);
+      for (const one of value) copy.push(this.#decode(one, seen));
+      return copy;
+    }
+    if (value instanceof Map) {
+      const copy = new Map<unknown, unknown>();
+      seen.set(value, copy);
+      for (const [key, one] of value) copy.set(this.#decode(key, seen), this.#decode(one, seen));
+      return copy;
+    }
+    if (value instanceof Set) {
+      const copy = new Set<unknown>();
+      seen.set(value, copy);
+      for (const one of value) copy.add(this.#decode(one, seen));
+      return copy;
+    }
+    if (Object.getPrototypeOf(value) !== Object.prototype) return value;
+    const copy: Record<string, unknown> = {};
+    seen.set(value, copy);
+    for (const [key, one] of Object.entries(value)) {
+      // Not an assignment: `__proto__` is data here.
+      Object.defineProperty(copy, key, {
+        value: this.#decode(one, seen),
+        writable: true,
+        enumerable: true,
+        configurable: true,
+      });
+    }
+    return copy;
+  }
+
+  #promise(id: number): Promise<unknown> {
+    const remote = this.#proxy(id, "object") as PromiseLike<unknown>;
+    const promise = new Promise<unknown>((resolve, reject) => remote.then(resolve, reject));
+    promise.catch(() => {});
+    return promise;
+  }
+
+  #proxy(id: number, type: Reference["type"]): object {
+    const known = this.#proxies.get(id);
+    if (known !== undefined) return known;
+    const target = type === "function"
+      ? function () {}
+      : Object.create(type === "error" ? Error.prototype : Object.prototype);
+    const proxy: object = new Proxy(target, {
+      apply: (_, self, args: unknown[]) => {
+        const sent = this.#encode([self, args]);
+        const back = this.#request({ kind: "call", id, args: sent }) as [unknown, unknown[]];
+        const updated = new Map<unknown, unknown>();
+        args.forEach((arg, at) => update(arg, back[1]?.[at], updated));
+        return updated.get(back[0]) ?? back[0];
+      },
+      construct: (_, args: unknown[]) =>
+        this.#request({ kind: "construct", id, args: this.#encode(args) }) as object,
+      get: (_, key) => {
+        const name = sentKey(key);
+        return name === null ? undefined : this.#request({ kind: "get", id, key: name });
+      },
+      set: (_, key, value) => {
+        const name = sentKey(key);
+        return name !== null &&
+          this.#request({ kind: "set", id, key: name, value: this.#encode(value) }) === true;
+      },
+      ...(type === "function" ? {} : {
+        has: (_: object, key: PropertyKey) => typeof key === "string" && this.#keys(id).includes(key),
+        ownKeys: () => this.#keys(id),
+        getOwnPropertyDescriptor: (_: object, key: PropertyKey) =>
+          typeof key === "string" && this.#keys(id).includes(key)
+            ? {
+              value: this.#request({ kind: "get", id, key }),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            }
+            : undefined,
+      }),
+    });
+    this.#proxies.set(id, proxy);
+    this.#foreign.set(proxy, id);
+    return proxy;
+  }
+
+  #keys(id: number): string[] {
+    const keys = this.#request({ kind: "keys", id });
+    return Array.isArray(keys) ? [...new Set(keys.map(String))] : [];
+  }
+}
+
+const reference = (id: number, theirs: boolean, type: Reference["type"]): Reference => ({
+  "\u0000reference": id,
+  theirs,
+  type,
+});
+const isReference = (value: object): value is Reference => Object.hasOwn(value, "\u0000reference");
+
+/** Symbols of the language have the same meaning on both sides; others can't be passed. */
+function sentKey(key: PropertyKey): Key | null {
+  if (typeof key !== "symbol") return String(key);
+  const symbol = Object.getOwnPropertyNames(Symbol).find((name) => Reflect.get(Symbol, name) === key);
+  return symbol === undefined ? null : { symbol };
+}
+
+const realKey = (key: Key): PropertyKey =>
+  typeof key === "string" ? key : Reflect.get(Symbol, key.symbol) as symbol;
+
+const errors = [Error, TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError];
+
+/** Whether a message carries it as it is. */
+function isCloned(value: object, prototype: unknown): boolean {
+  return prototype === Date.prototype || prototype === RegExp.prototype || value instanceof ArrayBuffer ||
+    ArrayBuffer.isView(value) || errors.some((one) => prototype === one.prototype);
+}
+
+/** Whether an object has neither methods nor computed properties. */
+function isData(value: object): boolean {
+  return Object.values(Object.getOwnPropertyDescriptors(value)).every((property) =>
+    property.get === undefined && property.set === undefined && typeof property.value !== "function"
+  );
+}
+
+/** Gives a list or an object that was passed what the other side made of its copy. */
+function update(own: unknown, theirs: unknown, updated: Map<unknown, unknown>): void {
+  if (typeof own !== "object" || own === null || typeof theirs !== "object" || theirs === null) return;
+  if (updated.has(theirs)) return;
+  updated.set(theirs, own);
+  if (Object.isFrozen(own)) return;
+  if (Array.isArray(own) && Array.isArray(theirs)) {
+    const before = [...own];
+    own.length = 0;
+    for (const [at, one] of theirs.entries()) {
+      update(before[at], one, updated);
+      own.push(updated.get(one) ?? one);
+    }
+  } else if (own instanceof Map && theirs instanceof Map) {
+    own.clear();
+    for (const [key, one] of theirs) own.set(key, one);
+  } else if (own instanceof Set && theirs instanceof Set) {
+    own.clear();
+    for (const one of theirs) own.add(one);
+  } else if (Object.getPrototypeOf(own) === Object.prototype) {
+    for (const key of Object.keys(own)) if (!Object.hasOwn(theirs, key)) Reflect.deleteProperty(own, key);
+    for (const [key, one] of Object.entries(theirs)) {
+      update(Reflect.get(own, key), one, updated);
+      Object.defineProperty(own, key, {
+        value: updated.get(one) ?? one,
+        writable: true,
+        enumerable: true,
+        configurable: true,
+      });
+    }
+  }
+}
+
+/** What the thread with the answer can do without: nothing here is a protection, all of it is noise or weight. */
+const withheld = ["Worker", "caches", "BroadcastChannel", "close", "navigator"];
+
+/** The program of the thread that holds the answer: loads it, then answers calls. */
+export function holdAnswer(): void {
+  // A promise may be rejected before the tests wait for it.
+  addEventListener("unhandledrejection", (event) => event.preventDefault());
+  addEventListener("message", (event) => {
+    const { ends, url } = (event as MessageEvent<{ ends: LinkEnds; url: string }>).data;
+    const link = new RealmLink(ends, 1, performance.now.bind(performance));
+    const report = (Reflect.get(globalThis, "postMessage") as (message: unknown) => void).bind(globalThis);
+    const silent = Object.fromEntries(Object.keys(console).map((name) => [name, () => {}]));
+    for (const name of withheld) Reflect.deleteProperty(globalThis, name);
+    Object.assign(globalThis, { console: silent });
+    import(url).then(
+      (module) => {
+        link.lookUp = (name) =>
+          name === "default" ? ["default" in module, module.default] : module.podiumAnswerScope(name);
+        report(null);
+      },
+      (error: unknown) => report(error instanceof Error ? `${error.name}: ${error.message}` : String(error)),
+    );
+  }, { once: true });
+}
