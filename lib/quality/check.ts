@@ -4,6 +4,7 @@ import type { AnswerCheck } from "../prompts/checks.ts";
 import type { Prompt } from "../prompts/prompts.ts";
 import { asciiDigits, bare, boxed, fencedBlock, latexText } from "./answer_text.ts";
 import { type GivenCall, scoreCalls } from "./calls_score.ts";
+import { scoreTests, type TestRuns } from "./code/test_runs.ts";
 import { scoreDocumentAnswer, scoreQuote } from "./document_score.ts";
 import { inventions } from "./invented.ts";
 import { scoreLabel } from "./label_score.ts";
@@ -59,7 +60,10 @@ export interface AnswerScore {
 }
 
 /** What a check may use besides the answer. */
-export type CheckedPrompt = Pick<Prompt, "messages" | "reference"> & Partial<Pick<Prompt, "documents">>;
+export type CheckedPrompt = Pick<Prompt, "messages" | "reference"> & Partial<Pick<Prompt, "documents">> & {
+  /** How the tests of answers with code went: they are run beforehand. */
+  readonly testRuns?: TestRuns;
+};
 
 /**
  * Scores one answer by the checks of its prompt. An empty answer fails all of them; tool calls without text only those
@@ -219,7 +223,7 @@ function verdictOf(
       return scoreQuote(answer, documents.length > 0 ? documents : [sourceOf(prompt)], check.min_words);
     }
     case "tests":
-      return unsupported("the code is not run here");
+      return scoreTests(answer, check, prompt.testRuns ?? new Map());
   }
 }
 

@@ -5,6 +5,7 @@ import { UserError } from "../errors.ts";
 import type { Prompt, PromptSet } from "../prompts/prompts.ts";
 import { candidateOf } from "./candidate_quality.ts";
 import { type AnswerScore, type CheckResult, scoreAnswer } from "./check.ts";
+import { testAnswers, type TestRuns } from "./code/test_runs.ts";
 import { defaultPassMark } from "./pass_rate.ts";
 import {
   type AnswerQuality,
@@ -29,12 +30,9 @@ export async function writeQuality(
   { passMark = defaultPassMark }: { passMark?: number } = {},
 ): Promise<QualityReport> {
   const recorded = await readRecordedAnswers(folder);
-  const report = deriveQuality(
-    recorded,
-    promptsOfRun(recorded.info, set),
-    await readRatings(folder),
-    passMark,
-  );
+  const prompts = promptsOfRun(recorded.info, set);
+  const testRuns = await testAnswers(folder, [...recorded.answers.values()], prompts);
+  const report = deriveQuality({ ...recorded, testRuns }, prompts, await readRatings(folder), passMark);
   await writeRunFile(join(folder, "quality.json"), `${JSON.stringify(report, null, 2)}\n`);
   return report;
 }
@@ -46,7 +44,7 @@ export async function writeQuality(
  * @throws {UserError} when there is neither a check nor a rating
  */
 function deriveQuality(
-  recorded: RecordedAnswers,
+  recorded: RecordedAnswers & { readonly testRuns: TestRuns },
   prompts: readonly Prompt[],
   ratings: readonly RatingRecord[],
   passMark: number,
@@ -96,7 +94,7 @@ function deriveQuality(
 
 function scoreRequest(
   request: RequestRecord,
-  { answers }: RecordedAnswers,
+  { answers, testRuns }: Parameters<typeof deriveQuality>[0],
   prompts: ReadonlyMap<string, Prompt>,
   passMark: number,
 ): AnswerQuality[] {
@@ -107,7 +105,7 @@ function scoreRequest(
     return [failed(request, prompt, request.reason ?? "no answer was recorded")];
   }
   const { content, tool_calls: calls = [] } = answer;
-  const scored = scoreAnswer(content, prompt.checks, prompt, passMark, calls);
+  const scored = scoreAnswer(content, prompt.checks, { ...prompt, testRuns }, passMark, calls);
   const { id, candidate, prompt_id, round } = request;
   return [{
     id,

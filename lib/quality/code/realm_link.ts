@@ -20,8 +20,11 @@ type Message =
     readonly value: unknown;
   }
   | { readonly kind: "keys" | "name"; readonly n: number; readonly id: number; readonly name?: string }
-  | { readonly kind: "reply"; readonly n: number; readonly thrown: boolean; readonly value: unknown };
-type Request = Exclude<Message, { kind: "reply" }>;
+  /** The answer to request `n`. */
+  | { readonly kind: "reply"; readonly n: number; readonly thrown: boolean; readonly value: unknown }
+  /** What became of the sender's promise `n`. */
+  | { readonly kind: "settled"; readonly n: number; readonly thrown: boolean; readonly value: unknown };
+type Request = Exclude<Message, { kind: "reply" | "settled" }>;
 /** A request before it has its number. */
 type Unnumbered<T> = T extends unknown ? Omit<T, "n"> : never;
 
@@ -34,7 +37,10 @@ interface Reference {
 
 /** What both threads hold. */
 export interface LinkEnds {
+  /** Read without the event loop: a message that it had taken would be lost to a thread that waits. */
   readonly port: MessagePort;
+  /** Tells a thread that does not wait that there is a message. */
+  readonly bell: MessagePort;
   /** Two counters: messages for the tests, messages for the answer. */
   readonly signals: Int32Array<SharedArrayBuffer>;
 }
@@ -42,6 +48,7 @@ export interface LinkEnds {
 /** One end of the link. */
 export class RealmLink {
   readonly #port: MessagePort;
+  readonly #bell: MessagePort;
   readonly #signals: Int32Array<SharedArrayBuffer>;
   readonly #side: 0 | 1;
   readonly #now: () => number;
@@ -49,7 +56,8 @@ export class RealmLink {
   readonly #exposed: object[] = [];
   readonly #proxies = new Map<number, object>();
   readonly #foreign = new WeakMap<object, number>();
-  readonly #replies = new Map<number, Extract<Message, { kind: "reply" }>>();
+  readonly #replies = new Map<number, { readonly thrown: boolean; readonly value: unknown }>();
+  readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>();
   #requests = 0;
   /** When waiting ends, on the clock of `now`. */
   deadline = Infinity;
@@ -61,12 +69,15 @@ export class RealmLink {
   onThrow: (error: unknown) => void = () => {};
 
   /** @param side 0 where the tests are: its functions can be called from the other side, and nothing else. */
-  constructor({ port, signals }: LinkEnds, side: 0 | 1, now: () => number) {
+  constructor({ port, bell, signals }: LinkEnds, side: 0 | 1, now: () => number) {
     this.#port = port;
     this.#signals = signals;
     this.#side = side;
     this.#now = now;
-    port.onmessage = ({ data }: MessageEvent<Message>) => this.#take(data);
+    this.#bell = bell;
+    bell.onmessage = () => {
+      while (this.#receive());
+    };
   }
 
   /** The value of a top-level name of the answer. */
@@ -79,6 +90,14 @@ export class RealmLink {
     const other = 1 - this.#side;
     Atomics.add(this.#signals, other, 1);
     Atomics.notify(this.#signals, other);
+    this.#bell.postMessage(null);
+  }
+
+  /** Takes one message; false where there is none. */
+  #receive(): boolean {
+    const received = receiveMessageOnPort(this.#port as never) as { message: Message } | undefined;
+    if (received !== undefined) this.#take(received.message);
+    return received !== undefined;
   }
 
   #request(request: Unnumbered<Request>): unknown {
@@ -86,15 +105,14 @@ export class RealmLink {
     this.#send({ ...request, n } as Request);
     for (;;) {
       const seen = Atomics.load(this.#signals, this.#side);
-      const received = receiveMessageOnPort(this.#port as never) as { message: Message } | undefined;
-      if (received !== undefined) this.#take(received.message);
+      const received = this.#receive();
       const reply = this.#replies.get(n);
       if (reply !== undefined) {
         this.#replies.delete(n);
         if (reply.thrown) throw this.#decode(reply.value);
         return this.#decode(reply.value);
       }
-      if (received !== undefined) continue;
+      if (received) continue;
       if (this.#now() >= this.deadline) {
         this.expired = true;
         throw new Error("the time limit is over");
@@ -109,6 +127,12 @@ export class RealmLink {
       return;
     }
     const { n } = message;
+    if (message.kind === "settled") {
+      const waiting = this.#waiting.get(n);
+      if (message.thrown) waiting?.reject(this.#decode(message.value));
+      else waiting?.resolve(this.#decode(message.value));
+      return;
+    }
     try {
       this.#send({ kind: "reply", n, thrown: false, value: this.#encode(this.#carryOut(message)) });
     } catch (error) {
@@ -174,12 +198,10 @@ export class RealmLink {
       return copy;
     }
     if (isCloned(value, prototype)) return value;
+    if (value instanceof Promise) return this.#exposePromise(value);
     const plain = prototype === Object.prototype || prototype === null;
     if (this.#side === 1 && !(plain && isData(value))) {
-      return this.#expose(
-        value,
-        value instanceof Promise ? "promise" : value instanceof Error ? "error" : "object",
-      );
+      return this.#expose(value, value instanceof Error ? "error" : "object");
     }
     const copy: Record<string, unknown> = Object.create(null);
     seen.set(value, copy);
@@ -191,6 +213,16 @@ export class RealmLink {
     const id = this.#ids.get(value) ?? this.#exposed.push(value) - 1;
     this.#ids.set(value, id);
     return reference(id, true, type);
+  }
+
+  #exposePromise(value: Promise<unknown>): Reference {
+    const isNew = !this.#ids.has(value);
+    const exposed = this.#expose(value, "promise");
+    const n = exposed["\u0000reference"];
+    const settle = (thrown: boolean) => (result: unknown) =>
+      this.#send({ kind: "settled", n, thrown, value: this.#encode(result) });
+    if (isNew) value.then(settle(false), settle(true)).catch(settle(true));
+    return exposed;
   }
 
   #decode(value: unknown, seen = new Map<object, unknown>()): unknown {
@@ -235,11 +267,13 @@ export class RealmLink {
     return copy;
   }
 
+  /** A promise of the other side. */
   #promise(id: number): Promise<unknown> {
-    const remote = this.#proxy(id, "object") as PromiseLike<unknown>;
-    const promise = new Promise<unknown>((resolve, reject) => remote.then(resolve, reject));
-    promise.catch(() => {});
-    return promise;
+    const waiting = this.#waiting.get(id) ?? Promise.withResolvers<unknown>();
+    waiting.promise.catch(() => {});
+    this.#waiting.set(id, waiting);
+    this.#foreign.set(waiting.promise, id);
+    return waiting.promise;
   }
 
   #proxy(id: number, type: Reference["type"]): object {
@@ -362,12 +396,12 @@ const withheld = ["Worker", "caches", "BroadcastChannel", "close", "navigator"];
 
 /** The program of the thread that holds the answer: loads it, then answers calls. */
 export function holdAnswer(): void {
+  const report = (Reflect.get(globalThis, "postMessage") as (message: unknown) => void).bind(globalThis);
   // A promise may be rejected before the tests wait for it.
   addEventListener("unhandledrejection", (event) => event.preventDefault());
   addEventListener("message", (event) => {
     const { ends, url } = (event as MessageEvent<{ ends: LinkEnds; url: string }>).data;
     const link = new RealmLink(ends, 1, performance.now.bind(performance));
-    const report = (Reflect.get(globalThis, "postMessage") as (message: unknown) => void).bind(globalThis);
     const silent = Object.fromEntries(Object.keys(console).map((name) => [name, () => {}]));
     for (const name of withheld) Reflect.deleteProperty(globalThis, name);
     Object.assign(globalThis, { console: silent });
@@ -380,4 +414,5 @@ export function holdAnswer(): void {
       (error: unknown) => report(error instanceof Error ? `${error.name}: ${error.message}` : String(error)),
     );
   }, { once: true });
+  report("ready");
 }

@@ -162,18 +162,24 @@ async function loadAnswer(worker: Worker, message: object, transfer: Transferabl
 
 async function run(order: TestOrder): Promise<TestReport> {
   const now = performance.now.bind(performance);
+  const worker = new Worker(moduleUrl(`${linkText}\n${holdAnswer.name}();`), { type: "module" });
+  await new Promise((ready) => worker.onmessage = ready);
   const started = now();
   const left = () => Math.max(0, order.limitMs - (now() - started));
-  const { port1, port2 } = new MessageChannel();
+  const [messages, bells] = [new MessageChannel(), new MessageChannel()];
   const signals = new Int32Array(new SharedArrayBuffer(8));
-  const worker = new Worker(moduleUrl(`${linkText}\n${holdAnswer.name}();`), { type: "module" });
-  const link = new RealmLink({ port: port1, signals }, 0, now);
+  const link = new RealmLink({ port: messages.port1, bell: bells.port1, signals }, 0, now);
   link.deadline = started + order.limitMs;
   link.onThrow = (error) => {
     if (error instanceof AssertionError) hidden ??= error;
   };
-  const message = { ends: { port: port2, signals }, url: moduleUrl(order.code) };
-  const fault = await loadAnswer(worker, message, [port2], left());
+  const ends = { port: messages.port2, bell: bells.port2, signals };
+  const fault = await loadAnswer(
+    worker,
+    { ends, url: moduleUrl(order.code) },
+    [ends.port, ends.bell],
+    left(),
+  );
   if (fault !== null) {
     // Without the place: it is the address of the module, which is its whole text.
     const [first = ""] = fault.replace(/^(?:Uncaught )?(?:TypeError: )?/, "").split("\n");
@@ -183,9 +189,13 @@ async function run(order: TestOrder): Promise<TestReport> {
     const found = link.name(name);
     return Array.isArray(found) && found[0] === true ? { value: found[1] as unknown } : null;
   };
-  for (const name of order.names) {
-    if (name in globalThis || value(name) === null) continue;
-    Object.defineProperty(globalThis, name, { get: () => value(name)?.value, configurable: true });
+  try {
+    for (const name of order.names) {
+      if (name in globalThis || value(name) === null) continue;
+      Object.defineProperty(globalThis, name, { get: () => value(name)?.value, configurable: true });
+    }
+  } catch (error) {
+    return { kind: "not loaded", reason: worded(error) };
   }
   const fromAnswer = (name: string) =>
     value(name)?.value ?? fail(link.expired ? "the time limit is over" : `the answer has no ${name}`);
@@ -194,7 +204,7 @@ async function run(order: TestOrder): Promise<TestReport> {
     await import(moduleUrl(order.tests));
     if (tests.length === 0) tests.push({ name: "the tests", body: () => {} });
   } catch (error) {
-    tests.splice(0, Infinity, { name: "the tests", body: () => fail(worded(error)) });
+    return { kind: "ran", tests: [{ name: "the tests", reason: worded(error) }] };
   }
   const results = [];
   for (const one of tests) results.push(await runOne(one, link, left()));
