@@ -57,6 +57,7 @@ const forbidden: readonly { readonly pattern: RegExp; readonly why: string }[] =
 /** Programs that live in lib/ because they run in a process of their own. */
 const programs = new Set([
   "lib/engine/process.ts",
+  "lib/engine/text_process.ts",
   "lib/adapter/adapter_process.ts",
   "lib/adapter/adapter_worker.ts",
   "lib/selfcheck/fake_endpoint.ts",

@@ -16,7 +16,7 @@ const stopDeadlineMs = 3000;
 const errorTailChars = 2000;
 
 /** What an engine may do. Native code is outside Deno's sandbox, so the other flags add little. */
-const permissions = [
+export const enginePermissions = [
   "--allow-ffi",
   "--allow-read",
   "--allow-env",
@@ -44,7 +44,7 @@ export class EngineProcess {
     this.#child = new Deno.Command(denoPath, {
       clearEnv: true,
       env: plainEnvironment(env),
-      args: ["run", "--quiet", "--no-prompt", ...config, ...permissions, programUrl()],
+      args: ["run", "--quiet", "--no-prompt", ...config, ...enginePermissions, programUrl()],
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",

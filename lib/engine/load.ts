@@ -77,7 +77,8 @@ async function openDirectly(llama: Llama, { direct }: EngineOptions): Promise<Op
   return await openLlamaLibrary();
 }
 
-async function openRuntime(options: EngineOptions, complaints: string[]): Promise<Llama> {
+/** Opens llama.cpp and the requested device. */
+export async function openRuntime(options: Pick<EngineOptions, "gpu">, complaints: string[]): Promise<Llama> {
   const wanted = options.gpu === "off" ? false : options.gpu;
   const llama = await getLlama({
     gpu: wanted,
@@ -152,7 +153,8 @@ interface Settings {
   readonly mmap: boolean;
 }
 
-function settingsOf(
+/** What a context runs with, given or by default. */
+export function settingsOf(
   { kvCache = "f16", mmap = true, ...others }: EngineOptions,
   way: keyof typeof defaultBatchTokens,
 ): Settings {
@@ -163,7 +165,7 @@ function settingsOf(
 }
 
 /** A quantised KV cache needs flash attention; otherwise llama.cpp decides unless it was told. */
-const flashAttentionOf = ({ flashAttention, kvCache = "f16" }: EngineOptions) =>
+export const flashAttentionOf = ({ flashAttention, kvCache = "f16" }: EngineOptions) =>
   kvCache === "f16" ? flashAttention : true;
 
 function sizeOf(words: LlamaModel, llama: Llama, options: EngineOptions): Size {

@@ -46,7 +46,7 @@ export function defaultThreads(mathCores: number): number {
 export const engineOrder = engineOptions.extend({ token: z.string().min(16) });
 
 /** What kept a model from loading; each has a remedy of its own. `engine` is a fault of the engine itself. */
-const loadFault = z.enum(["device", "file", "memory", "options", "engine"]);
+export const loadFault = z.enum(["device", "file", "memory", "options", "engine"]);
 /** What kept a model from loading. */
 export type LoadFault = z.infer<typeof loadFault>;
 

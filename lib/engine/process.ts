@@ -10,27 +10,11 @@ import { modelServer } from "../openai/model_server.ts";
 import { serveHttp } from "../openai/server.ts";
 import { loadModel } from "./load.ts";
 import { engineOrder, type EngineReport, LoadError } from "./options.ts";
+import { readOrders } from "./process_input.ts";
 
 function report(line: EngineReport): void {
   // Synchronous: the parent must have the reason before this process is gone.
   Deno.stdout.writeSync(new TextEncoder().encode(JSON.stringify(line) + "\n"));
-}
-
-/** Resolves with the first line of the input, and ends the process when the input ends. */
-function readOrders(): Promise<string> {
-  const { promise, resolve } = Promise.withResolvers<string>();
-  const watch = async () => {
-    let text = "";
-    const decoder = new TextDecoder();
-    for await (const bytes of Deno.stdin.readable) {
-      text += decoder.decode(bytes, { stream: true });
-      const end = text.indexOf("\n");
-      if (end >= 0) resolve(text.slice(0, end));
-    }
-    Deno.exit(0);
-  };
-  void watch();
-  return promise;
 }
 
 function randomHex(): string {

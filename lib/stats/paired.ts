@@ -184,8 +184,8 @@ function tTest(values: readonly number[]): { readonly ci95: Interval; readonly p
 const errorOf = (values: readonly number[]) =>
   Math.sqrt(squaresOf(values) / (values.length - 1) / values.length);
 
-/** The 2.5th and 97.5th percentiles of resampled means, moved outwards as a t interval over `units` would be. */
-function expandedPercentiles(means: readonly number[], units: number): Interval | null {
+/** The 2.5th and 97.5th percentiles of resampled figures, moved outwards as a t interval over `units` would be. */
+export function expandedPercentiles(means: readonly number[], units: number): Interval | null {
   const ascending = sorted(means);
   const low = ascending[0];
   const high = ascending[ascending.length - 1];

@@ -49,12 +49,17 @@ export async function loadDirectModel(
   return await llama.llama_model_load_from_file(cString(modelPath), params);
 }
 
-/** Makes a context over a loaded model; null where llama.cpp can't, most likely for want of memory. */
-export async function makeDirectEvaluator(
+/**
+ * Makes a context over a loaded model; null where llama.cpp can't, most likely for want of memory.
+ *
+ * @param wholeText evaluates as many tokens as the context holds in one call, in pieces of `batchTokens`
+ */
+export async function makeDirectContext(
   library: LlamaLibrary,
   model: DirectModel,
   options: DirectOptions,
-): Promise<DirectEvaluator | null> {
+  wholeText = false,
+): Promise<Deno.PointerObject | null> {
   const { llama } = library;
   const params = llama.llama_context_default_params();
   writeField(params, contextFields.n_ctx, options.contextTokens);
@@ -62,7 +67,10 @@ export async function makeDirectEvaluator(
   writeField(params, contextFields.n_threads_batch, options.threads);
   writeField(params, contextFields.type_k, ggmlTypes[options.kvCache]);
   writeField(params, contextFields.type_v, ggmlTypes[options.kvCache]);
-  if (options.batchTokens > contextFields.n_ubatch.initial) {
+  if (wholeText) {
+    writeField(params, contextFields.n_batch, options.contextTokens);
+    writeField(params, contextFields.n_ubatch, Math.min(options.batchTokens, options.contextTokens));
+  } else if (options.batchTokens > contextFields.n_ubatch.initial) {
     writeField(params, contextFields.n_batch, options.batchTokens);
     writeField(params, contextFields.n_ubatch, options.batchTokens);
   }
@@ -72,8 +80,19 @@ export async function makeDirectEvaluator(
     writeField(params, contextFields.flash_attn_type, options.flashAttention ? 1 : 0);
   }
   const context = await llama.llama_init_from_model(model, params);
+  if (context !== null) keepThreads(library, context, options.threads);
+  return context;
+}
+
+/** Makes what evaluates prompts with a loaded model; null as `makeDirectContext`. */
+export async function makeDirectEvaluator(
+  library: LlamaLibrary,
+  model: DirectModel,
+  options: DirectOptions,
+): Promise<DirectEvaluator | null> {
+  const { llama } = library;
+  const context = await makeDirectContext(library, model, options);
   if (context === null) return null;
-  keepThreads(library, context, options.threads);
   return new DirectEvaluator({
     kind: "setup",
     libraryPath: library.libraryPath,

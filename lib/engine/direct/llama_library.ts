@@ -11,6 +11,7 @@ import { dirname, join } from "node:path";
 import { reasonOf } from "../../errors.ts";
 import {
   baseSymbols,
+  batchSymbols,
   contextFields,
   type Field,
   type Functions,
@@ -23,6 +24,7 @@ import {
   threadpool,
 } from "./llama_symbols.ts";
 import { hasKnownTokenArrays } from "./token_array.ts";
+import { hasKnownBatches } from "./token_batch.ts";
 
 /** The opened libraries. */
 export interface LlamaLibrary {
@@ -55,7 +57,7 @@ export async function openLlamaLibrary(): Promise<OpenedLibrary> {
     }
     const names = [...Deno.readDirSync(folder)].map(({ name }) => name);
     const libraryPath = pathOf("llama", folder, names);
-    const llama = Deno.dlopen(libraryPath, { ...loadSymbols, ...samplerSymbols }).symbols;
+    const llama = Deno.dlopen(libraryPath, { ...loadSymbols, ...samplerSymbols, ...batchSymbols }).symbols;
     const ggml = Deno.dlopen(pathOf("ggml", folder, names), ggmlSymbols).symbols;
     const base = Deno.dlopen(pathOf("ggml-base", folder, names), baseSymbols).symbols;
     const fault = layoutFault({
@@ -65,6 +67,7 @@ export async function openLlamaLibrary(): Promise<OpenedLibrary> {
     });
     if (fault !== null) return refused(fault);
     if (!hasKnownTokenArrays(llama)) return refused("llama_token_data_array has another layout");
+    if (!hasKnownBatches(llama)) return refused("llama_batch has another layout");
     return { kind: "open", library: { llama, libraryPath, ggml, base } };
   } catch (error) {
     // Another platform or file layout: node-llama-cpp's own way works everywhere.

@@ -79,6 +79,28 @@ export const samplerSymbols = {
   llama_sampler_init_logit_bias: { parameters: ["i32", "i32", "buffer"], result: "pointer" },
 } as const;
 
+/** A batch of llama.cpp's own, by which the layout of batches is checked. */
+export const batchSymbols = {
+  llama_batch_init: { parameters: ["i32", "i32", "i32"], result: batch },
+  llama_batch_free: { parameters: [batch], result: "void" },
+} as const;
+
+/** What comparing two models' logits over a text takes; only `llama_decode` lasts, and does not block. */
+export const textSymbols = {
+  llama_vocab_n_tokens: { parameters: ["pointer"], result: "i32" },
+  llama_vocab_bos: { parameters: ["pointer"], result: "i32" },
+  llama_vocab_get_add_bos: { parameters: ["pointer"], result: "bool" },
+  llama_tokenize: {
+    parameters: ["pointer", "buffer", "i32", "buffer", "i32", "bool", "bool"],
+    result: "i32",
+  },
+  llama_token_to_piece: { parameters: ["pointer", "i32", "buffer", "i32", "i32", "bool"], result: "i32" },
+  llama_decode: { parameters: ["pointer", batch], result: "i32", nonblocking: true },
+  llama_get_logits: { parameters: ["pointer"], result: "pointer" },
+  llama_get_memory: { parameters: ["pointer"], result: "pointer" },
+  llama_memory_clear: { parameters: ["pointer", "bool"], result: "void" },
+} as const;
+
 /** What decoding takes: all of it blocks, and belongs in the thread that does nothing else. */
 export const decodeSymbols = {
   ...samplerSymbols,

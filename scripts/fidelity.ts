@@ -1,0 +1,101 @@
+/**
+ * WHY: "is Q4 as good as Q8?" has no answer in general, and one for your text and your job. Two variants or settings
+ * of a model read the same text, and their predictions are compared token by token, over the whole vocabulary; with
+ * --prompts both also do a job, and a test says whether the answers are as good.
+ *
+ * deno task fidelity smollm2-135m smollm2-135m:kv=q4_0
+ * deno task fidelity model-Q8_0.gguf model-Q4_K_M.gguf --text letters.txt
+ * deno task fidelity smollm2-135m smollm2-135m:flash=off --prompts prompts/four_kinds.json
+ */
+import { bareCommand, epsilonOption, jsonOption, maxTokensOption, outOption, pathValue } from "./cli.ts";
+import { printJson, registryOption, runCli, storeOption, timeoutOption, wholeNumber } from "./cli.ts";
+
+interface Settings {
+  readonly text: string;
+  readonly block: number;
+  readonly tokens: number;
+  readonly prompts?: string;
+  readonly epsilon: number;
+  readonly maxTokens: number;
+  readonly timeout: number;
+  readonly registry: string;
+  readonly store?: string;
+  readonly out: string;
+  readonly json?: boolean;
+}
+
+async function fidelity(names: readonly [string, string], settings: Settings): Promise<number> {
+  const { compareOnJob, compareTexts } = await import("../lib/quality/fidelity_session.ts");
+  const { loadPromptSet } = await import("../lib/prompts/prompts.ts");
+  const { readTextFile } = await import("../lib/text_file.ts");
+  const { sessionResources } = await import("./session.ts");
+  const { runProgress } = await import("./bench/progress.ts");
+  const { Fidelity } = await import("../lib/results/fidelity.ts");
+  const text = await readTextFile(settings.text, "the text");
+  const set = settings.prompts === undefined ? null : await loadPromptSet(settings.prompts);
+  const resources = await sessionResources(settings);
+  const { ids, fidelity } = await compareTexts(names, {
+    text,
+    blockTokens: settings.block,
+    mostTokens: settings.tokens,
+    onBlock: (done, all) => {
+      if (all > 0 && (done === 0 || done === all || done % 4 === 0)) {
+        console.error(`Read ${done} of ${all} blocks of ${settings.block} tokens with both.`);
+      }
+    },
+  }, resources);
+  const progress = runProgress();
+  const job = set === null ? null : await compareOnJob(names, {
+    set,
+    epsilon: settings.epsilon,
+    maxTokens: settings.maxTokens,
+    timeoutS: settings.timeout,
+    out: settings.out,
+    now: new Date(),
+    random: Math.random,
+    onEvent: progress.event,
+  }, resources).finally(() => progress.stop());
+  const file = settings.text.replace(/^.*[\\/]/, "");
+  const result = new Fidelity({
+    schema_version: 1,
+    candidates: ids,
+    text: { file, ...fidelity },
+    job: job?.fidelity ?? null,
+  });
+  if (settings.json) printJson(result.report);
+  else {
+    console.log(String(result.table()));
+    if (fidelity.furthest.length > 0) console.log(`\n${result.furthest()}`);
+    if (job !== null) console.log(`\n${result.verdict()}\nRun: ${job.folder}`);
+  }
+  return job !== null && job.fidelity === null ? 1 : 0;
+}
+
+await runCli(async () => {
+  const command = bareCommand("fidelity")
+    .usage("A B [options]")
+    .argument("<a>", "the candidate that sets the standard: ALIAS[:PARTS] or a .gguf file")
+    .argument(
+      "<b>",
+      "the candidate that is compared with it: another variant, file or setting of the same model",
+    )
+    .option("--text <file>", "the text that both read", pathValue, "prompts/fidelity.txt")
+    .option(
+      "--block <tokens>",
+      "tokens per block; the second half of each is compared",
+      wholeNumber(32, 8192),
+      512,
+    )
+    .option("--tokens <n>", "most tokens of the text that are read", wholeNumber(64, 10_000_000), 16_384)
+    .option("--prompts <file>", "also a job with checks: are the answers as good?", pathValue)
+    .addOption(epsilonOption(0.1))
+    .addOption(maxTokensOption(384))
+    .addOption(timeoutOption(300))
+    .addOption(registryOption())
+    .addOption(storeOption())
+    .addOption(outOption())
+    .addOption(jsonOption());
+  await command.parseAsync(Deno.args, { from: "user" });
+  const [a = "", b = ""] = command.args;
+  return await fidelity([a, b], command.opts<Settings>());
+});
