@@ -20,7 +20,7 @@
  *
  * @module
  */
-import { isAbsolute, join, relative } from "node:path";
+import { basename, isAbsolute, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openModel, type SessionResources } from "./lib/bench/session.ts";
 import { describeMachine } from "./lib/catalog/machine.ts";
@@ -28,6 +28,7 @@ import { loadRegistry } from "./lib/catalog/registry.ts";
 import { defaultStore, openStore } from "./lib/catalog/store.ts";
 import { noProxyForLoopback } from "./lib/endpoint/loopback.ts";
 import { runProgram } from "./lib/program.ts";
+import { FIDELITY_DEFAULTS } from "./lib/quality/fidelity_session.ts";
 import { writeQuality } from "./lib/quality/quality.ts";
 import { readRecordedAnswers } from "./lib/quality/recorded_answers.ts";
 import {
@@ -39,12 +40,14 @@ import {
   withThreads,
 } from "./lib/results/candidate_list.ts";
 import { Catalogue } from "./lib/results/catalogue.ts";
+import type { Fidelity } from "./lib/results/fidelity.ts";
 import type { Job } from "./lib/results/job.ts";
 import { DecisionView, type Race } from "./lib/results/race.ts";
 import { Run } from "./lib/results/run.ts";
 import {
   type BenchOptions,
   type DecideOptions,
+  type FidelityOptions,
   jobOf,
   type JobOptions,
   loadJob,
@@ -59,6 +62,7 @@ import { notebookScreen, type Screen, SETTLE_MS, terminalScreen } from "./lib/re
 import { ServedModel } from "./lib/results/served_model.ts";
 import {
   excludedFromRace,
+  fidelityShown,
   pullShown,
   raceShown,
   replayShown,
@@ -73,17 +77,20 @@ import { DEFAULT_TERMS } from "./lib/select/race/recorded_race.ts";
 import { findServices } from "./lib/services/discovery.ts";
 import { seededRandom } from "./lib/stats/random.ts";
 import { TextView, type View } from "./lib/results/view.ts";
+import { readTextFile } from "./lib/text_file.ts";
 
 export { UserError } from "./lib/errors.ts";
 export { CandidateList, ConstrainedCandidates, type Names } from "./lib/results/candidate_list.ts";
 export { Catalogue, type ModelFit } from "./lib/results/catalogue.ts";
 export { ImaginedBenchmarks, type MeasuredModel } from "./lib/results/imagined_benchmarks.ts";
+export { Fidelity } from "./lib/results/fidelity.ts";
 export { Job } from "./lib/results/job.ts";
 export { DecisionView, Race } from "./lib/results/race.ts";
 export { type Duration, Run } from "./lib/results/run.ts";
 export type {
   BenchOptions,
   DecideOptions,
+  FidelityOptions,
   JobOptions,
   RaceOptions,
   RunOptions,
@@ -116,6 +123,7 @@ export type { Summary } from "./lib/bench/summary_schema.ts";
 export type { Machine } from "./lib/catalog/machine.ts";
 export type { Model, Registry } from "./lib/catalog/model.ts";
 export type { Figure } from "./lib/plot/figure.ts";
+export type { FidelityReport, JobFidelity, TextFidelity } from "./lib/quality/fidelity.ts";
 export type { QualityReport } from "./lib/quality/quality_schema.ts";
 export type { Constraints } from "./lib/select/decide/constraints.ts";
 export type { Decision } from "./lib/select/decide/decision_schema.ts";
@@ -212,6 +220,45 @@ export async function race(names: Names = null, options: RaceOptions = {}): Prom
     excluded: excludedFromRace(names, named, gate),
     quality_run: gate?.document.quality_run ?? null,
   }), setup);
+}
+
+/**
+ * Says how much a quantisation, a KV-cache type or another setting changes a model: both candidates read a text, and
+ * their predictions are compared token by token, over the whole vocabulary; with a job, their answers are too.
+ *
+ * @param first the candidate that sets the standard, as in `"smollm2-135m"` or `"model-Q8_0.gguf"`
+ * @param second another variant, file or setting of the same model, as in `"smollm2-135m:kv=q4_0"`
+ * @throws {UserError} as `bench`, for models of different vocabularies, and for a text that is too short
+ *
+ * @example
+ * ```ts ignore
+ * const result = await fidelity("smollm2-135m", "smollm2-135m:kv=q4_0", { text: "letters.txt" });
+ * console.log(result.table());
+ * ```
+ */
+export async function fidelity(
+  first: string,
+  second: string,
+  options: FidelityOptions = {},
+): Promise<Fidelity> {
+  const setup = await setUp(options.reports);
+  const { text = join(home, "prompts", "fidelity.txt"), block, tokens, epsilon } = options;
+  const isFile = /\.(txt|md)$/i.test(text);
+  const given = options.job === undefined ? null : await jobOf({ job: options.job }, shipped());
+  return await fidelityShown({
+    names: [first, second],
+    file: isFile ? basename(text) : "the given text",
+    read: {
+      text: isFile ? await readTextFile(text, "the text") : text,
+      blockTokens: short() ? SHORT.textBlock : block ?? FIDELITY_DEFAULTS.blockTokens,
+      mostTokens: short() ? SHORT.textTokens : tokens ?? FIDELITY_DEFAULTS.mostTokens,
+    },
+    job: given === null ? null : {
+      set: given.set,
+      epsilon: epsilon ?? FIDELITY_DEFAULTS.epsilon,
+      maxTokens: short() ? SHORT.maxTokens : FIDELITY_DEFAULTS.maxTokens,
+    },
+  }, setup);
 }
 
 /**

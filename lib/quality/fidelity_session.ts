@@ -114,7 +114,7 @@ async function engineOptionsOf(
 }
 
 /** How a job is run for `compareOnJob`. */
-export interface JobOptions extends Omit<MeasureOptions, "resources" | "resumed"> {
+export interface JobComparison extends Omit<MeasureOptions, "resources" | "resumed"> {
   readonly set: PromptSet;
   readonly epsilon: number;
   readonly maxTokens: number;
@@ -140,7 +140,7 @@ export interface ComparedJob {
  */
 export async function compareOnJob(
   names: CandidatePair,
-  { set, epsilon, maxTokens, timeoutS, ...how }: JobOptions,
+  { set, epsilon, maxTokens, timeoutS, ...how }: JobComparison,
   resources: SessionResources,
 ): Promise<ComparedJob> {
   if (set.prompts.every(({ checks }) => checks.length === 0)) {

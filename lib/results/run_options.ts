@@ -82,6 +82,22 @@ export interface DecideOptions {
   readonly constraints?: Partial<Constraints>;
 }
 
+/** Options of `fidelity`. What is left out has the defaults of `deno task fidelity`. */
+export interface FidelityOptions {
+  /** The text itself, or the path of a `.txt` or `.md` file. @default the text that Podium ships */
+  readonly text?: string;
+  /** Tokens per block of text; the second half of each is compared. @default 512 */
+  readonly block?: number;
+  /** Most tokens of the text that are read. @default 16384 */
+  readonly tokens?: number;
+  /** A job with checks that both answer too, as in `bench`. */
+  readonly job?: Job | string;
+  /** Differences of the mean score up to this size count as none. @default 0.1 */
+  readonly epsilon?: number;
+  /** The folder that the job's run folder is made in. @default "reports" */
+  readonly reports?: string;
+}
+
 /** As `deno task quality capture` has them: nothing is added to a prompt or sent before it. */
 export const QUALITY_DEFAULTS = {
   rounds: 1,
@@ -92,7 +108,14 @@ export const QUALITY_DEFAULTS = {
 } as const;
 
 /** As few and as short requests as still exercise everything. */
-export const SHORT = { cases: 5, rounds: 2, maxTokens: 24, budget: 16 } as const;
+export const SHORT = {
+  cases: 5,
+  rounds: 2,
+  maxTokens: 24,
+  budget: 16,
+  textTokens: 256,
+  textBlock: 64,
+} as const;
 
 /** Where shipped jobs are, and whether everything is to be short. */
 export interface Shipped {

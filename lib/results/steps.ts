@@ -15,6 +15,14 @@ import {
 import type { Model, Variant } from "../catalog/model.ts";
 import { pull, type PullEvent } from "../catalog/pull.ts";
 import { UserError } from "../errors.ts";
+import {
+  type CandidatePair,
+  type ComparedJob,
+  compareOnJob,
+  compareTexts,
+  type JobComparison,
+  type ReadOptions,
+} from "../quality/fidelity_session.ts";
 import { Judge } from "../quality/judge.ts";
 import { tryJudge } from "../quality/judge_trial.ts";
 import { rubrics } from "../quality/rubric.ts";
@@ -23,8 +31,10 @@ import { raceFound } from "../select/decide/session.ts";
 import type { RaceState } from "../select/race/race.ts";
 import { replayRecorded } from "../select/race/recorded_race.ts";
 import { ConstrainedCandidates, type Names } from "./candidate_list.ts";
+import { Fidelity } from "./fidelity.ts";
 import type { Job } from "./job.ts";
 import { type DecisionView, evidenceFigure, Race } from "./race.ts";
+import { QUALITY_DEFAULTS } from "./run_options.ts";
 import { JudgeTrial } from "./scored_run.ts";
 import type { Progress, Screen } from "./screen.ts";
 import { TextView } from "./view.ts";
@@ -86,6 +96,55 @@ export async function runShown(request: SessionRequest, setup: Setup): Promise<F
   );
   await bar.finish(endOf(run, done));
   return run;
+}
+
+/** What `fidelityShown` compares, and with what. */
+export interface FidelityRequest {
+  readonly names: CandidatePair;
+  readonly file: string;
+  readonly read: Omit<ReadOptions, "onBlock">;
+  /** Null where no job was given. */
+  readonly job: Pick<JobComparison, "set" | "epsilon" | "maxTokens"> | null;
+}
+
+/** Two candidates read a text and, where one was given, answer a job, with progress bars. */
+export async function fidelityShown(
+  { names, file, read, job }: FidelityRequest,
+  { resources, screen, ...place }: Setup,
+): Promise<Fidelity> {
+  const bar = await screen.progress("Loading the models");
+  const onBlock = (done: number, all: number) =>
+    bar.update(done, Math.max(1, all), "blocks of text, read by both");
+  const { ids, fidelity } = await ending(
+    bar,
+    compareTexts(names, { ...read, onBlock }, { ...resources, note: bar.note }),
+  );
+  await bar.finish(`${fidelity.compared} predictions were compared.`);
+  const done = job === null ? null : await jobShown(names, job, { resources, screen, ...place });
+  return new Fidelity({
+    schema_version: 1,
+    candidates: ids,
+    text: { file, ...fidelity },
+    job: done?.fidelity ?? null,
+  });
+}
+
+async function jobShown(
+  names: CandidatePair,
+  job: NonNullable<FidelityRequest["job"]>,
+  { resources, screen, ...place }: Setup,
+): Promise<ComparedJob> {
+  const bar = await screen.progress("Loading the models");
+  let answers = 0;
+  const onEvent = (event: SessionEvent) => {
+    if (event.kind !== "request") return;
+    answers++;
+    bar.update(Math.min(answers, 2 * job.set.prompts.length), 2 * job.set.prompts.length, "answers");
+  };
+  const options = { ...job, ...place, timeoutS: QUALITY_DEFAULTS.timeoutS, onEvent };
+  const done = await ending(bar, compareOnJob(names, options, { ...resources, note: bar.note }));
+  await bar.finish(`Done: ${answers} answers, all kept in ${shortPath(done.folder)}.`);
+  return done;
 }
 
 /** Ends the bar when the work fails: otherwise it would keep moving below its cell. */

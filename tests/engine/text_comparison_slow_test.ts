@@ -44,9 +44,11 @@ Deno.test("each probability is the one that node-llama-cpp reads", async () => {
   const context = await model.createContext({ contextSize: 64, batchSize: 64 });
   const tokens = model.tokenize(short).slice(0, 64);
   const evaluated = await context.getSequence().controlledEvaluate(
-    tokens.map((token, at) => at < 32 ? token : [token, { generateNext: { probabilities: true } }]),
+    tokens.map((token, at) =>
+      at % 4 !== 0 || at < 32 ? token : [token, { generateNext: { probabilities: true } }]
+    ),
   );
-  for (let row = 0; row < 31; row++) {
+  for (let row = 0; row < 31; row += 4) {
     const next = tokens[32 + row + 1];
     assert.ok(next !== undefined);
     const wanted = evaluated[32 + row]?.next?.probabilities?.get(next) ?? NaN;

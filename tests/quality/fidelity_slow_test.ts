@@ -38,32 +38,34 @@ Deno.test("the figures agree with llama.cpp's perplexity tool within the error t
   const folder = await Deno.makeTempDir();
   try {
     const { q8, q4 } = await variants(folder);
-    const { code, stdout, stderr } = await fidelity(q8, q4, "--tokens", "2048", "--json");
+    const { code, stdout, stderr } = await fidelity(q8, q4, "--tokens", "1024", "--json");
     assert.equal(code, 0, stderr);
     const { text }: FidelityReport = JSON.parse(stdout);
     // llama-perplexity -m smollm2-q8_0.gguf -f prompts/fidelity.txt -c 512 --kl-divergence-base base.bin
     // llama-perplexity -m smollm2-q4_0.gguf -f prompts/fidelity.txt -c 512 --kl-divergence-base base.bin --kl-divergence
-    // after 4 chunks: 39.2876 ± 3.9182   0.26400 ± 0.03088   0.36817 ± 0.01058   14.444 ± 0.651 %   62.353 ± 1.518 %
+    // after 2 chunks: 61.8729 ± 8.5257   0.27372 ± 0.04187   0.36152 ± 0.01021   11.893 ± 0.840 %   58.431 ± 2.184 %
     const near = (found: number, wanted: number, error: number) =>
       assert.ok(Math.abs(found - wanted) <= error, `${found} is not ${wanted} ± ${error}`);
-    near(text.perplexity[1].value, 39.2876, 0.2);
-    near(Math.log(text.perplexity_ratio.value), 0.264, 0.01);
-    near(text.kl_mean.value, 0.36817, 0.005);
-    near(text.same_top.value, 0.62353, 0.01);
-    assert.equal(text.compared, 4 * 255);
-    assert.ok(text.kl_mean.ci95 !== null && text.kl_mean.ci95[0] > 0.3 && text.kl_mean.ci95[1] < 0.45);
+    near(text.perplexity[1].value, 61.8729, 0.3);
+    near(Math.log(text.perplexity_ratio.value), 0.27372, 0.01);
+    near(text.kl_mean.value, 0.36152, 0.005);
+    near(text.same_top.value, 0.58431, 0.012);
+    assert.equal(text.compared, 2 * 255);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
 });
 
-Deno.test("a setting that changes nothing is as good as the other on a job, and the verdict says so", async () => {
+Deno.test("a setting that changes nothing gives identical predictions, and six equal answers are no proof of equality", async () => {
   const folder = await Deno.makeTempDir();
   try {
+    const { name, prompts } = JSON.parse(await Deno.readTextFile(join(root, "prompts", "four_kinds.json")));
+    const job = join(folder, "job.json");
+    await Deno.writeTextFile(job, JSON.stringify({ name, prompts: prompts.slice(0, 6) }));
     const { code, stdout, stderr } = await fidelity(
       "smollm2-135m",
       "smollm2-135m:mmap=off",
-      ...["--tokens", "128", "--block", "64", "--prompts", "prompts/four_kinds.json", "--max-tokens", "16"],
+      ...["--tokens", "128", "--block", "64", "--prompts", job, "--max-tokens", "16"],
       ...["--out", folder],
     );
     assert.equal(code, 0, stderr);
