@@ -67,8 +67,15 @@ export interface GateTerms {
   readonly random: () => Random;
 }
 
-/** Scores by case of one run, by candidate id: 0 to 1, under the prompt's hash. */
-export type RunScores = ReadonlyMap<string, ReadonlyMap<string, number>>;
+/** The score of a case, 0 to 1, and what it could be: they differ where answers were cut or could not be judged. */
+export interface BoundedScore {
+  readonly score: number;
+  readonly least: number;
+  readonly most: number;
+}
+
+/** Scores by case of one run, by candidate id, under the prompt's hash. */
+export type RunScores = ReadonlyMap<string, ReadonlyMap<string, BoundedScore>>;
 
 /** The accepted error of a pass, of each part; and of any fail, of all parts together. */
 const ERROR = 0.05;
@@ -273,13 +280,29 @@ function qualityPart(
   if (was === undefined || is === undefined) {
     return unknown(id, "quality", limit, `the ${was === undefined ? "baseline" : "new run"} was not scored`);
   }
-  const pairs = [...is].flatMap(([prompt, score]) => {
+  const pairs = [...is].flatMap(([prompt, now]) => {
     const earlier = was.get(prompt);
-    return earlier === undefined ? [] : [[earlier, score] as const];
+    return earlier === undefined ? [] : [{ earlier, now }];
   });
-  const part = changeOf(id, "quality", pairs, limit);
-  const [lost, gained] = [pairs.filter(([a, b]) => a > b).length, pairs.filter(([a, b]) => a < b).length];
-  return { ...part, why: part.why || `${lost} cases fell, ${gained} rose` };
+  const part = changeOf(id, "quality", pairs.map(({ earlier, now }) => [earlier.score, now.score]), limit);
+  const fell = pairs.filter(({ earlier, now }) => earlier.score > now.score).length;
+  const rose = pairs.filter(({ earlier, now }) => earlier.score < now.score).length;
+  const open =
+    pairs.filter(({ earlier, now }) => earlier.least < earlier.most || now.least < now.most).length;
+  const counts = `${fell} cases fell, ${rose} rose`;
+  if (open === 0) return { ...part, why: part.why || counts };
+  // What was cut is not known: the part passes, or fails, only where it would whatever those answers are.
+  const worst = changeOf(id, "quality", pairs.map(({ earlier, now }) => [earlier.most, now.least]), limit);
+  const best = changeOf(id, "quality", pairs.map(({ earlier, now }) => [earlier.least, now.most]), limit);
+  const [low, high] = [best.interval?.[0], worst.interval?.[1]];
+  return {
+    ...part,
+    interval: low === undefined || high === undefined ? null : [low, high],
+    p_fail: best.p_fail,
+    passes: worst.passes,
+    why: part.why ||
+      `${counts}; of ${open} cases answers were cut or could not be judged (raise --max-tokens)`,
+  };
 }
 
 /** How much worse pairs of shares got; 0/1 values by the exact unconditional test, others by Student's t. */

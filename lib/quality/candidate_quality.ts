@@ -31,7 +31,7 @@ export function candidateOf(
     answers: all.length,
     failures: answers.filter(({ failure }) => failure !== null).length,
     ...countStates(all),
-    pass_rate: rateOf(answers, ({ passed }) => passed),
+    pass_rate: casesPassed(answers),
     score: scoreOf(answers),
     checks: names.map((name) => {
       const having = answers.filter(({ checks }) =>
@@ -52,7 +52,7 @@ export function candidateOf(
       return [{
         from_tokens: from,
         to_tokens: to,
-        pass_rate: rateOf(within, ({ passed }) => passed),
+        pass_rate: casesPassed(within),
         score: scoreOf(within),
       }];
     }),
@@ -60,6 +60,9 @@ export function candidateOf(
     ratings: ratingsOf(ratings),
   };
 }
+
+/** The share of cases whose answers passed. */
+export const casesPassed = (answers: readonly AnswerQuality[]) => rateOf(answers, ({ passed }) => passed);
 
 function rateOf(answers: readonly AnswerQuality[], passes: (answer: AnswerQuality) => boolean) {
   const byPrompt = [...Map.groupBy(answers, ({ prompt_id }) => prompt_id).values()];

@@ -6,8 +6,32 @@ import { lossP, scoreDifference, tangoInterval } from "../../lib/stats/paired_di
 import { seededRandom } from "../../lib/stats/random.ts";
 import { GATE_TERMS as terms, simulatedRun as run, verdictOn } from "./comparable_run.ts";
 
-const scores = (right: number): RunScores =>
-  new Map([["a", new Map(Array.from({ length: 30 }, (_, at) => [`case-${at}`, at < right ? 1 : 0]))]]);
+/** Of 30 cases the first are right, the last were cut. */
+const scores = (right: number, cut = 0): RunScores =>
+  new Map([[
+    "a",
+    new Map(Array.from({ length: 30 }, (_, at) => {
+      const score = at < right ? 1 : 0;
+      const bounds = at < 30 - cut ? { least: score, most: score } : { least: 0, most: 1 };
+      return [`case-${at}`, { score, ...bounds }] as const;
+    })),
+  ]]);
+
+Deno.test("answers that were cut are not known: quality can't tell, neither pass nor fail", () => {
+  const random = seededRandom("cut");
+  const [old, now] = [run("old", random), run("new", random)];
+  const quality = (before: RunScores, after: RunScores) => {
+    const report = gateRuns(old, now, { before, after }, { ...terms, maxDrop: 0.3 });
+    return [verdictOn(report, "quality"), report.parts.find(({ part }) => part === "quality")?.why];
+  };
+  assert.deepEqual(quality(scores(20), scores(20)), ["pass", "0 cases fell, 0 rose"]);
+  const [open, why] = quality(scores(20), scores(10, 20));
+  assert.equal(open, "can't tell");
+  assert.match(why ?? "", /of 20 cases answers were cut or could not be judged/);
+  assert.equal(quality(scores(30), scores(0))[0], "fail");
+  assert.equal(quality(scores(30), scores(0, 30))[0], "can't tell");
+  assert.equal(quality(scores(30), scores(0, 2))[0], "fail", "whatever the two are");
+});
 
 Deno.test("the same again passes in every part, and half as slow again fails", () => {
   const random = seededRandom("gate");

@@ -8,11 +8,16 @@ import { isOpenLicense, licenseTerms } from "../../catalog/licenses.ts";
 
 /** How good a candidate's answers were, and on how much that rests. */
 export interface QualityFacts {
-  /** Prompts that passed, their number and the share with its 95 % interval. */
+  /** Cases that passed, their number and the share with its 95 % interval; what is not known has not passed. */
   readonly passed: number;
   readonly prompts: number;
   readonly passRate: number | null;
   readonly passRateCi95: readonly [number, number] | null;
+  /** Answers that were cut at the token limit, and that no check could judge: neither has passed. */
+  readonly cut: number;
+  readonly unsupported: number;
+  /** The share of right answers if all of these, and all that failed, were right. */
+  readonly rightAtMost: number | null;
   /** Mean check score, 0 to 1. */
   readonly score: number | null;
   readonly scoreCi95: readonly [number, number] | null;
@@ -202,15 +207,36 @@ const quality: Judge = ({ quality }, { minPassRate, minScore, minRating }) => {
       admit: "deno task quality capture asks it and scores its answers",
     }];
   }
-  const { passed, prompts, passRate, passRateCi95, score, scoreCi95, rating, ratingCi95, run } = quality;
+  const {
+    passed,
+    prompts,
+    passRate,
+    cut,
+    unsupported,
+    rightAtMost,
+    passRateCi95,
+    score,
+    scoreCi95,
+    rating,
+    ratingCi95,
+    run,
+  } = quality;
   const count = Number.isInteger(passed) ? passed : passed.toFixed(1);
+  const open = [
+    ...(cut === 0 ? [] : [`${cut} answers were cut`]),
+    ...(unsupported === 0 ? [] : [`${unsupported} could not be judged`]),
+  ].join(" and ");
+  const note = open === ""
+    ? ""
+    : `; ${open} and count as wrong (if all were right: ${percent(rightAtMost)} of its answers)`;
   return [
     below(passRate, minPassRate, {
       what: "the share of prompts it passed",
-      shown: `${count} of ${prompts} passed: ${percent(passRate)}${between(passRateCi95, percent)}`,
+      shown: `${count} of ${prompts} passed: ${percent(passRate)}${between(passRateCi95, percent)}${note}`,
       text: percent,
       ci95: passRateCi95,
       run,
+      remedy: cut === 0 ? "" : "a larger --max-tokens, since answers were cut; or ",
     }),
     below(score, minScore, {
       what: "its mean check score",
@@ -235,13 +261,15 @@ interface FloorText {
   readonly text: (value: number | null) => string;
   readonly ci95: readonly [number, number] | null;
   readonly run: string;
+  /** What comes first among the ways to meet the floor. */
+  readonly remedy?: string;
 }
 
 /** A floor is met when the lower bound of the interval meets it. */
 function below(
   value: number | null,
   floor: number | null,
-  { what, shown, text, ci95, run }: FloorText,
+  { what, shown, text, ci95, run, remedy = "" }: FloorText,
 ): Omit<Exclusion, "id">[] {
   if (floor === null || value !== null && ci95 !== null && ci95[0] >= floor) return [];
   if (value === null) {
@@ -263,7 +291,7 @@ function below(
   return [{
     constraint: "quality",
     reason: `${shown}, and the lower bound must reach the floor of ${text(floor)} (${run})`,
-    admit: near,
+    admit: `${remedy}${near}`,
   }];
 }
 

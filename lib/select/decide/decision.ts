@@ -140,7 +140,7 @@ export function decide(evidence: Evidence, given: DecisionTerms): Decision {
       ...warningsOf(ranking, evidence),
     ],
   };
-  return { ...decision, what_would_change_it: whatWouldChangeIt(decision, ranking) };
+  return { ...decision, what_would_change_it: whatWouldChangeIt(decision, ranking, evidence.quality) };
 }
 
 /** Why the times allow no verdict. A race controls for drift and noise by itself, and its verdict stands. */

@@ -10,7 +10,8 @@ import { summarizeRun } from "../../bench/summary.ts";
 import type { CandidateSummary, Summary } from "../../bench/summary_schema.ts";
 import { reasonOf, UserError } from "../../errors.ts";
 import { loadPromptSet, type PromptSet } from "../../prompts/prompts.ts";
-import type { QualityReport } from "../../quality/quality_schema.ts";
+import type { BoundedScore } from "../../bench/gate.ts";
+import type { QualityReport, ScoreState } from "../../quality/quality_schema.ts";
 import { type RatingRecord, readRatings } from "../../quality/ratings.ts";
 import { scoreAnswer } from "../../quality/check.ts";
 import { type BaselineAnswers, constantBaseline } from "./baseline.ts";
@@ -365,22 +366,34 @@ function qualityByPrompt(id: string, scored: Scored | null): Map<string, number>
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /**
- * Mean score by case of each candidate of a scored run, under the prompt's hash: what a gate pairs two runs by.
+ * Mean score by case of each candidate of a scored run, under the prompt's hash, with its bounds: what a gate pairs two
+ * runs by.
  *
  * @example
  * ```ts ignore
  * const scores = scoresByCase(quality, info).get("smollm2:q4_1");
  * ```
  */
-export function scoresByCase(report: QualityReport, { plan }: RunInfo): Map<string, Map<string, number>> {
+export function scoresByCase(
+  report: QualityReport,
+  { plan }: RunInfo,
+): Map<string, Map<string, BoundedScore>> {
   const hashes = new Map(plan.prompt_set.prompts.map(({ id, sha256 }) => [id, sha256]));
   return new Map(
     [...Map.groupBy(report.answers, ({ candidate }) => candidate)].map(([candidate, answers]) => {
       const byPrompt = Map.groupBy(answers, ({ prompt_id }) => prompt_id);
-      const scores = [...byPrompt].map(([id, same]) =>
-        [hashes.get(id) ?? id, mean(same.map(({ score }) => score))] as const
-      );
+      const scores = [...byPrompt].map(([id, same]) => {
+        const bounds = {
+          score: mean(same.map(({ score }) => score)),
+          least: mean(same.map(({ score, state }) => isOpen(state) ? 0 : score)),
+          most: mean(same.map(({ score, state }) => isOpen(state) ? 1 : score)),
+        };
+        return [hashes.get(id) ?? id, bounds] as const;
+      });
       return [candidate, new Map(scores)] as const;
     }),
   );
 }
+
+/** Whether another token limit, or other checks, could have given any score. */
+const isOpen = (state: ScoreState) => state === "cut" || state === "unsupported";

@@ -11,6 +11,7 @@ import {
   type QualityReport,
   qualityReport,
 } from "../../quality/quality_schema.ts";
+import { casesPassed } from "../../quality/candidate_quality.ts";
 import type { CandidateFacts, QualityFacts } from "./constraints.ts";
 
 /** The engine's own context where nothing else is asked for. */
@@ -32,17 +33,25 @@ export function answersKey(id: string): string {
 }
 
 /**
- * How good a candidate's answers were, by its own or by those of the same weights; null where none were scored.
+ * How good a candidate's answers were, by its own or by those of the same weights; null where none were scored. In the
+ * share of cases that it passed, an answer that was cut, failed or could not be judged counts as wrong: a floor needs
+ * evidence.
  */
 export function qualityOf(id: string, report: QualityReport | null): QualityFacts | null {
   const found = candidateIn(id, report);
   if (report === null || found === null) return null;
   const people = found.ratings.find(({ source }) => source === "person");
+  const right = found.states.unsupported === 0
+    ? found.pass_rate
+    : casesPassed(report.answers.filter(({ candidate }) => candidate === found.id));
   return {
-    passed: found.pass_rate.passed,
-    prompts: found.pass_rate.n,
-    passRate: found.pass_rate.rate,
-    passRateCi95: found.pass_rate.ci95,
+    passed: right.passed,
+    prompts: right.n,
+    passRate: right.rate,
+    passRateCi95: right.ci95,
+    cut: found.states.cut,
+    unsupported: found.states.unsupported,
+    rightAtMost: found.right_bounds?.[1] ?? null,
     score: found.score.mean,
     scoreCi95: found.score.ci95 ?? equalScores(found.score, [0, 1]),
     rating: people?.overall.mean ?? null,

@@ -1,14 +1,17 @@
 /** What would change a decision: other weights, other figures, more evidence, a relaxed constraint. */
 import type { Decision } from "./decision_schema.ts";
+import type { QualityReport } from "../../quality/quality_schema.ts";
 import { type Ranking, utilityFrom } from "./ranking.ts";
 
 /** In plain sentences, the nearest changes first. */
 export function whatWouldChangeIt(
   decision: Omit<Decision, "what_would_change_it">,
   ranking: Ranking,
+  quality: QualityReport | null,
 ): string[] {
   return [
     ...nearerRival(decision, ranking),
+    ...cutRivals(decision, quality),
     ...otherWeights(decision),
     ...moreEvidence(decision, ranking),
     ...decision.excluded.map(({ id, admit }) => `${id} would be admitted: ${admit}`),
@@ -33,6 +36,24 @@ function nearerRival(
     (weights.quality ?? 0) > 0 ? `scored ${(lead / (weights.quality ?? 1)).toFixed(2)} higher` : null,
   ].filter((way) => way !== null);
   return ways.length === 0 ? [] : [`${rival} would lead by these weights if it ${ways.join(", or ")}`];
+}
+
+/** Candidates whose cut answers, if they were right, would lift them to the choice's share of right answers. */
+function cutRivals(
+  { choice, leader }: Pick<Decision, "choice" | "leader">,
+  quality: QualityReport | null,
+): string[] {
+  const best = quality?.candidates.find(({ id }) => id === (choice ?? leader));
+  const mark = best?.pass_rate.rate ?? null;
+  if (quality === null || mark === null) return [];
+  const percent = (share: number) => `${Math.round(100 * share)} %`;
+  return quality.candidates.flatMap(({ id, answers, states, pass_rate }) => {
+    const most = answers === 0 ? 0 : (states.right + states.cut) / answers;
+    return id === best?.id || states.cut === 0 || (pass_rate.rate ?? 1) >= mark || most < mark ? [] : [
+      `${id} had ${states.cut} of ${answers} answers cut, which count as wrong: with a larger --max-tokens ` +
+      `${percent(states.right / answers)} right could become up to ${percent(most)}`,
+    ];
+  });
 }
 
 function otherWeights({ sensitivity }: Pick<Decision, "sensitivity">): string[] {

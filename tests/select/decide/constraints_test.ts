@@ -18,6 +18,9 @@ const good: CandidateFacts = {
     prompts: 12,
     passRate: 0.75,
     passRateCi95: [0.75, 0.91],
+    cut: 0,
+    unsupported: 0,
+    rightAtMost: 0.85,
     score: 0.8,
     scoreCi95: [0.8, 0.9],
     rating: 4,
@@ -113,4 +116,14 @@ Deno.test("threads and device don't change answers; weights, context and flash a
   assert.equal(answersKey("a:q4+threads=1+flash=on"), "a:q4+flash=on");
   assert.equal(answersKey("a:q4+threads=1+context=512"), "a:q4+context=512");
   assert.equal(answersKey("a:cpu@lab"), "a:cpu@lab");
+});
+
+Deno.test("answers that were cut count as wrong for a floor, and the exclusion says what would tell", () => {
+  const quality = good.quality && { ...good.quality, cut: 5, unsupported: 2, rightAtMost: 0.98 };
+  const [floor] = exclusionsOf({ ...good, quality }, { ...NO_CONSTRAINTS, minPassRate: 0.9 });
+  assert.match(
+    floor?.reason ?? "",
+    /5 answers were cut and 2 could not be judged and count as wrong \(if all were right: 98 %/,
+  );
+  assert.match(floor?.admit ?? "", /^a larger --max-tokens, since answers were cut/);
 });
