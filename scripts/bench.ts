@@ -24,9 +24,10 @@ await runCli(async () => {
     return 0;
   }
   const { execute, show } = await import("./bench/execute.ts");
-  const { summary, folder, interrupted } = await execute(settings);
+  const executed = await execute(settings);
+  const { summary, interrupted } = executed;
   if (settings.json) printJson(summary);
-  else show(summary, folder);
+  else show(executed);
   if (interrupted) return 130;
   return summary.candidates.some(({ requests }) => requests.ok > 0) ? 0 : 1;
 });

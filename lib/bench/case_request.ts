@@ -11,7 +11,7 @@ import type { CandidateInfo, PlanInfo, RequestSettingsRecord } from "./records.t
 /** What decides the request of a case. */
 export type CaseToSend =
   & Pick<Prompt, "messages">
-  & Partial<Pick<Prompt, "tools" | "settings" | "turns" | "wordings">>;
+  & Partial<Pick<Prompt, "tools" | "settings" | "turns" | "wordings" | "targetTokens">>;
 
 /** A case as run.json holds it. */
 type PlannedCase = PlanInfo["prompt_set"]["prompts"][number];
@@ -30,13 +30,17 @@ export function settingsRecord(
 }
 
 /** A case of run.json in the words of a prompt set. */
-export function caseOf({ messages, tools = [], turns = [], settings = {}, wordings = {} }: PlannedCase) {
+export function caseOf(
+  { messages, tools = [], turns = [], settings = {}, wordings = {}, target_tokens: targetTokens }:
+    PlannedCase,
+) {
   const { max_tokens, tool_choice, ...same } = settings;
   return {
     messages,
     tools,
     turns,
     wordings: new Map(Object.entries(wordings)),
+    ...(targetTokens === undefined ? {} : { targetTokens }),
     settings: {
       ...same,
       ...(max_tokens === undefined ? {} : { maxTokens: max_tokens }),

@@ -50,14 +50,15 @@ export function contextFor(
 
 /** A case with all its turns and answers, in its longest wording. */
 function tokensOf(
-  { messages, tools = [], turns = [], wordings = new Map(), settings = {} }: CaseToSend,
+  { messages, tools = [], turns = [], wordings = new Map(), settings = {}, targetTokens }: CaseToSend,
   maxTokens: number,
 ): number {
   const encoder = new TextEncoder();
   const bytesOf = (texts: readonly string[]) =>
     texts.reduce((sum, text) => sum + encoder.encode(text).length, 0);
   const prompts = [messages, ...wordings.values()].map((some) => bytesOf(some.map(({ content }) => content)));
-  const bytes = Math.max(...prompts) + bytesOf(turns) + bytesOf(tools.map((tool) => JSON.stringify(tool)));
+  const bytes = (targetTokens === undefined ? Math.max(...prompts) : 0) + bytesOf(turns) +
+    bytesOf(tools.map((tool) => JSON.stringify(tool)));
   const answers = (turns.length + 1) * (settings.maxTokens ?? maxTokens);
-  return Math.ceil(bytes / BYTES_A_TOKEN) + answers + EXTRA_TOKENS;
+  return (targetTokens ?? 0) + Math.ceil(bytes / BYTES_A_TOKEN) + answers + EXTRA_TOKENS;
 }

@@ -17,6 +17,8 @@ import {
 /** What a run asks every candidate. What is left out has the value of `PLAN_DEFAULTS`. */
 export interface SessionPlan {
   readonly prompts: PromptSet;
+  /** Each case padded to each of these prompt lengths, in tokens. Left out: as long as it is. */
+  readonly promptTokens?: readonly number[] | undefined;
   /** Passes over the prompt set. Under load the default is what six stretches take. */
   readonly rounds?: number;
   /** Warm-up requests per candidate, at most: they end when two in a row take the same time per token. */
@@ -87,7 +89,7 @@ function promptSetInfo({ name, sha256, settings: shared, prompts }: PromptSet): 
   return {
     name,
     sha256,
-    prompts: prompts.map(({ id, sha256, messages, tools, settings: own, turns, wordings }) => {
+    prompts: prompts.map(({ id, sha256, messages, tools, settings: own, turns, wordings, targetTokens }) => {
       const settings = { ...shared, ...own };
       return ({
         id,
@@ -99,6 +101,7 @@ function promptSetInfo({ name, sha256, settings: shared, prompts }: PromptSet): 
         ...(wordings.size === 0
           ? {}
           : { wordings: Object.fromEntries([...wordings].map(([name, texts]) => [name, [...texts]])) }),
+        ...(targetTokens === undefined ? {} : { target_tokens: targetTokens }),
       });
     }),
   };

@@ -24,6 +24,7 @@ import { busiestFinder } from "./busiest_program.ts";
 import type { OpenCandidate } from "./live_candidate.ts";
 import { machineReader } from "./noise.ts";
 import type { CandidateInfo, PlanInfo, RunInfo } from "./records.ts";
+import { draftLengths, trueLengths } from "./prompt_lengths.ts";
 import { runBench, type RunEvent } from "./run.ts";
 import { newRunInfo, type OpenedEvent, planInfo, type SessionPlan, withOpened } from "./run_info.ts";
 import { summarizeRun, writeSummary } from "./summary.ts";
@@ -101,16 +102,23 @@ export async function runSession(
   const resumed = resume === undefined ? null : await resumeRunFolder(resume);
   try {
     if (resumed?.info.plan.mode === "race") throw notResumable(resumed.info);
+    const { promptTokens } = request.plan;
+    const drafted = promptTokens === undefined
+      ? request.plan
+      : { ...request.plan, prompts: draftLengths(request.plan, promptTokens) };
     const chosen = await chooseCandidates(
-      resumed === null ? request : { ...request, ...requestAgain(resumed.info) },
+      resumed === null ? { ...request, plan: drafted } : { ...request, ...requestAgain(resumed.info) },
       resources,
     );
-    const plan = resumed?.info.plan ?? planInfo(request.plan, chosen.order);
+    const plan = resumed?.info.plan ?? planInfo(drafted, chosen.order);
     const why = resumed === null ? chosen.why : `finishing ${resumed.info.run_id}`;
     resources.note?.(measuringLine(chosen, plan, why));
     const found = await openableCandidates(chosen, resources);
     try {
-      return await measure(found, request.plan, { ...options, resources, resumed });
+      const prompts = promptTokens === undefined || resumed !== null
+        ? request.plan.prompts
+        : await trueLengths(found, request.plan, promptTokens, resources);
+      return await measure(found, { ...request.plan, prompts }, { ...options, resources, resumed });
     } finally {
       found.close();
     }

@@ -38,6 +38,8 @@ export interface Prompt {
   readonly wordings: ReadonlyMap<string, readonly PromptMessage[]>;
   /** What a draw is stratified by: the expected label; null where there is none. */
   readonly label: string | null;
+  /** How many tokens it was padded to; left out where it is as long as it is. */
+  readonly targetTokens?: number;
   /** SHA-256 of what is sent (messages, tools, settings, turns), as lower-case hex. */
   readonly sha256: string;
 }

@@ -3,6 +3,7 @@ import { readAnswers, readRunInfo, readSamples, replaceFile } from "../bench/fol
 import type { AnswerRecord, RequestRecord, RunInfo } from "../bench/records.ts";
 import { byteOrderMark, formatCsv } from "../csv.ts";
 import { reasonOf, UserError } from "../errors.ts";
+import { originalOf } from "../prompts/padding.ts";
 import type { Prompt, PromptSet } from "../prompts/prompts.ts";
 import type { QualityReport } from "./quality_schema.ts";
 import { visibleAnswer } from "./text.ts";
@@ -43,7 +44,10 @@ export async function readRecordedAnswers(folder: string): Promise<RecordedAnswe
  *   judge answers to another question
  */
 export function promptsOfRun(info: RunInfo, set: PromptSet): Prompt[] {
-  return info.plan.prompt_set.prompts.map(({ id, sha256 }) => {
+  return info.plan.prompt_set.prompts.map((recorded) => {
+    const { id, sha256 } = recorded;
+    const padded = originalOf(recorded, set);
+    if (padded !== null) return padded;
     const prompt = set.prompts.find((one) => one.id === id);
     if (prompt?.sha256 === sha256) return prompt;
     const fault = prompt ? "has another text there" : "is not in it";

@@ -51,6 +51,8 @@ export interface RunOptions {
 export interface BenchOptions extends RunOptions {
   /** Enters the first model a second time: two rows that can differ by noise alone. @default false */
   readonly control?: boolean;
+  /** Pads each case to each of these prompt lengths, in tokens: figures by length follow. */
+  readonly promptTokens?: readonly number[];
 }
 
 /** Options of `race`. */

@@ -4,6 +4,8 @@ import { requireRun } from "../../lib/bench/find_run.ts";
 import { runSession, type SessionPlan } from "../../lib/bench/session.ts";
 import type { Summary } from "../../lib/bench/summary_schema.ts";
 import { type PromptSet, singlePrompt } from "../../lib/prompts/prompts.ts";
+import { writeQuality } from "../../lib/quality/quality.ts";
+import type { QualityReport } from "../../lib/quality/quality_schema.ts";
 import { terminalSummary } from "../../lib/report/terminal_summary.ts";
 import { reportRun } from "../../lib/report/write.ts";
 import { lastSelfcheck, saveSelfcheck } from "../../lib/selfcheck/selfcheck.ts";
@@ -14,6 +16,8 @@ import { runProgress } from "./progress.ts";
 
 export interface Executed {
   readonly summary: Summary;
+  /** Scores, where lengths were measured with a job that has checks. */
+  readonly quality: QualityReport | null;
   readonly folder: string;
   readonly interrupted: boolean;
 }
@@ -60,8 +64,12 @@ export async function execute(
   const check = await lastSelfcheck(dirname(resources.store.dir));
   // The last self-check of this machine goes with the run, so that its report can be made again anywhere.
   if (check !== null) await saveSelfcheck(folder, check);
-  const { summary } = await reportRun(folder);
-  return { summary, folder, interrupted };
+  // By length, the share of right answers stands beside the times.
+  if (settings.promptTokens !== undefined && prompts.prompts.some(({ checks }) => checks.length > 0)) {
+    await writeQuality(folder, prompts);
+  }
+  const { summary, quality } = await reportRun(folder);
+  return { summary, quality, folder, interrupted };
 }
 
 /** The prompt set that the flags name. */
@@ -78,6 +86,7 @@ export function planOf(
   const { rate, timeout: timeoutS, slo, stream, fixedOutput } = rest;
   return {
     prompts,
+    promptTokens: rest.promptTokens,
     ...(rounds === undefined ? {} : { rounds }),
     warmup,
     maxTokens,
@@ -95,11 +104,12 @@ export function planOf(
 }
 
 /** The table, and where the rest is. */
-export function show(summary: Summary, folder: string): void {
+export function show({ summary, quality, folder }: Executed): void {
   const terminal = Deno.stdout.isTerminal();
   console.log(terminalSummary(summary, {
     columns: terminal ? Deno.consoleSize().columns : 110,
     color: terminal && !Deno.noColor,
+    quality,
   }));
   console.log(`\nReport: ${join(folder, "report.html")}`);
 }

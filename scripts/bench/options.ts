@@ -37,6 +37,8 @@ export interface BenchSettings extends CaseSettings {
   readonly rounds: number | undefined;
   readonly warmup: number;
   readonly prompt: string | undefined;
+  /** Each case padded to each of these lengths. */
+  readonly promptTokens?: readonly number[] | undefined;
   readonly maxTokens: number;
   readonly temperature: number;
   readonly samplingSeed: number | undefined;
@@ -73,6 +75,12 @@ export function benchCommand(): Command {
     )
     .addOption(promptOption());
   return withCases(command)
+    .addOption(
+      new Option(
+        "--prompt-tokens <lengths>",
+        "pad each case to these prompt lengths, e.g. 256,1k,4k (k = 1024), and show figures by length",
+      ).argParser(parseLengths),
+    )
     .addOption(maxTokensOption(PLAN_DEFAULTS.maxTokens))
     .addOption(temperatureOption(PLAN_DEFAULTS.temperature))
     .addOption(seedOption())
@@ -133,6 +141,24 @@ Exit codes: 0 done, 1 nothing could be measured or the disk is full, 2 wrong usa
     );
 }
 
+/** Without --prompts: a long prompt takes a while, and lengths are compared, not cases. */
+const CASES_BY_LENGTH = 6;
+
+/**
+ * Prompt lengths such as `256,1k,8k`, ascending.
+ *
+ * @throws {InvalidArgumentError} naming what it takes
+ */
+function parseLengths(text: string): number[] {
+  const lengths = text.split(",").map((part) => {
+    const [, number, k] = /^\s*(\d+(?:\.\d+)?)(k?)\s*$/i.exec(part) ?? [];
+    const tokens = Math.round(Number(number ?? NaN) * (k ? 1024 : 1));
+    if (tokens >= 64 && tokens <= 1_000_000) return tokens;
+    throw new InvalidArgumentError("Give prompt lengths of at least 64 tokens, as in 256,1k,4k.");
+  });
+  return [...new Set(lengths)].sort((a, b) => a - b);
+}
+
 /**
  * Limits such as `ttft=500ms,e2e=3s`.
  *
@@ -164,9 +190,12 @@ export function benchSettings(command: Command): BenchSettings {
   }
   // A flag comes before a variable: --prompts before BENCH_PROMPT.
   const prompt = from("prompt") === "env" && from("prompts") === "cli" ? undefined : given.prompt;
+  const drawn = given.limit ?? given.draw ?? given.shortest;
+  const few = given.promptTokens !== undefined && from("prompts") === "default" && drawn === undefined;
   return {
     ...given,
     prompt,
+    ...(few ? { limit: CASES_BY_LENGTH } : {}),
     rounds: from("rounds") === "default" ? undefined : given.rounds,
     concurrency: given.concurrency ?? (given.rate === undefined ? 1 : CLIENTS_AT_A_RATE),
   };

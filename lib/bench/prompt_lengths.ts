@@ -1,0 +1,110 @@
+/** Prompts of wanted lengths, made true by the candidates' own tokenizers, as the endpoints count. */
+import { UserError } from "../errors.ts";
+import { distractorText, paddedSet, type TokenScale, USUAL_SCALE } from "../prompts/padding.ts";
+import type { PromptSet } from "../prompts/prompt.ts";
+import { seededRandom } from "../stats/random.ts";
+import type { LiveCandidate } from "./live_candidate.ts";
+import type { NamedCandidate } from "./named_candidate.ts";
+import { PLAN_DEFAULTS, withColdPrefix } from "./plan.ts";
+import type { SessionPlan } from "./run_info.ts";
+
+/** The set at the wanted lengths before anything was counted: long enough to decide the context by. */
+export function draftLengths(plan: SessionPlan, lengths: readonly number[]): PromptSet {
+  return paddedSet(plan.prompts, lengths, USUAL_SCALE, plan.seed ?? PLAN_DEFAULTS.seed).set;
+}
+
+/** Characters of the two texts that are counted. */
+const COUNTED = [600, 2400] as const;
+
+/**
+ * The set at the wanted lengths. Two short texts are sent to every candidate and counted by its own tokenizer
+ * (`usage.prompt_tokens`); all get the same text, as long as the tokenizer that needs most tokens for it allows, so that
+ * blocks stay comparable and nobody's length is exceeded. Lengths beyond a candidate's context are left out.
+ *
+ * @param note gets what was left out, and whether lengths are estimates
+ * @throws {UserError} where nothing is left
+ */
+export async function trueLengths(
+  { candidates, named }: {
+    readonly candidates: readonly LiveCandidate[];
+    readonly named: readonly NamedCandidate[];
+  },
+  plan: SessionPlan,
+  lengths: readonly number[],
+  { signal, note = () => {} }: { signal: AbortSignal; note?: ((line: string) => void) | undefined },
+): Promise<PromptSet> {
+  const maxTokens = plan.maxTokens ?? PLAN_DEFAULTS.maxTokens;
+  const kept = lengths.filter((length) => {
+    const small = named.find((one) => contextOf(one) < length + maxTokens);
+    if (small === undefined) return true;
+    note(
+      `${length} prompt tokens and ${maxTokens} for the answer don't fit the context of ${small.info.id} ` +
+        `(${contextOf(small)}): left out`,
+    );
+    return false;
+  });
+  const scales: TokenScale[] = [];
+  for (const live of candidates) {
+    const scale = await countedScale(live, plan, signal);
+    if (scale !== null) scales.push(scale);
+  }
+  if (scales.length < candidates.length) {
+    note("not every candidate counts prompt tokens: the lengths are estimates for those that don't");
+  }
+  const seed = plan.seed ?? PLAN_DEFAULTS.seed;
+  const densest = scales.toSorted((a, b) => b.perCharacter - a.perCharacter)[0] ?? USUAL_SCALE;
+  const { set, tooLong } = paddedSet(plan.prompts, kept, densest, seed);
+  for (const [length, cases] of tooLong) {
+    note(`${cases} of ${plan.prompts.prompts.length} cases are longer than ${length} tokens: left out there`);
+  }
+  if (set.prompts.length === 0) {
+    throw new UserError(
+      `no case can be made ${
+        lengths.join(" or ")
+      } prompt tokens long: give other lengths with --prompt-tokens, ` +
+        "or shorter prompts",
+    );
+  }
+  return set;
+}
+
+function contextOf(named: NamedCandidate): number {
+  return named.kind === "embedded"
+    ? named.engine.contextTokens ?? named.model.contextTokens ?? Infinity
+    : Infinity;
+}
+
+/** Tokens per character and besides, from two requests; null where the candidate doesn't answer or doesn't count. */
+async function countedScale(
+  live: LiveCandidate,
+  plan: SessionPlan,
+  signal: AbortSignal,
+): Promise<TokenScale | null> {
+  // What keeps a candidate from being opened becomes its row in the run.
+  const open = await live.open(signal).catch(() => null);
+  signal.throwIfAborted();
+  if (open === null) return null;
+  try {
+    const tokens: number[] = [];
+    for (const characters of COUNTED) {
+      const text = distractorText(characters, seededRandom(`tokens ${characters}`)).slice(0, characters);
+      const messages = [{ role: "user" as const, content: text }];
+      const trace = await open.request({
+        model: live.info.model_id,
+        messages: (plan.prefix ?? PLAN_DEFAULTS.prefix) === "as is"
+          ? messages
+          : withColdPrefix(messages, text),
+        maxTokens: 1,
+        temperature: plan.temperature ?? PLAN_DEFAULTS.temperature,
+      }, { timeoutMs: 1000 * (plan.timeoutS ?? PLAN_DEFAULTS.timeoutS), signal });
+      const counted = trace.usage?.promptTokens ?? trace.server?.promptTokens ?? null;
+      if (counted === null) return null;
+      tokens.push(counted);
+    }
+    const [few = 0, many = 0] = tokens;
+    const perCharacter = (many - few) / (COUNTED[1] - COUNTED[0]);
+    return perCharacter <= 0 ? null : { perCharacter, fixed: few - perCharacter * COUNTED[0] };
+  } finally {
+    await open.close();
+  }
+}
