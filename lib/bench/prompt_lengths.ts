@@ -1,6 +1,6 @@
 /** Prompts of wanted lengths, made true by the candidates' own tokenizers, as the endpoints count. */
 import { UserError } from "../errors.ts";
-import { distractorText, paddedSet, type TokenScale, USUAL_SCALE } from "../prompts/padding.ts";
+import { distractorText, paddedSet, type TokenScale, USUAL_SCALE } from "./padding.ts";
 import type { PromptSet } from "../prompts/prompt.ts";
 import { seededRandom } from "../stats/random.ts";
 import type { LiveCandidate } from "./live_candidate.ts";

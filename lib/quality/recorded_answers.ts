@@ -3,7 +3,7 @@ import { readAnswers, readRunInfo, readSamples, replaceFile } from "../bench/fol
 import type { AnswerRecord, RequestRecord, RunInfo } from "../bench/records.ts";
 import { byteOrderMark, formatCsv } from "../csv.ts";
 import { reasonOf, UserError } from "../errors.ts";
-import { originalOf } from "../prompts/padding.ts";
+import { originalOf } from "../bench/padding.ts";
 import type { Prompt, PromptSet } from "../prompts/prompts.ts";
 import type { QualityReport } from "./quality_schema.ts";
 import { visibleAnswer } from "./text.ts";

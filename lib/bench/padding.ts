@@ -4,7 +4,7 @@
  * in the "needle in a haystack" tests of long contexts (Kamradt 2023; Liu et al. 2024, "Lost in the Middle").
  */
 import { type Random, seededRandom, shuffle } from "../stats/random.ts";
-import { hashOfCase, type Prompt, type PromptMessage, type PromptSet, promptSet } from "./prompt.ts";
+import { hashOfCase, type Prompt, type PromptMessage, type PromptSet, promptSet } from "../prompts/prompt.ts";
 
 /** How many tokens a text takes: a straight line, found from counted requests. */
 export interface TokenScale {

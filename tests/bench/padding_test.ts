@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { contextFor } from "../../lib/bench/context_size.ts";
 import { trueLengths } from "../../lib/bench/prompt_lengths.ts";
-import { distractorText, originalOf, paddedSet } from "../../lib/prompts/padding.ts";
+import { distractorText, originalOf, paddedSet } from "../../lib/bench/padding.ts";
 import { parsePromptSet } from "../../lib/prompts/prompts.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
-import { fakeCandidate, VirtualTime } from "../bench/fakes.ts";
+import { fakeCandidate, VirtualTime } from "./fakes.ts";
 
 const document = "The blue locker opens with the word pelican.";
 const cases = Array.from(
