@@ -213,7 +213,7 @@ export function toPrompt(item: CaseItem, id: string, where: string): Prompt {
   const sent = {
     messages,
     tools: item.tools ?? [],
-    settings: settingsOf(item.settings, item.schema, where),
+    settings: settingsOf(item.settings, item.schema ?? labelSchema(checks), where),
     turns: item.turns ?? [],
   };
   return {
@@ -228,6 +228,17 @@ export function toPrompt(item: CaseItem, id: string, where: string): Prompt {
     wordings: new Map(wordings),
     label: stratumOf(checks),
     sha256: hashOfCase(sent),
+  };
+}
+
+/** What an answer must fit where decoding is constrained to the labels: `{"label": "bug"}`. */
+function labelSchema(checks: Prompt["checks"]): RequestSettings["schema"] {
+  const labelled = checks.find((check) => check.kind === "label");
+  return labelled === undefined ? undefined : {
+    type: "object",
+    properties: { label: { type: "string", enum: labelled.labels } },
+    required: ["label"],
+    additionalProperties: false,
   };
 }
 
