@@ -2,6 +2,7 @@
  * WHY: speed alone chooses no model. This captures answers, scores them by checks, lets people rate them
  * blind, and lets a model judge only after it has shown that it can.
  *
+ * deno task quality new tickets.csv                    a job file of a table of cases
  * deno task quality capture                            the meeting-notes scenario, every candidate, temperature 0
  * deno task quality check RUN                          score recorded answers again
  * deno task quality annotate RUN --annotator ana       a blinded sheet; with --page, a page with keyboard scoring
@@ -18,8 +19,9 @@ import {
   runPromptsOption,
 } from "./quality/run_folder.ts";
 
-const help = `Usage: deno task quality <capture|check|annotate|import|judge> [options]
+const help = `Usage: deno task quality <new|capture|check|annotate|import|judge> [options]
 
+  new FILE             make a job file of a table of cases
   capture              send every prompt to every candidate, keep and score the answers
   check [RUN]          score a run's answers again
   annotate [RUN]       write a blinded, shuffled sheet for people, or serve it as a page (--page)
@@ -52,6 +54,7 @@ async function check(args: readonly string[]): Promise<number> {
 }
 
 await runSubcommand("quality", help, {
+  new: async (args) => await (await import("./quality/new.ts")).newJob(args),
   capture: async (args) => await (await import("./quality/capture.ts")).capture(args),
   check,
   annotate: async (args) => await (await import("./quality/annotate.ts")).annotate(args),

@@ -191,6 +191,21 @@ async function tableOf(
   );
 }
 
+/**
+ * Opens a file or folder of rows, as `quality new` looks at it before there is a job.
+ *
+ * @throws {UserError} for a file that can't be read, and one that is a set of prompts or a job already
+ */
+export async function openTable(path: string, note?: Note): Promise<CaseTable> {
+  const opened = await openFile(path, note);
+  if ("rows" in opened) return opened;
+  const { document } = opened;
+  if (isRows(document)) return listTable(document, path);
+  throw new UserError(
+    `${path} is no table of cases: if it is a job or a prompt set, give it to --prompts as it is`,
+  );
+}
+
 const inFolder = (folder: string, path: string) => isAbsolute(path) ? path : join(folder, path);
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
