@@ -19,7 +19,11 @@ Deno.test("the code of an answer is its first block that defines something", () 
   assert.equal(answerCode(`\`\`\`ts\n${two}`), two, "cut before the closing mark");
   assert.equal(answerCode(two), two, "without a block");
   assert.equal(answerCode("```python\ndef two(): return 2\n```"), null);
-  assert.equal(answerCode("The answer is 2."), null);
+  assert.equal(
+    answerCode("Write the function two() => 2 in the class Two. It returns 2."),
+    null,
+    "the task, repeated",
+  );
 });
 
 Deno.test("imports are found in code, and not in comments and texts", () => {

@@ -2,7 +2,9 @@
 
 const fence = /^[ \t]*(`{3,}|~{3,})[ \t]*([\w+-]*)[^\n]*$/gm;
 const languages = new Set(["", "ts", "typescript", "tsx", "js", "javascript", "jsx", "mjs"]);
-const looksLikeCode = /\bfunction\b|=>|\bclass\b|\b(?:const|let|var)\s+[\w$]+\s*[=:]/;
+/** A definition at the beginning of a line: prose about functions and classes has none. */
+const definition =
+  /^[ \t]*(?:export\s+)?(?:default\s+)?(?:async\s+|abstract\s+)?(?:function\b\s*\*?\s*[\w$]*\s*[(<]|class\s+[\w$]+[^.\n]*\{|(?:const|let|var)\s+[\w$]+\s*[=:])/m;
 
 /**
  * The code in an answer: its first block of TypeScript or JavaScript that defines something, or all of it where it has
@@ -16,13 +18,13 @@ const looksLikeCode = /\bfunction\b|=>|\bclass\b|\b(?:const|let|var)\s+[\w$]+\s*
  */
 export function answerCode(answer: string): string | null {
   const marks = [...answer.matchAll(fence)];
-  if (marks.length === 0) return looksLikeCode.test(answer) ? answer.trim() : null;
+  if (marks.length === 0) return definition.test(answer) ? answer.trim() : null;
   for (let at = 0; at < marks.length; at++) {
     const [open, close] = [marks[at], marks[at + 1]];
     if (open === undefined) break;
     // An answer that was cut has no closing mark.
     const text = answer.slice(open.index + open[0].length, close?.index ?? answer.length).trim();
-    if (languages.has((open[2] ?? "").toLowerCase()) && looksLikeCode.test(text)) return text;
+    if (languages.has((open[2] ?? "").toLowerCase()) && definition.test(text)) return text;
     at++;
   }
   return null;
