@@ -6,6 +6,7 @@ import type { Prompt, PromptSet } from "../prompts/prompts.ts";
 import { candidateOf } from "./candidate_quality.ts";
 import { type AnswerScore, type CheckResult, scoreAnswer } from "./check.ts";
 import { testAnswers, type TestRuns } from "./code/test_runs.ts";
+import { expectedText } from "./error_cases.ts";
 import { defaultPassMark } from "./pass_rate.ts";
 import {
   type AnswerQuality,
@@ -87,9 +88,18 @@ function deriveQuality(
       )
     ),
     answers,
+    ...expectedOf(checked),
     agreement: agreements(ratings.filter(({ source }) => source === "person")),
     warnings: warningsOf(recorded, prompts, answers),
   });
+}
+
+function expectedOf(prompts: readonly Prompt[]): Pick<QualityReport, "expected"> {
+  const stated = prompts.flatMap(({ id, checks }) => {
+    const text = expectedText(checks);
+    return text === null ? [] : [[id, text] as const];
+  });
+  return stated.length === 0 ? {} : { expected: Object.fromEntries(stated) };
 }
 
 function scoreRequest(

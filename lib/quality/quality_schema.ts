@@ -105,6 +105,8 @@ const reportShape = z.object({
   length_source: z.enum(["usage", "chars/4"]),
   candidates: z.array(candidateQuality),
   answers: z.array(answerQuality),
+  /** By case, what its checks expect, where they state it. */
+  expected: z.record(z.string(), z.string()).optional(),
   agreement: z.array(z.object({
     rubric: z.string(),
     dimension: z.string(),

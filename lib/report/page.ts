@@ -17,6 +17,7 @@ import {
   timelines,
 } from "./figures.ts";
 import { conditionsSection, instrumentSection, readingSection } from "./conditions.ts";
+import { errorSection } from "./error_section.ts";
 import { lengthFigures } from "./by_length.ts";
 import { sentence } from "./format.ts";
 import { type Markup, markup, trusted } from "./markup.ts";
@@ -43,6 +44,8 @@ export interface PageInput {
   readonly selfcheck: SelfcheckResult | null;
   /** Checks and ratings; null where no answer was scored. */
   readonly quality: QualityReport | null;
+  /** Answers that are not right, by the request's id. */
+  readonly failedTexts: ReadonlyMap<string, string>;
   readonly options: ReportOptions;
 }
 
@@ -52,10 +55,11 @@ export interface PageInput {
  *
  * @example
  * ```ts ignore
- * await Deno.writeTextFile("report.html", reportPage({ summary, data, answers, selfcheck: null, quality: null, options: {} }));
+ * await Deno.writeTextFile("report.html", reportPage({ summary, data, answers, selfcheck: null, quality: null, failedTexts: new Map(), options: {} }));
  * ```
  */
-export function reportPage({ summary, data, answers, selfcheck, quality, options }: PageInput): string {
+export function reportPage(input: PageInput): string {
+  const { summary, data, answers, selfcheck, quality, failedTexts, options } = input;
   const title = pageTitle(summary);
   const policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
   return String(markup`<!doctype html>
@@ -84,6 +88,7 @@ export function reportPage({ summary, data, answers, selfcheck, quality, options
     ${results(summary, data, quality, options)}
     ${anythingMeasured(summary) ? measurements(summary, data, quality) : null}
     ${warningSection(summary)}
+    ${errorSection(summary, quality, failedTexts)}
     ${answerSection(summary, data, answers, quality)}
     ${conditionsSection(summary, data)}
     ${instrumentSection(selfcheck)}

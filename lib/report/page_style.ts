@@ -82,6 +82,19 @@ summary .sub { display: inline; margin-left: 0.4rem; white-space: normal; }
 .answer { background: var(--raised); border-radius: 6px; padding: 0.8rem 1rem; min-width: 0; }
 .answer h4 { margin: 0 0 0.4rem; font-size: 0.875rem; font-weight: 600; overflow-wrap: anywhere; }
 .text-block { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font: inherit; font-size: 0.9rem; max-height: 24rem; overflow-y: auto; }
+.filters { display: flex; flex-wrap: wrap; gap: 0.6rem 1rem; margin: 0.8rem 0 1rem; }
+.filters fieldset { border: 1px solid var(--line); border-radius: 6px; padding: 0.3rem 0.8rem 0.5rem; margin: 0; min-width: 0; }
+.filters legend { color: var(--soft); font-size: 0.8125rem; padding: 0 0.3rem; }
+.filters label { display: inline-block; margin-right: 0.9rem; font-size: 0.9rem; overflow-wrap: anywhere; }
+.error { border-top: 1px solid var(--line); padding-bottom: 0.4rem; }
+.error h3 { margin: 0.9rem 0 0.2rem; overflow-wrap: anywhere; }
+.error h3 .sub { display: inline; margin-left: 0.6rem; white-space: normal; }
+.error .note { margin: 0.2rem 0; max-width: none; }
+.error .answers { padding-bottom: 0.8rem; }
+.error .text-block { max-height: 14rem; font: 0.85rem/1.45 ui-monospace, "SF Mono", Menlo, Consolas, monospace; }
+.question { color: var(--soft); font-size: 0.9rem; max-width: none; }
+.diff del { background: color-mix(in srgb, var(--accent) 22%, transparent); }
+.diff ins { background: color-mix(in srgb, var(--alert) 25%, transparent); text-decoration: none; font-weight: 600; }
 .prompt { border-left: 3px solid var(--line); padding: 0.1rem 0 0.1rem 1rem; margin: 0 0 1rem; max-width: 46rem; }
 dl { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 15rem), 1fr)); gap: 0.9rem 2rem; margin: 0.8rem 0; }
 dd { margin: 0.1rem 0 0; font-size: 0.9rem; overflow-wrap: anywhere; }

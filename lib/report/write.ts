@@ -71,10 +71,11 @@ async function writeFiles(
 ): Promise<string[]> {
   const answers = await gatherAnswers(readAnswers(folder));
   const companions = { selfcheck: await lastSelfcheck(folder), quality: await readQuality(folder) };
+  const failedTexts = await readFailed(folder, companions.quality);
   const texts: Record<typeof reportFiles[number], string> = {
     "report.csv": summaryCsv(summary, options),
     "report.md": markdownReport(summary, options, companions),
-    "report.html": reportPage({ summary, data, answers, ...companions, options }),
+    "report.html": reportPage({ summary, data, answers, ...companions, failedTexts, options }),
   };
   const written: string[] = [];
   for (const name of reportFiles) {
@@ -83,6 +84,15 @@ async function writeFiles(
     written.push(path);
   }
   return written;
+}
+
+/** The answers that are not right, by the request's id. */
+async function readFailed(folder: string, quality: QualityReport | null): Promise<Map<string, string>> {
+  const failed = new Set(quality?.answers.filter(({ state }) => state !== "right").map(({ id }) => id));
+  const texts = new Map<string, string>();
+  if (failed.size === 0) return texts;
+  for await (const { id, content } of readAnswers(folder)) if (failed.has(id)) texts.set(id, content);
+  return texts;
 }
 
 /** Turns an error of the file system into one line with what to do. */

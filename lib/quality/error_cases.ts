@@ -1,0 +1,143 @@
+/** Reading answers: the cases where candidates differ or fail, grouped by state and check, beside what was expected. */
+import type { AnswerCheck } from "../prompts/checks.ts";
+import { fencedBlock } from "./answer_text.ts";
+import type { AnswerQuality, QualityReport, ScoreState } from "./quality_schema.ts";
+import { type DiffPart, diffTexts } from "./text_diff.ts";
+import { visibleAnswer } from "./text.ts";
+
+/** One answer that is not right. */
+export interface FailedAnswer {
+  readonly candidate: string;
+  readonly case_id: string;
+  /** Answers of this candidate to this case that failed in the same way: repeats. */
+  readonly count: number;
+  /** Whether another candidate, or the same one in another round, answered the case rightly. */
+  readonly differs: boolean;
+  /** What the check found; the reason of a failed request. */
+  readonly detail: string;
+  /** Null where no answer came. */
+  readonly text: string | null;
+  /** From what was expected to what was given; null where nothing is stated or the texts are too long. */
+  readonly diff: readonly DiffPart[] | null;
+}
+
+/** Answers in the same state by the same check. */
+export interface ErrorGroup {
+  readonly state: ScoreState;
+  /** The first required check that failed, else the first that failed; null where none judged. */
+  readonly check: string | null;
+  readonly answers: readonly FailedAnswer[];
+}
+
+/** A run's answers that are not right. */
+export interface ErrorCases {
+  readonly cases: number;
+  /** Cases that were answered rightly by some candidate and not by another, in their order. */
+  readonly differing: readonly string[];
+  readonly states: Readonly<Record<string, number>>;
+  readonly groups: readonly ErrorGroup[];
+}
+
+/**
+ * Groups the answers that are not right, the largest group first.
+ *
+ * @param texts the answers, by the request's id
+ *
+ * @example
+ * ```ts ignore
+ * const { groups } = errorCases(quality, texts);
+ * console.log(groups[0]?.state, groups[0]?.check, groups[0]?.answers.length);
+ * ```
+ */
+export function errorCases(quality: QualityReport, texts: ReadonlyMap<string, string>): ErrorCases {
+  const byCase = Map.groupBy(quality.answers, ({ prompt_id }) => prompt_id);
+  const differing = [...byCase].filter(([, answers]) =>
+    answers.some(({ passed }) => passed) && answers.some(({ passed }) => !passed)
+  ).map(([id]) => id);
+  const isDiffering = new Set(differing);
+  const failed = quality.answers.filter(({ state }) => state !== "right");
+  const groups = Map.groupBy(failed, (answer) => JSON.stringify([answer.state, decidingCheck(answer)?.name]));
+  return {
+    cases: byCase.size,
+    differing,
+    states: Object.fromEntries(
+      [...Map.groupBy(quality.answers, ({ state }) => state)].map(([state, all]) => [state, all.length]),
+    ),
+    groups: [...groups.values()].map((same): ErrorGroup => {
+      const [first] = same;
+      return {
+        state: first?.state ?? "failed",
+        check: first === undefined ? null : decidingCheck(first)?.name ?? null,
+        answers: toAnswers(same, texts, quality.expected ?? {}, isDiffering),
+      };
+    }).sort((a, b) => b.answers.length - a.answers.length),
+  };
+}
+
+/** The check for which an answer is not right. */
+function decidingCheck({ checks }: AnswerQuality): AnswerQuality["checks"][number] | undefined {
+  const failed = checks.filter(({ passed }) => !passed);
+  return failed.find(({ required }) => required) ?? failed[0];
+}
+
+function toAnswers(
+  same: readonly AnswerQuality[],
+  texts: ReadonlyMap<string, string>,
+  expected: Readonly<Record<string, string>>,
+  differing: ReadonlySet<string>,
+): FailedAnswer[] {
+  const repeats = Map.groupBy(same, ({ candidate, prompt_id }) => JSON.stringify([prompt_id, candidate]));
+  return [...repeats.values()].flatMap((all) => {
+    const [first] = all;
+    if (first === undefined) return [];
+    const text = texts.get(first.id) ?? null;
+    return [{
+      candidate: first.candidate,
+      case_id: first.prompt_id,
+      count: all.length,
+      differs: differing.has(first.prompt_id),
+      detail: first.failure ?? decidingCheck(first)?.detail ?? "no check could judge it",
+      text,
+      diff: text === null ? null : diffFrom(expected[first.prompt_id], text),
+    }];
+  });
+}
+
+/** Records are compared as JSON; other answers where both are a phrase, since one word or a page shows nothing. */
+function diffFrom(expected: string | undefined, text: string): DiffPart[] | null {
+  if (expected === undefined) return null;
+  const answer = visibleAnswer(text);
+  try {
+    const given: unknown = JSON.parse(fencedBlock(answer) ?? answer);
+    if (typeof given === "object") return diffTexts(expected, JSON.stringify(given, null, 2));
+  } catch {
+    // It is not JSON.
+  }
+  const arePhrases = [expected, answer].every((one) =>
+    /\s/.test(one) && one.length < 300 && !one.includes("\n")
+  );
+  return arePhrases ? diffTexts(expected, answer) : null;
+}
+
+/** What a case's checks expect, in words; null where they state no answer. */
+export function expectedText(checks: readonly AnswerCheck[]): string | null {
+  for (const check of checks) {
+    switch (check.kind) {
+      case "label":
+        return check.expected;
+      case "record":
+        return JSON.stringify(check.expected, null, 2);
+      case "calls":
+        return check.expected.length === 0
+          ? "no call"
+          : check.expected.map(({ name, arguments: args }) => `${name}(${JSON.stringify(args)})`).join("\n");
+      case "answer":
+        return check.expected?.join(" or ") ?? String(check.number);
+      case "exact":
+        return check.answers.join(" or ");
+      case "number":
+        return String(check.value);
+    }
+  }
+  return null;
+}
