@@ -233,7 +233,7 @@ Deno.test("serve tells its address, lists its models and answers as before", asy
 Deno.test("every task's --help says what it said", async () => {
   await using work = await workspace();
   const parts: Partial<Record<Task, string>> = {
-    quality: "new capture check annotate import judge",
+    quality: "new capture check errors annotate import judge",
     route: "audit show try",
     models:
       "list fit pull cache verify remove clean move learn compile service load unload move-service download",

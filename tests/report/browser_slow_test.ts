@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import type { Browser } from "playwright-core";
 import { launchBrowser } from "../../scripts/notebook/lab.ts";
+import { parsePromptSet } from "../../lib/prompts/prompts.ts";
+import { writeQuality } from "../../lib/quality/quality.ts";
 import { reportRun } from "../../lib/report/write.ts";
 import { writeGeneratedRun } from "../../benchmarks/generated_run.ts";
 
@@ -73,6 +75,53 @@ Deno.test({
         assert.ok(seen.cells >= shown, `${seen.cells} cells of the first table are in view at ${width} px`);
         await page.close();
       }
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+});
+
+Deno.test({
+  name: "answers that are not right are filtered by group, candidate and difference, without a script",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  fn: async () => {
+    await using browser = await launchBrowser();
+    if (browser === null) return console.warn("SKIPPED: no Chromium or Chrome found (set CHROME_PATH)");
+    const folder = await Deno.makeTempDir({ prefix: "podium-report-" });
+    try {
+      const { plan } = await writeGeneratedRun(folder, {
+        candidates: [
+          { id: "right", ttftMs: 40, itlMs: 6, tokens: 8, answer: "bug" },
+          { id: "wrong", ttftMs: 40, itlMs: 6, tokens: 8, answer: "praise <b>" },
+          { id: "silent", ttftMs: 40, itlMs: 6, tokens: 8, answer: "I can't say." },
+        ],
+        prompts: [{ id: "p1", text: "Label: it crashes" }, { id: "p2", text: "Label: thank you" }],
+        rounds: 1,
+      });
+      const checks = (expected: string) => [{ kind: "label", expected, labels: ["bug", "praise"] }];
+      const set = parsePromptSet([
+        { id: "p1", prompt: "Label: it crashes", checks: checks("bug") },
+        { id: "p2", prompt: "Label: thank you", checks: checks("praise") },
+      ], "labels");
+      // A made-up run has made-up hashes.
+      const shas = new Map(plan.prompt_set.prompts.map(({ id, sha256 }) => [id, sha256]));
+      const prompts = set.prompts.map((one) => ({ ...one, sha256: shas.get(one.id) ?? "" }));
+      await writeQuality(folder, { ...set, prompts });
+      await reportRun(folder);
+      const page = await browser.newPage({ viewport: { width: 390, height: 900 } });
+      await page.goto(pathToFileURL(join(folder, "report.html")).href);
+      const shown = async () =>
+        (await page.locator("#errors .error:visible h3").allInnerTexts()).map((text) =>
+          text.replaceAll(/\s+/g, " ").trim()
+        );
+      assert.equal((await shown()).length, 4);
+      await page.getByLabel("wrong · label (2)").check();
+      assert.deepEqual(await shown(), ["p1 ≠ wrong", "p2 ≠ right"]);
+      await page.getByLabel("right", { exact: true }).check();
+      assert.deepEqual(await shown(), ["p2 ≠ right"]);
+      assert.equal(await page.locator("#errors b").count(), 0, "an answer is text");
+      await page.close();
     } finally {
       await Deno.remove(folder, { recursive: true });
     }
