@@ -20,7 +20,8 @@
  *
  * @module
  */
-import { basename, isAbsolute, join, relative } from "node:path";
+import { existsSync } from "node:fs";
+import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openModel, type SessionResources } from "./lib/bench/session.ts";
 import { describeMachine } from "./lib/catalog/machine.ts";
@@ -408,9 +409,18 @@ const sleep = (ms: number, signal?: AbortSignal) =>
   });
 
 async function registry(path = Deno.env.get("PODIUM_REGISTRY")?.trim() || undefined) {
-  if (path !== undefined) return await loadRegistry(path);
-  const here = await Deno.stat("models.json").then(({ isFile }) => isFile, () => false);
-  return await loadRegistry(here ? "models.json" : join(home, "models.json"));
+  return await loadRegistry(path ?? join(ownFolder() ?? home, "models.json"));
+}
+
+/**
+ * The nearest folder, from the working directory upwards, that holds a registry: a clone of Podium, or a folder that
+ * `podium init` made; null outside of both.
+ */
+function ownFolder(): string | null {
+  for (let at = Deno.cwd();; at = dirname(at)) {
+    if (existsSync(join(at, "models.json"))) return at;
+    if (at === dirname(at)) return null;
+  }
 }
 
 /** The real resources, and the folder that runs go to. */
@@ -441,12 +451,10 @@ async function setUp(reports?: string): Promise<Setup> {
   };
 }
 
-/** `reports` of the working directory; inside Podium's own folder, Podium's. */
+/** `reports` of the person's own folder, else of the working directory. */
 function defaultReports(): string {
-  const inside = relative(home, Deno.cwd());
-  return inside.startsWith("..") || isAbsolute(inside)
-    ? "reports"
-    : join(relative(Deno.cwd(), home), "reports");
+  const own = ownFolder();
+  return own === null ? "reports" : join(relative(Deno.cwd(), own), "reports");
 }
 
 /** `Deno.jupyter`, or undefined outside the kernel, where naming it throws. */

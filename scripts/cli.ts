@@ -6,6 +6,8 @@
  * Import heavy modules after the flags are parsed (`await import(…)`), so that --help answers at once.
  */
 import { setImmediate } from "node:timers";
+import { existsSync } from "node:fs";
+import { fileURLToPath } from "node:url";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { splitCandidateNames } from "../lib/bench/candidate_name.ts";
 import project from "../deno.json" with { type: "json" };
@@ -96,6 +98,22 @@ export async function runCli(main: () => Promise<number>): Promise<void> {
   Deno.exit(interrupt?.signal.aborted ? 130 : code);
 }
 
+/** Where Podium is installed, people type `podium bench` for `deno task bench`; the launcher says so. */
+const launcher = Deno.env.get("PODIUM_COMMAND");
+
+const asTyped = (text: string) =>
+  launcher === undefined ? text : text.replaceAll("deno task ", `${launcher} `);
+
+/**
+ * A file that Podium ships: the one in the current folder (a clone, or what `podium init` copied), otherwise the one of
+ * the installed program.
+ */
+export function shippedFile(path: string): string {
+  if (existsSync(path)) return path;
+  const installed = fileURLToPath(new URL(`../${path}`, import.meta.url));
+  return existsSync(installed) ? installed : path;
+}
+
 /** Podium's own colours, with their ends: the only escape sequences that reach a terminal. */
 // deno-lint-ignore no-control-regex -- a colour begins with ESC
 const OWN_COLOUR = /(\u001b\[(?:0|1|2|22|31|33|39)m)/;
@@ -108,8 +126,8 @@ function protectTerminal(): void {
   const colour = Deno.stdout.isTerminal() && !Deno.noColor;
   const safe = (text: string) =>
     colour
-      ? text.split(OWN_COLOUR).map((part, i) => i % 2 === 1 ? part : terminalText(part)).join("")
-      : terminalText(text);
+      ? asTyped(text).split(OWN_COLOUR).map((part, i) => i % 2 === 1 ? part : terminalText(part)).join("")
+      : terminalText(asTyped(text));
   for (const name of ["log", "error", "warn", "info"] as const) {
     const print = console[name].bind(console);
     console[name] = (...parts: unknown[]) =>
@@ -172,8 +190,11 @@ export function bareCommand(name: string, description = descriptions.get(name) ?
     .description(description)
     .exitOverride()
     .configureOutput({
+      writeOut: (text) => console.log(text.trimEnd()),
       outputError: (text, write) =>
-        write(`${text.trim().replaceAll(/\s+/g, " ")} (deno task ${name} --help lists all options)\n`),
+        write(
+          asTyped(`${text.trim().replaceAll(/\s+/g, " ")} (deno task ${name} --help lists all options)\n`),
+        ),
     })
     .configureHelp({ helpWidth: 110 });
 }
@@ -246,8 +267,8 @@ const option = (flags: string, description: string) => new Option(flags, descrip
 export const jsonOption = () =>
   option("--json", "print one JSON document on stdout, everything else on stderr");
 export const registryOption = () =>
-  option("--registry <file>", "model registry").env("PODIUM_REGISTRY").default("models.json")
-    .argParser(pathValue);
+  option("--registry <file>", "model registry").env("PODIUM_REGISTRY")
+    .default(shippedFile("models.json"), '"models.json"').argParser(pathValue);
 export const storeOption = () =>
   option("--store <folder>", "folder of downloaded models (default: podium/models in your cache folder)")
     .env("PODIUM_STORE").argParser(pathValue);
@@ -282,7 +303,9 @@ export function withCases(command: Command, file = "prompts/default.json"): Comm
       option(
         "--prompts <path>",
         "prompt set, job or table of cases (.json, .yaml, .csv, .tsv, .jsonl), or a folder of text files",
-      ).env("BENCH_PROMPTS").default(file).argParser(pathValue),
+      ).env("BENCH_PROMPTS").default(shippedFile(file), `"${file}"`).argParser((text) =>
+        shippedFile(pathValue(text))
+      ),
     )
     .addOption(
       option("--template <text>", "what to send for each row of a table, as in 'Classify: {{text}}'"),

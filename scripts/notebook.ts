@@ -2,20 +2,23 @@
  * WHY: everybody opens, derives and tests the notebooks with the same JupyterLab, on any machine that has Deno and uv
  * or Python.
  *
- *   deno task notebook                     opens JupyterLab on your copies of the notebooks, notebooks/mine/
+ *   deno task notebook                     opens JupyterLab on your copies of the notebooks: notebooks/mine/ of a clone,
+ *                                          or notebooks/ in a folder that `podium init` made
  *   deno task notebook --no-browser        prints its address instead
  *   deno task notebook reset 03            replaces your copy of notebook 03 with the shipped one
  *   deno task notebooks:sync               writes each .ipynb anew from its .ts form
  *   deno task test:notebooks               runs every notebook with the real kernel and checks what it shows
  *   deno task test:notebooks 03 --full     one notebook, in full length
  */
-import { dirname, join } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { bareCommand, interruptSignal, runCli, wholeNumber } from "./cli.ts";
 import type { Jupyter } from "./notebook/jupyter.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const notebooks = join(root, "notebooks");
+/** What `podium init` makes in a person's own folder. */
+const own = "notebooks";
 
 interface OpenOptions {
   readonly browser: boolean;
@@ -59,9 +62,10 @@ await runCli(async () => {
 
 async function open(options: OpenOptions): Promise<number> {
   const { prepareJupyter } = await import("./notebook/jupyter.ts");
-  const { copiesFolder, makeCopies } = await import("./notebook/copies.ts");
+  const { makeCopies } = await import("./notebook/copies.ts");
+  const copies = await copiesFolder();
   const jupyter = await prepareJupyter(root, console.error);
-  for (const name of await makeCopies(notebooks)) {
+  for (const name of await makeCopies(notebooks, copies)) {
     console.error(
       `${name} is newer than your copy, which keeps your changes: deno task notebook reset ${name}`,
     );
@@ -71,7 +75,7 @@ async function open(options: OpenOptions): Promise<number> {
     "jupyterlab",
     "--ServerApp.ip=127.0.0.1",
     "--ServerApp.local_hostnames=127.0.0.1",
-    `--ServerApp.root_dir=${copiesFolder(notebooks)}`,
+    `--ServerApp.root_dir=${copies}`,
     "--LabApp.default_url=/lab/tree/START.md",
     // In a container one is root, and only this machine can reach the server.
     ...(Deno.build.os !== "windows" && Deno.uid() === 0 ? ["--allow-root"] : []),
@@ -80,11 +84,17 @@ async function open(options: OpenOptions): Promise<number> {
   ]);
 }
 
+async function copiesFolder(): Promise<string> {
+  const { holdsCopies } = await import("./notebook/copies.ts");
+  return await holdsCopies(own) ? resolve(own) : join(notebooks, "mine");
+}
+
 async function reset(starts: readonly string[]): Promise<number> {
   const { writeCopy } = await import("./notebook/copies.ts");
   const { findNotebooks } = await import("./notebook/files.ts");
   const names = await findNotebooks(notebooks, starts);
-  for (const name of names) await writeCopy(notebooks, name);
+  const copies = await copiesFolder();
+  for (const name of names) await writeCopy(notebooks, copies, name);
   console.error(`Reset: ${names.join(", ")}`);
   return 0;
 }

@@ -1,16 +1,17 @@
 /**
- * The learner's copies of the notebooks, in `notebooks/mine/`, which git ignores: they may be changed and reset, and
- * the shipped notebooks stay as they are.
+ * The learner's copies of the notebooks: in `notebooks/mine/` of a clone, which git ignores, or in the folder that
+ * `podium init` made. They may be changed and reset, and the shipped notebooks stay as they are.
  */
 import { join } from "node:path";
 import { z } from "zod";
 import { derive, notebookNames } from "./files.ts";
 
-/** The folder of the copies. */
-export const copiesFolder = (notebooks: string): string => join(notebooks, "mine");
-
 /** Where the shipped notebook is kept next to its copy, to tell a changed copy from an unchanged one. */
-const shippedFolder = (notebooks: string) => join(copiesFolder(notebooks), ".shipped");
+const shippedFolder = (copies: string) => join(copies, ".shipped");
+
+/** Whether a folder holds copies that `makeCopies` made. */
+export const holdsCopies = (folder: string): Promise<boolean> =>
+  Deno.stat(shippedFolder(folder)).then(({ isDirectory }) => isDirectory, () => false);
 
 /**
  * Copies the notebooks that have no copy yet, replaces unchanged copies of notebooks that Podium has changed, and writes
@@ -18,27 +19,27 @@ const shippedFolder = (notebooks: string) => join(copiesFolder(notebooks), ".shi
  *
  * @returns the names of changed copies whose notebook Podium has changed too: these are left alone
  */
-export async function makeCopies(notebooks: string): Promise<string[]> {
-  await Deno.mkdir(shippedFolder(notebooks), { recursive: true });
+export async function makeCopies(notebooks: string, copies: string): Promise<string[]> {
+  await Deno.mkdir(shippedFolder(copies), { recursive: true });
   const outdated: string[] = [];
   const names = await notebookNames(notebooks);
   for (const name of names) {
-    const copy = await cellsIn(join(copiesFolder(notebooks), `${name}.ipynb`));
-    const last = await cellsIn(join(shippedFolder(notebooks), `${name}.ipynb`));
+    const copy = await cellsIn(join(copies, `${name}.ipynb`));
+    const last = await cellsIn(join(shippedFolder(copies), `${name}.ipynb`));
     const current = cellsOf(await derive(notebooks, name));
     if (last === current && copy !== null) continue;
-    if (copy === null || copy === last) await writeCopy(notebooks, name);
+    if (copy === null || copy === last) await writeCopy(notebooks, copies, name);
     else outdated.push(name);
   }
   const lines = await Promise.all(names.map((name) => startLine(notebooks, name)));
-  await Deno.writeTextFile(join(copiesFolder(notebooks), "START.md"), startPage(lines));
+  await Deno.writeTextFile(join(copies, "START.md"), startPage(lines));
   return outdated;
 }
 
 /** Replaces a copy with the shipped notebook. Changes in the copy are lost. */
-export async function writeCopy(notebooks: string, name: string): Promise<void> {
+export async function writeCopy(notebooks: string, copies: string, name: string): Promise<void> {
   const text = await derive(notebooks, name);
-  for (const folder of [copiesFolder(notebooks), shippedFolder(notebooks)]) {
+  for (const folder of [copies, shippedFolder(copies)]) {
     await Deno.mkdir(folder, { recursive: true });
     await Deno.writeTextFile(join(folder, `${name}.ipynb`), text);
   }

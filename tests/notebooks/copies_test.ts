@@ -1,7 +1,7 @@
 /** A learner's copies: changed ones are never touched, unchanged ones follow the shipped notebooks. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { copiesFolder, makeCopies, writeCopy } from "../../scripts/notebook/copies.ts";
+import { makeCopies, writeCopy } from "../../scripts/notebook/copies.ts";
 
 /** A folder with one notebook, and what a learner and Podium do with it. */
 async function withNotebook(
@@ -12,7 +12,7 @@ async function withNotebook(
   }) => Promise<void>,
 ): Promise<void> {
   const notebooks = await Deno.makeTempDir();
-  const path = join(copiesFolder(notebooks), "01_x.ipynb");
+  const path = join(join(notebooks, "mine"), "01_x.ipynb");
   try {
     await work(notebooks, {
       ship: (code) =>
@@ -31,10 +31,10 @@ async function withNotebook(
 Deno.test("an unchanged copy follows the shipped notebook, outputs or not", async () => {
   await withNotebook(async (notebooks, { ship, copy, edit }) => {
     await ship("1 + 1;");
-    assert.deepEqual(await makeCopies(notebooks), []);
+    assert.deepEqual(await makeCopies(notebooks, join(notebooks, "mine")), []);
     await edit('"outputs": []', '"outputs": [{ "output_type": "stream", "name": "stdout", "text": "2" }]');
     await ship("2 + 2;");
-    assert.deepEqual(await makeCopies(notebooks), []);
+    assert.deepEqual(await makeCopies(notebooks, join(notebooks, "mine")), []);
     assert.match(await copy(), /2 \+ 2;/);
   });
 });
@@ -42,23 +42,23 @@ Deno.test("an unchanged copy follows the shipped notebook, outputs or not", asyn
 Deno.test("a changed copy is left alone, named where Podium's is newer, and can be reset", async () => {
   await withNotebook(async (notebooks, { ship, copy, edit }) => {
     await ship("1 + 1;");
-    await makeCopies(notebooks);
+    await makeCopies(notebooks, join(notebooks, "mine"));
     await edit("1 + 1;", "40 + 2;");
-    assert.deepEqual(await makeCopies(notebooks), []);
+    assert.deepEqual(await makeCopies(notebooks, join(notebooks, "mine")), []);
     await ship("2 + 2;");
-    assert.deepEqual(await makeCopies(notebooks), ["01_x"]);
+    assert.deepEqual(await makeCopies(notebooks, join(notebooks, "mine")), ["01_x"]);
     assert.match(await copy(), /40 \+ 2;/);
-    await writeCopy(notebooks, "01_x");
+    await writeCopy(notebooks, join(notebooks, "mine"), "01_x");
     assert.match(await copy(), /2 \+ 2;/);
-    assert.deepEqual(await makeCopies(notebooks), []);
+    assert.deepEqual(await makeCopies(notebooks, join(notebooks, "mine")), []);
   });
 });
 
 Deno.test("the start page links every notebook by its title", async () => {
   await withNotebook(async (notebooks, { ship }) => {
     await ship("1 + 1;");
-    await makeCopies(notebooks);
-    const page = await Deno.readTextFile(join(copiesFolder(notebooks), "START.md"));
+    await makeCopies(notebooks, join(notebooks, "mine"));
+    const page = await Deno.readTextFile(join(join(notebooks, "mine"), "START.md"));
     assert.match(page, /\[First steps\]\(01_x\.ipynb\)/);
   });
 });

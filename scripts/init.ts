@@ -1,0 +1,93 @@
+/**
+ * WHY: after an install a person needs a folder of their own: a registry, jobs and lessons that may be changed, and the
+ * import name "podium" for scripts. Nothing is copied before it is asked for, and nothing that exists is overwritten.
+ *
+ *   podium init                 in this folder
+ *   podium init my-models       in a new one
+ */
+import { dirname, join, relative } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import project from "../deno.json" with { type: "json" };
+import { UserError } from "../lib/errors.ts";
+import { bareCommand, jsonOption, printJson, runCli } from "./cli.ts";
+import { makeCopies } from "./notebook/copies.ts";
+
+const root = join(dirname(fileURLToPath(import.meta.url)), "..");
+
+interface Made {
+  readonly folder: string;
+  readonly written: string[];
+  /** What was there already, and stays as it is. */
+  readonly kept: string[];
+}
+
+async function init(folder: string): Promise<Made> {
+  if (relative(root, await realPath(folder)) === "") {
+    throw new UserError(`${folder} is Podium itself, which has all of it: give another folder`);
+  }
+  const made: Made = { folder, written: [], kept: [] };
+  for (const path of ["models.json", "deno.lock", "package.json", ...await jobFiles()]) {
+    await write(made, path, await Deno.readTextFile(join(root, path)));
+  }
+  await write(made, "deno.json", `${JSON.stringify(ownConfig(), null, 2)}\n`);
+  await makeCopies(join(root, "notebooks"), join(folder, "notebooks"));
+  return made;
+}
+
+/** Deno resolves every import by the configuration of the program that runs, so Podium's own imports are listed too. */
+function ownConfig() {
+  const at = pathToFileURL(root).href;
+  return {
+    nodeModulesDir: "none",
+    imports: { ...project.imports, podium: `${at}/mod.ts`, "podium/": `${at}/` },
+  };
+}
+
+async function jobFiles(): Promise<string[]> {
+  const files = await Array.fromAsync(Deno.readDir(join(root, "prompts")));
+  return files.filter(({ isFile }) => isFile).map(({ name }) => `prompts/${name}`).sort();
+}
+
+async function write({ folder, written, kept }: Made, path: string, text: string): Promise<void> {
+  const file = join(folder, path);
+  await Deno.mkdir(dirname(file), { recursive: true });
+  try {
+    await Deno.writeTextFile(file, text, { createNew: true });
+    written.push(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    kept.push(path);
+  }
+}
+
+async function realPath(folder: string): Promise<string> {
+  await Deno.mkdir(folder, { recursive: true });
+  return await Deno.realPath(folder);
+}
+
+function report({ folder, written, kept }: Made): string {
+  const here = folder === "." ? "this folder" : folder;
+  return [
+    `${here} has a registry (models.json), jobs (prompts/), lessons (notebooks/), and the import name "podium" (deno.json).`,
+    ...(kept.length === 0 ? [] : [`Kept as it was: ${kept.join(", ")}.`]),
+    ...(written.length === 0 && kept.length > 0 ? ["Nothing was missing."] : []),
+    `Next: ${
+      folder === "." ? "" : `cd ${folder}, then `
+    }deno task bench, or deno task notebook for the lessons.`,
+  ].join("\n");
+}
+
+const command = bareCommand("init")
+  .usage("[FOLDER] [options]")
+  .argument("[folder]", "where to put it", ".")
+  .addOption(jsonOption());
+
+await runCli(async () => {
+  command.action(async (folder: string, options: { json?: boolean }) => {
+    const made = await init(folder);
+    if (options.json) printJson(made);
+    else console.log(report(made));
+  });
+  await command.parseAsync(Deno.args, { from: "user" });
+  return 0;
+});
