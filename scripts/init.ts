@@ -39,6 +39,7 @@ function ownConfig() {
   const at = pathToFileURL(root).href;
   return {
     nodeModulesDir: "none",
+    allowScripts: project.allowScripts,
     imports: { ...project.imports, podium: `${at}/mod.ts`, "podium/": `${at}/` },
   };
 }
