@@ -33,7 +33,7 @@ const packageJson = {
 };
 
 /** What an installed Podium does not use. */
-const LEFT_OUT = /^(\.|tests\/|reports\/|benchmarks\/|package\/|docs\/images\/)/;
+const LEFT_OUT = /^(\.|tests\/|reports\/|benchmarks\/|docs\/images\/)/;
 
 async function pack(folder: string): Promise<string> {
   const dir = await Deno.makeTempDir({ prefix: "podium-npm-" });
@@ -43,7 +43,7 @@ async function pack(folder: string): Promise<string> {
       if (!LEFT_OUT.test(path)) await copyFile(join(root, path), join(to, "project", path));
     }
     for (const path of ["README.md", "LICENSE"]) await Deno.copyFile(join(root, path), join(to, path));
-    await Deno.copyFile(join(root, "package", "podium.mjs"), join(to, "podium.mjs"));
+    await Deno.copyFile(join(root, "scripts", "podium.mjs"), join(to, "podium.mjs"));
     await Deno.writeTextFile(join(to, "package.json"), `${JSON.stringify(packageJson, null, 2)}\n`);
     await Deno.mkdir(folder, { recursive: true });
     const file = join(folder, `${NAME}-${project.version}.tgz`);

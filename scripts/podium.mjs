@@ -14,7 +14,7 @@ import process from "node:process";
 import { fileURLToPath } from "node:url";
 
 const here = dirname(fileURLToPath(import.meta.url));
-/** In a clone the project is the folder above; in a package it is packed beside this file. */
+/** In a package the project lies beside this file; in a clone it is the folder above. */
 const packed = join(here, "project");
 const source = existsSync(packed) ? packed : dirname(here);
 const project = JSON.parse(readFileSync(join(source, "deno.json"), "utf8"));
