@@ -69,7 +69,7 @@ export interface AnswerHead {
 }
 
 /** Puts the pieces of an answer together, for a request without `stream`. */
-export class AnswerParts {
+export class CollectedAnswer {
   #text = "";
   readonly #calls: { id: string; name: string; arguments: string }[] = [];
   readonly #logprobs: TokenLogprob[] = [];
@@ -121,7 +121,7 @@ const logprobsJson = ({ logprobs }: AnswerRequest, tokens: readonly TokenLogprob
 export function wholeAnswer(
   request: AnswerRequest,
   head: AnswerHead,
-  { text, calls, logprobs }: Pick<AnswerParts, "text" | "calls" | "logprobs">,
+  { text, calls, logprobs }: Pick<CollectedAnswer, "text" | "calls" | "logprobs">,
   result: Generated,
 ) {
   const finish_reason = result.finishReason;

@@ -4,9 +4,9 @@ import type { Clock } from "../clock.ts";
 import { accessFor } from "./access.ts";
 import {
   type AnswerHead,
-  AnswerParts,
   type AnswerPiece,
   ChunkWriter,
+  CollectedAnswer,
   type Generated,
   wholeAnswer,
 } from "./answer.ts";
@@ -194,7 +194,7 @@ class ModelServer {
     const prefix = request.route === "chat" ? "chatcmpl" : "cmpl";
     const head = { id: `${prefix}-${this.options.randomId()}`, created: this.options.now(), model: modelId };
     if (request.stream) return this.#stream(request, head, generation, gone);
-    const parts = new AnswerParts();
+    const parts = new CollectedAnswer();
     const result = await this.#inTurn(generation, (piece) => parts.add(piece), gone);
     return Response.json(wholeAnswer(request, head, parts, result));
   }
