@@ -24,6 +24,8 @@ export interface GeneratedCandidate {
   /** Share of requests with one stall of 200 ms. Default 0. */
   readonly stalling?: number;
   readonly answer?: string;
+  /** Answers by prompt, before `answer`. */
+  readonly answers?: ReadonlyMap<string, string>;
   readonly tokenSource?: RequestRecord["token_source"];
   readonly cut?: boolean;
 }
@@ -191,7 +193,9 @@ export function* generateRecords(
           random,
         });
         nowMs = sample.end_ms + 5;
-        const content = sample.status === "ok" ? candidate.answer ?? `An answer to ${prompt.id}.` : "";
+        const content = sample.status === "ok"
+          ? candidate.answers?.get(prompt.id) ?? candidate.answer ?? `An answer to ${prompt.id}.`
+          : "";
         yield {
           sample,
           answer: { id, candidate: candidate.id, prompt_id: prompt.id, phase, round, content, reasoning: "" },

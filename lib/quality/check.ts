@@ -161,7 +161,7 @@ function verdictOf(
     }
     case "regex": {
       const flags = RE2JS.MULTILINE | (check.match_case ? 0 : RE2JS.CASE_INSENSITIVE);
-      const found = RE2JS.compile(check.pattern, flags).test(answer);
+      const found = compiled(check.pattern, flags).test(answer);
       return { passed: found !== check.absent, detail: `the pattern is ${found ? "" : "not "}found` };
     }
     case "items":
@@ -246,6 +246,17 @@ function sourceOf({ messages }: CheckedPrompt): string {
 function occurs(text: string, answer: string, matchCase: boolean): boolean {
   const [needle, hay] = [plainText(text), plainText(answer)];
   return matchCase ? hay.includes(needle) : fold(hay).includes(fold(needle));
+}
+
+/** The patterns of a job are few, and its answers many. */
+const patterns = new Map<string, RE2JS>();
+
+function compiled(pattern: string, flags: number): RE2JS {
+  const key = `${flags} ${pattern}`;
+  const known = patterns.get(key) ?? RE2JS.compile(pattern, flags);
+  if (patterns.size >= 500) patterns.clear();
+  patterns.set(key, known);
+  return known;
 }
 
 function contains({ texts, need, match_case }: CheckOf<"contains">, answer: string): CheckVerdict {

@@ -223,10 +223,14 @@ function numberWords(
   text: string,
   language: SpelledLanguage,
 ): { value: number; start: number; end: number }[] {
-  const valueOf = (word: string) => tables[language].get(fold(word)) ?? hundreds[language][fold(word)];
+  const valueOf = (word: string) => {
+    const folded = fold(word);
+    return tables[language].get(folded) ?? hundreds[language][folded];
+  };
   return [...text.matchAll(/\p{L}+(?:-\p{L}+)*/gu)].flatMap(({ 0: word, index }) => {
     const whole = valueOf(word);
     if (whole !== undefined) return [{ value: whole, start: index, end: index + word.length }];
+    if (!word.includes("-")) return [];
     const pieces = [...word.matchAll(/\p{L}+/gu)].map(({ 0: piece, index: at }) => ({
       value: valueOf(piece),
       start: index + at,

@@ -220,7 +220,9 @@ function warningsOf(
   return [
     unchecked.length === 0 ? [] : {
       code: "unchecked-prompts",
-      message: `${unchecked.length} prompts have no checks and are not scored: ${unchecked.join(", ")}`,
+      message: `${unchecked.length} prompts have no checks and are not scored: ${
+        unchecked.slice(0, 6).join(", ")
+      }${unchecked.length > 6 ? " …" : ""}`,
       remedy: "add checks to the prompt set, or let people rate these answers",
     },
     unjudged.length === 0 ? [] : {

@@ -44,11 +44,12 @@ export async function readRecordedAnswers(folder: string): Promise<RecordedAnswe
  *   judge answers to another question
  */
 export function promptsOfRun(info: RunInfo, set: PromptSet): Prompt[] {
+  const byId = new Map(set.prompts.map((one) => [one.id, one]));
   return info.plan.prompt_set.prompts.map((recorded) => {
     const { id, sha256 } = recorded;
     const padded = originalOf(recorded, set);
     if (padded !== null) return padded;
-    const prompt = set.prompts.find((one) => one.id === id);
+    const prompt = byId.get(id);
     if (prompt?.sha256 === sha256) return prompt;
     const fault = prompt ? "has another text there" : "is not in it";
     throw new UserError(

@@ -82,9 +82,10 @@ export function makeSheet(
     answers.filter(({ content }) => visibleAnswer(content) !== ""),
     ({ prompt_id, content }) => JSON.stringify([prompt_id, visibleAnswer(content)]),
   );
+  const byId = new Map(prompts.map((one) => [one.id, one]));
   const drafts = [...byText.values()].flatMap((same) => {
     const [first] = same;
-    const prompt = prompts.find(({ id }) => id === first?.prompt_id);
+    const prompt = byId.get(first?.prompt_id ?? "");
     if (!first || !prompt) return [];
     const item = createHash("sha256").update(`${seed} ${first.id}`).digest("hex").slice(0, 8);
     const shown: SheetItem = {

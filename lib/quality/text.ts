@@ -49,6 +49,8 @@ export function plainText(markdown: string): string {
  * ```
  */
 export function fold(text: string): string {
+  // Most words are plain: nothing to decompose.
+  if (!/[^\0-\x7f]/.test(text)) return text.toLowerCase();
   return text.normalize("NFKD").replaceAll(/[\u0300-\u036f]+/g, "").normalize("NFKC").toLowerCase()
     .replaceAll("ß", "ss");
 }
