@@ -46,7 +46,7 @@ export interface MetricChange {
 export interface CandidateChange {
   readonly candidate: string;
   readonly before: string;
-  readonly matched_by: "id" | "alias";
+  readonly matched_by: "id" | "alias" | "alone";
   readonly requests: { readonly before: Counts; readonly after: Counts };
   /** `now fails`: it had good requests, and has none any more. */
   readonly status: "measured" | "now fails" | "now answers" | "fails in both";
@@ -153,10 +153,11 @@ function refuseWithoutCommonPrompt(before: ComparableRun, after: ComparableRun):
 export interface MatchedCandidate {
   readonly before: RunCandidate;
   readonly after: RunCandidate;
-  readonly matchedBy: "id" | "alias";
+  /** `alone`: each run has one candidate, and the new one is to replace the other. */
+  readonly matchedBy: "id" | "alias" | "alone";
 }
 
-/** By id; what is left, by alias where that is unique on both sides. */
+/** By id; what is left, by alias where that is unique on both sides; and the only candidates of two runs. */
 export function matchCandidates(before: ComparableRun, after: ComparableRun): MatchedCandidate[] {
   const byId = after.candidates.flatMap((one): MatchedCandidate[] => {
     const match = before.candidates.find((other) => other.info.id === one.info.id);
@@ -173,7 +174,12 @@ export function matchCandidates(before: ComparableRun, after: ComparableRun): Ma
     const unique = alone(restAfter, one.info.alias) !== undefined;
     return match === undefined || !unique ? [] : [{ before: match, after: one, matchedBy: "alias" }];
   });
-  return [...byId, ...byAlias];
+  const matched = [...byId, ...byAlias];
+  const [old, fresh] = [before.candidates[0], after.candidates[0]];
+  const single = before.candidates.length === 1 && after.candidates.length === 1;
+  return matched.length === 0 && single && old !== undefined && fresh !== undefined
+    ? [{ before: old, after: fresh, matchedBy: "alone" }]
+    : matched;
 }
 
 interface Control {

@@ -109,7 +109,8 @@ export function gateRuns(
   scores: { readonly before: RunScores; readonly after: RunScores } | null,
   terms: GateTerms,
 ): GateReport {
-  const pairs = matchCandidates(before, after).map(({ before, after }) => ({ before, after }));
+  const pairs = matchCandidates(before, after);
+  const replaced = pairs.find(({ matchedBy }) => matchedBy === "alone")?.before.info.id;
   const blocking = conditionDifferences(before, after).filter((one) => one.blocking).map((one) => one.what);
   const drafts = pairs.flatMap((pair) => [
     ...timedParts(pair, { before, after, blocking, terms }),
@@ -123,8 +124,10 @@ export function gateRuns(
     ...drafts.map((draft, at): GatedPart => {
       const p = corrected[at] ?? null;
       const { passes, ...part } = draft;
+      const whys = [replaced === undefined ? "" : `in place of ${replaced}`, part.why];
       return {
         ...part,
+        why: whys.filter((one) => one !== "").join("; "),
         p_fail: p,
         verdict: p !== null && p <= ERROR ? "fail" : passes ? "pass" : "can't tell",
       };

@@ -157,6 +157,14 @@ Deno.test("a candidate is matched by its id, then by an alias that is unique", a
   assert.deepEqual(only?.only_after, ["fresh", "n:c"]);
 });
 
+Deno.test("the only candidates of two runs are compared whatever their names: one is to replace the other", async () => {
+  const runs = await runsOf({ candidates: [candidate("old")] }, { candidates: [candidate("new")] });
+  const [only] = compareAllRuns(runs, options).runs;
+  assert.deepEqual(only?.candidates.map((one) => [one.before, one.candidate, one.matched_by]), [
+    ["old", "new", "alone"],
+  ]);
+});
+
 Deno.test("a candidate that fails now is a regression, with its reason", async () => {
   const runs = await runsOf(
     { candidates: [candidate("a"), candidate("b", 1, { failing: 1 })] },
