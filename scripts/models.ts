@@ -25,6 +25,7 @@ import {
   runCli,
   storeOption,
 } from "./cli.ts";
+import { fitOptions, type FitSettings } from "./fit/options.ts";
 import type { CompileSettings } from "./models/compile.ts";
 import type { ServiceOptions } from "./models/service.ts";
 import type { Options } from "./models/catalog.ts";
@@ -49,8 +50,14 @@ function commandLine(done: (code: number) => void): Command {
   const yes = "make the change; otherwise it is only shown";
   filtered("list", "list the models of the registry")
     .action(async (options: Options) => done(await (await list()).list(options)));
-  filtered("fit", "show which models this machine can run now, and why it can't run the others")
-    .action(async (options: Options) => done(await (await list()).fit(options)));
+  fitOptions(
+    program.command("fit [names...]").description(
+      "predict which models fit and how fast they are: deno task fit",
+    ),
+  )
+    .action(async (names: string[], settings: FitSettings) =>
+      done(await (await import("./fit/execute.ts")).fit(names, settings))
+    );
   command(
     program,
     "pull [names...]",

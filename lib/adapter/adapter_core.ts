@@ -68,6 +68,11 @@ export class AdapterCore implements TextGenerator {
         ),
       );
     }
+    const refused = job.tools.length > 0 ? "tools" : job.logprobs !== null ? "logprobs" : null;
+    if (refused !== null) {
+      const why = `this model is an adapter, which has no ${refused}: leave them out`;
+      return Promise.reject(new ApiError(400, why, { param: refused }));
+    }
     const request = requestOf(job);
     return Promise.resolve((emit, signal) => this.#run(request, emit, signal));
   }

@@ -48,7 +48,7 @@ export async function requireRun(name: string | undefined, root: string, flag = 
 }
 
 /** The runs below a folder, the latest one last: an id begins with the time at which its run began. */
-async function runIds(root: string): Promise<string[]> {
+export async function runIds(root: string): Promise<string[]> {
   const ids: string[] = [];
   try {
     for await (const { name } of Deno.readDir(root)) {

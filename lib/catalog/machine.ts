@@ -18,6 +18,8 @@ export interface MachineDescription {
 export interface Machine extends MachineDescription {
   /** Memory that a new program can have without swapping, in GB. */
   readonly freeRamGb: number;
+  /** Memory of the largest graphics card that has its own, in GB; left out where none is known. */
+  readonly vramGb?: number;
 }
 
 const tenth = (value: number) => Math.round(value * 10) / 10;
@@ -34,7 +36,7 @@ const tenth = (value: number) => Math.round(value * 10) / 10;
 export async function describeMachine(): Promise<Machine> {
   const memory = Deno.systemMemoryInfo();
   const processors = cpus();
-  const { gpu, os } = await systemNames();
+  const { gpu, os, vramGb } = await systemNames();
   return {
     cpu: processors[0]?.model.replaceAll(/\s+/g, " ").trim() || "unknown",
     cores: Math.max(1, processors.length),
@@ -43,14 +45,15 @@ export async function describeMachine(): Promise<Machine> {
     os,
     arch: Deno.build.arch,
     freeRamGb: tenth(memory.available / GB),
+    ...(vramGb === null ? {} : { vramGb }),
   };
 }
 
-async function systemNames(): Promise<{ gpu: string[]; os: string }> {
+async function systemNames(): Promise<{ gpu: string[]; os: string; vramGb: number | null }> {
   const kernel = `${Deno.build.os} ${release()}`;
   // A task that may run some programs alone must not ask its user for each of the system's.
   const { state } = await Deno.permissions.query({ name: "run" });
-  if (state !== "granted") return { gpu: [], os: kernel };
+  if (state !== "granted") return { gpu: [], os: kernel, vramGb: null };
   try {
     const { default: si } = await import("systeminformation");
     const [graphics, system] = await Promise.all([si.graphics(), si.osInfo()]);
@@ -58,13 +61,19 @@ async function systemNames(): Promise<{ gpu: string[]; os: string }> {
       `${card.vendor} ${card.model}`.replaceAll(/\s+/g, " ").trim()
     );
     const named = system.distro !== "" && system.distro !== "unknown";
+    // In MB of 2^20 bytes; a card that borrows the machine's memory has none of its own.
+    const own = graphics.controllers.map(({ vram, vramDynamic, memoryTotal }) =>
+      memoryTotal ?? (vramDynamic ? 0 : vram ?? 0)
+    );
+    const most = Math.max(0, ...own);
     return {
+      vramGb: most >= 1024 ? tenth(most / 1024) : null,
       gpu: gpu.filter((name) => name !== ""),
       os: named ? `${system.distro} ${system.release}`.trim() : kernel,
     };
   } catch {
     // No information, or no permission: a report without the GPU's name is still a report.
-    return { gpu: [], os: kernel };
+    return { gpu: [], os: kernel, vramGb: null };
   }
 }
 
@@ -122,6 +131,13 @@ export function neededRamGb(model: Model, options: FitOptions = {}): number | nu
   return (bytes + tokens * perToken) / GB + ENGINE_GB;
 }
 
+/** The course's rule, as a list of no or one reason: the machine's total RAM against `min_ram_gb`. */
+export function asksForMore(model: Model, machine: MachineDescription): string[] {
+  return machine.ram_gb < model.minRamGb * SOLD_RAM_SHARE
+    ? [`it asks for ${model.minRamGb} GB of RAM, this machine has ${machine.ram_gb} GB`]
+    : [];
+}
+
 /**
  * Whether this machine can run a model now: its total RAM against `min_ram_gb`, as the course has it (a
  * machine sold with 16 GB reports up to 8 % less, which is forgiven), and its free RAM against weights,
@@ -137,10 +153,7 @@ export function neededRamGb(model: Model, options: FitOptions = {}): number | nu
  * ```
  */
 export function fits(model: Model, machine: Machine, options: FitOptions = {}): Fit {
-  const reasons: string[] = [];
-  if (machine.ram_gb < model.minRamGb * SOLD_RAM_SHARE) {
-    reasons.push(`it asks for ${model.minRamGb} GB of RAM, this machine has ${machine.ram_gb} GB`);
-  }
+  const reasons = asksForMore(model, machine);
   const neededGb = neededRamGb(model, options);
   if (neededGb !== null && machine.freeRamGb < neededGb + RESERVE_GB) {
     reasons.push(

@@ -3,7 +3,7 @@
  * constants of the engine's process were measured and `deno task bench:fit` measures them again.
  */
 import { bitsPerWeight } from "./gguf.ts";
-import type { GgufLayout } from "./gguf_layout.ts";
+import type { GgufLayout, WeightGroup } from "./gguf_layout.ts";
 
 /** How a model is run, as far as its memory depends on it. */
 export interface ContextUse {
@@ -37,6 +37,8 @@ export interface MemoryParts {
   readonly weights: number;
   /** Weights that llama.cpp keeps a second time, in an order that suits the processor. */
   readonly repacked: number;
+  /** The plain copy, for looking tokens up, of an output matrix that is repacked and has no embedding beside it. */
+  readonly lookup: number;
   readonly kv: number;
   /** Intermediate results of one call. */
   readonly compute: number;
@@ -65,19 +67,22 @@ const VOCABULARY_BYTES = 526;
  * ```
  */
 export function memoryParts(layout: GgufLayout, use: ContextUse, arch: string): MemoryParts {
-  const all = layout.weights.reduce((sum, { bytes }) => sum + bytes, 0);
-  const repacked = layout.weights.filter(({ format, part }) =>
+  const twice = layout.weights.filter(({ format, part }) =>
     part !== "embedding" && (REPACKED[arch] ?? []).includes(format)
-  ).reduce((sum, { bytes }) => sum + bytes, 0);
+  );
+  const tied = !layout.weights.some(({ part }) => part === "embedding");
   const { feedForwardLength, embeddingLength, vocabulary } = layout;
   return {
-    weights: all,
-    repacked,
+    weights: sumOf(layout.weights),
+    repacked: sumOf(twice),
+    lookup: tied ? sumOf(twice.filter(({ part }) => part === "output")) : 0,
     kv: kvCacheBytes(layout, use),
     compute: use.batchTokens * 4 * (3 * feedForwardLength + 4 * embeddingLength) + 4 * vocabulary,
     engine: ENGINE_BYTES + VOCABULARY_BYTES * vocabulary,
   };
 }
+
+const sumOf = (groups: readonly WeightGroup[]) => groups.reduce((sum, { bytes }) => sum + bytes, 0);
 
 /** ggml_repack_get_optimal_repack_type: processors with AVX2, and with Arm's dot product and matrix instructions. */
 const REPACKED: Readonly<Record<string, readonly string[]>> = {
@@ -105,15 +110,16 @@ const padded = (tokens: number) => Math.ceil(tokens / 256) * 256;
  * Bytes that must stay in memory for the model to run at its speed. The file's own pages of repacked weights are not
  * among them: the system can drop those.
  */
-export const neededBytes = ({ weights, kv, compute, engine }: MemoryParts): number =>
-  weights + kv + compute + engine;
+export const neededBytes = (
+  { weights, lookup, kv, compute, engine }: MemoryParts,
+): number => weights + lookup + kv + compute + engine;
 
 /**
  * Resident size of the engine's process, as the system reports it: with a mapped file it counts repacked weights
  * twice.
  */
 export const residentBytes = (parts: MemoryParts, { mmap }: Pick<ContextUse, "mmap">): number =>
-  neededBytes(parts) + (mmap ? parts.repacked : 0);
+  neededBytes(parts) + (mmap ? parts.repacked - parts.lookup : 0);
 
 /**
  * The longest context whose memory stays within `bytes`; at most what the model was trained for, null where not even

@@ -128,6 +128,8 @@ export interface Model {
   readonly license: License;
   readonly contextTokens: number | null;
   readonly parametersB: number | null;
+  /** Of a mixture of experts: the parameters that one token passes through; null for other models. */
+  readonly activeParametersB: number | null;
   /** Bytes of KV cache (16-bit) per token of context; null where unknown. */
   readonly kvBytesPerToken: number | null;
   /** A router prefers the lower number. */
@@ -136,6 +138,14 @@ export interface Model {
   readonly foundryAlias: string | null;
   readonly default: "always" | "where-reachable" | false;
   readonly chatTemplate: "own" | "plain";
+  /** What its chat template is made for; a field that is not stated is not known. */
+  readonly chat: {
+    readonly tools?: boolean | undefined;
+    readonly thinking?: boolean | undefined;
+    readonly vision?: boolean | undefined;
+  };
+  /** Where the figures of models.json come from, by field. */
+  readonly fieldSources: Readonly<Record<string, string>>;
   readonly variants: readonly Variant[];
   /** Fields of models.json that Podium doesn't define; kept as they are. */
   readonly extra: Readonly<Record<string, unknown>>;

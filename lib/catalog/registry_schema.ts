@@ -154,6 +154,9 @@ export const modelShape = z.looseObject({
   license: license.optional(),
   context_tokens: whole("tokens, a whole number").nullable().optional(),
   parameters_b: positive("billions of parameters, a number above 0").nullable().optional(),
+  active_parameters_b: positive("billions of parameters that a token passes through, a number above 0")
+    .nullable()
+    .optional(),
   kv_bytes_per_token: whole("bytes, a whole number").nullable().optional(),
   priority: z.number({ error: "a number; the lowest is taken first" }).optional(),
   notes: z.string({ error: "text" }).optional(),
@@ -162,6 +165,12 @@ export const modelShape = z.looseObject({
     error: '"always", "where-reachable" or false',
   }).optional(),
   chat_template: z.enum(["own", "plain"], { error: "own or plain" }).optional(),
+  chat: z.strictObject({
+    tools: flag.optional(),
+    thinking: flag.optional(),
+    vision: flag.optional(),
+  }, { error: 'an object of "tools", "thinking", "vision", each true or false' }).optional(),
+  field_sources: z.record(z.string(), z.string(), { error: "an object of field to source" }).optional(),
   variants: z.array(variantShape, { error: "a list of variants" }).optional(),
 }, { error: "an object that describes a model" });
 

@@ -36,6 +36,8 @@ export const USED = ".used";
 /** A folder of wheels in the making. */
 export const PIP = ".pip";
 const MOVED = "moved-to.txt";
+/** What was measured of the machines that use the folder (calibration.ts). */
+export const CALIBRATION_FILE = "calibration.json";
 
 /**
  * The default model folder: `podium/models` in the user's cache folder.
@@ -265,6 +267,7 @@ export const movedMarker = (dir: string) => join(dir, MOVED);
 
 /** Whether a file in the store is bookkeeping rather than a model. */
 export const isBookkeeping = (path: string) =>
-  basename(path) === MOVED || path.endsWith(RECEIPT) || path.endsWith(`${RECEIPT}.new`) ||
+  basename(path) === MOVED || basename(path) === CALIBRATION_FILE || path.endsWith(RECEIPT) ||
+  path.endsWith(`${RECEIPT}.new`) ||
   path.endsWith(USED) ||
   path.endsWith(`${PART}.json`);

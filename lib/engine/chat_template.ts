@@ -1,6 +1,9 @@
 /** From chat messages to the one text that a model continues. */
 import { Template } from "@huggingface/jinja";
+import { toolJson } from "../endpoint/generation_request.ts";
 import type { ChatMessage } from "../endpoint/trace.ts";
+import type { ToolDefinition } from "../prompts/request_settings.ts";
+import type { CallForm } from "./call_reader.ts";
 import { reasonOf } from "../errors.ts";
 
 /** `own`: the template in the model file. `plain`: speakers' names, for a model without a template. */
@@ -11,8 +14,21 @@ export interface ChatTemplate {
   readonly kind: ChatTemplateKind;
   /** Strings that end an answer, besides the model's own end token. */
   readonly stops: readonly string[];
+  /**
+   * How the model writes calls of the tools that its own template lists; null where the template lists none, or
+   * teaches a form that is not read here.
+   */
+  readonly callForm: CallForm | null;
+  /** Whether the template uses a variable, such as `enable_thinking`. */
+  reads(variable: string): boolean;
   /** The whole prompt, which ends where the model's answer begins. */
-  render(messages: readonly ChatMessage[]): string;
+  render(messages: readonly ChatMessage[], extras?: TemplateExtras): string;
+}
+
+/** What a template may get besides messages. */
+export interface TemplateExtras {
+  readonly tools?: readonly ToolDefinition[];
+  readonly variables?: Readonly<Record<string, unknown>>;
 }
 
 /** The special tokens that a template may place itself. */
@@ -53,19 +69,88 @@ export function chatTemplate(
       `(${reasonOf(error)}); plain speakers' names take its place`;
     return { template: plainTemplate, note };
   }
-  const render = (messages: readonly ChatMessage[]) =>
-    jinja.render({
-      messages: messages.map(({ role, content }) => ({ role, content })),
-      add_generation_prompt: true,
-      bos_token: tokens.bos,
-      eos_token: tokens.eos,
-    });
+  const renderAs =
+    (form: CallForm | null): ChatTemplate["render"] => (messages, { tools = [], variables = {} } = {}) =>
+      jinja.render({
+        ...variables,
+        messages: messagesJson(messages, form),
+        ...(tools.length === 0 ? {} : { tools: tools.map(toolJson) }),
+        add_generation_prompt: true,
+        bos_token: tokens.bos,
+        eos_token: tokens.eos,
+      });
+  const callForm = callFormOf(renderAs(null));
+  const render = renderAs(callForm);
   const template: ChatTemplate = {
     kind: "own",
     stops: [],
-    render: (messages) => renderOwn(render, messages),
+    callForm,
+    reads: (variable) => new RegExp(`\\b${RegExp.escape(variable)}\\b`).test(source),
+    render: (messages, extras) => renderOwn((some) => render(some, extras), messages),
   };
   return { template, note: null };
+}
+
+/** Messages as templates have them: arguments are objects, and a tool's message names its tool. */
+function messagesJson(messages: readonly ChatMessage[], form: CallForm | null) {
+  const names = new Map(
+    messages.flatMap(({ tool_calls = [] }) => tool_calls.map(({ id, name }) => [id, name] as const)),
+  );
+  // Mistral's templates demand ids of nine letters and digits.
+  const idOf = (id: string) =>
+    form === "mistral" ? id.replaceAll(/[^a-z0-9]/gi, "").slice(-9).padStart(9, "0") : id;
+  return messages.map(({ role, content, tool_calls, tool_call_id }) => ({
+    role,
+    content,
+    ...(tool_calls === undefined ? {} : {
+      tool_calls: tool_calls.map(({ id, name, arguments: text }) => ({
+        id: idOf(id),
+        type: "function",
+        function: { name, arguments: objectOrText(text) },
+      })),
+    }),
+    ...(tool_call_id === undefined
+      ? {}
+      : { tool_call_id: idOf(tool_call_id), name: names.get(tool_call_id) ?? "" }),
+  }));
+}
+
+function objectOrText(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch {
+    return json;
+  }
+}
+
+const PROBE = "podium_probe";
+
+/** What a template makes of a tool, a call and its result shows whether it takes tools, and in which form. */
+function callFormOf(render: ChatTemplate["render"]): CallForm | null {
+  const tools = [{ name: PROBE, description: "A test.", parameters: { type: "object", properties: {} } }];
+  const call = { id: "abcdef123", name: PROBE, arguments: '{"a":1}' };
+  const asked: ChatMessage = { role: "user", content: "Hello" };
+  let listed: string;
+  try {
+    listed = render([asked], { tools });
+  } catch {
+    return null;
+  }
+  if (!listed.includes(PROBE)) return null;
+  let called = "";
+  try {
+    const made: ChatMessage = { role: "assistant", content: "", tool_calls: [call] };
+    called = render([asked, made, { role: "tool", content: "done", tool_call_id: call.id }], { tools });
+  } catch {
+    // A template that takes no result still shows by its tools how calls are written.
+  }
+  const text = called === "" ? listed : called;
+  if (text.includes("[TOOL_CALLS]")) return "mistral";
+  if (text.includes(`<start_function_call>call:${PROBE}`)) return "gemma";
+  if (/<tool_call>\s*\{/.test(text)) return "hermes";
+  return new RegExp(`\\{\\s*"(?:name|type)":[^{}]*"${PROBE}",\\s*"(?:arguments|parameters)":`).test(called)
+    ? "json"
+    : null;
 }
 
 /** A piece of a prompt. In what the template wrote, special tokens are meant; elsewhere they are text. */
@@ -92,28 +177,53 @@ export function renderParts(
   template: ChatTemplate,
   messages: readonly ChatMessage[],
   specialTexts: (content: string) => readonly string[],
+  extras: TemplateExtras = {},
 ): PromptPart[] {
-  const names = new Set(
-    messages.flatMap(({ content }) => specialTexts(content)).filter((name) => name !== ""),
-  );
-  if (names.size === 0) return [{ text: template.render(messages), isTemplate: true }];
-  const { open, close } = unusedMarks(messages);
+  const { tools = [] } = extras;
+  const texts = [
+    ...messages.map(({ content }) => content),
+    ...messages.flatMap(({ tool_calls = [] }) => tool_calls.flatMap((call) => [call.name, call.arguments])),
+    ...tools.map((tool) => JSON.stringify(tool)),
+  ];
+  const names = new Set(texts.flatMap((text) => specialTexts(text)).filter((name) => name !== ""));
+  if (names.size === 0) return [{ text: template.render(messages, extras), isTemplate: true }];
+  const { open, close } = unusedMarks(texts);
   // Longer names first, so that a name inside another one is not marked alone.
   const longestFirst = [...names].sort((a, b) => b.length - a.length);
   const name = new RegExp(longestFirst.map((text) => RegExp.escape(text)).join("|"), "g");
+  const mark = (text: string) => text.replaceAll(name, (found) => open + found + close);
   const marked = messages.map((message) => ({
     ...message,
-    content: message.content.replaceAll(name, (text) => open + text + close),
+    content: mark(message.content),
+    ...(message.tool_calls === undefined ? {} : {
+      tool_calls: message.tool_calls.map((call) => ({ ...call, arguments: mark(call.arguments) })),
+    }),
   }));
-  const pieces = template.render(marked).split(new RegExp(`(${open}[^${open}${close}]*${close})`));
+  const markedTools = tools.map((tool) => markedDeep(tool, mark));
+  const pieces = template.render(marked, { ...extras, tools: markedTools }).split(
+    new RegExp(`(${open}[^${open}${close}]*${close})`),
+  );
   const stray = new RegExp(`[${open}${close}]`, "g");
   return pieces.map((piece, index) => ({ text: piece.replaceAll(stray, ""), isTemplate: index % 2 === 0 }))
     .filter(({ text }) => text !== "");
 }
 
-/** Two characters for private use that no message contains. */
-function unusedMarks(messages: readonly ChatMessage[]): { open: string; close: string } {
-  const used = new Set(messages.flatMap(({ content }) => [...content]));
+/** A tool with its description and the texts of its schema marked; its names stay. */
+function markedDeep(tool: ToolDefinition, mark: (text: string) => string): ToolDefinition {
+  const parameters: ToolDefinition["parameters"] = tool.parameters === undefined
+    ? undefined
+    : JSON.parse(JSON.stringify(tool.parameters), (_, value) =>
+      typeof value === "string" ? mark(value) : value);
+  return {
+    name: tool.name,
+    ...(tool.description === undefined ? {} : { description: mark(tool.description) }),
+    ...(parameters === undefined ? {} : { parameters }),
+  };
+}
+
+/** Two characters for private use that no text contains. */
+function unusedMarks(texts: readonly string[]): { open: string; close: string } {
+  const used = new Set(texts.flatMap((text) => [...text]));
   const free: string[] = [];
   for (let code = 0xe000; free.length < 2 && code < 0xf8ff; code++) {
     const mark = String.fromCodePoint(code);
@@ -151,6 +261,8 @@ const speakers = { system: "", user: "User: ", assistant: "Assistant: ", tool: "
 const plainTemplate: ChatTemplate = {
   kind: "plain",
   stops: ["\nUser:"],
+  callForm: null,
+  reads: () => false,
   render: (messages) =>
     [...messages.map(({ role, content }) => `${speakers[role]}${content}`), "Assistant:"].join("\n\n"),
 };

@@ -11,12 +11,22 @@ export interface Picking {
   readonly insteadOfEnd: Token | null;
   /** Nothing is computed beyond this number of tokens; at least 1. */
   readonly maxTokens: number;
+  /** How many of the likeliest tokens are kept with every token, with log-probabilities; null for none at all. */
+  readonly logprobs: number | null;
+}
+
+/** The log-probability of a token before sampling, and those of the likeliest tokens in its place. */
+export interface PickedLogprob {
+  readonly logprob: number;
+  readonly top: readonly { readonly token: Token; readonly logprob: number }[];
 }
 
 /** Evaluates prompts and answers, one at a time. It keeps what it evaluated for prompts that begin alike. */
 export interface Evaluator {
   /** How many tokens a prompt and its answer may have together. */
   readonly contextTokens: number;
+  /** Whether it can give log-probabilities. */
+  readonly givesLogprobs: boolean;
   /**
    * Brings the context to the prompt, reusing what the context already holds of it.
    *
@@ -39,6 +49,8 @@ export interface PromptRun {
    * @throws {Error} where the last one was an end token, or the last of `maxTokens`
    */
   next(): Promise<Token>;
+  /** The log-probabilities of a token of the answer, by its index; null where none were requested. */
+  logprobs(index: number): PickedLogprob | null;
   /** Must be called when the answer is over. */
   end(): Promise<void>;
 }

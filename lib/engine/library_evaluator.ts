@@ -12,6 +12,8 @@ import { commonStart, type Evaluator, type Picking, type PromptRun } from "./eva
 
 /** One model's evaluations in a sequence of node-llama-cpp. */
 export class LibraryEvaluator implements Evaluator {
+  readonly givesLogprobs = false;
+
   constructor(
     readonly contextTokens: number,
     private readonly llama: Llama,
@@ -40,6 +42,7 @@ export class LibraryEvaluator implements Evaluator {
         last = this.#orInstead(tokenOf(await run.next(last)), picking);
         return last;
       },
+      logprobs: () => null,
       end: async () => void await run.return(),
     };
   }

@@ -1,15 +1,19 @@
 /** Answers jobs with a loaded model: prompt, tokens, text. */
 import type { GbnfJsonSchema, Llama, LlamaModel, Token } from "node-llama-cpp";
 import type { Clock } from "../clock.ts";
+import type { ChatMessage } from "../endpoint/trace.ts";
 import { reasonOf } from "../errors.ts";
 import { Answer } from "./answer.ts";
 import { ApiError } from "../openai/api_error.ts";
+import { callGrammar } from "./call_grammar.ts";
+import { CallReader, type WrittenPiece } from "./call_reader.ts";
+import { withListedTools } from "./listed_tools.ts";
 import { type ChatTemplate, type PromptPart, renderParts } from "./chat_template.ts";
 import type { Generation, LoadedModel, TextGenerator } from "../openai/model_server.ts";
-import type { Evaluator, Picking } from "./evaluator.ts";
-import { grammarSchema, unbuildableSchema } from "./json_schema.ts";
-import type { Generated } from "../openai/answer.ts";
-import type { AnswerRequest, RequestedFormat } from "../openai/request.ts";
+import type { Evaluator, PickedLogprob, Picking } from "./evaluator.ts";
+import { grammarSchema, type SchemaObject, unbuildableSchema } from "./json_schema.ts";
+import type { AnswerPiece, Generated, TokenLogprob } from "../openai/answer.ts";
+import type { AnswerRequest } from "../openai/request.ts";
 import { StopScanner, TokenDecoder } from "../openai/streamed_text.ts";
 
 /** What the model takes from its caller. */
@@ -31,6 +35,16 @@ export class LlamaCore implements TextGenerator<LoadedModel> {
   ) {}
 
   async prepare(job: AnswerRequest): Promise<Generation> {
+    this.#checkVariables(job);
+    if (job.logprobs !== null && !this.evaluator.givesLogprobs) {
+      throw new ApiError(
+        400,
+        "log-probabilities are there only where llama.cpp is called directly, on a processor",
+        {
+          param: "logprobs",
+        },
+      );
+    }
     const prompt = this.#tokenize(job);
     const room = this.model.contextTokens - 1 - prompt.length;
     if (room < 1) {
@@ -41,7 +55,7 @@ export class LlamaCore implements TextGenerator<LoadedModel> {
         { param: job.route === "chat" ? "messages" : "prompt", code: "context_length_exceeded" },
       );
     }
-    const grammar = await this.#grammar(job.format);
+    const grammar = await this.#grammar(job);
     const maxTokens = Math.min(job.maxTokens ?? room, room);
     return (emit, signal) => this.#run({ job, prompt, maxTokens, grammar }, emit, signal);
   }
@@ -49,7 +63,7 @@ export class LlamaCore implements TextGenerator<LoadedModel> {
   #tokenize(job: AnswerRequest): Token[] {
     const parts = job.input.kind === "text"
       ? [{ text: job.input.text, isTemplate: true }]
-      : this.#render(job.input.messages);
+      : this.#render(job.input.messages, job);
     const tokens = parts.flatMap(({ text, isTemplate }, index) =>
       this.words.tokenize(text, isTemplate, index === 0 ? undefined : "trimLeadingSpace")
     );
@@ -63,13 +77,32 @@ export class LlamaCore implements TextGenerator<LoadedModel> {
     });
   }
 
-  #render(messages: Parameters<ChatTemplate["render"]>[0]): PromptPart[] {
+  /** A variable that the template does not use would change nothing, without a word. */
+  #checkVariables({ templateVariables }: AnswerRequest): void {
+    const unused = Object.keys(templateVariables).find((name) => !this.template.reads(name));
+    if (unused === undefined) return;
+    throw new ApiError(400, `this model's chat template has no '${unused.slice(0, 64)}'`, {
+      param: "chat_template_kwargs",
+    });
+  }
+
+  #render(
+    given: readonly ChatMessage[],
+    { tools, templateVariables: variables }: AnswerRequest,
+  ): PromptPart[] {
+    const ownCalls = this.template.callForm !== null;
+    const messages = ownCalls || tools.length === 0 && given.every(({ role }) => role !== "tool")
+      ? given
+      : withListedTools(given, tools);
     const specialTexts = (content: string) =>
       this.words.tokenize(content, true)
         .filter((token) => this.words.isSpecialToken(token))
         .map((token) => this.words.detokenize([token], true));
     try {
-      return renderParts(this.template, messages, specialTexts);
+      return renderParts(this.template, messages, specialTexts, {
+        variables,
+        ...(ownCalls ? { tools } : {}),
+      });
     } catch (error) {
       throw new ApiError(400, `this model's chat template refuses the messages: ${reasonOf(error)}`, {
         param: "messages",
@@ -77,10 +110,16 @@ export class LlamaCore implements TextGenerator<LoadedModel> {
     }
   }
 
-  async #grammar(format: RequestedFormat): Promise<string | null> {
+  async #grammar({ format, ...job }: AnswerRequest): Promise<string | null> {
+    const grammarOf = (schema: SchemaObject) => this.#schemaGrammar(schema);
+    if (job.tools.length > 0) return await callGrammar(job, this.template.callForm, grammarOf);
     if (format.kind === "text") return null;
     if (format.kind === "json") return (await this.llama.getGrammarFor("json")).grammar;
-    const schema = grammarSchema(format.schema);
+    return await grammarOf(format.schema);
+  }
+
+  async #schemaGrammar(given: SchemaObject): Promise<string> {
+    const schema = grammarSchema(given);
     const { grammar } = await this.llama.createGrammarForJsonSchema<GbnfJsonSchema>(schema).catch(() => {
       throw unbuildableSchema();
     });
@@ -88,10 +127,22 @@ export class LlamaCore implements TextGenerator<LoadedModel> {
     return grammar.replace(/ "(\\n){4}" \[\\n\]\*/, "");
   }
 
-  async #run(work: Work, emit: (text: string) => void, signal: AbortSignal): Promise<Generated> {
+  async #run(work: Work, emit: (piece: AnswerPiece) => void, signal: AbortSignal): Promise<Generated> {
     const { clock } = this.hooks;
     const startedAt = clock();
-    const answer = this.#answer(work, emit);
+    const calls = this.#callReader(work.job);
+    const say = (pieces: readonly WrittenPiece[]) => {
+      for (const piece of pieces) emit("text" in piece ? piece.text : piece);
+    };
+    // Tokens whose text is not out yet, since a character is not whole or a stop string may come.
+    let logprobs: TokenLogprob[] = [];
+    const emitText = (text: string) => {
+      if (calls !== null) say(calls.push(text));
+      else if (work.job.logprobs === null) emit(text);
+      else emit({ text, logprobs });
+      logprobs = [];
+    };
+    const answer = this.#answer(work, emitText);
     const run = await this.evaluator.prompt(work.prompt, this.#picking(work), signal);
     const firstAt = clock();
     let lastAt = firstAt;
@@ -103,23 +154,38 @@ export class LlamaCore implements TextGenerator<LoadedModel> {
         signal.throwIfAborted();
         // The next token is computed while the text of this one is decoded and sent.
         coming = answer.full ? null : run.next();
+        const picked = run.logprobs(answer.count - 1);
+        if (picked !== null) logprobs.push(this.#tokenLogprob(token, picked));
         answer.say(token);
         if (coming === null || answer.finish !== null) break;
       }
       answer.close();
+      if (calls !== null) say(calls.end());
     } finally {
       // The next run may only begin when nothing of this one is being computed.
       await coming?.catch(() => {});
       await run.end();
     }
+    const finish = answer.finish ?? "stop";
     return {
-      finishReason: answer.finish ?? "stop",
+      finishReason: finish === "stop" && (calls?.calls ?? 0) > 0 ? "tool_calls" : finish,
       promptTokens: work.prompt.length,
       cachedTokens: run.cachedTokens,
       outputTokens: answer.count,
       promptMs: firstAt - startedAt,
       decodeMs: lastAt - firstAt,
     };
+  }
+
+  #callReader({ tools }: AnswerRequest): CallReader | null {
+    if (tools.length === 0) return null;
+    // Nine letters and digits are what Mistral's templates take.
+    const newId = () =>
+      `${this.hooks.randomSeed().toString(36)}${this.hooks.randomSeed().toString(36)}`.padEnd(9, "0").slice(
+        0,
+        9,
+      );
+    return new CallReader(this.template.callForm ?? "json", tools.map(({ name }) => name), newId);
   }
 
   #picking({ job, grammar, maxTokens }: Work): Picking {
@@ -131,15 +197,29 @@ export class LlamaCore implements TextGenerator<LoadedModel> {
         ? this.words.tokens.nl ?? this.words.tokenize("\n")[0] ?? null
         : null,
       maxTokens,
+      logprobs: job.logprobs,
+    };
+  }
+
+  /** A token as `logprobs` show it. */
+  #tokenLogprob(token: Token, picked: PickedLogprob): TokenLogprob {
+    const text = (one: Token) => this.words.detokenize([one], true);
+    const { logprob, top } = picked;
+    return {
+      token: text(token),
+      logprob,
+      top: top.map((one) => ({ token: text(one.token), logprob: one.logprob })),
     };
   }
 
   #answer(work: Work, emit: (text: string) => void): Answer<Token> {
     const { job } = work;
+    // What opens a call is a special token in most vocabularies.
+    const withSpecial = job.tools.length > 0 && this.template.callForm !== null;
     const templateStops = job.route === "chat" && !job.ignoreEos ? this.template.stops : [];
     return new Answer<Token>({
       decoder: new TokenDecoder<Token>(
-        (tokens, before) => this.words.detokenize(tokens, false, before),
+        (tokens, before) => this.words.detokenize(tokens, withSpecial, before),
         work.prompt,
       ),
       scanner: new StopScanner([...job.stop, ...templateStops]),

@@ -250,6 +250,7 @@ const greedy: Picking = {
   grammar: null,
   insteadOfEnd: null,
   maxTokens: 1,
+  logprobs: null,
 };
 
 async function deviceOf(llama: Llama, model: LlamaModel, requested: EngineOptions["gpu"]) {

@@ -1,10 +1,25 @@
 /** Answers of the OpenAI protocol: whole, or as server-sent events. */
 import { type ApiError, errorBody } from "./api_error.ts";
+import type { CallDelta } from "../endpoint/answer_chunk.ts";
+import type { ToolCall } from "../prompts/request_settings.ts";
 import type { AnswerRequest } from "./request.ts";
+
+/** A token, its log-probability, and the likeliest tokens in its place, the likeliest first. */
+export interface TokenLogprob {
+  readonly token: string;
+  readonly logprob: number;
+  readonly top: readonly { readonly token: string; readonly logprob: number }[];
+}
+
+/** What a generation hands out as soon as it is there: text, a piece of a tool call, text with its tokens. */
+export type AnswerPiece = string | { readonly call: CallDelta } | {
+  readonly text: string;
+  readonly logprobs: readonly TokenLogprob[];
+};
 
 /** The result of one generation. Times are milliseconds on the engine's monotonic clock. */
 export interface Generated {
-  readonly finishReason: "stop" | "length";
+  readonly finishReason: "stop" | "length" | "tool_calls";
   /** Null, as `outputTokens` is, where the model can't count tokens. */
   readonly promptTokens: number | null;
   /** Prompt tokens that the engine had evaluated before and did not evaluate again. */
@@ -53,14 +68,78 @@ export interface AnswerHead {
   readonly model: string;
 }
 
+/** Puts the pieces of an answer together, for a request without `stream`. */
+export class CollectedAnswer {
+  #text = "";
+  readonly #calls: { id: string; name: string; arguments: string }[] = [];
+  readonly #logprobs: TokenLogprob[] = [];
+
+  add(piece: AnswerPiece): void {
+    if (typeof piece === "string") this.#text += piece;
+    else if ("call" in piece) this.#addCall(piece.call);
+    else {
+      this.#text += piece.text;
+      this.#logprobs.push(...piece.logprobs);
+    }
+  }
+
+  #addCall({ index, id, name, arguments: text }: CallDelta): void {
+    const call = this.#calls[index ?? 0] ??= { id: "", name: "", arguments: "" };
+    call.id += id;
+    call.name += name;
+    call.arguments += text;
+  }
+
+  get text(): string {
+    return this.#text;
+  }
+
+  get calls(): readonly ToolCall[] {
+    return this.#calls;
+  }
+
+  get logprobs(): readonly TokenLogprob[] {
+    return this.#logprobs;
+  }
+}
+
+const encoder = new TextEncoder();
+const tokenJson = ({ token, logprob }: { readonly token: string; readonly logprob: number }) => ({
+  token,
+  logprob,
+  bytes: [...encoder.encode(token)],
+});
+
+/** OpenAI's `logprobs` of a choice; null where none were requested. */
+const logprobsJson = ({ logprobs }: AnswerRequest, tokens: readonly TokenLogprob[]) =>
+  logprobs === null ? null : {
+    content: tokens.map((one) => ({ ...tokenJson(one), top_logprobs: one.top.map(tokenJson) })),
+    refusal: null,
+  };
+
 /** The answer to a request without `stream`. */
-export function wholeAnswer(request: AnswerRequest, head: AnswerHead, text: string, result: Generated) {
+export function wholeAnswer(
+  request: AnswerRequest,
+  head: AnswerHead,
+  { text, calls, logprobs }: Pick<CollectedAnswer, "text" | "calls" | "logprobs">,
+  result: Generated,
+) {
   const finish_reason = result.finishReason;
+  const tool_calls = calls.map(({ id, name, arguments: text }) => ({
+    id,
+    type: "function",
+    function: { name, arguments: text },
+  }));
   const choice = request.route === "chat"
     ? {
       index: 0,
-      message: { role: "assistant", content: text, refusal: null },
-      logprobs: null,
+      message: {
+        role: "assistant",
+        content: text === "" && calls.length > 0 ? null : text,
+        refusal: null,
+        ...(calls.length === 0 ? {} : { tool_calls }),
+      },
+      logprobs: logprobsJson(request, logprobs),
       finish_reason,
     }
     : { index: 0, text, logprobs: null, finish_reason };
@@ -100,18 +179,22 @@ export class ChunkWriter {
     this.#after = `${request.route === "chat" ? "}" : ""},"logprobs":null,"finish_reason":null}]}\n\n`;
   }
 
-  /** One piece of text. The first piece of a chat also carries the role. */
-  delta(text: string): Uint8Array<ArrayBuffer> {
-    if (this.#first && this.request.route === "chat") {
-      this.#first = false;
-      return this.#event([{
-        index: 0,
-        delta: { role: "assistant", content: text },
-        logprobs: null,
-        finish_reason: null,
-      }]);
+  /** One piece of the answer. The first piece of a chat also carries the role. */
+  delta(piece: AnswerPiece): Uint8Array<ArrayBuffer> {
+    const isFirst = this.#first && this.request.route === "chat";
+    if (!isFirst && typeof piece === "string") {
+      return this.#encoder.encode(this.#before + JSON.stringify(piece) + this.#after);
     }
-    return this.#encoder.encode(this.#before + JSON.stringify(text) + this.#after);
+    this.#first = false;
+    const isCall = typeof piece === "object" && "call" in piece;
+    const content = typeof piece === "string" ? piece : isCall ? null : piece.text;
+    const delta = {
+      ...(isFirst ? { role: "assistant", content } : isCall ? {} : { content }),
+      ...(isCall ? { tool_calls: [callDeltaJson(piece.call)] } : {}),
+    };
+    const tokens = typeof piece === "object" && "logprobs" in piece ? piece.logprobs : [];
+    const logprobs = tokens.length === 0 ? null : logprobsJson(this.request, tokens);
+    return this.#event([{ index: 0, delta, logprobs, finish_reason: null }]);
   }
 
   /** The end: the finish reason, the usage chunk where the request wants it, and `[DONE]`. */
@@ -137,3 +220,9 @@ export class ChunkWriter {
     return this.#encoder.encode(`data: ${this.#head},${tail}\n\n`);
   }
 }
+
+const callDeltaJson = ({ index, id, name, arguments: text }: CallDelta) => ({
+  index,
+  ...(id === "" ? {} : { id, type: "function" }),
+  function: { ...(name === "" ? {} : { name }), arguments: text },
+});

@@ -2,7 +2,14 @@
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { accessFor } from "./access.ts";
-import { type AnswerHead, ChunkWriter, type Generated, wholeAnswer } from "./answer.ts";
+import {
+  type AnswerHead,
+  type AnswerPiece,
+  ChunkWriter,
+  CollectedAnswer,
+  type Generated,
+  wholeAnswer,
+} from "./answer.ts";
 import { ApiError } from "./api_error.ts";
 import { RequestQueue } from "./queue.ts";
 import { type AnswerRequest, parseChat, parseCompletion } from "./request.ts";
@@ -15,8 +22,8 @@ import {
   type ServerLimits,
 } from "./server.ts";
 
-/** Runs one prepared request. It calls `emit` with every piece of text as soon as the piece is readable. */
-export type Generation = (emit: (text: string) => void, signal: AbortSignal) => Promise<Generated>;
+/** Runs one prepared request. It calls `emit` with every piece of the answer as soon as the piece is readable. */
+export type Generation = (emit: (piece: AnswerPiece) => void, signal: AbortSignal) => Promise<Generated>;
 
 /** What clients may know of a model. */
 export interface ServedModelInfo {
@@ -187,9 +194,9 @@ class ModelServer {
     const prefix = request.route === "chat" ? "chatcmpl" : "cmpl";
     const head = { id: `${prefix}-${this.options.randomId()}`, created: this.options.now(), model: modelId };
     if (request.stream) return this.#stream(request, head, generation, gone);
-    let text = "";
-    const result = await this.#inTurn(generation, (piece) => text += piece, gone);
-    return Response.json(wholeAnswer(request, head, text, result));
+    const parts = new CollectedAnswer();
+    const result = await this.#inTurn(generation, (piece) => parts.add(piece), gone);
+    return Response.json(wholeAnswer(request, head, parts, result));
   }
 
   /** The head goes out at once: the first token may take long, and the client should know that it is heard. */
@@ -201,8 +208,8 @@ class ModelServer {
     // What a slow reader has not taken waits here; a whole answer is small.
     const generate = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
       try {
-        const emit = (text: string) => {
-          if (!cancelled.signal.aborted) controller.enqueue(writer.delta(text));
+        const emit = (piece: AnswerPiece) => {
+          if (!cancelled.signal.aborted) controller.enqueue(writer.delta(piece));
         };
         const result = await this.#inTurn(generation, emit, cancelled.signal);
         if (cancelled.signal.aborted) return;
@@ -219,7 +226,11 @@ class ModelServer {
     return new Response(body, { headers: STREAM_HEADERS });
   }
 
-  async #inTurn(generation: Generation, emit: (text: string) => void, gone: AbortSignal): Promise<Generated> {
+  async #inTurn(
+    generation: Generation,
+    emit: (piece: AnswerPiece) => void,
+    gone: AbortSignal,
+  ): Promise<Generated> {
     const leave = await this.#queue.enter(gone);
     try {
       const result = await generation(emit, gone);

@@ -1,6 +1,7 @@
 /** Requests of the OpenAI protocol, validated once, here. */
 import { z } from "zod";
 import type { ChatMessage } from "../endpoint/trace.ts";
+import type { RequestSettings, ToolDefinition } from "../prompts/request_settings.ts";
 import { ApiError } from "./api_error.ts";
 
 /** How the next token is chosen. */
@@ -34,6 +35,15 @@ export interface AnswerRequest {
   /** Continue after the model's end token, so that the answer has exactly `maxTokens` tokens. */
   readonly ignoreEos: boolean;
   readonly format: RequestedFormat;
+  /** Functions that the model may call; empty where it must not call any. */
+  readonly tools: readonly ToolDefinition[];
+  readonly toolChoice: Exclude<NonNullable<RequestSettings["toolChoice"]>, "none">;
+  /** False allows one call per answer. */
+  readonly parallelCalls: boolean;
+  /** Variables of the chat template, such as `enable_thinking`. */
+  readonly templateVariables: Readonly<Record<string, unknown>>;
+  /** How many alternatives of every token come with its log-probability; null for no log-probabilities. */
+  readonly logprobs: number | null;
   readonly stream: boolean;
   readonly includeUsage: boolean;
 }
@@ -45,12 +55,45 @@ const content = z.union([
 ], {
   error: "must be a string or a list of text parts; this engine reads text only",
 });
-const message = z.object({
-  role: z.enum(["system", "developer", "user", "assistant"]).transform((role) =>
-    role === "developer" ? "system" as const : role
-  ),
-  content,
+const functionName = z.string().regex(/^[\w.-]{1,64}$/, {
+  error: "must be 1 to 64 letters, digits, _, - or .",
 });
+
+/** A call in a message of an earlier answer. */
+const madeCall = z.object({
+  id: z.string(),
+  function: z.object({ name: z.string(), arguments: z.string() }),
+}).transform(({ id, function: { name, arguments: text } }) => ({ id, name, arguments: text }));
+
+const message = z.discriminatedUnion("role", [
+  z.object({ role: z.enum(["system", "developer"]).transform(() => "system" as const), content }),
+  z.object({ role: z.literal("user"), content }),
+  z.object({
+    role: z.literal("assistant"),
+    content: content.nullish().transform((text) => text ?? ""),
+    tool_calls: z.array(madeCall).nullish(),
+  }).transform(({ tool_calls, ...rest }) => tool_calls ? { ...rest, tool_calls } : rest),
+  z.object({ role: z.literal("tool"), content, tool_call_id: z.string() }),
+], { error: "must have the role system, developer, user, assistant or tool" });
+
+const tool = z.object({
+  type: z.literal("function"),
+  function: z.object({
+    name: functionName,
+    description: z.string().nullish(),
+    parameters: z.record(z.string(), z.unknown()).nullish(),
+  }),
+}).transform(({ function: { name, description, parameters } }): ToolDefinition => ({
+  name,
+  ...(description ? { description } : {}),
+  ...(parameters ? { parameters } : {}),
+}));
+
+const toolChoice = z.union([
+  z.enum(["auto", "none", "required"]),
+  z.object({ type: z.literal("function"), function: z.object({ name: z.string() }) })
+    .transform(({ function: { name } }) => ({ name })),
+], { error: "must be auto, none, required or {type: function, function: {name}}" });
 
 const tokenLimit = z.int().min(1).max(1_000_000);
 
@@ -83,14 +126,21 @@ const responseFormat = z.discriminatedUnion("type", [
   }),
 ], { error: "must be {type: text}, {type: json_object} or {type: json_schema, json_schema: {schema}}" });
 
+/** OpenAI's own limit. */
+const MOST_LOGPROBS = 20;
 const unsupported = "is not supported by this engine";
 const chatRequest = z.object({
   ...common,
   messages: z.array(message).min(1),
   max_completion_tokens: tokenLimit.nullish(),
   response_format: responseFormat.nullish(),
-  tools: z.array(z.unknown()).max(0, { error: unsupported }).nullish(),
-  logprobs: z.literal(false, { error: unsupported }).nullish(),
+  tools: z.array(tool).max(128).nullish(),
+  tool_choice: toolChoice.nullish(),
+  parallel_tool_calls: z.boolean().nullish(),
+  functions: z.array(z.unknown()).max(0, { error: "is what tools were called before: send tools" }).nullish(),
+  chat_template_kwargs: z.record(z.string(), z.unknown()).nullish(),
+  logprobs: z.boolean().nullish(),
+  top_logprobs: z.int().min(0).max(MOST_LOGPROBS).nullish(),
 });
 
 const completionRequest = z.object({
@@ -175,7 +225,36 @@ export function parseChat(body: unknown): AnswerRequest {
     input: { kind: "messages", messages: request.messages },
     maxTokens: request.max_completion_tokens ?? request.max_tokens ?? null,
     format: formatOf(request.response_format),
+    ...toolsOf(request),
+    templateVariables: request.chat_template_kwargs ?? {},
+    logprobs: request.logprobs === true ? request.top_logprobs ?? 0 : null,
   };
+}
+
+/** The tools that may be called: with the choice `none` the model is not shown any. */
+function toolsOf(
+  request: z.output<typeof chatRequest>,
+): Pick<AnswerRequest, "tools" | "toolChoice" | "parallelCalls"> {
+  const tools = request.tools ?? [];
+  const choice = request.tool_choice ?? "auto";
+  const refuse = (why: string) => new ApiError(400, `'tool_choice' ${why}`, { param: "tool_choice" });
+  if (tools.length === 0 && choice !== "auto" && choice !== "none") throw refuse("needs tools");
+  if (typeof choice === "object" && !tools.some(({ name }) => name === choice.name)) {
+    throw refuse(`names '${choice.name.slice(0, 100)}', which is not among the tools`);
+  }
+  const repeated = tools.find(({ name }, at) => tools.findIndex((one) => one.name === name) < at);
+  if (repeated !== undefined) {
+    throw new ApiError(400, `'tools' hold '${repeated.name}' twice`, { param: "tools" });
+  }
+  const parallelCalls = request.parallel_tool_calls !== false;
+  if (choice === "none") return { tools: [], toolChoice: "auto", parallelCalls };
+  const format = request.response_format?.type ?? "text";
+  if (tools.length > 0 && format !== "text") {
+    throw new ApiError(400, "'response_format' can't be combined with tools: leave one of them out", {
+      param: "response_format",
+    });
+  }
+  return { tools, toolChoice: choice, parallelCalls };
 }
 
 /**
@@ -196,5 +275,10 @@ export function parseCompletion(body: unknown): AnswerRequest {
     input: { kind: "text", text: request.prompt },
     maxTokens: request.max_tokens ?? completionDefaultTokens,
     format: { kind: "text" },
+    tools: [],
+    toolChoice: "auto",
+    parallelCalls: true,
+    templateVariables: {},
+    logprobs: null,
   };
 }

@@ -5,6 +5,7 @@ import type { QualityReport } from "../quality/quality_schema.ts";
 import { lengthRows } from "./by_length.ts";
 import { sentence } from "./format.ts";
 import { qualityHead, qualityRow } from "./quality_table.ts";
+import { markdownTaskTables } from "./task_section.ts";
 import { highlights } from "./highlights.ts";
 import {
   comparisonsMade,
@@ -123,6 +124,11 @@ function qualitySection(quality: QualityReport | null): string[] {
     "## Quality",
     markdownTable(qualityHead, quality.candidates.map((one) => [one.id, ...qualityRow(one)])),
     "n: prompts with checks. 95 % intervals treat prompts as the independent unit.",
+    ...markdownTaskTables(quality).flatMap(({ caption, head, rows, note, key }) => [
+      `### ${escapeMarkdown(caption)}`,
+      markdownTable(head, rows),
+      [...key.map(code), escapeMarkdown(note)].join("  \n"),
+    ]),
   ];
 }
 

@@ -23,6 +23,7 @@ import { sentence } from "./format.ts";
 import { type Markup, markup, trusted } from "./markup.ts";
 import { highlights } from "./highlights.ts";
 import { machineText, mostlyDisturbed, type ReportOptions } from "./summary_text.ts";
+import { taskMarkup, taskPlots } from "./task_section.ts";
 import { qualityTable } from "./quality_table.ts";
 import { pageStyle } from "./page_style.ts";
 import {
@@ -120,7 +121,7 @@ function results(
     Energy is an estimate: output tokens ÷ tokens/s × ${options.watts} W, where the watts were stated, not measured.
   `;
   return markup`<section><h2>Results</h2>
-${quality === null ? null : qualityTable(summary, quality)}
+${quality === null ? null : markup`${qualityTable(summary, quality)}${taskMarkup(quality)}`}
 ${timeTable(summary)}
 ${throughputTable(summary)}
 ${lengthTable(summary, quality)}
@@ -152,6 +153,11 @@ function figureMarkup(figure: Figure): Markup {
   }<figcaption>${figure.caption}</figcaption></figure>`;
 }
 
+function figureSection(title: string, figures: readonly Figure[]): Markup | null {
+  return figures.length === 0 ? null : markup`<section><h2>${title}</h2>
+<div class="figures">${figures.map(figureMarkup)}</div></section>`;
+}
+
 function measurements(summary: Summary, data: RunData, quality: QualityReport | null): Markup {
   const lengths = lengthFigures(summary, quality);
   const total = measuredPrompts(summary, data).length;
@@ -159,11 +165,9 @@ function measurements(summary: Summary, data: RunData, quality: QualityReport | 
   const byPrompt = promptDistributions(summary, data);
   const ratios = comparisonFigures(summary);
   const tokens = timelines(summary, data);
+  const tasks = quality === null ? [] : taskPlots(quality);
   return markup`
-    ${
-    lengths.length > 0 && markup`<section><h2>By prompt length</h2>
-<div class="figures">${lengths.map(figureMarkup)}</div></section>`
-  }
+    ${figureSection("Right and wrong answers", tasks)}${figureSection("By prompt length", lengths)}
     <section>
       <h2>Distributions</h2>
       <div class="figures">${distributionFigures(summary, data).map(figureMarkup)}</div>

@@ -45,7 +45,7 @@ export function qualityTexts(quality: QualityReport): string[] {
 }
 
 /** `12 right, 3 wrong, 2 cut`. */
-function statesText({ states }: CandidateQuality): string {
+export function statesText({ states }: CandidateQuality): string {
   return Object.entries(states).filter(([, n]) => n > 0)
     .map(([state, n]) => `${n} ${state.replace("_", " ")}`).join(", ");
 }

@@ -64,7 +64,7 @@ function pieces(word: string, width: number): string[] {
 }
 
 /**
- * A table without rules: the first and the last column are aligned left, figures right.
+ * A table without rules: the first and, unless it holds figures, the last column are aligned left, all others right.
  *
  * @example
  * ```ts
@@ -72,11 +72,17 @@ function pieces(word: string, width: number): string[] {
  * if (!text.includes("latency")) throw new Error("the row is missing");
  * ```
  */
-export function textTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
+export function textTable(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  last: "words" | "figures" = "words",
+): string {
   const none = "";
   const table = new Table({
     head: [...head],
-    colAligns: head.map((_, i) => i === 0 || i === head.length - 1 ? "left" as const : "right" as const),
+    colAligns: head.map((_, i) =>
+      i === 0 || (last === "words" && i === head.length - 1) ? "left" as const : "right" as const
+    ),
     style: { head: [], border: [], "padding-left": 2, "padding-right": 0, compact: true },
     chars: {
       top: none,

@@ -5,6 +5,8 @@ import type { QualityReport } from "../quality/quality_schema.ts";
 import { terminalLine } from "../terminal_text.ts";
 import { type LengthRow, lengthRows } from "./by_length.ts";
 import { missing } from "./format.ts";
+import { fittedTable } from "./fitted_table.ts";
+import { taskTables } from "./task_tables.ts";
 import { highlights } from "./highlights.ts";
 import { machineText, type SummaryRow, tableRows } from "./summary_text.ts";
 import { type Painter, painter, wrap } from "./terminal_layout.ts";
@@ -61,6 +63,11 @@ export function terminalSummary(summary: Summary, options: TerminalOptions): str
     ...wrap(note, width).map(paint.dim),
     ...(lengths.length === 0 ? [] : ["", lengthTable(lengths, width, paint)]),
     "",
+    ...taskTables(options.quality ?? { candidates: [] }).flatMap(({ caption, head, rows }) => [
+      paint.bold(caption),
+      fittedTable(head, rows, width),
+      "",
+    ]),
     ...highlights(summary, options.quality ?? null).flatMap(({ kind, text }) => {
       const indent = kind === "qualification" ? "  " : "";
       const [first = "", ...rest] = wrap(text.replaceAll("`", ""), width - 2 - indent.length);

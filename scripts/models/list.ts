@@ -1,6 +1,5 @@
-/** WHY: `models list`, `fit`, `cache` and `verify` only read. */
+/** WHY: `models list`, `cache` and `verify` only read. */
 import { filesNamed, type Verified, verifyStored } from "../../lib/catalog/cache.ts";
-import { describeMachine, type Fit, fits, type Machine } from "../../lib/catalog/machine.ts";
 import type { Model } from "../../lib/catalog/registry.ts";
 import { freeBytes } from "../../lib/catalog/files.ts";
 import { interruptSignal, printJson } from "../cli.ts";
@@ -43,62 +42,6 @@ function stateOf(model: Model, fileOf: RegistryWithFiles["fileOf"]): string {
   if (model.variants.every(({ sources }) => sources.length === 0)) return "service only";
   return model.variants.every(({ untried }) => untried) ? "untried" : "";
 }
-
-interface Fitting {
-  readonly model: Model;
-  /** The first variant that fits, else the first one; null where the registry names none. */
-  readonly variant: string | null;
-  readonly fit: Fit;
-}
-
-export async function fit(options: Options): Promise<number> {
-  const catalogue = await openRegistryWithFiles(options);
-  const machine = await describeMachine();
-  const freeDiskBytes = await freeBytes(catalogue.store.dir);
-  const results = catalogue.wanted().map((model) => fitOf(model, machine, freeDiskBytes, catalogue));
-  const first = results.find(({ fit }) => fit.ok)?.model.alias ?? null;
-  if (options.json) {
-    printJson({ machine, free_disk_gb: tenth(freeDiskBytes / 1e9), first, models: results.map(fitJson) });
-    return 0;
-  }
-  const { cpu, cores, ram_gb, freeRamGb } = machine;
-  console.log(
-    `${cpu}, ${cores} cores, ${ram_gb} GB RAM (${freeRamGb} GB free), ${size(freeDiskBytes)} of disk free`,
-  );
-  const rows = results.map(({ model, variant, fit }) => [
-    variant === null ? model.alias : `${model.alias}:${variant}`,
-    fit.ok ? "yes" : "no",
-    fit.neededGb === null ? "?" : `${fit.neededGb.toFixed(1)} GB`,
-    fit.ok ? "" : fit.reasons.join("; "),
-  ]);
-  console.log(table(["model", "fits", "needs", "why not"], rows));
-  if (first !== null) console.log(`First that fits${options.task ? ` for ${options.task}` : ""}: ${first}`);
-  return 0;
-}
-
-function fitOf(
-  model: Model,
-  machine: Machine,
-  freeDiskBytes: number,
-  { fileOf }: RegistryWithFiles,
-): Fitting {
-  const each = model.variants.map((variant): Fitting => {
-    const here = fileOf(model, variant) !== undefined;
-    const fit = fits(model, machine, { variant, ...(!here && { freeDiskBytes }) });
-    return { model, variant: variant.name, fit };
-  });
-  return each.find(({ fit }) => fit.ok) ?? each[0] ?? { model, variant: null, fit: fits(model, machine) };
-}
-
-const tenth = (value: number) => Math.round(value * 10) / 10;
-
-const fitJson = ({ model, variant, fit }: Fitting) => ({
-  alias: model.alias,
-  variant,
-  ok: fit.ok,
-  needed_ram_gb: fit.neededGb === null ? null : tenth(fit.neededGb),
-  reasons: fit.ok ? [] : fit.reasons,
-});
 
 export async function cache(options: Options): Promise<number> {
   const { store, files } = await openRegistryWithFiles(options);

@@ -182,7 +182,7 @@ async function byCourse({ task, registry: path }: SelectSettings, registry: Regi
       `--task ${task}: no model of ${path} is for it: give ${tasks.join(", ")}`,
     );
   }
-  const { freeRamGb, ...machine } = await describeMachine();
+  const { freeRamGb, vramGb: _vramGb, ...machine } = await describeMachine();
   const course = courseOf(task, registry, machine);
   const choice = course?.choice ?? null;
   const excluded = registry.models.filter((entry) => entry.task.includes(task)).flatMap((entry) => {

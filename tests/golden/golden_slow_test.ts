@@ -109,7 +109,9 @@ Deno.test("what tells of this machine keeps its form", async () => {
   await using work = await workspace();
   const { endpoint } = work;
   await holds("models/list.json", await work.json("models", ["list", "--json"]));
-  const fit = veil(await work.json("models", ["fit", "--json"]), /^(machine|free_disk_gb|first|ok|reasons)$/);
+  const ofMachine =
+    /^(machine|free_disk_gb|first|ok|reasons|conditions|calibration|recommended|place|largest_context|decode|ttft|measured)$/;
+  const fit = veil(await work.json("models", ["fit", "--out", "none", "--json"]), ofMachine);
   await holds("models/fit.json", fit);
   const cache = veil(await work.json("models", ["cache", "--json"]), /^(ram|free_ram|free_disk)_bytes$/);
   await holds("models/cache.json", cache);

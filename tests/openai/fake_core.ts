@@ -1,7 +1,7 @@
 /** A core that says what it is told, so that the HTTP face is tested without a model. */
 import { type LoadedModel, modelServer, type TextGenerator } from "../../lib/openai/model_server.ts";
 import { serveHttp, type ServerLimits } from "../../lib/openai/server.ts";
-import type { Generated } from "../../lib/openai/answer.ts";
+import type { AnswerPiece, Generated } from "../../lib/openai/answer.ts";
 import type { AnswerRequest } from "../../lib/openai/request.ts";
 
 const model: LoadedModel = {
@@ -37,7 +37,10 @@ export interface FakeCore extends TextGenerator<LoadedModel> {
 }
 
 /** `say` decides what a job gets: pieces of text, an error, or `wait` for the client to go away. */
-export function fakeCore(say: (job: AnswerRequest) => string[] | Error | "wait"): FakeCore {
+export function fakeCore(
+  say: (job: AnswerRequest) => AnswerPiece[] | Error | "wait",
+  changes: Partial<Generated> = {},
+): FakeCore {
   const jobs: AnswerRequest[] = [];
   const cancelled: string[] = [];
   return {
@@ -60,7 +63,7 @@ export function fakeCore(say: (job: AnswerRequest) => string[] | Error | "wait")
           await new Promise((resolve) => setTimeout(resolve, 0));
           emit(piece);
         }
-        return generated;
+        return { ...generated, ...changes };
       });
     },
   };

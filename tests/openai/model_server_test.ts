@@ -1,5 +1,8 @@
 /** The engine's face as clients see it, with the official client and by hand; no model behind it. */
 import assert from "node:assert/strict";
+import type { CallDelta } from "../../lib/endpoint/answer_chunk.ts";
+import { AnswerReader } from "../../lib/endpoint/answer_reader.ts";
+import type { AnswerPiece } from "../../lib/openai/answer.ts";
 import OpenAI from "openai";
 import { ApiError } from "../../lib/openai/api_error.ts";
 import { fakeCore, serveFace, token } from "./fake_core.ts";
@@ -73,6 +76,8 @@ Deno.test("the last chunk carries the engine's own times, with and without usage
   assert.deepEqual(whole.timings, timings);
 });
 
+const tool = { type: "function", function: { name: "get_time", parameters: { type: "object" } } };
+
 const wrong: [
   name: string,
   path: string,
@@ -113,7 +118,62 @@ const wrong: [
     /max/,
   ],
   ["two answers", "/v1/chat/completions", { ...chat, n: 2 }, 400, "n", /one answer per request/],
-  ["tools", "/v1/chat/completions", { ...chat, tools: [{}] }, 400, "tools", /not supported/],
+  [
+    "a tool without a type",
+    "/v1/chat/completions",
+    { ...chat, tools: [{}] },
+    400,
+    "tools.0.type",
+    /function/,
+  ],
+  [
+    "a tool twice",
+    "/v1/chat/completions",
+    { ...chat, tools: [tool, tool] },
+    400,
+    "tools",
+    /'get_time' twice/,
+  ],
+  [
+    "a choice that is not among the tools",
+    "/v1/chat/completions",
+    { ...chat, tools: [tool], tool_choice: { type: "function", function: { name: "other" } } },
+    400,
+    "tool_choice",
+    /'other', which is not among the tools/,
+  ],
+  [
+    "a choice without tools",
+    "/v1/chat/completions",
+    { ...chat, tool_choice: "required" },
+    400,
+    "tool_choice",
+    /tools/,
+  ],
+  [
+    "tools and a format",
+    "/v1/chat/completions",
+    { ...chat, tools: [tool], response_format: { type: "json_object" } },
+    400,
+    "response_format",
+    /combined with tools/,
+  ],
+  [
+    "a tool's message without its call",
+    "/v1/chat/completions",
+    { ...chat, messages: [{ role: "tool", content: "12:00" }] },
+    400,
+    "messages.0.tool_call_id",
+    /missing/,
+  ],
+  [
+    "21 alternatives",
+    "/v1/chat/completions",
+    { ...chat, logprobs: true, top_logprobs: 21 },
+    400,
+    "top_logprobs",
+    /20/,
+  ],
   [
     "a picture",
     "/v1/chat/completions",
@@ -341,3 +401,86 @@ const until = (done: () => boolean) => untilAsync(() => Promise.resolve(done()))
 async function untilAsync(done: () => Promise<boolean>): Promise<void> {
   while (!await done()) await new Promise((resolve) => setTimeout(resolve, 2));
 }
+
+const call = (changes: Partial<CallDelta>): AnswerPiece => ({
+  call: { index: 0, id: "", name: "", arguments: "", ...changes },
+});
+const calling: AnswerPiece[] = [
+  call({ id: "a1", name: "get_time" }),
+  call({ arguments: '{"zone":' }),
+  call({ arguments: '"UTC"}' }),
+  call({ index: 1, id: "b2", name: "get_time", arguments: "{}" }),
+];
+
+Deno.test("tools and the conversation about them reach the model", async () => {
+  const core = fakeCore(() => ["ok"]);
+  await using face = await serveFace(core);
+  const made = { id: "a1", type: "function", function: { name: "get_time", arguments: "{}" } };
+  const conversation = [
+    ...messages,
+    { role: "assistant", content: null, tool_calls: [made] },
+    { role: "tool", tool_call_id: "a1", content: [{ type: "text", text: "12:00" }] },
+  ];
+  const body = { ...chat, messages: conversation, tools: [tool], tool_choice: "required" };
+  assert.equal((await face.post("/v1/chat/completions", body)).status, 200);
+  const [job] = core.jobs;
+  assert.deepEqual(job?.tools, [{ name: "get_time", parameters: { type: "object" } }]);
+  assert.equal(job.toolChoice, "required");
+  assert.deepEqual(job.input.kind === "messages" && job.input.messages.slice(-2), [
+    { role: "assistant", content: "", tool_calls: [{ id: "a1", name: "get_time", arguments: "{}" }] },
+    { role: "tool", content: "12:00", tool_call_id: "a1" },
+  ]);
+  await face.post("/v1/chat/completions", { ...chat, tools: [tool], tool_choice: "none" });
+  assert.deepEqual(core.jobs[1]?.tools, [], "what must not be called is not shown");
+});
+
+Deno.test("calls are answered in OpenAI's shape, whole and streamed", async () => {
+  await using face = await serveFace(fakeCore(() => calling, { finishReason: "tool_calls" }));
+  const body = { ...chat, tools: [tool] };
+  const whole = await (await face.post("/v1/chat/completions", body)).json();
+  assert.deepEqual(whole.choices[0], {
+    index: 0,
+    message: {
+      role: "assistant",
+      content: null,
+      refusal: null,
+      tool_calls: [
+        { id: "a1", type: "function", function: { name: "get_time", arguments: '{"zone":"UTC"}' } },
+        { id: "b2", type: "function", function: { name: "get_time", arguments: "{}" } },
+      ],
+    },
+    logprobs: null,
+    finish_reason: "tool_calls",
+  });
+  const streamed = await (await face.post("/v1/chat/completions", { ...body, stream: true })).text();
+  const reader = new AnswerReader("text/event-stream");
+  reader.feed(new TextEncoder().encode(streamed), 1);
+  reader.end(2);
+  assert.deepEqual(
+    reader.text().toolCalls.map((one) => ({
+      id: one.id,
+      type: "function",
+      function: { name: one.name, arguments: one.arguments },
+    })),
+    whole.choices[0].message.tool_calls,
+  );
+  assert.equal(reader.finishReason, "tool_calls");
+  assert.equal(streamed.match(/"role":"assistant"/g)?.length, 1);
+});
+
+Deno.test("log-probabilities come with their text, whole and streamed", async () => {
+  const tokens = [{ token: "Hé", logprob: -0.5, top: [{ token: "Hé", logprob: -0.5 }] }];
+  const core = fakeCore(() => [{ text: "Hé", logprobs: tokens }]);
+  await using face = await serveFace(core);
+  const body = { ...chat, logprobs: true, top_logprobs: 1 };
+  const whole = await (await face.post("/v1/chat/completions", body)).json();
+  const shown = { token: "Hé", logprob: -0.5, bytes: [72, 195, 169] };
+  assert.deepEqual(whole.choices[0].logprobs, {
+    content: [{ ...shown, top_logprobs: [shown] }],
+    refusal: null,
+  });
+  assert.equal(whole.choices[0].message.content, "Hé");
+  assert.equal(core.jobs[0]?.logprobs, 1);
+  const streamed = await (await face.post("/v1/chat/completions", { ...body, stream: true })).text();
+  assert.ok(streamed.includes('"logprobs":{"content":[{"token":"Hé"'));
+});

@@ -4,6 +4,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DOMParser } from "linkedom";
 import { boxGlyph, boxPlot, maxDrawnOutliers } from "../../lib/plot/box.ts";
+import { confusionPlot } from "../../lib/plot/confusion.ts";
 import { curvePlot } from "../../lib/plot/curve.ts";
 import { ecdfPlot, ecdfPoints, maxEcdfPoints } from "../../lib/plot/ecdf.ts";
 import { type Figure, svgFile } from "../../lib/plot/figure.ts";
@@ -39,6 +40,14 @@ function everyFigure(): Figure[] {
       under: "quicker",
       epsilon: 0.1,
       caption: "n = 3 blocks",
+    }),
+    confusionPlot({
+      expected: [hostile, "b"],
+      given: [hostile, "b", "(off format)"],
+      counts: [[3, 1, 0], [0, 2, 1]],
+    }, {
+      title: hostile,
+      caption: "n = 7 answers",
     }),
     ratePlot([{ label: hostile, rate: 0.5, interval: [0.1, 0.9] }], {
       title: hostile,

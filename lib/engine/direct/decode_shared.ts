@@ -30,6 +30,11 @@ export interface SharedCells {
   readonly numbers: Int32Array<SharedArrayBuffer>;
   /** The picked tokens of the answer, in order. */
   readonly tokens: Int32Array<SharedArrayBuffer>;
+  /**
+   * For each picked token, where they were requested: its log-probability, then token and log-probability of each of
+   * the likeliest in its place. `LOGPROB_CELLS` numbers per token.
+   */
+  readonly logprobs: Float32Array<SharedArrayBuffer>;
 }
 
 /** Indexes in `SharedCells.numbers`. */
@@ -48,14 +53,22 @@ export const cell = {
 
 const headerBytes = 64;
 
-/** Memory for answers of at most `contextTokens` tokens. */
-export const sharedMemory = (contextTokens: number) => new SharedArrayBuffer(headerBytes + 4 * contextTokens);
+/** Tokens that come with a picked one, at most; OpenAI's own limit. */
+const MOST_LIKELIEST = 20;
+/** Numbers per token in `SharedCells.logprobs`. */
+export const LOGPROB_CELLS = 1 + 2 * MOST_LIKELIEST;
+
+/** Memory for answers of at most `contextTokens` tokens; what is never written to takes no memory of the machine. */
+export const sharedMemory = (contextTokens: number) =>
+  new SharedArrayBuffer(headerBytes + 4 * contextTokens * (1 + LOGPROB_CELLS));
 
 /** The numbers in the memory that both threads share. */
 export function cellsOf(memory: SharedArrayBuffer): SharedCells {
+  const contextTokens = (memory.byteLength - headerBytes) / 4 / (1 + LOGPROB_CELLS);
   return {
     numbers: new Int32Array(memory, 0, headerBytes / 4),
-    tokens: new Int32Array(memory, headerBytes),
+    tokens: new Int32Array(memory, headerBytes, contextTokens),
+    logprobs: new Float32Array(memory, headerBytes + 4 * contextTokens),
   };
 }
 

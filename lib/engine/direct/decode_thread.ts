@@ -7,10 +7,18 @@
 /// <reference lib="deno.worker" />
 import type { Token } from "node-llama-cpp";
 import { reasonOf } from "../../errors.ts";
-import { cell, cellsOf, type DecodeOrder, type DecodeSetup, type OrderDone, tell } from "./decode_shared.ts";
+import {
+  cell,
+  cellsOf,
+  type DecodeOrder,
+  type DecodeSetup,
+  LOGPROB_CELLS,
+  type OrderDone,
+  tell,
+} from "./decode_shared.ts";
 import { commonStart, type Picking } from "../evaluator.ts";
 import { decodeSymbols } from "./llama_symbols.ts";
-import { type DecodeContext, tokenPicker } from "./token_picker.ts";
+import { type DecodeContext, logprobsOf, tokenPicker } from "./token_picker.ts";
 
 class DecodeThread {
   readonly #llama;
@@ -58,6 +66,10 @@ class DecodeThread {
       for (let count = 1;; count++) {
         const token = this.#orInstead(picker.pick(), picking.insteadOfEnd);
         this.#shared.tokens[count - 1] = token;
+        if (picking.logprobs !== null) {
+          const logprobs = logprobsOf(this.#decode, token, picking.logprobs);
+          this.#shared.logprobs.set(logprobs, (count - 1) * LOGPROB_CELLS);
+        }
         tell(this.#shared, cell.picked, count);
         if (count === picking.maxTokens || this.#isEnd(token) || this.#stopped()) return;
         this.#evaluate([token]);

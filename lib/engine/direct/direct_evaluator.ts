@@ -5,11 +5,12 @@ import {
   cellsOf,
   type DecodeOrder,
   type DecodeSetup,
+  LOGPROB_CELLS,
   type OrderDone,
   sharedMemory,
   tell,
 } from "./decode_shared.ts";
-import type { Evaluator, Picking, PromptRun } from "../evaluator.ts";
+import type { Evaluator, PickedLogprob, Picking, PromptRun } from "../evaluator.ts";
 import { type LlamaLibrary, threadpoolParams } from "./llama_library.ts";
 import {
   contextFields,
@@ -122,6 +123,7 @@ function keepThreads(
 
 /** Evaluates on the processor, in a thread of its own (decode_thread.ts) whose tokens this one reads. */
 export class DirectEvaluator implements Evaluator {
+  readonly givesLogprobs = true;
   readonly contextTokens: number;
   readonly #shared;
   readonly #thread: Worker;
@@ -150,6 +152,7 @@ export class DirectEvaluator implements Evaluator {
       first: await next(),
       cachedTokens: Atomics.load(this.#shared.numbers, cell.cached),
       next,
+      logprobs: (index) => picking.logprobs === null ? null : this.#logprobsAt(index, picking.logprobs),
       end: async () => {
         stop();
         signal.removeEventListener("abort", stop);
@@ -160,6 +163,16 @@ export class DirectEvaluator implements Evaluator {
 
   forget(): Promise<void> {
     return this.#order({ kind: "forget" });
+  }
+
+  #logprobsAt(index: number, count: number): PickedLogprob {
+    const from = index * LOGPROB_CELLS;
+    const [logprob = NaN, ...pairs] = this.#shared.logprobs.subarray(from, from + 1 + 2 * count);
+    const top = Array.from({ length: count }, (_, at) => ({
+      token: asToken(pairs[2 * at]),
+      logprob: pairs[2 * at + 1] ?? NaN,
+    }));
+    return { logprob, top };
   }
 
   /** The answer's token at this index as soon as it was picked; null where the answer ends before it. */

@@ -168,3 +168,22 @@ function samplerChain(decode: DecodeContext, sampling: Picking["sampling"]): Den
   }
   return chain;
 }
+
+/**
+ * The log-probability of a token by the logits before sampling, then token and log-probability of each of the `count`
+ * likeliest, the likeliest first.
+ */
+export function logprobsOf(decode: DecodeContext, token: number, count: number): number[] {
+  const logits = logitsOf(decode);
+  const highest = logits.reduce((most, logit) => Math.max(most, logit), -Infinity);
+  const total = highest + Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - highest), 0));
+  const top: { readonly id: number; readonly logit: number }[] = [];
+  for (let id = 0; count > 0 && id < logits.length; id++) {
+    const logit = logits[id] ?? -Infinity;
+    if (top.length === count && logit <= (top.at(-1)?.logit ?? -Infinity)) continue;
+    const at = top.findIndex((one) => one.logit < logit);
+    top.splice(at < 0 ? top.length : at, 0, { id, logit });
+    top.length = Math.min(top.length, count);
+  }
+  return [(logits[token] ?? -Infinity) - total, ...top.flatMap(({ id, logit }) => [id, logit - total])];
+}

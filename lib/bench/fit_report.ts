@@ -1,0 +1,336 @@
+/** `fit`: which models run here, how long a context may be, how fast they will be, and which one to take. */
+import { leastDisturbed, readCalibration, type RecordedSpeed } from "../catalog/calibration.ts";
+import { freeBytes } from "../catalog/files.ts";
+import {
+  estimateFit,
+  type FitConditions,
+  type FitEstimate,
+  layoutFromRegistry,
+} from "../catalog/fit_estimate.ts";
+import { type GgufLayout, readGgufLayout } from "../catalog/gguf_layout.ts";
+import { hubUrl } from "../catalog/hub.ts";
+import { describeMachine, type Machine } from "../catalog/machine.ts";
+import { ENGINE_USE } from "../catalog/memory.ts";
+import { findModel, findVariant, type Model, suggestNames, type Variant } from "../catalog/model.ts";
+import { type SpeedFeatures, speedFeatures, SpeedModel, type SpeedSample } from "../catalog/speed.ts";
+import { locate } from "../catalog/store.ts";
+import { UserError } from "../errors.ts";
+import { defaultThreads } from "../engine/options.ts";
+import { quantile } from "../stats/quantile.ts";
+import { engineSettingsOf, parseCandidateName } from "./candidate_name.ts";
+import type { SessionResources } from "./candidate_request.ts";
+import { modelFiles } from "./model_file.ts";
+import { recordedSpeeds } from "./recorded_speed.ts";
+
+/** What `fit` is asked; everything has a default. */
+export interface FitRequest {
+  /** Candidates as `--models` takes them; null: every model of the registry. */
+  readonly names?: readonly string[] | null;
+  readonly task?: string | undefined;
+  readonly capability?: string | undefined;
+  /** @default 4096 */
+  readonly contextTokens?: number | undefined;
+  /** @default "f16" */
+  readonly kvCache?: "f16" | "q8_0" | "q4_0" | undefined;
+  /** Tokens of the prompt whose time to the first token is predicted. @default 512 */
+  readonly promptTokens?: number | undefined;
+  /** @default the engine's own: one less than there are cores */
+  readonly threads?: number | undefined;
+  /** Users at once. @default 1 */
+  readonly users?: number | undefined;
+  /** What if so many GB of memory were free. */
+  readonly ramGb?: number | undefined;
+  /** What if there were a graphics card with so many GB. */
+  readonly vramGb?: number | undefined;
+  /** What if memory delivered so many GB per second. */
+  readonly bandwidthGbS?: number | undefined;
+  /** The recommended model decodes at least so many tokens per second. @default 8 */
+  readonly minSpeed?: number | undefined;
+  /** The folder of runs. @default "reports" */
+  readonly reports?: string | undefined;
+}
+
+/** A measured time beside what was predicted for it from the other models alone. */
+export interface PredictedAndMeasured {
+  readonly kind: SpeedSample["kind"];
+  readonly threads: number;
+  readonly tokens: number;
+  readonly measuredS: number;
+  /** Null where nothing else was measured. */
+  readonly predictedS: number | null;
+  readonly low: number | null;
+  readonly high: number | null;
+}
+
+/** One variant: the estimate, and what was measured of it. */
+export interface FitRow extends FitEstimate {
+  readonly measured: readonly PredictedAndMeasured[];
+  /** Largest resident size that a run saw, in megabytes (10^6 bytes). */
+  readonly measuredResidentMb: number | null;
+}
+
+/** How far predictions were off on this machine, each measured model predicted from the others. */
+export interface FitAccuracy {
+  readonly models: number;
+  readonly comparisons: number;
+  /** Median of |predicted / measured − 1|. */
+  readonly medianError: number;
+}
+
+/** The answer of `fit`. */
+export interface FitReport {
+  readonly machine: Machine;
+  readonly conditions: FitConditions;
+  readonly rows: readonly FitRow[];
+  readonly accuracy: { readonly decode: FitAccuracy | null; readonly ttft: FitAccuracy | null };
+  /** Models that were measured on this machine, and the rate at which weights were read. */
+  readonly calibration: { readonly models: number; readonly bandwidthGbS: number | null };
+  readonly recommended: { readonly row: FitRow; readonly because: string } | null;
+}
+
+type FitResources = Pick<SessionResources, "registry" | "store" | "fetch" | "env" | "note">;
+
+/** A variant, its file where it is here, and what its header says. */
+interface Wanted {
+  readonly model: Model;
+  readonly variant: Variant;
+  readonly path: string | null;
+  readonly layout: GgufLayout | null;
+}
+
+/**
+ * Estimates every wanted variant. Nothing is downloaded but the headers of repositories that are named.
+ *
+ * @throws {UserError} for a name that is unknown, and where a named repository can't be reached
+ *
+ * ```ts ignore
+ * const { recommended } = await fitReport({ ramGb: 4 }, resources);
+ * console.log(recommended?.row.model.alias, recommended?.because);
+ * ```
+ */
+export async function fitReport(request: FitRequest, resources: FitResources): Promise<FitReport> {
+  const machine = await describeMachine();
+  const conditions = await conditionsOf(request, machine, resources);
+  const here = await layoutsHere(resources);
+  const wanted = request.names === undefined || request.names === null
+    ? fromRegistry(request, resources, here)
+    : await named(request.names, resources, here);
+  const { samples, residentMb } = await measurements(request, machine, resources, here);
+  const speed = new SpeedModel(samples);
+  const comparisons = speed.leftOut();
+  const rows = wanted.map((one): FitRow => {
+    const key = `${one.model.alias}:${one.variant.name}`;
+    return {
+      ...estimateFit({ ...one, here: one.path !== null }, conditions, speed),
+      measured: comparisons.filter(({ sample }) => sample.model === key).map(({ sample, predicted }) => ({
+        kind: sample.kind,
+        threads: sample.threads,
+        tokens: Math.round(sample.tokens),
+        measuredS: sample.seconds,
+        predictedS: predicted?.seconds ?? null,
+        low: predicted?.low ?? null,
+        high: predicted?.high ?? null,
+      })),
+      measuredResidentMb: residentMb.get(key) ?? null,
+    };
+  });
+  const bandwidth = speed.bandwidth();
+  return {
+    machine,
+    conditions,
+    rows,
+    accuracy: { decode: accuracyOf(comparisons, "decode"), ttft: accuracyOf(comparisons, "prefill") },
+    calibration: { models: speed.models, bandwidthGbS: bandwidth === null ? null : bandwidth / 1e9 },
+    recommended: recommend(rows, request),
+  };
+}
+
+async function conditionsOf(request: FitRequest, machine: Machine, { store }: FitResources) {
+  return {
+    use: {
+      ...ENGINE_USE,
+      contextTokens: request.contextTokens ?? ENGINE_USE.contextTokens,
+      kvCache: request.kvCache ?? ENGINE_USE.kvCache,
+      users: request.users ?? 1,
+    },
+    promptTokens: request.promptTokens ?? 512,
+    threads: request.threads ?? defaultThreads(machine.cores),
+    freeRamGb: request.ramGb ?? machine.freeRamGb,
+    vramGb: request.vramGb ?? machine.vramGb ?? 0,
+    bandwidthGbS: request.bandwidthGbS ?? null,
+    machine,
+    freeDiskBytes: await freeBytes(store.dir),
+  };
+}
+
+/** The files that are here, with their headers, by `ALIAS:VARIANT`. */
+async function layoutsHere({ registry, store }: FitResources): Promise<Map<string, Wanted>> {
+  const found = new Map<string, Wanted>();
+  for (const model of registry.models) {
+    for (const variant of model.variants.filter(({ format }) => format === "gguf")) {
+      const path = await locate(store, model, variant).catch(() => null);
+      if (path === null) continue;
+      const layout = await readGgufLayout(path).catch(() => null);
+      found.set(`${model.alias}:${variant.name}`, { model, variant, path, layout });
+    }
+  }
+  return found;
+}
+
+function fromRegistry(
+  { task, capability }: FitRequest,
+  { registry }: FitResources,
+  here: ReadonlyMap<string, Wanted>,
+): Wanted[] {
+  return registry.models
+    .filter((model) =>
+      (task === undefined || model.task.includes(task)) &&
+      (capability === undefined || model.capabilities.includes(capability))
+    )
+    .flatMap((model) =>
+      model.variants.filter(({ format }) => format === "gguf").map((variant) =>
+        here.get(`${model.alias}:${variant.name}`) ?? { model, variant, path: null, layout: null }
+      )
+    );
+}
+
+async function named(
+  names: readonly string[],
+  resources: FitResources,
+  here: ReadonlyMap<string, Wanted>,
+): Promise<Wanted[]> {
+  const files = await modelFiles(names, [], resources);
+  const found: Wanted[] = [];
+  for (const text of names) {
+    const { name, parts, isFile, isHub } = parseCandidateName(text, ["embedded"]);
+    engineSettingsOf(text, parts.filter((part) => part.includes("=")));
+    const model = files.get(name) ?? findModel(resources.registry, name);
+    if (model === undefined) {
+      const near = suggestNames(resources.registry, name);
+      throw new UserError(
+        `${text}: the registry has no model called "${name}"; ` +
+          (near.length > 0
+            ? `did you mean ${near.join(" or ")}?`
+            : "deno task models list shows what is known"),
+      );
+    }
+    const part = parts.find((one) => !one.includes("="));
+    const chosen = part === undefined ? undefined : findVariant(model, part);
+    if (part !== undefined && chosen === undefined) {
+      const names = model.variants.map((one) => one.name).join(", ");
+      throw new UserError(`${text}: ${model.alias} has no variant "${part}": give ${names}`);
+    }
+    const variants = chosen === undefined ? model.variants : [chosen];
+    if (isFile) {
+      const layout = await readGgufLayout(name);
+      found.push(...variants.map((variant) => ({ model, variant, path: name, layout })));
+    } else if (isHub) found.push(...await fromHub(model, variants, resources));
+    else {
+      found.push(
+        ...variants.map((variant) =>
+          here.get(`${model.alias}:${variant.name}`) ?? { model, variant, path: null, layout: null }
+        ),
+      );
+    }
+  }
+  return found;
+}
+
+/** One header tells the shape; the other variants of a repository differ in the size and format of their weights. */
+async function fromHub(
+  model: Model,
+  variants: readonly Variant[],
+  { fetch, env }: FitResources,
+): Promise<Wanted[]> {
+  const [first] = variants;
+  const source = first?.sources.find((one) => one.kind === "huggingface");
+  if (source === undefined) return [];
+  const { url, token } = hubUrl(source, env);
+  const headers = token === undefined ? {} : { authorization: `Bearer ${token}` };
+  const header = await readGgufLayout(url, { fetch, headers });
+  return variants.map((variant) => ({
+    model,
+    variant,
+    path: null,
+    layout: variant === first ? header : withWeightsOf(header, model, variant),
+  }));
+}
+
+function withWeightsOf(header: GgufLayout, model: Model, variant: Variant): GgufLayout | null {
+  const other = layoutFromRegistry({ ...model, activeParametersB: null }, variant);
+  const format = other?.weights[0]?.format;
+  if (other === null || format === undefined) return null;
+  const known = header.weights.reduce((sum, { bytes }) => sum + bytes, 0);
+  const weights = header.weights.map((group) => ({
+    ...group,
+    format: group.format === "F32" ? "F32" : format,
+    bytes: group.bytes * other.fileBytes / known,
+  }));
+  return { ...header, fileBytes: other.fileBytes, weights };
+}
+
+async function measurements(
+  { reports = "reports" }: FitRequest,
+  machine: Machine,
+  { store }: FitResources,
+  here: ReadonlyMap<string, Wanted>,
+): Promise<{ samples: SpeedSample[]; residentMb: ReadonlyMap<string, number> }> {
+  const features = (model: string): SpeedFeatures | null => {
+    const layout = here.get(model)?.layout ?? null;
+    return layout === null ? null : speedFeatures(layout);
+  };
+  const recorded = await recordedSpeeds(reports, machine, features);
+  const probed: RecordedSpeed[] = await readCalibration(store, machine);
+  return { samples: leastDisturbed([...probed, ...recorded.speeds]), residentMb: recorded.residentMb };
+}
+
+function accuracyOf(
+  comparisons: ReturnType<SpeedModel["leftOut"]>,
+  kind: SpeedSample["kind"],
+): FitAccuracy | null {
+  const own = comparisons.filter(({ sample }) => sample.kind === kind);
+  const errors = own.flatMap(({ sample, predicted }) =>
+    predicted === null ? [] : [Math.abs(predicted.seconds / sample.seconds - 1)]
+  );
+  if (errors.length === 0) return null;
+  return {
+    models: new Set(own.map(({ sample }) => sample.model)).size,
+    comparisons: errors.length,
+    medianError: quantile(errors, 0.5),
+  };
+}
+
+/** Above so many bits per weight a variant costs memory and speed, and gains nothing that tests find. */
+const ENOUGH_BITS = 8.6;
+
+/**
+ * The largest model that fits and is fast enough at the low end of its interval, in the variant with the most bits per
+ * weight that still is. How good its answers are is not predicted.
+ */
+function recommend(
+  rows: readonly FitRow[],
+  { minSpeed = 8, task }: FitRequest,
+): FitReport["recommended"] {
+  const chats = rows.filter(({ model }) => task !== undefined || !model.task.includes("completion"));
+  const fitting = chats.filter(({ reasons, place }) => reasons.length === 0 && place.kind !== "none");
+  const quick = fitting.filter(({ decode, decodePerUser }) =>
+    (decodePerUser ?? decode) !== null && ((decodePerUser ?? decode)?.low ?? 0) >= minSpeed
+  );
+  const bits = ({ parts, model }: FitRow) => (parts?.weights ?? 0) * 8 / ((model.parametersB ?? 1) * 1e9);
+  const size = ({ model, parts }: FitRow) => model.parametersB ?? (parts?.weights ?? 0) / 0.6e9;
+  const [row] = quick.toSorted((a, b) =>
+    size(b) - size(a) || a.model.priority - b.model.priority ||
+    Number(bits(a) > ENOUGH_BITS) - Number(bits(b) > ENOUGH_BITS) || bits(b) - bits(a)
+  );
+  if (row === undefined) return null;
+  const rate = row.decodePerUser ?? row.decode;
+  const larger = fitting.filter((other) => size(other) > size(row)).length;
+  const because =
+    `it is the largest of ${fitting.length} variants that fit and decodes at least ${minSpeed} ` +
+    `tokens/s${row.decodePerUser === null ? "" : " for each user"} (predicted ${
+      rate?.tokensPerS.toFixed(0)
+    }, ` +
+    `90 % interval ${rate?.low.toFixed(0)} to ${rate?.high.toFixed(0)})` +
+    (larger > 0 ? `; ${larger} larger ones fit and may be too slow` : "");
+  return { row, because };
+}

@@ -1,0 +1,158 @@
+/** A few requests to a model that is present, which tell how fast this machine reads weights and multiplies them. */
+import { z } from "zod";
+import type { RecordedSpeed } from "../catalog/calibration.ts";
+import { readGgufLayout } from "../catalog/gguf_layout.ts";
+import { speedFeatures } from "../catalog/speed.ts";
+import type { Clock, Fetch } from "../clock.ts";
+import { type RunningEngine, startEngine } from "../engine/supervisor.ts";
+import type { Environment } from "../program.ts";
+import type { Random } from "../stats/random.ts";
+
+/** What a probe needs. */
+export interface ProbeResources {
+  readonly denoPath: string;
+  readonly env: Environment;
+  readonly clock: Clock;
+  readonly fetch: Fetch;
+  readonly random: Random;
+  readonly signal: AbortSignal;
+}
+
+/** Which model is probed, how, and for how long. */
+export interface ProbeRequest {
+  /** `ALIAS:VARIANT`. */
+  readonly model: string;
+  readonly path: string;
+  /** Default: the engine's own. */
+  readonly threads?: number;
+  /** Prompt lengths in tokens; those that the time left can't hold are left out, never the first. */
+  readonly lengths: readonly number[];
+  /** Longest time, in milliseconds, not counting the start of the engine. */
+  readonly budgetMs: number;
+  /** When it is, in ISO 8601. */
+  readonly at: string;
+}
+
+/** What a probe found. */
+export interface ProbeResult {
+  readonly samples: readonly RecordedSpeed[];
+  readonly threads: number;
+  readonly residentMb: number;
+  /** Share of the wanted processor time that the engine got; below 0.85 something else was busy. */
+  readonly quiet: number;
+}
+
+const DECODE_TOKENS = 24;
+/** The same prompt is asked again so often: its tokens are in the cache, so only decoding is repeated. */
+const REPEATS = 2;
+
+/**
+ * Measures one model in a process of its own. Each prompt is new to the engine, and asked again so that the fastest
+ * of three decodes counts.
+ *
+ * @throws {UserError} where the engine can't be started
+ *
+ * ```ts ignore
+ * const { samples, quiet } = await probeSpeed(
+ *   { model: "smollm2-135m:q4_1", path, lengths: [64, 448], budgetMs: 10_000, at: new Date().toISOString() },
+ *   { denoPath: Deno.execPath(), env: Deno.env, clock, fetch, random: Math.random, signal },
+ * );
+ * ```
+ */
+export async function probeSpeed(request: ProbeRequest, resources: ProbeResources): Promise<ProbeResult> {
+  const { denoPath, env, clock, fetch, signal } = resources;
+  const layout = await readGgufLayout(request.path);
+  const longest = Math.max(...request.lengths) + DECODE_TOKENS + 8;
+  const engine = await startEngine({
+    modelPath: request.path,
+    modelId: request.model,
+    gpu: "off",
+    contextTokens: Math.min(Math.ceil(longest / 256) * 256, layout.contextTokens ?? Infinity),
+    ...(request.threads === undefined ? {} : { threads: request.threads }),
+    denoPath,
+    env,
+    clock,
+    fetch,
+    signal,
+  });
+  try {
+    const startedAt = clock();
+    const [cpuBefore, found] = [await engine.stats(), [] as Timings[][]];
+    for (const length of request.lengths) {
+      const first = found.at(-1)?.[0];
+      const expectedMs = first === undefined ? 0 : first.prompt_ms / first.prompt_n * length;
+      if (first !== undefined && clock() - startedAt + expectedMs > request.budgetMs) break;
+      found.push(await askRepeatedly(engine, { model: request.model, length }, resources));
+    }
+    const { residentMb, cpuS } = await engine.stats();
+    const wantedS = found.flat().reduce((sum, one) => sum + one.prompt_ms + one.predicted_ms, 0) / 1000 *
+      engine.threads;
+    const features = speedFeatures(layout);
+    const common = {
+      model: request.model,
+      features,
+      device: engine.device,
+      threads: engine.threads,
+      source: "probe",
+      at: request.at,
+    };
+    return {
+      samples: found.flatMap((timings) => samplesOf(timings).map((sample) => ({ ...common, ...sample }))),
+      threads: engine.threads,
+      residentMb,
+      quiet: Math.min(1, (cpuS - cpuBefore.cpuS) / wantedS),
+    };
+  } finally {
+    await engine.stop();
+  }
+}
+
+const timings = z.object({
+  prompt_n: z.int().nonnegative(),
+  cache_n: z.int().nonnegative(),
+  prompt_ms: z.number(),
+  predicted_n: z.int(),
+  predicted_ms: z.number(),
+});
+type Timings = z.infer<typeof timings>;
+
+async function askRepeatedly(
+  engine: RunningEngine,
+  { model, length }: { readonly model: string; readonly length: number },
+  { fetch, random, signal }: ProbeResources,
+): Promise<Timings[]> {
+  const letter = () => " " + String.fromCharCode(97 + Math.floor(random() * 26));
+  const prompt = Array.from({ length }, letter).join("");
+  const all: Timings[] = [];
+  for (let turn = 0; turn <= REPEATS; turn++) {
+    const response = await fetch(`${engine.endpoint.baseUrl}/completions`, {
+      method: "POST",
+      headers: { authorization: `Bearer ${engine.endpoint.apiKey}` },
+      body: JSON.stringify({
+        model,
+        prompt,
+        max_tokens: DECODE_TOKENS + 1,
+        temperature: 0,
+        ignore_eos: true,
+      }),
+      signal,
+    });
+    const body: unknown = await response.json();
+    all.push(z.object({ timings }).parse(body).timings);
+  }
+  return all;
+}
+
+function samplesOf(all: readonly Timings[]): Pick<RecordedSpeed, "kind" | "tokens" | "seconds">[] {
+  const [first] = all;
+  if (first === undefined) return [];
+  const tokens = first.prompt_n + first.cache_n;
+  const decodes = all.filter(({ predicted_n }) => predicted_n > 1)
+    .map(({ predicted_ms, predicted_n }) => predicted_ms / (predicted_n - 1) / 1000);
+  return [
+    { kind: "prefill", tokens, seconds: first.prompt_ms / 1000 },
+    ...(decodes.length === 0
+      ? []
+      : [{ kind: "decode" as const, tokens: tokens + DECODE_TOKENS / 2, seconds: Math.min(...decodes) }]),
+  ];
+}

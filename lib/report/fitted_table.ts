@@ -1,0 +1,67 @@
+/** Tables that fit a terminal: long cells break at their brackets, long names at their parts, many columns get letters. */
+import { terminalLine } from "../terminal_text.ts";
+import { textTable, wrap } from "./terminal_layout.ts";
+
+/** Names of models at the head of columns are no wider than this before they become letters. */
+const NARROWEST_NAME = 12;
+
+/**
+ * A table of at most `width` characters. Where it is wider, cells break before their brackets, then the first column
+ * breaks, then the heads become letters with a key below; whatever is still too wide is printed as a list.
+ *
+ * @example
+ * ```ts
+ * const text = fittedTable(["check", "a-long-name:q4_k_m", "another-long-name:q4_k_m"], [["facts", "1/2", "2/2"]], 40);
+ * if (Math.max(...text.split("\n").map((line) => line.length)) > 40) throw new Error(text);
+ * ```
+ */
+export function fittedTable(
+  head: readonly string[],
+  rows: readonly (readonly string[])[],
+  width: number,
+): string {
+  const safe = { head: head.map(terminalLine), rows: rows.map((row) => row.map(terminalLine)) };
+  const fits = (text: string) => text.split("\n").every((line) => line.length <= width);
+  const whole = textTable(safe.head, safe.rows, "figures");
+  if (fits(whole)) return whole;
+  const broken = safe.rows.map((row) =>
+    row.map((cell, at) => at === 0 ? cell : cell.replace(/ (?=\()/, "\n"))
+  );
+  const narrow = (heads: readonly string[]) => {
+    const longest = Math.max(...heads.slice(1).map((one) => one.length), 0);
+    const rest = heads.slice(1).reduce((sum, name, at) => {
+      const cells = broken.flatMap((row) => (row[at + 1] ?? "").split("\n"));
+      return sum + 2 + Math.max(name.length, ...cells.map((cell) => cell.length));
+    }, 2);
+    const first = Math.max(NARROWEST_NAME, width - rest);
+    const wrapped = broken.map(([name = "", ...cells]) => [wrap(name, first).join("\n"), ...cells]);
+    return { text: textTable(heads, wrapped, "figures"), longest };
+  };
+  const full = narrow(safe.head);
+  if (fits(full.text)) return full.text;
+  if (full.longest > NARROWEST_NAME) {
+    const { head: letters, key } = lettered(safe.head);
+    const keyed = narrow(letters).text;
+    if (fits(keyed)) {
+      const lines = key.map((line) => `  ${wrap(line, width - 2).join("\n    ")}`);
+      return `${keyed}\n${lines.join("\n")}`;
+    }
+  }
+  return safe.rows.map(([name = "", ...cells]) =>
+    [
+      ...wrap(name, width - 2).map((line) => `  ${line}`),
+      ...cells.flatMap((cell, at) =>
+        cell === "" ? [] : wrap(`${safe.head[at + 1]}: ${cell}`, width - 6).map((line) => `    ${line}`)
+      ),
+    ].join("\n")
+  ).join("\n");
+}
+
+/** The first head as it is, then A, B … Z, A2, B2 …, and what each letter stands for. */
+export function lettered(head: readonly string[]): { head: string[]; key: string[] } {
+  const [first = "", ...names] = head;
+  const letters = names.map((_, at) =>
+    String.fromCharCode(65 + at % 26) + (at < 26 ? "" : String(1 + Math.floor(at / 26)))
+  );
+  return { head: [first, ...letters], key: names.map((name, at) => `${letters[at]} = ${name}`) };
+}

@@ -1,0 +1,113 @@
+/** The scores of a run on a terminal: every table fits its width. */
+import type { CandidateQuality, QualityReport } from "../quality/quality_schema.ts";
+import { fittedTable } from "./fitted_table.ts";
+import { missing } from "./format.ts";
+import { statesText } from "./quality_table.ts";
+import { confusionTables, rateText, type TaskTable, taskTables } from "./task_tables.ts";
+import { wrap } from "./terminal_layout.ts";
+
+/**
+ * Scores by candidate, by task, by check and by length of the prompt, ratings, agreement, and warnings.
+ *
+ * @param columns width of the terminal in characters; at least 60 is assumed
+ *
+ * @example
+ * ```ts ignore
+ * console.log(qualityTerminal(report, 100));
+ * ```
+ */
+export function qualityTerminal(report: QualityReport, columns: number): string {
+  const width = Math.max(60, columns);
+  const { candidates, pass_mark: mark } = report;
+  const table = ({ caption, head, rows, note }: TaskTable) =>
+    [
+      wrap(caption, width).join("\n"),
+      fittedTable(head, rows, width),
+      ...(note === "" ? [] : [wrap(note, width).join("\n")]),
+    ].join("\n");
+  const parts = [
+    table({
+      caption: "Cases passed",
+      head: ["Candidate", "Passed", "Mean score", "Answers"],
+      rows: candidates.map((one) => [one.id, rateText(one.pass_rate), scoreText(one.score), statesText(one)]),
+      note:
+        `Passed: a score of at least ${mark}, and every required check. In brackets: 95 % interval over cases.`,
+    }),
+    ...taskTables(report).map(table),
+    ...confusionTables(report).map(table),
+    ...byCheck(candidates).map(table),
+    ...byLength(report).map(table),
+    ...ratings(report).flatMap((line) => wrap(line, width).join("\n")),
+    ...report.warnings.map(({ message, remedy }) =>
+      [...wrap(`! ${message}`, width), ...wrap(remedy, width - 2).map((line) => `  ${line}`)].join("\n")
+    ),
+  ];
+  return parts.join("\n\n");
+}
+
+function scoreText({ mean, ci95 }: CandidateQuality["score"]): string {
+  if (mean === null) return missing;
+  return `${mean.toFixed(2)}${ci95 === null ? "" : ` (${ci95.map((end) => end.toFixed(2)).join("–")})`}`;
+}
+
+/** Checks that several cases share; a task check alone says nothing that its own table doesn't. */
+function byCheck(candidates: readonly CandidateQuality[]): TaskTable[] {
+  const names = [...new Set(candidates.flatMap(({ checks }) => checks.map(({ name }) => name)))].filter((
+    name,
+  ) => candidates.some(({ checks }) => checks.some((one) => one.name === name && one.prompts > 1)));
+  const tasks = new Set(candidates.flatMap(({ tasks = [] }) => tasks.map(({ check }) => check)));
+  if (names.every((name) => tasks.has(name))) return [];
+  return [{
+    caption: "By check",
+    head: ["Check", ...candidates.map(({ id }) => id)],
+    rows: names.map((name) => [
+      name,
+      ...candidates.map(({ checks }) => {
+        const found = checks.find((one) => one.name === name);
+        return found === undefined ? missing : rateText(found.pass_rate);
+      }),
+    ]),
+    note: "Cases that passed it, of those that have it. Checks of a single case are in quality.json.",
+  }];
+}
+
+function byLength({ candidates, length_source }: QualityReport): TaskTable[] {
+  const bounds = [
+    ...new Set(candidates.flatMap(({ by_length }) => by_length.map(({ from_tokens }) => from_tokens))),
+  ].sort((a, b) => a - b);
+  // One row says what the first table says.
+  if (bounds.length < 2) return [];
+  return [{
+    caption: `By length of the prompt in tokens${
+      length_source === "usage" ? "" : " (estimated from characters)"
+    }`,
+    head: ["Tokens", ...candidates.map(({ id }) => id)],
+    rows: bounds.map((from) => {
+      const cells = candidates.map(({ by_length }) => by_length.find((one) => one.from_tokens === from));
+      const to = cells.find((one) => one !== undefined)?.to_tokens ?? null;
+      return [
+        to === null ? `${from} and more` : `${from} to ${to - 1}`,
+        ...cells.map((one) => one === undefined ? missing : rateText(one.pass_rate)),
+      ];
+    }),
+    note: "Cases passed. Scores by length are in quality.json.",
+  }];
+}
+
+function ratings({ candidates, agreement }: QualityReport): string[] {
+  return [
+    ...candidates.flatMap(({ id, ratings }) =>
+      ratings.map(({ source, rubric, answers, dimensions, raters }) => {
+        const means = Object.entries(dimensions).map(([name, mean]) => `${name} ${scoreText(mean)}`);
+        return `${id}, rated by ${source} (${rubric}, ${raters.length} raters, ${answers} answers): ${
+          means.join(", ")
+        }`;
+      })
+    ),
+    ...agreement.map(({ rubric, dimension, alpha, units, raters, reason }) =>
+      `Agreement on ${dimension} (${rubric}): ${
+        alpha === null ? reason : `alpha ${alpha.toFixed(2)} over ${units} answers, ${raters} raters`
+      }`
+    ),
+  ];
+}
