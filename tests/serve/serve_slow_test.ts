@@ -1,6 +1,7 @@
 /** `deno task serve` as a program: real models, an adapter, other people's clients, Ctrl-C, a kill, a bad disk. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import OpenAI from "openai";
 import { fileURLToPath } from "node:url";
 import { parseRouterState } from "../../lib/select/route/router.ts";
 import { realModel } from "../engine/real_model.ts";
@@ -218,7 +219,66 @@ except NotFoundError as error:
 print("fine")
 `;
 
-Deno.test("the official Python client works unchanged", async () => {
+/** Calls of tools, with a model that calls them well or badly: the protocol is right either way. */
+const PYTHON_TOOLS = `
+import json, sys
+from openai import OpenAI
+client = OpenAI(base_url=sys.argv[1], api_key="none", max_retries=0)
+parameters = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
+tools = [{"type": "function", "function": {"name": "get_weather", "description": "Weather of a city", "parameters": parameters}}]
+asked = dict(model=sys.argv[2], messages=[{"role": "user", "content": "What is the weather in Paris?"}], tools=tools, temperature=0, max_tokens=100)
+def check(message, reason):
+    assert reason == "tool_calls" and message.tool_calls, (message, reason)
+    for call in message.tool_calls:
+        assert call.id and call.type == "function" and call.function.name == "get_weather", call
+        assert isinstance(json.loads(call.function.arguments)["city"], str), call
+named = {"type": "function", "function": {"name": "get_weather"}}
+for choice in ["required", named]:
+    whole = client.chat.completions.create(**asked, tool_choice=choice).choices[0]
+    check(whole.message, whole.finish_reason)
+with client.chat.completions.stream(**asked, tool_choice=named) as stream:
+    final = stream.get_final_completion().choices[0]
+check(final.message, final.finish_reason)
+assert final.message.tool_calls[0].function.arguments == whole.message.tool_calls[0].function.arguments
+free = client.chat.completions.create(**asked).choices[0]
+assert free.message.tool_calls or free.message.content, free
+result = {"role": "tool", "tool_call_id": whole.message.tool_calls[0].id, "content": "sunny, 21 degrees"}
+answer = client.chat.completions.create(**{**asked, "messages": asked["messages"] + [whole.message, result]}, tool_choice="none").choices[0]
+assert answer.message.content and not answer.message.tool_calls, answer
+print("fine")
+`;
+
+async function toolsByNode(baseURL: string, model: string): Promise<void> {
+  const client = new OpenAI({ baseURL, apiKey: "none", maxRetries: 0 });
+  const parameters = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
+  const asked = {
+    model,
+    messages: [{ role: "user" as const, content: "What is the weather in Paris?" }],
+    tools: [{ type: "function" as const, function: { name: "get_weather", parameters } }],
+    tool_choice: "required" as const,
+    parallel_tool_calls: false,
+    temperature: 0,
+    max_tokens: 100,
+  };
+  const whole = (await client.chat.completions.create(asked)).choices[0]?.message.tool_calls ?? [];
+  const streamed = (await client.chat.completions.stream(asked).finalMessage()).tool_calls ?? [];
+  for (const [call] of [whole, streamed]) {
+    assert.ok(call?.type === "function" && call.function.name === "get_weather");
+    assert.equal(typeof JSON.parse(call.function.arguments).city, "string");
+  }
+  const { tools: _tools, tool_choice: _choice, parallel_tool_calls: _parallel, ...plain } = asked;
+  const told = await client.chat.completions.create({
+    ...plain,
+    max_tokens: 3,
+    logprobs: true,
+    top_logprobs: 2,
+  });
+  const tokens = told.choices[0]?.logprobs?.content ?? [];
+  assert.equal(tokens.length, 3);
+  assert.ok(tokens.every(({ logprob, top_logprobs }) => logprob <= 0 && top_logprobs.length === 2));
+}
+
+Deno.test("the official clients for Python and Node work unchanged, with tools too", async () => {
   const folder = await Deno.makeTempDir();
   const python = join(folder, "venv", Deno.build.os === "windows" ? "Scripts/python.exe" : "bin/python");
   const run = async (program: string, args: string[]) => {
@@ -244,6 +304,19 @@ Deno.test("the official Python client works unchanged", async () => {
     await using it = await served(["--endpoint", fake.baseUrl, "--state", join(folder, "router.json")]);
     const { success, text } = await run(python, ["-c", PYTHON, it.url]);
     assert.ok(success, text);
+    const calls = [{ name: "get_weather", arguments: '{"city": "Paris"}' }];
+    const calling = startFake({ calls });
+    try {
+      await realModel();
+      await using both = await served(["smollm2", "--endpoint", calling.baseUrl, "--gpu", "off"]);
+      for (const model of ["fake", "smollm2"]) {
+        const tools = await run(python, ["-c", PYTHON_TOOLS, both.url, model]);
+        assert.ok(tools.success, `${model}: ${tools.text}`);
+      }
+      await toolsByNode(both.url, "smollm2");
+    } finally {
+      await calling.stop();
+    }
   } finally {
     await fake.stop();
     await Deno.remove(folder, { recursive: true });
