@@ -60,7 +60,7 @@ const expectedCall = z.strictObject({
   name: text,
   /**
    * By argument its value, or a list of allowed ones. A value that is a list itself stands in a list; null in a list
-   * of allowed values means that the argument may be left out.
+   * of allowed values means that the argument may be left out, "*" that any value is right.
    */
   arguments: z.record(z.string(), z.json()).default({}),
 });

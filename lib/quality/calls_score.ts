@@ -96,10 +96,15 @@ function faultsOf({ name, arguments: expected }: ExpectedCall, call: GivenCall |
   return [...names].filter((argument) => !allowed(expected[argument], given[argument]));
 }
 
+/** Allows whatever value an argument has. */
+const anyValue = "*";
+
 /** Null for an argument that is left out; one that is not expected must be left out. */
 function allowed(expected: unknown, given: unknown): boolean {
   const values = expected === undefined ? [null] : Array.isArray(expected) ? expected : [expected];
-  return values.some((value) => sameArgument(value, given ?? null));
+  return values.some((value) =>
+    value === anyValue ? given !== undefined && given !== null : sameArgument(value, given ?? null)
+  );
 }
 
 /** By value: texts without regard to letter case and white space at their ends, objects whatever the order of keys. */

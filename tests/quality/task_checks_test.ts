@@ -182,6 +182,9 @@ Deno.test("calls: selection, arguments, no call and several calls are compared a
     "off format",
   );
   assert.deepEqual(of([weather], [], "It is sunny in Paris."), "wrong");
+  const free = { name: "send", arguments: { text: "*", to: "Ana" } };
+  assert.deepEqual(of([free], [call("send", { text: "Whatever.", to: "ana" })]), "right");
+  assert.deepEqual(of([free], [call("send", { to: "Ana" })]), "wrong", "any value, but a value");
   const twins = [{ name: "f", arguments: { a: [1, 2] } }, { name: "f", arguments: { a: 1 } }];
   assert.deepEqual(of(twins, [call("f", { a: 1 }), call("f", { a: 2 })]), "right", "each call fits one");
 });
