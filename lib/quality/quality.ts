@@ -1,6 +1,6 @@
 /** From a run's recorded answers to quality.json: every answer scored, every rate with its interval. */
 import { join } from "node:path";
-import type { RequestRecord } from "../bench/records.ts";
+import type { RequestRecord, RunInfo } from "../bench/records.ts";
 import { UserError } from "../errors.ts";
 import type { Prompt, PromptSet } from "../prompts/prompts.ts";
 import { candidateOf } from "./candidate_quality.ts";
@@ -210,7 +210,9 @@ function warningsOf(
 ): QualityReport["warnings"] {
   const unchecked = prompts.filter(({ checks }) => checks.length === 0).map(({ id }) => id);
   const limited = requests.filter(({ finish_reason }) => finish_reason === "length");
-  const isThought = (one: RequestRecord) => one.content_chars === 0 && one.reasoning_chars > 0;
+  const isThought = (one: RequestRecord) =>
+    one.content_chars === 0 && one.reasoning_chars > 0 &&
+    (one.calls ?? 0) === 0;
   const [thought, cut] = [limited.filter(isThought), limited.filter((one) => !isThought(one))];
   const failures = answers.filter(({ state }) => state === "failed").length;
   const unsupported = answers.filter(({ state, failure }) => state === "unsupported" && failure !== null);
@@ -249,8 +251,10 @@ function warningsOf(
     },
     cut.length === 0 ? [] : {
       code: "cut-answers",
-      message: `${counted(cut, requests.length)} stopped at the limit of ${info.plan.max_tokens} tokens`,
-      remedy: "raise --max-tokens if the answers should have been longer",
+      message: `${counted(cut, requests.length)} stopped at the limit of ${limitsOf(info, cut)} tokens`,
+      remedy: limitsOf(info, cut) === String(info.plan.max_tokens)
+        ? "raise --max-tokens if the answers should have been longer"
+        : "raise max_tokens in the settings of the job if the answers should have been longer",
     },
     unsupported.length === 0 ? [] : {
       code: "unsupported-tools",
@@ -261,7 +265,9 @@ function warningsOf(
     },
     failures === 0 ? [] : {
       code: "failed-requests",
-      message: `${failures} of ${answers.length} answers are failures and score 0`,
+      message: `${failures} of ${answers.length} answers are failures and score 0; most often: ${
+        mostFrequent(answers.flatMap(({ state, failure }) => state === "failed" ? failure ?? [] : []))
+      }`,
       remedy: "see the reasons in quality.json, and capture again with --resume if the run was interrupted",
     },
     checkedPrompts(prompts) >= 20 ? [] : {
@@ -270,6 +276,18 @@ function warningsOf(
       remedy: "add prompts of your own to the set; repeats of the same prompt don't narrow the interval",
     },
   ].flat();
+}
+
+function mostFrequent(texts: readonly string[]): string {
+  const [most] = [...Map.groupBy(texts, (text) => text).values()].sort((a, b) => b.length - a.length);
+  return most?.[0] ?? "";
+}
+
+/** The limits that these requests reached: a case may have one of its own. */
+function limitsOf({ plan }: RunInfo, requests: readonly RequestRecord[]): string {
+  const own = new Map(plan.prompt_set.prompts.map(({ id, settings }) => [id, settings?.max_tokens]));
+  const limits = new Set(requests.map(({ prompt_id }) => own.get(prompt_id) ?? plan.max_tokens));
+  return [...limits].sort((a, b) => a - b).join(" or ");
 }
 
 const counted = (some: readonly unknown[], all: number) => `${some.length} of ${all} answers`;

@@ -25,11 +25,20 @@ export function qualityTerminal(report: QualityReport, columns: number): string 
       fittedTable(head, rows, width),
       ...(note === "" ? [] : [wrap(note, width).join("\n")]),
     ].join("\n");
+  // Where answers are right or wrong and nothing between, the mean score says what the share of passed cases says.
+  const graded = candidates.some(({ pass_rate, score }) =>
+    Math.abs((score.mean ?? 0) - (pass_rate.rate ?? 0)) > 1e-9
+  );
   const parts = [
     table({
       caption: "Cases passed",
-      head: ["Candidate", "Passed", "Mean score", "Answers"],
-      rows: candidates.map((one) => [one.id, rateText(one.pass_rate), scoreText(one.score), statesText(one)]),
+      head: ["Candidate", "Passed", ...(graded ? ["Mean score"] : []), "Answers"],
+      rows: candidates.map((one) => [
+        one.id,
+        rateText(one.pass_rate),
+        ...(graded ? [scoreText(one.score)] : []),
+        statesText(one),
+      ]),
       note:
         `Passed: a score of at least ${mark}, and every required check. In brackets: 95 % interval over cases.`,
     }),

@@ -13,9 +13,9 @@ const MOST_MATRICES = 6;
 /** More labels make cells too small to read. */
 const MOST_DRAWN_LABELS = 20;
 
-/** Confusion matrices, and the share of cases passed by length of the prompt where there are at least three lengths. */
-export function taskPlots({ candidates }: Pick<QualityReport, "candidates">): Figure[] {
-  const matrices = candidates.flatMap(({ id, tasks = [] }) =>
+/** One confusion matrix per candidate and task that has one. */
+export function matrixPlots({ candidates }: Pick<QualityReport, "candidates">): Figure[] {
+  return candidates.flatMap(({ id, tasks = [] }) =>
     tasks.flatMap((figures) => {
       if (figures.task !== "classify" && figures.task !== "tools") return [];
       const { confusion, right, task } = figures;
@@ -26,10 +26,18 @@ export function taskPlots({ candidates }: Pick<QualityReport, "candidates">): Fi
       })];
     })
   );
+}
+
+/** Confusion matrices, and the share of cases passed by length of the prompt where there are at least three lengths. */
+export function taskPlots(quality: Pick<QualityReport, "candidates">): Figure[] {
+  const { candidates } = quality;
   const ranges = new Set(
     candidates.flatMap(({ by_length }) => by_length.map(({ from_tokens }) => from_tokens)),
   );
-  return [...matrices.slice(0, MOST_MATRICES), ...(ranges.size < 3 ? [] : [lengthFigure(candidates)])];
+  return [
+    ...matrixPlots(quality).slice(0, MOST_MATRICES),
+    ...(ranges.size < 3 ? [] : [lengthFigure(candidates)]),
+  ];
 }
 
 function lengthFigure(candidates: QualityReport["candidates"]): Figure {

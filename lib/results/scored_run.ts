@@ -1,10 +1,13 @@
 /** A run whose answers were scored, with its views: what `quality` returns. */
 import type { AnswerRecord } from "../bench/records.ts";
 import type { FinishedRun } from "../bench/session.ts";
+import { UserError } from "../errors.ts";
 import { ratePlot } from "../plot/rate.ts";
 import type { Trial } from "../quality/judge_trial.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { makeSheet } from "../quality/sheet.ts";
+import { matrixPlots } from "../report/task_section.ts";
+import { taskTables } from "../report/task_tables.ts";
 import { scoredCases } from "../select/route/audit_data.ts";
 import { BlindSheet } from "./blind_rating.ts";
 import type { Job } from "./job.ts";
@@ -90,6 +93,44 @@ export class ScoredRun extends Run {
       })),
       "Per check: cases that passed it, of those that have it (95 % interval).",
     );
+  }
+
+  /**
+   * The figures of the job's task per model: accuracy and macro-F1, exact records, right calls … with the best constant
+   * answer as last row.
+   *
+   * @throws {UserError} where no case of the job has a task that is scored
+   */
+  task(): TableView {
+    const [table] = taskTables(this.quality);
+    if (table === undefined) {
+      throw new UserError(
+        `no case of the job ${this.job.whole.name} says what is expected: give it a "task" and "expected", or use checks()`,
+      );
+    }
+    return new TableView(
+      table.rows.map((row) => Object.fromEntries(table.head.map((name, at) => [name, row[at] || null]))),
+      table.note,
+    );
+  }
+
+  /**
+   * What a model answered against what was expected: labels, or tools that were called.
+   *
+   * @param model default: the first one
+   * @throws {UserError} where the job neither classifies nor calls tools, or the model is not part of the run
+   */
+  confusion(model?: string): FigureView {
+    const candidates = this.quality.candidates.filter(({ id }) => model === undefined || id === model);
+    const [figure] = matrixPlots({ candidates });
+    if (figure === undefined) {
+      throw new UserError(
+        `no labels or calls of ${model ?? "this job"} to compare: the models are ${
+          this.candidates.join(", ")
+        }`,
+      );
+    }
+    return new FigureView(figure);
   }
 
   /** What each model answered to a case; without an id, to the first one. */
