@@ -1,0 +1,312 @@
+/**
+ * How much load a candidate carries within limits: the largest number of users and the highest rate, found by a
+ * bracketing search over levels, and the curve that it leaves behind.
+ */
+import type { MachineDescription } from "../catalog/machine.ts";
+import { UserError } from "../errors.ts";
+import { seededRandom, shuffle } from "../stats/random.ts";
+import { caseOf, messagesFor, requestFor } from "./case_request.ts";
+import type { SessionCandidates, SessionResources } from "./find_candidates.ts";
+import type { LiveCandidate, OpenCandidate } from "./live_candidate.ts";
+import { type Load, type LoadLevel, type LoadLimits, measureLevel } from "./load_level.ts";
+import { machineReader, readUse, watchedUse } from "./noise.ts";
+import { withColdPrefix } from "./plan.ts";
+import { toRequestRecord } from "./record_request.ts";
+import type { PlanInfo, RequestRecord } from "./records.ts";
+
+/** What is searched for. */
+export interface CapacityTerms {
+  readonly limits: LoadLimits;
+  /** Mean time that a user thinks between an answer and the next request, in seconds. */
+  readonly thinkS: number;
+  readonly search: "users" | "rate" | "both";
+  /** No more users than these are tried. */
+  readonly maxUsers: number;
+}
+
+/** One measured level, with what the machine did meanwhile. */
+export interface CapacityLevel extends LoadLevel {
+  /** Why the machine was busy with something else; null where it was not. */
+  readonly disturbed: string | null;
+}
+
+/** Everything that was measured of one kind of load. */
+export interface LoadCurve {
+  /** The largest load that was shown to meet the limits; null where not even the smallest did. */
+  readonly best: number | null;
+  /** The smallest load above it that was not; null where none was tried. */
+  readonly next: number | null;
+  /** Where throughput divided by latency is largest: beyond it, waiting grows faster than throughput (Kleinrock 1979). */
+  readonly knee: number | null;
+  /** By load, the smallest first. */
+  readonly levels: readonly CapacityLevel[];
+}
+
+/** One candidate. */
+export interface CandidateCapacity {
+  readonly id: string;
+  /** Why nothing, or not everything, was measured. */
+  readonly problem: string | null;
+  readonly users: LoadCurve | null;
+  readonly rate: LoadCurve | null;
+}
+
+/** capacity.json. */
+export interface CapacityReport {
+  readonly schema_version: 1;
+  readonly capacity_id: string;
+  readonly created_at: string;
+  readonly status: "completed" | "interrupted";
+  readonly machine: MachineDescription;
+  readonly slo: { readonly ttft_s: number | null; readonly e2e_s: number | null };
+  /** Share of the requests that must meet the limits, and the confidence with which that is shown. */
+  readonly within: number;
+  readonly confidence: 0.95;
+  readonly think_s: number;
+  readonly prompt_set: { readonly name: string; readonly sha256: string };
+  readonly max_tokens: number;
+  readonly prefix: PlanInfo["prefix"];
+  readonly seed: number;
+  readonly candidates: readonly CandidateCapacity[];
+}
+
+/** How a search is followed. */
+export interface CapacityOptions {
+  readonly resources: Pick<SessionResources, "clock" | "sleep" | "signal">;
+  /** Gets every record of a level when it is over. */
+  readonly onLevel: (
+    candidate: string,
+    load: Load,
+    level: CapacityLevel,
+    records: readonly RequestRecord[],
+  ) =>
+    | void
+    | Promise<void>;
+}
+
+/**
+ * Searches each candidate's capacity, one candidate after the other. Ending early keeps what was measured.
+ *
+ * @param plan prompts, lengths, prefix, warm-up and seed of the requests
+ *
+ * ```ts ignore
+ * const found = await findCandidates({ names: ["smollm2-135m"] }, resources);
+ * const [one] = await searchCapacity(found, plan, terms, { resources, onLevel: () => {} });
+ * console.log(one?.users?.best);
+ * ```
+ */
+export async function searchCapacity(
+  { candidates }: Pick<SessionCandidates, "candidates">,
+  plan: PlanInfo,
+  terms: CapacityTerms,
+  options: CapacityOptions,
+): Promise<CandidateCapacity[]> {
+  const found: CandidateCapacity[] = [];
+  for (const candidate of candidates) {
+    if (options.resources.signal.aborted) break;
+    found.push(await searchCandidate(candidate, plan, terms, options));
+  }
+  return found;
+}
+
+async function searchCandidate(
+  candidate: LiveCandidate,
+  plan: PlanInfo,
+  terms: CapacityTerms,
+  options: CapacityOptions,
+): Promise<CandidateCapacity> {
+  const { signal } = options.resources;
+  const { id } = candidate.info;
+  const curves = { users: new Map<number, CapacityLevel>(), rate: new Map<number, CapacityLevel>() };
+  let [open, problem]: [OpenCandidate | null, string | null] = [null, null];
+  try {
+    open = await candidate.open(signal);
+    const driver = new Driver(candidate, open, plan, terms, options);
+    await driver.warmUp();
+    const wanted = (kind: "users" | "rate") => terms.search === kind || terms.search === "both";
+    const alone = await driver.measure({ kind: "users", users: 1 }, curves.users);
+    if (alone.failed === alone.n) throw new UserError(`none of ${alone.n} requests was answered`, 1);
+    if (wanted("users")) {
+      await searchUsers((users) => driver.measure({ kind: "users", users }, curves.users), terms.maxUsers);
+    }
+    if (wanted("rate") && alone.verdict !== "misses") {
+      const first = ratesFrom(curves.users, alone);
+      await searchRate((perS) => driver.measure({ kind: "rate", perS }, curves.rate), first);
+    }
+  } catch (error) {
+    problem = signal.aborted ? "ended early" : error instanceof Error ? error.message : String(error);
+  } finally {
+    await open?.close();
+  }
+  const searched = (kind: "users" | "rate") =>
+    curves[kind].size === 0 || (kind === "users" && terms.search === "rate") ? null : curveOf(curves[kind]);
+  return { id, problem, users: searched("users"), rate: searched("rate") };
+}
+
+/** What a candidate completed with the most users that met the limits: rates are searched from there. */
+function ratesFrom(levels: ReadonlyMap<number, CapacityLevel>, alone: CapacityLevel): number {
+  const best = [...levels.values()].filter(({ verdict }) => verdict === "meets")
+    .toSorted((a, b) => b.load - a.load)[0];
+  return best?.completed_per_s || 0.5 / (alone.latency_s.mean ?? 1);
+}
+
+/**
+ * The largest number of users that meets: doubled until one does not, then halved to the last one.
+ *
+ * ```ts
+ * const tried: number[] = [];
+ * await searchUsers((users) => { tried.push(users); return Promise.resolve({ verdict: users <= 5 ? "meets" : "misses" }); }, 64);
+ * if (tried.join() !== "1,2,4,8,6,5") throw new Error(tried.join());
+ * ```
+ */
+export async function searchUsers(
+  measure: (users: number) => Promise<Pick<LoadLevel, "verdict">>,
+  most: number,
+): Promise<number> {
+  const meets = async (users: number) => (await measure(users)).verdict === "meets";
+  let [low, high] = [0, 1];
+  while (await meets(high)) {
+    if (high === most) return most;
+    [low, high] = [high, Math.min(most, 2 * high)];
+  }
+  while (high - low > 1) {
+    const middle = Math.floor((low + high) / 2);
+    if (await meets(middle)) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+/** Rates are found to this ratio. */
+const RATE_RATIO = 1.1;
+/** And not below this share of the first one tried, nor above so many requests per second. */
+const LOWEST_RATE = 1 / 64;
+const HIGHEST_RATE = 1000;
+
+/** The highest rate that meets, to within a tenth: doubled or halved from the first one, then in between. */
+export async function searchRate(
+  measure: (perS: number) => Promise<Pick<LoadLevel, "verdict">>,
+  first: number,
+): Promise<number | null> {
+  const meets = async (perS: number) => (await measure(perS)).verdict === "meets";
+  let [low, high] = [first, first];
+  if (await meets(first)) {
+    for (high = 2 * first; await meets(high); high *= 2) {
+      low = high;
+      if (low > HIGHEST_RATE) return low;
+    }
+  } else {
+    for (low = first / 2; !await meets(low); low /= 2) {
+      if (low < first * LOWEST_RATE) return null;
+      high = low;
+    }
+  }
+  while (high / low > RATE_RATIO) {
+    const middle = Math.sqrt(low * high);
+    if (await meets(middle)) low = middle;
+    else high = middle;
+  }
+  return low;
+}
+
+/** The curve that the measured levels make; the search's own order doesn't matter. */
+export function curveOf(measured: ReadonlyMap<number, CapacityLevel>): LoadCurve {
+  const levels = [...measured.values()].sort((a, b) => a.load - b.load);
+  const firstOut = levels.find(({ verdict }) => verdict !== "meets")?.load ?? null;
+  // A level that meets above one that does not is chance: the claim ends below the first that does not.
+  const best =
+    levels.filter(({ load, verdict }) => verdict === "meets" && (firstOut === null || load < firstOut)).at(-1)
+      ?.load ?? null;
+  const power = ({ completed_per_s, latency_s }: CapacityLevel) =>
+    latency_s.mean === null ? 0 : completed_per_s / latency_s.mean;
+  const knee = levels.length < 3 ? null : levels.reduce((a, b) => power(b) > power(a) ? b : a).load;
+  return { best, next: firstOut, knee, levels };
+}
+
+/** Sends requests to one candidate, and measures level after level. */
+class Driver {
+  readonly #order: readonly number[];
+  readonly #originMs: number;
+  readonly #readMachine;
+  #count = 0;
+  #aloneS: number | null = null;
+
+  constructor(
+    readonly candidate: LiveCandidate,
+    readonly open: OpenCandidate,
+    readonly plan: PlanInfo,
+    readonly terms: CapacityTerms,
+    readonly options: CapacityOptions,
+  ) {
+    const prompts = plan.prompt_set.prompts.map((_, at) => at);
+    this.#order = shuffle(prompts, seededRandom(`${plan.seed} cases`));
+    this.#originMs = options.resources.clock();
+    this.#readMachine = machineReader(options.resources.clock);
+  }
+
+  async warmUp(): Promise<void> {
+    for (let count = 0; count < this.plan.warmup; count++) await this.#send("warmup", "warmup");
+  }
+
+  /** Measures a level, once: the same load again is looked up. */
+  async measure(load: Load, curve: Map<number, CapacityLevel>): Promise<CapacityLevel> {
+    const at = load.kind === "users" ? load.users : load.perS;
+    const known = curve.get(at);
+    if (known !== undefined) return known;
+    const { resources: { clock, sleep, signal }, onLevel } = this.options;
+    signal.throwIfAborted();
+    const { limits, thinkS } = this.terms;
+    const user = { cpuS: () => this.open.cpuS().catch(() => null), threads: this.open.threads ?? null };
+    const before = await readUse(this.#readMachine, [user]);
+    const { level, records } = await measureLevel(load, limits, {
+      send: (dueMs) => this.#send("timed", `${load.kind} ${at}`, dueMs),
+      clock,
+      sleep,
+      signal,
+      seed: this.plan.seed,
+      thinkS,
+      aloneS: this.#aloneS,
+    });
+    const { disturbed } = await watchedUse(before, await readUse(this.#readMachine, [user]), {
+      readMachine: this.#readMachine,
+      sleep,
+      signal,
+      nowMs: () => clock() - this.#originMs,
+      ownPids: [],
+    });
+    const found = { ...level, disturbed };
+    curve.set(at, found);
+    if (load.kind === "users" && load.users === 1) this.#aloneS = level.latency_s.mean;
+    await onLevel(this.candidate.info.id, load, found, records);
+    return found;
+  }
+
+  async #send(phase: "warmup" | "timed", level: string, dueMs?: number): Promise<RequestRecord> {
+    const { plan, candidate: { info } } = this;
+    const nth = this.#count++;
+    const prompt = plan.prompt_set.prompts[this.#order[nth % this.#order.length] ?? 0];
+    if (prompt === undefined) throw new RangeError("a set without prompts");
+    const messages = messagesFor(caseOf(prompt), info.request);
+    const { signal } = this.options.resources;
+    const sent = plan.prefix === "cold" ? withColdPrefix(messages, `${plan.seed} capacity ${nth}`) : messages;
+    const trace = await this.open.request(requestFor(prompt, sent, plan, info), {
+      ...(dueMs === undefined ? {} : { dueMs }),
+      timeoutMs: 1000 * plan.timeout_s,
+      signal,
+    });
+    signal.throwIfAborted();
+    return toRequestRecord(
+      {
+        id: `${level}/${nth}/${prompt.id}/${info.id}`,
+        candidate: info.id,
+        prompt_id: prompt.id,
+        phase,
+        round: Math.floor(nth / this.#order.length) + 1,
+        block: nth,
+        prefix: plan.prefix,
+      },
+      trace,
+      this.#originMs,
+    );
+  }
+}

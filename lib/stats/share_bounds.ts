@@ -1,0 +1,69 @@
+/** How sure a share is when requests come in stretches that share the state of a queue. */
+import { betaQuantile } from "./beta.ts";
+import { studentTQuantile } from "./t.ts";
+
+/** One stretch: how many of its requests counted. */
+export interface ShareStretch {
+  readonly met: number;
+  readonly n: number;
+}
+
+/** A share with one-sided bounds. */
+export interface ShareBounds {
+  readonly share: number;
+  readonly low: number;
+  readonly high: number;
+  readonly n: number;
+}
+
+/**
+ * A share over stretches, with a lower and an upper bound that each hold with probability 1 − `error`.
+ *
+ * Clopper and Pearson's exact bounds (1934), on the effective number of requests of Korn and Graubard (1998,
+ * "Confidence intervals for proportions with small expected number of positive counts estimated from survey data"):
+ *
+ *     n* = p (1 − p) / v · (t(n − 1) / t(k − 1))²,  at most n
+ *
+ * where v is the variance of p between the k stretches. Where all requests met (or none did), n* is n. A queue makes
+ * requests alike also where none missed yet: `most` caps n*.
+ *
+ * @param most largest effective number of requests, from what else is known of their dependence
+ * @throws {RangeError} without a request, or where a stretch has more met than requests
+ *
+ * @example
+ * ```ts
+ * const all = shareBounds(Array.from({ length: 8 }, () => ({ met: 10, n: 10 })), 0.05);
+ * if (all.low < 0.96 || all.high !== 1) throw new Error("80 of 80");
+ * const bunched = shareBounds([...Array.from({ length: 7 }, () => ({ met: 10, n: 10 })), { met: 2, n: 10 }], 0.05);
+ * const spread = shareBounds(Array.from({ length: 8 }, () => ({ met: 9, n: 10 })), 0.05);
+ * if (bunched.share !== spread.share || bunched.low >= spread.low) throw new Error("misses that hang together say less");
+ * ```
+ */
+export function shareBounds(
+  stretches: readonly ShareStretch[],
+  error: number,
+  most = Infinity,
+): ShareBounds {
+  const n = stretches.reduce((sum, one) => sum + one.n, 0);
+  const met = stretches.reduce((sum, one) => sum + one.met, 0);
+  if (n === 0 || stretches.some((one) => one.met > one.n)) {
+    throw new RangeError(`Cannot bound a share of ${met} in ${n} requests`);
+  }
+  const share = met / n;
+  const used = stretches.filter((one) => one.n > 0);
+  const k = used.length;
+  let effective = Math.min(n, most);
+  if (met > 0 && met < n && k > 1) {
+    const squares = used.reduce((sum, one) => sum + (one.met - share * one.n) ** 2, 0);
+    const variance = (k / (k - 1)) * squares / n ** 2;
+    const shrink = studentTQuantile(1 - error, n - 1) / studentTQuantile(1 - error, k - 1);
+    if (variance > 0) effective = Math.min(effective, share * (1 - share) / variance * shrink ** 2);
+  }
+  const [x, rest] = [share * effective, (1 - share) * effective];
+  return {
+    share,
+    low: met === 0 ? 0 : betaQuantile(error, x, rest + 1),
+    high: met === n ? 1 : betaQuantile(1 - error, x + 1, rest),
+    n,
+  };
+}
