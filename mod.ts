@@ -40,6 +40,7 @@ import {
   namesOf,
   withThreads,
 } from "./lib/results/candidate_list.ts";
+import type { Capacity, CapacityOptions } from "./lib/results/capacity.ts";
 import { Catalogue } from "./lib/results/catalogue.ts";
 import type { Fidelity } from "./lib/results/fidelity.ts";
 import type { Job } from "./lib/results/job.ts";
@@ -62,6 +63,7 @@ import { ScoredRun } from "./lib/results/scored_run.ts";
 import { notebookScreen, type Screen, SETTLE_MS, terminalScreen } from "./lib/results/screen.ts";
 import { ServedModel } from "./lib/results/served_model.ts";
 import {
+  capacityShown,
   excludedFromRace,
   fidelityShown,
   pullShown,
@@ -82,6 +84,7 @@ import { readTextFile } from "./lib/text_file.ts";
 
 export { UserError } from "./lib/errors.ts";
 export { CandidateList, ConstrainedCandidates, type Names } from "./lib/results/candidate_list.ts";
+export { Capacity, type CapacityOptions } from "./lib/results/capacity.ts";
 export { Catalogue, type ModelFit } from "./lib/results/catalogue.ts";
 export { ImaginedBenchmarks, type MeasuredModel } from "./lib/results/imagined_benchmarks.ts";
 export { Fidelity } from "./lib/results/fidelity.ts";
@@ -119,6 +122,7 @@ export { ratePlot } from "./lib/plot/rate.ts";
 export { ratioPlot } from "./lib/plot/ratio.ts";
 export { timelinePlot } from "./lib/plot/timeline.ts";
 // The data behind the results: documents and records.
+export type { CapacityReport } from "./lib/bench/capacity.ts";
 export type { RequestRecord } from "./lib/bench/records.ts";
 export type { Summary } from "./lib/bench/summary_schema.ts";
 export type { Machine } from "./lib/catalog/machine.ts";
@@ -152,6 +156,29 @@ export async function bench(names: Names = null, options: BenchOptions = {}): Pr
   }
   const run = await runShown(await requestOf(wanted, options, shipped()), setup);
   return new Run(run, options.control === true ? run.summary.candidates[1]?.id ?? null : null);
+}
+
+/**
+ * Finds how many users, and what rate, each candidate carries within limits.
+ *
+ * @throws {UserError} as `bench`, and for limits that limit nothing
+ *
+ * @example
+ * ```ts ignore
+ * const found = await capacity("smollm2-135m", { slo: { ttft: 2, e2e: 10 }, search: "users" });
+ * console.log(found.users(), String(found));
+ * ```
+ */
+export async function capacity(names: Names, options: CapacityOptions): Promise<Capacity> {
+  const setup = await setUp(options.reports);
+  const { slo, within = 0.95, thinkS = 5, search = "both", maxUsers = 256, mostRequests = 800, ...asked } =
+    options;
+  const limits = { ttft_s: slo.ttft ?? null, e2e_s: slo.e2e ?? null, within, mostRequests };
+  return await capacityShown(
+    await requestOf(namesOf(names), { warmup: 3, ...asked }, shipped()),
+    { limits, thinkS, search, maxUsers },
+    setup,
+  );
 }
 
 /**

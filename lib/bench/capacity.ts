@@ -2,11 +2,19 @@
  * How much load a candidate carries within limits: the largest number of users and the highest rate, found by a
  * bracketing search over levels, and the curve that it leaves behind.
  */
+import { join } from "node:path";
 import type { MachineDescription } from "../catalog/machine.ts";
 import { UserError } from "../errors.ts";
 import { seededRandom, shuffle } from "../stats/random.ts";
 import { caseOf, messagesFor, requestFor } from "./case_request.ts";
-import type { SessionCandidates, SessionResources } from "./find_candidates.ts";
+import {
+  type CandidateRequest,
+  findCandidates,
+  type SessionCandidates,
+  type SessionResources,
+} from "./find_candidates.ts";
+import { newRunId, replaceFile } from "./folder.ts";
+import { planInfo, type SessionPlan } from "./run_info.ts";
 import type { LiveCandidate, OpenCandidate } from "./live_candidate.ts";
 import { type Load, type LoadLevel, type LoadLimits, measureLevel } from "./load_level.ts";
 import { machineReader, readUse, watchedUse } from "./noise.ts";
@@ -70,8 +78,84 @@ export interface CapacityReport {
   readonly candidates: readonly CandidateCapacity[];
 }
 
+/** A finished search and its folder. */
+export interface FinishedCapacity {
+  readonly report: CapacityReport;
+  /** Holds samples.jsonl, every request, and capacity.json, derived from them. */
+  readonly folder: string;
+}
+
+/**
+ * From names to a capacity report, in a folder of its own below `out`.
+ *
+ * @throws {UserError} as `findCandidates`, and for limits that limit nothing
+ *
+ * ```ts ignore
+ * const { report } = await measureCapacity(
+ *   { names: ["smollm2-135m"], plan: { prompts: singlePrompt("Say hello.") } },
+ *   { limits: { ttft_s: 2, e2e_s: null, within: 0.95, mostRequests: 800 }, thinkS: 5, search: "users", maxUsers: 64 },
+ *   resources,
+ *   { out: "reports", now: new Date(), random: Math.random, onLevel: () => {} },
+ * );
+ * console.log(report.candidates[0]?.users?.best);
+ * ```
+ */
+export async function measureCapacity(
+  request: CandidateRequest & { readonly plan: SessionPlan },
+  terms: CapacityTerms,
+  resources: SessionResources,
+  { out, now, random, onLevel }: {
+    readonly out: string;
+    readonly now: Date;
+    readonly random: () => number;
+    readonly onLevel: FollowCapacity["onLevel"];
+  },
+): Promise<FinishedCapacity> {
+  if (terms.limits.ttft_s === null && terms.limits.e2e_s === null) {
+    throw new UserError(
+      "without limits every load is within them: give --slo ttft=2s,e2e=10s (either or both)",
+    );
+  }
+  const found = await findCandidates(request, resources);
+  try {
+    const plan = planInfo(request.plan, found.order);
+    const id = `capacity-${newRunId(now, random)}`;
+    const folder = join(out, id);
+    await Deno.mkdir(folder, { recursive: true });
+    const candidates = await searchCapacity(found, plan, terms, {
+      resources,
+      onLevel: async (candidate, load, level, records) => {
+        const lines = records.map((record) => `${JSON.stringify(record)}\n`).join("");
+        await Deno.writeTextFile(join(folder, "samples.jsonl"), lines, { append: true });
+        await onLevel(candidate, load, level, records);
+      },
+    });
+    const { cpu, cores, ram_gb, gpu, os, arch } = found.machine;
+    const report: CapacityReport = {
+      schema_version: 1,
+      capacity_id: id,
+      created_at: now.toISOString(),
+      status: resources.signal.aborted ? "interrupted" : "completed",
+      machine: { cpu, cores, ram_gb, gpu: [...gpu], os, arch },
+      slo: { ttft_s: terms.limits.ttft_s, e2e_s: terms.limits.e2e_s },
+      within: terms.limits.within,
+      confidence: 0.95,
+      think_s: terms.thinkS,
+      prompt_set: { name: plan.prompt_set.name, sha256: plan.prompt_set.sha256 },
+      max_tokens: plan.max_tokens,
+      prefix: plan.prefix,
+      seed: plan.seed,
+      candidates,
+    };
+    await replaceFile(join(folder, "capacity.json"), `${JSON.stringify(report, null, 2)}\n`);
+    return { report, folder };
+  } finally {
+    found.close();
+  }
+}
+
 /** How a search is followed. */
-export interface CapacityOptions {
+export interface FollowCapacity {
   readonly resources: Pick<SessionResources, "clock" | "sleep" | "signal">;
   /** Gets every record of a level when it is over. */
   readonly onLevel: (
@@ -99,7 +183,7 @@ export async function searchCapacity(
   { candidates }: Pick<SessionCandidates, "candidates">,
   plan: PlanInfo,
   terms: CapacityTerms,
-  options: CapacityOptions,
+  options: FollowCapacity,
 ): Promise<CandidateCapacity[]> {
   const found: CandidateCapacity[] = [];
   for (const candidate of candidates) {
@@ -113,7 +197,7 @@ async function searchCandidate(
   candidate: LiveCandidate,
   plan: PlanInfo,
   terms: CapacityTerms,
-  options: CapacityOptions,
+  options: FollowCapacity,
 ): Promise<CandidateCapacity> {
   const { signal } = options.resources;
   const { id } = candidate.info;
@@ -236,7 +320,7 @@ class Driver {
     readonly open: OpenCandidate,
     readonly plan: PlanInfo,
     readonly terms: CapacityTerms,
-    readonly options: CapacityOptions,
+    readonly options: FollowCapacity,
   ) {
     const prompts = plan.prompt_set.prompts.map((_, at) => at);
     this.#order = shuffle(prompts, seededRandom(`${plan.seed} cases`));

@@ -1,4 +1,7 @@
 /** The steps behind the public functions: names to candidates, and plans to results, with progress on a screen. */
+import { type CapacityTerms, measureCapacity } from "../bench/capacity.ts";
+import { writeCapacityReports } from "../report/capacity.ts";
+import { Capacity } from "./capacity.ts";
 import { requireRun } from "../bench/find_run.ts";
 import { readRunInfo } from "../bench/folder.ts";
 import type { NamedCandidate } from "../bench/named_candidate.ts";
@@ -145,6 +148,32 @@ async function jobShown(
   const done = await ending(bar, compareOnJob(names, options, { ...resources, note: bar.note }));
   await bar.finish(`Done: ${answers} answers, all kept in ${shortPath(done.folder)}.`);
   return done;
+}
+
+/** Searches the capacity of candidates with a line of progress, and writes its reports. */
+export async function capacityShown(
+  request: SessionRequest,
+  terms: CapacityTerms,
+  { resources, screen, out, now, random }: Setup,
+): Promise<Capacity> {
+  const bar = await screen.progress("Loading the models");
+  let levels = 0;
+  const { report, folder } = await ending(
+    bar,
+    measureCapacity(request, terms, { ...resources, note: bar.note }, {
+      out,
+      now,
+      random,
+      onLevel: (candidate, load, { verdict }) => {
+        levels++;
+        const at = load.kind === "users" ? `${load.users} users` : `${load.perS.toFixed(2)} requests/s`;
+        bar.update(levels, levels + 1, `${candidate}: ${at}: ${verdict}`);
+      },
+    }),
+  );
+  await writeCapacityReports(folder, report);
+  await bar.finish(`Done: ${levels} levels, all requests kept in ${shortPath(folder)}.`);
+  return new Capacity(report, folder);
 }
 
 /** Ends the bar when the work fails: otherwise it would keep moving below its cell. */

@@ -10,6 +10,8 @@ export const behaviour = z.object({
   ttftMs: ms.default(0),
   itlMs: ms.default(0),
   tokens: count.default(8),
+  /** Answers at once: a request waits for its turn before its delays begin. Null: any number. */
+  slots: z.number().int().positive().nullable().default(null),
   /** Delays one token, and all after it, by `ms`. */
   stall: z.object({ atToken: count, ms }).nullable().default(null),
   tokensPerChunk: z.number().int().positive().default(1),

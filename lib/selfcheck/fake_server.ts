@@ -77,6 +77,7 @@ class FakeServer implements Fake {
   #working = new Set<Promise<void>>();
   #pacer: Pacer;
   #count = 0;
+  readonly #queues = new Map<Behaviour, { free: number; readonly waiting: (() => void)[] }>();
   #firstMs: number | null = null;
 
   constructor(readonly options: z.infer<typeof fakeOptions>, readonly clock: Clock) {
@@ -202,14 +203,32 @@ class FakeServer implements Fake {
       promptTokens: promptWords(parsed, b),
       tools: (parsed.tools?.length ?? 0) > 0 && parsed.tool_choice !== "none",
     };
-    const to = { connection, b, readMs: request.readMs, entry, pacer: this.#pacer, clock: this.clock };
+    const turn = await this.#turn(b);
+    const readMs = turn === null ? request.readMs : this.clock();
+    const to = { connection, b, readMs, entry, pacer: this.#pacer, clock: this.clock };
     try {
       return await sendAnswer(to, wanted, parsed.stream && b.streaming === "yes");
     } catch (error) {
       if (!isDisconnect(error)) throw error;
       entry.outcome = "client went";
       return false;
+    } finally {
+      turn?.();
     }
+  }
+
+  /** Waits until a slot of the model is free, first come first served; returns what frees it again. */
+  async #turn(b: Behaviour): Promise<(() => void) | null> {
+    if (b.slots === null) return null;
+    const queue = this.#queues.get(b) ?? { free: b.slots, waiting: [] };
+    this.#queues.set(b, queue);
+    if (queue.free > 0) queue.free--;
+    else await new Promise<void>((resolve) => queue.waiting.push(resolve));
+    return () => {
+      const next = queue.waiting.shift();
+      if (next === undefined) queue.free++;
+      else next();
+    };
   }
 }
 

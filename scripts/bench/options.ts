@@ -164,7 +164,7 @@ function parseLengths(text: string): number[] {
  *
  * @throws {InvalidArgumentError} naming what it takes
  */
-function parseSlo(text: string): Slo {
+export function parseSlo(text: string): Slo {
   const limits = { ttft: null as number | null, e2e: null as number | null };
   for (const part of text.split(",")) {
     const [, name, number, unit] = /^\s*(ttft|e2e)\s*=\s*(\d+(?:\.\d+)?)\s*(ms|s)\s*$/.exec(part) ?? [];
