@@ -5,6 +5,7 @@ import { passRate } from "./pass_rate.ts";
 import type { Prompt } from "../prompts/prompts.ts";
 import { taskFiguresOf } from "./task_figures.ts";
 import type { RatingRecord } from "./ratings.ts";
+import { visibleAnswer } from "./text.ts";
 import { highestScore, lowestScore } from "./rubric.ts";
 
 /** Bounds of the groups of prompt lengths, in tokens. */
@@ -63,6 +64,31 @@ export function candidateOf(
 
 /** The share of cases whose answers passed. */
 export const casesPassed = (answers: readonly AnswerQuality[]) => rateOf(answers, ({ passed }) => passed);
+
+/** How much one candidate's answers vary between repeats of the same case; empty where none was repeated. */
+export function variationOf(
+  answers: readonly AnswerQuality[],
+  texts: ReadonlyMap<string, { readonly content: string }>,
+): Pick<CandidateQuality, "variation"> {
+  const given = answers.filter(({ failure }) => failure === null);
+  const repeated = [...Map.groupBy(given, ({ prompt_id }) => prompt_id).values()].filter(({ length }) =>
+    length > 1
+  );
+  if (repeated.length === 0) return {};
+  const different = repeated.map((same) =>
+    new Set(same.map(({ id }) => visibleAnswer(texts.get(id)?.content ?? ""))).size
+  );
+  return {
+    variation: {
+      cases: repeated.length,
+      same_text: different.filter((number) => number === 1).length,
+      sometimes_right:
+        repeated.filter((same) => same.some(({ passed }) => passed) && !same.every(({ passed }) => passed))
+          .length,
+      texts: different.reduce((sum, number) => sum + number, 0) / different.length,
+    },
+  };
+}
 
 function rateOf(answers: readonly AnswerQuality[], passes: (answer: AnswerQuality) => boolean) {
   const byPrompt = [...Map.groupBy(answers, ({ prompt_id }) => prompt_id).values()];

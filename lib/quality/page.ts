@@ -64,18 +64,13 @@ export function servePage(
     saving = saving.catch(() => {}).then(() => saveChange(sheet, path, current, change));
     return saving;
   };
-  const server = Deno.serve({ hostname: "127.0.0.1", port, onListen: () => {} }, async (request) => {
-    const { pathname, host } = new URL(request.url);
-    // A page of another site could reach this port under its own name (DNS rebinding).
-    if (host !== `127.0.0.1:${server.addr.port}`) return plain(403, "use the page's own address");
-    if (!pathname.startsWith(`/${token}/`)) return plain(404, "not found");
-    const rest = pathname.slice(token.length + 2);
-    if (request.method === "GET" && rest === "") return html(pageMarkup(rubric));
-    if (request.method === "GET" && rest === "sheet") {
+  const server = serveLocally({ token, port }, async (request, path) => {
+    if (path === "GET ") return html(pageMarkup(rubric));
+    if (path === "GET sheet") {
       return Response.json({ items: sheet.items, marks: Object.fromEntries(current) });
     }
-    if (request.method === "POST" && rest === "mark") return await mark(request);
-    if (request.method === "POST" && rest === "done") {
+    if (path === "POST mark") return await mark(request);
+    if (path === "POST done") {
       finished.resolve();
       return new Response(null, { status: 204 });
     }
@@ -99,12 +94,12 @@ export function servePage(
   }
 
   return {
-    url: `http://127.0.0.1:${server.addr.port}/${token}/`,
+    url: server.url,
     done: () => [...current.values()].filter(({ scores }) => names.every((name) => name in scores)).length,
     finished: finished.promise,
     async stop() {
       await saving.catch(() => {});
-      await server.shutdown();
+      await server.stop();
     },
   };
 }
@@ -143,11 +138,30 @@ async function savedMarks(sheet: Sheet, path: string): Promise<ReadonlyMap<strin
   }
 }
 
-function plain(status: number, text: string): Response {
+/**
+ * Serves a page on 127.0.0.1, behind a path that is hard to guess and under the address it listens on alone.
+ *
+ * @param handle gets the request, and its method and the rest of its path as in `POST mark`
+ */
+export function serveLocally(
+  { token, port }: { token: string; port: number },
+  handle: (request: Request, path: string) => Response | Promise<Response>,
+): { readonly url: string; stop(): Promise<void> } {
+  const server = Deno.serve({ hostname: "127.0.0.1", port, onListen: () => {} }, async (request) => {
+    const { pathname, host } = new URL(request.url);
+    // A page of another site could reach this port under its own name (DNS rebinding).
+    if (host !== `127.0.0.1:${server.addr.port}`) return plain(403, "use the page's own address");
+    if (!pathname.startsWith(`/${token}/`)) return plain(404, "not found");
+    return await handle(request, `${request.method} ${pathname.slice(token.length + 2)}`);
+  });
+  return { url: `http://127.0.0.1:${server.addr.port}/${token}/`, stop: () => server.shutdown() };
+}
+
+export function plain(status: number, text: string): Response {
   return new Response(text, { status, headers: { "content-type": "text/plain; charset=utf-8" } });
 }
 
-function html(text: string): Response {
+export function html(text: string): Response {
   return new Response(text, {
     headers: {
       "content-type": "text/html; charset=utf-8",

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { RequestRecord, RunInfo } from "../bench/records.ts";
 import { UserError } from "../errors.ts";
 import type { Prompt, PromptSet } from "../prompts/prompts.ts";
-import { candidateOf } from "./candidate_quality.ts";
+import { candidateOf, variationOf } from "./candidate_quality.ts";
 import { type AnswerScore, type CheckResult, scoreAnswer } from "./check.ts";
 import { testAnswers, type TestRuns } from "./code/test_runs.ts";
 import { expectedText } from "./error_cases.ts";
@@ -17,6 +17,7 @@ import {
 } from "./quality_schema.ts";
 import { visibleAnswer } from "./text.ts";
 import { agreements, type RatingRecord, readRatings } from "./ratings.ts";
+import { readVotes, type VoteRecord, voteSummary } from "./votes.ts";
 import { promptsOfRun, readRecordedAnswers, type RecordedAnswers, writeRunFile } from "./recorded_answers.ts";
 
 /**
@@ -33,7 +34,13 @@ export async function writeQuality(
   const recorded = await readRecordedAnswers(folder);
   const prompts = promptsOfRun(recorded.info, set);
   const testRuns = await testAnswers(folder, [...recorded.answers.values()], prompts);
-  const report = deriveQuality({ ...recorded, testRuns }, prompts, await readRatings(folder), passMark);
+  const votes = await readVotes(folder);
+  const report = deriveQuality(
+    { ...recorded, testRuns, votes },
+    prompts,
+    await readRatings(folder),
+    passMark,
+  );
   await writeRunFile(join(folder, "quality.json"), `${JSON.stringify(report, null, 2)}\n`);
   return report;
 }
@@ -45,24 +52,25 @@ export async function writeQuality(
  * @throws {UserError} when there is neither a check nor a rating
  */
 function deriveQuality(
-  recorded: RecordedAnswers & { readonly testRuns: TestRuns },
+  recorded: RecordedAnswers & { readonly testRuns: TestRuns; readonly votes: readonly VoteRecord[] },
   prompts: readonly Prompt[],
   ratings: readonly RatingRecord[],
   passMark: number,
 ): QualityReport {
   const { info } = recorded;
   const checked = prompts.filter(({ checks }) => checks.length > 0);
-  if (checked.length === 0 && ratings.length === 0) {
+  if (checked.length === 0 && ratings.length === 0 && recorded.votes.length === 0) {
     throw new UserError(
       `none of the prompts of ${info.plan.prompt_set.name} has checks, and no answer is rated: ` +
         "give --prompts with checks, or let people rate (quality annotate)",
     );
   }
   const known = new Set(recorded.requests.map(({ id }) => id));
-  const stray = ratings.find(({ answer }) => !known.has(answer));
-  if (stray) {
+  const stray = ratings.find(({ answer }) => !known.has(answer))?.answer ??
+    recorded.votes.flatMap(({ answers }) => answers).find((answer) => !known.has(answer));
+  if (stray !== undefined) {
     throw new UserError(
-      `ratings.jsonl rates the answer ${stray.answer}, which run ${info.run_id} doesn't have`,
+      `ratings.jsonl or votes.jsonl names the answer ${stray}, which run ${info.run_id} doesn't have`,
     );
   }
   const byId = new Map(checked.map((prompt) => [prompt.id, prompt]));
@@ -72,23 +80,26 @@ function deriveQuality(
   ];
   const byCandidate = Map.groupBy(answers, ({ candidate }) => candidate);
   const lengths = promptLengths(recorded, prompts);
+  const votes = voteSummary(recorded.votes, info.candidates.map(({ id }) => id));
   return qualityReport.parse({
     schema_version: QUALITY_SCHEMA,
     run_id: info.run_id,
     prompt_set: { name: info.plan.prompt_set.name, sha256: info.plan.prompt_set.sha256 },
     pass_mark: passMark,
     length_source: lengths.source,
-    candidates: info.candidates.map(({ id }) =>
-      candidateOf(
+    candidates: info.candidates.map(({ id }) => ({
+      ...candidateOf(
         id,
         byCandidate.get(id) ?? [],
         ratings.filter(({ candidate }) => candidate === id),
         lengths.tokens,
         byId,
-      )
-    ),
+      ),
+      ...(info.plan.temperature > 0 ? variationOf(byCandidate.get(id) ?? [], recorded.answers) : {}),
+    })),
     answers,
     ...expectedOf(checked),
+    ...(votes === null ? {} : { votes }),
     agreement: agreements(ratings.filter(({ source }) => source === "person")),
     warnings: warningsOf(recorded, prompts, answers),
   });

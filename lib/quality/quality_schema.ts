@@ -89,8 +89,46 @@ const candidateQuality = z.object({
   /** Where cases carry a task check: the figures of each task. */
   tasks: z.array(taskFigures).optional(),
   ratings: z.array(ratingSummary),
+  /** How much answers vary between repeats; left out where no case was asked twice. */
+  variation: z.object({
+    /** Cases with several answers. */
+    cases: count,
+    /** Of them, those with one text. */
+    same_text: count,
+    /** Of them, those with answers that pass and answers that don't. */
+    sometimes_right: count,
+    /** Different texts per case, on average. */
+    texts: z.number(),
+  }).optional(),
 });
 export type CandidateQuality = z.infer<typeof candidateQuality>;
+
+const voteSummary = z.object({
+  votes: count,
+  raters: z.array(z.string()),
+  cases: count,
+  /** How often the answer shown as A was chosen, of votes for one of the two: ½ is unbiased. */
+  chose_a: share.nullable(),
+  pairs: z.array(z.object({
+    candidates: z.tuple([z.string(), z.string()]),
+    cases: count,
+    votes: count,
+    /** Votes for the first and for the second candidate. */
+    first: count,
+    second: count,
+    ties: count,
+    both_bad: count,
+    /** Share of cases in which the first is preferred, by the first vote on each; ties count one half. */
+    share: share.nullable(),
+    /** 95 % for all pairs together and at all times at once. */
+    interval: z.tuple([share, share]),
+    /** What the interval decides; null while it does not. */
+    decided: z.enum(["first", "second", "tie"]).nullable(),
+  })),
+  /** Bradley–Terry, the strongest first: the probability of being preferred to another candidate. */
+  strengths: z.array(z.object({ id: z.string(), share, ci95: z.tuple([share, share]) })),
+});
+export type VoteSummary = z.infer<typeof voteSummary>;
 
 /** The version that is written. Version 1, without states, is read too. */
 export const QUALITY_SCHEMA = 2;
@@ -107,6 +145,8 @@ const reportShape = z.object({
   answers: z.array(answerQuality),
   /** By case, what its checks expect, where they state it. */
   expected: z.record(z.string(), z.string()).optional(),
+  /** People's choices between two answers; left out where there are none. */
+  votes: voteSummary.optional(),
   agreement: z.array(z.object({
     rubric: z.string(),
     dimension: z.string(),

@@ -41,6 +41,48 @@ export function qualityTexts(quality: QualityReport): string[] {
       `Answers: ${states.join("; ")}.`,
     ]),
     ...(rated.length === 0 ? [] : [`Ratings: ${rated.join(", ")}.`]),
+    ...quality.candidates.flatMap(variationText),
+    ...voteTexts(quality.votes),
+  ];
+}
+
+/** How much the answers of a candidate vary between repeats of the same case; nothing where none was repeated. */
+export function variationText({ id, variation }: CandidateQuality): string[] {
+  if (variation === undefined) return [];
+  const { cases, same_text, sometimes_right, texts } = variation;
+  return [
+    `\`${id}\` was asked ${
+      counted(cases, "case")
+    } several times: ${same_text} got the same text every time ` +
+    `(${plain(texts)} different texts on average), and ${sometimes_right} ${
+      sometimes_right === 1 ? "was" : "were"
+    } right only sometimes.`,
+  ];
+}
+
+/** What people's votes on pairs say: each pair, and the whole. */
+export function voteTexts(votes: QualityReport["votes"]): string[] {
+  if (votes === undefined) return [];
+  const pairs = votes.pairs.map(({ candidates, cases, share, interval: [low, high], decided }) => {
+    const turned = (share ?? 0.5) < 0.5;
+    const [better, other] = turned ? candidates.toReversed() : candidates;
+    const shown = percent(turned ? 1 - (share ?? 0.5) : share);
+    const bounds = percents(turned ? [1 - high, 1 - low] : [low, high]);
+    const end = decided === null ? "not decided yet" : decided === "tie" ? "decided: a tie" : "decided";
+    return `\`${better}\` is preferred to \`${other}\` in ${shown} of ${
+      counted(cases, "case")
+    } (${bounds}, at any time): ${end}`;
+  });
+  const strengths = votes.strengths.map(({ id, share, ci95 }) =>
+    `\`${id}\` ${percent(share)} (${percents(ci95)})`
+  );
+  return [
+    `${counted(votes.votes, "vote")} by ${counted(votes.raters.length, "person", "people")}: ${
+      pairs.join("; ")
+    }.`,
+    ...(strengths.length < 3 ? [] : [
+      `Bradley–Terry, how often a candidate would be preferred to another one: ${strengths.join(", ")}.`,
+    ]),
   ];
 }
 
@@ -104,7 +146,10 @@ export function qualityTable(summary: Summary, quality: QualityReport): Markup {
       statesText(one)
     }${subline(boundsText(one))}</td>${ratingCell(one, "person")}${ratingCell(one, "judge")}</tr>`;
   });
-  return scrollTable("Quality: deterministic checks and ratings", head, rows);
+  const notes = [...quality.candidates.flatMap(variationText), ...voteTexts(quality.votes)].map((text) =>
+    markup`<p class="note">${text.replaceAll("`", "")}</p>`
+  );
+  return markup`${scrollTable("Quality: deterministic checks and ratings", head, rows)}${notes}`;
 }
 
 function ratingCell(candidate: CandidateQuality, source: "person" | "judge"): Markup {

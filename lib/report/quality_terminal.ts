@@ -2,7 +2,7 @@
 import type { CandidateQuality, QualityReport } from "../quality/quality_schema.ts";
 import { fittedTable } from "./fitted_table.ts";
 import { missing } from "./format.ts";
-import { statesText } from "./quality_table.ts";
+import { statesText, variationText, voteTexts } from "./quality_table.ts";
 import { confusionTables, rateText, type TaskTable, taskTables } from "./task_tables.ts";
 import { wrap } from "./terminal_layout.ts";
 
@@ -103,8 +103,9 @@ function byLength({ candidates, length_source }: QualityReport): TaskTable[] {
   }];
 }
 
-function ratings({ candidates, agreement }: QualityReport): string[] {
+function ratings({ candidates, agreement, votes }: QualityReport): string[] {
   return [
+    ...candidates.flatMap(variationText).map((text) => text.replaceAll("`", "")),
     ...candidates.flatMap(({ id, ratings }) =>
       ratings.map(({ source, rubric, answers, dimensions, raters }) => {
         const means = Object.entries(dimensions).map(([name, mean]) => `${name} ${scoreText(mean)}`);
@@ -113,6 +114,7 @@ function ratings({ candidates, agreement }: QualityReport): string[] {
         }`;
       })
     ),
+    ...voteTexts(votes).map((text) => text.replaceAll("`", "")),
     ...agreement.map(({ rubric, dimension, alpha, units, raters, reason }) =>
       `Agreement on ${dimension} (${rubric}): ${
         alpha === null ? reason : `alpha ${alpha.toFixed(2)} over ${units} answers, ${raters} raters`

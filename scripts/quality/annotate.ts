@@ -5,13 +5,21 @@ import { UserError } from "../../lib/errors.ts";
 import { readTextFile } from "../../lib/text_file.ts";
 import type { RubricName } from "../../lib/quality/rubric.ts";
 import { interruptSignal, jsonOption, outOption, pathValue, printJson, wholeNumber } from "../cli.ts";
-import { promptSetOf, qualityCommand, RUN_ARGUMENT, runFolder, runPromptsOption } from "./run_folder.ts";
+import {
+  promptSetOf,
+  qualityCommand,
+  rewriteReport,
+  RUN_ARGUMENT,
+  runFolder,
+  runPromptsOption,
+} from "./run_folder.ts";
 
 interface AnnotateOptions {
   readonly annotator: string;
   readonly rubric: RubricName;
   readonly sheet?: string;
   readonly page: boolean;
+  readonly pairs: boolean;
   readonly port: number;
   readonly prompts?: string;
   readonly out: string;
@@ -43,6 +51,10 @@ function command() {
       new Option("--page", "score in the browser; each score is saved to the sheet at once").default(false),
     )
     .addOption(
+      new Option("--pairs", "compare two answers at a time in the browser, blind; each vote is saved at once")
+        .default(false),
+    )
+    .addOption(
       new Option("--port <n>", "port of the page; 0 means any free port").default(0).argParser(
         wholeNumber(0, 65535),
       ),
@@ -63,6 +75,15 @@ export async function annotate(args: readonly string[]): Promise<number> {
   const prompts = promptsOfRun(info, await promptSetOf(folder, options.prompts));
   const good = requests.filter(({ status }) => status === "ok").flatMap(({ id }) => answers.get(id) ?? []);
   const { annotator, rubric } = options;
+  if (options.pairs) {
+    const { makePairs } = await import("../../lib/quality/answer_pairs.ts");
+    const candidates = info.candidates.map(({ id }) => id);
+    return await comparePairs(
+      makePairs(good, prompts, { runId: info.run_id, rater: annotator, candidates }),
+      folder,
+      options,
+    );
+  }
   const sheet = makeSheet(good, prompts, { runId: info.run_id, annotator, rubric });
   const path = options.sheet ?? join(sheetFolder(folder), `${annotator}-${rubric}.csv`);
   const there = await exists(path);
@@ -99,11 +120,7 @@ async function page(
   const served = open(() => servePage(sheet, path, marks, { token: crypto.randomUUID(), port }), port);
   console.error(`Rate here: ${served.url}`);
   console.error(`Every score is saved to ${path}; Ctrl-C ends the page.`);
-  const signal = interruptSignal();
-  await Promise.race([
-    served.finished,
-    new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true })),
-  ]);
+  await untilDone(served.finished);
   // The page's last answer is on its way.
   await served.stop();
   const done = served.done();
@@ -112,6 +129,45 @@ async function page(
       `${done} of ${sheet.items.length} answers are rated. Then: deno task quality import ${folder} ${path}`,
     );}
   return 0;
+}
+
+/** Serves pairs until the voter is done, then scores the run anew. */
+async function comparePairs(
+  pairs: ReturnType<typeof import("../../lib/quality/answer_pairs.ts").makePairs>,
+  folder: string,
+  { annotator, prompts, port, json }: AnnotateOptions,
+): Promise<number> {
+  const { servePairs } = await import("../../lib/quality/pair_page.ts");
+  const { pairProgress } = await import("../../lib/quality/answer_pairs.ts");
+  const { readVotes } = await import("../../lib/quality/votes.ts");
+  const { writeQuality } = await import("../../lib/quality/quality.ts");
+  const served = open(() => servePairs(pairs, folder, { token: crypto.randomUUID(), port }), port);
+  console.error(`Compare here: ${served.url}`);
+  console.error("Every vote is saved at once; Ctrl-C ends the page.");
+  await untilDone(served.finished);
+  await served.stop();
+  const votes = await readVotes(folder);
+  if (votes.length > 0) {
+    await writeQuality(folder, await promptSetOf(folder, prompts));
+    await rewriteReport(folder);
+  }
+  const { next: _, ...progress } = pairProgress(pairs, votes);
+  if (json) printJson({ annotator, ...progress });
+  else {
+    console.log(
+      `${progress.voted} of ${progress.total} pairs voted on by ${annotator}; ${progress.decided} of ` +
+        `${progress.pairs} comparisons are decided. What the votes say: deno task quality check ${folder}`,
+    );
+  }
+  return 0;
+}
+
+async function untilDone(finished: Promise<void>): Promise<void> {
+  const signal = interruptSignal();
+  await Promise.race([
+    finished,
+    new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true })),
+  ]);
 }
 
 function open<T>(serve: () => T, port: number): T {

@@ -6,6 +6,7 @@ import { writeQuality } from "../../lib/quality/quality.ts";
 import type { QualityReport } from "../../lib/quality/quality_schema.ts";
 import { qualityTerminal } from "../../lib/report/quality_terminal.ts";
 import { readRatings } from "../../lib/quality/ratings.ts";
+import { readVotes } from "../../lib/quality/votes.ts";
 import { rewriteReport } from "./run_folder.ts";
 
 /** @returns the report, null where neither a check nor a rating scores anything, and how to show it */
@@ -15,7 +16,7 @@ export async function scoreRun(
   passMark: number,
 ): Promise<{ report: QualityReport | null; show: () => void }> {
   const scorable = set.prompts.some(({ checks }) => checks.length > 0) ||
-    (await readRatings(folder)).length > 0;
+    (await readRatings(folder)).length > 0 || (await readVotes(folder)).length > 0;
   const report = scorable ? await writeQuality(folder, set, { passMark }) : null;
   const csv = join(folder, "answers.csv");
   await writeRunFile(csv, formatAnswers(await readRecordedAnswers(folder), report));

@@ -57,7 +57,12 @@ function headline({ verdict, choice, fastest, best_of_the_rest }: Decision): str
 const sentence = ({ reason }: Decision) => `Because: ${reason}.`;
 
 function facts({ machine, runs, quality_run, quality_source, requests, blocks, ...rest }: Decision): string {
-  const source = { checks: "deterministic checks", people: "people's ratings", judge: "a judge model" };
+  const source = {
+    checks: "deterministic checks",
+    people: "people's ratings",
+    votes: "people's votes on pairs",
+    judge: "a judge model",
+  };
   const lines = [
     `Machine: ${machine.cpu}, ${machine.cores} cores, ${machine.ram_gb} GB RAM, ${
       machine.gpu.join(", ") || "no GPU"

@@ -79,7 +79,7 @@ const decisionShape = z.object({
   /** The limits that were asked for. */
   limits: z.record(z.string(), z.union([z.number(), z.array(z.string())])),
   quality_run: z.string().nullable(),
-  quality_source: z.enum(["checks", "people", "judge"]).nullable(),
+  quality_source: z.enum(["checks", "people", "votes", "judge"]).nullable(),
   /** The prompt set of the answers that were scored; `prompt_set` is that of the times. */
   quality_prompt_set: z.object({ name: z.string(), sha256: z.string() }).nullable().default(null),
   verdict: z.enum(["winner", "tie", "undecided", "left", "fastest", "only", "none"]),

@@ -13,6 +13,7 @@ import { loadPromptSet, type PromptSet } from "../../prompts/prompts.ts";
 import type { BoundedScore } from "../../bench/gate.ts";
 import type { QualityReport, ScoreState } from "../../quality/quality_schema.ts";
 import { type RatingRecord, readRatings } from "../../quality/ratings.ts";
+import { readVotes, type VoteRecord, voteValue } from "../../quality/votes.ts";
 import { scoreAnswer } from "../../quality/check.ts";
 import { type BaselineAnswers, constantBaseline } from "./baseline.ts";
 import { candidateIn, readQuality } from "./facts.ts";
@@ -40,7 +41,7 @@ export interface CandidateEvidence {
 }
 
 /** How answers were judged: design's order is checks, then people, then a judge. */
-export type QualitySource = "checks" | "people" | "judge" | null;
+export type QualitySource = "checks" | "people" | "votes" | "judge" | null;
 
 /** What a choice without a quality floor must beat. */
 export interface Baseline {
@@ -77,6 +78,7 @@ export interface BaselineSource {
 interface Scored {
   readonly report: QualityReport;
   readonly ratings: readonly RatingRecord[];
+  readonly votes: readonly VoteRecord[];
   readonly source: Exclude<QualitySource, null>;
   readonly folder: string;
 }
@@ -218,7 +220,7 @@ async function scoredAnswers(folders: readonly string[]): Promise<Scored | null>
     const report = await readQuality(folder);
     const source = report === null ? null : sourceOf(report);
     if (report !== null && source !== null) {
-      return { report, source, ratings: await readRatings(folder), folder };
+      return { report, source, ratings: await readRatings(folder), votes: await readVotes(folder), folder };
     }
   }
   return null;
@@ -331,10 +333,11 @@ function means(
   return Object.fromEntries(Object.entries(entry).map(([metric, { sum, n }]) => [metric, sum / n]));
 }
 
-function sourceOf({ answers, candidates }: QualityReport): QualitySource {
+function sourceOf({ answers, candidates, votes }: QualityReport): QualitySource {
   if (answers.length > 0) return "checks";
   const sources = candidates.flatMap(({ ratings }) => ratings.map(({ source }) => source));
-  return sources.includes("person") ? "people" : sources.includes("judge") ? "judge" : null;
+  if (sources.includes("person")) return "people";
+  return votes !== undefined ? "votes" : sources.includes("judge") ? "judge" : null;
 }
 
 /** The same prompt has the same name in times and answers, so that both can be resampled together. */
@@ -344,7 +347,7 @@ function hashOf(id: string, scored: Scored | null, plan: RunInfo["plan"] | null)
   return (known ? prompt_set.prompts.find((one) => one.id === id)?.sha256 : undefined) ?? `answers to ${id}`;
 }
 
-/** Check scores by prompt, or ratings from 1 to 5 drawn to 0 to 1. */
+/** Check scores by prompt, ratings from 1 to 5 drawn to 0 to 1, or the share of votes that were won. */
 function qualityByPrompt(id: string, scored: Scored | null): Map<string, number> {
   const found = candidateIn(id, scored?.report ?? null);
   if (scored === null || found === null) return new Map();
@@ -354,6 +357,11 @@ function qualityByPrompt(id: string, scored: Scored | null): Map<string, number>
       candidate === found.id && state !== "unsupported"
     )
       .map(({ prompt_id, score }) => ({ prompt_id, value: score }))
+    : scored.source === "votes"
+    ? scored.votes.flatMap((vote) => {
+      const value = voteValue(vote, found.id);
+      return value === null ? [] : [{ prompt_id: vote.prompt_id, value }];
+    })
     : scored.ratings.filter(({ candidate, source }) => candidate === found.id && source === wanted)
       .map(({ prompt_id, scores }) => ({ prompt_id, value: (mean(Object.values(scores)) - 1) / 4 }));
   return new Map(

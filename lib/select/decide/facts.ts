@@ -72,7 +72,11 @@ function equalScores(
 
 /** The candidate of a quality report whose answers stand for those of `id`. */
 export function candidateIn(id: string, report: QualityReport | null): CandidateQuality | null {
-  const scored = report?.candidates.filter(({ answers, ratings }) => answers > 0 || ratings.length > 0) ?? [];
+  const voted = new Set(report?.votes?.pairs.flatMap(({ candidates }) => candidates));
+  const scored =
+    report?.candidates.filter(({ id, answers, ratings }) =>
+      answers > 0 || ratings.length > 0 || voted.has(id)
+    ) ?? [];
   return scored.find((one) => one.id === id) ??
     scored.find((one) => answersKey(one.id) === answersKey(id)) ?? null;
 }

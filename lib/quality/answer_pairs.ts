@@ -1,0 +1,114 @@
+/** Pairs of answers to compare blind: in random order, each time in random places, most needed first. */
+import { createHash } from "node:crypto";
+import type { AnswerRecord } from "../bench/records.ts";
+import { UserError } from "../errors.ts";
+import type { Prompt } from "../prompts/prompts.ts";
+import { seededRandom, shuffle } from "../stats/random.ts";
+import { visibleAnswer } from "./text.ts";
+import { pairSummary, type VoteRecord } from "./votes.ts";
+
+/** Two answers to one case. */
+export interface AnswerPair {
+  /** Says nothing about the candidates. */
+  readonly item: string;
+  readonly prompt: string;
+  readonly aspects: string;
+  readonly a: string;
+  readonly b: string;
+  /** A vote on it, but for the choice. */
+  readonly vote: Omit<VoteRecord, "choice">;
+}
+
+/**
+ * All pairs of one voter: for each two candidates and each case their first answers, where the texts differ. The same
+ * run and voter get the same order.
+ *
+ * @param candidates of the run, in its order
+ * @throws {UserError} where no two answers differ
+ */
+export function makePairs(
+  answers: readonly AnswerRecord[],
+  prompts: readonly Pick<Prompt, "id" | "messages" | "aspects">[],
+  { runId, rater, candidates }: { runId: string; rater: string; candidates: readonly string[] },
+): AnswerPair[] {
+  const first = new Map<string, AnswerRecord>();
+  for (const answer of answers) {
+    const key = JSON.stringify([answer.prompt_id, answer.candidate]);
+    if (answer.phase === "timed" && !first.has(key)) first.set(key, answer);
+  }
+  const random = seededRandom(`${runId} ${rater} pairs`);
+  const twos = candidates.flatMap((one, at) =>
+    candidates.slice(at + 1).map((other) => [one, other] as const)
+  );
+  const rounds = shuffle(prompts, random).map((prompt) =>
+    shuffle(twos, random).flatMap(([one, other]): AnswerPair[] => {
+      const given = [one, other].map((id) => first.get(JSON.stringify([prompt.id, id])));
+      const [left, right] = given;
+      if (left === undefined || right === undefined) return [];
+      const texts = [visibleAnswer(left.content), visibleAnswer(right.content)] as const;
+      const swap = random() < 0.5;
+      if (texts[0] === texts[1]) return [];
+      return [{
+        item: createHash("sha256").update(`${runId} ${rater} ${left.id} ${right.id}`).digest("hex").slice(
+          0,
+          12,
+        ),
+        prompt: prompt.messages.map(({ content }) => content).join("\n\n"),
+        aspects: prompt.aspects.map((aspect) => `• ${aspect}`).join("\n"),
+        a: texts[swap ? 1 : 0],
+        b: texts[swap ? 0 : 1],
+        vote: {
+          rater,
+          prompt_id: prompt.id,
+          candidates: [one, other],
+          answers: [left.id, right.id],
+          shown_first: swap ? "second" : "first",
+        },
+      }];
+    })
+  );
+  const pairs = rounds.flat();
+  if (pairs.length === 0) {
+    throw new UserError("no two answers to compare: give a run with several candidates", 1);
+  }
+  return pairs;
+}
+
+/** Where one voter is. */
+export interface PairProgress {
+  /** The next pair to vote on; null where none is left that could change anything. */
+  readonly next: AnswerPair | null;
+  readonly voted: number;
+  readonly total: number;
+  /** Pairs of candidates that all votes of the run decide, of how many. */
+  readonly decided: number;
+  readonly pairs: number;
+}
+
+/**
+ * The next pair for a voter: of the cases in order, the first whose candidates are not decided yet.
+ *
+ * @param votes of the run, all voters
+ * @param onward also pairs of candidates that are decided
+ */
+export function pairProgress(
+  own: readonly AnswerPair[],
+  votes: readonly VoteRecord[],
+  onward = false,
+): PairProgress {
+  const keyOf = (candidates: readonly string[]) => JSON.stringify(candidates);
+  const all = new Set(own.map(({ vote }) => keyOf(vote.candidates)));
+  const byPair = Map.groupBy(votes, ({ candidates }) => keyOf(candidates));
+  const decided = new Set(
+    [...byPair].filter(([, same]) => pairSummary(same, all.size).decided !== null).map(([key]) => key),
+  );
+  const done = new Set(votes.map(({ rater, answers }) => JSON.stringify([rater, answers])));
+  const open = own.filter(({ vote }) => !done.has(JSON.stringify([vote.rater, vote.answers])));
+  return {
+    next: open.find(({ vote }) => onward || !decided.has(keyOf(vote.candidates))) ?? null,
+    voted: own.length - open.length,
+    total: own.length,
+    decided: [...decided].filter((key) => all.has(key)).length,
+    pairs: all.size,
+  };
+}
