@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
 import { anytimeMeanInterval } from "../stats/bounded_interval.ts";
-import { bradleyTerry, type Comparison } from "../stats/bradley_terry.ts";
+import { bradleyTerry, type PairOutcome } from "../stats/bradley_terry.ts";
 import type { VoteSummary } from "./quality_schema.ts";
 import { cannotWrite, writeRunFile } from "./recorded_answers.ts";
 
@@ -139,7 +139,7 @@ export function voteSummary(votes: readonly VoteRecord[], candidates: readonly s
   if (votes.length === 0) return null;
   const pairs = Map.groupBy(votes, ({ candidates }) => JSON.stringify(candidates));
   const number = candidates.length * (candidates.length - 1) / 2;
-  const comparisons = votes.map(({ candidates: [first, second], prompt_id, rater, choice }): Comparison => ({
+  const comparisons = votes.map(({ candidates: [first, second], prompt_id, rater, choice }): PairOutcome => ({
     first,
     second,
     share: shareOf[choice],

@@ -4,7 +4,7 @@ import { quantile } from "./quantile.ts";
 import { seededRandom } from "./random.ts";
 
 /** One comparison: 1 where the first was better, 0 where the second was, ½ for neither. */
-export interface Comparison {
+export interface PairOutcome {
   readonly first: string;
   readonly second: string;
   readonly share: number;
@@ -37,7 +37,7 @@ const RESAMPLES = 400;
  * console.assert(best?.id === "a" && best.share > 0.6 && best.ci95[0] < best.share);
  * ```
  */
-export function bradleyTerry(comparisons: readonly Comparison[], seed = "votes"): Strength[] {
+export function bradleyTerry(comparisons: readonly PairOutcome[], seed = "votes"): Strength[] {
   const ids = [...new Set(comparisons.flatMap(({ first, second }) => [first, second]))];
   if (ids.length === 0) return [];
   const point = sharesOf(ids, comparisons, () => 1);
@@ -71,8 +71,8 @@ function resample(names: readonly string[], random: () => number): Map<string, n
 /** Weighted maximum likelihood; for each id the mean probability of beating the others. */
 function sharesOf(
   ids: readonly string[],
-  comparisons: readonly Comparison[],
-  weightOf: (one: Comparison) => number,
+  comparisons: readonly PairOutcome[],
+  weightOf: (one: PairOutcome) => number,
 ): number[] {
   const place = new Map(ids.map((id, at) => [id, at]));
   const wins = ids.map(() => new Float64Array(ids.length));

@@ -4,7 +4,7 @@ import { makePairs, pairProgress } from "../../lib/quality/answer_pairs.ts";
 import { servePairs } from "../../lib/quality/pair_page.ts";
 import { readVotes, saveVote, type VoteRecord, voteSummary, voteValue } from "../../lib/quality/votes.ts";
 import { anytimeMeanInterval } from "../../lib/stats/bounded_interval.ts";
-import { bradleyTerry, type Comparison } from "../../lib/stats/bradley_terry.ts";
+import { bradleyTerry, type PairOutcome } from "../../lib/stats/bradley_terry.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
 
 Deno.test("the interval holds at all times at once, for any values", () => {
@@ -42,7 +42,7 @@ Deno.test("the interval holds at all times at once, for any values", () => {
 
 Deno.test("Bradley–Terry finds known strengths, and repeats of a case don't narrow its interval", () => {
   // Strengths 4 : 2 : 1: a beats b in 2/3, a beats c in 4/5, b beats c in 2/3 of the comparisons.
-  const games = (first: string, second: string, won: number, all: number): Comparison[] =>
+  const games = (first: string, second: string, won: number, all: number): PairOutcome[] =>
     Array.from(
       { length: all },
       (_, at) => ({ first, second, share: at < won ? 1 : 0, case_id: `${first}${second}${at}`, voter: "v" }),
@@ -54,7 +54,7 @@ Deno.test("Bradley–Terry finds known strengths, and repeats of a case don't na
   assert.ok(
     (found[0]?.ci95[0] ?? 1) < (found[0]?.share ?? 0) && (found[0]?.ci95[1] ?? 0) > (found[0]?.share ?? 0),
   );
-  const width = (some: Comparison[]) => {
+  const width = (some: PairOutcome[]) => {
     const [one] = bradleyTerry(some);
     return (one?.ci95[1] ?? 0) - (one?.ci95[0] ?? 0);
   };
