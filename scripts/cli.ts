@@ -10,6 +10,7 @@ import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { splitCandidateNames } from "../lib/bench/candidate_name.ts";
+import type { StatedSetting } from "../lib/bench/records.ts";
 import project from "../deno.json" with { type: "json" };
 import type { Clock, Sleep } from "../lib/clock.ts";
 import { noProxyForLoopback } from "../lib/endpoint/loopback.ts";
@@ -323,6 +324,14 @@ export function withCases(command: Command, file = "prompts/default.json"): Comm
           false,
         ),
     );
+}
+
+/** The settings that a flag or a variable states, which precede those of the job. */
+export function statedSettings(command: Command): StatedSetting[] {
+  const names = { maxTokens: "max_tokens", temperature: "temperature" } as const;
+  return Object.entries(names).flatMap(([name, setting]) =>
+    ["cli", "env"].includes(command.getOptionValueSource(name) ?? "") ? [setting] : []
+  );
 }
 
 /** The cases that the options name. Heavy modules are imported here. */

@@ -6,7 +6,7 @@ import { UserError } from "../errors.ts";
 import type { Prompt } from "../prompts/prompts.ts";
 import type { RequestSettings } from "../prompts/request_settings.ts";
 import type { RequestVariation } from "./candidate_name.ts";
-import type { CandidateInfo, PlanInfo, RequestSettingsRecord } from "./records.ts";
+import type { CandidateInfo, PlanInfo, RequestSettingsRecord, StatedSetting } from "./records.ts";
 
 /** What decides the request of a case. */
 export type CaseToSend =
@@ -140,15 +140,16 @@ export function checkVariation(
 export function requestFor(
   planned: PlannedCase,
   messages: readonly ChatMessage[],
-  plan: Pick<PlanInfo, "max_tokens" | "temperature" | "fixed_output" | "sampling_seed">,
+  plan: Pick<PlanInfo, "max_tokens" | "temperature" | "stated" | "fixed_output" | "sampling_seed">,
   { model_id, request }: Pick<CandidateInfo, "model_id" | "request">,
 ): GenerationRequest {
   const one = caseOf(planned);
+  const isStated = (setting: StatedSetting) => plan.stated?.includes(setting) ?? false;
   return {
     model: model_id,
     messages,
-    maxTokens: one.settings.maxTokens ?? plan.max_tokens,
-    temperature: one.settings.temperature ?? plan.temperature,
+    maxTokens: isStated("max_tokens") ? plan.max_tokens : one.settings.maxTokens ?? plan.max_tokens,
+    temperature: isStated("temperature") ? plan.temperature : one.settings.temperature ?? plan.temperature,
     ...settingsFor(one, request),
     ...(plan.fixed_output === true ? { fixedOutput: true } : {}),
     ...(plan.sampling_seed === null ? {} : { seed: plan.sampling_seed }),

@@ -59,6 +59,6 @@ function tokensOf(
   const prompts = [messages, ...wordings.values()].map((some) => bytesOf(some.map(({ content }) => content)));
   const bytes = (targetTokens === undefined ? Math.max(...prompts) : 0) + bytesOf(turns) +
     bytesOf(tools.map((tool) => JSON.stringify(tool)));
-  const answers = (turns.length + 1) * (settings.maxTokens ?? maxTokens);
+  const answers = (turns.length + 1) * Math.max(settings.maxTokens ?? 0, maxTokens);
   return (targetTokens ?? 0) + Math.ceil(bytes / BYTES_A_TOKEN) + answers + EXTRA_TOKENS;
 }

@@ -316,6 +316,10 @@ const raceTerms = z.object({
 });
 export type RaceTerms = z.infer<typeof raceTerms>;
 
+const statedSetting = z.enum(["max_tokens", "temperature"]);
+/** A setting of the plan that a job may have too. */
+export type StatedSetting = z.infer<typeof statedSetting>;
+
 export const planInfo = z.object({
   /** `bench` executes a plan; `race` asks until the evidence decides. */
   mode: z.enum(["bench", "race"]),
@@ -324,8 +328,11 @@ export const planInfo = z.object({
   prompt_set: z.object({ name: z.string(), sha256: z.string(), prompts: z.array(promptInfo) }),
   rounds: z.number().int().positive(),
   warmup: count,
+  /** The longest answer that a request of the plan may have: cases may have limits of their own. */
   max_tokens: z.number().int().positive(),
   temperature: z.number().nonnegative(),
+  /** Settings that a flag or a variable stated: they precede the job's own. Schema 2. */
+  stated: z.array(statedSetting).exactOptional(),
   seed: z.number().int(),
   sampling_seed: z.number().int().nullable(),
   prefix: prefixKind,

@@ -1,7 +1,7 @@
 /** The plan of a run, its defaults, and the run.json that a run begins with. */
 import config from "../../deno.json" with { type: "json" };
 import type { Machine } from "../catalog/machine.ts";
-import type { PromptSet } from "../prompts/prompts.ts";
+import type { Prompt, PromptSet } from "../prompts/prompts.ts";
 import { settingsRecord } from "./case_request.ts";
 import { newRunId } from "./folder.ts";
 import { PLAN_DEFAULTS, roundsUnderLoad } from "./plan.ts";
@@ -12,6 +12,7 @@ import {
   type RaceTerms,
   RUN_SCHEMA,
   type RunInfo,
+  type StatedSetting,
 } from "./records.ts";
 
 /** What a run asks every candidate. What is left out has the value of `PLAN_DEFAULTS`. */
@@ -43,6 +44,8 @@ export interface SessionPlan {
   readonly stream?: boolean;
   /** Asks for answers of exactly `maxTokens`, where the endpoint supports that. */
   readonly fixedOutput?: boolean;
+  /** Settings that a flag stated: they precede the job's own. */
+  readonly stated?: readonly StatedSetting[];
   /** Only of a race. */
   readonly race?: RaceTerms;
 }
@@ -57,7 +60,7 @@ export interface SessionPlan {
  * ```
  */
 export function planInfo(plan: SessionPlan, order: PlanInfo["order"]): PlanInfo {
-  const { concurrency = PLAN_DEFAULTS.concurrency, rate = null } = plan;
+  const { concurrency = PLAN_DEFAULTS.concurrency, rate = null, stated = [] } = plan;
   const { rounds, warmup, maxTokens, temperature, prefix, seed, timeoutS, stream, fixedOutput } = {
     ...PLAN_DEFAULTS,
     rounds: roundsUnderLoad({ prompts: plan.prompts.prompts.length, concurrency, rate }),
@@ -69,8 +72,12 @@ export function planInfo(plan: SessionPlan, order: PlanInfo["order"]): PlanInfo 
     prompt_set: promptSetInfo(plan.prompts),
     rounds,
     warmup,
-    max_tokens: maxTokens,
+    max_tokens: stated.includes("max_tokens") ? maxTokens : plan.prompts.prompts.reduce(
+      (most, one) => Math.max(most, maxTokensOf(one, plan.prompts, maxTokens)),
+      1,
+    ),
     temperature,
+    ...(stated.length === 0 ? {} : { stated: [...stated] }),
     seed,
     sampling_seed: plan.samplingSeed ?? null,
     prefix,
@@ -83,6 +90,9 @@ export function planInfo(plan: SessionPlan, order: PlanInfo["order"]): PlanInfo 
     order,
   };
 }
+
+const maxTokensOf = ({ settings }: Prompt, shared: PromptSet, otherwise: number) =>
+  settings.maxTokens ?? shared.settings.maxTokens ?? otherwise;
 
 /** The prompts as a plan carries them: what is sent, and hashes that show whether two runs sent the same. */
 function promptSetInfo({ name, sha256, settings: shared, prompts }: PromptSet): PlanInfo["prompt_set"] {

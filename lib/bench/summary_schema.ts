@@ -214,6 +214,7 @@ const warningCode = z.enum([
   "warm-prefix",
   "prefix-as-is",
   "cache-hit",
+  "shared-cache",
   "server-disagrees",
   "interrupted",
   "torn-line",

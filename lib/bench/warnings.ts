@@ -43,6 +43,7 @@ export function warningsOf(facts: Facts): Warning[] {
     drift,
     prefix,
     cacheHit,
+    sharedCache,
     serverDisagrees,
     deviceFallback,
     oneDevice,
@@ -340,6 +341,28 @@ function cacheHit(facts: Facts): Finding[] {
       infoIds(hit).join(", ")
     }: most prompt tokens came from the server's cache, despite the cold prefix`,
     remedy: "turn off the service's prompt cache, or read its TTFT as that of a cached prompt",
+  }];
+}
+
+/** What one of them sent lies in the cache for the next, where nothing opens the prompt. */
+function sharedCache({ info: { plan, candidates } }: Facts): Finding[] {
+  if (plan.prefix !== "as is") return [];
+  const shares = candidates.filter((one) =>
+    candidates.some((other) =>
+      other.id !== one.id && other.model_id === one.model_id && other.endpoint === one.endpoint &&
+      JSON.stringify(other.request) !== JSON.stringify(one.request)
+    )
+  );
+  if (shares.length === 0) return [];
+  return [{
+    code: "shared-cache",
+    candidates: idsOf(shares),
+    message:
+      `${
+        idsOf(shares).join(", ")
+      } use the same loaded model: a prompt that one of them sent is cached for the ` +
+      "other, so their times to first token and latencies can't be compared here",
+    remedy: "compare their speed with deno task bench, whose prompts begin cold",
   }];
 }
 

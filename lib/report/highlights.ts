@@ -49,7 +49,7 @@ const voidedBy: Readonly<Record<"quality" | "latency" | "ttft" | "throughput", r
       "short-stretches",
       "few-stretches",
     ],
-    ttft: ["cache-hit", "warm-prefix", "prefix-as-is"],
+    ttft: ["cache-hit", "shared-cache", "warm-prefix", "prefix-as-is"],
     throughput: ["estimated-tokens", "server-disagrees"],
   };
 

@@ -87,6 +87,7 @@ export function planOf(
   return {
     prompts,
     promptTokens: rest.promptTokens,
+    stated: rest.stated ?? [],
     ...(rounds === undefined ? {} : { rounds }),
     warmup,
     maxTokens,

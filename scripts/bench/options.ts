@@ -14,6 +14,7 @@ import {
   registryOption,
   roundsOption,
   seedOption,
+  statedSettings,
   storeOption,
   switchValue,
   temperatureOption,
@@ -22,7 +23,7 @@ import {
   withCases,
 } from "../cli.ts";
 import { PLAN_DEFAULTS } from "../../lib/bench/plan.ts";
-import type { PrefixKind } from "../../lib/bench/records.ts";
+import type { PrefixKind, StatedSetting } from "../../lib/bench/records.ts";
 import { UserError } from "../../lib/errors.ts";
 
 export interface Slo {
@@ -40,6 +41,8 @@ export interface BenchSettings extends CaseSettings {
   /** Each case padded to each of these lengths. */
   readonly promptTokens?: readonly number[] | undefined;
   readonly maxTokens: number;
+  /** Settings that were given, and are no defaults: they precede the job's own. */
+  readonly stated?: readonly StatedSetting[];
   readonly temperature: number;
   readonly samplingSeed: number | undefined;
   readonly prefix: PrefixKind;
@@ -194,6 +197,7 @@ export function benchSettings(command: Command): BenchSettings {
   const few = given.promptTokens !== undefined && from("prompts") === "default" && drawn === undefined;
   return {
     ...given,
+    stated: statedSettings(command),
     prompt,
     ...(few ? { limit: CASES_BY_LENGTH } : {}),
     rounds: from("rounds") === "default" ? undefined : given.rounds,

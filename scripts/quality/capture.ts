@@ -15,6 +15,7 @@ import {
   registryOption,
   roundsOption,
   seedOption,
+  statedSettings,
   storeOption,
   temperatureOption,
   timeoutOption,
@@ -68,7 +69,7 @@ export async function capture(args: readonly string[]): Promise<number> {
     throw new UserError(`capture takes no arguments, only options: "${parsed.args.join(" ")}"`);
   }
   const given = parsed.opts<Omit<BenchSettings, keyof typeof fixed> & { passMark: number }>();
-  const settings: BenchSettings = { ...given, ...fixed };
+  const settings: BenchSettings = { ...given, ...fixed, stated: statedSettings(parsed) };
   // What a resumed run was sent lies in its folder.
   const { loadPromptSet, promptSetJson } = await import("../../lib/prompts/prompts.ts");
   const set = given.resume === undefined

@@ -20,6 +20,7 @@ import {
   promptOption,
   registryOption,
   seedOption,
+  statedSettings,
   storeOption,
   temperatureOption,
   timeoutOption,
@@ -182,6 +183,7 @@ export function raceSettings(command: Command): RaceSettings {
     },
     bench: {
       ...given,
+      stated: statedSettings(command),
       rounds: 1,
       samplingSeed: undefined,
       concurrency: 1,

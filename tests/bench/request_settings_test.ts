@@ -4,7 +4,7 @@ import { type LiveCandidate, SharedEngines } from "../../lib/bench/live_candidat
 import { resolveAgain, resolveCandidates, type ResolveFrom } from "../../lib/bench/named_candidate.ts";
 import type { AnswerRecord, PlanInfo, RunInfo } from "../../lib/bench/records.ts";
 import { runBench } from "../../lib/bench/run.ts";
-import { findCandidates, runSession } from "../../lib/bench/session.ts";
+import { findCandidates, runSession, type SessionPlan } from "../../lib/bench/session.ts";
 import type { StartedModel } from "../../lib/bench/start_model.ts";
 import { readAnswers, readRunInfo } from "../../lib/bench/folder.ts";
 import { parseRegistry } from "../../lib/catalog/registry.ts";
@@ -64,10 +64,15 @@ function job(changes: Partial<Prompt>): PromptSet {
 }
 
 /** Runs a job over a fake service: run.json, the answers, and the bodies of the requests for each model. */
-async function runOf(models: Record<string, object>, names: string[], prompts: PromptSet) {
+async function runOf(
+  models: Record<string, object>,
+  names: string[],
+  prompts: PromptSet,
+  more: Partial<SessionPlan> = {},
+) {
   const found = Promise.withResolvers<{ info: RunInfo; answers: AnswerRecord[]; bodies: object[] }>();
   await withService(models, async (resources, out, _, requests) => {
-    const plan = { prompts, rounds: 1, warmup: 0, maxTokens: 8, timeoutS: 30 };
+    const plan = { prompts, rounds: 1, warmup: 0, maxTokens: 8, timeoutS: 30, ...more };
     const run = await runSession({ names, plan }, resources, { out, now: new Date(0), random: () => 0.5 });
     const answers = await Array.fromAsync(readAnswers(run.folder));
     found.resolve({
@@ -93,6 +98,17 @@ Deno.test("one run compares formats of one model: each candidate sends its own, 
   const formats = bodies.map((body) => field(Object(field(body, "response_format")), "type"));
   assert.deepEqual(new Set(formats), new Set(["json_schema", undefined, "json_object"]));
   for (const body of bodies) assert.deepEqual(field(body, "stop"), ["\n"]);
+});
+
+Deno.test("the job's limit precedes the default, and a flag precedes the job's", async () => {
+  const prompts = job({ settings: { maxTokens: 5, temperature: 0.5 } });
+  const sent = async (stated: NonNullable<SessionPlan["stated"]>) => {
+    const { info, bodies } = await runOf({ m: {} }, ["m"], prompts, { stated });
+    const body = bodies.at(-1) ?? {};
+    return [field(body, "max_tokens"), field(body, "temperature"), info.plan.max_tokens];
+  };
+  assert.deepEqual(await sent([]), [5, 0.5, 5]);
+  assert.deepEqual(await sent(["max_tokens", "temperature"]), [8, 0, 8]);
 });
 
 Deno.test("candidates that differ in what they request get a cold prefix each", async () => {
