@@ -64,8 +64,8 @@ export function adapterAnswers(
 const MOST_CONSTANTS = 200;
 
 /**
- * Score of a constant answer to each case: of the texts that were given to the other cases, and the empty one, the one
- * that scores best on them. A case never contributes to its own baseline.
+ * Score of a constant answer to each case: of the texts that were given to the other cases, the labels of the job and
+ * the empty text, the one that scores best on them. A case never contributes to its own baseline.
  *
  * @param answers text by case
  * @returns null without a case that has checks
@@ -85,7 +85,10 @@ export function constantBaseline(
 ): Map<string, number> | null {
   const checked = prompts.filter(({ checks }) => checks.length > 0);
   if (checked.length === 0) return null;
-  const givenTo = new Map<string, Set<string>>([["", new Set()]]);
+  const labels = checked.flatMap(({ checks }) =>
+    checks.flatMap((one) => one.kind === "label" ? one.labels : [])
+  );
+  const givenTo = new Map(["", ...labels].map((text) => [text, new Set<string>()]));
   for (const { prompt, text } of answers) {
     const to = givenTo.get(text) ?? new Set<string>();
     if (givenTo.size < MOST_CONSTANTS || givenTo.has(text)) givenTo.set(text, to.add(prompt));

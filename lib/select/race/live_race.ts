@@ -69,7 +69,7 @@ class Race {
   readonly #opened = new Map<string, OpenedEvent>();
   /** What the sessions recorded last. */
   #request: RequestRecord | null = null;
-  #answer = "";
+  #answer: Parameters<Score>[1] = { content: "" };
   #asked: string | null = null;
   #blocks = 0;
   /** How often each case comes: 1 with its first block. */
@@ -103,7 +103,7 @@ class Race {
         },
         answer: async (record) => {
           await sink.answer(record);
-          this.#answer = record.content;
+          this.#answer = record;
         },
       },
     };

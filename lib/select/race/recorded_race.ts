@@ -15,6 +15,7 @@ import type {
 import { UserError } from "../../errors.ts";
 import { loadPromptSet, type Prompt, type PromptSet } from "../../prompts/prompts.ts";
 import { scoreAnswer } from "../../quality/check.ts";
+import { defaultPassMark } from "../../quality/pass_rate.ts";
 import { promptsOfRun } from "../../quality/recorded_answers.ts";
 import { needsScores, needsTimes, outcomeOf, rulesOf } from "./criterion.ts";
 import { type CaseOutcome, type RaceCandidate, type RaceScope, type RaceState, undecided } from "./race.ts";
@@ -50,7 +51,10 @@ async function readRecords(folder: string): Promise<RunRecords> {
 }
 
 /** Scores an answer, 0 to 1; null where its prompt has no checks, or none that can judge it. */
-export type Score = (promptId: string, answer: string) => number | null;
+export type Score = (
+  promptId: string,
+  answer: Pick<AnswerRecord, "content" | "tool_calls">,
+) => number | null;
 
 /** @throws {RangeError} for a prompt that is not among them */
 export function scorer(prompts: readonly Prompt[]): Score {
@@ -61,7 +65,13 @@ export function scorer(prompts: readonly Prompt[]): Score {
       throw new RangeError(`Cannot score an answer to ${id}: there is no such prompt`);
     }
     if (prompt.checks.length === 0) return null;
-    const { score, supported } = scoreAnswer(answer, prompt.checks, prompt);
+    const { score, supported } = scoreAnswer(
+      answer.content,
+      prompt.checks,
+      prompt,
+      defaultPassMark,
+      answer.tool_calls,
+    );
     return supported ? score : null;
   };
 }
@@ -145,7 +155,7 @@ export async function raceOver(
     excluded: [...terms.excluded, ...never.filter(({ id }) => !known.includes(id))],
   };
   const candidates = racingCandidates(info, racing);
-  const answers = new Map(records.answers.map(({ id, content }) => [id, content]));
+  const answers = new Map(records.answers.map((answer) => [answer.id, answer]));
   const run = (by: RaceTerms["by"], onState: (state: RaceState) => void) => {
     const outcome = (record: RequestRecord): CaseOutcome => {
       const answer = answers.get(record.id);

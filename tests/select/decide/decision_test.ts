@@ -8,7 +8,7 @@ import { parsePromptSet } from "../../../lib/prompts/prompts.ts";
 import { passRate } from "../../../lib/quality/pass_rate.ts";
 import { countStates, type QualityReport } from "../../../lib/quality/quality_schema.ts";
 import { NO_CONSTRAINTS } from "../../../lib/select/decide/constraints.ts";
-import { adapterAnswers } from "../../../lib/select/decide/baseline.ts";
+import { adapterAnswers, constantBaseline } from "../../../lib/select/decide/baseline.ts";
 import { decide, type DecisionTerms } from "../../../lib/select/decide/decision.ts";
 import { decisionMarkdown } from "../../../lib/select/decide/decision_markdown.ts";
 import { type Decision, decisionSchema } from "../../../lib/select/decide/decision_schema.ts";
@@ -432,4 +432,18 @@ Deno.test("energy is an estimate that says so, and a faster model is the cheaper
     assert.equal(fast?.source, "estimate");
     assert.match(decisionMarkdown(decision), /estimate, 20 W stated/);
   });
+});
+
+Deno.test("classifying is held against the most frequent label, though no model gave it", () => {
+  const labels = ["bug", "billing"];
+  const { prompts } = parsePromptSet(
+    ["bug", "bug", "bug", "billing"].map((expected, at) => ({
+      id: `t${at}`,
+      prompt: "Which?",
+      checks: [{ kind: "label", expected, labels }],
+    })),
+    "tickets",
+  );
+  const scores = constantBaseline(prompts, prompts.map(({ id }) => ({ prompt: id, text: "I can't tell" })));
+  assert.deepEqual([...scores?.values() ?? []], [1, 1, 1, 0]);
 });
