@@ -65,7 +65,7 @@ const MOST_CONSTANTS = 200;
 
 /**
  * Score of a constant answer to each case: of the texts that were given to the other cases, the labels of the job and
- * the empty text, the one that scores best on them. A case never contributes to its own baseline.
+ * the empty text, the one that scores best on them. Except with labels, a case never contributes to its own baseline.
  *
  * @param answers text by case
  * @returns null without a case that has checks
@@ -100,7 +100,9 @@ export function constantBaseline(
   return new Map(checked.map((prompt, at) => {
     // A text that was given to this case alone knows too much of it.
     const others = constants.filter(({ to }) => !(to.size === 1 && to.has(prompt.id)));
-    const best = others.reduce((top, one) => rest(one, at) > rest(top, at) ? one : top);
+    // Labels are known beforehand. Without this case the most frequent of even ones would always be another one.
+    const worth = (one: typeof others[number]) => labels.length > 0 ? one.sum : rest(one, at);
+    const best = others.reduce((top, one) => worth(one) > worth(top) ? one : top);
     return [prompt.id, best.scores[at] ?? 0];
   }));
 }

@@ -446,4 +446,9 @@ Deno.test("classifying is held against the most frequent label, though no model 
   );
   const scores = constantBaseline(prompts, prompts.map(({ id }) => ({ prompt: id, text: "I can't tell" })));
   assert.deepEqual([...scores?.values() ?? []], [1, 1, 1, 0]);
+  const even = constantBaseline(
+    [...prompts.slice(2), ...prompts.slice(2)].map((one, at) => ({ ...one, id: `${at}` })),
+    [],
+  );
+  assert.equal([...even?.values() ?? []].reduce((sum, one) => sum + one, 0), 2, "half of even labels");
 });
