@@ -11,6 +11,7 @@
  *   deno task models compile smollm2-135m      a GGUF file or Hugging Face folder -> a model for Foundry Local
  *   deno task models service                   what running services list, have and hold in memory
  *   deno task models load NAME                 and unload, download: in Foundry Local
+ *   deno task models diff FILE                 what a fresher list has that the registry lacks
  *   deno task models learn RUN --yes           write what a run showed into the registry; --merge a teammate's
  */
 import { type Command, Option } from "commander";
@@ -83,6 +84,14 @@ function commandLine(done: (code: number) => void): Command {
     .option("--merge <file>", "copy figures and missing models from another registry")
     .action(async (runs: string[], options: LearnOptions) =>
       done(await (await import("./models/learn.ts")).learnRuns(runs, options))
+    );
+  command(
+    program,
+    "diff <list>",
+    "show what a fresher list of models (a file or URL) has that the registry lacks",
+  )
+    .action(async (source: string, options: Options) =>
+      done(await (await import("./models/diff.ts")).diff(source, options))
     );
   command(
     program,

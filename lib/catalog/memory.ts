@@ -122,8 +122,8 @@ export const residentBytes = (parts: MemoryParts, { mmap }: Pick<ContextUse, "mm
   neededBytes(parts) + (mmap ? parts.repacked - parts.lookup : 0);
 
 /**
- * The longest context whose memory stays within `bytes`; at most what the model was trained for, null where not even
- * 256 tokens fit.
+ * The longest context whose memory stays within `bytes`; at most what the model was trained for. Null where not even
+ * 256 tokens fit, and where memory would allow more than 131,072 tokens of a model whose own limit is unknown.
  */
 export function largestContext(
   layout: GgufLayout,
@@ -140,5 +140,5 @@ export function largestContext(
     if (fits(middle * 256)) low = middle;
     else high = middle - 1;
   }
-  return low * 256;
+  return layout.contextTokens === null && low === limit ? null : low * 256;
 }

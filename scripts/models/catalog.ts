@@ -104,10 +104,14 @@ export function modelJson(model: Model, downloaded: (variant: Variant) => boolea
     license: model.license,
     context_tokens: model.contextTokens,
     parameters_b: model.parametersB,
+    active_parameters_b: model.activeParametersB,
+    kv_bytes_per_token: model.kvBytesPerToken,
+    chat: model.chat,
     priority: model.priority,
     foundry_alias: model.foundryAlias,
     default: model.default,
     notes: model.notes,
+    field_sources: model.fieldSources,
     variants: model.variants.map((variant) => variantJson(variant, downloaded(variant))),
   };
 }

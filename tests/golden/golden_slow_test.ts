@@ -238,7 +238,7 @@ Deno.test("every task's --help says what it said", async () => {
     quality: "new capture check errors annotate import judge",
     route: "audit show try",
     models:
-      "list fit pull cache verify remove clean move learn compile service load unload move-service download",
+      "list fit pull diff cache verify remove clean move learn compile service load unload move-service download",
   };
   const pages = programs.filter((task) => !task.startsWith("test:") && task !== "bench:report").flatMap((
     task,

@@ -1,0 +1,69 @@
+/**
+ * WHY: a prediction is worth what it was off by. This measures every GGUF file of a folder, predicts each file from the
+ * others alone, and counts: how far off the times were, how often the 90 % interval held, and how far off the predicted
+ * resident size was, over number formats of the KV cache, contexts, batch sizes and mapping.
+ *
+ *   deno task bench:fit                                        the models of the model folder
+ *   deno task bench:fit --models FOLDER --keep times.json      every .gguf file of a folder, measured times kept
+ *   deno task bench:fit --again times.json                     from kept times, without measuring
+ *   deno task bench:fit --models FOLDER --no-speed             the resident size alone
+ *
+ * Times need a machine that does nothing else: the fastest of --rounds counts, and the share of processor time that
+ * the engines got is printed. The resident size does not depend on that.
+ */
+import { Option } from "commander";
+import {
+  bareCommand,
+  commaList,
+  jsonOption,
+  pathValue,
+  printJson,
+  registryOption,
+  runCli,
+  storeOption,
+  wholeNumber,
+} from "../scripts/cli.ts";
+import type { FitBenchSettings } from "./fit_measure.ts";
+
+const numbers = (text: string) => commaList(text).map(wholeNumber(1, 1_000_000));
+
+await runCli(async () => {
+  const command = bareCommand("bench:fit")
+    .addOption(
+      new Option("--models <folder>", "folder of .gguf files (default: the registry's that are here)")
+        .argParser(
+          pathValue,
+        ),
+    )
+    .addOption(new Option("--threads <list>", "numbers of threads").default([1, 2], "1,2").argParser(numbers))
+    .addOption(
+      new Option("--lengths <list>", "prompt lengths in tokens").default(
+        [64, 448, 960, 1900, 3900],
+        "64,448,960,1900,3900",
+      )
+        .argParser(numbers),
+    )
+    .addOption(
+      new Option("--seconds <n>", "longest time per engine; longer prompts are left out then").default(20)
+        .argParser(
+          wholeNumber(2, 3600),
+        ),
+    )
+    .addOption(
+      new Option("--rounds <n>", "each measures everything once, in random order").default(1).argParser(
+        wholeNumber(1, 100),
+      ),
+    )
+    .addOption(new Option("--keep <file>", "write the measured times").argParser(pathValue))
+    .addOption(new Option("--again <file>", "read measured times instead of measuring").argParser(pathValue))
+    .addOption(new Option("--no-speed", "leave out the times"))
+    .addOption(new Option("--no-memory", "leave out the resident size"))
+    .addOption(registryOption()).addOption(storeOption()).addOption(jsonOption());
+  await command.parseAsync(Deno.args, { from: "user" });
+  const settings = command.opts<FitBenchSettings>();
+  const { benchFit, fitBenchText } = await import("./fit_measure.ts");
+  const result = await benchFit(settings);
+  if (settings.json) printJson(result);
+  else console.log(fitBenchText(result));
+  return 0;
+});
