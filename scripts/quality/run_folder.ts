@@ -50,8 +50,9 @@ export async function promptSetOf(folder: string, given: string | undefined): Pr
   const { name, sha256 } = (await readRunInfo(folder)).plan.prompt_set;
   const shipped = await filesIn("prompts");
   for (const path of shipped) {
-    const set = await loadPromptSet(path);
-    if (set.sha256 === sha256) return set;
+    // A file of another kind may lie there too: a schema, a list of tools.
+    const set = await loadPromptSet(path).catch(() => null);
+    if (set?.sha256 === sha256) return set;
   }
   const named = join("prompts", `${name}.json`);
   if (shipped.includes(named)) return await loadPromptSet(named);
