@@ -31,7 +31,8 @@ import { noProxyForLoopback } from "./lib/endpoint/loopback.ts";
 import { runProgram } from "./lib/program.ts";
 import { FIDELITY_DEFAULTS } from "./lib/quality/fidelity_session.ts";
 import { writeQuality } from "./lib/quality/quality.ts";
-import { readRecordedAnswers } from "./lib/quality/recorded_answers.ts";
+import { readRecordedAnswers, writeRunFile } from "./lib/quality/recorded_answers.ts";
+import { promptSetJson } from "./lib/prompts/prompts.ts";
 import {
   CandidateList,
   chooseNames,
@@ -201,7 +202,8 @@ export async function quality(names: Names = null, options: RunOptions = {}): Pr
     await requestOf(chosen.names, { ...QUALITY_DEFAULTS, ...options, job: given }, shipped()),
     setup,
   );
-  const report = await writeQuality(run.folder, given.whole);
+  await writeRunFile(join(run.folder, "prompts.json"), promptSetJson(given.set));
+  const report = await writeQuality(run.folder, given.set);
   const { answers } = await readRecordedAnswers(run.folder);
   return new ScoredRun({
     run,

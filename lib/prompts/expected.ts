@@ -64,6 +64,23 @@ export function stratumOf(checks: readonly AnswerCheck[]): string | null {
   return null;
 }
 
+/**
+ * What is expected of a case, for people: a label, or the JSON of a record, calls or alternatives; null where only
+ * other checks say what is right.
+ *
+ * ```ts
+ * if (expectedText([]) !== null) throw new Error("nothing is expected");
+ * ```
+ */
+export function expectedText(checks: readonly AnswerCheck[]): string | null {
+  for (const check of checks) {
+    if (check.kind === "label") return check.expected;
+    if (check.kind === "record" || check.kind === "calls") return JSON.stringify(check.expected);
+    if (check.kind === "answer") return check.expected?.join(" / ") ?? String(check.number);
+  }
+  return null;
+}
+
 /** As people compare labels: case and space at the ends aside. */
 export const foldedLabel = (label: string): string => label.trim().toLowerCase();
 

@@ -1,5 +1,6 @@
 /** A job with its views: the cases that the models are given, and how their answers are checked. */
 import { UserError } from "../errors.ts";
+import { expectedText } from "../prompts/expected.ts";
 import type { Prompt, PromptSet } from "../prompts/prompts.ts";
 import { scoreAnswer } from "../quality/check.ts";
 import { defaultPassMark } from "../quality/pass_rate.ts";
@@ -54,14 +55,18 @@ export class Job extends Result {
     );
   }
 
-  /** What a case asks, what a good answer covers, and an example of a good answer. */
+  /** What a case asks, what is expected of it, what a good answer covers, and an example of a good answer. */
   example(id?: string): TableView {
     const one = this.case(id);
-    return new TableView([
-      { part: "the case", text: one.messages.at(-1)?.content ?? null },
-      { part: "must cover", text: one.aspects.join("\n") || null },
-      { part: "a good answer", text: one.reference },
-    ], "The models see the first row only.");
+    return new TableView(
+      [
+        { part: "the case", text: one.messages.at(-1)?.content ?? null },
+        { part: "expected", text: expectedText(one.checks) },
+        { part: "must cover", text: one.aspects.join("\n") || null },
+        { part: "a good answer", text: one.reference },
+      ].filter(({ text }) => text !== null),
+      "The models see the first row only.",
+    );
   }
 
   /**

@@ -7,6 +7,7 @@ import { Option } from "commander";
 import { UserError } from "../../lib/errors.ts";
 import { casesForDifference, smallestDifference } from "../../lib/stats/share_planning.ts";
 import { commaList, jsonOption, pathValue, printJson } from "../cli.ts";
+import { expectedText } from "../../lib/prompts/expected.ts";
 import type { Prompt, PromptSet } from "../../lib/prompts/prompts.ts";
 import type { CaseTable } from "../../lib/prompts/rows.ts";
 import {
@@ -217,14 +218,8 @@ function shownJob({ prompts, labels }: PromptSet, path: string): string {
 
 /** A case as it is sent, and what is expected. */
 function caseText({ id, messages, checks, reference }: Prompt): string {
-  const [check] = checks;
-  const expected = check !== undefined && "expected" in check
-    ? `, expected: ${typeof check.expected === "string" ? check.expected : JSON.stringify(check.expected)}`
-    : check?.kind === "answer"
-    ? `, expected: ${check.number}`
-    : reference === null
-    ? ""
-    : ", with a reference";
+  const right = expectedText(checks);
+  const expected = right !== null ? `, expected: ${right}` : reference === null ? "" : ", with a reference";
   const said = messages.map(({ role, content }) => {
     const lines = content.length > 600 ? `${content.slice(0, 599)}…` : content;
     return `${messages.length > 1 ? `${role}: ` : ""}${lines}`.replaceAll(/^/gm, "  | ");

@@ -82,6 +82,21 @@ Deno.test("a control enters the first model twice", async () => {
   });
 });
 
+Deno.test("a job is a table of one's own: a template, a draw with every label, and what is expected", async () => {
+  const tickets = await job("prompts/tickets.csv", { template: "Which team? {{text}}", draw: 8, seed: 3 });
+  assert.match(String(tickets), /8 of the 40 cases of tickets/);
+  assert.deepEqual(
+    new Set(tickets.cases.map(({ label }) => label)),
+    new Set(["account", "billing", "bug", "feature"]),
+  );
+  const [first] = tickets.cases;
+  assert.match(
+    String(tickets.example(first?.id)),
+    new RegExp(`the case +Which team\\? .*\\n *expected +${first?.label}`),
+  );
+  assert.match(String(tickets.score(`It is ${first?.label}.`, first?.id)), /score is 1\.00/);
+});
+
 Deno.test("candidates, quality, race and decision follow from each other", async () => {
   await withService(async (reports) => {
     const given = await job("four_kinds", { first: 3 });
