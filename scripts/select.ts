@@ -2,7 +2,7 @@
  * WHY: a table of latencies is not a choice. This takes what was measured and scored, says which model to use on
  * this kind of machine, how sure that is, and what would change it; or that the evidence is too thin.
  *
- * deno task select RUN                          a run whose answers were scored (quality capture), or a race
+ * deno task select [RUN]                        a run whose answers were scored (quality capture), or a race
  * deno task select RUN --quality RUN2           times of one run, answers of another
  * deno task select RUN --min-pass 0.5 --licenses open --max-latency 2
  * deno task select RUN --weights checks=1,latency=0.2 --watts 15 --price 0.3

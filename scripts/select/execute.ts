@@ -34,7 +34,9 @@ export async function select(settings: SelectSettings): Promise<Selected> {
   const registry = await loadRegistry(settings.registry);
   if (settings.policy === "course") return await byCourse(settings, registry);
   const folders: string[] = [];
-  for (const run of settings.runs) folders.push(await requireRun(run, settings.out));
+  // Without a name: the latest run.
+  const names = settings.runs.length === 0 ? [undefined] : settings.runs;
+  for (const name of names) folders.push(await requireRun(name, settings.out));
   const quality = settings.quality === undefined
     ? null
     : await requireRun(settings.quality, settings.out, "--quality");

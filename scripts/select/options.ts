@@ -1,6 +1,5 @@
 /** The flags of `select`. */
 import { type Command, Option } from "commander";
-import { UserError } from "../../lib/errors.ts";
 import { parseWeights } from "../../lib/select/race/criterion.ts";
 import { decisionParts, type DecisionWeights, DEFAULT_WEIGHTS } from "../../lib/select/decide/ranking.ts";
 import {
@@ -37,7 +36,7 @@ export interface SelectSettings extends ConstraintSettings {
 export function selectCommand(): Command {
   const command = bareCommand("select")
     .usage("[runs...] [options]")
-    .argument("[runs...]", "folders of runs, or their names below --out")
+    .argument("[runs...]", "folders of runs, or their names below --out (default: the latest run)")
     .addOption(
       new Option(
         "--policy <name>",
@@ -85,15 +84,9 @@ Exit codes: 0 done, whatever the verdict; 2 wrong usage or input.`,
     );
 }
 
-/** @throws {UserError} where something is missing or contradicts something else */
+/** @throws {UserError} for weights that can't be read */
 export function selectSettings(command: Command): SelectSettings {
   const given = command.opts<Omit<SelectSettings, "weights" | "runs"> & { weights?: string }>();
-  if (given.policy === "evidence" && command.args.length === 0) {
-    throw new UserError(
-      "select needs a run to decide from: deno task quality capture, bench or race makes one " +
-        "(or take the course's rule: --policy course)",
-    );
-  }
   return {
     ...given,
     runs: command.args,
