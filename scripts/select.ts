@@ -6,14 +6,23 @@
  * deno task select RUN --quality RUN2           times of one run, answers of another
  * deno task select RUN --min-pass 0.5 --licenses open --max-latency 2
  * deno task select RUN --weights checks=1,latency=0.2 --watts 15 --price 0.3
+ * deno task select FLEET                        the folder of a fleet: one decision per class of machine
  * deno task select --policy course --task chat  the course's rule: first of the task whose RAM fits
  */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { printJson, runCli } from "./cli.ts";
 import { selectCommand, selectSettings } from "./select/options.ts";
 
 await runCli(async () => {
   const command = selectCommand();
   await command.parseAsync(Deno.args, { from: "user" });
+  const [fleet] = command.args;
+  if (fleet !== undefined && command.args.length === 1 && existsSync(join(fleet, "fleet.json"))) {
+    const { maxDrop, json } = command.opts<{ maxDrop: number; json?: boolean }>();
+    const { decideCommand } = await import("./fleet/decide.ts");
+    return await decideCommand([fleet, "--max-drop", `${maxDrop}`, ...(json ? ["--json"] : [])]);
+  }
   const settings = selectSettings(command);
   const { select } = await import("./select/execute.ts");
   const { decision, markdown, written } = await select(settings);

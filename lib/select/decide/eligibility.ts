@@ -13,6 +13,9 @@ export interface Eligibility {
   readonly overBaseline: Difference | null;
 }
 
+/** A candidate, as far as its quality decides. */
+type Scored = Pick<CandidateEvidence, "id" | "qualityByPrompt">;
+
 /** What decides about eligibility. */
 export interface EligibilityTerms {
   /** Whether a quality floor was asked for; then all candidates here met it. */
@@ -37,7 +40,7 @@ export interface EligibilityTerms {
  * ```
  */
 export function eligibilityOf(
-  candidates: readonly CandidateEvidence[],
+  candidates: readonly Scored[],
   { floor, maxDrop, baseline, cases }: EligibilityTerms,
 ): Map<string, Eligibility> {
   const means = candidates.map((one) => ({ one, mean: meanOver(one, cases) }));
@@ -108,7 +111,7 @@ function casesNeeded({ mean, interval: [low, high], n }: Difference, margin: num
   return bySpread === null ? null : Math.max(bySpread, Math.ceil(Math.log(0.025) / Math.log(unseen)));
 }
 
-function meanOver({ qualityByPrompt }: CandidateEvidence, cases: readonly string[]): number {
+function meanOver({ qualityByPrompt }: Scored, cases: readonly string[]): number {
   const values = cases.map((prompt) => qualityByPrompt.get(prompt) ?? 0);
   return values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
 }

@@ -1,0 +1,157 @@
+/** Whose quality allows a choice on a class of machines. */
+import { eligibilityOf } from "../select/decide/eligibility.ts";
+import { metaAnalysis } from "../stats/meta_analysis.ts";
+import { scoreDifference } from "../stats/paired_difference.ts";
+import { studentTQuantile } from "../stats/t.ts";
+import type { DeviceSummary } from "./fleet_evidence.ts";
+
+/** Scores by case, 0 to 1. */
+type Scores = ReadonlyMap<string, number>;
+
+/** One device's run, with what is known of its answers. */
+export interface DeviceEvidence extends DeviceSummary {
+  /** By candidate; empty where nothing was scored. */
+  readonly scores: ReadonlyMap<string, Scores>;
+  /** What a choice must beat; null where it is an empty answer, which scores 0. */
+  readonly baseline: Scores | null;
+  /** By candidate: all its answers in one text, to see whether devices answer alike. */
+  readonly answers: ReadonlyMap<string, string>;
+}
+
+/** Why a candidate may be chosen, or may not. */
+export interface FleetEligibility {
+  readonly id: string;
+  readonly eligible: boolean;
+  readonly why: string;
+  /** Mean score; null where nothing was scored. */
+  readonly score: number | null;
+}
+
+/**
+ * What quality is pooled over: `cases` where all devices answered alike, `devices` where they did not, so that the device
+ * is a random effect; null where nothing was scored.
+ */
+export type QualityOver = "cases" | "devices" | null;
+
+/**
+ * Who may be chosen: what ran on every device, and whose quality is the best or about as good.
+ *
+ * @example
+ * ```ts ignore
+ * const { candidates, over } = eligibleOverDevices(runs, 0.1);
+ * ```
+ */
+export function eligibleOverDevices(
+  runs: readonly DeviceEvidence[],
+  maxDrop: number,
+): { readonly candidates: FleetEligibility[]; readonly over: QualityOver } {
+  const ids = [...new Set(runs.flatMap(({ summary }) => summary.candidates.map(({ id }) => id)))];
+  const ran = ids.filter((id) =>
+    runs.every((run) => statusOf(run, id) === "ok" || statusOf(run, id) === "partial")
+  );
+  const missing = ids.filter((id) => !ran.includes(id)).map((id): FleetEligibility => {
+    const without = runs.filter((run) => !["ok", "partial"].includes(statusOf(run, id)));
+    const reason = without[0]?.summary.candidates.find((one) => one.id === id)?.reason ??
+      "it was not measured there";
+    return {
+      id,
+      eligible: false,
+      why: `did not run on ${without.length} of ${runs.length} devices: ${reason}`,
+      score: null,
+    };
+  });
+  const scored = runs.filter(({ scores }) => ran.every((id) => (scores.get(id)?.size ?? 0) > 0));
+  if (scored.length === 0) {
+    const unscored = ran.map((id) => ({ id, eligible: false, why: "no answer was scored", score: null }));
+    return { candidates: [...unscored, ...missing], over: null };
+  }
+  const alike = ran.every((id) => new Set(scored.map(({ answers }) => answers.get(id))).size === 1);
+  const found = alike ? overCases(scored.slice(0, 1), ran, maxDrop) : overDevices(scored, ran, maxDrop);
+  return { candidates: [...found, ...missing], over: alike ? "cases" : "devices" };
+}
+
+const statusOf = ({ summary }: DeviceSummary, id: string) =>
+  summary.candidates.find((one) => one.id === id)?.status ?? "skipped";
+
+/** All devices answered alike: the cases of one stand for those of all. */
+function overCases(
+  [run]: readonly DeviceEvidence[],
+  ids: readonly string[],
+  maxDrop: number,
+): FleetEligibility[] {
+  if (run === undefined) return [];
+  const candidates = ids.map((id) => ({
+    id,
+    qualityByPrompt: run.scores.get(id) ?? new Map<string, number>(),
+  }));
+  const cases = [...(candidates[0]?.qualityByPrompt.keys() ?? [])]
+    .filter((one) => candidates.every(({ qualityByPrompt }) => qualityByPrompt.has(one)));
+  const baseline = run.baseline === null
+    ? null
+    : { what: "the best constant answer", score: mean([...run.baseline.values()]), byPrompt: run.baseline };
+  const found = eligibilityOf(candidates, { floor: false, maxDrop, baseline, cases });
+  return ids.map((id) => ({
+    id,
+    eligible: found.get(id)?.eligible ?? false,
+    why: found.get(id)?.why ?? "",
+    score: meanScore([run], id),
+  }));
+}
+
+/** Devices answer differently: the mean difference of each device is one value, and devices are drawn at random. */
+function overDevices(
+  runs: readonly DeviceEvidence[],
+  ids: readonly string[],
+  maxDrop: number,
+): FleetEligibility[] {
+  const best = ids.toSorted((a, b) => meanScore(runs, b) - meanScore(runs, a))[0] ?? "";
+  return ids.map((id) => {
+    const score = meanScore(runs, id);
+    const over = pooledDifference(runs, (run) => [run.scores.get(id), run.baseline]);
+    const behind = pooledDifference(runs, (run) => [run.scores.get(id), run.scores.get(best) ?? null]);
+    if (over === null) return { id, eligible: false, why: "too few devices with scored answers", score };
+    if (over[0] <= 0) {
+      return {
+        id,
+        eligible: false,
+        why: "its quality is not shown to beat the baseline over devices",
+        score,
+      };
+    }
+    if (id === best) return { id, eligible: true, why: "its quality is the best over devices", score };
+    return behind !== null && behind[0] > -maxDrop
+      ? { id, eligible: true, why: `its quality is at most ${maxDrop} below the best over devices`, score }
+      : {
+        id,
+        eligible: false,
+        why: `its quality is not shown to be within ${maxDrop} of ${best}'s over devices`,
+        score,
+      };
+  });
+}
+
+/** 95 % of the mean difference over devices, each with its own standard error over cases. */
+function pooledDifference(
+  runs: readonly DeviceEvidence[],
+  of: (run: DeviceEvidence) => readonly [Scores | undefined, Scores | null],
+): readonly [number, number] | null {
+  const studies = runs.flatMap((run) => {
+    const [own, other] = of(run);
+    const pairs = [...own ?? []].map(([prompt, score]) =>
+      [score, other === null ? 0 : other.get(prompt) ?? 0] as const
+    );
+    const found = scoreDifference(pairs);
+    if (found === null) return [];
+    const half = (found.interval[1] - found.interval[0]) / 2;
+    return half > 0
+      ? [{ effect: found.mean, error: half / studentTQuantile(0.975, Math.max(1, found.n - 1)) }]
+      : [];
+  });
+  return metaAnalysis(studies)?.ci95 ?? null;
+}
+
+const mean = (values: readonly number[]) =>
+  values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
+
+const meanScore = (runs: readonly DeviceEvidence[], id: string) =>
+  mean(runs.map(({ scores }) => mean([...(scores.get(id)?.values() ?? [])])));
