@@ -61,6 +61,15 @@ const licenses: readonly LicenseTerms[] = [
     conditions: "use restrictions (attachment A) bind you and must be passed on with the weights",
   },
   {
+    id: "lfm1.0",
+    open: false,
+    commercialUse: "conditions",
+    redistribution: "conditions",
+    conditions:
+      "LFM Open License 1.0: free for companies with less than 10 million dollars of revenue per year; keep " +
+      "licence and notices, state changes",
+  },
+  {
     id: "qwen-research",
     open: false,
     commercialUse: "no",
