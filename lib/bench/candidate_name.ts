@@ -147,7 +147,8 @@ export function splitCandidateNames(text: string): string[] {
 }
 
 /** The settings that a candidate's parts may hold. */
-export const ENGINE_SETTINGS = "threads=N, context=TOKENS, flash=on|off, kv=f16|q8_0|q4_0, batch=32…8192, " +
+export const ENGINE_SETTINGS =
+  "threads=N, context=TOKENS, flash=on|off, kv=f16|q8_0|q4_0, batch=32…8192, parallel=1…64, " +
   "mmap=on|off, gpu=auto|off|vulkan|cuda|metal";
 
 /**
@@ -170,6 +171,7 @@ function engineSettingOf(text: string, setting: string): EngineSettings {
   if (key === "threads" && number !== null) return { threads: number };
   if (key === "context" && number !== null) return { contextTokens: number };
   if (key === "batch" && number !== null && number >= 32 && number <= 8192) return { batchTokens: number };
+  if (key === "parallel" && number !== null && number <= 64) return { parallel: number };
   if (key === "flash" && (value === "on" || value === "off")) return { flashAttention: value === "on" };
   if (key === "mmap" && (value === "on" || value === "off")) return { mmap: value === "on" };
   if (key === "kv" && (value === "f16" || value === "q8_0" || value === "q4_0")) return { kvCache: value };

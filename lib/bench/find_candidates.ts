@@ -230,8 +230,8 @@ export async function candidateFile(
   { request, machine }: Pick<ChosenCandidates, "request" | "machine">,
   resources: SessionResources,
 ): Promise<string> {
-  const { model, variant, engine: { contextTokens }, file } = named;
-  const fit = fits(model, machine, { variant, ...(contextTokens === undefined ? {} : { contextTokens }) });
+  const { model, variant, engine: { contextTokens, parallel }, file } = named;
+  const fit = fits(model, machine, { variant, contextTokens, parallel });
   if (!fit.ok) throw new UserError(`it doesn't fit this machine: ${fit.reasons.join("; ")}`, 1);
   return file ?? await locate(resources.store, model, variant) ??
     await download(named, request.downloads ?? "all", resources);

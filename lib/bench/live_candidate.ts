@@ -180,6 +180,7 @@ export function embeddedCandidate(
                 kv_cache: running.settings.kvCache,
                 batch_tokens: running.settings.batchTokens,
                 mmap: running.settings.mmap,
+                parallel: running.settings.parallel,
               },
             }),
             ...(chatTemplateNote === null ? {} : { chat_template_note: chatTemplateNote }),
@@ -336,9 +337,8 @@ export function orderThatFits(
   const neededGb = candidates.reduce((sum, candidate) => {
     if (candidate.kind !== "embedded" || counted.has(engineKey(candidate.info))) return sum;
     counted.add(engineKey(candidate.info));
-    const contextTokens = candidate.engine.contextTokens;
-    const options = { variant: candidate.variant, ...(contextTokens === undefined ? {} : { contextTokens }) };
-    return sum + (neededRamGb(candidate.model, options) ?? 0);
+    const { model, variant, engine: { contextTokens, parallel } } = candidate;
+    return sum + (neededRamGb(model, { variant, contextTokens, parallel }) ?? 0);
   }, 0);
   return neededGb + RESERVE_GB <= machine.freeRamGb ? "interleaved" : "by model";
 }

@@ -179,6 +179,8 @@ export const llamaCpp = z.object({
     /** Prompt tokens that were evaluated in one call. */
     batch_tokens: z.number().int(),
     mmap: z.boolean(),
+    /** Answers that were made at once; left out in runs from before it was recorded: 1. */
+    parallel: z.number().int().optional(),
   }).optional(),
   /** Why the chat template in the model's file is not used; left out where it is. */
   chat_template_note: z.string().optional(),

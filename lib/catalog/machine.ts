@@ -90,7 +90,9 @@ export interface FitOptions {
   /** Default: the first variant. */
   readonly variant?: Variant;
   /** Tokens of context to hold; default 4,096, or the model's own limit where that is lower. */
-  readonly contextTokens?: number;
+  readonly contextTokens?: number | undefined;
+  /** Answers at once, each with a context of its own. @default 1 */
+  readonly parallel?: number | undefined;
   /** From the file's own metadata; default: the registry's figure, else 64 KiB · √(billions of parameters). */
   readonly kvBytesPerToken?: number | null;
   /** Free bytes on the model folder's disk; give it for a model that is still to be downloaded. */
@@ -128,7 +130,8 @@ export function neededRamGb(model: Model, options: FitOptions = {}): number | nu
   );
   const guess = 65536 * Math.sqrt(model.parametersB ?? bytes / 0.6e9);
   const perToken = options.kvBytesPerToken ?? model.kvBytesPerToken ?? guess;
-  return (bytes + tokens * perToken) / GB + ENGINE_GB;
+  const contexts = options.parallel ?? variant?.engine.parallel ?? 1;
+  return (bytes + contexts * tokens * perToken) / GB + ENGINE_GB;
 }
 
 /** The course's rule, as a list of no or one reason: the machine's total RAM against `min_ram_gb`. */

@@ -44,6 +44,8 @@ export interface EngineSettings {
   readonly batchTokens?: number | undefined;
   /** Whether the weights are mapped from the file, or read into memory. */
   readonly mmap?: boolean | undefined;
+  /** Answers that are made at once, each with a context of its own. */
+  readonly parallel?: number | undefined;
   readonly gpu?: "auto" | "off" | "vulkan" | "cuda" | "metal" | undefined;
 }
 

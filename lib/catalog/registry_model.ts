@@ -129,7 +129,7 @@ function toVariant(
 /** Only what is stated: an absent option must not undo one that was given elsewhere. */
 function engineSettings(shape: NonNullable<VariantShape["engine"]>): EngineSettings {
   const { threads, context_tokens: contextTokens, flash_attention: flashAttention, gpu } = shape;
-  const { kv_cache: kvCache, batch_tokens: batchTokens, mmap } = shape;
+  const { kv_cache: kvCache, batch_tokens: batchTokens, mmap, parallel } = shape;
   return {
     ...(threads === undefined ? {} : { threads }),
     ...(contextTokens === undefined ? {} : { contextTokens }),
@@ -137,6 +137,7 @@ function engineSettings(shape: NonNullable<VariantShape["engine"]>): EngineSetti
     ...(kvCache === undefined ? {} : { kvCache }),
     ...(batchTokens === undefined ? {} : { batchTokens }),
     ...(mmap === undefined ? {} : { mmap }),
+    ...(parallel === undefined ? {} : { parallel }),
     ...(gpu === undefined ? {} : { gpu }),
   };
 }

@@ -64,6 +64,7 @@ const source = z.discriminatedUnion("kind", [
 ], { error: 'an object whose "kind" is huggingface, pip, url or file' });
 
 const batchRange = "a whole number of tokens from 32 to 8192";
+const parallelRange = "a whole number of answers at once, from 1 to 64";
 const engineShape = z.strictObject({
   threads: whole("a whole number of threads, at least 1").optional(),
   context_tokens: whole("a whole number of tokens").optional(),
@@ -72,11 +73,13 @@ const engineShape = z.strictObject({
   batch_tokens: z.int({ error: batchRange }).min(32, { error: batchRange }).max(8192, { error: batchRange })
     .optional(),
   mmap: flag.optional(),
+  parallel: z.int({ error: parallelRange }).min(1, { error: parallelRange }).max(64, { error: parallelRange })
+    .optional(),
   gpu: z.enum(["auto", "off", "vulkan", "cuda", "metal"], { error: "auto, off, vulkan, cuda or metal" })
     .optional(),
 }, {
   error:
-    'an object of "threads", "context_tokens", "flash_attention", "kv_cache", "batch_tokens", "mmap", "gpu"',
+    'an object of "threads", "context_tokens", "flash_attention", "kv_cache", "batch_tokens", "mmap", "parallel", "gpu"',
 });
 
 const allowed = (takes: string) =>

@@ -1,4 +1,4 @@
-/** What turns tokens into the next token: a loaded model with one context and one sequence in it. */
+/** What turns tokens into the next token: one sequence in the context of a loaded model. */
 import type { Token } from "node-llama-cpp";
 import type { Sampling } from "../openai/request.ts";
 

@@ -10,7 +10,7 @@ import { CallReader, type WrittenPiece } from "./call_reader.ts";
 import { withListedTools } from "./listed_tools.ts";
 import { type ChatTemplate, type PromptPart, renderParts } from "./chat_template.ts";
 import type { Generation, LoadedModel, TextGenerator } from "../openai/model_server.ts";
-import type { Evaluator, PickedLogprob, Picking } from "./evaluator.ts";
+import { commonStart, type Evaluator, type PickedLogprob, type Picking } from "./evaluator.ts";
 import { grammarSchema, type SchemaObject, unbuildableSchema } from "./json_schema.ts";
 import type { AnswerPiece, Generated, TokenLogprob } from "../openai/answer.ts";
 import type { AnswerRequest } from "../openai/request.ts";
@@ -29,14 +29,23 @@ export class LlamaCore implements TextGenerator<LoadedModel> {
     readonly model: LoadedModel,
     private readonly llama: Llama,
     private readonly words: LlamaModel,
-    private readonly evaluator: Evaluator,
+    evaluators: readonly Evaluator[],
     private readonly template: ChatTemplate,
     private readonly hooks: ModelHooks,
-  ) {}
+  ) {
+    this.parallel = evaluators.length;
+    this.#free = evaluators.map((evaluator) => ({ evaluator, last: [] }));
+    this.#givesLogprobs = evaluators.every(({ givesLogprobs }) => givesLogprobs);
+  }
+
+  readonly parallel: number;
+  readonly #givesLogprobs: boolean;
+  /** Sequences without an answer under way, the one longest idle first. */
+  readonly #free: Sequence[];
 
   async prepare(job: AnswerRequest): Promise<Generation> {
     this.#checkVariables(job);
-    if (job.logprobs !== null && !this.evaluator.givesLogprobs) {
+    if (job.logprobs !== null && !this.#givesLogprobs) {
       throw new ApiError(
         400,
         "log-probabilities are there only where llama.cpp is called directly, on a processor",
@@ -128,6 +137,29 @@ export class LlamaCore implements TextGenerator<LoadedModel> {
   }
 
   async #run(work: Work, emit: (piece: AnswerPiece) => void, signal: AbortSignal): Promise<Generated> {
+    const sequence = this.#take(work.prompt);
+    try {
+      return await this.#runIn(sequence.evaluator, work, emit, signal);
+    } finally {
+      this.#free.push(sequence);
+    }
+  }
+
+  /** The free sequence that begins most like the prompt, which it need not evaluate again then; else the longest idle. */
+  #take(prompt: readonly Token[]): Sequence {
+    const same = this.#free.map(({ last }) => commonStart(last, prompt));
+    const [sequence] = this.#free.splice(same.indexOf(Math.max(...same)), 1);
+    if (sequence === undefined) throw new RangeError(`more than ${this.parallel} answers at once`);
+    sequence.last = prompt;
+    return sequence;
+  }
+
+  async #runIn(
+    evaluator: Evaluator,
+    work: Work,
+    emit: (piece: AnswerPiece) => void,
+    signal: AbortSignal,
+  ): Promise<Generated> {
     const { clock } = this.hooks;
     const startedAt = clock();
     const calls = this.#callReader(work.job);
@@ -143,7 +175,7 @@ export class LlamaCore implements TextGenerator<LoadedModel> {
       logprobs = [];
     };
     const answer = this.#answer(work, emitText);
-    const run = await this.evaluator.prompt(work.prompt, this.#picking(work), signal);
+    const run = await evaluator.prompt(work.prompt, this.#picking(work), signal);
     const firstAt = clock();
     let lastAt = firstAt;
     let coming: Promise<Token> | null = null;
@@ -228,6 +260,12 @@ export class LlamaCore implements TextGenerator<LoadedModel> {
       emit,
     });
   }
+}
+
+/** A sequence of the context, and the prompt that was evaluated in it last. */
+interface Sequence {
+  readonly evaluator: Evaluator;
+  last: readonly Token[];
 }
 
 interface Work {

@@ -10,7 +10,7 @@ import { basename } from "node:path";
 import { reasonOf } from "../errors.ts";
 import { chatTemplate } from "./chat_template.ts";
 import type { LoadedModel, TextGenerator } from "../openai/model_server.ts";
-import { loadDirectModel, makeDirectEvaluator } from "./direct/direct_evaluator.ts";
+import { loadDirectModel, makeDirectEvaluators } from "./direct/direct_evaluator.ts";
 import { type LlamaLibrary, type OpenedLibrary, openLlamaLibrary } from "./direct/llama_library.ts";
 import type { Evaluator, Picking } from "./evaluator.ts";
 import { LibraryEvaluator } from "./library_evaluator.ts";
@@ -20,7 +20,7 @@ import { defaultThreads, type EngineOptions, LoadError } from "./options.ts";
 const defaultContextTokens = 4096;
 
 /**
- * Loads a GGUF file and answers jobs with it, one at a time.
+ * Loads a GGUF file and answers jobs with it, `options.parallel` at a time.
  *
  * @throws {LoadError} where the device, the file, the memory or an option does not allow it
  *
@@ -47,10 +47,10 @@ export async function loadModel(
   if (opened.kind === "open") await checkMemory(llama, words);
   const weights = opened.kind === "open" ? await openWeights(opened.library, options, complaints) : null;
   const modelAt = clock();
-  const evaluator = weights === null
-    ? await libraryEvaluator(llama, words, { ...size, ...settings }, options)
-    : await directEvaluator(weights, { ...size, ...settings }, options);
-  await warmUp(words, evaluator);
+  const evaluators = weights === null
+    ? await libraryEvaluators(llama, words, { ...size, ...settings }, options)
+    : await directEvaluators(weights, { ...size, ...settings }, options);
+  await warmUp(words, evaluators);
   const source = words.fileInfo.metadata.tokenizer?.chat_template;
   const specialTokens = { bos: words.tokens.bosString ?? "", eos: words.tokens.eosString ?? "" };
   const { template, note } = chatTemplate(source, specialTokens, basename(options.modelPath));
@@ -68,7 +68,7 @@ export async function loadModel(
     modelMs: modelAt - runtimeAt,
     contextMs: clock() - modelAt,
   };
-  return new LlamaCore(info, llama, words, evaluator, template, hooks);
+  return new LlamaCore(info, llama, words, evaluators, template, hooks);
 }
 
 async function openDirectly(llama: Llama, { direct }: EngineOptions): Promise<OpenedLibrary> {
@@ -151,17 +151,18 @@ interface Settings {
   readonly kvCache: "f16" | "q8_0" | "q4_0";
   readonly batchTokens: number;
   readonly mmap: boolean;
+  readonly parallel: number;
 }
 
 /** What a context runs with, given or by default. */
 export function settingsOf(
-  { kvCache = "f16", mmap = true, ...others }: EngineOptions,
+  { kvCache = "f16", mmap = true, parallel = 1, ...others }: EngineOptions,
   way: keyof typeof defaultBatchTokens,
 ): Settings {
   if (kvCache !== "f16" && others.flashAttention === false) {
     throw new LoadError("options", `a KV cache of ${kvCache} needs flash attention, and it is switched off`);
   }
-  return { kvCache, batchTokens: others.batchTokens ?? defaultBatchTokens[way], mmap };
+  return { kvCache, batchTokens: others.batchTokens ?? defaultBatchTokens[way], mmap, parallel };
 }
 
 /** A quantised KV cache needs flash attention; otherwise llama.cpp decides unless it was told. */
@@ -197,29 +198,32 @@ async function openWeights(library: LlamaLibrary, { modelPath, mmap }: EngineOpt
   return { library, model };
 }
 
-async function directEvaluator(
+async function directEvaluators(
   { library, model }: Awaited<ReturnType<typeof openWeights>>,
   settings: Size & Settings,
   options: EngineOptions,
-): Promise<Evaluator> {
+): Promise<Evaluator[]> {
   const flashAttention = flashAttentionOf(options);
-  const evaluator = await makeDirectEvaluator(library, model, { ...settings, flashAttention });
-  if (evaluator !== null) return evaluator;
-  throw new LoadError("memory", `no room for a context of ${settings.contextTokens} tokens`);
+  const evaluators = await makeDirectEvaluators(library, model, { ...settings, flashAttention });
+  if (evaluators !== null) return evaluators;
+  const { contextTokens, parallel } = settings;
+  const times = parallel === 1 ? "" : `${parallel} × `;
+  throw new LoadError("memory", `no room for a context of ${times}${contextTokens} tokens`);
 }
 
 const kvType = { f16: "F16", q8_0: "Q8_0", q4_0: "Q4_0" } as const;
 
-async function libraryEvaluator(
+async function libraryEvaluators(
   llama: Llama,
   model: LlamaModel,
   size: Size & Settings,
   options: EngineOptions,
-) {
+): Promise<Evaluator[]> {
   const flashAttention = flashAttentionOf(options);
   try {
     const context = await model.createContext({
       contextSize: size.contextTokens,
+      sequences: size.parallel,
       threads: size.threads,
       batchSize: Math.min(size.batchTokens, size.contextTokens),
       experimentalKvCacheKeyType: kvType[size.kvCache],
@@ -229,7 +233,10 @@ async function libraryEvaluator(
       failedCreationRemedy: false,
       ...(flashAttention === undefined ? {} : { flashAttention }),
     });
-    return new LibraryEvaluator(size.contextTokens, llama, model, context.getSequence());
+    return Array.from(
+      { length: size.parallel },
+      () => new LibraryEvaluator(size.contextTokens, llama, model, context.getSequence()),
+    );
   } catch (cause) {
     const inMemory = cause instanceof InsufficientMemoryError || /memory|RAM/.test(reasonOf(cause));
     throw new LoadError(inMemory ? "memory" : "engine", reasonOf(cause), { cause });
@@ -237,9 +244,9 @@ async function libraryEvaluator(
 }
 
 /** The weights are mapped, not read: the first evaluation brings them in, and belongs to loading. */
-async function warmUp(words: LlamaModel, evaluator: Evaluator): Promise<void> {
+async function warmUp(words: LlamaModel, [evaluator]: readonly Evaluator[]): Promise<void> {
   const token = words.tokens.bos ?? words.tokens.eos ?? words.tokenize("a")[0];
-  if (token === undefined) return;
+  if (token === undefined || evaluator === undefined) return;
   const run = await evaluator.prompt([token], greedy, new AbortController().signal);
   await run.end();
   await evaluator.forget();

@@ -22,6 +22,8 @@ export const engineOptions = z.object({
   batchTokens: z.int().min(32).max(8192).optional(),
   /** False reads the weights into memory instead of mapping the file. */
   mmap: z.boolean().optional(),
+  /** Answers that are made at once, each with a context of its own; more requests wait. Default: 1. */
+  parallel: z.int().min(1).max(64).optional(),
   gpu,
   /** False evaluates by way of node-llama-cpp, also where llama.cpp could be called directly. */
   direct: z.boolean().optional(),
@@ -77,7 +79,7 @@ export const engineReport = z.discriminatedUnion("state", [
       threads: z.int(),
       direct: z.boolean(),
       directNote: z.string().nullable(),
-      settings: z.object({ kvCache, batchTokens: z.int(), mmap: z.boolean() }),
+      settings: z.object({ kvCache, batchTokens: z.int(), mmap: z.boolean(), parallel: z.int() }),
       runtimeMs: ms,
       modelMs: ms,
       contextMs: ms,

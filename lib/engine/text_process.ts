@@ -62,7 +62,7 @@ async function openTexts(
       const why = complaints.find((line) => line !== "") ?? "llama.cpp can't read it";
       throw new ModelFault(index, "file", `its file can't be loaded: ${why}`);
     }
-    const made = { contextTokens, threads, flashAttention, kvCache, batchTokens };
+    const made = { contextTokens, parallel: 1, threads, flashAttention, kvCache, batchTokens };
     const context = await makeDirectContext(library, model, made, true);
     if (context === null) {
       throw new ModelFault(index, "memory", `no context of ${contextTokens} tokens could be made for it`);

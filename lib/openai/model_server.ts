@@ -55,6 +55,7 @@ export interface LoadedModel extends ServedModelInfo {
     readonly kvCache: "f16" | "q8_0" | "q4_0";
     readonly batchTokens: number;
     readonly mmap: boolean;
+    readonly parallel: number;
   };
   /** Loading llama.cpp itself and finding the devices. */
   readonly runtimeMs: number;
@@ -67,6 +68,8 @@ export interface LoadedModel extends ServedModelInfo {
 /** Whatever generates the text: a llama.cpp engine, a custom model, a fake. */
 export interface TextGenerator<Info extends ServedModelInfo = ServedModelInfo> {
   readonly model: Info;
+  /** Requests that it works on at once; others wait. @default 1 */
+  readonly parallel?: number;
   /**
    * Checks a request, and returns what runs it.
    *
@@ -101,7 +104,7 @@ export interface ModelServerOptions {
 
 /**
  * The request handler of one model on this machine: `/v1/models`, `/v1/chat/completions`, `/v1/completions`,
- * `/healthz` and `/podium/stats`. Requests run one at a time. A client that goes away leaves the queue, or ends its
+ * `/healthz` and `/podium/stats`. Requests run `generator.parallel` at a time. A client that goes away leaves the queue, or ends its
  * generation.
  *
  * ```ts ignore
@@ -139,7 +142,7 @@ class ModelServer {
   #answered = 0;
 
   constructor(private readonly generator: TextGenerator, private readonly options: ModelServerOptions) {
-    this.#queue = new RequestQueue(1, Infinity, options.clock);
+    this.#queue = new RequestQueue(generator.parallel ?? 1, Infinity, options.clock);
     this.#limits = { ...DEFAULT_LIMITS, ...options.limits };
   }
 

@@ -23,6 +23,8 @@ export interface PooledModel {
   readonly modelId: string;
   /** Resident memory that it is expected to need, in MB. */
   readonly neededMb: number;
+  /** Requests that it answers at once. @default 1 */
+  readonly parallel?: number;
   readonly about: Readonly<Record<string, string | number | null>>;
   readonly start: (signal: AbortSignal) => Promise<PooledEngine>;
 }
@@ -46,8 +48,8 @@ export interface PoolOptions {
 const RESERVE_MB = 256;
 /** Pause before a model that could not be loaded is tried again. */
 const FAILED_MS = 30_000;
-/** An engine answers one request at a time; the second is ready when the first is done. */
-const SLOTS = 2;
+/** Requests beyond those that an engine answers at once: the next is ready when one is done. */
+const NEXT = 1;
 
 type State =
   | { readonly kind: "asleep" }
@@ -99,7 +101,7 @@ export class EnginePool {
       candidate,
       capabilities,
       ownedBy: "embedded",
-      slots: SLOTS,
+      slots: (model.parallel ?? 1) + NEXT,
       about: () => aboutOf(member),
       availability: () => this.#availability(member),
       memoryMb: () => member.state.kind === "up" ? member.memoryMb : 0,

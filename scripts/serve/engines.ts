@@ -86,7 +86,6 @@ function modelOf(named: Embedded, all: readonly Embedded[], path: string) {
     ...model.otherNames,
     ...(model.foundryAlias === null ? [] : [model.foundryAlias]),
   ];
-  const context = engine.contextTokens === undefined ? {} : { contextTokens: engine.contextTokens };
   return {
     id: first ? model.alias : info.id,
     names: first ? [info.id, ...short] : [info.id],
@@ -94,7 +93,9 @@ function modelOf(named: Embedded, all: readonly Embedded[], path: string) {
     capabilities: model.capabilities,
     modelId: info.id,
     neededMb: variant.adapter?.memoryMb ??
-      (neededRamGb(model, { variant, ...context }) ?? 1) * (2 ** 30 / MB),
+      (neededRamGb(model, { variant, contextTokens: engine.contextTokens, parallel: engine.parallel }) ?? 1) *
+        (2 ** 30 / MB),
+    ...(engine.parallel === undefined ? {} : { parallel: engine.parallel }),
     about: { variant: info.variant, license: info.license },
     start: async (stop: AbortSignal): Promise<PooledEngine> => {
       const { startModel } = await import("../../lib/bench/start_model.ts");

@@ -14,7 +14,7 @@ const model: LoadedModel = {
   threads: 1,
   direct: true,
   directNote: null,
-  settings: { kvCache: "f16", batchTokens: 256, mmap: true },
+  settings: { kvCache: "f16", batchTokens: 256, mmap: true, parallel: 1 },
   chatTemplateNote: null,
   runtimeMs: 1,
   modelMs: 2,

@@ -8,23 +8,36 @@ export interface DecodeSetup {
   readonly libraryPath: string;
   readonly contextAddress: bigint;
   readonly vocabularyAddress: bigint;
+  /** Tokens that each sequence holds. */
   readonly contextTokens: number;
-  /** Prompt tokens that are evaluated in one call: between two calls a client that left is noticed. */
+  /** Tokens that are evaluated in one call: between two calls a client that left is noticed. */
   readonly batchTokens: number;
-  readonly memory: SharedArrayBuffer;
+  /** Of each sequence: its answer, as `sharedMemory` makes it. */
+  readonly memories: readonly SharedArrayBuffer[];
+  /** One number: how many orders were sent. The thread reads messages only when it has not had them all. */
+  readonly sent: SharedArrayBuffer;
 }
 
-/** An order to make one answer, or to empty the context. The thread replies to each with one `OrderDone`. */
+/**
+ * An order to make one answer in a sequence, or to empty it. The thread replies to each with one `OrderDone`; a sequence
+ * has one order at a time.
+ */
 export type DecodeOrder =
-  | { readonly kind: "answer"; readonly prompt: readonly Token[]; readonly picking: Picking }
-  | { readonly kind: "forget" };
+  | {
+    readonly kind: "answer";
+    readonly sequence: number;
+    readonly prompt: readonly Token[];
+    readonly picking: Picking;
+  }
+  | { readonly kind: "forget"; readonly sequence: number };
 
 /** The reply: an order was carried out, or why it could not be. */
 export interface OrderDone {
+  readonly sequence: number;
   readonly fault: string | null;
 }
 
-/** The shared memory as numbers. */
+/** The shared memory of a sequence as numbers. */
 export interface SharedCells {
   /** The numbers that `cell` names. */
   readonly numbers: Int32Array<SharedArrayBuffer>;

@@ -3,132 +3,136 @@
  * next one; the main thread turns tokens into text and sends them meanwhile. Handing each token to another
  * thread and back, as one asynchronous call per token does, cost an eighth of the speed where all cores
  * compute. direct_evaluator.ts starts it; it is not run by hand.
+ *
+ * Several answers are made at once, each in a sequence of its own: every call of llama.cpp evaluates one token of each
+ * answer under way and as much of the new prompts as the batch has room for, so the weights are read once for all.
  */
 /// <reference lib="deno.worker" />
-import type { Token } from "node-llama-cpp";
 import { reasonOf } from "../../errors.ts";
-import {
-  cell,
-  cellsOf,
-  type DecodeOrder,
-  type DecodeSetup,
-  LOGPROB_CELLS,
-  type OrderDone,
-  tell,
-} from "./decode_shared.ts";
-import { commonStart, type Picking } from "../evaluator.ts";
+import { commonStart } from "../evaluator.ts";
+import { type AnswerOrder, DecodedSequence } from "./decoded_sequence.ts";
+import { cellsOf, type DecodeOrder, type DecodeSetup, type OrderDone } from "./decode_shared.ts";
 import { decodeSymbols } from "./llama_symbols.ts";
-import { type DecodeContext, logprobsOf, tokenPicker } from "./token_picker.ts";
+import { TokenBatch } from "./token_batch.ts";
+import type { DecodeContext } from "./token_picker.ts";
 
 class DecodeThread {
-  readonly #llama;
   readonly #decode: DecodeContext;
-  readonly #shared;
-  /** The tokens that the context holds. */
-  #held: number[] = [];
+  readonly #memory: Deno.PointerValue;
+  readonly #batch: TokenBatch;
+  readonly #sequences: readonly DecodedSequence[];
+  readonly #sent;
+  #received = 0;
+  #running = false;
 
-  constructor(private readonly setup: DecodeSetup) {
+  constructor(setup: DecodeSetup) {
     const llama = Deno.dlopen(setup.libraryPath, decodeSymbols).symbols;
     const vocabulary = Deno.UnsafePointer.create(setup.vocabularyAddress);
-    this.#llama = llama;
+    const context = Deno.UnsafePointer.create(setup.contextAddress);
     this.#decode = {
       llama,
-      context: Deno.UnsafePointer.create(setup.contextAddress),
+      context,
       vocabulary,
       vocabularySize: llama.llama_vocab_n_tokens(vocabulary),
       contextTokens: setup.contextTokens,
     };
-    this.#shared = cellsOf(setup.memory);
+    this.#memory = llama.llama_get_memory(context);
+    this.#batch = new TokenBatch(setup.batchTokens);
+    this.#sequences = setup.memories.map((memory) => new DecodedSequence(this.#decode, cellsOf(memory)));
+    this.#sent = new Int32Array(setup.sent);
   }
 
-  carryOut(order: DecodeOrder): OrderDone {
+  receive(order: DecodeOrder): void {
+    this.#received++;
+    const sequence = this.#at(order.sequence);
     try {
-      if (order.kind === "forget") this.#forget();
-      else this.#answer(order.prompt, order.picking);
-      return { fault: null };
+      if (order.kind === "forget") {
+        this.#forget(order.sequence);
+        this.#reply(order.sequence, null);
+      } else this.#begin(sequence, order);
     } catch (error) {
-      return { fault: reasonOf(error) };
-    } finally {
-      tell(this.#shared, cell.over, 1);
+      this.#reply(order.sequence, reasonOf(error));
     }
+    if (!this.#running) void this.#run();
   }
 
-  #answer(prompt: readonly number[], picking: Picking): void {
-    const cached = this.#keep(prompt);
-    Atomics.store(this.#shared.numbers, cell.cached, cached);
-    const { batchTokens } = this.setup;
-    for (let at = cached; at < prompt.length; at += batchTokens) {
-      if (this.#stopped()) return;
-      this.#evaluate(prompt.slice(at, at + batchTokens));
+  #at(index: number): DecodedSequence {
+    const sequence = this.#sequences[index];
+    if (sequence === undefined) throw new RangeError(`there is no sequence ${index}`);
+    return sequence;
+  }
+
+  #begin(sequence: DecodedSequence, order: AnswerOrder): void {
+    sequence.begin(order, this.#keep(order.sequence, order.prompt));
+  }
+
+  /** Computes until no answer is under way. With one answer it never waits; new orders are let in between two calls. */
+  async #run(): Promise<void> {
+    this.#running = true;
+    while (this.#sequences.some(({ isBusy }) => isBusy)) {
+      while (Atomics.load(this.#sent, 0) !== this.#received) await nextTurn();
+      this.#step();
     }
-    const picker = tokenPicker(this.#decode, picking);
-    try {
-      for (let count = 1;; count++) {
-        const token = this.#orInstead(picker.pick(), picking.insteadOfEnd);
-        this.#shared.tokens[count - 1] = token;
-        if (picking.logprobs !== null) {
-          const logprobs = logprobsOf(this.#decode, token, picking.logprobs);
-          this.#shared.logprobs.set(logprobs, (count - 1) * LOGPROB_CELLS);
+    this.#running = false;
+  }
+
+  #step(): void {
+    for (const [index, sequence] of this.#sequences.entries()) {
+      if (sequence.isBusy && sequence.isStopped) this.#reply(index, null);
+    }
+    this.#batch.clear();
+    // Answers under way come first, so that a long prompt delays each of their tokens by one call at most.
+    const busy = [...this.#sequences.entries()].filter(([, { isBusy }]) => isBusy)
+      .toSorted(([, a], [, b]) => a.waiting - b.waiting);
+    for (const [index, sequence] of busy) sequence.addTo(this.#batch, index);
+    if (this.#batch.size === 0) return;
+    const { llama, context } = this.#decode;
+    const code = llama.llama_decode(context, this.#batch.struct);
+    for (const [index, sequence] of busy) {
+      try {
+        if (code !== 0) {
+          throw new Error(`llama.cpp could not evaluate ${this.#batch.size} tokens (code ${code})`);
         }
-        tell(this.#shared, cell.picked, count);
-        if (count === picking.maxTokens || this.#isEnd(token) || this.#stopped()) return;
-        this.#evaluate([token]);
+        if (sequence.pick()) this.#reply(index, null);
+      } catch (error) {
+        // What the context holds of it now is unknown.
+        this.#forget(index);
+        this.#reply(index, reasonOf(error));
       }
-    } finally {
-      picker.free();
     }
   }
 
-  #stopped(): boolean {
-    return Atomics.load(this.#shared.numbers, cell.stop) === 1;
+  #reply(sequence: number, fault: string | null): void {
+    this.#at(sequence).end();
+    self.postMessage({ sequence, fault } satisfies OrderDone);
   }
 
-  #isEnd(token: number): boolean {
-    return this.#llama.llama_vocab_is_eog(this.#decode.vocabulary, token);
+  #forget(index: number): void {
+    this.#decode.llama.llama_memory_seq_rm(this.#memory, index, -1, -1);
+    this.#at(index).held.length = 0;
   }
 
-  #orInstead(token: number, insteadOfEnd: Token | null): number {
-    return insteadOfEnd !== null && this.#isEnd(token) ? insteadOfEnd : token;
-  }
-
-  #forget(): void {
-    this.#llama.llama_memory_clear(this.#llama.llama_get_memory(this.#decode.context), true);
-    this.#held = [];
-  }
-
-  /** Drops from the context whatever the prompt does not begin with; returns how many tokens are left. */
-  #keep(prompt: readonly number[]): number {
+  /** Drops from a sequence whatever the prompt does not begin with; returns how many tokens are left. */
+  #keep(index: number, prompt: readonly number[]): number {
+    const { held } = this.#at(index);
     // The last token is always evaluated: its logits give the answer's first token.
-    const same = Math.min(commonStart(this.#held, prompt), prompt.length - 1);
-    if (same === this.#held.length) return same;
-    const memory = this.#llama.llama_get_memory(this.#decode.context);
-    if (this.#llama.llama_memory_seq_rm(memory, 0, same, -1)) {
-      this.#held.length = same;
+    const same = Math.min(commonStart(held, prompt), prompt.length - 1);
+    if (same === held.length) return same;
+    if (this.#decode.llama.llama_memory_seq_rm(this.#memory, index, same, -1)) {
+      held.length = same;
       return same;
     }
     // A recurrent model can't return to an earlier position.
-    this.#forget();
+    this.#forget(index);
     return 0;
   }
-
-  #evaluate(tokens: readonly number[]): void {
-    // The batch points into this array: it must live until the call has returned.
-    const ids = Int32Array.from(tokens);
-    const code = this.#llama.llama_decode(
-      this.#decode.context,
-      this.#llama.llama_batch_get_one(ids, ids.length),
-    );
-    if (code !== 0) {
-      // What the context holds now is unknown.
-      this.#forget();
-      throw new Error(`llama.cpp could not evaluate ${ids.length} tokens (code ${code})`);
-    }
-    for (const id of ids) this.#held.push(id);
-  }
 }
+
+/** Lets the messages in that have arrived. */
+const nextTurn = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
 
 let thread: DecodeThread | null = null;
 self.addEventListener("message", ({ data }: MessageEvent<DecodeSetup | DecodeOrder>) => {
   if (data.kind === "setup") thread = new DecodeThread(data);
-  else if (thread !== null) self.postMessage(thread.carryOut(data));
+  else thread?.receive(data);
 });

@@ -7,6 +7,7 @@ import {
   type DecodeSetup,
   LOGPROB_CELLS,
   type OrderDone,
+  type SharedCells,
   sharedMemory,
   tell,
 } from "./decode_shared.ts";
@@ -24,8 +25,10 @@ import {
 
 /** What a context is made with. */
 export interface DirectOptions {
-  /** How many tokens it holds. */
+  /** How many tokens each sequence holds. */
   readonly contextTokens: number;
+  /** Sequences: answers that can be made at once. */
+  readonly parallel: number;
   /** Compute threads. */
   readonly threads: number;
   /** Undefined: as llama.cpp decides. */
@@ -63,7 +66,8 @@ export async function makeDirectContext(
 ): Promise<Deno.PointerObject | null> {
   const { llama } = library;
   const params = llama.llama_context_default_params();
-  writeField(params, contextFields.n_ctx, options.contextTokens);
+  writeField(params, contextFields.n_ctx, options.contextTokens * options.parallel);
+  writeField(params, contextFields.n_seq_max, options.parallel);
   writeField(params, contextFields.n_threads, options.threads);
   writeField(params, contextFields.n_threads_batch, options.threads);
   writeField(params, contextFields.type_k, ggmlTypes[options.kvCache]);
@@ -85,24 +89,30 @@ export async function makeDirectContext(
   return context;
 }
 
-/** Makes what evaluates prompts with a loaded model; null as `makeDirectContext`. */
-export async function makeDirectEvaluator(
+/** Makes what evaluates prompts with a loaded model, one for each sequence; null as `makeDirectContext`. */
+export async function makeDirectEvaluators(
   library: LlamaLibrary,
   model: DirectModel,
   options: DirectOptions,
-): Promise<DirectEvaluator | null> {
+): Promise<DirectEvaluator[] | null> {
   const { llama } = library;
   const context = await makeDirectContext(library, model, options);
   if (context === null) return null;
-  return new DirectEvaluator({
+  const contextTokens = llama.llama_n_ctx_seq(context);
+  const setup: DecodeSetup = {
     kind: "setup",
     libraryPath: library.libraryPath,
     contextAddress: Deno.UnsafePointer.value(context),
     vocabularyAddress: Deno.UnsafePointer.value(llama.llama_model_get_vocab(model)),
-    contextTokens: llama.llama_n_ctx(context),
+    contextTokens,
     batchTokens: options.batchTokens,
-    memory: sharedMemory(llama.llama_n_ctx(context)),
-  });
+    memories: Array.from({ length: options.parallel }, () => sharedMemory(contextTokens)),
+    sent: new SharedArrayBuffer(4),
+  };
+  const thread = new DecodeWorker(setup);
+  return setup.memories.map((memory, sequence) =>
+    new DirectEvaluator(contextTokens, sequence, cellsOf(memory), thread)
+  );
 }
 
 /** Gives the context compute threads that live as long as it does, instead of new ones per token. */
@@ -121,24 +131,59 @@ function keepThreads(
   if (pool !== null) llama.llama_attach_threadpool(context, pool, pool);
 }
 
-/** Evaluates on the processor, in a thread of its own (decode_thread.ts) whose tokens this one reads. */
-export class DirectEvaluator implements Evaluator {
-  readonly givesLogprobs = true;
-  readonly contextTokens: number;
-  readonly #shared;
+/** The thread that decodes (decode_thread.ts), and the orders that it has not yet carried out. */
+class DecodeWorker {
   readonly #thread: Worker;
+  readonly #sent;
+  readonly #open = new Map<number, { resolve: () => void; reject: (fault: Error) => void }>();
 
   constructor(setup: DecodeSetup) {
-    this.contextTokens = setup.contextTokens;
-    this.#shared = cellsOf(setup.memory);
+    this.#sent = new Int32Array(setup.sent);
     this.#thread = new Worker(new URL("./decode_thread.ts", import.meta.url), { type: "module" });
+    this.#thread.onmessage = ({ data: { sequence, fault } }: MessageEvent<OrderDone>) => {
+      const order = this.#open.get(sequence);
+      this.#open.delete(sequence);
+      if (fault === null) order?.resolve();
+      else order?.reject(new Error(fault));
+    };
+    this.#thread.onerror = (event) => {
+      event.preventDefault();
+      for (const { reject } of this.#open.values()) {
+        reject(new Error(`the decoding thread ended: ${event.message}`));
+      }
+      this.#open.clear();
+      for (const memory of setup.memories) tell(cellsOf(memory), cell.over, 1);
+    };
     this.#thread.postMessage(setup);
   }
 
+  /** Carries out an order; rejects with what went wrong in the thread. */
+  order(order: DecodeOrder): Promise<void> {
+    const done = new Promise<void>((resolve, reject) => this.#open.set(order.sequence, { resolve, reject }));
+    // The rejection is not lost: `next` and `end` await it.
+    done.catch(() => {});
+    Atomics.add(this.#sent, 0, 1);
+    this.#thread.postMessage(order);
+    return done;
+  }
+}
+
+/** Evaluates on the processor, in one sequence of a context, whose thread's tokens this one reads. */
+export class DirectEvaluator implements Evaluator {
+  readonly givesLogprobs = true;
+
+  constructor(
+    readonly contextTokens: number,
+    private readonly sequence: number,
+    private readonly shared: SharedCells,
+    private readonly thread: DecodeWorker,
+  ) {}
+
   async prompt(tokens: readonly Token[], picking: Picking, signal: AbortSignal): Promise<PromptRun> {
     signal.throwIfAborted();
-    const done = this.#order({ kind: "answer", prompt: tokens, picking });
-    const stop = () => Atomics.store(this.#shared.numbers, cell.stop, 1);
+    const { sequence, shared: { numbers } } = this;
+    const done = this.#order({ kind: "answer", sequence, prompt: tokens, picking });
+    const stop = () => Atomics.store(numbers, cell.stop, 1);
     signal.addEventListener("abort", stop, { once: true });
     let taken = 0;
     const next = async () => {
@@ -150,7 +195,7 @@ export class DirectEvaluator implements Evaluator {
     };
     return {
       first: await next(),
-      cachedTokens: Atomics.load(this.#shared.numbers, cell.cached),
+      cachedTokens: Atomics.load(numbers, cell.cached),
       next,
       logprobs: (index) => picking.logprobs === null ? null : this.#logprobsAt(index, picking.logprobs),
       end: async () => {
@@ -162,12 +207,12 @@ export class DirectEvaluator implements Evaluator {
   }
 
   forget(): Promise<void> {
-    return this.#order({ kind: "forget" });
+    return this.#order({ kind: "forget", sequence: this.sequence });
   }
 
   #logprobsAt(index: number, count: number): PickedLogprob {
     const from = index * LOGPROB_CELLS;
-    const [logprob = NaN, ...pairs] = this.#shared.logprobs.subarray(from, from + 1 + 2 * count);
+    const [logprob = NaN, ...pairs] = this.shared.logprobs.subarray(from, from + 1 + 2 * count);
     const top = Array.from({ length: count }, (_, at) => ({
       token: asToken(pairs[2 * at]),
       logprob: pairs[2 * at + 1] ?? NaN,
@@ -177,7 +222,7 @@ export class DirectEvaluator implements Evaluator {
 
   /** The answer's token at this index as soon as it was picked; null where the answer ends before it. */
   async #tokenAt(index: number): Promise<Token | null> {
-    const { numbers, tokens } = this.#shared;
+    const { numbers, tokens } = this.shared;
     for (;;) {
       const changes = Atomics.load(numbers, cell.changes);
       if (index < Atomics.load(numbers, cell.picked)) return asToken(tokens[index]);
@@ -186,22 +231,9 @@ export class DirectEvaluator implements Evaluator {
     }
   }
 
-  /** Carries out one order at a time; rejects with what went wrong in the thread. */
   #order(order: DecodeOrder): Promise<void> {
-    for (const index of [cell.picked, cell.over, cell.stop]) Atomics.store(this.#shared.numbers, index, 0);
-    const done = new Promise<void>((resolve, reject) => {
-      this.#thread.onmessage = ({ data: { fault } }: MessageEvent<OrderDone>) =>
-        fault === null ? resolve() : reject(new Error(fault));
-      this.#thread.onerror = (event) => {
-        event.preventDefault();
-        reject(new Error(`the decoding thread ended: ${event.message}`));
-        tell(this.#shared, cell.over, 1);
-      };
-    });
-    // The rejection is not lost: `next` and `end` await it.
-    done.catch(() => {});
-    this.#thread.postMessage(order);
-    return done;
+    for (const index of [cell.picked, cell.over, cell.stop]) Atomics.store(this.shared.numbers, index, 0);
+    return this.thread.order(order);
   }
 }
 

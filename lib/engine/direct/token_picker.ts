@@ -14,8 +14,12 @@ export interface DecodeContext {
 
 /** Picks the tokens of one answer. */
 export interface TokenPicker {
-  /** The next token, which the answer is taken to contain from now on. */
-  pick(): number;
+  /**
+   * The next token, which the answer is taken to contain from now on.
+   *
+   * @param row index in the batch that was just evaluated of the token before it
+   */
+  pick(row: number): number;
   /** Frees the native memory; nothing can be picked afterwards. */
   free(): void;
 }
@@ -28,12 +32,12 @@ export interface TokenPicker {
  */
 export function tokenPicker(decode: DecodeContext, { sampling, grammar }: Picking): TokenPicker {
   if (grammar !== null) return new GrammarPicker(decode, sampling, grammar);
-  if (isPlainGreedy(sampling)) return { pick: () => likeliest(decode), free: () => {} };
+  if (isPlainGreedy(sampling)) return { pick: (row) => likeliest(decode, row), free: () => {} };
   const { llama, context } = decode;
   const chain = samplerChain(decode, sampling);
   return {
-    pick: () => {
-      const token = llama.llama_sampler_sample(chain, context, -1);
+    pick: (row) => {
+      const token = llama.llama_sampler_sample(chain, context, row);
       if (token < 0) throw new Error("llama.cpp could not pick a token");
       return token;
     },
@@ -75,9 +79,9 @@ class GrammarPicker implements TokenPicker {
     this.#single = new TokenArray(llama, 1);
   }
 
-  pick(): number {
-    const free = this.#pickFreely();
-    const token = this.#isAllowed(free) ? free : this.#pickAllowed();
+  pick(row: number): number {
+    const free = this.#pickFreely(row);
+    const token = this.#isAllowed(free) ? free : this.#pickAllowed(row);
     if (token === null) throw new Error("the grammar allows no token of this model here");
     const { llama } = this.decode;
     llama.llama_sampler_accept(this.#grammar, token);
@@ -91,9 +95,9 @@ class GrammarPicker implements TokenPicker {
     }
   }
 
-  #pickFreely(): number | null {
-    if (isPlainGreedy(this.sampling)) return likeliest(this.decode);
-    this.#candidates.fill(logitsOf(this.decode));
+  #pickFreely(row: number): number | null {
+    if (isPlainGreedy(this.sampling)) return likeliest(this.decode, row);
+    this.#candidates.fill(logitsOf(this.decode, row));
     this.#candidates.apply(this.#chain);
     return this.#candidates.selected();
   }
@@ -105,9 +109,9 @@ class GrammarPicker implements TokenPicker {
     return this.#single.likeliest() !== null;
   }
 
-  #pickAllowed(): number | null {
+  #pickAllowed(row: number): number | null {
     for (const window of [...this.#windows, null]) {
-      this.#candidates.fill(logitsOf(this.decode));
+      this.#candidates.fill(logitsOf(this.decode, row));
       // At temperature 0 the chain changes nothing but its penalties, which decide what is likeliest.
       if (this.sampling.temperature === 0) this.#candidates.apply(this.#chain);
       if (window !== null) this.#candidates.apply(window);
@@ -126,15 +130,15 @@ function isPlainGreedy({ temperature, presencePenalty, frequencyPenalty }: Picki
   return temperature === 0 && presencePenalty === 0 && frequencyPenalty === 0;
 }
 
-function logitsOf({ llama, context, vocabularySize }: DecodeContext): Float32Array {
-  const pointer = llama.llama_get_logits_ith(context, -1);
+function logitsOf({ llama, context, vocabularySize }: DecodeContext, row: number): Float32Array {
+  const pointer = llama.llama_get_logits_ith(context, row);
   if (pointer === null) throw new Error("llama.cpp gave no logits");
   return new Float32Array(Deno.UnsafePointerView.getArrayBuffer(pointer, vocabularySize * 4));
 }
 
 /** The token of the largest logit; the first one of equals. */
-function likeliest(decode: DecodeContext): number {
-  const logits = logitsOf(decode);
+function likeliest(decode: DecodeContext, row: number): number {
+  const logits = logitsOf(decode, row);
   let best = 0;
   let highest = -Infinity;
   for (let token = 0; token < logits.length; token++) {
@@ -173,8 +177,8 @@ function samplerChain(decode: DecodeContext, sampling: Picking["sampling"]): Den
  * The log-probability of a token by the logits before sampling, then token and log-probability of each of the `count`
  * likeliest, the likeliest first.
  */
-export function logprobsOf(decode: DecodeContext, token: number, count: number): number[] {
-  const logits = logitsOf(decode);
+export function logprobsOf(decode: DecodeContext, row: number, token: number, count: number): number[] {
+  const logits = logitsOf(decode, row);
   const highest = logits.reduce((most, logit) => Math.max(most, logit), -Infinity);
   const total = highest + Math.log(logits.reduce((sum, logit) => sum + Math.exp(logit - highest), 0));
   const top: { readonly id: number; readonly logit: number }[] = [];

@@ -134,8 +134,8 @@ export function factsOfCandidate(
       freeDiskMb: null,
     };
   }
-  const { contextTokens } = candidate.engine;
-  const options = { variant: candidate.variant, ...(contextTokens === undefined ? {} : { contextTokens }) };
+  const { contextTokens, parallel } = candidate.engine;
+  const options = { variant: candidate.variant, contextTokens, parallel };
   const trained = candidate.model.contextTokens ?? Infinity;
   return {
     ...common,
