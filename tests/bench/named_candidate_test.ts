@@ -54,9 +54,15 @@ Deno.test("engine options make a candidate of their own", () => {
   assert.deepEqual(one.engine, { gpu: "auto", threads: 1 });
   assert.deepEqual(two.engine, { gpu: "off", contextTokens: 512, flashAttention: true });
   assert.equal(two.info.device, "off");
-  const [three] = resolveCandidates(["smollm2:kv=q8_0+batch=128+mmap=off"], from());
+  const [three] = resolveCandidates(["smollm2:kv=q8_0+batch=128+mmap=off+parallel=4"], from());
   assert.ok(three?.kind === "embedded");
-  assert.deepEqual(three.engine, { gpu: "auto", kvCache: "q8_0", batchTokens: 128, mmap: false });
+  assert.deepEqual(three.engine, {
+    gpu: "auto",
+    kvCache: "q8_0",
+    batchTokens: 128,
+    mmap: false,
+    parallel: 4,
+  });
   for (
     const wrong of [
       "threads=0",
@@ -66,6 +72,8 @@ Deno.test("engine options make a candidate of their own", () => {
       "batch=31",
       "batch=8193",
       "mmap=1",
+      "parallel=0",
+      "parallel=65",
       "gpu=big",
       "speed=9",
     ]
