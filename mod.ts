@@ -24,6 +24,9 @@ import { existsSync } from "node:fs";
 import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openModel, type SessionResources } from "./lib/bench/session.ts";
+import { fitReport, modelsHere } from "./lib/bench/fit_report.ts";
+import { probeModels } from "./lib/bench/speed_probe.ts";
+import { addToCalibration } from "./lib/catalog/calibration.ts";
 import { describeMachine } from "./lib/catalog/machine.ts";
 import { loadRegistry } from "./lib/catalog/registry.ts";
 import { defaultStore, openStore } from "./lib/catalog/store.ts";
@@ -44,6 +47,8 @@ import {
 import type { Capacity, CapacityOptions } from "./lib/results/capacity.ts";
 import { Catalogue } from "./lib/results/catalogue.ts";
 import type { Fidelity } from "./lib/results/fidelity.ts";
+import { prepareEngine } from "./lib/engine/supervisor.ts";
+import { type ModelFitOptions, ModelFits } from "./lib/results/model_fit.ts";
 import type { Job } from "./lib/results/job.ts";
 import { DecisionView, type Race } from "./lib/results/race.ts";
 import { Run } from "./lib/results/run.ts";
@@ -87,6 +92,7 @@ export { UserError } from "./lib/errors.ts";
 export { CandidateList, ConstrainedCandidates, type Names } from "./lib/results/candidate_list.ts";
 export { Capacity, type CapacityOptions } from "./lib/results/capacity.ts";
 export { Catalogue, type ModelFit } from "./lib/results/catalogue.ts";
+export { type ModelFitOptions, ModelFits } from "./lib/results/model_fit.ts";
 export { ImaginedBenchmarks, type MeasuredModel } from "./lib/results/imagined_benchmarks.ts";
 export { Fidelity } from "./lib/results/fidelity.ts";
 export { Job } from "./lib/results/job.ts";
@@ -126,6 +132,7 @@ export { timelinePlot } from "./lib/plot/timeline.ts";
 export type { CapacityReport } from "./lib/bench/capacity.ts";
 export type { RequestRecord } from "./lib/bench/records.ts";
 export type { Summary } from "./lib/bench/summary_schema.ts";
+export type { FitReport } from "./lib/bench/fit_report.ts";
 export type { Machine } from "./lib/catalog/machine.ts";
 export type { Model, Registry } from "./lib/catalog/model.ts";
 export type { Figure } from "./lib/plot/figure.ts";
@@ -332,6 +339,44 @@ export async function decide({ quality, race, constraints }: DecideOptions): Pro
  */
 export async function models(path?: string): Promise<Catalogue> {
   return new Catalogue(await registry(path), await describeMachine());
+}
+
+/**
+ * Predicts which models fit this machine, or an imagined one, how long a context may be, and how fast they are; says
+ * which to take. Nothing is downloaded but the headers of Hugging Face repositories that are named.
+ *
+ * @param names candidates as in `bench`, or `hf:OWNER/REPO`; null: every model of the registry
+ * @param options.probe measure the models that are here first: true for 20 seconds, or a number of seconds
+ * @throws {UserError} for a name that is unknown, and where a named repository can't be reached
+ *
+ * @example
+ * ```ts ignore
+ * const small = await fit(null, { ramGb: 4 });
+ * console.log(small.recommended, String(small));
+ * ```
+ */
+export async function fit(
+  names: string | readonly string[] | null = null,
+  options: ModelFitOptions = {},
+): Promise<ModelFits> {
+  const { resources, out, now } = await setUp();
+  const { probe = false, ...question } = options;
+  if (probe !== false) {
+    const models = await modelsHere(resources);
+    const lines: string[] = [];
+    await prepareEngine({ denoPath: resources.denoPath });
+    const samples = await probeModels({
+      models,
+      seconds: short() ? 5 : probe === true ? 20 : probe,
+      at: now.toISOString(),
+      note: (line) => lines.push(line),
+    }, { ...resources, random: Math.random });
+    await addToCalibration(resources.store, await describeMachine(), samples);
+    const told = lines.filter((line) => !line.endsWith("…")).join("\n");
+    await screen().show(new TextView(told || "No model is here to measure: await serve() downloads one."));
+  }
+  const wanted = typeof names === "string" ? [names] : names;
+  return new ModelFits(await fitReport({ reports: out, ...question, names: wanted }, resources));
 }
 
 /**

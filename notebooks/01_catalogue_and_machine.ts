@@ -1,7 +1,7 @@
 // %% [markdown]
 // # 01 · The catalogue and this machine
 //
-// *About 10 minutes.* Which models could run here, which can run right now, and why the others can't. This notebook
+// *About 12 minutes.* Which models could run here, which can run right now, and why the others can't. This notebook
 // downloads nothing.
 //
 // How to use it: read the question, guess, then run the cell with Shift+Enter. Two things the kernel does not tell you:
@@ -11,7 +11,7 @@
 // - **The kernel reads changed files in `lib/` only after Kernel → Restart.**
 
 // %%
-import { models, show } from "podium";
+import { fit, models, show } from "podium";
 
 const catalogue = await models();
 catalogue;
@@ -45,6 +45,39 @@ catalogue.table();
 
 // %%
 catalogue.fit();
+
+// %% [markdown]
+// ## Pretend that 4 GB are free
+//
+// **Question.** On a laptop with 4 GB free, which is the largest model that still fits, and would you want to wait for
+// it? Guess tokens per second: people read about five words per second, and a word is about one and a half tokens.
+//
+// Nothing is downloaded for this: the sizes come from `models.json`, or from the file's own header where the file is
+// here. The brackets hold 90 % of such predictions. While nothing was measured on this machine, they are very wide.
+
+// %%
+const laptop = await fit(null, { ramGb: 4 });
+laptop;
+
+// %% [markdown]
+// ## Predicted against measured
+//
+// **Question.** A model is present, and five seconds of measuring it tell how fast this machine reads weights. How far
+// off will the prediction for *another* model be?
+//
+// The next cell measures the models that are here (none, if you haven't run notebook 02 yet), and shows each measured
+// time beside what the *other* models alone predicted for it.
+
+// %%
+const probed = await fit(null, { probe: true, ramGb: 4 });
+probed.measured();
+
+// %% [markdown]
+// With one model, there is nothing to predict it from. With two, compare the brackets of the table below with those
+// above: what was measured made them narrower.
+
+// %%
+probed.table();
 
 // %% [markdown]
 // ## The course's own rule
@@ -82,6 +115,7 @@ await show(open.map(({ model }) => model.alias).join(", ") || "none");
 // - *`min_ram_gb` is advice*, made for a comfortable machine. The figure below is computed from the file's size and the
 //   model's shape; only a run measures it (notebook 03 does).
 // - *A model that fits need not be fast.* On a CPU, tokens per second fall about as fast as parameters grow.
+// - *A prediction holds for a quiet machine.* Another program on the same cores makes any model several times slower.
 // - *"Open" is a word, a licence is a text.* Gemma's, Llama's and Qwen's research terms forbid things that MIT allows.
 //
 // ## The figure to keep

@@ -170,11 +170,37 @@ async function layoutsHere({ registry, store }: FitResources): Promise<Map<strin
     for (const variant of model.variants.filter(({ format }) => format === "gguf")) {
       const path = await locate(store, model, variant).catch(() => null);
       if (path === null) continue;
-      const layout = await readGgufLayout(path).catch(() => null);
+      const layout = await layoutAt(path).catch(() => null);
       found.set(`${model.alias}:${variant.name}`, { model, variant, path, layout });
     }
   }
   return found;
+}
+
+/** A large vocabulary takes seconds to parse, and a notebook asks more than once. */
+const layouts = new Map<string, Promise<GgufLayout>>();
+
+async function layoutAt(path: string): Promise<GgufLayout> {
+  const { size, mtime } = await Deno.stat(path);
+  const key = `${path} ${size} ${mtime?.getTime() ?? 0}`;
+  const layout = layouts.get(key) ?? readGgufLayout(path);
+  layouts.set(key, layout);
+  return await layout;
+}
+
+/** The registry's models whose files are here, the smallest first. */
+export async function modelsHere(
+  { registry, store }: Pick<FitResources, "registry" | "store">,
+): Promise<{ name: string; path: string }[]> {
+  const found: { name: string; path: string; bytes: number }[] = [];
+  for (const model of registry.models) {
+    for (const variant of model.variants.filter(({ format }) => format === "gguf")) {
+      const path = await locate(store, model, variant);
+      if (path === null) continue;
+      found.push({ name: `${model.alias}:${variant.name}`, path, bytes: (await Deno.stat(path)).size });
+    }
+  }
+  return found.sort((a, b) => a.bytes - b.bytes).map(({ name, path }) => ({ name, path }));
 }
 
 function fromRegistry(

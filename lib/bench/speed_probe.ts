@@ -156,3 +156,54 @@ function samplesOf(all: readonly Timings[]): Pick<RecordedSpeed, "kind" | "token
       : [{ kind: "decode" as const, tokens: tokens + DECODE_TOKENS / 2, seconds: Math.min(...decodes) }]),
   ];
 }
+
+/** Which models are probed, and for how long. */
+export interface ModelsProbe {
+  /** Smallest first: they say most per second. */
+  readonly models: readonly { readonly name: string; readonly path: string }[];
+  readonly threads?: number;
+  readonly seconds: number;
+  readonly at: string;
+  readonly note: (line: string) => void;
+}
+
+const LENGTHS = [64, 448] as const;
+/** Share of its processor time that the engine got, below which the machine counts as busy. */
+const QUIET = 0.85;
+/** The start of an engine alone takes a second or two. */
+const LEAST_MS = 3000;
+
+/** Probes one model after the other until the time is spent; the first one always. */
+export async function probeModels(
+  { models, threads, seconds, at, note }: ModelsProbe,
+  resources: ProbeResources,
+): Promise<RecordedSpeed[]> {
+  const endAt = resources.clock() + seconds * 1000;
+  const samples: RecordedSpeed[] = [];
+  for (const [index, { name, path }] of models.entries()) {
+    const leftMs = endAt - resources.clock();
+    if (index > 0 && leftMs < LEAST_MS) break;
+    note(`measuring ${name} …`);
+    const found = await probeSpeed({
+      model: name,
+      path,
+      ...(threads === undefined ? {} : { threads }),
+      lengths: LENGTHS,
+      budgetMs: leftMs / (models.length - index),
+      at,
+    }, resources);
+    const decode = found.samples.find(({ kind }) => kind === "decode");
+    const rate = decode === undefined ? "" : `${(1 / decode.seconds).toFixed(1)} tokens/s with `;
+    note(`${name}: ${rate}${found.threads} ${found.threads === 1 ? "thread" : "threads"}`);
+    if (found.quiet < QUIET) {
+      note(
+        `the machine was busy: the engine got ${
+          (found.quiet * 100).toFixed(0)
+        } % of the processor time that it ` +
+          "wanted, so the predictions will be too low; close other programs and probe again",
+      );
+    }
+    samples.push(...found.samples);
+  }
+  return samples;
+}

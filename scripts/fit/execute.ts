@@ -1,10 +1,16 @@
 /** WHY: carries out `fit`: the probe if it is wanted, the estimates, and how they are shown. */
-import { type FitReport, fitReport, type FitRequest, type FitRow } from "../../lib/bench/fit_report.ts";
-import { probeSpeed } from "../../lib/bench/speed_probe.ts";
+import {
+  type FitReport,
+  fitReport,
+  type FitRequest,
+  type FitRow,
+  modelsHere,
+} from "../../lib/bench/fit_report.ts";
+import { probeModels } from "../../lib/bench/speed_probe.ts";
 import { addToCalibration } from "../../lib/catalog/calibration.ts";
 import { describeMachine } from "../../lib/catalog/machine.ts";
 import { loadRegistry, type Registry } from "../../lib/catalog/registry.ts";
-import { defaultStore, locate, openStore, type Store } from "../../lib/catalog/store.ts";
+import { defaultStore, openStore, type Store } from "../../lib/catalog/store.ts";
 import { prepareEngine } from "../../lib/engine/supervisor.ts";
 import { UserError } from "../../lib/errors.ts";
 import { fitText } from "../../lib/report/fit_text.ts";
@@ -54,67 +60,31 @@ function requestOf(names: readonly string[], settings: FitSettings): FitRequest 
 }
 
 const DEFAULT_PROBE_S = 20;
-const LENGTHS = [64, 448] as const;
-/** Share of its processor time that the engine got, below which the machine counts as busy. */
-const QUIET = 0.85;
 
-/** The smallest models first: they say most per second. */
 async function probe(registry: Registry, store: Store, settings: FitSettings): Promise<void> {
-  const seconds = typeof settings.probe === "number" ? settings.probe : DEFAULT_PROBE_S;
-  const here = await filesHere(registry, store);
-  if (here.length === 0) {
+  const models = await modelsHere({ registry, store });
+  if (models.length === 0) {
     throw new UserError(
       "--probe: no model of the registry is here to measure: deno task models pull smollm2-135m (98 MB), then again",
       1,
     );
   }
   await prepareEngine({ denoPath: Deno.execPath() });
-  const machine = await describeMachine();
-  const endAt = realClock() + seconds * 1000;
-  for (const [at, { name, path }] of here.entries()) {
-    const leftMs = endAt - realClock();
-    if (at > 0 && leftMs < 3000) break;
-    console.error(`measuring ${name} …`);
-    const { samples, threads, quiet } = await probeSpeed({
-      model: name,
-      path,
-      ...(settings.threads === undefined ? {} : { threads: settings.threads }),
-      lengths: LENGTHS,
-      budgetMs: leftMs / (here.length - at),
-      at: new Date().toISOString(),
-    }, {
-      denoPath: Deno.execPath(),
-      env: Deno.env,
-      clock: realClock,
-      fetch,
-      random: Math.random,
-      signal: interruptSignal(),
-    });
-    const decode = samples.find(({ kind }) => kind === "decode");
-    const rate = decode === undefined ? "" : `${(1 / decode.seconds).toFixed(1)} tokens/s with `;
-    console.error(`${name}: ${rate}${threads} ${threads === 1 ? "thread" : "threads"}`);
-    if (quiet < QUIET) {
-      console.error(
-        `the machine was busy: the engine got ${
-          (quiet * 100).toFixed(0)
-        } % of the processor time that it wanted, ` +
-          "so the predictions will be too low; close other programs and probe again",
-      );
-    }
-    await addToCalibration(store, machine, samples);
-  }
-}
-
-async function filesHere(registry: Registry, store: Store) {
-  const found: { name: string; path: string; bytes: number }[] = [];
-  for (const model of registry.models) {
-    for (const variant of model.variants.filter(({ format }) => format === "gguf")) {
-      const path = await locate(store, model, variant);
-      if (path === null) continue;
-      found.push({ name: `${model.alias}:${variant.name}`, path, bytes: (await Deno.stat(path)).size });
-    }
-  }
-  return found.sort((a, b) => a.bytes - b.bytes);
+  const samples = await probeModels({
+    models,
+    ...(settings.threads === undefined ? {} : { threads: settings.threads }),
+    seconds: typeof settings.probe === "number" ? settings.probe : DEFAULT_PROBE_S,
+    at: new Date().toISOString(),
+    note: (line) => console.error(line),
+  }, {
+    denoPath: Deno.execPath(),
+    env: Deno.env,
+    clock: realClock,
+    fetch,
+    random: Math.random,
+    signal: interruptSignal(),
+  });
+  await addToCalibration(store, await describeMachine(), samples);
 }
 
 const GB = 2 ** 30;

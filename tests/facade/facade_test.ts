@@ -6,6 +6,7 @@ import {
   candidates,
   decide,
   type FigureView,
+  fit,
   job,
   models,
   quality,
@@ -175,6 +176,18 @@ Deno.test("PODIUM_REGISTRY names the registry, as in every task", async () => {
     Deno.env.delete("PODIUM_REGISTRY");
     await Deno.remove(path);
   }
+});
+
+Deno.test("fit imagines a machine, names what doesn't fit and says which to take", async () => {
+  const small = await fit(null, { ramGb: 4, reports: "no/such/folder" });
+  const names = small.report.rows.map(({ model, variant }) => `${model.alias}:${variant.name}`);
+  assert.equal(small.table().rows.length + small.excluded().rows.length, names.length);
+  assert.match(String(small.excluded()), /^model +why\n[\s\S]*phi-4:q4_k_m +it needs 9\.\d GB/);
+  assert.ok(small.recommended === null || names.includes(small.recommended));
+  assert.match(String(small.memory()), /^\[figure\] What fits\./);
+  const [one] = (await fit("phi-4", { vramGb: 24, bandwidthGbS: 500 })).report.rows;
+  assert.equal(one?.place.kind, "gpu");
+  await assert.rejects(fit("phi-44"), /no model called "phi-44"/);
 });
 
 Deno.test("the catalogue says what fits this machine", async () => {
