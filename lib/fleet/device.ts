@@ -5,9 +5,10 @@
  * ```text
  * fleet/NAME/fleet.json                             name and address
  * fleet/NAME/hub/                                   keys and the server's own state: secret
- * fleet/NAME/plans/PLAN.json                        what was sent, to which devices
+ * fleet/NAME/plans/PLAN.json                        what was sent, to which devices; PLAN.stopped beside it: no more
  * fleet/NAME/devices/DEVICE/device.json             what the device states about itself
  * fleet/NAME/devices/DEVICE/state.json              how far it is
+ * fleet/NAME/devices/DEVICE/PLAN.json               what came of a plan there
  * fleet/NAME/devices/DEVICE/RUN/                    its run: run.json, samples.jsonl, answers.jsonl, prompts.json
  * fleet/NAME/devices/DEVICE/RUN/received.json       whether that run is whole
  * ```
@@ -69,7 +70,7 @@ const count = z.number().int().nonnegative();
 /** state.json: how far a device is, as it says itself every few seconds. */
 export const deviceState = z.object({
   /** `refused`: the plan goes beyond its limits; `failed`: nothing could be measured. `note` says why. */
-  doing: z.enum(["waiting", "running", "sending", "refused", "failed", "away"]),
+  doing: z.enum(["waiting", "running", "sending", "refused", "failed"]),
   plan: planId.nullable(),
   /** Requests of the plan that are done, and all of them. */
   done: count,
@@ -127,9 +128,19 @@ export const sentPlan = z.object({
   /** The tag that the devices were chosen by. */
   on: z.string(),
   devices: z.array(deviceId),
-  stopped: z.boolean(),
 });
 export type SentPlan = z.infer<typeof sentPlan>;
+
+/** DEVICE/PLAN.json in a fleet's folder: what came of a plan on a device. */
+export const planOutcome = z.object({
+  plan: planId,
+  device: deviceId,
+  status: z.enum(["complete", "refused", "failed", "stopped"]),
+  reasons: z.array(z.string()),
+  run: runId.nullable(),
+  at: z.string(),
+});
+export type PlanOutcome = z.infer<typeof planOutcome>;
 
 /** A file of a run as its device has it. */
 export const fileHash = z.object({

@@ -12,6 +12,9 @@ import {
   type DeviceStatement,
   deviceStatement,
   FLEET_SCHEMA,
+  planId,
+  type PlanOutcome,
+  planOutcome,
   type ReceivedRun,
   receivedRun,
   runId,
@@ -39,11 +42,18 @@ export interface FleetDevice {
   readonly state: DeviceState | null;
 }
 
+/** A plan that was sent, and what came of it. */
+export interface FleetPlanState extends SentPlan {
+  readonly stopped: boolean;
+  /** Of the devices that are done with it. */
+  readonly outcomes: readonly PlanOutcome[];
+}
+
 /** Everything in a fleet's folder. */
 export interface Fleet {
   readonly name: string;
   readonly devices: readonly FleetDevice[];
-  readonly plans: readonly SentPlan[];
+  readonly plans: readonly FleetPlanState[];
   readonly runs: readonly DeviceRun[];
 }
 
@@ -64,12 +74,17 @@ export async function readFleet(folder: string): Promise<Fleet> {
   const file = await document(join(folder, "fleet.json"), fleetFile);
   const devices: FleetDevice[] = [];
   const runs: DeviceRun[] = [];
+  const outcomes: PlanOutcome[] = [];
   for (const id of await namesIn(join(folder, "devices"))) {
     const home = join(folder, "devices", id);
     const statement = await document(join(home, "device.json"), deviceStatement);
     if (statement === null) continue;
     devices.push({ statement, state: await document(join(home, "state.json"), deviceState) });
     for (const name of await namesIn(home)) {
+      if (planId.safeParse(name.replace(/\.json$/, "")).success) {
+        const outcome = await document(join(home, name), planOutcome);
+        if (outcome !== null) outcomes.push(outcome);
+      }
       if (!runId.safeParse(name).success) continue;
       const received = await document(join(home, name, "received.json"), receivedRun);
       if (received === null || !await exists(join(home, name, "run.json"))) continue;
@@ -78,10 +93,12 @@ export async function readFleet(folder: string): Promise<Fleet> {
       runs.push({ device: statement, folder: join(home, name), info, status, reasons, plan });
     }
   }
-  const plans: SentPlan[] = [];
+  const plans: FleetPlanState[] = [];
   for (const name of await namesIn(join(folder, "plans"))) {
-    const plan = await document(join(folder, "plans", name), sentPlan);
-    if (plan !== null) plans.push(plan);
+    const sent = name.endsWith(".json") ? await document(join(folder, "plans", name), sentPlan) : null;
+    if (sent === null) continue;
+    const stopped = await exists(join(folder, "plans", `${sent.plan.id}.stopped`));
+    plans.push({ ...sent, stopped, outcomes: outcomes.filter(({ plan }) => plan === sent.plan.id) });
   }
   return { name: file?.name ?? "", devices, plans, runs };
 }

@@ -13,7 +13,7 @@ export const stateOption = () =>
     .env("PODIUM_FLEET").argParser(pathValue);
 
 /** A word of up to 40 letters, digits, `_`, `-` or `.`. */
-function wordValue(text: string): string {
+export function wordValue(text: string): string {
   if (/^[\w.-]{1,40}$/.test(text)) return text;
   throw new InvalidArgumentError("Give a word of up to 40 letters, digits, _, - or .");
 }

@@ -1,0 +1,206 @@
+/** A hub with everything that it needs: its lock, its keys, its server, which is started again if it ends, and itself. */
+import type { NatsConnection } from "@nats-io/nats-core";
+import { join } from "node:path";
+import { z } from "zod";
+import type { Sleep } from "../clock.ts";
+import { UserError } from "../errors.ts";
+import { replaceFile } from "../bench/folder.ts";
+import type { ServerNames } from "./certificate.ts";
+import { type HubOptions, startHub } from "./hub.ts";
+import { type HubKeys, hubKeys } from "./hub_keys.ts";
+import { JoinCodes } from "./join_codes.ts";
+import { type NatsServer, type ServerAddress, startServer, stopLeftServer } from "./nats_server.ts";
+import { connectHub, joinLine } from "./wire.ts";
+
+/** The server that a hub starts, or one that is there already. */
+export type HubServer =
+  | {
+    readonly kind: "own";
+    /** The path of `nats-server`. */
+    readonly program: string;
+    readonly address: ServerAddress;
+    /** What the join line calls this machine. */
+    readonly publicHost: string;
+    /** What the certificate is for. */
+    readonly names: ServerNames;
+  }
+  | { readonly kind: "given"; readonly url: string; readonly accountSeed: string };
+
+export interface OpenHubOptions extends Pick<HubOptions, "append" | "waitingBytes" | "now" | "onEvent"> {
+  /** The fleet's folder. */
+  readonly folder: string;
+  readonly name: string;
+  readonly server: HubServer;
+  readonly sleep: Sleep;
+  readonly note: (line: string) => void;
+}
+
+export interface OpenHub {
+  readonly url: string;
+  /** What a server that is there already needs in its configuration. */
+  readonly joinJwt: string;
+  /** A fresh line that lets in so many devices. */
+  newJoinLine(devices: number): Promise<string>;
+  /** The server's process; null where the hub started none. */
+  readonly serverPid: () => number | null;
+  /** Ends hub and server; what has come is written. */
+  stop(): Promise<void>;
+}
+
+/** Waits so long for a server to answer. */
+const START_MS = 15_000;
+const AGAIN_MS = 300;
+
+/**
+ * Opens a hub on a fleet's folder.
+ *
+ * @throws {UserError} exit code 1 where another hub has the folder, or the server can't be started or reached
+ */
+export async function openHub(options: OpenHubOptions): Promise<OpenHub> {
+  const { folder, server, now } = options;
+  const home = join(folder, "hub");
+  await Deno.mkdir(home, { recursive: true, mode: 0o700 });
+  const lock = await lockOf(home);
+  try {
+    const keys = await hubKeys(home, server.kind === "given" ? server.accountSeed : undefined);
+    const watched = server.kind === "own" ? await WatchedServer.start(home, server, keys, options) : null;
+    try {
+      const url = server.kind === "given"
+        ? server.url
+        : `${server.address.tls ? "wss" : "ws"}://${hostInUrl(server.publicHost)}:${server.address.port}`;
+      const given = server.kind === "given" ? { account: server.accountSeed } : {};
+      const authority = server.kind === "own" && server.address.tls ? keys.authority : null;
+      await replaceFile(join(home, "address.json"), `${JSON.stringify({ url, authority, ...given })}\n`, {
+        mode: 0o600,
+      });
+      const connection = await connectInTime({ url, authority, keys }, watched, options);
+      const codes = await JoinCodes.open(home, now);
+      const hub = await startHub({ ...options, connection, keys, codes });
+      return {
+        url,
+        joinJwt: keys.joinJwt,
+        newJoinLine: async (devices) => joinLine({ url, authority, code: await codes.add(devices) }),
+        serverPid: () => watched?.pid ?? null,
+        async stop() {
+          await hub.stop();
+          await watched?.stop();
+          lock.close();
+        },
+      };
+    } catch (error) {
+      await watched?.stop();
+      throw error;
+    }
+  } catch (error) {
+    lock.close();
+    throw error;
+  }
+}
+
+const hostInUrl = (host: string) => host.includes(":") ? `[${host}]` : host;
+
+async function lockOf(home: string): Promise<Deno.FsFile> {
+  const lock = await Deno.open(join(home, "hub.lock"), { write: true, create: true });
+  if (await lock.tryLock(true)) return lock;
+  lock.close();
+  throw new UserError(
+    `another hub runs on ${home}: stop it first, or give the fleet another name with --name`,
+    1,
+  );
+}
+
+async function connectInTime(
+  { url, authority, keys }: { url: string; authority: string | null; keys: HubKeys },
+  watched: WatchedServer | null,
+  { sleep }: OpenHubOptions,
+): Promise<NatsConnection> {
+  for (let waitedMs = 0;; waitedMs += AGAIN_MS) {
+    try {
+      return await connectHub({ url, authority, name: "hub", credentials: keys.hub });
+    } catch (error) {
+      const fault = watched?.fault ?? null;
+      if (fault !== null) throw new UserError(`the NATS server ended: ${fault}`, 1);
+      if (watched === null || waitedMs > START_MS) throw error;
+      await sleep(AGAIN_MS);
+    }
+  }
+}
+
+/** A server that is started again when it ends by itself. */
+class WatchedServer {
+  /** Why it ended at once, when it never ran. */
+  fault: string | null = null;
+  #server: NatsServer;
+  #isStopped = false;
+  readonly #watching: Promise<void>;
+
+  private constructor(
+    server: NatsServer,
+    again: () => Promise<NatsServer>,
+    options: OpenHubOptions,
+  ) {
+    this.#server = server;
+    this.#watching = this.#watch(again, options);
+  }
+
+  async #watch(again: () => Promise<NatsServer>, { sleep, note, now }: OpenHubOptions): Promise<void> {
+    for (let quick = 0; !this.#isStopped;) {
+      const bornMs = now().getTime();
+      const reason = await this.#server.ended;
+      if (this.#isStopped) return;
+      quick = now().getTime() - bornMs < 2000 ? quick + 1 : 0;
+      if (quick > 5) {
+        this.fault = reason;
+        note(`The NATS server doesn't start: ${reason}`);
+        return;
+      }
+      note(`The NATS server ended (${reason}); it is started again.`);
+      await sleep(AGAIN_MS * (1 + quick));
+      if (!this.#isStopped) this.#server = await again();
+    }
+  }
+
+  get pid(): number {
+    return this.#server.pid;
+  }
+
+  static async start(
+    home: string,
+    { program, address, names }: Extract<HubServer, { kind: "own" }>,
+    keys: HubKeys,
+    options: OpenHubOptions,
+  ): Promise<WatchedServer> {
+    await stopLeftServer(home);
+    if (address.tls) await keys.certify(names);
+    const again = () => startServer(program, home, address, keys);
+    return new WatchedServer(await again(), again, options);
+  }
+
+  async stop(): Promise<void> {
+    this.#isStopped = true;
+    await this.#server.stop();
+    await this.#watching;
+  }
+}
+
+const addressFile = z.object({
+  url: z.string(),
+  authority: z.string().nullable(),
+  account: z.string().optional(),
+});
+
+/**
+ * Connects to the server of a fleet whose folder is here, with the hub's own rights: to send plans.
+ *
+ * @throws {UserError} exit code 1 where no hub runs
+ */
+export async function connectFleet(folder: string): Promise<NatsConnection> {
+  const home = join(folder, "hub");
+  const text = await Deno.readTextFile(join(home, "address.json")).catch(() => null);
+  if (text === null) {
+    throw new UserError(`there is no hub in ${folder}: start one with deno task fleet hub`, 1);
+  }
+  const { url, authority, account } = addressFile.parse(JSON.parse(text));
+  const keys = await hubKeys(home, account);
+  return await connectHub({ url, authority, name: "hub", credentials: keys.hub });
+}

@@ -1,0 +1,83 @@
+/** Plans on their way out: read from a file, matched with devices, sent. */
+import { jetstream } from "@nats-io/jetstream";
+import type { NatsConnection } from "@nats-io/nats-core";
+import { createHash } from "node:crypto";
+import { basename, dirname, join } from "node:path";
+import { z } from "zod";
+import { replaceFile } from "../bench/folder.ts";
+import { reasonOf, UserError } from "../errors.ts";
+import { parsePromptSet } from "../prompts/prompts.ts";
+import { readTextFile } from "../text_file.ts";
+import { carriedJobProblem } from "./carried_job.ts";
+import { type DeviceStatement, FLEET_SCHEMA, type FleetPlan, planFile, type SentPlan } from "./device.ts";
+import type { Fleet } from "./fleet_folder.ts";
+import { subjects } from "./wire.ts";
+
+/** Largest job that travels in a plan. */
+const MAX_JOB_BYTES = 4 * 2 ** 20;
+
+/**
+ * Reads a plan's file and the job next to it.
+ *
+ * @throws {UserError} naming what is wrong, and what is accepted
+ *
+ * ```ts ignore
+ * const plan = await readPlan("plan.json", new Date(), Math.random);
+ * ```
+ */
+export async function readPlan(path: string, now: Date, random: () => number): Promise<FleetPlan> {
+  let json: unknown;
+  try {
+    json = JSON.parse(await readTextFile(path, "the plan"));
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(`the plan ${path} is no JSON: ${reasonOf(error)}`);
+  }
+  const parsed = planFile.safeParse(json);
+  if (!parsed.success) throw new UserError(`the plan ${path}: ${reasonOf(z.prettifyError(parsed.error))}`);
+  const { job, ...settings } = parsed.data;
+  const text = await readTextFile(join(dirname(path), job), "the plan's job");
+  if (text.length > MAX_JOB_BYTES) {
+    throw new UserError(
+      `the job ${job} has ${text.length} characters: a plan carries ${MAX_JOB_BYTES} at most`,
+    );
+  }
+  const problem = carriedJobProblem(text);
+  if (problem !== null) {
+    throw new UserError(`the job ${job} can't be sent: ${problem}: put its cases into the file itself`);
+  }
+  const name = basename(job).replace(/\.json$/, "").replaceAll(/[^\w.-]/g, "_").slice(0, 40);
+  parsePromptSet(JSON.parse(text.replace(/^\uFEFF/, "")), name);
+  const letters = Array.from({ length: 4 }, () => Math.floor(random() * 36).toString(36)).join("");
+  return {
+    schema_version: FLEET_SCHEMA,
+    id: `p-${now.toISOString().slice(2, 19).replaceAll(/\D/g, "")}${letters}`,
+    created_at: now.toISOString(),
+    ...settings,
+    job: { name, sha256: createHash("sha256").update(text).digest("hex"), text },
+  };
+}
+
+/** The devices that a tag, a name or an id means; `all` means every one. */
+export function devicesOn(devices: Fleet["devices"], on: string): DeviceStatement[] {
+  return devices.map(({ statement }) => statement).filter(({ id, name, tags }) =>
+    on === "all" || on === id || on === name || tags.includes(on)
+  );
+}
+
+/**
+ * Sends a plan to devices: it is written to the fleet's folder first, then given to the server, where it waits for
+ * devices that are away.
+ */
+export async function sendPlan(
+  connection: NatsConnection,
+  folder: string,
+  { plan, on, devices }: SentPlan,
+): Promise<void> {
+  const sent: SentPlan = { plan, on, devices };
+  await replaceFile(join(folder, "plans", `${plan.id}.json`), `${JSON.stringify(sent, null, 2)}\n`);
+  const stream = jetstream(connection);
+  for (const device of devices) {
+    await stream.publish(subjects.plan(device), JSON.stringify(plan), { msgID: `${plan.id}.${device}` });
+  }
+}

