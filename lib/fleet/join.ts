@@ -128,7 +128,7 @@ const planProgress = z.object({
 type PlanProgress = z.infer<typeof planProgress>;
 
 /** So many processes may end over one plan, before it is given up. */
-const MAX_ATTEMPTS = 20;
+const MAX_ATTEMPTS = 100;
 /** Between two words to the hub. */
 const STATE_MS = 5000;
 /** Least time between them, when something changed. */
@@ -236,6 +236,9 @@ class Device {
     this.#over.abort();
     this.#wake();
     await this.#saying;
+    // A last word, if the hub hears it: the device leaves.
+    if (this.#state.doing === "running") this.#state = { ...this.#state, doing: "waiting" };
+    await this.#say(500).catch(() => {});
   }
 
   async #take(message: JsMsg): Promise<void> {
@@ -424,14 +427,14 @@ class Device {
   }
 
   /** Says how far it is; whether the hub answers that the plan is to be stopped. */
-  async #say(): Promise<boolean> {
+  async #say(timeout = 3000): Promise<boolean> {
     const request = {
       state: this.#state,
       now_ms: this.#options.now(),
       ...(this.#isStated ? {} : { statement: this.#statement }),
     };
     const answer = await this.#connection.request(subjects.state(this.#id), JSON.stringify(request), {
-      timeout: 3000,
+      timeout,
     });
     this.#isStated = true;
     return stateReply.parse(answer.json()).stop;

