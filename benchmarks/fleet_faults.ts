@@ -39,7 +39,9 @@ export interface FaultReport {
   readonly seconds: number;
 }
 
-const PROMPTS = 25;
+const PROMPTS = 5;
+/** Several models per block: a device watches the machine for a moment after each. */
+const MODELS = ["one", "two", "three", "four"];
 
 /** @throws {Error} where a device doesn't end in time */
 export async function faultRun({ kills, devices, seed }: FaultOptions): Promise<FaultReport> {
@@ -49,8 +51,9 @@ export async function faultRun({ kills, devices, seed }: FaultOptions): Promise<
   const startMs = performance.now();
   try {
     await room.open();
-    const rounds = Math.max(4, Math.ceil(kills / 2));
-    const planned = rounds * PROMPTS;
+    // About as long as the kills take: a block takes half a second, and a strike comes every 0.6 s.
+    const rounds = Math.ceil((20 + 1.5 * kills) / PROMPTS);
+    const planned = rounds * PROMPTS * MODELS.length;
     await room.send(rounds);
     const done: Record<string, number> = {};
     for (let count = 0; count < kills && room.isBusy; count++) {
@@ -99,7 +102,7 @@ class Room {
         "--allow-net=127.0.0.1",
         "lib/selfcheck/fake_endpoint.ts",
         JSON.stringify({
-          models: { quick: { ttftMs: 12, itlMs: 2, tokens: 6 } },
+          models: Object.fromEntries(MODELS.map((name) => [name, { ttftMs: 12, itlMs: 2, tokens: 6 }])),
         }),
       ],
       cwd: root,
@@ -126,7 +129,7 @@ class Room {
   async send(rounds: number): Promise<void> {
     const job = Array.from({ length: PROMPTS }, (_, at) => `Question ${at}?`);
     await Deno.writeTextFile(join(this.folder, "job.json"), JSON.stringify(job));
-    const plan = { kind: "bench", models: ["quick"], job: "job.json", rounds, warmup: 1, max_tokens: 8 };
+    const plan = { kind: "bench", models: MODELS, job: "job.json", rounds, warmup: 1, max_tokens: 8 };
     await Deno.writeTextFile(join(this.folder, "plan.json"), JSON.stringify(plan));
     const connection = await connectFleet(this.#fleet);
     const { devices } = await readFleet(this.#fleet);
