@@ -5,9 +5,10 @@
  *   deno task bench:fleet-faults                100 kills
  *   deno task bench:fleet-faults --kills 10 --seed 7
  */
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { Option } from "commander";
+import project from "../deno.json" with { type: "json" };
 import { readSamples } from "../lib/bench/folder.ts";
 import { readFleet } from "../lib/fleet/fleet_folder.ts";
 import { connectFleet } from "../lib/fleet/open_hub.ts";
@@ -363,13 +364,16 @@ function killChild(child: Deno.ChildProcess): void {
   }
 }
 
+/** Those of the task. */
+const V8_FLAGS = /--v8-flags=\S+/.exec(project.tasks.fleet.command)?.[0] ?? "";
+
 /** A fleet command as a process; what it says goes to a file. */
 function fleet(
   args: readonly string[],
   { stdout, log, env = {} }: { stdout: "piped" | "null"; log: string; env?: Record<string, string> },
 ): Deno.ChildProcess {
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-q", "-A", "scripts/fleet.ts", ...args],
+    args: ["run", "-q", "-A", V8_FLAGS, "scripts/fleet.ts", ...args],
     cwd: root,
     env: { NO_COLOR: "1", ...env },
     stdin: "null",
@@ -382,23 +386,45 @@ function fleet(
   return child;
 }
 
+/** The shipped hub as a process of its own, and its first join line. */
+export async function hubProcess(
+  { folder, port, admit, log }: { folder: string; port: number; admit: number; log: string },
+) {
+  const place = ["--fleet", basename(folder), "--fleets", dirname(folder)];
+  const child = fleet(["hub", ...place, "--port", String(port), "--admit", String(admit), "--json"], {
+    stdout: "piped",
+    log,
+  });
+  const { join: line } = JSON.parse(await firstDocument(child.stdout));
+  return {
+    line: String(line),
+    pid: child.pid,
+    serverPid: Number(await Deno.readTextFile(join(folder, "hub", "server", "nats.pid"))),
+    async stop() {
+      child.kill("SIGTERM");
+      await child.status;
+    },
+  };
+}
+
 const tailOf = async (path: string) => (await Deno.readTextFile(path).catch(() => "")).slice(-2000);
 
-function freePort(): number {
+/** A port that nobody listens at now. */
+export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;
 }
 
-async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string> {
+async function firstLine(stream: Deno.ChildProcess["stdout"]): Promise<string> {
   return await untilParsed(stream, (text) => text.includes("\n") ? text.split("\n")[0] ?? "" : null);
 }
 
-async function firstDocument(stream: ReadableStream<Uint8Array>): Promise<string> {
+async function firstDocument(stream: Deno.ChildProcess["stdout"]): Promise<string> {
   return await untilParsed(stream, (text) => text.trimEnd().endsWith("}") ? text : null);
 }
 
 /** Reads until `whole` finds what it looks for; the rest is read and dropped, so that the writer never waits. */
-async function untilParsed(stream: ReadableStream<Uint8Array>, whole: (text: string) => string | null) {
+async function untilParsed(stream: Deno.ChildProcess["stdout"], whole: (text: string) => string | null) {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
   for (;;) {

@@ -4,7 +4,7 @@
  */
 
 /** Fields of a job, or of one of its prompts, that name files. */
-const FILE_FIELDS = ["cases", "documents", "schema", "tests"] as const;
+const FILE_FIELDS = ["cases", "documents", "schema", "tests", "tools"] as const;
 
 /**
  * Why the text of a job's file may not travel; null where it may.

@@ -218,11 +218,14 @@ class Device {
 
   async serve(): Promise<void> {
     const { signal, plans = Infinity, sleep } = this.#options;
+    const left = Promise.withResolvers<never>();
+    left.promise.catch(() => {});
+    signal.addEventListener("abort", () => left.reject(signal.reason), { once: true });
     for (const progress of await this.#unfinished()) await this.#carry(progress, null);
     while (!signal.aborted && this.#carried < plans) {
       try {
         const consumer = await jetstream(this.#connection).consumers.get(PLANS, this.#id);
-        const message = await consumer.next({ expires: WAIT_FOR_PLAN_MS });
+        const message = await Promise.race([consumer.next({ expires: WAIT_FOR_PLAN_MS }), left.promise]);
         if (message !== null) await this.#take(message);
       } catch (error) {
         signal.throwIfAborted();

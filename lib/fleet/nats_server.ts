@@ -151,11 +151,13 @@ export async function startServer(
   const path = join(home, "nats.conf");
   await Deno.writeTextFile(path, `${config.join("\n")}\n`, { mode: 0o600 });
   const child = new Deno.Command(program, {
-    args: ["-c", path, "-P", join(home, "nats.pid")],
+    args: ["-c", path],
     stdin: "null",
     stdout: "null",
     stderr: "piped",
   }).spawn();
+  // At once, and not by the server: a hub that is killed now leaves a server that the next hub must find.
+  Deno.writeTextFileSync(pidFile(folder), String(child.pid));
   const said = lastLines(child.stderr);
   let isOver = false;
   const ended = child.status.then(async () => {
@@ -172,24 +174,36 @@ export async function startServer(
   };
 }
 
-async function lastLines(stream: ReadableStream<Uint8Array>): Promise<string> {
+async function lastLines(stream: Deno.ChildProcess["stderr"]): Promise<string> {
   let text = "";
   for await (const piece of stream.pipeThrough(new TextDecoderStream())) text = (text + piece).slice(-4000);
   const faults = text.split("\n").filter((line) => /\[(FTL|ERR)\]|nats-server:/.test(line));
   return faults.at(-1)?.replace(/^.*\[(FTL|ERR)\]\s*/, "") ?? "it gave no reason";
 }
 
+/** Where the number of the server's process is kept. */
+export const pidFile = (folder: string): string => join(folder, "server", "nats.pid");
+
 /** Ends a server that an earlier hub started and that outlived it; does nothing where there is none. */
-export async function stopLeftServer(folder: string): Promise<void> {
-  const path = join(folder, "server", "nats.pid");
-  const pid = Number(await Deno.readTextFile(path).catch(() => ""));
+export async function stopLeftServer(folder: string, sleep: Sleep): Promise<void> {
+  const pid = Number(await Deno.readTextFile(pidFile(folder)).catch(() => ""));
   if (!Number.isInteger(pid) || pid <= 1) return;
   // Its number may belong to another program by now: the name is asked first, where the system has /proc.
   const name = await Deno.readTextFile(`/proc/${pid}/comm`).catch(() => "nats-server");
   if (!name.includes("nats-server")) return;
+  for (let tries = 0; tries < 50 && signalled(pid, tries === 0 ? "SIGTERM" : "SIGCONT"); tries++) {
+    await sleep(100);
+  }
+}
+
+/** Sends a signal; false where there is no such process any more. SIGCONT changes nothing in one that runs. */
+function signalled(pid: number, signal: Deno.Signal): boolean {
+  if (Deno.build.os === "windows" && signal === "SIGCONT") return false;
   try {
-    Deno.kill(pid, "SIGTERM");
+    Deno.kill(pid, signal);
+    return true;
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound) && !(error instanceof TypeError)) throw error;
+    if (error instanceof Deno.errors.NotFound || error instanceof TypeError) return false;
+    throw error;
   }
 }

@@ -40,7 +40,7 @@ export interface OpenHub {
   /** What a server that is there already needs in its configuration. */
   readonly joinJwt: string;
   /** A fresh line that lets in so many devices. */
-  newJoinLine(devices: number): Promise<string>;
+  newJoinLine(devices: number): string;
   /** The server's process; null where the hub started none. */
   readonly serverPid: () => number | null;
   /** Ends hub and server; what has come is written. */
@@ -79,7 +79,7 @@ export async function openHub(options: OpenHubOptions): Promise<OpenHub> {
       return {
         url,
         joinJwt: keys.joinJwt,
-        newJoinLine: async (devices) => joinLine({ url, authority, code: await codes.add(devices) }),
+        newJoinLine: (devices) => joinLine({ url, authority, code: codes.add(devices) }),
         serverPid: () => watched?.pid ?? null,
         async stop() {
           await hub.stop();
@@ -170,7 +170,7 @@ class WatchedServer {
     keys: HubKeys,
     options: OpenHubOptions,
   ): Promise<WatchedServer> {
-    await stopLeftServer(home);
+    await stopLeftServer(home, options.sleep);
     if (address.tls) await keys.certify(names);
     const again = () => startServer(program, home, address, keys);
     return new WatchedServer(await again(), again, options);

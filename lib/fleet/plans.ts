@@ -2,11 +2,11 @@
 import { jetstream } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { createHash } from "node:crypto";
-import { basename, dirname, join } from "node:path";
+import { dirname, join } from "node:path";
 import { z } from "zod";
 import { replaceFile } from "../bench/folder.ts";
 import { reasonOf, UserError } from "../errors.ts";
-import { parsePromptSet } from "../prompts/prompts.ts";
+import { loadPromptSet, promptSetJson } from "../prompts/prompts.ts";
 import { readTextFile } from "../text_file.ts";
 import { carriedJobProblem } from "./carried_job.ts";
 import { type DeviceStatement, FLEET_SCHEMA, type FleetPlan, planFile, type SentPlan } from "./device.ts";
@@ -36,18 +36,17 @@ export async function readPlan(path: string, now: Date, random: () => number): P
   const parsed = planFile.safeParse(json);
   if (!parsed.success) throw new UserError(`the plan ${path}: ${reasonOf(z.prettifyError(parsed.error))}`);
   const { job, ...settings } = parsed.data;
-  const text = await readTextFile(join(dirname(path), job), "the plan's job");
+  // Whatever files the job names, what travels holds it all.
+  const set = await loadPromptSet(join(dirname(path), job));
+  const text = promptSetJson(set);
   if (text.length > MAX_JOB_BYTES) {
     throw new UserError(
       `the job ${job} has ${text.length} characters: a plan carries ${MAX_JOB_BYTES} at most`,
     );
   }
   const problem = carriedJobProblem(text);
-  if (problem !== null) {
-    throw new UserError(`the job ${job} can't be sent: ${problem}: put its cases into the file itself`);
-  }
-  const name = basename(job).replace(/\.json$/, "").replaceAll(/[^\w.-]/g, "_").slice(0, 40);
-  parsePromptSet(JSON.parse(text.replace(/^\uFEFF/, "")), name);
+  if (problem !== null) throw new UserError(`the job ${job} can't be sent: ${problem}`);
+  const name = set.name.replaceAll(/[^\w.-]/g, "_").slice(0, 40);
   const letters = Array.from({ length: 4 }, () => Math.floor(random() * 36).toString(36)).join("");
   return {
     schema_version: FLEET_SCHEMA,

@@ -155,7 +155,8 @@ const definedOf = ({ by, delta, epsilon, budget }: FleetPlan) => ({
   ...(budget === undefined ? {} : { budget }),
 });
 
-function sessionPlan(plan: FleetPlan, prompts: PromptSet): SessionPlan {
+/** The session's plan that a fleet's plan stands for. */
+export function sessionPlan(plan: FleetPlan, prompts: PromptSet): SessionPlan {
   const { kind, rounds, warmup, temperature, seed, sampling_seed, prefix, concurrency, timeout_s } = plan;
   const isScored = kind === "quality";
   const timeoutS = timeout_s ?? (isScored ? CAPTURE.timeoutS : undefined);

@@ -101,7 +101,7 @@ export async function hubCommand(args: readonly string[]): Promise<number> {
     },
   });
   const show = async () => {
-    const line = await hub.newJoinLine(admit);
+    const line = hub.newJoinLine(admit);
     const commandLine = `deno task fleet join ${line}`;
     if (json) return console.error(commandLine);
     const { renderUnicodeCompact } = await import("uqr");
@@ -115,7 +115,7 @@ export async function hubCommand(args: readonly string[]): Promise<number> {
   if (settings.nats !== undefined) {
     note(`The server needs in its configuration: default_sentinel: ${hub.joinJwt}`);
   }
-  if (json) printJson({ fleet: settings.fleet, url: hub.url, join: await hub.newJoinLine(admit) });
+  if (json) printJson({ fleet: settings.fleet, url: hub.url, join: hub.newJoinLine(admit) });
   else {
     console.log(
       `Fleet ${settings.fleet}: the hub listens at ${hub.url}. All state is in ${folderOf(settings)}.`,

@@ -1,0 +1,186 @@
+/**
+ * WHY: a hub must keep up with a room, and with hundreds of devices. This starts the shipped hub as a process, joins
+ * simulated devices over the real NATS server, and measures how fast samples come through, what memory that takes, and
+ * how long after the last request everything is merged and checked.
+ *
+ *   deno task bench:fleet                          20 devices × 200 requests, then 500 devices × 40
+ *   deno task bench:fleet --devices 100 --requests 100
+ */
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Option } from "commander";
+import { readFleet } from "../lib/fleet/fleet_folder.ts";
+import { connectFleet } from "../lib/fleet/open_hub.ts";
+import { readPlan, sendPlan } from "../lib/fleet/plans.ts";
+import { runProgram } from "../lib/program.ts";
+import { seededRandom } from "../lib/stats/random.ts";
+import { bareCommand, jsonOption, printJson, runCli, wholeNumber } from "../scripts/cli.ts";
+import { simulatedDevice } from "./fleet_devices.ts";
+import { freePort, hubProcess } from "./fleet_faults.ts";
+
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** What one size of fleet took. */
+export interface FleetFigures {
+  readonly devices: number;
+  readonly requests_per_device: number;
+  /** Samples at the hub, warm-ups and readings of the machine included. */
+  readonly samples: number;
+  /** From the first request to joining of the last device, in s. */
+  readonly all_joined_s: number;
+  /** Of the time from the plan's sending until the last run was merged. */
+  readonly samples_per_s: number;
+  /** From the end of the last request until every run was merged and checked, in s. */
+  readonly merged_after_s: number;
+  /** From then until the merged fleet was read, in s. */
+  readonly read_s: number;
+  /** Largest resident memory, in MB; null where the system doesn't say. */
+  readonly hub_mb: number | null;
+  readonly server_mb: number | null;
+  readonly complete: number;
+}
+
+const PROMPTS = 5;
+const MODELS = ["fast", "slow"];
+
+/**
+ * Measures one size.
+ *
+ * @param requestMs mean time of a request
+ */
+export async function measureFleet(
+  devices: number,
+  requests: number,
+  requestMs: number,
+): Promise<FleetFigures> {
+  // Real devices have a disk each. Where memory can stand in for all of them, the hub alone waits for this one.
+  const shared = await Deno.stat("/dev/shm").then(() => ({ dir: "/dev/shm" }), () => ({}));
+  const home = await Deno.makeTempDir({ prefix: "podium-fleet-" });
+  const devicesHome = await Deno.makeTempDir({ prefix: "podium-devices-", ...shared });
+  const folder = join(home, "fleet", "bench");
+  const port = freePort();
+  const hub = await hubProcess({ folder, port, admit: devices, log: join(home, "hub.log") });
+  const over = new AbortController();
+  const memory = watchMemory([hub.pid, hub.serverPid], over.signal);
+  try {
+    const random = seededRandom("fleet");
+    const all = await Promise.all(
+      Array.from({ length: devices }, (_, at) => {
+        const factor = 0.7 + 0.6 * random();
+        return simulatedDevice({
+          home: join(devicesHome, `d${at}`),
+          name: `device-${at}`,
+          cores: 2 + 2 * (at % 4),
+          ramGb: [3.8, 7.6, 15.5, 31][at % 4] ?? 8,
+          requestMs: (candidate) => requestMs * factor * (candidate === 0 ? 0.8 : 1.2),
+        });
+      }),
+    );
+    const joiningMs = performance.now();
+    const serving = all.map((device) => device.serve(hub.line, over.signal));
+    void Promise.all(serving).catch(() => {});
+    while ((await Array.fromAsync(Deno.readDir(join(folder, "devices")))).length < devices) await pause(50);
+    const joinedMs = performance.now();
+    await Deno.writeTextFile(
+      join(home, "job.json"),
+      JSON.stringify(Array.from({ length: PROMPTS }, (_, at) => `${at}?`)),
+    );
+    const rounds = Math.max(1, Math.round(requests / PROMPTS / MODELS.length));
+    const plan = { kind: "bench", models: MODELS, job: "job.json", rounds, warmup: 1 };
+    await Deno.writeTextFile(join(home, "plan.json"), JSON.stringify(plan));
+    const connection = await connectFleet(folder);
+    await sendPlan(connection, folder, {
+      plan: await readPlan(join(home, "plan.json"), new Date(), Math.random),
+      on: "all",
+      devices: all.map(({ statement }) => statement.id),
+    });
+    await connection.close();
+    await Promise.all(serving);
+    const mergedMs = performance.now();
+    const fleet = await readFleet(folder);
+    const readMs = performance.now();
+    const complete = fleet.runs.filter(({ status }) => status === "complete");
+    const samples = await countLines(complete.map(({ folder }) => join(folder, "samples.jsonl")));
+    over.abort();
+    const [hubMb = null, serverMb = null] = await memory;
+    const lastMs = Math.max(...all.map((device) => device.lastEndMs()));
+    const seconds = (ms: number) => Math.round(ms) / 1000;
+    return {
+      devices,
+      requests_per_device: rounds * PROMPTS * MODELS.length,
+      samples,
+      all_joined_s: seconds(joinedMs - joiningMs),
+      samples_per_s: Math.round(samples / ((mergedMs - joinedMs) / 1000)),
+      merged_after_s: seconds(mergedMs - lastMs),
+      read_s: seconds(readMs - mergedMs),
+      hub_mb: hubMb,
+      server_mb: serverMb,
+      complete: complete.length,
+    };
+  } finally {
+    over.abort();
+    await hub.stop();
+    await Deno.remove(home, { recursive: true });
+    await Deno.remove(devicesHome, { recursive: true });
+  }
+}
+
+async function countLines(paths: readonly string[]): Promise<number> {
+  let lines = 0;
+  for (const path of paths) lines += (await Deno.readTextFile(path)).split("\n").length - 1;
+  return lines;
+}
+
+/** The largest resident memory of some processes until the signal, in MB, as `ps` sees it four times a second. */
+async function watchMemory(pids: readonly number[], signal: AbortSignal): Promise<(number | null)[]> {
+  const largest: (number | null)[] = pids.map(() => null);
+  while (!signal.aborted) {
+    for (const [at, pid] of pids.entries()) {
+      const end = await runProgram(["ps", "-o", "rss=", "-p", String(pid)]);
+      const kb = Number(end?.stdout.trim());
+      if (end?.code === 0 && kb > 0) largest[at] = Math.max(largest[at] ?? 0, Math.round(kb / 1024));
+    }
+    await pause(250);
+  }
+  return largest;
+}
+
+const root = fileURLToPath(new URL("..", import.meta.url));
+
+if (import.meta.main) {
+  await runCli(async () => {
+    const command = bareCommand("bench:fleet")
+      .addOption(
+        new Option("--devices <n>", "measure one fleet of so many devices").argParser(wholeNumber(1, 2000)),
+      )
+      .addOption(
+        new Option("--requests <n>", "requests per device").default(40).argParser(wholeNumber(10, 10_000)),
+      )
+      .addOption(
+        new Option("--request-ms <n>", "mean time of a request").default(100).argParser(
+          wholeNumber(1, 60_000),
+        ),
+      )
+      .addOption(jsonOption().default(false));
+    await command.parseAsync(Deno.args, { from: "user" });
+    const { devices, requests, requestMs, json } = command.opts<
+      { devices?: number; requests: number; requestMs: number; json: boolean }
+    >();
+    Deno.chdir(root);
+    const sizes = devices === undefined ? [[20, 200], [500, 40]] as const : [[devices, requests]] as const;
+    const figures: FleetFigures[] = [];
+    for (const [count, each] of sizes) {
+      const found = await measureFleet(count, each, requestMs);
+      figures.push(found);
+      if (json) continue;
+      console.log(
+        `${count} devices × ${found.requests_per_device} requests: ${found.samples_per_s} samples/s ` +
+          `(${found.samples} in all), all joined after ${found.all_joined_s} s, merged and checked ` +
+          `${found.merged_after_s} s after the last request, read in ${found.read_s} s; hub ${found.hub_mb} MB, ` +
+          `server ${found.server_mb} MB; ${found.complete} of ${count} whole.`,
+      );
+    }
+    if (json) printJson(figures);
+    return figures.every(({ complete, devices }) => complete === devices) ? 0 : 1;
+  });
+}
