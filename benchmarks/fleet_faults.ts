@@ -19,14 +19,14 @@ import { bareCommand, jsonOption, printJson, runCli, seedOption, wholeNumber } f
 const root = fileURLToPath(new URL("..", import.meta.url));
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
-export interface FaultOptions {
+export interface FleetFaultOptions {
   readonly kills: number;
   readonly devices: number;
   readonly seed: number;
 }
 
 /** What a run of faults found. Everything but `kills` and `seconds` must be as planned. */
-export interface FaultReport {
+export interface FleetFaults {
   readonly kills: Readonly<Record<string, number>>;
   readonly devices: number;
   readonly planned_per_device: number;
@@ -45,7 +45,7 @@ const PROMPTS = 5;
 const MODELS = ["one", "two", "three", "four"];
 
 /** @throws {Error} where a device doesn't end in time */
-export async function faultRun({ kills, devices, seed }: FaultOptions): Promise<FaultReport> {
+export async function faultRun({ kills, devices, seed }: FleetFaultOptions): Promise<FleetFaults> {
   const folder = await Deno.makeTempDir({ prefix: "podium-faults-" });
   const room = new Room(folder, devices);
   const random = seededRandom(`faults ${seed}`);
@@ -450,7 +450,7 @@ if (import.meta.main) {
       .addOption(seedOption())
       .addOption(jsonOption().default(false));
     await command.parseAsync(Deno.args, { from: "user" });
-    const { kills, devices, seed, json } = command.opts<FaultOptions & { json: boolean }>();
+    const { kills, devices, seed, json } = command.opts<FleetFaultOptions & { json: boolean }>();
     const report = await faultRun({ kills, devices, seed });
     const { lost, doubled, different, complete, refused, planned_per_device, seconds } = report;
     if (json) printJson(report);

@@ -28,7 +28,7 @@ const PATIENCE = 10;
 /** How far a run was sent: bytes of each file that the server has. */
 export type Sent = Record<"samples" | "answers", number>;
 
-export interface SendOptions {
+export interface RunSenderOptions {
   readonly connection: NatsConnection;
   readonly device: string;
   readonly plan: string;
@@ -43,7 +43,7 @@ export interface SendOptions {
 
 /** Sends one run. */
 export class RunSender {
-  readonly #options: SendOptions;
+  readonly #options: RunSenderOptions;
   readonly #sent: Sent;
   /** Requests whose sample was read: only then is their answer final. */
   readonly #requests = new Set<string>();
@@ -52,7 +52,7 @@ export class RunSender {
   /** Counts what is sent again, which the server would take for duplicates. */
   #again = 0;
 
-  constructor(options: SendOptions) {
+  constructor(options: RunSenderOptions) {
     this.#options = options;
     this.#sent = { ...options.sent };
   }
