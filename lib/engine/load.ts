@@ -12,6 +12,7 @@ import { chatTemplate } from "./chat_template.ts";
 import type { LoadedModel, TextGenerator } from "../openai/model_server.ts";
 import { loadDirectModel, makeDirectEvaluators } from "./direct/direct_evaluator.ts";
 import { type LlamaLibrary, type OpenedLibrary, openLlamaLibrary } from "./direct/llama_library.ts";
+import { EmbeddingCore, isEmbeddingModel } from "./embedding_core.ts";
 import type { Evaluator, Picking } from "./evaluator.ts";
 import { LibraryEvaluator } from "./library_evaluator.ts";
 import { LlamaCore, type ModelHooks } from "./llama_core.ts";
@@ -43,6 +44,10 @@ export async function loadModel(
   const runtimeAt = clock();
   // Called directly, llama.cpp holds the weights itself; node-llama-cpp then reads words and metadata only.
   const words = await openModel(llama, options, complaints, opened.kind === "open");
+  if (isEmbeddingModel(words)) {
+    await words.dispose();
+    return await loadEmbeddingModel(llama, options, { complaints, startedAt, runtimeAt, clock });
+  }
   const size = sizeOf(words, llama, options);
   if (opened.kind === "open") await checkMemory(llama, words);
   const weights = opened.kind === "open" ? await openWeights(opened.library, options, complaints) : null;
@@ -69,6 +74,41 @@ export async function loadModel(
     contextMs: clock() - modelAt,
   };
   return new LlamaCore(info, llama, words, evaluators, template, hooks);
+}
+
+/** An embedding model is evaluated by node-llama-cpp, whatever runs it. */
+async function loadEmbeddingModel(
+  llama: Llama,
+  options: EngineOptions,
+  { complaints, startedAt, runtimeAt, clock }: {
+    complaints: string[];
+    startedAt: number;
+    runtimeAt: number;
+    clock: ModelHooks["clock"];
+  },
+): Promise<TextGenerator<LoadedModel>> {
+  const model = await openModel(llama, options, complaints, false);
+  const modelAt = clock();
+  const size = sizeOf(model, llama, options);
+  const context = await model.createEmbeddingContext({
+    contextSize: size.contextTokens,
+    threads: size.threads,
+  });
+  const info: LoadedModel = {
+    modelId: options.modelId,
+    alias: options.alias ?? null,
+    ...await deviceOf(llama, model, options.gpu),
+    chatTemplate: "plain",
+    chatTemplateNote: null,
+    ...size,
+    direct: false,
+    directNote: "it is an embedding model",
+    settings: settingsOf(options, "library"),
+    runtimeMs: runtimeAt - startedAt,
+    modelMs: modelAt - runtimeAt,
+    contextMs: clock() - modelAt,
+  };
+  return new EmbeddingCore(info, model, context);
 }
 
 async function openDirectly(llama: Llama, { direct }: EngineOptions): Promise<OpenedLibrary> {

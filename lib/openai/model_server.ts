@@ -1,4 +1,5 @@
 /** The HTTP server of one model: routes, the queue, streaming, cancelling. Knows nothing of llama.cpp. */
+import { Buffer } from "node:buffer";
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { accessFor } from "./access.ts";
@@ -12,7 +13,13 @@ import {
 } from "./answer.ts";
 import { ApiError } from "./api_error.ts";
 import { RequestQueue } from "./queue.ts";
-import { type AnswerRequest, parseChat, parseCompletion } from "./request.ts";
+import {
+  type AnswerRequest,
+  type EmbeddingRequest,
+  parseChat,
+  parseCompletion,
+  parseEmbedding,
+} from "./request.ts";
 import {
   bodyText,
   DEFAULT_LIMITS,
@@ -76,6 +83,18 @@ export interface TextGenerator<Info extends ServedModelInfo = ServedModelInfo> {
    * @throws {ApiError} 400 where it can't be done
    */
   prepare(request: AnswerRequest): Promise<Generation>;
+  /**
+   * Turns texts into vectors; left out where the model writes text.
+   *
+   * @throws {ApiError} 400 for a text that is too long
+   */
+  embed?(texts: readonly string[], signal: AbortSignal): Promise<Embedded>;
+}
+
+/** One vector per text, and how many tokens the texts have together. */
+export interface Embedded {
+  readonly vectors: readonly (readonly number[])[];
+  readonly promptTokens: number;
 }
 
 /** What `GET /podium/stats` answers. */
@@ -104,7 +123,8 @@ export interface ModelServerOptions {
 
 /**
  * The request handler of one model on this machine: `/v1/models`, `/v1/chat/completions`, `/v1/completions`,
- * `/healthz` and `/podium/stats`. Requests run `generator.parallel` at a time. A client that goes away leaves the queue, or ends its
+ * `/v1/embeddings`, `/healthz` and `/podium/stats`. Requests run `generator.parallel` at a time. A client that goes
+ * away leaves the queue, or ends its
  * generation.
  *
  * ```ts ignore
@@ -156,6 +176,8 @@ class ModelServer {
         return await this.#generate(parseChat(await this.#body(request)), request.signal);
       case "POST /v1/completions":
         return await this.#generate(parseCompletion(await this.#body(request)), request.signal);
+      case "POST /v1/embeddings":
+        return await this.#embed(parseEmbedding(await this.#body(request)), request.signal);
       default:
         throw new ApiError(404, `there is no ${route.slice(0, 100)} here`, { code: "unknown_url" });
     }
@@ -183,16 +205,50 @@ class ModelServer {
     };
   }
 
-  async #generate(request: AnswerRequest, gone: AbortSignal): Promise<Response> {
-    const { modelId, alias } = this.generator.model;
-    const wanted = request.model.toLowerCase();
+  async #embed({ model, texts, base64 }: EmbeddingRequest, gone: AbortSignal): Promise<Response> {
+    const { modelId } = this.#checkModel(model);
+    const { generator } = this;
+    if (generator.embed === undefined) {
+      throw new ApiError(400, `'${modelId}' writes text: /v1/embeddings needs an embedding model`, {
+        param: "model",
+      });
+    }
+    const leave = await this.#queue.enter(gone);
+    try {
+      const { vectors, promptTokens } = await generator.embed(texts, gone);
+      this.#answered++;
+      return Response.json({
+        object: "list",
+        data: vectors.map((vector, index) => ({
+          object: "embedding",
+          index,
+          embedding: base64 ? Buffer.from(Float32Array.from(vector).buffer).toString("base64") : vector,
+        })),
+        model: modelId,
+        usage: { prompt_tokens: promptTokens, total_tokens: promptTokens },
+      });
+    } finally {
+      leave();
+    }
+  }
+
+  /** @throws {ApiError} 404 for a model that this server does not run */
+  #checkModel(name: string): ServedModelInfo {
+    const { model } = this.generator;
+    const { modelId, alias } = model;
+    const wanted = name.toLowerCase();
     if (wanted !== modelId.toLowerCase() && wanted !== alias?.toLowerCase()) {
       throw new ApiError(
         404,
-        `model '${request.model.slice(0, 100)}' is not loaded here; this engine runs '${modelId}'`,
+        `model '${name.slice(0, 100)}' is not loaded here; this engine runs '${modelId}'`,
         { param: "model", code: "model_not_found" },
       );
     }
+    return model;
+  }
+
+  async #generate(request: AnswerRequest, gone: AbortSignal): Promise<Response> {
+    const { modelId } = this.#checkModel(request.model);
     const generation = await this.generator.prepare(request);
     const prefix = request.route === "chat" ? "chatcmpl" : "cmpl";
     const head = { id: `${prefix}-${this.options.randomId()}`, created: this.options.now(), model: modelId };

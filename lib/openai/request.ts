@@ -282,3 +282,35 @@ export function parseCompletion(body: unknown): AnswerRequest {
     logprobs: null,
   };
 }
+
+/** One validated request for vectors. */
+export interface EmbeddingRequest {
+  readonly model: string;
+  readonly texts: readonly string[];
+  /** Vectors as the bytes of 32-bit floats, in base64, as OpenAI's clients ask for by default. */
+  readonly base64: boolean;
+}
+
+const embeddingRequest = z.object({
+  model: z.string().min(1),
+  input: z.union([z.string().min(1), z.array(z.string().min(1)).min(1).max(2048)], {
+    error: "must be a text or a list of up to 2048 texts, none of them empty",
+  }),
+  encoding_format: z.enum(["float", "base64"]).nullish(),
+  dimensions: z.null({ error: "is not supported by this engine: vectors have the model's own length" })
+    .optional(),
+});
+
+/**
+ * Reads the body of `POST /v1/embeddings`.
+ *
+ * @throws {ApiError} 400 naming the first field that is wrong
+ *
+ * ```ts
+ * if (parseEmbedding({ model: "m", input: "Hello" }).texts[0] !== "Hello") throw new Error("one text");
+ * ```
+ */
+export function parseEmbedding(body: unknown): EmbeddingRequest {
+  const { model, input, encoding_format } = parse(embeddingRequest, body);
+  return { model, texts: typeof input === "string" ? [input] : input, base64: encoding_format === "base64" };
+}

@@ -299,7 +299,7 @@ Deno.test("a page's own host name that points at this machine is refused", async
 Deno.test("unknown routes and wrong methods are 404 in OpenAI's shape", async () => {
   await using face = await serveFace(fakeCore(() => ["x"]));
   for (
-    const [path, method] of [["/v1/embeddings", "POST"], ["/v1/chat/completions", "GET"], [
+    const [path, method] of [["/v1/responses", "POST"], ["/v1/chat/completions", "GET"], [
       "/",
       "GET",
     ]] as const
@@ -483,4 +483,28 @@ Deno.test("log-probabilities come with their text, whole and streamed", async ()
   assert.equal(core.jobs[0]?.logprobs, 1);
   const streamed = await (await face.post("/v1/chat/completions", { ...body, stream: true })).text();
   assert.ok(streamed.includes('"logprobs":{"content":[{"token":"Hé"'));
+});
+
+Deno.test("texts become vectors, as numbers or as the bytes that the official client asks for", async () => {
+  const embed = (texts: readonly string[]) =>
+    Promise.resolve({ vectors: texts.map((text) => [text.length, 0.5]), promptTokens: 7 });
+  await using face = await serveFace({ ...fakeCore(() => []), embed });
+  const body = { model: "tiny", input: ["ab", "c"] };
+  const answer = await (await face.post("/v1/embeddings", body)).json();
+  assert.deepEqual(answer.data, [
+    { object: "embedding", index: 0, embedding: [2, 0.5] },
+    { object: "embedding", index: 1, embedding: [1, 0.5] },
+  ]);
+  assert.deepEqual(answer.usage, { prompt_tokens: 7, total_tokens: 7 });
+  const client = new OpenAI({ baseURL: `${face.origin}/v1`, apiKey: token, maxRetries: 0 });
+  const { data } = await client.embeddings.create(body);
+  assert.deepEqual(data.map(({ embedding }) => [...embedding]), [[2, 0.5], [1, 0.5]]);
+  assert.equal((await face.post("/v1/embeddings", { ...body, model: "other" })).status, 404);
+});
+
+Deno.test("a model that writes text says that it makes no vectors", async () => {
+  await using face = await serveFace(fakeCore(() => ["never"]));
+  const response = await face.post("/v1/embeddings", { model: "tiny", input: "x" });
+  assert.equal(response.status, 400);
+  assert.match((await response.json()).error.message, /needs an embedding model/);
 });
