@@ -103,7 +103,7 @@ async function loadEmbeddingModel(
     ...size,
     direct: false,
     directNote: "it is an embedding model",
-    settings: settingsOf(options, "library"),
+    settings: { ...settingsOf(options, "library"), parallel: 1 },
     runtimeMs: runtimeAt - startedAt,
     modelMs: modelAt - runtimeAt,
     contextMs: clock() - modelAt,
