@@ -412,7 +412,8 @@ export async function candidates(
  * Reads a job: cases, and the checks that score an answer to each.
  *
  * @param name one that Podium ships (`"default"`, `"meeting_notes"`, `"four_kinds"` …), or the path of a file of cases:
- *   a prompt set or job (.json, .yaml), a table (.csv, .tsv, .jsonl) or a folder of text files
+ *   a prompt set or job (.json, .yaml), a table (.csv, .tsv, .jsonl) or a folder of text files; or an object in the shape
+ *   of a job file
  * @param options which cases to take (`first`, `draw`, `shortest`), and the `template` for the rows of a table
  * @throws {UserError} when there is no such job, or the file is damaged: what, where, and what is accepted
  *
@@ -422,7 +423,7 @@ export async function candidates(
  * if (notes.cases.length !== 3) throw new Error("three cases were wanted");
  * ```
  */
-export async function job(name: string, options: JobOptions = {}): Promise<Job> {
+export async function job(name: string | object, options: JobOptions = {}): Promise<Job> {
   return await loadJob(name, options, shipped());
 }
 

@@ -35,7 +35,7 @@ allowed;
 //
 // ## The quality floor
 //
-// The speed of a bad answer is worth nothing. So every candidate answers the notes once, and the checks of notebook 04
+// The speed of a bad answer is worth nothing. So every candidate answers the notes once, and the checks that come with them
 // score the answers. Candidates that differ in threads alone answer too: threads change some answers. The floor: half of
 // the notes must pass.
 //

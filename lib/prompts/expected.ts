@@ -65,7 +65,7 @@ export function stratumOf(checks: readonly AnswerCheck[]): string | null {
 }
 
 /**
- * What is expected of a case, for people: a label, or the JSON of a record, calls or alternatives; null where only
+ * What is expected of a case, for people: a label, a text or number, calls, or the JSON of a record; null where only
  * other checks say what is right.
  *
  * ```ts
@@ -74,9 +74,22 @@ export function stratumOf(checks: readonly AnswerCheck[]): string | null {
  */
 export function expectedText(checks: readonly AnswerCheck[]): string | null {
   for (const check of checks) {
-    if (check.kind === "label") return check.expected;
-    if (check.kind === "record" || check.kind === "calls") return JSON.stringify(check.expected);
-    if (check.kind === "answer") return check.expected?.join(" / ") ?? String(check.number);
+    switch (check.kind) {
+      case "label":
+        return check.expected;
+      case "record":
+        return JSON.stringify(check.expected, null, 2);
+      case "calls":
+        return check.expected.length === 0
+          ? "no call"
+          : check.expected.map(({ name, arguments: args }) => `${name}(${JSON.stringify(args)})`).join("\n");
+      case "answer":
+        return check.expected?.join(" or ") ?? String(check.number);
+      case "exact":
+        return check.answers.join(" or ");
+      case "number":
+        return String(check.value);
+    }
   }
   return null;
 }

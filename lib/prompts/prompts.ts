@@ -131,38 +131,66 @@ export async function loadPromptSet(path: string, options: LoadOptions = {}): Pr
   return chosen === set.prompts ? set : promptSet(set, chosen);
 }
 
-async function wholeSet(
+async function wholeSet(path: string, options: LoadOptions): Promise<PromptSet> {
+  const { template, skipFaulty = false, note } = options;
+  const opened = await openFile(path, note);
+  if (!("rows" in opened)) return await readPromptSet(opened.document, path, options);
+  if (opened.columns.includes("vars")) {
+    return promptfooSet(opened.rows.map(({ values }) => values), path, options);
+  }
+  const prompt = template === undefined ? {} : { prompt: template };
+  return jobPrompts(prompt, { ...sourceOf(path, note), skipFaulty, table: opened, direct: true });
+}
+
+const sourceOf = (path: string, note: Note | undefined) => ({
+  name: basename(path, extname(path)),
+  withFiles: filesOf(dirname(path), note),
+  note,
+});
+
+function promptfooSet(
+  json: unknown,
   path: string,
   { template, skipFaulty = false, note }: LoadOptions,
+): PromptSet {
+  const raws = promptfooCases(json, {
+    source: path,
+    read: (file) => readNamed(inFolder(dirname(path), file), note),
+    note,
+    template,
+  });
+  return setOf({}, raws, { source: path, defaults: {}, skipFaulty, note }, basename(path, extname(path)));
+}
+
+/**
+ * Reads a prompt set or job that is in memory.
+ *
+ * @param path where it comes from, or would lie: names what it refers to, and the set in messages
+ * @throws {UserError} as `loadPromptSet`
+ *
+ * ```ts
+ * const cases = [{ text: "I paid twice.", team: "billing" }, { text: "It crashes.", team: "bug" }];
+ * const job = { task: "classify", labels: ["billing", "bug"], prompt: "Team? {{text}}", expected: "{{team}}", cases };
+ * const { prompts } = await readPromptSet(job, "teams.json");
+ * if (prompts[0]?.messages[0]?.content !== "Team? I paid twice.") throw new Error("the row is filled in");
+ * ```
+ */
+export async function readPromptSet(
+  document: unknown,
+  path: string,
+  options: LoadOptions = {},
 ): Promise<PromptSet> {
-  const name = basename(path, extname(path));
-  const opened = await openFile(path, note);
-  const folder = dirname(path);
-  const withFiles = filesOf(folder, note);
+  const { template, skipFaulty = false, note } = options;
   const prompt = template === undefined ? {} : { prompt: template };
-  const source = { name, withFiles, skipFaulty, note };
-  const promptfoo = (json: unknown) => {
-    const raws = promptfooCases(json, {
-      source: path,
-      read: (file) => readNamed(inFolder(folder, file), note),
-      note,
-      template,
-    });
-    return setOf({}, raws, { source: path, defaults: {}, skipFaulty, note }, name);
-  };
-  if ("rows" in opened) {
-    if (opened.columns.includes("vars")) return promptfoo(opened.rows.map(({ values }) => values));
-    return jobPrompts(prompt, { ...source, table: opened, direct: true });
-  }
-  const { document } = opened;
-  if (isPromptfoo(document)) return promptfoo(document);
+  const source = sourceOf(path, note);
+  if (isPromptfoo(document)) return promptfooSet(document, path, options);
   if (isRows(document)) {
-    return jobPrompts(prompt, { ...source, table: listTable(document, path), direct: true });
+    return jobPrompts(prompt, { ...source, skipFaulty, table: listTable(document, path), direct: true });
   }
   if (isObject(document) && "cases" in document) {
     assertJob(document, path);
     const { cases, faulty_rows } = document;
-    const table = await tableOf(cases, folder, path, note);
+    const table = await tableOf(cases, dirname(path), path, note);
     const skip = skipFaulty || faulty_rows === "skip";
     return jobPrompts({ ...document, ...prompt }, { ...source, skipFaulty: skip, table, direct: false });
   }
@@ -171,7 +199,7 @@ async function wholeSet(
       `--template fills in the rows of a table, and ${path} is a set of prompts: leave it out`,
     );
   }
-  return parsePromptSet(document, name, withFiles);
+  return parsePromptSet(document, source.name, source.withFiles);
 }
 
 /** The rows that a job names, or holds itself. */

@@ -1,5 +1,4 @@
 /** Reading answers: the cases where candidates differ or fail, grouped by state and check, beside what was expected. */
-import type { AnswerCheck } from "../prompts/checks.ts";
 import { fencedBlock } from "./answer_text.ts";
 import type { AnswerQuality, QualityReport, ScoreState } from "./quality_schema.ts";
 import { type DiffPart, diffTexts } from "./text_diff.ts";
@@ -117,27 +116,4 @@ function diffFrom(expected: string | undefined, text: string): DiffPart[] | null
     /\s/.test(one) && one.length < 300 && !one.includes("\n")
   );
   return arePhrases ? diffTexts(expected, answer) : null;
-}
-
-/** What a case's checks expect, in words; null where they state no answer. */
-export function expectedText(checks: readonly AnswerCheck[]): string | null {
-  for (const check of checks) {
-    switch (check.kind) {
-      case "label":
-        return check.expected;
-      case "record":
-        return JSON.stringify(check.expected, null, 2);
-      case "calls":
-        return check.expected.length === 0
-          ? "no call"
-          : check.expected.map(({ name, arguments: args }) => `${name}(${JSON.stringify(args)})`).join("\n");
-      case "answer":
-        return check.expected?.join(" or ") ?? String(check.number);
-      case "exact":
-        return check.answers.join(" or ");
-      case "number":
-        return String(check.value);
-    }
-  }
-  return null;
 }

@@ -6,7 +6,7 @@ import type { Prompt, PromptSet } from "../prompts/prompts.ts";
 import { candidateOf, variationOf } from "./candidate_quality.ts";
 import { type AnswerScore, type CheckResult, scoreAnswer } from "./check.ts";
 import { testAnswers, type TestRuns } from "./code/test_runs.ts";
-import { expectedText } from "./error_cases.ts";
+import { expectedText } from "../prompts/expected.ts";
 import { defaultPassMark } from "./pass_rate.ts";
 import {
   type AnswerQuality,

@@ -1,7 +1,7 @@
 /** A job with its views: the cases that the models are given, and how their answers are checked. */
-import { UserError } from "../errors.ts";
+import { reasonOf, UserError } from "../errors.ts";
 import { expectedText } from "../prompts/expected.ts";
-import type { Prompt, PromptSet } from "../prompts/prompts.ts";
+import { type Prompt, type PromptSet, promptSetJson } from "../prompts/prompts.ts";
 import { scoreAnswer } from "../quality/check.ts";
 import { defaultPassMark } from "../quality/pass_rate.ts";
 import { Result, TableView, TextView, type View } from "./view.ts";
@@ -20,8 +20,9 @@ export class Job extends Result {
    *
    * @param whole every case of the set
    * @param set the cases that the models are given
+   * @param document the job file that it was made from, where it was given as an object
    */
-  constructor(readonly whole: PromptSet, readonly set: PromptSet) {
+  constructor(readonly whole: PromptSet, readonly set: PromptSet, readonly document: object | null = null) {
     super();
   }
 
@@ -37,6 +38,35 @@ export class Job extends Result {
 
   get #words(): string {
     return `**${this.cases.length}** of the ${this.whole.prompts.length} cases of ${this.whole.name}.`;
+  }
+
+  /** The cases with what is expected of each, as far as its checks state an answer. */
+  list(): TableView {
+    return new TableView(
+      this.cases.map(({ id, messages, checks }) => ({
+        case: id,
+        text: messages.at(-1)?.content ?? null,
+        expected: expectedText(checks),
+      })),
+      "The models see the text only.",
+    );
+  }
+
+  /**
+   * Writes the job as a file that every task takes with `--prompts`.
+   *
+   * @throws {UserError} where the file can't be written
+   */
+  async save(path: string): Promise<TextView> {
+    const text = this.document === null
+      ? promptSetJson(this.whole)
+      : `${JSON.stringify(this.document, null, 2)}\n`;
+    try {
+      await Deno.writeTextFile(path, text);
+    } catch (error) {
+      throw new UserError(`can't write the job ${path}: ${reasonOf(error)}`, 1, { cause: error });
+    }
+    return new TextView(`Saved. Use it with: deno task quality capture --prompts ${path}`);
   }
 
   /** The checks of a case, with their weights. */

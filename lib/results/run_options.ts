@@ -5,7 +5,7 @@ import type { SessionPlan, SessionRequest } from "../bench/session.ts";
 import { UserError } from "../errors.ts";
 import { type CaseChoice, chooseCases } from "../prompts/choose_cases.ts";
 import { promptSet } from "../prompts/prompt.ts";
-import { loadPromptSet, type Note, singlePrompt } from "../prompts/prompts.ts";
+import { loadPromptSet, type Note, readPromptSet, singlePrompt } from "../prompts/prompts.ts";
 import type { Constraints } from "../select/decide/constraints.ts";
 import { Job } from "./job.ts";
 import type { DecisionView, Race } from "./race.ts";
@@ -130,15 +130,20 @@ export interface Shipped {
 }
 
 /**
- * Reads a job by the name of a shipped one, or by the path of a file or folder with cases, as `--prompts` takes it.
+ * Reads a job by the name of a shipped one, from an object in the shape of a job file, or by the path of a file or folder with cases, as `--prompts` takes it.
  *
  * @throws {UserError} when there is no such job, or the file is damaged
  */
 export async function loadJob(
-  name: string,
+  name: string | object,
   { template, skipFaulty, first, ...choice }: JobOptions,
   { jobs, short, note }: Shipped,
 ): Promise<Job> {
+  if (typeof name === "object") {
+    const whole = await readPromptSet(name, "job.json", { template, skipFaulty, note });
+    const chosen = chooseCases(whole.prompts, first === undefined ? choice : { ...choice, limit: first });
+    return new Job(whole, chosen === whole.prompts ? whole : promptSet(whole, chosen), name);
+  }
   const isPath = /[\\/]|\.\w+$/.test(name);
   const path = isPath ? name : join(jobs, `${name}.json`);
   const whole = await loadPromptSet(path, { template, skipFaulty, note });

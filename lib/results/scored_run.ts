@@ -3,6 +3,7 @@ import type { AnswerRecord } from "../bench/records.ts";
 import type { FinishedRun } from "../bench/session.ts";
 import { UserError } from "../errors.ts";
 import { ratePlot } from "../plot/rate.ts";
+import { errorCases } from "../quality/error_cases.ts";
 import type { Trial } from "../quality/judge_trial.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { makeSheet } from "../quality/sheet.ts";
@@ -161,6 +162,33 @@ export class ScoredRun extends Run {
           }))
       ),
       "Each verdict gives its reason, which you can verify in the answers.",
+    );
+  }
+
+  /**
+   * The answers that are not right, grouped by state and by the check that decided, beside what was expected.
+   *
+   * @param most rows at the most
+   */
+  errors(most = 20): TableView {
+    const texts = new Map(this.#answers.map(({ id, content }) => [id, content]));
+    const { groups, differing, cases } = errorCases(this.quality, texts);
+    const rows = groups.flatMap(({ state, check, answers }) =>
+      answers.map(({ case_id, candidate, differs, detail, text }) => ({
+        state: state.replaceAll("_", " "),
+        check,
+        case: differs ? `${case_id} ≠` : case_id,
+        model: candidate,
+        why: detail,
+        expected: this.quality.expected?.[case_id] ?? null,
+        answer: text,
+      }))
+    );
+    return new TableView(
+      rows.slice(0, most),
+      `${rows.length} answers that are not right${
+        rows.length > most ? `, the first ${most}` : ""
+      }. In ${differing.length} of ${cases} cases some answers are right and others are not (≠).`,
     );
   }
 

@@ -1,7 +1,8 @@
 /** What is not right, grouped and beside what was expected. */
 import assert from "node:assert/strict";
 import { parseChecks } from "../../lib/prompts/checks.ts";
-import { errorCases, expectedText } from "../../lib/quality/error_cases.ts";
+import { expectedText } from "../../lib/prompts/expected.ts";
+import { errorCases } from "../../lib/quality/error_cases.ts";
 import type { AnswerQuality, QualityReport } from "../../lib/quality/quality_schema.ts";
 import { diffTexts } from "../../lib/quality/text_diff.ts";
 
