@@ -62,31 +62,16 @@ await show(
 // %% [markdown]
 // ## Free and constrained
 //
-// The same tickets, and now a program wants JSON: `{"team": "bug"}`. `format=free` only asks for it. `format=schema` hands
-// the schema to the engine, which then lets no token through that could not go on to a valid answer.
+// The same tickets in the first wording, and now the answer is held to its form. `format=free` is what you had. With
+// `format=schema` the engine gets a schema made from the labels, and lets no token through that could not go on to one
+// of them.
 //
 // **Question.** What will `format=schema` change: how many answers can be *read*, how many are *right*, or both?
 
 // %%
-const ask = "Which team does this ticket belong to: billing, bug, account or feature? " +
-  'Reply with JSON, as in {"team": "bug"}.';
-const team = { type: "string", enum: ["billing", "bug", "account", "feature"] };
-const asJson = await job({
-  task: "extract",
-  prompt: `${ask}\n\nTicket: {{text}}`,
-  expected: { team: "{{team}}" },
-  schema: { type: "object", properties: { team }, required: ["team"], additionalProperties: false },
-  cases: tickets.cases.map(({ messages, label }) => ({
-    text: messages[0]?.content.split("Ticket: ").at(-1),
-    team: label,
-  })),
-});
-asJson;
-
-// %%
 const formats = await quality(
   models.flatMap((model) => [`${model}:format=free`, `${model}:format=schema`]),
-  { job: asJson, maxTokens: 24, seed: 4 },
+  { job: tickets, maxTokens: 16, seed: 4 },
 );
 formats.task();
 
@@ -114,7 +99,7 @@ formats.errors(8);
 // Solution 1: half the words, and the answer begun. Save it when you like it: await short.save("my_job.json")
 const short = await job({
   task: "classify",
-  labels: team.enum,
+  labels: [...tickets.whole.labels],
   prompt: "{{text}}\n\nbilling, bug, account or feature? One word:",
   expected: "{{team}}",
   cases: tickets.cases.map(({ messages, label }) => ({
