@@ -28,6 +28,8 @@ export const requestMetrics: readonly RequestMetric[] = [
 /** The good timed requests of a candidate, one array per figure, one value per request; NaN where a value is null. */
 export interface Requests {
   readonly block: GrowableArray;
+  /** When it was due, in ms since the run began. */
+  readonly due: GrowableArray;
   /** NaN in runs of schema 1. */
   readonly stretch: GrowableArray;
   /** Index into the plan's prompts. */
@@ -89,6 +91,8 @@ export interface CollectedRun {
   /** Processor seconds of Podium's own process, and wall seconds, over all blocks. */
   readonly ownCpuS: number;
   readonly wallS: number;
+  /** What the machine was at the end of each block; null where it doesn't say. */
+  readonly machine: readonly Pick<MachineRecord, "at_ms" | "temperature_c" | "frequency_mhz">[];
   /** Blocks in which a service on this machine did not tell its processor time. */
   readonly unknownNoise: number;
   readonly torn: boolean;
@@ -122,7 +126,13 @@ export async function collectRecords(
   const prompts = new Map(options.promptIds.map((id, index) => [id, index]));
   const blocks = new Set<number>();
   const disturbed = new Map<number, string>();
-  const noise = { ownCpuS: 0, wallS: 0, unknownNoise: 0, busiest: [] as BusyProgram[] };
+  const noise = {
+    ownCpuS: 0,
+    wallS: 0,
+    unknownNoise: 0,
+    busiest: [] as BusyProgram[],
+    machine: [] as MachineRecord[],
+  };
   for await (const record of records) {
     options.watch?.(record);
     if (record.kind === "machine") {
@@ -152,8 +162,15 @@ function addMachine(
   record: MachineRecord,
   blocks: Set<number>,
   disturbed: Map<number, string>,
-  noise: { ownCpuS: number; wallS: number; unknownNoise: number; busiest: BusyProgram[] },
+  noise: {
+    ownCpuS: number;
+    wallS: number;
+    unknownNoise: number;
+    busiest: BusyProgram[];
+    machine: MachineRecord[];
+  },
 ): void {
+  if (record.temperature_c !== null || record.frequency_mhz !== null) noise.machine.push(record);
   blocks.add(record.block);
   if (record.busiest) noise.busiest.push(record.busiest);
   if (record.disturbed !== null) disturbed.set(record.block, record.disturbed);
@@ -199,6 +216,7 @@ function emptyCandidate(info: CandidateInfo): Collected {
     info,
     good: {
       block: doubles(),
+      due: doubles(),
       stretch: doubles(),
       prompt: doubles(),
       metrics: {
@@ -269,6 +287,7 @@ function addRequest(
 function addGood(candidate: Collected, record: RequestRecord, prompt: number): void {
   const { good } = candidate;
   good.block.push(record.block);
+  good.due.push(record.due_ms);
   good.stretch.push(record.stretch ?? NaN);
   good.prompt.push(prompt);
   for (const name of requestMetrics) good.metrics[name].push(metricOf[name](record) ?? NaN);

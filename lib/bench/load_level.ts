@@ -101,7 +101,8 @@ export function firstLook(load: Load, within: number): number {
  *
  * Looks rest on the first n requests in the order in which they were due, once all of these are over: what is still in
  * flight is not missing from them. The first request of every user is not counted. Requests that share a queue are not
- * independent: they count as n divided by the autocorrelation time of their latency, and the bounds are over stretches.
+ * independent: they count as n divided by the autocorrelation time of how near they are to the limits, and the bounds
+ * are over stretches.
  * Each of the looks has its share of the error (Bonferroni), so "meets" is wrong with about 5 % at most where a level
  * does not meet.
  */
@@ -186,11 +187,21 @@ function boundsOf(requests: readonly (RequestRecord | undefined)[], limits: Load
       met: piece.filter((one) => one !== undefined && meetsLimits(one, limits)).length,
     };
   });
-  // Differences of less than 2 % say nothing about waiting.
-  const logs = requests.map((one) =>
-    Math.round(50 * Math.log((one === undefined ? null : latencyS(one)) || 1e-6))
+  // How near the limits: waiting that stays far below them, and differences of less than 2 %, can't make one miss.
+  const near = requests.map((one) =>
+    Math.round(50 * Math.log(Math.max(NEAR, one === undefined ? 2 : ofLimit(one, limits))))
   );
-  return shareBounds(stretches, ERROR / LOOKS.length, requests.length / autocorrelationTime(logs));
+  return shareBounds(stretches, ERROR / LOOKS.length, requests.length / autocorrelationTime(near));
+}
+
+/** What is below this share of a limit is not near it. */
+const NEAR = 0.5;
+
+/** The larger of the times as shares of their limits; 2 for a request without them. */
+function ofLimit(record: RequestRecord, { ttft_s, e2e_s }: LoadLimits): number {
+  const share = (value: number | null, limit: number | null) =>
+    limit === null ? 0 : value === null ? 2 : value / limit;
+  return record.status === "ok" ? Math.max(share(ttftS(record), ttft_s), share(latencyS(record), e2e_s)) : 2;
 }
 
 /** Whether a request succeeded within the limits; a figure that is not known meets none. */

@@ -342,6 +342,8 @@ export const planInfo = z.object({
   /** Requests due per second; null in a closed loop. */
   rate: z.number().positive().nullable(),
   timeout_s: z.number().positive(),
+  /** Requests went on for so long, whatever the rounds; left out where the rounds say how many. Schema 2. */
+  for_s: z.number().positive().optional(),
   slo: z.object({ ttft_s: z.number().positive().nullable(), e2e_s: z.number().positive().nullable() })
     .nullable(),
   /** False where whole answers were requested instead of streams. */

@@ -130,7 +130,13 @@ class Run {
       const repeated = madeUp ? live * stretch.blocks.length : 0;
       this.#context.onEvent({ kind: "disturbed", reason, repeated });
     };
-    for (const stretch of schedule(shape, ids)) await run(stretch);
+    if (this.#plan.for_s !== undefined) await this.#makeReady([...this.#sessions.values()]);
+    const startMs = this.#context.nowMs();
+    const isOver = () => this.#context.nowMs() - startMs >= 1000 * (this.#plan.for_s ?? Infinity);
+    for (const stretch of schedule(shape, ids)) {
+      if (isOver() || [...this.#sessions.values()].every(({ left }) => left)) break;
+      await run(stretch);
+    }
     for (let stretch = makeUps.shift(); stretch !== undefined; stretch = makeUps.shift()) await run(stretch);
   }
 
@@ -140,10 +146,11 @@ class Run {
 
   /**
    * By model, the others' turn at a block is over or still to come: it can't be repeated together. Where
-   * answers are collected, a busy machine makes them late, not different.
+   * answers are collected, a busy machine makes them late, not different. A run for a time ends with its time.
    */
   get #repeatable(): boolean {
-    return this.#plan.order === "interleaved" && this.#plan.prefix !== "as is";
+    const { order, prefix, for_s } = this.#plan;
+    return order === "interleaved" && prefix !== "as is" && for_s === undefined;
   }
 
   #makeUp(stretch: Stretch): Stretch {

@@ -22,6 +22,8 @@ export interface SessionPlan {
   readonly promptTokens?: readonly number[] | undefined;
   /** Passes over the prompt set. Under load the default is what six stretches take. */
   readonly rounds?: number;
+  /** Goes on for so many seconds instead of so many rounds. */
+  readonly forS?: number | undefined;
   /** Warm-up requests per candidate, at most: they end when two in a row take the same time per token. */
   readonly warmup?: number;
   readonly maxTokens?: number;
@@ -50,6 +52,9 @@ export interface SessionPlan {
   readonly race?: RaceTerms;
 }
 
+/** What a plan for a time has room for. */
+const MOST_ROUNDS = 100_000;
+
 /**
  * A session's plan as run.json holds it.
  *
@@ -65,6 +70,8 @@ export function planInfo(plan: SessionPlan, order: PlanInfo["order"]): PlanInfo 
     ...PLAN_DEFAULTS,
     rounds: roundsUnderLoad({ prompts: plan.prompts.prompts.length, concurrency, rate }),
     ...plan,
+    // As many as fit in the time: run.json of the finished run says how many those were.
+    ...(plan.forS === undefined ? {} : { rounds: MOST_ROUNDS }),
   };
   return {
     mode: plan.race === undefined ? "bench" : "race",
@@ -84,6 +91,7 @@ export function planInfo(plan: SessionPlan, order: PlanInfo["order"]): PlanInfo 
     concurrency,
     rate,
     timeout_s: timeoutS,
+    ...(plan.forS === undefined ? {} : { for_s: plan.forS }),
     slo: plan.slo ?? null,
     ...(stream ? {} : { stream: false }),
     ...(fixedOutput ? { fixed_output: true } : {}),

@@ -221,7 +221,10 @@ function requestAgain({ candidates, plan }: RunInfo): Pick<CandidateRequest, "ag
 function measuringLine({ named }: ChosenCandidates, plan: PlanInfo, why: string): string {
   const count = (n: number, word: string) => `${n} ${word}${n === 1 ? "" : "s"}`;
   const ids = named.map(({ info }) => info.id).join(", ");
-  const size = `${count(plan.prompt_set.prompts.length, "prompt")} × ${count(plan.rounds, "round")}`;
+  const prompts = count(plan.prompt_set.prompts.length, "prompt");
+  const size = plan.for_s === undefined
+    ? `${prompts} × ${count(plan.rounds, "round")}`
+    : `${prompts} over and over for ${plan.for_s} s`;
   return `Measuring ${ids} (${why}): ${size}, ${plan.prefix} prefix, ${plan.order}.`;
 }
 
@@ -248,7 +251,13 @@ async function carryOut(
   options: MeasureOptions,
 ): Promise<FinishedRun> {
   const { resources: { clock, sleep, signal }, resumed = null, onEvent, onFolder } = options;
+  if (plan.for_s !== undefined && plan.order === "by model" && found.candidates.length > 1) {
+    throw new UserError(
+      "the models don't fit in memory together, so they can't take turns for a time: measure them one by one",
+    );
+  }
   const { info, folder } = resumed ?? await beginRun(found, plan, options);
+  let timed = 0;
   const opened = new Map<string, OpenedEvent>();
   let status: RunInfo["status"];
   try {
@@ -265,11 +274,15 @@ async function carryOut(
       signal,
       onEvent: (event) => {
         if (event.kind === "opened") opened.set(event.candidate, event);
+        if (event.kind === "request" && event.phase === "timed") timed++;
         onEvent?.(event);
       },
       ...(resumed === null ? {} : { resumed }),
     });
-    await folder.writeInfo({ ...withOpened(info, opened), status });
+    const done = { ...withOpened(info, opened), status };
+    const perRound = plan.prompt_set.prompts.length * found.candidates.length;
+    const rounds = Math.max(1, Math.ceil(timed / perRound));
+    await folder.writeInfo(plan.for_s === undefined ? done : { ...done, plan: { ...done.plan, rounds } });
   } finally {
     folder.close();
   }

@@ -12,6 +12,7 @@ import {
   type Requests,
 } from "./collect.ts";
 import { noiseEffect } from "./noise_effect.ts";
+import { sustainedSpeed } from "./sustained.ts";
 import { driftOf, isStable } from "./stationarity.ts";
 import { readAnswers, readRunInfo, readSamples, replaceFile } from "./folder.ts";
 import { type DeliveredLoad, deliveredLoad } from "./delivered_load.ts";
@@ -61,6 +62,7 @@ export async function summarizeRecords(
   const grouping = groupingOf(run, plan);
   const rows = [...run.candidates.values()].map((candidate) =>
     candidateSummary(candidate, info, {
+      run,
       quiet,
       grouping,
       load: loads.get(candidate.info.id) ?? null,
@@ -120,7 +122,8 @@ async function sampleAnswers(
 function candidateSummary(
   candidate: Collected,
   { plan }: RunInfo,
-  { quiet, grouping, load, answer }: {
+  { run, quiet, grouping, load, answer }: {
+    run: Pick<CollectedRun, "machine">;
     quiet: Quiet;
     grouping: Grouping;
     load: DeliveredLoad | null;
@@ -142,6 +145,7 @@ function candidateSummary(
     requests: { ok: candidate.ok, failed: candidate.failed },
     ...withoutPrefill(statistics(candidate, quiet, grouping), plan),
     with_disturbed: quiet === null ? null : withoutPrefill(statistics(candidate, null, grouping), plan),
+    sustained: plan.for_s === undefined ? null : sustainedSpeed(candidate, run, quiet),
     by_length: byLength(candidate, plan, (name, prompts) => {
       if (name === "prefill_tokens_per_s" && underLoad(plan)) return mutable(summarize([]));
       const asked = good.prompt.view();

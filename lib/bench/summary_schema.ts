@@ -78,6 +78,30 @@ const lengthSummary = z.object({
 /** The requests of a candidate whose prompts are about equally long. */
 export type LengthSummary = z.infer<typeof lengthSummary>;
 
+const beforeAfter = z.tuple([z.number(), z.number()]).nullable();
+
+/** Decode speed over time, and when it changed for good. */
+const sustained = z.object({
+  /** Requests whose decode speed is known, and the time from the first to the last. */
+  n: z.number().int(),
+  seconds: z.number(),
+  /** The most likely change of level by a tested method; null where none is beyond chance, or it is below 5 %. */
+  change: z.object({
+    /** Seconds after the first timed request. */
+    at_s: z.number(),
+    /** Decode speed after the change over that before, at the same cases. */
+    ratio: z.number(),
+    tokens_per_s: z.tuple([z.number(), z.number()]),
+    /** Probability of so large a change in a series without one. */
+    p: z.number(),
+    /** Means before and after; null where the machine doesn't report them. */
+    temperature_c: beforeAfter,
+    frequency_mhz: beforeAfter,
+  }).nullable(),
+});
+/** Decode speed over time, and when it changed for good. */
+export type Sustained = z.infer<typeof sustained>;
+
 export const candidateSummary = z.object({
   id: z.string(),
   alias: z.string(),
@@ -96,6 +120,8 @@ export const candidateSummary = z.object({
   ...metrics,
   /** The same metrics with disturbed blocks included; null where no block was disturbed. */
   with_disturbed: z.object(metrics).nullable(),
+  /** Decode speed over a run for a time (--for); null where the run had rounds. */
+  sustained: sustained.nullable(),
   /** By length of the prompt, the shortest first; empty where lengths differ by less than four times. */
   by_length: z.array(lengthSummary),
   tokens: z.object({

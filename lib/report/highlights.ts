@@ -4,6 +4,7 @@ import type { CandidateSummary, Comparison, Summary, Warning } from "../bench/su
 import { adviceFor } from "../stats/planning.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { limitSentences } from "./by_length.ts";
+import { sustainedSentences } from "./sustained.ts";
 import { counted, intervalOf, megabytes, plain, ratio, seconds, sentence, times } from "./format.ts";
 import { qualityTexts } from "./quality_table.ts";
 import {
@@ -81,6 +82,7 @@ export function highlights(summary: Summary, quality: QualityReport | null = nul
     ...qualified("ttft", leader(summary, ready, "ttft_s")),
     ...qualified("throughput", throughput(ready)),
     ...goodput(ready),
+    ...sustainedSentences(summary).map((text) => ({ kind: "finding" as const, text })),
     ...limitSentences(summary).map((text) => ({ kind: "finding" as const, text })),
     ...(ready.length > 1 ? [{ kind: "finding" as const, text: scopeSentence(summary) }] : []),
     ...memory(ready),

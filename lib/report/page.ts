@@ -19,6 +19,7 @@ import {
 import { conditionsSection, instrumentSection, readingSection } from "./conditions.ts";
 import { errorSection } from "./error_section.ts";
 import { lengthFigures } from "./by_length.ts";
+import { sustainedFigures } from "./sustained.ts";
 import { sentence } from "./format.ts";
 import { type Markup, markup, trusted } from "./markup.ts";
 import { highlights } from "./highlights.ts";
@@ -160,6 +161,7 @@ function figureSection(title: string, figures: readonly Figure[]): Markup | null
 
 function measurements(summary: Summary, data: RunData, quality: QualityReport | null): Markup {
   const lengths = lengthFigures(summary, quality);
+  const sustained = sustainedFigures(summary, data);
   const total = measuredPrompts(summary, data).length;
   const first = total > maxPrompts ? ` The figures show the first ${maxPrompts} of ${total} prompts.` : "";
   const byPrompt = promptDistributions(summary, data);
@@ -167,7 +169,9 @@ function measurements(summary: Summary, data: RunData, quality: QualityReport | 
   const tokens = timelines(summary, data);
   const tasks = quality === null ? [] : taskPlots(quality);
   return markup`
-    ${figureSection("Right and wrong answers", tasks)}${figureSection("By prompt length", lengths)}
+    ${figureSection("Right and wrong answers", tasks)}${figureSection("Over time", sustained)}${
+    figureSection("By prompt length", lengths)
+  }
     <section>
       <h2>Distributions</h2>
       <div class="figures">${distributionFigures(summary, data).map(figureMarkup)}</div>

@@ -2,7 +2,7 @@
  * What the figures of a report need from a run, gathered in one pass over its records. The numbers of the tables come
  * from summary.json; nothing is computed twice.
  */
-import { latencyS, ttftS } from "../bench/metrics.ts";
+import { latencyS, metricOf, ttftS } from "../bench/metrics.ts";
 import type { LoadRecord, RequestRecord, SampleRecord } from "../bench/records.ts";
 import type { Summary } from "../bench/summary_schema.ts";
 import { quantile } from "../stats/quantile.ts";
@@ -56,6 +56,14 @@ export interface RunData {
   /** By candidate: the number of successful timed requests from which `drawn` was chosen. */
   readonly good: ReadonlyMap<string, number>;
   readonly disturbed: readonly DisturbedBlock[];
+  /** By candidate: decode tokens/s of each successful timed request, with when it was due, in seconds of the run. */
+  readonly speeds: ReadonlyMap<string, readonly { readonly atS: number; readonly perS: number }[]>;
+  /** At the end of each block; null where the machine doesn't report it. */
+  readonly machine: readonly {
+    readonly atS: number;
+    readonly temperatureC: number | null;
+    readonly frequencyMhz: number | null;
+  }[];
   readonly loads: ReadonlyMap<string, readonly LoadRecord[]>;
   /** Candidates whose service reports its own times or cached tokens. */
   readonly server: readonly ServerTimes[];
@@ -75,7 +83,7 @@ export interface RunGatherer {
 }
 
 /**
- * Gathers what a report shows from the records of a run. One pass; memory grows by three numbers per request.
+ * Gathers what a report shows from the records of a run. One pass; memory grows by five numbers per request.
  *
  * @example
  * ```ts
@@ -90,12 +98,16 @@ export function runGatherer(): RunGatherer {
   const disturbed = new Map<number, string>();
   const loads = new Map<string, LoadRecord[]>();
   const failures = new Map<string, string>();
+  const speeds = new Map<string, { atS: number; perS: number }[]>();
+  const machine: RunData["machine"][number][] = [];
   const addRequest = (record: RequestRecord) => {
     const { candidate, prompt_id: prompt } = record;
     if (record.status === "ok") {
       getOr(times, JSON.stringify([candidate, prompt]), () => new TimesOfPrompt(candidate, prompt)).add(
         record,
       );
+      const perS = metricOf.decode_tokens_per_s(record);
+      if (perS !== null) getOr(speeds, candidate, () => []).push({ atS: record.due_ms / 1000, perS });
       getOr(timelines, candidate, () => new TimelineSample()).add(record);
       getOr(servers, candidate, () => new ServerFigures()).add(record);
     } else if (failures.size < MAX_FAILURES) {
@@ -106,6 +118,10 @@ export function runGatherer(): RunGatherer {
     add(record) {
       if (record.kind === "machine" && record.disturbed !== null) {
         disturbed.set(record.block, record.disturbed);
+      }
+      if (record.kind === "machine" && (record.temperature_c ?? record.frequency_mhz) !== null) {
+        const { at_ms, temperature_c: temperatureC, frequency_mhz: frequencyMhz } = record;
+        machine.push({ atS: at_ms / 1000, temperatureC, frequencyMhz });
       }
       if (record.kind === "load") getOr(loads, record.candidate, () => []).push(record);
       if (record.kind === "request" && record.phase === "timed") addRequest(record);
@@ -120,6 +136,8 @@ export function runGatherer(): RunGatherer {
           a.block - b.block
         ),
         loads,
+        speeds,
+        machine,
         server: [...servers].flatMap(([candidate, figures]) => figures.medians(candidate) ?? []),
         failures,
       };

@@ -132,7 +132,10 @@ export function planText(summary: Summary): string {
   const { plan } = summary;
   const prompts = counted(plan.prompt_set.prompts.length, "prompt");
   const load = plan.rate === null ? `${counted(plan.concurrency, "client")}` : `${plan.rate} requests/s`;
-  return `${prompts} (${plan.prompt_set.name}), ${counted(plan.rounds, "round")}, ${plan.warmup} warm-up, ` +
+  const length = plan.for_s === undefined
+    ? counted(plan.rounds, "round")
+    : `${counted(plan.rounds, "round")} in ${seconds(plan.for_s)}`;
+  return `${prompts} (${plan.prompt_set.name}), ${length}, ${plan.warmup} warm-up, ` +
     `${plan.prefix} prefix, at most ${plan.max_tokens} tokens, temperature ${plan.temperature}, ${load}, ` +
     `order ${plan.order}, seed ${plan.seed}`;
 }

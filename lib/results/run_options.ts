@@ -51,6 +51,8 @@ export interface RunOptions {
 export interface BenchOptions extends RunOptions {
   /** Enters the first model a second time: two rows that can differ by noise alone. @default false */
   readonly control?: boolean;
+  /** Goes on for so many seconds instead of so many rounds, and looks for a change of decode speed. */
+  readonly forS?: number;
   /** Pads each case to each of these prompt lengths, in tokens: figures by length follow. */
   readonly promptTokens?: readonly number[];
 }

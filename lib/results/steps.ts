@@ -82,6 +82,7 @@ export async function runShown(request: SessionRequest, setup: Setup): Promise<F
   const bar = await screen.progress("Loading the models");
   let done = 0;
   let total = 1;
+  let [forS, startMs]: [number | undefined, number] = [undefined, 0];
   const run = await ending(
     bar,
     runSession(request, { ...resources, note: bar.note }, {
@@ -90,9 +91,16 @@ export async function runShown(request: SessionRequest, setup: Setup): Promise<F
         if (event.kind === "begin") {
           const { plan, candidates } = event.info;
           total = plan.rounds * plan.prompt_set.prompts.length * candidates.length;
+          forS = plan.for_s;
+          startMs = resources.clock();
           return;
         }
         if (event.kind === "request" && event.phase === "timed") done++;
+        if (forS !== undefined) {
+          const passed = Math.min(forS, Math.floor((resources.clock() - startMs) / 1000));
+          bar.update(passed, Math.ceil(forS), `seconds, ${done} requests`);
+          return;
+        }
         bar.update(Math.min(done, total), total, progressLabel(event));
       },
     }),

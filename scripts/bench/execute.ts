@@ -88,6 +88,7 @@ export function planOf(
     prompts,
     promptTokens: rest.promptTokens,
     stated: rest.stated ?? [],
+    forS: rest.for,
     ...(rounds === undefined ? {} : { rounds }),
     warmup,
     maxTokens,

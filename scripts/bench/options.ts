@@ -40,6 +40,8 @@ export interface BenchSettings extends CaseSettings {
   readonly prompt: string | undefined;
   /** Each case padded to each of these lengths. */
   readonly promptTokens?: readonly number[] | undefined;
+  /** Seconds that the run goes on for, in the place of rounds. */
+  readonly for?: number | undefined;
   readonly maxTokens: number;
   /** Settings that were given, and are no defaults: they precede the job's own. */
   readonly stated?: readonly StatedSetting[];
@@ -70,6 +72,10 @@ export function benchCommand(): Command {
     .addOption(modelsOption())
     .addOption(endpointOption())
     .addOption(roundsOption(PLAN_DEFAULTS.rounds))
+    .addOption(
+      new Option("--for <time>", "go on for so long, e.g. 10m, instead of --rounds; finds a slowdown")
+        .argParser(parseDuration),
+    )
     .addOption(
       new Option("--warmup <n>", "maximum warm-up requests per candidate")
         .default(PLAN_DEFAULTS.warmup).argParser(
@@ -144,6 +150,18 @@ Exit codes: 0 done, 1 nothing could be measured or the disk is full, 2 wrong usa
     );
 }
 
+/**
+ * Seconds from a time such as `90s`, `10m` or `1.5h`.
+ *
+ * @throws {InvalidArgumentError} naming what it takes
+ */
+function parseDuration(text: string): number {
+  const [, number, unit = ""] = /^\s*(\d+(?:\.\d+)?)(s|m|h)\s*$/.exec(text) ?? [];
+  const seconds = Number(number ?? NaN) * (unit === "h" ? 3600 : unit === "m" ? 60 : 1);
+  if (seconds >= 1 && seconds <= 86_400) return seconds;
+  throw new InvalidArgumentError("Give a time from 1s to 24h, as in 90s, 10m or 1.5h.");
+}
+
 /** Without --prompts: a long prompt takes a while, and lengths are compared, not cases. */
 const CASES_BY_LENGTH = 6;
 
@@ -190,6 +208,9 @@ export function benchSettings(command: Command): BenchSettings {
   const from = (name: string) => command.getOptionValueSource(name);
   if (from("prompt") === "cli" && from("prompts") === "cli") {
     throw new UserError("--prompt and --prompts exclude each other: give one prompt, or a prompt set");
+  }
+  if (given.for !== undefined && (from("rounds") === "cli" || given.resume !== undefined)) {
+    throw new UserError("--for goes on for a time: leave out --rounds and --resume");
   }
   // A flag comes before a variable: --prompts before BENCH_PROMPT.
   const prompt = from("prompt") === "env" && from("prompts") === "cli" ? undefined : given.prompt;

@@ -23,7 +23,7 @@ export function runProgress(): RunProgress {
         const { plan, candidates } = event.info;
         const each = plan.rounds * plan.prompt_set.prompts.length;
         const before = [...event.done].filter((id) => id.startsWith("timed/")).length;
-        const tally = new Tally(each * candidates.length, before, each);
+        const tally = new Tally(each * candidates.length, before, each, plan.for_s);
         shown = Deno.stderr.isTerminal() ? bar(tally) : lines(tally);
       }
       shown?.event(event);
@@ -35,11 +35,17 @@ export function runProgress(): RunProgress {
 /** How many timed requests are done, and how many there will be. */
 class Tally {
   readonly #ofCandidate = new Map<string, number>();
-  readonly #startMs = realClock();
+  #startMs = realClock();
   readonly #before: number;
 
   /** @param each requests per candidate */
-  constructor(public total: number, public count: number, readonly each: number) {
+  constructor(
+    public total: number,
+    public count: number,
+    readonly each: number,
+    /** Seconds that the run goes on for, where the number of requests is open. */
+    readonly forS: number | undefined,
+  ) {
     this.#before = count;
   }
 
@@ -47,8 +53,20 @@ class Tally {
   get left(): string | null {
     const done = this.count - this.#before;
     if (done === 0) return null;
+    if (this.forS !== undefined) return `${Math.max(0, Math.ceil(this.forS - this.seconds))} s`;
     const seconds = Math.ceil(((realClock() - this.#startMs) / 1000 / done) * (this.total - this.count));
     return seconds < 120 ? `${seconds} s` : `${Math.ceil(seconds / 60)} min`;
+  }
+
+  get seconds(): number {
+    return (realClock() - this.#startMs) / 1000;
+  }
+
+  /** What a bar shows: requests, or seconds of a run for a time. */
+  get part(): { value: number; total: number; unit: string } {
+    return this.forS === undefined
+      ? { value: this.count, total: this.total, unit: "requests" }
+      : { value: Math.min(this.forS, Math.floor(this.seconds)), total: this.forS, unit: "s" };
   }
 
   add(event: SessionEvent): void {
@@ -57,6 +75,8 @@ class Tally {
       this.total -= Math.max(0, this.each - (this.#ofCandidate.get(event.candidate) ?? 0));
     }
     if (event.kind === "request" && event.phase === "timed") {
+      // The time of a run for a time begins after the warm-ups.
+      if (this.forS !== undefined && this.count === this.#before) this.#startMs = realClock();
       this.count++;
       this.#ofCandidate.set(event.candidate, (this.#ofCandidate.get(event.candidate) ?? 0) + 1);
     }
@@ -85,23 +105,25 @@ function textOf(event: SessionEvent): string {
 
 function bar(tally: Tally): RunProgress {
   const shown = new SingleBar({
-    format: "{bar} {value}/{total} requests{left}  {note}",
+    format: "{bar} {value}/{total} {unit}{left}  {note}",
     barsize: 12,
     stream: process.stderr,
     hideCursor: true,
     clearOnComplete: true,
     stopOnComplete: false,
   }, Presets.shades_classic);
-  shown.start(tally.total, tally.count, { note: "", left: "" });
+  const { unit } = tally.part;
+  shown.start(tally.part.total, tally.part.value, { note: "", left: "", unit });
   return {
     event(event) {
       tally.add(event);
-      shown.setTotal(tally.total);
+      const { value, total } = tally.part;
+      shown.setTotal(total);
       const left = tally.left === null ? "" : `, about ${tally.left} left`;
       // Some terminals don't report their width.
       const room = (Deno.consoleSize().columns || 80) - 1 - 12 -
-        ` ${tally.count}/${tally.total} requests${left}  `.length;
-      shown.update(tally.count, { note: terminalLine(textOf(event)).slice(0, Math.max(0, room)), left });
+        ` ${value}/${total} ${unit}${left}  `.length;
+      shown.update(value, { note: terminalLine(textOf(event)).slice(0, Math.max(0, room)), left, unit });
     },
     stop: () => shown.stop(),
   };
@@ -116,7 +138,8 @@ function lines(tally: Tally): RunProgress {
       const nowMs = realClock();
       if (event.kind !== "request" || nowMs - lastMs < LINE_EVERY_MS || tally.left === null) return;
       lastMs = nowMs;
-      console.error(`${tally.count} of ${tally.total} requests, about ${tally.left} left`);
+      const done = tally.forS === undefined ? `${tally.count} of ${tally.total}` : `${tally.count}`;
+      console.error(`${done} requests, about ${tally.left} left`);
     },
     stop: () => {},
   };

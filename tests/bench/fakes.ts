@@ -185,7 +185,11 @@ export function fakeCandidate(id: string, time: VirtualTime, behaviour: FakeBeha
 }
 
 /** A machine on which other programs use what `othersS` says, in processor seconds since the start. */
-export function fakeMachine(time: VirtualTime, othersS: (atMs: number) => number = () => 0): ReadMachine {
+export function fakeMachine(
+  time: VirtualTime,
+  othersS: (atMs: number) => number = () => 0,
+  temperatureC: (atMs: number) => number | null = () => null,
+): ReadMachine {
   return (): Promise<MachineReading> =>
     Promise.resolve({
       atMs: time.clock(),
@@ -193,7 +197,7 @@ export function fakeMachine(time: VirtualTime, othersS: (atMs: number) => number
       busyS: othersS(time.clock()),
       stealS: null,
       frequencyMhz: null,
-      temperatureC: null,
+      temperatureC: temperatureC(time.clock()),
     });
 }
 
@@ -263,6 +267,8 @@ export class MemorySink {
 export async function fakeSummary(
   behaviours: Record<string, FakeBehaviour>,
   changes: Partial<PlanInfo> = {},
+  temperatureC?: (atMs: number) => number | null,
+  watch?: (record: SampleRecord) => void,
 ): Promise<Summary> {
   const time = new VirtualTime();
   const candidates = Object.entries(behaviours).map(([id, behaviour]) => fakeCandidate(id, time, behaviour));
@@ -274,8 +280,9 @@ export async function fakeSummary(
     sink,
     clock: time.clock,
     sleep: time.sleep,
-    readMachine: fakeMachine(time),
+    readMachine: fakeMachine(time, undefined, temperatureC),
     signal: new AbortController().signal,
   });
-  return await summarizeRecords({ info: { ...info, status }, samples: sink.samples, answers: sink.answers });
+  const records = { info: { ...info, status }, samples: sink.samples, answers: sink.answers };
+  return await summarizeRecords(records, watch);
 }
