@@ -11,6 +11,7 @@ import { assertJob, headOf, headShape, jobPrompts, setOf, type WithFiles } from 
 import { type Prompt, type PromptSet, promptSet } from "./prompt.ts";
 import { isPromptfoo, promptfooCases, type ReadNamed } from "./promptfoo.ts";
 import {
+  assertText,
   type CaseTable,
   decodeData,
   folderTable,
@@ -257,6 +258,7 @@ async function openFile(path: string, note: Note | undefined): Promise<Opened> {
 function openText(path: string, note: Note | undefined): Opened {
   const kind = extname(path).toLowerCase();
   const bytes = readBytes(path, "the prompt set");
+  assertText(bytes, path);
   switch (kind) {
     case ".csv":
       return parseTable(decodeData(bytes, path, note), path);

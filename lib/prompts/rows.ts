@@ -44,18 +44,23 @@ export function throwFaults(source: string, faults: readonly string[], advice = 
 /** Bytes that Windows-1252 leaves undefined: a file with one of them is in yet another encoding. */
 const UNDEFINED_1252 = new Set([0x81, 0x8d, 0x8f, 0x90, 0x9d]);
 
-/**
- * The text of a file of data: UTF-8 or UTF-16 by its mark, else Windows-1252, as Excel saves CSV, with a note.
- *
- * @throws {UserError} for a workbook, and for text in any other encoding
- */
-export function decodeData(bytes: Uint8Array, source: string, note?: Note): string {
+/** Refuses the files that people take for text, with what to do. */
+export function assertText(bytes: Uint8Array, source: string): void {
   if (bytes[0] === 0x50 && bytes[1] === 0x4b && bytes[2] === 3) {
     throw new UserError(`${source} is a workbook (or another zip file): save the sheet as "CSV UTF-8"`);
   }
   if (new TextDecoder().decode(bytes.subarray(0, 4)) === "%PDF") {
     throw new UserError(`${source} is a PDF: save its text as .txt`);
   }
+}
+
+/**
+ * The text of a file of data: UTF-8 or UTF-16 by its mark, else Windows-1252, as Excel saves CSV, with a note.
+ *
+ * @throws {UserError} for a workbook, and for text in any other encoding
+ */
+export function decodeData(bytes: Uint8Array, source: string, note?: Note): string {
+  assertText(bytes, source);
   try {
     return decodeText(bytes, source);
   } catch (error) {
