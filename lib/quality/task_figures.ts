@@ -192,7 +192,7 @@ function callFigures(
   };
 }
 
-/** The most frequent of the expected answers: what needs no model. */
+/** The most frequent of the expected answers: what needs no model. Null where no two cases expect the same. */
 function constantAnswer(checks: readonly AnswerCheck[]): TaskFigures["baseline"] {
   const answers = checks.flatMap((check) => {
     const constant = constantFor(check);
@@ -200,7 +200,7 @@ function constantAnswer(checks: readonly AnswerCheck[]): TaskFigures["baseline"]
   });
   const [most] = [...Map.groupBy(answers, ({ key }) => key).values()].sort((a, b) => b.length - a.length);
   const [first] = most ?? [];
-  return most === undefined || first === undefined
+  return most === undefined || first === undefined || most.length < 2
     ? null
     : { what: first.what, share: most.length / answers.length };
 }

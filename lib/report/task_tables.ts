@@ -193,9 +193,18 @@ export function confusionTables({ candidates }: Pick<QualityReport, "candidates"
       const { confusion, check, task } = figures;
       if (confusion.given.length > MOST_LABELS || confusion.given.length < 2) return [];
       const several = tasks.filter((one) => one.task === task).length > 1;
-      return [confusionTable(confusion, `${id}${several ? `, ${check}` : ""}`)];
+      const shown = task === "tools" ? withoutEmptyColumns(confusion) : confusion;
+      return [confusionTable(shown, `${id}${several ? `, ${check}` : ""}`)];
     })
   );
+}
+
+/** Without the calls that were never made: a request may need any of many combinations. */
+function withoutEmptyColumns({ expected, given, counts }: ConfusionMatrix): ConfusionMatrix {
+  const kept = given.map((_, at) => at).filter((at) => counts.some((row) => (row[at] ?? 0) > 0));
+  const of = <Item>(items: readonly Item[]) =>
+    kept.flatMap((at) => items[at] === undefined ? [] : [items[at]]);
+  return { expected, given: of(given), counts: counts.map(of) };
 }
 
 function confusionTable({ expected, given, counts }: ConfusionMatrix, name: string): TaskTable {
@@ -208,15 +217,15 @@ function confusionTable({ expected, given, counts }: ConfusionMatrix, name: stri
     rows: [
       ...expected.map((label, at) => {
         const row = counts[at] ?? [];
-        return [
-          label,
-          ...row.map((count) => count === 0 ? "·" : String(count)),
-          percent(row[at] ?? 0, sum(row)),
-        ];
+        const right = row[given.indexOf(label)] ?? 0;
+        return [label, ...row.map((count) => count === 0 ? "·" : String(count)), percent(right, sum(row))];
       }),
       [
         "precision",
-        ...given.map((_, at) => at < expected.length ? percent(counts[at]?.[at] ?? 0, sum(column(at))) : ""),
+        ...given.map((label, at) => {
+          const row = expected.indexOf(label);
+          return row < 0 ? "" : percent(counts[row]?.[at] ?? 0, sum(column(at)));
+        }),
         "",
       ],
     ],
