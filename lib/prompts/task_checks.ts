@@ -120,3 +120,6 @@ const tests = z.strictObject({
  * - `tests`: the code in the answer passes the `tests`.
  */
 export const taskChecks = [label, record, calls, answer, quote, tests] as const;
+
+/** Their kinds: an answer that fails one of these where it is required scores 0, whatever else it does. */
+export const taskCheckKinds: ReadonlySet<string> = new Set(taskChecks.map(({ shape }) => shape.kind.value));

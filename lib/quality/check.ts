@@ -1,6 +1,7 @@
 /** Runs the checks of a prompt over an answer: deterministic, explained, the same today and tomorrow. */
 import { RE2JS } from "re2js";
 import type { AnswerCheck } from "../prompts/checks.ts";
+import { taskCheckKinds } from "../prompts/task_checks.ts";
 import type { Prompt } from "../prompts/prompts.ts";
 import { asciiDigits, bare, boxed, fencedBlock, latexText } from "./answer_text.ts";
 import { type GivenCall, scoreCalls } from "./calls_score.ts";
@@ -50,7 +51,10 @@ export interface CheckResult {
 
 /** An answer with all its checks. */
 export interface AnswerScore {
-  /** Weighted mean of the credits, 0 to 1; 0 where none of the checks can judge the answer. */
+  /**
+   * Weighted mean of the credits, 0 to 1; 0 where a required check of its task failed, and where none of the checks can
+   * judge the answer.
+   */
   readonly score: number;
   /** False where none of the checks can judge the answer. */
   readonly supported: boolean;
@@ -101,7 +105,12 @@ export function scoreAnswer(
   const judged = results.filter(({ supported }) => supported);
   if (judged.length === 0) return { score: 0, supported: false, passed: false, checks: results };
   const weight = judged.reduce((sum, result) => sum + result.weight, 0);
-  const score = judged.reduce((sum, result) => sum + result.weight * result.credit, 0) / weight;
+  const earned = judged.reduce((sum, result) => sum + result.weight * result.credit, 0) / weight;
+  // A record with a wrong amount earns nothing by its length or its quotation.
+  const taskFailed = judged.some(({ kind, required, passed }) =>
+    required && !passed && taskCheckKinds.has(kind)
+  );
+  const score = taskFailed ? 0 : earned;
   const required = judged.every((result) => result.passed || !result.required);
   // Weights such as 0.1 + 0.2 must not miss a mark that they reach.
   return { score, supported: true, passed: required && score >= passMark - 1e-12, checks: results };

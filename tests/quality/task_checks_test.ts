@@ -196,6 +196,17 @@ Deno.test("an empty answer is right for no case, tool calls without text are an 
   assert.deepEqual(scoreAnswer("", [one], nothing, 0.8, [{ name: "now", arguments: "{}" }]).passed, true);
 });
 
+Deno.test("an answer that fails the check of its task scores 0, whatever else it does", () => {
+  const checks = [
+    parsed({ kind: "answer", expected: ["42 days"] }),
+    parsed({ kind: "words", name: "short", weight: 3, max: 5 }),
+  ];
+  assert.equal(scoreAnswer("30 days", checks, nothing).score, 0);
+  assert.equal(scoreAnswer("Well, I would say it is 42 days", checks, nothing).score, 0.25);
+  const free = parsed({ kind: "answer", expected: ["42 days"], required: false });
+  assert.equal(scoreAnswer("30 days", [free, ...checks.slice(1)], nothing).score, 0.75);
+});
+
 Deno.test("answer: texts, numbers and choices", () => {
   const of = (check: Record<string, unknown>, answer: string) =>
     verdict(runCheck(parsed({ kind: "answer", ...check }), answer, nothing));
