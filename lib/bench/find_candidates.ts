@@ -204,13 +204,11 @@ async function makeLive(named: NamedCandidate, { options, request, machine, reso
   readonly machine: Machine;
   readonly resources: SessionResources;
 }): Promise<{ candidate: LiveCandidate; problem: string | null }> {
-  if (named.kind === "endpoint") {
-    const candidate = endpointCandidate(named, { ...options, ...probed(request.plan ?? {}, named) });
-    return { candidate, problem: null };
-  }
+  const probing = { ...options, ...probed(request.plan ?? {}, named) };
+  if (named.kind === "endpoint") return { candidate: endpointCandidate(named, probing), problem: null };
   try {
     const path = await candidateFile(named, { request, machine }, resources);
-    return { candidate: embeddedCandidate(named, path, options), problem: null };
+    return { candidate: embeddedCandidate(named, path, probing), problem: null };
   } catch (error) {
     resources.signal.throwIfAborted();
     if (!(error instanceof UserError)) throw error;

@@ -160,6 +160,7 @@ export function embeddedCandidate(
         engineKey(info),
         () => startModel(started, { denoPath, env, clock, signal }),
       );
+      await checkEngine(running, info, options, signal);
       const { chatTemplateNote } = running;
       if (chatTemplateNote !== null && !noted) note?.(`${info.id}: ${chatTemplateNote}`);
       noted = true;
@@ -201,6 +202,26 @@ export function embeddedCandidate(
       };
     },
   };
+}
+
+/**
+ * Sends a request of one token where the job needs what not every chat template or adapter can do.
+ *
+ * @throws {Error} with the engine's reason for refusing it
+ */
+async function checkEngine(
+  { endpoint, stop }: Pick<StartedModel, "endpoint" | "stop">,
+  { model_id: model }: CandidateInfo,
+  { clock, post, timeoutMs, settings = {}, needs = [] }: LiveCandidateOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  if (needs.length === 0 && settings.thinking === undefined) return;
+  const messages = [{ role: "user" as const, content: "Hello" }];
+  const request = { ...settings, model, messages, maxTokens: 1, temperature: 0 };
+  const trace = await timedRequest(endpoint, request, { clock, post, timeoutMs, signal });
+  if (trace.httpStatus === null || trace.httpStatus < 400) return;
+  await stop();
+  throw new Error(`unsupported: ${trace.reason}`);
 }
 
 /** How long an engine's end may take to be known after its connections broke, in ms. */

@@ -51,6 +51,11 @@ export async function openEngines(
     onEvent: (event) => tell(event, { metrics, note: resources.note ?? (() => {}) }),
   });
   const embedded = chosen.named.filter((named) => named.kind === "embedded");
+  for (const { info } of embedded.filter(({ info }) => info.request !== undefined)) {
+    resources.note?.(
+      `${info.id}: settings of requests are not applied here: clients send them with each request`,
+    );
+  }
   const models: GatewayModel[] = [];
   try {
     for (const named of embedded) {
