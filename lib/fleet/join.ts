@@ -82,7 +82,7 @@ export async function credentialsFor(
       signature: await signText(key, `${line.code} ${nats_key}`),
       statement,
     };
-    const answer = await connection.request(subjects.join, JSON.stringify(request), { timeout: 10_000 })
+    const answer = await connection.request(subjects.join, JSON.stringify(request), { timeout: 30_000 })
       .catch(
         (error) => {
           throw new UserError(`the hub at ${line.url} doesn't answer: ${reasonOf(error)}`, 1, {

@@ -156,7 +156,10 @@ class WatchedServer {
       }
       note(`The NATS server ended (${reason}); it is started again.`);
       await sleep(AGAIN_MS * (1 + quick));
-      if (!this.#isStopped) this.#server = await again();
+      if (this.#isStopped) return;
+      this.#server = await again();
+      // It may have been stopped while this one started.
+      if (this.#isStopped) await this.#server.stop();
     }
   }
 

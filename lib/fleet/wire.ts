@@ -163,7 +163,7 @@ export async function connectHub(
       // A network that is gone says nothing: it is noticed after two of these.
       pingInterval: 10_000,
       maxPingOut: 2,
-      timeout: 5000,
+      timeout: 20_000,
       wsFactory: (address) =>
         Promise.resolve({
           socket: client === undefined ? new WebSocket(address) : trusting(address, client),
