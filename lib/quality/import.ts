@@ -2,8 +2,8 @@
 import { csvLines, parseCsv } from "../csv.ts";
 import { UserError } from "../errors.ts";
 import type { RatingRecord } from "./ratings.ts";
-import { highestScore, lowestScore, rubrics } from "./rubric.ts";
-import { columnsOf, hashItem, type Marks, type SheetKey } from "./sheet.ts";
+import { highestScore, lowestScore } from "./rubric.ts";
+import { columnsOf, hashItem, type Marks, rubricOf, type SheetKey } from "./sheet.ts";
 
 /** A filled-in sheet, with the key it belongs to. */
 export interface FilledSheet {
@@ -75,15 +75,15 @@ function listed(faults: readonly string[]): string {
 type Columns = (row: readonly string[], title: string) => string;
 
 /** @throws {UserError} when the item or a score has no column */
-function columnsIn(header: readonly string[], { rubric }: SheetKey, name: string): Columns {
+function columnsIn(header: readonly string[], key: SheetKey, name: string): Columns {
   const titles = header.map((title) => title.trim().toLowerCase());
-  const missing = ["item", ...rubrics[rubric].dimensions.map((dimension) => dimension.name)]
+  const missing = ["item", ...rubricOf(key).dimensions.map((dimension) => dimension.name)]
     .filter((title) => !titles.includes(title));
   if (missing.length > 0) {
     const has = titles.filter((title) => title !== "").join(", ") || "no title";
     throw new UserError(
       `${name}, line 1: no column ${missing.join(", ")}; the columns are ${has}, ` +
-        `expected ${columnsOf(rubrics[rubric]).join(", ")}`,
+        `expected ${columnsOf(rubricOf(key)).join(", ")}`,
     );
   }
   const places = new Map(titles.map((title, at) => [title, at] as const).reverse());
@@ -110,7 +110,7 @@ function readRow(row: readonly string[], columns: Columns, key: SheetKey, seen: 
   }
   const scores: Record<string, number> = {};
   const missing: string[] = [];
-  for (const { name } of rubrics[key.rubric].dimensions) {
+  for (const { name } of rubricOf(key).dimensions) {
     const score = scoreOf(columns(row, name));
     if (score.kind === "fault") return { kind: "fault", fault: `${name} ${score.fault}` };
     if (score.kind === "none") missing.push(name);
@@ -135,7 +135,7 @@ export function readMarks(text: string, key: SheetKey, name: string): Map<string
     const item = columns(row, "item").trim();
     if (!key.items.some((one) => one.item === item)) continue;
     const scores: Record<string, number> = {};
-    for (const dimension of rubrics[key.rubric].dimensions) {
+    for (const dimension of rubricOf(key).dimensions) {
       const score = scoreOf(columns(row, dimension.name));
       if (score.kind === "fault") throw new UserError(`${name}: ${dimension.name} of ${item} ${score.fault}`);
       if (score.kind === "score") scores[dimension.name] = score.value;

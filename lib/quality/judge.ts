@@ -39,18 +39,24 @@ const system = "You grade answers by a rubric. You reply with JSON only. " +
 function task({ messages, aspects }: JudgedPrompt): string {
   const asked = messages.map(({ content }) => content).join("\n\n");
   const expected = aspects.map((aspect) => `- ${aspect}`).join("\n");
-  return `The task that was given:\n<task>\n${asked}\n</task>\n\nA good answer covers:\n${expected}\n\n`;
+  const covers = aspects.length === 0 ? "" : `A good answer covers:\n${expected}\n\n`;
+  return `The task that was given:\n<task>\n${asked}\n</task>\n\n${covers}`;
 }
 
 /**
  * What the judge is asked to rate one answer.
  *
- * @throws {UserError} for a prompt without aspects: there is nothing to rate by
+ * @throws {UserError} for a prompt without aspects, unless the job's own rubric says what is good
  */
-export function ratingMessages(prompt: JudgedPrompt, answer: string, { dimensions }: Rubric): ChatMessage[] {
-  if (prompt.aspects.length === 0) {
+export function ratingMessages(
+  prompt: JudgedPrompt,
+  answer: string,
+  { name, dimensions }: Rubric,
+): ChatMessage[] {
+  if (prompt.aspects.length === 0 && name !== "job") {
     throw new UserError(
-      `prompt "${prompt.id}" has no aspects: a judge needs to know what a good answer covers`,
+      `prompt "${prompt.id}" has no aspects: a judge needs to know what a good answer covers; give it aspects, or ` +
+        'the job a "rubric"',
     );
   }
   const scale = dimensions.map(({ name, question, one, five }) =>

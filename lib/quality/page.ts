@@ -10,8 +10,7 @@ import { decodeText } from "../text_file.ts";
 import { readMarks } from "./import.ts";
 import { pageMarkup } from "./page_markup.ts";
 import { score } from "./ratings.ts";
-import { rubrics } from "./rubric.ts";
-import { formatSheet, type Marks, type Sheet } from "./sheet.ts";
+import { formatSheet, type Marks, rubricOf, type Sheet } from "./sheet.ts";
 
 /** A change of one item. */
 const change = z.strictObject({
@@ -55,7 +54,7 @@ export function servePage(
   marks: ReadonlyMap<string, Marks>,
   { token, port }: { token: string; port: number },
 ): AnnotationPage {
-  const rubric = rubrics[sheet.key.rubric];
+  const rubric = rubricOf(sheet.key);
   const names = rubric.dimensions.map(({ name }) => name);
   const current = new Map(marks);
   const finished = Promise.withResolvers<void>();
@@ -123,7 +122,7 @@ async function saveChange(
       scores: { ...saved?.scores, ...scores },
       comment: comment ?? saved?.comment ?? "",
     });
-    await replaceFile(path, formatSheet(sheet.items, rubrics[sheet.key.rubric], current));
+    await replaceFile(path, formatSheet(sheet.items, rubricOf(sheet.key), current));
   } finally {
     await lock.unlock();
   }

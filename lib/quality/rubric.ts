@@ -1,4 +1,6 @@
 /** What people and a judge rate an answer by: whole numbers from 1 to 5 on each dimension. */
+import { z } from "zod";
+import { UserError } from "../errors.ts";
 
 export interface Dimension {
   readonly name: string;
@@ -13,7 +15,8 @@ export interface Rubric {
   readonly dimensions: readonly Dimension[];
 }
 
-export const rubricNames = ["fluency", "accuracy"] as const;
+/** `job`: the dimensions that the job itself states. */
+export const rubricNames = ["fluency", "accuracy", "job"] as const;
 export type RubricName = (typeof rubricNames)[number];
 
 export const lowestScore = 1;
@@ -30,7 +33,7 @@ export const highestScore = 5;
  * if (names !== "accuracy clarity completeness") throw new Error(names);
  * ```
  */
-export const rubrics: Readonly<Record<RubricName, Rubric>> = {
+export const rubrics: Readonly<Record<Exclude<RubricName, "job">, Rubric>> = {
   fluency: {
     name: "fluency",
     dimensions: [
@@ -78,3 +81,46 @@ export const rubrics: Readonly<Record<RubricName, Rubric>> = {
     ],
   },
 };
+
+const text = z.string().trim().min(1);
+const jobDimension = z.union([
+  text.transform((question) => ({ question, one: "not at all", five: "fully" })),
+  z.strictObject({ question: text, one: text, five: text }),
+]);
+const jobRubric = z.record(z.string().regex(/^[\w-]{1,40}$/), jobDimension)
+  .refine((dimensions) => Object.keys(dimensions).length > 0, { error: "at least one dimension" });
+
+/**
+ * The rubric of a name. That of a job is its `rubric`: by the name of each dimension a question, or
+ * `{ "question", "one", "five" }` with what a 1 and a 5 mean. Without a name it is the job's where it has one, else
+ * `fluency`.
+ *
+ * @param set the job
+ * @throws {UserError} where the job's rubric is asked for and there is none, or it has another shape
+ *
+ * @example
+ * ```ts
+ * const { dimensions } = rubricFor(undefined, { name: "mails", rubric: { tone: "Is it polite?" } });
+ * if (dimensions[0]?.question !== "Is it polite?") throw new Error("its own question");
+ * ```
+ */
+export function rubricFor(
+  name: RubricName | undefined,
+  set: { readonly name: string; readonly rubric: unknown },
+): Rubric {
+  const wanted = name ?? (set.rubric === null ? "fluency" : "job");
+  if (wanted !== "job") return rubrics[wanted];
+  if (set.rubric === null) {
+    throw new UserError(
+      `the job ${set.name} has no "rubric": give --rubric fluency or accuracy, or add one to it`,
+    );
+  }
+  const parsed = jobRubric.safeParse(set.rubric);
+  if (!parsed.success) {
+    throw new UserError(
+      `the rubric of the job ${set.name} is not an object of questions, as in {"tone": "Is it polite?"}, or of ` +
+        `{"question", "one", "five"}: ${z.prettifyError(parsed.error).replaceAll(/\s+/g, " ")}`,
+    );
+  }
+  return { name: "job", dimensions: Object.entries(parsed.data).map(([name, one]) => ({ name, ...one })) };
+}

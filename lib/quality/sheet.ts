@@ -22,6 +22,9 @@ const sheetKey = z.object({
   run_id: z.string(),
   annotator: z.string(),
   rubric: z.enum(rubricNames),
+  /** Those of a job's own rubric. */
+  dimensions: z.array(z.object({ name: z.string(), question: z.string(), one: z.string(), five: z.string() }))
+    .optional(),
   items: z.array(z.object({
     item: z.string(),
     /** Same prompt and same text are one item, whichever candidate gave it and however often. */
@@ -32,6 +35,11 @@ const sheetKey = z.object({
   })),
 });
 export type SheetKey = z.infer<typeof sheetKey>;
+
+/** What a sheet is rated by. */
+export function rubricOf({ rubric, dimensions = [] }: Pick<SheetKey, "rubric" | "dimensions">): Rubric {
+  return rubric === "job" ? { name: rubric, dimensions } : rubrics[rubric];
+}
 
 /** One item as the annotator sees it. */
 export interface SheetItem {
@@ -75,8 +83,9 @@ const widestCell = 32_000;
 export function makeSheet(
   answers: readonly AnswerRecord[],
   prompts: readonly Pick<Prompt, "id" | "messages" | "aspects">[],
-  { runId, annotator, rubric }: { runId: string; annotator: string; rubric: RubricName },
+  { runId, annotator, rubric: given }: { runId: string; annotator: string; rubric: RubricName | Rubric },
 ): Sheet {
+  const { name: rubric, dimensions } = typeof given === "string" ? rubricOf({ rubric: given }) : given;
   const seed = `${runId} ${annotator} ${rubric}`;
   const byText = Map.groupBy(
     answers.filter(({ content }) => visibleAnswer(content) !== ""),
@@ -106,6 +115,7 @@ export function makeSheet(
       run_id: runId,
       annotator,
       rubric,
+      ...(rubric === "job" ? { dimensions: dimensions.map((one) => ({ ...one })) } : {}),
       items: shuffled.map(({ shown, same, prompt_id }) => ({
         item: shown.item,
         answers: same.map(({ id, candidate }) => ({ id, candidate })),
@@ -178,7 +188,7 @@ export async function writeSheet(
   const sheetPath = path ?? join(folder, `${name}.csv`);
   try {
     await Deno.mkdir(folder, { recursive: true });
-    await Deno.writeTextFile(sheetPath, formatSheet(items, rubrics[key.rubric]), { createNew: true });
+    await Deno.writeTextFile(sheetPath, formatSheet(items, rubricOf(key)), { createNew: true });
     // The same run, annotator and rubric make the same items: an older key is this one.
     await replaceFile(join(folder, `${name}.json`), `${JSON.stringify(key, null, 2)}\n`);
   } catch (error) {

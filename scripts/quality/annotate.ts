@@ -16,7 +16,7 @@ import {
 
 interface AnnotateOptions {
   readonly annotator: string;
-  readonly rubric: RubricName;
+  readonly rubric?: RubricName;
   readonly sheet?: string;
   readonly page: boolean;
   readonly pairs: boolean;
@@ -39,8 +39,11 @@ function command() {
         .default("annotator-1").argParser(annotatorName),
     )
     .addOption(
-      new Option("--rubric <name>", "fluency, relevance, correctness; or accuracy, clarity, completeness")
-        .choices(["fluency", "accuracy"]).default("fluency"),
+      new Option(
+        "--rubric <name>",
+        "fluency, relevance, correctness; accuracy, clarity, completeness; or the job's own (default: the job's, " +
+          "else fluency)",
+      ).choices(["fluency", "accuracy", "job"]),
     )
     .addOption(
       new Option("--sheet <file>", "file of the sheet (default: in the run's folder)").argParser(
@@ -72,9 +75,10 @@ export async function annotate(args: readonly string[]): Promise<number> {
   const { makeSheet, sheetFolder, writeSheet } = await import("../../lib/quality/sheet.ts");
   const { promptsOfRun, readRecordedAnswers } = await import("../../lib/quality/recorded_answers.ts");
   const { info, requests, answers } = await readRecordedAnswers(folder);
-  const prompts = promptsOfRun(info, await promptSetOf(folder, options.prompts));
+  const set = await promptSetOf(folder, options.prompts);
+  const prompts = promptsOfRun(info, set);
   const good = requests.filter(({ status }) => status === "ok").flatMap(({ id }) => answers.get(id) ?? []);
-  const { annotator, rubric } = options;
+  const { annotator } = options;
   if (options.pairs) {
     const { makePairs } = await import("../../lib/quality/answer_pairs.ts");
     const candidates = info.candidates.map(({ id }) => id);
@@ -84,12 +88,14 @@ export async function annotate(args: readonly string[]): Promise<number> {
       options,
     );
   }
+  const { rubricFor } = await import("../../lib/quality/rubric.ts");
+  const rubric = rubricFor(options.rubric, set);
   const sheet = makeSheet(good, prompts, { runId: info.run_id, annotator, rubric });
-  const path = options.sheet ?? join(sheetFolder(folder), `${annotator}-${rubric}.csv`);
+  const path = options.sheet ?? join(sheetFolder(folder), `${annotator}-${rubric.name}.csv`);
   const there = await exists(path);
   if (!there || !options.page) await writeSheet(folder, sheet, path);
   if (options.page) return await page(sheet, path, folder, options);
-  if (options.json) printJson({ sheet: path, items: sheet.items.length, rubric });
+  if (options.json) printJson({ sheet: path, items: sheet.items.length, rubric: rubric.name });
   else {
     console.log(`${sheet.items.length} answers to rate: ${path}`);
     console.log(

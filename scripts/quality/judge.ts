@@ -25,7 +25,8 @@ function command() {
     )
     .addOption(endpointOption())
     .addOption(
-      new Option("--rubric <name>", "what to rate").choices(["fluency", "accuracy"]).default("fluency"),
+      new Option("--rubric <name>", "what to rate (default: by the job's own rubric, else fluency)")
+        .choices(["fluency", "accuracy", "job"]),
     )
     .addOption(
       new Option("--threshold <share>", "share of anchored pairs that the judge must rank correctly")

@@ -8,7 +8,7 @@ import { type Trial, tryJudge } from "../../lib/quality/judge_trial.ts";
 import { writeQuality } from "../../lib/quality/quality.ts";
 import { promptsOfRun, readRecordedAnswers, writeRunFile } from "../../lib/quality/recorded_answers.ts";
 import { addRatings, type DimensionAgreement, readRatings } from "../../lib/quality/ratings.ts";
-import { type RubricName, rubrics } from "../../lib/quality/rubric.ts";
+import { rubricFor, type RubricName } from "../../lib/quality/rubric.ts";
 import { interruptSignal, printJson, realClock } from "../cli.ts";
 import { openModel } from "../../lib/bench/session.ts";
 import { sessionResources } from "../session.ts";
@@ -19,7 +19,7 @@ import { terminalLine } from "../../lib/terminal_text.ts";
 export interface JudgeOptions {
   readonly judge: string;
   readonly endpoint?: readonly string[];
-  readonly rubric: RubricName;
+  readonly rubric?: RubricName;
   readonly threshold: number;
   readonly prompts?: string;
   readonly registry: string;
@@ -35,10 +35,11 @@ const REPLY_TOKENS = 64;
 
 /** Opens the judge, tries it, and lets it rate the run's answers; the exit code. */
 export async function judgeRun(folder: string, set: PromptSet, options: JudgeOptions): Promise<number> {
+  const rubric = rubricFor(options.rubric, set);
   const run = await readJudged(folder, set);
   const model = await openJudge(options.judge, set, { ...options, replyTokens: REPLY_TOKENS });
   try {
-    return await tryAndRate(new Judge(model.ask, rubrics[options.rubric]), model.id, {
+    return await tryAndRate(new Judge(model.ask, rubric), model.id, {
       folder,
       set,
       run,
@@ -77,13 +78,15 @@ async function tryAndRate(asked: Judge, id: string, { folder, set, run, options 
     threshold: options.threshold,
     onPair: progress("pairs of anchored answers"),
   });
-  const people = run.ratings.filter(({ source, rubric }) => source === "person" && rubric === options.rubric);
+  const people = run.ratings.filter(({ source, rubric }) =>
+    source === "person" && rubric === asked.rubric.name
+  );
   const ratedByPeople = new Set(people.map(({ answer }) => answer));
   const rate = (some: typeof answers) =>
     judgeAnswers(asked, some, prompts, { rater: id, onAnswer: progress("answers") });
   const common = await rate(asked.hopeless ? [] : answers.filter((answer) => ratedByPeople.has(answer.id)));
   const agreement = agreementWithPeople([...people, ...common.ratings], id);
-  const evidence = join(folder, `judge-${id.replaceAll(/[^\w.-]+/g, "_")}-${options.rubric}.json`);
+  const evidence = join(folder, `judge-${id.replaceAll(/[^\w.-]+/g, "_")}-${asked.rubric.name}.json`);
   await writeRunFile(evidence, `${JSON.stringify({ judge: id, ...trial, agreement }, null, 2)}\n`);
   if (!options.json) showTrial(id, trial, agreement);
   if (!trial.accepted) {

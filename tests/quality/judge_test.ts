@@ -4,7 +4,9 @@ import { loadPromptSet } from "../../lib/prompts/prompts.ts";
 import { type CallJudge, Judge, type JudgedPrompt, ratingMessages } from "../../lib/quality/judge.ts";
 import { anchoredPairs, tryJudge } from "../../lib/quality/judge_trial.ts";
 import { agreementWithPeople, judgeAnswers } from "../../lib/quality/judge_run.ts";
-import { rubrics } from "../../lib/quality/rubric.ts";
+import { ratingsOf, readSheet } from "../../lib/quality/import.ts";
+import { rubricFor, rubrics } from "../../lib/quality/rubric.ts";
+import { formatSheet, makeSheet, rubricOf } from "../../lib/quality/sheet.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
 
 const { prompts } = await loadPromptSet("prompts/meeting_notes.json");
@@ -132,4 +134,47 @@ Deno.test("an accepted judge rates each text once, and its agreement with people
   const people = ratings.map((rating) => ({ ...rating, source: "person" as const, rater: "ana" }));
   assert.ok(agreementWithPeople([...ratings, ...people], "m").every(({ alpha }) => alpha === 1));
   assert.deepEqual(agreementWithPeople(ratings, "m"), []);
+});
+
+Deno.test("a job's own rubric is what people and a judge rate by; without one it is fluency", () => {
+  const own = {
+    name: "mails",
+    rubric: { tone: "Is it polite?", facts: { question: "True?", one: "no", five: "yes" } },
+  };
+  const rubric = rubricFor(undefined, own);
+  assert.deepEqual(rubric.dimensions, [
+    { name: "tone", question: "Is it polite?", one: "not at all", five: "fully" },
+    { name: "facts", question: "True?", one: "no", five: "yes" },
+  ]);
+  assert.equal(rubricFor(undefined, { name: "notes", rubric: null }).name, "fluency");
+  assert.equal(rubricFor("accuracy", own).name, "accuracy", "the flag decides");
+  assert.throws(() => rubricFor("job", { name: "notes", rubric: null }), /notes has no "rubric"/);
+  assert.throws(() => rubricFor("job", { name: "notes", rubric: ["tone"] }), /is not an object of questions/);
+  const bare = {
+    id: "p",
+    messages: [{ role: "user" as const, content: "Write." }],
+    aspects: [],
+    reference: null,
+    anchors: [],
+  };
+  assert.match(
+    ratingMessages(bare, "Dear Ana", rubric)[1]?.content ?? "",
+    /- tone: Is it polite\? 1 = not at all; 5 = fully\./,
+  );
+  assert.throws(() => ratingMessages(bare, "Dear Ana", rubricFor("fluency", own)), /has no aspects/);
+  const answer = {
+    id: "1",
+    candidate: "a",
+    prompt_id: "p",
+    phase: "timed" as const,
+    round: 1,
+    content: "Dear Ana",
+    reasoning: "",
+  };
+  const sheet = makeSheet([answer], [bare], { runId: "run", annotator: "ana", rubric });
+  const filled = formatSheet(sheet.items, rubricOf(sheet.key)).replace(/,,,\s*$/, ",4,5,\n");
+  assert.deepEqual(ratingsOf(readSheet(filled, [sheet.key], { name: "sheet" }))[0]?.scores, {
+    tone: 4,
+    facts: 5,
+  });
 });
