@@ -127,7 +127,7 @@ function qualitySection(quality: QualityReport | null): string[] {
     ...markdownTaskTables(quality).flatMap(({ caption, head, rows, note, key }) => [
       `### ${escapeMarkdown(caption)}`,
       markdownTable(head, rows),
-      [...key.map(code), escapeMarkdown(note)].join("  \n"),
+      [...(key.length === 0 ? [] : [key.map(code).join(" · ")]), escapeMarkdown(note)].join("  \n"),
     ]),
   ];
 }

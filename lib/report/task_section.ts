@@ -81,7 +81,7 @@ function tableMarkup({ caption, head, rows, note }: TaskTable): Markup {
 }
 
 /** A table in Markdown is at most about this wide before the models at its head become letters. */
-const MARKDOWN_HEAD = 80;
+const MARKDOWN_HEAD = 110;
 
 /** The same tables for Markdown, with a key where letters stand for the models at the head. */
 export function markdownTaskTables(
