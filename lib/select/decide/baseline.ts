@@ -88,7 +88,9 @@ export function constantBaseline(
   const labels = checked.flatMap(({ checks }) =>
     checks.flatMap((one) => one.kind === "label" ? one.labels : [])
   );
-  const givenTo = new Map(["", ...labels].map((text) => [text, new Set<string>()]));
+  // Where tools may be called, saying anything and calling none is a constant answer too.
+  const wordsAlone = checked.some(({ checks }) => checks.some(({ kind }) => kind === "calls")) ? ["No."] : [];
+  const givenTo = new Map(["", ...wordsAlone, ...labels].map((text) => [text, new Set<string>()]));
   for (const { prompt, text } of answers) {
     const to = givenTo.get(text) ?? new Set<string>();
     if (givenTo.size < MOST_CONSTANTS || givenTo.has(text)) givenTo.set(text, to.add(prompt));
