@@ -18,12 +18,12 @@ import {
   type LiveCandidate,
   type LiveCandidateOptions,
   orderThatFits,
-  SharedEngines,
 } from "./live_candidate.ts";
 import { modelFiles } from "./model_file.ts";
 import { type NamedCandidate, resolveAgain, resolveCandidates, runsInEngine } from "./named_candidate.ts";
 import { PLAN_DEFAULTS } from "./plan.ts";
 import type { PlanInfo } from "./records.ts";
+import { SharedEngines } from "./shared_engines.ts";
 
 export type { CandidatePlan, CandidateRequest, SessionResources } from "./candidate_request.ts";
 

@@ -1,6 +1,7 @@
 /** Request settings of jobs and candidates: what is sent, what is recorded, and what is refused with a reason. */
 import assert from "node:assert/strict";
-import { type LiveCandidate, SharedEngines } from "../../lib/bench/live_candidate.ts";
+import type { LiveCandidate } from "../../lib/bench/live_candidate.ts";
+import { SharedEngines } from "../../lib/bench/shared_engines.ts";
 import { resolveAgain, resolveCandidates, type ResolveFrom } from "../../lib/bench/named_candidate.ts";
 import type { AnswerRecord, PlanInfo, RunInfo } from "../../lib/bench/records.ts";
 import { runBench } from "../../lib/bench/run.ts";
