@@ -350,6 +350,8 @@ export const planInfo = z.object({
   stream: z.boolean().optional(),
   /** Answers of exactly `max_tokens` tokens were requested, where the endpoint supports that. */
   fixed_output: z.boolean().optional(),
+  /** False where disturbed blocks are not made up for: the run has exactly the planned rounds. */
+  repeat_disturbed: z.boolean().optional(),
   /** `interleaved`, or `by model` where the models don't fit in memory together. */
   order: z.enum(["interleaved", "by model"]),
 });

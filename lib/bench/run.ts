@@ -149,8 +149,8 @@ class Run {
    * answers are collected, a busy machine makes them late, not different. A run for a time ends with its time.
    */
   get #repeatable(): boolean {
-    const { order, prefix, for_s } = this.#plan;
-    return order === "interleaved" && prefix !== "as is" && for_s === undefined;
+    const { order, prefix, for_s, repeat_disturbed } = this.#plan;
+    return order === "interleaved" && prefix !== "as is" && for_s === undefined && repeat_disturbed !== false;
   }
 
   #makeUp(stretch: Stretch): Stretch {

@@ -46,6 +46,8 @@ export interface SessionPlan {
   readonly stream?: boolean;
   /** Asks for answers of exactly `maxTokens`, where the endpoint supports that. */
   readonly fixedOutput?: boolean;
+  /** Whether disturbed blocks are made up for. @default true */
+  readonly repeatDisturbed?: boolean;
   /** Settings that a flag stated: they precede the job's own. */
   readonly stated?: readonly StatedSetting[];
   /** Only of a race. */
@@ -95,6 +97,7 @@ export function planInfo(plan: SessionPlan, order: PlanInfo["order"]): PlanInfo 
     slo: plan.slo ?? null,
     ...(stream ? {} : { stream: false }),
     ...(fixedOutput ? { fixed_output: true } : {}),
+    ...(plan.repeatDisturbed === false ? { repeat_disturbed: false } : {}),
     order,
   };
 }

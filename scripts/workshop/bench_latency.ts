@@ -16,7 +16,7 @@
  */
 import { Option } from "commander";
 import { commaList, modelsOption, printJson, roundsOption, runCli } from "../cli.ts";
-import { atHand, measureModels, type MeasuringOptions, mirrorCommand, onePrompt } from "./measuring.ts";
+import { measureModels, type MeasuringOptions, mirrorCommand, onePrompt, smallInstead } from "./measuring.ts";
 
 interface Options extends MeasuringOptions {
   readonly models: string[];
@@ -26,7 +26,7 @@ interface Options extends MeasuringOptions {
 }
 
 await runCli(async () => {
-  const options = mirrorCommand("bench_latency")
+  const command = mirrorCommand("bench_latency")
     .addOption(modelsOption().argParser(commaList).default(["phi-4-mini", "qwen2.5-7b", "deepseek-r1-7b"]))
     .option("--prompt <text>", "prompt", "Explain edge AI in one sentence.")
     .addOption(roundsOption(1))
@@ -37,18 +37,19 @@ await runCli(async () => {
       ])
         .default("newer"),
     )
-    .parse(Deno.args, { from: "user" })
-    .opts<Options>();
+    .parse(Deno.args, { from: "user" });
+  const options = command.opts<Options>();
 
   const { models, prompt, rounds, prefix, edition } = options;
   const timeoutS = edition === "newer" ? 30 : 60;
   const plan = await onePrompt(prompt, { rounds, maxTokens: 64, temperature: 0, prefix, timeoutS });
-  const { summary } = await measureModels(models, plan, options, atHand("BENCH_MODELS"));
+  const hint = smallInstead(command, "models", "BENCH_MODELS");
+  const { summary, names } = await measureModels(models, plan, options, hint);
   const rows = summary.candidates.map((row, at) => {
     const mean = row.latency_s.mean;
     const ok = mean !== null;
     return {
-      model: models[at] ?? row.alias,
+      model: names[at] ?? row.alias,
       latency_sec: ok ? Math.round(1000 * mean) / 1000 : null,
       ...(edition === "older" ? {} : { response: row.sample_answer, status: ok ? "success" : "error" }),
       ...(ok ? {} : { error: row.reason ?? row.status }),

@@ -20,18 +20,18 @@
  *   BENCH_MODELS=smollm2-135m,gemma-3-270m BENCH_ROUNDS=20 deno task workshop:benchmark_oss_models
  */
 import { modelsOption, printJson, promptOption, roundsOption, runCli } from "../cli.ts";
-import { atHand, benchmark, type BenchmarkOptions, mirrorCommand, streamOption } from "./measuring.ts";
+import { benchmark, type BenchmarkOptions, mirrorCommand, smallInstead, streamOption } from "./measuring.ts";
 
 await runCli(async () => {
-  const options = mirrorCommand("benchmark_oss_models")
+  const command = mirrorCommand("benchmark_oss_models")
     .addOption(modelsOption().default(["phi-4-mini", "qwen2.5-0.5b"]))
     .addOption(roundsOption(3))
     .addOption(promptOption().default("Explain retrieval augmented generation briefly."))
     .addOption(streamOption())
-    .parse(Deno.args, { from: "user" })
-    .opts<BenchmarkOptions>();
+    .parse(Deno.args, { from: "user" });
+  const options = command.opts<BenchmarkOptions>();
   console.error(`[INFO] Benchmarking ${options.models.length} models with ${options.rounds} rounds each`);
-  const rows = await benchmark(options, atHand("BENCH_MODELS"));
+  const rows = await benchmark(options, smallInstead(command, "models", "BENCH_MODELS"));
   console.error("[BENCHMARK RESULTS]");
   printJson(rows);
   return rows.some((row) => row.rounds_ok > 0) ? 0 : 1;

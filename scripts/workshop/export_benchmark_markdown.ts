@@ -15,7 +15,7 @@
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import { workshopMarkdown } from "../../lib/report/workshop_fields.ts";
 import { modelsOption, promptOption, roundsOption, runCli } from "../cli.ts";
-import { atHand, benchmark, type BenchmarkOptions, mirrorCommand, streamOption } from "./measuring.ts";
+import { benchmark, type BenchmarkOptions, mirrorCommand, smallInstead, streamOption } from "./measuring.ts";
 
 interface Options extends BenchmarkOptions {
   readonly output: string;
@@ -23,17 +23,17 @@ interface Options extends BenchmarkOptions {
 }
 
 await runCli(async () => {
-  const options = mirrorCommand("export_benchmark_markdown")
-    .addOption(modelsOption().makeOptionMandatory())
-    .addOption(promptOption().makeOptionMandatory())
+  const command = mirrorCommand("export_benchmark_markdown")
+    .addOption(modelsOption().default(["phi-4-mini", "qwen2.5-0.5b"]))
+    .addOption(promptOption().default("Explain retrieval augmented generation briefly."))
     .addOption(roundsOption(3))
     .addOption(streamOption())
     .option("--output <file>", "the Markdown file", "benchmark_report.md")
     .option("--json <file>", "the JSON file", "benchmark_report.json")
     .option("--fail-on-empty", "accepted for compatibility: exit code 1 if nothing was measured")
-    .parse(Deno.args, { from: "user" })
-    .opts<Options>();
-  const rows = await benchmark(options, atHand("--models"));
+    .parse(Deno.args, { from: "user" });
+  const options = command.opts<Options>();
+  const rows = await benchmark(options, smallInstead(command, "models", "BENCH_MODELS"));
   await writeText(options.json, `${JSON.stringify(rows, null, 2)}\n`);
   await writeText(options.output, workshopMarkdown(rows));
   console.log(`Wrote ${options.output} and ${options.json}`);

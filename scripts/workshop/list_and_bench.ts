@@ -15,7 +15,14 @@
  *   deno task workshop:list_and_bench --model smollm2-135m
  */
 import { jsonOption, printJson, runCli } from "../cli.ts";
-import { measureModels, type MeasuringOptions, mirrorCommand, onePrompt } from "./measuring.ts";
+import {
+  isDefault,
+  measureModels,
+  type MeasuringOptions,
+  mirrorCommand,
+  onePrompt,
+  SMALL_MODELS,
+} from "./measuring.ts";
 import { sessionResources } from "../session.ts";
 
 interface Options extends MeasuringOptions {
@@ -25,14 +32,17 @@ interface Options extends MeasuringOptions {
 }
 
 await runCli(async () => {
-  const options = mirrorCommand("list_and_bench")
+  const command = mirrorCommand("list_and_bench")
     .option("--model <name>", "model to run", "phi-4-mini")
     .option("--prompt <text>", "prompt", "Explain edge AI in one sentence.")
     .addOption(jsonOption())
-    .parse(Deno.args, { from: "user" })
-    .opts<Options>();
+    .parse(Deno.args, { from: "user" });
+  const options = command.opts<Options>();
   const show = (line: string) => options.json === true ? console.error(line) : console.log(line);
-  const hint = { remedy: "run one that is downloaded: --model smollm2-135m" };
+  const hint = {
+    remedy: "run one that is downloaded: --model smollm2-135m",
+    instead: isDefault(command, "model") ? SMALL_MODELS.slice(0, 1) : null,
+  };
 
   const { registry, store } = await sessionResources(options);
   const { findServices } = await import("../../lib/services/discovery.ts");
@@ -54,10 +64,10 @@ await runCli(async () => {
 
   const { prompt, prefix } = options;
   const plan = await onePrompt(prompt, { rounds: 1, warmup: 0, maxTokens: 120, temperature: 0.2, prefix });
-  const { summary } = await measureModels([options.model], plan, options, hint);
+  const { summary, names } = await measureModels([options.model], plan, options, hint);
   const [row] = summary.candidates;
   const figures = {
-    model: options.model,
+    model: names[0] ?? options.model,
     device: row?.device ?? null,
     load_s: row?.load_s ?? null,
     first_token_sec: row?.ttft_s.mean ?? null,
@@ -77,6 +87,7 @@ await runCli(async () => {
     });
   } else {
     for (const [name, value] of Object.entries(figures)) {
+      if (name === "error" && value === null) continue;
       show(`${name.padEnd(16)} ${typeof value === "number" ? value.toFixed(3) : value ?? "not known"}`);
     }
   }

@@ -32,15 +32,28 @@ export function mirrorCommand(name: string): Command {
     .addOption(storeOption());
 }
 
-/** What a mirror proposes where the workshop's own models can't be had: two that the registries ship. */
-export const atHand = (variable: string): Hint => ({
-  remedy: `run two that are small: set ${variable}=smollm2-135m,gemma-3-270m`,
-});
+/** Two small models that the registry ships. */
+export const SMALL_MODELS: readonly string[] = ["smollm2-135m", "gemma-3-270m"];
 
 /** How to go on without a model that is not there. */
 export interface Hint {
+  /** What the message proposes. */
   readonly remedy: string;
+  /** What is measured instead where nobody chose the models: the workshop's own are large. Null where somebody did. */
+  readonly instead: readonly string[] | null;
 }
+
+/** The hint of a mirror whose models are the sample's unless `option` or its environment variable names others. */
+export function smallInstead(command: Command, option: string, variable: string): Hint {
+  return {
+    remedy: `run two that are small: set ${variable}=${SMALL_MODELS.join(",")}`,
+    instead: isDefault(command, option) ? SMALL_MODELS : null,
+  };
+}
+
+/** Whether an option has its default value: neither a flag nor an environment variable set it. */
+export const isDefault = (command: Command, option: string) =>
+  ["default", undefined].includes(command.getOptionValueSource(option));
 
 /** Options that `benchmark_oss_models` and `export_benchmark_markdown` share. */
 export interface BenchmarkOptions extends MeasuringOptions {
@@ -59,42 +72,54 @@ export const streamOption = () =>
 export async function benchmark(options: BenchmarkOptions, hint: Hint): Promise<BenchmarkRow[]> {
   const { models: names, prompt, rounds, stream, prefix } = options;
   const plan = onePrompt(prompt, { rounds, maxTokens: 120, temperature: 0.2, prefix });
-  const { summary, run } = await measureModels(names, await plan, options, hint);
-  return benchmarkRows(summary, run.candidates, { names, disturbed: new Set(run.disturbed.keys()), stream });
+  const { summary, run, names: measured } = await measureModels(names, await plan, options, hint);
+  return benchmarkRows(summary, run.candidates, {
+    names: measured,
+    disturbed: new Set(run.disturbed.keys()),
+    stream,
+  });
 }
 
 /** What the samples leave open is the same for all mirrors. */
 export async function onePrompt(prompt: string, plan: Omit<SessionPlan, "prompts">): Promise<SessionPlan> {
   const { singlePrompt } = await import("../../lib/prompts/prompts.ts");
-  return { warmup: 1, timeoutS: 300, prompts: singlePrompt(prompt), ...plan };
+  return { warmup: 1, timeoutS: 300, prompts: singlePrompt(prompt), repeatDisturbed: false, ...plan };
 }
 
-/** Measures the named models by the sample's plan; progress goes to stderr, records to the run's folder. */
+/**
+ * Measures the named models by the sample's plan, exactly as many rounds as it states; progress goes to stderr, records to
+ * the run's folder.
+ *
+ * @returns the run, and the names of the models that were measured
+ */
 export async function measureModels(
   names: readonly string[],
   plan: SessionPlan,
   options: MeasuringOptions,
   hint: Hint,
-): Promise<FinishedRun> {
+): Promise<FinishedRun & { readonly names: readonly string[] }> {
   const { runSession } = await import("../../lib/bench/session.ts");
   const { sessionResources } = await import("../session.ts");
-  const run = await runSession({ names, plan, downloads: "small" }, await sessionResources(options), {
-    out: options.out,
-    now: new Date(),
-    random: Math.random,
-    onEvent: (event) => show(event),
-  }).catch((error: unknown) => {
-    throw withHint(error, hint);
-  });
+  let run: FinishedRun;
+  try {
+    run = await runSession({ names, plan, downloads: "small" }, await sessionResources(options), {
+      out: options.out,
+      now: new Date(),
+      random: Math.random,
+      onEvent: (event) => show(event),
+    });
+  } catch (error) {
+    if (!(error instanceof UserError && /is not downloaded/.test(error.message))) throw error;
+    const { remedy, instead } = hint;
+    if (instead === null) {
+      throw new UserError(`${error.message}, or ${remedy}`, error.exitCode, { cause: error });
+    }
+    console.error(`[WARN] ${error.message}`);
+    console.error(`[INFO] Measuring ${instead.join(" and ")} instead`);
+    return await measureModels(instead, plan, options, { remedy, instead: null });
+  }
   console.error(`[INFO] Every request is kept in ${run.folder}\n`);
-  return run;
-}
-
-/** The workshop's own models are large: where they can't be had, the message says what to run instead. */
-function withHint(error: unknown, { remedy }: Hint): unknown {
-  return error instanceof UserError && /is not downloaded/.test(error.message)
-    ? new UserError(`${error.message}, or ${remedy}`, error.exitCode, { cause: error })
-    : error;
+  return { ...run, names };
 }
 
 function show(event: SessionEvent): void {

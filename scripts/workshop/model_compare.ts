@@ -16,7 +16,14 @@
  */
 import { Option } from "commander";
 import { printJson, runCli, wholeNumber } from "../cli.ts";
-import { measureModels, type MeasuringOptions, mirrorCommand, onePrompt } from "./measuring.ts";
+import {
+  isDefault,
+  measureModels,
+  type MeasuringOptions,
+  mirrorCommand,
+  onePrompt,
+  SMALL_MODELS,
+} from "./measuring.ts";
 
 interface Options extends MeasuringOptions {
   readonly slm: string;
@@ -28,7 +35,7 @@ interface Options extends MeasuringOptions {
 const note = "one request each: a look at the answers, not a measurement of speed";
 
 await runCli(async () => {
-  const options = mirrorCommand("model_compare")
+  const command = mirrorCommand("model_compare")
     .addOption(new Option("--slm <name>", "small model").env("SLM_ALIAS").default("phi-4-mini"))
     .addOption(new Option("--llm <name>", "larger model").env("LLM_ALIAS").default("qwen2.5-7b"))
     .addOption(
@@ -39,13 +46,17 @@ await runCli(async () => {
       new Option("--retries <n>", "retries after a failure").env("COMPARE_RETRIES").default(0)
         .argParser(wholeNumber(0, 10)),
     )
-    .parse(Deno.args, { from: "user" })
-    .opts<Options>();
+    .parse(Deno.args, { from: "user" });
+  const options = command.opts<Options>();
 
   const { prompt, prefix } = options;
-  const remedy = "compare two small ones: set SLM_ALIAS=smollm2-135m and LLM_ALIAS=gemma-3-270m";
+  const hint = {
+    remedy: "compare two small ones: set SLM_ALIAS=smollm2-135m and LLM_ALIAS=gemma-3-270m",
+    instead: isDefault(command, "slm") && isDefault(command, "llm") ? SMALL_MODELS : null,
+  };
   const results = new Map<string, Result>();
-  let names = [options.slm, options.llm];
+  let names: readonly string[] = [options.slm, options.llm];
+  let compared = names;
   for (let attempt = 1; attempt <= 1 + options.retries && names.length > 0; attempt++) {
     const plan = await onePrompt(prompt, {
       rounds: 1,
@@ -54,14 +65,17 @@ await runCli(async () => {
       prefix,
       seed: attempt,
     });
-    const { summary } = await measureModels(names, plan, options, { remedy });
+    const measured = await measureModels(names, plan, options, hint);
+    const { summary } = measured;
+    names = measured.names;
+    if (attempt === 1) compared = names;
     for (const [at, row] of summary.candidates.entries()) {
       const alias = names[at] ?? row.alias;
       results.set(alias, resultOf(alias, row, attempt));
     }
     names = names.filter((name) => results.get(name)?.error !== undefined);
   }
-  const list = [...new Set([options.slm, options.llm])].flatMap((name) => results.get(name) ?? []);
+  const list = [...new Set(compared)].flatMap((name) => results.get(name) ?? []);
   printJson(list);
   return list.some(({ error }) => error === undefined) ? 0 : 1;
 });

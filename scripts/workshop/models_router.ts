@@ -18,7 +18,7 @@
 import { commaList, printJson, runCli } from "../cli.ts";
 import { makeRouter, type RoutedModel } from "../../lib/select/route/router.ts";
 import { DEFAULT_INTENTS } from "../../lib/select/route/intent.ts";
-import { type MeasuringOptions, mirrorCommand } from "./measuring.ts";
+import { type MeasuringOptions, mirrorCommand, SMALL_MODELS } from "./measuring.ts";
 import { availableModels, findModels, planByTag } from "./routing.ts";
 
 /** The sample's catalogue, by its priority numbers. */
@@ -49,8 +49,13 @@ await runCli(async () => {
     )
     .parse(Deno.args, { from: "user" });
   const options = command.opts<Options>();
-  const catalog = options.models === undefined ? CATALOG : await tagged(options.models, options.registry);
-  const models = await findModels(catalog.map(({ id }) => id), options);
+  let catalog = options.models === undefined ? CATALOG : await tagged(options.models, options.registry);
+  let models = await findModels(catalog.map(({ id }) => id), options);
+  if (options.models === undefined && models.names.length === 0) {
+    console.error(`[INFO] Routing between ${SMALL_MODELS.join(" and ")} instead`);
+    catalog = await tagged(SMALL_MODELS, options.registry);
+    models = await findModels(SMALL_MODELS, options);
+  }
   try {
     const routed = availableModels(catalog, models);
     if (routed.length === 0) {

@@ -22,7 +22,7 @@ import { reasonOf, UserError } from "../../lib/errors.ts";
 import { makeRouter, type RoutedModel } from "../../lib/select/route/router.ts";
 import { type Intent, intentName } from "../../lib/select/route/intent.ts";
 import { printJson, runCli } from "../cli.ts";
-import { type MeasuringOptions, mirrorCommand } from "./measuring.ts";
+import { isDefault, type MeasuringOptions, mirrorCommand, SMALL_MODELS } from "./measuring.ts";
 import { availableModels, findModels, planByTag } from "./routing.ts";
 
 const toolSchema = z.strictObject({
@@ -77,14 +77,23 @@ await runCli(async () => {
     .parse(Deno.args, { from: "user" });
   const options = command.opts<Options>();
   const prompt = command.args.join(" ") || "Write three benefits of on-device AI in JSON format.";
-  const tools = toolsOf(options);
+  let tools = toolsOf(options);
   if (options.tool !== undefined && tools[options.tool] === undefined) {
     throw new UserError(
       `--tool ${options.tool}: there is no such tool: give ${Object.keys(tools).join(", ")}`,
     );
   }
+  let models = await findModels(modelsOf(tools).map(({ id }) => id), options);
+  const chosen = ["general", "reasoning", "code", "creative", "tools"].some((one) =>
+    !isDefault(command, one)
+  );
+  if (models.names.length === 0 && !chosen) {
+    const [general = "", other = ""] = SMALL_MODELS;
+    console.error(`[INFO] Using ${general} and ${other} instead`);
+    tools = toolsOf({ ...options, general, reasoning: other, code: general, creative: other });
+    models = await findModels(SMALL_MODELS, options);
+  }
   const routed = modelsOf(tools);
-  const models = await findModels(routed.map(({ id }) => id), options);
   try {
     console.error(
       `[INFO] Available models: ${models.names.join(", ") || "none"}; tools: ${
