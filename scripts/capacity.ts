@@ -127,7 +127,9 @@ await runCli(async () => {
       now: new Date(),
       random: Math.random,
       onLevel: (candidate, load, level) => {
-        const at = load.kind === "users" ? `${load.users} users` : `${load.perS.toFixed(3)} requests/s`;
+        const at = load.kind === "users"
+          ? `${load.users} ${load.users === 1 ? "user" : "users"}`
+          : `${load.perS.toFixed(3)} requests/s`;
         console.error(
           `${candidate}: ${at}: ${level.verdict} (${level.met} of ${level.n} within the limits)` +
             (level.saturated ? ", saturated" : ""),

@@ -159,7 +159,7 @@ export async function measureLevel(
   }
   const records = requests.filter((one) => one !== undefined);
   const counted = records.slice(skipped, skipped + checked);
-  const level = levelOf(load, counted, limits, { ...context, thinks });
+  const level = levelOf(load, counted, limits, { ...context, thinks: thinks.slice(skipped) });
   const grows = load.kind === "rate" && level.saturated;
   return { level: { ...level, verdict: grows ? "misses" : verdict.found ?? "not shown" }, records };
 }
@@ -218,12 +218,13 @@ function levelOf(
   load: Load,
   requests: readonly RequestRecord[],
   limits: LoadLimits,
-  { aloneS, thinks }: { aloneS: number | null; thinks: readonly number[] },
+  { aloneS, thinkS, thinks }: { aloneS: number | null; thinkS: number; thinks: readonly number[] },
 ): Omit<LoadLevel, "verdict"> {
   const good = requests.filter(({ status }) => status === "ok");
   const met = requests.filter((record) => meetsLimits(record, limits)).length;
   // The first quarter fills the queue; what is due and completes after it shows whether the queue grows.
-  const from = requests[Math.floor(requests.length / 4)]?.due_ms ?? 0;
+  const quarter = Math.floor(requests.length / 4);
+  const from = requests[quarter]?.due_ms ?? 0;
   const to = requests.at(-1)?.due_ms ?? 0;
   const seconds = Math.max((to - from) / 1000, 1e-9);
   const came = requests.filter(({ due_ms }) => due_ms > from && due_ms <= to).length;
@@ -231,19 +232,24 @@ function levelOf(
     .length;
   const latency = figureOf(good.map(latencyS));
   const wouldBe = load.kind === "users"
-    ? load.users * seconds / (mean(thinks) + (aloneS ?? latency.mean ?? 0))
+    ? load.users * seconds /
+      (mean(thinks.slice(quarter + 1, requests.length)) + (aloneS ?? latency.mean ?? 0))
     : came;
-  const completed_per_s = completed / seconds;
+  // A single user was not made to think: what one who does would send.
+  const isAlone = load.kind === "users" && load.users === 1;
+  const perRequestS = thinkS + (latency.mean ?? 0);
+  const wouldSend = isAlone && perRequestS > 0 ? 1 / perRequestS : wouldBe / seconds;
+  const completed_per_s = isAlone ? wouldSend * good.length / requests.length : completed / seconds;
   return {
     load: load.kind === "users" ? load.users : load.perS,
     n: requests.length,
     failed: requests.length - good.length,
     met,
     ...boundsFor(requests, limits),
-    due_per_s: wouldBe / seconds,
+    due_per_s: wouldSend,
     completed_per_s,
     goodput_per_s: good.length === 0 ? 0 : completed_per_s * met / good.length,
-    saturated: aloneS !== null && completed < SATURATED_BELOW * wouldBe,
+    saturated: !isAlone && aloneS !== null && completed < SATURATED_BELOW * wouldBe,
     latency_s: latency,
     ttft_s: figureOf(good.map(ttftS)),
     tpot_s: figureOf(good.map(tpotS)),

@@ -63,18 +63,18 @@ export function curvePlot(series: readonly CurveSeries[], options: CurveOptions)
     plot: {
       marginLeft: 52,
       marginRight: 22,
-      marginTop: 30,
+      marginTop: 14 + 13 * marks.length,
       marginBottom: 40,
       x: {
         type: xScale,
-        ...(xScale === "log" ? { base: 2, ticks: spread(xs, 7) } : { ticks: 6 }),
-        tickFormat: (value: number) => value >= 1000 ? value.toLocaleString("en-GB") : shortNumber(value),
-        label: `${options.x} →`,
+        ...(xScale === "log" ? { base: 2, ticks: spread(xs) } : { ticks: 6 }),
+        tickFormat: (value: number) =>
+          value >= 1000 ? Math.round(value).toLocaleString("en-GB") : shortNumber(value),
+        label: `${options.x} →   (upwards: ${options.y})`,
         labelArrow: "none",
       },
       y: {
-        label: `↑ ${options.y}`,
-        labelArrow: "none",
+        label: null,
         grid: true,
         ticks: 5,
         nice: true,
@@ -95,7 +95,15 @@ export function curvePlot(series: readonly CurveSeries[], options: CurveOptions)
           }),
         ]),
         Plot.ruleX(marks, { x: "x", stroke: alertColor, strokeDasharray: "2 2" }),
-        Plot.text(marks, { x: "x", text: "name", frameAnchor: "top", dy: -10, lineAnchor: "bottom" }),
+        ...marks.map((mark, at) =>
+          Plot.text([mark], {
+            x: "x",
+            text: "name",
+            frameAnchor: "top",
+            dy: -4 - 13 * at,
+            lineAnchor: "bottom",
+          })
+        ),
         Plot.ruleX(barred, {
           x: "x",
           y1: "low",
@@ -118,10 +126,14 @@ export function curvePlot(series: readonly CurveSeries[], options: CurveOptions)
   });
 }
 
-/** At most so many of the values, the ends among them. */
-function spread(values: readonly number[], most: number): number[] {
-  const step = Math.ceil(values.length / most);
-  return values.filter((_, at) => at % step === 0 || at === values.length - 1);
+/** Those of the ascending values whose labels don't meet on a logarithmic axis, the first among them. */
+function spread(values: readonly number[]): number[] {
+  const [first, last] = [values[0] ?? 1, values.at(-1) ?? 1];
+  const gap = Math.max(0.1 * Math.log(last / first), 1e-9);
+  return values.reduce<number[]>((kept, value) => {
+    const before = kept.at(-1);
+    return before === undefined || Math.log(value / before) >= gap ? [...kept, value] : kept;
+  }, []);
 }
 
 function spoken(points: readonly CurvePoint[], { x, y }: CurveOptions): string {

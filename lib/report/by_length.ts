@@ -90,8 +90,8 @@ export function lengthFigures(summary: Summary, quality: QualityReport | null): 
       title,
       y,
       limit,
-      caption: `Dot: mean per length; bar: its 95 % interval, where there is one. n = ${Math.min(...n)} to ${
-        Math.max(...n)
+      caption: `Dot: mean per length; bar: its 95 % interval, where there is one. n = ${
+        rangeText(n)
       } requests per dot.`,
     })];
   });
@@ -111,6 +111,11 @@ export function lengthFigures(summary: Summary, quality: QualityReport | null): 
     curvePlot(right, { ...shared, title: "Right answers by prompt length", y: "% right", caption }),
   ];
 }
+
+const rangeText = (n: readonly number[]) => {
+  const [least, most] = [Math.min(...n), Math.max(...n)];
+  return least === most ? `${least}` : `${least} to ${most}`;
+};
 
 function pointsOf({ by_length }: CandidateSummary, name: Measure) {
   return by_length.flatMap((row) => {

@@ -5,6 +5,7 @@ import { replaceFile } from "../bench/folder.ts";
 import { formatCsv } from "../csv.ts";
 import { curvePlot } from "../plot/curve.ts";
 import type { Figure } from "../plot/figure.ts";
+import { durationAxis } from "../plot/scale.ts";
 import { counted, missing, plain, seconds } from "./format.ts";
 import { escapeHtml } from "./markup.ts";
 import { markdownTable } from "./markdown.ts";
@@ -57,7 +58,9 @@ function curveSentences(
 ): string[] {
   const at = (load: number | null) => levels.find((level) => level.load === load);
   const [kept, out] = [at(best), at(next)];
-  const thinking = kind === "users" ? ` who think for ${plain(think_s)} s on average` : "";
+  const thinking = kind === "users"
+    ? ` who ${best === 1 ? "thinks" : "think"} for ${plain(think_s)} s on average`
+    : "";
   const carries = kept === undefined
     ? `\`${id}\`: not even ${loadText(kind, levels[0]?.load ?? 1)} ${
       kind === "users" ? "was" : "were"
@@ -147,15 +150,11 @@ export function capacityFigures(report: CapacityReport, one: CandidateCapacity):
         const y = of(level);
         return y === null ? [] : [{ x: level.load, y }];
       });
+    const against = kind === "users" ? "users" : "rate";
     const times = [
-      [
-        "Time to first token",
-        "seconds to first token",
-        (level: CapacityLevel) => level.ttft_s,
-        report.slo.ttft_s,
-      ],
-      ["Latency", "seconds per answer", (level: CapacityLevel) => level.latency_s, report.slo.e2e_s],
-      ["Time per token", "seconds per token", (level: CapacityLevel) => level.tpot_s, null],
+      ["Time to first token", (level: CapacityLevel) => level.ttft_s, report.slo.ttft_s],
+      ["Latency", (level: CapacityLevel) => level.latency_s, report.slo.e2e_s],
+      ["Time per token", (level: CapacityLevel) => level.tpot_s, null],
     ] as const;
     return [
       curvePlot([
@@ -164,20 +163,27 @@ export function capacityFigures(report: CapacityReport, one: CandidateCapacity):
         { name: "due", points: points((level) => level.due_per_s) },
       ], {
         ...options,
-        title: `Goodput against load: ${one.id}`,
+        title: `Goodput against ${against}: ${one.id}`,
         y: "requests/s",
         caption: `Goodput: completed requests per second within the limits. Due: ${
           kind === "users" ? "what the users would send if nobody waited" : "what came"
         }. ${caption}`,
       }),
-      ...times.flatMap(([title, y, of, limit]) => {
-        const series = [
-          { name: "mean", points: points((level) => of(level).mean) },
-          { name: "p95", points: points((level) => of(level).p95) },
+      ...times.flatMap(([title, of, limit]) => {
+        const means = points((level) => of(level).mean);
+        if (means.length === 0) return [];
+        const p95s = points((level) => of(level).p95);
+        const { unit, factor } = durationAxis([...means, ...p95s].map(({ y }) => y));
+        const scaled = (all: typeof means) => all.map(({ x, y }) => ({ x, y: factor * y }));
+        return [
+          curvePlot([{ name: "mean", points: scaled(means) }, { name: "p95", points: scaled(p95s) }], {
+            ...options,
+            title: `${title} against ${against}: ${one.id}`,
+            y: unit,
+            limit: limit === null ? null : factor * limit,
+            caption,
+          }),
         ];
-        return series[0]?.points.length === 0
-          ? []
-          : [curvePlot(series, { ...options, title: `${title} against load: ${one.id}`, y, limit, caption })];
       }),
     ];
   });

@@ -174,7 +174,9 @@ export async function capacityShown(
       random,
       onLevel: (candidate, load, { verdict }) => {
         levels++;
-        const at = load.kind === "users" ? `${load.users} users` : `${load.perS.toFixed(2)} requests/s`;
+        const at = load.kind === "users"
+          ? `${load.users} ${load.users === 1 ? "user" : "users"}`
+          : `${load.perS.toFixed(2)} requests/s`;
         bar.update(levels, levels + 1, `${candidate}: ${at}: ${verdict}`);
       },
     }),
