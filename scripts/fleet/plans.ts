@@ -48,7 +48,9 @@ delta, epsilon, budget. A device refuses what goes beyond its own limits, and sa
   }
   if (json) printJson({ plan: plan.id, devices: chosen.map(({ id }) => id) });
   else {console.log(
-      `${plan.id} was sent to ${chosen.length} devices. deno task fleet status shows how far they are.`,
+      `${plan.id} was sent to ${
+        counted(chosen.length, "device")
+      }. deno task fleet status shows how far they are.`,
     );}
   return 0;
 }
@@ -102,6 +104,8 @@ export async function statusCommand(args: readonly string[]): Promise<number> {
   return 0;
 }
 
+const counted = (count: number, word: string) => `${count} ${word}${count === 1 ? "" : "s"}`;
+
 /** A device that said nothing for so long is away. */
 const AWAY_MS = 20_000;
 
@@ -131,9 +135,9 @@ async function statusText({ name, devices, plans, runs }: Fleet): Promise<string
   });
   const refused = plans.flatMap(({ outcomes }) => outcomes).filter(({ status }) => status === "refused");
   return [
-    `Fleet ${name}: ${devices.length} devices, ${
-      runs.filter(({ status }) => status === "complete").length
-    } whole runs.`,
+    `Fleet ${name}: ${counted(devices.length, "device")}, ${
+      counted(runs.filter(({ status }) => status === "complete").length, "whole run")
+    }.`,
     table.toString(),
     ...(plans.length === 0 ? ["No plan was sent: deno task fleet run PLAN --on all"] : planLines),
     ...refused.map(({ device, plan, reasons }) => `! ${device} refused ${plan}: ${reasons.join("; ")}`),
