@@ -60,8 +60,8 @@ four.furthest();
 await fidelity("smollm2-135m", "smollm2-135m:flash=off", reading);
 
 // %% [markdown]
-// Numbers in a computer are rounded, and another order rounds differently. Keep this figure in mind: a divergence of that
-// size means nothing.
+// Numbers in a computer are rounded, and another order rounds differently. Keep this figure in mind and compare it with
+// the one of the 8-bit cache: a divergence of that size is what rounding alone does.
 //
 // ## Does it matter for the job?
 //
