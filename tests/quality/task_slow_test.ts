@@ -155,7 +155,7 @@ Deno.test("judges that answer prose, or the same to everything, are refused; not
 
 Deno.test("mistakes are one line with the value and the remedy", async () => {
   const mistakes: [string[], RegExp][] = [
-    [[], /missing command: use capture, check/],
+    [[], /missing command: use new, capture, check/],
     [["score"], /unknown command "score"/],
     [["check", "--out", "no-such-folder"], /there is no run below no-such-folder: deno task bench makes one/],
     [["check", "no-such-run"], /no-such-run: there is no such run: give its folder/],
