@@ -76,10 +76,11 @@ const formats = await quality(
 formats.task();
 
 // %% [markdown]
-// A grammar makes every answer readable. It makes none of them right: it picks, among the answers that are allowed, the one
-// that the model finds likeliest. Compare the rows with the constant answer below them.
+// A grammar makes every answer readable; it knows nothing of what is right. It picks, among the answers that are allowed,
+// the one that the model finds likeliest, and so shows what the model knew all along. Compare each constrained row with
+// the constant answer below: one model may have known something, the other nothing.
 //
-// **Question.** Without the grammar you would have written off both models. Were you wrong?
+// **Question.** Without the grammar you would have written off both models. Of which would that have been a mistake?
 
 // %%
 formats.errors(8);
