@@ -263,9 +263,7 @@ function warningsOf(
     cut.length === 0 ? [] : {
       code: "cut-answers",
       message: `${counted(cut, requests.length)} stopped at the limit of ${limitsOf(info, cut)} tokens`,
-      remedy: limitsOf(info, cut) === String(info.plan.max_tokens)
-        ? "raise --max-tokens if the answers should have been longer"
-        : "raise max_tokens in the settings of the job if the answers should have been longer",
+      remedy: "raise --max-tokens if the answers should have been longer",
     },
     unsupported.length === 0 ? [] : {
       code: "unsupported-tools",
@@ -294,8 +292,9 @@ function mostFrequent(texts: readonly string[]): string {
   return most?.[0] ?? "";
 }
 
-/** The limits that these requests reached: a case may have one of its own. */
+/** The limits that these requests reached: a case may have one of its own, which a flag precedes. */
 function limitsOf({ plan }: RunInfo, requests: readonly RequestRecord[]): string {
+  if (plan.stated?.includes("max_tokens")) return String(plan.max_tokens);
   const own = new Map(plan.prompt_set.prompts.map(({ id, settings }) => [id, settings?.max_tokens]));
   const limits = new Set(requests.map(({ prompt_id }) => own.get(prompt_id) ?? plan.max_tokens));
   return [...limits].sort((a, b) => a - b).join(" or ");
