@@ -119,7 +119,10 @@ async function connectInTime(
       return await connectHub({ url, authority, name: "hub", credentials: keys.hub });
     } catch (error) {
       const fault = watched?.fault ?? null;
-      if (fault !== null) throw new UserError(`the NATS server ended: ${fault}`, 1);
+      if (fault !== null) {
+        const remedy = fault.includes("address already in use") ? "; give another port with --port" : "";
+        throw new UserError(`the NATS server ended: ${fault}${remedy}`, 1);
+      }
       if (watched === null || waitedMs > START_MS) throw error;
       await sleep(AGAIN_MS);
     }
@@ -151,10 +154,10 @@ class WatchedServer {
       quick = now().getTime() - bornMs < 2000 ? quick + 1 : 0;
       if (quick > 5) {
         this.fault = reason;
-        note(`The NATS server doesn't start: ${reason}`);
         return;
       }
-      note(`The NATS server ended (${reason}); it is started again.`);
+      // One that never ran says why in the end.
+      if (quick === 0) note(`The NATS server ended (${reason}); it is started again.`);
       await sleep(AGAIN_MS * (1 + quick));
       if (this.#isStopped) return;
       this.#server = await again();
