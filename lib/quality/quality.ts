@@ -176,7 +176,9 @@ function failed(
   prompt: Prompt,
   failure: string,
 ): AnswerQuality {
-  const unsupported = prompt.tools.length > 0 && noTools.test(failure);
+  // "unsupported: …" is what a candidate leaves with whose endpoint refuses what the job needs.
+  const unsupported = failure.startsWith("unsupported: ") ||
+    (prompt.tools.length > 0 && noTools.test(failure));
   const checks = scoreAnswer("", prompt.checks, prompt).checks.map(recordedCheck)
     .map((check) => ({ ...check, supported: !unsupported, detail: unsupported ? failure : "no answer" }));
   const state = unsupported ? "unsupported" : "failed";
@@ -266,11 +268,11 @@ function warningsOf(
       remedy: "raise --max-tokens if the answers should have been longer",
     },
     unsupported.length === 0 ? [] : {
-      code: "unsupported-tools",
-      message:
-        `${counted(unsupported, answers.length)} could not be asked for, since the model takes no tools: ` +
-        [...new Set(unsupported.map(({ candidate }) => candidate))].join(", "),
-      remedy: "choose a model whose chat template has tools, or ask for JSON by schema instead",
+      code: "unsupported-requests",
+      message: `${counted(unsupported, answers.length)} could not be asked for (${
+        [...new Set(unsupported.map(({ candidate }) => candidate))].join(", ")
+      }): ${mostFrequent(unsupported.flatMap(({ failure }) => failure ?? []))}`,
+      remedy: "choose a model or a service that takes what the job needs, or another format",
     },
     failures === 0 ? [] : {
       code: "failed-requests",

@@ -54,7 +54,14 @@ export function taskTables({ candidates }: Pick<QualityReport, "candidates">): T
     const overview = { ...overviewOf(group), caption };
     const extracted = ofTask(group, "extract");
     return [
-      { ...overview, rows: [...overview.rows, ...constantRow(first.figures, overview.head.length)] },
+      {
+        ...overview,
+        rows: [
+          ...overview.rows,
+          ...unsupportedRows(candidates, overview.head.length),
+          ...constantRow(first.figures, overview.head.length),
+        ],
+      },
       ...(extracted.length === 0 ? [] : [fieldTable(extracted, `${caption}: fields`)]),
     ];
   });
@@ -74,6 +81,12 @@ function ofTask<Task extends TaskFigures["task"]>(
 ): Scored<FiguresOf<Task>>[] {
   const isTask = (figures: TaskFigures): figures is FiguresOf<Task> => figures.task === task;
   return group.flatMap(({ candidate, figures }) => isTask(figures) ? [{ candidate, figures }] : []);
+}
+
+/** Candidates that could not be asked: they have no figures. */
+function unsupportedRows(candidates: readonly CandidateQuality[], width: number): string[][] {
+  return candidates.filter(({ answers, states }) => answers > 0 && states.unsupported === answers)
+    .map(({ id }) => [id, "unsupported", ...Array.from({ length: width - 2 }, () => "")]);
 }
 
 /** `always billing` as a row of its own: what a model must beat. */
@@ -124,14 +137,10 @@ function overviewOf(group: readonly Scored<TaskFigures>[]): Omit<TaskTable, "cap
     return table(
       ["Right", "Functions", "Arguments", "No call", "Several calls"],
       "Functions: the right ones were called; arguments: of these, all right; no call: none made where none is needed.",
-      tools.map(({ candidate, figures: one }) =>
-        candidate.states.unsupported === candidate.answers
-          ? [candidate.id, "takes no tools", "", "", "", ""]
-          : [
-            candidate.id,
-            ...[one.right, one.selection, one.arguments, one.no_call, one.several].map(rateText),
-          ]
-      ),
+      tools.map(({ candidate, figures: one }) => [
+        candidate.id,
+        ...[one.right, one.selection, one.arguments, one.no_call, one.several].map(rateText),
+      ]),
     );
   }
   const answers = ofTask(group, "answer");

@@ -198,6 +198,48 @@ Deno.test("every answer has one state; what can't be judged has no part in the r
   });
 });
 
+Deno.test("a model that takes no tools is unsupported, one that only thought is cut; both have a warning", async () => {
+  const job = parsePromptSet([{
+    id: "call",
+    prompt: "Weather?",
+    checks: [{ kind: "calls", expected: [{ name: "weather" }] }],
+  }], "job");
+  const info = runInfo({
+    prompt_set: {
+      name: "job",
+      sha256: job.sha256,
+      prompts: job.prompts.map(({ id, sha256, messages }) => ({ id, sha256, messages: [...messages] })),
+    },
+  });
+  const thought = request("thinker", "call", {
+    finish_reason: "length",
+    content_chars: 0,
+    reasoning_chars: 90,
+    first_content_chunk: null,
+  });
+  const called = request("caller", "call", { finish_reason: "tool_calls", content_chars: 0 });
+  const reason = "unsupported: it refuses tools (HTTP 400: this model has no tools)";
+  const samples: SampleRecord[] = [
+    thought,
+    called,
+    { kind: "candidate", candidate: "old", at_ms: 1, status: "failed", reason },
+  ];
+  const answers = [
+    answerTo(thought, ""),
+    { ...answerTo(called, ""), tool_calls: [{ id: "1", name: "weather", arguments: "{}" }] },
+  ];
+  const candidates = ["thinker", "caller", "old"].map(candidate);
+  await inRun({ info: { ...info, candidates }, samples, answers }, async (folder) => {
+    const report = await writeQuality(folder, job);
+    assert.deepEqual(report.answers.map(({ state }) => state), ["cut", "right", "unsupported"]);
+    const warning = (code: string) => report.warnings.find((one) => one.code === code);
+    assert.match(warning("thought-only")?.message ?? "", /1 of 2 answers spent all .* reasoning.*thinker/);
+    assert.match(warning("thought-only")?.remedy ?? "", /thinking=off/);
+    assert.match(warning("unsupported-requests")?.message ?? "", /1 of 3 .*old.*it refuses tools/);
+    assert.equal(warning("failed-requests"), undefined);
+  });
+});
+
 Deno.test("a quality.json of version 1 is read, with the states that it knew", async () => {
   const samples = [
     ...good,

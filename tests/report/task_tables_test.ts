@@ -82,24 +82,11 @@ Deno.test("fields are right, wrong or missing by candidate; long names become le
   assert.deepEqual(fields?.rows, [["total", ...Array(4).fill("1 / 2 / 0")]]);
 });
 
-Deno.test("a model that takes no tools says so instead of figures", () => {
-  const tools: TaskFigures = {
-    task: "tools",
-    check: "calls",
-    cases: 0,
-    right: rate(0, 0),
-    baseline: null,
-    selection: rate(0, 0),
-    arguments: rate(0, 0),
-    no_call: rate(0, 0),
-    several: rate(0, 0),
-    confusion: { expected: [], given: [], counts: [] },
-  };
-  const one = candidate("old", [tools]);
-  const states = { ...one.states, unsupported: 6 };
-  assert.deepEqual(taskTables({ candidates: [{ ...one, states }] })[0]?.rows, [
-    ["old", "takes no tools", "", "", "", ""],
-  ]);
+Deno.test("a model that could not be asked says so instead of figures", () => {
+  const able = candidate("able", [classify]);
+  const states = { ...able.states, unsupported: 6 };
+  const rows = taskTables({ candidates: [able, { ...candidate("old", []), states }] })[0]?.rows;
+  assert.deepEqual(rows?.[1], ["old", "unsupported", "", "", ""]);
 });
 
 Deno.test("whatever the names and cells, no line is wider than the terminal", () => {
