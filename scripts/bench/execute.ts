@@ -1,15 +1,17 @@
 /** Runs a session, shows how far it is, and writes the reports. */
 import { dirname, join } from "node:path";
+import { replaceFile } from "../../lib/bench/folder.ts";
 import { requireRun } from "../../lib/bench/find_run.ts";
 import { runSession, type SessionPlan } from "../../lib/bench/session.ts";
 import type { Summary } from "../../lib/bench/summary_schema.ts";
-import { type PromptSet, singlePrompt } from "../../lib/prompts/prompts.ts";
+import { type PromptSet, promptSetJson, singlePrompt } from "../../lib/prompts/prompts.ts";
 import { writeQuality } from "../../lib/quality/quality.ts";
 import type { QualityReport } from "../../lib/quality/quality_schema.ts";
 import { terminalSummary } from "../../lib/report/terminal_summary.ts";
 import { reportRun } from "../../lib/report/write.ts";
 import { lastSelfcheck, saveSelfcheck } from "../../lib/selfcheck/selfcheck.ts";
 import { casesOf } from "../cli.ts";
+import { promptsFile } from "../quality/run_folder.ts";
 import { engineOf, sessionResources } from "../session.ts";
 import type { BenchSettings } from "./options.ts";
 import { runProgress } from "./progress.ts";
@@ -23,17 +25,18 @@ export interface Executed {
 }
 
 /**
- * @param onFolder called with the run's folder before the first request
+ * Runs a session. The cases stay with the run, so that its answers can be scored later.
+ *
  * @param given instead of the prompt set that the flags name
  * @throws {UserError} as `runSession`
  */
 export async function execute(
   settings: BenchSettings,
-  onFolder?: (path: string) => Promise<void>,
   given?: PromptSet,
 ): Promise<Executed> {
   const prompts = given ?? await promptsOf(settings);
   const resources = await sessionResources(settings);
+  const keepPrompts = (path: string) => replaceFile(join(path, promptsFile), promptSetJson(prompts));
   const progress = runProgress();
   const { folder, status } = await runSession(
     {
@@ -51,7 +54,7 @@ export async function execute(
       now: new Date(),
       random: Math.random,
       onEvent: progress.event,
-      ...(onFolder === undefined ? {} : { onFolder }),
+      ...(settings.resume === undefined ? { onFolder: keepPrompts } : {}),
     },
   ).finally(() => progress.stop());
   const interrupted = status === "interrupted";

@@ -21,7 +21,7 @@ export async function plan(settings: BenchSettings): Promise<RunPlan> {
   }
   console.error("A pilot first: a few cases, twice.");
   const pilot = { ...settings, rounds: PILOT_ROUNDS, plan: undefined, resume: undefined };
-  const { summary } = await execute(pilot, undefined, pilotSet(prompts, seed));
+  const { summary } = await execute(pilot, pilotSet(prompts, seed));
   return planRun(summary, size);
 }
 

@@ -71,15 +71,13 @@ export async function capture(args: readonly string[]): Promise<number> {
   const given = parsed.opts<Omit<BenchSettings, keyof typeof fixed> & { passMark: number }>();
   const settings: BenchSettings = { ...given, ...fixed, stated: statedSettings(parsed) };
   // What a resumed run was sent lies in its folder.
-  const { loadPromptSet, promptSetJson } = await import("../../lib/prompts/prompts.ts");
+  const { loadPromptSet } = await import("../../lib/prompts/prompts.ts");
   const set = given.resume === undefined
     ? await casesOf(settings)
     : await loadPromptSet(join(await runFolder(given.resume, given.out), promptsFile));
-  const { replaceFile } = await import("../../lib/bench/folder.ts");
   const { scoreRun } = await import("./score.ts");
   const { execute } = await import("../bench/execute.ts");
-  const keep = (path: string) => replaceFile(join(path, promptsFile), promptSetJson(set));
-  const { folder, summary, interrupted } = await execute(settings, keep, set);
+  const { folder, summary, interrupted } = await execute(settings, set);
   const { report, show } = await scoreRun(folder, set, given.passMark);
   if (given.json) printJson(report ?? { run_id: summary.run_id, folder, answers: "not scored: no checks" });
   else show();

@@ -1,7 +1,5 @@
 /** The quality gate: every candidate answers the prompts once, at temperature 0, and is scored. */
-import { join } from "node:path";
 import type { NamedCandidate } from "../../lib/bench/named_candidate.ts";
-import { replaceFile } from "../../lib/bench/folder.ts";
 import { UserError } from "../../lib/errors.ts";
 import type { PromptSet } from "../../lib/prompts/prompts.ts";
 import { writeQuality } from "../../lib/quality/quality.ts";
@@ -9,7 +7,6 @@ import type { QualityReport } from "../../lib/quality/quality_schema.ts";
 import { execute } from "../bench/execute.ts";
 import type { BenchSettings } from "../bench/options.ts";
 import { interruptSignal } from "../cli.ts";
-import { promptsFile } from "../quality/run_folder.ts";
 
 /**
  * Captures and scores answers as `quality capture` does. Candidates that differ in threads or device alone answer each
@@ -21,7 +18,6 @@ export async function qualityGate(
   candidates: readonly NamedCandidate[],
   settings: BenchSettings,
   set: PromptSet,
-  setText: string,
 ): Promise<{ report: QualityReport; folder: string }> {
   if (!set.prompts.some(({ checks }) => checks.length > 0)) {
     throw new UserError(
@@ -39,7 +35,7 @@ export async function qualityGate(
     prefix: "as is",
     temperature: 0,
   };
-  const { folder } = await execute(gate, (path) => replaceFile(join(path, promptsFile), setText), set);
+  const { folder } = await execute(gate, set);
   interruptSignal().throwIfAborted();
   return { report: await writeQuality(folder, set), folder };
 }

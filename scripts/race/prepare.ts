@@ -60,7 +60,7 @@ export async function prepareRace(
     const known = { ...resources, machine };
     const before = await exclude(named, withoutEvidence(wanted), { ...known, quality: null });
     const passed = named.filter(({ info }) => !before.some(({ id }) => id === info.id));
-    const gate = await gateFor(settings, passed, wanted, set, text);
+    const gate = await gateFor(settings, passed, wanted, set);
     const after = gate === null
       ? []
       : await exclude(passed, onlyQuality(wanted), { ...known, quality: gate.report });
@@ -138,7 +138,6 @@ async function gateFor(
   candidates: readonly NamedCandidate[],
   { minPassRate, minScore, minRating }: Constraints,
   set: PromptSet,
-  text: string,
 ): Promise<{ report: QualityReport; folder: string } | null> {
   if (quality !== undefined) {
     const folder = await requireRun(quality, bench.out, "--quality");
@@ -154,7 +153,7 @@ async function gateFor(
       "--min-rating needs people: let them rate answers (quality capture, annotate, import), then give --quality RUN",
     );
   }
-  return await qualityGate(candidates, bench, set, text);
+  return await qualityGate(candidates, bench, set);
 }
 
 function announce(
