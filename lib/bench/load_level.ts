@@ -153,7 +153,11 @@ export async function measureLevel(
       dueMs += 1000 * exponential(1 / load.perS, random);
       const early = dueMs - context.clock();
       if (early > 0) await context.sleep(early, context.signal);
-      if (more()) inFlight.push(send(dueMs));
+      if (!more()) break;
+      const sent = send(dueMs);
+      // Its failure is thrown below; where the wait for the next one is aborted first, nobody else would take it.
+      sent.catch(() => {});
+      inFlight.push(sent);
     }
     await Promise.all(inFlight);
   }

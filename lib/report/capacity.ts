@@ -68,8 +68,10 @@ function curveSentences(
     : `\`${id}\` carries ${loadText(kind, kept.load)}${thinking}: ${
       plain(100 * kept.share)
     } % of ${kept.n} requests met the limits, with 95 % confidence ${aim}`;
-  const beyond = out === undefined || kept === undefined
+  const beyond = kept === undefined
     ? ""
+    : out === undefined
+    ? " No larger load was tried."
     : ` At ${loadText(kind, out.load)} ${out.verdict === "misses" ? "they don't" : "that was not shown"} (${
       plain(100 * out.share)
     } % of ${out.n})${out.saturated ? `; ${saturationText(out)}` : ""}.`;
