@@ -1,5 +1,5 @@
 /**
- * WHY: what a device measured must arrive once, whatever dies on the way. This runs the shipped hub and devices as
+ * WHY: what a device measured must arrive once, whatever dies or sleeps on the way. This runs the shipped hub and devices as
  * processes, over the real NATS server, kills them at random, cuts the network, and then compares every byte.
  *
  *   deno task bench:fleet-faults                100 kills
@@ -162,7 +162,12 @@ class Room {
       return "network";
     }
     const alive = this.#devices.filter(({ isOver }) => !isOver);
-    await alive[Math.floor(random() * alive.length)]?.killAndRestart();
+    const device = alive[Math.floor(random() * alive.length)];
+    if (kind < 0.7 && Deno.build.os !== "windows") {
+      await device?.sleep(1000 + 2000 * random());
+      return "sleep";
+    }
+    await device?.killAndRestart();
     return "device";
   }
 
@@ -278,6 +283,15 @@ class DeviceProcess {
     this.#run();
   }
 
+  /** As a laptop whose lid was closed: nothing of it runs for so long. */
+  async sleep(ms: number): Promise<void> {
+    const child = this.#child;
+    if (child === null || this.isOver) return;
+    signal(child.pid, "SIGSTOP");
+    await pause(ms);
+    signal(child.pid, "SIGCONT");
+  }
+
   async close(): Promise<void> {
     const child = this.#child;
     this.#child = null;
@@ -348,9 +362,11 @@ function shut(connection: Deno.TcpConn): void {
   }
 }
 
-function kill(pid: number): void {
+const kill = (pid: number): void => signal(pid, "SIGKILL");
+
+function signal(pid: number, name: Deno.Signal): void {
   try {
-    Deno.kill(pid, "SIGKILL");
+    Deno.kill(pid, name);
   } catch {
     // It ended by itself.
   }
