@@ -1,5 +1,6 @@
 /**
- * summary.json: what a run showed, derived from run.json and samples.jsonl and derivable again.
+ * summary.json: what a run showed, derived from run.json and samples.jsonl and derivable again. A field that version 2 did
+ * not have from the start has a default.
  * Other programs rely on these names, which include the units; a null is "not known", never zero.
  */
 import { z } from "zod";
@@ -40,7 +41,19 @@ const metrics = {
   decode_tokens_per_s: statistic,
   output_chars_per_s: statistic,
   /** Reading the prompt; of no request under load, where waiting in the server's queue would count. */
-  prefill_tokens_per_s: statistic,
+  prefill_tokens_per_s: statistic.default({
+    n: 0,
+    units: 0,
+    mean: null,
+    sd: null,
+    min: null,
+    p50: null,
+    p95: null,
+    p99: null,
+    max: null,
+    mean_ci95: null,
+    p95_ci95: null,
+  }),
 };
 export type MetricName = keyof typeof metrics;
 
@@ -121,9 +134,9 @@ export const candidateSummary = z.object({
   /** The same metrics with disturbed blocks included; null where no block was disturbed. */
   with_disturbed: z.object(metrics).nullable(),
   /** Decode speed over a run for a time (--for); null where the run had rounds. */
-  sustained: sustained.nullable(),
+  sustained: sustained.nullable().default(null),
   /** By length of the prompt, the shortest first; empty where lengths differ by less than four times. */
-  by_length: z.array(lengthSummary),
+  by_length: z.array(lengthSummary).default([]),
   tokens: z.object({
     /** The weakest source among the requests: one estimate makes the figure an estimate. */
     source: tokenSource.nullable(),

@@ -6,7 +6,14 @@ import { type OpenedEvent, withOpened } from "../../lib/bench/run_info.ts";
 import { summarizeRun } from "../../lib/bench/summary.ts";
 import { verdictOf } from "../../lib/bench/compare_candidates.ts";
 import { type CandidateSummary, type Summary, summarySchema } from "../../lib/bench/summary_schema.ts";
-import { type FakeBehaviour, fakeCandidate, fakeMachine, runInfoOf, VirtualTime } from "./fakes.ts";
+import {
+  type FakeBehaviour,
+  fakeCandidate,
+  fakeMachine,
+  fakeSummary,
+  runInfoOf,
+  VirtualTime,
+} from "./fakes.ts";
 
 async function summaryOf(
   behaviours: Record<string, FakeBehaviour>,
@@ -280,4 +287,13 @@ Deno.test("a candidate that never settled down, and times that drift, are told w
     /a was not stable after 3 warm-up requests: the last took \d\.\d\d times/,
   );
   assert.match(told?.remedy ?? "", /--warmup 6/);
+});
+
+Deno.test("a summary that lacks what later versions of Podium added is read, with nothing known of it", async () => {
+  const summary = await fakeSummary({ a: {} });
+  const candidates = summary.candidates.map((
+    { sustained: _, by_length: __, prefill_tokens_per_s: ___, ...old },
+  ) => old);
+  const [read] = summarySchema.parse({ ...summary, candidates }).candidates;
+  assert.deepEqual([read?.sustained, read?.by_length, read?.prefill_tokens_per_s.n], [null, [], 0]);
 });
