@@ -351,12 +351,13 @@ function recommend(
   if (row === undefined) return null;
   const rate = row.decodePerUser ?? row.decode;
   const larger = fitting.filter((other) => size(other) > size(row)).length;
+  const chosen = fitting.length === 1
+    ? "it is the only variant that fits, and decodes"
+    : `of ${fitting.length} variants that fit, it is the largest that decodes`;
   const because =
-    `it is the largest of ${fitting.length} variants that fit and decodes at least ${minSpeed} ` +
-    `tokens/s${row.decodePerUser === null ? "" : " for each user"} (predicted ${
-      rate?.tokensPerS.toFixed(0)
-    }, ` +
+    `${chosen} at least ${minSpeed} tokens/s${row.decodePerUser === null ? "" : " for each user"} ` +
+    `(predicted ${rate?.tokensPerS.toFixed(0)}, ` +
     `90 % interval ${rate?.low.toFixed(0)} to ${rate?.high.toFixed(0)})` +
-    (larger > 0 ? `; ${larger} larger ones fit and may be too slow` : "");
+    (larger > 0 ? `; ${larger} larger ${larger === 1 ? "one" : "ones"} may be too slow` : "");
   return { row, because };
 }

@@ -104,7 +104,7 @@ async function lockOf(home: string): Promise<Deno.FsFile> {
   if (await lock.tryLock(true)) return lock;
   lock.close();
   throw new UserError(
-    `another hub runs on ${home}: stop it first, or give the fleet another name with --name`,
+    `another hub runs on ${home}: stop it first, or give the fleet another name with --fleet`,
     1,
   );
 }

@@ -107,7 +107,10 @@ Deno.test("calibrated, the largest model that is fast enough is taken, and the e
   assert.equal(calibration.models, 3);
   assert.ok((accuracy.decode?.medianError ?? 1) < 0.2);
   assert.equal(recommended?.row.model.alias, "experts");
-  assert.match(recommended?.because ?? "", /largest of 6 variants that fit and decodes at least 8 tokens\/s/);
+  assert.match(
+    recommended?.because ?? "",
+    /of 6 variants that fit, it is the largest that decodes at least 8 tokens\/s/,
+  );
   const slower = await place.ask({ threads: 2, ramGb: 8 });
   assert.notEqual(slower.recommended?.row.model.alias, "experts", "18 GB don't go into 8");
 });
