@@ -28,8 +28,14 @@ await runCli(async () => {
   const { decision, markdown, written } = await select(settings);
   if (settings.json) printJson(decision);
   else {
-    console.log(markdown.trimEnd());
-    if (written !== null) console.log(`\nWritten: ${written}`);
+    const { terminalMarkdown } = await import("../lib/report/markdown_terminal.ts");
+    const { painter } = await import("../lib/report/terminal_layout.ts");
+    // A pipe gets Markdown, for a comment or a file.
+    const columns = Deno.stdout.isTerminal() ? Math.min(Deno.consoleSize().columns, 110) : null;
+    console.log(
+      columns === null ? markdown.trimEnd() : terminalMarkdown(markdown, columns, painter(!Deno.noColor)),
+    );
+    if (written !== null) console.log(`\nWritten: ${written}/decision.html, .md and .json`);
   }
   return 0;
 });

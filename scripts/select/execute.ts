@@ -16,6 +16,7 @@ import { decisionMarkdown } from "../../lib/select/decide/decision_markdown.ts";
 import { type Decision, decisionSchema } from "../../lib/select/decide/decision_schema.ts";
 import { gatherEvidence } from "../../lib/select/decide/evidence.ts";
 import { DEFAULT_WEIGHTS } from "../../lib/select/decide/ranking.ts";
+import { documentPage } from "../../lib/report/document_page.ts";
 import { evidencePoints } from "../../lib/select/race/race_report.ts";
 import { type RecordedRace, replayRecorded } from "../../lib/select/race/recorded_race.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
@@ -91,6 +92,10 @@ export async function selectFrom(
   const markdown = decisionMarkdown(decision, names);
   await keepEarlier(first, decision);
   await replaceFile(join(first, "decision.md"), markdown);
+  const inPage = Object.entries(figures).flatMap(([name, svg]) =>
+    svg === null ? [] : [[`${name}.svg`, svg] as const]
+  );
+  await replaceFile(join(first, "decision.html"), documentPage(markdown, new Map(inPage)));
   await replaceFile(join(first, "decision.json"), `${JSON.stringify(decision, null, 2)}\n`);
   return { decision, markdown, written: first };
 }

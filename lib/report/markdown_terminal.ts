@@ -1,0 +1,48 @@
+/** Markdown that Podium writes, such as a decision, as text for a terminal. */
+import { marked, type Token, type Tokens } from "marked";
+import { fittedTable } from "./fitted_table.ts";
+import { type Painter, wrap } from "./terminal_layout.ts";
+
+/**
+ * Markdown as text of at most `columns` characters per line: headings in bold, tables fitted, figures left out.
+ *
+ * @example
+ * ```ts
+ * import { painter } from "./terminal_layout.ts";
+ * const text = terminalMarkdown("# Winner\n\n- **a**: `fast`\n\n![a figure](a.svg)\n", 40, painter(false));
+ * if (text !== "Winner\n\n• a: fast") throw new Error(JSON.stringify(text));
+ * ```
+ */
+export function terminalMarkdown(text: string, columns: number, paint: Painter): string {
+  return marked.lexer(text).map((token) => block(token, columns, paint))
+    .filter((part) => part !== "").join("\n\n");
+}
+
+const isList = (token: Token): token is Tokens.List => token.type === "list";
+const isTable = (token: Token): token is Tokens.Table => token.type === "table";
+
+function block(token: Token, columns: number, paint: Painter): string {
+  if (token.type === "space") return "";
+  if (isList(token)) return token.items.map((item) => indented(plain(item.tokens), columns)).join("\n");
+  if (isTable(token)) {
+    const cells = (row: readonly Tokens.TableCell[]) => row.map(({ tokens }) => plain(tokens));
+    return fittedTable(cells(token.header), token.rows.map(cells), columns);
+  }
+  const text = plain([token]);
+  if (token.type === "heading") return paint.bold(text);
+  if (token.type === "code") return text.split("\n").map((line) => `  ${line}`).join("\n");
+  return text === "" ? "" : wrap(text, columns).join("\n");
+}
+
+function indented(text: string, columns: number): string {
+  return wrap(text, columns - 2).map((line, at) => `${at === 0 ? "•" : " "} ${line}`).join("\n");
+}
+
+/** The words of inline tokens; a figure has none. */
+function plain(tokens: readonly Token[] | undefined): string {
+  return (tokens ?? []).map((token) => {
+    if (token.type === "image") return "";
+    if ("tokens" in token && token.tokens !== undefined) return plain(token.tokens);
+    return "text" in token ? token.text : token.raw;
+  }).join("");
+}
