@@ -317,7 +317,9 @@ function changeOf(
 ): Draft {
   const found = scoreDifference(pairs, 1 - 2 * ERROR);
   const n = pairs.length;
-  if (found === null) return unknown(candidate, part, limit, `too few cases (${n})`);
+  if (found === null) {
+    return unknown(candidate, part, limit, n === 0 ? "no case is in both runs" : `too few cases (${n})`);
+  }
   const common = { candidate, part, change: found.mean, limit, cases: n, why: "" };
   if (pairs.every(([a, b]) => (a === 0 || a === 1) && (b === 0 || b === 1))) {
     const lost = pairs.filter(([a, b]) => a > b).length;

@@ -15,7 +15,7 @@ export interface Expectation {
 }
 
 /** Tasks whose `expected` becomes a check. */
-const TASKS = ["classify", "extract", "tools", "answer"] as const;
+export const COMPARED = ["classify", "extract", "tools", "answer"] as const;
 
 /**
  * The check that `expected` (or `tests`) stands for, as `parseChecks` takes it; null where a case states neither.
@@ -42,7 +42,7 @@ export function taskCheck(given: Expectation): Record<string, unknown> | null {
       return { kind: "answer", name: "answer", ...answerOf(given) };
     default:
       throw new UserError(
-        `"expected" needs a "task" that says how it is compared (${TASKS.join(", ")})${
+        `"expected" needs a "task" that says how it is compared (${COMPARED.join(", ")})${
           task === undefined ? "" : `, not ${JSON.stringify(task)}`
         }: for other tasks give "checks" or a "reference"`,
       );

@@ -41,8 +41,9 @@ export function labelsOf(raws: readonly RawCase[], { source, defaults }: RowRule
   const named = defaults["labels"];
   if (named !== undefined) return Array.isArray(named) ? named.map(String) : [];
   const found = new Map<string, string>();
-  for (const { item } of raws) {
+  for (const { item, faults } of raws) {
     const { expected } = item;
+    if (faults.length > 0) continue;
     if ((item["task"] ?? defaults["task"]) !== "classify") continue;
     if (expected === undefined || item["labels"] !== undefined) continue;
     const label = typeof expected === "string" ? expected.trim() : JSON.stringify(expected);

@@ -4,7 +4,8 @@ import { settingsOf, settingsShape, text } from "./case_item.ts";
 import { labelsOf, promptsOf, type RawCase, type RowRules } from "./job_cases.ts";
 import { issueTexts } from "./issue_text.ts";
 import { UserError } from "../errors.ts";
-import { type PromptSet, promptSet, type PromptSetHead } from "./prompt.ts";
+import { type Prompt, type PromptSet, promptSet, type PromptSetHead } from "./prompt.ts";
+import { COMPARED } from "./expected.ts";
 import { columnsBesides, idText, type RowFormat, rowFormat } from "./row_formats.ts";
 import type { CaseTable, Note } from "./rows.ts";
 import { assertColumns, columnsOf, fill, valueOf } from "./template.ts";
@@ -117,7 +118,44 @@ export function setOf(
   const labels = labelsOf(raws, rules);
   const defaults = labels.length === 0 ? rules.defaults : { ...rules.defaults, labels };
   const prompts = promptsOf(raws, { ...rules, defaults });
+  assertExpected(job, prompts, name);
+  assertFields(defaults, prompts, name);
   return promptSet({ ...headOf(job, defaults, name), labels }, prompts);
+}
+
+/** A job whose task compares answers, and which says nowhere what is right, would be run for nothing. */
+function assertExpected(
+  { task }: Readonly<Record<string, unknown>>,
+  prompts: readonly Prompt[],
+  name: string,
+) {
+  const compares = task === "code" ? "tests" : COMPARED.some((one) => one === task) ? "expected" : null;
+  if (compares === null || prompts.some(({ checks }) => checks.length > 0)) return;
+  throw new UserError(
+    `job ${name}: "${compares}" is missing: the task "${task}" compares answers with it (such as "{{column}}"). To ` +
+      'collect answers and score none, leave "task" out',
+  );
+}
+
+/** A rule for a field that is nowhere would have no effect, and nobody would notice. */
+function assertFields(
+  { fields, schema }: Readonly<Record<string, unknown>>,
+  prompts: readonly Prompt[],
+  name: string,
+) {
+  const keys = (value: unknown) => typeof value === "object" && value !== null ? Object.keys(value) : [];
+  const properties = typeof schema === "object" && schema !== null ? Reflect.get(schema, "properties") : null;
+  const expected = prompts.flatMap(({ checks }) =>
+    checks.flatMap((check) => check.kind === "record" ? keys(check.expected) : [])
+  );
+  const known = new Set([...keys(properties), ...expected]);
+  const strange = keys(fields).filter((path) => !known.has(path) && !known.has(path.split(".")[0] ?? ""));
+  if (strange.length === 0) return;
+  throw new UserError(
+    `job ${name}: "fields" has a rule for ${
+      strange.map((one) => `"${one}"`).join(", ")
+    }, and the fields are ${[...known].map((one) => `"${one}"`).join(", ")}`,
+  );
 }
 
 /**

@@ -1,4 +1,5 @@
 /** Reading answers: the cases where candidates differ or fail, grouped by state and check, beside what was expected. */
+import { z } from "zod";
 import { fencedBlock } from "./answer_text.ts";
 import type { AnswerQuality, QualityReport, ScoreState } from "./quality_schema.ts";
 import { type DiffPart, diffTexts } from "./text_diff.ts";
@@ -97,23 +98,42 @@ function toAnswers(
       differs: differing.has(first.prompt_id),
       detail: first.failure ?? decidingCheck(first)?.detail ?? "no check could judge it",
       text,
-      diff: text === null ? null : diffFrom(expected[first.prompt_id], text),
+      diff: text === null ? null : diffFrom(expected[first.prompt_id], text, decidingCheck(first)),
     }];
   });
 }
 
-/** Records are compared as JSON; other answers where both are a phrase, since one word or a page shows nothing. */
-function diffFrom(expected: string | undefined, text: string): DiffPart[] | null {
+/**
+ * Records are compared as JSON, where a field that is right by value is shown as it is expected; other answers where
+ * both are a phrase, since one word or a page shows nothing.
+ */
+function diffFrom(
+  expected: string | undefined,
+  text: string,
+  check: AnswerQuality["checks"][number] | undefined,
+): DiffPart[] | null {
   if (expected === undefined) return null;
   const answer = visibleAnswer(text);
-  try {
-    const given: unknown = JSON.parse(fencedBlock(answer) ?? answer);
-    if (typeof given === "object") return diffTexts(expected, JSON.stringify(given, null, 2));
-  } catch {
-    // It is not JSON.
+  const [wanted, given] = [fieldsOf(expected), fieldsOf(fencedBlock(answer) ?? answer)];
+  if (wanted !== null && given !== null) {
+    const states = check?.outcome?.kind === "record" ? check.outcome.fields : {};
+    const shown = Object.entries(given).map(([name, value]) => [
+      name,
+      states[name] === "right" && name in wanted ? wanted[name] : value,
+    ]);
+    return diffTexts(expected, JSON.stringify(Object.fromEntries(shown), null, 2));
   }
   const arePhrases = [expected, answer].every((one) =>
     /\s/.test(one) && one.length < 300 && !one.includes("\n")
   );
   return arePhrases ? diffTexts(expected, answer) : null;
+}
+
+/** The fields of a JSON object; null where the text is none. */
+function fieldsOf(text: string): Readonly<Record<string, unknown>> | null {
+  try {
+    return z.record(z.string(), z.unknown()).safeParse(JSON.parse(text)).data ?? null;
+  } catch {
+    return null;
+  }
 }

@@ -66,7 +66,9 @@ export function scoreRecord(
       fields: states,
     },
     detail: faults.length === 0
-      ? `all ${Object.keys(states).length} fields right`
+      ? (Object.keys(states).length === 1
+        ? "the field is right"
+        : `all ${Object.keys(states).length} fields right`)
       : faults.slice(0, 6).join(", ") + (faults.length > 6 ? ` and ${faults.length - 6} more` : ""),
   };
 }

@@ -49,7 +49,9 @@ export async function errors(args: readonly string[]): Promise<number> {
   const quality = await readQuality(folder);
   if (quality === null) {
     throw new UserError(
-      `the answers of ${folder} are not scored: run deno task quality check ${folder} first`,
+      `the answers of ${folder} are not scored: its cases have no checks, or they were not run. Say in the job what ` +
+        `is "expected" (or give "checks"), then run deno task quality check ${folder} --prompts JOB; without ` +
+        "--prompts it runs the checks that the run has",
     );
   }
   const { answers } = await readRecordedAnswers(folder);

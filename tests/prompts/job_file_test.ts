@@ -193,6 +193,35 @@ Deno.test("one message names rows and columns: missing, repeated, contradicting,
   );
 });
 
+Deno.test("a task without what it compares with, and a rule for a field that is nowhere, are refused", async () => {
+  const classify = { cases: "t.csv", task: "classify", prompt: "Which team? {{text}}" };
+  await assert.rejects(load(classify, { "t.csv": tickets }), /"expected" is missing: the task "classify"/);
+  await assert.rejects(
+    load({ ...classify, task: "code" }, { "t.csv": tickets }),
+    /"tests" is missing: the task "code"/,
+  );
+  await assert.rejects(
+    load({
+      ...classify,
+      task: "extract",
+      expected: { team: "{{team}}" },
+      fields: { taem: { ignore_case: true } },
+    }, {
+      "t.csv": tickets,
+    }),
+    /"fields" has a rule for "taem", and the fields are "team"/,
+  );
+});
+
+Deno.test("a row without a label is left out, and takes no other row along", async () => {
+  const { prompts, labels } = await load(
+    { cases: "t.csv", task: "classify", prompt: "{{text}}", expected: "{{team}}" },
+    { "t.csv": `${tickets}4,No team,\n` },
+    { skipFaulty: true },
+  );
+  assert.deepEqual([prompts.length, labels], [3, ["bug", "Billing"]]);
+});
+
 Deno.test("a template names columns, and a table without one says what is missing", () =>
   inTempFolder(async (folder) => {
     const path = `${folder}/t.csv`;

@@ -79,6 +79,32 @@ Deno.test("records are compared as JSON, whatever their layout", () => {
   ]);
 });
 
+Deno.test("a field that is right by value is no difference, and a label in JSON is not compared line by line", () => {
+  const expected = JSON.stringify({ due: "2026-05-03", total: 12.5 }, null, 2);
+  const wrong = answer("a/1", "wrong");
+  const [short, record] = wrong.checks;
+  assert.ok(short !== undefined && record !== undefined);
+  const outcome = {
+    kind: "record" as const,
+    json: true,
+    fits: null,
+    fields: { due: "right" as const, total: "wrong" as const },
+  };
+  const found = errorCases(
+    report([{ ...wrong, checks: [short, { ...record, outcome }] }, answer("a/2", "wrong")], {
+      "1": expected,
+      "2": "bug",
+    }),
+    new Map([["a/1", '{"due": "3 May 2026", "total": 125}'], ["a/2", '{\n  "label": "praise"\n}']]),
+  );
+  const [first, second] = found.groups[0]?.answers ?? [];
+  assert.deepEqual(first?.diff?.filter(({ kind }) => kind !== "same").map(({ text }) => text.trim()), [
+    '"total": 12.5',
+    '"total": 125',
+  ]);
+  assert.equal(second?.diff, null);
+});
+
 Deno.test("a diff holds both texts, whatever they are", () => {
   for (
     const [a, b] of [["", ""], ["a b c", "a c d"], ["one\ntwo\n", "two\nthree"], ["", "x y"], [
