@@ -10,7 +10,7 @@ export const score = z.number().int().min(lowestScore).max(highestScore);
 
 const ratingRecord = z.object({
   source: z.enum(["person", "judge"]),
-  /** A name that the person chose, or the judge's model. */
+  /** A name that the person chose, or the judge's id as a candidate (in older runs: its model's id alone). */
   rater: z.string().min(1),
   rubric: z.enum(rubricNames),
   /** The request's id, as in samples.jsonl and answers.jsonl. */

@@ -1,5 +1,6 @@
 /** A model as the judge of a run's answers: opened, tried on anchored answers, and only then allowed to rate. */
 import { join } from "node:path";
+import type { CandidateInfo } from "../../lib/bench/records.ts";
 import { UserError } from "../../lib/errors.ts";
 import type { PromptSet } from "../../lib/prompts/prompts.ts";
 import { type CallJudge, Judge } from "../../lib/quality/judge.ts";
@@ -39,6 +40,7 @@ export async function judgeRun(folder: string, set: PromptSet, options: JudgeOpt
   const run = await readJudged(folder, set);
   const model = await openJudge(options.judge, set, { ...options, replyTokens: REPLY_TOKENS });
   try {
+    warnOfOwnAnswers(model, run.info.candidates);
     return await tryAndRate(new Judge(model.ask, rubric), model.id, {
       folder,
       set,
@@ -68,12 +70,18 @@ interface Judging {
   readonly options: JudgeOptions;
 }
 
+/** The same model may be a candidate at another endpoint. */
+function warnOfOwnAnswers({ id, modelId }: OpenJudge, candidates: readonly CandidateInfo[]): void {
+  const own = candidates.find(({ model_id }) => model_id === modelId);
+  if (own === undefined) return;
+  console.error(
+    `! ${id} has the model of the candidate ${own.id} and would judge its own answers: choose another judge`,
+  );
+}
+
 /** The trial, agreement with people where there are any, and only then the rest of the answers. */
 async function tryAndRate(asked: Judge, id: string, { folder, set, run, options }: Judging): Promise<number> {
-  const { info, prompts, answers } = run;
-  if (info.candidates.some(({ model_id }) => model_id === id)) {
-    console.error(`! ${id} is a candidate of this run and would judge its own answers: choose another judge`);
-  }
+  const { prompts, answers } = run;
   const trial = await tryJudge(asked, set.prompts, {
     threshold: options.threshold,
     onPair: progress("pairs of anchored answers"),
@@ -86,7 +94,7 @@ async function tryAndRate(asked: Judge, id: string, { folder, set, run, options 
     judgeAnswers(asked, some, prompts, { rater: id, onAnswer: progress("answers") });
   const common = await rate(asked.hopeless ? [] : answers.filter((answer) => ratedByPeople.has(answer.id)));
   const agreement = agreementWithPeople([...people, ...common.ratings], id);
-  const evidence = join(folder, `judge-${id.replaceAll(/[^\w.-]+/g, "_")}-${asked.rubric.name}.json`);
+  const evidence = join(folder, `judge-${id.replaceAll(/[^\w.@-]+/g, "_")}-${asked.rubric.name}.json`);
   await writeRunFile(evidence, `${JSON.stringify({ judge: id, ...trial, agreement }, null, 2)}\n`);
   if (!options.json) showTrial(id, trial, agreement);
   if (!trial.accepted) {
@@ -147,7 +155,9 @@ function showTrial(id: string, trial: Trial, agreement: readonly DimensionAgreem
 }
 
 export interface OpenJudge {
+  /** The candidate's id: it names the endpoint too, where two may list the same model. */
   readonly id: string;
+  readonly modelId: string;
   readonly ask: CallJudge;
   close(): Promise<void>;
 }
@@ -178,22 +188,31 @@ export async function openJudge(
       responseFormat: { name: "reply", schema: { type: "object" } },
     },
   }, await sessionResources(options));
+  const { thinking, format, wording } = info.request ?? {};
+  if (format !== undefined || wording !== undefined) {
+    await close();
+    throw new UserError(
+      `${info.id}: the messages and the JSON schema of a judge are fixed: leave out format and wording`,
+    );
+  }
   for (const note of open.notes ?? []) {
-    console.error(terminalLine(`judge ${info.model_id}: ${note}`));
+    console.error(terminalLine(`judge ${info.id}: ${note}`));
   }
   return {
-    id: info.model_id,
+    id: info.id,
+    modelId: info.model_id,
     async ask(messages, responseFormat) {
       const trace = await open.request({
         model: info.model_id,
         messages,
         maxTokens: options.replyTokens,
         temperature: 0,
+        ...(thinking === undefined ? {} : { thinking }),
         responseFormat,
       }, { timeoutMs: options.timeout * 1000, signal });
       signal.throwIfAborted();
       if (trace.status === "failed") {
-        throw new UserError(`the judge ${info.model_id} did not answer: ${trace.reason}`, 1);
+        throw new UserError(`the judge ${info.id} did not answer: ${trace.reason}`, 1);
       }
       return trace.content;
     },

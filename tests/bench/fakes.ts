@@ -83,6 +83,8 @@ export interface FakeBehaviour {
   readonly fails?: (nth: number) => string | null;
   /** Why it can't be opened. */
   readonly broken?: string;
+  /** The calls that it makes beside its words. */
+  readonly toolCalls?: (request: GenerationRequest) => Trace["toolCalls"];
   readonly onRequest?: (request: GenerationRequest) => void;
   readonly onOpen?: (open: boolean) => void;
   readonly llamaCpp?: LlamaCpp;
@@ -175,6 +177,7 @@ export function fakeCandidate(id: string, time: VirtualTime, behaviour: FakeBeha
             endMs: time.clock(),
             chunks,
             content: "word".repeat(tokens),
+            toolCalls: behaviour.toolCalls?.(request) ?? [],
             finishReason: "stop",
             usage: { promptTokens, outputTokens: tokens, cachedTokens: null, reasoningTokens: null },
           };

@@ -66,6 +66,9 @@ Deno.test("answers are scored, rated, decided on and routed the same", async () 
   await holds("quality/checked.json", scored);
   await holds("quality/checked.txt", await work.run("quality", ["check", run, ...checked]));
   await holds("quality/answers.csv", await read("answers.csv"));
+  await holds("quality/errors.json", await work.json("quality", ["errors", run, "--json"]));
+  await holds("quality/errors.txt", await work.run("quality", ["errors", run]));
+  await holds("quality/errors_differing.txt", await work.run("quality", ["errors", run, "--differing"]));
   await decided("by_checks", run, "--watts", "15", "--price", "0.3");
   await holds("select/pareto.svg", await read("pareto.svg"));
   await decided("with_floor", run, "--min-score", "0.8", "--licenses", "open");

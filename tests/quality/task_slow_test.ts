@@ -129,11 +129,11 @@ Deno.test("judges that answer prose, or the same to everything, are refused; not
     assert.equal(prose.code, 1);
     assert.match(
       prose.stderr,
-      /the judge prose is refused: .* were not JSON of the requested schema, such as "=It is blue\."/,
+      /the judge prose@fake is refused: .* were not JSON of the requested schema, such as "=It is blue\."/,
     );
     assert.match(
       prose.stderr,
-      /^judge prose: it refuses system messages.*: their text opens the user message$/m,
+      /^judge prose@fake: it refuses system messages.*: their text opens the user message$/m,
     );
     const constant = await judge("constant");
     assert.equal(constant.code, 1);
@@ -172,3 +172,96 @@ Deno.test("mistakes are one line with the value and the remedy", async () => {
     assert.ok(!/^\s+at /m.test(stderr), "no stack");
   }
 });
+
+/** A service with one model, which scores the colours' references 5 and everything else `low`. */
+function judgeService(low: number) {
+  let thinking: unknown;
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async (request) => {
+    if (request.method === "GET") return Response.json({ object: "list", data: [{ id: "same-model" }] });
+    const { messages, response_format: format, chat_template_kwargs: settings } = await request.json();
+    thinking = settings?.enable_thinking;
+    const text: string = messages.at(-1).content;
+    const [answer, a] = [/<answer>\n(.*?)\n<\/answer>/s, /Answer A:\n<answer>\n(.*?)\n<\/answer>/s].map((
+      form,
+    ) => form.exec(text)?.[1] ?? "");
+    const score = colours.includes(answer ?? "") ? 5 : low;
+    const reply = format?.json_schema?.name === "choice"
+      ? { better: colours.includes(a ?? "") ? "A" : "B" }
+      : { fluency: score, relevance: score, correctness: score };
+    return Response.json({
+      choices: [{
+        index: 0,
+        message: { role: "assistant", content: JSON.stringify(reply) },
+        finish_reason: "stop",
+      }],
+    });
+  });
+  return {
+    url: `http://127.0.0.1:${server.addr.port}/v1`,
+    thinking: () => thinking,
+    close: () => server.shutdown(),
+  };
+}
+
+Deno.test("two endpoints that list the same model are two judges, beside an older rating by the model alone", () =>
+  withRun(async (run) => {
+    const [east, west] = [judgeService(1), judgeService(2)];
+    try {
+      const old = {
+        source: "judge",
+        rater: "same-model",
+        rubric: "fluency",
+        answer: "timed/1/blue/one@fake",
+        candidate: "one@fake",
+        prompt_id: "blue",
+        scores: { fluency: 4, relevance: 4, correctness: 4 },
+        comment: null,
+      };
+      await Deno.writeTextFile(join(run, "ratings.jsonl"), `${JSON.stringify(old)}\n`);
+      const endpoints = ["--endpoint", `east=${east.url}`, "--endpoint", `west=${west.url}`];
+      for (const name of ["east", "west"]) {
+        const judge = ["judge", run, "--judge", `same-model@${name}`, ...endpoints, "--json"];
+        const { code, stdout, stderr } = await runTask("quality", judge);
+        assert.equal(code, 0, stderr);
+        const { judge: id, rated } = JSON.parse(stdout);
+        assert.deepEqual([id, rated], [`same-model@${name}`, 8]);
+        await Deno.stat(join(run, `judge-same-model@${name}-fluency.json`));
+      }
+      const lines = (await Deno.readTextFile(join(run, "ratings.jsonl"))).trim().split("\n");
+      const means = Map.groupBy(lines.map((line) => JSON.parse(line)), ({ rater }) => rater);
+      assert.deepEqual(
+        [...means].map(([rater, all]) => [rater, all.length, all[0].scores.fluency]),
+        [["same-model", 1, 4], ["same-model@east", 8, 1], ["same-model@west", 8, 2]],
+      );
+      const { candidates } = JSON.parse(await Deno.readTextFile(join(run, "quality.json")));
+      assert.deepEqual(candidates[0].ratings[0].raters, ["same-model", "same-model@east", "same-model@west"]);
+
+      const named = (parts: string) => ["judge", run, "--judge", `same-model:${parts}@east`, ...endpoints];
+      const thinking = await runTask("quality", named("thinking=off"));
+      assert.equal(thinking.code, 0, thinking.stderr);
+      assert.equal(east.thinking(), false, "what the rater's name says is what was asked");
+      const free = await runTask("quality", named("format=free"));
+      assert.equal(free.code, 2);
+      assert.match(free.stderr, /^error: same-model:format=free@east: .* are fixed: leave out format/);
+    } finally {
+      await Promise.all([east.close(), west.close()]);
+    }
+  }));
+
+Deno.test("a run of bench keeps its cases: check and judge need no prompt set, though the file is gone", () =>
+  withRun(async (_run, root, endpoint) => {
+    const set = join(root, "gone.json");
+    await Deno.writeTextFile(set, JSON.stringify({ name: "gone", prompts }));
+    const plan = ["--rounds", "1", "--warmup", "0", "--prompts", set, "--out", join(root, "bench")];
+    const measured = await runTask("bench", ["--endpoint", endpoint, "--models", "one", ...plan]);
+    assert.equal(measured.code, 0, measured.stderr);
+    await Deno.remove(set);
+    const [{ name = "" } = {}] = await Array.fromAsync(Deno.readDir(join(root, "bench")));
+    const run = join(root, "bench", name);
+    const checked = await runTask("quality", ["check", run, "--json"]);
+    assert.equal(checked.code, 0, checked.stderr);
+    assert.equal(JSON.parse(checked.stdout).candidates[0].pass_rate.n, 8);
+    const judged = await runTask("quality", ["judge", run, "--judge", "constant", "--endpoint", endpoint]);
+    assert.equal(judged.code, 1);
+    assert.match(judged.stderr, /the judge constant@fake is refused: /);
+  }));

@@ -86,7 +86,12 @@ for (
 
 Deno.test("a client that doesn't read is let go in time, and its model is not blamed", async () => {
   const words = Array.from({ length: 4000 }, () => "word ".repeat(1000));
-  await using it = await setUp({ models: { one: { words, log: "nothing" } }, gapMs: 60 });
+  // Long enough that a busy machine, on which the model itself pauses, is not taken for a silent model.
+  await using it = await setUp({
+    models: { one: { words, log: "nothing" } },
+    gapMs: 1000,
+    failuresToOpen: 1,
+  });
   const body = JSON.stringify({ model: "one", messages, stream: true });
   using socket = await Deno.connect({ hostname: "127.0.0.1", port: it.port });
   const head =
@@ -94,6 +99,8 @@ Deno.test("a client that doesn't read is let go in time, and its model is not bl
   await socket.write(new TextEncoder().encode(head + body));
   await until(() => it.records.length === 1);
   assert.equal(it.records[0]?.status, 499);
+  assert.equal(it.records[0]?.fault, null);
+  assert.equal(it.models.of("one@fake")?.breaker.state(), "closed");
   assert.equal(it.models.of("one@fake")?.queue.busy, 0);
   assert.deepEqual(it.faults, []);
 });

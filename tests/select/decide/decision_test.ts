@@ -5,6 +5,8 @@ import { UserError } from "../../../lib/errors.ts";
 import type { RunInfo } from "../../../lib/bench/records.ts";
 import { loadRegistry } from "../../../lib/catalog/registry.ts";
 import { parsePromptSet } from "../../../lib/prompts/prompts.ts";
+import { writeQuality } from "../../../lib/quality/quality.ts";
+import type { VoteRecord } from "../../../lib/quality/votes.ts";
 import { passRate } from "../../../lib/quality/pass_rate.ts";
 import { countStates, type QualityReport } from "../../../lib/quality/quality_schema.ts";
 import { NO_CONSTRAINTS } from "../../../lib/select/decide/constraints.ts";
@@ -172,6 +174,113 @@ Deno.test("what a constant answer reaches, a choice must beat", async () => {
     assert.deepEqual([decision.verdict, decision.choice], ["fastest", null]);
     assert.match(decision.reason, /not shown to beat the baseline \(the best constant answer, 1\.00\)/);
   });
+});
+
+Deno.test("cut answers that could lift a rival are named, with how far; those that could not are not", async () => {
+  const cases = (from: number, to: number, state: "right" | "wrong" | "cut") =>
+    Array.from({ length: to - from }, () => state);
+  const told = async (cut: number) => {
+    const states = [...cases(0, 30, "right"), ...cases(30, 30 + cut, "cut"), ...cases(30 + cut, 80, "wrong")];
+    const found: string[] = [];
+    await withRun([quick, slow], { quick: 0.9, slow: 0.9 }, async (folder) => {
+      const path = join(folder, "quality.json");
+      const report: QualityReport = JSON.parse(await Deno.readTextFile(path));
+      const marks = (id: string) =>
+        id === "quick" ? cases(0, 60, "right").concat(cases(60, 80, "wrong")) : states;
+      const shown = (state: string) => state === "right" ? 1 : 0;
+      await Deno.writeTextFile(
+        path,
+        JSON.stringify({
+          ...report,
+          candidates: report.candidates.map((one) => ({
+            ...one,
+            ...countStates(marks(one.id).map((state) => ({ state }))),
+            pass_rate: passRate(marks(one.id).map(shown)),
+            score: {
+              n: 80,
+              mean: marks(one.id).filter((state) => state === "right").length / 80,
+              ci95: null,
+            },
+          })),
+          answers: report.answers.map((answer) => {
+            const at = Number(answer.prompt_id.replace("case-", ""));
+            const state = marks(answer.candidate)[at] ?? "wrong";
+            return { ...answer, state, score: shown(state), passed: state === "right" };
+          }),
+        }),
+      );
+      const decision = decide(await gatherEvidence([folder], null), terms());
+      assert.equal(decision.choice, "quick");
+      found.push(...decision.what_would_change_it.filter((line) => line.includes("cut")));
+    });
+    return found;
+  };
+  assert.deepEqual(await told(40), [
+    "slow had 40 of 80 answers cut, which count as wrong: with a larger --max-tokens 38 % right could become up to 88 %",
+  ]);
+  assert.deepEqual(await told(20), [], "at most 50 of 80, and quick has 60");
+});
+
+Deno.test("people's votes on pairs are the quality where no answer was checked or rated by people", async () => {
+  const set = parsePromptSet({
+    name: "voted",
+    prompts: Array.from({ length: 80 }, (_, at) => ({ id: `case-${at}`, prompt: `Case ${at}` })),
+  }, "voted");
+  const { name, sha256, prompts } = set;
+  const recorded = prompts.map(({ id, sha256, messages }) => ({ id, sha256, messages: [...messages] }));
+  const change = { plan: { prompt_set: { name, sha256, prompts: recorded } } };
+  const voted = (choiceOf: (at: number) => VoteRecord["choice"]) =>
+    prompts.map(({ id }, at): VoteRecord => ({
+      rater: "ana",
+      prompt_id: id,
+      candidates: ["quick", "slow"],
+      answers: [`timed/1/${id}/quick`, `timed/1/${id}/slow`],
+      shown_first: at % 2 === 0 ? "first" : "second",
+      choice: choiceOf(at),
+    }));
+  const lines = (all: readonly object[]) => all.map((one) => `${JSON.stringify(one)}\n`).join("");
+  await withRun([quick, slow], null, async (folder) => {
+    const decideNow = async () => {
+      await writeQuality(folder, set);
+      return decide(await gatherEvidence([folder], null), terms());
+    };
+    // Three of four cases go to slow and the others to nobody.
+    const choices = ["second", "second", "second", "tie"] as const;
+    const votes = voted((at) => choices[at % 4] ?? "tie");
+    await Deno.writeTextFile(join(folder, "votes.jsonl"), lines(votes));
+    const decision = await decideNow();
+    assert.deepEqual([decision.quality_source, decision.choice, decision.verdict], [
+      "votes",
+      "slow",
+      "winner",
+    ]);
+    const shares = new Map(decision.candidates.map(({ id, quality }) => [id, quality]));
+    assert.ok(Math.abs((shares.get("slow") ?? 0) - 0.875) < 0.02, "a tie is one half");
+    assert.match(decisionMarkdown(decision), /people's votes on pairs/);
+    decisionSchema.parse(JSON.parse(JSON.stringify(decision)));
+
+    const bad = voted(() => "both_bad");
+    await Deno.writeTextFile(join(folder, "votes.jsonl"), lines(bad));
+    const none = await decideNow();
+    assert.deepEqual([none.quality_source, none.choice], ["votes", null]);
+
+    // Marks from 1 to 5 come before votes.
+    const ratings = votes.flatMap(({ prompt_id, answers }) =>
+      answers.map((answer, at) => ({
+        source: "person",
+        rater: "ana",
+        rubric: "fluency",
+        answer,
+        candidate: at === 0 ? "quick" : "slow",
+        prompt_id,
+        scores: { fluency: 4, relevance: 4, correctness: 4 },
+        comment: null,
+      }))
+    );
+    await Deno.writeTextFile(join(folder, "ratings.jsonl"), lines(ratings));
+    const rated = await decideNow();
+    assert.deepEqual([rated.quality_source, rated.choice], ["people", "quick"]);
+  }, change);
 });
 
 Deno.test("the same evidence decides the same, to the last digit", async () => {

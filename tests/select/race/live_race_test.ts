@@ -1,17 +1,20 @@
 /** A live race on candidates whose truth is known, on a virtual clock, and the same race over its records. */
 import assert from "node:assert/strict";
 import type { RaceTerms } from "../../../lib/bench/records.ts";
+import { parsePromptSet, type PromptSet } from "../../../lib/prompts/prompts.ts";
 import { createRunFolder, readSamples } from "../../../lib/bench/folder.ts";
 import { raceLive } from "../../../lib/select/race/live_race.ts";
 import type { RaceState } from "../../../lib/select/race/race.ts";
 import { raceReport, verdictText } from "../../../lib/select/race/race_report.ts";
-import { DEFAULT_TERMS, raceOver, replayRecorded } from "../../../lib/select/race/recorded_race.ts";
+import { DEFAULT_TERMS, raceOver, replayRecorded, scorer } from "../../../lib/select/race/recorded_race.ts";
 import { type FakeBehaviour, fakeCandidate, fakeMachine, runInfoOf, VirtualTime } from "../../bench/fakes.ts";
 
 async function race(
   behaviours: Readonly<Record<string, FakeBehaviour>>,
   terms: Partial<RaceTerms> = {},
-  { stopAfter = Infinity, othersS = () => 0 }: {
+  { stopAfter = Infinity, othersS = () => 0, set = null }: {
+    /** The cases, with their checks; without them there are forty that nothing checks. */
+    readonly set?: PromptSet | null;
     readonly stopAfter?: number;
     /** Processor seconds that another program used since the start. */
     readonly othersS?: (atMs: number) => number;
@@ -24,7 +27,16 @@ async function race(
     sha256: String(at).padStart(64, "0"),
     messages: [{ role: "user" as const, content: `Case ${at}` }],
   }));
-  const prompt_set = { name: "forty", sha256: "0".repeat(64), prompts };
+  const prompt_set = set === null ? { name: "forty", sha256: "0".repeat(64), prompts } : {
+    name: set.name,
+    sha256: set.sha256,
+    prompts: set.prompts.map(({ id, sha256, messages, tools }) => ({
+      id,
+      sha256,
+      messages: [...messages],
+      tools: [...tools],
+    })),
+  };
   const info = runInfoOf(candidates, { mode: "race", race: { ...DEFAULT_TERMS, ...terms }, prompt_set });
   const root = await Deno.makeTempDir({ prefix: "podium-live-" });
   const folder = await createRunFolder(root, info);
@@ -39,14 +51,14 @@ async function race(
     readMachine: fakeMachine(time, othersS),
     findBusiest: () => Promise.resolve({ program: "firefox", cores: 0.62 }),
     signal: stop.signal,
-    score: () => null,
+    score: set === null ? () => null : scorer(set.prompts),
     onBlock: (state) => {
       states.push(state);
       if (state.blocks === stopAfter) stop.abort(new DOMException("enough", "AbortError"));
     },
   });
   folder.close();
-  const replayed = await replayRecorded(folder.path);
+  const replayed = await replayRecorded(folder.path, {}, set);
   const samples = await Array.fromAsync(readSamples(folder.path));
   await Deno.remove(root, { recursive: true });
   return { ended, last: states.at(-1), replayed, samples, report: raceReport(replayed) };
@@ -169,4 +181,34 @@ Deno.test("a race replayed over records of a busy run: no verdict by time, provi
   }
   const utility = await over({ by: "utility", weights: { checks: 1, latency: 0.1 } });
   assert.equal(utility.provisional, true);
+});
+
+Deno.test("tool calls race by checks: the calls count and not the words, live and replayed", async () => {
+  const tools = ["get_weather", "set_timer"].map((name) => ({ name, parameters: { type: "object" } }));
+  const set = parsePromptSet({
+    name: "calls",
+    prompts: Array.from({ length: 40 }, (_, at) => ({
+      id: `p${at}`,
+      prompt: `What is the weather in town ${at}?`,
+      tools,
+      checks: [{ kind: "calls", expected: [{ name: "get_weather", arguments: { city: `town ${at}` } }] }],
+    })),
+  }, "calls");
+  const call = (name: string): FakeBehaviour => ({
+    toolCalls: ({ messages }) => {
+      const city = /town \d+/.exec(messages.at(-1)?.content ?? "")?.[0];
+      return [{ id: "call-1", name, arguments: JSON.stringify({ city }) }];
+    },
+  });
+  const { last, replayed, report } = await race(
+    {
+      right: { ttftMs: 90, ...call("get_weather") },
+      other: { ttftMs: 10, ...call("set_timer") },
+      silent: { ttftMs: 10 },
+    },
+    { by: "checks" },
+    { set },
+  );
+  assert.deepEqual(replayed.state, last);
+  assert.deepEqual([report.verdict, report.winner, report.choice], ["winner", "right", "right"]);
 });
