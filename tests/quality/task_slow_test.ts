@@ -137,7 +137,7 @@ Deno.test("judges that answer prose, or the same to everything, are refused; not
     );
     const constant = await judge("constant");
     assert.equal(constant.code, 1);
-    assert.match(constant.stderr, /the judge constant is refused: 16 of 32 replies were not JSON of the/);
+    assert.match(constant.stderr, /the judge constant@fake is refused: 16 of 32 replies were not JSON of the/);
     assert.match(constant.stdout, /8 pairs.*\n.*8 ties/);
     assert.match(constant.stdout, /with people\s+not known/);
     await assert.rejects(() => Deno.stat(join(run, "ratings.jsonl")), Deno.errors.NotFound);
@@ -145,7 +145,7 @@ Deno.test("judges that answer prose, or the same to everything, are refused; not
     try {
       const endpoints = ["--endpoint", endpoint, "--endpoint", `spare=${second.baseUrl}`];
       const other = await runTask("quality", ["judge", run, "--judge", "other@spare", ...endpoints]);
-      assert.match(other.stderr, /the judge other is refused: .* such as "=It is blue\."/);
+      assert.match(other.stderr, /the judge other@spare is refused: .* such as "=It is blue\."/);
       const unknown = await runTask("quality", ["judge", run, "--judge", "other@fake", ...endpoints]);
       assert.equal(unknown.code, 2, unknown.stderr);
     } finally {
