@@ -137,7 +137,10 @@ Deno.test("judges that answer prose, or the same to everything, are refused; not
     );
     const constant = await judge("constant");
     assert.equal(constant.code, 1);
-    assert.match(constant.stderr, /the judge constant@fake is refused: 16 of 32 replies were not JSON of the/);
+    assert.match(
+      constant.stderr,
+      /the judge constant@fake is refused: 16 of 32 replies were not JSON of the/,
+    );
     assert.match(constant.stdout, /8 pairs.*\n.*8 ties/);
     assert.match(constant.stdout, /with people\s+not known/);
     await assert.rejects(() => Deno.stat(join(run, "ratings.jsonl")), Deno.errors.NotFound);
