@@ -167,7 +167,7 @@ export async function bench(names: Names = null, options: BenchOptions = {}): Pr
 }
 
 /**
- * Finds how many users, and what rate, each candidate carries within limits.
+ * Finds how many users, and what rate, each candidate can serve within limits.
  *
  * @throws {UserError} as `bench`, and for limits that limit nothing
  *

@@ -163,7 +163,7 @@ if (import.meta.main) {
   await runCli(async () => {
     const command = bareCommand("bench:fleet")
       .addOption(
-        new Option("--devices <n>", "measure one fleet of so many devices").argParser(wholeNumber(1, 2000)),
+        new Option("--devices <n>", "measure one fleet of this many devices").argParser(wholeNumber(1, 2000)),
       )
       .addOption(
         new Option("--requests <n>", "requests per device").default(40).argParser(wholeNumber(10, 10_000)),

@@ -70,10 +70,14 @@ function capacityCommand() {
       new Option("--search <what>", "what to search for").choices(["users", "rate", "both"]).default("both"),
     )
     .addOption(
-      new Option("--max-users <n>", "most users to try").default(256).argParser(wholeNumber(1, 4096)),
+      new Option("--max-users <n>", "largest number of users to try").default(256).argParser(
+        wholeNumber(1, 4096),
+      ),
     )
     .addOption(
-      new Option("--requests <n>", "most requests per level, where fewer don't decide").default(800)
+      new Option("--requests <n>", "largest number of requests per level, where fewer don't decide").default(
+        800,
+      )
         .argParser(wholeNumber(1)),
     )
     .addOption(modelsOption())

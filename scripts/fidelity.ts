@@ -79,14 +79,14 @@ await runCli(async () => {
       "<b>",
       "the candidate that is compared with it: another variant, file or setting of the same model",
     )
-    .option("--text <file>", "the text that both read", pathValue, "prompts/fidelity.txt")
+    .option("--text <file>", "text that both models read", pathValue, "prompts/fidelity.txt")
     .option(
       "--block <tokens>",
       "tokens per block; the second half of each is compared",
       wholeNumber(32, 8192),
       512,
     )
-    .option("--tokens <n>", "most tokens of the text that are read", wholeNumber(64, 10_000_000), 16_384)
+    .option("--tokens <n>", "largest number of tokens to read", wholeNumber(64, 10_000_000), 16_384)
     .option("--prompts <file>", "also a job with checks: are the answers as good?", pathValue)
     .addOption(epsilonOption(0.1))
     .addOption(maxTokensOption(384))

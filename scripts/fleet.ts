@@ -20,7 +20,7 @@ const help = `Usage: deno task fleet <hub|join|run|status|stop|decide|pack-run|i
   stop [PLAN]          stop a plan; devices keep what they have
   pack-run [RUN]       write a run into one signed file
   import FILE...       check such files and file their runs under imports/, apart from your own
-  decide [FLEET]       say which model each class of machine gets, and which one holds for all
+  decide [FLEET]       choose a model for each class of machine, and one for all
 
 deno task fleet <command> --help lists all options.`;
 

@@ -22,7 +22,7 @@ import {
 
 const help = `Usage: deno task quality <new|capture|check|errors|annotate|import|judge> [options]
 
-  new FILE             make a job file of a table of cases
+  new FILE             make a job file from a table of cases
   capture              send every prompt to every candidate, keep and score the answers
   check [RUN]          score a run's answers again
   errors [RUN]         show the answers that are not right, grouped by state and check

@@ -130,7 +130,7 @@ function requestSettingOf(text: string, part: string): RequestVariation {
 
 const noRepository = (text: string) =>
   new UserError(
-    `${text}: this is no repository of Hugging Face: write hf:OWNER/REPO or hf:OWNER/REPO:Q4_K_M`,
+    `${text}: this is not a Hugging Face repository: write hf:OWNER/REPO or hf:OWNER/REPO:Q4_K_M`,
   );
 
 /**

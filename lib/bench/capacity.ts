@@ -1,5 +1,5 @@
 /**
- * How much load a candidate carries within limits: the largest number of users and the highest rate, found by a
+ * How much load a candidate can serve within limits: the largest number of users and the highest rate, found by a
  * bracketing search over levels, and the curve that it leaves behind.
  */
 import { join } from "node:path";

@@ -291,7 +291,9 @@ async function unpack(
     return { header, manifest };
   } catch (error) {
     // What the decompressor throws for a file that is no gzip, or is cut short.
-    if (error instanceof TypeError) throw new Refusal(`it is no bundle, or damaged: ${reasonOf(error)}`);
+    if (error instanceof TypeError) {
+      throw new Refusal(`it is not a bundle, or it is damaged: ${reasonOf(error)}`);
+    }
     throw error;
   } finally {
     await reader.cancel();
@@ -303,7 +305,7 @@ function refusing<T>(schema: z.ZodType<T>, text: string): T {
   try {
     json = JSON.parse(text);
   } catch {
-    throw new Refusal("it is no bundle, or damaged: its first line is no JSON");
+    throw new Refusal("it is not a bundle, or it is damaged: its first line is not JSON");
   }
   const parsed = schema.safeParse(json);
   if (parsed.success) return parsed.data;
@@ -331,7 +333,7 @@ class BoundedReader {
       this.#rest = piece.slice(end + 1);
       return new TextDecoder().decode(await new Blob(pieces.map((one) => one.slice())).arrayBuffer());
     }
-    throw new Refusal("it is no bundle: it has no first line");
+    throw new Refusal("it is not a bundle: it has no first line");
   }
 
   async *bytes(count: number): AsyncGenerator<Uint8Array> {

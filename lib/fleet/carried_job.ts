@@ -19,7 +19,7 @@ export function carriedJobProblem(text: string): string | null {
   try {
     job = JSON.parse(text.replace(/^\uFEFF/, ""));
   } catch {
-    return "it is no JSON file";
+    return "it is not a JSON file";
   }
   const prompts = Array.isArray(job) ? job : fieldOf(job, "prompts");
   const parts = [job, ...(Array.isArray(prompts) ? prompts : [])];

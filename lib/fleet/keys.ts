@@ -38,7 +38,7 @@ export async function deviceKey(path: string): Promise<SigningKey> {
   }
   const key = keyFile.safeParse(jsonOf(text));
   if (key.success) return await signingKey(key.data);
-  throw new UserError(`${path} is no key of a device: remove the file, and a new key is made`);
+  throw new UserError(`${path} is not a device's key: remove the file, and a new key is made`);
 }
 
 function jsonOf(text: string): unknown {

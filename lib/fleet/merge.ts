@@ -314,7 +314,7 @@ function tokenOf(name: string): FileToken {
   for (const token of ["run", "samples", "answers", "prompts"] as const) {
     if (FILE_TOKENS[token] === name) return token;
   }
-  throw new RangeError(`${name} is no file of a run`);
+  throw new RangeError(`${name} is not a file of a run`);
 }
 
 const haveOf = ({ sizes }: Arriving): Record<string, number> =>

@@ -31,7 +31,7 @@ export async function readPlan(path: string, now: Date, random: () => number): P
     json = JSON.parse(await readTextFile(path, "the plan"));
   } catch (error) {
     if (error instanceof UserError) throw error;
-    throw new UserError(`the plan ${path} is no JSON: ${reasonOf(error)}`);
+    throw new UserError(`the plan ${path} is not JSON: ${reasonOf(error)}`);
   }
   const parsed = planFile.safeParse(json);
   if (!parsed.success) throw new UserError(`the plan ${path}: ${reasonOf(z.prettifyError(parsed.error))}`);

@@ -78,8 +78,9 @@ class Faults {
 function checkInfo(info: RunInfo, { now, clockOffS = 0 }: PlausibleTerms, faults: Faults): void {
   const { created_at, machine, plan, candidates } = info;
   const created = Date.parse(created_at);
-  if (Number.isNaN(created)) faults.add(`clock: created_at is "${created_at.slice(0, 40)}", no time`);
-  else if (created - clockOffS * 1000 > now.getTime() + HOUR_MS) {
+  if (Number.isNaN(created)) {
+    faults.add(`clock: created_at is "${created_at.slice(0, 40)}", which is not a time`);
+  } else if (created - clockOffS * 1000 > now.getTime() + HOUR_MS) {
     faults.add(`clock: it was made at ${created_at}, which is still to come`);
   } else if (created - clockOffS * 1000 < Date.parse(EARLIEST)) {
     faults.add(`clock: it was made at ${created_at}, before ${EARLIEST}`);
@@ -126,7 +127,7 @@ class RequestCheck {
   record(record: SampleRecord): void {
     const { machine } = this.#info;
     if ("candidate" in record && !this.#candidates.has(record.candidate)) {
-      this.#faults.add(`counts: ${record.candidate} is no candidate of this run`);
+      this.#faults.add(`counts: ${record.candidate} is not a candidate of this run`);
     }
     if (record.kind === "memory" && record.resident_mb / 1000 > 1.2 * machine.ram_gb) {
       this.#faults.add(

@@ -77,7 +77,7 @@ export function acceptPlan(
       } tokens, and this device allows ${limits.max_tokens}`,
     };
   }
-  if (concurrency > 64) return { refused: `it wants ${concurrency} clients at once, and a device allows 64` };
+  if (concurrency > 64) return { refused: `it has ${concurrency} clients at once, and a device allows 64` };
   return { prompts };
 }
 
@@ -86,7 +86,7 @@ function modelProblem(text: string, cores: number): string | null {
   try {
     const { name, parts, isFile } = parseCandidateName(text, []);
     if (isFile || /^hf:/i.test(name) || text.includes("://")) {
-      return `${text} is no model of this device's registry`;
+      return `${text} is not a model of this device's registry`;
     }
     const threads = parts.find((part) => /^threads=\d+$/.test(part))?.slice("threads=".length);
     return Number(threads ?? 0) > cores ? `${text}: this device has ${cores} cores` : null;

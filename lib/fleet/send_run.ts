@@ -181,7 +181,7 @@ export class RunSender {
         { headers: head, msgID: `${run}.${token}.${offset}.${data.length}${version}.${this.#again}` },
       );
     } catch (error) {
-      throw new Error(`the hub takes nothing now: ${reasonOf(error)}`, { cause: error });
+      throw new Error(`the hub accepts nothing now: ${reasonOf(error)}`, { cause: error });
     }
   }
 }

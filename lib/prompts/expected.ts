@@ -101,7 +101,7 @@ function labelOf({ expected, labels = [] }: Expectation): { expected: string; la
   const given = typeof expected === "string" ? expected.trim() : JSON.stringify(expected);
   const found = labels.find((label) => foldedLabel(label) === foldedLabel(given));
   if (found !== undefined) return { expected: found, labels };
-  throw new UserError(`${JSON.stringify(given)} is none of the labels ${labels.join(", ")}`);
+  throw new UserError(`${JSON.stringify(given)} is not one of the labels ${labels.join(", ")}`);
 }
 
 function recordOf({ expected, schema, fields }: Expectation): Record<string, unknown> {
@@ -135,7 +135,7 @@ function typedValue(name: string, value: unknown, schema: Expectation["schema"])
   const kind = Array.isArray(read) ? "array" : read === null ? "null" : typeof read;
   const fits = types.includes(kind) || Number.isInteger(read) && types.includes("integer");
   if (fits) return read;
-  throw new UserError(`the field ${name} is ${shown(value)}, and its schema wants ${types.join(" or ")}`);
+  throw new UserError(`the field ${name} is ${shown(value)}, and its schema expects ${types.join(" or ")}`);
 }
 
 function callsOf({ expected, tools = [] }: Expectation): unknown[] {

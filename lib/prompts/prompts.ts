@@ -231,7 +231,7 @@ export async function openTable(path: string, note?: Note): Promise<CaseTable> {
   const { document } = opened;
   if (isRows(document)) return listTable(document, path);
   throw new UserError(
-    `${path} is no table of cases: if it is a job or a prompt set, give it to --prompts as it is`,
+    `${path} is not a table of cases: if it is a job or a prompt set, give it to --prompts as it is`,
   );
 }
 

@@ -28,7 +28,7 @@ const label = z.strictObject({
   context.addIssue({
     code: "custom",
     path: ["expected"],
-    message: `${JSON.stringify(expected)} is none of the labels ${labels.join(", ")}`,
+    message: `${JSON.stringify(expected)} is not one of the labels ${labels.join(", ")}`,
   });
 });
 

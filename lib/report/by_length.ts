@@ -146,9 +146,9 @@ export function limitSentences(summary: Summary): string[] {
       } requests, mean time to first token ${row.ttft_s.mean === null ? missing : seconds(row.ttft_s.mean)}`;
     const kept = last === undefined
       ? `\`${id}\` misses the limits (${limits}) from the shortest prompts on`
-      : `\`${id}\` keeps the limits (${limits}) up to ${plain(last.to_tokens)} prompt tokens`;
+      : `\`${id}\` meets the limits (${limits}) up to ${plain(last.to_tokens)} prompt tokens`;
     return first === undefined
       ? `${kept}, the longest that were measured.`
-      : `${kept}${last === undefined ? "" : ", and leaves them"} at ${lengthText(first)} (${share(first)}).`;
+      : `${kept}${last === undefined ? "" : ", and misses them"} at ${lengthText(first)} (${share(first)}).`;
   });
 }

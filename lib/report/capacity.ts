@@ -65,7 +65,7 @@ function curveSentences(
     ? `\`${id}\`: not even ${loadText(kind, levels[0]?.load ?? 1)} ${
       kind === "users" ? "was" : "were"
     } shown to meet the limits for ${aim}`
-    : `\`${id}\` carries ${loadText(kind, kept.load)}${thinking}: ${
+    : `\`${id}\` can serve ${loadText(kind, kept.load)}${thinking}: ${
       plain(100 * kept.share)
     } % of ${kept.n} requests met the limits, with 95 % confidence ${aim}`;
   const beyond = kept === undefined

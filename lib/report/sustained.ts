@@ -84,7 +84,7 @@ export function sustainedFigures(summary: Summary, data: RunData): Figure[] {
       marks,
       joined: false,
       caption: `One dot per request, n = ${n}${shown < n ? `, every ${Math.ceil(n / shown)}. drawn` : ""}. ` +
-        "A dashed upright marks a change beyond chance (Pettitt's test, 5 % false alarms).",
+        "A dashed vertical line marks a change beyond chance (Pettitt's test, 5 % false alarms).",
     }),
     ...machine,
   ];

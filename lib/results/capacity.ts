@@ -1,4 +1,4 @@
-/** How much load candidates carry, with its views: what `capacity` returns. */
+/** How much load candidates can serve, with its views: what `capacity` returns. */
 import type { CapacityReport } from "../bench/capacity.ts";
 import { capacityFigures, capacityHead, capacityRows, capacitySentences } from "../report/capacity.ts";
 import { FigureView, Result, TableView, TextView, type View } from "./view.ts";
@@ -30,7 +30,7 @@ export interface CapacityOptions {
 }
 
 /**
- * The largest number of users, and the highest rate, that candidates carry within limits.
+ * The largest number of users, and the highest rate, that candidates can serve within limits.
  *
  * ```ts ignore
  * const found = await capacity("smollm2-135m", { slo: { e2e: 5 }, search: "users" });

@@ -73,7 +73,7 @@ export function benchCommand(): Command {
     .addOption(endpointOption())
     .addOption(roundsOption(PLAN_DEFAULTS.rounds))
     .addOption(
-      new Option("--for <time>", "go on for so long, e.g. 10m, instead of --rounds; finds a slowdown")
+      new Option("--for <time>", "measure for this long, e.g. 10m, instead of --rounds; finds a slowdown")
         .argParser(parseDuration),
     )
     .addOption(

@@ -46,24 +46,25 @@ export function fitOptions(command: Command): Command {
         .default(512).argParser(wholeNumber(1, 1_000_000)),
     )
     .addOption(
-      option("--threads <n>", "compute threads (default: the engine's, one less than there are cores)")
+      option("--threads <n>", "compute threads (default: all cores but one, as in the engine)")
         .argParser(wholeNumber(1, 1024)),
     )
     .addOption(option("--users <n>", "users at once").default(1).argParser(wholeNumber(1, 1000)))
     .addOption(
-      option("--ram <gb>", "what if so many GB of memory were free").argParser(
+      option("--ram <gb>", "predict for this much free memory").argParser(
         decimal({ above: 0, max: 100_000 }),
       ),
     )
     .addOption(
-      option("--vram <gb>", "what if there were a graphics card with so many GB").argParser(
+      option("--vram <gb>", "predict for a graphics card with this much memory").argParser(
         decimal({ above: 0, max: 100_000 }),
       ),
     )
     .addOption(
-      option("--bandwidth <gb/s>", "what if memory delivered so many GB (10^9 bytes) per second").argParser(
-        decimal({ above: 0, max: 1_000_000 }),
-      ),
+      option("--bandwidth <gb/s>", "predict for memory that delivers this many GB (10^9 bytes) per second")
+        .argParser(
+          decimal({ above: 0, max: 1_000_000 }),
+        ),
     )
     .addOption(
       option("--min-speed <tokens/s>", "the recommended model decodes at least this fast").default(8)
@@ -72,9 +73,10 @@ export function fitOptions(command: Command): Command {
         ),
     )
     .addOption(
-      option("--probe [seconds]", "measure models that are here first (default: 20 seconds)").argParser(
-        decimal({ min: 5, max: 3600 }),
-      ),
+      option("--probe [seconds]", "first measure the models that are here (default: for 20 seconds)")
+        .argParser(
+          decimal({ min: 5, max: 3600 }),
+        ),
     )
     .addOption(registryOption()).addOption(storeOption()).addOption(outOption()).addOption(jsonOption());
 }

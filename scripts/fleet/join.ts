@@ -49,19 +49,20 @@ function command() {
       new Option("--allow-downloads", "let plans download models of this machine's registry").default(false),
     )
     .addOption(
-      new Option("--max-requests <n>", "most requests of a plan").default(5000).argParser(
+      new Option("--max-requests <n>", "largest number of requests in a plan").default(5000).argParser(
         wholeNumber(1, 1e6),
       ),
     )
     .addOption(
-      new Option("--max-tokens <n>", "longest answer of a plan").default(2048).argParser(wholeNumber(1, 1e6)),
+      new Option("--max-tokens <n>", "longest answer that a plan may request, in tokens").default(2048)
+        .argParser(wholeNumber(1, 1e6)),
     )
     .addOption(
-      new Option("--max-minutes <n>", "longest time of a plan").default(120).argParser(
+      new Option("--max-minutes <n>", "longest time that a plan may take, in minutes").default(120).argParser(
         decimal({ above: 0, max: 10_000 }),
       ),
     )
-    .addOption(new Option("--plans <n>", "leave after so many plans").argParser(wholeNumber(1)))
+    .addOption(new Option("--plans <n>", "leave after this many plans").argParser(wholeNumber(1)))
     .addOption(stateOption())
     .addOption(registryOption())
     .addOption(storeOption())
@@ -72,7 +73,7 @@ function command() {
 The hub learns this machine's processor, memory, graphics and system, its models and versions, the name and tags that you
 give, and what plans measure: samples, prompts and answers. It learns no host name, user or folder.
 A plan names models of this machine's registry or services and carries its job. It can't run code or read files here.
-Every run lies in --out first, as any run; Ctrl-C keeps it, and joining again goes on with it.`,
+Every run is written to --out first, like any run; Ctrl-C keeps it, and joining again continues it.`,
     );
 }
 

@@ -20,8 +20,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
       `
 A plan, with the job beside it:
   { "kind": "bench", "models": ["smollm2-135m", "gemma-3-270m"], "job": "cases.json", "rounds": 2 }
-Settings: rounds, warmup, max_tokens, temperature, seed, sampling_seed, prefix, concurrency, timeout_s; of a race by,
-delta, epsilon, budget. A device refuses what goes beyond its own limits, and says so.`,
+Settings: rounds, warmup, max_tokens, temperature, seed, sampling_seed, prefix, concurrency, timeout_s; for a race
+also by, delta, epsilon, budget. A device refuses what goes beyond its own limits, and says so.`,
     );
   await parsed.parseAsync([...args], { from: "user" });
   const { on, json, ...place } = parsed.opts<FleetPlace & { on: string; json: boolean }>();

@@ -31,7 +31,7 @@ interface NewOptions extends JobChoice {
 function command() {
   return qualityCommand(
     "new",
-    "Make a job file of a table of cases: look at its columns, ask, and show three cases.",
+    "Make a job file from a table of cases: look at its columns, ask, and show three cases.",
   )
     .argument("<file>", "table of cases (.csv, .tsv, .jsonl, .json) or folder of text files")
     .addOption(new Option("--task <task>", "what the model is to do (default: guessed)").choices(NEW_TASKS))
@@ -198,9 +198,7 @@ function shownJob({ prompts, labels }: PromptSet, path: string): string {
     `${prompts.length} cases. Two models that disagree on ${Math.round(100 * DISAGREEING)} % of them ${
       shows_difference === null
         ? "can't be told apart by so few"
-        : `can be told apart where their shares of right answers differ by ${
-          points(shows_difference)
-        } or more`
+        : `can be told apart if their shares of right answers differ by ${points(shows_difference)} or more`
     }.`,
     `It takes ${
       cases_for.map(({ difference, cases }) => `${cases} cases for ${points(difference)}`).join(", ")

@@ -38,7 +38,7 @@ await runCli(async () => {
   const nextThatFits = ofTask.find((model) => fits(model, machine).ok)?.alias ?? null;
   if (entry === undefined) {
     throw new UserError(
-      `no model for ${options.task} runs in ${machine.ram_gb} GB of RAM: the smallest of them asks for ` +
+      `no model for ${options.task} runs in ${machine.ram_gb} GB of RAM: the smallest of them needs ` +
         `${Math.min(...ofTask.map(({ minRamGb }) => minRamGb))} GB; try another --task`,
       1,
     );

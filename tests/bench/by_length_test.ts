@@ -36,7 +36,7 @@ Deno.test("prompts of very different length get rows of their own, with prefill 
   const [sentence = ""] = limitSentences(summary);
   assert.match(
     sentence,
-    /keeps the limits \(first token in 500 ms\) up to 60 prompt tokens, and leaves them/,
+    /meets the limits \(first token in 500 ms\) up to 60 prompt tokens, and misses them/,
   );
   assert.match(sentence, /at 1,000–1,100 \(0 % of 4 requests, mean time to first token 1\.05 s\)/);
   const shown = terminalSummary(summary, { columns: 110, color: false });

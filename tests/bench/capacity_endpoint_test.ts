@@ -78,7 +78,7 @@ Deno.test("terminal, Markdown, CSV and page name the capacity, the knee and satu
   const [carries = ""] = capacitySentences(report);
   assert.match(
     carries,
-    /`a<b>` carries 1 user who thinks for 5 s on average: 100 % of 96 requests met the limits/,
+    /`a<b>` can serve 1 user who thinks for 5 s on average: 100 % of 96 requests met the limits/,
   );
   assert.match(
     carries,

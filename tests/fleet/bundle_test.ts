@@ -223,7 +223,7 @@ Deno.test("refused: what is no bundle, is cut short, or never ends its first lin
     await Deno.writeFile(path, whole.subarray(0, whole.length / 2));
     assert.match(await refusal(path, out), /damaged|cut short/);
     await Deno.writeTextFile(path, "hello");
-    assert.match(await refusal(path, out), /no bundle/);
+    assert.match(await refusal(path, out), /not a bundle/);
     const endless = new Blob([new Uint8Array(10e6)]).stream().pipeThrough(new CompressionStream("gzip"));
     await Deno.writeFile(path, endless);
     assert.match(await refusal(path, out), /no first line/);
@@ -280,7 +280,7 @@ const untrue: Record<string, { readonly files: ReadonlyMap<string, string>; read
   },
   "a candidate of another run": {
     files: withSamples((record) => ({ ...record, candidate: "gpt-9" })),
-    says: /counts: gpt-9 is no candidate/,
+    says: /counts: gpt-9 is not a candidate/,
   },
   "characters that don't add up": {
     files: withSamples((record) => ({ ...record, content_chars: record.content_chars + 1 })),

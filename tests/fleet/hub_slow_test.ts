@@ -270,8 +270,8 @@ Deno.test("a plan beyond a device's limits is refused by the device, with the re
     );
     assert.match(reasons, /12 requests, and this device allows 10/);
     assert.match(reasons, /it is a race, and this device allows bench/);
-    assert.match(reasons, /model\.gguf is no model of this device's registry/);
-    assert.match(reasons, /hf:owner\/repo:Q4_0 is no model/);
+    assert.match(reasons, /model\.gguf is not a model of this device's registry/);
+    assert.match(reasons, /hf:owner\/repo:Q4_0 is not a model/);
   }));
 
 Deno.test("a stopped plan ends within seconds, and what was measured is kept", () =>

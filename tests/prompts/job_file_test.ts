@@ -159,7 +159,7 @@ Deno.test("one message names rows and columns: missing, repeated, contradicting,
     [
       "nr,text,team\n1,a,x\n2,b,z\n",
       { labels: ["x", "y"] },
-      /row 2 .*column team: "z" is none of the labels x, y/,
+      /row 2 .*column team: "z" is not one of the labels x, y/,
     ],
     ["nr,Text,team\n1,a,x\n", {}, /"prompt" of the job job names the column "text", .*\("Text"\?\)/],
     ["nr,text,team\n", {}, /t\.csv holds no case/],
