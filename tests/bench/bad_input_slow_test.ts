@@ -46,7 +46,7 @@ function mistakes(root: string, notOpenAi: string): Mistake[] {
     {
       what: "no JSON",
       args: ["--prompts", join(root, "bad.json")],
-      says: /bad\.json is not JSON.*array of strings/,
+      says: /bad\.json is not JSON.*give a list of prompts or a job/,
     },
     {
       what: "no file",
