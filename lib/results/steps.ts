@@ -1,9 +1,10 @@
 /** The steps behind the public functions: names to candidates, and plans to results, with progress on a screen. */
+import { join } from "node:path";
 import { type CapacityTerms, measureCapacity } from "../bench/capacity.ts";
 import { writeCapacityReports } from "../report/capacity.ts";
 import { Capacity } from "./capacity.ts";
 import { requireRun } from "../bench/find_run.ts";
-import { readRunInfo } from "../bench/folder.ts";
+import { readRunInfo, replaceFile } from "../bench/folder.ts";
 import type { NamedCandidate } from "../bench/named_candidate.ts";
 import type { Exclusion, RaceTerms } from "../bench/records.ts";
 import {
@@ -18,6 +19,7 @@ import {
 import type { Model, Variant } from "../catalog/model.ts";
 import { pull, type PullEvent } from "../catalog/pull.ts";
 import { UserError } from "../errors.ts";
+import { promptSetJson } from "../prompts/prompts.ts";
 import {
   type CandidatePair,
   type ComparedJob,
@@ -76,6 +78,11 @@ export async function pullShown(
   return path;
 }
 
+/** The cases stay with the run, so that its answers can be scored later; a resumed run has them. */
+async function keepCases(folder: string, { plan, resume }: SessionRequest): Promise<void> {
+  if (resume === undefined) await replaceFile(join(folder, "prompts.json"), promptSetJson(plan.prompts));
+}
+
 /** From names to a finished run, with a progress bar. */
 export async function runShown(request: SessionRequest, setup: Setup): Promise<FinishedRun> {
   const { resources, screen, ...place } = setup;
@@ -87,6 +94,7 @@ export async function runShown(request: SessionRequest, setup: Setup): Promise<F
     bar,
     runSession(request, { ...resources, note: bar.note }, {
       ...place,
+      onFolder: (folder) => keepCases(folder, request),
       onEvent: (event) => {
         if (event.kind === "begin") {
           const { plan, candidates } = event.info;
@@ -237,6 +245,7 @@ export async function raceShown(
     const race = await raceFound(found, request.plan, terms, {
       ...place,
       resources,
+      onFolder: (folder) => keepCases(folder, request),
       ...showRace(
         bar,
         terms.budget,

@@ -15,6 +15,7 @@ import {
   UserError,
   type View,
 } from "../../mod.ts";
+import { loadPromptSet } from "../../lib/prompts/prompts.ts";
 import { startFake } from "../fake_endpoint.ts";
 
 /** What a notebook is sent for a view. */
@@ -113,6 +114,14 @@ Deno.test("candidates, quality, race and decision follow from each other", async
     const result = await race(allowed, { job: given, gate, budget: 8, reports });
     assert.equal(result.verdict, "only");
     assert.equal(String(await result.replay()), String(result));
+    for await (const { name } of Deno.readDir(reports)) {
+      const { prompts } = await loadPromptSet(join(reports, name, "prompts.json"));
+      assert.equal(
+        prompts.filter(({ checks }) => checks.length > 0).length,
+        3,
+        "can be scored again anywhere",
+      );
+    }
     const decision = await decide({ race: result, quality: answers, constraints: floor });
     assert.match(decision.choice ?? "", /right/);
     await decision.save();
