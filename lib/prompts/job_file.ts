@@ -8,6 +8,7 @@ import { type Prompt, type PromptSet, promptSet, type PromptSetHead } from "./pr
 import { COMPARED } from "./expected.ts";
 import { columnsBesides, idText, type RowFormat, rowFormat } from "./row_formats.ts";
 import type { CaseTable, Note } from "./rows.ts";
+import { columnFacts, guessJob } from "./suggest_job.ts";
 import { assertColumns, columnsOf, fill, valueOf } from "./template.ts";
 
 /** Fields of a job that may be templates, filled in for every row. */
@@ -196,8 +197,7 @@ function formatOf(
   const format = rowFormat(table);
   if (format !== null) return format;
   const columns = table.columns.map((one) => JSON.stringify(one)).join(", ");
-  const example = table.columns.find((one) => /text|question|body|message|input/i.test(one)) ??
-    table.columns[0] ?? "text";
+  const example = guessJob(columnFacts(table)).text ?? table.columns[0] ?? "text";
   throw new UserError(
     direct
       ? `${table.source} has the columns ${columns}, and none is called prompt: say what to send with ` +

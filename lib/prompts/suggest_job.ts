@@ -14,6 +14,8 @@ export interface ColumnFacts {
   readonly kind: "text" | "number" | "date" | "json";
   /** The values with their counts, most frequent first; null where there are too many to be labels. */
   readonly values: readonly (readonly [string, number])[] | null;
+  /** Of objects in JSON: their fields, with the JSON types that each has, or `date`; null stands for a field that is left out. */
+  readonly fields?: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
 /** What a job is made from; a field that is left out is guessed. */
@@ -35,6 +37,7 @@ export const NEW_TASKS = ["classify", "extract", "answer", "summarize", "free"] 
 
 /** Labels are few, and each occurs more than once on average; a column that is called so may have rare ones. */
 const MOST_LABELS = 40;
+const DATE = /^(?:\d{4}-\d{2}-\d{2}|\d{1,2}[./]\d{1,2}[./]\d{2,4})(?:[T ].*)?$/;
 const LABEL = /label|class|categor|team|intent|topic|sentiment|priority|folder|type/i;
 
 /**
@@ -54,12 +57,14 @@ export function columnFacts({ columns, rows }: CaseTable): ColumnFacts[] {
     for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1);
     const few = counts.size <= MOST_LABELS &&
       (LABEL.test(name) ? counts.size < texts.length : counts.size * 2 <= texts.length);
+    const kind = kindOf(values, texts);
     return {
       name,
       filled: texts.length,
       distinct: counts.size,
       meanChars: texts.reduce((sum, { length }) => sum + length, 0) / Math.max(1, texts.length),
-      kind: kindOf(values, texts),
+      kind,
+      ...(kind === "json" ? { fields: fieldsOf(values) } : {}),
       values: few ? [...counts].sort(([, one], [, other]) => other - one) : null,
     };
   });
@@ -68,9 +73,33 @@ export function columnFacts({ columns, rows }: CaseTable): ColumnFacts[] {
 function kindOf(values: readonly unknown[], texts: readonly string[]): ColumnFacts["kind"] {
   const all = (pattern: RegExp) => texts.length > 0 && texts.every((text) => pattern.test(text));
   if (all(/^-?\d+(?:\.\d+)?$/)) return "number";
-  if (all(/^(?:\d{4}-\d{2}-\d{2}|\d{1,2}[./]\d{1,2}[./]\d{2,4})(?:[T ].*)?$/)) return "date";
+  if (all(DATE)) return "date";
   const object = values.some((value) => typeof value === "object") || all(/^[[{].*[\]}]$/s);
   return object ? "json" : "text";
+}
+
+function fieldsOf(values: readonly unknown[]): Map<string, Set<string>> {
+  const records = values.flatMap((value) => {
+    const read = typeof value === "string" ? parsedJson(value) : value;
+    return typeof read === "object" && read !== null && !Array.isArray(read) ? [read] : [];
+  });
+  const names = new Set(records.flatMap((record) => Object.keys(record)));
+  const typeOf = (value: unknown) => {
+    if (value === undefined || value === null) return "null";
+    if (typeof value === "string" && DATE.test(value)) return "date";
+    return Array.isArray(value) ? "array" : typeof value;
+  };
+  return new Map(
+    [...names].map((name) => [name, new Set(records.map((one) => typeOf(Reflect.get(one, name))))]),
+  );
+}
+
+function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null;
+  }
 }
 
 /**
@@ -157,10 +186,14 @@ export function jobFile(
   const labels = choice.labels ??
     (task === "classify" && first !== undefined ? distinctLabels(factsOf(first)) : undefined);
   const column = `{{${text ?? columns[0]?.name ?? "text"}}}`;
-  const schema = task === "extract" && factsOf(first ?? "")?.kind !== "json"
-    ? schemaOf(expected, columns)
-    : undefined;
-  const prompt = choice.prompt ?? promptFor(task, column, { labels: labels ?? [], fields: expected });
+  const record = task === "extract" && expected.length === 1 ? factsOf(first ?? "")?.fields : undefined;
+  const names = record === undefined ? expected.map(fieldName) : [...record.keys()];
+  const schema = task !== "extract"
+    ? {}
+    : record === undefined
+    ? { schema: schemaOf(expected, columns), fields: rulesOf(expected, columns) }
+    : { schema: recordSchema(record), fields: recordRules(record) };
+  const prompt = choice.prompt ?? promptFor(task, column, { labels: labels ?? [], fields: names });
   return {
     name,
     cases,
@@ -172,7 +205,7 @@ export function jobFile(
     ...(task === "summarize"
       ? first === undefined ? {} : { reference: `{{${first}}}` }
       : expectedOf(task, expected, columns)),
-    ...(schema === undefined ? {} : { schema, fields: rulesOf(expected, columns) }),
+    ...schema,
     ...(task === "summarize" ? { checks: SUMMARY_CHECKS } : {}),
     settings: { max_tokens: task === "classify" ? 16 : task === "answer" ? 64 : 256, temperature: 0 },
   };
@@ -211,6 +244,31 @@ function expectedOf(
 /** A column as the name of a JSON field. */
 const fieldName = (column: string) => column.trim().replaceAll(/[^\p{L}\p{N}]+/gu, "_").toLowerCase();
 
+/** A schema that all records of a column fit. */
+function recordSchema(record: ReadonlyMap<string, ReadonlySet<string>>): Record<string, unknown> {
+  const typed = [...record].map(([name, found]) => {
+    const types = [...new Set([...found].map((type) => type === "date" ? "string" : type))];
+    return [name, { type: types.length === 1 ? types[0] : types }];
+  });
+  return {
+    type: "object",
+    properties: Object.fromEntries(typed),
+    required: [...record.keys()],
+    additionalProperties: false,
+  };
+}
+
+function recordRules(record: ReadonlyMap<string, ReadonlySet<string>>): Record<string, unknown> {
+  const rules = { number: { tolerance: 0.005 }, date: { as: "date" }, string: { ignore_case: true } };
+  return Object.fromEntries(
+    [...record].flatMap(([name, types]) => {
+      const [type, other] = [...types].filter((one) => one !== "null");
+      const rule = Object.entries(rules).find(([one]) => one === type);
+      return rule === undefined || other !== undefined ? [] : [[name, rule[1]]];
+    }),
+  );
+}
+
 function schemaOf(names: readonly string[], columns: readonly ColumnFacts[]): Record<string, unknown> {
   const properties = names.map((name) => {
     const facts = columns.find((one) => one.name === name);
@@ -245,9 +303,7 @@ function promptFor(
       }? Answer with one of them and nothing else.` +
         `\n\n${column}`;
     case "extract":
-      return `Read the text and answer with a JSON object with the fields ${
-        fields.map(fieldName).join(", ")
-      }. ` +
+      return `Read the text and answer with a JSON object with the fields ${fields.join(", ")}. ` +
         `Use null for what the text doesn't state.\n\n${column}`;
     case "summarize":
       return `Summarise the text in at most three sentences. Use only what it says.\n\n${column}`;

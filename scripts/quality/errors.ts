@@ -72,6 +72,9 @@ export async function errors(args: readonly string[]): Promise<number> {
       `${counted(found.differing.length, "case")} some answers are right and others are not (≠).`,
   );
   const paint = painter(Deno.stdout.isTerminal() && !Deno.noColor);
+  if (groups.length === 0 && found.groups.length > 0) {
+    console.log("\nNone of them matches --candidate, --state, --check and --differing.");
+  }
   for (const group of groups) showGroup(group, quality.expected ?? {}, options.show, paint);
   return 0;
 }

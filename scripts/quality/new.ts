@@ -152,7 +152,7 @@ function asked(given: JobChoice, columns: readonly ColumnFacts[], asks: boolean)
 /**
  * Writes the job and reads it as a run will. Rows with faults are left out by the job, and named.
  *
- * @throws {UserError} where it can't be read even so: then there is no file
+ * @throws {UserError} where it can't be read even so: then the file is as it was before
  */
 async function written(
   path: string,
@@ -160,6 +160,7 @@ async function written(
   note: (line: string) => void,
 ): Promise<PromptSet> {
   const { loadPromptSet } = await import("../../lib/prompts/prompts.ts");
+  const before = await Deno.readTextFile(path).catch(() => null);
   const write = (whole: Record<string, unknown>) =>
     Deno.writeTextFile(path, `${JSON.stringify(whole, null, 2)}\n`);
   try {
@@ -170,7 +171,8 @@ async function written(
       return await loadPromptSet(path, { note: (line) => note(`${line}\n`) });
     });
   } catch (error) {
-    await Deno.remove(path).catch(() => {});
+    // A job that was there comes back.
+    await (before === null ? Deno.remove(path) : Deno.writeTextFile(path, before)).catch(() => {});
     throw error;
   }
 }
@@ -195,14 +197,23 @@ function shownJob({ prompts, labels }: PromptSet, path: string): string {
   const points = (share: number) => `${Math.round(100 * share)} points`;
   return [
     ...three,
-    `${prompts.length} cases. Two models that disagree on ${Math.round(100 * DISAGREEING)} % of them ${
-      shows_difference === null
-        ? "can't be told apart by so few"
-        : `can be told apart if their shares of right answers differ by ${points(shows_difference)} or more`
-    }.`,
-    `It takes ${
-      cases_for.map(({ difference, cases }) => `${cases} cases for ${points(difference)}`).join(", ")
-    }.`,
+    ...(prompts.every(({ checks }) => checks.length === 0)
+      ? [
+        `${prompts.length} cases. Nothing says which answer is right, so that answers are collected and not scored:`,
+        "--task and --expected name what they are compared with, and people can rate them.",
+      ]
+      : [
+        `${prompts.length} cases. Two models that disagree on ${Math.round(100 * DISAGREEING)} % of them ${
+          shows_difference === null
+            ? "can't be told apart by so few"
+            : `can be told apart if their shares of right answers differ by ${
+              points(shows_difference)
+            } or more`
+        }.`,
+        `It takes ${
+          cases_for.map(({ difference, cases }) => `${cases} cases for ${points(difference)}`).join(", ")
+        }.`,
+      ]),
     ...(labels.length === 0 ? [] : [
       `Always giving the most frequent label would be right in ${
         Math.round(100 * majority / prompts.length)

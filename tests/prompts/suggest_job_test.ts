@@ -42,3 +42,23 @@ Deno.test("a job for extraction has a schema with the columns' types, null where
   });
   assert.deepEqual(job["fields"], { total_amount: { tolerance: 0.005 }, due: { as: "date" } });
 });
+
+Deno.test("a column of JSON records gives the fields to ask for, their schema and their rules", () => {
+  const rows = [{ total: 12.5, due: "2026-05-03", to: null }, { total: 7, due: "3.5.2026", to: "Ana" }]
+    .map((record, at) => ({ number: at + 1, place: "", values: { mail: `mail ${at}`, record } }));
+  const columns = columnFacts({ source: "t.jsonl", columns: ["mail", "record"], rows });
+  const job = jobFile("t.jsonl", "t", columns, { task: "extract", text: "mail", expected: ["record"] });
+  assert.equal(job["expected"], "{{record}}");
+  assert.match(String(job["prompt"]), /with the fields total, due, to\./);
+  assert.deepEqual(job["schema"], {
+    type: "object",
+    properties: { total: { type: "number" }, due: { type: "string" }, to: { type: ["null", "string"] } },
+    required: ["total", "due", "to"],
+    additionalProperties: false,
+  });
+  assert.deepEqual(job["fields"], {
+    total: { tolerance: 0.005 },
+    due: { as: "date" },
+    to: { ignore_case: true },
+  });
+});

@@ -54,6 +54,15 @@ Deno.test("quality new makes a job of a table: columns, three cases, what they c
     assert.match(again.err, /t\.json exists: give --out FILE for another name, or --force/);
     const wrong = await run(folder, "t.csv", "--expected", "lable", "--force");
     assert.match(wrong.err, /t\.csv has no column "lable": its columns are id, text, label/);
+    const refused = await run(folder, "t.csv", "--labels", "no,none", "--force");
+    assert.equal(refused.code, 2);
+    assert.deepEqual(
+      JSON.parse(await Deno.readTextFile(join(folder, "t.json"))),
+      job,
+      "the job stays as it was",
+    );
+    const free = await run(folder, "t.csv", "--task", "free", "--out", "free.json");
+    assert.match(free.out, /40 cases\. Nothing says which answer is right/);
     const json = await run(folder, "t.csv", "--json", "--template", "Team? {{text}}", "--out", "other.json");
     assert.equal(JSON.parse(json.out).job.prompt, "Team? {{text}}");
   }));
