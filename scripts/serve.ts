@@ -72,7 +72,7 @@ function addModels(command: ReturnType<typeof bareCommand>) {
     )
     .addOption(new Option("--preload", "load embedded models before listening, as many as --memory allows"))
     .addOption(
-      new Option("--keep-warm <seconds>", "send a used model a one-token request after so long without any")
+      new Option("--keep-warm <seconds>", "send a used model a one-token request after this long without any")
         .argParser(decimal({ min: 1, max: 86_400 })),
     );
 }

@@ -189,7 +189,9 @@ class Run {
     blocks: readonly PlannedBlock[],
   ): { session: CandidateSession; requests: PlannedRequest[] } {
     const session = this.#sessions.get(id);
-    if (session === undefined) throw new RangeError(`the plan names ${id}, which is no candidate of the run`);
+    if (session === undefined) {
+      throw new RangeError(`the plan names ${id}, which is not a candidate of the run`);
+    }
     if (session.left) return { session, requests: [] };
     const requests = blocks.flatMap((block) => {
       const prompt = this.#plan.prompt_set.prompts[block.prompt];

@@ -103,7 +103,7 @@ export function parseTable(text: string, source: string, separator?: string): Ca
     const place = `row ${at + 1} (line ${starts[at + 1] ?? "?"})`;
     if (cells.slice(columns.length).some((cell) => cell.trim() !== "")) {
       faults.push(
-        `${place} has ${cells.length} cells and the header ${columns.length}: text that holds a separator must stand ` +
+        `${place} has ${cells.length} cells and the header ${columns.length}: put text that holds a separator ` +
           'in quotation marks ("…")',
       );
     }

@@ -168,7 +168,7 @@ export function capacityFigures(report: CapacityReport, one: CandidateCapacity):
         title: `Goodput against ${against}: ${one.id}`,
         y: "requests/s",
         caption: `Goodput: completed requests per second within the limits. Due: ${
-          kind === "users" ? "what the users would send if nobody waited" : "what came"
+          kind === "users" ? "what the users would send if nobody waited" : "the requests that came"
         }. ${caption}`,
       }),
       ...times.flatMap(([title, of, limit]) => {

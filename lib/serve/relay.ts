@@ -213,7 +213,7 @@ class PassedStream {
    */
   begin(first: Piece): void {
     this.#scan.add(first.bytes, first.atMs);
-    if (!beginsAsEvents(first.bytes)) throw new BadAnswer("what it sent is no event stream");
+    if (!beginsAsEvents(first.bytes)) throw new BadAnswer("what it sent is not an event stream");
     if (this.#scan.error !== null) throw new BadAnswer(this.#scan.error);
     this.#first = first;
     const { clock, gapMs, stop } = this.options;

@@ -210,7 +210,7 @@ export function benchSettings(command: Command): BenchSettings {
     throw new UserError("--prompt and --prompts exclude each other: give one prompt, or a prompt set");
   }
   if (given.for !== undefined && (from("rounds") === "cli" || given.resume !== undefined)) {
-    throw new UserError("--for goes on for a time: leave out --rounds and --resume");
+    throw new UserError("--for sets how long the run takes: leave out --rounds and --resume");
   }
   // A flag comes before a variable: --prompts before BENCH_PROMPT.
   const prompt = from("prompt") === "env" && from("prompts") === "cli" ? undefined : given.prompt;

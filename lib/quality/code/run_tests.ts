@@ -73,7 +73,10 @@ export async function runTests(answer: string, tests: string, options: TestOptio
   if (code === null) return { kind: "no code" };
   const [refused] = importsOf(code);
   if (refused !== undefined) {
-    return { kind: "not loaded", reason: `it imports ${refused}, and the code must stand alone` };
+    return {
+      kind: "not loaded",
+      reason: `it imports ${refused}, and the code may import only the runtime's modules`,
+    };
   }
   const order: TestOrder = {
     word: options.word,
