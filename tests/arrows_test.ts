@@ -24,6 +24,7 @@ const layers: readonly { readonly folders: readonly string[]; readonly beside?: 
     { folders: ["lib/serve", "lib/fleet"] },
     { folders: ["lib/plot"] },
     { folders: ["lib/report"] },
+    { folders: ["lib/web"] },
     // What the public functions return: results that show themselves.
     { folders: ["lib/results"] },
     { folders: ["mod.ts"] },

@@ -84,6 +84,9 @@ export const deviceState = z.object({
 });
 export type DeviceState = z.infer<typeof deviceState>;
 
+/** A device that said nothing for so long is away. */
+export const AWAY_MS = 20_000;
+
 /** Settings of a plan that a session takes; each has the session's own default. */
 const planSettings = z.object({
   rounds: z.number().int().min(1).max(100_000).optional(),

@@ -131,6 +131,24 @@ export function svgFile(figure: Figure): string {
   return named.replace(/^(<svg[^>]*>)/, `$1${style}`) + "\n";
 }
 
+/**
+ * The figure without styles of its own, for a page whose content security policy allows none: the page's style sheet
+ * gives the font size.
+ *
+ * @example
+ * ```ts
+ * const text = withoutStyles({ title: "t", svg: '<svg style="color: red"><style>a {}</style></svg>', caption: "" });
+ * if (text.includes("style")) throw new Error(text);
+ * ```
+ */
+export function withoutStyles(figure: Figure): string {
+  const svg = parseHTML(`<body>${figure.svg}</body>`).document.querySelector("svg");
+  if (svg === null) throw new TypeError("Cannot show a figure: it holds no SVG");
+  for (const one of svg.querySelectorAll("style")) one.remove();
+  for (const one of [svg, ...svg.querySelectorAll("[style]")]) one.removeAttribute("style");
+  return svg.outerHTML;
+}
+
 interface LegendEntry extends LegendItem {
   readonly x: number;
   readonly y: number;

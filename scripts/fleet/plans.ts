@@ -1,5 +1,6 @@
 /** deno task fleet run, status and stop: what a fleet is to do, and how far it is. */
 import { UserError } from "../../lib/errors.ts";
+import { AWAY_MS } from "../../lib/fleet/device.ts";
 import type { Fleet, FleetDevice } from "../../lib/fleet/fleet_folder.ts";
 import { bareCommand, jsonOption, printJson } from "../cli.ts";
 import { fleetOption, type FleetPlace, fleetsOption, requireFleet } from "./folder.ts";
@@ -105,9 +106,6 @@ export async function statusCommand(args: readonly string[]): Promise<number> {
 }
 
 const counted = (count: number, word: string) => `${count} ${word}${count === 1 ? "" : "s"}`;
-
-/** A device that said nothing for so long is away. */
-const AWAY_MS = 20_000;
 
 async function statusText({ name, devices, plans, runs }: Fleet): Promise<string> {
   const { default: Table } = await import("cli-table3");

@@ -6,8 +6,9 @@ import { DOMParser } from "linkedom";
 import { boxGlyph, boxPlot, maxDrawnOutliers } from "../../lib/plot/box.ts";
 import { confusionPlot } from "../../lib/plot/confusion.ts";
 import { curvePlot } from "../../lib/plot/curve.ts";
+import { dotPlot } from "../../lib/plot/dots.ts";
 import { ecdfPlot, ecdfPoints, maxEcdfPoints } from "../../lib/plot/ecdf.ts";
-import { type Figure, svgFile } from "../../lib/plot/figure.ts";
+import { type Figure, svgFile, withoutStyles } from "../../lib/plot/figure.ts";
 import { repeatedTestingPlot } from "../../lib/plot/repeated_testing.ts";
 import { memoryPlot } from "../../lib/plot/memory.ts";
 import { paretoPlot } from "../../lib/plot/pareto.ts";
@@ -40,6 +41,14 @@ function everyFigure(): Figure[] {
       under: "quicker",
       epsilon: 0.1,
       caption: "n = 3 blocks",
+    }),
+    dotPlot([{ row: "1", series: hostile, value: 0.8 }, { row: "2", series: hostile, value: 0.9 }], {
+      title: hostile,
+      label: hostile,
+      rows: [{ key: "1", label: hostile }, { key: "2", label: hostile }],
+      series: [hostile],
+      marked: "2",
+      caption: "n = 2 machines",
     }),
     confusionPlot({
       expected: [hostile, "b"],
@@ -130,6 +139,15 @@ Deno.test("every figure is an SVG with a role, a label, a title and a descriptio
 
 Deno.test("a hostile name stays text in every figure", () => {
   for (const { svg } of everyFigure()) assert.ok(!svg.includes("<script"), svg.slice(0, 300));
+});
+
+Deno.test("without its styles a figure keeps everything else, hostile names as text", () => {
+  for (const figure of everyFigure()) {
+    const plain = withoutStyles(figure);
+    assert.doesNotMatch(plain, /<style|<[^>]* style=|<script/);
+    const marks = (svg: string) => svg.match(/<(text|path|circle|rect|line)\b/g)?.length;
+    assert.equal(marks(plain), marks(figure.svg), figure.svg.slice(0, 200));
+  }
 });
 
 Deno.test("no figure bakes in a colour for its text or a background", () => {

@@ -1,0 +1,243 @@
+/**
+ * The live page of a fleet: the teacher's screen at `/`, the view of one device at `/device/ID`. It only shows. The hub
+ * renders its parts and sends those that changed as server-sent events, at most once per second.
+ */
+import { isIP } from "node:net";
+import type { Clock } from "../clock.ts";
+import { reasonOf, UserError } from "../errors.ts";
+import type { HubEvent } from "../fleet/hub.ts";
+import { accessFor, isLoopbackHost } from "../openai/access.ts";
+import { ApiError } from "../openai/api_error.ts";
+import { type IncomingRequest, serveHttp } from "../openai/server.ts";
+import { fleetScript, fleetStyle } from "./fleet_assets.ts";
+import { fleetPageHtml, type Fragments, resultFragments, statusFragments } from "./fleet_fragments.ts";
+import { FleetReader, type FleetView } from "./fleet_view.ts";
+
+/** What the page needs. */
+export interface FleetPageOptions {
+  /** The fleet's folder. */
+  readonly folder: string;
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  readonly now: () => Date;
+  readonly clock: Clock;
+  readonly onFault: (error: unknown) => void;
+}
+
+/** A page that is being served. */
+export interface FleetPage {
+  readonly port: number;
+  /** Something happened at the hub: the page follows. */
+  onEvent(event: HubEvent): void;
+  close(): Promise<void>;
+}
+
+/** Someone who looks at the page. */
+interface Viewer {
+  readonly own: string | null;
+  readonly sent: Map<string, string>;
+  readonly stream: ReadableStreamDefaultController<Uint8Array>;
+}
+
+/** At most one update in this time, and none while the last one's work is less than a fifth of all. */
+const UPDATE_MS = 1000;
+const PAUSES = 4;
+/** So often it looks without an event: devices go away silently. */
+const LOOK_MS = 5000;
+const MOST_NOTICES = 5;
+
+const HEADERS = {
+  "content-security-policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; " +
+    "form-action 'none'; frame-ancestors 'none'",
+  "x-content-type-options": "nosniff",
+  "referrer-policy": "no-referrer",
+  "cache-control": "no-store",
+};
+const encoder = new TextEncoder();
+
+/**
+ * Serves the live page of a fleet.
+ *
+ * @throws the system's error where the address can't be had
+ *
+ * ```ts ignore
+ * const page = await serveFleetPage({ folder: "fleet/class", host: "127.0.0.1", port: 7444, ... });
+ * const hub = await openHub({ onEvent: (event) => page.onEvent(event), ... });
+ * ```
+ */
+export async function serveFleetPage(options: FleetPageOptions): Promise<FleetPage> {
+  const { host, port, clock, onFault } = options;
+  const page = new LivePage(options);
+  const access = accessFor({ host, apiKey: null, cors: [] });
+  const server = await serveHttp((request) => {
+    access.checkSource(request);
+    if (!isLoopbackHost(host)) checkHost(request, host);
+    return page.answer(request);
+  }, { hostname: host, port, clock, onFault });
+  return {
+    port: server.port,
+    onEvent: (event) => page.onEvent(event),
+    async close() {
+      page.close();
+      await server.close();
+    },
+  };
+}
+
+/** A web page elsewhere can reach an address of this network under a name of its own, but not under a bare address. */
+function checkHost({ headers }: IncomingRequest, host: string): void {
+  const asked = (headers.get("host") ?? "").replace(/:\d{1,5}$/, "");
+  if (isIP(asked.replace(/^\[(.*)\]$/, "$1")) > 0 || asked === "localhost" || asked === host) return;
+  throw new ApiError(403, "this page answers to an address or its --host, not to other names", {
+    code: "forbidden_host",
+  });
+}
+
+class LivePage {
+  readonly #options: FleetPageOptions;
+  readonly #reader: FleetReader;
+  readonly #viewers = new Set<Viewer>();
+  readonly #notices: string[] = [];
+  #cannotWrite: string | null = null;
+  #unreadable: string | null = null;
+  #view: FleetView | null = null;
+  #readMs = -Infinity;
+  #tookMs = 0;
+  /** Whether something happened since the last reading began. */
+  #isStale = false;
+  #reading: Promise<FleetView> | null = null;
+  #timer: ReturnType<typeof setTimeout> | null = null;
+  readonly #looking: ReturnType<typeof setInterval>;
+  /** Results by the device that stands out; drawn again only when there are new ones. */
+  #drawn: { readonly of: FleetView["results"]; readonly by: Map<string | null, Fragments> } = {
+    of: [],
+    by: new Map(),
+  };
+
+  constructor(options: FleetPageOptions) {
+    this.#options = options;
+    this.#reader = new FleetReader(options.folder);
+    this.#looking = setInterval(() => this.#soon(), LOOK_MS);
+  }
+
+  onEvent(event: HubEvent): void {
+    if (event.kind === "not joined") this.#notice(`A device could not join: ${event.reason}`);
+    if (event.kind === "refused") this.#notice(`${event.device}: ${event.reason}`);
+    if (event.kind === "can't write") this.#cannotWrite = `The hub can't write: ${event.reason}`;
+    if (event.kind === "records") this.#cannotWrite = null;
+    this.#isStale = true;
+    this.#soon();
+  }
+
+  close(): void {
+    clearInterval(this.#looking);
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#viewers.clear();
+  }
+
+  async answer({ method, path, signal }: IncomingRequest): Promise<Response> {
+    if (method !== "GET") throw new ApiError(405, "this page only shows: use GET");
+    if (path === "/fleet.css") return text(fleetStyle, "text/css");
+    if (path === "/fleet.js") return text(fleetScript, "text/javascript");
+    const found = /^\/(?:device\/(d-[0-9a-f]{10})(\/events)?|(events)?)$/.exec(path);
+    if (found === null) throw new ApiError(404, "there is no such page");
+    const own = found[1] ?? null;
+    const view = await this.#fresh();
+    if (own !== null && !view.devices.some(({ id }) => id === own)) {
+      throw new ApiError(404, `no device of this fleet is ${own}`);
+    }
+    if (found[2] !== undefined || found[3] !== undefined) return this.#events(own, view, signal);
+    return text(fleetPageHtml(view, this.#fragments(view, own), own), "text/html");
+  }
+
+  #notice(line: string): void {
+    const known = this.#notices.indexOf(line);
+    if (known >= 0) this.#notices.splice(known, 1);
+    this.#notices.unshift(line.slice(0, 300));
+    this.#notices.length = Math.min(this.#notices.length, MOST_NOTICES);
+  }
+
+  #events(own: string | null, view: FleetView, signal: AbortSignal): Response {
+    let viewer: Viewer | null = null;
+    const leave = () => void (viewer !== null && this.#viewers.delete(viewer));
+    signal.addEventListener("abort", leave, { once: true });
+    const body = new ReadableStream<Uint8Array>({
+      start: (stream) => {
+        viewer = { own, sent: new Map(), stream };
+        this.#viewers.add(viewer);
+        this.#send(viewer, view);
+      },
+      cancel: leave,
+    });
+    return new Response(body, { headers: { ...HEADERS, "content-type": "text/event-stream" } });
+  }
+
+  /** Plans the next update. */
+  #soon(): void {
+    if (this.#timer !== null || this.#viewers.size === 0) return;
+    const pauseMs = Math.max(UPDATE_MS, PAUSES * this.#tookMs);
+    const waitMs = Math.max(0, this.#readMs + pauseMs - this.#options.clock());
+    this.#timer = setTimeout(() => void this.#update(), waitMs);
+  }
+
+  async #update(): Promise<void> {
+    try {
+      const view = await this.#again();
+      for (const viewer of this.#viewers) this.#send(viewer, view);
+    } catch (error) {
+      this.#options.onFault(error);
+    }
+    this.#timer = null;
+    if (this.#isStale || (this.#view?.unread ?? 0) > 0) this.#soon();
+  }
+
+  /** The fleet as it was less than a second ago. */
+  async #fresh(): Promise<FleetView> {
+    if (this.#view !== null && this.#options.clock() - this.#readMs < UPDATE_MS) return this.#view;
+    return await this.#again();
+  }
+
+  #again(): Promise<FleetView> {
+    return this.#reading ??= this.#read().finally(() => this.#reading = null);
+  }
+
+  async #read(): Promise<FleetView> {
+    const { clock, now } = this.#options;
+    const startMs = clock();
+    this.#isStale = false;
+    try {
+      this.#view = await this.#reader.read(now());
+      this.#unreadable = null;
+    } catch (error) {
+      // A document that is damaged: the page keeps what it knows, and says so.
+      if (this.#view === null || !(error instanceof UserError)) throw error;
+      this.#unreadable = reasonOf(error);
+    }
+    this.#readMs = clock();
+    this.#tookMs = this.#readMs - startMs;
+    return this.#view;
+  }
+
+  #fragments(view: FleetView, own: string | null): Fragments {
+    const notices = [this.#cannotWrite, this.#unreadable, ...this.#notices].filter((one) => one !== null);
+    if (this.#drawn.of !== view.results) this.#drawn = { of: view.results, by: new Map() };
+    const results = this.#drawn.by.get(own) ?? resultFragments(view, own);
+    this.#drawn.by.set(own, results);
+    return { ...statusFragments(view, notices, own), ...results };
+  }
+
+  /** Sends what changed; to one who reads slowly, later. */
+  #send({ own, sent, stream }: Viewer, view: FleetView): void {
+    if ((stream.desiredSize ?? 0) <= 0) return;
+    const changed = Object.entries(this.#fragments(view, own)).filter(([id, html]) => sent.get(id) !== html);
+    for (const [id, html] of changed) sent.set(id, html);
+    // A comment, where nothing changed, shows that the hub is there.
+    const line = changed.length === 0 ? ":\n\n" : `data: ${JSON.stringify(Object.fromEntries(changed))}\n\n`;
+    stream.enqueue(encoder.encode(line));
+  }
+}
+
+const text = (body: string, type: string): Response =>
+  new Response(body, { headers: { ...HEADERS, "content-type": `${type}; charset=utf-8` } });
