@@ -156,10 +156,20 @@ function callsOf({ expected, tools = [] }: Expectation): unknown[] {
         }`,
       );
     }
-    return {
-      name,
-      ...(given === undefined ? {} : { arguments: typeof given === "string" ? parsed(given) : given }),
-    };
+    const args = typeof given === "string" ? parsed(given) : given;
+    const properties = tools.find((tool) => tool.name === name)?.parameters?.["properties"];
+    const strange =
+      typeof properties === "object" && properties !== null && typeof args === "object" && args !== null
+        ? Object.keys(args).filter((one) => !(one in properties))
+        : [];
+    if (strange.length > 0) {
+      throw new UserError(
+        `the argument ${shown(strange[0])} of ${shown(name)} is expected, and its parameters are ${
+          Object.keys(properties ?? {}).join(", ") || "none"
+        }`,
+      );
+    }
+    return { name, ...(given === undefined ? {} : { arguments: args }) };
   });
 }
 

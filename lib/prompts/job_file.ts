@@ -92,6 +92,10 @@ export function jobPrompts(job: Readonly<Record<string, unknown>>, source: JobSo
     const where = direct ? "--template" : `"${field}" of the job ${name}`;
     assertColumns(job[field], columns, where, table.source);
   }
+  const sentTexts = [job["prompt"], job["system"], job["wordings"], job["messages"], job["turns"]];
+  if (job["documents"] !== undefined && !/\{\{\s*document\s*\}\}/.test(JSON.stringify(sentTexts))) {
+    note?.(`Job ${name}: no prompt has {{document}}, so that the models are not shown the documents.`);
+  }
   const perRow = TEMPLATES.filter((field) => columnsOf(job[field]).length > 0);
   const fixed = [...TEMPLATES, ...CONSTANTS].filter((field) =>
     job[field] !== undefined && !perRow.some((one) => one === field)

@@ -213,6 +213,31 @@ Deno.test("a task without what it compares with, and a rule for a field that is 
   );
 });
 
+Deno.test("an expected argument that the tool doesn't have is refused, a document that nobody is shown is named", async () => {
+  const tools = [{
+    name: "read",
+    parameters: { type: "object", properties: { sensor: { type: "string" } } },
+  }];
+  const calls = [{ name: "read", arguments: { sensr: "S7" } }];
+  await assert.rejects(
+    load({
+      task: "tools",
+      tools,
+      cases: [{ text: "Read S7", calls }],
+      prompt: "{{text}}",
+      expected: "{{calls}}",
+    }),
+    /the argument "sensr" of "read" is expected, and its parameters are sensor/,
+  );
+  const notes: string[] = [];
+  const answer = { task: "answer", documents: "d.txt", cases: [{ q: "How long?" }], expected: "2 days" };
+  const note = (line: string) => notes.push(line);
+  await load({ ...answer, prompt: "{{document}} {{q}}" }, { "d.txt": "It takes 2 days." }, { note });
+  assert.deepEqual(notes, []);
+  await load({ ...answer, prompt: "{{q}}" }, { "d.txt": "It takes 2 days." }, { note });
+  assert.match(notes.join(), /no prompt has \{\{document\}\}/);
+});
+
 Deno.test("a row without a label is left out, and takes no other row along", async () => {
   const { prompts, labels } = await load(
     { cases: "t.csv", task: "classify", prompt: "{{text}}", expected: "{{team}}" },
