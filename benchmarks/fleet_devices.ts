@@ -11,7 +11,7 @@ import { newRunInfo, planInfo } from "../lib/bench/run_info.ts";
 import { type DeviceLimits, type DeviceStatement, FLEET_SCHEMA, machineTags } from "../lib/fleet/device.ts";
 import { type CarryOut, credentialsFor, serveDevice } from "../lib/fleet/join.ts";
 import { idOfKey, newKey, signingKey } from "../lib/fleet/keys.ts";
-import { sessionPlan } from "../lib/fleet/run_plan.ts";
+import { sessionPlan } from "../lib/fleet/session_plan.ts";
 import { parseJoinLine } from "../lib/fleet/wire.ts";
 
 const sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
@@ -49,6 +49,8 @@ export interface SimulatedTerms {
   readonly limits?: DeviceLimits;
   /** Its clock is off by so much. */
   readonly clockOffMs?: number;
+  /** What it does instead of the simulation. */
+  readonly carryOut?: CarryOut;
 }
 
 /** A device that has said what it is, and can join. */
@@ -83,7 +85,7 @@ export async function simulatedDevice(terms: SimulatedTerms): Promise<SimulatedD
     limits,
   };
   let lastEndMs = 0;
-  const carryOut: CarryOut = async ({ plan, prompts, resume, signal, onFolder, onEvent }) => {
+  const simulate: CarryOut = async ({ plan, prompts, resume, signal, onFolder, onEvent }) => {
     const candidates = plan.models.map((id, at) => simulatedCandidate(id, terms.requestMs(at)));
     const resumed = resume === null ? null : await resumeRunFolder(resume);
     const info = resumed?.info ?? newRunInfo({
@@ -124,7 +126,7 @@ export async function simulatedDevice(terms: SimulatedTerms): Promise<SimulatedD
         credentials,
         state: home,
         statement: () => Promise.resolve(statement),
-        carryOut,
+        carryOut: terms.carryOut ?? simulate,
         sleep,
         now: () => Date.now() + clockOffMs,
         note: () => {},

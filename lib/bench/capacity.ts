@@ -4,7 +4,7 @@
  */
 import { join } from "node:path";
 import type { MachineDescription } from "../catalog/machine.ts";
-import { UserError } from "../errors.ts";
+import { reasonOf, UserError } from "../errors.ts";
 import { seededRandom, shuffle } from "../stats/random.ts";
 import { caseOf, messagesFor, requestFor } from "./case_request.ts";
 import {
@@ -21,6 +21,7 @@ import { machineReader, readUse, watchedUse } from "./noise.ts";
 import { withColdPrefix } from "./plan.ts";
 import { toRequestRecord } from "./record_request.ts";
 import type { PlanInfo, RequestRecord } from "./records.ts";
+import { redactPaths } from "./redact_paths.ts";
 
 /** What is searched for. */
 export interface CapacityTerms {
@@ -218,7 +219,7 @@ async function searchCandidate(
       await searchRate((perS) => driver.measure({ kind: "rate", perS }, curves.rate), first);
     }
   } catch (error) {
-    problem = signal.aborted ? "ended early" : error instanceof Error ? error.message : String(error);
+    problem = signal.aborted ? "ended early" : redactPaths(reasonOf(error));
   } finally {
     await open?.close();
   }

@@ -51,13 +51,16 @@ export const importedBundle = headerShape.extend({ imported_at: z.string() });
  * The files of a run folder that a bundle or a fleet carries, with their hashes.
  *
  * ```ts
- * const files = await filesOf("reports/2026-11-21T07-30-18-gzss");
+ * const files = await filesOf("reports/2026-11-21T07-30-18-gzss", BUNDLED);
  * if (files.map(({ name }) => name).join() !== "run.json,samples.jsonl,answers.jsonl") throw new Error(files.join());
  * ```
  */
-export async function filesOf(folder: string): Promise<z.infer<typeof fileHash>[]> {
-  const found: z.infer<typeof fileHash>[] = [];
-  for (const name of BUNDLED) {
+export async function filesOf<Name extends string = typeof BUNDLED[number]>(
+  folder: string,
+  names: readonly Name[],
+): Promise<{ name: Name; bytes: number; sha256: string }[]> {
+  const found: { name: Name; bytes: number; sha256: string }[] = [];
+  for (const name of names) {
     const path = join(folder, name);
     const size = await Deno.stat(path).then((info) => info.isFile ? info.size : null, () => null);
     if (size !== null) found.push({ name, bytes: size, sha256: await sha256Of(path) });
@@ -93,7 +96,9 @@ export async function packRun(
   const reasons = await implausible(folder, { now });
   if (reasons.length > 0) throw new UserError(`${folder} would be refused: ${reasons.join("; ")}`);
   const jobProblem = await problemOfJob(folder);
-  const files = (await filesOf(folder)).filter(({ name }) => jobProblem === null || name !== "prompts.json");
+  const files = (await filesOf(folder, BUNDLED)).filter(({ name }) =>
+    jobProblem === null || name !== "prompts.json"
+  );
   if (!files.some(({ name }) => name === "samples.jsonl")) throw new UserError(`${folder} has no samples`);
   const manifest = manifestShape.parse({
     schema_version: FLEET_SCHEMA,

@@ -11,6 +11,8 @@
  * fleet/NAME/devices/DEVICE/PLAN.json               what came of a plan there
  * fleet/NAME/devices/DEVICE/RUN/                    its run: run.json, samples.jsonl, answers.jsonl, prompts.json
  * fleet/NAME/devices/DEVICE/RUN/received.json       whether that run is whole
+ * fleet/NAME/devices/DEVICE/capacity-RUN/           capacity.json, samples.jsonl, received.json
+ * fleet/NAME/devices/DEVICE/fidelity-RUN/           fidelity.json, received.json
  * ```
  */
 import { z } from "zod";
@@ -24,6 +26,11 @@ const word = z.string().regex(/^[\w.-]{1,40}$/, "up to 40 letters, digits, _, - 
 
 /** The name of a run, which is the name of its folder. */
 export const runId = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-[0-9a-z]{4}$/, "the name of a run");
+/** The name of what a plan leaves on a device: a run, or a folder with a document, named after its kind. */
+export const resultId = z.string().regex(
+  /^((capacity|fidelity)-)?\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-[0-9a-z]{4}$/,
+  "the name of a run or a document",
+);
 /** `d-` and the first characters of the SHA-256 of the device's public key. */
 export const deviceId = z.string().regex(/^d-[0-9a-f]{10}$/, "the id of a device");
 export const planId = z.string().regex(/^p-[0-9a-z]{8,20}$/, "the id of a plan");
@@ -41,7 +48,14 @@ export const deviceDescription = z.object({
 export type DeviceDescription = z.infer<typeof deviceDescription>;
 
 /** What a plan may do. */
-export const planKinds = ["bench", "race", "quality"] as const;
+export const planKinds = ["bench", "race", "quality", "capacity", "fidelity"] as const;
+/** What leads to one document instead of a run. */
+export const documentKinds = ["capacity", "fidelity"] as const;
+export type DocumentKind = typeof documentKinds[number];
+
+/** Whether a plan of this kind leads to a document. */
+export const isDocumentKind = (kind: typeof planKinds[number]): kind is DocumentKind =>
+  documentKinds.some((one) => one === kind);
 
 /** What the device's owner allows a plan; the device itself refuses what goes beyond. */
 export const deviceLimits = z.object({
@@ -103,6 +117,19 @@ const planSettings = z.object({
   delta: z.number().positive().max(0.5).optional(),
   epsilon: z.number().positive().max(0.99).optional(),
   budget: z.number().int().min(1).max(1_000_000).optional(),
+  /** Of capacity alone: limits of a request, the share that must meet them, and how far the search goes. */
+  slo: z.object({
+    ttft_s: z.number().positive().nullable().default(null),
+    e2e_s: z.number().positive().nullable().default(null),
+  }).strict().optional(),
+  within: z.number().positive().max(0.99).optional(),
+  think_s: z.number().min(0).max(3600).optional(),
+  search: z.enum(["users", "rate", "both"]).optional(),
+  max_users: z.number().int().min(1).max(4096).optional(),
+  requests: z.number().int().min(1).max(1_000_000).optional(),
+  /** Of fidelity alone: tokens per block, and most tokens of the text that are read. */
+  block: z.number().int().min(32).max(8192).optional(),
+  tokens: z.number().int().min(64).max(10_000_000).optional(),
 });
 
 /** A plan as people write it: the file that `fleet run` takes. */
@@ -110,7 +137,7 @@ export const planFile = planSettings.extend({
   kind: z.enum(planKinds),
   /** Candidates, as everywhere, out of each device's own registry. */
   models: z.array(z.string().min(1).max(200)).min(1).max(50),
-  /** The job: a file next to the plan's. */
+  /** The job: a file next to the plan's; of fidelity, the text that both candidates read. */
   job: z.string().min(1),
 }).strict();
 export type PlanFile = z.infer<typeof planFile>;
@@ -140,7 +167,7 @@ export const planOutcome = z.object({
   device: deviceId,
   status: z.enum(["complete", "refused", "failed", "stopped"]),
   reasons: z.array(z.string()),
-  run: runId.nullable(),
+  run: resultId.nullable(),
   at: z.string(),
 });
 export type PlanOutcome = z.infer<typeof planOutcome>;
@@ -153,6 +180,12 @@ export const fileHash = z.object({
 });
 export type FileHash = z.infer<typeof fileHash>;
 
+/** A file of what a plan led to: of a run, or a document. */
+export const resultFile = fileHash.extend({
+  name: z.enum([...fileHash.shape.name.options, "capacity.json", "fidelity.json"]),
+});
+export type ResultFile = z.infer<typeof resultFile>;
+
 /** received.json: whether a run of a device is whole, and what was wrong with it. */
 export const receivedRun = z.object({
   schema_version: version,
@@ -162,7 +195,7 @@ export const receivedRun = z.object({
   reasons: z.array(z.string()),
   first_at: z.string(),
   last_at: z.string(),
-  files: z.array(fileHash),
+  files: z.array(resultFile),
 });
 export type ReceivedRun = z.infer<typeof receivedRun>;
 

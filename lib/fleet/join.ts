@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { z } from "zod";
 import { replaceFile } from "../bench/folder.ts";
 import type { RunInfo } from "../bench/records.ts";
-import type { SessionEvent } from "../bench/session.ts";
 import type { Sleep } from "../clock.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import { boundedJson } from "../bounded_json.ts";
@@ -18,11 +17,13 @@ import {
   FLEET_SCHEMA,
   type FleetPlan,
   fleetPlan,
+  isDocumentKind,
   planId,
 } from "./device.ts";
 import type { SigningKey } from "./keys.ts";
 import { signText } from "./keys.ts";
 import { acceptPlan, requestsOf } from "./run_plan.ts";
+import type { CarriedOut, PlanEvent } from "./session_plan.ts";
 import { RunSender, type Sent } from "./send_run.ts";
 import {
   connectHub,
@@ -146,8 +147,8 @@ export type CarryOut = (task: {
   readonly resume: string | null;
   readonly signal: AbortSignal;
   readonly onFolder: (path: string) => Promise<void>;
-  readonly onEvent: (event: SessionEvent) => void;
-}) => Promise<{ folder: string; status: RunInfo["status"] }>;
+  readonly onEvent: (event: PlanEvent) => void;
+}) => Promise<CarriedOut>;
 
 export interface DeviceOptions {
   readonly credentials: HubCredentials;
@@ -334,16 +335,21 @@ class Device {
       const onFolder = async (folder: string) => {
         kept = { ...kept, folder };
         await this.#save(kept);
+        if (isDocumentKind(plan.kind)) return;
         sender = this.#senderOf(kept, (sent) => this.#save(kept = { ...kept, sent }));
         following = sender.follow(over.signal);
       };
-      const { folder, status } = await carryOut({
+      const { folder, status, ended } = await carryOut({
         plan,
         prompts,
         resume: kept.folder,
         signal: AbortSignal.any([signal, stopPlan.signal]),
         onFolder,
         onEvent: (event) => this.#count(event),
+      }).catch((error) => {
+        // A session keeps what it has; a text that is read has nothing before its end.
+        if (stopPlan.signal.aborted) throw new UserError(earlyNote(stopPlan.signal), 1, { cause: error });
+        throw error;
       });
       over.abort();
       await following;
@@ -351,7 +357,7 @@ class Device {
       this.#change({ doing: "sending" });
       const last = sender ??
         this.#senderOf({ ...kept, folder }, (sent) => this.#save(kept = { ...kept, sent }));
-      return await last.finish(problemOf(status, stopPlan.signal));
+      return await last.finish(problemOf(status, stopPlan.signal, ended));
     } finally {
       clearTimeout(timer);
       over.abort();
@@ -372,7 +378,7 @@ class Device {
     return new RunSender({
       connection: this.#connection,
       device: this.#id,
-      plan: plan.id,
+      plan,
       folder,
       sent,
       onSent,
@@ -398,7 +404,8 @@ class Device {
     }
   }
 
-  #count(event: SessionEvent): void {
+  #count(event: PlanEvent): void {
+    if (event.kind === "made") return this.#change({ done: event.requests });
     if (event.kind === "begin") {
       this.#change({ done: [...event.done].filter((id) => id.startsWith("timed/")).length });
     }
@@ -488,8 +495,14 @@ class Device {
 }
 
 /** What a run that is over lacks; null for a whole one. */
-function problemOf(status: RunInfo["status"], stopped: AbortSignal): EndRequest["problem"] {
+function problemOf(
+  status: RunInfo["status"],
+  stopped: AbortSignal,
+  ended: string | undefined,
+): EndRequest["problem"] {
   if (status === "failed") return { status: "failed", note: "no request succeeded" };
-  if (stopped.aborted) return { status: "stopped", note: `it ended early: ${reasonOf(stopped.reason)}` };
-  return null;
+  if (stopped.aborted) return { status: "stopped", note: earlyNote(stopped) };
+  return ended === undefined ? null : { status: "stopped", note: `it ended early: ${ended}`.slice(0, 500) };
 }
+
+const earlyNote = ({ reason }: AbortSignal) => `it ended early: ${reasonOf(reason)}`;

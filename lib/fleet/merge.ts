@@ -15,15 +15,18 @@ import { carriedJobProblem } from "./carried_job.ts";
 import {
   deviceId,
   FLEET_SCHEMA,
+  isDocumentKind,
   planId,
   type PlanOutcome,
   type ReceivedRun,
   receivedRun,
-  runId,
+  resultId,
+  type SentPlan,
   sentPlan,
 } from "./device.ts";
+import { documentProblems } from "./check_document.ts";
 import { implausible } from "./plausible.ts";
-import { type EndReply, type EndRequest, FILE_TOKENS, type FileToken } from "./wire.ts";
+import { type EndReply, type EndRequest, FILE_TOKENS, type FileToken, tokensOf } from "./wire.ts";
 
 /** Largest file of a run. */
 const MAX_FILE_BYTES = 512 * 2 ** 20;
@@ -77,7 +80,7 @@ export class Merger {
   readonly #runs = new Map<string, Arriving>();
   /** Runs of each device and plan. */
   readonly #names = new Map<string, Set<string>>();
-  readonly #plans = new Map<string, ReadonlySet<string>>();
+  readonly #plans = new Map<string, { devices: ReadonlySet<string>; kind: SentPlan["plan"]["kind"] }>();
   /** One run is checked at a time: memory stays small however many end together. */
   #checks: Promise<unknown> = Promise.resolve();
 
@@ -93,10 +96,14 @@ export class Merger {
   take({ device, plan, run, file, offset, bytes }: RunPiece): Taken {
     const problem = this.#problemOf(device, plan, run);
     if (problem !== null) return { refused: problem };
+    const { kind } = this.#known(plan);
+    if (!tokensOf(kind).includes(file)) {
+      return { refused: `a ${kind} plan doesn't lead to ${FILE_TOKENS[file]}` };
+    }
     const arriving = this.#arriving(device, plan, run);
     if (arriving.verdict !== null || arriving.checking !== null) return "known";
     const path = join(arriving.folder, FILE_TOKENS[file]);
-    if (file === "run" || file === "prompts") {
+    if (file !== "samples" && file !== "answers") {
       Deno.writeFileSync(`${path}.new`, bytes);
       Deno.renameSync(`${path}.new`, path);
       arriving.sizes.set(file, bytes.length);
@@ -177,7 +184,7 @@ export class Merger {
           wrong.map((token) => FILE_TOKENS[token]).join(", ")
         } came otherwise than the device states`,
       ]
-      : await this.#reasons(arriving.folder, device, plan, run);
+      : await this.#reasons(arriving.folder, device, plan, run, files.map(({ name }) => name));
     const refused = reasons.length > 0;
     const status = refused ? "refused" : problem?.status ?? "complete";
     const told = refused ? reasons : problem === null ? [] : [problem.note];
@@ -197,7 +204,22 @@ export class Merger {
     return { have: haveOf(arriving), verdict: arriving.verdict };
   }
 
-  async #reasons(folder: string, device: string, plan: string, run: string): Promise<string[]> {
+  async #reasons(
+    folder: string,
+    device: string,
+    plan: string,
+    run: string,
+    names: readonly string[],
+  ): Promise<string[]> {
+    const terms = { now: this.#options.now(), clockOffS: this.#options.clockOffS(device) };
+    const { kind } = this.#known(plan);
+    if (isDocumentKind(kind)) {
+      const missing = tokensOf(kind).map((token) => FILE_TOKENS[token]).filter((name) =>
+        !names.includes(name)
+      );
+      if (missing.length > 0) return [`${missing.join(", ")} is missing`];
+      return await documentProblems(folder, this.#planFile(plan).plan, terms);
+    }
     try {
       const info = await readRunInfo(folder);
       if (info.run_id !== run) return [`run.json is of the run ${info.run_id.slice(0, 40)}`];
@@ -212,19 +234,23 @@ export class Merger {
     const prompts = await Deno.readTextFile(join(folder, "prompts.json")).catch(() => null);
     const problem = prompts === null ? null : carriedJobProblem(prompts);
     if (problem !== null) return [`prompts.json: ${problem}`];
-    const clockOffS = this.#options.clockOffS(device);
-    return await implausible(folder, { now: this.#options.now(), clockOffS });
+    return await implausible(folder, terms);
   }
 
   /** Why nothing of this run is taken; null where it is. */
   #problemOf(device: string, plan: string, run: string): string | null {
     if (
-      !deviceId.safeParse(device).success || !planId.safeParse(plan).success || !runId.safeParse(run).success
+      !deviceId.safeParse(device).success || !planId.safeParse(plan).success ||
+      !resultId.safeParse(run).success
     ) {
       return "no id of a device, a plan or a run";
     }
     if (this.#runs.has(`${device}/${run}`)) return null;
     if (!this.#devicesOf(plan).has(device)) return `${device} was not sent the plan ${plan}`;
+    const { kind } = this.#known(plan);
+    if (/^[a-z]+/.exec(run)?.[0] !== (isDocumentKind(kind) ? kind : undefined)) {
+      return `${run} is not the name of what a ${kind} plan leads to`;
+    }
     const runs = this.#names.get(`${device}/${plan}`) ?? new Set();
     if (runs.size >= MAX_RUNS_PER_PLAN) {
       return `${device} sends more than ${MAX_RUNS_PER_PLAN} runs of ${plan}`;
@@ -241,13 +267,18 @@ export class Merger {
     return this.#planFile(plan).plan.job;
   }
 
-  #devicesOf(plan: string): ReadonlySet<string> {
+  #known(plan: string) {
     const known = this.#plans.get(plan);
     if (known !== undefined) return known;
+    const { devices, plan: { kind } } = this.#planFile(plan);
+    const found = { devices: new Set(devices), kind };
+    this.#plans.set(plan, found);
+    return found;
+  }
+
+  #devicesOf(plan: string): ReadonlySet<string> {
     try {
-      const devices = new Set(this.#planFile(plan).devices);
-      this.#plans.set(plan, devices);
-      return devices;
+      return this.#known(plan).devices;
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return new Set();
       throw error;
@@ -264,7 +295,7 @@ export class Merger {
     const path = join(folder, "received.json");
     const received = readReceived(path);
     const sizes = new Map<FileToken, number>();
-    for (const token of ["run", "samples", "answers", "prompts"] as const) {
+    for (const token of tokensOf(this.#known(plan).kind)) {
       sizes.set(token, sizeOf(join(folder, FILE_TOKENS[token])));
     }
     const firstAt = received?.first_at ?? this.#options.now().toISOString();
@@ -310,10 +341,11 @@ function sizeOf(path: string): number {
   }
 }
 
+const ALL_TOKENS = [...tokensOf("bench"), ...tokensOf("capacity"), ...tokensOf("fidelity")];
+
 function tokenOf(name: string): FileToken {
-  for (const token of ["run", "samples", "answers", "prompts"] as const) {
-    if (FILE_TOKENS[token] === name) return token;
-  }
+  const found = ALL_TOKENS.find((token) => FILE_TOKENS[token] === name);
+  if (found !== undefined) return found;
   throw new RangeError(`${name} is not a file of a run`);
 }
 

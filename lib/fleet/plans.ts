@@ -2,7 +2,7 @@
 import { jetstream } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { createHash } from "node:crypto";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { replaceFile } from "../bench/folder.ts";
 import { reasonOf, UserError } from "../errors.ts";
@@ -11,6 +11,7 @@ import { readTextFile } from "../text_file.ts";
 import { carriedJobProblem } from "./carried_job.ts";
 import { type DeviceStatement, FLEET_SCHEMA, type FleetPlan, planFile, type SentPlan } from "./device.ts";
 import type { Fleet } from "./fleet_folder.ts";
+import { planProblem } from "./document_terms.ts";
 import { subjects } from "./wire.ts";
 
 /** Largest job that travels in a plan. */
@@ -36,25 +37,37 @@ export async function readPlan(path: string, now: Date, random: () => number): P
   const parsed = planFile.safeParse(json);
   if (!parsed.success) throw new UserError(`the plan ${path}: ${reasonOf(z.prettifyError(parsed.error))}`);
   const { job, ...settings } = parsed.data;
-  // Whatever files the job names, what travels holds it all.
-  const set = await loadPromptSet(join(dirname(path), job));
-  const text = promptSetJson(set);
+  const unfit = planProblem(settings);
+  if (unfit !== null) throw new UserError(`the plan ${path}: ${unfit}`);
+  const { name, text } = settings.kind === "fidelity"
+    ? { name: basename(job), text: await readTextFile(join(dirname(path), job), "the text") }
+    : await carriedJob(path, job);
   if (text.length > MAX_JOB_BYTES) {
     throw new UserError(
       `the job ${job} has ${text.length} characters: a plan carries ${MAX_JOB_BYTES} at most`,
     );
   }
-  const problem = carriedJobProblem(text);
-  if (problem !== null) throw new UserError(`the job ${job} can't be sent: ${problem}`);
-  const name = set.name.replaceAll(/[^\w.-]/g, "_").slice(0, 40);
   const letters = Array.from({ length: 4 }, () => Math.floor(random() * 36).toString(36)).join("");
   return {
     schema_version: FLEET_SCHEMA,
     id: `p-${now.toISOString().slice(2, 19).replaceAll(/\D/g, "")}${letters}`,
     created_at: now.toISOString(),
     ...settings,
-    job: { name, sha256: createHash("sha256").update(text).digest("hex"), text },
+    job: {
+      name: name.replaceAll(/[^\w.-]/g, "_").slice(0, 40),
+      sha256: createHash("sha256").update(text).digest("hex"),
+      text,
+    },
   };
+}
+
+async function carriedJob(path: string, job: string): Promise<{ name: string; text: string }> {
+  // Whatever files the job names, what travels holds it all.
+  const set = await loadPromptSet(join(dirname(path), job));
+  const text = promptSetJson(set);
+  const problem = carriedJobProblem(text);
+  if (problem !== null) throw new UserError(`the job ${job} can't be sent: ${problem}`);
+  return { name: set.name, text };
 }
 
 /** The devices that a tag, a name or an id means; `all` means every one. */

@@ -59,7 +59,8 @@ export async function implausible(folder: string, terms: PlausibleTerms): Promis
   return faults.reasons;
 }
 
-class Faults {
+/** Reasons against a run, each once, and not too many. */
+export class Faults {
   readonly #reasons = new Set<string>();
 
   add(reason: string): void {
@@ -75,8 +76,8 @@ class Faults {
   }
 }
 
-function checkInfo(info: RunInfo, { now, clockOffS = 0 }: PlausibleTerms, faults: Faults): void {
-  const { created_at, machine, plan, candidates } = info;
+/** Whether something can have been made at a time. */
+export function checkTime(created_at: string, { now, clockOffS = 0 }: PlausibleTerms, faults: Faults): void {
   const created = Date.parse(created_at);
   if (Number.isNaN(created)) {
     faults.add(`clock: created_at is "${created_at.slice(0, 40)}", which is not a time`);
@@ -85,6 +86,11 @@ function checkInfo(info: RunInfo, { now, clockOffS = 0 }: PlausibleTerms, faults
   } else if (created - clockOffS * 1000 < Date.parse(EARLIEST)) {
     faults.add(`clock: it was made at ${created_at}, before ${EARLIEST}`);
   }
+}
+
+function checkInfo(info: RunInfo, terms: PlausibleTerms, faults: Faults): void {
+  const { created_at, machine, plan, candidates } = info;
+  checkTime(created_at, terms, faults);
   if (machine.cores > 4096) faults.add(`machine: ${machine.cores} cores`);
   if (machine.ram_gb > 100_000) faults.add(`machine: ${machine.ram_gb} GB of memory`);
   const ids = new Set(candidates.map(({ id }) => id));
@@ -104,20 +110,29 @@ function checkInfo(info: RunInfo, { now, clockOffS = 0 }: PlausibleTerms, faults
   }
 }
 
+/** What requests are held against: a run, or the parts of a document that stand for one. */
+export interface CheckedRun {
+  readonly machine: RunInfo["machine"];
+  readonly plan: Pick<RunInfo["plan"], "rounds" | "max_tokens" | "concurrency"> & {
+    readonly prompt_set: { readonly prompts: readonly { readonly id: string }[] };
+  };
+  readonly candidates: readonly Pick<RunInfo["candidates"][number], "id" | "size_mb" | "endpoint">[];
+}
+
 /** Requests of one run, as they are read. */
-class RequestCheck {
+export class RequestCheck {
   /** Characters of the answer of each request. */
   readonly requests = new Map<string, number>();
-  readonly #info: RunInfo;
+  readonly #info: CheckedRun;
   readonly #faults: Faults;
-  readonly #candidates: ReadonlyMap<string, RunInfo["candidates"][number]>;
+  readonly #candidates: ReadonlyMap<string, CheckedRun["candidates"][number]>;
   readonly #prompts: ReadonlySet<string>;
   readonly #chunkShares: number[] = [];
   #busyMs = 0;
   #firstMs = Infinity;
   #lastMs = 0;
 
-  constructor(info: RunInfo, faults: Faults) {
+  constructor(info: CheckedRun, faults: Faults) {
     this.#info = info;
     this.#faults = faults;
     this.#candidates = new Map(info.candidates.map((candidate) => [candidate.id, candidate]));

@@ -2,35 +2,27 @@
 import { parseCandidateName } from "../bench/candidate_name.ts";
 import { readRunInfo, replaceFile } from "../bench/folder.ts";
 import { PLAN_DEFAULTS } from "../bench/plan.ts";
-import type { RunInfo } from "../bench/records.ts";
-import {
-  findCandidates,
-  runSession,
-  type SessionEvent,
-  type SessionPlan,
-  type SessionResources,
-} from "../bench/session.ts";
+import { findCandidates, runSession } from "../bench/session.ts";
 import { reasonOf } from "../errors.ts";
-import { parsePromptSet, type PromptSet } from "../prompts/prompts.ts";
+import { parsePromptSet, type PromptSet, singlePrompt } from "../prompts/prompts.ts";
 import { raceFound } from "../select/decide/session.ts";
 import { DEFAULT_TERMS } from "../select/race/recorded_race.ts";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { carriedJobProblem } from "./carried_job.ts";
-import type { DeviceLimits, FleetPlan } from "./device.ts";
-
-/** Longest answer and wait of answers that are scored, where the plan states none: those of `quality capture`. */
-const CAPTURE = { maxTokens: 384, timeoutS: 300 } as const;
+import { type DeviceLimits, type FleetPlan, isDocumentKind } from "./device.ts";
+import { capacityTerms, planProblem, readingTerms, usersAtOnce } from "./document_terms.ts";
+import { runDocument } from "./run_document.ts";
+import { type CarriedOut, maxTokensOf, type PlanRun, sessionPlan } from "./session_plan.ts";
 
 /** Requests that a plan makes on one device. */
 export function requestsOf(plan: FleetPlan, prompts: number): number {
   if (plan.kind === "race") return plan.budget ?? DEFAULT_TERMS.budget;
+  // The least that a search takes, and the blocks that both candidates read.
+  if (plan.kind === "capacity") return capacityTerms(plan).perLevel * plan.models.length;
+  if (plan.kind === "fidelity") return readingTerms(plan).requests;
   return (plan.rounds ?? PLAN_DEFAULTS.rounds) * prompts * plan.models.length;
 }
-
-/** Longest answer that a plan allows, in tokens. */
-const maxTokensOf = ({ kind, max_tokens }: FleetPlan): number =>
-  max_tokens ?? (kind === "quality" ? CAPTURE.maxTokens : PLAN_DEFAULTS.maxTokens);
 
 /**
  * The prompts of a plan's job, where a device may carry the plan out.
@@ -54,7 +46,9 @@ export function acceptPlan(
   if (createHash("sha256").update(job.text).digest("hex") !== job.sha256) {
     return { refused: "its job is not the one whose SHA-256 it states" };
   }
-  const carried = carriedJobProblem(job.text);
+  const unfit = planProblem(plan);
+  if (unfit !== null) return { refused: unfit };
+  const carried = kind === "fidelity" ? null : carriedJobProblem(job.text);
   if (carried !== null) return { refused: `its job reaches beyond itself: ${carried}` };
   for (const model of models) {
     const problem = modelProblem(model, cores);
@@ -62,7 +56,7 @@ export function acceptPlan(
   }
   let prompts: PromptSet;
   try {
-    prompts = parsePromptSet(JSON.parse(job.text), job.name);
+    prompts = kind === "fidelity" ? singlePrompt(job.text) : parsePromptSet(JSON.parse(job.text), job.name);
   } catch (error) {
     return { refused: `its job can't be read: ${reasonOf(error).slice(0, 300)}` };
   }
@@ -77,7 +71,8 @@ export function acceptPlan(
       } tokens, and this device allows ${limits.max_tokens}`,
     };
   }
-  if (concurrency > 64) return { refused: `it has ${concurrency} clients at once, and a device allows 64` };
+  const clients = Math.max(concurrency, kind === "capacity" ? usersAtOnce(plan) : 1);
+  if (clients > 64) return { refused: `it has ${clients} clients at once, and a device allows 64` };
   return { prompts };
 }
 
@@ -95,29 +90,13 @@ function modelProblem(text: string, cores: number): string | null {
   }
 }
 
-/** What a plan is carried out with. */
-export interface PlanRun {
-  readonly plan: FleetPlan;
-  readonly prompts: PromptSet;
-  readonly resources: SessionResources;
-  /** The folder of runs. */
-  readonly out: string;
-  readonly now: Date;
-  readonly random: () => number;
-  /** Whether models may be downloaded. */
-  readonly downloads: boolean;
-  /** The folder of a run that an earlier process began. */
-  readonly resume: string | null;
-  readonly onFolder: (path: string) => Promise<void>;
-  readonly onEvent: (event: SessionEvent) => void;
-}
-
 /**
  * Carries a plan out through the session, into a run folder of the device's own.
  *
  * @throws {UserError} as the session
  */
-export async function runPlan(run: PlanRun): Promise<{ folder: string; status: RunInfo["status"] }> {
+export async function runPlan(run: PlanRun): Promise<CarriedOut> {
+  if (isDocumentKind(run.plan.kind)) return await runDocument(run, run.plan.kind);
   const { plan, prompts, resources, out, now, random, resume, onFolder, onEvent } = run;
   const session = sessionPlan(plan, prompts);
   const request = { names: plan.models, plan: session, downloads: run.downloads ? "all" : "none" } as const;
@@ -154,24 +133,3 @@ const definedOf = ({ by, delta, epsilon, budget }: FleetPlan) => ({
   ...(epsilon === undefined ? {} : { epsilon }),
   ...(budget === undefined ? {} : { budget }),
 });
-
-/** The session's plan that a fleet's plan stands for. */
-export function sessionPlan(plan: FleetPlan, prompts: PromptSet): SessionPlan {
-  const { kind, rounds, warmup, temperature, seed, sampling_seed, prefix, concurrency, timeout_s } = plan;
-  const isScored = kind === "quality";
-  const timeoutS = timeout_s ?? (isScored ? CAPTURE.timeoutS : undefined);
-  const warmups = isScored ? 0 : warmup ?? (kind === "race" ? 1 : undefined);
-  const prefixKind = isScored ? "as is" : prefix;
-  return {
-    prompts,
-    maxTokens: maxTokensOf(plan),
-    ...(rounds === undefined ? {} : { rounds }),
-    ...(warmups === undefined ? {} : { warmup: warmups }),
-    ...(temperature === undefined ? {} : { temperature }),
-    ...(seed === undefined ? {} : { seed }),
-    ...(sampling_seed === undefined ? {} : { samplingSeed: sampling_seed }),
-    ...(prefixKind === undefined ? {} : { prefix: prefixKind }),
-    ...(concurrency === undefined || isScored ? {} : { concurrency }),
-    ...(timeoutS === undefined ? {} : { timeoutS }),
-  };
-}

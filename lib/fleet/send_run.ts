@@ -1,4 +1,4 @@
-/** A device sends its run while it is made. Its own folder stays the truth: what is sent is read from there. */
+/** A device sends its run while it is made, or a document once it is whole. Its own folder stays the truth: what is sent is read from there. */
 import { headers, type NatsConnection } from "@nats-io/nats-core";
 import { jetstream } from "@nats-io/jetstream";
 import { basename, join } from "node:path";
@@ -6,6 +6,7 @@ import { answerRecord, sampleRecord } from "../bench/records.ts";
 import type { Sleep } from "../clock.ts";
 import { reasonOf } from "../errors.ts";
 import { filesOf } from "./bundle.ts";
+import type { FleetPlan } from "./device.ts";
 import {
   type EndReply,
   endReply,
@@ -14,6 +15,7 @@ import {
   type FileToken,
   OFFSET,
   subjects,
+  tokensOf,
 } from "./wire.ts";
 
 /** Largest piece of a file in one message. */
@@ -31,7 +33,7 @@ export type Sent = Record<"samples" | "answers", number>;
 export interface RunSenderOptions {
   readonly connection: NatsConnection;
   readonly device: string;
-  readonly plan: string;
+  readonly plan: Pick<FleetPlan, "id" | "kind">;
   /** The run's folder. */
   readonly folder: string;
   readonly sent: Sent;
@@ -81,15 +83,17 @@ export class RunSender {
    */
   async finish(problem: EndRequest["problem"]): Promise<NonNullable<EndReply["verdict"]>> {
     const { connection, device, plan, folder, sleep, signal } = this.#options;
-    const files = await filesOf(folder);
-    const request: EndRequest = { plan, run: basename(folder), problem, files };
+    const tokens = tokensOf(plan.kind);
+    const files = await filesOf(folder, tokens.map((token) => FILE_TOKENS[token]));
+    const request: EndRequest = { plan: plan.id, run: basename(folder), problem, files };
     let [isSent, before, patience] = [false, -1, PATIENCE];
     for (;;) {
       signal.throwIfAborted();
       try {
         if (!isSent) {
           await this.#news();
-          for (const token of ["run", "prompts"] as const) {
+          for (const token of tokens) {
+            if (token === "samples" || token === "answers") continue;
             if (files.some(({ name }) => name === FILE_TOKENS[token])) await this.#whole(token);
           }
           isSent = true;
@@ -160,7 +164,7 @@ export class RunSender {
     await flush();
   }
 
-  async #whole(token: "run" | "prompts"): Promise<void> {
+  async #whole(token: Exclude<FileToken, "samples" | "answers">): Promise<void> {
     const data = await Deno.readFile(join(this.#options.folder, FILE_TOKENS[token]));
     await this.#publish(token, 0, data, `.${await shortHash(data)}`);
   }
@@ -176,7 +180,7 @@ export class RunSender {
     head.set(OFFSET, String(offset));
     try {
       await jetstream(connection, { timeout: 10_000 }).publish(
-        `${subjects.records(device)}.${plan}.${run}.${token}`,
+        `${subjects.records(device)}.${plan.id}.${run}.${token}`,
         data,
         { headers: head, msgID: `${run}.${token}.${offset}.${data.length}${version}.${this.#again}` },
       );

@@ -3,7 +3,7 @@ import { jwtAuthenticator, type NatsConnection, wsconnect } from "@nats-io/nats-
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
 import { authorityCertificate } from "./certificate.ts";
-import { deviceState, deviceStatement, fileHash, planId, runId } from "./device.ts";
+import { deviceState, deviceStatement, type FleetPlan, planId, resultFile, resultId } from "./device.ts";
 
 /** The stream of plans; each device has a durable consumer of its own subject, with its id. */
 export const PLANS = "PODIUM_PLANS";
@@ -20,14 +20,22 @@ export const subjects = {
   records: (device: string) => `fleet.record.${device}`,
 } as const;
 
-/** The files of a run, as the last token of a subject. */
+/** The files of a run or a document, as the last token of a subject. */
 export const FILE_TOKENS = {
   run: "run.json",
   samples: "samples.jsonl",
   answers: "answers.jsonl",
   prompts: "prompts.json",
+  capacity: "capacity.json",
+  fidelity: "fidelity.json",
 } as const;
 export type FileToken = keyof typeof FILE_TOKENS;
+
+/** The files that a plan may lead to, by its kind. */
+export function tokensOf(kind: FleetPlan["kind"]): readonly FileToken[] {
+  if (kind === "capacity") return ["capacity", "samples"];
+  return kind === "fidelity" ? ["fidelity"] : ["run", "samples", "answers", "prompts"];
+}
 
 /** Where in its file a piece begins: a header of each record message. */
 export const OFFSET = "Podium-Offset";
@@ -64,11 +72,11 @@ export const stateReply = z.object({
 /** A device says that a run is over and that all of it was sent, or that a plan led to no run. */
 export const endRequest = z.object({
   plan: planId,
-  run: runId.nullable(),
+  run: resultId.nullable(),
   /** Why there is no run, or not a whole one; null where there is. */
   problem: z.object({ status: z.enum(["refused", "failed", "stopped"]), note: z.string().max(500) })
     .nullable(),
-  files: z.array(fileHash),
+  files: z.array(resultFile).max(4),
 });
 export type EndRequest = z.infer<typeof endRequest>;
 export const endReply = z.object({

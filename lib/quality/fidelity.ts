@@ -9,6 +9,14 @@ import type { Interval } from "../stats/quantile.ts";
 import type { Random } from "../stats/random.ts";
 import type { QualityReport } from "./quality_schema.ts";
 
+/** Llama.cpp's own choice of how a text is cut. */
+export const FIDELITY_DEFAULTS = {
+  blockTokens: 512,
+  mostTokens: 16_384,
+  epsilon: 0.1,
+  maxTokens: 384,
+} as const;
+
 /** How far the second candidate's predictions over a text are from the first's, with 95 % intervals over blocks. */
 export interface TextFidelity {
   /** Tokens of the text; only whole blocks are read. */

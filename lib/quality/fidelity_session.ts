@@ -1,6 +1,7 @@
 /** From two candidates' names to the figures of `fidelity`: by the same first stage as every other task. */
 import {
   candidateFile,
+  type CandidateRequest,
   chooseCandidates,
   type MeasureOptions,
   runSession,
@@ -18,16 +19,10 @@ import { seededRandom } from "../stats/random.ts";
 import { type JobFidelity, jobFidelity, type TextFidelity, textFidelity } from "./fidelity.ts";
 import { writeQuality } from "./quality.ts";
 
+export { FIDELITY_DEFAULTS } from "./fidelity.ts";
+
 /** Two candidates' names, as `--models` takes them; the second is compared with the first. */
 export type CandidatePair = readonly [first: string, second: string];
-
-/** Llama.cpp's own choice of how a text is cut. */
-export const FIDELITY_DEFAULTS = {
-  blockTokens: 512,
-  mostTokens: 16_384,
-  epsilon: 0.1,
-  maxTokens: 384,
-} as const;
 
 /** What a text is read with. */
 export interface ReadOptions {
@@ -37,6 +32,8 @@ export interface ReadOptions {
   /** Most tokens of the text that are read. */
   readonly mostTokens: number;
   readonly onBlock?: (done: number, all: number) => void;
+  /** @default all */
+  readonly downloads?: CandidateRequest["downloads"];
 }
 
 /** Both run on the processor: logits are read there, and a job is to compare the same thing. */
@@ -55,10 +52,10 @@ const onProcessor = { services: [], engine: { gpu: "off" } } as const;
  */
 export async function compareTexts(
   names: CandidatePair,
-  { text, blockTokens, mostTokens, onBlock }: ReadOptions,
+  { text, blockTokens, mostTokens, onBlock, downloads = "all" }: ReadOptions,
   resources: SessionResources,
 ): Promise<{ ids: [string, string]; fidelity: TextFidelity }> {
-  const chosen = await chooseCandidates({ names, ...onProcessor }, resources);
+  const chosen = await chooseCandidates({ names, downloads, ...onProcessor }, resources);
   chosen.client.close();
   if (chosen.order === "by model") {
     throw new UserError(

@@ -140,6 +140,7 @@ export async function joinCommand(args: readonly string[]): Promise<number> {
         now: new Date(),
         random: Math.random,
         downloads: limits.downloads,
+        maxRequests: limits.max_requests,
       }),
   });
   console.error(`Left. Runs are in ${join(settings.out)}.`);

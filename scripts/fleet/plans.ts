@@ -11,7 +11,10 @@ export async function runCommand(args: readonly string[]): Promise<number> {
     "Send a plan to devices; those that are away get it when they return.",
   )
     .usage("[options] <plan>")
-    .argument("<plan>", "JSON file with kind (bench, race or quality), models, job and settings")
+    .argument(
+      "<plan>",
+      "JSON file with kind (bench, race, quality, capacity or fidelity), models, job and settings",
+    )
     .requiredOption("--on <tag>", "devices: a tag, a name, an id, or all")
     .addOption(fleetOption())
     .addOption(fleetsOption())
@@ -22,7 +25,8 @@ export async function runCommand(args: readonly string[]): Promise<number> {
 A plan, with the job beside it:
   { "kind": "bench", "models": ["smollm2-135m", "gemma-3-270m"], "job": "cases.json", "rounds": 2 }
 Settings: rounds, warmup, max_tokens, temperature, seed, sampling_seed, prefix, concurrency, timeout_s; for a race
-also by, delta, epsilon, budget. A device refuses what goes beyond its own limits, and says so.`,
+also by, delta, epsilon, budget; for capacity slo, within, think_s, search, max_users, requests; for fidelity block,
+tokens, and the job is the text that both models read. A device refuses what goes beyond its own limits, and says so.`,
     );
   await parsed.parseAsync([...args], { from: "user" });
   const { on, json, ...place } = parsed.opts<FleetPlace & { on: string; json: boolean }>();

@@ -5,7 +5,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { faultRun } from "../../benchmarks/fleet_faults.ts";
 import { LIMITS, simulatedDevice, type SimulatedTerms } from "../../benchmarks/fleet_devices.ts";
-import { filesOf } from "../../lib/fleet/bundle.ts";
+import { BUNDLED, filesOf } from "../../lib/fleet/bundle.ts";
 import { readFleet } from "../../lib/fleet/fleet_folder.ts";
 import { markStopped } from "../../lib/fleet/hub.ts";
 import { credentialsFor } from "../../lib/fleet/join.ts";
@@ -72,8 +72,8 @@ Deno.test("devices join over TLS, carry out a plan, and their runs arrive byte f
     assert.deepEqual(fleet.plans[0]?.outcomes.map(({ status }) => status), ["complete", "complete"]);
     assert.deepEqual(fleet.devices.map(({ statement }) => statement.name).sort(), ["left", "right"]);
     for (const { folder, device, info } of fleet.runs) {
-      const own = await filesOf(join(room.home, device.name ?? "", "reports", info.run_id));
-      assert.deepEqual(await filesOf(folder), own);
+      const own = await filesOf(join(room.home, device.name ?? "", "reports", info.run_id), BUNDLED);
+      assert.deepEqual(await filesOf(folder, BUNDLED), own);
       assert.equal(info.status, "completed");
     }
   }, { tls: true }));
@@ -224,7 +224,7 @@ Deno.test("pieces that come twice, late, in the wrong order or torn make the sam
       await Deno.writeFile(join(own, "run.json"), runJson);
       await Deno.writeFile(join(own, "samples.jsonl"), bytes);
       await Deno.copyFile(join(source, "answers.jsonl"), join(own, "answers.jsonl"));
-      const request = JSON.stringify({ plan, run, problem: null, files: await filesOf(own) });
+      const request = JSON.stringify({ plan, run, problem: null, files: await filesOf(own, BUNDLED) });
       let reply = endReply.parse((await connection.request(subjects.end(id), request)).json());
       await room.until("a verdict", async () => {
         reply = endReply.parse(
@@ -237,7 +237,7 @@ Deno.test("pieces that come twice, late, in the wrong order or torn make the sam
     const honest = await send("2026-11-21T07-30-18-aaaa", samples);
     assert.deepEqual(honest.verdict, { status: "complete", reasons: [] });
     const copy = join(room.folder, "devices", id, "2026-11-21T07-30-18-aaaa");
-    assert.deepEqual(await filesOf(copy), await filesOf(honest.own));
+    assert.deepEqual(await filesOf(copy, BUNDLED), await filesOf(honest.own, BUNDLED));
     const lie = await send("2026-11-21T07-30-18-bbbb", new TextEncoder().encode(million));
     assert.equal(lie.verdict?.status, "refused");
     assert.match(lie.verdict?.reasons.join() ?? "", /speed: .* tokens\/s/);
