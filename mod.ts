@@ -206,7 +206,7 @@ export async function quality(names: Names = null, options: RunOptions = {}): Pr
   const given = await jobOf({ job: "meeting_notes", ...options }, shipped());
   const chosen = await chooseNames(namesOf(names), options.most, setup.resources);
   const run = await runShown(
-    await requestOf(chosen.names, { ...QUALITY_DEFAULTS, ...options, job: given }, shipped()),
+    await requestOf(chosen.names, { ...options, job: given }, shipped(), QUALITY_DEFAULTS),
     setup,
   );
   await writeRunFile(join(run.folder, "prompts.json"), promptSetJson(given.set));

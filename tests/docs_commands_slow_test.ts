@@ -75,14 +75,14 @@ Deno.test("every model that a command of the pages names is in the registry", as
   for (const [page, text] of await pages()) {
     for (const command of commands(text)) {
       const lists = [
-        /--models ([^\s]+)/.exec(command)?.[1]?.split(",") ?? [],
+        /--models "?([^\s"]+)/.exec(command)?.[1]?.split(",") ?? [],
         /^models pull ([^-]+.*)$/.exec(command)?.[1]?.split(/\s+/) ?? [],
         [/^chat ([^\s]+)/.exec(command)?.[1] ?? ""],
       ].flat();
       for (const item of lists) {
         const name = (item.split("@")[0] ?? "").split(":")[0] ?? "";
         // Capitals stand for a name of the reader's; an endpoint may have models that the registry doesn't.
-        if (name === "" || /^[^a-z]*$|^[-.…]/.test(name) || /@(?!embedded|foundry)/.test(item)) continue;
+        if (name === "" || /^[^a-z]*$|^[-.…]|^hf$/.test(name) || /@(?!embedded|foundry)/.test(item)) continue;
         seen++;
         // A page may show how to register a model of one's own.
         if (text.includes(`"alias": "${name}"`)) continue;

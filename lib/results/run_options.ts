@@ -1,6 +1,7 @@
 /** What the public functions take, and the session's request that it becomes. */
 import { join } from "node:path";
 import { PLAN_DEFAULTS } from "../bench/plan.ts";
+import type { StatedSetting } from "../bench/records.ts";
 import type { SessionPlan, SessionRequest } from "../bench/session.ts";
 import { UserError } from "../errors.ts";
 import { type CaseChoice, chooseCases } from "../prompts/choose_cases.ts";
@@ -171,7 +172,8 @@ export async function jobOf(
 }
 
 /**
- * The session's request: what is not given keeps the session's defaults.
+ * The session's request: what is not given keeps `defaults`, else the session's own. The limit of tokens and the
+ * temperature precede the job's own settings only where they are given.
  *
  * @throws {UserError} for a number out of range, and as `jobOf`
  */
@@ -179,13 +181,20 @@ export async function requestOf(
   names: readonly string[] | null,
   options: RunOptions,
   shipped: Shipped,
+  defaults: RunOptions = {},
 ): Promise<SessionRequest> {
   const { job: _job, prompt: _prompt, reports: _reports, most, ...given } = options;
   assertNumbers(options);
   const { set } = await jobOf(options, shipped);
+  const stated: StatedSetting[] = [
+    ...(given.maxTokens === undefined ? [] : ["max_tokens" as const]),
+    ...(given.temperature === undefined ? [] : ["temperature" as const]),
+  ];
   const plan: SessionPlan = {
+    ...defaults,
     ...given,
     prompts: set,
+    ...(stated.length === 0 ? {} : { stated }),
     ...(shipped.short && {
       rounds: Math.min(given.rounds ?? PLAN_DEFAULTS.rounds, SHORT.rounds),
       maxTokens: Math.min(given.maxTokens ?? PLAN_DEFAULTS.maxTokens, SHORT.maxTokens),
