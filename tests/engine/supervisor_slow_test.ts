@@ -162,11 +162,12 @@ for (const direct of [true, false]) {
   Deno.test(`cache format, batch and mapping are options, recorded as used, ${direct ? "directly" : "by way of node-llama-cpp"}`, async () => {
     const body = { model: "smollm2", prompt: "The capital of France is", max_tokens: 4, temperature: 0 };
     await using plain = await realEngine({ direct });
-    assert.deepEqual(plain.settings, { kvCache: "f16", batchTokens: plain.direct ? 256 : 512, mmap: true });
+    const batchTokens = plain.direct ? 256 : 512;
+    assert.deepEqual(plain.settings, { kvCache: "f16", batchTokens, mmap: true, parallel: 1 });
     await plain.stop();
     for (const kvCache of ["q8_0", "q4_0"] as const) {
       await using engine = await realEngine({ direct, kvCache, batchTokens: 64, mmap: false });
-      assert.deepEqual(engine.settings, { kvCache, batchTokens: 64, mmap: false });
+      assert.deepEqual(engine.settings, { kvCache, batchTokens: 64, mmap: false, parallel: 1 });
       const { choices } = await (await post(engine, "/completions", body)).json();
       if (kvCache === "q8_0") assert.match(choices[0].text, /Paris/);
       const long = await post(engine, "/completions", { ...body, prompt: "sea ".repeat(500) });

@@ -571,10 +571,10 @@ const mean = (values: readonly number[]) =>
 function warningsOf({ basis }: Ranking, { quality, candidates }: Evidence): string[] {
   return [
     ...basis.unknown.map(({ part, lacking }) =>
-      `${part} is not basis: it is not known of ${lacking.join(", ")}`
+      `${part} does not count: it is not known of ${lacking.join(", ")}`
     ),
     ...(basis.candidates.length > 1 && basis.speedPrompts.length === 0
-      ? ["the candidates were timed on different prompts: speed is not basis"]
+      ? ["the candidates were timed on different prompts, so speed does not count"]
       : []),
     ...candidates.flatMap(({ id, shared }) => shared === null ? [] : [`${id}: ${sharedText(shared)}`]),
     ...(quality?.warnings ?? []).map(({ message }) => `answers: ${message}`),
