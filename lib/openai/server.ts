@@ -64,8 +64,8 @@ export interface ServerOptions {
 /** A listening server. */
 export interface HttpServer {
   readonly port: number;
-  /** Refuses new connections and ends the open ones. */
-  close(): Promise<void>;
+  /** Refuses new connections and ends the open ones, after waiting up to `graceMs` (0) for answers under way. */
+  close(graceMs?: number): Promise<void>;
 }
 
 /** How often the time limits of connections are checked. */
@@ -118,9 +118,13 @@ export async function serveHttp(handler: HttpHandler, options: ServerOptions): P
   }, CHECK_MS);
   return {
     port: bound,
-    async close() {
+    async close(graceMs = 0) {
       clearInterval(checking);
       const closed = new Promise((resolve) => server.close(resolve));
+      const untilMs = clock() + graceMs;
+      while (clock() < untilMs && [...connections.values()].some(({ working }) => working > 0)) {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
       for (const socket of connections.keys()) socket.destroy();
       await closed;
     },

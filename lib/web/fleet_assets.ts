@@ -1,12 +1,9 @@
 /** The style sheet and the script of the live page, served from its own address: its policy allows no other. */
-import { pageStyle } from "../report/page_style.ts";
+import { liveStyle } from "./live_style.ts";
 
-/** The report's style, in letters that the last row of a classroom can read. */
-export const fleetStyle = `${pageStyle}
+/** The live pages' style, in letters that the last row of a classroom can read. */
+export const fleetStyle = `${liveStyle}
 :root { font-size: clamp(16px, 1.3vw, 36px); }
-body { max-width: none; padding: 1.2rem 1.6rem 3rem; }
-h1 { margin: 0; }
-h2 { margin: 1.4rem 0 0.6rem; padding-top: 0.6rem; }
 .note, figcaption, .sub { font-size: 0.85rem; }
 #lost, .notices li { color: var(--alert); font-weight: 600; }
 .notices { padding: 0; list-style: none; margin: 0.4rem 0; }
@@ -23,7 +20,6 @@ h2 { margin: 1.4rem 0 0.6rem; padding-top: 0.6rem; }
 .devices .help .status, .devices .help .why { color: var(--alert); font-weight: 600; }
 .devices .sub { white-space: normal; overflow-wrap: anywhere; }
 .devices .why { margin: 0.2rem 0 0; overflow-wrap: anywhere; max-height: 6.2em; overflow-y: auto; }
-progress { width: 100%; height: 0.5rem; accent-color: var(--accent); }
 .figures { grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); align-items: start; }
 .figures > figure { max-width: none; }
 figure h3 { font-size: 1.15rem; overflow-wrap: anywhere; }

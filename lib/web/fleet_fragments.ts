@@ -6,6 +6,7 @@ import { forestPlot } from "../report/fleet_text.ts";
 import { counted, seconds } from "../report/format.ts";
 import { type Markup, markup, trusted } from "../report/markup.ts";
 import type { DeviceView, FleetView } from "./fleet_view.ts";
+import { livePage } from "./live_page.ts";
 
 /** HTML by the id of the element that it fills. */
 export type Fragments = Readonly<Record<string, string>>;
@@ -25,25 +26,12 @@ export function fleetPageHtml(view: FleetView, parts: Fragments, own: string | n
   const main = Object.entries(parts).map(([id, html]) =>
     markup`<section id="${id}">${trusted(html)}</section>\n`
   );
-  return String(markup`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Fleet ${view.name}</title>
-<link rel="icon" href="data:,">
-<link rel="stylesheet" href="/fleet.css">
-<script src="/fleet.js" defer></script>
-</head>
-<body data-events="${events}">
-<header><h1>Fleet ${view.name}</h1>
+  const body = markup`<header><h1>Fleet ${view.name}</h1>
 ${own === null ? null : markup`<p><a href="/">all devices</a></p>`}
 <p id="lost" role="alert" hidden>No connection to the hub: what is shown here may be old.</p></header>
 <main>
-${main}</main>
-</body>
-</html>
-`);
+${main}</main>`;
+  return livePage({ title: `Fleet ${view.name}`, assets: "/fleet", events, body });
 }
 
 /** The parts of the teacher's screen, or of the view of one device, without the results. */

@@ -2,27 +2,20 @@
  * The live page of a fleet: the teacher's screen at `/`, the view of one device at `/device/ID`. It only shows. The hub
  * renders its parts and sends those that changed as server-sent events, at most once per second.
  */
-import { isIP } from "node:net";
-import type { Clock } from "../clock.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import type { HubEvent } from "../fleet/hub.ts";
-import { accessFor, isLoopbackHost } from "../openai/access.ts";
 import { ApiError } from "../openai/api_error.ts";
-import { type IncomingRequest, serveHttp } from "../openai/server.ts";
+import type { IncomingRequest } from "../openai/server.ts";
 import { fleetScript, fleetStyle } from "./fleet_assets.ts";
 import { fleetPageHtml, type Fragments, resultFragments, statusFragments } from "./fleet_fragments.ts";
 import { FleetReader, type FleetView } from "./fleet_view.ts";
+import { HEADERS, type LiveServerOptions, reply, serveLive } from "./live_page.ts";
 
 /** What the page needs. */
-export interface FleetPageOptions {
+export interface FleetPageOptions extends LiveServerOptions {
   /** The fleet's folder. */
   readonly folder: string;
-  readonly host: string;
-  /** 0 takes any free port. */
-  readonly port: number;
   readonly now: () => Date;
-  readonly clock: Clock;
-  readonly onFault: (error: unknown) => void;
 }
 
 /** A page that is being served. */
@@ -47,14 +40,6 @@ const PAUSES = 4;
 const LOOK_MS = 5000;
 const MOST_NOTICES = 5;
 
-const HEADERS = {
-  "content-security-policy":
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; " +
-    "form-action 'none'; frame-ancestors 'none'",
-  "x-content-type-options": "nosniff",
-  "referrer-policy": "no-referrer",
-  "cache-control": "no-store",
-};
 const encoder = new TextEncoder();
 
 /**
@@ -68,14 +53,8 @@ const encoder = new TextEncoder();
  * ```
  */
 export async function serveFleetPage(options: FleetPageOptions): Promise<FleetPage> {
-  const { host, port, clock, onFault } = options;
   const page = new LivePage(options);
-  const access = accessFor({ host, apiKey: null, cors: [] });
-  const server = await serveHttp((request) => {
-    access.checkSource(request);
-    if (!isLoopbackHost(host)) checkHost(request, host);
-    return page.answer(request);
-  }, { hostname: host, port, clock, onFault });
+  const server = await serveLive((request) => page.answer(request), options);
   return {
     port: server.port,
     onEvent: (event) => page.onEvent(event),
@@ -84,15 +63,6 @@ export async function serveFleetPage(options: FleetPageOptions): Promise<FleetPa
       await server.close();
     },
   };
-}
-
-/** A web page elsewhere can reach an address of this network under a name of its own, but not under a bare address. */
-function checkHost({ headers }: IncomingRequest, host: string): void {
-  const asked = (headers.get("host") ?? "").replace(/:\d{1,5}$/, "");
-  if (isIP(asked.replace(/^\[(.*)\]$/, "$1")) > 0 || asked === "localhost" || asked === host) return;
-  throw new ApiError(403, "this page answers to an address or its --host, not to other names", {
-    code: "forbidden_host",
-  });
 }
 
 class LivePage {
@@ -139,8 +109,8 @@ class LivePage {
 
   async answer({ method, path, signal }: IncomingRequest): Promise<Response> {
     if (method !== "GET") throw new ApiError(405, "this page only shows: use GET");
-    if (path === "/fleet.css") return text(fleetStyle, "text/css");
-    if (path === "/fleet.js") return text(fleetScript, "text/javascript");
+    if (path === "/fleet.css") return reply(fleetStyle, "text/css");
+    if (path === "/fleet.js") return reply(fleetScript, "text/javascript");
     const found = /^\/(?:device\/(d-[0-9a-f]{10})(\/events)?|(events)?)$/.exec(path);
     if (found === null) throw new ApiError(404, "there is no such page");
     const own = found[1] ?? null;
@@ -149,7 +119,7 @@ class LivePage {
       throw new ApiError(404, `no device of this fleet is ${own}`);
     }
     if (found[2] !== undefined || found[3] !== undefined) return this.#events(own, view, signal);
-    return text(fleetPageHtml(view, this.#fragments(view, own), own), "text/html");
+    return reply(fleetPageHtml(view, this.#fragments(view, own), own), "text/html");
   }
 
   #notice(line: string): void {
@@ -238,6 +208,3 @@ class LivePage {
     stream.enqueue(encoder.encode(line));
   }
 }
-
-const text = (body: string, type: string): Response =>
-  new Response(body, { headers: { ...HEADERS, "content-type": `${type}; charset=utf-8` } });

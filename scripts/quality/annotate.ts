@@ -1,10 +1,19 @@
 /** deno task quality annotate: a blinded, shuffled sheet of a run's answers, or the same as a page. */
 import { join } from "node:path";
 import { InvalidArgumentError, Option } from "commander";
-import { UserError } from "../../lib/errors.ts";
+import { reasonOf, UserError } from "../../lib/errors.ts";
 import { readTextFile } from "../../lib/text_file.ts";
 import type { RubricName } from "../../lib/quality/rubric.ts";
-import { interruptSignal, jsonOption, outOption, pathValue, printJson, wholeNumber } from "../cli.ts";
+import type { PrivatePageOptions } from "../../lib/web/live_page.ts";
+import {
+  interruptSignal,
+  jsonOption,
+  outOption,
+  pathValue,
+  printJson,
+  realClock,
+  wholeNumber,
+} from "../cli.ts";
 import {
   promptSetOf,
   qualityCommand,
@@ -121,9 +130,9 @@ async function page(
   { port, json }: AnnotateOptions,
 ): Promise<number> {
   const { readMarks } = await import("../../lib/quality/import.ts");
-  const { servePage } = await import("../../lib/quality/page.ts");
+  const { servePage } = await import("../../lib/web/rating_page.ts");
   const marks = readMarks(await readTextFile(path, "the sheet"), sheet.key, path);
-  const served = open(() => servePage(sheet, path, marks, { token: crypto.randomUUID(), port }), port);
+  const served = await open((options) => servePage(sheet, path, marks, options), port);
   console.error(`Rate here: ${served.url}`);
   console.error(`Every score is saved to ${path}; Ctrl-C ends the page.`);
   await untilDone(served.finished);
@@ -143,11 +152,11 @@ async function comparePairs(
   folder: string,
   { annotator, prompts, port, json }: AnnotateOptions,
 ): Promise<number> {
-  const { servePairs } = await import("../../lib/quality/pair_page.ts");
+  const { servePairs } = await import("../../lib/web/pair_page.ts");
   const { pairProgress } = await import("../../lib/quality/answer_pairs.ts");
   const { readVotes } = await import("../../lib/quality/votes.ts");
   const { writeQuality } = await import("../../lib/quality/quality.ts");
-  const served = open(() => servePairs(pairs, folder, { token: crypto.randomUUID(), port }), port);
+  const served = await open((options) => servePairs(pairs, folder, options), port);
   console.error(`Compare here: ${served.url}`);
   console.error("Every vote is saved at once; Ctrl-C ends the page.");
   await untilDone(served.finished);
@@ -176,11 +185,17 @@ async function untilDone(finished: Promise<void>): Promise<void> {
   ]);
 }
 
-function open<T>(serve: () => T, port: number): T {
+/** Opens a page behind a path that nobody guesses. */
+async function open<T>(serve: (options: PrivatePageOptions) => Promise<T>, port: number): Promise<T> {
   try {
-    return serve();
+    return await serve({
+      token: crypto.randomUUID(),
+      port,
+      clock: realClock,
+      onFault: (error) => console.error(`! the page: ${reasonOf(error)}`),
+    });
   } catch (error) {
-    if (error instanceof Deno.errors.AddrInUse) {
+    if (error instanceof Error && "code" in error && error.code === "EADDRINUSE") {
       throw new UserError(`port ${port} is taken: give another --port, or leave it out`, 2, { cause: error });
     }
     throw error;

@@ -157,3 +157,21 @@ Deno.test("a port that is taken is the system's error", async () => {
   });
   await assert.rejects(again, { code: "EADDRINUSE" });
 });
+
+Deno.test("a server that is asked to wait closes after the answers under way, and no later than that", async () => {
+  for (const [graceMs, answered] of [[5000, true], [0, false]] as const) {
+    const asked = Promise.withResolvers<void>();
+    const go = Promise.withResolvers<void>();
+    const server = await serveHttp(async () => {
+      asked.resolve();
+      await go.promise;
+      return new Response("the last one");
+    }, { hostname: "127.0.0.1", port: 0, clock: () => performance.now(), onFault: () => {} });
+    const got = fetch(`http://127.0.0.1:${server.port}`).then((response) => response.text(), () => null);
+    await asked.promise;
+    const closed = server.close(graceMs);
+    go.resolve();
+    assert.equal(await got, answered ? "the last one" : null);
+    await closed;
+  }
+});

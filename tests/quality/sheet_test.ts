@@ -4,11 +4,10 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { UserError } from "../../lib/errors.ts";
 import { byteOrderMark, csvLines, formatCsv, parseCsv } from "../../lib/csv.ts";
-import { ratingsOf, readMarks, readSheet } from "../../lib/quality/import.ts";
-import { servePage } from "../../lib/quality/page.ts";
+import { ratingsOf, readSheet } from "../../lib/quality/import.ts";
 import { addRatings, readRatings } from "../../lib/quality/ratings.ts";
 import { rubrics } from "../../lib/quality/rubric.ts";
-import { formatSheet, makeSheet, type Marks, readSheetKeys, writeSheet } from "../../lib/quality/sheet.ts";
+import { formatSheet, makeSheet, readSheetKeys, writeSheet } from "../../lib/quality/sheet.ts";
 
 const prompts = ["p1", "p2"].map((id) => ({
   id,
@@ -300,115 +299,4 @@ Deno.test("a damaged line of ratings is named", () =>
   inTempFolder(async (folder) => {
     await Deno.writeTextFile(join(folder, "ratings.jsonl"), '{"source":"person"}\n');
     await assert.rejects(() => readRatings(folder), /ratings\.jsonl, line 1 can't be read/);
-  }));
-
-Deno.test("the page saves every score to the sheet, and goes on from it", () =>
-  inTempFolder(async (folder) => {
-    const path = await writeSheet(folder, sheet);
-    const page = servePage(sheet, path, new Map(), { token: "secret", port: 0 });
-    try {
-      const html = await fetch(page.url);
-      assert.match(html.headers.get("content-security-policy") ?? "", /default-src 'none'/);
-      assert.ok(!(await html.text()).includes("alpha"));
-      const { items } = await (await fetch(`${page.url}sheet`)).json();
-      const [first] = items;
-      const mark = (body: unknown) =>
-        fetch(`${page.url}mark`, { method: "POST", body: JSON.stringify(body) });
-      const scores = { fluency: 4, relevance: 5, correctness: 1 };
-      assert.equal((await mark({ item: first.item, scores, comment: "=fine" })).status, 204);
-      const marks: Map<string, Marks> = readMarks(await Deno.readTextFile(path), sheet.key, "s.csv");
-      assert.deepEqual(marks.get(first.item), { scores, comment: "=fine" });
-      assert.equal(page.done(), 1);
-      const refused = [
-        { item: first.item, scores: { fluency: 6 }, comment: "" },
-        { item: "i0", scores, comment: "" },
-        { item: first.item, scores: { beauty: 3 }, comment: "" },
-        "nonsense",
-      ];
-      for (const body of refused) {
-        const response = await mark(body);
-        assert.equal(response.status, 400);
-        await response.body?.cancel();
-      }
-    } finally {
-      await page.stop();
-    }
-  }));
-
-Deno.test("a sheet that was saved in another encoding is not overwritten by the page", () =>
-  inTempFolder(async (folder) => {
-    const path = await writeSheet(folder, sheet);
-    const served = servePage(sheet, path, new Map(), { token: "hard-to-guess", port: 0 });
-    try {
-      const latin = Uint8Array.from(
-        `${await Deno.readTextFile(path)}\n# na\u00efve`.replace("\uFEFF", ""),
-        (letter) => letter.charCodeAt(0),
-      );
-      await Deno.writeFile(path, latin);
-      const item = sheet.items[0]?.item;
-      const response = await fetch(`${served.url}mark`, {
-        method: "POST",
-        body: JSON.stringify({ item, scores: { fluency: 4 } }),
-      });
-      assert.equal(response.status, 500);
-      assert.match(
-        await response.text(),
-        /^the score is not saved: .* is not UTF-8 .*na\u00efve.*: save it as UTF-8$/,
-      );
-      assert.deepEqual(await Deno.readFile(path), latin);
-    } finally {
-      await served.stop();
-    }
-  }));
-
-Deno.test("two pages on one sheet lose no score that either acknowledged, nor one of a spreadsheet", () =>
-  inTempFolder(async (folder) => {
-    const path = await writeSheet(folder, sheet);
-    const pages = ["one", "two", "three"].map((token) =>
-      servePage(sheet, path, new Map(), { token, port: 0 })
-    );
-    const [first, second, third] = sheet.items.map(({ item }) => item);
-    const post = async (at: number, body: unknown) => {
-      const response = await fetch(`${pages[at]?.url}mark`, { method: "POST", body: JSON.stringify(body) });
-      assert.equal(response.status, 204, await response.text());
-    };
-    try {
-      await Promise.all([
-        post(0, { item: first, scores: { fluency: 1 } }),
-        post(1, { item: first, scores: { relevance: 2 }, comment: "from two" }),
-        post(2, { item: second, scores: { fluency: 3, relevance: 3, correctness: 3 } }),
-        post(0, { item: second, scores: {}, comment: "from one" }),
-      ]);
-      // A spreadsheet saves the third row in between; then the first page goes on.
-      const [head = [], ...rows] = parseCsv(await Deno.readTextFile(path));
-      const edited = rows.map((row) => row[0] === third ? [...row.slice(0, 4), "5", "5", "5", "mine"] : row);
-      await Deno.writeTextFile(path, formatCsv(head, edited));
-      await post(0, { item: first, scores: { correctness: 4 } });
-      const saved = readMarks(await Deno.readTextFile(path), sheet.key, "s.csv");
-      assert.deepEqual(saved.get(first ?? ""), {
-        scores: { fluency: 1, relevance: 2, correctness: 4 },
-        comment: "from two",
-      });
-      assert.deepEqual(saved.get(second ?? "")?.comment, "from one");
-      assert.deepEqual(saved.get(second ?? "")?.scores, { fluency: 3, relevance: 3, correctness: 3 });
-      assert.deepEqual(saved.get(third ?? "")?.scores, { fluency: 5, relevance: 5, correctness: 5 });
-    } finally {
-      await Promise.all(pages.map((page) => page.stop()));
-    }
-  }));
-
-Deno.test("the page answers nobody without its address", () =>
-  inTempFolder(async (folder) => {
-    const path = await writeSheet(folder, sheet);
-    const page = servePage(sheet, path, new Map(), { token: "secret", port: 0 });
-    try {
-      const { origin, port } = new URL(page.url);
-      for (const url of [`${origin}/`, `${origin}/guess/sheet`, `http://localhost:${port}/secret/sheet`]) {
-        const response = await fetch(url);
-        assert.ok([403, 404].includes(response.status), url);
-        await response.body?.cancel();
-      }
-    } finally {
-      await page.stop();
-    }
   }));

@@ -1,7 +1,6 @@
 /** Votes on pairs: kept, summarised, decided in time; and what the page that takes them does. */
 import assert from "node:assert/strict";
 import { makePairs, pairProgress } from "../../lib/quality/answer_pairs.ts";
-import { servePairs } from "../../lib/quality/pair_page.ts";
 import { readVotes, saveVote, type VoteRecord, voteSummary, voteValue } from "../../lib/quality/votes.ts";
 import { anytimeMeanInterval } from "../../lib/stats/bounded_interval.ts";
 import { bradleyTerry, type PairOutcome } from "../../lib/stats/bradley_terry.ts";
@@ -139,36 +138,6 @@ Deno.test("pairs are blind, in random places, without equal texts; decided ones 
   }));
   assert.equal(pairProgress(pairs, [...decided, ...rest]).next, null, "what is left is decided");
   assert.notEqual(pairProgress(pairs, [...decided, ...rest], true).next, null, "unless the voter goes on");
-});
-
-Deno.test("the page takes votes and takes them back, and says nothing about candidates", async () => {
-  const folder = await Deno.makeTempDir();
-  const page = servePairs(makePairs(answers, prompts, options), folder, { token: "secret", port: 0 });
-  try {
-    const get = async (path: string) => await (await fetch(page.url + path)).text();
-    assert.doesNotMatch(await get("") + await get("next"), /"candidate|shown_first|"answers"/);
-    const first = JSON.parse(await get("next"));
-    const send = (body: unknown) => fetch(`${page.url}vote`, { method: "POST", body: JSON.stringify(body) });
-    const after = await (await send({ item: first.next.item, better: "b" })).json();
-    assert.equal(after.voted, 1);
-    assert.notEqual(after.next.item, first.next.item);
-    const [saved] = await readVotes(folder);
-    const chosen = saved?.choice === "first" ? saved.candidates[0] : saved?.candidates[1];
-    assert.equal(first.next.b, `answer ${chosen}`, "the vote is for the candidate that was shown as B");
-    assert.equal((await (await send({ item: first.next.item, better: null })).json()).voted, 0);
-    assert.deepEqual(await readVotes(folder), []);
-    for (const body of [{ item: "other", better: "a" }, { item: first.next.item, better: "c" }, 3]) {
-      const response = await send(body);
-      assert.equal(response.status, 400);
-      await response.body?.cancel();
-    }
-    const elsewhere = await fetch(page.url.replace("secret", "guess"));
-    assert.equal(elsewhere.status, 404);
-    await elsewhere.body?.cancel();
-  } finally {
-    await page.stop();
-    await Deno.remove(folder, { recursive: true });
-  }
 });
 
 Deno.test("two people who vote at once lose no vote, and a changed vote keeps its place", async () => {

@@ -2,7 +2,7 @@
 /** The page of pairs in a real browser, with the keyboard: skipped, loudly, where there is none. */
 import assert from "node:assert/strict";
 import { makePairs } from "../../lib/quality/answer_pairs.ts";
-import { servePairs } from "../../lib/quality/pair_page.ts";
+import { servePairs } from "../../lib/web/pair_page.ts";
 import { readVotes } from "../../lib/quality/votes.ts";
 import { launchBrowser } from "../../scripts/notebook/lab.ts";
 
@@ -32,7 +32,12 @@ Deno.test({
       aspects: [],
     }));
     const pairs = makePairs(answers, prompts, { runId: "run", rater: "ana", candidates: ["a", "b"] });
-    const served = servePairs(pairs, folder, { token: "secret", port: 0 });
+    const served = await servePairs(pairs, folder, {
+      token: "secret",
+      port: 0,
+      clock: () => performance.now(),
+      onFault: (error) => assert.fail(String(error)),
+    });
     try {
       const page = await browser.newPage({ viewport: { width: 390, height: 800 } });
       const log: string[] = [];
@@ -56,6 +61,8 @@ Deno.test({
       assert.equal(choices.length, 4);
       await page.getByText("Finish").click();
       await served.finished;
+      await served.stop();
+      await page.getByText("Thank you.").waitFor();
       assert.deepEqual(log, []);
     } finally {
       await served.stop();

@@ -1,19 +1,14 @@
-/** The annotation page itself: one file, no network, text only. */
-import type { Rubric } from "./rubric.ts";
+/** The annotation page itself, its style and its script: one item at a time, text only. */
+import type { Rubric } from "../quality/rubric.ts";
+import { markup } from "../report/markup.ts";
+import { livePage } from "./live_page.ts";
+import { answersStyle } from "./live_style.ts";
 
-/** The HTML of the page; it fetches items and scores from its own folder. */
-export function pageMarkup(rubric: Rubric): string {
-  const data = JSON.stringify(rubric.dimensions).replaceAll("<", "\\u003c");
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>Rate answers</title>
-<style>${style}</style>
-</head>
-<body>
-<header>
+/** The page; it fetches items and scores from its own folder. */
+export const ratingMarkup = livePage({
+  title: "Rate answers",
+  assets: "page",
+  body: markup`<header>
   <progress id="progress" value="0" max="1"></progress>
   <p><span id="place"></span> <span id="saved" role="status"></span></p>
   <p class="keys"><kbd>1</kbd>–<kbd>5</kbd> score, <kbd>↑</kbd> <kbd>↓</kbd> dimension, <kbd>←</kbd> <kbd>→</kbd> answer,
@@ -25,34 +20,26 @@ export function pageMarkup(rubric: Rubric): string {
   <section><h2>The answer</h2><pre id="answer" tabindex="0"></pre>
     <div id="dimensions"></div>
     <label>Comment <textarea id="comment" rows="2"></textarea></label>
-    <p><button id="back">← Back</button> <button id="on">Next →</button> <button id="done">Finish</button></p></section>
-</main>
-<script>const dimensions = ${data};${script}</script>
-</body>
-</html>
-`;
-}
+    <p class="ends"><button id="back">← Back</button> <button id="on">Next →</button> <button id="done">Finish</button></p></section>
+</main>`,
+});
 
-const style = `
-:root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
-body { margin: 0 auto; max-width: 90rem; padding: 0.5rem 1rem; }
-header { display: flex; flex-wrap: wrap; gap: 0 1.5rem; align-items: center; }
-header p { margin: 0.3rem 0; }
-progress { width: 100%; }
-main { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 26rem), 1fr)); gap: 0 2rem; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; font: inherit; border: 1px solid #8886; border-radius: 6px;
-  padding: 0.6rem; max-height: 38vh; overflow: auto; margin: 0.3rem 0 0.8rem; }
-h2 { font-size: 1rem; margin: 0.6rem 0 0; }
-fieldset { border: 1px solid #8886; border-radius: 6px; margin: 0 0 0.5rem; }
-fieldset.now { border-color: #2a78d6; box-shadow: 0 0 0 1px #2a78d6; }
-fieldset small { display: block; opacity: 0.8; }
-fieldset button { min-width: 2.6rem; min-height: 2.2rem; }
-button { font: inherit; }
-button[aria-pressed="true"] { background: #2a78d6; color: #fff; border-color: #2a78d6; }
-textarea { width: 100%; box-sizing: border-box; font: inherit; }
-kbd { border: 1px solid #8888; border-radius: 4px; padding: 0 0.3rem; }
-.failed { color: #c33; font-weight: bold; }
+export const ratingStyle = `${answersStyle}
+pre { max-height: 38vh; }
+fieldset { display: flex; flex-wrap: wrap; gap: 0.5rem; border: 1px solid var(--line); border-radius: 6px; margin: 0 0 0.6rem;
+  padding: 0.3rem 0.7rem 0.6rem; min-width: 0; }
+fieldset.now { border-color: var(--accent); box-shadow: 0 0 0 1px var(--accent); }
+fieldset small { flex-basis: 100%; color: var(--soft); }
+fieldset button { min-width: 2.8rem; padding: 0.3rem; }
+legend { font-weight: 650; padding: 0 0.3rem; background: var(--ground); }
+textarea { display: block; width: 100%; font: inherit; color: inherit; background: var(--ground); border: 1px solid var(--line);
+  border-radius: 6px; padding: 0.4rem 0.6rem; }
+.ends { display: flex; flex-wrap: wrap; gap: 0.5rem; margin: 0.8rem 0; }
 `;
+
+/** The script of the page for one rubric. */
+export const ratingScript = (rubric: Rubric): string =>
+  `const dimensions = ${JSON.stringify(rubric.dimensions)};${script}`;
 
 // Text is set with textContent alone: an answer is never markup.
 const script = `
