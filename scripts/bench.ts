@@ -27,7 +27,7 @@ await runCli(async () => {
   const executed = await execute(settings);
   const { summary, interrupted } = executed;
   if (settings.json) printJson(summary);
-  else show(executed);
+  else await show(executed, command.opts<{ open?: boolean }>().open);
   if (interrupted) return 130;
   return summary.candidates.some(({ requests }) => requests.ok > 0) ? 0 : 1;
 });

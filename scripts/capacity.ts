@@ -21,11 +21,13 @@ import {
   jsonOption,
   maxTokensOption,
   modelsOption,
+  openOption,
   outOption,
   printJson,
   registryOption,
   runCli,
   seedOption,
+  showPage,
   storeOption,
   timeoutOption,
   wholeNumber,
@@ -93,6 +95,7 @@ function capacityCommand() {
     .addOption(registryOption())
     .addOption(storeOption())
     .addOption(outOption())
+    .addOption(openOption())
     .addOption(jsonOption().default(false));
 }
 
@@ -145,7 +148,8 @@ await runCli(async () => {
   if (settings.json) printJson(report);
   else {
     console.log(terminalCapacity(report, Deno.stdout.isTerminal() ? Deno.consoleSize().columns : 110));
-    console.log(`\nReport: ${join(folder, "capacity.html")}`);
+    console.log();
+    await showPage("Report", join(folder, "capacity.html"), command.opts<{ open?: boolean }>().open);
   }
   if (report.status === "interrupted") return 130;
   return report.candidates.some(({ users, rate }) => users !== null || rate !== null) ? 0 : 1;

@@ -7,7 +7,7 @@
  */
 import { setImmediate } from "node:timers";
 import { existsSync } from "node:fs";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { splitCandidateNames } from "../lib/bench/candidate_name.ts";
 import type { StatedSetting } from "../lib/bench/records.ts";
@@ -267,6 +267,22 @@ const option = (flags: string, description: string) => new Option(flags, descrip
 
 export const jsonOption = () =>
   option("--json", "print one JSON document on stdout, everything else on stderr");
+export const openOption = () => option("--open", "open the page in the browser");
+
+/** Says where a page is, as a path and as a link that terminals can follow, and opens it where that was asked for. */
+export async function showPage(name: string, path: string, open: boolean | undefined): Promise<void> {
+  const link = pathToFileURL(path).href;
+  console.log(`${name}: ${path}`);
+  if (Deno.stdout.isTerminal()) console.log(`${" ".repeat(name.length)}  ${link}`);
+  if (open !== true) return;
+  const program = Deno.build.os === "windows" ? "explorer" : Deno.build.os === "darwin" ? "open" : "xdg-open";
+  const { runProgram } = await import("../lib/program.ts");
+  const opened = await runProgram([program, link], { timeoutMs: 10_000 });
+  // Explorer's exit code is 1 when it has opened a page.
+  const failed = opened === null || opened.code !== 0 && program !== "explorer";
+  if (failed) console.error(`${program} could not open it: open the link yourself.`);
+}
+
 export const registryOption = () =>
   option("--registry <file>", "model registry").env("PODIUM_REGISTRY")
     .default(shippedFile("models.json"), '"models.json"').argParser(pathValue);

@@ -9,7 +9,7 @@
  * deno task race --simulate --gaps 0.05,0.2              made-up models: what would a verdict take?
  */
 import { join } from "node:path";
-import { printJson, runCli } from "./cli.ts";
+import { printJson, runCli, showPage } from "./cli.ts";
 import { raceCommand, raceSettings } from "./race/options.ts";
 
 await runCli(async () => {
@@ -26,7 +26,10 @@ await runCli(async () => {
   if (settings.json) printJson(report);
   else {
     console.log(verdictText(report));
-    if (folder !== null) console.log(`\nDecision: ${join(folder, "decision.md")}`);
+    if (folder !== null) {
+      console.log();
+      await showPage("Decision", join(folder, "decision.html"), command.opts<{ open?: boolean }>().open);
+    }
   }
   return code;
 });

@@ -8,11 +8,22 @@
  *   deno task report RUN --json                          the summary itself
  */
 import type { Command } from "commander";
-import { bareCommand, decimal, jsonOption, outOption, printJson, runCli } from "./cli.ts";
+import { join } from "node:path";
+import {
+  bareCommand,
+  decimal,
+  jsonOption,
+  openOption,
+  outOption,
+  printJson,
+  runCli,
+  showPage,
+} from "./cli.ts";
 
 interface Options {
   readonly out: string;
   readonly watts?: number;
+  readonly open?: boolean;
   readonly json?: boolean;
 }
 
@@ -34,6 +45,7 @@ async function report(run: string | undefined, options: Options): Promise<number
     console.log(terminalSummary(summary, { columns, color: terminal && !Deno.noColor, quality }));
   }
   for (const path of written) console.error(`wrote ${path}`);
+  if (!options.json) await showPage("Report", join(folder, "report.html"), options.open);
   return 0;
 }
 
@@ -46,6 +58,7 @@ const command: Command = bareCommand("report")
     "power of the machine under load, for an energy estimate (stated, not measured)",
     decimal({ above: 0, max: 100_000 }),
   )
+  .addOption(openOption())
   .addOption(jsonOption());
 
 await runCli(async () => {

@@ -11,7 +11,7 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { printJson, runCli } from "./cli.ts";
+import { printJson, runCli, showPage } from "./cli.ts";
 import { selectCommand, selectSettings } from "./select/options.ts";
 
 await runCli(async () => {
@@ -35,7 +35,10 @@ await runCli(async () => {
     console.log(
       columns === null ? markdown.trimEnd() : terminalMarkdown(markdown, columns, painter(!Deno.noColor)),
     );
-    if (written !== null) console.log(`\nWritten: ${written}/decision.html, .md and .json`);
+    if (written !== null) {
+      console.log();
+      await showPage("Decision", join(written, "decision.html"), command.opts<{ open?: boolean }>().open);
+    }
   }
   return 0;
 });

@@ -10,7 +10,7 @@ import type { QualityReport } from "../../lib/quality/quality_schema.ts";
 import { terminalSummary } from "../../lib/report/terminal_summary.ts";
 import { reportRun } from "../../lib/report/write.ts";
 import { lastSelfcheck, saveSelfcheck } from "../../lib/selfcheck/selfcheck.ts";
-import { casesOf } from "../cli.ts";
+import { casesOf, showPage } from "../cli.ts";
 import { promptsFile } from "../quality/run_folder.ts";
 import { engineOf, sessionResources } from "../session.ts";
 import type { BenchSettings } from "./options.ts";
@@ -21,6 +21,8 @@ export interface Executed {
   /** Scores, where lengths were measured with a job that has checks. */
   readonly quality: QualityReport | null;
   readonly folder: string;
+  /** Whether any case has checks. */
+  readonly checked: boolean;
   readonly interrupted: boolean;
 }
 
@@ -72,7 +74,8 @@ export async function execute(
     await writeQuality(folder, prompts);
   }
   const { summary, quality } = await reportRun(folder);
-  return { summary, quality, folder, interrupted };
+  const checked = prompts.prompts.some(({ checks }) => checks.length > 0);
+  return { summary, quality, folder, checked, interrupted };
 }
 
 /** The prompt set that the flags name. */
@@ -109,12 +112,20 @@ export function planOf(
 }
 
 /** The table, and where the rest is. */
-export function show({ summary, quality, folder }: Executed): void {
+export async function show(
+  { summary, quality, folder, checked }: Executed,
+  open: boolean | undefined,
+): Promise<void> {
   const terminal = Deno.stdout.isTerminal();
   console.log(terminalSummary(summary, {
     columns: terminal ? Deno.consoleSize().columns : 110,
     color: terminal && !Deno.noColor,
     quality,
   }));
-  console.log(`\nReport: ${join(folder, "report.html")}`);
+  console.log();
+  await showPage("Report", join(folder, "report.html"), open);
+  if (quality !== null) console.log("Next: deno task select");
+  else if (checked) {
+    console.log("Next: deno task quality check scores the answers, deno task select decides.");
+  }
 }

@@ -9,6 +9,7 @@ import {
   jsonOption,
   maxTokensOption,
   modelsOption,
+  openOption,
   outOption,
   promptOption,
   registryOption,
@@ -138,6 +139,7 @@ export function benchCommand(): Command {
         "say what a run can show, in how many cases and minutes, from a past run or a pilot",
       ),
     )
+    .addOption(openOption())
     .addOption(jsonOption().default(false))
     .addHelpText(
       "after",

@@ -15,6 +15,7 @@ import {
   jsonOption,
   maxTokensOption,
   modelsOption,
+  openOption,
   outOption,
   pathValue,
   promptOption,
@@ -116,6 +117,7 @@ export function raceCommand(): Command {
     .addOption(registryOption())
     .addOption(storeOption())
     .addOption(outOption())
+    .addOption(openOption())
     .addOption(jsonOption().default(false))
     .addHelpText(
       "after",

@@ -8,6 +8,7 @@ import {
   epsilonOption,
   jsonOption,
   maxDropOption,
+  openOption,
   outOption,
   pathValue,
   registryOption,
@@ -75,6 +76,7 @@ export function selectCommand(): Command {
     .addOption(seedOption())
     .addOption(registryOption())
     .addOption(outOption())
+    .addOption(openOption())
     .addOption(jsonOption().default(false))
     .addHelpText(
       "after",
