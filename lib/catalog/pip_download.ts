@@ -140,7 +140,7 @@ async function every(
   { sleep }: Transfer,
   stop: AbortSignal,
 ): Promise<void> {
-  for (;;) {
+  while (!stop.aborted) {
     try {
       await work();
       await sleep(ms, stop);

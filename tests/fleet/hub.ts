@@ -6,8 +6,9 @@ import { findServer } from "../../lib/fleet/nats_server.ts";
 import { connectFleet, type OpenHub, openHub } from "../../lib/fleet/open_hub.ts";
 import { readPlan, sendPlan } from "../../lib/fleet/plans.ts";
 import { runProgram } from "../../lib/program.ts";
+import { realSleep } from "../../scripts/cli.ts";
 
-export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+export const sleep = realSleep;
 
 export const program = await findServer({
   run: runProgram,
