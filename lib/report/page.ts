@@ -26,7 +26,7 @@ import { highlights } from "./highlights.ts";
 import { machineText, mostlyDisturbed, type ReportOptions } from "./summary_text.ts";
 import { taskMarkup, taskPlots } from "./task_section.ts";
 import { qualityTable } from "./quality_table.ts";
-import { pageStyle } from "./page_style.ts";
+import { pageHead } from "./page_head.ts";
 import {
   comparisonTable,
   footprintTable,
@@ -63,18 +63,9 @@ export interface PageInput {
 export function reportPage(input: PageInput): string {
   const { summary, data, answers, selfcheck, quality, failedTexts, options } = input;
   const title = pageTitle(summary);
-  const policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:";
   return String(markup`<!doctype html>
     <html lang="en">
-      <head>
-        <meta charset="utf-8">
-        <meta name="viewport" content="width=device-width, initial-scale=1">
-        <meta http-equiv="Content-Security-Policy" content="${policy}">
-        <meta name="color-scheme" content="light dark">
-        <link rel="icon" href="data:,">
-        <title>${title} · Podium</title>
-        <style>${trusted(pageStyle)}</style>
-      </head>
+      ${pageHead(title)}
       <body>
         <header>
           <p class="kicker">Podium benchmark · ${summary.created_at.slice(0, 10)} · ${summary.status}</p>
