@@ -2,9 +2,9 @@
 
 const fence = /^[ \t]*(`{3,}|~{3,})[ \t]*([\w+-]*)[^\n]*$/gm;
 const languages = new Set(["", "ts", "typescript", "tsx", "js", "javascript", "jsx", "mjs"]);
-/** A definition at the beginning of a line: prose about functions and classes has none. */
+/** A definition at the beginning of a line or statement: prose about functions and classes has none. */
 const definition =
-  /^[ \t]*(?:export\s+)?(?:default\s+)?(?:async\s+|abstract\s+)?(?:function\b\s*\*?\s*[\w$]*\s*[(<]|class\s+[\w$]+[^.\n]*\{|(?:const|let|var)\s+[\w$]+\s*[=:])/m;
+  /(?:^|[;{}])[ \t]*(?:export\s+)?(?:default\s+)?(?:async\s+|abstract\s+)?(?:function\b\s*\*?\s*[\w$]*\s*[(<]|class\s+[\w$]+[^.\n]*\{|(?:const|let|var)\s+[\w$]+\s*[=:])/m;
 
 /**
  * The code in an answer: its first block of TypeScript or JavaScript that defines something, or all of it where it has
