@@ -119,6 +119,8 @@ Deno.test({ name: "the real Foundry Local runtime", ignore: !brought.ok }, async
         streamUsage: true,
         tokenSource: "usage",
         reasoning: false,
+        // Nobody asked about thinking: then it is the field that most services take.
+        thinkingField: "chat_template_kwargs",
       });
       const trace = await timedRequest(endpoint, {
         model: MODEL_ID,

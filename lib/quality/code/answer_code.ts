@@ -12,7 +12,7 @@ const definition =
  *
  * @example
  * ```ts
- * const code = answerCode("Here it is:\n```ts\nconst two = () => 2;\n```\nCall two().");
+ * const code = answerCode("Here it is:\n~~~ts\nconst two = () => 2;\n~~~\nCall two().");
  * if (code !== "const two = () => 2;") throw new Error(String(code));
  * ```
  */
