@@ -4,6 +4,7 @@
  * Other programs rely on these names, which include the units; a null is "not known", never zero.
  */
 import { z } from "zod";
+import { NO_VALUES } from "../stats/summary.ts";
 import { llamaCpp, machineInfo, planInfo, RUN_SCHEMA, tokenSource } from "./records.ts";
 
 const interval = z.tuple([z.number(), z.number()]).nullable();
@@ -41,19 +42,7 @@ const metrics = {
   decode_tokens_per_s: statistic,
   output_chars_per_s: statistic,
   /** Reading the prompt; of no request under load, where waiting in the server's queue would count. */
-  prefill_tokens_per_s: statistic.default({
-    n: 0,
-    units: 0,
-    mean: null,
-    sd: null,
-    min: null,
-    p50: null,
-    p95: null,
-    p99: null,
-    max: null,
-    mean_ci95: null,
-    p95_ci95: null,
-  }),
+  prefill_tokens_per_s: statistic.default({ ...NO_VALUES }),
 };
 export type MetricName = keyof typeof metrics;
 

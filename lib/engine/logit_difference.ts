@@ -26,7 +26,7 @@ export interface LogitDifference {
  * ```
  */
 export function logitDifference(first: Float32Array, second: Float32Array, next: number): LogitDifference {
-  const [topFirst, topSecond] = [likeliest(first), likeliest(second)];
+  const [topFirst, topSecond] = [likeliestToken(first), likeliestToken(second)];
   const [maxFirst, maxSecond] = [first[topFirst] ?? 0, second[topSecond] ?? 0];
   let [sumFirst, sumSecond, gap] = [0, 0, 0];
   for (let token = 0; token < first.length; token++) {
@@ -45,7 +45,8 @@ export function logitDifference(first: Float32Array, second: Float32Array, next:
   };
 }
 
-function likeliest(logits: Float32Array): number {
+/** The token of the largest logit; the first one of equals. */
+export function likeliestToken(logits: Float32Array): number {
   let best = 0;
   let highest = -Infinity;
   for (let token = 0; token < logits.length; token++) {

@@ -1,9 +1,9 @@
 /** ratings.jsonl: the scores of people and of an accepted judge, one line per rater and answer. */
 import { join } from "node:path";
 import { z } from "zod";
-import { reasonOf, UserError } from "../errors.ts";
+import { UserError } from "../errors.ts";
 import { type Agreement, krippendorffAlpha } from "./agreement.ts";
-import { cannotWrite, writeRunFile } from "./recorded_answers.ts";
+import { readRecordLines, underLock, writeRecordLines } from "./record_lines.ts";
 import { highestScore, lowestScore, rubricNames } from "./rubric.ts";
 
 export const score = z.number().int().min(lowestScore).max(highestScore);
@@ -33,26 +33,7 @@ const keyOf = ({ source, rater, rubric, answer }: RatingRecord) =>
  * @throws {UserError} for a line that can't be read, with its number
  */
 export async function readRatings(folder: string): Promise<RatingRecord[]> {
-  const path = fileOf(folder);
-  let text: string;
-  try {
-    text = await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw new UserError(`can't read ${path}: ${reasonOf(error)}`, 1, { cause: error });
-  }
-  return text.split("\n").flatMap((line, at) =>
-    line === "" ? [] : [parseRating(line, `${path}, line ${at + 1}`)]
-  );
-}
-
-function parseRating(line: string, where: string): RatingRecord {
-  try {
-    return ratingRecord.parse(JSON.parse(line));
-  } catch (error) {
-    const reason = error instanceof z.ZodError ? z.prettifyError(error) : reasonOf(error);
-    throw new UserError(`${where} can't be read: ${reasonOf(reason)}`, 2, { cause: error });
-  }
+  return await readRecordLines(fileOf(folder), ratingRecord);
 }
 
 /**
@@ -67,17 +48,7 @@ export async function addRatings(
   ratings: readonly RatingRecord[],
   { replace = false }: { replace?: boolean } = {},
 ): Promise<{ added: number; same: number; replaced: number }> {
-  // Two imports at once take turns, or one would write over what the other has just acknowledged.
-  const path = `${fileOf(folder)}.lock`;
-  using lock = await Deno.open(path, { create: true, write: true }).catch((error: unknown) => {
-    throw cannotWrite(path, error);
-  });
-  await lock.lock(true);
-  try {
-    return await mergeRatings(folder, ratings, replace);
-  } finally {
-    await lock.unlock();
-  }
+  return await underLock(fileOf(folder), () => mergeRatings(folder, ratings, replace));
 }
 
 async function mergeRatings(
@@ -99,10 +70,7 @@ async function mergeRatings(
         "give --replace to replace them",
     );
   }
-  await writeRunFile(
-    fileOf(folder),
-    [...kept.values()].map((rating) => `${JSON.stringify(rating)}\n`).join(""),
-  );
+  await writeRecordLines(fileOf(folder), [...kept.values()]);
   return {
     added: ratings.length - known.length,
     same: known.length - changed.length,

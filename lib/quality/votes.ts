@@ -1,11 +1,10 @@
 /** votes.jsonl: which of two answers people preferred, blind; and what all votes of a run say. */
 import { join } from "node:path";
 import { z } from "zod";
-import { reasonOf, UserError } from "../errors.ts";
 import { anytimeMeanInterval } from "../stats/bounded_interval.ts";
 import { bradleyTerry, type PairOutcome } from "../stats/bradley_terry.ts";
 import type { VoteSummary } from "./quality_schema.ts";
-import { cannotWrite, writeRunFile } from "./recorded_answers.ts";
+import { readRecordLines, underLock, writeRecordLines } from "./record_lines.ts";
 
 /** What a person says of two answers. */
 export const choice = z.enum(["first", "second", "tie", "both_bad"]);
@@ -32,23 +31,7 @@ const fileOf = (folder: string) => join(folder, "votes.jsonl");
  * @throws {UserError} for a line that can't be read, with its number
  */
 export async function readVotes(folder: string): Promise<VoteRecord[]> {
-  const path = fileOf(folder);
-  let text: string;
-  try {
-    text = await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw new UserError(`can't read ${path}: ${reasonOf(error)}`, 1, { cause: error });
-  }
-  return text.split("\n").flatMap((line, at) => {
-    if (line === "") return [];
-    try {
-      return [voteRecord.parse(JSON.parse(line))];
-    } catch (error) {
-      const reason = error instanceof z.ZodError ? z.prettifyError(error) : reasonOf(error);
-      throw new UserError(`${path}, line ${at + 1} can't be read: ${reasonOf(reason)}`, 2, { cause: error });
-    }
-  });
+  return await readRecordLines(fileOf(folder), voteRecord);
 }
 
 const keyOf = ({ rater, answers }: Pick<VoteRecord, "rater" | "answers">) => JSON.stringify([rater, answers]);
@@ -63,21 +46,14 @@ export async function saveVote(
   folder: string,
   vote: Omit<VoteRecord, "choice"> & { readonly choice: Choice | null },
 ): Promise<VoteRecord[]> {
-  const path = `${fileOf(folder)}.lock`;
-  using lock = await Deno.open(path, { create: true, write: true }).catch((error: unknown) => {
-    throw cannotWrite(path, error);
-  });
-  await lock.lock(true);
-  try {
+  return await underLock(fileOf(folder), async () => {
     const votes = new Map((await readVotes(folder)).map((one) => [keyOf(one), one]));
     if (vote.choice === null) votes.delete(keyOf(vote));
     else votes.set(keyOf(vote), { ...vote, choice: vote.choice });
     const all = [...votes.values()];
-    await writeRunFile(fileOf(folder), all.map((one) => `${JSON.stringify(one)}\n`).join(""));
+    await writeRecordLines(fileOf(folder), all);
     return all;
-  } finally {
-    await lock.unlock();
-  }
+  });
 }
 
 /** Total error of all intervals of a run's pairs together. */

@@ -57,7 +57,7 @@ export function summarize(values: Numbers, options: { readonly groups?: Labels }
   const ascending = sorted(values);
   const min = ascending[0];
   const max = ascending[n - 1];
-  if (min === undefined || max === undefined) return EMPTY;
+  if (min === undefined || max === undefined) return NO_VALUES;
   const units = groups?.count ?? n;
   // The mean of equal values may miss them by a rounding error; it never lies outside what was seen.
   const mean = Math.min(max, Math.max(min, total(ascending, (x) => x) / n));
@@ -79,7 +79,8 @@ export function summarize(values: Numbers, options: { readonly groups?: Labels }
   };
 }
 
-const EMPTY: Statistic = {
+/** The statistic of no values: nothing is known. */
+export const NO_VALUES: Statistic = {
   n: 0,
   units: 0,
   mean: null,

@@ -1,5 +1,6 @@
 /** Picks the next token from the logits that the model computed. */
 import type { Picking } from "../evaluator.ts";
+import { likeliestToken } from "../logit_difference.ts";
 import { cString, type DecodeLibrary } from "./llama_symbols.ts";
 import { TokenArray } from "./token_array.ts";
 
@@ -32,7 +33,9 @@ export interface TokenPicker {
  */
 export function tokenPicker(decode: DecodeContext, { sampling, grammar }: Picking): TokenPicker {
   if (grammar !== null) return new GrammarPicker(decode, sampling, grammar);
-  if (isPlainGreedy(sampling)) return { pick: (row) => likeliest(decode, row), free: () => {} };
+  if (isPlainGreedy(sampling)) {
+    return { pick: (row) => likeliestToken(logitsOf(decode, row)), free: () => {} };
+  }
   const { llama, context } = decode;
   const chain = samplerChain(decode, sampling);
   return {
@@ -96,7 +99,7 @@ class GrammarPicker implements TokenPicker {
   }
 
   #pickFreely(row: number): number | null {
-    if (isPlainGreedy(this.sampling)) return likeliest(this.decode, row);
+    if (isPlainGreedy(this.sampling)) return likeliestToken(logitsOf(this.decode, row));
     this.#candidates.fill(logitsOf(this.decode, row));
     this.#candidates.apply(this.#chain);
     return this.#candidates.selected();
@@ -134,21 +137,6 @@ function logitsOf({ llama, context, vocabularySize }: DecodeContext, row: number
   const pointer = llama.llama_get_logits_ith(context, row);
   if (pointer === null) throw new Error("llama.cpp gave no logits");
   return new Float32Array(Deno.UnsafePointerView.getArrayBuffer(pointer, vocabularySize * 4));
-}
-
-/** The token of the largest logit; the first one of equals. */
-function likeliest(decode: DecodeContext, row: number): number {
-  const logits = logitsOf(decode, row);
-  let best = 0;
-  let highest = -Infinity;
-  for (let token = 0; token < logits.length; token++) {
-    const logit = logits[token] ?? -Infinity;
-    if (logit > highest) {
-      highest = logit;
-      best = token;
-    }
-  }
-  return best;
 }
 
 /** The request's samplers, in llama.cpp's own order. */
