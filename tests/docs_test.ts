@@ -71,31 +71,6 @@ Deno.test("every page of docs is reached from the README by links", async () => 
   assert.deepEqual(lost, []);
 });
 
-Deno.test("every deno task that a page names exists, and so does every flag given to it", async () => {
-  const { tasks } = JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
-  const lies: string[] = [];
-  let seen = 0;
-  for await (const page of pages(root)) {
-    for (const match of (await Deno.readTextFile(page)).matchAll(/deno task ([\w:-]+)([^`\n|]*)/g)) {
-      seen++;
-      const [, task = "", rest = ""] = match;
-      const name = `${relative(root, page)}: deno task ${task}`;
-      const command: string | undefined = tasks[task]?.command;
-      if (command === undefined) {
-        lies.push(name);
-        continue;
-      }
-      const script = /scripts\/[\w/]+\.ts/.exec(command)?.[0];
-      const flags = [...rest.matchAll(/(?<=\s)--[a-z][a-z-]*/g)].map(([flag]) => flag);
-      if (script === undefined || flags.length === 0) continue;
-      const source = await scriptSource(join(root, script));
-      for (const flag of flags) if (!source.includes(flag)) lies.push(`${name} ${flag}`);
-    }
-  }
-  assert.ok(seen > 0, "no task was seen: the test reads nothing");
-  assert.deepEqual(lies, []);
-});
-
 Deno.test("every code span and code block is closed, on the line on which it begins", async () => {
   const broken: string[] = [];
   let seen = 0;
@@ -139,20 +114,6 @@ function codeSpans(text: string): { spans: number; faults: string[] } {
   }
   if (fence !== null) faults.push(`${fence.line}: code block is never closed`);
   return { spans, faults };
-}
-
-/** A script with everything that it imports from scripts/, where shared options live. */
-async function scriptSource(path: string, seen = new Set<string>()): Promise<string> {
-  seen.add(path);
-  const text = await Deno.readTextFile(path);
-  const parts = [text, "--help"];
-  for (const [, specifier = ""] of text.matchAll(/["'](\.{1,2}\/[\w./]+\.ts)["']/g)) {
-    const file = join(dirname(path), specifier);
-    if (!seen.has(file) && !relative(join(root, "scripts"), file).startsWith("..")) {
-      parts.push(await scriptSource(file, seen));
-    }
-  }
-  return parts.join("\n");
 }
 
 /** One permission as the table words it: nothing, everything, or what it is limited to. */
