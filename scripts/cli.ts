@@ -269,6 +269,11 @@ export const jsonOption = () =>
   option("--json", "print one JSON document on stdout, everything else on stderr");
 export const openOption = () => option("--open", "open the page in the browser");
 
+/** Says what to type next; the steps are separated by commas. */
+export function sayNext(...steps: readonly string[]): void {
+  console.log(`Next: ${steps.join(", ")}.`);
+}
+
 /** Says where a page is, as a path and as a link that terminals can follow, and opens it where that was asked for. */
 export async function showPage(name: string, path: string, open: boolean | undefined): Promise<void> {
   const link = pathToFileURL(path).href;

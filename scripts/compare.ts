@@ -11,7 +11,7 @@
 import type { RunsComparison } from "../lib/bench/compare.ts";
 import type { ComparableRun } from "../lib/bench/compare_runs.ts";
 import { bareCommand, epsilonOption, jsonOption, outOption, pathValue, printJson, runCli } from "./cli.ts";
-import { withRun } from "./open_run.ts";
+import { latestAgainst, withRun } from "./open_run.ts";
 
 interface Options {
   readonly out: string;
@@ -22,7 +22,7 @@ interface Options {
   readonly json?: boolean;
 }
 
-async function compare(names: readonly string[], options: Options): Promise<number> {
+async function compare(named: readonly string[], options: Options): Promise<number> {
   const [{ readComparableRun }, { compareAllRuns }, { seededRandom }, { comparisonText }] = await Promise.all(
     [
       import("../lib/bench/compare_runs.ts"),
@@ -32,6 +32,8 @@ async function compare(names: readonly string[], options: Options): Promise<numb
     ],
   );
   const runs: ComparableRun[] = [];
+  const latest = named.length > 1 ? [] : [await latestAgainst(named[0] ?? "", options.out)];
+  const names = [...named, ...latest];
   for (const name of names) runs.push(await withRun(name, options.out, readComparableRun));
   const comparison = compareAllRuns(runs, {
     epsilon: options.epsilon,
@@ -94,8 +96,11 @@ function changedAnswers(comparison: RunsComparison): number {
 }
 
 const command = bareCommand("compare")
-  .usage("BASELINE RUN… [options]")
-  .argument("<runs...>", "folders, run ids, or git revisions (REVISION:FOLDER, or REVISION with one run)")
+  .usage("BASELINE [RUN…] [options]")
+  .argument(
+    "<runs...>",
+    "folders, run ids, or git revisions (REVISION:FOLDER, or REVISION with one run); one alone: against the latest run",
+  )
   .addOption(outOption())
   .option("--control <candidate>", "candidate that did not change between the runs (id or alias)", pathValue)
   .addOption(epsilonOption(0.1))

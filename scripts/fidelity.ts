@@ -7,7 +7,17 @@
  * deno task fidelity model-Q8_0.gguf model-Q4_K_M.gguf --text letters.txt
  * deno task fidelity smollm2-135m smollm2-135m:flash=off --prompts prompts/four_kinds.json
  */
-import { bareCommand, epsilonOption, jsonOption, maxTokensOption, outOption, pathValue } from "./cli.ts";
+import {
+  bareCommand,
+  epsilonOption,
+  jsonOption,
+  maxTokensOption,
+  openOption,
+  outOption,
+  pathValue,
+} from "./cli.ts";
+import { sayNext, showPage } from "./cli.ts";
+import { join } from "node:path";
 import { printJson, registryOption, runCli, storeOption, timeoutOption, wholeNumber } from "./cli.ts";
 
 interface Settings {
@@ -21,6 +31,7 @@ interface Settings {
   readonly registry: string;
   readonly store?: string;
   readonly out: string;
+  readonly open?: boolean;
   readonly json?: boolean;
 }
 
@@ -66,7 +77,16 @@ async function fidelity(names: readonly [string, string], settings: Settings): P
   else {
     console.log(String(result.table()));
     if (fidelity.furthest.length > 0) console.log(`\n${result.furthest()}`);
-    if (job !== null) console.log(`\n${result.verdict()}\nRun: ${job.folder}`);
+    if (job !== null) {
+      console.log(`\n${result.verdict()}`);
+      await showPage("Report", join(job.folder, "report.html"), settings.open);
+    }
+    console.log();
+    sayNext(
+      job === null
+        ? "the same command with --prompts prompts/meeting_notes.json compares their answers on a job"
+        : "deno task quality errors shows the answers that are not right",
+    );
   }
   return job !== null && job.fidelity === null ? 1 : 0;
 }
@@ -94,6 +114,7 @@ await runCli(async () => {
     .addOption(registryOption())
     .addOption(storeOption())
     .addOption(outOption())
+    .addOption(openOption())
     .addOption(jsonOption());
   await command.parseAsync(Deno.args, { from: "user" });
   const [a = "", b = ""] = command.args;

@@ -23,7 +23,7 @@ import {
   printJson,
   runCli,
 } from "./cli.ts";
-import { withRun } from "./open_run.ts";
+import { latestAgainst, withRun } from "./open_run.ts";
 
 interface Options {
   readonly out: string;
@@ -59,12 +59,13 @@ async function read(folder: string, name: string): Promise<Gated> {
   return { run, repeats, scores: quality === null ? null : scoresByCase(quality, run.info) };
 }
 
-async function gate(name: string, options: Options): Promise<number> {
+async function gate(named: string | undefined, options: Options): Promise<number> {
   const [{ gateRuns, gateExitCode }, text, { seededRandom }] = await Promise.all([
     import("../lib/bench/gate.ts"),
     import("../lib/report/gate_text.ts"),
     import("../lib/stats/random.ts"),
   ]);
+  const name = named ?? await latestAgainst(options.against, options.out);
   const after = await withRun(name, options.out, read);
   const before = await withRun(options.against, options.out, read);
   const scored = after.scores !== null || before.scores !== null;
@@ -102,8 +103,8 @@ const share = (
 ) => new Option(name, what).default(value).argParser(decimal(accepts));
 
 const command = bareCommand("gate")
-  .usage("RUN --against BASELINE [options]")
-  .argument("<run>", "the new run: a folder, a run id, or a git revision")
+  .usage("[RUN] --against BASELINE [options]")
+  .argument("[run]", "the new run: a folder, a run id, or a git revision (default: the latest run)")
   .addOption(
     new Option("--against <run>", "the baseline: a folder, a run id, or a git revision").makeOptionMandatory()
       .argParser(pathValue),
@@ -139,7 +140,7 @@ const command = bareCommand("gate")
 
 await runCli(async () => {
   let code = 0;
-  command.action(async (run: string, options: Options) => {
+  command.action(async (run: string | undefined, options: Options) => {
     code = await gate(run, options);
   });
   await command.parseAsync(Deno.args, { from: "user" });

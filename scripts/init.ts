@@ -40,8 +40,16 @@ function ownConfig() {
   return {
     nodeModulesDir: "none",
     allowScripts: project.allowScripts,
+    tasks: Object.fromEntries(ownTasks(at)),
     imports: { ...project.imports, podium: `${at}/mod.ts`, "podium/": `${at}/` },
   };
+}
+
+/** The tasks that people use, run from Podium's folder on the files of this one. */
+function ownTasks(at: string) {
+  return Object.entries(project.tasks).filter(([name, { command }]) =>
+    /^deno run .*\.ts$/.test(command) && !/^(pack|init|bench:)/.test(name) && !/test:/.test(name)
+  ).map(([name, task]) => [name, { ...task, command: task.command.replace(/\S+\.ts$/, `${at}/$&`) }]);
 }
 
 async function jobFiles(): Promise<string[]> {

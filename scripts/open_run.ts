@@ -31,6 +31,18 @@ export async function withRun<T>(
   }
 }
 
+/**
+ * The latest run below `root`, to hold against `baseline`.
+ *
+ * @throws {UserError} when there is none, or the baseline is the latest itself
+ */
+export async function latestAgainst(baseline: string, root: string): Promise<string> {
+  const { findRun, requireRun } = await import("../lib/bench/find_run.ts");
+  const latest = await requireRun(undefined, root);
+  if (await findRun(baseline, root) !== latest) return latest;
+  throw new UserError(`${baseline} is the latest run below ${root}: name the run to compare it with`);
+}
+
 /** Below reports/, the one place that these tasks may write to. */
 async function scratchFolder(): Promise<string> {
   try {

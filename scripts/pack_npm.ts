@@ -3,12 +3,13 @@
  * recorded runs; package.json is made here, so that versions stand in deno.json alone.
  *
  *   deno task pack:npm            writes podium-bench-VERSION.tgz
- *   deno task pack:npm FOLDER     into another folder
+ *   deno task pack:npm release    into a folder, with packaging/ for its version and hash
  *   npm install -g ./podium-bench-VERSION.tgz
  */
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import project from "../deno.json" with { type: "json" };
+import { sha256Of } from "../lib/catalog/files.ts";
 import { UserError } from "../lib/errors.ts";
 import { runProgram } from "../lib/program.ts";
 import { bareCommand, runCli } from "./cli.ts";
@@ -33,7 +34,55 @@ const packageJson = {
 };
 
 /** What an installed Podium does not use. */
-const LEFT_OUT = /^(\.|tests\/|reports\/|benchmarks\/|docs\/images\/)/;
+const LEFT_OUT = /^(\.|tests\/|reports\/|benchmarks\/|packaging\/|docs\/images\/)/;
+
+/** Packages of the tests alone: 22 MB that nobody who installs Podium needs. */
+const TEST_PACKAGES = ["fast-check", "playwright-core"];
+
+/** Takes the tests' packages out of deno.json and its lock file, which have to agree. */
+async function leaveOutTestPackages(dir: string): Promise<void> {
+  const edit = async (file: string, change: (value: ReturnType<typeof JSON.parse>) => void) => {
+    const value = JSON.parse(await Deno.readTextFile(join(dir, file)));
+    change(value);
+    await Deno.writeTextFile(join(dir, file), `${JSON.stringify(value, null, 2)}\n`);
+  };
+  const isTests = (specifier: string) =>
+    TEST_PACKAGES.some((name) => specifier.replace(/^npm:/, "").startsWith(`${name}@`));
+  await edit("deno.json", ({ imports }) => TEST_PACKAGES.forEach((name) => delete imports[name]));
+  await edit("deno.lock", ({ specifiers, npm, workspace }) => {
+    for (const part of [specifiers, npm]) {
+      Object.keys(part).filter(isTests).forEach((key) => delete part[key]);
+    }
+    workspace.dependencies = workspace.dependencies.filter((specifier: string) => !isTests(specifier));
+  });
+}
+
+/**
+ * Writes packaging/ into the folder, with this version and the hash of what lies there. The winget manifests need the
+ * compiled program's zip; where there is none they are left out.
+ */
+async function writePackaging(folder: string, tarball: string): Promise<string[]> {
+  const zip = join(folder, "podium-windows-x64.zip");
+  const zipHash = await sha256Of(zip).catch(() => null);
+  const values: Record<string, string> = {
+    VERSION: project.version,
+    DENO,
+    TARBALL_SHA256: await sha256Of(tarball),
+    ZIP_SHA256: zipHash?.toUpperCase() ?? "",
+  };
+  const written: string[] = [];
+  for (const path of await projectFiles(root)) {
+    if (!/^packaging\/.*\.(rb|yaml)$/.test(path) || path.endsWith(".yaml") && zipHash === null) continue;
+    const text = (await Deno.readTextFile(join(root, path))).replaceAll(
+      /@([A-Z0-9_]+)@/g,
+      (all, name) => values[name] ?? all,
+    );
+    await Deno.mkdir(dirname(join(folder, path)), { recursive: true });
+    await Deno.writeTextFile(join(folder, path), text);
+    written.push(join(folder, path));
+  }
+  return written;
+}
 
 async function pack(folder: string): Promise<string> {
   const dir = await Deno.makeTempDir({ prefix: "podium-npm-" });
@@ -42,6 +91,7 @@ async function pack(folder: string): Promise<string> {
     for (const path of await projectFiles(root)) {
       if (!LEFT_OUT.test(path)) await copyFile(join(root, path), join(to, "project", path));
     }
+    await leaveOutTestPackages(join(to, "project"));
     for (const path of ["README.md", "LICENSE"]) await Deno.copyFile(join(root, path), join(to, path));
     await Deno.copyFile(join(root, "scripts", "podium.mjs"), join(to, "podium.mjs"));
     await Deno.writeTextFile(join(to, "package.json"), `${JSON.stringify(packageJson, null, 2)}\n`);
@@ -58,12 +108,17 @@ async function pack(folder: string): Promise<string> {
 
 const command = bareCommand("pack:npm").usage("[FOLDER] [options]").argument(
   "[folder]",
-  "where to put it",
+  "where to put it; any folder but this one also gets the files of packaging/, with version and hash",
   ".",
 );
 
 await runCli(async () => {
-  command.action(async (folder: string) => console.log(await pack(folder)));
+  command.action(async (folder: string) => {
+    const tarball = await pack(folder);
+    console.log(tarball);
+    if (folder === ".") return;
+    for (const path of await writePackaging(folder, tarball)) console.log(path);
+  });
   await command.parseAsync(Deno.args, { from: "user" });
   return 0;
 });

@@ -20,7 +20,7 @@ const source = existsSync(packed) ? packed : dirname(here);
 const project = JSON.parse(readFileSync(join(source, "deno.json"), "utf8"));
 /** What only developers of Podium need is left to `deno task` in a clone. */
 const tasks = Object.entries(project.tasks).filter(([name, { command }]) =>
-  command.startsWith("deno run") && !name.includes(":")
+  /^deno run .*\.ts$/.test(command) && !name.includes(":")
 );
 const workshop = Object.entries(project.tasks).filter(([name]) => name.startsWith("workshop:"));
 
@@ -49,6 +49,7 @@ function help() {
     ...tasks.map(line),
     "",
     `Each command has --help. The workshop's samples: ${workshop.map(([known]) => known).join(", ")}.`,
+    ...(source === packed ? [] : ["In a clone, deno task <command> is the same as podium <command>."]),
     "New here? podium bench measures two small models; podium doctor says what this machine has.",
   ].join("\n");
 }
@@ -59,6 +60,8 @@ function run(command, args) {
   const words = command.split(" ").slice(1);
   const script = words.findLastIndex((word) => word.endsWith(".ts"));
   const flags = words.slice(0, script).map((flag) => withProjectPaths(flag, root));
+  // A log is no place for a line per downloaded package; a terminal shows one bar.
+  if (!process.stderr.isTTY && !flags.includes("-q")) flags.splice(1, 0, "-q");
   const child = spawn(deno, [...flags, join(root, words[script]), ...words.slice(script + 1), ...args], {
     stdio: "inherit",
     env: { ...process.env, DENO_NO_UPDATE_CHECK: "1", PODIUM_COMMAND: "podium" },
@@ -76,13 +79,14 @@ function run(command, args) {
 /** Relative folders that a task may write are meant in the person's folder and in the project. */
 function withProjectPaths(flag, root) {
   const [name, paths] = flag.split("=");
-  if (!/^--allow-(read|write)$/.test(name) || paths === undefined) return flag;
+  if (!["-R", "-W"].includes(name) || paths === undefined) return flag;
   return `${name}=${paths.split(",").flatMap((path) => [path, join(root, path)]).join(",")}`;
 }
 
 /** The Deno that runs this, that came with the package, or that is on the PATH, in this order. */
 function findDeno() {
-  if (process.versions.deno !== undefined) return process.execPath;
+  // A compiled launcher holds Deno's runtime, but not its commands.
+  if (process.versions.deno !== undefined && !globalThis.Deno.build.standalone) return process.execPath;
   const require = createRequire(import.meta.url);
   try {
     return require(join(dirname(require.resolve("deno/package.json")), "install_api.cjs")).runInstall();

@@ -51,7 +51,7 @@ async function check(args: readonly string[]): Promise<number> {
   const { scoreRun } = await import("./quality/score.ts");
   const { report, show } = await scoreRun(folder, await promptSetOf(folder, prompts), passMark);
   if (json) printJson(report);
-  else show();
+  else await show();
   return 0;
 }
 

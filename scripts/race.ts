@@ -9,7 +9,7 @@
  * deno task race --simulate --gaps 0.05,0.2              made-up models: what would a verdict take?
  */
 import { join } from "node:path";
-import { printJson, runCli, showPage } from "./cli.ts";
+import { printJson, runCli, sayNext, showPage } from "./cli.ts";
 import { raceCommand, raceSettings } from "./race/options.ts";
 
 await runCli(async () => {
@@ -28,7 +28,9 @@ await runCli(async () => {
     console.log(verdictText(report));
     if (folder !== null) {
       console.log();
-      await showPage("Decision", join(folder, "decision.html"), command.opts<{ open?: boolean }>().open);
+      const { open } = command.opts<{ open?: boolean }>();
+      await showPage("Decision", join(folder, "decision.html"), open);
+      sayNext("deno task report --open shows every figure", "deno task select decides with other limits");
     }
   }
   return code;

@@ -11,7 +11,7 @@ import { runSubcommand } from "./cli.ts";
 
 const help = `Usage: deno task route <audit|show|try> [options]
 
-  audit RUN...    test whether a rule per request beats the one best model on held-out prompts
+  audit [RUN...]  test whether a rule per request beats the one best model on held-out prompts
   show FILE       show what a plan (routing.json) does, and why
   try FILE TEXT   show which intent and model a text gets
 

@@ -118,7 +118,10 @@ function codeSpans(text: string): { spans: number; faults: string[] } {
 
 /** One permission as the table words it: nothing, everything, or what it is limited to. */
 function worded(command: string, kind: "read" | "write" | "net" | "run"): string {
-  const flag = new RegExp(`--allow-${kind}(?:=(\\S+))?(?=\\s)`).exec(command);
+  const flag = kind === "run"
+    ? /--allow-run(?:=(\S+))?(?=\s)/.exec(command)
+    : new RegExp(`\\s-(?:[RWESN]*${kind[0]?.toUpperCase()}[RWESN]*(?=\\s)|${kind[0]?.toUpperCase()}=(\\S+))`)
+      .exec(command);
   if (flag === null) return "–";
   if (flag[1] === undefined) return "yes";
   return flag[1] === "127.0.0.1" ? "loopback" : flag[1].split(",").join(", ");

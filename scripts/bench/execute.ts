@@ -10,7 +10,7 @@ import type { QualityReport } from "../../lib/quality/quality_schema.ts";
 import { terminalSummary } from "../../lib/report/terminal_summary.ts";
 import { reportRun } from "../../lib/report/write.ts";
 import { lastSelfcheck, saveSelfcheck } from "../../lib/selfcheck/selfcheck.ts";
-import { casesOf, showPage } from "../cli.ts";
+import { casesOf, sayNext, showPage } from "../cli.ts";
 import { promptsFile } from "../quality/run_folder.ts";
 import { engineOf, sessionResources } from "../session.ts";
 import type { BenchSettings } from "./options.ts";
@@ -124,8 +124,12 @@ export async function show(
   }));
   console.log();
   await showPage("Report", join(folder, "report.html"), open);
-  if (quality !== null) console.log("Next: deno task select");
-  else if (checked) {
-    console.log("Next: deno task quality check scores the answers, deno task select decides.");
-  }
+  sayNext(
+    ...(open ? [] : ["deno task report --open shows the page"]),
+    ...(quality !== null
+      ? ["deno task select decides"]
+      : checked
+      ? ["deno task quality check scores the answers", "deno task select decides"]
+      : ["deno task quality new makes a job of your own cases"]),
+  );
 }

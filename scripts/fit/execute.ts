@@ -14,7 +14,7 @@ import { defaultStore, openStore, type Store } from "../../lib/catalog/store.ts"
 import { prepareEngine } from "../../lib/engine/supervisor.ts";
 import { UserError } from "../../lib/errors.ts";
 import { fitText } from "../../lib/report/fit_text.ts";
-import { interruptSignal, printJson, realClock } from "../cli.ts";
+import { interruptSignal, printJson, realClock, sayNext } from "../cli.ts";
 import { table } from "../models/catalog.ts";
 import type { FitSettings } from "./options.ts";
 
@@ -35,6 +35,7 @@ export async function fit(names: readonly string[], settings: FitSettings): Prom
     console.log(text.before.join("\n"));
     if (text.rows.length > 0) console.log(table(text.head, text.rows));
     console.log(text.after.join("\n"));
+    sayNext("deno task bench --models NAMES measures the ones that you want to compare");
   }
   return 0;
 }

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { Option } from "commander";
 import { UserError } from "../../lib/errors.ts";
 import type { FleetMetric } from "../../lib/fleet/fleet_evidence.ts";
-import { bareCommand, jsonOption, maxDropOption, outOption, pathValue, printJson } from "../cli.ts";
+import { bareCommand, jsonOption, maxDropOption, outOption, pathValue, printJson, sayNext } from "../cli.ts";
 
 export async function decideCommand(args: readonly string[]): Promise<number> {
   const parsed = bareCommand(
@@ -57,6 +57,7 @@ export async function decideCommand(args: readonly string[]): Promise<number> {
     const columns = Deno.stdout.isTerminal() ? Deno.consoleSize().columns : 100;
     console.log(fleetText(decision, columns));
     console.log(`\nWritten: ${join(folder, "fleet_decision.json")}, and a forest plot for each comparison`);
+    sayNext("deno task fleet status shows the devices and their runs");
   }
   return 0;
 }

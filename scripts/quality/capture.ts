@@ -10,6 +10,7 @@ import {
   jsonOption,
   maxTokensOption,
   modelsOption,
+  openOption,
   outOption,
   printJson,
   registryOption,
@@ -47,6 +48,7 @@ function command() {
     .addOption(storeOption())
     .addOption(outOption())
     .addOption(new Option("--resume <run>", "finish a capture that ended early"))
+    .addOption(openOption())
     .addOption(jsonOption().default(false));
 }
 
@@ -80,7 +82,7 @@ export async function capture(args: readonly string[]): Promise<number> {
   const { folder, summary, interrupted } = await execute(settings, set);
   const { report, show } = await scoreRun(folder, set, given.passMark);
   if (given.json) printJson(report ?? { run_id: summary.run_id, folder, answers: "not scored: no checks" });
-  else show();
+  else await show(parsed.opts<{ open?: boolean }>().open);
   if (interrupted) return 130;
   return summary.candidates.some(({ requests }) => requests.ok > 0) ? 0 : 1;
 }

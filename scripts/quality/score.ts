@@ -7,6 +7,7 @@ import type { QualityReport } from "../../lib/quality/quality_schema.ts";
 import { qualityTerminal } from "../../lib/report/quality_terminal.ts";
 import { readRatings } from "../../lib/quality/ratings.ts";
 import { readVotes } from "../../lib/quality/votes.ts";
+import { sayNext, showPage } from "../cli.ts";
 import { rewriteReport } from "./run_folder.ts";
 
 /** @returns the report, null where neither a check nor a rating scores anything, and how to show it */
@@ -14,20 +15,27 @@ export async function scoreRun(
   folder: string,
   set: PromptSet,
   passMark: number,
-): Promise<{ report: QualityReport | null; show: () => void }> {
+): Promise<{ report: QualityReport | null; show: (open?: boolean) => Promise<void> }> {
   const scorable = set.prompts.some(({ checks }) => checks.length > 0) ||
     (await readRatings(folder)).length > 0 || (await readVotes(folder)).length > 0;
   const report = scorable ? await writeQuality(folder, set, { passMark }) : null;
   const csv = join(folder, "answers.csv");
   await writeRunFile(csv, formatAnswers(await readRecordedAnswers(folder), report));
   await rewriteReport(folder);
-  const show = () => {
+  const show = async (open?: boolean) => {
     if (report) console.log(qualityTerminal(report, terminalColumns()));
     else {console.log(
         `${set.name} has no checks: the answers are kept, and people can rate them (quality annotate)`,
       );}
     console.log(`\nAnswers: ${csv}`);
     if (report) console.log(`Quality: ${join(folder, "quality.json")}`);
+    await showPage("Report", join(folder, "report.html"), open);
+    sayNext(
+      ...(open ? [] : ["deno task report --open shows the page"]),
+      ...(report
+        ? ["deno task quality errors shows what is wrong", "deno task select decides"]
+        : ["deno task quality annotate --page lets you rate the answers"]),
+    );
   };
   return { report, show };
 }

@@ -41,8 +41,11 @@ function auditCommand(): Command {
     "route audit",
     "Test whether a rule per request beats the one best model on your recorded answers",
   )
-    .usage("<runs...> [options]")
-    .argument("[runs...]", "runs with scored answers: folders, or names below --out")
+    .usage("[runs...] [options]")
+    .argument(
+      "[runs...]",
+      "runs with scored answers: folders, or names below --out (default: the latest run)",
+    )
     .addOption(
       new Option("--intents <file>", "a JSON array of {name, patterns, needs} (default: the workshop's)")
         .argParser(pathValue),
@@ -125,11 +128,7 @@ export async function auditRuns(args: readonly string[]): Promise<number> {
 }
 
 async function foldersOf(names: readonly string[], out: string): Promise<string[]> {
-  if (names.length === 0) {
-    throw new UserError(
-      "route audit needs a run whose answers were scored: deno task quality capture makes one",
-    );
-  }
+  if (names.length === 0) return [await requireRun(undefined, out)];
   return await Promise.all(names.map((name) => requireRun(name, out)));
 }
 

@@ -111,6 +111,18 @@ Deno.test("runs by id, by folder and by git revision; exit codes; one JSON docum
       assert.equal(gate.code, 1);
     });
 
+    await t.step("what is not named is the latest run", async () => {
+      assert.equal(
+        JSON.parse((await deno("compare.ts", ["elsewhere", "--json"], cwd)).out).runs[0].run_id,
+        "base",
+      );
+      const gate = await deno("gate.ts", ["--against", "HEAD:reports/base", "--json"], cwd);
+      assert.match(gate.out, /"base"/);
+      const itself = await deno("gate.ts", ["--against", "base"], cwd);
+      assert.match(itself.err, /^error: base is the latest run/);
+      assert.equal(itself.code, 2);
+    });
+
     await t.step("mistakes are one line with what to do, and exit code 2", async () => {
       const mistakes: [string[], RegExp][] = [
         [["nosuch", "base"], /^error: no run nosuch: give a folder/],
@@ -118,7 +130,7 @@ Deno.test("runs by id, by folder and by git revision; exit codes; one JSON docum
           ["HEAD:reports/nosuch", "base"],
           /^error: HEAD holds no run reports\/nosuch: it holds HEAD:reports\/base/,
         ],
-        [["base"], /^error: compare takes at least two runs/],
+        [["base"], /^error: base is the latest run below reports: name the run to compare it with/],
         [["base", "elsewhere", "--control", "zz"], /^error: the control zz is not in base/],
         [["base", "elsewhere", "--epsilon", "-1"], /--epsilon/],
       ];
