@@ -7,6 +7,7 @@ import { pageHead } from "./page_head.ts";
  * A page from Markdown. HTML in the Markdown is shown as text, since names of models come from outside.
  *
  * @param figures SVG by the name that the Markdown's images have
+ * @param style rules that come after the page's own, as for print
  *
  * @example
  * ```ts
@@ -14,7 +15,7 @@ import { pageHead } from "./page_head.ts";
  * if (!page.includes("Winner: &lt;b&gt;")) throw new Error(page);
  * ```
  */
-export function documentPage(text: string, figures: ReadonlyMap<string, string>): string {
+export function documentPage(text: string, figures: ReadonlyMap<string, string>, style = ""): string {
   const md = new Marked({
     renderer: {
       html: ({ text }) => escapeHtml(text),
@@ -28,7 +29,7 @@ export function documentPage(text: string, figures: ReadonlyMap<string, string>)
     .replaceAll("<table>", '<div class="scroll"><table>').replaceAll("</table>", "</table></div>");
   return String(markup`<!doctype html>
 <html lang="en">
-${pageHead(title, "td, th { text-align: left; }\ntd:first-child { padding-left: 0; }")}
+${pageHead(title, `td, th { text-align: left; }\ntd:first-child { padding-left: 0; }\n${style}`)}
 <body><main>
 ${trusted(body)}
 </main></body>
