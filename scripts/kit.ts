@@ -42,11 +42,12 @@ li { margin: 0.45em 0; }
 p, li { max-width: none; }
 table { font-size: 1.1rem; }
 @media print {
-  body { font-size: 17pt; line-height: 1.35; }
-  h1 { font-size: 34pt; margin-top: 30mm; }
-  h2 { font-size: 26pt; margin: 0 0 5mm; break-before: page; }
+  body { font-size: 21pt; line-height: 1.4; }
+  h1 { font-size: 40pt; margin-top: 38mm; }
+  h2 { font-size: 30pt; margin: 0 0 7mm; break-before: page; }
+  p { margin: 0.7em 0; }
   th, td { padding: 1.5mm 3mm; }
-  table { font-size: 14pt; }
+  table, thead th { font-size: 18pt; }
 }`;
 
 await runCli(async () => {
