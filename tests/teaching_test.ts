@@ -53,7 +53,7 @@ Deno.test("the minutes of both plans add up, and every part has a fallback", asy
   const half = section("## 30 minutes", "## Two hours").split("\n### ").slice(1);
   const minutes = half.map((part) => Number(/\((\d+) minutes\)/.exec(part)?.[1]));
   assert.equal(minutes.reduce((sum, more) => sum + more, 0), 30);
-  for (const part of half) assert.match(part, /_Fallback:_/, part.split("\n")[0]);
+  for (const part of half) assert.match(part, /_Fallback:_/, part.slice(0, 60));
   const rows = section("## Two hours", "On a slow machine").split("\n").filter((row) => /^\| \d/.test(row))
     .map((row) => row.split(/(?<!\\)\|/).slice(1, -1).map((cell) => cell.trim()));
   let at = 0;
