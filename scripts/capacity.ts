@@ -151,7 +151,7 @@ await runCli(async () => {
     console.log(terminalCapacity(report, Deno.stdout.isTerminal() ? Deno.consoleSize().columns : 110));
     console.log();
     await showPage("Report", join(folder, "capacity.html"), command.opts<{ open?: boolean }>().open);
-    sayNext("deno task serve --models NAME serves the model that you chose");
+    sayNext("deno task serve NAME serves the model that you chose");
   }
   if (report.status === "interrupted") return 130;
   return report.candidates.some(({ users, rate }) => users !== null || rate !== null) ? 0 : 1;
