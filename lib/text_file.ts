@@ -7,6 +7,7 @@ import { reasonOf, UserError } from "./errors.ts";
  * the file is UTF-8.
  *
  * @param what what the file is, for messages: `the prompt set`
+ * @param decode another way to decode, for files that programs save in the encoding of their country
  * @throws {UserError} when the file can't be read, or is in another encoding such as Windows-1252: then with the
  *   place of the first byte that is not UTF-8
  *
@@ -15,7 +16,7 @@ import { reasonOf, UserError } from "./errors.ts";
  * if (!text.startsWith("{")) throw new Error(text.slice(0, 9));
  * ```
  */
-export async function readTextFile(path: string, what: string): Promise<string> {
+export async function readTextFile(path: string, what: string, decode = decodeText): Promise<string> {
   let bytes: Uint8Array;
   try {
     bytes = await Deno.readFile(path);
@@ -23,7 +24,7 @@ export async function readTextFile(path: string, what: string): Promise<string> 
     const reason = error instanceof Deno.errors.NotFound ? "there is no such file" : reasonOf(error);
     throw new UserError(`can't read ${what} ${path}: ${reason}`, 2, { cause: error });
   }
-  return decodeText(bytes, `${what} ${path}`);
+  return decode(bytes, `${what} ${path}`);
 }
 
 /**

@@ -5,6 +5,7 @@
  */
 import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
+import { terminalText } from "../terminal_text.ts";
 import { seriesStyle } from "./series.ts";
 
 /** A drawing with its title and caption. */
@@ -111,7 +112,7 @@ export function drawFigure(options: FigureOptions): Figure {
     textElement(document, "title", options.title),
     textElement(document, "desc", options.description),
   );
-  return { title: options.title, svg: svg.outerHTML, caption: options.caption };
+  return { title: options.title, svg: terminalText(svg.outerHTML), caption: options.caption };
 }
 
 /**

@@ -1,6 +1,7 @@
 /** Some of a job's cases: the first, a stratified draw, or the shortest. */
 import { UserError } from "../errors.ts";
 import { type Prompt, sha256Of } from "./prompt.ts";
+import type { Note } from "./rows.ts";
 
 /** Which cases of a job are taken; all of them where nothing is given. One of the three at a time. */
 export interface CaseChoice {
@@ -20,6 +21,7 @@ export interface CaseChoice {
  * A draw gives every stratum (label) its share of the places, by the largest remainders, and at least one place where
  * there are enough of them: a rare label must not vanish.
  *
+ * @param note takes one line where fewer cases are there than were asked for
  * @throws {UserError} for more than one kind of choice
  *
  * ```ts
@@ -29,7 +31,7 @@ export interface CaseChoice {
  * if (ids.join() !== "p1,p3") throw new Error(ids.join());
  * ```
  */
-export function chooseCases(prompts: readonly Prompt[], choice: CaseChoice): readonly Prompt[] {
+export function chooseCases(prompts: readonly Prompt[], choice: CaseChoice, note?: Note): readonly Prompt[] {
   const { limit, draw, shortest, seed = 1 } = choice;
   const given = Object.entries({ limit, draw, shortest }).filter(([, count]) => count !== undefined);
   if (given.length > 1) {
@@ -38,6 +40,10 @@ export function chooseCases(prompts: readonly Prompt[], choice: CaseChoice): rea
     );
   }
   const count = limit ?? draw ?? shortest ?? Infinity;
+  const [[name] = []] = given;
+  if (name !== undefined && count > prompts.length) {
+    note?.(`--${name} ${count}: there are ${prompts.length} cases, and all of them are taken.`);
+  }
   if (count >= prompts.length) return prompts;
   if (limit !== undefined) return prompts.slice(0, limit);
   const chosen = shortest !== undefined ? shortestOf(prompts, shortest) : drawn(prompts, count, seed);

@@ -5,6 +5,7 @@ import { foldedLabel } from "./expected.ts";
 import { issueTexts } from "./issue_text.ts";
 import type { Prompt } from "./prompt.ts";
 import { type Note, throwFaults } from "./rows.ts";
+import { textOf } from "./template.ts";
 
 /** A case as a row made it, before it is checked. */
 export interface RawCase {
@@ -39,7 +40,7 @@ const MOST_LABELS = 100;
  */
 export function labelsOf(raws: readonly RawCase[], { source, defaults }: RowRules): string[] {
   const named = defaults["labels"];
-  if (named !== undefined) return Array.isArray(named) ? named.map(String) : [];
+  if (named !== undefined) return Array.isArray(named) ? named.map(textOf) : [];
   const found = new Map<string, string>();
   for (const { item, faults } of raws) {
     const { expected } = item;

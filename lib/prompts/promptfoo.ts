@@ -4,7 +4,7 @@ import type { RawCase } from "./job_cases.ts";
 import { type Assertion, assertionOf, isExpectedColumn, readAssertions } from "./promptfoo_checks.ts";
 import { shownValue } from "./issue_text.ts";
 import type { Note } from "./rows.ts";
-import { fill, type RowValues } from "./template.ts";
+import { fill, type RowValues, textOf } from "./template.ts";
 
 /** Reads a file that the test file names, relative to it: rows of a table, a document, or a text. */
 export type ReadNamed = (
@@ -49,7 +49,16 @@ export function promptfooCases(
   }
   const defaults = isObject(config["defaultTest"]) ? config["defaultTest"] : {};
   const leftOut = new Set<string>();
-  const raws = testsIn(config["tests"], read, source).flatMap((test, at) => {
+  const tests = testsIn(config["tests"], read, source);
+  if (tests.length === 0) {
+    throw new UserError(
+      `${source}: "tests" is ${
+        shownValue(config["tests"])
+      }, expected a list of promptfoo's tests; in a set of Podium's ` +
+        'own, leave "tests" out',
+    );
+  }
+  const raws = tests.flatMap((test, at) => {
     const vars = { ...objectAt(defaults, "vars"), ...objectAt(test, "vars") };
     const all = combinations(vars);
     return all.map((row, copy): RawCase => {
@@ -145,9 +154,9 @@ function testsIn(given: unknown, read: ReadNamed, source: string): Record<string
 function testOfRow(row: RowValues): Record<string, unknown> {
   const vars = Object.entries(row).filter(([name]) => !name.startsWith("__"));
   const cells = Object.entries(row).filter(([name, value]) =>
-    isExpectedColumn(name) && String(value).trim() !== ""
+    isExpectedColumn(name) && textOf(value).trim() !== ""
   );
-  return { vars: Object.fromEntries(vars), assert: cells.map(([, cell]) => assertionOf(String(cell))) };
+  return { vars: Object.fromEntries(vars), assert: cells.map(([, cell]) => assertionOf(textOf(cell))) };
 }
 
 /** A variable with a list of values stands for one case per value. */
@@ -166,7 +175,7 @@ function flatAssertions(one: unknown): Assertion[] {
   if (typeof one === "string") return [assertionOf(one)];
   if (!isObject(one)) return [];
   if (one["type"] === "assert-set") return listAt(one, "assert").flatMap(flatAssertions);
-  return [{ ...one, type: String(one["type"]) }];
+  return [{ ...one, type: textOf(one["type"]) }];
 }
 
 function firstVariable(config: Record<string, unknown>): string {

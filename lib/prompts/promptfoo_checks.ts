@@ -1,6 +1,6 @@
 /** promptfoo's assertions as checks. Those that run code, or ask a model or a service, have no check here. */
 import { RE2JS } from "re2js";
-import { type RowValues, valueOf } from "./template.ts";
+import { type RowValues, textOf, valueOf } from "./template.ts";
 
 /** An assertion as a promptfoo file holds it. */
 export interface Assertion {
@@ -112,9 +112,9 @@ function checkOf({ type, value }: Assertion): Record<string, unknown> | null {
     case "starts-with":
       return texts.length === 0
         ? null
-        : { kind: "regex", pattern: `\\A${RE2JS.quote(String(value))}`, match_case: true, absent };
+        : { kind: "regex", pattern: `\\A${RE2JS.quote(textOf(value))}`, match_case: true, absent };
     case "regex":
-      return texts.length === 0 ? null : { kind: "regex", pattern: String(value), match_case: true, absent };
+      return texts.length === 0 ? null : { kind: "regex", pattern: textOf(value), match_case: true, absent };
     case "contains":
     case "contains-any":
     case "icontains":
@@ -146,9 +146,9 @@ function contained(
 
 /** One text, or several: a list, or for the kinds that take several a text with commas. */
 function textsOf(value: unknown, kind: string): string[] {
-  if (Array.isArray(value)) return value.map(String);
+  if (Array.isArray(value)) return value.map(textOf);
   if (value === undefined || value === null || value === "") return [];
-  const text = String(value);
+  const text = textOf(value);
   return /-(?:all|any)$/.test(kind)
     ? text.split(",").map((one) => one.trim()).filter((one) => one !== "")
     : [text];

@@ -128,7 +128,7 @@ export interface LoadOptions extends CaseChoice {
  */
 export async function loadPromptSet(path: string, options: LoadOptions = {}): Promise<PromptSet> {
   const set = await wholeSet(path, options);
-  const chosen = chooseCases(set.prompts, options);
+  const chosen = chooseCases(set.prompts, options, options.note);
   return chosen === set.prompts ? set : promptSet(set, chosen);
 }
 

@@ -1,6 +1,6 @@
 /** Rows whose columns are named as people and other tools name them: recognised, so that no template is needed. */
 import type { CaseTable } from "./rows.ts";
-import { type RowValues, valueOf } from "./template.ts";
+import { type RowValues, textOf, valueOf } from "./template.ts";
 import { expectedCells, isExpectedColumn } from "./promptfoo_checks.ts";
 
 /** How rows of one format become cases. */
@@ -118,7 +118,7 @@ function cellOf(field: string, value: unknown): unknown {
  * ```
  */
 export function idText(value: unknown): string {
-  return String(value).trim().replaceAll(/[^\w.-]+/g, "-").slice(0, 64);
+  return textOf(value).trim().replaceAll(/[^\w.-]+/g, "-").slice(0, 64);
 }
 
 /** Instructions with an optional input, and the output that was wanted. */
@@ -126,7 +126,7 @@ const alpaca: RowFormat = {
   name: "alpaca",
   item: (values) => {
     const [instruction, input] = [valueOf(values, "instruction"), valueOf(values, "input")];
-    const prompt = [instruction, input].filter((part) => part !== undefined).map(String).join("\n\n");
+    const prompt = [instruction, input].filter((part) => part !== undefined).map(textOf).join("\n\n");
     return defined({
       prompt: prompt === "" ? undefined : prompt,
       system: valueOf(values, "system"),
@@ -178,7 +178,7 @@ function turnOf(turn: unknown): Record<string, unknown> {
   if (typeof turn !== "object" || turn === null) return { content: turn };
   const { from, value, ...message }: Record<string, unknown> = { ...turn };
   if (from === undefined) return message;
-  const role = String(from);
+  const role = textOf(from);
   return { role: ROLES[role] ?? role, content: value };
 }
 

@@ -80,8 +80,8 @@ export function fill(template: unknown, row: RowValues, missing: Missing): unkno
   );
 }
 
-/** A value in the middle of a text. */
-function textOf(value: unknown): string {
+/** A value in the middle of a text: lists and objects are JSON, nothing is an empty text. */
+export function textOf(value: unknown): string {
   if (value === undefined || value === null) return "";
   return typeof value === "string" ? value : JSON.stringify(value);
 }

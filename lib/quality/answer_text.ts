@@ -1,14 +1,27 @@
 /** A short answer inside what a model writes around it: a code fence, `\boxed{…}`, quotes, brackets, a full stop. */
 import { fold, plainText } from "./text.ts";
 
-/** The text in the one code fence of an answer, whatever prose is around it; null for none or several. */
+/**
+ * The text in the one code fence of an answer, whatever prose is around it; null for none or several. A fence is
+ * three or more backticks or tildes, closed by at least as many; one around a single line of JSON counts too.
+ */
 export function fencedBlock(answer: string): string | null {
-  const lines = answer.split(/\r?\n/);
-  const marks = lines.flatMap((line, at) => /^\s*```\s*[\w-]*\s*$/.test(line) ? [at] : []);
-  const [open, close, more] = marks;
-  return open === undefined || close === undefined || more !== undefined
-    ? null
-    : lines.slice(open + 1, close).join("\n");
+  const blocks: string[][] = [];
+  let mark: string | null = null;
+  for (const line of answer.split(/\r?\n/)) {
+    const inline = mark === null
+      ? /^\s*```\s*(?:json)?\s*([{[].*[}\]])\s*```\s*$/i.exec(line)?.[1]
+      : undefined;
+    const [, found, info] = /^\s*(`{3,}|~{3,})\s*([\w-]*)\s*$/.exec(line) ?? [];
+    if (inline !== undefined) blocks.push([inline]);
+    else if (mark === null && found !== undefined) {
+      mark = found;
+      blocks.push([]);
+    } else if (mark !== null && info === "" && found?.startsWith(mark)) mark = null;
+    else if (mark !== null) blocks.at(-1)?.push(line);
+  }
+  const [block, more] = blocks;
+  return block === undefined || more !== undefined || mark !== null ? null : block.join("\n");
 }
 
 /** What stands in the last `\\boxed{…}` of an answer: models trained on mathematics put their answer there. */
@@ -25,10 +38,27 @@ export function boxed(answer: string): string | null {
   return null;
 }
 
-/** LaTeX's marks around a short answer taken off: `\\text{Paris}`, `\\$9{,}500`, `$x$`. */
+/**
+ * LaTeX's marks around a short answer taken off: `\\text{Paris}`, `\\$9{,}500`, `$x$`. A fraction of two numbers is
+ * its value, and `9.5 \\times 10^{3}` is 9500.
+ */
 export function latexText(text: string): string {
-  return text.replaceAll(/\\(?:text|mathrm|mathbf)\{([^{}]*)\}/g, "$1").replaceAll(/\{([,.])\}/g, "$1")
-    .replaceAll(/\\[,;! ]/g, "").replaceAll(/\\([$%#&_{}])/g, "$1").replace(/^\$([^$]*)\$$/, "$1");
+  return text.replaceAll(/\\(?:text\w*|math\w+|mbox|operatorname)\{([^{}]*)\}/g, "$1")
+    .replaceAll(/\{([,.])\}/g, "$1").replaceAll(/\\[,;! ]/g, "")
+    .replaceAll(
+      /(\d+(?:\.\d+)?)\s*(?:\\times|\\cdot|×)\s*10\^(?:\{\s*([-−]?\d{1,3})\s*\}|(\d))/g,
+      (_, factor, power, digit) => plainNumber(Number(`${factor}e${(power ?? digit).replace("−", "-")}`)),
+    )
+    .replaceAll(
+      /\\[dt]?frac\{\s*(\d+(?:\.\d+)?)\s*\}\{\s*(\d+(?:\.\d+)?)\s*\}/g,
+      (whole, above, below) => Number(below) === 0 ? whole : plainNumber(Number(above) / Number(below)),
+    )
+    .replaceAll(/\\([$%#&_{}])/g, "$1").replace(/^\$([^$]*)\$$/, "$1");
+}
+
+/** A number in digits alone, without an exponent. */
+function plainNumber(value: number): string {
+  return value.toLocaleString("en", { useGrouping: false, maximumSignificantDigits: 15 });
 }
 
 /**

@@ -71,17 +71,28 @@ const dictionary = new Intl.Segmenter("en", { granularity: "word" });
  * ```
  */
 export function wordsOf(text: string): string[] {
-  const runs = plainText(text).match(/[\p{L}\p{M}\p{N}]+(?:['\-.,:/][\p{L}\p{M}\p{N}]+)*/gu) ?? [];
-  return runs.flatMap((run) =>
+  const runs = plainText(text).match(
+    /[\p{L}\p{M}\p{N}\u200c\u200d]+(?:['\-.,:/·׳״‧][\p{L}\p{M}\p{N}\u200c\u200d]+)*/gu,
+  ) ?? [];
+  return runs.filter((run) => /[^\u200c\u200d]/.test(run)).flatMap((run) =>
     unspaced.test(run)
       ? [...dictionary.segment(run)].filter(({ isWordLike }) => isWordLike).map(({ segment }) => segment)
       : [run]
   );
 }
 
-/** Marks of list items. Those of full width need no space after them. */
-const bullet =
-  /^\s*(?:(?:[-*•–—+‣◦▪●○■◆]|\(?\d{1,3}[.)]|[a-zA-Z][.)])\s+|(?:・|[①-⑳]|[（(][\d０-９一二三四五六七八九十]{1,3}[）)]|[０-９]{1,3}[．）、.)]|\d{1,3}[．）、]|[一二三四五六七八九十]{1,3}、)\s*)(?:\[[ xX]\]\s+)?/;
+/**
+ * Marks of list items: bullets, numbers and single letters of any script, circled and bracketed numbers, emoji of
+ * digits. Those of full width, and those that stand for nothing else, need no space after them.
+ */
+const bullet = new RegExp(
+  String.raw`^\s*(?:(?:[-*•–—+‣◦▪○]|\(?(?:\p{Nd}{1,3}|\p{Nl}|[a-zA-Z]|[^\P{Lo}\p{sc=Han}]\p{M}?)[.)])\s+` +
+    String
+      .raw`|(?:[・●■◆□◇▶➤✓✔✅]|[^\P{No}²³¹¼-¾⅐-⅟]|[0-9]\ufe0f?\u20e3|第?[一二三四五六七八九十]{1,3}[、．]` +
+    String
+      .raw`|[（(][\d０-９一二三四五六七八九十]{1,3}[）)]|[０-９]{1,3}[．）、.)]|\d{1,3}[．）、])\s*)(?:\[[ xX]\]\s+)?`,
+  "u",
+);
 
 /**
  * The items of the lists in a text, numbered or with bullets, without their marks.
@@ -126,10 +137,10 @@ export function sentencesOf(text: string): string[] {
 
 /**
  * A mark and a space before a capital, a digit or a script without capitals; or a mark of another script, which
- * needs no space.
+ * needs no space. A full stop of full width inside a number ends nothing; a semicolon after Greek asks.
  */
 const sentenceEnd =
-  /[.!?…]+["')\]]*\s+(?=["'(¿¡]?[\p{Lu}\p{Lt}\p{Lo}\p{N}])|[。！？｡।॥؟۔።։]+(?![」』])["')\]）]*\s*(?=\S)/gu;
+  /(?:[.!?…]|(?<=\p{sc=Grek});)+["')\]]*\s+(?=["'(¿¡]?[\p{Lu}\p{Lt}\p{Lo}\p{sc=Geor}\p{N}])|(?:(?![.!?．၊])\p{STerm}|．(?!\p{N}))+(?![」』])["')\]）]*\s*(?=\S)/gu;
 
 /**
  * Whether the sentences of a text can't be counted, since most of its letters belong to a script without marks
@@ -142,7 +153,7 @@ const sentenceEnd =
  */
 export function hasNoSentenceMarks(text: string): boolean {
   const letters = text.match(/\p{L}/gu)?.length ?? 0;
-  return letters > 0 && (text.match(/[\p{sc=Thai}\p{sc=Laoo}]/gu)?.length ?? 0) > letters / 2;
+  return letters > 0 && (text.match(/[\p{sc=Thai}\p{sc=Laoo}\p{sc=Tibt}]/gu)?.length ?? 0) > letters / 2;
 }
 
 /** Whether most letters of a text belong to a script without capitals, where names can't be told from words. */

@@ -17,7 +17,8 @@ const entities: Readonly<Record<string, string>> = {
 };
 
 /**
- * Escapes text for use inside an element or a quoted attribute. Control characters that HTML forbids become U+FFFD.
+ * Escapes text for use inside an element or a quoted attribute. Control characters, and those that turn the direction of the
+ * text around them, become U+FFFD.
  *
  * @example
  * ```ts
@@ -27,7 +28,7 @@ const entities: Readonly<Record<string, string>> = {
 export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (c) => entities[c] ?? c)
     // deno-lint-ignore no-control-regex -- these are the characters that must not get through
-    .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/g, "\ufffd");
+    .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
 }
 
 type Value = Markup | string | number | null | undefined | false | readonly Value[];

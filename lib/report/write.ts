@@ -11,6 +11,7 @@ import { summarizeRun, writeSummary } from "../bench/summary.ts";
 import { type Summary, summarySchema } from "../bench/summary_schema.ts";
 import { lastSelfcheck } from "../selfcheck/selfcheck.ts";
 import { reasonOf, UserError } from "../errors.ts";
+import { terminalText } from "../terminal_text.ts";
 import { parseDocument } from "../text_file.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { readQuality } from "../select/decide/facts.ts";
@@ -74,7 +75,7 @@ async function writeFiles(
   const failedTexts = await readFailed(folder, companions.quality);
   const texts: Record<typeof reportFiles[number], string> = {
     "report.csv": summaryCsv(summary, options),
-    "report.md": markdownReport(summary, options, companions),
+    "report.md": terminalText(markdownReport(summary, options, companions)),
     "report.html": reportPage({ summary, data, answers, ...companions, failedTexts, options }),
   };
   const written: string[] = [];

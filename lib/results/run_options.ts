@@ -144,13 +144,17 @@ export async function loadJob(
 ): Promise<Job> {
   if (typeof name === "object") {
     const whole = await readPromptSet(name, "job.json", { template, skipFaulty, note });
-    const chosen = chooseCases(whole.prompts, first === undefined ? choice : { ...choice, limit: first });
+    const chosen = chooseCases(
+      whole.prompts,
+      first === undefined ? choice : { ...choice, limit: first },
+      note,
+    );
     return new Job(whole, chosen === whole.prompts ? whole : promptSet(whole, chosen), name);
   }
   const isPath = /[\\/]|\.\w+$/.test(name);
   const path = isPath ? name : join(jobs, `${name}.json`);
   const whole = await loadPromptSet(path, { template, skipFaulty, note });
-  const chosen = chooseCases(whole.prompts, first === undefined ? choice : { ...choice, limit: first });
+  const chosen = chooseCases(whole.prompts, first === undefined ? choice : { ...choice, limit: first }, note);
   const prompts = short ? chosen.slice(0, SHORT.cases) : chosen;
   return new Job(whole, prompts === whole.prompts ? whole : promptSet(whole, prompts));
 }

@@ -2,7 +2,6 @@
 import { join } from "node:path";
 import { InvalidArgumentError, Option } from "commander";
 import { reasonOf, UserError } from "../../lib/errors.ts";
-import { readTextFile } from "../../lib/text_file.ts";
 import type { RubricName } from "../../lib/quality/rubric.ts";
 import type { PrivatePageOptions } from "../../lib/web/live_page.ts";
 import {
@@ -17,6 +16,7 @@ import {
 import {
   promptSetOf,
   qualityCommand,
+  readSheetText,
   rewriteReport,
   RUN_ARGUMENT,
   runFolder,
@@ -131,7 +131,7 @@ async function page(
 ): Promise<number> {
   const { readMarks } = await import("../../lib/quality/import.ts");
   const { servePage } = await import("../../lib/web/rating_page.ts");
-  const marks = readMarks(await readTextFile(path, "the sheet"), sheet.key, path);
+  const marks = readMarks(await readSheetText(path), sheet.key, path);
   const served = await open((options) => servePage(sheet, path, marks, options), port);
   console.error(`Rate here: ${served.url}`);
   console.error(`Every score is saved to ${path}; Ctrl-C ends the page.`);

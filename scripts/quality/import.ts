@@ -1,12 +1,12 @@
 /** deno task quality import: takes a filled-in sheet, and shows how far people agree. */
 import { Option } from "commander";
 import { UserError } from "../../lib/errors.ts";
-import { readTextFile } from "../../lib/text_file.ts";
 import { jsonOption, outOption, printJson } from "../cli.ts";
 import {
   passMarkOption,
   promptSetOf,
   qualityCommand,
+  readSheetText,
   rewriteReport,
   runFolder,
   runPromptsOption,
@@ -44,7 +44,7 @@ export async function importSheet(args: readonly string[]): Promise<number> {
   const { readSheetKeys } = await import("../../lib/quality/sheet.ts");
   const { addRatings } = await import("../../lib/quality/ratings.ts");
   const { writeQuality } = await import("../../lib/quality/quality.ts");
-  const filled = readSheet(await readTextFile(sheetPath, "the sheet"), await readSheetKeys(folder), {
+  const filled = readSheet(await readSheetText(sheetPath), await readSheetKeys(folder), {
     name: sheetPath,
     partial: options.partial,
   });

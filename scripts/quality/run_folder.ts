@@ -92,3 +92,10 @@ async function isFile(path: string): Promise<boolean> {
     throw error;
   }
 }
+
+/** The text of a sheet, in UTF-8, in UTF-16, or in Windows-1252 as Excel saves CSV, which is said. */
+export async function readSheetText(path: string): Promise<string> {
+  const { readTextFile } = await import("../../lib/text_file.ts");
+  const { decodeData } = await import("../../lib/prompts/rows.ts");
+  return await readTextFile(path, "the sheet", (bytes, name) => decodeData(bytes, name, console.error));
+}

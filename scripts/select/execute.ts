@@ -20,6 +20,7 @@ import { documentPage } from "../../lib/report/document_page.ts";
 import { evidencePoints } from "../../lib/select/race/race_report.ts";
 import { type RecordedRace, replayRecorded } from "../../lib/select/race/recorded_race.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
+import { terminalText } from "../../lib/terminal_text.ts";
 import { constraintsOf } from "./constraint_options.ts";
 import type { SelectSettings } from "./options.ts";
 
@@ -89,7 +90,7 @@ export async function selectFrom(
     names[name] = `${name}.svg`;
     await replaceFile(join(first, `${name}.svg`), figure);
   }
-  const markdown = decisionMarkdown(decision, names);
+  const markdown = terminalText(decisionMarkdown(decision, names));
   await keepEarlier(first, decision);
   await replaceFile(join(first, "decision.md"), markdown);
   const inPage = Object.entries(figures).flatMap(([name, svg]) =>

@@ -65,6 +65,46 @@ Deno.test("promptfoo's assertions become checks where a check means the same, an
   assert.equal(new Set(checks.map(({ name }) => name)).size, checks.length);
 });
 
+Deno.test("objects and lists where a text belongs are JSON in what is sent, checked and said", async () => {
+  const path = await Deno.makeTempFile({ suffix: ".json" });
+  const load = async (json: unknown) => {
+    const notes: string[] = [];
+    await Deno.writeTextFile(path, JSON.stringify(json));
+    const said = await loadPromptSet(path, { note: (line) => notes.push(line) })
+      .then(({ prompts }) => JSON.stringify(prompts), (error: Error) => error.message);
+    return notes.join() + said;
+  };
+  const assertion = (value: unknown) => ({ vars: { x: "h9" }, assert: [value] });
+  const cases: [unknown, RegExp][] = [
+    [[{ instruction: "Sum", input: { a: 1 }, output: "x" }], /Sum\\n\\n\{\\"a\\":1\}/],
+    [[{ instruction: "Sum", input: ["q", { r: 2 }], output: "x" }], /\[\\"q\\",\{\\"r\\":2\}\]/],
+    [
+      [{ conversations: [{ from: { x: 1 }, value: "hi" }, { from: "gpt", value: "yo" }] }],
+      /role is "\{\\"x\\":1\}"/,
+    ],
+    [
+      { prompts: ["{{x}}"], tests: [assertion({ type: "contains", value: [1, { b: 2 }] })] },
+      /"1","\{\\"b\\":2\}"/,
+    ],
+    [{ prompts: ["{{x}}"], tests: [assertion({ type: "starts-with", value: { a: 1 } })] }, /\{\\+"a\\+":1/],
+    [{ prompts: ["{{x}}"], tests: [assertion({ type: { k: 1 }, value: "q" })] }, /left out: \{"k":1\}/],
+    [
+      { labels: [{ n: "h9" }], task: "classify", cases: [{ l: "h9" }], prompt: "{{l}}", expected: "{{l}}" },
+      /h9/,
+    ],
+    [{ name: "t", tests: [], prompts: ["x"] }, /"tests" is \[\], expected a list of promptfoo's tests/],
+  ];
+  try {
+    for (const [json, says] of cases) {
+      const read = await load(json);
+      assert.match(read, says);
+      assert.doesNotMatch(read, /\[object /);
+    }
+  } finally {
+    await Deno.remove(path);
+  }
+});
+
 Deno.test("tests without a prompt take the template, and code that makes tests is not run", async () => {
   const path = await Deno.makeTempFile({ suffix: ".json" });
   try {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { UserError } from "../../lib/errors.ts";
-import { shares } from "../../lib/prompts/choose_cases.ts";
+import { chooseCases, shares } from "../../lib/prompts/choose_cases.ts";
 import { loadPromptSet, parsePromptSet, type PromptSet, promptSetJson } from "../../lib/prompts/prompts.ts";
 import { inTempFolder } from "./temp_folder.ts";
 
@@ -293,6 +293,25 @@ Deno.test("a draw keeps each label's share and the file's order, and the same se
   const longest = Math.max(...short.map(({ messages }) => messages[0]?.content.length ?? 0));
   assert.ok(cases.filter(({ t }) => t.length < longest).length <= 5);
   await assert.rejects(load(job, {}, { draw: 2, limit: 2 }), /--limit and --draw exclude each other/);
+});
+
+Deno.test("where more cases are asked for than there are, one line says that all are taken", () => {
+  const { prompts } = parsePromptSet(["a", "b", "c"], "x");
+  for (
+    const [choice, says] of [[{ draw: 500 }, "--draw 500"], [{ limit: 4 }, "--limit 4"], [
+      { shortest: 9 },
+      "--shortest 9",
+    ]] as const
+  ) {
+    const notes: string[] = [];
+    assert.equal(chooseCases(prompts, choice, (line) => notes.push(line)).length, 3);
+    assert.deepEqual(notes, [`${says}: there are 3 cases, and all of them are taken.`]);
+  }
+  const silent: string[] = [];
+  for (const choice of [{}, { draw: 3 }, { limit: 2 }]) {
+    chooseCases(prompts, choice, (line) => silent.push(line));
+  }
+  assert.deepEqual(silent, []);
 });
 
 Deno.test("places are shared out in proportion, all of them, and every group has one where it can", () => {

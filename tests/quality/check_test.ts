@@ -248,6 +248,13 @@ Deno.test("what a check can't judge in this script has no part in the score, and
   assert.equal(scoreAnswer("Ana said yes.", [invented], prompt).supported, true);
 });
 
+Deno.test("sentences of Thai, Lao and Tibetan are not judged, whatever their number", () => {
+  const checks = [check({ kind: "sentences", name: "one", max: 1 })];
+  for (const answer of ["ฝนตกหนัก ถนนลื่น", "ສະບາຍດີ ຂອບໃຈ", "བོད་སྐད་ལ་བཀྲ་ཤིས།"]) {
+    assert.equal(scoreAnswer(answer, checks, prompt).supported, false, answer);
+  }
+});
+
 Deno.test("an answer of white space or invisible characters is empty", () => {
   const checks = [check({ kind: "words", name: "short", max: 3 })];
   for (const answer of [" \n\t", "\u200b\u200b", "\u3000", "\u00ad\ufeff", "<think>x</think> \n", "\u2800"]) {

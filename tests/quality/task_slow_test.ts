@@ -109,6 +109,77 @@ Deno.test("two people rate on a sheet and on the page, and their agreement is to
     assert.equal(typeof agreement[0].alpha, "number");
   }));
 
+Deno.test("sheets as Excel saves them are taken with all their scores, and every step writes the report again", () =>
+  withRun(async (run, root) => {
+    const page = join(run, "report.html");
+    const rewritten = async (...args: string[]) => {
+      await Deno.remove(page);
+      const { code, stderr } = await runTask("quality", args);
+      assert.equal(code, 0, stderr);
+      assert.ok((await Deno.stat(page)).size > 1000, args.join(" "));
+      return stderr;
+    };
+    await Deno.stat(page);
+    await rewritten("check", run);
+    assert.equal((await runTask("quality", ["annotate", run, "--annotator", "ana"])).code, 0);
+    const [head = [], ...rows] = parseCsv(
+      await Deno.readTextFile(join(run, "annotation", "ana-fluency.csv")),
+    );
+    // Excel adds columns, ends lines in CRLF, and retypes: here the prompt of the first row.
+    const saved = (separator: string) =>
+      [
+        [...head, "", ""],
+        ...rows.map(([item, prompt, aspects, answer], at) => {
+          return [item, at === 0 ? "01. Feb – Grüße" : prompt, aspects, answer, "4", "4", "5", "", "", ""];
+        }),
+      ].map((row) =>
+        row.map((cell = "") => /[;,\t"\n]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell).join(
+          separator,
+        )
+      ).join("\r\n") + "\r\n";
+    const utf16 = Uint16Array.from(`\uFEFF${saved("\t")}`, (one) => one.charCodeAt(0));
+    const in1252: Readonly<Record<string, number>> = { "–": 0x96, "•": 0x95 };
+    const cp1252 = Uint8Array.from(saved(";"), (one) => in1252[one] ?? one.charCodeAt(0));
+    const files: [string, Uint8Array, RegExp][] = [
+      [
+        "utf8.csv",
+        new TextEncoder().encode(`\uFEFF${saved(",")}`),
+        /utf8\.csv, line 2 .*the scores are kept/,
+      ],
+      ["unicode.txt", new Uint8Array(utf16.buffer), /unicode\.txt, line 2 .*the scores are kept/],
+      ["german.csv", cp1252, /was read as Windows-1252, as Excel saves CSV: .*Feb – Grüße/],
+      ["dos.csv", new TextEncoder().encode(saved(";")), /dos\.csv, line 2 /],
+    ];
+    for (const [name, bytes, says] of files) {
+      await Deno.writeFile(join(root, name), bytes);
+      await Deno.remove(join(run, "ratings.jsonl")).catch(() => {});
+      assert.match(await rewritten("import", run, join(root, name)), says);
+      const ratings = (await Deno.readTextFile(join(run, "ratings.jsonl"))).trim().split("\n");
+      assert.equal(ratings.length, 8, name);
+      assert.match(await Deno.readTextFile(page), /by people/, name);
+    }
+    const judge = judgeService(2);
+    try {
+      await rewritten("judge", run, "--judge", "same-model@east", "--endpoint", `east=${judge.url}`);
+      assert.match(await Deno.readTextFile(join(run, "report.md")), /by a judge \(fluency\)/);
+    } finally {
+      await judge.close();
+    }
+  }));
+
+Deno.test("three reports of one run at once are each whole, and leave nothing beside them", () =>
+  withRun(async (run) => {
+    const names = () => [...Deno.readDirSync(run)].map(({ name }) => name).sort();
+    const pageOf = () => Deno.readTextFile(join(run, "report.html"));
+    assert.equal((await runTask("report", [run])).code, 0);
+    const [before, page] = [names(), await pageOf()];
+    for (const { code, stderr } of await Promise.all([1, 2, 3].map(() => runTask("report", [run])))) {
+      assert.equal(code, 0, stderr);
+    }
+    assert.deepEqual(names(), before);
+    assert.equal(await pageOf(), page);
+  }));
+
 /** The page's address, as the task tells it. */
 async function addressIn(stderr: ReadableStream<Uint8Array>): Promise<string> {
   const decoder = new TextDecoder();

@@ -219,6 +219,19 @@ Deno.test("what a model or a service said reaches no terminal raw", async () => 
   });
 });
 
+Deno.test("names that turn the direction of text, or hold control characters, change no report", async () => {
+  // deno-lint-ignore no-control-regex -- these must not come out
+  const obeyed = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/;
+  for (const attack of ["a\u202eb", "x\u2066\u2067y", "\u001b[2J\u009b2Jz", "\u061c\u202dq"]) {
+    await withRun({ candidates: [{ ...quick, id: attack, answer: attack }, slow] }, async (folder) => {
+      await reportRun(folder);
+      for (const name of ["report.html", "report.md"]) {
+        assert.doesNotMatch(await Deno.readTextFile(join(folder, name)), obeyed, name);
+      }
+    });
+  }
+});
+
 Deno.test("a warning that can void a finding follows it, and is not counted again", async () => {
   const short = { ...slow, id: "short", tokens: 30 };
   await withRun({ candidates: [quick, short] }, (_, summary) => {

@@ -1,7 +1,9 @@
 /** What decision.md shows, and the command that makes the decision again. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { writeGeneratedRun } from "../../../benchmarks/generated_run.ts";
+import { type GeneratedRun, writeGeneratedRun } from "../../../benchmarks/generated_run.ts";
+import { summarizeRun } from "../../../lib/bench/summary.ts";
+import { highlights } from "../../../lib/report/highlights.ts";
 import { writeQuality } from "../../../lib/quality/quality.ts";
 import { parsePromptSet } from "../../../lib/prompts/prompts.ts";
 import { select } from "../../../scripts/select/execute.ts";
@@ -81,6 +83,36 @@ Deno.test("decision.md shows what the decision rests on, and its command decides
     );
     const again = await select(settingsOf([...command.split(" ").slice(3), "--out", out]));
     assert.deepEqual(again.decision, decision);
+  } finally {
+    await Deno.remove(out, { recursive: true });
+  }
+});
+
+Deno.test("select and the report of the same run name the same candidate as fastest, or neither does", async () => {
+  const slow = { id: "slow", ttftMs: 200, itlMs: 20, tokens: 40 };
+  const quick = { id: "quick", ttftMs: 50, itlMs: 5, tokens: 40 };
+  const worlds: [GeneratedRun, string | null][] = [
+    [{ candidates: [quick, slow] }, "quick"],
+    // A few long stalls turn the order of the means, not of the blocks.
+    [{ candidates: [{ ...quick, itlMs: 17, ttftMs: 190, stalling: 0.05 }, slow] }, null],
+    [{ candidates: [quick, { ...quick, id: "twin" }] }, null],
+    [{ candidates: [slow, { ...slow, id: "third", itlMs: 12 }, quick] }, "quick"],
+    [{ candidates: [quick, slow], disturbEvery: 2 }, null],
+    [{ candidates: [{ ...quick, failing: 0.4 }, slow] }, null],
+  ];
+  const out = await Deno.makeTempDir({ prefix: "podium-select-" });
+  try {
+    for (const [at, [world, named]] of worlds.entries()) {
+      const prompts = Array.from({ length: 60 }, (_, at) => ({ id: `case-${at}`, text: `Case ${at}` }));
+      await writeGeneratedRun(join(out, `r${at}`), { runId: `r${at}`, prompts, rounds: 1, ...world });
+      const { decision } = await select(settingsOf([`r${at}`, "--out", out]));
+      const said = highlights(await summarizeRun(join(out, `r${at}`))).map(({ text }) => text).join("\n");
+      const [, reported = null] = /^`([^`]+)` answers fastest/m.exec(said) ?? [];
+      if (named !== null) assert.equal(decision.fastest, named, `world ${at}: ${decision.reason}`);
+      if (decision.fastest !== null) assert.equal(reported, decision.fastest, `world ${at}: ${said}`);
+      const [, leader = null] = /`([^`]+)` leads/.exec(said) ?? [];
+      assert.ok(decision.fastest === null || leader === null || leader === decision.fastest, said);
+    }
   } finally {
     await Deno.remove(out, { recursive: true });
   }
