@@ -1,7 +1,6 @@
 /** One JSON document of an answer, checked once: a chunk of a stream, or a whole answer. */
 import { z } from "zod";
 import { boundedJson } from "../bounded_json.ts";
-import { errorMessage } from "./failure.ts";
 import type { ReportedUsage, ServerTimings } from "./trace.ts";
 
 /** A piece of a tool call, or a whole one. Its name and the start of its arguments come first. */
@@ -74,9 +73,7 @@ export function parseChunk(json: string): AnswerChunk {
     usage: usageOf(value),
     server: serverOf(value),
     error: errorIn(value, first ?? null) ??
-      (FAILED_FINISHES.has(finishReason ?? "")
-        ? `the answer ended with finish reason "${finishReason}"`
-        : null),
+      (isFailed(finishReason) ? `the answer ended with finish reason "${finishReason}"` : null),
   };
 }
 
@@ -188,8 +185,12 @@ const hasVector = (value: unknown): boolean =>
 /** Values that servers send while the model is still generating. */
 const NO_FINISH = new Set(["", "null", "none"]);
 
-/** Finish reasons that mean a failure of the server. */
-const FAILED_FINISHES = new Set(["error", "abort", "aborted", "cancelled", "canceled", "failed", "failure"]);
+/**
+ * Whether a finish reason or a status means that the server failed: `abort`, Zhipu's `network_error`, DeepSeek's
+ * `insufficient_system_resource`, TensorRT's `timed_out`, Gemini's `MALFORMED_FUNCTION_CALL`.
+ */
+const isFailed = (reason: unknown): boolean =>
+  typeof reason === "string" && /error|abort|cancel|fail|time.?d?.?out|insufficient|malformed/i.test(reason);
 
 function finishOf(reason: unknown): string | null {
   const text = isObject(reason) ? reason.type : reason;
@@ -199,43 +200,57 @@ function finishOf(reason: unknown): string | null {
 /** The error in a document, wherever it is; null where it has none. */
 function errorIn(value: unknown, first: Choice | null): string | null {
   if (!isObject(value)) return null;
-  const holders = [value, first, first?.delta, first?.message];
+  const holders = [value, first, first?.delta, first?.message].filter(isObject);
   // A document without choices may wrap its error: `{"data": {"error": …}}`.
   if (first === null) holders.push(...Object.values(value).filter(isObject));
   for (const holder of holders) {
-    const key = ERROR_KEYS.find((one) => isError(Reflect.get(holder ?? {}, one)));
-    if (key !== undefined) return messageOf(Reflect.get(holder ?? {}, key));
+    const key = Object.keys(holder).find((one) => isErrorKey(one) && isError(holder[one]));
+    if (key !== undefined) return messageOf(holder[key]);
+    const code = CODE_KEYS.map((one) => holder[one]).find(isFailedCode);
+    if (code !== undefined) return messageOf(holder);
   }
-  const code = value.error_code;
-  const marked = value.object === "error" || value.type === "error" ||
-    FAILED_FINISHES.has(String(value.status)) ||
-    value.success === false || typeof code === "number" && code !== 0 ||
-    typeof code === "string" && code !== "";
+  const code = value.error_code ?? value.errorCode;
+  const marked = value.object === "error" || value.type === "error" || value.event === "error" ||
+    isFailed(value.status) || value.success === false || typeof code === "number" && code !== 0 ||
+    typeof code === "string" && !["", "0"].includes(code);
   if (marked) return messageOf(value);
-  if (Array.isArray(value.errors) && value.errors.length > 0) return messageOf(value.errors[0]);
-  if (first !== null || "choices" in value) return null;
+  if (first !== null || Array.isArray(value.choices)) return null;
   const bare = typeof value.message === "string" && ("code" in value || "status" in value || "type" in value);
-  const failed = [value.code, value.status, value.status_code].some((one) =>
-    typeof one === "number" && one >= 400
-  );
-  return bare || failed || "detail" in value ? messageOf(value) : null;
+  return bare || "detail" in value ? messageOf(value) : null;
 }
 
-/** Where servers put an error; Baidu and Triton among others have keys of their own. */
-const ERROR_KEYS = ["error", "err", "error_message", "error_msg"] as const;
+/** Where servers put an error; Baidu, Tencent and Triton among others have keys of their own, in any spelling. */
+const isErrorKey = (key: string): boolean =>
+  /^(?:errors?|err|error_?message|err(?:or)?_?msg|exception|fault)$/i.test(key);
 
-/** `null`, `false`, `0` and an empty text are how servers say that there is no error. */
-const isError = (error: unknown): error is NonNullable<unknown> => Boolean(error);
+const CODE_KEYS = ["code", "status", "status_code", "statusCode"] as const;
+
+/** Codes are those of HTTP, or the service's own: MiniMax's `{"base_resp": {"status_code": 1004}}`. */
+const isFailedCode = (code: unknown): boolean => typeof code === "number" && code >= 400;
+
+/** `null`, `false`, `0`, and empty texts and lists are how servers say that there is no error. */
+const isError = (error: unknown): error is NonNullable<unknown> =>
+  Boolean(error) && !(Array.isArray(error) && error.length === 0);
 
 function messageOf(error: unknown): string {
   if (typeof error === "string") return error;
+  if (Array.isArray(error)) return messageOf(error[0]);
   if (!isObject(error)) return `error ${String(error)}`;
-  const message = error.message ?? error.detail ?? error.text ?? error.error ?? error.msg ?? error.reason;
-  if (typeof message === "string" && message !== "") return message;
+  const keys = Object.keys(error);
+  for (const name of MESSAGE_KEYS) {
+    const value = error[keys.find((key) => key.toLowerCase() === name) ?? ""];
+    if (isObject(value) || Array.isArray(value)) return messageOf(value);
+    if (typeof value === "string" && value !== "") return value;
+  }
   const code = error.code ?? error.error_code ?? error.type;
-  return errorMessage(message ?? {}).replace(/^\{\}$/, "") ||
-    (code ? `error ${String(code)}` : "an error without a message");
+  return code ? `error ${String(code)}` : "an error without a message";
 }
+
+/** Where the words of an error are, most telling first. */
+const MESSAGE_KEYS =
+  "message,detail,text,error,msg,reason,status_msg,error_message,error_msg,faultstring,errors,title".split(
+    ",",
+  );
 
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);

@@ -18,17 +18,32 @@ interface Marker {
 }
 
 const MARKERS: readonly Marker[] = [
-  ...["think", "thinking", "thought", "reasoning", "seed:think", "longcat_think"].map((tag) => ({
-    start: `<${tag}>`,
-    end: `</${tag}>`,
-  })),
+  // "Thought" is Marco-o1's, the quick ones are K2's.
+  ...[
+    "think",
+    "thinking",
+    "thought",
+    "Thought",
+    "reasoning",
+    "seed:think",
+    "longcat_think",
+    "think_fast",
+    "think_faster",
+  ]
+    .map((tag) => ({ start: `<${tag}>`, end: `</${tag}>` })),
   { start: "[THINK]", end: "[/THINK]" }, // Magistral
   { start: "<|START_THINKING|>", end: "<|END_THINKING|>" }, // Cohere
   { start: "◁think▷", end: "◁/think▷" }, // Kimi-VL
   { start: "<|begin_of_thought|>", end: "<|end_of_thought|>" }, // OpenThinker, Sky-T1
   { start: "<|think:start|>", end: "<|think:end|>" }, // Solar
   { start: "<|inner_prefix|>", end: "<|inner_suffix|>" }, // Apertus
-  { start: "<|channel>thought\n", end: "<channel|>" }, // Gemma 4
+  ...["thought", "analysis", "commentary"].map((name) => ({
+    start: `<|channel>${name}\n`,
+    end: "<channel|>",
+  })), // Gemma 4
+  { start: "<|thought_start|>", end: "<|thought_end|>" }, // MiniCPM
+  { start: "<start_working_out>", end: "<end_working_out>" }, // Unsloth's recipe
+  { start: "Here are my reasoning steps:", end: "[BEGIN FINAL RESPONSE]" }, // Apriel
   { start: "<unused94>thought\n", end: "<unused95>" }, // MedGemma
   { start: "[unused16]", end: "[unused17]" }, // Pangu
 ];
@@ -46,6 +61,10 @@ const ANSWER_TAGS: readonly Marker[] = [
   { start: "<response>", end: "</response>" }, // Ernie
   { start: "<|START_RESPONSE|>", end: "<|END_RESPONSE|>" },
   { start: "<|begin_of_solution|>", end: "<|end_of_solution|>" },
+  { start: "<output>", end: "</output>" }, // Reflection
+  { start: "<Output>", end: "</Output>" }, // Marco-o1
+  { start: "<SOLUTION>", end: "</SOLUTION>" }, // Unsloth's recipe
+  { start: "", end: "[END FINAL RESPONSE]" }, // Apriel, whose reasoning ends with the opening tag
 ];
 
 /**
@@ -155,7 +174,7 @@ function answerAt(text: string, from: number, to: number, blocks: readonly strin
     start = skipBlanks(text, start + tags.start.length, to);
     const closing = text.lastIndexOf(tags.end);
     if (closing >= start) end = closing;
-    while (end > start && isBlank(text, end - 1)) end--;
+    if (end < to || tags.start !== "") { while (end > start && isBlank(text, end - 1)) end--; }
   }
   const reasoning = blocks.map((block) => block.trim()).filter((block) => block !== "").join("\n\n");
   return { reasoning, answer: text.slice(start, end), start, end };

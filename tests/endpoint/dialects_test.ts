@@ -79,6 +79,19 @@ const errors: Record<string, unknown> = {
   "wrapped": { data: { error: { message: "no memory" } } },
   "an empty object": { error: {} },
   "a number": { error: 500 },
+  "MiniMax": { choices: null, base_resp: { status_code: 1004, status_msg: "no memory" } },
+  "code and message beside an empty list": { choices: [], code: 500, message: "no memory" },
+  "Azure's gateway": { statusCode: 429, message: "no memory" },
+  "Tencent": { Response: { Error: { Code: "InternalError", Message: "no memory" } } },
+  "Apigee": { fault: { faultstring: "no memory" } },
+  "Cloudflare": { success: false, errors: [{ code: 3040, message: "no memory" }] },
+  "Laravel": { errors: { model: ["no memory"] } },
+  "Java": { errorMessage: "no memory", errorType: "OutOfMemoryError" },
+  "Dify": { event: "error", code: "completion_request_error", message: "no memory" },
+  "Zhipu's finish": { choices: [{ delta: {}, finish_reason: "network_error" }] },
+  "DeepSeek's finish": { choices: [{ delta: {}, finish_reason: "insufficient_system_resource" }] },
+  "TensorRT's finish": { choices: [{ delta: {}, finish_reason: "timed_out" }] },
+  "Gemini's finish": { choices: [{ delta: {}, finish_reason: "MALFORMED_FUNCTION_CALL" }] },
   "beside text": { choices: [{ delta: { content: "a" } }], error: { message: "no memory" } },
 };
 
@@ -94,6 +107,17 @@ for (const [name, json] of Object.entries(errors)) {
     assert.throws(() => readDocument(json), AnswerError, "as a whole document too");
   });
 }
+
+Deno.test("a server that dies after its last token, before [DONE], has not answered", async () => {
+  for (const json of [errors.MiniMax, errors.OpenAI, errors["DeepSeek's finish"]]) {
+    for (const afterChunks of [0, 1, 6]) {
+      const fault = { kind: "error" as const, afterChunks, message: "", json, done: true };
+      const trace = await askFake({ tokens: 6, usage: "every", fault });
+      assert.equal(trace.status, afterChunks === 0 ? "failed" : "partial");
+      assert.match(trace.reason ?? "", /^the endpoint reported an error: .*(?:no memory|insufficient)/);
+    }
+  }
+});
 
 Deno.test('an error on a line of its own, without "data:", is a failure too', () => {
   for (
@@ -131,6 +155,8 @@ Deno.test("what only resembles an error is none", () => {
       { err: null, error_message: "" },
       { status: "success", status_code: 200 },
       { success: true },
+      { errors: [], error_count: 2, code: "0" },
+      { code: 0, message: "Success", base_resp: { status_code: 0, status_msg: "" } },
       { object: "chat.completion.chunk", code: null, message: null },
     ]
   ) {
@@ -191,7 +217,9 @@ Deno.test("[DONE] without content, and a finish without content, are empty answe
 
 Deno.test("a whole document needs no finish reason, but no failed one either", () => {
   const answer = (finish_reason: unknown) => ({ choices: [{ message: { content: "a" }, finish_reason }] });
-  for (const finish of [undefined, null, "", "stop", "length", "eos"]) {
+  for (
+    const finish of [undefined, null, "", "stop", "length", "eos", "eos_token", "STOP", "content_filter"]
+  ) {
     assert.equal(readDocument(answer(finish)).content, "a");
   }
   for (const finish of ["error", "abort"]) assert.throws(() => readDocument(answer(finish)), AnswerError);

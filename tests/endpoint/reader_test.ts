@@ -253,7 +253,11 @@ function slowlyRead(bytes: Uint8Array) {
     content += said;
     reasoning += thought;
     if (said !== "" || thought !== "") chunks++;
-    if (name === "error" || json.error || json.object === "error" || choice?.error) return result("reported");
+    const failed = json.code >= 400 || json.base_resp?.status_code > 0 ||
+      /error|insuff/.test(finishReason ?? "");
+    if (name === "error" || json.error || json.object === "error" || choice?.error || failed) {
+      return result("reported");
+    }
   }
   return result(finishReason === null ? "no end" : null);
 }
@@ -317,6 +321,9 @@ const badEvent = fc.constantFrom<string[]>(
   ["event: error", 'data: {"code":1}'],
   ["event: error", "data: no memory"],
   ['data: {"choices":[{"delta":{"cont'],
+  ['data: {"choices":[],"code":500,"message":"no memory"}'],
+  ['data: {"choices":null,"base_resp":{"status_code":1004}}'],
+  ['data: {"choices":[{"delta":{"content":"a"},"finish_reason":"insufficient_system_resource"}]}'],
 );
 
 const ending = fc.constantFrom<string[][]>(

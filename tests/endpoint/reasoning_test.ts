@@ -43,6 +43,19 @@ const separated: Record<string, [text: string, reasoning: string, answer: string
   "Granite": ["Here is my thought process: hm Here is my response: Yes.", "hm", "Yes."],
   "Hunyuan": ["<think>\nhm\n</think>\n<answer>\nYes.\n</answer>", "hm", "Yes."],
   "Ernie": ["<think>hm</think>\n\n<response>\nYes.\n</response>\n", "hm", "Yes."],
+  "Apriel": [
+    "Here are my reasoning steps:\nhm\n[BEGIN FINAL RESPONSE]\nYes.\n[END FINAL RESPONSE]\n<|end|>",
+    "hm",
+    "Yes.",
+  ],
+  "Apriel's template, which writes the first line": ["hm\n[BEGIN FINAL RESPONSE]\nYes. \n", "hm", "Yes. \n"],
+  "Marco-o1": ["<Thought>\nhm\n</Thought>\n<Output>\nYes.\n</Output>", "hm", "Yes."],
+  "Reflection": ["<thinking>hm</thinking>\n<output>\nYes.\n</output>", "hm", "Yes."],
+  "K2": ["<think_faster>hm</think_faster>Yes.", "hm", "Yes."],
+  "MiniCPM": ["<|thought_start|>\nhm\n<|thought_end|>\nYes.", "hm", "Yes."],
+  "Unsloth's recipe": ["<start_working_out>hm<end_working_out><SOLUTION>Yes.</SOLUTION>", "hm", "Yes."],
+  "Unsloth's recipe, its first tag in the prompt": ["hm<end_working_out>Yes.", "hm", "Yes."],
+  "Gemma 4, another channel": ["<|channel>analysis\nhm<channel|>Yes.", "hm", "Yes."],
   "gpt-oss": [
     "<|channel|>analysis<|message|>hm<|end|><|start|>assistant<|channel|>final<|message|>Yes.<|return|>",
     "hm",
@@ -86,6 +99,8 @@ Deno.test("an answer that only mentions a marker is left alone", () => {
       "analysis of the market\n\nIt grows.",
       "Here is my response: Yes.",
       "[THINK different]",
+      "Here are my reasons: it rains.",
+      "<output>7</output> is what it prints. ",
     ]
   ) {
     assert.deepEqual(

@@ -208,6 +208,9 @@ const hidden: Record<string, unknown> = {
   "FastChat's error_code": { text: "**NETWORK ERROR**", error_code: 50004 },
   "vLLM's error object": { object: "error", message: "CUDA error", code: 500 },
   "an error whose key comes last": { id: "x", choices: [], error: { message: "no memory" } },
+  "MiniMax's status": { choices: null, base_resp: { status_code: 1004, status_msg: "no memory" } },
+  "DeepSeek's finish reason": { choices: [{ delta: {}, finish_reason: "insufficient_system_resource" }] },
+  "code and message beside an empty list": { choices: [], code: 500, message: "no memory" },
   "an error in the choice": { choices: [{ error: { message: "no memory" } }] },
 };
 for (const [name, json] of Object.entries(hidden)) {
