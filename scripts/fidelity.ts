@@ -7,6 +7,8 @@
  * deno task fidelity model-Q8_0.gguf model-Q4_K_M.gguf --text letters.txt
  * deno task fidelity smollm2-135m smollm2-135m:flash=off --prompts prompts/four_kinds.json
  */
+import { join } from "node:path";
+import { Option } from "commander";
 import {
   bareCommand,
   epsilonOption,
@@ -15,10 +17,16 @@ import {
   openOption,
   outOption,
   pathValue,
+  printJson,
+  registryOption,
+  runCli,
+  sayNext,
+  shippedFile,
+  showPage,
+  storeOption,
+  timeoutOption,
+  wholeNumber,
 } from "./cli.ts";
-import { sayNext, showPage } from "./cli.ts";
-import { join } from "node:path";
-import { printJson, registryOption, runCli, storeOption, timeoutOption, wholeNumber } from "./cli.ts";
 
 interface Settings {
   readonly text: string;
@@ -99,7 +107,10 @@ await runCli(async () => {
       "<b>",
       "the candidate that is compared with it: another variant, file or setting of the same model",
     )
-    .option("--text <file>", "text that both models read", pathValue, "prompts/fidelity.txt")
+    .addOption(
+      new Option("--text <file>", "text that both models read").argParser(pathValue)
+        .default(shippedFile("prompts/fidelity.txt"), '"prompts/fidelity.txt"'),
+    )
     .option(
       "--block <tokens>",
       "tokens per block; the second half of each is compared",
@@ -107,7 +118,11 @@ await runCli(async () => {
       512,
     )
     .option("--tokens <n>", "largest number of tokens to read", wholeNumber(64, 10_000_000), 16_384)
-    .option("--prompts <file>", "also a job with checks: are the answers as good?", pathValue)
+    .option(
+      "--prompts <file>",
+      "also a job with checks: are the answers as good?",
+      (path) => shippedFile(pathValue(path)),
+    )
     .addOption(epsilonOption(0.1))
     .addOption(maxTokensOption(384))
     .addOption(timeoutOption(300))

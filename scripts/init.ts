@@ -26,7 +26,14 @@ async function init(folder: string): Promise<Made> {
     throw new UserError(`${folder} is Podium itself, which has all of it: give another folder`);
   }
   const made: Made = { folder, written: [], kept: [] };
-  for (const path of ["models.json", "deno.lock", "package.json", ...await jobFiles()]) {
+  const copied = [
+    "models.json",
+    "deno.lock",
+    "package.json",
+    ...await filesOf("prompts"),
+    ...await filesOf("adapters"),
+  ];
+  for (const path of copied) {
     await write(made, path, await Deno.readTextFile(join(root, path)));
   }
   await write(made, "deno.json", `${JSON.stringify(ownConfig(), null, 2)}\n`);
@@ -52,9 +59,9 @@ function ownTasks(at: string) {
   ).map(([name, task]) => [name, { ...task, command: task.command.replace(/\S+\.ts$/, `${at}/$&`) }]);
 }
 
-async function jobFiles(): Promise<string[]> {
-  const files = await Array.fromAsync(Deno.readDir(join(root, "prompts")));
-  return files.filter(({ isFile }) => isFile).map(({ name }) => `prompts/${name}`).sort();
+async function filesOf(folder: string): Promise<string[]> {
+  const files = await Array.fromAsync(Deno.readDir(join(root, folder)));
+  return files.filter(({ isFile }) => isFile).map(({ name }) => `${folder}/${name}`).sort();
 }
 
 async function write({ folder, written, kept }: Made, path: string, text: string): Promise<void> {
@@ -77,7 +84,7 @@ async function realPath(folder: string): Promise<string> {
 function report({ folder, written, kept }: Made): string {
   const here = folder === "." ? "this folder" : folder;
   return [
-    `${here} has a registry (models.json), jobs (prompts/), lessons (notebooks/), and the import name "podium" (deno.json).`,
+    `${here} has a registry (models.json), jobs (prompts/), custom models (adapters/), lessons (notebooks/), and the import name "podium" (deno.json).`,
     ...(kept.length === 0 ? [] : [`Kept as it was: ${kept.join(", ")}.`]),
     ...(written.length === 0 && kept.length > 0 ? ["Nothing was missing."] : []),
     `Next: ${

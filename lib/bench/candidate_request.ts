@@ -37,7 +37,12 @@ export type CandidatePlan =
   & {
     /** The JSON schema that answers must fit, where there is one. */
     readonly responseFormat?: ProbeSettings["responseFormat"];
-    readonly prompts?: { readonly settings?: RequestSettings; readonly prompts: readonly CaseToSend[] };
+    readonly prompts?: {
+      readonly settings?: RequestSettings;
+      readonly prompts: readonly CaseToSend[];
+      /** Alias of what the job's models have to beat; an adapter is measured beside them. */
+      readonly baseline?: string | null;
+    };
   };
 
 /** Which candidates, and in what a task differs from the others. */

@@ -87,7 +87,7 @@ function usable(services: readonly FoundService[]): NamedOrFound[] {
 /** What is measured where no names are given, and in a few words why. */
 export async function foundNames(
   services: readonly NamedOrFound[],
-  { most }: CandidateRequest,
+  { most, plan }: CandidateRequest,
   resources: SessionResources,
 ): Promise<{ names: readonly string[]; why: string }> {
   const serving = services
@@ -103,8 +103,16 @@ export async function foundNames(
       1,
     );
   }
-  const defaults = await embeddedDefault(resources);
-  return { names: defaults.slice(0, most), why: "the embedded default, since no service was found" };
+  const rules = rulesOf(plan?.prompts?.baseline, resources);
+  const defaults = [...await embeddedDefault(resources), ...rules];
+  const and = rules.length === 0 ? "" : `, with the job's baseline ${rules.join(", ")}`;
+  return { names: defaults.slice(0, most), why: `the embedded default${and}, since no service was found` };
+}
+
+/** The job's baseline where it is an adapter: a candidate that needs no download, and that every model has to beat. */
+function rulesOf(baseline: string | null | undefined, { registry }: SessionResources): string[] {
+  const model = registry.models.find(({ alias }) => alias === baseline);
+  return model?.variants[0]?.adapter ? [model.alias] : [];
 }
 
 /** Where not all of them are taken, one build of each model is, the CPU's first: every machine has one. */

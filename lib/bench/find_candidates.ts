@@ -58,7 +58,8 @@ export interface SessionCandidates {
  *
  * Without names the candidates are: every ready model of the services that `endpoints` or the environment name;
  * else six models of the first service found on this machine, one build of each, the CPU's first; else the models
- * that models.json marks `always`, and those marked `where-reachable` that are here or can be downloaded.
+ * that models.json marks `always`, and those marked `where-reachable` that are here or can be downloaded,
+ * and the job's baseline where that is an adapter.
  *
  * @throws {UserError} for an unknown name; exit code 1 for a named service that can't be reached and where none of the
  * models can be had

@@ -10,7 +10,7 @@ import {
   valuesOf,
 } from "../../lib/bench/session.ts";
 import { UserError } from "../../lib/errors.ts";
-import { singlePrompt } from "../../lib/prompts/prompts.ts";
+import { loadPromptSet, type PromptSet, singlePrompt } from "../../lib/prompts/prompts.ts";
 import { withService } from "./service.ts";
 
 const plan: SessionPlan = {
@@ -57,6 +57,33 @@ Deno.test("of a service that was only found, six models are taken", async () => 
     });
     found.close();
     assert.equal(found.candidates.length, 6);
+  });
+});
+
+Deno.test("without a service: two models, an instruct model where Hugging Face answers, and the job's own rules", async () => {
+  const job = await loadPromptSet(new URL("../../prompts/meeting_notes.json", import.meta.url).pathname);
+  await withService(listed, async (resources) => {
+    const chosen = async (hub: boolean, prompts?: PromptSet) => {
+      const { named, why, client } = await chooseCandidates(
+        { names: null, ...(prompts && { plan: { prompts } }) },
+        {
+          ...resources,
+          env: { get: () => undefined },
+          fetch: (input) =>
+            hub && String(input).includes("huggingface.co")
+              ? Promise.resolve(new Response(null, { status: 200 }))
+              : Promise.reject(new TypeError("connection refused")),
+        },
+      );
+      client.close();
+      return { why, models: named.map(({ info }) => info.alias) };
+    };
+    const always = ["smollm2-135m-instruct", "gemma-3-270m"];
+    assert.deepEqual((await chosen(false)).models, always);
+    assert.deepEqual((await chosen(true)).models, [...always, "qwen2.5-0.5b"]);
+    const { why, models } = await chosen(false, job);
+    assert.deepEqual(models, [...always, "extractive-notes"]);
+    assert.match(why, /with the job's baseline extractive-notes/);
   });
 });
 

@@ -107,6 +107,15 @@ Deno.test("a folder of one's own has the tasks, keeps what is in it, and maps th
     await Deno.remove(join(folder, "models.json"));
     await output(Deno.execPath(), ["task", "-q", "init", folder]);
     assert.match(await output(Deno.execPath(), ["task", "-q", "models", "list"], folder), /^smollm2-135m/m);
+    // The notes job's rules are code of this folder, and need no model.
+    assert.match(
+      await output(
+        Deno.execPath(),
+        ["task", "-q", "quality", "capture", "--models", "extractive-notes"],
+        folder,
+      ),
+      /^Next: deno task report --open /m,
+    );
     await Deno.writeTextFile(
       join(folder, "mine.ts"),
       'import { models } from "podium"; console.log(String(await models()));',
