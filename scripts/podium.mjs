@@ -113,7 +113,7 @@ function unpacked() {
   const root = join(dataFolder(), "podium", project.version);
   if (existsSync(join(root, "deno.json"))) return root;
   console.error(
-    `First run of Podium ${project.version}: unpacking into ${root}. Deno then fetches about 320 MB of packages, once.`,
+    `First run of Podium ${project.version}: unpacking into ${root}. Deno then fetches about 300 MB of packages, once.`,
   );
   const part = `${root}.${process.pid}.part`;
   mkdirSync(dirname(root), { recursive: true });

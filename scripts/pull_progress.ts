@@ -28,6 +28,8 @@ export async function pullShown(
 ): Promise<string> {
   const name = `${model.alias}:${variant.name}`;
   const show = Deno.stderr.isTerminal() ? bar(name) : lines(name);
+  const size = variant.sizeBytes;
+  let begun = size === null;
   try {
     return await pull(store, model, variant, {
       fetch,
@@ -35,7 +37,13 @@ export async function pullShown(
       clock: realClock,
       env: Deno.env,
       onTerms: (terms) => confirmTerms(terms, yes, signal),
-      onProgress: show.event,
+      onProgress: (event) => {
+        if (!begun && event.kind === "source") {
+          begun = true;
+          console.error(`${name}: ${mb(size ?? 0)} MB to download, once, into ${store.dir}`);
+        }
+        show.event(event);
+      },
       ...(signal && { signal }),
     });
   } finally {
@@ -97,7 +105,9 @@ function newBar(name: string, total: number): SingleBar {
   return fresh;
 }
 
-function values({ receivedBytes, totalBytes, bytesPerS }: PullEvent) {
+function values({ totalBytes, bytesPerS, ...event }: PullEvent) {
+  // A package is downloaded and then unpacked: for a moment both are there.
+  const receivedBytes = Math.min(event.receivedBytes, totalBytes ?? Infinity);
   const left = bytesPerS && totalBytes !== null ? Math.max(0, totalBytes - receivedBytes) / bytesPerS : null;
   return {
     have: mb(receivedBytes),

@@ -2,7 +2,6 @@
 import { bench } from "../../mod.ts";
 
 const [first = "smollm2-135m", second = "gemma-3-270m"] = Deno.args;
-
 const run = await bench([first, second], {
   prompt: "Explain in one sentence why the sky is blue.",
   rounds: 20,
@@ -10,7 +9,6 @@ const run = await bench([first, second], {
 });
 console.log(run.table());
 console.log(run.noise());
-
 const figure = run.ecdf("latency");
 await figure.save("latency.svg");
 console.log(figure);
