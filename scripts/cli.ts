@@ -274,6 +274,13 @@ export function sayNext(...steps: readonly string[]): void {
   console.log(`Next: ${steps.join(", ")}.`);
 }
 
+/** A run as the next command names it: not at all where it is the latest of reports/, which is every task's default. */
+export async function runNamed(folder: string): Promise<string> {
+  const { requireRun } = await import("../lib/bench/find_run.ts");
+  const latest = await requireRun(undefined, "reports").catch(() => null);
+  return latest === folder ? "" : ` ${folder}`;
+}
+
 /** Says where a page is, as a path and as a link that terminals can follow, and opens it where that was asked for. */
 export async function showPage(name: string, path: string, open: boolean | undefined): Promise<void> {
   const link = pathToFileURL(path).href;

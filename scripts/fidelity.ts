@@ -20,6 +20,7 @@ import {
   printJson,
   registryOption,
   runCli,
+  runNamed,
   sayNext,
   shippedFile,
   showPage,
@@ -93,7 +94,7 @@ async function fidelity(names: readonly [string, string], settings: Settings): P
     sayNext(
       job === null
         ? "the same command with --prompts prompts/meeting_notes.json compares their answers on a job"
-        : "deno task quality errors shows the answers that are not right",
+        : `deno task quality errors${await runNamed(job.folder)} shows the answers that are not right`,
     );
   }
   return job !== null && job.fidelity === null ? 1 : 0;

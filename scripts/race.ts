@@ -9,7 +9,7 @@
  * deno task race --simulate --gaps 0.05,0.2              made-up models: what would a verdict take?
  */
 import { join } from "node:path";
-import { printJson, runCli, sayNext, showPage } from "./cli.ts";
+import { printJson, runCli, runNamed, sayNext, showPage } from "./cli.ts";
 import { raceCommand, raceSettings } from "./race/options.ts";
 
 await runCli(async () => {
@@ -30,7 +30,11 @@ await runCli(async () => {
       console.log();
       const { open } = command.opts<{ open?: boolean }>();
       await showPage("Decision", join(folder, "decision.html"), open);
-      sayNext("deno task report --open shows every figure", "deno task select decides with other limits");
+      const run = await runNamed(folder);
+      sayNext(
+        `deno task report${run} --open shows every figure`,
+        `deno task select${run} decides with other limits`,
+      );
     }
   }
   return code;

@@ -10,7 +10,7 @@ import type { QualityReport } from "../../lib/quality/quality_schema.ts";
 import { terminalSummary } from "../../lib/report/terminal_summary.ts";
 import { reportRun } from "../../lib/report/write.ts";
 import { lastSelfcheck, saveSelfcheck } from "../../lib/selfcheck/selfcheck.ts";
-import { casesOf, sayNext, showPage } from "../cli.ts";
+import { casesOf, runNamed, sayNext, showPage } from "../cli.ts";
 import { promptsFile } from "../quality/run_folder.ts";
 import { engineOf, sessionResources } from "../session.ts";
 import type { BenchSettings } from "./options.ts";
@@ -124,12 +124,13 @@ export async function show(
   }));
   console.log();
   await showPage("Report", join(folder, "report.html"), open);
+  const run = await runNamed(folder);
   sayNext(
-    ...(open ? [] : ["deno task report --open shows the page"]),
+    ...(open ? [] : [`deno task report${run} --open shows the page`]),
     ...(quality !== null
-      ? ["deno task select decides"]
+      ? [`deno task select${run} decides`]
       : checked
-      ? ["deno task quality check scores the answers", "deno task select decides"]
+      ? [`deno task quality check${run} scores the answers`, `deno task select${run} decides`]
       : ["deno task quality new makes a job of your own cases"]),
   );
 }

@@ -7,7 +7,7 @@ import type { QualityReport } from "../../lib/quality/quality_schema.ts";
 import { qualityTerminal } from "../../lib/report/quality_terminal.ts";
 import { readRatings } from "../../lib/quality/ratings.ts";
 import { readVotes } from "../../lib/quality/votes.ts";
-import { sayNext, showPage } from "../cli.ts";
+import { runNamed, sayNext, showPage } from "../cli.ts";
 import { rewriteReport } from "./run_folder.ts";
 
 /** @returns the report, null where neither a check nor a rating scores anything, and how to show it */
@@ -30,11 +30,12 @@ export async function scoreRun(
     console.log(`\nAnswers: ${csv}`);
     if (report) console.log(`Quality: ${join(folder, "quality.json")}`);
     await showPage("Report", join(folder, "report.html"), open);
+    const run = await runNamed(folder);
     sayNext(
-      ...(open ? [] : ["deno task report --open shows the page"]),
+      ...(open ? [] : [`deno task report${run} --open shows the page`]),
       ...(report
-        ? ["deno task quality errors shows what is wrong", "deno task select decides"]
-        : ["deno task quality annotate --page lets you rate the answers"]),
+        ? [`deno task quality errors${run} shows what is wrong`, `deno task select${run} decides`]
+        : [`deno task quality annotate${run} --page lets you rate the answers`]),
     );
   };
   return { report, show };
