@@ -76,12 +76,12 @@ async function servicesAgain(
 function usable(services: readonly FoundService[]): NamedOrFound[] {
   const broken = services.find(({ problem }) => problem !== null);
   if (broken !== undefined) throw new UserError(`${broken.source}: ${broken.problem}`, 1);
-  return services.map(({ endpoint, models, listed, source }) => ({
-    endpoint,
-    models,
-    listed,
-    named: source !== "known port" && source !== "Foundry CLI",
-  }));
+  return services.map(({ endpoint, models, listed, source, foundry }) => {
+    const named = source !== "known port" && source !== "Foundry CLI";
+    // Some services answer for models that they don't list. Foundry Local's own list is what it has.
+    const isWhole = listed && (models.length > 0 || !named || foundry !== null);
+    return { endpoint, models, listed: isWhole, named };
+  });
 }
 
 /** What is measured where no names are given, and in a few words why. */
@@ -99,7 +99,10 @@ export async function foundNames(
   const empty = services.find((service) => service.named);
   if (empty !== undefined) {
     throw new UserError(
-      `${empty.endpoint.name} at ${empty.endpoint.baseUrl} has no model ready: download or load one there first`,
+      `${empty.endpoint.name} at ${empty.endpoint.baseUrl} ` +
+        (empty.listed === false
+          ? "lists no models: name one with --models"
+          : "has no model ready: download or load one there first"),
       1,
     );
   }

@@ -253,7 +253,9 @@ const stated = (engine: EngineSettings): EngineSettings =>
   Object.fromEntries(Object.entries(engine).filter(([, value]) => value !== undefined));
 
 function notListed({ text, endpoint }: CandidateName, services: readonly ServiceListing[]): UserError {
-  return new UserError(`${text}: ${endpoint} lists ${listOf(services)}: give one of these`);
+  const isEmpty = services.every(({ models }) => models.length === 0);
+  const advice = isEmpty ? "load one there first" : "give one of these";
+  return new UserError(`${text}: ${endpoint} lists ${listOf(services)}: ${advice}`);
 }
 
 function listOf(services: readonly ServiceListing[]): string {

@@ -9,6 +9,7 @@ import {
   type SessionPlan,
   valuesOf,
 } from "../../lib/bench/session.ts";
+import { startFake } from "../fake_endpoint.ts";
 import { UserError } from "../../lib/errors.ts";
 import { loadPromptSet, type PromptSet, singlePrompt } from "../../lib/prompts/prompts.ts";
 import { withService } from "./service.ts";
@@ -240,4 +241,24 @@ Deno.test("a run says where an endpoint does not take requests as they are, and 
     assert.match(changed[1]?.message ?? "", /silent.*drops system messages/);
     assert.ok((summary.candidates[3]?.load_s ?? 0) >= 0.2, "the wait counts as load");
   });
+});
+
+Deno.test("a model that is named is asked at a service whose list is missing, null or empty", async () => {
+  const lists = [{ status: 404, body: {} }, { body: { object: "list", data: null } }, { body: { data: [] } }];
+  for (const modelList of lists) {
+    const fake = startFake({ models: { m: { tokens: 3 } }, modelList });
+    try {
+      await withService({}, async (resources, out) => {
+        const endpoints = [fake.baseUrl];
+        const { summary } = await runSession({ names: ["m"], endpoints, plan }, resources, place(out));
+        assert.deepEqual(summary.candidates.map(({ status }) => status), ["ok"]);
+        await assert.rejects(
+          findCandidates({ names: null, endpoints }, resources),
+          /lists no models: name one/,
+        );
+      });
+    } finally {
+      await fake.stop();
+    }
+  }
 });
