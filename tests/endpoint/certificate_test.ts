@@ -57,6 +57,14 @@ Deno.test("an endpoint with a certificate of the user's own authority works with
     const trace = await requestFrom(baseUrl, { DENO_CERT: authority });
     assert.deepEqual(trace, { status: "ok", reason: null, content: "Hi" });
   });
+  await t.step({
+    name: "trusted by the system",
+    ignore: Deno.build.os !== "linux", // elsewhere no variable names the system's certificates
+    async fn() {
+      const trace = await requestFrom(baseUrl, { DENO_TLS_CA_STORE: "system", SSL_CERT_FILE: authority });
+      assert.equal(trace.status, "ok", trace.reason);
+    },
+  });
   await t.step("not trusted: the message says what to set", async () => {
     const trace = await requestFrom(baseUrl, { DENO_TLS_CA_STORE: "mozilla" });
     assert.equal(trace.status, "failed");

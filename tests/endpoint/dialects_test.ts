@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { metricOf } from "../../lib/bench/metrics.ts";
 import { toRequestRecord } from "../../lib/bench/record_request.ts";
 import { AnswerError, AnswerReader } from "../../lib/endpoint/answer_reader.ts";
+import { ResponseParser } from "../../lib/endpoint/http1.ts";
 import { askFake } from "./helpers.ts";
 
 /** Choices by index. */
@@ -280,4 +281,18 @@ Deno.test("reasoning that is counted but not streamed gives no time per token", 
 Deno.test("two equal Transfer-Encoding lines are one", async () => {
   const trace = await askFake({ repeatTransferEncoding: true });
   assert.equal(trace.status, "ok", trace.reason ?? "");
+});
+
+Deno.test("chunked once, however often it is said; another coding is refused", () => {
+  const answer = (...lines: string[]) => {
+    const parser = new ResponseParser();
+    const head = ["HTTP/1.1 200 OK", ...lines].join("\r\n");
+    const body = parser.feed(encoder.encode(`${head}\r\n\r\n2\r\nok\r\n0\r\n\r\n`));
+    return parser.done && new TextDecoder().decode(body);
+  };
+  const chunked = "Transfer-Encoding: chunked";
+  assert.equal(answer(chunked, "transfer-encoding: Chunked"), "ok");
+  assert.equal(answer(chunked, chunked, chunked), "ok");
+  assert.equal(answer("Transfer-Encoding: chunked , chunked"), "ok");
+  assert.throws(() => answer("Transfer-Encoding: gzip", chunked), /unknown transfer encoding/);
 });

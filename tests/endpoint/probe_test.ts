@@ -222,3 +222,48 @@ Deno.test("probe: a system message is refused in many words", async () => {
     assert.equal(requests, 2, message);
   }
 });
+
+Deno.test("probe: a temperature of 0 is refused in many words, or in none", async () => {
+  for (
+    const [status, message, requests] of [
+      [422, "temperature must be > 0", 2],
+      [400, "Unsupported value: 'temperature' does not support 0 with this model", 2],
+      [422, "Input should be greater than 0 [loc: body.Temperature]", 2],
+      [400, "bad request", 5],
+    ] as const
+  ) {
+    let sent = 0;
+    const respond = async (_: unknown, init?: RequestInit) => {
+      sent++;
+      const { temperature } = await new Response(init?.body).json();
+      return temperature === 0
+        ? Response.json({ error: { message } }, { status })
+        : Response.json({ choices: [{ message: { content: "one" } }] });
+    };
+    const found = await probe({ name: "stub", baseUrl: "http://127.0.0.1:1/v1" }, "m", {
+      clock,
+      post: postOverFetch({ clock, fetch: respond }),
+      timeoutMs: 1000,
+    });
+    assert.ok(found.ok && found.abilities.leaveOut.join() === "temperature", message);
+    assert.equal(sent, requests, message);
+  }
+});
+
+Deno.test("probe: 503 is waited for, whatever its body: JSON, a page, nothing", async () => {
+  for (const body of ['{"status":"loading model"}', "<html>Service Unavailable</html>", ""]) {
+    let sent = 0;
+    const respond = () =>
+      Promise.resolve(
+        ++sent < 3
+          ? new Response(body, { status: 503, headers: { "retry-after": "30" } })
+          : Response.json({ choices: [{ message: { content: "one" } }] }),
+      );
+    const found = await probe({ name: "stub", baseUrl: "http://127.0.0.1:1/v1" }, "m", {
+      clock,
+      post: postOverFetch({ clock, fetch: respond }),
+      timeoutMs: 5000,
+    });
+    assert.ok(found.ok && (found.loadingMs ?? 0) >= 400, body);
+  }
+});

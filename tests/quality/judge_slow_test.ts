@@ -6,6 +6,7 @@ import { loadPromptSet } from "../../lib/prompts/prompts.ts";
 import { Judge } from "../../lib/quality/judge.ts";
 import { tryJudge } from "../../lib/quality/judge_trial.ts";
 import { rubrics } from "../../lib/quality/rubric.ts";
+import { startFake } from "../fake_endpoint.ts";
 import { openJudge } from "../../scripts/quality/run_judge.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -36,3 +37,30 @@ for (const name of ["smollm2-135m-instruct", "gemma-3-270m"]) {
     }
   });
 }
+
+Deno.test("of several endpoints the judge's is asked; where it refuses system messages, they are folded", async () => {
+  for (const systemMessage of ["refuse", "refuse with 500", "drop"] as const) {
+    const one = startFake({ models: { m: {} } });
+    const two = startFake({ models: { m: { systemMessage, words: ["{}"] } } });
+    const model = await openJudge("m@two", await shortAnchors(), {
+      endpoint: [`one=${one.baseUrl}`, `two=${two.baseUrl}`],
+      registry: join(root, "models.json"),
+      timeout: 10,
+      replyTokens: 64,
+    });
+    try {
+      const messages = [
+        { role: "system" as const, content: "Be strict." },
+        { role: "user" as const, content: "Rate it." },
+      ];
+      assert.equal(await model.ask(messages, { name: "reply", schema: { type: "object" } }), "{}");
+      assert.equal(model.id, "m@two");
+      const sent = Object(two.log.at(-1)?.body).messages;
+      assert.deepEqual(sent, [{ role: "user", content: "Be strict.\n\nRate it." }]);
+      assert.equal(one.log.length, 0);
+    } finally {
+      await model.close();
+      await Promise.all([one.stop(), two.stop()]);
+    }
+  }
+});
