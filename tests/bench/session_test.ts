@@ -262,3 +262,27 @@ Deno.test("a model that is named is asked at a service whose list is missing, nu
     }
   }
 });
+
+Deno.test("where system messages are refused or dropped, a cold prefix opens the user message", async () => {
+  for (const systemMessage of ["use", "refuse", "refuse with 500", "drop"] as const) {
+    const fake = startFake({ models: { m: { systemMessage, tokens: 3 } } });
+    try {
+      await withService({}, async (resources, out) => {
+        const cold = { ...plan, prefix: "cold" as const };
+        const { prompts: [first, ...others], ...set } = plan.prompts;
+        assert.ok(first !== undefined);
+        const messages = [{ role: "system" as const, content: "Be brief." }, ...first.messages];
+        const prompts = { ...set, prompts: [{ ...first, messages }, ...others] };
+        const request = { names: ["m"], endpoints: [fake.baseUrl], plan: { ...cold, prompts } };
+        await runSession(request, resources, place(out));
+        const openings = fake.log.slice(-2).map(({ body }) => Object(body).messages[0]);
+        const role = systemMessage === "use" ? "system" : "user";
+        assert.deepEqual(openings.map((one) => one.role), [role, role], systemMessage);
+        assert.ok(openings.every(({ content }) => !content.startsWith("Be brief.")), "a nonce comes first");
+        assert.notEqual(openings[0].content, openings[1].content);
+      });
+    } finally {
+      await fake.stop();
+    }
+  }
+});
