@@ -4,14 +4,15 @@
 // *About 12 minutes.* Which models could run here, which can run right now, and why the others can't. This notebook
 // downloads nothing.
 //
-// How to use it: read the question, guess, then run the cell with Shift+Enter. Two things the kernel does not tell you:
+// How to use it: read the question, guess, then run the cell with Shift+Enter. A line that ends in `knob` is for you to
+// change; then run its cell and those below it again. Two things the kernel does not tell you:
 //
 // - **A cell with a syntax error shows nothing at all.** If a cell that you changed stays silent, look for a missing
 //   bracket or quote. (`deno fmt` or `deno check` on the `.ts` twin of this notebook names the line.)
 // - **The kernel reads changed files in `lib/` only after Kernel → Restart.**
 
 // %%
-import { fit, models, show } from "podium";
+import { checkGuess, fit, models, show } from "podium";
 
 const catalogue = await models();
 catalogue;
@@ -44,7 +45,11 @@ catalogue.table();
 // weights, the context's keys and values, and the engine itself.
 
 // %%
+const guess = 20; // your prediction: how many of the models can run here now
 catalogue.fit();
+
+// %%
+checkGuess(guess, catalogue.models.filter(({ fit }) => fit.ok).length, "models");
 
 // %% [markdown]
 // ## Pretend that 4 GB are free
@@ -56,7 +61,9 @@ catalogue.fit();
 // here. The brackets hold 90 % of such predictions. While nothing was measured on this machine, they are very wide.
 
 // %%
-const laptop = await fit(null, { ramGb: 4 });
+const freeGb = 4; // knob: the free memory in GB; try that of your phone, or of a server
+const secondsToMeasure = 5; // knob: how long the models that are here are measured below
+const laptop = await fit(null, { ramGb: freeGb });
 laptop;
 
 // %% [markdown]
@@ -69,7 +76,7 @@ laptop;
 // time beside what the *other* models alone predicted for it.
 
 // %%
-const probed = await fit(null, { probe: true, ramGb: 4 });
+const probed = await fit(null, { probe: secondsToMeasure, ramGb: freeGb });
 probed.measured();
 
 // %% [markdown]

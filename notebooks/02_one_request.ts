@@ -5,12 +5,13 @@
 // token (TTFT), from token to token (ITL, and its mean TPOT), and until the last one (E2E latency). Then you make the
 // prompt cache visible, which quietly decides most quick benchmarks.
 //
-// Run the cells in order with Shift+Enter; guess the answer to each question first. **A cell with a syntax error shows
+// Run the cells in order with Shift+Enter; guess the answer to each question first. A line that ends in `knob` is for you
+// to change; then run its cell and those below it again. **A cell with a syntax error shows
 // nothing at all**: then look for a bracket or a quote.
 
 // %%
 import OpenAI from "openai";
-import { serve, show } from "podium";
+import { checkGuess, serve, show } from "podium";
 
 const model = await serve();
 model;
@@ -34,7 +35,8 @@ hello.choices[0]?.message.content;
 // **Question.** An answer of 40 tokens: which takes longer, the wait for the first of them, or all the others?
 
 // %%
-const first = await model.ask("Why is the sky blue?", { maxTokens: 40 });
+const answerTokens = 40; // knob: where the answer is cut
+const first = await model.ask("Why is the sky blue?", { maxTokens: answerTokens });
 first;
 
 // %%
@@ -84,7 +86,8 @@ byLength.rates();
 // nothing of them before.
 
 // %%
-const long = prompt(12);
+const guess = 5; // your prediction: how many times sooner the first token comes the second time
+const long = prompt(12); // knob: sentences in the prompt; try 1, then 30
 const same = await model.askEach(
   { "same, time 1": long, "same, time 2": long, "same, time 3": long },
   { maxTokens: 16, prefix: "as is" },
@@ -92,8 +95,14 @@ const same = await model.askEach(
 const fresh = await model.askEach({ "new, time 1": long, "new, time 2": long, "new, time 3": long }, {
   maxTokens: 16,
 });
+
+// %%
 const requests = same.and(fresh);
 requests.table();
+
+// %%
+const [once = NaN, again = NaN] = same.requests.map(({ record }) => record.chunk_ms[0] ?? NaN);
+checkGuess(guess, once / again, "times");
 
 // %% [markdown]
 // A benchmark that repeats one prompt measures the first row once and the second row ever after. Both are real: the first

@@ -4,7 +4,8 @@
 // *About 20 minutes.* Two models, and one of them entered twice. You see whole distributions instead of averages, find
 // out why three rounds are not enough, and learn how small a difference this very machine can show.
 //
-// Run the cells in order with Shift+Enter; guess the answer to each question first. The Stop button (■) ends a
+// Run the cells in order with Shift+Enter; guess the answer to each question first. A line that ends in `knob` is for you
+// to change; then run its cell and those below it again. The Stop button (■) ends a
 // measurement early and keeps what it has. **A cell with a syntax error shows nothing at all**: then look for a bracket
 // or a quote.
 
@@ -18,18 +19,24 @@
 // **Question.** The first two rows are the same file on the same machine. Which of them will be faster, and by how much?
 
 // %%
-import { bench } from "podium";
+import { bench, checkGuess } from "podium";
 
+const guess = 0; // your prediction: by how many per cent the means of the twins differ
 const run = await bench(null, {
   job: "ten",
   most: 2,
   control: true,
-  rounds: 3,
+  rounds: 3, // knob: passes over the ten prompts
   warmup: 1,
-  maxTokens: 48,
-  seed: 3,
+  maxTokens: 48, // knob: where answers are cut
+  seed: 3, // knob: the order of prompts and models
 });
 run.table();
+
+// %%
+const mean = (id = "") => run.values(id).reduce((sum, one, _, { length }) => sum + one / length, 0);
+const [model, twin] = run.candidates;
+checkGuess(guess, 100 * Math.abs(mean(twin) / mean(model) - 1), "%");
 
 // %% [markdown]
 // ## What three rounds would have told you

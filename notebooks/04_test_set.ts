@@ -5,15 +5,16 @@
 // they are yours: you collect them, write down what you expect, let the models answer, read what went wrong, and find
 // out what your checks don't see. At the end you have a job file of your own.
 //
-// Run the cells in order with Shift+Enter; guess the answer to each question first. The Stop button (■) ends a
+// Run the cells in order with Shift+Enter; guess the answer to each question first. A line that ends in `knob` is for you
+// to change; then run its cell and those below it again. The Stop button (■) ends a
 // measurement early and keeps what it has. **A cell with a syntax error shows nothing at all**: then look for a bracket
 // or a quote.
 
 // %%
-import { job, quality, show } from "podium";
+import { checkGuess, job, quality, show } from "podium";
 import { passRate } from "podium/lib/quality/pass_rate.ts";
 
-const tickets = await job("classify", { first: 20 });
+const tickets = await job("classify", { first: 20 }); // knob: how many of the forty tickets
 tickets;
 
 // %% [markdown]
@@ -38,8 +39,14 @@ tickets.list();
 // **Question.** Four teams: how many of twenty would a model get that always says the same one?
 
 // %%
-const run = await quality(null, { most: 2, job: tickets, maxTokens: 16, seed: 4 });
+const guess = 10; // your prediction: how many tickets the better model gets right
+const maxTokens = 16; // knob: where answers are cut; try 4 and 48
+const run = await quality(null, { most: 2, job: tickets, maxTokens, seed: 4 });
 run.task();
+
+// %%
+const passed = run.quality.candidates.map(({ pass_rate }) => pass_rate.passed);
+checkGuess(guess, Math.max(...passed), "tickets");
 
 // %% [markdown]
 // The last row is that constant answer. A model that is not above it has learnt nothing about your tickets, however well

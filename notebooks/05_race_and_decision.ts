@@ -5,12 +5,13 @@
 // constraints, a quality floor, a race that stops when the evidence decides, and a decision that you can show to somebody
 // else, even if it is "none of them".
 //
-// Run the cells in order with Shift+Enter; guess the answer to each question first. The Stop button (■) ends a
+// Run the cells in order with Shift+Enter; guess the answer to each question first. A line that ends in `knob` is for you
+// to change; then run its cell and those below it again. The Stop button (■) ends a
 // measurement early and keeps what it has. **A cell with a syntax error shows nothing at all**: then look for a bracket
 // or a quote.
 
 // %%
-import { candidates, decide, job, quality, race } from "podium";
+import { candidates, checkGuess, decide, job, quality, race } from "podium";
 import { peeking, raceCosts } from "podium/notebooks/simulations.ts";
 
 const notes = await job("meeting_notes", { first: 12 });
@@ -46,7 +47,7 @@ const answers = await quality(allowed, { job: notes, maxTokens: 128, seed: 5 });
 answers.scores();
 
 // %%
-const floor = { ...wanted, minPassRate: 0.5 };
+const floor = { ...wanted, minPassRate: 0.5 }; // knob: the share of notes that must pass; choose before you look
 const gate = await decide({ quality: answers, constraints: floor });
 gate.gate();
 
@@ -80,15 +81,20 @@ peeking({ looks: 50 });
 // **Question.** Two threads or one: which wins, and after how many blocks will that be sure?
 
 // %% figures=1
+const guess = "tie"; // your prediction: "winner", "tie" or "undecided"
 const result = await race(allowed, {
   job: notes,
   scope: "these cases",
   gate,
   maxTokens: 96,
-  budget: 120,
+  epsilon: 0.1, // knob: the relative difference that does not matter
+  budget: 120, // knob: the most requests
   seed: 5,
 });
 result;
+
+// %%
+checkGuess(guess, result.verdict);
 
 // %% [markdown]
 // The verdict is derived from the records, so the records give it again.

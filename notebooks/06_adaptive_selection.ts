@@ -5,12 +5,13 @@
 // learns from the results. You see what it believes, how it leaves a model that degrades, what learning costs, and when
 // it is better not to learn at all.
 //
-// Run the cells in order with Shift+Enter; guess the answer to each question first. The Stop button (■) ends a
+// Run the cells in order with Shift+Enter; guess the answer to each question first. A line that ends in `knob` is for you
+// to change; then run its cell and those below it again. The Stop button (■) ends a
 // measurement early and keeps what it has. **A cell with a syntax error shows nothing at all**: then look for a bracket
 // or a quote.
 
 // %%
-import { job, quality, show } from "podium";
+import { checkGuess, job, quality, show } from "podium";
 import * as simulations from "podium/notebooks/simulations.ts";
 
 const prompts = await job("four_kinds", { first: 24 });
@@ -57,7 +58,8 @@ evidence.audit();
 // **Question.** Which of the two bands will be narrower in the end, and why?
 
 // %% figures=1
-const calm = simulations.replay(evidence, { requests: 300, title: "What the router believes of each model" });
+const requests = 300; // knob: how long the router learns
+const calm = simulations.replay(evidence, { requests, title: "What the router believes of each model" });
 calm;
 
 // %% [markdown]
@@ -72,10 +74,17 @@ calm;
 // **Question.** After how many requests will each of them have left the sick model?
 
 // %% figures=2
-const fault = { model: calm.favourite, from: 600 };
+const guess = 100; // your prediction: how many of the last 600 requests the forgetful router sends to the sick model
+const discount = 0.98; // knob: what an observation keeps of its weight at each new one; 1 forgets nothing
+const fault = { model: calm.favourite, from: 600 }; // knob: the request from which the model is sick
 const sick = (title: string, discount: number | null) =>
   simulations.replay(evidence, { requests: 1200, discount, fault, title });
-await show(sick("Nothing is forgotten", null), sick("Old evidence is discounted", 0.98));
+const forgetful = sick("Old evidence is discounted", discount);
+await show(sick("Nothing is forgotten", null), forgetful);
+
+// %%
+const sent = forgetful.replayed.taken.slice(fault.from).filter((one) => one === fault.model).length;
+checkGuess(guess, sent, "requests");
 
 // %% [markdown]
 // How far ahead the favourite was decides. The router soon changes between models that are close, even when it forgets

@@ -4,12 +4,13 @@
 // *About 20 minutes.* Two models, three wordings of one question, with and without a grammar that holds the answer to its
 // form. Which of these decides more: the model, or how you ask it?
 //
-// Run the cells in order with Shift+Enter; guess the answer to each question first. The Stop button (■) ends a
+// Run the cells in order with Shift+Enter; guess the answer to each question first. A line that ends in `knob` is for you
+// to change; then run its cell and those below it again. The Stop button (■) ends a
 // measurement early and keeps what it has. **A cell with a syntax error shows nothing at all**: then look for a bracket
 // or a quote.
 
 // %%
-import { job, quality, show } from "podium";
+import { checkGuess, job, quality, show } from "podium";
 import { scoreDifference } from "podium/lib/stats/paired_difference.ts";
 
 const tickets = await job("classify", { first: 20 });
@@ -26,11 +27,12 @@ tickets.example();
 // suits which?
 
 // %%
-const models = ["smollm2-135m-instruct", "gemma-3-270m"];
-const wordings = ["", ":wording=system", ":wording=examples"];
+const models = ["smollm2-135m-instruct", "gemma-3-270m"]; // knob: the models
+const wordings = ["", ":wording=system", ":wording=examples"]; // knob: the wordings
+const maxTokens = 16; // knob: where answers are cut
 const run = await quality(
   models.flatMap((model) => wordings.map((wording) => model + wording)),
-  { job: tickets, maxTokens: 16, seed: 4 },
+  { job: tickets, maxTokens, seed: 4 },
 );
 run.task();
 
@@ -69,11 +71,16 @@ await show(
 // **Question.** What will `format=schema` change: how many answers can be *read*, how many are *right*, or both?
 
 // %%
+const guess = 6; // your prediction: tickets that the best constrained row gets right
 const formats = await quality(
   models.flatMap((model) => [`${model}:format=free`, `${model}:format=schema`]),
-  { job: tickets, maxTokens: 16, seed: 4 },
+  { job: tickets, maxTokens, seed: 4 },
 );
 formats.task();
+
+// %%
+const constrained = formats.quality.candidates.filter(({ id }) => id.endsWith("format=schema"));
+checkGuess(guess, Math.max(...constrained.map(({ pass_rate }) => pass_rate.passed)), "tickets");
 
 // %% [markdown]
 // A grammar makes every answer readable; it knows nothing of what is right. It picks, among the answers that are allowed,

@@ -5,16 +5,17 @@
 // about what it has read. Fewer bits take less memory. What do they take away? Here you see how far a model's predictions
 // move on a text of your own, where they move most, and whether its answers suffer.
 //
-// Run the cells in order with Shift+Enter; guess the answer to each question first. The Stop button (■) ends a
+// Run the cells in order with Shift+Enter; guess the answer to each question first. A line that ends in `knob` is for you
+// to change; then run its cell and those below it again. The Stop button (■) ends a
 // measurement early and keeps what it has. **A cell with a syntax error shows nothing at all**: then look for a bracket
 // or a quote.
 
 // %%
-import { fidelity, job } from "podium";
+import { checkGuess, fidelity, job } from "podium";
 
 // Your own text: { text: "letters.txt", tokens: 3072 }. It takes 800 words at least; without one, Podium's own is read.
-const reading = { tokens: 3072 };
-const cases = await job("four_kinds", { first: 24 });
+const reading = { tokens: 3072 }; // knob: how much is read
+const cases = await job("four_kinds", { first: 24 }); // knob: the cases that are answered below
 cases;
 
 // %% [markdown]
@@ -27,8 +28,12 @@ cases;
 // **Question.** At how many of a hundred tokens will both hold the same token for the likeliest?
 
 // %%
+const guess = 99; // your prediction: of a hundred tokens, how many have the same likeliest token
 const eight = await fidelity("smollm2-135m", "smollm2-135m:kv=q8_0", reading);
 eight;
+
+// %%
+checkGuess(guess, 100 * (eight.report.text.same_top.value ?? 0), "%");
 
 // %% [markdown]
 // The interval is about texts like this one: its unit is a block of 512 tokens, since neighbouring tokens are easy or hard

@@ -13,6 +13,7 @@
 // - It gives stars for speed, and states memory savings that it never measured. Here nothing gets stars, and memory is
 //   shown where it was measured.
 //
+// *About 10 minutes.* A line that ends in `knob` is for you to change; then run its cell and those below it again.
 // **A cell with a syntax error shows nothing at all.** Stop (■) ends a measurement early and keeps what it has.
 
 // %% [markdown]
@@ -22,7 +23,7 @@
 // Without a service, Podium's own engine runs two small models: nothing else has to be started.
 
 // %%
-import { bench, candidates, show } from "podium";
+import { bench, candidates, checkGuess, show } from "podium";
 
 const setting = (name: string, otherwise: string) => Deno.env.get(name)?.trim() || otherwise;
 const asked = setting("BENCH_MODELS", "").split(",").map((name) => name.trim()).filter((name) => name !== "");
@@ -38,9 +39,9 @@ found.serviceTable();
 // %%
 const names = asked.length === 0 ? found.ids : asked;
 const settings = {
-  rounds: Number(setting("BENCH_ROUNDS", "3")),
-  prompt: setting("BENCH_PROMPT", "Explain retrieval augmented generation briefly."),
-  maxTokens: Number(setting("BENCH_MAX_TOKENS", "120")),
+  rounds: Number(setting("BENCH_ROUNDS", "3")), // knob: requests per model
+  prompt: setting("BENCH_PROMPT", "Explain retrieval augmented generation briefly."), // knob: another question
+  maxTokens: Number(setting("BENCH_MAX_TOKENS", "120")), // knob: where answers are cut
   temperature: Number(setting("BENCH_TEMPERATURE", "0.2")),
 };
 ({ models: names, ...settings });
@@ -48,9 +49,11 @@ const settings = {
 // %% [markdown]
 // ## Benchmark
 //
-// **Question.** Three rounds each: what will the p95 be worth?
+// **Question.** Three rounds each: what will the p95 be worth? And how many tokens does the first model write per second?
+// People read about seven.
 
 // %%
+const guess = 30; // your prediction: output tokens per second of the first model
 const run = await bench(found, { ...settings, warmup: 1 });
 
 // %% [markdown]
@@ -58,6 +61,9 @@ const run = await bench(found, { ...settings, warmup: 1 });
 
 // %%
 run.workshop(names);
+
+// %%
+checkGuess(guess, run.workshopRows(names)[0]?.tokens_per_sec_avg ?? null, "tokens/s");
 
 // %%
 run.resources();

@@ -9,6 +9,9 @@
  *   deno task notebooks:sync               writes each .ipynb anew from its .ts form
  *   deno task test:notebooks               runs every notebook with the real kernel and checks what it shows
  *   deno task test:notebooks 03 --full     one notebook, in full length
+ *   deno task notebook export              runs the notebooks in full length and keeps text, tables and figures as
+ *                                          Markdown in docs/lessons/
+ *   deno task notebook export --check      whether these agree with the notebooks of today
  */
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -17,6 +20,7 @@ import type { Jupyter } from "./notebook/jupyter.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const notebooks = join(root, "notebooks");
+const lessons = join(root, "docs", "lessons");
 /** What `podium init` makes in a person's own folder. */
 const own = "notebooks";
 
@@ -55,6 +59,15 @@ await runCli(async () => {
     .option("--timeout <seconds>", "time limit per cell", wholeNumber(1), 300)
     .action(async (names: string[], options: TestOptions) => {
       code = await test(names, options);
+    });
+  program.command("export").exitOverride().description(
+    "run notebooks in full length and write what they show to docs/lessons",
+  )
+    .argument("[names...]", "the starts of notebooks' names; without any, all notebooks")
+    .option("--check", "run nothing; exit with 1 if docs/lessons is not what the notebooks say today")
+    .option("--timeout <seconds>", "time limit per cell", wholeNumber(1), 600)
+    .action(async (names: string[], options: TestOptions & { readonly check?: boolean }) => {
+      code = options.check === true ? await checkLessons() : await exportLessons(names, options);
     });
   await program.parseAsync(Deno.args, { from: "user" });
   return code;
@@ -118,6 +131,36 @@ async function test(starts: readonly string[], options: TestOptions): Promise<nu
   if (starts.length === 0) await report.test("the test itself", () => checkTheTest(jupyter, options));
   for (const name of names) await report.test(name, () => execute(jupyter, notebooks, name, options));
   return report.finish();
+}
+
+/** Runs notebooks in full length; one with a fault leaves its recorded lesson as it is. */
+async function exportLessons(starts: readonly string[], options: TestOptions): Promise<number> {
+  const { findNotebooks, parsePercent } = await import("./notebook/files.ts");
+  const { FaultReport } = await import("./notebook/judge.ts");
+  const { prepareJupyter } = await import("./notebook/jupyter.ts");
+  const { lessonOf, writeLesson } = await import("./notebook/lessons.ts");
+  const names = await findNotebooks(notebooks, starts);
+  const jupyter = await prepareJupyter(root, console.error);
+  const report = new FaultReport();
+  for (const name of names) {
+    await report.test(name, async () => {
+      const cells = parsePercent(await Deno.readTextFile(join(notebooks, `${name}.ts`)), name);
+      const faults = await execute(jupyter, notebooks, name, { ...options, full: true });
+      if (faults.length > 0) return faults;
+      const executed = await Deno.readTextFile(join(root, ".venv", "executed", `${name}.ipynb`));
+      await writeLesson(lessons, name, lessonOf(name, cells, JSON.parse(executed)));
+      return [];
+    });
+  }
+  return Math.max(report.finish(), await checkLessons());
+}
+
+async function checkLessons(): Promise<number> {
+  const { lessonFaults } = await import("./notebook/lessons.ts");
+  const faults = await lessonFaults(notebooks, lessons);
+  for (const fault of faults) console.error(fault);
+  if (faults.length === 0) console.error("docs/lessons agrees with the notebooks.");
+  return faults.length === 0 ? 0 : 1;
 }
 
 /** Runs one notebook and returns its faults. The executed notebook stays in .venv/executed. */

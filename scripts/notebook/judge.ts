@@ -13,7 +13,8 @@ const output = z.object({
   ename: z.string().optional(),
   evalue: z.string().optional(),
 });
-type Output = z.infer<typeof output>;
+/** One output of a cell, as nbformat keeps it. */
+export type Output = z.infer<typeof output>;
 const executed = z.object({
   cells: z.array(z.object({
     cell_type: z.string(),
@@ -24,9 +25,17 @@ const executed = z.object({
       figures: z.number().optional(),
       quiet: z.boolean().optional(),
       late_outputs: z.number().optional(),
+      execution: z.record(z.string(), z.string()).optional(),
     }),
   })),
 });
+
+/**
+ * Reads an executed notebook.
+ *
+ * @throws {z.ZodError} for a document that is no notebook.
+ */
+export const readExecuted = (document: unknown): z.infer<typeof executed> => executed.parse(document);
 
 /**
  * One line for each fault; an empty list is a notebook in good order.
@@ -37,7 +46,7 @@ const executed = z.object({
  * @throws {z.ZodError} for a document that is no notebook.
  */
 export function judgeExecuted(document: unknown): string[] {
-  const { cells } = executed.parse(document);
+  const { cells } = readExecuted(document);
   const faults: string[] = [];
   let expected = 1;
   for (const [index, cell] of cells.entries()) {
