@@ -95,8 +95,6 @@ const same = await model.askEach(
 const fresh = await model.askEach({ "new, time 1": long, "new, time 2": long, "new, time 3": long }, {
   maxTokens: 16,
 });
-
-// %%
 const requests = same.and(fresh);
 requests.table();
 

@@ -128,7 +128,10 @@ async function test(starts: readonly string[], options: TestOptions): Promise<nu
   const names = await findNotebooks(notebooks, starts);
   const jupyter = await prepareJupyter(root, console.error);
   const report = new FaultReport();
-  if (starts.length === 0) await report.test("the test itself", () => checkTheTest(jupyter, options));
+  if (starts.length === 0) {
+    await report.test("the test itself", () => checkTheTest(jupyter, options));
+    await report.test("the kernel's protocol, as an editor speaks it", () => speakProtocol(jupyter));
+  }
   for (const name of names) await report.test(name, () => execute(jupyter, notebooks, name, options));
   return report.finish();
 }
@@ -184,6 +187,17 @@ async function execute(
   const code = await runUntilDone({ ...jupyter, env }, args);
   if (code !== 0) return [`the kernel's client ended with exit code ${code}`];
   return judgeExecuted(JSON.parse(await Deno.readTextFile(result)));
+}
+
+/** Starts the kernel by its connection file and drives it over ZeroMQ; returns what an editor could not work with. */
+async function speakProtocol({ python, env }: Jupyter): Promise<string[]> {
+  const program = join(root, "tests", "notebooks", "protocol.py");
+  const { code, stdout } = await new Deno.Command(python, { args: [program, notebooks], env, stdin: "null" })
+    .output();
+  const faults = new TextDecoder().decode(stdout).split("\n").map((line) => line.trim()).filter((line) =>
+    line !== ""
+  );
+  return code === 0 || faults.length > 0 ? faults : [`the client ended with exit code ${code}`];
 }
 
 /** A test that can't fail proves nothing: it must notice each fault of a faulty notebook. */

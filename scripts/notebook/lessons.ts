@@ -1,3 +1,4 @@
+/// <reference lib="dom" />
 /**
  * Executed notebooks as Markdown with figures beside it, in docs/lessons/, which a repository's pages show to people who
  * run nothing. The text and the code are those of the notebook's source; what its cells showed stands between two

@@ -35,3 +35,19 @@ Deno.test("no notebook builds a table, or knows of its own test", async () => {
     }
   }
 });
+
+Deno.test("a lesson has two or three knobs, and checks at least one prediction", async () => {
+  for (const name of await notebookNames(folder)) {
+    const code = (await cellsOf(name)).map(({ source }) => source).join("\n");
+    const knobs = [...code.matchAll(/\/\/ knob: \S/g)].length;
+    assert.ok(knobs === 2 || knobs === 3, `${name} has ${knobs} knobs`);
+    assert.match(code, /^const guess = .*; \/\/ your prediction: \S/m, name);
+    assert.match(code, /^checkGuess\(guess, /m, name);
+  }
+});
+
+Deno.test("a lesson says how long it takes", async () => {
+  for (const name of await notebookNames(folder)) {
+    assert.match(await Deno.readTextFile(join(folder, `${name}.ts`)), /\*About \d\d minutes\.\*/, name);
+  }
+});
