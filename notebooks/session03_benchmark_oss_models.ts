@@ -1,7 +1,9 @@
 // %% [markdown]
 // # Session 3 · Benchmark open-source models
 //
-// The twin of the workshop's notebook `session03_benchmark_oss_models`: the same steps, variables and fields, on Deno.
+// *About 10 minutes.* The workshop's notebook, corrected: the same steps, variables and fields as its
+// `session03_benchmark_oss_models`, on Deno.
+//
 // What the original got wrong, and what changed:
 //
 // - It counts prompt tokens as speed. Here `tokens_per_sec_avg` is generated tokens alone, so it is lower.
@@ -13,7 +15,7 @@
 // - It gives stars for speed, and states memory savings that it never measured. Here nothing gets stars, and memory is
 //   shown where it was measured.
 //
-// *About 10 minutes.* A line that ends in `knob` is for you to change; then run its cell and those below it again.
+// A line that ends in `knob` is for you to change; then run its cell and those below it again.
 // **A cell with a syntax error shows nothing at all.** Stop (■) ends a measurement early and keeps what it has.
 
 // %% [markdown]

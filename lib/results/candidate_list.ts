@@ -65,7 +65,7 @@ export class CandidateList extends Result {
           "models listed": models.length,
           problem: problem ?? "",
         })),
-      "Services that answered /v1/models. To start Foundry Local: foundry service start, then foundry model run phi-4-mini.",
+      "Services that answered /v1/models. To start Foundry Local: foundry server start (up to 0.8: foundry service start); to get a model: foundry model download phi-4-mini.",
     );
   }
 

@@ -61,18 +61,23 @@ async function cellsIn(path: string): Promise<string | null> {
 }
 
 async function startLine(notebooks: string, name: string): Promise<string> {
-  const text = await Deno.readTextFile(join(notebooks, `${name}.ts`));
-  const title = /^\/\/ # (.*)$/m.exec(text)?.[1] ?? name;
-  return `- [${title}](${name}.ipynb)`;
+  const text = (await Deno.readTextFile(join(notebooks, `${name}.ts`))).replaceAll(/\n\/\/ ?/g, "\n");
+  const title = /^# (.*)$/m.exec(text)?.[1] ?? name;
+  const [, minutes = "", about = ""] = /\*About (\d+) minutes\.\*\s+([^]*?[.?!])(?:\s|$)/.exec(text) ?? [];
+  return `| [${title}](${name}.ipynb) | ${minutes} | ${about.replaceAll("\n", " ")} |`;
 }
 
 const startPage = (lines: readonly string[]) =>
   `# Start here
 
-Open a notebook and run its cells with Shift+Enter. Each takes 10 to 20 minutes.
+Open a lesson with a double click and run its cells with Shift+Enter, from top to bottom. Each lesson stands alone;
+if you have half an hour, take 02 and 03, and for a decision 04 and 05.
 
+| lesson, in this order | minutes | what it is about |
+| --- | --: | --- |
 ${lines.join("\n")}
 
-These are your own copies: change what you like. \`deno task notebook reset 03\` in a terminal brings notebook 03 back as it
-was; without a number it resets all of them. Runs are kept in \`reports/\`.
+A line that ends in \`knob\` is for you to change. These are your own copies: change what you like.
+\`deno task notebook reset 03\` in a terminal brings notebook 03 back as it was; without a number it resets all of them.
+Runs are kept in \`reports/\`.
 `;
