@@ -1,7 +1,7 @@
 // %% [markdown]
 // # 03 · A fair benchmark
 //
-// *About 20 minutes.* Two models, and one of them entered twice. You see whole distributions instead of averages, find
+// *About 20 minutes.* How to compare two models fairly: one of them takes part twice. You see whole distributions, find
 // out why three rounds are not enough, and learn how small a difference this very machine can show.
 //
 // Run the cells in order with Shift+Enter; guess the answer to each question first. A line that ends in `knob` is for you

@@ -1,7 +1,7 @@
 // %% [markdown]
 // # 04 · A test set of your own
 //
-// *About 20 minutes.* Whether a model is good enough for *your* work no leaderboard knows. Twenty cases tell you more, if
+// *About 20 minutes.* Is a model good enough for *your* work? No leaderboard knows. Twenty cases tell you more, if
 // they are yours: you collect them, write down what you expect, let the models answer, read what went wrong, and find
 // out what your checks don't see. At the end you have a job file of your own.
 //

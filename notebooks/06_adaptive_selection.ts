@@ -1,9 +1,9 @@
 // %% [markdown]
 // # 06 · Adaptive selection while serving
 //
-// *About 20 minutes.* A choice made on Monday may be wrong on Friday. Here a router chooses a model for each request and
-// learns from the results. You see what it believes, how it leaves a model that degrades, what learning costs, and when
-// it is better not to learn at all.
+// *About 20 minutes.* When does it pay to choose the model anew for each request? A choice made on Monday may be wrong on
+// Friday. Here a router chooses a model for each request and learns from the results. You see what it believes, how it
+// leaves a model that degrades, what learning costs, and when it is better not to learn at all.
 //
 // Run the cells in order with Shift+Enter; guess the answer to each question first. A line that ends in `knob` is for you
 // to change; then run its cell and those below it again. The Stop button (■) ends a

@@ -1,9 +1,9 @@
 // %% [markdown]
 // # 08 · What quantisation changes
 //
-// *About 15 minutes.* A model's weights can be stored in 16, 8 or 4 bits, and so can its KV cache, the notes that it keeps
-// about what it has read. Fewer bits take less memory. What do they take away? Here you see how far a model's predictions
-// move on a text of your own, where they move most, and whether its answers suffer.
+// *About 15 minutes.* What does quantisation take away, besides memory? A model's weights can be stored in 16, 8 or 4
+// bits, and so can its KV cache, the notes that it keeps about what it has read. Here you see how far a model's
+// predictions move on a text of your own, where they move most, and whether its answers suffer.
 //
 // Run the cells in order with Shift+Enter; guess the answer to each question first. A line that ends in `knob` is for you
 // to change; then run its cell and those below it again. The Stop button (■) ends a

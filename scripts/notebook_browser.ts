@@ -105,7 +105,7 @@ async function runAndCheck(
     if (figures.length !== promised) faults.push(`${theme}: ${figures.length} figures, ${promised} promised`);
     for (const { title, width, height, text, ground } of figures) {
       grounds.add(ground);
-      if (width < 300 || height < 60) faults.push(`${theme}: "${title}" is ${width} × ${height} pixels`);
+      if (width < 600 || height < 60) faults.push(`${theme}: "${title}" is ${width} × ${height} pixels`);
       const contrast = contrastOf(text, ground);
       if (!(contrast >= 4.5)) {
         faults.push(`${theme}: text of "${title}" has a contrast of ${contrast.toFixed(1)}: 1`);

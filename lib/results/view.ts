@@ -185,7 +185,8 @@ export class FigureView extends View {
   /** The HTML fragment. */
   override get html(): string {
     const style = "color:var(--jp-content-font-color1,var(--vscode-foreground,inherit))";
-    return `<figure style="margin:.5em 0;max-width:46em;${style}">${this.figure.svg}` +
+    const wide = this.figure.svg.replace(/^(<svg[^>]*?style=")/, "$1width:100%;height:auto;");
+    return `<figure style="margin:.5em 0;max-width:46em;${style}">${wide}` +
       `<figcaption style="font-size:.9em;margin-top:.3em"><strong>${
         escapeHtml(this.figure.title)
       }.</strong> ` +
