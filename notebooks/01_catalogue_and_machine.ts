@@ -4,11 +4,11 @@
 // *About 12 minutes.* Which models could run here, which can run right now, and why the others can't. This notebook
 // downloads nothing.
 //
-// How to use it: read the question, guess, then run the cell with Shift+Enter. A line that ends in `knob` is for you to
+// How to use it: read the question, guess, then run the cell with Shift+Enter. A line marked `knob` is for you to
 // change; then run its cell and those below it again. Two things the kernel does not tell you:
 //
 // - **A cell with a syntax error shows nothing at all.** If a cell that you changed stays silent, look for a missing
-//   bracket or quote. (`deno fmt` or `deno check` on the `.ts` twin of this notebook names the line.)
+//   bracket or quote.
 // - **The kernel reads changed files in `lib/` only after Kernel → Restart.**
 
 // %%

@@ -5,7 +5,7 @@
 // token (TTFT), from token to token (ITL, and its mean TPOT), and until the last one (E2E latency). Then you make the
 // prompt cache visible, which quietly decides most quick benchmarks.
 //
-// Run the cells in order with Shift+Enter; guess the answer to each question first. A line that ends in `knob` is for you
+// Run the cells in order with Shift+Enter; guess the answer to each question first. A line marked `knob` is for you
 // to change; then run its cell and those below it again. **A cell with a syntax error shows
 // nothing at all**: then look for a bracket or a quote.
 

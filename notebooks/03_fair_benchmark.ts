@@ -4,7 +4,7 @@
 // *About 20 minutes.* How to compare two models fairly: one of them takes part twice. You see whole distributions, find
 // out why three rounds are not enough, and learn how small a difference this very machine can show.
 //
-// Run the cells in order with Shift+Enter; guess the answer to each question first. A line that ends in `knob` is for you
+// Run the cells in order with Shift+Enter; guess the answer to each question first. A line marked `knob` is for you
 // to change; then run its cell and those below it again. The Stop button (■) ends a
 // measurement early and keeps what it has. **A cell with a syntax error shows nothing at all**: then look for a bracket
 // or a quote.

@@ -5,7 +5,7 @@
 // they are yours: you collect them, write down what you expect, let the models answer, read what went wrong, and find
 // out what your checks don't see. At the end you have a job file of your own.
 //
-// Run the cells in order with Shift+Enter; guess the answer to each question first. A line that ends in `knob` is for you
+// Run the cells in order with Shift+Enter; guess the answer to each question first. A line marked `knob` is for you
 // to change; then run its cell and those below it again. The Stop button (■) ends a
 // measurement early and keeps what it has. **A cell with a syntax error shows nothing at all**: then look for a bracket
 // or a quote.

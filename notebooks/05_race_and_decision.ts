@@ -5,7 +5,7 @@
 // constraints, a quality floor, a race that stops when the evidence decides, and a decision that you can show to somebody
 // else, even if it is "none of them".
 //
-// Run the cells in order with Shift+Enter; guess the answer to each question first. A line that ends in `knob` is for you
+// Run the cells in order with Shift+Enter; guess the answer to each question first. A line marked `knob` is for you
 // to change; then run its cell and those below it again. The Stop button (■) ends a
 // measurement early and keeps what it has. **A cell with a syntax error shows nothing at all**: then look for a bracket
 // or a quote.

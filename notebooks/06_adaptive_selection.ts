@@ -5,7 +5,7 @@
 // Friday. Here a router chooses a model for each request and learns from the results. You see what it believes, how it
 // leaves a model that degrades, what learning costs, and when it is better not to learn at all.
 //
-// Run the cells in order with Shift+Enter; guess the answer to each question first. A line that ends in `knob` is for you
+// Run the cells in order with Shift+Enter; guess the answer to each question first. A line marked `knob` is for you
 // to change; then run its cell and those below it again. The Stop button (■) ends a
 // measurement early and keeps what it has. **A cell with a syntax error shows nothing at all**: then look for a bracket
 // or a quote.

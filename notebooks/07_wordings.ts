@@ -4,7 +4,7 @@
 // *About 20 minutes.* Two models, three wordings of one question, with and without a grammar that holds the answer to its
 // form. Which of these decides more: the model, or how you ask it?
 //
-// Run the cells in order with Shift+Enter; guess the answer to each question first. A line that ends in `knob` is for you
+// Run the cells in order with Shift+Enter; guess the answer to each question first. A line marked `knob` is for you
 // to change; then run its cell and those below it again. The Stop button (■) ends a
 // measurement early and keeps what it has. **A cell with a syntax error shows nothing at all**: then look for a bracket
 // or a quote.

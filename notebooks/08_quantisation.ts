@@ -5,7 +5,7 @@
 // bits, and so can its KV cache, the notes that it keeps about what it has read. Here you see how far a model's
 // predictions move on a text of your own, where they move most, and whether its answers suffer.
 //
-// Run the cells in order with Shift+Enter; guess the answer to each question first. A line that ends in `knob` is for you
+// Run the cells in order with Shift+Enter; guess the answer to each question first. A line marked `knob` is for you
 // to change; then run its cell and those below it again. The Stop button (■) ends a
 // measurement early and keeps what it has. **A cell with a syntax error shows nothing at all**: then look for a bracket
 // or a quote.

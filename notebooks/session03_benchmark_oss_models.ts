@@ -15,7 +15,7 @@
 // - It gives stars for speed, and states memory savings that it never measured. Here nothing gets stars, and memory is
 //   shown where it was measured.
 //
-// A line that ends in `knob` is for you to change; then run its cell and those below it again.
+// A line marked `knob` is for you to change; then run its cell and those below it again.
 // **A cell with a syntax error shows nothing at all.** Stop (■) ends a measurement early and keeps what it has.
 
 // %% [markdown]

@@ -132,7 +132,10 @@ async function test(starts: readonly string[], options: TestOptions): Promise<nu
     await report.test("the test itself", () => checkTheTest(jupyter, options));
     await report.test("the kernel's protocol, as an editor speaks it", () => speakProtocol(jupyter));
   }
-  for (const name of names) await report.test(name, () => execute(jupyter, notebooks, name, options));
+  for (const name of names) {
+    if (interruptSignal().aborted) break;
+    await report.test(name, () => execute(jupyter, notebooks, name, options));
+  }
   return report.finish();
 }
 
@@ -146,6 +149,7 @@ async function exportLessons(starts: readonly string[], options: TestOptions): P
   const jupyter = await prepareJupyter(root, console.error);
   const report = new FaultReport();
   for (const name of names) {
+    if (interruptSignal().aborted) break;
     await report.test(name, async () => {
       const cells = parsePercent(await Deno.readTextFile(join(notebooks, `${name}.ts`)), name);
       const faults = await execute(jupyter, notebooks, name, { ...options, full: true });

@@ -77,7 +77,7 @@ if you have half an hour, take 02 and 03, and for a decision 04 and 05.
 | --- | --: | --- |
 ${lines.join("\n")}
 
-A line that ends in \`knob\` is for you to change. These are your own copies: change what you like.
+A line marked \`knob\` is for you to change. These are your own copies: change what you like.
 \`deno task notebook reset 03\` in a terminal brings notebook 03 back as it was; without a number it resets all of them.
 Runs are kept in \`reports/\`.
 `;

@@ -1,7 +1,9 @@
 /** A learner's copies: changed ones are never touched, unchanged ones follow the shipped notebooks. */
 import assert from "node:assert/strict";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { makeCopies, writeCopy } from "../../scripts/notebook/copies.ts";
+import { notebookNames } from "../../scripts/notebook/files.ts";
 
 /** A folder with one notebook, and what a learner and Podium do with it. */
 async function withNotebook(
@@ -61,4 +63,28 @@ Deno.test("the start page links every notebook by its title", async () => {
     const page = await Deno.readTextFile(join(join(notebooks, "mine"), "START.md"));
     assert.match(page, /\[First steps\]\(01_x\.ipynb\)/);
   });
+});
+
+Deno.test("START says of every shipped notebook what it is about and how long it takes; no .ts twin is copied", async () => {
+  const notebooks = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "notebooks");
+  const copies = await Deno.makeTempDir();
+  try {
+    await makeCopies(notebooks, copies);
+    const page = await Deno.readTextFile(join(copies, "START.md"));
+    const names = await notebookNames(notebooks);
+    for (const name of names) {
+      assert.match(
+        page,
+        new RegExp(`\\| \\[[^\\]]+\\]\\(${name}\\.ipynb\\) \\| \\d+ \\| \\S.{20,}[.?!] \\|`),
+        name,
+      );
+    }
+    const shown = (await Array.fromAsync(Deno.readDir(copies))).map(({ name }) => name);
+    assert.deepEqual(
+      shown.filter((name) => !name.startsWith(".")).sort(),
+      ["START.md", ...names.map((name) => `${name}.ipynb`)].sort(),
+    );
+  } finally {
+    await Deno.remove(copies, { recursive: true });
+  }
 });
