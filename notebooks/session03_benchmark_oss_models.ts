@@ -56,7 +56,7 @@ const settings = {
 
 // %%
 const guess = 30; // your prediction: output tokens per second of the first model
-const run = await bench(found, { ...settings, warmup: 1 });
+const run = await bench(found, { ...settings, warmup: 1, repeatDisturbed: false });
 
 // %% [markdown]
 // ## Results

@@ -52,6 +52,8 @@ export interface RunOptions {
 export interface BenchOptions extends RunOptions {
   /** Enters the first model a second time: two rows that can differ by noise alone. @default false */
   readonly control?: boolean;
+  /** Repeats blocks that other programs disturbed; without it there are exactly as many rounds as asked for. @default true */
+  readonly repeatDisturbed?: boolean;
   /** Goes on for so many seconds instead of so many rounds, and looks for a change of decode speed. */
   readonly forS?: number;
   /** Pads each case to each of these prompt lengths, in tokens: figures by length follow. */
