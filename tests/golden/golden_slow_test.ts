@@ -240,6 +240,7 @@ Deno.test("every task's --help says what it said", async () => {
   const parts: Partial<Record<Task, string>> = {
     quality: "new capture check errors annotate import judge",
     route: "audit show try",
+    notebook: "reset sync test export",
     fleet: "hub join run status stop decide pack-run import",
     models:
       "list fit pull diff cache verify remove clean move learn compile service load unload move-service download",
