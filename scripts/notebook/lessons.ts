@@ -19,7 +19,7 @@ const LONGEST_TABLE = 20;
 const FIGURE_WIDTH = 700;
 
 /** A lesson as Markdown, and its figures by file name. */
-export interface Lesson {
+export interface RecordedLesson {
   readonly text: string;
   readonly figures: ReadonlyMap<string, string>;
 }
@@ -30,7 +30,7 @@ export interface Lesson {
  * @param cells the cells of its source
  * @param executed the notebook as the kernel's client wrote it; null makes the text without any output
  */
-export function lessonOf(name: string, cells: readonly Cell[], executed: unknown): Lesson {
+export function lessonOf(name: string, cells: readonly Cell[], executed: unknown): RecordedLesson {
   const run = executed === null ? null : readExecuted(executed).cells;
   const figures = new Map<string, string>();
   const keep = (svg: string) => {
@@ -62,7 +62,11 @@ export function lessonOf(name: string, cells: readonly Cell[], executed: unknown
 }
 
 /** Writes a lesson and its figures, and removes the figures of an earlier copy. */
-export async function writeLesson(folder: string, name: string, { text, figures }: Lesson): Promise<void> {
+export async function writeLesson(
+  folder: string,
+  name: string,
+  { text, figures }: RecordedLesson,
+): Promise<void> {
   const images = join(folder, "images");
   await Deno.mkdir(images, { recursive: true });
   for await (const { name: file } of Deno.readDir(images)) {
