@@ -1,6 +1,7 @@
 /** The registry: models.json read once, checked once, in one shape whatever shape the file has. */
 import { reasonOf, UserError } from "../errors.ts";
 import { dirname } from "node:path";
+import { z } from "zod";
 import { decodeText } from "../text_file.ts";
 import type { Model, Registry } from "./model.ts";
 import {
@@ -61,6 +62,13 @@ export async function loadRegistry(path: string): Promise<Registry> {
 export function parseRegistry(text: string, where: string): Registry {
   const body = text.replace(/^\uFEFF/, "");
   const json = parseJson(body, where);
+  const newer = z.looseObject({ schema_version: z.number().gt(1), models: z.unknown() }).safeParse(json);
+  if (newer.success) {
+    throw new UserError(
+      `${where} was written for a newer version of Podium (schema ${newer.data.schema_version}; this version reads up to ` +
+        "1): update Podium",
+    );
+  }
   const faults = duplicateKeys(body);
   const models = modelsIn(json).flatMap(({ raw, path, name }) =>
     readModel({ raw, path, name }, json, dirname(where), faults)

@@ -47,7 +47,7 @@ export interface ChosenTemplate {
 /**
  * The chat template to use: the model's own (Jinja, as in the file's metadata) where it has one, otherwise a
  * plain one with the speakers' names, which a base model can continue. `file` names the model in the note about
- * a template that is not valid Jinja.
+ * a template that is not valid Jinja, or renders no message at all.
  *
  * ```ts
  * const { template, note } = chatTemplate("{% for %}", { bos: "<s>", eos: "</s>" }, "tiny.gguf");
@@ -61,13 +61,18 @@ export function chatTemplate(
   file: string,
 ): ChosenTemplate {
   if (source === undefined || source.trim() === "") return { template: plainTemplate, note: null };
+  const replaced = (fault: string): ChosenTemplate => ({
+    template: plainTemplate,
+    note:
+      `the chat template in ${file} (tokenizer.chat_template) ${fault}; plain speakers' names take its place`,
+  });
   let jinja: Template;
   try {
     jinja = new Template(source);
   } catch (error) {
-    const note = `the chat template in ${file} (tokenizer.chat_template) is not valid Jinja ` +
-      `(${reasonOf(error)}); plain speakers' names take its place`;
-    return { template: plainTemplate, note };
+    // Where the text is cut, the parser reads on behind its end.
+    const reason = error instanceof TypeError ? "it ends too early" : reasonOf(error);
+    return replaced(`is not valid Jinja (${reason})`);
   }
   const renderAs =
     (form: CallForm | null): ChatTemplate["render"] => (messages, { tools = [], variables = {} } = {}) =>
@@ -81,6 +86,8 @@ export function chatTemplate(
       });
   const callForm = callFormOf(renderAs(null));
   const render = renderAs(callForm);
+  const fault = renderFault(render);
+  if (fault !== null) return replaced(`can't be rendered (${fault})`);
   const template: ChatTemplate = {
     kind: "own",
     stops: [],
@@ -89,6 +96,21 @@ export function chatTemplate(
     render: (messages, extras) => renderOwn((some) => render(some, extras), messages),
   };
   return { template, note: null };
+}
+
+/** Why a template renders not even a question, with a system message or without; null where it does. */
+function renderFault(render: ChatTemplate["render"]): string | null {
+  const question: ChatMessage = { role: "user", content: "Hello" };
+  let fault: string | null = null;
+  for (const before of [[], [{ role: "system", content: "Be brief." } satisfies ChatMessage]]) {
+    try {
+      render([...before, question]);
+      return null;
+    } catch (error) {
+      fault ??= reasonOf(error);
+    }
+  }
+  return fault;
 }
 
 /** Messages as templates have them: arguments are objects, and a tool's message names its tool. */

@@ -16,7 +16,7 @@ export async function readRecordLines<T>(path: string, schema: z.ZodType<T>): Pr
     if (error instanceof Deno.errors.NotFound) return [];
     throw new UserError(`can't read ${path}: ${reasonOf(error)}`, 1, { cause: error });
   }
-  return text.split("\n").flatMap((line, at) =>
+  return text.replace(/^\uFEFF/, "").split(/\r?\n/).flatMap((line, at) =>
     line === "" ? [] : [parseLine(line, schema, `${path}, line ${at + 1}`)]
   );
 }

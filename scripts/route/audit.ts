@@ -1,13 +1,15 @@
 /** deno task route audit: rules per request against the one best model, on recorded answers. */
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
 import { requireRun } from "../../lib/bench/find_run.ts";
 import { replaceFile } from "../../lib/bench/folder.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
+import { readTextFile } from "../../lib/text_file.ts";
 import { type Audit, audit, LEAST_PROMPTS } from "../../lib/select/route/audit.ts";
 import { scoredCases } from "../../lib/select/route/audit_data.ts";
 import { planFromAudit } from "../../lib/select/route/audit_plan.ts";
-import { type Decision, decisionSchema } from "../../lib/select/decide/decision_schema.ts";
+import { type Decision, parseDecision } from "../../lib/select/decide/decision_schema.ts";
 import { DEFAULT_INTENTS, parseIntents } from "../../lib/select/route/intent.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
 import {
@@ -143,18 +145,8 @@ async function textOf(path: string): Promise<string> {
 /** The decision that was named, else the one in the first run's folder, else none. */
 async function decisionOf(given: string | undefined, [first]: readonly string[]): Promise<Decision | null> {
   const path = given ?? join(first ?? "", "decision.json");
-  let text: string;
-  try {
-    text = await Deno.readTextFile(path);
-  } catch (error) {
-    if (given === undefined && error instanceof Deno.errors.NotFound) return null;
-    throw new UserError(`can't read ${path}: ${reasonOf(error)}`, 2, { cause: error });
-  }
-  try {
-    return decisionSchema.parse(JSON.parse(text));
-  } catch (error) {
-    throw new UserError(`${path} is not a decision: make one with deno task select RUN`, 2, { cause: error });
-  }
+  if (given === undefined && !existsSync(path)) return null;
+  return parseDecision(await readTextFile(path, "the decision"), path);
 }
 
 async function print(

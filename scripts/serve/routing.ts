@@ -3,7 +3,7 @@ import { dirname, join } from "node:path";
 import { defaultStore } from "../../lib/catalog/store.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import { readTextFile } from "../../lib/text_file.ts";
-import { decisionSchema } from "../../lib/select/decide/decision_schema.ts";
+import { parseDecision } from "../../lib/select/decide/decision_schema.ts";
 import {
   makeRouter,
   parseRouterState,
@@ -71,18 +71,8 @@ async function readPlan(
     return { planOf: () => plan, choice: null };
   }
   if (decision === undefined) return { planOf: byDefault, choice: null };
-  const text = await readTextFile(decision, "--decision");
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new UserError(`--decision ${decision} is not JSON: ${reasonOf(error)}`);
-  }
-  const parsed = decisionSchema.safeParse(value);
-  if (!parsed.success) {
-    throw new UserError(`--decision ${decision} is not a decision: make one with deno task select`);
-  }
-  return { planOf: (served) => planFromDecision(parsed.data, served), choice: parsed.data.choice };
+  const decided = parseDecision(await readTextFile(decision, "--decision"), `--decision ${decision}`);
+  return { planOf: (served) => planFromDecision(decided, served), choice: decided.choice };
 }
 
 /** No audit has shown that anything beats one model: `auto` is the first that is served. */

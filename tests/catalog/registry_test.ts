@@ -128,6 +128,18 @@ Deno.test("text that is not JSON is placed by line and column", () => {
   assert.match(faults('"text"').join(), /a list of models, a map/);
 });
 
+Deno.test("a registry of the future is named as such, one without a version or of version 1 is read", () => {
+  const of = (head: object) => JSON.stringify({ ...head, models: [{ name: "a" }] });
+  for (const version of [2, 7.5, 99]) {
+    const said = faults(of({ schema_version: version, unknown: 1 })).join();
+    assert.ok(
+      said.includes(`newer version of Podium (schema ${version}; this version reads up to 1): update`),
+      said,
+    );
+  }
+  for (const head of [{}, { schema_version: 1 }]) assert.deepEqual(faults(of(head)), []);
+});
+
 Deno.test("files with a byte order mark or in UTF-16, as Windows' tools write them, are read", async () => {
   await using folder = await scratch();
   const path = `${folder.dir}/m.json`;

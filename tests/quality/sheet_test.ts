@@ -295,6 +295,19 @@ Deno.test("a folder that can't be written is one line with the remedy, and nothi
     assert.equal(await Deno.readTextFile(path), before);
   }));
 
+Deno.test("ratings that an editor gave a byte order mark and other line ends are read, and added to", () =>
+  inTempFolder(async (folder) => {
+    const ratings = ratingsOf(read(marked(whole)));
+    await addRatings(folder, ratings);
+    const path = join(folder, "ratings.jsonl");
+    const text = await Deno.readTextFile(path);
+    for (const changed of [`\uFEFF${text}`, text.replaceAll("\n", "\r\n"), `\uFEFF${text.trimEnd()}`]) {
+      await Deno.writeTextFile(path, changed);
+      assert.deepEqual(await addRatings(folder, ratings), { added: 0, same: 4, replaced: 0 });
+      assert.equal((await readRatings(folder)).length, 4);
+    }
+  }));
+
 Deno.test("a damaged line of ratings is named", () =>
   inTempFolder(async (folder) => {
     await Deno.writeTextFile(join(folder, "ratings.jsonl"), '{"source":"person"}\n');

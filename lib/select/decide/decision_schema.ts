@@ -1,6 +1,7 @@
 /** decision.json: which model to use on a machine, how sure that is, and what would change it. */
 import { z } from "zod";
 import { exclusion, machineInfo } from "../../bench/records.ts";
+import { parseDocument } from "../../text_file.ts";
 
 const interval = z.tuple([z.number(), z.number()]).nullable();
 const share = z.number().min(0).max(1);
@@ -159,3 +160,22 @@ export const decisionSchema = z.preprocess((json) => {
     candidates: old.data.candidates.map((one) => ({ ...unknown, ...one })),
   };
 }, decisionShape);
+
+/**
+ * The decision in a text, of any version up to this one's.
+ *
+ * @param name what the file is called in messages
+ * @throws {UserError} where the text is no decision, or a newer version of Podium wrote it
+ *
+ * ```ts ignore
+ * const { choice } = parseDecision(await Deno.readTextFile("decision.json"), "decision.json");
+ * ```
+ */
+export function parseDecision(text: string, name: string): Decision {
+  return parseDocument(text, {
+    schema: decisionSchema,
+    newest: 2,
+    name,
+    remedy: "make one with deno task select",
+  });
+}

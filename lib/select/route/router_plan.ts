@@ -3,7 +3,7 @@
  * (`deno task route audit`), read by the router. Beside it the router's state: what it has observed.
  */
 import { z } from "zod";
-import { reasonOf, UserError } from "../../errors.ts";
+import { parseDocument } from "../../text_file.ts";
 import { type Counts, NOTHING } from "./bandit.ts";
 import type { DecidedCandidate, Decision } from "../decide/decision_schema.ts";
 import { answersKey } from "../decide/facts.ts";
@@ -69,7 +69,12 @@ export type RouterState = z.infer<typeof routerStateSchema>;
  * ```
  */
 export function parseRoutingPlan(text: string, name: string): RoutingPlan {
-  return parse(routingPlanSchema, text, name, "make it with deno task route audit RUN --write routing.json");
+  return parseDocument(text, {
+    schema: routingPlanSchema,
+    newest: 1,
+    name,
+    remedy: "make it with deno task route audit RUN --write routing.json",
+  });
 }
 
 /**
@@ -85,16 +90,12 @@ export function parseRoutingPlan(text: string, name: string): RoutingPlan {
  * ```
  */
 export function parseRouterState(text: string, name: string): RouterState {
-  return parse(routerStateSchema, text, name, "delete it to begin anew: what was learned online is lost");
-}
-
-function parse<T>(schema: z.ZodType<T>, text: string, name: string, remedy: string): T {
-  try {
-    return schema.parse(JSON.parse(text));
-  } catch (error) {
-    const reason = error instanceof z.ZodError ? z.prettifyError(error) : reasonOf(error);
-    throw new UserError(`${name} can't be used: ${reasonOf(reason)}; ${remedy}`, 2, { cause: error });
-  }
+  return parseDocument(text, {
+    schema: routerStateSchema,
+    newest: 1,
+    name,
+    remedy: "delete it to begin anew: what was learned online is lost",
+  });
 }
 
 /**

@@ -4,6 +4,8 @@ import { join } from "node:path";
 import { type GeneratedRun, writeGeneratedRun } from "../../../benchmarks/generated_run.ts";
 import { summarizeRun } from "../../../lib/bench/summary.ts";
 import { highlights } from "../../../lib/report/highlights.ts";
+import { UserError } from "../../../lib/errors.ts";
+import { parseDecision } from "../../../lib/select/decide/decision_schema.ts";
 import { writeQuality } from "../../../lib/quality/quality.ts";
 import { parsePromptSet } from "../../../lib/prompts/prompts.ts";
 import { select } from "../../../scripts/select/execute.ts";
@@ -112,6 +114,34 @@ Deno.test("select and the report of the same run name the same candidate as fast
       if (decision.fastest !== null) assert.equal(reported, decision.fastest, `world ${at}: ${said}`);
       const [, leader = null] = /`([^`]+)` leads/.exec(said) ?? [];
       assert.ok(decision.fastest === null || leader === null || leader === decision.fastest, said);
+    }
+  } finally {
+    await Deno.remove(out, { recursive: true });
+  }
+});
+
+Deno.test("a decision of the future, a damaged one and one with a byte order mark are told apart", async () => {
+  const out = await Deno.makeTempDir({ prefix: "podium-select-" });
+  try {
+    const candidates = [{ id: "quick", ttftMs: 50, itlMs: 5, tokens: 40 }];
+    await writeGeneratedRun(join(out, "r"), { runId: "r", candidates });
+    const { decision } = await select(settingsOf(["r", "--out", out]));
+    const text = JSON.stringify(decision);
+    assert.deepEqual(parseDecision(`\uFEFF${text}`, "d.json"), decision);
+    for (
+      const [wrong, says] of [
+        [
+          text.replace('"schema_version":2', '"schema_version":3'),
+          /^d\.json was written by a newer version of Podium \(schema 3/,
+        ],
+        [text.slice(0, 90), /^d\.json is damaged: .*; make one with deno task select$/],
+        ["[]", /^d\.json is damaged: .*; make one with deno task select$/],
+      ] as const
+    ) {
+      assert.throws(
+        () => parseDecision(wrong, "d.json"),
+        (error) => error instanceof UserError && says.test(error.message),
+      );
     }
   } finally {
     await Deno.remove(out, { recursive: true });

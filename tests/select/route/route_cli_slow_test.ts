@@ -93,15 +93,15 @@ Deno.test("every mistake is one line and exit code 2 or 1", async () => {
     const cases: readonly (readonly [string[], RegExp])[] = [
       [[], /missing command: use audit, show or try/],
       [["audti"], /unknown command "audti"/],
-      [["audit"], /needs a run whose answers were scored/],
+      [["audit"], /were not scored: deno task quality check/],
       [["audit", "nowhere"], /nowhere: there is no such run/],
       [["audit", unscored], /were not scored: deno task quality check/],
       [["audit", folder, "--intents", bad], /\(\?=x\).*is not valid/],
-      [["audit", folder, "--decision", bad], /is not a decision: make one with deno task select/],
+      [["audit", folder, "--decision", bad], /is damaged: .*make one with deno task select/],
       [["audit", folder, "--alpha", "2"], /Give a number above 0 and of at most 0.5/],
       [["show", join(folder, "missing.json")], /can't read/],
-      [["show", bad], /can't be used/],
-      [["try", bad], /can't be used/],
+      [["show", bad], /is damaged/],
+      [["try", bad], /is damaged/],
     ];
     for (const [args, expected] of cases) {
       const { code, out, err } = await route(...args);

@@ -222,9 +222,12 @@ Deno.test("a damaged plan or state is one line that says what to do", () => {
     assert.throws(
       () => parseRoutingPlan(text, "routing.json"),
       (error) =>
-        error instanceof UserError && /^routing\.json can't be used: [^\n]+route audit/.test(error.message),
+        error instanceof UserError && /^routing\.json is damaged: [^\n]+route audit/.test(error.message),
     );
   }
+  const newer = /newer version of Podium \(schema 2; this version reads up to 1\): update Podium/;
+  assert.throws(() => parseRoutingPlan('{"schema_version":2}', "routing.json"), newer);
+  assert.throws(() => parseRouterState('\uFEFF{"schema_version":2}', "s"), newer);
   assert.throws(
     () => parseRouterState('{"schema_version":1,"seen":{"any":{"a":{"successes":-1,"failures":0}}}}', "s"),
     (error) => error instanceof UserError && error.message.includes("delete it"),
