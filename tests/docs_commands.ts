@@ -63,7 +63,7 @@ export function commandsOf(page: string, text: string): PrintedCommand[] {
 function commandOf(page: string, code: string): PrintedCommand | null {
   const env: Record<string, string> = {};
   for (const [, name = "", value = ""] of code.matchAll(/\$env:([A-Z_]+) = "([^"]*)";/g)) env[name] = value;
-  let rest = INSIDE.exec(code.trim())?.[1];
+  let rest = INSIDE.exec(code.trim().replace(/\s#\s.*$/, ""))?.[1];
   if (rest === undefined) return null;
   for (let match; (match = /^([A-Z_]+)=(\S*) +/.exec(rest)) !== null; rest = rest.slice(match[0].length)) {
     env[match[1] ?? ""] = match[2] ?? "";
@@ -72,7 +72,7 @@ function commandOf(page: string, code: string): PrintedCommand | null {
   if (start === null) return null;
   const words = shellWords(rest.slice(start[0].length));
   // "podium" is also the name of an import and of a folder.
-  return words.length === 0 || !/^[a-z][\w:-]*$/.test(words[0] ?? "") ? null : { page, words, env };
+  return words.length === 0 || !/^[a-z]([\w:-]*\w)?$/.test(words[0] ?? "") ? null : { page, words, env };
 }
 
 /** The words of a command line up to a comment (also one set apart by two blanks), a pipe, `;`, `&` or `>`. */
