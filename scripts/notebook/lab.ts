@@ -173,6 +173,10 @@ export async function switchTheme(page: Page, theme: "light" | "dark"): Promise<
   await page.emulateMedia({ colorScheme: theme });
   const light = theme === "light";
   await until(page, `document.body.dataset.jpThemeLight === "${light}"`, `the ${theme} theme`, 10_000);
+  // While the theme's style sheet is on its way, the page has no layout.
+  const laidOut =
+    `[...document.querySelectorAll(".jp-OutputArea figure svg")].every((svg) => svg.clientWidth > 0)`;
+  await until(page, laidOut, `figures in the ${theme} theme`, 10_000);
 }
 
 /** Reads what the page shows. A cell that may be silent says so in its metadata. */
