@@ -135,7 +135,7 @@ async function runToItsEnd(
     signal: AbortSignal.timeout(120_000),
   }).spawn();
   let [text, stopped] = ["", false];
-  const read = async (stream: ReadableStream<Uint8Array>) => {
+  const read = async (stream: ReadableStream<Uint8Array<ArrayBuffer>>) => {
     for await (const part of stream.pipeThrough(new TextDecoderStream())) {
       text += part;
       if (!serves || stopped || !/http:\/\/127\.0\.0\.1:\d+/.test(text)) continue;
