@@ -59,6 +59,7 @@ export function curvePlot(series: readonly CurveSeries[], options: CurveOptions)
       marks.map(({ x, name }) => ` ${name} at ${shortNumber(x)}.`).join(""),
     caption: options.caption,
     height: 230,
+    upwards: options.y,
     ...(series.length < 2 ? {} : { legend: series.map(({ name }) => name) }),
     plot: {
       marginLeft: 52,
@@ -68,9 +69,8 @@ export function curvePlot(series: readonly CurveSeries[], options: CurveOptions)
       x: {
         type: xScale,
         ...(xScale === "log" ? { base: 2, ticks: spread(xs) } : { ticks: 6 }),
-        tickFormat: (value: number) =>
-          value >= 1000 ? Math.round(value).toLocaleString("en-GB") : shortNumber(value),
-        label: `${options.x} →   (upwards: ${options.y})`,
+        tickFormat: shortNumber,
+        label: `${options.x} →`,
         labelArrow: "none",
       },
       y: {

@@ -93,10 +93,12 @@ export function ecdfPlot(series: readonly EcdfSeries[], options: EcdfOptions): F
     description: drawn.map((one) => describe(one.name, one.points, options.metric)).join(" "),
     caption: `Share of requests whose ${options.metric} was x or less; the symbol marks the median. ` +
       `${counts}.${thinned}`,
-    height: 250,
+    height: 240,
+    upwards: "share of requests",
     ...(options.legend === false ? {} : { legend: drawn.filter((one) => one.n > 0) }),
     plot: {
       marginLeft: 44,
+      marginTop: 12,
       marginBottom: 42,
       x: { ...axis.scale, label: axis.label(options.metric) },
       y: { label: null, grid: true, domain: [0, 1], tickFormat: "%", ticks: 5 },

@@ -31,6 +31,8 @@ export interface FigureOptions {
   readonly description: string;
   readonly caption: string;
   readonly height: number;
+  /** What the y axis shows, written above it, where its numbers are. */
+  readonly upwards?: string;
   /** The series; a bare name gets the style of its position. Without it there is no legend. */
   readonly legend?: readonly (string | LegendItem)[];
   readonly plot: Plot.PlotOptions;
@@ -92,12 +94,13 @@ export function drawFigure(options: FigureOptions): Figure {
   const legend = placeLegend(
     (options.legend ?? []).map((item, index) => typeof item === "string" ? { name: item, index } : item),
   );
-  const marginTop = (options.plot.marginTop ?? 20) + legend.height;
+  const titled = options.upwards === undefined ? 0 : 14;
+  const marginTop = (options.plot.marginTop ?? 20) + legend.height + titled;
   const drawn = Plot.plot({
     ...options.plot,
     document,
     width: figureWidth,
-    height: options.height + legend.height,
+    height: options.height + legend.height + titled,
     marginTop,
     style: { fontSize: `${fontSize}px`, background: "none", color: "inherit" },
   });
@@ -108,6 +111,10 @@ export function drawFigure(options: FigureOptions): Figure {
   const label = `${options.title}. ${options.description}`.replaceAll("<", "‹").replaceAll(">", "›");
   svg.setAttribute("aria-label", label);
   for (const entry of legend.entries) svg.append(legendEntry(document, entry));
+  if (options.upwards !== undefined) {
+    const text = `↑ ${shortName(options.upwards, figureWidth - 14)}`;
+    svg.append(placedText(document, text, 0, legend.height + fontSize / 2));
+  }
   svg.prepend(
     textElement(document, "title", options.title),
     textElement(document, "desc", options.description),
@@ -193,13 +200,18 @@ function legendEntry(document: Document, { index, name, x, y }: LegendEntry): El
   mark.setAttribute("d", symbolPath(style.symbol));
   mark.setAttribute("transform", `translate(${x + 14},${y})`);
   mark.setAttribute("fill", style.color);
-  const text = textElement(document, "text", name);
-  text.setAttribute("x", String(x + 34));
+  group.append(line, mark, placedText(document, name, x + 34, y));
+  return group;
+}
+
+/** Text that begins at x, its middle at y. */
+function placedText(document: Document, content: string, x: number, y: number): Element {
+  const text = textElement(document, "text", content);
+  text.setAttribute("x", String(x));
   text.setAttribute("y", String(y));
   text.setAttribute("dy", "0.32em");
   text.setAttribute("text-anchor", "start");
-  group.append(line, mark, text);
-  return group;
+  return text;
 }
 
 /** Small versions of Plot's symbols for the legend, about 8 units wide. */

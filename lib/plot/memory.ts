@@ -1,8 +1,8 @@
 /// <reference lib="dom" />
 /** Which models fit into this machine's memory, on one axis. */
 import * as Plot from "@observablehq/plot";
-import { drawFigure, type Figure } from "./figure.ts";
-import { shortNumber } from "./scale.ts";
+import { drawFigure, type Figure, shortName } from "./figure.ts";
+import { logScale, shortNumber } from "./scale.ts";
 import { alertColor, seriesStyle } from "./series.ts";
 
 /** One model. */
@@ -21,6 +21,8 @@ export interface MemoryOptions {
 }
 
 const rowHeight = 18;
+/** The most that a name may take; a longer one gives way in its middle. */
+const NAME_WIDTH = 180;
 
 /**
  * Draws the memory that each model needs and what the machine has: a filled dot is a model that can run now, a cross one
@@ -41,6 +43,7 @@ export function memoryPlot(rows: readonly MemoryRow[], options: MemoryOptions): 
   const can = known.filter(({ fits }) => fits);
   const cannot = known.filter(({ fits }) => !fits);
   const far = Math.max(options.totalGb, ...known.map(({ neededGb }) => neededGb)) * 1.3;
+  const near = Math.min(0.3, ...known.map(({ neededGb }) => neededGb * 0.8));
   const mark = { x: "neededGb", y: "label" };
   return drawFigure({
     title: options.title,
@@ -56,18 +59,22 @@ export function memoryPlot(rows: readonly MemoryRow[], options: MemoryOptions): 
       (unknown.length === 0 ? "" : ` Of unknown size, not drawn: ${unknown.join(", ")}.`),
     height: 60 + known.length * rowHeight,
     plot: {
-      marginLeft: 14 + 6.6 * Math.max(0, ...known.map(({ label }) => label.length)),
+      marginLeft: 14 + Math.min(NAME_WIDTH, 6.6 * Math.max(0, ...known.map(({ label }) => label.length))),
       marginRight: 16,
       marginTop: 8,
       marginBottom: 42,
       x: {
         type: "log",
-        domain: [Math.min(0.3, ...known.map(({ neededGb }) => neededGb * 0.8)), far],
+        domain: [near, far],
         label: "memory needed (GB, log scale)",
-        ticks: 5,
-        tickFormat: (value: number) => shortNumber(value),
+        ...logScale(near, far),
       },
-      y: { domain: known.map(({ label }) => label), label: null, tickSize: 0 },
+      y: {
+        domain: known.map(({ label }) => label),
+        label: null,
+        tickSize: 0,
+        tickFormat: (name: string) => shortName(name, NAME_WIDTH),
+      },
       marks: [
         Plot.gridX({ strokeOpacity: 0.12 }),
         Plot.ruleX([options.freeGb], { strokeWidth: 1.5 }),

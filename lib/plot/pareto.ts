@@ -44,20 +44,20 @@ export function paretoPlot(
       }${onFront ? ", on the front" : ""}.`
     ).join(" "),
     caption: options.caption,
-    height: 240,
+    height: 232,
+    upwards: "quality, 0 to 1",
     legend: candidates.map(({ id }) => id),
     plot: {
       marginLeft: 48,
       marginRight: 24,
+      marginTop: 12,
       marginBottom: 36,
       x: {
-        type: axis.type,
-        label: `${axis.label("mean latency")} →   (upwards: quality, 0 to 1)`,
-        labelArrow: "none",
-        grid: true,
-        nice: true,
-        inset: 16,
         ticks: 5,
+        ...axis.scale,
+        label: `${axis.label("mean latency")} →`,
+        labelArrow: "none",
+        inset: 16,
       },
       y: { domain: [0, 1], label: null, grid: true, ticks: 5 },
       marks: [

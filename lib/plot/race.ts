@@ -2,7 +2,7 @@
 /** The race: how evidence grew, and how many requests a verdict takes. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure } from "./figure.ts";
-import { shortNumber } from "./scale.ts";
+import { logScale, shortNumber } from "./scale.ts";
 import { seriesStyle } from "./series.ts";
 
 /** The evidence against one candidate after one block. */
@@ -43,14 +43,16 @@ export function evidencePlot(
       `${candidate}: ${shortNumber(evidence)} of ${shortNumber(threshold)} after block ${block}.`
     ).join(" "),
     caption: options.caption,
-    height: 240,
+    height: 232,
+    upwards: "evidence against the candidate, log scale",
     legend: candidates,
     plot: {
       marginLeft: 48,
       marginRight: 16,
+      marginTop: 12,
       marginBottom: 36,
       x: {
-        label: "block →   (upwards: evidence against the candidate, log scale)",
+        label: "block →",
         labelArrow: "none",
         // Blocks are whole: no tick between two of them.
         ticks: Math.max(1, Math.min(8, Math.max(0, ...points.map(({ block }) => block)) - 1)),
@@ -61,8 +63,7 @@ export function evidencePlot(
         domain: [lowest, 3 * threshold],
         label: null,
         clamp: true,
-        ticks: 4,
-        tickFormat: "~g",
+        ...logScale(lowest, 3 * threshold),
       },
       marks: [
         Plot.ruleY([threshold], { strokeDasharray: "4 3" }),
@@ -150,10 +151,7 @@ export function costPlot(
         label: "requests until a decision, log scale →",
         labelArrow: "none",
         grid: true,
-        ticks: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000].filter((tick) =>
-          low <= tick && tick <= high
-        ),
-        tickFormat: (n: number) => shortNumber(n),
+        ...logScale(low, high),
       },
       y: { type: "band", domain: rows.map(({ world }) => world), axis: null },
       marks: [

@@ -3,7 +3,7 @@
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure, figureWidth, shortName } from "./figure.ts";
 import { seriesStyle } from "./series.ts";
-import { shortNumber } from "./scale.ts";
+import { logScale, shortNumber } from "./scale.ts";
 
 /** One ratio to draw. */
 export interface RatioRow {
@@ -58,21 +58,26 @@ export function ratioPlot(rows: readonly RatioRow[], options: RatioOptions): Fig
         label: `← ${options.under}    ratio, log scale    ${options.over} →`,
         labelAnchor: "center",
         labelArrow: "none",
-        ticks: reach > 3
-          ? 5
-          : [0.5, 0.7, 0.8, 0.9, 1, 1.1, 1.25, 1.5, 2].filter((t) => t > 1 / reach && t < reach),
-        tickFormat: (value: number) => shortNumber(value),
+        ...ratioTicks(reach),
       },
       y: { type: "band", domain: labels, axis: null },
       marks: [
-        Plot.rect([0], { x1: 1 / band, x2: band, fill: "currentColor", fillOpacity: 0.09 }),
-        // Only next to the marks: a line through the labels would strike them out.
+        // Band and line only behind the marks: the labels above them stay on plain ground.
+        Plot.barX(rows, {
+          x1: 1 / band,
+          x2: band,
+          y: "label",
+          fill: "currentColor",
+          fillOpacity: 0.12,
+          insetTop: rowHeight(lines) - 20,
+          insetBottom: 0,
+        }),
         Plot.tickX(rows, {
           x: 1,
           y: "label",
           strokeOpacity: 0.5,
-          insetTop: rowHeight(lines) / 2 + 4,
-          insetBottom: -4,
+          insetTop: rowHeight(lines) - 20,
+          insetBottom: 0,
         }),
         Plot.ruleY(rows.filter((row) => row.interval !== null), {
           y: "label",
@@ -87,6 +92,16 @@ export function ratioPlot(rows: readonly RatioRow[], options: RatioOptions): Fig
       ],
     },
   });
+}
+
+/** Ticks on both sides of 1, mirrored: a ratio and its inverse are equally far from it. */
+function ratioTicks(reach: number): Pick<ReturnType<typeof logScale>, "ticks" | "tickFormat"> {
+  if (reach > 4) return logScale(1 / reach, reach);
+  const above = [1, 1.1, 1.25, 1.5, 2, 3].filter((tick) => tick < reach);
+  return {
+    ticks: [...above.slice(1).map((tick) => 1 / tick), ...above],
+    tickFormat: (tick) => shortNumber(Number(tick.toFixed(2))),
+  };
 }
 
 /** How many characters fit side by side. */

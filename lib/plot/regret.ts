@@ -73,13 +73,15 @@ function overRequests(
       `${name}: ${describe(values[values.length - 1] ?? 0, values.length)}.`
     ).join(" "),
     caption,
-    height: 240,
+    height: 232,
+    upwards,
     legend: lines.map(({ name }) => name),
     plot: {
       marginLeft: 44,
       marginRight: 16,
+      marginTop: 12,
       marginBottom: 36,
-      x: { label: `requests →   (upwards: ${upwards})`, labelArrow: "none", ticks: 5 },
+      x: { label: "requests →", labelArrow: "none", ticks: 5 },
       y: { label: null, grid: true, ticks: 5, ...y },
       marks,
     },

@@ -35,13 +35,15 @@ export function repeatedTestingPlot(
       `${name}: ${percent(shares.at(-1) ?? 0)} after ${shares.length} checks.`
     ).join(" "),
     caption: options.caption,
-    height: 220,
+    height: 212,
+    upwards: "share that was wrong by then",
     legend: lines.map(({ name }) => name),
     plot: {
       marginLeft: 44,
       marginRight: 16,
+      marginTop: 12,
       marginBottom: 36,
-      x: { label: "checks, one per block →   (upwards: share that was wrong by then)", labelArrow: "none" },
+      x: { label: "checks, one per block →", labelArrow: "none" },
       y: {
         domain: [0, Math.max(2 * options.promised, ...points.map(({ share }) => share)) * 1.1],
         label: null,

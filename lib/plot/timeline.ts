@@ -1,13 +1,16 @@
 /// <reference lib="dom" />
 /** Tokens as they arrived, one line per request: where the time of an answer went, stalls included. */
 import * as Plot from "@observablehq/plot";
-import { drawFigure, type Figure } from "./figure.ts";
+import { drawFigure, type Figure, figureWidth, shortName } from "./figure.ts";
 import { durationAxis, shortNumber } from "./scale.ts";
+import { seriesStyle } from "./series.ts";
 
 /** One request to draw; all times in seconds since it was due. */
 export interface TimelineRequest {
-  /** Short, shown at the line's start, e.g. `p1 · round 2`. */
-  readonly label: string;
+  /** The candidate. Empty where there is only one: its requests then have no legend. */
+  readonly series: string;
+  /** What was sent, e.g. `p1 · round 2`: requests with the same text stand together under it. */
+  readonly group: string;
   /** Arrival of every generated chunk. */
   readonly chunks: readonly number[];
 }
@@ -15,7 +18,8 @@ export interface TimelineRequest {
 /** Words for the drawing. */
 export interface TimelineOptions {
   readonly title: string;
-  readonly color?: string;
+  /** All candidates, in the order of their styles. */
+  readonly series?: readonly string[];
   /** How the drawn requests were chosen from how many. */
   readonly selection: string;
 }
@@ -52,12 +56,22 @@ export function findStalls(chunks: readonly number[]): Stall[] {
   });
 }
 
+const rowHeight = 13;
+const headingHeight = 22;
+
+interface Row extends TimelineRequest {
+  /** The middle of its line, in user units from the top. */
+  readonly y: number;
+  readonly color: string;
+}
+
 /**
- * Draws requests as lines: one tick per chunk, a thin line from due to the first chunk, a thick line for each stall.
+ * Draws requests as lines on one axis, those of the same prompt and round below one another: one tick per chunk, a thin
+ * line from due to the first chunk, a thick line for each stall.
  *
  * @example
  * ```ts
- * const figure = timelinePlot([{ label: "p1", chunks: [0.05, 0.06, 0.07] }], {
+ * const figure = timelinePlot([{ series: "a", group: "p1 · round 1", chunks: [0.05, 0.06, 0.07] }], {
  *   title: "Tokens", selection: "1 of 1 requests",
  * });
  * if (!figure.caption.includes("1 of 1")) throw new Error("the caption must state the selection");
@@ -65,10 +79,22 @@ export function findStalls(chunks: readonly number[]): Stall[] {
  */
 export function timelinePlot(requests: readonly TimelineRequest[], options: TimelineOptions): Figure {
   const axis = durationAxis(requests.flatMap((request) => request.chunks.slice(-1)));
-  const color = options.color ?? "currentColor";
-  const stalls = requests.flatMap((request, row) =>
-    findStalls(request.chunks).map((stall) => ({ ...stall, row, label: request.label }))
-  );
+  const series = options.series ?? [...new Set(requests.map((request) => request.series))];
+  const groups = [...new Set(requests.map(({ group }) => group))];
+  let y = 0;
+  const headings: { text: string; y: number }[] = [];
+  const rows = groups.flatMap((group) => {
+    headings.push({ text: group, y: y + headingHeight - 9 });
+    y += headingHeight;
+    return requests.filter((request) => request.group === group)
+      .toSorted((a, b) => series.indexOf(a.series) - series.indexOf(b.series))
+      .map((request): Row => {
+        y += rowHeight;
+        const color = seriesStyle(Math.max(0, series.indexOf(request.series))).color;
+        return { ...request, y: y - rowHeight / 2, color };
+      });
+  });
+  const stalls = rows.flatMap((row) => findStalls(row.chunks).map((stall) => ({ ...stall, y: row.y })));
   const lengths = stalls.map((stall) => stall.to - stall.from);
   const found = stalls.length === 0
     ? "No stalls."
@@ -83,36 +109,46 @@ export function timelinePlot(requests: readonly TimelineRequest[], options: Time
       `${options.selection}. One line per request, from when it was due: thin until the first token, then ` +
       `a tick for each chunk; thick where the stream stalled (a gap of at least ${stallFactor} times the ` +
       `answer's median gap and ${stallFloorS * 1000} ms). ${found}`,
-    height: 18 + requests.length * 18 + 42,
+    height: 12 + y + 46,
+    ...(series.some((name) => name !== "")
+      ? {
+        legend: series.map((name, index) => ({ name, index })).filter(({ name }) =>
+          requests.some((one) => one.series === name)
+        ),
+      }
+      : {}),
     plot: {
-      marginLeft: 106,
+      marginLeft: 8,
       marginRight: 20,
-      marginTop: 12,
+      marginTop: 8,
       marginBottom: 42,
       x: {
         type: "linear",
         domain: [0, Math.max(...ends(requests), 1e-3) * k],
         label: `since due (${axis.unit})`,
+        tickFormat: shortNumber,
       },
-      y: { domain: [-0.5, requests.length - 0.5], reverse: true, axis: null },
+      y: { domain: [0, y + 4], reverse: true, axis: null },
       marks: [
         Plot.gridX({ strokeOpacity: 0.12 }),
-        Plot.text(requests, {
-          x: 0,
-          y: (_: TimelineRequest, i: number) => i,
-          text: (request: TimelineRequest) => shorten(request.label),
-          textAnchor: "end",
-          dx: -6,
+        Plot.text(headings, {
+          y: "y",
+          text: ({ text }: { text: string }) => shortName(text, figureWidth - 30),
+          frameAnchor: "left",
+          textAnchor: "start",
+          fontWeight: "600",
+          fill: "currentColor",
         }),
-        Plot.ruleY(requests, {
-          y: (_: TimelineRequest, i: number) => i,
+        Plot.ruleY(rows, {
+          y: "y",
           x1: 0,
-          x2: (request: TimelineRequest) => (request.chunks[0] ?? 0) * k,
-          strokeOpacity: 0.35,
+          x2: (row: Row) => (row.chunks[0] ?? 0) * k,
+          stroke: (row: Row) => row.color,
+          strokeOpacity: 0.6,
         }),
-        chunkTicks(requests, k, color),
+        chunkTicks(rows, k),
         Plot.ruleY(stalls, {
-          y: "row",
+          y: "y",
           x1: (stall: Stall) => stall.from * k,
           x2: (stall: Stall) => stall.to * k,
           stroke: "currentColor",
@@ -128,28 +164,19 @@ function ends(requests: readonly TimelineRequest[]): number[] {
   return requests.map((request) => request.chunks.at(-1) ?? 0);
 }
 
-/** The middle gives way: the start tells the prompt, the end the round. */
-function shorten(label: string): string {
-  return label.length > 15 ? `${label.slice(0, 9)}…${label.slice(-5)}` : label;
-}
-
 /** All ticks of a request in one path: thousands of elements would make a page slow to open. */
-function chunkTicks(
-  requests: readonly TimelineRequest[],
-  factor: number,
-  color: string,
-): Plot.RenderFunction {
+function chunkTicks(rows: readonly Row[], factor: number): Plot.RenderFunction {
   return (_index, scales, _values, _dimensions, context) => {
     const document = context.ownerSVGElement.ownerDocument;
     const group = document.createElementNS("http://www.w3.org/2000/svg", "g");
-    group.setAttribute("stroke", color);
     group.setAttribute("aria-label", "chunks");
-    requests.forEach((request, row) => {
-      const y = Math.round(Number(scales.y?.(row)));
+    for (const row of rows) {
       const path = document.createElementNS("http://www.w3.org/2000/svg", "path");
-      path.setAttribute("d", tickPath(request.chunks.map((at) => Number(scales.x?.(at * factor))), y));
+      const y = Math.round(Number(scales.y?.(row.y)));
+      path.setAttribute("stroke", row.color);
+      path.setAttribute("d", tickPath(row.chunks.map((at) => Number(scales.x?.(at * factor))), y));
       group.append(path);
-    });
+    }
     return group;
   };
 }

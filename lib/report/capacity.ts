@@ -6,11 +6,12 @@ import { formatCsv } from "../csv.ts";
 import { curvePlot } from "../plot/curve.ts";
 import type { Figure } from "../plot/figure.ts";
 import { durationAxis } from "../plot/scale.ts";
-import { counted, missing, plain, seconds } from "./format.ts";
+import { counted, missing, plain, seconds, unbroken } from "./format.ts";
 import { escapeHtml } from "./markup.ts";
 import { markdownTable } from "./markdown.ts";
 import { pageStyle } from "./page_style.ts";
-import { textTable, wrap } from "./terminal_layout.ts";
+import { wrap } from "./terminal_layout.ts";
+import { fittedTable } from "./fitted_table.ts";
 import { terminalLine } from "../terminal_text.ts";
 
 type Kind = "users" | "rate";
@@ -289,7 +290,9 @@ export function capacityPage(report: CapacityReport): string {
     }</tbody></table></div>`;
   const figures = (one: CandidateCapacity) =>
     capacityFigures(report, one).map(({ title, svg, caption }) =>
-      `<figure><h3>${escapeHtml(title)}</h3>${svg}<figcaption>${escapeHtml(caption)}</figcaption></figure>`
+      `<figure><h3>${escapeHtml(title)}</h3>${svg}<figcaption>${
+        escapeHtml(unbroken(caption))
+      }</figcaption></figure>`
     ).join("");
   const sections = report.candidates.map((one) =>
     `<section><h2>${escapeHtml(one.id)}</h2>${
@@ -337,7 +340,7 @@ export function terminalCapacity(report: CapacityReport, columns: number): strin
   const tables = report.candidates.flatMap((one) =>
     curvesOf(one).map(([kind, curve]) =>
       `${terminalLine(one.id)}, ${kind === "users" ? "users" : "requests per second"}:\n${
-        textTable(pick(HEAD), capacityRows(kind, curve).map(pick), "figures")
+        fittedTable(pick(HEAD), capacityRows(kind, curve).map(pick), width)
       }`
     )
   );

@@ -4,7 +4,6 @@ import { boxPlot } from "../plot/box.ts";
 import { ecdfPlot } from "../plot/ecdf.ts";
 import type { Figure } from "../plot/figure.ts";
 import { ratioPlot } from "../plot/ratio.ts";
-import { seriesStyle } from "../plot/series.ts";
 import { timelinePlot } from "../plot/timeline.ts";
 import type { PromptTimes, RunData } from "./run_data.ts";
 import { counted } from "./format.ts";
@@ -16,9 +15,9 @@ const words: Record<Timed, { metric: string; title: string }> = {
   ttft: { metric: "time to first token", title: "Time to first token" },
 };
 
-/** A figure by prompt shows at most this many prompts, and a page this many timelines. */
+/** A figure by prompt shows at most this many prompts, and the timeline this many rows. */
 export const maxPrompts = 12;
-const maxTimelines = 8;
+const maxTimelineRows = 40;
 /** Points of a single prompt's ECDF: a page may have two dozen of these figures. */
 const promptPoints = 100;
 /** With fewer requests per candidate and prompt, an ECDF shows less than the ticks by prompt. */
@@ -86,26 +85,26 @@ export function measuredPrompts(summary: Summary, data: RunData): string[] {
   return summary.plan.prompt_set.prompts.map((prompt) => prompt.id).filter((id) => seen.has(id));
 }
 
-/** Tokens as they arrived, one figure per candidate. */
+/** Tokens as they arrived: the same blocks for every candidate, on one axis. */
 export function timelines(summary: Summary, data: RunData): Figure[] {
-  return summary.candidates.flatMap(({ id }, index): Figure[] => {
-    const drawn = data.drawn.get(id) ?? [];
-    if (drawn.length === 0) return [];
-    const total = data.good.get(id) ?? drawn.length;
-    const selection = drawn.length === total
-      ? `All ${counted(total, "request")}`
-      : `${drawn.length} of ${
-        counted(total, "request")
-      }: some spread over the run and those with the longest gaps`;
-    return [timelinePlot(
-      drawn.map(({ prompt, round, chunks }) => ({ label: `${prompt} · ${round}`, chunks })),
-      {
-        title: `Tokens of ${id}`,
-        color: seriesStyle(index).color,
-        selection: `${selection} (prompt · round)`,
-      },
-    )];
-  }).slice(0, maxTimelines);
+  const ids = summary.candidates.map(({ id }) => id);
+  const blocks = [...new Set(data.drawn.map(({ block }) => block))]
+    .slice(0, Math.max(2, Math.floor(maxTimelineRows / ids.length)));
+  if (blocks.length === 0) return [];
+  const drawn = data.drawn.filter(({ block }) => blocks.includes(block));
+  const selection = blocks.length === data.drawable
+    ? `All ${counted(data.drawable, "block")}`
+    : `${blocks.length} of ${
+      counted(data.drawable, "block")
+    }: some spread over the run and those with the longest gaps`;
+  return [timelinePlot(
+    drawn.map(({ candidate, prompt, round, chunks }) => ({
+      series: candidate,
+      group: `${prompt} · round ${round}`,
+      chunks,
+    })),
+    { title: "Tokens by prompt", series: ids, selection },
+  )];
 }
 
 /** The comparisons of one metric with their intervals. */

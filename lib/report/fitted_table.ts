@@ -22,7 +22,7 @@ export function fittedTable(
 ): string {
   const safe = { head: head.map(terminalLine), rows: rows.map((row) => row.map(terminalLine)) };
   const fits = (text: string) => text.split("\n").every((line) => line.length <= width);
-  const whole = textTable(safe.head, safe.rows, "figures");
+  const whole = textTable(safe.head, safe.rows);
   if (fits(whole)) return whole;
   const broken = safe.rows.map((row) =>
     row.map((cell, at) => at === 0 ? cell : cell.replace(/ (?=\()/, "\n"))
@@ -35,7 +35,7 @@ export function fittedTable(
     }, 2);
     const first = Math.max(NARROWEST_NAME, width - rest);
     const wrapped = broken.map(([name = "", ...cells]) => [wrap(name, first).join("\n"), ...cells]);
-    return { text: textTable(heads, wrapped, "figures"), longest };
+    return { text: textTable(heads, wrapped), longest };
   };
   const full = narrow(safe.head);
   if (fits(full.text)) return full.text;

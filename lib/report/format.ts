@@ -50,9 +50,37 @@ export function ratio(value: number | null): string {
   return Math.abs(value) >= 999.5 || Math.abs(value) < 0.001 ? plain(value) : value.toPrecision(3);
 }
 
-/** An interval, e.g. `0.40–0.44 s`; empty where there is none. */
+/**
+ * An interval, e.g. `91–242 ms`; empty where there is none. The unit stands once, and is the same for both ends.
+ *
+ * @example
+ * ```ts
+ * if (intervalOf([0.98, 1.2], seconds) !== "0.98–1.20 s") throw new Error(intervalOf([0.98, 1.2], seconds));
+ * if (intervalOf([0.091, 0.242], seconds) !== "91–242 ms") throw new Error(intervalOf([0.091, 0.242], seconds));
+ * ```
+ */
 export function intervalOf(interval: readonly [number, number] | null, show: (v: number) => string): string {
-  return interval === null ? "" : `${show(interval[0])}–${show(interval[1])}`;
+  if (interval === null) return "";
+  const [low, high] = interval.map((end) => show(end).split(" "));
+  const [from = "", lowUnit] = low ?? [];
+  const [to = "", unit] = high ?? [];
+  if (unit === lowUnit) return `${from}–${to}${unit === undefined ? "" : ` ${unit}`}`;
+  // Only durations have several units: in seconds, with the digits of the longer one.
+  const digits = Math.min(3, Math.max(2, to.split(".")[1]?.length ?? 0));
+  return `${interval[0].toFixed(digits)}–${to} s`;
+}
+
+/**
+ * Keeps a figure with its sign and unit on one line: `n = 30`, `95 %` and `42 ms` do not break.
+ *
+ * @example
+ * ```ts
+ * if (unbroken("n = 30 of 95 %") !== "n\u00a0=\u00a030 of 95\u00a0%") throw new Error("it breaks");
+ * ```
+ */
+export function unbroken(text: string): string {
+  return text.replaceAll(/\bn = (?=[\d<])/g, "n\u00a0=\u00a0")
+    .replaceAll(/(\d) (?=(?:%|ms|s|min|kB|MB|GB|GiB|W|J)(?![\p{L}\d]))/gu, "$1\u00a0");
 }
 
 /**

@@ -92,7 +92,9 @@ export function highlights(summary: Summary, quality: QualityReport | null = nul
   const further = summary.warnings.filter((one) => !shown.has(one) && !elsewhere.includes(one.code)).length;
   return [
     ...findings,
-    ...(further === 0 ? [] : [{ kind: "caution" as const, text: `See Warnings for ${further} more.` }]),
+    ...(further === 0
+      ? []
+      : [{ kind: "caution" as const, text: `See Warnings in the report for ${further} more.` }]),
     { kind: "caution", text: scored.length === 0 ? speedRecommendsNothing : combinedBySelect },
   ];
 }

@@ -4,6 +4,7 @@ import type { SelfcheckResult } from "../selfcheck/selfcheck.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { lengthRows } from "./by_length.ts";
 import { sentence } from "./format.ts";
+import { holdsWords } from "./terminal_layout.ts";
 import { qualityHead, qualityRow } from "./quality_table.ts";
 import { markdownTaskTables } from "./task_section.ts";
 import { highlights } from "./highlights.ts";
@@ -62,7 +63,7 @@ export function markdownReport(
 }
 
 /**
- * A Markdown table; cells are escaped, the first column is code, the others are right-aligned.
+ * A Markdown table; cells are escaped, the first column is code, figures are right-aligned and words left.
  *
  * @example
  * ```ts
@@ -76,7 +77,7 @@ export function markdownTable(header: readonly string[], rows: readonly (readonl
     i === 0 ? code(text).replaceAll("|", "\\|") : escapeMarkdown(text);
   return [
     line(header),
-    line(header.map((_, i) => (i === 0 ? "---" : "---:"))),
+    line(header.map((_, i) => i === 0 || holdsWords(rows.map((row) => row[i] ?? "")) ? "---" : "---:")),
     ...rows.map((row) => line(row.map(cell))),
   ].join("\n");
 }

@@ -20,7 +20,7 @@ import { conditionsSection, instrumentSection, readingSection } from "./conditio
 import { errorSection } from "./error_section.ts";
 import { lengthFigures } from "./by_length.ts";
 import { sustainedFigures } from "./sustained.ts";
-import { sentence } from "./format.ts";
+import { sentence, unbroken } from "./format.ts";
 import { type Markup, markup, trusted } from "./markup.ts";
 import { highlights } from "./highlights.ts";
 import { machineText, mostlyDisturbed, type ReportOptions } from "./summary_text.ts";
@@ -73,6 +73,7 @@ export function reportPage(input: PageInput): string {
           <p class="lede">${machineText(summary)}</p>
         </header>
         <main>
+          ${readingSection(summary)}
           <ul class="highlights" aria-label="Highlights">
             ${
     highlights(summary, quality).map(({ kind, text }) => markup`<li class="${kind}">${named(text)}</li>`)
@@ -85,7 +86,6 @@ export function reportPage(input: PageInput): string {
     ${answerSection(summary, data, answers, quality)}
     ${conditionsSection(summary, data)}
     ${instrumentSection(selfcheck)}
-    ${readingSection(summary)}
         </main>
       </body>
     </html>
@@ -100,7 +100,10 @@ function pageTitle({ candidates }: Summary): string {
 
 /** Names between backticks become code. */
 function named(text: string): Markup[] {
-  return text.split("`").map((part, i) => (i % 2 === 1 ? markup`<code>${part}</code>` : markup`${part}`));
+  return text.split("`").map((
+    part,
+    i,
+  ) => (i % 2 === 1 ? markup`<code>${part}</code>` : markup`${unbroken(part)}`));
 }
 
 function results(
@@ -140,9 +143,9 @@ function prefixText({ plan }: Summary): string {
 }
 
 function figureMarkup(figure: Figure): Markup {
-  return markup`<figure><h3>${figure.title}</h3>${
-    trusted(figure.svg)
-  }<figcaption>${figure.caption}</figcaption></figure>`;
+  return markup`<figure><h3>${figure.title}</h3>${trusted(figure.svg)}<figcaption>${
+    unbroken(figure.caption)
+  }</figcaption></figure>`;
 }
 
 function figureSection(title: string, figures: readonly Figure[]): Markup | null {
@@ -197,7 +200,7 @@ function measurements(summary: Summary, data: RunData, quality: QualityReport | 
 function warningSection(summary: Summary): Markup | null {
   if (summary.warnings.length === 0) return null;
   const items = summary.warnings.map((one) =>
-    markup`<li><strong>${sentence(one.message)}</strong> ${sentence(one.remedy)}</li>`
+    markup`<li><strong>${unbroken(sentence(one.message))}</strong> ${unbroken(sentence(one.remedy))}</li>`
   );
   return markup`
     <section>

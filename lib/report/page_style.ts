@@ -70,8 +70,8 @@ tbody th .sub { white-space: normal; }
 .pair { font-weight: 500; }
 .failed td { color: var(--alert); text-align: left; white-space: normal; }
 .swatch { display: inline-block; width: 0.8rem; height: 0.8rem; margin-right: 0.4rem; vertical-align: -0.08rem; }
-.figures > figure { max-width: 40rem; }
-.figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 24rem), 1fr)); gap: 1.6rem 2rem; }
+.figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); gap: 1.6rem 2rem; }
+.reading { margin: 0 0 1.4rem; }
 figure { margin: 0.4rem 0; min-width: 0; }
 figure h3 { margin: 0 0 0.5rem; }
 figure svg { display: block; width: 100%; height: auto; overflow: visible; }

@@ -25,6 +25,7 @@ export interface DisturbedBlock {
 
 /** One request whose chunks are drawn. */
 export interface DrawnRequest {
+  readonly candidate: string;
   readonly prompt: string;
   readonly round: number;
   readonly block: number;
@@ -51,10 +52,10 @@ export interface ServerTimes {
 /** Everything in samples.jsonl that a report shows in addition to the summary. */
 export interface RunData {
   readonly times: readonly PromptTimes[];
-  /** By candidate: requests spread over the run and those with the longest gaps, in the order of the run. */
-  readonly drawn: ReadonlyMap<string, readonly DrawnRequest[]>;
-  /** By candidate: the number of successful timed requests from which `drawn` was chosen. */
-  readonly good: ReadonlyMap<string, number>;
+  /** Blocks spread over the run and those with the longest gaps, every candidate's request of each, in order. */
+  readonly drawn: readonly DrawnRequest[];
+  /** The number of blocks from which `drawn` was chosen. */
+  readonly drawable: number;
   readonly disturbed: readonly DisturbedBlock[];
   /** By candidate: decode tokens/s of each successful timed request, with when it was due, in seconds of the run. */
   readonly speeds: ReadonlyMap<string, readonly { readonly atS: number; readonly perS: number }[]>;
@@ -72,7 +73,7 @@ export interface RunData {
 }
 
 const MAX_FAILURES = 10_000;
-/** A timeline draws up to this many requests spread over the run, and as many with the longest gaps. */
+/** The timeline draws up to this many blocks spread over the run, and as many with the longest gaps. */
 const DRAWN_EACH = 4;
 
 /** Takes the records of a run one by one and keeps what a report shows. */
@@ -93,7 +94,7 @@ export interface RunGatherer {
  */
 export function runGatherer(): RunGatherer {
   const times = new Map<string, TimesOfPrompt>();
-  const timelines = new Map<string, TimelineSample>();
+  const timelines = new TimelineSample();
   const servers = new Map<string, ServerFigures>();
   const disturbed = new Map<number, string>();
   const loads = new Map<string, LoadRecord[]>();
@@ -108,7 +109,7 @@ export function runGatherer(): RunGatherer {
       );
       const perS = metricOf.decode_tokens_per_s(record);
       if (perS !== null) getOr(speeds, candidate, () => []).push({ atS: record.due_ms / 1000, perS });
-      getOr(timelines, candidate, () => new TimelineSample()).add(record);
+      timelines.add(record);
       getOr(servers, candidate, () => new ServerFigures()).add(record);
     } else if (failures.size < MAX_FAILURES) {
       failures.set(record.id, record.reason ?? record.status);
@@ -130,8 +131,8 @@ export function runGatherer(): RunGatherer {
       const left = treatment === "left out" ? disturbed : new Map<number, string>();
       return {
         times: [...times.values()].map((one) => one.without(left)),
-        drawn: new Map([...timelines].map(([candidate, sample]) => [candidate, sample.chosen()])),
-        good: new Map([...timelines].map(([candidate, sample]) => [candidate, sample.seen])),
+        drawn: timelines.chosen(),
+        drawable: timelines.blocks,
         disturbed: [...disturbed].map(([block, reason]) => ({ block, reason })).sort((a, b) =>
           a.block - b.block
         ),
@@ -145,7 +146,7 @@ export function runGatherer(): RunGatherer {
   };
 }
 
-function getOr<T>(map: Map<string, T>, key: string, make: () => T): T {
+function getOr<K, T>(map: Map<K, T>, key: K, make: () => T): T {
   let value = map.get(key);
   if (value === undefined) map.set(key, value = make());
   return value;
@@ -179,43 +180,67 @@ class TimesOfPrompt {
   }
 }
 
-/** Keeps a few requests out of any number: every stride-th one, and those with the longest gaps. */
+/** Requests of a block that came before the one with a long gap are found among so many of the last. */
+const RECENT = 64;
+
+/**
+ * Keeps a few blocks out of any number, with the requests of all candidates: every stride-th block, and those with the
+ * longest gaps. Candidates are then seen on the same prompts.
+ */
 class TimelineSample {
-  seen = 0;
+  readonly #seen = new Set<number>();
   #stride = 1;
-  #spread: DrawnRequest[] = [];
-  #longest: DrawnRequest[] = [];
+  readonly #spread = new Map<number, DrawnRequest[]>();
+  readonly #stalled = new Map<number, DrawnRequest[]>();
+  readonly #recent: DrawnRequest[] = [];
+
+  get blocks(): number {
+    return this.#seen.size;
+  }
 
   add(record: RequestRecord): void {
-    const position = this.seen++;
-    const gap = longestGapS(record.chunk_ms);
-    const least = this.#longest.length < DRAWN_EACH ? -1 : this.#longest.at(-1)?.longestGap ?? -1;
-    const onStride = position % this.#stride === 0;
-    if (!record.streamed || (!onStride && gap <= least)) return;
+    if (!record.streamed) return;
     const request: DrawnRequest = {
+      candidate: record.candidate,
       prompt: record.prompt_id,
       round: record.round,
       block: record.block,
       chunks: record.chunk_ms.map((ms) => ms / 1000),
-      longestGap: gap,
+      longestGap: longestGapS(record.chunk_ms),
     };
-    if (gap > least) {
-      this.#longest = [...this.#longest, request].sort((a, b) => b.longestGap - a.longestGap)
-        .slice(0, DRAWN_EACH);
-    }
-    if (onStride) this.#spread.push(request);
-    if (this.#spread.length >= 2 * DRAWN_EACH) {
-      this.#spread = this.#spread.filter((_, i) => i % 2 === 0);
+    const { block } = request;
+    this.#seen.add(block);
+    if (block % this.#stride === 0) getOr(this.#spread, block, () => []).push(request);
+    while (this.#spread.size > 2 * DRAWN_EACH) {
       this.#stride *= 2;
+      for (const kept of this.#spread.keys()) if (kept % this.#stride !== 0) this.#spread.delete(kept);
     }
+    this.#addStalled(request);
+    this.#recent.push(request);
+    if (this.#recent.length > RECENT) this.#recent.shift();
+  }
+
+  #addStalled(request: DrawnRequest): void {
+    const { block, longestGap } = request;
+    const own = this.#stalled.get(block);
+    if (own !== undefined) return void own.push(request);
+    const [least] = [...this.#stalled].map(([kept, requests]) => ({ kept, gap: longestOf(requests) }))
+      .sort((a, b) => a.gap - b.gap);
+    if (least !== undefined && this.#stalled.size >= DRAWN_EACH) {
+      if (longestGap <= least.gap) return;
+      this.#stalled.delete(least.kept);
+    }
+    this.#stalled.set(block, [...this.#recent.filter((one) => one.block === block), request]);
   }
 
   chosen(): DrawnRequest[] {
-    return [...new Set([...this.#spread.slice(0, DRAWN_EACH), ...this.#longest])].sort((a, b) =>
-      a.block - b.block
-    );
+    const spread = [...this.#spread].slice(0, DRAWN_EACH);
+    return [...new Map([...spread, ...this.#stalled])].sort(([a], [b]) => a - b)
+      .flatMap(([, requests]) => requests);
   }
 }
+
+const longestOf = (requests: readonly DrawnRequest[]) => Math.max(...requests.map((one) => one.longestGap));
 
 function longestGapS(chunkMs: readonly number[]): number {
   let longest = 0;

@@ -4,7 +4,7 @@ import { seriesStyle } from "../plot/series.ts";
 import { energyOf } from "../bench/energy.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { lengthRows, lengthText } from "./by_length.ts";
-import { counted, intervalOf, megabytes, missing, p95Of, plain, ratio, seconds } from "./format.ts";
+import { counted, intervalOf, megabytes, missing, p95Of, plain, ratio, seconds, unbroken } from "./format.ts";
 import { type Markup, markup, trusted } from "./markup.ts";
 import type { RunData } from "./run_data.ts";
 import {
@@ -20,7 +20,7 @@ import {
 type Show = (value: number | null) => string;
 
 /** Columns of words, not of figures. */
-const words: ReadonlySet<string> = new Set(["Metric", "Interval for", "Verdict", "Answers"]);
+const words: ReadonlySet<string> = new Set(["Metric", "Interval for", "Verdict", "Answers", "Licence"]);
 
 /** A table in a box of its own that scrolls sideways, so that the page does not. */
 export function scrollTable(caption: string, head: readonly string[], rows: readonly Markup[]): Markup {
@@ -93,7 +93,7 @@ export function breakable(name: string): Markup[] {
 
 /** A second line in a cell; none for no text. */
 export function subline(text: string): Markup | null {
-  return text === "" ? null : markup`<span class="sub">${text}</span>`;
+  return text === "" ? null : markup`<span class="sub">${unbroken(text)}</span>`;
 }
 
 /** A mean with its interval below, and its n where that differs from the row's. */
@@ -220,7 +220,7 @@ export function footprintTable(summary: Summary, data: RunData, options: ReportO
       markup`<td>${seconds(one.load_s)}${subline(load)}</td>`,
       markup`<td>${megabytes(one.memory_mb)}</td>`,
       markup`<td>${megabytes(one.size_mb)}</td>`,
-      markup`<td>${one.license ?? missing}</td>`,
+      markup`<td class="text">${one.license ?? missing}</td>`,
       ...(watts === undefined ? [] : [
         markup`<td>${energy === null ? missing : `≈ ${plain(energy.joulesPerAnswer)} J`}${
           energy !== null && subline(`${plain(energy.wattHoursPer1000)} Wh per 1,000`)

@@ -1,6 +1,7 @@
 /** Layout of text on a terminal: wrapping, colour, tables without rules. */
 import Table from "cli-table3";
 import { terminalLine } from "../terminal_text.ts";
+import { unbroken } from "./format.ts";
 
 type Paint = (text: string) => string;
 
@@ -37,7 +38,7 @@ export function painter(color: boolean): Painter {
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
-  for (const word of terminalLine(text).split(" ")) {
+  for (const word of unbroken(terminalLine(text)).split(" ")) {
     const joined = line === "" ? word : `${line} ${word}`;
     if (joined.length <= width) line = joined;
     else {
@@ -47,7 +48,7 @@ export function wrap(text: string, width: number): string[] {
       lines.push(...parts);
     }
   }
-  return [...lines, line];
+  return [...lines, line].map((one) => one.replaceAll("\u00a0", " "));
 }
 
 /** A word in pieces of at most `width` characters. */
@@ -64,7 +65,20 @@ function pieces(word: string, width: number): string[] {
 }
 
 /**
- * A table without rules: the first and, unless it holds figures, the last column are aligned left, all others right.
+ * Whether a column holds words, and is aligned left; figures are aligned right. A cell of figures begins with a digit,
+ * after a sign or a bracket at most.
+ *
+ * @example
+ * ```ts
+ * if (holdsWords(["12 ms", "—"]) || !holdsWords(["similar", "1 better"])) throw new Error("wrong alignment");
+ * ```
+ */
+export function holdsWords(cells: readonly string[]): boolean {
+  return cells.some((cell) => !/^(?:[−-]|[≈<>±+−(-]*\s*\d|—|$)/.test(cell.trim()));
+}
+
+/**
+ * A table without rules: the first column and those of words are aligned left, figures right.
  *
  * @example
  * ```ts
@@ -72,16 +86,12 @@ function pieces(word: string, width: number): string[] {
  * if (!text.includes("latency")) throw new Error("the row is missing");
  * ```
  */
-export function textTable(
-  head: readonly string[],
-  rows: readonly (readonly string[])[],
-  last: "words" | "figures" = "words",
-): string {
+export function textTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const none = "";
   const table = new Table({
     head: [...head],
     colAligns: head.map((_, i) =>
-      i === 0 || (last === "words" && i === head.length - 1) ? "left" as const : "right" as const
+      i === 0 || holdsWords(rows.map((row) => row[i] ?? "")) ? "left" as const : "right" as const
     ),
     style: { head: [], border: [], "padding-left": 2, "padding-right": 0, compact: true },
     chars: {

@@ -108,7 +108,11 @@ export class TimedRequests extends Result {
   timeline(title = "Tokens as they arrived"): FigureView {
     const chunks = this.requests.reduce((sum, { record }) => sum + record.chunk_ms.length, 0);
     return new FigureView(timelinePlot(
-      this.requests.map(({ label, record }) => ({ label, chunks: record.chunk_ms.map((at) => at / 1000) })),
+      this.requests.map(({ label, record }) => ({
+        series: "",
+        group: label,
+        chunks: record.chunk_ms.map((at) => at / 1000),
+      })),
       {
         title,
         selection: `${this.requests.length} request${

@@ -5,6 +5,7 @@
 import { type Figure, svgFile } from "../plot/figure.ts";
 import { terminalLine, terminalText } from "../terminal_text.ts";
 import { escapeHtml } from "../report/markup.ts";
+import { unbroken } from "../report/format.ts";
 
 const displayInNotebook: unique symbol = Symbol.for("Jupyter.display");
 const inspectInTerminal: unique symbol = Symbol.for("Deno.customInspect");
@@ -190,7 +191,7 @@ export class FigureView extends View {
       `<figcaption style="font-size:.9em;margin-top:.3em"><strong>${
         escapeHtml(this.figure.title)
       }.</strong> ` +
-      `${escapeHtml(this.figure.caption)}</figcaption></figure>`;
+      `${escapeHtml(unbroken(this.figure.caption))}</figcaption></figure>`;
   }
 
   /** The plain text. */

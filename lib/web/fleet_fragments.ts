@@ -3,7 +3,7 @@ import { machineClass } from "../fleet/fleet_evidence.ts";
 import { dotPlot } from "../plot/dots.ts";
 import { type Figure, shortName, withoutStyles } from "../plot/figure.ts";
 import { forestPlot } from "../report/fleet_text.ts";
-import { counted, seconds } from "../report/format.ts";
+import { counted, seconds, unbroken } from "../report/format.ts";
 import { type Markup, markup, trusted } from "../report/markup.ts";
 import type { DeviceView, FleetView } from "./fleet_view.ts";
 import { livePage } from "./live_page.ts";
@@ -105,9 +105,9 @@ ${own === null ? null : ownTable(view, own)}
 }
 
 const figureMarkup = (figure: Figure): Markup =>
-  markup`<figure><h3>${figure.title}</h3>${
-    trusted(withoutStyles(figure))
-  }<figcaption>${figure.caption}</figcaption></figure>`;
+  markup`<figure><h3>${figure.title}</h3>${trusted(withoutStyles(figure))}<figcaption>${
+    unbroken(figure.caption)
+  }</figcaption></figure>`;
 
 /** Mean latencies by device and candidate, where there are any. */
 function latencies({ results }: FleetView) {

@@ -16,7 +16,7 @@ import { costPlot, evidencePlot } from "../../lib/plot/race.ts";
 import { ratePlot } from "../../lib/plot/rate.ts";
 import { ratioPlot } from "../../lib/plot/ratio.ts";
 import { beliefPlot, regretPlot } from "../../lib/plot/regret.ts";
-import { durationAxis } from "../../lib/plot/scale.ts";
+import { durationAxis, logScale } from "../../lib/plot/scale.ts";
 import { seriesStyle } from "../../lib/plot/series.ts";
 import { findStalls, timelinePlot } from "../../lib/plot/timeline.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
@@ -31,7 +31,7 @@ function everyFigure(): Figure[] {
       title: hostile,
       metric: "latency",
     }),
-    timelinePlot([{ label: hostile, chunks: [0.1, 0.11, 0.12, 0.4] }], {
+    timelinePlot([{ series: hostile, group: hostile, chunks: [0.1, 0.11, 0.12, 0.4] }], {
       title: hostile,
       selection: "1 of 1",
     }),
@@ -257,7 +257,11 @@ Deno.test("a stall of 200 ms between gaps of 10 ms is found, and steady or slow 
 
 Deno.test("the timeline draws each stall and counts them", () => {
   const chunks = Array.from({ length: 32 }, (_, i) => 0.05 + i * 0.01 + (i > 10 ? 0.2 : 0));
-  const { caption, svg } = timelinePlot([{ label: "p · 1", chunks }, { label: "q · 1", chunks: [] }], {
+  const { caption, svg } = timelinePlot([{ series: "a", group: "p · 1", chunks }, {
+    series: "a",
+    group: "q · 1",
+    chunks: [],
+  }], {
     title: "t",
     selection: "2 of 9 requests",
   });
@@ -276,4 +280,54 @@ Deno.test("figures of nothing are still figures", () => {
   assert.match(ecdfPlot([], { title: "t", metric: "latency" }).svg, /^<svg/);
   assert.match(boxPlot([], { title: "t", metric: "latency" }).svg, /^<svg/);
   assert.match(timelinePlot([], { title: "t", selection: "none" }).svg, /^<svg/);
+});
+
+Deno.test("a log axis labels four to eight places, none with more than three digits", () => {
+  fc.assert(fc.property(
+    fc.double({ min: -4, max: 4, noNaN: true }),
+    fc.double({ min: 0.5, max: 6, noNaN: true }),
+    (from, decades) => {
+      const { ticks, tickFormat } = logScale(10 ** from, 10 ** (from + decades));
+      assert.ok(ticks.length >= 4 && ticks.length <= 8, `${ticks}`);
+      assert.equal(new Set(ticks.map(tickFormat)).size, ticks.length, "no label stands twice");
+      for (const tick of ticks) {
+        const digits = tickFormat(tick).replaceAll(/[^\d]/g, "").replace(/^0+|0+$/g, "");
+        assert.ok(digits.length <= 3, tickFormat(tick));
+      }
+    },
+  ));
+});
+
+Deno.test("no number of any axis has more than four digits, and a point has a round label", () => {
+  const odd = [0.2868357, 2.868357, 31.4159];
+  const figures = [
+    ...everyFigure(),
+    paretoPlot(
+      odd.map((latencyS, i) => ({
+        id: `c${i}`,
+        quality: 0.4,
+        latencyS,
+        memoryMb: 500,
+        onFront: i === 0,
+      })),
+      { title: "t", caption: "n = 3" },
+    ),
+    ecdfPlot([{ name: "a", values: odd }], { title: "t", metric: "latency" }),
+    evidencePlot([1, 2, 3].map((block) => ({ candidate: "a", block, evidence: 2.868357 ** block })), {
+      title: "t",
+      threshold: 39.7,
+      caption: "",
+    }),
+  ];
+  for (const { svg } of figures) {
+    for (const [, text = ""] of svg.matchAll(/<text[^>]*>(-?[\d.,]+)</g)) {
+      assert.ok(text.replaceAll(/\D/g, "").replace(/^0+|0+$/g, "").length <= 4, text);
+    }
+  }
+});
+
+Deno.test("the y axis has its title above it, and the x label speaks of x alone", () => {
+  for (const { svg } of everyFigure()) assert.doesNotMatch(svg, /upwards/);
+  const { svg } = regretPlot([{ name: "a", values: [1, 2] }], { title: "t", caption: "", changes: [] });
+  assert.match(svg, /<text [^>]*x="0">↑ successes lost/);
 });

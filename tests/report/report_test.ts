@@ -9,7 +9,9 @@ import { runGatherer } from "../../lib/report/run_data.ts";
 import { energyOf } from "../../lib/bench/energy.ts";
 import { markdownReport, markdownTable } from "../../lib/report/markdown.ts";
 import { parseCsv } from "../../lib/csv.ts";
-import { ratio, seconds } from "../../lib/report/format.ts";
+import { intervalOf, ratio, seconds } from "../../lib/report/format.ts";
+import { readingSection } from "../../lib/report/conditions.ts";
+import { textTable, wrap } from "../../lib/report/terminal_layout.ts";
 import { highlights } from "../../lib/report/highlights.ts";
 import { tableRows } from "../../lib/report/summary_text.ts";
 import { terminalSummary } from "../../lib/report/terminal_summary.ts";
@@ -115,7 +117,7 @@ Deno.test("an answer can't break out of report.md", async () => {
 Deno.test("a Markdown table, as it is", () => {
   assert.equal(
     markdownTable(["Model", "p95"], [["a|b", "1.2 s"], ["c`d", "n = 9 < 20"]]),
-    ["| Model | p95 |", "| --- | ---: |", "| `a\\|b` | 1.2 s |", "| `` c`d `` | n = 9 \\< 20 |"].join("\n"),
+    ["| Model | p95 |", "| --- | --- |", "| `a\\|b` | 1.2 s |", "| `` c`d `` | n = 9 \\< 20 |"].join("\n"),
   );
 });
 
@@ -130,7 +132,7 @@ Deno.test("report.md of a run, as it is", async () => {
         "## Results",
         "",
         "| Candidate | Status | n | Mean latency | p95 | TTFT | Tokens/s | Prefill tokens/s | Output tokens | Load | Memory | Energy per answer |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
         "| `quick` | ok | 6 | 835 ms | \\< 20 cases | 65 ms | 103 | 398 | 80 | 400 ms | 360 MB | ≈ 15.5 J |",
         "| `broken` | failed | 0 | — | — | — | — | — | — | 400 ms | 480 MB | — |",
         "",
@@ -290,10 +292,21 @@ Deno.test("a timeline shows the requests that stalled, out of any number", () =>
       : sample;
     gatherer.add(stalled);
   }
-  const drawn = gatherer.result("none").drawn.get("quick") ?? [];
+  const { drawn } = gatherer.result("none");
   assert.ok(drawn.length <= 8 && drawn.length >= 4);
   assert.equal(drawn.filter((one) => one.longestGap > 0.5).length, 1);
   assert.deepEqual(drawn.map((one) => one.block), drawn.map((one) => one.block).sort((a, b) => a - b));
+});
+
+Deno.test("the timeline shows the same blocks of every candidate, on one axis", () => {
+  const gatherer = runGatherer();
+  const records = [...generateRecords({ candidates: [quick, { ...slow, stalling: 0.2 }], rounds: 60 })];
+  for (const { sample } of records) gatherer.add(sample);
+  const { drawn } = gatherer.result("none");
+  const blocksOf = (id: string) =>
+    drawn.filter(({ candidate }) => candidate === id).map(({ block }) => block);
+  assert.ok(blocksOf(quick.id).length >= 4);
+  assert.deepEqual(blocksOf(quick.id), blocksOf(slow.id));
 });
 
 Deno.test("the server's own times stand beside ours, in medians over the same requests", () => {
@@ -456,4 +469,74 @@ Deno.test("without a summary, or with a damaged one, the message says how to mak
     await Deno.writeTextFile(join(folder, "summary.json"), '{"schema_version": 99}');
     await assert.rejects(writeReports(folder), /newer version of Podium \(schema 99; .*deno task report/s);
   });
+});
+
+Deno.test("the report opens with how to read it, and explains every word of a warning", async () => {
+  const summary = await withRun({ candidates: [quick, slow] }, (folder) => summarizeRun(folder));
+  const reading = String(readingSection(summary)).replaceAll(/\s+/g, " ");
+  const source = await Deno.readTextFile(new URL("../../lib/bench/warnings.ts", import.meta.url));
+  const codes = [...source.matchAll(/code: "([\w-]+)"/g)].map(([, code = ""]) => code);
+  for (const code of codes) {
+    assert.ok(code in wordsOfWarnings, `say which words of the warning ${code} are explained`);
+  }
+  for (const words of Object.values(wordsOfWarnings)) {
+    for (const word of words) assert.match(reading, new RegExp(`\\b${word}`, "i"));
+  }
+  // A term that somebody adds to a warning must be explained too.
+  const terms = source.match(
+    /\b(?:TTFT|TPOT|ITL|E2E|p95|drift|disturbed|interleaved|stretch|prefix|cached?|hypervisor|goodput|decod|prefill|usage|chars\/4|warm-up|chat template|sampled)/gi,
+  ) ?? [];
+  for (const term of new Set(terms)) assert.match(reading, new RegExp(term.replace(/d$/, ""), "i"), term);
+});
+
+/** The words that a reader of each warning must know. */
+const wordsOfWarnings: Record<string, readonly string[]> = {
+  "interrupted": ["resume"],
+  "torn-line": ["resume", "request"],
+  "noise": ["disturbed", "block", "quiet"],
+  "noise-unknown": ["block", "service", "interleaved"],
+  "load-missed": ["rate", "clients"],
+  "short-stretches": ["stretches", "round"],
+  "client-bottleneck": ["clients", "rate"],
+  "estimated-tokens": ["estimates", "TPOT", "usage", "chars/4"],
+  "not-streamed": ["streamed", "TTFT", "TPOT", "ITL"],
+  "answers-cut": ["cut", "max-tokens"],
+  "lengths-differ": ["TPOT", "token"],
+  "small-n": ["p95", "case"],
+  "few-stretches": ["take turns", "drift", "verdict"],
+  "not-stable": ["stable", "warm-up"],
+  "drift-seen": ["drift"],
+  "drift-not-controlled": ["drift", "interleaved"],
+  "prefix-as-is": ["unchanged", "cached", "as is"],
+  "warm-prefix": ["warm", "cached"],
+  "cache-hit": ["cached", "cold", "prefix"],
+  "shared-cache": ["cached"],
+  "server-disagrees": ["decode"],
+  "one-device": ["CPU", "GPU", "NPU", "device"],
+  "device-fallback": ["device", "GPU"],
+  "engine-ways-differ": ["called directly", "node-llama-cpp"],
+  "plain-chat-template": ["chat template"],
+  "request-changed": ["sampled", "temperature", "endpoint"],
+  "failures": ["request"],
+  "skipped": ["candidate"],
+};
+
+Deno.test("both ends of a range have the same unit, which stands once", () => {
+  for (let low = 0.0001; low < 100; low *= 1.7) {
+    for (let high = low * 1.01; high < 300; high *= 2.1) {
+      assert.match(intervalOf([low, high], seconds), /^[\d.,]+–[\d.,]+ (?:ms|s)$/);
+    }
+  }
+});
+
+Deno.test("a figure keeps its sign and unit on one line, on pages and in a terminal", () => {
+  const lines = wrap("the mean of all requests was long, n = 30, 95 % of them", 38);
+  assert.deepEqual(lines, ["the mean of all requests was long,", "n = 30, 95 % of them"]);
+});
+
+Deno.test("words are aligned left and figures right, in Markdown and in a terminal", () => {
+  const rows = [["a", "1.2 (0.9–1.4)", "cases like these 5", "a better"], ["b", "—", "this case", "similar"]];
+  assert.match(markdownTable(["x", "n", "for", "verdict"], rows), /\| --- \| ---: \| --- \| --- \|/);
+  const [, first, second] = textTable(["x", "n", "for", "verdict"], rows).split("\n");
+  assert.equal(first?.indexOf("cases"), second?.indexOf("this"));
 });
