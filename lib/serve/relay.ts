@@ -370,39 +370,17 @@ function isError(text: string): boolean {
   return typeof value === "object" && value !== null && "error" in value && typeof value.error === "object";
 }
 
-/** Headers about the connection to the model, and those with which a service could steer a client's browser. */
-const NOT_PASSED = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-  "content-length",
-  "content-encoding",
-  "set-cookie",
-  "alt-svc",
-  "vary",
-  "location",
-  "refresh",
-  "clear-site-data",
-  "link",
-  "strict-transport-security",
-  "service-worker-allowed",
-  "www-authenticate",
-  "content-disposition",
-  "nel",
-  "report-to",
-  "reporting-endpoints",
-]);
+/**
+ * What clients of the protocol read. Every other header stays behind: browsers obey new ones each year, and a service
+ * must not steer a client's browser or speak for the gateway.
+ */
+const PASSED =
+  /^(content-type|cache-control|date|retry-after(-ms)?|request-id|x-request-id|server-timing|openai-.+|x-ratelimit-.+)$/;
 
 function headersOf({ headers: theirs }: ResponseHead, ours: Readonly<Record<string, string>>): Headers {
   const headers = new Headers();
   for (const [name, value] of theirs) {
-    if (NOT_PASSED.has(name) || name.startsWith("access-control-") || name.startsWith("x-podium-")) continue;
-    headers.append(name, value);
+    if (PASSED.test(name)) headers.append(name, value);
   }
   for (const [name, value] of Object.entries(ours)) headers.set(name, value);
   return headers;
