@@ -7,6 +7,7 @@
  *   deno task bench:serve --litellm venv/bin/litellm      LiteLLM's proxy too, in the same turns
  *   deno task bench:serve --soak 100000                   only so many requests: does memory grow?
  *   deno task bench:serve --hostile 100                   only what 100 misbehaving clients do to an honest one
+ *   deno task bench:serve --inputs                        only what costly requests cost, at growing sizes
  *
  * Answers are streams of 64 tokens, the first after 50 ms, then one every 10 ms. "Added" is what a client waits
  * beyond the delays that the endpoint logged for that very request, less what it waits without a gateway.
@@ -37,12 +38,16 @@ await runCli(async () => {
       new Option("--hostile <n>", "only measure an honest client among this many misbehaving ones")
         .argParser(wholeNumber(1, 1000)),
     )
+    .addOption(new Option("--inputs", "only measure what costly requests cost, at growing sizes"))
     .addOption(jsonOption());
   await command.parseAsync(Deno.args, { from: "user" });
   const settings = command.opts<ServeBenchSettings>();
   const { measureServe, soakServe, tables } = await import("./gateway_measure.ts");
   const { hostileServe } = await import("./gateway_hostile.ts");
-  const result = settings.hostile !== undefined
+  const { inputCosts } = await import("./gateway_inputs.ts");
+  const result = settings.inputs
+    ? await inputCosts()
+    : settings.hostile !== undefined
     ? await hostileServe(settings.hostile, settings.quick ? 300 : 3000)
     : settings.soak === undefined
     ? await measureServe(settings)

@@ -8,6 +8,7 @@ import { interruptSignal, realClock, realSleep } from "../scripts/cli.ts";
 import { startFakeProcess } from "../lib/selfcheck/fake_process.ts";
 import { stealCount, stealText } from "../scripts/steal.ts";
 import type { HostileBench } from "./gateway_hostile.ts";
+import type { InputBench } from "./gateway_inputs.ts";
 import { type Proxy, startGateway, startLitellm } from "./gateway_proxies.ts";
 
 /** The flags of `bench:serve`, parsed. */
@@ -17,6 +18,7 @@ export interface ServeBenchSettings {
   readonly litellm?: string;
   readonly soak?: number;
   readonly hostile?: number;
+  readonly inputs?: boolean;
   readonly json?: boolean;
 }
 
@@ -263,7 +265,7 @@ async function rate(way: Way): Promise<{ answers_per_s: number; failed: number }
 const ms = ({ p50, p99 }: { p50: number; p99: number }) => `${p50.toFixed(2)} / ${p99.toFixed(2)}`;
 
 /** The result for people. */
-export function tables(result: ServeBench | ServeSoak | HostileBench): string {
+export function tables(result: ServeBench | ServeSoak | HostileBench | InputBench): string {
   const draw = (head: string[], rows: readonly string[][]) => {
     const table = new Table({ head, style: { head: [], border: [] } });
     table.push(...rows);
@@ -274,6 +276,19 @@ export function tables(result: ServeBench | ServeSoak | HostileBench): string {
       { requests, failed, memory_mb },
     ) => [String(requests), String(failed), memory_mb?.toFixed(0) ?? "–"]);
     return draw(["requests", "failed", "memory, MB"], rows);
+  }
+  if (result.kind === "inputs") {
+    const whole = (values: readonly (number | null)[]) =>
+      values.map((value) => value?.toFixed(0) ?? "–").join(", ");
+    const rows = result.rows.map(({ input, status, ms, direct_ms, grown_mb }) => [
+      input,
+      [...new Set(status)].join(", "),
+      whole(ms),
+      whole(direct_ms),
+      grown_mb?.toFixed(0) ?? "–",
+    ]);
+    const sizes = result.rows[0]?.mb.join(", ") ?? "";
+    return draw(["input", "status", `ms at ${sizes} MB`, "direct, ms", "memory, + MB"], rows);
   }
   if (result.kind === "hostile") {
     const { misbehaving, requests, alone_ms, among_ms, failed, memory_mb } = result;

@@ -24,6 +24,23 @@ const costly: readonly (readonly [name: string, body: string, status: number])[]
     `{"model":"tiny","x":"${"\\\\".repeat(2_000_000)}","messages":[{"role":"user","content":"x"}]}`,
     200,
   ],
+  [
+    "a list of 500,000 objects",
+    `{"model":"tiny","messages":[{"role":"user","content":"x"}],"unknown":[${'{"a":1},'.repeat(500_000)}1]}`,
+    200,
+  ],
+  [
+    "300,000 keys",
+    `{"model":"tiny","messages":[{"role":"user","content":"x"}],${
+      Array.from({ length: 300_000 }, (_, i) => `"k${i}":1`).join(",")
+    }}`,
+    200,
+  ],
+  [
+    "a text of escaped control characters",
+    `{"model":"tiny","messages":[{"role":"user","content":"x"}],"x":"${"\\u0000".repeat(1_000_000)}"}`,
+    200,
+  ],
 ];
 for (const [name, body, status] of costly) {
   Deno.test(`reading is bounded: ${name}`, async () => {
