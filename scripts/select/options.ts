@@ -81,7 +81,7 @@ export function selectCommand(): Command {
     .addHelpText(
       "after",
       `
-Writes decision.json, decision.md and pareto.svg into the first run's folder. Runs of different machines are refused.
+Writes decision.html, decision.md, decision.json and pareto.svg into the first run's folder. Runs of different machines are refused.
 Exit codes: 0 done, whatever the verdict; 2 wrong usage or input.`,
     );
 }
