@@ -10,15 +10,18 @@ export interface InputBench {
 
 export interface InputCost {
   readonly input: string;
-  /** Sizes of the bodies. */
-  readonly mb: readonly number[];
-  /** The answers' statuses, one per size. */
-  readonly status: readonly number[];
-  /** The shortest of three times until the whole answer, per size, through the gateway and without it. */
-  readonly ms: readonly number[];
-  readonly direct_ms: readonly (number | null)[];
+  readonly sizes: readonly SizeCost[];
   /** How much resident memory grew with the first request, of the largest size; null where the system doesn't tell. */
   readonly grown_mb: number | null;
+}
+
+/** A body of one size: the shortest of three times until the whole answer, through the gateway and without it. */
+export interface SizeCost {
+  readonly mb: number;
+  readonly status: number;
+  readonly ms: number;
+  /** null where the gateway refuses the body. */
+  readonly direct_ms: number | null;
 }
 
 const LARGEST_MB = 8;
@@ -62,44 +65,38 @@ export async function inputCosts(): Promise<InputBench> {
   for (const [input, body] of INPUTS) {
     console.error(input);
     await using gateway = await startGateway(fake.baseUrl);
-    const post = async (baseUrl: string, text: string) => {
-      interruptSignal().throwIfAborted();
-      const startMs = realClock();
-      const response = await fetch(`${baseUrl}/chat/completions`, { method: "POST", body: text });
-      await response.arrayBuffer();
-      return { ms: realClock() - startMs, status: response.status };
-    };
     await post(gateway.baseUrl, body(10_000));
     const before = await gateway.memoryMb();
     await post(gateway.baseUrl, body(LARGEST_MB * 1e6));
     const after = await gateway.memoryMb();
-    const costs = [];
+    const sizes: SizeCost[] = [];
     for (const mb of SIZES_MB) {
-      const text = body(mb * 1e6);
-      const times: number[] = [];
-      const directTimes: number[] = [];
-      let status = 0;
-      for (let i = 0; i < REPEATS; i++) {
-        const answer = await post(gateway.baseUrl, text);
-        times.push(answer.ms);
-        status = answer.status;
-        // What the gateway refuses is no JSON, which would end the fake endpoint.
-        if (status === 200) directTimes.push((await post(fake.baseUrl, text)).ms);
-      }
-      costs.push({
-        status,
-        ms: Math.min(...times),
-        directMs: directTimes.length > 0 ? Math.min(...directTimes) : null,
-      });
+      sizes.push({ mb, ...await cost(body(mb * 1e6), gateway.baseUrl, fake.baseUrl) });
     }
-    rows.push({
-      input,
-      mb: SIZES_MB,
-      status: costs.map(({ status }) => status),
-      ms: costs.map(({ ms }) => ms),
-      direct_ms: costs.map(({ directMs }) => directMs),
-      grown_mb: before === null || after === null ? null : after - before,
-    });
+    rows.push({ input, sizes, grown_mb: before === null || after === null ? null : after - before });
   }
   return { kind: "inputs", rows };
+}
+
+/** In turns. What the gateway refuses is no JSON, which would end the fake endpoint. */
+async function cost(text: string, gatewayUrl: string, directUrl: string): Promise<Omit<SizeCost, "mb">> {
+  const times: number[] = [];
+  const directTimes: number[] = [];
+  let status = 0;
+  for (let i = 0; i < REPEATS; i++) {
+    const answer = await post(gatewayUrl, text);
+    times.push(answer.ms);
+    status = answer.status;
+    if (status === 200) directTimes.push((await post(directUrl, text)).ms);
+  }
+  const direct_ms = directTimes.length > 0 ? Math.min(...directTimes) : null;
+  return { status, ms: Math.min(...times), direct_ms };
+}
+
+async function post(baseUrl: string, text: string): Promise<{ ms: number; status: number }> {
+  interruptSignal().throwIfAborted();
+  const startMs = realClock();
+  const response = await fetch(`${baseUrl}/chat/completions`, { method: "POST", body: text });
+  await response.arrayBuffer();
+  return { ms: realClock() - startMs, status: response.status };
 }

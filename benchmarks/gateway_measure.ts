@@ -280,15 +280,15 @@ export function tables(result: ServeBench | ServeSoak | HostileBench | InputBenc
   if (result.kind === "inputs") {
     const whole = (values: readonly (number | null)[]) =>
       values.map((value) => value?.toFixed(0) ?? "–").join(", ");
-    const rows = result.rows.map(({ input, status, ms, direct_ms, grown_mb }) => [
+    const rows = result.rows.map(({ input, sizes, grown_mb }) => [
       input,
-      [...new Set(status)].join(", "),
-      whole(ms),
-      whole(direct_ms),
+      [...new Set(sizes.map(({ status }) => status))].join(", "),
+      whole(sizes.map(({ ms }) => ms)),
+      whole(sizes.map(({ direct_ms }) => direct_ms)),
       grown_mb?.toFixed(0) ?? "–",
     ]);
-    const sizes = result.rows[0]?.mb.join(", ") ?? "";
-    return draw(["input", "status", `ms at ${sizes} MB`, "direct, ms", "memory, + MB"], rows);
+    const megabytes = result.rows[0]?.sizes.map(({ mb }) => mb).join(", ") ?? "";
+    return draw(["input", "status", `ms at ${megabytes} MB`, "direct, ms", "memory, + MB"], rows);
   }
   if (result.kind === "hostile") {
     const { misbehaving, requests, alone_ms, among_ms, failed, memory_mb } = result;
