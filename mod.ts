@@ -31,6 +31,7 @@ import { describeMachine } from "./lib/catalog/machine.ts";
 import { loadRegistry } from "./lib/catalog/registry.ts";
 import { defaultStore, openStore } from "./lib/catalog/store.ts";
 import { noProxyForLoopback } from "./lib/endpoint/loopback.ts";
+import { sleepOn } from "./lib/clock.ts";
 import { runProgram } from "./lib/program.ts";
 import { FIDELITY_DEFAULTS } from "./lib/quality/fidelity_session.ts";
 import { writeQuality } from "./lib/quality/quality.ts";
@@ -503,18 +504,7 @@ const shipped = () => ({
 });
 
 const clock = () => performance.now();
-const sleep = (ms: number, signal?: AbortSignal) =>
-  new Promise<void>((resolve, reject) => {
-    const onAbort = () => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", onAbort);
-      resolve();
-    }, ms);
-    signal?.addEventListener("abort", onAbort, { once: true });
-  });
+const sleep = sleepOn(clock);
 
 async function registry(path = Deno.env.get("PODIUM_REGISTRY")?.trim() || undefined) {
   return await loadRegistry(path ?? join(ownFolder() ?? home, "models.json"));

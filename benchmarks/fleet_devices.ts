@@ -13,21 +13,7 @@ import { type CarryOut, credentialsFor, serveDevice } from "../lib/fleet/join.ts
 import { idOfKey, newKey, signingKey } from "../lib/fleet/keys.ts";
 import { sessionPlan } from "../lib/fleet/session_plan.ts";
 import { parseJoinLine } from "../lib/fleet/wire.ts";
-
-const sleep = (ms: number, signal?: AbortSignal): Promise<void> =>
-  new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason);
-    const onAbort = () => {
-      clearTimeout(timer);
-      reject(signal?.reason);
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener("abort", onAbort);
-      resolve();
-    }, ms);
-    signal?.addEventListener("abort", onAbort, { once: true });
-  });
-const clock = () => performance.now();
+import { realClock, realSleep } from "../scripts/cli.ts";
 
 export const LIMITS: DeviceLimits = {
   kinds: ["bench", "race", "quality"],
@@ -103,14 +89,14 @@ export async function simulatedDevice(terms: SimulatedTerms): Promise<SimulatedD
         info,
         candidates,
         sink: { sample: folder.sample.bind(folder), answer: folder.answer.bind(folder) },
-        clock,
-        sleep,
+        clock: realClock,
+        sleep: realSleep,
         signal,
         readMachine: () => Promise.resolve(idle()),
         onEvent,
         ...(resumed === null ? {} : { resumed }),
       });
-      lastEndMs = clock();
+      lastEndMs = realClock();
       await folder.writeInfo({ ...info, status });
       return { folder: folder.path, status };
     } finally {
@@ -127,7 +113,7 @@ export async function simulatedDevice(terms: SimulatedTerms): Promise<SimulatedD
         state: home,
         statement: () => Promise.resolve(statement),
         carryOut: terms.carryOut ?? simulate,
-        sleep,
+        sleep: realSleep,
         now: () => Date.now() + clockOffMs,
         note: () => {},
         signal,
@@ -138,7 +124,7 @@ export async function simulatedDevice(terms: SimulatedTerms): Promise<SimulatedD
 }
 
 const idle = (): MachineReading => ({
-  atMs: clock(),
+  atMs: realClock(),
   ownS: 0,
   busyS: 0,
   stealS: null,
@@ -172,9 +158,9 @@ function simulatedCandidate(id: string, requestMs: number): LiveCandidate {
         cpuS: () => Promise.resolve(0),
         close: () => Promise.resolve(),
         async request(_, { dueMs, signal }) {
-          const sentMs = clock();
-          await sleep(requestMs, signal);
-          const endMs = clock();
+          const sentMs = realClock();
+          await realSleep(requestMs, signal);
+          const endMs = realClock();
           const first = 0.2 * (endMs - sentMs);
           const step = (endMs - sentMs - first) / TOKENS;
           return {

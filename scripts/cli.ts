@@ -5,48 +5,20 @@
  *
  * Import heavy modules after the flags are parsed (`await import(…)`), so that --help answers at once.
  */
-import { setImmediate } from "node:timers";
 import { existsSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { splitCandidateNames } from "../lib/bench/candidate_name.ts";
 import type { StatedSetting } from "../lib/bench/records.ts";
 import project from "../deno.json" with { type: "json" };
-import type { Clock, Sleep } from "../lib/clock.ts";
+import { type Clock, type Sleep, sleepOn } from "../lib/clock.ts";
 import { noProxyForLoopback } from "../lib/endpoint/loopback.ts";
 import { UserError } from "../lib/errors.ts";
 import type { PromptSet } from "../lib/prompts/prompts.ts";
 import { terminalJson, terminalText } from "../lib/terminal_text.ts";
 
 export const realClock: Clock = () => performance.now();
-
-/** Timers fire one to two milliseconds late. */
-const TIMER_LATE_MS = 3;
-
-/** Sleeps until shortly before the time, then yields to the event loop until it has come: late by microseconds. */
-export const realSleep: Sleep = async (ms, signal) => {
-  const untilMs = realClock() + ms;
-  signal?.throwIfAborted();
-  if (ms > TIMER_LATE_MS) await timer(ms - TIMER_LATE_MS, signal);
-  while (realClock() < untilMs) {
-    signal?.throwIfAborted();
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-};
-
-function timer(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const onAbort = () => {
-      clearTimeout(timeout);
-      reject(signal?.reason);
-    };
-    const timeout = setTimeout(() => {
-      signal?.removeEventListener("abort", onAbort);
-      resolve();
-    }, ms);
-    signal?.addEventListener("abort", onAbort, { once: true });
-  });
-}
+export const realSleep: Sleep = sleepOn(realClock);
 
 /** Ctrl-C, and what service managers send to end a program: Ctrl-Break on Windows, SIGTERM elsewhere. */
 const STOP_SIGNALS: readonly Deno.Signal[] = Deno.build.os === "windows"

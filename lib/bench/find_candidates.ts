@@ -162,12 +162,13 @@ function casesOf(plan: CandidatePlan = {}): CaseToSend[] | null {
 
 function liveOptions(
   plan: CandidatePlan,
-  { clock, fetch, denoPath, env, run, note }: SessionResources,
+  { clock, sleep, fetch, denoPath, env, run, note }: SessionResources,
   client: TimedClient,
 ): LiveCandidateOptions {
   const { timeoutS = PLAN_DEFAULTS.timeoutS, stream = true } = plan;
   return {
     clock,
+    sleep,
     fetch,
     post: client.post,
     denoPath,

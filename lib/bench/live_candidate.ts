@@ -1,6 +1,6 @@
 /** Candidates that a run can open: a model in an engine process, an adapter, or a model behind an endpoint. */
 import { type Machine, neededRamGb } from "../catalog/machine.ts";
-import type { Clock, Fetch } from "../clock.ts";
+import type { Clock, Fetch, Sleep } from "../clock.ts";
 import { holdFoundryModel } from "../services/foundry_hold.ts";
 import { isLoopback } from "../endpoint/loopback.ts";
 import type { RefusableField } from "../endpoint/generation_request.ts";
@@ -68,6 +68,7 @@ export interface LiveCandidate {
 /** What live candidates need from outside. */
 export interface LiveCandidateOptions {
   readonly clock: Clock;
+  readonly sleep: Sleep;
   /** Carries what is not timed. */
   readonly fetch: Fetch;
   /** Sends timed requests: `timedClient(…).post`. */
@@ -224,7 +225,7 @@ export function endpointCandidate(
   { info, endpoint }: Extract<NamedCandidate, { kind: "endpoint" }>,
   options: LiveCandidateOptions,
 ): LiveCandidate {
-  const { clock, timeoutMs, post } = options;
+  const { clock, sleep, timeoutMs, post } = options;
   return {
     info,
     start: "running service",
@@ -232,7 +233,7 @@ export function endpointCandidate(
     async open(signal): Promise<OpenCandidate> {
       const held = await holdFoundryModel(endpoint, info.model_id, { ...options, signal });
       try {
-        const tools = { clock, post, timeoutMs, signal, settings: options.settings ?? {} };
+        const tools = { clock, sleep, post, timeoutMs, signal, settings: options.settings ?? {} };
         const found = await probe(endpoint, info.model_id, tools);
         if (!found.ok) throw new Error(`it did not answer a probe: ${found.reason}`);
         const { route, streamUsage, foldSystem, leaveOut, systemMessage, thinkingField } = found.abilities;

@@ -1,5 +1,6 @@
 /** Finds out, with small requests, which requests an endpoint takes for a model. */
 import type { ProtocolOptions, RefusableField, ThinkingField } from "./generation_request.ts";
+import type { Sleep } from "../clock.ts";
 import { type RequestOptions, timedRequest } from "./timed_request.ts";
 import { outputTokens } from "./tokens.ts";
 import type { Endpoint, GenerationRequest, Trace } from "./trace.ts";
@@ -42,6 +43,8 @@ export type ProbeSettings = Partial<
 interface ProbeTools extends Pick<RequestOptions, "clock" | "post" | "timeoutMs" | "signal"> {
   /** The plan's settings, so that the endpoint refuses here what it would refuse later. @default temperature 0 */
   readonly settings?: ProbeSettings;
+  /** Waits between two requests to an endpoint that loads its model. */
+  readonly sleep: Sleep;
 }
 
 /** What is varied until the endpoint takes the request. */
@@ -72,7 +75,8 @@ const LOADING_PAUSE_MS = 250;
  * const clock = () => 0;
  * const post = postOverFetch({ clock, fetch: () => Promise.resolve(new Response(answer)) });
  * const endpoint = { name: "stub", baseUrl: "http://127.0.0.1:5273/v1" };
- * const found = await probe(endpoint, "m", { clock, post, timeoutMs: 1000 });
+ * const sleep = () => Promise.resolve();
+ * const found = await probe(endpoint, "m", { clock, sleep, post, timeoutMs: 1000 });
  * if (!found.ok || found.abilities.tokenSource === "usage") throw new Error("it streams, without usage");
  * ```
  */
@@ -194,7 +198,7 @@ class Prober {
 
   /** Sends the request; again while the endpoint answers 503, which is not a measured request. */
   async #send(manner: Manner): Promise<Trace> {
-    const { clock, timeoutMs, signal } = this.options;
+    const { clock, sleep, timeoutMs, signal } = this.options;
     const deadlineMs = clock() + timeoutMs;
     for (;;) {
       const trace = await timedRequest(this.endpoint, this.request, { ...this.options, ...manner });
@@ -203,8 +207,7 @@ class Prober {
         return trace;
       }
       this.#loading ??= { sinceMs: trace.sentMs, untilMs: Infinity };
-      await new Promise((resolve) => setTimeout(resolve, LOADING_PAUSE_MS));
-      signal?.throwIfAborted();
+      await sleep(LOADING_PAUSE_MS, signal);
     }
   }
 }

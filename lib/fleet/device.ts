@@ -140,7 +140,6 @@ export const planFile = planSettings.extend({
   /** The job: a file next to the plan's; of fidelity, the text that both candidates read. */
   job: z.string().min(1),
 }).strict();
-export type PlanFile = z.infer<typeof planFile>;
 
 /** A plan as a device gets it, with the job in it, and as it lies in the fleet's folder. */
 export const fleetPlan = planFile.omit({ job: true }).extend({
@@ -178,13 +177,11 @@ export const fileHash = z.object({
   bytes: count,
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
 });
-export type FileHash = z.infer<typeof fileHash>;
 
 /** A file of what a plan led to: of a run, or a document. */
 export const resultFile = fileHash.extend({
   name: z.enum([...fileHash.shape.name.options, "capacity.json", "fidelity.json"]),
 });
-export type ResultFile = z.infer<typeof resultFile>;
 
 /** received.json: whether a run of a device is whole, and what was wrong with it. */
 export const receivedRun = z.object({

@@ -6,7 +6,7 @@ import { loadRegistry } from "../../lib/catalog/registry.ts";
 import { openStore } from "../../lib/catalog/store.ts";
 import type { FakeLogEntry } from "../../lib/selfcheck/fake_behaviour.ts";
 import { UserError } from "../../lib/errors.ts";
-import { startFake } from "../fake_endpoint.ts";
+import { skippingTime, startFake } from "../fake_endpoint.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 /** The project's own. */
@@ -22,14 +22,15 @@ export async function withService(
     requests: readonly FakeLogEntry[],
   ) => Promise<void>,
 ) {
-  const fake = startFake({ models, strict: true });
+  const { clock, sleep } = skippingTime();
+  const fake = startFake({ models, strict: true }, clock);
   const out = await Deno.makeTempDir();
   const notes: string[] = [];
   try {
     await run(
       {
-        clock: () => performance.now(),
-        sleep: (ms) => new Promise((resolve) => setTimeout(resolve, ms)),
+        clock,
+        sleep,
         fetch,
         run: () => Promise.resolve(null),
         env: { get: (name) => name === "FOUNDRY_LOCAL_ENDPOINT" ? fake.baseUrl : undefined },

@@ -47,11 +47,15 @@ export async function ask(
 }
 
 /** Calls `use` with a `post` over the given carrier; its connections are closed afterwards. */
-export async function withPost<T>(carrier: Carrier, use: (post: PostJson) => Promise<T>): Promise<T> {
+export async function withPost<T>(
+  carrier: Carrier,
+  use: (post: PostJson) => Promise<T>,
+  on: Clock = clock,
+): Promise<T> {
   using http = Deno.createHttpClient({});
   const platform: Fetch = (input, init) => fetch(input, { ...init, client: http });
   const accepts = carrier === "socket" ? isLoopback : () => false;
-  const client = timedClient({ clock, fetch: platform, accepts });
+  const client = timedClient({ clock: on, fetch: platform, accepts });
   try {
     return await use(client.post);
   } finally {

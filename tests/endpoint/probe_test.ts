@@ -2,8 +2,10 @@
 import assert from "node:assert/strict";
 import { probe, type ProbeSettings } from "../../lib/endpoint/probe.ts";
 import { postOverFetch } from "../../lib/endpoint/timed_client.ts";
-import { startFake } from "../fake_endpoint.ts";
-import { clock, withPost } from "./helpers.ts";
+import { skippingTime, startFake } from "../fake_endpoint.ts";
+import { withPost } from "./helpers.ts";
+
+const { clock, sleep } = skippingTime();
 
 async function probeFake(
   behaviour: Parameters<typeof startFake>[0],
@@ -13,11 +15,13 @@ async function probeFake(
     timeoutMs?: number;
   } = {},
 ) {
-  const fake = startFake(behaviour);
+  const fake = startFake(behaviour, clock);
   try {
     const found = await withPost(
       "socket",
-      (post) => probe({ name: "fake", baseUrl: fake.baseUrl }, model, { clock, post, timeoutMs, settings }),
+      (post) =>
+        probe({ name: "fake", baseUrl: fake.baseUrl }, model, { clock, sleep, post, timeoutMs, settings }),
+      clock,
     );
     return { found, requests: fake.log.length, last: fake.log.at(-1) };
   } finally {
@@ -215,6 +219,7 @@ Deno.test("probe: a system message is refused in many words", async () => {
     };
     const found = await probe({ name: "stub", baseUrl: "http://127.0.0.1:1/v1" }, "m", {
       clock,
+      sleep,
       post: postOverFetch({ clock, fetch: respond }),
       timeoutMs: 1000,
     });
@@ -242,6 +247,7 @@ Deno.test("probe: a temperature of 0 is refused in many words, or in none", asyn
     };
     const found = await probe({ name: "stub", baseUrl: "http://127.0.0.1:1/v1" }, "m", {
       clock,
+      sleep,
       post: postOverFetch({ clock, fetch: respond }),
       timeoutMs: 1000,
     });
@@ -261,6 +267,7 @@ Deno.test("probe: 503 is waited for, whatever its body: JSON, a page, nothing", 
       );
     const found = await probe({ name: "stub", baseUrl: "http://127.0.0.1:1/v1" }, "m", {
       clock,
+      sleep,
       post: postOverFetch({ clock, fetch: respond }),
       timeoutMs: 5000,
     });

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { join } from "node:path";
+import { sleepOn } from "../../lib/clock.ts";
 import { holdFoundryModel } from "../../lib/services/foundry_hold.ts";
 import {
   loadFoundryModel,
@@ -108,7 +109,7 @@ Deno.test({ name: "the real Foundry Local runtime", ignore: !brought.ok }, async
     });
 
     await t.step("is asked by chat: it has no /completions", async () => {
-      const found = await probe(endpoint, MODEL_ID, options);
+      const found = await probe(endpoint, MODEL_ID, { ...options, sleep: sleepOn(clock) });
       assert.ok(found.ok);
       assert.deepEqual(found.abilities, {
         foldSystem: false,

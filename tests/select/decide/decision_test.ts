@@ -10,7 +10,11 @@ import type { VoteRecord } from "../../../lib/quality/votes.ts";
 import { passRate } from "../../../lib/quality/pass_rate.ts";
 import { countStates, type QualityReport } from "../../../lib/quality/quality_schema.ts";
 import { NO_CONSTRAINTS } from "../../../lib/select/decide/constraints.ts";
-import { adapterAnswers, constantBaseline } from "../../../lib/select/decide/baseline.ts";
+import {
+  adapterAnswers,
+  type BaselineAnswers,
+  constantBaseline,
+} from "../../../lib/select/decide/baseline.ts";
 import { decide, type DecisionTerms } from "../../../lib/select/decide/decision.ts";
 import { decisionMarkdown } from "../../../lib/select/decide/decision_markdown.ts";
 import { type Decision, decisionSchema } from "../../../lib/select/decide/decision_schema.ts";
@@ -425,7 +429,9 @@ Deno.test("where the cases are notes, a choice without a floor must beat the ext
   const notes = await Deno.readTextFile("prompts/meeting_notes.json");
   const { prompts } = parsePromptSet(JSON.parse(notes), "notes");
   const registry = await loadRegistry("models.json");
-  const answersOf = adapterAnswers(registry, { denoPath: Deno.execPath(), env: Deno.env });
+  const started = adapterAnswers(registry, { denoPath: Deno.execPath(), env: Deno.env });
+  let answers: ReturnType<BaselineAnswers> | undefined;
+  const answersOf: BaselineAnswers = (...asked) => answers ??= started(...asked);
   const change = { prompts: prompts.map(({ id }) => ({ id, text: `Notes of ${id}` })) };
   await withRun([quick, slow], { quick: 0.6, slow: 0.6 }, async (folder) => {
     await Deno.writeTextFile(join(folder, "prompts.json"), notes);
