@@ -6,7 +6,7 @@ import type { LiveCandidate, OpenCandidate } from "./live_candidate.ts";
 import type { RunSink } from "./folder.ts";
 import { redactPaths } from "./redact_paths.ts";
 import { type PlannedBlock, requestId, turnId, withColdPrefix } from "./plan.ts";
-import { type RequestPlace, toAnswerRecord, toRequestRecord } from "./record_request.ts";
+import { type RequestPosition, toAnswerRecord, toRequestRecord } from "./record_request.ts";
 import type { CandidateProtocol, LlamaCpp, RequestRecord, RunInfo } from "./records.ts";
 import { secondsPerToken } from "./metrics.ts";
 import { isStable } from "./stationarity.ts";
@@ -51,7 +51,7 @@ type PlannedPrompt = RunInfo["plan"]["prompt_set"]["prompts"][number];
 
 /** One request of the plan, with the prompt it sends. */
 export interface PlannedRequest {
-  readonly place: RequestPlace;
+  readonly position: RequestPosition;
   readonly prompt: PlannedPrompt;
 }
 
@@ -115,28 +115,30 @@ export class CandidateSession {
     await open?.close();
   }
 
-  /** The request's place in the run, or null where it is done. */
+  /** The request's position in the run, or null where it is done. */
   request(
     prompt: PlannedPrompt,
     block: Omit<PlannedBlock, "prompt" | "stretch"> & Partial<Pick<PlannedBlock, "stretch">>,
   ): PlannedRequest | null {
     const id = requestId("timed", block.round, prompt.id, this.id, block.attempt);
-    return this.#context.done.has(id) ? null : { prompt, place: this.#place(id, prompt.id, "timed", block) };
+    return this.#context.done.has(id)
+      ? null
+      : { prompt, position: this.#position(id, prompt.id, "timed", block) };
   }
 
   /** The same prompt right before, so that the server has it in its cache. */
-  async prime({ place, prompt }: PlannedRequest): Promise<void> {
+  async prime({ position, prompt }: PlannedRequest): Promise<void> {
     await this.send(
       this.#warmupRequest(prompt, {
-        round: place.round,
-        number: place.block,
-        stretch: place.stretch ?? place.block,
+        round: position.round,
+        number: position.block,
+        stretch: position.stretch ?? position.block,
       }),
     );
   }
 
   /** Sends one request and keeps what came of it. Does nothing, and returns null, once the candidate has left. */
-  async send({ place, prompt }: PlannedRequest, dueMs?: number): Promise<RequestRecord | null> {
+  async send({ position, prompt }: PlannedRequest, dueMs?: number): Promise<RequestRecord | null> {
     const { info: { plan, run_id }, signal } = this.#context;
     if (this.#open === null || this.#left) return null;
     const { info } = this.#candidate;
@@ -145,15 +147,15 @@ export class CandidateSession {
     // All candidates of a block meet the same text; a warm-up meets one of its own. Candidates that differ in what they
     // request may share an engine, and the text that one of them sent is warm for the next.
     const own = info.request === undefined ? "" : ` ${JSON.stringify(info.request)}`;
-    const purpose = (place.phase === "timed" ? `block ${place.block}` : place.id) + own;
-    let said: readonly ChatMessage[] = place.prefix === "cold"
+    const purpose = (position.phase === "timed" ? `block ${position.block}` : position.id) + own;
+    let said: readonly ChatMessage[] = position.prefix === "cold"
       ? withColdPrefix(messages, `${plan.seed} ${run_id} ${purpose}`)
       : messages;
     const answers: string[] = [];
     // Of a conversation the first request is due; each of the others is sent when the answer before it has come.
     const terms = { timeoutMs: plan.timeout_s * 1000, signal };
     const due = dueMs === undefined ? terms : { ...terms, dueMs };
-    const further = place.phase === "timed" ? turns : [];
+    const further = position.phase === "timed" ? turns : [];
     for (;;) {
       const trace = await this.#open.request(
         requestFor(prompt, said, plan, info),
@@ -162,29 +164,33 @@ export class CandidateSession {
       // An engine that the same Ctrl-C ended gave no answer worth keeping: the request is still to do.
       signal.throwIfAborted();
       const next = further[answers.length];
-      if (next === undefined) return await this.#record(place, trace, answers);
+      if (next === undefined) return await this.#record(position, trace, answers);
       const turn = answers.length + 1;
       if (trace.status !== "ok") {
         const reason = `turn ${turn} of ${further.length + 1}: ${trace.reason}`;
-        return await this.#record(place, { ...trace, reason }, answers);
+        return await this.#record(position, { ...trace, reason }, answers);
       }
-      await this.#record({ ...place, id: turnId(place, turn), phase: "turn" }, trace, answers);
+      await this.#record({ ...position, id: turnId(position, turn), phase: "turn" }, trace, answers);
       answers.push(trace.content);
       said = [...said, { role: "assistant", content: trace.content }, { role: "user", content: next }];
     }
   }
 
   /** @param turns the model's answers earlier in the conversation */
-  async #record(place: RequestPlace, trace: Trace, turns: readonly string[] = []): Promise<RequestRecord> {
+  async #record(
+    position: RequestPosition,
+    trace: Trace,
+    turns: readonly string[] = [],
+  ): Promise<RequestRecord> {
     const { sink, onEvent, originMs } = this.#context;
     await sink.answer({
-      ...toAnswerRecord(place, trace),
+      ...toAnswerRecord(position, trace),
       ...(turns.length === 0 ? {} : { turns: [...turns] }),
     });
-    const record = toRequestRecord(place, trace, originMs);
+    const record = toRequestRecord(position, trace, originMs);
     await sink.sample(record);
-    if (place.phase === "turn") return record;
-    onEvent({ kind: "request", candidate: this.id, phase: place.phase, status: trace.status });
+    if (position.phase === "turn") return record;
+    onEvent({ kind: "request", candidate: this.id, phase: position.phase, status: trace.status });
     await this.#countFailures(trace);
     return record;
   }
@@ -279,15 +285,15 @@ export class CandidateSession {
   ): PlannedRequest {
     const name = () => requestId("warmup", block.round, prompt.id, this.id, this.#warmups);
     do this.#warmups++; while (this.#context.done.has(name()));
-    return { prompt, place: this.#place(name(), prompt.id, "warmup", block) };
+    return { prompt, position: this.#position(name(), prompt.id, "warmup", block) };
   }
 
-  #place(
+  #position(
     id: string,
     promptId: string,
     phase: "warmup" | "timed",
     { round, number, stretch = number }: { round: number; number: number; stretch?: number },
-  ): RequestPlace {
+  ): RequestPosition {
     const { prefix } = this.#context.info.plan;
     return { id, candidate: this.id, prompt_id: promptId, phase, round, block: number, stretch, prefix };
   }

@@ -4,8 +4,7 @@
  */
 import type { Sleep } from "../clock.ts";
 import { type Random, seededRandom } from "../stats/random.ts";
-import { autocorrelationTime } from "../stats/autocorrelation.ts";
-import { shareBounds } from "../stats/share_bounds.ts";
+import { autocorrelationTime, shareBounds } from "../stats/share_bounds.ts";
 import { latencyS, tpotS, ttftS } from "./metrics.ts";
 import type { RequestRecord } from "./records.ts";
 

@@ -147,8 +147,8 @@ function surround(
     if (document === undefined) return { ...message, content: `${text}\n\n${content}` };
     const cut = text.lastIndexOf(". ", Math.round(place * text.length)) + 1;
     const [before, after] = [text.slice(0, cut).trim(), text.slice(cut).trim()];
-    const around = [before, document, after].filter((part) => part !== "").join("\n\n");
-    return { ...message, content: content.replace(document, () => around) };
+    const surrounded = [before, document, after].filter((part) => part !== "").join("\n\n");
+    return { ...message, content: content.replace(document, () => surrounded) };
   });
 }
 

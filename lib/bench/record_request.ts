@@ -5,7 +5,7 @@ import { redactPaths } from "./redact_paths.ts";
 import type { AnswerRecord, RequestRecord } from "./records.ts";
 
 /** What the plan knows of a request. */
-export type RequestPlace = Pick<
+export type RequestPosition = Pick<
   RequestRecord,
   "id" | "candidate" | "prompt_id" | "phase" | "round" | "block" | "stretch" | "prefix"
 >;
@@ -19,13 +19,13 @@ const micro = (ms: number) => Math.round(ms * 1000) / 1000;
  *
  * @param originMs the run's start on the trace's clock
  */
-export function toRequestRecord(place: RequestPlace, trace: Trace, originMs: number): RequestRecord {
+export function toRequestRecord(position: RequestPosition, trace: Trace, originMs: number): RequestRecord {
   const { tokens, source } = outputTokens(trace);
   const since = (ms: number) => micro(Math.max(0, ms - originMs));
   const firstContent = trace.chunks.findIndex((chunk) => chunk.contentChars > 0);
   return {
     kind: "request",
-    ...place,
+    ...position,
     status: trace.status,
     reason: trace.reason === null ? null : redactPaths(trace.reason),
     http_status: trace.httpStatus,
@@ -58,8 +58,8 @@ export function toRequestRecord(place: RequestPlace, trace: Trace, originMs: num
 }
 
 /** The answer's text, kept apart from the timings. */
-export function toAnswerRecord(place: RequestPlace, trace: Trace): AnswerRecord {
-  const { id, candidate, prompt_id, phase, round } = place;
+export function toAnswerRecord(position: RequestPosition, trace: Trace): AnswerRecord {
+  const { id, candidate, prompt_id, phase, round } = position;
   return {
     id,
     candidate,

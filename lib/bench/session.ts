@@ -42,7 +42,7 @@ export {
 export { planInfo, type SessionPlan } from "./run_info.ts";
 
 /** Where a run's folder is made, when it begins, and who follows it. */
-export interface RunPlace {
+export interface NewRun {
   /** The folder that holds all runs. */
   readonly out: string;
   readonly now: Date;
@@ -51,7 +51,7 @@ export interface RunPlace {
 }
 
 /** How a run is followed while it is made. */
-export interface MeasureOptions extends RunPlace {
+export interface MeasureOptions extends NewRun {
   readonly resources: SessionResources;
   readonly onEvent?: (event: SessionEvent) => void;
   /** Called with the run's folder before the first request, to add files next to the records. */
@@ -301,7 +301,7 @@ async function carryOut(
 export async function beginRun(
   { named, machine }: Pick<SessionCandidates, "named" | "machine">,
   plan: PlanInfo,
-  { out, now, random }: RunPlace,
+  { out, now, random }: NewRun,
 ): Promise<{ info: RunInfo; folder: RunFolder }> {
   const info = newRunInfo({ plan, machine, candidates: named.map(({ info }) => info), now, random });
   return { info, folder: await createRunFolder(out, info) };

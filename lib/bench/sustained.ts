@@ -40,7 +40,7 @@ export function sustainedSpeed(
     return none;
   }
   const meanSpeed = (part: typeof requests) => meanOf(part.map(({ speed }) => speed));
-  const around = (
+  const beforeAndAfter = (
     of: (record: CollectedRun["machine"][number]) => number | null,
   ): [number, number] | null => {
     const known = machine.flatMap((record) => {
@@ -59,8 +59,8 @@ export function sustainedSpeed(
       ratio,
       tokens_per_s: [meanSpeed(requests.slice(0, found.at)), meanSpeed(requests.slice(found.at))],
       p: found.p,
-      temperature_c: around(({ temperature_c }) => temperature_c),
-      frequency_mhz: around(({ frequency_mhz }) => frequency_mhz),
+      temperature_c: beforeAndAfter(({ temperature_c }) => temperature_c),
+      frequency_mhz: beforeAndAfter(({ frequency_mhz }) => frequency_mhz),
     },
   };
 }

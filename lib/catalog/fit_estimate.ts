@@ -34,7 +34,7 @@ export interface FitConditions {
 }
 
 /** Where the weights and the context would lie. */
-export type FitPlace =
+export type MemoryPlacement =
   | { readonly kind: "memory" }
   | { readonly kind: "gpu" }
   /** Only so many layers fit into the graphics card's memory. */
@@ -60,7 +60,7 @@ export interface FitEstimate {
   readonly neededBytes: number | null;
   /** Resident size of the engine's process, as the system would report it. */
   readonly residentBytes: number | null;
-  readonly place: FitPlace;
+  readonly place: MemoryPlacement;
   /** Why it doesn't fit; empty where it does. */
   readonly reasons: readonly string[];
   /** The longest context that fits, in tokens; null where it is unknown or not even the shortest fits. */
@@ -135,7 +135,7 @@ function placeOf(
   needed: number,
   { layers }: GgufLayout,
   { freeRamGb, vramGb }: FitConditions,
-): { place: FitPlace; reasons: string[] } {
+): { place: MemoryPlacement; reasons: string[] } {
   const ram = Math.max(0, freeRamGb - RESERVE_GB) * GB;
   const vram = Math.max(0, vramGb - RESERVE_GB) * GB;
   if (needed <= vram) return { place: { kind: "gpu" }, reasons: [] };
@@ -162,7 +162,7 @@ const BANDWIDTH_SHARE = { usual: 0.65, low: 0.4, high: 0.9 };
 function speeds(
   layout: GgufLayout,
   approximate: boolean,
-  place: FitPlace,
+  place: MemoryPlacement,
   { promptTokens, threads, bandwidthGbS, use }: FitConditions,
   speed: SpeedModel,
 ): Pick<FitEstimate, "decode" | "ttft" | "decodePerUser"> {

@@ -100,14 +100,14 @@ export async function runPlan(run: PlanRun): Promise<CarriedOut> {
   const { plan, prompts, resources, out, now, random, resume, onFolder, onEvent } = run;
   const session = sessionPlan(plan, prompts);
   const request = { names: plan.models, plan: session, downloads: run.downloads ? "all" : "none" } as const;
-  const place = { out, now, random, onEvent };
+  const newRun = { out, now, random, onEvent };
   if (plan.kind === "race") {
     // A race ends when the evidence decides: it begins anew rather than going on after a pause.
     const found = await findCandidates(request, resources);
     const { by, delta, epsilon, budget } = { ...DEFAULT_TERMS, ...definedOf(plan) };
     try {
       return await raceFound(found, session, { ...DEFAULT_TERMS, by, delta, epsilon, budget }, {
-        ...place,
+        ...newRun,
         resources,
         onFolder,
       });
@@ -122,7 +122,7 @@ export async function runPlan(run: PlanRun): Promise<CarriedOut> {
   const isOver = resume !== null && (await readRunInfo(resume)).status === "completed";
   if (isOver) return { folder: resume, status: "completed" };
   return await runSession(resume === null ? request : { ...request, resume }, resources, {
-    ...place,
+    ...newRun,
     onFolder: withJob,
   });
 }

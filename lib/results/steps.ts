@@ -85,7 +85,7 @@ async function keepCases(folder: string, { plan, resume }: SessionRequest): Prom
 
 /** From names to a finished run, with a progress bar. */
 export async function runShown(request: SessionRequest, setup: Setup): Promise<FinishedRun> {
-  const { resources, screen, ...place } = setup;
+  const { resources, screen, ...newRun } = setup;
   const bar = await screen.progress("Loading the models");
   let done = 0;
   let total = 1;
@@ -93,7 +93,7 @@ export async function runShown(request: SessionRequest, setup: Setup): Promise<F
   const run = await ending(
     bar,
     runSession(request, { ...resources, note: bar.note }, {
-      ...place,
+      ...newRun,
       onFolder: (folder) => keepCases(folder, request),
       onEvent: (event) => {
         if (event.kind === "begin") {
@@ -129,7 +129,7 @@ export interface FidelityRequest {
 /** Two candidates read a text and, where one was given, answer a job, with progress bars. */
 export async function fidelityShown(
   { names, file, read, job }: FidelityRequest,
-  { resources, screen, ...place }: Setup,
+  { resources, screen, ...newRun }: Setup,
 ): Promise<Fidelity> {
   const bar = await screen.progress("Loading the models");
   const onBlock = (done: number, all: number) =>
@@ -139,7 +139,7 @@ export async function fidelityShown(
     compareTexts(names, { ...read, onBlock }, { ...resources, note: bar.note }),
   );
   await bar.finish(`${fidelity.compared} predictions were compared.`);
-  const done = job === null ? null : await jobShown(names, job, { resources, screen, ...place });
+  const done = job === null ? null : await jobShown(names, job, { resources, screen, ...newRun });
   return new Fidelity({
     schema_version: 1,
     candidates: ids,
@@ -151,7 +151,7 @@ export async function fidelityShown(
 async function jobShown(
   names: CandidatePair,
   job: NonNullable<FidelityRequest["job"]>,
-  { resources, screen, ...place }: Setup,
+  { resources, screen, ...newRun }: Setup,
 ): Promise<ComparedJob> {
   const bar = await screen.progress("Loading the models");
   let answers = 0;
@@ -160,7 +160,7 @@ async function jobShown(
     answers++;
     bar.update(Math.min(answers, 2 * job.set.prompts.length), 2 * job.set.prompts.length, "answers");
   };
-  const options = { ...job, ...place, timeoutS: QUALITY_DEFAULTS.timeoutS, onEvent };
+  const options = { ...job, ...newRun, timeoutS: QUALITY_DEFAULTS.timeoutS, onEvent };
   const done = await ending(bar, compareOnJob(names, options, { ...resources, note: bar.note }));
   await bar.finish(`Done: ${answers} answers, all kept in ${shortPath(done.folder)}.`);
   return done;
@@ -235,7 +235,7 @@ function progressLabel(event: Exclude<SessionEvent, { kind: "begin" }>): string 
 export async function raceShown(
   request: SessionRequest,
   termsFor: (named: readonly NamedCandidate[]) => RaceTerms,
-  { resources, screen, ...place }: Setup,
+  { resources, screen, ...newRun }: Setup,
 ): Promise<Race> {
   const bar = await screen.progress("Loading the models");
   const figure = await screen.live("The evidence appears with the first block.");
@@ -243,7 +243,7 @@ export async function raceShown(
   const terms = termsFor(found.named);
   try {
     const race = await raceFound(found, request.plan, terms, {
-      ...place,
+      ...newRun,
       resources,
       onFolder: (folder) => keepCases(folder, request),
       ...showRace(

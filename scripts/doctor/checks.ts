@@ -268,10 +268,10 @@ export function workshopTargets(
   { registry, shell }: CheckResources,
 ): Check {
   const names = (target: string) => {
-    const entry = registry.models.find(({ alias, foundryAlias }) =>
+    const model = registry.models.find(({ alias, foundryAlias }) =>
       alias === target || foundryAlias === target
     );
-    return new Set([target, ...(entry === undefined ? [] : [entry.alias, ...entry.otherNames])]);
+    return new Set([target, ...(model === undefined ? [] : [model.alias, ...model.otherNames])]);
   };
   const listed = services.flatMap(({ models }) => models.filter((model) => model.ready !== false));
   const has = (target: string) =>

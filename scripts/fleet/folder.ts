@@ -12,19 +12,19 @@ export const fleetsOption = () =>
     pathValue,
   );
 
-export interface FleetPlace {
+export interface FleetFlags {
   readonly fleet: string;
   readonly fleets: string;
 }
 
-export const folderOf = ({ fleet, fleets }: FleetPlace): string => join(fleets, fleet);
+export const folderOf = ({ fleet, fleets }: FleetFlags): string => join(fleets, fleet);
 
 /** @throws {UserError} where there is no such fleet */
-export async function requireFleet(place: FleetPlace): Promise<string> {
-  const folder = folderOf(place);
+export async function requireFleet(flags: FleetFlags): Promise<string> {
+  const folder = folderOf(flags);
   const isThere = await Deno.stat(join(folder, "fleet.json")).then(() => true, () => false);
   if (isThere) return folder;
   throw new UserError(
-    `there is no fleet in ${folder}: start its hub with deno task fleet hub --fleet ${place.fleet}`,
+    `there is no fleet in ${folder}: start its hub with deno task fleet hub --fleet ${flags.fleet}`,
   );
 }

@@ -15,9 +15,9 @@ import {
   realSleep,
   wholeNumber,
 } from "../cli.ts";
-import { fleetOption, type FleetPlace, fleetsOption, folderOf } from "./folder.ts";
+import { type FleetFlags, fleetOption, fleetsOption, folderOf } from "./folder.ts";
 
-interface HubSettings extends FleetPlace {
+interface HubSettings extends FleetFlags {
   readonly host: string;
   readonly port: number;
   readonly pagePort?: number;

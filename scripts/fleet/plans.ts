@@ -3,7 +3,7 @@ import { UserError } from "../../lib/errors.ts";
 import { AWAY_MS } from "../../lib/fleet/device.ts";
 import type { Fleet, FleetDevice } from "../../lib/fleet/fleet_folder.ts";
 import { bareCommand, jsonOption, printJson } from "../cli.ts";
-import { fleetOption, type FleetPlace, fleetsOption, requireFleet } from "./folder.ts";
+import { type FleetFlags, fleetOption, fleetsOption, requireFleet } from "./folder.ts";
 
 export async function runCommand(args: readonly string[]): Promise<number> {
   const parsed = bareCommand(
@@ -29,10 +29,10 @@ also by, delta, epsilon, budget; for capacity slo, within, think_s, search, max_
 tokens, and the job is the text that both models read. A device refuses what goes beyond its own limits, and says so.`,
     );
   await parsed.parseAsync([...args], { from: "user" });
-  const { on, json, ...place } = parsed.opts<FleetPlace & { on: string; json: boolean }>();
+  const { on, json, ...flags } = parsed.opts<FleetFlags & { on: string; json: boolean }>();
   const [path] = parsed.args;
   if (path === undefined) throw new UserError("give the file of a plan");
-  const folder = await requireFleet(place);
+  const folder = await requireFleet(flags);
   const { readFleet } = await import("../../lib/fleet/fleet_folder.ts");
   const { devicesOn, readPlan, sendPlan } = await import("../../lib/fleet/plans.ts");
   const { connectFleet } = await import("../../lib/fleet/open_hub.ts");
@@ -69,7 +69,7 @@ export async function stopCommand(args: readonly string[]): Promise<number> {
     .addOption(fleetOption())
     .addOption(fleetsOption());
   await parsed.parseAsync([...args], { from: "user" });
-  const folder = await requireFleet(parsed.opts<FleetPlace>());
+  const folder = await requireFleet(parsed.opts<FleetFlags>());
   const { readFleet } = await import("../../lib/fleet/fleet_folder.ts");
   const { markStopped } = await import("../../lib/fleet/hub.ts");
   const { plans } = await readFleet(folder);
@@ -87,8 +87,8 @@ export async function statusCommand(args: readonly string[]): Promise<number> {
     .addOption(fleetsOption())
     .addOption(jsonOption().default(false));
   await parsed.parseAsync([...args], { from: "user" });
-  const { json, ...place } = parsed.opts<FleetPlace & { json: boolean }>();
-  const folder = await requireFleet(place);
+  const { json, ...flags } = parsed.opts<FleetFlags & { json: boolean }>();
+  const folder = await requireFleet(flags);
   const { readFleet } = await import("../../lib/fleet/fleet_folder.ts");
   const fleet = await readFleet(folder);
   if (json) {

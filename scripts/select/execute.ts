@@ -175,12 +175,12 @@ function evidenceFigure(race: RecordedRace | null): string | null {
 /** What the course's rule would take on this kind of machine. */
 function courseOf(task: string, registry: Registry, machine: MachineDescription): Decision["course"] {
   if (!tasksOf(registry).includes(task)) return null;
-  const entry = firstViable(registry, task, { ...machine, freeRamGb: Infinity });
-  const note = entry === undefined
+  const model = firstViable(registry, task, { ...machine, freeRamGb: Infinity });
+  const note = model === undefined
     ? `no model for it runs in ${machine.ram_gb} GB of RAM`
-    : `${entry.alias}, the registry's first whose ${entry.minRamGb} GB of RAM the machine has; nothing of it was ` +
+    : `${model.alias}, the registry's first whose ${model.minRamGb} GB of RAM the machine has; nothing of it was ` +
       "measured";
-  return { task, choice: entry?.alias ?? null, note };
+  return { task, choice: model?.alias ?? null, note };
 }
 
 async function byCourse({ task, registry: path }: SelectSettings, registry: Registry): Promise<Selected> {
@@ -193,10 +193,10 @@ async function byCourse({ task, registry: path }: SelectSettings, registry: Regi
   const { freeRamGb, vramGb: _vramGb, ...machine } = await describeMachine();
   const course = courseOf(task, registry, machine);
   const choice = course?.choice ?? null;
-  const excluded = registry.models.filter((entry) => entry.task.includes(task)).flatMap((entry) => {
-    const fit = fits(entry, { ...machine, freeRamGb: Infinity });
+  const excluded = registry.models.filter((model) => model.task.includes(task)).flatMap((model) => {
+    const fit = fits(model, { ...machine, freeRamGb: Infinity });
     return fit.ok ? [] : [{
-      id: entry.alias,
+      id: model.alias,
       constraint: "ram" as const,
       reason: fit.reasons.join("; "),
       admit: "a machine with more RAM",

@@ -102,7 +102,7 @@ async function tagged(names: readonly string[], registry: string): Promise<Route
   const { findModel } = await import("../../lib/catalog/model.ts");
   const known = await loadRegistry(registry);
   return names.map((id) => {
-    const entry = findModel(known, id);
-    return { id, capabilities: [...(entry?.capabilities ?? []), ...(entry?.task ?? [])] };
+    const model = findModel(known, id);
+    return { id, capabilities: [...(model?.capabilities ?? []), ...(model?.task ?? [])] };
   });
 }

@@ -305,13 +305,13 @@ async function evidenceOf(
       for (let at = 0; at < values.length; at++) {
         const [value, hash] = [values[at] ?? NaN, hashes[asked[at] ?? -1]];
         if (!(value > 0) || hash === undefined) continue;
-        const entry = sums.get(hash) ?? {};
-        const { sum, n } = entry[metric] ?? { sum: 0, n: 0 };
-        entry[metric] = { sum: sum + Math.log(value), n: n + 1 };
-        sums.set(hash, entry);
+        const logs = sums.get(hash) ?? {};
+        const { sum, n } = logs[metric] ?? { sum: 0, n: 0 };
+        logs[metric] = { sum: sum + Math.log(value), n: n + 1 };
+        sums.set(hash, logs);
       }
     }
-    const logByPrompt = new Map([...sums].map(([hash, entry]) => [hash, means(entry)] as const));
+    const logByPrompt = new Map([...sums].map(([hash, logs]) => [hash, means(logs)] as const));
     return {
       id: row.id,
       summary: row,
@@ -328,9 +328,9 @@ async function evidenceOf(
 }
 
 function means(
-  entry: Partial<Record<SpeedMetric, { sum: number; n: number }>>,
+  logs: Partial<Record<SpeedMetric, { sum: number; n: number }>>,
 ): Partial<Record<SpeedMetric, number>> {
-  return Object.fromEntries(Object.entries(entry).map(([metric, { sum, n }]) => [metric, sum / n]));
+  return Object.fromEntries(Object.entries(logs).map(([metric, { sum, n }]) => [metric, sum / n]));
 }
 
 function sourceOf({ answers, candidates, votes }: QualityReport): QualitySource {

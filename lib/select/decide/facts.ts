@@ -139,7 +139,7 @@ export function factsOfCandidate(
   const trained = candidate.model.contextTokens ?? Infinity;
   return {
     ...common,
-    // An adapter has no context window: what its entry says is all that is known.
+    // An adapter has no context window: what its model says is all that is known.
     contextTokens: candidate.variant.adapter === null
       ? Math.min(contextTokens ?? DEFAULT_CONTEXT_TOKENS, trained)
       : candidate.model.contextTokens,
@@ -155,19 +155,19 @@ export function factsOfSummary(
   registry: Registry | null,
   quality: QualityReport | null,
 ): CandidateFacts {
-  const entry = registry === null ? undefined : findModel(registry, summary.alias);
+  const model = registry === null ? undefined : findModel(registry, summary.alias);
   const [name, ...options] = (summary.variant ?? "").split("+");
   const asked = options.find((option) => option.startsWith("context="))?.slice("context=".length);
-  const variant = entry === undefined || !name ? undefined : findVariant(entry, name);
+  const variant = model === undefined || !name ? undefined : findVariant(model, name);
   return {
     id: summary.id,
     license: summary.license,
-    capabilities: entry === undefined ? [] : [...new Set([...entry.capabilities, ...entry.task])],
-    contextTokens: asked === undefined ? entry?.contextTokens ?? null : Number(asked),
+    capabilities: model === undefined ? [] : [...new Set([...model.capabilities, ...model.task])],
+    contextTokens: asked === undefined ? model?.contextTokens ?? null : Number(asked),
     sizeMb: summary.size_mb,
-    neededRamGb: entry === undefined || summary.size_mb === null
+    neededRamGb: model === undefined || summary.size_mb === null
       ? null
-      : neededRamGb(entry, variant === undefined ? {} : { variant }),
+      : neededRamGb(model, variant === undefined ? {} : { variant }),
     fit: null,
     freeDiskMb: null,
     quality: qualityOf(summary.id, quality),

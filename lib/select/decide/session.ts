@@ -6,8 +6,8 @@ import type { NamedCandidate } from "../../bench/named_candidate.ts";
 import type { RunEvent } from "../../bench/candidate_session.ts";
 import {
   beginRun,
+  type NewRun,
   planInfo,
-  type RunPlace,
   type SessionCandidates,
   type SessionPlan,
   type SessionResources,
@@ -53,7 +53,7 @@ export interface SessionRace extends RecordedRace {
 }
 
 /** What a race takes besides its candidates, its plan and its terms. */
-export interface RaceFoundOptions extends RunPlace {
+export interface RaceFoundOptions extends NewRun {
   readonly resources: Pick<SessionResources, "clock" | "run" | "signal" | "sleep">;
   /** Those that run.json names, excluded ones too; left out: those that were found. */
   readonly entered?: readonly NamedCandidate[];
