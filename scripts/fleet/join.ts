@@ -93,7 +93,8 @@ export async function joinCommand(args: readonly string[]): Promise<number> {
   if (address === undefined) throw new UserError("give the address that the hub printed");
   const { parseJoinLine } = await import("../../lib/fleet/wire.ts");
   const line = parseJoinLine(address);
-  const { credentialsFor, serveDevice } = await import("../../lib/fleet/join.ts");
+  const { credentialsFor } = await import("../../lib/fleet/join.ts");
+  const { serveDevice } = await import("../../lib/fleet/serve_device.ts");
   const { runPlan } = await import("../../lib/fleet/run_plan.ts");
   const { stateDevice } = await import("../../lib/fleet/state_device.ts");
   const { idOfKey } = await import("../../lib/fleet/keys.ts");

@@ -5,7 +5,7 @@ import { LIMITS, simulatedDevice } from "../../benchmarks/fleet_devices.ts";
 import { filesOf } from "../../lib/fleet/bundle.ts";
 import type { DeviceLimits } from "../../lib/fleet/device.ts";
 import { readFleet } from "../../lib/fleet/fleet_folder.ts";
-import type { CarryOut } from "../../lib/fleet/join.ts";
+import type { CarryOut } from "../../lib/fleet/serve_device.ts";
 import { runPlan } from "../../lib/fleet/run_plan.ts";
 import type { CarriedOut } from "../../lib/fleet/session_plan.ts";
 import { sessionResources } from "../../scripts/session.ts";
