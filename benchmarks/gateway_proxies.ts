@@ -21,14 +21,14 @@ const started = z.object({ url: z.string() });
 const [, ...serveTask] = project.tasks.serve.command.split(" ");
 
 /** Our own, started as its task starts it. */
-export async function startGateway(upstreamUrl: string, more: readonly string[] = []): Promise<Proxy> {
+export async function startGateway(serviceUrl: string, more: readonly string[] = []): Promise<Proxy> {
   const state = await Deno.makeTempDir();
   const startMs = realClock();
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       ...serveTask,
       "--endpoint",
-      `fake=${upstreamUrl}`,
+      `fake=${serviceUrl}`,
       "--port",
       "0",
       "--state",
@@ -74,12 +74,12 @@ const KEY = "sk-bench-serve";
 /** LiteLLM's proxy, one worker, as its documents start it. */
 export async function startLitellm(
   program: string,
-  upstreamUrl: string,
+  serviceUrl: string,
   models: readonly string[],
 ): Promise<Proxy> {
   const folder = await Deno.makeTempDir();
   const config = join(folder, "config.json"); // JSON is YAML
-  const params = (model: string) => ({ model: `openai/${model}`, api_base: upstreamUrl, api_key: "none" });
+  const params = (model: string) => ({ model: `openai/${model}`, api_base: serviceUrl, api_key: "none" });
   await Deno.writeTextFile(
     config,
     JSON.stringify({

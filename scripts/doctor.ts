@@ -74,7 +74,7 @@ async function examine(settings: Settings): Promise<Check[]> {
     ...await checks.cacheChecks(services, cli, checkResources),
     checks.workshopTargets(services, cli, checkResources),
   ]);
-  const onProbe = (id: string) => Deno.stderr.isTerminal() && console.error(`        asking ${id} …`);
+  const onProbe = (id: string) => Deno.stderr.isTerminal() && console.error(`        probing ${id} …`);
   const timeoutS = settings.timeout;
   const asked = show(await probes.probeChecks(targets, { resources, services, timeoutS, cli, onProbe }));
   return [...first, ...asked];

@@ -149,6 +149,107 @@ Deno.test("no two types that are exported share a name", () => {
   assert.deepEqual([...homes].filter(([, where]) => where.length > 1), []);
 });
 
+/**
+ * Words that named several things at once, each with where it may still stand because it is the field's own. A
+ * candidate is no arm, contender, desk, entry or seat, an endpoint no backend and no upstream.
+ */
+const retired: Readonly<Record<string, readonly string[]>> = {
+  // A bandit's.
+  arm: ["lib/select/route/", "lib/results/routing_evidence.ts", "scripts/route/"],
+  arms: [
+    "lib/select/route/",
+    "lib/results/scored_run.ts",
+    "lib/serve/gateway.ts",
+    "scripts/route/",
+    "benchmarks/router",
+  ],
+  // An English word that a pattern looks for.
+  around: ["lib/quality/invented.ts"],
+  asking: [],
+  // ggml's functions.
+  backend: ["lib/engine/direct/"],
+  contender: [],
+  contenders: [],
+  desk: [],
+  desks: [],
+  // Of a folder, a legend, a log, and of the lists in which services name their models.
+  entry: [
+    "lib/catalog/",
+    "lib/openai/model_server.ts",
+    "lib/plot/figure.ts",
+    "lib/selfcheck/",
+    "lib/serve/gateway.ts",
+    "lib/services/",
+    "benchmarks/peers.ts",
+  ],
+  packing: [],
+  seat: [],
+  seats: [],
+  upstream: [],
+  weigh: [],
+  weighing: [],
+  weighs: [],
+  // Simulated ones.
+  world: ["lib/select/race/simulation.ts", "lib/plot/race.ts", "scripts/race/execute.ts", "benchmarks/"],
+  worlds: ["benchmarks/"],
+};
+
+/** `modelEntry` and `MODEL_ENTRY` are made of `model` and `entry`. */
+const wordsOf = (name: string) =>
+  [...name.matchAll(/[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])/g)].map(([word]) => word.toLowerCase());
+
+/** The names in code: no comments, no strings, and of template literals what they compute. */
+const namesIn = (text: string) =>
+  new Set(
+    code(text).replaceAll(/"(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'/g, "")
+      .replaceAll(/`(?:[^`\\]|\\.)*`/g, (one) => one.match(/\$\{[^}]*\}/g)?.join(" ") ?? "")
+      .match(/[A-Za-z_$][\w$]*/g) ?? [],
+  );
+
+Deno.test("retired words name nothing, in code and in the names of files", () => {
+  const found = files.filter((file) => !/^(tests|notebooks|adapters)\//.test(file)).flatMap((file) =>
+    [...namesIn(texts.get(file) ?? ""), file.split("/").at(-1)?.replace(/\.ts$/, "") ?? ""].flatMap((name) =>
+      wordsOf(name).filter((word) =>
+        Object.hasOwn(retired, word) && !retired[word]?.some((allowed) => file.startsWith(allowed))
+      ).map((word) => `${file}: ${name} (${word})`)
+    )
+  );
+  assert.deepEqual(found, []);
+  const unused = Object.entries(retired).flatMap(([word, allowed]) =>
+    allowed.filter((place) =>
+      !files.some((file) =>
+        file.startsWith(place) &&
+        [...namesIn(texts.get(file) ?? "")].some((name) => wordsOf(name).includes(word))
+      )
+    ).map((place) => `${word} in ${place}`)
+  );
+  assert.deepEqual(unused, [], "permissions that nothing needs any more");
+});
+
+Deno.test("an exported type says what it holds, not that it is a place, a look or something asked", () => {
+  const vague = files.filter((file) => !file.startsWith("tests/")).flatMap((file) =>
+    [...code(texts.get(file) ?? "").matchAll(/^export (?:abstract )?(?:interface|type|class) (\w+)/gm)]
+      .map(([, name = ""]) => name)
+      .filter((name) =>
+        /^(Ask(ed|ing)|Look|Places?|Room|Outcome|World|Job)$|(Place|Asked|Asking|Look)$/.test(name)
+      )
+      .map((name) => `${file}: ${name}`)
+  );
+  // `Job` is the facade's one class of that name.
+  assert.deepEqual(vague, ["lib/results/job.ts: Job"]);
+});
+
+Deno.test("a file under 40 lines has two users: it would join a single one", async () => {
+  const tasks = await Deno.readTextFile(join(root, "deno.json"));
+  const lonely = files.filter((file) => {
+    if (!/^(lib|scripts|benchmarks)\//.test(file) || programs.has(file) || tasks.includes(file)) return false;
+    if ((texts.get(file) ?? "").split("\n").length - 1 >= 40) return false;
+    return [...imports].filter(([user, targets]) => !user.startsWith("tests/") && targets.includes(file))
+      .length < 2;
+  });
+  assert.deepEqual(lonely, []);
+});
+
 Deno.test("nothing imports a test", () => {
   const broken = [...imports].flatMap(([file, targets]) =>
     targets
