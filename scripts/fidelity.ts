@@ -49,7 +49,7 @@ async function fidelity(names: readonly [string, string], settings: Settings): P
   const { loadPromptSet } = await import("../lib/prompts/prompts.ts");
   const { readTextFile } = await import("../lib/text_file.ts");
   const { sessionResources } = await import("./session.ts");
-  const { runProgress } = await import("./bench/progress.ts");
+  const { shownProgress } = await import("./progress.ts");
   const { Fidelity } = await import("../lib/results/fidelity.ts");
   const text = await readTextFile(settings.text, "the text");
   const set = settings.prompts === undefined ? null : await loadPromptSet(settings.prompts);
@@ -64,7 +64,7 @@ async function fidelity(names: readonly [string, string], settings: Settings): P
       }
     },
   }, resources);
-  const progress = runProgress();
+  const progress = shownProgress();
   const job = set === null ? null : await compareOnJob(names, {
     set,
     epsilon: settings.epsilon,

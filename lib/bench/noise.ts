@@ -128,8 +128,11 @@ export function disturbance(
   const others = cores(use.othersS, freeCores);
   if (others !== null) {
     const beyond = freeCores === 0 ? "" : `, ${(others - freeCores).toFixed(2)} more than were free`;
-    const name = busiest === null ? "" : ` (${busiest.program}: ${busiest.cores.toFixed(2)})`;
-    return `other programs used ${others.toFixed(2)} cores${beyond}${name}`;
+    const used = `other programs used ${others.toFixed(2)} cores${beyond}`;
+    // The name comes first: a narrow screen cuts the end.
+    return busiest === null
+      ? used
+      : `${busiest.program} and ${used} (${busiest.program}: ${busiest.cores.toFixed(2)})`;
   }
   const steal = cores(use.stealS, 0);
   return steal === null ? null : `the hypervisor took ${steal.toFixed(2)} cores`;

@@ -6,6 +6,7 @@ import { Capacity } from "./capacity.ts";
 import { requireRun } from "../bench/find_run.ts";
 import { readRunInfo, replaceFile } from "../bench/folder.ts";
 import type { NamedCandidate } from "../bench/named_candidate.ts";
+import { RunProgress } from "../bench/progress.ts";
 import type { Exclusion, RaceTerms } from "../bench/records.ts";
 import {
   findCandidates,
@@ -18,6 +19,7 @@ import {
 } from "../bench/session.ts";
 import type { Model, Variant } from "../catalog/model.ts";
 import { pull, type PullEvent } from "../catalog/pull.ts";
+import type { Clock } from "../clock.ts";
 import { UserError } from "../errors.ts";
 import { promptSetJson } from "../prompts/prompts.ts";
 import {
@@ -87,33 +89,20 @@ async function keepCases(folder: string, { plan, resume }: SessionRequest): Prom
 export async function runShown(request: SessionRequest, setup: Setup): Promise<FinishedRun> {
   const { resources, screen, ...newRun } = setup;
   const bar = await screen.progress("Loading the models");
-  let done = 0;
-  let total = 1;
-  let [forS, startMs]: [number | undefined, number] = [undefined, 0];
+  let requests = 0;
+  const follow = following(bar, resources.clock);
   const run = await ending(
     bar,
     runSession(request, { ...resources, note: bar.note }, {
       ...newRun,
       onFolder: (folder) => keepCases(folder, request),
       onEvent: (event) => {
-        if (event.kind === "begin") {
-          const { plan, candidates } = event.info;
-          total = plan.rounds * plan.prompt_set.prompts.length * candidates.length;
-          forS = plan.for_s;
-          startMs = resources.clock();
-          return;
-        }
-        if (event.kind === "request" && event.phase === "timed") done++;
-        if (forS !== undefined) {
-          const passed = Math.min(forS, Math.floor((resources.clock() - startMs) / 1000));
-          bar.update(passed, Math.ceil(forS), `seconds, ${done} requests`);
-          return;
-        }
-        bar.update(Math.min(done, total), total, progressLabel(event));
+        if (event.kind === "request" && event.phase === "timed") requests++;
+        follow(event);
       },
     }),
   );
-  await bar.finish(endOf(run, done));
+  await bar.finish(endOf(run, requests));
   return run;
 }
 
@@ -155,10 +144,10 @@ async function jobShown(
 ): Promise<ComparedJob> {
   const bar = await screen.progress("Loading the models");
   let answers = 0;
+  const follow = following(bar, resources.clock);
   const onEvent = (event: SessionEvent) => {
-    if (event.kind !== "request") return;
-    answers++;
-    bar.update(Math.min(answers, 2 * job.set.prompts.length), 2 * job.set.prompts.length, "answers");
+    if (event.kind === "request") answers++;
+    follow(event);
   };
   const options = { ...job, ...newRun, timeoutS: QUALITY_DEFAULTS.timeoutS, onEvent };
   const done = await ending(bar, compareOnJob(names, options, { ...resources, note: bar.note }));
@@ -214,21 +203,21 @@ function endOf({ folder, status, summary }: FinishedRun, requests: number): stri
 /** The run's folder below its parent: nothing shown names a user's own folders. */
 const shortPath = (folder: string) => folder.split(/[\\/]/).slice(-2).join("/");
 
-function progressLabel(event: Exclude<SessionEvent, { kind: "begin" }>): string {
-  switch (event.kind) {
-    case "load":
-      return `loading ${event.candidate}`;
-    case "opened":
-      return `${event.candidate} is loaded`;
-    case "warmup":
-      return `warming up ${event.candidate}`;
-    case "request":
-      return `requests, the last to ${event.candidate}`;
-    case "left":
-      return `${event.candidate} left: ${event.reason}`;
-    case "disturbed":
-      return `a block was disturbed: ${event.reason}`;
-  }
+/** Shows how far a run is, with the time left and what goes on. */
+function following(bar: Progress, clock: Clock): (event: SessionEvent) => void {
+  let progress: RunProgress | null = null;
+  return (event) => {
+    if (event.kind === "begin") progress = new RunProgress(event, clock);
+    else progress?.add(event);
+    if (progress === null) return;
+    const { done, total, unit, left, now, more } = progress.howFar;
+    const counted = unit === "s" ? "seconds" : unit;
+    bar.update(
+      done,
+      total,
+      [counted, left, more ?? now].filter((part) => part !== null && part !== "").join(", "),
+    );
+  };
 }
 
 /** From names to a finished race, with a progress bar and the evidence growing below it. */
@@ -241,16 +230,18 @@ export async function raceShown(
   const figure = await screen.live("The evidence appears with the first block.");
   const found = await ending(bar, findCandidates(request, { ...resources, note: bar.note }));
   const terms = termsFor(found.named);
+  const states: RaceState[] = [];
   try {
     const race = await raceFound(found, request.plan, terms, {
       ...newRun,
       resources,
       onFolder: (folder) => keepCases(folder, request),
-      ...showRace(
-        bar,
-        terms.budget,
-        (states, state) => figure.update(() => evidenceFigure({ history: states, state }, "live")),
-      ),
+      onEvent: following(bar, resources.clock),
+      onBlock: (state) => {
+        const history = [...states];
+        states.push(state);
+        figure.update(() => evidenceFigure({ history, state }, "live"));
+      },
     });
     const { requests, blocks } = race.state;
     await bar.finish(`${requests} requests in ${blocks} blocks, all kept in ${shortPath(race.folder)}.`);
@@ -259,25 +250,6 @@ export async function raceShown(
   } finally {
     found.close();
   }
-}
-
-function showRace(
-  bar: Progress,
-  budget: number,
-  draw: (history: readonly RaceState[], state: RaceState) => void,
-) {
-  const states: RaceState[] = [];
-  return {
-    onEvent: (event: Exclude<SessionEvent, { kind: "begin" }>) => {
-      if (event.kind === "load" || event.kind === "warmup") bar.update(0, budget, progressLabel(event));
-    },
-    onBlock: (state: RaceState) => {
-      const history = [...states];
-      states.push(state);
-      bar.update(state.requests, budget, `requests of the budget; ${state.live.length} still in`);
-      draw(history, state);
-    },
-  };
 }
 
 /**

@@ -14,7 +14,7 @@ import { casesOf, runNamed, sayNext, showPage } from "../cli.ts";
 import { promptsFile } from "../quality/run_folder.ts";
 import { engineOf, sessionResources } from "../session.ts";
 import type { BenchSettings } from "./options.ts";
-import { runProgress } from "./progress.ts";
+import { shownProgress } from "../progress.ts";
 
 export interface Executed {
   readonly summary: Summary;
@@ -39,7 +39,7 @@ export async function execute(
   const prompts = given ?? await promptsOf(settings);
   const resources = await sessionResources(settings);
   const keepPrompts = (path: string) => replaceFile(join(path, promptsFile), promptSetJson(prompts));
-  const progress = runProgress();
+  const progress = shownProgress();
   const { folder, status } = await runSession(
     {
       names: settings.models ?? null,

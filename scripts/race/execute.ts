@@ -17,10 +17,10 @@ import { DEFAULT_WEIGHTS } from "../../lib/select/decide/ranking.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
 import { selectFrom } from "../select/execute.ts";
 import { promptsFile } from "../quality/run_folder.ts";
+import { shownProgress } from "../progress.ts";
 import { sessionResources } from "../session.ts";
 import type { RaceSettings } from "./options.ts";
 import { prepareRace } from "./prepare.ts";
-import { raceView } from "./view.ts";
 
 export interface Raced {
   readonly report: RaceReport;
@@ -33,7 +33,7 @@ export interface Raced {
 export async function race(settings: RaceSettings): Promise<Raced> {
   const resources = await sessionResources(settings.bench);
   const { found, entered, terms, plan, text, qualityFolder } = await prepareRace(settings, resources);
-  const view = raceView();
+  const progress = shownProgress();
   const raced = await raceFound(found, plan, terms, {
     resources,
     entered,
@@ -42,9 +42,12 @@ export async function race(settings: RaceSettings): Promise<Raced> {
     random: Math.random,
     onFolder: (path) => replaceFile(join(path, promptsFile), text),
     ...(needsScores(terms) ? { score: scorer(plan.prompts.prompts) } : {}),
-    onEvent: view.event,
-    onBlock: view.block,
-  }).finally(() => found.close());
+    onEvent: progress.event,
+    onBlock: progress.block,
+  }).finally(() => {
+    progress.stop();
+    found.close();
+  });
   const { folder, status } = raced;
   const report = raceReport(raced);
   if (needsScores(terms)) await writeQuality(folder, plan.prompts);
@@ -99,12 +102,12 @@ export async function simulate({ gaps, noise, delta, epsilon, budget, bench }: R
   const terms = { ...DEFAULT_TERMS, delta, epsilon, budget };
   const world = { gaps: [0, ...gaps], noise };
   const next = simulatedBlocks(world, seededRandom(`simulate ${bench.seed}`));
-  const view = raceView();
+  const progress = shownProgress();
   const state = replayRace(simulatedCandidates(world), rulesOf(terms), (state) => {
-    if (state.blocks > 0) view.block(state);
+    if (state.blocks > 0) progress.block(state);
     return next(state);
   });
-  view.block(state);
+  progress.block(state);
   const info = { run_id: `simulated, seed ${bench.seed}` };
   const report = raceReport({ info, terms, state, perToken: null, busy: null, cases: state.blocks });
   return await Promise.resolve({ report, folder: null, code: 0 });

@@ -170,7 +170,7 @@ Deno.test("the program that was busy is named, with its share", async () => {
   });
   const busiest = { program: "browser", cores: 0.985 };
   const record = useRecord(reading(0, 0), reading(1000, 1), 1000, { busiest });
-  assert.equal(record.disturbed, "other programs used 1.00 cores (browser: 0.98)");
+  assert.equal(record.disturbed, "browser and other programs used 1.00 cores (browser: 0.98)");
   assert.deepEqual(record.busiest, busiest);
   assert.equal(useRecord(reading(0, 0), reading(1000, 0), 1000, { busiest }).busiest, undefined);
 });

@@ -3,12 +3,12 @@ import { busiestFinder } from "../../bench/busiest_program.ts";
 import { machineReader } from "../../bench/noise.ts";
 import type { Exclusion, PlanInfo, RaceTerms, RunInfo } from "../../bench/records.ts";
 import type { NamedCandidate } from "../../bench/named_candidate.ts";
-import type { RunEvent } from "../../bench/candidate_session.ts";
 import {
   beginRun,
   type NewRun,
   planInfo,
   type SessionCandidates,
+  type SessionEvent,
   type SessionPlan,
   type SessionResources,
 } from "../../bench/session.ts";
@@ -60,7 +60,7 @@ export interface RaceFoundOptions extends NewRun {
   /** Scores an answer, for a race by checks or utility. */
   readonly score?: Score;
   readonly onFolder?: (path: string) => Promise<void>;
-  readonly onEvent?: (event: RunEvent) => void;
+  readonly onEvent?: (event: SessionEvent) => void;
   readonly onBlock?: (state: RaceState) => void;
 }
 
@@ -99,6 +99,7 @@ export async function raceFound(
       const reason = `excluded: ${reasons.map((one) => one.reason).join("; ")}`;
       await folder.sample({ kind: "candidate", candidate, at_ms: 0, status: "skipped", reason });
     }
+    onEvent?.({ kind: "begin", info, done: new Set() });
     ended = await raceLive({
       info,
       candidates: racing,

@@ -1,0 +1,155 @@
+/** How far a run or a race is, and how long it still takes, told from its events: terminals and notebooks draw it. */
+import type { Clock } from "../clock.ts";
+import type { SessionEvent } from "./session.ts";
+
+/** How far it is. */
+export interface HowFar {
+  readonly done: number;
+  /** For a race, its budget. */
+  readonly total: number;
+  /** What is counted: a run for a time counts its seconds. */
+  readonly unit: "requests" | "s";
+  /** `about 40 s left`; null as long as it can't be known. */
+  readonly left: string | null;
+  /** What goes on now, `loading smollm2, to time it alone`. */
+  readonly now: string;
+  /** Why there are more requests than planned; null where there are not. */
+  readonly more: string | null;
+}
+
+/** The requests of one candidate. */
+interface Pace {
+  planned: number;
+  done: number;
+  /** Timed requests of this process, and the time that passed with them. */
+  timed: number;
+  spentMs: number;
+}
+
+/**
+ * Follows a run. The time left is the sum over the candidates, each by its own pace, so that a slow one among fast ones
+ * doesn't spoil it; loading and warming up are no part of the pace.
+ *
+ * ```ts ignore
+ * const progress = new RunProgress(begin, clock);
+ * progress.add(event);
+ * console.error(progress.howFar.left);
+ * ```
+ */
+export class RunProgress {
+  readonly #clock: Clock;
+  readonly #paces: ReadonlyMap<string, Pace>;
+  readonly #left = new Set<string>();
+  /** Requests that a race may take. */
+  readonly #budget: number | undefined;
+  readonly #forS: number | undefined;
+  #lastMs: number;
+  /** When the first timed request began. */
+  #startMs: number | null = null;
+  #now = "";
+  #repeated = 0;
+  #disturbedBy = "";
+
+  constructor({ info: { plan, candidates }, done }: SessionEvent & { kind: "begin" }, clock: Clock) {
+    const planned = plan.rounds * plan.prompt_set.prompts.length;
+    const before = [...done].filter((id) => id.startsWith("timed/")).map((id) => id.replace(/\/\d+$/, ""));
+    this.#paces = new Map(candidates.map(({ id }) => {
+      const answered = before.filter((request) => request.endsWith(`/${id}`)).length;
+      return [id, { planned: Math.max(planned, answered), done: answered, timed: 0, spentMs: 0 }];
+    }));
+    this.#budget = plan.race?.budget;
+    this.#forS = plan.for_s;
+    this.#clock = clock;
+    this.#lastMs = clock();
+  }
+
+  /** Takes in what happened just now. */
+  add(event: SessionEvent): void {
+    const nowMs = this.#clock();
+    const pace = "candidate" in event ? this.#paces.get(event.candidate) : undefined;
+    if (event.kind === "left" && pace !== undefined) {
+      this.#left.add(event.candidate);
+      pace.planned = pace.done;
+    }
+    if (event.kind === "disturbed" && event.repeated > 0) this.#repeat(event.repeated, event.reason);
+    if (event.kind === "request" && event.phase === "timed" && pace !== undefined) {
+      this.#startMs ??= this.#lastMs;
+      pace.spentMs += nowMs - this.#lastMs;
+      pace.timed++;
+      pace.done++;
+      pace.planned = Math.max(pace.planned, pace.done);
+    }
+    this.#now = inWords(event);
+    this.#lastMs = nowMs;
+  }
+
+  get howFar(): HowFar {
+    const paces = [...this.#paces.values()];
+    const done = sum(paces, (pace) => pace.done);
+    const [now, more] = [this.#now, this.#more];
+    if (this.#forS !== undefined) {
+      const seconds = this.#startMs === null ? 0 : (this.#lastMs - this.#startMs) / 1000;
+      const passed = Math.min(this.#forS, Math.floor(seconds));
+      const left = `${inTime(this.#forS - passed)} left`;
+      return { done: passed, total: this.#forS, unit: "s", left, now, more };
+    }
+    const total = this.#budget ?? sum(paces, ({ planned }) => planned);
+    return {
+      done: Math.min(done, total),
+      total,
+      unit: "requests",
+      left: this.#timeLeft(total - done),
+      now,
+      more,
+    };
+  }
+
+  #repeat(requests: number, reason: string): void {
+    this.#repeated += requests;
+    this.#disturbedBy = reason;
+    const live = [...this.#paces].filter(([id]) => !this.#left.has(id)).map(([, pace]) => pace);
+    for (const pace of live) pace.planned += requests / live.length;
+  }
+
+  get #more(): string | null {
+    return this.#repeated === 0
+      ? null
+      : `+${this.#repeated} requests, disturbed blocks are repeated: ${this.#disturbedBy}`;
+  }
+
+  /** A race ends with its verdict: the time that its budget takes is the longest it may go on. */
+  #timeLeft(requests: number): string | null {
+    const live = [...this.#paces].filter(([id]) => !this.#left.has(id)).map(([, pace]) => pace);
+    const known = live.filter(({ timed }) => timed > 0);
+    if (known.length === 0) return null;
+    const meanS = sum(known, secondsEach) / known.length;
+    if (this.#budget !== undefined) return `at most ${inTime(requests * meanS)} left`;
+    const leftS = sum(known, (pace) => (pace.planned - pace.done) * secondsEach(pace));
+    return known.length < live.length ? `more than ${inTime(leftS)} left` : `about ${inTime(leftS)} left`;
+  }
+}
+
+const secondsEach = ({ spentMs, timed }: Pace) => spentMs / 1000 / timed;
+const sum = <T>(all: readonly T[], value: (one: T) => number) =>
+  all.reduce((sofar, one) => sofar + value(one), 0);
+const inTime = (seconds: number) =>
+  seconds < 120 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`;
+
+function inWords(event: SessionEvent): string {
+  switch (event.kind) {
+    case "begin":
+      return "";
+    case "load":
+      return `loading ${event.candidate} alone, to time it`;
+    case "opened":
+      return `${event.candidate} is loaded`;
+    case "warmup":
+      return `warming up ${event.candidate}`;
+    case "request":
+      return event.candidate;
+    case "left":
+      return `${event.candidate} is out: ${event.reason}`;
+    case "disturbed":
+      return `a block was disturbed: ${event.reason}`;
+  }
+}

@@ -1,0 +1,108 @@
+/** How far a run or a race is: a bar, and what goes on, in a terminal; now and then a line where it is piped. */
+// @ts-types="@types/cli-progress"
+import { MultiBar, Presets, type SingleBar } from "cli-progress";
+import process from "node:process";
+import { RunProgress } from "../lib/bench/progress.ts";
+import type { SessionEvent } from "../lib/bench/session.ts";
+import type { RaceState } from "../lib/select/race/race.ts";
+import { raceLines } from "../lib/select/race/race_report.ts";
+import { terminalLine } from "../lib/terminal_text.ts";
+import { realClock } from "./cli.ts";
+
+/** What follows a run. */
+export interface ShownProgress {
+  readonly event: (event: SessionEvent) => void;
+  /** A block of a race is over. */
+  readonly block: (state: RaceState) => void;
+  readonly stop: () => void;
+}
+
+/** Shows nothing until the run begins. */
+export function shownProgress(): ShownProgress {
+  return Deno.stderr.isTerminal() ? drawn() : lines();
+}
+
+function drawn(): ShownProgress {
+  const screen = new MultiBar({
+    format: "{text}",
+    barsize: 12,
+    stream: process.stderr,
+    hideCursor: true,
+    clearOnComplete: true,
+    linewrap: true,
+    // Drawing must not disturb what is measured.
+    fps: 4,
+  }, Presets.shades_classic);
+  // Some terminals don't tell their width.
+  const cut = (text: string) => terminalLine(text).slice(0, (Deno.consoleSize().columns || 80) - 1);
+  const texts: SingleBar[] = [];
+  const write = (at: number, text: string) => {
+    for (let next = texts.length; next <= at; next++) texts.push(screen.create(1, 0, { text: "" }));
+    texts[at]?.update(0, { text: cut(text) });
+  };
+  let progress: RunProgress | null = null;
+  let bar: SingleBar | null = null;
+  let evidence: readonly string[] = [];
+  return {
+    event(event) {
+      if (event.kind === "begin") {
+        progress = new RunProgress(event, realClock);
+        const { total, unit } = progress.howFar;
+        const format = "{bar} {value} of {total} {unit}{left}";
+        bar = screen.create(total, 0, { unit, left: "" }, { format });
+        return;
+      }
+      if (progress === null) return;
+      progress.add(event);
+      if (event.kind === "left") {
+        screen.log(`${terminalLine(`${event.candidate} is out: ${event.reason}`)}\n`);
+      }
+      const { done, total, left, now, more } = progress.howFar;
+      bar?.setTotal(total);
+      bar?.update(done, { left: left === null ? "" : `, ${left}` });
+      if (evidence.length === 0) write(0, now);
+      if (more !== null) write(1, more);
+    },
+    block(state) {
+      evidence = raceLines(state);
+      evidence.forEach((line, at) => write(at, line));
+    },
+    stop() {
+      if (bar === null) return;
+      for (const line of evidence) screen.log(`${cut(line)}\n`);
+      screen.update();
+      screen.stop();
+    },
+  };
+}
+
+/** Between two lines of a piped run, and of a piped race. */
+const LINE_EVERY_MS = 15_000;
+const LINE_EVERY_BLOCKS = 5;
+
+function lines(): ShownProgress {
+  let progress: RunProgress | null = null;
+  let lastMs = realClock();
+  let gone = 0;
+  return {
+    event(event) {
+      if (event.kind === "begin") progress = new RunProgress(event, realClock);
+      progress?.add(event);
+      if (event.kind === "left") console.error(`${event.candidate} is out: ${event.reason}`);
+      const nowMs = realClock();
+      if (event.kind !== "request" || nowMs - lastMs < LINE_EVERY_MS || progress === null) return;
+      const { done, total, unit, left, more } = progress.howFar;
+      if (left === null) return;
+      lastMs = nowMs;
+      console.error(`${done} of ${total} ${unit}, ${left}${more === null ? "" : ` (${more})`}`);
+    },
+    block(state) {
+      const news = state.eliminated.length > gone || state.verdict !== null;
+      gone = state.eliminated.length;
+      if (!news && state.blocks % LINE_EVERY_BLOCKS !== 0) return;
+      lastMs = realClock();
+      console.error(raceLines(state).map((line) => line.trim()).join("; "));
+    },
+    stop: () => {},
+  };
+}
