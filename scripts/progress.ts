@@ -6,7 +6,7 @@ import { RunProgress } from "../lib/bench/progress.ts";
 import type { SessionEvent } from "../lib/bench/session.ts";
 import type { RaceState } from "../lib/select/race/race.ts";
 import { raceLines } from "../lib/select/race/race_report.ts";
-import { terminalLine } from "../lib/terminal_text.ts";
+import { terminalLine, terminalText } from "../lib/terminal_text.ts";
 import { realClock } from "./cli.ts";
 
 /** What follows a run. */
@@ -34,7 +34,9 @@ function drawn(): ShownProgress {
     fps: 4,
   }, Presets.shades_classic);
   // Some terminals don't tell their width.
-  const cut = (text: string) => terminalLine(text).slice(0, (Deno.consoleSize().columns || 80) - 1);
+  const cut = (line: string) => terminalText(line).slice(0, (Deno.consoleSize().columns || 80) - 1);
+  /** Over the bar, to stay; what was drawn there is cleared to the end of the line. */
+  const keep = (line: string) => screen.log(`${line}\u001b[K\n`);
   const texts: SingleBar[] = [];
   const write = (at: number, text: string) => {
     for (let next = texts.length; next <= at; next++) texts.push(screen.create(1, 0, { text: "" }));
@@ -54,14 +56,12 @@ function drawn(): ShownProgress {
       }
       if (progress === null) return;
       progress.add(event);
-      if (event.kind === "left") {
-        screen.log(`${terminalLine(`${event.candidate} is out: ${event.reason}`)}\n`);
-      }
+      if (event.kind === "left") keep(terminalLine(`${event.candidate} is out: ${event.reason}`));
       const { done, total, left, now, more } = progress.howFar;
       bar?.setTotal(total);
       bar?.update(done, { left: left === null ? "" : `, ${left}` });
-      if (evidence.length === 0) write(0, now);
-      if (more !== null) write(1, more);
+      if (evidence.length === 0) write(0, terminalLine(now));
+      if (more !== null) write(1, terminalLine(more));
     },
     block(state) {
       evidence = raceLines(state);
@@ -69,7 +69,7 @@ function drawn(): ShownProgress {
     },
     stop() {
       if (bar === null) return;
-      for (const line of evidence) screen.log(`${cut(line)}\n`);
+      for (const line of evidence) keep(cut(line));
       screen.update();
       screen.stop();
     },
@@ -101,7 +101,8 @@ function lines(): ShownProgress {
       gone = state.eliminated.length;
       if (!news && state.blocks % LINE_EVERY_BLOCKS !== 0) return;
       lastMs = realClock();
-      console.error(raceLines(state).map((line) => line.trim()).join("; "));
+      const [far = "", ...each] = raceLines(state);
+      console.error(`${far} ${each.map(terminalLine).join("; ")}`);
     },
     stop: () => {},
   };

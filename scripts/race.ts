@@ -25,7 +25,8 @@ await runCli(async () => {
     : await race(settings);
   if (settings.json) printJson(report);
   else {
-    console.log(verdictText(report));
+    const { fitTerminal } = await import("./session.ts");
+    console.log(fitTerminal(verdictText(report), Deno.stdout));
     if (folder !== null) {
       console.log();
       const { open } = command.opts<{ open?: boolean }>();

@@ -114,7 +114,7 @@ export class RunProgress {
   get #more(): string | null {
     return this.#repeated === 0
       ? null
-      : `+${this.#repeated} requests, disturbed blocks are repeated: ${this.#disturbedBy}`;
+      : `+${this.#repeated} requests repeat disturbed blocks: ${this.#disturbedBy}`;
   }
 
   /** A race ends with its verdict: the time that its budget takes is the longest it may go on. */

@@ -85,5 +85,5 @@ Deno.test("a total that grows says why, and what a resumed run has done counts",
   progress.add({ kind: "disturbed", reason: "chrome and other programs used 0.60 cores", repeated: 2 });
   const { total, more } = progress.howFar;
   assert.equal(total, 16);
-  assert.equal(more, "+4 requests, disturbed blocks are repeated: chrome and other programs used 0.60 cores");
+  assert.equal(more, "+4 requests repeat disturbed blocks: chrome and other programs used 0.60 cores");
 });

@@ -164,7 +164,7 @@ export function raceLines(state: RaceState): string[] {
     return `${live.includes(id) ? "in " : "   "}  ${name}  evidence ${short(against)} of ${short(threshold)}`;
   });
   return [
-    `block ${blocks}, ${requests} of ${rules.budget} requests; evidence against each candidate:`,
+    `block ${blocks}, ${requests} of ${rules.budget} requests; evidence against each:`,
     ...lines,
   ];
 }
