@@ -241,9 +241,9 @@ export const jsonOption = () =>
   option("--json", "print one JSON document on stdout, everything else on stderr");
 export const openOption = () => option("--open", "open the page in the browser");
 
-/** Says what to type next; the steps are separated by commas. */
+/** Says what to type next; in a terminal one step per line, so that a command can be copied. */
 export function sayNext(...steps: readonly string[]): void {
-  console.log(`Next: ${steps.join(", ")}.`);
+  console.log(`Next: ${steps.join(Deno.stdout.isTerminal() ? ",\n      " : ", ")}.`);
 }
 
 /** A run as the next command names it: not at all where it is the latest of reports/, which is every task's default. */

@@ -68,7 +68,7 @@ function drawn(): ShownProgress {
       evidence.forEach((line, at) => write(at, line));
     },
     stop() {
-      if (bar === null) return;
+      if (bar === null && texts.length === 0) return;
       for (const line of evidence) keep(cut(line));
       screen.update();
       screen.stop();

@@ -108,6 +108,7 @@ export async function simulate({ gaps, noise, delta, epsilon, budget, bench }: R
     return next(state);
   });
   progress.block(state);
+  progress.stop();
   const info = { run_id: `simulated, seed ${bench.seed}` };
   const report = raceReport({ info, terms, state, perToken: null, busy: null, cases: state.blocks });
   return await Promise.resolve({ report, folder: null, code: 0 });

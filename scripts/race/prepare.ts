@@ -22,7 +22,7 @@ import { racePlan } from "../../lib/select/decide/session.ts";
 import { assertChecks } from "../../lib/select/race/recorded_race.ts";
 import { planOf, promptsOf } from "../bench/execute.ts";
 import { constraintsOf } from "../select/constraint_options.ts";
-import { engineOf } from "../session.ts";
+import { engineOf, fitTerminal } from "../session.ts";
 import { qualityGate } from "./gate.ts";
 import type { RaceSettings } from "./options.ts";
 
@@ -156,6 +156,8 @@ async function gateFor(
   return await qualityGate(candidates, bench, set);
 }
 
+const say = (line: string) => console.error(fitTerminal(line, Deno.stderr));
+
 function announce(
   racing: readonly NamedCandidate[],
   { excluded, by, delta, budget }: RaceTerms,
@@ -163,12 +165,10 @@ function announce(
   why: string,
 ): void {
   for (const { id, reason, admit } of excluded) {
-    console.error(`Excluded: ${id}: ${reason}. To admit it: ${admit}.`);
+    say(`Excluded: ${id}: ${reason}. To admit it: ${admit}.`);
   }
+  // With fewer than two there is no race, as its verdict says.
+  if (racing.length < 2) return;
   const ids = racing.map(({ info }) => info.id).join(", ");
-  console.error(
-    racing.length < 2
-      ? `Nothing to race: ${racing.length === 0 ? "no candidate" : `only ${ids}`} passed the constraints.`
-      : `Racing ${ids} (${why}) by ${by}: delta ${delta}, at most ${budget} requests, ${prefix} prefix.`,
-  );
+  say(`Racing ${ids} (${why}) by ${by}: delta ${delta}, at most ${budget} requests, ${prefix} prefix.`);
 }
