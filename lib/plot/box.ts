@@ -138,7 +138,7 @@ function boxMarks(rows: readonly Row[], axis: DurationAxis, heading: number): Pl
   if (heading === headingHeight) {
     marks.push(Plot.text([...new Set(rows.map((row) => row.group))], {
       fy: (group: string) => group,
-      text: (group: string) => shortName(group, figureWidth - 30),
+      text: (group: string) => shortName(group, 0.82 * figureWidth),
       frameAnchor: "top-left",
       dx: 2,
       dy: 12,

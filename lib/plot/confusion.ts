@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /** What was expected against what was given: one cell per pair of labels. */
 import * as Plot from "@observablehq/plot";
-import { drawFigure, type Figure, figureWidth, shortName } from "./figure.ts";
+import { drawFigure, type Figure, figureWidth, shortNames, widthOf } from "./figure.ts";
 import { alertColor, seriesStyle } from "./series.ts";
 
 /** Counts of answers, rows by what was expected. */
@@ -42,15 +42,23 @@ export function confusionPlot(
     }));
   });
   const cellWidth = (figureWidth - NAME_WIDTH - 10) / given.length;
+  // Columns too narrow for counts have the numbers of their names, which the rows show too.
+  const numbered = cellWidth < 26;
   // Names of columns that don't fit side by side are written aslant.
-  const aslant = given.some((name) => shortName(name, cellWidth - 4) !== name);
+  const aslant = !numbered && given.some((name) => widthOf(name) > cellWidth - 4);
   const top = aslant ? 84 : 40;
+  const rowHeight = numbered ? 18 : ROW_HEIGHT;
+  const number = (name: string) => String(given.indexOf(name) + 1);
+  const [columns, rows] = [
+    shortNames(given, aslant ? 100 : cellWidth - 4),
+    shortNames(expected, NAME_WIDTH - (numbered ? 32 : 12)),
+  ];
   return drawFigure({
     title: options.title,
     description: cells.filter(({ count }) => count > 0)
       .map(({ row, column, count }) => `${column} given for ${row}: ${count}.`).join(" "),
     caption: options.caption,
-    height: top + 12 + ROW_HEIGHT * expected.length,
+    height: top + 12 + rowHeight * expected.length,
     plot: {
       marginLeft: NAME_WIDTH,
       marginRight: aslant ? 50 : 10,
@@ -63,7 +71,7 @@ export function confusionPlot(
         label: null,
         tickSize: 0,
         padding: 0.06,
-        tickFormat: (name: string) => shortName(name, aslant ? 100 : cellWidth - 4),
+        tickFormat: (name: string) => numbered ? number(name) : columns.get(name) ?? name,
         ...(aslant ? { tickRotate: -35 } : {}),
       },
       y: {
@@ -72,7 +80,7 @@ export function confusionPlot(
         label: null,
         tickSize: 0,
         padding: 0.06,
-        tickFormat: (name: string) => shortName(name, NAME_WIDTH - 12),
+        tickFormat: (name: string) => `${numbered ? `${number(name)} ` : ""}${rows.get(name) ?? name}`,
       },
       marks: [
         ...["given →", "expected ↓"].map((text, line) =>
@@ -90,7 +98,7 @@ export function confusionPlot(
           fill: ({ row, column }) => row === column ? seriesStyle(0).color : alertColor,
           fillOpacity: ({ share }) => 0.12 + 0.5 * share,
         }),
-        Plot.text(cells.filter(({ count }) => count > 0), {
+        Plot.text(cells.filter(({ count }) => count > 0 && !numbered), {
           x: "column",
           y: "row",
           text: ({ count }) => String(count),

@@ -1,9 +1,12 @@
 /// <reference lib="dom" />
 /** One figure against another: time to first token against prompt length, goodput against load, speed against time. */
 import * as Plot from "@observablehq/plot";
-import { drawFigure, type Figure } from "./figure.ts";
+import { drawFigure, type Figure, figureWidth, shortName } from "./figure.ts";
 import { shortNumber } from "./scale.ts";
 import { alertColor, seriesStyle } from "./series.ts";
+
+const marginLeft = 52;
+const marginRight = 22;
 
 /** One measured point; without `low` and `high` it has no interval. */
 export interface CurvePoint {
@@ -52,6 +55,10 @@ export function curvePlot(series: readonly CurveSeries[], options: CurveOptions)
   const { xScale = "linear", limit = null, marks = [], joined = true, fromZero = true } = options;
   const points = series.flatMap((one, index) => one.points.map((point) => ({ ...point, index })));
   const xs = [...new Set(points.map(({ x }) => x))].sort((a, b) => a - b);
+  const place = xScale === "log" ? Math.log : (x: number) => x;
+  const ends = [...xs, ...marks.map(({ x }) => x)].map(place);
+  /** Where x lies between the ends of the axis, 0 to 1. */
+  const share = (x: number) => (place(x) - Math.min(...ends)) / (Math.max(...ends) - Math.min(...ends) || 1);
   const barred = points.filter(({ low, high }) => low !== undefined && high !== undefined);
   return drawFigure({
     title: options.title,
@@ -59,11 +66,11 @@ export function curvePlot(series: readonly CurveSeries[], options: CurveOptions)
       marks.map(({ x, name }) => ` ${name} at ${shortNumber(x)}.`).join(""),
     caption: options.caption,
     height: 230,
-    upwards: options.y,
+    upwards: limit === null ? options.y : `${options.y}; dashed: limit ${shortNumber(limit)}`,
     ...(series.length < 2 ? {} : { legend: series.map(({ name }) => name) }),
     plot: {
-      marginLeft: 52,
-      marginRight: 22,
+      marginLeft,
+      marginRight,
       marginTop: 14 + 13 * marks.length,
       marginBottom: 40,
       x: {
@@ -83,22 +90,14 @@ export function curvePlot(series: readonly CurveSeries[], options: CurveOptions)
       },
       marks: [
         ...(fromZero ? [Plot.ruleY([0])] : []),
-        ...(limit === null ? [] : [
-          Plot.ruleY([limit], { strokeDasharray: "4 3" }),
-          Plot.text([limit], {
-            y: limit,
-            text: () => `limit ${shortNumber(limit)}`,
-            frameAnchor: "left",
-            textAnchor: "start",
-            dx: 4,
-            dy: -7,
-          }),
-        ]),
+        ...(limit === null ? [] : [Plot.ruleY([limit], { strokeDasharray: "4 3" })]),
         Plot.ruleX(marks, { x: "x", stroke: alertColor, strokeDasharray: "2 2" }),
         ...marks.map((mark, at) =>
+          // The name runs from its upright towards the further edge.
           Plot.text([mark], {
             x: "x",
-            text: "name",
+            text: () => shortName(mark.name, (figureWidth - marginLeft - marginRight) / 2),
+            textAnchor: share(mark.x) < 0.5 ? "start" : "end",
             frameAnchor: "top",
             dy: -4 - 13 * at,
             lineAnchor: "bottom",

@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /** One row per thing, one dot per series: how values differ between rows and within each. */
 import * as Plot from "@observablehq/plot";
-import { drawFigure, type Figure, figureWidth, shortName } from "./figure.ts";
+import { drawFigure, type Figure, figureWidth, shortNames } from "./figure.ts";
 import { shortNumber } from "./scale.ts";
 import { seriesStyle } from "./series.ts";
 
@@ -41,7 +41,8 @@ const labelWidth = 130;
  */
 export function dotPlot(dots: readonly Dot[], options: DotOptions): Figure {
   const { title, label, rows, series, marked, caption } = options;
-  const labels = new Map(rows.map(({ key, label }) => [key, shortName(label, labelWidth - 14)]));
+  const short = shortNames(rows.map(({ label }) => label), labelWidth - 14);
+  const labels = new Map(rows.map(({ key, label }) => [key, short.get(label) ?? label]));
   const most = Math.max(...dots.map(({ value }) => value), 0) * 1.05 || 1;
   const said = rows.map(({ key, label }) => {
     const own = dots.filter(({ row }) => row === key);

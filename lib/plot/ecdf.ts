@@ -97,11 +97,17 @@ export function ecdfPlot(series: readonly EcdfSeries[], options: EcdfOptions): F
     upwards: "share of requests",
     ...(options.legend === false ? {} : { legend: drawn.filter((one) => one.n > 0) }),
     plot: {
-      marginLeft: 44,
+      marginLeft: 50,
       marginTop: 12,
       marginBottom: 42,
       x: { ...axis.scale, label: axis.label(options.metric) },
-      y: { label: null, grid: true, domain: [0, 1], tickFormat: "%", ticks: 5 },
+      y: {
+        label: null,
+        grid: true,
+        domain: [0, 1],
+        tickFormat: (share: number) => `${Math.round(100 * share)} %`,
+        ticks: 5,
+      },
       marks,
     },
   });

@@ -42,10 +42,12 @@ export interface FigureOptions {
 export const figureWidth = 420;
 const fontSize = 12;
 const legendRow = 18;
-/** Width of a glyph in the default sans serif: wide ones, and all others. */
-const glyphWidth = (char: string) => /[mwMW@%]/.test(char) ? 11 : 6.9;
+/** Width of a glyph in a wide sans serif such as DejaVu Sans: narrow ones, wide ones, and all others. */
+const glyphWidth = (char: string) =>
+  /[fijlrtI.,:;'|!()[\]/ -]/.test(char) ? 4.6 : /[mwMW@%+=<>~…]/.test(char) ? 11.5 : 7.7;
 
-const widthOf = (text: string) => [...text].reduce((sum, char) => sum + glyphWidth(char), 0);
+/** The most user units that a text takes. */
+export const widthOf = (text: string) => [...text].reduce((sum, char) => sum + glyphWidth(char), 0);
 
 /**
  * A name that fits into `width` user units. The middle of a longer one gives way to `…`, since both ends tell names
@@ -66,6 +68,32 @@ export function shortName(name: string, width: number): string {
     if (widthOf(short) <= width) return short;
   }
   return "…";
+}
+
+/**
+ * The names of one figure, each within `width` user units, by full name. Where two would read the same, the end or
+ * the start that all have in common gives way first.
+ *
+ * @example
+ * ```ts
+ * const short = shortNames([`${"m".repeat(40)}1${"n".repeat(40)}`, `${"m".repeat(40)}2${"n".repeat(40)}`], 100);
+ * if (new Set(short.values()).size !== 2) throw new Error("two names read the same");
+ * ```
+ */
+export function shortNames(names: readonly string[], width: number): ReadonlyMap<string, string> {
+  const all = [...new Set(names)];
+  const same = (at: number) => all.every((name) => name.at(at) === all[0]?.at(at));
+  const least = all.length < 2 ? 0 : Math.min(...all.map(({ length }) => length));
+  let [start, end] = [0, 0];
+  while (start < least && same(start)) start++;
+  while (end < least - start && same(-1 - end)) end++;
+  const tries = [[0, 0], [0, end], [start, 0], [start, end]].map(([from = 0, to = 0]) =>
+    all.map((name) =>
+      shortName(`${from > 0 ? "…" : ""}${name.slice(from, name.length - to)}${to > 0 ? "…" : ""}`, width)
+    )
+  );
+  const short = tries.find((tried) => new Set(tried).size === all.length) ?? tries[0] ?? [];
+  return new Map(all.map((name, at) => [name, short[at] ?? name]));
 }
 
 let shared: Document | undefined;
@@ -110,6 +138,7 @@ export function drawFigure(options: FigureOptions): Figure {
   // An angle bracket in an attribute is fine in HTML, and an error in an .svg file.
   const label = `${options.title}. ${options.description}`.replaceAll("<", "‹").replaceAll(">", "›");
   svg.setAttribute("aria-label", label);
+  tidyTicks(svg);
   for (const entry of legend.entries) svg.append(legendEntry(document, entry));
   if (options.upwards !== undefined) {
     const text = `↑ ${shortName(options.upwards, figureWidth - 14)}`;
@@ -157,6 +186,24 @@ export function withoutStyles(figure: Figure): string {
   return svg.outerHTML;
 }
 
+/** Where the numbers below the x axis would meet, only every second or third one stays; none leaves the picture. */
+function tidyTicks(svg: Element): void {
+  const labels = [...svg.querySelectorAll('[aria-label="x-axis tick label"] text')].flatMap((text) => {
+    const [, x, y] = /^translate\(([\d.]+),([\d.]+)\)$/.exec(text.getAttribute("transform") ?? "") ?? [];
+    if (x === undefined) return [];
+    const width = widthOf(text.textContent ?? "");
+    const middle = Math.max(width / 2, Math.min(figureWidth - width / 2, Number(x)));
+    if (middle !== Number(x)) text.setAttribute("transform", `translate(${middle},${y})`);
+    return [{ text, from: middle - width / 2, to: middle + width / 2 }];
+  }).sort((a, b) => a.from - b.from);
+  const apart = (step: number) =>
+    labels.filter((_, at) => at % step === 0)
+      .every(({ from }, at, kept) => at === 0 || from > (kept[at - 1]?.to ?? 0) + 3);
+  let step = 1;
+  while (!apart(step)) step++;
+  for (const [at, { text }] of labels.entries()) if (at % step > 0) text.remove();
+}
+
 interface LegendEntry extends LegendItem {
   readonly x: number;
   readonly y: number;
@@ -165,10 +212,11 @@ interface LegendEntry extends LegendItem {
 /** Names in reading order, as many per row as fit. */
 function placeLegend(items: readonly LegendItem[]): { height: number; entries: LegendEntry[] } {
   const entries: LegendEntry[] = [];
+  const short = shortNames(items.map(({ name }) => name), figureWidth - 34);
   let x = 0;
   let row = 0;
   for (const { name: full, index } of items) {
-    const name = shortName(full, figureWidth - 34);
+    const name = short.get(full) ?? full;
     const width = 34 + widthOf(name) + 14;
     if (x > 0 && x + width > figureWidth) {
       x = 0;

@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /** Which models fit into this machine's memory, on one axis. */
 import * as Plot from "@observablehq/plot";
-import { drawFigure, type Figure, shortName } from "./figure.ts";
+import { drawFigure, type Figure, figureWidth, shortNames, widthOf } from "./figure.ts";
 import { logScale, shortNumber } from "./scale.ts";
 import { alertColor, seriesStyle } from "./series.ts";
 
@@ -20,9 +20,48 @@ export interface MemoryOptions {
   readonly totalGb: number;
 }
 
-const rowHeight = 18;
+const rowHeight = 17;
+const margin = 16;
 /** The most that a name may take; a longer one gives way in its middle. */
-const NAME_WIDTH = 180;
+const NAME_WIDTH = 150;
+
+/** A model with its mark at x and its name right or left of it, in user units; rows count from the top. */
+interface Placed {
+  readonly model: MemoryRow;
+  readonly name: string;
+  readonly side: "right" | "left";
+  readonly from: number;
+  readonly to: number;
+  readonly row: number;
+}
+
+/**
+ * Models by the memory that they need, several to a row where their names leave space. A name goes to the side of its
+ * mark where it finds the higher row, and crosses one of the machine's lines only where both sides would.
+ */
+function place(models: readonly (MemoryRow & { x: number })[], lines: readonly number[]): Placed[] {
+  const names = shortNames(models.map(({ label }) => label), NAME_WIDTH);
+  const rows: { from: number; to: number }[][] = [];
+  return models.map((model) => {
+    const name = names.get(model.label) ?? model.label;
+    const reach = 9 + widthOf(name);
+    const sides = [
+      { side: "right", from: model.x - 7, to: model.x + reach },
+      { side: "left", from: model.x - reach, to: model.x + 7 },
+    ] as const;
+    const inside = sides.filter(({ from, to }) => from >= 0 && to <= figureWidth);
+    const clear = inside.filter(({ from, to }) => !lines.some((x) => from < x && x < to));
+    const [best] = (clear.length > 0 ? clear : inside.length > 0 ? inside : sides).map((one) => {
+      const free = rows.findIndex((row) =>
+        row.every(({ from, to }) => to + 4 < one.from || one.to + 4 < from)
+      );
+      return { ...one, row: free === -1 ? rows.length : free };
+    }).toSorted((a, b) => a.row - b.row);
+    const placed = { model, name, ...(best ?? { ...sides[0], row: rows.length }) };
+    (rows[placed.row] ??= []).push(placed);
+    return placed;
+  });
+}
 
 /**
  * Draws the memory that each model needs and what the machine has: a filled dot is a model that can run now, a cross one
@@ -41,10 +80,17 @@ export function memoryPlot(rows: readonly MemoryRow[], options: MemoryOptions): 
     .sort((a, b) => a.neededGb - b.neededGb);
   const unknown = rows.filter(({ neededGb }) => neededGb === null).map(({ label }) => label);
   const can = known.filter(({ fits }) => fits);
-  const cannot = known.filter(({ fits }) => !fits);
   const far = Math.max(options.totalGb, ...known.map(({ neededGb }) => neededGb)) * 1.3;
   const near = Math.min(0.3, ...known.map(({ neededGb }) => neededGb * 0.8));
-  const mark = { x: "neededGb", y: "label" };
+  const atX = (gb: number) =>
+    margin + (figureWidth - 2 * margin) * Math.log(gb / near) / Math.log(far / near);
+  const machine = [{ gb: options.freeGb, dash: "none" }, { gb: options.totalGb, dash: "4 3" }];
+  const placed = place(
+    known.map((model) => ({ ...model, x: atX(model.neededGb) })),
+    machine.map(({ gb }) => atX(gb)),
+  );
+  const rowCount = Math.max(1, ...placed.map(({ row }) => row + 1));
+  const at = { x: ({ model }: Placed) => model.neededGb ?? near, y: ({ row }: Placed) => row + 0.5 };
   return drawFigure({
     title: options.title,
     description:
@@ -57,10 +103,10 @@ export function memoryPlot(rows: readonly MemoryRow[], options: MemoryOptions): 
         shortNumber(options.totalGb)
       } GB). Log scale.` +
       (unknown.length === 0 ? "" : ` Of unknown size, not drawn: ${unknown.join(", ")}.`),
-    height: 60 + known.length * rowHeight,
+    height: 58 + rowCount * rowHeight,
     plot: {
-      marginLeft: 14 + Math.min(NAME_WIDTH, 6.6 * Math.max(0, ...known.map(({ label }) => label.length))),
-      marginRight: 16,
+      marginLeft: margin,
+      marginRight: margin,
       marginTop: 8,
       marginBottom: 42,
       x: {
@@ -69,18 +115,41 @@ export function memoryPlot(rows: readonly MemoryRow[], options: MemoryOptions): 
         label: "memory needed (GB, log scale)",
         ...logScale(near, far),
       },
-      y: {
-        domain: known.map(({ label }) => label),
-        label: null,
-        tickSize: 0,
-        tickFormat: (name: string) => shortName(name, NAME_WIDTH),
-      },
+      y: { domain: [0, rowCount], reverse: true, axis: null },
       marks: [
         Plot.gridX({ strokeOpacity: 0.12 }),
-        Plot.ruleX([options.freeGb], { strokeWidth: 1.5 }),
-        Plot.ruleX([options.totalGb], { strokeDasharray: "4 3" }),
-        Plot.dot(can, { ...mark, r: 5, fill: seriesStyle(0).color }),
-        Plot.dot(cannot, { ...mark, r: 5, symbol: "times", stroke: alertColor, strokeWidth: 2 }),
+        // The machine's lines stop at the names that can't avoid them.
+        ...machine.map(({ gb, dash }) =>
+          Plot.ruleX(
+            Array.from({ length: rowCount }, (_, row) => row).filter((row) =>
+              !placed.some((one) => one.row === row && one.from < atX(gb) && atX(gb) < one.to)
+            ),
+            {
+              x: gb,
+              y1: (row: number) => row,
+              y2: (row: number) => row + 1,
+              strokeWidth: 1.5,
+              strokeDasharray: dash,
+            },
+          )
+        ),
+        Plot.dot(placed.filter(({ model }) => model.fits), { ...at, r: 4.5, fill: seriesStyle(0).color }),
+        Plot.dot(placed.filter(({ model }) => !model.fits), {
+          ...at,
+          r: 4.5,
+          symbol: "times",
+          stroke: alertColor,
+          strokeWidth: 2,
+        }),
+        ...(["right", "left"] as const).map((side) =>
+          Plot.text(placed.filter((one) => one.side === side), {
+            ...at,
+            text: ({ name }: Placed) => name,
+            textAnchor: side === "right" ? "start" : "end",
+            dx: side === "right" ? 8 : -8,
+            fill: "currentColor",
+          })
+        ),
       ],
     },
   });

@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /** The race: how evidence grew, and how many requests a verdict takes. */
 import * as Plot from "@observablehq/plot";
-import { drawFigure, type Figure } from "./figure.ts";
+import { drawFigure, type Figure, figureWidth, shortName } from "./figure.ts";
 import { logScale, shortNumber } from "./scale.ts";
 import { seriesStyle } from "./series.ts";
 
@@ -168,7 +168,7 @@ export function costPlot(
         ),
         Plot.text(rows, {
           y: "world",
-          text: "world",
+          text: ({ world }: CostRow) => shortName(world, figureWidth - 30),
           frameAnchor: "left",
           textAnchor: "start",
           dy: -9,

@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /** Shares from 0 to 1 with their intervals, and the floor that they must reach. */
 import * as Plot from "@observablehq/plot";
-import { drawFigure, type Figure } from "./figure.ts";
+import { drawFigure, type Figure, figureWidth, shortName } from "./figure.ts";
 import { seriesStyle } from "./series.ts";
 
 /** One share, such as a pass rate. */
@@ -54,8 +54,9 @@ export function ratePlot(
       },
       y: { type: "band", domain: rows.map(({ label }) => label), axis: null },
       marks: [
+        // Only beside the bars: the labels above them stay free.
         ...(floor === null ? [] : [
-          Plot.ruleX([floor], { strokeDasharray: "4 3" }),
+          Plot.tickX(rows, { x: floor, y: "label", strokeWidth: 1.5, insetTop: 29 }),
           Plot.text([floor], { x: floor, text: () => "floor", frameAnchor: "top", dy: -10 }),
         ]),
         Plot.ruleY(rows.filter(({ interval }) => interval !== null), {
@@ -67,7 +68,7 @@ export function ratePlot(
           dy: 14,
         }),
         Plot.dot(rows, { y: "label", x: "rate", fill: seriesStyle(0).color, r: 4, dy: 14 }),
-        ...[(row: RateRow) => row.label, figures].map((text, line) =>
+        ...[(row: RateRow) => shortName(row.label, figureWidth - 30), figures].map((text, line) =>
           Plot.text(rows, {
             y: "label",
             text,

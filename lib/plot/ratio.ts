@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /** Ratios with their intervals on a log axis, and the band in which a difference does not matter. */
 import * as Plot from "@observablehq/plot";
-import { drawFigure, type Figure, figureWidth, shortName } from "./figure.ts";
+import { drawFigure, type Figure, figureWidth, shortName, widthOf } from "./figure.ts";
 import { seriesStyle } from "./series.ts";
 import { logScale, shortNumber } from "./scale.ts";
 
@@ -40,8 +40,8 @@ export function ratioPlot(rows: readonly RatioRow[], options: RatioOptions): Fig
   const ends = rows.flatMap((row) => [row.ratio, ...(row.interval ?? [])]);
   const reach = Math.max(1 + 2 * options.epsilon, ...ends.map((end) => Math.max(end, 1 / end))) * 1.05;
   const band = 1 + options.epsilon;
-  const lines = rows.some((row) => `${row.label}   ${figures(row)}`.length > charsPerLine) ? 2 : 1;
-  const markDy = rowHeight(lines) / 2 - 11;
+  const lines = rows.some((row) => widthOf(`${row.label}   ${figures(row)}`) > figureWidth - 30) ? 2 : 1;
+  const markDy = rowHeight(lines) / 2 - 9;
   return drawFigure({
     title: options.title,
     description: rows.map((row) => `${row.label}: ${figures(row)}.`).join(" "),
@@ -69,14 +69,14 @@ export function ratioPlot(rows: readonly RatioRow[], options: RatioOptions): Fig
           y: "label",
           fill: "currentColor",
           fillOpacity: 0.12,
-          insetTop: rowHeight(lines) - 20,
+          insetTop: rowHeight(lines) - 17,
           insetBottom: 0,
         }),
         Plot.tickX(rows, {
           x: 1,
           y: "label",
           strokeOpacity: 0.5,
-          insetTop: rowHeight(lines) - 20,
+          insetTop: rowHeight(lines) - 17,
           insetBottom: 0,
         }),
         Plot.ruleY(rows.filter((row) => row.interval !== null), {
@@ -103,9 +103,6 @@ function ratioTicks(reach: number): Pick<ReturnType<typeof logScale>, "ticks" | 
     tickFormat: (tick) => shortNumber(Number(tick.toFixed(2))),
   };
 }
-
-/** How many characters fit side by side. */
-const charsPerLine = 58;
 
 function rowHeight(lines: 1 | 2): number {
   return lines === 1 ? 36 : 52;

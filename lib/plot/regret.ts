@@ -2,6 +2,7 @@
 /** What each way of choosing a model has lost so far, and the estimate of each model's success rate while it serves. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure } from "./figure.ts";
+import { shortNumber } from "./scale.ts";
 import { seriesStyle } from "./series.ts";
 
 /** One value after each request, from the first on. */
@@ -77,7 +78,7 @@ function overRequests(
     upwards,
     legend: lines.map(({ name }) => name),
     plot: {
-      marginLeft: 44,
+      marginLeft: 52,
       marginRight: 16,
       marginTop: 12,
       marginBottom: 36,
@@ -104,7 +105,11 @@ const uprights = ({ changes }: Words) => Plot.ruleX(changes, { strokeDasharray: 
 export function regretPlot(lines: readonly RequestLine[], words: Words): Figure {
   return overRequests(lines, words, {
     upwards: "successes lost to the oracle so far",
-    y: { zero: true },
+    y: {
+      domain: [0, Math.max(0, ...lines.flatMap(({ values }) => Array.from(values))) || 1],
+      nice: true,
+      tickFormat: shortNumber,
+    },
     describe: (last, requests) => `${last.toFixed(1)} after ${requests} requests`,
     marks: [uprights(words), Plot.ruleY([0]), ...linesOf(lines)],
   });

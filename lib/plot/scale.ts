@@ -7,11 +7,12 @@ export interface DurationAxis {
   readonly factor: 1 | 1000;
   readonly type: "linear" | "log";
   readonly label: (what: string) => string;
-  /** Plot's x scale without its label; a log axis labels only a few of its ticks. */
+  /** Plot's x scale without its label: a linear axis begins at zero, a log axis labels only a few of its ticks. */
   readonly scale: {
     readonly type: "linear" | "log";
     readonly grid: true;
     readonly nice: boolean;
+    readonly zero?: true;
     readonly ticks?: readonly number[];
     readonly tickFormat: (value: number) => string;
   };
@@ -44,7 +45,7 @@ export function durationAxis(seconds: Iterable<number>): DurationAxis {
     type,
     label: (what) => `${what} (${unit}${suffix})`,
     scale: type === "linear"
-      ? { type, grid: true, nice: true, tickFormat: shortNumber }
+      ? { type, grid: true, nice: true, zero: true, tickFormat: shortNumber }
       : { type, grid: true, nice: false, ...logScale(low * factor, high * factor) },
   };
 }

@@ -133,7 +133,7 @@ export function timelinePlot(requests: readonly TimelineRequest[], options: Time
         Plot.gridX({ strokeOpacity: 0.12 }),
         Plot.text(headings, {
           y: "y",
-          text: ({ text }: { text: string }) => shortName(text, figureWidth - 30),
+          text: ({ text }: { text: string }) => shortName(text, 0.82 * figureWidth),
           frameAnchor: "left",
           textAnchor: "start",
           fontWeight: "600",

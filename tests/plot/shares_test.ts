@@ -38,9 +38,10 @@ Deno.test("a share's dot, its interval and the floor stand at their numbers on a
   const figure = rates(0.5);
   const at = scale(figure);
   near(numbers(figure, "circle", "cx"), [at(0.4), at(1), at(0)]);
-  // The floor is the first rule; an unknown interval has none.
-  near(numbers(figure, '[aria-label="rule"] line', "x1"), [at(0.5), at(0.2), at(0)]);
-  near(numbers(figure, '[aria-label="rule"] line', "x2"), [at(0.5), at(0.6), at(0.25)]);
+  // The floor stands beside every bar; an unknown interval has no bar.
+  near(numbers(figure, '[aria-label="tick"] line', "x1"), [at(0.5), at(0.5), at(0.5)]);
+  near(numbers(figure, '[aria-label="rule"] line', "x1"), [at(0.2), at(0)]);
+  near(numbers(figure, '[aria-label="rule"] line', "x2"), [at(0.6), at(0.25)]);
 });
 
 Deno.test("each share is told in words too, for who can't see the figure and who reads the text", () => {
