@@ -130,6 +130,7 @@ export { ratePlot } from "./lib/plot/rate.ts";
 export { ratioPlot } from "./lib/plot/ratio.ts";
 export { timelinePlot } from "./lib/plot/timeline.ts";
 // The data behind the results: documents and records.
+export type { Adapter, AdapterRequest, LoadContext } from "./lib/adapter/adapter.ts";
 export type { CapacityReport } from "./lib/bench/capacity.ts";
 export type { RequestRecord } from "./lib/bench/records.ts";
 export type { Summary } from "./lib/bench/summary_schema.ts";

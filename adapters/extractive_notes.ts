@@ -7,7 +7,7 @@
  * The score is Luhn's (1958): how much of a sentence is words that the notes repeat. Sentences that hold a
  * decision, a task, a trouble or a date count more: that is what the absent want to know.
  */
-import type { AdapterRequest, LoadContext } from "../lib/adapter/adapter.ts";
+import type { AdapterRequest, LoadContext } from "podium";
 
 interface Rules {
   /** Longest summary, in words, where the request does not say. */

@@ -107,7 +107,7 @@ await runCli(async () => {
   else {
     console.log(
       failed.length === 0
-        ? "Every target answers. Next: deno task bench"
+        ? "Every model answers. Next: deno task bench"
         : `${failed.length} of ${checks.length} rows failed.`,
     );
   }

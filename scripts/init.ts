@@ -46,6 +46,8 @@ function ownConfig() {
   const at = pathToFileURL(root).href;
   return {
     nodeModulesDir: "none",
+    // Podium's own code is checked together with what imports it, and needs the options that it was written with.
+    compilerOptions: project.compilerOptions,
     allowScripts: project.allowScripts,
     tasks: Object.fromEntries(ownTasks(at)),
     imports: { ...project.imports, podium: `${at}/mod.ts`, "podium/": `${at}/` },

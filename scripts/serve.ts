@@ -146,7 +146,7 @@ Model "auto" chooses; every answer names its model (x-podium-model) and the reas
 Missing models are downloaded first. Ctrl-C ends the server and its models.
 With --json, one document on stdout gives the address and the models as soon as they can be used.
 API keys of services come from API_KEY, or API_KEY_NAME for the service called NAME.
-Exit codes: 0 ended, 1 a model is not available, 2 wrong usage or input, 130 interrupted.`,
+Exit codes: 0 ended, 1 a model is not available or no service answers, 2 wrong usage or input, 130 interrupted.`,
   );
 
 await runCli(async () => {

@@ -180,5 +180,5 @@ function engineSettingOf(text: string, setting: string): EngineSettings {
       return { gpu: value };
     }
   }
-  throw new UserError(`${text}: unknown engine setting "${setting}": give ${ENGINE_SETTINGS}`);
+  throw new UserError(`${text}: invalid engine setting "${setting}": give ${ENGINE_SETTINGS}`);
 }

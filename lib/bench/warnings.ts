@@ -98,13 +98,12 @@ function disturbedBlocks({ run, noise: { treatment, slowdown, busiest } }: Facts
     : `; requests took ${slowdown.toFixed(2)} times as long in them as in the others`;
   const done = {
     harmless: "all of them count, since they were not slower",
-    "left out":
-      "the figures leave them out for all candidates; with_disturbed holds the figures of all blocks",
+    "left out": "the figures leave them out for all candidates (summary.json also has the figures with them)",
     "too many": "too many to leave out: the figures hold for this busy machine only, and there is no verdict",
   }[treatment];
   return [{
     code: "noise",
-    message: `${disturbed} of ${total} blocks were disturbed (${by}${
+    message: `${disturbed} of ${total} blocks ${disturbed === 1 ? "was" : "were"} disturbed (${by}${
       disturbed > 1 ? ", …" : ""
     })${measured}: ${done}`,
     remedy: treatment === "harmless"
@@ -275,7 +274,9 @@ function notStable({ rows, run, info }: Facts): Finding[] {
       message: `${id} was not stable after ${warmup.n} warm-up requests: the last took ${
         (last / before).toFixed(2)
       } times as long per token as the one before`,
-      remedy: `give --warmup ${2 * info.plan.warmup}, or see whether other programs were busy`,
+      remedy: `give --warmup ${
+        2 * Math.max(info.plan.warmup, warmup.n)
+      }, or see whether other programs were busy`,
     };
   });
 }
@@ -376,7 +377,7 @@ function serverDisagrees(facts: Facts): Finding[] {
     return [{
       code: "server-disagrees" as const,
       candidates: [info.id],
-      message: `${info.id}: by the client's clock decoding took ${percent} than by the server's own figures`,
+      message: `${info.id}: by the client's clock decoding was ${percent} than by the server's own figures`,
       remedy: "see both in samples.jsonl; only the client's figures include the way to the client",
     }];
   });

@@ -69,7 +69,7 @@ async function readFacts(path: string): Promise<GgufFacts> {
   const { gguf, GGMLFileQuantizationType } = await import("@huggingface/gguf");
   const { size } = await Deno.stat(path);
   const parsed = await gguf(path, { allowLocalFile: true }).catch((error: unknown) => {
-    throw new UserError(`${path} is not a whole GGUF file: ${reasonOf(error)}; ${REMEDY}`);
+    throw new UserError(`${path} is damaged, or not a GGUF file (${reasonOf(error)}); ${REMEDY}`);
   });
   // The parser reads past the end of a file without complaint and returns empty names.
   const named = parsed.tensorInfos.every(({ name }) => name !== "") &&

@@ -92,9 +92,10 @@ export function highlights(summary: Summary, quality: QualityReport | null = nul
   const further = summary.warnings.filter((one) => !shown.has(one) && !elsewhere.includes(one.code)).length;
   return [
     ...findings,
-    ...(further === 0
-      ? []
-      : [{ kind: "caution" as const, text: `See Warnings in the report for ${further} more.` }]),
+    ...(further === 0 ? [] : [{
+      kind: "caution" as const,
+      text: `The report has ${further} more ${further === 1 ? "warning" : "warnings"}.`,
+    }]),
     { kind: "caution", text: scored.length === 0 ? speedRecommendsNothing : combinedBySelect },
   ];
 }

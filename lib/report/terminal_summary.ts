@@ -52,7 +52,8 @@ export function terminalSummary(summary: Summary, options: TerminalOptions): str
   const paint = painter(options.color);
   const rows = tableRows(summary);
   const lengths = lengthRows(summary, options.quality ?? null);
-  const note = "Latency and time to first token (TTFT): mean per request; p95 of latency." +
+  const note = "Latency and time to first token (TTFT): mean per request; p95 of latency. " +
+    "Tokens/s: output tokens divided by latency." +
     (fitting(rows, width).some(({ head }) => head === "prefill/s")
       ? " Prefill/s: prompt tokens read per second."
       : "") +

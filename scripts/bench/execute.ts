@@ -61,9 +61,10 @@ export async function execute(
   ).finally(() => progress.stop());
   const interrupted = status === "interrupted";
   if (interrupted) {
+    const task = given === undefined ? "bench" : "quality capture";
     const run = settings.out === "reports" ? folder.replace(/^reports[\\/]/, "") : folder;
     console.error(
-      `Interrupted; everything up to here is kept. Continue with: deno task bench --resume ${run}`,
+      `Interrupted; everything up to here is kept. Continue with: deno task ${task} --resume ${run}`,
     );
   }
   const check = await lastSelfcheck(dirname(resources.store.dir));
@@ -113,7 +114,7 @@ export function planOf(
 
 /** The table, and where the rest is. */
 export async function show(
-  { summary, quality, folder, checked }: Executed,
+  { summary, quality, folder, checked, interrupted }: Executed,
   open: boolean | undefined,
 ): Promise<void> {
   const terminal = Deno.stdout.isTerminal();
@@ -124,6 +125,7 @@ export async function show(
   }));
   console.log();
   await showPage("Report", join(folder, "report.html"), open);
+  if (interrupted) return sayNext(`deno task bench --resume ${folder} measures the rest`);
   const run = await runNamed(folder);
   sayNext(
     ...(open ? [] : [`deno task report${run} --open shows the page`]),

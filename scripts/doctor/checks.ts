@@ -277,14 +277,16 @@ export function workshopTargets(
   const has = (target: string) =>
     listed.some(({ id, alias }) => [...names(target)].some((name) => alias === name || id.startsWith(name)));
   const absent = WORKSHOP_TARGETS.filter((target) => !has(target));
-  const row = `the session's targets: ${WORKSHOP_TARGETS.join(", ")}`;
+  const row = `the workshop's models: ${WORKSHOP_TARGETS.join(", ")}`;
   if (absent.length === 0) return { id: "targets", row, status: "ok", found: "all are here", next: null };
   const separator = shell === "cmd" ? " & " : "; ";
   return {
     id: "targets",
     row,
     status: "note",
-    found: `not in a service here: ${absent.join(", ")}`,
+    found: absent.length === WORKSHOP_TARGETS.length
+      ? "no service here has them; only the workshop's own samples need them"
+      : `no service here has ${absent.join(" and ")}; only the workshop's own samples need them`,
     next: services.some(({ foundry }) => foundry !== null) || cli !== null
       ? absent.map((name) => cliCommand(cli?.words ?? null, "download", name)).join(separator)
       : "deno task models pull qwen2.5-0.5b",

@@ -15,6 +15,9 @@ import {
   table,
 } from "./catalog.ts";
 
+/** Memory as every other command states it: in units of 2^30 bytes. */
+const ramGb = (bytes: number) => (bytes / 2 ** 30).toFixed(1);
+
 export async function list(options: Options): Promise<number> {
   const { fileOf, wanted } = await openRegistryWithFiles(options);
   const models = wanted();
@@ -60,7 +63,7 @@ export async function cache(options: Options): Promise<number> {
     return 0;
   }
   console.log(`${store.dir}: ${size(total)} in ${files.length === 1 ? "1 file" : `${files.length} files`}`);
-  console.log(`free: ${size(free)} of disk, ${size(memory.available)} of ${size(memory.total)} RAM`);
+  console.log(`free: ${size(free)} of disk, ${ramGb(memory.available)} of ${ramGb(memory.total)} GB RAM`);
   if (files.length === 0) return 0;
   const rows = files.map((file) => [
     file.named === null ? "(not in the registry)" : `${file.named.model.alias}:${file.named.variant.name}`,

@@ -35,7 +35,6 @@ export async function serve(names: readonly string[], settings: ServeSettings): 
     registry,
     fetch,
     slots: settings.slots,
-    note,
   });
   const metrics = new Metrics();
   const routing = await openRouting(settings, note);
@@ -61,10 +60,14 @@ export async function serve(names: readonly string[], settings: ServeSettings): 
       models.serve(served);
       routing.routing.serve(served.map(({ candidate, capabilities }) => ({ id: candidate, capabilities })));
     };
-    await services.refresh(signal);
+    const problems = await services.refresh(signal);
     take();
+    if (problems.length > 0 && models.all().length === 0) {
+      throw new UserError(`nothing to serve: ${problems.join("; ")}`, 1);
+    }
+    for (const problem of problems) note(`${problem}. Its models are served as soon as it answers`);
     const refresh = atMostEvery(5000, async () => {
-      await services.refresh(signal);
+      for (const change of await services.refresh(signal)) note(change);
       take();
     });
     const tools = { post: client.post, clock: realClock, models };

@@ -13,8 +13,8 @@ const LIST_TIMEOUT_MS = 3000;
 export interface ServedServices {
   /** The models listed last; those of a service that is down are kept until it is up again. */
   models(): GatewayModel[];
-  /** Reads all lists again. */
-  refresh(signal: AbortSignal): Promise<void>;
+  /** Reads all lists again, and returns what is new about services that don't answer, or answer again. */
+  refresh(signal: AbortSignal): Promise<readonly string[]>;
 }
 
 /** @throws {UserError} for an invalid URL, or a name given twice */
@@ -39,25 +39,24 @@ export function endpointsOf(
 /** The models of the endpoints, as their lists name them at the moment. */
 export function serveServices(
   endpoints: readonly Endpoint[],
-  { registry, fetch, slots, note }: {
+  { registry, fetch, slots }: {
     readonly registry: Registry;
     readonly fetch: Fetch;
     readonly slots: number;
-    readonly note: (text: string) => void;
   },
 ): ServedServices {
   const listed = new Map<Endpoint, readonly ListedModel[]>();
   const troubles = new Map<Endpoint, string>();
-  const refresh = async (endpoint: Endpoint, signal: AbortSignal) => {
+  const refresh = async (endpoint: Endpoint, signal: AbortSignal): Promise<readonly string[]> => {
     const options = { fetch, timeoutMs: LIST_TIMEOUT_MS, signal };
     const { models, problem } = await listServiceModels(endpoint, options);
     if (problem === null) {
       listed.set(endpoint, models.filter(({ ready }) => ready !== false));
-      if (troubles.delete(endpoint)) note(`${endpoint.name} answers again`);
-    } else {
-      if (troubles.get(endpoint) !== problem) note(`${endpoint.name}: ${problem}`);
-      troubles.set(endpoint, problem);
+      return troubles.delete(endpoint) ? [`${endpoint.name} answers again`] : [];
     }
+    const known = troubles.get(endpoint) === problem;
+    troubles.set(endpoint, problem);
+    return known ? [] : [`${endpoint.name}: ${problem}`];
   };
   const served = () => {
     const services = endpoints.map((endpoint) => ({ endpoint, models: listed.get(endpoint) ?? [] }));
@@ -85,6 +84,6 @@ export function serveServices(
   };
   return {
     models: served,
-    refresh: async (signal) => void await Promise.all(endpoints.map((one) => refresh(one, signal))),
+    refresh: async (signal) => (await Promise.all(endpoints.map((one) => refresh(one, signal)))).flat(),
   };
 }

@@ -78,7 +78,7 @@ Deno.test("engine options make a candidate of their own", () => {
       "speed=9",
     ]
   ) {
-    assert.throws(() => ids([`smollm2:${wrong}`]), /unknown engine setting ".*": give threads=N/);
+    assert.throws(() => ids([`smollm2:${wrong}`]), /invalid engine setting ".*": give threads=N/);
   }
 });
 

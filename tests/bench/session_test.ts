@@ -102,7 +102,7 @@ Deno.test("PODIUM_GPU sets the device in every task; an option of the request, t
     assert.deepEqual(await devices("vulkan", names, "cuda"), ["cuda", "off"]);
     await assert.rejects(
       devices("big", names),
-      /PODIUM_GPU: unknown engine setting "gpu=big": give .*gpu=auto/,
+      /PODIUM_GPU: invalid engine setting "gpu=big": give .*gpu=auto/,
     );
   });
 });

@@ -116,6 +116,7 @@ Deno.test("a folder of one's own has the tasks, keeps what is in it, and maps th
       ),
       /^Next: deno task report --open /m,
     );
+    await output(Deno.execPath(), ["check", "-q", "adapters/extractive_notes.ts"], folder);
     await Deno.writeTextFile(
       join(folder, "mine.ts"),
       'import { models } from "podium"; console.log(String(await models()));',

@@ -353,3 +353,20 @@ for (
     assert.equal(stdout.length, 0);
   });
 }
+
+Deno.test("a server with nothing to serve ends, and says why; one with something starts without the rest", async () => {
+  const down = ["--endpoint", "http://127.0.0.1:1"];
+  const { code, stderr, stdout } = await command(["--port", "0", ...down]).output();
+  const text = new TextDecoder().decode(stderr);
+  assert.equal(code, 1, text);
+  assert.match(text, /^error: nothing to serve: \S+: cannot reach http:\/\/127\.0\.0\.1:1\/v1: [^\n]+\n$/);
+  assert.equal(stdout.length, 0);
+  const fake = startFake({});
+  try {
+    await using it = await served([...down, "--endpoint", fake.baseUrl]);
+    assert.equal(it.models.length, 1);
+    assert.match(it.said(), /cannot reach [^\n]+\. Its models are served as soon as it answers\n/);
+  } finally {
+    await fake.stop();
+  }
+});

@@ -229,7 +229,7 @@ function mainVerdict(report: RaceReport): string {
     case "left":
       return `No verdict by ${by}: ${reason} (${cost}). Failures are not evidence of speed.`;
     case "only":
-      return `Only ${winner} passed the constraints: nothing to race.`;
+      return `Nothing to race: only ${winner} passed the constraints.`;
     case "none":
       return `None: ${reason}.`;
   }
