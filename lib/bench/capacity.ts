@@ -180,7 +180,7 @@ export interface FollowCapacity {
  * console.log(one?.users?.best);
  * ```
  */
-export async function searchCapacity(
+async function searchCapacity(
   { candidates }: Pick<SessionCandidates, "candidates">,
   plan: PlanInfo,
   terms: CapacityTerms,

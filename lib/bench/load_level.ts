@@ -208,7 +208,7 @@ function ofLimit(record: RequestRecord, { ttft_s, e2e_s }: LoadLimits): number {
 }
 
 /** Whether a request succeeded within the limits; a figure that is not known meets none. */
-export function meetsLimits(
+function meetsLimits(
   record: RequestRecord,
   { ttft_s, e2e_s }: Pick<LoadLimits, "ttft_s" | "e2e_s">,
 ): boolean {

@@ -41,7 +41,7 @@ function announced({ text, parts }: CandidateName, model: Model): string {
 }
 
 /** The model that a GGUF file on this machine holds. */
-export async function modelOfFile(path: string, text: string): Promise<Model> {
+async function modelOfFile(path: string, text: string): Promise<Model> {
   const info = await Deno.stat(path).catch(() => null);
   if (info === null || !info.isFile) {
     throw new UserError(`${text}: there is no such file: give the path of a GGUF file`);

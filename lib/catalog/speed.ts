@@ -96,7 +96,7 @@ export type FormatCosts = Readonly<Record<string, { readonly read: number; reado
  * the start from which a machine's own measurements depart. Formats that llama.cpp keeps with rows side by side
  * (`Q4_0`, `Q4_K`) multiply a prompt fastest.
  */
-export const USUAL_COSTS: FormatCosts = {
+const USUAL_COSTS: FormatCosts = {
   F16: { read: 0.6, multiply: 1.4 },
   BF16: { read: 0.6, multiply: 1.4 },
   Q8_0: { read: 0.75, multiply: 0.85 },

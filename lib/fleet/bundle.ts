@@ -21,7 +21,7 @@ import { implausible } from "./plausible.ts";
 /** What a bundle's files are called, in the folder of the run too. */
 export const BUNDLED = ["run.json", "samples.jsonl", "answers.jsonl", "prompts.json"] as const;
 /** Beside the records of a run that was imported: who sent it. */
-export const BUNDLE_FILE = "bundle.json";
+const BUNDLE_FILE = "bundle.json";
 /** Largest file of a bundle; 200,000 streamed answers of 200 chunks take about as much. */
 const MAX_FILE_BYTES = 512 * 2 ** 20;
 const MAX_HEADER_BYTES = 64 * 2 ** 10;
@@ -45,7 +45,7 @@ const headerShape = z.object({
 });
 
 /** bundle.json of an imported run: the header as it came, and when. */
-export const importedBundle = headerShape.extend({ imported_at: z.string() });
+const importedBundle = headerShape.extend({ imported_at: z.string() });
 
 /**
  * The files of a run folder that a bundle or a fleet carries, with their hashes.

@@ -58,7 +58,7 @@ export interface Fleet {
 }
 
 /** fleet.json. */
-export const fleetFile = z.object({ schema_version: z.literal(FLEET_SCHEMA), name: z.string() });
+const fleetFile = z.object({ schema_version: z.literal(FLEET_SCHEMA), name: z.string() });
 
 /**
  * Reads a fleet's folder, while its hub runs or afterwards.

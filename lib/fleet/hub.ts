@@ -77,7 +77,7 @@ const MOST_DELIVERIES = 20;
  *
  * @param waitingBytes what the server keeps for a hub that is away, at most; then devices wait
  */
-export async function prepareStreams(manager: JetStreamManager, waitingBytes = WAITING_BYTES): Promise<void> {
+async function prepareStreams(manager: JetStreamManager, waitingBytes = WAITING_BYTES): Promise<void> {
   const wanted = [
     { name: PLANS, subjects: ["fleet.plan.*"], retention: RetentionPolicy.Limits },
     {

@@ -24,7 +24,7 @@ const PROGRAMS: Readonly<Record<string, string>> = {
 const WHEEL_BYTES = 8e6;
 const PROGRAM_BYTES = 20e6;
 /** Largest message: a run.json with a large job in it. */
-export const MAX_MESSAGE_BYTES = 8 * 2 ** 20;
+const MAX_MESSAGE_BYTES = 8 * 2 ** 20;
 
 /** What finding a server needs from outside. */
 export interface ServerSearch {
@@ -192,7 +192,7 @@ async function lastLines(stream: Deno.ChildProcess["stderr"]): Promise<string> {
 }
 
 /** Where the hub keeps the number of the server's process, and where the server does. */
-export const pidFile = (folder: string): string => join(folder, "server", "nats.pid");
+const pidFile = (folder: string): string => join(folder, "server", "nats.pid");
 const ownPidFile = (folder: string): string => join(folder, "server", "server.pid");
 
 /** Ends a server that an earlier hub started and that outlived it; does nothing where there is none. */

@@ -25,7 +25,7 @@ const loadText = (kind: Kind, load: number) =>
   kind === "users" ? counted(load, "user") : `${plain(load)} requests/s`;
 
 /** `time to first token within 2.00 s and answers within 10.0 s`. */
-export function limitsText({ slo }: Pick<CapacityReport, "slo">): string {
+function limitsText({ slo }: Pick<CapacityReport, "slo">): string {
   return [
     ...(slo.ttft_s === null ? [] : [`first token within ${seconds(slo.ttft_s)}`]),
     ...(slo.e2e_s === null ? [] : [`answer within ${seconds(slo.e2e_s)}`]),
@@ -251,7 +251,7 @@ export function capacityCsv(report: CapacityReport): string {
 }
 
 /** How it was measured, in one paragraph. */
-export function capacityConditions(report: CapacityReport): string {
+function capacityConditions(report: CapacityReport): string {
   const { cpu, cores, ram_gb, os } = report.machine;
   return `${report.prompt_set.name}, ${report.prefix} prefix, at most ${report.max_tokens} tokens per answer, seed ` +
     `${report.seed}; a level meets the limits where the lower 95 % bound of the share within them is at least ` +

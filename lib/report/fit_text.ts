@@ -54,7 +54,7 @@ export function fitText(report: FitReport): FitText {
 }
 
 /** Processor, memory, disk. */
-export function machineLine({ machine, conditions }: FitReport): string {
+function machineLine({ machine, conditions }: FitReport): string {
   const { cpu, cores, ram_gb, freeRamGb } = machine;
   const gpu = machine.vramGb === undefined ? "" : `, graphics memory ${machine.vramGb} GB`;
   return `${cpu}, ${cores} cores, ${ram_gb} GB RAM (${freeRamGb} GB free)${gpu}, ` +
@@ -127,7 +127,7 @@ export function timeText(time: Predicted | null): string {
 }
 
 /** How far each measured time is from what the other models predicted. */
-export function measuredText({ measured }: FitRow): string {
+function measuredText({ measured }: FitRow): string {
   const parts = (["decode", "prefill"] as const).flatMap((kind) => {
     const own = measured.filter((one) => one.kind === kind);
     const errors = own.flatMap(({ predictedS, measuredS }) =>
