@@ -4,7 +4,15 @@ import config from "../../deno.json" with { type: "json" };
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-type Task = "bench" | "chat" | "kit" | "quality" | "race" | "workshop:benchmark_oss_models" | "report";
+type Task =
+  | "bench"
+  | "chat"
+  | "doctor"
+  | "kit"
+  | "quality"
+  | "race"
+  | "workshop:benchmark_oss_models"
+  | "report";
 
 /** The words of the task after `deno`, e.g. `run --allow-read … scripts/bench.ts`. */
 const wordsOf = (task: Task) =>

@@ -81,17 +81,22 @@ Deno.test("a task, the facade, lib and a mirror find the same candidates and mak
   });
 });
 
-Deno.test("without names a task and lib choose the same models, and a race the same as a bench", async () => {
+Deno.test("without names a task and lib choose the same models, and race, quality capture and doctor the same as a bench", async () => {
   await withService(models, async (resources, out) => {
     const url = resources.env.get("FOUNDRY_LOCAL_ENDPOINT") ?? "";
     const env = { FOUNDRY_LOCAL_ENDPOINT: url, PODIUM_STORE: join(out, "models") };
     const at = (way: string) => join(out, way);
-    for (const way of ["bench", "race", "lib"]) await Deno.mkdir(at(way));
+    for (const way of ["bench", "race", "capture", "lib"]) await Deno.mkdir(at(way));
     const flags = ["--prompt", prompt, "--max-tokens", "8", "--warmup", "0"];
     const benched = await bench([...flags, "--rounds", "1", "--out", at("bench")], env);
     assert.equal(benched.code, 0, benched.stderr);
     const raced = await runTask("race", [...flags, "--budget", "6", "--out", at("race")], env);
     assert.equal(raced.code, 0, raced.stderr);
+    const cases = ["--prompts", "prompts/meeting_notes.json", "--limit", "1", "--max-tokens", "8"];
+    const captured = await runTask("quality", ["capture", ...cases, "--out", at("capture")], env);
+    assert.equal(captured.code, 0, captured.stderr);
+    const doctor = await runTask("doctor", ["--json"], env);
+    assert.ok(doctor.stdout.startsWith("{"), doctor.stderr);
     await runSession(
       { names: null, plan: { prompts: singlePrompt(prompt), rounds: 1, maxTokens: 8, warmup: 0 } },
       resources,
@@ -102,5 +107,8 @@ Deno.test("without names a task and lib choose the same models, and a race the s
     assert.deepEqual((await planIn(at("bench"))).candidates, candidates);
     assert.deepEqual((await planIn(at("bench"))).plan, plan);
     assert.deepEqual((await planIn(at("race"))).candidates, candidates);
+    assert.deepEqual((await planIn(at("capture"))).candidates, candidates);
+    const probed = [...doctor.stdout.matchAll(/"probe-([^"]+)"/g)].map(([, id]) => id);
+    assert.deepEqual(probed, candidates.map(({ id }) => id));
   });
 });
