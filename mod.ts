@@ -123,12 +123,12 @@ export {
 } from "./lib/results/view.ts";
 
 // Drawings of your own data: show them with `new FigureView(figure)`.
-export { boxPlot } from "./lib/plot/box.ts";
-export { ecdfPlot } from "./lib/plot/ecdf.ts";
-export { paretoPlot } from "./lib/plot/pareto.ts";
-export { ratePlot } from "./lib/plot/rate.ts";
-export { ratioPlot } from "./lib/plot/ratio.ts";
-export { timelinePlot } from "./lib/plot/timeline.ts";
+export { type BoxCell, type BoxOptions, boxPlot } from "./lib/plot/box.ts";
+export { type EcdfOptions, ecdfPlot, type EcdfSeries } from "./lib/plot/ecdf.ts";
+export { type ParetoCandidate, paretoPlot } from "./lib/plot/pareto.ts";
+export { ratePlot, type RateRow } from "./lib/plot/rate.ts";
+export { type RatioOptions, ratioPlot, type RatioRow } from "./lib/plot/ratio.ts";
+export { type TimelineOptions, timelinePlot, type TimelineRequest } from "./lib/plot/timeline.ts";
 // The data behind the results: documents and records.
 export type { Adapter, AdapterRequest, LoadContext } from "./lib/adapter/adapter.ts";
 export type { CapacityReport } from "./lib/bench/capacity.ts";

@@ -13,8 +13,14 @@
  * ```
  */
 export class UserError extends Error {
+  /** Tells it from other errors by name. */
   override readonly name = "UserError";
 
+  /**
+   * An error whose message is shown as it is.
+   *
+   * @param exitCode 2 for wrong usage or input, 1 where nothing could be measured or written
+   */
   constructor(message: string, readonly exitCode: 1 | 2 = 2, options?: ErrorOptions) {
     super(message, options);
   }

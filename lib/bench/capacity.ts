@@ -60,22 +60,35 @@ export interface CandidateCapacity {
   readonly rate: LoadCurve | null;
 }
 
-/** capacity.json. */
+/** The document in capacity.json. */
 export interface CapacityReport {
+  /** The version of this document. */
   readonly schema_version: 1;
+  /** The name of its folder. */
   readonly capacity_id: string;
+  /** When the search began (ISO 8601, UTC). */
   readonly created_at: string;
+  /** `interrupted`: it ended early, and the levels that were finished count. */
   readonly status: "completed" | "interrupted";
+  /** The machine that measured, without what names it. */
   readonly machine: MachineDescription;
+  /** Limits of one request in seconds; null where that time has no limit. */
   readonly slo: { readonly ttft_s: number | null; readonly e2e_s: number | null };
-  /** Share of the requests that must meet the limits, and the confidence with which that is shown. */
+  /** Share of the requests that must meet the limits. */
   readonly within: number;
+  /** The confidence of each verdict on a load. */
   readonly confidence: 0.95;
+  /** Mean time that a user thinks between an answer and the next request, in seconds. */
   readonly think_s: number;
+  /** The job. */
   readonly prompt_set: { readonly name: string; readonly sha256: string };
+  /** Longest answer in tokens. */
   readonly max_tokens: number;
+  /** What the server has seen of each prompt before: see `RunOptions.prefix`. */
   readonly prefix: PlanInfo["prefix"];
+  /** Seed of the order of cases and of the arrivals. */
   readonly seed: number;
+  /** What was found for each candidate. */
   readonly candidates: readonly CandidateCapacity[];
 }
 

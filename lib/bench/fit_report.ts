@@ -77,14 +77,19 @@ export interface FitAccuracy {
   readonly medianError: number;
 }
 
-/** The answer of `fit`. */
+/** The document that `fit --json` is made from. */
 export interface FitReport {
+  /** This machine, or the one that was imagined. */
   readonly machine: Machine;
+  /** What the predictions assume: context, memory, disk, prompt length. */
   readonly conditions: FitConditions;
+  /** One row per variant, in the order of the registry. */
   readonly rows: readonly FitRow[];
+  /** How far such predictions were off on this machine; null where too few models were measured. */
   readonly accuracy: { readonly decode: FitAccuracy | null; readonly ttft: FitAccuracy | null };
   /** Models that were measured on this machine, and the rate at which weights were read. */
   readonly calibration: { readonly models: number; readonly bandwidthGbS: number | null };
+  /** The variant to take and the reason; null where none fits and is fast enough. */
   readonly recommended: { readonly row: FitRow; readonly because: string } | null;
 }
 

@@ -84,7 +84,10 @@ const requestRecord = z.object({
     cached_tokens: count.nullable(),
   }).nullable(),
 });
-/** The record of one request: when its tokens arrived, how many there were, and what went wrong. */
+/**
+ * The record of one request, a line of samples.jsonl: when it was due and sent, when its chunks arrived, and what went
+ * wrong. Fields that end in `_ms` are milliseconds; the schema in lib/bench/records.ts describes each field.
+ */
 export type RequestRecord = z.infer<typeof requestRecord>;
 
 /** One model load in a fresh process. */

@@ -294,5 +294,5 @@ export const summarySchema = z.object({
   }),
   warnings: z.array(warning),
 });
-/** The document in summary.json. */
+/** The document in summary.json; the schema in lib/bench/summary_schema.ts describes each field. */
 export type Summary = z.infer<typeof summarySchema>;

@@ -117,18 +117,25 @@ export interface License {
 
 /** A model of the registry: what it is for, its size and licence, and the variants it comes in. */
 export interface Model {
+  /** The name that tasks take, for example `smollm2-135m-instruct`. */
   readonly alias: string;
+  /** Further names that tasks take for it. */
   readonly otherNames: readonly string[];
+  /** The name for people. */
   readonly displayName: string;
   /** What the model is for: `chat`, `summarize`, `code` … */
   readonly task: readonly string[];
+  /** What a router may rely on: `tools`, `vision` … */
   readonly capabilities: readonly string[];
   /** The machine's total RAM that the model asks for, in GB; 0 where models.json doesn't say. */
   readonly minRamGb: number;
   /** Size of the first variant in megabytes (10^6 bytes); null where unknown. */
   readonly sizeMb: number | null;
+  /** Its licence and whether that is open. */
   readonly license: License;
+  /** The longest context that it was trained for, in tokens; null where unknown. */
   readonly contextTokens: number | null;
+  /** Parameters in billions; null where unknown. */
   readonly parametersB: number | null;
   /** Of a mixture of experts: the parameters that one token passes through; null for other models. */
   readonly activeParametersB: number | null;
@@ -136,9 +143,13 @@ export interface Model {
   readonly kvBytesPerToken: number | null;
   /** A router prefers the lower number. */
   readonly priority: number;
+  /** What a user should know; empty where there is nothing. */
   readonly notes: string;
+  /** Its name in Foundry Local's catalogue; null where it is not there. */
   readonly foundryAlias: string | null;
+  /** Whether a task takes it where no model is named: always, where Hugging Face answers, or never. */
   readonly default: "always" | "where-reachable" | false;
+  /** `plain`: the file has no chat template, and the engine uses a simple one. */
   readonly chatTemplate: "own" | "plain";
   /** What its chat template is made for; a field that is not stated is not known. */
   readonly chat: {
@@ -148,6 +159,7 @@ export interface Model {
   };
   /** Where the figures of models.json come from, by field. */
   readonly fieldSources: Readonly<Record<string, string>>;
+  /** Its files or builds; the first one that runs here is the default. */
   readonly variants: readonly Variant[];
   /** Fields of models.json that Podium doesn't define; kept as they are. */
   readonly extra: Readonly<Record<string, unknown>>;

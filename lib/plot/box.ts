@@ -9,6 +9,7 @@ import { seriesStyle } from "./series.ts";
 
 /** The values of one series in one group. */
 export interface BoxCell {
+  /** The name of the series, as in the legend. */
   readonly series: string;
   /** Empty if there is only one group: its band then has no heading. */
   readonly group: string;
@@ -18,9 +19,11 @@ export interface BoxCell {
 
 /** Words for the drawing. */
 export interface BoxOptions {
+  /** The heading. */
   readonly title: string;
   /** What the values are, e.g. `latency`. */
   readonly metric: string;
+  /** Whether the series are named above the figure. @default true */
   readonly legend?: boolean;
 }
 

@@ -7,6 +7,7 @@ import { seriesStyle } from "./series.ts";
 
 /** One line of an ECDF. */
 export interface EcdfSeries {
+  /** The name in the legend. */
   readonly name: string;
   /** Seconds, in any order. */
   readonly values: ArrayLike<number>;
@@ -14,6 +15,7 @@ export interface EcdfSeries {
 
 /** Words for the drawing. */
 export interface EcdfOptions {
+  /** The heading. */
   readonly title: string;
   /** What the values are, e.g. `latency`. */
   readonly metric: string;

@@ -10,6 +10,7 @@ import { seriesStyle } from "./series.ts";
 
 /** A drawing with its title and caption. */
 export interface Figure {
+  /** The heading. */
   readonly title: string;
   /** Inline SVG, for a page or for a notebook as text/html. `svgFile` makes a file of it. */
   readonly svg: string;

@@ -7,11 +7,15 @@ import { seriesStyle } from "./series.ts";
 
 /** One candidate to draw. */
 export interface ParetoCandidate {
+  /** The candidate's id. */
   readonly id: string;
   /** 0 to 1. */
   readonly quality: number;
+  /** Mean latency in seconds. */
   readonly latencyS: number;
+  /** Resident memory in megabytes; null where unknown. */
   readonly memoryMb: number | null;
+  /** Whether no other candidate is better in something and worse in nothing. */
   readonly onFront: boolean;
 }
 

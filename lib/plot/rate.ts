@@ -6,9 +6,11 @@ import { seriesStyle } from "./series.ts";
 
 /** One share, such as a pass rate. */
 export interface RateRow {
+  /** The name of the row. */
   readonly label: string;
   /** 0 to 1. */
   readonly rate: number;
+  /** The 95 % interval, each end from 0 to 1; null where there is none. */
   readonly interval: readonly [number, number] | null;
 }
 

@@ -7,7 +7,9 @@ import { logScale, shortNumber } from "./scale.ts";
 
 /** One ratio to draw. */
 export interface RatioRow {
+  /** The two that are compared. */
   readonly label: string;
+  /** The first over the second; 1 where they are equal. */
   readonly ratio: number;
   /** Null where too few prompts carry an interval. */
   readonly interval: readonly [number, number] | null;
@@ -15,12 +17,15 @@ export interface RatioRow {
 
 /** Words and the band. */
 export interface RatioOptions {
+  /** The heading. */
   readonly title: string;
   /** What a ratio over 1 means, e.g. `b takes longer`. */
   readonly over: string;
+  /** What a ratio below 1 means. */
   readonly under: string;
   /** Half width of the band of no interest: 0.1 shades 1/1.1 to 1.1. */
   readonly epsilon: number;
+  /** Which statistic each mark shows, and the n behind it. */
   readonly caption: string;
 }
 

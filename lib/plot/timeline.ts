@@ -17,6 +17,7 @@ export interface TimelineRequest {
 
 /** Words for the drawing. */
 export interface TimelineOptions {
+  /** The heading. */
   readonly title: string;
   /** All candidates, in the order of their styles. */
   readonly series?: readonly string[];

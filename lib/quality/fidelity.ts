@@ -21,7 +21,9 @@ export const FIDELITY_DEFAULTS = {
 export interface TextFidelity {
   /** Tokens of the text; only whole blocks are read. */
   readonly tokens: number;
+  /** Blocks that both candidates read. */
   readonly blocks: number;
+  /** Tokens per block. */
   readonly block_tokens: number;
   /** Predictions that were compared: those of the second half of each block. */
   readonly compared: number;
@@ -45,6 +47,7 @@ export interface TextFidelity {
 
 /** The document that `deno task fidelity --json` prints. */
 export interface FidelityReport {
+  /** The version of this document. */
   readonly schema_version: 1;
   /** The ids of the two candidates: the second is compared with the first. */
   readonly candidates: readonly [first: string, second: string];
@@ -104,6 +107,7 @@ const exponential = ({ value, ci95 }: BlockEstimate): BlockEstimate => ({
 
 /** Whether the second candidate's answers to a job are as good as the first's. */
 export interface JobFidelity {
+  /** The run that holds the answers. */
   readonly run_id: string;
   /** Cases that both answered. */
   readonly cases: number;

@@ -157,7 +157,7 @@ const reportShape = z.object({
   })),
   warnings: z.array(z.object({ code: z.string(), message: z.string(), remedy: z.string() })),
 });
-/** The document in quality.json. */
+/** The document in quality.json; the schema in lib/quality/quality_schema.ts describes each field. */
 export type QualityReport = z.infer<typeof reportShape>;
 
 const versionOne = z.looseObject({

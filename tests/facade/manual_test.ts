@@ -40,3 +40,15 @@ Deno.test("every exported symbol of mod.ts has a doc comment, every function an 
   );
   assert.deepEqual(bare, []);
 });
+
+Deno.test("every member of what mod.ts exports has a doc comment, and no drawing takes a type that it hides", async () => {
+  const { stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["doc", "--lint", join(root, "mod.ts")],
+    env: { NO_COLOR: "1" },
+  }).output();
+  const faults = new TextDecoder().decode(stderr).split("\n\n").map((one) =>
+    one.trim().split("\n").slice(0, 2).join(" ")
+  );
+  assert.ok(faults.length > 5, "deno doc --lint said nothing: the test reads nothing");
+  assert.deepEqual(faults.filter((one) => /missing-jsdoc|public type '\w+Plot'/.test(one)), []);
+});

@@ -74,20 +74,29 @@ const FLAGS: Readonly<Record<string, string>> = {
  */
 export const flagOf = (constraint: string): string => FLAGS[constraint] ?? constraint;
 
-/** Null, or an empty list, asks for nothing. */
+/** What a candidate must meet; null, or an empty list, constrains nothing. */
 export interface Constraints {
+  /** The most RAM that it may need, in GB. */
   readonly maxRamGb: number | null;
+  /** The largest file, in megabytes. */
   readonly maxDiskMb: number | null;
   /** Licence ids; `open` stands for every OSI-approved one, `commercial` for all that allow commercial use. */
   readonly licenses: readonly string[];
   /** All of them are needed. */
   readonly capabilities: readonly string[];
+  /** The shortest context that it must hold, in tokens. */
   readonly minContextTokens: number | null;
+  /** The least share of cases whose checks all pass, from 0 to 1; the interval's lower bound must reach it. */
   readonly minPassRate: number | null;
+  /** The least mean check score, from 0 to 1; as `minPassRate`. */
   readonly minScore: number | null;
+  /** The least mean rating, from 1 to 5; as `minPassRate`. */
   readonly minRating: number | null;
+  /** The longest mean latency, in seconds. */
   readonly maxLatencyS: number | null;
+  /** The longest mean time to first token, in seconds. */
   readonly maxTtftS: number | null;
+  /** The most resident memory, in megabytes. */
   readonly maxMemoryMb: number | null;
 }
 

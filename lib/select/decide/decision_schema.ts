@@ -129,7 +129,7 @@ const decisionShape = z.object({
   course: z.object({ task: z.string(), choice: z.string().nullable(), note: z.string() }).nullable(),
   warnings: z.array(z.string()),
 });
-/** The document in decision.json. */
+/** The document in decision.json; the schema in lib/select/decide/decision_schema.ts describes each field. */
 export type Decision = z.infer<typeof decisionShape>;
 
 /** Reads version 1 too: what it did not know is empty, and its choices stand as they were made. */

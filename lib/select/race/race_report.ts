@@ -17,12 +17,17 @@ const DEFAULT_SCOPE: RaceScope = "cases like these";
 
 /** The document that `race --json` prints: the verdict, its scope, and the evidence behind it. */
 export interface RaceReport {
+  /** The run that holds the records. */
   readonly run_id: string;
+  /** What decides a block: `latency`, `ttft`, `throughput`, `checks` or `utility`. */
   readonly by: RaceTerms["by"];
+  /** The weights of a race by utility; null otherwise. */
   readonly weights: RaceTerms["weights"];
   /** Which cases the verdict and the intervals speak about, how many were in the set, and how many were raced. */
   readonly scope: { readonly claim: RaceScope; readonly cases: number; readonly raced: number };
+  /** How the race ended: `winner`, `tie`, `undecided`, `only`, `left` or `none`. */
   readonly verdict: Verdict["verdict"];
+  /** The winner's id; null without a winner. */
   readonly winner: string | null;
   /**
    * What to use, in a race by check scores. Null in a race by anything else: that says who is the fastest, and the
@@ -31,20 +36,29 @@ export interface RaceReport {
   readonly choice: string | null;
   /** Of candidates that tie, the lightest; null without a tie. */
   readonly lightest: string | null;
+  /** The last candidate that was eliminated; null where none was. */
   readonly runner_up: string | null;
   /** Why there is no winner; null where there is one. */
   readonly reason: string | null;
+  /** Requests that were sent. */
   readonly requests: number;
+  /** Blocks that were judged. */
   readonly blocks: number;
+  /** Accepted probability of a wrong winner. */
   readonly delta: number;
+  /** The difference that does not matter: a share for times, points for scores. */
   readonly epsilon: number;
+  /** The most requests that were allowed. */
   readonly budget: number;
   /** The evidence at which a candidate goes. */
   readonly threshold: number;
+  /** Those still in, with the evidence against each. */
   readonly live: readonly { readonly id: string; readonly evidence: number }[];
+  /** Those that went by evidence, with the rival that beat each. */
   readonly eliminated: readonly Elimination[];
   /** Candidates that failed out of the race; later blocks are not evidence. */
   readonly left: readonly Departure[];
+  /** Those that never raced, with the reason and what would admit them. */
   readonly excluded: readonly Exclusion[];
   /** Whether the machine was busy in most blocks: how large the effects are then holds for this busy machine only. */
   readonly provisional: boolean;
