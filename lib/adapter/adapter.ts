@@ -52,6 +52,7 @@ export interface AdapterRequest {
   readonly maxTokens: number;
   /** 0: the same answer every time. */
   readonly temperature: number;
+  /** The seed for sampling; null where the client gave none. */
   readonly seed: number | null;
   /** Podium cuts the answer before the first of these; an adapter can ignore them. */
   readonly stop: readonly string[];
