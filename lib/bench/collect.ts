@@ -1,6 +1,5 @@
 /** Reads a run's records once, line by line, and keeps of each request only the numbers a summary needs. */
 import type { BusyProgram } from "./busiest_program.ts";
-import { readSamples } from "./folder.ts";
 import { gapsMs, metricOf, queueS, secondsPerToken } from "./metrics.ts";
 import type {
   CandidateInfo,
@@ -104,17 +103,6 @@ export interface CollectOptions {
   readonly slo: { readonly ttft_s: number | null; readonly e2e_s: number | null } | null;
   /** Sees every record as it is read: a second reader of a long run needs no second pass. */
   readonly watch?: (record: SampleRecord) => void;
-}
-
-/**
- * Reads samples.jsonl of a run.
- *
- * @throws {UserError} when it is damaged before its last line
- */
-export async function collectRun(folder: string, options: CollectOptions): Promise<CollectedRun> {
-  let torn = false;
-  const collected = await collectRecords(readSamples(folder, () => torn = true), options);
-  return { ...collected, torn };
 }
 
 /** Collects records that come from anywhere: a file, or memory. */

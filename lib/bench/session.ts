@@ -8,7 +8,7 @@
  * `runSession` is both; `openModel` is the first for one model that answers outside a run. Nothing here prints: what a person should read goes to `resources.note` and to `onEvent`.
  */
 import { reasonOf, UserError } from "../errors.ts";
-import { type CollectedRun, collectRun, type RequestMetric } from "./collect.ts";
+import type { CollectedRun, RequestMetric } from "./collect.ts";
 import {
   type CandidateRequest,
   chooseCandidates,
@@ -27,7 +27,7 @@ import type { CandidateInfo, PlanInfo, RunInfo } from "./records.ts";
 import { draftLengths, trueLengths } from "./prompt_lengths.ts";
 import { runBench, type RunEvent } from "./run.ts";
 import { newRunInfo, type OpenedEvent, planInfo, type SessionPlan, withOpened } from "./run_info.ts";
-import { summarizeRun, writeSummary } from "./summary.ts";
+import { readRun, writeSummary } from "./summary.ts";
 import type { Summary } from "./summary_schema.ts";
 
 export {
@@ -286,10 +286,8 @@ async function carryOut(
   } finally {
     folder.close();
   }
-  const summary = await summarizeRun(folder.path);
+  const { summary, run } = await readRun(folder.path);
   await writeSummary(folder.path, summary);
-  const promptIds = info.plan.prompt_set.prompts.map(({ id }) => id);
-  const run = await collectRun(folder.path, { candidates: info.candidates, promptIds, slo: null });
   return { folder: folder.path, status, summary, run };
 }
 

@@ -21,28 +21,50 @@ import { type AnswerRecord, RUN_SCHEMA, type RunInfo, type SampleRecord } from "
 import type { CandidateSummary, Summary, SummaryStatistic } from "./summary_schema.ts";
 import { warningsOf } from "./warnings.ts";
 
+/** A run, read once: what summary.json says, and the requests behind its figures. */
+export interface SummarizedRun {
+  readonly summary: Summary;
+  readonly run: CollectedRun;
+}
+
 /**
- * Summarises the run in `folder`. Reads run.json, samples.jsonl and answers.jsonl, nothing else.
+ * Summarises the run in `folder` and returns the requests behind the figures too. Reads run.json, samples.jsonl and
+ * answers.jsonl once, nothing else.
  *
  * @param watch sees every record of samples.jsonl as it is read
  * @throws {UserError} when the folder holds no run, or a record is damaged
  *
  * ```ts ignore
- * const summary = await summarizeRun("reports/2026-11-21T04-55-07-ab12");
+ * const { summary, run } = await readRun("reports/2026-11-21T04-55-07-ab12");
  * ```
  */
-export async function summarizeRun(
+export async function readRun(
   folder: string,
   watch: (record: SampleRecord) => void = () => {},
-): Promise<Summary> {
+): Promise<SummarizedRun> {
   const info = await readRunInfo(folder);
   let torn = false;
   const samples = readSamples(folder, () => torn = true);
-  return await summarizeRecords({ info, samples, answers: readAnswers(folder) }, watch, () => torn);
+  return await readRecords({ info, samples, answers: readAnswers(folder) }, watch, () => torn);
+}
+
+/**
+ * Summarises the run in `folder`: `readRun`, without the requests.
+ *
+ * ```ts ignore
+ * const summary = await summarizeRun("reports/2026-11-21T04-55-07-ab12");
+ * ```
+ */
+export async function summarizeRun(...read: Parameters<typeof readRun>): Promise<Summary> {
+  return (await readRun(...read)).summary;
 }
 
 /** Summarises records that come from anywhere: a folder, or memory. */
-export async function summarizeRecords(
+export async function summarizeRecords(...read: Parameters<typeof readRecords>): Promise<Summary> {
+  return (await readRecords(...read)).summary;
+}
+
+async function readRecords(
   { info, samples, answers }: {
     readonly info: RunInfo;
     readonly samples: AsyncIterable<SampleRecord> | Iterable<SampleRecord>;
@@ -50,7 +72,7 @@ export async function summarizeRecords(
   },
   watch: (record: SampleRecord) => void = () => {},
   torn: () => boolean = () => false,
-): Promise<Summary> {
+): Promise<SummarizedRun> {
   const { plan, candidates } = info;
   const promptIds = plan.prompt_set.prompts.map(({ id }) => id);
   const collected = await collectRecords(samples, { candidates, promptIds, slo: plan.slo, watch });
@@ -71,7 +93,7 @@ export async function summarizeRecords(
   );
   const comparisons = compareCandidates(run, { plan, promptIds, quiet, noise });
   const cases = new Set([...run.candidates.values()].flatMap(({ good }) => [...good.prompt.view()])).size;
-  return {
+  const summary: Summary = {
     schema_version: RUN_SCHEMA,
     run_id: info.run_id,
     status: info.status,
@@ -96,6 +118,7 @@ export async function summarizeRecords(
     },
     warnings: warningsOf({ info, run, rows, noise }),
   };
+  return { summary, run };
 }
 
 /** Writes summary.json into the folder of its run. */

@@ -1,9 +1,8 @@
 /** From the run folders of many devices to what a fleet's decision needs of each. */
 import { basename, join } from "node:path";
-import { summarizeRun } from "../bench/summary.ts";
 import { loadPromptSet } from "../prompts/prompts.ts";
 import { writeQuality } from "../quality/quality.ts";
-import { readRecordedAnswers } from "../quality/recorded_answers.ts";
+import { readRecordedAnswers, type RecordedAnswers } from "../quality/recorded_answers.ts";
 import { gatherEvidence } from "../select/decide/evidence.ts";
 import type { DeviceRun } from "./fleet_folder.ts";
 import type { DeviceEvidence } from "./fleet_quality.ts";
@@ -37,10 +36,11 @@ export async function gatherDevices(
 }
 
 async function evidenceOf({ device, folder }: DeviceRun): Promise<DeviceEvidence> {
-  const summary = await summarizeRun(folder);
-  const scored = await score(folder);
-  const { candidates, baseline } = await gatherEvidence([folder], null);
-  const { requests, answers } = await readRecordedAnswers(folder);
+  const recorded = await readRecordedAnswers(folder);
+  const scored = await score(folder, recorded);
+  const { candidates, baseline, summaries: [summary] } = await gatherEvidence([folder], null);
+  if (summary === undefined) throw new Error(`no summary of ${folder}`);
+  const { requests, answers } = recorded;
   const texts = new Map<string, string[]>();
   for (const { id, candidate, prompt_id, round } of requests) {
     const text = `${prompt_id}/${round}: ${answers.get(id)?.content ?? ""}`;
@@ -56,11 +56,11 @@ async function evidenceOf({ device, folder }: DeviceRun): Promise<DeviceEvidence
 }
 
 /** Whether its answers can be scored: by the checks of the job next to them. */
-async function score(folder: string): Promise<boolean> {
+async function score(folder: string, recorded: RecordedAnswers): Promise<boolean> {
   const path = join(folder, "prompts.json");
   if (!await Deno.stat(path).then(({ isFile }) => isFile, () => false)) return false;
   const set = await loadPromptSet(path);
   if (!set.prompts.some(({ checks }) => checks.length > 0)) return false;
-  await writeQuality(folder, set);
+  await writeQuality(folder, set, { recorded });
   return true;
 }

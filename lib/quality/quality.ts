@@ -24,14 +24,15 @@ import { promptsOfRun, readRecordedAnswers, type RecordedAnswers, writeRunFile }
  * Scores the answers of a run and writes quality.json into its folder.
  *
  * @param set the prompt set of the run, with its checks
+ * @param options `recorded`: what the run recorded, where the caller has read it already
  * @throws {UserError} when the set is not the run's, or none of its prompts has checks and no answer is rated
  */
 export async function writeQuality(
   folder: string,
   set: PromptSet,
-  { passMark = defaultPassMark }: { passMark?: number } = {},
+  { passMark = defaultPassMark, recorded }: { passMark?: number; recorded?: RecordedAnswers } = {},
 ): Promise<QualityReport> {
-  const recorded = await readRecordedAnswers(folder);
+  recorded ??= await readRecordedAnswers(folder);
   const prompts = promptsOfRun(recorded.info, set);
   const testRuns = await testAnswers(folder, [...recorded.answers.values()], prompts);
   const votes = await readVotes(folder);

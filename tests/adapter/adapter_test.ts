@@ -100,7 +100,7 @@ Deno.test("what an adapter prints does not disturb its answers", async () => {
 });
 
 Deno.test("an adapter may do what its entry states, and nothing else", async () => {
-  const file = join(folder, "adapter_docs_test.ts");
+  const file = join(folder, "adapter_docs_slow_test.ts");
   const refusal = /^500 .*Requires read access to .*: allow it under "permissions" \("read"\) of the model/;
   {
     await using none = await running(misbehaving);
@@ -110,7 +110,7 @@ Deno.test("an adapter may do what its entry states, and nothing else", async () 
   }
   await using some = await running({
     ...misbehaving,
-    permissions: { read: ["adapter_docs_test.ts"], net: true },
+    permissions: { read: ["adapter_docs_slow_test.ts"], net: true },
   });
   assert.match(await some.ask(`read ${file}`), /Deno\.test/);
   assert.match(await some.ask(`read ${join(folder, "adapter_test.ts")}`), refusal);

@@ -144,7 +144,8 @@ Deno.test("any text comes back in linear time, with its answer a part of it", ()
   function inLinearTime(mark: string, text: string): void {
     const startMs = performance.now();
     separateReasoning(text);
-    assert.ok(performance.now() - startMs < 2000, `${mark} took ${performance.now() - startMs} ms`);
+    // In quadratic time it takes hours.
+    assert.ok(performance.now() - startMs < 30_000, `${mark} took ${performance.now() - startMs} ms`);
   }
 });
 

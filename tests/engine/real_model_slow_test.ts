@@ -142,7 +142,7 @@ async function steps(t: Deno.TestContext, direct: boolean): Promise<void> {
       const { error } = await response.json();
       assert.equal(response.status, 400, JSON.stringify(schema).slice(0, 80));
       assert.match(error.message, /response_format\.json_schema\.schema|nested more deeply/);
-      assert.ok(performance.now() - startedAt < 2000);
+      assert.ok(performance.now() - startedAt < 10_000);
     }
     const largest = await (await answerTo(values(500))).json();
     assert.match(largest.choices[0].message.content, /^"value \d+"$/);

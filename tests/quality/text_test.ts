@@ -29,7 +29,8 @@ Deno.test("sentences and items are counted in linear time", () => {
     sentencesOf(`x${piece.repeat(100_000)}x`);
     listItems(`x${piece.repeat(100_000)}x`);
     const tookMs = performance.now() - startMs;
-    assert.ok(tookMs < 4000, `${JSON.stringify(piece)}: ${tookMs} ms`);
+    // In quadratic time it takes minutes.
+    assert.ok(tookMs < 30_000, `${JSON.stringify(piece)}: ${tookMs} ms`);
   }
 });
 

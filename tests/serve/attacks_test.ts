@@ -56,7 +56,8 @@ for (const [name, body, status] of costly) {
       const startMs = performance.now();
       const response = await post(body);
       assert.equal(response.status, status, await response.text());
-      assert.ok(performance.now() - startMs < 2000, `${performance.now() - startMs} ms`);
+      // Far above what a busy machine needs, far below what unbounded reading takes.
+      assert.ok(performance.now() - startMs < 30_000, `${performance.now() - startMs} ms`);
     }
     assert.equal(it.models.of("tiny@fake")?.breaker.state(), "closed");
   });

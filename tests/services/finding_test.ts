@@ -107,7 +107,7 @@ Deno.test("servers are recognised by their answers, whatever their port", async 
 
 Deno.test("a program is ended when its time is up; one that is missing is null", async () => {
   const loop = [Deno.execPath(), "eval", "console.log('here'); setInterval(() => {}, 1000)"];
-  const end = await runProgram(loop, { timeoutMs: 1500 });
+  const end = await runProgram(loop, { timeoutMs: 200 });
   assert.equal(end?.code, null);
   assert.equal(await runProgram(["no-such-program-anywhere"]), null);
   const lines: string[] = [];

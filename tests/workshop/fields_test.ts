@@ -1,9 +1,8 @@
 /** The samples' field names, derived from a run whose every time is known. */
 import assert from "node:assert/strict";
-import { collectRun } from "../../lib/bench/collect.ts";
 import { createRunFolder } from "../../lib/bench/folder.ts";
 import { runBench } from "../../lib/bench/run.ts";
-import { summarizeRun } from "../../lib/bench/summary.ts";
+import { readRun } from "../../lib/bench/summary.ts";
 import { benchmarkRows, p95With, workshopMarkdown } from "../../lib/report/workshop_fields.ts";
 import {
   type FakeBehaviour,
@@ -36,9 +35,7 @@ async function rowsOf(behaviours: Record<string, FakeBehaviour>, stream: boolean
     } finally {
       folder.close();
     }
-    const summary = await summarizeRun(folder.path);
-    const promptIds = prompt_set.prompts.map(({ id }) => id);
-    const run = await collectRun(folder.path, { candidates: info.candidates, promptIds, slo: null });
+    const { summary, run } = await readRun(folder.path);
     const disturbed = new Set(run.disturbed.keys());
     return benchmarkRows(summary, run.candidates, { names, disturbed, stream });
   } finally {

@@ -1,12 +1,12 @@
 /** What was measured and scored of each candidate, by prompt: what a decision rests on. */
-import { collectRun, type RequestMetric } from "../../bench/collect.ts";
+import type { RequestMetric } from "../../bench/collect.ts";
 import { join, resolve } from "node:path";
 import { energyMeter } from "../../bench/energy.ts";
 import { readAnswers, readRunInfo } from "../../bench/folder.ts";
 import { machineWasBusy } from "../../bench/noise_effect.ts";
 import { underLoad } from "../../bench/plan.ts";
 import type { MachineInfo, RunInfo } from "../../bench/records.ts";
-import { summarizeRun } from "../../bench/summary.ts";
+import { readRun } from "../../bench/summary.ts";
 import type { CandidateSummary, Summary } from "../../bench/summary_schema.ts";
 import { reasonOf, UserError } from "../../errors.ts";
 import { loadPromptSet, type PromptSet } from "../../prompts/prompts.ts";
@@ -56,6 +56,8 @@ export interface Baseline {
 export interface Evidence {
   readonly machine: MachineInfo;
   readonly runs: readonly RunInfo[];
+  /** Of each run. */
+  readonly summaries: readonly Summary[];
   readonly candidates: readonly CandidateEvidence[];
   /** Timed blocks of all runs together. */
   readonly blocks: number;
@@ -115,13 +117,16 @@ export async function gatherEvidence(
   const found = new Map<string, CandidateEvidence>();
   const speedFaults = new Map<string, string>();
   let [blocks, disturbedBlocks] = [0, 0];
-  for (const folder of folders) {
-    const summary = await summarizeRun(folder);
-    const fault = speedFault(summary, runs.find(({ run_id }) => run_id === summary.run_id));
+  const summaries: Summary[] = [];
+  for (const [at, folder] of folders.entries()) {
+    const info = runs[at] ?? first;
+    const { summary, candidates } = await evidenceOf(folder, info, scored);
+    summaries.push(summary);
+    const fault = speedFault(summary, info);
     if (fault !== null) speedFaults.set(summary.run_id, fault);
     blocks += summary.blocks.timed;
     disturbedBlocks += summary.blocks.disturbed;
-    for (const one of await evidenceOf(folder, summary, scored)) {
+    for (const one of candidates) {
       const known = found.get(one.id);
       if (known === undefined || known.summary.requests.ok === 0) found.set(one.id, one);
     }
@@ -129,6 +134,7 @@ export async function gatherEvidence(
   return {
     machine: first.machine,
     runs,
+    summaries,
     candidates: await withSharedChecked([...found.values()], scored, folders),
     blocks,
     disturbedBlocks,
@@ -159,9 +165,8 @@ async function withSharedChecked(
 }
 
 /** Why drift or other programs may have made a difference in times: the reasons for which a summary gives no verdict. */
-function speedFault({ blocks: { treatment, busiest } }: Summary, run: RunInfo | undefined): string | null {
+function speedFault({ blocks: { treatment, busiest } }: Summary, run: RunInfo): string | null {
   if (treatment === "too many") return machineWasBusy(busiest);
-  if (run === undefined) return null;
   if (run.plan.order === "by model") {
     return "the candidates ran one after the other: drift was not controlled";
   }
@@ -274,29 +279,23 @@ export function incomparable(
 
 async function evidenceOf(
   folder: string,
-  summary: Summary,
+  { plan }: RunInfo,
   scored: Scored | null,
-): Promise<CandidateEvidence[]> {
-  const { plan, candidates } = await readRunInfo(folder);
+): Promise<{ readonly summary: Summary; readonly candidates: CandidateEvidence[] }> {
   const promptIds = plan.prompt_set.prompts.map(({ id }) => id);
   const hashes = plan.prompt_set.prompts.map(({ sha256 }) => sha256);
   const meter = energyMeter();
   const failed = new Map<string, Set<string>>();
-  const run = await collectRun(folder, {
-    candidates,
-    promptIds,
-    slo: null,
-    watch: (record) => {
-      if (record.kind === "request" || record.kind === "machine") meter.add(record);
-      if (record.kind !== "request" || record.phase !== "timed" || record.status === "ok") return;
-      const hash = hashes[promptIds.indexOf(record.prompt_id)];
-      if (hash !== undefined) {
-        failed.set(record.candidate, (failed.get(record.candidate) ?? new Set()).add(hash));
-      }
-    },
+  const { summary, run } = await readRun(folder, (record) => {
+    if (record.kind === "request" || record.kind === "machine") meter.add(record);
+    if (record.kind !== "request" || record.phase !== "timed" || record.status === "ok") return;
+    const hash = hashes[promptIds.indexOf(record.prompt_id)];
+    if (hash !== undefined) {
+      failed.set(record.candidate, (failed.get(record.candidate) ?? new Set()).add(hash));
+    }
   });
   const joules = meter.joulesPerRequest();
-  return summary.candidates.map((row) => {
+  const candidates = summary.candidates.map((row): CandidateEvidence => {
     const good = run.candidates.get(row.id)?.good;
     const sums = new Map<string, Partial<Record<SpeedMetric, { sum: number; n: number }>>>();
     const asked = good?.prompt.view() ?? [];
@@ -325,6 +324,7 @@ async function evidenceOf(
       ),
     };
   });
+  return { summary, candidates };
 }
 
 function means(
