@@ -92,7 +92,7 @@ async function print(rows: readonly Row[], { simulations, seed }: Options): Prom
 async function plot(rows: readonly Row[], { plot: folder, simulations }: Options): Promise<void> {
   if (folder === undefined) return;
   const [{ regretPlot }, { svgFile }] = await Promise.all([
-    import("../lib/plot/regret.ts"),
+    import("../lib/plot/simulations.ts"),
     import("../lib/plot/figure.ts"),
   ]);
   for (const { name, world, curves } of rows) {

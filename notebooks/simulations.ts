@@ -11,8 +11,7 @@ import {
   type RoutingWorld,
   worlds,
 } from "../benchmarks/router_simulation.ts";
-import { repeatedTestingPlot } from "../lib/plot/repeated_testing.ts";
-import { beliefPlot, regretPlot } from "../lib/plot/regret.ts";
+import { beliefPlot, regretPlot, repeatedTestingPlot } from "../lib/plot/simulations.ts";
 import { makeBreaker } from "../lib/select/route/breaker.ts";
 import { DEFAULT_INTENTS } from "../lib/select/route/intent.ts";
 import { makeRouter, planFromDecision } from "../lib/select/route/router.ts";
@@ -28,8 +27,8 @@ export function peeking({ looks }: { readonly looks: number }): FigureView {
   const shares = (interval: typeof INTERVALS[keyof typeof INTERVALS]) =>
     missesOverTime(interval, draws, seededRandom("looks"));
   return new FigureView(repeatedTestingPlot([
-    { name: "t test at every look", shares: shares(INTERVALS.naive) },
-    { name: "interval that holds at any time", shares: shares(INTERVALS.anytime) },
+    { name: "t test at every look", values: shares(INTERVALS.naive) },
+    { name: "interval that holds at any time", values: shares(INTERVALS.anytime) },
   ], {
     title: "Two equal models, called different",
     promised: 0.05,

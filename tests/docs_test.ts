@@ -55,6 +55,25 @@ Deno.test("every relative link in the pages leads somewhere", async () => {
   assert.deepEqual(dead, []);
 });
 
+Deno.test("every file of the project that a code span names is there", async () => {
+  const gone: string[] = [];
+  let seen = 0;
+  for await (const page of pages(root)) {
+    const spans = (await Deno.readTextFile(page)).matchAll(
+      /`((?:lib|scripts|tests|benchmarks|notebooks|prompts|docs|adapters|packaging)\/[\w./-]+\.\w+|mod\.ts|deno\.json)`/g,
+    );
+    for (const [, file = ""] of spans) {
+      seen++;
+      // NN and NAME stand for any number and name.
+      if (!/NN|NAME/.test(file) && !await exists(join(root, file))) {
+        gone.push(`${relative(root, page)}: ${file}`);
+      }
+    }
+  }
+  assert.ok(seen > 30, "hardly a file was named: the test reads nothing");
+  assert.deepEqual(gone, []);
+});
+
 Deno.test("every page of docs is reached from the README by links", async () => {
   const seen = new Set<string>();
   const follow = async (page: string) => {

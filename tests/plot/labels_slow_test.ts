@@ -12,8 +12,7 @@ import { paretoPlot } from "../../lib/plot/pareto.ts";
 import { costPlot, evidencePlot } from "../../lib/plot/race.ts";
 import { ratePlot } from "../../lib/plot/rate.ts";
 import { ratioPlot } from "../../lib/plot/ratio.ts";
-import { beliefPlot, regretPlot } from "../../lib/plot/regret.ts";
-import { repeatedTestingPlot } from "../../lib/plot/repeated_testing.ts";
+import { beliefPlot, regretPlot, repeatedTestingPlot } from "../../lib/plot/simulations.ts";
 import { timelinePlot } from "../../lib/plot/timeline.ts";
 import { launchBrowser } from "../../scripts/notebook/lab.ts";
 
@@ -99,7 +98,7 @@ function figuresOf(names: readonly string[], decades: number): Record<string, Fi
       names.map((name) => ({ name, points: upTo(99).map((x) => ({ x, y: 12_345 + x })) })),
       { title, x: "minutes", y: "output tokens/s", joined: false, fromZero: false, caption },
     ),
-    wrong: repeatedTestingPlot(names.map((name) => ({ name, shares: upTo(40).map((step) => step / 100) })), {
+    wrong: repeatedTestingPlot(names.map((name) => ({ name, values: upTo(40).map((step) => step / 100) })), {
       title,
       promised: 0.05,
       caption,

@@ -9,13 +9,12 @@ import { curvePlot } from "../../lib/plot/curve.ts";
 import { dotPlot } from "../../lib/plot/dots.ts";
 import { ecdfPlot, ecdfPoints, maxEcdfPoints } from "../../lib/plot/ecdf.ts";
 import { type Figure, svgFile, withoutStyles } from "../../lib/plot/figure.ts";
-import { repeatedTestingPlot } from "../../lib/plot/repeated_testing.ts";
 import { memoryPlot } from "../../lib/plot/memory.ts";
 import { paretoPlot } from "../../lib/plot/pareto.ts";
 import { costPlot, evidencePlot } from "../../lib/plot/race.ts";
 import { ratePlot } from "../../lib/plot/rate.ts";
 import { ratioPlot } from "../../lib/plot/ratio.ts";
-import { beliefPlot, regretPlot } from "../../lib/plot/regret.ts";
+import { beliefPlot, regretPlot, repeatedTestingPlot } from "../../lib/plot/simulations.ts";
 import { durationAxis, logScale } from "../../lib/plot/scale.ts";
 import { seriesStyle } from "../../lib/plot/series.ts";
 import { findStalls, timelinePlot } from "../../lib/plot/timeline.ts";
@@ -72,7 +71,7 @@ function everyFigure(): Figure[] {
       marks: [{ x: 2, name: hostile }],
       caption: "n = 2 loads",
     }),
-    repeatedTestingPlot([{ name: hostile, shares: [0.01, 0.1] }], {
+    repeatedTestingPlot([{ name: hostile, values: [0.01, 0.1] }], {
       title: hostile,
       promised: 0.05,
       caption: "n = 200 comparisons",

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { DOMParser } from "linkedom";
 import type { Figure } from "../../lib/plot/figure.ts";
-import { repeatedTestingPlot } from "../../lib/plot/repeated_testing.ts";
+import { repeatedTestingPlot } from "../../lib/plot/simulations.ts";
 import { ratePlot, type RateRow } from "../../lib/plot/rate.ts";
 import { seriesStyle } from "../../lib/plot/series.ts";
 
@@ -63,7 +63,7 @@ Deno.test("rows are as many as shares, and no row lies on another", () => {
   assert.deepEqual(heights, heights.toSorted((a, b) => a - b), "in their order, from the top");
 });
 
-const lines = [{ name: "naive", shares: [0, 0.1, 0.3] }, { name: "race", shares: [0, 0.01, 0.02] }];
+const lines = [{ name: "naive", values: [0, 0.1, 0.3] }, { name: "race", values: [0, 0.01, 0.02] }];
 const plotted = (promised: number) =>
   repeatedTestingPlot(lines, { title: "False winners", promised, caption: "simulated" });
 
@@ -95,7 +95,7 @@ Deno.test("the promise is a line at its share, also where nothing comes near it"
   const [zero = NaN, tenth = NaN] = ticks;
   near(numbers(figure, '[aria-label="rule"] line', "y1"), [(zero + tenth) / 2]);
   assert.ok(figure.svg.includes("promised: 5 %"));
-  const calm = repeatedTestingPlot([{ name: "calm", shares: [0, 0] }], {
+  const calm = repeatedTestingPlot([{ name: "calm", values: [0, 0] }], {
     title: "t",
     promised: 0.05,
     caption: "",

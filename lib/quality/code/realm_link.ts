@@ -176,26 +176,9 @@ export class RealmLink {
     const before = seen.get(value);
     if (before !== undefined) return before;
     if (typeof value === "function") return this.#expose(value, "function");
-    if (Array.isArray(value)) {
-      const copy: unknown[] = [];
-      seen.set(value, copy);
-      for (const one of value) copy.push(this.#encode(one, seen));
-      return copy;
-    }
     const prototype: unknown = Object.getPrototypeOf(value);
-    if (prototype === Map.prototype) {
-      const copy = new Map<unknown, unknown>();
-      seen.set(value, copy);
-      for (const [key, one] of value as Map<unknown, unknown>) {
-        copy.set(this.#encode(key, seen), this.#encode(one, seen));
-      }
-      return copy;
-    }
-    if (prototype === Set.prototype) {
-      const copy = new Set<unknown>();
-      seen.set(value, copy);
-      for (const one of value as Set<unknown>) copy.add(this.#encode(one, seen));
-      return copy;
+    if (Array.isArray(value) || prototype === Map.prototype || prototype === Set.prototype) {
+      return copied(value, seen, (one) => this.#encode(one, seen));
     }
     if (isCloned(value, prototype)) return value;
     if (value instanceof Promise) return this.#exposePromise(value);
@@ -234,35 +217,14 @@ export class RealmLink {
       if (!value.theirs) return this.#exposed[id];
       return value.type === "promise" ? this.#promise(id) : this.#proxy(id, value.type);
     }
-    if (Array.isArray(value)) {
-      const copy: unknown[] = [];
-      seen.set(value, copy);
-      for (const one of value) copy.push(this.#decode(one, seen));
-      return copy;
-    }
-    if (value instanceof Map) {
-      const copy = new Map<unknown, unknown>();
-      seen.set(value, copy);
-      for (const [key, one] of value) copy.set(this.#decode(key, seen), this.#decode(one, seen));
-      return copy;
-    }
-    if (value instanceof Set) {
-      const copy = new Set<unknown>();
-      seen.set(value, copy);
-      for (const one of value) copy.add(this.#decode(one, seen));
-      return copy;
+    if (Array.isArray(value) || value instanceof Map || value instanceof Set) {
+      return copied(value, seen, (one) => this.#decode(one, seen));
     }
     if (Object.getPrototypeOf(value) !== Object.prototype) return value;
     const copy: Record<string, unknown> = {};
     seen.set(value, copy);
     for (const [key, one] of Object.entries(value)) {
-      // Not an assignment: `__proto__` is data here.
-      Object.defineProperty(copy, key, {
-        value: this.#decode(one, seen),
-        writable: true,
-        enumerable: true,
-        configurable: true,
-      });
+      define(copy, key, this.#decode(one, seen));
     }
     return copy;
   }
@@ -345,6 +307,25 @@ const realKey = (key: Key): PropertyKey =>
 
 const errors = [Error, TypeError, RangeError, SyntaxError, ReferenceError, EvalError, URIError];
 
+/** A list, map or set of the same kind, each value in it as `each` makes it; `seen` keeps circles closed. */
+function copied(value: object, seen: Map<object, unknown>, each: (one: unknown) => unknown): unknown {
+  const copy = Array.isArray(value) ? [] as unknown[] : value instanceof Map ? new Map() : new Set();
+  seen.set(value, copy);
+  if (copy instanceof Map) {
+    for (const [key, one] of value as Map<unknown, unknown>) copy.set(each(key), each(one));
+  } else {
+    for (const one of value as Iterable<unknown>) {
+      if (copy instanceof Set) copy.add(each(one));
+      else copy.push(each(one));
+    }
+  }
+  return copy;
+}
+
+/** Not an assignment: `__proto__` is data here. */
+const define = (target: object, key: string, value: unknown) =>
+  Object.defineProperty(target, key, { value, writable: true, enumerable: true, configurable: true });
+
 /** Whether a message carries it as it is. */
 function isCloned(value: object, prototype: unknown): boolean {
   return prototype === Date.prototype || prototype === RegExp.prototype || value instanceof ArrayBuffer ||
@@ -381,12 +362,7 @@ function update(own: unknown, theirs: unknown, updated: Map<unknown, unknown>): 
     for (const key of Object.keys(own)) if (!Object.hasOwn(theirs, key)) Reflect.deleteProperty(own, key);
     for (const [key, one] of Object.entries(theirs)) {
       update(Reflect.get(own, key), one, updated);
-      Object.defineProperty(own, key, {
-        value: updated.get(one) ?? one,
-        writable: true,
-        enumerable: true,
-        configurable: true,
-      });
+      define(own, key, updated.get(one) ?? one);
     }
   }
 }

@@ -1,18 +1,18 @@
 /// <reference lib="dom" />
-/** What each way of choosing a model has lost so far, and the estimate of each model's success rate while it serves. */
+/** Simulations, step by step: what each way of choosing a model loses, what a router believes, how often a test errs. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure } from "./figure.ts";
 import { shortNumber } from "./scale.ts";
 import { seriesStyle } from "./series.ts";
 
-/** One value after each request, from the first on. */
-export interface RequestLine {
+/** One value after each request or check, from the first on. */
+export interface SimulatedLine {
   readonly name: string;
   readonly values: ArrayLike<number>;
 }
 
 /** An interval after each request, drawn as a band. */
-export interface BeliefLine extends RequestLine {
+export interface BeliefLine extends SimulatedLine {
   readonly low: ArrayLike<number>;
   readonly high: ArrayLike<number>;
 }
@@ -20,29 +20,29 @@ export interface BeliefLine extends RequestLine {
 /** A line is drawn with at most this many points: a curve of 2,000 requests needs no more. */
 const POINTS = 120;
 
-function pointsOf(line: BeliefLine | RequestLine) {
+function pointsOf(line: BeliefLine | SimulatedLine) {
   const n = line.values.length;
   const step = Math.max(1, Math.floor(n / POINTS));
   return Array.from({ length: n }, (_, at) => at).filter((at) => at % step === 0 || at === n - 1)
     .map((at) => ({
-      request: at + 1,
+      step: at + 1,
       value: line.values[at] ?? 0,
       low: "low" in line ? line.low[at] ?? 0 : 0,
       high: "high" in line ? line.high[at] ?? 0 : 0,
     }));
 }
 
-const linesOf = (lines: readonly RequestLine[]) =>
+const linesOf = (lines: readonly SimulatedLine[]) =>
   lines.flatMap((line, i) => [
     Plot.line(pointsOf(line), {
-      x: "request",
+      x: "step",
       y: "value",
       stroke: seriesStyle(i).color,
       strokeDasharray: seriesStyle(i).dash,
       strokeWidth: 2,
     }),
     Plot.dot(pointsOf(line).slice(-1), {
-      x: "request",
+      x: "step",
       y: "value",
       fill: seriesStyle(i).color,
       symbol: seriesStyle(i).symbol,
@@ -50,6 +50,7 @@ const linesOf = (lines: readonly RequestLine[]) =>
     }),
   ]);
 
+/** Title, caption and changes of a figure. */
 interface Words {
   readonly title: string;
   readonly caption: string;
@@ -57,12 +58,13 @@ interface Words {
   readonly changes: readonly number[];
 }
 
-/** The frame of both figures: requests on x, what `upwards` names on y. */
-function overRequests(
-  lines: readonly RequestLine[],
-  { title, caption }: Words,
-  { upwards, y, describe, marks }: {
+/** The frame of all three: requests or checks on x, what `upwards` names on y. */
+function overSteps(
+  lines: readonly SimulatedLine[],
+  { title, caption }: Pick<Words, "title" | "caption">,
+  { upwards, x, y, describe, marks }: {
     upwards: string;
+    x: string;
     y: Plot.ScaleOptions;
     describe: (last: number, requests: number) => string;
     marks: Plot.Markish[];
@@ -82,7 +84,7 @@ function overRequests(
       marginRight: 16,
       marginTop: 12,
       marginBottom: 36,
-      x: { label: "requests →", labelArrow: "none", ticks: 5 },
+      x: { label: `${x} →`, labelArrow: "none", ticks: 5 },
       y: { label: null, grid: true, ticks: 5, ...y },
       marks,
     },
@@ -102,9 +104,10 @@ const uprights = ({ changes }: Words) => Plot.ruleX(changes, { strokeDasharray: 
  * if (!figure.svg.includes("uniform")) throw new Error("the legend is missing");
  * ```
  */
-export function regretPlot(lines: readonly RequestLine[], words: Words): Figure {
-  return overRequests(lines, words, {
+export function regretPlot(lines: readonly SimulatedLine[], words: Words): Figure {
+  return overSteps(lines, words, {
     upwards: "successes lost to the oracle so far",
+    x: "requests",
     y: {
       domain: [0, Math.max(0, ...lines.flatMap(({ values }) => Array.from(values))) || 1],
       nice: true,
@@ -127,14 +130,15 @@ export function regretPlot(lines: readonly RequestLine[], words: Words): Figure 
  * ```
  */
 export function beliefPlot(lines: readonly BeliefLine[], words: Words): Figure {
-  return overRequests(lines, words, {
+  return overSteps(lines, words, {
     upwards: "success rate as believed",
+    x: "requests",
     y: { domain: [0, 1] },
     describe: (last) => `believed success rate ${last.toFixed(2)} at the end`,
     marks: [
       ...lines.map((line, i) =>
         Plot.areaY(pointsOf(line), {
-          x: "request",
+          x: "step",
           y1: "low",
           y2: "high",
           fill: seriesStyle(i).color,
@@ -142,6 +146,45 @@ export function beliefPlot(lines: readonly BeliefLine[], words: Words): Figure {
         })
       ),
       uprights(words),
+      ...linesOf(lines),
+    ],
+  });
+}
+
+/**
+ * Draws how often each test has gone wrong when its result is checked again and again: one line per test over the
+ * number of checks, and the promised share as a dashed line.
+ *
+ * @param lines the share of simulated measurements that had gone wrong after 1, 2, … checks
+ *
+ * @example
+ * ```ts
+ * const figure = repeatedTestingPlot([{ name: "naive", values: [0, 0.1, 0.2] }], {
+ *   title: "False winners", promised: 0.05, caption: "simulated",
+ * });
+ * if (!figure.svg.includes("promised")) throw new Error("the promise is missing");
+ * ```
+ */
+export function repeatedTestingPlot(
+  lines: readonly SimulatedLine[],
+  { promised, ...words }: { readonly title: string; readonly promised: number; readonly caption: string },
+): Figure {
+  const percent = (share: number) => `${Math.round(100 * share)} %`;
+  const highest = Math.max(2 * promised, ...lines.flatMap(({ values }) => Array.from(values)));
+  return overSteps(lines, words, {
+    upwards: "share that was wrong by then",
+    x: "checks, one per block",
+    y: { domain: [0, 1.1 * highest], ticks: 4, tickFormat: percent },
+    describe: (last, checks) => `${percent(last)} after ${checks} checks`,
+    marks: [
+      Plot.ruleY([promised], { strokeDasharray: "4 3" }),
+      Plot.text([promised], {
+        y: promised,
+        text: () => `promised: ${percent(promised)}`,
+        frameAnchor: "right",
+        textAnchor: "end",
+        dy: -8,
+      }),
       ...linesOf(lines),
     ],
   });
