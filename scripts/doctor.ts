@@ -21,6 +21,7 @@ import {
   timeoutOption,
 } from "./cli.ts";
 import type { Check } from "./doctor/checks.ts";
+import { fitTerminal } from "./terminal.ts";
 import { type Shell, shellOf, SHELLS } from "./doctor/shell.ts";
 
 interface Settings {
@@ -82,7 +83,9 @@ async function examine(settings: Settings): Promise<Check[]> {
 
 function print(rows: readonly Check[]): readonly Check[] {
   for (const { status, row, found, next } of rows) {
-    console.log(`${MARKS[status]} ${row}: ${found}`);
+    // Lines after the first begin below the row's name.
+    const text = fitTerminal(`        ${row}: ${found}`, Deno.stdout).trimStart();
+    console.log(`${MARKS[status]} ${text}`);
     if (next !== null) console.log(`        → ${next}`);
   }
   return rows;

@@ -25,7 +25,7 @@ await runCli(async () => {
     : await race(settings);
   if (settings.json) printJson(report);
   else {
-    const { fitTerminal } = await import("./session.ts");
+    const { fitTerminal } = await import("./terminal.ts");
     console.log(fitTerminal(verdictText(report), Deno.stdout));
     if (folder !== null) {
       console.log();

@@ -211,7 +211,8 @@ async function printTables(result: SelfcheckResult): Promise<void> {
   const { stealText } = await import("./steal.ts");
   if (result.steal_percent !== null) console.log(`During the check ${stealText(result.steal_percent)}`);
   console.log("What to trust on this machine");
-  for (const sentence of result.trust) console.log(`- ${sentence}`);
+  const { fitTerminal } = await import("./terminal.ts");
+  for (const sentence of result.trust) console.log(fitTerminal(`- ${sentence}`, Deno.stdout, "  "));
 }
 
 /** Prints one row per item, with a heading and a cell for each entry of `columns`. */
@@ -220,10 +221,9 @@ async function printTable<T>(
   items: readonly T[],
   columns: Record<string, (item: T) => string>,
 ): Promise<void> {
-  const { default: Table } = await import("cli-table3");
-  const table = new Table({ head: Object.keys(columns), style: { head: [], border: [] } });
-  table.push(...items.map((item) => Object.values(columns).map((cell) => cell(item))));
-  console.log(`${title}\n${table.toString()}`);
+  const { fitTerminal, table } = await import("./terminal.ts");
+  const rows = items.map((item) => Object.values(columns).map((cell) => cell(item)));
+  console.log(`${fitTerminal(title, Deno.stdout)}\n${table(Object.keys(columns), rows)}\n`);
 }
 
 /** 64 clients in slices of ten seconds, one line per slice, which shows growth. */

@@ -2,14 +2,10 @@
 import type { SessionResources } from "../lib/bench/session.ts";
 import { loadRegistry } from "../lib/catalog/registry.ts";
 import { defaultStore, openStore } from "../lib/catalog/store.ts";
-import { wrap } from "../lib/report/terminal_layout.ts";
 import { runProgram } from "../lib/program.ts";
 import { interruptSignal, realClock, realSleep } from "./cli.ts";
 import { pullShown } from "./pull_progress.ts";
-
-/** Text broken between words where it goes to a terminal; piped text keeps its lines. */
-export const fitTerminal = (text: string, stream: typeof Deno.stdout | typeof Deno.stderr) =>
-  stream.isTerminal() ? wrap(text, Deno.consoleSize().columns || 80).join("\n") : text;
+import { fitTerminal } from "./terminal.ts";
 
 /** Downloads are shown and notes are printed on stderr; the first Ctrl-C aborts what is under way. */
 export async function sessionResources(

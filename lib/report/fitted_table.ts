@@ -1,13 +1,13 @@
 /** Tables that fit a terminal: long cells break at their brackets, long names at their parts, many columns get letters. */
 import { terminalLine } from "../terminal_text.ts";
-import { textTable, wrap } from "./terminal_layout.ts";
+import { holdsWords, textTable, wrap } from "./terminal_layout.ts";
 
 /** Names of models at the head of columns are no wider than this before they become letters. */
 const NARROWEST_NAME = 12;
 
 /**
  * A table of at most `width` characters. Where it is wider, cells break before their brackets, then the first column
- * breaks, then the heads become letters with a key below; whatever is still too wide is printed as a list.
+ * breaks, then the heads become letters with a key below. Where it is still too wide, the cells that don't fit follow below their rows.
  *
  * @example
  * ```ts
@@ -47,14 +47,34 @@ export function fittedTable(
       return `${keyed}\n${lines.join("\n")}`;
     }
   }
-  return safe.rows.map(([name = "", ...cells]) =>
-    [
-      ...wrap(name, width - 2).map((line) => `  ${line}`),
-      ...cells.flatMap((cell, at) =>
-        cell === "" ? [] : wrap(`${safe.head[at + 1]}: ${cell}`, width - 6).map((line) => `    ${line}`)
-      ),
-    ].join("\n")
-  ).join("\n");
+  return withRestBelow(safe.head, safe.rows, width);
+}
+
+/** As many columns as fit, those of figures first; the other cells of each row follow below it, with their heads. */
+function withRestBelow(head: readonly string[], rows: readonly (readonly string[])[], width: number): string {
+  const column = (at: number) => rows.map((row) => row[at] ?? "");
+  const widthOf = (at: number) =>
+    2 + Math.max(...[head[at] ?? "", ...column(at)].map(({ length }) => length));
+  const words = head.map((_, at) => Number(holdsWords(column(at))));
+  const kept = new Set([0]);
+  let left = width - widthOf(0);
+  for (const at of head.keys().drop(1).toArray().sort((a, b) => (words[a] ?? 0) - (words[b] ?? 0) || a - b)) {
+    if (widthOf(at) > left) continue;
+    left -= widthOf(at);
+    kept.add(at);
+  }
+  const pick = (row: readonly string[]) => row.filter((_, at) => kept.has(at));
+  const below = (row: readonly string[]) => {
+    const cells = row.flatMap((cell, at) => kept.has(at) || cell === "" ? [] : [`${head[at]}: ${cell}`]);
+    return cells.length === 0 ? [] : wrap(cells.join("; "), width - 6).map((line) => `      ${line}`);
+  };
+  // A name that takes the whole width leaves no table.
+  if (kept.size === 1) {
+    return rows.flatMap((row) => [...wrap(row[0] ?? "", width - 2).map((line) => `  ${line}`), ...below(row)])
+      .join("\n");
+  }
+  const [heads = "", ...lines] = textTable(pick(head), rows.map(pick)).split("\n");
+  return [heads, ...lines.flatMap((line, at) => [line, ...below(rows[at] ?? [])])].join("\n");
 }
 
 /** The first head as it is, then A, B … Z, A2, B2 …, and what each letter stands for. */

@@ -1,9 +1,9 @@
 /** A fleet's decision as lines for a terminal, and its comparisons as forest plots. */
-import Table from "cli-table3";
 import type { ClassDecision, FleetDecision } from "../fleet/fleet_decision.ts";
 import type { FleetComparison } from "../fleet/fleet_evidence.ts";
 import type { Figure } from "../plot/figure.ts";
 import { ratioPlot, type RatioRow } from "../plot/ratio.ts";
+import { fittedTable } from "./fitted_table.ts";
 
 const metricNames = {
   latency_s: "E2E latency",
@@ -26,18 +26,14 @@ const MOST_ROWS = 40;
  */
 export function fleetText(decision: FleetDecision, columns: number): string {
   const { metric, devices, classes, comparisons, worst_class, holds } = decision;
-  const table = new Table({
-    head: ["class", "devices", "decision", "why"],
-    style: { head: [], border: [] },
-    colWidths: [18, 9, 22, Math.max(20, Math.min(columns, 110) - 54)],
-    wordWrap: true,
-  });
-  for (const one of classes) table.push([one.class, one.devices, decided(one), one.why]);
+  const rows = classes.map((one) => [one.class, String(one.devices), decided(one), one.why]);
   return [
     `${devices} ${devices === 1 ? "device" : "devices"}, compared by ${
       metricNames[metric]
     }, each within itself.`,
-    ...(classes.length === 0 ? [] : [table.toString()]),
+    ...(classes.length === 0
+      ? []
+      : [fittedTable(["class", "devices", "decision", "why"], rows, Math.min(columns, 110))]),
     ...(worst_class.choice === null
       ? [`For all classes: nothing is chosen; ${worst_class.why}.`]
       : [`For all classes: ${worst_class.choice}; ${worst_class.why}.`]),

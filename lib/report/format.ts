@@ -23,6 +23,19 @@ export function seconds(value: number | null): string {
 }
 
 /**
+ * How to show the durations of one column of a table, all in one unit: seconds where the longest takes a second or more.
+ *
+ * @example
+ * ```ts
+ * if (secondsLike([0.672, 1.3])(0.672) !== "0.672 s" || secondsLike([0.672])(0.672) !== "672 ms") throw new Error("wrong unit");
+ * ```
+ */
+export function secondsLike(column: readonly (number | null)[]): (value: number | null) => string {
+  if (column.every((value) => value === null || value < 0.9995)) return seconds;
+  return (value) => value === null || value >= 0.9995 ? seconds(value) : `${plain(value)} s`;
+}
+
+/**
  * Three significant digits, never an exponent: 0.123, 12.3, 1,234.
  *
  * @example

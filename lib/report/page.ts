@@ -21,7 +21,7 @@ import { errorSection } from "./error_section.ts";
 import { lengthFigures } from "./by_length.ts";
 import { sustainedFigures } from "./sustained.ts";
 import { sentence, unbroken } from "./format.ts";
-import { type Markup, markup, trusted } from "./markup.ts";
+import { type Markup, markup, prose, trusted } from "./markup.ts";
 import { highlights } from "./highlights.ts";
 import { machineText, mostlyDisturbed, type ReportOptions } from "./summary_text.ts";
 import { taskMarkup, taskPlots } from "./task_section.ts";
@@ -103,7 +103,7 @@ function named(text: string): Markup[] {
   return text.split("`").map((
     part,
     i,
-  ) => (i % 2 === 1 ? markup`<code>${part}</code>` : markup`${unbroken(part)}`));
+  ) => (i % 2 === 1 ? markup`<code>${part}</code>` : prose(part)));
 }
 
 function results(
@@ -200,7 +200,7 @@ function measurements(summary: Summary, data: RunData, quality: QualityReport | 
 function warningSection(summary: Summary): Markup | null {
   if (summary.warnings.length === 0) return null;
   const items = summary.warnings.map((one) =>
-    markup`<li><strong>${unbroken(sentence(one.message))}</strong> ${unbroken(sentence(one.remedy))}</li>`
+    markup`<li><strong>${prose(sentence(one.message))}</strong> ${prose(sentence(one.remedy))}</li>`
   );
   return markup`
     <section>

@@ -31,6 +31,7 @@ p, li { max-width: 46rem; }
 p { margin: 0.5rem 0; }
 a { color: var(--accent); }
 code { font: 0.92em ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflow-wrap: anywhere; }
+.flag { white-space: nowrap; }
 .kicker { color: var(--soft); font-size: 0.875rem; letter-spacing: 0.02em; margin: 0 0 0.6rem; }
 .lede { color: var(--soft); margin: 0.2rem 0 1.6rem; }
 .note, figcaption, .sub, dt { color: var(--soft); font-size: 0.8125rem; line-height: 1.45; }

@@ -2,7 +2,7 @@
 import { energyOf } from "../bench/energy.ts";
 import type { CandidateSummary, Comparison, MetricName, Summary } from "../bench/summary_schema.ts";
 import type { SelfcheckResult } from "../selfcheck/selfcheck.ts";
-import { counted, intervalOf, megabytes, p95Of, plain, ratio, seconds } from "./format.ts";
+import { counted, intervalOf, megabytes, p95Of, plain, ratio, seconds, secondsLike } from "./format.ts";
 
 /** What a reader can add to a report. */
 export interface ReportOptions {
@@ -71,6 +71,13 @@ export interface SummaryRow {
  * ```
  */
 export function tableRows(summary: Summary, options: ReportOptions = {}): SummaryRow[] {
+  const column = (of: (one: CandidateSummary) => number | null) => secondsLike(summary.candidates.map(of));
+  const [latency, p95, ttft, load] = [
+    column((one) => one.latency_s.mean),
+    column((one) => one.latency_s.p95),
+    column((one) => one.ttft_s.mean),
+    column((one) => one.load_s),
+  ];
   return summary.candidates.map((one) => {
     const mark = estimatedTokens(one) ? "≈ " : "";
     const energy = options.watts === undefined ? null : energyOf(one, options.watts);
@@ -78,9 +85,9 @@ export function tableRows(summary: Summary, options: ReportOptions = {}): Summar
       id: one.id,
       status: statusText(one),
       n: String(one.latency_s.n),
-      latency: seconds(one.latency_s.mean),
-      p95: p95Of(one.latency_s, seconds),
-      ttft: seconds(one.ttft_s.mean),
+      latency: latency(one.latency_s.mean),
+      p95: p95Of(one.latency_s, p95),
+      ttft: ttft(one.ttft_s.mean),
       rate: one.output_tokens_per_s.mean === null ? "—" : mark + plain(one.output_tokens_per_s.mean),
       prefill: plain(one.prefill_tokens_per_s.mean),
       goodput: summary.plan.slo === null
@@ -89,7 +96,7 @@ export function tableRows(summary: Summary, options: ReportOptions = {}): Summar
         ? "—"
         : `${plain(one.goodput.requests_per_s)}/s (${plain(100 * one.goodput.met)} %)`,
       tokens: one.tokens.output_mean === null ? "—" : mark + plain(one.tokens.output_mean),
-      load: seconds(one.load_s),
+      load: load(one.load_s),
       memory: megabytes(one.memory_mb),
       energy: energy === null ? null : `≈ ${plain(energy.joulesPerAnswer)} J`,
     };

@@ -4,7 +4,18 @@ import { seriesStyle } from "../plot/series.ts";
 import { energyOf } from "../bench/energy.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { lengthRows, lengthText } from "./by_length.ts";
-import { counted, intervalOf, megabytes, missing, p95Of, plain, ratio, seconds, unbroken } from "./format.ts";
+import {
+  counted,
+  intervalOf,
+  megabytes,
+  missing,
+  p95Of,
+  plain,
+  ratio,
+  seconds,
+  secondsLike,
+  unbroken,
+} from "./format.ts";
 import { type Markup, markup, trusted } from "./markup.ts";
 import type { RunData } from "./run_data.ts";
 import {
@@ -121,18 +132,21 @@ export function timeTable(summary: Summary): Markup {
     "p95",
     "Longest gap",
   ];
+  const column = (...of: ((one: CandidateSummary) => number | null)[]) =>
+    secondsLike(summary.candidates.flatMap((one) => of.map((value) => value(one))));
+  const latency = column((one) => one.latency_s.mean, (one) => one.latency_s.p50, (one) => one.latency_s.p95);
+  const ttft = column((one) => one.ttft_s.mean, (one) => one.ttft_s.p95);
+  const gap = column((one) => one.itl_s.max);
   const rows = candidateRows(summary, head.length, (one) => [
     markup`<td>${plain(one.latency_s.n)}${
       one.requests.failed > 0 && subline(`${one.requests.failed} failed`)
     }</td>`,
-    meanCell(one.latency_s, seconds, one.latency_s.n),
-    markup`<td>${seconds(one.latency_s.p50)}</td>`,
-    p95Cell(one.latency_s, seconds),
-    meanCell(one.ttft_s, seconds, one.latency_s.n),
-    p95Cell(one.ttft_s, seconds),
-    markup`<td>${seconds(one.itl_s.max)}${
-      one.itl_s.n > 0 && subline(`n = ${counted(one.itl_s.n, "gap")}`)
-    }</td>`,
+    meanCell(one.latency_s, latency, one.latency_s.n),
+    markup`<td>${latency(one.latency_s.p50)}</td>`,
+    p95Cell(one.latency_s, latency),
+    meanCell(one.ttft_s, ttft, one.latency_s.n),
+    p95Cell(one.ttft_s, ttft),
+    markup`<td>${gap(one.itl_s.max)}${one.itl_s.n > 0 && subline(`n = ${counted(one.itl_s.n, "gap")}`)}</td>`,
   ], true);
   return scrollTable("Time to answer", head, rows);
 }
@@ -182,6 +196,9 @@ export function lengthTable(summary: Summary, quality: QualityReport | null): Ma
     ...(right ? ["Right answers"] : []),
   ];
   let at = 0;
+  const ttft = secondsLike(
+    summary.candidates.flatMap(({ by_length }) => by_length.map((row) => row.ttft_s.mean)),
+  );
   const rows = summary.candidates.flatMap((one, index) =>
     one.by_length.map((row) => {
       const text = texts[at++];
@@ -189,7 +206,7 @@ export function lengthTable(summary: Summary, quality: QualityReport | null): Ma
       return markup`<tr><th scope="row">${swatch(index)}${breakable(one.id)}</th><td>${
         lengthText(row)
       }</td><td>${plain(n)}${row.failed > 0 && subline(`${row.failed} failed`)}</td>${
-        meanCell(row.ttft_s, seconds, n)
+        meanCell(row.ttft_s, ttft, n)
       }${meanCell(row.prefill_tokens_per_s, plain, n)}${meanCell(row.decode_tokens_per_s, plain, n)}${
         met && markup`<td>${text?.met ?? missing}</td>`
       }${right && markup`<td>${text?.right ?? missing}</td>`}</tr>`;
@@ -209,6 +226,7 @@ export function footprintTable(summary: Summary, data: RunData, options: ReportO
     "Licence",
     ...(watts === undefined ? [] : ["Energy per answer"]),
   ];
+  const time = secondsLike(summary.candidates.map(({ load_s }) => load_s));
   const rows = candidateRows(summary, head.length, (one) => {
     const loads = data.loads.get(one.id) ?? [];
     const caches = [...new Set(loads.map((load) => load.file_cache))].filter((cache) => cache !== "unknown");
@@ -217,7 +235,7 @@ export function footprintTable(summary: Summary, data: RunData, options: ReportO
       : `n = ${loads.length}${caches.length === 0 ? "" : `, ${caches.join(" and ")} file cache`}`;
     const energy = watts === undefined ? null : energyOf(one, watts);
     return [
-      markup`<td>${seconds(one.load_s)}${subline(load)}</td>`,
+      markup`<td>${time(one.load_s)}${subline(load)}</td>`,
       markup`<td>${megabytes(one.memory_mb)}</td>`,
       markup`<td>${megabytes(one.size_mb)}</td>`,
       markup`<td class="text">${one.license ?? missing}</td>`,
@@ -271,15 +289,16 @@ export function serverTable(summary: Summary, { server }: RunData): Markup | nul
     "First to last, client",
     "Cached prompt tokens",
   ];
+  const time = secondsLike(server.flatMap((one) => [one.promptS, one.ttftS, one.decodeS, one.streamS]));
   const rows = summary.candidates.flatMap(({ id }, index): Markup[] => {
     const one = server.find((side) => side.candidate === id);
     if (one === undefined) return [];
     return [
       markup`<tr><th scope="row">${swatch(index)}${breakable(id)}</th><td>${one.n}</td><td>${
-        seconds(one.promptS)
-      }</td><td>${seconds(one.ttftS)}</td><td>${seconds(one.decodeS)}</td><td>${
-        seconds(one.streamS)
-      }</td><td>${plain(one.cachedTokens)}</td></tr>`,
+        time(one.promptS)
+      }</td><td>${time(one.ttftS)}</td><td>${time(one.decodeS)}</td><td>${time(one.streamS)}</td><td>${
+        plain(one.cachedTokens)
+      }</td></tr>`,
     ];
   });
   return scrollTable("Times reported by the server (medians)", head, rows);
@@ -318,8 +337,11 @@ export function disturbedTable(summary: Summary): Markup | null {
     "First token, quiet blocks",
     "First token, all blocks",
   ];
+  const time = secondsLike(
+    summary.candidates.flatMap((one) => [one.latency_s.mean, one.with_disturbed?.latency_s.mean ?? null]),
+  );
   const cell = (statistic: SummaryStatistic | undefined) =>
-    markup`<td>${seconds(statistic?.mean ?? null)}${subline(`n = ${plain(statistic?.n ?? 0)}`)}</td>`;
+    markup`<td>${time(statistic?.mean ?? null)}${subline(`n = ${plain(statistic?.n ?? 0)}`)}</td>`;
   const rows = candidateRows(summary, head.length, (one) => [
     cell(one.latency_s),
     cell(one.with_disturbed?.latency_s),

@@ -52,11 +52,10 @@ export function terminalSummary(summary: Summary, options: TerminalOptions): str
   const paint = painter(options.color);
   const rows = tableRows(summary);
   const lengths = lengthRows(summary, options.quality ?? null);
-  const note = "Latency and time to first token (TTFT): mean per request; p95 of latency. " +
-    "Tokens/s: output tokens divided by latency." +
-    (fitting(rows, width).some(({ head }) => head === "prefill/s")
-      ? " Prefill/s: prompt tokens read per second."
-      : "") +
+  const shown = (name: string) => fitting(rows, width).some(({ head }) => head === name);
+  const note = "Latency and time to first token (TTFT): mean per request" +
+    (shown("p95") ? "; p95 of latency. " : ". ") + "Tokens/s: output tokens divided by latency." +
+    (shown("prefill/s") ? " Prefill/s: prompt tokens read per second." : "") +
     (summary.plan.slo === null ? "" : " Goodput: requests per second within the limits, and their share.") +
     (rows.some(({ rate }) => rate.startsWith("≈")) ? " ≈: estimated token counts." : "");
   const lines = [

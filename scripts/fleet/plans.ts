@@ -112,21 +112,16 @@ export async function statusCommand(args: readonly string[]): Promise<number> {
 const counted = (count: number, word: string) => `${count} ${word}${count === 1 ? "" : "s"}`;
 
 async function statusText({ name, devices, plans, runs }: Fleet): Promise<string> {
-  const { default: Table } = await import("cli-table3");
+  const { fitTerminal, table } = await import("../terminal.ts");
   const now = Date.now();
-  const table = new Table({
-    head: ["device", "machine", "memory", "doing", "done"],
-    style: { head: [], border: [] },
-  });
-  for (const { statement: { id, name, machine }, state } of devices) {
-    table.push([
-      name === null ? id : `${name} (${id})`,
-      `${machine.cpu}, ${machine.cores} cores`,
-      `${machine.ram_gb} GB`,
-      doingOf(state, now),
-      state === null || state.total === 0 ? "" : `${state.done}/${state.total}`,
-    ]);
-  }
+  const rows = devices.map(({ statement: { id, name, machine }, state }) => [
+    name === null ? id : `${name} (${id})`,
+    doingOf(state, now),
+    state === null || state.total === 0 ? "" : `${state.done}/${state.total}`,
+    `${machine.ram_gb} GB`,
+    `${machine.cpu}, ${machine.cores} cores`,
+  ]);
+  const fitted = (text: string) => fitTerminal(text, Deno.stdout, "  ");
   const planLines = plans.map(({ plan, devices, outcomes, stopped }) => {
     const counts = Map.groupBy(outcomes, ({ status }) => status);
     const ends = [...counts].map(([status, some]) => `${some.length} ${status}`).join(", ");
@@ -140,9 +135,11 @@ async function statusText({ name, devices, plans, runs }: Fleet): Promise<string
     `Fleet ${name}: ${counted(devices.length, "device")}, ${
       counted(runs.filter(({ status }) => status === "complete").length, "whole run")
     }.`,
-    table.toString(),
-    ...(plans.length === 0 ? ["No plan was sent: deno task fleet run PLAN --on all"] : planLines),
-    ...refused.map(({ device, plan, reasons }) => `! ${device} refused ${plan}: ${reasons.join("; ")}`),
+    ...(rows.length === 0 ? [] : [table(["device", "doing", "done", "memory", "machine"], rows)]),
+    ...(plans.length === 0 ? ["No plan was sent: deno task fleet run PLAN --on all"] : planLines.map(fitted)),
+    ...refused.map(({ device, plan, reasons }) =>
+      fitted(`! ${device} refused ${plan}: ${reasons.join("; ")}`)
+    ),
   ].join("\n");
 }
 

@@ -1,11 +1,8 @@
 /** What every `models` command starts with (the registry and the model folder), and how it shows models and files. */
-import Table from "cli-table3";
 import { relative } from "node:path";
 import { listStored, type StoredFile } from "../../lib/catalog/cache.ts";
 import { fillIn } from "../../lib/catalog/gguf.ts";
 import { loadRegistry, type Model, type Registry, type Variant } from "../../lib/catalog/registry.ts";
-import { fittedTable } from "../../lib/report/fitted_table.ts";
-import { wrap } from "../../lib/report/terminal_layout.ts";
 import { defaultStore, openStore, partsOf, pathInStore, type Store } from "../../lib/catalog/store.ts";
 
 /** The options that all commands share; commander fills them. */
@@ -57,33 +54,6 @@ export async function openRegistryWithFiles(options: Options): Promise<RegistryW
       (options.capability === undefined || capabilities.includes(options.capability))
     ).map(filled);
   return { registry, store, files, fileOf, wanted };
-}
-
-/** Columns of a table in a terminal are made no narrower than this, cell and padding. */
-const NARROWEST = 11;
-
-/** A table that fits the terminal, with lines or, where it is too narrow, as a list; plain columns where piped. */
-export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const all = [head, ...rows];
-  const widths = head.map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
-  if (!Deno.stdout.isTerminal()) {
-    const line = (row: readonly string[]) =>
-      row.map((cell, i) => cell.padEnd(widths[i] ?? 0)).join("  ").trimEnd();
-    return all.map(line).join("\n");
-  }
-  const { columns } = Deno.consoleSize();
-  const padded = widths.map((width) => width + 2);
-  const whole = () => padded.reduce((sum, width) => sum + width + 1, 1);
-  while (whole() > columns) {
-    // The name in front is narrowed last: it is what a person copies.
-    const rest = Math.max(...padded.slice(1));
-    const widest = rest > NARROWEST ? rest : padded[0] ?? 0;
-    if (widest <= NARROWEST) return fittedTable(head, rows, columns);
-    padded[padded.indexOf(widest, rest > NARROWEST ? 1 : 0)] = widest - 1;
-  }
-  const drawn = new Table({ head: [...head], style: { head: [], border: [], compact: true } });
-  for (const row of rows) drawn.push(row.map((cell, i) => wrap(cell, (padded[i] ?? 0) - 2).join("\n")));
-  return drawn.toString();
 }
 
 export function size(bytes: number | null): string {

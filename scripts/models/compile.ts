@@ -18,7 +18,8 @@ import { findServices } from "../../lib/services/discovery.ts";
 import { UserError } from "../../lib/errors.ts";
 import { runProgram } from "../../lib/program.ts";
 import { interruptSignal, printJson } from "../cli.ts";
-import { openRegistryWithFiles, type Options, type RegistryWithFiles, table } from "./catalog.ts";
+import { openRegistryWithFiles, type Options, type RegistryWithFiles } from "./catalog.ts";
+import { table } from "../terminal.ts";
 
 export interface CompileSettings extends Options {
   name?: string;

@@ -12,8 +12,8 @@ import {
   type Options,
   type RegistryWithFiles,
   size,
-  table,
 } from "./catalog.ts";
+import { table } from "../terminal.ts";
 
 /** Memory as every other command states it: in units of 2^30 bytes. */
 const ramGb = (bytes: number) => (bytes / 2 ** 30).toFixed(1);

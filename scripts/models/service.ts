@@ -19,7 +19,8 @@ import { isLoopback } from "../../lib/endpoint/loopback.ts";
 import { UserError } from "../../lib/errors.ts";
 import { runProgram } from "../../lib/program.ts";
 import { interruptSignal, printJson, realClock } from "../cli.ts";
-import { type Options, table } from "./catalog.ts";
+import { type Options } from "./catalog.ts";
+import { table } from "../terminal.ts";
 
 export interface ServiceOptions extends Options {
   endpoint?: readonly string[];

@@ -22,7 +22,8 @@ import { racePlan } from "../../lib/select/decide/session.ts";
 import { assertChecks } from "../../lib/select/race/recorded_race.ts";
 import { planOf, promptsOf } from "../bench/execute.ts";
 import { constraintsOf } from "../select/constraint_options.ts";
-import { engineOf, fitTerminal } from "../session.ts";
+import { engineOf } from "../session.ts";
+import { fitTerminal } from "../terminal.ts";
 import { qualityGate } from "./gate.ts";
 import type { RaceSettings } from "./options.ts";
 

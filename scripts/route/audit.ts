@@ -22,6 +22,7 @@ import {
   seedOption,
   wholeNumber,
 } from "../cli.ts";
+import { fitTerminal, table } from "../terminal.ts";
 
 interface Options {
   readonly intents?: string;
@@ -121,10 +122,11 @@ export async function auditRuns(args: readonly string[]): Promise<number> {
   const { runs, source, left_out } = recorded;
   if (options.json) printJson({ runs, source, left_out, seed, ...found, plan });
   else {
-    await print(found, { runs, source, left_out });
-    console.log(`\nauto: ${plan.mode}${plan.mode === "constant" ? ` (${plan.constant})` : ""}. ${plan.why}.`);
+    print(found, { runs, source, left_out });
+    console.log("");
+    say(`auto: ${plan.mode}${plan.mode === "constant" ? ` (${plan.constant})` : ""}. ${plan.why}.`);
     const hint = "give --write routing.json to keep this plan";
-    console.log(options.write === undefined ? `Nothing was written: ${hint}.` : `Written: ${options.write}`);
+    say(options.write === undefined ? `Nothing was written: ${hint}.` : `Written: ${options.write}`);
   }
   return 0;
 }
@@ -149,39 +151,38 @@ async function decisionOf(given: string | undefined, [first]: readonly string[])
   return parseDecision(await readTextFile(path, "the decision"), path);
 }
 
-async function print(
+function print(
   found: Audit,
   { runs, source, left_out }: { runs: readonly string[]; source: string; left_out: number },
-): Promise<void> {
-  const { default: Table } = await import("cli-table3");
+): void {
   const interval = (ci: readonly [number, number] | null) =>
-    ci === null ? "–" : `${ci[0].toFixed(3)} to ${ci[1].toFixed(3)}`;
+    ci === null ? "–" : `${points(ci[0])} to ${points(ci[1])}`;
   const level = `${(100 * (found.rules[0]?.level ?? 0.95)).toFixed(1)} %`;
-  const table = new Table({
-    head: ["rule", "worth", "95 %", "gain", `its ${level}`, "p", ""],
-    style: { head: [], border: [] },
-  });
   const { best_single: best, rules, oracle, single } = found;
-  table.push([`best single model (${best.arm})`, best.mean.toFixed(3), interval(best.ci95), "", "", "", ""]);
-  for (const { rule, mean, ci95, gain, gain_ci, p, on } of rules) {
-    const name = rule === "intent" ? "map by intent" : "nearest neighbours";
-    table.push([
-      name,
-      mean.toFixed(3),
+  const rows = [
+    [`best single model (${best.arm})`, points(best.mean), interval(best.ci95), "", "", "", ""],
+    ...rules.map(({ rule, mean, ci95, gain, gain_ci, p, on }) => [
+      rule === "intent" ? "map by intent" : "nearest neighbours",
+      points(mean),
       interval(ci95),
-      gain.toFixed(3),
+      points(gain),
       interval(gain_ci),
       p.toFixed(3),
       on ? "on" : "off",
-    ]);
-  }
-  table.push(["oracle (profits from luck)", oracle.mean.toFixed(3), interval(oracle.ci95), "", "", "", ""]);
-  console.log(
+    ]),
+    ["oracle (profits from luck)", points(oracle.mean), interval(oracle.ci95), "", "", "", ""],
+  ];
+  const left = left_out > 0 ? `; ${left_out} prompts that a model did not answer are left out` : "";
+  say(
     `Worth of the answers by ${source}, ${found.prompts} prompts, each tried with rules learned on others ` +
-      `(${runs.join(", ")})${
-        left_out > 0 ? `; ${left_out} prompts that a model did not answer are left out` : ""
-      }\n` +
-      `${table}\nBy itself: ${single.map(({ arm, mean }) => `${arm} ${mean.toFixed(3)}`).join(", ")}\n` +
+      `(${runs.join(", ")})${left}`,
+  );
+  console.log(table(["rule", "worth", "95 %", "gain", `its ${level}`, "p", "switched"], rows));
+  say(
+    `By itself: ${single.map(({ arm, mean }) => `${arm} ${mean.toFixed(3)}`).join(", ")}\n` +
       "Likeness of prompts: words and runs of three characters (TF-IDF, cosine); no embedding model.",
   );
 }
+
+const say = (text: string) => console.log(fitTerminal(text, Deno.stdout));
+const points = (value: number) => value.toFixed(3).replace("-", "−");

@@ -10,6 +10,7 @@ import {
 import { ANY } from "../../lib/select/route/intent.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
 import { bareCommand, jsonOption, printJson, seedOption } from "../cli.ts";
+import { fitTerminal, table } from "../terminal.ts";
 
 export async function showPlan(args: readonly string[]): Promise<number> {
   const command = bareCommand("route show", "Show what a plan does, and why")
@@ -22,21 +23,17 @@ export async function showPlan(args: readonly string[]): Promise<number> {
     printJson(plan);
     return 0;
   }
-  const { default: Table } = await import("cli-table3");
-  console.log(`auto: ${plan.mode}${plan.mode === "constant" ? ` (${plan.constant})` : ""}. ${plan.why}.`);
-  const table = new Table({
-    head: ["model", "prior mean", "95 %", "worth"],
-    style: { head: [], border: [] },
-  });
+  const say = (text: string) => console.log(fitTerminal(text, Deno.stdout));
+  say(`auto: ${plan.mode}${plan.mode === "constant" ? ` (${plan.constant})` : ""}. ${plan.why}.`);
   const { arms } = makeRouter(plan, modelsOf(plan), null, seededRandom(1)).view().intents[ANY] ??
     { arms: {} };
-  for (const [id, { mean, ci95 }] of Object.entries(arms)) {
+  const rows = Object.entries(arms).map(([id, { mean, ci95 }]) => {
     const { successes, failures } = plan.priors[ANY]?.[id] ?? { successes: 0, failures: 0 };
     const requests = Math.round(10 * (successes + failures)) / 10;
-    table.push([id, mean.toFixed(3), ci95.map((end) => end.toFixed(3)).join(" to "), `${requests} requests`]);
-  }
-  console.log(table.toString());
-  for (const { id, reason } of plan.excluded) console.log(`never taken: ${id} (${reason})`);
+    return [id, mean.toFixed(3), ci95.map((end) => end.toFixed(3)).join(" to "), `${requests} requests`];
+  });
+  console.log(table(["model", "prior mean", "95 %", "worth"], rows));
+  for (const { id, reason } of plan.excluded) say(`never taken: ${id} (${reason})`);
   return 0;
 }
 

@@ -99,7 +99,9 @@ function facts({ machine, runs, quality_run, quality_source, requests, blocks, .
     rest.runner_up === null ? null : `Runner-up: ${rest.runner_up}`,
     rest.lead_ci95 === null
       ? null
-      : `Lead of the first over the second: ${rest.lead_ci95.map((x) => x.toFixed(3)).join(" to ")} (95 %)`,
+      : `Lead of the first over the second: ${
+        rest.lead_ci95.map((x) => x.toFixed(3).replace("-", "−")).join(" to ")
+      } (95 %)`,
     Object.keys(rest.weights).length === 0
       ? null
       : `Weights: ${

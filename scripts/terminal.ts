@@ -1,0 +1,22 @@
+/** WHY: what every task prints is as wide as the terminal that shows it; piped text keeps its lines. */
+import { fittedTable } from "../lib/report/fitted_table.ts";
+import { wrap } from "../lib/report/terminal_layout.ts";
+
+type Stream = typeof Deno.stdout | typeof Deno.stderr;
+
+const columnsOf = (stream: Stream) => stream.isTerminal() ? Deno.consoleSize().columns || 80 : Infinity;
+
+/** Text broken between words; the lines after a paragraph's first begin with `indent`. */
+export function fitTerminal(text: string, stream: Stream, indent = ""): string {
+  const columns = columnsOf(stream);
+  if (columns === Infinity) return text;
+  return text.split("\n").map((line) => {
+    const start = /^ */.exec(line)?.[0] ?? "";
+    const wrapped = wrap(line.trimStart(), columns - start.length - indent.length);
+    return start + wrapped.join(`\n${start}${indent}`);
+  }).join("\n");
+}
+
+/** A table for stdout: figures aligned right, words left. */
+export const table = (head: readonly string[], rows: readonly (readonly string[])[]) =>
+  fittedTable(head, rows, columnsOf(Deno.stdout));
