@@ -139,7 +139,7 @@ await show(
 //
 // - *One request is an anecdote.* Everything on this page was measured once. Notebook 03 measures often enough.
 // - *A token is not a word,* and not the same for two models: compare characters per second as well.
-// - *The clock is on our side.* With a remote service the network is part of TTFT.
+// - *The clock runs on this machine.* With a remote service the network is part of TTFT.
 // - *Reasoning models* write before they answer: TTFT counts the first thought, TTFO the first visible word.
 //
 // ## The figure to keep

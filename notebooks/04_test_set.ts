@@ -34,7 +34,7 @@ tickets.list();
 // %% [markdown]
 // ## 3. Ask
 //
-// Every model gets every ticket once, at temperature 0. What is right is what names the expected team, and no other one.
+// Every model gets every ticket once, at temperature 0. An answer is right if it names the expected team and no other.
 //
 // **Question.** Four teams: how many of twenty would a model get that always says the same one?
 
@@ -60,14 +60,14 @@ run.scores();
 //
 // This is the step that teams leave out, and the one that pays. Don't count yet: read.
 //
-// **Question.** Put each answer on one of three heaps: the *model* can't do it; the *prompt* asks badly (form, length, no
-// example); your *expectation* is wrong. Which heap is the largest?
+// **Question.** Sort the answers into three groups: the *model* can't do it; the *prompt* asks badly (form, length, no
+// example); your *expectation* is wrong. Which group is the largest?
 
 // %%
 run.errors(12);
 
 // %% [markdown]
-// Only the first heap needs another model. The second needs another wording (lesson 07), the third another label.
+// Only the first group needs another model. The second needs another wording (lesson 07), the third another label.
 //
 // Where do the wrong labels go? A column that attracts everything is a habit of the model, not a matter of the tickets.
 
@@ -91,8 +91,8 @@ await show(
 );
 
 // %% [markdown]
-// The last one passes. Whether that matters is a question to your *errors and successes*: read a few answers that
-// passed, too. If none of them is like this, leave the check as it is; if some are, ask for one word alone.
+// The last one passes. Whether that matters depends on the answers that you get: read a few that
+// passed, too. If none of them is like this, leave the check as it is; if some are, require a single word.
 //
 // ## 6. Your own
 //

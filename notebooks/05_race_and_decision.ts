@@ -58,7 +58,7 @@ gate.gate();
 // ## Why not just look until it is clear?
 //
 // Take two models that are exactly alike, compare them after every block with an ordinary t test at 5 %, and stop as soon
-// as it says "different". Below is how often that crowns one of two equals, in simulation.
+// as it says "different". Below is how often that names a winner between two equals, in simulation.
 //
 // **Question.** The test promises 5 %. What is it after 50 looks?
 

@@ -38,7 +38,7 @@ evidence.byIntent();
 //
 // The audit learns a rule on some of the prompts and tries it on others: a map by intent, and the recorded prompts that
 // are most alike. It is switched on only where it beats the best single model by more than chance. The *oracle* knows
-// every answer beforehand; nobody can be it.
+// every answer beforehand; no rule can reach it.
 //
 // **Question.** Will the audit switch a rule on? How many prompts would you want before you believe it?
 
@@ -48,7 +48,7 @@ evidence.audit();
 // %% [markdown]
 // ## Posteriors moving
 //
-// Without an audit that helps, and without a decision, a router can still learn while it serves. It believes something of
+// Without an audit that helps, and without a decision, a router can still learn while it serves. It has a belief about
 // each model's success rate: a Beta distribution. For each request it *draws* one rate from each and takes the model with
 // the highest: so it tries out what it doubts and uses what it is certain of (Thompson sampling).
 //
@@ -87,7 +87,7 @@ const sent = forgetful.replayed.taken.slice(fault.from).filter((one) => one === 
 checkGuess(guess, sent, "requests");
 
 // %% [markdown]
-// How far ahead the favourite was decides. The router soon changes between models that are close, even when it forgets
+// It depends on how far ahead the favourite was. The router soon changes between models that are close, even when it forgets
 // nothing; it is late to leave one that was far ahead for long. And a router that forgets never stops trying: look at the
 // width of the bands, and at how restless they are.
 //
@@ -111,8 +111,8 @@ simulations.whereConstantWins();
 
 // %% [markdown]
 // One model is best for everything: learning can only lose. Hardly a difference: there is nothing to win. Too few
-// requests: the tuition is paid, and the lesson never used. That is why `auto` stays with one model until an audit has
-// shown a gain.
+// requests: the router pays for learning and has too few left to profit from it. That is why `auto` stays with one
+// model until an audit has shown a gain.
 //
 // ## Exercises
 //

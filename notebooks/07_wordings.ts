@@ -21,9 +21,9 @@ tickets.example();
 //
 // The job of lesson 04: which team does a ticket belong to? Its file names two other wordings: `system` puts the
 // instruction into a system message, `examples` shows four tickets with their teams instead of explaining. A wording is
-// part of a candidate's name, like a setting, so one run asks everything of everyone, in turns.
+// part of a candidate's name, like a setting, so one run sends every wording to every model, in turns.
 //
-// **Question.** The first model was taught to follow instructions, the second only to go on with a text. Which wording
+// **Question.** The first model was taught to follow instructions, the second only to continue a text. Which wording
 // suits which?
 
 // %%
@@ -41,7 +41,7 @@ run.task();
 // answer in the last row?
 //
 // Look at the two columns on the right before you call a model stupid: an answer that names no team is *off format*, one
-// that had not come to the point after 16 tokens is *no answer*. Both are about the asking.
+// that had not come to the point after 16 tokens is *no answer*. Both may be due to the question, not to the model.
 
 // %% figures=1
 run.passed();
@@ -65,7 +65,7 @@ await show(
 // ## Free and constrained
 //
 // The same tickets in the first wording, and now the answer is held to its form. `format=free` is what you had. With
-// `format=schema` the engine gets a schema made from the labels, and lets no token through that could not go on to one
+// `format=schema` the engine gets a schema made from the labels, and allows only the tokens that can still lead to one
 // of them.
 //
 // **Question.** What will `format=schema` change: how many answers can be *read*, how many are *right*, or both?

@@ -23,9 +23,9 @@ cases;
 //
 // The same model reads the text twice: with its KV cache in 16 bits, and in 8. At every token both give a probability to
 // each of the 49,152 tokens that could come next, and the two lists are compared. The *KL divergence* says how far apart they
-// are: 0 for identical ones. The *perplexity ratio* says whether the second is surprised more by what the text really says.
+// are: 0 for identical ones. The *perplexity ratio* says whether the second predicts the text itself less well.
 //
-// **Question.** At how many of a hundred tokens will both hold the same token for the likeliest?
+// **Question.** At how many of a hundred tokens will both find the same token the likeliest?
 
 // %%
 const guess = 99; // your prediction: of a hundred tokens, how many have the same likeliest token
@@ -55,7 +55,7 @@ four;
 four.furthest();
 
 // %% [markdown]
-// ## A difference that is none
+// ## A difference without quantisation
 //
 // Flash attention computes the same sums in another order. Nothing is quantised.
 //
@@ -109,8 +109,8 @@ await fidelity("smollm2-135m:threads=1", "smollm2-135m:threads=2+mmap=off", { to
 // %% [markdown]
 // ## What could mislead you here
 //
-// - *Perplexity is not quality.* It says how well a text is foreseen, not how well a question is answered.
-// - *The text decides.* What is lost in your letters may differ from what is lost in code; a repeated text is foreseen
+// - *Perplexity is not quality.* It says how well a text is predicted, not how well a question is answered.
+// - *The text decides.* What is lost in your letters may differ from what is lost in code; a repeated text is predicted
 //   from its first half, whatever the cache.
 // - *A file that was quantised twice* (from Q4 to Q8) says nothing about Q8: what is gone stays gone.
 // - *As good as* is about this job, these settings, and an epsilon that you chose before you looked.
