@@ -37,7 +37,7 @@ export async function benchWorld(
   return { summary, records };
 }
 
-/** What came of many runs of identical candidates, or of ones whose ratio is known. */
+/** The verdicts of many runs of identical candidates, or of candidates whose ratio is known. */
 export interface BenchTally {
   readonly runs: number;
   /** Runs that say "better" anywhere, in any metric; of candidates that differ only where it is the wrong one. */

@@ -77,7 +77,7 @@ export async function measureFleet(
       }),
     );
     const joiningMs = performance.now();
-    // People join a room one after the other; so many do at the same moment.
+    // People join a room one after the other; this many join at the same moment.
     const serving: Promise<void>[] = [];
     const failed = Promise.withResolvers<never>();
     failed.promise.catch(() => {});

@@ -45,7 +45,7 @@ export interface SimulatedDevice {
   readonly statement: DeviceStatement;
   /** When its last request ended, on `performance.now()`. */
   readonly lastEndMs: () => number;
-  /** Joins, carries out one plan (or so many), and leaves. */
+  /** Joins, carries out one plan (or the given number), and leaves. */
   serve(line: string, signal: AbortSignal, plans?: number): Promise<void>;
 }
 

@@ -425,7 +425,7 @@ export async function hubProcess(
 
 const tailOf = async (path: string) => (await Deno.readTextFile(path).catch(() => "")).slice(-2000);
 
-/** A port that nobody listens at now. */
+/** A port that no program listens on now. */
 export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return listener.addr.port;

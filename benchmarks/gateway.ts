@@ -5,7 +5,7 @@
  *   deno task bench:serve                                 about four minutes
  *   deno task bench:serve --quick                         half a minute, a rough look
  *   deno task bench:serve --litellm venv/bin/litellm      LiteLLM's proxy too, in the same turns
- *   deno task bench:serve --soak 100000                   only so many requests: does memory grow?
+ *   deno task bench:serve --soak 100000                   that many requests only: does memory grow?
  *   deno task bench:serve --hostile 100                   only what 100 misbehaving clients do to an honest one
  *   deno task bench:serve --inputs                        only what costly requests cost, at growing sizes
  *

@@ -17,7 +17,7 @@ export interface HostileBench {
 }
 
 const TURNS = 6;
-/** Each of them tries again so often. */
+/** Attempts per client. */
 const PAUSE_MS = 250;
 
 const encoder = new TextEncoder();

@@ -28,7 +28,7 @@ const LARGEST_MB = 8;
 const SIZES_MB = [1, 2, 4, LARGEST_MB];
 const REPEATS = 3;
 
-/** A body of about so many bytes: what stands before, a piece that is repeated, what comes after. */
+/** A body of about the given number of bytes: a beginning, a repeated piece, an end. */
 const filled = (before: string, piece: string, after: string) => (bytes: number) =>
   before + piece.repeat(Math.floor(bytes / new TextEncoder().encode(piece).length)) + after;
 
@@ -78,7 +78,7 @@ export async function inputCosts(): Promise<InputBench> {
   return { kind: "inputs", rows };
 }
 
-/** In turns. What the gateway refuses is no JSON, which would end the fake endpoint. */
+/** In turns. What the gateway refuses is not JSON, which would end the fake endpoint. */
 async function cost(text: string, gatewayUrl: string, directUrl: string): Promise<Omit<SizeCost, "mb">> {
   const times: number[] = [];
   const directTimes: number[] = [];

@@ -11,7 +11,7 @@ export interface LatencyNoise {
   readonly n: number;
 }
 
-/** Above so many times its prompt's median a request is slow, and no part of the noise. */
+/** A request that takes more than this many times its prompt's median is slow, and not part of the noise. */
 const SLOW = 2;
 
 /**

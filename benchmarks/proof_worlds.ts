@@ -233,7 +233,7 @@ const common = (sentMs: number) => ({
   server: null,
 });
 
-/** run.json of a simulated run over so many cases. */
+/** run.json of a simulated run over the given number of cases. */
 export function worldInfo(
   candidates: readonly LiveCandidate[],
   cases: number,

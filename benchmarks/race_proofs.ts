@@ -33,7 +33,7 @@ export async function raceWorld(
   return await raceOver({ info: ended, samples: sink.samples, answers: sink.answers });
 }
 
-/** What came of many races among candidates of which the first is a best one. */
+/** The verdicts of many races among candidates of which the first is a best one. */
 export interface RaceTally {
   readonly races: number;
   /** A winner that is not the best; among identical candidates any winner. */

@@ -1,5 +1,5 @@
 /**
- * WHY: "how many colleagues can share it?" is answered by nobody. This finds the largest number of users, and the highest
+ * WHY: no other tool answers "how many colleagues can share it?". This finds the largest number of users, and the highest
  * rate, at which a model keeps the limits, with 95 % confidence.
  *
  * deno task capacity --slo ttft=2s,e2e=10s                        the defaults of bench, users and rate

@@ -36,7 +36,7 @@ const packageJson = {
 /** What an installed Podium does not use. */
 const LEFT_OUT = /^(\.|tests\/|reports\/|benchmarks\/|packaging\/|docs\/images\/)/;
 
-/** Packages of the tests alone: 22 MB that nobody who installs Podium needs. */
+/** Packages of the tests alone: 22 MB that a user of Podium doesn't need. */
 const TEST_PACKAGES = ["fast-check", "playwright-core"];
 
 /** Takes the tests' packages out of deno.json and its lock file, which have to agree. */

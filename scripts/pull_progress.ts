@@ -18,7 +18,7 @@ export interface ShownPull {
 
 /**
  * `pull` with its output for people. In a terminal the terms of a model that is not under an open
- * licence are a question; elsewhere, and with `yes`, they are a line, and to go on is to accept them.
+ * licence are a question; elsewhere, and with `yes`, they are printed, and continuing accepts them.
  */
 export async function pullShown(
   store: Store,

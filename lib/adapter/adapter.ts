@@ -48,7 +48,7 @@ export interface AdapterRequest {
   readonly messages: readonly ChatMessage[];
   /** The last user message, or the bare prompt; many adapters need nothing else. */
   readonly prompt: string;
-  /** The answer is cut after so many pieces. */
+  /** Podium cuts the answer after this many pieces. */
   readonly maxTokens: number;
   /** 0: the same answer every time. */
   readonly temperature: number;

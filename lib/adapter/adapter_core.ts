@@ -9,9 +9,9 @@ import type { ServedModelInfo, TextGenerator } from "../openai/model_server.ts";
 import type { Generated } from "../openai/answer.ts";
 import type { AnswerRequest } from "../openai/request.ts";
 
-/** An answer without a stated limit ends after so many pieces. */
+/** Pieces after which an answer without a stated limit ends. */
 const defaultMaxTokens = 4096;
-/** How long an adapter may go on after its request was cancelled, before its process is ended. */
+/** How long an adapter may continue after its request was cancelled, before its process is ended. */
 const cancelGraceMs = 2000;
 
 export interface AdapterLimits {

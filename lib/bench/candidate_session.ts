@@ -11,7 +11,7 @@ import type { CandidateProtocol, LlamaCpp, RequestRecord, RunInfo } from "./reco
 import { secondsPerToken } from "./metrics.ts";
 import { isStable } from "./stationarity.ts";
 
-/** After so many failures in a row a candidate leaves the run. */
+/** Failures in a row after which a candidate leaves the run. */
 const FAILURES_IN_A_ROW = 3;
 
 /** What happens, as it happens: for a progress display. */
@@ -31,7 +31,7 @@ export type RunEvent =
     readonly status: Trace["status"];
   }
   | { readonly kind: "left"; readonly candidate: string; readonly reason: string }
-  /** `repeated`: so many requests more, to make up for the block. */
+  /** `repeated`: how many requests are added to make up for the block. */
   | { readonly kind: "disturbed"; readonly reason: string; readonly repeated: number };
 
 /** What all candidates of a run share. */
@@ -137,7 +137,7 @@ export class CandidateSession {
     );
   }
 
-  /** Sends one request and keeps what came of it. Does nothing, and returns null, once the candidate has left. */
+  /** Sends one request and records the result. Does nothing, and returns null, once the candidate has left. */
   async send({ position, prompt }: PlannedRequest, dueMs?: number): Promise<RequestRecord | null> {
     const { info: { plan, run_id }, signal } = this.#context;
     if (this.#open === null || this.#left) return null;

@@ -10,7 +10,7 @@ import type { CandidateRequest, SessionResources } from "./candidate_request.ts"
 import { endpointNames, type ServiceListing } from "./named_candidate.ts";
 import type { CandidateInfo } from "./records.ts";
 
-/** Of a service that was found, so many models are taken without being named. */
+/** Most models that are taken from a service that was found, where none is named. */
 const FOUND_MODELS = 6;
 /** Longest wait for the list of models of a service that was named, in ms. */
 const LIST_TIMEOUT_MS = 5000;

@@ -277,7 +277,7 @@ export async function searchUsers(
 
 /** Rates are found to this ratio. */
 const RATE_RATIO = 1.1;
-/** And not below this share of the first one tried, nor above so many requests per second. */
+/** The search stays above this share of the first rate tried, and below this many requests per second. */
 const LOWEST_RATE = 1 / 64;
 const HIGHEST_RATE = 1000;
 

@@ -112,7 +112,7 @@ export async function chooseCandidates(
 /**
  * The second half: downloads what is missing, prepares the engine and makes candidates that a run can open.
  *
- * @param keep those of `chosen.named` that go on; left out: all
+ * @param keep those of `chosen.named` that stay. @default all
  * @throws {UserError} exit code 1 where none of them can be had
  */
 export async function openableCandidates(

@@ -38,13 +38,13 @@ export interface FitRequest {
   readonly threads?: number | undefined;
   /** Users at once. @default 1 */
   readonly users?: number | undefined;
-  /** What if so many GB of memory were free. */
+  /** What if this many GB of memory were free. */
   readonly ramGb?: number | undefined;
-  /** What if there were a graphics card with so many GB. */
+  /** What if there were a graphics card with this many GB. */
   readonly vramGb?: number | undefined;
-  /** What if memory delivered so many GB per second. */
+  /** What if memory delivered this many GB per second. */
   readonly bandwidthGbS?: number | undefined;
-  /** The recommended model decodes at least so many tokens per second. @default 8 */
+  /** The least decode speed of the recommended model, in tokens per second. @default 8 */
   readonly minSpeed?: number | undefined;
   /** The folder of runs. @default "reports" */
   readonly reports?: string | undefined;
@@ -331,7 +331,7 @@ function accuracyOf(
   };
 }
 
-/** Above so many bits per weight a variant costs memory and speed, and gains nothing that tests find. */
+/** A variant with more bits per weight than this costs memory and speed, without a gain that tests can find. */
 const ENOUGH_BITS = 8.6;
 
 /**

@@ -44,7 +44,7 @@ export interface Resumed {
   readonly left: ReadonlyMap<string, string>;
   /** Candidates whose load was measured. */
   readonly loaded: ReadonlySet<string>;
-  /** Highest block number so far, and where the run's own time goes on. */
+  /** Highest block number so far, and where the run's own time continues. */
   readonly lastBlock: number;
   readonly lastMs: number;
   /** Whether one timed request succeeded. */

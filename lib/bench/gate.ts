@@ -161,7 +161,7 @@ function spreadNote({ runSd, repeats, control }: GateTerms): string {
   return `${what} not known and not included: deno task selfcheck --aa measures it`;
 }
 
-/** A given spread counts as known exactly. A control takes a part of a measured one out, nobody knows which. */
+/** A given spread counts as known exactly. A control removes an unknown part of a measured one. */
 function spreadFor(
   id: string,
   metric: ComparedMetric,

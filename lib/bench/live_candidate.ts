@@ -294,7 +294,7 @@ function checkNeeds(
 
 const isHere = ({ baseUrl }: Endpoint) => isLoopback(new URL(baseUrl));
 
-/** A candidate that can't be opened, and why: it becomes a row, and the others go on. */
+/** A candidate that can't be opened, and why: it becomes a row, and the others continue. */
 export function brokenCandidate({ info, kind }: NamedCandidate, reason: string): LiveCandidate {
   return {
     info,

@@ -1,6 +1,6 @@
 /**
- * One load on one candidate: so many users, each of whom thinks between an answer and the next request, or so many
- * requests per second. Requests go on without a pause until it is clear whether the limits are met.
+ * One load on one candidate: a number of users, each of whom thinks between an answer and the next request, or a rate in
+ * requests per second. Requests continue without a pause until it is clear whether the limits are met.
  */
 import type { Sleep } from "../clock.ts";
 import { type Random, seededRandom } from "../stats/random.ts";
@@ -53,7 +53,7 @@ export interface LoadLevel {
   readonly share: number;
   readonly low: number;
   readonly high: number;
-  /** Requests per second that were due: at a rate, those that came; of users, those they would send if nobody waited. */
+  /** Requests per second that were due: at a rate, those that came; of users, those they would send without waiting. */
   readonly due_per_s: number;
   readonly completed_per_s: number;
   /** Completed requests per second that met the limits. */
@@ -76,7 +76,7 @@ const ERROR = 0.05;
 /** A level is looked at with the fewest requests that can show that it meets, and with twice, four and eight times as many. */
 const LOOKS = [1, 2, 4, 8] as const;
 const STRETCHES = 16;
-/** A level that clearly misses is left after so many requests, or a multiple. */
+/** A level that clearly misses the limits ends after this many requests, or a multiple. */
 const EARLY = 20;
 /** Below this share of the due requests that complete, a level is saturated. */
 const SATURATED_BELOW = 0.9;
@@ -154,7 +154,7 @@ export async function measureLevel(
       if (early > 0) await context.sleep(early, context.signal);
       if (!more()) break;
       const sent = send(dueMs);
-      // Its failure is thrown below; where the wait for the next one is aborted first, nobody else would take it.
+      // Its failure is thrown below; where the wait for the next one is aborted first, nothing else would handle it.
       sent.catch(() => {});
       inFlight.push(sent);
     }

@@ -31,7 +31,7 @@ export async function modelFiles(
   return files;
 }
 
-/** Size and licence, said before anything is downloaded. */
+/** Size and licence, shown before anything is downloaded. */
 function announced({ text, parts }: CandidateName, model: Model): string {
   const variant = findVariant(model, parts.find((part) => !part.includes("=")));
   const sizeMb = variant?.sizeMb ?? null;

@@ -6,7 +6,7 @@ import type { BusyProgram } from "./busiest_program.ts";
 /** Disturbed blocks count where they were less than this much slower than quiet ones, measured in the run itself. */
 const HARMLESS_SLOWDOWN = 1.05;
 
-/** It takes so many blocks of both kinds to measure that. */
+/** Blocks of both kinds that it takes to measure that. */
 const BLOCKS_TO_MEASURE = 5;
 
 /**

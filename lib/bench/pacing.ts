@@ -69,7 +69,7 @@ function throwFault(fault: { error: unknown } | null): void {
   if (fault !== null) throw fault.error;
 }
 
-/** Waits for all, then throws the first failure: nothing goes on behind the caller's back. */
+/** Waits for all, then throws the first failure: nothing keeps running unnoticed. */
 async function settle(all: readonly Promise<void>[]): Promise<void> {
   const failed = (await Promise.allSettled(all)).find((result) => result.status === "rejected");
   if (failed !== undefined) throw failed.reason;

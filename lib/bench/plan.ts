@@ -50,7 +50,7 @@ export type PlanShape = Pick<PlanInfo, "rounds" | "seed" | "order" | "concurrenc
   readonly prompts: number;
 };
 
-/** Under load candidates take turns at least so often, so that drift of the machine falls on all of them. */
+/** Under load candidates take at least this many turns, so that drift of the machine falls on all of them. */
 export const LEAST_STRETCHES = 6;
 
 /**

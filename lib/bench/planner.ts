@@ -5,9 +5,9 @@ import { adviceFor, type PlannedSize, planSizes } from "../stats/planning.ts";
 import { seededRandom, shuffle } from "../stats/random.ts";
 import type { Comparison, SummaryStatistic } from "./summary_schema.ts";
 
-/** A pilot asks so many cases … */
+/** Cases of a pilot. */
 const PILOT_CASES = 8;
-/** … so often: one round would not tell the spread between cases from that between repeats. */
+/** Rounds of a pilot: one round would not separate the spread between cases from that between repeats. */
 export const PILOT_ROUNDS = 2;
 
 /** The difference that the advice is about. */

@@ -16,7 +16,7 @@ export interface RecordedMeasurements {
   readonly residentMb: ReadonlyMap<string, number>;
 }
 
-/** Of so many runs, the latest. */
+/** How many of the latest runs are read. */
 const MOST_RUNS = 20;
 
 /**

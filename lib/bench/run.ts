@@ -1,6 +1,6 @@
 /**
  * Carries out a plan: loads, warm-ups, then block after block, each watched; every request becomes a record
- * the moment it ends. A candidate that fails becomes a row with a reason, and the others go on. Nothing here reads
+ * the moment it ends. A candidate that fails becomes a row with a reason, and the others continue. Nothing here reads
  * the environment or writes to the terminal or the disk.
  */
 import type { Clock } from "../clock.ts";

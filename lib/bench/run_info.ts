@@ -22,7 +22,7 @@ export interface SessionPlan {
   readonly promptTokens?: readonly number[] | undefined;
   /** Passes over the prompt set. Under load the default is what six stretches take. */
   readonly rounds?: number;
-  /** Goes on for so many seconds instead of so many rounds. */
+  /** Runs for this many seconds instead of a number of rounds. */
   readonly forS?: number | undefined;
   /** Warm-up requests per candidate, at most: they end when two in a row take the same time per token. */
   readonly warmup?: number;

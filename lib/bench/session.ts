@@ -60,7 +60,7 @@ export interface MeasureOptions extends NewRun {
   readonly resumed?: Resumed | null;
 }
 
-/** What happens, as it happens: the run begins, with what an earlier process already did of it, and goes on. */
+/** The events of a run: it begins, with what an earlier process already did of it, and then each step is reported. */
 export type SessionEvent =
   | { readonly kind: "begin"; readonly info: RunInfo; readonly done: ReadonlySet<string> }
   | RunEvent;

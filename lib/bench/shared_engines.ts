@@ -9,7 +9,7 @@ import type { StartedModel } from "./start_model.ts";
 export class SharedEngines {
   readonly #engines = new Map<string, { users: number; readonly started: Promise<StartedModel> }>();
 
-  /** The engine of a candidate, started where nobody uses it yet; its `stop` gives it back. */
+  /** The engine of a candidate, started at its first use; its `stop` releases it. */
   async take(key: string, start: () => Promise<StartedModel>): Promise<StartedModel> {
     const known = this.#engines.get(key) ?? { users: 0, started: start() };
     this.#engines.set(key, known);

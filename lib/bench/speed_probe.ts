@@ -43,7 +43,7 @@ export interface ProbeResult {
 }
 
 const DECODE_TOKENS = 24;
-/** The same prompt is asked again so often: its tokens are in the cache, so only decoding is repeated. */
+/** Repeats of the same prompt: its tokens are in the cache, so only decoding is repeated. */
 const REPEATS = 2;
 
 /**

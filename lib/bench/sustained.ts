@@ -3,7 +3,7 @@ import { changePoint } from "../stats/change_point.ts";
 import type { Collected, CollectedRun } from "./collect.ts";
 import type { Sustained } from "./summary_schema.ts";
 
-/** A change is beyond chance below this probability: so many runs in which nothing changed seem to have one. */
+/** A change is beyond chance below this probability: the share of runs without a change that seem to have one. */
 const FALSE_ALARMS = 0.05;
 /** Smaller changes are not worth a sentence. */
 const LEAST_CHANGE = 0.05;

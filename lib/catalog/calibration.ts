@@ -43,7 +43,7 @@ const machineCalibration = z.object({
 const calibrationFile = z.object({ schema_version: z.literal(1), machines: z.array(machineCalibration) });
 type CalibrationFile = z.infer<typeof calibrationFile>;
 
-/** Of each model, kind, device, number of threads and length, so many measurements are kept, the latest. */
+/** The latest measurements that are kept per model, kind, device, number of threads and length. */
 const KEPT = 5;
 
 /**

@@ -27,7 +27,7 @@ export interface FitConditions {
   readonly freeRamGb: number;
   /** GB of the graphics card's own memory; 0 without one. */
   readonly vramGb: number;
-  /** What if memory delivered so many GB (10^9 bytes) per second; null: what was measured here. */
+  /** What if memory delivered this many GB (10^9 bytes) per second; null: what was measured here. */
   readonly bandwidthGbS: number | null;
   readonly machine: Machine;
   readonly freeDiskBytes: number;
@@ -37,7 +37,7 @@ export interface FitConditions {
 export type MemoryPlacement =
   | { readonly kind: "memory" }
   | { readonly kind: "gpu" }
-  /** Only so many layers fit into the graphics card's memory. */
+  /** Only some layers fit into the graphics card's memory. */
   | { readonly kind: "split"; readonly layersOnGpu: number; readonly layers: number }
   | { readonly kind: "none" };
 

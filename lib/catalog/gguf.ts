@@ -10,14 +10,14 @@ export const ggufFacts = z.object({
   license: z.string().nullable(),
   context_tokens: z.number().nullable(),
   quantization: z.string().nullable(),
-  /** Whether the file has a chat template: a model without one was hardly trained to chat. */
+  /** Whether the file has a chat template: a model without one was probably not trained to chat. */
   chat_template: z.boolean(),
   /** Bytes of 16-bit keys and values per token of context; null where the metadata is not enough. */
   kv_bytes_per_token: z.number().nullable(),
 });
 export type GgufFacts = z.infer<typeof ggufFacts>;
 
-/** llama.cpp's name for a part of a split model; more parts than this are no model. */
+/** llama.cpp's name for a part of a split model; a file that claims more parts than this is not a model. */
 const SPLIT = /-(\d{5})-of-(\d{5})(?=\.gguf$)/i;
 const MOST_PARTS = 500;
 

@@ -36,7 +36,7 @@ export interface HttpFile {
   /** What the registry states; an offer that differs is refused before a byte is fetched. */
   readonly sha256: string | null;
   readonly bytes: number | null;
-  /** The transfer stops above so many bytes; null where the registry states no size. */
+  /** The transfer stops above this many bytes; null where the registry states no size. */
   readonly maxBytes: number | null;
 }
 

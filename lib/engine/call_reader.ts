@@ -132,7 +132,7 @@ export class CallReader {
     }
     const keep = Math.max(0, ...this.#openings.map(({ start }) => beginOf(this.#held, start)));
     const certain = this.#held.slice(0, this.#held.length - keep);
-    // Between two calls there is white space, which nobody wants to read.
+    // White space between two calls is left out.
     if (this.#count > 0 && certain.trim() === "") return false;
     this.#say(pieces, certain);
     this.#held = this.#held.slice(this.#held.length - keep);

@@ -40,7 +40,7 @@ export interface TemplateTokens {
 /** A template that can't be used is replaced by the plain one; the note says why. */
 export interface ChosenTemplate {
   readonly template: ChatTemplate;
-  /** Null where there is nothing to say. */
+  /** Null where there is nothing to report. */
   readonly note: string | null;
 }
 

@@ -14,7 +14,7 @@ const limits = {
   values: 5000,
   /** Characters of its names and strings. */
   characters: 100_000,
-  /** `minLength`, `minItems`, `minProperties`: a grammar repeats the rule so many times. */
+  /** `minLength`, `minItems`, `minProperties`: a grammar repeats the rule this many times. */
   least: 500,
   /** `maxLength`, `maxItems`, `maxProperties`. */
   most: 5000,

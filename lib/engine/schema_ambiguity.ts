@@ -8,7 +8,7 @@ type SchemaObject = Readonly<Record<string, unknown>>;
 /** A schema that is only a reference to itself has no grammar. */
 export const SELF_REFERENCE = "self-reference";
 
-/** Growth that has not settled after so many rounds goes on without end. */
+/** Rounds after which growth that has not settled counts as endless. */
 const mostRounds = 50;
 /** Alternatives of all schemas together; above it the work of finding out would grow with their square. */
 const mostLeaves = 20_000;

@@ -143,7 +143,7 @@ async function problemOfJob(folder: string): Promise<string | null> {
   return text === null ? null : carriedJobProblem(text);
 }
 
-/** What came of a bundle. */
+/** The result of importing a bundle. */
 export type ImportedRun =
   | {
     readonly status: "imported";

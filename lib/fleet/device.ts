@@ -8,7 +8,7 @@
  * fleet/NAME/plans/PLAN.json                        what was sent, to which devices; PLAN.stopped beside it: no more
  * fleet/NAME/devices/DEVICE/device.json             what the device states about itself
  * fleet/NAME/devices/DEVICE/state.json              how far it is
- * fleet/NAME/devices/DEVICE/PLAN.json               what came of a plan there
+ * fleet/NAME/devices/DEVICE/PLAN.json               the outcome of a plan there
  * fleet/NAME/devices/DEVICE/RUN/                    its run: run.json, samples.jsonl, answers.jsonl, prompts.json
  * fleet/NAME/devices/DEVICE/RUN/received.json       whether that run is whole
  * fleet/NAME/devices/DEVICE/capacity-RUN/           capacity.json, samples.jsonl, received.json
@@ -91,7 +91,7 @@ export const deviceState = z.object({
   total: count,
   /** What a person should know: why it refused, what failed. */
   note: z.string().max(500).nullable(),
-  /** When the hub heard it, by the hub's clock. */
+  /** When the hub received it, by the hub's clock. */
   heard_at: z.string(),
   /** The device's clock minus the hub's, in seconds. */
   clock_off_s: z.number(),
@@ -160,7 +160,7 @@ export const sentPlan = z.object({
 });
 export type SentPlan = z.infer<typeof sentPlan>;
 
-/** DEVICE/PLAN.json in a fleet's folder: what came of a plan on a device. */
+/** DEVICE/PLAN.json in a fleet's folder: the outcome of a plan on a device. */
 export const planOutcome = z.object({
   plan: planId,
   device: deviceId,

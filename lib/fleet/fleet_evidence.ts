@@ -51,7 +51,7 @@ export interface FleetComparison {
   readonly b: string;
   readonly metric: FleetMetric;
   readonly devices: readonly DeviceRatio[];
-  /** Devices that measured both and are no evidence, with the reason. */
+  /** Devices that measured both but don't count as evidence, with the reason. */
   readonly left_out: readonly { readonly device: string; readonly why: string }[];
   /** Null with fewer than two devices. */
   readonly all: PooledRatio | null;

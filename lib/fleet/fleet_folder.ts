@@ -42,7 +42,7 @@ export interface FleetDevice {
   readonly state: DeviceState | null;
 }
 
-/** A plan that was sent, and what came of it. */
+/** A plan that was sent, and its outcome per device. */
 export interface FleetPlanState extends SentPlan {
   readonly stopped: boolean;
   /** Of the devices that are done with it. */

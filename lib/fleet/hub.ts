@@ -1,4 +1,4 @@
-/** The hub: lets devices in, hears how far they are, and merges what they send into the fleet's folder. */
+/** The hub: admits devices, receives their progress, and merges what they send into the fleet's folder. */
 import {
   AckPolicy,
   DiscardPolicy,
@@ -69,7 +69,7 @@ const ACK_WAIT_MS = 30_000;
 /** A piece that can't be taken yet comes again after so long. */
 const AGAIN_MS = 500;
 const WAITING_BYTES = 2 ** 30;
-/** So many times a piece that is too early comes again; its device sends what is missing once it has ended. */
+/** How often a piece that came too early is delivered again; its device sends what is missing at the end. */
 const MOST_DELIVERIES = 20;
 
 /**
@@ -144,7 +144,7 @@ class RunningHub implements Hub {
     this.#manager = await jetstreamManager(connection);
     await prepareStreams(this.#manager, waitingBytes);
     this.#answer("fleet.join", (message) => this.#join(message));
-    this.#answer("fleet.state.*", (message) => this.#hear(message));
+    this.#answer("fleet.state.*", (message) => this.#takeState(message));
     this.#answer("fleet.end.*", (message) => this.#end(message));
     const consumer = await jetstream(connection).consumers.get(RECORDS, RECORDS_CONSUMER);
     const messages = await consumer.consume({ max_messages: 256 });
@@ -162,7 +162,7 @@ class RunningHub implements Hub {
     await this.#options.connection.drain().catch(() => {});
   }
 
-  /** A request that can't be read gets no answer: its device asks again, or is none of ours. */
+  /** A request that can't be read gets no answer: its device sends it again, or doesn't belong to this fleet. */
   #answer(subject: string, work: (message: Msg) => Promise<unknown>): void {
     this.#options.connection.subscribe(subject, {
       callback: (error, message) => {
@@ -213,7 +213,7 @@ class RunningHub implements Hub {
   }
 
   /** Who may publish to a device's subject is what the server checks: the subject names the device. */
-  async #hear(message: Msg): Promise<unknown> {
+  async #takeState(message: Msg): Promise<unknown> {
     const { folder, now, onEvent } = this.#options;
     const device = message.subject.split(".")[2] ?? "";
     const { state, now_ms, statement } = stateRequest.parse(message.json());

@@ -46,7 +46,7 @@ export class JoinCodes {
     return codes;
   }
 
-  /** A code that lets in so many devices, within twelve hours. */
+  /** A code that admits a number of devices within twelve hours. */
   add(devices: number): string {
     const code = newCode();
     const nowMs = this.#now().getTime();

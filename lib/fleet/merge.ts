@@ -30,9 +30,9 @@ import { type EndReply, type EndRequest, FILE_TOKENS, type FileToken, tokensOf }
 
 /** Largest file of a run. */
 const MAX_FILE_BYTES = 512 * 2 ** 20;
-/** A race that is killed begins anew; more runs of one plan are no accident. */
+/** A race that is killed starts again; more runs of one plan than this are not an accident. */
 const MAX_RUNS_PER_PLAN = 5;
-/** So often a copy with the wrong hash is fetched again. */
+/** How often a copy with the wrong hash is fetched again. */
 const MAX_MISMATCHES = 3;
 
 /** One piece of a file of a run. */
@@ -46,7 +46,7 @@ export interface RunPiece {
 }
 
 /**
- * What became of a piece: `added`; `known`, it was here already; `early`, what comes before it is missing; or why it is
+ * The fate of a piece: `added`; `known`, it was here already; `early`, what comes before it is missing; or why it is
  * not taken at all.
  */
 export type Taken = "added" | "known" | "early" | { readonly refused: string };
@@ -119,7 +119,7 @@ export class Merger {
     try {
       this.#options.append(path, fresh);
     } catch (error) {
-      // A disk that ran full may have taken a part: the next attempt goes on behind it.
+      // A full disk may have stored a part: the next attempt continues behind it.
       arriving.sizes.set(file, sizeOf(path));
       throw error;
     }
@@ -141,7 +141,7 @@ export class Merger {
     return await arriving.checking;
   }
 
-  /** A plan that led to no run: what came of it is noted, nothing else. */
+  /** A plan that led to no run: only its outcome is recorded. */
   async #withoutRun(
     device: string,
     plan: string,

@@ -39,7 +39,7 @@ export interface OpenHub {
   readonly url: string;
   /** What a server that is there already needs in its configuration. */
   readonly joinJwt: string;
-  /** A fresh line that lets in so many devices. */
+  /** A new join line that admits a number of devices. */
   newJoinLine(devices: number): string;
   /** The server's process; null where the hub started none. */
   readonly serverPid: () => number | null;

@@ -17,7 +17,7 @@ const GB_PER_S_PER_CORE = 200;
 const GB_PER_S_WITH_GPU = 20_000;
 /** Faster reading of a prompt, in tokens/s, was a cache, and the prompt was not cold. */
 const MAX_PROMPT_TOKENS_PER_S = 1_000_000;
-/** So many faults are named. */
+/** Faults that a message names at most. */
 const MOST_REASONS = 10;
 const HOUR_MS = 3_600_000;
 /** No run is older than the programs that it could have measured. */

@@ -24,7 +24,7 @@ const PIECE_BYTES = 256 * 1024;
 const EVERY_MS = 500;
 /** After a failure: the hub, or the network, is away. */
 const RETRY_MS = 1000;
-/** What the hub lacks is sent again when it has not grown for so many questions. */
+/** What the hub lacks is sent again when it has not grown over this many questions. */
 const PATIENCE = 10;
 
 /** How far a run was sent: bytes of each file that the server has. */

@@ -1,4 +1,4 @@
-/** A fleet's plan as a session takes it, what it is carried out with, and what comes of it. */
+/** A fleet's plan as a session takes it: its settings, what carries it out, and its result. */
 import { PLAN_DEFAULTS } from "../bench/plan.ts";
 import type { RunInfo } from "../bench/records.ts";
 import type { SessionEvent, SessionPlan, SessionResources } from "../bench/session.ts";

@@ -165,7 +165,7 @@ export async function connectHub(
       maxReconnectAttempts: -1,
       reconnectTimeWait: RECONNECT_MS,
       waitOnFirstConnect: patient,
-      // A hub that restarts refuses nobody for long; a device keeps its credentials.
+      // A hub that restarts admits its devices again soon; a device keeps its credentials.
       ignoreAuthErrorAbort: true,
       ignoreClusterUpdates: true,
       // A network that is gone says nothing: it is noticed after two of these.

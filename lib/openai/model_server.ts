@@ -258,7 +258,7 @@ class ModelServer {
     return Response.json(wholeAnswer(request, head, parts, result));
   }
 
-  /** The head goes out at once: the first token may take long, and the client should know that it is heard. */
+  /** The head goes out at once: the first token may take long, and the client should see that the request has arrived. */
   #stream(request: AnswerRequest, head: AnswerHead, generation: Generation, gone: AbortSignal): Response {
     const writer = new ChunkWriter(request, head);
     const cancelled = new AbortController();

@@ -258,7 +258,7 @@ async function send(response: Response, from: IncomingMessage, to: ServerRespons
     if (!to.writableEnded) void reader.cancel(CLIENT_GONE).catch(() => {});
   });
   const first = reader.read();
-  // The head goes out with the first piece, or alone where that takes long: the client should know that it is heard.
+  // The head goes out with the first piece, or alone where that takes long: the client should see that the request has arrived.
   if (!await isReady(first)) to.flushHeaders();
   for (let part = await first; !part.done; part = await reader.read()) {
     if (!to.write(part.value)) await drained(to);

@@ -20,7 +20,7 @@ export interface DotOptions {
   readonly label: string;
   readonly rows: readonly { readonly key: string; readonly label: string }[];
   readonly series: readonly string[];
-  /** The row that stands out from the others; null where none does. */
+  /** The highlighted row; null where none is. */
   readonly marked: string | null;
   readonly caption: string;
 }

@@ -67,7 +67,7 @@ const mantissas = [[1], [1, 3], [1, 2, 5], [1, 1.5, 2, 3, 5, 7], [
   8,
   9,
 ]];
-/** A log axis labels at least so many of its places: with one or two its scale can't be read. */
+/** Least labels of a log axis: with one or two its scale can't be read. */
 const fewestTicks = 4;
 
 /**

@@ -5,11 +5,11 @@ import type { Note } from "./rows.ts";
 
 /** Which cases of a job are taken; all of them where nothing is given. One of the three at a time. */
 export interface CaseChoice {
-  /** So many from the start. */
+  /** This many from the start. */
   readonly limit?: number | undefined;
-  /** So many by chance, each label in its share; in the order of the file. */
+  /** This many by chance, each label in its share; in the order of the file. */
   readonly draw?: number | undefined;
-  /** So many of the shortest ones. */
+  /** This many of the shortest ones. */
   readonly shortest?: number | undefined;
   /** Seed of a draw. @default 1 */
   readonly seed?: number | undefined;
@@ -60,7 +60,7 @@ function drawn(prompts: readonly Prompt[], count: number, seed: number): Set<Pro
   const strata = [...Map.groupBy(prompts, ({ label }) => label).values()];
   const places = shares(strata.map((cases) => cases.length), count);
   const chosen = strata.flatMap((cases, at) => {
-    // In the order of a seeded hash of the case itself: a few more rows in the file hardly change the draw.
+    // In the order of a seeded hash of the case itself: a few more rows in the file change little in the draw.
     const keyed = cases.map((one) => ({ one, key: sha256Of([seed, one.id, one.sha256]) }));
     keyed.sort((a, b) => a.key < b.key ? -1 : 1);
     return keyed.slice(0, places[at]).map(({ one }) => one);

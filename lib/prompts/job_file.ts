@@ -142,7 +142,7 @@ function assertExpected(
   );
 }
 
-/** A rule for a field that is nowhere would have no effect, and nobody would notice. */
+/** A rule for a field that appears nowhere would silently have no effect. */
 function assertFields(
   { fields, schema }: Readonly<Record<string, unknown>>,
   prompts: readonly Prompt[],

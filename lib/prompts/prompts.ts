@@ -240,7 +240,7 @@ const inFolder = (folder: string, path: string) => isAbsolute(path) ? path : joi
 const isObject = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
-/** A list of objects that are no prompts is a table: other tools write such lists. */
+/** A list of objects that are not prompts is a table: other tools write such lists. */
 const isRows = (value: unknown): value is Record<string, unknown>[] =>
   Array.isArray(value) && value.length > 0 &&
   value.every((one) => isObject(one) && !("prompt" in one) && !("messages" in one) && !("turns" in one));

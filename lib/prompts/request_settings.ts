@@ -29,6 +29,6 @@ export interface RequestSettings {
   readonly schema?: Readonly<Record<string, unknown>>;
   /** Whether tools may, must or must not be called, or the name of the one that must be. */
   readonly toolChoice?: "auto" | "none" | "required" | { readonly name: string };
-  /** Reasoning on, off, or at most so many tokens of it. */
+  /** Reasoning on, off, or its largest number of tokens. */
   readonly thinking?: "on" | "off" | number;
 }

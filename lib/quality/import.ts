@@ -16,7 +16,7 @@ export interface FilledSheet {
   readonly changed: readonly string[];
 }
 
-/** So many faults are listed; the rest is counted. */
+/** Faults that are listed; the rest is counted. */
 const listedFaults = 8;
 
 /**

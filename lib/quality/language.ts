@@ -4,7 +4,7 @@ import { wordsOf } from "./text.ts";
 
 /** In fewer words than this no language is claimed. */
 const fewestWords = 8;
-/** The best language must be so likely, and so many times as likely as the second one. */
+/** How likely the best language must be, alone and as a multiple of the second one. */
 const leastAccuracy = 0.03;
 const leastLead = 1.25;
 

@@ -2,7 +2,7 @@
 import { z } from "zod";
 
 const fieldState = z.enum(["right", "wrong", "missing"]);
-/** What became of one field of a record; a field is missing where the answer leaves it out, empty or null. */
+/** The result for one field of a record; a field is missing where the answer leaves it out, empty or null. */
 export type FieldState = z.infer<typeof fieldState>;
 
 /** What a task check found, beyond right and wrong. */

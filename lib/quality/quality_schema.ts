@@ -15,7 +15,7 @@ const count = z.number().int().nonnegative();
 export const meanOf = z.object({ n: count, mean: z.number().nullable(), ci95: interval });
 
 /**
- * What became of an answer: `right` and `wrong` by its checks; `cut` at the token limit, not right, and more of it
+ * The state of an answer: `right` and `wrong` by its checks; `cut` at the token limit, not right, and more of it
  * could have made it right; `off_format`, so that a check could not read it; `no_answer`, only white space or thought;
  * `unsupported`, no check can judge it, or the model takes no tools; `failed`, no answer came.
  */

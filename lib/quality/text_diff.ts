@@ -6,7 +6,7 @@ export interface DiffPart {
   readonly text: string;
 }
 
-/** Beyond so many pieces on one side a diff says less than the two texts, and takes long. */
+/** With more pieces than this on one side a diff says less than the two texts, and takes long. */
 const MAX_PIECES = 400;
 
 /**

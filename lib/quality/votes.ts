@@ -64,7 +64,7 @@ const TIE_MARGIN = 0.1;
 const shareOf: Readonly<Record<Choice, number>> = { first: 1, second: 0, tie: 0.5, both_bad: 0.5 };
 
 /**
- * What the votes say of one pair. The interval rests on the first vote on each case, whoever gave it, and holds at all
+ * What the votes say of one pair. The interval rests on the first vote on each case, by any voter, and holds at all
  * times at once: further votes on a case say nothing about other cases.
  *
  * @param pairs of the run: their intervals hold together

@@ -26,7 +26,7 @@ export function lengthText({ from_tokens: from, to_tokens: to }: LengthSummary):
   return from === to ? plain(from) : `${plain(from)}–${plain(to)}`;
 }
 
-/** One row per candidate and length; none where lengths hardly differ. */
+/** One row per candidate and length; none where lengths are about equal. */
 export function lengthRows(summary: Summary, quality: QualityReport | null): LengthRow[] {
   return summary.candidates.flatMap((one) =>
     one.by_length.map((row) => ({
@@ -129,7 +129,7 @@ function pointsOf({ by_length }: CandidateSummary, name: Measure) {
 /** A length meets the limits where at least this share of its timed requests did. */
 const ENOUGH = 0.95;
 
-/** Where each candidate leaves the limits of --slo; empty without limits, or where lengths hardly differ. */
+/** Where each candidate leaves the limits of --slo; empty without limits, or where lengths are about equal. */
 export function limitSentences(summary: Summary): string[] {
   const { slo } = summary.plan;
   if (slo === null) return [];

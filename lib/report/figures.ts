@@ -53,7 +53,7 @@ export function promptBoxes(summary: Summary, data: RunData): Figure[] {
   );
 }
 
-/** One ECDF per prompt; none where no prompt was asked often enough. */
+/** One ECDF per prompt; none where no prompt has enough requests. */
 export function promptDistributions(
   summary: Summary,
   data: RunData,

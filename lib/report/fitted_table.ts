@@ -2,7 +2,7 @@
 import { terminalLine } from "../terminal_text.ts";
 import { holdsWords, textTable, wrap } from "./terminal_layout.ts";
 
-/** Names of models at the head of columns are no wider than this before they become letters. */
+/** Model names wider than this at the head of columns become letters. */
 const NARROWEST_NAME = 12;
 
 /**

@@ -180,7 +180,7 @@ class TimesOfPrompt {
   }
 }
 
-/** Requests of a block that came before the one with a long gap are found among so many of the last. */
+/** How many of the last requests are searched for those of the block before a long gap. */
 const RECENT = 64;
 
 /**

@@ -44,7 +44,7 @@ function sentenceOf(id: string, { n, seconds: length, change }: Sustained): stri
 
 const pText = (p: number) => p < 0.001 ? "below 0.001" : p.toFixed(3);
 
-/** A figure shows at most so many requests; more are thinned evenly. */
+/** Most requests in a figure; more are thinned evenly. */
 const POINTS = 600;
 
 /** Decode speed, temperature and frequency over time; none where the run was not for a time. */

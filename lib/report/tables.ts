@@ -180,7 +180,7 @@ export function throughputTable(summary: Summary): Markup {
   return scrollTable("Throughput and length of the answers", head, rows);
 }
 
-/** One row per candidate and length of the prompt; null where lengths hardly differ. */
+/** One row per candidate and length of the prompt; null where lengths are about equal. */
 export function lengthTable(summary: Summary, quality: QualityReport | null): Markup | null {
   const texts = lengthRows(summary, quality);
   if (texts.length === 0) return null;

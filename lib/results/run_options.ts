@@ -18,7 +18,7 @@ export interface JobOptions extends CaseChoice {
   readonly template?: string;
   /** Leaves rows out that miss a value or repeat another, instead of refusing the file. @default false */
   readonly skipFaulty?: boolean;
-  /** Only so many cases, from the start, as `limit`. */
+  /** Only this many cases, from the start, as `limit`. */
   readonly first?: number;
 }
 
@@ -54,7 +54,7 @@ export interface BenchOptions extends RunOptions {
   readonly control?: boolean;
   /** Repeats blocks that other programs disturbed; without it there are exactly as many rounds as asked for. @default true */
   readonly repeatDisturbed?: boolean;
-  /** Goes on for so many seconds instead of so many rounds, and looks for a change of decode speed. */
+  /** Runs for this many seconds instead of a number of rounds, and looks for a change of decode speed. */
   readonly forS?: number;
   /** Pads each case to each of these prompt lengths, in tokens: figures by length follow. */
   readonly promptTokens?: readonly number[];

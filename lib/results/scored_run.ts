@@ -61,7 +61,7 @@ export class ScoredRun extends Run {
     return this.scores();
   }
 
-  /** Pass rate and mean score per model, with 95 % intervals over cases, and what became of the answers. */
+  /** Pass rate and mean score per model, with 95 % intervals over cases, and the states of the answers. */
   scores(): TableView {
     return new TableView(
       this.quality.candidates.map(({ id, pass_rate, score, states, right_bounds }) => ({

@@ -196,14 +196,14 @@ async function ending<T>(bar: Progress, work: Promise<T>): Promise<T> {
 function endOf({ folder, status, summary }: FinishedRun, requests: number): string {
   if (status === "completed") return `Done: ${requests} requests, all kept in ${shortPath(folder)}.`;
   return summary.candidates.every(({ latency_s }) => latency_s.n === 0)
-    ? `Ended early (${status}), before the first timed request: measure again before you go on.`
+    ? `Ended early (${status}), before the first timed request: measure again before you continue.`
     : `Ended early (${status}) after ${requests} requests; they are kept in ${shortPath(folder)}.`;
 }
 
 /** The run's folder below its parent: nothing shown names a user's own folders. */
 const shortPath = (folder: string) => folder.split(/[\\/]/).slice(-2).join("/");
 
-/** Shows how far a run is, with the time left and what goes on. */
+/** Shows the progress of a run: the time left and what happens now. */
 function following(bar: Progress, clock: Clock): (event: SessionEvent) => void {
   let progress: RunProgress | null = null;
   return (event) => {

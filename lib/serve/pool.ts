@@ -133,7 +133,7 @@ export class EnginePool {
           code: "model_unavailable",
         });
       }
-      // The load goes on when its first client goes away: others wait for it, or will.
+      // The load continues when its first client goes away: others wait for it, or will.
       await unlessAborted(state.kind === "loading" ? state.done : this.#load(member), signal);
     }
     throw new ApiError(

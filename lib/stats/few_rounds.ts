@@ -14,7 +14,7 @@ export const p95Of: Digest = (rounds) => quantile(rounds, 0.95);
  * The results of `draws` imagined benchmarks of `rounds` requests each, drawn with replacement from `values`
  * (Efron, 1979: the bootstrap).
  *
- * @throws {RangeError} for no values, or rounds or draws that are no whole number from 1
+ * @throws {RangeError} for no values, or rounds or draws that are not whole numbers from 1
  *
  * ```ts
  * import { seededRandom } from "./random.ts";

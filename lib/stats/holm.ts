@@ -1,4 +1,4 @@
-/** Several questions asked of the same data: which answers stand together. */
+/** Several tests on the same data: which results hold together. */
 
 /**
  * Holm's step-down correction (1979): the p-values times the number of those that are still open, in ascending order.

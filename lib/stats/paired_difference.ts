@@ -50,7 +50,7 @@ function checkCounts(gained: number, lost: number, n: number): void {
   }
 }
 
-/** Up to so many cases the exact test is computed; beyond, the score statistic is normal for all that matters. */
+/** Most cases for which the exact test is computed; beyond, the score statistic is close enough to normal. */
 const EXACT_UP_TO = 60;
 
 /**

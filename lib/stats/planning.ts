@@ -10,7 +10,7 @@ export interface Spread {
 }
 
 /**
- * Half-width of the 95 % interval of a mean difference over so many cases, each repeated so often: Student's t over the
+ * Half-width of the 95 % interval of a mean difference over a number of cases and repeats: Student's t over the
  * cases' means, whose variance is between² + within² / rounds.
  *
  * @returns infinity below two cases
@@ -103,7 +103,7 @@ export function planSizes(
 }
 
 /**
- * What would narrow an interval over so many cases and rounds to ± `wanted`, in words: more cases, more rounds, or
+ * What would narrow an interval over these cases and rounds to ± `wanted`, in words: more cases, more rounds, or
  * another figure where neither does.
  *
  * @example

@@ -26,7 +26,7 @@ export function casesForDifference(difference: number, disagreeing: number): num
 }
 
 /**
- * The smallest difference that so many cases show in 80 % of runs; null where not even the largest possible one is
+ * The smallest difference that this many cases show in 80 % of runs; null where not even the largest possible one is
  * shown: all disagreements in favour of one model.
  *
  * @example

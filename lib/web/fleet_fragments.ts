@@ -11,7 +11,7 @@ import { livePage } from "./live_page.ts";
 /** HTML by the id of the element that it fills. */
 export type Fragments = Readonly<Record<string, string>>;
 
-/** More cards than this can't be read from afar; those that need help come first. */
+/** Most cards that can be read from a distance; those that need help come first. */
 const MOST_CARDS = 60;
 /** More machines than this share a row per class. */
 const MOST_ROWS = 40;
@@ -90,7 +90,7 @@ ${note === null ? null : markup`<p class="why">${note}</p>`}</li>`;
 /**
  * Results of complete runs: dots of mean latency by machine and model, and the forest plot of the first comparison.
  *
- * @param own the device that stands out; null for none
+ * @param own the highlighted device; null for none
  */
 export function resultFragments(view: FleetView, own: string | null): Fragments {
   if (view.results.length === 0) {

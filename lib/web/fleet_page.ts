@@ -36,7 +36,7 @@ interface Viewer {
 /** At most one update in this time, and none while the last one's work is less than a fifth of all. */
 const UPDATE_MS = 1000;
 const PAUSES = 4;
-/** So often it looks without an event: devices go away silently. */
+/** Time between two updates without an event: devices go away silently. */
 const LOOK_MS = 5000;
 const MOST_NOTICES = 5;
 
@@ -80,7 +80,7 @@ class LivePage {
   #reading: Promise<FleetView> | null = null;
   #timer: ReturnType<typeof setTimeout> | null = null;
   readonly #looking: ReturnType<typeof setInterval>;
-  /** Results by the device that stands out; drawn again only when there are new ones. */
+  /** Results by highlighted device; drawn again only when there are new ones. */
   #drawn: { readonly of: FleetView["results"]; readonly by: Map<string | null, Fragments> } = {
     of: [],
     by: new Map(),

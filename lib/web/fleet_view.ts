@@ -32,7 +32,7 @@ export interface FleetView {
   readonly unread: number;
 }
 
-/** So many runs are summarized per reading: the hub has other work to do in between. */
+/** Runs that are summarized per reading: the hub has other work to do in between. */
 const MOST_NEW = 5;
 
 /** Reads a fleet again and again; a complete run is summarized once. */
@@ -93,7 +93,7 @@ function deviceViews({ devices, plans }: Fleet, now: Date): DeviceView[] {
       machine,
       status,
       progress: state === null || state.total === 0 ? null : { done: state.done, total: state.total },
-      note: isAway ? `nothing was heard for ${sinceText(now.getTime() - Date.parse(state.heard_at))}` : note,
+      note: isAway ? `no message for ${sinceText(now.getTime() - Date.parse(state.heard_at))}` : note,
       needsHelp: status === "away" || status === "refused" || status === "failed" || note !== null,
     };
   });

@@ -54,7 +54,7 @@ function show(state) {
   const all = state.voted === state.total;
   $("end").hidden = now !== null;
   $("end-text").textContent = all ? "You have voted on every pair."
-    : "Every comparison is decided: more votes would hardly change the result.";
+    : "Every comparison is decided: more votes are unlikely to change the result.";
   $("onward").hidden = all;
   if (now === null) return;
   $("prompt").textContent = now.prompt;

@@ -23,7 +23,7 @@ export interface PairPage {
 
 /**
  * Serves pairs as a page on 127.0.0.1. It shows the next pair that may still change something; where all are decided it
- * says so, and goes on only if the voter wants to.
+ * says so, and continues only if the voter wants to.
  *
  * @param folder of the run: votes.jsonl in it takes the votes
  * @throws the system's error where the port can't be had

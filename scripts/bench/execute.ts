@@ -70,7 +70,7 @@ export async function execute(
   const check = await lastSelfcheck(dirname(resources.store.dir));
   // The last self-check of this machine goes with the run, so that its report can be made again anywhere.
   if (check !== null) await saveSelfcheck(folder, check);
-  // By length, the share of right answers stands beside the times.
+  // By length, the share of right answers is shown with the times.
   if (settings.promptTokens !== undefined && prompts.prompts.some(({ checks }) => checks.length > 0)) {
     await writeQuality(folder, prompts);
   }

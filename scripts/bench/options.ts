@@ -41,10 +41,10 @@ export interface BenchSettings extends CaseSettings {
   readonly prompt: string | undefined;
   /** Each case padded to each of these lengths. */
   readonly promptTokens?: readonly number[] | undefined;
-  /** Seconds that the run goes on for, in the place of rounds. */
+  /** Seconds that the run takes, instead of a number of rounds. */
   readonly for?: number | undefined;
   readonly maxTokens: number;
-  /** Settings that were given, and are no defaults: they precede the job's own. */
+  /** Settings that were given explicitly: they take precedence over the job's own. */
   readonly stated?: readonly StatedSetting[];
   readonly temperature: number;
   readonly samplingSeed: number | undefined;

@@ -15,7 +15,7 @@ export const holdsCopies = (folder: string): Promise<boolean> =>
 
 /**
  * Copies the notebooks that have no copy yet, replaces unchanged copies of notebooks that Podium has changed, and writes
- * START.md, the page that JupyterLab opens. Outputs are no change.
+ * START.md, the page that JupyterLab opens. Outputs don't count as changes.
  *
  * @returns the names of changed copies whose notebook Podium has changed too: these are left alone
  */

@@ -57,7 +57,7 @@ export async function copyProject(
   }
 }
 
-/** A link may lead anywhere, and is no file of the project. */
+/** A link may lead anywhere, so it doesn't count as a file of the project. */
 async function isFile(path: string): Promise<boolean> {
   try {
     return (await Deno.lstat(path)).isFile;

@@ -185,7 +185,7 @@ async function untilDone(finished: Promise<void>): Promise<void> {
   ]);
 }
 
-/** Opens a page behind a path that nobody guesses. */
+/** Opens a page behind a path that can't be guessed. */
 async function open<T>(serve: (options: PrivatePageOptions) => Promise<T>, port: number): Promise<T> {
   try {
     return await serve({

@@ -1,6 +1,6 @@
 /**
  * deno task quality new: from a table of cases to a job file. It looks at the columns, asks where it is at a terminal,
- * shows cases as they will be sent, and says what so many cases can show.
+ * shows cases as they will be sent, and says what that number of cases can show.
  */
 import { basename, dirname, extname, join, relative } from "node:path";
 import { Option } from "commander";
@@ -177,7 +177,7 @@ async function written(
   }
 }
 
-/** What so many cases show, and how many show less. */
+/** What that number of cases shows, and how many show less. */
 function powerOf(cases: number) {
   const shows = smallestDifference(cases, DISAGREEING);
   const takes = [0.2, 0.1, 0.05].map((difference) => ({

@@ -35,11 +35,11 @@ export function mirrorCommand(name: string): Command {
 /** Two small models that the registry ships. */
 export const SMALL_MODELS: readonly string[] = ["smollm2-135m", "gemma-3-270m"];
 
-/** How to go on without a model that is not there. */
+/** How to continue without a model that is not there. */
 export interface Hint {
   /** What the message proposes. */
   readonly remedy: string;
-  /** What is measured instead where nobody chose the models: the workshop's own are large. Null where somebody did. */
+  /** What is measured instead where no models were named: the workshop's own are large. Null where they were. */
   readonly instead: readonly string[] | null;
 }
 

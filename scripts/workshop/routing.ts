@@ -32,7 +32,7 @@ export interface Question {
   readonly temperature: number;
 }
 
-/** What came of one question. */
+/** The outcome of one question. */
 export interface Answered {
   /** The model that answered; null where none did. */
   readonly alias: string | null;

@@ -176,7 +176,7 @@ Deno.test({
       assert.deepEqual(help, ["desk-15", "desk-16", "desk-17"], "those who need help come first");
       assert.match(
         await page.locator(".devices .help").nth(2).innerText(),
-        /! away[\s\S]*nothing was heard for 5 min/,
+        /! away[\s\S]*no message for 5 min/,
       );
       assert.match(
         await page.locator(".counts").innerText(),

@@ -15,7 +15,7 @@ export class DecodedSequence {
   /** What is still to be evaluated: the rest of the prompt, or the token that was picked last. */
   #pending: readonly number[] = [];
   #count = 0;
-  /** Index in the batch of the token whose logits give the next one; null where the prompt goes on. */
+  /** Index in the batch of the token whose logits give the next one; null where the prompt continues. */
   #row: number | null = null;
 
   constructor(private readonly decode: DecodeContext, private readonly shared: SharedCells) {}

@@ -93,7 +93,7 @@ function pathOf(library: string, folder: string, names: readonly string[]): stri
   return join(folder, name);
 }
 
-/** `struct ggml_threadpool_params` for so many threads, as ggml fills it in. */
+/** `struct ggml_threadpool_params` for a number of threads, as ggml fills it in. */
 export function threadpoolParams(base: LlamaLibrary["base"], threads: number): Uint8Array<ArrayBuffer> {
   const params = new Uint8Array(threadpool.bytes);
   base.ggml_threadpool_params_init(params, threads);

@@ -22,7 +22,7 @@ type Message =
   | { readonly kind: "keys" | "name"; readonly n: number; readonly id: number; readonly name?: string }
   /** The answer to request `n`. */
   | { readonly kind: "reply"; readonly n: number; readonly thrown: boolean; readonly value: unknown }
-  /** What became of the sender's promise `n`. */
+  /** The sender's promise `n` has settled. */
   | { readonly kind: "settled"; readonly n: number; readonly thrown: boolean; readonly value: unknown };
 type Request = Exclude<Message, { kind: "reply" | "settled" }>;
 /** A request before it has its number. */

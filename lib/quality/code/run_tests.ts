@@ -4,7 +4,7 @@ import { answerCode, importsOf, preparedTests, testNames } from "./answer_code.t
 
 /** What the process gets on standard input. */
 export interface TestOrder {
-  /** Opens the line with the result; nobody else knows it. */
+  /** Opens the line with the result; a secret of this process and its child. */
   readonly word: string;
   readonly code: string;
   readonly tests: string;

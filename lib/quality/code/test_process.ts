@@ -29,7 +29,7 @@ function fail(message: string): never {
   throw new AssertionError(message);
 }
 
-/** 0 and −0 are the same to whoever counts. */
+/** 0 and −0 are the same number in a test. */
 const equal = (a: unknown, b: unknown) => a === b || isDeepStrictEqual(a, b);
 const words = (message?: string) => message === undefined ? "" : `${message}: `;
 

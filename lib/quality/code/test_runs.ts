@@ -1,4 +1,4 @@
-/** The tests of all answers of a run: each text is run once, and what came of it is kept in the run's folder. */
+/** The tests of all answers of a run: each text is run once, and its result is kept in the run's folder. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { z } from "zod";

@@ -60,7 +60,7 @@ export function adapterAnswers(
   };
 }
 
-/** At most so many different answers are tried as constants. */
+/** Most different answers that are tried as constants. */
 const MOST_CONSTANTS = 200;
 
 /**

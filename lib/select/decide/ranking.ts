@@ -21,7 +21,7 @@ const speedOf: Partial<Record<DecisionPart, { readonly metric: SpeedMetric; read
 /** What each part of a candidate is, before rankingBasis. */
 export type Features = Readonly<Partial<Record<DecisionPart, number>>>;
 
-/** So often every prompt counts; null for once each. */
+/** How often each prompt counts; null for once each. */
 type Counts = ReadonlyMap<string, number> | null;
 
 /** What can be basis: the candidates, the parts known of all of them, and the prompts they have in common. */
@@ -122,7 +122,7 @@ export interface Chances {
 
 /**
  * Resamples the cases (Efron 1979): with other cases of the same kind, how often would each candidate be the best?
- * Cases are resampled, not requests, since repeats of a case are no further evidence. Where the answers belong to the
+ * Cases are resampled, not requests, since repeats of a case add no evidence. Where the answers belong to the
  * cases that were timed, both are resampled together.
  *
  * @returns null below `FEWEST_CASES` cases, or with fewer than two candidates
@@ -216,7 +216,7 @@ export function leadOf(a: CandidateEvidence, b: CandidateEvidence, basis: Rankin
   };
 }
 
-/** Up to so many cases the exact test is computed: there Student's t errs up to three times too often on 0/1 scores. */
+/** Most cases for which the exact test is computed: there Student's t errs up to three times too often on 0/1 scores. */
 const EXACT_UP_TO = 16;
 
 /**
@@ -244,7 +244,7 @@ function signFlipP(values: readonly number[], seen: number): number {
   return sums.filter((sum) => sum >= seen - 1e-9).length / sums.length;
 }
 
-/** What speed and memory can be worth is bounded: beyond so many halvings, more speed counts for nothing. */
+/** What speed and memory can be worth is bounded: beyond this many halvings, more speed counts for nothing. */
 const MOST_HALVINGS = 3;
 
 const bounded = (halvings: number) => Math.max(-MOST_HALVINGS, Math.min(MOST_HALVINGS, halvings));

@@ -117,7 +117,7 @@ export interface RaceState {
   readonly verdict: Verdict | null;
 }
 
-/** After so many blocks in a row without any answer the race gives up. */
+/** Blocks in a row without any answer after which the race gives up. */
 export const SILENT_BLOCKS = 5;
 
 /**
@@ -366,7 +366,7 @@ function verdictOf(state: RaceState): Verdict | null {
   return undecided(state, `the budget of ${state.rules.budget} requests is spent`);
 }
 
-/** Those that would still be here without the evidence of candidates that left since: nobody who stayed beat them. */
+/** Those that would still be here without the evidence of candidates that left since: no candidate that stayed beat them. */
 function droppedByLeft(state: RaceState): string[] {
   return state.eliminated.filter(({ id, threshold }) => evidenceAgainst(state, id).evidence < threshold)
     .map(({ id }) => id);
@@ -395,7 +395,7 @@ export function undecided({ live, pairings }: RaceState, why: string): Verdict {
 }
 
 /**
- * So many blocks without one in which the two lie far apart show that fewer than 5 % are like that, at an error of
+ * This many blocks without one in which the two lie far apart show that fewer than 5 % are like that, at an error of
  * 5 %: 0.95^59 < 0.05. Looking on after that adds no error, since the first far block ends it.
  */
 export const TAIL_BLOCKS = 59;
@@ -409,7 +409,7 @@ function lightestOfTied(state: RaceState): string | null {
     if (pairing.failedA + pairing.failedB > 0) return false;
     if (state.rules.span !== undefined) return isNearZero(pairing.near, errorPerPair(state));
     if (pairing.effect.n < TAIL_BLOCKS || pairing.farApart > 0) return false;
-    // Values without any spread give no interval; over so many blocks their mean is what they all are.
+    // Values without any spread give no interval; over this many blocks their mean is what they all are.
     const [low, high] = intervalOf(pairing, state) ?? [pairing.effect.mean, pairing.effect.mean];
     return low > -within && high < within;
   });

@@ -71,7 +71,7 @@ export async function runRace(
  * Runs a race over blocks that exist already, recorded or simulated. The blocks must be in the random order in
  * which they were measured. They may hold candidates that the race has dropped by then.
  *
- * @param next Gives the next block, knowing who is live; null when there are no more: undecided.
+ * @param next Gives the next block, given those that are live; null when there are no more: undecided.
  *
  * @example
  * ```ts

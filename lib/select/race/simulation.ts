@@ -25,7 +25,7 @@ export interface RaceWorld {
   readonly heavyTails?: boolean;
   /** Standard deviation, between cases, of the logarithm of what a case takes one candidate and not the others. Default 0. */
   readonly caseEffect?: number;
-  /** So many cases, drawn with replacement: the world of a claim about these cases. Default: a new one per block. */
+  /** A number of cases, drawn with replacement: the world of a claim about these cases. Default: a new one per block. */
   readonly cases?: number;
 }
 

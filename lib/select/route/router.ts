@@ -68,7 +68,7 @@ export interface RouterView {
 export interface Router {
   /** Null where no model that may be taken is available. */
   choose(request: RoutingRequest, available: (model: string) => boolean): RoutingChoice | null;
-  /** Counts what came of a request. What a model did that is not served just now is kept for its return. */
+  /** Counts the outcome of a request. The outcomes of a model that is not served now are kept for its return. */
   observe(seen: { readonly intent: string; readonly model: string; readonly success: boolean }): void;
   view(): RouterView;
   state(): RouterState;
