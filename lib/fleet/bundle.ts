@@ -1,7 +1,7 @@
 /**
- * A run in one file, to be mailed or carried: `RUN.podium`. Gzip around one line of JSON (manifest, key, signature) and
- * the bytes of the files that the manifest lists, in its order. The manifest is signed and holds the hash of each file,
- * so that nothing can be changed on the way.
+ * A run in one file, to send by mail or carry on a stick: `RUN.podium`. Gzip around one line of JSON (manifest, key,
+ * signature) and the bytes of the files that the manifest lists, in its order. The manifest is signed and holds the
+ * hash of each file, so that nothing can be changed on the way.
  *
  * A bundle comes from a stranger. Only four file names exist, no path is ever taken from it, reading stops at the sizes
  * that the manifest states and at our own limits, and what is read is data: no file of a bundle is code.
@@ -18,11 +18,11 @@ import { type DeviceDescription, deviceDescription, fileHash, FLEET_SCHEMA, runI
 import { idOfKey, isSigned, type SigningKey, signText } from "./keys.ts";
 import { implausible } from "./plausible.ts";
 
-/** What a bundle's files are called, in the folder of the run too. */
+/** The names of a bundle's files, in the folder of the run too. */
 export const BUNDLED = ["run.json", "samples.jsonl", "answers.jsonl", "prompts.json"] as const;
-/** Beside the records of a run that was imported: who sent it. */
+/** The file next to an imported run's records that says who sent it. */
 const BUNDLE_FILE = "bundle.json";
-/** Largest file of a bundle; 200,000 streamed answers of 200 chunks take about as much. */
+/** Largest file of a bundle, about 200,000 streamed answers of 200 chunks. */
 const MAX_FILE_BYTES = 512 * 2 ** 20;
 const MAX_HEADER_BYTES = 64 * 2 ** 10;
 
@@ -68,15 +68,15 @@ export async function filesOf<Name extends string = typeof BUNDLED[number]>(
   return found;
 }
 
-/** What of a device goes into a bundle with its run. */
+/** What a bundle says of the device that made the run. */
 export type BundleSender = Omit<DeviceDescription, "id" | "machine" | "versions">;
 
 /**
  * Writes the bundle of a run.
  *
- * @param path the file to write; one that is there is replaced
- * @returns its manifest, its size in bytes, and why the run's job stays here; null where it goes along
- * @throws {UserError} for a folder without a run, a run that is still going on, or one that is implausible
+ * @param path the file to write; an existing one is replaced
+ * @returns its manifest, its size in bytes, and why the bundle leaves out the run's job; null where it holds it
+ * @throws {UserError} for a folder without a run, a run that has not ended, or one that is implausible
  *
  * ```ts ignore
  * await packRun("reports/RUN", "RUN.podium", { key, sender: { name: null, tags: [] }, now: new Date() });
@@ -137,7 +137,7 @@ export async function packRun(
   return { manifest, bytes: (await Deno.stat(path)).size, jobProblem };
 }
 
-/** Why the job beside a run may not travel; null where it may, or there is none. */
+/** Why a bundle may not hold the run's job; null where it may, and without a job. */
 async function problemOfJob(folder: string): Promise<string | null> {
   const text = await Deno.readTextFile(join(folder, "prompts.json")).catch(() => null);
   return text === null ? null : carriedJobProblem(text);
@@ -149,14 +149,14 @@ export type ImportedRun =
     readonly status: "imported";
     readonly folder: string;
     readonly manifest: BundleManifest;
-    /** Whether another run by the same key is here already. */
+    /** Whether a run by the same key was imported before. */
     readonly isKnownSender: boolean;
   }
   | { readonly status: "refused"; readonly reasons: readonly string[] };
 
 /**
- * Checks a bundle and files its run under `imports/` of the folder of runs, apart from the own ones and never the
- * latest of them. A bundle that is refused leaves nothing behind.
+ * Checks a bundle and files its run under `imports/` of the folder of runs, apart from this machine's own ones, so
+ * that it never counts as the latest. A bundle that is refused leaves nothing behind.
  *
  * @param out the folder of runs
  * @throws {UserError} where the file can't be read or the folder can't be written
@@ -236,7 +236,7 @@ async function refuseDuplicate(
 }
 
 /**
- * What was imported below a folder, one manifest per run.
+ * The manifests of all imported runs below a folder.
  *
  * @param imports `reports/imports`
  */
@@ -253,7 +253,7 @@ export async function importedManifests(imports: string): Promise<BundleManifest
   return found;
 }
 
-/** Writes the files of a bundle into an empty folder, after its signature, and with their hashes checked. */
+/** Checks a bundle's signature, then writes its files into an empty folder and checks their hashes. */
 async function unpack(
   path: string,
   target: string,
@@ -295,7 +295,7 @@ async function unpack(
     if (!await reader.isAtEnd()) throw new Refusal("more follows after the last file");
     return { header, manifest };
   } catch (error) {
-    // What the decompressor throws for a file that is no gzip, or is cut short.
+    // What the decompressor throws for a file that is not gzip, or is cut short.
     if (error instanceof TypeError) {
       throw new Refusal(`it is not a bundle, or it is damaged: ${reasonOf(error)}`);
     }
@@ -317,7 +317,7 @@ function refusing<T>(schema: z.ZodType<T>, text: string): T {
   throw new Refusal(`its manifest is not accepted: ${reasonOf(z.prettifyError(parsed.error)).slice(0, 300)}`);
 }
 
-/** Reads a stream piece by piece, never more than was asked for. */
+/** Reads a stream piece by piece, never more than requested. */
 class BoundedReader {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   #rest = new Uint8Array();

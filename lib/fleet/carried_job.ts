@@ -1,13 +1,13 @@
 /**
- * Jobs that travel. A job's file may name other files and hold code for its checks; one that comes from elsewhere may do
- * neither, or its sender could have a device read its files, or run code.
+ * Jobs that are sent to other machines. A local job's file may name other files and hold code for its checks. A job
+ * from elsewhere may do neither, since its sender could otherwise make a device read its files or run code.
  */
 
 /** Fields of a job, or of one of its prompts, that name files. */
 const FILE_FIELDS = ["cases", "documents", "schema", "tests", "tools"] as const;
 
 /**
- * Why the text of a job's file may not travel; null where it may.
+ * Why the text of a job's file may not be sent to other machines; null where it may.
  *
  * ```ts
  * if (carriedJobProblem('["Say hello."]') !== null) throw new Error("prompts alone may");

@@ -1,14 +1,14 @@
 /**
  * The hub's certificates. A join line has to be short, so it carries the authority's public key alone, 32 bytes: both
  * sides build the same certificate of the authority around that key. What a device trusts of an authority is its name
- * and its key; the signature that an authority gives itself is checked by no one, and is left empty here.
+ * and its key; no program checks the signature that an authority gives itself, so it is left empty here.
  *
  * DER by hand (X.690, RFC 5280, RFC 8410): the libraries that write certificates bring 4 MB, for two fixed shapes.
  */
 import { Buffer } from "node:buffer";
 import { bytesOf, newKey, signingKey } from "./keys.ts";
 
-/** Where the hub answers: the addresses and names that its certificate is good for. */
+/** The hub's addresses and names, for which its certificate is valid. */
 export interface ServerNames {
   readonly addresses: readonly string[];
   readonly names: readonly string[];
@@ -21,11 +21,11 @@ export interface CertifiedKey {
 }
 
 const AUTHORITY = "Podium fleet hub";
-/** A device's clock may be wrong by years, and the key is pinned: a narrow time would only lock devices out. */
+/** A device's clock may be wrong by years, and the key is pinned: a short validity would only lock devices out. */
 const VALID_FROM = "000101000000Z";
 const VALID_UNTIL = "491231235959Z";
 
-/** Bytes made of numbers and of other bytes, behind a tag and their length. */
+/** A DER element: a tag, the length, then numbers and bytes. */
 function der(tag: number, ...parts: readonly (Uint8Array | readonly number[])[]): Uint8Array<ArrayBuffer> {
   const body = Buffer.concat(parts.map((part) => Uint8Array.from(part)));
   const { length } = body;
@@ -111,7 +111,7 @@ export async function serverCertificate(
 /** 4 bytes of an IPv4 address, 16 of an IPv6 address. */
 function addressBytes(address: string): number[] {
   if (!address.includes(":")) return address.split(".").map(Number);
-  // The URL parser writes every IPv6 address in one way, IPv4 tails as groups; a zone is no part of it.
+  // The URL parser writes every IPv6 address in one way, IPv4 tails as groups, without a zone.
   const host = new URL(`http://[${address.split("%")[0]}]/`).hostname.slice(1, -1);
   const [head = "", tail] = host.split("::");
   const groups = (part: string) => part === "" ? [] : part.split(":").map((group) => parseInt(group, 16));

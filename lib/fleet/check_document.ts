@@ -1,4 +1,4 @@
-/** Whether a document that a device sent can be true, and is about what its plan names. Each reason is a sentence. */
+/** Checks whether a document from a device is plausible and belongs to its plan. Each reason is a sentence. */
 import { join } from "node:path";
 import { z } from "zod";
 import { readSamples } from "../bench/read_run.ts";
@@ -87,7 +87,7 @@ const fidelity = z.object({
 }).strict();
 
 /**
- * The reasons why the document in a folder can't be what its plan asked for; none for one that may be kept.
+ * Why the document in a folder can't be the result of its plan; empty where it can.
  *
  * ```ts ignore
  * const reasons = await documentProblems("fleet/class/devices/d-0123456789/capacity-RUN", plan, { now: new Date() });

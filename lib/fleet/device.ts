@@ -1,6 +1,5 @@
 /**
- * What devices say about themselves, what they may be given, and how far they are: the documents that the parts of a
- * fleet exchange, and that lie in its folder.
+ * The documents that the parts of a fleet exchange and keep in its folder: devices, plans and progress.
  *
  * ```text
  * fleet/NAME/fleet.json                             name and address
@@ -26,7 +25,7 @@ const word = z.string().regex(/^[\w.-]{1,40}$/, "up to 40 letters, digits, _, - 
 
 /** The name of a run, which is the name of its folder. */
 export const runId = z.string().regex(/^\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-[0-9a-z]{4}$/, "the name of a run");
-/** The name of what a plan leaves on a device: a run, or a folder with a document, named after its kind. */
+/** The name of a plan's result on a device: a run, or a folder with a document, named after its kind. */
 export const resultId = z.string().regex(
   /^((capacity|fidelity)-)?\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d-[0-9a-z]{4}$/,
   "the name of a run or a document",
@@ -35,12 +34,15 @@ export const resultId = z.string().regex(
 export const deviceId = z.string().regex(/^d-[0-9a-f]{10}$/, "the id of a device");
 export const planId = z.string().regex(/^p-[0-9a-z]{8,20}$/, "the id of a plan");
 
-/** Who measured: nothing here names a host, a user or a folder. */
+/** The device that measured. Nothing here names a host, a user or a folder. */
 export const deviceDescription = z.object({
   id: deviceId,
   /** What its owner calls it; null where they gave no name. */
   name: word.nullable(),
-  /** Words that plans are sent to: given ones, and those that follow from the machine (`linux`, `x86_64`, `ram8`). */
+  /**
+   * Tags by which plans choose devices: given ones, and those that follow from the machine (`linux`, `x86_64`,
+   * `ram8`).
+   */
   tags: z.array(word).max(30),
   machine: machineInfo,
   versions: z.record(z.string().max(60), z.string().max(60)),
@@ -49,18 +51,18 @@ export type DeviceDescription = z.infer<typeof deviceDescription>;
 
 /** What a plan may do. */
 export const planKinds = ["bench", "race", "quality", "capacity", "fidelity"] as const;
-/** What leads to one document instead of a run. */
+/** The kinds of plan whose result is one document instead of a run. */
 export const documentKinds = ["capacity", "fidelity"] as const;
 export type DocumentKind = typeof documentKinds[number];
 
-/** Whether a plan of this kind leads to a document. */
+/** Whether the result of such a plan is a document. */
 export const isDocumentKind = (kind: typeof planKinds[number]): kind is DocumentKind =>
   documentKinds.some((one) => one === kind);
 
-/** What the device's owner allows a plan; the device itself refuses what goes beyond. */
+/** What the device's owner allows a plan; the device refuses anything beyond that. */
 export const deviceLimits = z.object({
   kinds: z.array(z.enum(planKinds)),
-  /** Whether a plan may make it download a model of its registry that isn't here. */
+  /** Whether a plan may make the device download a model of its registry. */
   downloads: z.boolean(),
   max_requests: z.number().int().positive(),
   max_tokens: z.number().int().positive(),
@@ -72,7 +74,7 @@ export type DeviceLimits = z.infer<typeof deviceLimits>;
 export const deviceStatement = deviceDescription.extend({
   schema_version: version,
   free_ram_gb: z.number().nonnegative(),
-  /** Models of its registry that can be run here, and whether their file is here already. */
+  /** Models of its registry that can run here, and whether their files are downloaded. */
   models: z.array(z.object({ alias: z.string().max(200), variant: z.string().max(200), here: z.boolean() }))
     .max(1000),
   limits: deviceLimits,
@@ -81,15 +83,15 @@ export type DeviceStatement = z.infer<typeof deviceStatement>;
 
 const count = z.number().int().nonnegative();
 
-/** state.json: how far a device is, as it says itself every few seconds. */
+/** state.json: a device's progress, which it reports every few seconds. */
 export const deviceState = z.object({
   /** `refused`: the plan goes beyond its limits; `failed`: nothing could be measured. `note` says why. */
   doing: z.enum(["waiting", "running", "sending", "refused", "failed"]),
   plan: planId.nullable(),
-  /** Requests of the plan that are done, and all of them. */
+  /** Requests of the plan: finished, and in all. */
   done: count,
   total: count,
-  /** What a person should know: why it refused, what failed. */
+  /** A note for people: why it refused, what failed. */
   note: z.string().max(500).nullable(),
   /** When the hub received it, by the hub's clock. */
   heard_at: z.string(),
@@ -98,10 +100,10 @@ export const deviceState = z.object({
 });
 export type DeviceState = z.infer<typeof deviceState>;
 
-/** A device that said nothing for so long is away. */
+/** A device that sends nothing for this long counts as away. */
 export const AWAY_MS = 20_000;
 
-/** Settings of a plan that a session takes; each has the session's own default. */
+/** Settings of a plan. What is left out has the session's default. */
 const planSettings = z.object({
   rounds: z.number().int().min(1).max(100_000).optional(),
   warmup: z.number().int().min(0).max(1000).optional(),
@@ -112,12 +114,12 @@ const planSettings = z.object({
   prefix: z.enum(["cold", "warm", "as is"]).optional(),
   concurrency: z.number().int().min(1).max(4096).optional(),
   timeout_s: z.number().positive().max(86_400).optional(),
-  /** Of a race alone. A race by checks would have to score answers on the device. */
+  /** For a race only. A race by checks would have to score answers on the device. */
   by: z.enum(["latency", "ttft", "throughput"]).optional(),
   delta: z.number().positive().max(0.5).optional(),
   epsilon: z.number().positive().max(0.99).optional(),
   budget: z.number().int().min(1).max(1_000_000).optional(),
-  /** Of capacity alone: limits of a request, the share that must meet them, and how far the search goes. */
+  /** For capacity only: limits of a request, the share that must meet them, and how far the search goes. */
   slo: z.object({
     ttft_s: z.number().positive().nullable().default(null),
     e2e_s: z.number().positive().nullable().default(null),
@@ -127,21 +129,21 @@ const planSettings = z.object({
   search: z.enum(["users", "rate", "both"]).optional(),
   max_users: z.number().int().min(1).max(4096).optional(),
   requests: z.number().int().min(1).max(1_000_000).optional(),
-  /** Of fidelity alone: tokens per block, and most tokens of the text that are read. */
+  /** For fidelity only: tokens per block, and most tokens of the text that are read. */
   block: z.number().int().min(32).max(8192).optional(),
   tokens: z.number().int().min(64).max(10_000_000).optional(),
 });
 
-/** A plan as people write it: the file that `fleet run` takes. */
+/** A plan as written by people: the file that `fleet run` takes. */
 export const planFile = planSettings.extend({
   kind: z.enum(planKinds),
-  /** Candidates, as everywhere, out of each device's own registry. */
+  /** Candidate names, resolved in each device's own registry. */
   models: z.array(z.string().min(1).max(200)).min(1).max(50),
-  /** The job: a file next to the plan's; of fidelity, the text that both candidates read. */
+  /** The job, a file next to the plan's; for fidelity, the text that both candidates read. */
   job: z.string().min(1),
 }).strict();
 
-/** A plan as a device gets it, with the job in it, and as it lies in the fleet's folder. */
+/** A plan with its job, as a device receives it and as the fleet's folder holds it. */
 export const fleetPlan = planFile.omit({ job: true }).extend({
   schema_version: version,
   id: planId,
@@ -154,7 +156,7 @@ export type FleetPlan = z.infer<typeof fleetPlan>;
 /** plans/PLAN.json. */
 export const sentPlan = z.object({
   plan: fleetPlan,
-  /** The tag that the devices were chosen by. */
+  /** The tag by which the devices were chosen. */
   on: z.string(),
   devices: z.array(deviceId),
 });
@@ -171,23 +173,23 @@ export const planOutcome = z.object({
 });
 export type PlanOutcome = z.infer<typeof planOutcome>;
 
-/** A file of a run as its device has it. */
+/** A file of a run on its device. */
 export const fileHash = z.object({
   name: z.enum(["run.json", "samples.jsonl", "answers.jsonl", "prompts.json"]),
   bytes: count,
   sha256: z.string().regex(/^[0-9a-f]{64}$/),
 });
 
-/** A file of what a plan led to: of a run, or a document. */
+/** A file of a plan's result: of a run, or a document. */
 export const resultFile = fileHash.extend({
   name: z.enum([...fileHash.shape.name.options, "capacity.json", "fidelity.json"]),
 });
 
-/** received.json: whether a run of a device is whole, and what was wrong with it. */
+/** received.json: whether the hub has a device's whole run, and what is wrong with it. */
 export const receivedRun = z.object({
   schema_version: version,
   plan: planId,
-  /** `arriving` until every byte is here; `refused` where it can't be true: `reasons` says why. */
+  /** `arriving` until every byte has come; `refused` where the run is implausible: `reasons` says why. */
   status: z.enum(["arriving", "complete", "refused"]),
   reasons: z.array(z.string()),
   first_at: z.string(),

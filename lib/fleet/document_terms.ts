@@ -1,4 +1,4 @@
-/** What plans that lead to a document ask for, with the defaults of the tasks, and what they take at most. */
+/** The terms of plans whose result is a document: the tasks' defaults, and the most that a plan may take. */
 import type { CapacityTerms } from "../bench/capacity.ts";
 import { firstLook } from "../bench/load_level.ts";
 import { FIDELITY_DEFAULTS } from "../quality/fidelity.ts";
@@ -9,7 +9,7 @@ const MOST_USERS = 64;
 /** Those of `deno task capacity`. */
 export const CAPACITY = { within: 0.95, thinkS: 5, search: "both", requests: 800, warmup: 3 } as const;
 
-/** Why a plan can't be carried out by any device; null where one may. */
+/** Why no device can carry out a plan; null where one may. */
 export function planProblem(
   { kind, models, slo }: Pick<FleetPlan, "kind" | "models" | "slo">,
 ): string | null {
@@ -22,16 +22,16 @@ export function planProblem(
   return null;
 }
 
-/** Users that a plan tries, at most. */
+/** Most users that a plan tries. */
 export const usersAtOnce = ({ max_users = MOST_USERS }: FleetPlan): number => max_users;
 
-/** What is searched for, and the most requests that one level takes. */
+/** What the search looks for, and the most requests per level. */
 export function capacityTerms(plan: FleetPlan): CapacityTerms & { readonly perLevel: number } {
   const { slo, within = CAPACITY.within, think_s = CAPACITY.thinkS, search = CAPACITY.search } = plan;
   const { requests: mostRequests = CAPACITY.requests } = plan;
   const maxUsers = usersAtOnce(plan);
   const limits = { ttft_s: slo?.ttft_s ?? null, e2e_s: slo?.e2e_s ?? null, within, mostRequests };
-  // The first request of each user doesn't count, and each may have one under way at the end.
+  // The first request of each user doesn't count, and each may have one in flight at the end.
   const perLevel = Math.max(mostRequests, firstLook({ kind: "users", users: maxUsers }, within)) +
     2 * maxUsers;
   return { limits, thinkS: think_s, search, maxUsers, perLevel };

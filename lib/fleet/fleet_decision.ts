@@ -37,7 +37,7 @@ export interface FleetDecision {
   readonly classes: readonly ClassDecision[];
   /** Of the candidates that may be chosen in every class, the one that is least slow where it is slowest. */
   readonly worst_class: { readonly choice: string | null; readonly why: string };
-  /** On how many devices the choice for all leads, and what those have in common where it does not. */
+  /** On how many devices the choice for all leads, and what the other devices have in common. */
   readonly holds: string;
 }
 
@@ -115,7 +115,7 @@ function decideForClass(
   };
 }
 
-/** Who is faster than every other one in this class, at an error of 5 % over all candidates. */
+/** The candidate that is faster than every other one in this class, at an error of 5 % over all candidates. */
 function fastestOf(
   ids: readonly string[],
   name: string,
@@ -211,7 +211,7 @@ function turned(found: ClassRatio | null): ClassRatio | null {
   };
 }
 
-/** Which candidate is best in the class where it is worst. */
+/** The candidate whose worst class is best. */
 function leastSlow(
   classes: readonly ClassDecision[],
   comparisons: readonly FleetComparison[],

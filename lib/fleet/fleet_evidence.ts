@@ -1,16 +1,16 @@
 /**
- * What many machines say together. Comparisons stay inside a device, since two devices share no clock; over devices the
- * paired log ratios are pooled with the device as a random effect, for all and for each class of machine.
+ * Comparisons pooled over many machines. Comparisons stay inside a device, since two devices share no clock; over
+ * devices the paired log ratios are pooled with the device as a random effect, for all and for each class of machine.
  */
 import type { Comparison, Summary } from "../bench/summary_schema.ts";
 import { type MetaAnalysis, metaAnalysis, type Study } from "../stats/meta_analysis.ts";
 import { studentTQuantile } from "../stats/t.ts";
 import { type DeviceDescription, soldMemoryGb } from "./device.ts";
 
-/** The metric that a fleet is compared in; less is better in each. */
+/** The metrics in which a fleet is compared; less is better in each. */
 export type FleetMetric = "latency_s" | "ttft_s" | "tpot_s";
 
-/** One device's run, as far as comparisons need it. */
+/** The part of a device's run that comparisons need. */
 export interface DeviceSummary {
   readonly device: DeviceDescription;
   readonly summary: Pick<Summary, "run_id" | "comparisons" | "candidates" | "blocks" | "plan">;
@@ -59,8 +59,7 @@ export interface FleetComparison {
 }
 
 /**
- * The kind of a machine, as far as it matters for local models: the memory that it was sold with, and whether it has a
- * GPU.
+ * The class of a machine: the memory that it was sold with, and whether it has a GPU.
  *
  * ```ts
  * const machine = { cpu: "x", cores: 4, ram_gb: 7.6, gpu: [], os: "Debian 12", arch: "x86_64" };
@@ -130,7 +129,7 @@ function comparePair(
   };
 }
 
-/** The comparison of a run, seen as a / b; null where the run has not both. */
+/** The comparison of a run, as a / b; null where the run lacks one of the two. */
 function comparisonOf(
   { comparisons }: Pick<Summary, "comparisons">,
   a: string,
@@ -152,7 +151,7 @@ function comparisonOf(
   };
 }
 
-/** The log ratio and its standard error, from the t interval over cases; or why the run is no evidence. */
+/** The log ratio and its standard error, from the t interval over cases; or why the run doesn't count as evidence. */
 function studyOf(
   { ratio, ci95, units, unit, why }: Comparison,
   { blocks, plan }: Pick<Summary, "blocks" | "plan">,

@@ -1,4 +1,4 @@
-/** What lies in the folder of a fleet, or of imported bundles: the runs of many devices, in one shape. */
+/** The runs of many devices in one shape, from the folder of a fleet or of imported bundles. */
 import { join } from "node:path";
 import { z } from "zod";
 import { readRunInfo } from "../bench/folder.ts";
@@ -22,7 +22,7 @@ import {
   sentPlan,
 } from "./device.ts";
 
-/** A run of a device. A complete one passed every check; the records of one that is arriving may be read as they come. */
+/** A run of a device. A complete one has passed every check; the records of an arriving one may be read meanwhile. */
 export interface DeviceRun {
   readonly device: DeviceDescription;
   /** A run folder, with run.json and samples.jsonl. */
@@ -35,17 +35,17 @@ export interface DeviceRun {
   readonly plan: string | null;
 }
 
-/** A device of a fleet, and how far it is. */
+/** A device of a fleet, and its progress. */
 export interface FleetDevice {
   readonly statement: DeviceStatement;
-  /** Null until it has said so for the first time. */
+  /** Null until its first report. */
   readonly state: DeviceState | null;
 }
 
 /** A plan that was sent, and its outcome per device. */
 export interface FleetPlanState extends SentPlan {
   readonly stopped: boolean;
-  /** Of the devices that are done with it. */
+  /** Of the devices that have finished it. */
   readonly outcomes: readonly PlanOutcome[];
 }
 
@@ -117,7 +117,7 @@ export async function readImports(imports: string): Promise<DeviceRun[]> {
   }));
 }
 
-/** A document that is checked; null where there is none. */
+/** A document, checked against its schema; null where there is none. */
 async function document<T>(path: string, schema: z.ZodType<T>): Promise<T | null> {
   try {
     return parseDocument(await Deno.readTextFile(path), { schema, newest: FLEET_SCHEMA, name: path });

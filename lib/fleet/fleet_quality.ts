@@ -1,4 +1,4 @@
-/** Whose quality allows a choice on a class of machines. */
+/** Which candidates are good enough to be chosen for a class of machines. */
 import { eligibilityOf } from "../select/decide/eligibility.ts";
 import { metaAnalysis } from "../stats/meta_analysis.ts";
 import { scoreDifference } from "../stats/paired_difference.ts";
@@ -8,17 +8,17 @@ import type { DeviceSummary } from "./fleet_evidence.ts";
 /** Scores by case, 0 to 1. */
 type Scores = ReadonlyMap<string, number>;
 
-/** One device's run, with what is known of its answers. */
+/** One device's run, with the scores of its answers. */
 export interface DeviceEvidence extends DeviceSummary {
   /** By candidate; empty where nothing was scored. */
   readonly scores: ReadonlyMap<string, Scores>;
-  /** What a choice must beat; null where it is an empty answer, which scores 0. */
+  /** The baseline that a choice must beat; null for an empty answer, which scores 0. */
   readonly baseline: Scores | null;
   /** By candidate: all its answers in one text, to see whether devices answer alike. */
   readonly answers: ReadonlyMap<string, string>;
 }
 
-/** Why a candidate may be chosen, or may not. */
+/** Whether a candidate may be chosen, and why. */
 export interface FleetEligibility {
   readonly id: string;
   readonly eligible: boolean;
@@ -34,7 +34,7 @@ export interface FleetEligibility {
 export type QualityOver = "cases" | "devices" | null;
 
 /**
- * Who may be chosen: what ran on every device, and whose quality is the best or about as good.
+ * The candidates that may be chosen: they ran on every device, and their quality is the best or about as good.
  *
  * @example
  * ```ts ignore
@@ -73,7 +73,7 @@ export function eligibleOverDevices(
 const statusOf = ({ summary }: DeviceSummary, id: string) =>
   summary.candidates.find((one) => one.id === id)?.status ?? "skipped";
 
-/** All devices answered alike: the cases of one stand for those of all. */
+/** All devices gave the same answers, so the cases of one device represent those of all. */
 function overCases(
   [run]: readonly DeviceEvidence[],
   ids: readonly string[],

@@ -1,4 +1,4 @@
-/** From the run folders of many devices to what a fleet's decision needs of each. */
+/** Gathers from the run folders of many devices what a fleet's decision needs. */
 import { basename, join } from "node:path";
 import { loadPromptSet } from "../prompts/prompts.ts";
 import { writeQuality } from "../quality/quality.ts";
@@ -8,9 +8,9 @@ import type { DeviceRun } from "./fleet_folder.ts";
 import type { DeviceEvidence } from "./fleet_quality.ts";
 
 /**
- * Summarizes each device's run and scores its answers by the job that travelled with it. Only complete runs count.
+ * Summarizes each device's run and scores its answers by the job that came with it. Only complete runs count.
  *
- * @returns the evidence, and the runs that give none, with the reason
+ * @returns the evidence, and the runs without evidence, with the reason
  *
  * @example
  * ```ts ignore
@@ -55,7 +55,7 @@ async function evidenceOf({ device, folder }: DeviceRun): Promise<DeviceEvidence
   };
 }
 
-/** Whether its answers can be scored: by the checks of the job next to them. */
+/** Whether its answers can be scored by the checks of the job next to them. */
 async function score(folder: string, recorded: RecordedAnswers): Promise<boolean> {
   const path = join(folder, "prompts.json");
   if (!await Deno.stat(path).then(({ isFile }) => isFile, () => false)) return false;

@@ -46,7 +46,7 @@ export interface HubOptions {
   readonly waitingBytes?: number;
 }
 
-/** What happens at a hub, as it happens. */
+/** An event at a hub. */
 export type HubEvent =
   | { readonly kind: "joined"; readonly statement: DeviceStatement }
   | { readonly kind: "not joined"; readonly reason: string }
@@ -60,22 +60,22 @@ export type HubEvent =
     readonly reasons: readonly string[];
   }
   | { readonly kind: "refused"; readonly device: string; readonly reason: string }
-  /** What came can't be written here; it stays with the server and the devices until it can. */
+  /** The hub can't write what arrives; the server and the devices keep it until it can. */
   | { readonly kind: "can't write"; readonly reason: string };
 
 const NANO = 1e6;
-/** After so long without a word from its device a plan is given out again. */
+/** Time without a message from its device after which a plan is delivered again. */
 const ACK_WAIT_MS = 30_000;
-/** A piece that can't be taken yet comes again after so long. */
+/** Time after which a piece that can't be stored yet is delivered again. */
 const AGAIN_MS = 500;
 const WAITING_BYTES = 2 ** 30;
 /** How often a piece that came too early is delivered again; its device sends what is missing at the end. */
 const MOST_DELIVERIES = 20;
 
 /**
- * Makes the streams of a fleet, where they are not there yet.
+ * Creates a fleet's streams that don't exist yet.
  *
- * @param waitingBytes what the server keeps for a hub that is away, at most; then devices wait
+ * @param waitingBytes the most that the server keeps for a hub that is away; then devices wait
  */
 async function prepareStreams(manager: JetStreamManager, waitingBytes = WAITING_BYTES): Promise<void> {
   const wanted = [
@@ -104,7 +104,7 @@ async function prepareStreams(manager: JetStreamManager, waitingBytes = WAITING_
 
 /** A running hub. */
 export interface Hub {
-  /** Ends it; what has come is written. */
+  /** Stops it; what has arrived is written first. */
   stop(): Promise<void>;
 }
 
@@ -212,7 +212,7 @@ class RunningHub implements Hub {
     swapFile(join(home, "device.json"), statement);
   }
 
-  /** Who may publish to a device's subject is what the server checks: the subject names the device. */
+  /** The server checks who may publish to a device's subject, so the subject identifies the device. */
   async #takeState(message: Msg): Promise<unknown> {
     const { folder, now, onEvent } = this.#options;
     const device = message.subject.split(".")[2] ?? "";
@@ -263,13 +263,13 @@ class RunningHub implements Hub {
 
 const isFileToken = (token: string): token is FileToken => Object.hasOwn(FILE_TOKENS, token);
 
-/** Replaces a document that its device says again anyway: without waiting for the disk, unlike `replaceFile`. */
+/** Replaces a document that its device will send again: unlike `replaceFile`, it doesn't wait for the disk. */
 function swapFile(path: string, value: unknown): void {
   Deno.writeTextFileSync(`${path}.new`, `${JSON.stringify(value, null, 2)}\n`);
   Deno.renameSync(`${path}.new`, path);
 }
 
-/** Marks a plan as stopped: its devices learn of it when they next say how far they are. */
+/** Marks a plan as stopped: its devices learn of it with their next report. */
 export async function markStopped(folder: string, plan: string): Promise<void> {
   await Deno.writeTextFile(join(folder, "plans", `${plan}.stopped`), "");
 }

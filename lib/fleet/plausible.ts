@@ -1,7 +1,8 @@
 /**
  * Whether a run that came from elsewhere can be true. A run of 1,000,000 tokens/s once entered a community's data:
- * nothing is merged before it has passed here, and each refusal says why. The limits are far beyond any machine that is
- * sold: this stops broken units, clocks and counts, and crude lies. It can't tell a careful lie from the truth.
+ * nothing is merged before it has passed these checks, and each refusal says why. The limits are far beyond any
+ * machine on the market: they stop broken units, clocks and counts, and crude forgeries. They can't detect a careful
+ * forgery.
  */
 import { createHash } from "node:crypto";
 import { readAnswers, readRunInfo, readSamples } from "../bench/read_run.ts";
@@ -9,11 +10,13 @@ import { latencyS, tpotS, ttftS } from "../bench/metrics.ts";
 import type { RequestRecord, RunInfo, SampleRecord } from "../bench/records.ts";
 import { reasonOf, UserError } from "../errors.ts";
 
-/** No program streams one answer faster: the fastest chips that are sold reach about 3,000. */
+/** No program streams one answer faster: the fastest chips on the market reach about 3,000. */
 const MAX_TOKENS_PER_S = 5000;
 /** Most that a processor reads from memory and caches per core, in GB/s; a quarter of that is usual. */
 const GB_PER_S_PER_CORE = 200;
-/** Most that a graphics card reads; 8,000 is the fastest that is sold. A model with experts reads a part of itself. */
+/**
+ * Most that a graphics card reads; 8,000 is the fastest on the market. A model with experts reads a part of itself.
+ */
 const GB_PER_S_WITH_GPU = 20_000;
 /** Faster reading of a prompt, in tokens/s, was a cache, and the prompt was not cold. */
 const MAX_PROMPT_TOKENS_PER_S = 1_000_000;
@@ -31,8 +34,8 @@ export interface PlausibleTerms {
 }
 
 /**
- * The reasons why the run in a folder can't be true; none for one that may be merged. Every line is checked against
- * its schema on the way.
+ * Why the run in a folder can't be true; empty for one that may be merged. Every line is checked against its schema
+ * on the way.
  *
  * ```ts
  * const reasons = await implausible("reports/2026-11-21T07-30-18-gzss", { now: new Date("2026-11-29") });
@@ -53,13 +56,13 @@ export async function implausible(folder: string, terms: PlausibleTerms): Promis
     await checkAnswers(folder, checked.requests, faults);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    // The file's own name is enough: the folder is where it was unpacked.
+    // The file's own name is enough: the folder is a temporary one.
     faults.add(reasonOf(error).replaceAll(folder, "").replaceAll(/(^|\s)[\\/]/g, "$1"));
   }
   return faults.reasons;
 }
 
-/** Reasons against a run, each once, and not too many. */
+/** Collects the reasons against a run: each once, and not too many. */
 export class Faults {
   readonly #reasons = new Set<string>();
 
@@ -110,7 +113,7 @@ function checkInfo(info: RunInfo, terms: PlausibleTerms, faults: Faults): void {
   }
 }
 
-/** What requests are held against: a run, or the parts of a document that stand for one. */
+/** What requests are checked against: a run, or the corresponding parts of a document. */
 export interface CheckedRun {
   readonly machine: RunInfo["machine"];
   readonly plan: Pick<RunInfo["plan"], "rounds" | "max_tokens" | "concurrency"> & {
@@ -239,7 +242,7 @@ export class RequestCheck {
     );
   }
 
-  /** What only the whole run shows. */
+  /** Checks that need the whole run. */
   end(): void {
     const { concurrency, rounds, prompt_set } = this.#info.plan;
     const shares = this.#chunkShares.toSorted((a, b) => a - b);
@@ -258,7 +261,7 @@ export class RequestCheck {
         } ms`,
       );
     }
-    // Half of the blocks, at most, are made up for; warm-ups come on top.
+    // At most half of the blocks are repeated; warm-ups come on top.
     const planned = rounds * prompt_set.prompts.length * this.#info.candidates.length;
     if (this.requests.size > 1.6 * planned + 1000 * this.#info.candidates.length) {
       this.#faults.add(`counts: ${this.requests.size} requests, and ${planned} were planned`);
@@ -280,7 +283,7 @@ async function checkAnswers(
     seen.add(id);
     const chars = requests.get(id);
     if (chars === undefined) faults.add(`counts: an answer to ${id}, which was never sent`);
-    // Names and arguments of calls count among the characters that came.
+    // Names and arguments of calls count as received characters.
     else if (tool_calls === undefined ? chars !== content.length : chars < content.length) {
       faults.add(`counts: the answer to ${id} has ${content.length} characters, its sample says ${chars}`);
     }

@@ -1,4 +1,4 @@
-/** A plan on a device: held against the device's limits, then carried out by the one session. */
+/** A plan on a device: checked against the device's limits, then carried out by the session. */
 import { parseCandidateName } from "../bench/candidate_name.ts";
 import { readRunInfo, replaceFile } from "../bench/folder.ts";
 import { PLAN_DEFAULTS } from "../bench/plan.ts";
@@ -76,7 +76,7 @@ export function acceptPlan(
   return { prompts };
 }
 
-/** A plan names models of the device's registry and its services; no file, no download from elsewhere. */
+/** A plan names models of the device's registry and services: no files, and no downloads from elsewhere. */
 function modelProblem(text: string, cores: number): string | null {
   try {
     const { name, parts, isFile } = parseCandidateName(text, []);
@@ -102,7 +102,7 @@ export async function runPlan(run: PlanRun): Promise<CarriedOut> {
   const request = { names: plan.models, plan: session, downloads: run.downloads ? "all" : "none" } as const;
   const newRun = { out, now, random, onEvent };
   if (plan.kind === "race") {
-    // A race ends when the evidence decides: it begins anew rather than going on after a pause.
+    // A race ends when the evidence decides: it starts again rather than continue after a pause.
     const found = await findCandidates(request, resources);
     const { by, delta, epsilon, budget } = { ...DEFAULT_TERMS, ...definedOf(plan) };
     try {

@@ -1,4 +1,6 @@
-/** A device sends its run while it is made, or a document once it is whole. Its own folder stays the truth: what is sent is read from there. */
+/**
+ * A device sends its run while it is made, or a document once it is whole. What is sent is read from its own folder.
+ */
 import { headers, type NatsConnection } from "@nats-io/nats-core";
 import { jetstream } from "@nats-io/jetstream";
 import { basename, join } from "node:path";
@@ -20,14 +22,14 @@ import {
 
 /** Largest piece of a file in one message. */
 const PIECE_BYTES = 256 * 1024;
-/** Between two looks at the folder. */
+/** Time between two readings of the folder. */
 const EVERY_MS = 500;
-/** After a failure: the hub, or the network, is away. */
+/** Wait after a failure of the hub or the network. */
 const RETRY_MS = 1000;
 /** What the hub lacks is sent again when it has not grown over this many questions. */
 const PATIENCE = 10;
 
-/** How far a run was sent: bytes of each file that the server has. */
+/** How much of a run was sent: the bytes of each file that the server has. */
 export type Sent = Record<"samples" | "answers", number>;
 
 export interface RunSenderOptions {
@@ -37,7 +39,7 @@ export interface RunSenderOptions {
   /** The run's folder. */
   readonly folder: string;
   readonly sent: Sent;
-  /** Keeps how far it was sent, for a process after this one. Losing it costs only time. */
+  /** Stores how much was sent, for the next process. Losing it costs only time. */
   readonly onSent: (sent: Sent) => Promise<void>;
   readonly sleep: Sleep;
   readonly signal: AbortSignal;
@@ -47,11 +49,11 @@ export interface RunSenderOptions {
 export class RunSender {
   readonly #options: RunSenderOptions;
   readonly #sent: Sent;
-  /** Requests whose sample was read: only then is their answer final. */
+  /** Requests whose sample was read: their answers are final. */
   readonly #requests = new Set<string>();
   /** Whether the ids of what an earlier process sent were read. */
   #isCaughtUp = false;
-  /** Counts what is sent again, which the server would take for duplicates. */
+  /** Numbers what is sent again, since the server would drop it as a duplicate. */
   #again = 0;
 
   constructor(options: RunSenderOptions) {
@@ -76,9 +78,9 @@ export class RunSender {
   }
 
   /**
-   * Sends the rest of a run that is over, and asks until the hub has all of it.
+   * Sends the rest of a run that is over, and repeats until the hub has all of it.
    *
-   * @returns what the hub made of it
+   * @returns the hub's verdict
    * @throws the signal's reason when that is aborted
    */
   async finish(problem: EndRequest["problem"]): Promise<NonNullable<EndReply["verdict"]>> {
@@ -121,7 +123,7 @@ export class RunSender {
     }
   }
 
-  /** Samples first: an answer goes once its sample is known, since the folder drops one that has none. */
+  /** Samples first: an answer is sent once its sample is known, since the folder drops an answer without one. */
   async #news(): Promise<void> {
     const { folder } = this.#options;
     if (!this.#isCaughtUp) {
@@ -142,7 +144,7 @@ export class RunSender {
     if (record.kind === "request") this.#requests.add(record.id);
   }
 
-  /** Sends the whole lines behind what was sent, as long as they may go. */
+  /** Sends the complete lines that were not sent yet and may be sent. */
   async #lines(token: "samples" | "answers", mayGo: (text: string) => boolean): Promise<void> {
     const path = join(this.#options.folder, FILE_TOKENS[token]);
     let pieces: Uint8Array<ArrayBuffer>[] = [];

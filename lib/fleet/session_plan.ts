@@ -5,21 +5,21 @@ import type { SessionEvent, SessionPlan, SessionResources } from "../bench/sessi
 import type { PromptSet } from "../prompts/prompts.ts";
 import type { FleetPlan } from "./device.ts";
 
-/** Longest answer and wait of answers that are scored, where the plan states none: those of `quality capture`. */
+/** Default length and wait of answers that are scored: those of `quality capture`. */
 const CAPTURE = { maxTokens: 384, timeoutS: 300 } as const;
 
 /** Longest answer that a plan allows, in tokens. */
 export const maxTokensOf = ({ kind, max_tokens }: FleetPlan): number =>
   max_tokens ?? (kind === "quality" ? CAPTURE.maxTokens : PLAN_DEFAULTS.maxTokens);
 
-/** What happens while a plan is carried out; `requests` of a document are all that were made so far. */
+/** An event while a plan is carried out; for a document, `requests` counts all requests so far. */
 export type PlanEvent = SessionEvent | { readonly kind: "made"; readonly requests: number };
 
 /** What a plan led to. */
 export interface CarriedOut {
   readonly folder: string;
   readonly status: RunInfo["status"];
-  /** Why it ended before its end, where the device itself ended it. */
+  /** Why the device itself ended it early. */
   readonly ended?: string | undefined;
 }
 
@@ -34,7 +34,7 @@ export interface PlanRun {
   readonly random: () => number;
   /** Whether models may be downloaded. */
   readonly downloads: boolean;
-  /** The folder of a run that an earlier process began. */
+  /** The folder of a run that an earlier process started. */
   readonly resume: string | null;
   readonly onFolder: (path: string) => Promise<void>;
   readonly onEvent: (event: PlanEvent) => void;
@@ -42,7 +42,7 @@ export interface PlanRun {
   readonly maxRequests: number;
 }
 
-/** The session's plan that a fleet's plan stands for. */
+/** The session plan of a fleet's plan. */
 export function sessionPlan(plan: FleetPlan, prompts: PromptSet): SessionPlan {
   const { kind, rounds, warmup, temperature, seed, sampling_seed, prefix, concurrency, timeout_s } = plan;
   const isScored = kind === "quality";

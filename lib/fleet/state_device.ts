@@ -16,7 +16,7 @@ export interface DeviceTerms {
 }
 
 /**
- * States machine, models, versions and limits; nothing that names the host, its user or a folder.
+ * States machine, models, versions and limits, and nothing that names the host, its user or a folder.
  *
  * ```ts ignore
  * const statement = await stateDevice({ id, name: null, tags: [], limits, os: Deno.build.os }, resources);

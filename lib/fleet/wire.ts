@@ -1,4 +1,4 @@
-/** What devices and hub say to each other over NATS: subjects, messages, join lines, and one way to connect. */
+/** The messages between devices and hub over NATS: subjects, schemas, join lines and connecting. */
 import { jwtAuthenticator, type NatsConnection, wsconnect } from "@nats-io/nats-core";
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
@@ -7,7 +7,7 @@ import { deviceState, deviceStatement, type FleetPlan, planId, resultFile, resul
 
 /** The stream of plans; each device has a durable consumer of its own subject, with its id. */
 export const PLANS = "PODIUM_PLANS";
-/** The stream of records on their way to the hub, which takes each away. */
+/** The stream of records on their way to the hub, which removes each. */
 export const RECORDS = "PODIUM_RECORDS";
 /** The hub's own consumer of it. */
 export const RECORDS_CONSUMER = "hub";
@@ -37,7 +37,7 @@ export function tokensOf(kind: FleetPlan["kind"]): readonly FileToken[] {
   return kind === "fidelity" ? ["fidelity"] : ["run", "samples", "answers", "prompts"];
 }
 
-/** Where in its file a piece begins: a header of each record message. */
+/** The header of a record message that says where in its file the piece begins. */
 export const OFFSET = "Podium-Offset";
 
 /** A device asks to join. */
@@ -61,19 +61,19 @@ export const stateRequest = z.object({
   state: deviceState.omit({ heard_at: true, clock_off_s: true }),
   /** The device's clock, in ms since 1970. */
   now_ms: z.number(),
-  /** Only where it may have changed: each time it connects. */
+  /** Only where it may have changed, on each new connection. */
   statement: deviceStatement.optional(),
 });
 export const stateReply = z.object({
-  /** The plan that it works on was stopped. */
+  /** Whether its plan was stopped. */
   stop: z.boolean(),
 });
 
-/** A device says that a run is over and that all of it was sent, or that a plan led to no run. */
+/** A device reports that a run is over and sent, or that a plan led to no run. */
 export const endRequest = z.object({
   plan: planId,
   run: resultId.nullable(),
-  /** Why there is no run, or not a whole one; null where there is. */
+  /** Why there is no complete run; null where there is one. */
   problem: z.object({ status: z.enum(["refused", "failed", "stopped"]), note: z.string().max(500) })
     .nullable(),
   files: z.array(resultFile).max(4),
@@ -96,7 +96,9 @@ export interface JoinLine {
   /** `wss://HOST:PORT` or `ws://HOST:PORT`. */
   readonly url: string;
   readonly code: string | null;
-  /** The public key of the authority that certified the hub's server; null where the system's own ones are trusted. */
+  /**
+   * The public key of the authority that certified the hub's server; null where the system's authorities are trusted.
+   */
   readonly authority: string | null;
 }
 
@@ -118,7 +120,7 @@ export function parseJoinLine(text: string): JoinLine {
       `${text.slice(0, 200)}: give the address that the hub printed, such as wss://192.0.2.7:7443/#CODE.KEY`,
     );
   }
-  // wsconnect takes port 443 where a URL names none.
+  // Without a port in the URL wsconnect uses 443.
   const port = url.port === "" ? (url.protocol === "wss:" ? "443" : "80") : url.port;
   return {
     url: `${url.protocol}//${url.hostname}:${port}`,
@@ -127,7 +129,7 @@ export function parseJoinLine(text: string): JoinLine {
   };
 }
 
-/** The address as a hub prints it. */
+/** The join line as a hub prints it. */
 export const joinLine = ({ url, code, authority }: JoinLine): string =>
   `${url}/#${code ?? ""}${authority === null ? "" : `.${authority}`}`;
 
@@ -135,9 +137,9 @@ export const joinLine = ({ url, code, authority }: JoinLine): string =>
 export interface Connecting extends Pick<JoinLine, "url" | "authority"> {
   /** Shown in the server's log. */
   readonly name: string;
-  /** Null: as a client that asks to join. */
+  /** Null for a client that asks to join. */
   readonly credentials: { readonly jwt: string; readonly seed: string } | null;
-  /** Keeps trying, for ever, to reach a hub that is not there. @default false */
+  /** Keeps trying to reach a hub that is not there. @default false */
   readonly patient?: boolean;
 }
 
@@ -168,7 +170,7 @@ export async function connectHub(
       // A hub that restarts admits its devices again soon; a device keeps its credentials.
       ignoreAuthErrorAbort: true,
       ignoreClusterUpdates: true,
-      // A network that is gone says nothing: it is noticed after two of these.
+      // A lost network gives no error: it is noticed after two of these.
       pingInterval: 10_000,
       maxPingOut: 2,
       timeout: 20_000,
@@ -186,6 +188,6 @@ export async function connectHub(
   }
 }
 
-/** Deno's own option of a WebSocket, which the types of browsers don't know. */
+/** An option of Deno's WebSocket that the browsers' types lack. */
 const trusting = (address: string, client: Deno.HttpClient): WebSocket =>
   Reflect.construct(WebSocket, [address, { client }]);
