@@ -1,4 +1,4 @@
-/** Pairs of answers to compare blind: in random order, each time in random places, most needed first. */
+/** Pairs of answers to compare blind: in random order, A and B at random, most needed first. */
 import { createHash } from "node:crypto";
 import type { AnswerRecord } from "../bench/records.ts";
 import { UserError } from "../errors.ts";
@@ -15,7 +15,7 @@ export interface AnswerPair {
   readonly aspects: string;
   readonly a: string;
   readonly b: string;
-  /** A vote on it, but for the choice. */
+  /** A vote on it, without the choice. */
   readonly vote: Omit<VoteRecord, "choice">;
 }
 
@@ -76,11 +76,11 @@ export function makePairs(
 
 /** Where one voter is. */
 export interface PairProgress {
-  /** The next pair to vote on; null where none is left that could change anything. */
+  /** The next pair to vote on; null where no further vote could change a result. */
   readonly next: AnswerPair | null;
   readonly voted: number;
   readonly total: number;
-  /** Pairs of candidates that all votes of the run decide, of how many. */
+  /** How many pairs of candidates the votes of the run decide, and how many there are. */
   readonly decided: number;
   readonly pairs: number;
 }

@@ -24,7 +24,7 @@ export function fencedBlock(answer: string): string | null {
   return block === undefined || more !== undefined || mark !== null ? null : block.join("\n");
 }
 
-/** What stands in the last `\\boxed{…}` of an answer: models trained on mathematics put their answer there. */
+/** The content of the last `\\boxed{…}` of an answer: models trained on mathematics put their answer there. */
 export function boxed(answer: string): string | null {
   const start = answer.lastIndexOf("\\boxed{");
   if (start < 0) return null;
@@ -39,8 +39,8 @@ export function boxed(answer: string): string | null {
 }
 
 /**
- * LaTeX's marks around a short answer taken off: `\\text{Paris}`, `\\$9{,}500`, `$x$`. A fraction of two numbers is
- * its value, and `9.5 \\times 10^{3}` is 9500.
+ * A short answer without LaTeX's marks: `\\text{Paris}`, `\\$9{,}500`, `$x$`. A fraction of two numbers is its value,
+ * and `9.5 \\times 10^{3}` is 9500.
  */
 export function latexText(text: string): string {
   return text.replaceAll(/\\(?:text\w*|math\w+|mbox|operatorname)\{([^{}]*)\}/g, "$1")

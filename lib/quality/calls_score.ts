@@ -13,8 +13,8 @@ export interface GivenCall {
 type Arguments = Readonly<Record<string, unknown>>;
 
 /**
- * Scores the calls of an answer. Each expected call takes a call of its own, and there may be no further one. Where no
- * call is expected, the right answer is one without a call.
+ * Scores the calls of an answer. Each expected call is matched with one call of the answer, and further calls are
+ * wrong. Where no call is expected, the right answer is one without a call.
  *
  * @example
  * ```ts
@@ -73,7 +73,7 @@ export function scoreCalls(
 
 const listed = (names: readonly string[] = []) => names.join(", ");
 
-/** Whether every expected call can have a call of its own that fits. */
+/** Whether every expected call can be matched with a fitting call of its own. */
 function matching(
   expected: readonly ExpectedCall[],
   calls: readonly GivenCall[],
@@ -131,7 +131,7 @@ function argumentsOf({ arguments: text }: GivenCall): Arguments | null {
   }
 }
 
-/** Of calls with the right names: the first that fits none of its kind, with the arguments in question. */
+/** Among calls with the right names, the first that fits no expected call, with the arguments that differ. */
 function argumentFault(expected: readonly ExpectedCall[], calls: readonly GivenCall[]): string {
   for (const call of calls) {
     const faults = expected.filter(({ name }) => name === call.name).map((one) => faultsOf(one, call));
@@ -141,7 +141,10 @@ function argumentFault(expected: readonly ExpectedCall[], calls: readonly GivenC
   return "two calls are alike where different ones were expected";
 }
 
-/** Whether an answer without calls holds one as JSON text, as models do that were not taught the protocol. */
+/**
+ * Whether an answer without calls holds a call as JSON text, as models write it that were not trained on the
+ * protocol.
+ */
 function isWrittenCall(answer: string, expected: readonly ExpectedCall[]): boolean {
   const text = (fencedBlock(answer) ?? answer).replaceAll(/<\/?tool_call>/g, "").trim();
   return expected.some(({ name }) => text.includes(`"${name}"`)) && /^[[{]/.test(text);

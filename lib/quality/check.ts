@@ -1,4 +1,4 @@
-/** Runs the checks of a prompt over an answer: deterministic, explained, the same today and tomorrow. */
+/** Runs the checks of a prompt over an answer: deterministic and explained. */
 import { RE2JS } from "re2js";
 import type { AnswerCheck } from "../prompts/checks.ts";
 import { taskCheckKinds } from "../prompts/task_checks.ts";
@@ -37,7 +37,7 @@ export interface CheckResult {
   readonly passed: boolean;
   /** 0 to 1: 1 when passed, for aspects the share covered. */
   readonly credit: number;
-  /** False where the check can't judge this answer, such as sentences in Thai: it has no part in the score. */
+  /** False where the check can't judge this answer (sentences in Thai, for example): the score leaves it out. */
   readonly supported: boolean;
   /** The answer is not in the form that the check reads: not JSON, or without a number. */
   readonly offFormat: boolean;
@@ -65,7 +65,7 @@ export interface AnswerScore {
 
 /** What a check may use besides the answer. */
 export type CheckedPrompt = Pick<Prompt, "messages" | "reference"> & Partial<Pick<Prompt, "documents">> & {
-  /** How the tests of answers with code went: they are run beforehand. */
+  /** The results of the tests of answers with code, which run beforehand. */
   readonly testRuns?: TestRuns;
 };
 
@@ -75,7 +75,7 @@ export type CheckedPrompt = Pick<Prompt, "messages" | "reference"> & Partial<Pic
  *
  * @param passMark the score, 0 to 1, from which an answer passes
  * @param calls the tool calls of the answer
- * @throws {RangeError} without checks: there is nothing to score by
+ * @throws {RangeError} without checks: nothing can be scored
  *
  * @example
  * ```ts
@@ -106,13 +106,13 @@ export function scoreAnswer(
   if (judged.length === 0) return { score: 0, supported: false, passed: false, checks: results };
   const weight = judged.reduce((sum, result) => sum + result.weight, 0);
   const earned = judged.reduce((sum, result) => sum + result.weight * result.credit, 0) / weight;
-  // A record with a wrong amount earns nothing by its length or its quotation.
+  // A record with a wrong amount gets no credit for its length or its quotation.
   const taskFailed = judged.some(({ kind, required, passed }) =>
     required && !passed && taskCheckKinds.has(kind)
   );
   const score = taskFailed ? 0 : earned;
   const required = judged.every((result) => result.passed || !result.required);
-  // Weights such as 0.1 + 0.2 must not miss a mark that they reach.
+  // Rounding of weights such as 0.1 + 0.2 must not fail an answer that reaches the mark.
   return { score, supported: true, passed: required && score >= passMark - 1e-12, checks: results };
 }
 
@@ -236,7 +236,7 @@ function verdictOf(
   }
 }
 
-/** The check has no part in the score of this answer. */
+/** The score of this answer leaves the check out. */
 const unsupported = (why: string): CheckVerdict => ({
   passed: false,
   supported: false,
@@ -247,7 +247,7 @@ type CheckOf<Kind extends AnswerCheck["kind"]> = Extract<AnswerCheck, { kind: Ki
 
 const quoted = (texts: readonly string[]) => texts.map((text) => JSON.stringify(text)).join(", ");
 
-/** What the model was given: every message that is not its own. */
+/** The model's input: every message that is not its own. */
 function sourceOf({ messages }: CheckedPrompt): string {
   return messages.filter(({ role }) => role !== "assistant").map(({ content }) => content).join("\n\n");
 }
@@ -257,7 +257,7 @@ function occurs(text: string, answer: string, matchCase: boolean): boolean {
   return matchCase ? hay.includes(needle) : fold(hay).includes(fold(needle));
 }
 
-/** The patterns of a job are few, and its answers many. */
+/** A job has few patterns and many answers, so patterns are compiled once. */
 const patterns = new Map<string, RE2JS>();
 
 function compiled(pattern: string, flags: number): RE2JS {

@@ -1,14 +1,14 @@
 /**
  * Dates, weekdays and times of day in running text, in the formats of several languages.
  *
- * The patterns are our own because chrono-node 2.10.3, run in all seven languages, misses what the checks promise:
- * `14 and 16 March` (one date), `März 2026`, `mars 2026` and `the 14th` (none), and reads `May 5` as May 2005,
- * `March 14–16` as March 2014, `10–12 people` as a time of day, and the name Jan as a month.
+ * The patterns are our own because chrono-node 2.10.3, run in all seven languages, misses what the checks need: `14
+ * and 16 March` (one date), `März 2026`, `mars 2026` and `the 14th` (none), and reads `May 5` as May 2005, `March
+ * 14–16` as March 2014, `10–12 people` as a time of day, and the name Jan as a month.
  */
 import { languageCode } from "../prompts/checks.ts";
 import { fold, replaceSpans, type Span } from "./text.ts";
 
-/** A date as far as a text states it; null where it doesn't. */
+/** A date as far as a text states it; null for the parts that it leaves out. */
 export interface DateMention {
   readonly text: string;
   readonly index: number;
@@ -97,7 +97,7 @@ const monthOf = (name: string | undefined): number | null => months.get((name ??
 const fullYear = (text: string | undefined): number | null =>
   text === undefined ? null : text.length === 2 ? 2000 + Number(text) : Number(text);
 
-/** In order: the first format that takes a stretch of text owns it. */
+/** In order: the first format that matches a stretch of text owns it. */
 const formats: readonly DateFormat[] = [
   {
     pattern: new RegExp(String.raw`${notBefore}${year}-(\d{2})-(\d{2})(?!\d)`, "gu"),
@@ -236,7 +236,7 @@ export function weekdaysIn(text: string): WeekdayMention[] {
 }
 
 /**
- * The times of day that a text names: `10:30`, `3 pm`, `14 Uhr`, `14h30`. Twelve hours apart is the same.
+ * The times of day that a text names: `10:30`, `3 pm`, `14 Uhr`, `14h30`. Times twelve hours apart count as equal.
  *
  * @example
  * ```ts

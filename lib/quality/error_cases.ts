@@ -1,4 +1,4 @@
-/** Reading answers: the cases where candidates differ or fail, grouped by state and check, beside what was expected. */
+/** The cases in which candidates differ or fail, with the expected answers, grouped by state and check. */
 import { z } from "zod";
 import { fencedBlock } from "./answer_text.ts";
 import type { AnswerQuality, QualityReport, ScoreState } from "./quality_schema.ts";
@@ -17,7 +17,9 @@ export interface FailedAnswer {
   readonly detail: string;
   /** Null where no answer came. */
   readonly text: string | null;
-  /** From what was expected to what was given; null where nothing is stated or the texts are too long. */
+  /**
+   * The difference between the expected and the given answer; null where none is stated or the texts are too long.
+   */
   readonly diff: readonly DiffPart[] | null;
 }
 
@@ -74,7 +76,7 @@ export function errorCases(quality: QualityReport, texts: ReadonlyMap<string, st
   };
 }
 
-/** The check for which an answer is not right. */
+/** The check that an answer fails. */
 function decidingCheck({ checks }: AnswerQuality): AnswerQuality["checks"][number] | undefined {
   const failed = checks.filter(({ passed }) => !passed);
   return failed.find(({ required }) => required) ?? failed[0];
@@ -129,7 +131,7 @@ function diffFrom(
   return arePhrases ? diffTexts(expected, answer) : null;
 }
 
-/** The fields of a JSON object; null where the text is none. */
+/** The fields of a JSON object; null where the text is not one. */
 function fieldsOf(text: string): Readonly<Record<string, unknown>> | null {
   try {
     return z.record(z.string(), z.unknown()).safeParse(JSON.parse(text)).data ?? null;

@@ -9,7 +9,7 @@ import type { Interval } from "../stats/quantile.ts";
 import type { Random } from "../stats/random.ts";
 import type { QualityReport } from "./quality_schema.ts";
 
-/** Llama.cpp's own choice of how a text is cut. */
+/** Block size of llama.cpp's own tool. */
 export const FIDELITY_DEFAULTS = {
   blockTokens: 512,
   mostTokens: 16_384,
@@ -31,17 +31,17 @@ export interface TextFidelity {
   readonly kl_mean: BlockEstimate;
   /** Its 99th percentile; null below 100 tokens. */
   readonly kl_p99: BlockEstimate | null;
-  /** Of each candidate: e to the mean surprise per token. */
+  /** For each candidate, e to the mean surprise per token. */
   readonly perplexity: readonly [BlockEstimate, BlockEstimate];
   /** The second's perplexity over the first's, paired. */
   readonly perplexity_ratio: BlockEstimate;
-  /** Share of tokens for which both hold the same token for the likeliest. */
+  /** Share of tokens for which both rank the same token first. */
   readonly same_top: BlockEstimate;
   /** The tokens on which they are furthest apart, at most one per block. */
   readonly furthest: ReadBlock["furthest"];
-  /** What each candidate read the text with. */
+  /** The settings with which each candidate read the text. */
   readonly settings: TextReading["settings"];
-  /** Loading, reading and comparing. */
+  /** Seconds for loading, reading and comparing. */
   readonly seconds: number;
 }
 
@@ -57,7 +57,7 @@ export interface FidelityReport {
   readonly job: JobFidelity | null;
 }
 
-/** How many of the tokens on which candidates are furthest apart are kept. */
+/** How many of the tokens with the largest differences are kept. */
 const FURTHEST = 5;
 
 /**
@@ -132,8 +132,8 @@ export interface JobFidelity {
 
 /**
  * Compares two candidates' scores case by case, and tests equivalence with two one-sided tests (TOST, Schuirmann
- * 1987): each at 5 %, which is to say that the 90 % interval lies within ± epsilon. Cases that one of the two failed to
- * answer count with a score of 0; those whose checks can't judge an answer are left out for both.
+ * 1987): each at 5 %, that is, the 90 % interval lies within ± epsilon. Cases that one of the two failed to answer
+ * count with a score of 0; those whose checks can't judge an answer are left out for both.
  *
  * @returns null below two cases that both answered
  *

@@ -1,4 +1,4 @@
-/** From two candidates' names to the figures of `fidelity`: by the same first stage as every other task. */
+/** From two candidates' names to the figures of `fidelity`: through the same first stage as every other task. */
 import {
   candidateFile,
   type CandidateRequest,
@@ -36,11 +36,11 @@ export interface ReadOptions {
   readonly downloads?: CandidateRequest["downloads"];
 }
 
-/** Both run on the processor: logits are read there, and a job is to compare the same thing. */
+/** Both run on the processor: logits are read there, and the job has to compare the same thing. */
 const onProcessor = { services: [], engine: { gpu: "off" } } as const;
 
 /**
- * Lets two candidates read a text, and compares their predictions.
+ * Makes two candidates read a text, and compares their predictions.
  *
  * @returns the candidates' ids and the figures
  * @throws {UserError} for a name that is unknown, an adapter, a model on a GPU, models that don't fit in memory together
@@ -110,7 +110,7 @@ async function engineOptionsOf(
   return { modelPath: path, modelId: id, gpu: "off", ...stated };
 }
 
-/** How a job is run for `compareOnJob`. */
+/** The settings of `compareOnJob`. */
 export interface JobComparison extends Omit<MeasureOptions, "resources" | "resumed"> {
   readonly set: PromptSet;
   readonly epsilon: number;
@@ -118,7 +118,7 @@ export interface JobComparison extends Omit<MeasureOptions, "resources" | "resum
   readonly timeoutS: number;
 }
 
-/** A job that two candidates did, and where its records are. */
+/** A job that two candidates answered, and its records. */
 export interface ComparedJob {
   readonly ids: [string, string];
   readonly folder: string;
@@ -127,7 +127,7 @@ export interface ComparedJob {
 }
 
 /**
- * Lets two candidates answer a job, at temperature 0 and with nothing added to its prompts, and compares the scores.
+ * Runs a job with two candidates, at temperature 0 and with unchanged prompts, and compares the scores.
  *
  * @throws {UserError} as `runSession`, and for a job without checks
  *

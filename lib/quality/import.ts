@@ -1,4 +1,4 @@
-/** Reads a filled-in sheet back: every row has its scores, or nothing is taken. */
+/** Reads a filled-in sheet back. It takes nothing unless every row has its scores. */
 import { csvLines, parseCsv } from "../csv.ts";
 import { UserError } from "../errors.ts";
 import type { RatingRecord } from "./ratings.ts";
@@ -8,11 +8,11 @@ import { columnsOf, hashItem, type Marks, rubricOf, type SheetKey } from "./shee
 /** A filled-in sheet, with the key it belongs to. */
 export interface FilledSheet {
   readonly key: SheetKey;
-  /** By item; only those that were rated. */
+  /** The scores by item; rated items only. */
   readonly marks: ReadonlyMap<string, Marks>;
   /** Items without any score. */
   readonly unrated: number;
-  /** Rows whose prompt or answer is no longer the text that was written, as in `line 3 (i1a2b3c4d)`. */
+  /** Rows whose prompt or answer was changed in the sheet, as in `line 3 (i1a2b3c4d)`. */
   readonly changed: readonly string[];
 }
 
@@ -123,7 +123,7 @@ function readRow(row: readonly string[], columns: Columns, key: SheetKey, seen: 
 }
 
 /**
- * The marks in a sheet that is still being filled in, rows complete or not: the page starts with them.
+ * The scores so far in an unfinished sheet: the page starts with them.
  *
  * @throws {UserError} when the sheet is not the one of `key`, or a score is not 1 to 5
  */

@@ -1,7 +1,6 @@
 /**
- * What an answer states that its source doesn't: names, dates and numbers. Deterministic and explainable:
- * every finding quotes the answer. It compares facts, not sentences: it does not notice that Ana did what Ben
- * did.
+ * Names, dates and numbers in an answer that its source doesn't state. Deterministic and explainable: every finding
+ * quotes the answer. It compares facts, not sentences: it misses that the answer credits Ana with what Ben did.
  */
 import type { FactKind } from "../prompts/checks.ts";
 import { type CalendarDate, datesIn, timesIn, weekdaysIn } from "./dates.ts";
@@ -98,7 +97,7 @@ function knownWeekdays(
   return new Set([...weekdaysIn(source).map(({ weekday }) => weekday), ...fallen]);
 }
 
-/** Things that a summary counts although the source states no number. */
+/** Things that a summary may count although the source states no number. */
 const countable =
   /^\W*(?:(?:key|main|open|new|different|other|major|important|clear|specific|wichtige|offene|neue|points?)\s+)?(?:actions?|items?|decisions?|points?|tasks?|topics?|steps?|people|participants?|attendees?|persons?|members?|questions?|issues?|risks?|options?|parts?|sections?|sentences?|words?|bullets?|things?|reasons?|owners?|speakers?|aufgaben|punkte|entscheidungen|themen|personen|teilnehmer|fragen|risiken|maßnahmen|tâches|points|décisions|personnes|tareas|puntos|decisiones|personas)(?!\p{L})/iu;
 const approximately =
@@ -120,7 +119,7 @@ function inventedNumbers(answer: string, source: string): string[] {
   }).map(({ text }) => text);
 }
 
-/** The text with the mentions blanked out; places stay where they are. */
+/** The text with the mentions blanked out; offsets stay the same. */
 function blank(text: string, mentions: readonly { readonly text: string; readonly index: number }[]): string {
   return replaceSpans(
     text,

@@ -1,4 +1,4 @@
-/** A model as a judge: what it is asked, and which replies count as scores. */
+/** A model as a judge: the questions to it, and which replies count as scores. */
 import { z } from "zod";
 import type { ChatMessage } from "../endpoint/trace.ts";
 import { UserError } from "../errors.ts";
@@ -12,12 +12,12 @@ export interface ReplySchema {
   readonly schema: Readonly<Record<string, unknown>>;
 }
 
-/** Asks the judge once and gives back what it said. Rejects when there was no answer. */
+/** Sends the judge one question and returns its reply. Rejects when there is no answer. */
 export type CallJudge = (messages: readonly ChatMessage[], format: ReplySchema) => Promise<string>;
 
 export type JudgedPrompt = Pick<Prompt, "id" | "messages" | "aspects" | "reference" | "anchors">;
 
-/** After this many replies in a row that are not JSON, the judge is not asked again. */
+/** Replies in a row that are not JSON after which the judge is no longer used. */
 const proseLimit = 5;
 
 const scoreValue = z.literal([1, 2, 3, 4, 5]);
@@ -44,7 +44,7 @@ function task({ messages, aspects }: JudgedPrompt): string {
 }
 
 /**
- * What the judge is asked to rate one answer.
+ * The question to the judge for one answer.
  *
  * @throws {UserError} for a prompt without aspects, unless the job's own rubric says what is good
  */
@@ -84,10 +84,10 @@ function choiceMessages(prompt: JudgedPrompt, a: string, b: string): ChatMessage
   ];
 }
 
-/** Scores by dimension, or null for a reply that is not the asked JSON. */
+/** Scores by dimension, or null for a reply that is not the requested JSON. */
 export type JudgeScores = Readonly<Record<string, number>>;
 
-/** Asks a judge and counts the invalid replies. */
+/** Questions a judge and counts the invalid replies. */
 export class Judge {
   replies = 0;
   invalid = 0;
@@ -96,17 +96,17 @@ export class Judge {
 
   constructor(readonly ask: CallJudge, readonly rubric: Rubric) {}
 
-  /** Scores for one answer; null when the reply is not the asked JSON. */
+  /** Scores for one answer; null when the reply is not the requested JSON. */
   rate(prompt: JudgedPrompt, answer: string): Promise<JudgeScores | null> {
     return this.#ask(ratingMessages(prompt, answer, this.rubric), "rating", scoresShape(this.rubric));
   }
 
-  /** Which of two answers is better; null when the reply is not the asked JSON. */
+  /** Which of two answers is better; null when the reply is not the requested JSON. */
   async choose(prompt: JudgedPrompt, a: string, b: string): Promise<"A" | "B" | null> {
     return (await this.#ask(choiceMessages(prompt, a, b), "choice", choiceShape))?.better ?? null;
   }
 
-  /** Whether it answered nothing but something else for a while. */
+  /** Whether its latest replies were all invalid. */
   get hopeless(): boolean {
     return this.#invalidInARow >= proseLimit;
   }

@@ -1,4 +1,4 @@
-/** Lets an accepted judge rate a run's answers, and says how far it agrees with people. */
+/** Rates a run's answers with an accepted judge, and measures its agreement with people. */
 import type { AnswerRecord } from "../bench/records.ts";
 import type { Prompt } from "../prompts/prompts.ts";
 import type { Judge } from "./judge.ts";
@@ -60,8 +60,8 @@ function toRating(
 }
 
 /**
- * How far a judge agrees with people on the answers that both rated: for each dimension Krippendorff's alpha
- * between the judge and the median of the people.
+ * A judge's agreement with people on the answers that both rated: for each dimension Krippendorff's alpha between the
+ * judge and the median of the people.
  *
  * @example
  * ```ts

@@ -1,6 +1,6 @@
 /**
- * The trial of a judge. The scores of a judge that can't tell good from bad look like evidence; so before
- * it may score, it is tried on anchored answers that are known to be good or bad.
+ * The trial of a judge. The scores of a judge that can't tell good from bad look like evidence; so a judge is first
+ * tested on anchored answers that are known to be good or bad.
  */
 import { UserError } from "../errors.ts";
 import type { Judge, JudgedPrompt, JudgeScores } from "./judge.ts";
@@ -8,7 +8,7 @@ import { type PassRate, passRate } from "./pass_rate.ts";
 
 /** Share of the anchored pairs that a judge must rank correctly. */
 const defaultThreshold = 0.8;
-/** With fewer pairs no judge can be told from a coin toss. */
+/** With fewer pairs a judge can't be distinguished from a coin toss. */
 const fewestPairs = 8;
 /** Largest share of replies that may be invalid. */
 const mostInvalid = 0.1;
@@ -23,15 +23,15 @@ export interface Trial {
   /** Mean scores of the good and of the bad answers, null where none could be read. */
   readonly meanGood: number | null;
   readonly meanBad: number | null;
-  /** Asked which of two is better, in both orders: how often the first was chosen, of how many. 0.5 is unbiased. */
+  /** How often the first of two answers was chosen, over both orders, and of how many. 0.5 is unbiased. */
   readonly firstChosen: { readonly share: number | null; readonly n: number };
-  /** Accuracy where the bad answer is the longer one, and where it is the shorter one. */
+  /** Accuracy on pairs whose bad answer is longer, and on pairs whose bad answer is shorter. */
   readonly longerBad: PassRate;
   readonly shorterBad: PassRate;
   readonly replies: number;
   /** Replies that were not valid JSON of the schema. */
   readonly invalid: number;
-  /** The first of them, cut short. */
+  /** The first invalid reply, shortened. */
   readonly invalidExample: string | null;
   readonly accepted: boolean;
   /** Why it was refused; null when accepted. */

@@ -1,8 +1,8 @@
-/** Which language a text is written in. */
+/** Detects the language of a text. */
 import { detectAll } from "tinyld/light";
 import { wordsOf } from "./text.ts";
 
-/** In fewer words than this no language is claimed. */
+/** Least words for which a language is stated. */
 const fewestWords = 8;
 /** How likely the best language must be, alone and as a multiple of the second one. */
 const leastAccuracy = 0.03;

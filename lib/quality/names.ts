@@ -68,7 +68,7 @@ const smallWords = new Set(
 /** Endings that a name may take or lose between two texts: `Anna's`, `Annas`, `Teams`, `Kunden`. */
 const inflections = ["'s", "'", "s", "es", "n", "en", "ns"];
 
-/** The words that a text holds, ready to be asked for names. */
+/** The words of a text, ready for looking up names. */
 export interface KnownWords {
   readonly words: ReadonlySet<string>;
   /** Initials of runs of capitalised words: `Customer Advisory Board` allows CAB. */
@@ -119,7 +119,7 @@ function isCommon(token: string): boolean {
 
 interface Token {
   readonly text: string;
-  /** First of its sentence, or after a colon, a quote, a bracket or a dash: a capital says nothing there. */
+  /** First of its sentence, or after a colon, a quote, a bracket or a dash: a capital means nothing there. */
   readonly initial: boolean;
 }
 
@@ -134,7 +134,7 @@ const capital = /^\p{Lu}/u;
 const identifier = /^(?=.*\p{L})(?=.*\d)[\p{L}\d.&/-]+$/u;
 const shout = /^\p{Lu}[\p{Lu}\d&/-]+$/u;
 
-/** A heading has Most of Its Words with a Capital, and those say nothing. */
+/** Headings capitalise Most of Their Words, so capitals mean nothing there. */
 function isTitleCase(tokens: readonly Token[]): boolean {
   const long = tokens.filter(({ text }) => text.length > 3 && /\p{L}/u.test(text));
   return long.length > 0 && tokens.length <= 10 &&

@@ -67,7 +67,7 @@ const scales: Readonly<Record<string, number>> = {
   milliards: 1e9,
   mrd: 1e9,
 };
-/** These also are units of length or a letter: both readings count. */
+/** These are also units of length or a letter: both readings count. */
 const doubtfulScales = new Set(["m", "k"]);
 
 const digits = /\d{1,3}(?:[ '\u00a0\u202f]\d{3})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,]\d+)*/;

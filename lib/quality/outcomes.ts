@@ -1,11 +1,11 @@
-/** What a check says about an answer, and what a task check found in it: the task's figures are made of that. */
+/** The verdict of a check on an answer, with what a task check found, from which the task's figures are made. */
 import { z } from "zod";
 
 const fieldState = z.enum(["right", "wrong", "missing"]);
 /** The result for one field of a record; a field is missing where the answer leaves it out, empty or null. */
 export type FieldState = z.infer<typeof fieldState>;
 
-/** What a task check found, beyond right and wrong. */
+/** The findings of a task check, beyond right and wrong. */
 export const checkOutcome = z.discriminatedUnion("kind", [
   z.object({
     kind: z.literal("label"),
@@ -35,7 +35,7 @@ export const checkOutcome = z.discriminatedUnion("kind", [
 ]);
 export type CheckOutcome = z.infer<typeof checkOutcome>;
 
-/** What one check says about one answer. */
+/** The verdict of one check on one answer. */
 export interface CheckVerdict {
   readonly passed: boolean;
   /** @default true */

@@ -177,7 +177,7 @@ function failed(
   prompt: Prompt,
   failure: string,
 ): AnswerQuality {
-  // "unsupported: …" is what a candidate leaves with whose endpoint refuses what the job needs.
+  // "unsupported: …" is the reason of a candidate whose endpoint refuses what the job needs.
   const unsupported = failure.startsWith("unsupported: ") ||
     (prompt.tools.length > 0 && noTools.test(failure));
   const checks = scoreAnswer("", prompt.checks, prompt).checks.map(recordedCheck)

@@ -11,7 +11,7 @@ import { taskFigures } from "./task_schema.ts";
 const share = z.number().min(0).max(1);
 const count = z.number().int().nonnegative();
 
-/** A mean with its interval, prompts taken as independent. */
+/** A mean with its interval; prompts count as independent. */
 export const meanOf = z.object({ n: count, mean: z.number().nullable(), ci95: interval });
 
 /**
@@ -41,7 +41,7 @@ const answerQuality = z.object({
     required: z.boolean(),
     passed: z.boolean(),
     credit: share,
-    /** False where the check can't judge this answer: then it has no part in the score. */
+    /** False where the check can't judge this answer: the score then leaves it out. */
     supported: z.boolean(),
     detail: z.string(),
     /** What a task check found: the label named, the state of every field, the calls made. */
@@ -93,9 +93,9 @@ const candidateQuality = z.object({
   variation: z.object({
     /** Cases with several answers. */
     cases: count,
-    /** Of them, those with one text. */
+    /** Those of them whose answers are all the same text. */
     same_text: count,
-    /** Of them, those with answers that pass and answers that don't. */
+    /** Those of them with passing and failing answers. */
     sometimes_right: count,
     /** Different texts per case, on average. */
     texts: z.number(),
@@ -122,7 +122,7 @@ const voteSummary = z.object({
     share: share.nullable(),
     /** 95 % for all pairs together and at all times at once. */
     interval: z.tuple([share, share]),
-    /** What the interval decides; null while it does not. */
+    /** The preferred candidate, or `similar`; null while the interval decides nothing. */
     decided: z.enum(["first", "second", "tie"]).nullable(),
   })),
   /** Bradley–Terry, the strongest first: the probability of being preferred to another candidate. */
@@ -130,7 +130,7 @@ const voteSummary = z.object({
 });
 export type VoteSummary = z.infer<typeof voteSummary>;
 
-/** The version that is written. Version 1, without states, is read too. */
+/** The version that Podium writes. It also reads version 1, which has no states. */
 export const QUALITY_SCHEMA = 2;
 
 const reportShape = z.object({
@@ -171,7 +171,7 @@ const versionOne = z.looseObject({
   })),
 });
 
-/** A report of version 1 knew right, wrong and failed. */
+/** A report of version 1 has the states right, wrong and failed. */
 function upgrade(json: unknown): unknown {
   const old = versionOne.safeParse(json);
   if (!old.success) return json;
@@ -194,7 +194,7 @@ function stateOfVersionOne({ passed, failure }: { passed: boolean; failure: stri
 /** quality.json as it is read: version 2, and version 1 brought up to it. */
 export const qualityReport = z.preprocess(upgrade, reportShape);
 
-/** How many answers are in each state, and the bounds that this leaves for the share of right ones. */
+/** How many answers are in each state, and the resulting bounds of the share of right ones. */
 export function countStates(
   answers: readonly { readonly state: ScoreState }[],
 ): Pick<CandidateQuality, "states" | "right_bounds"> {

@@ -1,4 +1,4 @@
-/** Rates and intervals as they stand in quality.json. */
+/** Rates and intervals as in quality.json. */
 import { z } from "zod";
 
 const share = z.number().min(0).max(1);

@@ -1,10 +1,13 @@
-/** What people and judges said of a run's answers, one JSON record per line: read whole, changed under a lock. */
+/**
+ * The judgements of people and judges on a run's answers, one JSON record per line: read as a whole, changed under a
+ * lock.
+ */
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
 import { cannotWrite, writeRunFile } from "./recorded_answers.ts";
 
 /**
- * The records of a file, in its order; none where there is no such file.
+ * The records of a file, in its order; empty without such a file.
  *
  * @throws {UserError} for a line that can't be read, with its number
  */
@@ -35,7 +38,7 @@ export async function writeRecordLines(path: string, records: readonly unknown[]
   await writeRunFile(path, records.map((one) => `${JSON.stringify(one)}\n`).join(""));
 }
 
-/** Runs a change of a file while no other process changes it: two at once would lose what one has just acknowledged. */
+/** Changes a file under a lock: of two changes at once, one would be lost. */
 export async function underLock<T>(path: string, change: () => Promise<T>): Promise<T> {
   const lockPath = `${path}.lock`;
   using lock = await Deno.open(lockPath, { create: true, write: true }).catch((error: unknown) => {

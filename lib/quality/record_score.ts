@@ -29,7 +29,7 @@ export function schemaFault(schema: Readonly<Record<string, unknown>>, value: un
   return `${fault?.path.join(".") || "the document"}: ${fault?.message ?? "doesn't fit the schema"}`;
 }
 
-/** Scores an answer by the JSON object that it is, or that stands in its one code fence. */
+/** Scores an answer by the JSON object that it consists of, or that its one code fence holds. */
 export function scoreRecord(
   answer: string,
   { schema, expected, fields }: {
@@ -101,7 +101,7 @@ export function compareFields(expected: Fields, given: Fields, rules: Rules): Re
   const states: Record<string, FieldState> = {};
   const note = (path: string, state: FieldState) => {
     const before = states[path];
-    // Of the items of a list the worst one counts.
+    // For a list, the worst item counts.
     states[path] = before === undefined || before === "right"
       ? state
       : before === "wrong"
@@ -187,7 +187,7 @@ function textOf(value: unknown): string {
   return plainText(String(value)).normalize("NFKC").replaceAll(/\s+/g, " ").trim();
 }
 
-/** What a value may mean as a number: of a text, the one number in it, in the format of any country. */
+/** What a value may mean as a number; for a text, the one number in it, in the format of any country. */
 function numbersOf(value: unknown): number[] {
   if (typeof value === "number") return [value];
   if (typeof value !== "string") return [];

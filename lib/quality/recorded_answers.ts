@@ -8,14 +8,14 @@ import type { Prompt, PromptSet } from "../prompts/prompts.ts";
 import type { QualityReport } from "./quality_schema.ts";
 import { visibleAnswer } from "./text.ts";
 
-/** What a run holds that quality is derived from. */
+/** The part of a run that quality is derived from. */
 export interface RecordedAnswers {
   readonly info: RunInfo;
   /** Timed requests, in the order of the file. */
   readonly requests: readonly RequestRecord[];
   /** By the request's id. */
   readonly answers: ReadonlyMap<string, AnswerRecord>;
-  /** Candidates that left the run or never entered it, with the reason. */
+  /** Candidates that left the run or never started, with the reason. */
   readonly left: ReadonlyMap<string, string>;
 }
 
@@ -40,8 +40,8 @@ export async function readRecordedAnswers(folder: string): Promise<RecordedAnswe
 /**
  * The prompts of a run with their checks, from a prompt set.
  *
- * @throws {UserError} when a prompt of the run is not in the set or has another text there: its checks would
- *   judge answers to another question
+ * @throws {UserError} when a prompt of the run is not in the set or has another text there: its checks would score
+ *   answers to another question
  */
 export function promptsOfRun(info: RunInfo, set: PromptSet): Prompt[] {
   const byId = new Map(set.prompts.map((one) => [one.id, one]));

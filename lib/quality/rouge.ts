@@ -1,4 +1,4 @@
-/** ROUGE-L: how much of a reference, in its order, an answer holds. */
+/** ROUGE-L: how much of a reference an answer contains, in the same order. */
 import { fold, wordsOf } from "./text.ts";
 
 export interface RougeL {

@@ -1,11 +1,11 @@
-/** What people and a judge rate an answer by: whole numbers from 1 to 5 on each dimension. */
+/** The dimensions on which people and a judge rate an answer, with whole numbers from 1 to 5. */
 import { z } from "zod";
 import { UserError } from "../errors.ts";
 
 export interface Dimension {
   readonly name: string;
   readonly question: string;
-  /** What a 1 and a 5 mean; those between are between. */
+  /** What a 1 and a 5 mean. */
   readonly one: string;
   readonly five: string;
 }

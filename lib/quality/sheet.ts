@@ -16,7 +16,7 @@ import { parseDocument } from "../text_file.ts";
 import { type Rubric, type RubricName, rubricNames, rubrics } from "./rubric.ts";
 import { visibleAnswer } from "./text.ts";
 
-/** What leads from a sheet back to the run. */
+/** The key that leads from a sheet back to the run. */
 const sheetKey = z.object({
   schema_version: z.literal(1),
   run_id: z.string(),
@@ -27,10 +27,10 @@ const sheetKey = z.object({
     .optional(),
   items: z.array(z.object({
     item: z.string(),
-    /** Same prompt and same text are one item, whichever candidate gave it and however often. */
+    /** The same text for the same prompt is one item, even from several candidates or several times. */
     answers: z.array(z.object({ id: z.string(), candidate: z.string() })).min(1),
     prompt_id: z.string(),
-    /** Over the text as a spreadsheet keeps it (space aside), to notice a changed cell. */
+    /** A hash of the text without white space, to notice a cell that a spreadsheet changed. */
     sha256: z.string(),
   })),
 });
@@ -130,7 +130,7 @@ function cell(text: string): string {
   return text.length <= widestCell ? text : `${text.slice(0, widestCell)} […]`;
 }
 
-/** Over what must not change; a spreadsheet may change line ends and outer space, and take an apostrophe. */
+/** A hash of what must not change; a spreadsheet may change line ends and outer space, and drop an apostrophe. */
 export function hashItem({ prompt, answer }: Pick<SheetItem, "prompt" | "answer">): string {
   const bare = (text: string) => text.normalize("NFC").replace(/^'+/, "").replaceAll(/\s+/g, " ").trim();
   return createHash("sha256").update(JSON.stringify([bare(prompt), bare(answer)])).digest("hex");
@@ -174,7 +174,7 @@ export function sheetFolder(run: string): string {
 /**
  * Writes a new sheet and its key.
  *
- * @param path where the sheet goes; null for its place in the run's folder
+ * @param path the sheet's file; null for the default one in the run's folder
  * @returns the path of the sheet
  * @throws {UserError} when the sheet or the key is there already, or the folder can't be written
  */
@@ -189,7 +189,7 @@ export async function writeSheet(
   try {
     await Deno.mkdir(folder, { recursive: true });
     await Deno.writeTextFile(sheetPath, formatSheet(items, rubricOf(key)), { createNew: true });
-    // The same run, annotator and rubric make the same items: an older key is this one.
+    // The same run, annotator and rubric give the same items, so an older key is the same.
     await replaceFile(join(folder, `${name}.json`), `${JSON.stringify(key, null, 2)}\n`);
   } catch (error) {
     if (error instanceof Deno.errors.AlreadyExists) {

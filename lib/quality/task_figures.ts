@@ -1,4 +1,4 @@
-/** From the outcomes of task checks to the figures of the field: macro-F1, confusion, fields, selection of tools. */
+/** Figures from the results of task checks: macro-F1, confusion, fields, selection of tools. */
 import type { Prompt } from "../prompts/prompts.ts";
 import type { AnswerCheck } from "../prompts/checks.ts";
 import { macroF1 } from "./macro_f1.ts";
@@ -192,7 +192,7 @@ function callFigures(
   };
 }
 
-/** The most frequent of the expected answers: what needs no model. Null where no two cases expect the same. */
+/** The most frequent expected answer, which needs no model. Null where no two cases expect the same. */
 function constantAnswer(checks: readonly AnswerCheck[]): TaskFigures["baseline"] {
   const answers = checks.flatMap((check) => {
     const constant = constantFor(check);

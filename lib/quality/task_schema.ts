@@ -1,4 +1,4 @@
-/** The figures of a task in quality.json: what is particular to classifying, extracting, calling tools, answering. */
+/** The figures in quality.json that belong to one kind of task: classifying, extracting, calling tools, answering. */
 import { z } from "zod";
 import { interval, rate } from "./rate_schema.ts";
 
@@ -15,7 +15,7 @@ const confusionMatrix = z.object({
 export type ConfusionMatrix = z.infer<typeof confusionMatrix>;
 
 const common = {
-  /** The name of the check that these figures are of. */
+  /** The name of the check. */
   check: z.string(),
   cases: count,
   /** Cases answered rightly by this check: accuracy, exact records, right calls, right answers, pass@1. */
@@ -74,7 +74,7 @@ const tools = z.object({
 const answer = z.object({
   task: z.literal("answer"),
   ...common,
-  /** Cases whose quotations are in the documents; null where none has to quote. */
+  /** Cases whose quotations are in the documents; null where no case requires quotations. */
   quoted: rate.nullable(),
 });
 

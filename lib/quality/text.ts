@@ -1,4 +1,4 @@
-/** Words, sentences and list items of an answer: how the checks count, the same for every language. */
+/** Words, sentences and list items of an answer: counted the same way in every language. */
 import { separateReasoning } from "../endpoint/reasoning.ts";
 
 /** Longest answer that is checked, in UTF-16 code units; the rest of a runaway generation is ignored. */
@@ -40,7 +40,7 @@ export function plainText(markdown: string): string {
 }
 
 /**
- * Lower case without accents, so that a missing accent makes no other word; full-width letters are plain ones.
+ * Lower case without accents, so that a missing accent doesn't make another word; full-width letters are plain ones.
  * Vowel signs and the like, which are part of a word in other scripts, stay.
  *
  * @example
@@ -112,7 +112,7 @@ function plainBulleted(text: string): string {
   return plainText(text.replaceAll(/^([^\S\r\n]*)\*(?=\s)/gm, "$1-"));
 }
 
-/** Ends in a full stop without ending a sentence. */
+/** Abbreviations: their full stop doesn't end a sentence. */
 const abbreviations = new Set(
   ("dr mr mrs ms prof st vs approx ca no nr fig dept inc ltd jr sr eg e.g ie i.e al z.b d.h u.a bzw evtl " +
     "ggf inkl exkl str tel abs hr fr sra sr p.ej av env min max jan feb mar apr jun jul aug sep sept oct okt nov dec dez")

@@ -1,4 +1,4 @@
-/** What is missing in a text and what is too much, word by word or line by line. */
+/** The difference between two texts, word by word or line by line. */
 
 /** A stretch of text that both have, that only the expected one has, or that only the given one has. */
 export interface DiffPart {

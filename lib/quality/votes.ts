@@ -1,4 +1,4 @@
-/** votes.jsonl: which of two answers people preferred, blind; and what all votes of a run say. */
+/** votes.jsonl: which of two answers people preferred, blind; and the result of all votes of a run. */
 import { join } from "node:path";
 import { z } from "zod";
 import { anytimeMeanInterval } from "../stats/bounded_interval.ts";
@@ -6,7 +6,7 @@ import { bradleyTerry, type PairOutcome } from "../stats/bradley_terry.ts";
 import type { VoteSummary } from "./quality_schema.ts";
 import { readRecordLines, underLock, writeRecordLines } from "./record_lines.ts";
 
-/** What a person says of two answers. */
+/** A person's choice between two answers. */
 export const choice = z.enum(["first", "second", "tie", "both_bad"]);
 export type Choice = z.infer<typeof choice>;
 
@@ -38,7 +38,7 @@ const keyOf = ({ rater, answers }: Pick<VoteRecord, "rater" | "answers">) => JSO
 
 /**
  * Adds a vote, or takes one back (`choice: null`). Two people may vote at once: each change is made under a lock. A
- * changed vote keeps its place, as the first word on its case.
+ * changed vote keeps its position, and so stays the first vote on its case.
  *
  * @returns all votes of the run afterwards
  */
@@ -58,14 +58,14 @@ export async function saveVote(
 
 /** Total error of all intervals of a run's pairs together. */
 const ERROR = 0.05;
-/** Within this much of one half neither is preferred. */
+/** Neither is preferred within this distance from one half. */
 const TIE_MARGIN = 0.1;
 
 const shareOf: Readonly<Record<Choice, number>> = { first: 1, second: 0, tie: 0.5, both_bad: 0.5 };
 
 /**
- * What the votes say of one pair. The interval rests on the first vote on each case, by any voter, and holds at all
- * times at once: further votes on a case say nothing about other cases.
+ * The result of the votes on one pair. The interval rests on the first vote on each case, by any voter, and holds at
+ * all times at once: further votes on a case say nothing about other cases.
  *
  * @param pairs of the run: their intervals hold together
  */
@@ -97,7 +97,7 @@ export function pairSummary(votes: readonly VoteRecord[], pairs: number): VoteSu
 }
 
 /**
- * Everything that a run's votes say; null without votes.
+ * The result of all votes of a run; null without votes.
  *
  * @param candidates of the run, in its order
  *
@@ -134,7 +134,7 @@ export function voteSummary(votes: readonly VoteRecord[], candidates: readonly s
   };
 }
 
-/** What a vote is worth to a candidate as quality, 0 to 1; null where it is not about that candidate. */
+/** The quality, 0 to 1, that a vote gives a candidate; null where the vote is about others. */
 export function voteValue({ candidates, choice }: VoteRecord, candidate: string): number | null {
   const at = candidates.indexOf(candidate);
   if (at < 0) return null;

@@ -63,9 +63,9 @@ export class RealmLink {
   deadline = Infinity;
   /** Whether a call did not return by the deadline. */
   expired = false;
-  /** Finds a top-level name of the answer. */
+  /** Looks up a top-level name of the answer. */
   lookUp: (name: string) => unknown = () => undefined;
-  /** Told of every error that a function of this side throws into the other. */
+  /** Called with every error that a function of this side throws into the other. */
   onThrow: (error: unknown) => void = () => {};
 
   /** @param side 0 where the tests are: its functions can be called from the other side, and nothing else. */
@@ -339,7 +339,7 @@ function isData(value: object): boolean {
   );
 }
 
-/** Gives a list or an object that was passed what the other side made of its copy. */
+/** Applies the other side's changes of a copy to the list or object that was passed. */
 function update(own: unknown, theirs: unknown, updated: Map<unknown, unknown>): void {
   if (typeof own !== "object" || own === null || typeof theirs !== "object" || theirs === null) return;
   if (updated.has(theirs)) return;
@@ -367,7 +367,7 @@ function update(own: unknown, theirs: unknown, updated: Map<unknown, unknown>): 
   }
 }
 
-/** What the thread with the answer can do without: nothing here is a protection, all of it is noise or weight. */
+/** Globals that the thread with the answer doesn't need. Removing them protects nothing; they are noise or weight. */
 const withheld = ["Worker", "caches", "BroadcastChannel", "close", "navigator"];
 
 /** The program of the thread that holds the answer: loads it, then answers calls. */

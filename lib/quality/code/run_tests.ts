@@ -1,8 +1,8 @@
-/** Runs a case's tests against the code in an answer, in a process that may do nothing and is limited in all it uses. */
+/** Runs a case's tests against the code in an answer, in a process without permissions and with limited resources. */
 import { reasonOf } from "../../errors.ts";
 import { answerCode, importsOf, preparedTests, testNames } from "./answer_code.ts";
 
-/** What the process gets on standard input. */
+/** The process's standard input. */
 export interface TestOrder {
   /** Opens the line with the result; a secret of this process and its child. */
   readonly word: string;
@@ -24,14 +24,14 @@ interface TestResult {
   readonly reason: string | null;
 }
 
-/** How the tests of one answer went. */
+/** The result of the tests of one answer. */
 export type TestRun =
   /** The answer holds no code. */
   | { readonly kind: "no code" }
   /** The code was not run, or did not load. */
   | { readonly kind: "not loaded"; readonly reason: string }
   | { readonly kind: "ran"; readonly tests: readonly TestResult[] }
-  /** The process came to no result. */
+  /** The process gave no result. */
   | { readonly kind: "ended"; readonly reason: string };
 
 /** Megabytes of V8 heap for each of the two threads. */
@@ -40,9 +40,9 @@ const HEAP_MB = 128;
 const DATA_KB = 1_600_000;
 /** Blocks of 512 bytes that a file may have: Deno's own caches are smaller. */
 const FILE_BLOCKS = 32_768;
-/** Starting on a busy machine may take so long. */
+/** Longest start on a busy machine. */
 const START_MS = 20_000;
-/** Output beyond this is not the result. */
+/** Output beyond this is ignored. */
 const MAX_OUTPUT_CHARS = 2_000_000;
 
 export interface TestOptions {
@@ -93,7 +93,9 @@ export async function runTests(answer: string, tests: string, options: TestOptio
   }
 }
 
-/** Finds the answer's top-level names from outside, exported or not, and tells them from those of the language. */
+/**
+ * Finds the answer's top-level names from outside, exported or not, and separates them from those of the language.
+ */
 const scope = `export const podiumAnswerScope = (name) => {
   try {
     const value = eval(name);
@@ -120,7 +122,7 @@ async function runProcess(order: TestOrder, folder: string, denoPath: string): P
   const [program = "", ...args] = Deno.build.os === "windows" ? command : [
     "/bin/sh",
     "-c",
-    // Where a system doesn't know a limit, the others hold.
+    // Where a system lacks a limit, the others still apply.
     'ulimit -d "$1"; ulimit -t "$2"; ulimit -f "$3"; shift 3; exec "$@"',
     "sh",
     `${DATA_KB}`,
@@ -168,7 +170,7 @@ async function give(child: Deno.ChildProcess, order: TestOrder): Promise<void> {
     await writer.write(new TextEncoder().encode(JSON.stringify(order)));
     await writer.close();
   } catch {
-    // It ended before it read the order: its end says why.
+    // It ended before it read its input: its exit says why.
   }
 }
 

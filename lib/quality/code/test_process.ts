@@ -1,7 +1,7 @@
 /**
  * The program that runs a case's tests against the code in an answer. It has no permission, no network and no
  * environment; the answer's code runs in a second thread, which can reach nothing of this one (see `realm_link.ts`).
- * Its order comes on standard input and is read to the end before that code starts; the result leaves on standard
+ * Its input comes on standard input and is read to the end before that code starts; the result leaves on standard
  * output behind a word that only this thread knows.
  */
 import { isDeepStrictEqual } from "node:util";
@@ -150,7 +150,7 @@ async function loadAnswer(worker: Worker, message: object, transfer: Transferabl
   worker.onerror = (event) => {
     event.preventDefault();
     loaded.resolve(event.message);
-    // It may come later, when a test waits.
+    // It may resolve later, while a test waits.
     lost.reject(new Error(`its thread ended: ${event.message}`));
   };
   const timer = setTimeout(() => loaded.resolve("the time limit is over"), limitMs);

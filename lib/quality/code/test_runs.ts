@@ -14,7 +14,7 @@ type TestsCheck = Extract<AnswerCheck, { kind: "tests" }>;
 /** By `testKey`. */
 export type TestRuns = ReadonlyMap<string, TestRun>;
 
-/** Changes whenever the same code could come to another result. */
+/** Changes whenever the same code could give another result. */
 const RUNNER = 1;
 /** Processes at a time. */
 const PARALLEL = 2;
@@ -36,14 +36,14 @@ const keptRuns = z.object({
   ),
 });
 
-/** Names the run of an answer's code against the tests of a check. */
+/** The key of the run of an answer's code against the tests of a check. */
 function testKey(answer: string, { tests, time_limit_s }: TestsCheck): string {
   return createHash("sha256").update(JSON.stringify([answer, tests, time_limit_s])).digest("hex");
 }
 
 /**
- * Runs the tests of a run's answers, as far as they were not run before. Answers whose time was over are tried again
- * alone: the machine may have been busy.
+ * Runs the tests of a run's answers, as far as they were not run before. Answers that timed out are tried again
+ * alone, since the machine may have been busy.
  *
  * @param folder of the run; `tests.json` in it keeps the results
  */
@@ -86,7 +86,9 @@ function isLate(run: TestRun | undefined): boolean {
   return TIME_IS_OVER.test(run.reason);
 }
 
-/** What was kept; nothing where the file is missing, damaged or of another version: then all is run again. */
+/**
+ * The stored results; empty where the file is missing, damaged or of another version, so that everything runs again.
+ */
 async function readRuns(path: string): Promise<Map<string, TestRun>> {
   try {
     return new Map(Object.entries(keptRuns.parse(JSON.parse(await Deno.readTextFile(path))).runs));
@@ -100,7 +102,7 @@ async function readRuns(path: string): Promise<Map<string, TestRun>> {
   }
 }
 
-/** What the tests say about an answer; can't judge where they were not run. */
+/** The verdict of the tests on an answer; none where they were not run. */
 export function scoreTests(answer: string, check: TestsCheck, runs: TestRuns): CheckVerdict {
   const run = runs.get(testKey(answer, check));
   switch (run?.kind) {
