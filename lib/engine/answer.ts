@@ -1,7 +1,7 @@
-/** One answer, token by token, until it is complete: when it ends, and what of it is shown. */
+/** One answer, token by token: when it ends, and which text of it is shown. */
 import type { StopScanner, TokenDecoder } from "../openai/streamed_text.ts";
 
-/** What an answer needs from the model and from its request. */
+/** What an answer needs from its model and request. */
 export interface AnswerParts<Token> {
   readonly decoder: TokenDecoder<Token>;
   readonly scanner: StopScanner;
@@ -73,7 +73,7 @@ export class Answer<Token> {
     this.#closed = true;
   }
 
-  /** Emits what was held back for a character or a stop string that never came. */
+  /** Emits the text held back for a character or a stop string that never completed. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

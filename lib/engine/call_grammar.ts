@@ -5,9 +5,9 @@ import type { ToolDefinition } from "../prompts/request_settings.ts";
 import type { CallForm } from "./call_reader.ts";
 import { grammarSchema, type SchemaObject } from "./json_schema.ts";
 
-/** Calls in one answer that must be calls, at most: a small model may not find the end. */
+/** Most calls in one answer that must be calls: a small model may not find the end. */
 const MOST_CALLS = 4;
-/** Optional arguments whose every choice becomes an alternative of the grammar, 2ⁿ of them. */
+/** Most optional arguments: each subset becomes an alternative of the grammar, 2ⁿ in all. */
 const MOST_OPTIONAL = 4;
 
 /** What a grammar is made for. */
@@ -39,12 +39,12 @@ export async function callGrammar(
     throw error;
   });
   const rules = compact(grammar).replace(/^root ::=/m, "call ::=").trimEnd();
-  // Whatever begins otherwise is an answer in words.
+  // Any other beginning is an answer in words.
   const free = toolChoice === "auto" ? " | [^{] .*" : "";
   return `root ::= ${root}${free}\n${rules}\n`;
 }
 
-/** Without line breaks and indentation: small models would spend their tokens on them. */
+/** Without line breaks and indentation: small models would waste their tokens on them. */
 const compact = (grammar: string) =>
   grammar
     .replaceAll(/^(whitespace-[\w-]+) ::= .*$/gm, "$1 ::= [ ]?")
@@ -74,7 +74,10 @@ function rootRule(form: CallForm | null, most: number): string {
   }
 }
 
-/** The schemas of a tool's calls: one for each choice of optional arguments, since a grammar demands all of a schema. */
+/**
+ * The schemas of a tool's calls: one for each subset of optional arguments, since a grammar demands every property of
+ * a schema.
+ */
 function callSchemas(
   { name, parameters = {} }: ToolDefinition,
   key: string,
@@ -101,7 +104,7 @@ function argumentSchemas(parameters: SchemaObject): SchemaObject[] {
   return schemas.every(isBuildable) ? schemas : [ANY];
 }
 
-/** Any JSON object, where a schema is beyond what a grammar can express. */
+/** Any JSON object, where a grammar can't express a schema. */
 const ANY: SchemaObject = { type: "object", additionalProperties: true };
 
 function isBuildable(schema: SchemaObject): boolean {

@@ -13,14 +13,14 @@ import { JsonCall } from "./json_call.ts";
  */
 export type CallForm = "hermes" | "mistral" | "gemma" | "json";
 
-/** What a model wrote: text for the reader, or a piece of a call. */
+/** A piece of what a model wrote: text, or a part of a call. */
 export type WrittenPiece = { readonly text: string } | { readonly call: CallDelta };
 
-/** What opens a call, and what follows it. */
+/** The mark that opens a call, and what follows it. */
 interface Opening {
   readonly start: string;
   readonly end: string;
-  /** `whole` is read when its end has come, everything else while it comes. */
+  /** `whole` is read when it is complete, everything else while it arrives. */
   readonly holds: "json" | "list" | "whole";
 }
 
@@ -40,7 +40,7 @@ const OPENINGS: Readonly<Record<CallForm, readonly Opening[]>> = {
 const BARE: Opening = { start: "", end: "", holds: "json" };
 
 /**
- * Reads an answer as it is written. Text that looked like a call and is none is text.
+ * Reads an answer as it is written. Text that only looked like a call stays text.
  *
  * ```ts
  * const reader = new CallReader("hermes", ["get_time"], () => "id1");
@@ -54,13 +54,13 @@ const BARE: Opening = { start: "", end: "", holds: "json" };
 export class CallReader {
   readonly #openings: readonly Opening[];
   #state: "text" | "opened" | "call" | "after" = "text";
-  /** What is read and not yet handed out. */
+  /** Text that was read and not yet emitted. */
   #held = "";
   #opening: Opening = BARE;
   #call: JsonCall | null = null;
   /** The calls so far, the open one included. */
   #count = 0;
-  /** Text was handed out: an answer in bare JSON begins with it. */
+  /** Whether text was emitted: a call in bare JSON must open the answer. */
   #hasText = false;
 
   /**
@@ -80,7 +80,7 @@ export class CallReader {
     return this.#count + (this.#call?.isNamed ? 1 : 0);
   }
 
-  /** More of the answer; returns what is certain now. */
+  /** Takes more of the answer; returns the pieces that are certain now. */
   push(text: string): WrittenPiece[] {
     this.#held += text;
     const pieces: WrittenPiece[] = [];
@@ -88,7 +88,7 @@ export class CallReader {
     return pieces;
   }
 
-  /** The answer is over: what was held back, since it could have become a call, is text. */
+  /** Ends the answer: text that was held back as a possible call is emitted as text. */
   end(): WrittenPiece[] {
     const pieces: WrittenPiece[] = [];
     if (this.#call !== null) {
@@ -103,7 +103,7 @@ export class CallReader {
     return pieces;
   }
 
-  /** Does what can be done with the text that is held; false where more must come first. */
+  /** Reads what it can of the held text; false where it needs more. */
   #step(pieces: WrittenPiece[]): boolean {
     switch (this.#state) {
       case "text":

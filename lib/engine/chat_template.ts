@@ -1,4 +1,4 @@
-/** From chat messages to the one text that a model continues. */
+/** Turns chat messages into the text that a model continues. */
 import { Template } from "@huggingface/jinja";
 import { toolJson } from "../endpoint/generation_request.ts";
 import type { ChatMessage } from "../endpoint/trace.ts";
@@ -15,8 +15,8 @@ export interface ChatTemplate {
   /** Strings that end an answer, besides the model's own end token. */
   readonly stops: readonly string[];
   /**
-   * How the model writes calls of the tools that its own template lists; null where the template lists none, or
-   * teaches a form that is not read here.
+   * The form in which the model's own template teaches calls; null where it teaches none, or one that Podium doesn't
+   * read.
    */
   readonly callForm: CallForm | null;
   /** Whether the template uses a variable, such as `enable_thinking`. */
@@ -25,13 +25,13 @@ export interface ChatTemplate {
   render(messages: readonly ChatMessage[], extras?: TemplateExtras): string;
 }
 
-/** What a template may get besides messages. */
+/** Inputs of a template besides messages. */
 export interface TemplateExtras {
   readonly tools?: readonly ToolDefinition[];
   readonly variables?: Readonly<Record<string, unknown>>;
 }
 
-/** The special tokens that a template may place itself. */
+/** The special tokens that a template may write itself. */
 export interface TemplateTokens {
   readonly bos: string;
   readonly eos: string;
@@ -70,7 +70,7 @@ export function chatTemplate(
   try {
     jinja = new Template(source);
   } catch (error) {
-    // Where the text is cut, the parser reads on behind its end.
+    // The parser reads past the end of a text that is cut.
     const reason = error instanceof TypeError ? "it ends too early" : reasonOf(error);
     return replaced(`is not valid Jinja (${reason})`);
   }
@@ -98,7 +98,7 @@ export function chatTemplate(
   return { template, note: null };
 }
 
-/** Why a template renders not even a question, with a system message or without; null where it does. */
+/** Why a template can't render a question, with or without a system message; null where it can. */
 function renderFault(render: ChatTemplate["render"]): string | null {
   const question: ChatMessage = { role: "user", content: "Hello" };
   let fault: string | null = null;
@@ -113,7 +113,7 @@ function renderFault(render: ChatTemplate["render"]): string | null {
   return fault;
 }
 
-/** Messages as templates have them: arguments are objects, and a tool's message names its tool. */
+/** Messages in the shape that templates expect: arguments are objects, and a tool's message names its tool. */
 function messagesJson(messages: readonly ChatMessage[], form: CallForm | null) {
   const names = new Map(
     messages.flatMap(({ tool_calls = [] }) => tool_calls.map(({ id, name }) => [id, name] as const)),
@@ -147,7 +147,7 @@ function objectOrText(json: string): unknown {
 
 const PROBE = "podium_probe";
 
-/** What a template makes of a tool, a call and its result shows whether it takes tools, and in which form. */
+/** The rendering of a tool, a call and its result shows whether a template takes tools, and in which form. */
 function callFormOf(render: ChatTemplate["render"]): CallForm | null {
   const tools = [{ name: PROBE, description: "A test.", parameters: { type: "object", properties: {} } }];
   const call = { id: "abcdef123", name: PROBE, arguments: '{"a":1}' };
@@ -164,7 +164,7 @@ function callFormOf(render: ChatTemplate["render"]): CallForm | null {
     const made: ChatMessage = { role: "assistant", content: "", tool_calls: [call] };
     called = render([asked, made, { role: "tool", content: "done", tool_call_id: call.id }], { tools });
   } catch {
-    // A template that takes no result still shows by its tools how calls are written.
+    // A template that takes no result still shows with its tools how calls are written.
   }
   const text = called === "" ? listed : called;
   if (text.includes("[TOOL_CALLS]")) return "mistral";
@@ -175,16 +175,16 @@ function callFormOf(render: ChatTemplate["render"]): CallForm | null {
     : null;
 }
 
-/** A piece of a prompt. In what the template wrote, special tokens are meant; elsewhere they are text. */
+/** A piece of a prompt. Special tokens count only in the template's own text; elsewhere their names are text. */
 export interface PromptPart {
   readonly text: string;
   readonly isTemplate: boolean;
 }
 
 /**
- * Renders messages so that the names of special tokens in them stay text. Wherever a message contains one,
- * marks around it show later what the template did not write; the template sees everything else as it is.
- * `specialTexts` finds the names of special tokens in a message.
+ * Renders messages so that the names of special tokens in them stay text. Marks around such a name in a message later
+ * show that the template did not write it; everything else reaches the template unchanged. `specialTexts` finds the
+ * names of special tokens in a message.
  *
  * @throws {Error} what the template throws
  *

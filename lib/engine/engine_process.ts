@@ -1,4 +1,4 @@
-/** One engine process: how it is started, what it reports, how it ends. */
+/** One engine process: start, report and end. */
 import { reasonOf } from "../errors.ts";
 import { type Environment, plainEnvironment, TextLineStream } from "../program.ts";
 import { type EngineReport, engineReport } from "./options.ts";
@@ -15,7 +15,7 @@ export type FailedReport = Extract<EngineReport, { state: "failed" }>;
 const stopDeadlineMs = 3000;
 const errorTailChars = 2000;
 
-/** What an engine may do. Native code is outside Deno's sandbox, so the other flags add little. */
+/** Permissions of an engine. Native code is outside Deno's sandbox, so the other flags add little. */
 export const enginePermissions = [
   "--allow-ffi",
   "--allow-read",
@@ -65,14 +65,14 @@ export class EngineProcess {
     try {
       await this.#input.write(new TextEncoder().encode(JSON.stringify(order) + "\n"));
     } catch {
-      // The process ended before it could read: the missing report below says why.
+      // The process ended before it could read: the missing report below gives the reason.
     }
     return await this.#report ?? await this.#endWithoutReport();
   }
 
-  /** Ends the process; resolves when it is gone. */
+  /** Ends the process; resolves when it has ended. */
   async stop(): Promise<void> {
-    // The process ends itself when its input closes; closing fails where it is already gone.
+    // The process ends itself when its input closes; closing fails where it has already ended.
     await this.#input.close().catch(() => {});
     const timer = setTimeout(() => this.#kill(), stopDeadlineMs);
     await this.exited;

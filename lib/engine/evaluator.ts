@@ -1,4 +1,4 @@
-/** What turns tokens into the next token: one sequence in the context of a loaded model. */
+/** Evaluates tokens in one sequence of a loaded model's context and gives the next token. */
 import type { Token } from "node-llama-cpp";
 import type { Sampling } from "../openai/request.ts";
 
@@ -9,7 +9,7 @@ export interface Picking {
   readonly grammar: string | null;
   /** The token that takes the place of an ignored end token; null where an end token ends the answer. */
   readonly insteadOfEnd: Token | null;
-  /** Nothing is computed beyond this number of tokens; at least 1. */
+  /** Most tokens that are computed; at least 1. */
   readonly maxTokens: number;
   /** How many of the likeliest tokens are kept with every token, with log-probabilities; null for none at all. */
   readonly logprobs: number | null;
@@ -21,14 +21,14 @@ export interface PickedLogprob {
   readonly top: readonly { readonly token: Token; readonly logprob: number }[];
 }
 
-/** Evaluates prompts and answers, one at a time. It keeps what it evaluated for prompts that begin alike. */
+/** Evaluates prompts and answers, one at a time. It reuses what it evaluated for prompts with the same beginning. */
 export interface Evaluator {
   /** How many tokens a prompt and its answer may have together. */
   readonly contextTokens: number;
   /** Whether it can give log-probabilities. */
   readonly givesLogprobs: boolean;
   /**
-   * Brings the context to the prompt, reusing what the context already holds of it.
+   * Evaluates the prompt, reusing the part that the context already holds.
    *
    * @throws the signal's reason as soon as it is aborted
    */
@@ -37,7 +37,7 @@ export interface Evaluator {
   forget(): Promise<void>;
 }
 
-/** An answer in the making: its tokens in order, up to `maxTokens` or the model's end token. */
+/** An answer in progress: its tokens in order, up to `maxTokens` or the model's end token. */
 export interface PromptRun {
   /** The first token of the answer, sampled right after the prompt. */
   readonly first: Token;
@@ -56,7 +56,7 @@ export interface PromptRun {
 }
 
 /**
- * How many tokens two sequences have in common at their beginning: what need not be evaluated again.
+ * Length of the common beginning of two sequences, which need not be evaluated again.
  *
  * ```ts
  * if (commonStart([5, 6, 7], [5, 6, 8, 9]) !== 2) throw new Error("the first two");

@@ -1,10 +1,10 @@
 /** One tool call in JSON, read while it is written: its name as soon as that is known, its arguments as they come. */
 import type { CallDelta } from "../endpoint/answer_chunk.ts";
 
-/** What is known after more text. */
+/** The state after more text. */
 interface CallRead {
   readonly deltas: readonly CallDelta[];
-  /** `no call`: it is text after all, which `rest` holds whole. */
+  /** `no call`: it is text after all; `rest` holds all of it. */
   readonly state: "more" | "done" | "no call";
   /** What follows the call. */
   readonly rest: string;
@@ -13,7 +13,7 @@ interface CallRead {
 interface CallStart {
   readonly index: number;
   readonly id: string;
-  /** Where it came before the JSON, which is the arguments alone then; null where it is in the JSON. */
+  /** The name, where it comes before the JSON of the arguments; null where it is in the JSON. */
   readonly name: string | null;
   /** Whether a name makes the JSON a call. */
   readonly accepts: (name: string) => boolean;
@@ -25,7 +25,7 @@ const ARGUMENTS = /^\s*,\s*"(?:arguments|parameters)"\s*:\s*(?=\{)/;
 const KEYS = new Set(["name", "type", "function", "arguments", "parameters", "id", "tool_name"]);
 
 /**
- * Reads `{"name": "f", "arguments": {…}}` while it comes, and other orders of its keys when it is complete.
+ * Reads `{"name": "f", "arguments": {…}}` while it arrives, and other orders of its keys when it is complete.
  *
  * ```ts
  * const call = new JsonCall({ index: 0, id: "a", name: null, accepts: () => true });
@@ -39,13 +39,13 @@ export class JsonCall {
   #text = "";
   /** Where the arguments begin in the text; null before they do. */
   #from: number | null = null;
-  /** So much of the arguments was handed out. */
+  /** How much of the arguments was emitted. */
   #given = 0;
   #named = false;
 
   constructor(private readonly start: CallStart) {}
 
-  /** Whether a piece of it was handed out. */
+  /** Whether a piece of it was emitted. */
   get isNamed(): boolean {
     return this.#named;
   }
@@ -69,7 +69,7 @@ export class JsonCall {
     return { deltas, state: "done", rest: this.#text.slice(end) };
   }
 
-  /** The text so far, where the answer ended before anything of the call was handed out. */
+  /** The text so far, where the answer ended before any piece of the call was emitted. */
   abandoned(): string {
     return this.#named ? "" : this.#text;
   }

@@ -1,4 +1,4 @@
-/** JSON schemas that the engine can hold an answer to. */
+/** JSON schemas that the engine can enforce. */
 import type { GbnfJsonSchema } from "node-llama-cpp";
 import { ApiError } from "../openai/api_error.ts";
 import { parallelStates, SELF_REFERENCE } from "./schema_ambiguity.ts";
@@ -6,7 +6,7 @@ import { parallelStates, SELF_REFERENCE } from "./schema_ambiguity.ts";
 /** A schema's keywords and their values. */
 export type SchemaObject = Readonly<Record<string, unknown>>;
 
-/** What a schema may hold, so that making and applying its grammar takes a bounded time. */
+/** Limits of a schema, so that making and applying its grammar takes a bounded time. */
 const limits = {
   /** Levels of lists and objects in the schema itself. */
   depth: 64,
@@ -33,8 +33,8 @@ const ignoredKeys = new Set([
 ]);
 
 /**
- * Brings a JSON schema into the words that the engine's grammar knows (`anyOf` becomes `oneOf`, notes for the
- * reader go), and refuses what a grammar can't express, or can't be built or applied for in a bounded time.
+ * Rewrites a JSON schema with the keywords that the engine's grammar supports (`anyOf` becomes `oneOf`, annotations
+ * are dropped), and refuses schemas that a grammar can't express or can't handle in a bounded time.
  *
  * @throws {ApiError} 400 naming the place in the schema
  *
@@ -56,7 +56,7 @@ export function grammarSchema(schema: unknown): GbnfJsonSchema {
   return simplified;
 }
 
-/** What a grammar can't be built for is the request's fault, whatever the grammar's own complaint. */
+/** A schema without a grammar is the request's fault, whatever error the grammar gives. */
 export function unbuildableSchema(): ApiError {
   return refuse("schema", "is beyond what a grammar can express: shorten its lengths and lists");
 }
@@ -150,7 +150,7 @@ function simplifyPart(key: string, value: unknown, where: string): unknown {
   }
 }
 
-/** A short range of whole numbers becomes a list of them; a bound that no double reaches says nothing. */
+/** A short range of whole numbers becomes a list of them; a bound that no double reaches has no effect. */
 function takeRange(schema: Record<string, unknown>, where: string): void {
   const { minimum, maximum, ...others } = schema;
   delete schema.minimum;

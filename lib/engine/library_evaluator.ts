@@ -31,7 +31,7 @@ export class LibraryEvaluator implements Evaluator {
       : await this.llama.createGrammar({ grammar: picking.grammar });
     const run = this.sequence.evaluate(rest, { ...options, ...this.#grammarState(grammar) });
     let last = this.#orInstead(tokenOf(await run.next()), picking);
-    // By the library's own meter, so that a cache that was lost on the way is not counted as one.
+    // Measured by the library's own meter, so that a lost cache doesn't count.
     const used = this.sequence.tokenMeter.diff(before);
     const cachedTokens = Math.max(0, tokens.length - used.usedInputTokens - used.usedOutputTokens);
     return {

@@ -16,7 +16,7 @@ import type { AnswerPiece, Generated, TokenLogprob } from "../openai/answer.ts";
 import type { AnswerRequest } from "../openai/request.ts";
 import { StopScanner, TokenDecoder } from "../openai/streamed_text.ts";
 
-/** What the model takes from its caller. */
+/** What the model gets from its caller. */
 export interface ModelHooks {
   readonly clock: Clock;
   /** A whole number, for requests without a seed. */
@@ -40,7 +40,7 @@ export class LlamaCore implements TextGenerator<LoadedModel> {
 
   readonly parallel: number;
   readonly #givesLogprobs: boolean;
-  /** Sequences without an answer under way, the one longest idle first. */
+  /** Sequences without an answer in progress, the one longest idle first. */
   readonly #free: Sequence[];
 
   async prepare(job: AnswerRequest): Promise<Generation> {
@@ -86,7 +86,7 @@ export class LlamaCore implements TextGenerator<LoadedModel> {
     });
   }
 
-  /** A variable that the template does not use would change nothing, without a word. */
+  /** A variable that the template does not use would silently change nothing. */
   #checkVariables({ templateVariables }: AnswerRequest): void {
     const unused = Object.keys(templateVariables).find((name) => !this.template.reads(name));
     if (unused === undefined) return;
@@ -145,7 +145,10 @@ export class LlamaCore implements TextGenerator<LoadedModel> {
     }
   }
 
-  /** The free sequence that begins most like the prompt, which it need not evaluate again then; else the longest idle. */
+  /**
+   * The free sequence with the longest common beginning with the prompt, which saves evaluating it again; else the
+   * longest idle.
+   */
   #take(prompt: readonly Token[]): Sequence {
     const same = this.#free.map(({ last }) => commonStart(last, prompt));
     const [sequence] = this.#free.splice(same.indexOf(Math.max(...same)), 1);
@@ -166,7 +169,7 @@ export class LlamaCore implements TextGenerator<LoadedModel> {
     const say = (pieces: readonly WrittenPiece[]) => {
       for (const piece of pieces) emit("text" in piece ? piece.text : piece);
     };
-    // Tokens whose text is not out yet, since a character is not whole or a stop string may come.
+    // Tokens whose text is held back: a character is incomplete, or a stop string may come.
     let logprobs: TokenLogprob[] = [];
     const emitText = (text: string) => {
       if (calls !== null) say(calls.push(text));
@@ -194,7 +197,7 @@ export class LlamaCore implements TextGenerator<LoadedModel> {
       answer.close();
       if (calls !== null) say(calls.end());
     } finally {
-      // The next run may only begin when nothing of this one is being computed.
+      // The next request may begin only when nothing of this one is being computed.
       await coming?.catch(() => {});
       await run.end();
     }
@@ -246,7 +249,7 @@ export class LlamaCore implements TextGenerator<LoadedModel> {
 
   #answer(work: Work, emit: (text: string) => void): Answer<Token> {
     const { job } = work;
-    // What opens a call is a special token in most vocabularies.
+    // The mark that opens a call is a special token in most vocabularies.
     const withSpecial = job.tools.length > 0 && this.template.callForm !== null;
     const templateStops = job.route === "chat" && !job.ignoreEos ? this.template.stops : [];
     return new Answer<Token>({

@@ -76,7 +76,7 @@ export async function loadModel(
   return new LlamaCore(info, llama, words, evaluators, template, hooks);
 }
 
-/** An embedding model is evaluated by node-llama-cpp, whatever runs it. */
+/** An embedding model is evaluated by node-llama-cpp, on every device. */
 async function loadEmbeddingModel(
   llama: Llama,
   options: EngineOptions,
@@ -125,7 +125,7 @@ export async function openRuntime(options: Pick<EngineOptions, "gpu">, complaint
     build: "never",
     skipDownload: true,
     progressLogs: false,
-    // The one context of this process is the only one to share threads with.
+    // This process has one context, so its threads are not shared.
     maxThreads: 0,
     logLevel: LlamaLogLevel.error,
     logger: (_level, message) => complaints.push(message.trim()),
@@ -205,7 +205,7 @@ export function settingsOf(
   return { kvCache, batchTokens: others.batchTokens ?? defaultBatchTokens[way], mmap, parallel };
 }
 
-/** A quantised KV cache needs flash attention; otherwise llama.cpp decides unless it was told. */
+/** A quantised KV cache needs flash attention; otherwise llama.cpp decides, unless the option is given. */
 export const flashAttentionOf = ({ flashAttention, kvCache = "f16" }: EngineOptions) =>
   kvCache === "f16" ? flashAttention : true;
 
@@ -283,7 +283,7 @@ async function libraryEvaluators(
   }
 }
 
-/** The weights are mapped, not read: the first evaluation brings them in, and belongs to loading. */
+/** The weights are mapped, not read: the first evaluation reads them, and so counts as loading. */
 async function warmUp(words: LlamaModel, [evaluator]: readonly Evaluator[]): Promise<void> {
   const token = words.tokens.bos ?? words.tokens.eos ?? words.tokenize("a")[0];
   if (token === undefined || evaluator === undefined) return;

@@ -6,7 +6,7 @@ export interface LogitDifference {
   readonly kl: number;
   /** Minus the logarithm of the probability that each gave to the token that really follows. */
   readonly surprise: readonly [first: number, second: number];
-  /** The likeliest token of each; of equals the smaller. */
+  /** The most likely token of each; of equals the smaller. */
   readonly top: readonly [first: number, second: number];
 }
 
@@ -34,7 +34,7 @@ export function logitDifference(first: Float32Array, second: Float32Array, next:
     const weight = Math.exp(a);
     sumFirst += weight;
     sumSecond += Math.exp(b);
-    // A token that was ruled out has no share in the sum, and its difference may be no number.
+    // A token that was ruled out adds nothing to the sum, and its difference may be NaN.
     if (weight > 0) gap += weight * (a - b);
   }
   const [logFirst, logSecond] = [Math.log(sumFirst), Math.log(sumSecond)];
@@ -45,7 +45,7 @@ export function logitDifference(first: Float32Array, second: Float32Array, next:
   };
 }
 
-/** The token of the largest logit; the first one of equals. */
+/** The token with the largest logit, the first of equals. */
 export function likeliestToken(logits: Float32Array): number {
   let best = 0;
   let highest = -Infinity;

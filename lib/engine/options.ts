@@ -1,4 +1,4 @@
-/** What an engine process is started with, and what it reports when it is ready: JSON between two processes. */
+/** The options of an engine process and its report: JSON between two processes. */
 import { z } from "zod";
 
 const gpu = z.enum(["auto", "off", "vulkan", "cuda", "metal"]);
@@ -12,17 +12,17 @@ export const engineOptions = z.object({
   alias: z.string().min(1).optional(),
   /** Compute threads; default: `defaultThreads`. */
   threads: z.int().min(1).max(1024).optional(),
-  /** Most tokens of prompt and answer together; default: what the model was trained for, at most 4096. */
+  /** Most tokens of prompt and answer together; default: the model's own limit, at most 4096. */
   contextTokens: z.int().min(16).optional(),
-  /** Default: as llama.cpp decides. */
+  /** Default: llama.cpp decides. */
   flashAttention: z.boolean().optional(),
   /** Number format of the keys and values in the context; below f16 it needs flash attention. */
   kvCache: kvCache.optional(),
-  /** Prompt tokens that are evaluated in one call; a client that leaves is noticed in between. */
+  /** Prompt tokens that are evaluated in one call; the engine notices between two calls that a client has left. */
   batchTokens: z.int().min(32).max(8192).optional(),
   /** False reads the weights into memory instead of mapping the file. */
   mmap: z.boolean().optional(),
-  /** Answers that are made at once, each with a context of its own; more requests wait. Default: 1. */
+  /** Answers that are made at once, each with its own context; more requests wait. Default: 1. */
   parallel: z.int().min(1).max(64).optional(),
   gpu,
   /** False evaluates by way of node-llama-cpp, also where llama.cpp could be called directly. */
@@ -32,9 +32,9 @@ export const engineOptions = z.object({
 export type EngineOptions = z.infer<typeof engineOptions>;
 
 /**
- * How many compute threads a context gets by default: one core stays free for the event loop that hands the
- * tokens out. A decode step waits for its slowest thread, so one thread that shares its core stalls them all.
- * `mathCores` is the number of cores that are useful for mathematics.
+ * How many compute threads a context gets by default: one core stays free for the event loop that sends the tokens. A
+ * decode step waits for its slowest thread, so one thread that shares its core stalls them all. `mathCores` is the
+ * number of cores that are useful for mathematics.
  *
  * ```ts
  * if (defaultThreads(8) !== 7 || defaultThreads(1) !== 1) throw new Error("one core stays free");
@@ -47,9 +47,9 @@ export function defaultThreads(mathCores: number): number {
 /** The one line that an engine process reads: the options, and the API key that requests must carry. */
 export const engineOrder = engineOptions.extend({ token: z.string().min(16) });
 
-/** What kept a model from loading; each has a remedy of its own. `engine` is a fault of the engine itself. */
+/** Why a model can't be loaded; each kind has its own remedy. `engine` is a fault of the engine itself. */
 export const loadFault = z.enum(["device", "file", "memory", "options", "engine"]);
-/** What kept a model from loading. */
+/** Why a model can't be loaded. */
 export type LoadFault = z.infer<typeof loadFault>;
 
 /** Thrown inside the engine process where a model can't be loaded, for a reason that its user can fix. */

@@ -13,7 +13,7 @@ import { engineOrder, type EngineReport, LoadError } from "./options.ts";
 import { readOrders } from "./process_input.ts";
 
 function report(line: EngineReport): void {
-  // Synchronous: the parent must have the reason before this process is gone.
+  // Synchronous: the parent must receive the reason before this process ends.
   Deno.stdout.writeSync(new TextEncoder().encode(JSON.stringify(line) + "\n"));
 }
 
@@ -52,7 +52,7 @@ async function main(): Promise<void> {
 }
 
 if (import.meta.main) {
-  // A terminal sends Ctrl-C to the whole group; the parent decides when its engines end.
+  // A terminal sends Ctrl-C to the whole process group; the parent decides when its engines end.
   Deno.addSignalListener("SIGINT", () => {});
   if (Deno.build.os !== "windows") Deno.addSignalListener("SIGTERM", () => Deno.exit(0));
   try {

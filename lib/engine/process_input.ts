@@ -1,4 +1,4 @@
-/** Standard input of a process that a parent started: one line of orders, and the parent's life. */
+/** Standard input of a child process: one line of options; its end tells that the parent has ended. */
 
 /** Resolves with the first line of the input, and ends the process when the input ends. */
 export function readOrders(): Promise<string> {

@@ -1,7 +1,7 @@
 /**
- * How many alternatives of a schema a grammar must follow at once. Each is a state of its own, and every token
- * is tested against all of them: thousands would hold the engine for minutes. They multiply where alternatives
- * that begin alike lie inside each other, and without end where they do so by reference.
+ * How many alternatives of a schema a grammar must follow at once. Each is a state of its own, and every token is
+ * tested against all of them: thousands would block the engine for minutes. They multiply where alternatives that
+ * begin alike lie inside each other, and without end where they do so by reference.
  */
 type SchemaObject = Readonly<Record<string, unknown>>;
 
@@ -10,13 +10,13 @@ export const SELF_REFERENCE = "self-reference";
 
 /** Rounds after which growth that has not settled counts as endless. */
 const mostRounds = 50;
-/** Alternatives of all schemas together; above it the work of finding out would grow with their square. */
+/** Alternatives of all schemas together; above it the analysis would grow with their square. */
 const mostLeaves = 20_000;
 
 /**
  * The most alternatives that one text can belong to; above `most`, any number above it.
  *
- * Objects whose first properties differ, in name or in a constant value, count as told apart by it.
+ * Objects whose first properties differ, in name or in a constant value, are distinguished by it.
  *
  * ```ts
  * const twice = { oneOf: [{ type: "array", items: { type: "string" } }, { type: "array" }, { type: "null" }] };
@@ -56,7 +56,7 @@ type Definitions = ReadonlyMap<string, SchemaObject>;
 /** `null` while the leaves of a node are being looked for. */
 type LeavesByNode = Map<SchemaObject, readonly SchemaObject[] | null>;
 
-/** The widest of what a list or an object holds. */
+/** The widest part of a list or an object. */
 function insideWidth(node: SchemaObject, widths: ReadonlyMap<SchemaObject, number>): number {
   return insides(node).reduce((widest, part) => Math.max(widest, widths.get(part) ?? 1), 1);
 }
@@ -65,7 +65,7 @@ const isObject = (value: unknown): value is SchemaObject =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 const schemas = (value: unknown) => Array.isArray(value) ? value.filter(isObject) : [];
 const named = (value: unknown) => isObject(value) ? Object.values(value).filter(isObject) : [];
-/** The schemas of what a list or an object holds. */
+/** The schemas of the parts of a list or an object. */
 const insides = (node: SchemaObject) => [
   ...[node.items, node.additionalProperties].filter(isObject),
   ...schemas(node.prefixItems),
@@ -122,7 +122,7 @@ function widthOf(
   return Math.max(1, ...byKind.values(), objectWidth(objects, inside, definitions));
 }
 
-/** Objects count together only where their first properties leave it open which of them is meant. */
+/** Objects count together only where their first properties don't distinguish them. */
 function objectWidth(
   objects: readonly SchemaObject[],
   inside: ReadonlyMap<SchemaObject, number>,

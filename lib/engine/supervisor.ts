@@ -44,16 +44,16 @@ export interface RunningModel {
   readonly loadMs: Pick<LoadTimes, "totalMs">;
   /** The device that runs the model: `cpu`, or `vulkan: NAME`. */
   readonly device: string;
-  /** Why that is not the requested device; null where nothing needs saying. */
+  /** Why that is not the requested device; null where there is no note. */
   readonly deviceNote: string | null;
   readonly chatTemplate: ChatTemplateKind;
-  /** Why the chat template in the model's file is not used; null where nothing needs saying. */
+  /** Why the chat template in the model's file is not used; null where there is no note. */
   readonly chatTemplateNote: string | null;
   /** Null for an adapter whose registry entry does not say. */
   readonly contextTokens: number | null;
   /** Resident memory in megabytes (10^6 bytes), and processor seconds since the process began. */
   stats(): Promise<{ residentMb: number; cpuS: number }>;
-  /** Ends the process; resolves when it is gone. It may be called twice. */
+  /** Ends the process; resolves when it has ended. It may be called twice. */
   stop(): Promise<void>;
   /** Resolves when the model will answer no more, whatever the reason. */
   readonly exited: Promise<EngineExit>;
@@ -68,7 +68,7 @@ export interface RunningEngine extends RunningModel {
   readonly direct: boolean;
   /** Why llama.cpp is not called directly; null where it is. */
   readonly directNote: string | null;
-  /** What it runs with, given or by default; `batchTokens` are evaluated in one call. */
+  /** Its settings, given or by default; `batchTokens` are evaluated in one call. */
   readonly settings: LoadedModel["settings"];
 }
 

@@ -1,7 +1,7 @@
 /**
- * Who may use a server. A web page can make a browser send requests to 127.0.0.1, also under a name of its own that
- * was pointed there (DNS rebinding): the checks of `Host` and `Origin` stop both. Everyone else who reaches the port
- * needs the key.
+ * Access control of a server. A web page can make a browser send requests to 127.0.0.1, also under a name of its own
+ * that resolves there (DNS rebinding): the checks of `Host` and `Origin` stop both. Every other client that reaches
+ * the port needs the key.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { ApiError } from "./api_error.ts";
@@ -28,12 +28,12 @@ export interface Access {
   /** Whether the request carries the key, or none is needed; compared in constant time. */
   hasKey(request: CheckedRequest): boolean;
   /**
-   * Checks all of it.
+   * Checks `Host`, `Origin` and the key.
    *
    * @throws {ApiError} 401 or 403
    */
   check(request: CheckedRequest): void;
-  /** CORS headers of the answer; none for pages that were not named. */
+  /** CORS headers of the answer; none for pages that are not allowed. */
   corsHeaders(request: CheckedRequest): Readonly<Record<string, string>>;
 }
 

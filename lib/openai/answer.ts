@@ -1,17 +1,17 @@
-/** Answers of the OpenAI protocol: whole, or as server-sent events. */
+/** Answers of the OpenAI protocol: one document, or server-sent events. */
 import { type ApiError, errorBody } from "./api_error.ts";
 import type { CallDelta } from "../endpoint/answer_chunk.ts";
 import type { ToolCall } from "../prompts/request_settings.ts";
 import type { AnswerRequest } from "./request.ts";
 
-/** A token, its log-probability, and the likeliest tokens in its place, the likeliest first. */
+/** A token, its log-probability, and the most likely tokens at its position, most likely first. */
 export interface TokenLogprob {
   readonly token: string;
   readonly logprob: number;
   readonly top: readonly { readonly token: string; readonly logprob: number }[];
 }
 
-/** What a generation hands out as soon as it is there: text, a piece of a tool call, text with its tokens. */
+/** A piece of an answer, emitted as soon as it exists: text, a piece of a tool call, text with its tokens. */
 export type AnswerPiece = string | { readonly call: CallDelta } | {
   readonly text: string;
   readonly logprobs: readonly TokenLogprob[];
@@ -32,7 +32,7 @@ export interface Generated {
   readonly decodeMs: number;
 }
 
-/** OpenAI's `usage`; left out where nothing was counted, so that no guess passes for a count. */
+/** OpenAI's `usage`; left out where nothing was counted, so that no guess looks like a count. */
 export function usageOf({ promptTokens, outputTokens, cachedTokens }: Generated) {
   if (promptTokens === null || outputTokens === null) return {};
   return {
@@ -68,7 +68,7 @@ export interface AnswerHead {
   readonly model: string;
 }
 
-/** Puts the pieces of an answer together, for a request without `stream`. */
+/** Joins the pieces of an answer, for a request without `stream`. */
 export class CollectedAnswer {
   #text = "";
   readonly #calls: { id: string; name: string; arguments: string }[] = [];
@@ -210,7 +210,7 @@ export class ChunkWriter {
     return [this.#event(choices), this.#event([], { ...usage, timings }), done];
   }
 
-  /** An error after the answer had begun: only an event can still report it. */
+  /** An error after the start of the answer, which only an event can report. */
   failure(error: ApiError): Uint8Array<ArrayBuffer> {
     return this.#encoder.encode(`data: ${JSON.stringify(errorBody(error))}\n\n`);
   }

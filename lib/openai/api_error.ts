@@ -1,6 +1,6 @@
 /** Errors in OpenAI's shape. */
 
-/** An error that a client gets in OpenAI's shape; `status` is the HTTP status. */
+/** An error that a client receives in OpenAI's shape; `status` is the HTTP status. */
 export class ApiError extends Error {
   override readonly name = "ApiError";
   readonly param: string | null;
@@ -35,8 +35,8 @@ export function errorBody(error: ApiError) {
 }
 
 /**
- * The whole error answer. It ends the connection where the client may still be sending its body, and says when to
- * come back where waiting helps.
+ * The whole error answer. It ends the connection where the client may still be sending its body, and says when to try
+ * again where waiting helps.
  *
  * ```ts
  * const response = errorResponse(new ApiError(503, "no model can answer now"));

@@ -1,4 +1,4 @@
-/** The HTTP server of one model: routes, the queue, streaming, cancelling. Knows nothing of llama.cpp. */
+/** The HTTP server of one model: routes, the queue, streaming, cancelling. Independent of llama.cpp. */
 import { Buffer } from "node:buffer";
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
@@ -32,12 +32,12 @@ import {
 /** Runs one prepared request. It calls `emit` with every piece of the answer as soon as the piece is readable. */
 export type Generation = (emit: (piece: AnswerPiece) => void, signal: AbortSignal) => Promise<Generated>;
 
-/** What clients may know of a model. */
+/** The public description of a model. */
 export interface ServedModelInfo {
   readonly modelId: string;
   /** Another name that requests may use. */
   readonly alias: string | null;
-  /** What really runs it: `cpu`, or `vulkan: NAME`. */
+  /** The device that runs it: `cpu`, or `vulkan: NAME`. */
   readonly device: string;
   /** The model's own chat template, or the plain one where it has none. */
   readonly chatTemplate: "own" | "plain";
@@ -48,16 +48,16 @@ export interface ServedModelInfo {
 /** What is known about a model that llama.cpp has loaded. Times are milliseconds. */
 export interface LoadedModel extends ServedModelInfo {
   readonly contextTokens: number;
-  /** Why the device is not the one that was requested; null where nothing needs saying. */
+  /** Why the device is not the one that was requested; null where there is no note. */
   readonly deviceNote: string | null;
-  /** Why the template of the model file is not used; null where nothing needs saying. */
+  /** Why the template of the model file is not used; null where there is no note. */
   readonly chatTemplateNote: string | null;
   readonly threads: number;
   /** Whether llama.cpp is called directly, or through node-llama-cpp. */
   readonly direct: boolean;
   /** Why llama.cpp is not called directly; null where it is. */
   readonly directNote: string | null;
-  /** What it runs with, given or by default; `batchTokens` are evaluated in one call. */
+  /** Its settings, given or by default; `batchTokens` are evaluated in one call. */
   readonly settings: {
     readonly kvCache: "f16" | "q8_0" | "q4_0";
     readonly batchTokens: number;
@@ -72,15 +72,15 @@ export interface LoadedModel extends ServedModelInfo {
   readonly contextMs: number;
 }
 
-/** Whatever generates the text: a llama.cpp engine, a custom model, a fake. */
+/** The generator behind a server: a llama.cpp engine, a custom model, a fake. */
 export interface TextGenerator<Info extends ServedModelInfo = ServedModelInfo> {
   readonly model: Info;
-  /** Requests that it works on at once; others wait. @default 1 */
+  /** Requests that it handles at once; others wait. @default 1 */
   readonly parallel?: number;
   /**
-   * Checks a request, and returns what runs it.
+   * Checks a request, and returns the function that runs it.
    *
-   * @throws {ApiError} 400 where it can't be done
+   * @throws {ApiError} 400 where it can't be served
    */
   prepare(request: AnswerRequest): Promise<Generation>;
   /**
@@ -97,7 +97,7 @@ export interface Embedded {
   readonly promptTokens: number;
 }
 
-/** What `GET /podium/stats` answers. */
+/** The answer of `GET /podium/stats`. */
 export const engineStats = z.object({
   resident_mb: z.number().nonnegative(),
   /** Processor time of the whole process since it began, all threads. */
@@ -109,7 +109,7 @@ export type EngineStats = z.infer<typeof engineStats>;
 
 type ProcessUse = Pick<EngineStats, "resident_mb" | "cpu_s">;
 
-/** What a model's server is handed from outside. */
+/** What a model's server gets from its caller. */
 export interface ModelServerOptions {
   /** The key that requests must carry. */
   readonly token: string;
@@ -147,7 +147,7 @@ export function modelServer(generator: TextGenerator, options: ModelServerOption
   };
 }
 
-/** The message of the failure, without where it happened. */
+/** The message of the failure, without its location. */
 function asApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error;
   const reason = error instanceof Error ? error.message : String(error);
@@ -264,7 +264,7 @@ class ModelServer {
     const cancelled = new AbortController();
     const cancel = (reason?: unknown) => cancelled.abort(reason);
     gone.addEventListener("abort", cancel, { once: true });
-    // What a slow reader has not taken waits here; a whole answer is small.
+    // Holds what a slow reader has not taken yet; a whole answer is small.
     const generate = async (controller: ReadableStreamDefaultController<Uint8Array>) => {
       try {
         const emit = (piece: AnswerPiece) => {

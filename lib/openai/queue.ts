@@ -2,7 +2,7 @@
 import type { Clock } from "../clock.ts";
 import { ApiError } from "./api_error.ts";
 
-/** Too many requests wait already; says when to come back. */
+/** Too many requests wait already; says when to try again. */
 export class QueueFull extends ApiError {
   constructor(readonly retryAfterS: number, waiting: number) {
     super(429, `${waiting} requests wait for this model already: try again in ${retryAfterS} s`, {
@@ -12,7 +12,7 @@ export class QueueFull extends ApiError {
 }
 
 /**
- * Lets `slots` requests in at once, and at most `limit` more wait, first come, first served.
+ * Admits `slots` requests at once; at most `limit` more wait, first come, first served.
  *
  * ```ts
  * const queue = new RequestQueue(1, 1, () => 0);
@@ -37,13 +37,13 @@ export class RequestQueue {
     return this.#busy;
   }
 
-  /** How many wait; those being served are not counted. */
+  /** How many requests wait, without those being served. */
   get waiting(): number {
     return this.#waiting.size;
   }
 
   /**
-   * Resolves with the function that ends the turn; calling it twice does no harm.
+   * Resolves with the function that releases the slot; it may be called twice.
    *
    * @throws {QueueFull} 429; the signal's reason where it is aborted while waiting
    */

@@ -1,4 +1,4 @@
-/** Requests of the OpenAI protocol, validated once, here. */
+/** Requests of the OpenAI protocol, validated once. */
 import { z } from "zod";
 import type { ChatMessage } from "../endpoint/trace.ts";
 import type { RequestSettings, ToolDefinition } from "../prompts/request_settings.ts";
@@ -28,7 +28,7 @@ export interface AnswerRequest {
   readonly input:
     | { readonly kind: "messages"; readonly messages: readonly ChatMessage[] }
     | { readonly kind: "text"; readonly text: string };
-  /** Null: until the model ends or the context is full. */
+  /** Null: no limit but the model's end token and the context. */
   readonly maxTokens: number | null;
   readonly sampling: Sampling;
   readonly stop: readonly string[];
@@ -97,7 +97,7 @@ const toolChoice = z.union([
 
 const tokenLimit = z.int().min(1).max(1_000_000);
 
-/** Fields that both routes share. Unknown fields are let through: clients send many. */
+/** Fields that both routes share. Unknown fields are ignored: clients send many. */
 const common = {
   model: z.string().min(1),
   max_tokens: tokenLimit.nullish(),
@@ -168,7 +168,7 @@ function parse<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {
   throw new ApiError(400, `'${param}' ${inWords(issue.message)}`, { param });
 }
 
-/** Zod's standard messages, as the rest of a sentence about the field. */
+/** Zod's standard messages, worded to follow the field's name. */
 function inWords(message: string): string {
   if (/received undefined$/.test(message)) return "is missing";
   return message
@@ -231,7 +231,7 @@ export function parseChat(body: unknown): AnswerRequest {
   };
 }
 
-/** The tools that may be called: with the choice `none` the model is not shown any. */
+/** The tools that may be called; none with the choice `none`. */
 function toolsOf(
   request: z.output<typeof chatRequest>,
 ): Pick<AnswerRequest, "tools" | "toolChoice" | "parallelCalls"> {
@@ -287,7 +287,7 @@ export function parseCompletion(body: unknown): AnswerRequest {
 export interface EmbeddingRequest {
   readonly model: string;
   readonly texts: readonly string[];
-  /** Vectors as the bytes of 32-bit floats, in base64, as OpenAI's clients ask for by default. */
+  /** Vectors as the bytes of 32-bit floats, in base64, as OpenAI's clients request by default. */
   readonly base64: boolean;
 }
 

@@ -1,8 +1,8 @@
 /**
- * One HTTP server for engines, adapters and the gateway. Handlers take what they use of a `Request` and return a
- * `Response`; this file alone knows the platform's server under them. It is `node:http` and not `Deno.serve`, which (Deno 2.9) does not
- * notice that a client has gone while its answer is pending once the body came in more than one read, can't drop a
- * client that never reads, and limits neither connections nor slow heads. Both carry the same load.
+ * One HTTP server for engines, adapters and the gateway. Handlers take the used part of a `Request` and return a
+ * `Response`; only this file deals with the platform's server. It is `node:http` and not `Deno.serve`, which (Deno
+ * 2.9) does not notice that a client has gone while its answer is pending once the body came in more than one read,
+ * can't drop a client that never reads, and limits neither connections nor slow heads. Both carry the same load.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -12,21 +12,21 @@ import { concat } from "../endpoint/bytes.ts";
 import { ApiError, errorBody, errorResponse } from "./api_error.ts";
 
 /**
- * What handlers use of a `Request`. The server makes no whole one: that alone would take as long as everything else
- * that a gateway does for a request.
+ * The part of a `Request` that handlers use. A whole one would take as long to make as the rest of a gateway's work
+ * on a request.
  */
 export interface IncomingRequest extends Pick<Request, "method" | "signal"> {
   /** Without the query. */
   readonly path: string;
   readonly headers: Pick<Headers, "get" | "has">;
-  /** Calls `take` with every piece of the body; nothing is read from the client before. Rejects with what `take` throws. */
+  /** Calls `take` with every piece of the body; reading begins with this call. Rejects with what `take` throws. */
   readBody(take: (piece: Uint8Array) => void): Promise<void>;
 }
 
 /** Answers one request. An `ApiError` that it throws is sent to the client; any other error is HTTP 500. */
 export type HttpHandler = (request: IncomingRequest) => Response | Promise<Response>;
 
-/** What a client may send, and how long it may take. */
+/** Limits of what a client may send, and of the time for it. */
 export interface ServerLimits {
   /** Request line and headers together. */
   readonly headBytes: number;
@@ -136,9 +136,9 @@ function portOf(server: Server, port: number): number {
   return typeof address === "object" && address !== null ? address.port : port;
 }
 
-/** What the time limits need to know of an open connection. */
+/** The state of an open connection that the time limits need. */
 class Connection {
-  /** Requests that are being answered. */
+  /** Requests in progress. */
   working = 0;
   #sinceMs: number;
   #bytesRead = 0;
@@ -187,14 +187,14 @@ async function answer(
   try {
     await send(response, from, to);
   } catch {
-    // The body failed, or the client went away: an answer that is cut shows that it is not whole.
+    // The body failed, or the client went away: the connection is cut, so that the client notices the missing end.
     socket.destroy();
   }
 }
 
-/** Two readers could take different ones of these. */
+/** Two readers could use different values of these. */
 const SINGLE = ["host", "authorization", "origin"];
-/** Made once: an error with its stack is the dearest part of a request that is given up. */
+/** Made once: creating an error with its stack is the most expensive part of an aborted request. */
 const CLIENT_GONE = new DOMException("the client went away", "AbortError");
 const BODILESS = new Set(["GET", "HEAD"]);
 
@@ -238,11 +238,11 @@ function readBody(from: IncomingMessage, take: (piece: Uint8Array) => void): Pro
   });
 }
 
-/** Streams go out as they come; anything else goes out whole, with its length. */
+/** Streams are sent as they come; anything else is sent whole, with its length. */
 async function send(response: Response, from: IncomingMessage, to: ServerResponse): Promise<void> {
   const { body, headers, status } = response;
   if (to.destroyed || from.socket.destroyed) return void await body?.cancel();
-  // A client that is still sending would wait for its body to be read, and one that broke the rules is not trusted.
+  // A client that is still sending would wait for its body to be read, and one that broke the protocol is not trusted.
   const isSending = !from.complete && !BODILESS.has(from.method ?? "");
   if (isSending || status === 400) to.setHeader("connection", "close");
   for (const [name, value] of headers) to.setHeader(name, value);
@@ -266,7 +266,7 @@ async function send(response: Response, from: IncomingMessage, to: ServerRespons
   to.end();
 }
 
-/** Whether a promise is resolved already, or within the work that is under way. */
+/** Whether a promise is resolved already, or by microtasks that are queued now. */
 async function isReady(promise: Promise<unknown>): Promise<boolean> {
   let ready = false;
   const settled = () => void (ready = true);
@@ -288,7 +288,7 @@ function drained(to: ServerResponse): Promise<void> {
   });
 }
 
-/** What is no HTTP request never reaches a handler. */
+/** Anything that is not an HTTP request never reaches a handler. */
 function refuseBadHead(error: Error & { readonly code?: string }, socket: Socket): void {
   if (!socket.writable) return void socket.destroy();
   const tooLong = error.code === "HPE_HEADER_OVERFLOW";
@@ -305,8 +305,8 @@ function refuseBadHead(error: Error & { readonly code?: string }, socket: Socket
 /**
  * The request's body as text.
  *
- * @throws {ApiError} 413 for a body that is too long, 408 for one that does not arrive in time, 400 for one that
- *   breaks off
+ * @throws {ApiError} 413 for a body that is too long, 408 for one that does not arrive in time, 400 for one that is
+ *   cut off
  *
  * ```ts
  * const readBody = (take: (piece: Uint8Array) => void) => Promise.resolve(take(new TextEncoder().encode("{}")));

@@ -1,4 +1,4 @@
-/** From tokens to the text that a client may see: whole characters only, and nothing of a stop string. */
+/** From tokens to the text that a client may see: whole characters only, and no part of a stop string. */
 
 /**
  * Turns a stream of tokens into whole characters. A character may be spread over several tokens (byte
@@ -19,7 +19,7 @@ export class TokenDecoder<Token> {
   static readonly #contextTokens = 3;
   #before: readonly Token[];
   #pending: Token[] = [];
-  /** How much of the pending tokens' text was handed out already. */
+  /** How much of the pending tokens' text was already emitted. */
   #shown = 0;
   /** For how many tokens the character at the end has been incomplete. */
   #waited = 0;
@@ -43,7 +43,7 @@ export class TokenDecoder<Token> {
     return readable;
   }
 
-  /** What is left at the end, without the character that was never finished. */
+  /** The remaining text at the end, without an unfinished character. */
   flush(): string {
     return this.#pending.length === 0
       ? ""
@@ -62,7 +62,7 @@ export class TokenDecoder<Token> {
 
 const withoutBrokenEnd = (text: string) => text.replace(/\uFFFD+$/, "");
 
-/** What a client may see now, and whether a stop string ended the answer. */
+/** The text that a client may see now, and whether a stop string ended the answer. */
 export interface ScannedText {
   readonly text: string;
   readonly stopped: boolean;

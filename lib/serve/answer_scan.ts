@@ -1,4 +1,4 @@
-/** What the gateway needs to know about an answer that it passes on: the same reader reads it as in a benchmark. */
+/** Reads what the gateway needs from an answer that it passes on, with the reader of the benchmark. */
 import { AnswerError, AnswerReader } from "../endpoint/answer_reader.ts";
 
 /** What was seen of an answer. */
@@ -9,9 +9,9 @@ export interface AnswerSeen {
   readonly saidMs: number | null;
   /** A stream with a finish reason or `[DONE]`, or a whole document. */
   readonly ended: boolean;
-  /** The error that the answer contains, or what is wrong with it; null where nothing is. */
+  /** The error that the answer contains, or what is wrong with it; null for a sound answer. */
   readonly error: string | null;
-  /** As the answer itself reports them. */
+  /** As reported by the answer itself. */
   readonly outputTokens: number | null;
   readonly promptTokens: number | null;
   /** Chunks with text: not tokens, but close. */
@@ -49,7 +49,7 @@ export class AnswerScan {
 
   result(): AnswerSeen {
     const reader = this.#reader;
-    // A document is read when it is complete; a stream whose end is missing is no error of the model's.
+    // A document is read when it is complete; a stream without its end is not an error of the model.
     if (!reader.streamed && this.#error === null && !this.#hasEnded) {
       this.#hasEnded = true;
       this.#read(() => reader.end(reader.lastMs ?? 0));

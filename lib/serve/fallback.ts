@@ -1,4 +1,6 @@
-/** One request for an answer: which models are tried, in which order, what the client gets, what is learned from it. */
+/**
+ * Answers one request: which models are tried and in which order, what the client gets, and what the router learns.
+ */
 import { stringEnd } from "../bounded_json.ts";
 import { ApiError, errorResponse } from "../openai/api_error.ts";
 import { QueueFull } from "../openai/queue.ts";
@@ -8,7 +10,7 @@ import { type Attempt, type Ended, type Failure, relay, type RelayTools } from "
 import type { RecentChoice, RoutedBody, Routing } from "./routing.ts";
 import { AUTO, type GatewayModels, type QueuedModel, unknownModel } from "./served_models.ts";
 
-/** What answering needs from outside. */
+/** What answering needs from its caller. */
 export interface AnsweringOptions extends RelayTools {
   readonly models: GatewayModels;
   readonly routing: Routing;
@@ -18,7 +20,7 @@ export interface AnsweringOptions extends RelayTools {
   readonly attempts: number;
   /** Longest time for one request, waiting and loading included, in milliseconds. */
   readonly timeoutMs: number;
-  /** An answer of `auto` counts as a success within these limits alone; null: without limit. */
+  /** An answer of `auto` counts as a success only within these limits; null: no limit. */
   readonly slo: { readonly ttft_s: number | null; readonly e2e_s: number | null };
   /** Reads the services' lists again, for a name that is unknown. Cheap when called often. */
   readonly refresh: () => Promise<void>;
@@ -27,7 +29,7 @@ export interface AnsweringOptions extends RelayTools {
   readonly randomId: () => string;
 }
 
-/** What is logged per request: never its text. */
+/** The log line of a request, without its text. */
 export interface ServedRequest {
   readonly request: string;
   readonly path: string;
@@ -50,8 +52,8 @@ export interface ServedRequest {
 }
 
 /**
- * Limits retries: many of them at once would finish a service that stumbles. Every request fills the bucket a little
- * and every retry takes one token (as in Finagle's RetryBudget): `ratio` retries per request in the long run, and
+ * Limits retries: many of them at once would overload a failing service. Every request fills the bucket a little and
+ * every retry takes one token (as in Finagle's RetryBudget): `ratio` retries per request in the long run, and
  * `reserve` of them at once.
  *
  * ```ts
@@ -71,7 +73,7 @@ export class RetryBudget {
     this.#tokens = Math.min(this.reserve, this.#tokens + this.ratio);
   }
 
-  /** Takes a token where there is one. */
+  /** Takes a token if there is one. */
   retry(): boolean {
     if (this.#tokens < 1) return false;
     this.#tokens--;
@@ -88,7 +90,7 @@ const CLIENT_GONE = 499;
  * time.
  *
  * @param text the request's body
- * @throws {ApiError} 400 or 404 where no model can be asked
+ * @throws {ApiError} 400 or 404 where no model can answer
  *
  * ```ts ignore
  * const response = await answerWithFallback(request, await bodyText(request, limits), options);
@@ -232,7 +234,7 @@ class Answering {
     }
   }
 
-  /** Reports to the breaker and the router what an attempt says about its model. */
+  /** Reports the outcome of an attempt to its model's breaker and to the router. */
   #report({ model, breaker }: QueuedModel, choice: RecentChoice | null, how: Ended | Failure): void {
     const { slo, clock, routing } = this.options;
     if (how.kind === "gone") return;
@@ -345,7 +347,7 @@ function noneAvailable(models: readonly QueuedModel[]): ApiError {
   return new ApiError(503, message, { code: "model_unavailable" });
 }
 
-/** By hand, because a schema takes longer over two fields than the rest of the way takes. */
+/** Checked by hand: a schema takes longer for two fields than the rest of the gateway's work. */
 function readBody(text: string): Omit<RequestBody, "text"> {
   const fields = parsedJson(text);
   if (!isObject(fields) || typeof fields.model !== "string" || fields.model === "") {
@@ -365,11 +367,11 @@ interface Fields extends RoutedBody {
 
 const isObject = (value: unknown): value is Fields => typeof value === "object" && value !== null;
 
-/** Printable ASCII: what a header may hold everywhere. */
+/** Printable ASCII, which every header may hold. */
 const headerText = (text: string) => text.replaceAll(/[^\x20-\x7e]/g, "?").slice(0, 200);
 
 /**
- * The text with another value for a string field of its outermost object. Parsing it and writing it anew would round
+ * The text with another value for a string field of its outermost object. Parsing and writing it again would round
  * long numbers and drop what JavaScript doesn't keep.
  *
  * @param value as JSON

@@ -1,6 +1,6 @@
 /**
  * One address in front of several models: lists them, passes each request on to the one that it names, or that `auto`
- * chooses, and makes sure that every request gets an answer, or an error in OpenAI's shape, before its deadline.
+ * chooses, and answers every request before its deadline, if only with an error in OpenAI's shape.
  */
 import { z } from "zod";
 import { ApiError, errorResponse } from "../openai/api_error.ts";
@@ -16,13 +16,13 @@ import { type AnsweringOptions, answerWithFallback } from "./fallback.ts";
 import type { GaugeReading } from "./metrics.ts";
 import { AUTO, type QueuedModel, unknownModel } from "./served_models.ts";
 
-/** What the gateway is handed from outside. */
+/** What the gateway gets from its caller. */
 export interface GatewayOptions extends AnsweringOptions {
   readonly access: Access;
   readonly limits: Pick<ServerLimits, "bodyBytes" | "bodyMs">;
-  /** When this gateway began, in seconds since 1970: the models' `created`. */
+  /** When this gateway started, in seconds since 1970: the models' `created`. */
   readonly startedAt: number;
-  /** Gauges besides the gateway's own: memory of the process. */
+  /** Further gauges: memory of the process. */
   readonly gauges: () => readonly GaugeReading[];
 }
 
@@ -116,7 +116,7 @@ function health(request: IncomingRequest, { access, models }: GatewayOptions): R
   });
 }
 
-/** What a person sees who opens the address in a browser. */
+/** The page for people who open the address in a browser. */
 function page(request: IncomingRequest, { access, models }: GatewayOptions): Response {
   access.checkSource(request);
   const names = access.hasKey(request) ? [...models.all().map(({ model }) => model.id), AUTO] : [];

@@ -1,4 +1,4 @@
-/** Keeps used models warm: services unload a model that is idle, and caches grow cold. */
+/** Keeps used models warm: services unload a model that is idle, and caches expire. */
 import type { Clock, Fetch } from "../clock.ts";
 import type { Metrics } from "./metrics.ts";
 import type { GatewayModels, QueuedModel } from "./served_models.ts";

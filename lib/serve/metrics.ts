@@ -1,4 +1,4 @@
-/** What the gateway counts, in Prometheus' text format. */
+/** The gateway's metrics, in Prometheus' text format. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 
 type Labels = Readonly<Record<string, string>>;

@@ -1,6 +1,6 @@
 /**
  * Models that run on this machine: loaded with the first request, and unloaded, least recently used first, when
- * another model needs the memory. A second model never takes the machine down.
+ * another model needs the memory. A second model never exhausts the machine's memory.
  */
 import type { Clock } from "../clock.ts";
 import { ApiError } from "../openai/api_error.ts";
@@ -19,7 +19,7 @@ export interface PooledModel {
   readonly names: readonly string[];
   readonly candidate: string;
   readonly capabilities: readonly string[];
-  /** The engine's own name for it. */
+  /** Its name in the engine's requests. */
   readonly modelId: string;
   /** Resident memory that it is expected to need, in MB. */
   readonly neededMb: number;
@@ -48,7 +48,7 @@ export interface PoolOptions {
 const RESERVE_MB = 256;
 /** Pause before a model that could not be loaded is tried again. */
 const FAILED_MS = 30_000;
-/** Requests beyond those that an engine answers at once: the next is ready when one is done. */
+/** Requests that queue at an engine beyond those it answers at once, so that the next one is ready. */
 const NEXT = 1;
 
 type State =
@@ -79,7 +79,7 @@ interface PoolMember {
 export class EnginePool {
   readonly #members: PoolMember[] = [];
   readonly #stopping = new AbortController();
-  /** One load at a time: two would each believe that the free memory is theirs. */
+  /** One load at a time: two would both count on the same free memory. */
   #loads: Promise<void> = Promise.resolve();
   #released = Promise.withResolvers<void>();
 
@@ -109,7 +109,7 @@ export class EnginePool {
     };
   }
 
-  /** Ends every engine, also one that is still loading. */
+  /** Stops every engine, also one that is still loading. */
   async stop(): Promise<void> {
     this.#stopping.abort(new DOMException("the server ends", "AbortError"));
     this.#wake();

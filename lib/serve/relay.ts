@@ -1,4 +1,4 @@
-/** One attempt at an answer: forwards the request to one model, and passes back what comes, byte by byte. */
+/** One attempt at an answer: forwards the request to one model, and passes the answer back byte by byte. */
 import { jsonOrText } from "../bounded_json.ts";
 import type { Clock } from "../clock.ts";
 import { concat } from "../endpoint/bytes.ts";
@@ -37,7 +37,7 @@ export interface Forwarded {
 /** Why an attempt failed before the client got anything. */
 export interface Failure {
   readonly kind: "failed";
-  /** What the client gets where no other model can answer. */
+  /** The client's error where no other model can answer. */
   readonly error: ApiError;
   /** The model's own error in OpenAI's shape, which is passed on as it is. */
   readonly own: Response | null;
@@ -48,7 +48,7 @@ export interface Failure {
 /** How a begun answer ended. */
 export type Ended =
   | { readonly kind: "gone" }
-  /** The request was at fault, and the client got the model's own words. */
+  /** The request was at fault, and the client got the model's own error. */
   | { readonly kind: "refused"; readonly status: number }
   /** The answer was sent; `fault` says what went wrong on the way. */
   | {
@@ -69,7 +69,7 @@ const ERROR_LIMIT_BYTES = 256 * 1024;
 class TooSlow extends Error {}
 class BadAnswer extends Error {}
 
-/** A time limit that can be moved while it has not passed. */
+/** A time limit that can be moved until it has passed. */
 class Deadline {
   #timer: ReturnType<typeof setTimeout>;
 
@@ -130,7 +130,7 @@ export async function relay(
     if (!head.headers.get("content-type")?.startsWith("text/event-stream")) {
       return await whole(head, answer, sent);
     }
-    // Whatever does not depend on the first piece is made before it comes: the client waits for the rest alone.
+    // Whatever does not depend on the first piece is made before it comes, to save the client time.
     const passing = new PassedStream(answer, head, { apiKey, clock, gapMs: streamLimits.gapMs, stop });
     const response = new Response(passing.body, { status, headers: headersOf(head, sent.headers()) });
     const first = await nextPiece(answer);
@@ -168,8 +168,8 @@ interface PassedStreamOptions {
 }
 
 /**
- * A stream on its way from a model to a client. It reads from the model only what the client takes, and whichever of
- * the two keeps the other waiting for too long is given up.
+ * A stream on its way from a model to a client. It reads from the model only what the client takes, and it gives up
+ * whichever of the two keeps the other waiting too long.
  */
 class PassedStream {
   readonly body: ReadableStream<Uint8Array>;
@@ -207,9 +207,9 @@ class PassedStream {
   }
 
   /**
-   * From here on the client gets what comes.
+   * From here on the client gets the stream.
    *
-   * @throws {BadAnswer} where the first piece shows that this is no answer
+   * @throws {BadAnswer} where the first piece shows that this is not an answer
    */
   begin(first: Piece): void {
     this.#scan.add(first.bytes, first.atMs);
@@ -233,7 +233,7 @@ class PassedStream {
     // The model's time begins when the client has taken the last piece.
     this.#deadline?.move(this.options.clock() + this.options.gapMs);
     try {
-      // The last piece is examined only now, when the client has it.
+      // The last piece is examined only now, after the client has received it.
       if (this.#handed !== null) this.#scan.add(this.#handed.bytes, this.#handed.atMs);
       const first = this.#first;
       const piece = first ?? await nextPiece(this.answer);
@@ -255,7 +255,7 @@ class PassedStream {
     this.#end({ kind: "sent", status: this.#status, seen, fault: null });
   }
 
-  /** The client that does not read, or the model that is silent. */
+  /** Names the one that is too slow: the client that does not read, or the model that is silent. */
   #giveUp(reason: unknown): void {
     const isClient = this.#clientBusy || !(reason instanceof ApiError || reason instanceof TooSlow);
     if (!isClient) return this.#breakOff(reason);
@@ -323,7 +323,7 @@ async function refusal(
   return { kind: "failed", error, own, counts: showsIllness(status) };
 }
 
-/** A request alone can bring about 403, 404 and 429. */
+/** A request can cause 403, 404 and 429. */
 const showsIllness = (status: number) => ![403, 404, 429].includes(status);
 
 /** 401 and 403: the gateway holds that key, not the client. 404: the model is not there any more. */
@@ -364,15 +364,15 @@ function beginsAsEvents(bytes: Uint8Array): boolean {
 const messageOf = (text: string, status: number) =>
   errorMessage(jsonOrText(text)) || `it answered HTTP ${status}`;
 
-/** OpenAI's shape, or near enough for its clients. */
+/** OpenAI's shape, or close enough for its clients. */
 function isError(text: string): boolean {
   const value = jsonOrText(text);
   return typeof value === "object" && value !== null && "error" in value && typeof value.error === "object";
 }
 
 /**
- * What clients of the protocol read. Every other header stays behind: browsers obey new ones each year, and a service
- * must not steer a client's browser or speak for the gateway.
+ * Response headers that clients of the protocol read. Every other header is dropped: browsers obey new ones each
+ * year, and a service must not control a client's browser or speak for the gateway.
  */
 const PASSED =
   /^(content-type|cache-control|date|retry-after(-ms)?|request-id|x-request-id|server-timing|openai-.+|x-ratelimit-.+)$/;

@@ -1,6 +1,6 @@
 /**
- * Model `auto`: what a request says about itself, which model it gets, and how that ended. No prompt is kept:
- * conversations are remembered by a hash.
+ * Model `auto`: reads a request's features, chooses its model and learns from the outcome. It keeps no prompt:
+ * conversations are identified by a hash.
  */
 import { createHash } from "node:crypto";
 import type { IncomingRequest } from "../openai/server.ts";
@@ -67,7 +67,7 @@ export class Routing {
 
   constructor(private readonly options: RoutingOptions) {}
 
-  /** Replaces the models. What was learned is kept. */
+  /** Replaces the models, and keeps what was learned. */
   serve(models: readonly RoutedModel[]): void {
     const key = JSON.stringify(models);
     if (key === this.#models) return;
@@ -103,7 +103,7 @@ export class Routing {
     return { order: choice.order, record };
   }
 
-  /** One attempt has ended: that is evidence about its model. */
+  /** Counts the outcome of an attempt as evidence about its model. */
   observe(record: RecentChoice, candidate: string, success: boolean, outcome: string): void {
     record.model = candidate;
     record.success = success;

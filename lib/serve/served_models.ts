@@ -1,4 +1,4 @@
-/** The models behind the gateway: their names, where they answer, their queues and their breakers. */
+/** The models behind the gateway: their names, endpoints, queues and breakers. */
 import type { Clock } from "../clock.ts";
 import { ApiError } from "../openai/api_error.ts";
 import { RequestQueue } from "../openai/queue.ts";
@@ -11,7 +11,7 @@ export type Availability =
   | { readonly kind: "loading" }
   | { readonly kind: "down"; readonly reason: string };
 
-/** Where a model answers, and its name there. */
+/** A model's endpoint, and its name there. */
 export interface ModelEndpoint {
   readonly baseUrl: string;
   readonly apiKey?: string;
@@ -34,7 +34,7 @@ export interface GatewayModel {
   readonly candidate: string;
   readonly capabilities: readonly string[];
   readonly ownedBy: string;
-  /** Shown with the model in the list: device, context and the like. */
+  /** Further fields of its list entry: device, context and so on. */
   about(): Readonly<Record<string, string | number | null>>;
   /** Requests that it works on at the same time. */
   readonly slots: number;
@@ -101,7 +101,7 @@ export interface QueueSettings {
   readonly clock: Clock;
 }
 
-/** Names that are remembered: clients choose them, so that their number must be bounded. */
+/** Most names that are remembered: clients choose them, so their number must be bounded. */
 const REMEMBERED_NAMES = 1000;
 
 /**
@@ -158,7 +158,7 @@ export class GatewayModels {
   }
 }
 
-/** The name that lets the router choose. */
+/** The model name for which the router chooses. */
 export const AUTO = "auto";
 
 /**

@@ -1,4 +1,4 @@
-/** A small file that stays readable whenever its writer is killed: written to a new file, then renamed. */
+/** A small file that stays readable even if its writer is killed: it is written to a new file, then renamed. */
 import { dirname } from "node:path";
 import { replaceFile } from "../bench/folder.ts";
 import { reasonOf } from "../errors.ts";
@@ -16,7 +16,7 @@ export interface StateFileOptions {
 export interface StateFile {
   /** Schedules a write. */
   changed(): void;
-  /** Writes now what is not written yet; never rejects. */
+  /** Writes pending changes now; never rejects. */
   flush(): Promise<void>;
 }
 

@@ -1,7 +1,10 @@
-/** The style sheet and the script of the live page, served from its own address: its policy allows no other. */
+/**
+ * The style sheet and the script of the live page, served from the page's own address, since its policy allows no
+ * other.
+ */
 import { liveStyle } from "./live_style.ts";
 
-/** The live pages' style, in letters that the last row of a classroom can read. */
+/** The live pages' style, large enough for the last row of a classroom. */
 export const fleetStyle = `${liveStyle}
 :root { font-size: clamp(16px, 1.3vw, 36px); }
 .note, figcaption, .sub { font-size: 0.85rem; }
@@ -28,7 +31,7 @@ figure svg { font-size: 12px; max-height: 150vh; }
 svg text, svg tspan { white-space: pre; }
 `;
 
-/** Puts fragments that the hub sends in their places; the keyboard's place stays. */
+/** Replaces the fragments that the hub sends; the keyboard focus stays. */
 export const fleetScript = `
 const lost = document.getElementById("lost");
 const events = new EventSource(document.body.dataset.events);

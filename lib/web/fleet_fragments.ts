@@ -13,7 +13,7 @@ export type Fragments = Readonly<Record<string, string>>;
 
 /** Most cards that can be read from a distance; those that need help come first. */
 const MOST_CARDS = 60;
-/** More machines than this share a row per class. */
+/** With more machines than this, each class of machines shares a row. */
 const MOST_ROWS = 40;
 
 /**

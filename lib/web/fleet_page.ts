@@ -1,6 +1,6 @@
 /**
- * The live page of a fleet: the teacher's screen at `/`, the view of one device at `/device/ID`. It only shows. The hub
- * renders its parts and sends those that changed as server-sent events, at most once per second.
+ * The live page of a fleet: the teacher's screen at `/`, the view of one device at `/device/ID`. It is read-only. The
+ * hub renders its parts and sends those that changed as server-sent events, at most once per second.
  */
 import { reasonOf, UserError } from "../errors.ts";
 import type { HubEvent } from "../fleet/hub.ts";
@@ -21,19 +21,19 @@ export interface FleetPageOptions extends LiveServerOptions {
 /** A page that is being served. */
 export interface FleetPage {
   readonly port: number;
-  /** Something happened at the hub: the page follows. */
+  /** Tells the page that something changed at the hub. */
   onEvent(event: HubEvent): void;
   close(): Promise<void>;
 }
 
-/** Someone who looks at the page. */
+/** A browser that shows the page. */
 interface Viewer {
   readonly own: string | null;
   readonly sent: Map<string, string>;
   readonly stream: ReadableStreamDefaultController<Uint8Array>;
 }
 
-/** At most one update in this time, and none while the last one's work is less than a fifth of all. */
+/** Shortest time between updates, which also take at most a fifth of the hub's time. */
 const UPDATE_MS = 1000;
 const PAUSES = 4;
 /** Time between two updates without an event: devices go away silently. */
@@ -181,7 +181,7 @@ class LivePage {
       this.#view = await this.#reader.read(now());
       this.#unreadable = null;
     } catch (error) {
-      // A document that is damaged: the page keeps what it knows, and says so.
+      // A damaged document: the page keeps its last state, and says so.
       if (this.#view === null || !(error instanceof UserError)) throw error;
       this.#unreadable = reasonOf(error);
     }
@@ -198,12 +198,12 @@ class LivePage {
     return { ...statusFragments(view, notices, own), ...results };
   }
 
-  /** Sends what changed; to one who reads slowly, later. */
+  /** Sends what changed; a slow reader gets it later. */
   #send({ own, sent, stream }: Viewer, view: FleetView): void {
     if ((stream.desiredSize ?? 0) <= 0) return;
     const changed = Object.entries(this.#fragments(view, own)).filter(([id, html]) => sent.get(id) !== html);
     for (const [id, html] of changed) sent.set(id, html);
-    // A comment, where nothing changed, shows that the hub is there.
+    // Where nothing changed, a comment shows that the hub is alive.
     const line = changed.length === 0 ? ":\n\n" : `data: ${JSON.stringify(Object.fromEntries(changed))}\n\n`;
     stream.enqueue(encoder.encode(line));
   }

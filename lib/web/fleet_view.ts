@@ -1,10 +1,10 @@
-/** What the live page of a fleet shows, read from the fleet's folder while its hub runs. */
+/** Reads the content of a fleet's live page from the fleet's folder while its hub runs. */
 import { summarizeRun } from "../bench/summary.ts";
 import { AWAY_MS } from "../fleet/device.ts";
 import { compareOverFleet, type DeviceSummary, type FleetComparison } from "../fleet/fleet_evidence.ts";
 import { type Fleet, type FleetDevice, type FleetPlanState, readFleet } from "../fleet/fleet_folder.ts";
 
-/** A device, and what a person in front of it, or of the teacher's screen, should know. */
+/** A device as its own page and the teacher's screen show it. */
 export interface DeviceView {
   readonly id: string;
   /** Its name, with the id where two devices have the same one. */
@@ -13,7 +13,7 @@ export interface DeviceView {
   readonly status: "joined" | "waiting" | "running" | "sending" | "done" | "refused" | "failed" | "away";
   /** Requests of the plan; null where it has none. */
   readonly progress: { readonly done: number; readonly total: number } | null;
-  /** Why it needs help, or what else it says. */
+  /** Why it needs help, or another note. */
   readonly note: string | null;
   readonly needsHelp: boolean;
 }
@@ -25,10 +25,10 @@ export interface FleetView {
   readonly devices: readonly DeviceView[];
   /** The latest plan; null before the first. */
   readonly plan: FleetPlanState | null;
-  /** Of the latest plan that a run is complete of; one per device. The same array while nothing was added. */
+  /** The complete runs of the latest plan that has any, one per device. The same array until one is added. */
   readonly results: readonly DeviceSummary[];
   readonly comparison: FleetComparison | null;
-  /** Complete runs that are not among the results yet. */
+  /** Complete runs that are not yet in the results. */
   readonly unread: number;
 }
 
@@ -106,5 +106,5 @@ function deviceViews({ devices, plans }: Fleet, now: Date): DeviceView[] {
 const endOf = (status: "complete" | "refused" | "failed" | "stopped") =>
   status === "complete" || status === "stopped" ? "done" : status;
 
-/** Rough, so that the page changes once in a minute and not every second. */
+/** Rounded, so that the page changes once per minute and not every second. */
 const sinceText = (ms: number) => ms < 60_000 ? "20 s" : `${Math.floor(ms / 60_000)} min`;

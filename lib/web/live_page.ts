@@ -1,4 +1,4 @@
-/** What live pages share: their head, their security policy, and the server that checks who asks. */
+/** The shared parts of live pages: head, security policy, and the server that checks its clients. */
 import { isIP } from "node:net";
 import type { Clock } from "../clock.ts";
 import { accessFor, isLoopbackHost } from "../openai/access.ts";
@@ -6,7 +6,7 @@ import { ApiError } from "../openai/api_error.ts";
 import { type HttpHandler, type HttpServer, type IncomingRequest, serveHttp } from "../openai/server.ts";
 import { type Markup, markup } from "../report/markup.ts";
 
-/** Styles and scripts come from the page's own address alone, and nothing that a page shows can run or use the network. */
+/** Styles and scripts come from the page's own address alone, and no content of a page can run or use the network. */
 export const HEADERS = {
   "content-security-policy":
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; " +
@@ -20,14 +20,14 @@ export const HEADERS = {
 export const reply = (body: string, type: string, status = 200): Response =>
   new Response(body, { status, headers: { ...HEADERS, "content-type": `${type}; charset=utf-8` } });
 
-/** Says why not, in words that a page may show. */
+/** Gives the reason, in words that a page may show. */
 export const refuse = (status: number, why: string): Response => reply(why, "text/plain", status);
 
 export interface LivePageParts {
   readonly title: string;
-  /** Where its style and its script are, without `.css` and `.js`. */
+  /** The address of its style and script, without `.css` and `.js`. */
   readonly assets: string;
-  /** Where its events come from; absent where it asks on its own. */
+  /** The address of its events; left out for a page that polls. */
   readonly events?: string;
   readonly body: Markup;
 }
@@ -61,7 +61,7 @@ export interface LiveServerOptions {
 }
 
 /**
- * Serves a live page to those who ask for it under its own address.
+ * Serves a live page to requests under its own address.
  *
  * @throws the system's error where the address can't be had
  */
@@ -90,11 +90,11 @@ export interface PrivatePageOptions extends Omit<LiveServerOptions, "host"> {
   readonly token: string;
 }
 
-/** So long may answers that are under way take when the page stops. */
+/** Longest time for answers in progress when the page stops. */
 const LAST_ANSWERS_MS = 2000;
 
 /**
- * Serves a page for one person, under the very address it listens on.
+ * Serves a page for one person, under the address that it listens on.
  *
  * @param handle gets the request, and its method and the rest of its path as in `POST mark`
  * @throws the system's error where the port can't be had

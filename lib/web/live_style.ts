@@ -15,7 +15,7 @@ button:focus-visible, pre:focus-visible, textarea:focus-visible { outline: 2px s
 [hidden] { display: none; }
 `;
 
-/** Also for the pages on which people read answers and judge them with the keyboard. */
+/** Also used by the pages for rating and comparing answers. */
 export const answersStyle = `${liveStyle}
 body { max-width: 90rem; padding: 0.5rem 1rem; }
 header { display: flex; flex-wrap: wrap; gap: 0 1.5rem; align-items: center; }

@@ -9,7 +9,7 @@ import { pairMarkup, pairScript, pairStyle } from "./pair_assets.ts";
 
 const order = z.strictObject({
   item: z.string(),
-  /** Of the two as they were shown; null takes the vote back. */
+  /** The chosen one of the two as shown; null takes the vote back. */
   better: z.enum(["a", "b", "tie", "both_bad"]).nullable(),
 });
 
@@ -22,8 +22,8 @@ export interface PairPage {
 }
 
 /**
- * Serves pairs as a page on 127.0.0.1. It shows the next pair that may still change something; where all are decided it
- * says so, and continues only if the voter wants to.
+ * Serves pairs as a page on 127.0.0.1. It shows the next pair that may change a result; where all are decided it says
+ * so, and continues only if the voter wants to.
  *
  * @param folder of the run: votes.jsonl in it takes the votes
  * @throws the system's error where the port can't be had

@@ -45,7 +45,7 @@ export const ratingScript = (rubric: Rubric): string =>
 const script = `
 const $ = (id) => document.getElementById(id);
 let items = [], marks = {}, at = 0, row = 0, pending = 0;
-// By item, what was changed and not saved yet: only that is sent, since another page may fill in the same sheet.
+// Unsaved changes by item: only these are sent, since another page may fill in the same sheet.
 const unsaved = {};
 
 const markOf = () => marks[items[at].item] ?? (marks[items[at].item] = { scores: {}, comment: "" });

@@ -38,7 +38,7 @@ export interface AnnotationPage {
  * Serves a sheet as a page on 127.0.0.1.
  *
  * @param path the sheet's file; every change is saved there before the page gets its reply
- * @param marks what was scored before
+ * @param marks earlier scores
  * @throws the system's error where the port can't be had
  *
  * ```ts ignore
@@ -109,8 +109,8 @@ export async function servePage(
 }
 
 /**
- * Saves one change. Another page, or a spreadsheet, may have saved the same sheet since: under a lock the sheet
- * is read again and the change is added to it, so that no saved score is lost.
+ * Saves one change. Another page, or a spreadsheet, may have saved the same sheet meanwhile: the sheet is read again
+ * under a lock and the change added to it, so that no saved score is lost.
  */
 async function saveChange(
   sheet: Sheet,

@@ -1,20 +1,20 @@
-/** What the engine's two threads exchange: orders by message, tokens through shared memory. */
+/** The exchange between the engine's two threads: orders by message, tokens through shared memory. */
 import type { Token } from "node-llama-cpp";
 import type { Picking } from "../evaluator.ts";
 
-/** Where the decoding thread finds the context; pointers cross threads only as numbers. */
+/** The addresses that the decoding thread needs; pointers cross threads as numbers. */
 export interface DecodeSetup {
   readonly kind: "setup";
   readonly libraryPath: string;
   readonly contextAddress: bigint;
   readonly vocabularyAddress: bigint;
-  /** Tokens that each sequence holds. */
+  /** Capacity of each sequence in tokens. */
   readonly contextTokens: number;
-  /** Tokens that are evaluated in one call: between two calls a client that left is noticed. */
+  /** Tokens that are evaluated in one call: between two calls the engine notices that a client has left. */
   readonly batchTokens: number;
-  /** Of each sequence: its answer, as `sharedMemory` makes it. */
+  /** The answer of each sequence, made by `sharedMemory`. */
   readonly memories: readonly SharedArrayBuffer[];
-  /** One number: how many orders were sent. The thread reads messages only when it has not had them all. */
+  /** The number of orders sent. The thread reads messages only when some are new. */
   readonly sent: SharedArrayBuffer;
 }
 
@@ -31,7 +31,7 @@ export type DecodeOrder =
   }
   | { readonly kind: "forget"; readonly sequence: number };
 
-/** The reply: an order was carried out, or why it could not be. */
+/** The reply to an order: done, or the reason why not. */
 export interface OrderDone {
   readonly sequence: number;
   readonly fault: string | null;
@@ -45,14 +45,14 @@ export interface SharedCells {
   readonly tokens: Int32Array<SharedArrayBuffer>;
   /**
    * For each picked token, where they were requested: its log-probability, then token and log-probability of each of
-   * the likeliest in its place. `LOGPROB_CELLS` numbers per token.
+   * the most likely ones. `LOGPROB_CELLS` numbers per token.
    */
   readonly logprobs: Float32Array<SharedArrayBuffer>;
 }
 
 /** Indexes in `SharedCells.numbers`. */
 export const cell = {
-  /** Goes up by one whenever another one changes: the reader waits for this. */
+  /** Increases by one whenever another cell changes; the reader waits for it. */
   changes: 0,
   /** How many tokens were picked. */
   picked: 1,
@@ -60,18 +60,18 @@ export const cell = {
   cached: 2,
   /** 1 as soon as the answer is over. */
   over: 3,
-  /** The reader sets it to 1 when it wants no more tokens. */
+  /** Set to 1 by the reader when it wants no more tokens. */
   stop: 4,
 } as const;
 
 const headerBytes = 64;
 
-/** Tokens that come with a picked one, at most; OpenAI's own limit. */
+/** Most alternatives per picked token: OpenAI's limit. */
 const MOST_LIKELIEST = 20;
 /** Numbers per token in `SharedCells.logprobs`. */
 export const LOGPROB_CELLS = 1 + 2 * MOST_LIKELIEST;
 
-/** Memory for answers of at most `contextTokens` tokens; what is never written to takes no memory of the machine. */
+/** Memory for answers of at most `contextTokens` tokens; the machine provides memory only for what is written. */
 export const sharedMemory = (contextTokens: number) =>
   new SharedArrayBuffer(headerBytes + 4 * contextTokens * (1 + LOGPROB_CELLS));
 

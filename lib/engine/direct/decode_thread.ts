@@ -66,7 +66,9 @@ class DecodeThread {
     sequence.begin(order, this.#keep(order.sequence, order.prompt));
   }
 
-  /** Computes until no answer is under way. With one answer it never waits; new orders are let in between two calls. */
+  /**
+   * Computes until no answer is in progress. With one answer it never waits; it takes new orders between two calls.
+   */
   async #run(): Promise<void> {
     this.#running = true;
     while (this.#sequences.some(({ isBusy }) => isBusy)) {
@@ -81,7 +83,7 @@ class DecodeThread {
       if (sequence.isBusy && sequence.isStopped) this.#reply(index, null);
     }
     this.#batch.clear();
-    // Answers under way come first, so that a long prompt delays each of their tokens by one call at most.
+    // Answers in progress come first, so that a long prompt delays each of their tokens by one call at most.
     const busy = [...this.#sequences.entries()].filter(([, { isBusy }]) => isBusy)
       .toSorted(([, a], [, b]) => a.waiting - b.waiting);
     for (const [index, sequence] of busy) sequence.addTo(this.#batch, index);
@@ -95,7 +97,7 @@ class DecodeThread {
         }
         if (sequence.pick()) this.#reply(index, null);
       } catch (error) {
-        // What the context holds of it now is unknown.
+        // The context's state of this sequence is now unknown.
         this.#forget(index);
         this.#reply(index, reasonOf(error));
       }
@@ -112,7 +114,7 @@ class DecodeThread {
     this.#at(index).held.length = 0;
   }
 
-  /** Drops from a sequence whatever the prompt does not begin with; returns how many tokens are left. */
+  /** Drops the part of a sequence that the prompt doesn't begin with; returns how many tokens are left. */
   #keep(index: number, prompt: readonly number[]): number {
     const { held } = this.#at(index);
     // The last token is always evaluated: its logits give the answer's first token.
@@ -128,7 +130,7 @@ class DecodeThread {
   }
 }
 
-/** Lets the messages in that have arrived. */
+/** Takes the messages that have arrived. */
 const nextTurn = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
 
 let thread: DecodeThread | null = null;

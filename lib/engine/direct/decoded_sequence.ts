@@ -1,4 +1,6 @@
-/** One of the answers that the decoding thread makes at once: its prompt, its tokens, its place in the context. */
+/**
+ * One of the answers that the decoding thread makes at once: its prompt, its tokens and its sequence in the context.
+ */
 import { cell, type DecodeOrder, LOGPROB_CELLS, type SharedCells, tell } from "./decode_shared.ts";
 import type { TokenBatch } from "./token_batch.ts";
 import { type DecodeContext, logprobsOf, type TokenPicker, tokenPicker } from "./token_picker.ts";
@@ -8,11 +10,11 @@ export type AnswerOrder = Extract<DecodeOrder, { kind: "answer" }>;
 
 /** A sequence of the context, and the answer that is made in it. */
 export class DecodedSequence {
-  /** The tokens that the context holds of it. */
+  /** Its tokens in the context. */
   readonly held: number[] = [];
   #order: AnswerOrder | null = null;
   #picker: TokenPicker | null = null;
-  /** What is still to be evaluated: the rest of the prompt, or the token that was picked last. */
+  /** Tokens that are not evaluated yet: the rest of the prompt, or the last picked token. */
   #pending: readonly number[] = [];
   #count = 0;
   /** Index in the batch of the token whose logits give the next one; null where the prompt continues. */
@@ -20,7 +22,7 @@ export class DecodedSequence {
 
   constructor(private readonly decode: DecodeContext, private readonly shared: SharedCells) {}
 
-  /** Whether an answer is under way. */
+  /** Whether an answer is in progress. */
   get isBusy(): boolean {
     return this.#order !== null;
   }
@@ -30,7 +32,7 @@ export class DecodedSequence {
     return Atomics.load(this.shared.numbers, cell.stop) === 1;
   }
 
-  /** How many tokens wait to be evaluated. */
+  /** How many tokens are not evaluated yet. */
   get waiting(): number {
     return this.#pending.length;
   }
@@ -49,7 +51,7 @@ export class DecodedSequence {
     Atomics.store(this.shared.numbers, cell.cached, cached);
   }
 
-  /** Adds what waits, as far as the batch has room. */
+  /** Adds waiting tokens, up to the batch's capacity. */
   addTo(batch: TokenBatch, index: number): void {
     const size = Math.min(this.#pending.length, batch.capacity - batch.size);
     const isAll = size === this.#pending.length;
@@ -63,7 +65,7 @@ export class DecodedSequence {
     this.#pending = this.#pending.slice(size);
   }
 
-  /** Picks the next token after the batch was evaluated; true where the answer is over with it. */
+  /** Picks the next token after the batch was evaluated; true where the answer ends with it. */
   pick(): boolean {
     if (this.#order === null || this.#picker === null || this.#row === null) return false;
     const { maxTokens, insteadOfEnd, logprobs } = this.#order.picking;

@@ -1,4 +1,4 @@
-/** Evaluates tokens by calling llama.cpp directly: llama_library.ts says why, and when not. */
+/** Evaluates tokens by calling llama.cpp directly: llama_library.ts explains why, and when this isn't possible. */
 import type { Token } from "node-llama-cpp";
 import {
   cell,
@@ -27,11 +27,11 @@ import {
 export interface DirectOptions {
   /** How many tokens each sequence holds. */
   readonly contextTokens: number;
-  /** Sequences: answers that can be made at once. */
+  /** Answers that can be made at once, one per sequence. */
   readonly parallel: number;
   /** Compute threads. */
   readonly threads: number;
-  /** Undefined: as llama.cpp decides. */
+  /** Undefined: llama.cpp decides. */
   readonly flashAttention: boolean | undefined;
   readonly kvCache: "f16" | "q8_0" | "q4_0";
   /** Prompt tokens that are evaluated in one call. */
@@ -54,7 +54,7 @@ export async function loadDirectModel(
 }
 
 /**
- * Makes a context over a loaded model; null where llama.cpp can't, most likely for want of memory.
+ * Makes a context over a loaded model; null where llama.cpp can't, usually for lack of memory.
  *
  * @param wholeText evaluates as many tokens as the context holds in one call, in pieces of `batchTokens`
  */
@@ -89,7 +89,7 @@ export async function makeDirectContext(
   return context;
 }
 
-/** Makes what evaluates prompts with a loaded model, one for each sequence; null as `makeDirectContext`. */
+/** Makes the evaluators of a loaded model, one per sequence; null as `makeDirectContext`. */
 export async function makeDirectEvaluators(
   library: LlamaLibrary,
   model: DirectModel,
@@ -131,7 +131,7 @@ function keepThreads(
   if (pool !== null) llama.llama_attach_threadpool(context, pool, pool);
 }
 
-/** The thread that decodes (decode_thread.ts), and the orders that it has not yet carried out. */
+/** The thread that decodes (decode_thread.ts), and its pending orders. */
 class DecodeWorker {
   readonly #thread: Worker;
   readonly #sent;
@@ -157,7 +157,7 @@ class DecodeWorker {
     this.#thread.postMessage(setup);
   }
 
-  /** Carries out an order; rejects with what went wrong in the thread. */
+  /** Carries out an order; rejects with the thread's error. */
   order(order: DecodeOrder): Promise<void> {
     const done = new Promise<void>((resolve, reject) => this.#open.set(order.sequence, { resolve, reject }));
     // The rejection is not lost: `next` and `end` await it.
@@ -220,7 +220,7 @@ export class DirectEvaluator implements Evaluator {
     return { logprob, top };
   }
 
-  /** The answer's token at this index as soon as it was picked; null where the answer ends before it. */
+  /** The answer's token at this index, once it is picked; null where the answer ends before it. */
   async #tokenAt(index: number): Promise<Token | null> {
     const { numbers, tokens } = this.shared;
     for (;;) {

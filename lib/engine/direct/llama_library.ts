@@ -29,7 +29,7 @@ import { hasKnownBatches } from "./token_batch.ts";
 /** The opened libraries. */
 export interface LlamaLibrary {
   readonly llama: Functions<typeof loadSymbols>;
-  /** Where `llama` was opened from, for the thread that decodes. */
+  /** The path of the opened `llama` library, for the decoding thread. */
   readonly libraryPath: string;
   readonly ggml: Functions<typeof ggmlSymbols>;
   readonly base: Functions<typeof baseSymbols>;

@@ -1,6 +1,6 @@
 /**
- * The part of llama.cpp's C interface that is called directly: its functions, and where the fields of its
- * structs lie in the one release that the installed node-llama-cpp carries. llama_library.ts checks all of it.
+ * The part of llama.cpp's C interface that is called directly: its functions, and the offsets of its structs' fields
+ * in the one release that the installed node-llama-cpp contains. llama_library.ts checks all of it.
  */
 
 /** The release of node-llama-cpp whose llama.cpp these layouts were read from. */
@@ -61,7 +61,7 @@ export const threadpool = { bytes: 528, n_threads: 512 } as const;
 /** `ggml_threadpool_new`, which is found by name at run time. */
 export const makeThreadpool = { parameters: ["buffer"], result: "pointer" } as const;
 
-/** What loading a model and making a context takes. */
+/** Functions for loading a model and making a context. */
 export const loadSymbols = {
   llama_model_default_params: { parameters: [], result: modelParams },
   llama_context_default_params: { parameters: [], result: contextParams },
@@ -87,7 +87,7 @@ export const batchSymbols = {
   llama_batch_free: { parameters: [batch], result: "void" },
 } as const;
 
-/** What comparing two models' logits over a text takes; only `llama_decode` lasts, and does not block. */
+/** Functions for comparing two models' logits over a text; only `llama_decode` takes long, and it does not block. */
 export const textSymbols = {
   llama_vocab_n_tokens: { parameters: ["pointer"], result: "i32" },
   llama_vocab_bos: { parameters: ["pointer"], result: "i32" },
@@ -103,7 +103,7 @@ export const textSymbols = {
   llama_memory_clear: { parameters: ["pointer", "bool"], result: "void" },
 } as const;
 
-/** What decoding takes: all of it blocks, and belongs in the thread that does nothing else. */
+/** Functions for decoding: all of them block, and belong in the decoding thread. */
 export const decodeSymbols = {
   ...samplerSymbols,
   llama_vocab_n_tokens: { parameters: ["pointer"], result: "i32" },
@@ -137,7 +137,7 @@ export const baseSymbols = {
 
 /** The functions of a symbol table, ready to be called. */
 export type Functions<T extends Deno.ForeignLibraryInterface> = Deno.DynamicLibrary<T>["symbols"];
-/** What the decoding thread calls. */
+/** The functions that the decoding thread calls. */
 export type DecodeLibrary = Functions<typeof decodeSymbols>;
 
 const viewOf = (struct: Uint8Array) => new DataView(struct.buffer, struct.byteOffset, struct.byteLength);

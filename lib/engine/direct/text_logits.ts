@@ -1,4 +1,4 @@
-/** The logits that a model gives along a text, read where llama.cpp keeps them: nothing is copied into JavaScript. */
+/** The logits of a model along a text, read in llama.cpp's memory without a copy. */
 import type { DirectModel } from "./direct_evaluator.ts";
 import type { LlamaLibrary } from "./llama_library.ts";
 import { type Functions, textSymbols } from "./llama_symbols.ts";
@@ -61,7 +61,7 @@ export class TextLogits {
   /**
    * Reads a block of text from its start.
    *
-   * @param first the first position whose logits are wanted
+   * @param first the first position whose logits are returned
    * @returns the logits after each position from `first` on, one row per position, in llama.cpp's own memory: they
    * are valid until this model reads the next block
    */

@@ -47,7 +47,7 @@ export class TokenArray {
 
   /** Lets a sampler change the logits, drop tokens, or select one. */
   apply(sampler: Deno.PointerValue): void {
-    // A grammar that rules tokens out of a sorted array doesn't say that it is not sorted any more.
+    // A grammar that rules out tokens of a sorted array leaves the array's flag "sorted" set.
     this.#fields.setUint8(head.sorted, 0);
     this.llama.llama_sampler_apply(sampler, this.#head);
   }
@@ -58,7 +58,7 @@ export class TokenArray {
     return index < 0 ? null : this.#tokenAt(index);
   }
 
-  /** The token of the largest logit, the smaller id of equals; null where all were ruled out. */
+  /** The token with the largest logit, of equals the one with the smaller id; null where all were ruled out. */
   likeliest(): number | null {
     const size = Number(this.#fields.getBigUint64(head.size, true));
     let best: number | null = null;

@@ -1,7 +1,7 @@
 /** The tokens of one call of `llama_decode`, in the layout of `struct llama_batch`. */
 import type { batchSymbols, Functions } from "./llama_symbols.ts";
 
-/** `struct llama_batch`: its size and where its fields lie. */
+/** `struct llama_batch`: its size and the offsets of its fields. */
 const fields = {
   bytes: 56,
   n_tokens: 0,
@@ -28,7 +28,7 @@ export class TokenBatch {
   protected readonly reachable: readonly ArrayBufferView[];
 
   constructor(readonly capacity: number) {
-    // Made over buffers of their own: V8 may move a small array that is not.
+    // Arrays with buffers of their own: V8 may move a small array without one.
     const numbers = () => new Int32Array(new ArrayBuffer(4 * capacity));
     this.#tokens = numbers();
     this.#positions = numbers();
@@ -38,7 +38,7 @@ export class TokenBatch {
     const first = addressOf(this.#sequences);
     const pointers = new BigUint64Array(new ArrayBuffer(8 * capacity));
     for (let at = 0; at < capacity; at++) pointers[at] = first + BigInt(4 * at);
-    // The struct holds addresses alone: what it points to must stay reachable.
+    // The struct holds only addresses, so the arrays must stay reachable.
     this.reachable = [counts, pointers];
     const point = (offset: number, address: bigint) => this.#header.setBigUint64(offset, address, true);
     point(fields.token, addressOf(this.#tokens));

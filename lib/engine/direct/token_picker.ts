@@ -16,7 +16,7 @@ export interface DecodeContext {
 /** Picks the tokens of one answer. */
 export interface TokenPicker {
   /**
-   * The next token, which the answer is taken to contain from now on.
+   * The next token, which counts as part of the answer from now on.
    *
    * @param row index in the batch that was just evaluated of the token before it
    */
@@ -26,8 +26,7 @@ export interface TokenPicker {
 }
 
 /**
- * Picks as the request asks for: the likeliest token, or one by llama.cpp's samplers; within a grammar if it
- * names one.
+ * Picks as requested: the most likely token, or one by llama.cpp's samplers; within a grammar if it names one.
  *
  * @throws {Error} where llama.cpp can't read the grammar
  */
@@ -115,7 +114,7 @@ class GrammarPicker implements TokenPicker {
   #pickAllowed(row: number): number | null {
     for (const window of [...this.#windows, null]) {
       this.#candidates.fill(logitsOf(this.decode, row));
-      // At temperature 0 the chain changes nothing but its penalties, which decide what is likeliest.
+      // At temperature 0 the chain changes nothing but its penalties, which decide which token is most likely.
       if (this.sampling.temperature === 0) this.#candidates.apply(this.#chain);
       if (window !== null) this.#candidates.apply(window);
       this.#candidates.apply(this.#grammar);
