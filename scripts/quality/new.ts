@@ -200,7 +200,8 @@ function shownJob({ prompts, labels }: PromptSet, path: string): string {
     ...(prompts.every(({ checks }) => checks.length === 0)
       ? [
         `${prompts.length} cases. Nothing says which answer is right, so that answers are collected and not scored:`,
-        "--task and --expected name what they are compared with, and people can rate them.",
+        "--task and --expected name what they are compared with (as in --task classify --expected label);",
+        "without them, people can rate the answers.",
       ]
       : [
         `${prompts.length} cases. Two models that disagree on ${Math.round(100 * DISAGREEING)} % of them ${

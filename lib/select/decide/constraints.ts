@@ -213,7 +213,7 @@ const quality: Judge = ({ quality }, { minPassRate, minScore, minRating }) => {
     return [{
       constraint: "quality",
       reason: "there is a quality floor, and none of its answers was scored",
-      admit: "deno task quality capture asks it and scores its answers",
+      admit: "score its answers: deno task quality capture, with a job that says what is right",
     }];
   }
   const {
