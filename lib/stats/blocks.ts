@@ -53,9 +53,25 @@ export function blockQuantile(
   random: Random,
 ): BlockEstimate {
   const value = quantileSorted(sorted(blocks.flat()), p);
+  // Sorted once: a resample holds each value as often as its block was drawn, in this order.
+  const ascending = blocks.flatMap((block, owner) => block.map((one) => ({ one, owner })))
+    .sort((a, b) => a.one - b.one);
   const draw = () => {
-    const drawn = blocks.flatMap(() => blocks[Math.floor(random() * blocks.length)] ?? []);
-    return quantileSorted(sorted(drawn), p);
+    const times = new Uint32Array(blocks.length);
+    let n = 0;
+    for (const _ of blocks) {
+      const drawn = Math.floor(random() * blocks.length);
+      times[drawn] = (times[drawn] ?? 0) + 1;
+      n += blocks[drawn]?.length ?? 0;
+    }
+    const position = (n - 1) * p;
+    let [seen, low] = [0, NaN];
+    for (const { one, owner } of ascending) {
+      seen += times[owner] ?? 0;
+      if (seen > position && Number.isNaN(low)) low = one;
+      if (seen > Math.ceil(position)) return low + (position % 1) * (one - low);
+    }
+    return low;
   };
   const resampled = Array.from({ length: blocks.length < RESAMPLE_FROM ? 0 : 1000 }, draw);
   return { value, ci95: expandedPercentiles(resampled, blocks.length) };

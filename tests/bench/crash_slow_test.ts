@@ -7,7 +7,7 @@ import { startFake } from "../fake_endpoint.ts";
 import { bench, benchUntil } from "./command.ts";
 
 const models = { quick: { ttftMs: 5, itlMs: 5, tokens: 4 }, slow: { ttftMs: 15, itlMs: 5, tokens: 4 } };
-const PLANNED = 2 * 10 * 3;
+const PLANNED = 2 * 5 * 3;
 
 interface Stage {
   readonly out: string;
@@ -37,6 +37,8 @@ async function onStage(work: (stage: Stage) => Promise<void>): Promise<void> {
         "3",
         "--prompts",
         "prompts/ten.json",
+        "--limit",
+        "5",
       ],
       folder,
       requests: async () =>

@@ -5,7 +5,7 @@ import { assertMeasured, runFirstScript } from "./run_script.ts";
 
 Deno.test("the first script measures two real models", async () => {
   const models = ["smollm2-135m", "gemma-3-270m"];
-  const result = await runFirstScript([], {});
+  const result = await runFirstScript([], { PODIUM_SHORT: "1" });
   try {
     await assertMeasured(result, models);
   } finally {
@@ -15,7 +15,8 @@ Deno.test("the first script measures two real models", async () => {
 
 Deno.test("the first script has at most 20 lines and measures two models of a service", async () => {
   const fake = startFake({ models: { quick: { ttftMs: 2, itlMs: 1 }, slow: { ttftMs: 8, itlMs: 2 } } });
-  const result = await runFirstScript(["quick", "slow"], { FOUNDRY_LOCAL_ENDPOINT: fake.baseUrl });
+  const env = { FOUNDRY_LOCAL_ENDPOINT: fake.baseUrl, PODIUM_SHORT: "1" };
+  const result = await runFirstScript(["quick", "slow"], env);
   try {
     assert.ok(result.source.trimEnd().split("\n").length <= 20);
     await assertMeasured(result, ["quick", "slow"]);

@@ -15,7 +15,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 async function shortAnchors() {
   const set = await loadPromptSet(join(root, "prompts", "meeting_notes.json"));
   const length = ({ messages }: (typeof set.prompts)[number]) => messages.at(-1)?.content.length ?? 0;
-  return { ...set, prompts: set.prompts.toSorted((a, b) => length(a) - length(b)).slice(0, 8) };
+  return { ...set, prompts: set.prompts.toSorted((a, b) => length(a) - length(b)).slice(0, 7) };
 }
 
 for (const name of ["smollm2-135m-instruct", "gemma-3-270m"]) {
