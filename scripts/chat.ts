@@ -1,6 +1,6 @@
 /**
- * WHY: a model is best known by talking to it. One question, or a conversation, with whatever runs the model:
- * a running service (Foundry Local loads it first), or the embedded engine.
+ * WHY: talking to a model shows best what it can do. One question, or a conversation, with whatever runs the model: a
+ * running service (Foundry Local loads it first), or the embedded engine.
  *
  * deno task chat qwen2.5-0.5b --prompt "List three benefits of local inference."
  * deno task chat smollm2-135m@embedded
@@ -27,7 +27,7 @@ interface Settings {
   readonly json?: boolean;
 }
 
-/** What one answer took, for people. */
+/** The times of one answer, for people. */
 function figures({ chunks, dueMs, endMs, usage }: Trace): string {
   const first = chunks[0]?.atMs;
   const seconds = (endMs - dueMs) / 1000;
@@ -40,7 +40,7 @@ function figures({ chunks, dueMs, endMs, usage }: Trace): string {
   ].join(", ");
 }
 
-/** Lines of a conversation: what is typed, or what is piped in; empty ones and `/bye` end it. */
+/** Lines of a conversation, typed or piped in; an empty one or `/bye` ends it. */
 async function* questions(): AsyncGenerator<string> {
   const { createInterface } = await import("node:readline");
   const typed = Deno.stdin.isTerminal();

@@ -35,7 +35,7 @@ let interruptedAtMs = -Infinity;
 const SAME_INTERRUPT_MS = 1000;
 
 /**
- * Aborted by the first Ctrl-C or SIGTERM, so that a task can stop in good order; a second Ctrl-C ends the process at once.
+ * Aborted by the first Ctrl-C or SIGTERM, so that a task can stop cleanly; a second Ctrl-C ends the process at once.
  * In a task that never calls this function the first Ctrl-C ends the process. The exit code is 130 either way.
  */
 export function interruptSignal(): AbortSignal {
@@ -78,8 +78,8 @@ const asTyped = (text: string) =>
   launcher === undefined ? text : text.replaceAll("deno task ", `${launcher} `);
 
 /**
- * A file that Podium ships: the one in the current folder (a clone, or what `podium init` copied), otherwise the one of
- * the installed program.
+ * A file that Podium ships: the one in the current folder (a clone, or a folder that `podium init` made), otherwise
+ * the one of the installed program.
  */
 export function shippedFile(path: string): string {
   if (existsSync(path)) return path;
@@ -93,7 +93,7 @@ const OWN_COLOUR = /(\u001b\[(?:0|1|2|22|31|33|39)m)/;
 
 /**
  * Makes everything that a task prints safe for a terminal, since it may hold text of models, services and files.
- * What goes around `console` (bars, chunks of an answer) passes through `terminalText` where it is written.
+ * Output that doesn't use `console` (bars, chunks of an answer) passes through `terminalText` where it is written.
  */
 function protectTerminal(): void {
   const colour = Deno.stdout.isTerminal() && !Deno.noColor;
@@ -246,14 +246,14 @@ export function sayNext(...steps: readonly string[]): void {
   console.log(`Next: ${steps.join(Deno.stdout.isTerminal() ? ",\n      " : ", ")}.`);
 }
 
-/** A run as the next command names it: not at all where it is the latest of reports/, which is every task's default. */
+/** The run's name for the next command; empty for the latest of reports/, which is every task's default. */
 export async function runNamed(folder: string): Promise<string> {
   const { requireRun } = await import("../lib/bench/find_run.ts");
   const latest = await requireRun(undefined, "reports").catch(() => null);
   return latest === folder ? "" : ` ${folder}`;
 }
 
-/** Says where a page is, as a path and as a link that terminals can follow, and opens it where that was asked for. */
+/** Says where a page is, as a path and as a link that terminals can follow, and opens it on request. */
 export async function showPage(name: string, path: string, open: boolean | undefined): Promise<void> {
   const link = pathToFileURL(path).href;
   console.log(`${name}: ${path}`);
@@ -326,7 +326,7 @@ export function withCases(command: Command, file = "prompts/default.json"): Comm
     );
 }
 
-/** The settings that a flag or a variable states, which precede those of the job. */
+/** The settings that a flag or a variable states; they take precedence over those of the job. */
 export function statedSettings(command: Command): StatedSetting[] {
   const names = { maxTokens: "max_tokens", temperature: "temperature" } as const;
   return Object.entries(names).flatMap(([name, setting]) =>

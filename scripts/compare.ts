@@ -50,7 +50,7 @@ async function compare(named: readonly string[], options: Options): Promise<numb
   return options.failOnChangedAnswers && code === 0 ? changedAnswers(comparison) : code;
 }
 
-/** The gate over each later run, on speed and failures, with ε as what is accepted. */
+/** The gate over each later run, on speed and failures, with the accepted difference ε. */
 async function regression(
   [baseline, ...later]: readonly ComparableRun[],
   name: string,

@@ -1,6 +1,6 @@
 /**
- * WHY: a CI job needs one answer: is the new run worse than the baseline by more than is accepted? Noise must not fail
- * it, and what can't be measured must not pass.
+ * WHY: a CI job needs one answer: is the new run worse than the baseline by more than is accepted? Noise must not
+ * fail it, and a measurement that is too weak must not pass.
  *
  *   deno task gate RUN --against BASELINE                  run ids below reports/, folders, or git revisions
  *   deno task gate RUN --against main:reports/ID --markdown comment.md --junit gate.xml

@@ -1,6 +1,6 @@
 /**
- * WHY: after an install a person needs a folder of their own: a registry, jobs and lessons that may be changed, and the
- * import name "podium" for scripts. Nothing is copied before it is asked for, and nothing that exists is overwritten.
+ * WHY: after an install a person needs a folder of their own: a registry, jobs and lessons that may be changed, and
+ * the import name "podium" for scripts. It asks before it copies, and overwrites nothing.
  *
  *   podium init                 in this folder
  *   podium init my-models       in a new one
@@ -17,7 +17,7 @@ const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 interface Made {
   readonly folder: string;
   readonly written: string[];
-  /** What was there already, and stays as it is. */
+  /** Files that existed before and stay unchanged. */
   readonly kept: string[];
 }
 
@@ -54,7 +54,7 @@ function ownConfig() {
   };
 }
 
-/** The tasks that people use, run from Podium's folder on the files of this one. */
+/** The tasks for people, run with Podium's code on the files of this folder. */
 function ownTasks(at: string) {
   return Object.entries(project.tasks).filter(([name, { command }]) =>
     /^deno run .*\.ts$/.test(command) && !/^(pack|init|bench:)/.test(name) && !/test:/.test(name)

@@ -33,7 +33,7 @@ const PAPER = `
 th, td { white-space: normal; }
 pre { background: var(--raised); padding: 0.5em 0.8em; border-radius: 4px; white-space: pre-wrap; margin: 0.5em 0; }`;
 
-/** A heading begins a slide, so the Markdown needs nothing that only slides understand. */
+/** Each heading begins a slide, so the Markdown needs no syntax for slides. */
 const SLIDES = `
 @page { size: 297mm 167mm; margin: 12mm 16mm; }
 body { max-width: 60rem; font-size: 1.35rem; }

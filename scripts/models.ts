@@ -41,7 +41,7 @@ const command = (program: Command, usage: string, description: string): Command 
   program.command(usage).description(description).addOption(registryOption()).addOption(storeOption())
     .addOption(jsonOption());
 
-/** `done` gets the exit code of the command that was named. */
+/** `done` receives the exit code of the named command. */
 function commandLine(done: (code: number) => void): Command {
   const program = bareCommand("models")
     .usage("<command> [options]");

@@ -139,7 +139,7 @@ async function test(starts: readonly string[], options: TestOptions): Promise<nu
   return report.finish();
 }
 
-/** Runs notebooks in full length; one with a fault leaves its recorded lesson as it is. */
+/** Runs notebooks in full length; one with a fault leaves its recorded lesson unchanged. */
 async function exportLessons(starts: readonly string[], options: TestOptions): Promise<number> {
   const { findNotebooks, parsePercent } = await import("./notebook/files.ts");
   const { FaultReport } = await import("./notebook/judge.ts");
@@ -193,7 +193,9 @@ async function execute(
   return judgeExecuted(JSON.parse(await Deno.readTextFile(result)));
 }
 
-/** Starts the kernel by its connection file and drives it over ZeroMQ; returns what an editor could not work with. */
+/**
+ * Starts the kernel by its connection file and drives it over ZeroMQ; returns the faults that an editor would meet.
+ */
 async function speakProtocol({ python, env }: Jupyter): Promise<string[]> {
   const program = join(root, "tests", "notebooks", "protocol.py");
   const { code, stdout } = await new Deno.Command(python, { args: [program, notebooks], env, stdin: "null" })

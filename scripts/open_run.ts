@@ -1,4 +1,4 @@
-/** A run by folder, by id, or out of version control: what `compare` and `gate` take. */
+/** Opens a run by folder, by id, or from version control, for `compare` and `gate`. */
 import { basename } from "node:path";
 import { reasonOf, UserError } from "../lib/errors.ts";
 
@@ -32,7 +32,7 @@ export async function withRun<T>(
 }
 
 /**
- * The latest run below `root`, to hold against `baseline`.
+ * The latest run below `root`, to compare with `baseline`.
  *
  * @throws {UserError} when there is none, or the baseline is the latest itself
  */

@@ -33,7 +33,7 @@ const packageJson = {
   dependencies: { deno: DENO },
 };
 
-/** What an installed Podium does not use. */
+/** Files that an installed Podium does not use. */
 const LEFT_OUT = /^(\.|tests\/|reports\/|benchmarks\/|packaging\/|docs\/images\/)/;
 
 /** Packages of the tests alone: 22 MB that a user of Podium doesn't need. */

@@ -1,4 +1,4 @@
-/** How far a run or a race is: a bar, and what goes on, in a terminal; now and then a line where it is piped. */
+/** How far a run or a race is: a bar with the current step in a terminal, an occasional line where it is piped. */
 // @ts-types="@types/cli-progress"
 import { MultiBar, Presets, type SingleBar } from "cli-progress";
 import process from "node:process";
@@ -35,7 +35,7 @@ function drawn(): ShownProgress {
   }, Presets.shades_classic);
   // Some terminals don't tell their width.
   const cut = (line: string) => terminalText(line).slice(0, (Deno.consoleSize().columns || 80) - 1);
-  /** Over the bar, to stay; what was drawn there is cleared to the end of the line. */
+  /** Prints a line above the bar; the rest of the old line is cleared. */
   const keep = (line: string) => screen.log(`${line}\u001b[K\n`);
   const texts: SingleBar[] = [];
   const write = (at: number, text: string) => {

@@ -1,6 +1,6 @@
 /**
- * WHY: speed alone chooses no model. This captures answers, scores them by checks, lets people rate them
- * blind, and lets a model judge only after it has shown that it can.
+ * WHY: speed alone is no basis for choosing a model. This captures answers, scores them by checks, lets people rate
+ * them blind, and lets a model judge only after it has shown that it can.
  *
  * deno task quality new tickets.csv                    a job file of a table of cases
  * deno task quality capture                            the meeting-notes scenario, every candidate, temperature 0
@@ -32,7 +32,7 @@ const help = `Usage: deno task quality <new|capture|check|errors|annotate|import
 
 deno task quality <command> --help lists all options.`;
 
-/** Scores the answers of a run again without asking any model. */
+/** Scores the answers of a run again without running a model. */
 async function check(args: readonly string[]): Promise<number> {
   const command = qualityCommand(
     "check",

@@ -1,6 +1,6 @@
 /**
- * WHY: a fixed number of rounds is too many for a clear case and too few for a close one. A race asks until the
- * evidence decides, stops there, and says how sure it is.
+ * WHY: a fixed number of rounds is too many for a clear case and too few for a close one. A race measures until the
+ * evidence decides, stops, and states its confidence.
  *
  * deno task race --models phi-4-mini,qwen2.5-0.5b        by latency; --by ttft, throughput, checks, utility
  * deno task race --models smollm2:threads=1,smollm2:threads=2 --delta 0.01

@@ -1,4 +1,4 @@
-/** WHY: a gate can't tell a change from what two runs of the same thing differ by, unless that was measured. */
+/** WHY: a gate can detect a change only where the spread between equal runs was measured. */
 import { basename, join } from "node:path";
 import { readComparableRun } from "../lib/bench/compare_runs.ts";
 import { requireRun } from "../lib/bench/find_run.ts";

@@ -1,6 +1,6 @@
 /**
  * WHY: does it help to choose a model per request? This finds out on your own prompts and recorded answers, and
- * writes down how `auto` is to choose; without a gain beyond chance that is one model for everything.
+ * writes a plan for `auto`; without a gain beyond chance the plan is one model for everything.
  *
  * deno task route audit RUN                          on a run whose answers were scored (quality capture)
  * deno task route audit RUN --write routing.json     and write the plan for deno task serve

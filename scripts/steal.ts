@@ -1,4 +1,4 @@
-/** Measures the processor time that a hypervisor takes: it shows nowhere but in figures that are worse than they should be. */
+/** Measures the processor time that a hypervisor takes: its only other sign is slower measurements. */
 import { machineReader, machineUse } from "../lib/bench/noise.ts";
 import { realClock } from "../scripts/cli.ts";
 

@@ -68,7 +68,7 @@ export async function execute(
     );
   }
   const check = await lastSelfcheck(dirname(resources.store.dir));
-  // The last self-check of this machine goes with the run, so that its report can be made again anywhere.
+  // The run keeps this machine's last self-check, so that its report can be made again on any machine.
   if (check !== null) await saveSelfcheck(folder, check);
   // By length, the share of right answers is shown with the times.
   if (settings.promptTokens !== undefined && prompts.prompts.some(({ checks }) => checks.length > 0)) {
@@ -85,7 +85,7 @@ export async function promptsOf(settings: BenchSettings): Promise<PromptSet> {
   return prompt === undefined ? await casesOf(settings) : singlePrompt(prompt);
 }
 
-/** The session's plan that the flags stand for. */
+/** The session's plan, from the flags. */
 export function planOf(
   { rounds, warmup, maxTokens, temperature, seed, samplingSeed, prefix, concurrency, ...rest }: BenchSettings,
   prompts: PromptSet,
@@ -112,7 +112,7 @@ export function planOf(
   };
 }
 
-/** The table, and where the rest is. */
+/** Prints the table, and where the other files are. */
 export async function show(
   { summary, quality, folder, checked, interrupted }: Executed,
   open: boolean | undefined,

@@ -16,16 +16,16 @@ export interface ConversationSettings {
 }
 
 export interface Conversation {
-  /** What answers, where and on which device, in a line. */
+  /** The model, its address and its device, in one line. */
   readonly about: string;
-  /** Asks; the answer is remembered unless the request failed. */
+  /** Sends a question; the conversation keeps the answer unless the request failed. */
   ask(question: string, onText?: (text: string) => void): Promise<Trace>;
   asJson(trace: Trace): Record<string, unknown>;
   close(): Promise<void>;
 }
 
 /**
- * Loads a model where it is found first: in a service, else in the embedded engine, which downloads it.
+ * Loads a model in a service that has it, else in the embedded engine, which downloads it.
  *
  * @throws {UserError} where the name is unknown, or the model can't be loaded
  */

@@ -19,11 +19,11 @@ import { installFoundry, setVariable, type Shell } from "./shell.ts";
 export interface Check {
   /** Stable name for programs. */
   readonly id: string;
-  /** Which line of the checklist, in the workshop's words. */
+  /** The line of the checklist, in the workshop's words. */
   readonly row: string;
   readonly status: "ok" | "note" | "missing" | "failed";
   readonly found: string;
-  /** What to type next; null where nothing is to be done. */
+  /** The command to type next; null where there is nothing to do. */
   readonly next: string | null;
 }
 
@@ -38,10 +38,10 @@ export interface CheckResources {
   readonly signal: AbortSignal;
 }
 
-/** The longest that anything may take which is not there. */
+/** Longest wait for something that may not be there. */
 export const SEARCH_TIMEOUT_MS = 1900;
 
-/** What the workshop asks for: "at least 15GB free disk for multiple model caches". */
+/** The workshop's requirement: "at least 15GB free disk for multiple model caches". */
 const WORKSHOP_DISK_GB = 15;
 /** What the session downloads. */
 const WORKSHOP_TARGETS = ["mistral-7b", "gemma-2-2b", "qwen2.5-0.5b"] as const;
@@ -87,7 +87,7 @@ function ram(): Promise<Check> {
   });
 }
 
-/** GPUs as the system names them, WebGPU as this runtime sees it, providers as Foundry Local's settings tell. */
+/** GPUs as the system reports them, WebGPU as this runtime sees it, providers from Foundry Local's settings. */
 async function acceleration({ run, signal }: CheckResources, cli: FoundryCli | null): Promise<Check> {
   const [machine, webGpu, settings] = await Promise.all([
     within<Machine | null>(describeMachine(), null),
@@ -110,7 +110,7 @@ async function acceleration({ run, signal }: CheckResources, cli: FoundryCli | n
   };
 }
 
-/** A software adapter is no acceleration. */
+/** A software adapter doesn't accelerate. */
 async function webGpuAdapter(): Promise<string | null> {
   const adapter = await navigator.gpu?.requestAdapter();
   if (adapter === null || adapter === undefined) return null;
@@ -155,12 +155,12 @@ async function python({ run, os, signal }: CheckResources): Promise<Check> {
   };
 }
 
-/** Foundry Local's command line, if it answers in time. */
+/** Foundry Local's command line; null where it doesn't answer in time. */
 export function findCli({ run, signal }: CheckResources): Promise<FoundryCli | null> {
   return probeFoundryCli({ run, timeoutMs: SEARCH_TIMEOUT_MS, signal });
 }
 
-/** Is Foundry Local there, and what else answers: `curl http://localhost:5273/v1/models`. */
+/** Is Foundry Local running, and what else answers: `curl http://localhost:5273/v1/models`. */
 export function serviceChecks(
   services: readonly FoundService[],
   cli: FoundryCli | null,
@@ -229,7 +229,7 @@ function fixedPort(foundry: readonly FoundService[], shell: Shell, env: CheckRes
   }];
 }
 
-/** What is downloaded: `foundry cache list`, and our own model folder. */
+/** The downloaded models: `foundry cache list`, and Podium's own model folder. */
 export async function cacheChecks(
   services: readonly FoundService[],
   cli: FoundryCli | null,

@@ -20,7 +20,7 @@ export interface ProbeOptions {
 /** Models per service that are probed without being named. */
 const MOST_UNASKED = 6;
 
-/** Names of the models that can be asked: those that services have ready, then the downloaded files. */
+/** Names of the models that can be probed: those that services have ready, then the downloaded files. */
 export async function targetsHere(
   services: readonly FoundService[],
   { store, registry }: Pick<SessionResources, "store" | "registry">,

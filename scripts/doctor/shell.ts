@@ -1,6 +1,6 @@
 /** The next command has to be one that this machine's own shell understands. */
 
-/** A shell whose words for setting a variable are known here. */
+/** A shell whose syntax for setting a variable is known. */
 export type Shell = "bash" | "zsh" | "fish" | "PowerShell" | "cmd";
 
 export const SHELLS: readonly Shell[] = ["bash", "zsh", "fish", "PowerShell", "cmd"];

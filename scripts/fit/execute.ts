@@ -1,4 +1,4 @@
-/** WHY: carries out `fit`: the probe if it is wanted, the estimates, and how they are shown. */
+/** WHY: carries out `fit`: the probe on request, the estimates, and their output. */
 import {
   type FitReport,
   fitReport,

@@ -2,7 +2,7 @@
 import { type Command, Option } from "commander";
 import { decimal, jsonOption, outOption, registryOption, storeOption, wholeNumber } from "../cli.ts";
 
-/** The flags, as commander fills them. */
+/** The flags as parsed by commander. */
 export interface FitSettings {
   readonly registry: string;
   readonly store?: string;

@@ -1,4 +1,4 @@
-/** deno task fleet pack-run and import: runs that travel as files. */
+/** deno task fleet pack-run and import: runs as files. */
 import { basename } from "node:path";
 import { Option } from "commander";
 import { UserError } from "../../lib/errors.ts";

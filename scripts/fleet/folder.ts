@@ -1,4 +1,4 @@
-/** Where fleets lie, for every command that works on one. */
+/** The folders of fleets, for every command that works on one. */
 import { join } from "node:path";
 import { Option } from "commander";
 import { UserError } from "../../lib/errors.ts";

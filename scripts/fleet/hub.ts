@@ -1,4 +1,4 @@
-/** deno task fleet hub: the place that devices join, and where their runs come together. */
+/** deno task fleet hub: devices join it, and it collects their runs. */
 import { networkInterfaces } from "node:os";
 import { dirname, join } from "node:path";
 import { InvalidArgumentError, Option } from "commander";
@@ -84,7 +84,7 @@ function ownAddresses(): string[] {
     .filter((address) => !address.startsWith("fe80"));
 }
 
-/** What others call this machine. */
+/** This machine's address for others. */
 const publicHostOf = (host: string) =>
   host === "0.0.0.0" || host === "::" ? ownAddresses()[0] ?? "127.0.0.1" : host;
 const hostInUrl = (host: string) => host.includes(":") ? `[${host}]` : host;
@@ -151,7 +151,7 @@ export async function hubCommand(args: readonly string[]): Promise<number> {
   return 0;
 }
 
-/** The live page; without a port of its own it gives way to whatever has the next one. */
+/** The live page; without a given port it takes another one if the next is in use. */
 async function openPage(settings: HubSettings, note: (line: string) => void) {
   const { host, pagePort } = settings;
   const port = pagePort ?? settings.port % 65_535 + 1;

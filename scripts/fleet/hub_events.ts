@@ -1,9 +1,9 @@
-/** What a hub says while it runs, one line per event that a person cares about. */
+/** The output of a hub while it runs: one line per event that matters to people. */
 import type { HubEvent } from "../../lib/fleet/hub.ts";
 
 const said = new Map<string, string>();
 
-/** A line, or null where nothing new is to be said. */
+/** A line, or null where there is nothing new. */
 export function eventLine(event: HubEvent): string | null {
   switch (event.kind) {
     case "joined": {
@@ -40,7 +40,7 @@ export function eventLine(event: HubEvent): string | null {
 
 const nameOf = (id: string, name: string | null) => name === null ? id : `${name} (${id})`;
 
-/** A line that says what the last one about the same thing didn't. */
+/** Whether a line differs from the last one about the same thing. */
 function news(about: string, line: string): string | null {
   if (said.get(about) === line) return null;
   said.set(about, line);

@@ -1,4 +1,4 @@
-/** deno task fleet run, status and stop: what a fleet is to do, and how far it is. */
+/** deno task fleet run, status and stop: a fleet's plans and its progress. */
 import { UserError } from "../../lib/errors.ts";
 import { AWAY_MS } from "../../lib/fleet/device.ts";
 import type { Fleet, FleetDevice } from "../../lib/fleet/fleet_folder.ts";

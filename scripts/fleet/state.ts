@@ -1,4 +1,4 @@
-/** What this machine keeps to be a device: its key, and its credentials for each fleet. */
+/** This machine's state as a device: its key, and its credentials for each fleet. */
 import { dirname, join } from "node:path";
 import { InvalidArgumentError, Option } from "commander";
 import { defaultStore } from "../../lib/catalog/store.ts";
@@ -26,7 +26,7 @@ export const tagOption = () =>
 export const stateFolder = (given: string | undefined): string =>
   given ?? join(dirname(defaultStore(Deno.env, Deno.build.os)), "fleet");
 
-/** This device's key; made when it is first needed. */
+/** This device's key; created when it is first needed. */
 export async function keyOf(state: string): Promise<SigningKey> {
   await Deno.mkdir(state, { recursive: true });
   return await deviceKey(join(state, "key.json"));

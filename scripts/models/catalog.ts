@@ -21,7 +21,7 @@ export interface RegistryWithFiles {
   readonly files: readonly StoredFile[];
   /** The whole file of a variant, if it is here. */
   fileOf(model: Model, variant: Variant): StoredFile | undefined;
-  /** The models that --task and --capability leave, with their gaps filled from the files that are here. */
+  /** The models that match --task and --capability, with their gaps filled from downloaded files. */
   wanted(): Model[];
 }
 

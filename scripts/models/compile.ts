@@ -1,6 +1,6 @@
 /**
  * WHY: "compile a Hugging Face model" is one command here: an environment of its own, the conversion, a check that
- * the compiled model still answers as the original does, and only then a place in the service's cache.
+ * the compiled model still answers as the original does, and only then a copy in the service's cache.
  */
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -30,7 +30,7 @@ export interface CompileSettings extends Options {
   agreement: number;
 }
 
-/** What both models are asked: facts, a list, an instruction; enough to see a quantisation that went wrong. */
+/** The questions to both models: facts, a list, an instruction; enough to notice a failed quantisation. */
 const QUESTIONS = [
   "What is the capital of France?",
   "List three benefits of local inference.",

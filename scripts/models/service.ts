@@ -141,7 +141,10 @@ export async function unload(name: string, options: ServiceOptions): Promise<num
   return 0;
 }
 
-/** `foundry cache cd` alone leaves the models behind: here they go along, and the old folder stays until it is removed. */
+/**
+ * `foundry cache cd` alone leaves the models behind: this copies them too, and the old folder stays until it is
+ * removed.
+ */
 export async function moveCache(folder: string, options: ServiceOptions): Promise<number> {
   const service = await foundryOf(options);
   const { cacheDir, endpoint } = service;

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { derive, notebookNames } from "./files.ts";
 
-/** Where the shipped notebook is kept next to its copy, to tell a changed copy from an unchanged one. */
+/** The shipped notebook, kept next to its copy to recognise a changed copy. */
 const shippedFolder = (copies: string) => join(copies, ".shipped");
 
 /** Whether a folder holds copies that `makeCopies` made. */

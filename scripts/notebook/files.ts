@@ -79,7 +79,7 @@ export async function checkSyntax(folder: string, name: string): Promise<void> {
   }
 }
 
-/** A cell, as far as both forms hold it. */
+/** The part of a cell that both forms hold. */
 export interface Cell {
   readonly type: "code" | "markdown";
   readonly source: string;

@@ -1,6 +1,6 @@
 /**
- * What is wrong with an executed notebook, and how a test of notebooks reports it. Faults are: an error, a cell that was not run, nothing where something should
- * be, a figure too few, an output that came too late to be sure of reaching a browser, or none at all.
+ * Finds the faults of an executed notebook, and reports them as a test. Faults are: an error, a cell that was not
+ * run, nothing where something should be, a figure too few, an output that came too late to reach every browser.
  */
 import { z } from "zod";
 
@@ -33,17 +33,17 @@ const executed = z.object({
 /**
  * Reads an executed notebook.
  *
- * @throws {z.ZodError} for a document that is no notebook.
+ * @throws {z.ZodError} for a document that is not a notebook.
  */
 export const readExecuted = (document: unknown): z.infer<typeof executed> => executed.parse(document);
 
 /**
- * One line for each fault; an empty list is a notebook in good order.
+ * One line for each fault; an empty list means a good notebook.
  *
  * Every output that `show` and the progress bars of mod.ts make carries its number in the session, so a gap is an output that was
  * lost on the way, wherever it was.
  *
- * @throws {z.ZodError} for a document that is no notebook.
+ * @throws {z.ZodError} for a document that is not a notebook.
  */
 export function judgeExecuted(document: unknown): string[] {
   const { cells } = readExecuted(document);
@@ -104,7 +104,7 @@ export class FaultReport {
   #passed = 0;
   #failed = 0;
 
-  /** Runs one test; what it returns, or throws, are its faults. */
+  /** Runs one test; its faults are what it returns or throws. */
   async test(name: string, work: () => Promise<readonly string[]>): Promise<void> {
     const started = performance.now();
     const faults = await work().catch((error: unknown) => [String(error)]);

@@ -5,7 +5,7 @@
 import { delimiter, dirname, join } from "node:path";
 import { UserError } from "../../lib/errors.ts";
 
-/** What it takes to run a Jupyter program: the venv's Python, and its environment variables. */
+/** What a Jupyter program needs: the venv's Python, and its environment variables. */
 export interface Jupyter {
   readonly python: string;
   readonly env: Readonly<Record<string, string>>;
@@ -24,7 +24,7 @@ function paths(root: string) {
   };
 }
 
-/** All that Jupyter, pip and uv would otherwise put into the home directory goes into .venv. */
+/** Files that Jupyter, pip and uv would otherwise put into the home directory go into .venv. */
 function environment(root: string): Record<string, string> {
   const { own } = paths(root);
   const state = join(own, "state");

@@ -173,7 +173,7 @@ export async function switchTheme(page: Page, theme: "light" | "dark"): Promise<
   await page.emulateMedia({ colorScheme: theme });
   const light = theme === "light";
   await until(page, `document.body.dataset.jpThemeLight === "${light}"`, `the ${theme} theme`, 10_000);
-  // While the theme's style sheet is on its way, the page has no layout.
+  // While the theme's style sheet loads, the page has no layout.
   const laidOut =
     `[...document.querySelectorAll(".jp-OutputArea figure svg")].every((svg) => svg.clientWidth > 0)`;
   await until(page, laidOut, `figures in the ${theme} theme`, 10_000);

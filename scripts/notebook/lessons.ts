@@ -1,8 +1,8 @@
 /// <reference lib="dom" />
 /**
- * Executed notebooks as Markdown with figures beside it, in docs/lessons/, which a repository's pages show to people who
- * run nothing. The text and the code are those of the notebook's source; what its cells showed stands between two
- * comments, so that a check can leave it out and compare the rest with the source of today.
+ * Executed notebooks as Markdown with figures beside it, in docs/lessons/, which a repository's pages show to people
+ * who don't run them. The text and the code are those of the notebook's source; what its cells showed stands between
+ * two comments, so that a check can leave it out and compare the rest with the source of today.
  */
 import { basename, dirname, join } from "node:path";
 import { parseHTML } from "linkedom";
@@ -76,7 +76,7 @@ export async function writeLesson(
   await Deno.writeTextFile(join(folder, `${name}.md`), text);
 }
 
-/** What is wrong with the recorded lessons, one line each: none is missing, stale, without its figures, or too much. */
+/** The faults of the recorded lessons, one line each: missing, stale, without figures, or superfluous. */
 export async function lessonFaults(notebooks: string, folder: string): Promise<string[]> {
   const names = await notebookNames(notebooks);
   const faults: string[] = [];
@@ -172,7 +172,7 @@ const markdownOf = (element: Element) =>
     return node.nodeName.toLowerCase() === "strong" && text.trim() !== "" ? `**${text}**` : text;
   }).join("").trim();
 
-/** Whatever Markdown or HTML would take for markup, as entities; underscores inside a word are none. */
+/** Writes as entities what Markdown or HTML would read as markup; underscores inside a word are not markup. */
 const escapeText = (text: string) =>
   text.replaceAll(/[&<>`*[\]|\\#~$]|(?<!\w)_|_(?!\w)/g, (char) => `&#${char.charCodeAt(0)};`);
 

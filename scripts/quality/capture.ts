@@ -52,7 +52,10 @@ function command() {
     .addOption(jsonOption().default(false));
 }
 
-/** What capture fixes of a bench run: answers are scored, so nothing is added to a prompt or sent before it. */
+/**
+ * The settings of a bench run that capture fixes: answers are scored, so nothing is added to a prompt or sent before
+ * it.
+ */
 const fixed = {
   warmup: 0,
   prompt: undefined,
@@ -72,7 +75,7 @@ export async function capture(args: readonly string[]): Promise<number> {
   }
   const given = parsed.opts<Omit<BenchSettings, keyof typeof fixed> & { passMark: number }>();
   const settings: BenchSettings = { ...given, ...fixed, stated: statedSettings(parsed) };
-  // What a resumed run was sent lies in its folder.
+  // A resumed run has its cases in its folder.
   const { loadPromptSet } = await import("../../lib/prompts/prompts.ts");
   const set = given.resume === undefined
     ? await casesOf(settings)

@@ -1,5 +1,5 @@
 /**
- * deno task quality new: from a table of cases to a job file. It looks at the columns, asks where it is at a terminal,
+ * deno task quality new: from a table of cases to a job file. It reads the columns, asks questions in a terminal,
  * shows cases as they will be sent, and says what that number of cases can show.
  */
 import { basename, dirname, extname, join, relative } from "node:path";
@@ -113,7 +113,7 @@ function columnText({ name, distinct, filled, meanChars, values, kind }: ColumnF
   return `  ${name.padEnd(16)} ${what}${filled === 0 ? " (empty)" : ""}`;
 }
 
-/** The choice with what a person answers; Enter takes what was guessed. */
+/** The settings with a person's answers; Enter accepts a guess. */
 function asked(given: JobChoice, columns: readonly ColumnFacts[], asks: boolean): JobChoice {
   if (!asks) return given;
   const guess = guessJob(columns, given);
@@ -152,7 +152,7 @@ function asked(given: JobChoice, columns: readonly ColumnFacts[], asks: boolean)
 /**
  * Writes the job and reads it as a run will. Rows with faults are left out by the job, and named.
  *
- * @throws {UserError} where it can't be read even so: then the file is as it was before
+ * @throws {UserError} where it still can't be read: the file is then unchanged
  */
 async function written(
   path: string,

@@ -6,7 +6,7 @@ import type { PromptSet } from "../../lib/prompts/prompts.ts";
 import { defaultPassMark } from "../../lib/quality/pass_rate.ts";
 import { bareCommand, decimal, pathValue } from "../cli.ts";
 
-/** The prompt set travels with the run, so that its answers can be scored again anywhere. */
+/** The run keeps its prompt set, so that its answers can be scored again on any machine. */
 export const promptsFile = "prompts.json";
 
 export const runPromptsOption = () =>
@@ -50,7 +50,7 @@ export async function promptSetOf(folder: string, given: string | undefined): Pr
   const { name, sha256 } = (await readRunInfo(folder)).plan.prompt_set;
   const shipped = await filesIn("prompts");
   for (const path of shipped) {
-    // A file of another kind may lie there too: a schema, a list of tools.
+    // The folder may hold other files too: a schema, a list of tools.
     const set = await loadPromptSet(path).catch(() => null);
     if (set?.sha256 === sha256) return set;
   }

@@ -1,4 +1,4 @@
-/** A model as the judge of a run's answers: opened, tried on anchored answers, and only then allowed to rate. */
+/** A model as the judge of a run's answers: opened, tested on anchored answers, and only then allowed to rate. */
 import { join } from "node:path";
 import type { CandidateInfo } from "../../lib/bench/records.ts";
 import { UserError } from "../../lib/errors.ts";
@@ -34,7 +34,7 @@ export interface JudgeOptions {
 /** Longest reply: a few scores. */
 const REPLY_TOKENS = 64;
 
-/** Opens the judge, tries it, and lets it rate the run's answers; the exit code. */
+/** Opens the judge, tests it, and rates the run's answers with it. Returns the exit code. */
 export async function judgeRun(folder: string, set: PromptSet, options: JudgeOptions): Promise<number> {
   const rubric = rubricFor(options.rubric, set);
   const run = await readJudged(folder, set);
@@ -111,7 +111,7 @@ async function tryAndRate(asked: Judge, id: string, { folder, set, run, options 
   return 0;
 }
 
-/** Now and then a line: a judge on a small machine takes its time. */
+/** Prints an occasional line: a judge is slow on a small machine. */
 function progress(what: string): (done: number, all: number) => void {
   let last = realClock();
   return (done, all) => {

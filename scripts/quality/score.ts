@@ -41,5 +41,5 @@ export async function scoreRun(
   return { report, show };
 }
 
-/** Where there is no terminal, as in a file or a pipe: what a page of a repository shows. */
+/** Where there is no terminal, as in a file or a pipe: Markdown for a repository's page. */
 const terminalColumns = () => Deno.stdout.isTerminal() ? Deno.consoleSize().columns : 100;

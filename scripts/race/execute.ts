@@ -24,12 +24,12 @@ import { prepareRace } from "./prepare.ts";
 
 export interface Raced {
   readonly report: RaceReport;
-  /** Where its report lies; null where nothing was written. */
+  /** The folder of its report; null where nothing was written. */
   readonly folder: string | null;
   readonly code: number;
 }
 
-/** The verdict is derived from what was recorded, so that a replay can't say anything else. */
+/** The verdict is derived from what was recorded, so that a replay gives the same one. */
 export async function race(settings: RaceSettings): Promise<Raced> {
   const resources = await sessionResources(settings.bench);
   const { found, entered, terms, plan, text, qualityFolder } = await prepareRace(settings, resources);
@@ -91,7 +91,7 @@ export async function replay({ bench, given }: RaceSettings, name: string): Prom
   return { report: raceReport(recorded), folder: null, code: 0 };
 }
 
-/** The prompt set that travelled with the run; null where there is none. */
+/** The prompt set in the run's folder; null where there is none. */
 async function promptSetFor(folder: string): Promise<PromptSet | null> {
   const path = join(folder, "prompts.json");
   const there = await Deno.stat(path).then(({ isFile }) => isFile, () => false);

@@ -29,11 +29,11 @@ import type { RaceSettings } from "./options.ts";
 
 export interface PreparedRace {
   readonly found: SessionCandidates;
-  /** All that were named, also those that a constraint excluded. */
+  /** All named candidates, including those that a constraint excluded. */
   readonly entered: readonly NamedCandidate[];
   readonly terms: RaceTerms;
   readonly plan: SessionPlan;
-  /** The prompt set's text, to travel with the run. */
+  /** The prompt set's text, to keep with the run. */
   readonly text: string;
   /** The run of the quality gate, or of --quality. */
   readonly qualityFolder: string | null;

@@ -45,7 +45,7 @@ export async function select(settings: SelectSettings): Promise<Selected> {
   return await selectFrom(folders, quality, settings, registry);
 }
 
-/** The decision from run folders. A race brings the run of its own quality gate along. */
+/** The decision from run folders. A race adds the run of its own quality gate. */
 export async function selectFrom(
   folders: readonly string[],
   qualityFolder: string | null,
@@ -60,7 +60,7 @@ export async function selectFrom(
   const gate = race?.terms.quality_run ?? null;
   const found = gate === null ? null : await findRun(gate, settings.out);
   const answers = qualityFolder ?? found;
-  // Only who raced, or was kept from it, is decided on: the run of the answers may hold others.
+  // Only candidates that raced or were excluded from it count: the run of the answers may hold others.
   const evidence = await gatherEvidence(folders, answers, {
     answersOf: adapterAnswers(registry, { denoPath: Deno.execPath(), env: Deno.env }),
   });
@@ -172,7 +172,7 @@ function evidenceFigure(race: RecordedRace | null): string | null {
   }));
 }
 
-/** What the course's rule would take on this kind of machine. */
+/** The choice of the course's rule on this kind of machine. */
 function courseOf(task: string, registry: Registry, machine: MachineDescription): Decision["course"] {
   if (!tasksOf(registry).includes(task)) return null;
   const model = firstViable(registry, task, { ...machine, freeRamGb: Infinity });

@@ -1,4 +1,4 @@
-/** Builds the gateway, listens, and ends everything together. */
+/** Builds the gateway, listens, and stops everything together. */
 import process from "node:process";
 import { EMBEDDED } from "../../lib/bench/candidate_name.ts";
 import { loadRegistry } from "../../lib/catalog/registry.ts";

@@ -1,4 +1,4 @@
-/** Services behind the gateway, and the models that they list. */
+/** The services behind the gateway, and their models. */
 import { findModel } from "../../lib/catalog/model.ts";
 import type { Registry } from "../../lib/catalog/registry.ts";
 import { resolveCandidates } from "../../lib/bench/named_candidate.ts";
@@ -36,7 +36,7 @@ export function endpointsOf(
   );
 }
 
-/** The models of the endpoints, as their lists name them at the moment. */
+/** The models of the endpoints, as their lists name them now. */
 export function serveServices(
   endpoints: readonly Endpoint[],
   { registry, fetch, slots }: {

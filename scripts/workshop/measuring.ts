@@ -1,7 +1,4 @@
-/**
- * What every mirror that measures has in common: their options, what they need from outside, and their progress
- * messages.
- */
+/** The shared parts of the mirrors that measure: options, resources and progress messages. */
 import type { Command } from "commander";
 import type { FinishedRun, SessionEvent, SessionPlan } from "../../lib/bench/session.ts";
 import { UserError } from "../../lib/errors.ts";
@@ -80,7 +77,7 @@ export async function benchmark(options: BenchmarkOptions, hint: Hint): Promise<
   });
 }
 
-/** What the samples leave open is the same for all mirrors. */
+/** Settings that the samples leave open are the same in all mirrors. */
 export async function onePrompt(prompt: string, plan: Omit<SessionPlan, "prompts">): Promise<SessionPlan> {
   const { singlePrompt } = await import("../../lib/prompts/prompts.ts");
   return { warmup: 1, timeoutS: 300, prompts: singlePrompt(prompt), repeatDisturbed: false, ...plan };

@@ -1,4 +1,7 @@
-/** What the two mirrors that route have in common: models that are opened when chosen, and the next where one fails. */
+/**
+ * The shared part of the two mirrors that route: models are opened when chosen, and the next one replaces one that
+ * fails.
+ */
 import type { LiveCandidate, OpenCandidate } from "../../lib/bench/live_candidate.ts";
 import type { Trace } from "../../lib/endpoint/trace.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
@@ -37,20 +40,20 @@ export interface Answered {
   /** The model that answered; null where none did. */
   readonly alias: string | null;
   readonly trace: Trace | null;
-  /** Why others that stood before it in the order did not answer. */
+  /** Why models before it in the order did not answer. */
   readonly failed: readonly { readonly alias: string; readonly error: string }[];
 }
 
 /** Models by name, found at once and opened at their first question. */
 export interface Models {
   readonly names: readonly string[];
-  /** Why a model can't be had; null where it can. */
+  /** Why a model can't be used; null where it can. */
   problem(name: string): string | null;
   ask(order: RoutingChoice["order"], question: Question): Promise<Answered>;
   close(): Promise<void>;
 }
 
-/** Finds the models: at a service, else to be run here. Each that can't be had keeps its reason. */
+/** Finds the models: at a service, else to run here. A model that can't be used keeps the reason. */
 export async function findModels(names: readonly string[], options: MeasuringOptions): Promise<Models> {
   const { findCandidates } = await import("../../lib/bench/session.ts");
   const { sessionResources } = await import("../session.ts");
