@@ -2,7 +2,7 @@
 import type { Clock } from "../clock.ts";
 import type { RunProgram } from "../program.ts";
 
-/** A program, by the name of its file, and the cores that it used when the search ran. */
+/** A program, by its file name, and the cores that it used during the search. */
 export interface BusyProgram {
   readonly program: string;
   readonly cores: number;
@@ -11,12 +11,12 @@ export interface BusyProgram {
 /** Finds the program that uses most of the processor now, apart from the processes named; null where unknown. */
 export type FindBusiest = (ownPids: readonly number[]) => Promise<BusyProgram | null>;
 
-/** Between two searches, in ms: each costs processor time itself. */
+/** Shortest time between two searches, in ms: each costs processor time itself. */
 const SEARCH_EVERY_MS = 5000;
-/** Below this a program doesn't explain a disturbance. */
+/** A program that uses less than this doesn't explain a disturbance. */
 const BUSY_CORES = 0.05;
 
-/** What each system prints: a line per process with its number, its share of a core in percent, and its name. */
+/** The command of each system that prints one line per process: id, share of a core in percent, name. */
 const LIST_COMMANDS: Readonly<Record<string, readonly string[]>> = {
   linux: ["top", "-b", "-n", "2", "-d", "0.3", "-w", "200"],
   darwin: ["ps", "-A", "-o", "pid=,pcpu=,comm=", "-r"],
@@ -69,7 +69,7 @@ export function parseBusiest(text: string, ownPids: readonly number[]): BusyProg
     const [pid, percent] = [Number(fields[0]), Number(isTop ? fields[8] : fields[1])];
     const name = fields.slice(isTop ? 11 : 2).join(" ").replace(/^.*[\\/]/, "");
     if (!Number.isInteger(pid) || !Number.isFinite(percent) || ownPids.includes(pid)) return [];
-    // The command itself, and what a system calls its idle time and its sum.
+    // Rows to skip: the command itself, idle time and the total.
     if (name === "" || /^(top|ps|powershell.*|Idle|_Total)$/i.test(name)) return [];
     return [{ program: name.slice(0, 40), cores: percent / 100 }];
   });

@@ -1,5 +1,5 @@
 /**
- * How people name a candidate: `NAME[:PARTS][@ENDPOINT]`.
+ * The name of a candidate: `NAME[:PARTS][@ENDPOINT]`.
  *
  * - `NAME` is an alias or another name of a model in models.json, an id that a service lists, a `.gguf` file, or a
  *   repository of Hugging Face (`hf:OWNER/REPO:Q4_K_M`), whose variants are named by their quantisation.
@@ -13,18 +13,18 @@ import type { EngineSettings } from "../catalog/model.ts";
 import type { RequestSettings } from "../prompts/request_settings.ts";
 import { UserError } from "../errors.ts";
 
-/** The endpoint's name of a candidate that the embedded engine runs. */
+/** The endpoint name of the embedded engine. */
 export const EMBEDDED = "embedded";
 
-/** How a candidate's requests differ from those of the job. */
+/** The settings in which a candidate's requests differ from those of the job. */
 export interface RequestVariation extends Pick<RequestSettings, "format" | "thinking"> {
-  /** The name of other messages, which the job holds for every case. */
+  /** The name of alternative messages that the job holds for every case. */
   readonly wording?: string;
 }
 
-/** A candidate's name, taken apart. */
+/** The parts of a candidate's name. */
 export interface CandidateName {
-  /** What was written, for messages. */
+  /** The name as written, for messages. */
   readonly text: string;
   /** Everything before `@ENDPOINT`, without quotes and request settings: a service's own id may hold a colon. */
   readonly whole: string;
@@ -47,8 +47,8 @@ const FILE = /^((?:[A-Za-z]:[\\/])?[^":]*\.gguf)(?::([^@]*))?(?:@([^@]+))?$/i;
 const HUB = /^(hf:[\w.-]+\/[\w.-]+)(?::([^@]*))?(?:@([^@]+))?$/i;
 
 /**
- * Takes a candidate's name apart. Outside quotes `@` separates the endpoint only where `endpoints` holds that
- * endpoint, since the ids of some services hold an `@` themselves.
+ * Parses a candidate's name. Outside quotes `@` separates the endpoint only where `endpoints` holds that endpoint,
+ * since the ids of some services hold an `@` themselves.
  *
  * @throws {UserError} for a name that is empty, has an unclosed quote, or has a form that Podium can't use yet
  *
@@ -104,7 +104,7 @@ function partsOf(text: string): Pick<CandidateName, "parts" | "requestParts"> {
 export const REQUEST_SETTINGS = "format=free|json|schema, thinking=on|off|TOKENS, wording=NAME";
 
 /**
- * How requests differ by settings such as `format=schema`.
+ * The differences of requests that settings such as `format=schema` state.
  *
  * @throws {UserError} naming the setting and what is accepted
  *
@@ -152,7 +152,7 @@ export const ENGINE_SETTINGS =
   "mmap=on|off, gpu=auto|off|vulkan|cuda|metal";
 
 /**
- * The engine options that settings such as `threads=2` stand for.
+ * The engine options of settings such as `threads=2`.
  *
  * @throws {UserError} naming the setting and what is accepted
  *

@@ -1,4 +1,4 @@
-/** The request to a session, and what the session needs from outside. */
+/** The request to a session, and the resources that the session needs. */
 import type { EngineSettings, Model, Registry, Variant } from "../catalog/model.ts";
 import type { Store } from "../catalog/store.ts";
 import type { Clock, Fetch, Sleep } from "../clock.ts";
@@ -10,7 +10,7 @@ import type { CaseToSend } from "./case_request.ts";
 import type { CandidateInfo } from "./records.ts";
 import type { SessionPlan } from "./run_info.ts";
 
-/** What a session needs from outside: clock, network, environment, and the models on this machine. */
+/** The resources of a session: clock, network, environment, and the models on this machine. */
 export interface SessionResources {
   readonly clock: Clock;
   readonly sleep: Sleep;
@@ -27,11 +27,14 @@ export interface SessionResources {
    */
   readonly download: (model: Model, variant: Variant) => Promise<string>;
   readonly signal: AbortSignal;
-  /** What a person should read before anything is measured, one line each. */
+  /** Receives notes for people before the measurement, one line each. */
   readonly note?: (line: string) => void;
 }
 
-/** What of a plan decides how candidates are opened: context size, time-outs, streams, and what a probe sends. */
+/**
+ * The part of a plan that decides how candidates are opened: context size, time-outs, streams, and what a probe
+ * sends.
+ */
 export type CandidatePlan =
   & Pick<SessionPlan, "maxTokens" | "timeoutS" | "stream" | "temperature" | "samplingSeed" | "fixedOutput">
   & {
@@ -40,24 +43,24 @@ export type CandidatePlan =
     readonly prompts?: {
       readonly settings?: RequestSettings;
       readonly prompts: readonly CaseToSend[];
-      /** Alias of what the job's models have to beat; an adapter is measured beside them. */
+      /** Alias of the job's baseline; an adapter is measured along with the models. */
       readonly baseline?: string | null;
     };
   };
 
-/** Which candidates, and in what a task differs from the others. */
+/** The candidates, and the options in which tasks differ. */
 export interface CandidateRequest {
-  /** Candidate names; null: what is found (see `findCandidates`). */
+  /** Candidate names; null: the defaults (see `findCandidates`). */
   readonly names: readonly string[] | null;
-  /** Base URLs as `--endpoint` takes them, `[NAME=]URL`; without any, services are looked for. */
+  /** Base URLs as `--endpoint` takes them, `[NAME=]URL`; without any, services are searched for. */
   readonly endpoints?: readonly string[] | undefined;
-  /** Services that were looked for already; those that can't be used are left out. */
+  /** Services that were found already; those that can't be used are left out. */
   readonly services?: readonly FoundService[];
   /** Without names: most models. @default every model of a service that was named, 6 of one that was found */
   readonly most?: number;
   /** Engine options from flags and the environment. */
   readonly engine?: EngineSettings;
-  /** What they will be asked: decides context size, time-outs and streams. */
+  /** The plan, which decides context size, time-outs and streams. */
   readonly plan?: CandidatePlan;
   /**
    * Which models may be downloaded: every one; those that models.json marks `always` (small ones); or none.

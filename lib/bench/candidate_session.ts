@@ -14,10 +14,13 @@ import { isStable } from "./stationarity.ts";
 /** Failures in a row after which a candidate leaves the run. */
 const FAILURES_IN_A_ROW = 3;
 
-/** What happens, as it happens: for a progress display. */
+/** The events of a run, for a progress display. */
 export type RunEvent =
   | { readonly kind: "load" | "warmup"; readonly candidate: string }
-  /** It is loaded and answers; `llamaCpp` where the embedded engine runs it, `protocol` where it takes requests otherwise. */
+  /**
+   * The candidate is ready; `llamaCpp` where the embedded engine runs it, `protocol` where it takes requests
+   * otherwise.
+   */
   | {
     readonly kind: "opened";
     readonly candidate: string;
@@ -34,13 +37,13 @@ export type RunEvent =
   /** `repeated`: how many requests are added to make up for the block. */
   | { readonly kind: "disturbed"; readonly reason: string; readonly repeated: number };
 
-/** What all candidates of a run share. */
+/** The shared state of a run's candidates. */
 export interface RunContext {
   readonly info: RunInfo;
   readonly sink: RunSink;
   readonly signal: AbortSignal;
   readonly onEvent: (event: RunEvent) => void;
-  /** Requests that an earlier process did. */
+  /** Requests that an earlier process completed. */
   readonly done: ReadonlySet<string>;
   /** The run's start on the clock of traces. */
   readonly originMs: number;
@@ -63,7 +66,7 @@ export class CandidateSession {
   #failuresInARow = 0;
   #warmups = 0;
 
-  /** @param left it left the run in an earlier process */
+  /** @param left whether it left the run in an earlier process */
   constructor(candidate: LiveCandidate, context: RunContext, left: boolean) {
     this.#candidate = candidate;
     this.#context = context;
@@ -84,7 +87,7 @@ export class CandidateSession {
     return this.#candidate.start === "fresh process";
   }
 
-  /** Loads the model, nothing else, and unloads it again. */
+  /** Only loads the model and unloads it again. */
   async measureLoad(): Promise<void> {
     this.#context.onEvent({ kind: "load", candidate: this.id });
     if (!await this.#tryOpen()) return;
@@ -92,10 +95,13 @@ export class CandidateSession {
     await this.close();
   }
 
-  /** Opens what is not open yet and warms it up: until its time per token is stable, at most `warmup` requests. */
+  /**
+   * Opens the candidate where needed and warms it up until its time per token is stable, with at most `warmup`
+   * requests.
+   */
   async makeReady(): Promise<void> {
     if (this.#open !== null || this.#left || !await this.#tryOpen()) return;
-    // A service that loads a model reports how long it took and the device; a fresh process reported it before.
+    // A service that loads a model reports how long it took and the device; for a fresh process it is known already.
     if (!this.loads && (this.#opened?.device || this.#opened?.loadMs)) await this.#recordLoad(null);
     const { warmup, prompt_set } = this.#context.info.plan;
     if (warmup > 0) this.#context.onEvent({ kind: "warmup", candidate: this.id });
@@ -126,7 +132,7 @@ export class CandidateSession {
       : { prompt, position: this.#position(id, prompt.id, "timed", block) };
   }
 
-  /** The same prompt right before, so that the server has it in its cache. */
+  /** Sends the same prompt right before, so that the server has it in its cache. */
   async prime({ position, prompt }: PlannedRequest): Promise<void> {
     await this.send(
       this.#warmupRequest(prompt, {
@@ -152,7 +158,7 @@ export class CandidateSession {
       ? withColdPrefix(messages, `${plan.seed} ${run_id} ${purpose}`)
       : messages;
     const answers: string[] = [];
-    // Of a conversation the first request is due; each of the others is sent when the answer before it has come.
+    // Only the first request of a conversation is due at a time; each other one is sent after the answer before it.
     const terms = { timeoutMs: plan.timeout_s * 1000, signal };
     const due = dueMs === undefined ? terms : { ...terms, dueMs };
     const further = position.phase === "timed" ? turns : [];
@@ -161,7 +167,7 @@ export class CandidateSession {
         requestFor(prompt, said, plan, info),
         answers.length === 0 ? due : terms,
       );
-      // An engine that the same Ctrl-C ended gave no answer worth keeping: the request is still to do.
+      // An engine that the same Ctrl-C ended gave no usable answer: the request stays open.
       signal.throwIfAborted();
       const next = further[answers.length];
       if (next === undefined) return await this.#record(position, trace, answers);
@@ -244,7 +250,7 @@ export class CandidateSession {
     }
   }
 
-  /** The compiler doesn't see that `#tryOpen` fills it. */
+  /** The compiler doesn't see that `#tryOpen` sets it. */
   get #opened(): OpenCandidate | null {
     return this.#open;
   }
@@ -299,7 +305,7 @@ export class CandidateSession {
   }
 }
 
-/** A figure about a process that may just have died: its death shows in its requests. */
+/** A figure of a process that may just have ended, which its requests will show. */
 async function quietly(figure: Promise<number | null> | undefined): Promise<number | null> {
   return await figure?.catch(() => null) ?? null;
 }

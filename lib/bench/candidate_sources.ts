@@ -12,7 +12,7 @@ import type { CandidateInfo } from "./records.ts";
 
 /** Most models that are taken from a service that was found, where none is named. */
 const FOUND_MODELS = 6;
-/** Longest wait for the list of models of a service that was named, in ms. */
+/** Longest wait for the list of models of a named service, in ms. */
 const LIST_TIMEOUT_MS = 5000;
 /** Longest wait for Hugging Face when the default models are chosen, in ms. */
 const HUB_TIMEOUT_MS = 2000;
@@ -40,8 +40,8 @@ export async function servicesFor(
 }
 
 /**
- * The services on this machine that a run which is resumed was measured at, where they were not found already. No key
- * is sent: run.json may come from someone else.
+ * The services on this machine at which a resumed run was measured, unless they were found already. No key is sent:
+ * run.json may come from someone else.
  */
 async function servicesAgain(
   candidates: readonly CandidateInfo[],
@@ -84,7 +84,7 @@ function usable(services: readonly FoundService[]): NamedOrFound[] {
   });
 }
 
-/** What is measured where no names are given, and in a few words why. */
+/** The candidates where no names are given, and a short reason. */
 export async function foundNames(
   services: readonly NamedOrFound[],
   { most, plan }: CandidateRequest,
@@ -112,13 +112,16 @@ export async function foundNames(
   return { names: defaults.slice(0, most), why: `the embedded default${and}, since no service was found` };
 }
 
-/** The job's baseline where it is an adapter: a candidate that needs no download, and that every model has to beat. */
+/** The job's baseline where it is an adapter: a candidate that needs no download, which every model has to beat. */
 function rulesOf(baseline: string | null | undefined, { registry }: SessionResources): string[] {
   const model = registry.models.find(({ alias }) => alias === baseline);
   return model?.variants[0]?.adapter ? [model.alias] : [];
 }
 
-/** Where not all of them are taken, one build of each model is, the CPU's first: every machine has one. */
+/**
+ * Where not all of them are taken, this takes one build of each model, preferably the CPU's, since every machine has
+ * a CPU.
+ */
 function namesFrom(services: readonly NamedOrFound[], most: number): { names: string[]; why: string } {
   const names = services.flatMap(({ endpoint, models }) => {
     const ids = models.map(({ id }) => id);

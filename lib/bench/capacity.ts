@@ -1,6 +1,6 @@
 /**
  * How much load a candidate can serve within limits: the largest number of users and the highest rate, found by a
- * bracketing search over levels, and the curve that it leaves behind.
+ * bracketing search over levels, and the resulting curve.
  */
 import { join } from "node:path";
 import type { MachineDescription } from "../catalog/machine.ts";
@@ -29,17 +29,17 @@ export interface CapacityTerms {
   /** Mean time that a user thinks between an answer and the next request, in seconds. */
   readonly thinkS: number;
   readonly search: "users" | "rate" | "both";
-  /** No more users than these are tried. */
+  /** Most users that are tried. */
   readonly maxUsers: number;
 }
 
-/** One measured level, with what the machine did meanwhile. */
+/** One measured level, with the state of the machine. */
 export interface CapacityLevel extends LoadLevel {
-  /** Why the machine was busy with something else; null where it was not. */
+  /** Which other work kept the machine busy; null for none. */
   readonly disturbed: string | null;
 }
 
-/** Everything that was measured of one kind of load. */
+/** All measurements of one kind of load. */
 export interface LoadCurve {
   /** The largest load that was shown to meet the limits; null where not even the smallest did. */
   readonly best: number | null;
@@ -171,7 +171,7 @@ export async function measureCapacity(
 /** How a search is followed. */
 export interface FollowCapacity {
   readonly resources: Pick<SessionResources, "clock" | "sleep" | "signal">;
-  /** Gets every record of a level when it is over. */
+  /** Receives every record of a level at its end. */
   readonly onLevel: (
     candidate: string,
     load: Load,
@@ -241,7 +241,7 @@ async function searchCandidate(
   return { id, problem, users: searched("users"), rate: searched("rate") };
 }
 
-/** What a candidate completed with the most users that met the limits: rates are searched from there. */
+/** The rate completed with the most users that met the limits, where the search for a rate begins. */
 function ratesFrom(levels: ReadonlyMap<number, CapacityLevel>, alone: CapacityLevel): number {
   const best = [...levels.values()].filter(({ verdict }) => verdict === "meets")
     .toSorted((a, b) => b.load - a.load)[0];
@@ -249,7 +249,7 @@ function ratesFrom(levels: ReadonlyMap<number, CapacityLevel>, alone: CapacityLe
 }
 
 /**
- * The largest number of users that meets: doubled until one does not, then halved to the last one.
+ * The largest number of users that meets the limits: doubled until one misses, then bisected.
  *
  * ```ts
  * const tried: number[] = [];
@@ -275,13 +275,13 @@ export async function searchUsers(
   return low;
 }
 
-/** Rates are found to this ratio. */
+/** The search finds a rate to within this ratio. */
 const RATE_RATIO = 1.1;
 /** The search stays above this share of the first rate tried, and below this many requests per second. */
 const LOWEST_RATE = 1 / 64;
 const HIGHEST_RATE = 1000;
 
-/** The highest rate that meets, to within a tenth: doubled or halved from the first one, then in between. */
+/** The highest rate that meets the limits, to within a tenth: doubled or halved from the first one, then bisected. */
 export async function searchRate(
   measure: (perS: number) => Promise<Pick<LoadLevel, "verdict">>,
   first: number,
@@ -307,11 +307,11 @@ export async function searchRate(
   return low;
 }
 
-/** The curve that the measured levels make; the search's own order doesn't matter. */
+/** The curve of the measured levels, in the order of load. */
 export function curveOf(measured: ReadonlyMap<number, CapacityLevel>): LoadCurve {
   const levels = [...measured.values()].sort((a, b) => a.load - b.load);
   const firstOut = levels.find(({ verdict }) => verdict !== "meets")?.load ?? null;
-  // A level that meets above one that does not is chance: the claim ends below the first that does not.
+  // A level that meets the limits above one that misses them is chance: the claim ends below the first miss.
   const best =
     levels.filter(({ load, verdict }) => verdict === "meets" && (firstOut === null || load < firstOut)).at(-1)
       ?.load ?? null;
@@ -346,7 +346,7 @@ class Driver {
     for (let count = 0; count < this.plan.warmup; count++) await this.#send("warmup", "warmup");
   }
 
-  /** Measures a level, once: the same load again is looked up. */
+  /** Measures a level once; later calls with the same load return the same result. */
   async measure(load: Load, curve: Map<number, CapacityLevel>): Promise<CapacityLevel> {
     const at = load.kind === "users" ? load.users : load.perS;
     const known = curve.get(at);

@@ -8,7 +8,7 @@ import type { RequestSettings } from "../prompts/request_settings.ts";
 import type { RequestVariation } from "./candidate_name.ts";
 import type { CandidateInfo, PlanInfo, RequestSettingsRecord, StatedSetting } from "./records.ts";
 
-/** What decides the request of a case. */
+/** The settings that decide a case's request. */
 export type CaseToSend =
   & Pick<Prompt, "messages">
   & Partial<Pick<Prompt, "tools" | "settings" | "turns" | "wordings" | "targetTokens">>;
@@ -29,7 +29,7 @@ export function settingsRecord(
   };
 }
 
-/** A case of run.json in the words of a prompt set. */
+/** A case of run.json in the shape of a prompt set. */
 export function caseOf(
   { messages, tools = [], turns = [], settings = {}, wordings = {}, target_tokens: targetTokens }:
     PlannedCase,
@@ -62,14 +62,14 @@ export function messagesFor(one: CaseToSend, request: RequestVariation = {}): re
   return messages;
 }
 
-/** What a request states besides model, messages and length. */
+/** The fields of a request besides model, messages and length. */
 type StatedSettings = Pick<
   GenerationRequest,
   "responseFormat" | "tools" | "toolChoice" | "thinking" | "stop"
 >;
 
 /**
- * The settings of a case's requests; the candidate's own precede the job's.
+ * The settings of a case's requests; the candidate's own take precedence over the job's.
  *
  * ```ts
  * const job = { messages: [], settings: { format: "schema", schema: { type: "object" }, stop: ["\n"] } } as const;
@@ -104,7 +104,7 @@ export function probeSettingsFor(cases: readonly CaseToSend[], request?: Request
   return Object.assign({}, ...all.toReversed());
 }
 
-/** Fields without which the job is another one: a candidate whose endpoint refuses one of them is unsupported. */
+/** Fields that the job can't do without: a candidate whose endpoint refuses one of them is unsupported. */
 export const neededFields = (settings: ProbeSettings): RefusableField[] => [
   ...(settings.tools === undefined ? [] : ["tools" as const]),
   ...(settings.toolChoice === undefined || settings.toolChoice === "auto" ? [] : ["tool_choice" as const]),

@@ -1,4 +1,4 @@
-/** Reads a run's records once, line by line, and keeps of each request only the numbers a summary needs. */
+/** Reads a run's records once, line by line, and keeps only the numbers of each request that a summary needs. */
 import type { BusyProgram } from "./busiest_program.ts";
 import { gapsMs, metricOf, queueS, secondsPerToken } from "./metrics.ts";
 import type {
@@ -27,7 +27,7 @@ export const requestMetrics: readonly RequestMetric[] = [
 /** The good timed requests of a candidate, one array per figure, one value per request; NaN where a value is null. */
 export interface Requests {
   readonly block: GrowableArray;
-  /** When it was due, in ms since the run began. */
+  /** Due times in ms since the run began. */
   readonly due: GrowableArray;
   /** NaN in runs of schema 1. */
   readonly stretch: GrowableArray;
@@ -90,9 +90,9 @@ export interface CollectedRun {
   /** Processor seconds of Podium's own process, and wall seconds, over all blocks. */
   readonly ownCpuS: number;
   readonly wallS: number;
-  /** What the machine was at the end of each block; null where it doesn't say. */
+  /** Temperature and frequency at the end of each block; null where the machine doesn't report them. */
   readonly machine: readonly Pick<MachineRecord, "at_ms" | "temperature_c" | "frequency_mhz">[];
-  /** Blocks in which a service on this machine did not tell its processor time. */
+  /** Blocks in which a service on this machine did not report its processor time. */
   readonly unknownNoise: number;
   readonly torn: boolean;
 }
@@ -101,11 +101,11 @@ export interface CollectOptions {
   readonly candidates: readonly CandidateInfo[];
   readonly promptIds: readonly string[];
   readonly slo: { readonly ttft_s: number | null; readonly e2e_s: number | null } | null;
-  /** Sees every record as it is read: a second reader of a long run needs no second pass. */
+  /** Receives every record as it is read, which saves a second pass over a long run. */
   readonly watch?: (record: SampleRecord) => void;
 }
 
-/** Collects records that come from anywhere: a file, or memory. */
+/** Collects records from a file or from memory. */
 export async function collectRecords(
   records: AsyncIterable<SampleRecord> | Iterable<SampleRecord>,
   options: CollectOptions,

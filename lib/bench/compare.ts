@@ -1,10 +1,9 @@
 /**
- * Runs compared: what got faster, slower or can't be told apart, candidate by candidate.
+ * Compares runs: what got faster, what got slower and what can't be distinguished, candidate by candidate.
  *
- * Two runs share no clock: between them the machine may have warmed up or got busy, and no interval knows
- * of it. So nothing below ε is claimed, unless a control (a candidate that did not change, measured in both
- * runs) is named: each request is then divided by the control's own in the same block, which takes out
- * what both suffered alike.
+ * Two runs share no clock: between them the machine may have warmed up or got busy, and no interval accounts for it.
+ * So nothing below ε is claimed, unless a control (a candidate that did not change, measured in both runs) is named:
+ * each request is then divided by the control's own in the same block, which takes out what both suffered alike.
  */
 import { UserError } from "../errors.ts";
 import { compareRuns, type PromptValue, RESAMPLE_FROM } from "../stats/paired.ts";
@@ -22,7 +21,7 @@ import {
   type RunValue,
 } from "./compare_runs.ts";
 
-/** The half width of what is called no difference between runs that share no clock. */
+/** Half width of the range that counts as no difference between runs that share no clock. */
 const defaultEpsilon = 0.1;
 
 export type ChangeVerdict = "better" | "worse" | "similar" | "can't tell" | "not comparable" | "control";
@@ -34,11 +33,11 @@ export interface MetricChange {
   readonly ratio: number | null;
   /** 95 %, resampled by prompt (by repeat where there is one prompt). */
   readonly ci95: readonly [number, number] | null;
-  /** Requests of both runs that entered, and the prompts they share. */
+  /** Requests of both runs that were used, and the prompts they share. */
   readonly n: number;
   readonly prompts: number;
   readonly verdict: ChangeVerdict;
-  /** Why nothing firmer is said; empty where the verdict speaks for itself. */
+  /** Why there is no firmer verdict; empty where none is needed. */
   readonly why: string;
 }
 
@@ -48,7 +47,7 @@ export interface CandidateChange {
   readonly before: string;
   readonly matched_by: "id" | "alias" | "alone";
   readonly requests: { readonly before: Counts; readonly after: Counts };
-  /** `now fails`: it had good requests, and has none any more. */
+  /** `now fails`: it had good requests in the baseline, and has none in the later run. */
   readonly status: "measured" | "now fails" | "now answers" | "fails in both";
   readonly reason: string | null;
   readonly output_tokens: { readonly before: number | null; readonly after: number | null };
@@ -153,11 +152,11 @@ function refuseWithoutCommonPrompt(before: ComparableRun, after: ComparableRun):
 export interface MatchedCandidate {
   readonly before: RunCandidate;
   readonly after: RunCandidate;
-  /** `alone`: each run has one candidate, and the new one is to replace the other. */
+  /** `alone`: each run has one candidate, so the two are compared. */
   readonly matchedBy: "id" | "alias" | "alone";
 }
 
-/** By id; what is left, by alias where that is unique on both sides; and the only candidates of two runs. */
+/** Matches by id; the rest by alias where it is unique on both sides; and the only candidates of two runs. */
 export function matchCandidates(before: ComparableRun, after: ComparableRun): MatchedCandidate[] {
   const byId = after.candidates.flatMap((one): MatchedCandidate[] => {
     const match = before.candidates.find((other) => other.info.id === one.info.id);

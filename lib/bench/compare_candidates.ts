@@ -1,4 +1,4 @@
-/** Every pair of candidates of a run, in every metric: verdicts that hold together, and the ranks they leave. */
+/** Every pair of candidates of a run, in every metric: verdicts that hold together, and the resulting ranks. */
 import { holm } from "../stats/holm.ts";
 import { comparePaired, type PairedComparison } from "../stats/paired.ts";
 import { signTestP } from "../stats/special.ts";
@@ -14,19 +14,19 @@ const SIMILAR = 0.1;
 /** The error that all claims of "better" of a run share. */
 const FAMILY_ERROR = 0.05;
 
-/** What a comparison inside a run needs to know of it. */
+/** The facts of a run that its comparisons need. */
 export interface ComparisonOptions {
   readonly plan: PlanInfo;
   readonly promptIds: readonly string[];
   /** Which blocks count; null for all of them. */
   readonly quiet: ((block: number) => boolean) | null;
-  /** What other programs did to the run. */
+  /** How other programs disturbed the run. */
   readonly noise: NoiseEffect;
 }
 
 /**
- * Compares every pair in every metric, over the blocks that both answered well. "Better" is corrected over all of them
- * (Holm), so that a run of identical candidates says it anywhere with at most 5 %.
+ * Compares every pair in every metric, over the blocks that both answered well. "Better" is corrected over all of
+ * them (Holm), so that a run of identical candidates contains such a verdict with a probability of at most 5 %.
  *
  * @example
  * ```ts ignore
@@ -45,7 +45,7 @@ export function compareCandidates(run: CollectedRun, options: ComparisonOptions)
     const failing = failures(a, b);
     const why = failing || whyNot(found, options);
     const { ratio, n, prompts, unit, units, spread, farApart } = found;
-    // What failed is censored, and what is left a selection: its interval would speak about something else.
+    // Failures are censored, so the rest is a selection, and its interval would describe something else.
     const ci95: [number, number] | null = found.ci95 === null || failing !== ""
       ? null
       : [found.ci95[0], found.ci95[1]];
@@ -94,10 +94,10 @@ function compareTwo(
   return comparePaired(pairs, underLoad(plan) ? "stretch" : "case");
 }
 
-/** Runs of schema 1 recorded no stretches: then all of a run is one. */
+/** Runs of schema 1 recorded no stretches: the whole run counts as one. */
 const known = (stretch: number | undefined) => stretch === undefined || Number.isNaN(stretch) ? 0 : stretch;
 
-/** Why no verdict may be given on a pair at all; empty where one may. */
+/** Why a pair gets no verdict at all; empty where it may. */
 function whyNot(
   { unit, units }: PairedComparison,
   { plan, noise }: ComparisonOptions,
@@ -112,7 +112,7 @@ function whyNot(
 
 /**
  * A verdict over the quiet blocks stands only where all blocks together say the same: a candidate may cause the
- * disturbance itself, by paging for example, and would be excused for it. Empty where they agree.
+ * disturbance itself, by paging for example, and would profit from it. Empty where they agree.
  */
 function disagreement(
   verdict: Comparison["verdict"],
@@ -156,8 +156,8 @@ function discordant(a: Collected, b: Collected): [number, number] {
 }
 
 /**
- * Failures are censored, not dropped: the slowest requests of a candidate may be those that failed. Who failed in more
- * blocks than the other is not called better for what is left.
+ * Failures are censored, not dropped: the slowest requests of a candidate may be those that failed. A candidate that
+ * failed in more blocks than the other is not called better for the rest.
  */
 function censored(a: Collected, b: Collected, verdict: Comparison["verdict"]): Comparison["verdict"] {
   const [onlyA, onlyB] = discordant(a, b);
@@ -166,8 +166,8 @@ function censored(a: Collected, b: Collected, verdict: Comparison["verdict"]): C
 }
 
 /**
- * What a comparison says: `similar` where the interval lies within ±10 % and no block lies far apart, better where the
- * corrected p-value is at most 5 %.
+ * The verdict of a comparison: `similar` where the interval lies within ±10 % and no block lies far apart, better
+ * where the corrected p-value is at most 5 %.
  *
  * @example
  * ```ts
@@ -207,7 +207,7 @@ function whyUndecided(
 
 /**
  * Ranks by the verdicts, per metric: a candidate comes after all that are better than it, and before all that it is
- * better than; between these every place is possible.
+ * better than; between these every rank is possible.
  *
  * @param ids candidates with good requests
  *

@@ -1,12 +1,12 @@
 /**
- * Two runs side by side: what a comparison needs of each (values by prompt and block, and answers, in one pass each),
- * whether their conditions let times be compared, and which answers changed.
+ * Two runs side by side: the data that a comparison needs of each (values by prompt and block, and answers, in one
+ * pass each), whether their conditions let times be compared, and which answers changed.
  */
 import { readAnswers, readRunInfo, readSamples } from "./folder.ts";
 import { metricOf } from "./metrics.ts";
 import type { CandidateInfo, PlanInfo, RequestRecord, RunInfo } from "./records.ts";
 
-/** The metrics that two runs are compared by, and which way is better. */
+/** The metrics in which two runs are compared, and which direction is better. */
 export const comparedMetrics = {
   latency_s: "lower",
   ttft_s: "lower",
@@ -32,7 +32,7 @@ export interface RunValue {
   readonly outputTokens: number;
 }
 
-/** One answer, placed so that the same question of another run can be found. */
+/** One answer, with the key of the same question in another run. */
 export interface RunAnswer {
   readonly prompt: string;
   readonly round: number;
@@ -46,7 +46,7 @@ export interface RunCandidate {
   readonly failed: number;
   /** Every timed request, good or not, by its prompt's hash. */
   readonly outcomes: readonly { readonly prompt: string; readonly failed: boolean }[];
-  /** Why it failed first, or left the run. */
+  /** The reason of its first failure, or of leaving the run. */
   readonly reason: string | null;
   /** True where any of its token counts is an estimate. */
   readonly estimated: boolean;
@@ -55,13 +55,16 @@ export interface RunCandidate {
   readonly answers: readonly RunAnswer[];
 }
 
-/** A run as a comparison sees it. */
+/** The data of a run that a comparison uses. */
 export interface ComparableRun {
   /** As the user named it. */
   readonly name: string;
   readonly info: RunInfo;
   readonly candidates: readonly RunCandidate[];
-  /** What kept the machine busy in most of its blocks, so that its times are not the candidates' own; null where quiet. */
+  /**
+   * The program that kept the machine busy in most blocks, so that the times are not the candidates' own; null on a
+   * quiet machine.
+   */
   readonly busy: string | null;
 }
 
@@ -81,7 +84,7 @@ interface Draft {
 /**
  * Reads the run in `folder`. Disturbed blocks are left out where most blocks were quiet, as in its summary.
  *
- * @param name what to call the run in the comparison
+ * @param name the run's name in the comparison
  * @throws {UserError} when the folder holds no run, or a record is damaged
  * @example
  * ```ts ignore
@@ -157,7 +160,7 @@ export interface ConditionDifference {
   readonly what: string;
   readonly before: string;
   readonly after: string;
-  /** True where times can't be compared any more; false where a reader should merely know. */
+  /** True where times can't be compared; false for a mere note. */
   readonly blocking: boolean;
 }
 
@@ -199,8 +202,8 @@ const fields: readonly Field[] = [
 ];
 
 /**
- * What differs between the conditions of two runs. A different prompt set does not block: only the prompts
- * that both hold are compared.
+ * What differs between the conditions of two runs. A different prompt set does not prevent a comparison: only the
+ * common prompts are compared.
  *
  * @example
  * ```ts ignore
@@ -266,7 +269,7 @@ export function compareAnswers(
   return { compared: common.length, changed, skipped: null };
 }
 
-/** Texts are evidence only where the same question must give the same answer. */
+/** Texts are compared only where the same question must give the same answer. */
 function whyNotText(left: PlanInfo, right: PlanInfo): string | null {
   if (left.temperature !== 0 || right.temperature !== 0) return "the temperature is not 0";
   if (left.max_tokens !== right.max_tokens) return "max_tokens differs";

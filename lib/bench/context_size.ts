@@ -4,14 +4,14 @@ import type { NamedCandidate } from "./named_candidate.ts";
 
 /** The engine's own default holds this many tokens. */
 const DEFAULT_TOKENS = 4096;
-/** Bytes of UTF-8 that a token stands for at the least, in running text of any language. */
+/** Least bytes of UTF-8 per token, in running text of any language. */
 const BYTES_A_TOKEN = 2;
-/** For the chat template and a nonce. */
+/** Tokens for the chat template and a nonce. */
 const EXTRA_TOKENS = 256;
 
 /**
- * The candidates, the embedded ones with a context that holds the longest prompt and its answer, at most what
- * the model was trained for. A context that the name states stays.
+ * The candidates, the embedded ones with a context that holds the longest prompt and its answer, at most the model's
+ * own limit. A context that the name states stays.
  *
  * @param prompts the messages of each prompt of the plan
  */
@@ -31,7 +31,7 @@ export function withContextFor(
 }
 
 /**
- * The context in tokens that a plan needs, estimated high from the bytes; null where the default holds it.
+ * The context in tokens that a plan needs, estimated generously from the bytes; null where the default holds it.
  *
  * ```ts
  * const short = [{ messages: [{ role: "user" as const, content: "Hello" }] }];

@@ -1,4 +1,4 @@
-/** Which load was really delivered. */
+/** The load that was actually delivered. */
 
 /** Times of one candidate's requests, one value per request, in ms. */
 export interface RequestTimes {

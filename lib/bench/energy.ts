@@ -1,4 +1,7 @@
-/** Energy of an answer: what a counter measured, else the stated-watts heuristic. The two are never mixed unmarked. */
+/**
+ * Energy of an answer: measured by a counter, else estimated from the stated watts. The two are never mixed without a
+ * mark.
+ */
 import type { MachineRecord, RequestRecord } from "./records.ts";
 import type { CandidateSummary } from "./summary_schema.ts";
 
@@ -11,9 +14,9 @@ export interface EnergyEstimate {
 }
 
 /**
- * Output tokens ÷ output tokens/s × watts: a slower model holds the machine for longer and so costs more.
- * (The course multiplies tokens/s by tokens, which makes the faster model the more expensive one.)
- * Null where tokens or tokens/s are not known.
+ * Output tokens ÷ output tokens/s × watts: a slower model occupies the machine for longer and so costs more. (The
+ * course multiplies tokens/s by tokens, which makes the faster model the more expensive one.) Null where tokens or
+ * tokens/s are not known.
  *
  * @throws {RangeError} when `watts` is not above 0.
  * @example
@@ -38,7 +41,7 @@ export function energyOf(
 }
 
 /**
- * What 1,000 requests cost at a price for a kilowatt-hour, in the price's currency.
+ * The cost of 1,000 requests at a price per kilowatt-hour, in the price's currency.
  *
  * @example
  * ```ts
@@ -49,16 +52,16 @@ export function costPer1000(joulesPerRequest: number, pricePerKwh: number): numb
   return joulesPerRequest * 1000 / 3.6e6 * pricePerKwh;
 }
 
-/** Collects what a counter measured, and shares each block's joules among its requests. */
+/** Collects a counter's readings, and shares each block's joules among its requests. */
 export interface EnergyMeter {
   add(record: RequestRecord | MachineRecord): void;
-  /** Mean joules a timed request of each candidate; empty where no counter could be read. */
+  /** Mean joules per timed request of each candidate; empty where no counter could be read. */
   joulesPerRequest(): ReadonlyMap<string, number>;
 }
 
 /**
  * A block's joules are shared by the time that each request took: its candidates ran one after the other, and the
- * counter knows the whole processor only. What idles meanwhile is in it.
+ * counter measures the whole processor, including its idle power.
  *
  * @example
  * ```ts ignore

@@ -42,19 +42,19 @@ export interface ChosenCandidates {
 /** Candidates that are ready to be measured. */
 export interface SessionCandidates {
   readonly candidates: readonly LiveCandidate[];
-  /** What each of them is, in the same order. */
+  /** Their descriptions, in the same order. */
   readonly named: readonly NamedCandidate[];
   readonly why: string;
   readonly machine: Machine;
   readonly order: PlanInfo["order"];
-  /** Closes the connections that were kept. */
+  /** Closes the kept connections. */
   close(): void;
 }
 
 /**
- * The live candidates that a request stands for: services are looked for, names resolved, models checked against
- * this machine and downloaded, the engine prepared. A model that can't be had becomes a candidate that gives its
- * reason when it is opened, and so a row of the run.
+ * The live candidates of a request: services are searched for, names resolved, models checked against this machine
+ * and downloaded, the engine prepared. A model that can't be used becomes a candidate that gives its reason when it
+ * is opened, and so a row of the run.
  *
  * Without names the candidates are: every ready model of the services that `endpoints` or the environment name;
  * else six models of the first service found on this machine, one build of each, the CPU's first; else the models
@@ -113,7 +113,7 @@ export async function chooseCandidates(
  * The second half: downloads what is missing, prepares the engine and makes candidates that a run can open.
  *
  * @param keep those of `chosen.named` that stay. @default all
- * @throws {UserError} exit code 1 where none of them can be had
+ * @throws {UserError} exit code 1 where none of them can be used
  */
 export async function openableCandidates(
   chosen: ChosenCandidates,
@@ -181,7 +181,7 @@ function liveOptions(
   };
 }
 
-/** What a probe sends besides the job's own settings, and what a candidate can't do without. */
+/** The fields that a probe adds to the job's settings, and those that a candidate must support. */
 function probed(
   { temperature = PLAN_DEFAULTS.temperature, samplingSeed, fixedOutput, responseFormat, ...plan }:
     CandidatePlan,

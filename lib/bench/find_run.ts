@@ -1,4 +1,4 @@
-/** From what a user writes to the folder of a run: a path, an id, or a place in version control. */
+/** Finds the folder of a run from a path, an id, or a revision in version control. */
 import { join } from "node:path";
 import { UserError } from "../errors.ts";
 import { RUN_TO_RUN_FILE } from "./run_to_run.ts";
@@ -100,7 +100,7 @@ export async function findCommittedRun(name: string): Promise<CommittedRun | nul
     if (folder !== undefined) return { revision, folder };
     throw new UserError(`${revision} holds no run ${wanted}: ${holds(folders, revision)}`);
   }
-  // The repeats of a run lie in its own folder, and are not what a revision alone means.
+  // The repeats of a run lie in its own folder, and don't count where a revision alone is given.
   const [only, ...more] = folders.filter((folder) => !/\/repeats\/[^/]+$/.test(folder));
   if (only === undefined || more.length > 0) {
     throw new UserError(`${revision} does not name one run: ${holds(folders, revision)}`);
@@ -115,7 +115,7 @@ function holds(folders: readonly string[], revision: string): string {
   return `it holds ${folders.slice(0, 10).map((folder) => `${revision}:${folder}`).join(", ")}`;
 }
 
-/** The files of a run that a comparison reads, and whether it can do without. */
+/** The files of a run that a comparison reads, and whether each is optional. */
 const files = [
   { file: "run.json", optional: false },
   { file: "samples.jsonl", optional: false },
@@ -153,7 +153,7 @@ async function extract(object: string, target: string): Promise<boolean> {
   return success;
 }
 
-/** What git prints; null when it fails, or is not there. */
+/** The output of git; null when it fails, or is not installed. */
 async function git(args: readonly string[]): Promise<string | null> {
   try {
     const output = await new Deno.Command("git", { args: [...args], stdout: "piped", stderr: "null" })

@@ -22,7 +22,7 @@ import type { SessionResources } from "./candidate_request.ts";
 import { modelFiles } from "./model_file.ts";
 import { recordedSpeeds } from "./recorded_speed.ts";
 
-/** What `fit` is asked; everything has a default. */
+/** The request to `fit`; everything has a default. */
 export interface FitRequest {
   /** Candidates as `--models` takes them; null: every model of the registry. */
   readonly names?: readonly string[] | null;
@@ -34,7 +34,7 @@ export interface FitRequest {
   readonly kvCache?: "f16" | "q8_0" | "q4_0" | undefined;
   /** Tokens of the prompt whose time to the first token is predicted. @default 512 */
   readonly promptTokens?: number | undefined;
-  /** @default the engine's own: one less than there are cores */
+  /** @default the engine's own: one less than the number of cores */
   readonly threads?: number | undefined;
   /** Users at once. @default 1 */
   readonly users?: number | undefined;
@@ -50,7 +50,7 @@ export interface FitRequest {
   readonly reports?: string | undefined;
 }
 
-/** A measured time beside what was predicted for it from the other models alone. */
+/** A measured time, and its prediction from the other models alone. */
 export interface PredictedAndMeasured {
   readonly kind: SpeedSample["kind"];
   readonly threads: number;
@@ -62,7 +62,7 @@ export interface PredictedAndMeasured {
   readonly high: number | null;
 }
 
-/** One variant: the estimate, and what was measured of it. */
+/** One variant: the estimate, and its measurements. */
 export interface FitRow extends FitEstimate {
   readonly measured: readonly PredictedAndMeasured[];
   /** Largest resident size that a run saw, in megabytes (10^6 bytes). */
@@ -95,7 +95,7 @@ export interface FitReport {
 
 type FitResources = Pick<SessionResources, "registry" | "store" | "fetch" | "env" | "note">;
 
-/** A variant, its file where it is here, and what its header says. */
+/** A variant, its file where it is downloaded, and the file's header. */
 interface Wanted {
   readonly model: Model;
   readonly variant: Variant;
@@ -168,7 +168,7 @@ async function conditionsOf(request: FitRequest, machine: Machine, { store }: Fi
   };
 }
 
-/** The files that are here, with their headers, by `ALIAS:VARIANT`. */
+/** The downloaded files with their headers, by `ALIAS:VARIANT`. */
 async function layoutsHere({ registry, store }: FitResources): Promise<Map<string, Wanted>> {
   const found = new Map<string, Wanted>();
   for (const model of registry.models) {
@@ -182,7 +182,7 @@ async function layoutsHere({ registry, store }: FitResources): Promise<Map<strin
   return found;
 }
 
-/** A large vocabulary takes seconds to parse, and a notebook asks more than once. */
+/** A large vocabulary takes seconds to parse, and a notebook needs it more than once. */
 const layouts = new Map<string, Promise<GgufLayout>>();
 
 async function layoutAt(path: string): Promise<GgufLayout> {

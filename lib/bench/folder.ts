@@ -34,11 +34,11 @@ export interface RunFolder extends RunSink {
   close(): void;
 }
 
-/** What a run that is resumed needs to know of what is already on disk. */
+/** The state on disk from which a run is resumed. */
 export interface Resumed {
   readonly info: RunInfo;
   readonly folder: RunFolder;
-  /** Names of the requests that are done. */
+  /** Names of the completed requests. */
   readonly done: ReadonlySet<string>;
   /** Candidates that left the run. */
   readonly left: ReadonlyMap<string, string>;
@@ -53,7 +53,7 @@ export interface Resumed {
   readonly owed: readonly OwedBlock[];
 }
 
-/** A block as its requests name it. */
+/** The number of a block, as in its requests' names. */
 export interface OwedBlock {
   readonly promptId: string;
   readonly round: number;
@@ -168,7 +168,7 @@ function answerId(line: string, where: string): string {
   }
 }
 
-/** Cuts off what follows the last newline. */
+/** Cuts off the text after the last newline. */
 async function cutTornLine(path: string): Promise<void> {
   const size = await sizeOf(path);
   if (size === null || size === 0) return;
@@ -277,7 +277,7 @@ class LockedFolder implements RunFolder {
   }
 }
 
-/** The lock's file means nothing without the lock: tidiness, so a failure doesn't matter. */
+/** The lock's file means nothing without the lock: removing it is optional, so a failure doesn't matter. */
 function removeIfThere(path: string): void {
   try {
     Deno.removeSync(path);
@@ -334,7 +334,7 @@ function appender(file: Deno.FsFile): Appender {
 
 /**
  * Replaces a file so that a reader sees the old text or the new, never a part, also after a power failure. Writers at
- * the same time do not disturb each other: the last one to end counts. What fails leaves nothing beside the file.
+ * the same time do not disturb each other: the last one to end counts. A failure leaves no other file behind.
  *
  * @throws {Error} as the file system says
  */
@@ -378,7 +378,7 @@ function cannotWrite(path: string, error: unknown, run?: Pick<LockedFolder, "mod
     : `can't write to ${path}: ${reasonOf(error)}`;
   const isBegun = run !== undefined && run.requests > 0;
   const kept = isBegun ? `; ${run.requests} requests of this run are kept there` : "";
-  // A race can't be continued: its verdict so far can be seen.
+  // A race can't be continued; its verdict so far can be shown.
   const next = run?.mode === "race" ? "see what they show with --replay" : "continue with --resume";
   return new UserError(`${what}${kept}; ${remedy}${isBegun ? `, and ${next} ${path}` : ""}`, 1, {
     cause: error,

@@ -1,6 +1,6 @@
 /**
- * A gate between two runs, for scripts that must stop on a worse one: is the new run at most so much worse than the
- * baseline? Pass, fail, or can't tell. A gate that can't tell must not pass, and noise must not fail it.
+ * A gate between two runs, for scripts that must stop on a worse one: is the new run at most a stated amount worse
+ * than the baseline? Pass, fail, or can't tell. A gate that can't tell must not pass, and noise must not fail it.
  */
 import { holm } from "../stats/holm.ts";
 import { lossP, scoreDifference, tangoInterval } from "../stats/paired_difference.ts";
@@ -16,10 +16,10 @@ import {
   type RunCandidate,
 } from "./compare_runs.ts";
 
-/** What a gate looks at, candidate by candidate. */
+/** The parts of a gate, candidate by candidate. */
 export type GatePart = "latency" | "ttft" | "time per token" | "failures" | "quality";
 
-/** The answer of a gate, or of one part of it. */
+/** The verdict of a gate, or of one part of it. */
 export type GateVerdict = "pass" | "fail" | "can't tell";
 
 /** One part of one candidate. */
@@ -29,7 +29,7 @@ export interface GatedPart {
   readonly verdict: GateVerdict;
   /** A ratio after / before of times, or points by which failures rose or quality fell; null where unknown. */
   readonly change: number | null;
-  /** Of the change, 90 %: each end by itself is off with at most 5 %. */
+  /** 90 % interval of the change: each end alone errs with at most 5 %. */
   readonly interval: readonly [number, number] | null;
   /** The largest change that passes, in the same unit. */
   readonly limit: number;
@@ -46,7 +46,7 @@ export interface GateReport {
   readonly verdict: GateVerdict;
   readonly parts: readonly GatedPart[];
   readonly scope: string;
-  /** What the parts that fail were corrected for. */
+  /** The number of parts for which failures were corrected. */
   readonly correction: string;
 }
 
@@ -62,12 +62,15 @@ export interface GateTerms {
   readonly control?: string;
   /** Standard deviation of the logarithm of a run's level between repeated runs of the same thing; null: not known. */
   readonly runSd?: number | null;
-  /** The same as measured from repeats of the baseline, per candidate and metric; `runSd` goes first. */
+  /** The same, measured from repeats of the baseline, per candidate and metric; `runSd` takes precedence. */
   readonly repeats?: RunToRun | null;
   readonly random: () => Random;
 }
 
-/** The score of a case, 0 to 1, and what it could be: they differ where answers were cut or could not be judged. */
+/**
+ * The score of a case, 0 to 1, and its largest possible value: they differ where answers were cut or could not be
+ * judged.
+ */
 export interface BoundedScore {
   readonly score: number;
   readonly least: number;
@@ -77,7 +80,7 @@ export interface BoundedScore {
 /** Scores by case of one run, by candidate id, under the prompt's hash. */
 export type RunScores = ReadonlyMap<string, ReadonlyMap<string, BoundedScore>>;
 
-/** The accepted error of a pass, of each part; and of any fail, of all parts together. */
+/** The accepted error of a pass, per part, and of any fail, for all parts together. */
 const ERROR = 0.05;
 
 const timed: readonly {
@@ -186,7 +189,7 @@ function unknown(candidate: string, part: GatePart, limit: number, why: string):
   return { candidate, part, change: null, interval: null, limit, cases: 0, p_fail: null, why, passes: false };
 }
 
-/** Times of both runs. A metric that neither has (an answer that is not streamed has no first token) is no part. */
+/** Times of both runs. A metric that neither has (an answer that is not streamed has no first token) is left out. */
 function timedParts(
   pair: Pair,
   { before, after, blocking, terms }: {
@@ -231,11 +234,11 @@ function timedParts(
       return [{ ...unknown(id, part, limit, why), change: found.ratio, cases }];
     }
     const log = Math.log(found.ratio);
-    // Two runs differ by what each of them met: twice the variance of one.
+    // Two runs vary independently, so the variance of their difference is twice that of one.
     const spread = spreadFor(pair.before.info.id, metric, terms);
     const between = Math.SQRT2 * spread.sd;
     const error = Math.hypot(found.error, between);
-    // Welch and Satterthwaite: a spread from few repeats is known roughly, and the interval says so.
+    // Welch and Satterthwaite: a spread from few repeats is uncertain, which widens the interval.
     const df = error ** 4 / (found.error ** 4 / Math.max(1, units - 1) + between ** 4 / spread.df);
     const reach = studentTQuantile(1 - ERROR, df) * error;
     const interval: [number, number] = [Math.exp(log - reach), Math.exp(log + reach)];
@@ -294,7 +297,7 @@ function qualityPart(
     pairs.filter(({ earlier, now }) => earlier.least < earlier.most || now.least < now.most).length;
   const counts = `${fell} cases fell, ${rose} rose`;
   if (open === 0) return { ...part, why: part.why || counts };
-  // What was cut is not known: the part passes, or fails, only where it would whatever those answers are.
+  // Cut answers are unknown: the part passes, or fails, only where it would do so whatever they are.
   const worst = changeOf(id, "quality", pairs.map(({ earlier, now }) => [earlier.most, now.least]), limit);
   const best = changeOf(id, "quality", pairs.map(({ earlier, now }) => [earlier.least, now.most]), limit);
   const [low, high] = [best.interval?.[0], worst.interval?.[1]];
@@ -308,7 +311,7 @@ function qualityPart(
   };
 }
 
-/** How much worse pairs of shares got; 0/1 values by the exact unconditional test, others by Student's t. */
+/** The change of paired shares; 0/1 values by the exact unconditional test, others by Student's t. */
 function changeOf(
   candidate: string,
   part: GatePart,

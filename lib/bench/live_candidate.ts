@@ -15,31 +15,31 @@ import type { Environment, RunProgram } from "../program.ts";
 import type { CandidateInfo, CandidateProtocol, LlamaCpp } from "./records.ts";
 import type { NamedCandidate } from "./named_candidate.ts";
 
-/** One request: when it is due, how long it may take, what ends it. */
+/** Options of one request: when it is due, how long it may take, and its signal. */
 export interface SendOptions {
   /** When the request was due on the run's clock, in ms; left out in a closed loop. */
   readonly dueMs?: number;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
-  /** Gets the answer's text piece by piece, for live display; a measurement leaves it out. */
+  /** Receives the answer's text piece by piece, for live display; a measurement leaves it out. */
   readonly onText?: (text: string) => void;
 }
 
 /** A candidate that is loaded and answers. */
 export interface OpenCandidate {
-  /** Where it answers, with the key that it needs: any other client can send requests there too. */
+  /** Its address and key, which any other client can use too. */
   readonly endpoint?: Endpoint;
-  /** One request on the wire. What the endpoint does wrong is a failed trace; only an abort throws. */
+  /** Sends one request. A fault of the endpoint gives a failed trace; only an abort throws. */
   request(request: GenerationRequest, terms: SendOptions): Promise<Trace>;
-  /** From nothing to ready, in a fresh process; null where a service keeps that to itself. */
+  /** Load time in a fresh process, in ms; null where a service does not report it. */
   readonly loadMs: number | null;
-  /** What really runs it, as the engine says. */
+  /** The device, as the engine reports it. */
   readonly device: string | null;
   /** Which way the embedded engine calls llama.cpp; left out where another program runs the model. */
   readonly llamaCpp?: LlamaCpp;
-  /** How requests differ from what the caller asks for; left out where they don't. */
+  /** How requests differ from the caller's; left out where they don't. */
   readonly protocol?: CandidateProtocol;
-  /** What the endpoint lacks or refuses, one sentence per entry; left out where that is nothing. */
+  /** What the endpoint lacks or refuses, one sentence per entry; left out for a fully able endpoint. */
   readonly notes?: readonly string[];
   /** Threads that evaluate the model, and the process that does; left out where unknown. */
   readonly threads?: number;
@@ -54,10 +54,10 @@ export interface OpenCandidate {
   close(): Promise<void>;
 }
 
-/** A candidate as a run is given it: named, not yet loaded. */
+/** A candidate at the start of a run: named, not yet loaded. */
 export interface LiveCandidate {
   readonly info: CandidateInfo;
-  /** What `open` starts: a fresh process whose load can be measured, or a service that just runs. */
+  /** What `open` starts: a fresh process whose load can be measured, or nothing where a service runs already. */
   readonly start: "fresh process" | "running service";
   /** State of the file cache when `open` loads the model. */
   readonly fileCache: "cold" | "warm" | "unknown";
@@ -65,7 +65,7 @@ export interface LiveCandidate {
   open(signal: AbortSignal): Promise<OpenCandidate>;
 }
 
-/** What live candidates need from outside. */
+/** The resources that live candidates need. */
 export interface LiveCandidateOptions {
   readonly clock: Clock;
   readonly sleep: Sleep;
@@ -75,7 +75,7 @@ export interface LiveCandidateOptions {
   readonly post: PostJson;
   readonly denoPath: string;
   readonly env: Environment;
-  /** What a person should know about a candidate once it is open, one line each. */
+  /** Receives notes for people about an opened candidate, one line each. */
   readonly note?: ((line: string) => void) | undefined;
   readonly timeoutMs: number;
   /** False asks for whole answers: no TTFT, no TPOT, no ITL. */
@@ -84,7 +84,7 @@ export interface LiveCandidateOptions {
   readonly settings?: ProbeSettings;
   /** Fields of the request that the endpoint must take: a candidate without them is unsupported. @default none */
   readonly needs?: readonly RefusableField[];
-  /** Asks the system for a service's memory; left out, it stays unknown. */
+  /** Reads a service's memory from the system; left out, it stays unknown. */
   readonly run?: RunProgram;
   /** Engines that serve several candidates; left out: each candidate has one of its own. */
   readonly engines?: SharedEngines;
@@ -166,7 +166,7 @@ export function embeddedCandidate(
 }
 
 /**
- * Sends a request of one token where the job needs what not every chat template or adapter can do.
+ * Sends a request of one token where the job needs something that not every chat template or adapter supports.
  *
  * @throws {Error} with the engine's reason for refusing it
  */
@@ -185,18 +185,18 @@ async function checkEngine(
   throw new Error(`unsupported: ${trace.reason}`);
 }
 
-/** How long an engine's end may take to be known after its connections broke, in ms. */
+/** Longest time between an engine's broken connections and the news of its end, in ms. */
 const END_KNOWN_MS = 250;
 
 /**
- * A trace that went wrong because its engine ended says so; to the connection alone it is only broken.
+ * Names the engine's end as the reason of a failed trace; the connection alone only shows that it broke.
  *
  * ```ts ignore
  * const trace = await withEngineEnd(await timedRequest(engine.endpoint, request, options), engine.exited);
  * ```
  */
 export async function withEngineEnd(trace: Trace, exited: Promise<EngineExit>): Promise<Trace> {
-  // An engine that answered with an error of its own is there.
+  // An engine that answered with an error still runs.
   const broke = trace.status === "partial" || trace.status === "failed" && trace.httpStatus === null;
   if (!broke) return trace;
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -210,7 +210,7 @@ export async function withEngineEnd(trace: Trace, exited: Promise<EngineExit>): 
   return { ...trace, reason: `the engine's process ended (${how}): ${trace.reason}` };
 }
 
-/** Reads a model file once, so that every load meets the same, warm, file cache. */
+/** Reads a model file once, so that every load finds the same warm file cache. */
 async function readThrough(path: string, signal: AbortSignal): Promise<void> {
   using file = await Deno.open(path);
   const piece = new Uint8Array(1 << 20);
@@ -218,8 +218,8 @@ async function readThrough(path: string, signal: AbortSignal): Promise<void> {
 }
 
 /**
- * A candidate behind an endpoint. A probe finds out which requests it takes when it is opened; Foundry Local is
- * asked to load its model first, and to give its memory back afterwards.
+ * A candidate behind an endpoint. A probe finds out which requests it takes when it is opened; Foundry Local first
+ * loads its model, and unloads it afterwards.
  */
 export function endpointCandidate(
   { info, endpoint }: Extract<NamedCandidate, { kind: "endpoint" }>,
@@ -279,7 +279,7 @@ export function endpointCandidate(
   };
 }
 
-/** @throws {Error} where the endpoint refuses what the job can't do without */
+/** @throws {Error} where the endpoint refuses a field that the job needs */
 function checkNeeds(
   needs: readonly RefusableField[],
   { abilities: { route, leaveOut }, refusals }: Extract<Awaited<ReturnType<typeof probe>>, { ok: true }>,
@@ -304,7 +304,7 @@ export function brokenCandidate({ info, kind }: NamedCandidate, reason: string):
   };
 }
 
-/** Left free for everything else, in GB. */
+/** Memory left free for everything else, in GB. */
 const RESERVE_GB = 0.5;
 
 /**

@@ -13,7 +13,7 @@ export type Load =
   | { readonly kind: "users"; readonly users: number }
   | { readonly kind: "rate"; readonly perS: number };
 
-/** The limits of a request, and what share of the requests must meet them. */
+/** The limits of a request, and the share of the requests that must meet them. */
 export interface LoadLimits {
   readonly ttft_s: number | null;
   readonly e2e_s: number | null;
@@ -23,9 +23,9 @@ export interface LoadLimits {
   readonly mostRequests: number;
 }
 
-/** What one level needs from outside. */
+/** The resources of one level. */
 export interface LevelContext {
-  /** Sends the next request; `dueMs` only at a rate. What goes wrong is in its record; only an abort throws. */
+  /** Sends the next request; `dueMs` only at a rate. A fault is in its record; only an abort throws. */
   readonly send: (dueMs?: number) => Promise<RequestRecord>;
   readonly clock: () => number;
   readonly sleep: Sleep;
@@ -33,11 +33,11 @@ export interface LevelContext {
   readonly seed: number;
   /** Mean of the exponentially distributed time that a user thinks, in seconds. */
   readonly thinkS: number;
-  /** Mean latency of a user who is alone; null at the level that finds it out. */
+  /** Mean latency with a single user; null at the level that measures it. */
   readonly aloneS: number | null;
 }
 
-/** `meets`: shown with 95 % confidence; `misses`: the contrary is; `not shown`: neither, after all the requests. */
+/** `meets`, `misses`: shown with 95 % confidence; `not shown`: neither, after all the requests. */
 export type LevelVerdict = "meets" | "misses" | "not shown";
 
 /** One measured level. Times are in seconds; means and percentiles over requests that succeeded. */
@@ -190,14 +190,14 @@ function boundsOf(requests: readonly (RequestRecord | undefined)[], limits: Load
       met: piece.filter((one) => one !== undefined && meetsLimits(one, limits)).length,
     };
   });
-  // How near the limits: waiting that stays far below them, and differences of less than 2 %, can't make one miss.
+  // Closeness to the limits: waiting that stays far below them, and differences of less than 2 %, can't cause a miss.
   const near = requests.map((one) =>
     Math.round(50 * Math.log(Math.max(NEAR, one === undefined ? 2 : ofLimit(one, limits))))
   );
   return shareBounds(stretches, ERROR / LOOKS.length, requests.length / autocorrelationTime(near));
 }
 
-/** What is below this share of a limit is not near it. */
+/** A time below this share of a limit is not close to it. */
 const NEAR = 0.5;
 
 /** The larger of the times as shares of their limits; 2 for a request without them. */
@@ -238,7 +238,7 @@ function levelOf(
     ? load.users * seconds /
       (mean(thinks.slice(quarter + 1, requests.length)) + (aloneS ?? latency.mean ?? 0))
     : came;
-  // A single user was not made to think: what one who does would send.
+  // The rate of a single user with time to think, which the level itself leaves out.
   const isAlone = load.kind === "users" && load.users === 1;
   const perRequestS = thinkS + (latency.mean ?? 0);
   const wouldSend = isAlone && perRequestS > 0 ? 1 / perRequestS : wouldBe / seconds;

@@ -1,6 +1,6 @@
 /**
- * One function per metric, each with its formula, from the raw record of one request. Null where an input is
- * missing: no zero, no guess. The words are the field's; see "Words" in the documentation.
+ * One function per metric, each with its formula, from the raw record of one request. Null where an input is missing,
+ * never zero or a guess. The names are the field's; see docs/words.md.
  */
 import type { RequestRecord } from "./records.ts";
 import type { MetricName } from "./summary_schema.ts";
@@ -74,7 +74,7 @@ export function outputTokensPerS(record: Timing): number | null {
   return perSecond(record.output_tokens, latencyS(record));
 }
 
-/** Decode tokens/s = 1 / TPOT: how fast it writes once it has begun. */
+/** Decode tokens/s = 1 / TPOT: the speed after the first token. */
 function decodeTokensPerS(record: Timing): number | null {
   const tpot = tpotS(record);
   return tpot === null ? null : 1 / tpot;
@@ -86,9 +86,9 @@ function outputCharsPerS(record: Timing): number | null {
 }
 
 /**
- * Prefill tokens/s = prompt tokens that did not come from the server's cache / (first generated delta − sent). The time
- * includes the first token and the way there and back, so short prompts understate the speed. Null on a warm prefix,
- * and where an untouched prompt may have been cached and the server does not say how much of it was.
+ * Prefill tokens/s = prompt tokens that did not come from the server's cache / (first generated delta − sent). The
+ * time includes the first token and the round trip, so short prompts understate the speed. Null on a warm prefix, and
+ * where an untouched prompt may have been cached and the server does not say how much of it was.
  */
 export function prefillTokensPerS(record: Timing): number | null {
   const { prefix, prompt_tokens: tokens, cached_tokens: cached, due_ms, sent_ms } = record;
@@ -105,8 +105,8 @@ export function queueS(record: Timing): number {
 }
 
 /**
- * What the warm-ups are compared by: time per output token, or latency divided by output tokens where that is not known,
- * in seconds. Null for a request that was not answered.
+ * The time by which warm-ups are compared: time per output token, or latency divided by output tokens where that is
+ * not known, in seconds. Null for a request that was not answered.
  */
 export function secondsPerToken(record: Timing & Pick<RequestRecord, "status">): number | null {
   if (record.status !== "ok") return null;

@@ -1,4 +1,4 @@
-/** From the names that people give to named candidates: a registry model and variant, or a service's model. */
+/** Resolves names to candidates: a registry model and variant, or a service's model. */
 import {
   type EngineSettings,
   findModel,
@@ -29,7 +29,7 @@ import type { CandidateInfo } from "./records.ts";
 export interface ServiceListing {
   readonly endpoint: Endpoint;
   readonly models: readonly ListedModel[];
-  /** False where the service has no list: a model that is named is requested all the same. */
+  /** False where the service has no list: a named model is requested anyway. */
   readonly listed?: boolean;
 }
 
@@ -39,7 +39,7 @@ interface EmbeddedCandidate {
   readonly model: Model;
   readonly variant: Variant;
   readonly engine: EngineSettings;
-  /** Where the model was named by its file; null where it lies in the model folder. */
+  /** The path by which the model was named; null for a file of the model folder. */
   readonly file: string | null;
 }
 
@@ -60,14 +60,17 @@ export const runsInEngine = (candidate: NamedCandidate): boolean =>
 export interface ResolveFrom {
   readonly registry: Registry;
   readonly services: readonly ServiceListing[];
-  /** Engine options from flags and the environment. They precede models.json; a candidate's own settings precede them. */
+  /**
+   * Engine options from flags and the environment. They take precedence over models.json; a candidate's own settings
+   * take precedence over them.
+   */
   readonly engine: EngineSettings;
   /** Models that were named by the path of their file or by their repository, by that name. */
   readonly files?: ReadonlyMap<string, Model>;
 }
 
 /**
- * The candidates that `names` stand for, in the same order, each with a unique id.
+ * The candidates of `names`, in the same order, each with a unique id.
  *
  * A name that a service lists, or whose model a service lists, runs there; otherwise the embedded engine runs it
  * where models.json has a GGUF file or an adapter for it. `@ENDPOINT` (or `@embedded`) decides.
@@ -166,7 +169,7 @@ function runsEmbedded({ name }: CandidateName, registry: Registry): boolean {
 const runsHere = ({ format, file, adapter }: Variant) =>
   adapter !== null || format === "gguf" && file !== null;
 
-/** What the info of a candidate says of its request settings. */
+/** The request settings in a candidate's info. */
 function requestOf({ text, requestParts }: CandidateName): { request?: RequestVariation } {
   return requestParts.length === 0 ? {} : { request: requestVariationOf(text, requestParts) };
 }
@@ -188,7 +191,7 @@ function atEndpoint(
     kind: "endpoint",
     endpoint,
     info: {
-      // The colon of a service's own id already begins its parts.
+      // The colon in a service's own id already separates its parts.
       id: `${
         [alias, parts].filter((one) => one !== "").join(alias.includes(":") ? "+" : ":")
       }@${endpoint.name}`,
@@ -248,7 +251,7 @@ function embedded(named: CandidateName, from: ResolveFrom): EmbeddedCandidate {
   };
 }
 
-/** A flag that was not given says nothing. */
+/** A flag that was not given has no effect. */
 const stated = (engine: EngineSettings): EngineSettings =>
   Object.fromEntries(Object.entries(engine).filter(([, value]) => value !== undefined));
 
@@ -313,9 +316,9 @@ function withUniqueIds(candidates: readonly NamedCandidate[]): NamedCandidate[] 
 }
 
 /**
- * The candidates of a resumed run: the same ids, found again by what run.json says of them.
+ * The candidates of a resumed run: the same ids, found again from run.json.
  *
- * @throws {UserError} where a model or an endpoint is not there any more
+ * @throws {UserError} where a model or an endpoint no longer exists
  */
 export function resolveAgain(infos: readonly CandidateInfo[], from: ResolveFrom): NamedCandidate[] {
   const known = endpointNames(from.services);

@@ -1,7 +1,7 @@
 /**
- * The noise guard: who used the processor while a stretch ran. A stretch in which another program was busy is
- * disturbed and left out of the headline for all its candidates together: never a single sample, since slow models are
- * hit more often.
+ * The noise guard: it records who used the processor during a stretch. A stretch in which another program was busy is
+ * disturbed and left out of the headline for all its candidates together: never a single sample, since slow models
+ * are hit more often.
  */
 import os from "node:os";
 import process from "node:process";
@@ -20,13 +20,13 @@ export interface MachineReading {
   readonly temperatureC: number | null;
   /** Processors, as the system counts them; left out where unknown. */
   readonly cores?: number;
-  /** Joules that the processor packages took since some start; null or left out where no counter can be read. */
+  /** Joules of the processor packages since some start; null or left out where no counter can be read. */
   readonly energyJ?: number | null;
 }
 
 export type ReadMachine = () => Promise<MachineReading>;
 
-/** Who used the processor between two readings. */
+/** The processor's use between two readings. */
 export interface MachineUse {
   readonly wallMs: number;
   readonly ownS: number;
@@ -41,13 +41,13 @@ export interface MachineUse {
  * documentation of the bench shows how the figure was found.
  */
 const DISTURBED_CORES = 0.1;
-/** … and more than this in all: the system counts in steps of 10 ms, so a short stretch shows nothing. */
+/** … and more than this in total: the system counts in steps of 10 ms, so a short stretch shows nothing. */
 const DISTURBED_SECONDS = 0.05;
 
 /**
- * Where a service on this machine doesn't tell its processor time, other programs are looked for in a pause
- * after each block, in which no request is sent. Such a short pause covers few of the system's steps:
- * more than this share of a core is needed to speak of a disturbance.
+ * Where a service on this machine doesn't report its processor time, other programs are looked for in a pause after
+ * each block, in which no request is sent. Such a short pause covers few of the system's steps: more than this share
+ * of a core is needed to speak of a disturbance.
  */
 const PAUSE_MS = 250;
 const DISTURBED_CORES_IN_PAUSE = 0.25;
@@ -102,7 +102,7 @@ export function withPause(block: MachineUse, pause: MachineUse): MachineUse {
 }
 
 /**
- * Why a stretch is disturbed, in words; null for a quiet one, and where nothing is known.
+ * Why a stretch is disturbed; null for a quiet one, and where nothing is known.
  *
  * @param freeCores processors that Podium and its candidates left free: other programs may use them
  *
@@ -165,7 +165,7 @@ export function machineReader(clock: Clock): ReadMachine {
 
 const noEnergy = () => Promise.resolve(null);
 
-/** Intel's and AMD's running average power limit, one counter a socket; most systems let only root read it. */
+/** Intel's and AMD's running average power limit, one counter per socket; most systems let only root read it. */
 async function raplJoules(): Promise<number | null> {
   try {
     const { stdout } = await new Deno.Command("cat", {
@@ -236,9 +236,9 @@ export function parseLinuxDetails(text: string): Details {
   };
 }
 
-/** A candidate as the noise guard sees it: what it used of the processor so far, and how many threads it runs. */
+/** The noise guard's view of a candidate: its processor time so far, and its threads. */
 export interface ProcessorUser {
-  /** Seconds; null where it runs here and its service doesn't tell. */
+  /** Seconds; null where it runs here and its service doesn't report it. */
   cpuS(): Promise<number | null>;
   /** Null where unknown. */
   readonly threads: number | null;
@@ -246,7 +246,7 @@ export interface ProcessorUser {
   readonly pid?: number | null;
 }
 
-/** The machine, and what the candidates on it used so far; null where one of them doesn't report it. */
+/** The machine's reading, and the candidates' processor time so far; null where one of them doesn't report it. */
 export interface Reading {
   readonly machine: MachineReading;
   readonly enginesS: number | null;
@@ -285,13 +285,13 @@ export async function pauseUse(
   return machineUse(machine, await readMachine(), 0);
 }
 
-/** What was seen besides the readings at both ends of a stretch. */
+/** Observations of a stretch besides the readings at both ends. */
 export interface SeenBesides {
   readonly pause?: MachineUse | null;
   readonly busiest?: BusyProgram | null;
 }
 
-/** What two readings, and what was seen besides, say about the stretch between them. */
+/** The use of a stretch from the readings at both ends and the other observations. */
 export function useRecord(
   before: Reading,
   after: Reading,
@@ -320,7 +320,7 @@ export function useRecord(
   };
 }
 
-/** What it takes to watch the machine while a bench or a race runs. */
+/** The resources for watching the machine while a bench or a race runs. */
 export interface MachineWatch {
   readonly readMachine: ReadMachine;
   readonly sleep: Sleep;
@@ -351,7 +351,7 @@ export async function watchedUse(
   return useRecord(before, after, atMs, { pause, busiest: await watch.findBusiest(ownPids) });
 }
 
-/** A counter that started again in between tells nothing. */
+/** A counter that was reset in between gives nothing. */
 function energy(before: MachineReading, after: MachineReading): Pick<MachineRecord, "package_j"> {
   const [from, to] = [before.energyJ ?? null, after.energyJ ?? null];
   return from === null || to === null || to < from ? {} : { package_j: to - from };

@@ -1,4 +1,6 @@
-/** What other programs did to a run: how much slower disturbed blocks were, and what follows for its figures. */
+/**
+ * The effect of other programs on a run: how much slower disturbed blocks were, and what that means for its figures.
+ */
 import { studentTQuantile } from "../stats/t.ts";
 import type { Collected, CollectedRun } from "./collect.ts";
 import type { BusyProgram } from "./busiest_program.ts";
@@ -11,11 +13,11 @@ const BLOCKS_TO_MEASURE = 5;
 
 /**
  * Disturbed blocks are left out where at least half of the blocks were quiet. On a machine that was busy most of the
- * time the quiet rest would be a chance selection.
+ * time the quiet blocks would be a chance selection.
  */
 const QUIET_SHARE = 0.5;
 
-/** What a run does with its disturbed blocks. */
+/** The treatment of a run's disturbed blocks. */
 export interface NoiseEffect {
   /**
    * `none` were disturbed; `harmless`: they count, since they were not slower; `left out` of the headline; `too many` to
@@ -50,8 +52,7 @@ export function noiseEffect(run: CollectedRun): NoiseEffect {
 }
 
 /**
- * Why a machine that was busy most of the time allows no verdict, for whatever gives one: a comparison, a race, a
- * decision, a report.
+ * Why a machine that was busy most of the time allows no verdict, for comparisons, races, decisions and reports.
  *
  * @param busiest null where no program was named
  *

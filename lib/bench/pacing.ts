@@ -1,4 +1,4 @@
-/** How requests are sent out: one client after the other, many clients, or at a constant rate. */
+/** Sends requests: with one client, with many clients, or at a constant rate. */
 import type { Clock, Sleep } from "../clock.ts";
 
 /** Sends one planned request; `dueMs` only at a constant rate. */
@@ -35,8 +35,8 @@ export async function closedLoop<T>(
 }
 
 /**
- * A constant rate: request n is due n/rate seconds after the start, whatever became of the ones before. Where
- * all `clients` are busy it waits its turn, and the wait counts: latency is taken from when it was due.
+ * A constant rate: request n is due n/rate seconds after the start, whatever happened to earlier ones. Where all
+ * `clients` are busy it waits its turn, and the wait counts: latency is taken from when it was due.
  *
  * @param rate requests per second
  */

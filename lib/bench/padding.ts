@@ -6,7 +6,7 @@
 import { type Random, seededRandom, shuffle } from "../stats/random.ts";
 import { hashOfCase, type Prompt, type PromptMessage, type PromptSet, promptSet } from "../prompts/prompt.ts";
 
-/** How many tokens a text takes: a straight line, found from counted requests. */
+/** The number of tokens per text: a straight line through counted requests. */
 export interface TokenScale {
   /** Tokens of a prompt besides its text: the chat template, a nonce. */
   readonly fixed: number;
@@ -47,7 +47,7 @@ const AND = [
 ];
 
 /**
- * Sentences that say nothing of importance and hold no figures, at least as many characters as wanted.
+ * Filler sentences without figures, at least as many characters as wanted.
  *
  * @param avoid texts that must not occur, such as expected answers: a sentence with one of them is left out
  *
@@ -69,7 +69,7 @@ export function distractorText(characters: number, random: Random, avoid: readon
   return text.trim();
 }
 
-/** Each case at each length, and how many cases are longer than a length by themselves, and so are missing there. */
+/** Each case at each length, and how many cases are already longer than a length and so are missing there. */
 export interface PaddedSet {
   readonly set: PromptSet;
   readonly tooLong: ReadonlyMap<number, number>;
@@ -124,14 +124,14 @@ function padPrompt(
   };
 }
 
-/** What a right answer says: it must not stand in the text around the case. */
+/** The expected answer, which must not occur in the surrounding text. */
 function expectedTexts({ checks }: Prompt): string[] {
   return checks.flatMap((check) =>
     ["expected", "texts", "answers"].flatMap((key): unknown => Reflect.get(check, key))
   ).filter((one) => typeof one === "string");
 }
 
-/** The text around the documents, at the place; without documents all of it comes first, and the task last. */
+/** Puts the text around the documents; without documents it comes first, and the task last. */
 function surround(
   messages: readonly PromptMessage[],
   documents: readonly string[],

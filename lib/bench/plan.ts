@@ -1,8 +1,8 @@
 /**
- * The order of a run. A block is one prompt for every live candidate; prompts come in seeded random order
- * inside a round, candidates in seeded random order inside a block, so that drift of the machine falls on
- * all alike. Every order is a function of the seed and the block's number: a plan needs no memory, and a
- * run that is resumed meets the same blocks again.
+ * The order of a run. A block is one prompt for every live candidate; prompts come in seeded random order inside a
+ * round, candidates in seeded random order inside a block, so that drift of the machine affects all candidates alike.
+ * Every order is a function of the seed and the block's number: a plan needs no memory, and a run that is resumed
+ * meets the same blocks again.
  */
 import type { ChatMessage } from "../endpoint/trace.ts";
 import { seededRandom, shuffle } from "../stats/random.ts";
@@ -11,7 +11,7 @@ import type { PlanInfo } from "./records.ts";
 /** The plan of a run where neither a flag nor the caller says otherwise. Every task starts from these. */
 export const PLAN_DEFAULTS = {
   rounds: 1,
-  /** At most: two that take the same time per token are enough. */
+  /** The largest number: two warm-ups with the same time per token are enough. */
   warmup: 5,
   maxTokens: 40,
   temperature: 0,
@@ -37,7 +37,7 @@ export interface PlannedBlock {
 }
 
 /**
- * What is executed, watched and judged as one piece: each candidate of `order` runs all the blocks. The unit of
+ * A unit that is executed, watched and judged as a whole: each candidate of `order` runs all the blocks. The unit of
  * evidence under load, where requests of one stretch share the state of the machine.
  */
 export interface Stretch {
@@ -45,7 +45,7 @@ export interface Stretch {
   readonly blocks: readonly PlannedBlock[];
 }
 
-/** What of a plan decides the order. */
+/** The part of a plan that decides the order. */
 export type PlanShape = Pick<PlanInfo, "rounds" | "seed" | "order" | "concurrency" | "rate"> & {
   readonly prompts: number;
 };

@@ -1,4 +1,4 @@
-/** What a run could show before it is run: sizes, differences and minutes, from a pilot or an earlier run. */
+/** Predicts what a run could show: sizes, differences and minutes, from a pilot or an earlier run. */
 import { UserError } from "../errors.ts";
 import type { PromptSet } from "../prompts/prompts.ts";
 import { adviceFor, type PlannedSize, planSizes } from "../stats/planning.ts";
@@ -10,13 +10,13 @@ const PILOT_CASES = 8;
 /** Rounds of a pilot: one round would not separate the spread between cases from that between repeats. */
 export const PILOT_ROUNDS = 2;
 
-/** The difference that the advice is about. */
+/** The difference that the advice assumes. */
 const WANTED_RATIO = 1.1;
 
 /** The metrics that are planned for. Time per token needs fewer cases where answers differ in length. */
 const PLANNED_METRICS = ["latency_s", "tpot_s"] as const;
 
-/** What a run of some size could show in one metric. */
+/** The differences that a run of some size could show in one metric. */
 export interface MetricPlan {
   readonly metric: typeof PLANNED_METRICS[number];
   /** The pair of candidates whose ratio varies most: the other pairs need fewer cases. */
@@ -28,7 +28,7 @@ export interface MetricPlan {
   readonly advice: string;
 }
 
-/** What of a summary a plan is made from. */
+/** The part of a summary that a plan is made from. */
 export interface PilotSummary {
   readonly run_id: string;
   readonly candidates: readonly { readonly latency_s: Pick<SummaryStatistic, "mean"> }[];

@@ -1,4 +1,4 @@
-/** How far a run or a race is, and how long it still takes, told from its events: terminals and notebooks draw it. */
+/** Derives the progress and the time left of a run or a race from its events; terminals and notebooks draw them. */
 import type { Clock } from "../clock.ts";
 import type { SessionEvent } from "./session.ts";
 
@@ -11,7 +11,7 @@ export interface HowFar {
   readonly unit: "requests" | "s";
   /** `about 40 s left`; null as long as it can't be known. */
   readonly left: string | null;
-  /** What goes on now, `loading smollm2, to time it alone`. */
+  /** The current step, such as `loading smollm2, to time it alone`. */
   readonly now: string;
   /** Why there are more requests than planned; null where there are not. */
   readonly more: string | null;
@@ -63,7 +63,7 @@ export class RunProgress {
     this.#lastMs = clock();
   }
 
-  /** Takes in what happened just now. */
+  /** Takes an event. */
   add(event: SessionEvent): void {
     const nowMs = this.#clock();
     const pace = "candidate" in event ? this.#paces.get(event.candidate) : undefined;

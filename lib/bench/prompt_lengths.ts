@@ -1,4 +1,4 @@
-/** Prompts of wanted lengths, made true by the candidates' own tokenizers, as the endpoints count. */
+/** Prompts of wanted lengths, calibrated with the candidates' own tokenizers, as the endpoints count. */
 import { UserError } from "../errors.ts";
 import { distractorText, paddedSet, type TokenScale, USUAL_SCALE } from "./padding.ts";
 import type { PromptSet } from "../prompts/prompt.ts";
@@ -8,7 +8,7 @@ import type { NamedCandidate } from "./named_candidate.ts";
 import { PLAN_DEFAULTS, withColdPrefix } from "./plan.ts";
 import type { SessionPlan } from "./run_info.ts";
 
-/** The set at the wanted lengths before anything was counted: long enough to decide the context by. */
+/** The set at the wanted lengths before counting, to decide the context size. */
 export function draftLengths(plan: SessionPlan, lengths: readonly number[]): PromptSet {
   return paddedSet(plan.prompts, lengths, USUAL_SCALE, plan.seed ?? PLAN_DEFAULTS.seed).set;
 }
@@ -80,7 +80,7 @@ async function countedScale(
   plan: SessionPlan,
   signal: AbortSignal,
 ): Promise<TokenScale | null> {
-  // What keeps a candidate from being opened becomes its row in the run.
+  // A candidate that can't be opened becomes a row with the reason.
   const open = await live.open(signal).catch(() => null);
   signal.throwIfAborted();
   if (open === null) return null;

@@ -1,4 +1,4 @@
-/** Reads what a run wrote: run.json, and its records one at a time, whatever their number. */
+/** Reads a run's files: run.json, and its records one at a time. */
 import { join } from "node:path";
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";

@@ -1,10 +1,10 @@
-/** From what was seen on the wire to the record that is kept. */
+/** Turns a trace into the record that is kept. */
 import { outputTokens } from "../endpoint/tokens.ts";
 import type { Trace } from "../endpoint/trace.ts";
 import { redactPaths } from "./redact_paths.ts";
 import type { AnswerRecord, RequestRecord } from "./records.ts";
 
-/** What the plan knows of a request. */
+/** The fields of a request that the plan decides. */
 export type RequestPosition = Pick<
   RequestRecord,
   "id" | "candidate" | "prompt_id" | "phase" | "round" | "block" | "stretch" | "prefix"

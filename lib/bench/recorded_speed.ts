@@ -1,4 +1,4 @@
-/** What earlier runs of this machine say about the speed and the memory of its models. */
+/** Speed and memory of this machine's models from its earlier runs. */
 import { join } from "node:path";
 import type { RecordedSpeed } from "../catalog/calibration.ts";
 import type { MachineDescription } from "../catalog/machine.ts";
@@ -9,7 +9,7 @@ import { runIds } from "./find_run.ts";
 import { readRunInfo, readSamples } from "./read_run.ts";
 import type { CandidateInfo, RequestRecord } from "./records.ts";
 
-/** What runs measured of models whose files are here. */
+/** Measurements of models whose files are on this machine. */
 export interface RecordedMeasurements {
   readonly speeds: readonly RecordedSpeed[];
   /** Largest resident size in megabytes (10^6 bytes), by `ALIAS:VARIANT` without settings. */

@@ -1,7 +1,7 @@
 /**
- * What a run writes to disk, one JSON document per line in samples.jsonl and answers.jsonl.
- * Everything else (summary, comparison, report, decision) is derived from these and run.json.
- * Times in `_ms` are milliseconds since the run's own start on the monotonic clock.
+ * The records that a run writes to disk, one JSON document per line in samples.jsonl and answers.jsonl. Everything
+ * else (summary, comparison, report, decision) is derived from these and run.json. Times in `_ms` are milliseconds
+ * since the run's own start on the monotonic clock.
  */
 import { z } from "zod";
 
@@ -9,8 +9,8 @@ const ms = z.number().nonnegative();
 const count = z.number().int().nonnegative();
 
 /**
- * A long list of numbers, checked in one go: a schema for every number made reading a run twice as slow.
- * JSON holds no NaN and no infinity, so the lower bound is all there is to check.
+ * A long list of numbers, checked in one go: a schema for every number made reading a run twice as slow. JSON has no
+ * NaN and no infinity, so only the lower bound needs a check.
  */
 const numbers = (accept: (value: number) => boolean, expected: string) =>
   z.custom<number[]>(
@@ -18,7 +18,7 @@ const numbers = (accept: (value: number) => boolean, expected: string) =>
     { error: `expected a list of ${expected}` },
   );
 
-/** Where a token count came from; only `usage` and `tokenizer` are not estimates. */
+/** The source of a token count; only `usage` and `tokenizer` are not estimates. */
 export const tokenSource = z.enum(["usage", "chunks", "chars/4"]);
 export type TokenSource = z.infer<typeof tokenSource>;
 
@@ -99,12 +99,12 @@ const loadRecord = z.object({
   reason: z.string().nullable(),
   load_s: z.number().nonnegative().nullable(),
   file_cache: z.enum(["cold", "warm", "unknown"]),
-  /** What really ran it, as the engine says (`cpu`, `vulkan: NAME` …); null when it is not known. */
+  /** The device, as the engine reports it (`cpu`, `vulkan: NAME` …); null when it is not known. */
   device: z.string().nullable(),
 });
 export type LoadRecord = z.infer<typeof loadRecord>;
 
-/** A candidate that left the run, or never entered it. */
+/** A candidate that left the run, or never started. */
 const candidateRecord = z.object({
   kind: z.literal("candidate"),
   candidate: z.string(),
@@ -121,14 +121,14 @@ const machineRecord = z.object({
   wall_ms: ms,
   own_cpu_s: z.number().nonnegative(),
   engines_cpu_s: z.number().nonnegative().nullable(),
-  /** Where the engines' own is null: an estimate from the pause after the block. */
+  /** An estimate from the pause after the block, where the engines don't report their use. */
   others_cpu_s: z.number().nonnegative().nullable(),
   steal_s: z.number().nonnegative().nullable(),
   frequency_mhz: z.number().positive().nullable(),
   temperature_c: z.number().nullable(),
   /** The program that used most of the processor besides Podium and its candidates. Schema 2; null where unknown. */
   busiest: z.object({ program: z.string(), cores: z.number().nonnegative() }).nullable().optional(),
-  /** What the processor packages took over the block, in joules; only where a counter can be read. */
+  /** Energy of the processor packages over the block, in joules; only where a counter can be read. */
   package_j: z.number().nonnegative().optional(),
   /** Why the block is left out of the headline; null for a quiet one. */
   disturbed: z.string().nullable(),
@@ -170,11 +170,11 @@ export const answerRecord = z.object({
 });
 export type AnswerRecord = z.infer<typeof answerRecord>;
 
-/** How the embedded engine called llama.cpp: itself, or through node-llama-cpp, and then why. */
+/** How the embedded engine called llama.cpp: directly, or through node-llama-cpp for the stated reason. */
 export const llamaCpp = z.object({
   way: z.enum(["direct", "node-llama-cpp"]),
   note: z.string().nullable(),
-  /** What the engine ran the model with, given or by default. */
+  /** The engine's settings, given or by default. */
   settings: z.object({
     threads: z.number().int(),
     context_tokens: z.number().int(),

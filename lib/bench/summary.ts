@@ -264,7 +264,7 @@ type Grouping = (good: Requests, request: number) => number;
  * stretches, as the units; repeats where there is one case.
  */
 function groupingOf(run: CollectedRun, plan: RunInfo["plan"]): Grouping {
-  // Runs of schema 1 recorded no stretches: then all of a run is one.
+  // Runs of schema 1 recorded no stretches: the whole run counts as one.
   if (underLoad(plan)) return (good, at) => good.stretch.view()[at] || 0;
   const cases = new Set([...run.candidates.values()].flatMap(({ good }) => [...good.prompt.view()])).size;
   return cases < 2 ? (good, at) => good.block.view()[at] ?? 0 : (good, at) => good.prompt.view()[at] ?? 0;

@@ -200,7 +200,7 @@ export const comparison = z.object({
   far_apart: z.number().int(),
   /** "better" holds with 95 % for all comparisons of the run together. */
   verdict: z.enum(["a better", "b better", "similar", "undecided"]),
-  /** Why nothing firmer is said; empty where the verdict speaks for itself. */
+  /** Why there is no firmer verdict; empty where none is needed. */
   why: z.string(),
 });
 export type Comparison = z.infer<typeof comparison>;
