@@ -42,7 +42,7 @@ code { font: 0.92em ui-monospace, "SF Mono", Menlo, Consolas, monospace; overflo
 .highlights .finding { border-color: var(--accent); }
 .highlights .failure, .highlights .caution, .highlights .qualification { border-color: var(--alert); }
 .highlights .qualification { margin-left: 1.2rem; }
-/* Shadows say that a table goes on sideways: two covers scroll along with it, two shadows stay at the edges. */
+/* Shadows say that a table continues sideways: two covers scroll along with it, two shadows stay at the edges. */
 .scroll {
   overflow-x: auto; margin: 0.8rem 0; background:
     linear-gradient(to right, var(--ground) 40%, transparent) left / 3rem 100% no-repeat local,
