@@ -44,3 +44,41 @@ Deno.test("no task passes control characters of a model or service to the termin
   await printed("models", "service", ...endpoint);
   await printed("doctor", ...endpoint, "--models", `"${NAME}"@lab`);
 });
+
+Deno.test({
+  name: "at 60 columns no task prints a wider line, but for paths and commands to copy",
+  ignore: Deno.build.os !== "linux",
+  fn: async () => {
+    await using work = await workspace();
+    const run = await work.recordedRun();
+    const out = ["--out", work.folder];
+    const lab = ["--endpoint", `lab=${work.endpoint}`, "--models", "quick@lab,slow@lab"];
+    const few = ["--prompt", "Say blue.", "--rounds", "2", "--warmup", "0"];
+    const tasks: readonly (readonly [Task, ...string[]])[] = [
+      ["bench", ...lab, ...few, ...out],
+      ["report", run],
+      ["select", run, ...out],
+      ["compare", run, run],
+      ["gate", run, run],
+      ["race", "--replay", run, ...out],
+      ["models", "list"],
+      ["models", "fit"],
+      ["fit"],
+      ["doctor", ...lab],
+      ["quality", "check", run],
+      ["route", "show", join("tests", "golden", "expected", "route", "plan.json")],
+      ["fleet", "status", "--fleets", work.folder],
+    ];
+    const wide: string[] = [];
+    for (const [task, ...args] of tasks) {
+      const lines = await work.terminal(task, args);
+      assert.ok(lines.length > 1, `${task} prints something`);
+      // What is redrawn in place is cut where it is shown.
+      const copied = /(^| )(?:\/|file:|→|deno task|--)|[█░]/;
+      wide.push(
+        ...lines.filter((line) => line.length > 60 && !copied.test(line)).map((line) => `${task}: ${line}`),
+      );
+    }
+    assert.deepEqual(wide, []);
+  },
+});

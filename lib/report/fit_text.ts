@@ -23,10 +23,10 @@ export function fitText(report: FitReport): FitText {
   const head = [
     "model",
     "needs",
-    "where",
-    "context up to",
     ...(speeds ? [users > 1 ? `tokens/s each of ${users}` : "tokens/s", "first token"] : []),
-    "measured: off by",
+    "context up to",
+    "where",
+    "predictions off by",
   ];
   return {
     before: [machineLine(report), conditionsLine(report), calibrationLine(report)],
@@ -34,9 +34,9 @@ export function fitText(report: FitReport): FitText {
     rows: fitting.map((row) => [
       `${row.model.alias}:${row.variant.name}${row.here ? "" : row.variant.untried ? " (untried)" : ""}`,
       size(row.neededBytes) + (row.basis === "registry" ? " ~" : ""),
-      placeText(row),
-      row.largestContext === null ? "?" : row.largestContext.toLocaleString("en"),
       ...(speeds ? [rateText(row.decodePerUser ?? row.decode), timeText(row.ttft)] : []),
+      row.largestContext === null ? "?" : row.largestContext.toLocaleString("en"),
+      placeText(row),
       measuredText(row),
     ]),
     after: [

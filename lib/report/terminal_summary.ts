@@ -139,7 +139,7 @@ function lengthTable(rows: readonly LengthRow[], width: number, paint: Painter):
 
 /** The columns that leave room for names of up to `NAME_WIDTH` characters. */
 function fitting(rows: readonly SummaryRow[], width: number): readonly Column[] {
-  const wanted = Math.min(NAME_WIDTH, Math.max(...rows.map((row) => row.id.length), 0)) + 2;
+  const wanted = Math.max(12, Math.min(NAME_WIDTH, Math.max(...rows.map((row) => row.id.length), 0)) + 2);
   let shown = columns.filter((column) =>
     column.head !== "goodput" || rows.some(({ goodput }) => goodput !== null)
   )

@@ -8,6 +8,7 @@ import { qualityTerminal } from "../../lib/report/quality_terminal.ts";
 import { readRatings } from "../../lib/quality/ratings.ts";
 import { readVotes } from "../../lib/quality/votes.ts";
 import { runNamed, sayNext, showPage } from "../cli.ts";
+import { fitTerminal } from "../terminal.ts";
 import { rewriteReport } from "./run_folder.ts";
 
 /** @returns the report, null where neither a check nor a rating scores anything, and how to show it */
@@ -24,9 +25,11 @@ export async function scoreRun(
   await rewriteReport(folder);
   const show = async (open?: boolean) => {
     if (report) console.log(qualityTerminal(report, terminalColumns()));
-    else {console.log(
-        `${set.name} has no checks: the answers are kept, and people can rate them (quality annotate)`,
-      );}
+    else {
+      const text =
+        `${set.name} has no checks: the answers are kept, and people can rate them (quality annotate)`;
+      console.log(fitTerminal(text, Deno.stdout));
+    }
     console.log(`\nAnswers: ${csv}`);
     if (report) console.log(`Quality: ${join(folder, "quality.json")}`);
     await showPage("Report", join(folder, "report.html"), open);

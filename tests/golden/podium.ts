@@ -2,6 +2,7 @@
 import type { FakeInput } from "../../lib/selfcheck/fake_server.ts";
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { stripVTControlCharacters } from "node:util";
 import { fileURLToPath } from "node:url";
 import config from "../../deno.json" with { type: "json" };
 import { startFake } from "../fake_endpoint.ts";
@@ -37,6 +38,8 @@ export interface Workspace extends AsyncDisposable {
   run(task: Task, args: readonly string[], code?: number): Promise<string>;
   json(task: Task, args: readonly string[], code?: number): Promise<unknown>;
   start(task: Task, args: readonly string[]): Deno.ChildProcess;
+  /** What a terminal of 60 columns shows; needs the program `script`. */
+  terminal(task: Task, args: readonly string[]): Promise<string[]>;
   /** A copy of the committed run: what derives again from it writes into its folder. */
   recordedRun(): Promise<string>;
   /** A file of the workspace, without what differs between two workspaces. */
@@ -70,10 +73,13 @@ export async function workspace(more: FakeInput["models"] = {}): Promise<Workspa
     PODIUM_STORE: join(folder, "models"),
     FOUNDRY_LOCAL_ENDPOINT: fake.baseUrl,
   };
-  const command = (task: Task, args: readonly string[]) => {
+  const wordsOf = (task: Task, args: readonly string[]) => {
     const [, run = "run", ...flags] = config.tasks[task].command.split(" ");
-    return new Deno.Command(Deno.execPath(), {
-      args: [run, "-q", "--no-prompt", ...flags.filter((flag) => flag !== "-q"), ...args],
+    return [run, "-q", "--no-prompt", ...flags.filter((flag) => flag !== "-q"), ...args];
+  };
+  const started = (program: string, args: string[]) =>
+    new Deno.Command(program, {
+      args,
       cwd: root,
       env,
       clearEnv: true,
@@ -82,7 +88,7 @@ export async function workspace(more: FakeInput["models"] = {}): Promise<Workspa
       stderr: "piped",
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
-  };
+  const command = (task: Task, args: readonly string[]) => started(Deno.execPath(), wordsOf(task, args));
   const { host, port } = new URL(fake.baseUrl);
   const known = (text: string) =>
     text.replaceAll(folder, "<folder>").replaceAll(root, "<project>/").replaceAll(host, "<host>")
@@ -102,6 +108,13 @@ export async function workspace(more: FakeInput["models"] = {}): Promise<Workspa
     run,
     json: async (task, args, code) => JSON.parse(await run(task, args, code)),
     start: (task, args) => command(task, args).spawn(),
+    terminal: async (task, args) => {
+      const quoted = [Deno.execPath(), ...wordsOf(task, args)].map((word) => `'${word}'`).join(" ");
+      const shown = await started("script", ["-qec", `stty cols 60; ${quoted}`, "/dev/null"]).output();
+      // A line that is written over again counts as it was last.
+      return new TextDecoder().decode(shown.stdout).replaceAll("\r\n", "\n").split("\n")
+        .map((line) => stripVTControlCharacters(line).split("\r").at(-1) ?? "");
+    },
     read: async (...path) => known(await Deno.readTextFile(join(folder, ...path))),
     recordedRun: async () => {
       const copy = join(folder, RECORDED);
