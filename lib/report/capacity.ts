@@ -7,7 +7,7 @@ import { curvePlot } from "../plot/curve.ts";
 import type { Figure } from "../plot/figure.ts";
 import { durationAxis } from "../plot/scale.ts";
 import { counted, missing, plain, seconds, unbroken } from "./format.ts";
-import { escapeHtml } from "./markup.ts";
+import { escapeHtml, inlineCode, prose } from "./markup.ts";
 import { markdownTable } from "./markdown.ts";
 import { pageStyle } from "./page_style.ts";
 import { wrap } from "./terminal_layout.ts";
@@ -276,8 +276,7 @@ export function capacityMarkdown(report: CapacityReport): string {
 /** capacity.html: one page that loads nothing. */
 export function capacityPage(report: CapacityReport): string {
   const named = (text: string) =>
-    text.split("`").map((part, at) => at % 2 === 1 ? `<code>${escapeHtml(part)}</code>` : escapeHtml(part))
-      .join("");
+    text.split("`").map((part, at) => at % 2 === 1 ? inlineCode(part) : prose(part)).join("");
   const table = (kind: Kind, curve: LoadCurve) =>
     `<div class="scroll" role="region" tabindex="0" aria-label="Levels"><table><thead><tr>${
       HEAD.map((name) => `<th scope="col">${name}</th>`).join("")

@@ -1,6 +1,6 @@
 /** Markdown that Podium writes, as an HTML page of one file: no script, no network, figures inside. */
 import { Marked } from "marked";
-import { escapeHtml, markup, prose, trusted } from "./markup.ts";
+import { escapeHtml, inlineCode, markup, prose, trusted } from "./markup.ts";
 import { pageHead } from "./page_head.ts";
 import { holdsWords } from "./terminal_layout.ts";
 
@@ -27,6 +27,7 @@ export function documentPage(text: string, figures: ReadonlyMap<string, string>,
         if ("tokens" in token && token.tokens !== undefined) return this.parser.parseInline(token.tokens);
         return "escaped" in token && token.escaped ? token.text : String(prose(token.text));
       },
+      codespan: ({ text }) => String(inlineCode(text)),
       table({ header, rows }) {
         const kinds = header.map((_, at) => {
           const column = rows.map((row) => row[at]?.text ?? "");

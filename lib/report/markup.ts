@@ -56,8 +56,16 @@ export function markup(parts: TemplateStringsArray, ...values: Value[]): Markup 
  * ```
  */
 export function prose(text: string): Markup {
-  return new Markup(escapeHtml(unbroken(text)).replaceAll(/--[a-z][\w-]*/g, '<span class="flag">$&</span>'));
+  return new Markup(withFlags(unbroken(text)));
 }
+
+/** Code in running text, such as a command: its flags stay on one line. */
+export function inlineCode(text: string): Markup {
+  return new Markup(`<code>${withFlags(text)}</code>`);
+}
+
+const withFlags = (text: string) =>
+  escapeHtml(text).replaceAll(/--[a-z][\w-]*/g, '<span class="flag">$&</span>');
 
 /** Marks text as HTML that is not escaped; only for what Podium itself generates. */
 export function trusted(text: string): Markup {

@@ -21,7 +21,7 @@ import { errorSection } from "./error_section.ts";
 import { lengthFigures } from "./by_length.ts";
 import { sustainedFigures } from "./sustained.ts";
 import { sentence, unbroken } from "./format.ts";
-import { type Markup, markup, prose, trusted } from "./markup.ts";
+import { inlineCode, type Markup, markup, prose, trusted } from "./markup.ts";
 import { highlights } from "./highlights.ts";
 import { machineText, mostlyDisturbed, type ReportOptions } from "./summary_text.ts";
 import { taskMarkup, taskPlots } from "./task_section.ts";
@@ -103,7 +103,7 @@ function named(text: string): Markup[] {
   return text.split("`").map((
     part,
     i,
-  ) => (i % 2 === 1 ? markup`<code>${part}</code>` : prose(part)));
+  ) => (i % 2 === 1 ? inlineCode(part) : prose(part)));
 }
 
 function results(

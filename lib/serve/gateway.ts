@@ -126,7 +126,7 @@ function page(request: IncomingRequest, { access, models }: GatewayOptions): Res
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
 <title>Podium</title>
-<style>body { font: 1rem/1.5 system-ui; margin: 2rem auto; max-width: 40rem; padding: 0 1rem; color-scheme: light dark }</style>
+<style>:root { color-scheme: light dark } body { font: 1rem/1.5 system-ui; margin: 2rem auto; max-width: 40rem; padding: 0 1rem }</style>
 <h1>Podium</h1>
 <p>This is a local server for chat models. It speaks the OpenAI protocol: give a chat client or an SDK this address
 with <code>/v1</code> as its base URL. The model <code>auto</code> chooses among the others.</p>

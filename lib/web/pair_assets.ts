@@ -35,7 +35,7 @@ body { padding-bottom: 6rem; }
 #a, #b { max-height: 48vh; min-height: 6rem; }
 nav { position: fixed; inset: auto 0 0 0; display: flex; flex-wrap: wrap; gap: 0.5rem; justify-content: center;
   padding: 0.6rem; background: var(--ground); border-top: 1px solid var(--line); }
-@media (max-width: 30rem) { nav { gap: 0.3rem; } button { padding: 0.3rem 0.55rem; } kbd { display: none; } }
+@media (max-width: 30rem) { button { padding: 0.3rem 0.55rem; } kbd { display: none; } }
 `;
 
 // Text is set with textContent alone: an answer is never markup.

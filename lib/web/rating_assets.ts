@@ -70,7 +70,8 @@ for (const [index, { name, question, one, five }] of dimensions.entries()) {
 function show() {
   const { prompt, aspects, answer } = items[at];
   $("prompt").textContent = prompt;
-  $("aspects").textContent = aspects || "(none stated)";
+  $("aspects").textContent = aspects;
+  $("aspects").parentElement.hidden = aspects === "";
   $("answer").textContent = answer;
   $("comment").value = markOf().comment;
   const done = items.filter(({ item }) => isDone(marks[item])).length;
