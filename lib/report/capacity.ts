@@ -10,7 +10,7 @@ import { counted, missing, plain, seconds, unbroken } from "./format.ts";
 import { escapeHtml, inlineCode, prose } from "./markup.ts";
 import { markdownTable } from "./markdown.ts";
 import { pageStyle } from "./page_style.ts";
-import { wrap } from "./terminal_layout.ts";
+import { holdsWords, wrap } from "./terminal_layout.ts";
 import { fittedTable } from "./fitted_table.ts";
 import { terminalLine } from "../terminal_text.ts";
 
@@ -277,16 +277,19 @@ export function capacityMarkdown(report: CapacityReport): string {
 export function capacityPage(report: CapacityReport): string {
   const named = (text: string) =>
     text.split("`").map((part, at) => at % 2 === 1 ? inlineCode(part) : prose(part)).join("");
-  const table = (kind: Kind, curve: LoadCurve) =>
-    `<div class="scroll" role="region" tabindex="0" aria-label="Levels"><table><thead><tr>${
-      HEAD.map((name) => `<th scope="col">${name}</th>`).join("")
+  const table = (kind: Kind, curve: LoadCurve) => {
+    const rows = capacityRows(kind, curve);
+    const ofWords = HEAD.map((_, at) => holdsWords(rows.map((row) => row[at] ?? "")) ? ' class="text"' : "");
+    return `<div class="scroll" role="region" tabindex="0" aria-label="Levels"><table><thead><tr>${
+      HEAD.map((name, at) => `<th scope="col"${ofWords[at]}>${name}</th>`).join("")
     }</tr></thead><tbody>${
-      capacityRows(kind, curve).map(([first = "", ...cells]) =>
+      rows.map(([first = "", ...cells]) =>
         `<tr><th scope="row">${escapeHtml(first)}</th>${
-          cells.map((cell) => `<td>${escapeHtml(cell)}</td>`).join("")
+          cells.map((cell, at) => `<td${ofWords[at + 1]}>${escapeHtml(cell)}</td>`).join("")
         }</tr>`
       ).join("")
     }</tbody></table></div>`;
+  };
   const figures = (one: CandidateCapacity) =>
     capacityFigures(report, one).map(({ title, svg, caption }) =>
       `<figure><h3>${escapeHtml(title)}</h3>${svg}<figcaption>${
