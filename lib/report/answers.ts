@@ -1,4 +1,4 @@
-/** The answers side by side, since speed alone recommends nothing. */
+/** The answers side by side, since speed alone is no reason to recommend a model. */
 import type { AnswerRecord } from "../bench/records.ts";
 import type { Summary } from "../bench/summary_schema.ts";
 import type { AnswerQuality, QualityReport } from "../quality/quality_schema.ts";
@@ -95,7 +95,7 @@ function excerpt(text: string): string {
   return flat.length > 90 ? `${flat.slice(0, 89)}…` : flat;
 }
 
-/** What one candidate answered to one prompt. */
+/** One candidate's answers to one prompt. */
 export interface ShownAnswer {
   readonly id: string;
   readonly content: string;

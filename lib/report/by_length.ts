@@ -1,4 +1,4 @@
-/** What terminal, Markdown, CSV and page say about the length of prompts: rows, figures and sentences. */
+/** The length of prompts in terminal, Markdown, CSV and page: rows, figures and sentences. */
 import type { CandidateSummary, LengthSummary, Summary } from "../bench/summary_schema.ts";
 import { curvePlot } from "../plot/curve.ts";
 import type { Figure } from "../plot/figure.ts";
@@ -21,7 +21,7 @@ export interface LengthRow {
   readonly right: string | null;
 }
 
-/** How long the prompts of a row were. */
+/** Length of a row's prompts. */
 export function lengthText({ from_tokens: from, to_tokens: to }: LengthSummary): string {
   return from === to ? plain(from) : `${plain(from)}–${plain(to)}`;
 }

@@ -1,4 +1,4 @@
-/** Which figures a report draws, and from what. */
+/** Chooses and draws a report's figures. */
 import type { Summary } from "../bench/summary_schema.ts";
 import { boxPlot } from "../plot/box.ts";
 import { ecdfPlot } from "../plot/ecdf.ts";

@@ -1,4 +1,4 @@
-/** The answer of `fit` in words and as a table, for a terminal and for notebooks. */
+/** The result of `fit` in words and as a table, for a terminal and for notebooks. */
 import type { FitReport, FitRow } from "../bench/fit_report.ts";
 import type { PredictedRate } from "../catalog/fit_estimate.ts";
 import type { Predicted } from "../catalog/speed.ts";
@@ -13,7 +13,7 @@ export interface FitText {
   readonly after: readonly string[];
 }
 
-/** The whole answer; what doesn't fit is a line each behind the table. */
+/** The whole result; models that don't fit have a line each behind the table. */
 export function fitText(report: FitReport): FitText {
   const { rows, recommended } = report;
   const fitting = rows.filter(({ reasons }) => reasons.length === 0);
@@ -126,7 +126,7 @@ export function timeText(time: Predicted | null): string {
   return time === null ? "?" : `${short(time.seconds)} s (${short(time.low)}–${short(time.high)})`;
 }
 
-/** How far each measured time is from what the other models predicted. */
+/** The difference of each measured time from its prediction by the other models. */
 function measuredText({ measured }: FitRow): string {
   const parts = (["decode", "prefill"] as const).flatMap((kind) => {
     const own = measured.filter((one) => one.kind === kind);

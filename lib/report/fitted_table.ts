@@ -77,7 +77,7 @@ function withRestBelow(head: readonly string[], rows: readonly (readonly string[
   return [heads, ...lines.flatMap((line, at) => [line, ...below(rows[at] ?? [])])].join("\n");
 }
 
-/** The first head as it is, then A, B … Z, A2, B2 …, and what each letter stands for. */
+/** The first head unchanged, then A, B … Z, A2, B2 …, and the meaning of each letter. */
 export function lettered(head: readonly string[]): { head: string[]; key: string[] } {
   const [first = "", ...names] = head;
   const letters = names.map((_, at) =>

@@ -1,4 +1,4 @@
-/** What a run showed, in sentences that a reader can act on; each warning that qualifies a finding follows it. */
+/** The findings of a run, in sentences that a reader can act on; a warning that qualifies a finding follows it. */
 import { machineWasBusy } from "../bench/noise_effect.ts";
 import type { CandidateSummary, Comparison, Summary, Warning } from "../bench/summary_schema.ts";
 import { adviceFor } from "../stats/planning.ts";
@@ -23,7 +23,7 @@ export interface Highlight {
   readonly text: string;
 }
 
-/** What a report of speed says when no answer was scored. */
+/** The note of a report of speed where no answer was scored. */
 const speedRecommendsNothing =
   "Speed alone recommends nothing: no answer in this run was checked or rated. Read the answers side by side before " +
   "choosing a model.";
@@ -121,7 +121,7 @@ interface Rival {
   readonly ratio: number | null;
   readonly ci95: readonly [number, number] | null;
   readonly n: number;
-  /** What the interval speaks about. */
+  /** The cases that the interval is about. */
   readonly scope: string;
   readonly verdict: "slower" | "faster" | "similar" | "undecided";
   readonly why: string;

@@ -60,7 +60,7 @@ export function variationText({ id, variation }: CandidateQuality): string[] {
   ];
 }
 
-/** What people's votes on pairs say: each pair, and the whole. */
+/** The result of people's votes: each pair, and all together. */
 export function voteTexts(votes: QualityReport["votes"]): string[] {
   if (votes === undefined) return [];
   const pairs = votes.pairs.map(({ candidates, cases, share, interval: [low, high], decided }) => {
@@ -92,7 +92,7 @@ export function statesText({ states }: CandidateQuality): string {
     .map(([state, n]) => `${n} ${state.replace("_", " ")}`).join(", ");
 }
 
-/** `71–82 % right`: the share depends on what is made of answers that can't be judged; empty where it does not. */
+/** `71–82 % right`: the share depends on the answers that can't be judged; empty where there are none. */
 function boundsText({ right_bounds: bounds }: CandidateQuality): string {
   return bounds === null || bounds[0] === bounds[1] ? "" : `${percents(bounds)} right`;
 }

@@ -25,7 +25,7 @@ export function qualityTerminal(report: QualityReport, columns: number): string 
       fittedTable(head, rows, width),
       ...(note === "" ? [] : [wrap(note, width).join("\n")]),
     ].join("\n");
-  // Where answers are right or wrong and nothing between, the mean score says what the share of passed cases says.
+  // Where answers are only right or wrong, the mean score equals the share of passed cases.
   const graded = candidates.some(({ pass_rate, score }) =>
     Math.abs((score.mean ?? 0) - (pass_rate.rate ?? 0)) > 1e-9
   );

@@ -1,6 +1,6 @@
 /**
- * What the figures of a report need from a run, gathered in one pass over its records. The numbers of the tables come
- * from summary.json; nothing is computed twice.
+ * Gathers the data for a report's figures in one pass over a run's records. The numbers of the tables come from
+ * summary.json.
  */
 import { latencyS, metricOf, ttftS } from "../bench/metrics.ts";
 import type { LoadRecord, RequestRecord, SampleRecord } from "../bench/records.ts";

@@ -1,10 +1,10 @@
-/** What terminal, report.md and report.html share: the rows of the main table, and the run described in words. */
+/** The shared parts of terminal, report.md and report.html: the rows of the main table, and the run in words. */
 import { energyOf } from "../bench/energy.ts";
 import type { CandidateSummary, Comparison, MetricName, Summary } from "../bench/summary_schema.ts";
 import type { SelfcheckResult } from "../selfcheck/selfcheck.ts";
 import { counted, intervalOf, megabytes, p95Of, plain, ratio, seconds, secondsLike } from "./format.ts";
 
-/** What a reader can add to a report. */
+/** Inputs of the reader to a report. */
 export interface ReportOptions {
   /** Power of the machine under load, for the energy estimate; left out: no estimate. */
   readonly watts?: number;
@@ -108,7 +108,10 @@ export function comparisonsMade(summary: Summary): Comparison[] {
   return summary.comparisons.filter((one) => one.n > 0 && one.ratio !== null);
 }
 
-/** What a comparison's interval speaks about: cases like those measured, repeats of one case, or stretches of load. */
+/**
+ * The cases that a comparison's interval is about: cases like those measured, repeats of one case, or stretches of
+ * load.
+ */
 export function scopeText({ unit, units }: Pick<Comparison, "unit" | "units">): string {
   if (unit === "stretch") return counted(units, "stretch", "stretches");
   return unit === "repeat" ? `this case (${units} repeats)` : `cases like these ${units}`;
@@ -121,7 +124,7 @@ export function ratioText(one: Comparison): string {
   return `${ratio(one.ratio)} (${interval}), n = ${one.n}`;
 }
 
-/** What a metric is called in tables. */
+/** The name of a metric in tables. */
 export const metricTitles: Readonly<Record<MetricName, string>> = {
   latency_s: "E2E latency",
   ttft_s: "time to first token",
@@ -147,7 +150,7 @@ export function planText(summary: Summary): string {
     `order ${plan.order}, seed ${plan.seed}`;
 }
 
-/** Which cases the intervals and verdicts speak about, and how many claims they were corrected over. */
+/** The cases that the intervals and verdicts are about, and how many claims they were corrected over. */
 export function scopeSentence({ scope, comparisons, candidates, ranks }: Summary): string {
   const cases = counted(scope.cases, "case");
   const about = {
@@ -164,7 +167,7 @@ export function scopeSentence({ scope, comparisons, candidates, ranks }: Summary
     } together.` + ranksText(ranks.filter(({ metric }) => metric === "latency_s"));
 }
 
-/** Ranks as intervals; nothing where two candidates leave no more to say than their comparison does. */
+/** Ranks as intervals; nothing for two candidates, where the comparison says the same. */
 function ranksText(ranks: Summary["ranks"]): string {
   if (ranks.length < 3) return "";
   const places = ranks.toSorted((a, b) => a.from - b.from || a.to - b.to)

@@ -1,4 +1,4 @@
-/** What reports say about a run for a time: whether it slowed down, when, and how warm and fast the processor was. */
+/** A run for a time in reports: whether it slowed down, when, and the processor's temperature and frequency. */
 import type { Summary, Sustained } from "../bench/summary_schema.ts";
 import { curvePlot } from "../plot/curve.ts";
 import type { Figure } from "../plot/figure.ts";

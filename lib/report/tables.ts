@@ -215,7 +215,7 @@ export function lengthTable(summary: Summary, quality: QualityReport | null): Ma
   return scrollTable("By length of the prompt", head, rows);
 }
 
-/** What a candidate takes to run: load time, memory, disk, licence, energy. */
+/** The needs of a candidate: load time, memory, disk, licence, energy. */
 export function footprintTable(summary: Summary, data: RunData, options: ReportOptions): Markup {
   const watts = options.watts;
   const head = [

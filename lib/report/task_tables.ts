@@ -89,7 +89,7 @@ function unsupportedRows(candidates: readonly CandidateQuality[], width: number)
     .map(({ id }) => [id, "unsupported", ...Array.from({ length: width - 2 }, () => "")]);
 }
 
-/** `always billing` as a row of its own: what a model must beat. */
+/** `always billing` as a row of its own: the baseline of a model. */
 function constantRow({ baseline, cases }: TaskFigures, width: number): string[][] {
   if (baseline === null) return [];
   const right = `${Math.round(baseline.share * cases)}/${cases}`;
@@ -187,7 +187,7 @@ function fieldTable(group: readonly Scored<FiguresOf<"extract">>[], caption: str
   };
 }
 
-/** A matrix with more rows or columns is not readable as a table; quality.json has it whole. */
+/** A matrix with more rows or columns is not readable as a table; quality.json holds all of it. */
 const MOST_LABELS = 14;
 
 /**

@@ -1,4 +1,4 @@
-/** Answers that people rate without knowing the models behind them, and what their ratings say. */
+/** Answers that people rate without knowing the models behind them, and the result of their ratings. */
 import { UserError } from "../errors.ts";
 import { ratingsOf } from "../quality/import.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
@@ -60,7 +60,7 @@ function assertScores(rater: string, scores: readonly number[], needed: number):
   }
 }
 
-/** Scores that people gave blind; it shows how far they agree. */
+/** Scores that people gave blind; it shows their agreement. */
 export class BlindRatings extends Result {
   readonly #sheet: Sheet;
   readonly #quality: QualityReport;

@@ -10,7 +10,7 @@ import type { FoundService } from "../services/discovery.ts";
 import { Result, TableView, TextView, type View } from "./view.ts";
 
 /**
- * Candidates by name: which models, with which variant and settings, at which endpoint.
+ * Candidates by name: models with their variants, settings and endpoints.
  *
  * ```ts ignore
  * const found = await candidates(["smollm2-135m", "gemma-3-270m"]);
@@ -70,7 +70,8 @@ export class CandidateList extends Result {
   }
 
   /**
-   * Holds constraints against the candidates before anything is measured. What is not given is not constrained.
+   * Checks the candidates against constraints before anything is measured. A constraint that is left out doesn't
+   * apply.
    *
    * @param wanted for example `{ licenses: ["commercial"], maxRamGb: 8 }`; memory in GB, disk in MB
    */
@@ -83,7 +84,7 @@ export class CandidateList extends Result {
   }
 }
 
-/** Candidates with what excludes them; it shows a table with the reasons and what would admit each. */
+/** Candidates, and the reasons that exclude some; it shows a table with what would admit each. */
 export class ConstrainedCandidates extends Result {
   readonly #named: readonly NamedCandidate[];
 
@@ -146,7 +147,7 @@ export interface ChosenNames {
 }
 
 /**
- * Resolves names, or finds the defaults and the names that stand for them. Nothing is downloaded or loaded.
+ * Resolves names, or finds the defaults and their names. Nothing is downloaded or loaded.
  *
  * @throws {UserError} as `chooseCandidates`
  */

@@ -1,4 +1,4 @@
-/** How much load candidates can serve, with its views: what `capacity` returns. */
+/** The load that candidates can serve, with its views: what `capacity` returns. */
 import type { CapacityReport } from "../bench/capacity.ts";
 import { capacityFigures, capacityHead, capacityRows, capacitySentences } from "../report/capacity.ts";
 import { FigureView, Result, TableView, TextView, type View } from "./view.ts";
@@ -19,7 +19,7 @@ export interface CapacityOptions {
   readonly mostRequests?: number;
   /** A job, the name of one that Podium ships, or a file with cases. @default "default" */
   readonly job?: string;
-  /** A single prompt in the place of a job. */
+  /** A single prompt instead of a job. */
   readonly prompt?: string;
   /** Longest answer in tokens. @default 40 */
   readonly maxTokens?: number;
@@ -54,7 +54,7 @@ export class Capacity extends Result {
     return this.report.candidates.map(({ id }) => id);
   }
 
-  /** The largest number of users shown to meet the limits; null where that was not searched for, or none did. */
+  /** The largest number of users shown to meet the limits; null where the search left it out, or no level did. */
   users(id: string = this.candidates[0] ?? ""): number | null {
     return this.report.candidates.find((one) => one.id === id)?.users?.best ?? null;
   }
@@ -77,7 +77,7 @@ export class Capacity extends Result {
     return new TableView(rows, this.summary().text);
   }
 
-  /** What was found, in sentences. */
+  /** The findings in sentences. */
   summary(): TextView {
     return new TextView(capacitySentences(this.report).join(" ").replaceAll("`", ""));
   }

@@ -1,4 +1,4 @@
-/** The registry seen from this machine: what `models` returns. */
+/** The registry on this machine: what `models` returns. */
 import {
   firstViable,
   type Fit,
@@ -62,7 +62,7 @@ export class Catalogue extends Result {
     }], "One reading of this machine. Free memory changes by the minute; total memory does not.");
   }
 
-  /** What each model is made for, its size, the RAM it asks for and its licence. */
+  /** Each model's tasks, size, required RAM and licence. */
   table(): TableView {
     return new TableView(
       this.models.map(({ model }) => ({

@@ -1,4 +1,4 @@
-/** How far two variants or settings of a model are apart: what `fidelity` returns. */
+/** The difference between two variants or settings of a model: what `fidelity` returns. */
 import { type FidelityReport, jobSentence } from "../quality/fidelity.ts";
 import { ratio } from "../report/format.ts";
 import type { BlockEstimate } from "../stats/blocks.ts";
@@ -63,7 +63,7 @@ export class Fidelity extends Result {
       (same ? "The predictions are identical. " : "") + `Took ${seconds.toFixed(0)} s.`;
   }
 
-  /** The tokens of the text on which the two are furthest apart, and what each holds for the likeliest there. */
+  /** The tokens of the text with the largest differences, and each candidate's most likely token there. */
   furthest(): TableView {
     const { candidates: [first, second], text: { furthest } } = this.report;
     const shown = (text: string) => `"${text.replaceAll(/\s/g, " ")}"`;

@@ -1,4 +1,4 @@
-/** What benchmarks of few rounds would have reported: the bootstrap, drawn and shown. */
+/** Imagined benchmarks of few rounds: the bootstrap, drawn and shown. */
 import { boxPlot } from "../plot/box.ts";
 import { lowestShares, p95Of, shortBenchmarks } from "../stats/few_rounds.ts";
 import { quantile } from "../stats/quantile.ts";
@@ -7,7 +7,7 @@ import { FigureView, Result, TableView, TextView, type View } from "./view.ts";
 
 /** A model and every latency that was measured of it, in seconds. */
 export interface MeasuredModel {
-  /** What figures and tables call it. */
+  /** Its name in figures and tables. */
   readonly name: string;
   /** In seconds, in any order. */
   readonly latencies: readonly number[];
@@ -17,8 +17,8 @@ export interface MeasuredModel {
 const SURE = 0.95;
 
 /**
- * Benchmarks of few rounds, drawn with replacement from what was measured (Efron, 1979). The same draws come
- * again for the same values.
+ * Benchmarks of few rounds, drawn with replacement from the measured values (Efron, 1979). The same values give the
+ * same draws.
  *
  * ```ts
  * const models = [{ name: "a", latencies: [1, 1.2, 1.1] }, { name: "b", latencies: [2, 2.2, 2.1] }];
@@ -61,7 +61,7 @@ export class ImaginedBenchmarks extends Result {
     }));
   }
 
-  /** In what share of the benchmarks the first model, and in what share each other one, has the lower mean. */
+  /** Share of the benchmarks in which the first model has the lower mean, against each other model. */
   winners(): TableView {
     const [first, ...others] = this.models;
     return new TableView(

@@ -7,7 +7,7 @@ import { defaultPassMark } from "../quality/pass_rate.ts";
 import { Result, TableView, TextView, type View } from "./view.ts";
 
 /**
- * What the models are to do: cases (prompts), each with the checks that score an answer to it.
+ * The models' task: cases (prompts), each with the checks that score an answer to it.
  *
  * ```ts ignore
  * const notes = await job("meeting_notes", { first: 12 });
@@ -40,7 +40,7 @@ export class Job extends Result {
     return `**${this.cases.length}** of the ${this.whole.prompts.length} cases of ${this.whole.name}.`;
   }
 
-  /** The cases with what is expected of each, as far as its checks state an answer. */
+  /** The cases, with the expected answer where a case's checks state one. */
   list(): TableView {
     return new TableView(
       this.cases.map(({ id, messages, checks }) => ({
@@ -85,7 +85,7 @@ export class Job extends Result {
     );
   }
 
-  /** What a case asks, what is expected of it, what a good answer covers, and an example of a good answer. */
+  /** A case: the prompt, the expected answer, the aspects of a good answer, and an example of one. */
   example(id?: string): TableView {
     const one = this.case(id);
     return new TableView(

@@ -1,4 +1,4 @@
-/** What `fit` returns: which models fit, how fast they will be, and what was measured beside it. */
+/** The result of `fit`: which models fit, how fast they will be, and measured values for comparison. */
 import type { FitReport, FitRequest, FitRow, PredictedAndMeasured } from "../bench/fit_report.ts";
 import { memoryPlot } from "../plot/memory.ts";
 import { calibrationLine, fitText, rateText, timeText } from "../report/fit_text.ts";
@@ -6,7 +6,7 @@ import { FigureView, Result, TableView, type View } from "./view.ts";
 
 const GB = 2 ** 30;
 
-/** What `fit` is asked: the machine as it is, or as it might be. */
+/** Options of `fit`: the machine as it is, or as it might be. */
 export interface ModelFitOptions extends Omit<FitRequest, "names"> {
   /** Measure the models that are here first: true for 20 seconds, or a number of seconds. */
   readonly probe?: boolean | number;
@@ -65,7 +65,7 @@ export class ModelFits extends Result {
     );
   }
 
-  /** Each measured time beside what was predicted from the other measured models. */
+  /** Each measured time, and its prediction from the other measured models. */
   measured(): TableView {
     const rows = this.report.rows.flatMap((row) => row.measured.map((one) => ({ row, one })));
     return new TableView(
@@ -86,7 +86,7 @@ export class ModelFits extends Result {
     );
   }
 
-  /** The memory that each model needs, against what is free. */
+  /** The memory that each model needs, against the free memory. */
   memory(): FigureView {
     const { conditions, machine, rows } = this.report;
     return new FigureView(memoryPlot(

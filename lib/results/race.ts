@@ -12,7 +12,7 @@ import { join } from "node:path";
 import { FigureView, Result, TableView, TextView, type View } from "./view.ts";
 
 /**
- * How the evidence against each candidate has grown so far.
+ * The growth of the evidence against each candidate so far.
  *
  * @param how `live` or `replayed`, for the title
  */
@@ -86,7 +86,7 @@ export class Race extends Result {
 }
 
 /**
- * A decision: which model to use on this machine, on which evidence, and what would change it.
+ * A decision: the model to use on this machine, its evidence, and what would change it.
  *
  * ```ts ignore
  * const decision = await decide({ race: result, quality: answers, constraints: { minPassRate: 0.5 } });

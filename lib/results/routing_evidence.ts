@@ -1,4 +1,4 @@
-/** What a router needs to know of scored answers, with its views. */
+/** Scored answers as evidence for a router, with its views. */
 import { defaultPassMark } from "../quality/pass_rate.ts";
 import { type Audit, audit, type ScoredCase } from "../select/route/audit.ts";
 import { DEFAULT_INTENTS, intentFinder } from "../select/route/intent.ts";

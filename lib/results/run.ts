@@ -89,7 +89,7 @@ export class Run extends Result {
     return this.requests(id, metric).map(({ value }) => value);
   }
 
-  /** As `values`, with the prompt and the block of each request, and why the machine was busy meanwhile. */
+  /** As `values`, with the prompt and the block of each request, and the reason where the machine was busy. */
   requests(id: string, metric: Duration = "latency"): RequestValue[] {
     this.#row(id);
     return valuesOf(this.#measured, id, DURATIONS[metric]);
@@ -160,7 +160,7 @@ export class Run extends Result {
     }));
   }
 
-  /** What the first and the last `rounds` requests alone would have reported, next to the mean of all. */
+  /** The results of the first and of the last `rounds` requests alone, next to the mean of all. */
   firstAndLast(rounds: number): TableView {
     const ids = this.control === null ? this.candidates : this.candidates.slice(0, 2);
     return new TableView(
@@ -220,7 +220,7 @@ export class Run extends Result {
     );
   }
 
-  /** How many blocks were disturbed by other programs or a hypervisor, and how. */
+  /** How many blocks other programs or a hypervisor disturbed, and how much. */
   noise(): TableView {
     const { timed, disturbed } = this.summary.blocks;
     const reasons = [...new Set(this.#measured.run.disturbed.values())].slice(0, 4);
@@ -270,7 +270,7 @@ export class Run extends Result {
   /**
    * The rows of the workshop's notebook `session03_benchmark_oss_models`, with its field names.
    *
-   * @param names what to call the candidates, in their order; default: their aliases
+   * @param names the candidates' names in the rows, in their order; default: their aliases
    */
   workshopRows(names: readonly string[] = []): NotebookRow[] {
     const { summary, run } = this.#measured;

@@ -1,4 +1,4 @@
-/** What the public functions take, and the session's request that it becomes. */
+/** The options of the public functions, and the session's request made from them. */
 import { join } from "node:path";
 import { PLAN_DEFAULTS } from "../bench/plan.ts";
 import type { StatedSetting } from "../bench/records.ts";
@@ -14,7 +14,7 @@ import type { ScoredRun } from "./scored_run.ts";
 
 /** Which cases of a job are taken, and how the rows of a table become cases. */
 export interface JobOptions extends CaseChoice {
-  /** What each row of a table is sent, as in `"Classify: {{text}}"`; a job file has its own. */
+  /** The prompt for each row of a table, as in `"Classify: {{text}}"`; a job file has its own. */
   readonly template?: string;
   /** Leaves rows out that miss a value or repeat another, instead of refusing the file. @default false */
   readonly skipFaulty?: boolean;
@@ -22,11 +22,11 @@ export interface JobOptions extends CaseChoice {
   readonly first?: number;
 }
 
-/** What the candidates are asked, and how often. What is left out has the defaults of `deno task bench`. */
+/** The requests of a run. Options that are left out have the defaults of `deno task bench`. */
 export interface RunOptions {
   /** A job, the name of one that Podium ships (`"default"`, `"meeting_notes"` …), or the path of a file or folder. */
   readonly job?: Job | string;
-  /** A single prompt in the place of a job. */
+  /** A single prompt instead of a job. */
   readonly prompt?: string;
   /** Passes over the cases. @default 1 */
   readonly rounds?: number;
@@ -50,9 +50,11 @@ export interface RunOptions {
 
 /** Options of `bench`. */
 export interface BenchOptions extends RunOptions {
-  /** Enters the first model a second time: two rows that can differ by noise alone. @default false */
+  /** Adds the first model a second time: two rows that can differ only by noise. @default false */
   readonly control?: boolean;
-  /** Repeats blocks that other programs disturbed; without it there are exactly as many rounds as asked for. @default true */
+  /**
+   * Repeats blocks that other programs disturbed; without it the run has exactly the requested rounds. @default true
+   */
   readonly repeatDisturbed?: boolean;
   /** Runs for this many seconds instead of a number of rounds, and looks for a change of decode speed. */
   readonly forS?: number;
@@ -62,14 +64,14 @@ export interface BenchOptions extends RunOptions {
 
 /** Options of `race`. */
 export interface RaceOptions extends Omit<RunOptions, "rounds"> {
-  /** What decides a block. @default "latency" */
+  /** The metric that decides a block. @default "latency" */
   readonly by?: "latency" | "ttft" | "throughput";
   /** Accepted probability of a wrong winner. @default 0.05 */
   readonly delta?: number;
   /** Relative difference that does not matter. @default 0.1 */
   readonly epsilon?: number;
   /**
-   * What the verdict is about: cases like these (each case counts once), or these very cases (drawn again and again).
+   * The scope of the verdict: cases like these (each case counts once), or these very cases (drawn again and again).
    * @default "cases like these"
    */
   readonly scope?: "cases like these" | "these cases";
@@ -114,7 +116,7 @@ export const QUALITY_DEFAULTS = {
   timeoutS: 300,
 } as const;
 
-/** As few and as short requests as still exercise everything. */
+/** The smallest request that still exercises everything. */
 export const SHORT = {
   cases: 5,
   rounds: 2,
@@ -124,13 +126,13 @@ export const SHORT = {
   textBlock: 64,
 } as const;
 
-/** Where shipped jobs are, and whether everything is to be short. */
+/** The folder of shipped jobs, and whether requests are shortened. */
 export interface Shipped {
   /** The folder of the jobs that Podium ships. */
   readonly jobs: string;
   /** Caps every request at `SHORT`, for the test of the notebooks. */
   readonly short: boolean;
-  /** Takes what a person should know about a file of cases. */
+  /** Receives notes for people about a file of cases. */
   readonly note?: Note;
 }
 
@@ -178,8 +180,8 @@ export async function jobOf(
 }
 
 /**
- * The session's request: what is not given keeps `defaults`, else the session's own. The limit of tokens and the
- * temperature precede the job's own settings only where they are given.
+ * The session's request: options that are left out come from `defaults`, else from the session. The token limit and
+ * the temperature take precedence over the job's own settings only where they are given.
  *
  * @throws {UserError} for a number out of range, and as `jobOf`
  */

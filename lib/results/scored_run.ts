@@ -21,7 +21,7 @@ const percent = (share: number | null | undefined) =>
 
 const percents = (ends: readonly [number, number] | null) => ends?.map(percent).join(" to ") ?? null;
 
-/** What a scored run is made of. */
+/** The parts of a scored run. */
 export interface ScoredParts {
   readonly run: FinishedRun;
   readonly job: Job;
@@ -81,7 +81,7 @@ export class ScoredRun extends Run {
     );
   }
 
-  /** Per check how many cases passed it, of those that have it. */
+  /** For each check, how many of its cases passed. */
   checks(): TableView {
     const { candidates } = this.quality;
     return new TableView(
@@ -116,7 +116,7 @@ export class ScoredRun extends Run {
   }
 
   /**
-   * What a model answered against what was expected: labels, or tools that were called.
+   * The given against the expected answers: labels, or tools that were called.
    *
    * @param model default: the first one
    * @throws {UserError} where the job neither classifies nor calls tools, or the model is not part of the run
@@ -134,7 +134,7 @@ export class ScoredRun extends Run {
     return new FigureView(figure);
   }
 
-  /** What each model answered to a case; without an id, to the first one. */
+  /** Each model's answer to a case; without an id, to the first one. */
   answers(id?: string): TableView {
     const asked = this.job.case(id).id;
     return new TableView(
@@ -166,7 +166,7 @@ export class ScoredRun extends Run {
   }
 
   /**
-   * The answers that are not right, grouped by state and by the check that decided, beside what was expected.
+   * The answers that are not right, with the expected ones, grouped by state and by the check that decided.
    *
    * @param most rows at the most
    */
@@ -236,14 +236,14 @@ export class ScoredRun extends Run {
     return this.#tryJudge(cases);
   }
 
-  /** Every case with the worth of each model's answer: what an audit of routing rules rests on. */
+  /** Every case with the worth of each model's answer, for an audit of routing rules. */
   async routing(): Promise<RoutingEvidence> {
     const { outcomes, arms } = await scoredCases([this.folder], []);
     return new RoutingEvidence(outcomes, arms);
   }
 }
 
-/** What the trial of a judge showed. */
+/** The result of a judge's trial. */
 export class JudgeTrial extends Result {
   /**
    * Made by `ScoredRun.tryJudge`.
@@ -259,7 +259,7 @@ export class JudgeTrial extends Result {
     return this.table();
   }
 
-  /** Each figure of the trial, and what the judge needs to be accepted. */
+  /** Each figure of the trial, and the value that it needs for the judge to be accepted. */
   table(): TableView {
     const { trial } = this;
     const row = (figure: string, value: string | null, needed: string | null) => ({

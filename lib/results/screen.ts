@@ -1,4 +1,4 @@
-/** Where results and progress appear: under a notebook's running cell, or in a terminal. */
+/** Shows results and progress: under a notebook's running cell, or in a terminal. */
 import type { Clock, Sleep } from "../clock.ts";
 import { terminalLine } from "../terminal_text.ts";
 import { escapeHtml } from "../report/markup.ts";
@@ -8,15 +8,15 @@ import { TextView, type View } from "./view.ts";
 export interface Progress {
   /** Shows how much is done. Cheap to call often: at most ten updates a second are shown. */
   update(done: number, total: number, label: string): void;
-  /** Adds a line that stays below the bar: what a person should read before anything is measured. */
+  /** Adds a line that stays below the bar, for notes before the measurement. */
   readonly note: (line: string) => void;
   /** Replaces the bar with a last sentence. */
   finish(label: string): Promise<void>;
 }
 
-/** A view that is drawn anew while something is measured. */
+/** A view that is redrawn during a measurement. */
 export interface LiveView {
-  /** Draws it anew. Cheap to call often: at most two drawings a second are made. */
+  /** Redraws it. Cheap to call often: at most two drawings a second are made. */
   update(draw: () => View): void;
   /** Shows the last drawing. */
   finish(view: View): Promise<void>;
@@ -28,7 +28,7 @@ export interface Screen {
   show(view: View): Promise<void>;
   /** Opens a progress bar. */
   progress(label: string): Promise<Progress>;
-  /** Opens a place for a view that is drawn anew; until its first drawing it shows `label`. */
+  /** Opens a view that is redrawn; until its first drawing it shows `label`. */
   live(label: string): Promise<LiveView>;
 }
 
@@ -119,7 +119,7 @@ function pace(clock: Clock, everyMs: number) {
   };
 }
 
-/** Where a terminal screen writes: results to standard output, progress to standard error. */
+/** The streams of a terminal screen: results to standard output, progress to standard error. */
 export interface TerminalStreams {
   /** Writes text to standard output, with a newline. */
   readonly print: (text: string) => void;
@@ -145,7 +145,7 @@ export function terminalScreen({ print, report, interactive }: TerminalStreams, 
     show: (view) => Promise.resolve(print(view.toString())),
     progress(label) {
       const paced = pace(clock, PROGRESS_EVERY_MS);
-      // In a terminal the bar's line is overwritten; elsewhere only what stays is written.
+      // In a terminal the bar's line is overwritten; elsewhere only final lines are written.
       const begin = interactive ? "\r\x1b[K" : "";
       const line = (text: string, end: string) => report(`${begin}${terminalLine(text)}${end}`);
       line(label, interactive ? "" : "\n");

@@ -15,7 +15,7 @@ export interface AskOptions {
   readonly prefix?: Exclude<PrefixKind, "warm">;
 }
 
-/** What a served model is made of. */
+/** The parts of a served model. */
 export interface ServedParts {
   readonly info: CandidateInfo;
   readonly open: OpenCandidate;

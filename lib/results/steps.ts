@@ -46,7 +46,7 @@ import { JudgeTrial } from "./scored_run.ts";
 import type { Progress, Screen } from "./screen.ts";
 import { TextView } from "./view.ts";
 
-/** What the steps are given by the caller, who reads the environment. */
+/** The resources that the steps get from the caller, who reads the environment. */
 export interface Setup {
   readonly resources: SessionResources;
   readonly screen: Screen;
@@ -106,7 +106,7 @@ export async function runShown(request: SessionRequest, setup: Setup): Promise<F
   return run;
 }
 
-/** What `fidelityShown` compares, and with what. */
+/** The request of `fidelityShown`. */
 export interface FidelityRequest {
   readonly names: CandidatePair;
   readonly file: string;
@@ -183,7 +183,7 @@ export async function capacityShown(
   return new Capacity(report, folder);
 }
 
-/** Ends the bar when the work fails: otherwise it would keep moving below its cell. */
+/** Ends the bar when the work fails; otherwise it would stay below its cell. */
 async function ending<T>(bar: Progress, work: Promise<T>): Promise<T> {
   try {
     return await work;
@@ -266,7 +266,8 @@ export async function replayShown(run: string, { screen, out }: Setup): Promise<
 }
 
 /**
- * Who stays out of a race: those that the constraints exclude, and those whose answers did not meet the decision's.
+ * The candidates that stay out of a race: those that the constraints exclude, and those whose answers did not meet
+ * the decision's.
  */
 export function excludedFromRace(
   names: Names,

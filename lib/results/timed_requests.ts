@@ -7,7 +7,7 @@ import { FigureView, Result, TableView, TextView, type View } from "./view.ts";
 
 /** One request: its record, and the text of the answer. */
 export interface TimedRequest {
-  /** What tables and figures call it. */
+  /** Its name in tables and figures. */
   readonly label: string;
   /** When its tokens arrived, in ms since it was due, and how many there were. */
   readonly record: RequestRecord;

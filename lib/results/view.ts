@@ -25,18 +25,18 @@ export abstract class View {
   /** The view as plain text that is safe to print, without a newline at the end. */
   abstract toString(): string;
 
-  /** What the Deno kernel sends to the notebook. */
+  /** The output that the Deno kernel sends to the notebook. */
   [displayInNotebook](): Record<string, string> {
     return { "text/html": this.html, "text/plain": this.toString() };
   }
 
-  /** What `console.log(view)` prints. */
+  /** The text that `console.log(view)` prints. */
   [inspectInTerminal](): string {
     return this.toString();
   }
 }
 
-/** What a function of Podium returns: data, views of it, and one view that it shows by itself. */
+/** The result of a function of Podium: data, views of it, and one view that it shows by itself. */
 export abstract class Result extends View {
   /** The view that it shows. */
   abstract main(): View;

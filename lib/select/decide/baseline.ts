@@ -1,4 +1,4 @@
-/** What no language model is needed for: a constant answer, or an adapter's, scored like the models' own. */
+/** Baselines without a language model: a constant answer, or an adapter's, scored like the models' own. */
 import { adapterCommand, AdapterHost } from "../../adapter/adapter_host.ts";
 import { findModel, type Registry } from "../../catalog/model.ts";
 import { reasonOf, UserError } from "../../errors.ts";
@@ -88,7 +88,7 @@ export function constantBaseline(
   const labels = checked.flatMap(({ checks }) =>
     checks.flatMap((one) => one.kind === "label" ? one.labels : [])
   );
-  // Where tools may be called, saying anything and calling none is a constant answer too.
+  // Where tools may be called, calling none is a constant answer too.
   const wordsAlone = checked.some(({ checks }) => checks.some(({ kind }) => kind === "calls")) ? ["No."] : [];
   const givenTo = new Map(["", ...wordsAlone, ...labels].map((text) => [text, new Set<string>()]));
   for (const { prompt, text } of answers) {
@@ -100,7 +100,7 @@ export function constantBaseline(
     return { to, scores, sum: scores.reduce((total, score) => total + score, 0) };
   });
   return new Map(checked.map((prompt, at) => {
-    // A text that was given to this case alone knows too much of it.
+    // A text that was given to this case alone would leak its answer.
     const others = constants.filter(({ to }) => !(to.size === 1 && to.has(prompt.id)));
     // Labels are known beforehand. Without this case the most frequent of even ones would always be another one.
     const worth = (one: typeof others[number]) => labels.length > 0 ? one.sum : rest(one, at);

@@ -1,14 +1,14 @@
 /**
- * Constraints: who may be chosen at all. Each exclusion says why, and the nearest change that would admit the
- * candidate. What is not known excludes no candidate, except for quality: a floor needs evidence.
+ * Constraints: which candidates may be chosen. Each exclusion says why, and the nearest change that would admit the
+ * candidate. An unknown value excludes no candidate, except for quality: a floor needs evidence.
  */
 import type { Fit } from "../../catalog/machine.ts";
 import type { Exclusion } from "../../bench/records.ts";
 import { isOpenLicense, licenseTerms } from "../../catalog/licenses.ts";
 
-/** How good a candidate's answers were, and on how much that rests. */
+/** The quality of a candidate's answers, and the evidence behind it. */
 export interface QualityFacts {
-  /** Cases that passed, their number and the share with its 95 % interval; what is not known has not passed. */
+  /** Cases that passed, their number and the share with its 95 % interval; an unknown answer has not passed. */
   readonly passed: number;
   readonly prompts: number;
   readonly passRate: number | null;
@@ -28,7 +28,7 @@ export interface QualityFacts {
   readonly run: string;
 }
 
-/** What is known of a candidate; null is not known. */
+/** The facts of a candidate; null where unknown. */
 export interface CandidateFacts {
   readonly id: string;
   readonly license: string | null;
@@ -41,7 +41,7 @@ export interface CandidateFacts {
   readonly neededRamGb: number | null;
   /** Whether this machine can run it; null for what runs elsewhere. */
   readonly fit: Fit | null;
-  /** Megabytes free where its file would go; null when it is there already, or runs elsewhere. */
+  /** Free megabytes where its file would be stored; null when it is there already, or runs elsewhere. */
   readonly freeDiskMb: number | null;
   readonly quality: QualityFacts | null;
   /** Measured means, in seconds, and the largest resident size. */
@@ -270,7 +270,7 @@ interface FloorText {
   readonly text: (value: number | null) => string;
   readonly ci95: readonly [number, number] | null;
   readonly run: string;
-  /** What comes first among the ways to meet the floor. */
+  /** The first of the ways to meet the floor. */
   readonly remedy?: string;
 }
 

@@ -8,7 +8,7 @@ import { type CandidateEvidence, type Evidence, incomparable } from "./evidence.
 import { candidateIn } from "./facts.ts";
 import { paretoFront, type Ranking, utilityFrom } from "./ranking.ts";
 
-/** What is known of a candidate besides its runs. */
+/** Further facts of the candidates. */
 export interface CandidateTerms {
   readonly registry: Registry | null;
   /** Watts of the machine under load, stated by the user, and the price of a kilowatt-hour. */
@@ -16,7 +16,7 @@ export interface CandidateTerms {
   readonly pricePerKwh: number | null;
 }
 
-/** The scores that count for a candidate: none of another whose answers differ from its own. */
+/** The scores that count for a candidate; null where they are those of another candidate whose answers differ. */
 export const qualityFor = ({ shared }: CandidateEvidence, { quality }: Evidence) =>
   shared !== null && shared.different > 0 ? null : quality;
 
@@ -31,7 +31,7 @@ export function decidedCandidate(
   const place = order.indexOf(id);
   const scores = [...qualityByPrompt.values()];
   const known = licenseTerms(summary.license ?? "");
-  // Times of another run count only where it asked under the same conditions.
+  // Times of another run count only where its conditions are the same.
   const leader = evidence.candidates.find((other) => other.id === order[0]);
   const alike = (other: CandidateEvidence) =>
     leader === undefined || incomparable(evidence.runs, [leader, other]) === null;
@@ -79,13 +79,13 @@ export function decidedCandidate(
   };
 }
 
-/** Of the mean score over cases; null below two. */
+/** 95 % interval of the mean score over cases; null below two cases. */
 function qualityInterval(scores: readonly number[]): [number, number] | null {
   const interval = scoreDifference(scores.map((score) => [score, 0] as const))?.interval;
   return interval === undefined ? null : [Math.max(0, interval[0]), Math.min(1, interval[1])];
 }
 
-/** Of runs that did not record it. */
+/** The hash from the registry, for runs that did not record it. */
 function registryHash({ alias, variant }: CandidateEvidence["summary"], registry: Registry | null) {
   const model = registry === null ? undefined : findModel(registry, alias);
   const [name = ""] = (variant ?? "").split("+");

@@ -154,7 +154,7 @@ function leadText({ order, basis }: Ranking): [number, number] | null {
   return [lead.mean - half, lead.mean + half];
 }
 
-/** What the recorded answers say about a candidate that another's scores stand for. */
+/** The evidence of the recorded answers on a candidate that shares another's scores. */
 function sharedText({ from, compared, different }: SharedAnswers): string {
   if (different > 0) {
     return `it can't share the scores of ${from}: ${different} of ${compared} recorded answers differ at temperature 0`;
@@ -176,7 +176,7 @@ function exclusions(evidence: Evidence, { constraints, registry, race }: Decisio
     );
     const differs = shared !== null && shared.different > 0;
     const found = differs ? limits.filter(({ constraint }) => constraint !== "quality") : limits;
-    // A race of one asks nothing: there is nothing to hold against it.
+    // A race of one sends no requests, so its candidate is not excluded for missing answers.
     const unasked = race !== null && race.state.requests === 0 &&
       race.state.candidates.some((one) => one.id === id);
     if (summary.requests.ok === 0 && !unasked) {
@@ -205,7 +205,7 @@ function rank(left: readonly CandidateEvidence[], evidence: Evidence, terms: Dec
   const { minPassRate, minScore, minRating } = terms.constraints;
   const eligibility = scored
     ? eligibilityOf(left, {
-      // A floor of nothing asks for nothing.
+      // A floor of zero has no effect.
       floor: (minPassRate ?? 0) > 0 || (minScore ?? 0) > 0 || (minRating ?? 1) > 1,
       maxDrop: terms.maxDrop ?? MAX_DROP,
       baseline: evidence.baseline,

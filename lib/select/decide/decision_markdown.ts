@@ -127,7 +127,7 @@ function promptSets(
 const scopeLine = ({ claim, cases, scored_cases }: Decision["scope"]) =>
   `Scope: ${claim}; ${cases} timed, ${scored_cases} with scored answers of all candidates`;
 
-/** More rows than a reader takes in. */
+/** Most rows that a reader can take in. */
 const MOST_CHECKS = 40;
 
 /** Quality with its interval, and every check by itself. */
@@ -160,7 +160,7 @@ function qualityText({ quality, quality_ci95: interval }: Decision["candidates"]
   return quality.toFixed(2) + limits;
 }
 
-/** Which file it was, and what its licence permits. */
+/** The model's file, and what its licence permits. */
 function modelTable({ candidates }: Decision): string {
   if (candidates.length === 0) return "";
   return "## Models\n\n" + table(

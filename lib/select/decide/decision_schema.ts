@@ -21,8 +21,8 @@ const decidedCandidate = z.object({
   quality_ci95: interval,
   checks: z.array(z.object({ name: z.string(), passed: z.number(), cases: z.number().int() })),
   /**
-   * Whose scores stand for its own, and how many recorded answers to the same text were compared; where some differ, it
-   * has no scores. Null where its own answers were scored, or none.
+   * The candidate whose scores it shares, and how many recorded answers to the same text were compared; where some
+   * differ, it has no scores. Null where its own answers were scored, or none.
    */
   quality_shared: z.object({
     from: z.string(),
@@ -63,9 +63,9 @@ const decisionShape = z.object({
   runs: z.array(z.string()),
   versions: z.record(z.string(), z.string()),
   prompt_set: z.object({ name: z.string(), sha256: z.string() }).nullable(),
-  /** What makes it again; null where no command did. */
+  /** The command that makes it again; null without one. */
   command: z.string().nullable(),
-  /** Which cases it speaks about: how many were timed, and how many have scored answers of all candidates. */
+  /** The cases that it is about: how many were timed, and how many have scored answers of all candidates. */
   scope: z.object({
     claim: z.enum(["cases like these", "these cases"]),
     cases: z.number().int(),
@@ -73,11 +73,11 @@ const decisionShape = z.object({
   }),
   /** The largest loss of quality against the best that a choice may have; not used with a quality floor. */
   max_drop: z.number(),
-  /** What a choice without a floor must beat; null where nothing was scored. */
+  /** The baseline that a choice without a floor must beat; null where nothing was scored. */
   baseline: z.string().nullable(),
   /** The baseline's mean score, 0 to 1; null where nothing was scored, and in decisions that did not record it. */
   baseline_score: z.number().nullable().default(null),
-  /** The limits that were asked for. */
+  /** The requested limits. */
   limits: z.record(z.string(), z.union([z.number(), z.array(z.string())])),
   quality_run: z.string().nullable(),
   quality_source: z.enum(["checks", "people", "votes", "judge"]).nullable(),
@@ -86,11 +86,11 @@ const decisionShape = z.object({
   verdict: z.enum(["winner", "tie", "undecided", "left", "fastest", "only", "none"]),
   winner: z.string().nullable(),
   choice: z.string().nullable(),
-  /** Where nothing is chosen: who is faster than all others beyond chance. */
+  /** Where nothing is chosen, the candidate that is faster than all others beyond chance. */
   fastest: z.string().nullable(),
-  /** Who comes next after the choice, or after the first in the ranking. */
+  /** The next candidate after the choice, or after the first in the ranking. */
   runner_up: z.string().nullable(),
-  /** Who leads the ranking, whatever the verdict. */
+  /** The first in the ranking, whatever the verdict. */
   leader: z.string().nullable(),
   /** Where no candidate passed: the best of those that were measured. */
   best_of_the_rest: z.string().nullable(),
@@ -132,7 +132,7 @@ const decisionShape = z.object({
 /** The document in decision.json; the schema in lib/select/decide/decision_schema.ts describes each field. */
 export type Decision = z.infer<typeof decisionShape>;
 
-/** Reads version 1 too: what it did not know is empty, and its choices stand as they were made. */
+/** Reads version 1 too: fields that it lacks are empty, and its choices stay. */
 export const decisionSchema = z.preprocess((json) => {
   const old = z.looseObject({ schema_version: z.literal(1), candidates: z.array(z.looseObject({})) })
     .safeParse(json);
@@ -164,8 +164,8 @@ export const decisionSchema = z.preprocess((json) => {
 /**
  * The decision in a text, of any version up to this one's.
  *
- * @param name what the file is called in messages
- * @throws {UserError} where the text is no decision, or a newer version of Podium wrote it
+ * @param name the file's name in messages
+ * @throws {UserError} where the text is not a decision, or a newer version of Podium wrote it
  *
  * ```ts ignore
  * const { choice } = parseDecision(await Deno.readTextFile("decision.json"), "decision.json");

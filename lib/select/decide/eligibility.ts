@@ -1,4 +1,7 @@
-/** Whose quality allows a choice at all: those that met a floor, or that are shown to be about as good as the best. */
+/**
+ * The candidates that are good enough to be chosen: those that met a floor, or are shown to be about as good as the
+ * best.
+ */
 import { type Difference, scoreDifference } from "../../stats/paired_difference.ts";
 import { casesFor } from "../../stats/planning.ts";
 import type { Baseline, CandidateEvidence } from "./evidence.ts";
