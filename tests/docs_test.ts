@@ -196,3 +196,13 @@ Deno.test("README's tree names every folder and file at the top, every part of l
   const parts = [...named].some((name) => name.startsWith("lib/"));
   assert.deepEqual(wanted.filter((name) => !named.has(name) && !(parts && name === "lib/")), []);
 });
+
+Deno.test("the tour shows every folder of lib, and the arrows that a test holds", async () => {
+  const tour = await Deno.readTextFile(join(root, "docs", "tour.md"));
+  const arrows = /```\nstats[\s\S]*?```/.exec(tour)?.[0] ?? "";
+  for await (const { name, isDirectory } of Deno.readDir(join(root, "lib"))) {
+    if (!isDirectory) continue;
+    assert.ok(tour.includes(`\`lib/${name}\``), `the table of folders lacks lib/${name}`);
+    assert.match(arrows, new RegExp(`\\b${name}\\b`), `the arrows lack ${name}`);
+  }
+});

@@ -474,7 +474,10 @@ Deno.test("without a summary, or with a damaged one, the message says how to mak
 Deno.test("the report opens with how to read it, and explains every word of a warning", async () => {
   const summary = await withRun({ candidates: [quick, slow] }, (folder) => summarizeRun(folder));
   const reading = String(readingSection(summary)).replaceAll(/\s+/g, " ");
-  const source = await Deno.readTextFile(new URL("../../lib/bench/warnings.ts", import.meta.url));
+  const sources = ["warnings", "candidate_warnings"].map((name) =>
+    Deno.readTextFile(new URL(`../../lib/bench/${name}.ts`, import.meta.url))
+  );
+  const source = (await Promise.all(sources)).join("\n");
   const codes = [...source.matchAll(/code: "([\w-]+)"/g)].map(([, code = ""]) => code);
   for (const code of codes) {
     assert.ok(code in wordsOfWarnings, `say which words of the warning ${code} are explained`);
