@@ -159,7 +159,6 @@ const descriptions = new Map(
  */
 export function bareCommand(name: string, description = descriptions.get(name) ?? ""): Command {
   return new Command(`deno task ${name}`)
-    .usage("[options]")
     .description(description)
     .exitOverride()
     .configureOutput({
@@ -169,8 +168,11 @@ export function bareCommand(name: string, description = descriptions.get(name) ?
           asTyped(`${text.trim().replaceAll(/\s+/g, " ")} (deno task ${name} --help lists all options)\n`),
         ),
     })
-    .configureHelp({ helpWidth: 110 });
+    .configureHelp({ helpWidth: 110, commandDescription: (command) => capitalised(command.description()) });
 }
+
+/** A subcommand's description begins in lower case in its task's list, and is a sentence in its own help. */
+const capitalised = (text: string) => text.charAt(0).toUpperCase() + text.slice(1);
 
 /** Prints exactly one JSON document on stdout; a task prints everything else on stderr. */
 export function printJson(value: unknown): void {

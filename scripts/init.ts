@@ -92,6 +92,7 @@ function report({ folder, written, kept }: Made): string {
     `Next: ${
       folder === "." ? "" : `cd ${folder}, then `
     }deno task bench, or deno task notebook for the lessons.`,
+    `Documentation: ${join(root, "README.md")}`,
   ].join("\n");
 }
 

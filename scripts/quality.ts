@@ -36,7 +36,7 @@ deno task quality <command> --help lists all options.`;
 async function check(args: readonly string[]): Promise<number> {
   const command = qualityCommand(
     "check",
-    "Score the recorded answers of a run; write quality.json and answers.csv.",
+    "Score the recorded answers of a run; write quality.json and answers.csv",
   )
     .argument("[run]", RUN_ARGUMENT)
     .addOption(runPromptsOption())

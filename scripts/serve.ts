@@ -134,7 +134,6 @@ function addRouting(command: ReturnType<typeof bareCommand>) {
 const serveCommand = () =>
   addRouting(addLimits(addModels(addServing(
     bareCommand("serve")
-      .usage("[options] [model...]")
       .argument(
         "[model...]",
         "NAME or NAME:VARIANT of the registry; with settings: smollm2:threads=2+context=2048",

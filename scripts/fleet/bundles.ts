@@ -6,7 +6,7 @@ import { bareCommand, jsonOption, outOption, pathValue, printJson } from "../cli
 import { keyOf, nameOption, stateFolder, stateOption, tagOption } from "./state.ts";
 
 export async function packRunCommand(args: readonly string[]): Promise<number> {
-  const parsed = bareCommand("fleet pack-run", "Write a run into one signed file.")
+  const parsed = bareCommand("fleet pack-run", "Write a run into one signed file")
     .argument(
       "[run]",
       "folder of a run, its name below --out, or the start of that (default: the latest run)",
@@ -47,8 +47,7 @@ export async function packRunCommand(args: readonly string[]): Promise<number> {
 }
 
 export async function importCommand(args: readonly string[]): Promise<number> {
-  const parsed = bareCommand("fleet import", "Check the runs of other machines and file them under imports/.")
-    .usage("[options] <files...>")
+  const parsed = bareCommand("fleet import", "Check the runs of other machines and file them under imports/")
     .argument("[files...]", "files that deno task fleet pack-run wrote")
     .addOption(outOption())
     .addOption(jsonOption().default(false))

@@ -8,7 +8,7 @@ import { bareCommand, jsonOption, maxDropOption, outOption, pathValue, printJson
 export async function decideCommand(args: readonly string[]): Promise<number> {
   const parsed = bareCommand(
     "fleet decide",
-    "Choose a model for each class of machine, and one for all.",
+    "Choose a model for each class of machine, and one for all",
   )
     .argument("[fleet]", "folder of a fleet (default: the imported bundles)")
     .addOption(

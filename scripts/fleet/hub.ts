@@ -29,7 +29,7 @@ interface HubSettings extends FleetFlags {
 }
 
 function command() {
-  return bareCommand("fleet hub", "Let devices join, send them plans, and bring their runs together.")
+  return bareCommand("fleet hub", "Let devices join, send them plans, and bring their runs together")
     .addOption(fleetOption())
     .addOption(fleetsOption())
     .addOption(

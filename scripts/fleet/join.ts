@@ -33,9 +33,8 @@ interface JoinSettings {
 function command() {
   return bareCommand(
     "fleet join",
-    "Make this machine a device: wait for plans, carry them out, send the results.",
+    "Make this machine a device: wait for plans, carry them out, send the results",
   )
-    .usage("[options] <address>")
     .argument("<address>", "what the hub printed: wss://HOST:PORT/#CODE.KEY")
     .addOption(nameOption())
     .addOption(tagOption())

@@ -8,9 +8,8 @@ import { type FleetFlags, fleetOption, fleetsOption, requireFleet } from "./fold
 export async function runCommand(args: readonly string[]): Promise<number> {
   const parsed = bareCommand(
     "fleet run",
-    "Send a plan to devices; those that are away get it when they return.",
+    "Send a plan to devices; those that are away get it when they return",
   )
-    .usage("[options] <plan>")
     .argument(
       "<plan>",
       "JSON file with kind (bench, race, quality, capacity or fidelity), models, job and settings",
@@ -63,7 +62,7 @@ tokens, and the job is the text that both models read. A device refuses what goe
 export async function stopCommand(args: readonly string[]): Promise<number> {
   const parsed = bareCommand(
     "fleet stop",
-    "Stop a plan: devices end it within seconds and keep what they have.",
+    "Stop a plan: devices end it within seconds and keep what they have",
   )
     .argument("[plan]", "its id, as deno task fleet status shows it (default: the latest)")
     .addOption(fleetOption())
@@ -82,7 +81,7 @@ export async function stopCommand(args: readonly string[]): Promise<number> {
 }
 
 export async function statusCommand(args: readonly string[]): Promise<number> {
-  const parsed = bareCommand("fleet status", "Show the devices of a fleet, and how far its plans are.")
+  const parsed = bareCommand("fleet status", "Show the devices of a fleet, and how far its plans are")
     .addOption(fleetOption())
     .addOption(fleetsOption())
     .addOption(jsonOption().default(false));

@@ -64,7 +64,7 @@ export async function prepareJupyter(root: string, report: (line: string) => voi
   const fill = uv
     ? ["uv", "pip", "install", "--quiet", "--python", python, "-r", requirements]
     : [python, "-m", "pip", "install", "--quiet", "-r", requirements];
-  report(`Installing JupyterLab into .venv with ${uv ? "uv" : "pip"} (once, about 270 MB) …`);
+  report(`Installing JupyterLab into .venv with ${uv ? "uv" : "pip"} (once, about 240 MB) …`);
   await Deno.remove(venv, { recursive: true }).catch(ignoreMissing);
   await install(make, env);
   await install(fill, env);

@@ -41,7 +41,7 @@ function annotatorName(text: string): string {
 }
 
 function command() {
-  return qualityCommand("annotate", "Write a blinded, shuffled sheet of a run's answers for one annotator.")
+  return qualityCommand("annotate", "Write a blinded, shuffled sheet of a run's answers for one annotator")
     .argument("[run]", RUN_ARGUMENT)
     .addOption(
       new Option("--annotator <name>", "name of the annotator; each gets the answers in a different order")

@@ -28,7 +28,7 @@ import { passMarkOption, promptsFile, qualityCommand, runFolder } from "./run_fo
 function command() {
   const named = qualityCommand(
     "capture",
-    "Send every prompt to every candidate, and keep the answers with their samples.",
+    "Send every prompt to every candidate, and keep the answers with their samples",
   )
     .addOption(modelsOption())
     .addOption(endpointOption());

@@ -21,7 +21,7 @@ interface ErrorOptions {
 function command() {
   return qualityCommand(
     "errors",
-    "Show the answers that are not right, grouped by state and check, beside what was expected.",
+    "Show the answers that are not right, grouped by state and check, beside what was expected",
   )
     .argument("[run]", RUN_ARGUMENT)
     .addOption(new Option("--candidate <name>", "only this candidate, by the start of its name"))

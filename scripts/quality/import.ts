@@ -15,7 +15,7 @@ import {
 export async function importSheet(args: readonly string[]): Promise<number> {
   const parsed = qualityCommand(
     "import",
-    "Read a filled-in sheet: all rows, or none if one is invalid.",
+    "Read a filled-in sheet: all rows, or none if one is invalid",
   )
     .argument("<run>", "folder of a run, or its name below --out")
     .argument("<sheet>", "the filled-in CSV")

@@ -16,7 +16,7 @@ import { promptSetOf, qualityCommand, RUN_ARGUMENT, runFolder, runPromptsOption 
 function command() {
   return qualityCommand(
     "judge",
-    "Test a model on anchored answers; if it passes, let it rate the answers of a run.",
+    "Test a model on anchored answers; if it passes, let it rate the answers of a run",
   )
     .argument("[run]", RUN_ARGUMENT)
     .addOption(

@@ -31,7 +31,7 @@ interface NewOptions extends JobChoice {
 function command() {
   return qualityCommand(
     "new",
-    "Make a job file from a table of cases: look at its columns, ask, and show three cases.",
+    "Make a job file from a table of cases: look at its columns, ask, and show three cases",
   )
     .argument("<file>", "table of cases (.csv, .tsv, .jsonl, .json) or folder of text files")
     .addOption(new Option("--task <task>", "what the model is to do (default: guessed)").choices(NEW_TASKS))
