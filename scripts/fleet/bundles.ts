@@ -48,6 +48,7 @@ export async function packRunCommand(args: readonly string[]): Promise<number> {
 
 export async function importCommand(args: readonly string[]): Promise<number> {
   const parsed = bareCommand("fleet import", "Check the runs of other machines and file them under imports/")
+    .usage("[options] <files...>")
     .argument("[files...]", "files that deno task fleet pack-run wrote")
     .addOption(outOption())
     .addOption(jsonOption().default(false))
