@@ -78,7 +78,7 @@ function facts({ machine, runs, quality_run, quality_source, requests, blocks, .
       : `Limits: ${
         Object.entries(rest.limits).map(([name, limit]) =>
           `${flagOf(name)} ${Array.isArray(limit) ? limit.join(", ") : limit}`
-        ).join("; ") || "none were asked for"
+        ).join("; ") || "none"
       }`,
     rest.baseline === null
       ? null
