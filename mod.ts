@@ -78,7 +78,6 @@ import {
   replayShown,
   runShown,
   type Setup,
-  tryFirstAsJudge,
 } from "./lib/results/steps.ts";
 import { NO_CONSTRAINTS } from "./lib/select/decide/constraints.ts";
 import { adapterAnswers } from "./lib/select/decide/baseline.ts";
@@ -107,9 +106,8 @@ export type {
   RaceOptions,
   RunOptions,
 } from "./lib/results/run_options.ts";
-export { BlindRatings, BlindSheet } from "./lib/results/blind_rating.ts";
 export { RoutingEvidence } from "./lib/results/routing_evidence.ts";
-export { JudgeTrial, ScoredRun } from "./lib/results/scored_run.ts";
+export { ScoredRun } from "./lib/results/scored_run.ts";
 export { type AskOptions, ServedModel } from "./lib/results/served_model.ts";
 export { type TimedRequest, TimedRequests } from "./lib/results/timed_requests.ts";
 export {
@@ -219,13 +217,6 @@ export async function quality(names: Names = null, options: RunOptions = {}): Pr
     job: given,
     report,
     answers: [...answers.values()],
-    tryJudge: async (cases) =>
-      await tryFirstAsJudge(
-        chosen.names,
-        given,
-        short() ? Math.min(cases, 7) : cases,
-        await setUp(options.reports),
-      ),
   });
 }
 

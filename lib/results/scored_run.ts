@@ -4,17 +4,14 @@ import type { FinishedRun } from "../bench/session.ts";
 import { UserError } from "../errors.ts";
 import { ratePlot } from "../plot/rate.ts";
 import { errorCases } from "../quality/error_cases.ts";
-import type { Trial } from "../quality/judge_trial.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
-import { makeSheet } from "../quality/sheet.ts";
 import { matrixPlots } from "../report/task_section.ts";
 import { taskTables } from "../report/task_tables.ts";
 import { scoredCases } from "../select/route/audit_data.ts";
-import { BlindSheet } from "./blind_rating.ts";
 import type { Job } from "./job.ts";
 import { RoutingEvidence } from "./routing_evidence.ts";
 import { interval, Run } from "./run.ts";
-import { FigureView, Result, TableView, type View } from "./view.ts";
+import { FigureView, TableView, type View } from "./view.ts";
 
 const percent = (share: number | null | undefined) =>
   share === null || share === undefined ? null : `${Math.round(100 * share)} %`;
@@ -27,8 +24,6 @@ export interface ScoredParts {
   readonly job: Job;
   readonly report: QualityReport;
   readonly answers: readonly AnswerRecord[];
-  /** Tries the first candidate as a judge; opens and closes it. */
-  readonly tryJudge: (cases: number) => Promise<JudgeTrial>;
 }
 
 /**
@@ -45,15 +40,13 @@ export class ScoredRun extends Run {
   /** The document in quality.json: pass rates, scores, and every check of every answer. */
   readonly quality: QualityReport;
   readonly #answers: readonly AnswerRecord[];
-  readonly #tryJudge: ScoredParts["tryJudge"];
 
   /** Made by `quality`. */
-  constructor({ run, job, report, answers, tryJudge }: ScoredParts) {
+  constructor({ run, job, report, answers }: ScoredParts) {
     super(run);
     this.job = job;
     this.quality = report;
     this.#answers = answers;
-    this.#tryJudge = tryJudge;
   }
 
   /** What it shows: `scores()`. */
@@ -212,81 +205,9 @@ export class ScoredRun extends Run {
     ));
   }
 
-  /**
-   * A few answers to rate by hand: shuffled, without the names of their models.
-   *
-   * @throws {UserError} when every answer is empty
-   */
-  blindSheet(answers = 4): BlindSheet {
-    const sheet = makeSheet(this.#answers, this.job.cases, {
-      runId: this.quality.run_id,
-      annotator: "you",
-      rubric: "fluency",
-    });
-    return new BlindSheet({ ...sheet, items: sheet.items.slice(0, answers) }, this.quality);
-  }
-
-  /**
-   * Tries the first model as a judge on answers that are known to be good or bad.
-   *
-   * @param cases how many of the shortest cases to use; at least 8 pairs of answers are needed
-   * @throws {UserError} when the job has too few anchored answers, or the model can't be opened
-   */
-  tryJudge(cases = 12): Promise<JudgeTrial> {
-    return this.#tryJudge(cases);
-  }
-
   /** Every case with the worth of each model's answer, for an audit of routing rules. */
   async routing(): Promise<RoutingEvidence> {
     const { outcomes, arms } = await scoredCases([this.folder], []);
     return new RoutingEvidence(outcomes, arms);
-  }
-}
-
-/** The result of a judge's trial. */
-export class JudgeTrial extends Result {
-  /**
-   * Made by `ScoredRun.tryJudge`.
-   *
-   * @param judge the id of the model that judged
-   */
-  constructor(readonly judge: string, readonly trial: Trial) {
-    super();
-  }
-
-  /** What it shows: `table()`. */
-  override main(): View {
-    return this.table();
-  }
-
-  /** Each figure of the trial, and the value that it needs for the judge to be accepted. */
-  table(): TableView {
-    const { trial } = this;
-    const row = (figure: string, value: string | null, needed: string | null) => ({
-      figure,
-      value,
-      "what is needed": needed,
-    });
-    return new TableView(
-      [
-        row("pairs told apart", percent(trial.accuracy.rate), percent(trial.threshold)),
-        row("its 95 % interval", percents(trial.accuracy.ci95), "above 50 %, the share of a coin"),
-        row("ties", `${trial.ties} of ${trial.pairs}`, "a tie is not told apart"),
-        row(
-          "mean score of good : of bad answers",
-          `${trial.meanGood?.toFixed(2) ?? "–"} : ${trial.meanBad?.toFixed(2) ?? "–"}`,
-          null,
-        ),
-        row("first of two preferred", percent(trial.firstChosen.share), "50 % is no bias"),
-        row(
-          "replies that were not the requested JSON",
-          `${trial.invalid} of ${trial.replies}`,
-          "at most one in ten",
-        ),
-      ],
-      trial.accepted
-        ? `${this.judge} is accepted as a judge: deno task quality judge lets it rate a run.`
-        : `${this.judge} is refused as a judge: ${trial.reason}. It rates nothing.`,
-    );
   }
 }

@@ -11,7 +11,6 @@ import type { Exclusion, RaceTerms } from "../bench/records.ts";
 import {
   findCandidates,
   type FinishedRun,
-  openModel,
   runSession,
   type SessionEvent,
   type SessionRequest,
@@ -20,7 +19,6 @@ import {
 import type { Model, Variant } from "../catalog/model.ts";
 import { pull, type PullEvent } from "../catalog/pull.ts";
 import type { Clock } from "../clock.ts";
-import { UserError } from "../errors.ts";
 import { promptSetJson } from "../prompts/prompts.ts";
 import {
   type CandidatePair,
@@ -30,19 +28,14 @@ import {
   type JobComparison,
   type ReadOptions,
 } from "../quality/fidelity_session.ts";
-import { Judge } from "../quality/judge.ts";
-import { tryJudge } from "../quality/judge_trial.ts";
-import { rubrics } from "../quality/rubric.ts";
 import { answersKey } from "../select/decide/facts.ts";
 import { raceFound } from "../select/decide/session.ts";
 import type { RaceState } from "../select/race/race.ts";
 import { replayRecorded } from "../select/race/recorded_race.ts";
 import { ConstrainedCandidates, type Names } from "./candidate_list.ts";
 import { Fidelity } from "./fidelity.ts";
-import type { Job } from "./job.ts";
 import { type DecisionView, evidenceFigure, Race } from "./race.ts";
 import { QUALITY_DEFAULTS } from "./run_options.ts";
-import { JudgeTrial } from "./scored_run.ts";
 import type { Progress, Screen } from "./screen.ts";
 import { TextView } from "./view.ts";
 
@@ -282,45 +275,4 @@ export function excludedFromRace(
       .filter((one) => answersKey(one.id) === answersKey(id)).map((one) => ({ ...one, id }))
   );
   return [...before, ...byQuality];
-}
-
-/** Tokens of a judge's reply; the rubric, the aspects and two answers come on top of the prompt. */
-const REPLY_TOKENS = 64;
-const RUBRIC_TOKENS = 1500;
-const JUDGE_TIMEOUT_MS = 300_000;
-
-/** Opens the first of the named models as a judge and tries it on the job's shortest cases, for correctness alone. */
-export async function tryFirstAsJudge(
-  names: readonly string[],
-  job: Job,
-  cases: number,
-  { resources, screen }: Setup,
-): Promise<JudgeTrial> {
-  const length = ({ messages }: { messages: readonly { content: string }[] }) =>
-    messages.at(-1)?.content.length ?? 0;
-  const prompts = job.whole.prompts.toSorted((a, b) => length(a) - length(b)).slice(0, cases);
-  const plan = { prompts: { prompts }, maxTokens: REPLY_TOKENS + RUBRIC_TOKENS };
-  const { signal } = resources;
-  const bar = await screen.progress(`Trying ${names[0] ?? "a model"}`);
-  const { info, open, close } = await ending(bar, openModel({ names: names.slice(0, 1), plan }, resources));
-  try {
-    const judge = new Judge(async (messages, responseFormat) => {
-      const trace = await open.request(
-        { model: info.model_id, messages, maxTokens: REPLY_TOKENS, temperature: 0, responseFormat },
-        { timeoutMs: JUDGE_TIMEOUT_MS, signal },
-      );
-      if (trace.status === "failed") throw new UserError(`the judge did not answer: ${trace.reason}`, 1);
-      return trace.content;
-    }, {
-      ...rubrics.fluency,
-      dimensions: rubrics.fluency.dimensions.filter(({ name }) => name === "correctness"),
-    });
-    const trial = await tryJudge(judge, prompts, {
-      onPair: (done, all) => bar.update(done, all, "pairs of a good and a bad answer"),
-    });
-    await bar.finish(`${trial.pairs} pairs of a good and a bad answer were judged.`);
-    return new JudgeTrial(info.id, trial);
-  } finally {
-    await close();
-  }
 }
