@@ -20,7 +20,7 @@ catalogue;
 // %% [markdown]
 // ## This machine
 //
-// **Question.** A machine is sold with so many GB of RAM. How much of that do you think is free at this moment?
+// **Question.** How much of the RAM that this machine was sold with do you think is free at this moment?
 
 // %%
 catalogue.hardware();
