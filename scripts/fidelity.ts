@@ -84,10 +84,12 @@ async function fidelity(names: readonly [string, string], settings: Settings): P
   });
   if (settings.json) printJson(result.report);
   else {
-    console.log(String(result.table()));
-    if (fidelity.furthest.length > 0) console.log(`\n${result.furthest()}`);
+    const { fitTerminal } = await import("./terminal.ts");
+    const show = (text: string) => console.log(fitTerminal(text, Deno.stdout, "  "));
+    show(String(result.table()));
+    if (fidelity.furthest.length > 0) show(`\n${result.furthest()}`);
     if (job !== null) {
-      console.log(`\n${result.verdict()}`);
+      show(`\n${result.verdict()}`);
       await showPage("Report", join(job.folder, "report.html"), settings.open);
     }
     console.log();

@@ -83,7 +83,10 @@ async function gate(named: string | undefined, options: Options): Promise<number
   if (options.markdown !== undefined) await write(options.markdown, text.gateMarkdown(report));
   if (options.junit !== undefined) await write(options.junit, text.gateJUnit(report));
   if (options.json) printJson(report);
-  else console.log(text.gateText(report));
+  else {
+    const { fitTerminal } = await import("./terminal.ts");
+    console.log(fitTerminal(text.gateText(report), Deno.stdout, "  "));
+  }
   return gateExitCode(report.verdict);
 }
 

@@ -6,11 +6,12 @@ type Stream = typeof Deno.stdout | typeof Deno.stderr;
 
 const columnsOf = (stream: Stream) => stream.isTerminal() ? Deno.consoleSize().columns || 80 : Infinity;
 
-/** Text broken between words; the lines after a paragraph's first begin with `indent`. */
+/** Text with its wide lines broken between words; what continues a line begins with `indent`. */
 export function fitTerminal(text: string, stream: Stream, indent = ""): string {
   const columns = columnsOf(stream);
   if (columns === Infinity) return text;
   return text.split("\n").map((line) => {
+    if (line.length <= columns) return line;
     const start = /^ */.exec(line)?.[0] ?? "";
     const wrapped = wrap(line.trimStart(), columns - start.length - indent.length);
     return start + wrapped.join(`\n${start}${indent}`);

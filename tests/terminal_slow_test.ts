@@ -1,6 +1,7 @@
 /** What models and services say is printed by every task, and obeyed by no terminal. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import type { DeviceStatement } from "../lib/fleet/device.ts";
 import { type Task, workspace } from "./golden/podium.ts";
 
 /** Sets the window's title, clears the screen, fakes a link, turns the text around, and begins a C1 sequence. */
@@ -51,6 +52,29 @@ Deno.test({
   fn: async () => {
     await using work = await workspace();
     const run = await work.recordedRun();
+    const room = join(work.folder, "fleets", "room");
+    await Deno.mkdir(join(room, "devices", "d-0000000001"), { recursive: true });
+    const machine = {
+      cpu: "AMD EPYC-Milan Processor, 16 cores",
+      cores: 16,
+      ram_gb: 23.5,
+      gpu: [],
+      os: "Linux",
+      arch: "x86_64",
+    };
+    const statement: DeviceStatement = {
+      schema_version: 1,
+      id: "d-0000000001",
+      name: "the-laptop-by-the-window",
+      tags: [],
+      machine,
+      versions: {},
+      free_ram_gb: 4,
+      models: [],
+      limits: { kinds: ["bench"], downloads: false, max_requests: 9, max_tokens: 9, max_minutes: 9 },
+    };
+    await Deno.writeTextFile(join(room, "fleet.json"), JSON.stringify({ schema_version: 1, name: "room" }));
+    await Deno.writeTextFile(join(room, "devices", statement.id, "device.json"), JSON.stringify(statement));
     const out = ["--out", work.folder];
     const lab = ["--endpoint", `lab=${work.endpoint}`, "--models", "quick@lab,slow@lab"];
     const few = ["--prompt", "Say blue.", "--rounds", "2", "--warmup", "0"];
@@ -59,7 +83,7 @@ Deno.test({
       ["report", run],
       ["select", run, ...out],
       ["compare", run, run],
-      ["gate", run, run],
+      ["gate", run, "--against", run],
       ["race", "--replay", run, ...out],
       ["models", "list"],
       ["models", "fit"],
@@ -67,12 +91,12 @@ Deno.test({
       ["doctor", ...lab],
       ["quality", "check", run],
       ["route", "show", join("tests", "golden", "expected", "route", "plan.json")],
-      ["fleet", "status", "--fleets", work.folder],
+      ["fleet", "status", "--fleets", join(work.folder, "fleets")],
     ];
     const wide: string[] = [];
     for (const [task, ...args] of tasks) {
       const lines = await work.terminal(task, args);
-      assert.ok(lines.length > 1, `${task} prints something`);
+      assert.ok(lines.length > 1 && !lines.some((line) => line.startsWith("error:")), `${task}: ${lines}`);
       // What is redrawn in place is cut where it is shown.
       const copied = /(^| )(?:\/|file:|→|deno task|--)|[█░]/;
       wide.push(

@@ -46,8 +46,8 @@ function place(models: readonly (MemoryRow & { x: number })[], lines: readonly n
     const name = names.get(model.label) ?? model.label;
     const reach = 9 + widthOf(name);
     const sides = [
-      { side: "right", from: model.x - 7, to: model.x + reach },
       { side: "left", from: model.x - reach, to: model.x + 7 },
+      { side: "right", from: model.x - 7, to: model.x + reach },
     ] as const;
     const inside = sides.filter(({ from, to }) => from >= 0 && to <= figureWidth);
     const clear = inside.filter(({ from, to }) => !lines.some((x) => from < x && x < to));

@@ -74,7 +74,7 @@ function pieces(word: string, width: number): string[] {
  * ```
  */
 export function holdsWords(cells: readonly string[]): boolean {
-  return cells.some((cell) => !/^(?:[−-]|[≈<>±+−(-]*\s*\d|—|\?|$)/.test(cell.trim()));
+  return cells.some((cell) => !/^(?:[−-]|[≈<>±+−(-]*\s*\d|[—·?]|$)/.test(cell.trim()));
 }
 
 /**

@@ -4,6 +4,7 @@ import { Option } from "commander";
 import { UserError } from "../../lib/errors.ts";
 import type { FleetMetric } from "../../lib/fleet/fleet_evidence.ts";
 import { bareCommand, jsonOption, maxDropOption, outOption, pathValue, printJson, sayNext } from "../cli.ts";
+import { fitTerminal } from "../terminal.ts";
 
 export async function decideCommand(args: readonly string[]): Promise<number> {
   const parsed = bareCommand(
@@ -55,7 +56,7 @@ export async function decideCommand(args: readonly string[]): Promise<number> {
   if (json) printJson(decision);
   else {
     const columns = Deno.stdout.isTerminal() ? Deno.consoleSize().columns : 100;
-    console.log(fleetText(decision, columns));
+    console.log(fitTerminal(fleetText(decision, columns), Deno.stdout, "  "));
     console.log(`\nWritten: ${join(folder, "fleet_decision.json")}, and a forest plot for each comparison`);
     sayNext("deno task fleet status shows the devices and their runs");
   }
