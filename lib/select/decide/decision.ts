@@ -200,7 +200,7 @@ function exclusions(evidence: Evidence, { constraints, registry, race }: Decisio
 function rank(left: readonly CandidateEvidence[], evidence: Evidence, terms: DecisionTerms): Ranking {
   const scored = evidence.qualitySource !== null;
   const basis = rankingBasis(left, scored ? terms.weights : { latency: 1 });
-  const bounded = boundFeatures(left.map((one) => featuresOf(one, basis, null)));
+  const bounded = boundFeatures(left.map((one) => featuresOf(one, basis)));
   const features = new Map(left.map(({ id }, at) => [id, bounded[at] ?? {}]));
   const { minPassRate, minScore, minRating } = terms.constraints;
   const eligibility = scored

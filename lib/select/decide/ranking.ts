@@ -12,7 +12,8 @@ export type DecisionWeights = Readonly<Partial<Record<DecisionPart, number>>>;
 /** Half the latency is worth a tenth of the quality scale, half the memory a twentieth; see `MOST_HALVINGS`. */
 export const DEFAULT_WEIGHTS: DecisionWeights = { quality: 1, latency: 0.1, memory: 0.05 };
 
-const speedOf: Partial<Record<DecisionPart, { readonly metric: SpeedMetric; readonly sign: 1 | -1 }>> = {
+type SpeedPart = "latency" | "ttft" | "throughput";
+const speedOf: Readonly<Record<SpeedPart, { readonly metric: SpeedMetric; readonly sign: 1 | -1 }>> = {
   latency: { metric: "latency_s", sign: -1 },
   ttft: { metric: "ttft_s", sign: -1 },
   throughput: { metric: "output_tokens_per_s", sign: 1 },
@@ -21,8 +22,11 @@ const speedOf: Partial<Record<DecisionPart, { readonly metric: SpeedMetric; read
 /** What each part of a candidate is, before rankingBasis. */
 export type Features = Readonly<Partial<Record<DecisionPart, number>>>;
 
-/** How often each prompt counts; null for once each. */
-type Counts = ReadonlyMap<string, number> | null;
+/** How often each case counts, of those with a time and of those with a score. */
+interface Counts {
+  readonly speed: readonly number[];
+  readonly quality: readonly number[];
+}
 
 /** What can be basis: the candidates, the parts known of all of them, and the prompts they have in common. */
 export interface RankingBasis {
@@ -52,44 +56,65 @@ export function rankingBasis(
     qualityPrompts: common(({ qualityByPrompt }) => qualityByPrompt),
   };
   const unknown = decisionParts.filter((part) => (weights[part] ?? 0) > 0).flatMap((part) => {
-    const lacking = candidates.filter((one) => featuresOf(one, all, null)[part] === undefined);
+    const lacking = candidates.filter((one) => featuresOf(one, all)[part] === undefined);
     return lacking.length === 0 ? [] : [{ part, lacking: lacking.map(({ id }) => id) }];
   });
   const kept = Object.entries(weights).filter(([part]) => !unknown.some((one) => one.part === part));
   return { ...all, weights: Object.fromEntries(kept), unknown };
 }
 
-/** Means over the common prompts; logarithms to base 2, so that 1 is a halving or a doubling. */
-export function featuresOf(
+/** A candidate's values case by case, as features are: logarithms to base 2; undefined where a case lacks one. */
+interface CaseValues {
+  readonly quality: readonly number[] | undefined;
+  readonly speed: Readonly<Record<SpeedPart, readonly number[] | undefined>>;
+  readonly memory: number | undefined;
+}
+
+function caseValues(
   { logByPrompt, qualityByPrompt, summary }: CandidateEvidence,
   { speedPrompts, qualityPrompts }: Pick<RankingBasis, "speedPrompts" | "qualityPrompts">,
-  counts: Counts,
+): CaseValues {
+  const whole = (values: readonly (number | undefined)[]) => {
+    const known = values.filter((value) => value !== undefined);
+    return known.length < values.length ? undefined : known;
+  };
+  const speed = (part: SpeedPart) =>
+    whole(speedPrompts.map((prompt) => logByPrompt.get(prompt)?.[speedOf[part].metric]));
+  return {
+    quality: whole(qualityPrompts.map((prompt) => qualityByPrompt.get(prompt))),
+    speed: { latency: speed("latency"), ttft: speed("ttft"), throughput: speed("throughput") },
+    memory: summary.memory_mb === null || summary.memory_mb <= 0 ? undefined : -Math.log2(summary.memory_mb),
+  };
+}
+
+/** Means over the common prompts; logarithms to base 2, so that 1 is a halving or a doubling. */
+export function featuresOf(
+  candidate: CandidateEvidence,
+  basis: Pick<RankingBasis, "speedPrompts" | "qualityPrompts">,
 ): Features {
-  const speed = (part: DecisionPart) => {
-    const { metric, sign } = speedOf[part] ?? { metric: "latency_s", sign: -1 };
-    const mean = weightedMean(speedPrompts, counts, (prompt) => logByPrompt.get(prompt)?.[metric]);
-    return mean === undefined ? undefined : sign * mean / Math.LN2;
+  return featuresFrom(caseValues(candidate, basis), null);
+}
+
+function featuresFrom({ quality, speed, memory }: CaseValues, counts: Counts | null): Features {
+  const speedMean = (part: SpeedPart) => {
+    const mean = weightedMean(speed[part], counts?.speed);
+    return mean === undefined ? undefined : speedOf[part].sign * mean / Math.LN2;
   };
   const values = {
-    quality: weightedMean(qualityPrompts, counts, (prompt) => qualityByPrompt.get(prompt)),
-    latency: speed("latency"),
-    ttft: speed("ttft"),
-    throughput: speed("throughput"),
-    memory: summary.memory_mb === null || summary.memory_mb <= 0 ? undefined : -Math.log2(summary.memory_mb),
+    quality: weightedMean(quality, counts?.quality),
+    latency: speedMean("latency"),
+    ttft: speedMean("ttft"),
+    throughput: speedMean("throughput"),
+    memory,
   };
   return Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
 }
 
-/** Undefined where there are no prompts, or one lacks the value. */
-function weightedMean(
-  prompts: readonly string[],
-  counts: Counts,
-  of: (prompt: string) => number | undefined,
-): number | undefined {
+/** Undefined where there are no values, or no case counts. */
+function weightedMean(values: readonly number[] = [], counts?: readonly number[]): number | undefined {
   let [sum, n] = [0, 0];
-  for (const prompt of prompts) {
-    const [value, count] = [of(prompt), counts === null ? 1 : counts.get(prompt) ?? 0];
-    if (value === undefined) return undefined;
+  for (const [at, value] of values.entries()) {
+    const count = counts === undefined ? 1 : counts[at] ?? 0;
     sum += count * value;
     n += count;
   }
@@ -137,16 +162,20 @@ export function chances(basis: RankingBasis, random: Random, resamples = 2000): 
   if (sizes.length === 0 || Math.min(...sizes) < FEWEST_CASES || candidates.length < 2) return null;
   const wins = new Map(candidates.map(({ id }) => [id, 0]));
   const together = sameCases(basis);
+  const places = qualityPrompts.map((prompt) => speedPrompts.indexOf(prompt));
+  const values = candidates.map((one) => caseValues(one, basis));
   let counted = 0;
   for (let i = 0; i < resamples; i++) {
-    const counts = new Map([
-      ...(usesSpeed || together ? draw(speedPrompts, random) : []),
-      ...(together || !usesQuality ? [] : draw(qualityPrompts, random)),
-    ]);
+    const speed = usesSpeed || together ? draw(speedPrompts.length, random) : [];
+    const quality = together
+      ? places.map((at) => speed[at] ?? 0)
+      : usesQuality
+      ? draw(qualityPrompts.length, random)
+      : [];
     // A resample without a scored case says nothing of quality.
-    if (usesQuality && !qualityPrompts.some((prompt) => counts.has(prompt))) continue;
+    if (usesQuality && !quality.some((count) => count > 0)) continue;
     counted++;
-    const features = boundFeatures(candidates.map((one) => featuresOf(one, basis, counts)));
+    const features = boundFeatures(values.map((one) => featuresFrom(one, { speed, quality })));
     const utilities = features.map((one) => utilityFrom(one, weights));
     const most = Math.max(...utilities);
     const best = candidates.filter((_, at) => utilities[at] === most);
@@ -268,8 +297,8 @@ export function boundFeatures(all: readonly Features[]): Features[] {
 }
 
 /** By how many halvings `a` is better than `b` on a case. */
-function halvingsOf(part: DecisionPart, a: CandidateEvidence, b: CandidateEvidence, prompt: string): number {
-  const { metric, sign } = speedOf[part] ?? { metric: "latency_s", sign: -1 };
+function halvingsOf(part: SpeedPart, a: CandidateEvidence, b: CandidateEvidence, prompt: string): number {
+  const { metric, sign } = speedOf[part];
   const [own, other] = [a.logByPrompt.get(prompt)?.[metric] ?? 0, b.logByPrompt.get(prompt)?.[metric] ?? 0];
   return sign * (own - other) / Math.LN2;
 }
@@ -279,11 +308,12 @@ function memoryHalvings(a: CandidateEvidence, b: CandidateEvidence): number {
   return own > 0 && other > 0 ? Math.log2(other / own) : 0;
 }
 
-function draw(prompts: readonly string[], random: Random): Map<string, number> {
-  const counts = new Map<string, number>();
-  for (let i = 0; i < prompts.length; i++) {
-    const prompt = prompts[Math.floor(random() * prompts.length)] ?? "";
-    counts.set(prompt, (counts.get(prompt) ?? 0) + 1);
+/** How often each of `n` cases is drawn in `n` draws. */
+function draw(n: number, random: Random): number[] {
+  const counts = Array<number>(n).fill(0);
+  for (let i = 0; i < n; i++) {
+    const at = Math.floor(random() * n);
+    counts[at] = (counts[at] ?? 0) + 1;
   }
   return counts;
 }

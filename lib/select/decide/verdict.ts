@@ -107,7 +107,7 @@ function fastestOf(
   if (speedFaults(left, evidence, terms).length > 0 || severalRuns(left).length > 0) return null;
   const basis = rankingBasis(left, { latency: 1 });
   const [first, ...others] = left.toSorted((a, b) =>
-    (featuresOf(b, basis, null).latency ?? -Infinity) - (featuresOf(a, basis, null).latency ?? -Infinity)
+    (featuresOf(b, basis).latency ?? -Infinity) - (featuresOf(a, basis).latency ?? -Infinity)
   );
   if (first === undefined || others.length === 0) return null;
   const ahead = (other: CandidateEvidence) => {
