@@ -1,7 +1,7 @@
 /**
- * What a custom model must export to run like any other model: `load` and `generate`. Podium does everything else:
- * the OpenAI protocol, the queue, streaming, limits, restarts. An adapter imports these types alone, so no code of
- * Podium is loaded into it.
+ * The exports that make a module a model like any other: `load` and `generate`. Podium does everything else: the
+ * OpenAI protocol, the queue, streaming, limits, restarts. An adapter imports these types alone, so no code of Podium
+ * is loaded into it.
  *
  * ```ts
  * // A whole adapter: it repeats the question, word by word.

@@ -1,4 +1,4 @@
-/** One process of a custom model: how it starts, what it may do, what it is sent, how it ends. */
+/** One process of a custom model: its start, permissions, messages and end. */
 import { dirname, isAbsolute, relative, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import type { AdapterPermissions, AdapterSpec } from "../catalog/model.ts";
@@ -10,7 +10,7 @@ import { type Environment, plainEnvironment } from "../program.ts";
 
 const stopDeadlineMs = 3000;
 const errorTailChars = 4000;
-/** Longer lines and answers end the process: nothing that a model says is so long. */
+/** Longest line and answer of a process; a longer one ends it, since no model writes that much. */
 const MAX_LINE_CHARS = 8 * 1024 * 1024;
 const MAX_ANSWER_CHARS = 16 * 1024 * 1024;
 
@@ -120,7 +120,7 @@ export function permissionFlags(permissions: AdapterPermissions): string[] {
   });
 }
 
-/** What a process sends when its adapter is loaded. */
+/** The message of a process whose adapter is loaded. */
 export type ReadyLine = Extract<AdapterLine, { kind: "ready" }>;
 /** How an answer ended. */
 export type EndLine = Extract<AdapterLine, { kind: "end" }>;
@@ -151,7 +151,7 @@ export class AdapterHost {
   constructor({ denoPath, args, env, order }: AdapterCommand) {
     this.#child = new Deno.Command(denoPath, {
       args: [...args],
-      // Its output ends up in messages and records.
+      // Its output appears in messages and records.
       env: { ...env, NO_COLOR: "1" },
       clearEnv: env !== null,
       stdin: "piped",
@@ -205,14 +205,14 @@ export class AdapterHost {
     }
   }
 
-  /** What the process uses; zeros where it has gone. */
+  /** The process's memory and processor time; zeros where it has ended. */
   async use(): Promise<{ readonly residentMb: number; readonly cpuS: number }> {
     const asked = this.#use.promise;
     await this.#write({ kind: "use" });
     return await Promise.race([asked, this.ended.then(() => ({ residentMb: 0, cpuS: 0 }))]);
   }
 
-  /** Ends it at once; open requests fail with `reason`. */
+  /** Ends the process at once; open requests fail with `reason`. */
   kill(reason: string): Promise<string> {
     this.#broken ??= reason;
     try {
@@ -223,7 +223,7 @@ export class AdapterHost {
     return this.ended;
   }
 
-  /** Lets it end by itself; resolves when it has gone. */
+  /** Asks the process to end; resolves when it has ended. */
   async stop(): Promise<void> {
     this.#broken ??= "it was stopped";
     await this.#input.close().catch(() => {});

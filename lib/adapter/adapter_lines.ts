@@ -11,7 +11,7 @@ export interface AdapterOrder {
   readonly folder: string;
   /** With absolute paths. */
   readonly permissions: AdapterPermissions;
-  /** The process ends itself above so much resident memory, in bytes. */
+  /** Resident memory in bytes above which the process ends itself. */
   readonly memoryBytes: number;
 }
 
@@ -39,7 +39,7 @@ export const adapterLine = z.discriminatedUnion("kind", [
   }),
   z.object({ kind: z.literal("error"), ask: z.int(), reason: z.string(), status: z.int().nullable() }),
   z.object({ kind: z.literal("use"), residentMb: z.number(), cpuS: z.number() }),
-  /** The last words of a process that ends itself. */
+  /** The message of a process that ends itself. */
   z.object({ kind: z.literal("broken"), reason: z.string() }),
 ]);
 export type AdapterLine = z.infer<typeof adapterLine>;

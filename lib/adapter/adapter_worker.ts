@@ -7,7 +7,7 @@ import type { Adapter, AdapterRequest, LoadContext } from "./adapter.ts";
 import type { AdapterCall, AdapterLine } from "./adapter_lines.ts";
 import { StopScanner } from "../openai/streamed_text.ts";
 
-/** What the thread gets: first `load`, then calls. */
+/** The messages to the thread: first `load`, then calls. */
 export type WorkerCall = { readonly kind: "load"; readonly context: LoadContext } | AdapterCall;
 
 interface Thread {

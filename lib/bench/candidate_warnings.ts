@@ -4,7 +4,7 @@ import type { NoiseEffect } from "./noise_effect.ts";
 import type { RunInfo } from "./records.ts";
 import type { CandidateSummary, Warning } from "./summary_schema.ts";
 
-/** What the warnings are derived from. */
+/** The data that warnings are derived from. */
 export interface Facts {
   readonly info: RunInfo;
   readonly run: CollectedRun;
@@ -114,7 +114,7 @@ export function cacheHit(facts: Facts): Finding[] {
   }];
 }
 
-/** What one of them sent lies in the cache for the next, where nothing opens the prompt. */
+/** Where no nonce opens the prompt, the prompt of one candidate is cached for the next. */
 export function sharedCache({ info: { plan, candidates } }: Facts): Finding[] {
   if (plan.prefix !== "as is") return [];
   const shares = candidates.filter((one) =>
@@ -155,7 +155,7 @@ export function serverDisagrees(facts: Facts): Finding[] {
 /** Devices of the embedded engine, and of a service's variants. */
 const ACCELERATORS = ["vulkan", "cuda", "metal", "gpu", "npu"];
 
-/** Variants were made for devices, and all of them ran on the one that every machine has. */
+/** The run has variants for several devices, and all of them ran on the CPU. */
 export function oneDevice(facts: Facts): Finding[] {
   const { info } = facts;
   const rows = measured(facts).filter(({ device }) => device !== null);
@@ -226,7 +226,7 @@ export function plainTemplate({ info }: Facts): Finding[] {
   ];
 }
 
-/** An endpoint that does not take requests as the plan has them answers another question than the others do. */
+/** An endpoint that doesn't accept the plan's requests answers a different question than the others. */
 export function requestChanged({ info }: Facts): Finding[] {
   return info.candidates.flatMap(({ id, protocol }) => {
     if (protocol === undefined) return [];

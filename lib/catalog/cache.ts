@@ -34,15 +34,15 @@ import {
   writeFresh,
 } from "./files.ts";
 
-/** One model file in the folder, whole or not. */
+/** One model file in the folder, complete or not. */
 export interface StoredFile {
-  /** The whole file's path, also where only a part of it is there. */
+  /** The complete file's path, even where only a part of it is there. */
   readonly path: string;
   /** `ready`: whole; `unfinished`: a download that can be continued. */
   readonly state: "ready" | "unfinished";
   readonly sizeBytes: number;
   readonly lastUsed: Date | null;
-  /** The model and variant whose file this is; null where the registry names none. */
+  /** The model and variant of this file; null where the registry names none. */
   readonly named: { readonly model: Model; readonly variant: Variant } | null;
   readonly receipt: Receipt | null;
 }
@@ -106,7 +106,10 @@ async function scan(dir: string): Promise<Found[]> {
 
 export interface Verified {
   readonly file: StoredFile;
-  /** `ok`: as stated; `recorded`: as when it was downloaded (no source states a SHA-256); `changed`: different. */
+  /**
+   * `ok`: matches the registry; `recorded`: matches the download, since no source states a SHA-256; `changed`:
+   * differs.
+   */
   readonly status: "ok" | "recorded" | "changed";
   readonly sha256: string;
   readonly expected: string | null;
@@ -134,7 +137,7 @@ export async function verifyStored(file: StoredFile, signal?: AbortSignal): Prom
   return { file, status: "changed", sha256, expected: recorded };
 }
 
-/** A file that was touched but not changed need not be hashed again at its next use. */
+/** A file with a new time but the same content need not be hashed again at its next use. */
 async function renewReceipt(file: StoredFile, sha256: string): Promise<void> {
   const { receipt, path } = file;
   const info = await statIfThere(path);
@@ -197,7 +200,7 @@ export function modelNamed(
 /**
  * Removes files, unless another process is downloading one of them.
  *
- * @throws {UserError} where another process is at work on one of them
+ * @throws {UserError} where another process is working on one of them
  */
 export async function removeStored(store: Store, files: readonly StoredFile[]): Promise<void> {
   for (const file of files) await alone(store, file.path, () => removeFile(file.path));
@@ -264,7 +267,7 @@ export async function moveStore(
   return { dir: target, unreachable: store.unreachable };
 }
 
-/** A receipt that arrives before its file would vouch for nothing. */
+/** Receipts are moved last: one without its file would be wrong. */
 const receiptsLast = (a: Deno.DirEntry, b: Deno.DirEntry) =>
   Number(a.name.endsWith(RECEIPT)) - Number(b.name.endsWith(RECEIPT)) || Number(a.name.endsWith(USED)) -
     Number(b.name.endsWith(USED));
@@ -280,7 +283,7 @@ async function moveOne(
   try {
     return await Deno.rename(from, to);
   } catch {
-    // Another disk, most likely: copy. Any other cause shows there.
+    // Probably another disk, so it is copied; any other cause fails there again.
   }
   if (info.isDirectory) return await removeIfThere(from, true);
   await ensureSpace(resolve(to, ".."), info.size, "the move");

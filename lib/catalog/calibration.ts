@@ -1,4 +1,4 @@
-/** What was measured on which machine, kept in a file beside the models: the base of every prediction. */
+/** Measurements of this machine, kept in a file next to the models: the basis of every prediction. */
 import { join } from "node:path";
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
@@ -47,7 +47,7 @@ type CalibrationFile = z.infer<typeof calibrationFile>;
 const KEPT = 5;
 
 /**
- * What was measured on this machine; nothing where there is no file.
+ * The measurements of this machine; empty without a file.
  *
  * @throws {UserError} for a file that is damaged
  *

@@ -1,4 +1,4 @@
-/** Files and folders of the model folder: hashed, locked, removed, and the errors a person can act on. */
+/** Files and folders of the model folder: hashed, locked, removed, and errors that a person can act on. */
 import { createHash } from "node:crypto";
 import { statfs } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -24,7 +24,7 @@ export async function sha256Of(path: string, signal?: AbortSignal): Promise<stri
   }
 }
 
-/** Makes a folder, or says why it can't be used. */
+/** Makes a folder, or explains why it can't be used. */
 export async function makeFolder(dir: string): Promise<void> {
   try {
     await Deno.mkdir(dir, { recursive: true });
@@ -57,8 +57,8 @@ export function unwritable(path: string, error: unknown): unknown {
 }
 
 /**
- * Writes a small file under a name that may hold a link: the link is removed, never written through, so that
- * no one else with access to the folder can have another file overwritten.
+ * Writes a small file under a name that may hold a link: the link is removed, never written through, so that another
+ * user with access to the folder can't have another file overwritten.
  *
  * @throws {UserError} when the folder can't be written or the disk is full
  */
@@ -89,7 +89,7 @@ export async function refuseLink(path: string): Promise<void> {
   }
 }
 
-/** Removes what lies under `path` where it is a link or a file with a second name. */
+/** Removes `path` where it is a link or a file with a second name. */
 export async function removeLink(path: string): Promise<void> {
   try {
     const { isSymlink, isFile, nlink } = await Deno.lstat(path);
@@ -117,7 +117,7 @@ export async function statIfThere(path: string): Promise<Deno.FileInfo | null> {
   }
 }
 
-/** Forgets an unfinished download: first what vouches for it, then its bytes. */
+/** Removes an unfinished download: first its state file, then its bytes. */
 export async function dropPart(part: string): Promise<void> {
   await removeIfThere(`${part}.json`);
   await removeIfThere(part);
@@ -159,7 +159,7 @@ export async function removeEmpty(dir: string): Promise<void> {
   try {
     await Deno.remove(dir);
   } catch {
-    // Not empty, or gone already: both are fine.
+    // Not empty, or removed already: both are fine.
   }
 }
 

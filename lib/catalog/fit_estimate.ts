@@ -14,10 +14,10 @@ import type { Model, Variant } from "./model.ts";
 import { type Predicted, type SpeedFeatures, speedFeatures, type SpeedModel } from "./speed.ts";
 
 const GB = 2 ** 30;
-/** Left free for other programs, in GB. */
+/** Memory left free for other programs, in GB. */
 const RESERVE_GB = 0.5;
 
-/** What the estimate is made for; what is null is as it is on this machine. */
+/** The conditions of the estimate; null means as on this machine. */
 export interface FitConditions {
   readonly use: ContextUse;
   /** Tokens of the prompt whose time to the first token is predicted. */
@@ -33,7 +33,7 @@ export interface FitConditions {
   readonly freeDiskBytes: number;
 }
 
-/** Where the weights and the context would lie. */
+/** The memory that would hold the weights and the context. */
 export type MemoryPlacement =
   | { readonly kind: "memory" }
   | { readonly kind: "gpu" }
@@ -65,7 +65,7 @@ export interface FitEstimate {
   readonly reasons: readonly string[];
   /** The longest context that fits, in tokens; null where it is unknown or not even the shortest fits. */
   readonly largestContext: number | null;
-  /** For one user at the end of a prompt of the wanted length; null where nothing can be said. */
+  /** For one user at the end of a prompt of the wanted length; null where no prediction is possible. */
   readonly decode: PredictedRate | null;
   /** Seconds to the first token of a prompt of the wanted length. */
   readonly ttft: Predicted | null;
@@ -76,7 +76,7 @@ export interface FitEstimate {
 /**
  * The estimate for one variant.
  *
- * @param layout what its header says; null where the header was not read, so that models.json must do
+ * @param layout what its header says; null where the header was not read, so that models.json is used
  */
 export function estimateFit(
   { model, variant, here, layout }: {
@@ -101,7 +101,7 @@ export function estimateFit(
   const noDisk = !here && conditions.freeDiskBytes < diskBytes
     ? [`its file takes ${gb(diskBytes)}, the disk has ${gb(conditions.freeDiskBytes)} free`]
     : [];
-  // Another machine is imagined where other memory is.
+  // Other memory means an imagined machine.
   const real = conditions.freeRamGb === conditions.machine.freeRamGb && conditions.vramGb === 0;
   const asked = real ? asksForMore(model, conditions.machine) : [];
   const room = Math.max(conditions.freeRamGb, conditions.vramGb) - RESERVE_GB;
@@ -156,7 +156,7 @@ function placeOf(
   };
 }
 
-/** Of what memory could deliver, decoding uses so much: the range that llama.cpp reaches on processors and GPUs. */
+/** Share of the memory's bandwidth that decoding uses: the range that llama.cpp reaches on processors and GPUs. */
 const BANDWIDTH_SHARE = { usual: 0.65, low: 0.4, high: 0.9 };
 
 function speeds(
@@ -177,7 +177,7 @@ function speeds(
       decodePerUser: null,
     };
   }
-  // What was measured on the processor says nothing about a graphics card.
+  // Measurements on the processor don't predict a graphics card.
   if (place.kind === "gpu" || place.kind === "split") {
     return { decode: null, ttft: null, decodePerUser: null };
   }
@@ -208,7 +208,7 @@ function shared(decode: Predicted, ttft: Predicted, promptTokens: number, users:
   return { seconds, low: seconds / reach, high: seconds * reach };
 }
 
-/** Number formats by what files call their mixes: most of the weights of Q4_K_M are Q4_K. */
+/** Number formats by the names of their mixes in files: most of the weights of Q4_K_M are Q4_K. */
 function formatOf(quantization: string | null): string {
   const name = (quantization ?? "Q4_K").toUpperCase().replace(/^UD-/, "");
   const base = /^(Q\d_K|Q\d_[01]|IQ\d_\w+|MXFP4|BF16|F16|F32)/.exec(name)?.[1] ?? "Q4_K";

@@ -1,4 +1,4 @@
-/** What a GGUF file says about itself. */
+/** The metadata of a GGUF file. */
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
 import { isOpenLicense } from "./licenses.ts";

@@ -3,7 +3,7 @@ import { reasonOf, UserError } from "../errors.ts";
 import type { Fetch } from "../clock.ts";
 import { ggufParts, tensorBytes, typeName } from "./gguf.ts";
 
-/** Weights that are used alike and stored alike. */
+/** Weights with the same use and the same format. */
 export interface WeightGroup {
   /**
    * `layers`: read for every token; `experts`: only those that the router chooses are read; `output`: read once

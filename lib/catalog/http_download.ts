@@ -1,4 +1,4 @@
-/** One file over HTTP(S), continued where it stopped, never glued together from two different files. */
+/** One file over HTTP(S), continued where it stopped, never joined from two different files. */
 import pRetry from "p-retry";
 import { z } from "zod";
 import { UserError } from "../errors.ts";
@@ -31,9 +31,9 @@ export interface HttpFile {
   readonly url: string;
   /** Sent to the URL's own host only, over TLS or to this machine. */
   readonly token?: string | undefined;
-  /** Where the bytes are collected; a state file next to it says what they belong to. */
+  /** The part file that collects the bytes; a state file next to it says which file they belong to. */
   readonly part: string;
-  /** What the registry states; an offer that differs is refused before a byte is fetched. */
+  /** The registry's size and hash; an offer that differs is refused before a byte is fetched. */
   readonly sha256: string | null;
   readonly bytes: number | null;
   /** The transfer stops above this many bytes; null where the registry states no size. */
@@ -41,16 +41,18 @@ export interface HttpFile {
 }
 
 export interface HttpResult {
-  /** SHA-256 that the server announced (Hugging Face: `x-linked-etag`); null where it said nothing. */
+  /** SHA-256 that the server announced (Hugging Face: `x-linked-etag`); null where it announced none. */
   readonly announcedSha256: string | null;
   /** Commit or entity tag. */
   readonly version: string | null;
 }
 
-/** An attempt that adds this many bytes does not count as a failure, so that a long file survives a bad line. */
+/**
+ * An attempt that adds this many bytes does not count as a failure, so that a long file survives a bad connection.
+ */
 const PROGRESS_BYTES = 256 * 1024;
 
-/** What the bytes in the part file belong to. */
+/** The file that the bytes in the part file belong to. */
 const partState = z.object({
   url: z.string(),
   validator: z.string().nullable(),
@@ -89,7 +91,7 @@ export async function downloadHttp(file: HttpFile, transfer: Transfer): Promise<
       maxTimeout: 30_000,
       randomize: true,
       signal,
-      // A host that never answered is given up at once: the next source may answer.
+      // A host that never answered is not tried again: the next source may answer.
       shouldRetry: ({ error }) => error instanceof AttemptError && (answered || !error.unreachable),
       shouldConsumeRetry: async () => {
         const size = (await statIfThere(file.part))?.size ?? 0;

@@ -31,7 +31,7 @@ export function hubUrl(source: HubSource, env: Environment): { url: string; toke
 }
 
 /**
- * Where Hugging Face is: HF_ENDPOINT, or the public one.
+ * The address of Hugging Face: HF_ENDPOINT, or the public one.
  *
  * @throws {UserError} when HF_ENDPOINT is not an http(s) URL
  *
@@ -49,7 +49,7 @@ export function hubEndpoint(env: Environment): string {
 }
 
 /**
- * Whether Hugging Face answers at all, within `timeoutMs`. Never throws for the network's sake.
+ * Whether Hugging Face answers at all, within `timeoutMs`. Never throws because of the network.
  *
  * ```ts
  * const refuse = () => Promise.reject(new TypeError("refused"));

@@ -1,4 +1,4 @@
-/** What a Hugging Face repository offers: its GGUF files as the variants of one model, read from the hub's API. */
+/** A Hugging Face repository as a model: its GGUF files as variants, read from the hub's API. */
 import { z } from "zod";
 import type { Fetch } from "../clock.ts";
 import { reasonOf, UserError } from "../errors.ts";
@@ -27,8 +27,8 @@ const repositoryInfo = z.object({
 type RepositoryInfo = z.infer<typeof repositoryInfo>;
 
 /**
- * The model that `hf:OWNER/REPO` stands for. Its variants are named by the quantisation in their files' names
- * (`q4_k_m`); Q4_K_M, the usual compromise, comes first, then the others by size.
+ * The model of `hf:OWNER/REPO`. Its variants are named by the quantisation in their files' names (`q4_k_m`); Q4_K_M,
+ * the usual compromise, comes first, then the others by size.
  *
  * @throws {UserError} exit code 1 where the hub can't be reached or refuses; 2 for a repository without GGUF files
  *

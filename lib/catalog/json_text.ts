@@ -82,7 +82,7 @@ export const splice = (text: string, offset: number, length: number, put: string
 /** The line end that a text uses. */
 export const newlineOf = (text: string) => text.includes("\r\n") ? "\r\n" : "\n";
 
-/** How the members of an object are indented, and by what a level is. */
+/** The indentation of an object's members, and that of one level. */
 export function indentOf(text: string, node: Node): { indent: string; unit: string } {
   const lead = (offset: number) => {
     const line = text.slice(text.lastIndexOf("\n", offset - 1) + 1, offset);

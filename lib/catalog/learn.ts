@@ -1,6 +1,6 @@
 /**
- * What was measured goes back into models.json: a list `measured` in each model's object. Only that list changes;
- * every other character of the file, including notes, order and spacing, stays as it is.
+ * Writes measurements back into models.json: a list `measured` in each model's object. Only that list changes; every
+ * other character of the file, including notes, order and spacing, stays as it is.
  */
 import { type Node, parseTree } from "jsonc-parser";
 import { z } from "zod";
@@ -19,7 +19,7 @@ import { parseRegistry } from "./registry.ts";
 
 const figure = z.number().nonnegative().nullable();
 
-/** What one run showed of one variant on one machine. Nothing in it names a host, a user or a folder. */
+/** The figures of one run for one variant on one machine. Nothing in it names a host, a user or a folder. */
 const measuredFigures = z.object({
   variant: z.string().nullable(),
   where: z.enum(["embedded", "service"]),
@@ -60,7 +60,7 @@ export interface Learned {
   readonly text: string;
   /** Models that the registry does not have. */
   readonly unknown: readonly string[];
-  /** Fields in which two registries differ and ours stay; a person decides. */
+  /** Fields in which two registries differ: the own ones stay, and a person decides. */
   readonly conflicts: readonly string[];
 }
 
@@ -90,7 +90,7 @@ function newest(all: readonly MeasuredFigures[]): MeasuredFigures[] {
 /**
  * Adds figures to a registry's text.
  *
- * @param where what to call the file in messages
+ * @param where the file's name in messages
  * @throws {UserError} when the text is not a registry, or a list `measured` in it is damaged
  *
  * @example

@@ -1,6 +1,6 @@
 /**
- * The licences that models carry: whether each is an open one, and what it permits. A summary, not legal advice:
- * the licence's own text counts, and models.json says where to find it.
+ * The licences of models: whether each is open, and what it permits. A summary, not legal advice: the licence's own
+ * text counts, and models.json says where to find it.
  */
 
 /** Whether something is allowed: freely, under the conditions in `conditions`, or not at all. */
@@ -80,7 +80,7 @@ const licenses: readonly LicenseTerms[] = [
 ];
 
 /**
- * What a licence permits; null for one that is not in the table.
+ * The permissions of a licence; null for one that is not in the table.
  *
  * @param id as in models.json, in any letter case
  *

@@ -4,7 +4,7 @@ import type { Model, Registry, Variant } from "./model.ts";
 
 const GB = 2 ** 30;
 
-/** What a report may say about a machine; sizes in GB of 2^30 bytes. */
+/** The description of a machine in reports; sizes in GB of 2^30 bytes. */
 export interface MachineDescription {
   readonly cpu: string;
   readonly cores: number;
@@ -81,11 +81,11 @@ async function systemNames(): Promise<{ gpu: string[]; os: string; vramGb: numbe
 const SOLD_RAM_SHARE = 0.92;
 /** Memory of the engine's process besides weights and context: 0.35 GB with a model of 98 MB. */
 const ENGINE_GB = 0.35;
-/** Left free for other programs. */
+/** Memory left free for other programs. */
 const RESERVE_GB = 0.5;
 const DEFAULT_CONTEXT_TOKENS = 4096;
 
-/** What the fit is computed for; every field has a default. */
+/** The conditions of the fit; every field has a default. */
 export interface FitOptions {
   /** Default: the first variant. */
   readonly variant?: Variant;

@@ -5,7 +5,7 @@
 import { bitsPerWeight } from "./gguf.ts";
 import type { GgufLayout, WeightGroup } from "./gguf_layout.ts";
 
-/** How a model is run, as far as its memory depends on it. */
+/** The settings of a model that its memory depends on. */
 export interface ContextUse {
   /** Tokens of prompt and answer together, per user. */
   readonly contextTokens: number;

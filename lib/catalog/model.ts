@@ -1,6 +1,6 @@
-/** What the registry says of a model: its variants, where their files can be had, and finding it by any name. */
+/** A model of the registry, its variants and their sources, and finding it by any name. */
 
-/** One place a variant's file can be had from; tried in the order in which models.json lists them. */
+/** One source of a variant's file; sources are tried in the order of models.json. */
 export type ModelSource =
   & {
     /** SHA-256 of the whole file as lower-case hex; null where it is not stated. */
@@ -49,7 +49,7 @@ export interface EngineSettings {
   readonly gpu?: "auto" | "off" | "vulkan" | "cuda" | "metal" | undefined;
 }
 
-/** What an adapter's process may do, in Deno's words. True: everything of its kind; a list: these alone. */
+/** The permissions of an adapter's process, in Deno's terms. True: everything of its kind; a list: these alone. */
 export interface AdapterPermissions {
   /** Files and folders; absolute, or relative to the working directory as the registry's own path is. */
   readonly read?: true | readonly string[] | undefined;
@@ -74,11 +74,11 @@ export interface AdapterSpec {
   readonly folder: string;
   /** The registry names the module by an absolute path; otherwise it must be below `folder`. */
   readonly statedAbsolute: boolean;
-  /** What is not stated is not allowed. */
+  /** Permissions; those that are not stated are denied. */
   readonly permissions: AdapterPermissions;
-  /** Handed to the adapter's `load` as they are. */
+  /** Passed to the adapter's `load` unchanged. */
   readonly options: Readonly<Record<string, unknown>>;
-  /** Its process is ended above so much resident memory, in megabytes (10^6 bytes). */
+  /** Most resident memory of its process, in megabytes (10^6 bytes); above it the process is ended. */
   readonly memoryMb: number;
   /** Longest time that loading may take, in seconds. */
   readonly loadTimeoutS: number;
@@ -100,7 +100,7 @@ export interface Variant {
   /** Not yet pulled and run through this project. */
   readonly untried: boolean;
   readonly engine: EngineSettings;
-  /** What runs it, where the format is `adapter`; null otherwise. */
+  /** The adapter, where the format is `adapter`; null otherwise. */
   readonly adapter: AdapterSpec | null;
   /** Fields of models.json that Podium doesn't define; kept as they are. */
   readonly extra: Readonly<Record<string, unknown>>;

@@ -12,7 +12,7 @@ export interface CallDelta {
   readonly arguments: string;
 }
 
-/** What one document holds. Absent parts are empty or null. */
+/** The content of one document. Absent parts are empty or null. */
 export interface AnswerChunk {
   /** The answer's id, the same in all of its chunks. */
   readonly id: string | null;
@@ -21,7 +21,7 @@ export interface AnswerChunk {
   readonly calls: readonly CallDelta[];
   /** Anything was generated: text, reasoning, a tool call, a vector. */
   readonly generated: boolean;
-  /** Why the model stopped; null where it did not: an empty reason is none. */
+  /** Why the model stopped; null where it did not, or where the reason is empty. */
   readonly finishReason: string | null;
   readonly usage: ReportedUsage | null;
   readonly server: ServerTimings | null;
@@ -141,7 +141,10 @@ function textIn(value: unknown): string {
   return "";
 }
 
-/** Where servers put reasoning; the first that holds text counts, since some servers send the same text twice. */
+/**
+ * The fields in which servers send reasoning; the first that holds text counts, since some servers send the same text
+ * twice.
+ */
 const REASONING_KEYS = [
   "reasoning_content",
   "reasoning",
@@ -159,7 +162,7 @@ function reasoningOf(body: Message): string {
   return "";
 }
 
-/** The calls of a message; `function_call` is how OpenAI named a single one before. */
+/** The calls of a message; `function_call` is OpenAI's earlier field for a single one. */
 function callsIn({ tool_calls: calls, function_call: call }: Message): CallDelta[] {
   if (Array.isArray(calls)) return calls.filter(isObject).map(callIn);
   return isObject(call) ? [callIn({ index: 0, function: call })] : [];
@@ -219,7 +222,10 @@ function errorIn(value: unknown, first: Choice | null): string | null {
   return bare || "detail" in value ? messageOf(value) : null;
 }
 
-/** Where servers put an error; Baidu, Tencent and Triton among others have keys of their own, in any spelling. */
+/**
+ * The keys under which servers send an error; Baidu, Tencent and Triton among others have keys of their own, in any
+ * spelling.
+ */
 const isErrorKey = (key: string): boolean =>
   /^(?:errors?|err|error_?message|err(?:or)?_?msg|exception|fault)$/i.test(key);
 
@@ -228,7 +234,7 @@ const CODE_KEYS = ["code", "status", "status_code", "statusCode"] as const;
 /** Codes are those of HTTP, or the service's own: MiniMax's `{"base_resp": {"status_code": 1004}}`. */
 const isFailedCode = (code: unknown): boolean => typeof code === "number" && code >= 400;
 
-/** `null`, `false`, `0`, and empty texts and lists are how servers say that there is no error. */
+/** `null`, `false`, `0`, and empty texts and lists are values with which servers report no error. */
 const isError = (error: unknown): error is NonNullable<unknown> =>
   Boolean(error) && !(Array.isArray(error) && error.length === 0);
 
@@ -246,7 +252,7 @@ function messageOf(error: unknown): string {
   return code ? `error ${String(code)}` : "an error without a message";
 }
 
-/** Where the words of an error are, most telling first. */
+/** The fields with an error's message, the most specific first. */
 const MESSAGE_KEYS =
   "message,detail,text,error,msg,reason,status_msg,error_message,error_msg,faultstring,errors,title".split(
     ",",

@@ -11,8 +11,8 @@ export const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 const MAX_EVENT_CHARS = 8 * 1024 * 1024;
 
 /**
- * What is wrong with an answer, in words for a trace's `reason`. The reader throws it; any other error that the
- * reader throws is a bug.
+ * A fault of an answer, worded for a trace's `reason`. The reader throws it; any other error that the reader throws
+ * is a bug.
  */
 export class AnswerError extends Error {
   override readonly name = "AnswerError";
@@ -73,7 +73,7 @@ export class AnswerReader {
   readonly #callChars: number[] = [];
   readonly #calls = new CallCollector();
 
-  /** What `takeVisible` has returned so far, and how it takes what follows. */
+  /** The text that `takeVisible` has returned so far, and its state. */
   readonly #shown: { pieces: number; tail: string; state: "unknown" | "plain" | "reasoning" | "answer" } = {
     pieces: 0,
     tail: "",

@@ -20,7 +20,7 @@ export function targetOf(url: URL): Target {
   return { hostname: url.hostname.replace(/^\[|\]$/g, ""), port: Number(url.port || 80), host: url.host };
 }
 
-/** A message that is written straight into the buffer that is sent. */
+/** A message that is written directly into the sent buffer. */
 export interface Message {
   readonly length: number;
   /** Writes the message into a buffer of `length` bytes. */

@@ -1,4 +1,4 @@
-/** What an endpoint did wrong, in messages that are safe to store and to show. */
+/** Faults of an endpoint, in messages that are safe to store and to show. */
 
 /**
  * The endpoint failed: no connection, an HTTP error, a broken answer. It becomes a trace's `reason` or a `UserError`.

@@ -21,7 +21,7 @@ export interface ProtocolOptions {
 }
 
 /**
- * How services take the wish for reasoning: llama.cpp, vLLM, SGLang and Podium's engine by variables of the chat
+ * How services accept the setting for reasoning: llama.cpp, vLLM, SGLang and Podium's engine by variables of the chat
  * template; OpenAI, Ollama and others by an effort, and DashScope by fields of the request.
  */
 export type ThinkingField = "chat_template_kwargs" | "reasoning_effort" | "enable_thinking";
@@ -54,7 +54,7 @@ export interface SentGeneration {
    * @throws {EndpointFailure} where no connection was made, or the answer is an HTTP error
    */
   readonly started: Promise<StartedAnswer>;
-  /** Gives the answer up: pending reads are rejected with `reason`. */
+  /** Abandons the answer: pending reads are rejected with `reason`. */
   cancel(reason: unknown): void;
 }
 

@@ -1,4 +1,4 @@
-/** Which requests stay on this machine or the local network, and so pass by no proxy. */
+/** Which requests stay on this machine or the local network, and so use no proxy. */
 
 /** Whether a URL leads to this machine: no proxy belongs in between. */
 export function isLoopback(url: URL): boolean {

@@ -5,15 +5,15 @@ import { type RequestOptions, timedRequest } from "./timed_request.ts";
 import { outputTokens } from "./tokens.ts";
 import type { Endpoint, GenerationRequest, Trace } from "./trace.ts";
 
-/** What the endpoint takes, as options of `timedRequest`, and what it sends back. */
+/** The options of `timedRequest` that the endpoint accepts, and what it sends back. */
 interface Abilities extends Required<ProtocolOptions> {
   /** False where it never streams: then there is no time to first token. */
   readonly stream: boolean;
   /** Why system messages are folded into the user message; null where the endpoint takes them. */
   readonly systemMessage: "refused" | "dropped" | null;
-  /** Where token counts come from; only `usage` is not an estimate. */
+  /** The source of token counts; only `usage` is not an estimate. */
   readonly tokenSource: "usage" | "chunks" | "chars/4";
-  /** It sends reasoning, apart from the answer or in it. */
+  /** Whether it sends reasoning, apart from the answer or in it. */
   readonly reasoning: boolean;
 }
 
@@ -23,16 +23,16 @@ type Probe =
     readonly ok: true;
     readonly abilities: Abilities;
     readonly trace: Trace;
-    /** What differs from a fully able endpoint, one sentence per entry. */
+    /** The differences from a fully able endpoint, one sentence per entry. */
     readonly notes: readonly string[];
-    /** In the endpoint's words, why it refuses what is left out. */
+    /** The endpoint's reason for refusing what is left out. */
     readonly refusals: ReadonlyMap<RefusableField, string>;
     /** How long the endpoint answered 503, in ms; null where it never did. */
     readonly loadingMs: number | null;
   }
   | { readonly ok: false; readonly reason: string; readonly trace: Trace };
 
-/** What the probe's request shares with those of the plan. */
+/** The settings that the probe's request shares with the plan's. */
 export type ProbeSettings = Partial<
   Pick<
     GenerationRequest,
@@ -47,7 +47,7 @@ interface ProbeTools extends Pick<RequestOptions, "clock" | "post" | "timeoutMs"
   readonly sleep: Sleep;
 }
 
-/** What is varied until the endpoint takes the request. */
+/** The variations of a request, tried until the endpoint accepts it. */
 type Manner = Required<ProtocolOptions>;
 
 /** A system message with more words than any user message of the probe has tokens. */
@@ -281,7 +281,7 @@ function nextThinking(manner: Manner): Manner | null {
   return thinkingField === undefined ? null : { ...manner, thinkingField };
 }
 
-/** What is tried, one at a time, where the endpoint does not say what it refuses. */
+/** The variations to try, one at a time, where the endpoint does not say what it refuses. */
 function guesses(manner: Manner, { thinking }: GenerationRequest): Manner[] {
   const otherThinking = thinking === undefined ? null : nextThinking(manner);
   return [
@@ -295,7 +295,7 @@ function guesses(manner: Manner, { thinking }: GenerationRequest): Manner[] {
   ];
 }
 
-/** Fewer prompt tokens than the system message has words: the model did not get it. */
+/** Fewer prompt tokens than the system message has words: the model did not receive it. */
 const lacksSystem = ({ usage }: Trace) =>
   usage !== null && usage.promptTokens > 0 && usage.promptTokens < SYSTEM_WORDS;
 

@@ -55,7 +55,7 @@ const GRANITE_ANSWER = /(?:Here is|Here's) my response:/;
 /** Whether a closer look is worth it: every marker has one of these. */
 const MAY_HOLD_MARKER = /[<[◁]|^\s*(?:Here|analysis)/;
 
-/** What may surround the answer after a reasoning block. */
+/** The tags that may surround the answer after a reasoning block. */
 const ANSWER_TAGS: readonly Marker[] = [
   { start: "<answer>", end: "</answer>" }, // Hunyuan
   { start: "<response>", end: "</response>" }, // Ernie
@@ -97,7 +97,7 @@ export function separateReasoning(text: string): SeparatedText {
   return answerAt(text, start, text.length, blocks);
 }
 
-/** Whether more text could still turn the beginning into a marker: what is shown to a reader waits for it. */
+/** Whether more text could still turn the beginning into a marker: text is shown only after that is decided. */
 export function mayBecomeMarker(text: string): boolean {
   const beginning = text.trimStart();
   const starts = [...MARKERS.map(({ start }) => start), "<|channel|>", "Here is my thought process:"];

@@ -20,7 +20,7 @@ export interface TimedBody {
    * the request was aborted.
    */
   next(): Promise<TimedBytes | null>;
-  /** Gives the rest up; the connection is closed unless the body had ended. */
+  /** Abandons the rest; the connection is closed unless the body had ended. */
   cancel(): Promise<void>;
 }
 

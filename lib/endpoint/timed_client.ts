@@ -17,7 +17,7 @@ export interface TimedResponse extends TimedBody {
    * @throws {TypeError} as `fetch` does, where no answer came; the reason that `cancel` was given
    */
   head(): Promise<ResponseHead>;
-  /** Gives the rest up: pending reads are rejected with `reason`. */
+  /** Abandons the rest: pending reads are rejected with `reason`. */
   cancel(reason?: unknown): Promise<void>;
 }
 
@@ -34,7 +34,7 @@ export interface TimedClient {
   close(): void;
 }
 
-/** What a timed client is handed. */
+/** The resources of a timed client. */
 interface TimedClientOptions {
   /** Monotonic clock, in ms. */
   readonly clock: Clock;
@@ -101,7 +101,7 @@ interface PreparedRequest {
 /** What the requests to one address have in common is made once, so that nothing delays a request that is due. */
 class PreparedRequests {
   readonly #byUrl = new Map<string, PreparedRequest>();
-  /** A client talks to a handful of addresses; more than this would be a leak. */
+  /** Most addresses of a client, which uses a handful; more would be a leak. */
   static readonly #MAX = 1000;
 
   constructor(private readonly usesSocket: (url: URL) => boolean) {}

@@ -13,8 +13,8 @@ import type { PostJson } from "./timed_client.ts";
 import type { Endpoint, GenerationRequest, Trace } from "./trace.ts";
 
 /**
- * How a timed request is sent, and what ends it early. By default it goes to the chat route and asks for a stream with
- * usage.
+ * Options of a timed request: how it is sent, and what ends it early. By default it goes to the chat route and asks
+ * for a stream with usage.
  */
 export interface RequestOptions extends Partial<ProtocolOptions> {
   /** Monotonic clock, in ms; the same that `post` was made with. */
@@ -195,7 +195,7 @@ class TimedRequest {
 
 const NOTHING = { chunks: [], content: "", reasoning: "", toolCalls: [] };
 
-/** A body that breaks off is the endpoint's failure. */
+/** A body that is cut off is the endpoint's failure. */
 const asFailure = (error: unknown) =>
   error instanceof EndpointFailure ? error : new EndpointFailure(rootReason(error), null, { cause: error });
 

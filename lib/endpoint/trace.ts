@@ -16,7 +16,7 @@ export interface Endpoint {
 /** One message of a conversation. */
 export type ChatMessage = PromptMessage;
 
-/** What a model is to generate, whichever route (chat or completions) carries it. */
+/** A request for generated text, by either route (chat or completions). */
 export interface GenerationRequest {
   readonly model: string;
   readonly messages: readonly ChatMessage[];
@@ -41,7 +41,7 @@ export interface GenerationRequest {
 /** One generated delta, counted in UTF-16 code units. */
 export interface ChunkArrival {
   readonly atMs: number;
-  /** What the caller gets: text, and the names and arguments of tool calls. */
+  /** Characters for the caller: text, and the names and arguments of tool calls. */
   readonly contentChars: number;
   readonly reasoningChars: number;
 }
@@ -77,7 +77,7 @@ export interface Trace {
   readonly dueMs: number;
   readonly sentMs: number;
   readonly headersMs: number | null;
-  /** When the answer ended, failed, or was given up. */
+  /** When the answer ended, failed, or was abandoned. */
   readonly endMs: number;
   readonly streamed: boolean;
   readonly route: "chat" | "completions";

@@ -6,7 +6,7 @@ import { redacted, rootReason } from "./failure.ts";
 import { limitedText, timedBody } from "./timed_body.ts";
 import type { Endpoint } from "./trace.ts";
 
-/** What an untimed request is handed. */
+/** The resources of an untimed request. */
 export interface UntimedOptions {
   readonly fetch: Fetch;
   readonly timeoutMs: number;

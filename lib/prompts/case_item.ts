@@ -1,4 +1,4 @@
-/** One case as JSON holds it, checked and turned into a `Prompt`: whatever file it came from, it passes here. */
+/** One case as JSON, checked and turned into a `Prompt`: cases of every kind of file pass here. */
 import { z } from "zod";
 import { UserError } from "../errors.ts";
 import { parseAnchors, parseChecks } from "./checks.ts";
@@ -131,10 +131,10 @@ const extras = z.strictObject({
 const single = extras.extend({ prompt: text, system: text.optional() });
 const conversation = extras.extend({ messages });
 
-/** A case as JSON holds it, checked. */
+/** A checked case as JSON. */
 type CaseItem = z.infer<typeof single> | z.infer<typeof conversation>;
 
-/** What a set states for all its cases: a case's own value comes first. */
+/** A set's values for all its cases; a case's own value takes precedence. */
 export type CaseDefaults = Readonly<Record<string, unknown>>;
 
 /** Defaults that only cases without a list of messages take. */
@@ -181,7 +181,7 @@ function outcome(
 }
 
 /**
- * The case as every other part of Podium sees it.
+ * The case as the rest of Podium uses it.
  *
  * @param id its id where it states none
  * @param where names it in messages
@@ -231,7 +231,7 @@ export function toPrompt(item: CaseItem, id: string, where: string): Prompt {
   };
 }
 
-/** What an answer must fit where decoding is constrained to the labels: `{"label": "bug"}`. */
+/** The schema of an answer where decoding is constrained to the labels: `{"label": "bug"}`. */
 function labelSchema(checks: Prompt["checks"]): RequestSettings["schema"] {
   const labelled = checks.find((check) => check.kind === "label");
   return labelled === undefined ? undefined : {

@@ -1,6 +1,6 @@
 /**
- * The checks a prompt may carry: what a good answer must contain, decided by a program.
- * This module is the shape of the data; what each check computes is in `lib/quality/check.ts`.
+ * The checks a prompt may carry: the required content of a good answer, decided by a program. This module is the
+ * shape of the data; what each check computes is in `lib/quality/check.ts`.
  */
 import { RE2JS } from "re2js";
 import { z } from "zod";
@@ -150,11 +150,11 @@ const checkSchema = z.discriminatedUnion("kind", [
 ]);
 export type AnswerCheck = z.infer<typeof checkSchema>;
 
-/** An answer whose worth is known: what a judge is tried on before it may score. */
+/** An answer whose quality is known, on which a judge is tested before it may score. */
 const anchorSchema = z.strictObject({
   label: z.enum(["good", "bad"]),
   answer: z.string().min(1),
-  /** What is wrong with a bad one. */
+  /** The fault of a bad one. */
   flaw: z.string().min(1).optional(),
 });
 export type Anchor = z.infer<typeof anchorSchema>;

@@ -1,9 +1,9 @@
-/** What is expected of a case, turned into the check of its task. */
+/** Turns the expected answer of a case into the check of its task. */
 import { UserError } from "../errors.ts";
 import type { AnswerCheck } from "./checks.ts";
 import type { ToolDefinition } from "./request_settings.ts";
 
-/** What of a case says which answer is right. */
+/** The part of a case that states the right answer. */
 export interface Expectation {
   readonly task?: string | undefined;
   readonly expected?: unknown;
@@ -18,7 +18,7 @@ export interface Expectation {
 export const COMPARED = ["classify", "extract", "tools", "answer"] as const;
 
 /**
- * The check that `expected` (or `tests`) stands for, as `parseChecks` takes it; null where a case states neither.
+ * The check for `expected` (or `tests`), as `parseChecks` takes it; null where a case states neither.
  *
  * @throws {UserError} naming what the task takes
  *
@@ -50,7 +50,7 @@ export function taskCheck(given: Expectation): Record<string, unknown> | null {
 }
 
 /**
- * What a draw is stratified by: the label, or the tool to be called; null for other tasks.
+ * The stratum of a case in a draw: the label, or the tool to be called; null for other tasks.
  *
  * ```ts
  * if (stratumOf([]) !== null) throw new Error("no task, no stratum");
@@ -65,8 +65,8 @@ export function stratumOf(checks: readonly AnswerCheck[]): string | null {
 }
 
 /**
- * What is expected of a case, for people: a label, a text or number, calls, or the JSON of a record; null where only
- * other checks say what is right.
+ * The expected answer of a case, for people: a label, a text or number, calls, or the JSON of a record; null where
+ * only other checks say what is right.
  *
  * ```ts
  * if (expectedText([]) !== null) throw new Error("nothing is expected");

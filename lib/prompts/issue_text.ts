@@ -1,4 +1,4 @@
-/** What zod found wrong, in words: the place, the value, and what is expected. */
+/** Zod's findings in words: the place, the value, and what is expected. */
 import type { z } from "zod";
 
 /**

@@ -14,7 +14,7 @@ export interface RawCase {
   /** The case's id where it states none. */
   readonly id: string;
   readonly item: Readonly<Record<string, unknown>>;
-  /** What is wrong with the row already: a value that is missing. */
+  /** The row's own faults: missing values. */
   readonly faults: readonly string[];
   /** The columns that a field of the case was made from. */
   readonly columnsOf: (field: string) => readonly string[];
@@ -116,7 +116,7 @@ function promptOf({ item, id, place, columnsOf }: RawCase, defaults: CaseDefault
   }
 }
 
-/** What earlier rows hold: ids and cases, with the place of each. */
+/** The ids and cases of earlier rows, with the place of each. */
 interface Seen {
   readonly ids: Map<string, string>;
   readonly cases: Map<string, { readonly place: string; readonly prompt: Prompt }>;

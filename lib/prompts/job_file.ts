@@ -1,4 +1,4 @@
-/** Job files: cases in a file of their own, and templates that say what each row is sent and what is expected of it. */
+/** Job files: cases in a file of their own, and templates that make each row's prompt and expected answer. */
 import { z } from "zod";
 import { settingsOf, settingsShape, text } from "./case_item.ts";
 import { labelsOf, promptsOf, type RawCase, type RowRules } from "./job_cases.ts";
@@ -29,11 +29,11 @@ const TEMPLATES = [
   "aspects",
   "tools",
 ] as const;
-/** Fields that hold for all cases as they are. */
+/** Fields that apply to all cases unchanged. */
 const CONSTANTS = ["labels", "schema", "fields", "settings"] as const;
 
 const given = z.unknown().optional();
-/** What a job file may hold besides its cases. */
+/** The fields of a job file besides its cases. */
 export const headShape = z.strictObject({
   cases: given,
   prompts: given,
@@ -51,7 +51,7 @@ const jobShape = headShape.extend({
   cases: z.union([text, z.array(z.unknown())], "a path, or a list of rows"),
 });
 
-/** Reads what a case or a job names by its path: a schema, tools, tests, documents. */
+/** Reads the files that a case or a job names: a schema, tools, tests, documents. */
 export type WithFiles = (item: Readonly<Record<string, unknown>>) => Record<string, unknown>;
 
 /** What a job is made from. */
