@@ -45,7 +45,7 @@ export function ratioPlot(rows: readonly RatioRow[], options: RatioOptions): Fig
   const ends = rows.flatMap((row) => [row.ratio, ...(row.interval ?? [])]);
   const reach = Math.max(1 + 2 * options.epsilon, ...ends.map((end) => Math.max(end, 1 / end))) * 1.05;
   const band = 1 + options.epsilon;
-  const lines = rows.some((row) => widthOf(`${row.label}   ${figures(row)}`) > figureWidth - 30) ? 2 : 1;
+  const lines = rows.some((row) => widthOf(`${row.label}: ${figures(row)}`) > figureWidth - 30) ? 2 : 1;
   const markDy = rowHeight(lines) / 2 - 9;
   return drawFigure({
     title: options.title,
@@ -60,7 +60,7 @@ export function ratioPlot(rows: readonly RatioRow[], options: RatioOptions): Fig
       x: {
         type: "log",
         domain: [1 / reach, reach],
-        label: `← ${options.under}    ratio, log scale    ${options.over} →`,
+        label: `← ${options.under} · ratio, log scale · ${options.over} →`,
         labelAnchor: "center",
         labelArrow: "none",
         ...ratioTicks(reach),
@@ -126,7 +126,7 @@ function rowTexts(rows: readonly RatioRow[], lines: 1 | 2): Plot.Markish[] {
   const short = (label: string) =>
     names(label).map((name) => shortName(name, (figureWidth - 40) / names(label).length)).join(" / ");
   if (lines === 1) {
-    return [Plot.text(rows, { ...at, dy: top, text: (row: RatioRow) => `${row.label}   ${figures(row)}` })];
+    return [Plot.text(rows, { ...at, dy: top, text: (row: RatioRow) => `${row.label}: ${figures(row)}` })];
   }
   return [
     Plot.text(rows, { ...at, dy: top, text: (row: RatioRow) => short(row.label) }),
