@@ -215,7 +215,12 @@ async function makeLive(named: NamedCandidate, { options, request, machine, reso
     resources.signal.throwIfAborted();
     if (!(error instanceof UserError)) throw error;
     const problem = reasonOf(error);
-    return { candidate: brokenCandidate(named, problem), problem: `${named.info.id}: ${problem}` };
+    const { id } = named.info;
+    const saysWho = problem.startsWith(`${id} `);
+    return {
+      candidate: brokenCandidate(named, problem),
+      problem: saysWho ? problem : `${id}: ${problem}`,
+    };
   }
 }
 

@@ -29,6 +29,9 @@ export type TokenSource = z.infer<typeof tokenSource>;
 const prefixKind = z.enum(["cold", "warm", "as is"]);
 export type PrefixKind = z.infer<typeof prefixKind>;
 
+/** `cold prefix`, `warm prefix` or `prefix as is`. */
+export const prefixText = (kind: PrefixKind): string => kind === "as is" ? "prefix as is" : `${kind} prefix`;
+
 /**
  * `timed` requests are summarised and scored. Of a conversation only the last is `timed`; those before it are `turn`.
  */

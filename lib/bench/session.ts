@@ -23,7 +23,7 @@ import { createRunFolder, type Resumed, resumeRunFolder, type RunFolder } from "
 import { busiestFinder } from "./busiest_program.ts";
 import type { OpenCandidate } from "./live_candidate.ts";
 import { machineReader } from "./noise.ts";
-import type { CandidateInfo, PlanInfo, RunInfo } from "./records.ts";
+import { type CandidateInfo, type PlanInfo, prefixText, type RunInfo } from "./records.ts";
 import { draftLengths, trueLengths } from "./prompt_lengths.ts";
 import { runBench, type RunEvent } from "./run.ts";
 import { newRunInfo, type OpenedEvent, planInfo, type SessionPlan, withOpened } from "./run_info.ts";
@@ -225,7 +225,7 @@ function measuringLine({ named }: ChosenCandidates, plan: PlanInfo, why: string)
   const size = plan.for_s === undefined
     ? `${prompts} × ${count(plan.rounds, "round")}`
     : `${prompts} over and over for ${plan.for_s} s`;
-  return `Measuring ${ids} (${why}): ${size}, ${plan.prefix} prefix, ${plan.order}.`;
+  return `Measuring ${ids} (${why}): ${size}, ${prefixText(plan.prefix)}, ${plan.order}.`;
 }
 
 /**

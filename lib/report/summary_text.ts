@@ -1,5 +1,6 @@
 /** The shared parts of terminal, report.md and report.html: the rows of the main table, and the run in words. */
 import { energyOf } from "../bench/energy.ts";
+import { prefixText } from "../bench/records.ts";
 import type { CandidateSummary, Comparison, MetricName, Summary } from "../bench/summary_schema.ts";
 import type { SelfcheckResult } from "../selfcheck/selfcheck.ts";
 import { counted, intervalOf, megabytes, p95Of, plain, ratio, seconds, secondsLike } from "./format.ts";
@@ -146,7 +147,9 @@ export function planText(summary: Summary): string {
     ? counted(plan.rounds, "round")
     : `${counted(plan.rounds, "round")} in ${seconds(plan.for_s)}`;
   return `${prompts} (${plan.prompt_set.name}), ${length}, ${plan.warmup} warm-up, ` +
-    `${plan.prefix} prefix, at most ${plan.max_tokens} tokens, temperature ${plan.temperature}, ${load}, ` +
+    `${
+      prefixText(plan.prefix)
+    }, at most ${plan.max_tokens} tokens, temperature ${plan.temperature}, ${load}, ` +
     `order ${plan.order}, seed ${plan.seed}`;
 }
 

@@ -1,4 +1,5 @@
 /** From settings to a race that can start: candidates, constraints, the quality gate. */
+import { prefixText } from "../../lib/bench/records.ts";
 import { requireRun } from "../../lib/bench/find_run.ts";
 import type { NamedCandidate } from "../../lib/bench/named_candidate.ts";
 import type { Exclusion, RaceTerms } from "../../lib/bench/records.ts";
@@ -77,7 +78,7 @@ export async function prepareRace(
       excluded: [...before, ...after],
       quality_run: gate?.report.run_id ?? null,
     };
-    announce(racing, terms, racePlan(plan, terms, racing.length).prefix, chosen.why);
+    announce(racing, terms, prefixText(racePlan(plan, terms, racing.length).prefix), chosen.why);
     const found = await openableCandidates(chosen, resources, racing);
     return { found, entered: named, terms, plan, text, qualityFolder: gate?.folder ?? null };
   } catch (error) {
@@ -171,5 +172,5 @@ function announce(
   // With fewer than two there is no race, as its verdict says.
   if (racing.length < 2) return;
   const ids = racing.map(({ info }) => info.id).join(", ");
-  say(`Racing ${ids} (${why}) by ${by}: delta ${delta}, at most ${budget} requests, ${prefix} prefix.`);
+  say(`Racing ${ids} (${why}) by ${by}: delta ${delta}, at most ${budget} requests, ${prefix}.`);
 }
