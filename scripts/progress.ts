@@ -83,6 +83,7 @@ const LINE_EVERY_BLOCKS = 5;
 function lines(): ShownProgress {
   let progress: RunProgress | null = null;
   let lastMs = realClock();
+  let said: string | null = null;
   let gone = 0;
   return {
     event(event) {
@@ -94,7 +95,8 @@ function lines(): ShownProgress {
       const { done, total, unit, left, more } = progress.howFar;
       if (left === null) return;
       lastMs = nowMs;
-      console.error(`${done} of ${total} ${unit}, ${left}${more === null ? "" : ` (${more})`}`);
+      console.error(`${done} of ${total} ${unit}, ${left}${more === said ? "" : ` (${more})`}`);
+      said = more;
     },
     block(state) {
       const news = state.eliminated.length > gone || state.verdict !== null;
