@@ -7,7 +7,7 @@ import type { Random } from "../lib/stats/random.ts";
 import { ProofClock, type ProofWorld, RecordList, worldCandidates, worldInfo } from "./proof_worlds.ts";
 
 /** Runs a plan over a world through the code that ships. */
-export async function benchWorld(
+async function benchWorld(
   world: ProofWorld,
   { cases, plan, random }: {
     readonly cases: number;

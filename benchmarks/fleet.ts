@@ -50,7 +50,7 @@ const MODELS = ["fast", "slow"];
  *
  * @param requestMs mean time of a request
  */
-export async function measureFleet(
+async function measureFleet(
   devices: number,
   requests: number,
   requestMs: number,

@@ -92,7 +92,7 @@ async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
 }
 
 /** run.json of a made-up run. */
-export function generatedInfo(options: GeneratedRun): RunInfo {
+function generatedInfo(options: GeneratedRun): RunInfo {
   const prompts = options.prompts ?? defaultPrompts;
   return {
     schema_version: 1,

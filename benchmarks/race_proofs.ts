@@ -7,7 +7,7 @@ import type { Random } from "../lib/stats/random.ts";
 import { ProofClock, type ProofWorld, RecordList, worldCandidates, worldInfo } from "./proof_worlds.ts";
 
 /** Runs one race of a world through the code that ships. */
-export async function raceWorld(
+async function raceWorld(
   world: ProofWorld,
   { cases, terms, random }: {
     readonly cases: number;

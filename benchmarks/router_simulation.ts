@@ -40,7 +40,7 @@ export interface Policy {
 export type PolicyMaker = (world: RoutingWorld, random: Random) => Policy;
 
 /** The success rate of a model at a moment. */
-export function rateAt(world: RoutingWorld, intent: string, model: string, at: number): number {
+function rateAt(world: RoutingWorld, intent: string, model: string, at: number): number {
   const change = world.changes?.findLast(({ from, to = Infinity, rates }) =>
     at >= from && at < to && rates[model] !== undefined
   );
@@ -193,7 +193,7 @@ function meanRate(world: RoutingWorld, intents: readonly string[], model: string
 }
 
 /** The discount that the simulations show: evidence is worth at most 100 requests. */
-export const DISCOUNT = 0.99;
+const DISCOUNT = 0.99;
 
 /** Every policy that is compared, by name. */
 export const policies = {

@@ -293,6 +293,25 @@ Deno.test("an exported type says what it holds, not that it is a place, a look o
   assert.deepEqual(vague, ["lib/results/job.ts: Job"]);
 });
 
+Deno.test("every function, constant and class that is exported has a user elsewhere, or an example that runs", () => {
+  const users = new Map<string, Set<string>>();
+  for (const [file, text] of texts) {
+    for (const name of code(text).match(/[A-Za-z_$][\w$]*/g) ?? []) {
+      users.set(name, (users.get(name) ?? new Set()).add(file));
+    }
+  }
+  const idle = files.filter((file) => /^(lib|scripts|benchmarks)\//.test(file)).flatMap((file) =>
+    [
+      ...(texts.get(file) ?? "").matchAll(
+        /(\/\*\*(?:(?!\*\/)[\s\S])*\*\/\n)?export (?:async )?(?:function\*?|const|class) (\w+)/g,
+      ),
+    ]
+      .filter(([, comment = "", name = ""]) => (users.get(name)?.size ?? 0) < 2 && !/```ts\n/.test(comment))
+      .map(([, , name]) => `${file}: ${name}`)
+  );
+  assert.deepEqual(idle, []);
+});
+
 Deno.test("a file under 40 lines has two users: it would join a single one", async () => {
   const tasks = await Deno.readTextFile(join(root, "deno.json"));
   const lonely = files.filter((file) => {

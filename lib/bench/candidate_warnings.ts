@@ -20,7 +20,7 @@ export const idsOf = (rows: readonly { readonly id: string }[]) => rows.map(({ i
 
 export const collected = ({ run }: Pick<Facts, "run">) => [...run.candidates.values()];
 
-export const infoIds = (candidates: readonly Collected[]) => candidates.map(({ info }) => info.id);
+const infoIds = (candidates: readonly Collected[]) => candidates.map(({ info }) => info.id);
 
 export function estimatedTokens(facts: Facts): Finding[] {
   const rows = measured(facts).filter(({ tokens }) =>

@@ -276,7 +276,7 @@ export async function readUse(
  * What other programs use in a pause after a stretch, where the candidates don't report their own use; null, and no
  * pause, where they do. No candidate may have a request meanwhile.
  */
-export async function pauseUse(
+async function pauseUse(
   { enginesS, machine }: Reading,
   { readMachine, sleep, signal }: { readMachine: ReadMachine; sleep: Sleep; signal: AbortSignal },
 ): Promise<MachineUse | null> {

@@ -49,7 +49,7 @@ const settings = z.object({
 });
 
 /** The lines that the process writes. */
-export const textReport = z.discriminatedUnion("state", [
+const textReport = z.discriminatedUnion("state", [
   z.object({
     state: z.literal("ready"),
     /** Tokens of the whole text. */

@@ -52,7 +52,7 @@ export type DeviceDescription = z.infer<typeof deviceDescription>;
 /** What a plan may do. */
 export const planKinds = ["bench", "race", "quality", "capacity", "fidelity"] as const;
 /** The kinds of plan whose result is one document instead of a run. */
-export const documentKinds = ["capacity", "fidelity"] as const;
+const documentKinds = ["capacity", "fidelity"] as const;
 export type DocumentKind = typeof documentKinds[number];
 
 /** Whether the result of such a plan is a document. */
@@ -60,7 +60,7 @@ export const isDocumentKind = (kind: typeof planKinds[number]): kind is Document
   documentKinds.some((one) => one === kind);
 
 /** What the device's owner allows a plan; the device refuses anything beyond that. */
-export const deviceLimits = z.object({
+const deviceLimits = z.object({
   kinds: z.array(z.enum(planKinds)),
   /** Whether a plan may make the device download a model of its registry. */
   downloads: z.boolean(),

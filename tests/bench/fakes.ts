@@ -1,3 +1,4 @@
+import { RecordList } from "../../benchmarks/proof_worlds.ts";
 import { setImmediate } from "node:timers";
 /** Candidates with known timings on a virtual clock: an hour of measuring takes a moment, and is exact. */
 import type { Clock, Sleep } from "../../lib/clock.ts";
@@ -7,14 +8,7 @@ import type { Summary } from "../../lib/bench/summary_schema.ts";
 import type { LiveCandidate } from "../../lib/bench/live_candidate.ts";
 import type { RunFolder } from "../../lib/bench/folder.ts";
 import type { MachineReading, ReadMachine } from "../../lib/bench/noise.ts";
-import type {
-  AnswerRecord,
-  CandidateInfo,
-  LlamaCpp,
-  PlanInfo,
-  RunInfo,
-  SampleRecord,
-} from "../../lib/bench/records.ts";
+import type { CandidateInfo, LlamaCpp, PlanInfo, RunInfo, SampleRecord } from "../../lib/bench/records.ts";
 import type { GenerationRequest, Trace } from "../../lib/endpoint/trace.ts";
 
 /** Time that passes only while everybody sleeps. */
@@ -245,20 +239,7 @@ export function runInfoOf(candidates: readonly LiveCandidate[], changes: Partial
 }
 
 /** Keeps the records of a run in memory. */
-export class MemorySink {
-  readonly samples: SampleRecord[] = [];
-  readonly answers: AnswerRecord[] = [];
-
-  sample(record: SampleRecord): Promise<void> {
-    this.samples.push(record);
-    return Promise.resolve();
-  }
-
-  answer(record: AnswerRecord): Promise<void> {
-    this.answers.push(record);
-    return Promise.resolve();
-  }
-
+export class MemorySink extends RecordList {
   get requests() {
     return this.samples.filter((record) => record.kind === "request");
   }

@@ -169,7 +169,7 @@ class DecodeWorker {
 }
 
 /** Evaluates on the processor, in one sequence of a context, whose thread's tokens this one reads. */
-export class DirectEvaluator implements Evaluator {
+class DirectEvaluator implements Evaluator {
   readonly givesLogprobs = true;
 
   constructor(
