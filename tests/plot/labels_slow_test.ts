@@ -193,7 +193,8 @@ function labelFaults(): string[] {
 }
 
 Deno.test({
-  name: "labels of figures neither overlap nor are cut: every plot, one candidate to 43, one decade to six",
+  name:
+    "labels of figures neither overlap nor are cut: every plot, 1 candidate to 43, up to six decades, and a report",
   // Playwright keeps timers of its own.
   sanitizeOps: false,
   sanitizeResources: false,
@@ -218,6 +219,15 @@ Deno.test({
           ...(await page.evaluate(labelFaults)).map((fault) => `${list}, ${decades} decades, ${fault}`),
         );
       }
+    }
+    const report = new URL("../../reports/2026-11-21T07-30-18-gzss/report.html", import.meta.url);
+    for (const width of [1200, 390]) {
+      await page.setViewportSize({ width, height: 900 });
+      await page.goto(report.href);
+      assert.ok(await page.locator("svg[role=img]").count() >= 7, "the committed run's figures");
+      found.push(
+        ...(await page.evaluate(labelFaults)).map((fault) => `the committed report at ${width} px, ${fault}`),
+      );
     }
     assert.deepEqual(found, []);
   },
