@@ -194,13 +194,13 @@ export function decimal(bounds: { min?: number; above?: number; max?: number }):
   const { min = -Infinity, above = -Infinity, max = Infinity } = bounds;
   const accepted = [
     Number.isFinite(above) ? `above ${above}` : "",
-    Number.isFinite(min) ? `of at least ${min}` : "",
-    Number.isFinite(max) ? `of at most ${max}` : "",
+    Number.isFinite(min) ? `at least ${min}` : "",
+    Number.isFinite(max) ? `at most ${max}` : "",
   ].filter((part) => part !== "").join(" and ");
   return (text) => {
     const value = text.trim() === "" ? NaN : Number(text);
     if (Number.isFinite(value) && value >= min && value > above && value <= max) return value;
-    throw new InvalidArgumentError(`Give a number ${accepted}.`);
+    throw new InvalidArgumentError(`Give a number that is ${accepted}.`);
   };
 }
 

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { type Command, Option } from "commander";
 import { requireRun } from "../../lib/bench/find_run.ts";
 import { replaceFile } from "../../lib/bench/folder.ts";
-import { reasonOf, UserError } from "../../lib/errors.ts";
 import { readTextFile } from "../../lib/text_file.ts";
 import { type Audit, audit, LEAST_PROMPTS } from "../../lib/select/route/audit.ts";
 import { scoredCases } from "../../lib/select/route/audit_data.ts";
@@ -110,7 +109,7 @@ export async function auditRuns(args: readonly string[]): Promise<number> {
   const decision = await decisionOf(options.decision, folders);
   const intents = options.intents === undefined
     ? [...DEFAULT_INTENTS]
-    : parseIntents(await textOf(options.intents), options.intents);
+    : parseIntents(await readTextFile(options.intents, "the intents"), options.intents);
   const { k, folds, repeats, alpha, seed, strength, discount = null } = options;
   const recorded = await scoredCases(folders, (decision?.excluded ?? []).map(({ id }) => id));
   const random = seededRandom(`route audit ${seed}`);
@@ -134,14 +133,6 @@ export async function auditRuns(args: readonly string[]): Promise<number> {
 async function foldersOf(names: readonly string[], out: string): Promise<string[]> {
   if (names.length === 0) return [await requireRun(undefined, out)];
   return await Promise.all(names.map((name) => requireRun(name, out)));
-}
-
-async function textOf(path: string): Promise<string> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    throw new UserError(`can't read ${path}: ${reasonOf(error)}`, 2, { cause: error });
-  }
 }
 
 /** The decision that was named, else the one in the first run's folder, else none. */

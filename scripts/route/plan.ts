@@ -1,6 +1,7 @@
 /** deno task route show and try: what a plan does, without a server. */
 import type { Command } from "commander";
-import { reasonOf, UserError } from "../../lib/errors.ts";
+import { UserError } from "../../lib/errors.ts";
+import { readTextFile } from "../../lib/text_file.ts";
 import {
   makeRouter,
   parseRoutingPlan,
@@ -68,13 +69,7 @@ async function planOf(command: Command): Promise<RoutingPlan> {
   if (path === undefined) {
     throw new UserError("give a plan: deno task route audit RUN --write routing.json makes one");
   }
-  let text: string;
-  try {
-    text = await Deno.readTextFile(path);
-  } catch (error) {
-    throw new UserError(`can't read ${path}: ${reasonOf(error)}`, 2, { cause: error });
-  }
-  return parseRoutingPlan(text, path);
+  return parseRoutingPlan(await readTextFile(path, "the plan"), path);
 }
 
 /** The models that the plan itself names; what they can do is not in it. */

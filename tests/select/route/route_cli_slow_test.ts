@@ -98,7 +98,7 @@ Deno.test("every mistake is one line and exit code 2 or 1", async () => {
       [["audit", unscored], /were not scored: deno task quality check/],
       [["audit", folder, "--intents", bad], /\(\?=x\).*is not valid/],
       [["audit", folder, "--decision", bad], /is damaged: .*make one with deno task select/],
-      [["audit", folder, "--alpha", "2"], /Give a number above 0 and of at most 0.5/],
+      [["audit", folder, "--alpha", "2"], /Give a number that is above 0 and at most 0.5/],
       [["show", join(folder, "missing.json")], /can't read/],
       [["show", bad], /is damaged/],
       [["try", bad], /is damaged/],
