@@ -253,7 +253,7 @@ function warningsOf(
     },
     info.plan.temperature === 0 || info.plan.rounds > 1 ? [] : {
       code: "one-answer-each",
-      message: `at temperature ${info.plan.temperature} answers vary, and each prompt was asked once`,
+      message: `at temperature ${info.plan.temperature} answers vary, and each prompt was sent once`,
       remedy: "capture with --rounds 3 or more, or with --temperature 0",
     },
     thought.length === 0 ? [] : {
