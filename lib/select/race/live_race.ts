@@ -158,7 +158,9 @@ class Race {
     const { info: { plan } } = this.#options;
     const session = this.#sessions.get(id);
     const prompt = plan.prompt_set.prompts.find((one) => one.id === promptId);
-    if (session === undefined || prompt === undefined) throw new RangeError(`Cannot send ${promptId} to ${id}`);
+    if (session === undefined || prompt === undefined) {
+      throw new RangeError(`Cannot send ${promptId} to ${id}`);
+    }
     const round = this.#rounds.get(promptId) ?? 1;
     const request = session.request(prompt, { round, number: this.#blocks + 1, attempt: 1 });
     if (request === null) throw new RangeError(`Cannot send ${promptId} to ${id} twice in round ${round}`);
