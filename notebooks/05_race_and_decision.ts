@@ -88,7 +88,7 @@ const result = await race(allowed, {
   gate,
   maxTokens: 96,
   epsilon: 0.1, // knob: the relative difference that does not matter
-  budget: 120, // knob: the most requests
+  budget: 60, // knob: the most requests
   seed: 5,
 });
 result;
