@@ -1,4 +1,4 @@
-/** Serving again what was answered before: a router chooses, and the recorded answer says what came of it. */
+/** Serving again what was answered before: a router chooses, and the recorded answer gives the outcome. */
 import type { Random } from "../lib/stats/random.ts";
 import type { ScoredCase } from "../lib/select/route/audit.ts";
 import { ANY, type Intent, intentFinder } from "../lib/select/route/intent.ts";

@@ -206,3 +206,33 @@ Deno.test("the tour shows every folder of lib, and the arrows that a test holds"
     assert.match(arrows, new RegExp(`\\b${name}\\b`), `the arrows lack ${name}`);
   }
 });
+
+Deno.test("README has fewer than 200 lines", async () => {
+  const lines = (await Deno.readTextFile(join(root, "README.md"))).trimEnd().split("\n").length;
+  assert.ok(lines < 200, `${lines} lines`);
+});
+
+/** Phrases that are no English, or name nobody: they had come in by translation. */
+const foreign =
+  /stands? beside|is borne|\bwhoever\b|\bof ours\b|figures can carry|nobody here|unless (?:it|they) (?:is|are) told|what came of|is no command/i;
+
+Deno.test("no page, comment or message has a phrase that was translated word by word", async () => {
+  const found: string[] = [];
+  const look = async (path: string): Promise<void> => {
+    for await (const { name, isDirectory } of Deno.readDir(join(root, path))) {
+      const file = `${path}/${name}`;
+      if (file === "notebooks/mine" || file === "docs/lessons") continue;
+      if (isDirectory) await look(file);
+      else if (/\.(ts|md)$/.test(name)) {
+        const lines = (await Deno.readTextFile(join(root, file))).split("\n");
+        lines.forEach((line, at) => foreign.test(line) && found.push(`${file}:${at + 1}: ${line.trim()}`));
+      }
+    }
+  };
+  for (const folder of ["lib", "scripts", "benchmarks", "docs", "notebooks", "packaging"]) await look(folder);
+  for (const file of ["README.md", "mod.ts"]) {
+    const text = await Deno.readTextFile(join(root, file));
+    if (foreign.test(text)) found.push(file);
+  }
+  assert.deepEqual(found, []);
+});
