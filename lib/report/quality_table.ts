@@ -105,11 +105,14 @@ export function qualityRow(one: CandidateQuality): string[] {
   return [
     withNote(percent(one.pass_rate.rate), percents(one.pass_rate.ci95)),
     String(one.pass_rate.n),
-    withNote(plain(one.score.mean), intervalOf(one.score.ci95, plain)),
+    withNote(points(one.score.mean), intervalOf(one.score.ci95, points)),
     withNote(statesText(one), boundsText(one)),
     ratings.length === 0 ? missing : ratings.join(", "),
   ];
 }
+
+/** A score from 0 to 1, as the decision shows it. */
+const points = (score: number | null) => score === null ? missing : score.toFixed(2);
 
 /** The head of the table of `qualityRow`. */
 export const qualityHead = [
@@ -142,7 +145,7 @@ export function qualityTable(summary: Summary, quality: QualityReport): Markup {
         [percents(one.pass_rate.ci95), `n = ${one.pass_rate.n}`].filter((text) => text !== "")
           .join(", "),
       )
-    }</td><td>${plain(one.score.mean)}${subline(intervalOf(one.score.ci95, plain))}</td><td class="text">${
+    }</td><td>${points(one.score.mean)}${subline(intervalOf(one.score.ci95, points))}</td><td class="text">${
       statesText(one)
     }${subline(boundsText(one))}</td>${ratingCell(one, "person")}${ratingCell(one, "judge")}</tr>`;
   });
