@@ -16,7 +16,7 @@ const notRun: readonly (readonly [RegExp, string])[] = [
     "the name of a command, in prose",
   ],
   [/@foundry|:5273|^models (download|load|unload|move-service|compile)/, "needs Foundry Local"],
-  [/192\.0\.2\.7|HOST|models\.example/, "needs another machine"],
+  [/192\.0\.2\.7|HOST|models\.example|--endpoint URL/, "needs another machine"],
   [/^fleet (hub|join|run|status|stop|decide)/, "needs a hub and devices: tests/fleet has both"],
   [/hf:|phi-4-mini|qwen|llama3|all-minilm|^models pull$/, "downloads from Hugging Face"],
   [/^(test|ok|check|fmt|lint|notebook|pack)/, "a step of .ci/run"],
