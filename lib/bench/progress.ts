@@ -146,7 +146,7 @@ function inWords(event: SessionEvent): string {
     case "warmup":
       return `warming up ${event.candidate}`;
     case "request":
-      return event.candidate;
+      return `${event.candidate}: ${event.status}`;
     case "left":
       return `${event.candidate} is out: ${event.reason}`;
     case "disturbed":
