@@ -101,8 +101,9 @@ function fastestOf(
 ): string | null {
   const { race, delta } = terms;
   if (race !== null) {
-    const { winner, by } = raceReport(race);
-    return by === "checks" || by === "utility" ? null : winner;
+    const { verdict, winner, by } = raceReport(race);
+    // The only one that was left to race is faster than nobody.
+    return verdict !== "winner" || by === "checks" || by === "utility" ? null : winner;
   }
   if (speedFaults(left, evidence, terms).length > 0 || severalRuns(left).length > 0) return null;
   const basis = rankingBasis(left, { latency: 1 });

@@ -62,6 +62,9 @@ Deno.test("candidates that do not answer a probe are excluded with the reason; o
       `${id} ${constraint}`
     );
     assert.deepEqual(excluded, ["gone@lab failed", "cut@lab failed"]);
+    const decided = await Deno.readTextFile(join(out, report.run_id, "decision.json"));
+    const { verdict, fastest, choice } = JSON.parse(decided);
+    assert.deepEqual([verdict, fastest, choice], ["undecided", null, null], "nothing was measured");
   } finally {
     await fake.stop();
     await Deno.remove(out, { recursive: true });
