@@ -2,7 +2,7 @@
 // @ts-types="@types/cli-progress"
 import { MultiBar, Presets, type SingleBar } from "cli-progress";
 import process from "node:process";
-import { RunProgress } from "../lib/bench/progress.ts";
+import { followed } from "../lib/bench/progress.ts";
 import type { SessionEvent } from "../lib/bench/session.ts";
 import type { RaceState } from "../lib/select/race/race.ts";
 import { raceLines } from "../lib/select/race/race_report.ts";
@@ -42,27 +42,18 @@ function drawn(): ShownProgress {
     for (let next = texts.length; next <= at; next++) texts.push(screen.create(1, 0, { text: "" }));
     texts[at]?.update(0, { text: cut(text) });
   };
-  let progress: RunProgress | null = null;
   let bar: SingleBar | null = null;
   let evidence: readonly string[] = [];
   return {
-    event(event) {
-      if (event.kind === "begin") {
-        progress = new RunProgress(event, realClock);
-        const { total, unit } = progress.howFar;
-        const format = "{bar} {value} of {total} {unit}{left}";
-        bar = screen.create(total, 0, { unit, left: "" }, { format });
-        return;
-      }
-      if (progress === null) return;
-      progress.add(event);
-      if (event.kind === "left") keep(terminalLine(`${event.candidate} is out: ${event.reason}`));
-      const { done, total, left, now, more } = progress.howFar;
-      bar?.setTotal(total);
-      bar?.update(done, { left: left === null ? "" : `, ${left}` });
+    event: followed(realClock, ({ done, total, unit, left, now, more }, event) => {
+      const format = "{bar} {value} of {total} {unit}{left}";
+      bar ??= screen.create(total, 0, { unit, left: "" }, { format });
+      if (event.kind === "left") keep(terminalLine(now));
+      bar.setTotal(total);
+      bar.update(done, { left: left === null ? "" : `, ${left}` });
       if (evidence.length === 0) write(0, terminalLine(now));
       if (more !== null) write(1, terminalLine(more));
-    },
+    }),
     block(state) {
       evidence = raceLines(state);
       evidence.forEach((line, at) => write(at, line));
@@ -81,23 +72,18 @@ const LINE_EVERY_MS = 15_000;
 const LINE_EVERY_BLOCKS = 5;
 
 function lines(): ShownProgress {
-  let progress: RunProgress | null = null;
   let lastMs = realClock();
   let said: string | null = null;
   let gone = 0;
   return {
-    event(event) {
-      if (event.kind === "begin") progress = new RunProgress(event, realClock);
-      progress?.add(event);
-      if (event.kind === "left") console.error(`${event.candidate} is out: ${event.reason}`);
+    event: followed(realClock, ({ done, total, unit, left, now, more }, event) => {
+      if (event.kind === "left") console.error(now);
       const nowMs = realClock();
-      if (event.kind !== "request" || nowMs - lastMs < LINE_EVERY_MS || progress === null) return;
-      const { done, total, unit, left, more } = progress.howFar;
-      if (left === null) return;
+      if (event.kind !== "request" || nowMs - lastMs < LINE_EVERY_MS || left === null) return;
       lastMs = nowMs;
       console.error(`${done} of ${total} ${unit}, ${left}${more === said ? "" : ` (${more})`}`);
       said = more;
-    },
+    }),
     block(state) {
       const news = state.eliminated.length > gone || state.verdict !== null;
       gone = state.eliminated.length;

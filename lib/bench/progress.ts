@@ -24,6 +24,8 @@ interface Pace {
   /** Timed requests of this process, and the time that passed with them. */
   timed: number;
   spentMs: number;
+  /** It left the run. */
+  left: boolean;
 }
 
 /**
@@ -39,7 +41,6 @@ interface Pace {
 export class RunProgress {
   readonly #clock: Clock;
   readonly #paces: ReadonlyMap<string, Pace>;
-  readonly #left = new Set<string>();
   /** Requests that a race may take. */
   readonly #budget: number | undefined;
   readonly #forS: number | undefined;
@@ -55,7 +56,13 @@ export class RunProgress {
     const before = [...done].filter((id) => id.startsWith("timed/")).map((id) => id.replace(/\/\d+$/, ""));
     this.#paces = new Map(candidates.map(({ id }) => {
       const answered = before.filter((request) => request.endsWith(`/${id}`)).length;
-      return [id, { planned: Math.max(planned, answered), done: answered, timed: 0, spentMs: 0 }];
+      return [id, {
+        planned: Math.max(planned, answered),
+        done: answered,
+        timed: 0,
+        spentMs: 0,
+        left: false,
+      }];
     }));
     this.#budget = plan.race?.budget;
     this.#forS = plan.for_s;
@@ -68,7 +75,7 @@ export class RunProgress {
     const nowMs = this.#clock();
     const pace = "candidate" in event ? this.#paces.get(event.candidate) : undefined;
     if (event.kind === "left" && pace !== undefined) {
-      this.#left.add(event.candidate);
+      pace.left = true;
       pace.planned = pace.done;
     }
     if (event.kind === "disturbed" && event.repeated > 0) this.#repeat(event.repeated, event.reason);
@@ -107,8 +114,12 @@ export class RunProgress {
   #repeat(requests: number, reason: string): void {
     this.#repeated += requests;
     this.#disturbedBy = reason;
-    const live = [...this.#paces].filter(([id]) => !this.#left.has(id)).map(([, pace]) => pace);
+    const live = this.#live;
     for (const pace of live) pace.planned += requests / live.length;
+  }
+
+  get #live(): Pace[] {
+    return [...this.#paces.values()].filter(({ left }) => !left);
   }
 
   get #more(): string | null {
@@ -119,7 +130,7 @@ export class RunProgress {
 
   /** A race ends with its verdict: the time that its budget takes is the longest it may go on. */
   #timeLeft(requests: number): string | null {
-    const live = [...this.#paces].filter(([id]) => !this.#left.has(id)).map(([, pace]) => pace);
+    const live = this.#live;
     const known = live.filter(({ timed }) => timed > 0);
     if (known.length === 0) return null;
     const meanS = sum(known, secondsEach) / known.length;
@@ -127,6 +138,25 @@ export class RunProgress {
     const leftS = sum(known, (pace) => (pace.planned - pace.done) * secondsEach(pace));
     return known.length < live.length ? `more than ${inTime(leftS)} left` : `about ${inTime(leftS)} left`;
   }
+}
+
+/**
+ * Follows a run from its first event on: `show` gets its progress after each one.
+ *
+ * ```ts ignore
+ * const onEvent = followed(clock, ({ done, total }) => console.error(`${done} of ${total}`));
+ * ```
+ */
+export function followed(
+  clock: Clock,
+  show: (far: HowFar, event: SessionEvent) => void,
+): (event: SessionEvent) => void {
+  let progress: RunProgress | null = null;
+  return (event) => {
+    if (event.kind === "begin") progress = new RunProgress(event, clock);
+    else progress?.add(event);
+    if (progress !== null) show(progress.howFar, event);
+  };
 }
 
 const secondsEach = ({ spentMs, timed }: Pace) => spentMs / 1000 / timed;

@@ -6,7 +6,7 @@ import { Capacity } from "./capacity.ts";
 import { requireRun } from "../bench/find_run.ts";
 import { readRunInfo, replaceFile } from "../bench/folder.ts";
 import type { NamedCandidate } from "../bench/named_candidate.ts";
-import { RunProgress } from "../bench/progress.ts";
+import { followed } from "../bench/progress.ts";
 import type { Exclusion, RaceTerms } from "../bench/records.ts";
 import {
   findCandidates,
@@ -198,19 +198,10 @@ const shortPath = (folder: string) => folder.split(/[\\/]/).slice(-2).join("/");
 
 /** Shows the progress of a run: the time left and what happens now. */
 function following(bar: Progress, clock: Clock): (event: SessionEvent) => void {
-  let progress: RunProgress | null = null;
-  return (event) => {
-    if (event.kind === "begin") progress = new RunProgress(event, clock);
-    else progress?.add(event);
-    if (progress === null) return;
-    const { done, total, unit, left, now, more } = progress.howFar;
-    const counted = unit === "s" ? "seconds" : unit;
-    bar.update(
-      done,
-      total,
-      [counted, left, more ?? now].filter((part) => part !== null && part !== "").join(", "),
-    );
-  };
+  return followed(clock, ({ done, total, unit, left, now, more }) => {
+    const parts = [unit === "s" ? "seconds" : unit, left, more ?? now];
+    bar.update(done, total, parts.filter((part) => part !== null && part !== "").join(", "));
+  });
 }
 
 /** From names to a finished race, with a progress bar and the evidence growing below it. */
