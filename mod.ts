@@ -81,7 +81,7 @@ import {
 } from "./lib/results/steps.ts";
 import { NO_CONSTRAINTS } from "./lib/select/decide/constraints.ts";
 import { adapterAnswers } from "./lib/select/decide/baseline.ts";
-import { decideOn } from "./lib/select/decide/session.ts";
+import { decideOn } from "./lib/select/decide/race_and_decide.ts";
 import { DEFAULT_TERMS } from "./lib/select/race/recorded_race.ts";
 import { findServices } from "./lib/services/discovery.ts";
 import { seededRandom } from "./lib/stats/random.ts";

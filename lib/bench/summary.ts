@@ -1,7 +1,7 @@
 /** From the records of a run to summary.json: derived, and derivable again at any time. */
 import { join } from "node:path";
 import { quantile } from "../stats/quantile.ts";
-import { summarize } from "../stats/summary.ts";
+import { summarize } from "../stats/statistic.ts";
 import { byLength } from "./by_length.ts";
 import { compareCandidates, ranksOf } from "./compare_candidates.ts";
 import {

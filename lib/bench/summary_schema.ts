@@ -4,7 +4,7 @@
  * Other programs rely on these names, which include the units; a null is "not known", never zero.
  */
 import { z } from "zod";
-import { NO_VALUES } from "../stats/summary.ts";
+import { NO_VALUES } from "../stats/statistic.ts";
 import { llamaCpp, machineInfo, planInfo, RUN_SCHEMA, tokenSource } from "./records.ts";
 
 const interval = z.tuple([z.number(), z.number()]).nullable();

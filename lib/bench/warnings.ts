@@ -1,5 +1,5 @@
 /** What a reader must know before trusting a figure: typed values, each with a remedy that fits the run. */
-import { P95_FROM } from "../stats/summary.ts";
+import { P95_FROM } from "../stats/statistic.ts";
 import { LEAST_STRETCHES, roundsUnderLoad, stretchCount, underLoad } from "./plan.ts";
 import type { Warning } from "./summary_schema.ts";
 import {

@@ -5,7 +5,7 @@ import { PLAN_DEFAULTS } from "../bench/plan.ts";
 import { findCandidates, runSession } from "../bench/session.ts";
 import { reasonOf } from "../errors.ts";
 import { parsePromptSet, type PromptSet, singlePrompt } from "../prompts/prompts.ts";
-import { raceFound } from "../select/decide/session.ts";
+import { raceFound } from "../select/decide/race_and_decide.ts";
 import { DEFAULT_TERMS } from "../select/race/recorded_race.ts";
 import { createHash } from "node:crypto";
 import { join } from "node:path";

@@ -1,5 +1,5 @@
 /** One candidate's answers and ratings as rates and means, each over prompts and with its interval. */
-import { summarize } from "../stats/summary.ts";
+import { summarize } from "../stats/statistic.ts";
 import { type AnswerQuality, type CandidateQuality, countStates } from "./quality_schema.ts";
 import { passRate } from "./pass_rate.ts";
 import type { Prompt } from "../prompts/prompts.ts";

@@ -2,7 +2,7 @@
 import type { Collected } from "../bench/collect.ts";
 import type { CandidateSummary, Summary } from "../bench/summary_schema.ts";
 import { quantile } from "../stats/quantile.ts";
-import { P95_FROM } from "../stats/summary.ts";
+import { P95_FROM } from "../stats/statistic.ts";
 
 /** One model of `benchmark_oss_models`: the sample's fields, then Podium's. */
 export interface BenchmarkRow {

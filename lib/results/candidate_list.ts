@@ -5,7 +5,7 @@ import type { NamedCandidate } from "../bench/named_candidate.ts";
 import { chooseCandidates, type SessionResources } from "../bench/session.ts";
 import type { Registry } from "../catalog/model.ts";
 import { type Constraints, NO_CONSTRAINTS } from "../select/decide/constraints.ts";
-import { excludedFrom } from "../select/decide/session.ts";
+import { excludedFrom } from "../select/decide/race_and_decide.ts";
 import type { FoundService } from "../services/discovery.ts";
 import { Result, TableView, TextView, type View } from "./view.ts";
 

@@ -5,7 +5,7 @@ import { evidencePlot } from "../plot/race.ts";
 import { paretoPlot } from "../plot/pareto.ts";
 import type { Decision } from "../select/decide/decision_schema.ts";
 import { decisionMarkdown } from "../select/decide/decision_markdown.ts";
-import { paretoPoints, type SessionRace } from "../select/decide/session.ts";
+import { paretoPoints, type SessionRace } from "../select/decide/race_and_decide.ts";
 import { evidencePoints, type RaceReport, raceReport, verdictText } from "../select/race/race_report.ts";
 import { type RecordedRace, replayRecorded } from "../select/race/recorded_race.ts";
 import { join } from "node:path";

@@ -29,7 +29,7 @@ import {
   type ReadOptions,
 } from "../quality/fidelity_session.ts";
 import { answersKey } from "../select/decide/facts.ts";
-import { raceFound } from "../select/decide/session.ts";
+import { raceFound } from "../select/decide/race_and_decide.ts";
 import type { RaceState } from "../select/race/race.ts";
 import { replayRecorded } from "../select/race/recorded_race.ts";
 import { ConstrainedCandidates, type Names } from "./candidate_list.ts";

@@ -6,7 +6,7 @@ import type { RunInfo } from "../../lib/bench/records.ts";
 import { loadPromptSet, type PromptSet } from "../../lib/prompts/prompts.ts";
 import { writeQuality } from "../../lib/quality/quality.ts";
 import { writeReports } from "../../lib/report/write.ts";
-import { raceFound } from "../../lib/select/decide/session.ts";
+import { raceFound } from "../../lib/select/decide/race_and_decide.ts";
 import { needsScores, rulesOf } from "../../lib/select/race/criterion.ts";
 import { type RaceReport, raceReport } from "../../lib/select/race/race_report.ts";
 import { DEFAULT_TERMS, replayRecorded, scorer } from "../../lib/select/race/recorded_race.ts";

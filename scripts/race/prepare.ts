@@ -19,7 +19,7 @@ import { type PromptSet, promptSetJson } from "../../lib/prompts/prompts.ts";
 import type { QualityReport } from "../../lib/quality/quality_schema.ts";
 import { type Constraints, exclusionsOf, NO_CONSTRAINTS } from "../../lib/select/decide/constraints.ts";
 import { factsOfCandidate, readQuality } from "../../lib/select/decide/facts.ts";
-import { racePlan } from "../../lib/select/decide/session.ts";
+import { racePlan } from "../../lib/select/decide/race_and_decide.ts";
 import { assertChecks } from "../../lib/select/race/recorded_race.ts";
 import { planOf, promptsOf } from "../bench/execute.ts";
 import { constraintsOf } from "../select/constraint_options.ts";

@@ -8,7 +8,12 @@ import { parsePromptSet } from "../../../lib/prompts/prompts.ts";
 import { writeQuality } from "../../../lib/quality/quality.ts";
 import { NO_CONSTRAINTS } from "../../../lib/select/decide/constraints.ts";
 import { DEFAULT_TERMS, replayRecorded } from "../../../lib/select/race/recorded_race.ts";
-import { decideOn, excludedFrom, paretoPoints, raceFound } from "../../../lib/select/decide/session.ts";
+import {
+  decideOn,
+  excludedFrom,
+  paretoPoints,
+  raceFound,
+} from "../../../lib/select/decide/race_and_decide.ts";
 import { seededRandom } from "../../../lib/stats/random.ts";
 import { registry, withService } from "../../bench/service.ts";
 

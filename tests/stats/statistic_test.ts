@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { seededRandom, standardNormal } from "../../lib/stats/random.ts";
-import { summarize } from "../../lib/stats/summary.ts";
+import { summarize } from "../../lib/stats/statistic.ts";
 import { off, WAVE } from "./fixtures.ts";
 
 Deno.test("a summary is what numpy and scipy say", () => {
