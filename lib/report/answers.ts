@@ -4,7 +4,7 @@ import type { Summary } from "../bench/summary_schema.ts";
 import type { AnswerQuality, QualityReport } from "../quality/quality_schema.ts";
 import type { RunData } from "./run_data.ts";
 import { counted } from "./format.ts";
-import { type Markup, markup, trusted } from "./markup.ts";
+import { type Markup, markup, trusted } from "../markup.ts";
 import { verdictOn } from "./quality_table.ts";
 import { swatch } from "./tables.ts";
 

@@ -2,7 +2,7 @@
 import type { Summary } from "../bench/summary_schema.ts";
 import type { SelfcheckResult } from "../selfcheck/selfcheck.ts";
 import { counted, sentence, unbroken } from "./format.ts";
-import { type Markup, markup } from "./markup.ts";
+import { type Markup, markup } from "../markup.ts";
 import type { RunData } from "./run_data.ts";
 import { instrumentText, machineText, planText } from "./summary_text.ts";
 import { disturbedTable } from "./tables.ts";

@@ -1,7 +1,7 @@
 /** Markdown that Podium writes, as an HTML page of one file: no script, no network, figures inside. */
 import { Marked } from "marked";
-import { escapeHtml, inlineCode, markup, prose, trusted } from "./markup.ts";
-import { pageHead } from "./page_head.ts";
+import { escapeHtml, markup, trusted } from "../markup.ts";
+import { inlineCode, pageHead, prose } from "./page_parts.ts";
 import { holdsWords } from "./terminal_layout.ts";
 
 /**

@@ -3,7 +3,7 @@ import type { Summary } from "../bench/summary_schema.ts";
 import { errorCases, type ErrorGroup, type FailedAnswer } from "../quality/error_cases.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { counted } from "./format.ts";
-import { type Markup, markup, trusted } from "./markup.ts";
+import { type Markup, markup, trusted } from "../markup.ts";
 import { swatch } from "./tables.ts";
 
 /** A page shows this many of them at most, each text cut at this many characters. */

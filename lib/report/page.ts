@@ -21,12 +21,12 @@ import { errorSection } from "./error_section.ts";
 import { lengthFigures } from "./by_length.ts";
 import { sustainedFigures } from "./sustained.ts";
 import { sentence, unbroken } from "./format.ts";
-import { inlineCode, type Markup, markup, prose, trusted } from "./markup.ts";
+import { type Markup, markup, trusted } from "../markup.ts";
+import { inlineCode, pageHead, prose } from "./page_parts.ts";
 import { highlights } from "./highlights.ts";
 import { machineText, mostlyDisturbed, type ReportOptions } from "./summary_text.ts";
 import { taskMarkup, taskPlots } from "./task_section.ts";
 import { qualityTable } from "./quality_table.ts";
-import { pageHead } from "./page_head.ts";
 import {
   comparisonTable,
   footprintTable,

@@ -2,7 +2,7 @@
 import type { Summary } from "../bench/summary_schema.ts";
 import type { AnswerQuality, CandidateQuality, QualityReport } from "../quality/quality_schema.ts";
 import { counted, intervalOf, missing, plain } from "./format.ts";
-import { type Markup, markup } from "./markup.ts";
+import { type Markup, markup } from "../markup.ts";
 import { breakable, scrollTable, subline, swatch } from "./tables.ts";
 
 const percent = (value: number | null) => value === null ? missing : `${plain(value * 100)} %`;

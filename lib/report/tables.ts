@@ -16,7 +16,7 @@ import {
   secondsLike,
   unbroken,
 } from "./format.ts";
-import { type Markup, markup, trusted } from "./markup.ts";
+import { type Markup, markup, trusted } from "../markup.ts";
 import type { RunData } from "./run_data.ts";
 import {
   comparisonsMade,

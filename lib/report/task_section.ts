@@ -4,7 +4,7 @@ import { curvePlot } from "../plot/curve.ts";
 import type { Figure } from "../plot/figure.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { lettered } from "./fitted_table.ts";
-import { type Markup, markup } from "./markup.ts";
+import { type Markup, markup } from "../markup.ts";
 import { breakable, scrollTable } from "./tables.ts";
 import { confusionTables, type TaskTable, taskTables } from "./task_tables.ts";
 

@@ -15,7 +15,7 @@ import { terminalText } from "../terminal_text.ts";
 import { parseDocument } from "../text_file.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { readQuality } from "../select/decide/facts.ts";
-import { summaryCsv } from "./summary_csv.ts";
+import { reportCsv } from "./report_csv.ts";
 import { gatherAnswers } from "./answers.ts";
 import { type RunData, runGatherer } from "./run_data.ts";
 import { markdownReport } from "./markdown.ts";
@@ -74,7 +74,7 @@ async function writeFiles(
   const companions = { selfcheck: await lastSelfcheck(folder), quality: await readQuality(folder) };
   const failedTexts = await readFailed(folder, companions.quality);
   const texts: Record<typeof reportFiles[number], string> = {
-    "report.csv": summaryCsv(summary, options),
+    "report.csv": reportCsv(summary, options),
     "report.md": terminalText(markdownReport(summary, options, companions)),
     "report.html": reportPage({ summary, data, answers, ...companions, failedTexts, options }),
   };

@@ -1,7 +1,7 @@
 /** Shows results and progress: under a notebook's running cell, or in a terminal. */
 import type { Clock, Sleep } from "../clock.ts";
 import { terminalLine } from "../terminal_text.ts";
-import { escapeHtml } from "../report/markup.ts";
+import { escapeHtml } from "../markup.ts";
 import { TextView, type View } from "./view.ts";
 
 /** A progress bar. */

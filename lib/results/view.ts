@@ -4,7 +4,7 @@
  */
 import { type Figure, svgFile } from "../plot/figure.ts";
 import { terminalLine, terminalText } from "../terminal_text.ts";
-import { escapeHtml } from "../report/markup.ts";
+import { escapeHtml } from "../markup.ts";
 import { unbroken } from "../report/format.ts";
 
 const displayInNotebook: unique symbol = Symbol.for("Jupyter.display");

@@ -3,6 +3,7 @@
  * chooses, and answers every request before its deadline, if only with an error in OpenAI's shape.
  */
 import { z } from "zod";
+import { escapeHtml } from "../markup.ts";
 import { ApiError, errorResponse } from "../openai/api_error.ts";
 import type { Access } from "../openai/access.ts";
 import {
@@ -120,7 +121,7 @@ function health(request: IncomingRequest, { access, models }: GatewayOptions): R
 function page(request: IncomingRequest, { access, models }: GatewayOptions): Response {
   access.checkSource(request);
   const names = access.hasKey(request) ? [...models.all().map(({ model }) => model.id), AUTO] : [];
-  const list = names.map((name) => `<li><code>${escaped(name)}</code></li>`).join("");
+  const list = names.map((name) => `<li><code>${escapeHtml(name)}</code></li>`).join("");
   const html = `<!doctype html>
 <html lang="en">
 <meta charset="utf-8">
@@ -143,8 +144,6 @@ ${list === "" ? "" : `<ul>${list}</ul>`}
     },
   });
 }
-
-const escaped = (text: string) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 
 const autoEntry = ({ startedAt }: GatewayOptions) => ({
   id: AUTO,

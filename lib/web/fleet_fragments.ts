@@ -4,7 +4,7 @@ import { dotPlot } from "../plot/dots.ts";
 import { type Figure, shortName, withoutStyles } from "../plot/figure.ts";
 import { forestPlot } from "../report/fleet_text.ts";
 import { counted, seconds, unbroken } from "../report/format.ts";
-import { type Markup, markup, trusted } from "../report/markup.ts";
+import { type Markup, markup, trusted } from "../markup.ts";
 import type { DeviceView, FleetView } from "./fleet_view.ts";
 import { livePage } from "./live_page.ts";
 

@@ -4,7 +4,7 @@ import type { Clock } from "../clock.ts";
 import { accessFor, isLoopbackHost } from "../openai/access.ts";
 import { ApiError } from "../openai/api_error.ts";
 import { type HttpHandler, type HttpServer, type IncomingRequest, serveHttp } from "../openai/server.ts";
-import { type Markup, markup } from "../report/markup.ts";
+import { type Markup, markup } from "../markup.ts";
 
 /** Styles and scripts come from the page's own address alone, and no content of a page can run or use the network. */
 export const HEADERS = {

@@ -1,5 +1,5 @@
 /** The page of pairs itself, its style and its script: two answers side by side, text only. */
-import { markup } from "../report/markup.ts";
+import { markup } from "../markup.ts";
 import { livePage } from "./live_page.ts";
 import { answersStyle } from "./live_style.ts";
 

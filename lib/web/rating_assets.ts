@@ -1,6 +1,6 @@
 /** The annotation page itself, its style and its script: one item at a time, text only. */
 import type { Rubric } from "../quality/rubric.ts";
-import { markup } from "../report/markup.ts";
+import { markup } from "../markup.ts";
 import { livePage } from "./live_page.ts";
 import { answersStyle } from "./live_style.ts";
 

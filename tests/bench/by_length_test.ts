@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { fakeSummary } from "./fakes.ts";
 import { lengthRows, limitSentences } from "../../lib/report/by_length.ts";
 import { markdownReport } from "../../lib/report/markdown.ts";
-import { summaryCsv } from "../../lib/report/summary_csv.ts";
+import { reportCsv } from "../../lib/report/report_csv.ts";
 import { terminalSummary } from "../../lib/report/terminal_summary.ts";
 
 const prompts = [50, 60, 1000, 1100].map((words) => ({
@@ -45,7 +45,7 @@ Deno.test("prompts of very different length get rows of their own, with prefill 
   const page = markdownReport(summary);
   assert.match(page, /## By prompt length/);
   assert.match(page, /\| 50–60 \| 4 \| 55 ms \| 1,000 \| 100 \| 100 % \|/);
-  const [head = "", all = "", short = ""] = summaryCsv(summary).split("\n");
+  const [head = "", all = "", short = ""] = reportCsv(summary).split("\n");
   const cell = (line: string, name: string) => line.split(",")[head.split(",").indexOf(name)];
   assert.equal(cell(all, "within_limits"), "0.5");
   assert.equal(cell(all, "prompt_tokens_to"), "");

@@ -24,10 +24,10 @@ const parts = ["n", "mean", "sd", "min", "p50", "p95", "p99", "max"] as const;
  *
  * @example
  * ```ts ignore
- * await Deno.writeTextFile("report.csv", summaryCsv(summary));
+ * await Deno.writeTextFile("report.csv", reportCsv(summary));
  * ```
  */
-export function summaryCsv(summary: Summary, options: ReportOptions = {}): string {
+export function reportCsv(summary: Summary, options: ReportOptions = {}): string {
   const rows = summary.candidates.flatMap((one) => [
     rowOf(summary, one, options),
     ...one.by_length.map((length) => rowOf(summary, one, options, length)),

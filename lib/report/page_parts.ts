@@ -1,5 +1,6 @@
-/** The head of every page that is one file: no script, no load from anywhere, one style. */
-import { type Markup, markup, trusted } from "./markup.ts";
+/** What every page that is one file is made of: a head that lets it load nothing, and running text. */
+import { escapeHtml, type Markup, markup, trusted } from "../markup.ts";
+import { unbroken } from "./format.ts";
 import { pageStyle } from "./page_style.ts";
 
 /**
@@ -24,3 +25,23 @@ export function pageHead(title: string, more = ""): Markup {
         <style>${trusted(pageStyle + more)}</style>
       </head>`;
 }
+
+/**
+ * Running text: figures keep their units, and flags such as `--max-tokens` stay on one line.
+ *
+ * @example
+ * ```ts
+ * if (!String(prose("raise --max-tokens")).includes('class="flag">--max-tokens<')) throw new Error("the flag breaks");
+ * ```
+ */
+export function prose(text: string): Markup {
+  return trusted(withFlags(unbroken(text)));
+}
+
+/** Code in running text, such as a command: its flags stay on one line. */
+export function inlineCode(text: string): Markup {
+  return trusted(`<code>${withFlags(text)}</code>`);
+}
+
+const withFlags = (text: string) =>
+  escapeHtml(text).replaceAll(/--[a-z][\w-]*/g, '<span class="flag">$&</span>');

@@ -1,7 +1,5 @@
 /** HTML templates that escape every value unless it is marked as trusted: a model's answer is hostile input. */
 
-import { unbroken } from "./format.ts";
-
 /** Text that is already HTML. */
 export class Markup {
   constructor(readonly text: string) {}
@@ -46,26 +44,6 @@ type Value = Markup | string | number | null | undefined | false | readonly Valu
 export function markup(parts: TemplateStringsArray, ...values: Value[]): Markup {
   return new Markup(parts.reduce((text, part, i) => text + render(values[i - 1]) + part));
 }
-
-/**
- * Running text: figures keep their units, and flags such as `--max-tokens` stay on one line.
- *
- * @example
- * ```ts
- * if (!String(prose("raise --max-tokens")).includes('class="flag">--max-tokens<')) throw new Error("the flag breaks");
- * ```
- */
-export function prose(text: string): Markup {
-  return new Markup(withFlags(unbroken(text)));
-}
-
-/** Code in running text, such as a command: its flags stay on one line. */
-export function inlineCode(text: string): Markup {
-  return new Markup(`<code>${withFlags(text)}</code>`);
-}
-
-const withFlags = (text: string) =>
-  escapeHtml(text).replaceAll(/--[a-z][\w-]*/g, '<span class="flag">$&</span>');
 
 /** Marks text as HTML that is not escaped; only for what Podium itself generates. */
 export function trusted(text: string): Markup {
