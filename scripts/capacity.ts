@@ -111,7 +111,7 @@ await runCli(async () => {
   }
   const { measureCapacity } = await import("../lib/bench/capacity.ts");
   const { terminalCapacity, writeCapacityReports } = await import("../lib/report/capacity.ts");
-  const { engineOf, sessionResources } = await import("./session.ts");
+  const { engineOf, sessionResources } = await import("./session_resources.ts");
   const { models, endpoint, within, think, search, maxUsers, requests, seed, warmup, maxTokens, timeout } =
     settings;
   const { report, folder } = await measureCapacity(

@@ -46,7 +46,7 @@ async function examine(settings: Settings): Promise<Check[]> {
   const { runProgram } = await import("../lib/program.ts");
   const checks = await import("./doctor/checks.ts");
   const probes = await import("./doctor/probes.ts");
-  const { sessionResources } = await import("./session.ts");
+  const { sessionResources } = await import("./session_resources.ts");
   const resources = await sessionResources(settings);
   const checkResources = {
     env: Deno.env,

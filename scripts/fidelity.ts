@@ -48,7 +48,7 @@ async function fidelity(names: readonly [string, string], settings: Settings): P
   const { compareOnJob, compareTexts } = await import("../lib/quality/fidelity_session.ts");
   const { loadPromptSet } = await import("../lib/prompts/prompts.ts");
   const { readTextFile } = await import("../lib/text_file.ts");
-  const { sessionResources } = await import("./session.ts");
+  const { sessionResources } = await import("./session_resources.ts");
   const { shownProgress } = await import("./progress.ts");
   const { Fidelity } = await import("../lib/results/fidelity.ts");
   const text = await readTextFile(settings.text, "the text");

@@ -6,7 +6,7 @@ import { readRunInfo } from "../lib/bench/folder.ts";
 import { type RunSpread, type RunToRun, runToRunOf, writeRunToRun } from "../lib/bench/run_to_run.ts";
 import { repeatRun } from "../lib/bench/session.ts";
 import { printJson } from "./cli.ts";
-import { sessionResources } from "./session.ts";
+import { sessionResources } from "./session_resources.ts";
 
 /** The flags of `selfcheck --aa`. */
 export interface RepeatFlags {

@@ -56,12 +56,12 @@ const forbidden: readonly { readonly pattern: RegExp; readonly why: string }[] =
 ];
 /** Programs that live in lib/ because they run in a process of their own. */
 const programs = new Set([
-  "lib/engine/process.ts",
-  "lib/engine/text_process.ts",
-  "lib/adapter/adapter_process.ts",
+  "lib/engine/engine_program.ts",
+  "lib/engine/text_program.ts",
+  "lib/adapter/adapter_program.ts",
   "lib/adapter/adapter_worker.ts",
   "lib/selfcheck/fake_endpoint.ts",
-  "lib/quality/code/test_process.ts",
+  "lib/quality/code/test_program.ts",
 ]);
 
 const posix = (path: string) => relative(root, path).replaceAll("\\", "/");

@@ -60,7 +60,7 @@ export async function adapterCommand(
         ...permissions,
         read: permissions.read === true || [...permissions.read ?? [], ...code],
       }),
-      new URL("./adapter_process.ts", import.meta.url).href,
+      new URL("./adapter_program.ts", import.meta.url).href,
     ],
     order: {
       module: pathToFileURL(module).href,

@@ -3,7 +3,7 @@ import { ApiError } from "../openai/api_error.ts";
 import type { AnswerRequest } from "../openai/request.ts";
 import type { ToolDefinition } from "../prompts/request_settings.ts";
 import type { CallForm } from "./call_reader.ts";
-import { grammarSchema, type SchemaObject } from "./json_schema.ts";
+import { grammarSchema, type SchemaObject } from "./grammar_schema.ts";
 
 /** Most calls in one answer that must be calls: a small model may not find the end. */
 const MOST_CALLS = 4;

@@ -27,7 +27,7 @@ export const enginePermissions = [
 
 /** URL of the program that an engine process runs. */
 export function programUrl(): string {
-  return new URL("./process.ts", import.meta.url).href;
+  return new URL("./engine_program.ts", import.meta.url).href;
 }
 
 /** A child process that runs one model; it ends when its standard input closes. */

@@ -3,7 +3,7 @@ import type { GbnfJsonSchema, Llama, LlamaModel, Token } from "node-llama-cpp";
 import type { Clock } from "../clock.ts";
 import type { ChatMessage } from "../endpoint/trace.ts";
 import { reasonOf } from "../errors.ts";
-import { Answer } from "./answer.ts";
+import { GrowingAnswer } from "./growing_answer.ts";
 import { ApiError } from "../openai/api_error.ts";
 import { callGrammar } from "./call_grammar.ts";
 import { CallReader, type WrittenPiece } from "./call_reader.ts";
@@ -11,7 +11,7 @@ import { withListedTools } from "./listed_tools.ts";
 import { type ChatTemplate, type PromptPart, renderParts } from "./chat_template.ts";
 import type { Generation, LoadedModel, TextGenerator } from "../openai/model_server.ts";
 import { commonStart, type Evaluator, type PickedLogprob, type Picking } from "./evaluator.ts";
-import { grammarSchema, type SchemaObject, unbuildableSchema } from "./json_schema.ts";
+import { grammarSchema, type SchemaObject, unbuildableSchema } from "./grammar_schema.ts";
 import type { AnswerPiece, Generated, TokenLogprob } from "../openai/answer.ts";
 import type { AnswerRequest } from "../openai/request.ts";
 import { StopScanner, TokenDecoder } from "../openai/streamed_text.ts";
@@ -247,12 +247,12 @@ export class LlamaCore implements TextGenerator<LoadedModel> {
     };
   }
 
-  #answer(work: Work, emit: (text: string) => void): Answer<Token> {
+  #answer(work: Work, emit: (text: string) => void): GrowingAnswer<Token> {
     const { job } = work;
     // The mark that opens a call is a special token in most vocabularies.
     const withSpecial = job.tools.length > 0 && this.template.callForm !== null;
     const templateStops = job.route === "chat" && !job.ignoreEos ? this.template.stops : [];
-    return new Answer<Token>({
+    return new GrowingAnswer<Token>({
       decoder: new TokenDecoder<Token>(
         (tokens, before) => this.words.detokenize(tokens, withSpecial, before),
         work.prompt,

@@ -152,7 +152,7 @@ export async function compareOverText(
 }
 
 /** URL of the program that reads texts. */
-const textProgramUrl = () => new URL("./text_process.ts", import.meta.url).href;
+const textProgramUrl = () => new URL("./text_program.ts", import.meta.url).href;
 
 function readingFailed(
   { fault, model, reason }: Extract<TextReport, { state: "failed" }>,

@@ -5,7 +5,7 @@ import { stringEnd } from "../bounded_json.ts";
 import { ApiError, errorResponse } from "../openai/api_error.ts";
 import { QueueFull } from "../openai/queue.ts";
 import { type IncomingRequest, parsedJson } from "../openai/server.ts";
-import type { Metrics } from "./metrics.ts";
+import type { GatewayMetrics } from "./gateway_metrics.ts";
 import { type Attempt, type Ended, type Failure, relay, type RelayTools } from "./relay.ts";
 import type { RecentChoice, RoutedBody, Routing } from "./routing.ts";
 import { AUTO, type GatewayModels, type QueuedModel, unknownModel } from "./served_models.ts";
@@ -14,7 +14,7 @@ import { AUTO, type GatewayModels, type QueuedModel, unknownModel } from "./serv
 export interface AnsweringOptions extends RelayTools {
   readonly models: GatewayModels;
   readonly routing: Routing;
-  readonly metrics: Metrics;
+  readonly metrics: GatewayMetrics;
   readonly retries: RetryBudget;
   /** Models that one request may try. */
   readonly attempts: number;

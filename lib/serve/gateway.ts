@@ -14,7 +14,7 @@ import {
   type ServerLimits,
 } from "../openai/server.ts";
 import { type AnsweringOptions, answerWithFallback } from "./fallback.ts";
-import type { GaugeReading } from "./metrics.ts";
+import type { GaugeReading } from "./gateway_metrics.ts";
 import { AUTO, type QueuedModel, unknownModel } from "./served_models.ts";
 
 /** What the gateway gets from its caller. */

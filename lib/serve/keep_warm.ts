@@ -1,11 +1,11 @@
 /** Keeps used models warm: services unload a model that is idle, and caches expire. */
 import type { Clock, Fetch } from "../clock.ts";
-import type { Metrics } from "./metrics.ts";
+import type { GatewayMetrics } from "./gateway_metrics.ts";
 import type { GatewayModels, QueuedModel } from "./served_models.ts";
 
 export interface KeepWarmTools {
   readonly models: GatewayModels;
-  readonly metrics: Metrics;
+  readonly metrics: GatewayMetrics;
   readonly fetch: Fetch;
   readonly clock: Clock;
 }

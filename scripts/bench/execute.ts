@@ -12,7 +12,7 @@ import { reportRun } from "../../lib/report/write.ts";
 import { lastSelfcheck, saveSelfcheck } from "../../lib/selfcheck/selfcheck.ts";
 import { casesOf, runNamed, sayNext, showPage } from "../cli.ts";
 import { promptsFile } from "../quality/run_folder.ts";
-import { engineOf, sessionResources } from "../session.ts";
+import { engineOf, sessionResources } from "../session_resources.ts";
 import type { BenchSettings } from "./options.ts";
 import { shownProgress } from "../progress.ts";
 

@@ -2,7 +2,7 @@
 import { openModel } from "../../lib/bench/session.ts";
 import type { ChatMessage, Trace } from "../../lib/endpoint/trace.ts";
 import { interruptSignal } from "../cli.ts";
-import { engineOf, sessionResources } from "../session.ts";
+import { engineOf, sessionResources } from "../session_resources.ts";
 
 export interface ConversationSettings {
   readonly system?: string;

@@ -97,7 +97,7 @@ export async function joinCommand(args: readonly string[]): Promise<number> {
   const { runPlan } = await import("../../lib/fleet/run_plan.ts");
   const { stateDevice } = await import("../../lib/fleet/state_device.ts");
   const { idOfKey } = await import("../../lib/fleet/keys.ts");
-  const { sessionResources } = await import("../session.ts");
+  const { sessionResources } = await import("../session_resources.ts");
   const signal = interruptSignal();
   const state = stateFolder(settings.state);
   const key = await keyOf(state);

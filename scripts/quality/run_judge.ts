@@ -12,7 +12,7 @@ import { addRatings, type DimensionAgreement, readRatings } from "../../lib/qual
 import { rubricFor, type RubricName } from "../../lib/quality/rubric.ts";
 import { interruptSignal, printJson, realClock } from "../cli.ts";
 import { openModel } from "../../lib/bench/session.ts";
-import { sessionResources } from "../session.ts";
+import { sessionResources } from "../session_resources.ts";
 import { rewriteReport } from "./run_folder.ts";
 import { terminalLine } from "../../lib/terminal_text.ts";
 

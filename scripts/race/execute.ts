@@ -18,7 +18,7 @@ import { seededRandom } from "../../lib/stats/random.ts";
 import { selectFrom } from "../select/execute.ts";
 import { promptsFile } from "../quality/run_folder.ts";
 import { shownProgress } from "../progress.ts";
-import { sessionResources } from "../session.ts";
+import { sessionResources } from "../session_resources.ts";
 import type { RaceSettings } from "./options.ts";
 import { prepareRace } from "./prepare.ts";
 

@@ -23,7 +23,7 @@ import { racePlan } from "../../lib/select/decide/race_and_decide.ts";
 import { assertChecks } from "../../lib/select/race/recorded_race.ts";
 import { planOf, promptsOf } from "../bench/execute.ts";
 import { constraintsOf } from "../select/constraint_options.ts";
-import { engineOf } from "../session.ts";
+import { engineOf } from "../session_resources.ts";
 import { fitTerminal } from "../terminal.ts";
 import { qualityGate } from "./gate.ts";
 import type { RaceSettings } from "./options.ts";

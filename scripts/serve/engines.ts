@@ -7,7 +7,7 @@ import { ApiError } from "../../lib/openai/api_error.ts";
 import { UserError } from "../../lib/errors.ts";
 import type { GatewayModel } from "../../lib/serve/served_models.ts";
 import { EnginePool, type PooledEngine, type PoolEvent } from "../../lib/serve/pool.ts";
-import type { Metrics } from "../../lib/serve/metrics.ts";
+import type { GatewayMetrics } from "../../lib/serve/gateway_metrics.ts";
 import { realClock } from "../cli.ts";
 import type { ServeSettings } from "./settings.ts";
 
@@ -20,7 +20,7 @@ export interface Engines {
 
 export interface EnginesTools {
   readonly resources: SessionResources;
-  readonly metrics: Metrics;
+  readonly metrics: GatewayMetrics;
 }
 
 /** Memory left to the machine without --memory, in MB. */
@@ -132,7 +132,7 @@ async function preload(models: readonly GatewayModel[], signal: AbortSignal): Pr
 
 function tell(
   event: PoolEvent,
-  { note, metrics }: { readonly note: (line: string) => void; readonly metrics: Metrics },
+  { note, metrics }: { readonly note: (line: string) => void; readonly metrics: GatewayMetrics },
 ): void {
   const labels = { model: event.id };
   switch (event.kind) {

@@ -10,10 +10,10 @@ import { accessFor, isLoopbackHost } from "../../lib/openai/access.ts";
 import { RetryBudget } from "../../lib/serve/fallback.ts";
 import { gateway, type GatewayOptions } from "../../lib/serve/gateway.ts";
 import { DEFAULT_LIMITS, type HttpServer, serveHttp, type ServerLimits } from "../../lib/openai/server.ts";
-import { Metrics } from "../../lib/serve/metrics.ts";
+import { GatewayMetrics } from "../../lib/serve/gateway_metrics.ts";
 import { type GatewayModel, GatewayModels } from "../../lib/serve/served_models.ts";
 import { interruptSignal, printJson, realClock } from "../cli.ts";
-import { sessionResources } from "../session.ts";
+import { sessionResources } from "../session_resources.ts";
 import type { ServeSettings } from "./settings.ts";
 import { jsonLog, type Log, loggedRequest, NO_LOG } from "./log.ts";
 import { openRouting } from "./routing.ts";
@@ -36,7 +36,7 @@ export async function serve(names: readonly string[], settings: ServeSettings): 
     fetch,
     slots: settings.slots,
   });
-  const metrics = new Metrics();
+  const metrics = new GatewayMetrics();
   const routing = await openRouting(settings, note);
   // The code of engines is not loaded where only services are served.
   const wanted = names.length > 0 ? names : chosen(routing.choice, settings);

@@ -23,7 +23,7 @@ import {
   onePrompt,
   SMALL_MODELS,
 } from "./measuring.ts";
-import { sessionResources } from "../session.ts";
+import { sessionResources } from "../session_resources.ts";
 
 interface Options extends MeasuringOptions {
   readonly model: string;

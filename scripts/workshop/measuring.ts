@@ -96,7 +96,7 @@ export async function measureModels(
   hint: Hint,
 ): Promise<FinishedRun & { readonly names: readonly string[] }> {
   const { runSession } = await import("../../lib/bench/session.ts");
-  const { sessionResources } = await import("../session.ts");
+  const { sessionResources } = await import("../session_resources.ts");
   let run: FinishedRun;
   try {
     run = await runSession({ names, plan, downloads: "small" }, await sessionResources(options), {

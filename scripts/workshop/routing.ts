@@ -56,7 +56,7 @@ export interface Models {
 /** Finds the models: at a service, else to run here. A model that can't be used keeps the reason. */
 export async function findModels(names: readonly string[], options: MeasuringOptions): Promise<Models> {
   const { findCandidates } = await import("../../lib/bench/session.ts");
-  const { sessionResources } = await import("../session.ts");
+  const { sessionResources } = await import("../session_resources.ts");
   const resources = await sessionResources(options);
   const found = new Map<string, LiveCandidate>();
   const problems = new Map<string, string>();

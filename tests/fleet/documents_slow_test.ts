@@ -8,7 +8,7 @@ import { readFleet } from "../../lib/fleet/fleet_folder.ts";
 import type { CarryOut } from "../../lib/fleet/serve_device.ts";
 import { runPlan } from "../../lib/fleet/run_plan.ts";
 import type { CarriedOut } from "../../lib/fleet/session_plan.ts";
-import { sessionResources } from "../../scripts/session.ts";
+import { sessionResources } from "../../scripts/session_resources.ts";
 import { realModel } from "../engine/real_model.ts";
 import { type TestHub, withHub } from "./hub.ts";
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { EnginePool, type PooledModel, type PoolEvent } from "../../lib/serve/pool.ts";
 import { withField } from "../../lib/serve/fallback.ts";
 import { keepWarm } from "../../lib/serve/keep_warm.ts";
-import { Metrics } from "../../lib/serve/metrics.ts";
+import { GatewayMetrics } from "../../lib/serve/gateway_metrics.ts";
 import { stateFile } from "../../lib/serve/state_file.ts";
 import { clock, setUp, until } from "./set_up.ts";
 
@@ -153,7 +153,7 @@ Deno.test("one field is exchanged, and nothing else of any JSON", () => {
 Deno.test("a model that was used and idles is asked for one token, quietly", async () => {
   await using it = await setUp({ models: { one: {}, unused: {} } });
   await (await it.post({ model: "one", messages: [] })).text();
-  const metrics = new Metrics();
+  const metrics = new GatewayMetrics();
   const stop = keepWarm(20, { models: it.models, metrics, fetch, clock });
   while (!(await metrics.text()).includes('podium_keep_warm_total{model="one",outcome="answered"}')) {
     await new Promise((resolve) => setTimeout(resolve, 2));

@@ -95,7 +95,7 @@ Deno.test({
     const { stdout } = await new Deno.Command("ps", { args: ["-A", "-o", "pid=,ppid=,args="] }).output();
     const engine = new TextDecoder().decode(stdout).split("\n").map((line) => line.trim().split(/\s+/))
       .find(([, parent, ...args]) =>
-        parent === String(it.pid) && args.join(" ").includes("engine/process.ts")
+        parent === String(it.pid) && args.join(" ").includes("engine/engine_program.ts")
       );
     Deno.kill(Number(engine?.[0]), "SIGKILL");
     let rest = "";

@@ -8,7 +8,7 @@ import { RetryBudget, type ServedRequest } from "../../lib/serve/fallback.ts";
 import { gateway, type GatewayOptions } from "../../lib/serve/gateway.ts";
 import { type GatewayModel, GatewayModels, serviceModel } from "../../lib/serve/served_models.ts";
 import { DEFAULT_LIMITS, serveHttp, type ServerLimits } from "../../lib/openai/server.ts";
-import { Metrics } from "../../lib/serve/metrics.ts";
+import { GatewayMetrics } from "../../lib/serve/gateway_metrics.ts";
 import { Routing } from "../../lib/serve/routing.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
 
@@ -74,7 +74,7 @@ export async function setUp(given: SetUp) {
     onLearned: given.onLearned ?? (() => {}),
   });
   routing.serve(served.map(({ candidate, capabilities }) => ({ id: candidate, capabilities })));
-  const metrics = new Metrics();
+  const metrics = new GatewayMetrics();
   let ids = 0;
   const handler = gateway({
     models,

@@ -116,7 +116,7 @@ async function runProcess(order: TestOrder, folder: string, denoPath: string): P
     "--no-config",
     "--no-lock",
     `--v8-flags=--max-old-space-size=${HEAP_MB}`,
-    new URL("./test_process.ts", import.meta.url).href,
+    new URL("./test_program.ts", import.meta.url).href,
   ];
   const seconds = Math.ceil(order.limitMs / 1000);
   const [program = "", ...args] = Deno.build.os === "windows" ? command : [

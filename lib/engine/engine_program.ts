@@ -10,7 +10,7 @@ import { modelServer } from "../openai/model_server.ts";
 import { serveHttp } from "../openai/server.ts";
 import { loadModel } from "./load.ts";
 import { engineOrder, type EngineReport, LoadError } from "./options.ts";
-import { readOrders } from "./process_input.ts";
+import { readOrders } from "./program_input.ts";
 
 function report(line: EngineReport): void {
   // Synchronous: the parent must receive the reason before this process ends.

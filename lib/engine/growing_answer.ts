@@ -18,7 +18,7 @@ export interface AnswerParts<Token> {
  * ```ts
  * import { StopScanner, TokenDecoder } from "../openai/streamed_text.ts";
  * const said: string[] = [];
- * const answer = new Answer<string>({
+ * const answer = new GrowingAnswer<string>({
  *   decoder: new TokenDecoder<string>((tokens) => tokens.join(""), []),
  *   scanner: new StopScanner(["."]),
  *   isEnd: (token) => token === "END",
@@ -29,7 +29,7 @@ export interface AnswerParts<Token> {
  * if (said.join("") !== "Yes, sir" || answer.finish !== "stop" || answer.count !== 4) throw new Error("cut");
  * ```
  */
-export class Answer<Token> {
+export class GrowingAnswer<Token> {
   #count = 0;
   #finish: "stop" | "length" | null = null;
   /** Nothing is shown after a stop string. */

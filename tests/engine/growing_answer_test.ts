@@ -1,11 +1,11 @@
 /** When an answer ends, what of it is seen, and how many tokens it has. */
 import assert from "node:assert/strict";
-import { Answer } from "../../lib/engine/answer.ts";
+import { GrowingAnswer } from "../../lib/engine/growing_answer.ts";
 import { StopScanner, TokenDecoder } from "../../lib/openai/streamed_text.ts";
 import { defaultThreads } from "../../lib/engine/options.ts";
 
 /** Does with a token what the engine does; true while the answer continues. */
-function take(answer: Answer<string>, picked: string): boolean {
+function take(answer: GrowingAnswer<string>, picked: string): boolean {
   if (!answer.accept(picked)) return false;
   answer.say(picked);
   return answer.finish === null;
@@ -15,7 +15,7 @@ function answer({ stops = [], maxTokens = 10 }: { stops?: string[]; maxTokens?: 
   const said: string[] = [];
   return {
     said,
-    answer: new Answer<string>({
+    answer: new GrowingAnswer<string>({
       decoder: new TokenDecoder<string>((tokens) => tokens.join(""), []),
       scanner: new StopScanner(stops),
       isEnd: (token) => token === "<end>",

@@ -1,6 +1,6 @@
 /** Schemas are brought into the grammar's words, and what a grammar can't hold an answer to is refused. */
 import assert from "node:assert/strict";
-import { grammarSchema } from "../../lib/engine/json_schema.ts";
+import { grammarSchema } from "../../lib/engine/grammar_schema.ts";
 import { ApiError } from "../../lib/openai/api_error.ts";
 
 Deno.test("a strict schema as clients send it is read", () => {

@@ -44,7 +44,7 @@ export type CounterName = keyof typeof COUNTERS;
  * Everything that `/metrics` of one gateway shows.
  *
  * ```ts
- * const metrics = new Metrics();
+ * const metrics = new GatewayMetrics();
  * metrics.count("podium_requests_total", { model: "m", status: "200" });
  * metrics.ttft("m", 0.2);
  * const text = await metrics.text();
@@ -52,7 +52,7 @@ export type CounterName = keyof typeof COUNTERS;
  * if (!text.includes('podium_ttft_seconds_bucket{le="0.25",model="m"} 1')) throw new Error(text);
  * ```
  */
-export class Metrics {
+export class GatewayMetrics {
   readonly #registry = new Registry();
   readonly #counters = new Map<CounterName, Counter>();
   readonly #ttft: Histogram;

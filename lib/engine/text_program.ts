@@ -10,7 +10,7 @@ import { TextLogits } from "./direct/text_logits.ts";
 import { flashAttentionOf, openRuntime, settingsOf } from "./load.ts";
 import { logitDifference } from "./logit_difference.ts";
 import { defaultThreads, type EngineOptions, LoadError } from "./options.ts";
-import { readOrders } from "./process_input.ts";
+import { readOrders } from "./program_input.ts";
 import { type TextOrder, textOrder, type TextReport } from "./text_comparison.ts";
 
 /** Tokens reported per block with the text around them. */
