@@ -1,5 +1,5 @@
 /**
- * WHY: a summariser of meeting notes that is no language model: it writes nothing, it picks sentences. Rules
+ * A summariser of meeting notes that is no language model: it writes nothing, it picks sentences. Rules
  * score each sentence of the notes, the best ones are given in their own order until the asked length is
  * reached. So it can't invent anything, answers at once, says the same every time, and shows what a model has
  * to beat. What it can't do: rephrase, translate, answer a question, or see what the rules don't.

@@ -1,13 +1,13 @@
 /**
- * WHY: people bring ten thousand cases. Opening them must feel instant, and scoring and reporting their answers must
- * stay quick and small.
+ * People bring ten thousand cases. Opening them must feel instant, and scoring and reporting their answers
+ * must stay quick and small.
  *
  *   deno task bench:cases               10,000 rows of tickets and of invoices, one answer to each
  *   deno task bench:cases --cases 1000  another size
  *   deno task bench:cases --json        one JSON document
  *
- * Rows and answers are made up in a temporary folder. Each step is a process of its own, so that its peak memory is its
- * own; the time of a step includes starting it.
+ * Rows and answers are made up in a temporary folder. Each step is a process of its own, so that its peak
+ * memory is its own; the time of a step includes starting it.
  */
 import { join } from "node:path";
 import process from "node:process";

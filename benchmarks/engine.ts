@@ -1,15 +1,15 @@
 /**
- * WHY: the embedded engine must not waste what llama.cpp gives. This measures how fast it decodes through its
- * own HTTP interface. llama-bench, llama.cpp's own tool, runs on the same file in turns, so that a busy machine
- * slows both; with --constrained, answers that a JSON schema constrains run in turns with free ones.
+ * The embedded engine must not waste what llama.cpp gives. This measures how fast it decodes through its
+ * own HTTP interface. llama-bench, llama.cpp's own tool, runs on the same file in turns, so that a busy
+ * machine slows both; with --constrained, answers that a JSON schema constrains run in turns with free ones.
  *
  *   deno task bench:engine                                     the engine alone
  *   deno task bench:engine --constrained --model gemma-3-270m  what a JSON schema costs per token
  *   deno task bench:engine --llama-bench ~/llama.cpp/build/bin/llama-bench
  *   deno task bench:engine --llama-bench … --threads 2 --rounds 10     both with two threads
  *
- * The figure is decode tokens per second: (tokens − 1) / (last − first token), as the client sees them arrive;
- * llama-bench's is its `tg` test, which samples nothing. Run it on a machine that does nothing else.
+ * The figure is decode tokens per second: (tokens − 1) / (last − first token), as the client sees them
+ * arrive; llama-bench's is its `tg` test, which samples nothing. Run it on a machine that does nothing else.
  */
 import { Option } from "commander";
 import type { EngineBenchSettings } from "./engine_measure.ts";

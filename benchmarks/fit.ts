@@ -1,15 +1,16 @@
 /**
- * WHY: a prediction is worth what it was off by. This measures every GGUF file of a folder, predicts each file from the
- * others alone, and counts: how far off the times were, how often the 90 % interval held, and how far off the predicted
- * resident size was, over number formats of the KV cache, contexts, batch sizes and mapping.
+ * A prediction is worth what it was off by. This measures every GGUF file of a folder, predicts each
+ * file from the others alone, and counts: how far off the times were, how often the 90 % interval
+ * held, and how far off the predicted resident size was, over number formats of the KV cache,
+ * contexts, batch sizes and mapping.
  *
  *   deno task bench:fit                                        the models of the model folder
  *   deno task bench:fit --models FOLDER --keep times.json      every .gguf file of a folder, measured times kept
  *   deno task bench:fit --again times.json                     from kept times, without measuring
  *   deno task bench:fit --models FOLDER --no-speed             the resident size alone
  *
- * Times need a machine that does nothing else: the fastest of --rounds counts, and the share of processor time that
- * the engines got is printed. The resident size does not depend on that.
+ * Times need a machine that does nothing else: the fastest of --rounds counts, and the share of processor
+ * time that the engines got is printed. The resident size does not depend on that.
  */
 import { Option } from "commander";
 import {

@@ -1,7 +1,7 @@
 /**
- * WHY: a hub must keep up with a room, and with hundreds of devices. This starts the shipped hub as a process, joins
- * simulated devices over the real NATS server, and measures how fast samples come through, what memory that takes, and
- * how long after the last request everything is merged and checked.
+ * A hub must keep up with a room, and with hundreds of devices. This starts the shipped hub as a process,
+ * joins simulated devices over the real NATS server, and measures how fast samples come through, what memory
+ * that takes, and how long after the last request everything is merged and checked.
  *
  *   deno task bench:fleet                          20 devices × 200 requests, then 500 devices × 40
  *   deno task bench:fleet --devices 100 --requests 100

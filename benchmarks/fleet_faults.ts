@@ -1,6 +1,7 @@
 /**
- * WHY: what a device measured must arrive once, whatever dies or sleeps on the way. This runs the shipped hub and devices as
- * processes, over the real NATS server, kills them at random, cuts the network, and then compares every byte.
+ * What a device measured must arrive once, whatever dies or sleeps on the way. This runs the shipped
+ * hub and devices as processes, over the real NATS server, kills them at random, cuts the network,
+ * and then compares every byte.
  *
  *   deno task bench:fleet-faults                100 kills
  *   deno task bench:fleet-faults --kills 10 --seed 7

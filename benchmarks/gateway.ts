@@ -1,5 +1,5 @@
 /**
- * WHY: a gateway stands between every token and its reader, so what it adds is measured: against a fake endpoint
+ * A gateway stands between every token and its reader, so what it adds is measured: against a fake endpoint
  * with known delays, in turns with direct requests to it, on this machine.
  *
  *   deno task bench:serve                                 about four minutes
@@ -9,8 +9,9 @@
  *   deno task bench:serve --hostile 100                   only what 100 misbehaving clients do to an honest one
  *   deno task bench:serve --inputs                        only what costly requests cost, at growing sizes
  *
- * Answers are streams of 64 tokens, the first after 50 ms, then one every 10 ms. "Added" is what a client waits
- * beyond the delays that the endpoint logged for that very request, less what it waits without a gateway.
+ * Answers are streams of 64 tokens, the first after 50 ms, then one every 10 ms. "Added" is
+ * what a client waits beyond the delays that the endpoint logged for that very request, less
+ * what it waits without a gateway.
  */
 import { Option } from "commander";
 import { bareCommand, jsonOption, pathValue, printJson, runCli, wholeNumber } from "../scripts/cli.ts";

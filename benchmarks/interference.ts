@@ -1,8 +1,9 @@
 /**
- * WHY: on a small machine the instrument shares its cores with what it measures. This program requests, in turns, a
- * stream and a whole answer from a running llama.cpp server, and compares the decode speed that the SERVER reports for
- * each: reading a stream must not slow it down. An unread stream, whose bytes wait in the kernel until the answer is
- * complete, shows what streaming costs the server itself; curl, which parses nothing, shows what any reader costs.
+ * On a small machine the instrument shares its cores with what it measures. This program requests, in turns,
+ * a stream and a whole answer from a running llama.cpp server, and compares the decode speed that the SERVER
+ * reports for each: reading a stream must not slow it down. An unread stream, whose bytes wait in the kernel
+ * until the answer is complete, shows what streaming costs the server itself; curl, which parses nothing,
+ * shows what any reader costs.
  *
  *     llama-server -m MODEL.gguf --port 8099
  *     deno run --allow-net --allow-env --allow-read --allow-sys --allow-run=curl benchmarks/interference.ts http://127.0.0.1:8099/v1 [ROUNDS]

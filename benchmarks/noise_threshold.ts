@@ -1,8 +1,8 @@
 /**
- * WHY: the noise guard calls a block disturbed from a share of a core that other programs use. This measures
+ * The noise guard calls a block disturbed from a share of a core that other programs use. This measures
  * what such shares do to the embedded engine on this machine, so that the threshold is no guess: a rival that
- * keeps a core busy for a part of each tenth of a second runs beside the engine, in random order of parts, and
- * what others really used is read by the guard itself.
+ * keeps a core busy for a part of each tenth of a second runs beside the engine, in random order of parts,
+ * and what others really used is read by the guard itself.
  *
  *     deno run --allow-read --allow-env --allow-sys --allow-net --allow-run benchmarks/noise_threshold.ts MODEL.gguf
  *

@@ -1,14 +1,14 @@
 /**
- * WHY: "more exact than other tools" must be measured on the same machine, against the same fake endpoint, in the same
- * minutes. This program does that for aiperf and guidellm, whichever is given.
+ * "More exact than other tools" must be measured on the same machine, against the same fake endpoint, in the
+ * same minutes. This program does that for aiperf and guidellm, whichever is given.
  *
  *     python3 -m venv A && A/bin/pip install aiperf==0.13.0
  *     python3 -m venv G && G/bin/pip install guidellm==0.8.1
  *     deno run --allow-net=127.0.0.1 --allow-run --allow-read --allow-write --allow-env --allow-sys \
  *       benchmarks/peers.ts --aiperf A/bin/aiperf --guidellm G/bin/guidellm --tokenizer FOLDER
  *
- * FOLDER holds any Hugging Face tokenizer (both tools need one before they measure anything). Each request is compared
- * with the delays that the fake endpoint logged for it.
+ * FOLDER holds any Hugging Face tokenizer (both tools need one before they measure anything). Each request is
+ * compared with the delays that the fake endpoint logged for it.
  */
 import { join } from "node:path";
 import process from "node:process";

@@ -1,6 +1,6 @@
 /**
- * WHY: a verdict is worth what its error rate is worth, on the code that ships. This runs worlds of known truth through
- * the real race, run, summary, select, gate and audit, and counts how often each is wrong.
+ * A verdict is worth what its error rate is worth, on the code that ships. This runs worlds of known truth
+ * through the real race, run, summary, select, gate and audit, and counts how often each is wrong.
  *
  *   deno task bench:proofs                     the table of docs/statistics.md (2,000 runs per row; about an hour)
  *   deno task bench:proofs --runs 200          a quicker look

@@ -1,5 +1,5 @@
 /**
- * WHY: what does it cost to be sure, and is the promise kept? Prints how many requests a race needs in
+ * What does it cost to be sure, and is the promise kept? Prints how many requests a race needs in
  * simulation, next to a design with a fixed number of blocks, the plain pick of the best mean, and the
  * information bound; with --proof, how often it errs where no candidate is better.
  *

@@ -1,5 +1,5 @@
 /**
- * WHY: a report must stay quick and small however long the run was.
+ * A report must stay quick and small, however long the run was.
  *
  *   deno task bench:report              200,000 samples; prints seconds and peak memory
  *   deno task bench:report 20000        another size

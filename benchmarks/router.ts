@@ -1,5 +1,5 @@
 /**
- * WHY: what does choosing while serving lose against always knowing the best model, and is it less than simpler
+ * What does choosing while serving lose against always knowing the best model, and is it less than simpler
  * rules lose? Prints the regret of every policy in simulated worlds whose truth is known.
  *
  *   deno task bench:router                     the table of docs/routing.md (about 20 s)

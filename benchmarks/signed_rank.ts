@@ -1,7 +1,7 @@
 /**
- * WHY: would bets that grow with the size of a difference decide a race sooner than the shipped e-value, which looks
- * at who won alone? Yes, but they take differences as symmetric. Prints blocks to a verdict and false winners of both;
- * docs/statistics.md holds the table, and why the race does not bet so.
+ * Would bets that grow with the size of a difference decide a race sooner than the shipped e-value, which
+ * looks at who won alone? Yes, but they take differences as symmetric. Prints blocks to a verdict and false
+ * winners of both; docs/statistics.md holds the table, and why the race does not bet so.
  *
  *   deno run benchmarks/signed_rank.ts             about a minute
  *   deno run benchmarks/signed_rank.ts 200         fewer races

@@ -14,8 +14,8 @@ export type Sleep = (ms: number, signal?: AbortSignal) => Promise<void>;
 const TIMER_LATE_MS = 3;
 
 /**
- * The real `Sleep` on a clock: a timer until shortly before the time, then turns of the event loop until it has come.
- * Late by microseconds.
+ * The real `Sleep` on a clock: a timer until shortly before the time, then turns of the event loop until it
+ * has come. Late by microseconds.
  *
  * ```ts
  * const clock = () => performance.now();

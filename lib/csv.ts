@@ -2,12 +2,15 @@
 // @ts-types="@types/d3-dsv"
 import { csvFormatRows, dsvFormat } from "d3-dsv";
 
-/** A spreadsheet runs a cell that begins with one of these as a formula; some do with their full-width forms too. */
+/**
+ * A spreadsheet runs a cell that begins with one of these as a formula; some do with
+ * their full-width forms too.
+ */
 const formula = /^'*[=+\-@\t\r＝＋－＠]/;
 
 /**
- * Where the country's separator is a semicolon, a spreadsheet splits this file's cells at semicolons and line ends,
- * quoted or not: what follows one could be run as a formula too. A Markdown bullet (`- `) is none.
+ * Where the country's separator is a semicolon, a spreadsheet splits this file's cells at semicolons and line
+ * ends, quoted or not: what follows one could be run as a formula too. A Markdown bullet (`- `) is none.
  */
 const innerFormula = String.raw`(?:[;\t](?='*[=+\-@\t\r＝＋－＠])|[\r\n](?='*(?:[=+@\t\r＝＋－＠]|-(?! ))))`;
 const inner = new RegExp(innerFormula, "g");
@@ -17,8 +20,8 @@ const guardedInner = new RegExp(innerFormula.replaceAll("(?='*", "'(?='*"), "g")
 export const byteOrderMark = "\uFEFF";
 
 /**
- * Rows as CSV text. Text that a spreadsheet would run as a formula, whatever its separator, gets an apostrophe in
- * front (a model's answer is hostile input); numbers are left alone, null is an empty cell.
+ * Rows as CSV text. Text that a spreadsheet would run as a formula, whatever its separator, gets an
+ * apostrophe in front (a model's answer is hostile input); numbers are left alone, null is an empty cell.
  *
  * @example
  * ```ts
@@ -41,7 +44,8 @@ export function formatCsv(
 
 /**
  * Rows of CSV text, header first; undoes the apostrophe of `formatCsv`. A byte order mark is skipped. Where
- * the header is separated by semicolons or tabs, as a spreadsheet writes it in many countries, so are the rows.
+ * the header is separated by semicolons or tabs, as a spreadsheet writes it in many
+ * countries, so are the rows.
  *
  * @param separator the character between cells, where the header must not decide it
  *
@@ -80,7 +84,8 @@ export interface CsvLines {
 }
 
 /**
- * The lines on which the rows begin, and a quotation mark that is never closed: all text after it is one cell.
+ * The lines on which the rows begin, and a quotation mark that is never closed:
+ * all text after it is one cell.
  *
  * @example
  * ```ts

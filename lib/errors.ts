@@ -1,4 +1,4 @@
-/** The project's one error class: for what the user can fix. */
+/** The error class for what a user can fix, and what to show of any error. */
 
 /**
  * A mistake of the user's, or a limit of their machine: a wrong value, an unreachable service, a full disk.

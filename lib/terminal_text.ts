@@ -1,6 +1,9 @@
 /** Text from models, services and files, made safe to print on a terminal. */
 
-/** C0 and C1 control characters other than tab and line feed; bidirectional embeddings, overrides and isolates. */
+/**
+ * C0 and C1 control characters other than tab and line feed; bidirectional
+ * embeddings, overrides and isolates.
+ */
 // deno-lint-ignore no-control-regex -- these are the characters that must not get through
 const UNSAFE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 /** Those of them that JSON.stringify leaves as they are. */
@@ -9,11 +12,12 @@ const BEYOND_JSON = /[\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]
 const MARKS = "\u200e\u200f\u061c";
 
 /**
- * Makes text from outside safe to print: escape sequences (ESC, CSI, OSC) and bidirectional controls can't move the
- * cursor, recolour the screen, set its title, fake a link or reverse what a reader sees. Controls below U+0020 become
- * their visible pictures (ESC is shown as `␛`), all others U+FFFD; the invisible direction marks are left out. A line may end in LF or CRLF; a lone CR, which
- * overwrites the line, is shown as `␍`. Each character is treated alone, so the pieces of a stream can be passed one
- * by one; a CRLF that is split between two pieces shows a `␍`.
+ * Makes text from outside safe to print: escape sequences (ESC, CSI, OSC) and bidirectional controls can't
+ * move the cursor, recolour the screen, set its title, fake a link or reverse what a reader sees. Controls
+ * below U+0020 become their visible pictures (ESC is shown as `␛`), all others U+FFFD; the invisible
+ * direction marks are left out. A line may end in LF or CRLF; a lone CR, which overwrites the line, is shown
+ * as `␍`. Each character is treated alone, so the pieces of a stream can be passed one by one; a CRLF that is
+ * split between two pieces shows a `␍`.
  *
  * @example
  * ```ts
@@ -31,8 +35,8 @@ export function terminalText(text: string): string {
 }
 
 /**
- * A JSON document that is safe to print and holds the same data: characters that a terminal would obey are written as
- * `\\u` escapes.
+ * A JSON document that is safe to print and holds the same data: characters that a terminal would obey are
+ * written as `\\u` escapes.
  *
  * @example
  * ```ts

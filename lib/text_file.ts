@@ -8,7 +8,8 @@ import { reasonOf, UserError } from "./errors.ts";
  *
  * @param what what the file is, for messages: `the prompt set`
  * @param decode another way to decode, for files that programs save in the encoding of their country
- * @throws {UserError} when the file can't be read, or is in another encoding such as Windows-1252: then with the
+ * @throws {UserError} when the file can't be read, or is in another encoding such as
+ * Windows-1252: then with the
  *   place of the first byte that is not UTF-8
  *
  * ```ts

@@ -1,5 +1,5 @@
 /**
- * WHY: one command that measures local models side by side, honestly, and shows the result.
+ * One command that measures local models side by side, honestly, and shows the result.
  *
  * deno task bench                                    what a found service has, else the embedded default
  * deno task bench --models phi-4-mini,qwen2.5-0.5b   these, in a service or in the embedded engine

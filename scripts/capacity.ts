@@ -1,6 +1,6 @@
 /**
- * WHY: no other tool answers "how many colleagues can share it?". This finds the largest number of users, and the highest
- * rate, at which a model keeps the limits, with 95 % confidence.
+ * No other tool answers "how many colleagues can share it?". This finds the largest number of users, and the
+ * highest rate, at which a model keeps the limits, with 95 % confidence.
  *
  * deno task capacity --slo ttft=2s,e2e=10s                        the defaults of bench, users and rate
  * deno task capacity --slo e2e=5s --models smollm2-135m --think 3

@@ -1,12 +1,13 @@
 /**
- * WHY: talking to a model shows best what it can do. One question, or a conversation, with whatever runs the model: a
- * running service (Foundry Local loads it first), or the embedded engine.
+ * Talking to a model shows best what it can do. One question, or a conversation, with whatever runs the
+ * model: a running service (Foundry Local loads it first), or the embedded engine.
  *
  * deno task chat qwen2.5-0.5b --prompt "List three benefits of local inference."
  * deno task chat smollm2-135m@embedded
  * deno task chat phi-4-mini:gpu --endpoint lab=http://192.0.2.7:5273/v1
  *
- * The answer goes to stdout, everything else to stderr. Exit codes: 0 answered, 1 not, 2 wrong usage, 130 interrupted.
+ * The answer goes to stdout, everything else to stderr. Exit codes: 0 answered, 1 not, 2
+ * wrong usage, 130 interrupted.
  */
 import { endpointOption, gpuOption, interruptSignal, jsonOption, maxTokensOption, printJson } from "./cli.ts";
 import { bareCommand, registryOption, runCli, storeOption, temperatureOption, timeoutOption } from "./cli.ts";

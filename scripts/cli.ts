@@ -1,5 +1,6 @@
 /**
- * WHY: all tasks behave alike. The same flag means the same in every task, a user's mistake is reported in one line,
+ * All tasks behave alike. The same flag means the same in every task, a user's
+ * mistake is reported in one line,
  * --json prints one document, and exit codes agree.
  * Exit codes: 0 done, 1 nothing could be measured or written, 2 wrong usage or input, 130 interrupted.
  *

@@ -1,5 +1,5 @@
 /**
- * WHY: compares runs of different days, and says what that comparison can't tell: two runs share no clock.
+ * Compares runs of different days, and says what that comparison can't tell: two runs share no clock.
  *
  *   deno task compare RUN_A RUN_B                          run ids below reports/, or folders
  *   deno task compare A B C D                              any number, each against the first

@@ -1,6 +1,6 @@
 /**
- * WHY: before measuring, a learner wants to know what is installed, what is missing, and what to type next. One line
- * for each row of the workshop's validation checklist, and a question to every target.
+ * Before measuring, a learner wants to know what is installed, what is missing, and what to type next. One
+ * line for each row of the workshop's validation checklist, and a question to every target.
  *
  * deno task doctor                                     what is here; each model answers one question
  * deno task doctor --models qwen2.5-0.5b,phi-4-mini    these must answer

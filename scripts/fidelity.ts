@@ -1,6 +1,7 @@
 /**
- * WHY: "is Q4 as good as Q8?" has no answer in general, and one for your text and your job. Two variants or settings
- * of a model read the same text, and their predictions are compared token by token, over the whole vocabulary; with
+ * "Is Q4 as good as Q8?" has no answer in general, and one for your text and your job. Two variants
+ * or settings of a model read the same text, and their predictions are compared token by token,
+ * over the whole vocabulary; with
  * --prompts both also do a job, and a test says whether the answers are as good.
  *
  * deno task fidelity smollm2-135m smollm2-135m:kv=q4_0

@@ -1,6 +1,6 @@
 /**
- * WHY: which model fits this machine, at which quantisation and context, and how fast will it be? Predicted before the
- * download, with an interval that comes from how far such predictions were off here.
+ * Which model fits this machine, at which quantisation and context, and how fast will it be? Predicted before
+ * the download, with an interval that comes from how far such predictions were off here.
  *
  *   deno task fit --probe                        measure 20 seconds with the models that are here, then predict the rest
  *   deno task fit                                every model of the registry, and which one to take

@@ -1,6 +1,6 @@
 /**
- * WHY: a default model is chosen for many machines. This brings runs from other machines here, by file or by network,
- * checks them, and sends plans to devices.
+ * A default model is chosen for many machines. This brings runs from other machines here, by file or by
+ * network, checks them, and sends plans to devices.
  *
  *   deno task fleet hub --host 0.0.0.0 --admit 20    on one machine: prints the line that the others join with
  *   deno task fleet join wss://…                     on each device: waits for plans

@@ -1,5 +1,5 @@
 /**
- * WHY: a CI job needs one answer: is the new run worse than the baseline by more than is accepted? Noise must not
+ * A CI job needs one answer: is the new run worse than the baseline by more than is accepted? Noise must not
  * fail it, and a measurement that is too weak must not pass.
  *
  *   deno task gate RUN --against BASELINE                  run ids below reports/, folders, or git revisions

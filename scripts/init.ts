@@ -1,6 +1,6 @@
 /**
- * WHY: after an install a person needs a folder of their own: a registry, jobs and lessons that may be changed, and
- * the import name "podium" for scripts. It asks before it copies, and overwrites nothing.
+ * After an install a person needs a folder of their own: a registry, jobs and lessons that may be changed,
+ * and the import name "podium" for scripts. It asks before it copies, and overwrites nothing.
  *
  *   podium init                 in this folder
  *   podium init my-models       in a new one

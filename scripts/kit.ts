@@ -1,6 +1,7 @@
 /**
- * WHY: a teacher prints the handout and shows the slides. Both are Markdown that anybody can edit; this makes one HTML
- * file from each page of docs/teaching, to print from a browser: a slide per page, the handout on one sheet.
+ * A teacher prints the handout and shows the slides. Both are Markdown that anybody can edit;
+ * this makes one HTML file from each page of docs/teaching, to print from a browser: a slide per
+ * page, the handout on one sheet.
  *
  *   deno task kit                        into the folder teaching-kit
  *   deno task kit --out lesson --open    another folder, and opens the slides

@@ -1,5 +1,5 @@
 /**
- * WHY: which models there are, which of them fit this machine, and which of them are on its disk.
+ * Which models there are, which of them fit this machine, and which of them are on its disk.
  *
  *   deno task models list                      the registry
  *   deno task models fit --task chat           which of them can run here, and why the others can't

@@ -1,6 +1,6 @@
 /**
- * WHY: everybody opens, derives and tests the notebooks with the same JupyterLab, on any machine that has Deno and uv
- * or Python.
+ * Everybody opens, derives and tests the notebooks with the same JupyterLab, on any machine
+ * that has Deno and uv or Python.
  *
  *   deno task notebook                     opens JupyterLab on your copies of the notebooks: notebooks/mine/ of a clone,
  *                                          or notebooks/ in a folder that `podium init` made

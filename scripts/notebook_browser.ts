@@ -1,6 +1,7 @@
 /**
- * WHY: a browser may not show what the kernel sends. This opens notebooks in JupyterLab in a real browser, runs all
- * cells, checks the figures in the light and the dark theme, and presses Stop in the middle of a measurement.
+ * A browser may not show what the kernel sends. This opens notebooks in JupyterLab in a real
+ * browser, runs all cells, checks the figures in the light and the dark theme, and presses Stop in
+ * the middle of a measurement.
  *
  *   deno task test:browser                              notebook 01 on both themes, Stop in notebook 03
  *   deno task test:browser 03 04 05 --shots pictures    these, in the short setting, with pictures to look at

@@ -1,12 +1,13 @@
 /**
- * WHY: a classroom with bad Wi-Fi. One folder holds Deno, every package, JupyterLab's wheels, the models and the
+ * A classroom with bad Wi-Fi. One folder holds Deno, every package, JupyterLab's wheels, the models and the
  * project; a learner copies it and starts a task.
  *
  *   deno task pack podium-pack                         the default models
  *   deno task pack podium-pack --models phi-4-mini     others
  *   deno task pack verify podium-pack                  is the copy whole?
  *
- * Files that are there already are not fetched again, so the same command finishes a pack that was interrupted.
+ * Files that are there already are not fetched again, so the same command finishes
+ * a pack that was interrupted.
  */
 import {
   bareCommand,

@@ -1,5 +1,5 @@
 /**
- * WHY: `npx podium-bench bench` needs a package. It holds the launcher and the project as it is, without tests and
+ * `npx podium-bench bench` needs a package. It holds the launcher and the project as it is, without tests and
  * recorded runs; package.json is made here, so that versions stand in deno.json alone.
  *
  *   deno task pack:npm            writes podium-bench-VERSION.tgz

@@ -1,6 +1,6 @@
 /**
- * WHY: every task that downloads a model shows the same output: the terms if there are any, a bar with speed and time
- * left in a terminal, a plain line now and then where the output is piped. All of it goes to stderr.
+ * Every task that downloads a model shows the same output: the terms if there are any, a bar with speed and
+ * time left in a terminal, a plain line now and then where the output is piped. All of it goes to stderr.
  */
 // @ts-types="@types/cli-progress"
 import { Presets, SingleBar } from "cli-progress";

@@ -1,14 +1,14 @@
 /**
- * WHY: speed alone is no basis for choosing a model. This captures answers, scores them by checks, lets people rate
- * them blind, and lets a model judge only after it has shown that it can.
+ * Speed alone is no basis for choosing a model. This captures answers, scores them by checks, lets people
+ * rate them blind, and lets a model judge only after it has shown that it can.
  *
  * deno task quality new tickets.csv                    a job file of a table of cases
- * deno task quality capture                            the meeting-notes scenario, every candidate, temperature 0
- * deno task quality check RUN                          score recorded answers again
- * deno task quality errors RUN                         what is not right, grouped, beside what was expected
- * deno task quality annotate RUN --annotator ana       a blinded sheet; with --page, a page with keyboard scoring
- * deno task quality import RUN reports/…/ana-fluency.csv
- * deno task quality judge RUN --judge MODEL            tried on anchored answers first
+ * deno task quality capture                            the meeting-notes scenario, every candidate,
+ * temperature 0 deno task quality check RUN                          score recorded answers again deno task
+ * quality errors RUN                         what is not right, grouped, beside what was expected deno task
+ * quality annotate RUN --annotator ana       a blinded sheet; with --page, a page with keyboard scoring deno
+ * task quality import RUN reports/…/ana-fluency.csv deno task quality judge RUN --judge MODEL
+ * tried on anchored answers first
  */
 import { jsonOption, outOption, printJson, runSubcommand } from "./cli.ts";
 import {

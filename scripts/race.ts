@@ -1,12 +1,13 @@
 /**
- * WHY: a fixed number of rounds is too many for a clear case and too few for a close one. A race measures until the
- * evidence decides, stops, and states its confidence.
+ * A fixed number of rounds is too many for a clear case and too few for a close one. A race measures until
+ * the evidence decides, stops, and states its confidence.
  *
  * deno task race --models phi-4-mini,qwen2.5-0.5b        by latency; --by ttft, throughput, checks, utility
  * deno task race --models smollm2:threads=1,smollm2:threads=2 --delta 0.01
- * deno task race --prompts prompts/meeting_notes.json --min-score 0.5   constraints, quality gate, race, decision
- * deno task race --replay RUN [--by ttft]                the same race again over its samples, or another one
- * deno task race --simulate --gaps 0.05,0.2              made-up models: what would a verdict take?
+ * deno task race --prompts prompts/meeting_notes.json --min-score 0.5   constraints, quality gate,
+ * race, decision deno task race --replay RUN [--by ttft]                the same race again over
+ * its samples, or another one deno task race --simulate --gaps 0.05,0.2              made-up
+ * models: what would a verdict take?
  */
 import { join } from "node:path";
 import { printJson, runCli, runNamed, sayNext, showPage } from "./cli.ts";

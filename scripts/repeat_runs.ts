@@ -1,4 +1,4 @@
-/** WHY: a gate can detect a change only where the spread between equal runs was measured. */
+/** Repeats a run, since a gate can detect a change only where the spread between equal runs was measured. */
 import { basename, join } from "node:path";
 import { readComparableRun } from "../lib/bench/compare_runs.ts";
 import { requireRun } from "../lib/bench/find_run.ts";

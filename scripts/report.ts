@@ -1,5 +1,5 @@
 /**
- * WHY: raw records are kept, everything else is derived; this task derives it again: after an update of the
+ * Raw records are kept, everything else is derived; this task derives it again: after an update of the
  * project, after a copy from another machine, or with the machine's watts stated for the energy estimate.
  *
  *   deno task report                                     the latest run below reports/

@@ -1,5 +1,5 @@
 /**
- * WHY: does it help to choose a model per request? This finds out on your own prompts and recorded answers, and
+ * Does it help to choose a model per request? This finds out on your own prompts and recorded answers, and
  * writes a plan for `auto`; without a gain beyond chance the plan is one model for everything.
  *
  * deno task route audit RUN                          on a run whose answers were scored (quality capture)

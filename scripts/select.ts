@@ -1,5 +1,5 @@
 /**
- * WHY: a table of latencies is not a choice. This takes what was measured and scored, says which model to use on
+ * A table of latencies is not a choice. This takes what was measured and scored, says which model to use on
  * this kind of machine, how sure that is, and what would change it; or that the evidence is too thin.
  *
  * deno task select [RUN]                        a run whose answers were scored (quality capture), or a race

@@ -1,6 +1,6 @@
 /**
- * WHY: a benchmark is only as good as its instrument. This task measures the instrument on this machine, against a fake
- * endpoint in a process of its own that logs the delays it really made.
+ * A benchmark is only as good as its instrument. This task measures the instrument on this machine, against a
+ * fake endpoint in a process of its own that logs the delays it really made.
  *
  *     deno task selfcheck              about a minute
  *     deno task selfcheck --classic    TTFT 50 ms, 10 ms between 64 tokens: what other tools are compared with

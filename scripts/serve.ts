@@ -1,6 +1,6 @@
 /**
- * WHY: chat clients, notebooks and editors want one address. This task puts one in front of local models, services and
- * adapters, chooses among them for model "auto", and learns from the outcome.
+ * Chat clients, notebooks and editors want one address. This task puts one in front of local models, services
+ * and adapters, chooses among them for model "auto", and learns from the outcome.
  *
  * deno task serve                                        the models marked as default in models.json
  * deno task serve smollm2 gemma-3-270m                   these, each loaded with its first request

@@ -1,4 +1,4 @@
-/** WHY: every task hands the same resources to a session: this machine's clock, network, environment and models. */
+/** What every task hands to a session: this machine's clock, network, environment and models. */
 import type { SessionResources } from "../lib/bench/session.ts";
 import { loadRegistry } from "../lib/catalog/registry.ts";
 import { defaultStore, openStore } from "../lib/catalog/store.ts";

@@ -1,4 +1,4 @@
-/** WHY: what every task prints is as wide as the terminal that shows it; piped text keeps its lines. */
+/** What every task prints is as wide as the terminal that shows it; piped text keeps its lines. */
 import { fittedTable } from "../lib/report/fitted_table.ts";
 import { wrap } from "../lib/report/terminal_layout.ts";
 

@@ -1,7 +1,7 @@
 /**
- * The exports that make a module a model like any other: `load` and `generate`. Podium does everything else: the
- * OpenAI protocol, the queue, streaming, limits, restarts. An adapter imports these types alone, so no code of Podium
- * is loaded into it.
+ * The exports that make a module a model like any other: `load` and `generate`. Podium does everything else:
+ * the OpenAI protocol, the queue, streaming, limits, restarts. An adapter imports these types alone, so no
+ * code of Podium is loaded into it.
  *
  * ```ts
  * // A whole adapter: it repeats the question, word by word.
@@ -25,12 +25,15 @@ export interface Adapter<Model> {
   /** Called once, when the process starts. Users read the message of the error that it throws. */
   load(context: LoadContext): Model | Promise<Model>;
   /**
-   * Yields one answer, in any number of pieces; called for one request at a time. A piece counts as a token unless
-   * `countTokens` says otherwise. An error ends the answer with its message; an error with a `status` from 400 to
-   * 499 is the client's mistake. `signal` is aborted when the client has gone.
+   * Yields one answer, in any number of pieces; called for one request at a time. A piece counts as a token
+   * unless `countTokens` says otherwise. An error ends the answer with its message; an error with a `status`
+   * from 400 to 499 is the client's mistake. `signal` is aborted when the client has gone.
    */
   generate(model: Model, request: AdapterRequest, signal: AbortSignal): AsyncIterable<string>;
-  /** The number of tokens of a text. Without this function no `usage` is reported, and figures rest on estimates. */
+  /**
+   * The number of tokens of a text. Without this function no `usage` is reported, and
+   * figures rest on estimates.
+   */
   countTokens?(model: Model, text: string): number;
 }
 

@@ -1,4 +1,7 @@
-/** Answers requests with a custom model. Its process is ended when it exceeds a limit, and started again with the next request. */
+/**
+ * Answers requests with a custom model. Its process is ended when it exceeds a limit, and started
+ * again with the next request.
+ */
 import type { Clock } from "../clock.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import type { AdapterRequest } from "./adapter.ts";

@@ -1,7 +1,8 @@
 /**
- * WHY: the program that runs one custom model in a process of its own. The adapter runs in a separate thread, so that
- * this thread always responds: it ends the process when its input closes (even if the parent was killed while the
- * adapter looped), and when the adapter uses more memory than it may. adapter_host.ts starts it, never a person.
+ * The program that runs one custom model in a process of its own. The adapter runs in a separate
+ * thread, so that this thread always responds: it ends the process when its input closes (even if the
+ * parent was killed while the adapter looped), and when the adapter uses more memory than it may.
+ * adapter_host.ts starts it, never a person.
  */
 import process from "node:process";
 import { TextLineStream } from "../program.ts";

@@ -1,6 +1,6 @@
 /**
- * WHY: the adapter's thread, with the permissions that the registry states and no others. It passes requests to the
- * adapter and its text back; adapter_program.ts starts it, together with the adapter's module.
+ * The adapter's thread, with the permissions that the registry states and no others. It passes requests to
+ * the adapter and its text back; adapter_program.ts starts it, together with the adapter's module.
  */
 import { reasonOf } from "../errors.ts";
 import type { Adapter, AdapterRequest, LoadContext } from "./adapter.ts";

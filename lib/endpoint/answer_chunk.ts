@@ -30,9 +30,9 @@ export interface AnswerChunk {
 }
 
 /**
- * Reads one document of a stream, or a whole answer. Unknown fields are ignored. Of several choices the one with index
- * 0 counts; a single choice counts whatever its index, since some servers number the chunks of a stream instead.
- * `delta` precedes `message`, since some servers send both.
+ * Reads one document of a stream, or a whole answer. Unknown fields are ignored. Of several choices the one
+ * with index 0 counts; a single choice counts whatever its index, since some servers number the chunks of a
+ * stream instead. `delta` precedes `message`, since some servers send both.
  *
  * @throws {SyntaxError} where it is not JSON, or not shaped like an OpenAI answer
  *
@@ -90,8 +90,8 @@ const EMPTY: AnswerChunk = {
 };
 
 /**
- * The text of a message is plain, or the list of parts that some servers answer with. Its other keys are read where they
- * are needed: a stream has a thousand chunks per second.
+ * The text of a message is plain, or the list of parts that some servers answer with. Its other keys are read
+ * where they are needed: a stream has a thousand chunks per second.
  */
 const message = z.custom<Record<string, unknown>>(
   (value) => isObject(value) && isContent(value.content),
@@ -116,7 +116,9 @@ type Choice = z.infer<typeof choice>;
 /** What every chunk has. Usage and timings are validated only where they are present. */
 const document = z.object({ choices: z.array(choice).nullish() });
 
-/** Parts of a content list whose type says so are reasoning: Mistral's `thinking`, OpenAI's `reasoning_text`. */
+/**
+ * Parts of a content list whose type says so are reasoning: Mistral's `thinking`, OpenAI's `reasoning_text`.
+ */
 function partsOf(content: unknown): { text: string; reasoning: string } {
   if (typeof content === "string") return { text: content, reasoning: "" };
   let [text, reasoning] = ["", ""];
@@ -142,8 +144,8 @@ function textIn(value: unknown): string {
 }
 
 /**
- * The fields in which servers send reasoning; the first that holds text counts, since some servers send the same text
- * twice.
+ * The fields in which servers send reasoning; the first that holds text counts, since some
+ * servers send the same text twice.
  */
 const REASONING_KEYS = [
   "reasoning_content",
@@ -168,7 +170,9 @@ function callsIn({ tool_calls: calls, function_call: call }: Message): CallDelta
   return isObject(call) ? [callIn({ index: 0, function: call })] : [];
 }
 
-/** Some servers leave out `function` around name and arguments, and some send arguments that are JSON already. */
+/**
+ * Some servers leave out `function` around name and arguments, and some send arguments that are JSON already.
+ */
 function callIn(call: Record<string, unknown>): CallDelta {
   const named = isObject(call.function) ? call.function : call;
   const { name, arguments: given } = named;
@@ -189,8 +193,8 @@ const hasVector = (value: unknown): boolean =>
 const NO_FINISH = new Set(["", "null", "none"]);
 
 /**
- * Whether a finish reason or a status means that the server failed: `abort`, Zhipu's `network_error`, DeepSeek's
- * `insufficient_system_resource`, TensorRT's `timed_out`, Gemini's `MALFORMED_FUNCTION_CALL`.
+ * Whether a finish reason or a status means that the server failed: `abort`, Zhipu's `network_error`,
+ * DeepSeek's `insufficient_system_resource`, TensorRT's `timed_out`, Gemini's `MALFORMED_FUNCTION_CALL`.
  */
 const isFailed = (reason: unknown): boolean =>
   typeof reason === "string" && /error|abort|cancel|fail|time.?d?.?out|insufficient|malformed/i.test(reason);
@@ -223,8 +227,8 @@ function errorIn(value: unknown, first: Choice | null): string | null {
 }
 
 /**
- * The keys under which servers send an error; Baidu, Tencent and Triton among others have keys of their own, in any
- * spelling.
+ * The keys under which servers send an error; Baidu, Tencent and Triton among others have keys of
+ * their own, in any spelling.
  */
 const isErrorKey = (key: string): boolean =>
   /^(?:errors?|err|error_?message|err(?:or)?_?msg|exception|fault)$/i.test(key);

@@ -11,8 +11,8 @@ export const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 const MAX_EVENT_CHARS = 8 * 1024 * 1024;
 
 /**
- * A fault of an answer, worded for a trace's `reason`. The reader throws it; any other error that the reader throws
- * is a bug.
+ * A fault of an answer, worded for a trace's `reason`. The reader throws it; any other error that
+ * the reader throws is a bug.
  */
 export class AnswerError extends Error {
   override readonly name = "AnswerError";
@@ -27,10 +27,12 @@ interface AnswerText {
 }
 
 /**
- * Reads one answer, for the bench and for the gateway. Each event of a stream is stamped with the arrival of the bytes
- * that completed it; a whole JSON document, which servers without streaming always send, counts as one chunk.
+ * Reads one answer, for the bench and for the gateway. Each event of a stream is stamped with the
+ * arrival of the bytes that completed it; a whole JSON document, which servers without streaming
+ * always send, counts as one chunk.
  *
- * An answer ends well where the model gave a finish reason, or `[DONE]` came; everything else is an `AnswerError`.
+ * An answer ends well where the model gave a finish reason, or `[DONE]` came;
+ * everything else is an `AnswerError`.
  *
  * ```ts
  * const reader = new AnswerReader("text/event-stream");
@@ -125,8 +127,8 @@ export class AnswerReader {
   }
 
   /**
-   * The part of the answer that became visible since the last call: no reasoning, and nothing that may become a marker
-   * unless the answer is complete.
+   * The part of the answer that became visible since the last call: no reasoning, and nothing that may become
+   * a marker unless the answer is complete.
    */
   takeVisible(isComplete: boolean): string {
     const fresh = this.#content.slice(this.#shown.pieces).join("");
@@ -135,7 +137,8 @@ export class AnswerReader {
     if (state === "answer" || fresh === "" && !(isComplete && state === "unknown")) return fresh;
     const tail = this.#shown.tail + fresh;
     this.#shown.tail = tail.slice(-MARKER_CHARS);
-    // Only the end of reasoning changes what is visible, so that a long text is not read again for each chunk.
+    // Only the end of reasoning changes what is visible, so that a long text is not
+    // read again for each chunk.
     if (state !== "unknown" && !mayEndReasoning(tail)) return state === "plain" ? fresh : "";
     const whole = this.#content.join("");
     if (mayBecomeMarker(whole) && !isComplete) return "";
@@ -208,7 +211,9 @@ export class AnswerReader {
     else if (data.trim() !== "") this.#message(data, name === "error");
   }
 
-  /** Older llama.cpp servers write `error: {…}`, and some servers their bare error, where `data: ` belongs. */
+  /**
+   * Older llama.cpp servers write `error: {…}`, and some servers their bare error, where `data: ` belongs.
+   */
   #unknownField(field: string, line: string): void {
     if (this.done) return;
     if (field === "error") this.#message(line.slice("error:".length), true);
@@ -269,7 +274,10 @@ class CallCollector {
     return this.#calls.map(({ id, name, arguments: pieces }) => ({ id, name, arguments: pieces.join("") }));
   }
 
-  /** Some servers number every call 0, or none: then a name with an id that was not there before begins another call. */
+  /**
+   * Some servers number every call 0, or none: then a name with an id that was not there
+   * before begins another call.
+   */
   #callOf({ index, id, name }: CallDelta, at: number) {
     const known = this.#calls.findLast((call) => call.index === (index ?? at));
     const last = index === null && (at === 0 || id !== "") ? this.#calls.at(-1) : known;

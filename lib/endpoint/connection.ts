@@ -29,7 +29,9 @@ export interface Message {
 
 /** A socket that keeps reading while it is idle, so that it notices when the server closes it. */
 export class Connection {
-  /** Something came while the socket was idle: its end, an error, or unexpected bytes. It must not be reused. */
+  /**
+   * Something came while the socket was idle: its end, an error, or unexpected bytes. It must not be reused.
+   */
   disturbed = false;
   #buffer = new Uint8Array(16 * 1024);
   #reading: Promise<number | null> | null = null;
@@ -54,8 +56,8 @@ export class Connection {
   }
 
   /**
-   * The number of bytes that arrive next, null at the end; `taken` returns the bytes. There are two steps so that the
-   * caller can read the clock before anything else is done.
+   * The number of bytes that arrive next, null at the end; `taken` returns the bytes. There are two steps so
+   * that the caller can read the clock before anything else is done.
    */
   arrival(): Promise<number | null> {
     const reading = this.#reading ?? this.socket.read(this.#buffer);
@@ -126,8 +128,8 @@ export class Pool {
 const BUFFER_BYTES = 4 * 1024;
 
 /**
- * Sends each message in one call. Small messages share one buffer, since allocating is the slowest part of sending a
- * message in a process that was idle.
+ * Sends each message in one call. Small messages share one buffer, since allocating is the slowest part of
+ * sending a message in a process that was idle.
  *
  * ```ts
  * const sent: string[] = [];

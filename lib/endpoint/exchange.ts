@@ -12,8 +12,8 @@ export interface ExchangeTools {
 }
 
 /**
- * A response that is awaited. Where a connection is open, the constructor has written the request when it returns;
- * everything else is done after that.
+ * A response that is awaited. Where a connection is open, the constructor has written the request when it
+ * returns; everything else is done after that.
  *
  * ```ts ignore
  * const exchange = new Exchange(target, message, { pool, clock });
@@ -95,7 +95,9 @@ export class Exchange implements TimedBody {
     return null;
   }
 
-  /** Abandons the rest: pending reads are rejected with `reason`. Does nothing where the response has ended. */
+  /**
+   * Abandons the rest: pending reads are rejected with `reason`. Does nothing where the response has ended.
+   */
   cancel(reason: unknown = new DOMException("the answer was given up", "AbortError")): Promise<void> {
     if (!this.#ended) {
       this.#givenUp = { reason };
@@ -198,9 +200,9 @@ const DONE = Promise.resolve();
 const LONGEST_CALL_MS = 0.1;
 
 /**
- * When a socket took bytes, from the clock before and after the call that wrote them. The socket takes them at the end
- * of the call; but where the call took longer than such calls do, the bytes were taken and another process ran on this
- * core, most likely the one that the bytes woke.
+ * When a socket took bytes, from the clock before and after the call that wrote them. The socket takes them
+ * at the end of the call; but where the call took longer than such calls do, the bytes were taken and another
+ * process ran on this core, most likely the one that the bytes woke.
  *
  * ```ts
  * if (takenAt(5, 5.03) !== 5.03 || takenAt(5, 9) !== 5.1) throw new Error("within a tenth of a millisecond");

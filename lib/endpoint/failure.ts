@@ -1,8 +1,8 @@
 /** Faults of an endpoint, in messages that are safe to store and to show. */
 
 /**
- * The endpoint failed: no connection, an HTTP error, a broken answer. It becomes a trace's `reason` or a `UserError`.
- * Its message may contain a key, so `redacted` is applied first.
+ * The endpoint failed: no connection, an HTTP error, a broken answer. It becomes a trace's `reason` or a
+ * `UserError`. Its message may contain a key, so `redacted` is applied first.
  */
 export class EndpointFailure extends Error {
   override readonly name = "EndpointFailure";
@@ -40,8 +40,8 @@ const certificateReason = (text: string) =>
 const LONGEST = 300;
 
 /**
- * A reason that is safe to store and to show: one line, at most 300 characters, and without the key, even where a
- * server echoes all or part of it (`sk-ab…yz`).
+ * A reason that is safe to store and to show: one line, at most 300 characters, and without the key, even
+ * where a server echoes all or part of it (`sk-ab…yz`).
  *
  * ```ts
  * const reason = redacted("Incorrect API key:\nhunter2-secret", "hunter2-secret");
@@ -58,7 +58,10 @@ export function redacted(text: string, apiKey: string | undefined): string {
   return clean.length > LONGEST ? `${clean.slice(0, LONGEST - 1)}…` : clean;
 }
 
-/** Removes the key from an answer that repeats it; keys below 8 characters (`none`) may be ordinary words, and stay. */
+/**
+ * Removes the key from an answer that repeats it; keys below 8 characters (`none`) may
+ * be ordinary words, and stay.
+ */
 export function withoutKey(text: string, apiKey: string | undefined): string {
   return apiKey === undefined || apiKey.length < 8 ? text : text.replaceAll(apiKey, "[key]");
 }

@@ -21,12 +21,14 @@ export interface ProtocolOptions {
 }
 
 /**
- * How services accept the setting for reasoning: llama.cpp, vLLM, SGLang and Podium's engine by variables of the chat
- * template; OpenAI, Ollama and others by an effort, and DashScope by fields of the request.
+ * How services accept the setting for reasoning: llama.cpp, vLLM, SGLang and Podium's engine by variables of
+ * the chat template; OpenAI, Ollama and others by an effort, and DashScope by fields of the request.
  */
 export type ThinkingField = "chat_template_kwargs" | "reasoning_effort" | "enable_thinking";
 
-/** Fields without which a request still makes sense. Without `max_tokens`, `max_completion_tokens` is sent. */
+/**
+ * Fields without which a request still makes sense. Without `max_tokens`, `max_completion_tokens` is sent.
+ */
 export type RefusableField =
   | "temperature"
   | "seed"
@@ -61,7 +63,9 @@ export interface SentGeneration {
 /** An HTTP error's text beyond this many bytes is cut off. */
 const MAX_ERROR_BYTES = 64 * 1024;
 
-/** Sends a generation request with `post`; the request is on the socket when this returns, where one was open. */
+/**
+ * Sends a generation request with `post`; the request is on the socket when this returns, where one was open.
+ */
 export function sendGeneration(
   endpoint: Endpoint,
   request: GenerationRequest,
@@ -93,7 +97,8 @@ async function start(endpoint: Endpoint, response: TimedResponse): Promise<Start
 }
 
 /**
- * The JSON body of a generation request. The completions route gets the messages' texts, joined by blank lines.
+ * The JSON body of a generation request. The completions route gets the messages'
+ * texts, joined by blank lines.
  *
  * ```ts
  * const request = { model: "m", messages: [{ role: "user" as const, content: "Hi" }], maxTokens: 8, temperature: 0 };

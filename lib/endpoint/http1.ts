@@ -40,8 +40,8 @@ const NOTHING = new Uint8Array();
 /**
  * Takes the bytes of a response to a GET or POST as they arrive, and returns those of its body.
  *
- * A body may be framed by chunks, by its length, or by the end of the connection. A body that ends before its frame
- * does is an error, never a short answer.
+ * A body may be framed by chunks, by its length, or by the end of the connection. A body that ends before its
+ * frame does is an error, never a short answer.
  *
  * ```ts
  * const parser = new ResponseParser();
@@ -69,14 +69,16 @@ export class ResponseParser {
     return this.#state.at === "done";
   }
 
-  /** Whether another request may follow on this connection: only where the response ended as its frame says. */
+  /**
+   * Whether another request may follow on this connection: only where the response ended as its frame says.
+   */
   get reusable(): boolean {
     return this.done && this.#reusable;
   }
 
   /**
-   * The body in these bytes, without its framing: the parts are moved together in place, and a view of them is returned.
-   * Bytes after the end of the response make the connection unfit for reuse.
+   * The body in these bytes, without its framing: the parts are moved together in place, and a view of them
+   * is returned. Bytes after the end of the response make the connection unfit for reuse.
    *
    * @throws {SyntaxError} where the bytes are not HTTP/1.1, or exceed the limits
    */
@@ -208,7 +210,8 @@ class Gathered {
 }
 
 /**
- * Takes whole chunks, which is what a streaming server usually sends per token; returns where anything else begins.
+ * Takes whole chunks, which is what a streaming server usually sends per token; returns
+ * where anything else begins.
  */
 function takeWholeChunks(bytes: Uint8Array, body: Gathered): number {
   for (let at = 0;;) {
@@ -228,7 +231,10 @@ function takeWholeChunks(bytes: Uint8Array, body: Gathered): number {
   }
 }
 
-/** Where the head ends: after the empty line, with or without carriage returns; -1 where that is still to come. */
+/**
+ * Where the head ends: after the empty line, with or without carriage returns; -1
+ * where that is still to come.
+ */
 function headEnd(bytes: Uint8Array, from: number): number {
   for (let at = bytes.indexOf(LF, from); at >= 0; at = bytes.indexOf(LF, at + 1)) {
     if (bytes[at + 1] === LF) return at + 2;

@@ -8,8 +8,8 @@ export function isLoopback(url: URL): boolean {
 const PROXY_VARIABLES = ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
 
 /**
- * Which plain-http targets a socket may reach: this machine always, other hosts unless the environment names a
- * proxy that the request may have to go through.
+ * Which plain-http targets a socket may reach: this machine always, other hosts unless the environment names
+ * a proxy that the request may have to go through.
  *
  * ```ts
  * const remote = new URL("http://192.0.2.7:5273/v1");
@@ -24,8 +24,8 @@ export function socketTargets(env: { get(name: string): string | undefined }): (
 }
 
 /**
- * A value for `NO_PROXY` that keeps `fetch` from sending requests to this machine through a proxy; null where no
- * proxy is set, or the value says so already.
+ * A value for `NO_PROXY` that keeps `fetch` from sending requests to this machine through a proxy; null where
+ * no proxy is set, or the value says so already.
  *
  * ```ts
  * const env = new Map([["HTTP_PROXY", "http://proxy.example"], ["NO_PROXY", ".example"]]);

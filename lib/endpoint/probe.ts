@@ -41,7 +41,9 @@ export type ProbeSettings = Partial<
 >;
 
 interface ProbeTools extends Pick<RequestOptions, "clock" | "post" | "timeoutMs" | "signal"> {
-  /** The plan's settings, so that the endpoint refuses here what it would refuse later. @default temperature 0 */
+  /**
+   * The plan's settings, so that the endpoint refuses here what it would refuse later. @default temperature 0
+   */
   readonly settings?: ProbeSettings;
   /** Waits between two requests to an endpoint that loads its model. */
   readonly sleep: Sleep;
@@ -62,10 +64,11 @@ const SYSTEM_WORDS = SYSTEM_MESSAGE.split(" ").length;
 const LOADING_PAUSE_MS = 250;
 
 /**
- * Requests a few tokens with the plan's settings, and returns what the endpoint takes: the route (chat, otherwise
- * completions), streams, usage, system messages, each field. It costs one request where the endpoint takes everything;
- * each refusal (HTTP 400, 404, 405, 415, 422, 501) costs one more. What is refused is left out once, and returned.
- * An endpoint that answers 503, because it loads its model, is retried until `timeoutMs`.
+ * Requests a few tokens with the plan's settings, and returns what the endpoint takes: the route
+ * (chat, otherwise completions), streams, usage, system messages, each field. It costs one request
+ * where the endpoint takes everything; each refusal (HTTP 400, 404, 405, 415, 422, 501) costs one
+ * more. What is refused is left out once, and returned. An endpoint that answers 503, because it loads
+ * its model, is retried until `timeoutMs`.
  *
  * @throws the signal's reason, when `signal` is aborted
  *
@@ -152,7 +155,8 @@ class Prober {
     let [manner, trace] = [found, answer];
     let systemMessage: Abilities["systemMessage"] = found.foldSystem ? "refused" : null;
     if (found.route === "chat" && systemMessage === null && lacksSystem(answer)) {
-      // Some endpoints count tokens in their own way: only a count that grows proves that the message was dropped.
+      // Some endpoints count tokens in their own way: only a count that grows proves that
+      // the message was dropped.
       const folded = { ...found, foldSystem: true };
       const again = await this.#send(folded);
       if (answered(again) && !lacksSystem(again)) [manner, trace, systemMessage] = [folded, again, "dropped"];

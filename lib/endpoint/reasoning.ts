@@ -1,6 +1,6 @@
 /**
- * Separates reasoning from the answer where a model writes both into one text. The markers are those that the parsers
- * of llama.cpp and vLLM know.
+ * Separates reasoning from the answer where a model writes both into one text. The markers are those that the
+ * parsers of llama.cpp and vLLM know.
  */
 
 /** A text in two parts. */
@@ -68,9 +68,10 @@ const ANSWER_TAGS: readonly Marker[] = [
 ];
 
 /**
- * Separates reasoning from the answer. Reasoning stands at the beginning, between two markers; where the chat template
- * has written the first marker into the prompt, as DeepSeek-R1's does, a closing marker alone ends it. A block without
- * an end is reasoning to the last character. A text without markers is all answer, unchanged.
+ * Separates reasoning from the answer. Reasoning stands at the beginning, between two markers; where
+ * the chat template has written the first marker into the prompt, as DeepSeek-R1's does, a closing
+ * marker alone ends it. A block without an end is reasoning to the last character. A text without
+ * markers is all answer, unchanged.
  *
  * ```ts
  * const { reasoning, answer } = separateReasoning("<think>2 + 2 = 4</think>\n\nFour.");
@@ -97,7 +98,9 @@ export function separateReasoning(text: string): SeparatedText {
   return answerAt(text, start, text.length, blocks);
 }
 
-/** Whether more text could still turn the beginning into a marker: text is shown only after that is decided. */
+/**
+ * Whether more text could still turn the beginning into a marker: text is shown only after that is decided.
+ */
 export function mayBecomeMarker(text: string): boolean {
   const beginning = text.trimStart();
   const starts = [...MARKERS.map(({ start }) => start), "<|channel|>", "Here is my thought process:"];
@@ -142,7 +145,10 @@ function leadingBlock(text: string, from: number): { reasoning: string; end: num
   };
 }
 
-/** The first closing marker in a text without an opening one, unless the text quotes it or has it in a code block. */
+/**
+ * The first closing marker in a text without an opening one, unless the text quotes
+ * it or has it in a code block.
+ */
 function loneEnd(text: string): { at: number; marker: string } | null {
   let first: { at: number; marker: string } | null = null;
   for (const { end: marker } of MARKERS) {
@@ -191,7 +197,9 @@ function skipBlanks(text: string, from: number, to: number): number {
 /** gpt-oss: `<|channel|>analysis<|message|>…<|end|><|start|>assistant<|channel|>final<|message|>…`. */
 const HARMONY_CHANNEL = /<\|channel\|>\s*(\w+)\b[^<]*<\|message\|>/g;
 const HARMONY_END = /<\|(?:end|return|call|start|channel)\|>/g;
-/** The same where the server leaves out special tokens: `analysis…assistantfinal…`, perhaps with a commentary. */
+/**
+ * The same where the server leaves out special tokens: `analysis…assistantfinal…`, perhaps with a commentary.
+ */
 const HARMONY_BARE = /^\s*analysis(?=[A-Z\s])/;
 const BARE_COMMENTARY = "assistantcommentary";
 

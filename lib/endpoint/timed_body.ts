@@ -16,8 +16,8 @@ export interface TimedBody {
   /** The body is known to be complete: `next` would return null at once. */
   readonly ended: boolean;
   /**
-   * The next piece, null at the end. Its bytes are valid until the next call. Rejects when the connection breaks or
-   * the request was aborted.
+   * The next piece, null at the end. Its bytes are valid until the next call. Rejects when the connection
+   * breaks or the request was aborted.
    */
   next(): Promise<TimedBytes | null>;
   /** Abandons the rest; the connection is closed unless the body had ended. */

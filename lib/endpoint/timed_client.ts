@@ -22,8 +22,8 @@ export interface TimedResponse extends TimedBody {
 }
 
 /**
- * Sends JSON by POST. Over a socket that is open already, the request has been written when this returns; otherwise
- * the socket is opened first.
+ * Sends JSON by POST. Over a socket that is open already, the request has been written when this returns;
+ * otherwise the socket is opened first.
  */
 export type PostJson = (url: string, apiKey: string | undefined, json: string | Uint8Array) => TimedResponse;
 
@@ -40,7 +40,10 @@ interface TimedClientOptions {
   readonly clock: Clock;
   /** Carries https, redirects, and every target that `accepts` refuses. */
   readonly fetch: Fetch;
-  /** Which plain-http targets a socket may reach; `socketTargets` decides by the proxy settings. @default isLoopback */
+  /**
+   * Which plain-http targets a socket may reach; `socketTargets` decides by the proxy
+   * settings. @default isLoopback
+   */
   readonly accepts?: (url: URL) => boolean;
   readonly limits?: ParserLimits;
 }
@@ -98,7 +101,9 @@ interface PreparedRequest {
   readonly start: Uint8Array;
 }
 
-/** What the requests to one address have in common is made once, so that nothing delays a request that is due. */
+/**
+ * What the requests to one address have in common is made once, so that nothing delays a request that is due.
+ */
 class PreparedRequests {
   readonly #byUrl = new Map<string, PreparedRequest>();
   /** Most addresses of a client, which uses a handful; more would be a leak. */

@@ -13,8 +13,8 @@ import type { PostJson } from "./timed_client.ts";
 import type { Endpoint, GenerationRequest, Trace } from "./trace.ts";
 
 /**
- * Options of a timed request: how it is sent, and what ends it early. By default it goes to the chat route and asks
- * for a stream with usage.
+ * Options of a timed request: how it is sent, and what ends it early. By default it goes to the chat route
+ * and asks for a stream with usage.
  */
 export interface RequestOptions extends Partial<ProtocolOptions> {
   /** Monotonic clock, in ms; the same that `post` was made with. */
@@ -32,8 +32,8 @@ export interface RequestOptions extends Partial<ProtocolOptions> {
 
 /**
  * Sends one request and records when each piece of its answer arrived. One call is one request on the wire;
- * nothing is retried. An endpoint's error and a time-out become a trace with a reason: its status is `partial` where
- * text had arrived, otherwise `failed`.
+ * nothing is retried. An endpoint's error and a time-out become a trace with a reason: its status is
+ * `partial` where text had arrived, otherwise `failed`.
  *
  * @throws the signal's reason, when `signal` is aborted
  *

@@ -5,8 +5,8 @@ import type { Trace } from "./trace.ts";
 type CountSource = "usage" | "chunks" | "chars/4";
 
 /**
- * The output tokens of an answer: from the endpoint's usage, else the server's own timings, else the number of chunks,
- * else a quarter of the characters. The last two are estimates.
+ * The output tokens of an answer: from the endpoint's usage, else the server's own timings, else the number
+ * of chunks, else a quarter of the characters. The last two are estimates.
  *
  * ```ts
  * const chunk = { atMs: 1, contentChars: 4, reasoningChars: 0 };
@@ -29,7 +29,10 @@ export function outputTokens(trace: Pick<Trace, "usage" | "server" | "streamed" 
   return { tokens: Math.ceil(chars / 4), source: "chars/4" };
 }
 
-/** Above this many characters per chunk, a chunk holds several tokens (an English token has 4 to 5 characters). */
+/**
+ * Above this many characters per chunk, a chunk holds several tokens (an English
+ * token has 4 to 5 characters).
+ */
 const TOKEN_CHARS = 8;
 
 const charsOf = ({ chunks }: Pick<Trace, "chunks">) =>

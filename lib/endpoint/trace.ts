@@ -1,6 +1,6 @@
 /**
- * One timed request as a raw record, from which every metric is derived. Times are milliseconds on the caller's
- * monotonic clock, read when the bytes arrived.
+ * One timed request as a raw record, from which every metric is derived. Times are milliseconds on the
+ * caller's monotonic clock, read when the bytes arrived.
  */
 import type { PromptMessage } from "../prompts/prompts.ts";
 import type { RequestSettings, ToolCall, ToolDefinition } from "../prompts/request_settings.ts";

@@ -1,4 +1,6 @@
-/** Grammars for tool calls: where an answer must be a call, and where a template teaches no form of its own. */
+/**
+ * Grammars for tool calls: where an answer must be a call, and where a template teaches no form of its own.
+ */
 import { ApiError } from "../openai/api_error.ts";
 import type { AnswerRequest } from "../openai/request.ts";
 import type { ToolDefinition } from "../prompts/request_settings.ts";
@@ -14,8 +16,8 @@ const MOST_OPTIONAL = 4;
 type ToolRequest = Pick<AnswerRequest, "tools" | "toolChoice" | "parallelCalls">;
 
 /**
- * The GBNF grammar of an answer to a request with tools; null where the model may write what it likes: with the choice
- * `auto` and a template that teaches it a form.
+ * The GBNF grammar of an answer to a request with tools; null where the model may write what it likes: with
+ * the choice `auto` and a template that teaches it a form.
  *
  * @param form the form that the template teaches; null where Podium lists the tools
  * @param grammarOf the GBNF grammar of a JSON schema, with `root` as its first rule
@@ -75,8 +77,8 @@ function rootRule(form: CallForm | null, most: number): string {
 }
 
 /**
- * The schemas of a tool's calls: one for each subset of optional arguments, since a grammar demands every property of
- * a schema.
+ * The schemas of a tool's calls: one for each subset of optional arguments, since a grammar demands every
+ * property of a schema.
  */
 function callSchemas(
   { name, parameters = {} }: ToolDefinition,

@@ -1,4 +1,6 @@
-/** Finds tool calls in the text that a model writes, piece by piece, in the forms that chat templates teach. */
+/**
+ * Finds tool calls in the text that a model writes, piece by piece, in the forms that chat templates teach.
+ */
 import type { CallDelta } from "../endpoint/answer_chunk.ts";
 import { JsonCall } from "./json_call.ts";
 
@@ -8,8 +10,9 @@ import { JsonCall } from "./json_call.ts";
  * - `hermes`: `<tool_call>{"name": …, "arguments": …}</tool_call>` (Qwen, Hermes, SmolLM3)
  * - `mistral`: `[TOOL_CALLS][{"name": …, "arguments": …}]`, or `[TOOL_CALLS]name[ARGS]{…}`
  * - `gemma`: `<start_function_call>call:name{key:<escape>value<escape>}<end_function_call>`
- * - `json`: an answer that begins with `{"name": …, "parameters": …}` or `… "arguments": …}`, with `<|python_tag|>`
- *   before it or not (Llama 3), or a block of it, or of `name(key=value)`, between fences (Gemma 3)
+ * - `json`: an answer that begins with `{"name": …, "parameters": …}` or `… "arguments": …}`,
+ *   with `<|python_tag|>` before it or not (Llama 3), or a block of it, or of
+ *   `name(key=value)`, between fences (Gemma 3)
  */
 export type CallForm = "hermes" | "mistral" | "gemma" | "json";
 

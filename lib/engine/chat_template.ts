@@ -15,8 +15,8 @@ export interface ChatTemplate {
   /** Strings that end an answer, besides the model's own end token. */
   readonly stops: readonly string[];
   /**
-   * The form in which the model's own template teaches calls; null where it teaches none, or one that Podium doesn't
-   * read.
+   * The form in which the model's own template teaches calls; null where it teaches none, or one
+   * that Podium doesn't read.
    */
   readonly callForm: CallForm | null;
   /** Whether the template uses a variable, such as `enable_thinking`. */
@@ -46,8 +46,8 @@ export interface ChosenTemplate {
 
 /**
  * The chat template to use: the model's own (Jinja, as in the file's metadata) where it has one, otherwise a
- * plain one with the speakers' names, which a base model can continue. `file` names the model in the note about
- * a template that is not valid Jinja, or renders no message at all.
+ * plain one with the speakers' names, which a base model can continue. `file` names the model in the note
+ * about a template that is not valid Jinja, or renders no message at all.
  *
  * ```ts
  * const { template, note } = chatTemplate("{% for %}", { bos: "<s>", eos: "</s>" }, "tiny.gguf");
@@ -113,7 +113,9 @@ function renderFault(render: ChatTemplate["render"]): string | null {
   return fault;
 }
 
-/** Messages in the shape that templates expect: arguments are objects, and a tool's message names its tool. */
+/**
+ * Messages in the shape that templates expect: arguments are objects, and a tool's message names its tool.
+ */
 function messagesJson(messages: readonly ChatMessage[], form: CallForm | null) {
   const names = new Map(
     messages.flatMap(({ tool_calls = [] }) => tool_calls.map(({ id, name }) => [id, name] as const)),
@@ -175,16 +177,18 @@ function callFormOf(render: ChatTemplate["render"]): CallForm | null {
     : null;
 }
 
-/** A piece of a prompt. Special tokens count only in the template's own text; elsewhere their names are text. */
+/**
+ * A piece of a prompt. Special tokens count only in the template's own text; elsewhere their names are text.
+ */
 export interface PromptPart {
   readonly text: string;
   readonly isTemplate: boolean;
 }
 
 /**
- * Renders messages so that the names of special tokens in them stay text. Marks around such a name in a message later
- * show that the template did not write it; everything else reaches the template unchanged. `specialTexts` finds the
- * names of special tokens in a message.
+ * Renders messages so that the names of special tokens in them stay text. Marks around such a name in a
+ * message later show that the template did not write it; everything else reaches the template unchanged.
+ * `specialTexts` finds the names of special tokens in a message.
  *
  * @throws {Error} what the template throws
  *

@@ -1,8 +1,8 @@
 /**
- * WHY: the program that runs one model in a process of its own, so that a crash, an endless loop or a leak in
- * native code stays there. supervisor.ts starts it: the order is one JSON line on standard input, the report one
- * JSON line on standard output, and the process ends when its input closes. So it never outlives its parent,
- * on any system, however the parent ended.
+ * The program that runs one model in a process of its own, so that a crash, an endless loop or a leak in
+ * native code stays there. supervisor.ts starts it: the order is one JSON line on standard input, the report
+ * one JSON line on standard output, and the process ends when its input closes. So it never outlives its
+ * parent, on any system, however the parent ended.
  */
 import process from "node:process";
 import { reasonOf } from "../errors.ts";

@@ -11,7 +11,9 @@ export interface Picking {
   readonly insteadOfEnd: Token | null;
   /** Most tokens that are computed; at least 1. */
   readonly maxTokens: number;
-  /** How many of the likeliest tokens are kept with every token, with log-probabilities; null for none at all. */
+  /**
+   * How many of the likeliest tokens are kept with every token, with log-probabilities; null for none at all.
+   */
   readonly logprobs: number | null;
 }
 
@@ -21,7 +23,10 @@ export interface PickedLogprob {
   readonly top: readonly { readonly token: Token; readonly logprob: number }[];
 }
 
-/** Evaluates prompts and answers, one at a time. It reuses what it evaluated for prompts with the same beginning. */
+/**
+ * Evaluates prompts and answers, one at a time. It reuses what it evaluated for
+ * prompts with the same beginning.
+ */
 export interface Evaluator {
   /** How many tokens a prompt and its answer may have together. */
   readonly contextTokens: number;

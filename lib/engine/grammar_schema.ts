@@ -33,8 +33,9 @@ const ignoredKeys = new Set([
 ]);
 
 /**
- * Rewrites a JSON schema with the keywords that the engine's grammar supports (`anyOf` becomes `oneOf`, annotations
- * are dropped), and refuses schemas that a grammar can't express or can't handle in a bounded time.
+ * Rewrites a JSON schema with the keywords that the engine's grammar supports (`anyOf`
+ * becomes `oneOf`, annotations are dropped), and refuses schemas that a grammar can't express
+ * or can't handle in a bounded time.
  *
  * @throws {ApiError} 400 naming the place in the schema
  *

@@ -1,10 +1,13 @@
-/** Tools for a model whose chat template has no place for them: Podium lists them, and reads calls in JSON. */
+/**
+ * Tools for a model whose chat template has no place for them: Podium lists them, and reads calls in JSON.
+ */
 import { toolJson } from "../endpoint/generation_request.ts";
 import type { ChatMessage } from "../endpoint/trace.ts";
 import type { ToolDefinition } from "../prompts/request_settings.ts";
 
 /**
- * Messages with the tools in the system message, earlier calls as the assistant's text, and their results as the user's.
+ * Messages with the tools in the system message, earlier calls as the assistant's text, and
+ * their results as the user's.
  *
  * ```ts
  * const [system, user] = withListedTools([{ role: "user", content: "Time?" }], [{ name: "get_time" }]);

@@ -146,8 +146,8 @@ export class LlamaCore implements TextGenerator<LoadedModel> {
   }
 
   /**
-   * The free sequence with the longest common beginning with the prompt, which saves evaluating it again; else the
-   * longest idle.
+   * The free sequence with the longest common beginning with the prompt, which saves evaluating it again;
+   * else the longest idle.
    */
   #take(prompt: readonly Token[]): Sequence {
     const same = this.#free.map(({ last }) => commonStart(last, prompt));

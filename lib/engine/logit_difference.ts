@@ -15,7 +15,8 @@ export interface LogitDifference {
  *
  *     KL = Σ p₁ (ln p₁ − ln p₂) over the vocabulary, with p = softmax(logits)
  *
- * Unlike that tool, which stores p₁ in 16 bits and leaves out whatever is below e⁻¹⁶, the sum is over all tokens.
+ * Unlike that tool, which stores p₁ in 16 bits and leaves out whatever is below e⁻¹⁶,
+ * the sum is over all tokens.
  *
  * @param next the token that follows in the text
  *

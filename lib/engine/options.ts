@@ -18,7 +18,10 @@ export const engineOptions = z.object({
   flashAttention: z.boolean().optional(),
   /** Number format of the keys and values in the context; below f16 it needs flash attention. */
   kvCache: kvCache.optional(),
-  /** Prompt tokens that are evaluated in one call; the engine notices between two calls that a client has left. */
+  /**
+   * Prompt tokens that are evaluated in one call; the engine notices between two
+   * calls that a client has left.
+   */
   batchTokens: z.int().min(32).max(8192).optional(),
   /** False reads the weights into memory instead of mapping the file. */
   mmap: z.boolean().optional(),
@@ -32,9 +35,9 @@ export const engineOptions = z.object({
 export type EngineOptions = z.infer<typeof engineOptions>;
 
 /**
- * How many compute threads a context gets by default: one core stays free for the event loop that sends the tokens. A
- * decode step waits for its slowest thread, so one thread that shares its core stalls them all. `mathCores` is the
- * number of cores that are useful for mathematics.
+ * How many compute threads a context gets by default: one core stays free for the event loop that sends the
+ * tokens. A decode step waits for its slowest thread, so one thread that shares its core stalls them all.
+ * `mathCores` is the number of cores that are useful for mathematics.
  *
  * ```ts
  * if (defaultThreads(8) !== 7 || defaultThreads(1) !== 1) throw new Error("one core stays free");

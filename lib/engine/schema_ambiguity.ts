@@ -1,7 +1,7 @@
 /**
- * How many alternatives of a schema a grammar must follow at once. Each is a state of its own, and every token is
- * tested against all of them: thousands would block the engine for minutes. They multiply where alternatives that
- * begin alike lie inside each other, and without end where they do so by reference.
+ * How many alternatives of a schema a grammar must follow at once. Each is a state of its own, and every
+ * token is tested against all of them: thousands would block the engine for minutes. They multiply where
+ * alternatives that begin alike lie inside each other, and without end where they do so by reference.
  */
 type SchemaObject = Readonly<Record<string, unknown>>;
 

@@ -73,8 +73,8 @@ export interface RunningEngine extends RunningModel {
 }
 
 /**
- * Starts a process that serves one GGUF model over the OpenAI protocol on this machine, and waits until it can
- * answer. Requests must carry `endpoint.apiKey`.
+ * Starts a process that serves one GGUF model over the OpenAI protocol on this machine, and waits until it
+ * can answer. Requests must carry `endpoint.apiKey`.
  *
  * @throws {UserError} in one line, where the file, the device or the memory does not allow it
  *
@@ -109,8 +109,8 @@ export async function startEngine(options: StartOptions): Promise<RunningEngine>
 }
 
 /**
- * Downloads what an engine process imports, llama.cpp's prebuilt binaries included, so that the first measured
- * load contains no download. It is quick where everything is already there.
+ * Downloads what an engine process imports, llama.cpp's prebuilt binaries included, so that the first
+ * measured load contains no download. It is quick where everything is already there.
  *
  * @throws {UserError} where that fails, with the last line of the reason
  *

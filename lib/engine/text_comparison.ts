@@ -1,4 +1,6 @@
-/** Two models read the same text in a process of their own, and their predictions are compared token by token. */
+/**
+ * Two models read the same text in a process of their own, and their predictions are compared token by token.
+ */
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { reasonOf, UserError } from "../errors.ts";
@@ -21,7 +23,10 @@ const numbers = z.array(z.number());
 
 const readBlock = z.object({
   state: z.literal("block"),
-  /** Kullback-Leibler divergence of the second model's prediction from the first's, per compared token, in nats. */
+  /**
+   * Kullback-Leibler divergence of the second model's prediction from the first's,
+   * per compared token, in nats.
+   */
   kl: numbers,
   /** Minus the logarithm of the probability that each model gave to the token of the text. */
   surprise: z.tuple([numbers, numbers]),
@@ -86,7 +91,8 @@ export interface ComparedText {
 /**
  * Lets two models read a text and compares their predictions of every token in the second half of each block.
  *
- * @throws {UserError} where a model can't be loaded, the models split the text differently, or the text is too short
+ * @throws {UserError} where a model can't be loaded, the models split the text
+ * differently, or the text is too short
  *
  * ```ts ignore
  * const models = [{ modelPath: "a.gguf", modelId: "a", gpu: "off" }, { modelPath: "b.gguf", modelId: "b", gpu: "off" }];

@@ -1,7 +1,7 @@
 /**
- * WHY: the program in which two models read one text, block by block, so that the logits of both are in one memory
- * and never leave it. text_comparison.ts starts it: the order is one JSON line on standard input, the reports are
- * JSON lines on standard output, and the process ends when its input closes.
+ * The program in which two models read one text, block by block, so that the logits of both are in one memory
+ * and never leave it. text_comparison.ts starts it: the order is one JSON line on standard input, the reports
+ * are JSON lines on standard output, and the process ends when its input closes.
  */
 import { reasonOf } from "../errors.ts";
 import { loadDirectModel, makeDirectContext } from "./direct/direct_evaluator.ts";

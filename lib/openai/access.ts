@@ -1,7 +1,7 @@
 /**
- * Access control of a server. A web page can make a browser send requests to 127.0.0.1, also under a name of its own
- * that resolves there (DNS rebinding): the checks of `Host` and `Origin` stop both. Every other client that reaches
- * the port needs the key.
+ * Access control of a server. A web page can make a browser send requests to 127.0.0.1, also under a name of
+ * its own that resolves there (DNS rebinding): the checks of `Host` and `Origin` stop both. Every other
+ * client that reaches the port needs the key.
  */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { ApiError } from "./api_error.ts";

@@ -153,8 +153,8 @@ export function wholeAnswer(
 }
 
 /**
- * Writes the server-sent events of one streamed answer. Everything that chunks share is prepared once, because
- * this code runs between two tokens.
+ * Writes the server-sent events of one streamed answer. Everything that chunks share is prepared once,
+ * because this code runs between two tokens.
  *
  * ```ts
  * import { parseCompletion } from "./request.ts";

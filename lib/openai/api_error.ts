@@ -35,8 +35,8 @@ export function errorBody(error: ApiError) {
 }
 
 /**
- * The whole error answer. It ends the connection where the client may still be sending its body, and says when to try
- * again where waiting helps.
+ * The whole error answer. It ends the connection where the client may still be sending its body, and says
+ * when to try again where waiting helps.
  *
  * ```ts
  * const response = errorResponse(new ApiError(503, "no model can answer now"));

@@ -29,7 +29,9 @@ import {
   type ServerLimits,
 } from "./server.ts";
 
-/** Runs one prepared request. It calls `emit` with every piece of the answer as soon as the piece is readable. */
+/**
+ * Runs one prepared request. It calls `emit` with every piece of the answer as soon as the piece is readable.
+ */
 export type Generation = (emit: (piece: AnswerPiece) => void, signal: AbortSignal) => Promise<Generated>;
 
 /** The public description of a model. */
@@ -123,9 +125,8 @@ export interface ModelServerOptions {
 
 /**
  * The request handler of one model on this machine: `/v1/models`, `/v1/chat/completions`, `/v1/completions`,
- * `/v1/embeddings`, `/healthz` and `/podium/stats`. Requests run `generator.parallel` at a time. A client that goes
- * away leaves the queue, or ends its
- * generation.
+ * `/v1/embeddings`, `/healthz` and `/podium/stats`. Requests run `generator.parallel` at a time. A client
+ * that goes away leaves the queue, or ends its generation.
  *
  * ```ts ignore
  * const { port } = serveHttp(modelServer(generator, options), { hostname: "127.0.0.1", port: 0, onFault });
@@ -258,7 +259,10 @@ class ModelServer {
     return Response.json(wholeAnswer(request, head, parts, result));
   }
 
-  /** The head goes out at once: the first token may take long, and the client should see that the request has arrived. */
+  /**
+   * The head goes out at once: the first token may take long, and the client should see
+   * that the request has arrived.
+   */
   #stream(request: AnswerRequest, head: AnswerHead, generation: Generation, gone: AbortSignal): Response {
     const writer = new ChunkWriter(request, head);
     const cancelled = new AbortController();

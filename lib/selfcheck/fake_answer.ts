@@ -1,4 +1,6 @@
-/** What the fake endpoint answers: one JSON document, or the events of a stream, and their bytes on the wire. */
+/**
+ * What the fake endpoint answers: one JSON document, or the events of a stream, and their bytes on the wire.
+ */
 import { concat } from "../endpoint/bytes.ts";
 import type { Behaviour } from "./fake_behaviour.ts";
 

@@ -54,7 +54,9 @@ function wholeFrame(b: Behaviour, request: FakeRequest): Frame {
   return { dueMs, bytes: jsonResponse(200, json), carriesTokens: true };
 }
 
-/** Sends frames when they are due: all that are due at once in one write, stamped when the socket takes them. */
+/**
+ * Sends frames when they are due: all that are due at once in one write, stamped when the socket takes them.
+ */
 class Outgoing implements Paced {
   dueMs: number;
   /** Settles when all is sent, or everything before the fault. */

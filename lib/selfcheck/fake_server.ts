@@ -1,7 +1,7 @@
 /**
- * A fake OpenAI-compatible endpoint with known timings and faults: the ground truth of every timing test. It speaks
- * HTTP/1.1 on a plain socket, so that it can break every rule, and logs the delays that it really made, since its own
- * timers are late too. `GET /log` returns the log and empties it.
+ * A fake OpenAI-compatible endpoint with known timings and faults: the ground truth of every timing test. It
+ * speaks HTTP/1.1 on a plain socket, so that it can break every rule, and logs the delays that it really
+ * made, since its own timers are late too. `GET /log` returns the log and empties it.
  *
  * Tests start it in their own process; measurements start the program `fake_endpoint.ts`.
  */

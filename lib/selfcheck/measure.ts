@@ -1,6 +1,6 @@
 /**
- * Measures the instrument: how far are its times from the delays that another process really made? The caller starts
- * that process, and hands in its base URL.
+ * Measures the instrument: how far are its times from the delays that another process really made? The caller
+ * starts that process, and hands in its base URL.
  */
 import { z } from "zod";
 import type { Clock, Fetch } from "../clock.ts";
@@ -59,8 +59,8 @@ interface Stretch {
 const WARM_UP_S = 8;
 
 /**
- * Keeps `concurrency` clients busy for `seconds`, then reads the delays that the fake endpoint really made, and adds
- * every difference to `errors`. The log is read after the timed stretch, which it would disturb.
+ * Keeps `concurrency` clients busy for `seconds`, then reads the delays that the fake endpoint really made,
+ * and adds every difference to `errors`. The log is read after the timed stretch, which it would disturb.
  *
  * @returns processor time and wall time of the timed stretch, in ms
  */
@@ -75,8 +75,8 @@ export async function measureErrors(
   const seen: { tag: string; chunkMs: number[] | null }[] = [];
   const [startMs, startCpu] = [clock(), instrument.cpuMs()];
   const endMs = startMs + options.seconds * 1000;
-  // Clients that start together stay in step with an endpoint that is always equally fast. The figures would then
-  // show the queue in front of the fake endpoint, so clients start evenly over the time of one answer.
+  // Clients that start together stay in step with an endpoint that is always equally fast. The figures would
+  // then show the queue in front of the fake endpoint, so clients start evenly over the time of one answer.
   const apartMs = answerMs(model) / concurrency;
   const client = async (name: number) => {
     // A plain timer: an exact one spins, and would disturb clients that are measuring already.
@@ -118,7 +118,8 @@ export async function measureAccuracy(
 /**
  * Sends requests on a schedule, and measures how late they left.
  *
- * @param drive calls `send` for each request when it is due, with that time, and returns when all are answered
+ * @param drive calls `send` for each request when it is due, with that time, and
+ * returns when all are answered
  * @returns the delivered rate, counted from the first request sent to the last
  */
 export async function measureLoad(
@@ -221,7 +222,8 @@ const ACCURACY_PLANS = {
 const LOAD_RATE_PER_S = 50;
 
 /**
- * Makes every measurement of a check. The socket's come first: what the others leave on the heap would slow it down.
+ * Makes every measurement of a check. The socket's come first: what the others leave on
+ * the heap would slow it down.
  *
  * ```ts ignore
  * const { accuracy } = await measureAll("steady", tools);

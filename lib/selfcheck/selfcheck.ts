@@ -19,7 +19,7 @@ export type Accuracy = z.infer<typeof accuracy>;
 
 const highestRate = z.object({
   transport: z.enum(["raw", "fetch"]),
-  /** Always `direct`; results before schema changes of the client may hold `openai`. */
+  /** Always `direct` in new results; old ones may hold `openai`, a client that was removed. */
   client: z.enum(["openai", "direct"]),
   concurrency: z.number().int().positive(),
   tokens_per_request: z.number().int().positive(),
@@ -113,7 +113,10 @@ const significant = (value: number) => Number(value.toPrecision(2));
 
 const FILE = "selfcheck.json";
 
-/** Saves a result in `folder`, the user's cache folder, since it holds for this machine alone. Returns its path. */
+/**
+ * Saves a result in `folder`, the user's cache folder, since it holds for this
+ * machine alone. Returns its path.
+ */
 export async function saveSelfcheck(folder: string, result: SelfcheckResult): Promise<string> {
   const path = join(folder, FILE);
   await Deno.mkdir(folder, { recursive: true });

@@ -66,8 +66,8 @@ const STEP = Math.log(1.01);
 const BINS = 1700; // up to about 11 s
 
 /**
- * Counts magnitudes in bins 1 % wide, from half a microsecond up, so that memory does not grow with their number.
- * A quantile is the middle of a bin, and exact within 0.5 %.
+ * Counts magnitudes in bins 1 % wide, from half a microsecond up, so that memory does not grow with their
+ * number. A quantile is the middle of a bin, and exact within 0.5 %.
  *
  * ```ts
  * const errors = new Histogram();

@@ -1,4 +1,4 @@
-/** WHY: a chat reaches a model in the same ways as a measurement does, and remembers what was said. */
+/** A chat reaches a model in the same ways as a measurement does, and remembers what was said. */
 import { openModel } from "../../lib/bench/session.ts";
 import type { ChatMessage, Trace } from "../../lib/endpoint/trace.ts";
 import { interruptSignal } from "../cli.ts";

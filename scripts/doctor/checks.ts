@@ -1,5 +1,5 @@
 /**
- * WHY: the workshop's prerequisites and its validation checklist, row by row: what was found, what is missing,
+ * The workshop's prerequisites and its validation checklist, row by row: what was found, what is missing,
  * and the command that fixes it. The check changes nothing: no download, no setting.
  */
 import { listStored } from "../../lib/catalog/cache.ts";

@@ -1,4 +1,6 @@
-/** WHY: a model that is listed may not answer. Each target is loaded, answers one short question and is unloaded. */
+/**
+ * A model that is listed may not answer. Each target is loaded, answers one short question and is unloaded.
+ */
 import { EMBEDDED } from "../../lib/bench/candidate_name.ts";
 import type { LiveCandidate } from "../../lib/bench/live_candidate.ts";
 import { findCandidates, type SessionResources } from "../../lib/bench/session.ts";

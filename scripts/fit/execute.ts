@@ -1,4 +1,4 @@
-/** WHY: carries out `fit`: the probe on request, the estimates, and their output. */
+/** Executes `fit`: the probe on request, the estimates, and their output. */
 import {
   type FitReport,
   fitReport,

@@ -1,4 +1,4 @@
-/** WHY: `fit` and `models fit` take the same flags. */
+/** The flags that `fit` and `models fit` share. */
 import { type Command, Option } from "commander";
 import { decimal, jsonOption, outOption, registryOption, storeOption, wholeNumber } from "../cli.ts";
 

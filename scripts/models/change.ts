@@ -1,4 +1,4 @@
-/** WHY: `models pull`, `remove`, `clean` and `move` write to the disk; all but `pull` show the change first. */
+/** `models pull`, `remove`, `clean` and `move` write to the disk; all but `pull` show the change first. */
 import {
   filesNamed,
   listStored,

@@ -1,5 +1,5 @@
 /**
- * WHY: "compile a Hugging Face model" is one command here: an environment of its own, the conversion, a check that
+ * Compiling a Hugging Face model is one command here: an environment of its own, the conversion, a check that
  * the compiled model still answers as the original does, and only then a copy in the service's cache.
  */
 import { basename, dirname, join } from "node:path";

@@ -1,4 +1,4 @@
-/** WHY: `models diff`: is this registry still up to date with another list? Nothing is written. */
+/** `models diff`: whether this registry is up to date with another list. Nothing is written. */
 import { diffRegistries, type RegistryDifference } from "../../lib/catalog/registry_diff.ts";
 import { loadRegistry, parseRegistry, type Registry } from "../../lib/catalog/registry.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";

@@ -1,4 +1,4 @@
-/** WHY: `models learn` writes a run's figures into the registry for the team; it shows the change first. */
+/** `models learn` writes a run's figures into the registry for the team; it shows the change first. */
 import { requireRun } from "../../lib/bench/find_run.ts";
 import { replaceFile } from "../../lib/bench/folder.ts";
 import { summarizeRun } from "../../lib/bench/summary.ts";

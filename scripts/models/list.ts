@@ -1,4 +1,4 @@
-/** WHY: `models list`, `cache` and `verify` only read. */
+/** `models list`, `cache` and `verify`, which only read. */
 import { filesNamed, type Verified, verifyStored } from "../../lib/catalog/cache.ts";
 import type { Model } from "../../lib/catalog/registry.ts";
 import { freeBytes } from "../../lib/catalog/files.ts";

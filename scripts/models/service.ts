@@ -1,4 +1,7 @@
-/** WHY: what `foundry model list`, `foundry cache list`, `foundry service ps` and `foundry model load` do, for either generation. */
+/**
+ * What `foundry model list`, `foundry cache list`, `foundry service ps` and `foundry model load` do, for
+ * either generation.
+ */
 import {
   describeService,
   findServices,

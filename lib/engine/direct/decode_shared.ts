@@ -19,8 +19,8 @@ export interface DecodeSetup {
 }
 
 /**
- * An order to make one answer in a sequence, or to empty it. The thread replies to each with one `OrderDone`; a sequence
- * has one order at a time.
+ * An order to make one answer in a sequence, or to empty it. The thread replies to each with one `OrderDone`;
+ * a sequence has one order at a time.
  */
 export type DecodeOrder =
   | {
@@ -44,8 +44,8 @@ export interface SharedCells {
   /** The picked tokens of the answer, in order. */
   readonly tokens: Int32Array<SharedArrayBuffer>;
   /**
-   * For each picked token, where they were requested: its log-probability, then token and log-probability of each of
-   * the most likely ones. `LOGPROB_CELLS` numbers per token.
+   * For each picked token, where they were requested: its log-probability, then token and log-probability of
+   * each of the most likely ones. `LOGPROB_CELLS` numbers per token.
    */
   readonly logprobs: Float32Array<SharedArrayBuffer>;
 }
@@ -71,7 +71,9 @@ const MOST_LIKELIEST = 20;
 /** Numbers per token in `SharedCells.logprobs`. */
 export const LOGPROB_CELLS = 1 + 2 * MOST_LIKELIEST;
 
-/** Memory for answers of at most `contextTokens` tokens; the machine provides memory only for what is written. */
+/**
+ * Memory for answers of at most `contextTokens` tokens; the machine provides memory only for what is written.
+ */
 export const sharedMemory = (contextTokens: number) =>
   new SharedArrayBuffer(headerBytes + 4 * contextTokens * (1 + LOGPROB_CELLS));
 

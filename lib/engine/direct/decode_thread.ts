@@ -1,11 +1,12 @@
 /**
- * WHY: the thread that computes. It picks a token, announces it in shared memory, and goes straight on to the
+ * The thread that computes. It picks a token, announces it in shared memory, and goes straight on to the
  * next one; the main thread turns tokens into text and sends them meanwhile. Handing each token to another
  * thread and back, as one asynchronous call per token does, cost an eighth of the speed where all cores
  * compute. direct_evaluator.ts starts it; it is not run by hand.
  *
- * Several answers are made at once, each in a sequence of its own: every call of llama.cpp evaluates one token of each
- * answer under way and as much of the new prompts as the batch has room for, so the weights are read once for all.
+ * Several answers are made at once, each in a sequence of its own: every call of llama.cpp evaluates one
+ * token of each answer under way and as much of the new prompts as the batch has room for, so the weights are
+ * read once for all.
  */
 /// <reference lib="deno.worker" />
 import { reasonOf } from "../../errors.ts";
@@ -67,7 +68,8 @@ class DecodeThread {
   }
 
   /**
-   * Computes until no answer is in progress. With one answer it never waits; it takes new orders between two calls.
+   * Computes until no answer is in progress. With one answer it never waits; it takes new
+   * orders between two calls.
    */
   async #run(): Promise<void> {
     this.#running = true;

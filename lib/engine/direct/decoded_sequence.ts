@@ -1,5 +1,6 @@
 /**
- * One of the answers that the decoding thread makes at once: its prompt, its tokens and its sequence in the context.
+ * One of the answers that the decoding thread makes at once: its prompt, its tokens and
+ * its sequence in the context.
  */
 import { cell, type DecodeOrder, LOGPROB_CELLS, type SharedCells, tell } from "./decode_shared.ts";
 import type { TokenBatch } from "./token_batch.ts";

@@ -1,4 +1,7 @@
-/** Evaluates tokens by calling llama.cpp directly: llama_library.ts explains why, and when this isn't possible. */
+/**
+ * Evaluates tokens by calling llama.cpp directly: llama_library.ts explains why,
+ * and when this isn't possible.
+ */
 import type { Token } from "node-llama-cpp";
 import {
   cell,

@@ -24,7 +24,9 @@ export class TextLogits {
     this.#batch = new TokenBatch(blockTokens);
   }
 
-  /** The tokens of a text, as llama.cpp's own perplexity tool splits it: control tokens in it are plain text. */
+  /**
+   * The tokens of a text, as llama.cpp's own perplexity tool splits it: control tokens in it are plain text.
+   */
   tokenize(text: string): Int32Array {
     const bytes = new TextEncoder().encode(text);
     const tokens = new Int32Array(bytes.length + 2);
@@ -62,8 +64,8 @@ export class TextLogits {
    * Reads a block of text from its start.
    *
    * @param first the first position whose logits are returned
-   * @returns the logits after each position from `first` on, one row per position, in llama.cpp's own memory: they
-   * are valid until this model reads the next block
+   * @returns the logits after each position from `first` on, one row per position, in llama.cpp's own memory:
+   * they are valid until this model reads the next block
    */
   async read(block: Int32Array, first: number): Promise<Float32Array> {
     const llama = this.#llama;

@@ -14,8 +14,8 @@ const fields = {
 } as const;
 
 /**
- * Up to `capacity` tokens of one or several sequences. The struct points into this object's memory, so the batch
- * must live until `llama_decode` has returned.
+ * Up to `capacity` tokens of one or several sequences. The struct points into this object's memory, so the
+ * batch must live until `llama_decode` has returned.
  */
 export class TokenBatch {
   #size = 0;
@@ -87,7 +87,10 @@ const addressOf = (array: Int32Array | Int8Array | BigUint64Array) => {
   return Deno.UnsafePointer.value(pointer);
 };
 
-/** Whether llama.cpp lays its own batches out as expected: for tokens it leaves `embd` empty and ends `seq_id`. */
+/**
+ * Whether llama.cpp lays its own batches out as expected: for tokens it leaves
+ * `embd` empty and ends `seq_id`.
+ */
 export function hasKnownBatches(llama: Functions<typeof batchSymbols>): boolean {
   const capacity = 3;
   const struct = llama.llama_batch_init(capacity, 0, 1);

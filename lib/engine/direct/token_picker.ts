@@ -26,7 +26,8 @@ export interface TokenPicker {
 }
 
 /**
- * Picks as requested: the most likely token, or one by llama.cpp's samplers; within a grammar if it names one.
+ * Picks as requested: the most likely token, or one by llama.cpp's samplers;
+ * within a grammar if it names one.
  *
  * @throws {Error} where llama.cpp can't read the grammar
  */
@@ -114,7 +115,8 @@ class GrammarPicker implements TokenPicker {
   #pickAllowed(row: number): number | null {
     for (const window of [...this.#windows, null]) {
       this.#candidates.fill(logitsOf(this.decode, row));
-      // At temperature 0 the chain changes nothing but its penalties, which decide which token is most likely.
+      // At temperature 0 the chain changes nothing but its penalties, which decide which
+      // token is most likely.
       if (this.sampling.temperature === 0) this.#candidates.apply(this.#chain);
       if (window !== null) this.#candidates.apply(window);
       this.#candidates.apply(this.#grammar);
@@ -161,8 +163,8 @@ function samplerChain(decode: DecodeContext, sampling: Picking["sampling"]): Den
 }
 
 /**
- * The log-probability of a token by the logits before sampling, then token and log-probability of each of the `count`
- * likeliest, the likeliest first.
+ * The log-probability of a token by the logits before sampling, then token and log-probability of each of the
+ * `count` likeliest, the likeliest first.
  */
 export function logprobsOf(decode: DecodeContext, row: number, token: number, count: number): number[] {
   const logits = logitsOf(decode, row);

@@ -1,8 +1,8 @@
 /**
  * The program that runs a case's tests against the code in an answer. It has no permission, no network and no
- * environment; the answer's code runs in a second thread, which can reach nothing of this one (see `realm_link.ts`).
- * Its input comes on standard input and is read to the end before that code starts; the result leaves on standard
- * output behind a word that only this thread knows.
+ * environment; the answer's code runs in a second thread, which can reach nothing of this one (see
+ * `realm_link.ts`). Its input comes on standard input and is read to the end before that code starts; the
+ * result leaves on standard output behind a word that only this thread knows.
  */
 import { isDeepStrictEqual } from "node:util";
 import { holdAnswer, RealmLink } from "./realm_link.ts";
