@@ -72,6 +72,12 @@ export function bare(text: string): string {
   return (/^(\p{L}|\p{N}{1,2})\)$/u.exec(whole)?.[1] ?? whole).trim();
 }
 
+/** Whether two short answers are the same but for what {@link bare} leaves out; marks alone must be the same marks. */
+export function sameShortAnswer(given: string, wanted: string): boolean {
+  const plain = bare(wanted);
+  return plain === "" ? given.trim() === wanted.trim() : bare(given) === plain;
+}
+
 /** Digits of every script as ASCII; `１２` and `१२` are 12. */
 export function asciiDigits(text: string): string {
   return text.replaceAll(/[^\P{Nd}0-9]/gu, (digit) => {

@@ -3,7 +3,7 @@ import { RE2JS } from "re2js";
 import type { AnswerCheck } from "../prompts/checks.ts";
 import { taskCheckKinds } from "../prompts/task_checks.ts";
 import type { Prompt } from "../prompts/prompts.ts";
-import { asciiDigits, bare, boxed, fencedBlock, latexText } from "./answer_text.ts";
+import { asciiDigits, boxed, fencedBlock, latexText, sameShortAnswer } from "./answer_text.ts";
 import { type GivenCall, scoreCalls } from "./calls_score.ts";
 import { scoreTests, type TestRuns } from "./code/test_runs.ts";
 import { scoreDocumentAnswer, scoreQuote } from "./document_score.ts";
@@ -17,9 +17,9 @@ import { hasPhrasing, phraseText } from "./phrases.ts";
 import { schemaFault, scoreRecord } from "./record_score.ts";
 import { rougeL } from "./rouge.ts";
 import {
-  fold,
   hasNoCapitals,
   hasNoSentenceMarks,
+  holdsText,
   listItems,
   plainText,
   repeatedShare,
@@ -99,7 +99,7 @@ export function scoreAnswer(
   const answer = visibleAnswer(content);
   const results = checks.map((check) =>
     answer === "" && (check.kind !== "calls" || calls.length === 0)
-      ? empty(check)
+      ? resultOfEmpty(check, prompt)
       : runCheck(check, answer, prompt, calls)
   );
   const judged = results.filter(({ supported }) => supported);
@@ -116,15 +116,9 @@ export function scoreAnswer(
   return { score, supported: true, passed: required && score >= passMark - 1e-12, checks: results };
 }
 
-function empty(check: AnswerCheck): CheckResult {
-  const found = check.kind === "label"
-    ? { kind: "label" as const, expected: check.expected, given: null }
-    : check.kind === "record"
-    ? scoreRecord("", check).outcome ?? null
-    : check.kind === "calls"
-    ? scoreCalls("", [], check).outcome ?? null
-    : null;
-  return result(check, { passed: false, detail: "the answer is empty", ...(found && { outcome: found }) });
+function resultOfEmpty(check: AnswerCheck, prompt: CheckedPrompt): CheckResult {
+  const { outcome } = runCheck(check, "", prompt);
+  return result(check, { passed: false, detail: "the answer is empty", ...(outcome && { outcome }) });
 }
 
 function result({ name, kind, weight, required }: AnswerCheck, verdict: CheckVerdict): CheckResult {
@@ -149,92 +143,114 @@ export function runCheck(
   prompt: CheckedPrompt,
   calls: readonly GivenCall[] = [],
 ): CheckResult {
-  return result(check, verdictOf(check, answer, prompt, calls));
+  return result(check, verdictOf(check.kind, check, { answer, prompt, calls }));
 }
 
-function verdictOf(
-  check: AnswerCheck,
-  answer: string,
-  prompt: CheckedPrompt,
-  calls: readonly GivenCall[],
-): CheckVerdict {
-  switch (check.kind) {
-    case "contains":
-      return contains(check, answer);
-    case "not_contains": {
-      const found = check.texts.filter((text) => occurs(text, answer, check.match_case));
-      return {
-        passed: found.length === 0,
-        detail: found.length ? `has ${quoted(found)}` : "has none of them",
-      };
-    }
-    case "regex": {
-      const flags = RE2JS.MULTILINE | (check.match_case ? 0 : RE2JS.CASE_INSENSITIVE);
-      const found = compiled(check.pattern, flags).test(answer);
-      return { passed: found !== check.absent, detail: `the pattern is ${found ? "" : "not "}found` };
-    }
-    case "items":
-      return within(listItems(answer).length, "items", check);
-    case "sentences":
-      return hasNoSentenceMarks(answer)
-        ? unsupported("this script has no mark at the end of a sentence")
-        : within(sentencesOf(answer).length, "sentences", check);
-    case "words":
-      return within(wordsOf(answer).length, "words", check);
-    case "json":
-      return json(check, answer);
-    case "language": {
-      const language = detectLanguage(answer);
-      return {
-        passed: language === check.language,
-        detail: language ? `it is ${language}` : "its language is unclear",
-      };
-    }
-    case "exact": {
-      const given = bare(boxed(answer) ?? answer);
-      const passed = check.answers.some((one) => bare(one) === given);
-      return { passed, detail: passed ? "the expected answer" : `not ${quoted(check.answers)}` };
-    }
-    case "number":
-      return number(check, answer);
-    case "aspects":
-      return aspects(check, answer);
-    case "nothing_invented": {
-      if (hasNoCapitals(answer) && check.facts.includes("name")) {
-        return unsupported("names can't be told from words in a script without capitals");
-      }
-      const found = inventions(answer, sourceOf(prompt), check);
-      const list = found.map(({ kind, text }) => `${kind} ${JSON.stringify(text)}`).join(", ");
-      return { passed: found.length === 0, detail: found.length ? `not in the source: ${list}` : "nothing" };
-    }
-    case "repetition": {
-      const share = repeatedShare(answer);
-      return {
-        passed: share <= check.max,
-        detail: `${Math.round(100 * share)} % of it repeats earlier words`,
-      };
-    }
-    case "rouge_l": {
-      if (prompt.reference === null) return { passed: false, detail: "the prompt has no reference" };
-      const { f1 } = rougeL(answer, prompt.reference);
-      return { passed: f1 >= check.min, detail: `ROUGE-L F1 ${f1.toFixed(3)}, at least ${check.min}` };
-    }
-    case "label":
-      return scoreLabel(answer, check);
-    case "record":
-      return scoreRecord(answer, check);
-    case "calls":
-      return scoreCalls(answer, calls, check);
-    case "answer":
-      return scoreDocumentAnswer(answer, check);
-    case "quote": {
-      const { documents = [] } = prompt;
-      return scoreQuote(answer, documents.length > 0 ? documents : [sourceOf(prompt)], check.min_words);
-    }
-    case "tests":
-      return scoreTests(answer, check, prompt.testRuns ?? new Map());
-  }
+function verdictOf<Kind extends CheckKind>(kind: Kind, check: CheckOf[Kind], given: Given): CheckVerdict {
+  return verdicts[kind](check, given);
 }
+
+type CheckKind = AnswerCheck["kind"];
+type CheckOf = { readonly [Kind in CheckKind]: Extract<AnswerCheck, { kind: Kind }> };
+
+/** What a check judges. */
+interface Given {
+  readonly answer: string;
+  readonly prompt: CheckedPrompt;
+  readonly calls: readonly GivenCall[];
+}
+
+/** The verdict of each kind of check on an answer; `prompts/checks.ts` says what each one requires. */
+const verdicts: { readonly [Kind in CheckKind]: (check: CheckOf[Kind], given: Given) => CheckVerdict } = {
+  contains({ texts, need, match_case }, { answer }) {
+    const missing = texts.filter((text) => !holdsText(answer, text, match_case));
+    const found = `has ${texts.length - missing.length} of ${texts.length}`;
+    return {
+      passed: need === "all" ? missing.length === 0 : missing.length < texts.length,
+      detail: missing.length ? `${found}, misses ${quoted(missing)}` : found,
+    };
+  },
+  not_contains({ texts, match_case }, { answer }) {
+    const found = texts.filter((text) => holdsText(answer, text, match_case));
+    return { passed: found.length === 0, detail: found.length ? `has ${quoted(found)}` : "has none of them" };
+  },
+  regex({ pattern, absent, match_case }, { answer }) {
+    const found = compiled(pattern, RE2JS.MULTILINE | (match_case ? 0 : RE2JS.CASE_INSENSITIVE)).test(answer);
+    return { passed: found !== absent, detail: `the pattern is ${found ? "" : "not "}found` };
+  },
+  items: (check, { answer }) => within(listItems(answer).length, "items", check),
+  sentences: (check, { answer }) =>
+    hasNoSentenceMarks(answer)
+      ? unsupported("this script has no mark at the end of a sentence")
+      : within(sentencesOf(answer).length, "sentences", check),
+  words: (check, { answer }) => within(wordsOf(answer).length, "words", check),
+  json({ schema, fenced }, { answer }) {
+    let value: unknown;
+    try {
+      value = JSON.parse(fenced ? fencedBlock(answer) ?? answer : answer);
+    } catch {
+      return { passed: false, offFormat: true, detail: "not JSON" };
+    }
+    if (schema === undefined) return { passed: true, detail: "JSON" };
+    const fault = schemaFault(schema, value);
+    return fault === null
+      ? { passed: true, detail: "JSON that fits the schema" }
+      : { passed: false, detail: `JSON, but ${fault}` };
+  },
+  language(check, { answer }) {
+    const language = detectLanguage(answer);
+    const detail = language ? `it is ${language}` : "its language is unclear";
+    return { passed: language === check.language, detail };
+  },
+  exact({ answers }, { answer }) {
+    const given = boxed(answer) ?? answer;
+    const passed = answers.some((one) => sameShortAnswer(given, one));
+    return { passed, detail: passed ? "the expected answer" : `not ${quoted(answers)}` };
+  },
+  number({ value, tolerance }, { answer }) {
+    const text = asciiDigits(plainText(boxed(answer) ?? latexText(answer)));
+    const last = digitNumbers(text).at(-1);
+    if (!last) return { passed: false, offFormat: true, detail: "no number" };
+    const negative = /[-−－]\s?$/.test(text.slice(0, last.index));
+    const values = last.values.map((one) => negative ? -one : one);
+    const passed = values.some((one) => Math.abs(one - value) <= tolerance + 1e-9 * Math.abs(value));
+    return { passed, detail: `the last number is ${negative ? "-" : ""}${last.text}, expected ${value}` };
+  },
+  aspects({ aspects, min_share }, { answer }) {
+    const text = phraseText(answer);
+    const missing = aspects.filter(({ any }) => !any.some((phrasing) => hasPhrasing(text, phrasing)));
+    const credit = 1 - missing.length / aspects.length;
+    const covered = `covers ${aspects.length - missing.length} of ${aspects.length}`;
+    const misses = missing.length ? `, misses ${quoted(missing.map(({ aspect }) => aspect))}` : "";
+    return { passed: credit >= min_share - 1e-12, credit, detail: covered + misses };
+  },
+  nothing_invented(check, { answer, prompt }) {
+    if (hasNoCapitals(answer) && check.facts.includes("name")) {
+      return unsupported("names can't be told from words in a script without capitals");
+    }
+    const found = inventions(answer, sourceOf(prompt), check);
+    const list = found.map(({ kind, text }) => `${kind} ${JSON.stringify(text)}`).join(", ");
+    return { passed: found.length === 0, detail: found.length ? `not in the source: ${list}` : "nothing" };
+  },
+  repetition({ max }, { answer }) {
+    const share = repeatedShare(answer);
+    return { passed: share <= max, detail: `${Math.round(100 * share)} % of it repeats earlier words` };
+  },
+  rouge_l({ min }, { answer, prompt: { reference } }) {
+    if (reference === null) return { passed: false, detail: "the prompt has no reference" };
+    const { f1 } = rougeL(answer, reference);
+    return { passed: f1 >= min, detail: `ROUGE-L F1 ${f1.toFixed(3)}, at least ${min}` };
+  },
+  label: (check, { answer }) => scoreLabel(answer, check),
+  record: (check, { answer }) => scoreRecord(answer, check),
+  calls: (check, { answer, calls }) => scoreCalls(answer, calls, check),
+  answer: (check, { answer }) => scoreDocumentAnswer(answer, check),
+  quote({ min_words }, { answer, prompt }) {
+    const { documents = [] } = prompt;
+    return scoreQuote(answer, documents.length > 0 ? documents : [sourceOf(prompt)], min_words);
+  },
+  tests: (check, { answer, prompt }) => scoreTests(answer, check, prompt.testRuns ?? new Map()),
+};
 
 /** The score of this answer leaves the check out. */
 const unsupported = (why: string): CheckVerdict => ({
@@ -243,18 +259,11 @@ const unsupported = (why: string): CheckVerdict => ({
   detail: `can't judge: ${why}`,
 });
 
-type CheckOf<Kind extends AnswerCheck["kind"]> = Extract<AnswerCheck, { kind: Kind }>;
-
 const quoted = (texts: readonly string[]) => texts.map((text) => JSON.stringify(text)).join(", ");
 
 /** The model's input: every message that is not its own. */
 function sourceOf({ messages }: CheckedPrompt): string {
   return messages.filter(({ role }) => role !== "assistant").map(({ content }) => content).join("\n\n");
-}
-
-function occurs(text: string, answer: string, matchCase: boolean): boolean {
-  const [needle, hay] = [plainText(text), plainText(answer)];
-  return matchCase ? hay.includes(needle) : fold(hay).includes(fold(needle));
 }
 
 /** A job has few patterns and many answers, so patterns are compiled once. */
@@ -268,55 +277,13 @@ function compiled(pattern: string, flags: number): RE2JS {
   return known;
 }
 
-function contains({ texts, need, match_case }: CheckOf<"contains">, answer: string): CheckVerdict {
-  const missing = texts.filter((text) => !occurs(text, answer, match_case));
-  const passed = need === "all" ? missing.length === 0 : missing.length < texts.length;
-  const found = `has ${texts.length - missing.length} of ${texts.length}`;
-  return { passed, detail: missing.length ? `${found}, misses ${quoted(missing)}` : found };
-}
-
 function within(
   count: number,
   what: string,
   { min, max }: { min?: number | undefined; max?: number | undefined },
-) {
+): CheckVerdict {
   const passed = count >= (min ?? 0) && count <= (max ?? Infinity);
   const bounds = [min === undefined ? [] : `at least ${min}`, max === undefined ? [] : `at most ${max}`]
     .flat();
   return { passed, detail: `${count} ${what}, ${bounds.join(" and ")}` };
-}
-
-function json({ schema, fenced }: CheckOf<"json">, answer: string): CheckVerdict {
-  let value: unknown;
-  try {
-    value = JSON.parse(fenced ? fencedBlock(answer) ?? answer : answer);
-  } catch {
-    return { passed: false, offFormat: true, detail: "not JSON" };
-  }
-  if (schema === undefined) return { passed: true, detail: "JSON" };
-  const fault = schemaFault(schema, value);
-  return fault === null
-    ? { passed: true, detail: "JSON that fits the schema" }
-    : { passed: false, detail: `JSON, but ${fault}` };
-}
-
-function number({ value, tolerance }: CheckOf<"number">, given: string): CheckVerdict {
-  const answer = asciiDigits(plainText(boxed(given) ?? latexText(given)));
-  const last = digitNumbers(answer).at(-1);
-  if (!last) return { passed: false, offFormat: true, detail: "no number" };
-  const negative = /[-−－]\s?$/.test(answer.slice(0, last.index));
-  const values = last.values.map((one) => negative ? -one : one);
-  const passed = values.some((one) => Math.abs(one - value) <= tolerance + 1e-9 * Math.abs(value));
-  return { passed, detail: `the last number is ${negative ? "-" : ""}${last.text}, expected ${value}` };
-}
-
-function aspects({ aspects, min_share }: CheckOf<"aspects">, answer: string): CheckVerdict {
-  const text = phraseText(answer);
-  const missing = aspects.filter(({ any }) => !any.some((phrasing) => hasPhrasing(text, phrasing)));
-  const credit = 1 - missing.length / aspects.length;
-  const covered = `covers ${aspects.length - missing.length} of ${aspects.length}`;
-  const detail = missing.length
-    ? `${covered}, misses ${quoted(missing.map(({ aspect }) => aspect))}`
-    : covered;
-  return { passed: credit >= min_share - 1e-12, credit, detail };
 }

@@ -18,7 +18,7 @@ export function scoreDocumentAnswer(
 ): CheckVerdict {
   if (choices !== undefined) return scoreChoice(answer, choices, expected ?? []);
   const text = phraseText(answer);
-  const missing = expected === undefined || expected.some((phrase) => says(text, phrase))
+  const missing = expected === undefined || expected.some((phrase) => hasPhrasing(text, phrase))
     ? []
     : [`none of ${expected.map((one) => JSON.stringify(one)).join(", ")}`];
   const found = number === undefined ? null : numbersIn(answer);
@@ -30,11 +30,6 @@ export function scoreDocumentAnswer(
     offFormat: noNumber && missing.length === 0 && found?.length === 0,
     detail: faults.length === 0 ? "the expected answer" : `has ${faults.join(" and ")}`,
   };
-}
-
-/** A phrase of marks alone, such as `→`, has no words to compare. */
-function says(text: ReturnType<typeof phraseText>, phrase: string): boolean {
-  return /[\p{L}\p{N}*]/u.test(phrase) ? hasPhrasing(text, phrase) : text.plain.includes(phrase);
 }
 
 function scoreChoice(answer: string, choices: readonly string[], expected: readonly string[]): CheckVerdict {

@@ -1,11 +1,12 @@
 /** Whether a text says something in one of several ways: phrases, with numbers and accents normalised. */
 import { RE2JS } from "re2js";
 import { digitNumbers, spelledNumbers } from "./numbers.ts";
-import { fold, plainText, replaceSpans } from "./text.ts";
+import { fold, holdsText, plainText, replaceSpans } from "./text.ts";
 import { detectLanguage } from "./language.ts";
 
 /** A text prepared for searching many phrases. */
 export interface PhraseText {
+  readonly given: string;
   readonly plain: string;
   readonly words: readonly string[];
 }
@@ -22,7 +23,7 @@ export interface PhraseText {
  */
 export function phraseText(text: string): PhraseText {
   const plain = plainText(text);
-  return { plain, words: wordsWithValues(plain, detectLanguage(plain) ?? "en") };
+  return { given: text, plain, words: wordsWithValues(plain, detectLanguage(plain) ?? "en") };
 }
 
 function wordsWithValues(plain: string, language: string): string[] {
@@ -43,7 +44,8 @@ const widestGap = 8;
  * - a phrase is words in a row: `moved to 14 March`;
  * - `*` at a word's end is any ending: `postpone*`;
  * - `..` is up to eight words: `Ana .. supplier`;
- * - `/pattern/` is a regular expression in RE2's syntax, case ignored.
+ * - `/pattern/` is a regular expression in RE2's syntax, case ignored;
+ * - marks alone, such as `→`, are looked up as they are.
  *
  * Negation is not recognised: `not moved to 14 March` holds `moved to 14 March`.
  *
@@ -59,6 +61,7 @@ export function hasPhrasing(text: PhraseText, phrasing: string): boolean {
   if (phrasing.length > 2 && phrasing.startsWith("/") && phrasing.endsWith("/")) {
     return RE2JS.compile(phrasing.slice(1, -1), RE2JS.CASE_INSENSITIVE | RE2JS.MULTILINE).test(text.plain);
   }
+  if (!/[\p{L}\p{N}]/u.test(phrasing)) return holdsText(text.given, phrasing, false);
   const parts = phrasing.split(/\s\.\.\s/).map((part) => wordsWithValues(part, "en"));
   return follows(text.words, parts, 0, Infinity);
 }

@@ -47,8 +47,8 @@ export async function writeQuality(
 }
 
 /**
- * Derives quality.json. A request that failed or was cut off is an answer that scores 0; so is one that a
- * candidate owed when it left the run. Prompts without checks are left out.
+ * Derives quality.json. A request that failed, or whose connection broke off, is an answer that scores 0; so is one
+ * that a candidate owed when it left the run. Prompts without checks are left out.
  *
  * @throws {UserError} when there is neither a check nor a rating
  */
@@ -155,7 +155,7 @@ function recordedCheck({ name, kind, required, passed, credit, supported, outcom
   };
 }
 
-/** An answer that was cut is wrong only where more of it could not have made it right. */
+/** An answer that the token limit cut is wrong only where more of it could not have made it right. */
 function stateOf(
   { passed, supported, checks }: AnswerScore,
   isEmpty: boolean,

@@ -183,8 +183,10 @@ function sameValue(wanted: unknown, found: unknown, rule: FieldRule): boolean {
   return rule.ignore_case === true ? fold(a) === fold(b) : a === b;
 }
 
+/** Markdown's marks don't count, unless the value is nothing else. */
 function textOf(value: unknown): string {
-  return plainText(String(value)).normalize("NFKC").replaceAll(/\s+/g, " ").trim();
+  const text = String(value);
+  return plainText(text).normalize("NFKC").replaceAll(/\s+/g, " ").trim() || text.trim();
 }
 
 /** What a value may mean as a number; for a text, the one number in it, in the format of any country. */

@@ -28,7 +28,7 @@ interface CheckedAnswer {
 
 /**
  * The figures of every task check of one candidate, by kind and name of the check. Answers that could not be judged are
- * left out; those that are missing or cut count as wrong.
+ * left out; whatever is not right counts against a rate, a failed request and an answer in the state `cut` included.
  *
  * @param answers of one candidate
  */

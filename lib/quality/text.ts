@@ -40,6 +40,23 @@ export function plainText(markdown: string): string {
 }
 
 /**
+ * Whether an answer holds a text: as it is, or apart from Markdown's marks and kinds of quotation mark and, unless
+ * `matchCase`, letter case and accents. A text of such marks alone must be there as it is.
+ *
+ * @example
+ * ```ts
+ * if (!holdsText("**Owner:** `Ana`", "owner: ana", false)) throw new Error("the marks don't count");
+ * if (holdsText("Ana", "**", false)) throw new Error("nothing in it is bold");
+ * ```
+ */
+export function holdsText(answer: string, text: string, matchCase: boolean): boolean {
+  if (answer.includes(text)) return true;
+  const [wanted, given] = [plainText(text), plainText(answer)];
+  if (wanted.trim() === "") return false;
+  return matchCase ? given.includes(wanted) : fold(given).includes(fold(wanted));
+}
+
+/**
  * Lower case without accents, so that a missing accent doesn't make another word; full-width letters are plain ones.
  * Vowel signs and the like, which are part of a word in other scripts, stay.
  *

@@ -32,6 +32,32 @@ const kinds: { check: Record<string, unknown>; passes: string[]; fails: [string,
     passes: ["a boat"],
     fails: [["A Ferry!", /has "ferry"/]],
   },
+  // A text of Markdown's marks alone is compared with the answer as it is.
+  {
+    check: { kind: "contains", texts: ["```", "**"] },
+    passes: ["```ts\nconst a = 1;\n```\n**done**"],
+    fails: [["const a = 1; done", /has 0 of 2, misses "```", "\*\*"/], ["**done**", /misses "```"/]],
+  },
+  {
+    check: { kind: "not_contains", texts: ["`", "__"] },
+    passes: ["plain words", "**bold**"],
+    fails: [["a `mark`", /has "`"/], ["__init__", /has "__"/]],
+  },
+  {
+    check: { kind: "contains", texts: ["__init__"] },
+    passes: ["`__init__`", "init"],
+    fails: [["in", /0 of 1/]],
+  },
+  {
+    check: { kind: "exact", answers: ["?"] },
+    passes: ["?", " ?\n"],
+    fails: [["!", /not "\?"/], ["**", /not/]],
+  },
+  {
+    check: { kind: "aspects", aspects: [{ aspect: "ticked", any: ["✅", "**"] }] },
+    passes: ["✅ done", "**done**"],
+    fails: [["done", /covers 0 of 1, misses "ticked"/]],
+  },
   {
     check: { kind: "regex", pattern: "^total: \\d+$" },
     passes: ["Some\nTotal: 12"],

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { z } from "zod";
 import { parseChecks } from "../../lib/prompts/checks.ts";
+import { readAssertions } from "../../lib/prompts/promptfoo_checks.ts";
 import { scoreAnswer } from "../../lib/quality/check.ts";
 
 const sample = z.array(
@@ -20,4 +21,14 @@ Deno.test("each check passes where promptfoo's assertion passes", async () => {
   );
   assert.deepEqual(different, []);
   assert.equal(cases.length, Object.keys(golden).length);
+});
+
+Deno.test("an assertion about Markdown's marks finds them in the answer as it is", () => {
+  const passes = (type: string, answer: string) => {
+    const { checks } = readAssertions([{ type, value: "```" }], new Set());
+    return scoreAnswer(answer, parseChecks(checks, type), { messages: [], reference: null }).passed;
+  };
+  const [fenced, plain] = ["```\n1\n```", "1"];
+  assert.deepEqual([passes("contains", fenced), passes("contains", plain)], [true, false]);
+  assert.deepEqual([passes("not-contains", fenced), passes("not-contains", plain)], [false, true]);
 });

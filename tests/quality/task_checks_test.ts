@@ -89,6 +89,8 @@ Deno.test("record: fields by value, with tolerance and dates; nothing wrong pass
   assert.deepEqual(compareFields({ day: "2026-04-03" }, { day: "03/04/26" }, { day: { as: "date" } }), {
     day: "right",
   });
+  const marks = (given: string) => compareFields({ mark: "**" }, { mark: given }, {});
+  assert.deepEqual([marks(" **"), marks("```")], [{ mark: "right" }, { mark: "wrong" }]);
 });
 
 Deno.test("record: lists of items and of values, in order or not", () => {
