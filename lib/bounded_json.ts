@@ -35,6 +35,10 @@ export function jsonOrText(text: string): unknown {
   }
 }
 
+/** Whether a JSON value is an object: not null, not a list. */
+export const isObject = (value: unknown): value is Record<string, unknown> =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
 /** One pass over the brackets outside of strings. */
 export function nestsDeeper(text: string): boolean {
   // Every level that opens must close: a chunk of a stream is too short to be deep.

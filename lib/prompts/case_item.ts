@@ -1,4 +1,7 @@
-/** One case as JSON, checked and turned into a `Prompt`: cases of every kind of file pass here. */
+/**
+ * One case as JSON, checked (`readCase`) and turned into a `Prompt` (`toPrompt`): the cases of a prompt set come here
+ * from `prompts.ts`, the rows of a job or table from `job_cases.ts`.
+ */
 import { z } from "zod";
 import { UserError } from "../errors.ts";
 import { parseAnchors, parseChecks } from "./checks.ts";
@@ -188,7 +191,6 @@ function outcome(
  * @throws {UserError} for checks, anchors or an expected value that don't fit
  */
 export function toPrompt(item: CaseItem, id: string, where: string): Prompt {
-  const own = "messages" in item ? item.messages : null;
   const documents = (item.documents ?? []).map((one) => one.text);
   const withDocuments = (text: string) =>
     documents.length === 0 ? text : text.replaceAll(/\{\{\s*document\s*\}\}/g, () => documents.join("\n\n"));
@@ -196,22 +198,18 @@ export function toPrompt(item: CaseItem, id: string, where: string): Prompt {
     ...(system === undefined ? [] : [{ role: "system" as const, content: withDocuments(system) }]),
     { role: "user", content: withDocuments(prompt) },
   ];
-  const single = "messages" in item ? null : item;
-  const messages = own ?? (single === null ? [] : said(single.prompt, single.system));
   const wordings = Object.entries(item.wordings ?? {}).map(([name, one]): [string, PromptMessage[]] => {
     if (Array.isArray(one)) return [name, one];
-    if (single === null) {
+    if ("messages" in item) {
       throw new UserError(`${where}: a case with "messages" takes wordings that are lists of messages`);
     }
-    const { prompt = single.prompt, system = single.system } = typeof one === "string"
-      ? { prompt: one }
-      : one;
-    return [name, said(prompt, system)];
+    const own = typeof one === "string" ? { prompt: one } : one;
+    return [name, said(own.prompt ?? item.prompt, own.system ?? item.system)];
   });
   const expected = expectedCheck(item, where);
   const checks = parseChecks([...(expected === null ? [] : [expected]), ...(item.checks ?? [])], where);
   const sent = {
-    messages,
+    messages: "messages" in item ? item.messages : said(item.prompt, item.system),
     tools: item.tools ?? [],
     settings: settingsOf(item.settings, item.schema ?? labelSchema(checks), where),
     turns: item.turns ?? [],

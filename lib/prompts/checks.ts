@@ -4,9 +4,8 @@
  */
 import { RE2JS } from "re2js";
 import { z } from "zod";
-import { UserError } from "../errors.ts";
-import { jsonSchema } from "./json_schema.ts";
-import { taskChecks } from "./task_checks.ts";
+import { reasonOf, UserError } from "../errors.ts";
+import { jsonSchema, taskChecks, texts } from "./task_checks.ts";
 
 const named = {
   /** Shown in every report: what the check is about, not how it works. */
@@ -16,7 +15,6 @@ const named = {
   /** An answer that fails it does not pass, whatever its score. */
   required: z.boolean().default(false),
 };
-const texts = z.array(z.string().min(1)).min(1);
 const count = z.number().int().nonnegative();
 
 /** `min` and `max` of a count; at least one of them. */
@@ -41,8 +39,7 @@ function patternFault(pattern: string): string | null {
     RE2JS.compile(pattern);
     return null;
   } catch (fault) {
-    const why = fault instanceof Error ? fault.message : String(fault);
-    return `pattern ${JSON.stringify(pattern)} is not valid: ${why} ` +
+    return `pattern ${JSON.stringify(pattern)} is not valid: ${reasonOf(fault)} ` +
       "(RE2 syntax: no look-around, no back-references)";
   }
 }

@@ -1,6 +1,8 @@
 /** Turns the expected answer of a case into the check of its task. */
+import { isObject, jsonOrText } from "../bounded_json.ts";
 import { UserError } from "../errors.ts";
 import type { AnswerCheck } from "./checks.ts";
+import { shownValue } from "./issue_text.ts";
 import type { ToolDefinition } from "./request_settings.ts";
 
 /** The part of a case that states the right answer. */
@@ -105,9 +107,9 @@ function labelOf({ expected, labels = [] }: Expectation): { expected: string; la
 }
 
 function recordOf({ expected, schema, fields }: Expectation): Record<string, unknown> {
-  const record = typeof expected === "string" ? parsed(expected) : expected;
-  if (typeof record !== "object" || record === null || Array.isArray(record)) {
-    throw new UserError(`"expected" is ${shown(expected)}, and extract takes an object of fields`);
+  const record = typeof expected === "string" ? jsonOrText(expected) : expected;
+  if (!isObject(record)) {
+    throw new UserError(`"expected" is ${shownValue(expected)}, and extract takes an object of fields`);
   }
   const typed = Object.entries(record).map(([name, value]) => [name, typedValue(name, value, schema)]);
   return {
@@ -123,50 +125,46 @@ function recordOf({ expected, schema, fields }: Expectation): Record<string, unk
 function typedValue(name: string, value: unknown, schema: Expectation["schema"]): unknown {
   if (typeof value !== "string") return value;
   const properties = schema?.["properties"];
-  const property: unknown = typeof properties === "object" && properties !== null
-    ? Reflect.get(properties, name)
-    : undefined;
-  const type: unknown = typeof property === "object" && property !== null
-    ? Reflect.get(property, "type")
-    : undefined;
+  const property = isObject(properties) ? properties[name] : undefined;
+  const type = isObject(property) ? property["type"] : undefined;
   const types = Array.isArray(type) ? type : [type];
   if (types.includes("string") || type === undefined) return value;
-  const read = parsed(value.trim());
+  const read = jsonOrText(value.trim());
   const kind = Array.isArray(read) ? "array" : read === null ? "null" : typeof read;
   const fits = types.includes(kind) || Number.isInteger(read) && types.includes("integer");
   if (fits) return read;
-  throw new UserError(`the field ${name} is ${shown(value)}, and its schema expects ${types.join(" or ")}`);
+  throw new UserError(
+    `the field ${name} is ${shownValue(value)}, and its schema expects ${types.join(" or ")}`,
+  );
 }
 
 function callsOf({ expected, tools = [] }: Expectation): unknown[] {
-  const list = typeof expected === "string" ? parsed(expected) : expected;
+  const list = typeof expected === "string" ? jsonOrText(expected) : expected;
   if (!Array.isArray(list)) {
     throw new UserError(
-      `"expected" is ${shown(expected)}, and tools takes a list of calls such as ` +
+      `"expected" is ${shownValue(expected)}, and tools takes a list of calls such as ` +
         '[{"name": "get_weather", "arguments": {"city": "Paris"}}], empty where no call is right',
     );
   }
   return list.map((one: unknown) => {
-    const call = fieldOf(one, "function") ?? one;
-    const [name, given] = [fieldOf(call, "name"), fieldOf(call, "arguments")];
-    if (tools.length > 0 && !tools.some((tool) => tool.name === name)) {
-      throw new UserError(
-        `a call of ${shown(name)} is expected, and the tools are ${
-          tools.map((tool) => tool.name).join(", ")
-        }`,
-      );
+    const call = isObject(one) ? one["function"] ?? one : one;
+    const { name, arguments: given }: Record<string, unknown> = isObject(call) ? call : {};
+    const tool = tools.find((tool) => tool.name === name);
+    if (tools.length > 0 && tool === undefined) {
+      const names = tools.map((tool) => tool.name).join(", ");
+      throw new UserError(`a call of ${shownValue(name)} is expected, and the tools are ${names}`);
     }
-    const args = typeof given === "string" ? parsed(given) : given;
-    const properties = tools.find((tool) => tool.name === name)?.parameters?.["properties"];
-    const strange =
-      typeof properties === "object" && properties !== null && typeof args === "object" && args !== null
-        ? Object.keys(args).filter((one) => !(one in properties))
-        : [];
-    if (strange.length > 0) {
+    const args = typeof given === "string" ? jsonOrText(given) : given;
+    const properties = tool?.parameters?.["properties"];
+    const strange = isObject(properties) && isObject(args)
+      ? Object.keys(args).find((one) => !(one in properties))
+      : undefined;
+    if (strange !== undefined) {
+      const names = Object.keys(properties ?? {}).join(", ") || "none";
       throw new UserError(
-        `the argument ${shown(strange[0])} of ${shown(name)} is expected, and its parameters are ${
-          Object.keys(properties ?? {}).join(", ") || "none"
-        }`,
+        `the argument ${shownValue(strange)} of ${
+          shownValue(name)
+        } is expected, and its parameters are ${names}`,
       );
     }
     return { name, ...(given === undefined ? {} : { arguments: args }) };
@@ -177,34 +175,15 @@ function answerOf({ expected, labels }: Expectation): Record<string, unknown> {
   const chosen = labels !== undefined && labels.length > 0;
   const choices = chosen ? { choices: labels } : {};
   if (typeof expected === "number") return { number: expected };
-  if (typeof expected === "object" && expected !== null && !Array.isArray(expected)) {
-    return { ...choices, ...expected };
-  }
+  if (isObject(expected)) return { ...choices, ...expected };
   if (typeof expected !== "string") return { ...choices, expected };
   const value = expected.trim();
   if (value.startsWith("[")) {
-    const list = parsed(value);
+    const list = jsonOrText(value);
     if (Array.isArray(list)) return { ...choices, expected: list };
   }
   // A cell that holds a number alone is compared by value: 1200 is also 1,200.
   return /^-?(?:0|[1-9]\d*)(?:\.\d+)?$/.test(value) && !chosen
     ? { number: Number(value) }
     : { ...choices, expected: [value] };
-}
-
-const fieldOf = (value: unknown, key: string): unknown =>
-  typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined;
-
-/** JSON, or undefined where the text is none. */
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
-
-function shown(value: unknown): string {
-  const text = JSON.stringify(value) ?? "missing";
-  return text.length > 60 ? `${text.slice(0, 57)}…` : text;
 }

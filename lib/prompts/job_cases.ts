@@ -1,4 +1,7 @@
-/** From raw cases, each with its place in a file, to prompts: one message names every fault by row and column. */
+/**
+ * From the rows that `job_file.ts` or `promptfoo.ts` filled in, each with its place in a file, to prompts: one message
+ * names every fault by row and column. `case_item.ts` checks each case.
+ */
 import { UserError } from "../errors.ts";
 import { type CaseDefaults, readCase, toPrompt } from "./case_item.ts";
 import { foldedLabel } from "./expected.ts";

@@ -1,11 +1,16 @@
-/** Job files: cases in a file of their own, and templates that make each row's prompt and expected answer. */
+/**
+ * Job files: cases in a file of their own, and templates that make each row's prompt and expected answer. The filled
+ * rows go on to `job_cases.ts`, which checks each one as a case of `case_item.ts`.
+ */
 import { z } from "zod";
+import { isObject, jsonOrText } from "../bounded_json.ts";
+import { UserError } from "../errors.ts";
 import { settingsOf, settingsShape, text } from "./case_item.ts";
 import { labelsOf, promptsOf, type RawCase, type RowRules } from "./job_cases.ts";
 import { issueTexts } from "./issue_text.ts";
-import { UserError } from "../errors.ts";
 import { type Prompt, type PromptSet, promptSet, type PromptSetHead } from "./prompt.ts";
 import { COMPARED } from "./expected.ts";
+import { noteLeftOut } from "./promptfoo_checks.ts";
 import { columnsBesides, idText, type RowFormat, rowFormat } from "./row_formats.ts";
 import type { CaseTable, Note } from "./rows.ts";
 import { columnFacts, guessJob } from "./suggest_job.ts";
@@ -29,6 +34,8 @@ const TEMPLATES = [
   "aspects",
   "tools",
 ] as const;
+/** Those that are lists. */
+const LISTS: readonly string[] = ["tools", "turns", "messages", "checks", "aspects"];
 /** Fields that apply to all cases unchanged. */
 const CONSTANTS = ["labels", "schema", "fields", "settings"] as const;
 
@@ -106,10 +113,7 @@ export function jobPrompts(job: Readonly<Record<string, unknown>>, source: JobSo
     const raw = rawCase(row, templates, format, isExtract(job));
     return raw.faults.length > 0 ? raw : withRead(raw, withFiles);
   });
-  if (format?.leftOut !== undefined && format.leftOut.size > 0) {
-    const types = [...format.leftOut].join(", ");
-    note?.(`${table.source}: assertions of these types have no check here and are left out: ${types}.`);
-  }
+  if (format?.leftOut !== undefined) noteLeftOut(format.leftOut, table.source, note);
   return setOf(job, raws, { source: table.source, defaults, skipFaulty, note }, name);
 }
 
@@ -148,8 +152,8 @@ function assertFields(
   prompts: readonly Prompt[],
   name: string,
 ) {
-  const keys = (value: unknown) => typeof value === "object" && value !== null ? Object.keys(value) : [];
-  const properties = typeof schema === "object" && schema !== null ? Reflect.get(schema, "properties") : null;
+  const keys = (value: unknown) => isObject(value) ? Object.keys(value) : [];
+  const properties = isObject(schema) ? schema["properties"] : null;
   const expected = prompts.flatMap(({ checks }) =>
     checks.flatMap((check) => check.kind === "record" ? keys(check.expected) : [])
   );
@@ -245,13 +249,8 @@ function rawCase(
 function jsonCells(item: Readonly<Record<string, unknown>>): Record<string, unknown> {
   return Object.fromEntries(
     Object.entries(item).map(([field, value]) => {
-      if (!["tools", "turns", "messages", "checks", "aspects"].includes(field)) return [field, value];
-      if (typeof value !== "string" || !/^\s*\[/.test(value)) return [field, value];
-      try {
-        return [field, JSON.parse(value)];
-      } catch {
-        return [field, value];
-      }
+      const isList = LISTS.includes(field) && typeof value === "string" && /^\s*\[/.test(value);
+      return [field, isList ? jsonOrText(value) : value];
     }),
   );
 }

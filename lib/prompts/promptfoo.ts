@@ -1,7 +1,14 @@
 /** promptfoo's test files: prompts with variables, and tests that give the variables and assert what comes out. */
+import { isObject, jsonOrText } from "../bounded_json.ts";
 import { UserError } from "../errors.ts";
 import type { RawCase } from "./job_cases.ts";
-import { type Assertion, assertionOf, isExpectedColumn, readAssertions } from "./promptfoo_checks.ts";
+import {
+  type Assertion,
+  assertionOf,
+  isExpectedColumn,
+  noteLeftOut,
+  readAssertions,
+} from "./promptfoo_checks.ts";
 import { shownValue } from "./issue_text.ts";
 import type { Note } from "./rows.ts";
 import { fill, type RowValues, textOf } from "./template.ts";
@@ -41,56 +48,56 @@ export function promptfooCases(
   const prompts = template === undefined
     ? promptsIn(config["prompts"], read, source)
     : [{ name: "1", said: template }];
-  const [own, ...others] = prompts;
-  if (own === undefined) {
+  if (prompts.length === 0) {
     throw new UserError(
       `${source} has tests and no prompt: give --template "…{{${firstVariable(config)}}}…"`,
     );
   }
-  const defaults = isObject(config["defaultTest"]) ? config["defaultTest"] : {};
-  const leftOut = new Set<string>();
   const tests = testsIn(config["tests"], read, source);
   if (tests.length === 0) {
     throw new UserError(
-      `${source}: "tests" is ${
-        shownValue(config["tests"])
-      }, expected a list of promptfoo's tests; in a set of Podium's ` +
-        'own, leave "tests" out',
+      `${source}: "tests" is ${shownValue(config["tests"])}, expected a list of promptfoo's tests; ` +
+        'in a set of Podium\'s own, leave "tests" out',
     );
   }
+  const defaults = objectAt(config, "defaultTest");
+  const leftOut = new Set<string>();
   const raws = tests.flatMap((test, at) => {
-    const vars = { ...objectAt(defaults, "vars"), ...objectAt(test, "vars") };
-    const all = combinations(vars);
-    return all.map((row, copy): RawCase => {
-      const id = `c${at + 1}${all.length > 1 ? `.${copy + 1}` : ""}`;
-      const faults: string[] = [];
-      const place = `test ${at + 1}`;
-      const say = (template: unknown) =>
-        fill(template, row, (name) => {
-          const fault = `${place}: the variable "${name}" has no value`;
-          if (!faults.includes(fault)) faults.push(fault);
-          return "";
-        });
-      const asserted = [...listAt(defaults, "assert"), ...listAt(test, "assert")].flatMap(flatAssertions);
-      const filled = asserted.map((one) => ({ ...one, value: say(named(one.value, read)) }));
-      const { checks, aspects } = readAssertions(filled, leftOut);
-      const item = {
-        ...messagesOf(say(own.said)),
-        checks,
-        aspects,
-        ...(others.length === 0
-          ? {}
-          : { wordings: Object.fromEntries(others.map(({ name, said }) => [name, say(said)])) }),
-      };
-      return { place, id, item, faults, columnsOf: () => [] };
+    const rows = combinations({ ...objectAt(defaults, "vars"), ...objectAt(test, "vars") });
+    const assertions = [...listAt(defaults, "assert"), ...listAt(test, "assert")].flatMap(flatAssertions)
+      .map((one) => ({ ...one, value: named(one.value, read) }));
+    return rows.map((row, copy) => {
+      const id = `c${at + 1}${rows.length > 1 ? `.${copy + 1}` : ""}`;
+      return caseOf(row, { place: `test ${at + 1}`, id }, prompts, assertions, leftOut);
     });
   });
-  if (leftOut.size > 0) {
-    note?.(
-      `${source}: assertions of these types have no check here and are left out: ${[...leftOut].join(", ")}.`,
-    );
-  }
+  noteLeftOut(leftOut, source, note);
   return raws;
+}
+
+/** One row of variables, put into the prompts and into what is asserted. */
+function caseOf(
+  row: RowValues,
+  { place, id }: Pick<RawCase, "place" | "id">,
+  [own, ...others]: readonly NamedPrompt[],
+  assertions: readonly Assertion[],
+  leftOut: Set<string>,
+): RawCase {
+  const faults = new Set<string>();
+  const filled = (template: unknown) =>
+    fill(template, row, (name) => {
+      faults.add(`${place}: the variable "${name}" has no value`);
+      return "";
+    });
+  const said = filled(own?.said);
+  const item = {
+    ...(Array.isArray(said) ? { messages: said } : { prompt: said }),
+    ...readAssertions(assertions.map((one) => ({ ...one, value: filled(one.value) })), leftOut),
+    ...(others.length === 0
+      ? {}
+      : { wordings: Object.fromEntries(others.map(({ name, said }) => [name, filled(said)])) }),
+  };
+  return { place, id, item, faults: [...faults], columnsOf: () => [] };
 }
 
 interface NamedPrompt {
@@ -118,15 +125,9 @@ function promptsIn(given: unknown, read: ReadNamed, source: string): NamedPrompt
 /** A prompt that is the JSON of a list of messages is one. */
 function chat(said: unknown): unknown {
   if (typeof said !== "string" || !/^\s*\[/.test(said)) return said;
-  try {
-    const list: unknown = JSON.parse(said);
-    return Array.isArray(list) && list.every((one) => isObject(one) && "role" in one) ? list : said;
-  } catch {
-    return said;
-  }
+  const list = jsonOrText(said);
+  return Array.isArray(list) && list.every((one) => isObject(one) && "role" in one) ? list : said;
 }
-
-const messagesOf = (said: unknown) => Array.isArray(said) ? { messages: said } : { prompt: said };
 
 /** What `file://` names is read; a script can't be. */
 function named(value: unknown, read: ReadNamed): unknown {
@@ -183,8 +184,6 @@ function firstVariable(config: Record<string, unknown>): string {
   return Object.keys(isObject(first) ? objectAt(first, "vars") : {})[0] ?? "variable";
 }
 
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 const objectAt = (value: Record<string, unknown>, key: string): Record<string, unknown> => {
   const found = value[key];
   return isObject(found) ? found : {};

@@ -1,5 +1,6 @@
 /** promptfoo's assertions as checks. Those that run code, or ask a model or a service, have no check here. */
 import { RE2JS } from "re2js";
+import type { Note } from "./rows.ts";
 import { type RowValues, textOf, valueOf } from "./template.ts";
 
 /** An assertion as a promptfoo file holds it. */
@@ -92,6 +93,13 @@ export function readAssertions(assertions: readonly Assertion[], leftOut: Set<st
     });
   }
   return { checks, aspects };
+}
+
+/** Says which types of assertions have no check here. */
+export function noteLeftOut(leftOut: ReadonlySet<string>, source: string, note: Note | undefined): void {
+  if (leftOut.size === 0) return;
+  const types = [...leftOut].join(", ");
+  note?.(`${source}: assertions of these types have no check here and are left out: ${types}.`);
 }
 
 function nameOf({ type, value }: Assertion): string {

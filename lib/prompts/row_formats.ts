@@ -1,7 +1,8 @@
 /** Rows whose columns are named as people and other tools name them: recognised, so that no template is needed. */
+import { isObject, jsonOrText } from "../bounded_json.ts";
 import type { CaseTable } from "./rows.ts";
-import { type RowValues, textOf, valueOf } from "./template.ts";
 import { expectedCells, isExpectedColumn } from "./promptfoo_checks.ts";
+import { type RowValues, textOf, valueOf } from "./template.ts";
 
 /** How rows of one format become cases. */
 export interface RowFormat {
@@ -103,11 +104,7 @@ function ownColumns(columns: readonly string[]): RowFormat {
 function cellOf(field: string, value: unknown): unknown {
   if (field === "id" && value !== undefined) return idText(value);
   if (TEXT_FIELDS.includes(field) || typeof value !== "string" || !/^\s*[[{]/.test(value)) return value;
-  try {
-    return JSON.parse(value);
-  } catch {
-    return value;
-  }
+  return jsonOrText(value);
 }
 
 /**
@@ -175,8 +172,8 @@ function conversations(name: string, column: string): RowFormat {
 }
 
 function turnOf(turn: unknown): Record<string, unknown> {
-  if (typeof turn !== "object" || turn === null) return { content: turn };
-  const { from, value, ...message }: Record<string, unknown> = { ...turn };
+  if (!isObject(turn)) return { content: turn };
+  const { from, value, ...message } = turn;
   if (from === undefined) return message;
   const role = textOf(from);
   return { role: ROLES[role] ?? role, content: value };

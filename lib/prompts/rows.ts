@@ -1,6 +1,7 @@
 /** Files of cases as rows: CSV, TSV, JSON Lines, lists in JSON or YAML, and folders of text files. */
 import { basename, extname, join } from "node:path";
 import { csvLines, parseCsv } from "../csv.ts";
+import { isObject } from "../bounded_json.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import { decodeText } from "../text_file.ts";
 import type { RowValues } from "./template.ts";
@@ -177,7 +178,7 @@ export function listTable(list: readonly unknown[], source: string): CaseTable {
 
 function rowOf(value: unknown): RowValues | null {
   if (typeof value === "string") return { prompt: value };
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? { ...value } : null;
+  return isObject(value) ? value : null;
 }
 
 function columnsIn(rows: readonly CaseRow[]): string[] {

@@ -1,7 +1,11 @@
 /** What a table could be as a job: which column is sent, which says what is expected, and the job file that follows. */
+import { isObject, jsonOrText } from "../bounded_json.ts";
 import { foldedLabel } from "./expected.ts";
 import type { CaseTable } from "./rows.ts";
 import { valueOf } from "./template.ts";
+
+/** The fields of records, each with the JSON types that it has, or `date`; `null` stands for one that is left out. */
+type RecordFields = ReadonlyMap<string, ReadonlySet<string>>;
 
 /** What one column holds. */
 export interface ColumnFacts {
@@ -14,8 +18,8 @@ export interface ColumnFacts {
   readonly kind: "text" | "number" | "date" | "json";
   /** The values with their counts, most frequent first; null where there are too many to be labels. */
   readonly values: readonly (readonly [string, number])[] | null;
-  /** Of objects in JSON: their fields, with the JSON types that each has, or `date`; null stands for a field that is left out. */
-  readonly fields?: ReadonlyMap<string, ReadonlySet<string>>;
+  /** Of objects in JSON: their fields. */
+  readonly fields?: RecordFields;
 }
 
 /** What a job is made from; a field that is left out is guessed. */
@@ -80,8 +84,8 @@ function kindOf(values: readonly unknown[], texts: readonly string[]): ColumnFac
 
 function fieldsOf(values: readonly unknown[]): Map<string, Set<string>> {
   const records = values.flatMap((value) => {
-    const read = typeof value === "string" ? parsedJson(value) : value;
-    return typeof read === "object" && read !== null && !Array.isArray(read) ? [read] : [];
+    const read = typeof value === "string" ? jsonOrText(value) : value;
+    return isObject(read) ? [read] : [];
   });
   const names = new Set(records.flatMap((record) => Object.keys(record)));
   const typeOf = (value: unknown) => {
@@ -90,16 +94,8 @@ function fieldsOf(values: readonly unknown[]): Map<string, Set<string>> {
     return Array.isArray(value) ? "array" : typeof value;
   };
   return new Map(
-    [...names].map((name) => [name, new Set(records.map((one) => typeOf(Reflect.get(one, name))))]),
+    [...names].map((name) => [name, new Set(records.map((one) => typeOf(one[name])))]),
   );
-}
-
-function parsedJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return null;
-  }
 }
 
 /**
@@ -129,30 +125,26 @@ export function guessJob(
   const longest = columns.filter(({ name, kind }) => !given.has(name) && kind === "text")
     .toSorted((one, other) => other.meanChars - one.meanChars);
   const textual = longest.filter(({ meanChars }) => meanChars >= (longest[0]?.meanChars ?? 0) / 2);
-  const text = chosen.text ??
-    (named(/text|body|message|mail|question|prompt|input|content|description|instruction/i, textual) ??
-      longest[0])
-      ?.name ??
-    null;
+  const sent = named(
+    /text|body|message|mail|question|prompt|input|content|description|instruction/i,
+    textual,
+  );
+  const text = chosen.text ?? (sent ?? longest[0])?.name ?? null;
   const others = columns.filter(({ name }) => name !== text && name !== id);
   const labels = others.filter(({ values, kind }) =>
     values !== null && values.length >= 2 && kind === "text"
   );
-  const label = named(LABEL, labels) ??
-    labels.at(-1);
+  const label = named(LABEL, labels) ?? labels.at(-1);
   const answer = named(/answer|expected|output|ideal|target|reference|summary|response/i, others);
-  const task = chosen.task ??
-    (label !== undefined && answer === undefined
-      ? "classify"
-      : answer === undefined
-      ? "free"
-      : answer.kind === "json"
-      ? "extract"
-      : answer.meanChars > 60
-      ? "summarize"
-      : "answer");
+  const task = chosen.task ?? taskFor(label, answer);
   const expected = chosen.expected ?? expectedFor(task, { label, answer, others });
   return { task, text, expected, id };
+}
+
+function taskFor(label: ColumnFacts | undefined, answer: ColumnFacts | undefined): string {
+  if (answer === undefined) return label === undefined ? "free" : "classify";
+  if (answer.kind === "json") return "extract";
+  return answer.meanChars > 60 ? "summarize" : "answer";
 }
 
 function expectedFor(
@@ -186,14 +178,10 @@ export function jobFile(
   const labels = choice.labels ??
     (task === "classify" && first !== undefined ? distinctLabels(factsOf(first)) : undefined);
   const column = `{{${text ?? columns[0]?.name ?? "text"}}}`;
-  const record = task === "extract" && expected.length === 1 ? factsOf(first ?? "")?.fields : undefined;
-  const names = record === undefined ? expected.map(fieldName) : [...record.keys()];
-  const schema = task !== "extract"
-    ? {}
-    : record === undefined
-    ? { schema: schemaOf(expected, columns), fields: rulesOf(expected, columns) }
-    : { schema: recordSchema(record), fields: recordRules(record) };
-  const prompt = choice.prompt ?? promptFor(task, column, { labels: labels ?? [], fields: names });
+  const record = expected.length === 1 ? factsOf(first ?? "")?.fields : undefined;
+  const fields = record ?? fieldsOfColumns(expected, columns);
+  const prompt = choice.prompt ??
+    promptFor(task, column, { labels: labels ?? [], fields: [...fields.keys()] });
   return {
     name,
     cases,
@@ -205,7 +193,7 @@ export function jobFile(
     ...(task === "summarize"
       ? first === undefined ? {} : { reference: `{{${first}}}` }
       : expectedOf(task, expected, columns)),
-    ...schema,
+    ...(task === "extract" ? { schema: recordSchema(fields), fields: recordRules(fields) } : {}),
     ...(task === "summarize" ? { checks: SUMMARY_CHECKS } : {}),
     settings: { max_tokens: task === "classify" ? 16 : task === "answer" ? 64 : 256, temperature: 0 },
   };
@@ -244,51 +232,45 @@ function expectedOf(
 /** A column as the name of a JSON field. */
 const fieldName = (column: string) => column.trim().replaceAll(/[^\p{L}\p{N}]+/gu, "_").toLowerCase();
 
-/** A schema that all records of a column fit. */
-function recordSchema(record: ReadonlyMap<string, ReadonlySet<string>>): Record<string, unknown> {
-  const typed = [...record].map(([name, found]) => {
-    const types = [...new Set([...found].map((type) => type === "date" ? "string" : type))];
+/** Columns as the fields of a record. */
+function fieldsOfColumns(names: readonly string[], columns: readonly ColumnFacts[]): RecordFields {
+  const rows = Math.max(...columns.map(({ filled }) => filled));
+  return new Map(names.map((name) => {
+    const facts = columns.find((one) => one.name === name);
+    const type = facts === undefined || facts.kind === "text" ? "string" : facts.kind;
+    // A row without a value: the text doesn't state it.
+    return [fieldName(name), new Set(facts !== undefined && facts.filled < rows ? [type, "null"] : [type])];
+  }));
+}
+
+/** A schema that all records fit. A cell with JSON is a text, and so is a date. */
+function recordSchema(fields: RecordFields): Record<string, unknown> {
+  const typed = [...fields].map(([name, found]) => {
+    const types = [
+      ...new Set([...found].map((type) => type === "date" || type === "json" ? "string" : type)),
+    ];
     return [name, { type: types.length === 1 ? types[0] : types }];
   });
   return {
     type: "object",
     properties: Object.fromEntries(typed),
-    required: [...record.keys()],
+    required: [...fields.keys()],
     additionalProperties: false,
   };
 }
 
-function recordRules(record: ReadonlyMap<string, ReadonlySet<string>>): Record<string, unknown> {
-  const rules = { number: { tolerance: 0.005 }, date: { as: "date" }, string: { ignore_case: true } };
+const RULES = new Map(
+  Object.entries({ number: { tolerance: 0.005 }, date: { as: "date" }, string: { ignore_case: true } }),
+);
+
+function recordRules(fields: RecordFields): Record<string, unknown> {
   return Object.fromEntries(
-    [...record].flatMap(([name, types]) => {
-      const [type, other] = [...types].filter((one) => one !== "null");
-      const rule = Object.entries(rules).find(([one]) => one === type);
-      return rule === undefined || other !== undefined ? [] : [[name, rule[1]]];
+    [...fields].flatMap(([name, types]) => {
+      const [type = "", other] = [...types].filter((one) => one !== "null");
+      const rule = RULES.get(type);
+      return rule === undefined || other !== undefined ? [] : [[name, rule]];
     }),
   );
-}
-
-function schemaOf(names: readonly string[], columns: readonly ColumnFacts[]): Record<string, unknown> {
-  const properties = names.map((name) => {
-    const facts = columns.find((one) => one.name === name);
-    const type = facts?.kind === "number" ? "number" : "string";
-    // A row without a value: the text doesn't state it.
-    const optional = facts !== undefined && facts.filled < Math.max(...columns.map(({ filled }) => filled));
-    return [fieldName(name), { type: optional ? [type, "null"] : type }];
-  });
-  return {
-    type: "object",
-    properties: Object.fromEntries(properties),
-    required: names.map(fieldName),
-    additionalProperties: false,
-  };
-}
-
-function rulesOf(names: readonly string[], columns: readonly ColumnFacts[]): Record<string, unknown> {
-  const rules = { number: { tolerance: 0.005 }, date: { as: "date" }, text: { ignore_case: true }, json: {} };
-  const kindOf = (name: string) => columns.find((one) => one.name === name)?.kind ?? "text";
-  return Object.fromEntries(names.map((name) => [fieldName(name), rules[kindOf(name)]]));
 }
 
 function promptFor(

@@ -3,10 +3,33 @@
  * An answer that fails one does not pass, unless the check says otherwise.
  */
 import { z } from "zod";
-import { jsonSchema } from "./json_schema.ts";
+import { reasonOf } from "../errors.ts";
+
+/** A JSON Schema that an answer can be checked against. */
+export const jsonSchema = z.record(z.string(), z.unknown()).superRefine((schema, context) => {
+  const fault = faultOf(JSON.stringify(schema));
+  if (fault !== null) context.addIssue({ code: "custom", message: fault });
+});
+
+/** The cases of a job share one schema: it is compiled once. */
+let last: { readonly text: string; readonly fault: string | null } = { text: "", fault: null };
+
+function faultOf(text: string): string | null {
+  if (text !== last.text) last = { text, fault: compileFault(JSON.parse(text)) };
+  return last.fault;
+}
+
+function compileFault(schema: Record<string, unknown>): string | null {
+  try {
+    z.fromJSONSchema(schema);
+    return null;
+  } catch (fault) {
+    return `not a JSON schema that can be checked: ${reasonOf(fault)}`;
+  }
+}
 
 const text = z.string().min(1);
-const texts = z.array(text).min(1);
+export const texts = z.array(text).min(1);
 
 /** What every task check has, by its kind. */
 const named = (kind: string) => ({
