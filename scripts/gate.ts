@@ -51,7 +51,7 @@ async function read(folder: string, name: string): Promise<Gated> {
     import("../lib/bench/compare_runs.ts"),
     import("../lib/bench/run_to_run.ts"),
     import("../lib/select/decide/facts.ts"),
-    import("../lib/select/decide/evidence.ts"),
+    import("../lib/select/decide/scored_answers.ts"),
   ]);
   const run = await readComparableRun(folder, name);
   const quality = await readQuality(folder);

@@ -1,5 +1,7 @@
 /** Which candidates are good enough to be chosen for a class of machines. */
+import { EMPTY_ANSWER } from "../select/decide/baseline.ts";
 import { eligibilityOf } from "../select/decide/eligibility.ts";
+import { meanOf } from "../stats/mean.ts";
 import { metaAnalysis } from "../stats/meta_analysis.ts";
 import { scoreDifference } from "../stats/paired_difference.ts";
 import { studentTQuantile } from "../stats/t.ts";
@@ -12,8 +14,8 @@ type Scores = ReadonlyMap<string, number>;
 export interface DeviceEvidence extends DeviceSummary {
   /** By candidate; empty where nothing was scored. */
   readonly scores: ReadonlyMap<string, Scores>;
-  /** The baseline that a choice must beat; null for an empty answer, which scores 0. */
-  readonly baseline: Scores | null;
+  /** The baseline that a choice must beat; it scores 0 in cases that it lacks. */
+  readonly baseline: Scores;
   /** By candidate: all its answers in one text, to see whether devices answer alike. */
   readonly answers: ReadonlyMap<string, string>;
 }
@@ -86,9 +88,11 @@ function overCases(
   }));
   const cases = [...(candidates[0]?.qualityByPrompt.keys() ?? [])]
     .filter((one) => candidates.every(({ qualityByPrompt }) => qualityByPrompt.has(one)));
-  const baseline = run.baseline === null
-    ? null
-    : { what: "the best constant answer", score: mean([...run.baseline.values()]), byPrompt: run.baseline };
+  const baseline = run.baseline.size === 0 ? EMPTY_ANSWER : {
+    what: "the best constant answer",
+    score: meanOf([...run.baseline.values()]),
+    byPrompt: run.baseline,
+  };
   const found = eligibilityOf(candidates, { floor: false, maxDrop, baseline, cases });
   return ids.map((id) => ({
     id,
@@ -108,7 +112,7 @@ function overDevices(
   return ids.map((id) => {
     const score = meanScore(runs, id);
     const over = pooledDifference(runs, (run) => [run.scores.get(id), run.baseline]);
-    const behind = pooledDifference(runs, (run) => [run.scores.get(id), run.scores.get(best) ?? null]);
+    const behind = pooledDifference(runs, (run) => [run.scores.get(id), run.scores.get(best)]);
     if (over === null) return { id, eligible: false, why: "too few devices with scored answers", score };
     if (over[0] <= 0) {
       return {
@@ -133,13 +137,11 @@ function overDevices(
 /** 95 % of the mean difference over devices, each with its own standard error over cases. */
 function pooledDifference(
   runs: readonly DeviceEvidence[],
-  of: (run: DeviceEvidence) => readonly [Scores | undefined, Scores | null],
+  of: (run: DeviceEvidence) => readonly [Scores | undefined, Scores | undefined],
 ): readonly [number, number] | null {
   const studies = runs.flatMap((run) => {
     const [own, other] = of(run);
-    const pairs = [...own ?? []].map(([prompt, score]) =>
-      [score, other === null ? 0 : other.get(prompt) ?? 0] as const
-    );
+    const pairs = [...own ?? []].map(([prompt, score]) => [score, other?.get(prompt) ?? 0] as const);
     const found = scoreDifference(pairs);
     if (found === null) return [];
     const half = (found.interval[1] - found.interval[0]) / 2;
@@ -150,8 +152,6 @@ function pooledDifference(
   return metaAnalysis(studies)?.ci95 ?? null;
 }
 
-const mean = (values: readonly number[]) =>
-  values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
-
+/** Mean of the devices' means; 0 for a device without scores of it. */
 const meanScore = (runs: readonly DeviceEvidence[], id: string) =>
-  mean(runs.map(({ scores }) => mean([...(scores.get(id)?.values() ?? [])])));
+  meanOf(runs.map(({ scores }) => meanOf([...(scores.get(id)?.values() ?? [0])])));

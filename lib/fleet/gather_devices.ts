@@ -50,7 +50,7 @@ async function evidenceOf({ device, folder }: DeviceRun): Promise<DeviceEvidence
     device,
     summary,
     scores: scored ? new Map(candidates.map(({ id, qualityByPrompt }) => [id, qualityByPrompt])) : new Map(),
-    baseline: baseline?.byPrompt ?? null,
+    baseline: baseline.byPrompt,
     answers: new Map([...texts].map(([id, lines]) => [id, lines.sort().join("\n")])),
   };
 }

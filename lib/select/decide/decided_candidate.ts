@@ -2,11 +2,12 @@
 import { costPer1000, energyOf } from "../../bench/energy.ts";
 import { licenseTerms } from "../../catalog/licenses.ts";
 import { findModel, findVariant, type Registry } from "../../catalog/model.ts";
+import { meanOf } from "../../stats/mean.ts";
 import { scoreDifference } from "../../stats/paired_difference.ts";
 import type { DecidedCandidate } from "./decision_schema.ts";
 import { type CandidateEvidence, type Evidence, incomparable } from "./evidence.ts";
 import { candidateIn } from "./facts.ts";
-import { paretoFront, type Ranking, utilityFrom } from "./ranking.ts";
+import { type Ranking, utilityFrom } from "./ranking.ts";
 
 /** Further facts of the candidates. */
 export interface CandidateTerms {
@@ -26,38 +27,27 @@ export function decidedCandidate(
   evidence: Evidence,
   terms: CandidateTerms,
 ): DecidedCandidate {
-  const { id, run, summary, qualityByPrompt } = one;
+  const { id, run, summary, qualityByPrompt, shared } = one;
   const own = features.get(id);
   const place = order.indexOf(id);
   const scores = [...qualityByPrompt.values()];
   const known = licenseTerms(summary.license ?? "");
-  // Times of another run count only where its conditions are the same.
-  const leader = evidence.candidates.find((other) => other.id === order[0]);
-  const alike = (other: CandidateEvidence) =>
-    leader === undefined || incomparable(evidence.runs, [leader, other]) === null;
-  const timed = alike(one);
-  const points = evidence.candidates.filter((other) => other.summary.requests.ok > 0 && alike(other))
-    .map((other) => ({
-      id: other.id,
-      quality: mean([...other.qualityByPrompt.values()]),
-      latencyS: other.summary.latency_s.mean,
-      memoryMb: other.summary.memory_mb,
-    }));
+  const comparable = comparableWithLeader(order[0], evidence);
+  const timed = comparable.includes(one);
   return {
     id,
     run,
     rank: place < 0 ? null : place + 1,
     worth: own === undefined ? null : utilityFrom(own, basis.weights),
-    probability_best: chances?.best.get(id) ?? null,
-    on_front: paretoFront(points).includes(id),
-    quality: mean(scores),
+    probability_best: chances?.get(id) ?? null,
+    on_front: paretoFront(comparable.filter(({ summary }) => summary.requests.ok > 0).map(frontPoint))
+      .includes(id),
+    quality: meanScore(scores),
     quality_ci95: qualityInterval(scores),
     checks: checksOf(one, evidence),
-    quality_shared: one.shared === null ? null : {
-      from: one.shared.from,
-      compared: one.shared.compared,
-      different: one.shared.different,
-    },
+    quality_shared: shared === null
+      ? null
+      : { from: shared.from, compared: shared.compared, different: shared.different },
     may_be_chosen: evidence.qualitySource === null || place < 0
       ? null
       : eligibility.get(id)?.eligible ?? false,
@@ -68,8 +58,7 @@ export function decidedCandidate(
     output_tokens_per_s: timed ? summary.output_tokens_per_s.mean : null,
     memory_mb: summary.memory_mb,
     size_mb: summary.size_mb,
-    sha256: evidence.runs.find(({ run_id }) => run_id === run)?.candidates.find((other) => other.id === id)
-      ?.sha256 ?? registryHash(summary, terms.registry),
+    sha256: fileHash(one, evidence, terms),
     license: summary.license,
     license_terms: known === null
       ? null
@@ -79,17 +68,30 @@ export function decidedCandidate(
   };
 }
 
+/** The candidates whose times compare with the leader's: times of another run count only under the same conditions. */
+function comparableWithLeader(
+  leaderId: string | undefined,
+  { candidates, runs }: Evidence,
+): readonly CandidateEvidence[] {
+  const leader = candidates.find(({ id }) => id === leaderId);
+  return leader === undefined
+    ? candidates
+    : candidates.filter((one) => incomparable(runs, [leader, one]) === null);
+}
+
 /** 95 % interval of the mean score over cases; null below two cases. */
 function qualityInterval(scores: readonly number[]): [number, number] | null {
   const interval = scoreDifference(scores.map((score) => [score, 0] as const))?.interval;
   return interval === undefined ? null : [Math.max(0, interval[0]), Math.min(1, interval[1])];
 }
 
-/** The hash from the registry, for runs that did not record it. */
-function registryHash({ alias, variant }: CandidateEvidence["summary"], registry: Registry | null) {
-  const model = registry === null ? undefined : findModel(registry, alias);
-  const [name = ""] = (variant ?? "").split("+");
-  return model === undefined ? null : findVariant(model, name)?.sha256 ?? null;
+/** As the run recorded it; from the registry for runs that did not. */
+function fileHash({ id, run, summary }: CandidateEvidence, { runs }: Evidence, { registry }: CandidateTerms) {
+  const recorded = runs.find(({ run_id }) => run_id === run)?.candidates.find((other) => other.id === id)
+    ?.sha256;
+  const model = registry === null ? undefined : findModel(registry, summary.alias);
+  const [name = ""] = (summary.variant ?? "").split("+");
+  return recorded ?? (model === undefined ? null : findVariant(model, name)?.sha256 ?? null);
 }
 
 function checksOf(one: CandidateEvidence, evidence: Evidence): DecidedCandidate["checks"] {
@@ -118,5 +120,49 @@ function energy(
   };
 }
 
-const mean = (values: readonly number[]) =>
-  values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
+const meanScore = (scores: readonly number[]) => scores.length === 0 ? null : meanOf(scores);
+
+const frontPoint = ({ id, qualityByPrompt, summary }: CandidateEvidence): FrontPoint => ({
+  id,
+  quality: meanScore([...qualityByPrompt.values()]),
+  latencyS: summary.latency_s.mean,
+  memoryMb: summary.memory_mb,
+});
+
+/** What of a candidate the Pareto front compares; null where unknown. */
+export interface FrontPoint {
+  readonly id: string;
+  readonly quality: number | null;
+  readonly latencyS: number | null;
+  readonly memoryMb: number | null;
+}
+
+/**
+ * Those that no other beats in one thing without losing in another: higher quality, lower latency, less memory.
+ * A figure that one of two lacks doesn't count between them.
+ *
+ * @example
+ * ```ts
+ * const front = paretoFront([
+ *   { id: "a", quality: 0.9, latencyS: 2, memoryMb: 500 },
+ *   { id: "b", quality: 0.5, latencyS: 1, memoryMb: 300 },
+ *   { id: "c", quality: 0.4, latencyS: 1.5, memoryMb: 400 },
+ * ]);
+ * if (front.join() !== "a,b") throw new Error("b beats c in everything");
+ * ```
+ */
+export function paretoFront(points: readonly FrontPoint[]): string[] {
+  const axes = [
+    ({ quality }: FrontPoint) => quality,
+    ({ latencyS }: FrontPoint) => latencyS === null ? null : -latencyS,
+    ({ memoryMb }: FrontPoint) => memoryMb === null ? null : -memoryMb,
+  ];
+  const beats = (a: FrontPoint, b: FrontPoint) => {
+    const gaps = axes.flatMap((axis) => {
+      const [x, y] = [axis(a), axis(b)];
+      return x === null || y === null ? [] : [x - y];
+    });
+    return gaps.length > 0 && gaps.every((gap) => gap >= 0) && gaps.some((gap) => gap > 0);
+  };
+  return points.filter((point) => !points.some((other) => beats(other, point))).map(({ id }) => id);
+}

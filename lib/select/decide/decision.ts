@@ -1,29 +1,28 @@
 /** From evidence, constraints and weights to a decision that can be defended, or an honest "not yet". */
 import type { Exclusion } from "../../bench/records.ts";
 import { UserError } from "../../errors.ts";
+import { sumOf } from "../../stats/mean.ts";
 import type { Random } from "../../stats/random.ts";
 import { studentTQuantile } from "../../stats/t.ts";
-import { raceReport } from "../race/race_report.ts";
 import { type Constraints, exclusionsOf } from "./constraints.ts";
 import { type CandidateTerms, decidedCandidate, qualityFor } from "./decided_candidate.ts";
 import type { Decision } from "./decision_schema.ts";
-import { eligibilityOf } from "./eligibility.ts";
+import { type Eligibility, eligibilityOf } from "./eligibility.ts";
 import { type CandidateEvidence, type Evidence, incomparable } from "./evidence.ts";
 import { factsOfSummary } from "./facts.ts";
+import { leadOf } from "./lead.ts";
 import {
   boundFeatures,
-  chances,
+  chancesOfBest,
   type DecisionWeights,
   featuresOf,
-  leadOf,
   type Ranking,
   rankingBasis,
-  sensitivity,
   utilityFrom,
 } from "./ranking.ts";
 import type { SharedAnswers } from "./shared_answers.ts";
 import { severalRuns, speedFaults, verdictOf, type VerdictTerms } from "./verdict.ts";
-import { whatWouldChangeIt } from "./what_would_change.ts";
+import { sensitivity, whatWouldChangeIt } from "./what_would_change.ts";
 
 /** What a decision rests on besides the evidence. */
 export interface DecisionTerms extends VerdictTerms, CandidateTerms {
@@ -52,61 +51,34 @@ export interface DecisionTerms extends VerdictTerms, CandidateTerms {
  */
 export function decide(evidence: Evidence, given: DecisionTerms): Decision {
   const excluded = exclusions(evidence, given);
-  const out = new Set(excluded.map(({ id }) => id));
-  const left = evidence.candidates.filter(({ id }) => !out.has(id));
-  const faults = speedFaults(left, evidence, given);
-  const weights = racedWeights(given);
-  const terms = { ...given, weights: faults.length === 0 ? weights : withoutSpeed(weights) };
-  const fault = incomparable(evidence.runs, left);
+  const isExcluded = ({ id }: CandidateEvidence) => excluded.some((one) => one.id === id);
+  const remaining = evidence.candidates.filter((one) => !isExcluded(one));
+  const fault = incomparable(evidence.runs, remaining);
   if (fault !== null) {
     throw new UserError(`${fault}: give runs made alike, or the run of the answers with --quality`);
   }
-  const ranking = rank(left, evidence, terms);
-  const rest = bestOfTheRest(evidence.candidates.filter(({ id }) => out.has(id)), evidence, terms);
-  const outcome = verdictOf(ranking, left, evidence, terms);
-  const best = outcome.choice ?? ranking.order[0];
-  const raced = terms.race === null ? null : raceReport(terms.race);
-  const lead = leadText(ranking);
-  const [run] = evidence.runs;
+  const faults = speedFaults(remaining, evidence, given);
+  const weights = racedWeights(given);
+  const terms = { ...given, weights: faults.length === 0 ? weights : withoutSpeed(weights) };
+  const ranking = rank(remaining, evidence, terms);
+  const conclusion = verdictOf(ranking, remaining, evidence, terms);
+  const best = conclusion.choice ?? ranking.order[0];
   const decision: Omit<Decision, "what_would_change_it"> = {
     schema_version: 2,
     policy: "evidence",
-    machine: evidence.machine,
-    runs: evidence.runs.map(({ run_id }) => run_id),
-    versions: run?.versions ?? {},
-    prompt_set: run === undefined
-      ? null
-      : { name: run.plan.prompt_set.name, sha256: run.plan.prompt_set.sha256 },
-    command: terms.command ?? null,
-    quality_run: evidence.quality?.run_id ?? null,
-    quality_source: evidence.qualitySource,
-    quality_prompt_set: evidence.quality?.prompt_set ?? null,
-    scope: scopeOf(ranking, raced),
-    max_drop: terms.maxDrop ?? MAX_DROP,
-    baseline: evidence.qualitySource === null
-      ? null
-      : evidence.baseline?.what ?? "an empty answer, which scores 0",
-    baseline_score: evidence.qualitySource === null ? null : evidence.baseline?.score ?? 0,
-    limits: Object.fromEntries(
-      Object.entries(terms.constraints).filter(([, limit]) =>
-        limit !== null && !(Array.isArray(limit) && limit.length === 0)
-      ),
-    ),
-    ...outcome,
+    ...sourcesOf(evidence, terms),
+    scope: scopeOf(ranking, terms),
+    ...requirements(evidence, terms),
+    ...conclusion,
     leader: ranking.order[0] ?? null,
-    best_of_the_rest: outcome.verdict === "none" ? rest : null,
-    requests: raced?.requests ??
-      evidence.candidates.reduce((sum, { summary: { requests } }) => sum + requests.ok + requests.failed, 0),
-    blocks: raced?.blocks ?? evidence.blocks,
-    disturbed_blocks: evidence.disturbedBlocks,
-    delta: raced?.delta ?? terms.delta,
-    epsilon: raced?.epsilon ?? terms.epsilon,
-    eliminated: [...raced?.eliminated ?? []],
-    left: [...raced?.left ?? []],
+    best_of_the_rest: conclusion.verdict === "none"
+      ? bestOfTheRest(evidence.candidates.filter(isExcluded), evidence, terms)
+      : null,
+    ...courseOfRace(evidence, terms),
     excluded,
     weights: { ...ranking.basis.weights },
-    lead_ci95: lead,
-    sensitivity: best === undefined || left.length < 2
+    lead_ci95: leadInterval(ranking),
+    sensitivity: best === undefined || remaining.length < 2
       ? []
       : sensitivity(best, ranking.features, ranking.basis.weights),
     candidates: evidence.candidates.map((one) => decidedCandidate(one, ranking, evidence, terms)),
@@ -114,11 +86,65 @@ export function decide(evidence: Evidence, given: DecisionTerms): Decision {
     warnings: [
       ...faults.map((fault) => `speed does not count: ${fault}`),
       ...(terms.race?.busy ? [`during the race ${terms.race.busy}: its ratios are provisional`] : []),
-      ...severalRuns(left),
-      ...warningsOf(ranking, evidence),
+      ...severalRuns(remaining),
+      ...rankingWarnings(ranking, evidence),
     ],
   };
   return { ...decision, what_would_change_it: whatWouldChangeIt(decision, ranking, evidence.quality) };
+}
+
+/** The machine, the runs, their job and versions, and the command. */
+function sourcesOf({ machine, runs, quality, qualitySource }: Evidence, { command }: DecisionTerms) {
+  const [{ versions, plan: { prompt_set: { name, sha256 } } }] = runs;
+  return {
+    machine,
+    runs: runs.map(({ run_id }) => run_id),
+    versions,
+    prompt_set: { name, sha256 },
+    command: command ?? null,
+    quality_run: quality?.run_id ?? null,
+    quality_source: qualitySource,
+    quality_prompt_set: quality?.prompt_set ?? null,
+  };
+}
+
+function scopeOf({ basis }: Ranking, { race }: DecisionTerms): Decision["scope"] {
+  return {
+    claim: race?.terms.scope ?? "cases like these",
+    cases: race?.state.blocks ?? basis.speedPrompts.length,
+    scored_cases: basis.qualityPrompts.length,
+  };
+}
+
+/** What a choice must meet: the baseline, the best candidate's quality, and the limits that were requested. */
+function requirements(
+  { qualitySource, baseline }: Evidence,
+  { maxDrop = MAX_DROP, constraints }: DecisionTerms,
+) {
+  const isSet = (limit: unknown) => limit !== null && !(Array.isArray(limit) && limit.length === 0);
+  return {
+    max_drop: maxDrop,
+    baseline: qualitySource === null ? null : baseline.what,
+    baseline_score: qualitySource === null ? null : baseline.score,
+    limits: Object.fromEntries(Object.entries(constraints).filter(([, limit]) => isSet(limit))),
+  };
+}
+
+/** Requests and blocks, and who went when: of the race, or of the runs where there was none. */
+function courseOfRace(
+  { candidates, blocks, disturbedBlocks }: Evidence,
+  { race, delta, epsilon }: DecisionTerms,
+) {
+  const requests = candidates.map(({ summary }) => summary.requests.ok + summary.requests.failed);
+  return {
+    requests: race?.state.requests ?? sumOf(requests),
+    blocks: race?.state.blocks ?? blocks,
+    disturbed_blocks: disturbedBlocks,
+    delta: race?.terms.delta ?? delta,
+    epsilon: race?.terms.epsilon ?? epsilon,
+    eliminated: [...race?.state.eliminated ?? []],
+    left: [...race?.state.left ?? []],
+  };
 }
 
 /** Quality and memory alone; where neither has a weight, quality. */
@@ -137,16 +163,8 @@ function racedWeights({ race, weights }: DecisionTerms): DecisionWeights {
   return { ...rest, ...(checks > 0 ? { quality: checks } : {}) };
 }
 
-function scopeOf({ basis }: Ranking, raced: ReturnType<typeof raceReport> | null): Decision["scope"] {
-  return {
-    claim: raced?.scope.claim ?? "cases like these",
-    cases: raced?.scope.raced ?? basis.speedPrompts.length,
-    scored_cases: basis.qualityPrompts.length,
-  };
-}
-
 /** 95 % interval of the first's utility minus the second's; null below five cases. */
-function leadText({ order, basis }: Ranking): [number, number] | null {
+function leadInterval({ order, basis }: Ranking): [number, number] | null {
   const [a, b] = order.map((id) => basis.candidates.find((one) => one.id === id));
   const lead = a === undefined || b === undefined ? null : leadOf(a, b, basis);
   if (lead === null) return null;
@@ -197,28 +215,25 @@ function exclusions(evidence: Evidence, { constraints, registry, race }: Decisio
 }
 
 /** Candidates that may be chosen come first, by utility, then the others by quality. Unscored: by speed alone. */
-function rank(left: readonly CandidateEvidence[], evidence: Evidence, terms: DecisionTerms): Ranking {
-  const scored = evidence.qualitySource !== null;
-  const basis = rankingBasis(left, scored ? terms.weights : { latency: 1 });
-  const bounded = boundFeatures(left.map((one) => featuresOf(one, basis)));
-  const features = new Map(left.map(({ id }, at) => [id, bounded[at] ?? {}]));
-  const { minPassRate, minScore, minRating } = terms.constraints;
-  const eligibility = scored
-    ? eligibilityOf(left, {
-      // A floor of zero has no effect.
-      floor: (minPassRate ?? 0) > 0 || (minScore ?? 0) > 0 || (minRating ?? 1) > 1,
-      maxDrop: terms.maxDrop ?? MAX_DROP,
-      baseline: evidence.baseline,
-      cases: basis.qualityPrompts,
-    })
-    : new Map();
-  const allowed = (id: string) => !scored || eligibility.get(id)?.eligible === true;
-  const value = (id: string) =>
-    allowed(id) ? utilityFrom(features.get(id) ?? {}, basis.weights) : features.get(id)?.quality ?? 0;
-  const order = left.map(({ id }) => id).sort((a, b) =>
-    Number(allowed(b)) - Number(allowed(a)) || value(b) - value(a)
+function rank(remaining: readonly CandidateEvidence[], evidence: Evidence, terms: DecisionTerms): Ranking {
+  const isScored = evidence.qualitySource !== null;
+  const basis = rankingBasis(remaining, isScored ? terms.weights : { latency: 1 });
+  const bounded = boundFeatures(remaining.map((one) => featuresOf(one, basis)));
+  const features = new Map(remaining.map(({ id }, at) => [id, bounded[at] ?? {}]));
+  const { maxDrop = MAX_DROP, constraints: { minPassRate, minScore, minRating } } = terms;
+  // A floor of zero has no effect.
+  const floor = (minPassRate ?? 0) > 0 || (minScore ?? 0) > 0 || (minRating ?? 1) > 1;
+  const cases = basis.qualityPrompts;
+  const eligibility = isScored
+    ? eligibilityOf(remaining, { floor, maxDrop, baseline: evidence.baseline, cases })
+    : new Map<string, Eligibility>();
+  const isAllowed = (id: string) => !isScored || eligibility.get(id)?.eligible === true;
+  const worth = (id: string) =>
+    isAllowed(id) ? utilityFrom(features.get(id) ?? {}, basis.weights) : features.get(id)?.quality ?? 0;
+  const order = remaining.map(({ id }) => id).sort((a, b) =>
+    Number(isAllowed(b)) - Number(isAllowed(a)) || worth(b) - worth(a)
   );
-  return { basis, features, order, chances: chances(basis, terms.random), eligibility };
+  return { basis, features, order, chances: chancesOfBest(basis, terms.random), eligibility };
 }
 
 /** By the same weights where their times compare, otherwise by quality alone. */
@@ -236,7 +251,7 @@ function bestOfTheRest(
   return rank(measured, evidence, { ...terms, weights }).order[0] ?? null;
 }
 
-function warningsOf({ basis }: Ranking, { quality, candidates }: Evidence): string[] {
+function rankingWarnings({ basis }: Ranking, { quality, candidates }: Evidence): string[] {
   return [
     ...basis.unknown.map(({ part, lacking }) =>
       `${part} does not count: it is not known of ${lacking.join(", ")}`

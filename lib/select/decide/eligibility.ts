@@ -4,7 +4,9 @@
  */
 import { type Difference, scoreDifference } from "../../stats/paired_difference.ts";
 import { casesFor } from "../../stats/planning.ts";
-import type { Baseline, CandidateEvidence } from "./evidence.ts";
+import { meanOf } from "../../stats/mean.ts";
+import type { Baseline } from "./baseline.ts";
+import type { CandidateEvidence } from "./evidence.ts";
 
 /** Whether a candidate may be chosen, and why or why not. */
 export interface Eligibility {
@@ -25,7 +27,7 @@ export interface EligibilityTerms {
   readonly floor: boolean;
   /** The largest loss of quality that is accepted, in points of the score. */
   readonly maxDrop: number;
-  readonly baseline: Baseline | null;
+  readonly baseline: Baseline;
   /** The cases that all candidates answered. */
   readonly cases: readonly string[];
 }
@@ -38,7 +40,7 @@ export interface EligibilityTerms {
  *
  * @example
  * ```ts ignore
- * const found = eligibilityOf(candidates, { floor: false, maxDrop: 0.1, baseline: null, cases });
+ * const found = eligibilityOf(candidates, { floor: false, maxDrop: 0.1, baseline: EMPTY_ANSWER, cases });
  * if (found.get("tiny")?.eligible) console.log("may be chosen for its speed");
  * ```
  */
@@ -54,49 +56,33 @@ export function eligibilityOf(
         const [own, theirs] = [one.qualityByPrompt.get(prompt), other(prompt)];
         return own === undefined || theirs === undefined ? [] : [[own, theirs] as const];
       }));
-    const behindBest = best === undefined || one === best
-      ? null
-      : against((prompt) => best.qualityByPrompt.get(prompt));
-    const overBaseline = floor ? null : against((prompt) => baseline?.byPrompt.get(prompt) ?? 0);
-    const why = floor
-      ? ""
-      : whyNot({ best: best?.id ?? "", isBest: one === best, behindBest, overBaseline, maxDrop, baseline });
-    return [one.id, {
-      eligible: why === "",
-      why: why !== ""
-        ? why
-        : floor
-        ? "it met the quality floor"
-        : one === best
-        ? "its quality is the best"
-        : `its quality is at most ${maxDrop} below the best`,
-      behindBest,
-      overBaseline,
-    }];
+    const isBest = best === undefined || one === best;
+    const behindBest = isBest ? null : against((prompt) => best.qualityByPrompt.get(prompt));
+    const overBaseline = floor ? null : against((prompt) => baseline.byPrompt.get(prompt) ?? 0);
+    const fault = floor ? null : baselineFault(overBaseline, baseline) ??
+      (isBest ? null : dropFault(behindBest, best.id, maxDrop));
+    const merit = floor
+      ? "it met the quality floor"
+      : isBest
+      ? "its quality is the best"
+      : `its quality is at most ${maxDrop} below the best`;
+    return [one.id, { eligible: fault === null, why: fault ?? merit, behindBest, overBaseline }];
   }));
 }
 
-function whyNot({ best, isBest, behindBest, overBaseline, maxDrop, baseline }: {
-  readonly best: string;
-  readonly isBest: boolean;
-  readonly behindBest: Difference | null;
-  readonly overBaseline: Difference | null;
-  readonly maxDrop: number;
-  readonly baseline: Baseline | null;
-}): string {
-  if (overBaseline === null) return "too few scored cases";
-  if (overBaseline.interval[0] <= 0) {
-    const what = baseline?.what ?? "an empty answer, which scores 0";
-    return `its quality is not shown to beat the baseline (${what}): ${shown(overBaseline)}`;
-  }
-  if (isBest) return "";
-  if (behindBest === null) return "too few scored cases";
-  if (behindBest.cautious[0] > -maxDrop) return "";
-  const needed = casesNeeded(behindBest, maxDrop);
+function baselineFault(over: Difference | null, { what }: Baseline): string | null {
+  if (over === null) return "too few scored cases";
+  if (over.interval[0] > 0) return null;
+  return `its quality is not shown to beat the baseline (${what}): ${shown(over)}`;
+}
+
+function dropFault(behind: Difference | null, best: string, maxDrop: number): string | null {
+  if (behind === null) return "too few scored cases";
+  if (behind.cautious[0] > -maxDrop) return null;
+  const needed = casesNeeded(behind, maxDrop);
   return `its quality is not shown to be within ${maxDrop} of ${best}'s: ${
-    shown({ ...behindBest, interval: behindBest.cautious })
-  }` +
-    (needed === null ? "" : `; about ${needed} cases would tell`);
+    shown({ ...behind, interval: behind.cautious })
+  }` + (needed === null ? "" : `; about ${needed} cases would tell`);
 }
 
 /** `−0.05 (−0.21 to +0.11, 24 cases)`. */
@@ -116,5 +102,5 @@ function casesNeeded({ mean, interval: [low, high], n }: Difference, margin: num
 
 function meanOver({ qualityByPrompt }: Scored, cases: readonly string[]): number {
   const values = cases.map((prompt) => qualityByPrompt.get(prompt) ?? 0);
-  return values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
+  return values.length === 0 ? 0 : meanOf(values);
 }

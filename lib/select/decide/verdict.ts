@@ -7,16 +7,8 @@ import { raceReport } from "../race/race_report.ts";
 import type { RecordedRace } from "../race/recorded_race.ts";
 import type { Decision } from "./decision_schema.ts";
 import type { CandidateEvidence, Evidence } from "./evidence.ts";
-import {
-  featuresOf,
-  isAhead,
-  type Lead,
-  leadOf,
-  type Ranking,
-  type RankingBasis,
-  rankingBasis,
-  speedParts,
-} from "./ranking.ts";
+import { isAhead, leadOf } from "./lead.ts";
+import { featuresOf, type Ranking, type RankingBasis, rankingBasis, speedParts } from "./ranking.ts";
 
 /** What a verdict rests on besides the evidence. */
 export interface VerdictTerms {
@@ -30,72 +22,54 @@ export interface VerdictTerms {
 
 type Conclusion = Pick<Decision, "verdict" | "winner" | "choice" | "fastest" | "runner_up" | "reason">;
 
-/** Why the times allow no verdict. A race controls for drift and noise by itself, and its verdict stands. */
-export function speedFaults(
-  left: readonly CandidateEvidence[],
-  { speedFaults }: Evidence,
-  { race }: VerdictTerms,
-): string[] {
-  if (race !== null) return [];
-  return [...new Set(left.map(({ run }) => run))].flatMap((run) => {
-    const fault = speedFaults.get(run);
-    return fault === undefined ? [] : [`${run}: ${fault}`];
-  });
-}
+const NO_CANDIDATE = { winner: null, choice: null, fastest: null, runner_up: null } as const;
 
-export function severalRuns(left: readonly CandidateEvidence[]): string[] {
-  const runs = new Set(left.map(({ run }) => run)).size;
-  return runs < 2 ? [] : [
-    `the times come from ${runs} runs, between which the machine may have changed: measure them in one run to be sure`,
-  ];
-}
-
+/** The verdict on the candidates that remain, in the order of the ranking. */
 export function verdictOf(
   ranking: Ranking,
-  left: readonly CandidateEvidence[],
+  remaining: readonly CandidateEvidence[],
   evidence: Evidence,
   terms: VerdictTerms,
 ): Conclusion {
-  const [first, second] = ranking.order;
+  const [first, second] = ranking.order.map((id) => remaining.find((one) => one.id === id));
   if (first === undefined) {
-    const reason = "no candidate passed the constraints";
-    return { verdict: "none", winner: null, choice: null, fastest: null, runner_up: null, reason };
+    return { verdict: "none", ...NO_CANDIDATE, reason: "no candidate passed the constraints" };
   }
-  const fastest = fastestOf(left, evidence, terms);
-  const nothing = (reason: string): Conclusion => ({
+  const fastest = fastestCandidate(remaining, evidence, terms);
+  const nothingChosen = (why: string): Conclusion => ({
     verdict: fastest === null ? "undecided" : "fastest",
-    winner: null,
-    choice: null,
+    ...NO_CANDIDATE,
     fastest,
-    runner_up: second ?? null,
-    reason: fastest === null ? reason : `${fastest} is the fastest, but ${reason}`,
+    runner_up: second?.id ?? null,
+    reason: fastest === null ? why : `${fastest} is the fastest, but ${why}`,
   });
   if (evidence.qualitySource === null) {
     const busy = terms.race?.state.verdict?.verdict === "undecided" ? terms.race.busy : null;
-    return nothing(
-      `${
-        busy === null ? "" : `${busy}; `
-      }no answer was checked or rated: speed is ranked, nothing is recommended`,
-    );
+    const unscored = "no answer was checked or rated: speed is ranked, nothing is recommended";
+    return nothingChosen(busy === null ? unscored : `${busy}; ${unscored}`);
   }
   const eligible = (id: string) => ranking.eligibility.get(id)?.eligible === true;
   const why = (id: string) => ranking.eligibility.get(id)?.why ?? "its answers were not scored";
-  const raced = racedOutcome(left, terms.race);
-  if (raced !== null) {
-    if (raced.choice === null || eligible(raced.choice)) return { ...raced, fastest: null };
-    return nothing(`${raced.choice}, which came out of the race, is not a choice: ${why(raced.choice)}`);
+  if (terms.race !== null) {
+    const raced = racedConclusion(remaining, terms.race);
+    if (raced.choice === null || eligible(raced.choice)) return raced;
+    return nothingChosen(
+      `${raced.choice}, which came out of the race, is not a choice: ${why(raced.choice)}`,
+    );
   }
-  if (!eligible(first)) return nothing(`no candidate may be chosen for its quality: ${first}: ${why(first)}`);
+  if (!eligible(first.id)) {
+    return nothingChosen(`no candidate may be chosen for its quality: ${first.id}: ${why(first.id)}`);
+  }
   if (second === undefined) {
-    const reason = `it is the only one that the constraints left, and ${why(first)}`;
-    return { verdict: "only", winner: first, choice: first, fastest: null, runner_up: null, reason };
+    const reason = `it is the only one that the constraints left, and ${why(first.id)}`;
+    return { verdict: "only", ...NO_CANDIDATE, winner: first.id, choice: first.id, reason };
   }
-  return { ...rankedOutcome(first, second, ranking, left, terms), fastest: null };
+  return rankedConclusion(first, second, ranking, remaining, terms);
 }
 
 /** The winner of the race by speed, or who leads every other in latency beyond chance; null where that is open. */
-function fastestOf(
-  left: readonly CandidateEvidence[],
+function fastestCandidate(
+  remaining: readonly CandidateEvidence[],
   evidence: Evidence,
   terms: VerdictTerms,
 ): string | null {
@@ -105,18 +79,18 @@ function fastestOf(
     // The only one that was left to race is faster than nobody.
     return verdict !== "winner" || by === "checks" || by === "utility" ? null : winner;
   }
-  if (speedFaults(left, evidence, terms).length > 0 || severalRuns(left).length > 0) return null;
-  const basis = rankingBasis(left, { latency: 1 });
-  const [first, ...others] = left.toSorted((a, b) =>
+  if (speedFaults(remaining, evidence, terms).length > 0 || severalRuns(remaining).length > 0) return null;
+  const basis = rankingBasis(remaining, { latency: 1 });
+  const [first, ...others] = remaining.toSorted((a, b) =>
     (featuresOf(b, basis).latency ?? -Infinity) - (featuresOf(a, basis).latency ?? -Infinity)
   );
   if (first === undefined || others.length === 0) return null;
-  const ahead = (other: CandidateEvidence) => {
+  const isFaster = (other: CandidateEvidence) => {
     const [own, theirs] = failedAlone(first, other);
     return own <= theirs && signTestP(own, theirs) > 0.05 &&
-      leads(leadOf(first, other, basis), delta / left.length);
+      leads(first, other, basis, delta / remaining.length);
   };
-  return others.every(ahead) ? first.id : null;
+  return others.every(isFaster) ? first.id : null;
 }
 
 /** Cases that only `a`, and only `b`, failed. Failures are censored, not dropped: the slowest may be among them. */
@@ -126,39 +100,29 @@ function failedAlone(a: CandidateEvidence, b: CandidateEvidence): [number, numbe
   return [only(a, b), only(b, a)];
 }
 
-const leads = (lead: Lead | null, error: number) => lead !== null && isAhead(lead, error);
+/** Whether `a` leads `b` beyond chance, at this error. */
+function leads(a: CandidateEvidence, b: CandidateEvidence, basis: RankingBasis, error: number): boolean {
+  const lead = leadOf(a, b, basis);
+  return lead !== null && isAhead(lead, error);
+}
 
 /** The race's verdict, unless what was measured since excludes its choice. */
-function racedOutcome(
-  left: readonly CandidateEvidence[],
-  race: RecordedRace | null,
-): Omit<Conclusion, "fastest"> | null {
-  if (race === null) return null;
+function racedConclusion(remaining: readonly CandidateEvidence[], race: RecordedRace): Conclusion {
   const { verdict, winner, runner_up, reason, requests, blocks, by } = raceReport(race);
   const choice = race.state.verdict?.choice ?? null;
-  if (choice !== null && !left.some(({ id }) => id === choice)) {
-    return {
-      verdict: "undecided",
-      winner: null,
-      choice: null,
-      runner_up,
-      reason: `${choice} came out of the race, but it is excluded`,
-    };
+  if (choice !== null && !remaining.some(({ id }) => id === choice)) {
+    const reason = `${choice} came out of the race, but it is excluded`;
+    return { verdict: "undecided", ...NO_CANDIDATE, runner_up, reason };
   }
-  const texts = {
+  const why = {
     winner: `it won the race by ${by} in ${requests} requests (${blocks} blocks)`,
     tie: `those left are as good as equal by ${by} after ${requests} requests; it is the lightest`,
     only: "it is the only one that the constraints left",
+    undecided: reason ?? "",
+    left: reason ?? "",
+    none: reason ?? "",
   };
-  return {
-    verdict,
-    winner,
-    choice,
-    runner_up,
-    reason: verdict === "undecided" || verdict === "none" || verdict === "left"
-      ? reason ?? ""
-      : texts[verdict],
-  };
+  return { verdict, winner, choice, fastest: null, runner_up, reason: why[verdict] };
 }
 
 /**
@@ -166,57 +130,97 @@ function racedOutcome(
  * identical candidates is called the winner with probability at most δ. One that may not be chosen for its quality is
  * beaten by quality as well.
  */
-function rankedOutcome(
-  first: string,
-  second: string,
+function rankedConclusion(
+  first: CandidateEvidence,
+  second: CandidateEvidence,
   { basis, eligibility }: Ranking,
-  left: readonly CandidateEvidence[],
+  remaining: readonly CandidateEvidence[],
   { delta, epsilon }: VerdictTerms,
-): Omit<Conclusion, "fastest"> {
-  const find = (id: string) => left.find((one) => one.id === id);
-  const own = find(first);
-  const undecided = (reason: string) =>
-    ({ verdict: "undecided", winner: null, choice: null, runner_up: second, reason }) as const;
-  if (own === undefined) return undecided("");
-  // Two tests may each call a rival beaten, so each gets half of the error.
-  const error = delta / left.length / 2;
-  const byQuality = { ...basis, weights: { quality: 1 } };
-  const timed = speedParts(basis.weights).length > 0;
-  const open = left.filter((other) => other !== own).filter((other) => {
-    const [failed, theirs] = failedAlone(own, other);
-    const excused = timed && failed > theirs;
-    return (excused || !leads(leadOf(own, other, basis), error)) &&
-      !((excused || eligibility.get(other.id)?.eligible === false) &&
-        leads(leadOf(own, other, byQuality), error));
+): Conclusion {
+  const undecided = (reason: string): Conclusion => ({
+    verdict: "undecided",
+    ...NO_CANDIDATE,
+    runner_up: second.id,
+    reason,
   });
-  const about = `over ${basis.qualityPrompts.length} scored cases, at an error of ${delta} in all`;
-  const rival = find(second);
-  const lead = rival === undefined ? null : leadOf(own, rival, basis);
-  if (lead === null || rival === undefined) {
-    return undecided(`${first} leads, but on too few cases to say how sure that is`);
-  }
+  const lead = leadOf(first, second, basis);
+  if (lead === null) return undecided(`${first.id} leads, but on too few cases to say how sure that is`);
   const reach = Math.abs(lead.mean) + studentTQuantile(1 - delta / 2, lead.df) * lead.error;
-  const tied = reach < epsilon && eligibility.get(second)?.eligible === true;
-  const tails = tailsFault(own, rival, basis);
+  const tied = reach < epsilon && eligibility.get(second.id)?.eligible === true;
+  const tails = tailsFault(first, second, basis);
   if (tied && tails === "") {
-    const weight = (id: string) => {
-      const summary = find(id)?.summary;
-      return summary?.memory_mb ?? summary?.size_mb ?? Infinity;
+    const [choice, other] = weightOf(second) < weightOf(first) ? [second, first] : [first, second];
+    const reason =
+      `${first.id} and ${second.id} are as good as equal (within ${epsilon}); ${choice.id} is no heavier`;
+    return { verdict: "tie", ...NO_CANDIDATE, choice: choice.id, runner_up: other.id, reason };
+  }
+  const unbeaten = unbeatenBy(first, remaining, { basis, eligibility }, delta);
+  const about = `over ${basis.qualityPrompts.length} scored cases, at an error of ${delta} in all`;
+  if (unbeaten.length === 0) {
+    const reason = `it leads every other candidate ${about}; ${eligibility.get(first.id)?.why ?? ""}`;
+    return {
+      verdict: "winner",
+      ...NO_CANDIDATE,
+      winner: first.id,
+      choice: first.id,
+      runner_up: second.id,
+      reason,
     };
-    const [choice, other] = weight(second) < weight(first) ? [second, first] : [first, second];
-    const reason = `${first} and ${second} are as good as equal (within ${epsilon}); ${choice} is no heavier`;
-    return { verdict: "tie", winner: null, choice, runner_up: other, reason };
   }
-  if (open.length === 0) {
-    const reason = `it leads every other candidate ${about}; ${eligibility.get(first)?.why ?? ""}`;
-    return { verdict: "winner", winner: first, choice: first, runner_up: second, reason };
-  }
-  if (tied) return undecided(`${first} and ${second} are alike in the mean, but ${tails}`);
-  const flaky = timed && open.some((other) => failedAlone(own, other)[0] > failedAlone(own, other)[1]);
+  if (tied) return undecided(`${first.id} and ${second.id} are alike in the mean, but ${tails}`);
+  const isDiscounted = unbeaten.some((other) => isSpeedDiscounted(first, other, basis));
   return undecided(
-    `${first} leads, but not ${open.map(({ id }) => id).join(" and ")} beyond chance ${about}` +
-      (flaky ? "; it failed in more cases, so its speed does not count" : ""),
+    `${first.id} leads, but not ${unbeaten.map(({ id }) => id).join(" and ")} beyond chance ${about}` +
+      (isDiscounted ? "; it failed in more cases, so its speed does not count" : ""),
   );
+}
+
+/** The candidates over which a lead of the first one is not shown, neither in all that counts nor in quality. */
+function unbeatenBy(
+  first: CandidateEvidence,
+  remaining: readonly CandidateEvidence[],
+  { basis, eligibility }: Pick<Ranking, "basis" | "eligibility">,
+  delta: number,
+): CandidateEvidence[] {
+  // Two tests may each call a rival beaten, so each gets half of the error.
+  const error = delta / remaining.length / 2;
+  const byQuality = { ...basis, weights: { quality: 1 } };
+  return remaining.filter((other) => {
+    if (other === first) return false;
+    const isDiscounted = isSpeedDiscounted(first, other, basis);
+    const qualityDecides = isDiscounted || eligibility.get(other.id)?.eligible === false;
+    const isBeaten = !isDiscounted && leads(first, other, basis, error) ||
+      qualityDecides && leads(first, other, byQuality, error);
+    return !isBeaten;
+  });
+}
+
+/** Whether the speed of `a` does not count against `b`, since `a` failed in more cases. */
+function isSpeedDiscounted(a: CandidateEvidence, b: CandidateEvidence, { weights }: RankingBasis): boolean {
+  const [own, theirs] = failedAlone(a, b);
+  return own > theirs && speedParts(weights).length > 0;
+}
+
+const weightOf = ({ summary }: CandidateEvidence) => summary.memory_mb ?? summary.size_mb ?? Infinity;
+
+/** Why the times allow no verdict. A race controls for drift and noise by itself, and its verdict stands. */
+export function speedFaults(
+  remaining: readonly CandidateEvidence[],
+  { speedFaults }: Evidence,
+  { race }: VerdictTerms,
+): string[] {
+  if (race !== null) return [];
+  return [...new Set(remaining.map(({ run }) => run))].flatMap((run) => {
+    const fault = speedFaults.get(run);
+    return fault === undefined ? [] : [`${run}: ${fault}`];
+  });
+}
+
+export function severalRuns(remaining: readonly CandidateEvidence[]): string[] {
+  const runs = new Set(remaining.map(({ run }) => run)).size;
+  return runs < 2 ? [] : [
+    `the times come from ${runs} runs, between which the machine may have changed: measure them in one run to be sure`,
+  ];
 }
 
 /** Why two candidates may differ in rare cases, tails and failures included; empty where not. See `TAIL_BLOCKS`. */

@@ -1,7 +1,14 @@
 /** What would change a decision: other weights, other figures, more evidence, a relaxed constraint. */
 import type { Decision } from "./decision_schema.ts";
 import type { QualityReport } from "../../quality/quality_schema.ts";
-import { type Ranking, utilityFrom } from "./ranking.ts";
+import {
+  type DecisionPart,
+  decisionParts,
+  type DecisionWeights,
+  type Features,
+  type Ranking,
+  utilityFrom,
+} from "./ranking.ts";
 
 /** In plain sentences, the nearest changes first. */
 export function whatWouldChangeIt(
@@ -82,4 +89,51 @@ function moreEvidence(
     ];
   }
   return [];
+}
+
+/** The range of one weight, the others as they are, in which the choice stays the best. */
+export interface Sensitivity {
+  readonly part: DecisionPart;
+  readonly weight: number;
+  readonly from: number;
+  /** Null: however large. */
+  readonly to: number | null;
+  /** Who would be chosen beyond; null where there is no beyond. */
+  readonly below: string | null;
+  readonly above: string | null;
+}
+
+/**
+ * How far each weight can move before another candidate is chosen. The utility is linear in every weight, so the
+ * bounds are where two lines cross.
+ *
+ * @example
+ * ```ts
+ * const features = new Map([["good", { quality: 0.8, latency: 0 }], ["fast", { quality: 0.6, latency: 1 }]]);
+ * const [, latency] = sensitivity("good", features, { quality: 1, latency: 0.1 });
+ * if (latency?.above !== "fast" || Math.abs((latency.to ?? 0) - 0.2) > 1e-9) throw new Error("0.2 is worth a halving");
+ * ```
+ */
+export function sensitivity(
+  choice: string,
+  features: ReadonlyMap<string, Features>,
+  weights: DecisionWeights,
+): Sensitivity[] {
+  const own = features.get(choice);
+  if (own === undefined) throw new RangeError(`Cannot vary the weights of ${choice}: it was not ranked`);
+  return decisionParts.filter((part) => weights[part] !== undefined).map((part) => {
+    const weight = weights[part] ?? 0;
+    let [from, to]: [number, number | null] = [0, null];
+    let [below, above]: [string | null, string | null] = [null, null];
+    for (const [id, other] of features) {
+      if (id === choice) continue;
+      const lead = utilityFrom(own, weights) - utilityFrom(other, weights);
+      const slope = (own[part] ?? 0) - (other[part] ?? 0);
+      if (slope === 0) continue;
+      const crossing = weight - lead / slope;
+      if (slope > 0 && crossing > from) [from, below] = [crossing, id];
+      if (slope < 0 && (to === null || crossing < to)) [to, above] = [crossing, id];
+    }
+    return { part, weight, from, to, below, above };
+  });
 }

@@ -2,14 +2,10 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { UserError } from "../../../lib/errors.ts";
 import { parseWeights, utilityOf, utilityParts } from "../../../lib/select/race/criterion.ts";
-import {
-  decisionParts,
-  type Features,
-  isAhead,
-  paretoFront,
-  sensitivity,
-  utilityFrom,
-} from "../../../lib/select/decide/ranking.ts";
+import { paretoFront } from "../../../lib/select/decide/decided_candidate.ts";
+import { isAhead } from "../../../lib/select/decide/lead.ts";
+import { decisionParts, type Features, utilityFrom } from "../../../lib/select/decide/ranking.ts";
+import { sensitivity } from "../../../lib/select/decide/what_would_change.ts";
 
 // Hundredths: differences of 1e-14 cross at weights that no double tells apart.
 const hundredths = (min: number, max: number) => fc.integer({ min, max }).map((n) => n / 100);
