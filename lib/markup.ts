@@ -31,17 +31,18 @@ export function escapeHtml(text: string): string {
     .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
 }
 
-type Value = Markup | string | number | null | undefined | false | readonly Value[];
+/** What a template may hold: `null`, `undefined` and `false` become nothing, arrays are joined, text is escaped. */
+export type Content = Markup | string | number | null | undefined | false | readonly Content[];
 
 /**
- * A template whose values are escaped; arrays are joined; `null`, `undefined` and `false` become nothing.
+ * A template whose values are escaped.
  *
  * @example
  * ```ts
  * if (String(markup`<p>${"<b>"}</p>`) !== "<p>&lt;b&gt;</p>") throw new Error("not escaped");
  * ```
  */
-export function markup(parts: TemplateStringsArray, ...values: Value[]): Markup {
+export function markup(parts: TemplateStringsArray, ...values: Content[]): Markup {
   return new Markup(parts.reduce((text, part, i) => text + render(values[i - 1]) + part));
 }
 
@@ -50,7 +51,7 @@ export function trusted(text: string): Markup {
   return new Markup(text);
 }
 
-function render(value: Value): string {
+function render(value: Content): string {
   if (value === null || value === undefined || value === false) return "";
   if (value instanceof Markup) return value.text;
   if (typeof value === "string" || typeof value === "number") return escapeHtml(String(value));

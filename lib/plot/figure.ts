@@ -6,7 +6,7 @@
 import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
 import { terminalText } from "../terminal_text.ts";
-import { seriesStyle } from "./series.ts";
+import { seriesStyle, symbolPaths } from "./series.ts";
 
 /** A drawing with its title and caption. */
 export interface Figure {
@@ -246,7 +246,7 @@ function legendEntry(document: Document, { index, name, x, y }: LegendEntry): El
   line.setAttribute("stroke-width", "2");
   if (style.dash !== "none") line.setAttribute("stroke-dasharray", style.dash);
   const mark = document.createElementNS(svgNamespace, "path");
-  mark.setAttribute("d", symbolPath(style.symbol));
+  mark.setAttribute("d", symbolPaths[style.symbol]);
   mark.setAttribute("transform", `translate(${x + 14},${y})`);
   mark.setAttribute("fill", style.color);
   group.append(line, mark, placedText(document, name, x + 34, y));
@@ -261,22 +261,4 @@ function placedText(document: Document, content: string, x: number, y: number): 
   text.setAttribute("dy", "0.32em");
   text.setAttribute("text-anchor", "start");
   return text;
-}
-
-/** Small versions of Plot's symbols for the legend, about 8 units wide. */
-function symbolPath(symbol: string): string {
-  switch (symbol) {
-    case "square":
-      return "M-3.5,-3.5h7v7h-7z";
-    case "triangle":
-      return "M0,-4.5L4.2,3.2H-4.2z";
-    case "diamond2":
-      return "M0,-4.8L4.8,0L0,4.8L-4.8,0z";
-    case "star":
-      return "M0,-5L1.5,-1.6L5,-1.4L2.2,0.9L3.1,4.4L0,2.4L-3.1,4.4L-2.2,0.9L-5,-1.4L-1.5,-1.6z";
-    case "cross":
-      return "M-1.5,-4.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z";
-    default:
-      return "M4,0A4,4,0,1,1,-4,0A4,4,0,1,1,4,0z";
-  }
 }

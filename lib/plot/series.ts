@@ -45,3 +45,13 @@ export function seriesStyle(index: number): SeriesStyle {
   const shifted = styles[(index + turn) % styles.length] ?? styles[0];
   return { color: own.color, dash: shifted.dash, symbol: shifted.symbol };
 }
+
+/** The symbols as paths about the origin, about 8 units wide. */
+export const symbolPaths: Readonly<Record<SeriesStyle["symbol"], string>> = {
+  circle: "M4,0A4,4,0,1,1,-4,0A4,4,0,1,1,4,0z",
+  square: "M-3.5,-3.5h7v7h-7z",
+  triangle: "M0,-4.5L4.2,3.2H-4.2z",
+  diamond2: "M0,-4.8L4.8,0L0,4.8L-4.8,0z",
+  star: "M0,-5L1.5,-1.6L5,-1.4L2.2,0.9L3.1,4.4L0,2.4L-3.1,4.4L-2.2,0.9L-5,-1.4L-1.5,-1.6z",
+  cross: "M-1.5,-4.5h3v3h3v3h-3v3h-3v-3h-3v-3h3z",
+};

@@ -6,7 +6,7 @@ import type { RunData } from "./run_data.ts";
 import { counted } from "./format.ts";
 import { type Markup, markup, trusted } from "../markup.ts";
 import { verdictOn } from "./quality_table.ts";
-import { swatch } from "./tables.ts";
+import { swatch } from "./page_parts.ts";
 
 /** A page shows the answers to this many prompts at most, each cut at this many characters. */
 const maxAnsweredPrompts = 40;

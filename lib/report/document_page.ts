@@ -1,8 +1,11 @@
 /** Markdown that Podium writes, as an HTML page of one file: no script, no network, figures inside. */
-import { Marked } from "marked";
+import { Marked, type Tokens } from "marked";
 import { escapeHtml, markup, trusted } from "../markup.ts";
-import { inlineCode, pageHead, prose } from "./page_parts.ts";
+import { inlineCode, pageHead, prose, type TableColumn, tableMarkup } from "./page_parts.ts";
 import { holdsWords } from "./terminal_layout.ts";
+
+/** The first column may be a rank; where it holds words, it is as wide as in other reports. */
+const tableStyle = "tbody th:not(.text) { width: auto; min-width: 0; }\ntd.text { min-width: 7.6rem; }\n";
 
 /**
  * A page from Markdown. HTML in the Markdown is shown as text, since names of models come from outside.
@@ -29,23 +32,17 @@ export function documentPage(text: string, figures: ReadonlyMap<string, string>,
       },
       codespan: ({ text }) => String(inlineCode(text)),
       table({ header, rows }) {
-        const kinds = header.map((_, at) => {
-          const column = rows.map((row) => row[at]?.text ?? "");
-          if (at > 0 && !holdsWords(column)) return "";
-          // Words wrap, but no column gets narrower than its longest word, up to a limit.
-          const longest = Math.max(
-            ...column.flatMap((cell) => cell.split(/[\s:/+@]/)).map(({ length }) => length),
-          );
-          return ` class="text" style="min-width:${Math.min(12, longest) + 2}ch"`;
-        });
-        const line = (tag: "th" | "td", row: typeof header) =>
-          `<tr>${
-            row.map(({ tokens }, at) => `<${tag}${kinds[at]}>${this.parser.parseInline(tokens)}</${tag}>`)
-              .join("")
-          }</tr>`;
-        return `<div class="scroll" role="region" tabindex="0"><table><thead>${
-          line("th", header)
-        }</thead><tbody>${rows.map((row) => line("td", row)).join("")}</tbody></table></div>`;
+        const html = (cell: Tokens.TableCell | undefined) =>
+          trusted(this.parser.parseInline(cell?.tokens ?? []));
+        return String(tableMarkup(
+          "",
+          rows,
+          header.map((head, at): TableColumn<Tokens.TableCell[]> => [
+            html(head),
+            (row) => html(row[at]),
+            holdsWords(rows.map((row) => row[at]?.text ?? "")) && "text",
+          ]),
+        ));
       },
     },
   });
@@ -53,7 +50,7 @@ export function documentPage(text: string, figures: ReadonlyMap<string, string>,
   const body = String(md.parse(text, { async: false }));
   return String(markup`<!doctype html>
 <html lang="en">
-${pageHead(title, `td:first-child { padding-left: 0; }\n${style}`)}
+${pageHead(title, tableStyle + style)}
 <body><main>
 ${trusted(body)}
 </main></body>

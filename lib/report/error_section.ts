@@ -4,7 +4,7 @@ import { errorCases, type ErrorGroup, type FailedAnswer } from "../quality/error
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { counted } from "./format.ts";
 import { type Markup, markup, trusted } from "../markup.ts";
-import { swatch } from "./tables.ts";
+import { swatch } from "./page_parts.ts";
 
 /** A page shows this many of them at most, each text cut at this many characters. */
 const MOST_ANSWERS = 400;

@@ -20,9 +20,9 @@ import { conditionsSection, instrumentSection, readingSection } from "./conditio
 import { errorSection } from "./error_section.ts";
 import { lengthFigures } from "./by_length.ts";
 import { sustainedFigures } from "./sustained.ts";
-import { sentence, unbroken } from "./format.ts";
-import { type Markup, markup, trusted } from "../markup.ts";
-import { inlineCode, pageHead, prose } from "./page_parts.ts";
+import { sentence } from "./format.ts";
+import { type Content, type Markup, markup } from "../markup.ts";
+import { figureMarkup, pageHead, prose, withNames } from "./page_parts.ts";
 import { highlights } from "./highlights.ts";
 import { machineText, mostlyDisturbed, type ReportOptions } from "./summary_text.ts";
 import { taskMarkup, taskPlots } from "./task_section.ts";
@@ -76,7 +76,7 @@ export function reportPage(input: PageInput): string {
           ${readingSection(summary)}
           <ul class="highlights" aria-label="Highlights">
             ${
-    highlights(summary, quality).map(({ kind, text }) => markup`<li class="${kind}">${named(text)}</li>`)
+    highlights(summary, quality).map(({ kind, text }) => markup`<li class="${kind}">${withNames(text)}</li>`)
   }
           </ul>
     ${results(summary, data, quality, options)}
@@ -96,14 +96,6 @@ function pageTitle({ candidates }: Summary): string {
   const names = candidates.map((one) => one.id);
   if (names.length > 3) return `${names.length} candidates compared`;
   return names.length < 2 ? names.join("") : `${names.slice(0, -1).join(", ")} and ${names.at(-1)}`;
-}
-
-/** Names between backticks become code. */
-function named(text: string): Markup[] {
-  return text.split("`").map((
-    part,
-    i,
-  ) => (i % 2 === 1 ? inlineCode(part) : prose(part)));
 }
 
 function results(
@@ -142,59 +134,34 @@ function prefixText({ plan }: Summary): string {
   return texts[plan.prefix];
 }
 
-function figureMarkup(figure: Figure): Markup {
-  return markup`<figure><h3>${figure.title}</h3>${trusted(figure.svg)}<figcaption>${
-    unbroken(figure.caption)
-  }</figcaption></figure>`;
-}
-
-function figureSection(title: string, figures: readonly Figure[]): Markup | null {
-  return figures.length === 0 ? null : markup`<section><h2>${title}</h2>
-<div class="figures">${figures.map(figureMarkup)}</div></section>`;
-}
-
-function measurements(summary: Summary, data: RunData, quality: QualityReport | null): Markup {
-  const lengths = lengthFigures(summary, quality);
-  const sustained = sustainedFigures(summary, data);
+/** What was measured, as figures; a section without any is left out. */
+function measurements(summary: Summary, data: RunData, quality: QualityReport | null): Content {
   const total = measuredPrompts(summary, data).length;
-  const first = total > maxPrompts ? ` The figures show the first ${maxPrompts} of ${total} prompts.` : "";
-  const byPrompt = promptDistributions(summary, data);
-  const ratios = comparisonFigures(summary);
-  const tokens = timelines(summary, data);
-  const tasks = quality === null ? [] : taskPlots(quality);
-  return markup`
-    ${figureSection("Right and wrong answers", tasks)}${figureSection("Over time", sustained)}${
-    figureSection("By prompt length", lengths)
-  }
-    <section>
-      <h2>Distributions</h2>
-      <div class="figures">${distributionFigures(summary, data).map(figureMarkup)}</div>
-    </section>
-    <section><h2>By prompt</h2>
-    ${first !== "" && markup`<p class="note">${first}</p>`}
-    <div class="figures">${promptBoxes(summary, data).map(figureMarkup)}</div>
-    ${
-    byPrompt.length > 0 && markup`
-      <details>
-        <summary>Distribution for each prompt</summary>
-        <div class="figures">${byPrompt.flatMap((one) => one.figures.map(figureMarkup))}</div>
-      </details>
-    `
-  }</section>
-    ${
-    ratios.length > 0 && markup`<section><h2>Compared block by block</h2>
-<div class="figures">${ratios.map(figureMarkup)}</div>
-<details><summary>All comparisons</summary>${comparisonTable(summary)}</details></section>`
-  }
-    ${
-    tokens.length > 0 && markup`
-      <section>
-        <h2>Tokens as they arrived</h2>
-        <div class="figures">${tokens.map(figureMarkup)}</div>
-      </section>
-    `
-  }
-  `;
+  const byPrompt = promptDistributions(summary, data).flatMap(({ figures }) => figures.map(figureMarkup));
+  return [
+    figureSection("Right and wrong answers", quality === null ? [] : taskPlots(quality)),
+    figureSection("Over time", sustainedFigures(summary, data)),
+    figureSection("By prompt length", lengthFigures(summary, quality)),
+    figureSection("Distributions", distributionFigures(summary, data)),
+    figureSection("By prompt", promptBoxes(summary, data), [
+      total > maxPrompts &&
+      markup`<p class="note">The figures show the first ${maxPrompts} of ${total} prompts.</p>`,
+      byPrompt.length > 0 &&
+      markup`<details><summary>Distribution for each prompt</summary>
+<div class="figures">${byPrompt}</div></details>`,
+    ]),
+    figureSection(
+      "Compared block by block",
+      comparisonFigures(summary),
+      markup`<details><summary>All comparisons</summary>${comparisonTable(summary)}</details>`,
+    ),
+    figureSection("Tokens as they arrived", timelines(summary, data)),
+  ];
+}
+
+function figureSection(title: string, figures: readonly Figure[], below: Content = null): Markup | null {
+  return figures.length === 0 ? null : markup`<section><h2>${title}</h2>
+<div class="figures">${figures.map(figureMarkup)}</div>${below}</section>`;
 }
 
 function warningSection(summary: Summary): Markup | null {

@@ -67,8 +67,7 @@ th:first-child, td.text, th.text { text-align: left; }
 th:first-child { padding-left: 0; position: sticky; left: 0; background: var(--ground); }
 tbody th { width: 17rem; min-width: 11rem; max-width: 17rem; white-space: normal; overflow-wrap: anywhere; }
 tbody th .sub { white-space: normal; }
-.pair, td.text { white-space: normal; overflow-wrap: anywhere; min-width: 9rem; }
-.pair { font-weight: 500; }
+td.text { white-space: normal; overflow-wrap: anywhere; min-width: 9rem; }
 .failed td { color: var(--alert); text-align: left; white-space: normal; }
 .swatch { display: inline-block; width: 0.8rem; height: 0.8rem; margin-right: 0.4rem; vertical-align: -0.08rem; }
 .figures { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 26rem), 1fr)); gap: 1.6rem 2rem; }

@@ -2,8 +2,9 @@
 import type { Summary } from "../bench/summary_schema.ts";
 import type { AnswerQuality, CandidateQuality, QualityReport } from "../quality/quality_schema.ts";
 import { counted, intervalOf, missing, plain } from "./format.ts";
-import { type Markup, markup } from "../markup.ts";
-import { breakable, scrollTable, subline, swatch } from "./tables.ts";
+import { type Content, type Markup, markup } from "../markup.ts";
+import { subline, tableMarkup } from "./page_parts.ts";
+import { nameOf } from "./tables.ts";
 
 const percent = (value: number | null) => value === null ? missing : `${plain(value * 100)} %`;
 const withNote = (text: string, note: string) => note === "" ? text : `${text} (${note})`;
@@ -125,46 +126,45 @@ export const qualityHead = [
 ];
 
 /** One row per candidate: prompts passed, score of the checks, ratings by people and by a judge. */
-export function qualityTable(summary: Summary, quality: QualityReport): Markup {
-  const head = [
-    "Candidate",
-    "Prompts passed",
-    "Score of the checks",
-    "Answers",
-    "Rated by people, 1–5",
-    "Rated by a judge, 1–5",
-  ];
-  const rows = summary.candidates.map(({ id }, index) => {
-    const one = quality.candidates.find((candidate) => candidate.id === id);
-    const name = markup`<th scope="row">${swatch(index)}${breakable(id)}</th>`;
-    if (one === undefined) {
-      return markup`<tr>${name}<td class="text" colspan="${head.length - 1}">not scored</td></tr>`;
-    }
-    return markup`<tr>${name}<td>${percent(one.pass_rate.rate)}${
-      subline(
-        [percents(one.pass_rate.ci95), `n = ${one.pass_rate.n}`].filter((text) => text !== "")
-          .join(", "),
-      )
-    }</td><td>${points(one.score.mean)}${subline(intervalOf(one.score.ci95, points))}</td><td class="text">${
-      statesText(one)
-    }${subline(boundsText(one))}</td>${ratingCell(one, "person")}${ratingCell(one, "judge")}</tr>`;
-  });
+export function qualityTable(summary: Summary, quality: QualityReport): Content {
+  const rows = summary.candidates.map(({ id }) => ({
+    id,
+    scored: quality.candidates.find((one) => one.id === id),
+  }));
+  const figure = (of: (scored: CandidateQuality) => Content) => ({ scored }: typeof rows[number]) =>
+    scored === undefined ? missing : of(scored);
+  const table = tableMarkup("Quality: deterministic checks and ratings", rows, [
+    ["Candidate", ({ id }) => nameOf(summary, id)],
+    [
+      "Prompts passed",
+      figure(({ pass_rate: { rate, ci95, n } }) => [
+        percent(rate),
+        subline([percents(ci95), `n = ${n}`].filter((text) => text !== "").join(", ")),
+      ]),
+    ],
+    [
+      "Score of the checks",
+      figure(({ score }) => [points(score.mean), subline(intervalOf(score.ci95, points))]),
+    ],
+    ["Answers", figure((one) => [statesText(one), subline(boundsText(one))]), "text"],
+    ["Rated by people, 1–5", figure((one) => ratingsBy("person", one))],
+    ["Rated by a judge, 1–5", figure((one) => ratingsBy("judge", one))],
+  ], ({ scored }) => scored === undefined ? "not scored" : null);
   const notes = [...quality.candidates.flatMap(variationText), ...voteTexts(quality.votes)].map((text) =>
     markup`<p class="note">${text.replaceAll("`", "")}</p>`
   );
-  return markup`${scrollTable("Quality: deterministic checks and ratings", head, rows)}${notes}`;
+  return [table, notes];
 }
 
-function ratingCell(candidate: CandidateQuality, source: "person" | "judge"): Markup {
-  const ratings = candidate.ratings.filter((one) => one.source === source);
-  if (ratings.length === 0) return markup`<td>${missing}</td>`;
-  return markup`<td>${
-    ratings.map((one) =>
-      markup`<div>${plain(one.overall.mean)}${
-        subline(`${one.rubric}, ${counted(one.answers, "answer")}, ${counted(one.raters.length, "rater")}`)
+function ratingsBy(source: "person" | "judge", { ratings }: CandidateQuality): Content {
+  const own = ratings.filter((one) => one.source === source);
+  return own.length === 0
+    ? missing
+    : own.map(({ overall, rubric, answers, raters }) =>
+      markup`<div>${plain(overall.mean)}${
+        subline(`${rubric}, ${counted(answers, "answer")}, ${counted(raters.length, "rater")}`)
       }</div>`
-    )
-  }</td>`;
+    );
 }
 
 /** The score of one answer and the checks that it failed; null where it was not scored. */

@@ -5,7 +5,7 @@ import type { Figure } from "../plot/figure.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { lettered } from "./fitted_table.ts";
 import { type Markup, markup } from "../markup.ts";
-import { breakable, scrollTable } from "./tables.ts";
+import { textTableMarkup } from "./page_parts.ts";
 import { confusionTables, type TaskTable, taskTables } from "./task_tables.ts";
 
 /** A page draws at most this many confusion matrices; the tables have them all. */
@@ -65,20 +65,16 @@ export function taskMarkup(quality: Pick<QualityReport, "candidates">): Markup |
   const tables = taskTables(quality);
   if (tables.length === 0) return null;
   const matrices = confusionTables(quality);
-  return markup`${tables.map(tableMarkup)}${
+  return markup`${tables.map(noted)}${
     matrices.length > 0 &&
     markup`<details><summary>Expected and given, with recall and precision</summary>${
-      matrices.map(tableMarkup)
+      matrices.map(noted)
     }</details>`
   }`;
 }
 
-function tableMarkup({ caption, head, rows, note }: TaskTable): Markup {
-  const lines = rows.map(([name = "", ...cells]) =>
-    markup`<tr><th scope="row">${breakable(name)}</th>${cells.map((cell) => markup`<td>${cell}</td>`)}</tr>`
-  );
-  return markup`${scrollTable(caption, head, lines)}<p class="note">${note}</p>`;
-}
+const noted = ({ caption, head, rows, note }: TaskTable) =>
+  markup`${textTableMarkup(caption, head, rows)}<p class="note">${note}</p>`;
 
 /** A table in Markdown is at most about this wide before the models at its head become letters. */
 const MARKDOWN_HEAD = 110;

@@ -1,6 +1,7 @@
 /** The load that candidates can serve, with its views: what `capacity` returns. */
 import type { CapacityReport } from "../bench/capacity.ts";
-import { capacityFigures, capacityHead, capacityRows, capacitySentences } from "../report/capacity.ts";
+import { capacityFigures } from "../report/capacity.ts";
+import { capacityHead, capacityRows, capacitySentences, loadCurves } from "../report/capacity_text.ts";
 import { FigureView, Result, TableView, TextView, type View } from "./view.ts";
 
 /** What `capacity` is given. */
@@ -66,13 +67,11 @@ export class Capacity extends Result {
 
   /** One row per candidate and level. */
   table(): TableView {
-    const rows = this.report.candidates.flatMap(({ id, users, rate }) =>
-      ([["users", users], ["rate", rate]] as const).flatMap(([kind, curve]) =>
-        curve === null ? [] : capacityRows(kind, curve).map((cells) => ({
-          candidate: id,
-          ...Object.fromEntries(capacityHead.map((name, at) => [name, cells[at] ?? null])),
-        }))
-      )
+    const rows = this.report.candidates.flatMap((one) =>
+      loadCurves(one).flatMap(capacityRows).map((cells) => ({
+        candidate: one.id,
+        ...Object.fromEntries(capacityHead.map((name, at) => [name, cells[at] ?? null])),
+      }))
     );
     return new TableView(rows, this.summary().text);
   }

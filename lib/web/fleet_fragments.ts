@@ -3,7 +3,9 @@ import { machineClass } from "../fleet/fleet_evidence.ts";
 import { dotPlot } from "../plot/dots.ts";
 import { type Figure, shortName, withoutStyles } from "../plot/figure.ts";
 import { forestPlot } from "../report/fleet_text.ts";
-import { counted, seconds, unbroken } from "../report/format.ts";
+import { counted, seconds } from "../report/format.ts";
+import { breakable, figureMarkup, tableMarkup } from "../report/page_parts.ts";
+import { quantile } from "../stats/quantile.ts";
 import { type Markup, markup, trusted } from "../markup.ts";
 import type { DeviceView, FleetView } from "./fleet_view.ts";
 import { livePage } from "./live_page.ts";
@@ -100,14 +102,11 @@ export function resultFragments(view: FleetView, own: string | null): Fragments 
   return {
     results: String(markup`<h2>Results of ${counted(view.results.length, "device")}</h2>
 ${own === null ? null : ownTable(view, own)}
-<div class="figures">${figures.map(figureMarkup)}</div>`),
+<div class="figures">${
+      figures.map((figure) => figureMarkup({ ...figure, svg: withoutStyles(figure) }))
+    }</div>`),
   };
 }
-
-const figureMarkup = (figure: Figure): Markup =>
-  markup`<figure><h3>${figure.title}</h3>${trusted(withoutStyles(figure))}<figcaption>${
-    unbroken(figure.caption)
-  }</figcaption></figure>`;
 
 /** Mean latencies by device and candidate, where there are any. */
 function latencies({ results }: FleetView) {
@@ -154,20 +153,18 @@ function forest({ comparison, devices }: FleetView, own: string | null): Figure 
 }
 
 /** The learner's own figures next to those of all. */
-function ownTable(view: FleetView, own: string): Markup | null {
+function ownTable(view: FleetView, own: string): Markup {
   const all = latencies(view);
-  const rows = all.filter(({ device }) => device.id === own).map(({ candidate, mean }) => {
-    const means = all.filter((one) => one.candidate === candidate).map((one) => one.mean).sort((a, b) =>
-      a - b
-    );
-    const middle = (means[Math.floor((means.length - 1) / 2)] ?? 0) +
-      (means[Math.ceil((means.length - 1) / 2)] ?? 0);
-    return markup`<tr><th scope="row">${candidate}</th><td>${seconds(mean)}</td><td>${
-      seconds(middle / 2)
-    }</td>
-<td>${1 + means.filter((one) => one < mean).length} of ${means.length}</td></tr>`;
-  });
+  const rows = all.filter(({ device }) => device.id === own).map(({ candidate, mean }) => ({
+    candidate,
+    mean,
+    means: all.filter((one) => one.candidate === candidate).map((one) => one.mean),
+  }));
   if (rows.length === 0) return markup`<p class="lede">The run of this device is not complete yet.</p>`;
-  return markup`<div class="scroll"><table><thead><tr><th scope="col" class="text">model</th><th scope="col">this device</th>
-<th scope="col">median of all</th><th scope="col">place</th></tr></thead><tbody>${rows}</tbody></table></div>`;
+  return tableMarkup("Mean E2E latency", rows, [
+    ["model", ({ candidate }) => breakable(candidate)],
+    ["this device", ({ mean }) => seconds(mean)],
+    ["median of all", ({ means }) => seconds(quantile(means, 0.5))],
+    ["place", ({ means, mean }) => `${1 + means.filter((one) => one < mean).length} of ${means.length}`],
+  ]);
 }

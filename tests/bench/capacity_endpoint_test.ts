@@ -1,13 +1,8 @@
 import assert from "node:assert/strict";
 import { type CapacityReport, measureCapacity } from "../../lib/bench/capacity.ts";
 import { singlePrompt } from "../../lib/prompts/prompts.ts";
-import {
-  capacityCsv,
-  capacityMarkdown,
-  capacityPage,
-  capacitySentences,
-  terminalCapacity,
-} from "../../lib/report/capacity.ts";
+import { capacityCsv, capacityMarkdown, capacityPage, terminalCapacity } from "../../lib/report/capacity.ts";
+import { capacitySentences } from "../../lib/report/capacity_text.ts";
 import { withService } from "./service.ts";
 
 const place = (out: string) => ({ out, now: new Date(), random: Math.random, onLevel: () => {} });
