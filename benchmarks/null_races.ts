@@ -3,7 +3,7 @@ import { addValue, anytimeTInterval, type Moments, NO_MOMENTS } from "../lib/sta
 import type { Interval } from "../lib/stats/quantile.ts";
 import { type Random, standardNormal } from "../lib/stats/random.ts";
 import { studentTQuantile } from "../lib/stats/t.ts";
-import type { RaceRules } from "../lib/select/race/race.ts";
+import type { RaceRules } from "../lib/select/race/race_state.ts";
 import { type RaceWorld, simulateRace } from "../lib/select/race/simulation.ts";
 
 /** Worlds of identical candidates, each against an assumption that other tests make. */

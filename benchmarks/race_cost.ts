@@ -3,7 +3,8 @@ import { addValue, type Moments, NO_MOMENTS } from "../lib/stats/anytime_t.ts";
 import type { Random } from "../lib/stats/random.ts";
 import { binomialCdf } from "../lib/stats/special.ts";
 import { studentTQuantile } from "../lib/stats/t.ts";
-import type { RaceBlock, RaceRules } from "../lib/select/race/race.ts";
+import type { RaceBlock } from "../lib/select/race/pairing.ts";
+import type { RaceRules } from "../lib/select/race/race_state.ts";
 import {
   type RaceWorld,
   simulatedBlocks,

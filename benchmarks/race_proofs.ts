@@ -1,7 +1,7 @@
 /** Races of worlds with a known truth, live and over their records: how often a verdict is wrong. */
 import type { RaceTerms } from "../lib/bench/records.ts";
 import { raceLive } from "../lib/select/race/live_race.ts";
-import { effectBetween } from "../lib/select/race/race.ts";
+import { effectBetween } from "../lib/select/race/race_state.ts";
 import { DEFAULT_TERMS, raceOver, type RecordedRace } from "../lib/select/race/recorded_race.ts";
 import type { Random } from "../lib/stats/random.ts";
 import { ProofClock, type ProofWorld, RecordList, worldCandidates, worldInfo } from "./proof_worlds.ts";

@@ -4,7 +4,7 @@ import { MultiBar, Presets, type SingleBar } from "cli-progress";
 import process from "node:process";
 import { followed } from "../lib/bench/progress.ts";
 import type { SessionEvent } from "../lib/bench/session.ts";
-import type { RaceState } from "../lib/select/race/race.ts";
+import type { RaceState } from "../lib/select/race/race_state.ts";
 import { raceLines } from "../lib/select/race/race_report.ts";
 import { terminalLine, terminalText } from "../lib/terminal_text.ts";
 import { realClock } from "./cli.ts";

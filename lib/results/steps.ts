@@ -30,7 +30,7 @@ import {
 } from "../quality/fidelity_session.ts";
 import { answersKey } from "../select/decide/facts.ts";
 import { raceFound } from "../select/decide/race_and_decide.ts";
-import type { RaceState } from "../select/race/race.ts";
+import type { RaceState } from "../select/race/race_state.ts";
 import { replayRecorded } from "../select/race/recorded_race.ts";
 import { ConstrainedCandidates, type Names } from "./candidate_list.ts";
 import { Fidelity } from "./fidelity.ts";

@@ -4,7 +4,7 @@ import { PLAN_DEFAULTS } from "../../lib/bench/plan.ts";
 import type { RaceTerms } from "../../lib/bench/records.ts";
 import { UserError } from "../../lib/errors.ts";
 import { parseWeights, utilityParts } from "../../lib/select/race/criterion.ts";
-import { type RaceScope, raceScopes } from "../../lib/select/race/race.ts";
+import { type RaceScope, raceScopes } from "../../lib/select/race/race_state.ts";
 import type { BenchSettings } from "../bench/options.ts";
 import {
   bareCommand,

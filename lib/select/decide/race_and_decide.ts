@@ -23,7 +23,7 @@ import type { BaselineSource } from "./baseline.ts";
 import { gatherEvidence } from "./evidence.ts";
 import { factsOfCandidate } from "./facts.ts";
 import { raceLive } from "../race/live_race.ts";
-import type { RaceState } from "../race/race.ts";
+import type { RaceState } from "../race/race_state.ts";
 import { needsScores } from "../race/criterion.ts";
 import { type RecordedRace, replayRecorded, type Score } from "../race/recorded_race.ts";
 import { DEFAULT_WEIGHTS } from "./ranking.ts";

@@ -3,7 +3,7 @@ import { metricOf } from "../../bench/metrics.ts";
 import type { RaceTerms, RequestRecord } from "../../bench/records.ts";
 import { UserError } from "../../errors.ts";
 import type { CaseOutcome } from "./pairing.ts";
-import type { RaceRules } from "./race.ts";
+import type { RaceRules } from "./race_state.ts";
 
 /** Weight of each part of a utility; a part without a weight does not count. */
 export interface UtilityWeights {

@@ -9,7 +9,8 @@ import type { Clock } from "../../clock.ts";
 import { UserError } from "../../errors.ts";
 import { seededRandom, shuffle } from "../../stats/random.ts";
 import { outcomeOf, rulesOf } from "./criterion.ts";
-import type { CaseOutcome, RaceState } from "./race.ts";
+import type { CaseOutcome } from "./pairing.ts";
+import type { RaceState } from "./race_state.ts";
 import { DEFAULT_TERMS, racingCandidates, type Score } from "./recorded_race.ts";
 import { runRace } from "./run_race.ts";
 

@@ -9,7 +9,7 @@ import {
   type RaceScope,
   type RaceState,
   type Verdict,
-} from "./race.ts";
+} from "./race_state.ts";
 import type { RecordedRace } from "./recorded_race.ts";
 
 /** Of races that name no scope. */

@@ -18,7 +18,9 @@ import { scoreAnswer } from "../../quality/check.ts";
 import { defaultPassMark } from "../../quality/pass_rate.ts";
 import { promptsOfRun } from "../../quality/recorded_answers.ts";
 import { needsScores, needsTimes, outcomeOf, rulesOf } from "./criterion.ts";
-import { type CaseOutcome, type RaceCandidate, type RaceScope, type RaceState, undecided } from "./race.ts";
+import type { CaseOutcome } from "./pairing.ts";
+import { undecided } from "./race.ts";
+import type { RaceCandidate, RaceScope, RaceState } from "./race_state.ts";
 import { replayRace } from "./run_race.ts";
 
 /** The terms of a race over a run that was measured for another purpose. */

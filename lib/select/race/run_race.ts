@@ -1,16 +1,8 @@
 /** Feeds a race: live, by asking, or again, from what was recorded. */
 import { type Random, shuffle } from "../../stats/random.ts";
-import {
-  addBlock,
-  type CaseOutcome,
-  type RaceBlock,
-  type RaceCandidate,
-  type RaceRules,
-  type RaceScope,
-  type RaceState,
-  startRace,
-  undecided,
-} from "./race.ts";
+import type { CaseOutcome, RaceBlock } from "./pairing.ts";
+import { addBlock, startRace, undecided } from "./race.ts";
+import type { RaceCandidate, RaceRules, RaceScope, RaceState } from "./race_state.ts";
 
 /** Where the blocks of a live race come from. */
 export interface BlockSource {

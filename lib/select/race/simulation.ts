@@ -4,7 +4,8 @@
  */
 import type { Random } from "../../stats/random.ts";
 import { shuffle, standardNormal } from "../../stats/random.ts";
-import type { CaseOutcome, RaceBlock, RaceCandidate, RaceRules, RaceState } from "./race.ts";
+import type { CaseOutcome, RaceBlock } from "./pairing.ts";
+import type { RaceCandidate, RaceRules, RaceState } from "./race_state.ts";
 import { replayRace } from "./run_race.ts";
 
 /** A world to race in. The first candidate is a best one. */

@@ -4,7 +4,7 @@ import type { RaceTerms } from "../../../lib/bench/records.ts";
 import { parsePromptSet, type PromptSet } from "../../../lib/prompts/prompts.ts";
 import { createRunFolder, readSamples } from "../../../lib/bench/folder.ts";
 import { raceLive } from "../../../lib/select/race/live_race.ts";
-import type { RaceState } from "../../../lib/select/race/race.ts";
+import type { RaceState } from "../../../lib/select/race/race_state.ts";
 import { raceReport, verdictText } from "../../../lib/select/race/race_report.ts";
 import { DEFAULT_TERMS, raceOver, replayRecorded, scorer } from "../../../lib/select/race/recorded_race.ts";
 import { type FakeBehaviour, fakeCandidate, fakeMachine, runInfoOf, VirtualTime } from "../../bench/fakes.ts";

@@ -1,18 +1,14 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import type { CaseOutcome, RaceBlock } from "../../../lib/select/race/pairing.ts";
+import { addBlock, SILENT_BLOCKS, startRace, TAIL_BLOCKS } from "../../../lib/select/race/race.ts";
 import {
-  addBlock,
-  type CaseOutcome,
   effectBetween,
   evidenceAgainst,
-  type RaceBlock,
   type RaceCandidate,
   type RaceRules,
   type RaceState,
-  SILENT_BLOCKS,
-  startRace,
-  TAIL_BLOCKS,
-} from "../../../lib/select/race/race.ts";
+} from "../../../lib/select/race/race_state.ts";
 
 const RULES: RaceRules = { delta: 0.05, epsilon: 0.1, better: "lower", effect: "ratio", budget: 1000 };
 const candidates = (...ids: string[]): RaceCandidate[] => ids.map((id, i) => ({ id, sizeMb: 100 * (i + 1) }));

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { RaceRules } from "../../../lib/select/race/race.ts";
+import type { RaceRules } from "../../../lib/select/race/race_state.ts";
 import { caseOrder, replayRace, runRace } from "../../../lib/select/race/run_race.ts";
 import {
   type RaceWorld,

@@ -1,7 +1,8 @@
 /** Races by scores, where equal values are common: ties are found, and not where there is a difference. */
 import assert from "node:assert/strict";
 import { rulesOf } from "../../../lib/select/race/criterion.ts";
-import type { CaseOutcome, RaceBlock, RaceState } from "../../../lib/select/race/race.ts";
+import type { CaseOutcome, RaceBlock } from "../../../lib/select/race/pairing.ts";
+import type { RaceState } from "../../../lib/select/race/race_state.ts";
 import { replayRace } from "../../../lib/select/race/run_race.ts";
 import { seededRandom } from "../../../lib/stats/random.ts";
 
