@@ -29,7 +29,7 @@ async function benchWorld(
     readMachine: time.readMachine,
     signal: new AbortController().signal,
   });
-  const summary = await summarizeRecords({
+  const { summary } = await summarizeRecords({
     info: { ...info, status },
     samples: records.samples,
     answers: records.answers,

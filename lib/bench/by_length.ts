@@ -1,4 +1,5 @@
 /** One candidate's figures by length of the prompt: an average over 200 and 3,000 tokens describes neither. */
+import { meanOf } from "../stats/mean.ts";
 import type { Collected } from "./collect.ts";
 import type { PlanInfo } from "./records.ts";
 import type { LengthSummary, SummaryStatistic } from "./summary_schema.ts";
@@ -57,33 +58,26 @@ export function byLength(
     prompts: ReadonlyMap<number, number>,
   ) => SummaryStatistic,
 ): LengthSummary[] {
-  const { good, timeline } = candidate;
-  const [asked, lengths] = [good.prompt.view(), good.promptTokens.view()];
-  const sums = new Map<number, { sum: number; n: number }>();
-  for (let at = 0; at < lengths.length; at++) {
-    const [prompt, length] = [asked[at] ?? -1, lengths[at] ?? NaN];
-    const { sum, n } = sums.get(prompt) ?? { sum: 0, n: 0 };
-    if (Number.isFinite(length)) sums.set(prompt, { sum: sum + length, n: n + 1 });
-  }
-  const tokens = new Map([...sums].map(([prompt, { sum, n }]) => [prompt, sum / n]));
-  return lengthGroups(tokens, plan.prompt_set.prompts).map(({ targetTokens, prompts }) => {
-    const all = [...prompts.values()];
-    const timed = Array.from(timeline.prompt.view(), (prompt, at) => ({ prompt, at })).filter(({ prompt }) =>
-      prompts.has(prompt)
-    );
-    const met = timed.filter(({ at }) => timeline.met.view()[at] === 1).length;
-    const ok = Array.from(asked).filter((prompt) => prompts.has(prompt)).length;
+  const lengths = new Map(
+    [...Map.groupBy(candidate.good, ({ prompt }) => prompt)].flatMap(([prompt, same]) => {
+      const known = same.flatMap(({ promptTokens }) => promptTokens ?? []);
+      return known.length === 0 ? [] : [[prompt, meanOf(known)] as const];
+    }),
+  );
+  return lengthGroups(lengths, plan.prompt_set.prompts).map(({ targetTokens, prompts }) => {
+    const tokens = [...prompts.values()];
+    const timed = candidate.timed.filter(({ prompt }) => prompts.has(prompt));
     return {
-      from_tokens: Math.round(Math.min(...all)),
-      to_tokens: Math.round(Math.max(...all)),
+      from_tokens: Math.round(Math.min(...tokens)),
+      to_tokens: Math.round(Math.max(...tokens)),
       target_tokens: targetTokens,
-      prompt_tokens_mean: all.reduce((sum, length) => sum + length, 0) / all.length,
-      failed: timed.length - ok,
+      prompt_tokens_mean: meanOf(tokens),
+      failed: timed.filter(({ failure }) => failure !== null).length,
       latency_s: statistic("latency_s", prompts),
       ttft_s: statistic("ttft_s", prompts),
       prefill_tokens_per_s: statistic("prefill_tokens_per_s", prompts),
       decode_tokens_per_s: statistic("decode_tokens_per_s", prompts),
-      met: plan.slo === null ? null : met / timed.length,
+      met: plan.slo === null ? null : timed.filter(({ met }) => met).length / timed.length,
     };
   });
 }

@@ -39,7 +39,7 @@ export function estimatedTokens(facts: Facts): Finding[] {
 }
 
 export function notStreamed(facts: Facts): Finding[] {
-  const whole = collected(facts).filter((candidate) => candidate.notStreamed > 0);
+  const whole = collected(facts).filter(({ good }) => good.some(({ streamed }) => !streamed));
   if (whole.length === 0) return [];
   return [{
     code: "not-streamed",
@@ -100,7 +100,8 @@ export function prefix({ info }: Facts): Finding[] {
 export function cacheHit(facts: Facts): Finding[] {
   if (facts.info.plan.prefix !== "cold") return [];
   const hit = collected(facts).filter(({ good }) => {
-    const shares = ratios(good.cachedTokens.view(), good.promptTokens.view());
+    const shares = good.map(({ cachedTokens, promptTokens }) => (cachedTokens ?? NaN) / (promptTokens ?? NaN))
+      .filter(Number.isFinite);
     return shares.length > 0 && median(shares) > 0.5;
   });
   if (hit.length === 0) return [];
@@ -138,7 +139,7 @@ export function sharedCache({ info: { plan, candidates } }: Facts): Finding[] {
 
 export function serverDisagrees(facts: Facts): Finding[] {
   return collected(facts).flatMap(({ info, good }) => {
-    const errors = Array.from(good.serverDecode.view()).filter((value) => !Number.isNaN(value));
+    const errors = good.flatMap(({ serverDecodeError }) => serverDecodeError ?? []);
     if (errors.length === 0) return [];
     const error = median(errors);
     if (Math.abs(error) <= 0.1) return [];
@@ -246,10 +247,6 @@ export function requestChanged({ info }: Facts): Finding[] {
         : "its requests differ from those of the other candidates: compare them with that in mind",
     }];
   });
-}
-
-function ratios(above: ArrayLike<number>, below: ArrayLike<number>): number[] {
-  return Array.from(above, (value, at) => value / (below[at] ?? NaN)).filter(Number.isFinite);
 }
 
 function median(values: readonly number[]): number {

@@ -13,13 +13,13 @@ import {
   type ComparableRun,
   compareAnswers,
   type ComparedMetric,
-  comparedMetricNames,
   comparedMetrics,
   type ConditionDifference,
   conditionDifferences,
   type RunCandidate,
   type RunValue,
 } from "./compare_runs.ts";
+import { higherIsBetter } from "./metrics.ts";
 
 /** Half width of the range that counts as no difference between runs that share no clock. */
 const defaultEpsilon = 0.1;
@@ -221,7 +221,7 @@ function compareCandidate(pair: MatchedCandidate, at: Circumstances): CandidateC
     status: statusChange(before, after),
     reason: after.reason,
     output_tokens: { before: meanTokens(before), after: meanTokens(after) },
-    metrics: comparedMetricNames.map((metric) => compareMetric(metric, pair, at)),
+    metrics: comparedMetrics.map((metric) => compareMetric(metric, pair, at)),
     answers: compareAnswers(pair, at.before.info, at.after.info),
   };
 }
@@ -278,7 +278,7 @@ function judge(
   }
   if (ratio === null) return { verdict: "can't tell", why: "no prompt was answered in both runs" };
   if (ci95 === null) return { verdict: "can't tell", why: whyNoInterval(prompts) };
-  const [low, high] = comparedMetrics[metric] === "lower" ? ci95 : [1 / ci95[1], 1 / ci95[0]];
+  const [low, high] = higherIsBetter(metric) ? [1 / ci95[1], 1 / ci95[0]] : ci95;
   const least = at.control === null ? 1 + epsilon : 1;
   if (low > least) return { verdict: "worse", why: "" };
   if (high < 1 / least) return { verdict: "better", why: "" };

@@ -3,6 +3,7 @@ import { holm } from "../stats/holm.ts";
 import { comparePaired, type PairedComparison } from "../stats/paired.ts";
 import { signTestP } from "../stats/special.ts";
 import type { Collected, CollectedRun } from "./collect.ts";
+import { higherIsBetter } from "./metrics.ts";
 import { LEAST_STRETCHES, underLoad } from "./plan.ts";
 import { machineWasBusy, type NoiseEffect } from "./noise_effect.ts";
 import type { PlanInfo } from "./records.ts";
@@ -49,7 +50,7 @@ export function compareCandidates(run: CollectedRun, options: ComparisonOptions)
     const ci95: [number, number] | null = found.ci95 === null || failing !== ""
       ? null
       : [found.ci95[0], found.ci95[1]];
-    const told = { ci95, p, farApart, higherIsBetter: metric.endsWith("_per_s") };
+    const told = { ci95, p, farApart, higherIsBetter: higherIsBetter(metric) };
     const said = why === "" ? censored(a, b, verdictOf(told)) : "undecided";
     const disputed = disagreement(said, a, b, metric, options);
     const verdict = disputed === "" ? said : "undecided";
@@ -78,24 +79,15 @@ function compareTwo(
   metric: Comparison["metric"],
   { plan, promptIds, quiet }: ComparisonOptions,
 ): PairedComparison {
-  const ofB = new Map<number, number>();
-  const [blocksB, valuesB] = [b.good.block.view(), b.good.metrics[metric].view()];
-  for (let at = 0; at < blocksB.length; at++) ofB.set(blocksB[at] ?? 0, valuesB[at] ?? NaN);
-  const [blocksA, valuesA] = [a.good.block.view(), a.good.metrics[metric].view()];
-  const [prompts, stretches] = [a.good.prompt.view(), a.good.stretch.view()];
-  const pairs: { prompt: string; a: number; b: number; stretch: number }[] = [];
-  for (let at = 0; at < blocksA.length; at++) {
-    const block = blocksA[at] ?? 0;
-    const [left, right] = [valuesA[at] ?? NaN, ofB.get(block) ?? NaN];
-    if (!(left > 0 && right > 0) || (quiet !== null && !quiet(block))) continue;
-    const prompt = promptIds[prompts[at] ?? 0] ?? "";
-    pairs.push({ prompt, a: left, b: right, stretch: known(stretches[at]) });
-  }
+  const ofB = new Map(b.good.map((request) => [request.block, request[metric]]));
+  const pairs = a.good.flatMap(({ block, prompt, stretch, [metric]: left }) => {
+    const right = ofB.get(block) ?? null;
+    if (left === null || right === null || !(left > 0 && right > 0)) return [];
+    if (quiet !== null && !quiet(block)) return [];
+    return [{ prompt: promptIds[prompt] ?? "", a: left, b: right, stretch }];
+  });
   return comparePaired(pairs, underLoad(plan) ? "stretch" : "case");
 }
-
-/** Runs of schema 1 recorded no stretches: the whole run counts as one. */
-const known = (stretch: number | undefined) => stretch === undefined || Number.isNaN(stretch) ? 0 : stretch;
 
 /** Why a pair gets no verdict at all; empty where it may. */
 function whyNot(
@@ -139,7 +131,7 @@ function disagreement(
 
 /** Why failures allow no verdict on speed; empty where they do. */
 function failures(a: Collected, b: Collected): string {
-  const gone = [a, b].filter(({ left, ok }) => left !== null && ok > 0).map(({ info }) => info.id);
+  const gone = [a, b].filter(({ left, good }) => left !== null && good.length > 0).map(({ info }) => info.id);
   if (gone.length > 0) return `${gone.join(" and ")} left: failures`;
   const [onlyA, onlyB] = discordant(a, b);
   if (signTestP(onlyA, onlyB) <= 0.05) {
@@ -150,9 +142,10 @@ function failures(a: Collected, b: Collected): string {
 
 /** Blocks in which only a, and only b, failed. */
 function discordant(a: Collected, b: Collected): [number, number] {
-  const only = (one: Collected, other: Collected) =>
-    [...one.failedBlocks].filter((block) => !other.failedBlocks.has(block)).length;
-  return [only(a, b), only(b, a)];
+  const failedBlocks = ({ timed }: Collected) =>
+    new Set(timed.filter(({ failure }) => failure !== null).map(({ block }) => block));
+  const [ofA, ofB] = [failedBlocks(a), failedBlocks(b)];
+  return [ofA.difference(ofB).size, ofB.difference(ofA).size];
 }
 
 /**

@@ -3,25 +3,12 @@
  * pass each), whether their conditions let times be compared, and which answers changed.
  */
 import { readAnswers, readRunInfo, readSamples } from "./folder.ts";
-import { metricOf } from "./metrics.ts";
+import { byMetric, metrics } from "./metrics.ts";
 import type { CandidateInfo, PlanInfo, RequestRecord, RunInfo } from "./records.ts";
 
-/** The metrics in which two runs are compared, and which direction is better. */
-export const comparedMetrics = {
-  latency_s: "lower",
-  ttft_s: "lower",
-  decode_tokens_per_s: "higher",
-  output_chars_per_s: "higher",
-} as const;
-export type ComparedMetric = keyof typeof comparedMetrics;
-
-/** The metrics in the order in which they are shown. */
-export const comparedMetricNames: readonly ComparedMetric[] = [
-  "latency_s",
-  "ttft_s",
-  "decode_tokens_per_s",
-  "output_chars_per_s",
-];
+/** The metrics in which two runs are compared, in the order in which they are shown. */
+export const comparedMetrics = ["latency_s", "ttft_s", "decode_tokens_per_s", "output_chars_per_s"] as const;
+export type ComparedMetric = typeof comparedMetrics[number];
 
 /** One good timed request. */
 export interface RunValue {
@@ -144,12 +131,7 @@ function addRequest(draft: Draft, record: RequestRecord, prompt: string): boolea
   draft.values.push({
     prompt,
     block: record.block,
-    metrics: {
-      latency_s: metricOf.latency_s(record),
-      ttft_s: metricOf.ttft_s(record),
-      decode_tokens_per_s: metricOf.decode_tokens_per_s(record),
-      output_chars_per_s: metricOf.output_chars_per_s(record),
-    },
+    metrics: byMetric(comparedMetrics, (name) => metrics[name].of(record)),
     outputTokens: record.output_tokens,
   });
   return true;

@@ -1,11 +1,7 @@
 /** The load that was actually delivered. */
+import type { TimedRequest } from "./collect.ts";
 
-/** Times of one candidate's requests, one value per request, in ms. */
-export interface RequestTimes {
-  readonly due: ArrayLike<number>;
-  readonly sent: ArrayLike<number>;
-  readonly end: ArrayLike<number>;
-}
+type Times = Pick<TimedRequest, "dueMs" | "sentMs" | "endMs">;
 
 export interface DeliveredLoad {
   /** Requests sent per second, over the stretches in which requests were due. */
@@ -25,35 +21,37 @@ export interface DeliveredLoad {
  *
  * ```ts
  * // Four requests at 10 a second, each 50 ms long.
- * const load = deliveredLoad({ due: [0, 100, 200, 300], sent: [0, 100, 200, 300], end: [50, 150, 250, 350] }, 10);
+ * const requests = [0, 100, 200, 300].map((dueMs) => ({ dueMs, sentMs: dueMs, endMs: dueMs + 50 }));
+ * const load = deliveredLoad(requests, 10);
  * if (Math.abs(load.deliveredRate - 10) > 1e-9 || load.maxInFlight !== 1) throw new Error("as asked");
  * ```
  */
-export function deliveredLoad(spans: RequestTimes, plannedRate: number | null): DeliveredLoad {
-  const { busyMs, maxInFlight } = sweep(spans);
+export function deliveredLoad(requests: readonly Times[], plannedRate: number | null): DeliveredLoad {
+  const { busyMs, maxInFlight } = sweep(requests);
   const busyS = busyMs / 1000;
-  const completedRate = busyS > 0 ? spans.end.length / busyS : 0;
-  const deliveredRate = plannedRate === null ? completedRate : rateOfStretches(spans, 1500 / plannedRate);
+  const completedRate = busyS > 0 ? requests.length / busyS : 0;
+  const deliveredRate = plannedRate === null ? completedRate : rateOfStretches(requests, 1500 / plannedRate);
   return { deliveredRate, completedRate, maxInFlight, busyS };
 }
 
 /** (n − 1) / (last sent − first sent), over all stretches together. */
-function rateOfStretches({ due, sent }: RequestTimes, pauseMs: number): number {
-  const order = ascending(due);
+function rateOfStretches(requests: readonly Times[], pauseMs: number): number {
   let [intervals, spanMs] = [0, 0];
-  for (let at = 1; at < order.length; at++) {
-    const [before, now] = [order[at - 1] ?? 0, order[at] ?? 0];
-    if ((due[now] ?? 0) - (due[before] ?? 0) > pauseMs) continue;
-    intervals++;
-    spanMs += (sent[now] ?? 0) - (sent[before] ?? 0);
+  let before: Times | undefined;
+  for (const now of requests.toSorted((a, b) => a.dueMs - b.dueMs)) {
+    if (before !== undefined && now.dueMs - before.dueMs <= pauseMs) {
+      intervals++;
+      spanMs += now.sentMs - before.sentMs;
+    }
+    before = now;
   }
   return spanMs > 0 ? (intervals * 1000) / spanMs : 0;
 }
 
 /** The union of [sent, end], and the most that overlap. */
-function sweep({ sent, end }: RequestTimes): { busyMs: number; maxInFlight: number } {
-  const starts = Float64Array.from(sent).sort();
-  const ends = Float64Array.from(end).sort();
+function sweep(requests: readonly Times[]): { busyMs: number; maxInFlight: number } {
+  const starts = Float64Array.from(requests, ({ sentMs }) => sentMs).sort();
+  const ends = Float64Array.from(requests, ({ endMs }) => endMs).sort();
   let [busyMs, inFlight, maxInFlight, closed, since] = [0, 0, 0, 0, 0];
   for (const start of starts) {
     for (; closed < ends.length && (ends[closed] ?? 0) <= start; closed++) {
@@ -67,8 +65,4 @@ function sweep({ sent, end }: RequestTimes): { busyMs: number; maxInFlight: numb
   const last = ends.at(-1);
   if (inFlight > 0 && last !== undefined) busyMs += last - since;
   return { busyMs, maxInFlight };
-}
-
-function ascending(values: ArrayLike<number>): Uint32Array {
-  return Uint32Array.from(values, (_, index) => index).sort((a, b) => (values[a] ?? 0) - (values[b] ?? 0));
 }

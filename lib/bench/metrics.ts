@@ -1,9 +1,50 @@
 /**
- * One function per metric, each with its formula, from the raw record of one request. Null where an input is missing,
- * never zero or a guess. The names are the field's; see docs/words.md.
+ * The metrics: each is one row of `metrics` below, with its formula from the raw record of one request. Null where an
+ * input is missing, never zero or a guess. The names are the field's; see docs/words.md.
  */
 import type { RequestRecord } from "./records.ts";
-import type { MetricName } from "./summary_schema.ts";
+
+/**
+ * The metrics of a summary, in the order of summary.json and report.csv: the name in tables, and the value for one
+ * request. `itl_s` has a value for each gap instead: `gapsMs`. A new metric is a row here and a line of the schema in
+ * summary_schema.ts; the rest is derived from this table.
+ */
+export const metrics = {
+  latency_s: { title: "E2E latency", of: latencyS },
+  ttft_s: { title: "time to first token", of: ttftS },
+  ttfo_s: { title: "time to first visible output", of: ttfoS },
+  tpot_s: { title: "time per output token", of: tpotS },
+  itl_s: { title: "gap between chunks", of: null },
+  output_tokens_per_s: { title: "output tokens/s", of: outputTokensPerS },
+  decode_tokens_per_s: { title: "decode tokens/s", of: decodeTokensPerS },
+  output_chars_per_s: { title: "characters/s", of: outputCharsPerS },
+  prefill_tokens_per_s: { title: "prefill tokens/s", of: prefillTokensPerS },
+};
+export type MetricName = keyof typeof metrics;
+export const metricNames = Object.keys(metrics) as MetricName[];
+
+/** Rates are better when they are higher, times when they are lower. */
+export const higherIsBetter = (name: MetricName): boolean => name.endsWith("_per_s");
+
+/** The metrics that have one value per request. */
+export const requestMetrics = metricNames.filter((name) => name !== "itl_s");
+export type RequestMetric = typeof requestMetrics[number];
+
+/**
+ * An object with an entry for each of these metrics.
+ *
+ * ```ts
+ * const zeros = byMetric(["ttft_s", "tpot_s"], () => 0);
+ * if (zeros.ttft_s !== 0 || Object.keys(zeros).length !== 2) throw new Error("one entry per name");
+ * ```
+ */
+export function byMetric<Name extends MetricName, T>(
+  names: readonly Name[],
+  entry: (name: Name) => T,
+): Record<Name, T> {
+  // Object.fromEntries forgets which keys it was given.
+  return Object.fromEntries(names.map((name) => [name, entry(name)])) as Record<Name, T>;
+}
 
 type Timing = Pick<
   RequestRecord,
@@ -33,7 +74,7 @@ export function ttftS(record: Timing): number | null {
 }
 
 /** Time to first output: first visible content − due, in seconds; later than TTFT where a model reasons first. */
-function ttfoS(record: Timing): number | null {
+export function ttfoS(record: Timing): number | null {
   const at = record.first_content_chunk === null ? undefined : record.chunk_ms[record.first_content_chunk];
   return record.streamed && at !== undefined ? at / 1000 : null;
 }
@@ -75,13 +116,13 @@ export function outputTokensPerS(record: Timing): number | null {
 }
 
 /** Decode tokens/s = 1 / TPOT: the speed after the first token. */
-function decodeTokensPerS(record: Timing): number | null {
+export function decodeTokensPerS(record: Timing): number | null {
   const tpot = tpotS(record);
   return tpot === null ? null : 1 / tpot;
 }
 
 /** Characters/s = characters (visible and reasoning) / E2E latency: comparable where tokenizers differ. */
-function outputCharsPerS(record: Timing): number | null {
+export function outputCharsPerS(record: Timing): number | null {
   return perSecond(record.content_chars + record.reasoning_chars, latencyS(record));
 }
 
@@ -118,28 +159,16 @@ function perSecond(amount: number, seconds: number | null): number | null {
   return seconds === null || seconds <= 0 || amount === 0 ? null : amount / seconds;
 }
 
-/**
- * The metrics that give one value per request (ITL gives one per gap: `gapsMs`).
- *
- * ```ts
- * const record = {
- *   streamed: true, chunk_ms: [100, 150, 200], first_content_chunk: 0, output_tokens: 3,
- *   content_chars: 12, reasoning_chars: 0, reasoning_tokens: null, prompt_tokens: 8, cached_tokens: 0, prefix: "cold",
- *   due_ms: 0, sent_ms: 0,
- * } as const;
- * const mutable = { ...record, chunk_ms: [...record.chunk_ms] };
- * if (metricOf.ttft_s(mutable) !== 0.1) throw new Error("first delta − due");
- * if (metricOf.tpot_s(mutable) !== 0.05) throw new Error("two gaps for three tokens");
- * if (metricOf.output_tokens_per_s(mutable) !== 15) throw new Error("3 tokens in 0.2 s");
- * ```
- */
-export const metricOf: Record<Exclude<MetricName, "itl_s">, (record: Timing) => number | null> = {
-  latency_s: latencyS,
-  ttft_s: ttftS,
-  ttfo_s: ttfoS,
-  tpot_s: tpotS,
-  output_tokens_per_s: outputTokensPerS,
-  decode_tokens_per_s: decodeTokensPerS,
-  output_chars_per_s: outputCharsPerS,
-  prefill_tokens_per_s: prefillTokensPerS,
-};
+/** Limits of a request in seconds; null where that time has none. */
+export interface Limits {
+  readonly ttft_s: number | null;
+  readonly e2e_s: number | null;
+}
+
+/** Whether a request succeeded within the limits; a time that is not known is within none. */
+export function meetsLimits(record: RequestRecord, limits: Limits): boolean {
+  const within = (value: number | null, limit: number | null) =>
+    limit === null || (value !== null && value <= limit);
+  return record.status === "ok" && within(ttftS(record), limits.ttft_s) &&
+    within(latencyS(record), limits.e2e_s);
+}

@@ -3,6 +3,7 @@
  */
 import { studentTQuantile } from "../stats/t.ts";
 import type { Collected, CollectedRun } from "./collect.ts";
+import { logTimes } from "./stationarity.ts";
 import type { BusyProgram } from "./busiest_program.ts";
 
 /** Disturbed blocks count where they were less than this much slower than quiet ones, measured in the run itself. */
@@ -109,12 +110,7 @@ function residuals(
   { good }: Collected,
   disturbed: ReadonlyMap<number, string>,
 ): { readonly block: number; readonly residual: number }[] {
-  const [tpot, latency] = [good.metrics.tpot_s.view(), good.metrics.latency_s.view()];
-  const times = tpot.some((value) => value > 0) ? tpot : latency;
-  const logs = Array.from(
-    good.block.view(),
-    (block, at) => ({ block, log: Math.log(times[at] ?? NaN) }),
-  ).filter(({ log }) => Number.isFinite(log));
+  const logs = logTimes(good);
   const quiet = logs.filter(({ block }) => !disturbed.has(block));
   if (quiet.length === 0) return [];
   const { mean } = moments(quiet.map(({ log }) => log));

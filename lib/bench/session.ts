@@ -8,7 +8,7 @@
  * `runSession` is both; `openModel` is the first for one model that answers outside a run. Nothing here prints: what a person should read goes to `resources.note` and to `onEvent`.
  */
 import { reasonOf, UserError } from "../errors.ts";
-import type { CollectedRun, RequestMetric } from "./collect.ts";
+import type { CollectedRun } from "./collect.ts";
 import {
   type CandidateRequest,
   chooseCandidates,
@@ -22,6 +22,7 @@ import { caseOf } from "./case_request.ts";
 import { createRunFolder, type Resumed, resumeRunFolder, type RunFolder } from "./folder.ts";
 import { busiestFinder } from "./busiest_program.ts";
 import type { OpenCandidate } from "./live_candidate.ts";
+import type { RequestMetric } from "./metrics.ts";
 import { machineReader } from "./noise.ts";
 import { type CandidateInfo, type PlanInfo, prefixText, type RunInfo } from "./records.ts";
 import { draftLengths, trueLengths } from "./prompt_lengths.ts";
@@ -318,19 +319,15 @@ export function valuesOf(
   candidate: string,
   metric: RequestMetric,
 ): RequestValue[] {
-  const good = run.candidates.get(candidate)?.good;
-  if (good === undefined) return [];
-  const prompts = summary.plan.prompt_set.prompts;
-  const [blocks, asked] = [good.block.view(), good.prompt.view()];
-  return Array.from(good.metrics[metric].view(), (value, at) => {
-    const block = blocks[at] ?? 0;
-    return {
+  const good = run.candidates.get(candidate)?.good ?? [];
+  return good.flatMap(({ block, prompt, [metric]: value }) =>
+    value === null ? [] : [{
       value,
       block,
-      prompt: prompts[asked[at] ?? -1]?.id ?? "",
+      prompt: summary.plan.prompt_set.prompts[prompt]?.id ?? "",
       disturbed: run.disturbed.get(block) ?? null,
-    };
-  }).filter(({ value }) => Number.isFinite(value));
+    }]
+  );
 }
 
 /** One value, and the request it belongs to. */

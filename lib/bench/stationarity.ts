@@ -1,6 +1,6 @@
 /** Whether a candidate's times stayed the same: after its warm-ups, and from the start of the run to its end. */
 import { studentTQuantile } from "../stats/t.ts";
-import type { Collected } from "./collect.ts";
+import type { GoodRequest } from "./collect.ts";
 
 /** Two warm-ups that differ by less than this share are alike. */
 const STABLE_SHARE = 0.1;
@@ -22,30 +22,33 @@ export function isStable(seconds: readonly number[]): boolean {
 export interface Drift {
   /** Time per token (latency where that is unknown) at the end of the run, divided by that at its start. */
   readonly ratio: number;
-  readonly ci95: readonly [number, number];
+  readonly ci95: [number, number];
   readonly n: number;
 }
 
 /** Fewer requests show no trend. */
 const LEAST_REQUESTS = 8;
 
+/** The logarithm of each request's time per token, of its latency where no time per token is known. */
+export function logTimes(
+  requests: readonly GoodRequest[],
+): { readonly block: number; readonly log: number }[] {
+  const metric = requests.some(({ tpot_s }) => (tpot_s ?? 0) > 0) ? "tpot_s" : "latency_s";
+  return requests.map((request) => ({ block: request.block, log: Math.log(request[metric] ?? NaN) }))
+    .filter(({ log }) => Number.isFinite(log));
+}
+
 /**
  * The trend of the logarithm of a candidate's times over the order in which its requests ran, by least squares; null for
  * fewer than eight good requests.
  *
- * @param quiet which blocks count; null: all of them
- *
  * ```ts ignore
- * const drift = driftOf(candidate, null);
+ * const drift = driftOf(candidate.good);
  * if (drift !== null && drift.ci95[0] > 1.05) console.log("it became slower");
  * ```
  */
-export function driftOf({ good }: Collected, quiet: ((block: number) => boolean) | null): Drift | null {
-  const [tpot, latency] = [good.metrics.tpot_s.view(), good.metrics.latency_s.view()];
-  const times = tpot.some((value) => value > 0) ? tpot : latency;
-  const logs = Array.from(good.block.view(), (block, at) => ({ block, log: Math.log(times[at] ?? NaN) }))
-    .filter(({ block, log }) => Number.isFinite(log) && (quiet === null || quiet(block)))
-    .map(({ log }) => log);
+export function driftOf(requests: readonly GoodRequest[]): Drift | null {
+  const logs = logTimes(requests).map(({ log }) => log);
   const n = logs.length;
   if (n < LEAST_REQUESTS) return null;
   const place = (at: number) => at / (n - 1) - 0.5;

@@ -5,6 +5,7 @@
  */
 import { z } from "zod";
 import { NO_VALUES } from "../stats/statistic.ts";
+import type { MetricName } from "./metrics.ts";
 import { llamaCpp, machineInfo, planInfo, RUN_SCHEMA, tokenSource } from "./records.ts";
 
 const interval = z.tuple([z.number(), z.number()]).nullable();
@@ -30,7 +31,7 @@ export const statistic = z.object({
 });
 export type SummaryStatistic = z.infer<typeof statistic>;
 
-const metrics = {
+const metricStatistics = {
   /** E2E latency: last generated delta − due. */
   latency_s: statistic,
   ttft_s: statistic,
@@ -43,22 +44,7 @@ const metrics = {
   output_chars_per_s: statistic,
   /** Reading the prompt; of no request under load, where waiting in the server's queue would count. */
   prefill_tokens_per_s: statistic.default({ ...NO_VALUES }),
-};
-export type MetricName = keyof typeof metrics;
-
-/** The metrics of a summary, in the order in which they are shown. */
-export const metricNames: readonly MetricName[] = [
-  "latency_s",
-  "ttft_s",
-  "ttfo_s",
-  "tpot_s",
-  "itl_s",
-  "output_tokens_per_s",
-  "decode_tokens_per_s",
-  "output_chars_per_s",
-  "prefill_tokens_per_s",
-];
-
+} satisfies Record<MetricName, z.ZodType<SummaryStatistic>>;
 /** The requests of a candidate whose prompts are about equally long. */
 const lengthSummary = z.object({
   /** From this many prompt tokens … */
@@ -119,9 +105,9 @@ export const candidateSummary = z.object({
   reason: z.string().nullable(),
   /** Timed requests; a cut-off (partial) answer counts as failed. */
   requests: z.object({ ok: z.number().int(), failed: z.number().int() }),
-  ...metrics,
+  ...metricStatistics,
   /** The same metrics with disturbed blocks included; null where no block was disturbed. */
-  with_disturbed: z.object(metrics).nullable(),
+  with_disturbed: z.object(metricStatistics).nullable(),
   /** Decode speed over a run for a time (--for); null where the run had rounds. */
   sustained: sustained.nullable().default(null),
   /** By length of the prompt, the shortest first; empty where lengths differ by less than four times. */

@@ -1,6 +1,7 @@
 /** Decode speed over a run for a time, and the point from which it was another: a machine that throttles. */
+import { meanOf } from "../stats/mean.ts";
 import { changePoint } from "../stats/change_point.ts";
-import type { Collected, CollectedRun } from "./collect.ts";
+import type { CollectedRun, GoodRequest } from "./collect.ts";
 import type { Sustained } from "./summary_schema.ts";
 
 /** A change is beyond chance below this probability: the share of runs without a change that seem to have one. */
@@ -12,55 +13,35 @@ const LEAST_CHANGE = 0.05;
  * The decode speed of a candidate's requests over time. Cases differ in speed, so the test looks at each request's
  * speed relative to the mean of its case (logarithms).
  *
- * @param quiet which blocks count; null: all of them
+ * @param machine temperature and frequency at the end of each block
  */
-export function sustainedSpeed(
-  { good }: Collected,
-  { machine }: Pick<CollectedRun, "machine">,
-  quiet: ((block: number) => boolean) | null,
-): Sustained {
-  const [blocks, dues, prompts] = [good.block.view(), good.due.view(), good.prompt.view()];
-  const requests = Array.from(good.metrics.decode_tokens_per_s.view(), (speed, at) => ({
-    speed,
-    block: blocks[at] ?? 0,
-    dueMs: dues[at] ?? 0,
-    prompt: prompts[at] ?? -1,
-  })).filter(({ speed, block }) => speed > 0 && (quiet === null || quiet(block)))
-    .sort((a, b) => a.dueMs - b.dueMs);
+export function sustainedSpeed(good: readonly GoodRequest[], machine: CollectedRun["machine"]): Sustained {
+  const requests = good.flatMap(({ decode_tokens_per_s: speed, dueMs, prompt }) =>
+    speed === null ? [] : [{ speed, dueMs, prompt }]
+  ).sort((a, b) => a.dueMs - b.dueMs);
   const startMs = requests[0]?.dueMs ?? 0;
-  const seconds = ((requests.at(-1)?.dueMs ?? 0) - startMs) / 1000;
-  const logs = relativeLogs(requests);
-  const found = changePoint(logs);
-  const ratio = found === null ? 1 : Math.exp(found.after - found.before);
-  const none = { n: requests.length, seconds, change: null };
+  const known = { n: requests.length, seconds: ((requests.at(-1)?.dueMs ?? 0) - startMs) / 1000 };
+  const found = changePoint(relativeLogs(requests));
   const first = found === null ? undefined : requests[found.at];
-  if (
-    found === null || first === undefined || found.p >= FALSE_ALARMS || Math.abs(ratio - 1) < LEAST_CHANGE
-  ) {
-    return none;
-  }
+  if (found === null || first === undefined || found.p >= FALSE_ALARMS) return { ...known, change: null };
+  const ratio = Math.exp(found.after - found.before);
+  if (Math.abs(ratio - 1) < LEAST_CHANGE) return { ...known, change: null };
   const meanSpeed = (part: typeof requests) => meanOf(part.map(({ speed }) => speed));
-  const beforeAndAfter = (
-    of: (record: CollectedRun["machine"][number]) => number | null,
-  ): [number, number] | null => {
-    const known = machine.flatMap((record) => {
-      const value = of(record);
-      return value === null ? [] : [{ value, isAfter: record.at_ms >= first.dueMs }];
-    });
-    const [after, before] = [known.filter(({ isAfter }) => isAfter), known.filter(({ isAfter }) => !isAfter)];
-    return after.length === 0 || before.length === 0
-      ? null
-      : [meanOf(before.map(({ value }) => value)), meanOf(after.map(({ value }) => value))];
+  const beforeAndAfter = (figure: "temperature_c" | "frequency_mhz"): [number, number] | null => {
+    const read = (part: typeof machine) => part.flatMap((record) => record[figure] ?? []);
+    const before = read(machine.filter(({ at_ms }) => at_ms < first.dueMs));
+    const after = read(machine.filter(({ at_ms }) => at_ms >= first.dueMs));
+    return after.length === 0 || before.length === 0 ? null : [meanOf(before), meanOf(after)];
   };
   return {
-    ...none,
+    ...known,
     change: {
       at_s: (first.dueMs - startMs) / 1000,
       ratio,
       tokens_per_s: [meanSpeed(requests.slice(0, found.at)), meanSpeed(requests.slice(found.at))],
       p: found.p,
-      temperature_c: beforeAndAfter(({ temperature_c }) => temperature_c),
-      frequency_mhz: beforeAndAfter(({ frequency_mhz }) => frequency_mhz),
+      temperature_c: beforeAndAfter("temperature_c"),
+      frequency_mhz: beforeAndAfter("frequency_mhz"),
     },
   };
 }
@@ -74,5 +55,3 @@ function relativeLogs(requests: readonly { readonly speed: number; readonly prom
   );
   return requests.map(({ speed, prompt }) => Math.log(speed) - (means.get(prompt) ?? 0));
 }
-
-const meanOf = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -198,7 +198,8 @@ function smallN(facts: Facts): Finding[] {
 
 /** Slow drift of the machine looks like a difference where candidates take few turns. */
 function fewStretches({ info, run }: Facts): Finding[] {
-  const stretches = new Set(collected({ run }).flatMap(({ good }) => [...good.stretch.view()])).size;
+  const stretches =
+    new Set(collected({ run }).flatMap(({ good }) => good.map(({ stretch }) => stretch))).size;
   if (!underLoad(info.plan) || info.candidates.length < 2 || stretches >= LEAST_STRETCHES) return [];
   return [{
     code: "few-stretches",

@@ -1,8 +1,8 @@
 /** A comparison of runs on a terminal. */
+import { metrics } from "../bench/metrics.ts";
 import type { CandidateChange, MetricChange, RunChange, RunsComparison } from "../bench/compare.ts";
 import { terminalLine } from "../terminal_text.ts";
 import { counted, intervalOf, missing, plain, ratio } from "./format.ts";
-import { metricTitles } from "./summary_text.ts";
 import { type Painter, painter, textTable, wrap } from "./terminal_layout.ts";
 
 /** How the terminal looks. */
@@ -119,7 +119,7 @@ function oneCandidate(one: CandidateChange, width: number, epsilon: number, pain
 
 /** One row per metric; a narrow terminal gets shorter names, and no number of prompts. */
 function metricTable(
-  metrics: readonly MetricChange[],
+  changes: readonly MetricChange[],
   width: number,
   epsilon: number,
   paint: Painter,
@@ -128,8 +128,8 @@ function metricTable(
   const head = narrow
     ? ["metric", "ratio", "95 %", "n", "verdict"]
     : ["metric", "ratio", "95 % interval", "prompts", "n", "verdict"];
-  const rows = metrics.map((metric) => [
-    narrow && metric.metric === "ttft_s" ? "TTFT" : metricTitles[metric.metric],
+  const rows = changes.map((metric) => [
+    narrow && metric.metric === "ttft_s" ? "TTFT" : metrics[metric.metric].title,
     ratio(metric.ratio),
     intervalOf(metric.ci95, ratio) || missing,
     ...(narrow ? [] : [String(metric.prompts)]),

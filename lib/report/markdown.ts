@@ -1,4 +1,5 @@
 /** report.md: the run on one page, in Markdown that a repository host renders. */
+import { metrics } from "../bench/metrics.ts";
 import type { Summary } from "../bench/summary_schema.ts";
 import type { SelfcheckResult } from "../selfcheck/selfcheck.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
@@ -12,7 +13,6 @@ import {
   comparisonsMade,
   instrumentText,
   machineText,
-  metricTitles,
   planText,
   ratioText,
   type ReportOptions,
@@ -186,7 +186,7 @@ function comparisons(summary: Summary): string[] {
   if (made.length === 0) return [];
   const rows = made.map((one) => [
     `${one.a} / ${one.b}`,
-    metricTitles[one.metric],
+    metrics[one.metric].title,
     ratioText(one),
     scopeText(one),
     one.verdict === "a better"

@@ -2,11 +2,10 @@
  * report.csv: one row per candidate, one column per figure of summary.json; where the lengths of prompts differ a lot,
  * also one row per candidate and length.
  */
+import { type MetricName, metricNames } from "../bench/metrics.ts";
 import {
   type CandidateSummary,
   type LengthSummary,
-  type MetricName,
-  metricNames,
   type Summary,
   type SummaryStatistic,
 } from "../bench/summary_schema.ts";

@@ -2,7 +2,7 @@
  * Gathers the data for a report's figures in one pass over a run's records. The numbers of the tables come from
  * summary.json.
  */
-import { latencyS, metricOf, ttftS } from "../bench/metrics.ts";
+import { decodeTokensPerS, latencyS, ttftS } from "../bench/metrics.ts";
 import type { LoadRecord, RequestRecord, SampleRecord } from "../bench/records.ts";
 import type { Summary } from "../bench/summary_schema.ts";
 import { quantile } from "../stats/quantile.ts";
@@ -107,7 +107,7 @@ export function runGatherer(): RunGatherer {
       getOr(times, JSON.stringify([candidate, prompt]), () => new TimesOfPrompt(candidate, prompt)).add(
         record,
       );
-      const perS = metricOf.decode_tokens_per_s(record);
+      const perS = decodeTokensPerS(record);
       if (perS !== null) getOr(speeds, candidate, () => []).push({ atS: record.due_ms / 1000, perS });
       timelines.add(record);
       getOr(servers, candidate, () => new ServerFigures()).add(record);

@@ -1,7 +1,7 @@
 /** The shared parts of terminal, report.md and report.html: the rows of the main table, and the run in words. */
 import { energyOf } from "../bench/energy.ts";
 import { prefixText } from "../bench/records.ts";
-import type { CandidateSummary, Comparison, MetricName, Summary } from "../bench/summary_schema.ts";
+import type { CandidateSummary, Comparison, Summary } from "../bench/summary_schema.ts";
 import type { SelfcheckResult } from "../selfcheck/selfcheck.ts";
 import { counted, intervalOf, megabytes, p95Of, plain, ratio, seconds, secondsLike } from "./format.ts";
 
@@ -124,19 +124,6 @@ export function ratioText(one: Comparison): string {
   const interval = one.ci95 === null ? "no interval" : intervalOf(one.ci95, ratio);
   return `${ratio(one.ratio)} (${interval}), n = ${one.n}`;
 }
-
-/** The name of a metric in tables. */
-export const metricTitles: Readonly<Record<MetricName, string>> = {
-  latency_s: "E2E latency",
-  ttft_s: "time to first token",
-  ttfo_s: "time to first visible output",
-  tpot_s: "time per output token",
-  itl_s: "gap between chunks",
-  output_tokens_per_s: "output tokens/s",
-  decode_tokens_per_s: "decode tokens/s",
-  output_chars_per_s: "characters/s",
-  prefill_tokens_per_s: "prefill tokens/s",
-};
 
 /** The plan in one line. */
 export function planText(summary: Summary): string {

@@ -1,5 +1,6 @@
 /** The tables of report.html: one row per candidate, failed ones included, every figure with its n. */
 import { energyOf } from "../bench/energy.ts";
+import { metrics } from "../bench/metrics.ts";
 import type { CandidateSummary, Comparison, Summary, SummaryStatistic } from "../bench/summary_schema.ts";
 import type { Content, Markup } from "../markup.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
@@ -21,7 +22,6 @@ import {
   comparisonsMade,
   estimatedTokens,
   measured,
-  metricTitles,
   type ReportOptions,
   scopeText,
   statusText,
@@ -157,7 +157,7 @@ export function comparisonTable(summary: Summary): Markup {
       : one.verdict;
   return tableMarkup("Ratio of the first to the second, block by block", comparisonsMade(summary), [
     ["Pair", (one) => [breakable(one.a), " / ", breakable(one.b)]],
-    ["Metric", (one) => metricTitles[one.metric], "text"],
+    ["Metric", (one) => metrics[one.metric].title, "text"],
     ["Ratio", (one) => ratio(one.ratio)],
     ["95 % interval", (one) => one.ci95 === null ? "no interval" : intervalOf(one.ci95, ratio)],
     ["n", (one) => one.n],

@@ -31,12 +31,8 @@ function headlineLatencies(
   collected: Collected,
   disturbed: ReadonlySet<number>,
 ) {
-  const { block, metrics } = collected.good;
-  const blocks = block.view();
-  const latencies = metrics.latency_s.view();
-  return row.with_disturbed === null
-    ? [...latencies]
-    : [...latencies].filter((_, at) => !disturbed.has(blocks[at] ?? -1));
+  return collected.good.filter(({ block }) => row.with_disturbed === null || !disturbed.has(block))
+    .map(({ latency_s }) => latency_s ?? NaN);
 }
 
 /**
@@ -183,8 +179,9 @@ export function notebookRows(
   return summary.candidates.map((row, at) => {
     const collected = candidates.get(row.id);
     const p95 = p95With(collected === undefined ? [] : headlineLatencies(row, collected, options.disturbed));
-    const prompt = known(total(collected?.good.promptTokens.view() ?? []));
-    const completion = total(collected?.good.outputTokens.view() ?? []);
+    const good = collected?.good ?? [];
+    const prompt = known(total(good.map(({ promptTokens }) => promptTokens ?? NaN)));
+    const completion = total(good.map(({ outputTokens }) => outputTokens));
     const { prompt_mean, output_mean } = row.tokens;
     return {
       alias: options.names[at] ?? row.alias,
@@ -211,6 +208,6 @@ export function notebookRows(
   });
 }
 
-const total = (values: Iterable<number>) => [...values].reduce((sum, value) => sum + value, 0);
+const total = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0);
 /** A sum with an unknown part is NaN, and so unknown. */
 const known = (sum: number) => Number.isNaN(sum) ? null : sum;

@@ -270,5 +270,5 @@ export async function fakeSummary(
     signal: new AbortController().signal,
   });
   const records = { info: { ...info, status }, samples: sink.samples, answers: sink.answers };
-  return await summarizeRecords(records, watch);
+  return (await summarizeRecords(records, watch)).summary;
 }

@@ -1,7 +1,24 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { gapsMs, metricOf, prefillTokensPerS, queueS } from "../../lib/bench/metrics.ts";
+import {
+  decodeTokensPerS,
+  gapsMs,
+  latencyS,
+  metricNames,
+  metrics,
+  outputCharsPerS,
+  outputTokensPerS,
+  prefillTokensPerS,
+  queueS,
+  requestMetrics,
+  tpotS,
+  ttfoS,
+  ttftS,
+} from "../../lib/bench/metrics.ts";
+import { summarySchema } from "../../lib/bench/summary_schema.ts";
 import { outputTokens } from "../../lib/endpoint/tokens.ts";
+import { reportCsv } from "../../lib/report/report_csv.ts";
+import { fakeSummary } from "./fakes.ts";
 
 const record = {
   streamed: true,
@@ -19,13 +36,13 @@ const record = {
 };
 
 Deno.test("each metric is its formula", () => {
-  assert.equal(metricOf.ttft_s(record), 0.1);
-  assert.equal(metricOf.ttfo_s(record), 0.11);
-  assert.equal(metricOf.latency_s(record), 0.34);
-  assert.equal(metricOf.tpot_s(record), 0.08);
-  assert.equal(metricOf.decode_tokens_per_s(record), 12.5);
-  assert.equal(metricOf.output_tokens_per_s(record), 4 / 0.34);
-  assert.equal(metricOf.output_chars_per_s(record), 17 / 0.34);
+  assert.equal(ttftS(record), 0.1);
+  assert.equal(ttfoS(record), 0.11);
+  assert.equal(latencyS(record), 0.34);
+  assert.equal(tpotS(record), 0.08);
+  assert.equal(decodeTokensPerS(record), 12.5);
+  assert.equal(outputTokensPerS(record), 4 / 0.34);
+  assert.equal(outputCharsPerS(record), 17 / 0.34);
   assert.equal(prefillTokensPerS(record), 50 / 0.08, "from sent to the first token");
   assert.equal(prefillTokensPerS({ ...record, cached_tokens: 10 }), 40 / 0.08, "without cached tokens");
   assert.equal(queueS(record), 0.02);
@@ -34,16 +51,16 @@ Deno.test("each metric is its formula", () => {
 
 Deno.test("a missing input gives null, never zero or a guess", () => {
   const whole = { ...record, streamed: false, chunk_ms: [340], first_content_chunk: 0 };
-  assert.equal(metricOf.ttft_s(whole), null);
-  assert.equal(metricOf.ttfo_s(whole), null);
-  assert.equal(metricOf.tpot_s(whole), null);
-  assert.equal(metricOf.decode_tokens_per_s(whole), null);
-  assert.equal(metricOf.latency_s(whole), 0.34);
+  assert.equal(ttftS(whole), null);
+  assert.equal(ttfoS(whole), null);
+  assert.equal(tpotS(whole), null);
+  assert.equal(decodeTokensPerS(whole), null);
+  assert.equal(latencyS(whole), 0.34);
   assert.deepEqual(gapsMs(whole), []);
   const empty = { ...record, chunk_ms: [], first_content_chunk: null, output_tokens: 0 };
-  for (const metric of Object.values(metricOf)) assert.equal(metric(empty), null);
-  assert.equal(metricOf.ttfo_s({ ...record, first_content_chunk: null }), null, "it only reasoned");
-  assert.equal(metricOf.tpot_s({ ...record, output_tokens: 1 }), null);
+  for (const name of requestMetrics) assert.equal(metrics[name].of(empty), null);
+  assert.equal(ttfoS({ ...record, first_content_chunk: null }), null, "it only reasoned");
+  assert.equal(tpotS({ ...record, output_tokens: 1 }), null);
   assert.equal(prefillTokensPerS({ ...record, prompt_tokens: null }), null);
   assert.equal(
     prefillTokensPerS({ ...record, prefix: "warm" as const }),
@@ -54,11 +71,11 @@ Deno.test("a missing input gives null, never zero or a guess", () => {
 
 Deno.test("tokens that were generated unseen give no time per token", () => {
   const hidden = { ...record, reasoning_chars: 0, reasoning_tokens: 90, output_tokens: 94 };
-  assert.equal(metricOf.tpot_s(hidden), null);
-  assert.equal(metricOf.decode_tokens_per_s(hidden), null);
-  assert.equal(metricOf.latency_s(hidden), 0.34);
-  assert.equal(metricOf.tpot_s({ ...hidden, reasoning_chars: 7, output_tokens: 4 }), 0.08, "it was streamed");
-  assert.equal(metricOf.tpot_s({ ...hidden, reasoning_tokens: 0, output_tokens: 4 }), 0.08, "there was none");
+  assert.equal(tpotS(hidden), null);
+  assert.equal(decodeTokensPerS(hidden), null);
+  assert.equal(latencyS(hidden), 0.34);
+  assert.equal(tpotS({ ...hidden, reasoning_chars: 7, output_tokens: 4 }), 0.08, "it was streamed");
+  assert.equal(tpotS({ ...hidden, reasoning_tokens: 0, output_tokens: 4 }), 0.08, "there was none");
 });
 
 Deno.test("the gaps add up to the time from first to last, and no metric is negative", () => {
@@ -69,8 +86,8 @@ Deno.test("the gaps add up to the time from first to last, and no metric is nega
     const seen = { ...record, chunk_ms, output_tokens, first_content_chunk: 0 };
     const span = (chunk_ms.at(-1) ?? 0) - (chunk_ms[0] ?? 0);
     assert.equal(gapsMs(seen).reduce((sum, gap) => sum + gap, 0), span);
-    for (const metric of Object.values(metricOf)) assert.ok((metric(seen) ?? 0) >= 0);
-    const tpot = metricOf.tpot_s(seen);
+    for (const name of requestMetrics) assert.ok((metrics[name].of(seen) ?? 0) >= 0);
+    const tpot = tpotS(seen);
     if (tpot !== null) assert.ok(Math.abs(tpot * (output_tokens - 1) - span / 1000) < 1e-9);
   }));
 });
@@ -91,4 +108,15 @@ Deno.test("token counts come from usage, then the server's timings, then chunks,
   assert.deepEqual(outputTokens({ ...base, server }), { tokens: 8, source: "usage" });
   assert.deepEqual(outputTokens(base), { tokens: 2, source: "chunks" });
   assert.deepEqual(outputTokens({ ...base, streamed: false }), { tokens: 2, source: "chars/4" });
+});
+
+Deno.test("every metric reaches summary.json and report.csv, with a value per request", async () => {
+  const summary = summarySchema.parse(await fakeSummary({ a: {} }, { rounds: 4 }));
+  const [one] = summary.candidates;
+  const [header = ""] = reportCsv(summary).split("\n");
+  for (const name of metricNames) {
+    assert.ok(one !== undefined && one[name].mean !== null, name);
+    assert.ok(one[name].n >= one.requests.ok, name);
+    assert.ok(header.split(",").includes(`${name}_mean`), name);
+  }
 });

@@ -1,6 +1,6 @@
 /** What real servers send, from public bug reports: read right, or reported as a failure, never as a good figure. */
 import assert from "node:assert/strict";
-import { metricOf } from "../../lib/bench/metrics.ts";
+import { tpotS } from "../../lib/bench/metrics.ts";
 import { toRequestRecord } from "../../lib/bench/record_request.ts";
 import { AnswerError, AnswerReader } from "../../lib/endpoint/answer_reader.ts";
 import { ResponseParser } from "../../lib/endpoint/http1.ts";
@@ -270,7 +270,7 @@ Deno.test("reasoning that is counted but not streamed gives no time per token", 
   } as const;
   const tpotOf = async (behaviour: Parameters<typeof askFake>[0]) => {
     const trace = await askFake({ tokens: 5, itlMs: 2, ...behaviour });
-    return metricOf.tpot_s(toRequestRecord(place, trace, 0));
+    return tpotS(toRequestRecord(place, trace, 0));
   };
   assert.equal(await tpotOf({ hiddenReasoningTokens: 400 }), null);
   assert.ok(await tpotOf({}) !== null);

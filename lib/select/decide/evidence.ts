@@ -1,7 +1,8 @@
 /** What was measured and scored of each candidate, case by case: what a decision rests on. */
 import { resolve } from "node:path";
-import type { RequestMetric, Requests } from "../../bench/collect.ts";
+import type { GoodRequest } from "../../bench/collect.ts";
 import { energyMeter } from "../../bench/energy.ts";
+import type { RequestMetric } from "../../bench/metrics.ts";
 import { machineWasBusy } from "../../bench/noise_effect.ts";
 import { underLoad } from "../../bench/plan.ts";
 import { readRunInfo } from "../../bench/read_run.ts";
@@ -148,7 +149,7 @@ async function measuredIn(
     id: row.id,
     summary: row,
     run: summary.run_id,
-    logByPrompt: speedByCase(run.candidates.get(row.id)?.good, prompts.map(({ sha256 }) => sha256)),
+    logByPrompt: speedByCase(run.candidates.get(row.id)?.good ?? [], prompts.map(({ sha256 }) => sha256)),
     failedCases: failed.get(row.id) ?? new Set(),
     joulesPerRequest: joules.get(row.id) ?? null,
     qualityByPrompt: new Map(
@@ -161,18 +162,16 @@ async function measuredIn(
   return { summary, candidates };
 }
 
-function speedByCase(good: Requests | undefined, hashes: readonly string[]): SpeedByCase {
+function speedByCase(good: readonly GoodRequest[], hashes: readonly string[]): SpeedByCase {
   const speed = new Map<string, Partial<Record<SpeedMetric, number>>>();
-  if (good === undefined) return speed;
-  const prompts = good.prompt.view();
-  for (const metric of speedMetrics) {
-    const logs = Array.from(good.metrics[metric].view(), (value, at) => ({
-      log: Math.log(value),
-      hash: hashes[prompts[at] ?? -1],
-    })).filter(({ log }) => log > -Infinity);
-    for (const [hash, same] of Map.groupBy(logs, ({ hash }) => hash)) {
-      if (hash === undefined) continue;
-      speed.set(hash, { ...speed.get(hash), [metric]: meanOf(same.map(({ log }) => log)) });
+  for (const [prompt, same] of Map.groupBy(good, ({ prompt }) => prompt)) {
+    const hash = hashes[prompt];
+    if (hash === undefined) continue;
+    for (const metric of speedMetrics) {
+      const logs = same.flatMap(({ [metric]: value }) =>
+        value !== null && value > 0 ? [Math.log(value)] : []
+      );
+      if (logs.length > 0) speed.set(hash, { ...speed.get(hash), [metric]: meanOf(logs) });
     }
   }
   return speed;

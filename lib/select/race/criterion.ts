@@ -1,5 +1,5 @@
 /** What a race is about: which figure of an answer counts, and what of it is better. */
-import { metricOf } from "../../bench/metrics.ts";
+import { latencyS, outputTokensPerS, ttftS } from "../../bench/metrics.ts";
 import type { RaceTerms, RequestRecord } from "../../bench/records.ts";
 import { UserError } from "../../errors.ts";
 import type { CaseOutcome } from "./pairing.ts";
@@ -120,19 +120,19 @@ function valueOf(
 ): number | null {
   switch (by) {
     case "latency":
-      return positive(metricOf.latency_s(record));
+      return positive(latencyS(record));
     case "ttft":
-      return positive(metricOf.ttft_s(record));
+      return positive(ttftS(record));
     case "throughput":
-      return metricOf.output_tokens_per_s(record);
+      return outputTokensPerS(record);
     case "checks":
       return score;
     case "utility":
       return utilityOf({
         checks: score,
-        latency: positive(metricOf.latency_s(record)),
-        ttft: positive(metricOf.ttft_s(record)),
-        throughput: metricOf.output_tokens_per_s(record),
+        latency: positive(latencyS(record)),
+        ttft: positive(ttftS(record)),
+        throughput: outputTokensPerS(record),
       }, weights);
   }
 }
