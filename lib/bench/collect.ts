@@ -21,7 +21,7 @@ import type {
 } from "./records.ts";
 
 /** A timed request, good or not. */
-export interface TimedRequest {
+export interface CollectedRequest {
   readonly block: number;
   /** Runs of schema 1 recorded no stretches: the whole run counts as one. */
   readonly stretch: number;
@@ -38,7 +38,7 @@ export interface TimedRequest {
 }
 
 /** A timed request that succeeded, with its metrics. */
-export interface GoodRequest extends TimedRequest, Readonly<Record<RequestMetric, number | null>> {
+export interface GoodRequest extends CollectedRequest, Readonly<Record<RequestMetric, number | null>> {
   /** Every gap between its chunks. */
   readonly itl_s: Float32Array;
   readonly outputTokens: number;
@@ -57,7 +57,7 @@ export interface GoodRequest extends TimedRequest, Readonly<Record<RequestMetric
 /** The records of one candidate. */
 export interface Collected {
   readonly info: CandidateInfo;
-  readonly timed: TimedRequest[];
+  readonly timed: CollectedRequest[];
   /** The good ones among `timed`. */
   readonly good: GoodRequest[];
   left: { readonly status: "failed" | "skipped"; readonly reason: string } | null;
@@ -170,7 +170,12 @@ function addWarmup(candidate: Collected, record: RequestRecord): void {
   if (seconds !== null) candidate.warmups.push(seconds);
 }
 
-function addTimed(candidate: Collected, record: RequestRecord, timed: TimedRequest, gaps: GapStore): void {
+function addTimed(
+  candidate: Collected,
+  record: RequestRecord,
+  timed: CollectedRequest,
+  gaps: GapStore,
+): void {
   const good = timed.failure === null ? goodRequest(record, timed, gaps) : null;
   candidate.timed.push(good ?? timed);
   if (good === null) return;
@@ -178,7 +183,7 @@ function addTimed(candidate: Collected, record: RequestRecord, timed: TimedReque
   candidate.sampleId ??= record.id;
 }
 
-function timedRequest(record: RequestRecord, prompt: number, slo: Limits | null): TimedRequest {
+function timedRequest(record: RequestRecord, prompt: number, slo: Limits | null): CollectedRequest {
   const isGood = record.status === "ok";
   return {
     block: record.block,
@@ -192,7 +197,7 @@ function timedRequest(record: RequestRecord, prompt: number, slo: Limits | null)
   };
 }
 
-function goodRequest(record: RequestRecord, timed: TimedRequest, gaps: GapStore): GoodRequest {
+function goodRequest(record: RequestRecord, timed: CollectedRequest, gaps: GapStore): GoodRequest {
   return {
     ...timed,
     ...byMetric(requestMetrics, (name) => metrics[name].of(record)),

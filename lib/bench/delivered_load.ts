@@ -1,7 +1,7 @@
 /** The load that was actually delivered. */
-import type { TimedRequest } from "./collect.ts";
+import type { CollectedRequest } from "./collect.ts";
 
-type Times = Pick<TimedRequest, "dueMs" | "sentMs" | "endMs">;
+type Times = Pick<CollectedRequest, "dueMs" | "sentMs" | "endMs">;
 
 export interface DeliveredLoad {
   /** Requests sent per second, over the stretches in which requests were due. */

@@ -31,19 +31,19 @@ export const requestMetrics = metricNames.filter((name) => name !== "itl_s");
 export type RequestMetric = typeof requestMetrics[number];
 
 /**
- * An object with an entry for each of these metrics.
+ * An object with a value for each of these metrics.
  *
  * ```ts
  * const zeros = byMetric(["ttft_s", "tpot_s"], () => 0);
- * if (zeros.ttft_s !== 0 || Object.keys(zeros).length !== 2) throw new Error("one entry per name");
+ * if (zeros.ttft_s !== 0 || Object.keys(zeros).length !== 2) throw new Error("one value per name");
  * ```
  */
 export function byMetric<Name extends MetricName, T>(
   names: readonly Name[],
-  entry: (name: Name) => T,
+  valueFor: (name: Name) => T,
 ): Record<Name, T> {
   // Object.fromEntries forgets which keys it was given.
-  return Object.fromEntries(names.map((name) => [name, entry(name)])) as Record<Name, T>;
+  return Object.fromEntries(names.map((name) => [name, valueFor(name)])) as Record<Name, T>;
 }
 
 type Timing = Pick<

@@ -6,10 +6,10 @@ import { P95_FROM, summarize } from "../stats/statistic.ts";
 import { byLength } from "./by_length.ts";
 import {
   type Collected,
+  type CollectedRequest,
   type CollectedRun,
   collectRecords,
   type GoodRequest,
-  type TimedRequest,
 } from "./collect.ts";
 import { compareCandidates, ranksOf } from "./compare_candidates.ts";
 import { deliveredLoad } from "./delivered_load.ts";
@@ -263,7 +263,7 @@ function tokensOf(good: readonly GoodRequest[], counted: readonly GoodRequest[])
 }
 
 function loadFigures(
-  timed: readonly TimedRequest[],
+  timed: readonly CollectedRequest[],
   plan: PlanInfo,
 ): Pick<CandidateSummary, "goodput" | "load"> {
   if (timed.length === 0) return { goodput: null, load: null };
