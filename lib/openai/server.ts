@@ -222,7 +222,15 @@ function requestOf(from: IncomingMessage, signal: AbortSignal): IncomingRequest 
   };
 }
 
-function readBody(from: IncomingMessage, take: (piece: Uint8Array) => void): Promise<void> {
+async function readBody(from: IncomingMessage, take: (piece: Uint8Array) => void): Promise<void> {
+  // What one read of the socket brought is parsed before this continues: mostly the whole body. The events of a stream
+  // would take longer.
+  await null;
+  if (!from.complete) return await readPieces(from, take);
+  for (let piece = from.read(); piece !== null; piece = from.read()) take(piece);
+}
+
+function readPieces(from: IncomingMessage, take: (piece: Uint8Array) => void): Promise<void> {
   return new Promise((resolve, reject) => {
     from.on("data", (piece: Uint8Array) => {
       try {
@@ -261,7 +269,10 @@ async function send(response: Response, from: IncomingMessage, to: ServerRespons
   // The head goes out with the first piece, or alone where that takes long: the client should see that the request has arrived.
   if (!await isReady(first)) to.flushHeaders();
   for (let part = await first; !part.done; part = await reader.read()) {
-    if (!to.write(part.value)) await drained(to);
+    const isTaken = to.write(part.value);
+    // Node would keep what is written until everything else that is ready now has run.
+    to.socket?.uncork();
+    if (!isTaken) await drained(to);
   }
   to.end();
 }
@@ -320,16 +331,23 @@ export async function bodyText(
 ): Promise<string> {
   const length = request.headers.get("content-length");
   if (Number(length ?? 0) > bodyBytes) throw tooLong(bodyBytes);
+  const text = collected(request, bodyBytes);
+  try {
+    return await (await isReady(text) ? text : inTime(text, bodyMs));
+  } catch (error) {
+    if (error instanceof ApiError) throw error;
+    throw new ApiError(400, "the request body ended early");
+  }
+}
+
+async function inTime(text: Promise<string>, bodyMs: number): Promise<string> {
   const late = Promise.withResolvers<never>();
   const timer = setTimeout(
     () => late.reject(new ApiError(408, `the request body did not arrive within ${bodyMs / 1000} s`)),
     bodyMs,
   );
   try {
-    return await Promise.race([collected(request, bodyBytes), late.promise]);
-  } catch (error) {
-    if (error instanceof ApiError) throw error;
-    throw new ApiError(400, "the request body ended early");
+    return await Promise.race([text, late.promise]);
   } finally {
     clearTimeout(timer);
   }

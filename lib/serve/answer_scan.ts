@@ -1,4 +1,5 @@
 /** Reads what the gateway needs from an answer that it passes on, with the reader of the benchmark. */
+import { jsonOrText } from "../bounded_json.ts";
 import { AnswerError, AnswerReader } from "../endpoint/answer_reader.ts";
 
 /** What was seen of an answer. */
@@ -74,4 +75,44 @@ export class AnswerScan {
       this.#error = error.message;
     }
   }
+}
+
+/** The keys of a chunk, of its choice and of the choice's delta in which no server reports an error. */
+const ORDINARY_KEYS = {
+  chunk: new Set(["id", "object", "created", "model", "system_fingerprint", "service_tier", "choices"]),
+  choice: new Set(["index", "delta", "logprobs", "finish_reason"]),
+  delta: new Set(["role", "content"]),
+};
+
+const decoder = new TextDecoder();
+
+/**
+ * Whether the first piece of a stream consists of chunks as most servers send them, so that `AnswerScan` would find no
+ * error in it. A few steps, where reading takes many: the client waits for them.
+ *
+ * ```ts
+ * const bytes = (text: string) => new TextEncoder().encode(text);
+ * const chunk = '{"object":"chat.completion.chunk","choices":[{"delta":{"content":"Hi"}}]}';
+ * if (!areOrdinaryChunks(bytes(`data: ${chunk}\n\n`))) throw new Error("a word");
+ * if (areOrdinaryChunks(bytes('data: {"error":"no memory","choices":[]}\n\n'))) throw new Error("an error");
+ * ```
+ */
+export function areOrdinaryChunks(bytes: Uint8Array): boolean {
+  const events = decoder.decode(bytes).split("\n\n");
+  return events.pop() === "" && events.length > 0 && events.every(isOrdinaryChunk);
+}
+
+function isOrdinaryChunk(event: string): boolean {
+  if (!event.startsWith("data: {")) return false;
+  const chunk = jsonOrText(event.slice("data: ".length));
+  if (!hasOnly(chunk, ORDINARY_KEYS.chunk) || chunk.object !== "chat.completion.chunk") return false;
+  const [choice, ...more] = Array.isArray(chunk.choices) ? chunk.choices : [];
+  return more.length === 0 && hasOnly(choice, ORDINARY_KEYS.choice) &&
+    (choice.finish_reason ?? null) === null &&
+    hasOnly(choice.delta, ORDINARY_KEYS.delta) &&
+    ["string", "undefined"].includes(typeof choice.delta.content);
+}
+
+function hasOnly(value: unknown, keys: ReadonlySet<string>): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && Object.keys(value).every((key) => keys.has(key));
 }

@@ -6,7 +6,7 @@ import { errorMessage, redacted, rootReason, withoutKey } from "../endpoint/fail
 import type { ResponseHead } from "../endpoint/http1.ts";
 import type { PostJson, TimedResponse } from "../endpoint/timed_client.ts";
 import { ApiError, errorBody } from "../openai/api_error.ts";
-import { AnswerScan, type AnswerSeen } from "./answer_scan.ts";
+import { AnswerScan, type AnswerSeen, areOrdinaryChunks } from "./answer_scan.ts";
 import type { ModelEndpoint } from "./served_models.ts";
 
 /** How long a model may take, in milliseconds. */
@@ -69,25 +69,37 @@ const ERROR_LIMIT_BYTES = 256 * 1024;
 class TooSlow extends Error {}
 class BadAnswer extends Error {}
 
-/** A time limit that can be moved until it has passed. */
-class Deadline {
-  #timer: ReturnType<typeof setTimeout>;
+/**
+ * Waits for a model and for its client: calls `giveUp` when the time is over, or `stop` is aborted. There is one timer
+ * per answer, since timers are the slowest part of a gateway that was idle.
+ */
+class Patience {
+  giveUp: (reason: unknown) => void;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #untilMs = Infinity;
 
-  constructor(private readonly clock: Clock, private atMs: number, private readonly passed: () => void) {
-    this.#timer = setTimeout(this.#check, atMs - clock());
+  constructor(private readonly clock: Clock, readonly stop: AbortSignal, giveUp: (reason: unknown) => void) {
+    this.giveUp = giveUp;
+    stop.addEventListener("abort", this.#onStop, { once: true });
+    if (stop.aborted) this.#onStop();
   }
 
-  move(atMs: number): void {
-    this.atMs = atMs;
+  /** Waits `ms` from now on, whatever was said before. */
+  forMs(ms: number): void {
+    this.#untilMs = this.clock() + ms;
+    this.#timer ??= setTimeout(this.#check, ms);
   }
 
   end(): void {
     clearTimeout(this.#timer);
+    this.stop.removeEventListener("abort", this.#onStop);
   }
 
+  readonly #onStop = () => this.giveUp(this.stop.reason);
+
   readonly #check = () => {
-    const leftMs = this.atMs - this.clock();
-    if (leftMs <= 0) this.passed();
+    const leftMs = this.#untilMs - this.clock();
+    if (leftMs <= 0) this.giveUp(new TooSlow("it did not answer in time"));
     else this.#timer = setTimeout(this.#check, leftMs);
   };
 }
@@ -117,35 +129,31 @@ export async function relay(
     given ??= reason;
     void answer.cancel(reason);
   };
-  const onStop = () => giveUp(stop.reason);
-  if (stop.aborted) onStop();
-  stop.addEventListener("abort", onStop, { once: true });
-  const deadline = sent.stream
-    ? new Deadline(clock, clock() + streamLimits.firstByteMs, () => giveUp(tooSlow()))
-    : null;
+  const patience = new Patience(clock, stop, giveUp);
+  if (sent.stream) patience.forMs(streamLimits.firstByteMs);
   try {
     const head = await answer.head();
     const { status } = head;
-    if (status >= 300) return await refusal(head, answer, endpoint, sent);
-    if (!head.headers.get("content-type")?.startsWith("text/event-stream")) {
-      return await whole(head, answer, sent);
+    if (status >= 300 || !head.headers.get("content-type")?.startsWith("text/event-stream")) {
+      const attempt = status >= 300
+        ? await refusal(head, answer, endpoint, sent)
+        : await whole(head, answer, sent);
+      patience.end();
+      return attempt;
     }
     // Whatever does not depend on the first piece is made before it comes, to save the client time.
-    const passing = new PassedStream(answer, head, { apiKey, clock, gapMs: streamLimits.gapMs, stop });
+    const passing = new PassedStream(answer, head, { apiKey, patience, gapMs: streamLimits.gapMs });
     const response = new Response(passing.body, { status, headers: headersOf(head, sent.headers()) });
     const first = await nextPiece(answer);
     if (first === null) throw new BadAnswer("it sent an empty answer");
     passing.begin(first);
-    deadline?.end();
     return { kind: "answered", response, ended: passing.ended };
   } catch (error) {
+    patience.end();
     const reason = given ?? error;
     giveUp(error);
     if (stop.aborted && !(stop.reason instanceof ApiError)) return { kind: "gone" };
     return failureOf(reason, apiKey);
-  } finally {
-    deadline?.end();
-    stop.removeEventListener("abort", onStop);
   }
 }
 
@@ -162,9 +170,8 @@ interface Piece {
 
 interface PassedStreamOptions {
   readonly apiKey: string | undefined;
-  readonly clock: Clock;
+  readonly patience: Patience;
   readonly gapMs: number;
-  readonly stop: AbortSignal;
 }
 
 /**
@@ -177,14 +184,13 @@ class PassedStream {
   readonly #settle: (how: Ended) => void;
   readonly #status: number;
   readonly #scan: AnswerScan;
-  #deadline: Deadline | null = null;
   #first: Piece | null = null;
-  /** The piece that the client got last. */
+  #isFirstExamined = false;
+  /** The piece that the client got last, which is not examined yet. */
   #handed: Piece | null = null;
   /** The client has not taken the last piece yet. */
   #clientBusy = false;
   #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
-  readonly #onStop = () => this.#giveUp(this.options.stop.reason);
 
   constructor(
     private readonly answer: TimedResponse,
@@ -212,37 +218,43 @@ class PassedStream {
    * @throws {BadAnswer} where the first piece shows that this is not an answer
    */
   begin(first: Piece): void {
-    this.#scan.add(first.bytes, first.atMs);
-    if (!beginsAsEvents(first.bytes)) throw new BadAnswer("what it sent is not an event stream");
-    if (this.#scan.error !== null) throw new BadAnswer(this.#scan.error);
+    const isOrdinary = areOrdinaryChunks(first.bytes);
+    if (!isOrdinary) this.#examineFirst(first);
     this.#first = first;
-    const { clock, gapMs, stop } = this.options;
-    this.#deadline = new Deadline(clock, clock() + gapMs, () => this.#giveUp(tooSlow()));
-    stop.addEventListener("abort", this.#onStop, { once: true });
+    this.#isFirstExamined = !isOrdinary;
+    const { patience, gapMs } = this.options;
+    patience.giveUp = (reason) => this.#giveUp(reason);
+    patience.forMs(gapMs);
+  }
+
+  #examineFirst({ bytes, atMs }: Piece): void {
+    this.#scan.add(bytes, atMs);
+    if (!beginsAsEvents(bytes)) throw new BadAnswer("what it sent is not an event stream");
+    if (this.#scan.error !== null) throw new BadAnswer(this.#scan.error);
   }
 
   #end(how: Ended): void {
-    this.#deadline?.end();
-    this.options.stop.removeEventListener("abort", this.#onStop);
+    this.options.patience.end();
     this.#controller = null;
     this.#settle(how);
   }
 
   async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    const { patience, gapMs } = this.options;
     this.#clientBusy = false;
     // The model's time begins when the client has taken the last piece.
-    this.#deadline?.move(this.options.clock() + this.options.gapMs);
+    patience.forMs(gapMs);
     try {
       // The last piece is examined only now, after the client has received it.
       if (this.#handed !== null) this.#scan.add(this.#handed.bytes, this.#handed.atMs);
       const first = this.#first;
       const piece = first ?? await nextPiece(this.answer);
-      [this.#first, this.#handed] = [null, first === null ? piece : null];
+      [this.#first, this.#handed] = [null, first !== null && this.#isFirstExamined ? null : piece];
       if (this.#controller === null) return;
       if (piece === null) return this.#close(controller);
       controller.enqueue(piece.bytes);
       this.#clientBusy = true;
-      this.#deadline?.move(this.options.clock() + this.options.gapMs);
+      patience.forMs(gapMs);
     } catch (error) {
       this.#breakOff(error);
     }
@@ -276,8 +288,6 @@ class PassedStream {
     void this.answer.cancel(reason);
   }
 }
-
-const tooSlow = () => new TooSlow("it did not answer in time");
 
 async function whole(head: ResponseHead, answer: TimedResponse, sent: Forwarded): Promise<Attempt> {
   const scan = new AnswerScan(head.headers.get("content-type") ?? null);

@@ -4,6 +4,7 @@ import { jsonLog } from "../../scripts/serve/log.ts";
 import fc from "fast-check";
 import { join } from "node:path";
 import { EnginePool, type PooledModel, type PoolEvent } from "../../lib/serve/pool.ts";
+import { AnswerScan, areOrdinaryChunks } from "../../lib/serve/answer_scan.ts";
 import { withField } from "../../lib/serve/fallback.ts";
 import { keepWarm } from "../../lib/serve/keep_warm.ts";
 import { GatewayMetrics } from "../../lib/serve/gateway_metrics.ts";
@@ -179,4 +180,52 @@ Deno.test("a line of the log holds nothing that a terminal obeys, and the same d
   // deno-lint-ignore no-control-regex -- none of these may come out
   assert.doesNotMatch(text.slice(0, -1), /[\u0000-\u001f\u007f-\u009f\u202a-\u202e]/);
   assert.equal(JSON.parse(text).asked, attack);
+});
+
+Deno.test("a first piece that is passed on unread never holds an error that reading it would find", () => {
+  const odd = fc.oneof(
+    fc.constantFrom("error", "aborted", "", "stop", null, true, 0, 503, [], {}),
+    fc.constant({ message: "no memory" }),
+    fc.jsonValue({ maxDepth: 1 }),
+  );
+  const key = fc.constantFrom(
+    "error",
+    "code",
+    "status",
+    "object",
+    "content",
+    "finish_reason",
+    "delta",
+    "choices",
+    "text",
+  );
+  const oddities = fc.oneof(
+    { weight: 5, arbitrary: fc.constant({}) },
+    fc.dictionary(key, odd, { maxKeys: 1 }),
+  );
+  const chunk = fc.tuple(oddities, oddities, oddities, fc.constantFrom("Hi", "", null)).map(
+    ([inChunk, inChoice, inDelta, content]) => ({
+      object: "chat.completion.chunk",
+      choices: [{ index: 0, delta: { content, ...inDelta }, ...inChoice }],
+      ...inChunk,
+    }),
+  );
+  const event = fc.oneof(
+    { weight: 4, arbitrary: chunk.map((value) => `data: ${JSON.stringify(value)}\n\n`) },
+    fc.constantFrom("event: error\n", "\n", "data: {]\n\n", ": ping\n\n", "data: [DONE]\n\n"),
+  );
+  const seen = { unread: 0, faulty: 0 };
+  fc.assert(
+    fc.property(fc.array(event, { minLength: 1, maxLength: 3 }), (events) => {
+      const bytes = new TextEncoder().encode(events.join(""));
+      const scan = new AnswerScan("text/event-stream");
+      scan.add(bytes, 1);
+      if (scan.error !== null) seen.faulty++;
+      if (!areOrdinaryChunks(bytes)) return;
+      seen.unread++;
+      assert.equal(scan.error, null);
+    }),
+    { numRuns: 2000 },
+  );
+  assert.ok(seen.unread > 100 && seen.faulty > 100, JSON.stringify(seen));
 });
