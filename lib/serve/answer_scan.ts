@@ -114,5 +114,6 @@ function isOrdinaryChunk(event: string): boolean {
 }
 
 function hasOnly(value: unknown, keys: ReadonlySet<string>): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && Object.keys(value).every((key) => keys.has(key));
+  return typeof value === "object" && value !== null && !Array.isArray(value) &&
+    Object.keys(value).every((key) => keys.has(key));
 }

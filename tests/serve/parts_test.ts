@@ -225,7 +225,7 @@ Deno.test("a first piece that is passed on unread never holds an error that read
       seen.unread++;
       assert.equal(scan.error, null);
     }),
-    { numRuns: 2000 },
+    { numRuns: 5000 },
   );
   assert.ok(seen.unread > 100 && seen.faulty > 100, JSON.stringify(seen));
 });
