@@ -207,101 +207,102 @@ const context: Judge = ({ contextTokens: has }, { minContextTokens: needed }) =>
       `ask for at most ${has} tokens, or give it more context (context=${needed}) if it was trained for it`,
   }];
 
-const quality: Judge = ({ quality }, { minPassRate, minScore, minRating }) => {
+const quality: Judge = ({ quality: scored }, { minPassRate, minScore, minRating }) => {
   if (minPassRate === null && minScore === null && minRating === null) return [];
-  if (quality === null) {
+  if (scored === null) {
     return [{
       constraint: "quality",
       reason: "there is a quality floor, and none of its answers was scored",
       admit: "score its answers: deno task quality capture, with a job that says what is right",
     }];
   }
-  const {
-    passed,
-    prompts,
-    passRate,
-    cut,
-    unsupported,
-    rightAtMost,
-    passRateCi95,
-    score,
-    scoreCi95,
-    rating,
-    ratingCi95,
-    run,
-  } = quality;
+  const { passRate, passRateCi95, score, scoreCi95, rating, ratingCi95, prompts, cut, run } = scored;
+  const floors: Floor[] = [
+    {
+      what: "the share of prompts it passed",
+      floor: minPassRate,
+      value: passRate,
+      ci95: passRateCi95,
+      text: percent,
+      shown: passedText(scored),
+      remedy: cut === 0 ? "" : "a larger --max-tokens, since answers were cut; or ",
+    },
+    {
+      what: "its mean check score",
+      floor: minScore,
+      value: score,
+      ci95: scoreCi95,
+      text: digits,
+      shown: `a mean check score of ${digits(score)}${between(scoreCi95, digits)} over ${prompts} prompts`,
+    },
+    {
+      what: "its mean rating",
+      floor: minRating,
+      value: rating,
+      ci95: ratingCi95,
+      text: digits,
+      shown: `a mean rating of ${digits(rating)}${between(ratingCi95, digits)}`,
+    },
+  ];
+  return floors.flatMap((one) => below(one, run));
+};
+
+/** `9 of 12 passed: 75 % (95 %: 47 % to 91 %)`, and the answers that count as wrong without being known to be. */
+function passedText(
+  { passed, prompts, passRate, passRateCi95, cut, unsupported, rightAtMost }: QualityFacts,
+): string {
   const count = Number.isInteger(passed) ? passed : passed.toFixed(1);
+  const share = `${count} of ${prompts} passed: ${percent(passRate)}${between(passRateCi95, percent)}`;
   const open = [
     ...(cut === 0 ? [] : [`${cut} answers were cut`]),
     ...(unsupported === 0 ? [] : [`${unsupported} could not be judged`]),
-  ].join(" and ");
-  const note = open === ""
-    ? ""
-    : `; ${open} and count as wrong (if all were right: ${percent(rightAtMost)} of its answers)`;
-  return [
-    below(passRate, minPassRate, {
-      what: "the share of prompts it passed",
-      shown: `${count} of ${prompts} passed: ${percent(passRate)}${between(passRateCi95, percent)}${note}`,
-      text: percent,
-      ci95: passRateCi95,
-      run,
-      remedy: cut === 0 ? "" : "a larger --max-tokens, since answers were cut; or ",
-    }),
-    below(score, minScore, {
-      what: "its mean check score",
-      shown: `a mean check score of ${digits(score)}${between(scoreCi95, digits)} over ${prompts} prompts`,
-      text: digits,
-      ci95: scoreCi95,
-      run,
-    }),
-    below(rating, minRating, {
-      what: "its mean rating",
-      shown: `a mean rating of ${digits(rating)}${between(ratingCi95, digits)}`,
-      text: digits,
-      ci95: ratingCi95,
-      run,
-    }),
-  ].flat();
-};
+  ];
+  return open.length === 0
+    ? share
+    : `${share}; ${open.join(" and ")} and count as wrong (if all were right: ${
+      percent(rightAtMost)
+    } of its answers)`;
+}
 
-interface FloorText {
+/** A floor, and the figure that must meet it. */
+interface Floor {
   readonly what: string;
-  readonly shown: string;
-  readonly text: (value: number | null) => string;
+  readonly floor: number | null;
+  readonly value: number | null;
   readonly ci95: readonly [number, number] | null;
-  readonly run: string;
+  readonly text: (value: number | null) => string;
+  /** The figure and its interval in words. */
+  readonly shown: string;
   /** The first of the ways to meet the floor. */
   readonly remedy?: string;
 }
 
 /** A floor is met when the lower bound of the interval meets it. */
 function below(
-  value: number | null,
-  floor: number | null,
-  { what, shown, text, ci95, run, remedy = "" }: FloorText,
+  { what, floor, value, ci95, text, shown, remedy = "" }: Floor,
+  run: string,
 ): Omit<Exclusion, "id">[] {
   if (floor === null || value !== null && ci95 !== null && ci95[0] >= floor) return [];
+  const exclusion = (reason: string, admit: string) => [{ constraint: "quality" as const, reason, admit }];
   if (value === null) {
-    return [{
-      constraint: "quality",
-      reason: `the floor asks for ${what}, which is not known (${run})`,
-      admit: "score its answers: deno task quality check, annotate or judge",
-    }];
+    return exclusion(
+      `the floor asks for ${what}, which is not known (${run})`,
+      "score its answers: deno task quality check, annotate or judge",
+    );
   }
   if (ci95 === null) {
     const reason = `${shown}: too few cases for an interval, and a floor of ${
       text(floor)
     } needs one (${run})`;
-    return [{ constraint: "quality", reason, admit: "score more cases" }];
+    return exclusion(reason, "score more cases");
   }
-  const near = ci95[1] >= floor
+  const ways = ci95[1] >= floor
     ? `more cases: its interval still reaches the floor; or a floor of ${text(ci95[0])}`
     : `a floor of ${text(ci95[0])}, or better answers (another prompt, a larger model)`;
-  return [{
-    constraint: "quality",
-    reason: `${shown}, and the lower bound must reach the floor of ${text(floor)} (${run})`,
-    admit: `${remedy}${near}`,
-  }];
+  return exclusion(
+    `${shown}, and the lower bound must reach the floor of ${text(floor)} (${run})`,
+    `${remedy}${ways}`,
+  );
 }
 
 const limits: Judge = (facts, wanted) => [

@@ -85,9 +85,7 @@ export function decide(evidence: Evidence, given: DecisionTerms): Decision {
     course: terms.course,
     warnings: [
       ...faults.map((fault) => `speed does not count: ${fault}`),
-      ...(terms.race?.busy ? [`during the race ${terms.race.busy}: its ratios are provisional`] : []),
-      ...severalRuns(remaining),
-      ...rankingWarnings(ranking, evidence),
+      ...evidenceWarnings(ranking, evidence, terms),
     ],
   };
   return { ...decision, what_would_change_it: whatWouldChangeIt(decision, ranking, evidence.quality) };
@@ -251,8 +249,14 @@ function bestOfTheRest(
   return rank(measured, evidence, { ...terms, weights }).order[0] ?? null;
 }
 
-function rankingWarnings({ basis }: Ranking, { quality, candidates }: Evidence): string[] {
+function evidenceWarnings(
+  { basis }: Ranking,
+  { quality, candidates }: Evidence,
+  { race }: DecisionTerms,
+): string[] {
   return [
+    ...(race?.busy ? [`during the race ${race.busy}: its ratios are provisional`] : []),
+    ...severalRuns(basis.candidates),
     ...basis.unknown.map(({ part, lacking }) =>
       `${part} does not count: it is not known of ${lacking.join(", ")}`
     ),

@@ -16,7 +16,7 @@ export function decisionMarkdown(
 ): string {
   return [
     `# ${headline(decision)}`,
-    sentence(decision),
+    `Because: ${decision.reason}.`,
     facts(decision),
     candidateTable(decision),
     modelTable(decision),
@@ -26,12 +26,12 @@ export function decisionMarkdown(
     figures.evidence === undefined
       ? ""
       : `![The evidence against each candidate, block by block](${figures.evidence})`,
-    eliminated(decision),
-    excluded(decision),
+    raceLosers(decision),
+    exclusions(decision),
     section("What would change it", decision.what_would_change_it.map((line) => `- ${line}`)),
-    sensitivity(decision),
-    energy(decision),
-    course(decision),
+    weightRanges(decision),
+    energyTable(decision),
+    courseRule(decision),
     section("Mind", decision.warnings.map((line) => `- ${line}`)),
   ].filter((part) => part !== "").join("\n\n") + "\n";
 }
@@ -54,78 +54,77 @@ function headline({ verdict, choice, fastest, best_of_the_rest }: Decision): str
   }
 }
 
-const sentence = ({ reason }: Decision) => `Because: ${reason}.`;
+function facts(decision: Decision): string {
+  const { machine, runs, blocks, baseline, command, runner_up, lead_ci95, versions, weights } = decision;
+  const { cpu, cores, ram_gb, gpu, os } = machine;
+  const { claim, cases, scored_cases } = decision.scope;
+  const isMeasured = runs.length > 0;
+  const lines: readonly (readonly [what: string, text: string | null])[] = [
+    ["Machine", `${cpu}, ${cores} cores, ${ram_gb} GB RAM, ${gpu.join(", ") || "no GPU"}, ${os}`],
+    ...(isMeasured
+      ? [
+        ["Runs", runs.join(", ")],
+        ["Requests", `${decision.requests} in ${blocks} blocks; delta ${decision.delta}`],
+        [
+          "Noise",
+          `other programs or the hypervisor disturbed ${decision.disturbed_blocks} of ${blocks} blocks`,
+        ],
+        ["Scope", `${claim}; ${cases} timed, ${scored_cases} with scored answers of all candidates`],
+        ["Limits", limitsText(decision)],
+      ] as const
+      : []),
+    [
+      "Baseline",
+      baseline && `${baseline}. Without a quality floor a choice must beat it, ` +
+        `and be at most ${decision.max_drop} below the best`,
+    ],
+    ...promptSets(decision),
+    ["Versions", Object.entries(versions).map(([name, version]) => `${name} ${version}`).join(", ")],
+    ["Decided by", command && `\`${command}\``],
+    ["Quality", isMeasured ? qualitySource(decision) : null],
+    ["Runner-up", runner_up],
+    [
+      "Lead of the first over the second",
+      lead_ci95 && `${lead_ci95.map((x) => x.toFixed(3).replace("-", "−")).join(" to ")} (95 %)`,
+    ],
+    ["Weights", weightsText(weights)],
+  ];
+  return lines.flatMap(([what, text]) => text ? [`- ${what}: ${text}`] : []).join("\n");
+}
 
-function facts({ machine, runs, quality_run, quality_source, requests, blocks, ...rest }: Decision): string {
+const limitsText = ({ limits }: Decision) =>
+  Object.entries(limits).map(([name, limit]) =>
+    `${flagOf(name)} ${Array.isArray(limit) ? limit.join(", ") : limit}`
+  ).join("; ") || "none";
+
+function qualitySource({ quality_source, quality_run }: Decision): string {
+  if (quality_source === null) return "nothing was scored";
   const source = {
     checks: "deterministic checks",
     people: "people's ratings",
     votes: "people's votes on pairs",
     judge: "a judge model",
   };
-  const lines = [
-    `Machine: ${machine.cpu}, ${machine.cores} cores, ${machine.ram_gb} GB RAM, ${
-      machine.gpu.join(", ") || "no GPU"
-    }, ${machine.os}`,
-    runs.length === 0 ? null : `Runs: ${runs.join(", ")}`,
-    runs.length === 0 ? null : `Requests: ${requests} in ${blocks} blocks; delta ${rest.delta}`,
-    runs.length === 0
-      ? null
-      : `Noise: other programs or the hypervisor disturbed ${rest.disturbed_blocks} of ${blocks} blocks`,
-    runs.length === 0 ? null : scopeLine(rest.scope),
-    runs.length === 0
-      ? null
-      : `Limits: ${
-        Object.entries(rest.limits).map(([name, limit]) =>
-          `${flagOf(name)} ${Array.isArray(limit) ? limit.join(", ") : limit}`
-        ).join("; ") || "none"
-      }`,
-    rest.baseline === null
-      ? null
-      : `Baseline: ${rest.baseline}. Without a quality floor a choice must beat it, ` +
-        `and be at most ${rest.max_drop} below the best`,
-    ...promptSets(rest),
-    Object.keys(rest.versions).length === 0
-      ? null
-      : `Versions: ${
-        Object.entries(rest.versions).map(([name, version]) => `${name} ${version}`).join(", ")
-      }`,
-    rest.command === null ? null : `Decided by: \`${rest.command}\``,
-    runs.length === 0
-      ? null
-      : quality_source === null
-      ? "Quality: nothing was scored"
-      : `Quality: ${source[quality_source]} (${quality_run}), 0 to 1`,
-    rest.runner_up === null ? null : `Runner-up: ${rest.runner_up}`,
-    rest.lead_ci95 === null
-      ? null
-      : `Lead of the first over the second: ${
-        rest.lead_ci95.map((x) => x.toFixed(3).replace("-", "−")).join(" to ")
-      } (95 %)`,
-    Object.keys(rest.weights).length === 0
-      ? null
-      : `Weights: ${
-        Object.entries(rest.weights).map(([part, weight]) => `${part} ${weight}`).join(", ")
-      } (per point of quality, and per halving of a time or of memory, of which at most three count)`,
-  ];
-  return lines.filter((line) => line !== null).map((line) => `- ${line}`).join("\n");
+  return `${source[quality_source]} (${quality_run}), 0 to 1`;
+}
+
+function weightsText(weights: Decision["weights"]): string | null {
+  const all = Object.entries(weights).map(([part, weight]) => `${part} ${weight}`).join(", ");
+  return all === ""
+    ? null
+    : `${all} (per point of quality, and per halving of a time or of memory, of which at most three count)`;
 }
 
 /** Two lines where the answers that were scored had a prompt set of their own. */
-function promptSets(
-  { prompt_set: timed, quality_prompt_set: scored }: Pick<Decision, "prompt_set" | "quality_prompt_set">,
-): string[] {
+function promptSets({ prompt_set: timed, quality_prompt_set: scored }: Decision): [string, string][] {
   const shown = ({ name, sha256 }: { name: string; sha256: string }) => `${name}, sha256 ${sha256}`;
   return [
-    ...(timed === null ? [] : [`Prompt set: ${shown(timed)}`]),
+    ...(timed === null ? [] : [["Prompt set", shown(timed)] satisfies [string, string]]),
     ...(scored === null || scored.sha256 === timed?.sha256
       ? []
-      : [`Prompt set of the answers: ${shown(scored)}`]),
+      : [["Prompt set of the answers", shown(scored)] satisfies [string, string]]),
   ];
 }
-
-const scopeLine = ({ claim, cases, scored_cases }: Decision["scope"]) =>
-  `Scope: ${claim}; ${cases} timed, ${scored_cases} with scored answers of all candidates`;
 
 /** Most rows that a reader can take in. */
 const MOST_CHECKS = 40;
@@ -214,7 +213,7 @@ function candidateTable({ candidates }: Decision): string {
   );
 }
 
-function eliminated({ eliminated, left }: Decision): string {
+function raceLosers({ eliminated, left }: Decision): string {
   const failed = left.map(({ id, block, reason }) =>
     `- ${id} left after block ${block}: failures (${reason})`
   );
@@ -230,7 +229,7 @@ function eliminated({ eliminated, left }: Decision): string {
   );
 }
 
-function excluded({ excluded }: Decision): string {
+function exclusions({ excluded }: Decision): string {
   return section(
     "Excluded",
     excluded.map(({ id, constraint, reason, admit }) =>
@@ -239,7 +238,7 @@ function excluded({ excluded }: Decision): string {
   );
 }
 
-function sensitivity({ sensitivity }: Decision): string {
+function weightRanges({ sensitivity }: Decision): string {
   if (sensitivity.length === 0) return "";
   const digits = (value: number) => Number(value.toPrecision(2)).toString();
   return "## How far the weights can move\n\n" + table(
@@ -255,7 +254,7 @@ function sensitivity({ sensitivity }: Decision): string {
   );
 }
 
-function energy({ candidates }: Decision): string {
+function energyTable({ candidates }: Decision): string {
   const known = candidates.flatMap(({ id, energy }) => energy === null ? [] : [{ id, ...energy }]);
   if (known.length === 0) return "";
   const rows = known.map((one) => [
@@ -273,7 +272,7 @@ function energy({ candidates }: Decision): string {
     " The course multiplies tokens/s by tokens instead, which makes a faster model more expensive.";
 }
 
-function course({ course, policy }: Decision): string {
+function courseRule({ course, policy }: Decision): string {
   if (course === null || policy === "course") return "";
   return `## Without evidence\n\nThe course's rule for the task ${course.task}: ${course.note}.`;
 }

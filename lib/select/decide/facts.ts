@@ -4,7 +4,7 @@ import { parseDocument } from "../../text_file.ts";
 import type { NamedCandidate } from "../../bench/named_candidate.ts";
 import type { CandidateSummary } from "../../bench/summary_schema.ts";
 import { fits, type Machine, neededRamGb } from "../../catalog/machine.ts";
-import { findModel, findVariant, type Registry } from "../../catalog/model.ts";
+import { findModel, findVariant, type Model, type Registry } from "../../catalog/model.ts";
 import {
   type CandidateQuality,
   QUALITY_SCHEMA,
@@ -115,30 +115,26 @@ export function factsOfCandidate(
 ): CandidateFacts {
   const { info } = candidate;
   const model = candidate.kind === "embedded" ? candidate.model : findModel(registry, info.alias);
-  const common = {
+  const facts = {
     id: info.id,
     license: info.license,
-    capabilities: model === undefined ? [] : [...new Set([...model.capabilities, ...model.task])],
+    capabilities: capabilitiesOf(model),
+    contextTokens: model?.contextTokens ?? null,
     sizeMb: info.size_mb,
+    neededRamGb: null,
+    fit: null,
+    freeDiskMb: null,
     quality: qualityOf(info.id, quality),
     latencyS: null,
     ttftS: null,
     memoryMb: null,
   };
-  if (candidate.kind === "endpoint") {
-    return {
-      ...common,
-      contextTokens: model?.contextTokens ?? null,
-      neededRamGb: null,
-      fit: null,
-      freeDiskMb: null,
-    };
-  }
+  if (candidate.kind === "endpoint") return facts;
   const { contextTokens, parallel } = candidate.engine;
   const options = { variant: candidate.variant, contextTokens, parallel };
   const trained = candidate.model.contextTokens ?? Infinity;
   return {
-    ...common,
+    ...facts,
     // An adapter has no context window: what its model says is all that is known.
     contextTokens: candidate.variant.adapter === null
       ? Math.min(contextTokens ?? DEFAULT_CONTEXT_TOKENS, trained)
@@ -149,6 +145,9 @@ export function factsOfCandidate(
   };
 }
 
+const capabilitiesOf = (model: Model | undefined): string[] =>
+  model === undefined ? [] : [...new Set([...model.capabilities, ...model.task])];
+
 /** A candidate that was measured. What the machine had free then is not known any more. */
 export function factsOfSummary(
   summary: CandidateSummary,
@@ -157,13 +156,13 @@ export function factsOfSummary(
 ): CandidateFacts {
   const model = registry === null ? undefined : findModel(registry, summary.alias);
   const [name, ...options] = (summary.variant ?? "").split("+");
-  const asked = options.find((option) => option.startsWith("context="))?.slice("context=".length);
+  const context = options.find((option) => option.startsWith("context="))?.slice("context=".length);
   const variant = model === undefined || !name ? undefined : findVariant(model, name);
   return {
     id: summary.id,
     license: summary.license,
-    capabilities: model === undefined ? [] : [...new Set([...model.capabilities, ...model.task])],
-    contextTokens: asked === undefined ? model?.contextTokens ?? null : Number(asked),
+    capabilities: capabilitiesOf(model),
+    contextTokens: context === undefined ? model?.contextTokens ?? null : Number(context),
     sizeMb: summary.size_mb,
     neededRamGb: model === undefined || summary.size_mb === null
       ? null

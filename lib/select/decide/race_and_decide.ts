@@ -1,5 +1,6 @@
 /** A race and a decision in a few calls, over candidates that a session found: what the notebooks share. */
 import { busiestFinder } from "../../bench/busiest_program.ts";
+import type { RunSink } from "../../bench/folder.ts";
 import { machineReader } from "../../bench/noise.ts";
 import type { Exclusion, PlanInfo, RaceTerms, RunInfo } from "../../bench/records.ts";
 import type { NamedCandidate } from "../../bench/named_candidate.ts";
@@ -83,23 +84,15 @@ export async function raceFound(
   terms: RaceTerms,
   options: RaceFoundOptions,
 ): Promise<SessionRace> {
-  const {
-    resources: { clock, run: runProgram, signal, sleep },
-    entered = found.named,
-    score = () => null,
-    onEvent,
-    onBlock,
-  } = options;
+  const { resources, entered = found.named, score = () => null, onEvent, onBlock } = options;
+  const { clock, run: runProgram, signal, sleep } = resources;
   const racing = found.candidates.filter(({ info }) => !terms.excluded.some(({ id }) => id === info.id));
   const run = { named: entered, machine: found.machine };
   const { info, folder } = await beginRun(run, racePlan(plan, terms, racing.length), options);
   let ended: RunInfo;
   try {
     await options.onFolder?.(folder.path);
-    for (const [candidate, reasons] of Map.groupBy(terms.excluded, ({ id }) => id)) {
-      const reason = `excluded: ${reasons.map((one) => one.reason).join("; ")}`;
-      await folder.sample({ kind: "candidate", candidate, at_ms: 0, status: "skipped", reason });
-    }
+    await recordExcluded(terms.excluded, folder);
     onEvent?.({ kind: "begin", info, done: new Set() });
     ended = await raceLive({
       info,
@@ -119,6 +112,13 @@ export async function raceFound(
   }
   await writeSummary(folder.path, await summarizeRun(folder.path));
   return { ...await replayRecorded(folder.path), folder: folder.path, status: ended.status };
+}
+
+async function recordExcluded(excluded: readonly Exclusion[], folder: RunSink): Promise<void> {
+  for (const [candidate, same] of Map.groupBy(excluded, ({ id }) => id)) {
+    const reason = `excluded: ${same.map((one) => one.reason).join("; ")}`;
+    await folder.sample({ kind: "candidate", candidate, at_ms: 0, status: "skipped", reason });
+  }
 }
 
 /** As many rounds as the budget takes. Answers that are scored get no nonce and nothing before them. */

@@ -48,20 +48,19 @@ export function verdictOf(
     const unscored = "no answer was checked or rated: speed is ranked, nothing is recommended";
     return nothingChosen(busy === null ? unscored : `${busy}; ${unscored}`);
   }
-  const eligible = (id: string) => ranking.eligibility.get(id)?.eligible === true;
-  const why = (id: string) => ranking.eligibility.get(id)?.why ?? "its answers were not scored";
+  const standing = (id: string) =>
+    ranking.eligibility.get(id) ?? { eligible: false, why: "its answers were not scored" };
   if (terms.race !== null) {
     const raced = racedConclusion(remaining, terms.race);
-    if (raced.choice === null || eligible(raced.choice)) return raced;
+    if (raced.choice === null || standing(raced.choice).eligible) return raced;
     return nothingChosen(
-      `${raced.choice}, which came out of the race, is not a choice: ${why(raced.choice)}`,
+      `${raced.choice}, which came out of the race, is not a choice: ${standing(raced.choice).why}`,
     );
   }
-  if (!eligible(first.id)) {
-    return nothingChosen(`no candidate may be chosen for its quality: ${first.id}: ${why(first.id)}`);
-  }
+  const { eligible, why } = standing(first.id);
+  if (!eligible) return nothingChosen(`no candidate may be chosen for its quality: ${first.id}: ${why}`);
   if (second === undefined) {
-    const reason = `it is the only one that the constraints left, and ${why(first.id)}`;
+    const reason = `it is the only one that the constraints left, and ${why}`;
     return { verdict: "only", ...NO_CANDIDATE, winner: first.id, choice: first.id, reason };
   }
   return rankedConclusion(first, second, ranking, remaining, terms);
@@ -158,14 +157,8 @@ function rankedConclusion(
   const about = `over ${basis.qualityPrompts.length} scored cases, at an error of ${delta} in all`;
   if (unbeaten.length === 0) {
     const reason = `it leads every other candidate ${about}; ${eligibility.get(first.id)?.why ?? ""}`;
-    return {
-      verdict: "winner",
-      ...NO_CANDIDATE,
-      winner: first.id,
-      choice: first.id,
-      runner_up: second.id,
-      reason,
-    };
+    const ids = { winner: first.id, choice: first.id, fastest: null, runner_up: second.id };
+    return { verdict: "winner", ...ids, reason };
   }
   if (tied) return undecided(`${first.id} and ${second.id} are alike in the mean, but ${tails}`);
   const isDiscounted = unbeaten.some((other) => isSpeedDiscounted(first, other, basis));

@@ -40,7 +40,7 @@ export interface LiveRace extends MachineWatch {
  */
 export async function raceLive(options: LiveRace): Promise<RunInfo> {
   const { sink, signal } = options;
-  const race = new Race(options);
+  const race = new RunningRace(options);
   let info = options.info;
   try {
     info = await race.open();
@@ -60,7 +60,8 @@ export async function raceLive(options: LiveRace): Promise<RunInfo> {
   return info;
 }
 
-class Race {
+/** Sends the cases, and records each block and its machine use. */
+class RunningRace {
   readonly #options: LiveRace;
   readonly #terms: RaceTerms;
   readonly #context: RunContext;
@@ -71,7 +72,7 @@ class Race {
   /** What the sessions recorded last. */
   #request: RequestRecord | null = null;
   #answer: Parameters<Score>[1] = { content: "" };
-  #asked: string | null = null;
+  #sentPrompt: string | null = null;
   #blocks = 0;
   /** How often each case comes: 1 with its first block. */
   readonly #rounds = new Map<string, number>();
@@ -109,9 +110,7 @@ class Race {
       },
     };
     this.#sessions = new Map(
-      candidates.map((
-        candidate,
-      ) => [candidate.info.id, new CandidateSession(candidate, this.#context, false)]),
+      candidates.map((one) => [one.info.id, new CandidateSession(one, this.#context, false)]),
     );
   }
 
@@ -123,11 +122,12 @@ class Race {
       if (session.loads && sessions.length > 1) await session.measureLoad();
     }
     if (sessions.length > 1) { for (const session of sessions) await session.makeReady(); }
+    const admit = "fix that, and race again";
     const failed = [...this.#left].map(([id, reason]) => ({
       id,
       constraint: "failed" as const,
       reason,
-      admit: "fix that, and race again",
+      admit,
     }));
     const race = { ...this.#terms, excluded: [...this.#terms.excluded, ...failed] };
     return { ...withOpened(info, this.#opened), plan: { ...info.plan, race } };
@@ -147,7 +147,7 @@ class Race {
       scope: terms.scope ?? DEFAULT_TERMS.scope,
       random: seededRandom(`${info.plan.seed} race`),
       signal,
-      sample: (candidate, prompt) => this.#ask(candidate, prompt),
+      sample: (candidate, prompt) => this.#sendCase(candidate, prompt),
       onBlock: async (state) => {
         await this.#endBlock(state);
         onBlock?.(state);
@@ -155,7 +155,7 @@ class Race {
     });
   }
 
-  async #ask(id: string, promptId: string): Promise<CaseOutcome> {
+  async #sendCase(id: string, promptId: string): Promise<CaseOutcome> {
     const { info: { plan } } = this.#options;
     const session = this.#sessions.get(id);
     const prompt = plan.prompt_set.prompts.find((one) => one.id === promptId);
@@ -166,7 +166,7 @@ class Race {
     const request = session.request(prompt, { round, number: this.#blocks + 1, attempt: 1 });
     if (request === null) throw new RangeError(`Cannot send ${promptId} to ${id} twice in round ${round}`);
     this.#request = null;
-    this.#asked = promptId;
+    this.#sentPrompt = promptId;
     if (plan.prefix === "warm") await session.prime(request);
     await session.send(request);
     const record = this.#recorded();
@@ -191,7 +191,9 @@ class Race {
 
   async #endBlock(state: RaceState): Promise<void> {
     this.#blocks = state.blocks;
-    if (this.#asked !== null) this.#rounds.set(this.#asked, (this.#rounds.get(this.#asked) ?? 1) + 1);
+    if (this.#sentPrompt !== null) {
+      this.#rounds.set(this.#sentPrompt, (this.#rounds.get(this.#sentPrompt) ?? 1) + 1);
+    }
     const after = await readUse(this.#options.readMachine, this.#running);
     for (const session of this.#running) await session.recordMemory();
     if (this.#before !== null) {

@@ -17,6 +17,7 @@ import { loadPromptSet, type Prompt, type PromptSet } from "../../prompts/prompt
 import { scoreAnswer } from "../../quality/check.ts";
 import { defaultPassMark } from "../../quality/pass_rate.ts";
 import { promptsOfRun } from "../../quality/recorded_answers.ts";
+import { meanOf } from "../../stats/mean.ts";
 import { needsScores, needsTimes, outcomeOf, rulesOf } from "./criterion.ts";
 import type { CaseOutcome } from "./pairing.ts";
 import { undecided } from "./race.ts";
@@ -43,15 +44,6 @@ export interface RunRecords {
   readonly answers: readonly AnswerRecord[];
 }
 
-async function readRecords(folder: string): Promise<RunRecords> {
-  const [info, samples, answers] = await Promise.all([
-    readRunInfo(folder),
-    Array.fromAsync(readSamples(folder)),
-    Array.fromAsync(readAnswers(folder)),
-  ]);
-  return { info, samples, answers };
-}
-
 /** Scores an answer, 0 to 1; null where its prompt has no checks, or none that can judge it. */
 export type Score = (
   promptId: string,
@@ -67,13 +59,8 @@ export function scorer(prompts: readonly Prompt[]): Score {
       throw new RangeError(`Cannot score an answer to ${id}: there is no such prompt`);
     }
     if (prompt.checks.length === 0) return null;
-    const { score, supported } = scoreAnswer(
-      answer.content,
-      prompt.checks,
-      prompt,
-      defaultPassMark,
-      answer.tool_calls,
-    );
+    const { content, tool_calls } = answer;
+    const { score, supported } = scoreAnswer(content, prompt.checks, prompt, defaultPassMark, tool_calls);
     return supported ? score : null;
   };
 }
@@ -111,12 +98,15 @@ export async function replayRecorded(
   change: Partial<RaceTerms> = {},
   set: PromptSet | null = null,
 ): Promise<RecordedRace> {
-  const records = await readRecords(folder);
-  const { info } = records;
+  const [info, samples, answers] = await Promise.all([
+    readRunInfo(folder),
+    Array.fromAsync(readSamples(folder)),
+    Array.fromAsync(readAnswers(folder)),
+  ]);
   const score = needsScores({ ...DEFAULT_TERMS, ...info.plan.race, ...change })
     ? scorer(promptsOfRun(info, set ?? await loadPromptSet(join(folder, "prompts.json"))))
     : () => null;
-  return await raceOver(records, change, score);
+  return await raceOver({ info, samples, answers }, change, score);
 }
 
 /** From this ratio between mean lengths on, answers differ in length, and time per token is raced as well. */
@@ -140,70 +130,112 @@ export async function raceOver(
   score: Score = () => null,
 ): Promise<RecordedRace> {
   const { info } = records;
-  const own = info.plan.race;
-  const given = { ...DEFAULT_TERMS, ...own, ...change };
-  const terms = { ...given, scope: given.scope ?? DEFAULT_TERMS.scope };
-  if (terms.scope === "these cases" && own?.scope !== "these cases") {
-    throw new UserError(
-      `${info.run_id} sent its cases round by round, and a claim about these cases alone needs a race that drew ` +
-        "them with replacement: race them with --scope these",
-    );
-  }
-  const { blocks, last, left } = blocksOf(records, terms.scope);
-  const never = [...left].filter(([id]) => !last.has(id)).map(([id, reason]) => neverAsked(id, reason));
-  const known = terms.excluded.map(({ id }) => id);
-  const racing = {
-    ...terms,
-    excluded: [...terms.excluded, ...never.filter(({ id }) => !known.includes(id))],
-  };
-  const candidates = racingCandidates(info, racing);
-  const answers = new Map(records.answers.map((answer) => [answer.id, answer]));
-  const run = (by: RaceTerms["by"], onState: (state: RaceState) => void) => {
-    const outcome = (record: RequestRecord): CaseOutcome => {
-      const answer = answers.get(record.id);
-      const found = outcomeOf(record, answer === undefined ? null : score(record.prompt_id, answer), {
-        ...terms,
-        by,
-      });
-      const reason = left.get(record.candidate);
-      const leaves = found.status === "failed" && reason !== undefined &&
-        last.get(record.candidate) === record;
-      return leaves ? { ...found, reason, leaves } : found;
-    };
-    return replayRace(candidates, rulesOf({ ...terms, by }), (now) => {
+  const wanted = termsOver(info, change);
+  const recorded = recordedBlocks(records, wanted.scope);
+  const { blocks } = recorded;
+  const terms = { ...wanted, excluded: [...wanted.excluded, ...neverSent(recorded, wanted)] };
+  const candidates = racingCandidates(info, terms);
+  const raceBy = (by: RaceTerms["by"], onState: (state: RaceState) => void) => {
+    const judge = outcomesBy({ ...terms, by }, records, recorded, score);
+    const state = replayRace(candidates, rulesOf({ ...terms, by }), (now) => {
       onState(now);
       const block = blocks[now.blocks];
       // The run may have ended in the middle of a block.
       if (block === undefined || now.live.some((id) => !block.has(id))) return null;
       return new Map(now.live.flatMap((id) => {
         const record = block.get(id);
-        return record === undefined ? [] : [[id, outcome(record)]];
+        return record === undefined ? [] : [[id, judge(record)]];
       }));
     });
+    return withoutControl(state, info);
   };
   const history: RaceState[] = [];
-  const ended = withoutControl(run(terms.by, (now) => history.push(now)), info);
+  const ended = raceBy(terms.by, (now) => history.push(now));
   const raced = blocks.slice(0, ended.blocks);
   const busy = needsTimes(terms) ? await busyDuring(raced, records) : null;
-  const state = busy === null ? ended : withBusyMachine(ended, busy);
-  const differ = terms.by === "latency" && lengthRatio(raced) > LENGTHS_DIFFER;
+  const lengthsDiffer = terms.by === "latency" && lengthRatio(raced) > LENGTHS_DIFFER;
   return {
     info,
-    terms: racing,
-    state,
+    terms,
+    state: busy === null ? ended : withBusyMachine(ended, busy),
     history,
-    perToken: differ ? withoutControl(run("throughput", () => {}), info) : null,
+    perToken: lengthsDiffer ? raceBy("throughput", () => {}) : null,
     busy,
     cases: info.plan.prompt_set.prompts.length,
   };
 }
 
-const neverAsked = (id: string, reason: string): Exclusion => ({
-  id,
-  constraint: "failed",
-  reason,
-  admit: "fix what the reason says, and race again",
-});
+function termsOver({ run_id, plan: { race: own } }: RunInfo, change: Partial<RaceTerms>) {
+  const given = { ...DEFAULT_TERMS, ...own, ...change };
+  const terms = { ...given, scope: given.scope ?? DEFAULT_TERMS.scope };
+  if (terms.scope === "these cases" && own?.scope !== "these cases") {
+    throw new UserError(
+      `${run_id} sent its cases round by round, and a claim about these cases alone needs a race that drew ` +
+        "them with replacement: race them with --scope these",
+    );
+  }
+  return terms;
+}
+
+/** Requests by candidate. */
+type RecordedBlock = ReadonlyMap<string, RequestRecord>;
+
+interface RecordedBlocks {
+  /** In the order in which they ran. */
+  readonly blocks: readonly RecordedBlock[];
+  /** The last request of each candidate. */
+  readonly last: RecordedBlock;
+  /** Why a candidate left. */
+  readonly left: ReadonlyMap<string, string>;
+}
+
+function recordedBlocks({ samples }: RunRecords, scope: RaceScope): RecordedBlocks {
+  const byBlock = new Map<number, Map<string, RequestRecord>>();
+  const last = new Map<string, RequestRecord>();
+  const left = new Map<string, string>();
+  for (const record of samples) {
+    if (record.kind === "candidate") left.set(record.candidate, record.reason);
+    if (record.kind !== "request" || record.phase !== "timed") continue;
+    const block = byBlock.get(record.block) ?? new Map<string, RequestRecord>();
+    byBlock.set(record.block, block.set(record.candidate, record));
+    last.set(record.candidate, record);
+  }
+  const blocks = [...byBlock].sort(([a], [b]) => a - b).map(([, block]) => block);
+  if (scope === "these cases") return { blocks, last, left };
+  const seen = new Set<string>();
+  const first = blocks.filter((block) => {
+    const [prompt = ""] = [...block.values()].map(({ prompt_id }) => prompt_id);
+    const isFirst = !seen.has(prompt);
+    seen.add(prompt);
+    return isFirst;
+  });
+  return { blocks: first, last, left };
+}
+
+/** Candidates that left before their first request. */
+function neverSent({ last, left }: RecordedBlocks, { excluded }: Pick<RaceTerms, "excluded">): Exclusion[] {
+  return [...left].filter(([id]) => !last.has(id) && !excluded.some((one) => one.id === id)).map((
+    [id, reason],
+  ) => ({ id, constraint: "failed", reason, admit: "fix what the reason says, and race again" }));
+}
+
+/** What each recorded request is worth by the terms. The last one of a candidate that left after it, if it failed, ends its race. */
+function outcomesBy(
+  terms: RaceTerms,
+  { answers }: RunRecords,
+  { last, left }: RecordedBlocks,
+  score: Score,
+): (record: RequestRecord) => CaseOutcome {
+  const byId = new Map(answers.map((answer) => [answer.id, answer]));
+  return (record) => {
+    const answer = byId.get(record.id);
+    const outcome = outcomeOf(record, answer === undefined ? null : score(record.prompt_id, answer), terms);
+    const reason = left.get(record.candidate);
+    const leaves = outcome.status === "failed" && reason !== undefined &&
+      last.get(record.candidate) === record;
+    return leaves ? { ...outcome, reason, leaves } : outcome;
+  };
+}
 
 /** Drift hits blocks that overlap, and candidates that run one after the other, unequally: then no verdict. */
 function withoutControl(state: RaceState, { plan }: RunInfo): RaceState {
@@ -218,7 +250,7 @@ function withoutControl(state: RaceState, { plan }: RunInfo): RaceState {
 
 /** Judges the blocks that were raced as a bench judges its own: that the machine was busy in most of them, or null. */
 async function busyDuring(
-  raced: readonly ReadonlyMap<string, RequestRecord>[],
+  raced: readonly RecordedBlock[],
   { info, samples }: RunRecords,
 ): Promise<string | null> {
   const numbers = new Set(raced.flatMap((block) => [...block.values()].map((record) => record.block)));
@@ -239,36 +271,11 @@ function withBusyMachine(state: RaceState, busy: string): RaceState {
   return { ...state, verdict: { ...verdict, reason: `${busy}; ${verdict.reason}` } };
 }
 
-/** The blocks in the order in which they ran: request by candidate. */
-function blocksOf({ samples }: RunRecords, scope: RaceScope) {
-  const byBlock = new Map<number, Map<string, RequestRecord>>();
-  const last = new Map<string, RequestRecord>();
-  const left = new Map<string, string>();
-  for (const record of samples) {
-    if (record.kind === "candidate") left.set(record.candidate, record.reason);
-    if (record.kind !== "request" || record.phase !== "timed") continue;
-    const block = byBlock.get(record.block) ?? new Map<string, RequestRecord>();
-    block.set(record.candidate, record);
-    byBlock.set(record.block, block);
-    last.set(record.candidate, record);
-  }
-  const all = [...byBlock].sort(([a], [b]) => a - b).map(([, block]) => block);
-  if (scope === "these cases") return { blocks: all, last, left };
-  const seen = new Set<string>();
-  const first = all.filter((block) => {
-    const [prompt = ""] = [...block.values()].map(({ prompt_id }) => prompt_id);
-    const repeated = seen.has(prompt);
-    seen.add(prompt);
-    return !repeated;
-  });
-  return { blocks: first, last, left };
-}
-
 /** The longest mean answer of a candidate over the shortest, in output tokens; 1 where nothing was answered. */
-function lengthRatio(blocks: readonly ReadonlyMap<string, RequestRecord>[]): number {
+function lengthRatio(blocks: readonly RecordedBlock[]): number {
   const good = blocks.flatMap((block) => [...block.values()]).filter(({ status }) => status === "ok");
   const means = [...Map.groupBy(good, ({ candidate }) => candidate).values()]
-    .map((same) => same.reduce((sum, { output_tokens }) => sum + output_tokens, 0) / same.length);
+    .map((same) => meanOf(same.map(({ output_tokens }) => output_tokens)));
   return means.length < 2 || Math.min(...means) === 0 ? 1 : Math.max(...means) / Math.min(...means);
 }
 

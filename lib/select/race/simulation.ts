@@ -75,18 +75,18 @@ export function simulatedBlocks(
     }));
   };
   const cases = Array.from({ length: world.cases ?? 0 }, newCase);
-  let asked = 0;
+  let sent = 0;
   return ({ live }) => {
     const logs = cases[Math.floor(random() * cases.length)] ?? newCase();
     const answer = (id: string): [string, CaseOutcome] => {
-      const drift = (world.drift ?? 0) * asked++;
-      return [id, draw(world, drift + (logs.get(id) ?? 0), random)];
+      const drift = (world.drift ?? 0) * sent++;
+      return [id, simulatedOutcome(world, drift + (logs.get(id) ?? 0), random)];
     };
     return new Map(shuffle(live, random).map(answer));
   };
 }
 
-function draw(world: RaceWorld, logSeconds: number, random: Random): CaseOutcome {
+function simulatedOutcome(world: RaceWorld, logSeconds: number, random: Random): CaseOutcome {
   if (random() < (world.failShare ?? 0)) return { status: "failed", reason: "simulated" };
   // A normal over the root of an exponential is Student's t with two degrees of freedom.
   const stretch = world.heavyTails === true ? 1 / Math.sqrt(-Math.log(1 - random())) : 1;
