@@ -98,11 +98,11 @@ type SameMachine = Pick<MachineDescription, "cpu" | "cores" | "gpu">;
 const isSame = (a: SameMachine, b: SameMachine) =>
   a.cpu === b.cpu && a.cores === b.cores && a.gpu.join() === b.gpu.join();
 
-const keyOf = ({ model, kind, device, threads, tokens }: RecordedSpeed) =>
+const settingKey = ({ model, kind, device, threads, tokens }: RecordedSpeed) =>
   [model, kind, device, threads, Math.round(Math.log2(tokens))].join(" ");
 
 function latest(samples: readonly RecordedSpeed[]): RecordedSpeed[] {
-  const groups = Map.groupBy(samples, keyOf);
+  const groups = Map.groupBy(samples, settingKey);
   return [...groups.values()].flatMap((group) =>
     group.toSorted((a, b) => a.at < b.at ? -1 : a.at > b.at ? 1 : 0).slice(-KEPT)
   );
@@ -120,7 +120,7 @@ export function leastDisturbed(samples: readonly RecordedSpeed[]): SpeedSample[]
   );
   return [...settings.values()].flatMap((group) => {
     const probed = group.filter(({ source }) => source === "probe");
-    return [...Map.groupBy(probed.length > 0 ? probed : group, keyOf).values()].map((same) =>
+    return [...Map.groupBy(probed.length > 0 ? probed : group, settingKey).values()].map((same) =>
       same.reduce((best, one) => perToken(one) < perToken(best) ? one : best)
     );
   });

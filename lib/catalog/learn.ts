@@ -65,7 +65,7 @@ export interface Learned {
 }
 
 /** One of a variant, place and machine is kept, the newest; quality and speed may come from different runs. */
-const keyOf = ({ variant, where, machine: { cpu, cores, ram_gb, gpu } }: MeasuredFigures) =>
+const figuresKey = ({ variant, where, machine: { cpu, cores, ram_gb, gpu } }: MeasuredFigures) =>
   JSON.stringify([variant, where, cpu, cores, Math.round(ram_gb), gpu]);
 
 const newer = (a: MeasuredFigures, b: MeasuredFigures) => a.date === b.date ? a.run > b.run : a.date > b.date;
@@ -77,11 +77,11 @@ const newer = (a: MeasuredFigures, b: MeasuredFigures) => a.date === b.date ? a.
 function newest(all: readonly MeasuredFigures[]): MeasuredFigures[] {
   const kept = new Map<string, MeasuredFigures>();
   for (const one of all) {
-    const other = kept.get(keyOf(one));
-    if (other === undefined) kept.set(keyOf(one), one);
+    const other = kept.get(figuresKey(one));
+    if (other === undefined) kept.set(figuresKey(one), one);
     else {
       const [first, second] = newer(one, other) ? [one, other] : [other, one];
-      kept.set(keyOf(one), { ...first, quality: first.quality ?? second.quality });
+      kept.set(figuresKey(one), { ...first, quality: first.quality ?? second.quality });
     }
   }
   return [...kept.values()].sort((a, b) => a.date + a.run < b.date + b.run ? -1 : 1);

@@ -92,7 +92,7 @@ export function assertJob(json: object, name: string): void {
  */
 export function jobPrompts(job: Readonly<Record<string, unknown>>, source: JobSource): PromptSet {
   const { table, name, note, withFiles, skipFaulty, direct } = source;
-  const format = formatOf(job, source);
+  const format = formatFor(job, source);
   for (const field of TEMPLATES) {
     const sent = ["prompt", "system", "wordings"].includes(field) && job["documents"] !== undefined;
     const columns = sent ? [...table.columns, "document"] : table.columns;
@@ -192,7 +192,7 @@ export function headOf(
 const isExtract = (job: Readonly<Record<string, unknown>>) => job["task"] === "extract";
 
 /** A job that says what is sent needs no format; what a table's columns are called may say the rest. */
-function formatOf(
+function formatFor(
   job: Readonly<Record<string, unknown>>,
   { table, name, direct }: JobSource,
 ): RowFormat | null {

@@ -61,20 +61,20 @@ export function columnFacts({ columns, rows }: CaseTable): ColumnFacts[] {
     for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1);
     const few = counts.size <= MOST_LABELS &&
       (LABEL.test(name) ? counts.size < texts.length : counts.size * 2 <= texts.length);
-    const kind = kindOf(values, texts);
+    const kind = columnKind(values, texts);
     return {
       name,
       filled: texts.length,
       distinct: counts.size,
       meanChars: texts.reduce((sum, { length }) => sum + length, 0) / Math.max(1, texts.length),
       kind,
-      ...(kind === "json" ? { fields: fieldsOf(values) } : {}),
+      ...(kind === "json" ? { fields: fieldsOfRecords(values) } : {}),
       values: few ? [...counts].sort(([, one], [, other]) => other - one) : null,
     };
   });
 }
 
-function kindOf(values: readonly unknown[], texts: readonly string[]): ColumnFacts["kind"] {
+function columnKind(values: readonly unknown[], texts: readonly string[]): ColumnFacts["kind"] {
   const all = (pattern: RegExp) => texts.length > 0 && texts.every((text) => pattern.test(text));
   if (all(/^-?\d+(?:\.\d+)?$/)) return "number";
   if (all(DATE)) return "date";
@@ -82,7 +82,7 @@ function kindOf(values: readonly unknown[], texts: readonly string[]): ColumnFac
   return object ? "json" : "text";
 }
 
-function fieldsOf(values: readonly unknown[]): Map<string, Set<string>> {
+function fieldsOfRecords(values: readonly unknown[]): Map<string, Set<string>> {
   const records = values.flatMap((value) => {
     const read = typeof value === "string" ? jsonOrText(value) : value;
     return isObject(read) ? [read] : [];
@@ -192,7 +192,7 @@ export function jobFile(
     prompt,
     ...(task === "summarize"
       ? first === undefined ? {} : { reference: `{{${first}}}` }
-      : expectedOf(task, expected, columns)),
+      : expectedTemplate(task, expected, columns)),
     ...(task === "extract" ? { schema: recordSchema(fields), fields: recordRules(fields) } : {}),
     ...(task === "summarize" ? { checks: SUMMARY_CHECKS } : {}),
     settings: { max_tokens: task === "classify" ? 16 : task === "answer" ? 64 : 256, temperature: 0 },
@@ -213,7 +213,7 @@ const SUMMARY_CHECKS = [
   { kind: "nothing_invented", name: "nothing invented", required: true },
 ];
 
-function expectedOf(
+function expectedTemplate(
   task: string,
   expected: readonly string[],
   columns: readonly ColumnFacts[],

@@ -4,6 +4,7 @@ import type { AnswerRecord } from "../bench/records.ts";
 import { UserError } from "../errors.ts";
 import type { Prompt } from "../prompts/prompts.ts";
 import { seededRandom, shuffle } from "../stats/random.ts";
+import { promptForPeople } from "./sheet.ts";
 import { visibleAnswer } from "./text.ts";
 import { pairSummary, type VoteRecord } from "./votes.ts";
 
@@ -31,43 +32,34 @@ export function makePairs(
   prompts: readonly Pick<Prompt, "id" | "messages" | "aspects">[],
   { runId, rater, candidates }: { runId: string; rater: string; candidates: readonly string[] },
 ): AnswerPair[] {
+  const keyOf = (prompt: string, candidate: string) => JSON.stringify([prompt, candidate]);
   const first = new Map<string, AnswerRecord>();
-  for (const answer of answers) {
-    const key = JSON.stringify([answer.prompt_id, answer.candidate]);
-    if (answer.phase === "timed" && !first.has(key)) first.set(key, answer);
+  for (const answer of answers.filter(({ phase }) => phase === "timed")) {
+    const key = keyOf(answer.prompt_id, answer.candidate);
+    if (!first.has(key)) first.set(key, answer);
   }
   const random = seededRandom(`${runId} ${rater} pairs`);
   const twos = candidates.flatMap((one, at) =>
     candidates.slice(at + 1).map((other) => [one, other] as const)
   );
-  const rounds = shuffle(prompts, random).map((prompt) =>
+  const pairs = shuffle(prompts, random).flatMap((prompt) =>
     shuffle(twos, random).flatMap(([one, other]): AnswerPair[] => {
-      const given = [one, other].map((id) => first.get(JSON.stringify([prompt.id, id])));
-      const [left, right] = given;
+      const [left, right] = [first.get(keyOf(prompt.id, one)), first.get(keyOf(prompt.id, other))];
       if (left === undefined || right === undefined) return [];
-      const texts = [visibleAnswer(left.content), visibleAnswer(right.content)] as const;
       const swap = random() < 0.5;
-      if (texts[0] === texts[1]) return [];
-      return [{
-        item: createHash("sha256").update(`${runId} ${rater} ${left.id} ${right.id}`).digest("hex").slice(
-          0,
-          12,
-        ),
-        prompt: prompt.messages.map(({ content }) => content).join("\n\n"),
-        aspects: prompt.aspects.map((aspect) => `• ${aspect}`).join("\n"),
-        a: texts[swap ? 1 : 0],
-        b: texts[swap ? 0 : 1],
-        vote: {
-          rater,
-          prompt_id: prompt.id,
-          candidates: [one, other],
-          answers: [left.id, right.id],
-          shown_first: swap ? "second" : "first",
-        },
-      }];
+      const [a, b] = (swap ? [right, left] : [left, right]).map(({ content }) => visibleAnswer(content));
+      if (a === undefined || b === undefined || a === b) return [];
+      const item = createHash("sha256").update(`${runId} ${rater} ${left.id} ${right.id}`).digest("hex");
+      const vote = {
+        rater,
+        prompt_id: prompt.id,
+        candidates: [one, other] satisfies [string, string],
+        answers: [left.id, right.id] satisfies [string, string],
+        shown_first: swap ? "second" as const : "first" as const,
+      };
+      return [{ item: item.slice(0, 12), ...promptForPeople(prompt), a, b, vote }];
     })
   );
-  const pairs = rounds.flat();
   if (pairs.length === 0) {
     throw new UserError("no two answers to compare: give a run with several candidates", 1);
   }

@@ -1,4 +1,5 @@
 /** Compares the tool calls of an answer with those expected: as calls, not as text. */
+import { isObject, jsonOrText } from "../bounded_json.ts";
 import type { ExpectedCall } from "../prompts/task_checks.ts";
 import { fencedBlock } from "./answer_text.ts";
 import type { CheckVerdict } from "./outcomes.ts";
@@ -29,78 +30,63 @@ export function scoreCalls(
   calls: readonly GivenCall[],
   { expected, any_order }: { readonly expected: readonly ExpectedCall[]; readonly any_order: boolean },
 ): CheckVerdict {
-  const [wanted, made] = [expected, calls].map((list) => list.map(({ name }) => name));
-  const inOrder = (names: readonly string[] = []) => any_order ? names.toSorted() : names;
-  const selection = inOrder(wanted).join("\n") === inOrder(made).join("\n");
-  const fits = selection && wanted?.length !== 0 ? matching(expected, calls, any_order) : null;
-  const outcome = {
-    kind: "calls" as const,
-    expected: wanted ?? [],
-    made: made ?? [],
-    selection,
-    arguments: fits,
-  };
-  const passed = selection && fits !== false;
-  if (passed) {
-    return {
-      passed,
-      outcome,
-      detail: calls.length === 0 ? "no call, as expected" : `called ${listed(made)}`,
-    };
+  const namesOf = (list: readonly { readonly name: string }[]) => list.map(({ name }) => name);
+  const [wanted, made] = [namesOf(expected), namesOf(calls)];
+  const inOrder = (names: readonly string[]) => (any_order ? names.toSorted() : names).join("\n");
+  const selection = inOrder(wanted) === inOrder(made);
+  const fits = selection && wanted.length > 0 ? allMatched(expected, calls, any_order) : null;
+  const outcome = { kind: "calls" as const, expected: wanted, made, selection, arguments: fits };
+  if (selection && fits !== false) {
+    const detail = made.length === 0 ? "no call, as expected" : `called ${made.join(", ")}`;
+    return { passed: true, outcome, detail };
   }
-  if (calls.length === 0) {
+  if (made.length === 0) {
     const written = isWrittenCall(answer, expected);
-    return {
-      passed,
-      outcome,
-      offFormat: written,
-      detail: written ? "a call written as text" : `no call, expected ${listed(wanted)}`,
-    };
+    const detail = written ? "a call written as text" : `no call, expected ${wanted.join(", ")}`;
+    return { passed: false, outcome, offFormat: written, detail };
   }
   const broken = calls.find((call) => argumentsOf(call) === null);
   return {
-    passed,
+    passed: false,
     outcome,
     offFormat: broken !== undefined,
-    final: expected.length === 0,
+    final: wanted.length === 0,
     detail: broken !== undefined
       ? `the arguments of ${broken.name} are not a JSON object`
       : selection
       ? argumentFault(expected, calls)
-      : `called ${listed(made)}, expected ${expected.length === 0 ? "no call" : listed(wanted)}`,
+      : `called ${made.join(", ")}, expected ${wanted.join(", ") || "no call"}`,
   };
 }
 
-const listed = (names: readonly string[] = []) => names.join(", ");
-
 /** Whether every expected call can be matched with a fitting call of its own. */
-function matching(
+function allMatched(
   expected: readonly ExpectedCall[],
   calls: readonly GivenCall[],
   anyOrder: boolean,
 ): boolean {
-  if (!anyOrder) return expected.every((one, at) => faultsOf(one, calls[at]).length === 0);
+  if (!anyOrder) return expected.every((one, at) => wrongArguments(one, calls[at]).length === 0);
   const [first, ...rest] = expected;
   if (first === undefined) return calls.length === 0;
   return calls.some((call, at) =>
-    faultsOf(first, call).length === 0 && matching(rest, calls.toSpliced(at, 1), true)
+    wrongArguments(first, call).length === 0 && allMatched(rest, calls.toSpliced(at, 1), true)
   );
 }
 
 /** Which arguments of a call differ from the expected ones. */
-function faultsOf({ name, arguments: expected }: ExpectedCall, call: GivenCall | undefined): string[] {
+function wrongArguments({ name, arguments: expected }: ExpectedCall, call: GivenCall | undefined): string[] {
   if (call === undefined || call.name !== name) return ["name"];
   const given = argumentsOf(call);
   if (given === null) return ["arguments"];
   const names = new Set([...Object.keys(expected), ...Object.keys(given)]);
-  return [...names].filter((argument) => !allowed(expected[argument], given[argument]));
+  return [...names].filter((argument) => !isAllowed(expected[argument], given[argument]));
 }
 
 /** Allows whatever value an argument has. */
 const anyValue = "*";
 
 /** Null for an argument that is left out; one that is not expected must be left out. */
-function allowed(expected: unknown, given: unknown): boolean {
+function isAllowed(expected: unknown, given: unknown): boolean {
   const values = expected === undefined ? [null] : Array.isArray(expected) ? expected : [expected];
   return values.some((value) =>
     value === anyValue ? given !== undefined && given !== null : sameArgument(value, given ?? null)
@@ -121,22 +107,16 @@ function sameArgument(wanted: unknown, given: unknown): boolean {
 const folded = (text: string) => text.normalize("NFKC").trim().replaceAll(/\s+/g, " ").toLowerCase();
 
 function argumentsOf({ arguments: text }: GivenCall): Arguments | null {
-  try {
-    const value: unknown = JSON.parse(text === "" ? "{}" : text);
-    return typeof value === "object" && value !== null && !Array.isArray(value)
-      ? Object.fromEntries(Object.entries(value))
-      : null;
-  } catch {
-    return null;
-  }
+  const value = jsonOrText(text === "" ? "{}" : text);
+  return isObject(value) ? value : null;
 }
 
 /** Among calls with the right names, the first that fits no expected call, with the arguments that differ. */
 function argumentFault(expected: readonly ExpectedCall[], calls: readonly GivenCall[]): string {
   for (const call of calls) {
-    const faults = expected.filter(({ name }) => name === call.name).map((one) => faultsOf(one, call));
+    const faults = expected.filter(({ name }) => name === call.name).map((one) => wrongArguments(one, call));
     const [nearest] = faults.toSorted((a, b) => a.length - b.length);
-    if (nearest !== undefined && nearest.length > 0) return `${call.name}: wrong ${listed(nearest)}`;
+    if (nearest !== undefined && nearest.length > 0) return `${call.name}: wrong ${nearest.join(", ")}`;
   }
   return "two calls are alike where different ones were expected";
 }

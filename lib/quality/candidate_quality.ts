@@ -1,7 +1,7 @@
 /** One candidate's answers and ratings as rates and means, each over prompts and with its interval. */
 import { summarize } from "../stats/statistic.ts";
 import { type AnswerQuality, type CandidateQuality, countStates } from "./quality_schema.ts";
-import { passRate } from "./pass_rate.ts";
+import { rateByCase } from "./pass_rate.ts";
 import type { Prompt } from "../prompts/prompts.ts";
 import { taskFiguresOf } from "./task_figures.ts";
 import type { RatingRecord } from "./ratings.ts";
@@ -33,37 +33,38 @@ export function candidateOf(
     failures: answers.filter(({ failure }) => failure !== null).length,
     ...countStates(all),
     pass_rate: casesPassed(answers),
-    score: scoreOf(answers),
+    score: meanScore(answers),
     checks: names.map((name) => {
-      const having = answers.filter(({ checks }) =>
-        checks.some((check) => check.name === name && check.supported)
+      const results = answers.flatMap(({ prompt_id, checks }) =>
+        checks.filter((check) => check.name === name && check.supported)
+          .map(({ passed }) => ({ prompt_id, passed }))
       );
-      const passes = ({ checks }: AnswerQuality) =>
-        checks.some((check) => check.name === name && check.passed);
-      const rate = rateOf(having, passes);
+      const rate = rateByCase(results, ({ passed }) => passed);
       return { name, prompts: rate.n, pass_rate: rate };
     }),
-    by_length: lengthBounds.flatMap((from, at) => {
-      const to = lengthBounds[at + 1] ?? null;
-      const within = answers.filter(({ prompt_id }) => {
-        const length = tokens.get(prompt_id) ?? 0;
-        return length >= from && (to === null || length < to);
-      });
-      if (within.length === 0) return [];
-      return [{
-        from_tokens: from,
-        to_tokens: to,
-        pass_rate: casesPassed(within),
-        score: scoreOf(within),
-      }];
-    }),
+    by_length: byLength(answers, tokens),
     ...(tasks.length === 0 ? {} : { tasks }),
-    ratings: ratingsOf(ratings),
+    ratings: ratingSummaries(ratings),
   };
 }
 
+function byLength(
+  answers: readonly AnswerQuality[],
+  tokens: ReadonlyMap<string, number>,
+): CandidateQuality["by_length"] {
+  return lengthBounds.flatMap((from, at) => {
+    const to = lengthBounds[at + 1] ?? null;
+    const within = answers.filter(({ prompt_id }) => {
+      const length = tokens.get(prompt_id) ?? 0;
+      return length >= from && (to === null || length < to);
+    });
+    if (within.length === 0) return [];
+    return [{ from_tokens: from, to_tokens: to, pass_rate: casesPassed(within), score: meanScore(within) }];
+  });
+}
+
 /** The share of cases whose answers passed. */
-export const casesPassed = (answers: readonly AnswerQuality[]) => rateOf(answers, ({ passed }) => passed);
+export const casesPassed = (answers: readonly AnswerQuality[]) => rateByCase(answers, ({ passed }) => passed);
 
 /** How much one candidate's answers vary between repeats of the same case; empty where none was repeated. */
 export function variationOf(
@@ -90,11 +91,6 @@ export function variationOf(
   };
 }
 
-function rateOf(answers: readonly AnswerQuality[], passes: (answer: AnswerQuality) => boolean) {
-  const byPrompt = [...Map.groupBy(answers, ({ prompt_id }) => prompt_id).values()];
-  return passRate(byPrompt.map((same) => same.filter(passes).length / same.length));
-}
-
 /** Mean over prompts, each prompt with the mean of its answers; the interval ends where the scale does. */
 function meanByPrompt(
   values: readonly { prompt_id: string; value: number }[],
@@ -108,11 +104,11 @@ function meanByPrompt(
   return { n, mean, ci95 };
 }
 
-function scoreOf(answers: readonly AnswerQuality[]) {
+function meanScore(answers: readonly AnswerQuality[]) {
   return meanByPrompt(answers.map(({ prompt_id, score }) => ({ prompt_id, value: score })), [0, 1]);
 }
 
-function ratingsOf(ratings: readonly RatingRecord[]): CandidateQuality["ratings"] {
+function ratingSummaries(ratings: readonly RatingRecord[]): CandidateQuality["ratings"] {
   const groups = Map.groupBy(ratings, ({ source, rubric }) => JSON.stringify([source, rubric]));
   return [...groups.values()].flatMap((same) => {
     const [first] = same;

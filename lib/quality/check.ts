@@ -228,7 +228,7 @@ const verdicts: { readonly [Kind in CheckKind]: (check: CheckOf[Kind], given: Gi
     if (hasNoCapitals(answer) && check.facts.includes("name")) {
       return unsupported("names can't be told from words in a script without capitals");
     }
-    const found = inventions(answer, sourceOf(prompt), check);
+    const found = inventions(answer, inputOf(prompt), check);
     const list = found.map(({ kind, text }) => `${kind} ${JSON.stringify(text)}`).join(", ");
     return { passed: found.length === 0, detail: found.length ? `not in the source: ${list}` : "nothing" };
   },
@@ -247,7 +247,7 @@ const verdicts: { readonly [Kind in CheckKind]: (check: CheckOf[Kind], given: Gi
   answer: (check, { answer }) => scoreDocumentAnswer(answer, check),
   quote({ min_words }, { answer, prompt }) {
     const { documents = [] } = prompt;
-    return scoreQuote(answer, documents.length > 0 ? documents : [sourceOf(prompt)], min_words);
+    return scoreQuote(answer, documents.length > 0 ? documents : [inputOf(prompt)], min_words);
   },
   tests: (check, { answer, prompt }) => scoreTests(answer, check, prompt.testRuns ?? new Map()),
 };
@@ -262,7 +262,7 @@ const unsupported = (why: string): CheckVerdict => ({
 const quoted = (texts: readonly string[]) => texts.map((text) => JSON.stringify(text)).join(", ");
 
 /** The model's input: every message that is not its own. */
-function sourceOf({ messages }: CheckedPrompt): string {
+function inputOf({ messages }: CheckedPrompt): string {
   return messages.filter(({ role }) => role !== "assistant").map(({ content }) => content).join("\n\n");
 }
 

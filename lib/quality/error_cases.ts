@@ -1,8 +1,8 @@
 /** The cases in which candidates differ or fail, with the expected answers, grouped by state and check. */
-import { z } from "zod";
+import { isObject, jsonOrText } from "../bounded_json.ts";
 import { fencedBlock } from "./answer_text.ts";
 import type { AnswerQuality, QualityReport, ScoreState } from "./quality_schema.ts";
-import { type DiffPart, diffTexts } from "./text_diff.ts";
+import { type DiffPart, diffTexts } from "../text_diff.ts";
 import { visibleAnswer } from "./text.ts";
 
 /** One answer that is not right. */
@@ -116,8 +116,8 @@ function diffFrom(
 ): DiffPart[] | null {
   if (expected === undefined) return null;
   const answer = visibleAnswer(text);
-  const [wanted, given] = [fieldsOf(expected), fieldsOf(fencedBlock(answer) ?? answer)];
-  if (wanted !== null && given !== null) {
+  const [wanted, given] = [expected, fencedBlock(answer) ?? answer].map(jsonOrText);
+  if (isObject(wanted) && isObject(given)) {
     const states = check?.outcome?.kind === "record" ? check.outcome.fields : {};
     const shown = Object.entries(given).map(([name, value]) => [
       name,
@@ -129,13 +129,4 @@ function diffFrom(
     /\s/.test(one) && one.length < 300 && !one.includes("\n")
   );
   return arePhrases ? diffTexts(expected, answer) : null;
-}
-
-/** The fields of a JSON object; null where the text is not one. */
-function fieldsOf(text: string): Readonly<Record<string, unknown>> | null {
-  try {
-    return z.record(z.string(), z.unknown()).safeParse(JSON.parse(text)).data ?? null;
-  } catch {
-    return null;
-  }
 }

@@ -149,11 +149,11 @@ export function jobFidelity(
 ): JobFidelity | null {
   const judged = answers.filter(({ state }) => state !== "unsupported");
   const byCase = Map.groupBy(judged, ({ prompt_id }) => prompt_id);
-  const meanOf = (of: readonly number[]) => of.reduce((sum, one) => sum + one, 0) / of.length;
+  const mean = (of: readonly number[]) => of.reduce((sum, one) => sum + one, 0) / of.length;
   const pairs = [...byCase.values()].flatMap((all) => {
     const [a, b] = [first, second].map((id) => all.filter(({ candidate }) => candidate === id));
     if (a === undefined || b === undefined || a.length === 0 || b.length === 0) return [];
-    const score = (some: typeof all) => meanOf(some.map(({ score }) => score));
+    const score = (some: typeof all) => mean(some.map(({ score }) => score));
     const passed = (some: typeof all) => some.every(({ passed }) => passed);
     return [{ scores: [score(b), score(a)] as const, passed: [passed(a), passed(b)] as const }];
   });
@@ -164,7 +164,7 @@ export function jobFidelity(
   return {
     run_id,
     cases: pairs.length,
-    score: [meanOf(pairs.map(({ scores }) => scores[1])), meanOf(pairs.map(({ scores }) => scores[0]))],
+    score: [mean(pairs.map(({ scores }) => scores[1])), mean(pairs.map(({ scores }) => scores[0]))],
     passed: {
       both: count(true, true),
       first: count(true, false),
@@ -174,11 +174,11 @@ export function jobFidelity(
     difference: found.mean,
     ci90: found.cautious,
     epsilon,
-    verdict: verdictOf(found.interval, found.cautious, epsilon),
+    verdict: equivalence(found.interval, found.cautious, epsilon),
   };
 }
 
-function verdictOf(interval: Interval, cautious: Interval, epsilon: number): JobFidelity["verdict"] {
+function equivalence(interval: Interval, cautious: Interval, epsilon: number): JobFidelity["verdict"] {
   if (cautious[0] > -epsilon && cautious[1] < epsilon) return "as good as";
   if (interval[1] < 0) return "worse by";
   return interval[0] > 0 ? "better by" : "can't tell";

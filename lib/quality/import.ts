@@ -16,8 +16,8 @@ export interface FilledSheet {
   readonly changed: readonly string[];
 }
 
-/** Faults that are listed; the rest is counted. */
-const listedFaults = 8;
+/** Faults that are firstFaults; the rest is counted. */
+const MOST_FAULTS = 8;
 
 /**
  * Reads the text of a sheet. Columns are found by their title and rows by their item, so that a spreadsheet may
@@ -44,7 +44,7 @@ export function readSheet(
       `${name}: no row belongs to a sheet of this run: give the sheet that "quality annotate" wrote for it`,
     );
   }
-  const columns = columnsIn(header, key, name);
+  const columns = columnReader(header, key, name);
   const faults: string[] = [];
   const changed: string[] = [];
   const blank: string[] = [];
@@ -62,20 +62,20 @@ export function readSheet(
   const lost = key.items.filter(({ item }) => !seen.has(item)).length;
   if (lost > 0) faults.push(`${lost} of ${key.items.length} rows are missing`);
   if (!partial) faults.push(...blank.map((where) => `${where}: no score (--partial leaves such rows out)`));
-  if (faults.length > 0) throw new UserError(`${name} is not taken: ${listed(faults)}`);
+  if (faults.length > 0) throw new UserError(`${name} is not taken: ${firstFaults(faults)}`);
   return { key, marks, unrated: blank.length, changed };
 }
 
-function listed(faults: readonly string[]): string {
-  const more = faults.length - listedFaults;
-  return faults.slice(0, listedFaults).join("; ") + (more > 0 ? `; and ${more} more` : "");
+function firstFaults(faults: readonly string[]): string {
+  const more = faults.length - MOST_FAULTS;
+  return faults.slice(0, MOST_FAULTS).join("; ") + (more > 0 ? `; and ${more} more` : "");
 }
 
 /** The value of a row in the column of this title; empty where the sheet has no such column. */
 type Columns = (row: readonly string[], title: string) => string;
 
 /** @throws {UserError} when the item or a score has no column */
-function columnsIn(header: readonly string[], key: SheetKey, name: string): Columns {
+function columnReader(header: readonly string[], key: SheetKey, name: string): Columns {
   const titles = header.map((title) => title.trim().toLowerCase());
   const missing = ["item", ...rubricOf(key).dimensions.map((dimension) => dimension.name)]
     .filter((title) => !titles.includes(title));
@@ -111,7 +111,7 @@ function readRow(row: readonly string[], columns: Columns, key: SheetKey, seen: 
   const scores: Record<string, number> = {};
   const missing: string[] = [];
   for (const { name } of rubricOf(key).dimensions) {
-    const score = scoreOf(columns(row, name));
+    const score = cellScore(columns(row, name));
     if (score.kind === "fault") return { kind: "fault", fault: `${name} ${score.fault}` };
     if (score.kind === "none") missing.push(name);
     else scores[name] = score.value;
@@ -129,14 +129,14 @@ function readRow(row: readonly string[], columns: Columns, key: SheetKey, seen: 
  */
 export function readMarks(text: string, key: SheetKey, name: string): Map<string, Marks> {
   const [header = [], ...rows] = parseCsv(text);
-  const columns = columnsIn(header, key, name);
+  const columns = columnReader(header, key, name);
   const marks = new Map<string, Marks>();
   for (const row of rows) {
     const item = columns(row, "item").trim();
     if (!key.items.some((one) => one.item === item)) continue;
     const scores: Record<string, number> = {};
     for (const dimension of rubricOf(key).dimensions) {
-      const score = scoreOf(columns(row, dimension.name));
+      const score = cellScore(columns(row, dimension.name));
       if (score.kind === "fault") throw new UserError(`${name}: ${dimension.name} of ${item} ${score.fault}`);
       if (score.kind === "score") scores[dimension.name] = score.value;
     }
@@ -150,7 +150,7 @@ type Score =
   | { readonly kind: "none" }
   | { readonly kind: "fault"; readonly fault: string };
 
-function scoreOf(cell: string): Score {
+function cellScore(cell: string): Score {
   const text = cell.normalize("NFKC").trim();
   if (text === "") return { kind: "none" };
   // A spreadsheet may write 4 as 4.0 or 4,0.

@@ -1,5 +1,6 @@
 /** A model as a judge: the questions to it, and which replies count as scores. */
 import { z } from "zod";
+import { jsonOrText } from "../bounded_json.ts";
 import type { ChatMessage } from "../endpoint/trace.ts";
 import { UserError } from "../errors.ts";
 import type { Prompt } from "../prompts/prompts.ts";
@@ -28,7 +29,7 @@ function scoresShape({ dimensions }: Rubric) {
 }
 const choiceShape = z.strictObject({ better: z.enum(["A", "B"]) });
 
-function formatOf(name: string, shape: z.ZodType): ReplySchema {
+function replySchema(name: string, shape: z.ZodType): ReplySchema {
   const { $schema: _, ...schema } = z.toJSONSchema(shape);
   return { name, schema };
 }
@@ -112,9 +113,9 @@ export class Judge {
   }
 
   async #ask<T>(messages: readonly ChatMessage[], name: string, shape: z.ZodType<T>): Promise<T | null> {
-    const reply = await this.ask(messages, formatOf(name, shape));
+    const reply = await this.ask(messages, replySchema(name, shape));
     this.replies++;
-    const parsed = shape.safeParse(readJson(visibleAnswer(reply)));
+    const parsed = shape.safeParse(jsonOrText(visibleAnswer(reply)));
     if (parsed.success) {
       this.#invalidInARow = 0;
       return parsed.data;
@@ -123,13 +124,5 @@ export class Judge {
     this.#invalidInARow++;
     this.invalidExample ??= reply.replaceAll(/\s+/g, " ").trim().slice(0, 80);
     return null;
-  }
-}
-
-function readJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
   }
 }

@@ -3,8 +3,8 @@ import type { AnswerRecord } from "../bench/records.ts";
 import type { Prompt } from "../prompts/prompts.ts";
 import type { Judge } from "./judge.ts";
 import { agreements, type DimensionAgreement, type RatingRecord } from "./ratings.ts";
+import { answersByText } from "./recorded_answers.ts";
 import type { RubricName } from "./rubric.ts";
-import { visibleAnswer } from "./text.ts";
 
 /** What a judge made of a run. */
 export interface Judgement {
@@ -24,17 +24,14 @@ export async function judgeAnswers(
   prompts: readonly Prompt[],
   { rater, onAnswer = () => {} }: { rater: string; onAnswer?: (done: number, all: number) => void },
 ): Promise<Judgement> {
-  const groups = Map.groupBy(
-    answers.filter(({ phase, content }) => phase === "timed" && visibleAnswer(content) !== ""),
-    ({ prompt_id, content }) => JSON.stringify([prompt_id, visibleAnswer(content)]),
-  );
+  const groups = answersByText(answers.filter(({ phase }) => phase === "timed"));
   const ratings: RatingRecord[] = [];
   let [done, unrated] = [0, 0];
-  for (const same of groups.values()) {
+  for (const same of groups) {
     const prompt = prompts.find(({ id }) => id === same[0]?.prompt_id);
     if (!prompt) continue;
     const scores = await judge.rate(prompt, same[0]?.content ?? "");
-    onAnswer(++done, groups.size);
+    onAnswer(++done, groups.length);
     if (scores === null) unrated += same.length;
     else ratings.push(...same.map((answer) => toRating(answer, scores, rater, judge.rubric.name)));
   }

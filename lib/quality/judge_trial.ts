@@ -3,8 +3,8 @@
  * tested on anchored answers that are known to be good or bad.
  */
 import { UserError } from "../errors.ts";
-import type { Judge, JudgedPrompt, JudgeScores } from "./judge.ts";
-import { type PassRate, passRate } from "./pass_rate.ts";
+import type { Judge, JudgedPrompt } from "./judge.ts";
+import { type PassRate, rateByCase } from "./pass_rate.ts";
 
 /** Share of the anchored pairs that a judge must rank correctly. */
 const defaultThreshold = 0.8;
@@ -12,6 +12,7 @@ const defaultThreshold = 0.8;
 const fewestPairs = 8;
 /** Largest share of replies that may be invalid. */
 const mostInvalid = 0.1;
+
 /** What the trial showed. */
 export interface Trial {
   readonly rubric: string;
@@ -66,7 +67,8 @@ export function anchoredPairs(prompts: readonly JudgedPrompt[]): Pair[] {
 }
 
 interface PairResult {
-  readonly pair: Pair;
+  readonly prompt_id: string;
+  readonly badIsLonger: boolean;
   readonly good: number | null;
   readonly bad: number | null;
   /** Whether the first answer was chosen, for each of the two orders that could be read. */
@@ -100,7 +102,9 @@ export async function tryJudge(
   const known = new Map<string, number | null>();
   const meanScore = async (prompt: JudgedPrompt, answer: string) => {
     const key = JSON.stringify([prompt.id, answer]);
-    const value = known.has(key) ? known.get(key) ?? null : mean(await judge.rate(prompt, answer));
+    const value = known.has(key)
+      ? known.get(key) ?? null
+      : average(Object.values(await judge.rate(prompt, answer) ?? {}));
     known.set(key, value);
     return value;
   };
@@ -110,19 +114,14 @@ export async function tryJudge(
     const scores = { good: await meanScore(prompt, good), bad: await meanScore(prompt, bad) };
     const choices = [await judge.choose(prompt, good, bad), await judge.choose(prompt, bad, good)];
     results.push({
-      pair,
+      prompt_id: prompt.id,
+      badIsLonger: bad.length > good.length,
       ...scores,
       firstChosen: choices.filter((choice) => choice !== null).map((choice) => choice === "A"),
     });
     onPair(results.length, pairs.length);
   }
   return summarizeTrial(judge, results, threshold);
-}
-
-function mean(scores: JudgeScores | null): number | null {
-  if (scores === null) return null;
-  const values = Object.values(scores);
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
 function summarizeTrial(judge: Judge, results: readonly PairResult[], threshold: number): Trial {
@@ -137,8 +136,8 @@ function summarizeTrial(judge: Judge, results: readonly PairResult[], threshold:
     meanGood: average(results.flatMap(({ good }) => good ?? [])),
     meanBad: average(results.flatMap(({ bad }) => bad ?? [])),
     firstChosen: { share: average(chosen.map(Number)), n: chosen.length },
-    longerBad: accuracyOf(results.filter(({ pair }) => pair.bad.length > pair.good.length)),
-    shorterBad: accuracyOf(results.filter(({ pair }) => pair.bad.length <= pair.good.length)),
+    longerBad: accuracyOf(results.filter(({ badIsLonger }) => badIsLonger)),
+    shorterBad: accuracyOf(results.filter(({ badIsLonger }) => !badIsLonger)),
     replies: judge.replies,
     invalid: judge.invalid,
     invalidExample: judge.invalidExample,
@@ -148,12 +147,7 @@ function summarizeTrial(judge: Judge, results: readonly PairResult[], threshold:
 }
 
 function accuracyOf(results: readonly PairResult[]): PassRate {
-  const byPrompt = Map.groupBy(results, ({ pair }) => pair.prompt.id);
-  return passRate(
-    [...byPrompt.values()].map((same) =>
-      same.filter(({ good, bad }) => good !== null && bad !== null && good > bad).length / same.length
-    ),
-  );
+  return rateByCase(results, ({ good, bad }) => good !== null && bad !== null && good > bad);
 }
 
 function average(values: readonly number[]): number | null {

@@ -1,17 +1,25 @@
 /** A pass rate over prompts with its interval. */
+import { z } from "zod";
 
 /** The default share of its checks' weight that an answer must earn to pass. */
 export const defaultPassMark = 0.8;
 
-/** A rate over prompts. `passed` may be a fraction where a prompt was asked several times. */
-export interface PassRate {
-  readonly passed: number;
+export const share = z.number().min(0).max(1);
+
+/** Null where there are too few cases. */
+export const interval = z.tuple([z.number(), z.number()]).readonly().nullable();
+
+/** A rate over prompts with Wilson's interval, as in quality.json. */
+export const rate = z.object({
+  /** May be a fraction: a prompt asked several times counts with the share of its answers. */
+  passed: z.number().nonnegative(),
   /** Prompts, not answers: repeats of a prompt are not independent. */
-  readonly n: number;
+  n: z.number().int().nonnegative(),
   /** Null where there are no prompts. */
-  readonly rate: number | null;
-  readonly ci95: readonly [number, number] | null;
-}
+  rate: share.nullable(),
+  ci95: interval,
+});
+export type PassRate = z.infer<typeof rate>;
 
 const z95 = 1.959963984540054;
 
@@ -45,4 +53,13 @@ export function passRate(shares: readonly number[]): PassRate {
   const low = rate === 0 ? 0 : Math.max(0, centre - half);
   const high = rate === 1 ? 1 : Math.min(1, centre + half);
   return { passed, n, rate, ci95: [low, high] };
+}
+
+/** A rate over cases; of a case that was asked several times, the share of its answers for which `holds` is true. */
+export function rateByCase<Answer extends { readonly prompt_id: string }>(
+  answers: readonly Answer[],
+  holds: (answer: Answer) => boolean,
+): PassRate {
+  const byCase = [...Map.groupBy(answers, ({ prompt_id }) => prompt_id).values()];
+  return passRate(byCase.map((same) => same.filter(holds).length / same.length));
 }

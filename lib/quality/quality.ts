@@ -1,6 +1,6 @@
 /** From a run's recorded answers to quality.json: every answer scored, every rate with its interval. */
 import { join } from "node:path";
-import type { RequestRecord, RunInfo } from "../bench/records.ts";
+import type { RequestRecord } from "../bench/records.ts";
 import { UserError } from "../errors.ts";
 import type { Prompt, PromptSet } from "../prompts/prompts.ts";
 import { candidateOf, variationOf } from "./candidate_quality.ts";
@@ -15,6 +15,7 @@ import {
   qualityReport,
   type ScoreState,
 } from "./quality_schema.ts";
+import { qualityWarnings } from "./quality_warnings.ts";
 import { visibleAnswer } from "./text.ts";
 import { agreements, type RatingRecord, readRatings } from "./ratings.ts";
 import { readVotes, type VoteRecord, voteSummary } from "./votes.ts";
@@ -35,15 +36,17 @@ export async function writeQuality(
   recorded ??= await readRecordedAnswers(folder);
   const prompts = promptsOfRun(recorded.info, set);
   const testRuns = await testAnswers(folder, [...recorded.answers.values()], prompts);
-  const votes = await readVotes(folder);
-  const report = deriveQuality(
-    { ...recorded, testRuns, votes },
-    prompts,
-    await readRatings(folder),
-    passMark,
-  );
+  const [votes, ratings] = [await readVotes(folder), await readRatings(folder)];
+  const report = deriveQuality({ ...recorded, testRuns, votes, ratings }, prompts, passMark);
   await writeRunFile(join(folder, "quality.json"), `${JSON.stringify(report, null, 2)}\n`);
   return report;
+}
+
+/** What a run recorded about its answers, with what came of them since. */
+interface JudgedAnswers extends RecordedAnswers {
+  readonly testRuns: TestRuns;
+  readonly votes: readonly VoteRecord[];
+  readonly ratings: readonly RatingRecord[];
 }
 
 /**
@@ -52,61 +55,59 @@ export async function writeQuality(
  *
  * @throws {UserError} when there is neither a check nor a rating
  */
-function deriveQuality(
-  recorded: RecordedAnswers & { readonly testRuns: TestRuns; readonly votes: readonly VoteRecord[] },
-  prompts: readonly Prompt[],
-  ratings: readonly RatingRecord[],
-  passMark: number,
-): QualityReport {
-  const { info } = recorded;
+function deriveQuality(run: JudgedAnswers, prompts: readonly Prompt[], passMark: number): QualityReport {
+  const { info, ratings } = run;
   const checked = prompts.filter(({ checks }) => checks.length > 0);
-  if (checked.length === 0 && ratings.length === 0 && recorded.votes.length === 0) {
-    throw new UserError(
-      `none of the prompts of ${info.plan.prompt_set.name} has checks, and no answer is rated: ` +
-        "give --prompts with checks, or let people rate (quality annotate)",
-    );
-  }
-  const known = new Set(recorded.requests.map(({ id }) => id));
-  const stray = ratings.find(({ answer }) => !known.has(answer))?.answer ??
-    recorded.votes.flatMap(({ answers }) => answers).find((answer) => !known.has(answer));
-  if (stray !== undefined) {
-    throw new UserError(
-      `ratings.jsonl or votes.jsonl names the answer ${stray}, which run ${info.run_id} doesn't have`,
-    );
-  }
+  assertJudged(run, checked);
   const byId = new Map(checked.map((prompt) => [prompt.id, prompt]));
   const answers = [
-    ...recorded.requests.flatMap((request) => scoreRequest(request, recorded, byId, passMark)),
-    ...owedAnswers(recorded, checked),
+    ...run.requests.flatMap((request) => scoreRequest(request, run, byId, passMark)),
+    ...owedAnswers(run, checked),
   ];
   const byCandidate = Map.groupBy(answers, ({ candidate }) => candidate);
-  const lengths = promptLengths(recorded, prompts);
-  const votes = voteSummary(recorded.votes, info.candidates.map(({ id }) => id));
+  const lengths = promptLengths(run, prompts);
+  const votes = voteSummary(run.votes, info.candidates.map(({ id }) => id));
+  const candidates = info.candidates.map(({ id }) => {
+    const own = byCandidate.get(id) ?? [];
+    const rated = ratings.filter(({ candidate }) => candidate === id);
+    return {
+      ...candidateOf(id, own, rated, lengths.tokens, byId),
+      ...(info.plan.temperature > 0 ? variationOf(own, run.answers) : {}),
+    };
+  });
   return qualityReport.parse({
     schema_version: QUALITY_SCHEMA,
     run_id: info.run_id,
     prompt_set: { name: info.plan.prompt_set.name, sha256: info.plan.prompt_set.sha256 },
     pass_mark: passMark,
     length_source: lengths.source,
-    candidates: info.candidates.map(({ id }) => ({
-      ...candidateOf(
-        id,
-        byCandidate.get(id) ?? [],
-        ratings.filter(({ candidate }) => candidate === id),
-        lengths.tokens,
-        byId,
-      ),
-      ...(info.plan.temperature > 0 ? variationOf(byCandidate.get(id) ?? [], recorded.answers) : {}),
-    })),
+    candidates,
     answers,
-    ...expectedOf(checked),
+    ...expectedAnswers(checked),
     ...(votes === null ? {} : { votes }),
     agreement: agreements(ratings.filter(({ source }) => source === "person")),
-    warnings: warningsOf(recorded, prompts, answers),
+    warnings: qualityWarnings(run, prompts, answers),
   });
 }
 
-function expectedOf(prompts: readonly Prompt[]): Pick<QualityReport, "expected"> {
+function assertJudged({ info, requests, ratings, votes }: JudgedAnswers, checked: readonly Prompt[]): void {
+  if (checked.length === 0 && ratings.length === 0 && votes.length === 0) {
+    throw new UserError(
+      `none of the prompts of ${info.plan.prompt_set.name} has checks, and no answer is rated: ` +
+        "give --prompts with checks, or let people rate (quality annotate)",
+    );
+  }
+  const known = new Set(requests.map(({ id }) => id));
+  const rated = [...ratings.map(({ answer }) => answer), ...votes.flatMap(({ answers }) => answers)];
+  const stray = rated.find((answer) => !known.has(answer));
+  if (stray !== undefined) {
+    throw new UserError(
+      `ratings.jsonl or votes.jsonl names the answer ${stray}, which run ${info.run_id} doesn't have`,
+    );
+  }
+}
+
+function expectedAnswers(prompts: readonly Prompt[]): Pick<QualityReport, "expected"> {
   const stated = prompts.flatMap(({ id, checks }) => {
     const text = expectedText(checks);
     return text === null ? [] : [[id, text] as const];
@@ -116,7 +117,7 @@ function expectedOf(prompts: readonly Prompt[]): Pick<QualityReport, "expected">
 
 function scoreRequest(
   request: RequestRecord,
-  { answers, testRuns }: Parameters<typeof deriveQuality>[0],
+  { answers, testRuns }: JudgedAnswers,
   prompts: ReadonlyMap<string, Prompt>,
   passMark: number,
 ): AnswerQuality[] {
@@ -215,95 +216,3 @@ function promptLengths({ requests }: RecordedAnswers, prompts: readonly Prompt[]
   const source = prompts.every(({ id }) => counted.has(id)) ? "usage" as const : "chars/4" as const;
   return { tokens, source };
 }
-
-/** Warnings about a run's quality, each with its remedy. */
-function warningsOf(
-  { info, requests }: RecordedAnswers,
-  prompts: readonly Prompt[],
-  answers: readonly AnswerQuality[],
-): QualityReport["warnings"] {
-  const unchecked = prompts.filter(({ checks }) => checks.length === 0).map(({ id }) => id);
-  const limited = requests.filter(({ finish_reason }) => finish_reason === "length");
-  const isThought = (one: RequestRecord) =>
-    one.content_chars === 0 && one.reasoning_chars > 0 &&
-    (one.calls ?? 0) === 0;
-  const [thought, cut] = [limited.filter(isThought), limited.filter((one) => !isThought(one))];
-  const failures = answers.filter(({ state }) => state === "failed").length;
-  const unsupported = answers.filter(({ state, failure }) => state === "unsupported" && failure !== null);
-  const unjudged = answers.filter(({ failure }) => failure === null)
-    .flatMap(({ checks }) => checks.filter(({ supported }) => !supported));
-  const reasons = new Set(unjudged.map(({ name, detail }) => `${name} (${detail})`));
-  return [
-    unchecked.length === 0 ? [] : {
-      code: "unchecked-prompts",
-      message: `${unchecked.length} prompts have no checks and are not scored: ${
-        unchecked.slice(0, 6).join(", ")
-      }${unchecked.length > 6 ? " …" : ""}`,
-      remedy: "add checks to the prompt set, or let people rate these answers",
-    },
-    unjudged.length === 0 ? [] : {
-      code: "unsupported-checks",
-      message: `${unjudged.length} results of checks are left out: ${[...reasons].slice(0, 4).join("; ")}`,
-      remedy: "use checks that can judge this script, such as contains or aspects, or let people rate",
-    },
-    info.plan.prefix !== "cold" ? [] : {
-      code: "nonce-in-answers",
-      message: "the answers were given with a random number before each prompt, as a cold prefix needs it",
-      remedy: "score answers of `quality capture`, which sends the prompts as they are",
-    },
-    info.plan.temperature === 0 || info.plan.rounds > 1 ? [] : {
-      code: "one-answer-each",
-      message: `at temperature ${info.plan.temperature} answers vary, and each prompt was sent once`,
-      remedy: "capture with --rounds 3 or more, or with --temperature 0",
-    },
-    thought.length === 0 ? [] : {
-      code: "thought-only",
-      message:
-        `${counted(thought, requests.length)} spent all their tokens on reasoning, so no answer came: ` +
-        [...new Set(thought.map(({ candidate }) => candidate))].join(", "),
-      remedy: "raise --max-tokens, or compare with reasoning off (the candidate setting thinking=off)",
-    },
-    cut.length === 0 ? [] : {
-      code: "cut-answers",
-      message: `${counted(cut, requests.length)} stopped at the limit of ${limitsOf(info, cut)} tokens`,
-      remedy: "raise --max-tokens if the answers should have been longer",
-    },
-    unsupported.length === 0 ? [] : {
-      code: "unsupported-requests",
-      message: `${counted(unsupported, answers.length)} could not be asked for (${
-        [...new Set(unsupported.map(({ candidate }) => candidate))].join(", ")
-      }): ${mostFrequent(unsupported.flatMap(({ failure }) => failure ?? []))}`,
-      remedy: "choose a model or a service that takes what the job needs, or another format",
-    },
-    failures === 0 ? [] : {
-      code: "failed-requests",
-      message: `${failures} of ${answers.length} answers are failures and score 0; most often: ${
-        mostFrequent(answers.flatMap(({ state, failure }) => state === "failed" ? failure ?? [] : []))
-      }`,
-      remedy: "see the reasons in quality.json, and capture again with --resume if the run was interrupted",
-    },
-    checkedPrompts(prompts) >= 20 ? [] : {
-      code: "few-prompts",
-      message: `${checkedPrompts(prompts)} prompts are few: rely on the intervals, not on the rates`,
-      remedy: "add prompts of your own to the set; repeats of the same prompt don't narrow the interval",
-    },
-  ].flat();
-}
-
-function mostFrequent(texts: readonly string[]): string {
-  const [most] = [...Map.groupBy(texts, (text) => text).values()].sort((a, b) => b.length - a.length);
-  return most?.[0] ?? "";
-}
-
-/** The limits that these requests reached: a case may have one of its own, which a flag precedes. */
-function limitsOf({ plan }: RunInfo, requests: readonly RequestRecord[]): string {
-  if (plan.stated?.includes("max_tokens")) return String(plan.max_tokens);
-  const own = new Map(plan.prompt_set.prompts.map(({ id, settings }) => [id, settings?.max_tokens]));
-  const limits = new Set(requests.map(({ prompt_id }) => own.get(prompt_id) ?? plan.max_tokens));
-  return [...limits].sort((a, b) => a - b).join(" or ");
-}
-
-const counted = (some: readonly unknown[], all: number) => `${some.length} of ${all} answers`;
-
-const checkedPrompts = (prompts: readonly Prompt[]) =>
-  prompts.filter(({ checks }) => checks.length > 0).length;

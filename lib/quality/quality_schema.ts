@@ -4,15 +4,14 @@
  */
 import { z } from "zod";
 import { checkOutcome } from "./outcomes.ts";
-import { interval, rate } from "./rate_schema.ts";
+import { interval, rate, share } from "./pass_rate.ts";
 import { rubricNames } from "./rubric.ts";
 import { taskFigures } from "./task_schema.ts";
 
-const share = z.number().min(0).max(1);
 const count = z.number().int().nonnegative();
 
 /** A mean with its interval; prompts count as independent. */
-export const meanOf = z.object({ n: count, mean: z.number().nullable(), ci95: interval });
+const mean = z.object({ n: count, mean: z.number().nullable(), ci95: interval });
 
 /**
  * The state of an answer: `right` and `wrong` by its checks; `cut` at the token limit, not right, and more of it
@@ -56,9 +55,9 @@ const ratingSummary = z.object({
   raters: z.array(z.string()),
   /** Answers that were rated. */
   answers: count,
-  dimensions: z.record(z.string(), meanOf),
+  dimensions: z.record(z.string(), mean),
   /** Mean of the dimensions. */
-  overall: meanOf,
+  overall: mean,
 });
 
 const candidateQuality = z.object({
@@ -75,7 +74,7 @@ const candidateQuality = z.object({
   right_bounds: z.tuple([share, share]).readonly().nullable(),
   /** Answers that reach the pass mark, by prompt: the quality floor applies to this. */
   pass_rate: rate,
-  score: meanOf,
+  score: mean,
   checks: z.array(z.object({ name: z.string(), prompts: count, pass_rate: rate })),
   /** The same by length of the prompt. */
   by_length: z.array(z.object({
@@ -84,7 +83,7 @@ const candidateQuality = z.object({
     /** … to below this many; null means no upper bound. */
     to_tokens: count.nullable(),
     pass_rate: rate,
-    score: meanOf,
+    score: mean,
   })),
   /** Where cases carry a task check: the figures of each task. */
   tasks: z.array(taskFigures).optional(),

@@ -23,8 +23,8 @@ const ratingRecord = z.object({
 });
 export type RatingRecord = z.infer<typeof ratingRecord>;
 
-const fileOf = (folder: string) => join(folder, "ratings.jsonl");
-const keyOf = ({ source, rater, rubric, answer }: RatingRecord) =>
+const ratingsPath = (folder: string) => join(folder, "ratings.jsonl");
+const ratingKey = ({ source, rater, rubric, answer }: RatingRecord) =>
   JSON.stringify([source, rater, rubric, answer]);
 
 /**
@@ -33,7 +33,7 @@ const keyOf = ({ source, rater, rubric, answer }: RatingRecord) =>
  * @throws {UserError} for a line that can't be read, with its number
  */
 export async function readRatings(folder: string): Promise<RatingRecord[]> {
-  return await readRecordLines(fileOf(folder), ratingRecord);
+  return await readRecordLines(ratingsPath(folder), ratingRecord);
 }
 
 /**
@@ -48,7 +48,7 @@ export async function addRatings(
   ratings: readonly RatingRecord[],
   { replace = false }: { replace?: boolean } = {},
 ): Promise<{ added: number; same: number; replaced: number }> {
-  return await underLock(fileOf(folder), () => mergeRatings(folder, ratings, replace));
+  return await underLock(ratingsPath(folder), () => mergeRatings(folder, ratings, replace));
 }
 
 async function mergeRatings(
@@ -56,12 +56,12 @@ async function mergeRatings(
   ratings: readonly RatingRecord[],
   replace: boolean,
 ): Promise<{ added: number; same: number; replaced: number }> {
-  const kept = new Map((await readRatings(folder)).map((rating) => [keyOf(rating), rating]));
+  const kept = new Map((await readRatings(folder)).map((rating) => [ratingKey(rating), rating]));
   const before = new Map(kept);
-  for (const rating of ratings) kept.set(keyOf(rating), rating);
-  const known = ratings.filter((rating) => before.has(keyOf(rating)));
+  for (const rating of ratings) kept.set(ratingKey(rating), rating);
+  const known = ratings.filter((rating) => before.has(ratingKey(rating)));
   const changed = known.filter((rating) =>
-    JSON.stringify(before.get(keyOf(rating))) !== JSON.stringify(rating)
+    JSON.stringify(before.get(ratingKey(rating))) !== JSON.stringify(rating)
   );
   const [first] = changed;
   if (first && !replace) {
@@ -70,7 +70,7 @@ async function mergeRatings(
         "give --replace to replace them",
     );
   }
-  await writeRecordLines(fileOf(folder), [...kept.values()]);
+  await writeRecordLines(ratingsPath(folder), [...kept.values()]);
   return {
     added: ratings.length - known.length,
     same: known.length - changed.length,

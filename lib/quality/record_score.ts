@@ -1,5 +1,6 @@
 /** Scores an extracted record: field by field, by value, with tolerances for numbers and dates. */
 import { z } from "zod";
+import { isObject, jsonOrText } from "../bounded_json.ts";
 import type { FieldRule } from "../prompts/task_checks.ts";
 import { asciiDigits, fencedBlock } from "./answer_text.ts";
 import { datesIn } from "./dates.ts";
@@ -11,8 +12,6 @@ import { fold, plainText } from "./text.ts";
 type Fields = Readonly<Record<string, unknown>>;
 type Rules = Readonly<Record<string, FieldRule>>;
 
-const isFields = (value: unknown): value is Fields =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 const isEmpty = (value: unknown) =>
   value === undefined || value === null || (typeof value === "string" && value.trim() === "");
 
@@ -38,49 +37,39 @@ export function scoreRecord(
     readonly fields: Rules;
   },
 ): CheckVerdict {
-  const given = parseFields(answer);
-  if (given === null) {
-    const none = Object.fromEntries(
-      Object.keys(compareFields(expected, {}, fields)).map((path) => [path, "missing" as const]),
-    );
+  const given = jsonOrText(fencedBlock(answer) ?? answer);
+  if (!isObject(given)) {
+    const paths = Object.keys(compareFields(expected, {}, fields));
+    const missing = Object.fromEntries(paths.map((path) => [path, "missing" as const]));
+    const fits = schema === undefined ? null : false;
     return {
       passed: false,
       offFormat: true,
-      outcome: { kind: "record", json: false, fits: schema === undefined ? null : false, fields: none },
+      outcome: { kind: "record", json: false, fits, fields: missing },
       detail: "not a JSON object",
     };
   }
   const states = compareFields(expected, given, fields);
   const fault = schema === undefined ? null : schemaFault(schema, given);
+  const fits = schema === undefined ? null : fault === null;
   const faults = [
     ...Object.entries(states).flatMap(([path, state]) => state === "right" ? [] : [`${path} ${state}`]),
     ...(fault === null ? [] : [`doesn't fit the schema: ${fault}`]),
   ];
+  const count = Object.keys(states).length;
   return {
     passed: faults.length === 0,
     final: faults.length > 0,
-    outcome: {
-      kind: "record",
-      json: true,
-      fits: schema === undefined ? null : fault === null,
-      fields: states,
-    },
-    detail: faults.length === 0
-      ? (Object.keys(states).length === 1
-        ? "the field is right"
-        : `all ${Object.keys(states).length} fields right`)
-      : faults.slice(0, 6).join(", ") + (faults.length > 6 ? ` and ${faults.length - 6} more` : ""),
+    outcome: { kind: "record", json: true, fits, fields: states },
+    detail: faults.length > 0
+      ? faults.slice(0, 6).join(", ") + (faults.length > 6 ? ` and ${faults.length - 6} more` : "")
+      : count === 1
+      ? "the field is right"
+      : `all ${count} fields right`,
   };
 }
 
-function parseFields(answer: string): Fields | null {
-  try {
-    const value: unknown = JSON.parse(fencedBlock(answer) ?? answer);
-    return isFields(value) ? value : null;
-  } catch {
-    return null;
-  }
-}
+const SEVERITY: Readonly<Record<FieldState, number>> = { right: 0, missing: 1, wrong: 2 };
 
 /**
  * The state of every field of `expected`, by its path: `total`, `supplier.name`, `items.*.price` for one field of all
@@ -100,23 +89,15 @@ function parseFields(answer: string): Fields | null {
 export function compareFields(expected: Fields, given: Fields, rules: Rules): Record<string, FieldState> {
   const states: Record<string, FieldState> = {};
   const note = (path: string, state: FieldState) => {
-    const before = states[path];
     // For a list, the worst item counts.
-    states[path] = before === undefined || before === "right"
-      ? state
-      : before === "wrong"
-      ? before
-      : state ===
-          "right"
-      ? before
-      : state;
+    if (SEVERITY[state] >= SEVERITY[states[path] ?? "right"]) states[path] = state;
   };
   const visit = (path: string, wanted: unknown, found: unknown) => {
-    if (isFields(wanted)) {
+    if (isObject(wanted)) {
       for (const [key, value] of Object.entries(wanted)) {
-        visit(path === "" ? key : `${path}.${key}`, value, isFields(found) ? found[key] : undefined);
+        visit(path === "" ? key : `${path}.${key}`, value, isObject(found) ? found[key] : undefined);
       }
-    } else if (Array.isArray(wanted) && wanted.some(isFields)) {
+    } else if (Array.isArray(wanted) && wanted.some(isObject)) {
       const items = Array.isArray(found) ? found : [];
       note(`${path}.length`, isEmpty(found) ? "missing" : sameState(items.length === wanted.length));
       const ordered = rules[path]?.any_order === true ? paired(wanted, items, path, rules) : items;
@@ -165,7 +146,7 @@ function fieldState(wanted: unknown, found: unknown, rule: FieldRule): FieldStat
 
 /** Numbers by value, dates with `as: "date"`, everything else as text without regard to the kind of white space. */
 function sameValue(wanted: unknown, found: unknown, rule: FieldRule): boolean {
-  if (isFields(found) || Array.isArray(found)) return false;
+  if (isObject(found) || Array.isArray(found)) return false;
   const numeric = rule.as === "number" || rule.tolerance !== undefined ||
     (rule.as === undefined && (typeof wanted === "number" || typeof found === "number"));
   if (numeric) {
@@ -179,12 +160,12 @@ function sameValue(wanted: unknown, found: unknown, rule: FieldRule): boolean {
     const [days, own] = [daysOf(wanted), daysOf(found)];
     if (days.length > 0) return days.some((day) => own.includes(day));
   }
-  const [a, b] = [textOf(wanted), textOf(found)];
+  const [a, b] = [comparedText(wanted), comparedText(found)];
   return rule.ignore_case === true ? fold(a) === fold(b) : a === b;
 }
 
 /** Markdown's marks don't count, unless the value is nothing else. */
-function textOf(value: unknown): string {
+function comparedText(value: unknown): string {
   const text = String(value);
   return plainText(text).normalize("NFKC").replaceAll(/\s+/g, " ").trim() || text.trim();
 }

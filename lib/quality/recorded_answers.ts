@@ -37,6 +37,15 @@ export async function readRecordedAnswers(folder: string): Promise<RecordedAnswe
   return { info, requests, answers, left };
 }
 
+/** The answers that have text, grouped where candidates or rounds gave the same one to the same prompt. */
+export function answersByText(answers: readonly AnswerRecord[]): AnswerRecord[][] {
+  const groups = Map.groupBy(
+    answers,
+    ({ prompt_id, content }) => JSON.stringify([prompt_id, visibleAnswer(content)]),
+  );
+  return [...groups.values()].filter(([first]) => visibleAnswer(first?.content ?? "") !== "");
+}
+
 /**
  * The prompts of a run with their checks, from a prompt set.
  *
@@ -59,23 +68,30 @@ export function promptsOfRun(info: RunInfo, set: PromptSet): Prompt[] {
   });
 }
 
-const columns = [
-  "id",
-  "candidate",
-  "prompt_id",
-  "round",
-  "status",
-  "reason",
-  "latency_s",
-  "ttft_s",
-  "prompt_tokens",
-  "output_tokens",
-  "token_source",
-  "finish_reason",
-  "score",
-  "passed",
-  "state",
-  "answer",
+/** One request with what came of it. */
+interface AnswerRow {
+  readonly request: RequestRecord;
+  readonly quality: QualityReport["answers"][number] | undefined;
+  readonly answer: string;
+}
+
+const COLUMNS: readonly (readonly [string, (row: AnswerRow) => string | number | boolean | null])[] = [
+  ["id", ({ request }) => request.id],
+  ["candidate", ({ request }) => request.candidate],
+  ["prompt_id", ({ request }) => request.prompt_id],
+  ["round", ({ request }) => request.round],
+  ["status", ({ request }) => request.status],
+  ["reason", ({ request }) => request.reason],
+  ["latency_s", ({ request }) => seconds(request.chunk_ms.at(-1))],
+  ["ttft_s", ({ request }) => request.streamed ? seconds(request.chunk_ms[0]) : null],
+  ["prompt_tokens", ({ request }) => request.prompt_tokens],
+  ["output_tokens", ({ request }) => request.output_tokens],
+  ["token_source", ({ request }) => request.token_source],
+  ["finish_reason", ({ request }) => request.finish_reason],
+  ["score", ({ quality }) => quality?.score ?? null],
+  ["passed", ({ quality }) => quality?.passed ?? null],
+  ["state", ({ quality }) => quality?.state ?? null],
+  ["answer", ({ answer }) => answer],
 ];
 
 /**
@@ -86,27 +102,11 @@ const columns = [
 export function formatAnswers({ requests, answers }: RecordedAnswers, report: QualityReport | null): string {
   const scored = new Map(report?.answers.map((answer) => [answer.id, answer]));
   const rows = requests.map((request) => {
-    const quality = scored.get(request.id);
-    return [
-      request.id,
-      request.candidate,
-      request.prompt_id,
-      request.round,
-      request.status,
-      request.reason,
-      seconds(request.chunk_ms.at(-1)),
-      request.streamed ? seconds(request.chunk_ms[0]) : null,
-      request.prompt_tokens,
-      request.output_tokens,
-      request.token_source,
-      request.finish_reason,
-      quality?.score ?? null,
-      quality?.passed ?? null,
-      quality?.state ?? null,
-      visibleAnswer(answers.get(request.id)?.content ?? ""),
-    ];
+    const answer = visibleAnswer(answers.get(request.id)?.content ?? "");
+    const row = { request, quality: scored.get(request.id), answer };
+    return COLUMNS.map(([, valueIn]) => valueIn(row));
   });
-  return byteOrderMark + formatCsv(columns, rows);
+  return byteOrderMark + formatCsv(COLUMNS.map(([title]) => title), rows);
 }
 
 function seconds(ms: RequestRecord["chunk_ms"][number] | undefined): number | null {

@@ -13,6 +13,7 @@ import { reasonOf, UserError } from "../errors.ts";
 import type { Prompt } from "../prompts/prompts.ts";
 import { seededRandom, shuffle } from "../stats/random.ts";
 import { parseDocument } from "../text_file.ts";
+import { answersByText } from "./recorded_answers.ts";
 import { type Rubric, type RubricName, rubricNames, rubrics } from "./rubric.ts";
 import { visibleAnswer } from "./text.ts";
 
@@ -87,42 +88,50 @@ export function makeSheet(
 ): Sheet {
   const { name: rubric, dimensions } = typeof given === "string" ? rubricOf({ rubric: given }) : given;
   const seed = `${runId} ${annotator} ${rubric}`;
-  const byText = Map.groupBy(
-    answers.filter(({ content }) => visibleAnswer(content) !== ""),
-    ({ prompt_id, content }) => JSON.stringify([prompt_id, visibleAnswer(content)]),
-  );
   const byId = new Map(prompts.map((one) => [one.id, one]));
-  const drafts = [...byText.values()].flatMap((same) => {
+  const drafts = answersByText(answers).flatMap((same) => {
     const [first] = same;
     const prompt = byId.get(first?.prompt_id ?? "");
     if (!first || !prompt) return [];
-    const item = createHash("sha256").update(`${seed} ${first.id}`).digest("hex").slice(0, 8);
-    const shown: SheetItem = {
+    const hash = createHash("sha256").update(`${seed} ${first.id}`).digest("hex").slice(0, 8);
+    const shown = promptForPeople(prompt);
+    return [{
       // A letter first, because a spreadsheet reads 12345678 and 1234e567 as numbers.
-      item: `i${item}`,
-      prompt: cell(prompt.messages.map(({ content }) => content).join("\n\n")),
-      aspects: cell(prompt.aspects.map((aspect) => `• ${aspect}`).join("\n")),
+      item: `i${hash}`,
+      prompt: cell(shown.prompt),
+      aspects: cell(shown.aspects),
       answer: cell(visibleAnswer(first.content)),
-    };
-    return [{ shown, same, prompt_id: prompt.id }];
+      same,
+      prompt_id: prompt.id,
+    }];
   });
   if (drafts.length === 0) throw new UserError("no answer to rate: all are empty", 1);
   const shuffled = shuffle(drafts, seededRandom(seed));
   return {
-    items: shuffled.map(({ shown }) => shown),
+    items: shuffled.map(({ item, prompt, aspects, answer }) => ({ item, prompt, aspects, answer })),
     key: {
       schema_version: 1,
       run_id: runId,
       annotator,
       rubric,
       ...(rubric === "job" ? { dimensions: dimensions.map((one) => ({ ...one })) } : {}),
-      items: shuffled.map(({ shown, same, prompt_id }) => ({
-        item: shown.item,
+      items: shuffled.map(({ item, prompt, answer, same, prompt_id }) => ({
+        item,
         answers: same.map(({ id, candidate }) => ({ id, candidate })),
         prompt_id,
-        sha256: hashItem(shown),
+        sha256: hashItem({ prompt, answer }),
       })),
     },
+  };
+}
+
+/** A case as the texts that people see: what was sent, and what a good answer covers. */
+export function promptForPeople(
+  { messages, aspects }: Pick<Prompt, "messages" | "aspects">,
+): { readonly prompt: string; readonly aspects: string } {
+  return {
+    prompt: messages.map(({ content }) => content).join("\n\n"),
+    aspects: aspects.map((aspect) => `• ${aspect}`).join("\n"),
   };
 }
 

@@ -3,7 +3,7 @@ import type { Prompt } from "../prompts/prompts.ts";
 import type { AnswerCheck } from "../prompts/checks.ts";
 import { macroF1 } from "./macro_f1.ts";
 import type { CheckOutcome } from "./outcomes.ts";
-import { type PassRate, passRate } from "./pass_rate.ts";
+import { rateByCase } from "./pass_rate.ts";
 import type { AnswerQuality } from "./quality_schema.ts";
 import type {
   ClassifyFigures,
@@ -57,7 +57,7 @@ function figuresOf(
   rows: readonly CheckedAnswer[],
   prompts: ReadonlyMap<string, Prompt>,
 ): TaskFigures {
-  const right = rateOver(rows, ({ passed }) => passed);
+  const right = rateByCase(rows, ({ passed }) => passed);
   const expected = [...new Set(rows.map(({ prompt_id }) => prompt_id))].flatMap((id) =>
     prompts.get(id)?.checks.filter((one) => one.kind === kind && one.name === check) ?? []
   );
@@ -73,21 +73,12 @@ function figuresOf(
       return { task: "tools", ...common, ...callFigures(rows) };
     case "answer": {
       const quoting = rows.filter(({ quoted }) => quoted !== null);
-      const quoted = quoting.length === 0 ? null : rateOver(quoting, (row) => row.quoted === true);
+      const quoted = quoting.length === 0 ? null : rateByCase(quoting, (row) => row.quoted === true);
       return { task: "answer", ...common, quoted };
     }
     case "tests":
       return { task: "code", ...common };
   }
-}
-
-/** A rate over cases; of a case that was asked several times, the share of its answers. */
-function rateOver<Row extends { readonly prompt_id: string }>(
-  rows: readonly Row[],
-  holds: (row: Row) => boolean,
-): PassRate {
-  const byCase = [...Map.groupBy(rows, ({ prompt_id }) => prompt_id).values()];
-  return passRate(byCase.map((same) => same.filter(holds).length / same.length));
 }
 
 function labelFigures(
@@ -106,8 +97,8 @@ function labelFigures(
       const isRight = ({ given, expected }: typeof answers[number]) => given === expected;
       return {
         label,
-        precision: rateOver(answers.filter(({ given }) => given === label), isRight),
-        recall: rateOver(answers.filter(({ expected }) => expected === label), isRight),
+        precision: rateByCase(answers.filter(({ given }) => given === label), isRight),
+        recall: rateByCase(answers.filter(({ expected }) => expected === label), isRight),
         f1: f1.get(label) ?? null,
       };
     }),
@@ -152,8 +143,8 @@ function fieldFigures(rows: readonly CheckedAnswer[]): Pick<ExtractFigures, "jso
     ({ field }) => field,
   );
   return {
-    json: rateOver(records, ({ json }) => json),
-    fits: constrained.length === 0 ? null : rateOver(constrained, ({ fits }) => fits === true),
+    json: rateByCase(records, ({ json }) => json),
+    fits: constrained.length === 0 ? null : rateByCase(constrained, ({ fits }) => fits === true),
     fields: [...byField].map(([field, same]) => {
       const count = (wanted: typeof same[number]["state"]) =>
         same.filter(({ state }) => state === wanted).length;
@@ -162,7 +153,7 @@ function fieldFigures(rows: readonly CheckedAnswer[]): Pick<ExtractFigures, "jso
         right: count("right"),
         wrong: count("wrong"),
         missing: count("missing"),
-        rate: rateOver(same, ({ state }) => state === "right"),
+        rate: rateByCase(same, ({ state }) => state === "right"),
       };
     }),
   };
@@ -184,10 +175,10 @@ function callFigures(
     given: made.length > 0 || state === "right" || state === "wrong" ? named(made) : withoutLabel(state),
   }));
   return {
-    selection: rateOver(needed, ({ selection }) => selection),
-    arguments: rateOver(needed.filter(({ selection }) => selection), (one) => one.arguments === true),
-    no_call: rateOver(unneeded, ({ passed }) => passed),
-    several: rateOver(needed.filter(({ expected }) => expected.length > 1), ({ passed }) => passed),
+    selection: rateByCase(needed, ({ selection }) => selection),
+    arguments: rateByCase(needed.filter(({ selection }) => selection), (one) => one.arguments === true),
+    no_call: rateByCase(unneeded, ({ passed }) => passed),
+    several: rateByCase(needed.filter(({ expected }) => expected.length > 1), ({ passed }) => passed),
     confusion: confusionOf(pairs, [...new Set(pairs.map(({ expected }) => expected))].sort()),
   };
 }

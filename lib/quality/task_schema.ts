@@ -1,9 +1,8 @@
 /** The figures in quality.json that belong to one kind of task: classifying, extracting, calling tools, answering. */
 import { z } from "zod";
-import { interval, rate } from "./rate_schema.ts";
+import { interval, rate, share } from "./pass_rate.ts";
 
 const count = z.number().int().nonnegative();
-const share = z.number().min(0).max(1);
 
 /** What was expected, by row, against what was given, by column; counts of answers. */
 const confusionMatrix = z.object({

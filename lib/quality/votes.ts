@@ -23,7 +23,7 @@ const voteRecord = z.object({
 });
 export type VoteRecord = z.infer<typeof voteRecord>;
 
-const fileOf = (folder: string) => join(folder, "votes.jsonl");
+const votesPath = (folder: string) => join(folder, "votes.jsonl");
 
 /**
  * The votes of a run, in the order in which they were given; empty when there are none.
@@ -31,10 +31,11 @@ const fileOf = (folder: string) => join(folder, "votes.jsonl");
  * @throws {UserError} for a line that can't be read, with its number
  */
 export async function readVotes(folder: string): Promise<VoteRecord[]> {
-  return await readRecordLines(fileOf(folder), voteRecord);
+  return await readRecordLines(votesPath(folder), voteRecord);
 }
 
-const keyOf = ({ rater, answers }: Pick<VoteRecord, "rater" | "answers">) => JSON.stringify([rater, answers]);
+const voteKey = ({ rater, answers }: Pick<VoteRecord, "rater" | "answers">) =>
+  JSON.stringify([rater, answers]);
 
 /**
  * Adds a vote, or takes one back (`choice: null`). Two people may vote at once: each change is made under a lock. A
@@ -46,12 +47,12 @@ export async function saveVote(
   folder: string,
   vote: Omit<VoteRecord, "choice"> & { readonly choice: Choice | null },
 ): Promise<VoteRecord[]> {
-  return await underLock(fileOf(folder), async () => {
-    const votes = new Map((await readVotes(folder)).map((one) => [keyOf(one), one]));
-    if (vote.choice === null) votes.delete(keyOf(vote));
-    else votes.set(keyOf(vote), { ...vote, choice: vote.choice });
+  return await underLock(votesPath(folder), async () => {
+    const votes = new Map((await readVotes(folder)).map((one) => [voteKey(one), one]));
+    if (vote.choice === null) votes.delete(voteKey(vote));
+    else votes.set(voteKey(vote), { ...vote, choice: vote.choice });
     const all = [...votes.values()];
-    await writeRecordLines(fileOf(folder), all);
+    await writeRecordLines(votesPath(folder), all);
     return all;
   });
 }

@@ -3,7 +3,7 @@ import { requireRun } from "../../lib/bench/find_run.ts";
 import { replaceFile } from "../../lib/bench/folder.ts";
 import { summarizeRun } from "../../lib/bench/summary.ts";
 import type { CandidateSummary, Summary } from "../../lib/bench/summary_schema.ts";
-import { lineDiff } from "../../lib/catalog/json_text.ts";
+import { lineDiff } from "../../lib/text_diff.ts";
 import { learn, type Learned, type Lesson, merge } from "../../lib/catalog/learn.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import { qualityOf, readQuality } from "../../lib/select/decide/facts.ts";

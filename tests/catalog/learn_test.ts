@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import fc from "fast-check";
-import { lineDiff } from "../../lib/catalog/json_text.ts";
+import { lineDiff } from "../../lib/text_diff.ts";
 import { learn, type MeasuredFigures, merge } from "../../lib/catalog/learn.ts";
 import { UserError } from "../../lib/errors.ts";
 

@@ -4,7 +4,7 @@ import { parseChecks } from "../../lib/prompts/checks.ts";
 import { expectedText } from "../../lib/prompts/expected.ts";
 import { errorCases } from "../../lib/quality/error_cases.ts";
 import type { AnswerQuality, QualityReport } from "../../lib/quality/quality_schema.ts";
-import { diffTexts } from "../../lib/quality/text_diff.ts";
+import { diffTexts } from "../../lib/text_diff.ts";
 
 function answer(id: string, state: AnswerQuality["state"], check = "label"): AnswerQuality {
   const [candidate = "", prompt_id = "", round = "1"] = id.split("/");
