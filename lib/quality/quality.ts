@@ -42,7 +42,7 @@ export async function writeQuality(
   return report;
 }
 
-/** What a run recorded about its answers, with what came of them since. */
+/** What a run recorded about its answers, with the results of their tests, votes and ratings. */
 interface JudgedAnswers extends RecordedAnswers {
   readonly testRuns: TestRuns;
   readonly votes: readonly VoteRecord[];

@@ -68,7 +68,7 @@ export function promptsOfRun(info: RunInfo, set: PromptSet): Prompt[] {
   });
 }
 
-/** One request with what came of it. */
+/** One request with its answer and the scores of that. */
 interface AnswerRow {
   readonly request: RequestRecord;
   readonly quality: QualityReport["answers"][number] | undefined;

@@ -9,24 +9,20 @@
 import { receiveMessageOnPort } from "node:worker_threads";
 
 type Key = string | { readonly symbol: string };
-type Message =
-  | { readonly kind: "call" | "construct"; readonly n: number; readonly id: number; readonly args: unknown }
-  | { readonly kind: "get"; readonly n: number; readonly id: number; readonly key: Key }
-  | {
-    readonly kind: "set";
-    readonly n: number;
-    readonly id: number;
-    readonly key: Key;
-    readonly value: unknown;
-  }
-  | { readonly kind: "keys" | "name"; readonly n: number; readonly id: number; readonly name?: string }
-  /** The answer to request `n`. */
-  | { readonly kind: "reply"; readonly n: number; readonly thrown: boolean; readonly value: unknown }
-  /** The sender's promise `n` has settled. */
-  | { readonly kind: "settled"; readonly n: number; readonly thrown: boolean; readonly value: unknown };
-type Request = Exclude<Message, { kind: "reply" | "settled" }>;
-/** A request before it has its number. */
-type Unnumbered<T> = T extends unknown ? Omit<T, "n"> : never;
+/** What one thread asks the other: to do something with its object `id`, or for a top-level name of the answer. */
+type Request =
+  | { readonly kind: "call" | "construct"; readonly id: number; readonly args: unknown }
+  | { readonly kind: "get"; readonly id: number; readonly key: Key }
+  | { readonly kind: "set"; readonly id: number; readonly key: Key; readonly value: unknown }
+  | { readonly kind: "keys"; readonly id: number }
+  | { readonly kind: "name"; readonly name: string };
+interface Ended<Kind> {
+  readonly kind: Kind;
+  readonly thrown: boolean;
+  readonly value: unknown;
+}
+/** A request, the reply to request `n`, or how the sender's promise `n` was settled. */
+type Message = (Request | Ended<"reply"> | Ended<"settled">) & { readonly n: number };
 
 /** Stands for a function or an object: `theirs` lives where the message comes from. */
 interface Reference {
@@ -47,9 +43,7 @@ export interface LinkEnds {
 
 /** One end of the link. */
 export class RealmLink {
-  readonly #port: MessagePort;
-  readonly #bell: MessagePort;
-  readonly #signals: Int32Array<SharedArrayBuffer>;
+  readonly #ends: LinkEnds;
   readonly #side: 0 | 1;
   readonly #now: () => number;
   readonly #ids = new WeakMap<object, number>();
@@ -69,55 +63,56 @@ export class RealmLink {
   onThrow: (error: unknown) => void = () => {};
 
   /** @param side 0 where the tests are: its functions can be called from the other side, and nothing else. */
-  constructor({ port, bell, signals }: LinkEnds, side: 0 | 1, now: () => number) {
-    this.#port = port;
-    this.#signals = signals;
+  constructor(ends: LinkEnds, side: 0 | 1, now: () => number) {
+    this.#ends = ends;
     this.#side = side;
     this.#now = now;
-    this.#bell = bell;
-    bell.onmessage = () => {
+    ends.bell.onmessage = () => {
       while (this.#receive());
     };
   }
 
   /** The value of a top-level name of the answer. */
   name(name: string): unknown {
-    return this.#request({ kind: "name", id: 0, name });
+    return this.#request({ kind: "name", name });
   }
 
   #send(message: Message): void {
-    this.#port.postMessage(message);
+    const { port, bell, signals } = this.#ends;
+    port.postMessage(message);
     const other = 1 - this.#side;
-    Atomics.add(this.#signals, other, 1);
-    Atomics.notify(this.#signals, other);
-    this.#bell.postMessage(null);
+    Atomics.add(signals, other, 1);
+    Atomics.notify(signals, other);
+    bell.postMessage(null);
   }
 
   /** Takes one message; false where there is none. */
   #receive(): boolean {
-    const received = receiveMessageOnPort(this.#port as never) as { message: Message } | undefined;
+    const received = receiveMessageOnPort(this.#ends.port as never) as { message: Message } | undefined;
     if (received !== undefined) this.#take(received.message);
     return received !== undefined;
   }
 
-  #request(request: Unnumbered<Request>): unknown {
+  #request(request: Request): unknown {
+    const { signals } = this.#ends;
     const n = ++this.#requests;
-    this.#send({ ...request, n } as Request);
+    this.#send({ ...request, n });
     for (;;) {
-      const seen = Atomics.load(this.#signals, this.#side);
+      const seen = Atomics.load(signals, this.#side);
       const received = this.#receive();
       const reply = this.#replies.get(n);
       if (reply !== undefined) {
         this.#replies.delete(n);
-        if (reply.thrown) throw this.#decode(reply.value);
-        return this.#decode(reply.value);
+        const value = this.#decode(reply.value);
+        if (reply.thrown) throw value;
+        return value;
       }
       if (received) continue;
       if (this.#now() >= this.deadline) {
         this.expired = true;
         throw new Error("the time limit is over");
       }
-      Atomics.wait(this.#signals, this.#side, seen, 50);
+      Atomics.wait(signals, this.#side, seen, 50);
     }
   }
 
@@ -142,7 +137,7 @@ export class RealmLink {
   }
 
   #carryOut(message: Request): unknown {
-    if (message.kind === "name") return this.lookUp(message.name ?? "");
+    if (message.kind === "name") return this.lookUp(message.name);
     const target = this.#exposed[message.id];
     if (target === undefined) throw new TypeError("there is no such object");
     if (message.kind === "call" && typeof target === "function") {
@@ -263,23 +258,25 @@ export class RealmLink {
         return name !== null &&
           this.#request({ kind: "set", id, key: name, value: this.#encode(value) }) === true;
       },
-      ...(type === "function" ? {} : {
-        has: (_: object, key: PropertyKey) => typeof key === "string" && this.#keys(id).includes(key),
-        ownKeys: () => this.#keys(id),
-        getOwnPropertyDescriptor: (_: object, key: PropertyKey) =>
-          typeof key === "string" && this.#keys(id).includes(key)
-            ? {
-              value: this.#request({ kind: "get", id, key }),
-              enumerable: true,
-              configurable: true,
-              writable: true,
-            }
-            : undefined,
-      }),
+      ...(type === "function" ? {} : this.#keyTraps(id)),
     });
     this.#proxies.set(id, proxy);
     this.#foreign.set(proxy, id);
     return proxy;
+  }
+
+  /** What lists the keys of an object of the other side. */
+  #keyTraps(id: number): ProxyHandler<object> {
+    const has = (key: PropertyKey) => typeof key === "string" && this.#keys(id).includes(key);
+    return {
+      has: (_, key) => has(key),
+      ownKeys: () => this.#keys(id),
+      getOwnPropertyDescriptor: (_, key) => {
+        if (!has(key)) return undefined;
+        const value = this.#request({ kind: "get", id, key: String(key) });
+        return { value, enumerable: true, configurable: true, writable: true };
+      },
+    };
   }
 
   #keys(id: number): string[] {

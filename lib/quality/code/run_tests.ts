@@ -106,39 +106,7 @@ const scope = `export const podiumAnswerScope = (name) => {
 };`;
 
 async function runProcess(order: TestOrder, folder: string, denoPath: string): Promise<TestRun> {
-  const command = [
-    denoPath,
-    "run",
-    "--quiet",
-    "--no-prompt",
-    "--no-remote",
-    "--no-npm",
-    "--no-config",
-    "--no-lock",
-    `--v8-flags=--max-old-space-size=${HEAP_MB}`,
-    new URL("./test_program.ts", import.meta.url).href,
-  ];
-  const seconds = Math.ceil(order.limitMs / 1000);
-  const [program = "", ...args] = Deno.build.os === "windows" ? command : [
-    "/bin/sh",
-    "-c",
-    // Where a system lacks a limit, the others still apply.
-    'ulimit -d "$1"; ulimit -t "$2"; ulimit -f "$3"; shift 3; exec "$@"',
-    "sh",
-    `${DATA_KB}`,
-    `${2 * seconds + 10}`,
-    `${FILE_BLOCKS}`,
-    ...command,
-  ];
-  const child = new Deno.Command(program, {
-    args,
-    cwd: folder,
-    clearEnv: true,
-    env: { DENO_DIR: folder, NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
+  const child = startProcess(denoPath, folder, Math.ceil(order.limitMs / 1000));
   let stopped: string | null = null;
   const stop = (reason: string) => {
     stopped ??= reason;
@@ -162,6 +130,28 @@ async function runProcess(order: TestOrder, folder: string, denoPath: string): P
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Without permissions, and with limits on memory, processor time and files where the system has them. */
+function startProcess(denoPath: string, folder: string, limitS: number): Deno.ChildProcess {
+  const flags = ["--quiet", "--no-prompt", "--no-remote", "--no-npm", "--no-config", "--no-lock"];
+  const heap = `--v8-flags=--max-old-space-size=${HEAP_MB}`;
+  const command = [denoPath, "run", ...flags, heap, new URL("./test_program.ts", import.meta.url).href];
+  // Where a system lacks a limit, the others still apply.
+  const limited = 'ulimit -d "$1"; ulimit -t "$2"; ulimit -f "$3"; shift 3; exec "$@"';
+  const limits = [DATA_KB, 2 * limitS + 10, FILE_BLOCKS].map(String);
+  const [program = "", ...args] = Deno.build.os === "windows"
+    ? command
+    : ["/bin/sh", "-c", limited, "sh", ...limits, ...command];
+  return new Deno.Command(program, {
+    args,
+    cwd: folder,
+    clearEnv: true,
+    env: { DENO_DIR: folder, NO_COLOR: "1", DENO_NO_UPDATE_CHECK: "1" },
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
 }
 
 async function give(child: Deno.ChildProcess, order: TestOrder): Promise<void> {

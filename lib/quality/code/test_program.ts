@@ -5,7 +5,7 @@
  * result leaves on standard output behind a word that only this thread knows.
  */
 import { isDeepStrictEqual } from "node:util";
-import { holdAnswer, RealmLink } from "./realm_link.ts";
+import { holdAnswer, type LinkEnds, RealmLink } from "./realm_link.ts";
 import linkText from "./realm_link.ts" with { type: "text" };
 import type { TestOrder, TestReport } from "./run_tests.ts";
 
@@ -143,8 +143,8 @@ const worded = (error: unknown) =>
 const lost = Promise.withResolvers<never>();
 lost.promise.catch(() => {});
 
-/** Loads the answer in a thread of its own; the reason where it can't be loaded. */
-async function loadAnswer(worker: Worker, message: object, transfer: Transferable[], limitMs: number) {
+/** Loads the answer in its thread; the reason where it can't be loaded. */
+async function loadAnswer(worker: Worker, ends: LinkEnds, code: string, limitMs: number) {
   const loaded = Promise.withResolvers<string | null>();
   worker.onmessage = ({ data }) => loaded.resolve(data === null ? null : String(data));
   worker.onerror = (event) => {
@@ -154,52 +154,57 @@ async function loadAnswer(worker: Worker, message: object, transfer: Transferabl
     lost.reject(new Error(`its thread ended: ${event.message}`));
   };
   const timer = setTimeout(() => loaded.resolve("the time limit is over"), limitMs);
-  worker.postMessage(message, transfer);
+  worker.postMessage({ ends, url: moduleUrl(code) }, [ends.port, ends.bell]);
   const reason = await loaded.promise;
   clearTimeout(timer);
   return reason;
+}
+
+/** The tests' end of a link, and the ends for the answer's thread. */
+function makeLink(now: () => number, deadline: number): { link: RealmLink; ends: LinkEnds } {
+  const [messages, bells] = [new MessageChannel(), new MessageChannel()];
+  const signals = new Int32Array(new SharedArrayBuffer(8));
+  const link = new RealmLink({ port: messages.port1, bell: bells.port1, signals }, 0, now);
+  link.deadline = deadline;
+  link.onThrow = (error) => {
+    if (error instanceof AssertionError) hidden ??= error;
+  };
+  return { link, ends: { port: messages.port2, bell: bells.port2, signals } };
+}
+
+/** Makes the names that the answer defines globals here, and all of them available through `fromAnswer`. */
+function exposeAnswer(link: RealmLink, names: readonly string[]): void {
+  const defined = (name: string) => {
+    const found = link.name(name);
+    return Array.isArray(found) && found[0] === true ? { value: found[1] as unknown } : null;
+  };
+  for (const name of names) {
+    if (name in globalThis || defined(name) === null) continue;
+    Object.defineProperty(globalThis, name, { get: () => defined(name)?.value, configurable: true });
+  }
+  const fromAnswer = (name: string) =>
+    defined(name)?.value ?? fail(link.expired ? "the time limit is over" : `the answer has no ${name}`);
+  Object.assign(globalThis, { fromAnswer });
 }
 
 async function run(order: TestOrder): Promise<TestReport> {
   const now = performance.now.bind(performance);
   const worker = new Worker(moduleUrl(`${linkText}\n${holdAnswer.name}();`), { type: "module" });
   await new Promise((ready) => worker.onmessage = ready);
-  const started = now();
-  const left = () => Math.max(0, order.limitMs - (now() - started));
-  const [messages, bells] = [new MessageChannel(), new MessageChannel()];
-  const signals = new Int32Array(new SharedArrayBuffer(8));
-  const link = new RealmLink({ port: messages.port1, bell: bells.port1, signals }, 0, now);
-  link.deadline = started + order.limitMs;
-  link.onThrow = (error) => {
-    if (error instanceof AssertionError) hidden ??= error;
-  };
-  const ends = { port: messages.port2, bell: bells.port2, signals };
-  const fault = await loadAnswer(
-    worker,
-    { ends, url: moduleUrl(order.code) },
-    [ends.port, ends.bell],
-    left(),
-  );
+  const deadline = now() + order.limitMs;
+  const left = () => Math.max(0, deadline - now());
+  const { link, ends } = makeLink(now, deadline);
+  const fault = await loadAnswer(worker, ends, order.code, left());
   if (fault !== null) {
     // Without the place: it is the address of the module, which is its whole text.
     const [first = ""] = fault.replace(/^(?:Uncaught )?(?:TypeError: )?/, "").split("\n");
     return { kind: "not loaded", reason: first };
   }
-  const value = (name: string) => {
-    const found = link.name(name);
-    return Array.isArray(found) && found[0] === true ? { value: found[1] as unknown } : null;
-  };
   try {
-    for (const name of order.names) {
-      if (name in globalThis || value(name) === null) continue;
-      Object.defineProperty(globalThis, name, { get: () => value(name)?.value, configurable: true });
-    }
+    exposeAnswer(link, order.names);
   } catch (error) {
     return { kind: "not loaded", reason: worded(error) };
   }
-  const fromAnswer = (name: string) =>
-    value(name)?.value ?? fail(link.expired ? "the time limit is over" : `the answer has no ${name}`);
-  Object.assign(globalThis, { fromAnswer });
   try {
     await import(moduleUrl(order.tests));
     if (tests.length === 0) tests.push({ name: "the tests", body: () => {} });
