@@ -11,8 +11,8 @@
  */
 import { join } from "node:path";
 import process from "node:process";
-import { bareCommand, jsonOption, printJson, runCli, wholeNumber } from "../scripts/cli.ts";
-import { Option } from "commander";
+import { bareCommand, printJson, runCli } from "../scripts/cli.ts";
+import { option, shared, wholeNumber } from "../scripts/options.ts";
 import { loadPromptSet, promptSetJson } from "../lib/prompts/prompts.ts";
 import { writeQuality } from "../lib/quality/quality.ts";
 import { formatAnswers, readRecordedAnswers } from "../lib/quality/recorded_answers.ts";
@@ -187,10 +187,10 @@ if (flag === "--step" && folder !== undefined) {
 } else {
   await runCli(async () => {
     const command = bareCommand("bench:cases")
-      .addOption(
-        new Option("--cases <n>", "rows of each table").default(10_000).argParser(wholeNumber(1, 1_000_000)),
-      )
-      .addOption(jsonOption().default(false));
+      .addOptions([
+        option("--cases <n>", "rows of each table", wholeNumber(1, 1_000_000), 10_000),
+        ...shared("json"),
+      ]);
     await command.parseAsync(Deno.args, { from: "user" });
     const { cases, json } = command.opts<{ cases: number; json: boolean }>();
     const rows = await measure(cases);

@@ -11,48 +11,34 @@
  * The figure is decode tokens per second: (tokens − 1) / (last − first token), as the client sees them
  * arrive; llama-bench's is its `tg` test, which samples nothing. Run it on a machine that does nothing else.
  */
-import { Option } from "commander";
 import type { EngineBenchSettings } from "./engine_measure.ts";
-import {
-  bareCommand,
-  gpuOption,
-  jsonOption,
-  pathValue,
-  printJson,
-  registryOption,
-  runCli,
-  storeOption,
-  wholeNumber,
-} from "../scripts/cli.ts";
+import { bareCommand, printJson, runCli } from "../scripts/cli.ts";
+import { option, pathValue, shared, wholeNumber } from "../scripts/options.ts";
 
 const benchEngine = () =>
   bareCommand("bench:engine")
-    .addOption(new Option("--model <name>", "NAME or NAME:VARIANT of the registry").default("smollm2"))
-    .addOption(
-      new Option("--llama-bench <file>", "path of llama.cpp's llama-bench (default: the engine alone)")
-        .argParser(
-          pathValue,
-        ),
-    )
-    .addOption(new Option("--constrained", "also measure answers that a JSON schema constrains"))
-    .addOption(
-      new Option("--rounds <n>", "rounds; each runs everything once, in turns").default(5).argParser(
-        wholeNumber(1, 1000),
+    .addOptions([
+      option("--model <name>", "NAME or NAME:VARIANT of the registry").default("smollm2"),
+      option(
+        "--llama-bench <file>",
+        "path of llama.cpp's llama-bench (default: the engine alone)",
+        pathValue,
       ),
-    )
-    .addOption(new Option("--tokens <n>", "tokens per answer").default(128).argParser(wholeNumber(2, 4000)))
-    .addOption(
-      new Option("--threads <n>", "compute threads of the engine (default: its own choice)")
-        .argParser(wholeNumber(1, 1024)),
-    )
-    .addOption(
-      new Option("--bench-threads <n>", "compute threads of llama-bench (default: as many as the engine's)")
-        .argParser(wholeNumber(1, 1024)),
-    )
-    .addOption(gpuOption())
-    .addOption(registryOption())
-    .addOption(storeOption())
-    .addOption(jsonOption());
+      option("--constrained", "also measure answers that a JSON schema constrains"),
+      option("--rounds <n>", "rounds; each runs everything once, in turns", wholeNumber(1, 1000), 5),
+      option("--tokens <n>", "tokens per answer", wholeNumber(2, 4000), 128),
+      option(
+        "--threads <n>",
+        "compute threads of the engine (default: its own choice)",
+        wholeNumber(1, 1024),
+      ),
+      option(
+        "--bench-threads <n>",
+        "compute threads of llama-bench (default: as many as the engine's)",
+        wholeNumber(1, 1024),
+      ),
+      ...shared("gpu", "registry", "store", "json"),
+    ]);
 
 await runCli(async () => {
   const command = benchEngine();

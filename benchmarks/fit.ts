@@ -12,54 +12,34 @@
  * Times need a machine that does nothing else: the fastest of --rounds counts, and the share of processor
  * time that the engines got is printed. The resident size does not depend on that.
  */
-import { Option } from "commander";
-import {
-  bareCommand,
-  commaList,
-  jsonOption,
-  pathValue,
-  printJson,
-  registryOption,
-  runCli,
-  storeOption,
-  wholeNumber,
-} from "../scripts/cli.ts";
+import { bareCommand, printJson, runCli } from "../scripts/cli.ts";
+import { commaList, option, pathValue, shared, wholeNumber } from "../scripts/options.ts";
 import type { FitBenchSettings } from "./fit_measure.ts";
 
 const numbers = (text: string) => commaList(text).map(wholeNumber(1, 1_000_000));
 
 await runCli(async () => {
   const command = bareCommand("bench:fit")
-    .addOption(
-      new Option("--models <folder>", "folder of .gguf files (default: the registry's that are here)")
-        .argParser(
-          pathValue,
-        ),
-    )
-    .addOption(new Option("--threads <list>", "numbers of threads").default([1, 2], "1,2").argParser(numbers))
-    .addOption(
-      new Option("--lengths <list>", "prompt lengths in tokens").default(
+    .addOptions([
+      option("--models <folder>", "folder of .gguf files (default: the registry's that are here)", pathValue),
+      option("--threads <list>", "numbers of threads", numbers).default([1, 2], "1,2"),
+      option("--lengths <list>", "prompt lengths in tokens", numbers).default(
         [64, 448, 960, 1900, 3900],
         "64,448,960,1900,3900",
-      )
-        .argParser(numbers),
-    )
-    .addOption(
-      new Option("--seconds <n>", "longest time per engine; longer prompts are left out then").default(20)
-        .argParser(
-          wholeNumber(2, 3600),
-        ),
-    )
-    .addOption(
-      new Option("--rounds <n>", "each measures everything once, in random order").default(1).argParser(
-        wholeNumber(1, 100),
       ),
-    )
-    .addOption(new Option("--keep <file>", "write the measured times").argParser(pathValue))
-    .addOption(new Option("--again <file>", "read measured times instead of measuring").argParser(pathValue))
-    .addOption(new Option("--no-speed", "leave out the times"))
-    .addOption(new Option("--no-memory", "leave out the resident size"))
-    .addOption(registryOption()).addOption(storeOption()).addOption(jsonOption());
+      option(
+        "--seconds <n>",
+        "longest time per engine; longer prompts are left out then",
+        wholeNumber(2, 3600),
+        20,
+      ),
+      option("--rounds <n>", "each measures everything once, in random order", wholeNumber(1, 100), 1),
+      option("--keep <file>", "write the measured times", pathValue),
+      option("--again <file>", "read measured times instead of measuring", pathValue),
+      option("--no-speed", "leave out the times"),
+      option("--no-memory", "leave out the resident size"),
+      ...shared("registry", "store", "json"),
+    ]);
   await command.parseAsync(Deno.args, { from: "user" });
   const settings = command.opts<FitBenchSettings>();
   const { benchFit, fitBenchText } = await import("./fit_measure.ts");

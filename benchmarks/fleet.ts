@@ -8,13 +8,13 @@
  */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Option } from "commander";
 import { readFleet } from "../lib/fleet/fleet_folder.ts";
 import { connectFleet } from "../lib/fleet/open_hub.ts";
 import { readPlan, sendPlan } from "../lib/fleet/plans.ts";
 import { runProgram } from "../lib/program.ts";
 import { seededRandom } from "../lib/stats/random.ts";
-import { bareCommand, jsonOption, printJson, runCli, wholeNumber } from "../scripts/cli.ts";
+import { bareCommand, printJson, runCli } from "../scripts/cli.ts";
+import { option, shared, wholeNumber } from "../scripts/options.ts";
 import { simulatedDevice } from "./fleet_devices.ts";
 import { freePort, hubProcess } from "./fleet_faults.ts";
 
@@ -162,18 +162,12 @@ const root = fileURLToPath(new URL("..", import.meta.url));
 if (import.meta.main) {
   await runCli(async () => {
     const command = bareCommand("bench:fleet")
-      .addOption(
-        new Option("--devices <n>", "measure one fleet of this many devices").argParser(wholeNumber(1, 2000)),
-      )
-      .addOption(
-        new Option("--requests <n>", "requests per device").default(40).argParser(wholeNumber(10, 10_000)),
-      )
-      .addOption(
-        new Option("--request-ms <n>", "mean time of a request").default(100).argParser(
-          wholeNumber(1, 60_000),
-        ),
-      )
-      .addOption(jsonOption().default(false));
+      .addOptions([
+        option("--devices <n>", "measure one fleet of this many devices", wholeNumber(1, 2000)),
+        option("--requests <n>", "requests per device", wholeNumber(10, 10_000), 40),
+        option("--request-ms <n>", "mean time of a request", wholeNumber(1, 60_000), 100),
+        ...shared("json"),
+      ]);
     await command.parseAsync(Deno.args, { from: "user" });
     const { devices, requests, requestMs, json } = command.opts<
       { devices?: number; requests: number; requestMs: number; json: boolean }

@@ -8,14 +8,14 @@
  */
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Option } from "commander";
 import project from "../deno.json" with { type: "json" };
 import { readSamples } from "../lib/bench/folder.ts";
 import { readFleet } from "../lib/fleet/fleet_folder.ts";
 import { connectFleet } from "../lib/fleet/open_hub.ts";
 import { readPlan, sendPlan } from "../lib/fleet/plans.ts";
 import { seededRandom } from "../lib/stats/random.ts";
-import { bareCommand, jsonOption, printJson, runCli, seedOption, wholeNumber } from "../scripts/cli.ts";
+import { bareCommand, printJson, runCli } from "../scripts/cli.ts";
+import { option, shared, wholeNumber } from "../scripts/options.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -460,12 +460,11 @@ async function untilParsed(stream: Deno.ChildProcess["stdout"], whole: (text: st
 if (import.meta.main) {
   await runCli(async () => {
     const command = bareCommand("bench:fleet-faults")
-      .addOption(
-        new Option("--kills <n>", "processes to kill").default(100).argParser(wholeNumber(1, 10_000)),
-      )
-      .addOption(new Option("--devices <n>", "devices").default(4).argParser(wholeNumber(1, 20)))
-      .addOption(seedOption())
-      .addOption(jsonOption().default(false));
+      .addOptions([
+        option("--kills <n>", "processes to kill", wholeNumber(1, 10_000), 100),
+        option("--devices <n>", "devices", wholeNumber(1, 20), 4),
+        ...shared("seed", "json"),
+      ]);
     await command.parseAsync(Deno.args, { from: "user" });
     const { kills, devices, seed, json } = command.opts<FleetFaultOptions & { json: boolean }>();
     const report = await faultRun({ kills, devices, seed });

@@ -13,34 +13,34 @@
  * what a client waits beyond the delays that the endpoint logged for that very request, less
  * what it waits without a gateway.
  */
-import { Option } from "commander";
-import { bareCommand, jsonOption, pathValue, printJson, runCli, wholeNumber } from "../scripts/cli.ts";
+import { bareCommand, printJson, runCli } from "../scripts/cli.ts";
+import { option, pathValue, shared, wholeNumber } from "../scripts/options.ts";
 import type { ServeBenchSettings } from "./gateway_measure.ts";
 
 await runCli(async () => {
   const command = bareCommand("bench:serve")
-    .addOption(
-      new Option("--requests <n>", "requests per way at concurrency 1; five times as many at 16")
-        .default(100).argParser(wholeNumber(4, 100_000)),
-    )
-    .addOption(new Option("--quick", "few requests, for a rough result"))
-    .addOption(
-      new Option(
-        "--litellm <file>",
-        "LiteLLM's proxy, to compare with (pip install litellm[proxy])",
-      )
-        .argParser(pathValue),
-    )
-    .addOption(
-      new Option("--soak <n>", "only send this many short requests, and record the gateway's memory")
-        .argParser(wholeNumber(1000)),
-    )
-    .addOption(
-      new Option("--hostile <n>", "only measure an honest client among this many misbehaving ones")
-        .argParser(wholeNumber(1, 1000)),
-    )
-    .addOption(new Option("--inputs", "only measure what costly requests cost, at growing sizes"))
-    .addOption(jsonOption());
+    .addOptions([
+      option(
+        "--requests <n>",
+        "requests per way at concurrency 1; five times as many at 16",
+        wholeNumber(4, 100_000),
+        100,
+      ),
+      option("--quick", "few requests, for a rough result"),
+      option("--litellm <file>", "LiteLLM's proxy, to compare with (pip install litellm[proxy])", pathValue),
+      option(
+        "--soak <n>",
+        "only send this many short requests, and record the gateway's memory",
+        wholeNumber(1000),
+      ),
+      option(
+        "--hostile <n>",
+        "only measure an honest client among this many misbehaving ones",
+        wholeNumber(1, 1000),
+      ),
+      option("--inputs", "only measure what costly requests cost, at growing sizes"),
+      ...shared("json"),
+    ]);
   await command.parseAsync(Deno.args, { from: "user" });
   const settings = command.opts<ServeBenchSettings>();
   const { measureServe, soakServe, tables } = await import("./gateway_measure.ts");

@@ -7,8 +7,8 @@
  *   deno task bench:proofs --candidates 2,6    other numbers of candidates
  *   deno task bench:proofs --json              one JSON document
  */
-import { Option } from "commander";
-import { bareCommand, jsonOption, printJson, runCli, seedOption, wholeNumber } from "../scripts/cli.ts";
+import { bareCommand, printJson, runCli } from "../scripts/cli.ts";
+import { option, shared, wholeNumber } from "../scripts/options.ts";
 import { isBroken, type ProofRow, proofRows, rateInterval } from "./proof_rows.ts";
 
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
@@ -21,14 +21,15 @@ function line(row: ProofRow): string {
 }
 
 const command = bareCommand("bench:proofs")
-  .addOption(new Option("--runs <n>", "runs per row").default(2000).argParser(wholeNumber(10, 1e6)))
-  .addOption(
-    new Option("--candidates <list>", "numbers of candidates").default([2, 4, 6], "2,4,6").argParser((text) =>
-      text.split(",").map((one) => wholeNumber(2, 20)(one))
-    ),
-  )
-  .addOption(seedOption())
-  .addOption(jsonOption());
+  .addOptions([
+    option("--runs <n>", "runs per row", wholeNumber(10, 1e6), 2000),
+    option(
+      "--candidates <list>",
+      "numbers of candidates",
+      (text) => text.split(",").map((one) => wholeNumber(2, 20)(one)),
+    ).default([2, 4, 6], "2,4,6"),
+    ...shared("seed", "json"),
+  ]);
 
 await runCli(async () => {
   const { runs, candidates, seed, json } = command.parse().opts<

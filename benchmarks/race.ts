@@ -10,17 +10,8 @@
  *   deno task bench:race --plot docs/race-cost.svg
  *   deno task bench:race --json              one JSON document
  */
-import {
-  bareCommand,
-  decimal,
-  jsonOption,
-  pathValue,
-  printJson,
-  runCli,
-  seedOption,
-  wholeNumber,
-} from "../scripts/cli.ts";
-import { Option } from "commander";
+import { bareCommand, printJson, runCli } from "../scripts/cli.ts";
+import { decimal, option, pathValue, shared, wholeNumber } from "../scripts/options.ts";
 
 /** The gaps of the three rivals, and the requests that the race is meant to stay within. */
 const GAPS = [
@@ -223,32 +214,24 @@ async function printProof({ exact, races, misses }: Awaited<ReturnType<typeof pr
 
 if (import.meta.main) {
   const command = bareCommand("bench:race")
-    .addOption(
-      new Option("--races <n>", "simulated races per row").default(2000).argParser(wholeNumber(10, 1e6)),
-    )
-    .addOption(
-      new Option("--noise <sd>", "standard deviation of a latency's logarithm").default(0.1).argParser(
+    .addOptions([
+      option("--races <n>", "simulated races per row", wholeNumber(10, 1e6), 2000),
+      option(
+        "--noise <sd>",
+        "standard deviation of a latency's logarithm",
         decimal({ above: 0, max: 2 }),
+        0.1,
       ),
-    )
-    .addOption(
-      new Option("--slow <share>", "share of requests three times slower").default(0.05).argParser(
-        decimal({ min: 0, max: 0.5 }),
-      ),
-    )
-    .addOption(
-      new Option("--delta <d>", "accepted probability of error").default(0.05).argParser(
-        decimal({ above: 0, max: 0.5 }),
-      ),
-    )
-    .addOption(
-      new Option("--from <run>", "estimate noise and slow share from a run").argParser(pathValue)
-        .conflicts(["noise", "slow"]),
-    )
-    .addOption(new Option("--plot <file>", "write the table as an .svg figure").argParser(pathValue))
-    .option("--proof", "count errors among identical candidates instead")
-    .addOption(seedOption())
-    .addOption(jsonOption());
+      option("--slow <share>", "share of requests three times slower", decimal({ min: 0, max: 0.5 }), 0.05),
+      option("--delta <d>", "accepted probability of error", decimal({ above: 0, max: 0.5 }), 0.05),
+      option("--from <run>", "estimate noise and slow share from a run", pathValue).conflicts([
+        "noise",
+        "slow",
+      ]),
+      option("--plot <file>", "write the table as an .svg figure", pathValue),
+      option("--proof", "count errors among identical candidates instead"),
+      ...shared("seed", "json"),
+    ]);
   await runCli(async () => {
     const options = await withNoise(command.parse().opts<Options>());
     if (options.proof) {

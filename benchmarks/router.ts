@@ -6,17 +6,9 @@
  *   deno task bench:router --plot docs/images  and its figures
  *   deno task bench:router --json              one JSON document
  */
-import { Option } from "commander";
 import { join } from "node:path";
-import {
-  bareCommand,
-  jsonOption,
-  pathValue,
-  printJson,
-  runCli,
-  seedOption,
-  wholeNumber,
-} from "../scripts/cli.ts";
+import { bareCommand, printJson, runCli } from "../scripts/cli.ts";
+import { option, pathValue, shared, wholeNumber } from "../scripts/options.ts";
 
 interface Options {
   readonly simulations: number;
@@ -111,12 +103,11 @@ async function plot(rows: readonly Row[], { plot: folder, simulations }: Options
 
 if (import.meta.main) {
   const command = bareCommand("bench:router")
-    .addOption(
-      new Option("--simulations <n>", "simulations per figure").default(100).argParser(wholeNumber(1, 1e5)),
-    )
-    .addOption(new Option("--plot <folder>", "folder for the figures").argParser(pathValue))
-    .addOption(seedOption())
-    .addOption(jsonOption());
+    .addOptions([
+      option("--simulations <n>", "simulations per figure", wholeNumber(1, 1e5), 100),
+      option("--plot <folder>", "folder for the figures", pathValue),
+      ...shared("seed", "json"),
+    ]);
   await runCli(async () => {
     const options = command.parse().opts<Options>();
     const rows = await measure(options);

@@ -8,12 +8,11 @@
  * deno task bench --plan                             what a run can show, in how many cases and minutes
  * deno task bench --resume reports/2026-11-21T04-55-07-ab12
  */
+import type { Command } from "commander";
 import { benchCommand, benchSettings } from "./bench/options.ts";
-import { printJson, runCli } from "./cli.ts";
+import { printJson, runTask } from "./cli.ts";
 
-await runCli(async () => {
-  const command = benchCommand();
-  await command.parseAsync(Deno.args, { from: "user" });
+await runTask(benchCommand(), async (_given: unknown, command: Command) => {
   const settings = benchSettings(command);
   // Everything heavy is imported after the flags: --help answers at once.
   if (settings.plan !== undefined) {
@@ -27,7 +26,7 @@ await runCli(async () => {
   const executed = await execute(settings);
   const { summary, interrupted } = executed;
   if (settings.json) printJson(summary);
-  else await show(executed, command.opts<{ open?: boolean }>().open);
+  else await show(executed, settings.open);
   if (interrupted) return 130;
   return summary.candidates.some(({ requests }) => requests.ok > 0) ? 0 : 1;
 });

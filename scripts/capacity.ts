@@ -6,105 +6,74 @@
  * deno task capacity --slo e2e=5s --models smollm2-135m --think 3
  * deno task capacity --slo ttft=1s --endpoint lab=http://192.0.2.7:5273/v1 --search users
  */
+import type { CapacityLevel } from "../lib/bench/capacity.ts";
+import type { Load } from "../lib/bench/load_level.ts";
 import { join } from "node:path";
-import { Option } from "commander";
 import { PLAN_DEFAULTS } from "../lib/bench/plan.ts";
 import { UserError } from "../lib/errors.ts";
-import { parseSlo, type Slo } from "./bench/options.ts";
+import { bareCommand, printJson, runTask, sayNext, showPage } from "./cli.ts";
 import {
-  bareCommand,
+  caseOptions,
   type CaseSettings,
   casesOf,
   decimal,
-  endpointOption,
-  gpuOption,
-  jsonOption,
   maxTokensOption,
-  modelsOption,
-  openOption,
-  outOption,
-  printJson,
-  registryOption,
-  runCli,
-  sayNext,
-  seedOption,
-  showPage,
-  storeOption,
+  option,
+  parseSlo,
+  type Shared,
+  shared,
+  type Slo,
   timeoutOption,
   wholeNumber,
-  withCases,
-} from "./cli.ts";
+} from "./options.ts";
 
-interface CapacitySettings extends CaseSettings {
-  readonly slo: Slo | undefined;
+interface CapacitySettings extends
+  CaseSettings,
+  Shared<
+    "models" | "endpoint" | "maxTokens" | "timeout" | "gpu" | "registry" | "store" | "out" | "open" | "json"
+  > {
+  readonly slo?: Slo;
   readonly within: number;
   readonly think: number;
   readonly search: "users" | "rate" | "both";
   readonly maxUsers: number;
   readonly requests: number;
-  readonly models: readonly string[] | undefined;
-  readonly endpoint: readonly string[] | undefined;
   readonly warmup: number;
-  readonly maxTokens: number;
-  readonly timeout: number;
-  readonly gpu: "auto" | "off" | "vulkan" | "cuda" | "metal" | undefined;
-  readonly registry: string;
-  readonly store: string | undefined;
-  readonly out: string;
-  readonly json: boolean;
 }
 
-function capacityCommand() {
-  const command = bareCommand("capacity")
-    .addOption(
-      new Option("--slo <limits>", "limits of a request, e.g. ttft=2s,e2e=10s (required)").argParser(
-        parseSlo,
-      ),
-    )
-    .addOption(
-      new Option("--within <share>", "share of the requests that must meet the limits").default(0.95)
-        .argParser(decimal({ above: 0, max: 0.99 })),
-    )
-    .addOption(
-      new Option("--think <seconds>", "mean time that a user thinks between an answer and the next request")
-        .default(5).argParser(decimal({ min: 0, max: 3600 })),
-    )
-    .addOption(
-      new Option("--search <what>", "what to search for").choices(["users", "rate", "both"]).default("both"),
-    )
-    .addOption(
-      new Option("--max-users <n>", "largest number of users to try").default(256).argParser(
-        wholeNumber(1, 4096),
-      ),
-    )
-    .addOption(
-      new Option("--requests <n>", "largest number of requests per level, where fewer don't decide").default(
-        800,
-      )
-        .argParser(wholeNumber(1)),
-    )
-    .addOption(modelsOption())
-    .addOption(endpointOption())
-    .addOption(
-      new Option("--warmup <n>", "warm-up requests per candidate").default(3).argParser(wholeNumber(0, 1000)),
-    );
-  return withCases(command)
-    .addOption(maxTokensOption(PLAN_DEFAULTS.maxTokens))
-    .addOption(seedOption())
-    .addOption(timeoutOption(PLAN_DEFAULTS.timeoutS))
-    .addOption(gpuOption())
-    .addOption(registryOption())
-    .addOption(storeOption())
-    .addOption(outOption())
-    .addOption(openOption())
-    .addOption(jsonOption().default(false));
-}
+const command = bareCommand("capacity").addOptions([
+  option("--slo <limits>", "limits of a request, e.g. ttft=2s,e2e=10s (required)", parseSlo),
+  option(
+    "--within <share>",
+    "share of the requests that must meet the limits",
+    decimal({ above: 0, max: 0.99 }),
+    0.95,
+  ),
+  option(
+    "--think <seconds>",
+    "mean time that a user thinks between an answer and the next request",
+    decimal({ min: 0, max: 3600 }),
+    5,
+  ),
+  option("--search <what>", "what to search for", ["users", "rate", "both"], "both"),
+  option("--max-users <n>", "largest number of users to try", wholeNumber(1, 4096), 256),
+  option(
+    "--requests <n>",
+    "largest number of requests per level, where fewer don't decide",
+    wholeNumber(1),
+    800,
+  ),
+  ...shared("models", "endpoint"),
+  option("--warmup <n>", "warm-up requests per candidate", wholeNumber(0, 1000), 3),
+  ...caseOptions(),
+  maxTokensOption(PLAN_DEFAULTS.maxTokens),
+  ...shared("seed"),
+  timeoutOption(PLAN_DEFAULTS.timeoutS),
+  ...shared("gpu", "registry", "store", "out", "open", "json"),
+]);
 
-await runCli(async () => {
-  const command = capacityCommand();
-  await command.parseAsync(Deno.args, { from: "user" });
-  const settings = command.opts<CapacitySettings>();
-  if (settings.slo === undefined) {
+await runTask(command, async ({ slo, ...settings }: CapacitySettings) => {
+  if (slo === undefined) {
     throw new UserError(
       "--slo is missing: give the limits that a request must meet, e.g. --slo ttft=2s,e2e=10s",
     );
@@ -112,47 +81,36 @@ await runCli(async () => {
   const { measureCapacity } = await import("../lib/bench/capacity.ts");
   const { terminalCapacity, writeCapacityReports } = await import("../lib/report/capacity.ts");
   const { engineOf, sessionResources } = await import("./session_resources.ts");
-  const { models, endpoint, within, think, search, maxUsers, requests, seed, warmup, maxTokens, timeout } =
-    settings;
+  const { stdoutStyle } = await import("./terminal.ts");
+  const { within, think, search, maxUsers, requests, seed, warmup, maxTokens, timeout } = settings;
   const { report, folder } = await measureCapacity(
     {
-      names: models ?? null,
-      endpoints: endpoint,
+      names: settings.models ?? null,
+      endpoints: settings.endpoint,
       engine: engineOf(settings),
-      plan: {
-        prompts: await casesOf(settings),
-        seed,
-        warmup,
-        maxTokens,
-        timeoutS: timeout,
-        slo: settings.slo,
-      },
+      plan: { prompts: await casesOf(settings), seed, warmup, maxTokens, timeoutS: timeout, slo },
     },
-    { limits: { ...settings.slo, within, mostRequests: requests }, thinkS: think, search, maxUsers },
+    { limits: { ...slo, within, mostRequests: requests }, thinkS: think, search, maxUsers },
     await sessionResources(settings),
-    {
-      out: settings.out,
-      now: new Date(),
-      random: Math.random,
-      onLevel: (candidate, load, level) => {
-        const at = load.kind === "users"
-          ? `${load.users} ${load.users === 1 ? "user" : "users"}`
-          : `${load.perS.toFixed(3)} requests/s`;
-        console.error(
-          `${candidate}: ${at}: ${level.verdict} (${level.met} of ${level.n} within the limits)` +
-            (level.saturated ? ", saturated" : ""),
-        );
-      },
-    },
+    { out: settings.out, now: new Date(), random: Math.random, onLevel: sayLevel },
   );
   await writeCapacityReports(folder, report);
   if (settings.json) printJson(report);
   else {
-    console.log(terminalCapacity(report, Deno.stdout.isTerminal() ? Deno.consoleSize().columns : 110));
+    console.log(terminalCapacity(report, stdoutStyle(110).columns));
     console.log();
-    await showPage("Report", join(folder, "capacity.html"), command.opts<{ open?: boolean }>().open);
+    await showPage("Report", join(folder, "capacity.html"), settings.open);
     sayNext("deno task serve NAME serves the model that you chose");
   }
   if (report.status === "interrupted") return 130;
   return report.candidates.some(({ users, rate }) => users !== null || rate !== null) ? 0 : 1;
 });
+
+function sayLevel(candidate: string, load: Load, { verdict, met, n, saturated }: CapacityLevel): void {
+  const at = load.kind === "users"
+    ? `${load.users} ${load.users === 1 ? "user" : "users"}`
+    : `${load.perS.toFixed(3)} requests/s`;
+  console.error(
+    `${candidate}: ${at}: ${verdict} (${met} of ${n} within the limits)${saturated ? ", saturated" : ""}`,
+  );
+}

@@ -6,26 +6,18 @@
  * deno task chat smollm2-135m@embedded
  * deno task chat phi-4-mini:gpu --endpoint lab=http://192.0.2.7:5273/v1
  *
- * The answer goes to stdout, everything else to stderr. Exit codes: 0 answered, 1 not, 2
- * wrong usage, 130 interrupted.
+ * The answer goes to stdout, everything else to stderr.
+ * Exit codes: 0 answered, 1 not, 2 wrong usage, 130 interrupted.
  */
-import { endpointOption, gpuOption, interruptSignal, jsonOption, maxTokensOption, printJson } from "./cli.ts";
-import { bareCommand, registryOption, runCli, storeOption, temperatureOption, timeoutOption } from "./cli.ts";
+import { bareCommand, interruptSignal, printJson, runTask } from "./cli.ts";
+import { maxTokensOption, option, type Shared, shared, temperatureOption, timeoutOption } from "./options.ts";
+import type { ConversationSettings } from "./chat/conversation.ts";
 import type { Trace } from "../lib/endpoint/trace.ts";
 import { UserError } from "../lib/errors.ts";
 import { terminalText } from "../lib/terminal_text.ts";
 
-interface Settings {
+interface Settings extends ConversationSettings, Shared<"json"> {
   readonly prompt?: string;
-  readonly system?: string;
-  readonly endpoint?: readonly string[];
-  readonly maxTokens: number;
-  readonly temperature: number;
-  readonly timeout: number;
-  readonly gpu?: "auto" | "off" | "vulkan" | "cuda" | "metal";
-  readonly registry: string;
-  readonly store?: string;
-  readonly json?: boolean;
 }
 
 /** The times of one answer, for people. */
@@ -91,20 +83,17 @@ async function chat(name: string, settings: Settings): Promise<number> {
   }
 }
 
-await runCli(async () => {
-  const command = bareCommand("chat")
-    .usage("MODEL [options]")
-    .argument("<model>", "ALIAS[:PARTS][@ENDPOINT] or a .gguf file, as bench --models takes it")
-    .option("--prompt <text>", "one question; its answer goes to stdout")
-    .option("--system <text>", "the system message")
-    .addOption(endpointOption())
-    .addOption(maxTokensOption(512))
-    .addOption(temperatureOption(0.7))
-    .addOption(timeoutOption(300))
-    .addOption(gpuOption())
-    .addOption(registryOption())
-    .addOption(storeOption())
-    .addOption(jsonOption());
-  await command.parseAsync(Deno.args, { from: "user" });
-  return await chat(command.args[0] ?? "", command.opts<Settings>());
-});
+const command = bareCommand("chat")
+  .usage("MODEL [options]")
+  .argument("<model>", "ALIAS[:PARTS][@ENDPOINT] or a .gguf file, as bench --models takes it")
+  .addOptions([
+    option("--prompt <text>", "one question; its answer goes to stdout"),
+    option("--system <text>", "the system message"),
+    ...shared("endpoint"),
+    maxTokensOption(512),
+    temperatureOption(0.7),
+    timeoutOption(300),
+    ...shared("gpu", "registry", "store", "json"),
+  ]);
+
+await runTask(command, chat);

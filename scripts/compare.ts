@@ -10,16 +10,14 @@
  */
 import type { RunsComparison } from "../lib/bench/compare.ts";
 import type { ComparableRun } from "../lib/bench/compare_runs.ts";
-import { bareCommand, epsilonOption, jsonOption, outOption, pathValue, printJson, runCli } from "./cli.ts";
+import { bareCommand, printJson, runTask } from "./cli.ts";
+import { epsilonOption, option, pathValue, type Shared, shared } from "./options.ts";
 import { latestAgainst, withRun } from "./open_run.ts";
 
-interface Options {
-  readonly out: string;
+interface Options extends Shared<"out" | "epsilon" | "json"> {
   readonly control?: string;
-  readonly epsilon: number;
   readonly failOnRegression?: boolean;
   readonly failOnChangedAnswers?: boolean;
-  readonly json?: boolean;
 }
 
 async function compare(named: readonly string[], options: Options): Promise<number> {
@@ -42,9 +40,8 @@ async function compare(named: readonly string[], options: Options): Promise<numb
   });
   if (options.json) printJson(comparison);
   else {
-    const terminal = Deno.stdout.isTerminal();
-    const columns = terminal ? Deno.consoleSize().columns : 80;
-    console.log(comparisonText(comparison, { columns, color: terminal && !Deno.noColor }));
+    const { stdoutStyle } = await import("./terminal.ts");
+    console.log(comparisonText(comparison, stdoutStyle(80)));
   }
   const code = options.failOnRegression ? await regression(runs, names[0] ?? "", options) : 0;
   return options.failOnChangedAnswers && code === 0 ? changedAnswers(comparison) : code;
@@ -101,24 +98,23 @@ const command = bareCommand("compare")
     "<runs...>",
     "folders, run ids, or git revisions (REVISION:FOLDER, or REVISION with one run); one alone: against the latest run",
   )
-  .addOption(outOption())
-  .option("--control <candidate>", "candidate that did not change between the runs (id or alias)", pathValue)
-  .addOption(epsilonOption(0.1))
-  .option(
-    "--fail-on-regression",
-    "exit code 1 when a candidate got slower or fails more, 3 when that can't be told",
-  )
-  .option(
-    "--fail-on-changed-answers",
-    "exit code 1 if an answer at temperature 0 changed, 3 when that can't be told",
-  )
-  .addOption(jsonOption());
+  .addOptions([
+    ...shared("out"),
+    option(
+      "--control <candidate>",
+      "candidate that did not change between the runs (id or alias)",
+      pathValue,
+    ),
+    epsilonOption(0.1),
+    option(
+      "--fail-on-regression",
+      "exit code 1 when a candidate got slower or fails more, 3 when that can't be told",
+    ),
+    option(
+      "--fail-on-changed-answers",
+      "exit code 1 if an answer at temperature 0 changed, 3 when that can't be told",
+    ),
+    ...shared("json"),
+  ]);
 
-await runCli(async () => {
-  let code = 0;
-  command.action(async (runs: string[], options: Options) => {
-    code = await compare(runs, options);
-  });
-  await command.parseAsync(Deno.args, { from: "user" });
-  return code;
-});
+await runTask(command, compare);

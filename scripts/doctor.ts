@@ -8,30 +8,14 @@
  *
  * Exit codes: 0 every target answers, 1 one does not (or there is none), 2 wrong usage, 130 interrupted.
  */
-import { Option } from "commander";
-import {
-  bareCommand,
-  endpointOption,
-  jsonOption,
-  modelsOption,
-  printJson,
-  registryOption,
-  runCli,
-  storeOption,
-  timeoutOption,
-} from "./cli.ts";
+import { bareCommand, printJson, runTask } from "./cli.ts";
+import { option, type Shared, shared, timeoutOption } from "./options.ts";
 import type { Check } from "./doctor/checks.ts";
 import { fitTerminal } from "./terminal.ts";
 import { type Shell, shellOf, SHELLS } from "./doctor/shell.ts";
 
-interface Settings {
-  readonly models?: readonly string[];
-  readonly endpoint?: readonly string[];
-  readonly registry: string;
-  readonly store?: string;
-  readonly timeout: number;
+interface Settings extends Shared<"models" | "endpoint" | "timeout" | "registry" | "store" | "json"> {
   readonly shell?: Shell;
-  readonly json?: boolean;
 }
 
 const MARKS: Record<Check["status"], string> = {
@@ -42,30 +26,15 @@ const MARKS: Record<Check["status"], string> = {
 };
 
 async function examine(settings: Settings): Promise<Check[]> {
-  const { findServices, describeService, parseEndpoint } = await import("../lib/services/discovery.ts");
-  const { runProgram } = await import("../lib/program.ts");
   const checks = await import("./doctor/checks.ts");
   const probes = await import("./doctor/probes.ts");
-  const { sessionResources } = await import("./session_resources.ts");
+  const { servicesAt, sessionResources } = await import("./session_resources.ts");
   const resources = await sessionResources(settings);
-  const checkResources = {
-    env: Deno.env,
-    os: Deno.build.os,
-    shell: settings.shell ?? shellOf(Deno.env, Deno.build.os),
-    run: runProgram,
-    store: resources.store,
-    registry: resources.registry,
-    signal: resources.signal,
-  };
-  const search = { fetch, timeoutMs: checks.SEARCH_TIMEOUT_MS, signal: checkResources.signal };
+  const os = Deno.build.os;
+  const checkResources = { ...resources, os, shell: settings.shell ?? shellOf(Deno.env, os) };
   const [cli, services] = await Promise.all([
     checks.findCli(checkResources),
-    settings.endpoint === undefined
-      ? findServices({ ...search, env: Deno.env, run: runProgram })
-      : Promise.all(settings.endpoint.map((text) => {
-        const named = parseEndpoint(text, Deno.env.get("API_KEY"));
-        return describeService(named, "--endpoint", search);
-      })),
+    servicesAt(settings.endpoint),
   ]);
   const targets = settings.models ?? await probes.targetsHere(services, checkResources);
   const show = (rows: readonly Check[]) => settings.json === true ? rows : print(rows);
@@ -91,19 +60,14 @@ function print(rows: readonly Check[]): readonly Check[] {
   return rows;
 }
 
-await runCli(async () => {
-  const command = bareCommand("doctor")
-    .addOption(modelsOption())
-    .addOption(endpointOption())
-    .addOption(timeoutOption(60))
-    .addOption(
-      new Option("--shell <name>", "shell whose commands to show (default: this machine's)").choices(SHELLS),
-    )
-    .addOption(registryOption())
-    .addOption(storeOption())
-    .addOption(jsonOption());
-  await command.parseAsync(Deno.args, { from: "user" });
-  const settings = command.opts<Settings>();
+const command = bareCommand("doctor").addOptions([
+  ...shared("models", "endpoint"),
+  timeoutOption(60),
+  option("--shell <name>", "shell whose commands to show (default: this machine's)", SHELLS),
+  ...shared("registry", "store", "json"),
+]);
+
+await runTask(command, async (settings: Settings) => {
   const checks = await examine(settings);
   const failed = checks.filter(({ status }) => status === "failed");
   if (settings.json) printJson({ ok: failed.length === 0, checks });

@@ -1,51 +1,36 @@
 /**
- * "Is Q4 as good as Q8?" has no answer in general, and one for your text and your job. Two variants
- * or settings of a model read the same text, and their predictions are compared token by token,
- * over the whole vocabulary; with
- * --prompts both also do a job, and a test says whether the answers are as good.
+ * "Is Q4 as good as Q8?" has no answer in general, and one for your text and your job. Two variants or
+ * settings of a model read the same text, and their predictions are compared token by token, over the whole
+ * vocabulary; with --prompts both also do a job, and a test says whether the answers are as good.
  *
  * deno task fidelity smollm2-135m smollm2-135m:kv=q4_0
  * deno task fidelity model-Q8_0.gguf model-Q4_K_M.gguf --text letters.txt
  * deno task fidelity smollm2-135m smollm2-135m:flash=off --prompts prompts/four_kinds.json
  */
 import { join } from "node:path";
-import { Option } from "commander";
+import { bareCommand, printJson, runNamed, runTask, sayNext, shippedFile, showPage } from "./cli.ts";
 import {
-  bareCommand,
   epsilonOption,
-  jsonOption,
   maxTokensOption,
-  openOption,
-  outOption,
+  option,
   pathValue,
-  printJson,
-  registryOption,
-  runCli,
-  runNamed,
-  sayNext,
-  shippedFile,
-  showPage,
-  storeOption,
+  type Shared,
+  shared,
+  shippedPath,
   timeoutOption,
   wholeNumber,
-} from "./cli.ts";
+} from "./options.ts";
 
-interface Settings {
+interface Settings
+  extends Shared<"epsilon" | "maxTokens" | "timeout" | "registry" | "store" | "out" | "open" | "json"> {
   readonly text: string;
   readonly block: number;
   readonly tokens: number;
   readonly prompts?: string;
-  readonly epsilon: number;
-  readonly maxTokens: number;
-  readonly timeout: number;
-  readonly registry: string;
-  readonly store?: string;
-  readonly out: string;
-  readonly open?: boolean;
-  readonly json?: boolean;
 }
 
-async function fidelity(names: readonly [string, string], settings: Settings): Promise<number> {
+async function fidelity(first: string, second: string, settings: Settings): Promise<number> {
+  const names = [first, second] as const;
   const { compareOnJob, compareTexts } = await import("../lib/quality/fidelity_session.ts");
   const { loadPromptSet } = await import("../lib/prompts/prompts.ts");
   const { readTextFile } = await import("../lib/text_file.ts");
@@ -103,39 +88,28 @@ async function fidelity(names: readonly [string, string], settings: Settings): P
   return job !== null && job.fidelity === null ? 1 : 0;
 }
 
-await runCli(async () => {
-  const command = bareCommand("fidelity")
-    .usage("A B [options]")
-    .argument("<a>", "the candidate that sets the standard: ALIAS[:PARTS] or a .gguf file")
-    .argument(
-      "<b>",
-      "the candidate that is compared with it: another variant, file or setting of the same model",
-    )
-    .addOption(
-      new Option("--text <file>", "text that both models read").argParser(pathValue)
-        .default(shippedFile("prompts/fidelity.txt"), '"prompts/fidelity.txt"'),
-    )
-    .option(
+const command = bareCommand("fidelity")
+  .usage("A B [options]")
+  .argument("<a>", "the candidate that sets the standard: ALIAS[:PARTS] or a .gguf file")
+  .argument(
+    "<b>",
+    "the candidate that is compared with it: another variant, file or setting of the same model",
+  )
+  .addOptions([
+    option("--text <file>", "text that both models read", pathValue)
+      .default(shippedFile("prompts/fidelity.txt"), '"prompts/fidelity.txt"'),
+    option(
       "--block <tokens>",
       "tokens per block; the second half of each is compared",
       wholeNumber(32, 8192),
       512,
-    )
-    .option("--tokens <n>", "largest number of tokens to read", wholeNumber(64, 10_000_000), 16_384)
-    .option(
-      "--prompts <file>",
-      "also a job with checks: are the answers as good?",
-      (path) => shippedFile(pathValue(path)),
-    )
-    .addOption(epsilonOption(0.1))
-    .addOption(maxTokensOption(384))
-    .addOption(timeoutOption(300))
-    .addOption(registryOption())
-    .addOption(storeOption())
-    .addOption(outOption())
-    .addOption(openOption())
-    .addOption(jsonOption());
-  await command.parseAsync(Deno.args, { from: "user" });
-  const [a = "", b = ""] = command.args;
-  return await fidelity([a, b], command.opts<Settings>());
-});
+    ),
+    option("--tokens <n>", "largest number of tokens to read", wholeNumber(64, 10_000_000), 16_384),
+    option("--prompts <file>", "also a job with checks: are the answers as good?", shippedPath),
+    epsilonOption(0.1),
+    maxTokensOption(384),
+    timeoutOption(300),
+    ...shared("registry", "store", "out", "open", "json"),
+  ]);
+
+await runTask(command, fidelity);

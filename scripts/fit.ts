@@ -12,20 +12,16 @@
  *
  * docs/fit.md says how each figure comes about.
  */
-import { bareCommand, runCli } from "./cli.ts";
+import { bareCommand, runTask } from "./cli.ts";
 import { fitOptions, type FitSettings } from "./fit/options.ts";
 
-if (import.meta.main) {
-  await runCli(async () => {
-    let code = 0;
-    const command = fitOptions(bareCommand("fit")).usage("[names...] [options]").argument(
-      "[names...]",
-      "candidates as in --models of bench: ALIAS[:VARIANT], a .gguf file, hf:OWNER/REPO[:QUANT] (default: the registry)",
-    );
-    command.action(async (names: string[], settings: FitSettings) => {
-      code = await (await import("./fit/execute.ts")).fit(names, settings);
-    });
-    await command.parseAsync(Deno.args, { from: "user" });
-    return code;
-  });
-}
+const command = bareCommand("fit").usage("[names...] [options]").argument(
+  "[names...]",
+  "candidates as in --models of bench: ALIAS[:VARIANT], a .gguf file, hf:OWNER/REPO[:QUANT] (default: the registry)",
+).addOptions(fitOptions());
+
+await runTask(
+  command,
+  async (names: string[], settings: FitSettings) =>
+    await (await import("./fit/execute.ts")).fit(names, settings),
+);

@@ -8,34 +8,22 @@
  *   deno task selfcheck --aa BASELINE                      measures the spread between runs, which the gate then includes
  *   deno task gate RUN --against BASELINE --control smollm2-135m     an unchanged candidate takes the machine out
  */
-import { Option } from "commander";
 import type { RunScores } from "../lib/bench/gate.ts";
 import type { RunToRun } from "../lib/bench/run_to_run.ts";
 import type { ComparableRun } from "../lib/bench/compare_runs.ts";
 import { UserError } from "../lib/errors.ts";
-import {
-  bareCommand,
-  decimal,
-  jsonOption,
-  maxDropOption,
-  outOption,
-  pathValue,
-  printJson,
-  runCli,
-} from "./cli.ts";
+import { bareCommand, printJson, runTask } from "./cli.ts";
+import { decimal, option, pathValue, type Shared, shared } from "./options.ts";
 import { latestAgainst, withRun } from "./open_run.ts";
 
-interface Options {
-  readonly out: string;
+interface Options extends Shared<"out" | "json" | "maxDrop"> {
   readonly against: string;
   readonly control?: string;
   readonly maxSlowdown: number;
-  readonly maxDrop: number;
   readonly maxFailures: number;
   readonly runSd?: number;
   readonly markdown?: string;
   readonly junit?: string;
-  readonly json?: boolean;
 }
 
 interface Gated {
@@ -98,54 +86,35 @@ async function write(path: string, text: string): Promise<void> {
   });
 }
 
-const share = (
-  name: string,
-  what: string,
-  value: number,
-  accepts: { above?: number; min?: number; max: number },
-) => new Option(name, what).default(value).argParser(decimal(accepts));
-
 const command = bareCommand("gate")
   .usage("[RUN] --against BASELINE [options]")
   .argument("[run]", "the new run: a folder, a run id, or a git revision (default: the latest run)")
-  .addOption(
-    new Option("--against <run>", "the baseline: a folder, a run id, or a git revision").makeOptionMandatory()
-      .argParser(pathValue),
-  )
-  .addOption(
-    share("--max-slowdown <share>", "largest growth of times that is accepted", 0.1, { above: 0, max: 10 }),
-  )
-  .addOption(maxDropOption())
-  .addOption(
-    share(
+  .addOptions([
+    option("--against <run>", "the baseline: a folder, a run id, or a git revision", pathValue)
+      .makeOptionMandatory(),
+    option(
+      "--max-slowdown <share>",
+      "largest growth of times that is accepted",
+      decimal({ above: 0, max: 10 }),
+      0.1,
+    ),
+    ...shared("maxDrop"),
+    option(
       "--max-failures <points>",
       "largest growth of the share of failed requests that is accepted",
+      decimal({ min: 0, max: 1 }),
       0.05,
-      {
-        min: 0,
-        max: 1,
-      },
     ),
-  )
-  .option("--control <candidate>", "an unchanged candidate of both runs (id or alias)", pathValue)
-  .addOption(
-    new Option(
+    option("--control <candidate>", "an unchanged candidate of both runs (id or alias)", pathValue),
+    option(
       "--run-sd <sd>",
       "spread between repeated runs: standard deviation of a run's log level (default: measured by selfcheck --aa)",
-    )
-      .argParser(decimal({ min: 0, max: 2 })),
-  )
-  .addOption(new Option("--markdown <file>", "also write Markdown, for a pull request").argParser(pathValue))
-  .addOption(new Option("--junit <file>", "also write JUnit XML").argParser(pathValue))
-  .addOption(outOption())
-  .addOption(jsonOption())
+      decimal({ min: 0, max: 2 }),
+    ),
+    option("--markdown <file>", "also write Markdown, for a pull request", pathValue),
+    option("--junit <file>", "also write JUnit XML", pathValue),
+    ...shared("out", "json"),
+  ])
   .addHelpText("after", "\nExit codes: 0 pass, 1 fail, 3 can't tell, 2 wrong usage or input.");
 
-await runCli(async () => {
-  let code = 0;
-  command.action(async (run: string | undefined, options: Options) => {
-    code = await gate(run, options);
-  });
-  await command.parseAsync(Deno.args, { from: "user" });
-  return code;
-});
+await runTask(command, gate);

@@ -9,7 +9,8 @@ import { dirname, join, relative } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import project from "../deno.json" with { type: "json" };
 import { UserError } from "../lib/errors.ts";
-import { bareCommand, jsonOption, printJson, runCli } from "./cli.ts";
+import { bareCommand, printJson, runTask } from "./cli.ts";
+import { type Shared, shared } from "./options.ts";
 import { makeCopies } from "./notebook/copies.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -99,14 +100,11 @@ function report({ folder, written, kept }: Made): string {
 const command = bareCommand("init")
   .usage("[FOLDER] [options]")
   .argument("[folder]", "where to put it", ".")
-  .addOption(jsonOption());
+  .addOptions(shared("json"));
 
-await runCli(async () => {
-  command.action(async (folder: string, options: { json?: boolean }) => {
-    const made = await init(folder);
-    if (options.json) printJson(made);
-    else console.log(report(made));
-  });
-  await command.parseAsync(Deno.args, { from: "user" });
+await runTask(command, async (folder: string, { json }: Shared<"json">) => {
+  const made = await init(folder);
+  if (json) printJson(made);
+  else console.log(report(made));
   return 0;
 });

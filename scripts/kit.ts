@@ -1,23 +1,15 @@
 /**
- * A teacher prints the handout and shows the slides. Both are Markdown that anybody can edit;
- * this makes one HTML file from each page of docs/teaching, to print from a browser: a slide per
- * page, the handout on one sheet.
+ * A teacher prints the handout and shows the slides. Both are Markdown that anybody can edit; this
+ * makes one HTML file from each page of docs/teaching, to print from a browser: a slide per page, the handout
+ * on one sheet.
  *
  *   deno task kit                        into the folder teaching-kit
  *   deno task kit --out lesson --open    another folder, and opens the slides
  */
 import { join } from "node:path";
 import { documentPage } from "../lib/report/document_page.ts";
-import {
-  bareCommand,
-  jsonOption,
-  openOption,
-  pathValue,
-  printJson,
-  runCli,
-  shippedFile,
-  showPage,
-} from "./cli.ts";
+import { bareCommand, printJson, runTask, shippedFile, showPage } from "./cli.ts";
+import { option, pathValue, type Shared, shared } from "./options.ts";
 
 const PAPER = `
 @page { margin: 13mm 14mm; }
@@ -51,13 +43,13 @@ table { font-size: 1.1rem; }
   table, thead th { font-size: 18pt; }
 }`;
 
-await runCli(async () => {
-  const command = bareCommand("kit")
-    .addOption(openOption())
-    .option("--out <folder>", "folder of the pages", pathValue, "teaching-kit")
-    .addOption(jsonOption())
-    .parse(Deno.args, { from: "user" });
-  const { out, open, json } = command.opts<{ out: string; open?: boolean; json?: boolean }>();
+const command = bareCommand("kit").addOptions([
+  ...shared("open"),
+  option("--out <folder>", "folder of the pages", pathValue, "teaching-kit"),
+  ...shared("json"),
+]);
+
+await runTask(command, async ({ out, open, json }: Shared<"out" | "open" | "json">) => {
   const from = shippedFile("docs/teaching");
   const files = await Array.fromAsync(Deno.readDir(from));
   const names = files.map(({ name }) => name).filter((name) => /\.(md|csv)$/.test(name)).sort();
@@ -71,7 +63,7 @@ await runCli(async () => {
     await Deno.writeTextFile(path, page ? documentPage(text, new Map(), style) : text);
     written.push(path);
   }
-  if (json === true) printJson({ written });
+  if (json) printJson({ written });
   else {
     for (const path of written) console.log(`wrote ${path}`);
     console.log("Open a page in a browser and print it; slides print one per page.");

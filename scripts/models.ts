@@ -14,18 +14,9 @@
  *   deno task models diff FILE                 what a fresher list has that the registry lacks
  *   deno task models learn RUN --yes           write what a run showed into the registry; --merge a teammate's
  */
-import { type Command, Option } from "commander";
-import {
-  bareCommand,
-  decimal,
-  endpointOption,
-  jsonOption,
-  outOption,
-  pathValue,
-  registryOption,
-  runCli,
-  storeOption,
-} from "./cli.ts";
+import type { Option } from "commander";
+import { bareCommand, runTask } from "./cli.ts";
+import { decimal, option, pathValue, shared } from "./options.ts";
 import { fitOptions, type FitSettings } from "./fit/options.ts";
 import type { CompileSettings } from "./models/compile.ts";
 import type { ServiceOptions } from "./models/service.ts";
@@ -36,126 +27,144 @@ const list = () => import("./models/list.ts");
 const change = () => import("./models/change.ts");
 const service = () => import("./models/service.ts");
 
-/** A subcommand with the options that all of them share. */
-const command = (program: Command, usage: string, description: string): Command =>
-  program.command(usage).description(description).addOption(registryOption()).addOption(storeOption())
-    .addOption(jsonOption());
+const program = bareCommand("models").usage("<command> [options]");
 
-/** `done` receives the exit code of the named command. */
-function commandLine(done: (code: number) => void): Command {
-  const program = bareCommand("models")
-    .usage("<command> [options]");
-  const filtered = (usage: string, description: string) =>
-    command(program, usage, description).option("--task <task>", "only models for this task")
-      .option("--capability <tag>", "only models with this tag");
-  const yes = "make the change; otherwise it is only shown";
-  filtered("list", "list the models of the registry")
-    .action(async (options: Options) => done(await (await list()).list(options)));
-  fitOptions(
-    program.command("fit [names...]").description(
-      "predict which models fit and how fast they are: deno task fit",
+function add<Given extends unknown[]>(
+  usage: string,
+  description: string,
+  options: readonly Option[],
+  action: (...given: Given) => Promise<number>,
+): void {
+  program.command(usage).description(description).addOptions(options).does(action);
+}
+
+const inStore = () => shared("registry", "store", "json");
+const changing = () => [...inStore(), option("--yes", "make the change; otherwise it is only shown")];
+const ofService = () => [...inStore(), ...shared("endpoint")];
+
+add(
+  "list",
+  "list the models of the registry",
+  [
+    ...inStore(),
+    option("--task <task>", "only models for this task"),
+    option("--capability <tag>", "only models with this tag"),
+  ],
+  async (options: Options) => (await list()).list(options),
+);
+add(
+  "fit [names...]",
+  "predict which models fit and how fast they are: deno task fit",
+  fitOptions(),
+  async (names: string[], settings: FitSettings) => (await import("./fit/execute.ts")).fit(names, settings),
+);
+add(
+  "pull [names...]",
+  "download models (ALIAS, ALIAS:VARIANT or hf:OWNER/REPO:QUANT; the default ones if none is named)",
+  [...inStore(), option("--yes", "accept the terms of models whose licence is not open")],
+  async (names: string[], options: Options) => (await change()).pull(names, options),
+);
+add(
+  "cache",
+  "list the files in the model folder: size, last use, version",
+  inStore(),
+  async (options: Options) => (await list()).cache(options),
+);
+add(
+  "verify [names...]",
+  "check the hash of every file; exit code 1 if one has changed",
+  inStore(),
+  async (names: string[], options: Options) => (await list()).verify(names, options),
+);
+add(
+  "remove <names...>",
+  "remove models (ALIAS, ALIAS:VARIANT or a file that `cache` lists)",
+  changing(),
+  async (names: string[], options: Options) => (await change()).remove(names, options),
+);
+add(
+  "clean",
+  "remove the files that the registry doesn't name",
+  changing(),
+  async (options: Options) => (await change()).clean(options),
+);
+add(
+  "move <folder>",
+  "move the models to another folder",
+  changing(),
+  async (folder: string, options: Options) => (await change()).move(folder, options),
+);
+add(
+  "learn [runs...]",
+  "write the figures of runs into the registry",
+  [
+    ...shared("registry", "out", "json"),
+    option("--yes", "make the change; otherwise it is only shown"),
+    option("--merge <file>", "copy figures and missing models from another registry"),
+  ],
+  async (runs: string[], options: LearnOptions) =>
+    (await import("./models/learn.ts")).learnRuns(runs, options),
+);
+add(
+  "diff <list>",
+  "show what a fresher list of models (a file or URL) has that the registry lacks",
+  inStore(),
+  async (source: string, options: Options) => (await import("./models/diff.ts")).diff(source, options),
+);
+add(
+  "compile <source>",
+  "compile a GGUF file or a Hugging Face folder into a model for Foundry Local",
+  [
+    ...inStore(),
+    option("--name <alias>", "the model's alias in the service (default: from the file's name)"),
+    option(
+      "--precision <kind>",
+      "how the weights are stored",
+      "int4-mixed int4 int8 fp32".split(" "),
+      "int4-mixed",
     ),
-  )
-    .action(async (names: string[], settings: FitSettings) =>
-      done(await (await import("./fit/execute.ts")).fit(names, settings))
-    );
-  command(
-    program,
-    "pull [names...]",
-    "download models (ALIAS, ALIAS:VARIANT or hf:OWNER/REPO:QUANT; the default ones if none is named)",
-  )
-    .option("--yes", "accept the terms of models whose licence is not open")
-    .action(async (names: string[], options: Options) => done(await (await change()).pull(names, options)));
-  command(program, "cache", "list the files in the model folder: size, last use, version")
-    .action(async (options: Options) => done(await (await list()).cache(options)));
-  command(program, "verify [names...]", "check the hash of every file; exit code 1 if one has changed")
-    .action(async (names: string[], options: Options) => done(await (await list()).verify(names, options)));
-  command(program, "remove <names...>", "remove models (ALIAS, ALIAS:VARIANT or a file that `cache` lists)")
-    .option("--yes", yes)
-    .action(async (names: string[], options: Options) => done(await (await change()).remove(names, options)));
-  command(program, "clean", "remove the files that the registry doesn't name").option("--yes", yes)
-    .action(async (options: Options) => done(await (await change()).clean(options)));
-  command(program, "move <folder>", "move the models to another folder").option("--yes", yes)
-    .action(async (folder: string, options: Options) => done(await (await change()).move(folder, options)));
-  program.command("learn [runs...]").description("write the figures of runs into the registry").addOption(
-    registryOption(),
-  )
-    .addOption(outOption()).addOption(jsonOption()).option("--yes", yes)
-    .option("--merge <file>", "copy figures and missing models from another registry")
-    .action(async (runs: string[], options: LearnOptions) =>
-      done(await (await import("./models/learn.ts")).learnRuns(runs, options))
-    );
-  command(
-    program,
-    "diff <list>",
-    "show what a fresher list of models (a file or URL) has that the registry lacks",
-  )
-    .action(async (source: string, options: Options) =>
-      done(await (await import("./models/diff.ts")).diff(source, options))
-    );
-  command(
-    program,
-    "compile <source>",
-    "compile a GGUF file or a Hugging Face folder into a model for Foundry Local",
-  )
-    .option("--name <alias>", "the model's alias in the service (default: from the file's name)")
-    .addOption(
-      new Option("--precision <kind>", "how the weights are stored").default("int4-mixed")
-        .choices(["int4-mixed", "int4", "int8", "fp32"]),
-    )
-    .addOption(
-      new Option("--cache-folder <folder>", "the service's cache (default: the running service's)").argParser(
-        pathValue,
-      ),
-    )
-    .addOption(
-      new Option("--work <folder>", "where the build environment and intermediate files are kept").argParser(
-        pathValue,
-      ),
-    )
-    .addOption(
-      new Option(
-        "--agreement <share>",
-        "minimum share of the original's tokens that the compiled model must also choose",
-      )
-        .default(0.8).argParser(decimal({ min: 0, max: 1 })),
-    )
-    .option("--replace", "replace a model of the same name in the cache")
-    .action(async (source: string, options: CompileSettings) =>
-      done(await (await import("./models/compile.ts")).compile(source, options))
-    );
-  const ofService = (usage: string, description: string) =>
-    command(program, usage, description).addOption(endpointOption());
-  ofService("service", "show what running services offer, have downloaded and hold in memory")
-    .option("--all", "also list models that are not downloaded")
-    .action(async (options: ServiceOptions) => done(await (await service()).show(options)));
-  ofService("load <name>", "load a model into Foundry Local's memory")
-    .action(async (name: string, options: ServiceOptions) =>
-      done(await (await service()).load(name, options))
-    );
-  ofService("unload <name>", "remove a model from Foundry Local's memory")
-    .action(async (name: string, options: ServiceOptions) =>
-      done(await (await service()).unload(name, options))
-    );
-  ofService(
-    "move-service <folder>",
-    "copy Foundry Local's cache to another folder and switch the service to it",
-  )
-    .option("--yes", yes)
-    .action(async (folder: string, options: ServiceOptions) =>
-      done(await (await service()).moveCache(folder, options))
-    );
-  ofService("download <name>", "download a model from Foundry Local's catalogue into its cache")
-    .action(async (name: string, options: ServiceOptions) =>
-      done(await (await service()).download(name, options))
-    );
-  return program;
-}
+    option("--cache-folder <folder>", "the service's cache (default: the running service's)", pathValue),
+    option("--work <folder>", "where the build environment and intermediate files are kept", pathValue),
+    option(
+      "--agreement <share>",
+      "minimum share of the original's tokens that the compiled model must also choose",
+      decimal({ min: 0, max: 1 }),
+      0.8,
+    ),
+    option("--replace", "replace a model of the same name in the cache"),
+  ],
+  async (source: string, options: CompileSettings) =>
+    (await import("./models/compile.ts")).compile(source, options),
+);
+add(
+  "service",
+  "show what running services offer, have downloaded and hold in memory",
+  [...ofService(), option("--all", "also list models that are not downloaded")],
+  async (options: ServiceOptions) => (await service()).show(options),
+);
+add(
+  "load <name>",
+  "load a model into Foundry Local's memory",
+  ofService(),
+  async (name: string, options: ServiceOptions) => (await service()).load(name, options),
+);
+add(
+  "unload <name>",
+  "remove a model from Foundry Local's memory",
+  ofService(),
+  async (name: string, options: ServiceOptions) => (await service()).unload(name, options),
+);
+add(
+  "move-service <folder>",
+  "copy Foundry Local's cache to another folder and switch the service to it",
+  [...ofService(), option("--yes", "make the change; otherwise it is only shown")],
+  async (folder: string, options: ServiceOptions) => (await service()).moveCache(folder, options),
+);
+add(
+  "download <name>",
+  "download a model from Foundry Local's catalogue into its cache",
+  ofService(),
+  async (name: string, options: ServiceOptions) => (await service()).download(name, options),
+);
 
-if (import.meta.main) {
-  await runCli(async () => {
-    let code = 0;
-    await commandLine((value) => code = value).parseAsync(Deno.args, { from: "user" });
-    return code;
-  });
-}
+await runTask(program);

@@ -1,6 +1,6 @@
 /**
- * Everybody opens, derives and tests the notebooks with the same JupyterLab, on any machine
- * that has Deno and uv or Python.
+ * Everybody opens, derives and tests the notebooks with the same JupyterLab, on any machine that has Deno and uv
+ * or Python.
  *
  *   deno task notebook                     opens JupyterLab on your copies of the notebooks: notebooks/mine/ of a clone,
  *                                          or notebooks/ in a folder that `podium init` made
@@ -15,7 +15,8 @@
  */
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { bareCommand, interruptSignal, runCli, wholeNumber } from "./cli.ts";
+import { bareCommand, interruptSignal, runTask } from "./cli.ts";
+import { option, wholeNumber } from "./options.ts";
 import type { Jupyter } from "./notebook/jupyter.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -34,44 +35,40 @@ interface TestOptions {
   readonly timeout: number;
 }
 
-await runCli(async () => {
-  let code = 0;
-  const program = bareCommand("notebook")
-    .option("--no-browser", "print the address and open no browser")
-    .option("--port <n>", "port on 127.0.0.1 (default: 8888 or the next free one)", wholeNumber(1, 65535))
-    .action(async (options: OpenOptions) => {
-      code = await open(options);
-    });
-  program.command("reset").exitOverride().description("replace your copies with the notebooks as shipped")
-    .argument("[names...]", "the starts of notebooks' names; without any, all notebooks")
-    .action(async (names: string[]) => {
-      code = await reset(names);
-    });
-  program.command("sync").exitOverride().description("write each .ipynb from its .ts source")
-    .action(async () => {
-      code = await sync();
-    });
-  program.command("test").exitOverride().description(
-    "run notebooks with the real kernel and check what they show",
-  )
-    .argument("[names...]", "the starts of notebooks' names; without any, all notebooks")
-    .option("--full", "run them in full length instead of the short setting")
-    .option("--timeout <seconds>", "time limit per cell", wholeNumber(1), 300)
-    .action(async (names: string[], options: TestOptions) => {
-      code = await test(names, options);
-    });
-  program.command("export").exitOverride().description(
-    "run notebooks in full length and write what they show to docs/lessons",
-  )
-    .argument("[names...]", "the starts of notebooks' names; without any, all notebooks")
-    .option("--check", "run nothing; exit with 1 if docs/lessons is not what the notebooks say today")
-    .option("--timeout <seconds>", "time limit per cell", wholeNumber(1), 600)
-    .action(async (names: string[], options: TestOptions & { readonly check?: boolean }) => {
-      code = options.check === true ? await checkLessons() : await exportLessons(names, options);
-    });
-  await program.parseAsync(Deno.args, { from: "user" });
-  return code;
-});
+const NAMES = "the starts of notebooks' names; without any, all notebooks";
+const timeout = (seconds: number) =>
+  option("--timeout <seconds>", "time limit per cell", wholeNumber(1), seconds);
+
+const program = bareCommand("notebook")
+  .addOptions([
+    option("--no-browser", "print the address and open no browser"),
+    option("--port <n>", "port on 127.0.0.1 (default: 8888 or the next free one)", wholeNumber(1, 65535)),
+  ])
+  .does(open);
+program.command("reset").description("replace your copies with the notebooks as shipped")
+  .argument("[names...]", NAMES)
+  .does(reset);
+program.command("sync").description("write each .ipynb from its .ts source")
+  .does(sync);
+program.command("test").description("run notebooks with the real kernel and check what they show")
+  .argument("[names...]", NAMES)
+  .addOptions([
+    option("--full", "run them in full length instead of the short setting"),
+    timeout(300),
+  ])
+  .does(test);
+program.command("export")
+  .description("run notebooks in full length and write what they show to docs/lessons")
+  .argument("[names...]", NAMES)
+  .addOptions([
+    option("--check", "run nothing; exit with 1 if docs/lessons is not what the notebooks say today"),
+    timeout(600),
+  ])
+  .does(async (names: string[], options: TestOptions & { readonly check?: boolean }) =>
+    options.check ? await checkLessons() : await exportLessons(names, options)
+  );
+
+await runTask(program);
 
 async function open(options: OpenOptions): Promise<number> {
   const { prepareJupyter } = await import("./notebook/jupyter.ts");

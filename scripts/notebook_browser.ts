@@ -1,14 +1,15 @@
 /**
- * A browser may not show what the kernel sends. This opens notebooks in JupyterLab in a real
- * browser, runs all cells, checks the figures in the light and the dark theme, and presses Stop in
- * the middle of a measurement.
+ * A browser may not show what the kernel sends. This opens notebooks in JupyterLab in a real browser, runs
+ * all cells, checks the figures in the light and the dark theme, and presses Stop in the middle of a
+ * measurement.
  *
  *   deno task test:browser                              notebook 01 on both themes, Stop in notebook 03
  *   deno task test:browser 03 04 05 --shots pictures    these, in the short setting, with pictures to look at
  */
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { bareCommand, pathValue, runCli } from "./cli.ts";
+import { bareCommand, runTask } from "./cli.ts";
+import { option, pathValue } from "./options.ts";
 import type { Page } from "playwright-core";
 import { findNotebooks } from "./notebook/files.ts";
 import { FaultReport } from "./notebook/judge.ts";
@@ -35,17 +36,13 @@ interface Options {
   readonly shots?: string;
 }
 
-await runCli(async () => {
-  let code = 0;
-  const program = bareCommand("test:browser")
-    .argument("[names...]", "the starts of notebooks' names (default: 01, and Stop in 03)")
-    .option("--shots <folder>", "write a picture of each output in each theme to this folder", pathValue)
-    .action(async (names: string[], options: Options) => {
-      code = await test(names, options);
-    });
-  await program.parseAsync(Deno.args, { from: "user" });
-  return code;
-});
+const command = bareCommand("test:browser")
+  .argument("[names...]", "the starts of notebooks' names (default: 01, and Stop in 03)")
+  .addOptions([
+    option("--shots <folder>", "write a picture of each output in each theme to this folder", pathValue),
+  ]);
+
+await runTask(command, test);
 
 async function test(names: readonly string[], options: Options): Promise<number> {
   await using browser = await launchBrowser();

@@ -12,7 +12,7 @@ import project from "../deno.json" with { type: "json" };
 import { sha256Of } from "../lib/catalog/files.ts";
 import { UserError } from "../lib/errors.ts";
 import { runProgram } from "../lib/program.ts";
-import { bareCommand, runCli, sayNext } from "./cli.ts";
+import { bareCommand, runTask, sayNext } from "./cli.ts";
 import { copyFile, projectFiles } from "./pack/tree.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..");
@@ -112,15 +112,10 @@ const command = bareCommand("pack:npm").usage("[FOLDER] [options]").argument(
   ".",
 );
 
-await runCli(async () => {
-  command.action(async (folder: string) => {
-    const tarball = await pack(folder);
-    console.log(tarball);
-    if (folder === ".") {
-      return sayNext(`npx -y ./${tarball} bench runs it, npm install -g ./${tarball} installs it`);
-    }
-    for (const path of await writePackaging(folder, tarball)) console.log(path);
-  });
-  await command.parseAsync(Deno.args, { from: "user" });
+await runTask(command, async (folder: string) => {
+  const tarball = await pack(folder);
+  console.log(tarball);
+  if (folder === ".") sayNext(`npx -y ./${tarball} bench runs it, npm install -g ./${tarball} installs it`);
+  else for (const path of await writePackaging(folder, tarball)) console.log(path);
   return 0;
 });

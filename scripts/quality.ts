@@ -3,19 +3,19 @@
  * rate them blind, and lets a model judge only after it has shown that it can.
  *
  * deno task quality new tickets.csv                    a job file of a table of cases
- * deno task quality capture                            the meeting-notes scenario, every candidate,
- * temperature 0 deno task quality check RUN                          score recorded answers again deno task
- * quality errors RUN                         what is not right, grouped, beside what was expected deno task
- * quality annotate RUN --annotator ana       a blinded sheet; with --page, a page with keyboard scoring deno
- * task quality import RUN reports/…/ana-fluency.csv deno task quality judge RUN --judge MODEL
- * tried on anchored answers first
+ * deno task quality capture                            the meeting-notes scenario, every candidate, temperature 0
+ * deno task quality check RUN                          score recorded answers again
+ * deno task quality errors RUN                         what is not right, grouped, beside what was expected
+ * deno task quality annotate RUN --annotator ana       a blinded sheet; with --page, a page with keyboard scoring
+ * deno task quality import RUN reports/…/ana-fluency.csv
+ * deno task quality judge RUN --judge MODEL            tried on anchored answers first
  */
-import { jsonOption, outOption, printJson, runSubcommand } from "./cli.ts";
+import { printJson, runSubcommand, subcommand } from "./cli.ts";
+import { RUN_ARGUMENT, type Shared, shared } from "./options.ts";
 import {
   passMarkOption,
   promptSetOf,
   qualityCommand,
-  RUN_ARGUMENT,
   runFolder,
   runPromptsOption,
 } from "./quality/run_folder.ts";
@@ -32,28 +32,25 @@ const help = `Usage: deno task quality <new|capture|check|errors|annotate|import
 
 deno task quality <command> --help lists all options.`;
 
-/** Scores the answers of a run again without running a model. */
-async function check(args: readonly string[]): Promise<number> {
-  const command = qualityCommand(
-    "check",
-    "Score the recorded answers of a run; write quality.json and answers.csv",
-  )
-    .argument("[run]", RUN_ARGUMENT)
-    .addOption(runPromptsOption())
-    .addOption(passMarkOption())
-    .addOption(outOption())
-    .addOption(jsonOption().default(false));
-  await command.parseAsync([...args], { from: "user" });
-  const { prompts, passMark, out, json } = command.opts<
-    { prompts?: string; passMark: number; out: string; json: boolean }
-  >();
-  const folder = await runFolder(command.args[0], out);
-  const { scoreRun } = await import("./quality/score.ts");
-  const { report, show } = await scoreRun(folder, await promptSetOf(folder, prompts), passMark);
-  if (json) printJson(report);
-  else await show();
-  return 0;
+interface CheckOptions extends Shared<"out" | "json"> {
+  readonly prompts?: string;
+  readonly passMark: number;
 }
+
+/** Scores the answers of a run again without running a model. */
+const check = subcommand(
+  qualityCommand("check", "Score the recorded answers of a run; write quality.json and answers.csv")
+    .argument("[run]", RUN_ARGUMENT)
+    .addOptions([runPromptsOption(), passMarkOption(), ...shared("out", "json")]),
+  async (run: string | undefined, { prompts, passMark, out, json }: CheckOptions) => {
+    const folder = await runFolder(run, out);
+    const { scoreRun } = await import("./quality/score.ts");
+    const { report, show } = await scoreRun(folder, await promptSetOf(folder, prompts), passMark);
+    if (json) printJson(report);
+    else await show();
+    return 0;
+  },
+);
 
 await runSubcommand("quality", help, {
   new: async (args) => await (await import("./quality/new.ts")).newJob(args),

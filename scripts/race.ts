@@ -4,18 +4,16 @@
  *
  * deno task race --models phi-4-mini,qwen2.5-0.5b        by latency; --by ttft, throughput, checks, utility
  * deno task race --models smollm2:threads=1,smollm2:threads=2 --delta 0.01
- * deno task race --prompts prompts/meeting_notes.json --min-score 0.5   constraints, quality gate,
- * race, decision deno task race --replay RUN [--by ttft]                the same race again over
- * its samples, or another one deno task race --simulate --gaps 0.05,0.2              made-up
- * models: what would a verdict take?
+ * deno task race --prompts prompts/meeting_notes.json --min-score 0.5   constraints, quality gate, race, decision
+ * deno task race --replay RUN [--by ttft]                the same race again over its samples, or another one
+ * deno task race --simulate --gaps 0.05,0.2              made-up models: what would a verdict take?
  */
 import { join } from "node:path";
-import { printJson, runCli, runNamed, sayNext, showPage } from "./cli.ts";
+import type { Command } from "commander";
+import { printJson, runNamed, runTask, sayNext, showPage } from "./cli.ts";
 import { raceCommand, raceSettings } from "./race/options.ts";
 
-await runCli(async () => {
-  const command = raceCommand();
-  await command.parseAsync(Deno.args, { from: "user" });
+await runTask(raceCommand(), async (_given: unknown, command: Command) => {
   const settings = raceSettings(command);
   const { verdictText } = await import("../lib/select/race/race_report.ts");
   const { replay, simulate, race } = await import("./race/execute.ts");
@@ -30,8 +28,7 @@ await runCli(async () => {
     console.log(fitTerminal(verdictText(report), Deno.stdout));
     if (folder !== null) {
       console.log();
-      const { open } = command.opts<{ open?: boolean }>();
-      await showPage("Decision", join(folder, "decision.html"), open);
+      await showPage("Decision", join(folder, "decision.html"), settings.open);
       const run = await runNamed(folder);
       sayNext(
         `deno task report${run} --open shows every figure`,

@@ -6,17 +6,13 @@ import { readRunInfo } from "../lib/bench/folder.ts";
 import { type RunSpread, type RunToRun, runToRunOf, writeRunToRun } from "../lib/bench/run_to_run.ts";
 import { repeatRun } from "../lib/bench/session.ts";
 import { printJson } from "./cli.ts";
+import { type Shared } from "./options.ts";
 import { sessionResources } from "./session_resources.ts";
 
 /** The flags of `selfcheck --aa`. */
-export interface RepeatFlags {
+export interface RepeatFlags extends Shared<"endpoint" | "out" | "registry" | "store" | "json"> {
   readonly aa: string;
   readonly repeats: number;
-  readonly endpoint?: readonly string[];
-  readonly out: string;
-  readonly registry: string;
-  readonly store?: string;
-  readonly json?: true;
 }
 
 /** Repeats a run, keeps the repeats in its folder, and writes the spread between all that are there. */

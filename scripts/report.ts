@@ -7,24 +7,12 @@
  *   deno task report some/folder --watts 15              any run folder, with energy
  *   deno task report RUN --json                          the summary itself
  */
-import type { Command } from "commander";
 import { join } from "node:path";
-import {
-  bareCommand,
-  decimal,
-  jsonOption,
-  openOption,
-  outOption,
-  printJson,
-  runCli,
-  showPage,
-} from "./cli.ts";
+import { bareCommand, printJson, runTask, showPage } from "./cli.ts";
+import { decimal, option, RUN_ARGUMENT, type Shared, shared } from "./options.ts";
 
-interface Options {
-  readonly out: string;
+interface Options extends Shared<"out" | "open" | "json"> {
   readonly watts?: number;
-  readonly open?: boolean;
-  readonly json?: boolean;
 }
 
 async function report(run: string | undefined, options: Options): Promise<number> {
@@ -40,32 +28,25 @@ async function report(run: string | undefined, options: Options): Promise<number
   );
   if (options.json) printJson(summary);
   else {
-    const terminal = Deno.stdout.isTerminal();
-    const columns = terminal ? Deno.consoleSize().columns : 80;
-    console.log(terminalSummary(summary, { columns, color: terminal && !Deno.noColor, quality }));
+    const { stdoutStyle } = await import("./terminal.ts");
+    console.log(terminalSummary(summary, { ...stdoutStyle(80), quality }));
   }
   for (const path of written) console.error(`wrote ${path}`);
   if (!options.json) await showPage("Report", join(folder, "report.html"), options.open);
   return 0;
 }
 
-const command: Command = bareCommand("report")
+const command = bareCommand("report")
   .usage("[RUN] [options]")
-  .argument("[run]", "folder of a run, its id below --out, or the start of that (default: the latest run)")
-  .addOption(outOption())
-  .option(
-    "--watts <w>",
-    "power of the machine under load, for an energy estimate (stated, not measured)",
-    decimal({ above: 0, max: 100_000 }),
-  )
-  .addOption(openOption())
-  .addOption(jsonOption());
+  .argument("[run]", RUN_ARGUMENT)
+  .addOptions([
+    ...shared("out"),
+    option(
+      "--watts <w>",
+      "power of the machine under load, for an energy estimate (stated, not measured)",
+      decimal({ above: 0, max: 100_000 }),
+    ),
+    ...shared("open", "json"),
+  ]);
 
-await runCli(async () => {
-  let code = 0;
-  command.action(async (run: string | undefined, options: Options) => {
-    code = await report(run, options);
-  });
-  await command.parseAsync(Deno.args, { from: "user" });
-  return code;
-});
+await runTask(command, report);

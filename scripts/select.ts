@@ -11,34 +11,40 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { printJson, runCli, showPage } from "./cli.ts";
+import type { Command } from "commander";
+import { printJson, runTask, showPage } from "./cli.ts";
+import { type Shared } from "./options.ts";
 import { selectCommand, selectSettings } from "./select/options.ts";
 
-await runCli(async () => {
-  const command = selectCommand();
-  await command.parseAsync(Deno.args, { from: "user" });
-  const [fleet] = command.args;
-  if (fleet !== undefined && command.args.length === 1 && existsSync(join(fleet, "fleet.json"))) {
-    const { maxDrop, json } = command.opts<{ maxDrop: number; json?: boolean }>();
-    const { decideCommand } = await import("./fleet/decide.ts");
-    return await decideCommand([fleet, "--max-drop", `${maxDrop}`, ...(json ? ["--json"] : [])]);
-  }
-  const settings = selectSettings(command);
-  const { select } = await import("./select/execute.ts");
-  const { decision, markdown, written } = await select(settings);
-  if (settings.json) printJson(decision);
-  else {
-    const { terminalMarkdown } = await import("../lib/report/markdown_terminal.ts");
-    const { painter } = await import("../lib/report/terminal_layout.ts");
-    // A pipe gets Markdown, for a comment or a file.
-    const columns = Deno.stdout.isTerminal() ? Math.min(Deno.consoleSize().columns, 110) : null;
-    console.log(
-      columns === null ? markdown.trimEnd() : terminalMarkdown(markdown, columns, painter(!Deno.noColor)),
-    );
-    if (written !== null) {
-      console.log();
-      await showPage("Decision", join(written, "decision.html"), command.opts<{ open?: boolean }>().open);
+await runTask(
+  selectCommand(),
+  async ([fleet, ...more]: string[], given: Shared<"maxDrop" | "json">, command: Command) => {
+    if (fleet !== undefined && more.length === 0 && existsSync(join(fleet, "fleet.json"))) {
+      const { decideCommand } = await import("./fleet/decide.ts");
+      return await decideCommand([
+        fleet,
+        "--max-drop",
+        `${given.maxDrop}`,
+        ...(given.json ? ["--json"] : []),
+      ]);
     }
-  }
-  return 0;
-});
+    const settings = selectSettings(command);
+    const { select } = await import("./select/execute.ts");
+    const { decision, markdown, written } = await select(settings);
+    if (settings.json) printJson(decision);
+    else {
+      const { terminalMarkdown } = await import("../lib/report/markdown_terminal.ts");
+      const { painter } = await import("../lib/report/terminal_layout.ts");
+      // A pipe gets Markdown, for a comment or a file.
+      const columns = Deno.stdout.isTerminal() ? Math.min(Deno.consoleSize().columns, 110) : null;
+      console.log(
+        columns === null ? markdown.trimEnd() : terminalMarkdown(markdown, columns, painter(!Deno.noColor)),
+      );
+      if (written !== null) {
+        console.log();
+        await showPage("Decision", join(written, "decision.html"), settings.open);
+      }
+    }
+    return 0;
+  },
+);

@@ -7,60 +7,32 @@
  *     deno task selfcheck --soak 10    ten minutes with 64 clients: do memory or errors grow?
  *     deno task selfcheck --aa RUN     repeats a run: how far do two runs of the same thing differ here?
  */
-import { Option } from "commander";
-import {
-  bareCommand,
-  decimal,
-  endpointOption,
-  interruptSignal,
-  jsonOption,
-  outOption,
-  pathValue,
-  printJson,
-  realClock,
-  realSleep,
-  registryOption,
-  runCli,
-  storeOption,
-  wholeNumber,
-} from "./cli.ts";
+import { bareCommand, interruptSignal, printJson, realClock, realSleep, runTask } from "./cli.ts";
+import { decimal, option, pathValue, shared, wholeNumber } from "./options.ts";
+import type { RepeatFlags } from "./repeat_runs.ts";
 import type { Instrument } from "../lib/selfcheck/measure.ts";
 import type { SelfcheckResult } from "../lib/selfcheck/selfcheck.ts";
 import type { ErrorFigures } from "../lib/selfcheck/timing_errors.ts";
 
 const note = (text: string) => console.error(text);
 
-interface Flags {
-  readonly json?: true;
-  readonly classic?: true;
+interface Flags extends Omit<RepeatFlags, "aa"> {
+  readonly classic?: boolean;
   readonly soak?: number;
   readonly aa?: string;
-  readonly repeats: number;
-  readonly endpoint?: readonly string[];
-  readonly out: string;
-  readonly registry: string;
-  readonly store?: string;
 }
 
-async function main(): Promise<number> {
-  const command = bareCommand("selfcheck")
-    .addOption(jsonOption())
-    .option("--classic", "TTFT 50 ms, 10 ms between 64 tokens; takes two minutes")
-    .option(
-      "--soak <minutes>",
-      "64 clients for this long: do memory or errors grow?",
-      decimal({ above: 0 }),
-    )
-    .addOption(
-      new Option("--aa <run>", "repeat this run: how far do two runs of the same thing differ here?")
-        .argParser(pathValue).conflicts(["classic", "soak"]),
-    )
-    .option("--repeats <n>", "with --aa: repeats to add to those that the run has", wholeNumber(1, 100), 5)
-    .addOption(endpointOption())
-    .addOption(outOption())
-    .addOption(registryOption())
-    .addOption(storeOption());
-  const flags: Flags = command.parse(["deno", "selfcheck", ...Deno.args]).opts();
+const command = bareCommand("selfcheck").addOptions([
+  ...shared("json"),
+  option("--classic", "TTFT 50 ms, 10 ms between 64 tokens; takes two minutes"),
+  option("--soak <minutes>", "64 clients for this long: do memory or errors grow?", decimal({ above: 0 })),
+  option("--aa <run>", "repeat this run: how far do two runs of the same thing differ here?", pathValue)
+    .conflicts(["classic", "soak"]),
+  option("--repeats <n>", "with --aa: repeats to add to those that the run has", wholeNumber(1, 100), 5),
+  ...shared("endpoint", "out", "registry", "store"),
+]);
+
+async function selfcheck(flags: Flags): Promise<number> {
   if (flags.aa !== undefined) {
     const { repeatRuns } = await import("./repeat_runs.ts");
     return await repeatRuns({ ...flags, aa: flags.aa });
@@ -265,4 +237,4 @@ async function soak(instrument: Instrument, minutes: number, json: boolean): Pro
   return 0;
 }
 
-if (import.meta.main) await runCli(main);
+await runTask(command, selfcheck);

@@ -21,3 +21,9 @@ export function fitTerminal(text: string, stream: Stream, indent = ""): string {
 /** A table for stdout: figures aligned right, words left. */
 export const table = (head: readonly string[], rows: readonly (readonly string[])[]) =>
   fittedTable(head, rows, columnsOf(Deno.stdout));
+
+/** Width and colour of a text for stdout; a pipe gets `piped` columns and no colour. */
+export function stdoutStyle(piped: number): { readonly columns: number; readonly color: boolean } {
+  const columns = columnsOf(Deno.stdout);
+  return columns === Infinity ? { columns: piped, color: false } : { columns, color: !Deno.noColor };
+}

@@ -10,11 +10,13 @@ import type { QualityReport } from "../../lib/quality/quality_schema.ts";
 import { terminalSummary } from "../../lib/report/terminal_summary.ts";
 import { reportRun } from "../../lib/report/write.ts";
 import { lastSelfcheck, saveSelfcheck } from "../../lib/selfcheck/selfcheck.ts";
-import { casesOf, runNamed, sayNext, showPage } from "../cli.ts";
+import { runNamed, sayNext, showPage } from "../cli.ts";
+import { casesOf } from "../options.ts";
 import { promptsFile } from "../quality/run_folder.ts";
 import { engineOf, sessionResources } from "../session_resources.ts";
 import type { BenchSettings } from "./options.ts";
 import { shownProgress } from "../progress.ts";
+import { stdoutStyle } from "../terminal.ts";
 
 export interface Executed {
   readonly summary: Summary;
@@ -108,7 +110,7 @@ export function planOf(
     timeoutS,
     slo,
     stream,
-    fixedOutput,
+    fixedOutput: fixedOutput ?? false,
   };
 }
 
@@ -117,12 +119,7 @@ export async function show(
   { summary, quality, folder, checked, interrupted }: Executed,
   open: boolean | undefined,
 ): Promise<void> {
-  const terminal = Deno.stdout.isTerminal();
-  console.log(terminalSummary(summary, {
-    columns: terminal ? Deno.consoleSize().columns : 110,
-    color: terminal && !Deno.noColor,
-    quality,
-  }));
+  console.log(terminalSummary(summary, { ...stdoutStyle(110), quality }));
   console.log();
   await showPage("Report", join(folder, "report.html"), open);
   if (interrupted) return sayNext(`deno task bench --resume ${folder} measures the rest`);

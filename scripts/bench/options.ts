@@ -1,146 +1,113 @@
 /** The flags of `bench`, each with its environment variable, checked before anything else happens. */
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, InvalidArgumentError } from "commander";
+import { PLAN_DEFAULTS } from "../../lib/bench/plan.ts";
+import type { PrefixKind, StatedSetting } from "../../lib/bench/records.ts";
+import { UserError } from "../../lib/errors.ts";
+import { bareCommand } from "../cli.ts";
 import {
-  bareCommand,
+  caseOptions,
   type CaseSettings,
   decimal,
-  endpointOption,
-  gpuOption,
-  jsonOption,
   maxTokensOption,
-  modelsOption,
-  openOption,
-  outOption,
-  promptOption,
-  registryOption,
+  option,
+  parseSlo,
+  prefixOption,
   roundsOption,
-  seedOption,
+  type Shared,
+  shared,
+  type Slo,
   statedSettings,
-  storeOption,
   switchValue,
   temperatureOption,
   timeoutOption,
   wholeNumber,
-  withCases,
-} from "../cli.ts";
-import { PLAN_DEFAULTS } from "../../lib/bench/plan.ts";
-import type { PrefixKind, StatedSetting } from "../../lib/bench/records.ts";
-import { UserError } from "../../lib/errors.ts";
+} from "../options.ts";
 
-export interface Slo {
-  readonly ttft_s: number | null;
-  readonly e2e_s: number | null;
-}
+type SharedByBench = Shared<
+  | "models"
+  | "endpoint"
+  | "prompt"
+  | "maxTokens"
+  | "temperature"
+  | "samplingSeed"
+  | "timeout"
+  | "gpu"
+  | "registry"
+  | "store"
+  | "out"
+  | "open"
+  | "json"
+>;
 
-export interface BenchSettings extends CaseSettings {
-  readonly endpoint: readonly string[] | undefined;
-  readonly models: readonly string[] | undefined;
+export interface BenchSettings extends CaseSettings, SharedByBench {
   /** Undefined: the default, which depends on the load. */
   readonly rounds: number | undefined;
   readonly warmup: number;
-  readonly prompt: string | undefined;
   /** Each case padded to each of these lengths. */
   readonly promptTokens?: readonly number[] | undefined;
   /** Seconds that the run takes, instead of a number of rounds. */
   readonly for?: number | undefined;
-  readonly maxTokens: number;
   /** Settings that were given explicitly: they take precedence over the job's own. */
   readonly stated?: readonly StatedSetting[];
-  readonly temperature: number;
-  readonly samplingSeed: number | undefined;
   readonly prefix: PrefixKind;
   readonly concurrency: number;
-  readonly rate: number | undefined;
-  readonly timeout: number;
-  readonly slo: Slo | undefined;
-  readonly fixedOutput: boolean;
+  readonly rate?: number | undefined;
+  readonly slo?: Slo | undefined;
+  readonly fixedOutput?: boolean | undefined;
   readonly stream: boolean;
-  readonly gpu: "auto" | "off" | "vulkan" | "cuda" | "metal" | undefined;
-  readonly registry: string;
-  readonly store: string | undefined;
-  readonly out: string;
-  readonly resume: string | undefined;
+  readonly resume?: string | undefined;
   /** True: plan from a pilot; a text: from that run. */
   readonly plan?: string | true | undefined;
-  readonly json: boolean;
 }
 
 /** Connections at a constant rate, where --concurrency states none. */
 const CLIENTS_AT_A_RATE = 64;
 
-export function benchCommand(): Command {
-  const command = bareCommand("bench")
-    .addOption(modelsOption())
-    .addOption(endpointOption())
-    .addOption(roundsOption(PLAN_DEFAULTS.rounds))
-    .addOption(
-      new Option("--for <time>", "measure for this long, e.g. 10m, instead of --rounds; finds a slowdown")
-        .argParser(parseDuration),
-    )
-    .addOption(
-      new Option("--warmup <n>", "maximum warm-up requests per candidate")
-        .default(PLAN_DEFAULTS.warmup).argParser(
-          wholeNumber(0, 1000),
-        ),
-    )
-    .addOption(promptOption());
-  return withCases(command)
-    .addOption(
-      new Option(
-        "--prompt-tokens <lengths>",
-        "pad each case to these prompt lengths, e.g. 256,1k,4k (k = 1024), and show figures by length",
-      ).argParser(parseLengths),
-    )
-    .addOption(maxTokensOption(PLAN_DEFAULTS.maxTokens))
-    .addOption(temperatureOption(PLAN_DEFAULTS.temperature))
-    .addOption(seedOption())
-    .addOption(
-      new Option("--sampling-seed <n>", "seed sent with every request, for a temperature above 0")
-        .argParser(wholeNumber(0, 2 ** 31 - 1)),
-    )
-    .addOption(
-      new Option(
-        "--prefix <kind>",
-        "cold: the prompt cache never helps; warm: the same prompt was sent right before",
-      )
-        .choices(["cold", "warm"]).default("cold"),
-    )
-    .addOption(
-      new Option("--concurrency <n>", "clients at once (default: 1; 64 with --rate)").argParser(
-        wholeNumber(1, 4096),
-      ),
-    )
-    .addOption(
-      new Option("--rate <per second>", "requests per second, however long answers take")
-        .argParser(decimal({ above: 0, max: 100_000 })),
-    )
-    .addOption(timeoutOption(PLAN_DEFAULTS.timeoutS))
-    .addOption(
-      new Option("--slo <limits>", "limits for goodput, e.g. ttft=500ms,e2e=3s").argParser(parseSlo),
-    )
-    .addOption(
-      new Option("--fixed-output", "request answers of exactly --max-tokens, where the endpoint supports it")
-        .default(false),
-    )
-    .addOption(
-      new Option("--stream <1|0>", "0 requests whole answers: no time to first token").env("BENCH_STREAM")
-        .default(true).argParser(switchValue),
-    )
-    .addOption(gpuOption())
-    .addOption(registryOption())
-    .addOption(storeOption())
-    .addOption(outOption())
-    .addOption(
-      new Option("--resume <run>", "finish a run that ended early: its folder, or its name below --out"),
-    )
-    .addOption(
-      new Option(
-        "--plan [run]",
-        "say what a run can show, in how many cases and minutes, from a past run or a pilot",
-      ),
-    )
-    .addOption(openOption())
-    .addOption(jsonOption().default(false))
+export const benchCommand = () =>
+  bareCommand("bench").addOptions([
+    ...shared("models", "endpoint"),
+    roundsOption(PLAN_DEFAULTS.rounds),
+    option(
+      "--for <time>",
+      "measure for this long, e.g. 10m, instead of --rounds; finds a slowdown",
+      parseDuration,
+    ),
+    option(
+      "--warmup <n>",
+      "maximum warm-up requests per candidate",
+      wholeNumber(0, 1000),
+      PLAN_DEFAULTS.warmup,
+    ),
+    ...shared("prompt"),
+    ...caseOptions(),
+    option(
+      "--prompt-tokens <lengths>",
+      "pad each case to these prompt lengths, e.g. 256,1k,4k (k = 1024), and show figures by length",
+      parseLengths,
+    ),
+    maxTokensOption(PLAN_DEFAULTS.maxTokens),
+    temperatureOption(PLAN_DEFAULTS.temperature),
+    ...shared("seed", "samplingSeed"),
+    prefixOption(),
+    option("--concurrency <n>", "clients at once (default: 1; 64 with --rate)", wholeNumber(1, 4096)),
+    option(
+      "--rate <per second>",
+      "requests per second, however long answers take",
+      decimal({ above: 0, max: 100_000 }),
+    ),
+    timeoutOption(PLAN_DEFAULTS.timeoutS),
+    option("--slo <limits>", "limits for goodput, e.g. ttft=500ms,e2e=3s", parseSlo),
+    option("--fixed-output", "request answers of exactly --max-tokens, where the endpoint supports it"),
+    option("--stream <1|0>", "0 requests whole answers: no time to first token", switchValue, true)
+      .env("BENCH_STREAM"),
+    ...shared("gpu", "registry", "store", "out"),
+    option("--resume <run>", "finish a run that ended early: its folder, or its name below --out"),
+    option(
+      "--plan [run]",
+      "say what a run can show, in how many cases and minutes, from a past run or a pilot",
+    ),
+    ...shared("open", "json"),
+  ])
     .addHelpText(
       "after",
       `
@@ -150,7 +117,6 @@ Without --models: the models of the named or found services, else the default mo
 A candidate can include engine settings: smollm2:threads=1, or smollm2:q4_1+context=2048+gpu=off.
 Exit codes: 0 done, 1 nothing could be measured or the disk is full, 2 wrong usage or input, 130 interrupted.`,
     );
-}
 
 /**
  * Seconds from a time such as `90s`, `10m` or `1.5h`.
@@ -182,31 +148,9 @@ function parseLengths(text: string): number[] {
   return [...new Set(lengths)].sort((a, b) => a - b);
 }
 
-/**
- * Limits such as `ttft=500ms,e2e=3s`.
- *
- * @throws {InvalidArgumentError} naming what it takes
- */
-export function parseSlo(text: string): Slo {
-  const limits = { ttft: null as number | null, e2e: null as number | null };
-  for (const part of text.split(",")) {
-    const [, name, number, unit] = /^\s*(ttft|e2e)\s*=\s*(\d+(?:\.\d+)?)\s*(ms|s)\s*$/.exec(part) ?? [];
-    if ((name !== "ttft" && name !== "e2e") || number === undefined || Number(number) === 0) {
-      throw new InvalidArgumentError("Give limits as in ttft=500ms,e2e=3s (either or both, above 0).");
-    }
-    limits[name] = unit === "ms" ? Number(number) / 1000 : Number(number);
-  }
-  return { ttft_s: limits.ttft, e2e_s: limits.e2e };
-}
-
 /** @throws {UserError} where options contradict each other */
 export function benchSettings(command: Command): BenchSettings {
   const given = command.opts<Omit<BenchSettings, "concurrency"> & { concurrency: number | undefined }>();
-  if (command.args.length > 0) {
-    throw new UserError(
-      `bench takes no arguments, only options: "${command.args.join(" ")}" (models go into --models)`,
-    );
-  }
   const from = (name: string) => command.getOptionValueSource(name);
   if (from("prompt") === "cli" && from("prompts") === "cli") {
     throw new UserError("--prompt and --prompts exclude each other: give one prompt, or a prompt set");

@@ -2,17 +2,12 @@
 import { openModel } from "../../lib/bench/session.ts";
 import type { ChatMessage, Trace } from "../../lib/endpoint/trace.ts";
 import { interruptSignal } from "../cli.ts";
+import { type Shared } from "../options.ts";
 import { engineOf, sessionResources } from "../session_resources.ts";
 
-export interface ConversationSettings {
+export interface ConversationSettings
+  extends Shared<"endpoint" | "maxTokens" | "temperature" | "timeout" | "gpu" | "registry" | "store"> {
   readonly system?: string;
-  readonly endpoint?: readonly string[];
-  readonly maxTokens: number;
-  readonly temperature: number;
-  readonly timeout: number;
-  readonly gpu?: "auto" | "off" | "vulkan" | "cuda" | "metal";
-  readonly registry: string;
-  readonly store?: string;
 }
 
 export interface Conversation {

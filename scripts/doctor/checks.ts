@@ -2,14 +2,13 @@
  * The workshop's prerequisites and its validation checklist, row by row: what was found, what is missing,
  * and the command that fixes it. The check changes nothing: no download, no setting.
  */
+import type { SessionResources } from "../../lib/bench/session.ts";
 import { listStored } from "../../lib/catalog/cache.ts";
 import { describeMachine, type Machine } from "../../lib/catalog/machine.ts";
-import type { Registry } from "../../lib/catalog/registry.ts";
-import type { Store } from "../../lib/catalog/store.ts";
 import { freeBytes } from "../../lib/catalog/files.ts";
 import type { FoundService, ListedModel } from "../../lib/services/discovery.ts";
 import { cliCommand, type FoundryCli, probeFoundryCli } from "../../lib/services/foundry_cli.ts";
-import type { RunProgram } from "../../lib/program.ts";
+import { SEARCH_TIMEOUT_MS } from "../session_resources.ts";
 import { installFoundry, setVariable, type Shell } from "./shell.ts";
 
 /**
@@ -28,18 +27,11 @@ export interface Check {
 }
 
 /** What all checks read. */
-export interface CheckResources {
-  readonly env: { get(name: string): string | undefined };
+export interface CheckResources
+  extends Pick<SessionResources, "env" | "run" | "store" | "registry" | "signal"> {
   readonly os: string;
   readonly shell: Shell;
-  readonly run: RunProgram;
-  readonly store: Store;
-  readonly registry: Registry;
-  readonly signal: AbortSignal;
 }
-
-/** Longest wait for something that may not be there. */
-export const SEARCH_TIMEOUT_MS = 1900;
 
 /** The workshop's requirement: "at least 15GB free disk for multiple model caches". */
 const WORKSHOP_DISK_GB = 15;

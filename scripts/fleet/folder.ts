@@ -1,16 +1,12 @@
 /** The folders of fleets, for every command that works on one. */
 import { join } from "node:path";
-import { Option } from "commander";
 import { UserError } from "../../lib/errors.ts";
-import { pathValue } from "../cli.ts";
+import { option, pathValue } from "../options.ts";
 import { wordValue } from "./state.ts";
 
-export const fleetOption = () =>
-  new Option("--fleet <name>", "name of the fleet").default("room").argParser(wordValue);
+export const fleetOption = () => option("--fleet <name>", "name of the fleet", wordValue, "room");
 export const fleetsOption = () =>
-  new Option("--fleets <folder>", "folder of fleets; one folder per fleet").default("fleet").argParser(
-    pathValue,
-  );
+  option("--fleets <folder>", "folder of fleets; one folder per fleet", pathValue, "fleet");
 
 export interface FleetFlags {
   readonly fleet: string;

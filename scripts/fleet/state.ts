@@ -1,16 +1,16 @@
 /** This machine's state as a device: its key, and its credentials for each fleet. */
 import { dirname, join } from "node:path";
-import { InvalidArgumentError, Option } from "commander";
+import { InvalidArgumentError } from "commander";
 import { defaultStore } from "../../lib/catalog/store.ts";
 import { deviceKey, type SigningKey } from "../../lib/fleet/keys.ts";
-import { collect, pathValue } from "../cli.ts";
+import { collect, option, pathValue } from "../options.ts";
 
 export const stateOption = () =>
-  new Option(
+  option(
     "--state <folder>",
     "folder of this device's key and credentials (default: podium/fleet in your cache folder)",
-  )
-    .env("PODIUM_FLEET").argParser(pathValue);
+    pathValue,
+  ).env("PODIUM_FLEET");
 
 /** A word of up to 40 letters, digits, `_`, `-` or `.`. */
 export function wordValue(text: string): string {
@@ -18,10 +18,9 @@ export function wordValue(text: string): string {
   throw new InvalidArgumentError("Give a word of up to 40 letters, digits, _, - or .");
 }
 
-export const nameOption = () =>
-  new Option("--name <word>", "name of this device, for people").argParser(wordValue);
+export const nameOption = () => option("--name <word>", "name of this device, for people", wordValue);
 export const tagOption = () =>
-  new Option("--tag <word>", "word that plans can be sent to; can be repeated").argParser(collect(wordValue));
+  option("--tag <word>", "word that plans can be sent to; can be repeated", collect(wordValue));
 
 export const stateFolder = (given: string | undefined): string =>
   given ?? join(dirname(defaultStore(Deno.env, Deno.build.os)), "fleet");

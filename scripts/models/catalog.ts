@@ -4,12 +4,10 @@ import { listStored, type StoredFile } from "../../lib/catalog/cache.ts";
 import { fillIn } from "../../lib/catalog/gguf.ts";
 import { loadRegistry, type Model, type Registry, type Variant } from "../../lib/catalog/registry.ts";
 import { defaultStore, openStore, partsOf, pathInStore, type Store } from "../../lib/catalog/store.ts";
+import { type Shared } from "../options.ts";
 
 /** The options that all commands share; commander fills them. */
-export interface Options {
-  registry: string;
-  store?: string;
-  json?: boolean;
+export interface Options extends Shared<"registry" | "store" | "json"> {
   yes?: boolean;
   task?: string;
   capability?: string;

@@ -8,13 +8,11 @@ import { learn, type Learned, type Lesson, merge } from "../../lib/catalog/learn
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import { qualityOf, readQuality } from "../../lib/select/decide/facts.ts";
 import { printJson } from "../cli.ts";
+import { type Shared } from "../options.ts";
 
-export interface LearnOptions {
-  readonly registry: string;
-  readonly out: string;
+export interface LearnOptions extends Shared<"registry" | "out" | "json"> {
   readonly merge?: string;
   readonly yes?: boolean;
-  readonly json?: boolean;
 }
 
 /** @throws {UserError} for every mistake of the user; then nothing was written */

@@ -2,12 +2,7 @@
  * What `foundry model list`, `foundry cache list`, `foundry service ps` and `foundry model load` do, for
  * either generation.
  */
-import {
-  describeService,
-  findServices,
-  type FoundService,
-  parseEndpoint,
-} from "../../lib/services/discovery.ts";
+import type { FoundService } from "../../lib/services/discovery.ts";
 import { cliCommand, probeFoundryCli } from "../../lib/services/foundry_cli.ts";
 import {
   loadFoundryModel,
@@ -22,29 +17,22 @@ import { isLoopback } from "../../lib/endpoint/loopback.ts";
 import { UserError } from "../../lib/errors.ts";
 import { runProgram } from "../../lib/program.ts";
 import { interruptSignal, printJson, realClock } from "../cli.ts";
-import { type Options } from "./catalog.ts";
+import { type Shared } from "../options.ts";
+import { SEARCH_TIMEOUT_MS, servicesAt } from "../session_resources.ts";
+import type { Options } from "./catalog.ts";
 import { table } from "../terminal.ts";
 
-export interface ServiceOptions extends Options {
-  endpoint?: readonly string[];
+export interface ServiceOptions extends Options, Shared<"endpoint"> {
   all?: boolean;
 }
 
-const SEARCH_TIMEOUT_MS = 1900;
 const LIST_TIMEOUT_MS = 8000;
 const LOAD_TIMEOUT_MS = 600_000;
 
 const ask = () => ({ fetch, timeoutMs: LIST_TIMEOUT_MS, signal: interruptSignal() });
 
 async function servicesOf({ endpoint }: ServiceOptions): Promise<FoundService[]> {
-  const search = { fetch, timeoutMs: SEARCH_TIMEOUT_MS, signal: interruptSignal() };
-  const found = endpoint === undefined
-    ? await findServices({ ...search, env: Deno.env, run: runProgram })
-    : await Promise.all(
-      endpoint.map((text) =>
-        describeService(parseEndpoint(text, Deno.env.get("API_KEY")), "--endpoint", search)
-      ),
-    );
+  const found = await servicesAt(endpoint);
   const broken = found.find(({ problem }) => problem !== null);
   if (broken !== undefined) throw new UserError(`${broken.source}: ${broken.problem}`, 1);
   return found;

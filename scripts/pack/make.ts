@@ -16,16 +16,14 @@ import { UserError } from "../../lib/errors.ts";
 import { bringServer } from "../../lib/fleet/nats_server.ts";
 import { runProgram } from "../../lib/program.ts";
 import { interruptSignal, realClock, realSleep } from "../cli.ts";
+import { type Shared } from "../options.ts";
 import { filesBelow, MANIFEST, writeManifest } from "./manifest.ts";
 import { copyFile, copyProject, type PackedRun, RECORDED_RUN, startPs1, startSh } from "./tree.ts";
 
-export interface PackOptions {
+export interface PackOptions extends Shared<"registry" | "store" | "json"> {
   readonly models?: readonly string[];
   readonly runs?: readonly string[];
   readonly jupyter: boolean;
-  readonly registry: string;
-  readonly store?: string;
-  readonly json?: boolean;
 }
 
 export interface MadePack {

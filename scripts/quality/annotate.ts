@@ -1,38 +1,29 @@
 /** deno task quality annotate: a blinded, shuffled sheet of a run's answers, or the same as a page. */
 import { join } from "node:path";
-import { InvalidArgumentError, Option } from "commander";
+import { InvalidArgumentError } from "commander";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import type { RubricName } from "../../lib/quality/rubric.ts";
 import type { PrivatePageOptions } from "../../lib/web/live_page.ts";
+import { interruptSignal, printJson, realClock, subcommand } from "../cli.ts";
+import { option, pathValue, RUN_ARGUMENT, type Shared, shared, wholeNumber } from "../options.ts";
 import {
-  interruptSignal,
-  jsonOption,
-  outOption,
-  pathValue,
-  printJson,
-  realClock,
-  wholeNumber,
-} from "../cli.ts";
-import {
+  isFile,
   promptSetOf,
   qualityCommand,
   readSheetText,
   rewriteReport,
-  RUN_ARGUMENT,
   runFolder,
   runPromptsOption,
 } from "./run_folder.ts";
 
-interface AnnotateOptions {
+interface AnnotateOptions extends Shared<"out" | "json"> {
   readonly annotator: string;
   readonly rubric?: RubricName;
   readonly sheet?: string;
-  readonly page: boolean;
-  readonly pairs: boolean;
+  readonly page?: boolean;
+  readonly pairs?: boolean;
   readonly port: number;
   readonly prompts?: string;
-  readonly out: string;
-  readonly json: boolean;
 }
 
 function annotatorName(text: string): string {
@@ -40,47 +31,34 @@ function annotatorName(text: string): string {
   throw new InvalidArgumentError("Give up to 40 letters, digits, - or _; a pseudonym will do.");
 }
 
-function command() {
-  return qualityCommand("annotate", "Write a blinded, shuffled sheet of a run's answers for one annotator")
-    .argument("[run]", RUN_ARGUMENT)
-    .addOption(
-      new Option("--annotator <name>", "name of the annotator; each gets the answers in a different order")
-        .default("annotator-1").argParser(annotatorName),
-    )
-    .addOption(
-      new Option(
-        "--rubric <name>",
-        "fluency, relevance, correctness; accuracy, clarity, completeness; or the job's own (default: the job's, " +
-          "else fluency)",
-      ).choices(["fluency", "accuracy", "job"]),
-    )
-    .addOption(
-      new Option("--sheet <file>", "file of the sheet (default: in the run's folder)").argParser(
-        pathValue,
-      ),
-    )
-    .addOption(
-      new Option("--page", "score in the browser; each score is saved to the sheet at once").default(false),
-    )
-    .addOption(
-      new Option("--pairs", "compare two answers at a time in the browser, blind; each vote is saved at once")
-        .default(false),
-    )
-    .addOption(
-      new Option("--port <n>", "port of the page; 0 means any free port").default(0).argParser(
-        wholeNumber(0, 65535),
-      ),
-    )
-    .addOption(runPromptsOption())
-    .addOption(outOption())
-    .addOption(jsonOption().default(false));
-}
+const command = qualityCommand(
+  "annotate",
+  "Write a blinded, shuffled sheet of a run's answers for one annotator",
+)
+  .argument("[run]", RUN_ARGUMENT)
+  .addOptions([
+    option(
+      "--annotator <name>",
+      "name of the annotator; each gets the answers in a different order",
+      annotatorName,
+      "annotator-1",
+    ),
+    option(
+      "--rubric <name>",
+      "fluency, relevance, correctness; accuracy, clarity, completeness; or the job's own (default: the job's, " +
+        "else fluency)",
+      ["fluency", "accuracy", "job"],
+    ),
+    option("--sheet <file>", "file of the sheet (default: in the run's folder)", pathValue),
+    option("--page", "score in the browser; each score is saved to the sheet at once"),
+    option("--pairs", "compare two answers at a time in the browser, blind; each vote is saved at once"),
+    option("--port <n>", "port of the page; 0 means any free port", wholeNumber(0, 65535), 0),
+    runPromptsOption(),
+    ...shared("out", "json"),
+  ]);
 
-export async function annotate(args: readonly string[]): Promise<number> {
-  const parsed = command();
-  await parsed.parseAsync([...args], { from: "user" });
-  const options = parsed.opts<AnnotateOptions>();
-  const folder = await runFolder(parsed.args[0], options.out);
+export const annotate = subcommand(command, async (run: string | undefined, options: AnnotateOptions) => {
+  const folder = await runFolder(run, options.out);
   const { makeSheet, sheetFolder, writeSheet } = await import("../../lib/quality/sheet.ts");
   const { promptsOfRun, readRecordedAnswers } = await import("../../lib/quality/recorded_answers.ts");
   const { info, requests, answers } = await readRecordedAnswers(folder);
@@ -101,8 +79,7 @@ export async function annotate(args: readonly string[]): Promise<number> {
   const rubric = rubricFor(options.rubric, set);
   const sheet = makeSheet(good, prompts, { runId: info.run_id, annotator, rubric });
   const path = options.sheet ?? join(sheetFolder(folder), `${annotator}-${rubric.name}.csv`);
-  const there = await exists(path);
-  if (!there || !options.page) await writeSheet(folder, sheet, path);
+  if (!options.page || !await isFile(path)) await writeSheet(folder, sheet, path);
   if (options.page) return await page(sheet, path, folder, options);
   if (options.json) printJson({ sheet: path, items: sheet.items.length, rubric: rubric.name });
   else {
@@ -112,16 +89,7 @@ export async function annotate(args: readonly string[]): Promise<number> {
     );
   }
   return 0;
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    return (await Deno.stat(path)).isFile;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
-}
+});
 
 async function page(
   sheet: Awaited<ReturnType<typeof import("../../lib/quality/sheet.ts").makeSheet>>,

@@ -1,56 +1,19 @@
 /** deno task quality capture: answers kept, scored and written as JSONL and CSV. The run itself is bench's. */
 import { join } from "node:path";
-import { Option } from "commander";
-import { UserError } from "../../lib/errors.ts";
 import type { BenchSettings } from "../bench/options.ts";
+import { printJson, subcommand } from "../cli.ts";
 import {
+  caseOptions,
   casesOf,
-  endpointOption,
-  gpuOption,
-  jsonOption,
   maxTokensOption,
-  modelsOption,
-  openOption,
-  outOption,
-  printJson,
-  registryOption,
+  option,
   roundsOption,
-  seedOption,
+  shared,
   statedSettings,
-  storeOption,
   temperatureOption,
   timeoutOption,
-  wholeNumber,
-  withCases,
-} from "../cli.ts";
+} from "../options.ts";
 import { passMarkOption, promptsFile, qualityCommand, runFolder } from "./run_folder.ts";
-
-function command() {
-  const named = qualityCommand(
-    "capture",
-    "Send every prompt to every candidate, and keep the answers with their samples",
-  )
-    .addOption(modelsOption())
-    .addOption(endpointOption());
-  return withCases(named, "prompts/meeting_notes.json")
-    .addOption(roundsOption(1))
-    .addOption(maxTokensOption(384))
-    .addOption(temperatureOption(0))
-    .addOption(
-      new Option("--sampling-seed <n>", "seed sent with every request, for a temperature above 0")
-        .argParser(wholeNumber(0, 2 ** 31 - 1)),
-    )
-    .addOption(seedOption())
-    .addOption(timeoutOption(300))
-    .addOption(passMarkOption())
-    .addOption(gpuOption())
-    .addOption(registryOption())
-    .addOption(storeOption())
-    .addOption(outOption())
-    .addOption(new Option("--resume <run>", "finish a capture that ended early"))
-    .addOption(openOption())
-    .addOption(jsonOption().default(false));
-}
 
 /**
  * The settings of a bench run that capture fixes: answers are scored, so nothing is added to a prompt or sent before
@@ -67,14 +30,27 @@ const fixed = {
   stream: true,
 } as const;
 
-export async function capture(args: readonly string[]): Promise<number> {
-  const parsed = command();
-  await parsed.parseAsync([...args], { from: "user" });
-  if (parsed.args.length > 0) {
-    throw new UserError(`capture takes no arguments, only options: "${parsed.args.join(" ")}"`);
-  }
-  const given = parsed.opts<Omit<BenchSettings, keyof typeof fixed> & { passMark: number }>();
-  const settings: BenchSettings = { ...given, ...fixed, stated: statedSettings(parsed) };
+type CaptureSettings = Omit<BenchSettings, keyof typeof fixed> & { readonly passMark: number };
+
+const command = qualityCommand(
+  "capture",
+  "Send every prompt to every candidate, and keep the answers with their samples",
+).addOptions([
+  ...shared("models", "endpoint"),
+  ...caseOptions("prompts/meeting_notes.json"),
+  roundsOption(1),
+  maxTokensOption(384),
+  temperatureOption(0),
+  ...shared("samplingSeed", "seed"),
+  timeoutOption(300),
+  passMarkOption(),
+  ...shared("gpu", "registry", "store", "out"),
+  option("--resume <run>", "finish a capture that ended early"),
+  ...shared("open", "json"),
+]);
+
+export const capture = subcommand(command, async (given: CaptureSettings) => {
+  const settings: BenchSettings = { ...given, ...fixed, stated: statedSettings(command) };
   // A resumed run has its cases in its folder.
   const { loadPromptSet } = await import("../../lib/prompts/prompts.ts");
   const set = given.resume === undefined
@@ -85,7 +61,7 @@ export async function capture(args: readonly string[]): Promise<number> {
   const { folder, summary, interrupted } = await execute(settings, set);
   const { report, show } = await scoreRun(folder, set, given.passMark);
   if (given.json) printJson(report ?? { run_id: summary.run_id, folder, answers: "not scored: no checks" });
-  else await show(parsed.opts<{ open?: boolean }>().open);
+  else await show(given.open);
   if (interrupted) return 130;
   return summary.candidates.some(({ requests }) => requests.ok > 0) ? 0 : 1;
-}
+});

@@ -1,48 +1,41 @@
 /** deno task quality errors: the cases where candidates differ or fail, grouped by state and check. */
-import { Option } from "commander";
 import { UserError } from "../../lib/errors.ts";
 import type { ErrorGroup, FailedAnswer } from "../../lib/quality/error_cases.ts";
 import { counted } from "../../lib/report/format.ts";
 import { type Painter, painter, wrap } from "../../lib/report/terminal_layout.ts";
 import { terminalLine, terminalText } from "../../lib/terminal_text.ts";
-import { jsonOption, outOption, printJson, wholeNumber } from "../cli.ts";
-import { qualityCommand, RUN_ARGUMENT, runFolder } from "./run_folder.ts";
+import { printJson, subcommand } from "../cli.ts";
+import { option, RUN_ARGUMENT, type Shared, shared, wholeNumber } from "../options.ts";
+import { qualityCommand, runFolder } from "./run_folder.ts";
 
-interface ErrorOptions {
+interface ErrorOptions extends Shared<"out" | "json"> {
   readonly candidate?: string;
   readonly state?: string;
   readonly check?: string;
-  readonly differing: boolean;
+  readonly differing?: boolean;
   readonly show: number;
-  readonly out: string;
-  readonly json: boolean;
 }
 
-function command() {
-  return qualityCommand(
-    "errors",
-    "Show the answers that are not right, grouped by state and check, beside what was expected",
-  )
-    .argument("[run]", RUN_ARGUMENT)
-    .addOption(new Option("--candidate <name>", "only this candidate, by the start of its name"))
-    .addOption(
-      new Option("--state <state>", "only answers in this state")
-        .choices(["wrong", "cut", "off_format", "no_answer", "unsupported", "failed"]),
-    )
-    .addOption(new Option("--check <name>", "only answers that fail by this check"))
-    .addOption(new Option("--differing", "only cases that another answer got right").default(false))
-    .addOption(
-      new Option("--show <n>", "answers shown per group").default(5).argParser(wholeNumber(1, 100_000)),
-    )
-    .addOption(outOption())
-    .addOption(jsonOption().default(false));
-}
+const command = qualityCommand(
+  "errors",
+  "Show the answers that are not right, grouped by state and check, beside what was expected",
+)
+  .argument("[run]", RUN_ARGUMENT)
+  .addOptions([
+    option("--candidate <name>", "only this candidate, by the start of its name"),
+    option(
+      "--state <state>",
+      "only answers in this state",
+      "wrong cut off_format no_answer unsupported failed".split(" "),
+    ),
+    option("--check <name>", "only answers that fail by this check"),
+    option("--differing", "only cases that another answer got right"),
+    option("--show <n>", "answers shown per group", wholeNumber(1, 100_000), 5),
+    ...shared("out", "json"),
+  ]);
 
-export async function errors(args: readonly string[]): Promise<number> {
-  const parsed = command();
-  await parsed.parseAsync([...args], { from: "user" });
-  const options = parsed.opts<ErrorOptions>();
-  const folder = await runFolder(parsed.args[0], options.out);
+export const errors = subcommand(command, async (run: string | undefined, options: ErrorOptions) => {
+  const folder = await runFolder(run, options.out);
   const { readQuality } = await import("../../lib/select/decide/facts.ts");
   const { readRecordedAnswers } = await import("../../lib/quality/recorded_answers.ts");
   const { errorCases } = await import("../../lib/quality/error_cases.ts");
@@ -77,7 +70,7 @@ export async function errors(args: readonly string[]): Promise<number> {
   }
   for (const group of groups) showGroup(group, quality.expected ?? {}, options.show, paint);
   return 0;
-}
+});
 
 function filtered(group: ErrorGroup, { candidate = "", state, check, differing }: ErrorOptions): ErrorGroup {
   const fits = (state === undefined || group.state === state) &&

@@ -3,10 +3,10 @@
  * shows cases as they will be sent, and says what that number of cases can show.
  */
 import { basename, dirname, extname, join, relative } from "node:path";
-import { Option } from "commander";
 import { UserError } from "../../lib/errors.ts";
 import { casesForDifference, smallestDifference } from "../../lib/stats/share_planning.ts";
-import { commaList, jsonOption, pathValue, printJson } from "../cli.ts";
+import { printJson, subcommand } from "../cli.ts";
+import { commaList, option, pathValue, type Shared, shared } from "../options.ts";
 import { expectedText } from "../../lib/prompts/expected.ts";
 import type { Prompt, PromptSet } from "../../lib/prompts/prompts.ts";
 import type { CaseTable } from "../../lib/prompts/rows.ts";
@@ -20,51 +20,40 @@ import {
 } from "../../lib/prompts/suggest_job.ts";
 import { qualityCommand } from "./run_folder.ts";
 
-interface NewOptions extends JobChoice {
+interface NewOptions extends JobChoice, Shared<"json"> {
   readonly template?: string;
   readonly out?: string;
-  readonly force: boolean;
-  readonly yes: boolean;
-  readonly json: boolean;
+  readonly force?: boolean;
+  readonly yes?: boolean;
 }
 
-function command() {
-  return qualityCommand(
-    "new",
-    "Make a job file from a table of cases: look at its columns, ask, and show three cases",
-  )
-    .argument("<file>", "table of cases (.csv, .tsv, .jsonl, .json) or folder of text files")
-    .addOption(new Option("--task <task>", "what the model is to do (default: guessed)").choices(NEW_TASKS))
-    .addOption(new Option("--text <column>", "column that is sent (default: guessed)"))
-    .addOption(
-      new Option(
-        "--expected <columns>",
-        "column, or for extract columns, of what is expected (default: guessed)",
-      )
-        .argParser(commaList),
-    )
-    .addOption(new Option("--id <column>", "column that names each case (default: guessed)"))
-    .addOption(
-      new Option("--template <text>", "what is sent, as in 'Classify: {{text}}' (default: by the task)"),
-    )
-    .addOption(new Option("--system <text>", "system message"))
-    .addOption(new Option("--labels <list>", "labels (default: those in the column)").argParser(commaList))
-    .addOption(
-      new Option("--out <file>", "job file to write (default: beside the table)").argParser(pathValue),
-    )
-    .addOption(new Option("--force", "replace a job file that exists").default(false))
-    .addOption(new Option("--yes", "ask nothing").default(false))
-    .addOption(jsonOption().default(false));
-}
+const command = qualityCommand(
+  "new",
+  "Make a job file from a table of cases: look at its columns, ask, and show three cases",
+)
+  .argument("<file>", "table of cases (.csv, .tsv, .jsonl, .json) or folder of text files")
+  .addOptions([
+    option("--task <task>", "what the model is to do (default: guessed)", NEW_TASKS),
+    option("--text <column>", "column that is sent (default: guessed)"),
+    option(
+      "--expected <columns>",
+      "column, or for extract columns, of what is expected (default: guessed)",
+      commaList,
+    ),
+    option("--id <column>", "column that names each case (default: guessed)"),
+    option("--template <text>", "what is sent, as in 'Classify: {{text}}' (default: by the task)"),
+    option("--system <text>", "system message"),
+    option("--labels <list>", "labels (default: those in the column)", commaList),
+    option("--out <file>", "job file to write (default: beside the table)", pathValue),
+    option("--force", "replace a job file that exists"),
+    option("--yes", "ask nothing"),
+    ...shared("json"),
+  ]);
 
 /** A share of the cases that two models of similar quality often disagree on; only a run shows the true one. */
 const DISAGREEING = 0.3;
 
-export async function newJob(args: readonly string[]): Promise<number> {
-  const parsed = command();
-  await parsed.parseAsync([...args], { from: "user" });
-  const [file = ""] = parsed.args;
-  const options = parsed.opts<NewOptions>();
+export const newJob = subcommand(command, async (file: string, options: NewOptions) => {
   const { openTable } = await import("../../lib/prompts/prompts.ts");
   const note = (line: string) => console.error(line);
   const table = await openTable(file, note);
@@ -88,7 +77,7 @@ export async function newJob(args: readonly string[]): Promise<number> {
   if (options.json) printJson({ path, job, cases: set.prompts.length, ...powerOf(set.prompts.length) });
   else console.log(shownJob(set, path));
   return 0;
-}
+});
 
 function unknownColumn(name: string, { source, columns }: CaseTable): UserError {
   return new UserError(`${source} has no column "${name}": its columns are ${columns.join(", ")}`);

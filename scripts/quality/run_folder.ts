@@ -1,33 +1,33 @@
 /** Finds a run and its prompt set, for every command that reads recorded answers. */
 import { join } from "node:path";
-import { Option } from "commander";
 import { UserError } from "../../lib/errors.ts";
 import type { PromptSet } from "../../lib/prompts/prompts.ts";
 import { defaultPassMark } from "../../lib/quality/pass_rate.ts";
-import { bareCommand, decimal, pathValue } from "../cli.ts";
+import { bareCommand } from "../cli.ts";
+import { decimal, option, pathValue } from "../options.ts";
 
 /** The run keeps its prompt set, so that its answers can be scored again on any machine. */
 export const promptsFile = "prompts.json";
 
 export const runPromptsOption = () =>
-  new Option(
+  option(
     "--prompts <file>",
     "prompt set (default: the run's own prompts.json, else prompts/NAME.json)",
-  )
-    .argParser(pathValue);
+    pathValue,
+  );
 
 export const passMarkOption = () =>
-  new Option("--pass-mark <share>", "weighted share of its checks that an answer must pass")
-    .default(defaultPassMark).argParser(decimal({ min: 0, max: 1 }));
+  option(
+    "--pass-mark <share>",
+    "weighted share of its checks that an answer must pass",
+    decimal({ min: 0, max: 1 }),
+    defaultPassMark,
+  );
 
 /** A command of quality; its errors name `quality NAME`. */
 export function qualityCommand(name: string, description: string) {
   return bareCommand(`quality ${name}`, description);
 }
-
-/** Which run; without one, the latest. */
-export const RUN_ARGUMENT =
-  "folder of a run, its name below --out, or the start of that (default: the latest run)";
 
 /** @throws {UserError} when the run doesn't exist */
 export async function runFolder(name: string | undefined, root: string): Promise<string> {
@@ -84,7 +84,8 @@ export async function rewriteReport(folder: string): Promise<void> {
   }
 }
 
-async function isFile(path: string): Promise<boolean> {
+/** Whether there is such a file. */
+export async function isFile(path: string): Promise<boolean> {
   try {
     return (await Deno.stat(path)).isFile;
   } catch (error) {

@@ -11,24 +11,19 @@ import { promptsOfRun, readRecordedAnswers, writeRunFile } from "../../lib/quali
 import { addRatings, type DimensionAgreement, readRatings } from "../../lib/quality/ratings.ts";
 import { rubricFor, type RubricName } from "../../lib/quality/rubric.ts";
 import { interruptSignal, printJson, realClock } from "../cli.ts";
+import { type Shared } from "../options.ts";
 import { openModel } from "../../lib/bench/session.ts";
 import { sessionResources } from "../session_resources.ts";
 import { rewriteReport } from "./run_folder.ts";
 import { terminalLine } from "../../lib/terminal_text.ts";
 
 /** The options of `quality judge`. */
-export interface JudgeOptions {
+export interface JudgeOptions extends Shared<"endpoint" | "registry" | "store" | "out" | "timeout" | "json"> {
   readonly judge: string;
-  readonly endpoint?: readonly string[];
   readonly rubric?: RubricName;
   readonly threshold: number;
   readonly prompts?: string;
-  readonly registry: string;
-  readonly store?: string;
-  readonly out: string;
-  readonly timeout: number;
-  readonly replace: boolean;
-  readonly json: boolean;
+  readonly replace?: boolean;
 }
 
 /** Longest reply: a few scores. */
@@ -103,7 +98,7 @@ async function tryAndRate(asked: Judge, id: string, { folder, set, run, options 
   }
   const rest = await rate(answers.filter((answer) => !ratedByPeople.has(answer.id)));
   const ratings = [...common.ratings, ...rest.ratings];
-  await addRatings(folder, ratings, { replace: options.replace });
+  await addRatings(folder, ratings, { replace: options.replace === true });
   await writeQuality(folder, set);
   await rewriteReport(folder);
   console.error(`${ratings.length} answers rated, ${common.unrated + rest.unrated} without readable scores.`);
@@ -169,13 +164,7 @@ const RUBRIC_TOKENS = 1500;
 export async function openJudge(
   name: string,
   set: PromptSet,
-  options: {
-    readonly endpoint?: readonly string[];
-    readonly registry: string;
-    readonly store?: string;
-    readonly timeout: number;
-    readonly replyTokens: number;
-  },
+  options: Shared<"endpoint" | "registry" | "store" | "timeout"> & { readonly replyTokens: number },
 ): Promise<OpenJudge> {
   const signal = interruptSignal();
   const { info, open, close } = await openModel({

@@ -1,7 +1,6 @@
 /** deno task route audit: rules per request against the one best model, on recorded answers. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { type Command, Option } from "commander";
 import { requireRun } from "../../lib/bench/find_run.ts";
 import { replaceFile } from "../../lib/bench/folder.ts";
 import { readTextFile } from "../../lib/text_file.ts";
@@ -11,19 +10,11 @@ import { planFromAudit } from "../../lib/select/route/audit_plan.ts";
 import { type Decision, parseDecision } from "../../lib/select/decide/decision_schema.ts";
 import { DEFAULT_INTENTS, parseIntents } from "../../lib/select/route/intent.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
-import {
-  bareCommand,
-  decimal,
-  jsonOption,
-  outOption,
-  pathValue,
-  printJson,
-  seedOption,
-  wholeNumber,
-} from "../cli.ts";
+import { bareCommand, printJson, subcommand } from "../cli.ts";
+import { decimal, option, pathValue, type Shared, shared, wholeNumber } from "../options.ts";
 import { fitTerminal, table } from "../terminal.ts";
 
-interface Options {
+interface Options extends Shared<"seed" | "out" | "json"> {
   readonly intents?: string;
   readonly decision?: string;
   readonly write?: string;
@@ -33,79 +24,61 @@ interface Options {
   readonly alpha: number;
   readonly strength: number;
   readonly discount?: number;
-  readonly seed: number;
-  readonly out: string;
-  readonly json: boolean;
 }
 
-function auditCommand(): Command {
-  return bareCommand(
-    "route audit",
-    "Test whether a rule per request beats the one best model on your recorded answers",
+const command = bareCommand(
+  "route audit",
+  "Test whether a rule per request beats the one best model on your recorded answers",
+)
+  .usage("[runs...] [options]")
+  .argument(
+    "[runs...]",
+    "runs with scored answers: folders, or names below --out (default: the latest run)",
   )
-    .usage("[runs...] [options]")
-    .argument(
-      "[runs...]",
-      "runs with scored answers: folders, or names below --out (default: the latest run)",
-    )
-    .addOption(
-      new Option("--intents <file>", "a JSON array of {name, patterns, needs} (default: the workshop's)")
-        .argParser(pathValue),
-    )
-    .addOption(
-      new Option(
-        "--decision <file>",
-        "decision whose choice is the one best model (default: the first run's decision.json)",
-      )
-        .argParser(pathValue),
-    )
-    .addOption(
-      new Option("--write <file>", "file to write the plan to, for deno task serve").argParser(pathValue),
-    )
-    .addOption(new Option("--k <n>", "number of neighbours").default(5).argParser(wholeNumber(1, 1000)))
-    .addOption(
-      new Option("--folds <n>", "number of parts for cross-validation").default(10).argParser(
-        wholeNumber(2, 1000),
-      ),
-    )
-    .addOption(
-      new Option("--repeats <n>", "repeats of the cross-validation").default(5).argParser(
-        wholeNumber(1, 1000),
-      ),
-    )
-    .addOption(
-      new Option("--alpha <p>", "accepted probability of switching on a rule that gains nothing").default(
-        0.05,
-      )
-        .argParser(decimal({ above: 0, max: 0.5 })),
-    )
-    .addOption(
-      new Option("--strength <n>", "weight of the recorded figures as a prior, in requests").default(10)
-        .argParser(decimal({ min: 0, max: 1e6 })),
-    )
-    .addOption(
-      new Option("--discount <γ>", "discount of the evidence while serving, below 1 (default: none)")
-        .argParser(
-          decimal({ above: 0, max: 0.999999 }),
-        ),
-    )
-    .addOption(seedOption())
-    .addOption(outOption())
-    .addOption(jsonOption().default(false))
-    .addHelpText(
-      "after",
-      `
+  .addOptions([
+    option(
+      "--intents <file>",
+      "a JSON array of {name, patterns, needs} (default: the workshop's)",
+      pathValue,
+    ),
+    option(
+      "--decision <file>",
+      "decision whose choice is the one best model (default: the first run's decision.json)",
+      pathValue,
+    ),
+    option("--write <file>", "file to write the plan to, for deno task serve", pathValue),
+    option("--k <n>", "number of neighbours", wholeNumber(1, 1000), 5),
+    option("--folds <n>", "number of parts for cross-validation", wholeNumber(2, 1000), 10),
+    option("--repeats <n>", "repeats of the cross-validation", wholeNumber(1, 1000), 5),
+    option(
+      "--alpha <p>",
+      "accepted probability of switching on a rule that gains nothing",
+      decimal({ above: 0, max: 0.5 }),
+      0.05,
+    ),
+    option(
+      "--strength <n>",
+      "weight of the recorded figures as a prior, in requests",
+      decimal({ min: 0, max: 1e6 }),
+      10,
+    ),
+    option(
+      "--discount <γ>",
+      "discount of the evidence while serving, below 1 (default: none)",
+      decimal({ above: 0, max: 0.999999 }),
+    ),
+    ...shared("seed", "out", "json"),
+  ])
+  .addHelpText(
+    "after",
+    `
 A rule is switched on only if its gain over the best single model is more than chance (a permutation test that learns
 every rule anew, over all rules together) and there are at least ${LEAST_PROMPTS} prompts. Gains are in check scores, or in ratings scaled to 0 to 1.
 Exit codes: 0 done, whatever the finding; 1 too little to audit; 2 wrong usage or input.`,
-    );
-}
+  );
 
-export async function auditRuns(args: readonly string[]): Promise<number> {
-  const command = auditCommand();
-  await command.parseAsync([...args], { from: "user" });
-  const options = command.opts<Options>();
-  const folders = await foldersOf(command.args, options.out);
+export const auditRuns = subcommand(command, async (names: string[], options: Options) => {
+  const folders = await foldersOf(names, options.out);
   const decision = await decisionOf(options.decision, folders);
   const intents = options.intents === undefined
     ? [...DEFAULT_INTENTS]
@@ -128,7 +101,7 @@ export async function auditRuns(args: readonly string[]): Promise<number> {
     say(options.write === undefined ? `Nothing was written: ${hint}.` : `Written: ${options.write}`);
   }
   return 0;
-}
+});
 
 async function foldersOf(names: readonly string[], out: string): Promise<string[]> {
   if (names.length === 0) return [await requireRun(undefined, out)];

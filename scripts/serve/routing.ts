@@ -15,6 +15,7 @@ import {
 import { Routing } from "../../lib/serve/routing.ts";
 import { stateFile } from "../../lib/serve/state_file.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
+import { type Slo } from "../options.ts";
 import type { ServeSettings } from "./settings.ts";
 
 const WRITE_EVERY_MS = 1000;
@@ -23,7 +24,7 @@ export interface OpenRouting {
   readonly routing: Routing;
   /** The candidate that --decision chose; null without a decision, or where it made no choice. */
   readonly choice: string | null;
-  readonly slo: { readonly ttft_s: number | null; readonly e2e_s: number | null };
+  readonly slo: Slo;
   close(): Promise<void>;
 }
 
@@ -55,7 +56,7 @@ export async function openRouting(
     now: () => Math.floor(Date.now() / 1000),
     onLearned: file.changed,
   });
-  return { routing, choice, slo: parseLimits(settings.slo), close: file.flush };
+  return { routing, choice, slo: settings.slo ?? { ttft_s: null, e2e_s: null }, close: file.flush };
 }
 
 async function readPlan(
@@ -109,16 +110,4 @@ async function readState(
     note(`what auto had learned is ignored: ${error.message}`);
     return null;
   }
-}
-
-function parseLimits(text: string | undefined): OpenRouting["slo"] {
-  const limits: { ttft: number | null; e2e: number | null } = { ttft: null, e2e: null };
-  for (const part of (text ?? "").split(",").filter((one) => one.trim() !== "")) {
-    const [, name, number, unit] = /^\s*(ttft|e2e)\s*=\s*(\d+(?:\.\d+)?)\s*(ms|s)\s*$/.exec(part) ?? [];
-    if ((name !== "ttft" && name !== "e2e") || Number(number) === 0) {
-      throw new UserError(`--slo ${text}: give limits as in ttft=500ms,e2e=3s (either or both, above 0)`);
-    }
-    limits[name] = Number(number) / (unit === "ms" ? 1000 : 1);
-  }
-  return { ttft_s: limits.ttft, e2e_s: limits.e2e };
 }

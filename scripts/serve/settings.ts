@@ -1,20 +1,20 @@
 /** The flags of `deno task serve`, parsed. */
-export interface ServeSettings {
+import { type Shared, type Slo } from "../options.ts";
+
+export interface ServeSettings
+  extends Shared<"endpoint" | "gpu" | "timeout" | "registry" | "store" | "json"> {
   readonly host: string;
   readonly port: number;
-  readonly endpoint?: readonly string[];
   readonly apiKey?: string;
   readonly cors?: readonly string[];
   readonly threads?: number;
   readonly context?: number;
-  readonly gpu?: "auto" | "off" | "vulkan" | "cuda" | "metal";
   readonly memory?: number;
   readonly preload?: boolean;
   readonly keepWarm?: number;
-  readonly timeout: number;
   readonly firstByte: number;
   readonly gap: number;
-  readonly slo?: string;
+  readonly slo?: Slo;
   readonly attempts: number;
   readonly retryBudget: number;
   readonly failures: number;
@@ -28,7 +28,4 @@ export interface ServeSettings {
   readonly state?: string;
   readonly log: "json" | "off";
   readonly logPrompts?: boolean;
-  readonly registry: string;
-  readonly store?: string;
-  readonly json?: boolean;
 }

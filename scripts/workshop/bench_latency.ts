@@ -14,8 +14,8 @@
  *   deno task workshop:bench_latency
  *   deno task workshop:bench_latency --models smollm2-135m,gemma-3-270m --rounds 20
  */
-import { Option } from "commander";
-import { commaList, modelsOption, printJson, roundsOption, runCli } from "../cli.ts";
+import { printJson, runTask } from "../cli.ts";
+import { commaList, modelsOption, option, roundsOption } from "../options.ts";
 import { measureModels, type MeasuringOptions, mirrorCommand, onePrompt, smallInstead } from "./measuring.ts";
 
 interface Options extends MeasuringOptions {
@@ -25,21 +25,18 @@ interface Options extends MeasuringOptions {
   readonly edition: "newer" | "older";
 }
 
-await runCli(async () => {
-  const command = mirrorCommand("bench_latency")
-    .addOption(modelsOption().argParser(commaList).default(["phi-4-mini", "qwen2.5-7b", "deepseek-r1-7b"]))
-    .option("--prompt <text>", "prompt", "Explain edge AI in one sentence.")
-    .addOption(roundsOption(1))
-    .addOption(
-      new Option("--edition <which>", "edition of the page, which sets fields and time limit").choices([
-        "newer",
-        "older",
-      ])
-        .default("newer"),
-    )
-    .parse(Deno.args, { from: "user" });
-  const options = command.opts<Options>();
+const command = mirrorCommand("bench_latency")
+  .addOptions([
+    modelsOption().argParser(commaList).default(["phi-4-mini", "qwen2.5-7b", "deepseek-r1-7b"]),
+    option("--prompt <text>", "prompt").default("Explain edge AI in one sentence."),
+    roundsOption(1),
+    option("--edition <which>", "edition of the page, which sets fields and time limit", [
+      "newer",
+      "older",
+    ], "newer"),
+  ]);
 
+await runTask(command, async (options: Options) => {
   const { models, prompt, rounds, prefix, edition } = options;
   const timeoutS = edition === "newer" ? 30 : 60;
   const plan = await onePrompt(prompt, { rounds, maxTokens: 64, temperature: 0, prefix, timeoutS });

@@ -19,17 +19,19 @@
  *   deno task workshop:benchmark_oss_models
  *   BENCH_MODELS=smollm2-135m,gemma-3-270m BENCH_ROUNDS=20 deno task workshop:benchmark_oss_models
  */
-import { modelsOption, printJson, promptOption, roundsOption, runCli } from "../cli.ts";
+import { printJson, runTask } from "../cli.ts";
+import { modelsOption, promptOption, roundsOption } from "../options.ts";
 import { benchmark, type BenchmarkOptions, mirrorCommand, smallInstead, streamOption } from "./measuring.ts";
 
-await runCli(async () => {
-  const command = mirrorCommand("benchmark_oss_models")
-    .addOption(modelsOption().default(["phi-4-mini", "qwen2.5-0.5b"]))
-    .addOption(roundsOption(3))
-    .addOption(promptOption().default("Explain retrieval augmented generation briefly."))
-    .addOption(streamOption())
-    .parse(Deno.args, { from: "user" });
-  const options = command.opts<BenchmarkOptions>();
+const command = mirrorCommand("benchmark_oss_models")
+  .addOptions([
+    modelsOption().default(["phi-4-mini", "qwen2.5-0.5b"]),
+    roundsOption(3),
+    promptOption().default("Explain retrieval augmented generation briefly."),
+    streamOption(),
+  ]);
+
+await runTask(command, async (options: BenchmarkOptions) => {
   console.error(`[INFO] Benchmarking ${options.models.length} models with ${options.rounds} rounds each`);
   const rows = await benchmark(options, smallInstead(command, "models", "BENCH_MODELS"));
   console.error("[BENCHMARK RESULTS]");

@@ -14,7 +14,8 @@
  */
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import { workshopMarkdown } from "../../lib/report/workshop_fields.ts";
-import { modelsOption, promptOption, roundsOption, runCli } from "../cli.ts";
+import { runTask } from "../cli.ts";
+import { modelsOption, option, promptOption, roundsOption } from "../options.ts";
 import { benchmark, type BenchmarkOptions, mirrorCommand, smallInstead, streamOption } from "./measuring.ts";
 
 interface Options extends BenchmarkOptions {
@@ -22,17 +23,18 @@ interface Options extends BenchmarkOptions {
   readonly json: string;
 }
 
-await runCli(async () => {
-  const command = mirrorCommand("export_benchmark_markdown")
-    .addOption(modelsOption().default(["phi-4-mini", "qwen2.5-0.5b"]))
-    .addOption(promptOption().default("Explain retrieval augmented generation briefly."))
-    .addOption(roundsOption(3))
-    .addOption(streamOption())
-    .option("--output <file>", "the Markdown file", "benchmark_report.md")
-    .option("--json <file>", "the JSON file", "benchmark_report.json")
-    .option("--fail-on-empty", "accepted for compatibility: exit code 1 if nothing was measured")
-    .parse(Deno.args, { from: "user" });
-  const options = command.opts<Options>();
+const command = mirrorCommand("export_benchmark_markdown")
+  .addOptions([
+    modelsOption().default(["phi-4-mini", "qwen2.5-0.5b"]),
+    promptOption().default("Explain retrieval augmented generation briefly."),
+    roundsOption(3),
+    streamOption(),
+    option("--output <file>", "the Markdown file").default("benchmark_report.md"),
+    option("--json <file>", "the JSON file").default("benchmark_report.json"),
+    option("--fail-on-empty", "accepted for compatibility: exit code 1 if nothing was measured"),
+  ]);
+
+await runTask(command, async (options: Options) => {
   const rows = await benchmark(options, smallInstead(command, "models", "BENCH_MODELS"));
   await writeText(options.json, `${JSON.stringify(rows, null, 2)}\n`);
   await writeText(options.output, workshopMarkdown(rows));

@@ -14,7 +14,8 @@
  *   deno task workshop:list_and_bench
  *   deno task workshop:list_and_bench --model smollm2-135m
  */
-import { jsonOption, printJson, runCli } from "../cli.ts";
+import { printJson, runTask } from "../cli.ts";
+import { option, shared } from "../options.ts";
 import {
   isDefault,
   measureModels,
@@ -31,13 +32,14 @@ interface Options extends MeasuringOptions {
   readonly json?: boolean;
 }
 
-await runCli(async () => {
-  const command = mirrorCommand("list_and_bench")
-    .option("--model <name>", "model to run", "phi-4-mini")
-    .option("--prompt <text>", "prompt", "Explain edge AI in one sentence.")
-    .addOption(jsonOption())
-    .parse(Deno.args, { from: "user" });
-  const options = command.opts<Options>();
+const command = mirrorCommand("list_and_bench")
+  .addOptions([
+    option("--model <name>", "model to run").default("phi-4-mini"),
+    option("--prompt <text>", "prompt").default("Explain edge AI in one sentence."),
+    ...shared("json"),
+  ]);
+
+await runTask(command, async (options: Options) => {
   const show = (line: string) => options.json === true ? console.error(line) : console.log(line);
   const hint = {
     remedy: "run one that is downloaded: --model smollm2-135m",

@@ -3,30 +3,24 @@ import type { Command } from "commander";
 import type { FinishedRun, SessionEvent, SessionPlan } from "../../lib/bench/session.ts";
 import { UserError } from "../../lib/errors.ts";
 import { type BenchmarkRow, benchmarkRows } from "../../lib/report/workshop_fields.ts";
-import { bareCommand, outOption, registryOption, storeOption, switchValue } from "../cli.ts";
-import { Option } from "commander";
+import { bareCommand, type TaskCommand } from "../cli.ts";
+import { option, type Shared, shared, switchValue } from "../options.ts";
 
 /** Options that every measuring mirror takes. */
-export interface MeasuringOptions {
-  readonly registry: string;
-  readonly store?: string;
-  readonly out: string;
+export interface MeasuringOptions extends Shared<"registry" | "store" | "out"> {
   readonly prefix: "cold" | "warm";
 }
 
 /** A command with them; the sample's own options are added by the mirror. */
-export function mirrorCommand(name: string): Command {
+export function mirrorCommand(name: string): TaskCommand {
   return bareCommand(`workshop:${name}`)
-    .addOption(
-      new Option("--prefix <kind>", "cold: the prompt cache never helps; warm: it always does").choices([
+    .addOptions([
+      option("--prefix <kind>", "cold: the prompt cache never helps; warm: it always does", [
         "cold",
         "warm",
-      ])
-        .default("cold"),
-    )
-    .addOption(outOption())
-    .addOption(registryOption())
-    .addOption(storeOption());
+      ], "cold"),
+      ...shared("out", "registry", "store"),
+    ]);
 }
 
 /** Two small models that the registry ships. */
@@ -62,8 +56,7 @@ export interface BenchmarkOptions extends MeasuringOptions {
 
 /** BENCH_STREAM: whether the first token's time is printed. */
 export const streamOption = () =>
-  new Option("--stream <0|1>", "print the time to the first token").env("BENCH_STREAM").default(false)
-    .argParser(switchValue);
+  option("--stream <0|1>", "print the time to the first token", switchValue, false).env("BENCH_STREAM");
 
 /** The samples' benchmark: a warm-up, then rounds of one prompt, 120 tokens, temperature 0.2. */
 export async function benchmark(options: BenchmarkOptions, hint: Hint): Promise<BenchmarkRow[]> {

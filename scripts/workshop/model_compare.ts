@@ -14,8 +14,8 @@
  *   deno task workshop:model_compare
  *   SLM_ALIAS=smollm2-135m LLM_ALIAS=gemma-3-270m deno task workshop:model_compare
  */
-import { Option } from "commander";
-import { printJson, runCli, wholeNumber } from "../cli.ts";
+import { printJson, runTask } from "../cli.ts";
+import { option, wholeNumber } from "../options.ts";
 import {
   isDefault,
   measureModels,
@@ -34,21 +34,17 @@ interface Options extends MeasuringOptions {
 
 const note = "one request each: a look at the answers, not a measurement of speed";
 
-await runCli(async () => {
-  const command = mirrorCommand("model_compare")
-    .addOption(new Option("--slm <name>", "small model").env("SLM_ALIAS").default("phi-4-mini"))
-    .addOption(new Option("--llm <name>", "larger model").env("LLM_ALIAS").default("qwen2.5-7b"))
-    .addOption(
-      new Option("--prompt <text>", "prompt").env("COMPARE_PROMPT")
-        .default("List 5 benefits of local AI inference."),
-    )
-    .addOption(
-      new Option("--retries <n>", "retries after a failure").env("COMPARE_RETRIES").default(0)
-        .argParser(wholeNumber(0, 10)),
-    )
-    .parse(Deno.args, { from: "user" });
-  const options = command.opts<Options>();
+const command = mirrorCommand("model_compare")
+  .addOptions([
+    option("--slm <name>", "small model").default("phi-4-mini").env("SLM_ALIAS"),
+    option("--llm <name>", "larger model").default("qwen2.5-7b").env("LLM_ALIAS"),
+    option("--prompt <text>", "prompt").default("List 5 benefits of local AI inference.").env(
+      "COMPARE_PROMPT",
+    ),
+    option("--retries <n>", "retries after a failure", wholeNumber(0, 10), 0).env("COMPARE_RETRIES"),
+  ]);
 
+await runTask(command, async (options: Options) => {
   const { prompt, prefix } = options;
   const hint = {
     remedy: "compare two small ones: set SLM_ALIAS=smollm2-135m and LLM_ALIAS=gemma-3-270m",

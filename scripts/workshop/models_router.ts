@@ -15,7 +15,8 @@
  *   deno task workshop:models_router --models smollm2-135m,gemma-3-270m
  *   deno task workshop:models_router "Refactor this function" "Summarize the day"
  */
-import { commaList, printJson, runCli } from "../cli.ts";
+import { printJson, runTask } from "../cli.ts";
+import { commaList, option } from "../options.ts";
 import { makeRouter, type RoutedModel } from "../../lib/select/route/router.ts";
 import { DEFAULT_INTENTS } from "../../lib/select/route/intent.ts";
 import { type MeasuringOptions, mirrorCommand, SMALL_MODELS } from "./measuring.ts";
@@ -38,17 +39,18 @@ interface Options extends MeasuringOptions {
   readonly models?: string[];
 }
 
-await runCli(async () => {
-  const command = mirrorCommand("models_router")
-    .usage("[prompts...] [options]")
-    .argument("[prompts...]", "prompts (default: the sample's three prompts)")
-    .option(
+const command = mirrorCommand("models_router")
+  .usage("[prompts...] [options]")
+  .argument("[prompts...]", "prompts (default: the sample's three prompts)")
+  .addOptions([
+    option(
       "--models <names>",
       "models to route to, the preferred one first; models.json holds their tags (default: the sample's)",
       commaList,
-    )
-    .parse(Deno.args, { from: "user" });
-  const options = command.opts<Options>();
+    ),
+  ]);
+
+await runTask(command, async (prompts: string[], options: Options) => {
   let catalog = options.models === undefined ? CATALOG : await tagged(options.models, options.registry);
   let models = await findModels(catalog.map(({ id }) => id), options);
   if (options.models === undefined && models.names.length === 0) {
@@ -69,7 +71,7 @@ await runCli(async () => {
     const general = { name: "general", patterns: ["."], needs: ["general"] };
     const router = makeRouter(planByTag([...DEFAULT_INTENTS, general]), routed, null, () => 0.5);
     const rows = [];
-    for (const prompt of command.args.length > 0 ? command.args : PROMPTS) {
+    for (const prompt of prompts.length > 0 ? prompts : PROMPTS) {
       const ask = { text: prompt, intentHint: null, capability: null, conversation: null };
       const choice = router.choose(ask, () => true);
       if (choice === null) throw new Error("a router with models chose none");

@@ -16,12 +16,12 @@
  *   GENERAL_MODEL=smollm2-135m REASONING_MODEL=smollm2-135m CODE_MODEL=gemma-3-270m CREATIVE_MODEL=smollm2-135m \
  *     deno task workshop:router
  */
-import { Option } from "commander";
 import { z } from "zod";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import { makeRouter, type RoutedModel } from "../../lib/select/route/router.ts";
 import { type Intent, intentName } from "../../lib/select/route/intent.ts";
-import { printJson, runCli } from "../cli.ts";
+import { printJson, runTask } from "../cli.ts";
+import { option } from "../options.ts";
 import { isDefault, type MeasuringOptions, mirrorCommand, SMALL_MODELS } from "./measuring.ts";
 import { availableModels, findModels, planByTag } from "./routing.ts";
 
@@ -58,25 +58,24 @@ interface Options extends MeasuringOptions {
   readonly tool?: string;
 }
 
-await runCli(async () => {
-  const model = (tool: string, variable: string, name: string) =>
-    new Option(`--${tool} <model>`, `model for the tool ${tool}`).env(variable).default(name);
-  const command = mirrorCommand("router")
-    .usage("[prompt] [options]")
-    .argument("[prompt...]", "prompt")
-    .addOption(model("general", "GENERAL_MODEL", "phi-4-mini"))
-    .addOption(model("reasoning", "REASONING_MODEL", "deepseek-r1-7b"))
-    .addOption(model("code", "CODE_MODEL", "qwen2.5-7b"))
-    .addOption(model("creative", "CREATIVE_MODEL", "phi-4-mini"))
-    .addOption(
-      new Option("--tools <json>", 'tools to use instead: {"tool": {"model", "notes", "temperature"}}').env(
-        "TOOL_REGISTRY",
-      ),
-    )
-    .addOption(new Option("--tool <name>", "use this tool, whatever the prompt says"))
-    .parse(Deno.args, { from: "user" });
-  const options = command.opts<Options>();
-  const prompt = command.args.join(" ") || "Write three benefits of on-device AI in JSON format.";
+const model = (tool: string, variable: string, name: string) =>
+  option(`--${tool} <model>`, `model for the tool ${tool}`).env(variable).default(name);
+const command = mirrorCommand("router")
+  .usage("[prompt] [options]")
+  .argument("[prompt...]", "prompt")
+  .addOptions([
+    model("general", "GENERAL_MODEL", "phi-4-mini"),
+    model("reasoning", "REASONING_MODEL", "deepseek-r1-7b"),
+    model("code", "CODE_MODEL", "qwen2.5-7b"),
+    model("creative", "CREATIVE_MODEL", "phi-4-mini"),
+    option("--tools <json>", 'tools to use instead: {"tool": {"model", "notes", "temperature"}}').env(
+      "TOOL_REGISTRY",
+    ),
+    option("--tool <name>", "use this tool, whatever the prompt says"),
+  ]);
+
+await runTask(command, async (words: string[], options: Options) => {
+  const prompt = words.join(" ") || "Write three benefits of on-device AI in JSON format.";
   let tools = toolsOf(options);
   if (options.tool !== undefined && tools[options.tool] === undefined) {
     throw new UserError(

@@ -13,15 +13,13 @@
  *   deno task workshop:select_model --task reasoning --registry my-models.json
  */
 import { UserError } from "../../lib/errors.ts";
-import { bareCommand, printJson, registryOption, runCli } from "../cli.ts";
+import { bareCommand, printJson, runTask } from "../cli.ts";
+import { option, shared } from "../options.ts";
 
-await runCli(async () => {
-  const options = bareCommand("workshop:select_model")
-    .option("--task <task>", "task of the model", "chat")
-    .addOption(registryOption())
-    .parse(Deno.args, { from: "user" })
-    .opts<{ task: string; registry: string }>();
+const command = bareCommand("workshop:select_model")
+  .addOptions([option("--task <task>", "task of the model").default("chat"), ...shared("registry")]);
 
+await runTask(command, async (options: { task: string; registry: string }) => {
   const { loadRegistry } = await import("../../lib/catalog/registry.ts");
   const { describeMachine, firstViable, fits } = await import("../../lib/catalog/machine.ts");
   const { tasksOf } = await import("../../lib/catalog/model.ts");
