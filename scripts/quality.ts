@@ -10,15 +10,10 @@
  * deno task quality import RUN reports/…/ana-fluency.csv
  * deno task quality judge RUN --judge MODEL            tried on anchored answers first
  */
-import { printJson, runSubcommand, subcommand } from "./cli.ts";
-import { RUN_ARGUMENT, type Shared, shared } from "./options.ts";
-import {
-  passMarkOption,
-  promptSetOf,
-  qualityCommand,
-  runFolder,
-  runPromptsOption,
-} from "./quality/run_folder.ts";
+import { bareCommand, printJson, runSubcommand, subcommand } from "./cli.ts";
+import { decimal, option, pathValue, RUN_ARGUMENT, type Shared, shared, timeoutOption } from "./options.ts";
+import type { JudgeOptions } from "./quality/run_judge.ts";
+import { passMarkOption, promptSetOf, runFolder, runPromptsOption } from "./quality/run_folder.ts";
 
 const help = `Usage: deno task quality <new|capture|check|errors|annotate|import|judge> [options]
 
@@ -39,7 +34,7 @@ interface CheckOptions extends Shared<"out" | "json"> {
 
 /** Scores the answers of a run again without running a model. */
 const check = subcommand(
-  qualityCommand("check", "Score the recorded answers of a run; write quality.json and answers.csv")
+  bareCommand("quality check", "Score the recorded answers of a run; write quality.json and answers.csv")
     .argument("[run]", RUN_ARGUMENT)
     .addOptions([runPromptsOption(), passMarkOption(), ...shared("out", "json")]),
   async (run: string | undefined, { prompts, passMark, out, json }: CheckOptions) => {
@@ -52,6 +47,39 @@ const check = subcommand(
   },
 );
 
+/** Lets a second model rate a run's answers, after it has shown that it can. */
+const judge = subcommand(
+  bareCommand(
+    "quality judge",
+    "Test a model on anchored answers; if it passes, let it rate the answers of a run",
+  )
+    .argument("[run]", RUN_ARGUMENT)
+    .addOptions([
+      option("--judge <model>", "the judge: ALIAS[:VARIANT][@ENDPOINT]", pathValue).makeOptionMandatory(),
+      ...shared("endpoint"),
+      option("--rubric <name>", "what to rate (default: by the job's own rubric, else fluency)", [
+        "fluency",
+        "accuracy",
+        "job",
+      ]),
+      option(
+        "--threshold <share>",
+        "share of anchored pairs that the judge must rank correctly",
+        decimal({ above: 0.5, max: 1 }),
+        0.8,
+      ),
+      option("--replace", "replace the judge's earlier scores"),
+      runPromptsOption(),
+      timeoutOption(300),
+      ...shared("registry", "store", "out", "json"),
+    ]),
+  async (run: string | undefined, options: JudgeOptions) => {
+    const folder = await runFolder(run, options.out);
+    const { judgeRun } = await import("./quality/run_judge.ts");
+    return await judgeRun(folder, await promptSetOf(folder, options.prompts), options);
+  },
+);
+
 await runSubcommand("quality", help, {
   new: async (args) => await (await import("./quality/new.ts")).newJob(args),
   capture: async (args) => await (await import("./quality/capture.ts")).capture(args),
@@ -59,5 +87,5 @@ await runSubcommand("quality", help, {
   errors: async (args) => await (await import("./quality/errors.ts")).errors(args),
   annotate: async (args) => await (await import("./quality/annotate.ts")).annotate(args),
   import: async (args) => await (await import("./quality/import.ts")).importSheet(args),
-  judge: async (args) => await (await import("./quality/judge.ts")).judge(args),
+  judge,
 });

@@ -4,12 +4,11 @@ import { InvalidArgumentError } from "commander";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import type { RubricName } from "../../lib/quality/rubric.ts";
 import type { PrivatePageOptions } from "../../lib/web/live_page.ts";
-import { interruptSignal, printJson, realClock, subcommand } from "../cli.ts";
+import { bareCommand, interruptSignal, printJson, realClock, subcommand } from "../cli.ts";
 import { option, pathValue, RUN_ARGUMENT, type Shared, shared, wholeNumber } from "../options.ts";
 import {
   isFile,
   promptSetOf,
-  qualityCommand,
   readSheetText,
   rewriteReport,
   runFolder,
@@ -31,8 +30,8 @@ function annotatorName(text: string): string {
   throw new InvalidArgumentError("Give up to 40 letters, digits, - or _; a pseudonym will do.");
 }
 
-const command = qualityCommand(
-  "annotate",
+const command = bareCommand(
+  "quality annotate",
   "Write a blinded, shuffled sheet of a run's answers for one annotator",
 )
   .argument("[run]", RUN_ARGUMENT)

@@ -1,7 +1,7 @@
 /** deno task quality capture: answers kept, scored and written as JSONL and CSV. The run itself is bench's. */
 import { join } from "node:path";
 import type { BenchSettings } from "../bench/options.ts";
-import { printJson, subcommand } from "../cli.ts";
+import { bareCommand, printJson, subcommand } from "../cli.ts";
 import {
   caseOptions,
   casesOf,
@@ -13,7 +13,7 @@ import {
   temperatureOption,
   timeoutOption,
 } from "../options.ts";
-import { passMarkOption, promptsFile, qualityCommand, runFolder } from "./run_folder.ts";
+import { passMarkOption, promptsFile, runFolder } from "./run_folder.ts";
 
 /**
  * The settings of a bench run that capture fixes: answers are scored, so nothing is added to a prompt or sent before
@@ -32,8 +32,8 @@ const fixed = {
 
 type CaptureSettings = Omit<BenchSettings, keyof typeof fixed> & { readonly passMark: number };
 
-const command = qualityCommand(
-  "capture",
+const command = bareCommand(
+  "quality capture",
   "Send every prompt to every candidate, and keep the answers with their samples",
 ).addOptions([
   ...shared("models", "endpoint"),

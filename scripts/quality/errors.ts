@@ -4,9 +4,9 @@ import type { ErrorGroup, FailedAnswer } from "../../lib/quality/error_cases.ts"
 import { counted } from "../../lib/report/format.ts";
 import { type Painter, painter, wrap } from "../../lib/report/terminal_layout.ts";
 import { terminalLine, terminalText } from "../../lib/terminal_text.ts";
-import { printJson, subcommand } from "../cli.ts";
+import { bareCommand, printJson, subcommand } from "../cli.ts";
 import { option, RUN_ARGUMENT, type Shared, shared, wholeNumber } from "../options.ts";
-import { qualityCommand, runFolder } from "./run_folder.ts";
+import { runFolder } from "./run_folder.ts";
 
 interface ErrorOptions extends Shared<"out" | "json"> {
   readonly candidate?: string;
@@ -16,8 +16,8 @@ interface ErrorOptions extends Shared<"out" | "json"> {
   readonly show: number;
 }
 
-const command = qualityCommand(
-  "errors",
+const command = bareCommand(
+  "quality errors",
   "Show the answers that are not right, grouped by state and check, beside what was expected",
 )
   .argument("[run]", RUN_ARGUMENT)

@@ -1,10 +1,9 @@
 /** deno task quality import: takes a filled-in sheet, and shows how far people agree. */
-import { printJson, subcommand } from "../cli.ts";
+import { bareCommand, printJson, subcommand } from "../cli.ts";
 import { option, type Shared, shared } from "../options.ts";
 import {
   passMarkOption,
   promptSetOf,
-  qualityCommand,
   readSheetText,
   rewriteReport,
   runFolder,
@@ -19,7 +18,7 @@ interface ImportOptions extends Shared<"out" | "json"> {
 }
 
 export const importSheet = subcommand(
-  qualityCommand("import", "Read a filled-in sheet: all rows, or none if one is invalid")
+  bareCommand("quality import", "Read a filled-in sheet: all rows, or none if one is invalid")
     .argument("<run>", "folder of a run, or its name below --out")
     .argument("<sheet>", "the filled-in CSV")
     .addOptions([

@@ -5,7 +5,7 @@
 import { basename, dirname, extname, join, relative } from "node:path";
 import { UserError } from "../../lib/errors.ts";
 import { casesForDifference, smallestDifference } from "../../lib/stats/share_planning.ts";
-import { printJson, subcommand } from "../cli.ts";
+import { bareCommand, printJson, subcommand } from "../cli.ts";
 import { commaList, option, pathValue, type Shared, shared } from "../options.ts";
 import { expectedText } from "../../lib/prompts/expected.ts";
 import type { Prompt, PromptSet } from "../../lib/prompts/prompts.ts";
@@ -18,7 +18,6 @@ import {
   jobFile,
   NEW_TASKS,
 } from "../../lib/prompts/suggest_job.ts";
-import { qualityCommand } from "./run_folder.ts";
 
 interface NewOptions extends JobChoice, Shared<"json"> {
   readonly template?: string;
@@ -27,8 +26,8 @@ interface NewOptions extends JobChoice, Shared<"json"> {
   readonly yes?: boolean;
 }
 
-const command = qualityCommand(
-  "new",
+const command = bareCommand(
+  "quality new",
   "Make a job file from a table of cases: look at its columns, ask, and show three cases",
 )
   .argument("<file>", "table of cases (.csv, .tsv, .jsonl, .json) or folder of text files")

@@ -3,7 +3,6 @@ import { join } from "node:path";
 import { UserError } from "../../lib/errors.ts";
 import type { PromptSet } from "../../lib/prompts/prompts.ts";
 import { defaultPassMark } from "../../lib/quality/pass_rate.ts";
-import { bareCommand } from "../cli.ts";
 import { decimal, option, pathValue } from "../options.ts";
 
 /** The run keeps its prompt set, so that its answers can be scored again on any machine. */
@@ -23,11 +22,6 @@ export const passMarkOption = () =>
     decimal({ min: 0, max: 1 }),
     defaultPassMark,
   );
-
-/** A command of quality; its errors name `quality NAME`. */
-export function qualityCommand(name: string, description: string) {
-  return bareCommand(`quality ${name}`, description);
-}
 
 /** @throws {UserError} when the run doesn't exist */
 export async function runFolder(name: string | undefined, root: string): Promise<string> {
