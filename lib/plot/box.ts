@@ -4,7 +4,8 @@ import * as Plot from "@observablehq/plot";
 import { flagOutliers } from "../stats/outliers.ts";
 import { quantile } from "../stats/quantile.ts";
 import { drawFigure, type Figure, figureWidth, shortName } from "./figure.ts";
-import { type DurationAxis, durationAxis, shortNumber } from "./scale.ts";
+import { seriesDots } from "./marks.ts";
+import { durationAxis, shortNumber } from "./scale.ts";
 import { seriesStyle } from "./series.ts";
 
 /** The values of one series in one group. */
@@ -76,9 +77,10 @@ export function boxGlyph(values: ArrayLike<number>): BoxGlyph | null {
 interface Row {
   readonly group: string;
   readonly series: string;
-  /** Its style, and its place among the rows that are drawn. */
+  /** Its style. */
   readonly index: number;
-  readonly place: number;
+  /** Its middle, in user units from the top of its band. */
+  readonly y: number;
   readonly glyph: BoxGlyph;
   /** Every value, where there are too few for a box. */
   readonly values: readonly number[];
@@ -96,109 +98,88 @@ interface Row {
  * ```
  */
 export function boxPlot(cells: readonly BoxCell[], options: BoxOptions): Figure {
-  const names = [...new Set(cells.map((cell) => cell.series))];
-  const groups = [...new Set(cells.map((cell) => cell.group))];
-  const series = names.map((name, index) => ({ name, index }))
+  const { title, metric, legend = true } = options;
+  const groups = [...new Set(cells.map(({ group }) => group))];
+  const series = [...new Set(cells.map((cell) => cell.series))].map((name, index) => ({ name, index }))
     .filter(({ name }) => cells.some((cell) => cell.series === name && cell.values.length > 0));
-  const rows = cells.flatMap((cell): Row[] => {
-    const glyph = boxGlyph(cell.values);
-    if (glyph === null) return [];
-    const values = glyph.n < boxFrom ? Array.from(cell.values) : [];
-    const place = series.findIndex(({ name }) => name === cell.series);
+  const isHeaded = groups.length > 1 || groups[0] !== "";
+  const top = isHeaded ? headingHeight : 6;
+  const rows = cells.flatMap(({ group, series: name, values }): Row[] => {
+    const glyph = boxGlyph(values);
+    const place = series.findIndex((one) => one.name === name);
+    if (glyph === null || place < 0) return [];
     return [{
-      group: cell.group,
-      series: cell.series,
-      index: names.indexOf(cell.series),
-      place,
+      group,
+      series: name,
+      index: series[place]?.index ?? 0,
+      y: top + (place + 0.5) * rowHeight,
       glyph,
-      values,
+      values: glyph.n < boxFrom ? Array.from(values) : [],
     }];
   });
   const axis = durationAxis(rows.flatMap(({ glyph }) => [glyph.low, glyph.high, ...glyph.outliers]));
-  const heading = groups.length > 1 || groups[0] !== "" ? headingHeight : 6;
-  const bandHeight = heading + series.length * rowHeight + 6;
+  const bandHeight = top + series.length * rowHeight + 6;
   return drawFigure({
-    title: options.title,
-    description: describe(rows, options.metric),
-    caption: caption(rows, options.metric),
+    title,
+    description: describe(rows, metric),
+    caption: caption(rows, metric),
     height: 12 + groups.length * bandHeight + 42,
-    ...(options.legend === false ? {} : { legend: series }),
+    margins: [12, 12, 42, 8],
+    ...(legend ? { legend: series } : {}),
     plot: {
-      marginLeft: 8,
-      marginRight: 12,
-      marginTop: 12,
-      marginBottom: 42,
-      x: { ...axis.scale, inset: 5, label: axis.label(options.metric) },
+      x: { ...axis.scale, inset: 5, label: axis.label(metric) },
       y: { axis: null, domain: [0, bandHeight], reverse: true },
       fy: { axis: null, domain: groups, padding: 0 },
-      marks: boxMarks(rows, axis, heading),
+      marks: [
+        Plot.ruleY([0], { strokeOpacity: 0.18 }),
+        Plot.text(isHeaded ? [...new Set(rows.map(({ group }) => group))] : [], {
+          fy: (group: string) => group,
+          text: (group: string) => shortName(group, 0.82 * figureWidth),
+          frameAnchor: "top-left",
+          dx: 2,
+          dy: 12,
+          textAnchor: "start",
+          fontWeight: "600",
+        }),
+        ...rows.flatMap((row) => rowMarks(row, axis.factor)),
+      ],
     },
   });
 }
 
-function boxMarks(rows: readonly Row[], axis: DurationAxis, heading: number): Plot.Markish[] {
-  const marks: Plot.Markish[] = [Plot.ruleY([0], { strokeOpacity: 0.18 })];
-  if (heading === headingHeight) {
-    marks.push(Plot.text([...new Set(rows.map((row) => row.group))], {
-      fy: (group: string) => group,
-      text: (group: string) => shortName(group, 0.82 * figureWidth),
-      frameAnchor: "top-left",
-      dx: 2,
-      dy: 12,
-      textAnchor: "start",
-      fontWeight: "600",
-    }));
-  }
-  for (const row of rows) marks.push(...rowMarks(row, axis.factor, heading));
-  return marks;
-}
-
-function rowMarks(
-  { group, index, place, glyph, values, series }: Row,
-  factor: number,
-  top: number,
-): Plot.Markish[] {
-  const { color, symbol } = seriesStyle(index);
-  const y = top + place * rowHeight + rowHeight / 2;
-  const at = { fy: [group], stroke: color };
-  const text = `${series}: median ${shortNumber(glyph.p50)} s, n = ${glyph.n}`;
+/** Whiskers, the box or every value, the median, and the furthest of the flagged values. */
+function rowMarks({ group, series, index, y, glyph, values }: Row, factor: number): Plot.Markish[] {
+  const { color } = seriesStyle(index);
+  const at = { fy: () => group, stroke: color };
+  const upright = { y1: () => y - 5.5, y2: () => y + 5.5 };
+  const x = (seconds: number) => seconds * factor;
   const far = [...glyph.outliers].sort((a, b) => Math.abs(b - glyph.p50) - Math.abs(a - glyph.p50))
     .slice(0, maxDrawnOutliers);
   return [
-    Plot.ruleY([y], {
+    Plot.ruleY([glyph], {
       ...at,
-      y: [y],
-      x1: [glyph.low * factor],
-      x2: [glyph.high * factor],
+      y: () => y,
+      x1: ({ low }: BoxGlyph) => x(low),
+      x2: ({ high }: BoxGlyph) => x(high),
       strokeWidth: 1.25,
     }),
-    values.length > 0
-      ? Plot.ruleX(values, {
-        fy: values.map(() => group),
-        x: values.map((value) => value * factor),
-        y1: values.map(() => y - 5.5),
-        y2: values.map(() => y + 5.5),
-        stroke: color,
-      })
-      : Plot.rect([y], {
-        ...at,
-        x1: [glyph.p25 * factor],
-        x2: [glyph.p75 * factor],
-        y1: [y - 5.5],
-        y2: [y + 5.5],
-        fill: color,
-        fillOpacity: 0.22,
-        title: [text],
-      }),
-    Plot.dot([y], { ...at, x: [glyph.p50 * factor], y: [y], fill: color, symbol, r: 3 }),
+    values.length > 0 ? Plot.ruleX(values, { ...at, ...upright, x }) : Plot.rect([glyph], {
+      ...at,
+      ...upright,
+      x1: ({ p25 }: BoxGlyph) => x(p25),
+      x2: ({ p75 }: BoxGlyph) => x(p75),
+      fill: color,
+      fillOpacity: 0.22,
+      title: ({ p50, n }: BoxGlyph) => `${series}: median ${shortNumber(p50)} s, n = ${n}`,
+    }),
+    seriesDots([glyph], index, { ...at, x: ({ p50 }: BoxGlyph) => x(p50), y: () => y, r: 3 }),
     Plot.dot(far, {
-      fy: far.map(() => group),
-      x: far.map((value) => value * factor),
-      y: far.map(() => y),
+      ...at,
+      x,
+      y: () => y,
       r: 3,
-      stroke: color,
       fill: "none",
-      title: far.map((value) => `outlier: ${shortNumber(value)} s`),
+      title: (seconds: number) => `outlier: ${shortNumber(seconds)} s`,
     }),
   ];
 }

@@ -11,9 +11,8 @@ export interface ConfusionCounts {
   readonly counts: readonly (readonly number[])[];
 }
 
-/** Room for the names of rows, and of columns. */
+/** Space for the names of rows. */
 const NAME_WIDTH = 110;
-const ROW_HEIGHT = 30;
 
 /**
  * Draws a confusion matrix. The shade of a cell is its share of its row: blue on the diagonal, where the answer is
@@ -28,84 +27,66 @@ const ROW_HEIGHT = 30;
  * ```
  */
 export function confusionPlot(
-  { expected, given, counts }: ConfusionCounts,
-  options: { readonly title: string; readonly caption: string },
+  matrix: ConfusionCounts,
+  { title, caption }: { readonly title: string; readonly caption: string },
 ): Figure {
-  const cells = expected.flatMap((row, at) => {
-    const values = counts[at] ?? [];
-    const all = values.reduce((sum, value) => sum + value, 0);
-    return given.map((column, to) => ({
-      row,
-      column,
-      count: values[to] ?? 0,
-      share: all === 0 ? 0 : (values[to] ?? 0) / all,
-    }));
-  });
+  const { expected, given } = matrix;
+  const cells = cellsOf(matrix);
+  const filled = cells.filter(({ count }) => count > 0);
   const cellWidth = (figureWidth - NAME_WIDTH - 10) / given.length;
   // Columns too narrow for counts have the numbers of their names, which the rows show too.
   const numbered = cellWidth < 26;
   // Names of columns that don't fit side by side are written aslant.
   const aslant = !numbered && given.some((name) => widthOf(name) > cellWidth - 4);
   const top = aslant ? 84 : 40;
-  const rowHeight = numbered ? 18 : ROW_HEIGHT;
   const number = (name: string) => String(given.indexOf(name) + 1);
-  const [columns, rows] = [
-    shortNames(given, aslant ? 100 : cellWidth - 4),
-    shortNames(expected, NAME_WIDTH - (numbered ? 32 : 12)),
-  ];
+  const columns = shortNames(given, aslant ? 100 : cellWidth - 4);
+  const rows = shortNames(expected, NAME_WIDTH - (numbered ? 32 : 12));
+  const band = { type: "band", label: null, tickSize: 0, padding: 0.06 } as const;
+  const corner = { frameAnchor: "top-left", dx: -NAME_WIDTH } as const;
   return drawFigure({
-    title: options.title,
-    description: cells.filter(({ count }) => count > 0)
-      .map(({ row, column, count }) => `${column} given for ${row}: ${count}.`).join(" "),
-    caption: options.caption,
-    height: top + 12 + rowHeight * expected.length,
+    title,
+    description: filled.map(({ row, column, count }) => `${column} given for ${row}: ${count}.`).join(" "),
+    caption,
+    height: top + 12 + (numbered ? 18 : 30) * expected.length,
+    margins: [top, aslant ? 50 : 10, 12, NAME_WIDTH],
     plot: {
-      marginLeft: NAME_WIDTH,
-      marginRight: aslant ? 50 : 10,
-      marginTop: top,
-      marginBottom: 12,
       x: {
-        type: "band",
+        ...band,
         domain: given,
         axis: "top",
-        label: null,
-        tickSize: 0,
-        padding: 0.06,
         tickFormat: (name: string) => numbered ? number(name) : columns.get(name) ?? name,
         ...(aslant ? { tickRotate: -35 } : {}),
       },
       y: {
-        type: "band",
+        ...band,
         domain: expected,
-        label: null,
-        tickSize: 0,
-        padding: 0.06,
         tickFormat: (name: string) => `${numbered ? `${number(name)} ` : ""}${rows.get(name) ?? name}`,
       },
       marks: [
-        ...["given →", "expected ↓"].map((text, line) =>
-          Plot.text([text], {
-            frameAnchor: "top-left",
-            text: () => text,
-            dx: -NAME_WIDTH,
-            dy: 15 * line - 34,
-          })
-        ),
+        Plot.text(["given →"], { ...corner, dy: -34 }),
+        Plot.text(["expected ↓"], { ...corner, dy: -19 }),
         Plot.cell(cells, { x: "column", y: "row", fill: "currentColor", fillOpacity: 0.05 }),
-        Plot.cell(cells.filter(({ count }) => count > 0), {
+        Plot.cell(filled, {
           x: "column",
           y: "row",
           fill: ({ row, column }) => row === column ? seriesStyle(0).color : alertColor,
           fillOpacity: ({ share }) => 0.12 + 0.5 * share,
         }),
-        Plot.text(cells.filter(({ count }) => count > 0 && !numbered), {
-          x: "column",
-          y: "row",
-          text: ({ count }) => String(count),
-          fill: "currentColor",
-        }),
+        Plot.text(numbered ? [] : filled, { x: "column", y: "row", text: ({ count }) => String(count) }),
       ],
       color: { type: "identity" },
     },
+  });
+}
+
+/** Every cell with its share of its row. */
+function cellsOf({ expected, given, counts }: ConfusionCounts) {
+  return expected.flatMap((row, at) => {
+    const all = (counts[at] ?? []).reduce((sum, count) => sum + count, 0);
+    return given.map((column, to) => {
+      const count = counts[at]?.[to] ?? 0;
+      return { row, column, count, share: all === 0 ? 0 : count / all };
+    });
   });
 }

@@ -2,6 +2,7 @@
 /** One figure against another: time to first token against prompt length, goodput against load, speed against time. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure, figureWidth, shortName } from "./figure.ts";
+import { seriesDots, seriesLine } from "./marks.ts";
 import { shortNumber } from "./scale.ts";
 import { alertColor, seriesStyle } from "./series.ts";
 
@@ -53,56 +54,36 @@ export interface CurveOptions {
  */
 export function curvePlot(series: readonly CurveSeries[], options: CurveOptions): Figure {
   const { xScale = "linear", limit = null, marks = [], joined = true, fromZero = true } = options;
-  const points = series.flatMap((one, index) => one.points.map((point) => ({ ...point, index })));
-  const xs = [...new Set(points.map(({ x }) => x))].sort((a, b) => a - b);
-  const place = xScale === "log" ? Math.log : (x: number) => x;
-  const ends = [...xs, ...marks.map(({ x }) => x)].map(place);
-  /** Where x lies between the ends of the axis, 0 to 1. */
-  const share = (x: number) => (place(x) - Math.min(...ends)) / (Math.max(...ends) - Math.min(...ends) || 1);
-  const barred = points.filter(({ low, high }) => low !== undefined && high !== undefined);
+  const xs = [...new Set(series.flatMap(({ points }) => points.map((point) => point.x)))].sort((a, b) =>
+    a - b
+  );
+  const barred = series.flatMap(({ points }, index) =>
+    points.filter(({ low, high }) => low !== undefined && high !== undefined).map((point) => ({
+      ...point,
+      index,
+    }))
+  );
   return drawFigure({
     title: options.title,
     description: series.map((one) => `${one.name}: ${spoken(one.points, options)}.`).join(" ") +
       marks.map(({ x, name }) => ` ${name} at ${shortNumber(x)}.`).join(""),
     caption: options.caption,
     height: 230,
+    margins: [14 + 13 * marks.length, marginRight, 40, marginLeft],
     upwards: limit === null ? options.y : `${options.y}; dashed: limit ${shortNumber(limit)}`,
     ...(series.length < 2 ? {} : { legend: series.map(({ name }) => name) }),
     plot: {
-      marginLeft,
-      marginRight,
-      marginTop: 14 + 13 * marks.length,
-      marginBottom: 40,
       x: {
         type: xScale,
         ...(xScale === "log" ? { base: 2, ticks: spread(xs) } : { ticks: 6 }),
         tickFormat: shortNumber,
-        label: `${options.x} →`,
-        labelArrow: "none",
+        label: options.x,
       },
-      y: {
-        label: null,
-        grid: true,
-        ticks: 5,
-        nice: true,
-        zero: fromZero,
-        tickFormat: (value: number) => shortNumber(value),
-      },
+      y: { nice: true, zero: fromZero, tickFormat: shortNumber },
       marks: [
         ...(fromZero ? [Plot.ruleY([0])] : []),
         ...(limit === null ? [] : [Plot.ruleY([limit], { strokeDasharray: "4 3" })]),
-        Plot.ruleX(marks, { x: "x", stroke: alertColor, strokeDasharray: "2 2" }),
-        ...marks.map((mark, at) =>
-          // The name runs from its upright towards the further edge.
-          Plot.text([mark], {
-            x: "x",
-            text: () => shortName(mark.name, (figureWidth - marginLeft - marginRight) / 2),
-            textAnchor: share(mark.x) < 0.5 ? "start" : "end",
-            frameAnchor: "top",
-            dy: -4 - 13 * at,
-            lineAnchor: "bottom",
-          })
-        ),
+        ...namedUprights(marks, xs, xScale),
         Plot.ruleX(barred, {
           x: "x",
           y1: "low",
@@ -111,18 +92,37 @@ export function curvePlot(series: readonly CurveSeries[], options: CurveOptions)
           strokeOpacity: 0.5,
           strokeWidth: 2,
         }),
-        ...series.flatMap(({ points }, index) => {
-          const { color, dash, symbol } = seriesStyle(index);
-          return [
-            ...(joined
-              ? [Plot.line(points, { x: "x", y: "y", stroke: color, strokeDasharray: dash, strokeWidth: 2 })]
-              : []),
-            Plot.dot(points, { x: "x", y: "y", fill: color, symbol, r: joined ? 4 : 2, stroke: "none" }),
-          ];
-        }),
+        ...series.flatMap(({ points }, index) => [
+          ...(joined ? [seriesLine(points, index, { x: "x", y: "y" })] : []),
+          seriesDots(points, index, { x: "x", y: "y", r: joined ? 4 : 2, stroke: "none" }),
+        ]),
       ],
     },
   });
+}
+
+/** Dashed uprights; each name runs from its own towards the further edge, on a line of its own. */
+function namedUprights(
+  marks: NonNullable<CurveOptions["marks"]>,
+  xs: readonly number[],
+  xScale: "linear" | "log",
+): Plot.Markish[] {
+  const place = xScale === "log" ? Math.log : (x: number) => x;
+  const ends = [...xs, ...marks.map(({ x }) => x)].map(place);
+  const middle = (Math.min(...ends) + Math.max(...ends)) / 2;
+  return [
+    Plot.ruleX(marks, { x: "x", stroke: alertColor, strokeDasharray: "2 2" }),
+    ...marks.map((mark, at) =>
+      Plot.text([mark], {
+        x: "x",
+        text: () => shortName(mark.name, (figureWidth - marginLeft - marginRight) / 2),
+        textAnchor: place(mark.x) <= middle ? "start" : "end",
+        frameAnchor: "top",
+        dy: -4 - 13 * at,
+        lineAnchor: "bottom",
+      })
+    ),
+  ];
 }
 
 /** Those of the ascending values whose labels don't meet on a logarithmic axis, the first among them. */

@@ -2,8 +2,8 @@
 /** One row per thing, one dot per series: how values differ between rows and within each. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure, figureWidth, shortNames } from "./figure.ts";
+import { seriesDots } from "./marks.ts";
 import { shortNumber } from "./scale.ts";
-import { seriesStyle } from "./series.ts";
 
 /** One dot. */
 export interface Dot {
@@ -44,21 +44,17 @@ export function dotPlot(dots: readonly Dot[], options: DotOptions): Figure {
   const short = shortNames(rows.map(({ label }) => label), labelWidth - 14);
   const labels = new Map(rows.map(({ key, label }) => [key, short.get(label) ?? label]));
   const most = Math.max(...dots.map(({ value }) => value), 0) * 1.05 || 1;
-  const said = rows.map(({ key, label }) => {
-    const own = dots.filter(({ row }) => row === key);
-    return `${label}: ${own.map(({ series, value }) => `${series} ${shortNumber(value)}`).join(", ")}.`;
-  });
   return drawFigure({
     title,
-    description: said.join(" "),
+    description: rows.map(({ key, label }) => {
+      const own = dots.filter(({ row }) => row === key);
+      return `${label}: ${own.map(({ series, value }) => `${series} ${shortNumber(value)}`).join(", ")}.`;
+    }).join(" "),
     caption,
     height: 56 + 21 * rows.length,
     legend: series,
+    margins: [8, 12, 40, labelWidth],
     plot: {
-      marginLeft: labelWidth,
-      marginRight: 12,
-      marginTop: 8,
-      marginBottom: 40,
       x: {
         domain: [0, most],
         label,
@@ -66,7 +62,7 @@ export function dotPlot(dots: readonly Dot[], options: DotOptions): Figure {
         labelArrow: "none",
         grid: true,
         ticks: Math.round((figureWidth - labelWidth) / 60),
-        tickFormat: (value: number) => shortNumber(value),
+        tickFormat: shortNumber,
       },
       y: {
         type: "point",
@@ -78,18 +74,14 @@ export function dotPlot(dots: readonly Dot[], options: DotOptions): Figure {
       marks: [
         Plot.ruleY(rows, { y: "key", strokeOpacity: 0.15 }),
         ...(marked === null ? [] : [Plot.ruleY([marked], { strokeOpacity: 0.25, strokeWidth: 19 })]),
-        ...series.map((name, index) => {
-          const { color, symbol } = seriesStyle(index);
-          const own = dots.filter((dot) => dot.series === name);
-          return Plot.dot(own, {
+        ...series.map((name, index) =>
+          seriesDots(dots.filter((dot) => dot.series === name), index, {
             x: "value",
             y: "row",
-            fill: color,
-            symbol,
             r: ({ row }: Dot) => row === marked ? 6 : 4,
             fillOpacity: ({ row }: Dot) => marked === null || row === marked ? 1 : 0.55,
-          });
-        }),
+          })
+        ),
       ],
       r: { type: "identity" },
     },

@@ -2,8 +2,8 @@
 /** The empirical distribution of each series: every value counts, and there are no bins to choose. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure } from "./figure.ts";
+import { seriesDots, seriesLine } from "./marks.ts";
 import { durationAxis, shortNumber } from "./scale.ts";
-import { seriesStyle } from "./series.ts";
 
 /** One line of an ECDF. */
 export interface EcdfSeries {
@@ -28,6 +28,12 @@ export interface EcdfOptions {
 /** What `points` is by default: the smallest and the largest value are always among them. */
 export const maxEcdfPoints = 400;
 
+/** A value in seconds and the share of values up to it. */
+interface EcdfPoint {
+  readonly value: number;
+  readonly share: number;
+}
+
 /**
  * The points `[x, share of values ≤ x]` of a sorted series, at most `limit` of them: evenly spaced ranks, so
  * the drawn share is never off by more than 1 / (limit − 1).
@@ -38,7 +44,7 @@ export const maxEcdfPoints = 400;
  * if (points[0]?.share !== 0.25 || points[3]?.share !== 1) throw new Error("wrong shares");
  * ```
  */
-export function ecdfPoints(sorted: ArrayLike<number>, limit: number): { value: number; share: number }[] {
+export function ecdfPoints(sorted: ArrayLike<number>, limit: number): EcdfPoint[] {
   const n = sorted.length;
   const count = Math.min(n, limit);
   return Array.from({ length: count }, (_, i) => {
@@ -58,64 +64,45 @@ export function ecdfPoints(sorted: ArrayLike<number>, limit: number): { value: n
  * ```
  */
 export function ecdfPlot(series: readonly EcdfSeries[], options: EcdfOptions): Figure {
-  const limit = options.points ?? maxEcdfPoints;
-  const drawn = series.map((one, index) => {
-    const sorted = Float64Array.from(one.values).sort();
-    const points = ecdfPoints(sorted, limit);
-    return { name: one.name, index, n: sorted.length, points, style: seriesStyle(index) };
+  const { title, metric, legend = true, points: limit = maxEcdfPoints } = options;
+  const drawn = series.map(({ name, values }, index) => {
+    const points = ecdfPoints(Float64Array.from(values).sort(), limit);
+    return { name, index, n: values.length, points };
   });
-  const axis = durationAxis(drawn.flatMap((one) => one.points.map((point) => point.value)));
-  const scaled = drawn.map((one) => ({
-    ...one,
-    points: one.points.map(({ value, share }) => ({ value: value * axis.factor, share })),
-  }));
-  const marks: Plot.Markish[] = [Plot.ruleY([0], { strokeOpacity: 0.35 })];
-  for (const { points, style } of scaled) {
-    const first = points[0];
-    const median = points.find((point) => point.share >= 0.5);
-    if (first === undefined || median === undefined) continue;
-    marks.push(
-      Plot.line([{ value: first.value, share: 0 }, ...points], {
-        x: "value",
-        y: "share",
-        curve: "step-after",
-        stroke: style.color,
-        strokeDasharray: style.dash,
-        strokeWidth: 1.75,
-      }),
-      Plot.dot([median], { x: "value", y: "share", fill: style.color, symbol: style.symbol, r: 4.5 }),
-    );
-  }
-  const counts = drawn.map((one) => `${one.name} n = ${one.n.toLocaleString("en-GB")}`).join("; ");
-  const thinned = drawn.some((one) => one.n > limit)
+  const axis = durationAxis(drawn.flatMap(({ points }) => points.map(({ value }) => value)));
+  const counts = drawn.map(({ name, n }) => `${name} n = ${n.toLocaleString("en-GB")}`).join("; ");
+  const thinned = drawn.some(({ n }) => n > limit)
     ? ` Lines of more than ${limit} requests are drawn at ${limit} ranks.`
     : "";
   return drawFigure({
-    title: options.title,
-    description: drawn.map((one) => describe(one.name, one.points, options.metric)).join(" "),
-    caption: `Share of requests whose ${options.metric} was x or less; the symbol marks the median. ` +
-      `${counts}.${thinned}`,
+    title,
+    description: drawn.map(({ name, points }) => describe(name, points, metric)).join(" "),
+    caption:
+      `Share of requests whose ${metric} was x or less; the symbol marks the median. ${counts}.${thinned}`,
     height: 240,
+    margins: [12, 20, 42, 50],
     upwards: "share of requests",
-    ...(options.legend === false ? {} : { legend: drawn.filter((one) => one.n > 0) }),
+    ...(legend ? { legend: drawn.filter(({ n }) => n > 0) } : {}),
     plot: {
-      marginLeft: 50,
-      marginTop: 12,
-      marginBottom: 42,
-      x: { ...axis.scale, label: axis.label(options.metric) },
-      y: {
-        label: null,
-        grid: true,
-        domain: [0, 1],
-        tickFormat: (share: number) => `${Math.round(100 * share)} %`,
-        ticks: 5,
-      },
-      marks,
+      x: { ...axis.scale, label: axis.label(metric) },
+      y: { domain: [0, 1], tickFormat: (share: number) => `${Math.round(100 * share)} %` },
+      marks: [
+        Plot.ruleY([0], { strokeOpacity: 0.35 }),
+        ...drawn.filter(({ n }) => n > 0).flatMap(({ points, index }) => {
+          const at = { x: ({ value }: EcdfPoint) => value * axis.factor, y: "share" };
+          const start = points.slice(0, 1).map(({ value }) => ({ value, share: 0 }));
+          const median = points.filter(({ share }) => share >= 0.5).slice(0, 1);
+          return [
+            seriesLine([...start, ...points], index, { ...at, curve: "step-after", strokeWidth: 1.75 }),
+            seriesDots(median, index, { ...at, r: 4.5 }),
+          ];
+        }),
+      ],
     },
   });
 }
 
-function describe(name: string, points: readonly { value: number; share: number }[], metric: string): string {
+function describe(name: string, points: readonly EcdfPoint[], metric: string): string {
   const at = (share: number) => points.find((point) => point.share >= share)?.value;
   const [half, most] = [at(0.5), at(0.9)];
   if (half === undefined || most === undefined) return `${name}: no values.`;

@@ -32,7 +32,9 @@ export interface FigureOptions {
   readonly description: string;
   readonly caption: string;
   readonly height: number;
-  /** What the y axis shows, written above it, where its numbers are. */
+  /** Space around the frame in user units; the legend and `upwards` are added above it. */
+  readonly margins: readonly [top: number, right: number, bottom: number, left: number];
+  /** What the y axis shows, written above it, where its numbers are; it then has a grid. */
   readonly upwards?: string;
   /** The series; a bare name gets the style of its position. Without it there is no legend. */
   readonly legend?: readonly (string | LegendItem)[];
@@ -112,7 +114,7 @@ function figureDocument(): Document {
  * ```ts
  * import * as Plot from "@observablehq/plot";
  * const figure = drawFigure({
- *   title: "A line", description: "Two points, joined.", caption: "n = 2", height: 120,
+ *   title: "A line", description: "Two points, joined.", caption: "n = 2", height: 120, margins: [8, 8, 30, 40],
  *   plot: { marks: [Plot.line([[0, 0], [1, 1]])] },
  * });
  * if (!figure.svg.startsWith("<svg")) throw new Error("not an SVG");
@@ -123,14 +125,18 @@ export function drawFigure(options: FigureOptions): Figure {
   const legend = placeLegend(
     (options.legend ?? []).map((item, index) => typeof item === "string" ? { name: item, index } : item),
   );
-  const titled = options.upwards === undefined ? 0 : 14;
-  const marginTop = (options.plot.marginTop ?? 20) + legend.height + titled;
+  const above = legend.height + (options.upwards === undefined ? 0 : 14);
+  const [marginTop, marginRight, marginBottom, marginLeft] = options.margins;
   const drawn = Plot.plot({
     ...options.plot,
+    ...(options.upwards === undefined ? {} : { y: { label: null, grid: true, ticks: 5, ...options.plot.y } }),
     document,
     width: figureWidth,
-    height: options.height + legend.height + titled,
-    marginTop,
+    height: options.height + above,
+    marginTop: marginTop + above,
+    marginRight,
+    marginBottom,
+    marginLeft,
     style: { fontSize: `${fontSize}px`, background: "none", color: "inherit" },
   });
   const svg = drawn.tagName.toLowerCase() === "svg" ? drawn : drawn.querySelector("svg");

@@ -2,8 +2,9 @@
 /** Which models fit into this machine's memory, on one axis. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure, figureWidth, shortNames, widthOf } from "./figure.ts";
+import { seriesDots } from "./marks.ts";
 import { logScale, shortNumber } from "./scale.ts";
-import { alertColor, seriesStyle } from "./series.ts";
+import { alertColor } from "./series.ts";
 
 /** One model. */
 export interface MemoryRow {
@@ -74,41 +75,40 @@ function place(models: readonly (MemoryRow & { x: number })[], lines: readonly n
  * ```
  */
 export function memoryPlot(rows: readonly MemoryRow[], options: MemoryOptions): Figure {
-  const known = rows.flatMap(({ label, neededGb, fits }) =>
-    neededGb === null ? [] : [{ label, neededGb, fits }]
-  )
+  const { title, freeGb, totalGb } = options;
+  const known = rows.flatMap((row) => row.neededGb === null ? [] : [{ ...row, neededGb: row.neededGb }])
     .sort((a, b) => a.neededGb - b.neededGb);
-  const unknown = rows.filter(({ neededGb }) => neededGb === null).map(({ label }) => label);
-  const can = known.filter(({ fits }) => fits);
-  const far = Math.max(options.totalGb, ...known.map(({ neededGb }) => neededGb)) * 1.3;
+  const far = Math.max(totalGb, ...known.map(({ neededGb }) => neededGb)) * 1.3;
   const near = Math.min(0.3, ...known.map(({ neededGb }) => neededGb * 0.8));
   const atX = (gb: number) =>
     margin + (figureWidth - 2 * margin) * Math.log(gb / near) / Math.log(far / near);
-  const machine = [{ gb: options.freeGb, dash: "none" }, { gb: options.totalGb, dash: "4 3" }];
   const placed = place(
     known.map((model) => ({ ...model, x: atX(model.neededGb) })),
-    machine.map(({ gb }) => atX(gb)),
+    [freeGb, totalGb].map(atX),
   );
   const rowCount = Math.max(1, ...placed.map(({ row }) => row + 1));
   const at = { x: ({ model }: Placed) => model.neededGb ?? near, y: ({ row }: Placed) => row + 0.5 };
+  /** A line stops at the names that can't avoid it. */
+  const machineLine = (gb: number, strokeDasharray: string) =>
+    Plot.ruleX(
+      Array.from({ length: rowCount }, (_, row) => row).filter((row) =>
+        !placed.some((one) => one.row === row && one.from < atX(gb) && atX(gb) < one.to)
+      ),
+      { x: gb, y1: (row: number) => row, y2: (row: number) => row + 1, strokeWidth: 1.5, strokeDasharray },
+    );
+  const names = (side: Placed["side"], textAnchor: "start" | "end", dx: number) =>
+    Plot.text(placed.filter((one) => one.side === side), {
+      ...at,
+      text: ({ name }: Placed) => name,
+      textAnchor,
+      dx,
+    });
   return drawFigure({
-    title: options.title,
-    description:
-      `${shortNumber(options.freeGb)} of ${shortNumber(options.totalGb)} GB are free. Can run now: ` +
-      `${can.map(({ label }) => label).join(", ") || "none"}.`,
-    caption:
-      `Each mark is the memory that a model takes while it runs (weights, context, engine). A dot can run ` +
-      `now (${can.length} of ${known.length} models), a cross can't. Solid line: free memory now ` +
-      `(${shortNumber(options.freeGb)} GB); dashed line: all of it (${
-        shortNumber(options.totalGb)
-      } GB). Log scale.` +
-      (unknown.length === 0 ? "" : ` Of unknown size, not drawn: ${unknown.join(", ")}.`),
+    title,
+    ...words(rows, options),
     height: 58 + rowCount * rowHeight,
+    margins: [8, margin, 42, margin],
     plot: {
-      marginLeft: margin,
-      marginRight: margin,
-      marginTop: 8,
-      marginBottom: 42,
       x: {
         type: "log",
         domain: [near, far],
@@ -118,22 +118,9 @@ export function memoryPlot(rows: readonly MemoryRow[], options: MemoryOptions): 
       y: { domain: [0, rowCount], reverse: true, axis: null },
       marks: [
         Plot.gridX({ strokeOpacity: 0.12 }),
-        // The machine's lines stop at the names that can't avoid them.
-        ...machine.map(({ gb, dash }) =>
-          Plot.ruleX(
-            Array.from({ length: rowCount }, (_, row) => row).filter((row) =>
-              !placed.some((one) => one.row === row && one.from < atX(gb) && atX(gb) < one.to)
-            ),
-            {
-              x: gb,
-              y1: (row: number) => row,
-              y2: (row: number) => row + 1,
-              strokeWidth: 1.5,
-              strokeDasharray: dash,
-            },
-          )
-        ),
-        Plot.dot(placed.filter(({ model }) => model.fits), { ...at, r: 4.5, fill: seriesStyle(0).color }),
+        machineLine(freeGb, "none"),
+        machineLine(totalGb, "4 3"),
+        seriesDots(placed.filter(({ model }) => model.fits), 0, { ...at, r: 4.5 }),
         Plot.dot(placed.filter(({ model }) => !model.fits), {
           ...at,
           r: 4.5,
@@ -141,16 +128,26 @@ export function memoryPlot(rows: readonly MemoryRow[], options: MemoryOptions): 
           stroke: alertColor,
           strokeWidth: 2,
         }),
-        ...(["right", "left"] as const).map((side) =>
-          Plot.text(placed.filter((one) => one.side === side), {
-            ...at,
-            text: ({ name }: Placed) => name,
-            textAnchor: side === "right" ? "start" : "end",
-            dx: side === "right" ? 8 : -8,
-            fill: "currentColor",
-          })
-        ),
+        names("right", "start", 8),
+        names("left", "end", -8),
       ],
     },
   });
+}
+
+function words(rows: readonly MemoryRow[], { freeGb, totalGb }: MemoryOptions) {
+  const [free, total] = [shortNumber(freeGb), shortNumber(totalGb)];
+  const known = rows.filter(({ neededGb }) => neededGb !== null);
+  const can = known.filter(({ fits }) => fits).toSorted((a, b) => (a.neededGb ?? 0) - (b.neededGb ?? 0));
+  const unknown = rows.filter(({ neededGb }) => neededGb === null).map(({ label }) => label);
+  return {
+    description: `${free} of ${total} GB are free. Can run now: ${
+      can.map(({ label }) => label).join(", ") || "none"
+    }.`,
+    caption:
+      `Each mark is the memory that a model takes while it runs (weights, context, engine). A dot can run ` +
+      `now (${can.length} of ${known.length} models), a cross can't. Solid line: free memory now (${free} GB); ` +
+      `dashed line: all of it (${total} GB). Log scale.` +
+      (unknown.length === 0 ? "" : ` Of unknown size, not drawn: ${unknown.join(", ")}.`),
+  };
 }

@@ -2,6 +2,7 @@
 /** Quality against latency, with memory as the size of the mark: which candidates another one beats in everything. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure } from "./figure.ts";
+import { seriesDots } from "./marks.ts";
 import { durationAxis, shortNumber } from "./scale.ts";
 import { seriesStyle } from "./series.ts";
 
@@ -38,51 +39,39 @@ export function paretoPlot(
 ): Figure {
   const axis = durationAxis(candidates.map(({ latencyS }) => latencyS));
   const largest = Math.max(1, ...candidates.map(({ memoryMb }) => memoryMb ?? 0));
-  const radius = (memoryMb: number | null) => memoryMb === null ? 5 : 4 + 10 * Math.sqrt(memoryMb / largest);
-  const front = candidates.filter(({ onFront }) => onFront).toSorted((a, b) => a.latencyS - b.latencyS);
+  const at = { x: ({ latencyS }: ParetoCandidate) => latencyS * axis.factor, y: "quality" };
   return drawFigure({
-    title: options.title,
-    description: candidates.map(({ id, quality, latencyS, memoryMb, onFront }) =>
-      `${id}: quality ${quality.toFixed(2)}, ${shortNumber(latencyS)} s${
-        memoryMb === null ? "" : `, ${Math.round(memoryMb)} MB`
-      }${onFront ? ", on the front" : ""}.`
-    ).join(" "),
-    caption: options.caption,
+    ...options,
+    description: candidates.map(described).join(" "),
     height: 232,
+    margins: [12, 24, 36, 48],
     upwards: "quality, 0 to 1",
     legend: candidates.map(({ id }) => id),
     plot: {
-      marginLeft: 48,
-      marginRight: 24,
-      marginTop: 12,
-      marginBottom: 36,
-      x: {
-        ticks: 5,
-        ...axis.scale,
-        label: `${axis.label("mean latency")} →`,
-        labelArrow: "none",
-        inset: 16,
-      },
-      y: { domain: [0, 1], label: null, grid: true, ticks: 5 },
+      x: { ticks: 5, ...axis.scale, label: axis.label("mean latency"), inset: 16 },
+      y: { domain: [0, 1] },
       marks: [
-        Plot.line(front, {
-          x: ({ latencyS }: ParetoCandidate) => latencyS * axis.factor,
-          y: "quality",
+        Plot.line(candidates.filter(({ onFront }) => onFront).toSorted((a, b) => a.latencyS - b.latencyS), {
+          ...at,
           strokeOpacity: 0.4,
           strokeDasharray: "4 3",
         }),
         ...candidates.map((candidate, i) =>
-          Plot.dot([candidate], {
-            x: ({ latencyS }: ParetoCandidate) => latencyS * axis.factor,
-            y: "quality",
-            r: radius(candidate.memoryMb),
+          seriesDots([candidate], i, {
+            ...at,
+            r: candidate.memoryMb === null ? 5 : 4 + 10 * Math.sqrt(candidate.memoryMb / largest),
             stroke: seriesStyle(i).color,
-            fill: candidate.onFront ? seriesStyle(i).color : "none",
-            symbol: seriesStyle(i).symbol,
+            ...(candidate.onFront ? {} : { fill: "none" }),
             strokeWidth: 2,
           })
         ),
       ],
     },
   });
+}
+
+function described({ id, quality, latencyS, memoryMb, onFront }: ParetoCandidate): string {
+  const memory = memoryMb === null ? "" : `, ${Math.round(memoryMb)} MB`;
+  const front = onFront ? ", on the front" : "";
+  return `${id}: quality ${quality.toFixed(2)}, ${shortNumber(latencyS)} s${memory}${front}.`;
 }

@@ -2,8 +2,8 @@
 /** The race: how evidence grew, and how many requests a verdict takes. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure, figureWidth, shortName } from "./figure.ts";
+import { atLeft, lineToDot, seriesDots } from "./marks.ts";
 import { logScale, shortNumber } from "./scale.ts";
-import { seriesStyle } from "./series.ts";
 
 /** The evidence against one candidate after one block. */
 export interface EvidencePoint {
@@ -31,68 +31,41 @@ export function evidencePlot(
   points: readonly EvidencePoint[],
   options: { readonly threshold: number; readonly title: string; readonly caption: string },
 ): Figure {
-  const candidates = [...new Set(points.map(({ candidate }) => candidate))];
-  const last = candidates.flatMap((candidate) =>
-    points.findLast((point) => point.candidate === candidate) ?? []
-  );
-  const { threshold } = options;
+  const { threshold, title, caption } = options;
+  const lines = [...Map.groupBy(points, ({ candidate }) => candidate)];
   const lowest = Math.max(1e-3, Math.min(0.5, ...points.map(({ evidence }) => evidence)));
+  const blocks = Math.max(0, ...points.map(({ block }) => block));
   return drawFigure({
-    title: options.title,
-    description: last.map(({ candidate, evidence, block }) =>
-      `${candidate}: ${shortNumber(evidence)} of ${shortNumber(threshold)} after block ${block}.`
-    ).join(" "),
-    caption: options.caption,
+    title,
+    description: lines.map(([candidate, own]) => {
+      const { evidence, block } = own.at(-1) ?? { evidence: 0, block: 0 };
+      return `${candidate}: ${shortNumber(evidence)} of ${shortNumber(threshold)} after block ${block}.`;
+    }).join(" "),
+    caption,
     height: 232,
+    margins: [12, 16, 36, 48],
     upwards: "evidence against the candidate, log scale",
-    legend: candidates,
+    legend: lines.map(([candidate]) => candidate),
     plot: {
-      marginLeft: 48,
-      marginRight: 16,
-      marginTop: 12,
-      marginBottom: 36,
-      x: {
-        label: "block →",
-        labelArrow: "none",
-        // Blocks are whole: no tick between two of them.
-        ticks: Math.max(1, Math.min(8, Math.max(0, ...points.map(({ block }) => block)) - 1)),
-        tickFormat: "d",
-      },
+      // Blocks are whole: no tick between two of them.
+      x: { label: "block", ticks: Math.max(1, Math.min(8, blocks - 1)), tickFormat: "d" },
       y: {
         type: "log",
         domain: [lowest, 3 * threshold],
-        label: null,
+        grid: false,
         clamp: true,
         ...logScale(lowest, 3 * threshold),
       },
       marks: [
         Plot.ruleY([threshold], { strokeDasharray: "4 3" }),
         Plot.text([threshold], {
+          ...atLeft,
           y: (t: number) => t,
           text: (t: number) => `leaves at ${shortNumber(t)}`,
-          frameAnchor: "left",
-          textAnchor: "start",
           dx: 4,
           dy: -8,
         }),
-        ...candidates.map((candidate, i) =>
-          Plot.line(points.filter((point) => point.candidate === candidate), {
-            x: "block",
-            y: "evidence",
-            stroke: seriesStyle(i).color,
-            strokeDasharray: seriesStyle(i).dash,
-            strokeWidth: 2,
-          })
-        ),
-        ...candidates.map((candidate, i) =>
-          Plot.dot(last.filter((point) => point.candidate === candidate), {
-            x: "block",
-            y: "evidence",
-            fill: seriesStyle(i).color,
-            symbol: seriesStyle(i).symbol,
-            r: 4,
-          })
-        ),
+        ...lines.flatMap(([, own], i) => lineToDot(own, i, { x: "block", y: "evidence" })),
       ],
     },
   });
@@ -120,59 +93,44 @@ export function costPlot(
   rows: readonly CostRow[],
   options: { readonly title: string; readonly caption: string },
 ): Figure {
-  const procedures = [...new Set(rows.flatMap(({ requests }) => Object.keys(requests)))];
+  const { title, caption } = options;
   const points = rows.flatMap(({ world, requests }) =>
-    Object.entries(requests).flatMap(([procedure, n]) => n === null ? [] : [{ world, procedure, n }])
+    Object.entries(requests).map(([procedure, n]) => ({ world, procedure, n }))
   );
-  const [low, high] = [
-    0.8 * Math.min(...points.map(({ n }) => n)),
-    1.2 * Math.max(...points.map(({ n }) => n)),
-  ];
+  const procedures = [...Map.groupBy(points, ({ procedure }) => procedure)];
+  const counts = points.flatMap(({ n }) => n ?? []);
+  const [low, high] = [0.8 * Math.min(...counts), 1.2 * Math.max(...counts)];
   return drawFigure({
-    title: options.title,
-    description: rows.map(({ world, requests }) =>
-      `${world}: ${
-        Object.entries(requests).map(([name, n]) => `${name} ${n === null ? "none" : shortNumber(n)}`).join(
-          ", ",
-        )
-      }.`
-    ).join(" "),
-    caption: options.caption,
+    title,
+    description: rows.map(({ world, requests }) => {
+      const each = Object.entries(requests).map(([name, n]) =>
+        `${name} ${n === null ? "none" : shortNumber(n)}`
+      );
+      return `${world}: ${each.join(", ")}.`;
+    }).join(" "),
+    caption,
     height: 60 + 40 * rows.length,
-    legend: procedures,
+    margins: [6, 16, 38, 12],
+    legend: procedures.map(([name]) => name),
     plot: {
-      marginLeft: 12,
-      marginRight: 16,
-      marginTop: 6,
-      marginBottom: 38,
       x: {
         type: "log",
         domain: [low, high],
-        label: "requests until a decision, log scale →",
-        labelArrow: "none",
+        label: "requests until a decision, log scale",
         grid: true,
         ...logScale(low, high),
       },
       y: { type: "band", domain: rows.map(({ world }) => world), axis: null },
       marks: [
         Plot.ruleY(rows, { y: "world", strokeOpacity: 0.25, dy: 8 }),
-        ...procedures.map((procedure, i) =>
-          Plot.dot(points.filter((point) => point.procedure === procedure), {
-            x: "n",
-            y: "world",
-            fill: seriesStyle(i).color,
-            symbol: seriesStyle(i).symbol,
-            r: 5,
-            dy: 8,
-          })
+        ...procedures.map(([, own], i) =>
+          seriesDots(own.filter(({ n }) => n !== null), i, { x: "n", y: "world", r: 5, dy: 8 })
         ),
         Plot.text(rows, {
+          ...atLeft,
           y: "world",
           text: ({ world }: CostRow) => shortName(world, figureWidth - 30),
-          frameAnchor: "left",
-          textAnchor: "start",
           dy: -9,
-          fill: "currentColor",
         }),
       ],
     },

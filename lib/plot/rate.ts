@@ -2,7 +2,7 @@
 /** Shares from 0 to 1 with their intervals, and the floor that they must reach. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure, figureWidth, shortName } from "./figure.ts";
-import { seriesStyle } from "./series.ts";
+import { atLeft, dotsWithBars } from "./marks.ts";
 
 /** One share, such as a pass rate. */
 export interface RateRow {
@@ -34,26 +34,17 @@ export function ratePlot(
     readonly caption: string;
   },
 ): Figure {
-  const { floor } = options;
+  const { title, axis, floor, caption } = options;
+  const names = (row: RateRow) => shortName(row.label, figureWidth - 30);
   return drawFigure({
-    title: options.title,
+    title,
     description: rows.map((row) => `${row.label}: ${figures(row)}.`).join(" ") +
       (floor === null ? "" : ` The floor is ${percent(floor)}.`),
-    caption: options.caption,
+    caption,
     height: 70 + 52 * rows.length,
+    margins: [floor === null ? 6 : 24, 26, 38, 16],
     plot: {
-      marginLeft: 16,
-      marginRight: 26,
-      marginTop: floor === null ? 6 : 24,
-      marginBottom: 38,
-      x: {
-        domain: [0, 1],
-        label: `${options.axis} →`,
-        labelArrow: "none",
-        ticks: 5,
-        tickFormat: percent,
-        grid: true,
-      },
+      x: { domain: [0, 1], label: axis, ticks: 5, tickFormat: percent, grid: true },
       y: { type: "band", domain: rows.map(({ label }) => label), axis: null },
       marks: [
         // Only beside the bars: the labels above them stay free.
@@ -61,25 +52,9 @@ export function ratePlot(
           Plot.tickX(rows, { x: floor, y: "label", strokeWidth: 1.5, insetTop: 29 }),
           Plot.text([floor], { x: floor, text: () => "floor", frameAnchor: "top", dy: -10 }),
         ]),
-        Plot.ruleY(rows.filter(({ interval }) => interval !== null), {
-          y: "label",
-          x1: ({ interval }: RateRow) => interval?.[0],
-          x2: ({ interval }: RateRow) => interval?.[1],
-          stroke: seriesStyle(0).color,
-          strokeWidth: 2,
-          dy: 14,
-        }),
-        Plot.dot(rows, { y: "label", x: "rate", fill: seriesStyle(0).color, r: 4, dy: 14 }),
-        ...[(row: RateRow) => shortName(row.label, figureWidth - 30), figures].map((text, line) =>
-          Plot.text(rows, {
-            y: "label",
-            text,
-            frameAnchor: "left",
-            textAnchor: "start",
-            dy: 15 * line - 16,
-            fill: "currentColor",
-          })
-        ),
+        ...dotsWithBars(rows, { x: "rate", y: "label" }, 14),
+        Plot.text(rows, { ...atLeft, y: "label", text: names, dy: -16 }),
+        Plot.text(rows, { ...atLeft, y: "label", text: figures, dy: -1 }),
       ],
     },
   });

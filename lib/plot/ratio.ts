@@ -2,7 +2,7 @@
 /** Ratios with their intervals on a log axis, and the band in which a difference does not matter. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure, figureWidth, shortName, widthOf } from "./figure.ts";
-import { seriesStyle } from "./series.ts";
+import { atLeft, dotsWithBars } from "./marks.ts";
 import { logScale, shortNumber } from "./scale.ts";
 
 /** One ratio to draw. */
@@ -41,58 +41,32 @@ export interface RatioOptions {
  * ```
  */
 export function ratioPlot(rows: readonly RatioRow[], options: RatioOptions): Figure {
-  const labels = rows.map((row) => row.label);
+  const { title, over, under, epsilon, caption } = options;
   const ends = rows.flatMap((row) => [row.ratio, ...(row.interval ?? [])]);
-  const reach = Math.max(1 + 2 * options.epsilon, ...ends.map((end) => Math.max(end, 1 / end))) * 1.05;
-  const band = 1 + options.epsilon;
+  const reach = Math.max(1 + 2 * epsilon, ...ends.map((end) => Math.max(end, 1 / end))) * 1.05;
+  const band = 1 + epsilon;
   const lines = rows.some((row) => widthOf(`${row.label}: ${figures(row)}`) > figureWidth - 30) ? 2 : 1;
-  const markDy = rowHeight(lines) / 2 - 9;
+  // Band and line only behind the marks: the labels above them stay on plain ground.
+  const behind = { y: "label", insetTop: rowHeight(lines) - 17, insetBottom: 0 };
   return drawFigure({
-    title: options.title,
+    title,
     description: rows.map((row) => `${row.label}: ${figures(row)}.`).join(" "),
-    caption: options.caption,
+    caption,
     height: 62 + rows.length * rowHeight(lines),
+    margins: [6, 12, 40, 12],
     plot: {
-      marginLeft: 12,
-      marginRight: 12,
-      marginTop: 6,
-      marginBottom: 40,
       x: {
         type: "log",
         domain: [1 / reach, reach],
-        label: `← ${options.under} · ratio, log scale · ${options.over} →`,
+        label: `← ${under} · ratio, log scale · ${over} →`,
         labelAnchor: "center",
-        labelArrow: "none",
         ...ratioTicks(reach),
       },
-      y: { type: "band", domain: labels, axis: null },
+      y: { type: "band", domain: rows.map(({ label }) => label), axis: null },
       marks: [
-        // Band and line only behind the marks: the labels above them stay on plain ground.
-        Plot.barX(rows, {
-          x1: 1 / band,
-          x2: band,
-          y: "label",
-          fill: "currentColor",
-          fillOpacity: 0.12,
-          insetTop: rowHeight(lines) - 17,
-          insetBottom: 0,
-        }),
-        Plot.tickX(rows, {
-          x: 1,
-          y: "label",
-          strokeOpacity: 0.5,
-          insetTop: rowHeight(lines) - 17,
-          insetBottom: 0,
-        }),
-        Plot.ruleY(rows.filter((row) => row.interval !== null), {
-          y: "label",
-          x1: (row: RatioRow) => row.interval?.[0],
-          x2: (row: RatioRow) => row.interval?.[1],
-          stroke: seriesStyle(0).color,
-          strokeWidth: 2,
-          dy: markDy,
-        }),
-        Plot.dot(rows, { y: "label", x: "ratio", fill: seriesStyle(0).color, r: 4, dy: markDy }),
+        Plot.barX(rows, { ...behind, x1: 1 / band, x2: band, fill: "currentColor", fillOpacity: 0.12 }),
+        Plot.tickX(rows, { ...behind, x: 1, strokeOpacity: 0.5 }),
+        ...dotsWithBars(rows, { x: "ratio", y: "label" }, rowHeight(lines) / 2 - 9),
         ...rowTexts(rows, lines),
       ],
     },
@@ -121,7 +95,7 @@ function figures({ ratio, interval }: RatioRow): string {
 /** Label and figures above the mark: on one line, or on two where the names are long. */
 function rowTexts(rows: readonly RatioRow[], lines: 1 | 2): Plot.Markish[] {
   const top = 10 - rowHeight(lines) / 2;
-  const at = { y: "label", frameAnchor: "left", textAnchor: "start", fill: "currentColor" } as const;
+  const at = { ...atLeft, y: "label" };
   const names = (label: string) => label.split(" / ");
   const short = (label: string) =>
     names(label).map((name) => shortName(name, (figureWidth - 40) / names(label).length)).join(" / ");

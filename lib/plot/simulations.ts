@@ -2,6 +2,7 @@
 /** Simulations, step by step: what each way of choosing a model loses, what a router believes, how often a test errs. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure } from "./figure.ts";
+import { lineToDot } from "./marks.ts";
 import { shortNumber } from "./scale.ts";
 import { seriesStyle } from "./series.ts";
 
@@ -33,22 +34,7 @@ function pointsOf(line: BeliefLine | SimulatedLine) {
 }
 
 const linesOf = (lines: readonly SimulatedLine[]) =>
-  lines.flatMap((line, i) => [
-    Plot.line(pointsOf(line), {
-      x: "step",
-      y: "value",
-      stroke: seriesStyle(i).color,
-      strokeDasharray: seriesStyle(i).dash,
-      strokeWidth: 2,
-    }),
-    Plot.dot(pointsOf(line).slice(-1), {
-      x: "step",
-      y: "value",
-      fill: seriesStyle(i).color,
-      symbol: seriesStyle(i).symbol,
-      r: 4,
-    }),
-  ]);
+  lines.flatMap((line, i) => lineToDot(pointsOf(line), i, { x: "step", y: "value" }));
 
 /** Title, caption and changes of a figure. */
 interface Words {
@@ -79,13 +65,10 @@ function overSteps(
     height: 232,
     upwards,
     legend: lines.map(({ name }) => name),
+    margins: [12, 16, 36, 52],
     plot: {
-      marginLeft: 52,
-      marginRight: 16,
-      marginTop: 12,
-      marginBottom: 36,
-      x: { label: `${x} →`, labelArrow: "none", ticks: 5 },
-      y: { label: null, grid: true, ticks: 5, ...y },
+      x: { label: x, ticks: 5 },
+      y,
       marks,
     },
   });

@@ -2,6 +2,7 @@
 /** Tokens as they arrived, one line per request: where the time of an answer went, stalls included. */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure, figureWidth, shortName } from "./figure.ts";
+import { atLeft } from "./marks.ts";
 import { durationAxis, shortNumber } from "./scale.ts";
 import { seriesStyle } from "./series.ts";
 
@@ -79,90 +80,81 @@ interface Row extends TimelineRequest {
  * ```
  */
 export function timelinePlot(requests: readonly TimelineRequest[], options: TimelineOptions): Figure {
-  const axis = durationAxis(requests.flatMap((request) => request.chunks.slice(-1)));
-  const series = options.series ?? [...new Set(requests.map((request) => request.series))];
-  const groups = [...new Set(requests.map(({ group }) => group))];
-  let y = 0;
-  const headings: { text: string; y: number }[] = [];
-  const rows = groups.flatMap((group) => {
-    headings.push({ text: group, y: y + headingHeight - 9 });
-    y += headingHeight;
-    return requests.filter((request) => request.group === group)
-      .toSorted((a, b) => series.indexOf(a.series) - series.indexOf(b.series))
-      .map((request): Row => {
-        y += rowHeight;
-        const color = seriesStyle(Math.max(0, series.indexOf(request.series))).color;
-        return { ...request, y: y - rowHeight / 2, color };
-      });
-  });
-  const stalls = rows.flatMap((row) => findStalls(row.chunks).map((stall) => ({ ...stall, y: row.y })));
-  const lengths = stalls.map((stall) => stall.to - stall.from);
-  const found = stalls.length === 0
-    ? "No stalls."
-    : `${stalls.length} stall${stalls.length === 1 ? "" : "s"}, the longest ${
-      shortNumber(Math.max(...lengths))
-    } s.`;
-  const k = axis.factor;
+  const { title, selection, series = [...new Set(requests.map((request) => request.series))] } = options;
+  const ends = requests.map(({ chunks }) => chunks.at(-1) ?? 0);
+  const axis = durationAxis(ends);
+  const { headings, rows, height } = inRows(requests, series);
+  const stalls = rows.flatMap(({ chunks, y }) => findStalls(chunks).map((stall) => ({ ...stall, y })));
+  const found = stallsText(stalls);
+  const inUnit = (seconds: number) => seconds * axis.factor;
+  const legend = series.map((name, index) => ({ name, index }))
+    .filter(({ name }) => name !== "" && requests.some((one) => one.series === name));
   return drawFigure({
-    title: options.title,
+    title,
     description: `One line for each of ${requests.length} requests. ${found}`,
-    caption:
-      `${options.selection}. One line per request, from when it was due: thin until the first token, then ` +
+    caption: `${selection}. One line per request, from when it was due: thin until the first token, then ` +
       `a tick for each chunk; thick where the stream stalled (a gap of at least ${stallFactor} times the ` +
       `answer's median gap and ${stallFloorS * 1000} ms). ${found}`,
-    height: 12 + y + 46,
-    ...(series.some((name) => name !== "")
-      ? {
-        legend: series.map((name, index) => ({ name, index })).filter(({ name }) =>
-          requests.some((one) => one.series === name)
-        ),
-      }
-      : {}),
+    height: 12 + height + 46,
+    margins: [8, 20, 42, 8],
+    legend,
     plot: {
-      marginLeft: 8,
-      marginRight: 20,
-      marginTop: 8,
-      marginBottom: 42,
       x: {
         type: "linear",
-        domain: [0, Math.max(...ends(requests), 1e-3) * k],
+        domain: [0, inUnit(Math.max(...ends, 1e-3))],
         label: `since due (${axis.unit})`,
         tickFormat: shortNumber,
       },
-      y: { domain: [0, y + 4], reverse: true, axis: null },
+      y: { domain: [0, height + 4], reverse: true, axis: null },
       marks: [
         Plot.gridX({ strokeOpacity: 0.12 }),
         Plot.text(headings, {
+          ...atLeft,
           y: "y",
           text: ({ text }: { text: string }) => shortName(text, 0.82 * figureWidth),
-          frameAnchor: "left",
-          textAnchor: "start",
           fontWeight: "600",
-          fill: "currentColor",
         }),
         Plot.ruleY(rows, {
           y: "y",
           x1: 0,
-          x2: (row: Row) => (row.chunks[0] ?? 0) * k,
-          stroke: (row: Row) => row.color,
+          x2: ({ chunks }: Row) => inUnit(chunks[0] ?? 0),
+          stroke: ({ color }: Row) => color,
           strokeOpacity: 0.6,
         }),
-        chunkTicks(rows, k),
+        chunkTicks(rows, axis.factor),
         Plot.ruleY(stalls, {
           y: "y",
-          x1: (stall: Stall) => stall.from * k,
-          x2: (stall: Stall) => stall.to * k,
+          x1: ({ from }: Stall) => inUnit(from),
+          x2: ({ to }: Stall) => inUnit(to),
           stroke: "currentColor",
           strokeWidth: 3,
-          title: (stall: Stall) => `stall of ${shortNumber(stall.to - stall.from)} s`,
+          title: ({ from, to }: Stall) => `stall of ${shortNumber(to - from)} s`,
         }),
       ],
     },
   });
 }
 
-function ends(requests: readonly TimelineRequest[]): number[] {
-  return requests.map((request) => request.chunks.at(-1) ?? 0);
+/** From the top: each group's heading, and below it a row per request in the order of the series. */
+function inRows(requests: readonly TimelineRequest[], series: readonly string[]) {
+  let height = 0;
+  const headings: { text: string; y: number }[] = [];
+  const rows = [...Map.groupBy(requests, ({ group }) => group)].flatMap(([group, own]) => {
+    height += headingHeight;
+    headings.push({ text: group, y: height - 9 });
+    return own.toSorted((a, b) => series.indexOf(a.series) - series.indexOf(b.series)).map((request): Row => {
+      height += rowHeight;
+      const color = seriesStyle(Math.max(0, series.indexOf(request.series))).color;
+      return { ...request, y: height - rowHeight / 2, color };
+    });
+  });
+  return { headings, rows, height };
+}
+
+function stallsText(stalls: readonly Stall[]): string {
+  if (stalls.length === 0) return "No stalls.";
+  const longest = Math.max(...stalls.map(({ from, to }) => to - from));
+  return `${stalls.length} stall${stalls.length === 1 ? "" : "s"}, the longest ${shortNumber(longest)} s.`;
 }
 
 /** All ticks of a request in one path: thousands of elements would make a page slow to open. */
