@@ -197,14 +197,68 @@ Deno.test("README's tree names every folder and file at the top, every part of l
   assert.deepEqual(wanted.filter((name) => !named.has(name) && !(parts && name === "lib/")), []);
 });
 
-Deno.test("the tour shows every folder of lib, and the arrows that a test holds", async () => {
-  const tour = await Deno.readTextFile(join(root, "docs", "tour.md"));
-  const arrows = /```\nstats[\s\S]*?```/.exec(tour)?.[0] ?? "";
-  for await (const { name, isDirectory } of Deno.readDir(join(root, "lib"))) {
-    if (!isDirectory) continue;
-    assert.ok(tour.includes(`\`lib/${name}\``), `the table of folders lacks lib/${name}`);
+const tour = () => Deno.readTextFile(join(root, "docs", "tour.md"));
+
+/** The project's TypeScript files, relative to its root. */
+async function programFiles(folder = ""): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(join(root, folder))) {
+    const path = folder === "" ? name : `${folder}/${name}`;
+    if (/^(\.|node_modules$|podium-pack$|reports$)/.test(name)) continue;
+    if (isDirectory) found.push(...await programFiles(path));
+    else if (name.endsWith(".ts")) found.push(path);
+  }
+  return found;
+}
+
+Deno.test("the tour names every folder, the arrows that a test holds, and has at most 240 lines", async () => {
+  const text = await tour();
+  const arrows = /```\nstats[\s\S]*?```/.exec(text)?.[0] ?? "";
+  const folders = async (folder: string) => {
+    const entries = await Array.fromAsync(Deno.readDir(join(root, folder)));
+    return entries.filter(({ name, isDirectory }) =>
+      isDirectory && !/^(\.|node_modules$|podium-pack$)/.test(name)
+    )
+      .map(({ name }) => name);
+  };
+  for (const name of await folders("")) {
+    assert.ok(name === "lib" || text.includes(`\`${name}\``), `the tour lacks ${name}`);
+  }
+  for (const name of await folders("lib")) {
+    assert.ok(text.includes(`\`lib/${name}`), `the table of folders lacks lib/${name}`);
     assert.match(arrows, new RegExp(`\\b${name}\\b`), `the arrows lack ${name}`);
   }
+  assert.ok(text.trimEnd().split("\n").length <= 240, "the tour is too long for half an hour");
+});
+
+Deno.test("every file that the tour names is there, and declares the functions named behind it", async () => {
+  const files = await programFiles();
+  const wrong: string[] = [];
+  let seen = 0;
+  // A link or a code span, then names in code: [x.ts](../lib/x.ts) `a`, `b` or `x.ts` `a`.
+  const named = /(?:\]\(\.\.\/([\w./]+\.ts)\)|`([\w./]+\.ts)`)((?:(?:,|\s|and)*`#?[a-zA-Z]\w*`)*)/g;
+  for (const [, link, span = "", names = ""] of (await tour()).matchAll(named)) {
+    const file = link ?? span;
+    if (/NN|NAME|^_/.test(file)) continue;
+    const same = files.filter((path) => path === file || path.endsWith(`/${file}`));
+    if (same.length === 0) wrong.push(`${file} is not there`);
+    const code = (await Promise.all(same.map((path) => Deno.readTextFile(join(root, path))))).join("\n");
+    for (const [, name = ""] of names.matchAll(/`#?(\w+)`/g)) {
+      seen++;
+      const declared = new RegExp(
+        `\\b(?:function\\*?|const|class|interface|type) ${name}\\b|^  (?:static |abstract |async )*#?${name}\\(`,
+        "m",
+      );
+      if (!declared.test(code)) wrong.push(`${file} declares no ${name}`);
+    }
+  }
+  assert.ok(seen > 80, `only ${seen} functions were seen`);
+  // A name without a file: somewhere.
+  const all = (await Promise.all(files.map((path) => Deno.readTextFile(join(root, path))))).join("\n");
+  for (const [, name = ""] of (await tour()).matchAll(/`#?([a-z]+[A-Z]\w*)`/g)) {
+    if (!new RegExp(`\\b${name}\\b`).test(all)) wrong.push(`${name} is nowhere`);
+  }
+  assert.deepEqual(wrong, []);
 });
 
 Deno.test("README has fewer than 200 lines", async () => {
