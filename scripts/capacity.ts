@@ -6,8 +6,8 @@
  * deno task capacity --slo e2e=5s --models smollm2-135m --think 3
  * deno task capacity --slo ttft=1s --endpoint lab=http://192.0.2.7:5273/v1 --search users
  */
-import type { CapacityLevel } from "../lib/bench/capacity.ts";
-import type { Load } from "../lib/bench/load_level.ts";
+import { type Load, loadText } from "../lib/bench/load_level.ts";
+import type { CapacityLevel } from "../lib/bench/search_capacity.ts";
 import { join } from "node:path";
 import { PLAN_DEFAULTS } from "../lib/bench/plan.ts";
 import { UserError } from "../lib/errors.ts";
@@ -107,10 +107,9 @@ await runTask(command, async ({ slo, ...settings }: CapacitySettings) => {
 });
 
 function sayLevel(candidate: string, load: Load, { verdict, met, n, saturated }: CapacityLevel): void {
-  const at = load.kind === "users"
-    ? `${load.users} ${load.users === 1 ? "user" : "users"}`
-    : `${load.perS.toFixed(3)} requests/s`;
   console.error(
-    `${candidate}: ${at}: ${verdict} (${met} of ${n} within the limits)${saturated ? ", saturated" : ""}`,
+    `${candidate}: ${loadText(load)}: ${verdict} (${met} of ${n} within the limits)${
+      saturated ? ", saturated" : ""
+    }`,
   );
 }

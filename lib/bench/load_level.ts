@@ -3,9 +3,11 @@
  * requests per second. Requests continue without a pause until it is clear whether the limits are met.
  */
 import type { Sleep } from "../clock.ts";
+import { meanOf } from "../stats/mean.ts";
 import { type Random, seededRandom } from "../stats/random.ts";
 import { autocorrelationTime, shareBounds } from "../stats/share_bounds.ts";
-import { latencyS, tpotS, ttftS } from "./metrics.ts";
+import { P95_FROM } from "../stats/statistic.ts";
+import { latencyS, type Limits, meetsLimits, tpotS, ttftS } from "./metrics.ts";
 import type { RequestRecord } from "./records.ts";
 
 /** The load. Users count from 1; a rate is the mean of requests that come at random, as those of many people do. */
@@ -13,10 +15,23 @@ export type Load =
   | { readonly kind: "users"; readonly users: number }
   | { readonly kind: "rate"; readonly perS: number };
 
+/** Users, or requests per second. */
+export const sizeOf = (load: Load): number => load.kind === "users" ? load.users : load.perS;
+
+/**
+ * The load in words.
+ *
+ * ```ts
+ * if (loadText({ kind: "rate", perS: 0.5 }) !== "0.500 requests/s") throw new Error();
+ * ```
+ */
+export function loadText(load: Load): string {
+  if (load.kind === "rate") return `${load.perS.toFixed(3)} requests/s`;
+  return `${load.users} ${load.users === 1 ? "user" : "users"}`;
+}
+
 /** The limits of a request, and the share of the requests that must meet them. */
-export interface LoadLimits {
-  readonly ttft_s: number | null;
-  readonly e2e_s: number | null;
+export interface LoadLimits extends Limits {
   /** Strictly between 0 and 1. */
   readonly within: number;
   /** No level takes more requests than its first look or this, whichever is larger. */
@@ -99,182 +114,206 @@ export function firstLook(load: Load, within: number): number {
  * Measures one level until its verdict.
  *
  * Looks rest on the first n requests in the order in which they were due, once all of these are over: what is still in
- * flight is not missing from them. The first request of every user is not counted. Requests that share a queue are not
- * independent: they count as n divided by the autocorrelation time of how near they are to the limits, and the bounds
- * are over stretches.
- * Each of the looks has its share of the error (Bonferroni), so "meets" is wrong with about 5 % at most where a level
- * does not meet.
+ * flight is not missing from them. The first request of every user is not counted. Each of the looks has its share of
+ * the error (Bonferroni), so "meets" is wrong with about 5 % at most where a level does not meet.
  */
 export async function measureLevel(
   load: Load,
   limits: LoadLimits,
   context: LevelContext,
 ): Promise<{ level: LoadLevel; records: RequestRecord[] }> {
-  const first = firstLook(load, limits.within);
-  const looks = LOOKS.map((times) => times * first).filter((n) => n === first || n <= limits.mostRequests);
-  const last = looks.at(-1) ?? 0;
-  const skipped = load.kind === "users" ? load.users : 0;
-  // In the order in which they were due; undefined while they are in flight.
-  const requests: (RequestRecord | undefined)[] = [];
-  const thinks: number[] = [];
-  const random = seededRandom(`${context.seed} ${JSON.stringify(load)}`);
-  let [over, checked] = [0, 0];
-  const verdict = { found: null as LevelVerdict | null };
-  const more = () => verdict.found === null && requests.length < skipped + last;
+  const measurement = new LevelMeasurement(load, limits, context);
+  if (load.kind === "users") await measurement.sendAsUsers(load.users);
+  else await measurement.sendAtRate(load.perS);
+  return { level: measurement.level(), records: measurement.records };
+}
 
-  const send = async (dueMs?: number) => {
-    const at = requests.push(undefined) - 1;
-    requests[at] = await context.send(dueMs);
-    while (over < requests.length && requests[over] !== undefined) over++;
-    const known = over - skipped;
-    for (let n = checked + 1; n <= known && verdict.found === null; n++) {
-      checked = n;
-      verdict.found = look(requests.slice(skipped, skipped + n), n, looks, limits);
-    }
-  };
+class LevelMeasurement {
+  readonly #looks: readonly number[];
+  readonly #random: Random;
+  /** Requests that are not counted. */
+  readonly #skipped: number;
+  /** In the order in which they were due; undefined while they are in flight. */
+  readonly #requests: (RequestRecord | undefined)[] = [];
+  /** Seconds that a user thought before each request. */
+  readonly #pauses: number[] = [];
+  /** The first requests that are over, and how many of those that count were looked at. */
+  #over = 0;
+  #checked = 0;
+  #verdict: LevelVerdict | null = null;
 
-  if (load.kind === "users") {
+  constructor(readonly load: Load, readonly limits: LoadLimits, readonly context: LevelContext) {
+    const first = firstLook(load, limits.within);
+    this.#looks = LOOKS.map((times) => times * first).filter((n) => n === first || n <= limits.mostRequests);
+    this.#random = seededRandom(`${context.seed} ${JSON.stringify(load)}`);
+    this.#skipped = load.kind === "users" ? load.users : 0;
+  }
+
+  async sendAsUsers(users: number): Promise<void> {
+    const { sleep, signal, thinkS } = this.context;
+    // Nobody waits for a single user: the time to think changes nothing, and is not spent.
+    const think = () => users === 1 ? 0 : exponential(thinkS, this.#random);
     const user = async () => {
-      // Nobody waits for a single user: the time to think changes nothing, and is not spent.
-      const think = () => load.users === 1 ? 0 : exponential(context.thinkS, random);
-      for (let pause = think() * random(); more(); pause = think()) {
-        if (pause > 0) await context.sleep(1000 * pause, context.signal);
-        if (!more()) break;
-        thinks.push(pause);
-        await send();
+      for (let pause = think() * this.#random(); this.#wantsMore; pause = think()) {
+        if (pause > 0) await sleep(1000 * pause, signal);
+        if (!this.#wantsMore) break;
+        this.#pauses.push(pause);
+        await this.#send();
       }
     };
-    await Promise.all(Array.from({ length: load.users }, user));
-  } else {
+    await Promise.all(Array.from({ length: users }, user));
+  }
+
+  async sendAtRate(perS: number): Promise<void> {
+    const { clock, sleep, signal } = this.context;
     const inFlight: Promise<void>[] = [];
-    let dueMs = context.clock();
-    while (more()) {
-      dueMs += 1000 * exponential(1 / load.perS, random);
-      const early = dueMs - context.clock();
-      if (early > 0) await context.sleep(early, context.signal);
-      if (!more()) break;
-      const sent = send(dueMs);
+    for (let dueMs = clock(); this.#wantsMore;) {
+      dueMs += 1000 * exponential(1 / perS, this.#random);
+      const early = dueMs - clock();
+      if (early > 0) await sleep(early, signal);
+      if (!this.#wantsMore) break;
+      const sent = this.#send(dueMs);
       // Its failure is thrown below; where the wait for the next one is aborted first, nothing else would handle it.
       sent.catch(() => {});
       inFlight.push(sent);
     }
     await Promise.all(inFlight);
   }
-  const records = requests.filter((one) => one !== undefined);
-  const counted = records.slice(skipped, skipped + checked);
-  const level = levelOf(load, counted, limits, { ...context, thinks: thinks.slice(skipped) });
-  const grows = load.kind === "rate" && level.saturated;
-  return { level: { ...level, verdict: grows ? "misses" : verdict.found ?? "not shown" }, records };
+
+  level(): LoadLevel {
+    const pauses = this.#pauses.slice(this.#skipped);
+    const level = levelOf(this.load, this.#counted, this.limits, { ...this.context, pauses });
+    const grows = this.load.kind === "rate" && level.saturated;
+    return { ...level, verdict: grows ? "misses" : this.#verdict ?? "not shown" };
+  }
+
+  /** In the order in which they were due. */
+  get records(): RequestRecord[] {
+    return this.#requests.filter((one) => one !== undefined);
+  }
+
+  /** The requests that the verdict rests on. */
+  get #counted(): RequestRecord[] {
+    return this.records.slice(this.#skipped, this.#skipped + this.#checked);
+  }
+
+  get #wantsMore(): boolean {
+    return this.#verdict === null && this.#requests.length < this.#skipped + (this.#looks.at(-1) ?? 0);
+  }
+
+  async #send(dueMs?: number): Promise<void> {
+    const at = this.#requests.push(undefined) - 1;
+    this.#requests[at] = await this.context.send(dueMs);
+    while (this.#requests[this.#over] !== undefined) this.#over++;
+    while (this.#verdict === null && this.#skipped + this.#checked < this.#over) {
+      this.#checked++;
+      this.#verdict = this.#look();
+    }
+  }
+
+  /** At a planned look whether it meets; in between only whether it clearly misses. */
+  #look(): LevelVerdict | null {
+    const isPlanned = this.#looks.includes(this.#checked);
+    if (!isPlanned && this.#checked % EARLY !== 0) return null;
+    const { low, high } = boundsOf(this.#counted, this.limits);
+    if (isPlanned && low >= this.limits.within) return "meets";
+    return high < this.limits.within ? "misses" : null;
+  }
 }
 
-/** At a planned look whether it meets; in between only whether it clearly misses. */
-function look(
-  requests: readonly (RequestRecord | undefined)[],
-  n: number,
-  looks: readonly number[],
+/**
+ * The share of requests that met the limits, with its bounds. Requests that share a queue are not independent: they
+ * count as n divided by the autocorrelation time of how near they are to the limits, and the bounds are over stretches.
+ */
+function boundsOf(
+  requests: readonly RequestRecord[],
   limits: LoadLimits,
-): LevelVerdict | null {
-  const planned = looks.includes(n);
-  if (!planned && n % EARLY !== 0) return null;
-  const { low, high } = boundsOf(requests, limits);
-  if (planned && low >= limits.within) return "meets";
-  return high < limits.within ? "misses" : null;
-}
-
-function boundsOf(requests: readonly (RequestRecord | undefined)[], limits: LoadLimits) {
+): Pick<LoadLevel, "share" | "low" | "high"> {
+  if (requests.length === 0) return { share: 0, low: 0, high: 1 };
   const size = Math.ceil(requests.length / STRETCHES);
   const stretches = Array.from({ length: STRETCHES }, (_, at) => {
     const piece = requests.slice(at * size, (at + 1) * size);
-    return {
-      n: piece.length,
-      met: piece.filter((one) => one !== undefined && meetsLimits(one, limits)).length,
-    };
+    return { n: piece.length, met: piece.filter((one) => meetsLimits(one, limits)).length };
   });
   // Closeness to the limits: waiting that stays far below them, and differences of less than 2 %, can't cause a miss.
-  const near = requests.map((one) =>
-    Math.round(50 * Math.log(Math.max(NEAR, one === undefined ? 2 : ofLimit(one, limits))))
-  );
-  return shareBounds(stretches, ERROR / LOOKS.length, requests.length / autocorrelationTime(near));
+  const near = requests.map((one) => Math.round(50 * Math.log(Math.max(NEAR, ofLimit(one, limits)))));
+  const n = requests.length / autocorrelationTime(near);
+  const { share, low, high } = shareBounds(stretches, ERROR / LOOKS.length, n);
+  return { share, low, high };
 }
 
 /** A time below this share of a limit is not close to it. */
 const NEAR = 0.5;
 
 /** The larger of the times as shares of their limits; 2 for a request without them. */
-function ofLimit(record: RequestRecord, { ttft_s, e2e_s }: LoadLimits): number {
+function ofLimit(record: RequestRecord, { ttft_s, e2e_s }: Limits): number {
   const share = (value: number | null, limit: number | null) =>
     limit === null ? 0 : value === null ? 2 : value / limit;
   return record.status === "ok" ? Math.max(share(ttftS(record), ttft_s), share(latencyS(record), e2e_s)) : 2;
 }
 
-/** Whether a request succeeded within the limits; a figure that is not known meets none. */
-function meetsLimits(
-  record: RequestRecord,
-  { ttft_s, e2e_s }: Pick<LoadLimits, "ttft_s" | "e2e_s">,
-): boolean {
-  const within = (value: number | null, limit: number | null) =>
-    limit === null || (value !== null && value <= limit);
-  return record.status === "ok" && within(ttftS(record), ttft_s) && within(latencyS(record), e2e_s);
-}
-
+/** @param pauses seconds that users thought before each of these requests */
 function levelOf(
   load: Load,
   requests: readonly RequestRecord[],
   limits: LoadLimits,
-  { aloneS, thinkS, thinks }: { aloneS: number | null; thinkS: number; thinks: readonly number[] },
+  { aloneS, thinkS, pauses }: Pick<LevelContext, "aloneS" | "thinkS"> & {
+    readonly pauses: readonly number[];
+  },
 ): Omit<LoadLevel, "verdict"> {
   const good = requests.filter(({ status }) => status === "ok");
   const met = requests.filter((record) => meetsLimits(record, limits)).length;
-  // The first quarter fills the queue; what is due and completes after it shows whether the queue grows.
-  const quarter = Math.floor(requests.length / 4);
-  const from = requests[quarter]?.due_ms ?? 0;
-  const to = requests.at(-1)?.due_ms ?? 0;
-  const seconds = Math.max((to - from) / 1000, 1e-9);
-  const came = requests.filter(({ due_ms }) => due_ms > from && due_ms <= to).length;
-  const completed = requests.filter(({ status, end_ms }) => status === "ok" && end_ms > from && end_ms <= to)
-    .length;
   const latency = figureOf(good.map(latencyS));
-  const wouldBe = load.kind === "users"
-    ? load.users * seconds /
-      (mean(thinks.slice(quarter + 1, requests.length)) + (aloneS ?? latency.mean ?? 0))
-    : came;
-  // The rate of a single user with time to think, which the level itself leaves out.
   const isAlone = load.kind === "users" && load.users === 1;
-  const perRequestS = thinkS + (latency.mean ?? 0);
-  const wouldSend = isAlone && perRequestS > 0 ? 1 / perRequestS : wouldBe / seconds;
-  const completed_per_s = isAlone ? wouldSend * good.length / requests.length : completed / seconds;
+  const rates = ratesOf(load, requests, pauses, aloneS ?? latency.mean ?? 0);
+  // The rate of a single user with time to think, which the level itself leaves out.
+  const everyS = thinkS + (latency.mean ?? 0);
+  const perS = isAlone && everyS > 0 ? 1 / everyS : rates.due;
+  const completedPerS = isAlone ? perS * good.length / requests.length : rates.completed;
   return {
-    load: load.kind === "users" ? load.users : load.perS,
+    load: sizeOf(load),
     n: requests.length,
     failed: requests.length - good.length,
     met,
-    ...boundsFor(requests, limits),
-    due_per_s: wouldSend,
-    completed_per_s,
-    goodput_per_s: good.length === 0 ? 0 : completed_per_s * met / good.length,
-    saturated: !isAlone && aloneS !== null && completed < SATURATED_BELOW * wouldBe,
+    ...boundsOf(requests, limits),
+    due_per_s: perS,
+    completed_per_s: completedPerS,
+    goodput_per_s: good.length === 0 ? 0 : completedPerS * met / good.length,
+    saturated: !isAlone && aloneS !== null && rates.completed < SATURATED_BELOW * rates.due,
     latency_s: latency,
     ttft_s: figureOf(good.map(ttftS)),
     tpot_s: figureOf(good.map(tpotS)),
   };
 }
 
-function boundsFor(requests: readonly RequestRecord[], limits: LoadLimits) {
-  if (requests.length === 0) return { share: 0, low: 0, high: 1 };
-  const { share, low, high } = boundsOf(requests, limits);
-  return { share, low, high };
+/** The first quarter fills the queue; what is due and completes after it shows whether the queue grows. */
+function ratesOf(
+  load: Load,
+  requests: readonly RequestRecord[],
+  pauses: readonly number[],
+  aloneS: number,
+): { readonly due: number; readonly completed: number } {
+  const quarter = Math.floor(requests.length / 4);
+  const [from, to] = [requests[quarter]?.due_ms ?? 0, requests.at(-1)?.due_ms ?? 0];
+  const seconds = Math.max((to - from) / 1000, 1e-9);
+  const perSecond = (times: readonly number[]) =>
+    times.filter((ms) => ms > from && ms <= to).length / seconds;
+  const thought = pauses.slice(quarter + 1, requests.length);
+  return {
+    due: load.kind === "users"
+      ? load.users / ((thought.length === 0 ? 0 : meanOf(thought)) + aloneS)
+      : perSecond(requests.map(({ due_ms }) => due_ms)),
+    completed: perSecond(requests.flatMap(({ status, end_ms }) => status === "ok" ? [end_ms] : [])),
+  };
 }
 
 function figureOf(values: readonly (number | null)[]): LevelFigure {
   const known = values.filter((value) => value !== null).sort((a, b) => a - b);
   if (known.length === 0) return { mean: null, p95: null };
   return {
-    mean: mean(known),
-    p95: known.length < 20 ? null : known[Math.ceil(0.95 * known.length) - 1] ?? null,
+    mean: meanOf(known),
+    p95: known.length < P95_FROM ? null : known[Math.ceil(0.95 * known.length) - 1] ?? null,
   };
 }
-
-const mean = (values: readonly number[]) =>
-  values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
 
 const exponential = (meanS: number, random: Random) => -meanS * Math.log(1 - random());

@@ -8,6 +8,7 @@ import { PLAN_DEFAULTS, roundsUnderLoad } from "./plan.ts";
 import {
   type CandidateProtocol,
   type LlamaCpp,
+  type MachineInfo,
   type PlanInfo,
   type RaceTerms,
   RUN_SCHEMA,
@@ -142,18 +143,27 @@ export function newRunInfo({ plan, machine, candidates, now, random }: {
   readonly now: Date;
   readonly random: () => number;
 }): RunInfo {
-  const { cpu, cores, ram_gb, gpu, os, arch } = machine;
   return {
     schema_version: RUN_SCHEMA,
     run_id: newRunId(now, random),
     created_at: now.toISOString(),
     status: "running",
-    machine: { cpu, cores, ram_gb, gpu: [...gpu], os, arch },
+    machine: machineInfoOf(machine),
     versions: { podium: config.version, deno: Deno.version.deno, "node-llama-cpp": engineVersion() },
     plan,
     candidates,
   };
 }
+
+/** The machine without what is free at this moment. */
+export const machineInfoOf = ({ cpu, cores, ram_gb, gpu, os, arch }: Machine): MachineInfo => ({
+  cpu,
+  cores,
+  ram_gb,
+  gpu: [...gpu],
+  os,
+  arch,
+});
 
 /** What an `opened` event says about its candidate. */
 export interface OpenedEvent {

@@ -1,5 +1,5 @@
 /** The terms of plans whose result is a document: the tasks' defaults, and the most that a plan may take. */
-import type { CapacityTerms } from "../bench/capacity.ts";
+import type { CapacityTerms } from "../bench/search_capacity.ts";
 import { firstLook } from "../bench/load_level.ts";
 import { FIDELITY_DEFAULTS } from "../quality/fidelity.ts";
 import type { FleetPlan } from "./device.ts";

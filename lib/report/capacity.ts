@@ -1,6 +1,7 @@
 /** A capacity report as Markdown, CSV, page, figures and text for a terminal. */
 import { join } from "node:path";
-import type { CandidateCapacity, CapacityLevel, CapacityReport } from "../bench/capacity.ts";
+import type { CapacityReport } from "../bench/capacity.ts";
+import type { CandidateCapacity, CapacityLevel } from "../bench/search_capacity.ts";
 import { replaceFile } from "../bench/folder.ts";
 import { formatCsv } from "../csv.ts";
 import { markup } from "../markup.ts";

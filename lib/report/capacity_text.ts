@@ -1,5 +1,6 @@
 /** A capacity report in words and as a table: every form of it shows these. */
-import type { CandidateCapacity, CapacityLevel, CapacityReport, LoadCurve } from "../bench/capacity.ts";
+import type { CapacityReport } from "../bench/capacity.ts";
+import type { CandidateCapacity, CapacityLevel, LoadCurve } from "../bench/search_capacity.ts";
 import { counted, plain, seconds } from "./format.ts";
 
 /** A curve and what its loads are: users at once, or requests per second. */

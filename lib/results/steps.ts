@@ -1,9 +1,11 @@
 /** The steps behind the public functions: names to candidates, and plans to results, with progress on a screen. */
 import { join } from "node:path";
-import { type CapacityTerms, measureCapacity } from "../bench/capacity.ts";
+import { measureCapacity } from "../bench/capacity.ts";
+import type { CapacityTerms } from "../bench/search_capacity.ts";
 import { writeCapacityReports } from "../report/capacity.ts";
 import { Capacity } from "./capacity.ts";
 import { requireRun } from "../bench/find_run.ts";
+import { loadText } from "../bench/load_level.ts";
 import { readRunInfo, replaceFile } from "../bench/folder.ts";
 import type { NamedCandidate } from "../bench/named_candidate.ts";
 import { followed } from "../bench/progress.ts";
@@ -164,10 +166,7 @@ export async function capacityShown(
       random,
       onLevel: (candidate, load, { verdict }) => {
         levels++;
-        const at = load.kind === "users"
-          ? `${load.users} ${load.users === 1 ? "user" : "users"}`
-          : `${load.perS.toFixed(2)} requests/s`;
-        bar.update(levels, levels + 1, `${candidate}: ${at}: ${verdict}`);
+        bar.update(levels, levels + 1, `${candidate}: ${loadText(load)}: ${verdict}`);
       },
     }),
   );

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type CapacityLevel, curveOf, searchRate, searchUsers } from "../../lib/bench/capacity.ts";
+import { type CapacityLevel, curveOf, searchRate, searchUsers } from "../../lib/bench/search_capacity.ts";
 import type { Load, LoadLevel } from "../../lib/bench/load_level.ts";
 import { levelIn, type QueueWorld } from "./queue_world.ts";
 
