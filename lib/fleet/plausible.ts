@@ -9,6 +9,7 @@ import { readAnswers, readRunInfo, readSamples } from "../bench/read_run.ts";
 import { latencyS, tpotS, ttftS } from "../bench/metrics.ts";
 import type { RequestRecord, RunInfo, SampleRecord } from "../bench/records.ts";
 import { reasonOf, UserError } from "../errors.ts";
+import { sumOf } from "../stats/mean.ts";
 
 /** No program streams one answer faster: the fastest chips on the market reach about 3,000. */
 const MAX_TOKENS_PER_S = 5000;
@@ -174,7 +175,7 @@ export class RequestCheck {
     if (chunk_ms.length !== chunk_chars.length) {
       this.#faults.add(`counts: ${id} has ${chunk_ms.length} times for ${chunk_chars.length} chunks`);
     }
-    const chars = chunk_chars.reduce((sum, one) => sum + one, 0);
+    const chars = sumOf(chunk_chars);
     if (chars !== content_chars + reasoning_chars) {
       this.#faults.add(
         `counts: the chunks of ${id} hold ${chars} characters, its answer ${content_chars + reasoning_chars}`,

@@ -7,6 +7,7 @@ import { basename, join } from "node:path";
 import { answerRecord, sampleRecord } from "../bench/records.ts";
 import type { Sleep } from "../clock.ts";
 import { reasonOf } from "../errors.ts";
+import { sumOf } from "../stats/mean.ts";
 import { filesOf } from "./bundle.ts";
 import type { FleetPlan } from "./device.ts";
 import {
@@ -105,7 +106,7 @@ export class RunSender {
         });
         const { have, verdict } = endReply.parse(answer.json());
         if (verdict !== null) return verdict;
-        const total = Object.values(have).reduce((sum, bytes) => sum + bytes, 0);
+        const total = sumOf(Object.values(have));
         patience = total > before ? PATIENCE : patience - 1;
         before = Math.max(total, 0);
         if (patience <= 0) {

@@ -1,4 +1,5 @@
 /** Figures of values that come in blocks of equal size: neighbours within a block hang together, blocks don't. */
+import { meanOf, varianceOfMean } from "./mean.ts";
 import { expandedPercentiles, RESAMPLE_FROM } from "./paired.ts";
 import { type Interval, quantileSorted, sorted } from "./quantile.ts";
 import type { Random } from "./random.ts";
@@ -25,10 +26,9 @@ export function blockMean(
   blocks: readonly (readonly number[])[],
   bounds: Interval = [-Infinity, Infinity],
 ): BlockEstimate {
-  const means = blocks.map((block) => block.reduce((sum, one) => sum + one, 0) / block.length);
-  const value = means.reduce((sum, one) => sum + one, 0) / means.length;
-  const squares = means.reduce((sum, one) => sum + (one - value) ** 2, 0);
-  const error = Math.sqrt(squares / (means.length - 1) / means.length);
+  const means = blocks.map(meanOf);
+  const value = meanOf(means);
+  const error = Math.sqrt(varianceOfMean(means));
   if (!(error > 1e-12)) return { value, ci95: null };
   const half = studentTQuantile(0.975, means.length - 1) * error;
   return { value, ci95: [Math.max(bounds[0], value - half), Math.min(bounds[1], value + half)] };

@@ -1,4 +1,5 @@
 /** An interval for the mean of bounded values that holds at all sample sizes at once, whatever their distribution. */
+import { meanOf } from "./mean.ts";
 import type { Interval } from "./quantile.ts";
 
 /** Supposed means that are tried; the interval is wider than exact by one step on each side at most. */
@@ -45,8 +46,7 @@ export function anytimeMeanInterval(values: readonly number[], error: number): I
   const kept = Array.from({ length: GRID - 1 }, (_, at) => (at + 1) / GRID).filter(survives);
   const [first, last] = [kept[0], kept.at(-1)];
   if (first === undefined || last === undefined) {
-    const mean = values.reduce((sum, x) => sum + x, 0) / values.length;
-    return mean < 0.5 ? [0, 1 / GRID] : [1 - 1 / GRID, 1];
+    return meanOf(values) < 0.5 ? [0, 1 / GRID] : [1 - 1 / GRID, 1];
   }
   return [Math.max(0, first - 1 / GRID), Math.min(1, last + 1 / GRID)];
 }

@@ -1,4 +1,5 @@
 /** Whether a bounded mean lies near zero, decided at any time, without a law of the values. */
+import { meanOf } from "./mean.ts";
 
 /** Shares of the largest possible stake. Several at once, because the best one depends on what is not known. */
 const STAKES = [1, 0.5, 0.25] as const;
@@ -53,4 +54,4 @@ export function isNearZero({ againstHigh, againstLow }: NearZero, error: number)
   return held(againstHigh) >= 1 / error && held(againstLow) >= 1 / error;
 }
 
-const held = (logs: readonly number[]) => logs.reduce((sum, log) => sum + Math.exp(log), 0) / logs.length;
+const held = (logs: readonly number[]) => meanOf(logs.map(Math.exp));

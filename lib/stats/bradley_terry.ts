@@ -1,6 +1,6 @@
 /** Strengths from comparisons of pairs, with intervals over cases and voters. */
-import type { Interval } from "./quantile.ts";
-import { quantile } from "./quantile.ts";
+import { meanOf, sumOf } from "./mean.ts";
+import { type Interval, quantile } from "./quantile.ts";
 import { seededRandom } from "./random.ts";
 
 /** One comparison: 1 where the first was better, 0 where the second was, ½ for neither. */
@@ -74,7 +74,19 @@ function sharesOf(
   comparisons: readonly PairOutcome[],
   weightOf: (one: PairOutcome) => number,
 ): number[] {
-  const place = new Map(ids.map((id, at) => [id, at]));
+  const strengths = strengthsOf(winsOf(ids, comparisons, weightOf));
+  return strengths.map((own, a) =>
+    meanOf(strengths.filter((_, b) => a !== b).map((other) => own / (own + other)))
+  );
+}
+
+/** How often each (row) beat each (column). */
+function winsOf(
+  ids: readonly string[],
+  comparisons: readonly PairOutcome[],
+  weightOf: (one: PairOutcome) => number,
+): Float64Array[] {
+  const indexOf = new Map(ids.map((id, at) => [id, at]));
   const wins = ids.map(() => new Float64Array(ids.length));
   const add = (winner: number, loser: number, amount: number) => {
     const row = wins[winner];
@@ -82,7 +94,7 @@ function sharesOf(
   };
   const compared = new Set<string>();
   for (const one of comparisons) {
-    const [a, b] = [place.get(one.first) ?? 0, place.get(one.second) ?? 0];
+    const [a, b] = [indexOf.get(one.first) ?? 0, indexOf.get(one.second) ?? 0];
     const weight = weightOf(one);
     add(a, b, weight * one.share);
     add(b, a, weight * (1 - one.share));
@@ -92,22 +104,23 @@ function sharesOf(
     add(a, b, 0.5);
     add(b, a, 0.5);
   }
+  return wins;
+}
+
+/** Hunter's algorithm; the mean strength is 1. */
+function strengthsOf(wins: readonly Float64Array[]): number[] {
   const played = (a: number, b: number) => (wins[a]?.[b] ?? 0) + (wins[b]?.[a] ?? 0);
-  let strengths = ids.map(() => 1);
+  let strengths = wins.map(() => 1);
   for (let round = 0; round < 200; round++) {
     const next = strengths.map((own, a) => {
-      const won = wins[a]?.reduce((sum, one) => sum + one, 0) ?? 0;
-      const met = strengths.reduce((sum, other, b) => a === b ? sum : sum + played(a, b) / (own + other), 0);
-      return met === 0 ? own : won / met;
+      const met = sumOf(strengths.map((other, b) => a === b ? 0 : played(a, b) / (own + other)));
+      return met === 0 ? own : sumOf(wins[a] ?? []) / met;
     });
-    const mean = next.reduce((sum, one) => sum + one, 0) / next.length;
+    const mean = meanOf(next);
     const scaled = next.map((one) => one / mean);
     const moved = Math.max(...scaled.map((one, at) => Math.abs(one - (strengths[at] ?? 0))));
     strengths = scaled;
     if (moved < 1e-9) break;
   }
-  return strengths.map((own, a) => {
-    const others = strengths.filter((_, b) => a !== b);
-    return others.reduce((sum, other) => sum + own / (own + other), 0) / others.length;
-  });
+  return strengths;
 }

@@ -1,4 +1,6 @@
 /** When a series changed its level for good: a machine that throttles after some minutes. */
+import { meanOf, sumOf } from "./mean.ts";
+
 /** A change, between the values `at − 1` and `at`. */
 export interface ChangePoint {
   readonly at: number;
@@ -53,9 +55,9 @@ export function changePoint(values: readonly number[]): ChangePoint | null {
 function dependence(ranks: readonly number[], at: number): number {
   const [before, after] = [meanOf(ranks.slice(0, at)), meanOf(ranks.slice(at))];
   const rest = ranks.map((rank, i) => rank - (i < at ? before : after));
-  const total = rest.reduce((sum, value) => sum + value * value, 0);
+  const total = sumOf(rest.map((value) => value * value));
   if (total === 0) return 1;
-  const lagged = rest.reduce((sum, value, i) => sum + value * (rest[i + 1] ?? 0), 0) / total;
+  const lagged = sumOf(rest.map((value, i) => value * (rest[i + 1] ?? 0))) / total;
   const r = Math.min(0.95, Math.max(0, lagged + 2 * (1 + 4 * lagged) / ranks.length));
   return (1 + r) / (1 - r);
 }
@@ -72,5 +74,3 @@ function ranksOf(values: readonly number[]): number[] {
   }
   return ranks;
 }
-
-const meanOf = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;

@@ -1,11 +1,10 @@
 /** What a benchmark of few rounds would have said: drawn again and again from what was really measured. */
+import { meanOf } from "./mean.ts";
 import { type Numbers, quantile } from "./quantile.ts";
 import type { Random } from "./random.ts";
 
 /** What a short benchmark makes of its rounds. */
 export type Digest = (rounds: Float64Array) => number;
-
-const meanOfRounds: Digest = (rounds) => rounds.reduce((sum, value) => sum + value, 0) / rounds.length;
 
 /** numpy's linear percentile, as the workshop's samples compute it. */
 export const p95Of: Digest = (rounds) => quantile(rounds, 0.95);
@@ -32,7 +31,7 @@ export function shortBenchmarks(
     readonly digest?: Digest;
   },
 ): Float64Array {
-  const { rounds, draws, random, digest = meanOfRounds } = options;
+  const { rounds, draws, random, digest = meanOf } = options;
   if (values.length === 0) {
     throw new RangeError("Cannot imagine a benchmark: there are no values to draw from");
   }

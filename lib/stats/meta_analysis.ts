@@ -1,5 +1,6 @@
 /** One figure from many studies that differ: random-effects meta-analysis, here of one comparison on many machines. */
 import { errorFunction, probit } from "simple-statistics";
+import { sumOf } from "./mean.ts";
 import type { Interval } from "./quantile.ts";
 import { studentTQuantile } from "./t.ts";
 
@@ -51,7 +52,7 @@ export function metaAnalysis(studies: readonly Study[]): MetaAnalysis | null {
   if (k < 2) return null;
   const tau2 = restrictedMaximumLikelihood(studies);
   const { weights, total, mean } = weighted(studies, tau2);
-  const spread = sum(studies.map(({ effect }, i) => (weights[i] ?? 0) * (effect - mean) ** 2)) / (k - 1);
+  const spread = sumOf(studies.map(({ effect }, i) => (weights[i] ?? 0) * (effect - mean) ** 2)) / (k - 1);
   // Never narrower than with the variance as known: studies that agree by chance would feign certainty.
   const error = Math.sqrt(Math.max(1, spread) / total);
   const t = studentTQuantile(0.975, k - 1);
@@ -71,11 +72,11 @@ function restrictedMaximumLikelihood(studies: readonly Study[]): number {
   let tau2 = Math.max(0, momentEstimate(studies));
   for (let step = 0; step < 200; step++) {
     const { weights, total, mean } = weighted(studies, tau2);
-    const squares = sum(weights.map((w) => w * w));
-    const cubes = sum(weights.map((w) => w ** 3));
+    const squares = sumOf(weights.map((w) => w * w));
+    const cubes = sumOf(weights.map((w) => w ** 3));
     const tracePP = squares - 2 * cubes / total + (squares / total) ** 2;
     const traceP = total - squares / total;
-    const quadratic = sum(studies.map(({ effect }, i) => ((weights[i] ?? 0) * (effect - mean)) ** 2));
+    const quadratic = sumOf(studies.map(({ effect }, i) => ((weights[i] ?? 0) * (effect - mean)) ** 2));
     let change = (quadratic - traceP) / tracePP;
     while (tau2 + change < 0 && Math.abs(change) > 1e-14) change = tau2 === 0 ? 0 : change / 2;
     tau2 = Math.max(0, tau2 + change);
@@ -87,20 +88,20 @@ function restrictedMaximumLikelihood(studies: readonly Study[]): number {
 /** DerSimonian and Laird (1986): where the scoring starts. */
 function momentEstimate(studies: readonly Study[]): number {
   const { weights, total, mean } = weighted(studies, 0);
-  const q = sum(studies.map(({ effect }, i) => (weights[i] ?? 0) * (effect - mean) ** 2));
-  return (q - (studies.length - 1)) / (total - sum(weights.map((w) => w * w)) / total);
+  const q = sumOf(studies.map(({ effect }, i) => (weights[i] ?? 0) * (effect - mean) ** 2));
+  return (q - (studies.length - 1)) / (total - sumOf(weights.map((w) => w * w)) / total);
 }
 
 function weighted(studies: readonly Study[], tau2: number) {
   const weights = studies.map(({ error }) => 1 / (error ** 2 + tau2));
-  const total = sum(weights);
-  return { weights, total, mean: sum(studies.map(({ effect }, i) => effect * (weights[i] ?? 0))) / total };
+  const total = sumOf(weights);
+  return { weights, total, mean: sumOf(studies.map(({ effect }, i) => effect * (weights[i] ?? 0))) / total };
 }
 
 /** The error variance of a typical study (Higgins and Thompson 2002, equation 9). */
 function typicalVariance(studies: readonly Study[]): number {
   const { weights, total } = weighted(studies, 0);
-  return (studies.length - 1) / (total - sum(weights.map((w) => w * w)) / total);
+  return (studies.length - 1) / (total - sumOf(weights.map((w) => w * w)) / total);
 }
 
 /** How many values of τ² stand for all that the studies are compatible with. */
@@ -118,7 +119,7 @@ function prediction(studies: readonly Study[]): Interval {
     const { total, mean } = weighted(studies, tau2);
     return { mean, sd: Math.sqrt(tau2 + 1 / total) };
   });
-  const below = (x: number) => sum(parts.map(({ mean, sd }) => normalCdf((x - mean) / sd))) / POINTS;
+  const below = (x: number) => sumOf(parts.map(({ mean, sd }) => normalCdf((x - mean) / sd))) / POINTS;
   const reach = 10 * Math.max(...parts.map(({ sd }) => sd));
   const centre = parts[(POINTS - 1) / 2]?.mean ?? 0;
   const quantile = (p: number) => bisect((x) => below(x) - p, centre - reach, centre + reach);
@@ -160,5 +161,3 @@ function bisect(rises: (x: number) => number, low: number, high: number): number
   }
   return (low + high) / 2;
 }
-
-const sum = (values: readonly number[]) => values.reduce((all, value) => all + value, 0);

@@ -1,4 +1,5 @@
 /** Values far from the rest are pointed at, never dropped. */
+import { meanOf } from "./mean.ts";
 import { type Numbers, quantileSorted, sorted } from "./quantile.ts";
 
 /** Below this many values nothing is flagged: there is no bulk to be far from. */
@@ -23,8 +24,6 @@ export function flagOutliers(values: Numbers): boolean[] {
   const median = quantileSorted(ascending, 0.5);
   const deviations = Float64Array.from(ascending, (value) => Math.abs(value - median)).sort();
   const mad = quantileSorted(deviations, 0.5);
-  const scale = mad > 0
-    ? 1.4826 * mad
-    : 1.2533 * (deviations.reduce((sum, deviation) => sum + deviation, 0) / deviations.length);
+  const scale = mad > 0 ? 1.4826 * mad : 1.2533 * meanOf(deviations);
   return Array.from(values, (value) => Math.abs(value - median) > 3.5 * scale);
 }

@@ -1,5 +1,6 @@
 /** Comparisons: two candidates inside one run (paired), and one candidate in two runs. */
 import { errorFunction } from "simple-statistics";
+import { meanOf, squaredDeviations, sumOf, varianceOfMean } from "./mean.ts";
 import { type Interval, quantileSorted, sorted } from "./quantile.ts";
 import type { Random } from "./random.ts";
 import { studentTCdf, studentTQuantile } from "./t.ts";
@@ -68,51 +69,43 @@ export interface PairedComparison extends RatioEstimate {
  * ```
  */
 export function comparePaired(pairs: readonly Pair[], by: "case" | "stretch" = "case"): PairedComparison {
-  const logs = pairs.map((pair) => ({ ...pair, log: log(pair.a) - log(pair.b) }));
-  const byPrompt = collect(logs, ({ log }) => log);
-  const groups = by === "case" ? byPrompt : collect(
-    logs.map((one) => {
-      if (one.stretch === undefined) {
-        throw new RangeError(`Cannot group a pair of ${one.prompt}: it has no stretch`);
-      }
-      return { ...one, prompt: String(one.stretch) };
-    }),
-    ({ log }) => log,
-  );
-  const unit = by === "stretch" ? by : byPrompt.size === 1 ? "repeat" : "case";
-  const differences = unit === "repeat" ? [...groups.values()].flat() : [...groups.values()].map(mean);
+  const logs = pairs.map((pair) => ({ ...pair, log: logOf(pair.a) - logOf(pair.b) }));
+  const groupedBy = (key: (pair: Pair) => string | number) =>
+    [...Map.groupBy(logs, key).values()].map((same) => same.map(({ log }) => log));
+  const cases = groupedBy(({ prompt }) => prompt);
+  const groups = by === "case" ? cases : groupedBy(stretchOf);
+  const unit = by === "stretch" ? by : cases.length === 1 ? "repeat" : "case";
+  const differences = unit === "repeat" ? groups.flat() : groups.map(meanOf);
   const test = tTest(differences);
   return {
-    ratio: differences.length === 0 ? null : Math.exp(mean(differences)),
+    ratio: differences.length === 0 ? null : Math.exp(meanOf(differences)),
     ci95: exponentiate(test?.ci95 ?? null),
     n: pairs.length,
-    prompts: byPrompt.size,
+    prompts: cases.length,
     unit,
     p: test?.p ?? null,
     units: differences.length,
     farApart: logs.filter(({ log }) => Math.abs(log) > Math.LN2).length,
-    spread: spreadOf([...byPrompt.values()]),
+    spread: spreadOf(cases),
   };
+}
+
+function stretchOf({ prompt, stretch }: Pair): number {
+  if (stretch === undefined) throw new RangeError(`Cannot group a pair of ${prompt}: it has no stretch`);
+  return stretch;
 }
 
 /** Components of the variance of log ratios: between cases and within them (one-way analysis of variance). */
 function spreadOf(groups: readonly (readonly number[])[]): PairedComparison["spread"] {
   const repeated = groups.filter((group) => group.length > 1);
-  const freedom = repeated.reduce((sum, group) => sum + group.length - 1, 0);
-  const within = freedom === 0 ? null : repeated.reduce((sum, group) => sum + squaresOf(group), 0) / freedom;
-  const between = groups.length < 2 ? null : squaresOf(groups.map(mean)) / (groups.length - 1);
-  const repeats = groups.length === 0
-    ? 1
-    : groups.length / groups.reduce((sum, one) => sum + 1 / one.length, 0);
+  const freedom = sumOf(repeated.map((group) => group.length - 1));
+  const within = freedom === 0 ? null : sumOf(repeated.map(squaredDeviations)) / freedom;
+  const between = groups.length < 2 ? null : squaredDeviations(groups.map(meanOf)) / (groups.length - 1);
+  const repeats = groups.length === 0 ? 1 : groups.length / sumOf(groups.map((one) => 1 / one.length));
   return {
     between: between === null ? null : Math.sqrt(Math.max(0, between - (within ?? 0) / repeats)),
     within: within === null ? null : Math.sqrt(within),
   };
-}
-
-function squaresOf(values: readonly number[]): number {
-  const centre = mean(values);
-  return values.reduce((sum, value) => sum + (value - centre) ** 2, 0);
 }
 
 /**
@@ -143,27 +136,26 @@ export function compareRuns(
   b: readonly PromptValue[],
   options: { readonly random: Random; readonly resamples?: number },
 ): RatioEstimate & { readonly error: number | null } {
-  const inA = collect(a, ({ value }) => log(value));
-  const inB = collect(b, ({ value }) => log(value));
-  const common = [...inA].flatMap(([prompt, left]) => {
+  const inB = logsByPrompt(b);
+  const common = [...logsByPrompt(a)].flatMap(([prompt, left]) => {
     const right = inB.get(prompt);
     return right === undefined ? [] : [{ left, right }];
   });
-  const differences = common.map(({ left, right }) => mean(left) - mean(right));
+  const differences = common.map(({ left, right }) => meanOf(left) - meanOf(right));
   const [only] = common;
   const one = common.length === 1 && only !== undefined;
   const resample = one
-    ? () => mean(redraw(only.left, options.random)) - mean(redraw(only.right, options.random))
-    : () => mean(redraw(differences, options.random));
+    ? () => meanOf(redraw(only.left, options.random)) - meanOf(redraw(only.right, options.random))
+    : () => meanOf(redraw(differences, options.random));
   const units = one ? Math.min(only.left.length, only.right.length) : common.length;
   const means = Array.from({ length: units < RESAMPLE_FROM ? 0 : options.resamples ?? 4000 }, resample);
   const ci95 = exponentiate(expandedPercentiles(means, units));
   const error = one ? Math.hypot(errorOf(only.left), errorOf(only.right)) : errorOf(differences);
   return {
-    ratio: common.length === 0 ? null : Math.exp(mean(differences)),
+    ratio: common.length === 0 ? null : Math.exp(meanOf(differences)),
     ci95,
     error: ci95 === null ? null : error,
-    n: common.reduce((sum, { left, right }) => sum + left.length + right.length, 0),
+    n: sumOf(common.map(({ left, right }) => left.length + right.length)),
     prompts: common.length,
     unit: one ? "repeat" : "case",
   };
@@ -173,7 +165,7 @@ export function compareRuns(
 function tTest(values: readonly number[]): { readonly ci95: Interval; readonly p: number } | null {
   const n = values.length;
   if (n < 2) return null;
-  const centre = mean(values);
+  const centre = meanOf(values);
   const error = errorOf(values);
   if (error <= NO_SPREAD) return null;
   const half = studentTQuantile(0.975, n - 1) * error;
@@ -181,8 +173,7 @@ function tTest(values: readonly number[]): { readonly ci95: Interval; readonly p
 }
 
 /** Standard error of the mean. */
-const errorOf = (values: readonly number[]) =>
-  Math.sqrt(squaresOf(values) / (values.length - 1) / values.length);
+const errorOf = (values: readonly number[]) => Math.sqrt(varianceOfMean(values));
 
 /** The 2.5th and 97.5th percentiles of resampled figures, moved outwards as a t interval over `units` would be. */
 export function expandedPercentiles(means: readonly number[], units: number): Interval | null {
@@ -201,15 +192,16 @@ export const RESAMPLE_FROM = 5;
 /** On a logarithmic scale: below this, a spread is rounding error, and an interval would feign certainty. */
 const NO_SPREAD = 1e-12;
 
-function log(value: number): number {
+function logOf(value: number): number {
   if (!(value > 0 && value < Infinity)) {
     throw new RangeError(`Cannot form a ratio with ${value}: values must be positive and finite`);
   }
   return Math.log(value);
 }
 
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length;
+function logsByPrompt(values: readonly PromptValue[]): Map<string, number[]> {
+  const byPrompt = Map.groupBy(values, ({ prompt }) => prompt);
+  return new Map([...byPrompt].map(([prompt, same]) => [prompt, same.map(({ value }) => logOf(value))]));
 }
 
 function redraw(values: readonly number[], random: Random): number[] {
@@ -218,17 +210,4 @@ function redraw(values: readonly number[], random: Random): number[] {
 
 function exponentiate(limits: Interval | null): Interval | null {
   return limits === null ? null : [Math.exp(limits[0]), Math.exp(limits[1])];
-}
-
-function collect<T extends { readonly prompt: string }>(
-  items: readonly T[],
-  value: (item: T) => number,
-): Map<string, number[]> {
-  const byPrompt = new Map<string, number[]>();
-  for (const item of items) {
-    const values = byPrompt.get(item.prompt);
-    if (values === undefined) byPrompt.set(item.prompt, [value(item)]);
-    else values.push(value(item));
-  }
-  return byPrompt;
 }

@@ -1,5 +1,6 @@
 /** Differences of paired scores: right or wrong before and after, or scores from 0 to 1, case by case. */
 import { gammaln } from "simple-statistics";
+import { meanOf, sumOf, varianceOfMean } from "./mean.ts";
 import type { Interval } from "./quantile.ts";
 import { studentTCdf, studentTQuantile } from "./t.ts";
 
@@ -95,12 +96,10 @@ export function lossP(
     const pLost = margin + (1 - margin) / 2 * step / 100;
     const pGained = Math.max(0, pLost - margin);
     const rest = Math.max(0, 1 - pLost - pGained);
-    const sum = extreme.reduce(
-      (total, [b, c], at) =>
-        total + Math.exp((choose[at] ?? 0) + power(pGained, b) + power(pLost, c) + power(rest, n - b - c)),
-      0,
+    const chances = extreme.map(([b, c], at) =>
+      Math.exp((choose[at] ?? 0) + power(pGained, b) + power(pLost, c) + power(rest, n - b - c))
     );
-    worst = Math.max(worst, sum);
+    worst = Math.max(worst, sumOf(chances));
   }
   return Math.min(1, worst);
 }
@@ -137,15 +136,14 @@ export function scoreDifference(
   const n = pairs.length;
   if (n < 2) return null;
   const differences = pairs.map(([a, b]) => a - b);
-  const mean = differences.reduce((sum, one) => sum + one, 0) / n;
+  const mean = meanOf(differences);
   if (pairs.every(([a, b]) => (a === 0 || a === 1) && (b === 0 || b === 1))) {
     const gained = pairs.filter(([a, b]) => a > b).length;
     const lost = pairs.filter(([a, b]) => a < b).length;
     const interval = tangoInterval(gained, lost, n, confidence);
     return { mean, interval, cautious: interval, n };
   }
-  const squares = differences.reduce((sum, one) => sum + (one - mean) ** 2, 0);
-  const error = Math.sqrt(squares / (n - 1) / n);
+  const error = Math.sqrt(varianceOfMean(differences));
   const share = ((1 - confidence) / 2) ** (1 / n);
   const [low, high] = [mean * share - (1 - share), mean * share + (1 - share)];
   if (error < 1e-12) return { mean, interval: [low, high], cautious: [low, high], n };

@@ -1,5 +1,6 @@
 /** How sure a share is when requests come in stretches that share the state of a queue. */
 import { betaQuantile } from "./beta.ts";
+import { meanOf, sumOf } from "./mean.ts";
 import { studentTQuantile } from "./t.ts";
 
 /** One stretch: how many of its requests counted. */
@@ -44,8 +45,8 @@ export function shareBounds(
   error: number,
   most = Infinity,
 ): ShareBounds {
-  const n = stretches.reduce((sum, one) => sum + one.n, 0);
-  const met = stretches.reduce((sum, one) => sum + one.met, 0);
+  const n = sumOf(stretches.map((one) => one.n));
+  const met = sumOf(stretches.map((one) => one.met));
   if (n === 0 || stretches.some((one) => one.met > one.n)) {
     throw new RangeError(`Cannot bound a share of ${met} in ${n} requests`);
   }
@@ -54,7 +55,7 @@ export function shareBounds(
   const k = used.length;
   let effective = Math.min(n, most);
   if (met > 0 && met < n && k > 1) {
-    const squares = used.reduce((sum, one) => sum + (one.met - share * one.n) ** 2, 0);
+    const squares = sumOf(used.map((one) => (one.met - share * one.n) ** 2));
     const variance = (k / (k - 1)) * squares / n ** 2;
     const shrink = studentTQuantile(1 - error, n - 1) / studentTQuantile(1 - error, k - 1);
     if (variance > 0) effective = Math.min(effective, share * (1 - share) / variance * shrink ** 2);
@@ -82,9 +83,9 @@ export function shareBounds(
  */
 export function autocorrelationTime(values: readonly number[]): number {
   const n = values.length;
-  const mean = values.reduce((sum, value) => sum + value, 0) / n;
+  const mean = meanOf(values);
   const deviations = values.map((value) => value - mean);
-  const variance = deviations.reduce((sum, value) => sum + value * value, 0);
+  const variance = sumOf(deviations.map((value) => value * value));
   if (!(variance > 0)) return 1;
   const chance = 2 / Math.sqrt(n);
   let time = 1;

@@ -1,5 +1,5 @@
 /** How far one candidate leads another, over cases, and whether by more than chance. */
-import { meanOf, sumOf } from "../../stats/mean.ts";
+import { meanOf, sumOf, varianceOfMean } from "../../stats/mean.ts";
 import { studentTQuantile } from "../../stats/t.ts";
 import type { CandidateEvidence } from "./evidence.ts";
 import {
@@ -59,11 +59,6 @@ export function leadOf(a: CandidateEvidence, b: CandidateEvidence, basis: Rankin
   };
 }
 
-function varianceOfMean(values: readonly number[]): number {
-  const mean = meanOf(values);
-  return sumOf(values.map((one) => (one - mean) ** 2)) / (values.length - 1) / values.length;
-}
-
 const bounded = (halvings: number) => Math.max(-MOST_HALVINGS, Math.min(MOST_HALVINGS, halvings));
 
 /** By how many halvings `a` is better than `b` on a case. */
@@ -79,7 +74,7 @@ function memoryHalvings(a: CandidateEvidence, b: CandidateEvidence): number {
 }
 
 /** Most cases for which the exact test is computed: there Student's t errs up to three times too often on 0/1 scores. */
-const EXACT_UP_TO = 16;
+const SIGN_FLIP_UP_TO = 16;
 
 /**
  * Whether a lead is above 0 by more than chance, at a one-sided error: by Student's t, and for few cases by the sign-flip
@@ -95,7 +90,7 @@ export function isAhead({ mean, error: standardError, df, byCase }: Lead, error:
   if (mean <= studentTQuantile(1 - error, df) * standardError + 1e-12 || 0.5 ** (df + 1) > error) {
     return false;
   }
-  return byCase === null || byCase.length > EXACT_UP_TO ||
+  return byCase === null || byCase.length > SIGN_FLIP_UP_TO ||
     signFlipP(byCase, mean * byCase.length) <= error;
 }
 

@@ -2,6 +2,7 @@
 import { latencyS, outputTokensPerS, ttftS } from "../../bench/metrics.ts";
 import type { RaceTerms, RequestRecord } from "../../bench/records.ts";
 import { UserError } from "../../errors.ts";
+import { sumOf } from "../../stats/mean.ts";
 import type { CaseOutcome } from "./pairing.ts";
 import type { RaceRules } from "./race_state.ts";
 
@@ -84,8 +85,9 @@ export function parseWeights<Part extends string>(
     if (weights[part] !== undefined) throw new UserError(`--weights ${text}: ${part} is given twice`);
     weights[part] = weight;
   }
-  const sum = Object.values<number | undefined>(weights).reduce<number>((sum, one) => sum + (one ?? 0), 0);
-  if (sum === 0) throw new UserError(`--weights ${text}: the weights sum to 0: ${takes}`);
+  if (Object.values<number | undefined>(weights).every((one) => (one ?? 0) === 0)) {
+    throw new UserError(`--weights ${text}: the weights sum to 0: ${takes}`);
+  }
   return weights;
 }
 
@@ -157,12 +159,12 @@ export function utilityOf(
   figures: Readonly<Record<keyof UtilityWeights, number | null>>,
   weights: UtilityWeights,
 ): number | null {
-  const parts = utilityParts.filter((part) => (weights[part] ?? 0) > 0).map((part) => {
+  const worths = utilityParts.filter((part) => (weights[part] ?? 0) > 0).map((part) => {
     const value = figures[part];
     if (value === null) return NaN;
     const worth = part === "checks" ? value : part === "throughput" ? Math.log2(value) : -Math.log2(value);
     return (weights[part] ?? 0) * worth;
   });
-  const sum = parts.reduce((total, part) => total + part, 0);
+  const sum = sumOf(worths);
   return Number.isFinite(sum) ? sum : null;
 }

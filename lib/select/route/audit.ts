@@ -3,8 +3,8 @@
  * each learned on some prompts and tried on others. A rule is switched on only if its gain is more than chance: more
  * than the same rules gain, learned anew, where the worths are dealt out to other texts.
  */
-import type { Random } from "../../stats/random.ts";
-import { shuffle } from "../../stats/random.ts";
+import { meanOf, sumOf, varianceOfMean } from "../../stats/mean.ts";
+import { type Random, shuffle } from "../../stats/random.ts";
 import { studentTQuantile } from "../../stats/t.ts";
 import { type Intent, intentFinder } from "./intent.ts";
 import { nearestTexts, type Neighbour, neighbourMean } from "./router_neighbours.ts";
@@ -112,41 +112,42 @@ export function audit(
   const dealt = deals(clusters, folds, repeats, random).map((deal) => prepare(deal, outcomes, k));
   const tried = heldOut(worths, intentOf, dealt);
   const gains = gainsOf(tried);
-  let atLeast = routingRules.map(() => 0);
-  for (let i = 0; i < permutations; i++) {
-    const largest = Math.max(...gainsOf(heldOut(permuted(worths, clusters, random), intentOf, dealt)));
-    atLeast = atLeast.map((count, rule) => count + (largest >= (gains[rule] ?? 0) - 1e-12 ? 1 : 0));
-  }
-  const level = 1 - alpha / routingRules.length;
-  const audited = routingRules.map((rule, index): AuditedRule => {
-    const differences = tried[rule].map((worth, at) => worth - (tried.single[at] ?? 0));
-    const gained = meanWith(differences, level);
-    const p = (1 + (atLeast[index] ?? 0)) / (1 + permutations);
-    const on = outcomes.length >= LEAST_PROMPTS && gained.mean > 0 && p <= alpha;
-    return { rule, ...meanOf(tried[rule]), gain: gained.mean, gain_ci: gained.interval, level, p, on };
+  const largestByChance = Array.from(
+    { length: permutations },
+    () => Math.max(...gainsOf(heldOut(permuted(worths, clusters, random), intentOf, dealt))),
+  );
+  const rules = routingRules.map((rule, at): AuditedRule => {
+    const asLarge = largestByChance.filter((largest) => largest >= (gains[at] ?? 0) - 1e-12).length;
+    return auditedRule(rule, tried, (1 + asLarge) / (1 + permutations), alpha);
   });
-  const best = audited.filter(({ on }) => on).sort((a, b) => b.gain - a.gain)[0];
-  const single = arms.map((arm) => ({ arm, ...meanOf(outcomes.map((one) => worthOf(one, arm))) }))
-    .sort((a, b) => b.mean - a.mean);
+  const best = rules.filter(({ on }) => on).sort((a, b) => b.gain - a.gain)[0];
   const all = outcomes.map((_, at) => at);
   const favourite = arms[bestOf(meansOver(worths, all))] ?? "";
   const map = intentMap(worths, intentOf, all);
-  const byIntent = Map.groupBy(outcomes, ({ text }) => find(text, null).name);
   return {
     prompts: outcomes.length,
     arms,
-    single,
-    best_single: { arm: favourite, ...meanOf(tried.single) },
-    rules: audited,
-    oracle: meanOf(outcomes.map((one) => Math.max(...arms.map((arm) => worthOf(one, arm))))),
-    intents: [...byIntent].map(([intent, same]) => ({
+    single: arms.map((arm, at) => ({ arm, ...meanOver(worths.map((row) => row[at] ?? 0)) }))
+      .sort((a, b) => b.mean - a.mean),
+    best_single: { arm: favourite, ...meanOver(tried.single) },
+    rules,
+    oracle: meanOver(worths.map((row) => Math.max(...row))),
+    intents: [...Map.groupBy(intentOf, (intent) => intent)].map(([intent, same]) => ({
       intent,
       prompts: same.length,
       arm: arms[map.get(intent) ?? 0] ?? "",
     })),
     chosen: best?.rule ?? null,
-    why: whyOf(outcomes.length, audited, best),
+    why: whyOf(outcomes.length, rules, best),
   };
+}
+
+function auditedRule(rule: RoutingRule, tried: HeldOut, p: number, alpha: number): AuditedRule {
+  const level = 1 - alpha / routingRules.length;
+  const gains = tried[rule].map((worth, at) => worth - (tried.single[at] ?? 0));
+  const gain = meanOf(gains);
+  const on = gains.length >= LEAST_PROMPTS && gain > 0 && p <= alpha;
+  return { rule, ...meanOver(tried[rule]), gain, gain_ci: meanInterval(gains, level), level, p, on };
 }
 
 function whyOf(prompts: number, audited: readonly AuditedRule[], best: AuditedRule | undefined): string {
@@ -213,10 +214,11 @@ function prepare(deal: Deal, outcomes: readonly ScoredCase[], k: number): Prepar
 /** Worth of each model's answer, by prompt. */
 type Worths = readonly (readonly number[])[];
 
-/**
- * What each rule reaches on each prompt, learned on the other parts only; the mean over the repeats.
- */
-function heldOut(worths: Worths, intentOf: readonly string[], dealt: readonly PreparedDeal[]) {
+/** What each rule, and the best single model, reach on each prompt. */
+type HeldOut = Readonly<Record<RoutingRule | "single", readonly number[]>>;
+
+/** Learned on the other parts only; the mean over the repeats. */
+function heldOut(worths: Worths, intentOf: readonly string[], dealt: readonly PreparedDeal[]): HeldOut {
   const reached = { single: sums(worths), intent: sums(worths), neighbours: sums(worths) };
   for (const { seen, tried, nearest } of dealt) {
     const means = meansOver(worths, seen);
@@ -251,7 +253,7 @@ function sums(worths: Worths) {
 }
 
 /** Mean gain of each rule over the best single model. */
-function gainsOf(tried: ReturnType<typeof heldOut>): number[] {
+function gainsOf(tried: HeldOut): number[] {
   return routingRules.map((rule) =>
     tried[rule].reduce((sum, worth, at) => sum + worth - (tried.single[at] ?? 0), 0) / tried.single.length
   );
@@ -272,7 +274,7 @@ function meansOver(worths: Worths, seen: readonly number[]): number[] {
   const arms = worths[0]?.length ?? 0;
   return Array.from(
     { length: arms },
-    (_, arm) => seen.reduce((sum, at) => sum + (worths[at]?.[arm] ?? 0), 0) / seen.length,
+    (_, arm) => meanOf(seen.map((at) => worths[at]?.[arm] ?? 0)),
   );
 }
 
@@ -285,7 +287,7 @@ function intentMap(
   const overall = meansOver(worths, seen);
   return new Map([...Map.groupBy(seen, (at) => intentOf[at] ?? "")].map(([intent, same]) => {
     const drawn = overall.map((mean, arm) => {
-      const sum = same.reduce((total, at) => total + (worths[at]?.[arm] ?? 0), 0);
+      const sum = sumOf(same.map((at) => worths[at]?.[arm] ?? 0));
       return (sum + SHRINKAGE * mean) / (same.length + SHRINKAGE);
     });
     return [intent, bestOf(drawn)] as const;
@@ -305,20 +307,16 @@ function worthOf({ id, worth }: ScoredCase, arm: string): number {
   return value;
 }
 
-function meanOf(values: readonly number[]): MeanOverCases {
-  const { mean, interval } = meanWith(values, 0.95);
-  return { mean, ci95: interval && [Math.max(0, interval[0]), Math.min(1, interval[1])] };
+function meanOver(values: readonly number[]): MeanOverCases {
+  const interval = meanInterval(values, 0.95);
+  return { mean: meanOf(values), ci95: interval && [Math.max(0, interval[0]), Math.min(1, interval[1])] };
 }
 
-/** MeanOverCases with Student's t interval at a level; null below two values. */
-function meanWith(
-  values: readonly number[],
-  level: number,
-): { readonly mean: number; readonly interval: readonly [number, number] | null } {
+/** Student's t interval of the mean at a level; null below two values. */
+function meanInterval(values: readonly number[], level: number): [number, number] | null {
   const n = values.length;
-  const mean = values.reduce((sum, value) => sum + value, 0) / n;
-  if (n < 2) return { mean, interval: null };
-  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / (n - 1);
-  const reach = studentTQuantile(0.5 + level / 2, n - 1) * Math.sqrt(variance / n);
-  return { mean, interval: [mean - reach, mean + reach] };
+  if (n < 2) return null;
+  const mean = meanOf(values);
+  const reach = studentTQuantile(0.5 + level / 2, n - 1) * Math.sqrt(varianceOfMean(values));
+  return [mean - reach, mean + reach];
 }

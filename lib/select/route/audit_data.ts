@@ -4,6 +4,7 @@ import type { RunInfo } from "../../bench/records.ts";
 import { UserError } from "../../errors.ts";
 import { readRatings } from "../../quality/ratings.ts";
 import { highestScore, lowestScore } from "../../quality/rubric.ts";
+import { meanOf, sumOf } from "../../stats/mean.ts";
 import type { ScoredCase } from "./audit.ts";
 import { answersKey, readQuality } from "../decide/facts.ts";
 
@@ -72,7 +73,7 @@ export async function scoredCases(
     const answers = Map.groupBy(same, ({ arm }) => arm);
     if (answers.size < arms.length) return [];
     const worth = Object.fromEntries(
-      [...answers].map(([arm, own]) => [arm, own.reduce((sum, one) => sum + one.worth, 0) / own.length]),
+      [...answers].map(([arm, own]) => [arm, meanOf(own.map(({ worth }) => worth))]),
     );
     return [{ id, text: texts.get(id) ?? "", worth }];
   });
@@ -114,9 +115,8 @@ async function scoresOf(
   const hash = (id: string) => hashes.get(id) ?? `${run_id}/${id}`;
   const report = await readQuality(folder);
   if (report !== null && report.answers.length > 0) {
-    const scored = report.answers.filter(({ state }) => state !== "unsupported").map((
-      { candidate, prompt_id, score },
-    ) => ({
+    const judged = report.answers.filter(({ state }) => state !== "unsupported");
+    const scored = judged.map(({ candidate, prompt_id, score }) => ({
       arm: answersKey(candidate),
       prompt: hash(prompt_id),
       worth: score,
@@ -128,7 +128,7 @@ async function scoresOf(
   const wanted = people ? "person" : "judge";
   const scored = ratings.filter(({ source }) => source === wanted).map(({ candidate, prompt_id, scores }) => {
     const values = Object.values(scores);
-    const mean = values.reduce((sum, value) => sum + value, 0) / Math.max(1, values.length);
+    const mean = sumOf(values) / Math.max(1, values.length);
     const worth = (mean - lowestScore) / (highestScore - lowestScore);
     return { arm: answersKey(candidate), prompt: hash(prompt_id), worth };
   });

@@ -1,4 +1,5 @@
 /** From an audit to routing.json: the rule that proved itself, or one model for everything. */
+import { meanOf } from "../../stats/mean.ts";
 import type { Audit, ScoredCase } from "./audit.ts";
 import type { Counts } from "./bandit.ts";
 import type { Decision } from "../decide/decision_schema.ts";
@@ -58,7 +59,7 @@ function countsOf(
 ): Record<string, Counts> {
   const weight = Math.min(strength, outcomes.length);
   return Object.fromEntries(arms.map((arm) => {
-    const mean = outcomes.reduce((sum, { worth }) => sum + (worth[arm] ?? 0), 0) / outcomes.length;
+    const mean = meanOf(outcomes.map(({ worth }) => worth[arm] ?? 0));
     return [arm, { successes: weight * mean, failures: weight * (1 - mean) }];
   }));
 }
