@@ -25,12 +25,12 @@ import {
   entriesOf,
   folderBytes,
   makeFolder,
-  refuseLink,
   removeIfThere,
   removeLink,
   sha256Of,
   statIfThere,
   unwritable,
+  withLock,
   writeFresh,
 } from "./files.ts";
 
@@ -207,25 +207,14 @@ export async function removeStored(store: Store, files: readonly StoredFile[]): 
 }
 
 /** Runs `work` under the file's lock; throws at once when another process holds it. */
-async function alone<T>(store: Store, path: string, work: () => Promise<T>): Promise<T> {
-  const lock = lockPath(store, path);
-  await makeFolder(join(store.dir, ".locks"));
-  await refuseLink(join(store.dir, ".locks"));
-  await refuseLink(lock);
-  using held = await Deno.open(lock, { create: true, write: true }).catch((error: unknown) => {
-    throw unwritable(lock, error);
-  });
-  if (!await held.tryLock(true)) {
+function alone<T>(store: Store, path: string, work: () => Promise<T>): Promise<T> {
+  const onWait = () => {
     throw new UserError(
       `${path} is being downloaded by another process: wait for that download, or stop it first`,
       1,
     );
-  }
-  try {
-    return await work();
-  } finally {
-    await held.unlock();
-  }
+  };
+  return withLock(lockPath(store, path), { sleep: () => Promise.resolve(), onWait }, work);
 }
 
 /**

@@ -213,7 +213,7 @@ export async function ensureSpace(folder: string, bytes: number, what: string): 
  * it when a process dies, so a kill leaves nothing locked. The empty lock file stays: removing it would let
  * two processes lock two files of one name.
  *
- * @param onWait called once if another process holds the lock
+ * @param onWait called once if another process holds the lock; where it throws, nothing waits
  *
  * ```ts ignore
  * await withLock("models/.locks/x.lock", { sleep }, () => download());

@@ -1,7 +1,7 @@
 /** Whether a model fits a machine, how long a context may be, and how fast it will be: before any download. */
 import { bitsPerWeight } from "./gguf.ts";
 import type { GgufLayout } from "./gguf_layout.ts";
-import { asksForMore, type Machine } from "./machine.ts";
+import { asksForMore, GB, type Machine, RESERVE_GB } from "./machine.ts";
 import {
   type ContextUse,
   largestContext,
@@ -12,10 +12,6 @@ import {
 } from "./memory.ts";
 import type { Model, Variant } from "./model.ts";
 import { type Predicted, type SpeedFeatures, speedFeatures, type SpeedModel } from "./speed.ts";
-
-const GB = 2 ** 30;
-/** Memory left free for other programs, in GB. */
-const RESERVE_GB = 0.5;
 
 /** The conditions of the estimate; null means as on this machine. */
 export interface FitConditions {
@@ -185,13 +181,13 @@ function speeds(
   const decode = speed.predict({ ...question, kind: "decode", tokens: promptTokens });
   const ttft = speed.predict({ ...question, kind: "prefill", tokens: promptTokens });
   return {
-    decode: rateOf(decode),
+    decode: tokenRate(decode),
     ttft,
-    decodePerUser: use.users === 1 ? null : rateOf(shared(decode, ttft, promptTokens, use.users)),
+    decodePerUser: use.users === 1 ? null : tokenRate(shared(decode, ttft, promptTokens, use.users)),
   };
 }
 
-const rateOf = ({ seconds, low, high }: Predicted): PredictedRate => ({
+const tokenRate = ({ seconds, low, high }: Predicted): PredictedRate => ({
   tokensPerS: 1 / seconds,
   low: 1 / high,
   high: 1 / low,
@@ -209,7 +205,7 @@ function shared(decode: Predicted, ttft: Predicted, promptTokens: number, users:
 }
 
 /** Number formats by the names of their mixes in files: most of the weights of Q4_K_M are Q4_K. */
-function formatOf(quantization: string | null): string {
+function weightFormat(quantization: string | null): string {
   const name = (quantization ?? "Q4_K").toUpperCase().replace(/^UD-/, "");
   const base = /^(Q\d_K|Q\d_[01]|IQ\d_\w+|MXFP4|BF16|F16|F32)/.exec(name)?.[1] ?? "Q4_K";
   return bitsPerWeight(base) === undefined ? "Q4_K" : base;
@@ -222,7 +218,7 @@ function formatOf(quantization: string | null): string {
 export function layoutFromRegistry(model: Model, variant: Variant): GgufLayout | null {
   const bytes = variant.sizeBytes ?? (variant.sizeMb === null ? null : variant.sizeMb * 1e6);
   if (bytes === null || variant.format !== "gguf") return null;
-  const format = formatOf(variant.quantization);
+  const format = weightFormat(variant.quantization);
   const parametersB = model.parametersB ?? bytes * 8 / (bitsPerWeight(format) ?? 4.5) / 1e9;
   const active = model.activeParametersB ?? parametersB;
   const perToken = model.kvBytesPerToken ?? 65_536 * Math.sqrt(parametersB);

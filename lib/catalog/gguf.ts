@@ -145,17 +145,21 @@ export function tensorBytes(shape: readonly (number | bigint)[], type: number): 
   return shape.reduce<number>((product, side) => product * Number(side), 1) / values * bytes;
 }
 
-/** layers × KV heads × (key length + value length) × 2 bytes. */
+/** layers × keys and values of a layer × 2 bytes. */
 function kvBytesPerToken(own: (key: string) => number | null): number | null {
-  const layers = own("block_count");
+  const [layers, values] = [own("block_count"), kvValues(own)];
+  return layers === null || values === null ? null : layers * values * 2;
+}
+
+/** Keys and values that a layer keeps per token, as its metadata has it: KV heads × (key length + value length). */
+export function kvValues(own: (key: string) => number | null): number | null {
   const heads = own("attention.head_count");
   const kvHeads = own("attention.head_count_kv") ?? heads;
   const embedding = own("embedding_length");
   const head = heads === null || embedding === null ? null : embedding / heads;
   const key = own("attention.key_length") ?? head;
   const value = own("attention.value_length") ?? head;
-  if (layers === null || kvHeads === null || key === null || value === null) return null;
-  return layers * kvHeads * (key + value) * 2;
+  return kvHeads === null || key === null || value === null ? null : kvHeads * (key + value);
 }
 
 /**

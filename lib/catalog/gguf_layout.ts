@@ -1,7 +1,7 @@
 /** What a GGUF file's header says about its weights and about the memory that a context takes: no weight is read. */
-import { reasonOf, UserError } from "../errors.ts";
 import type { Fetch } from "../clock.ts";
-import { ggufParts, tensorBytes, typeName } from "./gguf.ts";
+import { reasonOf, UserError } from "../errors.ts";
+import { ggufParts, kvValues, tensorBytes, typeName } from "./gguf.ts";
 
 /** Weights with the same use and the same format. */
 export interface WeightGroup {
@@ -195,7 +195,8 @@ function kvLayersOf(
   },
 ): KvLayer[] {
   const rows = new Map(tensors.map(({ name, shape }) => [name, shape[1] ?? 0]));
-  const fromHeads = kvValues(own);
+  // For a model whose queries, keys and values share a matrix.
+  const fromHeads = kvValues((key) => number(own(key)));
   const shared = number(own("attention.shared_kv_layers")) ?? 0;
   const found: KvLayer[] = [];
   for (let layer = 0; layer < layers - shared; layer++) {
@@ -210,17 +211,6 @@ function kvLayersOf(
     found.push({ values: kept, windowed: window !== null && isWindowed(layer, architecture, own) });
   }
   return found;
-}
-
-/** KV heads × (key length + value length), of a model whose queries, keys and values share a matrix. */
-function kvValues(own: Own): number | null {
-  const heads = number(own("attention.head_count"));
-  const kvHeads = number(own("attention.head_count_kv")) ?? heads;
-  const embedding = number(own("embedding_length"));
-  const head = heads === null || embedding === null ? null : embedding / heads;
-  const key = number(own("attention.key_length")) ?? head;
-  const value = number(own("attention.value_length")) ?? head;
-  return kvHeads === null || key === null || value === null ? null : kvHeads * (key + value);
 }
 
 function isWindowed(layer: number, architecture: string, own: Own): boolean {

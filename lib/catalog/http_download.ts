@@ -76,14 +76,11 @@ export async function downloadHttp(file: HttpFile, transfer: Transfer): Promise<
   const { retry, signal } = transfer;
   let known = -1;
   let answered = false;
-  const attempt = async () => {
-    try {
-      return await fetchOnce(file, transfer, () => answered = true);
-    } catch (error) {
+  const attempt = () =>
+    fetchOnce(file, transfer, () => answered = true).catch((error) => {
       signal.throwIfAborted();
       throw error;
-    }
-  };
+    });
   try {
     return await pRetry(attempt, {
       retries: retry.retries,
@@ -211,32 +208,29 @@ async function receive(
     await out.seek(start, Deno.SeekMode.Start);
     for await (const bytes of response.body ?? []) {
       guard.alive();
-      if (received + bytes.length > limit) throw new TooLongError();
+      if (received + bytes.length > limit) {
+        const by = limitedBy(file, total);
+        throw new SourceError(`it sent more than the ${limit} bytes that ${by}: stopped`);
+      }
       for (let written = 0; written < bytes.length;) written += await out.write(bytes.subarray(written));
       received += bytes.length;
       transfer.progress(received, total);
     }
   } catch (error) {
-    if (error instanceof TooLongError) {
+    if (error instanceof SourceError) {
       await dropPart(file.part);
-      throw new SourceError(`it sent more than the ${limit} bytes that ${limitedBy(file, total)}: stopped`);
+      throw error;
     }
     const diskFault = unwritable(file.part, error);
     if (diskFault instanceof UserError) throw diskFault;
     if (guard.signal.aborted) throw guard.signal.reason;
-    throw new AttemptError(
-      `the connection broke at ${received} bytes: ${networkReason(error)}`,
-      null,
-      false,
-      { cause: error },
-    );
+    const what = `the connection broke at ${received} bytes: ${networkReason(error)}`;
+    throw new AttemptError(what, null, false, { cause: error });
   }
   if (total !== null && received < total) {
     throw new AttemptError(`the answer ended at ${received} of ${total} bytes`);
   }
 }
-
-class TooLongError extends Error {}
 
 /** If no size is stated, the disk's free space limits an endless answer. */
 async function limitOf({ part, maxBytes }: HttpFile, start: number, total: number | null): Promise<number> {
@@ -255,7 +249,7 @@ async function readState(file: HttpFile): Promise<PartState | null> {
     const state = partState.parse(JSON.parse(text));
     return state.url === file.url ? state : null;
   } catch {
-    // Cut off when the process was killed: the part can't be trusted, so the download starts again.
+    // The process was killed while it wrote: the part can't be trusted, so the download starts again.
     return null;
   }
 }

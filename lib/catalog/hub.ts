@@ -19,9 +19,7 @@ type HubSource = ModelSource & { kind: "huggingface" };
  * ```
  */
 export function hubUrl(source: HubSource, env: Environment): { url: string; token: string | undefined } {
-  if (/^(1|true|yes|on)$/i.test(env.get("HF_HUB_OFFLINE") ?? "")) {
-    throw new SourceError("HF_HUB_OFFLINE is set");
-  }
+  if (isOffline(env)) throw new SourceError("HF_HUB_OFFLINE is set");
   const path = source.path.split("/").map(encodeURIComponent).join("/");
   const revision = encodeURIComponent(source.revision);
   return {
@@ -29,6 +27,8 @@ export function hubUrl(source: HubSource, env: Environment): { url: string; toke
     token: env.get("HF_TOKEN")?.trim() || undefined,
   };
 }
+
+const isOffline = (env: Environment) => /^(1|true|yes|on)$/i.test(env.get("HF_HUB_OFFLINE") ?? "");
 
 /**
  * The address of Hugging Face: HF_ENDPOINT, or the public one.
@@ -65,7 +65,7 @@ export async function hubReachable(
     timeoutMs?: number;
   },
 ): Promise<boolean> {
-  if (/^(1|true|yes|on)$/i.test(env.get("HF_HUB_OFFLINE") ?? "")) return false;
+  if (isOffline(env)) return false;
   const controller = new AbortController();
   const done = new AbortController();
   sleep(timeoutMs, done.signal).then(() => controller.abort(), () => {/* answered in time */});

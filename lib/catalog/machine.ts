@@ -2,7 +2,8 @@
 import { cpus, release } from "node:os";
 import type { Model, Registry, Variant } from "./model.ts";
 
-const GB = 2 ** 30;
+/** GB in which memory is counted: 2^30 bytes. */
+export const GB = 2 ** 30;
 
 /** The description of a machine in reports; sizes in GB of 2^30 bytes. */
 export interface MachineDescription {
@@ -81,8 +82,8 @@ async function systemNames(): Promise<{ gpu: string[]; os: string; vramGb: numbe
 const SOLD_RAM_SHARE = 0.92;
 /** Memory of the engine's process besides weights and context: 0.35 GB with a model of 98 MB. */
 const ENGINE_GB = 0.35;
-/** Memory left free for other programs. */
-const RESERVE_GB = 0.5;
+/** Memory left free for other programs, in GB. */
+export const RESERVE_GB = 0.5;
 const DEFAULT_CONTEXT_TOKENS = 4096;
 
 /** The conditions of the fit; every field has a default. */

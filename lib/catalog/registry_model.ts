@@ -34,15 +34,7 @@ export function toModel(
   const variants = all.map((variant, index) =>
     toVariant(variant, all, { path: [...path, "variants", index], faults, folder })
   );
-  for (const [index, { name }] of variants.entries()) {
-    if (variants.findIndex((other) => other.name.toLowerCase() === name.toLowerCase()) < index) {
-      faults.push({
-        path: [...path, "variants", index, "name"],
-        holds: `"${name}" again`,
-        takes: "a name of its own",
-      });
-    }
-  }
+  faults.push(...repeatedNames(variants, path));
   return {
     alias: shape.alias,
     otherNames: shape.other_names ?? [],
@@ -66,6 +58,19 @@ export function toModel(
     variants,
     extra: others(shape, modelKeys),
   };
+}
+
+function repeatedNames(variants: readonly Variant[], path: readonly PathStep[]): Fault[] {
+  const seen = new Set<string>();
+  return variants.flatMap(({ name }, index) => {
+    const isNew = !seen.has(name.toLowerCase());
+    seen.add(name.toLowerCase());
+    return isNew ? [] : [{
+      path: [...path, "variants", index, "name"],
+      holds: `"${name}" again`,
+      takes: "a name of its own",
+    }];
+  });
 }
 
 function toLicense(shape: ModelShape["license"]): License {

@@ -154,7 +154,7 @@ const COVERAGE = 0.9;
 /** What the measurements of one machine say about every model. */
 export class SpeedModel {
   readonly #samples: readonly SpeedSample[];
-  readonly #fits = new Map<string, Fitted | null>();
+  readonly #fits = new Map<string, Fitted>();
   readonly #factors = new Map<SpeedKind, { readonly factor: number; readonly df: number }>();
 
   /** @param costs where the fit starts from; `{}` takes all formats for equal */
@@ -177,15 +177,9 @@ export class SpeedModel {
 
   /** The measured times of a model, each beside what the other models alone would have predicted for it. */
   leftOut(): { readonly sample: SpeedSample; readonly predicted: Predicted | null }[] {
-    const names = [...new Set(this.#samples.map(({ model }) => model))];
-    return names.flatMap((name) => {
-      const others = this.#samples.filter(({ model }) => model !== name);
-      const rest = others.length === 0 ? null : new SpeedModel(others, this.costs);
-      return this.#samples.filter(({ model }) => model === name).map((sample) => ({
-        sample,
-        predicted: rest === null ? null : rest.predict(sample),
-      }));
-    });
+    return leaveOneOut(this.#samples, this.costs).flatMap(({ own, others }) =>
+      own.map((sample) => ({ sample, predicted: others === null ? null : others.predict(sample) }))
+    );
   }
 
   /** Bytes of weights per second, over every measured decode at the highest thread count; null without one. */
@@ -202,11 +196,11 @@ export class SpeedModel {
   #expect(question: SpeedQuestion): { mean: number; spread: number } {
     const terms = termsOf(question, this.costs);
     const usual = terms.reduce((sum, { seconds }) => sum + seconds, 0);
-    const { fitted, distance } = this.#nearest(question);
+    const fitted = this.#nearest(question);
     if (fitted === null) {
       return { mean: usual / Math.max(1, question.threads) ** 0.7, spread: UNKNOWN_SPREAD };
     }
-    const { mean, sd } = predictLinear(fitted.posterior, rowOf(terms, usual, fitted.names));
+    const { mean, sd } = predictLinear(fitted.posterior, shares(terms, usual, fitted.names));
     const unseen = terms.filter(({ name }) => !fitted.names.includes(name))
       .reduce((sum, { seconds, spread }) => sum + (seconds / usual * spread) ** 2, 0);
     const level = Math.max(0.05, mean);
@@ -216,32 +210,24 @@ export class SpeedModel {
       NOISE[question.kind],
       SIZE_SPREAD * this.#sizeDistance(question),
       question.features.approximate ? APPROXIMATE_SPREAD : 0,
-      THREADS_SPREAD * distance,
+      THREADS_SPREAD * Math.abs(Math.log2(fitted.threads / question.threads)),
     );
     const speedUp = (question.threads / fitted.threads) ** 0.7;
     return { mean: usual * level * fitted.scale / speedUp, spread };
   }
 
-  /** The measurements with this device and the nearest number of threads. */
-  #nearest({ kind, device, threads }: SpeedQuestion): { fitted: Fitted | null; distance: number } {
-    const counts = [
-      ...new Set(
-        this.#samples.filter((sample) => sample.kind === kind && sample.device === device)
-          .map((sample) => sample.threads),
-      ),
-    ].sort((a, b) => Math.abs(Math.log(a / threads)) - Math.abs(Math.log(b / threads)));
-    const [count] = counts;
-    if (count === undefined) return { fitted: null, distance: 0 };
+  /** What the measurements with this device and the nearest number of threads say; null without any. */
+  #nearest({ kind, device, threads }: SpeedQuestion): Fitted | null {
+    const samples = this.#samples.filter((sample) => sample.kind === kind && sample.device === device);
+    const distance = (count: number) => Math.abs(Math.log(count / threads));
+    const [count] = [...new Set(samples.map((sample) => sample.threads))]
+      .sort((a, b) => distance(a) - distance(b));
+    if (count === undefined) return null;
     const key = `${kind} ${device} ${count}`;
-    const known = this.#fits.get(key);
-    const fitted = known !== undefined ? known : fit(
-      this.#samples.filter((sample) =>
-        sample.kind === kind && sample.device === device && sample.threads === count
-      ),
-      this.costs,
-    );
+    const fitted = this.#fits.get(key) ??
+      fit(samples.filter((sample) => sample.threads === count), count, this.costs);
     this.#fits.set(key, fitted);
-    return { fitted, distance: Math.abs(Math.log2(count / threads)) };
+    return fitted;
   }
 
   #sizeDistance({ features, kind }: SpeedQuestion): number {
@@ -259,12 +245,10 @@ export class SpeedModel {
   #factor(kind: SpeedKind): { factor: number; df: number } {
     const known = this.#factors.get(kind);
     if (known !== undefined) return known;
-    const own = this.#samples.filter((sample) => sample.kind === kind);
-    const squares = [...new Set(own.map(({ model }) => model))].flatMap((name) => {
-      const rest = own.filter(({ model }) => model !== name);
-      if (rest.length === 0) return [];
-      const others = new SpeedModel(rest, this.costs);
-      const errors = own.filter(({ model }) => model === name).map((sample) => {
+    const ofKind = this.#samples.filter((sample) => sample.kind === kind);
+    const squares = leaveOneOut(ofKind, this.costs).flatMap(({ own, others }) => {
+      if (others === null) return [];
+      const errors = own.map((sample) => {
         const { mean, spread } = others.#expect(sample);
         return (Math.log(sample.seconds / mean) / spread) ** 2;
       });
@@ -276,6 +260,17 @@ export class SpeedModel {
     this.#factors.set(kind, found);
     return found;
   }
+}
+
+/** The samples of each model, with what those of the others alone say; null where there are no others. */
+function leaveOneOut(
+  samples: readonly SpeedSample[],
+  costs: FormatCosts,
+): { readonly own: readonly SpeedSample[]; readonly others: SpeedModel | null }[] {
+  return [...Map.groupBy(samples, ({ model }) => model)].map(([name, own]) => {
+    const rest = samples.filter(({ model }) => model !== name);
+    return { own, others: rest.length === 0 ? null : new SpeedModel(rest, costs) };
+  });
 }
 
 const sizeOf = ({ readBytes, promptValues }: SpeedFeatures, kind: SpeedKind) =>
@@ -291,9 +286,7 @@ interface Fitted {
 }
 
 /** Each measured time is divided by what the terms give on the ordinary processor, and by the median of these. */
-function fit(samples: readonly SpeedSample[], costs: FormatCosts): Fitted | null {
-  const [first] = samples;
-  if (first === undefined) return null;
+function fit(samples: readonly SpeedSample[], threads: number, costs: FormatCosts): Fitted {
   const rows = samples.map((sample) => {
     const terms = termsOf(sample, costs);
     const usual = terms.reduce((sum, { seconds }) => sum + seconds, 0);
@@ -303,15 +296,16 @@ function fit(samples: readonly SpeedSample[], costs: FormatCosts): Fitted | null
   const spreads = new Map(rows.flatMap(({ terms }) => terms.map(({ name, spread }) => [name, spread])));
   const names = [...spreads.keys()];
   const linear: LinearRow[] = rows.map(({ sample, terms, usual, ratio }) => ({
-    x: rowOf(terms, usual, names),
+    x: shares(terms, usual, names),
     value: ratio / scale,
     sd: NOISE[sample.kind] * ratio / scale,
   }));
   const prior = { mean: [1, ...names.map(() => 0)], sd: [0.5, ...spreads.values()] };
-  return { names, posterior: linearPosterior(linear, prior), scale, threads: first.threads };
+  return { names, posterior: linearPosterior(linear, prior), scale, threads };
 }
 
-const rowOf = (terms: readonly Term[], usual: number, names: readonly string[]): number[] => [
+/** Each term as a share of what all of them take usually, after a 1 for the machine's level. */
+const shares = (terms: readonly Term[], usual: number, names: readonly string[]): number[] => [
   1,
   ...names.map((name) => (terms.find((term) => term.name === name)?.seconds ?? 0) / usual),
 ];

@@ -161,18 +161,23 @@ export async function follow(
       return { response, announced, version };
     }
     await response.body?.cancel();
-    const next = new URL(location, url);
-    if (!["http:", "https:"].includes(next.protocol)) {
-      throw new SourceError(
-        `${url.host} redirects to an address that is not http(s) (${next.protocol}): refused`,
-      );
-    }
-    if (url.protocol === "https:" && next.protocol !== "https:") {
-      throw new SourceError(`${url.host} redirects to an address without TLS (${next.host}): refused`);
-    }
-    url = next;
+    url = redirected(url, location);
   }
   throw new SourceError(`${first.host} redirects in a circle`);
+}
+
+/** Where a redirect leads; never from TLS to an address without. */
+function redirected(from: URL, location: string): URL {
+  const to = new URL(location, from);
+  if (!["http:", "https:"].includes(to.protocol)) {
+    throw new SourceError(
+      `${from.host} redirects to an address that is not http(s) (${to.protocol}): refused`,
+    );
+  }
+  if (from.protocol === "https:" && to.protocol !== "https:") {
+    throw new SourceError(`${from.host} redirects to an address without TLS (${to.host}): refused`);
+  }
+  return to;
 }
 
 const isPrivate = (url: URL) =>

@@ -1,6 +1,6 @@
 /** Some of a job's cases: the first, a stratified draw, or the shortest. */
 import { UserError } from "../errors.ts";
-import { type Prompt, sha256Of } from "./prompt.ts";
+import { jsonHash, type Prompt } from "./prompt.ts";
 import type { Note } from "./rows.ts";
 
 /** Which cases of a job are taken; all of them where nothing is given. One of the three at a time. */
@@ -61,7 +61,7 @@ function drawn(prompts: readonly Prompt[], count: number, seed: number): Set<Pro
   const places = shares(strata.map((cases) => cases.length), count);
   const chosen = strata.flatMap((cases, at) => {
     // In the order of a seeded hash of the case itself: a few more rows in the file change little in the draw.
-    const keyed = cases.map((one) => ({ one, key: sha256Of([seed, one.id, one.sha256]) }));
+    const keyed = cases.map((one) => ({ one, key: jsonHash([seed, one.id, one.sha256]) }));
     keyed.sort((a, b) => a.key < b.key ? -1 : 1);
     return keyed.slice(0, places[at]).map(({ one }) => one);
   });

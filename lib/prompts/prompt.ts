@@ -72,7 +72,7 @@ export type PromptSetHead = Omit<PromptSet, "sha256" | "prompts">;
  * ```
  */
 export function promptSet(head: PromptSetHead, prompts: readonly Prompt[]): PromptSet {
-  return { ...head, sha256: sha256Of(prompts.map(({ id, sha256 }) => [id, sha256])), prompts };
+  return { ...head, sha256: jsonHash(prompts.map(({ id, sha256 }) => [id, sha256])), prompts };
 }
 
 /**
@@ -94,9 +94,9 @@ export function hashOfCase(
   const { schema, ...others } = settings;
   const sent = { ...others, ...(settings.format === "schema" ? { schema } : {}) };
   const plain = tools.length === 0 && turns.length === 0 && Object.keys(sent).length === 0;
-  return sha256Of(plain ? texts : [texts, tools, sent, turns]);
+  return jsonHash(plain ? texts : [texts, tools, sent, turns]);
 }
 
 /** SHA-256 of a value's JSON, as lower-case hex. */
-export const sha256Of = (value: unknown): string =>
+export const jsonHash = (value: unknown): string =>
   createHash("sha256").update(JSON.stringify(value)).digest("hex");
