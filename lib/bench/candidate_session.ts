@@ -99,7 +99,7 @@ export class CandidateSession {
    * Opens the candidate where needed and warms it up until its time per token is stable, with at most `warmup`
    * requests.
    */
-  async makeReady(): Promise<void> {
+  async openAndWarmUp(): Promise<void> {
     if (this.#open !== null || this.#left || !await this.#tryOpen()) return;
     // A service that loads a model reports how long it took and the device; for a fresh process it is known already.
     if (!this.loads && (this.#opened?.device || this.#opened?.loadMs)) await this.#recordLoad(null);

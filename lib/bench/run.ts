@@ -7,7 +7,7 @@ import type { Clock } from "../clock.ts";
 import { UserError } from "../errors.ts";
 import { seededRandom, shuffle } from "../stats/random.ts";
 import type { LiveCandidate } from "./live_candidate.ts";
-import type { Resumed, RunSink } from "./folder.ts";
+import type { OwedBlock, Resumed, RunSink } from "./folder.ts";
 import { closedLoop, constantRate } from "./pacing.ts";
 import { type MachineWatch, type Reading, readUse, watchedUse } from "./noise.ts";
 import { makeUpFor, type PlannedBlock, schedule, type Stretch } from "./plan.ts";
@@ -42,7 +42,7 @@ export type RunEnd = "completed" | "interrupted" | "failed";
  * @throws {UserError} exit code 1 when a record can't be written; everything before it is kept
  */
 export async function runBench(options: RunBenchOptions): Promise<RunEnd> {
-  const run = new Run(options);
+  const run = new PlanInProgress(options);
   try {
     await run.measureLoads();
     await run.runStretches();
@@ -58,14 +58,17 @@ export async function runBench(options: RunBenchOptions): Promise<RunEnd> {
 /** Between two flushes of the records to the disk, in ms. */
 const FLUSH_EVERY_MS = 1000;
 
-class Run {
+class PlanInProgress {
   /** Whether a timed request succeeded. */
   measured: boolean;
   readonly #options: RunBenchOptions;
   readonly #plan: RunInfo["plan"];
   readonly #sessions: ReadonlyMap<string, CandidateSession>;
   readonly #context: RunContext;
+  /** Stretches that make up for disturbed ones, the number of their next block, and how many blocks may follow. */
+  readonly #makeUps: Stretch[] = [];
   #nextBlock: number;
+  #repeatsLeft: number;
   #flushedMs = -Infinity;
 
   constructor(options: RunBenchOptions) {
@@ -74,7 +77,6 @@ class Run {
     this.#options = options;
     this.#plan = info.plan;
     this.measured = resumed?.measured ?? false;
-    this.#nextBlock = Math.max(this.#plannedBlocks(), resumed?.lastBlock ?? 0) + 1;
     this.#context = {
       info,
       sink,
@@ -93,6 +95,12 @@ class Run {
       const left = resumed?.left.has(candidate.info.id) ?? false;
       return [candidate.info.id, new CandidateSession(candidate, this.#context, left)];
     }));
+    const planned = info.plan.rounds * info.plan.prompt_set.prompts.length;
+    const last = Math.max(planned, resumed?.lastBlock ?? 0);
+    this.#nextBlock = last + 1;
+    // At most half as many blocks as planned are repeated: on a busy machine a run must end too.
+    this.#repeatsLeft = Math.ceil(planned / 2) - (last - planned);
+    for (const block of resumed?.owed ?? []) this.#oweBlock(block);
   }
 
   /** Each model alone, in a fresh process, before anything else is loaded. */
@@ -106,85 +114,45 @@ class Run {
     }
   }
 
+  /** The planned stretches, then those that make up for disturbed ones. A run for a time ends with its time. */
+  async runStretches(): Promise<void> {
+    const { prompt_set, for_s } = this.#plan;
+    const sessions = [...this.#sessions.values()];
+    if (for_s !== undefined) await this.#openOnly(sessions);
+    const endMs = this.#context.nowMs() + 1000 * (for_s ?? Infinity);
+    const shape = { ...this.#plan, prompts: prompt_set.prompts.length };
+    for (const stretch of schedule(shape, [...this.#sessions.keys()])) {
+      if (this.#context.nowMs() >= endMs || sessions.every(({ left }) => left)) break;
+      await this.#runStretch(stretch);
+    }
+    for (let next = this.#makeUps.shift(); next !== undefined; next = this.#makeUps.shift()) {
+      await this.#runStretch(next);
+    }
+  }
+
   async closeAll(): Promise<void> {
     await Promise.allSettled([...this.#sessions.values()].map((session) => session.close()));
   }
 
-  async runStretches(): Promise<void> {
-    const { rounds, seed, order, concurrency, rate, prompt_set } = this.#plan;
-    const shape = { rounds, seed, order, concurrency, rate, prompts: prompt_set.prompts.length };
-    const ids = [...this.#sessions.keys()];
-    // At most half as many blocks as planned are repeated: on a busy machine a run must end too.
-    let allowed = Math.ceil(this.#plannedBlocks() / 2) - (this.#nextBlock - 1 - this.#plannedBlocks());
-    const makeUps = this.#owedMakeUps(ids).slice(0, Math.max(0, allowed));
-    allowed -= makeUps.length;
-    const run = async (stretch: Stretch) => {
-      const reason = await this.#runStretch(stretch);
-      if (reason === null) return;
-      const madeUp = this.#repeatable && allowed >= stretch.blocks.length;
-      if (madeUp) {
-        allowed -= stretch.blocks.length;
-        makeUps.push(this.#makeUp(stretch));
-      }
-      const live = stretch.order.filter((id) => this.#sessions.get(id)?.left === false).length;
-      const repeated = madeUp ? live * stretch.blocks.length : 0;
-      this.#context.onEvent({ kind: "disturbed", reason, repeated });
-    };
-    if (this.#plan.for_s !== undefined) await this.#makeReady([...this.#sessions.values()]);
-    const startMs = this.#context.nowMs();
-    const isOver = () => this.#context.nowMs() - startMs >= 1000 * (this.#plan.for_s ?? Infinity);
-    for (const stretch of schedule(shape, ids)) {
-      if (isOver() || [...this.#sessions.values()].every(({ left }) => left)) break;
-      await run(stretch);
-    }
-    for (let stretch = makeUps.shift(); stretch !== undefined; stretch = makeUps.shift()) await run(stretch);
-  }
-
-  #plannedBlocks(): number {
-    return this.#plan.rounds * this.#plan.prompt_set.prompts.length;
-  }
-
-  /**
-   * By model, the others' turn at a block is over or still to come: it can't be repeated together. Where
-   * answers are collected, a busy machine makes them late, not different. A run for a time ends with its time.
-   */
-  get #repeatable(): boolean {
-    const { order, prefix, for_s, repeat_disturbed } = this.#plan;
-    return order === "interleaved" && prefix !== "as is" && for_s === undefined && repeat_disturbed !== false;
-  }
-
-  #makeUp(stretch: Stretch): Stretch {
-    const makeUp = makeUpFor(stretch, this.#nextBlock);
-    this.#nextBlock += stretch.blocks.length;
-    return makeUp;
-  }
-
-  /** Disturbed blocks that the process before this one had no time to make up for. */
-  #owedMakeUps(order: readonly string[]): Stretch[] {
-    const owed = this.#repeatable ? this.#options.resumed?.owed ?? [] : [];
-    return owed.flatMap(({ promptId, round, attempt }) => {
-      const prompt = this.#plan.prompt_set.prompts.findIndex(({ id }) => id === promptId);
-      const block = { number: 0, stretch: 0, prompt, round, attempt };
-      return prompt < 0 ? [] : [this.#makeUp({ order, blocks: [block] })];
-    });
-  }
-
-  /** Runs what is still to do of a stretch; says why it was disturbed, or null. */
-  async #runStretch(stretch: Stretch): Promise<string | null> {
-    const work = stretch.order.map((id) => this.#pending(id, stretch.blocks)).filter(({ requests }) =>
-      requests.length > 0
-    );
-    if (work.length === 0) return null;
+  /** Runs what is still to do of a stretch, watches the machine, and makes up for the stretch if it was disturbed. */
+  async #runStretch(stretch: Stretch): Promise<void> {
+    const work = stretch.order.map((id) => this.#stillToDo(id, stretch.blocks))
+      .filter(({ requests }) => requests.length > 0);
+    if (work.length === 0) return;
     const sessions = work.map(({ session }) => session);
-    await this.#makeReady(sessions);
+    await this.#openOnly(sessions);
     const before = await readUse(this.#options.readMachine, sessions);
     for (const { session, requests } of work) await this.#sendAll(session, requests);
     const after = await readUse(this.#options.readMachine, sessions);
     for (const session of sessions) await session.recordMemory();
-    return await this.#recordMachine(stretch, before, after);
+    const reason = await this.#recordMachine(stretch, before, after);
+    if (reason === null) return;
+    const live = stretch.order.filter((id) => this.#sessions.get(id)?.left === false).length;
+    const repeated = this.#makeUp(stretch) ? live * stretch.blocks.length : 0;
+    this.#context.onEvent({ kind: "disturbed", reason, repeated });
   }
 
-  #pending(
+  #stillToDo(
     id: string,
     blocks: readonly PlannedBlock[],
   ): { session: CandidateSession; requests: PlannedRequest[] } {
@@ -201,12 +169,12 @@ class Run {
     return { session, requests };
   }
 
-  /** By model: the candidate of the turn before is closed first. */
-  async #makeReady(sessions: readonly CandidateSession[]): Promise<void> {
+  /** Opens and warms up candidates. By model, the candidate of the turn before is closed first. */
+  async #openOnly(sessions: readonly CandidateSession[]): Promise<void> {
     if (this.#plan.order === "by model") {
       for (const session of this.#sessions.values()) if (!sessions.includes(session)) await session.close();
     }
-    for (const session of sessions) await session.makeReady();
+    for (const session of sessions) await session.openAndWarmUp();
   }
 
   async #sendAll(session: CandidateSession, requests: readonly PlannedRequest[]): Promise<void> {
@@ -220,6 +188,7 @@ class Run {
     else await constantRate(requests, { rate, clients: concurrency, clock, sleep, signal }, send);
   }
 
+  /** @returns why the stretch was disturbed, or null */
   async #recordMachine(stretch: Stretch, before: Reading, after: Reading): Promise<string | null> {
     const { nowMs } = this.#context;
     const record = await watchedUse(before, after, {
@@ -238,5 +207,26 @@ class Run {
     if (clock() - this.#flushedMs < FLUSH_EVERY_MS) return;
     await sink.flush?.();
     this.#flushedMs = clock();
+  }
+
+  /**
+   * Queues a repetition of a stretch; false where there is none. By model, the others' turn at a block is over or still
+   * to come: it can't be repeated together. Where answers are collected, a busy machine makes them late, not different.
+   */
+  #makeUp(stretch: Stretch): boolean {
+    const { order, prefix, for_s, repeat_disturbed } = this.#plan;
+    if (order === "by model" || prefix === "as is" || for_s !== undefined) return false;
+    if (repeat_disturbed === false || this.#repeatsLeft < stretch.blocks.length) return false;
+    this.#makeUps.push(makeUpFor(stretch, this.#nextBlock));
+    this.#nextBlock += stretch.blocks.length;
+    this.#repeatsLeft -= stretch.blocks.length;
+    return true;
+  }
+
+  /** A disturbed block that the process before this one had no time to make up for. */
+  #oweBlock({ promptId, round, attempt }: OwedBlock): void {
+    const prompt = this.#plan.prompt_set.prompts.findIndex(({ id }) => id === promptId);
+    const block = { number: 0, stretch: 0, prompt, round, attempt };
+    if (prompt >= 0) this.#makeUp({ order: [...this.#sessions.keys()], blocks: [block] });
   }
 }

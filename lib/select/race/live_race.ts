@@ -121,7 +121,7 @@ class RunningRace {
     for (const session of shuffle(sessions, seededRandom(`${info.plan.seed} loads`))) {
       if (session.loads && sessions.length > 1) await session.measureLoad();
     }
-    if (sessions.length > 1) { for (const session of sessions) await session.makeReady(); }
+    if (sessions.length > 1) { for (const session of sessions) await session.openAndWarmUp(); }
     const admit = "fix that, and race again";
     const failed = [...this.#left].map(([id, reason]) => ({
       id,
