@@ -44,6 +44,8 @@ const headerShape = z.object({
   manifest: z.string(),
 });
 
+type BundleHeader = z.infer<typeof headerShape>;
+
 /** bundle.json of an imported run: the header as it came, and when. */
 const importedBundle = headerShape.extend({ imported_at: z.string() });
 
@@ -108,22 +110,21 @@ export async function packRun(
     sender: { id: await idOfKey(key.publicKey), ...sender, machine, versions },
     files,
   });
-  const text = JSON.stringify(manifest);
-  const header: z.infer<typeof headerShape> = {
+  const signed = JSON.stringify(manifest);
+  const header: BundleHeader = {
     podium_bundle: 1,
     key: key.publicKey,
-    signature: await signText(key, text),
-    manifest: text,
+    signature: await signText(key, signed),
+    manifest: signed,
   };
+  await writeBundle(path, header, files.map(({ name }) => join(folder, name)));
+  return { manifest, bytes: (await Deno.stat(path)).size, jobProblem };
+}
+
+async function writeBundle(path: string, header: BundleHeader, files: readonly string[]): Promise<void> {
   const content = async function* () {
     yield new TextEncoder().encode(`${JSON.stringify(header)}\n`);
-    for (const { name } of files) {
-      using file = await Deno.open(join(folder, name));
-      const block = new Uint8Array(65_536);
-      for (let read = await file.read(block); read !== null; read = await file.read(block)) {
-        yield block.slice(0, read);
-      }
-    }
+    for (const file of files) yield* (await Deno.open(file)).readable;
   };
   const fresh = `${path}.new`;
   const out = await Deno.open(fresh, { write: true, create: true, truncate: true });
@@ -134,7 +135,6 @@ export async function packRun(
     throw error;
   }
   await Deno.rename(fresh, path);
-  return { manifest, bytes: (await Deno.stat(path)).size, jobProblem };
 }
 
 /** Why a bundle may not hold the run's job; null where it may, and without a job. */
@@ -174,19 +174,7 @@ export async function importBundle(
   const staging = await Deno.makeTempDir({ dir: imports, prefix: ".incoming-" });
   try {
     const { header, manifest } = await unpack(path, staging);
-    const folder = join(imports, `${manifest.run_id}-${manifest.sender.id}`);
-    const info = await readRunInfo(staging).catch((error) => {
-      throw error instanceof UserError
-        ? new Refusal(reasonOf(error).replaceAll(staging, "the bundle"))
-        : error;
-    });
-    if (info.run_id !== manifest.run_id) {
-      throw new Refusal(`run.json is of the run ${info.run_id}, the manifest of ${manifest.run_id}`);
-    }
-    if (info.status === "running") throw new Refusal("the run is not finished");
-    if (JSON.stringify(info.machine) !== JSON.stringify(manifest.sender.machine)) {
-      throw new Refusal("run.json names another machine than the manifest");
-    }
+    await checkRun(staging, manifest);
     const others = await importedManifests(imports);
     await refuseDuplicate(manifest, others, out);
     const jobProblem = await problemOfJob(staging);
@@ -195,13 +183,10 @@ export async function importBundle(
     if (reasons.length > 0) return { status: "refused", reasons };
     const imported = { ...header, imported_at: now.toISOString() };
     await replaceFile(join(staging, BUNDLE_FILE), `${JSON.stringify(imported, null, 2)}\n`);
+    const folder = join(imports, `${manifest.run_id}-${manifest.sender.id}`);
     await Deno.rename(staging, folder);
-    return {
-      status: "imported",
-      folder,
-      manifest,
-      isKnownSender: others.some(({ sender }) => sender.id === manifest.sender.id),
-    };
+    const isKnownSender = others.some(({ sender }) => sender.id === manifest.sender.id);
+    return { status: "imported", folder, manifest, isKnownSender };
   } catch (error) {
     if (error instanceof Refusal) return { status: "refused", reasons: [error.message] };
     throw error;
@@ -212,6 +197,20 @@ export async function importBundle(
 
 /** Why a bundle is not taken. */
 class Refusal extends Error {}
+
+/** Refuses a run that is not finished, or not the one of the manifest. */
+async function checkRun(folder: string, { run_id, sender }: BundleManifest): Promise<void> {
+  const info = await readRunInfo(folder).catch((error) => {
+    throw error instanceof UserError ? new Refusal(reasonOf(error).replaceAll(folder, "the bundle")) : error;
+  });
+  if (info.run_id !== run_id) {
+    throw new Refusal(`run.json is of the run ${info.run_id}, the manifest of ${run_id}`);
+  }
+  if (info.status === "running") throw new Refusal("the run is not finished");
+  if (JSON.stringify(info.machine) !== JSON.stringify(sender.machine)) {
+    throw new Refusal("run.json names another machine than the manifest");
+  }
+}
 
 async function refuseDuplicate(
   { run_id, files }: BundleManifest,
@@ -257,52 +256,56 @@ export async function importedManifests(imports: string): Promise<BundleManifest
 async function unpack(
   path: string,
   target: string,
-): Promise<{ header: z.infer<typeof headerShape>; manifest: BundleManifest }> {
-  let file: Deno.FsFile;
-  try {
-    file = await Deno.open(path);
-  } catch (error) {
+): Promise<{ header: BundleHeader; manifest: BundleManifest }> {
+  const file = await Deno.open(path).catch((error) => {
     const reason = error instanceof Deno.errors.NotFound ? "there is no such file" : reasonOf(error);
     throw new UserError(`can't read ${path}: ${reason}`, 2, { cause: error });
-  }
+  });
   const reader = new BoundedReader(file.readable.pipeThrough(new DecompressionStream("gzip")));
   try {
     const header = refusing(headerShape, await reader.line(MAX_HEADER_BYTES));
-    if (!await isSigned(header.manifest, header.signature, header.key)) {
-      throw new Refusal("the signature doesn't fit the manifest: the bundle was changed, or is damaged");
-    }
-    const manifest = refusing(manifestShape, header.manifest);
-    if (manifest.sender.id !== await idOfKey(header.key)) {
-      throw new Refusal(`${manifest.sender.id} is not the id of the key that signed it`);
-    }
-    const names = manifest.files.map(({ name }) => name);
-    if (new Set(names).size < names.length) throw new Refusal("the manifest lists a file twice");
-    for (const wanted of ["run.json", "samples.jsonl"] as const) {
-      if (!names.includes(wanted)) throw new Refusal(`${wanted} is missing`);
-    }
-    for (const { name, bytes, sha256 } of manifest.files) {
-      if (bytes > MAX_FILE_BYTES) throw new Refusal(`${name} has ${bytes} bytes, at most ${MAX_FILE_BYTES}`);
-      const hash = createHash("sha256");
-      using out = await Deno.open(join(target, name), { write: true, createNew: true });
-      for await (const piece of reader.bytes(bytes)) {
-        hash.update(piece);
-        for (let written = 0; written < piece.length;) written += await out.write(piece.subarray(written));
-      }
-      if (hash.digest("hex") !== sha256) {
-        throw new Refusal(`${name} is not the file whose SHA-256 was signed`);
-      }
-    }
+    const manifest = await signedManifest(header);
+    for (const file of manifest.files) await unpackFile(file, reader, join(target, file.name));
     if (!await reader.isAtEnd()) throw new Refusal("more follows after the last file");
     return { header, manifest };
   } catch (error) {
     // What the decompressor throws for a file that is not gzip, or is cut short.
-    if (error instanceof TypeError) {
-      throw new Refusal(`it is not a bundle, or it is damaged: ${reasonOf(error)}`);
-    }
-    throw error;
+    if (!(error instanceof TypeError)) throw error;
+    throw new Refusal(`it is not a bundle, or it is damaged: ${reasonOf(error)}`);
   } finally {
     await reader.cancel();
   }
+}
+
+async function signedManifest(header: BundleHeader): Promise<BundleManifest> {
+  if (!await isSigned(header.manifest, header.signature, header.key)) {
+    throw new Refusal("the signature doesn't fit the manifest: the bundle was changed, or is damaged");
+  }
+  const manifest = refusing(manifestShape, header.manifest);
+  if (manifest.sender.id !== await idOfKey(header.key)) {
+    throw new Refusal(`${manifest.sender.id} is not the id of the key that signed it`);
+  }
+  const names = manifest.files.map(({ name }) => name);
+  if (new Set(names).size < names.length) throw new Refusal("the manifest lists a file twice");
+  for (const wanted of ["run.json", "samples.jsonl"] as const) {
+    if (!names.includes(wanted)) throw new Refusal(`${wanted} is missing`);
+  }
+  return manifest;
+}
+
+async function unpackFile(
+  { name, bytes, sha256 }: BundleManifest["files"][number],
+  reader: BoundedReader,
+  path: string,
+): Promise<void> {
+  if (bytes > MAX_FILE_BYTES) throw new Refusal(`${name} has ${bytes} bytes, at most ${MAX_FILE_BYTES}`);
+  const hash = createHash("sha256");
+  using out = await Deno.open(path, { write: true, createNew: true });
+  for await (const piece of reader.bytes(bytes)) {
+    hash.update(piece);
+    for (let written = 0; written < piece.length;) written += await out.write(piece.subarray(written));
+  }
+  if (hash.digest("hex") !== sha256) throw new Refusal(`${name} is not the file whose SHA-256 was signed`);
 }
 
 function refusing<T>(schema: z.ZodType<T>, text: string): T {
@@ -342,12 +345,12 @@ class BoundedReader {
   }
 
   async *bytes(count: number): AsyncGenerator<Uint8Array> {
-    for (let left = count; left > 0;) {
+    for (let missing = count; missing > 0;) {
       const piece = await this.#next();
       if (piece === null) throw new Refusal("it is cut short");
-      const part = piece.subarray(0, left);
+      const part = piece.subarray(0, missing);
       this.#rest = piece.slice(part.length);
-      left -= part.length;
+      missing -= part.length;
       yield part;
     }
   }

@@ -78,6 +78,7 @@ export function decideForFleet(runs: readonly DeviceEvidence[], terms: FleetTerm
   };
 }
 
+/** Decides by quality, then by speed among those whose quality allows a choice. */
 function decideForClass(
   name: string,
   runs: readonly DeviceEvidence[],
@@ -85,87 +86,80 @@ function decideForClass(
   terms: FleetTerms,
 ): ClassDecision {
   const { candidates, over } = eligibleOverDevices(runs, terms.maxDrop);
-  const base = { class: name, devices: runs.length, candidates, quality_over: over };
+  const decided = ({ verdict, choice, why }: Conclusion): ClassDecision => ({
+    class: name,
+    devices: runs.length,
+    candidates,
+    quality_over: over,
+    verdict,
+    choice,
+    why,
+  });
   const eligible = candidates.filter((one) => one.eligible).map(({ id }) => id);
   if (eligible.length === 0 && over !== null) {
-    return { ...base, verdict: "none", choice: null, why: "no candidate's quality allows a choice" };
+    return decided({ verdict: "none", choice: null, why: "no candidate's quality allows a choice" });
   }
   const racing = eligible.length > 0
     ? eligible
     : candidates.filter(({ score }) => score === null).map((one) => one.id);
   const [first] = racing;
   if (first === undefined) {
-    return { ...base, verdict: "none", choice: null, why: "no candidate ran on every device" };
+    return decided({ verdict: "none", choice: null, why: "no candidate ran on every device" });
   }
   if (racing.length === 1 && over !== null) {
-    return {
-      ...base,
+    return decided({
       verdict: "only",
       choice: first,
       why: "it is the only one whose quality allows a choice",
-    };
+    });
   }
-  const speed = fastestOf(racing, name, runs, comparisons);
-  if (over !== null || speed.verdict === "undecided") return { ...base, ...speed };
-  return {
-    ...base,
-    verdict: "fastest",
-    choice: null,
-    why: `${speed.choice ?? first} is the fastest, but no answer was scored, and speed alone chooses nothing`,
-  };
+  const speed = fastestInClass(racing, name, runs, comparisons);
+  if (over !== null || speed.verdict === "undecided") return decided(speed);
+  const why = `${
+    speed.choice ?? first
+  } is the fastest, but no answer was scored, and speed alone chooses nothing`;
+  return decided({ verdict: "fastest", choice: null, why });
 }
 
+type Conclusion = Pick<ClassDecision, "verdict" | "choice" | "why">;
+
 /** The candidate that is faster than every other one in this class, at an error of 5 % over all candidates. */
-function fastestOf(
+function fastestInClass(
   ids: readonly string[],
   name: string,
   runs: readonly DeviceEvidence[],
   comparisons: readonly FleetComparison[],
-): Pick<ClassDecision, "verdict" | "choice" | "why"> {
+): Conclusion {
+  const undecided = (why: string): Conclusion => ({ verdict: "undecided", choice: null, why });
   const against = (a: string, b: string) => ratioIn(comparisons, name, a, b);
   const leader = ids.find((a) => ids.every((b) => a === b || (against(a, b)?.ratio ?? Infinity) < 1));
   if (leader === undefined) {
-    return {
-      verdict: "undecided",
-      choice: null,
-      why: "no candidate leads every other one: too few comparable devices",
-    };
+    return undecided("no candidate leads every other one: too few comparable devices");
   }
   const rivals = ids.filter((id) => id !== leader);
-  const beats = (rival: string) => {
-    const found = against(leader, rival);
-    if (found === null) return false;
-    if (found.own !== null) return found.own.verdict === "a better";
-    const t = studentTQuantile(1 - ERROR / ids.length, found.devices - 1);
-    return Math.log(found.ratio) + t * (found.error ?? Infinity) < 0;
-  };
-  if (rivals.every(beats)) {
+  const close = rivals.filter((rival) => !isFaster(against(leader, rival), ERROR / ids.length));
+  if (close.length === 0) {
     const closest = Math.max(...rivals.map((rival) => against(leader, rival)?.ratio ?? 1));
-    return {
-      verdict: "winner",
-      choice: leader,
-      why: `it takes ${closest.toFixed(2)} × the time of the next one`,
-    };
+    const why = `it takes ${closest.toFixed(2)} × the time of the next one`;
+    return { verdict: "winner", choice: leader, why };
   }
-  const close = rivals.filter((rival) => !beats(rival));
-  const within = close.every((rival) => {
+  const isSimilar = (rival: string) => {
     const [low, high] = against(leader, rival)?.ci95 ?? [0, Infinity];
     return low >= 1 / (1 + SIMILAR) && high <= 1 + SIMILAR;
-  });
-  if (!within) {
-    return {
-      verdict: "undecided",
-      choice: null,
-      why: `${leader} leads, but not clearly over ${close.join(", ")}`,
-    };
-  }
+  };
+  if (!close.every(isSimilar)) return undecided(`${leader} leads, but not clearly over ${close.join(", ")}`);
   const size = (id: string) => runs[0]?.summary.candidates.find((one) => one.id === id)?.size_mb ?? Infinity;
   const lightest = [leader, ...close].reduce((light, id) => size(id) < size(light) ? id : light);
-  return {
-    verdict: "similar",
-    choice: lightest,
-    why: `within 10 % of ${close.join(", ")}; the lightest is taken`,
-  };
+  const why = `within 10 % of ${close.join(", ")}; the lightest is taken`;
+  return { verdict: "similar", choice: lightest, why };
+}
+
+/** Whether the ratio lies below 1 beyond chance; on one device, by its own comparison. */
+function isFaster(found: ClassRatio | null, error: number): boolean {
+  if (found === null) return false;
+  if (found.own !== null) return found.own.verdict === "a better";
+  const t = studentTQuantile(1 - error, found.devices - 1);
+  return Math.log(found.ratio) + t * (found.error ?? Infinity) < 0;
 }
 
 interface ClassRatio {

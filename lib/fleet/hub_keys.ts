@@ -55,8 +55,23 @@ export interface Credentials {
 }
 
 const bytes = (text: string) => new TextEncoder().encode(text);
-const text = (seed: Uint8Array) => new TextDecoder().decode(seed);
+
 const UNLIMITED = -1;
+/** What the server lets a fleet's account use. */
+const LIMITS = {
+  conn: UNLIMITED,
+  leaf: 0,
+  subs: UNLIMITED,
+  data: UNLIMITED,
+  payload: UNLIMITED,
+  imports: 0,
+  exports: 0,
+  wildcards: true,
+  mem_storage: UNLIMITED,
+  disk_storage: UNLIMITED,
+  streams: UNLIMITED,
+  consumer: UNLIMITED,
+};
 
 /**
  * The keys in a hub's folder; new ones where there are none, readable by their owner alone.
@@ -65,58 +80,31 @@ const UNLIMITED = -1;
  * @param accountSeed of the account at a server that is there already; @default the hub's own
  */
 export async function hubKeys(folder: string, accountSeed?: string): Promise<HubKeys> {
-  const path = join(folder, "keys.json");
-  let found = await Deno.readTextFile(path).catch(() => null);
-  if (found === null) {
-    const kinds = {
-      operator: createOperator,
-      account: createAccount,
-      system: createAccount,
-      hub: createUser,
-      join: createUser,
-    };
-    const seeds = Object.entries(kinds).map(([name, create]) => [name, text(create().getSeed())]);
-    found = JSON.stringify({ schema_version: 1, ...Object.fromEntries(seeds), authority: await newKey() });
-    await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
-    await replaceFile(path, `${found}\n`, { mode: 0o600 });
-  }
-  const keys = parseDocument(found, { schema: keysShape, newest: 1, name: path });
-  const [operator, account, system] = [keys.operator, accountSeed ?? keys.account, keys.system].map((one) =>
-    fromSeed(bytes(one))
-  );
-  if (operator === undefined || account === undefined || system === undefined) throw new TypeError("no keys");
-  const user = async (name: string, seed: string, permissions: Parameters<typeof encodeUser>[3]) =>
-    await encodeUser(name, fromSeed(bytes(seed)), account, permissions);
-  const limits = {
-    conn: UNLIMITED,
-    leaf: 0,
-    subs: UNLIMITED,
-    data: UNLIMITED,
-    payload: UNLIMITED,
-    imports: 0,
-    exports: 0,
-    wildcards: true,
-    mem_storage: UNLIMITED,
-    disk_storage: UNLIMITED,
-    streams: UNLIMITED,
-    consumer: UNLIMITED,
-  };
+  const keys = await storedKeys(folder);
+  const pairOf = (seed: string) => fromSeed(bytes(seed));
+  const operator = pairOf(keys.operator);
+  const account = pairOf(accountSeed ?? keys.account);
+  const system = pairOf(keys.system);
+  const userJwt = (name: string, seed: string, permissions: Parameters<typeof encodeUser>[3]) =>
+    encodeUser(name, pairOf(seed), account, permissions);
   const authority = await signingKey(keys.authority);
   return {
     operatorJwt: await encodeOperator("podium", operator, { system_account: system.getPublicKey() }),
     accounts: {
-      [account.getPublicKey()]: await encodeAccount("fleet", account, { limits }, { signer: operator }),
+      [account.getPublicKey()]: await encodeAccount("fleet", account, { limits: LIMITS }, {
+        signer: operator,
+      }),
       [system.getPublicKey()]: await encodeAccount("system", system, {}, { signer: operator }),
     },
     systemAccount: system.getPublicKey(),
-    joinJwt: await user("join", keys.join, {
+    joinJwt: await userJwt("join", keys.join, {
       bearer_token: true,
       subs: 2,
       payload: 2 ** 18,
       pub: { allow: [subjects.join], deny: [] },
       sub: { allow: ["_INBOX_join.>"], deny: [] },
     }),
-    hub: { jwt: await user("hub", keys.hub, {}), seed: keys.hub },
+    hub: { jwt: await userJwt("hub", keys.hub, {}), seed: keys.hub },
     authority: authority.publicKey,
     deviceJwt: (device, natsKey) => encodeUser(device, natsKey, account, devicePermissions(device)),
     async certify(names) {
@@ -126,6 +114,25 @@ export async function hubKeys(folder: string, accountSeed?: string): Promise<Hub
       await replaceFile(join(folder, "server-key.pem"), key, { mode: 0o600 });
     },
   };
+}
+
+async function storedKeys(folder: string): Promise<z.infer<typeof keysShape>> {
+  const path = join(folder, "keys.json");
+  const known = await Deno.readTextFile(path).catch(() => null);
+  if (known !== null) return parseDocument(known, { schema: keysShape, newest: 1, name: path });
+  const seedOf = (create: typeof createUser) => new TextDecoder().decode(create().getSeed());
+  const keys = {
+    schema_version: 1 as const,
+    operator: seedOf(createOperator),
+    account: seedOf(createAccount),
+    system: seedOf(createAccount),
+    hub: seedOf(createUser),
+    join: seedOf(createUser),
+    authority: await newKey(),
+  };
+  await Deno.mkdir(folder, { recursive: true, mode: 0o700 });
+  await replaceFile(path, `${JSON.stringify(keys)}\n`, { mode: 0o600 });
+  return keysShape.parse(keys);
 }
 
 function devicePermissions(device: string) {

@@ -117,6 +117,9 @@ export interface ServerAddress {
   readonly tls: boolean;
 }
 
+/** What the server has to know of the hub's keys. */
+type ServerKeys = Pick<HubKeys, "operatorJwt" | "accounts" | "systemAccount" | "joinJwt">;
+
 /** The server's process; it keeps its state in `folder`. */
 export interface NatsServer {
   /** Resolves with the last output when the process has ended. */
@@ -133,33 +136,13 @@ export interface NatsServer {
 export async function startServer(
   program: string,
   folder: string,
-  { host, port, tls }: ServerAddress,
-  keys: Pick<HubKeys, "operatorJwt" | "accounts" | "systemAccount" | "joinJwt">,
+  address: ServerAddress,
+  keys: ServerKeys,
 ): Promise<NatsServer> {
   const home = join(folder, "server");
   await Deno.mkdir(home, { recursive: true });
-  const quoted = (path: string) => JSON.stringify(path);
-  const certificate = tls
-    ? `tls { cert_file: ${quoted(join(folder, "server.pem"))}, key_file: ${
-      quoted(join(folder, "server-key.pem"))
-    } }`
-    : "no_tls: true";
-  const config = [
-    // Nothing uses the plain port: the hub also connects through the WebSocket.
-    'host: "127.0.0.1"',
-    "port: -1",
-    `server_name: podium`,
-    `operator: ${keys.operatorJwt}`,
-    `system_account: ${keys.systemAccount}`,
-    "resolver: MEMORY",
-    `resolver_preload: { ${Object.entries(keys.accounts).map(([key, jwt]) => `${key}: ${jwt}`).join(", ")} }`,
-    `default_sentinel: ${keys.joinJwt}`,
-    `jetstream { store_dir: ${quoted(home)} }`,
-    `max_payload: ${MAX_MESSAGE_BYTES}`,
-    `websocket { host: ${quoted(host)}, port: ${port}, ${certificate} }`,
-  ];
   const path = join(home, "nats.conf");
-  await Deno.writeTextFile(path, `${config.join("\n")}\n`, { mode: 0o600 });
+  await Deno.writeTextFile(path, configOf(folder, home, address, keys), { mode: 0o600 });
   const child = new Deno.Command(program, {
     args: ["-c", path, "-P", ownPidFile(folder)],
     stdin: "null",
@@ -182,6 +165,34 @@ export async function startServer(
       await ended;
     },
   };
+}
+
+function configOf(
+  folder: string,
+  home: string,
+  { host, port, tls }: ServerAddress,
+  keys: ServerKeys,
+): string {
+  const [certificate, key] = [join(folder, "server.pem"), join(folder, "server-key.pem")].map((path) =>
+    JSON.stringify(path)
+  );
+  const accounts = Object.entries(keys.accounts).map(([key, jwt]) => `${key}: ${jwt}`).join(", ");
+  const encryption = tls ? `tls { cert_file: ${certificate}, key_file: ${key} }` : "no_tls: true";
+  return [
+    // Nothing uses the plain port: the hub also connects through the WebSocket.
+    'host: "127.0.0.1"',
+    "port: -1",
+    "server_name: podium",
+    `operator: ${keys.operatorJwt}`,
+    `system_account: ${keys.systemAccount}`,
+    "resolver: MEMORY",
+    `resolver_preload: { ${accounts} }`,
+    `default_sentinel: ${keys.joinJwt}`,
+    `jetstream { store_dir: ${JSON.stringify(home)} }`,
+    `max_payload: ${MAX_MESSAGE_BYTES}`,
+    `websocket { host: ${JSON.stringify(host)}, port: ${port}, ${encryption} }`,
+    "",
+  ].join("\n");
 }
 
 async function lastLines(stream: Deno.ChildProcess["stderr"]): Promise<string> {

@@ -2,6 +2,7 @@
 import { parseCandidateName } from "../bench/candidate_name.ts";
 import { readRunInfo, replaceFile } from "../bench/folder.ts";
 import { PLAN_DEFAULTS } from "../bench/plan.ts";
+import type { RaceTerms } from "../bench/records.ts";
 import { findCandidates, runSession } from "../bench/session.ts";
 import { reasonOf } from "../errors.ts";
 import { parsePromptSet, type PromptSet, singlePrompt } from "../prompts/prompts.ts";
@@ -39,7 +40,7 @@ export function acceptPlan(
   limits: DeviceLimits,
   cores: number,
 ): { readonly prompts: PromptSet } | { readonly refused: string } {
-  const { kind, job, models, concurrency = 1 } = plan;
+  const { kind, job, models } = plan;
   if (!limits.kinds.includes(kind)) {
     return { refused: `it is a ${kind}, and this device allows ${limits.kinds}` };
   }
@@ -60,20 +61,22 @@ export function acceptPlan(
   } catch (error) {
     return { refused: `its job can't be read: ${reasonOf(error).slice(0, 300)}` };
   }
-  const requests = requestsOf(plan, prompts.prompts.length);
+  const tooMuch = excessOf(plan, prompts.prompts.length, limits);
+  return tooMuch === null ? { prompts } : { refused: tooMuch };
+}
+
+/** What a plan takes beyond the device's limits; null where it keeps them. */
+function excessOf(plan: FleetPlan, prompts: number, limits: DeviceLimits): string | null {
+  const requests = requestsOf(plan, prompts);
   if (requests > limits.max_requests) {
-    return { refused: `it has ${requests} requests, and this device allows ${limits.max_requests}` };
+    return `it has ${requests} requests, and this device allows ${limits.max_requests}`;
   }
-  if (maxTokensOf(plan) > limits.max_tokens) {
-    return {
-      refused: `its answers have up to ${
-        maxTokensOf(plan)
-      } tokens, and this device allows ${limits.max_tokens}`,
-    };
+  const tokens = maxTokensOf(plan);
+  if (tokens > limits.max_tokens) {
+    return `its answers have up to ${tokens} tokens, and this device allows ${limits.max_tokens}`;
   }
-  const clients = Math.max(concurrency, kind === "capacity" ? usersAtOnce(plan) : 1);
-  if (clients > 64) return { refused: `it has ${clients} clients at once, and a device allows 64` };
-  return { prompts };
+  const clients = Math.max(plan.concurrency ?? 1, plan.kind === "capacity" ? usersAtOnce(plan) : 1);
+  return clients > 64 ? `it has ${clients} clients at once, and a device allows 64` : null;
 }
 
 /** A plan names models of the device's registry and services: no files, and no downloads from elsewhere. */
@@ -104,13 +107,8 @@ export async function runPlan(run: PlanRun): Promise<CarriedOut> {
   if (plan.kind === "race") {
     // A race ends when the evidence decides: it starts again rather than continue after a pause.
     const found = await findCandidates(request, resources);
-    const { by, delta, epsilon, budget } = { ...DEFAULT_TERMS, ...definedOf(plan) };
     try {
-      return await raceFound(found, session, { ...DEFAULT_TERMS, by, delta, epsilon, budget }, {
-        ...newRun,
-        resources,
-        onFolder,
-      });
+      return await raceFound(found, session, raceTerms(plan), { ...newRun, resources, onFolder });
     } finally {
       found.close();
     }
@@ -127,9 +125,10 @@ export async function runPlan(run: PlanRun): Promise<CarriedOut> {
   });
 }
 
-const definedOf = ({ by, delta, epsilon, budget }: FleetPlan) => ({
-  ...(by === undefined ? {} : { by }),
-  ...(delta === undefined ? {} : { delta }),
-  ...(epsilon === undefined ? {} : { epsilon }),
-  ...(budget === undefined ? {} : { budget }),
+const raceTerms = ({ by, delta, epsilon, budget }: FleetPlan): RaceTerms => ({
+  ...DEFAULT_TERMS,
+  by: by ?? DEFAULT_TERMS.by,
+  delta: delta ?? DEFAULT_TERMS.delta,
+  epsilon: epsilon ?? DEFAULT_TERMS.epsilon,
+  budget: budget ?? DEFAULT_TERMS.budget,
 });

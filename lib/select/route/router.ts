@@ -107,69 +107,95 @@ export function makeRouter(
   random: Random,
 ): Router {
   if (models.length === 0) throw new RangeError("Cannot route without a model");
-  const plan = planFor(given, models.map(({ id }) => id));
-  const find = intentFinder(plan.intents);
-  const tables = new Map<string, Posteriors>();
-  const table = (intent: string): Posteriors => {
-    const known = tables.get(intent);
-    if (known !== undefined) return known;
-    const made = posteriors((model) => priorOf(plan, intent, model), plan.discount, state?.seen[intent]);
-    tables.set(intent, made);
-    return made;
-  };
-  for (const intent of [ANY, ...Object.keys(state?.seen ?? {})]) table(intent);
-  const allowed = models.filter(({ id }) => !plan.excluded.some((one) => one.id === id));
-  const constant = plan.constant ?? constantOf(plan, allowed);
-  const rank = rankerOf({ ...plan, constant }, table, random);
-  const kept = rememberer(plan.conversations, state?.conversations ?? []);
+  return new PlannedRouter(planFor(given, models.map(({ id }) => id)), models, state, random);
+}
 
-  return {
-    choose(request, available) {
-      const intent = find(request.text, request.intentHint);
-      const able = allowed.filter(({ id, capabilities }) =>
-        (request.capability === null || capabilities.includes(request.capability)) && available(id)
-      );
-      const fit = fitting(able, intent, plan.mode);
-      const ranked = rank(intent, request.text, fit.models.map(({ id }) => id));
-      // Those who lack what the intent needs are still better than no answer.
-      const rest = rank(
-        intent,
-        request.text,
-        able.filter((model) => !fit.models.includes(model)).map(({ id }) => id),
-      );
-      const order = [...ranked.order, ...rest.order];
-      const { conversation } = request;
-      const before = conversation === null || conversation.begins ? null : kept.of(conversation.key);
-      const keeps = before !== null && order.includes(before);
-      const [first, ...others] = keeps ? [before, ...order.filter((id) => id !== before)] : order;
-      if (first === undefined) return null;
-      if (conversation !== null) kept.keep(conversation.key, first);
-      const reason = keeps ? "the conversation keeps its model" : `${ranked.reason}${fit.note}`;
-      return { intent: intent.name, order: [first, ...others], reason: `${shown(intent)}: ${reason}` };
-    },
-    observe({ intent, model, success }) {
-      table(ANY).observe(model, success);
-      if (intent !== ANY) table(intent).observe(model, success);
-    },
-    view: () => ({
-      mode: plan.mode,
-      why: plan.why,
+class PlannedRouter implements Router {
+  readonly #plan: RoutingPlan;
+  readonly #models: readonly RoutedModel[];
+  /** Those that the plan doesn't exclude. */
+  readonly #allowed: readonly RoutedModel[];
+  readonly #find: ReturnType<typeof intentFinder>;
+  /** What was observed, by intent. */
+  readonly #tables = new Map<string, Posteriors>();
+  readonly #before: RouterState | null;
+  readonly #rank: ReturnType<typeof rankerOf>;
+  readonly #kept: ReturnType<typeof rememberer>;
+
+  constructor(plan: RoutingPlan, models: readonly RoutedModel[], before: RouterState | null, random: Random) {
+    this.#allowed = models.filter(({ id }) => !plan.excluded.some((one) => one.id === id));
+    this.#plan = { ...plan, constant: plan.constant ?? constantOf(plan, this.#allowed) };
+    this.#models = models;
+    this.#before = before;
+    this.#find = intentFinder(plan.intents);
+    this.#rank = rankerOf(this.#plan, (intent) => this.#table(intent), random);
+    this.#kept = rememberer(plan.conversations, before?.conversations ?? []);
+    for (const intent of [ANY, ...Object.keys(before?.seen ?? {})]) this.#table(intent);
+  }
+
+  #table(intent: string): Posteriors {
+    const known = this.#tables.get(intent);
+    if (known !== undefined) return known;
+    const plan = this.#plan;
+    const made = posteriors(
+      (model) => priorOf(plan, intent, model),
+      plan.discount,
+      this.#before?.seen[intent],
+    );
+    this.#tables.set(intent, made);
+    return made;
+  }
+
+  choose(request: RoutingRequest, available: (model: string) => boolean): RoutingChoice | null {
+    const { text, intentHint, capability, conversation } = request;
+    const intent = this.#find(text, intentHint);
+    const able = this.#allowed.filter(({ id, capabilities }) =>
+      (capability === null || capabilities.includes(capability)) && available(id)
+    );
+    const fit = fitting(able, intent, this.#plan.mode);
+    const idsOf = (some: readonly RoutedModel[]) => some.map(({ id }) => id);
+    const ranked = this.#rank(intent, text, idsOf(fit.models));
+    // Those who lack what the intent needs are still better than no answer.
+    const rest = this.#rank(intent, text, idsOf(able.filter((model) => !fit.models.includes(model))));
+    const order = [...ranked.order, ...rest.order];
+    const before = conversation === null || conversation.begins ? null : this.#kept.of(conversation.key);
+    const keeps = before !== null && order.includes(before);
+    const [first, ...others] = keeps ? [before, ...order.filter((id) => id !== before)] : order;
+    if (first === undefined) return null;
+    if (conversation !== null) this.#kept.keep(conversation.key, first);
+    const reason = keeps ? "the conversation keeps its model" : `${ranked.reason}${fit.note}`;
+    return { intent: intent.name, order: [first, ...others], reason: `${intentText(intent)}: ${reason}` };
+  }
+
+  observe({ intent, model, success }: Parameters<Router["observe"]>[0]): void {
+    this.#table(ANY).observe(model, success);
+    if (intent !== ANY) this.#table(intent).observe(model, success);
+  }
+
+  view(): RouterView {
+    const { mode, why, constant, discount, excluded } = this.#plan;
+    const beliefs = (known: Posteriors) =>
+      Object.fromEntries(this.#models.map(({ id }) => [id, known.belief(id)]));
+    return {
+      mode,
+      why,
       constant,
-      discount: plan.discount,
-      excluded: plan.excluded,
+      discount,
+      excluded,
       intents: Object.fromEntries(
-        [...tables].map(([intent, known]) => [intent, {
-          arms: Object.fromEntries(models.map(({ id }) => [id, known.belief(id)])),
-        }]),
+        [...this.#tables].map(([intent, known]) => [intent, { arms: beliefs(known) }]),
       ),
-      conversations: kept.all().length,
-    }),
-    state: () => ({
+      conversations: this.#kept.all().length,
+    };
+  }
+
+  state(): RouterState {
+    return {
       schema_version: 1,
-      seen: Object.fromEntries([...tables].map(([intent, known]) => [intent, known.seen()])),
-      conversations: kept.all(),
-    }),
-  };
+      seen: Object.fromEntries([...this.#tables].map(([intent, known]) => [intent, known.seen()])),
+      conversations: this.#kept.all(),
+    };
+  }
 }
 
 /** Where the plan names no constant: the model with the best prior, of equals the first. */
@@ -183,7 +209,7 @@ function priorOf({ priors }: RoutingPlan, intent: string, model: string): Counts
   return priors[intent]?.[model] ?? priors[ANY]?.[model] ?? NOTHING;
 }
 
-const shown = ({ name, by }: FoundIntent) =>
+const intentText = ({ name, by }: FoundIntent) =>
   by === "default" ? `intent ${name}` : `intent ${name} (by ${by})`;
 
 /** The models with what the intent needs, where a rule per request is on or the sender named the intent. */
