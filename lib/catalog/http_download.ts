@@ -217,19 +217,22 @@ async function receive(
       transfer.progress(received, total);
     }
   } catch (error) {
-    if (error instanceof SourceError) {
-      await dropPart(file.part);
-      throw error;
-    }
-    const diskFault = unwritable(file.part, error);
-    if (diskFault instanceof UserError) throw diskFault;
-    if (guard.signal.aborted) throw guard.signal.reason;
-    const what = `the connection broke at ${received} bytes: ${networkReason(error)}`;
-    throw new AttemptError(what, null, false, { cause: error });
+    if (error instanceof SourceError) await dropPart(file.part);
+    throw faultOf(error, file.part, received, guard);
   }
   if (total !== null && received < total) {
     throw new AttemptError(`the answer ended at ${received} of ${total} bytes`);
   }
+}
+
+/** What stopped a transfer: too many bytes, the disk, the user or a limit of time, or else the connection. */
+function faultOf(error: unknown, part: string, received: number, { signal }: Guard): unknown {
+  if (error instanceof SourceError) return error;
+  const diskFault = unwritable(part, error);
+  if (diskFault instanceof UserError) return diskFault;
+  if (signal.aborted) return signal.reason;
+  const what = `the connection broke at ${received} bytes: ${networkReason(error)}`;
+  return new AttemptError(what, null, false, { cause: error });
 }
 
 /** If no size is stated, the disk's free space limits an endless answer. */

@@ -93,11 +93,9 @@ export function makeSheet(
     const [first] = same;
     const prompt = byId.get(first?.prompt_id ?? "");
     if (!first || !prompt) return [];
-    const hash = createHash("sha256").update(`${seed} ${first.id}`).digest("hex").slice(0, 8);
     const shown = promptForPeople(prompt);
     return [{
-      // A letter first, because a spreadsheet reads 12345678 and 1234e567 as numbers.
-      item: `i${hash}`,
+      item: itemId(`${seed} ${first.id}`),
       prompt: cell(shown.prompt),
       aspects: cell(shown.aspects),
       answer: cell(visibleAnswer(first.content)),
@@ -134,6 +132,9 @@ export function promptForPeople(
     aspects: aspects.map((aspect) => `• ${aspect}`).join("\n"),
   };
 }
+
+/** A letter first, because a spreadsheet reads 12345678 and 1234e567 as numbers. */
+const itemId = (text: string) => `i${createHash("sha256").update(text).digest("hex").slice(0, 8)}`;
 
 function cell(text: string): string {
   return text.length <= widestCell ? text : `${text.slice(0, widestCell)} […]`;

@@ -5,6 +5,7 @@
  */
 import { join } from "node:path";
 import { z } from "zod";
+import { readIfThere } from "../catalog/files.ts";
 import { reasonOf, UserError } from "../errors.ts";
 
 /** The device that a variant of a model runs on. */
@@ -145,7 +146,7 @@ export async function readFoundryCache(dir: string): Promise<FoundryCache> {
 }
 
 async function readCatalogue(path: string): Promise<CatalogueFacts[] | null> {
-  const text = await textIfThere(path);
+  const text = await readIfThere(path);
   if (text === null) return null;
   try {
     return catalogueFacts(modelInfo.parse(JSON.parse(text)).models);
@@ -182,14 +183,5 @@ async function idOf(path: string): Promise<string | null> {
     return Name.includes(":") ? Name : `${Name}:0`;
   } catch {
     return null;
-  }
-}
-
-async function textIfThere(path: string): Promise<string | null> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
   }
 }

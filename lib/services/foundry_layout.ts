@@ -15,6 +15,7 @@ import {
   statIfThere,
   unwritable,
 } from "../catalog/files.ts";
+import { MODEL_INFO } from "./foundry_cache.ts";
 
 /** A model of your own. */
 export interface OwnModel {
@@ -33,7 +34,6 @@ export interface OwnModel {
 /** The id of your own model in the service: compiled for the CPU, first version. */
 export const ownModelId = (alias: string): string => `${alias}-generic-cpu:1`;
 
-const MODEL_INFO = "foundry.modelinfo.json";
 const PUBLISHER = "byom";
 
 const modelInfo = z.looseObject({
@@ -64,36 +64,34 @@ export async function addToFoundryCache(
   if (await statIfThere(join(model.dir, "genai_config.json")) === null) {
     throw new UserError(`${model.dir} is not a compiled model: it has no genai_config.json`);
   }
+  const others = info.models.filter((entry) => entry.id !== id);
+  const next = { version: 1, savedAtUnix: 0, ...info, models: [...others, catalogueEntry(model)] };
   const target = join(cacheDir, PUBLISHER, model.alias);
+  const [part, old, nextInfo] = [`${target}.part`, `${target}.old`, `${infoPath}.part`];
   let placed = false;
-  const part = `${target}.part`;
-  const old = `${target}.old`;
   try {
     await makeFolder(join(cacheDir, PUBLISHER));
     await removeIfThere(part, true);
     await copyFolder(model.dir, part);
-    await Deno.writeTextFile(
-      join(part, "inference_model.json"),
-      JSON.stringify({ Name: id, PromptTemplate: null }, null, 2),
-    );
-    const others = info.models.filter((entry) => entry.id !== id);
-    const next = { version: 1, savedAtUnix: 0, ...info, models: [...others, catalogueEntry(model, id)] };
-    await Deno.writeTextFile(`${infoPath}.part`, JSON.stringify(next, null, 2));
+    await writeJson(join(part, "inference_model.json"), { Name: id, PromptTemplate: null });
+    await writeJson(nextInfo, next);
     await removeIfThere(old, true);
     if (await statIfThere(target) !== null) await Deno.rename(target, old);
     await Deno.rename(part, target);
     placed = true;
-    await Deno.rename(`${infoPath}.part`, infoPath);
+    await Deno.rename(nextInfo, infoPath);
     await removeIfThere(old, true);
     return target;
   } catch (error) {
     await removeIfThere(part, true);
-    await removeIfThere(`${infoPath}.part`);
+    await removeIfThere(nextInfo);
     if (placed) await removeIfThere(target, true);
     if (await statIfThere(old) !== null && await statIfThere(target) === null) await Deno.rename(old, target);
     throw unwritable(target, error);
   }
 }
+
+const writeJson = (path: string, value: unknown) => Deno.writeTextFile(path, JSON.stringify(value, null, 2));
 
 /**
  * Fails where `addToFoundryCache` would fail, before the model is compiled.
@@ -199,12 +197,15 @@ async function copyFolder(from: string, to: string): Promise<void> {
 }
 
 /** The entry for the catalogue; the runtime skips entries without id, name or alias. */
-function catalogueEntry(model: OwnModel, id: string) {
-  const { alias, displayName, sizeMb, contextTokens, createdAt } = model;
+function catalogueEntry(
+  { alias, displayName, sizeMb, contextTokens, quantization, license, createdAt }: OwnModel,
+) {
+  const id = ownModelId(alias);
+  const name = id.replace(/:1$/, "");
   const created = Math.floor(createdAt.getTime() / 1000);
   const uri = (name: string) => `azureml://registries/local/models/${name}/versions/1`;
+  const parent = uri(basename(alias));
   const most = Math.min(2048, contextTokens);
-  const name = id.replace(/:1$/, "");
   return {
     id,
     alias,
@@ -219,9 +220,9 @@ function catalogueEntry(model: OwnModel, id: string) {
     fileSizeMb: sizeMb,
     maxOutputTokens: most,
     uri: uri(name),
-    parentModelUri: uri(basename(alias)),
+    parentModelUri: parent,
     runtime: { deviceType: "CPU", executionProvider: "CPUExecutionProvider" },
-    ...(model.license === null ? {} : { license: model.license }),
+    ...(license === null ? {} : { license }),
     intProperties: {
       context_length: contextTokens,
       max_output_tokens: most,
@@ -231,9 +232,9 @@ function catalogueEntry(model: OwnModel, id: string) {
     stringProperties: {
       display_name: displayName,
       model_provider: "FoundryLocal",
-      parent_uri: uri(basename(alias)),
+      parent_uri: parent,
       publisher: PUBLISHER,
-      quantization: model.quantization,
+      quantization,
       input_modalities: "text",
       output_modalities: "text",
       task: "chat-completion",
