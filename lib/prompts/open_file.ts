@@ -21,46 +21,6 @@ import {
 /** What a file holds: rows, or a document. */
 type Opened = CaseTable | { readonly document: unknown };
 
-/**
- * Opens a file or folder of rows, as `quality new` looks at it before there is a job.
- *
- * @throws {UserError} for a file that can't be read, and one that is a set of prompts or a job already
- */
-export async function openTable(path: string, note?: Note): Promise<CaseTable> {
-  const opened = await openFile(path, note);
-  if ("rows" in opened) return opened;
-  const { document } = opened;
-  if (isRows(document)) return listTable(document, path);
-  throw new UserError(
-    `${path} is not a table of cases: if it is a job or a prompt set, give it to --prompts as it is`,
-  );
-}
-
-/**
- * The rows that a job names, or holds itself.
- *
- * @param job the path of the job's file
- * @throws {UserError} for a file that can't be read, and one that holds no list of rows
- */
-export async function tableOf(cases: unknown, job: string, note: Note | undefined): Promise<CaseTable> {
-  if (Array.isArray(cases)) return listTable(cases, job);
-  const path = inFolder(dirname(job), String(cases));
-  const opened = await openFile(path, note);
-  if ("rows" in opened) return opened;
-  if (Array.isArray(opened.document)) return listTable(opened.document, path);
-  throw new UserError(
-    `the cases ${path} of ${job} are ${shownValue(opened.document)}, expected a list of rows`,
-  );
-}
-
-/** A list of objects that are not prompts is a table: other tools write such lists. */
-export const isRows = (value: unknown): value is Record<string, unknown>[] =>
-  Array.isArray(value) && value.length > 0 &&
-  value.every((one) => isObject(one) && !("prompt" in one) && !("messages" in one) && !("turns" in one));
-
-/** A path that a file in `folder` names. */
-export const inFolder = (folder: string, path: string) => isAbsolute(path) ? path : join(folder, path);
-
 /** A file by its ending, a folder by its files. */
 export async function openFile(path: string, note: Note | undefined): Promise<Opened> {
   if (await Deno.stat(path).then(({ isDirectory }) => isDirectory, () => false)) {
@@ -126,6 +86,46 @@ function readBytes(path: string, what: string): Uint8Array {
     throw new UserError(`can't read ${what} ${path}: ${reason}`, 2, { cause: error });
   }
 }
+
+/**
+ * Opens a file or folder of rows, as `quality new` looks at it before there is a job.
+ *
+ * @throws {UserError} for a file that can't be read, and one that is a set of prompts or a job already
+ */
+export async function openTable(path: string, note?: Note): Promise<CaseTable> {
+  const opened = await openFile(path, note);
+  if ("rows" in opened) return opened;
+  const { document } = opened;
+  if (isRows(document)) return listTable(document, path);
+  throw new UserError(
+    `${path} is not a table of cases: if it is a job or a prompt set, give it to --prompts as it is`,
+  );
+}
+
+/**
+ * The rows that a job names, or holds itself.
+ *
+ * @param job the path of the job's file
+ * @throws {UserError} for a file that can't be read, and one that holds no list of rows
+ */
+export async function tableOf(cases: unknown, job: string, note: Note | undefined): Promise<CaseTable> {
+  if (Array.isArray(cases)) return listTable(cases, job);
+  const path = inFolder(dirname(job), String(cases));
+  const opened = await openFile(path, note);
+  if ("rows" in opened) return opened;
+  if (Array.isArray(opened.document)) return listTable(opened.document, path);
+  throw new UserError(
+    `the cases ${path} of ${job} are ${shownValue(opened.document)}, expected a list of rows`,
+  );
+}
+
+/** A list of objects that are not prompts is a table: other tools write such lists. */
+export const isRows = (value: unknown): value is Record<string, unknown>[] =>
+  Array.isArray(value) && value.length > 0 &&
+  value.every((one) => isObject(one) && !("prompt" in one) && !("messages" in one) && !("turns" in one));
+
+/** A path that a file in `folder` names. */
+export const inFolder = (folder: string, path: string) => isAbsolute(path) ? path : join(folder, path);
 
 /** A file that a promptfoo file names. */
 export function readNamed(path: string, note: Note | undefined): ReturnType<ReadNamed> {

@@ -4,6 +4,7 @@ import { csvLines, parseCsv } from "../csv.ts";
 import { isObject } from "../bounded_json.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import { decodeText } from "../text_file.ts";
+import { shownValue } from "./issue_text.ts";
 import type { RowValues } from "./template.ts";
 
 /** One row of a file, and where it stands there. */
@@ -169,7 +170,7 @@ export function listTable(list: readonly unknown[], source: string): CaseTable {
   const faults: string[] = [];
   const rows = list.map((item, at): CaseRow => {
     const values = rowOf(item);
-    if (values === null) faults.push(`[${at}] is ${shortly(JSON.stringify(item))}, expected an object`);
+    if (values === null) faults.push(`[${at}] is ${shownValue(item)}, expected an object`);
     return { number: at + 1, place: `row ${at + 1}`, values: values ?? {} };
   });
   throwFaults(source, faults);

@@ -13,68 +13,35 @@ export interface Quantity {
   readonly spelled: boolean;
 }
 
-const symbols: Readonly<Record<string, Exclude<NumberUnit, null>>> = {
-  "€": "EUR",
-  "eur": "EUR",
-  "euro": "EUR",
-  "euros": "EUR",
-  "$": "USD",
-  "usd": "USD",
-  "us$": "USD",
-  "dollar": "USD",
-  "dollars": "USD",
-  "dolares": "USD",
-  "£": "GBP",
-  "gbp": "GBP",
-  "pound": "GBP",
-  "pounds": "GBP",
-  "¥": "JPY",
-  "jpy": "JPY",
-  "yen": "JPY",
-  "chf": "CHF",
-  "franken": "CHF",
-  "francs": "CHF",
-  "%": "%",
-  "percent": "%",
-  "per cent": "%",
-  "prozent": "%",
-  "pour cent": "%",
-  "por ciento": "%",
-};
-const unitWords = Object.keys(symbols).sort((a, b) => b.length - a.length)
-  .map((word) => word.replaceAll(/[$]/g, "\\$&"));
+/** What each of several words, separated by commas, stands for. */
+const byWord = <Value>(lists: readonly (readonly [Value, string])[]): ReadonlyMap<string, Value> =>
+  new Map(lists.flatMap(([value, words]) => words.split(",").map((word) => [word, value] as const)));
 
-const scales: Readonly<Record<string, number>> = {
-  k: 1e3,
-  thousand: 1e3,
-  tausend: 1e3,
-  tsd: 1e3,
-  mille: 1e3,
-  mil: 1e3,
-  m: 1e6,
-  mn: 1e6,
-  million: 1e6,
-  millions: 1e6,
-  millionen: 1e6,
-  mio: 1e6,
-  millones: 1e6,
-  millon: 1e6,
-  bn: 1e9,
-  billion: 1e9,
-  billions: 1e9,
-  milliarde: 1e9,
-  milliarden: 1e9,
-  milliards: 1e9,
-  mrd: 1e9,
-};
+/** An alternative of a pattern: the longest word first, so that a shorter one doesn't hide it. */
+const anyOf = (words: ReadonlyMap<string, unknown>) =>
+  [...words.keys()].sort((a, b) => b.length - a.length).map((word) => word.replaceAll("$", "\\$")).join("|");
+
+const units = byWord<Exclude<NumberUnit, null>>([
+  ["EUR", "€,eur,euro,euros"],
+  ["USD", "$,usd,us$,dollar,dollars,dolares"],
+  ["GBP", "£,gbp,pound,pounds"],
+  ["JPY", "¥,jpy,yen"],
+  ["CHF", "chf,franken,francs"],
+  ["%", "%,percent,per cent,prozent,pour cent,por ciento"],
+]);
+const scales = byWord([
+  [1e3, "k,thousand,tausend,tsd,mille,mil"],
+  [1e6, "m,mn,million,millions,millionen,mio,millones,millon"],
+  [1e9, "bn,billion,billions,milliarde,milliarden,milliards,mrd"],
+]);
 /** These are also units of length or a letter: both readings count. */
 const doubtfulScales = new Set(["m", "k"]);
 
 const digits = /\d{1,3}(?:[ '\u00a0\u202f]\d{3})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,]\d+)*/;
 const quantity = new RegExp(
   `(?<![\\p{L}\\p{N}])(?:(us\\$|[€$£¥]|(?:eur|usd|gbp|chf|jpy)(?=[\\s\\d])) ?)?(?<![\\d.,])(${digits.source})` +
-    `(?: ?(${Object.keys(scales).sort((a, b) => b.length - a.length).join("|")})(?![\\p{L}\\p{N}])\\.?)?` +
-    `(?: ?-?(${unitWords.join("|")})(?![\\p{L}\\p{N}]))?`,
+    `(?: ?(${anyOf(scales)})(?![\\p{L}\\p{N}])\\.?)?` +
+    `(?: ?-?(${anyOf(units)})(?![\\p{L}\\p{N}]))?`,
   "giu",
 );
 
@@ -115,10 +82,10 @@ export function digitNumbers(text: string): Quantity[] {
   return [...text.matchAll(quantity)].flatMap((match): Quantity[] => {
     const [whole, before, number, scaleWord, after] = match;
     if (number === undefined) return [];
-    const unit = symbols[fold(before ?? "")] ?? symbols[fold(after ?? "")] ?? null;
+    const unit = units.get(fold(before ?? "")) ?? units.get(fold(after ?? "")) ?? null;
     const plain = readings(number, unit !== null && unit !== "%");
     const scaleName = scaleWord?.toLowerCase() ?? "";
-    const scale = scales[scaleName] ?? 1;
+    const scale = scales.get(scaleName) ?? 1;
     const scaled = plain.map((value) => value * scale);
     const values = doubtfulScales.has(scaleName) ? [...scaled, ...plain] : scaled;
     return [{ text: whole.trim(), index: match.index, values, unit, spelled: false }];
@@ -212,10 +179,10 @@ export function spelledNumbers(text: string, language: string): Quantity[] {
   }));
 }
 
-const leadingUnit = new RegExp(`^ ?-?(${unitWords.join("|")})(?![\\p{L}\\p{N}])`, "iu");
+const leadingUnit = new RegExp(`^ ?-?(${anyOf(units)})(?![\\p{L}\\p{N}])`, "iu");
 
 function unitAfter(rest: string): NumberUnit {
-  return symbols[fold(leadingUnit.exec(rest)?.[1] ?? "")] ?? null;
+  return units.get(fold(leadingUnit.exec(rest)?.[1] ?? "")) ?? null;
 }
 
 /** The number words of a text, each with its value; of `twenty-five` both halves, where the whole is unknown. */

@@ -12,7 +12,7 @@ import { fold, plainText } from "./text.ts";
 type Fields = Readonly<Record<string, unknown>>;
 type Rules = Readonly<Record<string, FieldRule>>;
 
-const isEmpty = (value: unknown) =>
+const isBlank = (value: unknown) =>
   value === undefined || value === null || (typeof value === "string" && value.trim() === "");
 
 /** Zod schemas by JSON schema: made once, not per answer. */
@@ -99,7 +99,7 @@ export function compareFields(expected: Fields, given: Fields, rules: Rules): Re
       }
     } else if (Array.isArray(wanted) && wanted.some(isObject)) {
       const items = Array.isArray(found) ? found : [];
-      note(`${path}.length`, isEmpty(found) ? "missing" : sameState(items.length === wanted.length));
+      note(`${path}.length`, isBlank(found) ? "missing" : sameState(items.length === wanted.length));
       const ordered = rules[path]?.any_order === true ? paired(wanted, items, path, rules) : items;
       wanted.forEach((value, at) => visit(`${path}.*`, value, ordered[at]));
     } else note(path, fieldState(wanted, found, rules[path] ?? {}));
@@ -129,8 +129,8 @@ function paired(
 }
 
 function fieldState(wanted: unknown, found: unknown, rule: FieldRule): FieldState {
-  if (isEmpty(wanted)) return sameState(isEmpty(found));
-  if (isEmpty(found)) return "missing";
+  if (isBlank(wanted)) return sameState(isBlank(found));
+  if (isBlank(found)) return "missing";
   if (!Array.isArray(wanted)) return sameState(sameValue(wanted, found, rule));
   if (!Array.isArray(found) || found.length !== wanted.length) return "wrong";
   if (rule.any_order !== true) {

@@ -88,10 +88,9 @@ export function makeSheet(
 ): Sheet {
   const { name: rubric, dimensions } = typeof given === "string" ? rubricOf({ rubric: given }) : given;
   const seed = `${runId} ${annotator} ${rubric}`;
-  const byId = new Map(prompts.map((one) => [one.id, one]));
   const drafts = answersByText(answers).flatMap((same) => {
     const [first] = same;
-    const prompt = byId.get(first?.prompt_id ?? "");
+    const prompt = prompts.find(({ id }) => id === first?.prompt_id);
     if (!first || !prompt) return [];
     const shown = promptForPeople(prompt);
     return [{

@@ -28,26 +28,25 @@ type CliAction =
   | "catalogue"
   | "cache folder";
 
+const SHARED = {
+  download: "foundry model download",
+  load: "foundry model load",
+  cached: "foundry cache list",
+  catalogue: "foundry model list",
+  "cache folder": "foundry cache cd",
+};
 const WORDS: Record<CliWords, Record<CliAction, string>> = {
   server: {
+    ...SHARED,
     start: "foundry server start",
     status: "foundry server status",
     run: "foundry run",
-    download: "foundry model download",
-    load: "foundry model load",
-    cached: "foundry cache list",
-    catalogue: "foundry model list",
-    "cache folder": "foundry cache cd",
   },
   service: {
+    ...SHARED,
     start: "foundry service start",
     status: "foundry service status",
     run: "foundry model run",
-    download: "foundry model download",
-    load: "foundry model load",
-    cached: "foundry cache list",
-    catalogue: "foundry model list",
-    "cache folder": "foundry cache cd",
   },
 };
 

@@ -197,9 +197,8 @@ async function copyFolder(from: string, to: string): Promise<void> {
 }
 
 /** The entry for the catalogue; the runtime skips entries without id, name or alias. */
-function catalogueEntry(
-  { alias, displayName, sizeMb, contextTokens, quantization, license, createdAt }: OwnModel,
-) {
+function catalogueEntry(model: OwnModel) {
+  const { alias, displayName, sizeMb, contextTokens, license, createdAt } = model;
   const id = ownModelId(alias);
   const name = id.replace(/:1$/, "");
   const created = Math.floor(createdAt.getTime() / 1000);
@@ -234,7 +233,7 @@ function catalogueEntry(
       model_provider: "FoundryLocal",
       parent_uri: parent,
       publisher: PUBLISHER,
-      quantization,
+      quantization: model.quantization,
       input_modalities: "text",
       output_modalities: "text",
       task: "chat-completion",

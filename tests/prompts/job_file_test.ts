@@ -98,6 +98,11 @@ Deno.test("tools: calls from JSON in a cell, in OpenAI's shape or flat; an empty
     load({ ...job, cases: [{ ask: "x", calls: [{ name: "sum" }] }] }),
     /row 1, column calls: a call of "sum" is expected, and the tools are weather/,
   );
+  // Arguments that are no JSON are not taken for none.
+  await assert.rejects(
+    load({ ...job, cases: [{ ask: "x", calls: [{ name: "weather", arguments: '{"city":' }] }] }),
+    /row 1, column calls: .*expected\.0\.arguments/,
+  );
 });
 
 Deno.test("answer: documents are files in the prompt, numbers are compared by value, lists are alternatives", async () => {
