@@ -211,7 +211,7 @@ async function programFiles(folder = ""): Promise<string[]> {
   return found;
 }
 
-Deno.test("the tour names every folder, the arrows that a test holds, and has at most 240 lines", async () => {
+Deno.test("the tour names every folder, the arrows that a test holds, and has at most 250 lines", async () => {
   const text = await tour();
   const arrows = /```\nstats[\s\S]*?```/.exec(text)?.[0] ?? "";
   const folders = async (folder: string) => {
@@ -228,7 +228,7 @@ Deno.test("the tour names every folder, the arrows that a test holds, and has at
     assert.ok(text.includes(`\`lib/${name}`), `the table of folders lacks lib/${name}`);
     assert.match(arrows, new RegExp(`\\b${name}\\b`), `the arrows lack ${name}`);
   }
-  assert.ok(text.trimEnd().split("\n").length <= 240, "the tour is too long for half an hour");
+  assert.ok(text.trimEnd().split("\n").length <= 250, "the tour is too long for half an hour");
 });
 
 Deno.test("every file that the tour names is there, and declares the functions named behind it", async () => {
