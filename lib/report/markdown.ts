@@ -3,9 +3,9 @@ import { metrics } from "../bench/metrics.ts";
 import type { Summary } from "../bench/summary_schema.ts";
 import type { SelfcheckResult } from "../selfcheck/selfcheck.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
-import { lengthRows } from "./by_length.ts";
-import { sentence } from "./format.ts";
-import { holdsWords } from "./terminal_layout.ts";
+import { type LengthRow, lengthRows } from "./by_length.ts";
+import { missing, sentence } from "./format.ts";
+import { holdsWords, knownColumns, type TextColumn } from "./terminal_layout.ts";
 import { qualityHead, qualityRow } from "./quality_table.ts";
 import { markdownTaskTables } from "./task_section.ts";
 import { highlights } from "./highlights.ts";
@@ -51,7 +51,7 @@ export function markdownReport(
     highlights(summary, quality).map(({ text }) => `- ${highlightText(text)}`).join("\n"),
     ...qualitySection(quality),
     "## Results",
-    resultTable(tableRows(summary, options)),
+    columnsTable(resultColumns, tableRows(summary, options)),
     notes(summary, options),
     ...lengths(summary, quality),
     ...warnings(summary),
@@ -82,40 +82,39 @@ export function markdownTable(header: readonly string[], rows: readonly (readonl
   ].join("\n");
 }
 
-function resultTable(rows: readonly SummaryRow[]): string {
-  const energy = rows.some((row) => row.energy !== null);
-  const goodput = rows.some((row) => row.goodput !== null);
-  const header = [
-    "Candidate",
-    "Status",
-    "n",
-    "Mean latency",
-    "p95",
-    "TTFT",
-    "Tokens/s",
-    "Prefill tokens/s",
-    ...(goodput ? ["Goodput"] : []),
-    "Output tokens",
-    "Load",
-    "Memory",
-  ];
+const resultColumns: readonly TextColumn<SummaryRow>[] = [
+  ["Candidate", ({ id }) => id],
+  ["Status", ({ status }) => status],
+  ["n", ({ n }) => n],
+  ["Mean latency", ({ latency }) => latency],
+  ["p95", ({ p95 }) => p95],
+  ["TTFT", ({ ttft }) => ttft],
+  ["Tokens/s", ({ rate }) => rate],
+  ["Prefill tokens/s", ({ prefill }) => prefill],
+  ["Goodput", ({ goodput }) => goodput],
+  ["Output tokens", ({ tokens }) => tokens],
+  ["Load", ({ load }) => load],
+  ["Memory", ({ memory }) => memory],
+  ["Energy per answer", ({ energy }) => energy],
+];
+
+const lengthColumns: readonly TextColumn<LengthRow>[] = [
+  ["Candidate", ({ id }) => id],
+  ["Prompt tokens", ({ length }) => length],
+  ["n", ({ n }) => n],
+  ["TTFT", ({ ttft }) => ttft],
+  ["Prefill tokens/s", ({ prefill }) => prefill],
+  ["Decode tokens/s", ({ decode }) => decode],
+  ["Within limits", ({ met }) => met],
+  ["Right answers", ({ right }) => right],
+];
+
+/** Without the columns in which nothing is known. */
+function columnsTable<Row>(columns: readonly TextColumn<Row>[], rows: readonly Row[]): string {
+  const shown = knownColumns(columns, rows);
   return markdownTable(
-    energy ? [...header, "Energy per answer"] : header,
-    rows.map((row) => [
-      row.id,
-      row.status,
-      row.n,
-      row.latency,
-      row.p95,
-      row.ttft,
-      row.rate,
-      row.prefill,
-      ...(goodput ? [row.goodput ?? "—"] : []),
-      row.tokens,
-      row.load,
-      row.memory,
-      ...(energy ? [row.energy ?? "—"] : []),
-    ]),
+    shown.map(([head]) => head),
+    rows.map((row) => shown.map(([, cell]) => cell(row) ?? missing)),
   );
 }
 
@@ -135,33 +134,7 @@ function qualitySection(quality: QualityReport | null): string[] {
 
 function lengths(summary: Summary, quality: QualityReport | null): string[] {
   const rows = lengthRows(summary, quality);
-  if (rows.length === 0) return [];
-  const [met, right] = [rows.some((row) => row.met !== null), rows.some((row) => row.right !== null)];
-  return [
-    "## By prompt length",
-    markdownTable(
-      [
-        "Candidate",
-        "Prompt tokens",
-        "n",
-        "TTFT",
-        "Prefill tokens/s",
-        "Decode tokens/s",
-        ...(met ? ["Within limits"] : []),
-        ...(right ? ["Right answers"] : []),
-      ],
-      rows.map((row) => [
-        row.id,
-        row.length,
-        row.n,
-        row.ttft,
-        row.prefill,
-        row.decode,
-        ...(met ? [row.met ?? "—"] : []),
-        ...(right ? [row.right ?? "—"] : []),
-      ]),
-    ),
-  ];
+  return rows.length === 0 ? [] : ["## By prompt length", columnsTable(lengthColumns, rows)];
 }
 
 function notes(summary: Summary, options: ReportOptions): string {

@@ -115,3 +115,14 @@ export function textTable(head: readonly string[], rows: readonly (readonly stri
   table.push(...rows.map((row) => [...row]));
   return table.toString().split("\n").map((line) => line.trimEnd()).join("\n");
 }
+
+/** A heading and the text below it in each row; null where it is not known. */
+export type TextColumn<Row> = readonly [head: string, cell: (row: Row) => string | null];
+
+/** The columns with a known cell. */
+export function knownColumns<Row>(
+  columns: readonly TextColumn<Row>[],
+  rows: readonly Row[],
+): TextColumn<Row>[] {
+  return columns.filter(([, cell]) => rows.some((row) => cell(row) !== null));
+}

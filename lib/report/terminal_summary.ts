@@ -7,9 +7,9 @@ import { type LengthRow, lengthRows } from "./by_length.ts";
 import { missing } from "./format.ts";
 import { fittedTable } from "./fitted_table.ts";
 import { taskTables } from "./task_tables.ts";
-import { highlights } from "./highlights.ts";
+import { type Highlight, highlights } from "./highlights.ts";
 import { machineText, type SummaryRow, tableRows } from "./summary_text.ts";
-import { type Painter, painter, wrap } from "./terminal_layout.ts";
+import { knownColumns, type Painter, painter, type TextColumn, wrap } from "./terminal_layout.ts";
 
 /** How the terminal looks. */
 export interface TerminalOptions {
@@ -20,24 +20,33 @@ export interface TerminalOptions {
   readonly quality?: QualityReport | null;
 }
 
-interface Column {
-  readonly head: string;
-  readonly of: (row: SummaryRow) => string;
-}
-
-const columns: readonly Column[] = [
-  { head: "n", of: (row) => row.n },
-  { head: "latency", of: (row) => row.latency },
-  { head: "p95", of: (row) => row.p95 },
-  { head: "TTFT", of: (row) => row.ttft },
-  { head: "tokens/s", of: (row) => row.rate },
-  { head: "prefill/s", of: (row) => row.prefill },
-  { head: "goodput", of: (row) => row.goodput ?? missing },
-  { head: "memory", of: (row) => row.memory },
+const resultColumns: readonly TextColumn<SummaryRow>[] = [
+  ["n", ({ n }) => n],
+  ["latency", ({ latency }) => latency],
+  ["p95", ({ p95 }) => p95],
+  ["TTFT", ({ ttft }) => ttft],
+  ["tokens/s", ({ rate }) => rate],
+  ["prefill/s", ({ prefill }) => prefill === missing ? null : prefill],
+  ["goodput", ({ goodput }) => goodput],
+  ["memory", ({ memory }) => memory],
 ];
 /** Dropped from the right of this list where the terminal is too narrow for a readable name. */
 const DROPPED_FIRST: readonly string[] = ["p95", "memory", "prefill/s"];
+
+/** By length of the prompt. */
+const lengthColumns: readonly TextColumn<LengthRow>[] = [
+  ["prompt tokens", ({ length }) => length],
+  ["n", ({ n }) => n],
+  ["TTFT", ({ ttft }) => ttft],
+  ["prefill/s", ({ prefill }) => prefill],
+  ["decode/s", ({ decode }) => decode],
+  ["in limits", ({ met }) => met],
+  ["right", ({ right }) => right],
+];
+
 const NAME_WIDTH = 16;
+/** A narrower name can't be read. */
+const LEAST_NAME_WIDTH = 12;
 
 /**
  * A table that fits the terminal, and the highlights below it. All text from models and services is made safe to print.
@@ -48,113 +57,104 @@ const NAME_WIDTH = 16;
  * ```
  */
 export function terminalSummary(summary: Summary, options: TerminalOptions): string {
-  const width = Math.max(60, options.columns);
-  const paint = painter(options.color);
+  const { columns, color, quality = null } = options;
+  const width = Math.max(60, columns);
+  const paint = painter(color);
   const rows = tableRows(summary);
-  const lengths = lengthRows(summary, options.quality ?? null);
-  const shown = (name: string) => fitting(rows, width).some(({ head }) => head === name);
-  const note = "Latency and time to first token (TTFT): mean per request" +
-    (shown("p95") ? "; p95 of latency. " : ". ") + "Tokens/s: output tokens divided by latency." +
-    (shown("prefill/s") ? " Prefill/s: prompt tokens read per second." : "") +
-    (summary.plan.slo === null ? "" : " Goodput: requests per second within the limits, and their share.") +
-    (rows.some(({ rate }) => rate.startsWith("≈")) ? " ≈: estimated token counts." : "");
-  const lines = [
-    resultTable(rows, width, paint),
+  const shown = fitting(rows, width);
+  const lengths = lengthRows(summary, quality);
+  const note = notes(summary, rows, new Set(shown.map(([head]) => head)));
+  return [
+    ruledTable(rows, shown, width, paint, (row) => row.latency === missing ? row.status : null),
     ...wrap(note, width).map(paint.dim),
-    ...(lengths.length === 0 ? [] : ["", lengthTable(lengths, width, paint)]),
+    ...(lengths.length === 0
+      ? []
+      : ["", ruledTable(lengths, knownColumns(lengthColumns, lengths), width, paint, () => null)]),
     "",
-    ...taskTables(options.quality ?? { candidates: [] }).flatMap(({ caption, head, rows }) => [
+    ...taskTables(quality ?? { candidates: [] }).flatMap(({ caption, head, rows }) => [
       paint.bold(caption),
       fittedTable(head, rows, width),
       "",
     ]),
-    ...highlights(summary, options.quality ?? null).flatMap(({ kind, text }) => {
-      const indent = kind === "qualification" ? "  " : "";
-      const [first = "", ...rest] = wrap(text.replaceAll("`", ""), width - 2 - indent.length);
-      const mark = kind === "finding" ? "•" : kind === "failure" ? paint.red("✗") : paint.yellow("!");
-      return [`${indent}${mark} ${first}`, ...rest.map((line) => `${indent}  ${line}`)];
-    }),
+    ...highlights(summary, quality).flatMap((one) => highlightLines(one, width, paint)),
     "",
     ...wrap(machineText(summary), width).map(paint.dim),
-  ];
-  return lines.join("\n") + "\n";
+  ].join("\n") + "\n";
 }
 
-function resultTable(rows: readonly SummaryRow[], width: number, paint: Painter): string {
-  const shown = fitting(rows, width);
-  const widths = shown.map((column) => widthOf(column, rows));
-  const longest = Math.max("candidate".length, ...rows.map((row) => row.id.length)) + 2;
-  const nameWidth = Math.max(12, Math.min(longest, width - taken(widths)));
-  const table = new Table({
-    head: ["candidate", ...shown.map((column) => column.head)],
-    colWidths: [nameWidth, ...widths],
-    colAligns: ["left", ...shown.map(() => "right" as const)],
-    // The table paints its head itself, after wrapping: wrapping would cut painted text inside its codes.
-    style: { head: paint.bold("") === "" ? [] : ["bold"], border: [], compact: true },
-    wordWrap: true,
-    wrapOnWordBoundary: false,
-  });
-  for (const row of rows) {
-    const name = brokenName(terminalLine(row.id), nameWidth - 2);
-    const status = { content: paint.red(row.status), colSpan: shown.length, hAlign: "left" as const };
-    const cells = shown.map((column) => ({ content: column.of(row), hAlign: "right" as const }));
-    table.push(row.latency === missing ? [name, status] : [name, ...cells]);
+/** What the figures of the table mean. */
+function notes({ plan }: Summary, rows: readonly SummaryRow[], shown: ReadonlySet<string>): string {
+  return [
+    `Latency and time to first token (TTFT): mean per request${shown.has("p95") ? "; p95 of latency" : ""}.`,
+    "Tokens/s: output tokens divided by latency.",
+    ...(shown.has("prefill/s") ? ["Prefill/s: prompt tokens read per second."] : []),
+    ...(plan.slo === null ? [] : ["Goodput: requests per second within the limits, and their share."]),
+    ...(rows.some(({ rate }) => rate.startsWith("≈")) ? ["≈: estimated token counts."] : []),
+  ].join(" ");
+}
+
+function highlightLines({ kind, text }: Highlight, width: number, paint: Painter): string[] {
+  const indent = kind === "qualification" ? "  " : "";
+  const mark = kind === "finding" ? "•" : kind === "failure" ? paint.red("✗") : paint.yellow("!");
+  return wrap(text.replaceAll("`", ""), width - 2 - indent.length)
+    .map((line, at) => `${indent}${at === 0 ? mark : " "} ${line}`);
+}
+
+/** The columns that leave space for names of up to `NAME_WIDTH` characters. */
+function fitting(rows: readonly SummaryRow[], width: number): TextColumn<SummaryRow>[] {
+  const longest = Math.max(...rows.map(({ id }) => id.length), 0);
+  const wanted = Math.max(LEAST_NAME_WIDTH, Math.min(NAME_WIDTH, longest) + 2);
+  let shown = knownColumns(resultColumns, rows);
+  for (const dropped of DROPPED_FIRST.toReversed()) {
+    if (taken(shown, rows) + wanted <= width) break;
+    shown = shown.filter(([head]) => head !== dropped);
   }
-  return table.toString();
+  return shown;
 }
 
-/** By length of the prompt: one row per candidate and length, the name only in a candidate's first row. */
-function lengthTable(rows: readonly LengthRow[], width: number, paint: Painter): string {
-  const extra: readonly [string, (row: LengthRow) => string | null][] = [
-    ["in limits", ({ met }) => met],
-    ["right", ({ right }) => right],
-  ];
-  const shown: readonly [string, (row: LengthRow) => string | null][] = [
-    ["prompt tokens", ({ length }) => length],
-    ["n", ({ n }) => n],
-    ["TTFT", ({ ttft }) => ttft],
-    ["prefill/s", ({ prefill }) => prefill],
-    ["decode/s", ({ decode }) => decode],
-    ...extra.filter(([, of]) => rows.some((row) => of(row) !== null)),
-  ];
-  const widths = shown.map(([head, of]) =>
-    Math.max(head.length, ...rows.map((row) => (of(row) ?? missing).length)) + 2
-  );
+/**
+ * A table with rules, one row per candidate or several with the name in the first.
+ *
+ * @param instead what a row shows in red instead of its figures; null where it has some
+ */
+function ruledTable<Row extends { readonly id: string }>(
+  rows: readonly Row[],
+  columns: readonly TextColumn<Row>[],
+  width: number,
+  paint: Painter,
+  instead: (row: Row) => string | null,
+): string {
   const longest = Math.max("candidate".length, ...rows.map(({ id }) => id.length)) + 2;
-  const nameWidth = Math.max(12, Math.min(longest, width - taken(widths)));
+  const nameWidth = Math.max(LEAST_NAME_WIDTH, Math.min(longest, width - taken(columns, rows)));
   const table = new Table({
-    head: ["candidate", ...shown.map(([head]) => head)],
-    colWidths: [nameWidth, ...widths],
-    colAligns: ["left", ...shown.map(() => "right" as const)],
+    head: ["candidate", ...columns.map(([head]) => head)],
+    colWidths: [nameWidth, ...columns.map((column) => widthOf(column, rows))],
+    colAligns: ["left", ...columns.map(() => "right" as const)],
+    // The table paints its head itself, after wrapping: wrapping would cut painted text inside its codes.
     style: { head: paint.bold("") === "" ? [] : ["bold"], border: [], compact: true },
     wordWrap: true,
     wrapOnWordBoundary: false,
   });
   for (const [at, row] of rows.entries()) {
     const name = rows[at - 1]?.id === row.id ? "" : brokenName(terminalLine(row.id), nameWidth - 2);
-    table.push([name, ...shown.map(([, of]) => of(row) ?? missing)]);
+    const reason = instead(row);
+    table.push(
+      reason === null
+        ? [name, ...columns.map(([, cell]) => cell(row) ?? missing)]
+        : [name, { content: paint.red(reason), colSpan: columns.length, hAlign: "left" }],
+    );
   }
   return table.toString();
 }
 
-/** The columns that leave room for names of up to `NAME_WIDTH` characters. */
-function fitting(rows: readonly SummaryRow[], width: number): readonly Column[] {
-  const wanted = Math.max(12, Math.min(NAME_WIDTH, Math.max(...rows.map((row) => row.id.length), 0)) + 2);
-  let shown = columns.filter((column) =>
-    column.head !== "goodput" || rows.some(({ goodput }) => goodput !== null)
-  )
-    .filter((column) => column.head !== "prefill/s" || rows.some(({ prefill }) => prefill !== missing));
-  for (const head of DROPPED_FIRST.toReversed()) {
-    if (taken(shown.map((column) => widthOf(column, rows))) + wanted <= width) break;
-    shown = shown.filter((column) => column.head !== head);
-  }
-  return shown;
+function widthOf<Row>([head, cell]: TextColumn<Row>, rows: readonly Row[]): number {
+  return Math.max(head.length, ...rows.map((row) => (cell(row) ?? missing).length)) + 2;
 }
 
-const widthOf = (column: Column, rows: readonly SummaryRow[]) =>
-  Math.max(column.head.length, ...rows.map((row) => column.of(row).length)) + 2;
 /** The width of these columns and all rules. */
-const taken = (widths: readonly number[]) => widths.reduce((sum, one) => sum + one + 1, 2);
+function taken<Row>(columns: readonly TextColumn<Row>[], rows: readonly Row[]): number {
+  return columns.reduce((sum, column) => sum + widthOf(column, rows) + 1, 2);
+}
 
 /** Breaks a long name where its parts meet (`:`, `@`, `#`, `+`, `/`), so that it stays readable. */
 function brokenName(name: string, width: number): string {
