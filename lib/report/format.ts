@@ -111,6 +111,12 @@ export function p95Of(statistic: SummaryStatistic, show: (value: number) => stri
   return statistic.n === 0 ? missing : "< 20 cases";
 }
 
+/** A score from 0 to 1 with its interval: `0.61 (0.20–0.90)`. */
+export function scoreText(score: number | null, ci95: readonly [number, number] | null = null): string {
+  if (score === null) return missing;
+  return `${score.toFixed(2)}${ci95 === null ? "" : ` (${ci95.map((end) => end.toFixed(2)).join("–")})`}`;
+}
+
 /** `1 request`, `3 requests`. */
 export function counted(n: number, noun: string, plural = `${noun}s`): string {
   return `${n.toLocaleString("en-GB")} ${n === 1 ? noun : plural}`;

@@ -1,7 +1,7 @@
 /** Checks and ratings, where the run has a quality.json. */
 import type { Summary } from "../bench/summary_schema.ts";
 import type { AnswerQuality, CandidateQuality, QualityReport } from "../quality/quality_schema.ts";
-import { counted, intervalOf, missing, plain } from "./format.ts";
+import { counted, intervalOf, missing, plain, scoreText } from "./format.ts";
 import { type Content, type Markup, markup } from "../markup.ts";
 import { subline, tableMarkup } from "./page_parts.ts";
 import { nameOf } from "./tables.ts";
@@ -106,14 +106,11 @@ export function qualityRow(one: CandidateQuality): string[] {
   return [
     withNote(percent(one.pass_rate.rate), percents(one.pass_rate.ci95)),
     String(one.pass_rate.n),
-    withNote(points(one.score.mean), intervalOf(one.score.ci95, points)),
+    scoreText(one.score.mean, one.score.ci95),
     withNote(statesText(one), boundsText(one)),
     ratings.length === 0 ? missing : ratings.join(", "),
   ];
 }
-
-/** A score from 0 to 1, as the decision shows it. */
-const points = (score: number | null) => score === null ? missing : score.toFixed(2);
 
 /** The head of the table of `qualityRow`. */
 export const qualityHead = [
@@ -144,7 +141,7 @@ export function qualityTable(summary: Summary, quality: QualityReport): Content 
     ],
     [
       "Score of the checks",
-      figure(({ score }) => [points(score.mean), subline(intervalOf(score.ci95, points))]),
+      figure(({ score }) => [scoreText(score.mean), subline(intervalOf(score.ci95, scoreText))]),
     ],
     ["Answers", figure((one) => [statesText(one), subline(boundsText(one))]), "text"],
     ["Rated by people, 1–5", figure((one) => ratingsBy("person", one))],

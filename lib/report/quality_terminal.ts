@@ -1,7 +1,7 @@
 /** The scores of a run on a terminal: every table fits its width. */
 import type { CandidateQuality, QualityReport } from "../quality/quality_schema.ts";
 import { fittedTable } from "./fitted_table.ts";
-import { missing } from "./format.ts";
+import { missing, scoreText } from "./format.ts";
 import { statesText, variationText, voteTexts } from "./quality_table.ts";
 import { confusionTables, rateText, type TaskTable, taskTables } from "./task_tables.ts";
 import { wrap } from "./terminal_layout.ts";
@@ -36,7 +36,7 @@ export function qualityTerminal(report: QualityReport, columns: number): string 
       rows: candidates.map((one) => [
         one.id,
         rateText(one.pass_rate),
-        ...(graded ? [scoreText(one.score)] : []),
+        ...(graded ? [scoreText(one.score.mean, one.score.ci95)] : []),
         statesText(one),
       ]),
       note:
@@ -54,16 +54,13 @@ export function qualityTerminal(report: QualityReport, columns: number): string 
   return parts.join("\n\n");
 }
 
-function scoreText({ mean, ci95 }: CandidateQuality["score"]): string {
-  if (mean === null) return missing;
-  return `${mean.toFixed(2)}${ci95 === null ? "" : ` (${ci95.map((end) => end.toFixed(2)).join("–")})`}`;
-}
-
 /** Checks that several cases share; a task check alone says nothing that its own table doesn't. */
 function byCheck(candidates: readonly CandidateQuality[]): TaskTable[] {
-  const names = [...new Set(candidates.flatMap(({ checks }) => checks.map(({ name }) => name)))].filter((
-    name,
-  ) => candidates.some(({ checks }) => checks.some((one) => one.name === name && one.prompts > 1)));
+  const names = [
+    ...new Set(
+      candidates.flatMap(({ checks }) => checks.filter(({ prompts }) => prompts > 1).map(({ name }) => name)),
+    ),
+  ];
   const tasks = new Set(candidates.flatMap(({ tasks = [] }) => tasks.map(({ check }) => check)));
   if (names.every((name) => tasks.has(name))) return [];
   return [{
@@ -108,7 +105,9 @@ function ratings({ candidates, agreement, votes }: QualityReport): string[] {
     ...candidates.flatMap(variationText).map((text) => text.replaceAll("`", "")),
     ...candidates.flatMap(({ id, ratings }) =>
       ratings.map(({ source, rubric, answers, dimensions, raters }) => {
-        const means = Object.entries(dimensions).map(([name, mean]) => `${name} ${scoreText(mean)}`);
+        const means = Object.entries(dimensions).map(([name, mean]) =>
+          `${name} ${scoreText(mean.mean, mean.ci95)}`
+        );
         return `${id}, rated by ${source} (${rubric}, ${raters.length} raters, ${answers} answers): ${
           means.join(", ")
         }`;

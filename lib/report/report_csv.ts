@@ -13,7 +13,7 @@ import { formatCsv } from "../csv.ts";
 import { energyOf } from "../bench/energy.ts";
 import type { ReportOptions } from "./summary_text.ts";
 
-type Cell = string | number | null;
+type Row = Readonly<Record<string, string | number | null>>;
 
 const parts = ["n", "mean", "sd", "min", "p50", "p95", "p99", "max"] as const;
 
@@ -27,83 +27,81 @@ const parts = ["n", "mean", "sd", "min", "p50", "p95", "p99", "max"] as const;
  * ```
  */
 export function reportCsv(summary: Summary, options: ReportOptions = {}): string {
-  const rows = summary.candidates.flatMap((one) => [
-    rowOf(summary, one, options),
-    ...one.by_length.map((length) => rowOf(summary, one, options, length)),
-  ]);
-  const header = rows[0]?.map(([name]) => name) ?? ["run_id", "id"];
-  return formatCsv(header, rows.map((row) => row.map(([, value]) => value)));
+  const rows = summary.candidates.flatMap((one) => {
+    const row = candidateRow(summary, one, options);
+    return [row, ...one.by_length.map((length) => lengthRow(row, length))];
+  });
+  return formatCsv(Object.keys(rows[0] ?? { run_id: "", id: "" }), rows.map((row) => Object.values(row)));
 }
 
-/** @param length of the prompts that the row is about; left out: all */
-function rowOf(
-  summary: Summary,
-  one: CandidateSummary,
-  options: ReportOptions,
-  length?: LengthSummary,
-): [string, Cell][] {
-  const slo = summary.plan.slo;
-  return [
-    ["run_id", summary.run_id],
-    ["id", one.id],
-    ["alias", one.alias],
-    ["variant", one.variant],
-    ["device", one.device],
-    ["endpoint", one.endpoint],
-    ["model_id", one.model_id],
-    ["status", one.status],
-    ["reason", one.reason],
-    ["requests_ok", length?.latency_s.n ?? one.requests.ok],
-    ["requests_failed", length?.failed ?? one.requests.failed],
-    ...metricNames.flatMap((metric): [string, Cell][] => {
-      const statistic = length === undefined ? one[metric] : statisticOf(length, metric);
-      return [
-        ...parts.map((part): [string, Cell] => [`${metric}_${part}`, statistic?.[part] ?? null]),
-        [`${metric}_mean_ci95_low`, statistic?.mean_ci95?.[0] ?? null],
-        [`${metric}_mean_ci95_high`, statistic?.mean_ci95?.[1] ?? null],
-        [`${metric}_p95_ci95_low`, statistic?.p95_ci95?.[0] ?? null],
-        [`${metric}_p95_ci95_high`, statistic?.p95_ci95?.[1] ?? null],
-      ];
-    }),
-    ["token_source", one.tokens.source],
-    ["prompt_tokens_mean", length?.prompt_tokens_mean ?? one.tokens.prompt_mean],
-    ["output_tokens_mean", length === undefined ? one.tokens.output_mean : null],
-    ["output_tokens_p95", length === undefined ? one.tokens.output_p95 : null],
-    ["finish_stop", one.finish.stop],
-    ["finish_length", one.finish.length],
-    ["load_s", one.load_s],
-    ["memory_mb", one.memory_mb],
-    ["size_mb", one.size_mb],
-    ["license", one.license],
-    ["joules_per_answer_estimate", joules(one, options.watts)],
-    ["watts_stated", options.watts ?? null],
-    ["prefix", summary.plan.prefix],
-    ["max_tokens", summary.plan.max_tokens],
-    ["temperature", summary.plan.temperature],
-    ["cpu", summary.machine.cpu],
-    ["os", summary.machine.os],
-    ["llama_cpp", one.llama_cpp?.way ?? null],
-    ["prompt_tokens_from", length?.from_tokens ?? null],
-    ["prompt_tokens_to", length?.to_tokens ?? null],
-    ["goodput_per_s", length === undefined ? one.goodput?.requests_per_s ?? null : null],
-    ["within_limits", length === undefined ? one.goodput?.met ?? null : length.met],
-    ["slo_ttft_s", slo?.ttft_s ?? null],
-    ["slo_e2e_s", slo?.e2e_s ?? null],
-  ];
+function candidateRow(summary: Summary, one: CandidateSummary, { watts }: ReportOptions): Row {
+  const { plan, machine } = summary;
+  return {
+    run_id: summary.run_id,
+    id: one.id,
+    alias: one.alias,
+    variant: one.variant,
+    device: one.device,
+    endpoint: one.endpoint,
+    model_id: one.model_id,
+    status: one.status,
+    reason: one.reason,
+    requests_ok: one.requests.ok,
+    requests_failed: one.requests.failed,
+    ...statistics(one),
+    token_source: one.tokens.source,
+    prompt_tokens_mean: one.tokens.prompt_mean,
+    output_tokens_mean: one.tokens.output_mean,
+    output_tokens_p95: one.tokens.output_p95,
+    finish_stop: one.finish.stop,
+    finish_length: one.finish.length,
+    load_s: one.load_s,
+    memory_mb: one.memory_mb,
+    size_mb: one.size_mb,
+    license: one.license,
+    joules_per_answer_estimate: watts === undefined ? null : energyOf(one, watts)?.joulesPerAnswer ?? null,
+    watts_stated: watts ?? null,
+    prefix: plan.prefix,
+    max_tokens: plan.max_tokens,
+    temperature: plan.temperature,
+    cpu: machine.cpu,
+    os: machine.os,
+    llama_cpp: one.llama_cpp?.way ?? null,
+    prompt_tokens_from: null,
+    prompt_tokens_to: null,
+    goodput_per_s: one.goodput?.requests_per_s ?? null,
+    within_limits: one.goodput?.met ?? null,
+    slo_ttft_s: plan.slo?.ttft_s ?? null,
+    slo_e2e_s: plan.slo?.e2e_s ?? null,
+  };
 }
 
-function statisticOf(length: LengthSummary, metric: MetricName): SummaryStatistic | null {
-  switch (metric) {
-    case "latency_s":
-    case "ttft_s":
-    case "prefill_tokens_per_s":
-    case "decode_tokens_per_s":
-      return length[metric];
-    default:
-      return null;
-  }
+/** A candidate's row with the figures of one length of the prompt; what is not known by length is empty. */
+function lengthRow(candidate: Row, length: LengthSummary): Row {
+  return {
+    ...candidate,
+    requests_ok: length.latency_s.n,
+    requests_failed: length.failed,
+    ...statistics(length),
+    prompt_tokens_mean: length.prompt_tokens_mean,
+    output_tokens_mean: null,
+    output_tokens_p95: null,
+    prompt_tokens_from: length.from_tokens,
+    prompt_tokens_to: length.to_tokens,
+    goodput_per_s: null,
+    within_limits: length.met,
+  };
 }
 
-function joules(one: Parameters<typeof energyOf>[0], watts: number | undefined): number | null {
-  return watts === undefined ? null : energyOf(one, watts)?.joulesPerAnswer ?? null;
+function statistics(of: Readonly<Partial<Record<MetricName, SummaryStatistic>>>): Row {
+  return Object.fromEntries(metricNames.flatMap((metric): [string, number | null][] => {
+    const statistic = of[metric];
+    return [
+      ...parts.map((part): [string, number | null] => [`${metric}_${part}`, statistic?.[part] ?? null]),
+      [`${metric}_mean_ci95_low`, statistic?.mean_ci95?.[0] ?? null],
+      [`${metric}_mean_ci95_high`, statistic?.mean_ci95?.[1] ?? null],
+      [`${metric}_p95_ci95_low`, statistic?.p95_ci95?.[0] ?? null],
+      [`${metric}_p95_ci95_high`, statistic?.p95_ci95?.[1] ?? null],
+    ];
+  }));
 }

@@ -3,7 +3,7 @@
  * summary.json.
  */
 import { decodeTokensPerS, latencyS, ttftS } from "../bench/metrics.ts";
-import type { LoadRecord, RequestRecord, SampleRecord } from "../bench/records.ts";
+import type { LoadRecord, MachineRecord, RequestRecord, SampleRecord } from "../bench/records.ts";
 import type { Summary } from "../bench/summary_schema.ts";
 import { quantile } from "../stats/quantile.ts";
 
@@ -76,74 +76,67 @@ const MAX_FAILURES = 10_000;
 /** The timeline draws up to this many blocks spread over the run, and as many with the longest gaps. */
 const DRAWN_EACH = 4;
 
-/** Takes the records of a run one by one and keeps what a report shows. */
-export interface RunGatherer {
-  readonly add: (record: SampleRecord) => void;
-  /** @param treatment what the summary did with disturbed blocks; the figures do the same */
-  readonly result: (treatment: Summary["blocks"]["treatment"]) => RunData;
-}
-
 /**
- * Gathers what a report shows from the records of a run. One pass; memory grows by five numbers per request.
+ * Takes the records of a run one by one and keeps what a report shows: one pass, and five numbers per request.
  *
  * @example
  * ```ts
- * const gatherer = runGatherer();
+ * const gatherer = new RunGatherer();
  * if (gatherer.result("none").times.length !== 0) throw new Error("no record, no times");
  * ```
  */
-export function runGatherer(): RunGatherer {
-  const times = new Map<string, TimesOfPrompt>();
-  const timelines = new TimelineSample();
-  const servers = new Map<string, ServerFigures>();
-  const disturbed = new Map<number, string>();
-  const loads = new Map<string, LoadRecord[]>();
-  const failures = new Map<string, string>();
-  const speeds = new Map<string, { atS: number; perS: number }[]>();
-  const machine: RunData["machine"][number][] = [];
-  const addRequest = (record: RequestRecord) => {
+export class RunGatherer {
+  readonly #times = new Map<string, TimesOfPrompt>();
+  readonly #timelines = new TimelineSample();
+  readonly #servers = new Map<string, ServerFigures>();
+  readonly #disturbed = new Map<number, string>();
+  readonly #loads = new Map<string, LoadRecord[]>();
+  readonly #failures = new Map<string, string>();
+  readonly #speeds = new Map<string, { atS: number; perS: number }[]>();
+  readonly #machine: RunData["machine"][number][] = [];
+
+  add(record: SampleRecord): void {
+    if (record.kind === "machine") this.#addMachine(record);
+    if (record.kind === "load") getOr(this.#loads, record.candidate, () => []).push(record);
+    if (record.kind === "request" && record.phase === "timed") this.#addRequest(record);
+  }
+
+  #addMachine({ block, disturbed, at_ms, temperature_c, frequency_mhz }: MachineRecord): void {
+    if (disturbed !== null) this.#disturbed.set(block, disturbed);
+    if ((temperature_c ?? frequency_mhz) === null) return;
+    this.#machine.push({ atS: at_ms / 1000, temperatureC: temperature_c, frequencyMhz: frequency_mhz });
+  }
+
+  #addRequest(record: RequestRecord): void {
     const { candidate, prompt_id: prompt } = record;
-    if (record.status === "ok") {
-      getOr(times, JSON.stringify([candidate, prompt]), () => new TimesOfPrompt(candidate, prompt)).add(
-        record,
-      );
-      const perS = decodeTokensPerS(record);
-      if (perS !== null) getOr(speeds, candidate, () => []).push({ atS: record.due_ms / 1000, perS });
-      timelines.add(record);
-      getOr(servers, candidate, () => new ServerFigures()).add(record);
-    } else if (failures.size < MAX_FAILURES) {
-      failures.set(record.id, record.reason ?? record.status);
+    if (record.status !== "ok") {
+      if (this.#failures.size < MAX_FAILURES) this.#failures.set(record.id, record.reason ?? record.status);
+      return;
     }
-  };
-  return {
-    add(record) {
-      if (record.kind === "machine" && record.disturbed !== null) {
-        disturbed.set(record.block, record.disturbed);
-      }
-      if (record.kind === "machine" && (record.temperature_c ?? record.frequency_mhz) !== null) {
-        const { at_ms, temperature_c: temperatureC, frequency_mhz: frequencyMhz } = record;
-        machine.push({ atS: at_ms / 1000, temperatureC, frequencyMhz });
-      }
-      if (record.kind === "load") getOr(loads, record.candidate, () => []).push(record);
-      if (record.kind === "request" && record.phase === "timed") addRequest(record);
-    },
-    result(treatment) {
-      const left = treatment === "left out" ? disturbed : new Map<number, string>();
-      return {
-        times: [...times.values()].map((one) => one.without(left)),
-        drawn: timelines.chosen(),
-        drawable: timelines.blocks,
-        disturbed: [...disturbed].map(([block, reason]) => ({ block, reason })).sort((a, b) =>
-          a.block - b.block
-        ),
-        loads,
-        speeds,
-        machine,
-        server: [...servers].flatMap(([candidate, figures]) => figures.medians(candidate) ?? []),
-        failures,
-      };
-    },
-  };
+    const key = JSON.stringify([candidate, prompt]);
+    getOr(this.#times, key, () => new TimesOfPrompt(candidate, prompt)).add(record);
+    const perS = decodeTokensPerS(record);
+    if (perS !== null) getOr(this.#speeds, candidate, () => []).push({ atS: record.due_ms / 1000, perS });
+    this.#timelines.add(record);
+    getOr(this.#servers, candidate, () => new ServerFigures()).add(record);
+  }
+
+  /** @param treatment what the summary did with disturbed blocks; the figures do the same */
+  result(treatment: Summary["blocks"]["treatment"]): RunData {
+    const left = treatment === "left out" ? this.#disturbed : new Map<number, string>();
+    return {
+      times: [...this.#times.values()].map((one) => one.without(left)),
+      drawn: this.#timelines.chosen(),
+      drawable: this.#timelines.blocks,
+      disturbed: [...this.#disturbed].map(([block, reason]) => ({ block, reason }))
+        .sort((a, b) => a.block - b.block),
+      loads: this.#loads,
+      speeds: this.#speeds,
+      machine: this.#machine,
+      server: [...this.#servers].flatMap(([candidate, figures]) => figures.medians(candidate) ?? []),
+      failures: this.#failures,
+    };
+  }
 }
 
 function getOr<K, T>(map: Map<K, T>, key: K, make: () => T): T {

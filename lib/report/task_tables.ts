@@ -1,7 +1,7 @@
 /** The figures of tasks as tables of text: the same ones for the terminal, for Markdown and for the page. */
 import type { CandidateQuality, QualityReport } from "../quality/quality_schema.ts";
 import type { ConfusionMatrix, TaskFigures } from "../quality/task_schema.ts";
-import { missing } from "./format.ts";
+import { missing, scoreText } from "./format.ts";
 
 /** A table whose cells are text; the first column names the row. */
 export interface TaskTable {
@@ -11,9 +11,6 @@ export interface TaskTable {
   /** What the figures mean. */
   readonly note: string;
 }
-
-type Rate = TaskFigures["right"];
-type FiguresOf<Task extends TaskFigures["task"]> = Extract<TaskFigures, { task: Task }>;
 
 const whole = (share: number) => String(Math.round(100 * share));
 
@@ -25,16 +22,16 @@ const whole = (share: number) => String(Math.round(100 * share));
  * if (rateText({ passed: 23, n: 30, rate: 23 / 30, ci95: [0.591, 0.882] }) !== "23/30 (59–88 %)") throw new Error();
  * ```
  */
-export function rateText({ passed, n, ci95 }: Rate): string {
+export function rateText({ passed, n, ci95 }: TaskFigures["right"]): string {
   if (n === 0) return missing;
   const count = Number.isInteger(passed) ? passed : passed.toFixed(1);
   return `${count}/${n}${ci95 === null ? "" : ` (${whole(ci95[0])}–${whole(ci95[1])} %)`}`;
 }
 
 /** One candidate's figures of one task. */
-interface Scored<Task extends TaskFigures> {
-  readonly candidate: CandidateQuality;
-  readonly figures: Task;
+interface ScoredTask {
+  readonly id: string;
+  readonly figures: TaskFigures;
 }
 
 /**
@@ -42,149 +39,127 @@ interface Scored<Task extends TaskFigures> {
  * and of extracted records every field.
  */
 export function taskTables({ candidates }: Pick<QualityReport, "candidates">): TaskTable[] {
-  const scored = candidates.flatMap((candidate) =>
-    (candidate.tasks ?? []).map((figures) => ({ candidate, figures }))
+  const scored = candidates.flatMap(({ id, tasks = [] }) =>
+    tasks.map((figures): ScoredTask => ({ id, figures }))
   );
-  const groups = Map.groupBy(scored, ({ figures: { task, check } }) => `${task} ${check}`);
-  return [...groups.values()].flatMap((group) => {
+  const groups = [...Map.groupBy(scored, ({ figures: { task, check } }) => `${task} ${check}`).values()];
+  return groups.flatMap((group) => {
     const [first] = group;
     if (first === undefined) return [];
-    const same = [...groups.values()].filter(([one]) => one?.figures.task === first.figures.task);
-    const caption = titles[first.figures.task] + (same.length > 1 ? `: ${first.figures.check}` : "");
-    const overview = { ...overviewOf(group), caption };
-    const extracted = ofTask(group, "extract");
+    const { task, check } = first.figures;
+    const { title, columns, note } = overviews[task];
+    const isOnly = groups.filter(([one]) => one?.figures.task === task).length === 1;
+    const caption = isOnly ? title : `${title}: ${check}`;
+    const filled = (...cells: string[]) =>
+      [...cells, ...Array<string>(columns.length).fill("")].slice(0, 1 + columns.length);
+    const rows = [
+      ...group.map(({ id, figures }) => [id, ...overviewCells(figures)]),
+      ...unsupportedBy(candidates).map((id) => filled(id, "unsupported")),
+      ...constantAnswer(first.figures).map((cells) => filled(...cells)),
+    ];
     return [
       {
-        ...overview,
-        rows: [
-          ...overview.rows,
-          ...unsupportedRows(candidates, overview.head.length),
-          ...constantRow(first.figures, overview.head.length),
-        ],
+        caption,
+        head: ["Candidate", ...columns],
+        rows,
+        note: `${note} In brackets: 95 % interval over cases.`,
       },
-      ...(extracted.length === 0 ? [] : [fieldTable(extracted, `${caption}: fields`)]),
+      ...fieldTables(group, `${caption}: fields`),
     ];
   });
 }
 
-const titles: Readonly<Record<TaskFigures["task"], string>> = {
-  classify: "Classify",
-  extract: "Extract",
-  tools: "Tool calls",
-  answer: "Answers from documents",
-  code: "Code",
+/** The table that compares candidates on a task; `overviewCells` gives the cells below its columns. */
+const overviews: Readonly<
+  Record<
+    TaskFigures["task"],
+    { readonly title: string; readonly columns: readonly string[]; readonly note: string }
+  >
+> = {
+  classify: {
+    title: "Classify",
+    columns: ["Accuracy", "Macro-F1", "Off format", "No answer"],
+    note:
+      "Off format: names none of the labels, or several; no answer: cut, failed or empty. Both count as wrong.",
+  },
+  extract: {
+    title: "Extract",
+    columns: ["Exact records", "JSON", "Fits schema"],
+    note: "Exact: every field right, and the answer fits the schema.",
+  },
+  tools: {
+    title: "Tool calls",
+    columns: ["Right", "Functions", "Arguments", "No call", "Several calls"],
+    note:
+      "Functions: the right ones were called; arguments: of these, all right; no call: none made where none is needed.",
+  },
+  answer: {
+    title: "Answers from documents",
+    columns: ["Right", "Quotes the documents"],
+    note: "Quotes: at least one quotation, and each word for word in the documents.",
+  },
+  code: {
+    title: "Code",
+    columns: ["pass@1"],
+    note: "pass@1: the code of the one answer passes all tests of its case.",
+  },
 };
 
-function ofTask<Task extends TaskFigures["task"]>(
-  group: readonly Scored<TaskFigures>[],
-  task: Task,
-): Scored<FiguresOf<Task>>[] {
-  const isTask = (figures: TaskFigures): figures is FiguresOf<Task> => figures.task === task;
-  return group.flatMap(({ candidate, figures }) => isTask(figures) ? [{ candidate, figures }] : []);
+function overviewCells(figures: TaskFigures): string[] {
+  const right = rateText(figures.right);
+  switch (figures.task) {
+    case "classify": {
+      const { macro_f1: { value, ci95 }, confusion } = figures;
+      const given = ["(off format)", "(no answer)"].map((name) => String(columnSum(confusion, name)));
+      return [right, scoreText(value, ci95), ...given];
+    }
+    case "extract":
+      return [right, rateText(figures.json), figures.fits === null ? missing : rateText(figures.fits)];
+    case "tools":
+      return [
+        right,
+        ...[figures.selection, figures.arguments, figures.no_call, figures.several].map(rateText),
+      ];
+    case "answer":
+      return [right, figures.quoted === null ? missing : rateText(figures.quoted)];
+    case "code":
+      return [right];
+  }
 }
 
 /** Candidates that could not be asked: they have no figures. */
-function unsupportedRows(candidates: readonly CandidateQuality[], width: number): string[][] {
+function unsupportedBy(candidates: readonly CandidateQuality[]): string[] {
   return candidates.filter(({ answers, states }) => answers > 0 && states.unsupported === answers)
-    .map(({ id }) => [id, "unsupported", ...Array.from({ length: width - 2 }, () => "")]);
+    .map(({ id }) => id);
 }
 
 /** `always billing` as a row of its own: the baseline of a model. */
-function constantRow({ baseline, cases }: TaskFigures, width: number): string[][] {
-  if (baseline === null) return [];
-  const right = `${Math.round(baseline.share * cases)}/${cases}`;
-  return [[baseline.what, right, ...Array.from({ length: width - 2 }, () => "")]];
-}
-
-const intervals = "In brackets: 95 % interval over cases.";
-
-function overviewOf(group: readonly Scored<TaskFigures>[]): Omit<TaskTable, "caption"> {
-  const table = (
-    head: readonly string[],
-    note: string,
-    rows: readonly (readonly string[])[],
-  ): Omit<TaskTable, "caption"> => ({ head: ["Candidate", ...head], rows, note: `${note} ${intervals}` });
-  const [classify, extract, tools] = [
-    ofTask(group, "classify"),
-    ofTask(group, "extract"),
-    ofTask(group, "tools"),
-  ];
-  if (classify.length > 0) {
-    return table(
-      ["Accuracy", "Macro-F1", "Off format", "No answer"],
-      "Off format: names none of the labels, or several; no answer: cut, failed or empty. Both count as wrong.",
-      classify.map(({ candidate, figures: { right, macro_f1, confusion } }) => [
-        candidate.id,
-        rateText(right),
-        scoreText(macro_f1),
-        ...["(off format)", "(no answer)"].map((name) => String(columnSum(confusion, name))),
-      ]),
-    );
-  }
-  if (extract.length > 0) {
-    return table(
-      ["Exact records", "JSON", "Fits schema"],
-      "Exact: every field right, and the answer fits the schema.",
-      extract.map(({ candidate, figures: { right, json, fits } }) => [
-        candidate.id,
-        rateText(right),
-        rateText(json),
-        fits === null ? missing : rateText(fits),
-      ]),
-    );
-  }
-  if (tools.length > 0) {
-    return table(
-      ["Right", "Functions", "Arguments", "No call", "Several calls"],
-      "Functions: the right ones were called; arguments: of these, all right; no call: none made where none is needed.",
-      tools.map(({ candidate, figures: one }) => [
-        candidate.id,
-        ...[one.right, one.selection, one.arguments, one.no_call, one.several].map(rateText),
-      ]),
-    );
-  }
-  const answers = ofTask(group, "answer");
-  if (answers.length > 0) {
-    return table(
-      ["Right", "Quotes the documents"],
-      "Quotes: at least one quotation, and each word for word in the documents.",
-      answers.map(({ candidate, figures: { right, quoted } }) => [
-        candidate.id,
-        rateText(right),
-        quoted === null ? missing : rateText(quoted),
-      ]),
-    );
-  }
-  return table(
-    ["pass@1"],
-    "pass@1: the code of the one answer passes all tests of its case.",
-    group.map(({ candidate, figures }) => [candidate.id, rateText(figures.right)]),
-  );
+function constantAnswer({ baseline, cases }: TaskFigures): string[][] {
+  return baseline === null ? [] : [[baseline.what, `${Math.round(baseline.share * cases)}/${cases}`]];
 }
 
 const columnSum = ({ given, counts }: ConfusionMatrix, name: string) =>
   counts.reduce((sum, row) => sum + (row[given.indexOf(name)] ?? 0), 0);
 
-const scoreText = ({ value, ci95 }: FiguresOf<"classify">["macro_f1"]) =>
-  value === null
-    ? missing
-    : `${value.toFixed(2)}${ci95 === null ? "" : ` (${ci95.map((end) => end.toFixed(2)).join("–")})`}`;
-
-/** One row per field, one column per candidate. */
-function fieldTable(group: readonly Scored<FiguresOf<"extract">>[], caption: string): TaskTable {
-  const fields = [...new Set(group.flatMap(({ figures }) => figures.fields.map(({ field }) => field)))];
-  return {
+/** One row per field, one column per candidate; none where no records were extracted. */
+function fieldTables(group: readonly ScoredTask[], caption: string): TaskTable[] {
+  const extracted = group.flatMap(({ id, figures }) =>
+    figures.task === "extract" ? [{ id, fields: figures.fields }] : []
+  );
+  if (extracted.length === 0) return [];
+  const names = [...new Set(extracted.flatMap(({ fields }) => fields.map(({ field }) => field)))];
+  return [{
     caption,
-    head: ["Field", ...group.map(({ candidate }) => candidate.id)],
-    rows: fields.map((name) => [
+    head: ["Field", ...extracted.map(({ id }) => id)],
+    rows: names.map((name) => [
       name,
-      ...group.map(({ figures }) => {
-        const field = figures.fields.find((one) => one.field === name);
-        return field === undefined ? missing : `${field.right} / ${field.wrong} / ${field.missing}`;
+      ...extracted.map(({ fields }) => {
+        const found = fields.find(({ field }) => field === name);
+        return found === undefined ? missing : `${found.right} / ${found.wrong} / ${found.missing}`;
       }),
     ]),
     note: "Answers in which the field is right / wrong / missing.",
-  };
+  }];
 }
 
 /** A matrix with more rows or columns is not readable as a table; quality.json holds all of it. */

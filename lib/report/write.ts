@@ -17,7 +17,7 @@ import type { QualityReport } from "../quality/quality_schema.ts";
 import { readQuality } from "../select/decide/facts.ts";
 import { reportCsv } from "./report_csv.ts";
 import { gatherAnswers } from "./answers.ts";
-import { type RunData, runGatherer } from "./run_data.ts";
+import { type RunData, RunGatherer } from "./run_data.ts";
 import { markdownReport } from "./markdown.ts";
 import { reportPage } from "./page.ts";
 import type { ReportOptions } from "./summary_text.ts";
@@ -38,7 +38,7 @@ export const reportFiles = ["report.csv", "report.md", "report.html"] as const;
  */
 export async function writeReports(folder: string, options: ReportOptions = {}): Promise<string[]> {
   const summary = await readSummary(folder);
-  const gatherer = runGatherer();
+  const gatherer = new RunGatherer();
   for await (const record of readSamples(folder)) gatherer.add(record);
   return await writeFiles(folder, summary, gatherer.result(summary.blocks.treatment), options);
 }
@@ -57,8 +57,8 @@ export async function reportRun(
   folder: string,
   options: ReportOptions = {},
 ): Promise<{ summary: Summary; quality: QualityReport | null; written: string[] }> {
-  const gatherer = runGatherer();
-  const summary = await summarizeRun(folder, gatherer.add);
+  const gatherer = new RunGatherer();
+  const summary = await summarizeRun(folder, (record) => gatherer.add(record));
   await guarded(join(folder, "summary.json"), () => writeSummary(folder, summary));
   const written = await writeFiles(folder, summary, gatherer.result(summary.blocks.treatment), options);
   return { summary, quality: await readQuality(folder), written };

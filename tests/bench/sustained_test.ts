@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { runGatherer } from "../../lib/report/run_data.ts";
+import { RunGatherer } from "../../lib/report/run_data.ts";
 import { sustainedFigures, sustainedSentences } from "../../lib/report/sustained.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
 import { fakeSummary } from "./fakes.ts";
@@ -17,7 +17,7 @@ const throttling = (hotAtMs: number) => {
 const plan = { for_s: 120, rounds: 100_000 };
 
 Deno.test("a run for a time ends with it, and the point at which the machine throttles is found", async () => {
-  const gatherer = runGatherer();
+  const gatherer = new RunGatherer();
   const warm = (atMs: number) => atMs > 70_000 ? 95 : 60;
   const summary = await fakeSummary({ a: throttling(70_000) }, plan, warm, gatherer.add);
   const sustained = summary.candidates[0]?.sustained;

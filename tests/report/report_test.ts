@@ -5,7 +5,7 @@ import { summarizeRun } from "../../lib/bench/summary.ts";
 import type { Summary } from "../../lib/bench/summary_schema.ts";
 import { UserError } from "../../lib/errors.ts";
 import { gatherAnswers } from "../../lib/report/answers.ts";
-import { runGatherer } from "../../lib/report/run_data.ts";
+import { RunGatherer } from "../../lib/report/run_data.ts";
 import { energyOf } from "../../lib/bench/energy.ts";
 import { markdownReport, markdownTable } from "../../lib/report/markdown.ts";
 import { parseCsv } from "../../lib/csv.ts";
@@ -284,7 +284,7 @@ Deno.test("energy: a slower model costs more, and nothing is made up", () => {
 });
 
 Deno.test("a timeline shows the requests that stalled, out of any number", () => {
-  const gatherer = runGatherer();
+  const gatherer = new RunGatherer();
   const records = [...generateRecords({ candidates: [{ ...quick, stalling: 0 }], rounds: 60 })];
   for (const [i, { sample }] of records.entries()) {
     const stalled = sample.kind === "request" && sample.phase === "timed" && i === 200
@@ -299,7 +299,7 @@ Deno.test("a timeline shows the requests that stalled, out of any number", () =>
 });
 
 Deno.test("the timeline shows the same blocks of every candidate, on one axis", () => {
-  const gatherer = runGatherer();
+  const gatherer = new RunGatherer();
   const records = [...generateRecords({ candidates: [quick, { ...slow, stalling: 0.2 }], rounds: 60 })];
   for (const { sample } of records) gatherer.add(sample);
   const { drawn } = gatherer.result("none");
@@ -310,7 +310,7 @@ Deno.test("the timeline shows the same blocks of every candidate, on one axis", 
 });
 
 Deno.test("the server's own times stand beside ours, in medians over the same requests", () => {
-  const gatherer = runGatherer();
+  const gatherer = new RunGatherer();
   for (const { sample } of generateRecords({ candidates: [quick, slow], rounds: 2 })) {
     const told = sample.kind === "request" && sample.candidate === "quick" && sample.phase === "timed"
       ? { prompt_ms: 30, decode_ms: 500, prompt_tokens: 24, output_tokens: 80, cached_tokens: 2 }
