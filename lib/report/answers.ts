@@ -3,96 +3,89 @@ import type { AnswerRecord } from "../bench/records.ts";
 import type { Summary } from "../bench/summary_schema.ts";
 import type { AnswerQuality, QualityReport } from "../quality/quality_schema.ts";
 import type { RunData } from "./run_data.ts";
-import { counted } from "./format.ts";
 import { type Markup, markup, trusted } from "../markup.ts";
 import { verdictOn } from "./quality_table.ts";
-import { swatch } from "./page_parts.ts";
+import { excerpt, swatch, textBlock } from "./page_parts.ts";
 
 /** A page shows the answers to this many prompts at most, each cut at this many characters. */
 const maxAnsweredPrompts = 40;
 const maxAnswerChars = 6000;
 
+/** What the page shows of a run's answers. */
+interface AnswersInput {
+  readonly summary: Summary;
+  readonly data: RunData;
+  readonly answers: ReadonlyMap<string, ShownAnswer>;
+  readonly quality: QualityReport | null;
+}
+
 /** Every candidate's answer to each prompt; null where no answer was kept. */
-export function answerSection(
-  summary: Summary,
-  data: RunData,
-  answers: ReadonlyMap<string, ShownAnswer>,
-  quality: QualityReport | null,
-): Markup | null {
+export function answerSection(input: AnswersInput): Markup | null {
+  const { answers, quality } = input;
+  const { candidates, plan } = input.summary;
   if (answers.size === 0) return null;
-  const scored = new Map(quality?.answers.map((one) => [one.id, one]));
-  const prompts = summary.plan.prompt_set.prompts.filter((prompt) =>
-    summary.candidates.some(({ id }) => answers.has(answerKey(id, prompt.id)))
+  const answered = plan.prompt_set.prompts.filter((prompt) =>
+    candidates.some(({ id }) => answers.has(answerKey(id, prompt.id)))
   );
-  const shown = prompts.slice(0, maxAnsweredPrompts);
-  const left = prompts.length > shown.length
-    ? markup`<p class="note">The first ${shown.length} of ${prompts.length} prompts; answers.jsonl holds all.</p>`
-    : null;
-  const items = shown.map((prompt, i) =>
-    markup`<details ${trusted(i === 0 ? "open" : "")}><summary>${prompt.id}<span class="sub">${
-      excerpt(prompt.messages.at(-1)?.content ?? "")
-    }</span></summary>
-${
-      prompt.messages.map((message) =>
-        markup`<div class="prompt"><span class="sub">${message.role}</span>${
-          textBlock(message.content)
-        }</div>`
-      )
-    }
-<div class="answers">${
-      summary.candidates.map((candidate, index) =>
-        oneAnswer(candidate.id, index, answers.get(answerKey(candidate.id, prompt.id)), { data, scored })
-      )
-    }</div></details>`
-  );
+  const shown = answered.slice(0, maxAnsweredPrompts);
   return markup`<section><h2>Answers side by side</h2>
 <p class="note">The first timed answer of each candidate, unchanged. ${
-    scored.size === 0 ? "No answer was checked or rated." : "The result of its checks is below each answer."
+    quality === null || quality.answers.length === 0
+      ? "No answer was checked or rated."
+      : "The result of its checks is below each answer."
   }${
-    summary.plan.prefix === "cold" &&
+    plan.prefix === "cold" &&
     " Each request begins with a different number, so repeats may differ even at temperature 0."
   }</p>
-${left}${items}</section>`;
+${
+    answered.length > shown.length &&
+    markup`<p class="note">The first ${shown.length} of ${answered.length} prompts; answers.jsonl holds all.</p>`
+  }${shown.map((prompt, at) => promptAnswers(prompt, at === 0, input))}</section>`;
 }
 
-function oneAnswer(
-  id: string,
-  index: number,
-  answer: ShownAnswer | undefined,
-  { data, scored }: { data: RunData; scored: ReadonlyMap<string, AnswerQuality> },
+/** A prompt that opens to its text and the answers to it. */
+function promptAnswers(
+  { id, messages }: Summary["plan"]["prompt_set"]["prompts"][number],
+  isOpen: boolean,
+  { summary, data, answers, quality }: AnswersInput,
 ): Markup {
-  const heading = markup`<h4>${swatch(index)}${id}</h4>`;
-  if (answer === undefined) return markup`<div class="answer">${heading}<p class="note">no answer</p></div>`;
-  const failure = data.failures.get(answer.id);
-  const repeats = answer.n === 1
-    ? "1 answer"
-    : `${answer.n} answers, ${answer.different === 1 ? "all the same" : `${answer.different} different`}`;
-  return markup`<div class="answer">${heading}
-${textBlock(answer.content === "" ? "(empty)" : answer.content)}
+  const each = summary.candidates.map((candidate, index) => {
+    const answer = answers.get(answerKey(candidate.id, id));
+    const scored = quality?.answers.find((one) => one.id === answer?.id);
+    return markup`<div class="answer"><h4>${swatch(index)}${candidate.id}</h4>${
+      answer === undefined
+        ? markup`<p class="note">no answer</p>`
+        : answerMarkup(answer, data.failures.get(answer.id), scored)
+    }</div>`;
+  });
+  return markup`<details ${trusted(isOpen ? "open" : "")}><summary>${id}<span class="sub">${
+    excerpt(messages.at(-1)?.content ?? "", 90)
+  }</span></summary>
 ${
-    answer.reasoning !== "" &&
-    markup`<details><summary>Reasoning</summary>${textBlock(answer.reasoning)}</details>`
+    messages.map(({ role, content }) =>
+      markup`<div class="prompt"><span class="sub">${role}</span>${textBlock(content, maxAnswerChars)}</div>`
+    )
+  }
+<div class="answers">${each}</div></details>`;
+}
+
+function answerMarkup(
+  { content, reasoning, n, different }: ShownAnswer,
+  failure: string | undefined,
+  scored: AnswerQuality | undefined,
+): Markup {
+  const repeats = n === 1
+    ? "1 answer"
+    : `${n} answers, ${different === 1 ? "all the same" : `${different} different`}`;
+  return markup`
+${textBlock(content, maxAnswerChars)}
+${
+    reasoning !== "" &&
+    markup`<details><summary>Reasoning</summary>${textBlock(reasoning, maxAnswerChars)}</details>`
   }
 <p class="note">${repeats}${failure !== undefined && ` · failed: ${failure}`}</p>${
-    verdictOn(answer.id, scored)
-  }</div>`;
-}
-
-/** Unchanged text: line breaks are kept, the direction follows the language. */
-function textBlock(text: string): Markup {
-  return markup`<pre class="text-block" dir="auto">${cut(text)}</pre>`;
-}
-
-function cut(text: string): string {
-  const left = text.length - maxAnswerChars;
-  return left <= 0
-    ? text
-    : `${text.slice(0, maxAnswerChars)} … (${counted(left, "more character")} in answers.jsonl)`;
-}
-
-function excerpt(text: string): string {
-  const flat = text.replaceAll(/\s+/g, " ").trim();
-  return flat.length > 90 ? `${flat.slice(0, 89)}…` : flat;
+    scored !== undefined && verdictOn(scored)
+  }`;
 }
 
 /** One candidate's answers to one prompt. */

@@ -4,7 +4,7 @@ import { errorCases, type ErrorGroup, type FailedAnswer } from "../quality/error
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { counted } from "./format.ts";
 import { type Markup, markup, trusted } from "../markup.ts";
-import { swatch } from "./page_parts.ts";
+import { excerpt, swatch, textBlock } from "./page_parts.ts";
 
 /** A page shows this many of them at most, each text cut at this many characters. */
 const MOST_ANSWERS = 400;
@@ -16,34 +16,30 @@ const MOST_CHARS = 3000;
  * @param texts the answers that are not right, by the request's id
  */
 export function errorSection(
-  summary: Summary,
+  { candidates, plan }: Summary,
   quality: QualityReport | null,
   texts: ReadonlyMap<string, string>,
 ): Markup | null {
   if (quality === null) return null;
   const { groups, differing, cases } = errorCases(quality, texts);
   if (groups.length === 0) return null;
-  const candidates = summary.candidates.map(({ id }) => id);
+  const ids = candidates.map(({ id }) => id);
   const questions = new Map(
-    summary.plan.prompt_set.prompts.map(({ id, messages }) => [id, messages.at(-1)?.content ?? ""]),
+    plan.prompt_set.prompts.map(({ id, messages }) => [id, messages.at(-1)?.content]),
   );
   const total = groups.reduce((sum, { answers }) => sum + answers.length, 0);
   let left = MOST_ANSWERS;
   const sections = groups.map((group, at) => {
-    const shown = group.answers.slice(0, Math.max(0, left));
+    const shown = group.answers.slice(0, left);
     left -= shown.length;
-    const items = shown.map((one) =>
-      oneError(one, {
-        candidates,
-        question: questions.get(one.case_id),
-        expected: quality.expected?.[one.case_id],
-      })
-    );
-    return items.length === 0
-      ? null
-      : markup`<details open class="error-group g${at}"><summary>${groupName(group)}<span class="sub">${
+    return shown.length > 0 &&
+      markup`<details open class="error-group g${at}"><summary>${groupName(group)}<span class="sub">${
         counted(group.answers.length, "answer")
-      }</span></summary>${items}</details>`;
+      }</span></summary>${
+        shown.map((one) =>
+          errorArticle(one, ids, questions.get(one.case_id) ?? "", quality.expected?.[one.case_id])
+        )
+      }</details>`;
   });
   return markup`<section id="errors"><h2>Answers that are not right</h2>
 <p class="note">Grouped by state and by the check that decided. Candidates differ in ${
@@ -51,13 +47,19 @@ export function errorSection(
   } of ${cases}.${
     total > MOST_ANSWERS && ` The first ${MOST_ANSWERS} of ${total} are here; quality errors shows all.`
   }</p>
-<style>${trusted(filterRules(groups.length, candidates.length))}</style>
+${filters(groups, ids)}
+${sections}</section>`;
+}
+
+/** The controls, and what each hides when it is chosen. */
+function filters(groups: readonly ErrorGroup[], candidates: readonly string[]): Markup {
+  const titles = groups.map((group) => `${groupName(group)} (${group.answers.length})`);
+  return markup`<style>${trusted(filterRules(groups.length, candidates.length))}</style>
 <div class="filters">
-${filter("Group", "error-group", groups.map((group) => `${groupName(group)} (${group.answers.length})`))}
+${filter("Group", "error-group", titles)}
 ${filter("Candidate", "error-candidate", candidates)}
 <fieldset><legend>Cases</legend><label><input type="checkbox" id="error-differs"> only where candidates differ</label></fieldset>
-</div>
-${sections}</section>`;
+</div>`;
 }
 
 function groupName({ state, check }: ErrorGroup): string {
@@ -89,39 +91,29 @@ function filterRules(groups: number, candidates: number): string {
   ].join("\n");
 }
 
-function oneError(
+function errorArticle(
   { candidate, case_id, count, differs, detail, text, diff }: FailedAnswer,
-  { candidates, question = "", expected }: {
-    readonly candidates: readonly string[];
-    readonly question: string | undefined;
-    readonly expected: string | undefined;
-  },
+  candidates: readonly string[],
+  question: string,
+  expected: string | undefined,
 ): Markup {
   const at = candidates.indexOf(candidate);
-  const flat = question.replaceAll(/\s+/g, " ").trim();
-  const given = diff === null
-    ? null
-    : markup`<pre class="text-block diff" dir="auto">${
-      diff.map(({ kind, text }) =>
-        kind === "same" ? text : kind === "missing" ? markup`<del>${text}</del>` : markup`<ins>${text}</ins>`
-      )
-    }</pre>`;
+  const titled = (title: string, block: Markup) =>
+    markup`<div class="answer"><h4>${title}</h4>${block}</div>`;
   return markup`<article class="error c${at}${differs && " differs"}"><h3>${case_id}${
     differs && " ≠"
   }<span class="sub">${swatch(at)}${candidate}${count > 1 && `, ${count} times`}</span></h3>
 <p class="note">${detail}</p>
-${flat !== "" && markup`<p class="question" dir="auto">${flat.slice(0, 240)}${flat.length > 240 && "…"}</p>`}
-<div class="answers">${
-    expected !== undefined &&
-    markup`<div class="answer"><h4>Expected</h4><pre class="text-block" dir="auto">${
-      cut(expected)
-    }</pre></div>`
-  }${
-    text !== null &&
-    markup`<div class="answer"><h4>Answer</h4><pre class="text-block" dir="auto">${
-      cut(text === "" ? "(empty)" : text)
-    }</pre></div>`
-  }${given !== null && markup`<div class="answer"><h4>Difference</h4>${given}</div>`}</div></article>`;
+${question !== "" && markup`<p class="question" dir="auto">${excerpt(question, 240)}</p>`}
+<div class="answers">${expected !== undefined && titled("Expected", textBlock(expected, MOST_CHARS))}${
+    text !== null && titled("Answer", textBlock(text, MOST_CHARS))
+  }${diff !== null && titled("Difference", diffBlock(diff))}</div></article>`;
 }
 
-const cut = (text: string) => text.length > MOST_CHARS ? `${text.slice(0, MOST_CHARS)} …` : text;
+function diffBlock(diff: NonNullable<FailedAnswer["diff"]>): Markup {
+  return markup`<pre class="text-block diff" dir="auto">${
+    diff.map(({ kind, text }) =>
+      kind === "same" ? text : kind === "missing" ? markup`<del>${text}</del>` : markup`<ins>${text}</ins>`
+    )
+  }</pre>`;
+}

@@ -61,7 +61,7 @@ export interface PageInput {
  * ```
  */
 export function reportPage(input: PageInput): string {
-  const { summary, data, answers, selfcheck, quality, failedTexts, options } = input;
+  const { summary, data, selfcheck, quality, failedTexts, options } = input;
   const title = pageTitle(summary);
   return String(markup`<!doctype html>
     <html lang="en">
@@ -83,7 +83,7 @@ export function reportPage(input: PageInput): string {
     ${anythingMeasured(summary) ? measurements(summary, data, quality) : null}
     ${warningSection(summary)}
     ${errorSection(summary, quality, failedTexts)}
-    ${answerSection(summary, data, answers, quality)}
+    ${answerSection(input)}
     ${conditionsSection(summary, data)}
     ${instrumentSection(selfcheck)}
         </main>

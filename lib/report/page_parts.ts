@@ -2,7 +2,7 @@
 import { type Content, escapeHtml, type Markup, markup, trusted } from "../markup.ts";
 import type { Figure } from "../plot/figure.ts";
 import { seriesStyle, symbolPaths } from "../plot/series.ts";
-import { unbroken } from "./format.ts";
+import { counted, unbroken } from "./format.ts";
 import { pageStyle } from "./page_style.ts";
 import { holdsWords } from "./terminal_layout.ts";
 
@@ -137,6 +137,19 @@ export function textTableMarkup(
         : [name, cell, holdsWords(rows.map(cell)) && "text"];
     }),
   );
+}
+
+/** Text as it came, up to `most` characters: line breaks are kept, the direction follows the language. */
+export function textBlock(text: string, most: number): Markup {
+  const more = text.length - most;
+  const shown = more <= 0 ? text : `${text.slice(0, most)} … (${counted(more, "more character")})`;
+  return markup`<pre class="text-block" dir="auto">${shown === "" ? "(empty)" : shown}</pre>`;
+}
+
+/** The start of a text on one line. */
+export function excerpt(text: string, most: number): string {
+  const flat = text.replaceAll(/\s+/g, " ").trim();
+  return flat.length > most ? `${flat.slice(0, most - 1)}…` : flat;
 }
 
 /** A figure with its heading and caption. */

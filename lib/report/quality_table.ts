@@ -164,12 +164,10 @@ function ratingsBy(source: "person" | "judge", { ratings }: CandidateQuality): C
     );
 }
 
-/** The score of one answer and the checks that it failed; null where it was not scored. */
-export function verdictOn(answerId: string, scored: ReadonlyMap<string, AnswerQuality>): Markup | null {
-  const one = scored.get(answerId);
-  if (one === undefined) return null;
-  const failed = one.checks.filter((check) => !check.passed);
-  return markup`<p class="note">Checks: ${one.passed ? "passed" : "not passed"}, score ${plain(one.score)}${
-    failed.length > 0 && ` · failed: ${failed.map((check) => `${check.name} (${check.detail})`).join("; ")}`
+/** The score of one answer and the checks that it failed. */
+export function verdictOn({ passed, score, checks }: AnswerQuality): Markup {
+  const failed = checks.filter((check) => !check.passed).map(({ name, detail }) => `${name} (${detail})`);
+  return markup`<p class="note">Checks: ${passed ? "passed" : "not passed"}, score ${plain(score)}${
+    failed.length > 0 && ` · failed: ${failed.join("; ")}`
   }</p>`;
 }

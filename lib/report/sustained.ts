@@ -24,22 +24,20 @@ function sentenceOf(id: string, { n, seconds: length, change }: Sustained): stri
       }: no change of 5 % or more beyond chance (n = ${n}).`;
   }
   const [before, after] = change.tokens_per_s;
+  const { temperature_c: temperature, frequency_mhz: frequency } = change;
   const machine = [
-    change.temperature_c === null
-      ? ""
-      : `${plain(change.temperature_c[0])} °C before, ${plain(change.temperature_c[1])} °C after`,
-    change.frequency_mhz === null
-      ? ""
-      : `${plain(change.frequency_mhz[0])} MHz before, ${plain(change.frequency_mhz[1])} MHz after`,
-  ].filter((text) => text !== "");
-  const measured = machine.length === 0
-    ? "; this machine reports neither temperature nor frequency"
-    : `; ${machine.join("; ")}`;
+    ...(temperature === null
+      ? []
+      : [`${plain(temperature[0])} °C before, ${plain(temperature[1])} °C after`]),
+    ...(frequency === null ? [] : [`${plain(frequency[0])} MHz before, ${plain(frequency[1])} MHz after`]),
+  ];
   return `\`${id}\` decodes ${change.ratio < 1 ? "more slowly" : "faster"} from ${since(change.at_s)} on: ${
     ratio(change.ratio)
   } times its speed before (${plain(before)} to ${plain(after)} tokens/s, p = ${
     pText(change.p)
-  }, n = ${n})${measured}.`;
+  }, n = ${n}); ${
+    machine.length === 0 ? "this machine reports neither temperature nor frequency" : machine.join("; ")
+  }.`;
 }
 
 const pText = (p: number) => p < 0.001 ? "below 0.001" : p.toFixed(3);
@@ -48,45 +46,44 @@ const pText = (p: number) => p < 0.001 ? "below 0.001" : p.toFixed(3);
 const POINTS = 600;
 
 /** Decode speed, temperature and frequency over time; none where the run was not for a time. */
-export function sustainedFigures(summary: Summary, data: RunData): Figure[] {
-  const rows = summary.candidates.filter(({ sustained }) => (sustained?.n ?? 0) > 0);
+export function sustainedFigures({ candidates }: Summary, { speeds, machine }: RunData): Figure[] {
+  const rows = candidates.filter(({ sustained }) => (sustained?.n ?? 0) > 0);
   if (rows.length === 0) return [];
-  const startS = Math.min(...rows.flatMap(({ id }) => data.speeds.get(id)?.[0]?.atS ?? []));
+  const startS = Math.min(...rows.flatMap(({ id }) => speeds.get(id)?.[0]?.atS ?? []));
   const minutes = (atS: number) => (atS - startS) / 60;
-  const x = "minutes";
-  const marks = rows.flatMap(({ sustained }) =>
-    sustained?.change ? [{ x: sustained.change.at_s / 60, name: "change" }] : []
-  );
+  const shared = {
+    x: "minutes",
+    joined: false,
+    marks: rows.flatMap(({ sustained }) =>
+      sustained?.change ? [{ x: sustained.change.at_s / 60, name: "change" }] : []
+    ),
+  };
   const series = rows.map(({ id }) => ({
     name: id,
-    points: thinned(data.speeds.get(id) ?? []).map(({ atS, perS }) => ({ x: minutes(atS), y: perS })),
+    points: thinned(speeds.get(id) ?? []).map(({ atS, perS }) => ({ x: minutes(atS), y: perS })),
   }));
+  const n = rows.reduce((sum, { id }) => sum + (speeds.get(id)?.length ?? 0), 0);
   const shown = series.reduce((sum, { points }) => sum + points.length, 0);
-  const n = rows.reduce((sum, { id }) => sum + (data.speeds.get(id)?.length ?? 0), 0);
-  const machine = ([
-    ["Temperature over time", "°C", ({ temperatureC }: RunData["machine"][number]) => temperatureC],
-    ["Processor frequency over time", "MHz", ({ frequencyMhz }: RunData["machine"][number]) => frequencyMhz],
-  ] as const).flatMap(([title, y, of]) => {
-    const points = thinned(data.machine).flatMap((reading) => {
+  const ofMachine = (title: string, y: string, of: (reading: typeof machine[number]) => number | null) => {
+    const points = thinned(machine).flatMap((reading) => {
       const value = of(reading);
       return value === null || reading.atS < startS ? [] : [{ x: minutes(reading.atS), y: value }];
     });
     const caption = `At the end of each block, n = ${points.length} readings.`;
     return points.length === 0
       ? []
-      : [curvePlot([{ name: y, points }], { title, x, y, marks, joined: false, fromZero: false, caption })];
-  });
+      : [curvePlot([{ name: y, points }], { ...shared, title, y, fromZero: false, caption })];
+  };
   return [
     curvePlot(series, {
+      ...shared,
       title: "Decode speed over time",
-      x,
       y: "output tokens/s",
-      marks,
-      joined: false,
       caption: `One dot per request, n = ${n}${shown < n ? `, every ${Math.ceil(n / shown)}. drawn` : ""}. ` +
         "A dashed vertical line marks a change beyond chance (Pettitt's test, 5 % false alarms).",
     }),
-    ...machine,
+    ...ofMachine("Temperature over time", "°C", ({ temperatureC }) => temperatureC),
+    ...ofMachine("Processor frequency over time", "MHz", ({ frequencyMhz }) => frequencyMhz),
   ];
 }
 

@@ -1,9 +1,18 @@
 /** The shared parts of live pages: head, security policy, and the server that checks its clients. */
 import { isIP } from "node:net";
+import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { accessFor, isLoopbackHost } from "../openai/access.ts";
 import { ApiError } from "../openai/api_error.ts";
-import { type HttpHandler, type HttpServer, type IncomingRequest, serveHttp } from "../openai/server.ts";
+import {
+  bodyText,
+  DEFAULT_LIMITS,
+  type HttpHandler,
+  type HttpServer,
+  type IncomingRequest,
+  parsedJson,
+  serveHttp,
+} from "../openai/server.ts";
 import { type Markup, markup } from "../markup.ts";
 
 /** Styles and scripts come from the page's own address alone, and no content of a page can run or use the network. */
@@ -19,6 +28,9 @@ export const HEADERS = {
 /** An answer of a live page. */
 export const reply = (body: string, type: string, status = 200): Response =>
   new Response(body, { status, headers: { ...HEADERS, "content-type": `${type}; charset=utf-8` } });
+
+/** Data for a page's script. */
+export const json = (value: unknown): Response => reply(JSON.stringify(value), "application/json");
 
 /** Gives the reason, in words that a page may show. */
 export const refuse = (status: number, why: string): Response => reply(why, "text/plain", status);
@@ -90,25 +102,66 @@ export interface PrivatePageOptions extends Omit<LiveServerOptions, "host"> {
   readonly token: string;
 }
 
+/** A page for one person that is being served. */
+export interface PrivatePage {
+  readonly url: string;
+  /** Resolves when that person says that they are finished. */
+  readonly finished: Promise<void>;
+  stop(): Promise<void>;
+}
+
+/** What a page for one person is made of, and what it asks its server by method and path, as in `POST mark`. */
+export interface PrivatePageParts {
+  readonly page: string;
+  readonly style: string;
+  readonly script: string;
+  readonly routes: Readonly<Record<string, (request: IncomingRequest) => Response | Promise<Response>>>;
+}
+
 /** Longest time for answers in progress when the page stops. */
 const LAST_ANSWERS_MS = 2000;
 
 /**
  * Serves a page for one person, under the address that it listens on.
  *
- * @param handle gets the request, and its method and the rest of its path as in `POST mark`
  * @throws the system's error where the port can't be had
  */
 export async function servePrivately(
-  handle: (request: IncomingRequest, path: string) => Response | Promise<Response>,
+  { page, style, script, routes }: PrivatePageParts,
   { token, ...options }: PrivatePageOptions,
-): Promise<{ readonly url: string; stop(): Promise<void> }> {
+): Promise<PrivatePage> {
+  const finished = Promise.withResolvers<void>();
+  const all: PrivatePageParts["routes"] = {
+    "GET ": () => reply(page, "text/html"),
+    "GET page.css": () => reply(style, "text/css"),
+    "GET page.js": () => reply(script, "text/javascript"),
+    "POST done": () => {
+      finished.resolve();
+      return new Response(null, { status: 204 });
+    },
+    ...routes,
+  };
   const host = "127.0.0.1";
   const server = await serveLive((request) => {
     const { headers, method, path } = request;
     if (headers.get("host") !== `${host}:${server.port}`) return refuse(403, "use the page's own address");
-    if (!path.startsWith(`/${token}/`)) return refuse(404, "not found");
-    return handle(request, `${method} ${path.slice(token.length + 2)}`);
+    const [, given, rest] = /^\/([^/]*)\/(.*)$/.exec(path) ?? [];
+    const route = `${method} ${rest}`;
+    if (given !== token || !Object.hasOwn(all, route)) return refuse(404, "not found");
+    return all[route]?.(request) ?? refuse(404, "not found");
   }, { ...options, host });
-  return { url: `http://${host}:${server.port}/${token}/`, stop: () => server.close(LAST_ANSWERS_MS) };
+  return {
+    url: `http://${host}:${server.port}/${token}/`,
+    finished: finished.promise,
+    stop: () => server.close(LAST_ANSWERS_MS),
+  };
+}
+
+/** What a page posted; a refusal with the reason where it is not what `schema` describes. */
+export async function posted<Posted>(
+  request: IncomingRequest,
+  schema: z.ZodType<Posted>,
+): Promise<Posted | Response> {
+  const parsed = schema.safeParse(parsedJson(await bodyText(request, DEFAULT_LIMITS)));
+  return parsed.success ? parsed.data : refuse(400, z.prettifyError(parsed.error));
 }

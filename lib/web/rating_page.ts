@@ -6,15 +6,22 @@ import { z } from "zod";
 import { replaceFile } from "../bench/folder.ts";
 import { UserError } from "../errors.ts";
 import { decodeText } from "../text_file.ts";
-import { bodyText, DEFAULT_LIMITS, type IncomingRequest, parsedJson } from "../openai/server.ts";
+import type { IncomingRequest } from "../openai/server.ts";
 import { readMarks } from "../quality/import.ts";
 import { score } from "../quality/ratings.ts";
 import { formatSheet, type Marks, rubricOf, type Sheet } from "../quality/sheet.ts";
-import { type PrivatePageOptions, refuse, reply, servePrivately } from "./live_page.ts";
+import {
+  json,
+  posted,
+  type PrivatePage,
+  type PrivatePageOptions,
+  refuse,
+  servePrivately,
+} from "./live_page.ts";
 import { ratingMarkup, ratingScript, ratingStyle } from "./rating_assets.ts";
 
 /** A change of one item. */
-const change = z.strictObject({
+const changeSchema = z.strictObject({
   item: z.string(),
   /** The scores that were given or changed, by dimension. */
   scores: z.record(z.string(), score),
@@ -22,16 +29,12 @@ const change = z.strictObject({
   comment: z.string().max(4000).optional(),
 });
 
-type Change = z.infer<typeof change>;
+type Change = z.infer<typeof changeSchema>;
 
-/** A page that is being served. */
-export interface AnnotationPage {
-  readonly url: string;
+/** A sheet's page that is being served. */
+export interface AnnotationPage extends PrivatePage {
   /** Items with a full set of scores. */
   done(): number;
-  /** Resolves when the annotator says that they are finished. */
-  readonly finished: Promise<void>;
-  stop(): Promise<void>;
 }
 
 /**
@@ -57,53 +60,38 @@ export async function servePage(
   const rubric = rubricOf(sheet.key);
   const names = rubric.dimensions.map(({ name }) => name);
   const current = new Map(marks);
-  const finished = Promise.withResolvers<void>();
   let saving: Promise<void> = Promise.resolve();
-  const save = (change: Change) => {
-    saving = saving.catch(() => {}).then(() => saveChange(sheet, path, current, change));
-    return saving;
-  };
-  const server = await servePrivately(async (request, path) => {
-    if (path === "GET ") return reply(ratingMarkup, "text/html");
-    if (path === "GET page.css") return reply(ratingStyle, "text/css");
-    if (path === "GET page.js") return reply(ratingScript(rubric), "text/javascript");
-    if (path === "GET sheet") {
-      return reply(
-        JSON.stringify({ items: sheet.items, marks: Object.fromEntries(current) }),
-        "application/json",
-      );
-    }
-    if (path === "POST mark") return await mark(request);
-    if (path === "POST done") {
-      finished.resolve();
-      return new Response(null, { status: 204 });
-    }
-    return refuse(404, "not found");
-  }, options);
-
-  async function mark(request: IncomingRequest): Promise<Response> {
-    const parsed = change.safeParse(parsedJson(await bodyText(request, DEFAULT_LIMITS)));
-    if (!parsed.success) return refuse(400, z.prettifyError(parsed.error));
-    const { item, scores } = parsed.data;
+  const mark = async (request: IncomingRequest) => {
+    const change = await posted(request, changeSchema);
+    if (change instanceof Response) return change;
+    const { item, scores } = change;
     if (!sheet.items.some((one) => one.item === item)) return refuse(400, `unknown item ${item}`);
     const strange = Object.keys(scores).find((name) => !names.includes(name));
     if (strange !== undefined) return refuse(400, `${strange} is not one of ${names.join(", ")}`);
+    saving = saving.catch(() => {}).then(() => saveChange(sheet, path, current, change));
     try {
-      await save(parsed.data);
+      await saving;
       return new Response(null, { status: 204 });
     } catch (error) {
       const reason = error instanceof UserError ? error.message : `can't write ${path}`;
       return refuse(500, `the score is not saved: ${reason}`);
     }
-  }
-
+  };
+  const page = await servePrivately({
+    page: ratingMarkup,
+    style: ratingStyle,
+    script: ratingScript(rubric),
+    routes: {
+      "GET sheet": () => json({ items: sheet.items, marks: Object.fromEntries(current) }),
+      "POST mark": mark,
+    },
+  }, options);
   return {
-    url: server.url,
+    ...page,
     done: () => [...current.values()].filter(({ scores }) => names.every((name) => name in scores)).length,
-    finished: finished.promise,
     async stop() {
       await saving.catch(() => {});
-      await server.stop();
+      await page.stop();
     },
   };
 }

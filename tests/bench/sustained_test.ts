@@ -19,7 +19,7 @@ const plan = { for_s: 120, rounds: 100_000 };
 Deno.test("a run for a time ends with it, and the point at which the machine throttles is found", async () => {
   const gatherer = new RunGatherer();
   const warm = (atMs: number) => atMs > 70_000 ? 95 : 60;
-  const summary = await fakeSummary({ a: throttling(70_000) }, plan, warm, gatherer.add);
+  const summary = await fakeSummary({ a: throttling(70_000) }, plan, warm, (record) => gatherer.add(record));
   const sustained = summary.candidates[0]?.sustained;
   const change = sustained?.change;
   assert.ok(sustained && change, "found");
