@@ -40,6 +40,15 @@ export function interruptSignal(): AbortSignal {
   return interrupt.signal;
 }
 
+/** Resolves at the first Ctrl-C or SIGTERM. */
+export function interrupted(): Promise<void> {
+  const signal = interruptSignal();
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
+
 function onInterrupt() {
   if (interrupt === undefined) Deno.exit(130);
   if (interrupt.signal.aborted) {

@@ -5,7 +5,15 @@ import { InvalidArgumentError } from "commander";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import { defaultStore } from "../../lib/catalog/store.ts";
 import { runProgram } from "../../lib/program.ts";
-import { bareCommand, interruptSignal, printJson, realClock, realSleep, subcommand } from "../cli.ts";
+import {
+  bareCommand,
+  interrupted,
+  interruptSignal,
+  printJson,
+  realClock,
+  realSleep,
+  subcommand,
+} from "../cli.ts";
 import { option, pathValue, type Shared, shared, wholeNumber } from "../options.ts";
 import { type FleetFlags, fleetOption, fleetsOption, folderOf } from "./folder.ts";
 
@@ -56,32 +64,16 @@ function onOff(text: string): boolean {
   throw new InvalidArgumentError("Give on or off.");
 }
 
-const isLoopback = (host: string) => host === "localhost" || host === "::1" || host.startsWith("127.");
-
-/** This machine's own addresses, those of its networks first. */
-function ownAddresses(): string[] {
-  const all = Object.values(networkInterfaces()).flatMap((some) => some ?? []);
-  const outer = all.filter(({ internal, family }) => !internal && family === "IPv4");
-  return [...outer, ...all.filter((one) => !outer.includes(one))].map(({ address }) =>
-    address.split("%")[0] ?? ""
-  )
-    .filter((address) => !address.startsWith("fe80"));
-}
-
-/** This machine's address for others. */
-const publicHostOf = (host: string) =>
-  host === "0.0.0.0" || host === "::" ? ownAddresses()[0] ?? "127.0.0.1" : host;
-const hostInUrl = (host: string) => host.includes(":") ? `[${host}]` : host;
-
 export const hubCommand = subcommand(command, async (settings: HubSettings) => {
   const { host, admit, json } = settings;
-  const signal = interruptSignal();
   const { openHub } = await import("../../lib/fleet/open_hub.ts");
-  const note = (line: string) => console.error(line);
-  const server = await serverOf(settings, signal, note);
-  let admitted = 0;
-  const page = await openPage(settings, note);
   const { eventLine } = await import("./hub_events.ts");
+  const note = (line: string) => console.error(line);
+  const server = await serverOf(settings, note);
+  await using opened = new AsyncDisposableStack();
+  const page = await openPage(settings, note);
+  opened.defer(async () => await page?.close());
+  let admitted = 0;
   const hub = await openHub({
     folder: folderOf(settings),
     name: settings.fleet,
@@ -93,24 +85,12 @@ export const hubCommand = subcommand(command, async (settings: HubSettings) => {
       const line = eventLine(event);
       if (line !== null) note(line);
       page?.onEvent(event);
-      if (event.kind === "joined" && ++admitted % admit === 0) void show();
+      if (event.kind === "joined" && ++admitted % admit === 0) {
+        void showJoinLine(hub.newJoinLine(admit), settings);
+      }
     },
-  }).catch(async (error) => {
-    await page?.close();
-    throw error;
   });
-  const show = async () => {
-    const line = hub.newJoinLine(admit);
-    const commandLine = `deno task fleet join ${line}`;
-    if (json) return console.error(commandLine);
-    const { renderUnicodeCompact } = await import("uqr");
-    console.log(`\n${renderUnicodeCompact(commandLine)}\n`);
-    console.log(
-      `On ${
-        admit === 1 ? "one device" : `up to ${admit} devices`
-      }, within twelve hours:\n\n  ${commandLine}\n`,
-    );
-  };
+  opened.defer(() => hub.stop());
   if (settings.nats !== undefined) {
     note(`The server needs in its configuration: default_sentinel: ${hub.joinJwt}`);
   }
@@ -121,16 +101,24 @@ export const hubCommand = subcommand(command, async (settings: HubSettings) => {
       `Fleet ${settings.fleet}: the hub listens at ${hub.url}. All state is in ${folderOf(settings)}.`,
     );
     if (pageUrl !== null) console.log(`For the screen in the room: ${pageUrl}`);
-    await show();
+    await showJoinLine(hub.newJoinLine(admit), settings);
   }
   if (server.kind === "own" && !server.address.tls && !isLoopback(host)) {
     note("Without TLS, anyone on this network can read and change what devices send.");
   }
-  await new Promise((resolve) => signal.addEventListener("abort", resolve, { once: true }));
-  await page?.close();
-  await hub.stop();
+  await interrupted();
   return 0;
 });
+
+/** The command that joins this fleet, as a code to scan and as text. */
+async function showJoinLine(line: string, { admit, json }: HubSettings): Promise<void> {
+  const joining = `deno task fleet join ${line}`;
+  if (json) return console.error(joining);
+  const { renderUnicodeCompact } = await import("uqr");
+  console.log(`\n${renderUnicodeCompact(joining)}\n`);
+  const devices = admit === 1 ? "one device" : `up to ${admit} devices`;
+  console.log(`On ${devices}, within twelve hours:\n\n  ${joining}\n`);
+}
 
 /** The live page; without a given port it takes another one if the next is in use. */
 async function openPage(settings: HubSettings, note: (line: string) => void) {
@@ -156,7 +144,6 @@ async function openPage(settings: HubSettings, note: (line: string) => void) {
 
 async function serverOf(
   { host, port, tls = !isLoopback(host), nats, accountKey }: HubSettings,
-  signal: AbortSignal,
   note: (line: string) => void,
 ) {
   if ((nats === undefined) !== (accountKey === undefined)) {
@@ -172,7 +159,7 @@ async function serverOf(
   const { findServer } = await import("../../lib/fleet/nats_server.ts");
   const folder = join(dirname(defaultStore(Deno.env, Deno.build.os)), "bin");
   const tools = { run: runProgram, fetch, clock: realClock, sleep: realSleep };
-  const program = await findServer({ ...tools, signal, note, folder });
+  const program = await findServer({ ...tools, signal: interruptSignal(), note, folder });
   const own = ownAddresses();
   const publicHost = publicHostOf(host);
   const isName = !/^[\d.]+$|:/.test(host);
@@ -182,3 +169,19 @@ async function serverOf(
   };
   return { kind: "own", program, address: { host, port, tls }, publicHost, names } as const;
 }
+
+const isLoopback = (host: string) => host === "localhost" || host === "::1" || host.startsWith("127.");
+
+/** This machine's own addresses, those of its networks first. */
+function ownAddresses(): string[] {
+  const all = Object.values(networkInterfaces()).flatMap((some) => some ?? []);
+  const outer = all.filter(({ internal, family }) => !internal && family === "IPv4");
+  return [...outer, ...all.filter((one) => !outer.includes(one))]
+    .map(({ address }) => address.split("%")[0] ?? "")
+    .filter((address) => !address.startsWith("fe80"));
+}
+
+/** This machine's address for others. */
+const publicHostOf = (host: string) =>
+  host === "0.0.0.0" || host === "::" ? ownAddresses()[0] ?? "127.0.0.1" : host;
+const hostInUrl = (host: string) => host.includes(":") ? `[${host}]` : host;

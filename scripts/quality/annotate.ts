@@ -4,7 +4,7 @@ import { InvalidArgumentError } from "commander";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import type { RubricName } from "../../lib/quality/rubric.ts";
 import type { PrivatePageOptions } from "../../lib/web/live_page.ts";
-import { bareCommand, interruptSignal, printJson, realClock, subcommand } from "../cli.ts";
+import { bareCommand, interrupted, printJson, realClock, subcommand } from "../cli.ts";
 import { option, pathValue, RUN_ARGUMENT, type Shared, shared, wholeNumber } from "../options.ts";
 import {
   isFile,
@@ -102,7 +102,7 @@ async function page(
   const served = await open((options) => servePage(sheet, path, marks, options), port);
   console.error(`Rate here: ${served.url}`);
   console.error(`Every score is saved to ${path}; Ctrl-C ends the page.`);
-  await untilDone(served.finished);
+  await Promise.race([served.finished, interrupted()]);
   // The page's last answer is on its way.
   await served.stop();
   const done = served.done();
@@ -126,7 +126,7 @@ async function comparePairs(
   const served = await open((options) => servePairs(pairs, folder, options), port);
   console.error(`Compare here: ${served.url}`);
   console.error("Every vote is saved at once; Ctrl-C ends the page.");
-  await untilDone(served.finished);
+  await Promise.race([served.finished, interrupted()]);
   await served.stop();
   const votes = await readVotes(folder);
   if (votes.length > 0) {
@@ -142,14 +142,6 @@ async function comparePairs(
     );
   }
   return 0;
-}
-
-async function untilDone(finished: Promise<void>): Promise<void> {
-  const signal = interruptSignal();
-  await Promise.race([
-    finished,
-    new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve(), { once: true })),
-  ]);
 }
 
 /** Opens a page behind a path that can't be guessed. */

@@ -83,22 +83,34 @@ export async function selectFrom(
     random: seededRandom(`select ${settings.seed}`),
   });
   const figures = { pareto: paretoOf(decision), evidence: evidenceFigure(race) };
+  const markdown = await writeDecision(first, decision, figures);
+  return { decision, markdown, written: first };
+}
+
+/** Writes a decision and its figures to the run's folder; returns its Markdown. */
+async function writeDecision(
+  folder: string,
+  decision: Decision,
+  figures: Readonly<Record<"pareto" | "evidence", string | null>>,
+): Promise<string> {
+  const files = new Map<string, string>();
   const names: { pareto?: string; evidence?: string } = {};
   for (const name of ["pareto", "evidence"] as const) {
     const figure = figures[name];
     if (figure === null) continue;
     names[name] = `${name}.svg`;
-    await replaceFile(join(first, `${name}.svg`), figure);
+    files.set(`${name}.svg`, figure);
   }
   const markdown = terminalText(decisionMarkdown(decision, names));
-  await keepEarlier(first, decision);
-  await replaceFile(join(first, "decision.md"), markdown);
-  const inPage = Object.entries(figures).flatMap(([name, svg]) =>
-    svg === null ? [] : [[`${name}.svg`, svg] as const]
-  );
-  await replaceFile(join(first, "decision.html"), documentPage(markdown, new Map(inPage)));
-  await replaceFile(join(first, "decision.json"), `${JSON.stringify(decision, null, 2)}\n`);
-  return { decision, markdown, written: first };
+  await keepEarlier(folder, decision);
+  const page = documentPage(markdown, files);
+  const json = `${JSON.stringify(decision, null, 2)}\n`;
+  const written = [...files, ["decision.md", markdown], ["decision.html", page], [
+    "decision.json",
+    json,
+  ]] as const;
+  for (const [name, text] of written) await replaceFile(join(folder, name), text);
+  return markdown;
 }
 
 /** The command that makes the same decision again: its runs, and every setting that is not the default. */

@@ -7,108 +7,132 @@ import { timedClient } from "../../lib/endpoint/timed_client.ts";
 import { parseEndpoint } from "../../lib/services/discovery.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import { accessFor, isLoopbackHost } from "../../lib/openai/access.ts";
-import { RetryBudget } from "../../lib/serve/fallback.ts";
+import { RetryBudget, type ServedRequest } from "../../lib/serve/fallback.ts";
 import { gateway, type GatewayOptions } from "../../lib/serve/gateway.ts";
 import { DEFAULT_LIMITS, type HttpServer, serveHttp, type ServerLimits } from "../../lib/openai/server.ts";
 import { GatewayMetrics } from "../../lib/serve/gateway_metrics.ts";
-import { type GatewayModel, GatewayModels } from "../../lib/serve/served_models.ts";
-import { interruptSignal, printJson, realClock } from "../cli.ts";
+import { GatewayModels } from "../../lib/serve/served_models.ts";
+import { interrupted, interruptSignal, printJson, realClock } from "../cli.ts";
 import { sessionResources } from "../session_resources.ts";
 import type { ServeSettings } from "./settings.ts";
+import type { Engines } from "./engines.ts";
 import { jsonLog, type Log, loggedRequest, NO_LOG } from "./log.ts";
-import { openRouting } from "./routing.ts";
-import { endpointsOf, serveServices } from "./services.ts";
+import { type OpenRouting, openRouting } from "./routing.ts";
+import { endpointsOf, type ServedServices, serveServices } from "./services.ts";
 
 /** Serves until Ctrl-C; returns the exit code. */
 export async function serve(names: readonly string[], settings: ServeSettings): Promise<number> {
-  const signal = interruptSignal();
   checkSettings(settings);
-  const registry = await loadRegistry(settings.registry);
+  const note = (text: string) => console.error(text);
+  await using opened = new AsyncDisposableStack();
+  const log = settings.log === "json" ? jsonLog(Deno.stderr) : NO_LOG;
+  opened.defer(log.flush);
   const client = timedClient({
     clock: realClock,
     accepts: socketTargets(Deno.env),
     fetch: (input, init) => fetch(input, { ...init, redirect: "manual" }),
   });
-  const log = settings.log === "json" ? jsonLog(Deno.stderr) : NO_LOG;
-  const note = (text: string) => console.error(text);
+  opened.defer(client.close);
   const services = serveServices(endpointsOf(settings.endpoint ?? [], Deno.env), {
-    registry,
+    registry: await loadRegistry(settings.registry),
     fetch,
     slots: settings.slots,
   });
   const metrics = new GatewayMetrics();
   const routing = await openRouting(settings, note);
-  // The code of engines is not loaded where only services are served.
-  const wanted = names.length > 0 ? names : chosen(routing.choice, settings);
-  const wantsEngines = wanted.length > 0 || (settings.endpoint ?? []).length === 0;
-  const engines = wantsEngines
-    ? await (await import("./engines.ts")).openEngines(wanted, settings, {
-      resources: await sessionResources(settings),
-      metrics,
-    })
-    : null;
-  let server: HttpServer | undefined;
-  let stopKeepingWarm = () => {};
-  try {
-    const models = new GatewayModels({
-      breaker: { failuresToOpen: settings.failures, openMs: settings.openFor * 1000 },
-      waiting: settings.queue,
-      clock: realClock,
-    });
-    const take = () => {
-      const served: GatewayModel[] = [...engines?.models ?? [], ...services.models()];
-      models.serve(served);
-      routing.routing.serve(served.map(({ candidate, capabilities }) => ({ id: candidate, capabilities })));
-    };
-    const problems = await services.refresh(signal);
-    take();
-    if (problems.length > 0 && models.all().length === 0) {
-      throw new UserError(`nothing to serve: ${problems.join("; ")}`, 1);
-    }
-    for (const problem of problems) note(`${problem}. Its models are served as soon as it answers`);
-    const refresh = atMostEvery(5000, async () => {
-      for (const change of await services.refresh(signal)) note(change);
-      take();
-    });
-    const tools = { post: client.post, clock: realClock, models };
-    const limits = {
+  opened.defer(routing.close);
+  const engines = await enginesFor(names, settings, { choice: routing.choice, metrics });
+  opened.defer(engines.stop);
+  const models = new GatewayModels({
+    breaker: { failuresToOpen: settings.failures, openMs: settings.openFor * 1000 },
+    waiting: settings.queue,
+    clock: realClock,
+  });
+  const refresh = await serveModels(models, routing, { engines, services, note });
+  const tools = { post: client.post, clock: realClock, models, metrics };
+  const server = await listen(
+    { ...tools, refresh, ...gatewaySettings(settings, routing, log) },
+    settings,
+    log,
+  );
+  opened.defer(() => server.close());
+  if (settings.keepWarm !== undefined) {
+    const { keepWarm } = await import("../../lib/serve/keep_warm.ts");
+    opened.defer(keepWarm(settings.keepWarm * 1000, { ...tools, fetch }));
+  }
+  announce(server.port, models, settings);
+  await interrupted();
+  return 130;
+}
+
+/** The code of engines is not loaded where only services are served. */
+async function enginesFor(
+  names: readonly string[],
+  settings: ServeSettings,
+  { choice, metrics }: { readonly choice: string | null; readonly metrics: GatewayMetrics },
+): Promise<Engines> {
+  const wanted = names.length > 0 ? names : chosen(choice, settings);
+  if (wanted.length === 0 && (settings.endpoint ?? []).length > 0) {
+    return { models: [], stop: () => Promise.resolve() };
+  }
+  const { openEngines } = await import("./engines.ts");
+  return await openEngines(wanted, settings, { resources: await sessionResources(settings), metrics });
+}
+
+/**
+ * Serves the models that engines and services have now; the function returned reads the services' lists again.
+ *
+ * @throws {UserError} where there is none
+ */
+async function serveModels(
+  models: GatewayModels,
+  { routing }: OpenRouting,
+  { engines, services, note }: {
+    readonly engines: Engines;
+    readonly services: ServedServices;
+    readonly note: (text: string) => void;
+  },
+): Promise<() => Promise<void>> {
+  const signal = interruptSignal();
+  const serveThem = () => {
+    const served = [...engines.models, ...services.models()];
+    models.serve(served);
+    routing.serve(served.map(({ candidate, capabilities }) => ({ id: candidate, capabilities })));
+  };
+  const problems = await services.refresh(signal);
+  serveThem();
+  if (problems.length > 0 && models.all().length === 0) {
+    throw new UserError(`nothing to serve: ${problems.join("; ")}`, 1);
+  }
+  for (const problem of problems) note(`${problem}. Its models are served as soon as it answers`);
+  return atMostEvery(5000, async () => {
+    for (const change of await services.refresh(signal)) note(change);
+    serveThem();
+  });
+}
+
+/** What the flags, the routing and the log set in the gateway and its server. */
+function gatewaySettings(settings: ServeSettings, { routing, slo }: OpenRouting, log: Log) {
+  return {
+    limits: {
       ...DEFAULT_LIMITS,
       bodyBytes: settings.maxBody * 1024 * 1024,
       connections: settings.connections,
-    };
-    const options: GatewayOptions = {
-      ...tools,
-      limits,
-      routing: routing.routing,
-      access: accessFor({ host: settings.host, apiKey: settings.apiKey ?? null, cors: settings.cors ?? [] }),
-      metrics,
-      retries: new RetryBudget(settings.retryBudget, Math.max(10, settings.retryBudget * 100)),
-      attempts: settings.attempts,
-      timeoutMs: settings.timeout * 1000,
-      streamLimits: { firstByteMs: settings.firstByte * 1000, gapMs: settings.gap * 1000 },
-      slo: routing.slo,
-      refresh,
-      onRequest: settings.log === "off"
-        ? () => {}
-        : (record) => log.write("request", loggedRequest(record, settings.logPrompts === true)),
-      randomId: idMaker(),
-      startedAt: Math.floor(Date.now() / 1000),
-      gauges: processGauges,
-    };
-    server = await open(options, settings, limits, log);
-    if (settings.keepWarm !== undefined) {
-      const { keepWarm } = await import("../../lib/serve/keep_warm.ts");
-      stopKeepingWarm = keepWarm(settings.keepWarm * 1000, { ...tools, fetch, metrics });
-    }
-    announce(server.port, models, settings);
-    await interrupted(signal);
-    return 130;
-  } finally {
-    stopKeepingWarm();
-    await server?.close();
-    client.close();
-    await Promise.all([engines?.stop(), routing.close(), log.flush()]);
-  }
+    },
+    routing,
+    slo,
+    access: accessFor({ host: settings.host, apiKey: settings.apiKey ?? null, cors: settings.cors ?? [] }),
+    retries: new RetryBudget(settings.retryBudget, Math.max(10, settings.retryBudget * 100)),
+    attempts: settings.attempts,
+    timeoutMs: settings.timeout * 1000,
+    streamLimits: { firstByteMs: settings.firstByte * 1000, gapMs: settings.gap * 1000 },
+    onRequest: settings.log === "off"
+      ? () => {}
+      : (record: ServedRequest) => log.write("request", loggedRequest(record, settings.logPrompts === true)),
+    randomId: idMaker(),
+    startedAt: Math.floor(Date.now() / 1000),
+    gauges: processGauges,
+  };
 }
 
 /**
@@ -142,16 +166,16 @@ function checkSettings({ host, apiKey, logPrompts, log }: ServeSettings): void {
   if (logPrompts && log === "off") throw new UserError("--log-prompts needs --log json");
 }
 
-async function open(
-  options: GatewayOptions,
+async function listen(
+  options: GatewayOptions & { readonly limits: ServerLimits },
   { host, port }: ServeSettings,
-  limits: ServerLimits,
   log: Log,
 ): Promise<HttpServer> {
   const onFault = (error: unknown) => {
     if (log === NO_LOG) return console.error(error);
     log.write("fault", { error: error instanceof Error ? error.stack ?? error.message : String(error) });
   };
+  const { limits } = options;
   try {
     return await serveHttp(gateway(options), { hostname: host, port, clock: realClock, limits, onFault });
   } catch (error) {
@@ -209,13 +233,6 @@ function announce(port: number, models: GatewayModels, { host, json }: ServeSett
     const count = `${served.length} model${served.length === 1 ? "" : "s"}`;
     console.error(`Serving ${count} and "auto" at ${url} (Ctrl-C ends it)`);
   }
-}
-
-function interrupted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener("abort", () => resolve(), { once: true });
-  });
 }
 
 /** Ids unique to this start of the gateway; a random one per request would cost more than the rest of its handling. */
