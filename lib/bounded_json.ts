@@ -1,9 +1,6 @@
 /** JSON from clients and services: never nested so deeply that reading it exhausts the stack. */
 
-/**
- * Deeper than any request or answer needs; parsing and checking deep ones takes many
- * times as long as other text.
- */
+/** Deeper than any request or answer needs; deep ones take many times as long to parse and check. */
 export const MAX_DEPTH = 200;
 
 /**

@@ -2,10 +2,7 @@
 // @ts-types="@types/d3-dsv"
 import { csvFormatRows, dsvFormat } from "d3-dsv";
 
-/**
- * A spreadsheet runs a cell that begins with one of these as a formula; some do with
- * their full-width forms too.
- */
+/** A spreadsheet runs a cell that begins with one of these, or its full-width form, as a formula. */
 const formula = /^'*[=+\-@\t\r＝＋－＠]/;
 
 /**

@@ -1,7 +1,4 @@
-/**
- * Runs other programs to their end: bounded in time, never through a shell. What a child process gets of the
- * environment. Splits text into lines.
- */
+/** Runs other programs: bounded in time, without a shell, with a plain environment; splits lines. */
 import { reasonOf } from "./errors.ts";
 
 /** How a program ended, and what it wrote. */
@@ -122,9 +119,7 @@ export interface Environment {
   get(name: string): string | undefined;
 }
 
-/**
- * What programs need from the environment: where things are, the language, the devices. No keys, no tokens.
- */
+/** What programs need from the environment: paths, language, devices. No keys, no tokens. */
 const plainVariables = [
   ..."PATH HOME TMPDIR LANG LC_ALL NO_COLOR XDG_CACHE_HOME XDG_CONFIG_HOME XDG_RUNTIME_DIR".split(" "),
   ..."DENO_DIR DENO_CERT DENO_TLS_CA_STORE DENO_NO_UPDATE_CHECK NPM_CONFIG_REGISTRY".split(" "),

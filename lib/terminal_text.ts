@@ -1,9 +1,6 @@
 /** Text from models, services and files, made safe to print on a terminal. */
 
-/**
- * C0 and C1 control characters other than tab and line feed; bidirectional
- * embeddings, overrides and isolates.
- */
+/** C0 and C1 controls other than tab and line feed; bidirectional embeddings, overrides, isolates. */
 // deno-lint-ignore no-control-regex -- these are the characters that must not get through
 const UNSAFE = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 /** Those of them that JSON.stringify leaves as they are. */

@@ -30,10 +30,7 @@ export interface Adapter<Model> {
    * from 400 to 499 is the client's mistake. `signal` is aborted when the client has gone.
    */
   generate(model: Model, request: AdapterRequest, signal: AbortSignal): AsyncIterable<string>;
-  /**
-   * The number of tokens of a text. Without this function no `usage` is reported, and
-   * figures rest on estimates.
-   */
+  /** The number of tokens of a text. Without it no `usage` is reported, and figures rest on estimates. */
   countTokens?(model: Model, text: string): number;
 }
 

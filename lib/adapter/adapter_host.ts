@@ -184,10 +184,7 @@ export class AdapterHost {
     return this.#ready.promise;
   }
 
-  /**
-   * Gets one answer. When `signal` is aborted, the adapter is asked to end the answer;
-   * this resolves once it has.
-   */
+  /** Gets one answer. An aborted `signal` asks the adapter to end it; this resolves once it has. */
   async ask(
     request: AdapterRequest,
     emit: (text: string) => void,

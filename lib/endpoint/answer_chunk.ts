@@ -116,9 +116,7 @@ type Choice = z.infer<typeof choice>;
 /** What every chunk has. Usage and timings are validated only where they are present. */
 const document = z.object({ choices: z.array(choice).nullish() });
 
-/**
- * Parts of a content list whose type says so are reasoning: Mistral's `thinking`, OpenAI's `reasoning_text`.
- */
+/** The types of content parts that are reasoning: Mistral's `thinking`, OpenAI's `reasoning_text`. */
 function partsOf(content: unknown): { text: string; reasoning: string } {
   if (typeof content === "string") return { text: content, reasoning: "" };
   let [text, reasoning] = ["", ""];
@@ -170,9 +168,7 @@ function callsIn({ tool_calls: calls, function_call: call }: Message): CallDelta
   return isObject(call) ? [callIn({ index: 0, function: call })] : [];
 }
 
-/**
- * Some servers leave out `function` around name and arguments, and some send arguments that are JSON already.
- */
+/** Some servers leave out `function` around name and arguments, and some send arguments as JSON. */
 function callIn(call: Record<string, unknown>): CallDelta {
   const named = isObject(call.function) ? call.function : call;
   const { name, arguments: given } = named;

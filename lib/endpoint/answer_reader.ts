@@ -211,9 +211,7 @@ export class AnswerReader {
     else if (data.trim() !== "") this.#message(data, name === "error");
   }
 
-  /**
-   * Older llama.cpp servers write `error: {…}`, and some servers their bare error, where `data: ` belongs.
-   */
+  /** Older llama.cpp servers write `error: {…}`, and some their bare error, where `data: ` belongs. */
   #unknownField(field: string, line: string): void {
     if (this.done) return;
     if (field === "error") this.#message(line.slice("error:".length), true);
@@ -274,10 +272,7 @@ class CallCollector {
     return this.#calls.map(({ id, name, arguments: pieces }) => ({ id, name, arguments: pieces.join("") }));
   }
 
-  /**
-   * Some servers number every call 0, or none: then a name with an id that was not there
-   * before begins another call.
-   */
+  /** Some servers number every call 0, or none: then a name with a new id begins another call. */
   #callOf({ index, id, name }: CallDelta, at: number) {
     const known = this.#calls.findLast((call) => call.index === (index ?? at));
     const last = index === null && (at === 0 || id !== "") ? this.#calls.at(-1) : known;

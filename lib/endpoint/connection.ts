@@ -29,9 +29,7 @@ export interface Message {
 
 /** A socket that keeps reading while it is idle, so that it notices when the server closes it. */
 export class Connection {
-  /**
-   * Something came while the socket was idle: its end, an error, or unexpected bytes. It must not be reused.
-   */
+  /** Something came while the socket was idle (its end, an error, bytes): it must not be reused. */
   disturbed = false;
   #buffer = new Uint8Array(16 * 1024);
   #reading: Promise<number | null> | null = null;

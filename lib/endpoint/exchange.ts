@@ -95,9 +95,7 @@ export class Exchange implements TimedBody {
     return null;
   }
 
-  /**
-   * Abandons the rest: pending reads are rejected with `reason`. Does nothing where the response has ended.
-   */
+  /** Abandons the rest: pending reads are rejected with `reason`. Without effect after the end. */
   cancel(reason: unknown = new DOMException("the answer was given up", "AbortError")): Promise<void> {
     if (!this.#ended) {
       this.#givenUp = { reason };

@@ -58,10 +58,7 @@ export function redacted(text: string, apiKey: string | undefined): string {
   return clean.length > LONGEST ? `${clean.slice(0, LONGEST - 1)}…` : clean;
 }
 
-/**
- * Removes the key from an answer that repeats it; keys below 8 characters (`none`) may
- * be ordinary words, and stay.
- */
+/** Removes the key from an answer that repeats it; a key below 8 characters may be a word, and stays. */
 export function withoutKey(text: string, apiKey: string | undefined): string {
   return apiKey === undefined || apiKey.length < 8 ? text : text.replaceAll(apiKey, "[key]");
 }

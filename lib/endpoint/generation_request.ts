@@ -26,9 +26,7 @@ export interface ProtocolOptions {
  */
 export type ThinkingField = "chat_template_kwargs" | "reasoning_effort" | "enable_thinking";
 
-/**
- * Fields without which a request still makes sense. Without `max_tokens`, `max_completion_tokens` is sent.
- */
+/** Fields that a request can do without. Without `max_tokens`, `max_completion_tokens` is sent. */
 export type RefusableField =
   | "temperature"
   | "seed"
@@ -63,9 +61,7 @@ export interface SentGeneration {
 /** An HTTP error's text beyond this many bytes is cut off. */
 const MAX_ERROR_BYTES = 64 * 1024;
 
-/**
- * Sends a generation request with `post`; the request is on the socket when this returns, where one was open.
- */
+/** Sends a generation request with `post`; where a socket is open, it is written when this returns. */
 export function sendGeneration(
   endpoint: Endpoint,
   request: GenerationRequest,

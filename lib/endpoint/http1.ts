@@ -69,9 +69,7 @@ export class ResponseParser {
     return this.#state.at === "done";
   }
 
-  /**
-   * Whether another request may follow on this connection: only where the response ended as its frame says.
-   */
+  /** Whether another request may follow on this connection: where the response ended as framed. */
   get reusable(): boolean {
     return this.done && this.#reusable;
   }
@@ -231,10 +229,7 @@ function takeWholeChunks(bytes: Uint8Array, body: Gathered): number {
   }
 }
 
-/**
- * Where the head ends: after the empty line, with or without carriage returns; -1
- * where that is still to come.
- */
+/** Where the head ends: after the empty line, with or without carriage returns; -1 before that. */
 function headEnd(bytes: Uint8Array, from: number): number {
   for (let at = bytes.indexOf(LF, from); at >= 0; at = bytes.indexOf(LF, at + 1)) {
     if (bytes[at + 1] === LF) return at + 2;

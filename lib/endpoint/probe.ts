@@ -41,9 +41,7 @@ export type ProbeSettings = Partial<
 >;
 
 interface ProbeTools extends Pick<RequestOptions, "clock" | "post" | "timeoutMs" | "signal"> {
-  /**
-   * The plan's settings, so that the endpoint refuses here what it would refuse later. @default temperature 0
-   */
+  /** The plan's settings: what the endpoint refuses, it refuses here. @default temperature 0 */
   readonly settings?: ProbeSettings;
   /** Waits between two requests to an endpoint that loads its model. */
   readonly sleep: Sleep;

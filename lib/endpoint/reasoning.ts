@@ -98,9 +98,7 @@ export function separateReasoning(text: string): SeparatedText {
   return answerAt(text, start, text.length, blocks);
 }
 
-/**
- * Whether more text could still turn the beginning into a marker: text is shown only after that is decided.
- */
+/** Whether more text could turn the beginning into a marker: until then the text is not shown. */
 export function mayBecomeMarker(text: string): boolean {
   const beginning = text.trimStart();
   const starts = [...MARKERS.map(({ start }) => start), "<|channel|>", "Here is my thought process:"];
@@ -145,10 +143,7 @@ function leadingBlock(text: string, from: number): { reasoning: string; end: num
   };
 }
 
-/**
- * The first closing marker in a text without an opening one, unless the text quotes
- * it or has it in a code block.
- */
+/** The first closing marker in a text without an opening one, unless quoted or in a code block. */
 function loneEnd(text: string): { at: number; marker: string } | null {
   let first: { at: number; marker: string } | null = null;
   for (const { end: marker } of MARKERS) {
@@ -197,9 +192,7 @@ function skipBlanks(text: string, from: number, to: number): number {
 /** gpt-oss: `<|channel|>analysis<|message|>…<|end|><|start|>assistant<|channel|>final<|message|>…`. */
 const HARMONY_CHANNEL = /<\|channel\|>\s*(\w+)\b[^<]*<\|message\|>/g;
 const HARMONY_END = /<\|(?:end|return|call|start|channel)\|>/g;
-/**
- * The same where the server leaves out special tokens: `analysis…assistantfinal…`, perhaps with a commentary.
- */
+/** The same where the server drops special tokens: `analysis…assistantfinal…`, maybe a commentary. */
 const HARMONY_BARE = /^\s*analysis(?=[A-Z\s])/;
 const BARE_COMMENTARY = "assistantcommentary";
 

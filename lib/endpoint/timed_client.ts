@@ -40,10 +40,7 @@ interface TimedClientOptions {
   readonly clock: Clock;
   /** Carries https, redirects, and every target that `accepts` refuses. */
   readonly fetch: Fetch;
-  /**
-   * Which plain-http targets a socket may reach; `socketTargets` decides by the proxy
-   * settings. @default isLoopback
-   */
+  /** Which plain-http targets a socket may reach (see `socketTargets`). @default isLoopback */
   readonly accepts?: (url: URL) => boolean;
   readonly limits?: ParserLimits;
 }
@@ -101,9 +98,7 @@ interface PreparedRequest {
   readonly start: Uint8Array;
 }
 
-/**
- * What the requests to one address have in common is made once, so that nothing delays a request that is due.
- */
+/** What requests to one address share is made once, so that nothing delays a request that is due. */
 class PreparedRequests {
   readonly #byUrl = new Map<string, PreparedRequest>();
   /** Most addresses of a client, which uses a handful; more would be a leak. */

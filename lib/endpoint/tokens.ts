@@ -29,10 +29,7 @@ export function outputTokens(trace: Pick<Trace, "usage" | "server" | "streamed" 
   return { tokens: Math.ceil(chars / 4), source: "chars/4" };
 }
 
-/**
- * Above this many characters per chunk, a chunk holds several tokens (an English
- * token has 4 to 5 characters).
- */
+/** Above this many characters a chunk holds several tokens (an English token has 4 to 5). */
 const TOKEN_CHARS = 8;
 
 const charsOf = ({ chunks }: Pick<Trace, "chunks">) =>

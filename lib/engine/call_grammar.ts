@@ -1,6 +1,4 @@
-/**
- * Grammars for tool calls: where an answer must be a call, and where a template teaches no form of its own.
- */
+/** Grammars for tool calls: where an answer must be a call, or a template teaches no form of its own. */
 import { ApiError } from "../openai/api_error.ts";
 import type { AnswerRequest } from "../openai/request.ts";
 import type { ToolDefinition } from "../prompts/request_settings.ts";

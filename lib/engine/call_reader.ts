@@ -1,6 +1,4 @@
-/**
- * Finds tool calls in the text that a model writes, piece by piece, in the forms that chat templates teach.
- */
+/** Finds tool calls in what a model writes, piece by piece, in the forms that chat templates teach. */
 import type { CallDelta } from "../endpoint/answer_chunk.ts";
 import { JsonCall } from "./json_call.ts";
 

@@ -113,9 +113,7 @@ function renderFault(render: ChatTemplate["render"]): string | null {
   return fault;
 }
 
-/**
- * Messages in the shape that templates expect: arguments are objects, and a tool's message names its tool.
- */
+/** Messages as templates expect them: arguments are objects, and a tool's message names its tool. */
 function messagesJson(messages: readonly ChatMessage[], form: CallForm | null) {
   const names = new Map(
     messages.flatMap(({ tool_calls = [] }) => tool_calls.map(({ id, name }) => [id, name] as const)),
@@ -177,9 +175,7 @@ function callFormOf(render: ChatTemplate["render"]): CallForm | null {
     : null;
 }
 
-/**
- * A piece of a prompt. Special tokens count only in the template's own text; elsewhere their names are text.
- */
+/** A piece of a prompt. Only in the template's own text are the names of special tokens tokens. */
 export interface PromptPart {
   readonly text: string;
   readonly isTemplate: boolean;

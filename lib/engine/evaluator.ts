@@ -11,9 +11,7 @@ export interface Picking {
   readonly insteadOfEnd: Token | null;
   /** Most tokens that are computed; at least 1. */
   readonly maxTokens: number;
-  /**
-   * How many of the likeliest tokens are kept with every token, with log-probabilities; null for none at all.
-   */
+  /** How many of the likeliest tokens are kept with each token, with log-probabilities; null: none. */
   readonly logprobs: number | null;
 }
 
@@ -23,10 +21,7 @@ export interface PickedLogprob {
   readonly top: readonly { readonly token: Token; readonly logprob: number }[];
 }
 
-/**
- * Evaluates prompts and answers, one at a time. It reuses what it evaluated for
- * prompts with the same beginning.
- */
+/** Evaluates one prompt and answer at a time, and reuses what earlier prompts share with it. */
 export interface Evaluator {
   /** How many tokens a prompt and its answer may have together. */
   readonly contextTokens: number;

@@ -1,7 +1,4 @@
-/**
- * One tool call in JSON, read while it is written: its name as soon as that is known,
- * its arguments as they come.
- */
+/** One tool call in JSON, read while it is written: its name once known, its arguments as they come. */
 import type { CallDelta } from "../endpoint/answer_chunk.ts";
 
 /** The state after more text. */

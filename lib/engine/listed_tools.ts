@@ -1,6 +1,4 @@
-/**
- * Tools for a model whose chat template has no place for them: Podium lists them, and reads calls in JSON.
- */
+/** Tools for a model whose template has no place for them: Podium lists them, and reads calls in JSON. */
 import { toolJson } from "../endpoint/generation_request.ts";
 import type { ChatMessage } from "../endpoint/trace.ts";
 import type { ToolDefinition } from "../prompts/request_settings.ts";

@@ -18,10 +18,7 @@ export const engineOptions = z.object({
   flashAttention: z.boolean().optional(),
   /** Number format of the keys and values in the context; below f16 it needs flash attention. */
   kvCache: kvCache.optional(),
-  /**
-   * Prompt tokens that are evaluated in one call; the engine notices between two
-   * calls that a client has left.
-   */
+  /** Prompt tokens per call of llama.cpp; between two calls the engine notices that a client has left. */
   batchTokens: z.int().min(32).max(8192).optional(),
   /** False reads the weights into memory instead of mapping the file. */
   mmap: z.boolean().optional(),

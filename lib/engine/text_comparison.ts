@@ -1,6 +1,4 @@
-/**
- * Two models read the same text in a process of their own, and their predictions are compared token by token.
- */
+/** Two models read a text in a process of their own; their predictions are compared per token. */
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
 import { reasonOf, UserError } from "../errors.ts";
@@ -23,10 +21,7 @@ const numbers = z.array(z.number());
 
 const readBlock = z.object({
   state: z.literal("block"),
-  /**
-   * Kullback-Leibler divergence of the second model's prediction from the first's,
-   * per compared token, in nats.
-   */
+  /** Kullback-Leibler divergence of the second model's prediction from the first's, per token, in nats. */
   kl: numbers,
   /** Minus the logarithm of the probability that each model gave to the token of the text. */
   surprise: z.tuple([numbers, numbers]),

@@ -29,9 +29,7 @@ import {
   type ServerLimits,
 } from "./server.ts";
 
-/**
- * Runs one prepared request. It calls `emit` with every piece of the answer as soon as the piece is readable.
- */
+/** Runs one prepared request, and calls `emit` with every piece of the answer once it is readable. */
 export type Generation = (emit: (piece: AnswerPiece) => void, signal: AbortSignal) => Promise<Generated>;
 
 /** The public description of a model. */
@@ -259,10 +257,7 @@ class ModelServer {
     return Response.json(wholeAnswer(request, head, parts, result));
   }
 
-  /**
-   * The head goes out at once: the first token may take long, and the client should see
-   * that the request has arrived.
-   */
+  /** The head goes out at once, so that the client sees that its request has arrived. */
   #stream(request: AnswerRequest, head: AnswerHead, generation: Generation, gone: AbortSignal): Response {
     const writer = new ChunkWriter(request, head);
     const cancelled = new AbortController();

@@ -1,6 +1,4 @@
-/**
- * A queue in front of a model: it limits the requests that run and that wait, and answers HTTP 429 to more.
- */
+/** A queue in front of a model: it limits requests that run and wait, and answers HTTP 429 to more. */
 import type { Clock } from "../clock.ts";
 import { ApiError } from "./api_error.ts";
 

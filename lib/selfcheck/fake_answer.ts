@@ -1,6 +1,4 @@
-/**
- * What the fake endpoint answers: one JSON document, or the events of a stream, and their bytes on the wire.
- */
+/** What the fake endpoint answers: a JSON document, or a stream's events, and their bytes. */
 import { concat } from "../endpoint/bytes.ts";
 import type { Behaviour } from "./fake_behaviour.ts";
 

@@ -54,9 +54,7 @@ function wholeFrame(b: Behaviour, request: FakeRequest): Frame {
   return { dueMs, bytes: jsonResponse(200, json), carriesTokens: true };
 }
 
-/**
- * Sends frames when they are due: all that are due at once in one write, stamped when the socket takes them.
- */
+/** Sends frames when they are due: those due together in one write, stamped when the socket takes it. */
 class Outgoing implements Paced {
   dueMs: number;
   /** Settles when all is sent, or everything before the fault. */

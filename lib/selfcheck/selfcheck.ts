@@ -113,10 +113,7 @@ const significant = (value: number) => Number(value.toPrecision(2));
 
 const FILE = "selfcheck.json";
 
-/**
- * Saves a result in `folder`, the user's cache folder, since it holds for this
- * machine alone. Returns its path.
- */
+/** Saves a result, which holds for this machine alone, in its cache folder; returns the path. */
 export async function saveSelfcheck(folder: string, result: SelfcheckResult): Promise<string> {
   const path = join(folder, FILE);
   await Deno.mkdir(folder, { recursive: true });

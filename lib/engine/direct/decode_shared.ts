@@ -71,9 +71,7 @@ const MOST_LIKELIEST = 20;
 /** Numbers per token in `SharedCells.logprobs`. */
 export const LOGPROB_CELLS = 1 + 2 * MOST_LIKELIEST;
 
-/**
- * Memory for answers of at most `contextTokens` tokens; the machine provides memory only for what is written.
- */
+/** Memory for answers of at most `contextTokens` tokens; only what is written takes real memory. */
 export const sharedMemory = (contextTokens: number) =>
   new SharedArrayBuffer(headerBytes + 4 * contextTokens * (1 + LOGPROB_CELLS));
 

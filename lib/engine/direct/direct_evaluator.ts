@@ -1,7 +1,4 @@
-/**
- * Evaluates tokens by calling llama.cpp directly: llama_library.ts explains why,
- * and when this isn't possible.
- */
+/** Evaluates tokens by calling llama.cpp directly: llama_library.ts says why, and when it can't. */
 import type { Token } from "node-llama-cpp";
 import {
   cell,

@@ -11,9 +11,7 @@ const modelParams = struct(80);
 const contextParams = struct(160);
 const batch = struct(56);
 
-/**
- * One field of a struct: its offset in bytes, its C type, and the value that llama.cpp's defaults give it.
- */
+/** One field of a struct: its offset in bytes, its C type, and its value in llama.cpp's defaults. */
 export interface Field {
   readonly offset: number;
   readonly type: "u32" | "i32" | "u8";
@@ -58,9 +56,7 @@ export const ggmlTypes = { f16: 1, q4_0: 2, q8_0: 8 } as const;
 /** Values of `enum llama_load_mode`. */
 export const loadModes = { none: 0, mmap: 1 } as const;
 
-/**
- * `struct ggml_threadpool_params`: its size, and the field that shows whether the layout is the known one.
- */
+/** `struct ggml_threadpool_params`: its size, and the field that shows whether its layout is known. */
 export const threadpool = { bytes: 528, n_threads: 512 } as const;
 /** `ggml_threadpool_new`, which is found by name at run time. */
 export const makeThreadpool = { parameters: ["buffer"], result: "pointer" } as const;
@@ -91,10 +87,7 @@ export const batchSymbols = {
   llama_batch_free: { parameters: [batch], result: "void" },
 } as const;
 
-/**
- * Functions for comparing two models' logits over a text; only `llama_decode` takes
- * long, and it does not block.
- */
+/** Functions that compare two models' logits over a text; the slow one, `llama_decode`, doesn't block. */
 export const textSymbols = {
   llama_vocab_n_tokens: { parameters: ["pointer"], result: "i32" },
   llama_vocab_bos: { parameters: ["pointer"], result: "i32" },

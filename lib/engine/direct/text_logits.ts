@@ -24,9 +24,7 @@ export class TextLogits {
     this.#batch = new TokenBatch(blockTokens);
   }
 
-  /**
-   * The tokens of a text, as llama.cpp's own perplexity tool splits it: control tokens in it are plain text.
-   */
+  /** The tokens of a text as llama.cpp's perplexity tool splits it: control tokens are plain text. */
   tokenize(text: string): Int32Array {
     const bytes = new TextEncoder().encode(text);
     const tokens = new Int32Array(bytes.length + 2);

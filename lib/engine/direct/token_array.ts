@@ -58,9 +58,7 @@ export class TokenArray {
     return index < 0 ? null : this.#tokenAt(index);
   }
 
-  /**
-   * The token with the largest logit, of equals the one with the smaller id; null where all were ruled out.
-   */
+  /** The token with the largest logit, of equals the smaller id; null where all were ruled out. */
   likeliest(): number | null {
     const size = Number(this.#fields.getBigUint64(head.size, true));
     let best: number | null = null;

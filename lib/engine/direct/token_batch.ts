@@ -87,10 +87,7 @@ const addressOf = (array: Int32Array | Int8Array | BigUint64Array) => {
   return Deno.UnsafePointer.value(pointer);
 };
 
-/**
- * Whether llama.cpp lays its own batches out as expected: for tokens it leaves
- * `embd` empty and ends `seq_id`.
- */
+/** Whether llama.cpp lays out batches as expected: for tokens `embd` is empty and `seq_id` ended. */
 export function hasKnownBatches(llama: Functions<typeof batchSymbols>): boolean {
   const capacity = 3;
   const struct = llama.llama_batch_init(capacity, 0, 1);
