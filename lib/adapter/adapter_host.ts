@@ -5,21 +5,16 @@ import type { AdapterPermissions, AdapterSpec } from "../catalog/model.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import type { AdapterRequest } from "./adapter.ts";
 import { type AdapterCall, type AdapterLine, adapterLine, type AdapterOrder } from "./adapter_lines.ts";
+import { ChildProgram, type ProcessExit, type ProgramCommand } from "../child_program.ts";
 import { ApiError } from "../openai/api_error.ts";
 import { type Environment, plainEnvironment } from "../program.ts";
 
-const stopDeadlineMs = 3000;
-const errorTailChars = 4000;
 /** Longest line and answer of a process; a longer one ends it, since no model writes that much. */
 const MAX_LINE_CHARS = 8 * 1024 * 1024;
 const MAX_ANSWER_CHARS = 16 * 1024 * 1024;
 
 /** A checked order, and the command that runs it. */
-export interface AdapterCommand {
-  readonly denoPath: string;
-  readonly args: readonly string[];
-  /** Its whole environment; null: that of the program that starts it. */
-  readonly env: Readonly<Record<string, string>> | null;
+export interface AdapterCommand extends ProgramCommand {
   readonly order: AdapterOrder;
 }
 
@@ -136,39 +131,26 @@ interface OpenAsk {
 
 /** A running process. Once it has ended, by itself or by `stop`, it is never used again. */
 export class AdapterHost {
-  readonly #child: Deno.ChildProcess;
-  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #child: ChildProgram;
   readonly #open = new Map<number, OpenAsk>();
   readonly #ready = Promise.withResolvers<ReadyLine>();
   #use = Promise.withResolvers<UseLine>();
   #asks = 0;
-  #errorTail = "";
   #broken: string | null = null;
   /** Resolves with the reason for its end. */
   readonly ended: Promise<string>;
   #gone = false;
 
-  constructor({ denoPath, args, env, order }: AdapterCommand) {
-    this.#child = new Deno.Command(denoPath, {
-      args: [...args],
-      // Its output appears in messages and records.
-      env: { ...env, NO_COLOR: "1" },
-      clearEnv: env !== null,
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    this.#input = this.#child.stdin.getWriter();
-    const read = Promise.all([this.#readLines(), this.#readErrors()]);
-    this.ended = this.#child.status.then(async (status) => {
-      await read;
+  constructor({ order, ...command }: AdapterCommand) {
+    this.#child = new ChildProgram(command);
+    this.ended = Promise.all([this.#child.exited, this.#readLines()]).then(([exit]) => {
       this.#gone = true;
-      return this.#settle(status);
+      return this.#settle(exit);
     });
     // Nothing may be waiting for these.
     this.#ready.promise.catch(() => {});
     this.#use.promise.catch(() => {});
-    void this.#write(order);
+    void this.#send(order);
   }
 
   get pid(): number {
@@ -192,12 +174,12 @@ export class AdapterHost {
   ): Promise<EndLine> {
     if (this.#gone) throw endedError(await this.ended);
     const ask = ++this.#asks;
-    const cancel = () => void this.#write({ kind: "cancel", ask });
+    const cancel = () => void this.#send({ kind: "cancel", ask });
     signal.addEventListener("abort", cancel, { once: true });
     try {
       return await new Promise((end, fail) => {
         this.#open.set(ask, { chars: 0, emit, end, fail });
-        void this.#write({ kind: "ask", ask, request });
+        void this.#send({ kind: "ask", ask, request });
       });
     } finally {
       this.#open.delete(ask);
@@ -208,43 +190,33 @@ export class AdapterHost {
   /** The process's memory and processor time; zeros where it has ended. */
   async use(): Promise<{ readonly residentMb: number; readonly cpuS: number }> {
     const asked = this.#use.promise;
-    await this.#write({ kind: "use" });
+    await this.#send({ kind: "use" });
     return await Promise.race([asked, this.ended.then(() => ({ residentMb: 0, cpuS: 0 }))]);
   }
 
   /** Ends the process at once; open requests fail with `reason`. */
   kill(reason: string): Promise<string> {
     this.#broken ??= reason;
-    try {
-      this.#child.kill("SIGKILL");
-    } catch {
-      // It has already gone.
-    }
+    this.#child.kill();
     return this.ended;
   }
 
   /** Asks the process to end; resolves when it has ended. */
   async stop(): Promise<void> {
     this.#broken ??= "it was stopped";
-    await this.#input.close().catch(() => {});
-    const timer = setTimeout(() => void this.kill("it was stopped"), stopDeadlineMs);
+    await this.#child.stop();
     await this.ended;
-    clearTimeout(timer);
   }
 
-  async #write(line: AdapterOrder | AdapterCall): Promise<void> {
-    try {
-      await this.#input.write(new TextEncoder().encode(`${JSON.stringify(line)}\n`));
-    } catch {
-      // It is ending: `ended` reports why.
-    }
+  #send(line: AdapterOrder | AdapterCall): Promise<void> {
+    return this.#child.write(line);
   }
 
   async #readLines(): Promise<void> {
     const decoder = new TextDecoder();
     let parts: string[] = [];
     let chars = 0;
-    for await (const bytes of this.#child.stdout) {
+    for await (const bytes of this.#child.output) {
       const [first = "", ...others] = decoder.decode(bytes, { stream: true }).split("\n");
       parts.push(first);
       chars += first.length;
@@ -294,13 +266,7 @@ export class AdapterHost {
     void this.kill(`its answer has more than ${MAX_ANSWER_CHARS} characters`);
   }
 
-  async #readErrors(): Promise<void> {
-    for await (const text of this.#child.stderr.pipeThrough(new TextDecoderStream())) {
-      this.#errorTail = (this.#errorTail + text).slice(-errorTailChars);
-    }
-  }
-
-  #settle({ code, signal }: Deno.CommandStatus): string {
+  #settle({ code, signal }: ProcessExit): string {
     const reason = this.#broken ?? this.#causeOf(signal ?? `exit code ${code}`);
     this.#ready.reject(new Error(reason));
     for (const { fail } of this.#open.values()) fail(endedError(reason));
@@ -308,10 +274,10 @@ export class AdapterHost {
   }
 
   #causeOf(how: string): string {
-    if (/heap out of memory|Reached heap limit|Allocation failed/i.test(this.#errorTail)) {
+    if (/heap out of memory|Reached heap limit|Allocation failed/i.test(this.#child.errors)) {
       return `it ran out of the memory that it may use ("memory_mb")`;
     }
-    const last = this.#errorTail.trim().split("\n").at(-1) ?? "";
+    const last = this.#child.lastError;
     return `its process ended (${how})${last === "" ? "" : `: ${reasonOf(last)}`}`;
   }
 }

@@ -8,7 +8,7 @@ import { probe, type ProbeSettings } from "../endpoint/probe.ts";
 import { timedRequest } from "../endpoint/timed_request.ts";
 import type { PostJson } from "../endpoint/timed_client.ts";
 import type { Endpoint, GenerationRequest, Trace } from "../endpoint/trace.ts";
-import type { EngineExit } from "../engine/engine_process.ts";
+import type { ProcessExit } from "../child_program.ts";
 import { engineKey, SharedEngines } from "./shared_engines.ts";
 import { type StartedModel, startModel } from "./start_model.ts";
 import type { Environment, RunProgram } from "../program.ts";
@@ -195,7 +195,7 @@ const END_KNOWN_MS = 250;
  * const trace = await withEngineEnd(await timedRequest(engine.endpoint, request, options), engine.exited);
  * ```
  */
-export async function withEngineEnd(trace: Trace, exited: Promise<EngineExit>): Promise<Trace> {
+export async function withEngineEnd(trace: Trace, exited: Promise<ProcessExit>): Promise<Trace> {
   // An engine that answered with an error still runs.
   const broke = trace.status === "partial" || trace.status === "failed" && trace.httpStatus === null;
   if (!broke) return trace;

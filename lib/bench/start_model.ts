@@ -7,7 +7,7 @@ import type { Clock } from "../clock.ts";
 import type { Environment } from "../program.ts";
 import { adapterCommand } from "../adapter/adapter_host.ts";
 import { AdapterCore } from "../adapter/adapter_core.ts";
-import type { EngineExit } from "../engine/engine_process.ts";
+import type { ProcessExit } from "../child_program.ts";
 import { modelServer } from "../openai/model_server.ts";
 import { serveHttp } from "../openai/server.ts";
 import { newToken, type RunningEngine, type RunningModel, startEngine } from "../engine/supervisor.ts";
@@ -91,7 +91,7 @@ async function startAdapter(
   signal?.throwIfAborted();
   const model = { modelId, alias: alias ?? null, device: "cpu", chatTemplate: "own", contextTokens } as const;
   const core = new AdapterCore(model, command, adapter, clock);
-  const exit = Promise.withResolvers<EngineExit>();
+  const exit = Promise.withResolvers<ProcessExit>();
   let closeServer = () => Promise.resolve();
   const stop = async () => {
     await Promise.all([core.stop(), closeServer()]);

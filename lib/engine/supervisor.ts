@@ -1,13 +1,13 @@
 /** Starts engine processes, knows when they are ready, and always ends them. */
-import { type Environment, TextLineStream } from "../program.ts";
+import { ChildProgram, type ProcessExit, type ProgramCommand } from "../child_program.ts";
+import { type Environment, plainEnvironment, TextLineStream } from "../program.ts";
 import { basename } from "node:path";
 import type { Clock, Fetch } from "../clock.ts";
 import type { Endpoint } from "../endpoint/trace.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import type { ChatTemplateKind } from "./chat_template.ts";
-import { type EngineExit, EngineProcess, type FailedReport, programUrl } from "./engine_process.ts";
 import { engineStats, type LoadedModel } from "../openai/model_server.ts";
-import type { EngineOptions, EngineReport } from "./options.ts";
+import { type EngineOptions, type EngineReport, engineReport } from "./options.ts";
 
 /** How to start an engine. */
 export interface StartOptions extends EngineOptions {
@@ -56,7 +56,7 @@ export interface RunningModel {
   /** Ends the process; resolves when it has ended. It may be called twice. */
   stop(): Promise<void>;
   /** Resolves when the model will answer no more, whatever the reason. */
-  readonly exited: Promise<EngineExit>;
+  readonly exited: Promise<ProcessExit>;
 }
 
 /** A model in an engine process. */
@@ -92,13 +92,14 @@ export async function startEngine(options: StartOptions): Promise<RunningEngine>
   signal?.throwIfAborted();
   await checkModelFile(options.modelPath);
   const startedAt = clock();
-  const engine = new EngineProcess(denoPath, configPath, env);
+  const engine = new ChildProgram(engineCommand(ENGINE_PROGRAM, { denoPath, configPath, env }));
   const onAbort = () => void engine.stop();
   signal?.addEventListener("abort", onAbort, { once: true });
   void engine.exited.then(() => signal?.removeEventListener("abort", onAbort));
   const token = newToken();
   try {
-    const report = await engine.begin({ ...engineOptions, token });
+    await engine.write({ ...engineOptions, token });
+    const report = await firstReport(engine) ?? endWithoutReport(await engine.exited, engine.lastError);
     signal?.throwIfAborted();
     if (report.state === "failed") throw loadFailure(options.modelId, options.modelPath, report);
     return running(engine, { report, options, token, totalMs: clock() - startedAt, fetch });
@@ -106,6 +107,56 @@ export async function startEngine(options: StartOptions): Promise<RunningEngine>
     await engine.stop();
     throw signal?.aborted ? signal.reason : error;
   }
+}
+
+const ENGINE_PROGRAM = new URL("./engine_program.ts", import.meta.url).href;
+
+/** Native code is outside Deno's sandbox, so that the other flags add little. */
+const PERMISSIONS = "--allow-ffi --allow-read --allow-env --allow-sys --allow-run --allow-net=127.0.0.1"
+  .split(" ");
+
+/** The command of a program that calls llama.cpp. */
+export function engineCommand(
+  program: string,
+  { denoPath, configPath, env }: {
+    readonly denoPath: string;
+    readonly configPath?: string | undefined;
+    readonly env: Environment;
+  },
+): ProgramCommand {
+  const config = configPath === undefined ? [] : ["--config", configPath];
+  const args = ["run", "--quiet", "--no-prompt", ...config, ...PERMISSIONS, program];
+  return { denoPath, args, env: plainEnvironment(env) };
+}
+
+type FailedReport = Extract<EngineReport, { state: "failed" }>;
+
+/** Resolves with the report of an engine process, or null where its output ends without one. */
+function firstReport(engine: ChildProgram): Promise<EngineReport | null> {
+  const { promise, resolve } = Promise.withResolvers<EngineReport | null>();
+  const read = async () => {
+    for await (const line of engine.lines()) if (line.startsWith('{"state":')) resolve(readReport(line));
+    resolve(null);
+  };
+  void read();
+  return promise;
+}
+
+function readReport(line: string): EngineReport {
+  try {
+    return engineReport.parse(JSON.parse(line));
+  } catch (error) {
+    return { state: "failed", fault: "engine", reason: `its report can't be read: ${reasonOf(error)}` };
+  }
+}
+
+function endWithoutReport({ code, signal }: ProcessExit, lastError: string): FailedReport {
+  if (signal === "SIGKILL") {
+    return { state: "failed", fault: "memory", reason: "the system ended the engine while it loaded" };
+  }
+  const how = signal ?? `exit code ${code}`;
+  const reason = `it ended while it loaded (${how})${lastError === "" ? "" : `: ${lastError}`}`;
+  return { state: "failed", fault: "engine", reason };
 }
 
 /**
@@ -123,15 +174,14 @@ export async function prepareEngine(
 ): Promise<void> {
   const config = options.configPath === undefined ? [] : ["--config", options.configPath];
   const child = new Deno.Command(options.denoPath, {
-    args: ["cache", ...config, programUrl()],
+    args: ["cache", ...config, ENGINE_PROGRAM],
     stdin: "null",
     stdout: "null",
     stderr: "piped",
   }).spawn();
   let last = "";
-  for await (
-    const line of child.stderr.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream())
-  ) {
+  const lines = child.stderr.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
+  for await (const line of lines) {
     last = line.trim() === "" ? last : line.trim();
     options.onProgress?.(line);
   }
@@ -212,7 +262,7 @@ interface Started {
   readonly fetch: Fetch;
 }
 
-function running(engine: EngineProcess, started: Started): RunningEngine {
+function running(engine: ChildProgram, started: Started): RunningEngine {
   const { port, model } = started.report;
   const origin = `http://127.0.0.1:${port}`;
   return {
@@ -227,12 +277,12 @@ function running(engine: EngineProcess, started: Started): RunningEngine {
     device: model.device,
     deviceNote: model.deviceNote,
     chatTemplate: model.chatTemplate,
+    chatTemplateNote: model.chatTemplateNote,
     contextTokens: model.contextTokens,
     threads: model.threads,
     direct: model.direct,
     directNote: model.directNote,
     settings: model.settings,
-    chatTemplateNote: model.chatTemplateNote,
     stats: async () => {
       const headers = { authorization: `Bearer ${started.token}` };
       const response = await started.fetch(`${origin}/podium/stats`, { headers });

@@ -1,10 +1,11 @@
 /** Two models read a text in a process of their own; their predictions are compared per token. */
 import { z } from "zod";
+import { ChildProgram, type ProcessExit } from "../child_program.ts";
 import type { Clock } from "../clock.ts";
-import { reasonOf, UserError } from "../errors.ts";
-import { type Environment, plainEnvironment, TextLineStream } from "../program.ts";
-import { enginePermissions } from "./engine_process.ts";
+import { UserError } from "../errors.ts";
+import type { Environment } from "../program.ts";
 import { type EngineOptions, engineOptions, loadFault } from "./options.ts";
+import { engineCommand } from "./supervisor.ts";
 
 /** The one line that the process reads. */
 export const textOrder = z.object({
@@ -100,30 +101,14 @@ export async function compareOverText(
 ): Promise<ComparedText> {
   signal.throwIfAborted();
   const startedAt = clock();
-  const child = new Deno.Command(denoPath, {
-    clearEnv: true,
-    env: plainEnvironment(env),
-    args: ["run", "--quiet", "--no-prompt", ...enginePermissions, textProgramUrl()],
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const end = () => {
-    try {
-      child.kill("SIGKILL");
-    } catch {
-      // Already gone.
-    }
-  };
-  signal.addEventListener("abort", end, { once: true });
-  const complaints = new Response(child.stderr).text();
-  const input = child.stdin.getWriter();
+  const child = new ChildProgram(engineCommand(TEXT_PROGRAM, { denoPath, env }));
+  const kill = () => child.kill();
+  signal.addEventListener("abort", kill, { once: true });
   try {
-    await input.write(new TextEncoder().encode(JSON.stringify(order) + "\n")).catch(() => {});
+    await child.write(order);
     let reading: TextReading | null = null;
     const blocks: ReadBlock[] = [];
-    const lines = child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
-    for await (const line of lines) {
+    for await (const line of child.lines()) {
       if (!line.startsWith('{"state":')) continue;
       const report = textReport.parse(JSON.parse(line));
       if (report.state === "failed") throw readingFailed(report, order.models);
@@ -135,25 +120,24 @@ export async function compareOverText(
     if (reading !== null && blocks.length === reading.blocks) {
       return { reading, blocks, seconds: (clock() - startedAt) / 1000 };
     }
-    const { code, signal: killed } = await child.status;
-    const last = (await complaints).trim().split("\n").at(-1) ?? "";
-    throw new UserError(
-      killed === "SIGKILL"
-        ? "the system ended the process that reads the text: memory ran out; close other programs or give a smaller --block"
-        : `the process that reads the text ended (${killed ?? `exit code ${code}`}): ${last}`,
-      1,
-    );
+    throw endedEarly(await child.exited, child.lastError);
   } finally {
-    signal.removeEventListener("abort", end);
-    await input.close().catch(() => {});
-    end();
-    await child.status;
-    await complaints.catch(reasonOf);
+    signal.removeEventListener("abort", kill);
+    child.kill();
+    await child.exited;
   }
 }
 
-/** URL of the program that reads texts. */
-const textProgramUrl = () => new URL("./text_program.ts", import.meta.url).href;
+const TEXT_PROGRAM = new URL("./text_program.ts", import.meta.url).href;
+
+function endedEarly({ code, signal }: ProcessExit, lastError: string): UserError {
+  return new UserError(
+    signal === "SIGKILL"
+      ? "the system ended the process that reads the text: memory ran out; close other programs or give a smaller --block"
+      : `the process that reads the text ended (${signal ?? `exit code ${code}`}): ${lastError}`,
+    1,
+  );
+}
 
 function readingFailed(
   { fault, model, reason }: Extract<TextReport, { state: "failed" }>,

@@ -335,7 +335,11 @@ for (
       ["--endpoint", "http://127.0.0.1:1", "--routing", "nosuch.json"],
       /--routing nosuch\.json/,
     ],
-    ["limits that are none", ["--endpoint", "http://127.0.0.1:1", "--slo", "fast"], /--slo <limits>' argument 'fast' is invalid. Give limits as in/],
+    [
+      "limits that are none",
+      ["--endpoint", "http://127.0.0.1:1", "--slo", "fast"],
+      /--slo <limits>' argument 'fast' is invalid. Give limits as in/,
+    ],
     ["two endpoints of one name", [
       "--endpoint",
       "a=http://127.0.0.1:1",
