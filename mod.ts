@@ -20,18 +20,11 @@
  *
  * @module
  */
-import { existsSync } from "node:fs";
-import { basename, dirname, join, relative } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { openModel, type SessionResources } from "./lib/bench/session.ts";
-import { fitReport, modelsHere } from "./lib/bench/fit_report.ts";
-import { probeModels } from "./lib/bench/speed_probe.ts";
-import { addToCalibration } from "./lib/catalog/calibration.ts";
+import { openModel } from "./lib/bench/session.ts";
+import { fitReport } from "./lib/bench/fit_report.ts";
 import { describeMachine } from "./lib/catalog/machine.ts";
-import { loadRegistry } from "./lib/catalog/registry.ts";
-import { defaultStore, openStore } from "./lib/catalog/store.ts";
-import { noProxyForLoopback } from "./lib/endpoint/loopback.ts";
-import { sleepOn } from "./lib/clock.ts";
 import { runProgram } from "./lib/program.ts";
 import { FIDELITY_DEFAULTS } from "./lib/quality/fidelity_session.ts";
 import { writeQuality } from "./lib/quality/quality.ts";
@@ -48,7 +41,6 @@ import {
 import type { Capacity, CapacityOptions } from "./lib/results/capacity.ts";
 import { Catalogue } from "./lib/results/catalogue.ts";
 import type { Fidelity } from "./lib/results/fidelity.ts";
-import { prepareEngine } from "./lib/engine/supervisor.ts";
 import { type ModelFitOptions, ModelFits } from "./lib/results/model_fit.ts";
 import type { Job } from "./lib/results/job.ts";
 import { DecisionView, type Race } from "./lib/results/race.ts";
@@ -67,18 +59,17 @@ import {
   SHORT,
 } from "./lib/results/run_options.ts";
 import { ScoredRun } from "./lib/results/scored_run.ts";
-import { notebookScreen, type Screen, SETTLE_MS, terminalScreen } from "./lib/results/screen.ts";
 import { ServedModel } from "./lib/results/served_model.ts";
 import {
   capacityShown,
   excludedFromRace,
   fidelityShown,
-  pullShown,
+  probeShown,
   raceShown,
   replayShown,
   runShown,
-  type Setup,
 } from "./lib/results/steps.ts";
+import { Surroundings } from "./lib/results/surroundings.ts";
 import { NO_CONSTRAINTS } from "./lib/select/decide/constraints.ts";
 import { adapterAnswers } from "./lib/select/decide/baseline.ts";
 import { decideOn } from "./lib/select/decide/race_and_decide.ts";
@@ -87,6 +78,19 @@ import { findServices } from "./lib/services/discovery.ts";
 import { seededRandom } from "./lib/stats/random.ts";
 import { TextView, type View } from "./lib/results/view.ts";
 import { readTextFile } from "./lib/text_file.ts";
+
+/** Podium's own folder: its registry and the jobs that it ships. */
+const home = fileURLToPath(new URL(".", import.meta.url));
+
+const surroundings = new Surroundings({
+  home,
+  env: Deno.env,
+  clock: () => performance.now(),
+  random: Math.random,
+  print: (text) => console.log(text),
+  note: (line) => console.error(line),
+  kernel: kernel(),
+});
 
 export { UserError } from "./lib/errors.ts";
 export { CandidateList, ConstrainedCandidates, type Names } from "./lib/results/candidate_list.ts";
@@ -112,6 +116,7 @@ export { type AskOptions, ServedModel } from "./lib/results/served_model.ts";
 export { type TimedRequest, TimedRequests } from "./lib/results/timed_requests.ts";
 export {
   type CellValue,
+  checkGuess,
   FigureView,
   Result,
   type TableRow,
@@ -156,13 +161,13 @@ export type { RaceReport } from "./lib/select/race/race_report.ts";
  * ```
  */
 export async function bench(names: Names = null, options: BenchOptions = {}): Promise<Run> {
-  const setup = await setUp(options.reports);
+  const setup = await surroundings.setUp(options.reports);
   let wanted = namesOf(names);
   if (options.control === true) {
     const chosen = await chooseNames(wanted, options.most, setup.resources);
     wanted = [...chosen.names.slice(0, 1), ...chosen.names];
   }
-  const run = await runShown(await requestOf(wanted, options, shipped()), setup);
+  const run = await runShown(await requestOf(wanted, options, surroundings.shipped), setup);
   return new Run(run, options.control === true ? run.summary.candidates[1]?.id ?? null : null);
 }
 
@@ -178,12 +183,12 @@ export async function bench(names: Names = null, options: BenchOptions = {}): Pr
  * ```
  */
 export async function capacity(names: Names, options: CapacityOptions): Promise<Capacity> {
-  const setup = await setUp(options.reports);
+  const setup = await surroundings.setUp(options.reports);
   const { slo, within = 0.95, thinkS = 5, search = "both", maxUsers = 256, mostRequests = 800, ...asked } =
     options;
   const limits = { ttft_s: slo.ttft ?? null, e2e_s: slo.e2e ?? null, within, mostRequests };
   return await capacityShown(
-    await requestOf(namesOf(names), { warmup: 3, ...asked }, shipped()),
+    await requestOf(namesOf(names), { warmup: 3, ...asked }, surroundings.shipped),
     { limits, thinkS, search, maxUsers },
     setup,
   );
@@ -202,11 +207,11 @@ export async function capacity(names: Names, options: CapacityOptions): Promise<
  * ```
  */
 export async function quality(names: Names = null, options: RunOptions = {}): Promise<ScoredRun> {
-  const setup = await setUp(options.reports);
-  const given = await jobOf({ job: "meeting_notes", ...options }, shipped());
+  const setup = await surroundings.setUp(options.reports);
+  const given = await jobOf({ job: "meeting_notes", ...options }, surroundings.shipped);
   const chosen = await chooseNames(namesOf(names), options.most, setup.resources);
   const run = await runShown(
-    await requestOf(chosen.names, { ...options, job: given }, shipped(), QUALITY_DEFAULTS),
+    await requestOf(chosen.names, { ...options, job: given }, surroundings.shipped, QUALITY_DEFAULTS),
     setup,
   );
   await writeRunFile(join(run.folder, "prompts.json"), promptSetJson(given.set));
@@ -234,11 +239,11 @@ export async function quality(names: Names = null, options: RunOptions = {}): Pr
  * ```
  */
 export async function race(names: Names = null, options: RaceOptions = {}): Promise<Race> {
-  const setup = await setUp(options.reports);
+  const setup = await surroundings.setUp(options.reports);
   const recorded = Deno.env.get("PODIUM_REPLAY")?.trim() ?? "";
   if (recorded !== "") return await replayShown(recorded, setup);
   const entered = names instanceof ConstrainedCandidates ? names.list.names : namesOf(names);
-  const request = await requestOf(entered, { warmup: 1, ...options }, shipped());
+  const request = await requestOf(entered, { warmup: 1, ...options }, surroundings.shipped);
   const { by, scope, delta, epsilon, budget = DEFAULT_TERMS.budget, gate = null } = options;
   return await raceShown(request, (named) => ({
     ...DEFAULT_TERMS,
@@ -246,7 +251,7 @@ export async function race(names: Names = null, options: RaceOptions = {}): Prom
     ...(scope === undefined ? {} : { scope }),
     ...(delta === undefined ? {} : { delta }),
     ...(epsilon === undefined ? {} : { epsilon }),
-    budget: short() ? Math.min(budget, SHORT.budget) : budget,
+    budget: surroundings.short ? Math.min(budget, SHORT.budget) : budget,
     excluded: excludedFromRace(names, named, gate),
     quality_run: gate?.document.quality_run ?? null,
   }), setup);
@@ -271,22 +276,22 @@ export async function fidelity(
   second: string,
   options: FidelityOptions = {},
 ): Promise<Fidelity> {
-  const setup = await setUp(options.reports);
+  const setup = await surroundings.setUp(options.reports);
   const { text = join(home, "prompts", "fidelity.txt"), block, tokens, epsilon } = options;
   const isFile = /\.(txt|md)$/i.test(text);
-  const given = options.job === undefined ? null : await jobOf({ job: options.job }, shipped());
+  const given = options.job === undefined ? null : await jobOf({ job: options.job }, surroundings.shipped);
   return await fidelityShown({
     names: [first, second],
     file: isFile ? basename(text) : "the given text",
     read: {
       text: isFile ? await readTextFile(text, "the text") : text,
-      blockTokens: short() ? SHORT.textBlock : block ?? FIDELITY_DEFAULTS.blockTokens,
-      mostTokens: short() ? SHORT.textTokens : tokens ?? FIDELITY_DEFAULTS.mostTokens,
+      blockTokens: surroundings.short ? SHORT.textBlock : block ?? FIDELITY_DEFAULTS.blockTokens,
+      mostTokens: surroundings.short ? SHORT.textTokens : tokens ?? FIDELITY_DEFAULTS.mostTokens,
     },
     job: given === null ? null : {
       set: given.set,
       epsilon: epsilon ?? FIDELITY_DEFAULTS.epsilon,
-      maxTokens: short() ? SHORT.maxTokens : FIDELITY_DEFAULTS.maxTokens,
+      maxTokens: surroundings.short ? SHORT.maxTokens : FIDELITY_DEFAULTS.maxTokens,
     },
   }, setup);
 }
@@ -303,7 +308,7 @@ export async function fidelity(
  * ```
  */
 export async function decide({ quality, race, constraints }: DecideOptions): Promise<DecisionView> {
-  const models = await registry();
+  const models = await surroundings.registry();
   const document = await decideOn({
     race: race?.recorded ?? null,
     answers: quality.folder,
@@ -331,7 +336,7 @@ export async function decide({ quality, race, constraints }: DecideOptions): Pro
  * ```
  */
 export async function models(path?: string): Promise<Catalogue> {
-  return new Catalogue(await registry(path), await describeMachine());
+  return new Catalogue(await surroundings.registry(path), await describeMachine());
 }
 
 /**
@@ -352,24 +357,13 @@ export async function fit(
   names: string | readonly string[] | null = null,
   options: ModelFitOptions = {},
 ): Promise<ModelFits> {
-  const { resources, out, now } = await setUp();
+  const setup = await surroundings.setUp();
   const { probe = false, ...question } = options;
   if (probe !== false) {
-    const models = await modelsHere(resources);
-    const lines: string[] = [];
-    await prepareEngine({ denoPath: resources.denoPath });
-    const samples = await probeModels({
-      models,
-      seconds: short() ? 5 : probe === true ? 20 : probe,
-      at: now.toISOString(),
-      note: (line) => lines.push(line),
-    }, { ...resources, random: Math.random });
-    await addToCalibration(resources.store, await describeMachine(), samples);
-    const told = lines.filter((line) => !line.endsWith("…")).join("\n");
-    await screen().show(new TextView(told || "No model is here to measure: await serve() downloads one."));
+    await probeShown(surroundings.short ? 5 : probe === true ? 20 : probe, setup);
   }
   const wanted = typeof names === "string" ? [names] : names;
-  return new ModelFits(await fitReport({ reports: out, ...question, names: wanted }, resources));
+  return new ModelFits(await fitReport({ reports: setup.out, ...question, names: wanted }, setup.resources));
 }
 
 /**
@@ -390,7 +384,7 @@ export async function candidates(
   names: Names = null,
   options: { readonly threads?: readonly number[]; readonly most?: number } = {},
 ): Promise<CandidateList> {
-  const setup = await setUp();
+  const setup = await surroundings.setUp();
   const { fetch, env, signal, registry } = setup.resources;
   const services = await findServices({ fetch, env, signal, run: runProgram });
   const { most, threads = [] } = options;
@@ -417,7 +411,7 @@ export async function candidates(
  * ```
  */
 export async function job(name: string | object, options: JobOptions = {}): Promise<Job> {
-  return await loadJob(name, options, shipped());
+  return await loadJob(name, options, surroundings.shipped);
 }
 
 /**
@@ -433,11 +427,16 @@ export async function job(name: string | object, options: JobOptions = {}): Prom
  * ```
  */
 export async function serve(name?: string): Promise<ServedModel> {
-  const { resources } = await setUp();
+  const { resources } = await surroundings.setUp();
   const model = await openModel({ names: name === undefined ? null : [name], most: 1 }, resources);
   const { endpoint } = model.open;
   if (endpoint === undefined) throw new RangeError(`${model.info.id} has no endpoint`);
-  return new ServedModel({ ...model, endpoint, signal: stopSignal, random: Math.random });
+  return new ServedModel({
+    ...model,
+    endpoint,
+    signal: () => surroundings.stopSignal(),
+    random: Math.random,
+  });
 }
 
 /**
@@ -448,103 +447,9 @@ export async function serve(name?: string): Promise<ServedModel> {
  * ```
  */
 export async function show(...views: readonly (View | string)[]): Promise<void> {
-  for (const view of views) await screen().show(typeof view === "string" ? new TextView(view) : view);
-}
-
-/**
- * Compares a guess that was made before a measurement with what was measured. Numbers differ by a factor; shares in
- * "%" and numbers that are not both positive by their difference.
- *
- * ```ts
- * const text = checkGuess(10, 5, "tokens/s");
- * if (String(text) !== "You guessed 10 tokens/s, measured: 5 tokens/s. Off by a factor of 2.") throw new Error(`${text}`);
- * ```
- *
- * @param guess a number, or a name
- * @param measured what came out; null where nothing could be measured
- * @param unit the unit of both numbers
- */
-export function checkGuess(
-  guess: number | string,
-  measured: number | string | null,
-  unit: string = "",
-): TextView {
-  const rounded = (value: number) => Number(value.toPrecision(2)).toLocaleString("en-GB");
-  const words = (value: number | string) =>
-    typeof value === "number" ? `${rounded(value)} ${unit}`.trim() : value;
-  if (measured === null) return new TextView(`You guessed ${words(guess)}; nothing was measured.`);
-  const outcome = `You guessed ${words(guess)}, measured: **${words(measured)}**.`;
-  if (typeof guess === "string" || typeof measured === "string") {
-    return new TextView(`${outcome} ${guess === measured ? "That is right." : "What did you overlook?"}`);
+  for (const view of views) {
+    await surroundings.screen.show(typeof view === "string" ? new TextView(view) : view);
   }
-  if (unit === "%" || guess <= 0 || measured <= 0) {
-    return new TextView(`${outcome} Off by ${words(Math.abs(guess - measured))}.`);
-  }
-  const factor = Math.max(guess / measured, measured / guess);
-  return new TextView(`${outcome} ${factor < 1.25 ? "Close." : `Off by a factor of ${rounded(factor)}.`}`);
-}
-
-/** Podium's own folder: its registry and the jobs that it ships. */
-const home = fileURLToPath(new URL(".", import.meta.url));
-
-/** PODIUM_SHORT=1: as few and as short requests as still exercise everything, for the test of the notebooks. */
-const short = () => Deno.env.get("PODIUM_SHORT") === "1";
-const shipped = () => ({
-  jobs: join(home, "prompts"),
-  short: short(),
-  note: (line: string) => console.error(line),
-});
-
-const clock = () => performance.now();
-const sleep = sleepOn(clock);
-
-async function registry(path = Deno.env.get("PODIUM_REGISTRY")?.trim() || undefined) {
-  return await loadRegistry(path ?? join(ownFolder() ?? home, "models.json"));
-}
-
-/**
- * The nearest folder, from the working directory upwards, that holds a registry: a clone of Podium, or a folder that
- * `podium init` made; null outside of both.
- */
-function ownFolder(): string | null {
-  for (let at = Deno.cwd();; at = dirname(at)) {
-    if (existsSync(join(at, "models.json"))) return at;
-    if (at === dirname(at)) return null;
-  }
-}
-
-/** The real resources, and the folder that runs go to. */
-async function setUp(reports?: string): Promise<Setup> {
-  const noProxy = noProxyForLoopback(Deno.env);
-  if (noProxy !== null) Deno.env.set("NO_PROXY", noProxy);
-  const shared = {
-    clock,
-    sleep,
-    fetch,
-    run: runProgram,
-    env: Deno.env,
-    denoPath: Deno.execPath(),
-    registry: await registry(),
-    store: await openStore(Deno.env.get("PODIUM_STORE") ?? defaultStore(Deno.env, Deno.build.os)),
-    signal: stopSignal(),
-  };
-  const resources: SessionResources = {
-    ...shared,
-    download: (model, variant) => pullShown(model, variant, shared, screen()),
-  };
-  return {
-    resources,
-    screen: screen(),
-    out: reports ?? defaultReports(),
-    now: new Date(),
-    random: Math.random,
-  };
-}
-
-/** `reports` of the person's own folder, else of the working directory. */
-function defaultReports(): string {
-  const own = ownFolder();
-  return own === null ? "reports" : join(relative(Deno.cwd(), own), "reports");
 }
 
 /** `Deno.jupyter`, or undefined outside the kernel, where naming it throws. */
@@ -554,60 +459,4 @@ function kernel(): typeof Deno.jupyter | undefined {
   } catch {
     return undefined;
   }
-}
-
-let theScreen: Screen | undefined;
-
-function screen(): Screen {
-  const jupyter = kernel();
-  return theScreen ??= jupyter === undefined
-    ? terminalScreen({
-      print: (text) => console.log(text),
-      report: (text) => Deno.stderr.writeSync(new TextEncoder().encode(text)),
-      interactive: Deno.stderr.isTerminal(),
-    }, clock)
-    : notebookScreen((type, content) => jupyter.broadcast(type, content), { clock, sleep });
-}
-
-let stop = new AbortController();
-let listening = false;
-
-/** A signal that Ctrl-C and a notebook's Stop button abort; a new one after each stop. */
-function stopSignal(): AbortSignal {
-  if (!listening) {
-    listening = true;
-    Deno.addSignalListener("SIGINT", onInterrupt);
-  }
-  if (stop.signal.aborted) stop = new AbortController();
-  return stop.signal;
-}
-
-function onInterrupt(): void {
-  // In a terminal a second Ctrl-C ends the program.
-  if (stop.signal.aborted && kernel() === undefined) Deno.exit(130);
-  stop.abort(new DOMException("stopped", "AbortError"));
-}
-
-/**
- * The kernel may send a cell's last line only after it has said that the cell is done, and a browser drops it then (about
- * one output in fifty). A pause behind each result prevents that.
- */
-function settleResults(): void {
-  const internal: unknown = Reflect.get(Deno, Reflect.get(Deno, "internal"));
-  const own: unknown = typeof internal === "object" && internal !== null
-    ? Reflect.get(internal, "jupyter")
-    : undefined;
-  if (typeof own !== "object" || own === null) return;
-  const send: unknown = Reflect.get(own, "broadcastResult");
-  if (typeof send !== "function") return;
-  Reflect.set(own, "broadcastResult", async (...result: unknown[]) => {
-    await send(...result);
-    await sleep(SETTLE_MS);
-  });
-}
-
-if (kernel() !== undefined) {
-  // Without a listener, Stop would end the kernel, and everything measured with it.
-  stopSignal();
-  settleResults();
 }

@@ -18,6 +18,11 @@ import {
   type SessionRequest,
   type SessionResources,
 } from "../bench/session.ts";
+import { modelsHere } from "../bench/fit_report.ts";
+import { probeModels } from "../bench/speed_probe.ts";
+import { addToCalibration } from "../catalog/calibration.ts";
+import { describeMachine } from "../catalog/machine.ts";
+import { prepareEngine } from "../engine/supervisor.ts";
 import type { Model, Variant } from "../catalog/model.ts";
 import { pull, type PullEvent } from "../catalog/pull.ts";
 import type { Clock } from "../clock.ts";
@@ -173,6 +178,23 @@ export async function capacityShown(
   await writeCapacityReports(folder, report);
   await bar.finish(`Done: ${levels} levels, all requests kept in ${shortPath(folder)}.`);
   return new Capacity(report, folder);
+}
+
+/** Measures the models that are here for some seconds, so that speeds are predicted from this machine's own. */
+export async function probeShown(
+  seconds: number,
+  { resources, screen, now, random }: Setup,
+): Promise<void> {
+  const models = await modelsHere(resources);
+  const lines: string[] = [];
+  await prepareEngine({ denoPath: resources.denoPath });
+  const samples = await probeModels(
+    { models, seconds, at: now.toISOString(), note: (line) => lines.push(line) },
+    { ...resources, random },
+  );
+  await addToCalibration(resources.store, await describeMachine(), samples);
+  const said = lines.filter((line) => !line.endsWith("…")).join("\n");
+  await screen.show(new TextView(said || "No model is here to measure: await serve() downloads one."));
 }
 
 /** Ends the bar when the work fails; otherwise it would stay below its cell. */

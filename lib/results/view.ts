@@ -211,3 +211,36 @@ export class FigureView extends View {
     return this;
   }
 }
+
+/**
+ * Compares a guess that was made before a measurement with what was measured. Numbers differ by a factor; shares in
+ * "%" and numbers that are not both positive by their difference.
+ *
+ * ```ts
+ * const text = checkGuess(10, 5, "tokens/s");
+ * if (String(text) !== "You guessed 10 tokens/s, measured: 5 tokens/s. Off by a factor of 2.") throw new Error(`${text}`);
+ * ```
+ *
+ * @param guess a number, or a name
+ * @param measured what came out; null where nothing could be measured
+ * @param unit the unit of both numbers
+ */
+export function checkGuess(
+  guess: number | string,
+  measured: number | string | null,
+  unit: string = "",
+): TextView {
+  const rounded = (value: number) => Number(value.toPrecision(2)).toLocaleString("en-GB");
+  const words = (value: number | string) =>
+    typeof value === "number" ? `${rounded(value)} ${unit}`.trim() : value;
+  if (measured === null) return new TextView(`You guessed ${words(guess)}; nothing was measured.`);
+  const outcome = `You guessed ${words(guess)}, measured: **${words(measured)}**.`;
+  if (typeof guess === "string" || typeof measured === "string") {
+    return new TextView(`${outcome} ${guess === measured ? "That is right." : "What did you overlook?"}`);
+  }
+  if (unit === "%" || guess <= 0 || measured <= 0) {
+    return new TextView(`${outcome} Off by ${words(Math.abs(guess - measured))}.`);
+  }
+  const factor = Math.max(guess / measured, measured / guess);
+  return new TextView(`${outcome} ${factor < 1.25 ? "Close." : `Off by a factor of ${rounded(factor)}.`}`);
+}

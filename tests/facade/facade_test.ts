@@ -48,7 +48,7 @@ Deno.test("a run shows itself as a table and as figures, in a notebook and in a 
   await withService(async (reports) => {
     const run = await bench(["right", "wrong"], {
       prompt: "Hello?",
-      rounds: 4,
+      rounds: 2,
       warmup: 0,
       control: true,
       reports,
