@@ -144,10 +144,8 @@ function placeOf(
   return {
     place: { kind: "none" },
     reasons: [
-      `it needs ${
-        gb(needed)
-      } and ${RESERVE_GB} GB in reserve, ${has} are free: stop other programs, or take a ` +
-      "smaller variant, a shorter context or --kv q8_0",
+      `it needs ${gb(needed)} and ${RESERVE_GB} GB in reserve, ${has} are free: ` +
+      "stop other programs, or take a smaller variant, a shorter context or --kv q8_0",
     ],
   };
 }

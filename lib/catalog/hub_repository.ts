@@ -77,10 +77,8 @@ async function repositoryOf(
     response = await fetch(url, token === undefined ? {} : { headers: { authorization: `Bearer ${token}` } });
   } catch (error) {
     throw new UserError(
-      `hf:${repo}: ${new URL(url).host} can't be reached (${
-        reasonOf(error)
-      }): name a mirror with HF_ENDPOINT, or ` +
-        "download the file elsewhere and give its path",
+      `hf:${repo}: ${new URL(url).host} can't be reached (${reasonOf(error)}): ` +
+        "name a mirror with HF_ENDPOINT, or download the file elsewhere and give its path",
       1,
     );
   }

@@ -161,19 +161,16 @@ export function fits(model: Model, machine: Machine, options: FitOptions = {}): 
   const neededGb = neededRamGb(model, options);
   if (neededGb !== null && machine.freeRamGb < neededGb + RESERVE_GB) {
     reasons.push(
-      `it needs ${
-        neededGb.toFixed(1)
-      } GB of free RAM and ${RESERVE_GB} GB in reserve, ${machine.freeRamGb} GB are free: ` +
+      `it needs ${neededGb.toFixed(1)} GB of free RAM and ${RESERVE_GB} GB in reserve, ` +
+        `${machine.freeRamGb} GB are free: ` +
         "stop other programs or models, or take a smaller variant",
     );
   }
   const bytes = (options.variant ?? model.variants[0])?.sizeBytes ?? null;
-  if (options.freeDiskBytes !== undefined && bytes !== null && options.freeDiskBytes < bytes) {
-    reasons.push(
-      `its file takes ${(bytes / 1e9).toFixed(1)} GB, the disk has ${
-        (options.freeDiskBytes / 1e9).toFixed(1)
-      } GB free`,
-    );
+  const { freeDiskBytes = Infinity } = options;
+  if (bytes !== null && freeDiskBytes < bytes) {
+    const gb = (value: number) => `${(value / 1e9).toFixed(1)} GB`;
+    reasons.push(`its file takes ${gb(bytes)}, the disk has ${gb(freeDiskBytes)} free`);
   }
   return reasons.length === 0 ? { ok: true, neededGb } : { ok: false, neededGb, reasons };
 }

@@ -200,9 +200,8 @@ async function takeIn(
   const known = knownHashes(variant);
   if (known.size > 0 && !known.has(sha256)) {
     throw new UserError(
-      `${path} is not the file that the registry names: its SHA-256 is ${sha256}, expected ${
-        [...known].join(" or ")
-      }; ` +
+      `${path} is not the file that the registry names: ` +
+        `its SHA-256 is ${sha256}, expected ${[...known].join(" or ")}; ` +
         `remove it with \`deno task models remove ${model.alias} --yes\` and pull it again`,
       1,
     );

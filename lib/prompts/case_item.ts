@@ -3,6 +3,7 @@
  * from `prompts.ts`, the rows of a job or table from `job_cases.ts`.
  */
 import { z } from "zod";
+import { isObject } from "../bounded_json.ts";
 import { UserError } from "../errors.ts";
 import { parseAnchors, parseChecks } from "./checks.ts";
 import { stratumOf, taskCheck } from "./expected.ts";
@@ -19,13 +20,12 @@ const id = z.string('a text in quotes, such as "7"').regex(
 );
 const role = z.enum(["system", "user", "assistant"], {
   error: ({ input }) =>
-    `system, user or assistant${
-      input === "developer"
-        ? '; "developer" is called system here'
-        : input === "tool"
-        ? "; a tool's message has a tool_call_id"
-        : ""
-    }`,
+    "system, user or assistant" +
+    (input === "developer"
+      ? '; "developer" is called system here'
+      : input === "tool"
+      ? "; a tool's message has a tool_call_id"
+      : ""),
 });
 
 /** A call in OpenAI's shape, or flat; its arguments are JSON text or the object itself. */
@@ -51,13 +51,8 @@ const toolAnswer = z.strictObject({ role: z.literal("tool"), content, tool_call_
 
 /** A message; those of tools, and those that call them, have fields of their own. */
 const message = z.unknown().transform((input, context): PromptMessage => {
-  const shape = typeof input !== "object" || input === null
-    ? spoken
-    : "tool_calls" in input
-    ? calling
-    : "tool_call_id" in input
-    ? toolAnswer
-    : spoken;
+  const fields = isObject(input) ? input : {};
+  const shape = "tool_calls" in fields ? calling : "tool_call_id" in fields ? toolAnswer : spoken;
   const parsed = shape.safeParse(input);
   if (parsed.success) return parsed.data;
   for (const issue of parsed.error.issues) {
@@ -149,20 +144,16 @@ export type ReadCase = { readonly value: CaseItem } | {
   readonly given: unknown;
 };
 
-/**
- * Checks one case. A text alone is its prompt; the first of its `turns` is, where it has no prompt.
- */
+/** Checks one case. A text alone is its prompt; the first of its `turns` is, where it has no prompt. */
 export function readCase(json: unknown, defaults: CaseDefaults = {}): ReadCase {
   const plain = typeof json === "string" && json.trim() !== "" ? { prompt: json } : json;
-  if (typeof plain !== "object" || plain === null || Array.isArray(plain)) {
-    return outcome(bareText.safeParse(json), json);
-  }
+  if (!isObject(plain)) return outcome(bareText.safeParse(json), json);
   const talks = "messages" in plain;
   const given = Object.entries({ ...defaults, ...plain }).filter(([key, value]) =>
     value !== undefined && !(talks && OF_SINGLE.includes(key) && !(key in plain))
   );
   const merged: Record<string, unknown> = Object.fromEntries(given);
-  if (typeof defaults["settings"] === "object" && typeof merged["settings"] === "object") {
+  if (isObject(defaults["settings"]) && isObject(merged["settings"])) {
     merged["settings"] = { ...defaults["settings"], ...merged["settings"] };
   }
   if (!talks && merged["prompt"] === undefined && Array.isArray(merged["turns"])) {
@@ -272,9 +263,7 @@ export function settingsOf(
   };
 }
 
-/**
- * A case as JSON that `readCase` reads back to the same: files that it named are part of it.
- */
+/** A case as JSON that `readCase` reads back to the same: files that it named are part of it. */
 export function caseJson(prompt: Prompt): Record<string, unknown> {
   const { id, task, messages, aspects, checks, anchors, reference, tools, settings, documents, turns } =
     prompt;

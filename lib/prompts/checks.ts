@@ -210,10 +210,12 @@ function parseList<T>(schema: z.ZodType<T[]>, json: readonly unknown[], where: s
   const faults = parsed.error.issues.map(({ path: [at, ...field], message }) => {
     const item = typeof at === "number" ? json[at] : undefined;
     const name = typeof item === "object" && item !== null ? Reflect.get(item, "name") : undefined;
-    const place = typeof at === "number" ? `${what} ${at + 1}` : `its ${what}s`;
-    return `${place}${typeof name === "string" ? ` ("${name}")` : ""}${
-      field.length ? `, ${field.map(String).join(".")}` : ""
-    }: ${message}`;
+    const place = [
+      typeof at === "number" ? `${what} ${at + 1}` : `its ${what}s`,
+      typeof name === "string" ? ` ("${name}")` : "",
+      field.length > 0 ? `, ${field.map(String).join(".")}` : "",
+    ];
+    return `${place.join("")}: ${message}`;
   });
   throw new UserError(`${where}: ${faults.join("; ")}`);
 }

@@ -44,9 +44,9 @@ export function taskCheck(given: Expectation): Record<string, unknown> | null {
       return { kind: "answer", name: "answer", ...answerOf(given) };
     default:
       throw new UserError(
-        `"expected" needs a "task" that says how it is compared (${COMPARED.join(", ")})${
-          task === undefined ? "" : `, not ${JSON.stringify(task)}`
-        }: for other tasks give "checks" or a "reference"`,
+        `"expected" needs a "task" that says how it is compared (${COMPARED.join(", ")})` +
+          (task === undefined ? "" : `, not ${JSON.stringify(task)}`) +
+          ': for other tasks give "checks" or a "reference"',
       );
   }
 }
@@ -162,9 +162,8 @@ function callsOf({ expected, tools = [] }: Expectation): unknown[] {
     if (strange !== undefined) {
       const names = Object.keys(properties ?? {}).join(", ") || "none";
       throw new UserError(
-        `the argument ${shownValue(strange)} of ${
-          shownValue(name)
-        } is expected, and its parameters are ${names}`,
+        `the argument ${shownValue(strange)} of ${shownValue(name)} is expected, ` +
+          `and its parameters are ${names}`,
       );
     }
     return { name, ...(given === undefined ? {} : { arguments: args }) };

@@ -91,11 +91,8 @@ export function promptsOf(raws: readonly RawCase[], rules: RowRules): Prompt[] {
     throwFaults(source, faults, advice);
   } else if (faulty > 0) {
     const examples = faults.slice(0, 3).join("; ");
-    note?.(
-      `${source}: ${faulty} of ${raws.length} rows are left out: ${examples}${
-        faults.length > 3 ? "; …" : ""
-      }`,
-    );
+    const more = faults.length > 3 ? "; …" : "";
+    note?.(`${source}: ${faulty} of ${raws.length} rows are left out: ${examples}${more}`);
   }
   return prompts;
 }

@@ -160,10 +160,9 @@ function assertFields(
   const known = new Set([...keys(properties), ...expected]);
   const strange = keys(fields).filter((path) => !known.has(path) && !known.has(path.split(".")[0] ?? ""));
   if (strange.length === 0) return;
+  const quoted = (names: readonly string[]) => names.map((one) => `"${one}"`).join(", ");
   throw new UserError(
-    `job ${name}: "fields" has a rule for ${
-      strange.map((one) => `"${one}"`).join(", ")
-    }, and the fields are ${[...known].map((one) => `"${one}"`).join(", ")}`,
+    `job ${name}: "fields" has a rule for ${quoted(strange)}, and the fields are ${quoted([...known])}`,
   );
 }
 

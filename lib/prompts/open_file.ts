@@ -60,10 +60,8 @@ function jsonOf(text: string, path: string): Opened {
       return parseJsonLines(text, path);
     }
     throw new UserError(
-      `the prompt set ${path} is not JSON (${
-        reasonOf(error)
-      }): give a list of prompts or a job in JSON or YAML, a ` +
-        "table (.csv, .tsv, .jsonl), or a folder of text files",
+      `the prompt set ${path} is not JSON (${reasonOf(error)}): ` +
+        "give a list of prompts or a job in JSON or YAML, a table (.csv, .tsv, .jsonl), or a folder of text files",
       2,
       { cause: error },
     );

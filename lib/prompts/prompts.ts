@@ -152,9 +152,8 @@ export function parsePromptSet(
   const listed = Array.isArray(json);
   if (!listed && (typeof json !== "object" || json === null)) {
     throw new UserError(
-      `prompt set ${name}: the document is ${
-        shownValue(json)
-      }, expected a list of prompts, or an object with "prompts"`,
+      `prompt set ${name}: the document is ${shownValue(json)}, ` +
+        'expected a list of prompts, or an object with "prompts"',
     );
   }
   const head: Record<string, unknown> = listed ? {} : { ...json };
@@ -208,9 +207,8 @@ export function promptSetJson({ name, baseline, rubric, labels, settings, prompt
     ...(labels.length === 0 ? {} : { labels }),
     ...settingsJson(settings),
   };
-  return `${
-    JSON.stringify({ ...head, prompts: prompts.map(caseJson) }, null, prompts.length > 500 ? 0 : 2)
-  }\n`;
+  const indent = prompts.length > 500 ? 0 : 2;
+  return `${JSON.stringify({ ...head, prompts: prompts.map(caseJson) }, null, indent)}\n`;
 }
 
 /**

@@ -280,10 +280,8 @@ function promptFor(
 ): string {
   switch (task) {
     case "classify":
-      return `Which of these does the text belong to: ${
-        labels.join(", ")
-      }? Answer with one of them and nothing else.` +
-        `\n\n${column}`;
+      return `Which of these does the text belong to: ${labels.join(", ")}? ` +
+        `Answer with one of them and nothing else.\n\n${column}`;
     case "extract":
       return `Read the text and answer with a JSON object with the fields ${fields.join(", ")}. ` +
         `Use null for what the text doesn't state.\n\n${column}`;

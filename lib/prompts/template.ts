@@ -106,8 +106,8 @@ export function assertColumns(
   if (first === undefined) return;
   const near = columns.find((name) => name.trim().toLowerCase() === first.toLowerCase());
   throw new UserError(
-    `${where} names the column "${first}", which ${source} does not have: its columns are ${
-      columns.map((name) => JSON.stringify(name)).join(", ")
-    }${near === undefined ? "" : ` (${JSON.stringify(near)}?)`}`,
+    `${where} names the column "${first}", which ${source} does not have: its columns are ` +
+      columns.map((name) => JSON.stringify(name)).join(", ") +
+      (near === undefined ? "" : ` (${JSON.stringify(near)}?)`),
   );
 }

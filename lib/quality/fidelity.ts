@@ -202,9 +202,8 @@ export function jobSentence(
       return `${second} is ${verdict.slice(0, -3)} than ${first} by ${points(difference)} points on ${on} ` +
         `(90 % interval ${interval}).`;
     case "can't tell":
-      return `Can't tell whether ${second} is as good as ${first}: the difference is ${
-        signed(difference)
-      } points, ` +
+      return `Can't tell whether ${second} is as good as ${first}: ` +
+        `the difference is ${signed(difference)} points, ` +
         `and its 90 % interval, ${interval}, does not lie within ± ${epsilon}. More cases would narrow it (${cases} now).`;
   }
 }

@@ -159,15 +159,13 @@ function refusal(
 ) {
   if (invalid > mostInvalid * replies) {
     return `${invalid} of ${replies} replies were not JSON of the requested schema, such as ` +
-      `${
-        JSON.stringify(invalidExample)
-      }: give a model, or a service, that keeps to response_format json_schema`;
+      `${JSON.stringify(invalidExample)}: give a model, or a service, ` +
+      "that keeps to response_format json_schema";
   }
   const { rate, ci95 } = accuracy;
   if (rate === null || ci95 === null) return "no pair could be judged";
-  const told = `it ranked ${percent(rate)} of the anchored pairs correctly (${percent(ci95[0])} to ${
-    percent(ci95[1])
-  })`;
+  const interval = ci95.map(percent).join(" to ");
+  const told = `it ranked ${percent(rate)} of the anchored pairs correctly (${interval})`;
   if (rate < threshold) return `${told}, below the threshold of ${percent(threshold)}`;
   if (ci95[0] <= 0.5) return `${told}, which chance could explain: add anchored pairs to the trial`;
   return null;

@@ -76,9 +76,8 @@ function bounded(text: string): string {
     char !== undefined && /[\p{L}\p{N}]/u.test(char) && !unspacedEdge.test(char);
   const chars = [...text];
   const escaped = text.replaceAll(/[\\^$.*+?()[\]{}|/]/g, "\\$&");
-  return `${edge(chars[0]) ? "(?<![\\p{L}\\p{N}])" : ""}${escaped}${
-    edge(chars.at(-1)) ? "(?![\\p{L}\\p{N}])" : ""
-  }`;
+  const before = edge(chars[0]) ? "(?<![\\p{L}\\p{N}])" : "";
+  return before + escaped + (edge(chars.at(-1)) ? "(?![\\p{L}\\p{N}])" : "");
 }
 
 /** Scores an answer by the label that it names. */

@@ -36,9 +36,8 @@ function checkWarnings(prompts: readonly Prompt[], answers: readonly AnswerQuali
   return [
     ...warnIf(unchecked.length > 0, {
       code: "unchecked-prompts",
-      message: `${unchecked.length} prompts have no checks and are not scored: ${
-        unchecked.slice(0, 6).join(", ")
-      }${unchecked.length > 6 ? " …" : ""}`,
+      message: `${unchecked.length} prompts have no checks and are not scored: ` +
+        unchecked.slice(0, 6).join(", ") + (unchecked.length > 6 ? " …" : ""),
       remedy: "add checks to the prompt set, or let people rate these answers",
     }),
     ...warnIf(unjudged.length > 0, {
@@ -82,9 +81,8 @@ function limitWarnings(info: RunInfo, requests: readonly RequestRecord[]): Warni
     }),
     ...warnIf(cut.length > 0, {
       code: "cut-answers",
-      message: `${cut.length} of ${requests.length} answers stopped at the limit of ${
-        limitsOf(info, cut)
-      } tokens`,
+      message: `${cut.length} of ${requests.length} answers stopped at the limit of ` +
+        `${limitsOf(info, cut)} tokens`,
       remedy: "raise --max-tokens if the answers should have been longer",
     }),
   ];
@@ -96,16 +94,14 @@ function failureWarnings(answers: readonly AnswerQuality[]): Warnings {
   return [
     ...warnIf(refused.length > 0, {
       code: "unsupported-requests",
-      message: `${refused.length} of ${answers.length} answers could not be asked for (${
-        candidatesOf(refused)
-      }): ${commonReason(refused)}`,
+      message: `${refused.length} of ${answers.length} answers could not be asked for ` +
+        `(${candidatesOf(refused)}): ${commonReason(refused)}`,
       remedy: "choose a model or a service that takes what the job needs, or another format",
     }),
     ...warnIf(failed.length > 0, {
       code: "failed-requests",
-      message: `${failed.length} of ${answers.length} answers are failures and score 0; most often: ${
-        commonReason(failed)
-      }`,
+      message: `${failed.length} of ${answers.length} answers are failures and score 0; most often: ` +
+        commonReason(failed),
       remedy: "see the reasons in quality.json, and capture again with --resume if the run was interrupted",
     }),
   ];

@@ -45,7 +45,7 @@ interface Compiled {
 
 /** The build environment with PyTorch, as measured on Linux; smaller where PyTorch comes without CUDA. */
 const ENVIRONMENT_BYTES = 6.8e9;
-const GB = 1e9;
+const gb = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
 
 /**
  * Compiles a model.
@@ -91,24 +91,18 @@ class Builder {
     const needed = environment + weightBytes * 2.5;
     const free = await freeBytes(workDir);
     if (free < needed) {
-      const parts = environment === 0
-        ? ""
-        : ` (${(environment / GB).toFixed(1)} GB of it for the build environment)`;
+      const part = environment === 0 ? "" : ` (${gb(environment)} of it for the build environment)`;
       throw new UserError(
-        `compiling takes ${(needed / GB).toFixed(1)} GB of disk${parts}; ${workDir} has ${
-          (free / GB).toFixed(1)
-        } GB free: ` +
+        `compiling takes ${gb(needed)} of disk${part}; ${workDir} has ${gb(free)} free: ` +
           "free some space, or name another folder with --work",
         1,
       );
     }
-    const ram = weightBytes * 2.5 + 1 * GB;
+    const ram = weightBytes * 2.5 + 1e9;
     const { available } = Deno.systemMemoryInfo();
     if (available < ram) {
       throw new UserError(
-        `compiling takes about ${(ram / GB).toFixed(1)} GB of memory; ${
-          (available / GB).toFixed(1)
-        } GB are free: ` +
+        `compiling takes about ${gb(ram)} of memory; ${gb(available)} are free: ` +
           "close other programs, or compile on a larger machine and copy the result",
         1,
       );

@@ -128,9 +128,8 @@ export async function readFoundryCache(dir: string): Promise<FoundryCache> {
     }
   } catch (error) {
     throw new UserError(
-      `${dir} is not a Foundry Local cache: ${
-        reasonOf(error)
-      }: give the folder that \`foundry cache location\` names`,
+      `${dir} is not a Foundry Local cache: ${reasonOf(error)}: ` +
+        "give the folder that `foundry cache location` names",
       2,
       { cause: error },
     );

@@ -125,10 +125,9 @@ async function readInfo(cacheDir: string, path: string): Promise<ModelInfo> {
   const there = await statIfThere(cacheDir);
   const names = there === null ? [] : (await entriesOf(cacheDir)).map(({ name }) => name);
   if (there?.isFile || names.some((name) => name !== PUBLISHER && !name.startsWith("."))) {
+    const found = names.slice(0, 3).join(", ") || "is a file";
     throw new UserError(
-      `${cacheDir} is not a Foundry Local cache (it has no ${MODEL_INFO}, but ${
-        names.slice(0, 3).join(", ") || "is a file"
-      }): ` +
+      `${cacheDir} is not a Foundry Local cache (it has no ${MODEL_INFO}, but ${found}): ` +
         "give the folder that `foundry cache location` prints, or an empty one",
     );
   }

@@ -114,9 +114,8 @@ export async function loadFoundryModel(
     models.find((one) => one.loaded && one.alias === model.alias && !before.includes(one.id));
   if (running === undefined) {
     throw new UserError(
-      `the service reports that it loaded ${name}, but its loaded models are: ${
-        listOf(models.filter((one) => one.loaded))
-      }`,
+      `the service reports that it loaded ${name}, but its loaded models are: ` +
+        listOf(models.filter((one) => one.loaded)),
       1,
     );
   }
