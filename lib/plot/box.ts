@@ -121,7 +121,7 @@ export function boxPlot(cells: readonly BoxCell[], options: BoxOptions): Figure 
   const bandHeight = top + series.length * rowHeight + 6;
   return drawFigure({
     title,
-    description: describe(rows, metric),
+    description: spokenBoxes(rows, metric),
     caption: caption(rows, metric),
     height: 12 + groups.length * bandHeight + 42,
     margins: [12, 12, 42, 8],
@@ -132,18 +132,22 @@ export function boxPlot(cells: readonly BoxCell[], options: BoxOptions): Figure 
       fy: { axis: null, domain: groups, padding: 0 },
       marks: [
         Plot.ruleY([0], { strokeOpacity: 0.18 }),
-        Plot.text(isHeaded ? [...new Set(rows.map(({ group }) => group))] : [], {
-          fy: (group: string) => group,
-          text: (group: string) => shortName(group, 0.82 * figureWidth),
-          frameAnchor: "top-left",
-          dx: 2,
-          dy: 12,
-          textAnchor: "start",
-          fontWeight: "600",
-        }),
+        ...(isHeaded ? [headings(groups)] : []),
         ...rows.flatMap((row) => rowMarks(row, axis.factor)),
       ],
     },
+  });
+}
+
+function headings(groups: readonly string[]): Plot.Markish {
+  return Plot.text(groups, {
+    fy: (group: string) => group,
+    text: (group: string) => shortName(group, 0.82 * figureWidth),
+    frameAnchor: "top-left",
+    dx: 2,
+    dy: 12,
+    textAnchor: "start",
+    fontWeight: "600",
   });
 }
 
@@ -205,7 +209,7 @@ function caption(rows: readonly Row[], metric: string): string {
     `of every figure.${hidden}${few} n = ${n} per row.`;
 }
 
-function describe(rows: readonly Row[], metric: string): string {
+function spokenBoxes(rows: readonly Row[], metric: string): string {
   const described = rows.slice(0, 12).map(({ group, series, glyph }) =>
     `${series}${group === "" ? "" : ` on ${group}`}: median ${metric} ${
       shortNumber(glyph.p50)

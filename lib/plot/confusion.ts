@@ -32,7 +32,6 @@ export function confusionPlot(
 ): Figure {
   const { expected, given } = matrix;
   const cells = cellsOf(matrix);
-  const filled = cells.filter(({ count }) => count > 0);
   const cellWidth = (figureWidth - NAME_WIDTH - 10) / given.length;
   // Columns too narrow for counts have the numbers of their names, which the rows show too.
   const numbered = cellWidth < 26;
@@ -46,7 +45,8 @@ export function confusionPlot(
   const corner = { frameAnchor: "top-left", dx: -NAME_WIDTH } as const;
   return drawFigure({
     title,
-    description: filled.map(({ row, column, count }) => `${column} given for ${row}: ${count}.`).join(" "),
+    description: cells.filter(({ count }) => count > 0)
+      .map(({ row, column, count }) => `${column} given for ${row}: ${count}.`).join(" "),
     caption,
     height: top + 12 + (numbered ? 18 : 30) * expected.length,
     margins: [top, aslant ? 50 : 10, 12, NAME_WIDTH],
@@ -66,22 +66,23 @@ export function confusionPlot(
       marks: [
         Plot.text(["given →"], { ...corner, dy: -34 }),
         Plot.text(["expected ↓"], { ...corner, dy: -19 }),
-        Plot.cell(cells, { x: "column", y: "row", fill: "currentColor", fillOpacity: 0.05 }),
-        Plot.cell(filled, {
-          x: "column",
-          y: "row",
-          fill: ({ row, column }) => row === column ? seriesStyle(0).color : alertColor,
-          fillOpacity: ({ share }) => 0.12 + 0.5 * share,
-        }),
-        Plot.text(numbered ? [] : filled, { x: "column", y: "row", text: ({ count }) => String(count) }),
+        ...cellMarks(cells, !numbered),
       ],
       color: { type: "identity" },
     },
   });
 }
 
-/** Every cell with its share of its row. */
-function cellsOf({ expected, given, counts }: ConfusionCounts) {
+/** One pair of labels. */
+interface Cell {
+  readonly row: string;
+  readonly column: string;
+  readonly count: number;
+  /** Of its row. */
+  readonly share: number;
+}
+
+function cellsOf({ expected, given, counts }: ConfusionCounts): Cell[] {
   return expected.flatMap((row, at) => {
     const all = (counts[at] ?? []).reduce((sum, count) => sum + count, 0);
     return given.map((column, to) => {
@@ -89,4 +90,18 @@ function cellsOf({ expected, given, counts }: ConfusionCounts) {
       return { row, column, count, share: all === 0 ? 0 : count / all };
     });
   });
+}
+
+function cellMarks(cells: readonly Cell[], counted: boolean): Plot.Markish[] {
+  const at = { x: "column", y: "row" } as const;
+  const filled = cells.filter(({ count }) => count > 0);
+  return [
+    Plot.cell(cells, { ...at, fill: "currentColor", fillOpacity: 0.05 }),
+    Plot.cell(filled, {
+      ...at,
+      fill: ({ row, column }: Cell) => row === column ? seriesStyle(0).color : alertColor,
+      fillOpacity: ({ share }: Cell) => 0.12 + 0.5 * share,
+    }),
+    Plot.text(counted ? filled : [], { ...at, text: ({ count }: Cell) => String(count) }),
+  ];
 }

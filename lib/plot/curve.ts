@@ -54,18 +54,10 @@ export interface CurveOptions {
  */
 export function curvePlot(series: readonly CurveSeries[], options: CurveOptions): Figure {
   const { xScale = "linear", limit = null, marks = [], joined = true, fromZero = true } = options;
-  const xs = [...new Set(series.flatMap(({ points }) => points.map((point) => point.x)))].sort((a, b) =>
-    a - b
-  );
-  const barred = series.flatMap(({ points }, index) =>
-    points.filter(({ low, high }) => low !== undefined && high !== undefined).map((point) => ({
-      ...point,
-      index,
-    }))
-  );
+  const xs = [...new Set(series.flatMap(({ points }) => points.map(({ x }) => x)))].sort((a, b) => a - b);
   return drawFigure({
     title: options.title,
-    description: series.map((one) => `${one.name}: ${spoken(one.points, options)}.`).join(" ") +
+    description: series.map((one) => `${one.name}: ${spokenCurve(one.points, options)}.`).join(" ") +
       marks.map(({ x, name }) => ` ${name} at ${shortNumber(x)}.`).join(""),
     caption: options.caption,
     height: 230,
@@ -84,20 +76,28 @@ export function curvePlot(series: readonly CurveSeries[], options: CurveOptions)
         ...(fromZero ? [Plot.ruleY([0])] : []),
         ...(limit === null ? [] : [Plot.ruleY([limit], { strokeDasharray: "4 3" })]),
         ...namedUprights(marks, xs, xScale),
-        Plot.ruleX(barred, {
-          x: "x",
-          y1: "low",
-          y2: "high",
-          stroke: ({ index }: { index: number }) => seriesStyle(index).color,
-          strokeOpacity: 0.5,
-          strokeWidth: 2,
-        }),
+        intervalBars(series),
         ...series.flatMap(({ points }, index) => [
           ...(joined ? [seriesLine(points, index, { x: "x", y: "y" })] : []),
           seriesDots(points, index, { x: "x", y: "y", r: joined ? 4 : 2, stroke: "none" }),
         ]),
       ],
     },
+  });
+}
+
+function intervalBars(series: readonly CurveSeries[]): Plot.Markish {
+  const barred = series.flatMap(({ points }, index) =>
+    points.filter(({ low, high }) => low !== undefined && high !== undefined)
+      .map((point) => ({ ...point, color: seriesStyle(index).color }))
+  );
+  return Plot.ruleX(barred, {
+    x: "x",
+    y1: "low",
+    y2: "high",
+    stroke: ({ color }) => color,
+    strokeOpacity: 0.5,
+    strokeWidth: 2,
   });
 }
 
@@ -135,7 +135,7 @@ function spread(values: readonly number[]): number[] {
   }, []);
 }
 
-function spoken(points: readonly CurvePoint[], { x, y }: CurveOptions): string {
+function spokenCurve(points: readonly CurvePoint[], { x, y }: CurveOptions): string {
   const [first, last] = [points[0], points.at(-1)];
   if (first === undefined || last === undefined) return "nothing measured";
   return `${y} from ${shortNumber(first.y)} at ${shortNumber(first.x)} to ${shortNumber(last.y)} at ${

@@ -46,10 +46,9 @@ export function dotPlot(dots: readonly Dot[], options: DotOptions): Figure {
   const most = Math.max(...dots.map(({ value }) => value), 0) * 1.05 || 1;
   return drawFigure({
     title,
-    description: rows.map(({ key, label }) => {
-      const own = dots.filter(({ row }) => row === key);
-      return `${label}: ${own.map(({ series, value }) => `${series} ${shortNumber(value)}`).join(", ")}.`;
-    }).join(" "),
+    description: rows.map(({ key, label }) => spokenRow(label, dots.filter(({ row }) => row === key))).join(
+      " ",
+    ),
     caption,
     height: 56 + 21 * rows.length,
     legend: series,
@@ -86,4 +85,8 @@ export function dotPlot(dots: readonly Dot[], options: DotOptions): Figure {
       r: { type: "identity" },
     },
   });
+}
+
+function spokenRow(label: string, dots: readonly Dot[]): string {
+  return `${label}: ${dots.map(({ series, value }) => `${series} ${shortNumber(value)}`).join(", ")}.`;
 }

@@ -3,7 +3,7 @@
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure } from "./figure.ts";
 import { seriesDots, seriesLine } from "./marks.ts";
-import { durationAxis, shortNumber } from "./scale.ts";
+import { durationAxis, percentText, shortNumber } from "./scale.ts";
 
 /** One line of an ECDF. */
 export interface EcdfSeries {
@@ -76,7 +76,7 @@ export function ecdfPlot(series: readonly EcdfSeries[], options: EcdfOptions): F
     : "";
   return drawFigure({
     title,
-    description: drawn.map(({ name, points }) => describe(name, points, metric)).join(" "),
+    description: drawn.map(({ name, points }) => spokenDistribution(name, points, metric)).join(" "),
     caption:
       `Share of requests whose ${metric} was x or less; the symbol marks the median. ${counts}.${thinned}`,
     height: 240,
@@ -85,7 +85,7 @@ export function ecdfPlot(series: readonly EcdfSeries[], options: EcdfOptions): F
     ...(legend ? { legend: drawn.filter(({ n }) => n > 0) } : {}),
     plot: {
       x: { ...axis.scale, label: axis.label(metric) },
-      y: { domain: [0, 1], tickFormat: (share: number) => `${Math.round(100 * share)} %` },
+      y: { domain: [0, 1], tickFormat: percentText },
       marks: [
         Plot.ruleY([0], { strokeOpacity: 0.35 }),
         ...drawn.filter(({ n }) => n > 0).flatMap(({ points, index }) => {
@@ -102,7 +102,7 @@ export function ecdfPlot(series: readonly EcdfSeries[], options: EcdfOptions): F
   });
 }
 
-function describe(name: string, points: readonly EcdfPoint[], metric: string): string {
+function spokenDistribution(name: string, points: readonly EcdfPoint[], metric: string): string {
   const at = (share: number) => points.find((point) => point.share >= share)?.value;
   const [half, most] = [at(0.5), at(0.9)];
   if (half === undefined || most === undefined) return `${name}: no values.`;

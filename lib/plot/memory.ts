@@ -26,9 +26,11 @@ const margin = 16;
 /** The most that a name may take; a longer one gives way in its middle. */
 const NAME_WIDTH = 150;
 
+type KnownRow = MemoryRow & { readonly neededGb: number };
+
 /** A model with its mark at x and its name right or left of it, in user units; rows count from the top. */
 interface Placed {
-  readonly model: MemoryRow;
+  readonly model: KnownRow;
   readonly name: string;
   readonly side: "right" | "left";
   readonly from: number;
@@ -40,7 +42,7 @@ interface Placed {
  * Models by the memory that they need, several to a row where their names leave space. A name goes to the side of its
  * mark where it finds the higher row, and crosses one of the machine's lines only where both sides would.
  */
-function place(models: readonly (MemoryRow & { x: number })[], lines: readonly number[]): Placed[] {
+function place(models: readonly (KnownRow & { x: number })[], lines: readonly number[]): Placed[] {
   const names = shortNames(models.map(({ label }) => label), NAME_WIDTH);
   const rows: { from: number; to: number }[][] = [];
   return models.map((model) => {
@@ -76,7 +78,7 @@ function place(models: readonly (MemoryRow & { x: number })[], lines: readonly n
  */
 export function memoryPlot(rows: readonly MemoryRow[], options: MemoryOptions): Figure {
   const { title, freeGb, totalGb } = options;
-  const known = rows.flatMap((row) => row.neededGb === null ? [] : [{ ...row, neededGb: row.neededGb }])
+  const known = rows.filter((row): row is KnownRow => row.neededGb !== null)
     .sort((a, b) => a.neededGb - b.neededGb);
   const far = Math.max(totalGb, ...known.map(({ neededGb }) => neededGb)) * 1.3;
   const near = Math.min(0.3, ...known.map(({ neededGb }) => neededGb * 0.8));
@@ -87,22 +89,19 @@ export function memoryPlot(rows: readonly MemoryRow[], options: MemoryOptions): 
     [freeGb, totalGb].map(atX),
   );
   const rowCount = Math.max(1, ...placed.map(({ row }) => row + 1));
-  const at = { x: ({ model }: Placed) => model.neededGb ?? near, y: ({ row }: Placed) => row + 0.5 };
   /** A line stops at the names that can't avoid it. */
-  const machineLine = (gb: number, strokeDasharray: string) =>
-    Plot.ruleX(
-      Array.from({ length: rowCount }, (_, row) => row).filter((row) =>
-        !placed.some((one) => one.row === row && one.from < atX(gb) && atX(gb) < one.to)
-      ),
-      { x: gb, y1: (row: number) => row, y2: (row: number) => row + 1, strokeWidth: 1.5, strokeDasharray },
+  const machineLine = (gb: number, strokeDasharray: string) => {
+    const free = Array.from({ length: rowCount }, (_, row) => row).filter((row) =>
+      !placed.some((one) => one.row === row && one.from < atX(gb) && atX(gb) < one.to)
     );
-  const names = (side: Placed["side"], textAnchor: "start" | "end", dx: number) =>
-    Plot.text(placed.filter((one) => one.side === side), {
-      ...at,
-      text: ({ name }: Placed) => name,
-      textAnchor,
-      dx,
+    return Plot.ruleX(free, {
+      x: gb,
+      y1: (row) => row,
+      y2: (row) => row + 1,
+      strokeWidth: 1.5,
+      strokeDasharray,
     });
+  };
   return drawFigure({
     title,
     ...words(rows, options),
@@ -120,19 +119,29 @@ export function memoryPlot(rows: readonly MemoryRow[], options: MemoryOptions): 
         Plot.gridX({ strokeOpacity: 0.12 }),
         machineLine(freeGb, "none"),
         machineLine(totalGb, "4 3"),
-        seriesDots(placed.filter(({ model }) => model.fits), 0, { ...at, r: 4.5 }),
-        Plot.dot(placed.filter(({ model }) => !model.fits), {
-          ...at,
-          r: 4.5,
-          symbol: "times",
-          stroke: alertColor,
-          strokeWidth: 2,
-        }),
-        names("right", "start", 8),
-        names("left", "end", -8),
+        ...modelMarks(placed),
       ],
     },
   });
+}
+
+/** A dot for each model that can run now, a cross for each other one, and their names. */
+function modelMarks(placed: readonly Placed[]): Plot.Markish[] {
+  const at = { x: ({ model }: Placed) => model.neededGb, y: ({ row }: Placed) => row + 0.5 };
+  const cross = { ...at, r: 4.5, symbol: "times", stroke: alertColor, strokeWidth: 2 } as const;
+  const names = (side: Placed["side"], textAnchor: "start" | "end", dx: number) =>
+    Plot.text(placed.filter((one) => one.side === side), {
+      ...at,
+      text: ({ name }: Placed) => name,
+      textAnchor,
+      dx,
+    });
+  return [
+    seriesDots(placed.filter(({ model }) => model.fits), 0, { ...at, r: 4.5 }),
+    Plot.dot(placed.filter(({ model }) => !model.fits), cross),
+    names("right", "start", 8),
+    names("left", "end", -8),
+  ];
 }
 
 function words(rows: readonly MemoryRow[], { freeGb, totalGb }: MemoryOptions) {

@@ -42,7 +42,7 @@ export function paretoPlot(
   const at = { x: ({ latencyS }: ParetoCandidate) => latencyS * axis.factor, y: "quality" };
   return drawFigure({
     ...options,
-    description: candidates.map(described).join(" "),
+    description: candidates.map(spokenCandidate).join(" "),
     height: 232,
     margins: [12, 24, 36, 48],
     upwards: "quality, 0 to 1",
@@ -70,7 +70,7 @@ export function paretoPlot(
   });
 }
 
-function described({ id, quality, latencyS, memoryMb, onFront }: ParetoCandidate): string {
+function spokenCandidate({ id, quality, latencyS, memoryMb, onFront }: ParetoCandidate): string {
   const memory = memoryMb === null ? "" : `, ${Math.round(memoryMb)} MB`;
   const front = onFront ? ", on the front" : "";
   return `${id}: quality ${quality.toFixed(2)}, ${shortNumber(latencyS)} s${memory}${front}.`;

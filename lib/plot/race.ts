@@ -102,12 +102,7 @@ export function costPlot(
   const [low, high] = [0.8 * Math.min(...counts), 1.2 * Math.max(...counts)];
   return drawFigure({
     title,
-    description: rows.map(({ world, requests }) => {
-      const each = Object.entries(requests).map(([name, n]) =>
-        `${name} ${n === null ? "none" : shortNumber(n)}`
-      );
-      return `${world}: ${each.join(", ")}.`;
-    }).join(" "),
+    description: rows.map(spokenCosts).join(" "),
     caption,
     height: 60 + 40 * rows.length,
     margins: [6, 16, 38, 12],
@@ -135,4 +130,9 @@ export function costPlot(
       ],
     },
   });
+}
+
+function spokenCosts({ world, requests }: CostRow): string {
+  const each = Object.entries(requests).map(([name, n]) => `${name} ${n === null ? "none" : shortNumber(n)}`);
+  return `${world}: ${each.join(", ")}.`;
 }

@@ -3,6 +3,7 @@
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure, figureWidth, shortName } from "./figure.ts";
 import { atLeft, dotsWithBars } from "./marks.ts";
+import { percentText } from "./scale.ts";
 
 /** One share, such as a pass rate. */
 export interface RateRow {
@@ -38,13 +39,13 @@ export function ratePlot(
   const names = (row: RateRow) => shortName(row.label, figureWidth - 30);
   return drawFigure({
     title,
-    description: rows.map((row) => `${row.label}: ${figures(row)}.`).join(" ") +
-      (floor === null ? "" : ` The floor is ${percent(floor)}.`),
+    description: rows.map((row) => `${row.label}: ${rateWithInterval(row)}.`).join(" ") +
+      (floor === null ? "" : ` The floor is ${percentText(floor)}.`),
     caption,
     height: 70 + 52 * rows.length,
     margins: [floor === null ? 6 : 24, 26, 38, 16],
     plot: {
-      x: { domain: [0, 1], label: axis, ticks: 5, tickFormat: percent, grid: true },
+      x: { domain: [0, 1], label: axis, ticks: 5, tickFormat: percentText, grid: true },
       y: { type: "band", domain: rows.map(({ label }) => label), axis: null },
       marks: [
         // Only beside the bars: the labels above them stay free.
@@ -54,14 +55,14 @@ export function ratePlot(
         ]),
         ...dotsWithBars(rows, { x: "rate", y: "label" }, 14),
         Plot.text(rows, { ...atLeft, y: "label", text: names, dy: -16 }),
-        Plot.text(rows, { ...atLeft, y: "label", text: figures, dy: -1 }),
+        Plot.text(rows, { ...atLeft, y: "label", text: rateWithInterval, dy: -1 }),
       ],
     },
   });
 }
 
-const percent = (share: number) => `${Math.round(100 * share)} %`;
-
-function figures({ rate, interval }: RateRow): string {
-  return `${percent(rate)} (${interval === null ? "no interval" : interval.map(percent).join(" to ")})`;
+function rateWithInterval({ rate, interval }: RateRow): string {
+  return `${percentText(rate)} (${
+    interval === null ? "no interval" : interval.map(percentText).join(" to ")
+  })`;
 }

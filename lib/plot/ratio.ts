@@ -45,12 +45,14 @@ export function ratioPlot(rows: readonly RatioRow[], options: RatioOptions): Fig
   const ends = rows.flatMap((row) => [row.ratio, ...(row.interval ?? [])]);
   const reach = Math.max(1 + 2 * epsilon, ...ends.map((end) => Math.max(end, 1 / end))) * 1.05;
   const band = 1 + epsilon;
-  const lines = rows.some((row) => widthOf(`${row.label}: ${figures(row)}`) > figureWidth - 30) ? 2 : 1;
+  const lines = rows.some((row) => widthOf(`${row.label}: ${ratioWithInterval(row)}`) > figureWidth - 30)
+    ? 2
+    : 1;
   // Band and line only behind the marks: the labels above them stay on plain ground.
   const behind = { y: "label", insetTop: rowHeight(lines) - 17, insetBottom: 0 };
   return drawFigure({
     title,
-    description: rows.map((row) => `${row.label}: ${figures(row)}.`).join(" "),
+    description: rows.map((row) => `${row.label}: ${ratioWithInterval(row)}.`).join(" "),
     caption,
     height: 62 + rows.length * rowHeight(lines),
     margins: [6, 12, 40, 12],
@@ -87,7 +89,7 @@ function rowHeight(lines: 1 | 2): number {
   return lines === 1 ? 36 : 52;
 }
 
-function figures({ ratio, interval }: RatioRow): string {
+function ratioWithInterval({ ratio, interval }: RatioRow): string {
   const text = (value: number) => value < 100 ? value.toPrecision(3) : shortNumber(value);
   return `${text(ratio)} (${interval === null ? "no interval" : interval.map(text).join("–")})`;
 }
@@ -100,10 +102,12 @@ function rowTexts(rows: readonly RatioRow[], lines: 1 | 2): Plot.Markish[] {
   const short = (label: string) =>
     names(label).map((name) => shortName(name, (figureWidth - 40) / names(label).length)).join(" / ");
   if (lines === 1) {
-    return [Plot.text(rows, { ...at, dy: top, text: (row: RatioRow) => `${row.label}: ${figures(row)}` })];
+    return [
+      Plot.text(rows, { ...at, dy: top, text: (row: RatioRow) => `${row.label}: ${ratioWithInterval(row)}` }),
+    ];
   }
   return [
     Plot.text(rows, { ...at, dy: top, text: (row: RatioRow) => short(row.label) }),
-    Plot.text(rows, { ...at, dy: top + 15, text: figures }),
+    Plot.text(rows, { ...at, dy: top + 15, text: ratioWithInterval }),
   ];
 }

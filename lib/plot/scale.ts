@@ -112,3 +112,6 @@ export function shortNumber(value: number): string {
   if (size >= 100) return Math.round(value).toString();
   return Number(value.toPrecision(3)).toString();
 }
+
+/** A share as a whole number of percent: `40 %`. */
+export const percentText = (share: number): string => `${Math.round(100 * share)} %`;

@@ -3,7 +3,7 @@
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure } from "./figure.ts";
 import { lineToDot } from "./marks.ts";
-import { shortNumber } from "./scale.ts";
+import { percentText, shortNumber } from "./scale.ts";
 import { seriesStyle } from "./series.ts";
 
 /** One value after each request or check, from the first on. */
@@ -21,7 +21,7 @@ export interface BeliefLine extends SimulatedLine {
 /** A line is drawn with at most this many points: a curve of 2,000 requests needs no more. */
 const POINTS = 120;
 
-function pointsOf(line: BeliefLine | SimulatedLine) {
+function thinnedPoints(line: BeliefLine | SimulatedLine) {
   const n = line.values.length;
   const step = Math.max(1, Math.floor(n / POINTS));
   return Array.from({ length: n }, (_, at) => at).filter((at) => at % step === 0 || at === n - 1)
@@ -34,7 +34,7 @@ function pointsOf(line: BeliefLine | SimulatedLine) {
 }
 
 const linesOf = (lines: readonly SimulatedLine[]) =>
-  lines.flatMap((line, i) => lineToDot(pointsOf(line), i, { x: "step", y: "value" }));
+  lines.flatMap((line, i) => lineToDot(thinnedPoints(line), i, { x: "step", y: "value" }));
 
 /** Title, caption and changes of a figure. */
 interface Words {
@@ -120,7 +120,7 @@ export function beliefPlot(lines: readonly BeliefLine[], words: Words): Figure {
     describe: (last) => `believed success rate ${last.toFixed(2)} at the end`,
     marks: [
       ...lines.map((line, i) =>
-        Plot.areaY(pointsOf(line), {
+        Plot.areaY(thinnedPoints(line), {
           x: "step",
           y1: "low",
           y2: "high",
@@ -152,18 +152,17 @@ export function repeatedTestingPlot(
   lines: readonly SimulatedLine[],
   { promised, ...words }: { readonly title: string; readonly promised: number; readonly caption: string },
 ): Figure {
-  const percent = (share: number) => `${Math.round(100 * share)} %`;
   const highest = Math.max(2 * promised, ...lines.flatMap(({ values }) => Array.from(values)));
   return overSteps(lines, words, {
     upwards: "share that was wrong by then",
     x: "checks, one per block",
-    y: { domain: [0, 1.1 * highest], ticks: 4, tickFormat: percent },
-    describe: (last, checks) => `${percent(last)} after ${checks} checks`,
+    y: { domain: [0, 1.1 * highest], ticks: 4, tickFormat: percentText },
+    describe: (last, checks) => `${percentText(last)} after ${checks} checks`,
     marks: [
       Plot.ruleY([promised], { strokeDasharray: "4 3" }),
       Plot.text([promised], {
         y: promised,
-        text: () => `promised: ${percent(promised)}`,
+        text: () => `promised: ${percentText(promised)}`,
         frameAnchor: "right",
         textAnchor: "end",
         dy: -8,

@@ -86,7 +86,6 @@ export function timelinePlot(requests: readonly TimelineRequest[], options: Time
   const { headings, rows, height } = inRows(requests, series);
   const stalls = rows.flatMap(({ chunks, y }) => findStalls(chunks).map((stall) => ({ ...stall, y })));
   const found = stallsText(stalls);
-  const inUnit = (seconds: number) => seconds * axis.factor;
   const legend = series.map((name, index) => ({ name, index }))
     .filter(({ name }) => name !== "" && requests.some((one) => one.series === name));
   return drawFigure({
@@ -101,7 +100,7 @@ export function timelinePlot(requests: readonly TimelineRequest[], options: Time
     plot: {
       x: {
         type: "linear",
-        domain: [0, inUnit(Math.max(...ends, 1e-3))],
+        domain: [0, axis.factor * Math.max(...ends, 1e-3)],
         label: `since due (${axis.unit})`,
         tickFormat: shortNumber,
       },
@@ -114,25 +113,36 @@ export function timelinePlot(requests: readonly TimelineRequest[], options: Time
           text: ({ text }: { text: string }) => shortName(text, 0.82 * figureWidth),
           fontWeight: "600",
         }),
-        Plot.ruleY(rows, {
-          y: "y",
-          x1: 0,
-          x2: ({ chunks }: Row) => inUnit(chunks[0] ?? 0),
-          stroke: ({ color }: Row) => color,
-          strokeOpacity: 0.6,
-        }),
-        chunkTicks(rows, axis.factor),
-        Plot.ruleY(stalls, {
-          y: "y",
-          x1: ({ from }: Stall) => inUnit(from),
-          x2: ({ to }: Stall) => inUnit(to),
-          stroke: "currentColor",
-          strokeWidth: 3,
-          title: ({ from, to }: Stall) => `stall of ${shortNumber(to - from)} s`,
-        }),
+        ...requestMarks(rows, stalls, axis.factor),
       ],
     },
   });
+}
+
+/** Each request: thin until its first token, a tick for each chunk, thick where it stalled. */
+function requestMarks(
+  rows: readonly Row[],
+  stalls: readonly (Stall & { readonly y: number })[],
+  factor: number,
+): Plot.Markish[] {
+  return [
+    Plot.ruleY(rows, {
+      y: "y",
+      x1: 0,
+      x2: ({ chunks }: Row) => (chunks[0] ?? 0) * factor,
+      stroke: ({ color }: Row) => color,
+      strokeOpacity: 0.6,
+    }),
+    chunkTicks(rows, factor),
+    Plot.ruleY(stalls, {
+      y: "y",
+      x1: ({ from }: Stall) => from * factor,
+      x2: ({ to }: Stall) => to * factor,
+      stroke: "currentColor",
+      strokeWidth: 3,
+      title: ({ from, to }: Stall) => `stall of ${shortNumber(to - from)} s`,
+    }),
+  ];
 }
 
 /** From the top: each group's heading, and below it a row per request in the order of the series. */
