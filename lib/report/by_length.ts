@@ -81,7 +81,7 @@ export function lengthFigures(summary: Summary, quality: QualityReport | null): 
   if (rows.length === 0) return [];
   const shared = { x: "prompt tokens", xScale: "log" } as const;
   const speed = MEASURES.flatMap(({ name, title, y }) => {
-    const series = rows.map((one) => ({ name: one.id, points: pointsOf(one, name) }));
+    const series = rows.map((one) => ({ name: one.id, points: meanPoints(one, name) }));
     if (series.every(({ points }) => points.length === 0)) return [];
     const limit = name === "ttft_s" ? summary.plan.slo?.ttft_s ?? null : null;
     const n = rows.flatMap(({ by_length }) => by_length.map((row) => row[name].n));
@@ -91,7 +91,7 @@ export function lengthFigures(summary: Summary, quality: QualityReport | null): 
       y,
       limit,
       caption: `Dot: mean per length; bar: its 95 % interval, where there is one. n = ${
-        rangeText(n)
+        nRange(n)
       } requests per dot.`,
     })];
   });
@@ -112,12 +112,12 @@ export function lengthFigures(summary: Summary, quality: QualityReport | null): 
   ];
 }
 
-const rangeText = (n: readonly number[]) => {
+const nRange = (n: readonly number[]) => {
   const [least, most] = [Math.min(...n), Math.max(...n)];
   return least === most ? `${least}` : `${least} to ${most}`;
 };
 
-function pointsOf({ by_length }: CandidateSummary, name: Measure) {
+function meanPoints({ by_length }: CandidateSummary, name: Measure) {
   return by_length.flatMap((row) => {
     const { mean, mean_ci95: ends } = row[name];
     if (mean === null) return [];

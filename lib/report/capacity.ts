@@ -156,9 +156,9 @@ function throughputFigure(id: string, curve: MeasuredLoad): Figure {
     ? "what the users would send if nobody waited"
     : "the requests that came";
   return curvePlot([
-    { name: "goodput", points: pointsOf(curve, ({ goodput_per_s }) => goodput_per_s) },
-    { name: "completed", points: pointsOf(curve, ({ completed_per_s }) => completed_per_s) },
-    { name: "due", points: pointsOf(curve, ({ due_per_s }) => due_per_s) },
+    { name: "goodput", points: loadPoints(curve, ({ goodput_per_s }) => goodput_per_s) },
+    { name: "completed", points: loadPoints(curve, ({ completed_per_s }) => completed_per_s) },
+    { name: "due", points: loadPoints(curve, ({ due_per_s }) => due_per_s) },
   ], {
     ...loadAxis(curve),
     title: `Goodput against ${curve.kind}: ${id}`,
@@ -175,9 +175,9 @@ function timeFigure(
   of: (level: CapacityLevel) => CapacityLevel["ttft_s"],
   limit: number | null,
 ): Figure[] {
-  const means = pointsOf(curve, (level) => of(level).mean);
+  const means = loadPoints(curve, (level) => of(level).mean);
   if (means.length === 0) return [];
-  const p95s = pointsOf(curve, (level) => of(level).p95);
+  const p95s = loadPoints(curve, (level) => of(level).p95);
   const { unit, factor } = durationAxis([...means, ...p95s].map(({ y }) => y));
   const inUnit = (points: typeof means) => points.map(({ x, y }) => ({ x, y: factor * y }));
   return [curvePlot([{ name: "mean", points: inUnit(means) }, { name: "p95", points: inUnit(p95s) }], {
@@ -189,7 +189,7 @@ function timeFigure(
   })];
 }
 
-function pointsOf({ levels }: MeasuredLoad, of: (level: CapacityLevel) => number | null) {
+function loadPoints({ levels }: MeasuredLoad, of: (level: CapacityLevel) => number | null) {
   return levels.flatMap((level) => {
     const y = of(level);
     return y === null ? [] : [{ x: level.load, y }];

@@ -34,7 +34,7 @@ export function fitText(report: FitReport): FitText {
     rows: fitting.map((row) => [
       `${row.model.alias}:${row.variant.name}${row.here ? "" : row.variant.untried ? " (untried)" : ""}`,
       size(row.neededBytes) + (row.basis === "registry" ? " ~" : ""),
-      ...(speeds ? [rateText(row.decodePerUser ?? row.decode), timeText(row.ttft)] : []),
+      ...(speeds ? [predictedRateText(row.decodePerUser ?? row.decode), predictedTimeText(row.ttft)] : []),
       row.largestContext === null ? "?" : row.largestContext.toLocaleString("en"),
       placeText(row),
       measuredText(row),
@@ -117,12 +117,12 @@ function placeText({ place }: FitRow): string {
 const short = (value: number) => value >= 100 ? value.toFixed(0) : String(Number(value.toPrecision(2)));
 
 /** `24 (18–31)`. */
-export function rateText(rate: PredictedRate | null): string {
+export function predictedRateText(rate: PredictedRate | null): string {
   return rate === null ? "?" : `${short(rate.tokensPerS)} (${short(rate.low)}–${short(rate.high)})`;
 }
 
 /** `1.9 s (1.4–2.6)`. */
-export function timeText(time: Predicted | null): string {
+export function predictedTimeText(time: Predicted | null): string {
   return time === null ? "?" : `${short(time.seconds)} s (${short(time.low)}–${short(time.high)})`;
 }
 

@@ -6,8 +6,8 @@ import { holdsWords, textTable, wrap } from "./terminal_layout.ts";
 const NARROWEST_NAME = 12;
 
 /**
- * A table of at most `width` characters. Where it is wider, cells break before their brackets, then the first column
- * breaks, then the heads become letters with a key below. Where it is still too wide, the cells that don't fit follow below their rows.
+ * A table of at most `width` characters. Where it is wider, cells and names break, then the heads become letters with
+ * a key below. Where it is still too wide, the cells that don't fit follow below their rows.
  *
  * @example
  * ```ts
@@ -20,47 +20,44 @@ export function fittedTable(
   rows: readonly (readonly string[])[],
   width: number,
 ): string {
-  const safe = { head: head.map(terminalLine), rows: rows.map((row) => row.map(terminalLine)) };
+  const names = head.map(terminalLine);
+  const cells = rows.map((row) => row.map(terminalLine));
   const fits = (text: string) => text.split("\n").every((line) => line.length <= width);
-  const whole = textTable(safe.head, safe.rows);
+  const whole = textTable(names, cells);
   if (fits(whole)) return whole;
-  const broken = safe.rows.map((row) =>
-    row.map((cell, at) => at === 0 ? cell : cell.replace(/ (?=\()/, "\n"))
-  );
-  const narrow = (heads: readonly string[]) => {
-    const longest = Math.max(...heads.slice(1).map((one) => one.length), 0);
-    const rest = heads.slice(1).reduce((sum, name, at) => {
-      const cells = broken.flatMap((row) => (row[at + 1] ?? "").split("\n"));
-      return sum + 2 + Math.max(name.length, ...cells.map((cell) => cell.length));
-    }, 2);
-    const first = Math.max(NARROWEST_NAME, width - rest);
-    const wrapped = broken.map(([name = "", ...cells]) => [wrap(name, first).join("\n"), ...cells]);
-    return { text: textTable(heads, wrapped), longest };
-  };
-  const full = narrow(safe.head);
-  if (fits(full.text)) return full.text;
-  if (full.longest > NARROWEST_NAME) {
-    const { head: letters, key } = lettered(safe.head);
-    const keyed = narrow(letters).text;
-    if (fits(keyed)) {
-      const lines = key.map((line) => `  ${wrap(line, width - 2).join("\n    ")}`);
-      return `${keyed}\n${lines.join("\n")}`;
-    }
+  const narrow = narrowTable(names, cells, width);
+  if (fits(narrow)) return narrow;
+  const { head: letters, key } = lettered(names);
+  const keyed = narrowTable(letters, cells, width);
+  if (names.slice(1).some((name) => name.length > NARROWEST_NAME) && fits(keyed)) {
+    const lines = key.map((line) => `  ${wrap(line, width - 2).join("\n    ")}`);
+    return `${keyed}\n${lines.join("\n")}`;
   }
-  return withRestBelow(safe.head, safe.rows, width);
+  return withRestBelow(names, cells, width);
+}
+
+/** Cells break before their brackets, and the first column where the others leave it too little. */
+function narrowTable(head: readonly string[], rows: readonly (readonly string[])[], width: number): string {
+  const broken = rows.map(([, ...cells]) => cells.map((cell) => cell.replace(/ (?=\()/, "\n")));
+  const others = head.slice(1).map((name, at) => {
+    const lines = broken.flatMap((row) => (row[at] ?? "").split("\n"));
+    return 2 + Math.max(name.length, ...lines.map(({ length }) => length));
+  });
+  const first = Math.max(NARROWEST_NAME, width - 2 - others.reduce((sum, one) => sum + one, 0));
+  return textTable(head, rows.map(([name = ""], at) => [wrap(name, first).join("\n"), ...broken[at] ?? []]));
 }
 
 /** As many columns as fit, those of figures first; the other cells of each row follow below it, with their heads. */
 function withRestBelow(head: readonly string[], rows: readonly (readonly string[])[], width: number): string {
   const column = (at: number) => rows.map((row) => row[at] ?? "");
-  const widthOf = (at: number) =>
+  const columnWidth = (at: number) =>
     2 + Math.max(...[head[at] ?? "", ...column(at)].map(({ length }) => length));
   const words = head.map((_, at) => Number(holdsWords(column(at))));
   const kept = new Set([0]);
-  let left = width - widthOf(0);
+  let left = width - columnWidth(0);
   for (const at of head.keys().drop(1).toArray().sort((a, b) => (words[a] ?? 0) - (words[b] ?? 0) || a - b)) {
-    if (widthOf(at) > left) continue;
-    left -= widthOf(at);
+    if (columnWidth(at) > left) continue;
+    left -= columnWidth(at);
     kept.add(at);
   }
   const pick = (row: readonly string[]) => row.filter((_, at) => kept.has(at));

@@ -1,5 +1,6 @@
 /** A gate's report as text, as Markdown for a pull request, and as JUnit XML for a CI server. */
 import type { GatedPart, GateReport } from "../bench/gate.ts";
+import { escapeHtml } from "../markup.ts";
 
 const isShare = ({ part }: GatedPart) => part === "failures" || part === "quality";
 
@@ -45,11 +46,13 @@ export function gateText(report: GateReport): string {
   ].join("\n");
 }
 
+const countOf = (verdict: GatedPart["verdict"], parts: readonly GatedPart[]) =>
+  parts.filter((one) => one.verdict === verdict).length;
+
 function headline({ verdict, run, baseline, parts }: GateReport): string {
-  const count = (wanted: GatedPart["verdict"]) => parts.filter((one) => one.verdict === wanted).length;
   const told = parts.length === 0
     ? "nothing to compare"
-    : `${count("pass")} of ${parts.length} parts pass, ${count("fail")} fail`;
+    : `${countOf("pass", parts)} of ${parts.length} parts pass, ${countOf("fail", parts)} fail`;
   return `${verdict.charAt(0).toUpperCase()}${verdict.slice(1)}: ${run} against ${baseline} (${told})`;
 }
 
@@ -74,23 +77,20 @@ export function gateMarkdown(report: GateReport): string {
 }
 
 /** The report as JUnit XML: one test case per part; "can't tell" is an error, not a failure. */
-export function gateJUnit(report: GateReport): string {
-  const xml = (text: string) =>
-    text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
-  const count = (wanted: GatedPart["verdict"]) => report.parts.filter((one) => one.verdict === wanted).length;
-  const cases = report.parts.map((one) => {
-    const head = `    <testcase classname="${xml(one.candidate)}" name="${xml(partName(one))}">`;
-    const message = xml(`${changeText(one)}, ${one.cases} cases${why(one)}`);
+export function gateJUnit({ run, baseline, parts }: GateReport): string {
+  const cases = parts.map((one) => {
+    const head = `    <testcase classname="${escapeHtml(one.candidate)}" name="${
+      escapeHtml(partName(one))
+    }">`;
+    const message = escapeHtml(`${changeText(one)}, ${one.cases} cases${why(one)}`);
     if (one.verdict === "pass") return `${head}<system-out>${message}</system-out></testcase>`;
     const element = one.verdict === "fail" ? "failure" : "error";
     return `${head}<${element} message="${message}"/></testcase>`;
   });
   return [
     '<?xml version="1.0" encoding="UTF-8"?>',
-    `<testsuites><testsuite name="${
-      xml(`podium gate: ${report.run} against ${report.baseline}`)
-    }" tests="${report.parts.length}" ` +
-    `failures="${count("fail")}" errors="${count("can't tell")}">`,
+    `<testsuites><testsuite name="${escapeHtml(`podium gate: ${run} against ${baseline}`)}" ` +
+    `tests="${parts.length}" failures="${countOf("fail", parts)}" errors="${countOf("can't tell", parts)}">`,
     ...cases,
     "</testsuite></testsuites>",
     "",

@@ -23,12 +23,12 @@ const isTable = (token: Token): token is Tokens.Table => token.type === "table";
 
 function block(token: Token, columns: number, paint: Painter): string {
   if (token.type === "space") return "";
-  if (isList(token)) return token.items.map((item) => indented(plain(item.tokens), columns)).join("\n");
+  if (isList(token)) return token.items.map((item) => indented(wordsOf(item.tokens), columns)).join("\n");
   if (isTable(token)) {
-    const cells = (row: readonly Tokens.TableCell[]) => row.map(({ tokens }) => plain(tokens));
+    const cells = (row: readonly Tokens.TableCell[]) => row.map(({ tokens }) => wordsOf(tokens));
     return fittedTable(cells(token.header), token.rows.map(cells), columns);
   }
-  const text = plain([token]);
+  const text = wordsOf([token]);
   if (token.type === "heading") return paint.bold(text);
   if (token.type === "code") return text.split("\n").map((line) => `  ${line}`).join("\n");
   return text === "" ? "" : wrap(text, columns).join("\n");
@@ -39,10 +39,10 @@ function indented(text: string, columns: number): string {
 }
 
 /** The words of inline tokens; a figure has none. */
-function plain(tokens: readonly Token[] | undefined): string {
+function wordsOf(tokens: readonly Token[] | undefined): string {
   return (tokens ?? []).map((token) => {
     if (token.type === "image") return "";
-    if ("tokens" in token && token.tokens !== undefined) return plain(token.tokens);
+    if ("tokens" in token && token.tokens !== undefined) return wordsOf(token.tokens);
     return "text" in token ? token.text : token.raw;
   }).join("");
 }

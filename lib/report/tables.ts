@@ -42,11 +42,11 @@ export function timeTable(summary: Summary): Markup {
   const gap = shownAs((one) => one.itl_s.max);
   return candidateTable("Time to answer", summary, [
     ["n", ({ latency_s: { n }, requests: { failed } }) => [plain(n), failedBelow(failed)]],
-    ["Latency, mean", (one) => meanOf(one, "latency_s", latency)],
+    ["Latency, mean", (one) => meanWithInterval(one, "latency_s", latency)],
     ["median", (one) => latency(one.latency_s.p50)],
-    ["p95", (one) => p95With(one.latency_s, latency)],
-    ["First token, mean", (one) => meanOf(one, "ttft_s", ttft)],
-    ["p95", (one) => p95With(one.ttft_s, ttft)],
+    ["p95", (one) => p95WithInterval(one.latency_s, latency)],
+    ["First token, mean", (one) => meanWithInterval(one, "ttft_s", ttft)],
+    ["p95", (one) => p95WithInterval(one.ttft_s, ttft)],
     ["Longest gap", ({ itl_s: { max, n } }) => [gap(max), n > 0 && subline(`n = ${counted(n, "gap")}`)]],
   ], (one) => one.reason === null ? statusText(one) : `${statusText(one)}: ${one.reason}`);
 }
@@ -56,10 +56,10 @@ export function throughputTable(summary: Summary): Markup {
   const mark = (one: CandidateSummary) => estimatedTokens(one) ? "≈ " : "";
   return candidateTable("Throughput and length of the answers", summary, [
     ["n", (one) => plain(one.latency_s.n)],
-    ["Output tokens/s", (one) => meanOf(one, "output_tokens_per_s", plain, mark(one))],
-    ["Decode tokens/s", (one) => meanOf(one, "decode_tokens_per_s", plain, mark(one))],
-    ["Prefill tokens/s", (one) => meanOf(one, "prefill_tokens_per_s", plain)],
-    ["Characters/s", (one) => meanOf(one, "output_chars_per_s", plain)],
+    ["Output tokens/s", (one) => meanWithInterval(one, "output_tokens_per_s", plain, mark(one))],
+    ["Decode tokens/s", (one) => meanWithInterval(one, "decode_tokens_per_s", plain, mark(one))],
+    ["Prefill tokens/s", (one) => meanWithInterval(one, "prefill_tokens_per_s", plain)],
+    ["Characters/s", (one) => meanWithInterval(one, "output_chars_per_s", plain)],
     ["Tokens per answer", (one) => {
       const { output_mean: mean, source } = one.tokens;
       return [mark(one), plain(mean), source !== null && subline(`counted by ${source}`)];
@@ -79,9 +79,9 @@ export function lengthTable(summary: Summary, quality: QualityReport | null): Ma
     ["Candidate", ({ id }) => nameOf(summary, id)],
     ["Prompt tokens", lengthText],
     ["n", ({ latency_s: { n }, failed }) => [plain(n), failedBelow(failed)]],
-    ["First token, mean", (row) => meanOf(row, "ttft_s", ttft)],
-    ["Prefill tokens/s", (row) => meanOf(row, "prefill_tokens_per_s", plain)],
-    ["Decode tokens/s", (row) => meanOf(row, "decode_tokens_per_s", plain)],
+    ["First token, mean", (row) => meanWithInterval(row, "ttft_s", ttft)],
+    ["Prefill tokens/s", (row) => meanWithInterval(row, "prefill_tokens_per_s", plain)],
+    ["Decode tokens/s", (row) => meanWithInterval(row, "decode_tokens_per_s", plain)],
     texts.some(({ met }) => met !== null) && ["Within limits", ({ text }) => text?.met ?? missing],
     texts.some(({ right }) => right !== null) && ["Right answers", ({ text }) => text?.right ?? missing],
   ]);
@@ -219,7 +219,7 @@ function originOf(one: CandidateSummary): string {
 }
 
 /** A mean with its interval below, and its n where that differs from the row's. */
-function meanOf<Metric extends string>(
+function meanWithInterval<Metric extends string>(
   row: Readonly<Record<Metric | "latency_s", SummaryStatistic>>,
   metric: Metric,
   show: Show,
@@ -235,7 +235,7 @@ function meanOf<Metric extends string>(
   ];
 }
 
-const p95With = (statistic: SummaryStatistic, show: Show): Content => [
+const p95WithInterval = (statistic: SummaryStatistic, show: Show): Content => [
   p95Of(statistic, show),
   subline(intervalOf(statistic.p95_ci95, show)),
 ];

@@ -77,6 +77,11 @@ export function holdsWords(cells: readonly string[]): boolean {
   return cells.some((cell) => !/^(?:[−-]|[≈<>±+−(-]*\s*\d|[—·?]|$)/.test(cell.trim()));
 }
 
+/** What cli-table3 draws between cells. */
+const rules =
+  "top top-mid top-left top-right bottom bottom-mid bottom-left bottom-right left left-mid mid mid-mid right right-mid middle"
+    .split(" ");
+
 /**
  * A table without rules: the first column and those of words are aligned left, figures right.
  *
@@ -87,30 +92,13 @@ export function holdsWords(cells: readonly string[]): boolean {
  * ```
  */
 export function textTable(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const none = "";
   const table = new Table({
     head: [...head],
     colAligns: head.map((_, i) =>
       i === 0 || holdsWords(rows.map((row) => row[i] ?? "")) ? "left" as const : "right" as const
     ),
     style: { head: [], border: [], "padding-left": 2, "padding-right": 0, compact: true },
-    chars: {
-      top: none,
-      "top-mid": none,
-      "top-left": none,
-      "top-right": none,
-      bottom: none,
-      "bottom-mid": none,
-      "bottom-left": none,
-      "bottom-right": none,
-      left: none,
-      "left-mid": none,
-      mid: none,
-      "mid-mid": none,
-      right: none,
-      "right-mid": none,
-      middle: none,
-    },
+    chars: Object.fromEntries(rules.map((rule) => [rule, ""])),
   });
   table.push(...rows.map((row) => [...row]));
   return table.toString().split("\n").map((line) => line.trimEnd()).join("\n");

@@ -128,7 +128,7 @@ function ruledTable<Row extends { readonly id: string }>(
   const nameWidth = Math.max(LEAST_NAME_WIDTH, Math.min(longest, width - taken(columns, rows)));
   const table = new Table({
     head: ["candidate", ...columns.map(([head]) => head)],
-    colWidths: [nameWidth, ...columns.map((column) => widthOf(column, rows))],
+    colWidths: [nameWidth, ...columns.map((column) => columnWidth(column, rows))],
     colAligns: ["left", ...columns.map(() => "right" as const)],
     // The table paints its head itself, after wrapping: wrapping would cut painted text inside its codes.
     style: { head: paint.bold("") === "" ? [] : ["bold"], border: [], compact: true },
@@ -147,13 +147,13 @@ function ruledTable<Row extends { readonly id: string }>(
   return table.toString();
 }
 
-function widthOf<Row>([head, cell]: TextColumn<Row>, rows: readonly Row[]): number {
+function columnWidth<Row>([head, cell]: TextColumn<Row>, rows: readonly Row[]): number {
   return Math.max(head.length, ...rows.map((row) => (cell(row) ?? missing).length)) + 2;
 }
 
 /** The width of these columns and all rules. */
 function taken<Row>(columns: readonly TextColumn<Row>[], rows: readonly Row[]): number {
-  return columns.reduce((sum, column) => sum + widthOf(column, rows) + 1, 2);
+  return columns.reduce((sum, column) => sum + columnWidth(column, rows) + 1, 2);
 }
 
 /** Breaks a long name where its parts meet (`:`, `@`, `#`, `+`, `/`), so that it stays readable. */

@@ -1,7 +1,7 @@
 /** The result of `fit`: which models fit, how fast they will be, and measured values for comparison. */
 import type { FitReport, FitRequest, FitRow, PredictedAndMeasured } from "../bench/fit_report.ts";
 import { memoryPlot } from "../plot/memory.ts";
-import { calibrationLine, fitText, rateText, timeText } from "../report/fit_text.ts";
+import { calibrationLine, fitText, predictedRateText, predictedTimeText } from "../report/fit_text.ts";
 import { FigureView, Result, TableView, type View } from "./view.ts";
 
 const GB = 2 ** 30;
@@ -47,8 +47,8 @@ export class ModelFits extends Result {
         here: row.here ? "yes" : "",
         "needs (GB)": row.neededBytes === null ? null : Number((row.neededBytes / GB).toFixed(1)),
         "context up to": row.largestContext,
-        "tokens/s": row.decode === null ? null : rateText(row.decodePerUser ?? row.decode),
-        "first token": row.ttft === null ? null : timeText(row.ttft),
+        "tokens/s": row.decode === null ? null : predictedRateText(row.decodePerUser ?? row.decode),
+        "first token": row.ttft === null ? null : predictedTimeText(row.ttft),
       })),
       `${fitting.length} of ${this.report.rows.length} variants fit. ${calibrationLine(this.report)} ${
         after.at(-1) ?? ""
