@@ -16,6 +16,7 @@ import {
   valueOf,
 } from "./json_text.ts";
 import { parseRegistry } from "./registry.ts";
+import { shown } from "./registry_faults.ts";
 
 const figure = z.number().nonnegative().nullable();
 
@@ -230,10 +231,6 @@ function differences(alias: string, ours: Node, theirs: Node): string[] {
   return keys.filter((key) => key !== "measured").flatMap((key) => {
     const [own, other] = [valueOf(memberNode(ours, key)), valueOf(memberNode(theirs, key))];
     if (JSON.stringify(own) === JSON.stringify(other)) return [];
-    const shown = (value: unknown) => {
-      const line = JSON.stringify(value) ?? "nothing";
-      return line.length > 60 ? `${line.slice(0, 57)}…` : line;
-    };
     return [`${alias}.${key}: ours ${shown(own)} stays, theirs is ${shown(other)}`];
   });
 }

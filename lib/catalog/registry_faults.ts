@@ -1,7 +1,7 @@
 /** What is wrong in a registry, and how a message says it: the line, what the field holds, what it takes. */
 import { findNodeAtLocation, type Node, parseTree } from "jsonc-parser";
 import type { z } from "zod";
-import { isObject } from "../bounded_json.ts";
+import { valueAt } from "../prompts/issue_text.ts";
 import { nearest } from "./model.ts";
 
 /** A step into a JSON value: a key of an object or an index of an array. */
@@ -75,13 +75,6 @@ export function duplicateKeys(text: string): Fault[] {
   const root = parseTree(text);
   if (root !== undefined) visit(root, []);
   return faults;
-}
-
-function valueAt(json: unknown, path: readonly PathStep[]): unknown {
-  return path.reduce<unknown>((value, step) => {
-    if (Array.isArray(value) && typeof step === "number") return value[step];
-    return isObject(value) ? value[String(step)] : undefined;
-  }, json);
 }
 
 /** A value as a message shows it, cut to 60 characters. */

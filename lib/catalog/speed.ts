@@ -200,7 +200,7 @@ export class SpeedModel {
     if (fitted === null) {
       return { mean: usual / Math.max(1, question.threads) ** 0.7, spread: UNKNOWN_SPREAD };
     }
-    const { mean, sd } = predictLinear(fitted.posterior, shares(terms, usual, fitted.names));
+    const { mean, sd } = predictLinear(fitted.posterior, termShares(terms, usual, fitted.names));
     const unseen = terms.filter(({ name }) => !fitted.names.includes(name))
       .reduce((sum, { seconds, spread }) => sum + (seconds / usual * spread) ** 2, 0);
     const level = Math.max(0.05, mean);
@@ -296,7 +296,7 @@ function fit(samples: readonly SpeedSample[], threads: number, costs: FormatCost
   const spreads = new Map(rows.flatMap(({ terms }) => terms.map(({ name, spread }) => [name, spread])));
   const names = [...spreads.keys()];
   const linear: LinearRow[] = rows.map(({ sample, terms, usual, ratio }) => ({
-    x: shares(terms, usual, names),
+    x: termShares(terms, usual, names),
     value: ratio / scale,
     sd: NOISE[sample.kind] * ratio / scale,
   }));
@@ -305,7 +305,7 @@ function fit(samples: readonly SpeedSample[], threads: number, costs: FormatCost
 }
 
 /** Each term as a share of what all of them take usually, after a 1 for the machine's level. */
-const shares = (terms: readonly Term[], usual: number, names: readonly string[]): number[] => [
+const termShares = (terms: readonly Term[], usual: number, names: readonly string[]): number[] => [
   1,
   ...names.map((name) => (terms.find((term) => term.name === name)?.seconds ?? 0) / usual),
 ];

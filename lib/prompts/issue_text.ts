@@ -27,7 +27,8 @@ const placeText = (path: readonly PropertyKey[]) =>
     : path.map((step, at) => typeof step === "number" ? `[${step}]` : `${at === 0 ? "" : "."}${String(step)}`)
       .join("");
 
-function valueAt(json: unknown, path: readonly PropertyKey[]): unknown {
+/** The value at a path in JSON; undefined where there is none. */
+export function valueAt(json: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>(
     (value, key) => typeof value === "object" && value !== null ? Reflect.get(value, key) : undefined,
     json,

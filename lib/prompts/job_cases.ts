@@ -97,23 +97,25 @@ export function promptsOf(raws: readonly RawCase[], rules: RowRules): Prompt[] {
   return prompts;
 }
 
-function promptOf({ item, id, place, columnsOf }: RawCase, defaults: CaseDefaults): Prompt | string[] {
-  const read = readCase(item, defaults);
-  const inColumn = (field: string) => {
-    const columns = columnsOf(field);
-    return columns.length === 0 ? "" : `, column ${columns.join(" or ")}`;
-  };
+function promptOf(raw: RawCase, defaults: CaseDefaults): Prompt | string[] {
+  const read = readCase(raw.item, defaults);
   if ("faults" in read) {
     return read.faults.map((issue) =>
-      `${place}${inColumn(String(issue.path[0]))}: ${issueTexts(read.given, [issue], []).join("; ")}`
+      `${placeOf(raw, String(issue.path[0]))}: ${issueTexts(read.given, [issue], []).join("; ")}`
     );
   }
   try {
-    return toPrompt(read.value, id, place);
+    return toPrompt(read.value, raw.id, raw.place);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    return [error.message.replace(`${place}:`, `${place}${inColumn("expected")}:`)];
+    return [error.message.replace(`${raw.place}:`, `${placeOf(raw, "expected")}:`)];
   }
+}
+
+/** The row, and the columns that a field of its case was made from. */
+function placeOf({ place, columnsOf }: RawCase, field: string): string {
+  const columns = columnsOf(field);
+  return columns.length === 0 ? place : `${place}, column ${columns.join(" or ")}`;
 }
 
 /** The ids and cases of earlier rows, with the place of each. */
@@ -123,13 +125,10 @@ interface Seen {
 }
 
 /** A case that occurs twice would count twice in every interval. */
-function repeats(prompt: Prompt, { place, columnsOf }: RawCase, { ids, cases }: Seen): string[] {
+function repeats(prompt: Prompt, raw: RawCase, { ids, cases }: Seen): string[] {
+  const { place } = raw;
   const sameId = ids.get(prompt.id);
-  if (sameId !== undefined) {
-    const columns = columnsOf("id");
-    const column = columns.length === 0 ? "" : `, column ${columns.join(" or ")}`;
-    return [`${place}${column}: the id "${prompt.id}" is that of ${sameId} too`];
-  }
+  if (sameId !== undefined) return [`${placeOf(raw, "id")}: the id "${prompt.id}" is that of ${sameId} too`];
   const same = cases.get(prompt.sha256);
   if (same === undefined) {
     ids.set(prompt.id, place);

@@ -16,7 +16,7 @@ export interface FilledSheet {
   readonly changed: readonly string[];
 }
 
-/** Faults that are firstFaults; the rest is counted. */
+/** Faults that one message names; the rest is counted. */
 const MOST_FAULTS = 8;
 
 /**

@@ -189,10 +189,10 @@ function failed(
 
 /** The answers that a candidate owed when it left the run: leaving early must not raise its rank. */
 function owedAnswers({ info, requests, left }: RecordedAnswers, prompts: readonly Prompt[]): AnswerQuality[] {
-  const asked = new Set(requests.map(({ candidate, prompt_id }) => JSON.stringify([candidate, prompt_id])));
+  const sent = new Set(requests.map(({ candidate, prompt_id }) => JSON.stringify([candidate, prompt_id])));
   return [...left].flatMap(([candidate, reason]) => {
     if (!info.candidates.some(({ id }) => id === candidate)) return [];
-    return prompts.filter(({ id }) => !asked.has(JSON.stringify([candidate, id]))).map((prompt) =>
+    return prompts.filter(({ id }) => !sent.has(JSON.stringify([candidate, id]))).map((prompt) =>
       failed(
         { id: `owed/${prompt.id}/${candidate}`, candidate, prompt_id: prompt.id, round: 1 },
         prompt,
