@@ -116,6 +116,7 @@ export interface RaceState {
  *
  * @example
  * ```ts
+ * import { startRace } from "./race.ts";
  * const rules = { delta: 0.05, epsilon: 0.1, better: "lower", effect: "ratio", budget: 100 } as const;
  * const race = startRace([{ id: "a", sizeMb: null }, { id: "b", sizeMb: null }], rules);
  * console.assert(evidenceAgainst(race, "a").threshold === 40);
@@ -164,6 +165,7 @@ export function rivalsOf({ pairings, left }: RaceState, id: string): Rival[] {
  *
  * @example
  * ```ts
+ * import { startRace } from "./race.ts";
  * const rules = { delta: 0.05, epsilon: 0.1, better: "lower", effect: "ratio", budget: 100 } as const;
  * const race = startRace([{ id: "a", sizeMb: null }, { id: "b", sizeMb: null }], rules);
  * console.assert(effectBetween(race, "a", "b").size === null);
