@@ -4,7 +4,8 @@ import { runBench } from "../lib/bench/run.ts";
 import { summarizeRecords } from "../lib/bench/summary.ts";
 import type { Summary } from "../lib/bench/summary_schema.ts";
 import type { Random } from "../lib/stats/random.ts";
-import { ProofClock, type ProofWorld, RecordList, worldCandidates, worldInfo } from "./proof_worlds.ts";
+import { type ProofWorld, worldCandidates, worldInfo } from "./proof_worlds.ts";
+import { RecordList, VirtualTime } from "./simulated.ts";
 
 /** Runs a plan over a world through the code that ships. */
 async function benchWorld(
@@ -15,7 +16,7 @@ async function benchWorld(
     readonly random: Random;
   },
 ): Promise<{ readonly summary: Summary; readonly records: RecordList }> {
-  const time = new ProofClock();
+  const time = new VirtualTime();
   const overlapping = (plan.concurrency ?? 1) > 1;
   const candidates = worldCandidates({ ...world, overlapping }, time, random);
   const info = worldInfo(candidates, cases, { seed: Math.floor(random() * 2 ** 31), ...plan });

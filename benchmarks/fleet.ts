@@ -9,16 +9,12 @@
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { readFleet } from "../lib/fleet/fleet_folder.ts";
-import { connectFleet } from "../lib/fleet/open_hub.ts";
-import { readPlan, sendPlan } from "../lib/fleet/plans.ts";
-import { runProgram } from "../lib/program.ts";
+import { freePort, runProgram } from "../lib/program.ts";
 import { seededRandom } from "../lib/stats/random.ts";
-import { bareCommand, printJson, runCli } from "../scripts/cli.ts";
+import { bareCommand, printJson, realSleep, runCli } from "../scripts/cli.ts";
 import { option, shared, wholeNumber } from "../scripts/options.ts";
-import { simulatedDevice } from "./fleet_devices.ts";
-import { freePort, hubProcess } from "./fleet_faults.ts";
-
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+import { sendPlanTo, type SimulatedDevice, simulatedDevice } from "./fleet_devices.ts";
+import { hubProcess } from "./fleet_faults.ts";
 
 /** What one size of fleet took. */
 export interface FleetFigures {
@@ -50,63 +46,20 @@ const MODELS = ["fast", "slow"];
  *
  * @param requestMs mean time of a request
  */
-async function measureFleet(
-  devices: number,
-  requests: number,
-  requestMs: number,
-): Promise<FleetFigures> {
+async function measureFleet(devices: number, requests: number, requestMs: number): Promise<FleetFigures> {
   const home = await Deno.makeTempDir({ prefix: "podium-fleet-" });
-  const devicesHome = await Deno.makeTempDir({ prefix: "podium-devices-" });
   const folder = join(home, "fleet", "bench");
-  const port = freePort();
-  const hub = await hubProcess({ folder, port, admit: devices, log: join(home, "hub.log") });
+  const hub = await hubProcess({ folder, port: freePort(), admit: devices, log: join(home, "hub.log") });
   const over = new AbortController();
   const memory = watchMemory([hub.pid, hub.serverPid], over.signal);
   try {
-    const random = seededRandom("fleet");
-    const all = await Promise.all(
-      Array.from({ length: devices }, (_, at) => {
-        const factor = 0.7 + 0.6 * random();
-        return simulatedDevice({
-          home: join(devicesHome, `d${at}`),
-          name: `device-${at}`,
-          cores: 2 + 2 * (at % 4),
-          ramGb: [3.8, 7.6, 15.5, 31][at % 4] ?? 8,
-          requestMs: (candidate) => requestMs * factor * (candidate === 0 ? 0.8 : 1.2),
-        });
-      }),
-    );
+    const all = await simulatedDevices(join(home, "devices"), devices, requestMs);
     const joiningMs = performance.now();
-    // People join a room one after the other; this many join at the same moment.
-    const serving: Promise<void>[] = [];
-    const failed = Promise.withResolvers<never>();
-    failed.promise.catch(() => {});
-    for (let from = 0; from < devices; from += AT_ONCE) {
-      for (const device of all.slice(from, from + AT_ONCE)) {
-        const served = device.serve(hub.line, over.signal);
-        served.catch(failed.reject);
-        serving.push(served);
-      }
-      const joined = async () => {
-        while ((await namesIn(join(folder, "devices"))).length < serving.length) await pause(20);
-      };
-      await Promise.race([joined(), failed.promise]);
-    }
+    const serving = await joinAll(all, hub.line, join(folder, "devices"), over.signal);
     const joinedMs = performance.now();
-    await Deno.writeTextFile(
-      join(home, "job.json"),
-      JSON.stringify(Array.from({ length: PROMPTS }, (_, at) => `${at}?`)),
-    );
     const rounds = Math.max(1, Math.round(requests / PROMPTS / MODELS.length));
-    const plan = { kind: "bench", models: MODELS, job: "job.json", rounds, warmup: 1 };
-    await Deno.writeTextFile(join(home, "plan.json"), JSON.stringify(plan));
-    const connection = await connectFleet(folder);
-    await sendPlan(connection, folder, {
-      plan: await readPlan(join(home, "plan.json"), new Date(), Math.random),
-      on: "all",
-      devices: all.map(({ statement }) => statement.id),
-    });
-    await connection.close();
+    const ids = all.map(({ statement }) => statement.id);
+    await sendPlanTo(folder, ids, { home, prompts: PROMPTS, models: MODELS, rounds });
     await Promise.all(serving);
     const mergedMs = performance.now();
     const fleet = await readFleet(folder);
@@ -133,8 +86,46 @@ async function measureFleet(
     over.abort();
     await hub.stop();
     await Deno.remove(home, { recursive: true });
-    await Deno.remove(devicesHome, { recursive: true });
   }
+}
+
+/** Devices of four sizes, each as fast as chance has it. */
+function simulatedDevices(home: string, devices: number, requestMs: number): Promise<SimulatedDevice[]> {
+  const random = seededRandom("fleet");
+  return Promise.all(Array.from({ length: devices }, (_, at) => {
+    const factor = 0.7 + 0.6 * random();
+    return simulatedDevice({
+      home: join(home, `d${at}`),
+      name: `device-${at}`,
+      cores: 2 + 2 * (at % 4),
+      ramGb: [3.8, 7.6, 15.5, 31][at % 4] ?? 8,
+      requestMs: (candidate) => requestMs * factor * (candidate === 0 ? 0.8 : 1.2),
+    });
+  }));
+}
+
+/** People join a room one after the other; `AT_ONCE` join at the same moment. Returns what ends with each device's plan. */
+async function joinAll(
+  devices: readonly SimulatedDevice[],
+  line: string,
+  joined: string,
+  signal: AbortSignal,
+): Promise<Promise<void>[]> {
+  const serving: Promise<void>[] = [];
+  const failed = Promise.withResolvers<never>();
+  failed.promise.catch(() => {});
+  const allIn = async () => {
+    while ((await namesIn(joined)).length < serving.length) await realSleep(20);
+  };
+  for (let from = 0; from < devices.length; from += AT_ONCE) {
+    for (const device of devices.slice(from, from + AT_ONCE)) {
+      const served = device.serve(line, signal);
+      served.catch(failed.reject);
+      serving.push(served);
+    }
+    await Promise.race([allIn(), failed.promise]);
+  }
+  return serving;
 }
 
 async function countLines(paths: readonly string[]): Promise<number> {
@@ -152,7 +143,7 @@ async function watchMemory(pids: readonly number[], signal: AbortSignal): Promis
       const kb = Number(end?.stdout.trim());
       if (end?.code === 0 && kb > 0) largest[at] = Math.max(largest[at] ?? 0, Math.round(kb / 1024));
     }
-    await pause(250);
+    await realSleep(250);
   }
   return largest;
 }

@@ -3,9 +3,9 @@
  * described, not there. So hundreds of them fit on two cores.
  */
 import { join } from "node:path";
+import type { Machine } from "../lib/catalog/machine.ts";
 import type { LiveCandidate } from "../lib/bench/live_candidate.ts";
 import { createRunFolder, resumeRunFolder } from "../lib/bench/folder.ts";
-import type { MachineReading } from "../lib/bench/noise.ts";
 import { runBench } from "../lib/bench/run.ts";
 import { newRunInfo, planInfo } from "../lib/bench/run_info.ts";
 import { type DeviceLimits, type DeviceStatement, FLEET_SCHEMA, machineTags } from "../lib/fleet/device.ts";
@@ -13,8 +13,11 @@ import { credentialsFor } from "../lib/fleet/join.ts";
 import { type CarryOut, serveDevice } from "../lib/fleet/serve_device.ts";
 import { idOfKey, newKey, signingKey } from "../lib/fleet/keys.ts";
 import { sessionPlan } from "../lib/fleet/session_plan.ts";
+import { connectFleet } from "../lib/fleet/open_hub.ts";
+import { readPlan, sendPlan } from "../lib/fleet/plans.ts";
 import { parseJoinLine } from "../lib/fleet/wire.ts";
 import { realClock, realSleep } from "../scripts/cli.ts";
+import { answeredTrace, idleReading, simulatedCandidate } from "./simulated.ts";
 
 export const LIMITS: DeviceLimits = {
   kinds: ["bench", "race", "quality"],
@@ -52,14 +55,8 @@ export interface SimulatedDevice {
 export async function simulatedDevice(terms: SimulatedTerms): Promise<SimulatedDevice> {
   const { home, name, cores, ramGb, limits = LIMITS, clockOffMs = 0 } = terms;
   const key = await signingKey(await newKey());
-  const machine = {
-    cpu: `simulated ${cores}`,
-    cores,
-    ram_gb: ramGb,
-    gpu: [],
-    os: "simulated",
-    arch: "x86_64",
-  };
+  const cpu = `simulated ${cores}`;
+  const machine = { cpu, cores, ram_gb: ramGb, gpu: [], os: "simulated", arch: "x86_64" };
   const statement: DeviceStatement = {
     schema_version: FLEET_SCHEMA,
     id: await idOfKey(key.publicKey),
@@ -72,37 +69,10 @@ export async function simulatedDevice(terms: SimulatedTerms): Promise<SimulatedD
     limits,
   };
   let lastEndMs = 0;
-  const simulate: CarryOut = async ({ plan, prompts, resume, signal, onFolder, onEvent }) => {
-    const candidates = plan.models.map((id, at) => simulatedCandidate(id, terms.requestMs(at)));
-    const resumed = resume === null ? null : await resumeRunFolder(resume);
-    const info = resumed?.info ?? newRunInfo({
-      plan: planInfo(sessionPlan(plan, prompts), "interleaved"),
-      machine: { ...machine, freeRamGb: ramGb / 2 },
-      candidates: candidates.map((candidate) => candidate.info),
-      now: new Date(Date.now() + clockOffMs),
-      random: Math.random,
-    });
-    const folder = resumed?.folder ?? await createRunFolder(join(home, "reports"), info);
-    try {
-      await onFolder(folder.path);
-      onEvent({ kind: "begin", info, done: resumed?.done ?? new Set() });
-      const status = await runBench({
-        info,
-        candidates,
-        sink: { sample: folder.sample.bind(folder), answer: folder.answer.bind(folder) },
-        clock: realClock,
-        sleep: realSleep,
-        signal,
-        readMachine: () => Promise.resolve(idle()),
-        onEvent,
-        ...(resumed === null ? {} : { resumed }),
-      });
-      lastEndMs = realClock();
-      await folder.writeInfo({ ...info, status });
-      return { folder: folder.path, status };
-    } finally {
-      folder.close();
-    }
+  const simulate: CarryOut = async (task) => {
+    const carried = await carryOutSimulated(task, terms, { ...machine, freeRamGb: ramGb / 2 });
+    lastEndMs = carried.endMs;
+    return carried;
   };
   return {
     statement,
@@ -124,69 +94,75 @@ export async function simulatedDevice(terms: SimulatedTerms): Promise<SimulatedD
   };
 }
 
-const idle = (): MachineReading => ({
-  atMs: realClock(),
-  ownS: 0,
-  busyS: 0,
-  stealS: null,
-  frequencyMhz: null,
-  temperatureC: null,
-});
+/** Runs a plan on candidates that only wait, into a run folder of the device. */
+async function carryOutSimulated(
+  { plan, prompts, resume, signal, onFolder, onEvent }: Parameters<CarryOut>[0],
+  { home, requestMs, clockOffMs = 0 }: SimulatedTerms,
+  machine: Machine,
+) {
+  const candidates = plan.models.map((id, at) => slowCandidate(id, requestMs(at)));
+  const resumed = resume === null ? null : await resumeRunFolder(resume);
+  const info = resumed?.info ?? newRunInfo({
+    plan: planInfo(sessionPlan(plan, prompts), "interleaved"),
+    machine,
+    candidates: candidates.map((candidate) => candidate.info),
+    now: new Date(Date.now() + clockOffMs),
+    random: Math.random,
+  });
+  const folder = resumed?.folder ?? await createRunFolder(join(home, "reports"), info);
+  try {
+    await onFolder(folder.path);
+    onEvent({ kind: "begin", info, done: resumed?.done ?? new Set() });
+    const status = await runBench({
+      info,
+      candidates,
+      sink: folder,
+      clock: realClock,
+      sleep: realSleep,
+      signal,
+      readMachine: () => Promise.resolve(idleReading(realClock())),
+      onEvent,
+      ...(resumed === null ? {} : { resumed }),
+    });
+    const endMs = realClock();
+    await folder.writeInfo({ ...info, status });
+    return { folder: folder.path, status, endMs };
+  } finally {
+    folder.close();
+  }
+}
 
 const TOKENS = 16;
 
 /** Answers of 16 tokens, evenly spaced, after a fifth of the time. */
-function simulatedCandidate(id: string, requestMs: number): LiveCandidate {
-  return {
-    info: {
-      id,
-      alias: id,
-      variant: null,
-      endpoint: "simulated",
-      model_id: id,
-      device: null,
-      size_mb: null,
-      license: null,
-      chat_template: "own",
-    },
-    start: "running service",
-    fileCache: "unknown",
-    open: () =>
-      Promise.resolve({
-        loadMs: null,
-        device: null,
-        residentMb: () => Promise.resolve(null),
-        cpuS: () => Promise.resolve(0),
-        close: () => Promise.resolve(),
-        async request(_, { dueMs, signal }) {
-          const sentMs = realClock();
-          await realSleep(requestMs, signal);
-          const endMs = realClock();
-          const first = 0.2 * (endMs - sentMs);
-          const step = (endMs - sentMs - first) / TOKENS;
-          return {
-            status: "ok",
-            reason: null,
-            httpStatus: 200,
-            dueMs: dueMs ?? sentMs,
-            sentMs,
-            headersMs: sentMs,
-            endMs,
-            streamed: true,
-            route: "chat",
-            chunks: Array.from({ length: TOKENS }, (_, at) => ({
-              atMs: sentMs + first + at * step,
-              contentChars: 4,
-              reasoningChars: 0,
-            })),
-            content: "word".repeat(TOKENS),
-            reasoning: "",
-            toolCalls: [],
-            finishReason: "stop",
-            usage: { promptTokens: 12, outputTokens: TOKENS, cachedTokens: null, reasoningTokens: null },
-            server: null,
-          };
-        },
-      }),
-  };
+const slowCandidate = (id: string, requestMs: number): LiveCandidate =>
+  simulatedCandidate(id, async (_, { dueMs, signal }) => {
+    const sentMs = realClock();
+    await realSleep(requestMs, signal);
+    const endMs = realClock();
+    const firstMs = 0.2 * (endMs - sentMs);
+    const stepMs = (endMs - sentMs - firstMs) / TOKENS;
+    const chunksAtMs = Array.from({ length: TOKENS }, (_, at) => sentMs + firstMs + at * stepMs);
+    return { ...answeredTrace(sentMs, chunksAtMs, endMs), dueMs: dueMs ?? sentMs };
+  });
+
+/**
+ * Sends a plan to devices, with a job of so many questions, which is written to `home`.
+ *
+ * @returns the plan's id
+ */
+export async function sendPlanTo(
+  fleet: string,
+  devices: readonly string[],
+  { home, prompts, ...plan }: { readonly home: string; readonly prompts: number } & Record<string, unknown>,
+): Promise<string> {
+  const job = Array.from({ length: prompts }, (_, at) => `Question ${at}?`);
+  await Deno.writeTextFile(join(home, "job.json"), JSON.stringify(job));
+  const path = join(home, "plan.json");
+  await Deno.writeTextFile(path, JSON.stringify({ kind: "bench", job: "job.json", warmup: 1, ...plan }));
+  const read = await readPlan(path, new Date(), Math.random);
+  const connection = await connectFleet(fleet);
+  await sendPlan(connection, fleet, { plan: read, on: "all", devices: [...devices] });
+  await connection.close();
+  return read.id;
 }

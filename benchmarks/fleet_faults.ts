@@ -11,14 +11,14 @@ import { fileURLToPath } from "node:url";
 import project from "../deno.json" with { type: "json" };
 import { readSamples } from "../lib/bench/folder.ts";
 import { readFleet } from "../lib/fleet/fleet_folder.ts";
-import { connectFleet } from "../lib/fleet/open_hub.ts";
-import { readPlan, sendPlan } from "../lib/fleet/plans.ts";
+import { freePort } from "../lib/program.ts";
 import { seededRandom } from "../lib/stats/random.ts";
-import { bareCommand, printJson, runCli } from "../scripts/cli.ts";
+import { bareCommand, printJson, realSleep, runCli } from "../scripts/cli.ts";
 import { option, shared, wholeNumber } from "../scripts/options.ts";
+import { startFakeProcess } from "../lib/selfcheck/fake_process.ts";
+import { sendPlanTo } from "./fleet_devices.ts";
 
 const root = fileURLToPath(new URL("..", import.meta.url));
-const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export interface FleetFaultOptions {
   readonly kills: number;
@@ -59,7 +59,7 @@ export async function faultRun({ kills, devices, seed }: FleetFaultOptions): Pro
     await room.send(rounds);
     const done: Record<string, number> = {};
     for (let count = 0; count < kills && room.isBusy; count++) {
-      await pause(150 + 900 * random());
+      await realSleep(150 + 900 * random());
       const what = await room.strike(random);
       done[what] = (done[what] ?? 0) + 1;
     }
@@ -84,7 +84,7 @@ class Room {
   readonly #devices: DeviceProcess[];
   #hub: Deno.ChildProcess | null = null;
   #port = 0;
-  #fake: Deno.ChildProcess | null = null;
+  #fake: AsyncDisposable | null = null;
   #isClosed = false;
 
   constructor(readonly folder: string, devices: number) {
@@ -97,27 +97,14 @@ class Room {
   }
 
   async open(): Promise<void> {
-    this.#fake = new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "-q",
-        "--allow-net=127.0.0.1",
-        "lib/selfcheck/fake_endpoint.ts",
-        JSON.stringify({
-          models: Object.fromEntries(MODELS.map((name) => [name, { ttftMs: 12, itlMs: 2, tokens: 6 }])),
-        }),
-      ],
-      cwd: root,
-      stdin: "piped",
-      stdout: "piped",
-    }).spawn();
-    const { baseUrl } = JSON.parse(await firstLine(this.#fake.stdout));
+    const models = Object.fromEntries(MODELS.map((name) => [name, { ttftMs: 12, itlMs: 2, tokens: 6 }]));
+    const fake = this.#fake = await startFakeProcess({ models });
     this.#port = freePort();
     this.#hub = this.#startHub("piped");
     const { join: line } = JSON.parse(await firstDocument(this.#hub.stdout));
     this.#network.open(this.#port);
     const through = line.replace(`:${this.#port}/`, `:${this.#network.port}/`);
-    await Promise.all(this.#devices.map((device) => device.open(through, baseUrl)));
+    await Promise.all(this.#devices.map((device) => device.open(through, fake.baseUrl)));
   }
 
   #startHub(stdout: "piped" | "null"): Deno.ChildProcess {
@@ -129,18 +116,9 @@ class Room {
   }
 
   async send(rounds: number): Promise<void> {
-    const job = Array.from({ length: PROMPTS }, (_, at) => `Question ${at}?`);
-    await Deno.writeTextFile(join(this.folder, "job.json"), JSON.stringify(job));
-    const plan = { kind: "bench", models: MODELS, job: "job.json", rounds, warmup: 1, max_tokens: 8 };
-    await Deno.writeTextFile(join(this.folder, "plan.json"), JSON.stringify(plan));
-    const connection = await connectFleet(this.#fleet);
     const { devices } = await readFleet(this.#fleet);
-    await sendPlan(connection, this.#fleet, {
-      plan: await readPlan(join(this.folder, "plan.json"), new Date(), Math.random),
-      on: "all",
-      devices: devices.map(({ statement }) => statement.id),
-    });
-    await connection.close();
+    const plan = { home: this.folder, prompts: PROMPTS, models: MODELS, rounds, max_tokens: 8 };
+    await sendPlanTo(this.#fleet, devices.map(({ statement }) => statement.id), plan);
   }
 
   async strike(random: () => number): Promise<string> {
@@ -152,10 +130,7 @@ class Room {
       return "hub";
     }
     if (kind < 0.4) {
-      const pid = Number(
-        await Deno.readTextFile(join(this.#fleet, "hub", "server", "nats.pid")).catch(() => ""),
-      );
-      if (pid > 1) kill(pid);
+      await this.#killServer();
       return "server";
     }
     if (kind < 0.6) {
@@ -174,7 +149,7 @@ class Room {
 
   async ended(ms: number): Promise<void> {
     const untilMs = performance.now() + ms;
-    while (this.isBusy && performance.now() < untilMs) await pause(100);
+    while (this.isBusy && performance.now() < untilMs) await realSleep(100);
     if (!this.isBusy) return;
     const told = await Promise.all(this.#devices.map(({ tail }) => tail()));
     throw new Error(
@@ -226,12 +201,14 @@ class Room {
       await this.#hub.status;
       clearTimeout(late);
     }
-    const pid = Number(
-      await Deno.readTextFile(join(this.#fleet, "hub", "server", "nats.pid")).catch(() => ""),
-    );
-    if (pid > 1) kill(pid);
-    await this.#fake?.stdin.close();
-    await this.#fake?.status;
+    await this.#killServer();
+    await this.#fake?.[Symbol.asyncDispose]();
+  }
+
+  async #killServer(): Promise<void> {
+    const path = join(this.#fleet, "hub", "server", "nats.pid");
+    const pid = Number(await Deno.readTextFile(path).catch(() => ""));
+    if (pid > 1) signal(pid, "SIGKILL");
   }
 }
 
@@ -251,17 +228,8 @@ class DeviceProcess {
     await Deno.mkdir(this.home, { recursive: true });
     this.#start = () =>
       fleet(
-        [
-          "join",
-          line,
-          "--state",
-          join(this.home, "state"),
-          "--out",
-          join(this.home, "reports"),
-          "--plans",
-          "1",
-        ]
-          .concat(["--max-requests", "100000"]),
+        ["join", line, "--state", join(this.home, "state"), "--out", join(this.home, "reports")]
+          .concat(["--plans", "1", "--max-requests", "100000"]),
         {
           stdout: "null",
           log: join(this.home, "log"),
@@ -271,7 +239,7 @@ class DeviceProcess {
     this.#run();
     for (let waited = 0; !(await this.tail()).includes("waiting for plans"); waited++) {
       if (waited > 300) throw new Error(`a device did not join: ${await this.tail()}`);
-      await pause(100);
+      await realSleep(100);
     }
   }
 
@@ -279,7 +247,7 @@ class DeviceProcess {
     const child = this.#child;
     if (child === null || this.isOver) return;
     this.#child = null;
-    killChild(child);
+    signal(child.pid, "SIGKILL");
     await child.status;
     this.#run();
   }
@@ -289,7 +257,7 @@ class DeviceProcess {
     const child = this.#child;
     if (child === null || this.isOver) return;
     signal(child.pid, "SIGSTOP");
-    await pause(ms);
+    await realSleep(ms);
     signal(child.pid, "SIGCONT");
   }
 
@@ -297,7 +265,7 @@ class DeviceProcess {
     const child = this.#child;
     this.#child = null;
     if (child === null) return;
-    killChild(child);
+    signal(child.pid, "SIGKILL");
     await child.status;
   }
 
@@ -363,19 +331,9 @@ function shut(connection: Deno.TcpConn): void {
   }
 }
 
-const kill = (pid: number): void => signal(pid, "SIGKILL");
-
 function signal(pid: number, name: Deno.Signal): void {
   try {
     Deno.kill(pid, name);
-  } catch {
-    // It ended by itself.
-  }
-}
-
-function killChild(child: Deno.ChildProcess): void {
-  try {
-    child.kill("SIGKILL");
   } catch {
     // It ended by itself.
   }
@@ -426,35 +384,19 @@ export async function hubProcess(
 
 const tailOf = async (path: string) => (await Deno.readTextFile(path).catch(() => "")).slice(-2000);
 
-/** A port that no program listens on now. */
-export function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
-
-async function firstLine(stream: Deno.ChildProcess["stdout"]): Promise<string> {
-  return await untilParsed(stream, (text) => text.includes("\n") ? text.split("\n")[0] ?? "" : null);
-}
-
+/** The JSON document that a process prints first. */
 async function firstDocument(stream: Deno.ChildProcess["stdout"]): Promise<string> {
-  return await untilParsed(stream, (text) => text.trimEnd().endsWith("}") ? text : null);
-}
-
-/** Reads until `whole` finds what it looks for; the rest is read and dropped, so that the writer never waits. */
-async function untilParsed(stream: Deno.ChildProcess["stdout"], whole: (text: string) => string | null) {
   const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
   let text = "";
-  for (;;) {
+  while (!text.trimEnd().endsWith("}")) {
     const { done, value } = await reader.read();
     if (done) throw new Error(`a process ended before it said where it listens: ${text}`);
     text += value;
-    const found = whole(text);
-    if (found === null) continue;
-    void (async () => {
-      while (!(await reader.read()).done);
-    })().catch(() => {});
-    return found;
   }
+  void (async () => {
+    while (!(await reader.read()).done);
+  })().catch(() => {});
+  return text;
 }
 
 if (import.meta.main) {

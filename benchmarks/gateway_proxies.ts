@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import project from "../deno.json" with { type: "json" };
 import { UserError } from "../lib/errors.ts";
+import { freePort } from "../lib/program.ts";
 import { realClock, realSleep } from "../scripts/cli.ts";
 
 export interface Proxy extends AsyncDisposable {
@@ -116,13 +117,6 @@ export async function startLitellm(
     memoryMb: () => residentMb(child.pid),
     [Symbol.asyncDispose]: end,
   };
-}
-
-function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
-  return port;
 }
 
 async function answers(url: string): Promise<boolean> {

@@ -5,13 +5,16 @@
 import { join } from "node:path";
 import type {
   AnswerRecord,
-  CandidateInfo,
   MachineInfo,
   RequestRecord,
   RunInfo,
   SampleRecord,
 } from "../lib/bench/records.ts";
+import { passRate } from "../lib/quality/pass_rate.ts";
+import { countStates, type QualityReport } from "../lib/quality/quality_schema.ts";
+import { meanOf } from "../lib/stats/mean.ts";
 import { seededRandom } from "../lib/stats/random.ts";
+import { simulatedInfo, simulatedPlan } from "./simulated.ts";
 
 /** One candidate of a made-up run. */
 export interface GeneratedCandidate {
@@ -93,7 +96,11 @@ async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
 
 /** run.json of a made-up run. */
 function generatedInfo(options: GeneratedRun): RunInfo {
-  const prompts = options.prompts ?? defaultPrompts;
+  const asRecorded = (options.prompts ?? defaultPrompts).map(({ id, text }) => ({
+    id,
+    sha256: id.padEnd(8, "0").repeat(8).slice(0, 64),
+    messages: [{ role: "user" as const, content: text }],
+  }));
   return {
     schema_version: 1,
     run_id: options.runId ?? "2026-11-21T05-00-00-demo",
@@ -109,42 +116,21 @@ function generatedInfo(options: GeneratedRun): RunInfo {
       ...options.machine,
     },
     versions: { podium: "0.1.0", deno: "2.9.6" },
-    plan: {
-      mode: "bench",
-      prompt_set: {
-        name: "made-up",
-        sha256: "5e".repeat(32),
-        prompts: prompts.map(({ id, text }) => ({
-          id,
-          sha256: id.padEnd(8, "0").repeat(8).slice(0, 64),
-          messages: [{ role: "user", content: text }],
-        })),
-      },
+    plan: simulatedPlan({ name: "made-up", sha256: "5e".repeat(32), prompts: asRecorded }, {
       rounds: options.rounds ?? 4,
       warmup: 1,
       max_tokens: 128,
-      temperature: 0,
       seed: options.seed ?? 1,
-      sampling_seed: null,
-      prefix: "cold",
-      concurrency: 1,
-      rate: null,
-      timeout_s: 60,
-      slo: null,
-      order: "interleaved",
       ...options.plan,
-    },
-    candidates: options.candidates.map(({ id }): CandidateInfo => ({
-      id,
-      alias: id.split(/[:@#]/)[0] ?? id,
-      variant: null,
-      endpoint: "embedded",
-      model_id: id,
-      device: "cpu",
-      size_mb: 98,
-      license: "Apache-2.0",
-      chat_template: "own",
-    })),
+    }),
+    candidates: options.candidates.map(({ id }) =>
+      simulatedInfo(id, {
+        alias: id.split(/[:@#]/)[0] ?? id,
+        endpoint: "embedded",
+        device: "cpu",
+        size_mb: 98,
+      })
+    ),
   };
 }
 
@@ -281,5 +267,47 @@ function machine(block: number, startMs: number, endMs: number, disturbed: boole
     frequency_mhz: null,
     temperature_c: null,
     disturbed: disturbed ? "other programs used 50 % of the processor" : null,
+  };
+}
+
+/** quality.json of a run: one score per candidate and prompt, from 0 to 1, of which 0.8 is right. */
+export function generatedQuality(
+  { run_id, plan }: RunInfo,
+  candidates: readonly string[],
+  scoreOf: (candidate: string) => number,
+): QualityReport {
+  const { prompts, name, sha256 } = plan.prompt_set;
+  const answers = candidates.flatMap((candidate) =>
+    prompts.map(({ id }) => {
+      const score = scoreOf(candidate);
+      const passed = score >= 0.8;
+      const state = passed ? "right" as const : "wrong" as const;
+      const result = { prompt_id: id, round: 1, state, score, passed, failure: null, checks: [] };
+      return { id: `timed/1/${id}/${candidate}`, candidate, ...result };
+    })
+  );
+  return {
+    schema_version: 2,
+    run_id,
+    prompt_set: { name, sha256 },
+    pass_mark: 0.8,
+    length_source: "usage",
+    candidates: candidates.map((id) => {
+      const own = answers.filter(({ candidate }) => candidate === id);
+      return {
+        id,
+        answers: own.length,
+        failures: 0,
+        ...countStates(own),
+        pass_rate: passRate(own.map(({ passed }) => passed ? 1 : 0)),
+        score: { n: own.length, mean: meanOf(own.map(({ score }) => score)), ci95: null },
+        checks: [],
+        by_length: [],
+        ratings: [],
+      };
+    }),
+    answers,
+    agreement: [],
+    warnings: [],
   };
 }

@@ -3,8 +3,6 @@ import { join } from "node:path";
 import { gateRuns } from "../lib/bench/gate.ts";
 import { readComparableRun } from "../lib/bench/compare_runs.ts";
 import type { PlanInfo, RaceTerms, RunInfo } from "../lib/bench/records.ts";
-import { passRate } from "../lib/quality/pass_rate.ts";
-import type { QualityReport } from "../lib/quality/quality_schema.ts";
 import { NO_CONSTRAINTS } from "../lib/select/decide/constraints.ts";
 import { decide } from "../lib/select/decide/decision.ts";
 import { gatherEvidence } from "../lib/select/decide/evidence.ts";
@@ -15,7 +13,9 @@ import { betaQuantile } from "../lib/stats/beta.ts";
 import { type Random, seededRandom } from "../lib/stats/random.ts";
 import { binomialCdf } from "../lib/stats/special.ts";
 import { tallyBenches } from "./bench_proofs.ts";
-import { ProofClock, type ProofWorld, RecordList, worldCandidates, worldInfo } from "./proof_worlds.ts";
+import { generatedQuality } from "./generated_run.ts";
+import { type ProofWorld, worldCandidates, worldInfo } from "./proof_worlds.ts";
+import { RecordList, VirtualTime } from "./simulated.ts";
 import { tallyRaces } from "./race_proofs.ts";
 import { runBench } from "../lib/bench/run.ts";
 
@@ -172,7 +172,7 @@ async function* loaded(runs: number, random: (name: string) => Random): AsyncGen
 }
 
 async function runInto(folder: string, world: ProofWorld, cases: number, random: Random): Promise<RunInfo> {
-  const time = new ProofClock();
+  const time = new VirtualTime();
   const live = worldCandidates(world, time, random);
   const info = worldInfo(live, cases, { seed: Math.floor(random() * 2 ** 31) });
   const records = new RecordList();
@@ -193,53 +193,6 @@ async function runInto(folder: string, world: ProofWorld, cases: number, random:
   return done;
 }
 
-/** Every answer right or wrong by chance, the same for all candidates. */
-function scored({ run_id, plan, candidates }: RunInfo, share: number, random: Random): QualityReport {
-  const { prompts, name, sha256 } = plan.prompt_set;
-  const answers = candidates.flatMap(({ id: candidate }) =>
-    prompts.map(({ id }) => {
-      const passed = random() < share;
-      const state = passed ? "right" as const : "wrong" as const;
-      const common = {
-        prompt_id: id,
-        round: 1,
-        state,
-        score: passed ? 1 : 0,
-        passed,
-        failure: null,
-        checks: [],
-      };
-      return { id: `timed/1/${id}/${candidate}`, candidate, ...common };
-    })
-  );
-  return {
-    schema_version: 2,
-    run_id,
-    prompt_set: { name, sha256 },
-    pass_mark: 0.8,
-    length_source: "usage",
-    candidates: candidates.map(({ id }) => {
-      const own = answers.filter(({ candidate }) => candidate === id).map(({ score }) => score);
-      const states = { right: 0, wrong: 0, cut: 0, off_format: 0, no_answer: 0, unsupported: 0, failed: 0 };
-      return {
-        id,
-        answers: own.length,
-        failures: 0,
-        states,
-        right_bounds: null,
-        pass_rate: passRate(own),
-        score: { n: own.length, mean: own.reduce((sum, one) => sum + one, 0) / own.length, ci95: null },
-        checks: [],
-        by_length: [],
-        ratings: [],
-      };
-    }),
-    answers,
-    agreement: [],
-    warnings: [],
-  };
-}
-
 async function selectRow(count: number, runs: number, random: Random): Promise<ProofRow> {
   const folder = await Deno.makeTempDir({ prefix: "podium-proof-" });
   let wrong = 0;
@@ -247,7 +200,9 @@ async function selectRow(count: number, runs: number, random: Random): Promise<P
     for (let i = 0; i < runs; i++) {
       const world = { gaps: Array<number>(count).fill(0), noise: 0.2, caseEffect: 0.4 };
       const info = await runInto(folder, world, 24, random);
-      await Deno.writeTextFile(join(folder, "quality.json"), JSON.stringify(scored(info, 0.6, random)));
+      const ids = info.candidates.map(({ id }) => id);
+      const quality = generatedQuality(info, ids, () => random() < 0.6 ? 1 : 0);
+      await Deno.writeTextFile(join(folder, "quality.json"), JSON.stringify(quality));
       const decision = decide(await gatherEvidence([folder], null), {
         constraints: NO_CONSTRAINTS,
         weights: DEFAULT_WEIGHTS,

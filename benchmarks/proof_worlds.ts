@@ -2,13 +2,17 @@
  * Worlds whose truth is known, run through the code that ships: candidates on a virtual clock go through the real
  * race, run and summary, so that what is proved is what users get.
  */
-import { setImmediate } from "node:timers";
 import type { LiveCandidate } from "../lib/bench/live_candidate.ts";
-import type { ReadMachine } from "../lib/bench/noise.ts";
-import type { AnswerRecord, PlanInfo, RunInfo, SampleRecord } from "../lib/bench/records.ts";
-import type { Clock, Sleep } from "../lib/clock.ts";
+import type { PlanInfo, RunInfo } from "../lib/bench/records.ts";
 import type { Trace } from "../lib/endpoint/trace.ts";
 import { type Random, seededRandom, standardNormal } from "../lib/stats/random.ts";
+import {
+  answeredTrace,
+  failedTrace,
+  simulatedCandidate,
+  simulatedPlan,
+  type VirtualTime,
+} from "./simulated.ts";
 
 /** What a world does to its candidates. Figures with one value hold for all of them, lists give one value each. */
 export interface ProofWorld {
@@ -42,48 +46,11 @@ export interface ProofWorld {
   readonly gridMs?: number;
 }
 
-/** Time that passes only when everybody waits: an hour in a moment. */
-export class ProofClock {
-  nowMs = 1000;
-  readonly #timers: { readonly atMs: number; readonly wake: () => void }[] = [];
-  #pumping = false;
-  readonly clock: Clock = () => this.nowMs;
-  readonly readMachine: ReadMachine = () =>
-    Promise.resolve({
-      atMs: this.nowMs,
-      ownS: 0,
-      busyS: 0,
-      stealS: null,
-      frequencyMhz: null,
-      temperatureC: null,
-    });
-
-  /** For requests that overlap: the one with the shortest wait is woken first, once nothing else is left to do. */
-  readonly sleep: Sleep = (ms) =>
-    new Promise((resolve) => {
-      this.#timers.push({ atMs: this.nowMs + ms, wake: resolve });
-      this.#pump();
-    });
-
-  #pump(): void {
-    if (this.#pumping) return;
-    this.#pumping = true;
-    setImmediate(() => {
-      this.#pumping = false;
-      const next = this.#timers.sort((a, b) => a.atMs - b.atMs).shift();
-      if (next === undefined) return;
-      this.nowMs = Math.max(this.nowMs, next.atMs);
-      next.wake();
-      this.#pump();
-    });
-  }
-}
-
 const at = (value: number | readonly number[] | undefined, index: number) =>
   (typeof value === "object" ? value[index] : value) ?? 0;
 
 /** The candidates of a world, and the latencies that they draw, in ms; null for a failure. */
-export function worldCandidates(world: ProofWorld, time: ProofClock, random: Random): LiveCandidate[] {
+export function worldCandidates(world: ProofWorld, time: VirtualTime, random: Random): LiveCandidate[] {
   const difficulty = new Map<string, number>();
   const remembered = (key: string, sd: number) => {
     const known = difficulty.get(key) ??
@@ -120,12 +87,13 @@ export function worldCandidates(world: ProofWorld, time: ProofClock, random: Ran
   };
   return world.gaps.map((_, index) => {
     let requests = 0;
-    return candidate(
-      `c${index}`,
-      time,
-      world.overlapping === true,
-      (asked) => latencyMs(index, asked, ++requests === 1),
-    );
+    return simulatedCandidate(`c${index}`, async ({ messages }) => {
+      const sentMs = time.nowMs;
+      const tookMs = latencyMs(index, messages.at(-1)?.content ?? "", ++requests === 1);
+      if (world.overlapping === true) await time.sleep(tookMs ?? 5);
+      else time.nowMs += tookMs ?? 5;
+      return tookMs === null ? failedTrace(sentMs, time.nowMs) : answered(sentMs, tookMs);
+    });
   });
 }
 
@@ -150,88 +118,12 @@ function upperTail(z: number): number {
   return Math.exp(-z * z / 2) / Math.sqrt(2 * Math.PI) * series;
 }
 
-function candidate(
-  id: string,
-  time: ProofClock,
-  overlapping: boolean,
-  latencyMs: (asked: string) => number | null,
-): LiveCandidate {
-  return {
-    info: {
-      id,
-      alias: id,
-      variant: null,
-      endpoint: "simulated",
-      model_id: id,
-      device: null,
-      size_mb: 100,
-      license: "Apache-2.0",
-      chat_template: "own",
-    },
-    start: "running service",
-    fileCache: "unknown",
-    open: () =>
-      Promise.resolve({
-        loadMs: null,
-        device: null,
-        residentMb: () => Promise.resolve(null),
-        cpuS: () => Promise.resolve(0),
-        close: () => Promise.resolve(),
-        async request({ messages }) {
-          const sentMs = time.nowMs;
-          const took = latencyMs(messages.at(-1)?.content ?? "");
-          if (overlapping) await time.sleep(took ?? 5);
-          else time.nowMs += took ?? 5;
-          return took === null ? failed(sentMs, time.nowMs) : answered(sentMs, took);
-        },
-      }),
-  };
-}
-
 const TOKENS = 8;
 
 function answered(sentMs: number, tookMs: number): Trace {
-  return {
-    ...common(sentMs),
-    status: "ok",
-    reason: null,
-    httpStatus: 200,
-    endMs: sentMs + tookMs,
-    chunks: Array.from({ length: TOKENS }, (_, chunk) => ({
-      atMs: sentMs + tookMs * (chunk + 1) / TOKENS,
-      contentChars: 4,
-      reasoningChars: 0,
-    })),
-    content: "word".repeat(TOKENS),
-    finishReason: "stop",
-    usage: { promptTokens: 12, outputTokens: TOKENS, cachedTokens: null, reasoningTokens: null },
-  };
+  const chunksAtMs = Array.from({ length: TOKENS }, (_, chunk) => sentMs + tookMs * (chunk + 1) / TOKENS);
+  return answeredTrace(sentMs, chunksAtMs, sentMs + tookMs);
 }
-
-function failed(sentMs: number, endMs: number): Trace {
-  return {
-    ...common(sentMs),
-    status: "failed",
-    reason: "simulated",
-    httpStatus: 500,
-    endMs,
-    chunks: [],
-    content: "",
-    finishReason: null,
-    usage: null,
-  };
-}
-
-const common = (sentMs: number) => ({
-  dueMs: sentMs,
-  sentMs,
-  headersMs: sentMs,
-  route: "chat" as const,
-  streamed: true,
-  reasoning: "",
-  toolCalls: [],
-  server: null,
-});
 
 /** run.json of a simulated run over the given number of cases. */
 export function worldInfo(
@@ -251,43 +143,10 @@ export function worldInfo(
     status: "running",
     machine: { cpu: "simulated", cores: 2, ram_gb: 16, gpu: [], os: "none", arch: "none" },
     versions: {},
-    plan: {
-      mode: "bench",
-      prompt_set: { name: "simulated", sha256: "0".repeat(64), prompts },
-      rounds: 1,
-      warmup: 0,
-      max_tokens: 64,
-      temperature: 0,
-      seed: 1,
-      sampling_seed: null,
-      prefix: "as is",
-      concurrency: 1,
-      rate: null,
-      timeout_s: 60,
-      slo: null,
-      order: "interleaved",
-      ...change,
-    },
+    plan: simulatedPlan(
+      { name: "simulated", sha256: "0".repeat(64), prompts },
+      { prefix: "as is", ...change },
+    ),
     candidates: candidates.map(({ info }) => info),
   };
-}
-
-/** Keeps the records of a run in memory. */
-export class RecordList {
-  readonly samples: SampleRecord[] = [];
-  readonly answers: AnswerRecord[] = [];
-
-  sample(record: SampleRecord): Promise<void> {
-    this.samples.push(record);
-    return Promise.resolve();
-  }
-
-  answer(record: AnswerRecord): Promise<void> {
-    this.answers.push(record);
-    return Promise.resolve();
-  }
-
-  writeInfo(): Promise<void> {
-    return Promise.resolve();
-  }
 }

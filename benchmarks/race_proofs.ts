@@ -4,7 +4,8 @@ import { raceLive } from "../lib/select/race/live_race.ts";
 import { effectBetween } from "../lib/select/race/race_state.ts";
 import { DEFAULT_TERMS, raceOver, type RecordedRace } from "../lib/select/race/recorded_race.ts";
 import type { Random } from "../lib/stats/random.ts";
-import { ProofClock, type ProofWorld, RecordList, worldCandidates, worldInfo } from "./proof_worlds.ts";
+import { type ProofWorld, worldCandidates, worldInfo } from "./proof_worlds.ts";
+import { RecordList, VirtualTime } from "./simulated.ts";
 
 /** Runs one race of a world through the code that ships. */
 async function raceWorld(
@@ -15,7 +16,7 @@ async function raceWorld(
     readonly random: Random;
   },
 ): Promise<RecordedRace> {
-  const time = new ProofClock();
+  const time = new VirtualTime();
   const candidates = worldCandidates(world, time, random);
   const seed = Math.floor(random() * 2 ** 31);
   const info = worldInfo(candidates, cases, { mode: "race", race: { ...DEFAULT_TERMS, ...terms }, seed });

@@ -143,6 +143,12 @@ export function plainEnvironment(env: Environment, named: readonly string[] = []
   return Object.fromEntries(found.filter((pair): pair is [string, string] => pair[1] !== undefined));
 }
 
+/** A port of this machine on which nothing listens now. */
+export function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
+
 /**
  * Splits text into its lines, without their ends.
  *

@@ -2,6 +2,7 @@
 import { delimiter, dirname, join } from "node:path";
 import { z } from "zod";
 import type { Browser, Page } from "playwright-core";
+import { freePort } from "../../lib/program.ts";
 import type { Jupyter } from "./jupyter.ts";
 
 /** What the page shows after a run; figures with their size in pixels, and the colours of text and background. */
@@ -115,11 +116,6 @@ async function untilAnswering(url: string): Promise<void> {
     await pause(200);
   }
   throw new Error("JupyterLab does not answer within 60 s");
-}
-
-function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
 }
 
 const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));

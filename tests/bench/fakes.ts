@@ -1,68 +1,22 @@
-import { RecordList } from "../../benchmarks/proof_worlds.ts";
-import { setImmediate } from "node:timers";
 /** Candidates with known timings on a virtual clock: an hour of measuring takes a moment, and is exact. */
-import type { Clock, Sleep } from "../../lib/clock.ts";
+import {
+  answeredTrace,
+  failedTrace,
+  idleReading,
+  RecordList,
+  simulatedInfo,
+  simulatedPlan,
+  VirtualTime,
+} from "../../benchmarks/simulated.ts";
 import { runBench } from "../../lib/bench/run.ts";
 import { summarizeRecords } from "../../lib/bench/summary.ts";
 import type { Summary } from "../../lib/bench/summary_schema.ts";
 import type { LiveCandidate } from "../../lib/bench/live_candidate.ts";
-import type { RunFolder } from "../../lib/bench/folder.ts";
 import type { MachineReading, ReadMachine } from "../../lib/bench/noise.ts";
 import type { CandidateInfo, LlamaCpp, PlanInfo, RunInfo, SampleRecord } from "../../lib/bench/records.ts";
 import type { GenerationRequest, Trace } from "../../lib/endpoint/trace.ts";
 
-/** Time that passes only while everybody sleeps. */
-export class VirtualTime {
-  #nowMs = 1000;
-  readonly #timers: { readonly atMs: number; readonly wake: () => void }[] = [];
-  #pumping = false;
-  /** Work that takes real time: until it is done, none passes here. */
-  #real = 0;
-
-  readonly clock: Clock = () => this.#nowMs;
-
-  readonly sleep: Sleep = (ms, signal) =>
-    new Promise((resolve, reject) => {
-      if (signal?.aborted) return reject(signal.reason);
-      signal?.addEventListener("abort", () => reject(signal.reason), { once: true });
-      this.#timers.push({ atMs: this.#nowMs + ms, wake: resolve });
-      this.#pump();
-    });
-
-  /** A folder whose writing takes no time, however busy the real disk is. */
-  holding(folder: RunFolder): Pick<RunFolder, "sample" | "answer" | "writeInfo"> {
-    return {
-      sample: (record) => this.#during(folder.sample(record)),
-      answer: (record) => this.#during(folder.answer(record)),
-      writeInfo: (info) => this.#during(folder.writeInfo(info)),
-    };
-  }
-
-  async #during(work: Promise<void>): Promise<void> {
-    this.#real++;
-    try {
-      await work;
-    } finally {
-      this.#real--;
-    }
-  }
-
-  #pump(): void {
-    if (this.#pumping) return;
-    this.#pumping = true;
-    // setTimeout would take a real millisecond for each of these.
-    setImmediate(() => {
-      this.#pumping = false;
-      if (this.#real > 0) return this.#pump();
-      this.#timers.sort((a, b) => a.atMs - b.atMs);
-      const next = this.#timers.shift();
-      if (next === undefined) return;
-      this.#nowMs = Math.max(this.#nowMs, next.atMs);
-      next.wake();
-      this.#pump();
-    });
-  }
-}
+export { VirtualTime } from "../../benchmarks/simulated.ts";
 
 export interface FakeBehaviour {
   readonly ttftMs?: number;
@@ -86,19 +40,7 @@ export interface FakeBehaviour {
   readonly llamaCpp?: LlamaCpp;
 }
 
-export function info(id: string): CandidateInfo {
-  return {
-    id,
-    alias: id,
-    variant: null,
-    endpoint: "fake",
-    model_id: id,
-    device: null,
-    size_mb: 100,
-    license: "Apache-2.0",
-    chat_template: "own",
-  };
-}
+export const info = (id: string): CandidateInfo => simulatedInfo(id, { endpoint: "fake" });
 
 const words = ({ messages }: GenerationRequest) =>
   messages.reduce(
@@ -135,46 +77,16 @@ export function fakeCandidate(id: string, time: VirtualTime, behaviour: FakeBeha
           const itlMs = (behaviour.itlMs ?? 10) * slowdown(sentMs);
           const dueMs = terms.dueMs ?? sentMs;
           const reason = fails(++count);
-          const base = {
-            dueMs,
-            sentMs,
-            headersMs: sentMs,
-            route: "chat" as const,
-            streamed: true,
-            reasoning: "",
-            toolCalls: [],
-            server: null,
-          };
           if (reason !== null) {
             await time.sleep(5, terms.signal);
-            return {
-              ...base,
-              status: "failed",
-              reason,
-              httpStatus: 500,
-              endMs: time.clock(),
-              chunks: [],
-              content: "",
-              finishReason: null,
-              usage: null,
-            };
+            return { ...failedTrace(sentMs, time.clock(), reason), dueMs };
           }
           await time.sleep(ttftMs + itlMs * (tokens - 1), terms.signal);
-          const chunks = Array.from({ length: tokens }, (_, at) => ({
-            atMs: sentMs + ttftMs + at * itlMs,
-            contentChars: 4,
-            reasoningChars: 0,
-          }));
+          const chunksAtMs = Array.from({ length: tokens }, (_, at) => sentMs + ttftMs + at * itlMs);
           return {
-            ...base,
-            status: "ok",
-            reason: null,
-            httpStatus: 200,
-            endMs: time.clock(),
-            chunks,
-            content: "word".repeat(tokens),
+            ...answeredTrace(sentMs, chunksAtMs, time.clock()),
+            dueMs,
             toolCalls: behaviour.toolCalls?.(request) ?? [],
-            finishReason: "stop",
             usage: { promptTokens, outputTokens: tokens, cachedTokens: null, reasoningTokens: null },
           };
         },
@@ -191,11 +103,8 @@ export function fakeMachine(
 ): ReadMachine {
   return (): Promise<MachineReading> =>
     Promise.resolve({
-      atMs: time.clock(),
-      ownS: 0,
+      ...idleReading(time.clock()),
       busyS: othersS(time.clock()),
-      stealS: null,
-      frequencyMhz: null,
       temperatureC: temperatureC(time.clock()),
     });
 }
@@ -206,23 +115,10 @@ export function plan(changes: Partial<PlanInfo> = {}): PlanInfo {
     sha256: "0".repeat(64),
     messages: [{ role: "user" as const, content: `Prompt ${id}` }],
   }));
-  return {
-    mode: "bench",
-    prompt_set: { name: "test", sha256: "0".repeat(64), prompts },
-    rounds: 2,
-    warmup: 1,
-    max_tokens: 64,
-    temperature: 0,
-    seed: 1,
-    sampling_seed: null,
-    prefix: "cold",
-    concurrency: 1,
-    rate: null,
-    timeout_s: 60,
-    slo: null,
-    order: "interleaved",
-    ...changes,
-  };
+  return simulatedPlan(
+    { name: "test", sha256: "0".repeat(64), prompts },
+    { rounds: 2, warmup: 1, ...changes },
+  );
 }
 
 export function runInfoOf(candidates: readonly LiveCandidate[], changes: Partial<PlanInfo> = {}): RunInfo {

@@ -3,9 +3,9 @@ import { dirname, join } from "node:path";
 import { defaultStore } from "../../lib/catalog/store.ts";
 import type { HubEvent, HubOptions } from "../../lib/fleet/hub.ts";
 import { findServer } from "../../lib/fleet/nats_server.ts";
-import { connectFleet, type OpenHub, openHub } from "../../lib/fleet/open_hub.ts";
-import { readPlan, sendPlan } from "../../lib/fleet/plans.ts";
-import { runProgram } from "../../lib/program.ts";
+import { type OpenHub, openHub } from "../../lib/fleet/open_hub.ts";
+import { freePort, runProgram } from "../../lib/program.ts";
+import { sendPlanTo } from "../../benchmarks/fleet_devices.ts";
 import { realSleep } from "../../scripts/cli.ts";
 
 export const sleep = realSleep;
@@ -19,11 +19,6 @@ export const program = await findServer({
   folder: join(dirname(defaultStore(Deno.env, Deno.build.os)), "bin"),
   note: () => {},
 });
-
-export function freePort(): number {
-  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  return listener.addr.port;
-}
 
 export interface TestHub {
   readonly hub: OpenHub;
@@ -67,23 +62,8 @@ export async function withHub(
       home,
       folder,
       events,
-      async send(devices, change = {}) {
-        await Deno.writeTextFile(join(home, "job.json"), '["One?", "Two?", "Three?"]');
-        const plan = {
-          kind: "bench",
-          models: ["fast", "slow"],
-          job: "job.json",
-          rounds: 2,
-          warmup: 1,
-          ...change,
-        };
-        await Deno.writeTextFile(join(home, "plan.json"), JSON.stringify(plan));
-        const read = await readPlan(join(home, "plan.json"), new Date(), Math.random);
-        const connection = await connectFleet(folder);
-        await sendPlan(connection, folder, { plan: read, on: "all", devices: [...devices] });
-        await connection.close();
-        return read.id;
-      },
+      send: (devices, change = {}) =>
+        sendPlanTo(folder, devices, { home, prompts: 3, models: ["fast", "slow"], rounds: 2, ...change }),
       async until(what, holds) {
         for (let tries = 0; !await holds(); tries++) {
           if (tries > 400) throw new Error(`in vain: ${what}; ${JSON.stringify(events.slice(-5))}`);

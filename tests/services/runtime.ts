@@ -5,7 +5,7 @@
 import { fileURLToPath } from "node:url";
 import { join } from "node:path";
 import { addToFoundryCache } from "../../lib/services/foundry_layout.ts";
-import { runProgram } from "../../lib/program.ts";
+import { freePort, runProgram } from "../../lib/program.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const here = join(root, "tests", "services");
@@ -39,13 +39,6 @@ export interface Runtime {
   /** Ends it at once, as a crash would. */
   kill(): Promise<void>;
   stop(): Promise<void>;
-}
-
-export function freePort(): number {
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr;
-  listener.close();
-  return port;
 }
 
 /** A cache with the fixture model in it, in a folder of its own. */

@@ -15,7 +15,8 @@ import { probe } from "../../lib/endpoint/probe.ts";
 import { postOverFetch } from "../../lib/endpoint/timed_client.ts";
 import { timedRequest } from "../../lib/endpoint/timed_request.ts";
 import { runProgram } from "../../lib/program.ts";
-import { ALIAS, bringRuntime, fixtureCache, freePort, MODEL_ID, startRuntime } from "./runtime.ts";
+import { ALIAS, bringRuntime, fixtureCache, MODEL_ID, startRuntime } from "./runtime.ts";
+import { freePort } from "../../lib/program.ts";
 
 const brought = await bringRuntime();
 if (!brought.ok) {

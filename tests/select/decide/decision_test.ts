@@ -25,6 +25,7 @@ import { compareSharedAnswers } from "../../../lib/select/decide/shared_answers.
 import { seededRandom } from "../../../lib/stats/random.ts";
 import {
   type GeneratedCandidate,
+  generatedQuality,
   type GeneratedRun,
   writeGeneratedRun,
 } from "../../../benchmarks/generated_run.ts";
@@ -46,44 +47,6 @@ const terms = (change: Partial<DecisionTerms> = {}): DecisionTerms => ({
 const quick: GeneratedCandidate = { id: "quick", ttftMs: 50, itlMs: 5, tokens: 40 };
 const slow: GeneratedCandidate = { id: "slow", ttftMs: 200, itlMs: 20, tokens: 40 };
 
-/** quality.json with these scores a candidate, the same for every prompt. */
-function qualityOf({ run_id, plan }: RunInfo, scores: Readonly<Record<string, number>>): QualityReport {
-  const { prompts } = plan.prompt_set;
-  return {
-    schema_version: 2,
-    run_id,
-    prompt_set: { name: plan.prompt_set.name, sha256: plan.prompt_set.sha256 },
-    pass_mark: 0.8,
-    length_source: "usage",
-    candidates: Object.entries(scores).map(([id, score]) => ({
-      id,
-      answers: prompts.length,
-      failures: 0,
-      ...countStates(prompts.map(() => ({ state: score >= 0.8 ? "right" : "wrong" }))),
-      pass_rate: passRate(prompts.map(() => score >= 0.8 ? 1 : 0)),
-      score: { n: prompts.length, mean: score, ci95: null },
-      checks: [],
-      by_length: [],
-      ratings: [],
-    })),
-    answers: Object.entries(scores).flatMap(([candidate, score]) =>
-      prompts.map(({ id }) => ({
-        id: `timed/1/${id}/${candidate}`,
-        candidate,
-        prompt_id: id,
-        round: 1,
-        state: score >= 0.8 ? "right" as const : "wrong" as const,
-        score,
-        passed: score >= 0.8,
-        failure: null,
-        checks: [],
-      }))
-    ),
-    agreement: [],
-    warnings: [],
-  };
-}
-
 async function withRun(
   candidates: readonly GeneratedCandidate[],
   scores: Readonly<Record<string, number>> | null,
@@ -95,7 +58,8 @@ async function withRun(
     const prompts = Array.from({ length: 80 }, (_, at) => ({ id: `case-${at}`, text: `Case ${at}` }));
     const info = await writeGeneratedRun(folder, { candidates, prompts, rounds: 1, ...change });
     if (scores !== null) {
-      await Deno.writeTextFile(join(folder, "quality.json"), JSON.stringify(qualityOf(info, scores)));
+      const quality = generatedQuality(info, Object.keys(scores), (id) => scores[id] ?? 0);
+      await Deno.writeTextFile(join(folder, "quality.json"), JSON.stringify(quality));
     }
     await then(folder);
   } finally {
