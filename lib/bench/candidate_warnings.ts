@@ -1,7 +1,7 @@
 /** Warnings about single candidates: their answers and tokens, what the server cached, and what ran them. */
 import type { Collected, CollectedRun } from "./collect.ts";
 import type { NoiseEffect } from "./noise_effect.ts";
-import type { RunInfo } from "./records.ts";
+import { isEstimate, type RunInfo } from "./records.ts";
 import type { CandidateSummary, Warning } from "./summary_schema.ts";
 
 /** The data that warnings are derived from. */
@@ -23,9 +23,7 @@ export const collected = ({ run }: Pick<Facts, "run">) => [...run.candidates.val
 const infoIds = (candidates: readonly Collected[]) => candidates.map(({ info }) => info.id);
 
 export function estimatedTokens(facts: Facts): Finding[] {
-  const rows = measured(facts).filter(({ tokens }) =>
-    tokens.source === "chunks" || tokens.source === "chars/4"
-  );
+  const rows = measured(facts).filter(({ tokens }) => isEstimate(tokens.source));
   if (rows.length === 0) return [];
   const sources = [...new Set(rows.map(({ tokens }) => tokens.source))].join(", ");
   return [{

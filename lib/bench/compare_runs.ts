@@ -4,7 +4,13 @@
  */
 import { readAnswers, readRunInfo, readSamples } from "./folder.ts";
 import { byMetric, metrics } from "./metrics.ts";
-import type { CandidateInfo, PlanInfo, RequestRecord, RunInfo } from "./records.ts";
+import {
+  type CandidateInfo,
+  isEstimate,
+  type PlanInfo,
+  type RequestRecord,
+  type RunInfo,
+} from "./records.ts";
 
 /** The metrics in which two runs are compared, in the order in which they are shown. */
 export const comparedMetrics = ["latency_s", "ttft_s", "decode_tokens_per_s", "output_chars_per_s"] as const;
@@ -127,7 +133,7 @@ function addRequest(draft: Draft, record: RequestRecord, prompt: string): boolea
     return false;
   }
   draft.ok++;
-  if (record.token_source === "chunks" || record.token_source === "chars/4") draft.estimated = true;
+  draft.estimated ||= isEstimate(record.token_source);
   draft.values.push({
     prompt,
     block: record.block,

@@ -96,72 +96,73 @@ export interface LiveCandidateOptions {
  * @param modelPath a verified GGUF file, or an adapter's module: what `locate` or `pull` gave
  */
 export function embeddedCandidate(
-  candidate: Extract<NamedCandidate, { kind: "embedded" }>,
+  { info, engine, model, variant }: Extract<NamedCandidate, { kind: "embedded" }>,
   modelPath: string,
   options: LiveCandidateOptions,
 ): LiveCandidate {
-  const { clock, denoPath, env, stream, post, note, engines = new SharedEngines() } = options;
-  const { info, engine, model, variant } = candidate;
-  let noted = false;
+  const { clock, denoPath, env, note, engines = new SharedEngines() } = options;
+  const toStart = {
+    modelId: info.model_id,
+    alias: info.alias,
+    path: modelPath,
+    adapter: variant.adapter,
+    engine,
+    contextTokens: model.contextTokens,
+  };
+  let isNoted = false;
   return {
     info,
     start: "fresh process",
     fileCache: "warm",
     async open(signal): Promise<OpenCandidate> {
       if (variant.adapter === null) await readThrough(modelPath, signal);
-      const started = {
-        modelId: info.model_id,
-        alias: info.alias,
-        path: modelPath,
-        adapter: variant.adapter,
-        engine,
-        contextTokens: model.contextTokens,
-      };
-      const running = await engines.take(
-        engineKey(info),
-        () => startModel(started, { denoPath, env, clock, signal }),
-      );
+      const start = () => startModel(toStart, { denoPath, env, clock, signal });
+      const running = await engines.take(engineKey(info), start);
       await checkEngine(running, info, options, signal);
-      const { chatTemplateNote } = running;
-      if (chatTemplateNote !== null && !noted) note?.(`${info.id}: ${chatTemplateNote}`);
-      noted = true;
-      return {
-        endpoint: running.endpoint,
-        loadMs: running.loadMs.totalMs,
-        device: running.device,
-        pid: running.pid,
-        ...(running.threads === null ? {} : { threads: running.threads }),
-        ...(running.direct === null ? {} : {
-          llamaCpp: {
-            way: running.direct ? "direct" : "node-llama-cpp",
-            note: running.directNote,
-            ...(running.settings === null ? {} : {
-              settings: {
-                threads: running.threads ?? 0,
-                context_tokens: running.contextTokens ?? 0,
-                kv_cache: running.settings.kvCache,
-                batch_tokens: running.settings.batchTokens,
-                mmap: running.settings.mmap,
-                parallel: running.settings.parallel,
-              },
-            }),
-            ...(chatTemplateNote === null ? {} : { chat_template_note: chatTemplateNote }),
-          },
-        }),
-        request: async (request, terms) => {
-          const trace = await timedRequest(running.endpoint, request, {
-            clock,
-            post,
-            stream,
-            ...terms,
-          });
-          return await withEngineEnd(trace, running.exited);
-        },
-        residentMb: async () => (await running.stats()).residentMb,
-        cpuS: async () => (await running.stats()).cpuS,
-        close: () => running.stop(),
-      };
+      if (running.chatTemplateNote !== null && !isNoted) note?.(`${info.id}: ${running.chatTemplateNote}`);
+      isNoted = true;
+      return openedModel(running, options);
     },
+  };
+}
+
+function openedModel(
+  running: StartedModel,
+  { clock, post, stream }: LiveCandidateOptions,
+): OpenCandidate {
+  const { endpoint, engine, chatTemplateNote } = running;
+  return {
+    endpoint,
+    loadMs: running.loadMs.totalMs,
+    device: running.device,
+    pid: running.pid,
+    ...(engine === null ? {} : { threads: engine.threads, llamaCpp: llamaCppOf(engine, chatTemplateNote) }),
+    request: async (request, terms) => {
+      const trace = await timedRequest(endpoint, request, { clock, post, stream, ...terms });
+      return await withEngineEnd(trace, running.exited);
+    },
+    residentMb: async () => (await running.stats()).residentMb,
+    cpuS: async () => (await running.stats()).cpuS,
+    close: () => running.stop(),
+  };
+}
+
+function llamaCppOf(
+  { direct, directNote, threads, contextTokens, settings }: NonNullable<StartedModel["engine"]>,
+  chatTemplateNote: string | null,
+): LlamaCpp {
+  return {
+    way: direct ? "direct" : "node-llama-cpp",
+    note: directNote,
+    settings: {
+      threads,
+      context_tokens: contextTokens,
+      kv_cache: settings.kvCache,
+      batch_tokens: settings.batchTokens,
+      mmap: settings.mmap,
+      parallel: settings.parallel,
+    },
+    ...(chatTemplateNote === null ? {} : { chat_template_note: chatTemplateNote }),
   };
 }
 
@@ -225,7 +226,7 @@ export function endpointCandidate(
   { info, endpoint }: Extract<NamedCandidate, { kind: "endpoint" }>,
   options: LiveCandidateOptions,
 ): LiveCandidate {
-  const { clock, sleep, timeoutMs, post } = options;
+  const { clock, sleep, timeoutMs, post, settings = {}, needs = [] } = options;
   return {
     info,
     start: "running service",
@@ -233,40 +234,23 @@ export function endpointCandidate(
     async open(signal): Promise<OpenCandidate> {
       const held = await holdFoundryModel(endpoint, info.model_id, { ...options, signal });
       try {
-        const tools = { clock, sleep, post, timeoutMs, signal, settings: options.settings ?? {} };
+        const tools = { clock, sleep, post, timeoutMs, signal, settings };
         const found = await probe(endpoint, info.model_id, tools);
         if (!found.ok) throw new Error(`it did not answer a probe: ${found.reason}`);
-        const { route, streamUsage, foldSystem, leaveOut, systemMessage, thinkingField } = found.abilities;
-        checkNeeds(options.needs ?? [], found);
-        const stream = options.stream && found.abilities.stream;
-        const thinks = options.settings?.thinking !== undefined;
-        const differs = foldSystem || leaveOut.length > 0 || thinks;
+        checkNeeds(needs, found);
+        const { abilities, notes, loadingMs } = found;
+        const protocol = protocolOf(abilities, settings.thinking !== undefined);
+        const stream = options.stream && abilities.stream;
         return {
           endpoint,
-          ...(differs && {
-            protocol: {
-              system_message: systemMessage,
-              left_out: [...leaveOut],
-              ...(thinks ? { thinking_field: thinkingField } : {}),
-            },
-          }),
-          notes: found.notes,
-          loadMs: held?.loadMs ?? found.loadingMs,
+          ...(protocol === null ? {} : { protocol }),
+          notes,
+          loadMs: held?.loadMs ?? loadingMs,
           device: held?.device ?? null,
           // A service elsewhere takes none of this machine's processors.
           ...(isHere(endpoint) ? {} : { threads: 0 }),
           request: (request, terms) =>
-            timedRequest(endpoint, request, {
-              clock,
-              post,
-              route,
-              stream,
-              streamUsage,
-              foldSystem,
-              leaveOut,
-              thinkingField,
-              ...terms,
-            }),
+            timedRequest(endpoint, request, { ...abilities, clock, post, stream, ...terms }),
           residentMb: () => held?.residentMb() ?? Promise.resolve(null),
           cpuS: () => Promise.resolve(isHere(endpoint) ? null : 0),
           close: async () => await held?.release(),
@@ -279,10 +263,25 @@ export function endpointCandidate(
   };
 }
 
+type Probed = Extract<Awaited<ReturnType<typeof probe>>, { ok: true }>;
+
+/** How requests to the endpoint differ from the plan's; null where they don't. */
+function protocolOf(
+  { foldSystem, systemMessage, leaveOut, thinkingField }: Probed["abilities"],
+  thinks: boolean,
+): CandidateProtocol | null {
+  if (!foldSystem && leaveOut.length === 0 && !thinks) return null;
+  return {
+    system_message: systemMessage,
+    left_out: [...leaveOut],
+    ...(thinks ? { thinking_field: thinkingField } : {}),
+  };
+}
+
 /** @throws {Error} where the endpoint refuses a field that the job needs */
 function checkNeeds(
   needs: readonly RefusableField[],
-  { abilities: { route, leaveOut }, refusals }: Extract<Awaited<ReturnType<typeof probe>>, { ok: true }>,
+  { abilities: { route, leaveOut }, refusals }: Probed,
 ): void {
   if (route === "completions" && needs.length > 0) {
     throw new Error(`unsupported: it has no chat route, which ${needs.join(" and ")} need`);

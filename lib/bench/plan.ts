@@ -11,7 +11,7 @@ import type { PlanInfo } from "./records.ts";
 /** The plan of a run where neither a flag nor the caller says otherwise. Every task starts from these. */
 export const PLAN_DEFAULTS = {
   rounds: 1,
-  /** The largest number: two warm-ups with the same time per token are enough. */
+  /** At most: warm-ups end when two in a row take about the same time per token. */
   warmup: 5,
   maxTokens: 40,
   temperature: 0,

@@ -18,9 +18,12 @@ const numbers = (accept: (value: number) => boolean, expected: string) =>
     { error: `expected a list of ${expected}` },
   );
 
-/** The source of a token count; only `usage` and `tokenizer` are not estimates. */
+/** The source of a token count, the surest first: `usage` is the service's own count. */
 export const tokenSource = z.enum(["usage", "chunks", "chars/4"]);
 export type TokenSource = z.infer<typeof tokenSource>;
+
+/** Whether tokens were not counted; false where there was no answer. */
+export const isEstimate = (source: TokenSource | null): boolean => source !== null && source !== "usage";
 
 /**
  * What the server had seen of a prompt before: `cold`, nothing (a nonce opens it); `warm`, the same prompt

@@ -2,10 +2,11 @@
  * The one way from names to a finished run. Tasks, notebooks and the workshop's mirrors all come through here, so
  * that a default, a choice of models or a check that holds in one of them holds in all.
  *
- * 1. `findCandidates`: names to live candidates (`find_candidates.ts`).
- * 2. `measure`: a plan to a finished run, in a folder of its own, with its summary.
+ * `runSession` does it all. Its two stages can also be had alone:
+ * 1. `findCandidates` (find_candidates.ts): names to live candidates; `openModel` opens the first of them outside a run.
+ * 2. `measure`: live candidates and a plan to a finished run, in a folder of its own, with its summary.
  *
- * `runSession` is both; `openModel` is the first for one model that answers outside a run. Nothing here prints: what a person should read goes to `resources.note` and to `onEvent`.
+ * Nothing here prints: what a person should read goes to `resources.note` and to `onEvent`.
  */
 import { reasonOf, UserError } from "../errors.ts";
 import type { CollectedRun } from "./collect.ts";
@@ -258,8 +259,8 @@ async function carryOut(
     );
   }
   const { info, folder } = resumed ?? await beginRun(found, plan, options);
-  let timed = 0;
   const opened = new Map<string, OpenedEvent>();
+  let timed = 0;
   let status: RunInfo["status"];
   try {
     await onFolder?.(folder.path);
@@ -280,16 +281,21 @@ async function carryOut(
       },
       ...(resumed === null ? {} : { resumed }),
     });
-    const done = { ...withOpened(info, opened), status };
-    const perRound = plan.prompt_set.prompts.length * found.candidates.length;
-    const rounds = Math.max(1, Math.ceil(timed / perRound));
-    await folder.writeInfo(plan.for_s === undefined ? done : { ...done, plan: { ...done.plan, rounds } });
+    await folder.writeInfo({ ...withOpened(withRounds(info, timed), opened), status });
   } finally {
     folder.close();
   }
   const { summary, run } = await readRun(folder.path);
   await writeSummary(folder.path, summary);
   return { folder: folder.path, status, summary, run };
+}
+
+/** A run for a time has as many rounds as there was time for: its plan says how many those were. */
+function withRounds(info: RunInfo, timed: number): RunInfo {
+  const { plan, candidates } = info;
+  if (plan.for_s === undefined) return info;
+  const rounds = Math.max(1, Math.ceil(timed / (plan.prompt_set.prompts.length * candidates.length)));
+  return { ...info, plan: { ...plan, rounds } };
 }
 
 /**

@@ -29,12 +29,11 @@ export interface ModelToStart {
   readonly contextTokens?: number | null;
 }
 
-/** A started model; `direct`, `directNote`, `threads` and `settings` where llama.cpp runs it, null for an adapter. */
+/** A started model; `engine` says how llama.cpp runs it, and is null for an adapter. */
 export interface StartedModel extends RunningModel {
-  readonly direct: RunningEngine["direct"] | null;
-  readonly directNote: RunningEngine["directNote"];
-  readonly threads: RunningEngine["threads"] | null;
-  readonly settings: RunningEngine["settings"] | null;
+  readonly engine:
+    | Pick<RunningEngine, "direct" | "directNote" | "threads" | "contextTokens" | "settings">
+    | null;
 }
 
 export interface StartModelOptions {
@@ -71,7 +70,7 @@ export async function startModel(model: ModelToStart, options: StartModelOptions
   if (model.adapter !== null) return await startAdapter({ ...model, adapter: model.adapter }, options);
   const { gpu = "auto", ...settings } = model.engine ?? {};
   const stated = Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
-  return await startEngine({
+  const engine = await startEngine({
     ...options,
     modelPath: model.path,
     modelId: model.modelId,
@@ -79,6 +78,7 @@ export async function startModel(model: ModelToStart, options: StartModelOptions
     gpu,
     ...stated,
   });
+  return { ...engine, engine };
 }
 
 /** The protocol is spoken in this process; the adapter's own has nothing but its pipes. */
@@ -125,10 +125,7 @@ async function startAdapter(
       loadMs: { totalMs: clock() - startedAt },
       device: model.device,
       deviceNote: null,
-      direct: null,
-      directNote: null,
-      threads: null,
-      settings: null,
+      engine: null,
       chatTemplate: model.chatTemplate,
       chatTemplateNote: null,
       contextTokens,

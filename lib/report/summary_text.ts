@@ -1,6 +1,6 @@
 /** The shared parts of terminal, report.md and report.html: the rows of the main table, and the run in words. */
 import { energyOf } from "../bench/energy.ts";
-import { prefixText } from "../bench/records.ts";
+import { isEstimate, prefixText } from "../bench/records.ts";
 import type { CandidateSummary, Comparison, Summary } from "../bench/summary_schema.ts";
 import type { SelfcheckResult } from "../selfcheck/selfcheck.ts";
 import { counted, intervalOf, megabytes, p95Of, plain, ratio, seconds, secondsLike } from "./format.ts";
@@ -18,7 +18,7 @@ export function measured(candidate: CandidateSummary): boolean {
 
 /** Whether a candidate's token counts are estimates. */
 export function estimatedTokens(candidate: CandidateSummary): boolean {
-  return candidate.tokens.source === "chunks" || candidate.tokens.source === "chars/4";
+  return isEstimate(candidate.tokens.source);
 }
 
 /**

@@ -1,5 +1,5 @@
 /** A finished run, with its views: what `bench` returns. */
-import type { RunInfo } from "../bench/records.ts";
+import { isEstimate, type RunInfo } from "../bench/records.ts";
 import { type FinishedRun, type RequestValue, valuesOf } from "../bench/session.ts";
 import type { CandidateSummary, Summary } from "../bench/summary_schema.ts";
 import { UserError } from "../errors.ts";
@@ -248,7 +248,7 @@ export class Run extends Result {
   validation(): TableView {
     const rows = this.summary.candidates;
     const failed = rows.filter(({ status }) => status !== "ok");
-    const estimated = rows.filter(({ tokens }) => tokens.source !== "usage" && tokens.source !== null);
+    const estimated = rows.filter(({ tokens }) => isEstimate(tokens.source));
     const { timed, disturbed } = this.summary.blocks;
     return new TableView([
       { check: "models", result: `${rows.length}: ${rows.map(({ id }) => id).join(", ")}` },
