@@ -45,68 +45,6 @@ export interface FigureOptions {
 export const figureWidth = 420;
 const fontSize = 12;
 const legendRow = 18;
-/** Width of a glyph in a wide sans serif such as DejaVu Sans: narrow ones, wide ones, and all others. */
-const glyphWidth = (char: string) =>
-  /[fijlrtI.,:;'|!()[\]/ -]/.test(char) ? 4.6 : /[mwMW@%+=<>~…]/.test(char) ? 11.5 : 7.7;
-
-/** The most user units that a text takes. */
-export const widthOf = (text: string) => [...text].reduce((sum, char) => sum + glyphWidth(char), 0);
-
-/**
- * A name that fits into `width` user units. The middle of a longer one gives way to `…`, since both ends tell names
- * apart: the model at the start, its settings and endpoint at the end.
- *
- * @example
- * ```ts
- * if (shortName("short", 200) !== "short") throw new Error("it fits");
- * if (!/^a+…a+$/.test(shortName("a".repeat(99), 200))) throw new Error("the middle must give way");
- * ```
- */
-export function shortName(name: string, width: number): string {
-  if (widthOf(name) <= width) return name;
-  const chars = [...name];
-  for (let kept = chars.length - 1; kept > 2; kept--) {
-    const [start, end] = [Math.ceil(kept / 2), Math.floor(kept / 2)];
-    const short = `${chars.slice(0, start).join("")}…${chars.slice(-end).join("")}`;
-    if (widthOf(short) <= width) return short;
-  }
-  return "…";
-}
-
-/**
- * The names of one figure, each within `width` user units, by full name. Where two would read the same, the end or
- * the start that all have in common gives way first.
- *
- * @example
- * ```ts
- * const short = shortNames([`${"m".repeat(40)}1${"n".repeat(40)}`, `${"m".repeat(40)}2${"n".repeat(40)}`], 100);
- * if (new Set(short.values()).size !== 2) throw new Error("two names read the same");
- * ```
- */
-export function shortNames(names: readonly string[], width: number): ReadonlyMap<string, string> {
-  const all = [...new Set(names)];
-  const same = (at: number) => all.every((name) => name.at(at) === all[0]?.at(at));
-  const least = all.length < 2 ? 0 : Math.min(...all.map(({ length }) => length));
-  let [start, end] = [0, 0];
-  while (start < least && same(start)) start++;
-  while (end < least - start && same(-1 - end)) end++;
-  const tries = [[0, 0], [0, end], [start, 0], [start, end]].map(([from = 0, to = 0]) =>
-    all.map((name) =>
-      shortName(`${from > 0 ? "…" : ""}${name.slice(from, name.length - to)}${to > 0 ? "…" : ""}`, width)
-    )
-  );
-  const short = tries.find((tried) => new Set(tried).size === all.length) ?? tries[0] ?? [];
-  return new Map(all.map((name, at) => [name, short[at] ?? name]));
-}
-
-let shared: Document | undefined;
-
-/** One empty document for all figures: making it takes longer than drawing. */
-function figureDocument(): Document {
-  shared ??= parseHTML("<!doctype html><html><body></body></html>").document;
-  return shared;
-}
-
 /**
  * Draws marks as a figure.
  *
@@ -191,6 +129,68 @@ export function withoutStyles(figure: Figure): string {
   for (const one of svg.querySelectorAll("style")) one.remove();
   for (const one of [svg, ...svg.querySelectorAll("[style]")]) one.removeAttribute("style");
   return svg.outerHTML;
+}
+
+/** Width of a glyph in a wide sans serif such as DejaVu Sans: narrow ones, wide ones, and all others. */
+const glyphWidth = (char: string) =>
+  /[fijlrtI.,:;'|!()[\]/ -]/.test(char) ? 4.6 : /[mwMW@%+=<>~…]/.test(char) ? 11.5 : 7.7;
+
+/** The most user units that a text takes. */
+export const widthOf = (text: string) => [...text].reduce((sum, char) => sum + glyphWidth(char), 0);
+
+/**
+ * A name that fits into `width` user units. The middle of a longer one gives way to `…`, since both ends tell names
+ * apart: the model at the start, its settings and endpoint at the end.
+ *
+ * @example
+ * ```ts
+ * if (shortName("short", 200) !== "short") throw new Error("it fits");
+ * if (!/^a+…a+$/.test(shortName("a".repeat(99), 200))) throw new Error("the middle must give way");
+ * ```
+ */
+export function shortName(name: string, width: number): string {
+  if (widthOf(name) <= width) return name;
+  const chars = [...name];
+  for (let kept = chars.length - 1; kept > 2; kept--) {
+    const [start, end] = [Math.ceil(kept / 2), Math.floor(kept / 2)];
+    const short = `${chars.slice(0, start).join("")}…${chars.slice(-end).join("")}`;
+    if (widthOf(short) <= width) return short;
+  }
+  return "…";
+}
+
+/**
+ * The names of one figure, each within `width` user units, by full name. Where two would read the same, the end or
+ * the start that all have in common gives way first.
+ *
+ * @example
+ * ```ts
+ * const short = shortNames([`${"m".repeat(40)}1${"n".repeat(40)}`, `${"m".repeat(40)}2${"n".repeat(40)}`], 100);
+ * if (new Set(short.values()).size !== 2) throw new Error("two names read the same");
+ * ```
+ */
+export function shortNames(names: readonly string[], width: number): ReadonlyMap<string, string> {
+  const all = [...new Set(names)];
+  const same = (at: number) => all.every((name) => name.at(at) === all[0]?.at(at));
+  const least = all.length < 2 ? 0 : Math.min(...all.map(({ length }) => length));
+  let [start, end] = [0, 0];
+  while (start < least && same(start)) start++;
+  while (end < least - start && same(-1 - end)) end++;
+  const tries = [[0, 0], [0, end], [start, 0], [start, end]].map(([from = 0, to = 0]) =>
+    all.map((name) =>
+      shortName(`${from > 0 ? "…" : ""}${name.slice(from, name.length - to)}${to > 0 ? "…" : ""}`, width)
+    )
+  );
+  const short = tries.find((tried) => new Set(tried).size === all.length) ?? tries[0] ?? [];
+  return new Map(all.map((name, at) => [name, short[at] ?? name]));
+}
+
+let shared: Document | undefined;
+
+/** One empty document for all figures: making it takes longer than drawing. */
+function figureDocument(): Document {
+  shared ??= parseHTML("<!doctype html><html><body></body></html>").document;
+  return shared;
 }
 
 /** Where the numbers below the x axis would meet, only every second or third one stays; none leaves the picture. */

@@ -26,46 +26,6 @@ const margin = 16;
 /** The most that a name may take; a longer one gives way in its middle. */
 const NAME_WIDTH = 150;
 
-type KnownRow = MemoryRow & { readonly neededGb: number };
-
-/** A model with its mark at x and its name right or left of it, in user units; rows count from the top. */
-interface Placed {
-  readonly model: KnownRow;
-  readonly name: string;
-  readonly side: "right" | "left";
-  readonly from: number;
-  readonly to: number;
-  readonly row: number;
-}
-
-/**
- * Models by the memory that they need, several to a row where their names leave space. A name goes to the side of its
- * mark where it finds the higher row, and crosses one of the machine's lines only where both sides would.
- */
-function place(models: readonly (KnownRow & { x: number })[], lines: readonly number[]): Placed[] {
-  const names = shortNames(models.map(({ label }) => label), NAME_WIDTH);
-  const rows: { from: number; to: number }[][] = [];
-  return models.map((model) => {
-    const name = names.get(model.label) ?? model.label;
-    const reach = 9 + widthOf(name);
-    const sides = [
-      { side: "left", from: model.x - reach, to: model.x + 7 },
-      { side: "right", from: model.x - 7, to: model.x + reach },
-    ] as const;
-    const inside = sides.filter(({ from, to }) => from >= 0 && to <= figureWidth);
-    const clear = inside.filter(({ from, to }) => !lines.some((x) => from < x && x < to));
-    const [best] = (clear.length > 0 ? clear : inside.length > 0 ? inside : sides).map((one) => {
-      const free = rows.findIndex((row) =>
-        row.every(({ from, to }) => to + 4 < one.from || one.to + 4 < from)
-      );
-      return { ...one, row: free === -1 ? rows.length : free };
-    }).toSorted((a, b) => a.row - b.row);
-    const placed = { model, name, ...(best ?? { ...sides[0], row: rows.length }) };
-    (rows[placed.row] ??= []).push(placed);
-    return placed;
-  });
-}
-
 /**
  * Draws the memory that each model needs and what the machine has: a filled dot is a model that can run now, a cross one
  * that can't.
@@ -142,6 +102,46 @@ function modelMarks(placed: readonly Placed[]): Plot.Markish[] {
     names("right", "start", 8),
     names("left", "end", -8),
   ];
+}
+
+type KnownRow = MemoryRow & { readonly neededGb: number };
+
+/** A model with its mark at x and its name right or left of it, in user units; rows count from the top. */
+interface Placed {
+  readonly model: KnownRow;
+  readonly name: string;
+  readonly side: "right" | "left";
+  readonly from: number;
+  readonly to: number;
+  readonly row: number;
+}
+
+/**
+ * Models by the memory that they need, several to a row where their names leave space. A name goes to the side of its
+ * mark where it finds the higher row, and crosses one of the machine's lines only where both sides would.
+ */
+function place(models: readonly (KnownRow & { x: number })[], lines: readonly number[]): Placed[] {
+  const names = shortNames(models.map(({ label }) => label), NAME_WIDTH);
+  const rows: { from: number; to: number }[][] = [];
+  return models.map((model) => {
+    const name = names.get(model.label) ?? model.label;
+    const reach = 9 + widthOf(name);
+    const sides = [
+      { side: "left", from: model.x - reach, to: model.x + 7 },
+      { side: "right", from: model.x - 7, to: model.x + reach },
+    ] as const;
+    const inside = sides.filter(({ from, to }) => from >= 0 && to <= figureWidth);
+    const clear = inside.filter(({ from, to }) => !lines.some((x) => from < x && x < to));
+    const [best] = (clear.length > 0 ? clear : inside.length > 0 ? inside : sides).map((one) => {
+      const free = rows.findIndex((row) =>
+        row.every(({ from, to }) => to + 4 < one.from || one.to + 4 < from)
+      );
+      return { ...one, row: free === -1 ? rows.length : free };
+    }).toSorted((a, b) => a.row - b.row);
+    const placed = { model, name, ...(best ?? { ...sides[0], row: rows.length }) };
+    (rows[placed.row] ??= []).push(placed);
+    return placed;
+  });
 }
 
 function words(rows: readonly MemoryRow[], { freeGb, totalGb }: MemoryOptions) {

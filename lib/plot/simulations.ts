@@ -18,24 +18,6 @@ export interface BeliefLine extends SimulatedLine {
   readonly high: ArrayLike<number>;
 }
 
-/** A line is drawn with at most this many points: a curve of 2,000 requests needs no more. */
-const POINTS = 120;
-
-function thinnedPoints(line: BeliefLine | SimulatedLine) {
-  const n = line.values.length;
-  const step = Math.max(1, Math.floor(n / POINTS));
-  return Array.from({ length: n }, (_, at) => at).filter((at) => at % step === 0 || at === n - 1)
-    .map((at) => ({
-      step: at + 1,
-      value: line.values[at] ?? 0,
-      low: "low" in line ? line.low[at] ?? 0 : 0,
-      high: "high" in line ? line.high[at] ?? 0 : 0,
-    }));
-}
-
-const linesOf = (lines: readonly SimulatedLine[]) =>
-  lines.flatMap((line, i) => lineToDot(thinnedPoints(line), i, { x: "step", y: "value" }));
-
 /** Title, caption and changes of a figure. */
 interface Words {
   readonly title: string;
@@ -43,38 +25,6 @@ interface Words {
   /** Requests at which the world changed: dashed uprights. */
   readonly changes: readonly number[];
 }
-
-/** The frame of all three: requests or checks on x, what `upwards` names on y. */
-function overSteps(
-  lines: readonly SimulatedLine[],
-  { title, caption }: Pick<Words, "title" | "caption">,
-  { upwards, x, y, describe, marks }: {
-    upwards: string;
-    x: string;
-    y: Plot.ScaleOptions;
-    describe: (last: number, requests: number) => string;
-    marks: Plot.Markish[];
-  },
-): Figure {
-  return drawFigure({
-    title,
-    description: lines.map(({ name, values }) =>
-      `${name}: ${describe(values[values.length - 1] ?? 0, values.length)}.`
-    ).join(" "),
-    caption,
-    height: 232,
-    upwards,
-    legend: lines.map(({ name }) => name),
-    margins: [12, 16, 36, 52],
-    plot: {
-      x: { label: x, ticks: 5 },
-      y,
-      marks,
-    },
-  });
-}
-
-const uprights = ({ changes }: Words) => Plot.ruleX(changes, { strokeDasharray: "4 3" });
 
 /**
  * Draws cumulative regret over requests, one line per policy. Dashed vertical lines show where the world changed.
@@ -171,3 +121,53 @@ export function repeatedTestingPlot(
     ],
   });
 }
+
+/** A line is drawn with at most this many points: a curve of 2,000 requests needs no more. */
+const POINTS = 120;
+
+function thinnedPoints(line: BeliefLine | SimulatedLine) {
+  const n = line.values.length;
+  const step = Math.max(1, Math.floor(n / POINTS));
+  return Array.from({ length: n }, (_, at) => at).filter((at) => at % step === 0 || at === n - 1)
+    .map((at) => ({
+      step: at + 1,
+      value: line.values[at] ?? 0,
+      low: "low" in line ? line.low[at] ?? 0 : 0,
+      high: "high" in line ? line.high[at] ?? 0 : 0,
+    }));
+}
+
+const linesOf = (lines: readonly SimulatedLine[]) =>
+  lines.flatMap((line, i) => lineToDot(thinnedPoints(line), i, { x: "step", y: "value" }));
+
+/** The frame of all three: requests or checks on x, what `upwards` names on y. */
+function overSteps(
+  lines: readonly SimulatedLine[],
+  { title, caption }: Pick<Words, "title" | "caption">,
+  { upwards, x, y, describe, marks }: {
+    upwards: string;
+    x: string;
+    y: Plot.ScaleOptions;
+    describe: (last: number, requests: number) => string;
+    marks: Plot.Markish[];
+  },
+): Figure {
+  return drawFigure({
+    title,
+    description: lines.map(({ name, values }) =>
+      `${name}: ${describe(values[values.length - 1] ?? 0, values.length)}.`
+    ).join(" "),
+    caption,
+    height: 232,
+    upwards,
+    legend: lines.map(({ name }) => name),
+    margins: [12, 16, 36, 52],
+    plot: {
+      x: { label: x, ticks: 5 },
+      y,
+      marks,
+    },
+  });
+}
+
+const uprights = ({ changes }: Words) => Plot.ruleX(changes, { strokeDasharray: "4 3" });

@@ -7,7 +7,7 @@ import { ratioPlot } from "../plot/ratio.ts";
 import { timelinePlot } from "../plot/timeline.ts";
 import type { PromptTimes, RunData } from "./run_data.ts";
 import { counted } from "./format.ts";
-import { measured, scopeText } from "./summary_text.ts";
+import { comparisonsMade, measured, scopeText } from "./summary_text.ts";
 
 type Timed = "latency" | "ttft";
 const words: Record<Timed, { metric: string; title: string }> = {
@@ -53,16 +53,12 @@ export function promptBoxes(summary: Summary, data: RunData): Figure[] {
   );
 }
 
-/** One ECDF per prompt; none where no prompt has enough requests. */
-export function promptDistributions(
-  summary: Summary,
-  data: RunData,
-): { prompt: string; figures: Figure[] }[] {
+/** ECDFs of each prompt; none where no prompt has enough requests. */
+export function promptDistributions(summary: Summary, data: RunData): Figure[] {
   const prompts = shownPrompts(summary, data);
   if (prompts.length < 2 || data.times.every(({ latency }) => latency.length < ENOUGH_FOR_ECDF)) return [];
-  return prompts.map((prompt) => ({
-    prompt,
-    figures: timedMetrics(data).map((timed) =>
+  return prompts.flatMap((prompt) =>
+    timedMetrics(data).map((timed) =>
       ecdfPlot(
         summary.candidates.map(({ id }) => ({
           name: id,
@@ -70,8 +66,8 @@ export function promptDistributions(
         })),
         { metric: words[timed].metric, title: `${words[timed].title}: ${prompt}`, points: promptPoints },
       )
-    ),
-  }));
+    )
+  );
 }
 
 /** The prompts shown by prompt: the first of the set that were measured. */
@@ -107,24 +103,15 @@ export function timelines(summary: Summary, data: RunData): Figure[] {
   )];
 }
 
-/** The comparisons of one metric with their intervals. */
+/** The comparisons of latency and of time to first token with their intervals. */
 export function comparisonFigures(summary: Summary): Figure[] {
   const shown = [["latency_s", "Latency"], ["ttft_s", "Time to first token"]] as const;
-  return shown.flatMap(([metric, title]): Figure[] => {
-    const rows = summary.comparisons.flatMap((one) =>
-      one.metric === metric && one.ratio !== null
-        ? [{
-          label: `${one.a} / ${one.b}`,
-          ratio: one.ratio,
-          interval: one.ci95,
-          n: one.n,
-          scope: scopeText(one),
-        }]
-        : []
-    );
-    if (rows.length === 0) return [];
-    const n = [...new Set(rows.map((row) => row.n))].sort((a, b) => a - b);
-    const scopes = [...new Set(rows.map((row) => row.scope))];
+  return shown.flatMap(([metric, title]) => {
+    const made = comparisonsMade(summary).filter((one) => one.metric === metric);
+    if (made.length === 0) return [];
+    const n = [...new Set(made.map((one) => one.n))].sort((a, b) => a - b);
+    const scopes = [...new Set(made.map(scopeText))];
+    const rows = made.map(({ a, b, ratio, ci95 }) => ({ label: `${a} / ${b}`, ratio, interval: ci95 }));
     return [ratioPlot(rows, {
       title,
       over: "second faster",

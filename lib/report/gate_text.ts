@@ -2,28 +2,6 @@
 import type { GatedPart, GateReport } from "../bench/gate.ts";
 import { escapeHtml } from "../markup.ts";
 
-const isShare = ({ part }: GatedPart) => part === "failures" || part === "quality";
-
-/** `1.04 × (0.98 to 1.10), at most 1.10 ×`; points for failures and quality. */
-function changeText(one: GatedPart): string {
-  const show = (value: number) =>
-    isShare(one) ? `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(3)}` : `${value.toFixed(2)} ×`;
-  const found = one.change === null
-    ? "unknown"
-    : `${show(one.change)}${one.interval === null ? "" : ` (${one.interval.map(show).join(" to ")})`}`;
-  return `${found}, at most ${show(one.limit)}`;
-}
-
-const named = { "latency": "latency", "ttft": "TTFT", "time per token": "time per token" } as const;
-const partName = (one: GatedPart) =>
-  one.part === "failures"
-    ? "failure rate up by"
-    : one.part === "quality"
-    ? "quality down by"
-    : named[one.part];
-
-const why = ({ why }: GatedPart) => why === "" ? "" : `; ${why}`;
-
 /**
  * The report as lines for a terminal: the verdict, one line per part, the scope and what was corrected.
  *
@@ -96,3 +74,25 @@ export function gateJUnit({ run, baseline, parts }: GateReport): string {
     "",
   ].join("\n");
 }
+
+const isShare = ({ part }: GatedPart) => part === "failures" || part === "quality";
+
+/** `1.04 × (0.98 to 1.10), at most 1.10 ×`; points for failures and quality. */
+function changeText(one: GatedPart): string {
+  const show = (value: number) =>
+    isShare(one) ? `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(3)}` : `${value.toFixed(2)} ×`;
+  const found = one.change === null
+    ? "unknown"
+    : `${show(one.change)}${one.interval === null ? "" : ` (${one.interval.map(show).join(" to ")})`}`;
+  return `${found}, at most ${show(one.limit)}`;
+}
+
+const named = { "latency": "latency", "ttft": "TTFT", "time per token": "time per token" } as const;
+const partName = (one: GatedPart) =>
+  one.part === "failures"
+    ? "failure rate up by"
+    : one.part === "quality"
+    ? "quality down by"
+    : named[one.part];
+
+const why = ({ why }: GatedPart) => why === "" ? "" : `; ${why}`;

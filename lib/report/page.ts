@@ -137,7 +137,7 @@ function prefixText({ plan }: Summary): string {
 /** What was measured, as figures; a section without any is left out. */
 function measurements(summary: Summary, data: RunData, quality: QualityReport | null): Content {
   const total = measuredPrompts(summary, data).length;
-  const byPrompt = promptDistributions(summary, data).flatMap(({ figures }) => figures.map(figureMarkup));
+  const byPrompt = promptDistributions(summary, data).map(figureMarkup);
   return [
     figureSection("Right and wrong answers", quality === null ? [] : taskPlots(quality)),
     figureSection("Over time", sustainedFigures(summary, data)),

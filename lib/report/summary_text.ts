@@ -105,8 +105,10 @@ export function tableRows(summary: Summary, options: ReportOptions = {}): Summar
 }
 
 /** The comparisons with at least one common block. */
-export function comparisonsMade(summary: Summary): Comparison[] {
-  return summary.comparisons.filter((one) => one.n > 0 && one.ratio !== null);
+export function comparisonsMade(summary: Summary): (Comparison & { readonly ratio: number })[] {
+  return summary.comparisons.filter((one): one is Comparison & { readonly ratio: number } =>
+    one.n > 0 && one.ratio !== null
+  );
 }
 
 /**

@@ -5,9 +5,6 @@ import type { Figure } from "../plot/figure.ts";
 import { plain, ratio, seconds } from "./format.ts";
 import type { RunData } from "./run_data.ts";
 
-/** A time since the start, in seconds or minutes. */
-const since = (value: number) => value < 120 ? seconds(value) : `${plain(value / 60)} min`;
-
 /** One sentence per candidate; none where the run was not for a time. Names are in backticks. */
 export function sustainedSentences({ candidates }: Summary): string[] {
   return candidates.flatMap(({ id, sustained }) =>
@@ -39,6 +36,9 @@ function sentenceOf(id: string, { n, seconds: length, change }: Sustained): stri
     machine.length === 0 ? "this machine reports neither temperature nor frequency" : machine.join("; ")
   }.`;
 }
+
+/** A time since the start, in seconds or minutes. */
+const since = (value: number) => value < 120 ? seconds(value) : `${plain(value / 60)} min`;
 
 const pText = (p: number) => p < 0.001 ? "below 0.001" : p.toFixed(3);
 

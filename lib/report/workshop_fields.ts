@@ -25,38 +25,6 @@ export interface BenchmarkRow {
   readonly sample: string | null;
 }
 
-/** The latencies behind the summary's figures, in seconds. */
-function headlineLatencies(
-  row: CandidateSummary,
-  collected: Collected,
-  disturbed: ReadonlySet<number>,
-) {
-  return collected.good.filter(({ block }) => row.with_disturbed === null || !disturbed.has(block))
-    .map(({ latency_s }) => latency_s ?? NaN);
-}
-
-/**
- * numpy's p95 of the values, and a note if they are too few for it.
- *
- * ```ts
- * const { value, note } = p95With([1, 2, 3]);
- * if (value === null || Math.abs(value - 2.9) > 1e-9 || note === null) throw new Error("numpy's value, with a note");
- * ```
- */
-export function p95With(latencies: readonly number[]): { value: number | null; note: string | null } {
-  const n = latencies.length;
-  if (n === 0) return { value: null, note: null };
-  return {
-    value: quantile(latencies, 0.95),
-    note: n >= P95_FROM
-      ? null
-      : `numpy's linear percentile of ${n} value${
-        n === 1 ? "" : "s"
-      }: it can't exceed the largest of them and says ` +
-        `nothing of the tail; take ${P95_FROM} rounds or more`,
-  };
-}
-
 /**
  * Rows in the order of `names`, with these names unchanged; a model that failed keeps its row.
  *
@@ -94,6 +62,38 @@ export function benchmarkRows(
       sample: row.sample_answer,
     };
   });
+}
+
+/** The latencies behind the summary's figures, in seconds. */
+function headlineLatencies(
+  row: CandidateSummary,
+  collected: Collected,
+  disturbed: ReadonlySet<number>,
+) {
+  return collected.good.filter(({ block }) => row.with_disturbed === null || !disturbed.has(block))
+    .map(({ latency_s }) => latency_s ?? NaN);
+}
+
+/**
+ * numpy's p95 of the values, and a note if they are too few for it.
+ *
+ * ```ts
+ * const { value, note } = p95With([1, 2, 3]);
+ * if (value === null || Math.abs(value - 2.9) > 1e-9 || note === null) throw new Error("numpy's value, with a note");
+ * ```
+ */
+export function p95With(latencies: readonly number[]): { value: number | null; note: string | null } {
+  const n = latencies.length;
+  if (n === 0) return { value: null, note: null };
+  return {
+    value: quantile(latencies, 0.95),
+    note: n >= P95_FROM
+      ? null
+      : `numpy's linear percentile of ${n} value${
+        n === 1 ? "" : "s"
+      }: it can't exceed the largest of them and says ` +
+        `nothing of the tail; take ${P95_FROM} rounds or more`,
+  };
 }
 
 const columns = ["Model", "Avg Latency (s)", "p95 (s)", "Tokens/sec", "Rounds", "First Token (s)"];

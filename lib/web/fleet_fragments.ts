@@ -29,7 +29,7 @@ export function fleetPageHtml(view: FleetView, parts: Fragments, own: string | n
     markup`<section id="${id}">${trusted(html)}</section>\n`
   );
   const body = markup`<header><h1>Fleet ${view.name}</h1>
-${own === null ? null : markup`<p><a href="/">all devices</a></p>`}
+${own !== null && markup`<p><a href="/">all devices</a></p>`}
 <p id="lost" role="alert" hidden>No connection to the hub: what is shown here may be old.</p></header>
 <main>
 ${main}</main>`;
@@ -62,31 +62,30 @@ function counts({ devices, plan, unread }: FleetView): Markup {
 <li><b>${of(({ status }) => status === "running" || status === "sending")}</b>running</li>
 <li><b>${of(({ status }) => status === "done")}</b>done</li>
 <li class="${help > 0 ? "help" : ""}"><b>${help}</b>${help === 1 ? "needs" : "need"} help</li></ul>
-<p class="note">${planText}${unread > 0 ? ` ${counted(unread, "more result")} to come.` : null}</p>`;
+<p class="note">${planText}${unread > 0 && ` ${counted(unread, "more result")} to come.`}</p>`;
 }
 
 function cards(devices: readonly DeviceView[]): Markup {
   if (devices.length === 0) return markup`<p class="lede">No device has joined yet.</p>`;
   const more = devices.length - MOST_CARDS;
   return markup`<ul class="devices">${devices.slice(0, MOST_CARDS).map(card)}</ul>
-${more > 0 ? markup`<p class="note">And ${more} more.</p>` : null}`;
+${more > 0 && markup`<p class="note">And ${more} more.</p>`}`;
 }
 
 function card({ id, name, machine, status, progress, note, needsHelp }: DeviceView): Markup {
   const mark = needsHelp ? "! " : status === "done" ? "✓ " : "";
   const kind = needsHelp ? "help" : status === "done" ? "done" : "";
-  const isGoing = status === "running" || status === "sending";
+  const going = status === "running" || status === "sending" ? progress : null;
   return markup`<li class="${kind}"><a class="name" href="/device/${id}">${name}</a>
 <span class="status"><span>${mark}${status}</span>${
-    progress === null || !isGoing ? null : markup`<span>${progress.done}/${progress.total}</span>`
+    going !== null && markup`<span>${going.done}/${going.total}</span>`
   }</span>
 ${
-    progress === null || !isGoing
-      ? null
-      : markup`<progress value="${progress.done}" max="${progress.total}" aria-label="requests of ${name}"></progress>`
+    going !== null &&
+    markup`<progress value="${going.done}" max="${going.total}" aria-label="requests of ${name}"></progress>`
   }
 <span class="sub">${machineClass(machine)}; ${machine.cpu}</span>
-${note === null ? null : markup`<p class="why">${note}</p>`}</li>`;
+${note !== null && markup`<p class="why">${note}</p>`}</li>`;
 }
 
 /**
@@ -101,7 +100,7 @@ export function resultFragments(view: FleetView, own: string | null): Fragments 
   const figures = [latencyDots(view, own), forest(view, own)].filter((figure) => figure !== null);
   return {
     results: String(markup`<h2>Results of ${counted(view.results.length, "device")}</h2>
-${own === null ? null : ownTable(view, own)}
+${own !== null && ownTable(view, own)}
 <div class="figures">${
       figures.map((figure) => figureMarkup({ ...figure, svg: withoutStyles(figure) }))
     }</div>`),
@@ -120,17 +119,16 @@ function latencies({ results }: FleetView) {
 function latencyDots(view: FleetView, own: string | null): Figure | null {
   const all = latencies(view);
   if (all.length === 0) return null;
-  const names = new Map(view.devices.map(({ id, name }) => [id, name]));
   const byClass = view.results.length > MOST_ROWS;
   const dots = all.map(({ device, candidate, mean }) => ({
     row: byClass && device.id !== own ? machineClass(device.machine) : device.id,
     series: candidate,
     value: mean,
   }));
-  const order = (label: string) => label === own ? "" : names.get(label) ?? label;
+  const order = (key: string) => key === own ? "" : labelOf(key, view, own);
   const rows = [...new Set(dots.map(({ row }) => row))]
     .sort((a, b) => order(a).localeCompare(order(b), "en", { numeric: true }))
-    .map((key) => ({ key, label: `${key === own ? "▶ " : ""}${names.get(key) ?? key}` }));
+    .map((key) => ({ key, label: labelOf(key, view, own) }));
   return dotPlot(dots, {
     title: `Mean E2E latency by ${byClass ? "class of machine" : "machine"}`,
     label: "seconds; less is better",
@@ -141,15 +139,16 @@ function latencyDots(view: FleetView, own: string | null): Figure | null {
   });
 }
 
-function forest({ comparison, devices }: FleetView, own: string | null): Figure | null {
-  if (comparison === null) return null;
-  const names = new Map(devices.map(({ id, name }) => [id, name]));
-  const marked = comparison.devices.map((one) => ({
-    ...one,
-    name: `${one.device === own ? "▶ " : ""}${names.get(one.device) ?? one.device}`,
-  }));
-  const { a, b } = comparison;
-  return forestPlot({ ...comparison, a: shortName(a, 120), b: shortName(b, 120), devices: marked });
+function forest(view: FleetView, own: string | null): Figure | null {
+  if (view.comparison === null) return null;
+  const { a, b, devices } = view.comparison;
+  const named = devices.map((one) => ({ ...one, name: labelOf(one.device, view, own) }));
+  return forestPlot({ ...view.comparison, a: shortName(a, 120), b: shortName(b, 120), devices: named });
+}
+
+/** The name of a device, marked where it is the highlighted one; a class of machines has no other name. */
+function labelOf(key: string, { devices }: FleetView, own: string | null): string {
+  return `${key === own ? "▶ " : ""}${devices.find(({ id }) => id === key)?.name ?? key}`;
 }
 
 /** The learner's own figures next to those of all. */
