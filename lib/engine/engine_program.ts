@@ -10,17 +10,9 @@ import { modelServer } from "../openai/model_server.ts";
 import { serveHttp } from "../openai/server.ts";
 import { loadModel } from "./load.ts";
 import { engineOrder, type EngineReport, LoadError } from "./options.ts";
-import { readOrders } from "./program_input.ts";
+import { readOrder, writeReport } from "./program_lines.ts";
 
-function report(line: EngineReport): void {
-  // Synchronous: the parent must receive the reason before this process ends.
-  Deno.stdout.writeSync(new TextEncoder().encode(JSON.stringify(line) + "\n"));
-}
-
-function randomHex(): string {
-  return [...crypto.getRandomValues(new Uint8Array(12))].map((byte) => byte.toString(16).padStart(2, "0"))
-    .join("");
-}
+const report = (line: EngineReport) => writeReport(line);
 
 function randomSeed(): number {
   return crypto.getRandomValues(new Uint32Array(1))[0] ?? 0;
@@ -32,14 +24,14 @@ function processUse() {
 }
 
 async function main(): Promise<void> {
-  const { token, ...options } = engineOrder.parse(JSON.parse(await readOrders()));
+  const { token, ...options } = engineOrder.parse(JSON.parse(await readOrder()));
   const clock = () => performance.now();
   const core = await loadModel(options, { clock, randomSeed });
   const handler = modelServer(core, {
     token,
     clock,
     now: () => Math.floor(Date.now() / 1000),
-    randomId: randomHex,
+    randomId: () => crypto.getRandomValues(new Uint8Array(12)).toHex(),
     processUse,
   });
   const { port } = await serveHttp(handler, {

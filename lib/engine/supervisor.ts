@@ -191,7 +191,7 @@ export async function prepareEngine(
 
 /** A random API key of 48 hexadecimal digits. */
 export function newToken(): string {
-  return [...crypto.getRandomValues(new Uint8Array(24))].map((b) => b.toString(16).padStart(2, "0")).join("");
+  return crypto.getRandomValues(new Uint8Array(24)).toHex();
 }
 
 const ggufMagic = "GGUF";

@@ -10,7 +10,7 @@ import { TextLogits } from "./direct/text_logits.ts";
 import { flashAttentionOf, openRuntime, settingsOf } from "./load.ts";
 import { logitDifference } from "./logit_difference.ts";
 import { defaultThreads, type EngineOptions, LoadError } from "./options.ts";
-import { readOrders } from "./program_input.ts";
+import { readOrder, writeReport } from "./program_lines.ts";
 import { type TextOrder, textOrder, type TextReport } from "./text_comparison.ts";
 
 /** Tokens reported per block with the text around them. */
@@ -18,10 +18,7 @@ const FURTHEST = 3;
 /** Tokens of text shown before one of them. */
 const BEFORE = 12;
 
-function report(line: TextReport): void {
-  const bytes = new TextEncoder().encode(JSON.stringify(line) + "\n");
-  for (let at = 0; at < bytes.length;) at += Deno.stdout.writeSync(bytes.subarray(at));
-}
+const report = (line: TextReport) => writeReport(line);
 
 /** Which of the two models something went wrong with. */
 class ModelFault extends LoadError {
@@ -95,7 +92,7 @@ function commonTokens(first: TextLogits, second: TextLogits, text: string): Int3
 }
 
 async function main(): Promise<void> {
-  const order = textOrder.parse(JSON.parse(await readOrders()));
+  const order = textOrder.parse(JSON.parse(await readOrder()));
   const { library, mathCores, complaints } = await openLibrary();
   const [first, second] = await openTexts(order, library, mathCores, complaints);
   const tokens = commonTokens(first.logits, second.logits, order.text);

@@ -18,25 +18,6 @@ export interface AccessRules {
 
 type CheckedRequest = Pick<IncomingRequest, "method" | "headers">;
 
-export interface Access {
-  /**
-   * Checks `Host` and `Origin` alone.
-   *
-   * @throws {ApiError} 403
-   */
-  checkSource(request: CheckedRequest): void;
-  /** Whether the request carries the key, or none is needed; compared in constant time. */
-  hasKey(request: CheckedRequest): boolean;
-  /**
-   * Checks `Host`, `Origin` and the key.
-   *
-   * @throws {ApiError} 401 or 403
-   */
-  check(request: CheckedRequest): void;
-  /** CORS headers of the answer; none for pages that are not allowed. */
-  corsHeaders(request: CheckedRequest): Readonly<Record<string, string>>;
-}
-
 /**
  * Whether only this machine reaches an address.
  *
@@ -50,10 +31,10 @@ const LOOPBACK = new Set(["127.0.0.1", "localhost", "[::1]"]);
 const LOOPBACK_HOST = /^(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?$/i;
 
 /**
- * Makes the checks of one server.
+ * The checks of one server.
  *
  * ```ts
- * const access = accessFor({ host: "127.0.0.1", apiKey: null, cors: [] });
+ * const access = new Access({ host: "127.0.0.1", apiKey: null, cors: [] });
  * const request = { method: "GET", headers: new Headers({ host: "evil.example" }) };
  * try {
  *   access.check(request);
@@ -63,61 +44,81 @@ const LOOPBACK_HOST = /^(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?$/i;
  * }
  * ```
  */
-export function accessFor({ host, apiKey, cors }: AccessRules): Access {
-  const local = isLoopbackHost(host);
-  const key = apiKey === null ? null : digest(apiKey);
-  const named = (origin: string) => cors.includes("*") || cors.includes(origin);
-  const checkSource = ({ headers }: CheckedRequest) => {
-    const asked = headers.get("host");
-    if (asked === null) throw new ApiError(400, "the request has no Host header");
-    if (local && !LOOPBACK_HOST.test(asked)) {
+export class Access {
+  readonly #local: boolean;
+  readonly #key: Uint8Array | null;
+  readonly #pages: readonly string[];
+
+  constructor({ host, apiKey, cors }: AccessRules) {
+    this.#local = isLoopbackHost(host);
+    this.#key = apiKey === null ? null : digest(apiKey);
+    this.#pages = cors;
+  }
+
+  /**
+   * Checks `Host`, `Origin` and the key.
+   *
+   * @throws {ApiError} 401 or 403
+   */
+  check(request: CheckedRequest): void {
+    this.checkSource(request);
+    if (request.method === "OPTIONS") return; // a browser's preflight request carries no key
+    if (!this.hasKey(request)) {
+      throw new ApiError(401, "wrong or missing API key", { code: "invalid_api_key" });
+    }
+  }
+
+  /**
+   * Checks `Host` and `Origin` alone.
+   *
+   * @throws {ApiError} 403
+   */
+  checkSource({ headers }: CheckedRequest): void {
+    const host = headers.get("host");
+    if (host === null) throw new ApiError(400, "the request has no Host header");
+    if (this.#local && !LOOPBACK_HOST.test(host)) {
       throw new ApiError(
         403,
-        `host ${asked.slice(0, 100)} is refused: this server answers to 127.0.0.1 and localhost only`,
+        `host ${host.slice(0, 100)} is refused: this server answers to 127.0.0.1 and localhost only`,
         { code: "forbidden_host" },
       );
     }
     const origin = headers.get("origin");
-    if (origin === null || named(origin) || (local && isLoopbackUrl(origin))) return;
+    if (origin === null || this.#allows(origin) || (this.#local && isLoopbackUrl(origin))) return;
     throw new ApiError(
       403,
       `web pages from ${origin.slice(0, 100)} may not use this server: a gateway takes them with --cors`,
       { code: "forbidden_origin" },
     );
-  };
-  const hasKey = ({ headers }: CheckedRequest) => {
-    if (key === null) return true;
+  }
+
+  /** Whether the request carries the key, or none is needed; compared in constant time. */
+  hasKey({ headers }: CheckedRequest): boolean {
+    if (this.#key === null) return true;
     const given = /^Bearer +(.*)$/i.exec(headers.get("authorization") ?? "")?.[1] ?? "";
-    return timingSafeEqual(digest(given), key);
-  };
-  return {
-    checkSource,
-    hasKey,
-    check(request) {
-      checkSource(request);
-      if (request.method === "OPTIONS") return; // a browser's preflight request carries no key
-      if (!hasKey(request)) throw new ApiError(401, "wrong or missing API key", { code: "invalid_api_key" });
-    },
-    corsHeaders({ headers, method }) {
-      const origin = headers.get("origin");
-      if (origin === null || !named(origin)) return {};
-      const shared = { "access-control-allow-origin": origin, vary: "origin" };
-      if (method !== "OPTIONS") {
-        return {
-          ...shared,
-          "access-control-expose-headers":
-            "x-podium-model, x-podium-intent, x-podium-reason, x-podium-request",
-        };
-      }
-      return {
-        ...shared,
+    return timingSafeEqual(digest(given), this.#key);
+  }
+
+  /** CORS headers of the answer; none for pages that are not allowed. */
+  corsHeaders({ headers, method }: CheckedRequest): Readonly<Record<string, string>> {
+    const origin = headers.get("origin");
+    if (origin === null || !this.#allows(origin)) return {};
+    const own = method === "OPTIONS"
+      ? {
         "access-control-allow-methods": "GET, POST",
         "access-control-allow-headers": headers.get("access-control-request-headers") ??
           "authorization, content-type",
         "access-control-max-age": "600",
+      }
+      : {
+        "access-control-expose-headers": "x-podium-model, x-podium-intent, x-podium-reason, x-podium-request",
       };
-    },
-  };
+    return { "access-control-allow-origin": origin, vary: "origin", ...own };
+  }
+
+  #allows(origin: string): boolean {
+    return this.#pages.includes("*") || this.#pages.includes(origin);
+  }
 }
 
 /** All digests have the same length, so that a comparison takes the same time whatever the key. */

@@ -2,7 +2,7 @@
 import { Buffer } from "node:buffer";
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
-import { accessFor } from "./access.ts";
+import { Access } from "./access.ts";
 import {
   type AnswerHead,
   type AnswerPiece,
@@ -131,7 +131,7 @@ export interface ModelServerOptions {
  * ```
  */
 export function modelServer(generator: TextGenerator, options: ModelServerOptions): HttpHandler {
-  const access = accessFor({ host: "127.0.0.1", apiKey: options.token, cors: [] });
+  const access = new Access({ host: "127.0.0.1", apiKey: options.token, cors: [] });
   const server = new ModelServer(generator, options);
   return async (request) => {
     const { path } = request;

@@ -2,7 +2,7 @@
 import { isIP } from "node:net";
 import { z } from "zod";
 import type { Clock } from "../clock.ts";
-import { accessFor, isLoopbackHost } from "../openai/access.ts";
+import { Access, isLoopbackHost } from "../openai/access.ts";
 import { ApiError } from "../openai/api_error.ts";
 import {
   bodyText,
@@ -79,7 +79,7 @@ export interface LiveServerOptions {
  */
 export async function serveLive(handler: HttpHandler, options: LiveServerOptions): Promise<HttpServer> {
   const { host, port, clock, onFault } = options;
-  const access = accessFor({ host, apiKey: null, cors: [] });
+  const access = new Access({ host, apiKey: null, cors: [] });
   return await serveHttp((request) => {
     access.checkSource(request);
     if (!isLoopbackHost(host)) checkHost(request, host);

@@ -6,7 +6,7 @@ import { socketTargets } from "../../lib/endpoint/loopback.ts";
 import { timedClient } from "../../lib/endpoint/timed_client.ts";
 import { parseEndpoint } from "../../lib/services/discovery.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
-import { accessFor, isLoopbackHost } from "../../lib/openai/access.ts";
+import { Access, isLoopbackHost } from "../../lib/openai/access.ts";
 import { RetryBudget, type ServedRequest } from "../../lib/serve/fallback.ts";
 import { gateway, type GatewayOptions } from "../../lib/serve/gateway.ts";
 import { DEFAULT_LIMITS, type HttpServer, serveHttp, type ServerLimits } from "../../lib/openai/server.ts";
@@ -121,7 +121,7 @@ function gatewaySettings(settings: ServeSettings, { routing, slo }: OpenRouting,
     },
     routing,
     slo,
-    access: accessFor({ host: settings.host, apiKey: settings.apiKey ?? null, cors: settings.cors ?? [] }),
+    access: new Access({ host: settings.host, apiKey: settings.apiKey ?? null, cors: settings.cors ?? [] }),
     retries: new RetryBudget(settings.retryBudget, Math.max(10, settings.retryBudget * 100)),
     attempts: settings.attempts,
     timeoutMs: settings.timeout * 1000,

@@ -3,7 +3,7 @@ import { startFake } from "../fake_endpoint.ts";
 import { timedClient } from "../../lib/endpoint/timed_client.ts";
 import { planFromDecision } from "../../lib/select/route/router_plan.ts";
 import { makeRouter, type RouterState } from "../../lib/select/route/router.ts";
-import { accessFor, type AccessRules } from "../../lib/openai/access.ts";
+import { Access, type AccessRules } from "../../lib/openai/access.ts";
 import { RetryBudget, type ServedRequest } from "../../lib/serve/fallback.ts";
 import { gateway, type GatewayOptions } from "../../lib/serve/gateway.ts";
 import { type GatewayModel, GatewayModels, serviceModel } from "../../lib/serve/served_models.ts";
@@ -79,7 +79,7 @@ export async function setUp(given: SetUp) {
   const handler = gateway({
     models,
     routing,
-    access: accessFor({ host: "127.0.0.1", apiKey: null, cors: [], ...given.access }),
+    access: new Access({ host: "127.0.0.1", apiKey: null, cors: [], ...given.access }),
     metrics,
     retries: new RetryBudget(0.2, 10),
     attempts: given.attempts ?? 3,
