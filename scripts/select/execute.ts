@@ -195,6 +195,40 @@ function courseOf(task: string, registry: Registry, machine: MachineDescription)
   return { task, choice: model?.alias ?? null, note };
 }
 
+/** What a decision by the course's rule says of evidence: it has none. */
+const NOTHING_MEASURED = {
+  schema_version: 2,
+  policy: "course",
+  runs: [],
+  versions: {},
+  prompt_set: null,
+  scope: { claim: "cases like these", cases: 0, scored_cases: 0 },
+  max_drop: 0,
+  baseline: null,
+  baseline_score: null,
+  limits: {},
+  fastest: null,
+  disturbed_blocks: 0,
+  left: [],
+  quality_run: null,
+  quality_source: null,
+  quality_prompt_set: null,
+  runner_up: null,
+  best_of_the_rest: null,
+  requests: 0,
+  blocks: 0,
+  delta: 0,
+  epsilon: 0,
+  eliminated: [],
+  weights: {},
+  lead_ci95: null,
+  sensitivity: [],
+  candidates: [],
+  what_would_change_it: [
+    "the order of models.json, the machine's RAM, or evidence: deno task quality capture, then deno task select RUN",
+  ],
+} satisfies Partial<Decision>;
+
 async function byCourse({ task, registry: path }: SelectSettings, registry: Registry): Promise<Selected> {
   const tasks = tasksOf(registry);
   if (!tasks.includes(task)) {
@@ -217,44 +251,15 @@ async function byCourse({ task, registry: path }: SelectSettings, registry: Regi
   const running = registry.models.find(({ alias }) => alias === choice);
   const now = running === undefined ? null : fits(running, { ...machine, freeRamGb });
   const decision: Decision = {
-    schema_version: 2,
-    policy: "course",
+    ...NOTHING_MEASURED,
     machine,
-    runs: [],
-    versions: {},
-    prompt_set: null,
     command: `deno task select --policy course --task ${task}`,
-    scope: { claim: "cases like these", cases: 0, scored_cases: 0 },
-    max_drop: 0,
-    baseline: null,
-    baseline_score: null,
-    limits: {},
-    fastest: null,
-    disturbed_blocks: 0,
-    left: [],
-    quality_run: null,
-    quality_source: null,
-    quality_prompt_set: null,
     verdict: choice === null ? "none" : "only",
     winner: choice,
     choice,
-    runner_up: null,
     leader: choice,
-    best_of_the_rest: null,
     reason: course?.note ?? "",
-    requests: 0,
-    blocks: 0,
-    delta: 0,
-    epsilon: 0,
-    eliminated: [],
     excluded,
-    weights: {},
-    lead_ci95: null,
-    sensitivity: [],
-    candidates: [],
-    what_would_change_it: [
-      "the order of models.json, the machine's RAM, or evidence: deno task quality capture, then deno task select RUN",
-    ],
     course,
     warnings: now === null || now.ok ? [] : [`it can't run at this moment: ${now.reasons.join("; ")}`],
   };

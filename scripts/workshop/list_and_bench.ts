@@ -40,16 +40,42 @@ const command = mirrorCommand("list_and_bench")
   ]);
 
 await runTask(command, async (options: Options) => {
-  const show = (line: string) => options.json === true ? console.error(line) : console.log(line);
-  const hint = {
+  const show = (line: string) => options.json ? console.error(line) : console.log(line);
+  const lists = await showLists(options, show);
+  const { prompt, prefix } = options;
+  const plan = await onePrompt(prompt, { rounds: 1, warmup: 0, maxTokens: 120, temperature: 0.2, prefix });
+  const { summary: { candidates: [row] }, names } = await measureModels([options.model], plan, options, {
     remedy: "run one that is downloaded: --model smollm2-135m",
     instead: isDefault(command, "model") ? SMALL_MODELS.slice(0, 1) : null,
+  });
+  const run = {
+    model: names[0] ?? options.model,
+    device: row?.device ?? null,
+    load_s: row?.load_s ?? null,
+    first_token_sec: row?.ttft_s.mean ?? null,
+    latency_sec: row?.latency_s.mean ?? null,
+    tokens_per_sec: row?.output_tokens_per_s.mean ?? null,
+    memory_mb: row?.memory_mb ?? null,
+    response: row?.sample_answer ?? null,
+    status: row?.status === "ok" ? "success" : "error",
+    error: row?.reason ?? null,
   };
+  if (options.json) printJson({ ...lists, run });
+  else {
+    for (const [name, value] of Object.entries(run)) {
+      if (name === "error" && value === null) continue;
+      show(`${name.padEnd(16)} ${typeof value === "number" ? value.toFixed(3) : value ?? "not known"}`);
+    }
+  }
+  return run.status === "success" ? 0 : 1;
+});
 
-  const { registry, store } = await sessionResources(options);
+/** Shows the registry, what services list and what is downloaded, and returns them for `--json`. */
+async function showLists(options: Options, show: (line: string) => void) {
   const { findServices } = await import("../../lib/services/discovery.ts");
   const { listStored } = await import("../../lib/catalog/cache.ts");
   const { runProgram } = await import("../../lib/program.ts");
+  const { registry, store } = await sessionResources(options);
   const services = await findServices({ fetch, env: Deno.env, run: runProgram });
   show(`Models of ${options.registry}:`);
   for (const { alias, task } of registry.models) show(`  ${alias}  (${task.join(", ")})`);
@@ -63,35 +89,9 @@ await runTask(command, async (options: Options) => {
     show(`  ${path}  ${(sizeBytes / 1e6).toFixed(0)} MB, ${state}`);
   }
   if (cached.length === 0) show("  nothing yet");
-
-  const { prompt, prefix } = options;
-  const plan = await onePrompt(prompt, { rounds: 1, warmup: 0, maxTokens: 120, temperature: 0.2, prefix });
-  const { summary, names } = await measureModels([options.model], plan, options, hint);
-  const [row] = summary.candidates;
-  const figures = {
-    model: names[0] ?? options.model,
-    device: row?.device ?? null,
-    load_s: row?.load_s ?? null,
-    first_token_sec: row?.ttft_s.mean ?? null,
-    latency_sec: row?.latency_s.mean ?? null,
-    tokens_per_sec: row?.output_tokens_per_s.mean ?? null,
-    memory_mb: row?.memory_mb ?? null,
-    response: row?.sample_answer ?? null,
-    status: row?.status === "ok" ? "success" : "error",
-    error: row?.reason ?? null,
+  return {
+    models: registry.models.map(({ alias, task }) => ({ alias, task })),
+    services: services.map(({ kind, endpoint, models }) => ({ kind, url: endpoint.baseUrl, models })),
+    cache: cached.map(({ path, state, sizeBytes }) => ({ path, state, size_bytes: sizeBytes })),
   };
-  if (options.json) {
-    printJson({
-      models: registry.models.map(({ alias, task }) => ({ alias, task })),
-      services: services.map(({ kind, endpoint, models }) => ({ kind, url: endpoint.baseUrl, models })),
-      cache: cached.map(({ path, state, sizeBytes }) => ({ path, state, size_bytes: sizeBytes })),
-      run: figures,
-    });
-  } else {
-    for (const [name, value] of Object.entries(figures)) {
-      if (name === "error" && value === null) continue;
-      show(`${name.padEnd(16)} ${typeof value === "number" ? value.toFixed(3) : value ?? "not known"}`);
-    }
-  }
-  return figures.status === "success" ? 0 : 1;
-});
+}

@@ -17,10 +17,10 @@
  */
 import { printJson, runTask } from "../cli.ts";
 import { commaList, option } from "../options.ts";
-import { makeRouter, type RoutedModel } from "../../lib/select/route/router.ts";
+import type { RoutedModel } from "../../lib/select/route/router.ts";
 import { DEFAULT_INTENTS } from "../../lib/select/route/intent.ts";
 import { type MeasuringOptions, mirrorCommand, SMALL_MODELS } from "./measuring.ts";
-import { availableModels, findModels, planByTag } from "./routing.ts";
+import { RoutedModels } from "./routing.ts";
 
 /** The sample's catalogue, by its priority numbers. */
 const CATALOG: readonly RoutedModel[] = [
@@ -50,52 +50,45 @@ const command = mirrorCommand("models_router")
     ),
   ]);
 
+// In the sample a general request goes to the model that is tagged general.
+const intents = [...DEFAULT_INTENTS, { name: "general", patterns: ["."], needs: ["general"] }];
+
 await runTask(command, async (prompts: string[], options: Options) => {
-  let catalog = options.models === undefined ? CATALOG : await tagged(options.models, options.registry);
-  let models = await findModels(catalog.map(({ id }) => id), options);
-  if (options.models === undefined && models.names.length === 0) {
-    console.error(`[INFO] Routing between ${SMALL_MODELS.join(" and ")} instead`);
-    catalog = await tagged(SMALL_MODELS, options.registry);
-    models = await findModels(SMALL_MODELS, options);
+  const { models: named, registry } = options;
+  await using wanted = await RoutedModels.find(
+    named === undefined ? CATALOG : await tagged(named, registry),
+    options,
+  );
+  const instead = named === undefined && wanted.names.length === 0;
+  if (instead) console.error(`[INFO] Routing between ${SMALL_MODELS.join(" and ")} instead`);
+  await using small = await RoutedModels.find(instead ? await tagged(SMALL_MODELS, registry) : [], options);
+  const models = instead ? small : wanted;
+  if (models.names.length === 0) {
+    console.error(
+      "error: none of the models is available: start Foundry Local, or use two small ones: " +
+        "deno task workshop:models_router --models smollm2-135m,gemma-3-270m",
+    );
+    return 1;
   }
-  try {
-    const routed = availableModels(catalog, models);
-    if (routed.length === 0) {
-      console.error(
-        "error: none of the models is available: start Foundry Local, or use two small ones: " +
-          "deno task workshop:models_router --models smollm2-135m,gemma-3-270m",
-      );
-      return 1;
-    }
-    // In the sample a general request goes to the model that is tagged general.
-    const general = { name: "general", patterns: ["."], needs: ["general"] };
-    const router = makeRouter(planByTag([...DEFAULT_INTENTS, general]), routed, null, () => 0.5);
-    const rows = [];
-    for (const prompt of prompts.length > 0 ? prompts : PROMPTS) {
-      const ask = { text: prompt, intentHint: null, capability: null, conversation: null };
-      const choice = router.choose(ask, () => true);
-      if (choice === null) throw new Error("a router with models chose none");
-      console.error(
-        `[INFO] Routing: '${prompt.slice(0, 50)}' -> intent='${choice.intent}', model='${choice.order[0]}'`,
-      );
-      const answered = await models.ask(choice.order, { prompt, maxTokens: 200, temperature: 0.5 });
-      rows.push({
-        prompt,
-        intent: choice.intent,
-        alias: answered.alias,
-        output: answered.trace?.content ?? null,
-        tokens: answered.trace?.usage?.outputTokens ?? null,
-        prompt_tokens: answered.trace?.usage?.promptTokens ?? null,
-        reason: choice.reason,
-        failed: answered.failed,
-        ...(answered.alias === null ? { error: "no model answered" } : {}),
-      });
-    }
-    printJson(rows);
-    return rows.some(({ alias }) => alias !== null) ? 0 : 1;
-  } finally {
-    await models.close();
+  const rows = [];
+  for (const prompt of prompts.length > 0 ? prompts : PROMPTS) {
+    const { intent, order, reason } = models.choose(intents, prompt);
+    console.error(`[INFO] Routing: '${prompt.slice(0, 50)}' -> intent='${intent}', model='${order[0]}'`);
+    const { alias, trace, failed } = await models.ask(order, { prompt, maxTokens: 200, temperature: 0.5 });
+    rows.push({
+      prompt,
+      intent,
+      alias,
+      output: trace?.content ?? null,
+      tokens: trace?.usage?.outputTokens ?? null,
+      prompt_tokens: trace?.usage?.promptTokens ?? null,
+      reason,
+      failed,
+      ...(alias === null ? { error: "no model answered" } : {}),
+    });
   }
+  printJson(rows);
+  return rows.some(({ alias }) => alias !== null) ? 0 : 1;
 });
 
 /** Models with the tags that the registry gives them. */

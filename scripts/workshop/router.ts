@@ -18,12 +18,12 @@
  */
 import { z } from "zod";
 import { reasonOf, UserError } from "../../lib/errors.ts";
-import { makeRouter, type RoutedModel } from "../../lib/select/route/router.ts";
+import type { RoutedModel } from "../../lib/select/route/router.ts";
 import { type Intent, intentName } from "../../lib/select/route/intent.ts";
 import { printJson, runTask } from "../cli.ts";
 import { option } from "../options.ts";
 import { isDefault, type MeasuringOptions, mirrorCommand, SMALL_MODELS } from "./measuring.ts";
-import { availableModels, findModels, planByTag } from "./routing.ts";
+import { RoutedModels } from "./routing.ts";
 
 const toolSchema = z.strictObject({
   model: z.string().min(1),
@@ -76,59 +76,44 @@ const command = mirrorCommand("router")
 
 await runTask(command, async (words: string[], options: Options) => {
   const prompt = words.join(" ") || "Write three benefits of on-device AI in JSON format.";
-  let tools = toolsOf(options);
-  if (options.tool !== undefined && tools[options.tool] === undefined) {
+  const wanted = toolsOf(options);
+  if (options.tool !== undefined && wanted[options.tool] === undefined) {
     throw new UserError(
-      `--tool ${options.tool}: there is no such tool: give ${Object.keys(tools).join(", ")}`,
+      `--tool ${options.tool}: there is no such tool: give ${Object.keys(wanted).join(", ")}`,
     );
   }
-  let models = await findModels(modelsOf(tools).map(({ id }) => id), options);
-  const chosen = ["general", "reasoning", "code", "creative", "tools"].some((one) =>
-    !isDefault(command, one)
-  );
-  if (models.names.length === 0 && !chosen) {
-    const [general = "", other = ""] = SMALL_MODELS;
-    console.error(`[INFO] Using ${general} and ${other} instead`);
-    tools = toolsOf({ ...options, general, reasoning: other, code: general, creative: other });
-    models = await findModels(SMALL_MODELS, options);
-  }
-  const routed = modelsOf(tools);
-  try {
+  await using wantedModels = await RoutedModels.find(modelsOf(wanted), options);
+  const named = ["general", "reasoning", "code", "creative", "tools"].some((one) => !isDefault(command, one));
+  const instead = wantedModels.names.length === 0 && !named;
+  const [general = "", other = ""] = SMALL_MODELS;
+  if (instead) console.error(`[INFO] Using ${general} and ${other} instead`);
+  const small = toolsOf({ ...options, general, reasoning: other, code: general, creative: other });
+  await using smallModels = await RoutedModels.find(instead ? modelsOf(small) : [], options);
+  const [tools, models] = instead ? [small, smallModels] : [wanted, wantedModels];
+  const names = Object.keys(tools).join(", ");
+  console.error(`[INFO] Available models: ${models.names.join(", ") || "none"}; tools: ${names}`);
+  if (models.names.length === 0) {
     console.error(
-      `[INFO] Available models: ${models.names.join(", ") || "none"}; tools: ${
-        Object.keys(tools).join(", ")
-      }`,
+      "error: none of the models is available: start Foundry Local, or set GENERAL_MODEL and the others to models that " +
+        "are small: smollm2-135m, gemma-3-270m",
     );
-    const atHand = availableModels(routed, models);
-    if (atHand.length === 0) {
-      console.error(
-        "error: none of the models is available: start Foundry Local, or set GENERAL_MODEL and the others to models that " +
-          "are small: smollm2-135m, gemma-3-270m",
-      );
-      return 1;
-    }
-    const router = makeRouter(planByTag(intentsOf(tools)), atHand, null, () => 0.5);
-    const ask = { text: prompt, intentHint: options.tool ?? null, capability: null, conversation: null };
-    const choice = router.choose(ask, () => true);
-    if (choice === null) throw new Error("a router with models chose none");
-    const [name, tool] = toolNamed(choice.intent, tools);
-    console.error(`[INFO] Selected tool: ${name} (model: ${choice.order[0]})`);
-    const { temperature, notes } = tool;
-    const answered = await models.ask(choice.order, { prompt, maxTokens: 400, temperature });
-    printJson({
-      tool: name,
-      model: answered.alias,
-      tool_description: notes,
-      temperature,
-      answer: answered.trace?.content ?? null,
-      reason: choice.reason,
-      failed: answered.failed,
-      ...(answered.alias === null ? { error: "no model answered" } : {}),
-    });
-    return answered.alias === null ? 1 : 0;
-  } finally {
-    await models.close();
+    return 1;
   }
+  const { intent, order, reason } = models.choose(intentsOf(tools), prompt, options.tool);
+  const [tool, { temperature, notes }] = toolNamed(intent, tools);
+  console.error(`[INFO] Selected tool: ${tool} (model: ${order[0]})`);
+  const { alias, trace, failed } = await models.ask(order, { prompt, maxTokens: 400, temperature });
+  printJson({
+    tool,
+    model: alias,
+    tool_description: notes,
+    temperature,
+    answer: trace?.content ?? null,
+    reason,
+    failed,
+    ...(alias === null ? { error: "no model answered" } : {}),
+  });
+  return alias === null ? 1 : 0;
 });
 
 function toolsOf({ tools, general, reasoning, code, creative }: Options): Tools {

@@ -5,7 +5,12 @@
 import type { LiveCandidate, OpenCandidate } from "../../lib/bench/live_candidate.ts";
 import type { Trace } from "../../lib/endpoint/trace.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
-import type { RoutedModel, RoutingChoice, RoutingPlan } from "../../lib/select/route/router.ts";
+import {
+  makeRouter,
+  type RoutedModel,
+  type RoutingChoice,
+  type RoutingPlan,
+} from "../../lib/select/route/router.ts";
 import type { Intent } from "../../lib/select/route/intent.ts";
 import { interruptSignal } from "../cli.ts";
 import type { MeasuringOptions } from "./measuring.ts";
@@ -13,7 +18,7 @@ import type { MeasuringOptions } from "./measuring.ts";
 const TIMEOUT_MS = 300_000;
 
 /** A plan that takes the first model with the tag that the intent needs, as the samples do. */
-export function planByTag(intents: readonly Intent[]): RoutingPlan {
+function planByTag(intents: readonly Intent[]): RoutingPlan {
   return {
     schema_version: 1,
     mode: "by-tag",
@@ -44,72 +49,79 @@ export interface Answered {
   readonly failed: readonly { readonly alias: string; readonly error: string }[];
 }
 
-/** Models by name, found at once and opened at their first question. */
-export interface Models {
-  readonly names: readonly string[];
-  /** Why a model can't be used; null where it can. */
-  problem(name: string): string | null;
-  ask(order: RoutingChoice["order"], question: Question): Promise<Answered>;
-  close(): Promise<void>;
-}
+/** The models that a mirror routes between: found at once, each opened at its first question. */
+export class RoutedModels implements AsyncDisposable {
+  readonly #found = new Map<string, LiveCandidate>();
+  readonly #problems = new Map<string, string>();
+  readonly #open = new Map<string, OpenCandidate>();
+  readonly #closers: (() => void)[] = [];
 
-/** Finds the models: at a service, else to run here. A model that can't be used keeps the reason. */
-export async function findModels(names: readonly string[], options: MeasuringOptions): Promise<Models> {
-  const { findCandidates } = await import("../../lib/bench/session.ts");
-  const { sessionResources } = await import("../session_resources.ts");
-  const resources = await sessionResources(options);
-  const found = new Map<string, LiveCandidate>();
-  const problems = new Map<string, string>();
-  const closers: (() => void)[] = [];
-  for (const name of names) {
-    try {
-      const { candidates: [candidate], close } = await findCandidates(
-        { names: [name], downloads: "small" },
-        resources,
-      );
-      closers.push(close);
-      if (candidate !== undefined) found.set(name, candidate);
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      problems.set(name, error.message);
-      console.error(`[WARN] ${name} is not available: ${error.message}`);
+  private constructor(private readonly models: readonly RoutedModel[]) {}
+
+  /** Finds the models: at a service, else to run here. One that can't be used keeps the reason. */
+  static async find(models: readonly RoutedModel[], options: MeasuringOptions): Promise<RoutedModels> {
+    const { findCandidates } = await import("../../lib/bench/session.ts");
+    const { sessionResources } = await import("../session_resources.ts");
+    const resources = await sessionResources(options);
+    const routed = new RoutedModels(models);
+    for (const { id } of models) {
+      try {
+        const { candidates, close } = await findCandidates({ names: [id], downloads: "small" }, resources);
+        routed.#closers.push(close);
+        for (const candidate of candidates) routed.#found.set(id, candidate);
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        routed.#problems.set(id, error.message);
+        console.error(`[WARN] ${id} is not available: ${error.message}`);
+      }
     }
+    return routed;
   }
-  const open = new Map<string, OpenCandidate>();
-  const asked = async (name: string, { prompt, maxTokens, temperature }: Question): Promise<Trace> => {
-    const candidate = found.get(name);
-    if (candidate === undefined) throw new UserError(problems.get(name) ?? `${name} is not available`, 1);
-    const ready = open.get(name) ?? await candidate.open(interruptSignal());
-    open.set(name, ready);
+
+  /** The names of those that can be used. */
+  get names(): string[] {
+    return [...this.#found.keys()];
+  }
+
+  /** The models that a text goes to by the sample's rule, the first of them and who replaces it. */
+  choose(intents: readonly Intent[], text: string, intentHint: string | null = null): RoutingChoice {
+    const available = this.models.filter(({ id }) => this.#found.has(id));
+    const router = makeRouter(planByTag(intents), available, null, () => 0.5);
+    const choice = router.choose({ text, intentHint, capability: null, conversation: null }, () => true);
+    if (choice === null) throw new Error("a router with models chose none");
+    return choice;
+  }
+
+  /** Asks the models in turn until one answers. */
+  async ask(order: RoutingChoice["order"], question: Question): Promise<Answered> {
+    const failed: { alias: string; error: string }[] = [];
+    for (const alias of order) {
+      try {
+        return { alias, trace: await this.#ask(alias, question), failed };
+      } catch (error) {
+        interruptSignal().throwIfAborted();
+        failed.push({ alias, error: reasonOf(error) });
+      }
+    }
+    return { alias: null, trace: null, failed };
+  }
+
+  async #ask(name: string, { prompt, maxTokens, temperature }: Question): Promise<Trace> {
+    const candidate = this.#found.get(name);
+    if (candidate === undefined) {
+      throw new UserError(this.#problems.get(name) ?? `${name} is not available`, 1);
+    }
+    const ready = this.#open.get(name) ?? await candidate.open(interruptSignal());
+    this.#open.set(name, ready);
     const messages = [{ role: "user", content: prompt }] as const;
     const request = { model: candidate.info.model_id, messages, maxTokens, temperature };
     const trace = await ready.request(request, { timeoutMs: TIMEOUT_MS, signal: interruptSignal() });
     if (trace.status === "failed") throw new UserError(trace.reason ?? "no answer", 1);
     return trace;
-  };
-  return {
-    names: [...found.keys()],
-    problem: (name) => problems.get(name) ?? null,
-    async ask(order, question) {
-      const failed: { alias: string; error: string }[] = [];
-      for (const alias of order) {
-        try {
-          return { alias, trace: await asked(alias, question), failed };
-        } catch (error) {
-          interruptSignal().throwIfAborted();
-          failed.push({ alias, error: reasonOf(error) });
-        }
-      }
-      return { alias: null, trace: null, failed };
-    },
-    async close() {
-      for (const one of open.values()) await one.close();
-      for (const close of closers) close();
-    },
-  };
-}
+  }
 
-/** Those of the models that can be used. */
-export function availableModels(routed: readonly RoutedModel[], models: Models): RoutedModel[] {
-  return routed.filter(({ id }) => models.problem(id) === null);
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const one of this.#open.values()) await one.close();
+    for (const close of this.#closers) close();
+  }
 }
