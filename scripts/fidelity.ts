@@ -8,6 +8,7 @@
  * deno task fidelity smollm2-135m smollm2-135m:flash=off --prompts prompts/four_kinds.json
  */
 import { join } from "node:path";
+import type { Fidelity } from "../lib/results/fidelity.ts";
 import { bareCommand, printJson, runNamed, runTask, sayNext, shippedFile, showPage } from "./cli.ts";
 import {
   epsilonOption,
@@ -36,7 +37,7 @@ async function fidelity(first: string, second: string, settings: Settings): Prom
   const { readTextFile } = await import("../lib/text_file.ts");
   const { sessionResources } = await import("./session_resources.ts");
   const { shownProgress } = await import("./progress.ts");
-  const { Fidelity } = await import("../lib/results/fidelity.ts");
+  const results = await import("../lib/results/fidelity.ts");
   const text = await readTextFile(settings.text, "the text");
   const set = settings.prompts === undefined ? null : await loadPromptSet(settings.prompts);
   const resources = await sessionResources(settings);
@@ -62,30 +63,33 @@ async function fidelity(first: string, second: string, settings: Settings): Prom
     onEvent: progress.event,
   }, resources).finally(() => progress.stop());
   const file = settings.text.replace(/^.*[\\/]/, "");
-  const result = new Fidelity({
+  const result = new results.Fidelity({
     schema_version: 1,
     candidates: ids,
     text: { file, ...fidelity },
     job: job?.fidelity ?? null,
   });
   if (settings.json) printJson(result.report);
-  else {
-    const { fitTerminal } = await import("./terminal.ts");
-    const show = (text: string) => console.log(fitTerminal(text, Deno.stdout, "  "));
-    show(String(result.table()));
-    if (fidelity.furthest.length > 0) show(`\n${result.furthest()}`);
-    if (job !== null) {
-      show(`\n${result.verdict()}`);
-      await showPage("Report", join(job.folder, "report.html"), settings.open);
-    }
-    console.log();
-    sayNext(
-      job === null
-        ? "the same command with --prompts prompts/meeting_notes.json compares their answers on a job"
-        : `deno task quality errors${await runNamed(job.folder)} shows the answers that are not right`,
-    );
-  }
+  else await show(result, job?.folder ?? null, settings.open);
   return job !== null && job.fidelity === null ? 1 : 0;
+}
+
+/** @param folder of the run of the job; null without a job */
+async function show(result: Fidelity, folder: string | null, open: boolean | undefined): Promise<void> {
+  const { fitTerminal } = await import("./terminal.ts");
+  const print = (text: string) => console.log(fitTerminal(text, Deno.stdout, "  "));
+  print(String(result.table()));
+  if (result.report.text.furthest.length > 0) print(`\n${result.furthest()}`);
+  if (folder !== null) {
+    print(`\n${result.verdict()}`);
+    await showPage("Report", join(folder, "report.html"), open);
+  }
+  console.log();
+  sayNext(
+    folder === null
+      ? "the same command with --prompts prompts/meeting_notes.json compares their answers on a job"
+      : `deno task quality errors${await runNamed(folder)} shows the answers that are not right`,
+  );
 }
 
 const command = bareCommand("fidelity")

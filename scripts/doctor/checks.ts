@@ -159,31 +159,18 @@ export function serviceChecks(
   { shell, os, env }: CheckResources,
 ): Check[] {
   const foundry = services.filter((service) => service.foundry !== null);
-  const row = "Foundry Local is installed";
   const version = cli?.version === null || cli === null ? "" : ` ${cli.version}`;
-  const program: Check = cli !== null
-    ? {
-      id: "foundry-cli",
-      row,
-      status: "ok",
-      found: `foundry${version} (\`foundry ${cli.words}\`)`,
-      next: null,
-    }
-    : foundry.length > 0
-    ? {
-      id: "foundry-cli",
-      row,
-      status: "note",
-      found: "no foundry command, but a service answers",
-      next: null,
-    }
-    : {
-      id: "foundry-cli",
-      row,
-      status: "note",
-      found: "no foundry command: models run in the embedded engine",
-      next: installFoundry(os),
-    };
+  const program: Check = {
+    id: "foundry-cli",
+    row: "Foundry Local is installed",
+    status: cli === null ? "note" : "ok",
+    found: cli !== null
+      ? `foundry${version} (\`foundry ${cli.words}\`)`
+      : foundry.length > 0
+      ? "no foundry command, but a service answers"
+      : "no foundry command: models run in the embedded engine",
+    next: cli === null && foundry.length === 0 ? installFoundry(os) : null,
+  };
   const listening = services.map((service): Check => {
     const { endpoint, kind, source, models, problem } = service;
     const ready = models.filter((model) => model.ready !== false).length;
@@ -203,7 +190,7 @@ export function serviceChecks(
     row: "GET http://localhost:5273/v1/models",
     status: "note",
     found: "no service answers on the usual ports",
-    next: cli === null ? null : `${cliCommand(cli.words, "start")}`,
+    next: cli === null ? null : cliCommand(cli.words, "start"),
   }];
 }
 

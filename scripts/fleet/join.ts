@@ -1,7 +1,7 @@
 /** deno task fleet join: makes this machine a device of a fleet. */
 import { join } from "node:path";
 import { InvalidArgumentError } from "commander";
-import { type DeviceLimits, planKinds } from "../../lib/fleet/device.ts";
+import { type DeviceLimits, type DeviceStatement, planKinds } from "../../lib/fleet/device.ts";
 import { bareCommand, interruptSignal, realSleep, subcommand } from "../cli.ts";
 import { decimal, option, type Shared, shared, wholeNumber } from "../options.ts";
 import { keyOf, nameOption, stateFolder, stateOption, tagOption } from "./state.ts";
@@ -85,12 +85,7 @@ export const joinCommand = subcommand(command, async (address: string, settings:
   const { name = null, tag: tags = [] } = settings;
   const statement = () => stateDevice({ id, name, tags, limits, os: Deno.build.os }, resources);
   const stated = await statement();
-  const { machine, models } = stated;
-  console.error(
-    `This device is ${id}${name === null ? "" : ` (${name})`}: ${machine.cpu}, ${machine.cores} cores, ` +
-      `${machine.ram_gb} GB, tags ${stated.tags.join(", ")}; ` +
-      `${models.filter(({ here }) => here).length} of ${models.length} models are here.`,
-  );
+  console.error(deviceLine(stated));
   const credentials = await credentialsFor(line, { state, key, statement: stated });
   console.error(`Joined ${credentials.fleet} at ${line.url}; waiting for plans. Ctrl-C leaves.`);
   await serveDevice({
@@ -116,3 +111,11 @@ export const joinCommand = subcommand(command, async (address: string, settings:
   console.error(`Left. Runs are in ${join(settings.out)}.`);
   return 0;
 });
+
+function deviceLine({ id, name, machine, tags, models }: DeviceStatement): string {
+  const here = models.filter(({ here }) => here).length;
+  return `This device is ${id}${
+    name === null ? "" : ` (${name})`
+  }: ${machine.cpu}, ${machine.cores} cores, ` +
+    `${machine.ram_gb} GB, tags ${tags.join(", ")}; ${here} of ${models.length} models are here.`;
+}
