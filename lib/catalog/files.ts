@@ -33,10 +33,6 @@ export async function makeFolder(dir: string): Promise<void> {
   }
 }
 
-const isUnwritable = (error: unknown) =>
-  error instanceof Deno.errors.PermissionDenied || error instanceof Deno.errors.NotCapable ||
-  /read-only file system/i.test(reasonOf(error));
-
 /** A `UserError` for a full disk or a folder that can't be written; any other error is returned unchanged. */
 export function unwritable(path: string, error: unknown): unknown {
   if (/no space left|os error 28\b|os error 112\b|disk full|quota/i.test(reasonOf(error))) {
@@ -46,9 +42,11 @@ export function unwritable(path: string, error: unknown): unknown {
       { cause: error },
     );
   }
-  const blocked = isUnwritable(error) || error instanceof Deno.errors.NotADirectory ||
-    error instanceof Deno.errors.AlreadyExists;
-  if (!blocked) return error;
+  const { PermissionDenied, NotCapable, NotADirectory, AlreadyExists } = Deno.errors;
+  const isBlocked =
+    [PermissionDenied, NotCapable, NotADirectory, AlreadyExists].some((kind) => error instanceof kind) ||
+    /read-only file system/i.test(reasonOf(error));
+  if (!isBlocked) return error;
   return new UserError(
     `can't write to ${path}: ${reasonOf(error)}; name another folder with --store or PODIUM_STORE`,
     1,
@@ -99,23 +97,17 @@ export async function removeLink(path: string): Promise<void> {
   }
 }
 
-export async function readIfThere(path: string): Promise<string | null> {
-  try {
-    return await Deno.readTextFile(path);
-  } catch (error) {
-    if (isAbsent(error)) return null;
-    throw error;
-  }
-}
+/** The text of a file; null where there is none. */
+export const readIfThere = (path: string): Promise<string | null> => unlessAbsent(Deno.readTextFile(path));
 
-export async function statIfThere(path: string): Promise<Deno.FileInfo | null> {
-  try {
-    return await Deno.stat(path);
-  } catch (error) {
+/** What the system says about a file or folder; null where there is none. */
+export const statIfThere = (path: string): Promise<Deno.FileInfo | null> => unlessAbsent(Deno.stat(path));
+
+const unlessAbsent = <T>(found: Promise<T>): Promise<T | null> =>
+  found.catch((error: unknown) => {
     if (isAbsent(error)) return null;
     throw error;
-  }
-}
+  });
 
 /** Removes an unfinished download: first its state file, then its bytes. */
 export async function dropPart(part: string): Promise<void> {

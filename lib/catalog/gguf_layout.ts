@@ -121,18 +121,20 @@ export function layoutOf(headers: readonly Header[]): GgufLayout {
   const metadata = headers[0]?.metadata ?? new Map();
   const tensors = headers.flatMap((header) => header.tensors);
   const architecture = text(metadata.get("general.architecture")) ?? "unknown";
-  const own = (key: string) => metadata.get(`${architecture}.${key}`);
-  const layers = number(own("block_count")) ?? 0;
-  const experts = expertsOf(number(own("expert_count")), number(own("expert_used_count")));
-  const window = number(own("attention.sliding_window"));
-  const kvLayers = kvLayersOf(tensors, { architecture, layers, window, own });
-  const embeddingLength = number(own("embedding_length")) ?? 0;
-  const vocabulary = listLength(metadata.get("tokenizer.ggml.tokens")) ?? number(own("vocab_size")) ?? 0;
+  const own: Own = (key) => number(metadata.get(`${architecture}.${key}`));
+  const layers = own("block_count") ?? 0;
+  const experts = expertsOf(own("expert_count"), own("expert_used_count"));
+  const window = own("attention.sliding_window");
+  const pattern = metadata.get(`${architecture}.attention.sliding_window_pattern`);
+  const isWindowed = windowedLayers(pattern, WINDOW_PERIODS[architecture]);
+  const kvLayers = kvLayersOf(tensors, layers, own, (layer) => window !== null && isWindowed(layer));
+  const embeddingLength = own("embedding_length") ?? 0;
+  const vocabulary = listLength(metadata.get("tokenizer.ggml.tokens")) ?? own("vocab_size") ?? 0;
   return {
     architecture,
     fileBytes: headers.reduce((sum, { offset }) => sum + offset, 0) +
       tensors.reduce((sum, { shape, type }) => sum + tensorBytes(shape, type), 0),
-    contextTokens: number(own("context_length")),
+    contextTokens: own("context_length"),
     weights: groupsOf(tensors),
     layers,
     kvLayers,
@@ -162,21 +164,22 @@ function expertsOf(count: number | null, used: number | null) {
   return count === null || used === null || count === 0 ? null : { count, used: Math.min(used, count) };
 }
 
-type Own = (key: string) => unknown;
+/** A figure of the model's own architecture. */
+type Own = (key: string) => number | null;
 
 function feedForwardOf(own: Own, experts: GgufLayout["experts"]): number {
-  const dense = number(own("feed_forward_length")) ?? 0;
+  const dense = own("feed_forward_length") ?? 0;
   if (experts === null) return dense;
-  const single = number(own("expert_feed_forward_length")) ?? dense;
-  return single * experts.used + (number(own("expert_shared_feed_forward_length")) ?? 0);
+  const single = own("expert_feed_forward_length") ?? dense;
+  return single * experts.used + (own("expert_shared_feed_forward_length") ?? 0);
 }
 
 function attentionWidthOf(own: Own, embeddingLength: number, layers: number): number {
-  const heads = number(own("attention.head_count")) ?? 0;
+  const heads = own("attention.head_count") ?? 0;
   if (heads === 0) return 0;
   const head = embeddingLength / heads;
   return layers * heads *
-    ((number(own("attention.key_length")) ?? head) + (number(own("attention.value_length")) ?? head));
+    ((own("attention.key_length") ?? head) + (own("attention.value_length") ?? head));
 }
 
 type Tensor = Header["tensors"][number];
@@ -187,17 +190,14 @@ type Tensor = Header["tensors"][number];
  */
 function kvLayersOf(
   tensors: readonly Tensor[],
-  { architecture, layers, window, own }: {
-    architecture: string;
-    layers: number;
-    window: number | null;
-    own: Own;
-  },
+  layers: number,
+  own: Own,
+  windowed: (layer: number) => boolean,
 ): KvLayer[] {
   const rows = new Map(tensors.map(({ name, shape }) => [name, shape[1] ?? 0]));
   // For a model whose queries, keys and values share a matrix.
-  const fromHeads = kvValues((key) => number(own(key)));
-  const shared = number(own("attention.shared_kv_layers")) ?? 0;
+  const fromHeads = kvValues(own);
+  const shared = own("attention.shared_kv_layers") ?? 0;
   const found: KvLayer[] = [];
   for (let layer = 0; layer < layers - shared; layer++) {
     const keys = rows.get(`blk.${layer}.attn_k.weight`);
@@ -207,17 +207,16 @@ function kvLayersOf(
     const kept = keys !== undefined && values !== undefined
       ? keys + values
       : latent ?? (joined ? fromHeads : null);
-    if (kept === null) continue;
-    found.push({ values: kept, windowed: window !== null && isWindowed(layer, architecture, own) });
+    if (kept !== null) found.push({ values: kept, windowed: windowed(layer) });
   }
   return found;
 }
 
-function isWindowed(layer: number, architecture: string, own: Own): boolean {
-  const stated = own("attention.sliding_window_pattern");
-  if (Array.isArray(stated)) return Boolean(stated[layer]);
-  const period = number(stated) ?? WINDOW_PERIODS[architecture];
-  return period !== undefined && layer % period < period - 1;
+/** @param pattern a flag per layer, or n where every nth layer attends to everything; otherwise n is `usual` */
+function windowedLayers(pattern: unknown, usual: number | undefined): (layer: number) => boolean {
+  if (Array.isArray(pattern)) return (layer) => Boolean(pattern[layer]);
+  const period = number(pattern) ?? usual;
+  return (layer) => period !== undefined && layer % period < period - 1;
 }
 
 /** `token_embd` is the output matrix as well where a file has no `output.weight`. */

@@ -91,18 +91,9 @@ export function assertJob(json: object, name: string): void {
  * @throws {UserError} one message with every fault by row and column
  */
 export function jobPrompts(job: Readonly<Record<string, unknown>>, source: JobSource): PromptSet {
-  const { table, name, note, withFiles, skipFaulty, direct } = source;
+  const { table, name, note, withFiles, skipFaulty } = source;
   const format = formatFor(job, source);
-  for (const field of TEMPLATES) {
-    const sent = ["prompt", "system", "wordings"].includes(field) && job["documents"] !== undefined;
-    const columns = sent ? [...table.columns, "document"] : table.columns;
-    const where = direct ? "--template" : `"${field}" of the job ${name}`;
-    assertColumns(job[field], columns, where, table.source);
-  }
-  const sentTexts = [job["prompt"], job["system"], job["wordings"], job["messages"], job["turns"]];
-  if (job["documents"] !== undefined && !/\{\{\s*document\s*\}\}/.test(JSON.stringify(sentTexts))) {
-    note?.(`Job ${name}: no prompt has {{document}}, so that the models are not shown the documents.`);
-  }
+  checkTemplates(job, source);
   const perRow = TEMPLATES.filter((field) => columnsOf(job[field]).length > 0);
   const fixed = [...TEMPLATES, ...CONSTANTS].filter((field) =>
     job[field] !== undefined && !perRow.some((one) => one === field)
@@ -115,6 +106,21 @@ export function jobPrompts(job: Readonly<Record<string, unknown>>, source: JobSo
   });
   if (format?.leftOut !== undefined) noteLeftOut(format.leftOut, table.source, note);
   return setOf(job, raws, { source: table.source, defaults, skipFaulty, note }, name);
+}
+
+function checkTemplates(job: Readonly<Record<string, unknown>>, { table, name, note, direct }: JobSource) {
+  const hasDocuments = job["documents"] !== undefined;
+  for (const field of TEMPLATES) {
+    const columns = hasDocuments && ["prompt", "system", "wordings"].includes(field)
+      ? [...table.columns, "document"]
+      : table.columns;
+    const where = direct ? "--template" : `"${field}" of the job ${name}`;
+    assertColumns(job[field], columns, where, table.source);
+  }
+  const sent = [job["prompt"], job["system"], job["wordings"], job["messages"], job["turns"]];
+  if (hasDocuments && !/\{\{\s*document\s*\}\}/.test(JSON.stringify(sent))) {
+    note?.(`Job ${name}: no prompt has {{document}}, so that the models are not shown the documents.`);
+  }
 }
 
 /** The set of prompts that raw cases make, with what the job says of all of them. */
