@@ -14,7 +14,14 @@ import { readRunInfo, replaceFile } from "../bench/folder.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import { parseDocument } from "../text_file.ts";
 import { carriedJobProblem } from "./carried_job.ts";
-import { type DeviceDescription, deviceDescription, fileHash, FLEET_SCHEMA, runId } from "./device.ts";
+import {
+  type DeviceDescription,
+  deviceDescription,
+  documentText,
+  fileHash,
+  FLEET_SCHEMA,
+  runId,
+} from "./device.ts";
 import { idOfKey, isSigned, type SigningKey, signText } from "./keys.ts";
 import { implausible } from "./plausible.ts";
 
@@ -182,7 +189,7 @@ export async function importBundle(
     const reasons = await implausible(staging, { now });
     if (reasons.length > 0) return { status: "refused", reasons };
     const imported = { ...header, imported_at: now.toISOString() };
-    await replaceFile(join(staging, BUNDLE_FILE), `${JSON.stringify(imported, null, 2)}\n`);
+    await replaceFile(join(staging, BUNDLE_FILE), documentText(imported));
     const folder = join(imports, `${manifest.run_id}-${manifest.sender.id}`);
     await Deno.rename(staging, folder);
     const isKnownSender = others.some(({ sender }) => sender.id === manifest.sender.id);

@@ -20,6 +20,9 @@ import { machineInfo } from "../bench/records.ts";
 /** The newest version of the documents of a fleet. */
 export const FLEET_SCHEMA = 1;
 
+/** A document as it lies in a fleet's folder. */
+export const documentText = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+
 const version = z.literal(FLEET_SCHEMA);
 const word = z.string().regex(/^[\w.-]{1,40}$/, "up to 40 letters, digits, _, - or .");
 

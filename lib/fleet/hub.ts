@@ -12,15 +12,14 @@ import type { Msg, NatsConnection } from "@nats-io/nats-core";
 import { join } from "node:path";
 import { replaceFile } from "../bench/folder.ts";
 import { reasonOf } from "../errors.ts";
-import { type DeviceState, type DeviceStatement, FLEET_SCHEMA } from "./device.ts";
+import { type DeviceState, type DeviceStatement, documentText, FLEET_SCHEMA } from "./device.ts";
 import type { HubKeys } from "./hub_keys.ts";
 import type { JoinCodes } from "./join_codes.ts";
 import { idOfKey, isSigned } from "./keys.ts";
 import { Merger, type MergerOptions, type RunPiece } from "./merge.ts";
 import {
   endRequest,
-  FILE_TOKENS,
-  type FileToken,
+  isFileToken,
   joinRequest,
   OFFSET,
   PLANS,
@@ -140,7 +139,7 @@ class RunningHub implements Hub {
     await Deno.mkdir(join(folder, "devices"), { recursive: true });
     await Deno.mkdir(join(folder, "plans"), { recursive: true });
     const file = { schema_version: FLEET_SCHEMA, name };
-    await replaceFile(join(folder, "fleet.json"), `${JSON.stringify(file, null, 2)}\n`);
+    await replaceFile(join(folder, "fleet.json"), documentText(file));
     this.#manager = await jetstreamManager(connection);
     await prepareStreams(this.#manager, waitingBytes);
     this.#answer("fleet.join", (message) => this.#join(message));
@@ -261,11 +260,9 @@ class RunningHub implements Hub {
   }
 }
 
-const isFileToken = (token: string): token is FileToken => Object.hasOwn(FILE_TOKENS, token);
-
 /** Replaces a document that its device will send again: unlike `replaceFile`, it doesn't wait for the disk. */
 function swapFile(path: string, value: unknown): void {
-  Deno.writeTextFileSync(`${path}.new`, `${JSON.stringify(value, null, 2)}\n`);
+  Deno.writeTextFileSync(`${path}.new`, documentText(value));
   Deno.renameSync(`${path}.new`, path);
 }
 

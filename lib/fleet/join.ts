@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { replaceFile } from "../bench/folder.ts";
 import { reasonOf, UserError } from "../errors.ts";
-import type { DeviceStatement } from "./device.ts";
+import { type DeviceStatement, documentText } from "./device.ts";
 import { type SigningKey, signText } from "./keys.ts";
 import { connectHub, type JoinLine, joinReply, subjects } from "./wire.ts";
 
@@ -45,7 +45,7 @@ export async function credentialsFor(line: JoinLine, joining: JoiningDevice): Pr
   }
   const credentials = await joinHub(line, joining);
   await Deno.mkdir(join(state, "hubs"), { recursive: true });
-  await replaceFile(path, `${JSON.stringify(credentials, null, 2)}\n`, { mode: 0o600 });
+  await replaceFile(path, documentText(credentials), { mode: 0o600 });
   return credentials;
 }
 

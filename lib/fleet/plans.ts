@@ -9,7 +9,14 @@ import { reasonOf, UserError } from "../errors.ts";
 import { loadPromptSet, promptSetJson } from "../prompts/prompts.ts";
 import { readTextFile } from "../text_file.ts";
 import { carriedJobProblem } from "./carried_job.ts";
-import { type DeviceStatement, FLEET_SCHEMA, type FleetPlan, planFile, type SentPlan } from "./device.ts";
+import {
+  type DeviceStatement,
+  documentText,
+  FLEET_SCHEMA,
+  type FleetPlan,
+  planFile,
+  type SentPlan,
+} from "./device.ts";
 import type { Fleet } from "./fleet_folder.ts";
 import { planProblem } from "./document_terms.ts";
 import { subjects } from "./wire.ts";
@@ -87,7 +94,7 @@ export async function sendPlan(
   { plan, on, devices }: SentPlan,
 ): Promise<void> {
   const sent: SentPlan = { plan, on, devices };
-  await replaceFile(join(folder, "plans", `${plan.id}.json`), `${JSON.stringify(sent, null, 2)}\n`);
+  await replaceFile(join(folder, "plans", `${plan.id}.json`), documentText(sent));
   const stream = jetstream(connection);
   for (const device of devices) {
     await stream.publish(subjects.plan(device), JSON.stringify(plan), { msgID: `${plan.id}.${device}` });

@@ -30,6 +30,7 @@ export const FILE_TOKENS = {
   fidelity: "fidelity.json",
 } as const;
 export type FileToken = keyof typeof FILE_TOKENS;
+export const isFileToken = (token: string): token is FileToken => Object.hasOwn(FILE_TOKENS, token);
 
 /** The files that a plan may lead to, by its kind. */
 export function tokensOf(kind: FleetPlan["kind"]): readonly FileToken[] {
