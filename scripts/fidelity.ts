@@ -76,12 +76,11 @@ async function fidelity(first: string, second: string, settings: Settings): Prom
 
 /** @param folder of the run of the job; null without a job */
 async function show(result: Fidelity, folder: string | null, open: boolean | undefined): Promise<void> {
-  const { fitTerminal } = await import("./terminal.ts");
-  const print = (text: string) => console.log(fitTerminal(text, Deno.stdout, "  "));
-  print(String(result.table()));
-  if (result.report.text.furthest.length > 0) print(`\n${result.furthest()}`);
+  const { say } = await import("./terminal.ts");
+  say(String(result.table()), "  ");
+  if (result.report.text.furthest.length > 0) say(`\n${result.furthest()}`, "  ");
   if (folder !== null) {
-    print(`\n${result.verdict()}`);
+    say(`\n${result.verdict()}`, "  ");
     await showPage("Report", join(folder, "report.html"), open);
   }
   console.log();

@@ -72,8 +72,8 @@ async function gate(named: string | undefined, options: Options): Promise<number
   if (options.junit !== undefined) await write(options.junit, text.gateJUnit(report));
   if (options.json) printJson(report);
   else {
-    const { fitTerminal } = await import("./terminal.ts");
-    console.log(fitTerminal(text.gateText(report), Deno.stdout, "  "));
+    const { say } = await import("./terminal.ts");
+    say(text.gateText(report), "  ");
   }
   return gateExitCode(report.verdict);
 }

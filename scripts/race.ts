@@ -24,8 +24,8 @@ await runTask(raceCommand(), async (_given: unknown, command: Command) => {
     : await race(settings);
   if (settings.json) printJson(report);
   else {
-    const { fitTerminal } = await import("./terminal.ts");
-    console.log(fitTerminal(verdictText(report), Deno.stdout));
+    const { say } = await import("./terminal.ts");
+    say(verdictText(report));
     if (folder !== null) {
       console.log();
       await showPage("Decision", join(folder, "decision.html"), settings.open);

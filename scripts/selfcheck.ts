@@ -183,8 +183,8 @@ async function printTables(result: SelfcheckResult): Promise<void> {
   const { stealText } = await import("./steal.ts");
   if (result.steal_percent !== null) console.log(`During the check ${stealText(result.steal_percent)}`);
   console.log("What to trust on this machine");
-  const { fitTerminal } = await import("./terminal.ts");
-  for (const sentence of result.trust) console.log(fitTerminal(`- ${sentence}`, Deno.stdout, "  "));
+  const { say } = await import("./terminal.ts");
+  for (const sentence of result.trust) say(`- ${sentence}`, "  ");
 }
 
 /** Prints one row per item, with a heading and a cell for each entry of `columns`. */

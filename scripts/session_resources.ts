@@ -12,7 +12,7 @@ import {
 import { interruptSignal, realClock, realSleep } from "./cli.ts";
 import { type Shared } from "./options.ts";
 import { pullShown } from "./pull_progress.ts";
-import { fitTerminal } from "./terminal.ts";
+import { note } from "./terminal.ts";
 
 /** Downloads are shown and notes are printed on stderr; the first Ctrl-C aborts what is under way. */
 export async function sessionResources(
@@ -31,7 +31,7 @@ export async function sessionResources(
     store,
     signal,
     download: (model, variant) => pullShown(store, model, variant, { signal }),
-    note: (line) => console.error(fitTerminal(line, Deno.stderr)),
+    note,
   };
 }
 

@@ -18,6 +18,12 @@ export function fitTerminal(text: string, stream: Stream, indent = ""): string {
   }).join("\n");
 }
 
+/** Prints text on stdout; what continues a wide line begins with `indent`. */
+export const say = (text: string, indent = "") => console.log(fitTerminal(text, Deno.stdout, indent));
+
+/** Prints a line on stderr. */
+export const note = (line: string) => console.error(fitTerminal(line, Deno.stderr));
+
 /** A table for stdout: figures aligned right, words left. */
 export const table = (head: readonly string[], rows: readonly (readonly string[])[]) =>
   fittedTable(head, rows, columnsOf(Deno.stdout));

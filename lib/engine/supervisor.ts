@@ -60,16 +60,12 @@ export interface RunningModel {
 }
 
 /** A model in an engine process. */
-export interface RunningEngine extends RunningModel {
+export interface RunningEngine
+  extends
+    RunningModel,
+    Pick<LoadedModel, "contextTokens" | "threads" | "direct" | "directNote" | "settings"> {
   readonly loadMs: LoadTimes;
   readonly contextTokens: number;
-  readonly threads: number;
-  /** Whether llama.cpp is called directly, or by way of node-llama-cpp. */
-  readonly direct: boolean;
-  /** Why llama.cpp is not called directly; null where it is. */
-  readonly directNote: string | null;
-  /** Its settings, given or by default; `batchTokens` are evaluated in one call. */
-  readonly settings: LoadedModel["settings"];
 }
 
 /**
@@ -263,26 +259,13 @@ interface Started {
 }
 
 function running(engine: ChildProgram, started: Started): RunningEngine {
-  const { port, model } = started.report;
+  const { port, model: { modelId: _, alias: __, modelMs, runtimeMs, contextMs, ...model } } = started.report;
   const origin = `http://127.0.0.1:${port}`;
   return {
+    ...model,
     endpoint: { name: "embedded", baseUrl: `${origin}/v1`, apiKey: started.token },
     pid: engine.pid,
-    loadMs: {
-      totalMs: started.totalMs,
-      modelMs: model.modelMs,
-      runtimeMs: model.runtimeMs,
-      contextMs: model.contextMs,
-    },
-    device: model.device,
-    deviceNote: model.deviceNote,
-    chatTemplate: model.chatTemplate,
-    chatTemplateNote: model.chatTemplateNote,
-    contextTokens: model.contextTokens,
-    threads: model.threads,
-    direct: model.direct,
-    directNote: model.directNote,
-    settings: model.settings,
+    loadMs: { totalMs: started.totalMs, modelMs, runtimeMs, contextMs },
     stats: async () => {
       const headers = { authorization: `Bearer ${started.token}` };
       const response = await started.fetch(`${origin}/podium/stats`, { headers });

@@ -158,55 +158,6 @@ const completionDefaultTokens = 16;
 /** llama.cpp's own default; the protocol does not define one. */
 const defaultTopK = 40;
 
-function parse<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {
-  const result = schema.safeParse(body);
-  if (result.success) return result.data;
-  const issue = result.error.issues[0];
-  if (issue === undefined) throw new ApiError(400, "the request is not valid");
-  const param = issue.path.join(".");
-  if (param === "") throw new ApiError(400, "the request body must be a JSON object");
-  throw new ApiError(400, `'${param}' ${inWords(issue.message)}`, { param });
-}
-
-/** Zod's standard messages, worded to follow the field's name. */
-function inWords(message: string): string {
-  if (/received undefined$/.test(message)) return "is missing";
-  return message
-    .replace(/^Invalid input: expected (.+), received (.+)$/, "must be $1, not $2")
-    .replace(/^(Too small|Too big): expected \w+ to (?:be|have) /, "must be ")
-    .replace(/^Invalid option: expected one of /, "must be one of ")
-    .replace(/^Invalid input: expected /, "must be ");
-}
-
-function samplingOf(request: z.output<typeof completionRequest> | z.output<typeof chatRequest>): Sampling {
-  return {
-    temperature: request.temperature ?? 1,
-    topP: request.top_p ?? 1,
-    topK: request.top_k ?? defaultTopK,
-    minP: request.min_p ?? 0,
-    seed: request.seed ?? null,
-    presencePenalty: request.presence_penalty ?? 0,
-    frequencyPenalty: request.frequency_penalty ?? 0,
-  };
-}
-
-function sharedFields(request: z.output<typeof completionRequest> | z.output<typeof chatRequest>) {
-  const stop = request.stop ?? [];
-  return {
-    model: request.model,
-    sampling: samplingOf(request),
-    stop: typeof stop === "string" ? [stop] : stop,
-    ignoreEos: request.ignore_eos ?? false,
-    stream: request.stream ?? false,
-    includeUsage: request.stream_options?.include_usage ?? false,
-  };
-}
-
-function formatOf(format: z.output<typeof responseFormat> | null | undefined): RequestedFormat {
-  if (format?.type === "json_schema") return { kind: "schema", schema: format.json_schema.schema };
-  return { kind: format?.type === "json_object" ? "json" : "text" };
-}
-
 /**
  * Reads the body of `POST /v1/chat/completions`.
  *
@@ -313,4 +264,50 @@ const embeddingRequest = z.object({
 export function parseEmbedding(body: unknown): EmbeddingRequest {
   const { model, input, encoding_format } = parse(embeddingRequest, body);
   return { model, texts: typeof input === "string" ? [input] : input, base64: encoding_format === "base64" };
+}
+
+function parse<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {
+  const result = schema.safeParse(body);
+  if (result.success) return result.data;
+  const issue = result.error.issues[0];
+  if (issue === undefined) throw new ApiError(400, "the request is not valid");
+  const param = issue.path.join(".");
+  if (param === "") throw new ApiError(400, "the request body must be a JSON object");
+  throw new ApiError(400, `'${param}' ${inWords(issue.message)}`, { param });
+}
+
+/** Zod's standard messages, worded to follow the field's name. */
+function inWords(message: string): string {
+  if (/received undefined$/.test(message)) return "is missing";
+  return message
+    .replace(/^Invalid input: expected (.+), received (.+)$/, "must be $1, not $2")
+    .replace(/^(Too small|Too big): expected \w+ to (?:be|have) /, "must be ")
+    .replace(/^Invalid option: expected one of /, "must be one of ")
+    .replace(/^Invalid input: expected /, "must be ");
+}
+
+/** The fields that both routes share, with the protocol's defaults. */
+function sharedFields(request: z.output<typeof completionRequest> | z.output<typeof chatRequest>) {
+  const stop = request.stop ?? [];
+  return {
+    model: request.model,
+    sampling: {
+      temperature: request.temperature ?? 1,
+      topP: request.top_p ?? 1,
+      topK: request.top_k ?? defaultTopK,
+      minP: request.min_p ?? 0,
+      seed: request.seed ?? null,
+      presencePenalty: request.presence_penalty ?? 0,
+      frequencyPenalty: request.frequency_penalty ?? 0,
+    },
+    stop: typeof stop === "string" ? [stop] : stop,
+    ignoreEos: request.ignore_eos ?? false,
+    stream: request.stream ?? false,
+    includeUsage: request.stream_options?.include_usage ?? false,
+  };
+}
+
+function formatOf(format: z.output<typeof responseFormat> | null | undefined): RequestedFormat {
+  if (format?.type === "json_schema") return { kind: "schema", schema: format.json_schema.schema };
+  return { kind: format?.type === "json_object" ? "json" : "text" };
 }

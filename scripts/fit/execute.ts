@@ -16,7 +16,7 @@ import { UserError } from "../../lib/errors.ts";
 import { fitText } from "../../lib/report/fit_text.ts";
 import { interruptSignal, printJson, realClock, sayNext } from "../cli.ts";
 import type { FitSettings } from "./options.ts";
-import { fitTerminal, table } from "../terminal.ts";
+import { say, table } from "../terminal.ts";
 
 export async function fit(names: readonly string[], settings: FitSettings): Promise<number> {
   const registry = await loadRegistry(settings.registry);
@@ -32,9 +32,9 @@ export async function fit(names: readonly string[], settings: FitSettings): Prom
   if (settings.json) printJson(fitJson(report));
   else {
     const text = fitText(report);
-    console.log(fitTerminal(text.before.join("\n"), Deno.stdout));
+    say(text.before.join("\n"));
     if (text.rows.length > 0) console.log(table(text.head, text.rows));
-    console.log(fitTerminal(text.after.join("\n"), Deno.stdout, "  "));
+    say(text.after.join("\n"), "  ");
     sayNext("deno task bench --models NAMES measures the ones that you want to compare");
   }
   return 0;

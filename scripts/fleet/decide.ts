@@ -4,7 +4,7 @@ import { UserError } from "../../lib/errors.ts";
 import type { FleetMetric } from "../../lib/fleet/fleet_evidence.ts";
 import { bareCommand, printJson, sayNext, subcommand } from "../cli.ts";
 import { option, pathValue, type Shared, shared } from "../options.ts";
-import { fitTerminal, stdoutStyle } from "../terminal.ts";
+import { say, stdoutStyle } from "../terminal.ts";
 
 const METRICS = {
   latency: "latency_s",
@@ -52,7 +52,7 @@ export const decideCommand = subcommand(
     }
     if (json) printJson(decision);
     else {
-      console.log(fitTerminal(fleetText(decision, stdoutStyle(100).columns), Deno.stdout, "  "));
+      say(fleetText(decision, stdoutStyle(100).columns), "  ");
       console.log(`\nWritten: ${join(folder, "fleet_decision.json")}, and a forest plot for each comparison`);
       sayNext("deno task fleet status shows the devices and their runs");
     }

@@ -8,7 +8,7 @@ import { qualityTerminal } from "../../lib/report/quality_terminal.ts";
 import { readRatings } from "../../lib/quality/ratings.ts";
 import { readVotes } from "../../lib/quality/votes.ts";
 import { runNamed, sayNext, showPage } from "../cli.ts";
-import { fitTerminal } from "../terminal.ts";
+import { say } from "../terminal.ts";
 import { rewriteReport } from "./run_folder.ts";
 
 /** @returns the report, null where neither a check nor a rating scores anything, and how to show it */
@@ -28,7 +28,7 @@ export async function scoreRun(
     else {
       const text =
         `${set.name} has no checks: the answers are kept, and people can rate them (quality annotate)`;
-      console.log(fitTerminal(text, Deno.stdout));
+      say(text);
     }
     console.log(`\nAnswers: ${csv}`);
     if (report) console.log(`Quality: ${join(folder, "quality.json")}`);

@@ -24,7 +24,7 @@ import { assertChecks } from "../../lib/select/race/recorded_race.ts";
 import { planOf, promptsOf } from "../bench/execute.ts";
 import { constraintsOf } from "../select/constraint_options.ts";
 import { engineOf } from "../session_resources.ts";
-import { fitTerminal } from "../terminal.ts";
+import { note } from "../terminal.ts";
 import { qualityGate } from "./gate.ts";
 import type { RaceSettings } from "./options.ts";
 
@@ -158,8 +158,6 @@ async function gateFor(
   return await qualityGate(candidates, bench, set);
 }
 
-const say = (line: string) => console.error(fitTerminal(line, Deno.stderr));
-
 function announce(
   racing: readonly NamedCandidate[],
   { excluded, by, delta, budget }: RaceTerms,
@@ -167,10 +165,10 @@ function announce(
   why: string,
 ): void {
   for (const { id, reason, admit } of excluded) {
-    say(`Excluded: ${id}: ${reason}. To admit it: ${admit}.`);
+    note(`Excluded: ${id}: ${reason}. To admit it: ${admit}.`);
   }
   // With fewer than two there is no race, as its verdict says.
   if (racing.length < 2) return;
   const ids = racing.map(({ info }) => info.id).join(", ");
-  say(`Racing ${ids} (${why}) by ${by}: delta ${delta}, at most ${budget} requests, ${prefix}.`);
+  note(`Racing ${ids} (${why}) by ${by}: delta ${delta}, at most ${budget} requests, ${prefix}.`);
 }

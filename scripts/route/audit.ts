@@ -12,7 +12,7 @@ import { DEFAULT_INTENTS, parseIntents } from "../../lib/select/route/intent.ts"
 import { seededRandom } from "../../lib/stats/random.ts";
 import { bareCommand, printJson, subcommand } from "../cli.ts";
 import { decimal, option, pathValue, type Shared, shared, wholeNumber } from "../options.ts";
-import { fitTerminal, table } from "../terminal.ts";
+import { say, table } from "../terminal.ts";
 
 interface Options extends Shared<"seed" | "out" | "json"> {
   readonly intents?: string;
@@ -148,5 +148,4 @@ function print(
   );
 }
 
-const say = (text: string) => console.log(fitTerminal(text, Deno.stdout));
 const points = (value: number) => value.toFixed(3).replace("-", "−");

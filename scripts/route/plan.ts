@@ -11,7 +11,7 @@ import { ANY } from "../../lib/select/route/intent.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
 import { bareCommand, printJson, subcommand } from "../cli.ts";
 import { option, type Shared, shared } from "../options.ts";
-import { fitTerminal, table } from "../terminal.ts";
+import { say, table } from "../terminal.ts";
 
 export const showPlan = subcommand(
   bareCommand("route show", "Show what a plan does, and why")
@@ -24,7 +24,6 @@ export const showPlan = subcommand(
       printJson(plan);
       return 0;
     }
-    const say = (text: string) => console.log(fitTerminal(text, Deno.stdout));
     say(`auto: ${plan.mode}${plan.mode === "constant" ? ` (${plan.constant})` : ""}. ${plan.why}.`);
     const { arms } = makeRouter(plan, modelsOf(plan), null, seededRandom(1)).view().intents[ANY] ??
       { arms: {} };
