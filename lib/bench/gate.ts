@@ -7,6 +7,7 @@ import { lossP, scoreDifference, tangoInterval } from "../stats/paired_differenc
 import { compareRuns, RESAMPLE_FROM } from "../stats/paired.ts";
 import type { Random } from "../stats/random.ts";
 import { studentTCdf, studentTQuantile } from "../stats/t.ts";
+import { higherIsBetter } from "./metrics.ts";
 import { matchCandidates, metricValues } from "./compare.ts";
 import type { RunSpread, RunToRun } from "./run_to_run.ts";
 import {
@@ -83,15 +84,8 @@ export type RunScores = ReadonlyMap<string, ReadonlyMap<string, BoundedScore>>;
 /** The accepted error of a pass, per part, and of any fail, for all parts together. */
 const ERROR = 0.05;
 
-const timed: readonly {
-  readonly part: GatePart;
-  readonly metric: ComparedMetric;
-  readonly inverse: boolean;
-}[] = [
-  { part: "latency", metric: "latency_s", inverse: false },
-  { part: "ttft", metric: "ttft_s", inverse: false },
-  { part: "time per token", metric: "decode_tokens_per_s", inverse: true },
-];
+/** The metric behind each part that compares times. */
+const TIMED = { latency: "latency_s", ttft: "ttft_s", "time per token": "decode_tokens_per_s" } as const;
 
 /**
  * Gates a run against its baseline by non-inferiority: a part passes when its change is below the limit at an error of
@@ -113,7 +107,6 @@ export function gateRuns(
   terms: GateTerms,
 ): GateReport {
   const pairs = matchCandidates(before, after);
-  const replaced = pairs.find(({ matchedBy }) => matchedBy === "alone")?.before.info.id;
   const blocking = conditionDifferences(before, after).filter((one) => one.blocking).map((one) => one.what);
   const drafts = pairs.flatMap((pair) => [
     ...timedParts(pair, { before, after, blocking, terms }),
@@ -122,36 +115,39 @@ export function gateRuns(
   ]);
   const missing = before.candidates.filter((one) => !pairs.some((pair) => pair.before === one))
     .map((one) => unknown(one.info.id, "latency", terms.maxSlowdown + 1, "the new run did not measure it"));
-  const corrected = holm(drafts.map(({ p_fail }) => p_fail));
-  const parts = [
-    ...drafts.map((draft, at): GatedPart => {
-      const p = corrected[at] ?? null;
-      const { passes, ...part } = draft;
-      const whys = [replaced === undefined ? "" : `in place of ${replaced}`, part.why];
-      return {
-        ...part,
-        why: whys.filter((one) => one !== "").join("; "),
-        p_fail: p,
-        verdict: p !== null && p <= ERROR ? "fail" : passes ? "pass" : "can't tell",
-      };
-    }),
-    ...missing.map(({ passes: _, ...part }): GatedPart => ({ ...part, verdict: "can't tell" })),
-  ];
+  const replaced = pairs.find(({ matchedBy }) => matchedBy === "alone")?.before.info.id;
+  const inPlaceOf = replaced === undefined ? "" : `in place of ${replaced}`;
+  const parts = [...judged(drafts, inPlaceOf), ...judged(missing, "")];
   const cases = new Set(pairs.flatMap(({ after }) => after.outcomes.map(({ prompt }) => prompt))).size;
+  const tested = drafts.filter(({ p_fail }) => p_fail !== null).length;
   return {
     baseline: before.name,
     run: after.name,
-    verdict: parts.some(({ verdict }) => verdict === "fail")
-      ? "fail"
-      : parts.length > 0 && parts.every(({ verdict }) => verdict === "pass")
-      ? "pass"
-      : "can't tell",
+    verdict: verdictOver(parts),
     parts,
     scope: cases === 1 ? "this case alone" : `cases like these (${cases} cases)`,
-    correction:
-      `fail: Holm over ${drafts.filter(({ p_fail }) => p_fail !== null).length} parts at 5 % in all; ` +
-      `pass: every part at 5 % by itself; ${spreadNote(terms)}`,
+    correction: `fail: Holm over ${tested} parts at 5 % in all; pass: every part at 5 % by itself; ` +
+      spreadNote(terms),
   };
+}
+
+/** The parts with their verdicts, and p-values corrected over all of them. */
+function judged(drafts: readonly Draft[], inPlaceOf: string): GatedPart[] {
+  const corrected = holm(drafts.map(({ p_fail }) => p_fail));
+  return drafts.map(({ passes, ...part }, at): GatedPart => {
+    const p = corrected[at] ?? null;
+    return {
+      ...part,
+      why: [inPlaceOf, part.why].filter((one) => one !== "").join("; "),
+      p_fail: p,
+      verdict: p !== null && p <= ERROR ? "fail" : passes ? "pass" : "can't tell",
+    };
+  });
+}
+
+function verdictOver(parts: readonly GatedPart[]): GateVerdict {
+  if (parts.some(({ verdict }) => verdict === "fail")) return "fail";
+  return parts.length > 0 && parts.every(({ verdict }) => verdict === "pass") ? "pass" : "can't tell";
 }
 
 /** Whether the spread between repeated runs is part of the intervals, and from where it is known. */
@@ -189,71 +185,76 @@ function unknown(candidate: string, part: GatePart, limit: number, why: string):
   return { candidate, part, change: null, interval: null, limit, cases: 0, p_fail: null, why, passes: false };
 }
 
-/** Times of both runs. A metric that neither has (an answer that is not streamed has no first token) is left out. */
-function timedParts(
-  pair: Pair,
-  { before, after, blocking, terms }: {
-    readonly before: ComparableRun;
-    readonly after: ComparableRun;
-    readonly blocking: readonly string[];
-    readonly terms: GateTerms;
-  },
-): Draft[] {
-  const id = pair.after.info.id;
+/** The runs whose times are compared, and what they must not differ in. */
+interface TimedRuns {
+  readonly before: ComparableRun;
+  readonly after: ComparableRun;
+  readonly blocking: readonly string[];
+  readonly terms: GateTerms;
+}
+
+/** Times of both runs; none for the control. */
+function timedParts(pair: Pair, runs: TimedRuns): Draft[] {
+  const { id, alias } = pair.after.info;
+  const { control } = runs.terms;
+  if (control !== undefined && [id, alias].includes(control)) return [];
+  const parts = ["latency", "ttft", "time per token"] as const;
+  return parts.flatMap((part) => timedPart(part, pair, runs) ?? []);
+}
+
+/** Null for a metric that neither run has: an answer that is not streamed has no first token. */
+function timedPart(part: keyof typeof TIMED, pair: Pair, runs: TimedRuns): Draft | null {
+  const { before, after, terms } = runs;
+  const { id } = pair.after.info;
+  const metric = TIMED[part];
   const limit = 1 + terms.maxSlowdown;
-  const control = (run: ComparableRun) =>
-    run.candidates.find(({ info }) => info.id === terms.control || info.alias === terms.control)?.values ??
-      null;
-  if (terms.control !== undefined && [pair.after.info.id, pair.after.info.alias].includes(terms.control)) {
-    return [];
+  const controlOf = ({ candidates }: ComparableRun) =>
+    candidates.find(({ info }) => info.id === terms.control || info.alias === terms.control)?.values ?? null;
+  const own = metricValues(pair.before.values, metric, controlOf(before));
+  const now = metricValues(pair.after.values, metric, controlOf(after));
+  if (own.length === 0 && now.length === 0) {
+    return part === "latency" ? unknown(id, part, limit, "neither run has a good request") : null;
   }
-  return timed.flatMap(({ part, metric, inverse }): Draft[] => {
-    const own = metricValues(pair.before.values, metric, control(before));
-    const now = metricValues(pair.after.values, metric, control(after));
-    if (own.length === 0 && now.length === 0) {
-      return part === "latency" ? [unknown(id, part, limit, "neither run has a good request")] : [];
-    }
-    const busy = [before, after].find((run) => run.busy !== null);
-    if (busy !== undefined) {
-      return [unknown(id, part, limit, `the machine was busy during ${busy.name} (${busy.busy})`)];
-    }
-    if (blocking.length > 0) return [unknown(id, part, limit, `the runs differ in ${blocking.join(", ")}`)];
-    const estimated = part === "time per token" && pair.before.estimated !== pair.after.estimated;
-    if (estimated) {
-      return [unknown(id, part, limit, "tokens are counted in one run and estimated in the other")];
-    }
-    const found = inverse
-      ? compareRuns(own, now, { random: terms.random() })
-      : compareRuns(now, own, { random: terms.random() });
-    const cases = found.prompts;
-    const units = found.unit === "repeat" ? Math.floor(found.n / 2) : cases;
-    if (found.ratio === null || found.error === null) {
-      const why = cases < RESAMPLE_FROM
-        ? `an interval takes ${RESAMPLE_FROM} cases that both runs answered, and there are ${cases}`
-        : "the values show no spread, so there is no interval";
-      return [{ ...unknown(id, part, limit, why), change: found.ratio, cases }];
-    }
-    const log = Math.log(found.ratio);
-    // Two runs vary independently, so the variance of their difference is twice that of one.
-    const spread = spreadFor(pair.before.info.id, metric, terms);
-    const between = Math.SQRT2 * spread.sd;
-    const error = Math.hypot(found.error, between);
-    // Welch and Satterthwaite: a spread from few repeats is uncertain, which widens the interval.
-    const df = error ** 4 / (found.error ** 4 / Math.max(1, units - 1) + between ** 4 / spread.df);
-    const reach = studentTQuantile(1 - ERROR, df) * error;
-    const interval: [number, number] = [Math.exp(log - reach), Math.exp(log + reach)];
-    return [{
-      candidate: id,
-      part,
-      change: found.ratio,
-      interval,
-      limit,
-      cases,
-      p_fail: studentTCdf(-(log - Math.log(limit)) / error, df),
-      why: spread.why,
-      passes: interval[1] <= limit,
-    }];
-  });
+  const fault = whyNotCompared(part, pair, runs);
+  if (fault !== null) return unknown(id, part, limit, fault);
+  const [slower, faster] = higherIsBetter(metric) ? [own, now] : [now, own];
+  const found = compareRuns(slower, faster, { random: terms.random() });
+  const { prompts: cases, ratio: change } = found;
+  if (change === null || found.error === null) {
+    const why = cases < RESAMPLE_FROM
+      ? `an interval takes ${RESAMPLE_FROM} cases that both runs answered, and there are ${cases}`
+      : "the values show no spread, so there is no interval";
+    return { ...unknown(id, part, limit, why), change, cases };
+  }
+  const units = found.unit === "repeat" ? Math.floor(found.n / 2) : cases;
+  const spread = spreadFor(pair.before.info.id, metric, terms);
+  const { error, df } = withSpread(found.error, units, spread);
+  const [log, reach] = [Math.log(change), studentTQuantile(1 - ERROR, df) * error];
+  const interval: [number, number] = [Math.exp(log - reach), Math.exp(log + reach)];
+  const p_fail = studentTCdf(-(log - Math.log(limit)) / error, df);
+  const passes = interval[1] <= limit;
+  return { candidate: id, part, change, interval, limit, cases, p_fail, why: spread.why, passes };
+}
+
+/** Why the times of two runs say nothing about each other; null where they do. */
+function whyNotCompared(part: GatePart, pair: Pair, { before, after, blocking }: TimedRuns): string | null {
+  const busy = [before, after].find((run) => run.busy !== null);
+  if (busy !== undefined) return `the machine was busy during ${busy.name} (${busy.busy})`;
+  if (blocking.length > 0) return `the runs differ in ${blocking.join(", ")}`;
+  return part === "time per token" && pair.before.estimated !== pair.after.estimated
+    ? "tokens are counted in one run and estimated in the other"
+    : null;
+}
+
+/**
+ * The standard error of a difference between two runs, which vary independently: the variance between repeated runs
+ * counts twice. Welch and Satterthwaite: a spread from few repeats is uncertain, which widens the interval.
+ */
+function withSpread(own: number, units: number, spread: Pick<RunSpread, "sd" | "df">) {
+  const between = Math.SQRT2 * spread.sd;
+  const error = Math.hypot(own, between);
+  const df = error ** 4 / (own ** 4 / Math.max(1, units - 1) + between ** 4 / spread.df);
+  return { error, df };
 }
 
 /** Share of failed requests, case by case; a candidate that fails altogether is judged here. */

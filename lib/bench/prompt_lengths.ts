@@ -33,7 +33,7 @@ export async function trueLengths(
   lengths: readonly number[],
   { signal, note = () => {} }: { signal: AbortSignal; note?: ((line: string) => void) | undefined },
 ): Promise<PromptSet> {
-  const maxTokens = plan.maxTokens ?? PLAN_DEFAULTS.maxTokens;
+  const { maxTokens, seed, prompts: { prompts } } = { ...PLAN_DEFAULTS, ...plan };
   const kept = lengths.filter((length) => {
     const small = named.find((one) => contextOf(one) < length + maxTokens);
     if (small === undefined) return true;
@@ -44,28 +44,22 @@ export async function trueLengths(
     return false;
   });
   const scales: TokenScale[] = [];
-  for (const live of candidates) {
-    const scale = await countedScale(live, plan, signal);
-    if (scale !== null) scales.push(scale);
-  }
+  for (const live of candidates) scales.push(...await countedScale(live, plan, signal));
   if (scales.length < candidates.length) {
     note("not every candidate counts prompt tokens: the lengths are estimates for those that don't");
   }
-  const seed = plan.seed ?? PLAN_DEFAULTS.seed;
   const densest = scales.toSorted((a, b) => b.perCharacter - a.perCharacter)[0] ?? USUAL_SCALE;
   const { set, tooLong } = paddedSet(plan.prompts, kept, densest, seed);
   for (const [length, cases] of tooLong) {
-    note(`${cases} of ${plan.prompts.prompts.length} cases are longer than ${length} tokens: left out there`);
+    note(`${cases} of ${prompts.length} cases are longer than ${length} tokens: left out there`);
   }
-  if (set.prompts.length === 0) {
-    throw new UserError(
-      `no case can be made ${
-        lengths.join(" or ")
-      } prompt tokens long: give other lengths with --prompt-tokens, ` +
-        "or shorter prompts",
-    );
-  }
-  return set;
+  if (set.prompts.length > 0) return set;
+  throw new UserError(
+    `no case can be made ${
+      lengths.join(" or ")
+    } prompt tokens long: give other lengths with --prompt-tokens, ` +
+      "or shorter prompts",
+  );
 }
 
 function contextOf(named: NamedCandidate): number {
@@ -74,16 +68,17 @@ function contextOf(named: NamedCandidate): number {
     : Infinity;
 }
 
-/** Tokens per character and besides, from two requests; null where the candidate doesn't answer or doesn't count. */
+/** Tokens per character and besides, from two requests; none where the candidate doesn't answer or doesn't count. */
 async function countedScale(
   live: LiveCandidate,
   plan: SessionPlan,
   signal: AbortSignal,
-): Promise<TokenScale | null> {
+): Promise<[] | [TokenScale]> {
   // A candidate that can't be opened becomes a row with the reason.
   const open = await live.open(signal).catch(() => null);
   signal.throwIfAborted();
-  if (open === null) return null;
+  if (open === null) return [];
+  const { prefix, temperature, timeoutS } = { ...PLAN_DEFAULTS, ...plan };
   try {
     const tokens: number[] = [];
     for (const characters of COUNTED) {
@@ -91,19 +86,17 @@ async function countedScale(
       const messages = [{ role: "user" as const, content: text }];
       const trace = await open.request({
         model: live.info.model_id,
-        messages: (plan.prefix ?? PLAN_DEFAULTS.prefix) === "as is"
-          ? messages
-          : withColdPrefix(messages, text),
+        messages: prefix === "as is" ? messages : withColdPrefix(messages, text),
         maxTokens: 1,
-        temperature: plan.temperature ?? PLAN_DEFAULTS.temperature,
-      }, { timeoutMs: 1000 * (plan.timeoutS ?? PLAN_DEFAULTS.timeoutS), signal });
+        temperature,
+      }, { timeoutMs: 1000 * timeoutS, signal });
       const counted = trace.usage?.promptTokens ?? trace.server?.promptTokens ?? null;
-      if (counted === null) return null;
+      if (counted === null) return [];
       tokens.push(counted);
     }
     const [few = 0, many = 0] = tokens;
     const perCharacter = (many - few) / (COUNTED[1] - COUNTED[0]);
-    return perCharacter <= 0 ? null : { perCharacter, fixed: few - perCharacter * COUNTED[0] };
+    return perCharacter <= 0 ? [] : [{ perCharacter, fixed: few - perCharacter * COUNTED[0] }];
   } finally {
     await open.close();
   }

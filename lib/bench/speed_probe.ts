@@ -6,6 +6,7 @@ import { speedFeatures } from "../catalog/speed.ts";
 import type { Clock, Fetch } from "../clock.ts";
 import { type RunningEngine, startEngine } from "../engine/supervisor.ts";
 import type { Environment } from "../program.ts";
+import { sumOf } from "../stats/mean.ts";
 import type { Random } from "../stats/random.ts";
 
 /** What a probe needs. */
@@ -61,14 +62,15 @@ const REPEATS = 2;
  */
 export async function probeSpeed(request: ProbeRequest, resources: ProbeResources): Promise<ProbeResult> {
   const { denoPath, env, clock, fetch, signal } = resources;
-  const layout = await readGgufLayout(request.path);
-  const longest = Math.max(...request.lengths) + DECODE_TOKENS + 8;
+  const { path, model, threads, lengths, budgetMs, at } = request;
+  const layout = await readGgufLayout(path);
+  const longest = Math.max(...lengths) + DECODE_TOKENS + 8;
   const engine = await startEngine({
-    modelPath: request.path,
-    modelId: request.model,
+    modelPath: path,
+    modelId: model,
     gpu: "off",
     contextTokens: Math.min(Math.ceil(longest / 256) * 256, layout.contextTokens ?? Infinity),
-    ...(request.threads === undefined ? {} : { threads: request.threads }),
+    ...(threads === undefined ? {} : { threads }),
     denoPath,
     env,
     clock,
@@ -77,30 +79,23 @@ export async function probeSpeed(request: ProbeRequest, resources: ProbeResource
   });
   try {
     const startedAt = clock();
-    const [cpuBefore, found] = [await engine.stats(), [] as Timings[][]];
-    for (const length of request.lengths) {
+    const before = await engine.stats();
+    const found: Timings[][] = [];
+    for (const length of lengths) {
       const first = found.at(-1)?.[0];
       const expectedMs = first === undefined ? 0 : first.prompt_ms / first.prompt_n * length;
-      if (first !== undefined && clock() - startedAt + expectedMs > request.budgetMs) break;
-      found.push(await askRepeatedly(engine, { model: request.model, length }, resources));
+      if (first !== undefined && clock() - startedAt + expectedMs > budgetMs) break;
+      found.push(await askRepeatedly(engine, { model, length }, resources));
     }
-    const { residentMb, cpuS } = await engine.stats();
-    const wantedS = found.flat().reduce((sum, one) => sum + one.prompt_ms + one.predicted_ms, 0) / 1000 *
-      engine.threads;
-    const features = speedFeatures(layout);
-    const common = {
-      model: request.model,
-      features,
-      device: engine.device,
-      threads: engine.threads,
-      source: "probe",
-      at: request.at,
-    };
+    const after = await engine.stats();
+    const busyS = sumOf(found.flat().map(({ prompt_ms, predicted_ms }) => prompt_ms + predicted_ms)) / 1000;
+    const { device, threads: used } = engine;
+    const common = { model, features: speedFeatures(layout), device, threads: used, source: "probe", at };
     return {
       samples: found.flatMap((timings) => samplesOf(timings).map((sample) => ({ ...common, ...sample }))),
-      threads: engine.threads,
-      residentMb,
-      quiet: Math.min(1, (cpuS - cpuBefore.cpuS) / wantedS),
+      threads: used,
+      residentMb: after.residentMb,
+      quiet: Math.min(1, (after.cpuS - before.cpuS) / (busyS * used)),
     };
   } finally {
     await engine.stop();
@@ -196,11 +191,10 @@ export async function probeModels(
     const rate = decode === undefined ? "" : `${(1 / decode.seconds).toFixed(1)} tokens/s with `;
     note(`${name}: ${rate}${found.threads} ${found.threads === 1 ? "thread" : "threads"}`);
     if (found.quiet < QUIET) {
+      const percent = (found.quiet * 100).toFixed(0);
       note(
-        `the machine was busy: the engine got ${
-          (found.quiet * 100).toFixed(0)
-        } % of the processor time that it ` +
-          "wanted, so the predictions will be too low; close other programs and probe again",
+        `the machine was busy: the engine got ${percent} % of the processor time that it wanted, so the predictions ` +
+          "will be too low; close other programs and probe again",
       );
     }
     samples.push(...found.samples);

@@ -81,7 +81,6 @@ export async function startModel(model: ModelToStart, options: StartModelOptions
   return { ...engine, engine };
 }
 
-/** The protocol is spoken in this process; the adapter's own has nothing but its pipes. */
 async function startAdapter(
   { modelId, alias, adapter, contextTokens = null }: ModelToStart & { readonly adapter: AdapterSpec },
   { clock, signal, ...deno }: StartModelOptions,
@@ -91,52 +90,56 @@ async function startAdapter(
   signal?.throwIfAborted();
   const model = { modelId, alias: alias ?? null, device: "cpu", chatTemplate: "own", contextTokens } as const;
   const core = new AdapterCore(model, command, adapter, clock);
+  const token = newToken();
   const exit = Promise.withResolvers<ProcessExit>();
-  let closeServer = () => Promise.resolve();
+  let server: Awaited<ReturnType<typeof serveAdapter>> | undefined;
   const stop = async () => {
-    await Promise.all([core.stop(), closeServer()]);
+    await Promise.all([core.stop(), server?.close()]);
+    signal?.removeEventListener("abort", onAbort);
     exit.resolve({ code: 0, signal: null });
   };
   const onAbort = () => void stop();
   signal?.addEventListener("abort", onAbort, { once: true });
-  void exit.promise.then(() => signal?.removeEventListener("abort", onAbort));
   try {
-    const { at } = await core.start();
-    const readyAt = clock();
-    const token = newToken();
-    const handler = modelServer(core, {
-      token,
-      clock,
-      now: () => at + Math.floor((clock() - readyAt) / 1000),
-      randomId: () => newToken().slice(0, 24),
-      processUse: async () => {
-        const { residentMb, cpuS } = await useOf(core);
-        return { resident_mb: residentMb, cpu_s: cpuS };
-      },
-    });
-    const server = await serveHttp(handler, { hostname: "127.0.0.1", port: 0, clock, onFault: () => {} });
-    closeServer = () => server.close();
+    server = await serveAdapter(core, token, clock);
     signal?.throwIfAborted();
-    return {
-      endpoint: { name: "embedded", baseUrl: `http://127.0.0.1:${server.port}/v1`, apiKey: token },
-      get pid() {
-        return core.pid;
-      },
-      loadMs: { totalMs: clock() - startedAt },
-      device: model.device,
-      deviceNote: null,
-      engine: null,
-      chatTemplate: model.chatTemplate,
-      chatTemplateNote: null,
-      contextTokens,
-      stats: () => useOf(core),
-      stop,
-      exited: exit.promise,
-    };
   } catch (error) {
     await stop();
     throw signal?.aborted ? signal.reason : error;
   }
+  return {
+    endpoint: { name: "embedded", baseUrl: `http://127.0.0.1:${server.port}/v1`, apiKey: token },
+    get pid() {
+      return core.pid;
+    },
+    loadMs: { totalMs: clock() - startedAt },
+    device: model.device,
+    deviceNote: null,
+    engine: null,
+    chatTemplate: model.chatTemplate,
+    chatTemplateNote: null,
+    contextTokens,
+    stats: () => useOf(core),
+    stop,
+    exited: exit.promise,
+  };
+}
+
+/** The protocol is spoken in this process; the adapter's own has nothing but its pipes. */
+async function serveAdapter(core: AdapterCore, token: string, clock: Clock) {
+  const { at } = await core.start();
+  const readyAt = clock();
+  const handler = modelServer(core, {
+    token,
+    clock,
+    now: () => at + Math.floor((clock() - readyAt) / 1000),
+    randomId: () => newToken().slice(0, 24),
+    processUse: async () => {
+      const { residentMb, cpuS } = await useOf(core);
+      return { resident_mb: residentMb, cpu_s: cpuS };
+    },
+  });
+  return await serveHttp(handler, { hostname: "127.0.0.1", port: 0, clock, onFault: () => {} });
 }
 
 /** Between a process's end and the next request there is none that uses anything. */
