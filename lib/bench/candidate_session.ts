@@ -145,18 +145,11 @@ export class CandidateSession {
 
   /** Sends one request and records the result. Does nothing, and returns null, once the candidate has left. */
   async send({ position, prompt }: PlannedRequest, dueMs?: number): Promise<RequestRecord | null> {
-    const { info: { plan, run_id }, signal } = this.#context;
+    const { info: { plan }, signal } = this.#context;
     if (this.#open === null || this.#left) return null;
     const { info } = this.#candidate;
     const { turns, ...planned } = caseOf(prompt);
-    const messages = messagesFor(planned, info.request);
-    // All candidates of a block meet the same text; a warm-up meets one of its own. Candidates that differ in what they
-    // request may share an engine, and the text that one of them sent is warm for the next.
-    const own = info.request === undefined ? "" : ` ${JSON.stringify(info.request)}`;
-    const purpose = (position.phase === "timed" ? `block ${position.block}` : position.id) + own;
-    let said: readonly ChatMessage[] = position.prefix === "cold"
-      ? withColdPrefix(messages, `${plan.seed} ${run_id} ${purpose}`)
-      : messages;
+    let said = this.#opening(messagesFor(planned, info.request), position);
     const answers: string[] = [];
     // Only the first request of a conversation is due at a time; each other one is sent after the answer before it.
     const terms = { timeoutMs: plan.timeout_s * 1000, signal };
@@ -180,6 +173,19 @@ export class CandidateSession {
       answers.push(trace.content);
       said = [...said, { role: "assistant", content: trace.content }, { role: "user", content: next }];
     }
+  }
+
+  /**
+   * All candidates of a block meet the same text; a warm-up meets one of its own. Candidates that differ in what they
+   * request may share an engine, and the text that one of them sent is warm for the next.
+   */
+  #opening(messages: readonly ChatMessage[], position: RequestPosition): readonly ChatMessage[] {
+    if (position.prefix !== "cold") return messages;
+    const { plan: { seed }, run_id } = this.#context.info;
+    const { request } = this.#candidate.info;
+    const own = request === undefined ? "" : ` ${JSON.stringify(request)}`;
+    const purpose = position.phase === "timed" ? `block ${position.block}` : position.id;
+    return withColdPrefix(messages, `${seed} ${run_id} ${purpose}${own}`);
   }
 
   /** @param turns the model's answers earlier in the conversation */

@@ -11,7 +11,7 @@ import { type GgufLayout, readGgufLayout } from "../catalog/gguf_layout.ts";
 import { hubUrl } from "../catalog/hub.ts";
 import { describeMachine, type Machine } from "../catalog/machine.ts";
 import { ENGINE_USE } from "../catalog/memory.ts";
-import { findModel, findVariant, type Model, suggestNames, type Variant } from "../catalog/model.ts";
+import { findModel, findVariant, type Model, type Variant } from "../catalog/model.ts";
 import { type SpeedFeatures, speedFeatures, SpeedModel, type SpeedSample } from "../catalog/speed.ts";
 import { locate } from "../catalog/store.ts";
 import { UserError } from "../errors.ts";
@@ -21,6 +21,7 @@ import { engineSettingsOf, parseCandidateName } from "./candidate_name.ts";
 import type { SessionResources } from "./candidate_request.ts";
 import { modelFiles } from "./model_file.ts";
 import { recordedSpeeds } from "./recorded_speed.ts";
+import { unknownModel } from "./named_candidate.ts";
 
 /** The request to `fit`; everything has a default. */
 export interface FitRequest {
@@ -119,7 +120,7 @@ export async function fitReport(request: FitRequest, resources: FitResources): P
   const here = await layoutsHere(resources);
   const wanted = request.names === undefined || request.names === null
     ? fromRegistry(request, resources, here)
-    : await named(request.names, resources, here);
+    : await modelsNamed(request.names, resources, here);
   const { samples, residentMb } = await measurements(request, machine, resources, here);
   const speed = new SpeedModel(samples);
   const comparisons = speed.leftOut();
@@ -220,52 +221,50 @@ function fromRegistry(
     )
     .flatMap((model) =>
       model.variants.filter(({ format }) => format === "gguf").map((variant) =>
-        here.get(`${model.alias}:${variant.name}`) ?? { model, variant, path: null, layout: null }
+        wantedOf(model, variant, here)
       )
     );
 }
 
-async function named(
+async function modelsNamed(
   names: readonly string[],
   resources: FitResources,
   here: ReadonlyMap<string, Wanted>,
 ): Promise<Wanted[]> {
+  const { registry } = resources;
   const files = await modelFiles(names, [], resources);
   const found: Wanted[] = [];
   for (const text of names) {
-    const { name, parts, isFile, isHub } = parseCandidateName(text, ["embedded"]);
+    const parsed = parseCandidateName(text, ["embedded"]);
+    const { name, parts, isFile, isHub } = parsed;
     engineSettingsOf(text, parts.filter((part) => part.includes("=")));
-    const model = files.get(name) ?? findModel(resources.registry, name);
-    if (model === undefined) {
-      const near = suggestNames(resources.registry, name);
-      throw new UserError(
-        `${text}: the registry has no model called "${name}"; ` +
-          (near.length > 0
-            ? `did you mean ${near.join(" or ")}?`
-            : "deno task models list shows what is known"),
-      );
-    }
-    const part = parts.find((one) => !one.includes("="));
-    const chosen = part === undefined ? undefined : findVariant(model, part);
-    if (part !== undefined && chosen === undefined) {
-      const names = model.variants.map((one) => one.name).join(", ");
-      throw new UserError(`${text}: ${model.alias} has no variant "${part}": give ${names}`);
-    }
-    const variants = chosen === undefined ? model.variants : [chosen];
-    if (isFile) {
-      const layout = await readGgufLayout(name);
-      found.push(...variants.map((variant) => ({ model, variant, path: name, layout })));
-    } else if (isHub) found.push(...await fromHub(model, variants, resources));
+    const model = files.get(name) ?? findModel(registry, name);
+    if (model === undefined) throw unknownModel(parsed, { registry, services: [] });
+    const variants = variantsNamed(text, model, parts.find((part) => !part.includes("=")));
+    if (isHub) found.push(...await fromHub(model, variants, resources));
     else {
+      const layout = isFile ? await readGgufLayout(name) : null;
       found.push(
         ...variants.map((variant) =>
-          here.get(`${model.alias}:${variant.name}`) ?? { model, variant, path: null, layout: null }
+          layout === null ? wantedOf(model, variant, here) : { model, variant, path: name, layout }
         ),
       );
     }
   }
   return found;
 }
+
+function variantsNamed(text: string, model: Model, name: string | undefined): readonly Variant[] {
+  if (name === undefined) return model.variants;
+  const variant = findVariant(model, name);
+  if (variant !== undefined) return [variant];
+  const names = model.variants.map((one) => one.name).join(", ");
+  throw new UserError(`${text}: ${model.alias} has no variant "${name}": give ${names}`);
+}
+
+/** A variant of the registry, with its file and layout where it is here. */
+const wantedOf = (model: Model, variant: Variant, here: ReadonlyMap<string, Wanted>): Wanted =>
+  here.get(`${model.alias}:${variant.name}`) ?? { model, variant, path: null, layout: null };
 
 /** One header tells the shape; the other variants of a repository differ in the size and format of their weights. */
 async function fromHub(

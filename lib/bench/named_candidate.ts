@@ -219,14 +219,7 @@ function embedded(named: CandidateName, from: ResolveFrom): EmbeddedCandidate {
   const runnable = model.variants.filter(runsHere);
   const variant = wanted === undefined ? runnable[0] : findVariant({ ...model, variants: runnable }, wanted);
   if (variant === undefined) throw noVariant(text, model, wanted, runnable);
-  if (variant.adapter !== null && settings.length > 0) {
-    throw new UserError(
-      `${text}: ${model.alias} is an adapter, which has no engine settings: leave out ${
-        settings.join("+")
-      } and ` +
-        'state "options" in its registry entry',
-    );
-  }
+  if (variant.adapter !== null && settings.length > 0) throw adapterHasNone(text, model, settings);
   const full = [variant.name, ...settings].join("+");
   const merged = { ...variant.engine, ...stated(engine), ...engineSettingsOf(text, settings) };
   return {
@@ -267,9 +260,18 @@ function listOf(services: readonly ServiceListing[]): string {
   return ids.slice(0, 12).join(", ") + (ids.length > 12 ? ` and ${ids.length - 12} more` : "");
 }
 
-function unknownModel(
+function adapterHasNone(text: string, { alias }: Model, settings: readonly string[]): UserError {
+  return new UserError(
+    `${text}: ${alias} is an adapter, which has no engine settings: leave out ${
+      settings.join("+")
+    } and state ` +
+      '"options" in its registry entry',
+  );
+}
+
+export function unknownModel(
   { text, name, isFile, isHub }: CandidateName,
-  { registry, services }: ResolveFrom,
+  { registry, services }: Pick<ResolveFrom, "registry" | "services">,
 ): UserError {
   if (isHub) {
     return new UserError(`${text}: the repository was not read: name it where models are downloaded`);

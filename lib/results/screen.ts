@@ -44,65 +44,61 @@ const DRAWING_EVERY_MS = 500;
  * The screen of a notebook. Its outputs are numbered in their metadata (`podium_output`), so that a test of the
  * notebooks notices a lost one.
  */
-export function notebookScreen(
-  broadcast: Broadcast,
-  { clock, sleep }: { clock: Clock; sleep: Sleep },
-): Screen {
-  let outputs = 0;
-  const open = () => {
-    const metadata = { podium_output: ++outputs };
-    const display_id = `podium-${outputs}`;
+export class NotebookScreen implements Screen {
+  #outputs = 0;
+
+  constructor(readonly broadcast: Broadcast, readonly clock: Clock, readonly sleep: Sleep) {}
+
+  async show(view: View): Promise<void> {
+    await this.#newOutput()("display_data", view.html, view.toString());
+    await this.sleep(SETTLE_MS);
+  }
+
+  async progress(label: string): Promise<Progress> {
+    const send = this.#newOutput();
+    const notes: string[] = [];
+    const below = () => notes.map((line) => new TextView(line).html).join("");
+    const bar = (value: string, text: string) =>
+      `<p><label>${escapeHtml(text)} <progress ${value} style="width:16em"></progress></label></p>${below()}`;
+    await send("display_data", bar("", label), label);
+    const paced = pace(this.clock, PROGRESS_EVERY_MS);
+    return {
+      update(done, total, text) {
+        const plain = `${done}/${total} ${text}`;
+        const html = bar(`value="${done}" max="${total}"`, plain);
+        paced.run(() => send("update_display_data", html, plain), done >= total);
+      },
+      note: (line) => void notes.push(line),
+      finish: async (text) => {
+        await paced.done();
+        await send("update_display_data", new TextView(text).html + below(), [text, ...notes].join("\n"));
+        await this.sleep(SETTLE_MS);
+      },
+    };
+  }
+
+  async live(label: string): Promise<LiveView> {
+    const send = this.#newOutput();
+    const sendView = (view: View) => send("update_display_data", view.html, view.toString());
+    await send("display_data", new TextView(label).html, label);
+    const paced = pace(this.clock, DRAWING_EVERY_MS);
+    return {
+      update: (draw) => paced.run(() => sendView(draw()), false),
+      finish: async (view) => {
+        await paced.done();
+        await sendView(view);
+        await this.sleep(SETTLE_MS);
+      },
+    };
+  }
+
+  /** Sends one output, and then its updates. */
+  #newOutput() {
+    const metadata = { podium_output: ++this.#outputs };
+    const transient = { display_id: `podium-${this.#outputs}` };
     return (type: "display_data" | "update_display_data", html: string, plain: string) =>
-      broadcast(type, {
-        data: { "text/html": html, "text/plain": plain },
-        metadata,
-        transient: { display_id },
-      });
-  };
-  return {
-    async show(view) {
-      await open()("display_data", view.html, view.toString());
-      await sleep(SETTLE_MS);
-    },
-    async progress(label) {
-      const send = open();
-      const notes: string[] = [];
-      const below = () => notes.map((line) => new TextView(line).html).join("");
-      const bar = (value: string, text: string) =>
-        `<p><label>${
-          escapeHtml(text)
-        } <progress ${value} style="width:16em"></progress></label></p>${below()}`;
-      await send("display_data", bar("", label), label);
-      const paced = pace(clock, PROGRESS_EVERY_MS);
-      return {
-        update(done, total, text) {
-          const plain = `${done}/${total} ${text}`;
-          const html = bar(`value="${done}" max="${total}"`, plain);
-          paced.run(() => send("update_display_data", html, plain), done >= total);
-        },
-        note: (line) => void notes.push(line),
-        async finish(text) {
-          await paced.done();
-          await send("update_display_data", new TextView(text).html + below(), [text, ...notes].join("\n"));
-          await sleep(SETTLE_MS);
-        },
-      };
-    },
-    async live(label) {
-      const send = open();
-      const sendView = (view: View) => send("update_display_data", view.html, view.toString());
-      await send("display_data", new TextView(label).html, label);
-      const paced = pace(clock, DRAWING_EVERY_MS);
-      return {
-        update: (draw) => paced.run(() => sendView(draw()), false),
-        async finish(view) {
-          await paced.done();
-          await sendView(view);
-          await sleep(SETTLE_MS);
-        },
-      };
-    },
-  };
+      this.broadcast(type, { data: { "text/html": html, "text/plain": plain }, metadata, transient });
+  }
 }
 
 /** Runs tasks one after the other, and drops those that come too soon after the one before. */

@@ -10,7 +10,7 @@ import { noProxyForLoopback } from "../endpoint/loopback.ts";
 import { type Environment, runProgram } from "../program.ts";
 import type { Random } from "../stats/random.ts";
 import type { Shipped } from "./run_options.ts";
-import { type Broadcast, notebookScreen, type Screen, SETTLE_MS, terminalScreen } from "./screen.ts";
+import { type Broadcast, NotebookScreen, type Screen, SETTLE_MS, terminalScreen } from "./screen.ts";
 import { pullShown, type Setup } from "./steps.ts";
 
 /** What mod.ts hands in of its process. */
@@ -43,7 +43,7 @@ export class Surroundings {
       this.screen = terminalScreen({ print, report, interactive: Deno.stderr.isTerminal() }, clock);
       return;
     }
-    this.screen = notebookScreen((type, content) => kernel.broadcast(type, content), { clock, sleep });
+    this.screen = new NotebookScreen((type, content) => kernel.broadcast(type, content), clock, sleep);
     // Without a listener, Stop would end the kernel, and everything measured with it.
     this.stopSignal();
     settleResults(sleep);

@@ -1,22 +1,26 @@
 /** What a notebook is sent while something is measured, and what a terminal prints. */
 import assert from "node:assert/strict";
-import { notebookScreen, terminalScreen } from "../../lib/results/screen.ts";
+import { NotebookScreen, terminalScreen } from "../../lib/results/screen.ts";
 import { TableView, TextView } from "../../lib/results/view.ts";
 
 /** A notebook whose clock stands still until it is moved. */
 function notebook() {
   const sent: { type: string; html: string; id: unknown; output: unknown }[] = [];
   const time = { ms: 0 };
-  const screen = notebookScreen((type, content) => {
-    const { data, metadata, transient } = content;
-    sent.push({
-      type,
-      html: String(Reflect.get(Object(data), "text/html")),
-      output: Reflect.get(Object(metadata), "podium_output"),
-      id: Reflect.get(Object(transient), "display_id"),
-    });
-    return Promise.resolve();
-  }, { clock: () => time.ms, sleep: () => Promise.resolve() });
+  const screen = new NotebookScreen(
+    (type, content) => {
+      const { data, metadata, transient } = content;
+      sent.push({
+        type,
+        html: String(Reflect.get(Object(data), "text/html")),
+        output: Reflect.get(Object(metadata), "podium_output"),
+        id: Reflect.get(Object(transient), "display_id"),
+      });
+      return Promise.resolve();
+    },
+    () => time.ms,
+    () => Promise.resolve(),
+  );
   return { screen, sent, time };
 }
 
