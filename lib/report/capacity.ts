@@ -22,7 +22,7 @@ import {
 } from "./capacity_text.ts";
 import { markdownTable } from "./markdown.ts";
 import { figureMarkup, pageHead, textTableMarkup, withNames } from "./page_parts.ts";
-import { wrap } from "./terminal_layout.ts";
+import { indented, wrap } from "./terminal_layout.ts";
 
 /** capacity.md, capacity.csv and capacity.html in the folder of a search; returns their paths. */
 export async function writeCapacityReports(folder: string, report: CapacityReport): Promise<string[]> {
@@ -89,10 +89,7 @@ export function terminalCapacity(report: CapacityReport, columns: number): strin
       }`
     )
   );
-  const found = capacitySentences(report).flatMap((text) => {
-    const [first = "", ...rest] = wrap(text.replaceAll("`", ""), width - 2);
-    return [`• ${first}`, ...rest.map((line) => `  ${line}`)];
-  });
+  const found = capacitySentences(report).flatMap((text) => indented(text.replaceAll("`", ""), width, "•"));
   return [...tables, found.join("\n"), wrap(capacityConditions(report), width).join("\n")].join("\n\n");
 }
 

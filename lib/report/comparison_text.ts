@@ -3,7 +3,7 @@ import { metrics } from "../bench/metrics.ts";
 import type { CandidateChange, MetricChange, RunChange, RunsComparison } from "../bench/compare.ts";
 import { terminalLine } from "../terminal_text.ts";
 import { counted, intervalOf, missing, plain, ratio } from "./format.ts";
-import { type Painter, painter, textTable, wrap } from "./terminal_layout.ts";
+import { indented, type Painter, painter, textTable, wrap } from "./terminal_layout.ts";
 
 /** How the terminal looks. */
 export interface ComparedOptions {
@@ -26,25 +26,35 @@ const maxQuoted = 5;
  * ```
  */
 export function comparisonText(comparison: RunsComparison, options: ComparedOptions): string {
+  const { baseline, runs, epsilon } = comparison;
   const paint = painter(options.color);
-  const width = Math.max(60, options.columns);
+  const layout = { width: Math.max(60, options.columns), paint, epsilon };
   return [
-    paint.bold(`baseline: ${runName(comparison.baseline)}`),
-    ...comparison.runs.flatMap((run) => ["", ...oneRun(run, width, comparison.epsilon, paint)]),
-    ...overview(comparison, paint),
+    paint.bold(`baseline: ${runName(baseline)}`),
+    ...runs.flatMap((run) => ["", ...runLines(run, layout)]),
+    ...overview(runs, layout),
     "",
-    ...wrap(claims(comparison), width).map(paint.dim),
+    ...wrap(claims(comparison), layout.width).map(paint.dim),
   ].join("\n") + "\n";
 }
 
+/** What every line of the comparison depends on. */
+interface Layout {
+  readonly width: number;
+  readonly paint: Painter;
+  /** The largest change of a ratio that counts as none. */
+  readonly epsilon: number;
+}
+
 /** Several runs at a glance: one line per run and candidate. */
-function overview({ runs, epsilon }: RunsComparison, paint: Painter): string[] {
+function overview(runs: RunsComparison["runs"], layout: Layout): string[] {
+  const { paint } = layout;
   if (runs.length < 2) return [];
   const rows = runs.flatMap((run) =>
     run.candidates.map((one) => {
       const latency = one.metrics.find((metric) => metric.metric === "latency_s");
       const verdict = one.status === "measured" && latency !== undefined
-        ? verdictText(latency.verdict, epsilon, paint)
+        ? verdictText(latency.verdict, layout)
         : paint.red(one.status);
       return [
         terminalLine(one.candidate),
@@ -76,16 +86,16 @@ function runName({ run, run_id: id }: { readonly run: string; readonly run_id: s
   return terminalLine(run === id ? run : `${run} (${id})`);
 }
 
-function oneRun(run: RunChange, width: number, epsilon: number, paint: Painter): string[] {
+function runLines(run: RunChange, layout: Layout): string[] {
+  const { width, paint } = layout;
   const lines = [paint.bold(`compared with it: ${runName(run)}`)];
   for (const one of run.differences) {
     const text = `${one.what}: ${one.before} → ${one.after}${
       one.blocking ? " (times are not comparable)" : ""
     }`;
-    const [first = "", ...rest] = wrap(text, width - 2);
-    lines.push(`${one.blocking ? paint.red("✗") : "·"} ${first}`, ...rest.map((line) => `  ${line}`));
+    lines.push(...indented(text, width, one.blocking ? paint.red("✗") : "·"));
   }
-  for (const one of run.candidates) lines.push("", ...oneCandidate(one, width, epsilon, paint));
+  for (const one of run.candidates) lines.push("", ...candidateLines(one, layout));
   if (run.only_before.length > 0) {
     lines.push(...wrap(`only in the baseline: ${run.only_before.join(", ")}`, width));
   }
@@ -93,14 +103,13 @@ function oneRun(run: RunChange, width: number, epsilon: number, paint: Painter):
   return lines;
 }
 
-function oneCandidate(one: CandidateChange, width: number, epsilon: number, paint: Painter): string[] {
-  const renamed = one.before === one.candidate ? "" : ` (was ${one.before}, matched by alias)`;
-  const lines = [
-    paint.bold(terminalLine(one.candidate)) + (renamed === "" ? "" : ` ${terminalLine(renamed)}`),
-  ];
+function candidateLines(one: CandidateChange, layout: Layout): string[] {
+  const { width, paint } = layout;
+  const renamed = one.before === one.candidate ? "" : terminalLine(`  (was ${one.before}, matched by alias)`);
+  const lines = [`${paint.bold(terminalLine(one.candidate))}${renamed}`];
   if (one.status !== "measured") {
     const reason = one.reason === null ? "" : `: ${one.reason}`;
-    return [...lines, ...wrap(`${one.status}${reason}`, width - 2).map((line) => `  ${paint.red(line)}`)];
+    return [...lines, ...indented(`${one.status}${reason}`, width).map(paint.red)];
   }
   const { before, after } = one.requests;
   if (before.failed + after.failed > 0) {
@@ -110,21 +119,15 @@ function oneCandidate(one: CandidateChange, width: number, epsilon: number, pain
       }`,
     );
   }
-  lines.push(lengthLine(one));
-  lines.push(metricTable(one.metrics, width, epsilon, paint));
+  lines.push(...lengthLine(one), metricTable(one.metrics, layout));
   const whys = [...new Set(one.metrics.map((metric) => metric.why).filter((why) => why !== ""))];
-  for (const why of whys) lines.push(...wrap(why, width - 2).map((line) => `  ${paint.dim(line)}`));
-  return [...lines.filter((line) => line !== ""), ...answerLines(one, width)];
+  for (const why of whys) lines.push(...indented(why, width).map(paint.dim));
+  return [...lines, ...answerLines(one, width)];
 }
 
 /** One row per metric; a narrow terminal gets shorter names, and no number of prompts. */
-function metricTable(
-  changes: readonly MetricChange[],
-  width: number,
-  epsilon: number,
-  paint: Painter,
-): string {
-  const narrow = width < NARROW;
+function metricTable(changes: readonly MetricChange[], layout: Layout): string {
+  const narrow = layout.width < NARROW;
   const head = narrow
     ? ["metric", "ratio", "95 %", "n", "verdict"]
     : ["metric", "ratio", "95 % interval", "prompts", "n", "verdict"];
@@ -134,19 +137,19 @@ function metricTable(
     intervalOf(metric.ci95, ratio) || missing,
     ...(narrow ? [] : [String(metric.prompts)]),
     String(metric.n),
-    verdictText(metric.verdict, epsilon, paint),
+    verdictText(metric.verdict, layout),
   ]);
   return textTable(head, rows);
 }
 
 /** A change of length explains a change of latency. */
-function lengthLine({ output_tokens: { before, after } }: CandidateChange): string {
-  if (before === null || after === null) return "";
-  return Math.abs(after / before - 1) < 0.02 ? "" : `  tokens per answer: ${plain(before)} → ${plain(after)}`;
+function lengthLine({ output_tokens: { before, after } }: CandidateChange): string[] {
+  if (before === null || after === null || Math.abs(after / before - 1) < 0.02) return [];
+  return [`  tokens per answer: ${plain(before)} → ${plain(after)}`];
 }
 
 /** All compared metrics are times or rates, so better means faster. */
-function verdictText(verdict: MetricChange["verdict"], epsilon: number, paint: Painter): string {
+function verdictText(verdict: MetricChange["verdict"], { paint, epsilon }: Layout): string {
   if (verdict === "worse") return paint.red("slower");
   if (verdict === "better") return paint.bold("faster");
   return verdict === "similar" ? `within ±${Math.round(epsilon * 100)} %` : verdict;
@@ -154,17 +157,14 @@ function verdictText(verdict: MetricChange["verdict"], epsilon: number, paint: P
 
 function answerLines({ answers }: CandidateChange, width: number): string[] {
   if (answers.skipped !== null) {
-    return wrap(`answers not compared as text: ${answers.skipped}`, width - 2).map((line) => `  ${line}`);
+    return indented(`answers not compared as text: ${answers.skipped}`, width);
   }
   if (answers.compared === 0) return [];
   if (answers.changed.length === 0) {
     return [`  answers: ${counted(answers.compared, "answer")} compared, none changed`];
   }
-  const [firsts, changed] = [
-    new Map(answers.changed.map((one) => [one.prompt, one])),
-    answers.changed.length,
-  ];
-  const shown = [...firsts.values()].slice(0, maxQuoted);
+  const changed = answers.changed.length;
+  const shown = [...new Map(answers.changed.map((one) => [one.prompt, one])).values()].slice(0, maxQuoted);
   const quoted = shown.flatMap(({ prompt, round, before, after }) => [
     `    ${terminalLine(prompt)}, round ${round}`,
     `      - ${firstDifference(before, after, width - 10)}`,

@@ -1,7 +1,7 @@
 /** Markdown that Podium writes, such as a decision, as text for a terminal. */
 import { marked, type Token, type Tokens } from "marked";
 import { fittedTable } from "./fitted_table.ts";
-import { type Painter, wrap } from "./terminal_layout.ts";
+import { indented, type Painter, wrap } from "./terminal_layout.ts";
 
 /**
  * Markdown as text of at most `columns` characters per line: headings in bold, tables fitted, figures left out.
@@ -23,7 +23,9 @@ const isTable = (token: Token): token is Tokens.Table => token.type === "table";
 
 function block(token: Token, columns: number, paint: Painter): string {
   if (token.type === "space") return "";
-  if (isList(token)) return token.items.map((item) => indented(wordsOf(item.tokens), columns)).join("\n");
+  if (isList(token)) {
+    return token.items.map((item) => indented(wordsOf(item.tokens), columns, "•").join("\n")).join("\n");
+  }
   if (isTable(token)) {
     const cells = (row: readonly Tokens.TableCell[]) => row.map(({ tokens }) => wordsOf(tokens));
     return fittedTable(cells(token.header), token.rows.map(cells), columns);
@@ -32,10 +34,6 @@ function block(token: Token, columns: number, paint: Painter): string {
   if (token.type === "heading") return paint.bold(text);
   if (token.type === "code") return text.split("\n").map((line) => `  ${line}`).join("\n");
   return text === "" ? "" : wrap(text, columns).join("\n");
-}
-
-function indented(text: string, columns: number): string {
-  return wrap(text, columns - 2).map((line, at) => `${at === 0 ? "•" : " "} ${line}`).join("\n");
 }
 
 /** The words of inline tokens; a figure has none. */

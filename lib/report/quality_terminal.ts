@@ -4,7 +4,7 @@ import { fittedTable } from "./fitted_table.ts";
 import { missing, scoreText } from "./format.ts";
 import { statesText, variationText, voteTexts } from "./quality_table.ts";
 import { confusionTables, rateText, type TaskTable, taskTables } from "./task_tables.ts";
-import { wrap } from "./terminal_layout.ts";
+import { indented, wrap } from "./terminal_layout.ts";
 
 /**
  * Scores by candidate, by task, by check and by length of the prompt, ratings, agreement, and warnings.
@@ -48,7 +48,7 @@ export function qualityTerminal(report: QualityReport, columns: number): string 
     ...byLength(report).map(table),
     ...ratings(report).flatMap((line) => wrap(line, width).join("\n")),
     ...report.warnings.map(({ message, remedy }) =>
-      [...wrap(`! ${message}`, width), ...wrap(remedy, width - 2).map((line) => `  ${line}`)].join("\n")
+      [...wrap(`! ${message}`, width), ...indented(remedy, width)].join("\n")
     ),
   ];
   return parts.join("\n\n");

@@ -51,6 +51,11 @@ export function wrap(text: string, width: number): string[] {
   return [...lines, line].map((one) => one.replaceAll("\u00a0", " "));
 }
 
+/** Wrapped text, two characters further in, the first of its lines after `mark`. */
+export function indented(text: string, width: number, mark = " "): string[] {
+  return wrap(text, width - 2).map((line, at) => `${at === 0 ? mark : " "} ${line}`);
+}
+
 /** A word in pieces of at most `width` characters. */
 function pieces(word: string, width: number): string[] {
   const found: string[] = [];

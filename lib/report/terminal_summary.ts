@@ -9,7 +9,7 @@ import { fittedTable } from "./fitted_table.ts";
 import { taskTables } from "./task_tables.ts";
 import { type Highlight, highlights } from "./highlights.ts";
 import { machineText, type SummaryRow, tableRows } from "./summary_text.ts";
-import { knownColumns, type Painter, painter, type TextColumn, wrap } from "./terminal_layout.ts";
+import { indented, knownColumns, type Painter, painter, type TextColumn, wrap } from "./terminal_layout.ts";
 
 /** How the terminal looks. */
 export interface TerminalOptions {
@@ -96,8 +96,7 @@ function notes({ plan }: Summary, rows: readonly SummaryRow[], shown: ReadonlySe
 function highlightLines({ kind, text }: Highlight, width: number, paint: Painter): string[] {
   const indent = kind === "qualification" ? "  " : "";
   const mark = kind === "finding" ? "•" : kind === "failure" ? paint.red("✗") : paint.yellow("!");
-  return wrap(text.replaceAll("`", ""), width - 2 - indent.length)
-    .map((line, at) => `${indent}${at === 0 ? mark : " "} ${line}`);
+  return indented(text.replaceAll("`", ""), width - indent.length, mark).map((line) => indent + line);
 }
 
 /** The columns that leave space for names of up to `NAME_WIDTH` characters. */
