@@ -125,3 +125,7 @@ export function parseDocument<T>(text: string, { schema, newest, name, remedy }:
     });
   }
 }
+
+/** Whether there is such a file. */
+export const isFile = (path: string): Promise<boolean> =>
+  Deno.stat(path).then((info) => info.isFile, () => false);

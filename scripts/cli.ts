@@ -6,6 +6,7 @@
  * Import heavy modules after the flags are parsed (`await import(…)`), so that --help answers at once.
  */
 import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { Command, CommanderError, type Option } from "commander";
 import project from "../deno.json" with { type: "json" };
@@ -83,13 +84,16 @@ const launcher = Deno.env.get("PODIUM_COMMAND");
 const asTyped = (text: string) =>
   launcher === undefined ? text : text.replaceAll("deno task ", `${launcher} `);
 
+/** The folder of Podium itself: a clone, or the installed program. */
+export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+
 /**
  * A file that Podium ships: the one in the current folder (a clone, or a folder that `podium init` made), otherwise
  * the one of the installed program.
  */
 export function shippedFile(path: string): string {
   if (existsSync(path)) return path;
-  const installed = fileURLToPath(new URL(`../${path}`, import.meta.url));
+  const installed = join(ROOT, path);
   return existsSync(installed) ? installed : path;
 }
 

@@ -6,14 +6,12 @@
  *   podium init my-models       in a new one
  */
 import { dirname, join, relative } from "node:path";
-import { fileURLToPath, pathToFileURL } from "node:url";
+import { pathToFileURL } from "node:url";
 import project from "../deno.json" with { type: "json" };
 import { UserError } from "../lib/errors.ts";
-import { bareCommand, printJson, runTask } from "./cli.ts";
+import { bareCommand, printJson, ROOT, runTask } from "./cli.ts";
 import { type Shared, shared } from "./options.ts";
 import { makeCopies } from "./notebook/copies.ts";
-
-const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 
 interface Made {
   readonly folder: string;
@@ -23,7 +21,7 @@ interface Made {
 }
 
 async function init(folder: string): Promise<Made> {
-  if (relative(root, await realPath(folder)) === "") {
+  if (relative(ROOT, await realPath(folder)) === "") {
     throw new UserError(`${folder} is Podium itself, which has all of it: give another folder`);
   }
   const made: Made = { folder, written: [], kept: [] };
@@ -35,16 +33,16 @@ async function init(folder: string): Promise<Made> {
     ...await filesOf("adapters"),
   ];
   for (const path of copied) {
-    await write(made, path, await Deno.readTextFile(join(root, path)));
+    await write(made, path, await Deno.readTextFile(join(ROOT, path)));
   }
   await write(made, "deno.json", `${JSON.stringify(ownConfig(), null, 2)}\n`);
-  await makeCopies(join(root, "notebooks"), join(folder, "notebooks"));
+  await makeCopies(join(ROOT, "notebooks"), join(folder, "notebooks"));
   return made;
 }
 
 /** Deno resolves every import by the configuration of the program that runs, so Podium's own imports are listed too. */
 function ownConfig() {
-  const at = pathToFileURL(root).href;
+  const at = pathToFileURL(ROOT).href;
   return {
     nodeModulesDir: "none",
     // Podium's own code is checked together with what imports it, and needs the options that it was written with.
@@ -63,7 +61,7 @@ function ownTasks(at: string) {
 }
 
 async function filesOf(folder: string): Promise<string[]> {
-  const files = await Array.fromAsync(Deno.readDir(join(root, folder)));
+  const files = await Array.fromAsync(Deno.readDir(join(ROOT, folder)));
   return files.filter(({ isFile }) => isFile).map(({ name }) => `${folder}/${name}`).sort();
 }
 
@@ -93,7 +91,7 @@ function report({ folder, written, kept }: Made): string {
     `Next: ${
       folder === "." ? "" : `cd ${folder}, then `
     }deno task bench, or deno task notebook for the lessons.`,
-    `Documentation: ${join(root, "README.md")}`,
+    `Documentation: ${join(ROOT, "README.md")}`,
   ].join("\n");
 }
 

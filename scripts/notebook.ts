@@ -13,15 +13,13 @@
  *                                          Markdown in docs/lessons/
  *   deno task notebook export --check      whether these agree with the notebooks of today
  */
-import { dirname, join, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
-import { bareCommand, interruptSignal, runTask } from "./cli.ts";
+import { join, resolve } from "node:path";
+import { bareCommand, interruptSignal, ROOT, runTask } from "./cli.ts";
 import { option, wholeNumber } from "./options.ts";
 import type { Jupyter } from "./notebook/jupyter.ts";
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-const notebooks = join(root, "notebooks");
-const lessons = join(root, "docs", "lessons");
+const notebooks = join(ROOT, "notebooks");
+const lessons = join(ROOT, "docs", "lessons");
 /** What `podium init` makes in a person's own folder. */
 const own = "notebooks";
 
@@ -74,7 +72,7 @@ async function open(options: OpenOptions): Promise<number> {
   const { prepareJupyter } = await import("./notebook/jupyter.ts");
   const { makeCopies } = await import("./notebook/copies.ts");
   const copies = await copiesFolder();
-  const jupyter = await prepareJupyter(root, console.error);
+  const jupyter = await prepareJupyter(ROOT, console.error);
   for (const name of await makeCopies(notebooks, copies)) {
     console.error(
       `${name} is newer than your copy, which keeps your changes: deno task notebook reset ${name}`,
@@ -123,7 +121,7 @@ async function test(starts: readonly string[], options: TestOptions): Promise<nu
   const { FaultReport } = await import("./notebook/judge.ts");
   const { prepareJupyter } = await import("./notebook/jupyter.ts");
   const names = await findNotebooks(notebooks, starts);
-  const jupyter = await prepareJupyter(root, console.error);
+  const jupyter = await prepareJupyter(ROOT, console.error);
   const report = new FaultReport();
   if (starts.length === 0) {
     await report.test("the test itself", () => checkTheTest(jupyter, options));
@@ -143,7 +141,7 @@ async function exportLessons(starts: readonly string[], options: TestOptions): P
   const { prepareJupyter } = await import("./notebook/jupyter.ts");
   const { lessonOf, writeLesson } = await import("./notebook/lessons.ts");
   const names = await findNotebooks(notebooks, starts);
-  const jupyter = await prepareJupyter(root, console.error);
+  const jupyter = await prepareJupyter(ROOT, console.error);
   const report = new FaultReport();
   for (const name of names) {
     if (interruptSignal().aborted) break;
@@ -151,7 +149,7 @@ async function exportLessons(starts: readonly string[], options: TestOptions): P
       const cells = parsePercent(await Deno.readTextFile(join(notebooks, `${name}.ts`)), name);
       const faults = await execute(jupyter, notebooks, name, { ...options, full: true });
       if (faults.length > 0) return faults;
-      const executed = await Deno.readTextFile(join(root, ".venv", "executed", `${name}.ipynb`));
+      const executed = await Deno.readTextFile(join(ROOT, ".venv", "executed", `${name}.ipynb`));
       await writeLesson(lessons, name, lessonOf(name, cells, JSON.parse(executed)));
       return [];
     });
@@ -177,13 +175,13 @@ async function execute(
   const { checkSyntax, derive } = await import("./notebook/files.ts");
   const { judgeExecuted } = await import("./notebook/judge.ts");
   await checkSyntax(folder, name);
-  const out = join(root, ".venv", "executed");
+  const out = join(ROOT, ".venv", "executed");
   await Deno.mkdir(out, { recursive: true });
   const fresh = join(out, `${name}.fresh.ipynb`);
   const result = join(out, `${name}.ipynb`);
   await Deno.writeTextFile(fresh, await derive(folder, name));
   const env = options.full === true ? jupyter.env : { ...jupyter.env, PODIUM_SHORT: "1" };
-  const program = join(root, "scripts", "notebook", "execute.py");
+  const program = join(ROOT, "scripts", "notebook", "execute.py");
   const args = [program, fresh, result, folder, `${options.timeout}`];
   const code = await runUntilDone({ ...jupyter, env }, args);
   if (code !== 0) return [`the kernel's client ended with exit code ${code}`];
@@ -194,7 +192,7 @@ async function execute(
  * Starts the kernel by its connection file and drives it over ZeroMQ; returns the faults that an editor would meet.
  */
 async function speakProtocol({ python, env }: Jupyter): Promise<string[]> {
-  const program = join(root, "tests", "notebooks", "protocol.py");
+  const program = join(ROOT, "tests", "notebooks", "protocol.py");
   const { code, stdout } = await new Deno.Command(python, { args: [program, notebooks], env, stdin: "null" })
     .output();
   const faults = new TextDecoder().decode(stdout).split("\n").map((line) => line.trim()).filter((line) =>
@@ -213,7 +211,7 @@ async function checkTheTest(jupyter: Jupyter, options: TestOptions): Promise<str
     /^cell 7 .*SyntaxError: /,
     /^cell 8 .*was not run$/,
   ];
-  const seen = await execute(jupyter, join(root, "tests", "notebooks"), "90_faulty", options);
+  const seen = await execute(jupyter, join(ROOT, "tests", "notebooks"), "90_faulty", options);
   return [
     ...expected.filter((fault) => !seen.some((line) => fault.test(line))).map((fault) =>
       `not seen: ${fault}`

@@ -6,9 +6,8 @@
  *   deno task test:browser                              notebook 01 on both themes, Stop in notebook 03
  *   deno task test:browser 03 04 05 --shots pictures    these, in the short setting, with pictures to look at
  */
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
-import { bareCommand, runTask } from "./cli.ts";
+import { join } from "node:path";
+import { bareCommand, ROOT, runTask } from "./cli.ts";
 import { option, pathValue } from "./options.ts";
 import type { Page } from "playwright-core";
 import { findNotebooks } from "./notebook/files.ts";
@@ -28,8 +27,7 @@ import {
   untilDone,
 } from "./notebook/lab.ts";
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "..");
-const notebooks = join(root, "notebooks");
+const notebooks = join(ROOT, "notebooks");
 const themes = ["light", "dark"] as const;
 
 interface Options {
@@ -52,8 +50,8 @@ async function test(names: readonly string[], options: Options): Promise<number>
     );
     return 0;
   }
-  const jupyter = await prepareJupyter(root, console.error);
-  const folder = await Deno.makeTempDir({ dir: join(root, ".venv"), prefix: "browser-" });
+  const jupyter = await prepareJupyter(ROOT, console.error);
+  const folder = await Deno.makeTempDir({ dir: join(ROOT, ".venv"), prefix: "browser-" });
   const env = { ...jupyter.env, PODIUM_SHORT: "1" };
   try {
     const lab = await startLab({ ...jupyter, env }, notebooks, folder);

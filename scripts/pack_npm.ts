@@ -7,15 +7,13 @@
  *   npm install -g ./podium-bench-VERSION.tgz
  */
 import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
 import project from "../deno.json" with { type: "json" };
 import { sha256Of } from "../lib/catalog/files.ts";
 import { UserError } from "../lib/errors.ts";
 import { runProgram } from "../lib/program.ts";
-import { bareCommand, runTask, sayNext } from "./cli.ts";
+import { bareCommand, ROOT, runTask, sayNext } from "./cli.ts";
 import { copyFile, projectFiles } from "./pack/tree.ts";
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "..");
 const NAME = "podium-bench";
 /** The Deno that Podium is tested with. */
 const DENO = "2.9.6";
@@ -71,9 +69,9 @@ async function writePackaging(folder: string, tarball: string): Promise<string[]
     ZIP_SHA256: zipHash?.toUpperCase() ?? "",
   };
   const written: string[] = [];
-  for (const path of await projectFiles(root)) {
+  for (const path of await projectFiles(ROOT)) {
     if (!/^packaging\/.*\.(rb|yaml)$/.test(path) || path.endsWith(".yaml") && zipHash === null) continue;
-    const text = (await Deno.readTextFile(join(root, path))).replaceAll(
+    const text = (await Deno.readTextFile(join(ROOT, path))).replaceAll(
       /@([A-Z0-9_]+)@/g,
       (all, name) => values[name] ?? all,
     );
@@ -88,12 +86,12 @@ async function pack(folder: string): Promise<string> {
   const dir = await Deno.makeTempDir({ prefix: "podium-npm-" });
   try {
     const to = join(dir, "package");
-    for (const path of await projectFiles(root)) {
-      if (!LEFT_OUT.test(path)) await copyFile(join(root, path), join(to, "project", path));
+    for (const path of await projectFiles(ROOT)) {
+      if (!LEFT_OUT.test(path)) await copyFile(join(ROOT, path), join(to, "project", path));
     }
     await leaveOutTestPackages(join(to, "project"));
-    for (const path of ["README.md", "LICENSE"]) await Deno.copyFile(join(root, path), join(to, path));
-    await Deno.copyFile(join(root, "scripts", "podium.mjs"), join(to, "podium.mjs"));
+    for (const path of ["README.md", "LICENSE"]) await Deno.copyFile(join(ROOT, path), join(to, path));
+    await Deno.copyFile(join(ROOT, "scripts", "podium.mjs"), join(to, "podium.mjs"));
     await Deno.writeTextFile(join(to, "package.json"), `${JSON.stringify(packageJson, null, 2)}\n`);
     await Deno.mkdir(folder, { recursive: true });
     const file = join(folder, `${NAME}-${project.version}.tgz`);

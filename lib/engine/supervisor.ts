@@ -6,6 +6,7 @@ import type { Clock, Fetch } from "../clock.ts";
 import type { Endpoint } from "../endpoint/trace.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import type { ChatTemplateKind } from "./chat_template.ts";
+import { isFile } from "../text_file.ts";
 import { engineStats, type LoadedModel } from "../openai/model_server.ts";
 import { type EngineOptions, type EngineReport, engineReport } from "./options.ts";
 
@@ -206,8 +207,7 @@ async function checkShards(path: string): Promise<void> {
   }
   const missing: string[] = [];
   for (let index = 1; index <= Number(total); index++) {
-    const isThere = await Deno.stat(shard(index)).then(({ isFile }) => isFile, () => false);
-    if (!isThere) missing.push(basename(shard(index)));
+    if (!await isFile(shard(index))) missing.push(basename(shard(index)));
   }
   if (missing.length === 0) return;
   const named = missing.length <= 3 ? missing.join(", ") : `${missing.slice(0, 3).join(", ")} and more`;

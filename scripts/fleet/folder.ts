@@ -1,6 +1,7 @@
 /** The folders of fleets, for every command that works on one. */
 import { join } from "node:path";
 import { UserError } from "../../lib/errors.ts";
+import { isFile } from "../../lib/text_file.ts";
 import { option, pathValue } from "../options.ts";
 import { wordValue } from "./state.ts";
 
@@ -18,8 +19,7 @@ export const folderOf = ({ fleet, fleets }: FleetFlags): string => join(fleets, 
 /** @throws {UserError} where there is no such fleet */
 export async function requireFleet(flags: FleetFlags): Promise<string> {
   const folder = folderOf(flags);
-  const isThere = await Deno.stat(join(folder, "fleet.json")).then(() => true, () => false);
-  if (isThere) return folder;
+  if (await isFile(join(folder, "fleet.json"))) return folder;
   throw new UserError(
     `there is no fleet in ${folder}: start its hub with deno task fleet hub --fleet ${flags.fleet}`,
   );

@@ -3,6 +3,7 @@ import { delimiter, dirname, join } from "node:path";
 import { z } from "zod";
 import type { Browser, Page } from "playwright-core";
 import { freePort } from "../../lib/program.ts";
+import { isFile } from "../../lib/text_file.ts";
 import type { Jupyter } from "./jupyter.ts";
 
 /** What the page shows after a run; figures with their size in pixels, and the colours of text and background. */
@@ -41,7 +42,7 @@ async function findOnPath(programs: readonly string[]): Promise<string | null> {
   for (const folder of (Deno.env.get("PATH") ?? "").split(delimiter)) {
     for (const program of programs) {
       const path = join(folder, program);
-      if (await Deno.stat(path).then(({ isFile }) => isFile, () => false)) return path;
+      if (await isFile(path)) return path;
     }
   }
   return null;

@@ -1,6 +1,5 @@
 /** Fills a pack step by step; each step skips what is there already. */
 import { basename, dirname, join, relative, resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import {
   findModel,
   findVariant,
@@ -15,7 +14,7 @@ import { requireRun } from "../../lib/bench/find_run.ts";
 import { UserError } from "../../lib/errors.ts";
 import { bringServer } from "../../lib/fleet/nats_server.ts";
 import { runProgram } from "../../lib/program.ts";
-import { interruptSignal, realClock, realSleep } from "../cli.ts";
+import { interruptSignal, realClock, realSleep, ROOT } from "../cli.ts";
 import { type Shared } from "../options.ts";
 import { filesBelow, MANIFEST, writeManifest } from "./manifest.ts";
 import { copyFile, copyProject, type PackedRun, RECORDED_RUN, startPs1, startSh } from "./tree.ts";
@@ -40,8 +39,6 @@ interface Chosen {
   readonly variant: Variant;
   readonly name: string;
 }
-
-const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 
 /** What packages and wheels take; measured on Linux x86-64 with `du -sm` (packages 300, wheels 60), rounded up. */
 const PACKAGES_BYTES = 340e6;
@@ -71,7 +68,7 @@ export async function makePack(to: string, options: PackOptions): Promise<MadePa
   const deno = join(dir, "deno", windows ? "deno.exe" : "deno");
   await copyFile(Deno.execPath(), deno);
   const tree = join(dir, "podium");
-  await copyProject(root, tree, options.registry, runs);
+  await copyProject(ROOT, tree, options.registry, runs);
   await Deno.writeTextFile(join(dir, "start.sh"), startSh);
   await Deno.writeTextFile(join(dir, "start.ps1"), startPs1);
   if (!windows) { for (const path of [deno, join(dir, "start.sh")]) await Deno.chmod(path, 0o755); }
@@ -84,7 +81,7 @@ export async function makePack(to: string, options: PackOptions): Promise<MadePa
 
   say("hashing");
   const models = chosen.map(({ name }) => name);
-  const { version } = JSON.parse(await Deno.readTextFile(join(root, "deno.json")));
+  const { version } = JSON.parse(await Deno.readTextFile(join(ROOT, "deno.json")));
   const { manifest, sha256 } = await writeManifest(dir, {
     podium: String(version),
     deno: Deno.version.deno,
@@ -118,7 +115,7 @@ async function chooseRuns(names: readonly string[]): Promise<PackedRun[]> {
 function warnOfAdapters({ models }: Registry): void {
   for (const { alias, variants } of models) {
     const module = variants.find(({ adapter }) => adapter !== null)?.adapter?.module;
-    if (module === undefined || !relative(root, resolve(module)).startsWith("..")) continue;
+    if (module === undefined || !relative(ROOT, resolve(module)).startsWith("..")) continue;
     console.error(`! the adapter of ${alias} (${module}) is not packed: copy it into the pack yourself`);
   }
 }

@@ -2,18 +2,12 @@
 import { join } from "node:path";
 import { InvalidArgumentError } from "commander";
 import { reasonOf, UserError } from "../../lib/errors.ts";
+import { isFile } from "../../lib/text_file.ts";
 import type { RubricName } from "../../lib/quality/rubric.ts";
 import type { PrivatePageOptions } from "../../lib/web/live_page.ts";
 import { bareCommand, interrupted, printJson, realClock, subcommand } from "../cli.ts";
 import { option, pathValue, RUN_ARGUMENT, type Shared, shared, wholeNumber } from "../options.ts";
-import {
-  isFile,
-  promptSetOf,
-  readSheetText,
-  rewriteReport,
-  runFolder,
-  runPromptsOption,
-} from "./run_folder.ts";
+import { promptSetOf, readSheetText, rewriteReport, runFolder, runPromptsOption } from "./run_folder.ts";
 
 interface AnnotateOptions extends Shared<"out" | "json"> {
   readonly annotator: string;

@@ -1,6 +1,7 @@
 /** Finds a run and its prompt set, for every command that reads recorded answers. */
 import { join } from "node:path";
 import { UserError } from "../../lib/errors.ts";
+import { isFile } from "../../lib/text_file.ts";
 import type { PromptSet } from "../../lib/prompts/prompts.ts";
 import { defaultPassMark } from "../../lib/quality/pass_rate.ts";
 import { decimal, option, pathValue } from "../options.ts";
@@ -75,16 +76,6 @@ export async function rewriteReport(folder: string): Promise<void> {
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     console.error(`! the scores are written, the report of ${folder} is not: ${error.message}`);
-  }
-}
-
-/** Whether there is such a file. */
-export async function isFile(path: string): Promise<boolean> {
-  try {
-    return (await Deno.stat(path)).isFile;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
   }
 }
 

@@ -8,7 +8,7 @@ import { qualityTerminal } from "../../lib/report/quality_terminal.ts";
 import { readRatings } from "../../lib/quality/ratings.ts";
 import { readVotes } from "../../lib/quality/votes.ts";
 import { runNamed, sayNext, showPage } from "../cli.ts";
-import { say } from "../terminal.ts";
+import { say, stdoutStyle } from "../terminal.ts";
 import { rewriteReport } from "./run_folder.ts";
 
 /** @returns the report, null where neither a check nor a rating scores anything, and how to show it */
@@ -24,7 +24,7 @@ export async function scoreRun(
   await writeRunFile(csv, formatAnswers(await readRecordedAnswers(folder), report));
   await rewriteReport(folder);
   const show = async (open?: boolean) => {
-    if (report) console.log(qualityTerminal(report, terminalColumns()));
+    if (report) console.log(qualityTerminal(report, stdoutStyle(100).columns));
     else {
       const text =
         `${set.name} has no checks: the answers are kept, and people can rate them (quality annotate)`;
@@ -43,6 +43,3 @@ export async function scoreRun(
   };
   return { report, show };
 }
-
-/** Where there is no terminal, as in a file or a pipe: Markdown for a repository's page. */
-const terminalColumns = () => Deno.stdout.isTerminal() ? Deno.consoleSize().columns : 100;

@@ -15,6 +15,7 @@ import { replayRace } from "../../lib/select/race/run_race.ts";
 import { MAX_DROP } from "../../lib/select/decide/decision.ts";
 import { DEFAULT_WEIGHTS } from "../../lib/select/decide/ranking.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
+import { isFile } from "../../lib/text_file.ts";
 import { selectFrom } from "../select/execute.ts";
 import { promptsFile } from "../quality/run_folder.ts";
 import { shownProgress } from "../progress.ts";
@@ -94,8 +95,7 @@ export async function replay({ bench, given }: RaceSettings, name: string): Prom
 /** The prompt set in the run's folder; null where there is none. */
 async function promptSetFor(folder: string): Promise<PromptSet | null> {
   const path = join(folder, "prompts.json");
-  const there = await Deno.stat(path).then(({ isFile }) => isFile, () => false);
-  return there ? await loadPromptSet(path) : null;
+  return await isFile(path) ? await loadPromptSet(path) : null;
 }
 
 export async function simulate({ gaps, noise, delta, epsilon, budget, bench }: RaceSettings): Promise<Raced> {
