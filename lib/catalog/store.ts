@@ -266,7 +266,5 @@ export const movedMarker = (dir: string) => join(dir, MOVED);
 
 /** Whether a file in the store is bookkeeping rather than a model. */
 export const isBookkeeping = (path: string) =>
-  basename(path) === MOVED || basename(path) === CALIBRATION_FILE || path.endsWith(RECEIPT) ||
-  path.endsWith(`${RECEIPT}.new`) ||
-  path.endsWith(USED) ||
-  path.endsWith(`${PART}.json`);
+  [MOVED, CALIBRATION_FILE].includes(basename(path)) ||
+  [RECEIPT, `${RECEIPT}.new`, USED, `${PART}.json`].some((ending) => path.endsWith(ending));

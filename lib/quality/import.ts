@@ -108,14 +108,8 @@ function readRow(row: readonly string[], columns: Columns, key: SheetKey, seen: 
     const fault = `${item} has the answer of ${other.item}: sort whole rows, not one column`;
     return { kind: "fault", fault };
   }
-  const scores: Record<string, number> = {};
-  const missing: string[] = [];
-  for (const { name } of rubricOf(key).dimensions) {
-    const score = cellScore(columns(row, name));
-    if (score.kind === "fault") return { kind: "fault", fault: `${name} ${score.fault}` };
-    if (score.kind === "none") missing.push(name);
-    else scores[name] = score.value;
-  }
+  const { scores, missing, fault } = scoresIn(row, columns, key);
+  if (fault !== null) return { kind: "fault", fault };
   if (Object.keys(scores).length === 0) return { kind: "blank" };
   if (missing.length > 0) return { kind: "fault", fault: `half-filled, ${missing.join(", ")} is missing` };
   const marks = { scores, comment: columns(row, "comment").trim() };
@@ -134,30 +128,29 @@ export function readMarks(text: string, key: SheetKey, name: string): Map<string
   for (const row of rows) {
     const item = columns(row, "item").trim();
     if (!key.items.some((one) => one.item === item)) continue;
-    const scores: Record<string, number> = {};
-    for (const dimension of rubricOf(key).dimensions) {
-      const score = cellScore(columns(row, dimension.name));
-      if (score.kind === "fault") throw new UserError(`${name}: ${dimension.name} of ${item} ${score.fault}`);
-      if (score.kind === "score") scores[dimension.name] = score.value;
-    }
+    const { scores, fault } = scoresIn(row, columns, key);
+    if (fault !== null) throw new UserError(`${name}, ${item}: ${fault}`);
     marks.set(item, { scores, comment: columns(row, "comment").trim() });
   }
   return marks;
 }
 
-type Score =
-  | { readonly kind: "score"; readonly value: number }
-  | { readonly kind: "none" }
-  | { readonly kind: "fault"; readonly fault: string };
-
-function cellScore(cell: string): Score {
-  const text = cell.normalize("NFKC").trim();
-  if (text === "") return { kind: "none" };
-  // A spreadsheet may write 4 as 4.0 or 4,0.
-  const value = /^\d+(?:[.,]0+)?$/.test(text) ? parseInt(text, 10) : NaN;
-  return value >= lowestScore && value <= highestScore
-    ? { kind: "score", value }
-    : { kind: "fault", fault: `is ${text}, expected a whole number from 1 to 5` };
+/** The scores of a row, the dimensions that have none, and the first cell that is no score; null where all are. */
+function scoresIn(row: readonly string[], columns: Columns, key: SheetKey) {
+  const cells = rubricOf(key).dimensions.map(({ name }) => {
+    const text = columns(row, name).normalize("NFKC").trim();
+    // A spreadsheet may write 4 as 4.0 or 4,0.
+    return { name, text, value: /^\d+(?:[.,]0+)?$/.test(text) ? parseInt(text, 10) : NaN };
+  });
+  const filled = cells.filter(({ text }) => text !== "");
+  const wrong = filled.find(({ value }) => !(value >= lowestScore && value <= highestScore));
+  return {
+    scores: Object.fromEntries(filled.map(({ name, value }) => [name, value])),
+    missing: cells.filter(({ text }) => text === "").map(({ name }) => name),
+    fault: wrong === undefined
+      ? null
+      : `${wrong.name} is ${wrong.text}, expected a whole number from ${lowestScore} to ${highestScore}`,
+  };
 }
 
 /**

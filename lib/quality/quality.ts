@@ -2,11 +2,11 @@
 import { join } from "node:path";
 import type { RequestRecord } from "../bench/records.ts";
 import { UserError } from "../errors.ts";
+import { expectedText } from "../prompts/expected.ts";
 import type { Prompt, PromptSet } from "../prompts/prompts.ts";
 import { candidateOf, variationOf } from "./candidate_quality.ts";
 import { type AnswerScore, type CheckResult, scoreAnswer } from "./check.ts";
 import { testAnswers, type TestRuns } from "./code/test_runs.ts";
-import { expectedText } from "../prompts/expected.ts";
 import { defaultPassMark } from "./pass_rate.ts";
 import {
   type AnswerQuality,
@@ -16,10 +16,10 @@ import {
   type ScoreState,
 } from "./quality_schema.ts";
 import { qualityWarnings } from "./quality_warnings.ts";
-import { visibleAnswer } from "./text.ts";
 import { agreements, type RatingRecord, readRatings } from "./ratings.ts";
-import { readVotes, type VoteRecord, voteSummary } from "./votes.ts";
 import { promptsOfRun, readRecordedAnswers, type RecordedAnswers, writeRunFile } from "./recorded_answers.ts";
+import { visibleAnswer } from "./text.ts";
+import { readVotes, type VoteRecord, voteSummary } from "./votes.ts";
 
 /**
  * Scores the answers of a run and writes quality.json into its folder.
@@ -143,17 +143,8 @@ function scoreRequest(
   }];
 }
 
-function recordedCheck({ name, kind, required, passed, credit, supported, outcome, detail }: CheckResult) {
-  return {
-    name,
-    kind,
-    required,
-    passed,
-    credit,
-    supported,
-    detail,
-    ...(outcome === null ? {} : { outcome }),
-  };
+function recordedCheck({ weight: _, offFormat: _1, final: _2, outcome, ...recorded }: CheckResult) {
+  return outcome === null ? recorded : { ...recorded, outcome };
 }
 
 /** An answer that the token limit cut is wrong only where more of it could not have made it right. */

@@ -87,14 +87,14 @@ export function pairSummary(votes: readonly VoteRecord[], pairs: number): VoteSu
     both_bad: count("both_bad"),
     share: firsts.length === 0 ? null : firsts.reduce((sum, one) => sum + one, 0) / firsts.length,
     interval: [low, high],
-    decided: low > 0.5
-      ? "first"
-      : high < 0.5
-      ? "second"
-      : low > 0.5 - TIE_MARGIN && high < 0.5 + TIE_MARGIN
-      ? "tie"
-      : null,
+    decided: decidedBy(low, high),
   };
+}
+
+function decidedBy(low: number, high: number): VoteSummary["pairs"][number]["decided"] {
+  if (low > 0.5) return "first";
+  if (high < 0.5) return "second";
+  return low > 0.5 - TIE_MARGIN && high < 0.5 + TIE_MARGIN ? "tie" : null;
 }
 
 /**
