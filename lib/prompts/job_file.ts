@@ -17,27 +17,14 @@ import { columnFacts, guessJob } from "./suggest_job.ts";
 import { assertColumns, columnsOf, fill, valueOf } from "./template.ts";
 
 /** Fields of a job that may be templates, filled in for every row. */
-const TEMPLATES = [
-  "id",
-  "task",
-  "prompt",
-  "system",
-  "messages",
-  "wordings",
-  "expected",
-  "documents",
-  "tests",
-  "turns",
-  "checks",
-  "anchors",
-  "reference",
-  "aspects",
-  "tools",
-] as const;
+const TEMPLATES = (
+  "id task prompt system messages wordings expected " +
+  "documents tests turns checks anchors reference aspects tools"
+).split(" ");
 /** Those that are lists. */
-const LISTS: readonly string[] = ["tools", "turns", "messages", "checks", "aspects"];
+const LISTS = ["tools", "turns", "messages", "checks", "aspects"];
 /** Fields that apply to all cases unchanged. */
-const CONSTANTS = ["labels", "schema", "fields", "settings"] as const;
+const CONSTANTS = ["labels", "schema", "fields", "settings"];
 
 const given = z.unknown().optional();
 /** The fields of a job file besides its cases. */
@@ -96,7 +83,7 @@ export function jobPrompts(job: Readonly<Record<string, unknown>>, source: JobSo
   checkTemplates(job, source);
   const perRow = TEMPLATES.filter((field) => columnsOf(job[field]).length > 0);
   const fixed = [...TEMPLATES, ...CONSTANTS].filter((field) =>
-    job[field] !== undefined && !perRow.some((one) => one === field)
+    job[field] !== undefined && !perRow.includes(field)
   );
   const defaults = withFiles(Object.fromEntries(fixed.map((field) => [field, job[field]])));
   const templates = Object.fromEntries(perRow.map((field) => [field, job[field]]));

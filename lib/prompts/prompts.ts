@@ -115,18 +115,7 @@ const prompts = z.array(z.unknown(), "a list of prompts").min(1, "at least one p
 const setObject = headShape.extend({ prompts });
 
 /** Fields of a set that its prompts take over, where they have none of their own. */
-const SHARED = [
-  "task",
-  "system",
-  "labels",
-  "schema",
-  "fields",
-  "tools",
-  "documents",
-  "tests",
-  "settings",
-  "checks",
-];
+const SHARED = "task system labels schema fields tools documents tests settings checks".split(" ");
 
 /**
  * Checks a prompt set that was read from JSON: a plain array of strings, an array of prompt objects, or an

@@ -17,26 +17,10 @@ export interface RowFormat {
 }
 
 /** Fields of a case that a column of the same name may hold. */
-const OWN_FIELDS = [
-  "id",
-  "task",
-  "prompt",
-  "system",
-  "messages",
-  "turns",
-  "expected",
-  "labels",
-  "reference",
-  "aspects",
-  "checks",
-  "anchors",
-  "schema",
-  "tools",
-  "documents",
-  "tests",
-  "settings",
-  "wordings",
-];
+const OWN_FIELDS = (
+  "id task prompt system messages turns expected labels reference " +
+  "aspects checks anchors schema tools documents tests settings wordings"
+).split(" ");
 /** Those that are text; the others are JSON, in a cell of a table as text. */
 const TEXT_FIELDS = ["id", "task", "prompt", "system", "expected", "reference", "tests"];
 
