@@ -1,4 +1,5 @@
 /** Whether a model fits a machine, how long a context may be, and how fast it will be: before any download. */
+import { sumOf } from "../stats/mean.ts";
 import { bitsPerWeight } from "./gguf.ts";
 import type { GgufLayout } from "./gguf_layout.ts";
 import { asksForMore, GB, type Machine, RESERVE_GB } from "./machine.ts";
@@ -162,7 +163,7 @@ function speeds(
 ): Pick<FitEstimate, "decode" | "ttft" | "decodePerUser"> {
   const features: SpeedFeatures = { ...speedFeatures(layout), approximate };
   if (bandwidthGbS !== null) {
-    const bytes = Object.values(features.readBytes).reduce((sum, one) => sum + one, 0);
+    const bytes = sumOf(Object.values(features.readBytes));
     const rate = (share: number) => bandwidthGbS * 1e9 * share / bytes;
     const { usual, low, high } = BANDWIDTH_SHARE;
     return {

@@ -1,6 +1,7 @@
 /** What a GGUF file's header says about its weights and about the memory that a context takes: no weight is read. */
 import type { Fetch } from "../clock.ts";
 import { reasonOf, UserError } from "../errors.ts";
+import { sumOf } from "../stats/mean.ts";
 import { ggufParts, kvValues, tensorBytes, typeName } from "./gguf.ts";
 
 /** Weights with the same use and the same format. */
@@ -132,8 +133,8 @@ export function layoutOf(headers: readonly Header[]): GgufLayout {
   const vocabulary = listLength(metadata.get("tokenizer.ggml.tokens")) ?? own("vocab_size") ?? 0;
   return {
     architecture,
-    fileBytes: headers.reduce((sum, { offset }) => sum + offset, 0) +
-      tensors.reduce((sum, { shape, type }) => sum + tensorBytes(shape, type), 0),
+    fileBytes: sumOf(headers.map(({ offset }) => offset)) +
+      sumOf(tensors.map(({ shape, type }) => tensorBytes(shape, type))),
     contextTokens: own("context_length"),
     weights: groupsOf(tensors),
     layers,

@@ -2,6 +2,7 @@
  * How much memory a model takes while it runs, from its file's header. The terms are llama.cpp's own buffers; the two
  * constants of the engine's process were measured and `deno task bench:fit` measures them again.
  */
+import { sumOf } from "../stats/mean.ts";
 import { bitsPerWeight } from "./gguf.ts";
 import type { GgufLayout, WeightGroup } from "./gguf_layout.ts";
 
@@ -73,16 +74,16 @@ export function memoryParts(layout: GgufLayout, use: ContextUse, arch: string): 
   const tied = !layout.weights.some(({ part }) => part === "embedding");
   const { feedForwardLength, embeddingLength, vocabulary } = layout;
   return {
-    weights: sumOf(layout.weights),
-    repacked: sumOf(twice),
-    lookup: tied ? sumOf(twice.filter(({ part }) => part === "output")) : 0,
+    weights: bytesOf(layout.weights),
+    repacked: bytesOf(twice),
+    lookup: tied ? bytesOf(twice.filter(({ part }) => part === "output")) : 0,
     kv: kvCacheBytes(layout, use),
     compute: use.batchTokens * 4 * (3 * feedForwardLength + 4 * embeddingLength) + 4 * vocabulary,
     engine: ENGINE_BYTES + VOCABULARY_BYTES * vocabulary,
   };
 }
 
-const sumOf = (groups: readonly WeightGroup[]) => groups.reduce((sum, { bytes }) => sum + bytes, 0);
+const bytesOf = (groups: readonly WeightGroup[]) => sumOf(groups.map(({ bytes }) => bytes));
 
 /** ggml_repack_get_optimal_repack_type: processors with AVX2, and with Arm's dot product and matrix instructions. */
 const REPACKED: Readonly<Record<string, readonly string[]>> = {
@@ -95,12 +96,10 @@ export function kvCacheBytes(layout: GgufLayout, use: ContextUse): number {
   const { contextTokens, batchTokens, users, fullWindows, kvCache } = use;
   const bytes = (bitsPerWeight(kvCache.toUpperCase()) ?? 16) / 8;
   const windowCells = Math.min(contextTokens, padded((layout.window ?? contextTokens) + batchTokens));
-  const values = layout.kvLayers.reduce(
-    (sum, layer) =>
-      sum + layer.values * (layer.windowed && !fullWindows ? windowCells : padded(contextTokens)),
-    0,
+  const values = layout.kvLayers.map((layer) =>
+    layer.values * (layer.windowed && !fullWindows ? windowCells : padded(contextTokens))
   );
-  return values * bytes * users;
+  return sumOf(values) * bytes * users;
 }
 
 /** llama.cpp rounds a context up to whole blocks of cells. */

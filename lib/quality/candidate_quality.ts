@@ -1,4 +1,5 @@
 /** One candidate's answers and ratings as rates and means, each over prompts and with its interval. */
+import { meanOf } from "../stats/mean.ts";
 import { summarize } from "../stats/statistic.ts";
 import { type AnswerQuality, type CandidateQuality, countStates } from "./quality_schema.ts";
 import { rateByCase } from "./pass_rate.ts";
@@ -86,7 +87,7 @@ export function variationOf(
       sometimes_right:
         repeated.filter((same) => same.some(({ passed }) => passed) && !same.every(({ passed }) => passed))
           .length,
-      texts: different.reduce((sum, number) => sum + number, 0) / different.length,
+      texts: meanOf(different),
     },
   };
 }
@@ -97,7 +98,7 @@ function meanByPrompt(
   scale: readonly [number, number],
 ) {
   const means = [...Map.groupBy(values, ({ prompt_id }) => prompt_id).values()]
-    .map((same) => same.reduce((sum, { value }) => sum + value, 0) / same.length);
+    .map((same) => meanOf(same.map(({ value }) => value)));
   const { n, mean, mean_ci95 } = summarize(means);
   const within = (value: number) => Math.min(scale[1], Math.max(scale[0], value));
   const ci95: [number, number] | null = mean_ci95 && [within(mean_ci95[0]), within(mean_ci95[1])];

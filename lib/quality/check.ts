@@ -3,6 +3,7 @@ import { RE2JS } from "re2js";
 import type { AnswerCheck } from "../prompts/checks.ts";
 import { taskCheckKinds } from "../prompts/task_checks.ts";
 import type { Prompt } from "../prompts/prompts.ts";
+import { sumOf } from "../stats/mean.ts";
 import { asciiDigits, boxed, fencedBlock, latexText, sameShortAnswer } from "./answer_text.ts";
 import { type GivenCall, scoreCalls } from "./calls_score.ts";
 import { scoreTests, type TestRuns } from "./code/test_runs.ts";
@@ -104,8 +105,8 @@ export function scoreAnswer(
   );
   const judged = results.filter(({ supported }) => supported);
   if (judged.length === 0) return { score: 0, supported: false, passed: false, checks: results };
-  const weight = judged.reduce((sum, result) => sum + result.weight, 0);
-  const earned = judged.reduce((sum, result) => sum + result.weight * result.credit, 0) / weight;
+  const weight = sumOf(judged.map((result) => result.weight));
+  const earned = sumOf(judged.map((result) => result.weight * result.credit)) / weight;
   // A record with a wrong amount gets no credit for its length or its quotation.
   const taskFailed = judged.some(({ kind, required, passed }) =>
     required && !passed && taskCheckKinds.has(kind)

@@ -4,6 +4,7 @@
  */
 import type { ComparedText, ReadBlock, TextReading } from "../engine/text_comparison.ts";
 import { type BlockEstimate, blockMean, blockQuantile } from "../stats/blocks.ts";
+import { meanOf, sumOf } from "../stats/mean.ts";
 import { scoreDifference } from "../stats/paired_difference.ts";
 import type { Interval } from "../stats/quantile.ts";
 import type { Random } from "../stats/random.ts";
@@ -76,7 +77,7 @@ export function textFidelity(
   random: Random,
 ): TextFidelity {
   const kl = blocks.map((block) => block.kl);
-  const compared = kl.reduce((sum, block) => sum + block.length, 0);
+  const compared = sumOf(kl.map((block) => block.length));
   const excess = blocks.map(({ surprise: [first, second] }) =>
     second.map((value, at) => value - (first[at] ?? 0))
   );
@@ -149,11 +150,10 @@ export function jobFidelity(
 ): JobFidelity | null {
   const judged = answers.filter(({ state }) => state !== "unsupported");
   const byCase = Map.groupBy(judged, ({ prompt_id }) => prompt_id);
-  const mean = (of: readonly number[]) => of.reduce((sum, one) => sum + one, 0) / of.length;
   const pairs = [...byCase.values()].flatMap((all) => {
     const [a, b] = [first, second].map((id) => all.filter(({ candidate }) => candidate === id));
     if (a === undefined || b === undefined || a.length === 0 || b.length === 0) return [];
-    const score = (some: typeof all) => mean(some.map(({ score }) => score));
+    const score = (some: typeof all) => meanOf(some.map(({ score }) => score));
     const passed = (some: typeof all) => some.every(({ passed }) => passed);
     return [{ scores: [score(b), score(a)] as const, passed: [passed(a), passed(b)] as const }];
   });
@@ -164,7 +164,7 @@ export function jobFidelity(
   return {
     run_id,
     cases: pairs.length,
-    score: [mean(pairs.map(({ scores }) => scores[1])), mean(pairs.map(({ scores }) => scores[0]))],
+    score: [meanOf(pairs.map(({ scores }) => scores[1])), meanOf(pairs.map(({ scores }) => scores[0]))],
     passed: {
       both: count(true, true),
       first: count(true, false),

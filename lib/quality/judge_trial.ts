@@ -3,6 +3,7 @@
  * tested on anchored answers that are known to be good or bad.
  */
 import { UserError } from "../errors.ts";
+import { meanOf } from "../stats/mean.ts";
 import type { Judge, JudgedPrompt } from "./judge.ts";
 import { type PassRate, rateByCase } from "./pass_rate.ts";
 
@@ -150,9 +151,7 @@ function accuracyOf(results: readonly PairResult[]): PassRate {
   return rateByCase(results, ({ good, bad }) => good !== null && bad !== null && good > bad);
 }
 
-function average(values: readonly number[]): number | null {
-  return values.length === 0 ? null : values.reduce((sum, value) => sum + value, 0) / values.length;
-}
+const average = (values: readonly number[]): number | null => values.length === 0 ? null : meanOf(values);
 
 function refusal(
   { accuracy, threshold, replies, invalid, invalidExample }: Omit<Trial, "accepted" | "reason">,

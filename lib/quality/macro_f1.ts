@@ -1,4 +1,5 @@
 /** F1 per label and its mean, with a bootstrap interval over cases. */
+import { meanOf } from "../stats/mean.ts";
 import { quantile } from "../stats/quantile.ts";
 import { seededRandom } from "../stats/random.ts";
 import { passRate } from "./pass_rate.ts";
@@ -46,7 +47,7 @@ export function macroF1(answers: readonly LabelledAnswer[], labels: readonly str
     given: same.map(({ given }) => given === null ? -1 : indexOf.get(given) ?? -1),
   }));
   const scores = f1Of(cases, labels.length);
-  const value = meanOf(scores);
+  const value = macroMean(scores);
   const f1 = new Map(labels.flatMap((label, at) => {
     const score = scores[at] ?? NaN;
     return Number.isNaN(score) ? [] : [[label, score] as const];
@@ -63,7 +64,7 @@ export function macroF1(answers: readonly LabelledAnswer[], labels: readonly str
     const sample = cases.map(() => cases[Math.floor(random() * cases.length)]).filter((one) =>
       one !== undefined
     );
-    return meanOf(f1Of(sample, labels.length)) ?? 0;
+    return macroMean(f1Of(sample, labels.length)) ?? 0;
   });
   return { value, ci95: [quantile(drawn, 0.025), quantile(drawn, 0.975)], f1 };
 }
@@ -86,7 +87,7 @@ function f1Of(cases: readonly LabelledCase[], labels: number): Float64Array {
   });
 }
 
-function meanOf(scores: Float64Array): number | null {
+function macroMean(scores: Float64Array): number | null {
   const known = scores.filter((score) => !Number.isNaN(score));
-  return known.length === 0 ? null : known.reduce((sum, score) => sum + score, 0) / known.length;
+  return known.length === 0 ? null : meanOf(known);
 }

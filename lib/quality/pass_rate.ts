@@ -1,5 +1,6 @@
 /** A pass rate over prompts with its interval. */
 import { z } from "zod";
+import { sumOf } from "../stats/mean.ts";
 
 /** The default share of its checks' weight that an answer must earn to pass. */
 export const defaultPassMark = 0.8;
@@ -43,7 +44,7 @@ export function passRate(shares: readonly number[]): PassRate {
   const wrong = shares.find((share) => !(share >= 0 && share <= 1));
   if (wrong !== undefined) throw new RangeError(`a share of passed answers is ${wrong}: expected 0 to 1`);
   const n = shares.length;
-  const passed = shares.reduce((sum, share) => sum + share, 0);
+  const passed = sumOf(shares);
   if (n === 0) return { passed, n, rate: null, ci95: null };
   const rate = passed / n;
   const scale = 1 + z95 ** 2 / n;

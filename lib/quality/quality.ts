@@ -4,6 +4,7 @@ import type { RequestRecord } from "../bench/records.ts";
 import { UserError } from "../errors.ts";
 import { expectedText } from "../prompts/expected.ts";
 import type { Prompt, PromptSet } from "../prompts/prompts.ts";
+import { sumOf } from "../stats/mean.ts";
 import { candidateOf, variationOf } from "./candidate_quality.ts";
 import { type AnswerScore, type CheckResult, scoreAnswer } from "./check.ts";
 import { testAnswers, type TestRuns } from "./code/test_runs.ts";
@@ -201,7 +202,7 @@ function promptLengths({ requests }: RecordedAnswers, prompts: readonly Prompt[]
   const tokens = new Map(prompts.map(({ id, messages }) => {
     const all = (counted.get(id) ?? []).map(({ prompt_tokens }) => prompt_tokens ?? 0).sort((a, b) => a - b);
     const middle = all[Math.floor(all.length / 2)];
-    const chars = messages.reduce((sum, { content }) => sum + content.length, 0);
+    const chars = sumOf(messages.map(({ content }) => content.length));
     return [id, middle ?? Math.ceil(chars / 4)] as const;
   }));
   const source = prompts.every(({ id }) => counted.has(id)) ? "usage" as const : "chars/4" as const;

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { z } from "zod";
 import { anytimeMeanInterval } from "../stats/bounded_interval.ts";
 import { bradleyTerry, type PairOutcome } from "../stats/bradley_terry.ts";
+import { meanOf } from "../stats/mean.ts";
 import type { VoteSummary } from "./quality_schema.ts";
 import { readRecordLines, underLock, writeRecordLines } from "./record_lines.ts";
 
@@ -85,7 +86,7 @@ export function pairSummary(votes: readonly VoteRecord[], pairs: number): VoteSu
     second: count("second"),
     ties: count("tie"),
     both_bad: count("both_bad"),
-    share: firsts.length === 0 ? null : firsts.reduce((sum, one) => sum + one, 0) / firsts.length,
+    share: firsts.length === 0 ? null : meanOf(firsts),
     interval: [low, high],
     decided: decidedBy(low, high),
   };

@@ -15,6 +15,7 @@ import {
   statIfThere,
 } from "../catalog/files.ts";
 import { reasonOf, UserError } from "../errors.ts";
+import { sumOf } from "../stats/mean.ts";
 import {
   type CompileStep,
   PythonEnvironment,
@@ -206,7 +207,7 @@ async function ggufParameters(path: string): Promise<number> {
     throw new UserError(`${path} is not a GGUF file: ${reasonOf(cause)}`, 2, { cause });
   });
   const values = (shape: readonly bigint[]) => shape.reduce((product, side) => product * Number(side), 1);
-  return tensorInfos.reduce((sum, { shape }) => sum + values(shape), 0);
+  return sumOf(tensorInfos.map(({ shape }) => values(shape)));
 }
 
 function isConfig(text: string): boolean {
