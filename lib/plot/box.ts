@@ -24,8 +24,6 @@ export interface BoxOptions {
   readonly title: string;
   /** What the values are, e.g. `latency`. */
   readonly metric: string;
-  /** Whether the series are named above the figure. @default true */
-  readonly legend?: boolean;
 }
 
 /** What one row shows, in seconds. */
@@ -98,7 +96,7 @@ interface Row {
  * ```
  */
 export function boxPlot(cells: readonly BoxCell[], options: BoxOptions): Figure {
-  const { title, metric, legend = true } = options;
+  const { title, metric } = options;
   const groups = [...new Set(cells.map(({ group }) => group))];
   const series = [...new Set(cells.map((cell) => cell.series))].map((name, index) => ({ name, index }))
     .filter(({ name }) => cells.some((cell) => cell.series === name && cell.values.length > 0));
@@ -125,7 +123,7 @@ export function boxPlot(cells: readonly BoxCell[], options: BoxOptions): Figure 
     caption: caption(rows, metric),
     height: 12 + groups.length * bandHeight + 42,
     margins: [12, 12, 42, 8],
-    ...(legend ? { legend: series } : {}),
+    legend: series,
     plot: {
       x: { ...axis.scale, inset: 5, label: axis.label(metric) },
       y: { axis: null, domain: [0, bandHeight], reverse: true },

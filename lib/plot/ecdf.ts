@@ -19,8 +19,6 @@ export interface EcdfOptions {
   readonly title: string;
   /** What the values are, e.g. `latency`. */
   readonly metric: string;
-  /** False where a neighbouring figure already shows the legend. @default true */
-  readonly legend?: boolean;
   /** A longer series is drawn at this many of its ranks. @default maxEcdfPoints */
   readonly points?: number;
 }
@@ -64,7 +62,7 @@ export function ecdfPoints(sorted: ArrayLike<number>, limit: number): EcdfPoint[
  * ```
  */
 export function ecdfPlot(series: readonly EcdfSeries[], options: EcdfOptions): Figure {
-  const { title, metric, legend = true, points: limit = maxEcdfPoints } = options;
+  const { title, metric, points: limit = maxEcdfPoints } = options;
   const drawn = series.map(({ name, values }, index) => {
     const points = ecdfPoints(Float64Array.from(values).sort(), limit);
     return { name, index, n: values.length, points };
@@ -82,7 +80,7 @@ export function ecdfPlot(series: readonly EcdfSeries[], options: EcdfOptions): F
     height: 240,
     margins: [12, 20, 42, 50],
     upwards: "share of requests",
-    ...(legend ? { legend: drawn.filter(({ n }) => n > 0) } : {}),
+    legend: drawn.filter(({ n }) => n > 0),
     plot: {
       x: { ...axis.scale, label: axis.label(metric) },
       y: { domain: [0, 1], tickFormat: percentText },

@@ -2,6 +2,7 @@
 import type { FitReport, FitRow } from "../bench/fit_report.ts";
 import type { PredictedRate } from "../catalog/fit_estimate.ts";
 import type { Predicted } from "../catalog/speed.ts";
+import type { TextColumn } from "./terminal_layout.ts";
 
 const GB = 2 ** 30;
 
@@ -18,40 +19,40 @@ export function fitText(report: FitReport): FitText {
   const { rows, recommended } = report;
   const fitting = rows.filter(({ reasons }) => reasons.length === 0);
   const others = rows.filter(({ reasons }) => reasons.length > 0);
-  const speeds = fitting.some(({ decode }) => decode !== null);
+  const hasSpeeds = fitting.some(({ decode }) => decode !== null);
   const users = report.conditions.use.users;
-  const head = [
-    "model",
-    "needs",
-    ...(speeds ? [users > 1 ? `tokens/s each of ${users}` : "tokens/s", "first token"] : []),
-    "context up to",
-    "where",
-    "predictions off by",
+  const allColumns: (TextColumn<FitRow> | false)[] = [
+    ["model", (row) => `${idOf(row)}${!row.here && row.variant.untried ? " (untried)" : ""}`],
+    ["needs", ({ neededBytes, basis }) => size(neededBytes) + (basis === "registry" ? " ~" : "")],
+    hasSpeeds && [
+      users > 1 ? `tokens/s each of ${users}` : "tokens/s",
+      ({ decodePerUser, decode }) => predictedRateText(decodePerUser ?? decode),
+    ],
+    hasSpeeds && ["first token", ({ ttft }) => predictedTimeText(ttft)],
+    ["context up to", ({ largestContext }) => largestContext?.toLocaleString("en") ?? "?"],
+    ["where", placeText],
+    ["predictions off by", measuredText],
   ];
+  const columns = allColumns.filter((column) => column !== false);
   return {
     before: [machineLine(report), conditionsLine(report), calibrationLine(report)],
-    head,
-    rows: fitting.map((row) => [
-      `${row.model.alias}:${row.variant.name}${row.here ? "" : row.variant.untried ? " (untried)" : ""}`,
-      size(row.neededBytes) + (row.basis === "registry" ? " ~" : ""),
-      ...(speeds ? [predictedRateText(row.decodePerUser ?? row.decode), predictedTimeText(row.ttft)] : []),
-      row.largestContext === null ? "?" : row.largestContext.toLocaleString("en"),
-      placeText(row),
-      measuredText(row),
-    ]),
+    head: columns.map(([head]) => head),
+    rows: fitting.map((row) => columns.map(([, cell]) => cell(row) ?? "?")),
     after: [
       ...(fitting.some(({ basis }) => basis === "registry")
         ? ["~: estimated from models.json; the file's own header is read where the file is here."]
         : []),
       ...(others.length === 0 ? [] : ["Does not fit:"]),
-      ...others.map((row) => `  ${row.model.alias}:${row.variant.name}: ${row.reasons.join("; ")}`),
+      ...others.map((row) => `  ${idOf(row)}: ${row.reasons.join("; ")}`),
       recommended === null
         ? "No model fits and is fast enough: allow a lower --min-speed, or see the reasons above."
-        : `Take ${recommended.row.model.alias}:${recommended.row.variant.name}: ${recommended.because}. ` +
+        : `Take ${idOf(recommended.row)}: ${recommended.because}. ` +
           "How good its answers are is not predicted: deno task quality tells.",
     ],
   };
 }
+
+const idOf = ({ model, variant }: FitRow) => `${model.alias}:${variant.name}`;
 
 /** Processor, memory, disk. */
 function machineLine({ machine, conditions }: FitReport): string {

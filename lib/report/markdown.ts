@@ -6,7 +6,7 @@ import type { QualityReport } from "../quality/quality_schema.ts";
 import { type LengthRow, lengthRows } from "./by_length.ts";
 import { missing, sentence } from "./format.ts";
 import { holdsWords, knownColumns, type TextColumn } from "./terminal_layout.ts";
-import { qualityHead, qualityRow } from "./quality_table.ts";
+import { qualityColumns } from "./quality_table.ts";
 import { markdownTaskTables } from "./task_section.ts";
 import { highlights } from "./highlights.ts";
 import {
@@ -122,7 +122,7 @@ function qualitySection(quality: QualityReport | null): string[] {
   if (quality === null) return [];
   return [
     "## Quality",
-    markdownTable(qualityHead, quality.candidates.map((one) => [one.id, ...qualityRow(one)])),
+    columnsTable(qualityColumns, quality.candidates),
     "n: prompts with checks. 95 % intervals treat prompts as the independent unit.",
     ...markdownTaskTables(quality).flatMap(({ caption, head, rows, note, key }) => [
       `### ${escapeMarkdown(caption)}`,

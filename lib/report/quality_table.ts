@@ -5,6 +5,7 @@ import { counted, intervalOf, missing, plain, scoreText } from "./format.ts";
 import { type Content, type Markup, markup } from "../markup.ts";
 import { subline, tableMarkup } from "./page_parts.ts";
 import { nameOf } from "./tables.ts";
+import type { TextColumn } from "./terminal_layout.ts";
 
 const percent = (value: number | null) => value === null ? missing : `${plain(value * 100)} %`;
 const withNote = (text: string, note: string) => note === "" ? text : `${text} (${note})`;
@@ -98,28 +99,20 @@ function boundsText({ right_bounds: bounds }: CandidateQuality): string {
   return bounds === null || bounds[0] === bounds[1] ? "" : `${percents(bounds)} right`;
 }
 
-/** The cells of one candidate as text, for report.md. */
-export function qualityRow(one: CandidateQuality): string[] {
-  const ratings = one.ratings.map((rating) =>
-    `${plain(rating.overall.mean)} by ${rating.source === "judge" ? "a judge" : "people"} (${rating.rubric})`
-  );
-  return [
-    withNote(percent(one.pass_rate.rate), percents(one.pass_rate.ci95)),
-    String(one.pass_rate.n),
-    scoreText(one.score.mean, one.score.ci95),
-    withNote(statesText(one), boundsText(one)),
-    ratings.length === 0 ? missing : ratings.join(", "),
-  ];
-}
-
-/** The head of the table of `qualityRow`. */
-export const qualityHead = [
-  "Candidate",
-  "Prompts passed",
-  "n",
-  "Score of the checks",
-  "Answers",
-  "Ratings, 1–5",
+/** The table of report.md. */
+export const qualityColumns: readonly TextColumn<CandidateQuality>[] = [
+  ["Candidate", ({ id }) => id],
+  ["Prompts passed", ({ pass_rate: { rate, ci95 } }) => withNote(percent(rate), percents(ci95))],
+  ["n", ({ pass_rate }) => String(pass_rate.n)],
+  ["Score of the checks", ({ score }) => scoreText(score.mean, score.ci95)],
+  ["Answers", (one) => withNote(statesText(one), boundsText(one))],
+  [
+    "Ratings, 1–5",
+    ({ ratings }) =>
+      ratings.map(({ overall, source, rubric }) =>
+        `${plain(overall.mean)} by ${source === "judge" ? "a judge" : "people"} (${rubric})`
+      ).join(", ") || missing,
+  ],
 ];
 
 /** One row per candidate: prompts passed, score of the checks, ratings by people and by a judge. */

@@ -43,9 +43,7 @@ export function benchmarkRows(
 ): BenchmarkRow[] {
   return summary.candidates.map((row, at) => {
     const collected = candidates.get(row.id);
-    const p95 = p95With(
-      collected === undefined ? [] : headlineLatencies(row, collected, options.disturbed),
-    );
+    const p95 = p95WithNote(headlineLatencies(row, collected, options.disturbed));
     return {
       alias: options.names[at] ?? row.alias,
       latency_avg: row.latency_s.mean,
@@ -67,10 +65,10 @@ export function benchmarkRows(
 /** The latencies behind the summary's figures, in seconds. */
 function headlineLatencies(
   row: CandidateSummary,
-  collected: Collected,
+  collected: Collected | undefined,
   disturbed: ReadonlySet<number>,
-) {
-  return collected.good.filter(({ block }) => row.with_disturbed === null || !disturbed.has(block))
+): number[] {
+  return (collected?.good ?? []).filter(({ block }) => row.with_disturbed === null || !disturbed.has(block))
     .map(({ latency_s }) => latency_s ?? NaN);
 }
 
@@ -78,11 +76,11 @@ function headlineLatencies(
  * numpy's p95 of the values, and a note if they are too few for it.
  *
  * ```ts
- * const { value, note } = p95With([1, 2, 3]);
+ * const { value, note } = p95WithNote([1, 2, 3]);
  * if (value === null || Math.abs(value - 2.9) > 1e-9 || note === null) throw new Error("numpy's value, with a note");
  * ```
  */
-export function p95With(latencies: readonly number[]): { value: number | null; note: string | null } {
+export function p95WithNote(latencies: readonly number[]): { value: number | null; note: string | null } {
   const n = latencies.length;
   if (n === 0) return { value: null, note: null };
   return {
@@ -178,7 +176,7 @@ export function notebookRows(
 ): NotebookRow[] {
   return summary.candidates.map((row, at) => {
     const collected = candidates.get(row.id);
-    const p95 = p95With(collected === undefined ? [] : headlineLatencies(row, collected, options.disturbed));
+    const p95 = p95WithNote(headlineLatencies(row, collected, options.disturbed));
     const good = collected?.good ?? [];
     const prompt = known(total(good.map(({ promptTokens }) => promptTokens ?? NaN)));
     const completion = total(good.map(({ outputTokens }) => outputTokens));

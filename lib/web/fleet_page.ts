@@ -37,7 +37,7 @@ interface Viewer {
 const UPDATE_MS = 1000;
 const PAUSES = 4;
 /** Time between two updates without an event: devices go away silently. */
-const LOOK_MS = 5000;
+const POLL_MS = 5000;
 const MOST_NOTICES = 5;
 
 const encoder = new TextEncoder();
@@ -53,7 +53,7 @@ const encoder = new TextEncoder();
  * ```
  */
 export async function serveFleetPage(options: FleetPageOptions): Promise<FleetPage> {
-  const page = new LivePage(options);
+  const page = new LiveFleet(options);
   const server = await serveLive((request) => page.answer(request), options);
   return {
     port: server.port,
@@ -65,7 +65,7 @@ export async function serveFleetPage(options: FleetPageOptions): Promise<FleetPa
   };
 }
 
-class LivePage {
+class LiveFleet {
   readonly #options: FleetPageOptions;
   readonly #reader: FleetReader;
   readonly #viewers = new Set<Viewer>();
@@ -79,7 +79,7 @@ class LivePage {
   #isStale = false;
   #reading: Promise<FleetView> | null = null;
   #timer: ReturnType<typeof setTimeout> | null = null;
-  readonly #looking: ReturnType<typeof setInterval>;
+  readonly #poll: ReturnType<typeof setInterval>;
   /** Results by highlighted device; drawn again only when there are new ones. */
   #drawn: { readonly of: FleetView["results"]; readonly by: Map<string | null, Fragments> } = {
     of: [],
@@ -89,7 +89,7 @@ class LivePage {
   constructor(options: FleetPageOptions) {
     this.#options = options;
     this.#reader = new FleetReader(options.folder);
-    this.#looking = setInterval(() => this.#soon(), LOOK_MS);
+    this.#poll = setInterval(() => this.#planUpdate(), POLL_MS);
   }
 
   onEvent(event: HubEvent): void {
@@ -98,11 +98,11 @@ class LivePage {
     if (event.kind === "can't write") this.#cannotWrite = `The hub can't write: ${event.reason}`;
     if (event.kind === "records") this.#cannotWrite = null;
     this.#isStale = true;
-    this.#soon();
+    this.#planUpdate();
   }
 
   close(): void {
-    clearInterval(this.#looking);
+    clearInterval(this.#poll);
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#viewers.clear();
   }
@@ -114,7 +114,7 @@ class LivePage {
     const found = /^\/(?:device\/(d-[0-9a-f]{10})(\/events)?|(events)?)$/.exec(path);
     if (found === null) throw new ApiError(404, "there is no such page");
     const own = found[1] ?? null;
-    const view = await this.#fresh();
+    const view = await this.#current();
     if (own !== null && !view.devices.some(({ id }) => id === own)) {
       throw new ApiError(404, `no device of this fleet is ${own}`);
     }
@@ -144,8 +144,7 @@ class LivePage {
     return new Response(body, { headers: { ...HEADERS, "content-type": "text/event-stream" } });
   }
 
-  /** Plans the next update. */
-  #soon(): void {
+  #planUpdate(): void {
     if (this.#timer !== null || this.#viewers.size === 0) return;
     const pauseMs = Math.max(UPDATE_MS, PAUSES * this.#tookMs);
     const waitMs = Math.max(0, this.#readMs + pauseMs - this.#options.clock());
@@ -154,22 +153,22 @@ class LivePage {
 
   async #update(): Promise<void> {
     try {
-      const view = await this.#again();
+      const view = await this.#reread();
       for (const viewer of this.#viewers) this.#send(viewer, view);
     } catch (error) {
       this.#options.onFault(error);
     }
     this.#timer = null;
-    if (this.#isStale || (this.#view?.unread ?? 0) > 0) this.#soon();
+    if (this.#isStale || (this.#view?.unread ?? 0) > 0) this.#planUpdate();
   }
 
   /** The fleet as it was less than a second ago. */
-  async #fresh(): Promise<FleetView> {
+  async #current(): Promise<FleetView> {
     if (this.#view !== null && this.#options.clock() - this.#readMs < UPDATE_MS) return this.#view;
-    return await this.#again();
+    return await this.#reread();
   }
 
-  #again(): Promise<FleetView> {
+  #reread(): Promise<FleetView> {
     return this.#reading ??= this.#read().finally(() => this.#reading = null);
   }
 

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createRunFolder } from "../../lib/bench/folder.ts";
 import { runBench } from "../../lib/bench/run.ts";
 import { readRun } from "../../lib/bench/summary.ts";
-import { benchmarkRows, p95With, workshopMarkdown } from "../../lib/report/workshop_fields.ts";
+import { benchmarkRows, p95WithNote, workshopMarkdown } from "../../lib/report/workshop_fields.ts";
 import {
   type FakeBehaviour,
   fakeCandidate,
@@ -47,12 +47,12 @@ const near = (value: number | null | undefined, expected: number) =>
   assert.ok(Math.abs((value ?? NaN) - expected) < 1e-9, `${value} instead of ${expected}`);
 
 Deno.test("p95 of few values is numpy's, with a note; of twenty it stands alone", () => {
-  assert.deepEqual(p95With([]), { value: null, note: null });
-  near(p95With([1, 2, 3]).value, 2.9);
-  assert.match(p95With([1, 2, 3]).note ?? "", /3 values: it can't exceed the largest/);
+  assert.deepEqual(p95WithNote([]), { value: null, note: null });
+  near(p95WithNote([1, 2, 3]).value, 2.9);
+  assert.match(p95WithNote([1, 2, 3]).note ?? "", /3 values: it can't exceed the largest/);
   const twenty = Array.from({ length: 20 }, (_, i) => i + 1);
-  near(p95With(twenty).value, 19.05);
-  assert.equal(p95With(twenty).note, null);
+  near(p95WithNote(twenty).value, 19.05);
+  assert.equal(p95WithNote(twenty).note, null);
 });
 
 Deno.test("figures are the truth: generated tokens alone, the first token of the timed request", async () => {
