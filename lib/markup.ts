@@ -17,8 +17,8 @@ const entities: Readonly<Record<string, string>> = {
 };
 
 /**
- * Escapes text for use inside an element or a quoted attribute. Control characters, and those that turn the direction of the
- * text around them, become U+FFFD.
+ * Escapes text for use inside an element or a quoted attribute. Control characters, and those that turn the
+ * direction of the text around them, become U+FFFD.
  *
  * @example
  * ```ts

@@ -10,8 +10,8 @@ export interface DiffPart {
 const MAX_PIECES = 400;
 
 /**
- * The difference between two texts by words and spaces, or by lines where either has several; null for texts too long
- * to compare.
+ * The difference between two texts by words and spaces, or by lines where either has several; null for texts
+ * too long to compare.
  *
  * @example
  * ```ts

@@ -30,8 +30,8 @@ const LIST_COMMANDS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Finds the busiest program with the system's own tools: at most every five seconds, and only when asked. Linux was
- * tested; macOS and Windows were not.
+ * Finds the busiest program with the system's own tools: at most every five seconds, and only when asked.
+ * Linux was tested; macOS and Windows were not.
  *
  * ```ts ignore
  * const find = busiestFinder(runProgram, () => performance.now(), Deno.build.os);

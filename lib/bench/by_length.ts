@@ -14,8 +14,8 @@ export interface LengthGroup {
 }
 
 /**
- * The prompts of a candidate by length: as --prompt-tokens asked for, else in steps of doubling, counted down from the
- * longest. Empty where lengths differ by less than four times or are not known.
+ * The prompts of a candidate by length: as --prompt-tokens asked for, else in steps of doubling, counted down
+ * from the longest. Empty where lengths differ by less than four times or are not known.
  *
  * @param tokens mean prompt tokens of each prompt, by its number in the plan
  *

@@ -1,13 +1,14 @@
 /**
  * The name of a candidate: `NAME[:PARTS][@ENDPOINT]`.
  *
- * - `NAME` is an alias or another name of a model in models.json, an id that a service lists, a `.gguf` file, or a
- *   repository of Hugging Face (`hf:OWNER/REPO:Q4_K_M`), whose variants are named by their quantisation.
- * - `PARTS`, joined by `+`, are each the name of a variant (`q4_1`, `cuda-gpu`), an engine setting (`threads=1`) or
- *   a request setting (`format=schema`, `thinking=off`, `wording=short`).
+ * - `NAME` is an alias or another name of a model in models.json, an id that a service lists, a `.gguf` file,
+ *   or a repository of Hugging Face (`hf:OWNER/REPO:Q4_K_M`), whose variants are named by their quantisation.
+ * - `PARTS`, joined by `+`, are each the name of a variant (`q4_1`, `cuda-gpu`), an engine setting
+ *   (`threads=1`) or a request setting (`format=schema`, `thinking=off`, `wording=short`).
  * - `ENDPOINT` is the name of a service, or `embedded` for the engine that Podium runs itself.
  *
- * A name that holds `:`, `@`, `+`, a comma or a path may stand in double quotes: `"C:\models\x.gguf":threads=2`.
+ * A name that holds `:`, `@`, `+`, a comma or a path may stand in double quotes:
+ * `"C:\models\x.gguf":threads=2`.
  */
 import type { EngineSettings } from "../catalog/model.ts";
 import type { RequestSettings } from "../prompts/request_settings.ts";
@@ -47,10 +48,11 @@ const FILE = /^((?:[A-Za-z]:[\\/])?[^":]*\.gguf)(?::([^@]*))?(?:@([^@]+))?$/i;
 const HUB = /^(hf:[\w.-]+\/[\w.-]+)(?::([^@]*))?(?:@([^@]+))?$/i;
 
 /**
- * Parses a candidate's name. Outside quotes `@` separates the endpoint only where `endpoints` holds that endpoint,
- * since the ids of some services hold an `@` themselves.
+ * Parses a candidate's name. Outside quotes `@` separates the endpoint only where `endpoints` holds that
+ * endpoint, since the ids of some services hold an `@` themselves.
  *
- * @throws {UserError} for a name that is empty, has an unclosed quote, or has a form that Podium can't use yet
+ * @throws {UserError} for a name that is empty, has an unclosed quote, or has a form that Podium can't use
+ * yet
  *
  * ```ts
  * const name = parseCandidateName("smollm2:q4_1+threads=2@embedded", ["embedded"]);

@@ -96,12 +96,13 @@ export class CandidateSession {
   }
 
   /**
-   * Opens the candidate where needed and warms it up until its time per token is stable, with at most `warmup`
-   * requests.
+   * Opens the candidate where needed and warms it up until its time per token is stable, with at most
+   * `warmup` requests.
    */
   async openAndWarmUp(): Promise<void> {
     if (this.#open !== null || this.#left || !await this.#tryOpen()) return;
-    // A service that loads a model reports how long it took and the device; for a fresh process it is known already.
+    // A service that loads a model reports how long it took and the device; for a fresh
+    // process it is known already.
     if (!this.loads && (this.#opened?.device || this.#opened?.loadMs)) await this.#recordLoad(null);
     const { warmup, prompt_set } = this.#context.info.plan;
     if (warmup > 0) this.#context.onEvent({ kind: "warmup", candidate: this.id });
@@ -151,7 +152,8 @@ export class CandidateSession {
     const { turns, ...planned } = caseOf(prompt);
     let said = this.#opening(messagesFor(planned, info.request), position);
     const answers: string[] = [];
-    // Only the first request of a conversation is due at a time; each other one is sent after the answer before it.
+    // Only the first request of a conversation is due at a time; each other one is sent
+    // after the answer before it.
     const terms = { timeoutMs: plan.timeout_s * 1000, signal };
     const due = dueMs === undefined ? terms : { ...terms, dueMs };
     const further = position.phase === "timed" ? turns : [];
@@ -176,8 +178,8 @@ export class CandidateSession {
   }
 
   /**
-   * All candidates of a block meet the same text; a warm-up meets one of its own. Candidates that differ in what they
-   * request may share an engine, and the text that one of them sent is warm for the next.
+   * All candidates of a block meet the same text; a warm-up meets one of its own. Candidates that differ in
+   * what they request may share an engine, and the text that one of them sent is warm for the next.
    */
   #opening(messages: readonly ChatMessage[], position: RequestPosition): readonly ChatMessage[] {
     if (position.prefix !== "cold") return messages;

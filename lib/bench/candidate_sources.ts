@@ -40,8 +40,8 @@ export async function servicesFor(
 }
 
 /**
- * The services on this machine at which a resumed run was measured, unless they were found already. No key is sent:
- * run.json may come from someone else.
+ * The services on this machine at which a resumed run was measured, unless they were found already. No key is
+ * sent: run.json may come from someone else.
  */
 async function servicesAgain(
   candidates: readonly CandidateInfo[],
@@ -119,8 +119,8 @@ function rulesOf(baseline: string | null | undefined, { registry }: SessionResou
 }
 
 /**
- * Where not all of them are taken, this takes one build of each model, preferably the CPU's, since every machine has
- * a CPU.
+ * Where not all of them are taken, this takes one build of each model, preferably the CPU's, since every
+ * machine has a CPU.
  */
 function namesFrom(services: readonly NamedOrFound[], most: number): { names: string[]; why: string } {
   const names = services.flatMap(({ endpoint, models }) => {

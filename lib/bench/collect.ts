@@ -221,8 +221,8 @@ function serverDecodeError({ server, streamed, chunk_ms }: RequestRecord): numbe
 }
 
 /**
- * Keeps gaps in single precision, in pieces of large arrays: a long run has millions of gaps, and an array for each
- * request would cost more than the gaps in it.
+ * Keeps gaps in single precision, in pieces of large arrays: a long run has millions of gaps, and an array
+ * for each request would cost more than the gaps in it.
  */
 class GapStore {
   #free = new Float32Array(0);

@@ -1,9 +1,10 @@
 /**
  * Compares runs: what got faster, what got slower and what can't be distinguished, candidate by candidate.
  *
- * Two runs share no clock: between them the machine may have warmed up or got busy, and no interval accounts for it.
- * So nothing below ε is claimed, unless a control (a candidate that did not change, measured in both runs) is named:
- * each request is then divided by the control's own in the same block, which takes out what both suffered alike.
+ * Two runs share no clock: between them the machine may have warmed up or got busy, and no interval accounts
+ * for it. So nothing below ε is claimed, unless a control (a candidate that did not change, measured in both
+ * runs) is named: each request is then divided by the control's own in the same block, which takes out what
+ * both suffered alike.
  */
 import { UserError } from "../errors.ts";
 import { compareRuns, type PromptValue, RESAMPLE_FROM } from "../stats/paired.ts";

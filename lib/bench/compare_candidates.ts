@@ -26,8 +26,9 @@ export interface ComparisonOptions {
 }
 
 /**
- * Compares every pair in every metric, over the blocks that both answered well. "Better" is corrected over all of
- * them (Holm), so that a run of identical candidates contains such a verdict with a probability of at most 5 %.
+ * Compares every pair in every metric, over the blocks that both answered well. "Better" is corrected
+ * over all of them (Holm), so that a run of identical candidates contains such a verdict with a
+ * probability of at most 5 %.
  *
  * @example
  * ```ts ignore
@@ -103,8 +104,8 @@ function whyNot(
 }
 
 /**
- * A verdict over the quiet blocks stands only where all blocks together say the same: a candidate may cause the
- * disturbance itself, by paging for example, and would profit from it. Empty where they agree.
+ * A verdict over the quiet blocks stands only where all blocks together say the same: a candidate may cause
+ * the disturbance itself, by paging for example, and would profit from it. Empty where they agree.
  */
 function disagreement(
   verdict: Comparison["verdict"],
@@ -149,8 +150,8 @@ function discordant(a: Collected, b: Collected): [number, number] {
 }
 
 /**
- * Failures are censored, not dropped: the slowest requests of a candidate may be those that failed. A candidate that
- * failed in more blocks than the other is not called better for the rest.
+ * Failures are censored, not dropped: the slowest requests of a candidate may be those that failed. A
+ * candidate that failed in more blocks than the other is not called better for the rest.
  */
 function censored(a: Collected, b: Collected, verdict: Comparison["verdict"]): Comparison["verdict"] {
   const [onlyA, onlyB] = discordant(a, b);
@@ -159,8 +160,8 @@ function censored(a: Collected, b: Collected, verdict: Comparison["verdict"]): C
 }
 
 /**
- * The verdict of a comparison: `similar` where the interval lies within ±10 % and no block lies far apart, better
- * where the corrected p-value is at most 5 %.
+ * The verdict of a comparison: `similar` where the interval lies within ±10 % and no block lies far apart,
+ * better where the corrected p-value is at most 5 %.
  *
  * @example
  * ```ts
@@ -199,8 +200,8 @@ function whyUndecided(
 }
 
 /**
- * Ranks by the verdicts, per metric: a candidate comes after all that are better than it, and before all that it is
- * better than; between these every rank is possible.
+ * Ranks by the verdicts, per metric: a candidate comes after all that are better than it, and before all that
+ * it is better than; between these every rank is possible.
  *
  * @param ids candidates with good requests
  *

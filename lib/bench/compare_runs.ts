@@ -1,6 +1,6 @@
 /**
- * Two runs side by side: the data that a comparison needs of each (values by prompt and block, and answers, in one
- * pass each), whether their conditions let times be compared, and which answers changed.
+ * Two runs side by side: the data that a comparison needs of each (values by prompt and block, and answers,
+ * in one pass each), whether their conditions let times be compared, and which answers changed.
  */
 import { readAnswers, readRunInfo, readSamples } from "./folder.ts";
 import { byMetric, metrics } from "./metrics.ts";
@@ -55,8 +55,8 @@ export interface ComparableRun {
   readonly info: RunInfo;
   readonly candidates: readonly RunCandidate[];
   /**
-   * The program that kept the machine busy in most blocks, so that the times are not the candidates' own; null on a
-   * quiet machine.
+   * The program that kept the machine busy in most blocks, so that the times are not the candidates' own;
+   * null on a quiet machine.
    */
   readonly busy: string | null;
 }
@@ -190,8 +190,8 @@ const fields: readonly Field[] = [
 ];
 
 /**
- * What differs between the conditions of two runs. A different prompt set does not prevent a comparison: only the
- * common prompts are compared.
+ * What differs between the conditions of two runs. A different prompt set does not prevent a comparison: only
+ * the common prompts are compared.
  *
  * @example
  * ```ts ignore

@@ -10,8 +10,8 @@ const BYTES_A_TOKEN = 2;
 const EXTRA_TOKENS = 256;
 
 /**
- * The candidates, the embedded ones with a context that holds the longest prompt and its answer, at most the model's
- * own limit. A context that the name states stays.
+ * The candidates, the embedded ones with a context that holds the longest prompt and its answer, at most the
+ * model's own limit. A context that the name states stays.
  *
  * @param prompts the messages of each prompt of the plan
  */
@@ -31,7 +31,8 @@ export function withContextFor(
 }
 
 /**
- * The context in tokens that a plan needs, estimated generously from the bytes; null where the default holds it.
+ * The context in tokens that a plan needs, estimated generously from the bytes; null
+ * where the default holds it.
  *
  * ```ts
  * const short = [{ messages: [{ role: "user" as const, content: "Hello" }] }];

@@ -1,6 +1,6 @@
 /**
- * Energy of an answer: measured by a counter, else estimated from the stated watts. The two are never mixed without a
- * mark.
+ * Energy of an answer: measured by a counter, else estimated from the stated watts. The two are
+ * never mixed without a mark.
  */
 import type { MachineRecord, RequestRecord } from "./records.ts";
 import type { CandidateSummary } from "./summary_schema.ts";
@@ -14,9 +14,9 @@ export interface EnergyEstimate {
 }
 
 /**
- * Output tokens ÷ output tokens/s × watts: a slower model occupies the machine for longer and so costs more. (The
- * course multiplies tokens/s by tokens, which makes the faster model the more expensive one.) Null where tokens or
- * tokens/s are not known.
+ * Output tokens ÷ output tokens/s × watts: a slower model occupies the machine for longer and so costs more.
+ * (The course multiplies tokens/s by tokens, which makes the faster model the more expensive one.) Null where
+ * tokens or tokens/s are not known.
  *
  * @throws {RangeError} when `watts` is not above 0.
  * @example
@@ -60,8 +60,8 @@ export interface EnergyMeter {
 }
 
 /**
- * A block's joules are shared by the time that each request took: its candidates ran one after the other, and the
- * counter measures the whole processor, including its idle power.
+ * A block's joules are shared by the time that each request took: its candidates ran one after the other, and
+ * the counter measures the whole processor, including its idle power.
  *
  * @example
  * ```ts ignore

@@ -4,7 +4,8 @@ import { UserError } from "../errors.ts";
 import { RUN_TO_RUN_FILE } from "./run_to_run.ts";
 
 /**
- * The folder of a run named by its path, its id below `root`, or the start of one id there; null when there is none.
+ * The folder of a run named by its path, its id below `root`, or the start of one id
+ * there; null when there is none.
  *
  * @throws {UserError} when several ids start like that
  * @example

@@ -334,8 +334,8 @@ function accuracyOf(
 const ENOUGH_BITS = 8.6;
 
 /**
- * The largest model that fits and is fast enough at the low end of its interval, in the variant with the most bits per
- * weight that still is. How good its answers are is not predicted.
+ * The largest model that fits and is fast enough at the low end of its interval, in the variant with the most
+ * bits per weight that still is. How good its answers are is not predicted.
  */
 function recommend(
   rows: readonly FitRow[],

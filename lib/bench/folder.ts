@@ -1,8 +1,9 @@
 /**
- * A run's folder. Records are appended as they come, one line and one write each, so that a process that ends loses at
- * most the requests in flight. They are flushed to the disk at least once a second between requests, and when the run
- * ends: a power failure loses at most what came since. An operating-system lock refuses a second run into the folder; it
- * goes with its process, however that ends. A torn last line is recognised and cut off.
+ * A run's folder. Records are appended as they come, one line and one write each, so that a process that
+ * ends loses at most the requests in flight. They are flushed to the disk at least once a second between
+ * requests, and when the run ends: a power failure loses at most what came since. An operating-system
+ * lock refuses a second run into the folder; it goes with its process, however that ends. A torn last
+ * line is recognised and cut off.
  */
 import { join } from "node:path";
 import { reasonOf, UserError } from "../errors.ts";
@@ -149,8 +150,8 @@ async function readProgress(path: string): Promise<Omit<Resumed, "info" | "folde
 }
 
 /**
- * Removes answers whose request left no sample: an answer is written first, so a disk that ran full between the two may
- * leave it alone. The request is sent again.
+ * Removes answers whose request left no sample: an answer is written first, so a disk that ran full between
+ * the two may leave it alone. The request is sent again.
  */
 async function dropOrphans(path: string, done: ReadonlySet<string>): Promise<void> {
   if (await sizeOf(path) === null) return;
@@ -333,8 +334,9 @@ function appender(file: Deno.FsFile): Appender {
 }
 
 /**
- * Replaces a file so that a reader sees the old text or the new, never a part, also after a power failure. Writers at
- * the same time do not disturb each other: the last one to end counts. A failure leaves no other file behind.
+ * Replaces a file so that a reader sees the old text or the new, never a part, also after a power
+ * failure. Writers at the same time do not disturb each other: the last one to end counts. A failure
+ * leaves no other file behind.
  *
  * @throws {Error} as the file system says
  */

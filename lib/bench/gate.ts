@@ -1,6 +1,7 @@
 /**
- * A gate between two runs, for scripts that must stop on a worse one: is the new run at most a stated amount worse
- * than the baseline? Pass, fail, or can't tell. A gate that can't tell must not pass, and noise must not fail it.
+ * A gate between two runs, for scripts that must stop on a worse one: is the new run at most a stated
+ * amount worse than the baseline? Pass, fail, or can't tell. A gate that can't tell must not pass,
+ * and noise must not fail it.
  */
 import { holm } from "../stats/holm.ts";
 import { lossP, scoreDifference, tangoInterval } from "../stats/paired_difference.ts";
@@ -69,8 +70,8 @@ export interface GateTerms {
 }
 
 /**
- * The score of a case, 0 to 1, and its largest possible value: they differ where answers were cut or could not be
- * judged.
+ * The score of a case, 0 to 1, and its largest possible value: they differ where answers were
+ * cut or could not be judged.
  */
 export interface BoundedScore {
   readonly score: number;
@@ -88,9 +89,9 @@ const ERROR = 0.05;
 const TIMED = { latency: "latency_s", ttft: "ttft_s", "time per token": "decode_tokens_per_s" } as const;
 
 /**
- * Gates a run against its baseline by non-inferiority: a part passes when its change is below the limit at an error of
- * 5 %, it fails when its change is above the limit at an error of 5 % for all parts together (Holm). The gate passes
- * when every part passes, and fails when one fails; nothing to compare is "can't tell".
+ * Gates a run against its baseline by non-inferiority: a part passes when its change is below the limit at an
+ * error of 5 %, it fails when its change is above the limit at an error of 5 % for all parts together (Holm).
+ * The gate passes when every part passes, and fails when one fails; nothing to compare is "can't tell".
  *
  * @param scores of both runs; null where neither was scored: then quality is no part
  *
@@ -247,8 +248,9 @@ function whyNotCompared(part: GatePart, pair: Pair, { before, after, blocking }:
 }
 
 /**
- * The standard error of a difference between two runs, which vary independently: the variance between repeated runs
- * counts twice. Welch and Satterthwaite: a spread from few repeats is uncertain, which widens the interval.
+ * The standard error of a difference between two runs, which vary independently: the variance
+ * between repeated runs counts twice. Welch and Satterthwaite: a spread from few repeats is
+ * uncertain, which widens the interval.
  */
 function withSpread(own: number, units: number, spread: Pick<RunSpread, "sd" | "df">) {
   const between = Math.SQRT2 * spread.sd;

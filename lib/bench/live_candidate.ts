@@ -167,7 +167,8 @@ function llamaCppOf(
 }
 
 /**
- * Sends a request of one token where the job needs something that not every chat template or adapter supports.
+ * Sends a request of one token where the job needs something that not every chat
+ * template or adapter supports.
  *
  * @throws {Error} with the engine's reason for refusing it
  */
@@ -219,8 +220,8 @@ async function readThrough(path: string, signal: AbortSignal): Promise<void> {
 }
 
 /**
- * A candidate behind an endpoint. A probe finds out which requests it takes when it is opened; Foundry Local first
- * loads its model, and unloads it afterwards.
+ * A candidate behind an endpoint. A probe finds out which requests it takes when it is opened; Foundry Local
+ * first loads its model, and unloads it afterwards.
  */
 export function endpointCandidate(
   { info, endpoint }: Extract<NamedCandidate, { kind: "endpoint" }>,

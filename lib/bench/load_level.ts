@@ -1,6 +1,7 @@
 /**
- * One load on one candidate: a number of users, each of whom thinks between an answer and the next request, or a rate in
- * requests per second. Requests continue without a pause until it is clear whether the limits are met.
+ * One load on one candidate: a number of users, each of whom thinks between an answer and the next
+ * request, or a rate in requests per second. Requests continue without a pause until it is clear
+ * whether the limits are met.
  */
 import type { Sleep } from "../clock.ts";
 import { meanOf } from "../stats/mean.ts";
@@ -88,7 +89,10 @@ export interface LevelFigure {
 
 /** Error of a level's verdict, over all its looks together. */
 const ERROR = 0.05;
-/** A level is looked at with the fewest requests that can show that it meets, and with twice, four and eight times as many. */
+/**
+ * A level is looked at with the fewest requests that can show that it meets, and with twice,
+ * four and eight times as many.
+ */
 const LOOKS = [1, 2, 4, 8] as const;
 const STRETCHES = 16;
 /** A level that clearly misses the limits ends after this many requests, or a multiple. */
@@ -97,7 +101,8 @@ const EARLY = 20;
 const SATURATED_BELOW = 0.9;
 
 /**
- * Requests that the first look takes: as many as show the share where all of them meet, and at least four per user.
+ * Requests that the first look takes: as many as show the share where all of them meet,
+ * and at least four per user.
  *
  * ```ts
  * if (firstLook({ kind: "users", users: 1 }, 0.95) !== 96) throw new Error("0.95^96 < 0.05 / 4");
@@ -113,9 +118,10 @@ export function firstLook(load: Load, within: number): number {
 /**
  * Measures one level until its verdict.
  *
- * Looks rest on the first n requests in the order in which they were due, once all of these are over: what is still in
- * flight is not missing from them. The first request of every user is not counted. Each of the looks has its share of
- * the error (Bonferroni), so "meets" is wrong with about 5 % at most where a level does not meet.
+ * Looks rest on the first n requests in the order in which they were due, once all of these are over:
+ * what is still in flight is not missing from them. The first request of every user is not counted.
+ * Each of the looks has its share of the error (Bonferroni), so "meets" is wrong with about 5 % at most
+ * where a level does not meet.
  */
 export async function measureLevel(
   load: Load,
@@ -173,7 +179,8 @@ class LevelMeasurement {
       if (early > 0) await sleep(early, signal);
       if (!this.#wantsMore) break;
       const sent = this.#send(dueMs);
-      // Its failure is thrown below; where the wait for the next one is aborted first, nothing else would handle it.
+      // Its failure is thrown below; where the wait for the next one is aborted first, nothing
+      // else would handle it.
       sent.catch(() => {});
       inFlight.push(sent);
     }
@@ -222,8 +229,9 @@ class LevelMeasurement {
 }
 
 /**
- * The share of requests that met the limits, with its bounds. Requests that share a queue are not independent: they
- * count as n divided by the autocorrelation time of how near they are to the limits, and the bounds are over stretches.
+ * The share of requests that met the limits, with its bounds. Requests that share a queue are not
+ * independent: they count as n divided by the autocorrelation time of how near they are to the limits, and
+ * the bounds are over stretches.
  */
 function boundsOf(
   requests: readonly RequestRecord[],
@@ -235,7 +243,8 @@ function boundsOf(
     const piece = requests.slice(at * size, (at + 1) * size);
     return { n: piece.length, met: piece.filter((one) => meetsLimits(one, limits)).length };
   });
-  // Closeness to the limits: waiting that stays far below them, and differences of less than 2 %, can't cause a miss.
+  // Closeness to the limits: waiting that stays far below them, and differences of less
+  // than 2 %, can't cause a miss.
   const near = requests.map((one) => Math.round(50 * Math.log(Math.max(NEAR, ofLimit(one, limits)))));
   const n = requests.length / autocorrelationTime(near);
   const { share, low, high } = shareBounds(stretches, ERROR / LOOKS.length, n);

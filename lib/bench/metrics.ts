@@ -1,13 +1,13 @@
 /**
- * The metrics: each is one row of `metrics` below, with its formula from the raw record of one request. Null where an
- * input is missing, never zero or a guess. The names are the field's; see docs/words.md.
+ * The metrics: each is one row of `metrics` below, with its formula from the raw record of one request. Null
+ * where an input is missing, never zero or a guess. The names are the field's; see docs/words.md.
  */
 import type { RequestRecord } from "./records.ts";
 
 /**
- * The metrics of a summary, in the order of summary.json and report.csv: the name in tables, and the value for one
- * request. `itl_s` has a value for each gap instead: `gapsMs`. A new metric is a row here and a line of the schema in
- * summary_schema.ts; the rest is derived from this table.
+ * The metrics of a summary, in the order of summary.json and report.csv: the name in tables, and the value
+ * for one request. `itl_s` has a value for each gap instead: `gapsMs`. A new metric is a row here and a line
+ * of the schema in summary_schema.ts; the rest is derived from this table.
  */
 export const metrics = {
   latency_s: { title: "E2E latency", of: latencyS },
@@ -86,8 +86,8 @@ export function latencyS(record: Timing): number | null {
 }
 
 /**
- * Time per output token: (last − first) / (output tokens − 1), in seconds. Null below two tokens, where everything came
- * in one chunk, and where reasoning was counted but not streamed.
+ * Time per output token: (last − first) / (output tokens − 1), in seconds. Null below two tokens, where
+ * everything came in one chunk, and where reasoning was counted but not streamed.
  */
 export function tpotS(record: Timing): number | null {
   const [first, end] = [record.chunk_ms[0], last(record.chunk_ms)];
@@ -127,9 +127,10 @@ export function outputCharsPerS(record: Timing): number | null {
 }
 
 /**
- * Prefill tokens/s = prompt tokens that did not come from the server's cache / (first generated delta − sent). The
- * time includes the first token and the round trip, so short prompts understate the speed. Null on a warm prefix, and
- * where an untouched prompt may have been cached and the server does not say how much of it was.
+ * Prefill tokens/s = prompt tokens that did not come from the server's cache / (first generated delta
+ * − sent). The time includes the first token and the round trip, so short prompts understate the
+ * speed. Null on a warm prefix, and where an untouched prompt may have been cached and the server does
+ * not say how much of it was.
  */
 export function prefillTokensPerS(record: Timing): number | null {
   const { prefix, prompt_tokens: tokens, cached_tokens: cached, due_ms, sent_ms } = record;
@@ -146,8 +147,8 @@ export function queueS(record: Timing): number {
 }
 
 /**
- * The time by which warm-ups are compared: time per output token, or latency divided by output tokens where that is
- * not known, in seconds. Null for a request that was not answered.
+ * The time by which warm-ups are compared: time per output token, or latency divided by output tokens where
+ * that is not known, in seconds. Null for a request that was not answered.
  */
 export function secondsPerToken(record: Timing & Pick<RequestRecord, "status">): number | null {
   if (record.status !== "ok") return null;

@@ -9,7 +9,8 @@ import type { SessionResources } from "./candidate_request.ts";
 import { endpointNames, type ServiceListing } from "./named_candidate.ts";
 
 /**
- * A model for each candidate that is named by its file or repository; size, context and licence come from there.
+ * A model for each candidate that is named by its file or repository; size, context
+ * and licence come from there.
  *
  * @throws {UserError} for a file that is not there, and where the hub can't be reached
  */

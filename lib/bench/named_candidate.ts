@@ -61,8 +61,8 @@ export interface ResolveFrom {
   readonly registry: Registry;
   readonly services: readonly ServiceListing[];
   /**
-   * Engine options from flags and the environment. They take precedence over models.json; a candidate's own settings
-   * take precedence over them.
+   * Engine options from flags and the environment. They take precedence over models.json; a candidate's own
+   * settings take precedence over them.
    */
   readonly engine: EngineSettings;
   /** Models that were named by the path of their file or by their repository, by that name. */
@@ -72,8 +72,8 @@ export interface ResolveFrom {
 /**
  * The candidates of `names`, in the same order, each with a unique id.
  *
- * A name that a service lists, or whose model a service lists, runs there; otherwise the embedded engine runs it
- * where models.json has a GGUF file or an adapter for it. `@ENDPOINT` (or `@embedded`) decides.
+ * A name that a service lists, or whose model a service lists, runs there; otherwise the embedded engine runs
+ * it where models.json has a GGUF file or an adapter for it. `@ENDPOINT` (or `@embedded`) decides.
  *
  * @throws {UserError} naming the value, what is known, and similar names
  *
@@ -136,8 +136,8 @@ interface Listed {
 }
 
 /**
- * An exact id first; then a build of the same model, for the CPU before other devices. A model that its service
- * would have to download first is taken only where no other one has the name.
+ * An exact id first; then a build of the same model, for the CPU before other devices. A model that its
+ * service would have to download first is taken only where no other one has the name.
  */
 function findListed(
   { whole, name, parts }: CandidateName,

@@ -1,7 +1,7 @@
 /**
- * The noise guard: it records who used the processor during a stretch. A stretch in which another program was busy is
- * disturbed and left out of the headline for all its candidates together: never a single sample, since slow models
- * are hit more often.
+ * The noise guard: it records who used the processor during a stretch. A stretch in which another program was
+ * busy is disturbed and left out of the headline for all its candidates together: never a single sample,
+ * since slow models are hit more often.
  */
 import os from "node:os";
 import process from "node:process";
@@ -36,18 +36,18 @@ export interface MachineUse {
 }
 
 /**
- * A stretch is disturbed when other programs, beyond the processors that Podium and its candidates leave free, or the
- * hypervisor took more than this share of one core: about ten percent slower where every processor is in use. The
- * documentation of the bench shows how the figure was found.
+ * A stretch is disturbed when other programs, beyond the processors that Podium and its candidates leave
+ * free, or the hypervisor took more than this share of one core: about ten percent slower where every
+ * processor is in use. The documentation of the bench shows how the figure was found.
  */
 const DISTURBED_CORES = 0.1;
 /** … and more than this in total: the system counts in steps of 10 ms, so a short stretch shows nothing. */
 const DISTURBED_SECONDS = 0.05;
 
 /**
- * Where a service on this machine doesn't report its processor time, other programs are looked for in a pause after
- * each block, in which no request is sent. Such a short pause covers few of the system's steps: more than this share
- * of a core is needed to speak of a disturbance.
+ * Where a service on this machine doesn't report its processor time, other programs are looked for in a pause
+ * after each block, in which no request is sent. Such a short pause covers few of the system's steps: more
+ * than this share of a core is needed to speak of a disturbance.
  */
 const PAUSE_MS = 250;
 const DISTURBED_CORES_IN_PAUSE = 0.25;
@@ -55,7 +55,8 @@ const DISTURBED_CORES_IN_PAUSE = 0.25;
 /**
  * The use between two readings.
  *
- * @param enginesS processor seconds the candidates used in between; null where one of them doesn't report them,
+ * @param enginesS processor seconds the candidates used in between; null where one
+ * of them doesn't report them,
  *   and then what others used isn't known either
  *
  * ```ts
@@ -84,8 +85,8 @@ export function machineUse(
 }
 
 /**
- * The use of a stretch whose candidates don't report theirs: what others used in the pause after it, if that is
- * more than the pause can show by chance, stands for the whole block.
+ * The use of a stretch whose candidates don't report theirs: what others used in the pause after it, if that
+ * is more than the pause can show by chance, stands for the whole block.
  *
  * ```ts
  * const block = { wallMs: 2000, ownS: 0.1, enginesS: null, othersS: null, stealS: 0 };
@@ -273,8 +274,8 @@ export async function readUse(
 }
 
 /**
- * What other programs use in a pause after a stretch, where the candidates don't report their own use; null, and no
- * pause, where they do. No candidate may have a request meanwhile.
+ * What other programs use in a pause after a stretch, where the candidates don't report their own use; null,
+ * and no pause, where they do. No candidate may have a request meanwhile.
  */
 async function pauseUse(
   { enginesS, machine }: Reading,
@@ -330,8 +331,8 @@ export interface MachineWatch {
 }
 
 /**
- * The record of the stretch between two readings, taken right after it: where the candidates don't report their use,
- * after a pause; where the stretch was disturbed, with the program that was busiest.
+ * The record of the stretch between two readings, taken right after it: where the candidates don't report
+ * their use, after a pause; where the stretch was disturbed, with the program that was busiest.
  *
  * @param nowMs milliseconds since the run began
  * @param ownPids processes that belong to the run: Podium's own, and those that hold the models

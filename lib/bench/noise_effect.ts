@@ -1,5 +1,6 @@
 /**
- * The effect of other programs on a run: how much slower disturbed blocks were, and what that means for its figures.
+ * The effect of other programs on a run: how much slower disturbed blocks were, and what
+ * that means for its figures.
  */
 import { studentTQuantile } from "../stats/t.ts";
 import type { Collected, CollectedRun } from "./collect.ts";
@@ -13,16 +14,16 @@ const HARMLESS_SLOWDOWN = 1.05;
 const BLOCKS_TO_MEASURE = 5;
 
 /**
- * Disturbed blocks are left out where at least half of the blocks were quiet. On a machine that was busy most of the
- * time the quiet blocks would be a chance selection.
+ * Disturbed blocks are left out where at least half of the blocks were quiet. On a machine that was busy most
+ * of the time the quiet blocks would be a chance selection.
  */
 const QUIET_SHARE = 0.5;
 
 /** The treatment of a run's disturbed blocks. */
 export interface NoiseEffect {
   /**
-   * `none` were disturbed; `harmless`: they count, since they were not slower; `left out` of the headline; `too many` to
-   * be left out: all count, and there is no verdict.
+   * `none` were disturbed; `harmless`: they count, since they were not slower; `left out` of the headline;
+   * `too many` to be left out: all count, and there is no verdict.
    */
   readonly treatment: "none" | "harmless" | "left out" | "too many";
   /** How many times as long requests took in disturbed blocks, and its 95 % interval; null where it is unknown. */
@@ -33,8 +34,8 @@ export interface NoiseEffect {
 }
 
 /**
- * Judges the disturbed blocks of a run by the time per token (by latency where that is unknown) of the requests in them,
- * against the same candidate's requests in quiet blocks.
+ * Judges the disturbed blocks of a run by the time per token (by latency where that is unknown) of the
+ * requests in them, against the same candidate's requests in quiet blocks.
  *
  * @example
  * ```ts ignore
@@ -53,7 +54,8 @@ export function noiseEffect(run: CollectedRun): NoiseEffect {
 }
 
 /**
- * Why a machine that was busy most of the time allows no verdict, for comparisons, races, decisions and reports.
+ * Why a machine that was busy most of the time allows no verdict, for comparisons,
+ * races, decisions and reports.
  *
  * @param busiest null where no program was named
  *

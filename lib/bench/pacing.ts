@@ -35,8 +35,8 @@ export async function closedLoop<T>(
 }
 
 /**
- * A constant rate: request n is due n/rate seconds after the start, whatever happened to earlier ones. Where all
- * `clients` are busy it waits its turn, and the wait counts: latency is taken from when it was due.
+ * A constant rate: request n is due n/rate seconds after the start, whatever happened to earlier ones. Where
+ * all `clients` are busy it waits its turn, and the wait counts: latency is taken from when it was due.
  *
  * @param rate requests per second
  */

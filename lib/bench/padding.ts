@@ -1,7 +1,8 @@
 /**
- * Prompts made as long as wanted: a case is surrounded by text that has nothing to do with it, so that speed, and the
- * share of right answers, can be measured against length. The case's documents stand at a seeded place in that text, as
- * in the "needle in a haystack" tests of long contexts (Kamradt 2023; Liu et al. 2024, "Lost in the Middle").
+ * Prompts made as long as wanted: a case is surrounded by text that has nothing to do with it, so that speed,
+ * and the share of right answers, can be measured against length. The case's documents stand at a seeded
+ * place in that text, as in the "needle in a haystack" tests of long contexts (Kamradt 2023; Liu et al. 2024,
+ * "Lost in the Middle").
  */
 import { type Random, seededRandom, shuffle } from "../stats/random.ts";
 import { hashOfCase, type Prompt, type PromptMessage, type PromptSet, promptSet } from "../prompts/prompt.ts";
@@ -153,8 +154,8 @@ function surround(
 }
 
 /**
- * The case of a set that a recorded padded prompt was made from, with the recorded text; null where it is no case of
- * the set, or has another text there.
+ * The case of a set that a recorded padded prompt was made from, with the recorded text; null where it is no
+ * case of the set, or has another text there.
  */
 export function originalOf(
   recorded: {

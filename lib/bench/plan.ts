@@ -1,8 +1,8 @@
 /**
- * The order of a run. A block is one prompt for every live candidate; prompts come in seeded random order inside a
- * round, candidates in seeded random order inside a block, so that drift of the machine affects all candidates alike.
- * Every order is a function of the seed and the block's number: a plan needs no memory, and a run that is resumed
- * meets the same blocks again.
+ * The order of a run. A block is one prompt for every live candidate; prompts come in seeded random order
+ * inside a round, candidates in seeded random order inside a block, so that drift of the machine affects all
+ * candidates alike. Every order is a function of the seed and the block's number: a plan needs no memory, and
+ * a run that is resumed meets the same blocks again.
  */
 import type { ChatMessage } from "../endpoint/trace.ts";
 import { seededRandom, shuffle } from "../stats/random.ts";
@@ -37,8 +37,8 @@ export interface PlannedBlock {
 }
 
 /**
- * A unit that is executed, watched and judged as a whole: each candidate of `order` runs all the blocks. The unit of
- * evidence under load, where requests of one stretch share the state of the machine.
+ * A unit that is executed, watched and judged as a whole: each candidate of `order` runs all the blocks. The
+ * unit of evidence under load, where requests of one stretch share the state of the machine.
  */
 export interface Stretch {
   readonly order: readonly string[];
@@ -54,10 +54,11 @@ export type PlanShape = Pick<PlanInfo, "rounds" | "seed" | "order" | "concurrenc
 export const LEAST_STRETCHES = 6;
 
 /**
- * The stretches of a plan, one at a time. In a closed loop of one client a stretch is one block, and candidates come in
- * random order. Under load the blocks are cut into at least six stretches of equal length, longer ones where that still
- * leaves six; every second one has the order of the one before reversed, so that steady drift falls on all alike.
- * Where models don't fit in memory together (`by model`), every candidate runs the whole plan in its turn.
+ * The stretches of a plan, one at a time. In a closed loop of one client a stretch is one block, and
+ * candidates come in random order. Under load the blocks are cut into at least six stretches of equal length,
+ * longer ones where that still leaves six; every second one has the order of the one before reversed, so that
+ * steady drift falls on all alike. Where models don't fit in memory together (`by model`), every candidate
+ * runs the whole plan in its turn.
  *
  * ```ts
  * const shape = { rounds: 2, prompts: 3, seed: 1, order: "interleaved", concurrency: 1, rate: null } as const;
@@ -89,8 +90,9 @@ export function* schedule(plan: PlanShape, candidates: readonly string[]): Gener
 }
 
 /**
- * How many stretches a plan has: a block each in a closed loop of one client. Under load as many as leave each of them
- * eight requests per client, or ten seconds at the rate, and at least six where candidates take turns.
+ * How many stretches a plan has: a block each in a closed loop of one client. Under load as many
+ * as leave each of them eight requests per client, or ten seconds at the rate, and at least six
+ * where candidates take turns.
  */
 export function stretchCount(plan: PlanShape, candidates: number): number {
   const blocks = plan.rounds * plan.prompts;
@@ -101,8 +103,8 @@ export function stretchCount(plan: PlanShape, candidates: number): number {
 }
 
 /**
- * Rounds that a plan under load has where no number is given: enough for six stretches of two requests per client, or
- * of two seconds at the rate.
+ * Rounds that a plan under load has where no number is given: enough for six stretches of two requests per
+ * client, or of two seconds at the rate.
  *
  * ```ts
  * if (roundsUnderLoad({ prompts: 10, concurrency: 8, rate: null }) !== 10) throw new Error("96 requests");

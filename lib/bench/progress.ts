@@ -29,8 +29,8 @@ interface Pace {
 }
 
 /**
- * Follows a run. The time left is the sum over the candidates, each by its own pace, so that a slow one among fast ones
- * doesn't spoil it; loading and warming up are no part of the pace.
+ * Follows a run. The time left is the sum over the candidates, each by its own pace, so that a slow one among
+ * fast ones doesn't spoil it; loading and warming up are no part of the pace.
  *
  * ```ts ignore
  * const progress = new RunProgress(begin, clock);

@@ -18,8 +18,9 @@ const COUNTED = [600, 2400] as const;
 
 /**
  * The set at the wanted lengths. Two short texts are sent to every candidate and counted by its own tokenizer
- * (`usage.prompt_tokens`); all get the same text, as long as the tokenizer that needs most tokens for it allows, so that
- * blocks stay comparable and no candidate's length is exceeded. Lengths beyond a candidate's context are left out.
+ * (`usage.prompt_tokens`); all get the same text, as long as the tokenizer that needs most tokens for it
+ * allows, so that blocks stay comparable and no candidate's length is exceeded. Lengths beyond a candidate's
+ * context are left out.
  *
  * @param note gets what was left out, and whether lengths are estimates
  * @throws {UserError} where nothing is left

@@ -20,8 +20,8 @@ export interface RecordedMeasurements {
 const MOST_RUNS = 20;
 
 /**
- * The embedded candidates' times in the latest runs of this machine: per candidate and prompt, the median of the quiet
- * blocks. Runs that can't be read are left out.
+ * The embedded candidates' times in the latest runs of this machine: per candidate and prompt, the median of
+ * the quiet blocks. Runs that can't be read are left out.
  *
  * @param featuresOf the features of a model, by `ALIAS:VARIANT`; null where its file is not here
  *

@@ -1,7 +1,7 @@
 /**
  * Carries out a plan: loads, warm-ups, then block after block, each watched; every request becomes a record
- * the moment it ends. A candidate that fails becomes a row with a reason, and the others continue. Nothing here reads
- * the environment or writes to the terminal or the disk.
+ * the moment it ends. A candidate that fails becomes a row with a reason, and the others continue. Nothing
+ * here reads the environment or writes to the terminal or the disk.
  */
 import type { Clock } from "../clock.ts";
 import { UserError } from "../errors.ts";
@@ -210,8 +210,9 @@ class PlanInProgress {
   }
 
   /**
-   * Queues a repetition of a stretch; false where there is none. By model, the others' turn at a block is over or still
-   * to come: it can't be repeated together. Where answers are collected, a busy machine makes them late, not different.
+   * Queues a repetition of a stretch; false where there is none. By model, the others' turn at a block is
+   * over or still to come: it can't be repeated together. Where answers are collected, a busy machine makes
+   * them late, not different.
    */
   #makeUp(stretch: Stretch): boolean {
     const { order, prefix, for_s, repeat_disturbed } = this.#plan;

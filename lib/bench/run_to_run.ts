@@ -1,6 +1,7 @@
 /**
- * The spread between repeated runs of the same thing: a run is a start of the engine, a state of the caches and an
- * hour of the machine, and none of them shows within it. A gate that ignores this takes it for a change.
+ * The spread between repeated runs of the same thing: a run is a start of the engine, a state of
+ * the caches and an hour of the machine, and none of them shows within it. A gate that ignores
+ * this takes it for a change.
  */
 import { join } from "node:path";
 import { z } from "zod";
@@ -41,13 +42,14 @@ export type RunToRun = z.infer<typeof runToRun>;
 export const RUN_TO_RUN_FILE = "run_to_run.json";
 
 /**
- * The spread of a run's repeats: per candidate and metric, the standard deviation of the runs' mean logarithms over
- * the cases that all of them answered. The noise of the requests within a run is part of it, so that a gate that
- * adds its own interval is rather too careful than too bold.
+ * The spread of a run's repeats: per candidate and metric, the standard deviation of the runs' mean
+ * logarithms over the cases that all of them answered. The noise of the requests within a run is part of it,
+ * so that a gate that adds its own interval is rather too careful than too bold.
  *
  * @param run the run that was repeated
  * @param repeats at least two; those on a busy machine are left out
- * @throws {UserError} where fewer than two are left, or a repeat was measured under other conditions than the run
+ * @throws {UserError} where fewer than two are left, or a repeat was measured under
+ * other conditions than the run
  *
  * @example
  * ```ts ignore

@@ -1,6 +1,6 @@
 /**
- * The capacity of one candidate: the largest number of users and the highest rate that it serves within limits, found
- * by a bracketing search over levels, and the resulting curves.
+ * The capacity of one candidate: the largest number of users and the highest rate that it serves within
+ * limits, found by a bracketing search over levels, and the resulting curves.
  */
 import { reasonOf, UserError } from "../errors.ts";
 import { seededRandom, shuffle } from "../stats/random.ts";
@@ -36,7 +36,10 @@ export interface LoadCurve {
   readonly best: number | null;
   /** The smallest load above it that was not; null where none was tried. */
   readonly next: number | null;
-  /** Where throughput divided by latency is largest: beyond it, waiting grows faster than throughput (Kleinrock 1979). */
+  /**
+   * Where throughput divided by latency is largest: beyond it, waiting grows faster than
+   * throughput (Kleinrock 1979).
+   */
   readonly knee: number | null;
   /** By load, the smallest first. */
   readonly levels: readonly CapacityLevel[];
@@ -65,8 +68,8 @@ interface SearchOptions {
 }
 
 /**
- * Searches the capacity of one candidate: a single user first, then more users, then rates, each level once. Ending
- * early keeps what was measured.
+ * Searches the capacity of one candidate: a single user first, then more users, then rates, each level once.
+ * Ending early keeps what was measured.
  *
  * @param plan prompts, lengths, prefix, warm-up and seed of the requests
  */

@@ -1,9 +1,10 @@
 /**
- * The one way from names to a finished run. Tasks, notebooks and the workshop's mirrors all come through here, so
- * that a default, a choice of models or a check that holds in one of them holds in all.
+ * The one way from names to a finished run. Tasks, notebooks and the workshop's mirrors all come through
+ * here, so that a default, a choice of models or a check that holds in one of them holds in all.
  *
  * `runSession` does it all. Its two stages can also be had alone:
- * 1. `findCandidates` (find_candidates.ts): names to live candidates; `openModel` opens the first of them outside a run.
+ * 1. `findCandidates` (find_candidates.ts): names to live candidates; `openModel` opens the
+ *    first of them outside a run.
  * 2. `measure`: live candidates and a plan to a finished run, in a folder of its own, with its summary.
  *
  * Nothing here prints: what a person should read goes to `resources.note` and to `onEvent`.
@@ -177,8 +178,8 @@ function notResumable({ run_id }: RunInfo): UserError {
 }
 
 /**
- * Measures the candidates of an earlier run again, by its plan, into a new folder: they are found, loaded and warmed
- * up anew, so that two repeats differ as two runs do.
+ * Measures the candidates of an earlier run again, by its plan, into a new folder: they are found, loaded and
+ * warmed up anew, so that two repeats differ as two runs do.
  *
  * @throws {UserError} for a race, which has no plan to repeat; otherwise as `runSession`
  *
@@ -313,8 +314,8 @@ export async function beginRun(
 }
 
 /**
- * A metric's values of one candidate: its good timed requests in the order in which they ran, disturbed blocks
- * included. A value that is not known (a first token that was not streamed) is left out.
+ * A metric's values of one candidate: its good timed requests in the order in which they ran, disturbed
+ * blocks included. A value that is not known (a first token that was not streamed) is left out.
  *
  * ```ts ignore
  * const latencies = valuesOf(run, "smollm2-135m-instruct:q4_1", "latency_s").map(({ value }) => value);

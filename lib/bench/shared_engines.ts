@@ -3,8 +3,8 @@ import type { CandidateInfo } from "./records.ts";
 import type { StartedModel } from "./start_model.ts";
 
 /**
- * Engine processes by what runs in them: candidates that differ only in what they request share one, so that the model
- * is loaded once. It ends when the last of them is closed.
+ * Engine processes by what runs in them: candidates that differ only in what they request share one, so that
+ * the model is loaded once. It ends when the last of them is closed.
  */
 export class SharedEngines {
   readonly #engines = new Map<string, { users: number; readonly started: Promise<StartedModel> }>();

@@ -48,8 +48,8 @@ const DECODE_TOKENS = 24;
 const REPEATS = 2;
 
 /**
- * Measures one model in a process of its own. Each prompt is new to the engine, and asked again so that the fastest
- * of three decodes counts.
+ * Measures one model in a process of its own. Each prompt is new to the engine, and asked again so that the
+ * fastest of three decodes counts.
  *
  * @throws {UserError} where the engine can't be started
  *

@@ -6,7 +6,8 @@ import type { GoodRequest } from "./collect.ts";
 const STABLE_SHARE = 0.1;
 
 /**
- * Whether the last two of a candidate's warm-ups took about the same time per token, so that no more are needed.
+ * Whether the last two of a candidate's warm-ups took about the same time per token,
+ * so that no more are needed.
  *
  * ```ts
  * if (isStable([0.03, 0.02]) || !isStable([0.03, 0.02, 0.021])) throw new Error("the last two count");
@@ -39,8 +40,8 @@ export function logTimes(
 }
 
 /**
- * The trend of the logarithm of a candidate's times over the order in which its requests ran, by least squares; null for
- * fewer than eight good requests.
+ * The trend of the logarithm of a candidate's times over the order in which its requests ran, by least
+ * squares; null for fewer than eight good requests.
  *
  * ```ts ignore
  * const drift = driftOf(candidate.good);

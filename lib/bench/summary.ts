@@ -37,8 +37,8 @@ export interface SummarizedRun {
 }
 
 /**
- * Summarises the run in `folder` and returns the requests behind the figures too. Reads run.json, samples.jsonl and
- * answers.jsonl once, nothing else.
+ * Summarises the run in `folder` and returns the requests behind the figures too. Reads run.json,
+ * samples.jsonl and answers.jsonl once, nothing else.
  *
  * @param watch sees every record of samples.jsonl as it is read
  * @throws {UserError} when the folder holds no run, or a record is damaged
@@ -144,8 +144,8 @@ async function sampleAnswers(
 type Quiet = ((block: number) => boolean) | null;
 
 /**
- * What requests that are not independent have in common: repeats of a case, and under load requests that overlap.
- * Intervals take cases, or stretches, as the units; repeats where there is one case.
+ * What requests that are not independent have in common: repeats of a case, and under load requests that
+ * overlap. Intervals take cases, or stretches, as the units; repeats where there is one case.
  */
 type Unit = "stretch" | "block" | "prompt";
 

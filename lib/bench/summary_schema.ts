@@ -1,7 +1,7 @@
 /**
- * summary.json: what a run showed, derived from run.json and samples.jsonl and derivable again. A field that version 2 did
- * not have from the start has a default.
- * Other programs rely on these names, which include the units; a null is "not known", never zero.
+ * summary.json: what a run showed, derived from run.json and samples.jsonl and derivable again. A field that
+ * version 2 did not have from the start has a default. Other programs rely on these names, which include the
+ * units; a null is "not known", never zero.
  */
 import { z } from "zod";
 import { NO_VALUES } from "../stats/statistic.ts";
@@ -11,8 +11,8 @@ import { llamaCpp, machineInfo, planInfo, RUN_SCHEMA, tokenSource } from "./reco
 const interval = z.tuple([z.number(), z.number()]).nullable();
 
 /**
- * One metric over the timed requests of a candidate. Percentiles are linear; null where there are too few cases:
- * p95 below 20 (its interval below 59), p99 below 100.
+ * One metric over the timed requests of a candidate. Percentiles are linear; null where there are too few
+ * cases: p95 below 20 (its interval below 59), p99 below 100.
  */
 export const statistic = z.object({
   /** Requests. */
@@ -269,8 +269,8 @@ export const summarySchema = z.object({
     /** While other programs, or a hypervisor, used processors that the candidates needed. */
     disturbed: z.number().int(),
     /**
-     * What was done with them: left out of the headline; or counted, since they were not slower (`harmless`) or since
-     * there were too many to leave out, and then there is no verdict.
+     * What was done with them: left out of the headline; or counted, since they were not slower (`harmless`)
+     * or since there were too many to leave out, and then there is no verdict.
      */
     treatment: z.enum(["none", "harmless", "left out", "too many"]),
     /** How many times as long requests took in disturbed blocks, measured in this run; null where it is unknown. */

@@ -10,8 +10,8 @@ const FALSE_ALARMS = 0.05;
 const LEAST_CHANGE = 0.05;
 
 /**
- * The decode speed of a candidate's requests over time. Cases differ in speed, so the test looks at each request's
- * speed relative to the mean of its case (logarithms).
+ * The decode speed of a candidate's requests over time. Cases differ in speed, so the test looks at each
+ * request's speed relative to the mean of its case (logarithms).
  *
  * @param machine temperature and frequency at the end of each block
  */

@@ -92,7 +92,8 @@ async function scan(dir: string): Promise<Found[]> {
       if (isBookkeeping(path)) continue;
       const suffix = [PART, PIP].find((end) => name.endsWith(end));
       const whole = suffix === undefined ? path : path.slice(0, -suffix.length);
-      // A wheel folder beside a part is the same unfinished download; next to the whole file both are leftovers.
+      // A wheel folder beside a part is the same unfinished download; next to the whole
+      // file both are leftovers.
       if (suffix === PIP && names.has(name.replace(PIP, PART))) continue;
       found.push({
         path: whole,
@@ -107,8 +108,8 @@ async function scan(dir: string): Promise<Found[]> {
 export interface Verified {
   readonly file: StoredFile;
   /**
-   * `ok`: matches the registry; `recorded`: matches the download, since no source states a SHA-256; `changed`:
-   * differs.
+   * `ok`: matches the registry; `recorded`: matches the download, since no source states a SHA-256;
+   * `changed`: differs.
    */
   readonly status: "ok" | "recorded" | "changed";
   readonly sha256: string;
@@ -116,7 +117,8 @@ export interface Verified {
 }
 
 /**
- * Hashes a file again and compares it with the registry's SHA-256, else with the one recorded at its download.
+ * Hashes a file again and compares it with the registry's SHA-256, else with the one recorded at its
+ * download.
  *
  * ```ts ignore
  * for (const file of await listStored(store, registry)) console.log((await verifyStored(file)).status);

@@ -109,9 +109,9 @@ function latest(samples: readonly RecordedSpeed[]): RecordedSpeed[] {
 }
 
 /**
- * One measurement of each model, kind, device, number of threads and length: the fastest one, since whatever else
- * runs can only slow a model down. Where there is a probe, runs of the same model don't count: they may be older than
- * the engine.
+ * One measurement of each model, kind, device, number of threads and length: the fastest one, since whatever
+ * else runs can only slow a model down. Where there is a probe, runs of the same model don't count: they may
+ * be older than the engine.
  */
 export function leastDisturbed(samples: readonly RecordedSpeed[]): SpeedSample[] {
   const settings = Map.groupBy(

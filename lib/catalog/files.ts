@@ -55,8 +55,8 @@ export function unwritable(path: string, error: unknown): unknown {
 }
 
 /**
- * Writes a small file under a name that may hold a link: the link is removed, never written through, so that another
- * user with access to the folder can't have another file overwritten.
+ * Writes a small file under a name that may hold a link: the link is removed, never written through, so that
+ * another user with access to the folder can't have another file overwritten.
  *
  * @throws {UserError} when the folder can't be written or the disk is full
  */

@@ -163,8 +163,8 @@ export function kvValues(own: (key: string) => number | null): number | null {
 }
 
 /**
- * The model with its gaps filled from the metadata of one variant's file: licence, context, size of the context
- * and quantisation. What models.json states stays.
+ * The model with its gaps filled from the metadata of one variant's file: licence, context, size of the
+ * context and quantisation. What models.json states stays.
  *
  * ```ts
  * import { parseRegistry } from "./registry.ts";

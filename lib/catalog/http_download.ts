@@ -48,7 +48,8 @@ export interface HttpResult {
 }
 
 /**
- * An attempt that adds this many bytes does not count as a failure, so that a long file survives a bad connection.
+ * An attempt that adds this many bytes does not count as a failure, so that a long
+ * file survives a bad connection.
  */
 const PROGRESS_BYTES = 256 * 1024;
 

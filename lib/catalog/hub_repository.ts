@@ -27,10 +27,11 @@ const repositoryInfo = z.object({
 type RepositoryInfo = z.infer<typeof repositoryInfo>;
 
 /**
- * The model of `hf:OWNER/REPO`. Its variants are named by the quantisation in their files' names (`q4_k_m`); Q4_K_M,
- * the usual compromise, comes first, then the others by size.
+ * The model of `hf:OWNER/REPO`. Its variants are named by the quantisation in their files' names (`q4_k_m`);
+ * Q4_K_M, the usual compromise, comes first, then the others by size.
  *
- * @throws {UserError} exit code 1 where the hub can't be reached or refuses; 2 for a repository without GGUF files
+ * @throws {UserError} exit code 1 where the hub can't be reached or refuses; 2 for a
+ * repository without GGUF files
  *
  * ```ts ignore
  * const model = await hubModel("bartowski/Qwen_Qwen3-4B-GGUF", { fetch, env: Deno.env });

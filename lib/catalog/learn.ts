@@ -1,6 +1,6 @@
 /**
- * Writes measurements back into models.json: a list `measured` in each model's object. Only that list changes; every
- * other character of the file, including notes, order and spacing, stays as it is.
+ * Writes measurements back into models.json: a list `measured` in each model's object. Only that list
+ * changes; every other character of the file, including notes, order and spacing, stays as it is.
  */
 import { type Node, parseTree } from "jsonc-parser";
 import { z } from "zod";
@@ -72,8 +72,8 @@ const figuresKey = ({ variant, where, machine: { cpu, cores, ram_gb, gpu } }: Me
 const newer = (a: MeasuredFigures, b: MeasuredFigures) => a.date === b.date ? a.run > b.run : a.date > b.date;
 
 /**
- * The newest figures of each variant and machine, oldest first. Quality that only an older run measured is carried
- * over with it, since it belongs to the same weights.
+ * The newest figures of each variant and machine, oldest first. Quality that only an older run measured is
+ * carried over with it, since it belongs to the same weights.
  */
 function newest(all: readonly MeasuredFigures[]): MeasuredFigures[] {
   const kept = new Map<string, MeasuredFigures>();
@@ -128,7 +128,8 @@ export function learn(text: string, where: string, lessons: readonly Lesson[]): 
 
 /**
  * Takes over a teammate's figures, and the models that this registry lacks. Where both have a model, its own
- * fields stay, and the ones that differ are listed. Code is never taken over: an adapter that it lacks is listed.
+ * fields stay, and the ones that differ are listed. Code is never taken over: an
+ * adapter that it lacks is listed.
  *
  * @throws {UserError} when one of the two is not a registry
  */

@@ -1,6 +1,6 @@
 /**
- * The licences of models: whether each is open, and what it permits. A summary, not legal advice: the licence's own
- * text counts, and models.json says where to find it.
+ * The licences of models: whether each is open, and what it permits. A summary, not legal advice: the
+ * licence's own text counts, and models.json says where to find it.
  */
 
 /** Whether something is allowed: freely, under the conditions in `conditions`, or not at all. */

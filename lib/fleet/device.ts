@@ -43,8 +43,8 @@ export const deviceDescription = z.object({
   /** What its owner calls it; null where they gave no name. */
   name: word.nullable(),
   /**
-   * Tags by which plans choose devices: given ones, and those that follow from the machine (`linux`, `x86_64`,
-   * `ram8`).
+   * Tags by which plans choose devices: given ones, and those that follow from the machine (`linux`,
+   * `x86_64`, `ram8`).
    */
   tags: z.array(word).max(30),
   machine: machineInfo,

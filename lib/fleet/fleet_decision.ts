@@ -19,7 +19,10 @@ import {
 export interface ClassDecision {
   readonly class: string;
   readonly devices: number;
-  /** `winner`: faster than every other eligible one; `similar`: within 10 %, the lightest is taken; `only`: one is eligible. */
+  /**
+   * `winner`: faster than every other eligible one; `similar`: within 10 %, the lightest is
+   * taken; `only`: one is eligible.
+   */
   readonly verdict: "winner" | "similar" | "only" | "fastest" | "undecided" | "none";
   /** Null unless the verdict is `winner`, `similar` or `only`. */
   readonly choice: string | null;

@@ -1,6 +1,7 @@
 /**
- * Comparisons pooled over many machines. Comparisons stay inside a device, since two devices share no clock; over
- * devices the paired log ratios are pooled with the device as a random effect, for all and for each class of machine.
+ * Comparisons pooled over many machines. Comparisons stay inside a device, since two devices share no
+ * clock; over devices the paired log ratios are pooled with the device as a random effect, for all
+ * and for each class of machine.
  */
 import type { Comparison, Summary } from "../bench/summary_schema.ts";
 import { type MetaAnalysis, metaAnalysis, type Study } from "../stats/meta_analysis.ts";

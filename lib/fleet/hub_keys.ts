@@ -1,6 +1,7 @@
 /**
- * The keys of a hub, and the credentials that it signs: NATS JWTs. A device gets the right to read its own plans and to
- * write its own results, and no other. A client without credentials may ask to join, and nothing else.
+ * The keys of a hub, and the credentials that it signs: NATS JWTs. A device gets the right to
+ * read its own plans and to write its own results, and no other. A client without credentials may
+ * ask to join, and nothing else.
  */
 import {
   createAccount,

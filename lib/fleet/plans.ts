@@ -85,8 +85,8 @@ export function devicesOn(devices: Fleet["devices"], on: string): DeviceStatemen
 }
 
 /**
- * Sends a plan to devices: writes it to the fleet's folder, then hands it to the server, which keeps it for devices
- * that are away.
+ * Sends a plan to devices: writes it to the fleet's folder, then hands it to the server, which keeps it for
+ * devices that are away.
  */
 export async function sendPlan(
   connection: NatsConnection,

@@ -1,8 +1,8 @@
 /**
- * Whether a run that came from elsewhere can be true. A run of 1,000,000 tokens/s once entered a community's data:
- * nothing is merged before it has passed these checks, and each refusal says why. The limits are far beyond any
- * machine on the market: they stop broken units, clocks and counts, and crude forgeries. They can't detect a careful
- * forgery.
+ * Whether a run that came from elsewhere can be true. A run of 1,000,000 tokens/s once entered a community's
+ * data: nothing is merged before it has passed these checks, and each refusal says why. The limits are far
+ * beyond any machine on the market: they stop broken units, clocks and counts, and crude forgeries. They
+ * can't detect a careful forgery.
  */
 import { createHash } from "node:crypto";
 import { readAnswers, readRunInfo, readSamples } from "../bench/read_run.ts";
@@ -16,7 +16,8 @@ const MAX_TOKENS_PER_S = 5000;
 /** Most that a processor reads from memory and caches per core, in GB/s; a quarter of that is usual. */
 const GB_PER_S_PER_CORE = 200;
 /**
- * Most that a graphics card reads; 8,000 is the fastest on the market. A model with experts reads a part of itself.
+ * Most that a graphics card reads; 8,000 is the fastest on the market. A model with
+ * experts reads a part of itself.
  */
 const GB_PER_S_WITH_GPU = 20_000;
 /** Faster reading of a prompt, in tokens/s, was a cache, and the prompt was not cold. */
@@ -35,8 +36,8 @@ export interface PlausibleTerms {
 }
 
 /**
- * Why the run in a folder can't be true; empty for one that may be merged. Every line is checked against its schema
- * on the way.
+ * Why the run in a folder can't be true; empty for one that may be merged. Every line is checked against its
+ * schema on the way.
  *
  * ```ts
  * const reasons = await implausible("reports/2026-11-21T07-30-18-gzss", { now: new Date("2026-11-29") });
@@ -106,7 +107,8 @@ function checkInfo(info: RunInfo, terms: PlausibleTerms, faults: Faults): void {
     }
   }
   for (const { id, sha256, messages, ...more } of plan.prompt_set.prompts) {
-    // The hash of a case with tools, settings or turns covers these too: only a plain one can be computed here.
+    // The hash of a case with tools, settings or turns covers these too: only a plain
+    // one can be computed here.
     if (Object.keys(more).length > 0) continue;
     const text = JSON.stringify(messages.map(({ role, content }) => [role, content]));
     const found = createHash("sha256").update(text).digest("hex");

@@ -1,7 +1,7 @@
 /**
- * The hub's copy of one run. A piece of a file comes with its offset in the device's own file, which is only appended
- * to: so a piece that comes twice, late, or again after a crash is recognised by what is here already, and the copy is
- * the device's file, byte for byte.
+ * The hub's copy of one run. A piece of a file comes with its offset in the device's own file, which is only
+ * appended to: so a piece that comes twice, late, or again after a crash is recognised by what is here
+ * already, and the copy is the device's file, byte for byte.
  */
 import { join } from "node:path";
 import { replaceFile } from "../bench/folder.ts";
@@ -15,8 +15,8 @@ import { type EndReply, type EndRequest, FILE_TOKENS, type FileToken, isFileToke
 const MAX_FILE_BYTES = 512 * 2 ** 20;
 
 /**
- * The fate of a piece: `added`; `known`, it was here already; `early`, what comes before it is missing; or why it is
- * not taken at all.
+ * The fate of a piece: `added`; `known`, it was here already; `early`, what comes before it is missing; or
+ * why it is not taken at all.
  */
 export type Taken = "added" | "known" | "early" | { readonly refused: string };
 

@@ -1,6 +1,6 @@
 /**
- * Plans that lead to one document instead of a run: how much load a device can take, how far two candidates are
- * apart.
+ * Plans that lead to one document instead of a run: how much load a device can take, how
+ * far two candidates are apart.
  */
 import { join } from "node:path";
 import { measureCapacity } from "../bench/capacity.ts";
@@ -12,8 +12,8 @@ import { CAPACITY, capacityTerms, readingTerms } from "./document_terms.ts";
 import { type CarriedOut, type PlanRun, sessionPlan } from "./session_plan.ts";
 
 /**
- * Carries out a plan whose result is one document, into a folder of the device's own. A document that an earlier
- * process finished is reused.
+ * Carries out a plan whose result is one document, into a folder of the device's own. A document that an
+ * earlier process finished is reused.
  *
  * @throws {UserError} as `measureCapacity` and `compareTexts`, and where nothing was measured
  */

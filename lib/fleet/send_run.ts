@@ -1,5 +1,6 @@
 /**
- * A device sends its run while it is made, or a document once it is whole. What is sent is read from its own folder.
+ * A device sends its run while it is made, or a document once it is whole. What is sent
+ * is read from its own folder.
  */
 import { headers, type NatsConnection } from "@nats-io/nats-core";
 import { jetstream } from "@nats-io/jetstream";

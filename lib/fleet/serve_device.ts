@@ -52,7 +52,8 @@ export interface DeviceOptions extends DeviceReportOptions {
 }
 
 /**
- * Waits for plans and carries them out, until the signal is aborted. A plan that an earlier process began comes first.
+ * Waits for plans and carries them out, until the signal is aborted. A plan that an
+ * earlier process began comes first.
  *
  * @throws {UserError} exit code 1 where the hub doesn't take the credentials
  */

@@ -98,7 +98,8 @@ export interface JoinLine {
   readonly url: string;
   readonly code: string | null;
   /**
-   * The public key of the authority that certified the hub's server; null where the system's authorities are trusted.
+   * The public key of the authority that certified the hub's server; null where the
+   * system's authorities are trusted.
    */
   readonly authority: string | null;
 }

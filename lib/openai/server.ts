@@ -1,8 +1,9 @@
 /**
- * One HTTP server for engines, adapters and the gateway. Handlers take the used part of a `Request` and return a
- * `Response`; only this file deals with the platform's server. It is `node:http` and not `Deno.serve`, which (Deno
- * 2.9) does not notice that a client has gone while its answer is pending once the body came in more than one read,
- * can't drop a client that never reads, and limits neither connections nor slow heads. Both carry the same load.
+ * One HTTP server for engines, adapters and the gateway. Handlers take the used part of a `Request` and
+ * return a `Response`; only this file deals with the platform's server. It is `node:http` and not
+ * `Deno.serve`, which (Deno 2.9) does not notice that a client has gone while its answer is pending once the
+ * body came in more than one read, can't drop a client that never reads, and limits neither connections nor
+ * slow heads. Both carry the same load.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
@@ -12,8 +13,8 @@ import { concat } from "../endpoint/bytes.ts";
 import { ApiError, errorBody, errorResponse } from "./api_error.ts";
 
 /**
- * The part of a `Request` that handlers use. A whole one would take as long to make as the rest of a gateway's work
- * on a request.
+ * The part of a `Request` that handlers use. A whole one would take as long to make as the rest of a
+ * gateway's work on a request.
  */
 export interface IncomingRequest extends Pick<Request, "method" | "signal"> {
   /** Without the query. */
@@ -187,7 +188,8 @@ async function answer(
   try {
     await send(response, from, to);
   } catch {
-    // The body failed, or the client went away: the connection is cut, so that the client notices the missing end.
+    // The body failed, or the client went away: the connection is cut, so that the client
+    // notices the missing end.
     socket.destroy();
   }
 }
@@ -223,8 +225,8 @@ function requestOf(from: IncomingMessage, signal: AbortSignal): IncomingRequest 
 }
 
 async function readBody(from: IncomingMessage, take: (piece: Uint8Array) => void): Promise<void> {
-  // What one read of the socket brought is parsed before this continues: mostly the whole body. The events of a stream
-  // would take longer.
+  // What one read of the socket brought is parsed before this continues: mostly the whole body. The events of
+  // a stream would take longer.
   await null;
   if (!from.complete) return await readPieces(from, take);
   for (let piece = from.read(); piece !== null; piece = from.read()) take(piece);
@@ -250,7 +252,8 @@ function readPieces(from: IncomingMessage, take: (piece: Uint8Array) => void): P
 async function send(response: Response, from: IncomingMessage, to: ServerResponse): Promise<void> {
   const { body, headers, status } = response;
   if (to.destroyed || from.socket.destroyed) return void await body?.cancel();
-  // A client that is still sending would wait for its body to be read, and one that broke the protocol is not trusted.
+  // A client that is still sending would wait for its body to be read, and one that broke
+  // the protocol is not trusted.
   const isSending = !from.complete && !BODILESS.has(from.method ?? "");
   if (isSending || status === 400) to.setHeader("connection", "close");
   for (const [name, value] of headers) to.setHeader(name, value);
@@ -266,7 +269,8 @@ async function send(response: Response, from: IncomingMessage, to: ServerRespons
     if (!to.writableEnded) void reader.cancel(CLIENT_GONE).catch(() => {});
   });
   const first = reader.read();
-  // The head goes out with the first piece, or alone where that takes long: the client should see that the request has arrived.
+  // The head goes out with the first piece, or alone where that takes long: the client should see that the
+  // request has arrived.
   if (!await isReady(first)) to.flushHeaders();
   for (let part = await first; !part.done; part = await reader.read()) {
     const isTaken = to.write(part.value);
@@ -316,7 +320,8 @@ function refuseBadHead(error: Error & { readonly code?: string }, socket: Socket
 /**
  * The request's body as text.
  *
- * @throws {ApiError} 413 for a body that is too long, 408 for one that does not arrive in time, 400 for one that is
+ * @throws {ApiError} 413 for a body that is too long, 408 for one that does not arrive
+ * in time, 400 for one that is
  *   cut off
  *
  * ```ts

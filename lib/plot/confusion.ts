@@ -15,8 +15,8 @@ export interface ConfusionCounts {
 const NAME_WIDTH = 110;
 
 /**
- * Draws a confusion matrix. The shade of a cell is its share of its row: blue on the diagonal, where the answer is
- * right, orange elsewhere. Every cell that is not empty shows its count.
+ * Draws a confusion matrix. The shade of a cell is its share of its row: blue on the diagonal, where the
+ * answer is right, orange elsewhere. Every cell that is not empty shows its count.
  *
  * @example
  * ```ts

@@ -42,7 +42,8 @@ export interface CurveOptions {
 }
 
 /**
- * Draws lines over a common x axis: a dot per point, its interval as a bar, the limit dashed, and named uprights.
+ * Draws lines over a common x axis: a dot per point, its interval as a bar, the limit
+ * dashed, and named uprights.
  *
  * @example
  * ```ts

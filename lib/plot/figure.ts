@@ -1,7 +1,7 @@
 /// <reference lib="dom" />
 /**
- * From Observable Plot's marks to a finished figure: an SVG string with a legend, a description for screen readers, and
- * a caption. Text uses `currentColor`, so a figure suits light and dark pages.
+ * From Observable Plot's marks to a finished figure: an SVG string with a legend, a description for screen
+ * readers, and a caption. Text uses `currentColor`, so a figure suits light and dark pages.
  */
 import * as Plot from "@observablehq/plot";
 import { parseHTML } from "linkedom";
@@ -114,8 +114,8 @@ export function svgFile(figure: Figure): string {
 }
 
 /**
- * The figure without styles of its own, for a page whose content security policy allows none: the page's style sheet
- * gives the font size.
+ * The figure without styles of its own, for a page whose content security policy allows none: the page's
+ * style sheet gives the font size.
  *
  * @example
  * ```ts
@@ -139,8 +139,8 @@ const glyphWidth = (char: string) =>
 export const widthOf = (text: string) => [...text].reduce((sum, char) => sum + glyphWidth(char), 0);
 
 /**
- * A name that fits into `width` user units. The middle of a longer one gives way to `…`, since both ends tell names
- * apart: the model at the start, its settings and endpoint at the end.
+ * A name that fits into `width` user units. The middle of a longer one gives way to `…`, since both ends tell
+ * names apart: the model at the start, its settings and endpoint at the end.
  *
  * @example
  * ```ts
@@ -160,8 +160,8 @@ export function shortName(name: string, width: number): string {
 }
 
 /**
- * The names of one figure, each within `width` user units, by full name. Where two would read the same, the end or
- * the start that all have in common gives way first.
+ * The names of one figure, each within `width` user units, by full name. Where two would read the same, the
+ * end or the start that all have in common gives way first.
  *
  * @example
  * ```ts

@@ -27,8 +27,8 @@ const margin = 16;
 const NAME_WIDTH = 150;
 
 /**
- * Draws the memory that each model needs and what the machine has: a filled dot is a model that can run now, a cross one
- * that can't.
+ * Draws the memory that each model needs and what the machine has: a filled dot is a model that can run now,
+ * a cross one that can't.
  *
  * ```ts
  * const rows = [{ label: "small", neededGb: 0.7, fits: true }, { label: "large", neededGb: 12, fits: false }];
@@ -117,8 +117,9 @@ interface Placed {
 }
 
 /**
- * Models by the memory that they need, several to a row where their names leave space. A name goes to the side of its
- * mark where it finds the higher row, and crosses one of the machine's lines only where both sides would.
+ * Models by the memory that they need, several to a row where their names leave space. A name goes
+ * to the side of its mark where it finds the higher row, and crosses one of the machine's lines
+ * only where both sides would.
  */
 function place(models: readonly (KnownRow & { x: number })[], lines: readonly number[]): Placed[] {
   const names = shortNames(models.map(({ label }) => label), NAME_WIDTH);

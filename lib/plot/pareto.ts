@@ -21,8 +21,8 @@ export interface ParetoCandidate {
 }
 
 /**
- * Draws one mark per candidate: filled on the front, hollow where another candidate is better in something and worse in
- * nothing. The area shows the memory where it is known.
+ * Draws one mark per candidate: filled on the front, hollow where another candidate is better in something
+ * and worse in nothing. The area shows the memory where it is known.
  *
  * @example
  * ```ts

@@ -14,8 +14,8 @@ export interface EvidencePoint {
 }
 
 /**
- * Draws the evidence against each candidate over the blocks. A line ends where it reaches the threshold, because its
- * candidate leaves the race there.
+ * Draws the evidence against each candidate over the blocks. A line ends where it reaches the threshold,
+ * because its candidate leaves the race there.
  *
  * @example
  * ```ts

@@ -19,8 +19,8 @@ export interface DurationAxis {
 }
 
 /**
- * Milliseconds if the largest value is under two seconds. A log axis if the largest value is over thirty times the
- * smallest positive one, which a linear axis would squeeze into its first few pixels.
+ * Milliseconds if the largest value is under two seconds. A log axis if the largest value is over thirty
+ * times the smallest positive one, which a linear axis would squeeze into its first few pixels.
  *
  * @example
  * ```ts

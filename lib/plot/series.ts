@@ -1,9 +1,9 @@
 /**
- * How series are distinguished: by colour, dash and symbol, so that nothing depends on colour alone. Every colour has a
- * contrast of at least 3:1 on white and on near-black, so that one palette serves both themes. The first four follow
- * Okabe and Ito (Color Universal Design, 2008). Their orange, yellow and sky blue can't have that contrast on both, so
- * the last two were searched for the largest distance from the others, with and without red-green colour blindness
- * (`tests/plot/colours_test.ts`).
+ * How series are distinguished: by colour, dash and symbol, so that nothing depends on colour alone. Every
+ * colour has a contrast of at least 3:1 on white and on near-black, so that one palette serves both themes.
+ * The first four follow Okabe and Ito (Color Universal Design, 2008). Their orange, yellow and sky blue can't
+ * have that contrast on both, so the last two were searched for the largest distance from the others, with
+ * and without red-green colour blindness (`tests/plot/colours_test.ts`).
  */
 
 /** The style of one series. */
@@ -27,8 +27,8 @@ const styles: readonly [SeriesStyle, ...SeriesStyle[]] = [
 export const alertColor = "#d55e00";
 
 /**
- * The style of series `index`. Colours repeat after six; dash and symbol then shift by one, so that thirty series
- * differ in at least one of the three.
+ * The style of series `index`. Colours repeat after six; dash and symbol then shift by one, so that thirty
+ * series differ in at least one of the three.
  *
  * @throws {RangeError} when `index` is not a whole number from 0.
  * @example

@@ -1,5 +1,8 @@
 /// <reference lib="dom" />
-/** Simulations, step by step: what each way of choosing a model loses, what a router believes, how often a test errs. */
+/**
+ * Simulations, step by step: what each way of choosing a model loses, what a router
+ * believes, how often a test errs.
+ */
 import * as Plot from "@observablehq/plot";
 import { drawFigure, type Figure } from "./figure.ts";
 import { lineToDot } from "./marks.ts";
@@ -27,7 +30,8 @@ interface Words {
 }
 
 /**
- * Draws cumulative regret over requests, one line per policy. Dashed vertical lines show where the world changed.
+ * Draws cumulative regret over requests, one line per policy. Dashed vertical lines
+ * show where the world changed.
  *
  * @example
  * ```ts
@@ -85,8 +89,8 @@ export function beliefPlot(lines: readonly BeliefLine[], words: Words): Figure {
 }
 
 /**
- * Draws how often each test has gone wrong when its result is checked again and again: one line per test over the
- * number of checks, and the promised share as a dashed line.
+ * Draws how often each test has gone wrong when its result is checked again and again: one line per test over
+ * the number of checks, and the promised share as a dashed line.
  *
  * @param lines the share of simulated measurements that had gone wrong after 1, 2, … checks
  *

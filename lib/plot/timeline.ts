@@ -68,8 +68,8 @@ interface Row extends TimelineRequest {
 }
 
 /**
- * Draws requests as lines on one axis, those of the same prompt and round below one another: one tick per chunk, a thin
- * line from due to the first chunk, a thick line for each stall.
+ * Draws requests as lines on one axis, those of the same prompt and round below one another: one tick per
+ * chunk, a thin line from due to the first chunk, a thick line for each stall.
  *
  * @example
  * ```ts

@@ -1,6 +1,6 @@
 /**
- * One case as JSON, checked (`readCase`) and turned into a `Prompt` (`toPrompt`): the cases of a prompt set come here
- * from `prompts.ts`, the rows of a job or table from `job_cases.ts`.
+ * One case as JSON, checked (`readCase`) and turned into a `Prompt` (`toPrompt`): the cases of a prompt set
+ * come here from `prompts.ts`, the rows of a job or table from `job_cases.ts`.
  */
 import { z } from "zod";
 import { isObject } from "../bounded_json.ts";

@@ -1,6 +1,6 @@
 /**
- * The checks a prompt may carry: the required content of a good answer, decided by a program. This module is the
- * shape of the data; what each check computes is in `lib/quality/check.ts`.
+ * The checks a prompt may carry: the required content of a good answer, decided by a program. This module is
+ * the shape of the data; what each check computes is in `lib/quality/check.ts`.
  */
 import { RE2JS } from "re2js";
 import { z } from "zod";
@@ -74,18 +74,20 @@ export type FactKind = z.infer<typeof factKind>;
  * - `not_contains`: none of `texts` occurs.
  * - `regex`: `pattern` (RE2 syntax: linear time, no look-around) is found, or with `absent` is not.
  * - `items`, `sentences`, `words`: the number of list items, sentences or words is from `min` to `max`.
- * - `json`: the answer is JSON and, with `schema`, fits it. `fenced` also accepts one Markdown code fence, with prose
- *   around it.
+ * - `json`: the answer is JSON and, with `schema`, fits it. `fenced` also accepts one Markdown code fence,
+ *   with prose around it.
  * - `language`: the answer is written in `language`.
- * - `exact`: the answer, or what it puts into `\boxed{…}`, is one of `answers`; case, width, space, quotes, brackets
- *   around the whole and closing punctuation are ignored.
- * - `number`: the last number in the answer, or in its `\boxed{…}`, is `value`, within `tolerance` (absolute).
+ * - `exact`: the answer, or what it puts into `\boxed{…}`, is one of `answers`; case, width, space, quotes,
+ *   brackets around the whole and closing punctuation are ignored.
+ * - `number`: the last number in the answer, or in its `\boxed{…}`, is `value`,
+ *   within `tolerance` (absolute).
  * - `aspects`: at least `min_share` of the aspects are covered; its credit is the share covered.
  * - `nothing_invented`: every name, date and number is in the prompt's messages or in `allow`.
  * - `repetition`: at most the share `max` of its sequences of four words are repeats: small models loop.
  * - `rouge_l`: ROUGE-L F1 against the prompt's reference is at least `min`.
  *
- * The kinds of `task_checks.ts` are tasks of their own: `label`, `record`, `calls`, `answer`, `quote`, `tests`.
+ * The kinds of `task_checks.ts` are tasks of their own: `label`, `record`, `calls`,
+ * `answer`, `quote`, `tests`.
  */
 const checkSchema = z.discriminatedUnion("kind", [
   z.strictObject({

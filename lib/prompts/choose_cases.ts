@@ -18,8 +18,8 @@ export interface CaseChoice {
 /**
  * The cases that are chosen, in their order.
  *
- * A draw gives every stratum (label) its share of the places, by the largest remainders, and at least one place where
- * there are enough of them: a rare label must not vanish.
+ * A draw gives every stratum (label) its share of the places, by the largest remainders, and at least one
+ * place where there are enough of them: a rare label must not vanish.
  *
  * @param note takes one line where fewer cases are there than were asked for
  * @throws {UserError} for more than one kind of choice
@@ -60,7 +60,8 @@ function drawn(prompts: readonly Prompt[], count: number, seed: number): Set<Pro
   const strata = [...Map.groupBy(prompts, ({ label }) => label).values()];
   const places = shares(strata.map((cases) => cases.length), count);
   const chosen = strata.flatMap((cases, at) => {
-    // In the order of a seeded hash of the case itself: a few more rows in the file change little in the draw.
+    // In the order of a seeded hash of the case itself: a few more rows in the file
+    // change little in the draw.
     const keyed = cases.map((one) => ({ one, key: jsonHash([seed, one.id, one.sha256]) }));
     keyed.sort((a, b) => a.key < b.key ? -1 : 1);
     return keyed.slice(0, places[at]).map(({ one }) => one);
@@ -69,8 +70,8 @@ function drawn(prompts: readonly Prompt[], count: number, seed: number): Set<Pro
 }
 
 /**
- * Divides places among groups in proportion to their sizes, by the largest remainders; each group gets one first where
- * there are places enough.
+ * Divides places among groups in proportion to their sizes, by the largest remainders; each group gets one
+ * first where there are places enough.
  *
  * ```ts
  * if (shares([90, 9, 1], 10).join() !== "8,1,1") throw new Error(shares([90, 9, 1], 10).join());

@@ -67,8 +67,8 @@ export function stratumOf(checks: readonly AnswerCheck[]): string | null {
 }
 
 /**
- * The expected answer of a case, for people: a label, a text or number, calls, or the JSON of a record; null where
- * only other checks say what is right.
+ * The expected answer of a case, for people: a label, a text or number, calls, or the JSON of a record; null
+ * where only other checks say what is right.
  *
  * ```ts
  * if (expectedText([]) !== null) throw new Error("nothing is expected");

@@ -1,6 +1,6 @@
 /**
- * From the rows that `job_file.ts` or `promptfoo.ts` filled in, each with its place in a file, to prompts: one message
- * names every fault by row and column. `case_item.ts` checks each case.
+ * From the rows that `job_file.ts` or `promptfoo.ts` filled in, each with its place in a file, to prompts:
+ * one message names every fault by row and column. `case_item.ts` checks each case.
  */
 import { UserError } from "../errors.ts";
 import { type CaseDefaults, readCase, toPrompt } from "./case_item.ts";
@@ -37,7 +37,8 @@ export interface RowRules {
 const MOST_LABELS = 100;
 
 /**
- * The labels of a job whose cases are classified: those it names, else those that occur, in the order of the file.
+ * The labels of a job whose cases are classified: those it names, else those that
+ * occur, in the order of the file.
  *
  * @throws {UserError} where so many occur that the column holds no labels
  */

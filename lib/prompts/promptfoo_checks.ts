@@ -31,8 +31,8 @@ export function expectedCells(
 }
 
 /**
- * An assertion from a cell: `type:value` or `not-type:value`, with a threshold in brackets; any other text is what the
- * answer must equal.
+ * An assertion from a cell: `type:value` or `not-type:value`, with a threshold in brackets; any other text is
+ * what the answer must equal.
  *
  * ```ts
  * if (assertionOf("not-icontains: sorry").type !== "not-icontains") throw new Error("a type and a value");
@@ -66,7 +66,8 @@ const KNOWN = new Set([
 ]);
 
 /**
- * A case's assertions as checks that all must pass, as promptfoo has it. A type without a check is added to `leftOut`.
+ * A case's assertions as checks that all must pass, as promptfoo has it. A type without a
+ * check is added to `leftOut`.
  *
  * ```ts
  * const leftOut = new Set<string>();

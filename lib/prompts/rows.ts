@@ -57,7 +57,8 @@ export function assertText(bytes: Uint8Array, source: string): void {
 }
 
 /**
- * The text of a file of data: UTF-8 or UTF-16 by its mark, else Windows-1252, as Excel saves CSV, with a note.
+ * The text of a file of data: UTF-8 or UTF-16 by its mark, else Windows-1252, as
+ * Excel saves CSV, with a note.
  *
  * @throws {UserError} for a workbook, and for text in any other encoding
  */
@@ -82,7 +83,8 @@ export function decodeData(bytes: Uint8Array, source: string, note?: Note): stri
 /**
  * The rows of CSV or TSV text.
  *
- * @throws {UserError} for a header that can't name columns, a quotation mark that is never closed, or too many cells
+ * @throws {UserError} for a header that can't name columns, a quotation mark that is
+ * never closed, or too many cells
  *
  * ```ts
  * const { columns, rows } = parseTable("id;text\n1;Hello\n", "tickets.csv");
@@ -194,8 +196,8 @@ const shortly = (text: string) => text.length > 60 ? `${text.slice(0, 57)}…` :
 const TEXT_FILE = /\.(?:txt|md|text|eml)$/i;
 
 /**
- * The text files of a folder as rows: `text`, `file` (the name without its ending) and, where they lie in folders of
- * their own, `folder`: a folder per label is a common way to keep labelled texts.
+ * The text files of a folder as rows: `text`, `file` (the name without its ending) and, where they lie in
+ * folders of their own, `folder`: a folder per label is a common way to keep labelled texts.
  *
  * @throws {UserError} where it holds no text file
  */

@@ -1,6 +1,6 @@
 /**
- * The checks that are a task of their own: what is expected of a case, from which the task's figures are derived.
- * An answer that fails one does not pass, unless the check says otherwise.
+ * The checks that are a task of their own: what is expected of a case, from which the task's figures are
+ * derived. An answer that fails one does not pass, unless the check says otherwise.
  */
 import { z } from "zod";
 import { reasonOf } from "../errors.ts";
@@ -82,8 +82,8 @@ const record = z.strictObject({
 const expectedCall = z.strictObject({
   name: text,
   /**
-   * By argument its value, or a list of allowed ones. A value that is a list itself stands in a list; null in a list
-   * of allowed values means that the argument may be left out, "*" that any value is right.
+   * By argument its value, or a list of allowed ones. A value that is a list itself stands in a list; null in
+   * a list of allowed values means that the argument may be left out, "*" that any value is right.
    */
   arguments: z.record(z.string(), z.json()).default({}),
 });

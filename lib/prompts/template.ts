@@ -36,8 +36,8 @@ export function columnsOf(template: unknown): string[] {
 }
 
 /**
- * The value that a column, or a path such as `address.city` into one, has in a row; undefined where it is missing:
- * not there, null, or blank.
+ * The value that a column, or a path such as `address.city` into one, has in a row; undefined where it is
+ * missing: not there, null, or blank.
  *
  * ```ts
  * if (valueOf({ address: { city: "Bonn" } }, "address.city") !== "Bonn") throw new Error("a path into a value");
@@ -57,8 +57,8 @@ export function valueOf(row: RowValues, column: string): unknown {
 export type Missing = (column: string) => unknown;
 
 /**
- * Fills a template in: a template that is one column alone gives its value as it is (a number, a list); any other
- * gives a text, in which lists and objects are JSON. Lists and objects are filled in part by part.
+ * Fills a template in: a template that is one column alone gives its value as it is (a number, a list); any
+ * other gives a text, in which lists and objects are JSON. Lists and objects are filled in part by part.
  *
  * ```ts
  * const filled = fill({ ask: "How is {{city}}?", days: "{{days}}" }, { city: "Bonn", days: 3 }, () => null);

@@ -21,8 +21,8 @@ export interface AnswerPair {
 }
 
 /**
- * All pairs of one voter: for each two candidates and each case their first answers, where the texts differ. The same
- * run and voter get the same order.
+ * All pairs of one voter: for each two candidates and each case their first answers, where the texts differ.
+ * The same run and voter get the same order.
  *
  * @param candidates of the run, in its order
  * @throws {UserError} where no two answers differ

@@ -2,8 +2,9 @@
 import { fold, plainText } from "./text.ts";
 
 /**
- * The text in the one code fence of an answer, whatever prose is around it; null for none or several. A fence is
- * three or more backticks or tildes, closed by at least as many; one around a single line of JSON counts too.
+ * The text in the one code fence of an answer, whatever prose is around it; null for none or
+ * several. A fence is three or more backticks or tildes, closed by at least as many; one around a
+ * single line of JSON counts too.
  */
 export function fencedBlock(answer: string): string | null {
   const blocks: string[][] = [];
@@ -39,8 +40,8 @@ export function boxed(answer: string): string | null {
 }
 
 /**
- * A short answer without LaTeX's marks: `\\text{Paris}`, `\\$9{,}500`, `$x$`. A fraction of two numbers is its value,
- * and `9.5 \\times 10^{3}` is 9500.
+ * A short answer without LaTeX's marks: `\\text{Paris}`, `\\$9{,}500`, `$x$`. A fraction of two numbers is
+ * its value, and `9.5 \\times 10^{3}` is 9500.
  */
 export function latexText(text: string): string {
   return text.replaceAll(/\\(?:text\w*|math\w+|mbox|operatorname)\{([^{}]*)\}/g, "$1")

@@ -14,8 +14,8 @@ export interface GivenCall {
 type Arguments = Readonly<Record<string, unknown>>;
 
 /**
- * Scores the calls of an answer. Each expected call is matched with one call of the answer, and further calls are
- * wrong. Where no call is expected, the right answer is one without a call.
+ * Scores the calls of an answer. Each expected call is matched with one call of the answer, and further calls
+ * are wrong. Where no call is expected, the right answer is one without a call.
  *
  * @example
  * ```ts

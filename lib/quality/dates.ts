@@ -1,9 +1,9 @@
 /**
  * Dates, weekdays and times of day in running text, in the formats of several languages.
  *
- * The patterns are our own because chrono-node 2.10.3, run in all seven languages, misses what the checks need: `14
- * and 16 March` (one date), `März 2026`, `mars 2026` and `the 14th` (none), and reads `May 5` as May 2005, `March
- * 14–16` as March 2014, `10–12 people` as a time of day, and the name Jan as a month.
+ * The patterns are our own because chrono-node 2.10.3, run in all seven languages, misses what the checks
+ * need: `14 and 16 March` (one date), `März 2026`, `mars 2026` and `the 14th` (none), and reads `May 5` as
+ * May 2005, `March 14–16` as March 2014, `10–12 people` as a time of day, and the name Jan as a month.
  */
 import { languageCode } from "../prompts/checks.ts";
 import { fold, replaceSpans, type Span } from "./text.ts";
@@ -236,7 +236,8 @@ export function weekdaysIn(text: string): WeekdayMention[] {
 }
 
 /**
- * The times of day that a text names: `10:30`, `3 pm`, `14 Uhr`, `14h30`. Times twelve hours apart count as equal.
+ * The times of day that a text names: `10:30`, `3 pm`, `14 Uhr`, `14h30`. Times twelve
+ * hours apart count as equal.
  *
  * @example
  * ```ts

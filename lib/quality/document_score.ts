@@ -62,8 +62,8 @@ const quotations =
   /"([^"\n]{1,2000})"|“([^“”]{1,2000})”|„([^“”„]{1,2000})[“”]|«([^«»]{1,2000})»|»([^«»]{1,2000})«|「([^「」]{1,2000})」|^>[ \t]*(.+(?:\n>.*)*)/gm;
 
 /**
- * The quotations of an answer, each as folded words; an ellipsis parts one in two, and parts of fewer than `minWords`
- * words are left out.
+ * The quotations of an answer, each as folded words; an ellipsis parts one in two, and parts of fewer than
+ * `minWords` words are left out.
  *
  * @example
  * ```ts

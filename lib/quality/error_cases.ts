@@ -18,7 +18,8 @@ export interface FailedAnswer {
   /** Null where no answer came. */
   readonly text: string | null;
   /**
-   * The difference between the expected and the given answer; null where none is stated or the texts are too long.
+   * The difference between the expected and the given answer; null where none is stated
+   * or the texts are too long.
    */
   readonly diff: readonly DiffPart[] | null;
 }
@@ -106,8 +107,8 @@ function toAnswers(
 }
 
 /**
- * Records are compared as JSON, where a field that is right by value is shown as it is expected; other answers where
- * both are a phrase, since one word or a page shows nothing.
+ * Records are compared as JSON, where a field that is right by value is shown as it is expected; other
+ * answers where both are a phrase, since one word or a page shows nothing.
  */
 function diffFrom(
   expected: string | undefined,

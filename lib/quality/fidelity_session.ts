@@ -43,8 +43,8 @@ const onProcessor = { services: [], engine: { gpu: "off" } } as const;
  * Makes two candidates read a text, and compares their predictions.
  *
  * @returns the candidates' ids and the figures
- * @throws {UserError} for a name that is unknown, an adapter, a model on a GPU, models that don't fit in memory together
- * or have different vocabularies, and a text that is too short
+ * @throws {UserError} for a name that is unknown, an adapter, a model on a GPU, models that don't fit in
+ * memory together or have different vocabularies, and a text that is too short
  *
  * ```ts ignore
  * const { ids, fidelity } = await compareTexts(["smollm2-135m", "smollm2-135m:kv=q4_0"], options, resources);

@@ -1,6 +1,7 @@
 /**
- * Names, dates and numbers in an answer that its source doesn't state. Deterministic and explainable: every finding
- * quotes the answer. It compares facts, not sentences: it misses that the answer credits Ana with what Ben did.
+ * Names, dates and numbers in an answer that its source doesn't state. Deterministic and explainable:
+ * every finding quotes the answer. It compares facts, not sentences: it misses that the answer
+ * credits Ana with what Ben did.
  */
 import type { FactKind } from "../prompts/checks.ts";
 import { type CalendarDate, datesIn, timesIn, weekdaysIn } from "./dates.ts";

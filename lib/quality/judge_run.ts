@@ -57,8 +57,8 @@ function toRating(
 }
 
 /**
- * A judge's agreement with people on the answers that both rated: for each dimension Krippendorff's alpha between the
- * judge and the median of the people.
+ * A judge's agreement with people on the answers that both rated: for each dimension Krippendorff's alpha
+ * between the judge and the median of the people.
  *
  * @example
  * ```ts

@@ -10,9 +10,9 @@ const unspacedEdge = /[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{sc=Thai}\p{sc=Laoo}
 const spaced = (text: string) => text.replaceAll(/[\s_-]+/g, " ").trim();
 
 /**
- * The labels that an answer names, in the order of `labels`: the label that it consists of (a JSON text, or the only
- * text of a JSON object that is a label, included), else all that occur in it as whole words. Letter case is ignored,
- * except for labels of one letter.
+ * The labels that an answer names, in the order of `labels`: the label that it consists of (a JSON text, or
+ * the only text of a JSON object that is a label, included), else all that occur in it as whole words. Letter
+ * case is ignored, except for labels of one letter.
  *
  * @example
  * ```ts

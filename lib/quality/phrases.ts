@@ -12,8 +12,8 @@ export interface PhraseText {
 }
 
 /**
- * A text as folded words; numbers, spelled out or in digits, are their value, so `12,500` and `twelve thousand
- * five hundred` are one word.
+ * A text as folded words; numbers, spelled out or in digits, are their value, so `12,500` and `twelve
+ * thousand five hundred` are one word.
  *
  * @example
  * ```ts

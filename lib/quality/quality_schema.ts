@@ -1,6 +1,6 @@
 /**
- * quality.json: how good a run's answers are, derived from answers.jsonl, samples.jsonl, ratings.jsonl and the
- * prompt set, and derivable again. `select` reads its quality floor and the check score from here.
+ * quality.json: how good a run's answers are, derived from answers.jsonl, samples.jsonl, ratings.jsonl and
+ * the prompt set, and derivable again. `select` reads its quality floor and the check score from here.
  */
 import { z } from "zod";
 import { checkOutcome } from "./outcomes.ts";
@@ -14,9 +14,9 @@ const count = z.number().int().nonnegative();
 const mean = z.object({ n: count, mean: z.number().nullable(), ci95: interval });
 
 /**
- * The state of an answer: `right` and `wrong` by its checks; `cut` at the token limit, not right, and more of it
- * could have made it right; `off_format`, so that a check could not read it; `no_answer`, only white space or thought;
- * `unsupported`, no check can judge it, or the model takes no tools; `failed`, no answer came.
+ * The state of an answer: `right` and `wrong` by its checks; `cut` at the token limit, not right, and more of
+ * it could have made it right; `off_format`, so that a check could not read it; `no_answer`, only white space
+ * or thought; `unsupported`, no check can judge it, or the model takes no tools; `failed`, no answer came.
  */
 const scoreStates = ["right", "wrong", "cut", "off_format", "no_answer", "unsupported", "failed"] as const;
 /** The state of one answer. */
@@ -68,8 +68,8 @@ const candidateQuality = z.object({
   /** Answers by their state. */
   states: z.record(z.enum(scoreStates), count),
   /**
-   * Bounds of the share of right answers: as if all that could not be judged (cut, unsupported, failed) were wrong,
-   * and as if they were right. Null without answers.
+   * Bounds of the share of right answers: as if all that could not be judged (cut, unsupported, failed) were
+   * wrong, and as if they were right. Null without answers.
    */
   right_bounds: z.tuple([share, share]).readonly().nullable(),
   /** Answers that reach the pass mark, by prompt: the quality floor applies to this. */

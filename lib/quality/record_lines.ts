@@ -1,6 +1,6 @@
 /**
- * The judgements of people and judges on a run's answers, one JSON record per line: read as a whole, changed under a
- * lock.
+ * The judgements of people and judges on a run's answers, one JSON record per line: read as a
+ * whole, changed under a lock.
  */
 import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";

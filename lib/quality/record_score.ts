@@ -72,9 +72,9 @@ export function scoreRecord(
 const SEVERITY: Readonly<Record<FieldState, number>> = { right: 0, missing: 1, wrong: 2 };
 
 /**
- * The state of every field of `expected`, by its path: `total`, `supplier.name`, `items.*.price` for one field of all
- * items of a list, and `items.length` for their number. What is expected to be null must be null, empty or left out.
- * Fields that are not expected are not looked at.
+ * The state of every field of `expected`, by its path: `total`, `supplier.name`, `items.*.price` for one
+ * field of all items of a list, and `items.length` for their number. What is expected to be null must be
+ * null, empty or left out. Fields that are not expected are not looked at.
  *
  * @example
  * ```ts

@@ -49,7 +49,8 @@ export function answersByText(answers: readonly AnswerRecord[]): AnswerRecord[][
 /**
  * The prompts of a run with their checks, from a prompt set.
  *
- * @throws {UserError} when a prompt of the run is not in the set or has another text there: its checks would score
+ * @throws {UserError} when a prompt of the run is not in the set or has another text
+ * there: its checks would score
  *   answers to another question
  */
 export function promptsOfRun(info: RunInfo, set: PromptSet): Prompt[] {

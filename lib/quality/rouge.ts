@@ -11,9 +11,9 @@ export interface RougeL {
 }
 
 /**
- * ROUGE-L at the level of the whole text (Lin, "ROUGE: A Package for Automatic Evaluation of Summaries", 2004,
- * eq. 2–4), over lower-case words without stemming: with the longest common subsequence L of answer a and
- * reference r, recall L/|r|, precision L/|a|.
+ * ROUGE-L at the level of the whole text (Lin, "ROUGE: A Package for Automatic Evaluation of Summaries",
+ * 2004, eq. 2–4), over lower-case words without stemming: with the longest common subsequence L of answer a
+ * and reference r, recall L/|r|, precision L/|a|.
  *
  * It counts words, not meaning: a good summary in other words scores low. Compare it between candidates, and
  * set its floor from answers that people found good.

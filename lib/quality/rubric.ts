@@ -92,8 +92,8 @@ const jobRubric = z.record(z.string().regex(/^[\w-]{1,40}$/), jobDimension)
 
 /**
  * The rubric of a name. That of a job is its `rubric`: by the name of each dimension a question, or
- * `{ "question", "one", "five" }` with what a 1 and a 5 mean. Without a name it is the job's where it has one, else
- * `fluency`.
+ * `{ "question", "one", "five" }` with what a 1 and a 5 mean. Without a name it is the job's where it has
+ * one, else `fluency`.
  *
  * @param set the job
  * @throws {UserError} where the job's rubric is asked for and there is none, or it has another shape

@@ -27,8 +27,9 @@ interface CheckedAnswer {
 }
 
 /**
- * The figures of every task check of one candidate, by kind and name of the check. Answers that could not be judged are
- * left out; whatever is not right counts against a rate, a failed request and an answer in the state `cut` included.
+ * The figures of every task check of one candidate, by kind and name of the check. Answers that could not be
+ * judged are left out; whatever is not right counts against a rate, a failed request and an answer in the
+ * state `cut` included.
  *
  * @param answers of one candidate
  */

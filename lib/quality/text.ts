@@ -5,9 +5,9 @@ import { separateReasoning } from "../endpoint/reasoning.ts";
 const longestAnswer = 20_000;
 
 /**
- * What a reader sees of an answer: without reasoning, and cut to {@link longestAnswer}. Answers that Podium records come
- * without reasoning; those of older runs and of imported files may still contain it.
- * An answer of white space and invisible characters is empty.
+ * What a reader sees of an answer: without reasoning, and cut to {@link longestAnswer}. Answers that Podium
+ * records come without reasoning; those of older runs and of imported files may still contain it. An answer
+ * of white space and invisible characters is empty.
  *
  * @example
  * ```ts
@@ -40,8 +40,8 @@ export function plainText(markdown: string): string {
 }
 
 /**
- * Whether an answer holds a text: as it is, or apart from Markdown's marks and kinds of quotation mark and, unless
- * `matchCase`, letter case and accents. A text of such marks alone must be there as it is.
+ * Whether an answer holds a text: as it is, or apart from Markdown's marks and kinds of quotation mark and,
+ * unless `matchCase`, letter case and accents. A text of such marks alone must be there as it is.
  *
  * @example
  * ```ts
@@ -57,8 +57,8 @@ export function holdsText(answer: string, text: string, matchCase: boolean): boo
 }
 
 /**
- * Lower case without accents, so that a missing accent doesn't make another word; full-width letters are plain ones.
- * Vowel signs and the like, which are part of a word in other scripts, stay.
+ * Lower case without accents, so that a missing accent doesn't make another word; full-width letters are
+ * plain ones. Vowel signs and the like, which are part of a word in other scripts, stay.
  *
  * @example
  * ```ts
@@ -99,8 +99,8 @@ export function wordsOf(text: string): string[] {
 }
 
 /**
- * Marks of list items: bullets, numbers and single letters of any script, circled and bracketed numbers, emoji of
- * digits. Those of full width, and those that stand for nothing else, need no space after them.
+ * Marks of list items: bullets, numbers and single letters of any script, circled and bracketed numbers,
+ * emoji of digits. Those of full width, and those that stand for nothing else, need no space after them.
  */
 const bullet = new RegExp(
   String.raw`^\s*(?:(?:[-*•–—+‣◦▪○]|\(?(?:\p{Nd}{1,3}|\p{Nl}|[a-zA-Z]|[^\P{Lo}\p{sc=Han}]\p{M}?)[.)])\s+` +
@@ -153,15 +153,15 @@ export function sentencesOf(text: string): string[] {
 }
 
 /**
- * A mark and a space before a capital, a digit or a script without capitals; or a mark of another script, which
- * needs no space. A full stop of full width inside a number ends nothing; a semicolon after Greek asks.
+ * A mark and a space before a capital, a digit or a script without capitals; or a mark of another script,
+ * which needs no space. A full stop of full width inside a number ends nothing; a semicolon after Greek asks.
  */
 const sentenceEnd =
   /(?:[.!?…]|(?<=\p{sc=Grek});)+["')\]]*\s+(?=["'(¿¡]?[\p{Lu}\p{Lt}\p{Lo}\p{sc=Geor}\p{N}])|(?:(?![.!?．၊])\p{STerm}|．(?!\p{N}))+(?![」』])["')\]）]*\s*(?=\S)/gu;
 
 /**
- * Whether the sentences of a text can't be counted, since most of its letters belong to a script without marks
- * at the end of a sentence.
+ * Whether the sentences of a text can't be counted, since most of its letters belong to a script without
+ * marks at the end of a sentence.
  *
  * @example
  * ```ts
@@ -225,7 +225,8 @@ export interface Span {
 }
 
 /**
- * A text with stretches of it replaced, in one pass. Of two that overlap, the one that begins later is left out.
+ * A text with stretches of it replaced, in one pass. Of two that overlap, the one
+ * that begins later is left out.
  *
  * @example
  * ```ts

@@ -17,8 +17,8 @@ const NARROW = 76;
 const maxQuoted = 5;
 
 /**
- * The comparison as text: first what differs between the runs, then what got faster, slower or can't be told apart for
- * each candidate, and which answers changed. Text from models and services is made safe to print.
+ * The comparison as text: first what differs between the runs, then what got faster, slower or can't be told
+ * apart for each candidate, and which answers changed. Text from models and services is made safe to print.
  *
  * @example
  * ```ts ignore

@@ -1,4 +1,7 @@
-/** Tables that fit a terminal: long cells break at their brackets, long names at their parts, many columns get letters. */
+/**
+ * Tables that fit a terminal: long cells break at their brackets, long names at their
+ * parts, many columns get letters.
+ */
 import { terminalLine } from "../terminal_text.ts";
 import { holdsWords, textTable, wrap } from "./terminal_layout.ts";
 
@@ -6,8 +9,8 @@ import { holdsWords, textTable, wrap } from "./terminal_layout.ts";
 const NARROWEST_NAME = 12;
 
 /**
- * A table of at most `width` characters. Where it is wider, cells and names break, then the heads become letters with
- * a key below. Where it is still too wide, the cells that don't fit follow below their rows.
+ * A table of at most `width` characters. Where it is wider, cells and names break, then the heads become
+ * letters with a key below. Where it is still too wide, the cells that don't fit follow below their rows.
  *
  * @example
  * ```ts

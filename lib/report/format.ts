@@ -5,7 +5,8 @@ import type { SummaryStatistic } from "../bench/summary_schema.ts";
 export const missing = "—";
 
 /**
- * A duration with up to three significant digits and a unit that fits: 0.0421 s is `42 ms`. Never an exponent.
+ * A duration with up to three significant digits and a unit that fits: 0.0421 s is
+ * `42 ms`. Never an exponent.
  *
  * @example
  * ```ts
@@ -23,7 +24,8 @@ export function seconds(value: number | null): string {
 }
 
 /**
- * How to show the durations of one column of a table, all in one unit: seconds where the longest takes a second or more.
+ * How to show the durations of one column of a table, all in one unit: seconds where the
+ * longest takes a second or more.
  *
  * @example
  * ```ts
@@ -51,7 +53,8 @@ export function plain(value: number | null): string {
 }
 
 /**
- * A ratio with three significant digits, trailing zeros kept, so that the ends of an interval line up: 1.48–1.60.
+ * A ratio with three significant digits, trailing zeros kept, so that the ends of an
+ * interval line up: 1.48–1.60.
  *
  * @example
  * ```ts
@@ -64,7 +67,8 @@ export function ratio(value: number | null): string {
 }
 
 /**
- * An interval, e.g. `91–242 ms`; empty where there is none. The unit stands once, and is the same for both ends.
+ * An interval, e.g. `91–242 ms`; empty where there is none. The unit stands once,
+ * and is the same for both ends.
  *
  * @example
  * ```ts

@@ -52,8 +52,8 @@ const intervalsOfRace =
   "here assume a fixed number of requests and are too narrow.";
 
 /**
- * The findings of a run: quality first, then who is faster where that is settled and what can't be told apart, what
- * failed, and what qualifies the figures. A warning that can void a finding comes right after it.
+ * The findings of a run: quality first, then who is faster where that is settled and what can't be told
+ * apart, what failed, and what qualifies the figures. A warning that can void a finding comes right after it.
  *
  * @example
  * ```ts ignore

@@ -1,6 +1,7 @@
 /**
- * Who leads in a time, by the one definition that reports, `compare` and `select` share: the geometric mean of the
- * ratios block by block. A mean over all requests can point the other way, since a few long answers move it.
+ * Who leads in a time, by the one definition that reports, `compare` and `select` share: the
+ * geometric mean of the ratios block by block. A mean over all requests can point the other way,
+ * since a few long answers move it.
  */
 import { machineWasBusy } from "../bench/noise_effect.ts";
 import type { CandidateSummary, Comparison, Summary } from "../bench/summary_schema.ts";

@@ -4,7 +4,8 @@ import { fittedTable } from "./fitted_table.ts";
 import { indented, type Painter, wrap } from "./terminal_layout.ts";
 
 /**
- * Markdown as text of at most `columns` characters per line: headings in bold, tables fitted, figures left out.
+ * Markdown as text of at most `columns` characters per line: headings in bold,
+ * tables fitted, figures left out.
  *
  * @example
  * ```ts

@@ -52,8 +52,8 @@ export interface PageInput {
 }
 
 /**
- * The whole report as one HTML document. All text from models, prompts and services is escaped, and a content security
- * policy in the page forbids scripts and loads of any kind.
+ * The whole report as one HTML document. All text from models, prompts and services is escaped, and a content
+ * security policy in the page forbids scripts and loads of any kind.
  *
  * @example
  * ```ts ignore

@@ -1,4 +1,7 @@
-/** What every page that is one file is made of: a head that lets it load nothing, and running text, tables and figures. */
+/**
+ * What every page that is one file is made of: a head that lets it load nothing, and
+ * running text, tables and figures.
+ */
 import { type Content, escapeHtml, type Markup, markup, trusted } from "../markup.ts";
 import type { Figure } from "../plot/figure.ts";
 import { seriesStyle, symbolPaths } from "../plot/series.ts";
@@ -78,7 +81,8 @@ export function swatch(index: number): Markup {
 export type TableColumn<Row> = readonly [head: Content, cell: (row: Row) => Content, kind?: "text" | false];
 
 /**
- * A table in a box of its own that scrolls sideways, so that the page does not. The first column names the rows.
+ * A table in a box of its own that scrolls sideways, so that the page does not. The
+ * first column names the rows.
  *
  * @param caption empty where the text before the table says what it shows
  * @param columns false leaves one out

@@ -1,6 +1,6 @@
 /**
- * The style of report.html. Tabular digits, one accent colour, tables that scroll in a box of their own, light and dark
- * by the reader's setting (a `data-theme` attribute on the root overrides it).
+ * The style of report.html. Tabular digits, one accent colour, tables that scroll in a box of their own,
+ * light and dark by the reader's setting (a `data-theme` attribute on the root overrides it).
  */
 const dark = `
   --ink: #e6e9ed; --soft: #9aa5b1; --line: #2c333b; --ground: #0f1317; --raised: #171c22;

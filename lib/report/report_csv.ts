@@ -1,6 +1,6 @@
 /**
- * report.csv: one row per candidate, one column per figure of summary.json; where the lengths of prompts differ a lot,
- * also one row per candidate and length.
+ * report.csv: one row per candidate, one column per figure of summary.json; where the lengths of prompts
+ * differ a lot, also one row per candidate and length.
  */
 import { type MetricName, metricNames } from "../bench/metrics.ts";
 import {
@@ -18,8 +18,8 @@ type Row = Readonly<Record<string, string | number | null>>;
 const parts = ["n", "mean", "sd", "min", "p50", "p95", "p99", "max"] as const;
 
 /**
- * The summary as CSV. Column names carry the units and every row carries the conditions, so that rows of several runs
- * can be put in one table.
+ * The summary as CSV. Column names carry the units and every row carries the conditions, so that rows of
+ * several runs can be put in one table.
  *
  * @example
  * ```ts ignore

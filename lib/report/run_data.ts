@@ -1,6 +1,6 @@
 /**
- * Gathers the data for a report's figures in one pass over a run's records. The numbers of the tables come from
- * summary.json.
+ * Gathers the data for a report's figures in one pass over a run's records. The numbers of the tables come
+ * from summary.json.
  */
 import { decodeTokensPerS, latencyS, ttftS } from "../bench/metrics.ts";
 import type { LoadRecord, MachineRecord, RequestRecord, SampleRecord } from "../bench/records.ts";
@@ -77,7 +77,8 @@ const MAX_FAILURES = 10_000;
 const DRAWN_EACH = 4;
 
 /**
- * Takes the records of a run one by one and keeps what a report shows: one pass, and five numbers per request.
+ * Takes the records of a run one by one and keeps what a report shows: one pass, and five numbers per
+ * request.
  *
  * @example
  * ```ts
@@ -177,8 +178,8 @@ class TimesOfPrompt {
 const RECENT = 64;
 
 /**
- * Keeps a few blocks out of any number, with the requests of all candidates: every stride-th block, and those with the
- * longest gaps. Candidates are then seen on the same prompts.
+ * Keeps a few blocks out of any number, with the requests of all candidates: every stride-th block, and those
+ * with the longest gaps. Candidates are then seen on the same prompts.
  */
 class TimelineSample {
   readonly #seen = new Set<number>();

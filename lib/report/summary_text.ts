@@ -22,8 +22,8 @@ export function estimatedTokens(candidate: CandidateSummary): boolean {
 }
 
 /**
- * Whether most blocks were disturbed. The quiet rest would be a chance selection, so the summary keeps all blocks and
- * gives no verdict.
+ * Whether most blocks were disturbed. The quiet rest would be a chance selection, so the summary keeps all
+ * blocks and gives no verdict.
  */
 export function mostlyDisturbed(summary: Summary): boolean {
   return summary.blocks.treatment === "too many";
@@ -63,8 +63,8 @@ export interface SummaryRow {
 }
 
 /**
- * The rows of the main table: one per candidate, failed ones included. ≈ marks figures that depend on estimated token
- * counts.
+ * The rows of the main table: one per candidate, failed ones included. ≈ marks figures that depend on
+ * estimated token counts.
  *
  * @example
  * ```ts ignore
@@ -112,8 +112,8 @@ export function comparisonsMade(summary: Summary): (Comparison & { readonly rati
 }
 
 /**
- * The cases that a comparison's interval is about: cases like those measured, repeats of one case, or stretches of
- * load.
+ * The cases that a comparison's interval is about: cases like those measured, repeats of one case, or
+ * stretches of load.
  */
 export function scopeText({ unit, units }: Pick<Comparison, "unit" | "units">): string {
   if (unit === "stretch") return counted(units, "stretch", "stretches");
@@ -175,7 +175,8 @@ export function machineText({ machine }: Pick<Summary, "machine">): string {
 }
 
 /**
- * Podium's own timing error in one line, for a single client over plain HTTP, which is how most runs are measured.
+ * Podium's own timing error in one line, for a single client over plain HTTP, which is
+ * how most runs are measured.
  *
  * @example
  * ```ts ignore

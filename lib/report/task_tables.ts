@@ -35,8 +35,8 @@ interface ScoredTask {
 }
 
 /**
- * The tables of a run's tasks: of each task the candidates in comparison, with the best constant answer as last row,
- * and of extracted records every field.
+ * The tables of a run's tasks: of each task the candidates in comparison, with the best constant answer as
+ * last row, and of extracted records every field.
  */
 export function taskTables({ candidates }: Pick<QualityReport, "candidates">): TaskTable[] {
   const scored = candidates.flatMap(({ id, tasks = [] }) =>

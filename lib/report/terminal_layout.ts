@@ -27,8 +27,8 @@ export function painter(color: boolean): Painter {
 }
 
 /**
- * Wraps words into lines of at most `width` characters. A longer word is broken where its parts meet (`:`, `@`, `/` …),
- * else at the width. Control characters are made safe to print.
+ * Wraps words into lines of at most `width` characters. A longer word is broken where its parts meet (`:`,
+ * `@`, `/` …), else at the width. Control characters are made safe to print.
  *
  * @example
  * ```ts
@@ -70,8 +70,8 @@ function pieces(word: string, width: number): string[] {
 }
 
 /**
- * Whether a column holds words, and is aligned left; figures are aligned right. A cell of figures begins with a digit,
- * after a sign or a bracket at most.
+ * Whether a column holds words, and is aligned left; figures are aligned right. A cell of figures begins with
+ * a digit, after a sign or a bracket at most.
  *
  * @example
  * ```ts

@@ -49,7 +49,8 @@ const NAME_WIDTH = 16;
 const LEAST_NAME_WIDTH = 12;
 
 /**
- * A table that fits the terminal, and the highlights below it. All text from models and services is made safe to print.
+ * A table that fits the terminal, and the highlights below it. All text from models and
+ * services is made safe to print.
  *
  * @example
  * ```ts ignore

@@ -1,7 +1,7 @@
 /**
- * From a run's folder to its reports; everything here can be derived again from the records. The report also shows
- * selfcheck.json (the last self-check of the machine that made the run) and quality.json (checks and ratings) if the
- * folder holds them.
+ * From a run's folder to its reports; everything here can be derived again from the records. The report also
+ * shows selfcheck.json (the last self-check of the machine that made the run) and quality.json (checks and
+ * ratings) if the folder holds them.
  */
 import { join } from "node:path";
 import { z } from "zod";

@@ -70,8 +70,8 @@ export class CandidateList extends Result {
   }
 
   /**
-   * Checks the candidates against constraints before anything is measured. A constraint that is left out doesn't
-   * apply.
+   * Checks the candidates against constraints before anything is measured. A constraint that
+   * is left out doesn't apply.
    *
    * @param wanted for example `{ licenses: ["commercial"], maxRamGb: 8 }`; memory in GB, disk in MB
    */
@@ -128,8 +128,8 @@ export class ConstrainedCandidates extends Result {
 }
 
 /**
- * Which candidates: a name, several, a list that `candidates` returned, or null for the defaults (the models of a
- * service that is named or found, else those that the registry marks as default).
+ * Which candidates: a name, several, a list that `candidates` returned, or null for the defaults (the models
+ * of a service that is named or found, else those that the registry marks as default).
  */
 export type Names = string | readonly string[] | CandidateList | ConstrainedCandidates | null;
 
@@ -165,8 +165,8 @@ export async function chooseNames(
 }
 
 /**
- * The names with other numbers of threads: the first candidate once per number, the others with the first number.
- * Models of a service stay as they are, since the service decides on its threads.
+ * The names with other numbers of threads: the first candidate once per number, the others with the first
+ * number. Models of a service stay as they are, since the service decides on its threads.
  */
 export function withThreads({ named, names }: ChosenNames, threads: readonly number[]): string[] {
   const [first, ...more] = threads;

@@ -115,7 +115,8 @@ export class Catalogue extends Result {
   }
 
   /**
-   * GB of RAM that a model needs while it runs: weights, context and engine. NaN where the file's size is unknown.
+   * GB of RAM that a model needs while it runs: weights, context and engine. NaN where
+   * the file's size is unknown.
    *
    * @throws {UserError} for a name that is not in the registry
    */

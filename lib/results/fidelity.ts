@@ -5,8 +5,8 @@ import type { BlockEstimate } from "../stats/blocks.ts";
 import { Result, type TableRow, TableView, TextView, type View } from "./view.ts";
 
 /**
- * How much the second candidate differs from the first over a text, and on a job where one was given; it shows the
- * figures of the text.
+ * How much the second candidate differs from the first over a text, and on a job where one was given; it
+ * shows the figures of the text.
  *
  * ```ts ignore
  * const result = await fidelity("smollm2-135m", "smollm2-135m:kv=q4_0");

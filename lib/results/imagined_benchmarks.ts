@@ -17,8 +17,8 @@ export interface MeasuredModel {
 const SURE = 0.95;
 
 /**
- * Benchmarks of few rounds, drawn with replacement from the measured values (Efron, 1979). The same values give the
- * same draws.
+ * Benchmarks of few rounds, drawn with replacement from the measured values (Efron, 1979). The same values
+ * give the same draws.
  *
  * ```ts
  * const models = [{ name: "a", latencies: [1, 1.2, 1.1] }, { name: "b", latencies: [2, 2.2, 2.1] }];

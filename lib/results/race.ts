@@ -31,8 +31,8 @@ export function evidenceFigure(
 }
 
 /**
- * A finished race; it shows the verdict in a sentence. The verdict is derived from the records in `folder`, so that
- * a replay gives it again.
+ * A finished race; it shows the verdict in a sentence. The verdict is derived from the records in `folder`,
+ * so that a replay gives it again.
  *
  * ```ts ignore
  * const result = await race(["smollm2-135m+threads=1", "smollm2-135m+threads=2"], { budget: 60 });

@@ -30,8 +30,8 @@ export const interval = (ends: readonly [number, number] | null | undefined, pla
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /**
- * A finished run. Its records lie in `folder`; everything shown here is derived from them. Views are safe as the
- * last line of a notebook cell and in `console.log`; the run itself shows its table.
+ * A finished run. Its records lie in `folder`; everything shown here is derived from them. Views are safe as
+ * the last line of a notebook cell and in `console.log`; the run itself shows its table.
  *
  * ```ts ignore
  * const run = await bench(["smollm2-135m", "gemma-3-270m"]);
@@ -80,8 +80,8 @@ export class Run extends Result {
   }
 
   /**
-   * A duration of each good timed request of a candidate, in seconds, in the order in which they ran. Requests of
-   * disturbed blocks are included.
+   * A duration of each good timed request of a candidate, in seconds, in the order in which they ran.
+   * Requests of disturbed blocks are included.
    *
    * @throws {UserError} for a candidate that is not in this run
    */

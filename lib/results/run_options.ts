@@ -53,7 +53,8 @@ export interface BenchOptions extends RunOptions {
   /** Adds the first model a second time: two rows that can differ only by noise. @default false */
   readonly control?: boolean;
   /**
-   * Repeats blocks that other programs disturbed; without it the run has exactly the requested rounds. @default true
+   * Repeats blocks that other programs disturbed; without it the run has exactly the
+   * requested rounds. @default true
    */
   readonly repeatDisturbed?: boolean;
   /** Runs for this many seconds instead of a number of rounds, and looks for a change of decode speed. */
@@ -71,7 +72,8 @@ export interface RaceOptions extends Omit<RunOptions, "rounds"> {
   /** Relative difference that does not matter. @default 0.1 */
   readonly epsilon?: number;
   /**
-   * The scope of the verdict: cases like these (each case counts once), or these very cases (drawn again and again).
+   * The scope of the verdict: cases like these (each case counts once), or these very
+   * cases (drawn again and again).
    * @default "cases like these"
    */
   readonly scope?: "cases like these" | "these cases";
@@ -137,7 +139,8 @@ export interface Shipped {
 }
 
 /**
- * Reads a job by the name of a shipped one, from an object in the shape of a job file, or by the path of a file or folder with cases, as `--prompts` takes it.
+ * Reads a job by the name of a shipped one, from an object in the shape of a job file, or by the path of a
+ * file or folder with cases, as `--prompts` takes it.
  *
  * @throws {UserError} when there is no such job, or the file is damaged
  */
@@ -180,8 +183,8 @@ export async function jobOf(
 }
 
 /**
- * The session's request: options that are left out come from `defaults`, else from the session. The token limit and
- * the temperature take precedence over the job's own settings only where they are given.
+ * The session's request: options that are left out come from `defaults`, else from the session. The token
+ * limit and the temperature take precedence over the job's own settings only where they are given.
  *
  * @throws {UserError} for a number out of range, and as `jobOf`
  */

@@ -90,8 +90,8 @@ export class ScoredRun extends Run {
   }
 
   /**
-   * The figures of the job's task per model: accuracy and macro-F1, exact records, right calls … with the best constant
-   * answer as last row.
+   * The figures of the job's task per model: accuracy and macro-F1, exact records, right calls … with the
+   * best constant answer as last row.
    *
    * @throws {UserError} where no case of the job has a task that is scored
    */

@@ -41,8 +41,8 @@ const PROGRESS_EVERY_MS = 100;
 const DRAWING_EVERY_MS = 500;
 
 /**
- * The screen of a notebook. Its outputs are numbered in their metadata (`podium_output`), so that a test of the
- * notebooks notices a lost one.
+ * The screen of a notebook. Its outputs are numbered in their metadata (`podium_output`), so that a test of
+ * the notebooks notices a lost one.
  */
 export class NotebookScreen implements Screen {
   #outputs = 0;

@@ -271,8 +271,8 @@ export async function replayShown(run: string, { screen, out }: Setup): Promise<
 }
 
 /**
- * The candidates that stay out of a race: those that the constraints exclude, and those whose answers did not meet
- * the decision's.
+ * The candidates that stay out of a race: those that the constraints exclude, and those whose answers did not
+ * meet the decision's.
  */
 export function excludedFromRace(
   names: Names,

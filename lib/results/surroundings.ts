@@ -107,8 +107,8 @@ export class Surroundings {
 }
 
 /**
- * The nearest folder, from the working directory upwards, that holds a registry: a clone of Podium, or a folder that
- * `podium init` made; null outside of both.
+ * The nearest folder, from the working directory upwards, that holds a registry: a clone of Podium, or a
+ * folder that `podium init` made; null outside of both.
  */
 function ownFolder(): string | null {
   for (let at = Deno.cwd();; at = dirname(at)) {
@@ -118,8 +118,8 @@ function ownFolder(): string | null {
 }
 
 /**
- * The kernel may send a cell's last line only after it has said that the cell is done, and a browser drops it then (about
- * one output in fifty). A pause behind each result prevents that.
+ * The kernel may send a cell's last line only after it has said that the cell is done, and a browser drops it
+ * then (about one output in fifty). A pause behind each result prevents that.
  */
 function settleResults(sleep: Sleep): void {
   const internal: unknown = Reflect.get(Deno, Reflect.get(Deno, "internal"));

@@ -18,7 +18,8 @@ export interface TimedRequest {
 const ms = (seconds: number | null) => seconds === null ? null : (1000 * seconds).toFixed(1);
 
 /**
- * Timed requests to one model. They show their answers; `table`, `times` and `timeline` show when the tokens came.
+ * Timed requests to one model. They show their answers; `table`, `times` and
+ * `timeline` show when the tokens came.
  *
  * ```ts ignore
  * const model = await serve("smollm2-135m");
@@ -135,8 +136,8 @@ export class TimedRequests extends Result {
   }
 
   /**
-   * How long an answer of `tokens` tokens takes by TTFT + (tokens − 1) × TPOT of the first request, in seconds;
-   * null where either is unknown.
+   * How long an answer of `tokens` tokens takes by TTFT + (tokens − 1) × TPOT of the first request, in
+   * seconds; null where either is unknown.
    */
   predictLatencyS(tokens: number): number | null {
     const [ttft, tpot] = [ttftS(this.first), tpotS(this.first)];

@@ -1,6 +1,6 @@
 /**
- * Results that show themselves: HTML in a notebook (the Deno kernel asks for `Symbol.for("Jupyter.display")`),
- * plain text in a terminal (`String(view)`, or `console.log(view)`).
+ * Results that show themselves: HTML in a notebook (the Deno kernel asks for
+ * `Symbol.for("Jupyter.display")`), plain text in a terminal (`String(view)`, or `console.log(view)`).
  */
 import { type Figure, svgFile } from "../plot/figure.ts";
 import { terminalLine, terminalText } from "../terminal_text.ts";
@@ -158,8 +158,8 @@ function shortened(text: string): string {
 }
 
 /**
- * A figure with its caption, which names the statistic behind each mark and n. In a terminal only the title and the
- * caption are shown; `save` writes the drawing.
+ * A figure with its caption, which names the statistic behind each mark and n. In a terminal only the title
+ * and the caption are shown; `save` writes the drawing.
  *
  * ```ts
  * import { ecdfPlot } from "../plot/ecdf.ts";
@@ -213,8 +213,8 @@ export class FigureView extends View {
 }
 
 /**
- * Compares a guess that was made before a measurement with what was measured. Numbers differ by a factor; shares in
- * "%" and numbers that are not both positive by their difference.
+ * Compares a guess that was made before a measurement with what was measured. Numbers differ by a factor;
+ * shares in "%" and numbers that are not both positive by their difference.
  *
  * ```ts
  * const text = checkGuess(10, 5, "tokens/s");

@@ -87,8 +87,8 @@ const ORDINARY_KEYS = {
 const decoder = new TextDecoder();
 
 /**
- * Whether the first piece of a stream consists of chunks as most servers send them, so that `AnswerScan` would find no
- * error in it. A few steps, where reading takes many: the client waits for them.
+ * Whether the first piece of a stream consists of chunks as most servers send them, so that `AnswerScan`
+ * would find no error in it. A few steps, where reading takes many: the client waits for them.
  *
  * ```ts
  * const bytes = (text: string) => new TextEncoder().encode(text);

@@ -1,5 +1,6 @@
 /**
- * Answers one request: which models are tried and in which order, what the client gets, and what the router learns.
+ * Answers one request: which models are tried and in which order, what the client gets,
+ * and what the router learns.
  */
 import { stringEnd } from "../bounded_json.ts";
 import { ApiError, errorResponse } from "../openai/api_error.ts";
@@ -52,9 +53,9 @@ export interface ServedRequest {
 }
 
 /**
- * Limits retries: many of them at once would overload a failing service. Every request fills the bucket a little and
- * every retry takes one token (as in Finagle's RetryBudget): `ratio` retries per request in the long run, and
- * `reserve` of them at once.
+ * Limits retries: many of them at once would overload a failing service. Every request fills the bucket a
+ * little and every retry takes one token (as in Finagle's RetryBudget): `ratio` retries per request in the
+ * long run, and `reserve` of them at once.
  *
  * ```ts
  * const budget = new RetryBudget(0.5, 1);
@@ -86,8 +87,8 @@ const CHOOSING = new Set(["/v1/chat/completions", "/v1/completions"]);
 const CLIENT_GONE = 499;
 
 /**
- * Answers one request with one model after the other, until one answers, as long as there are attempts, budget and
- * time.
+ * Answers one request with one model after the other, until one answers, as long as there
+ * are attempts, budget and time.
  *
  * @param text the request's body
  * @throws {ApiError} 400 or 404 where no model can answer
@@ -371,8 +372,8 @@ const isObject = (value: unknown): value is Fields => typeof value === "object" 
 const headerText = (text: string) => text.replaceAll(/[^\x20-\x7e]/g, "?").slice(0, 200);
 
 /**
- * The text with another value for a string field of its outermost object. Parsing and writing it again would round
- * long numbers and drop what JavaScript doesn't keep.
+ * The text with another value for a string field of its outermost object. Parsing and writing it again would
+ * round long numbers and drop what JavaScript doesn't keep.
  *
  * @param value as JSON
  *

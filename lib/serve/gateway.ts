@@ -1,6 +1,7 @@
 /**
- * One address in front of several models: lists them, passes each request on to the one that it names, or that `auto`
- * chooses, and answers every request before its deadline, if only with an error in OpenAI's shape.
+ * One address in front of several models: lists them, passes each request on to the one that
+ * it names, or that `auto` chooses, and answers every request before its deadline, if only
+ * with an error in OpenAI's shape.
  */
 import { z } from "zod";
 import { escapeHtml } from "../markup.ts";
@@ -33,7 +34,8 @@ const ANSWERING = new Set(["/v1/chat/completions", "/v1/completions", "/v1/embed
 
 /**
  * The request handler of `deno task serve`: `/v1/models`, `/v1/chat/completions`, `/v1/completions`,
- * `/v1/embeddings`, `/v1/router`, `/v1/feedback`, `/healthz`, `/metrics`, and a page at `/` that says what this is.
+ * `/v1/embeddings`, `/v1/router`, `/v1/feedback`, `/healthz`, `/metrics`, and a page at
+ * `/` that says what this is.
  *
  * ```ts ignore
  * const server = await serveHttp(gateway(options), { hostname: "127.0.0.1", port: 8000, clock, onFault });

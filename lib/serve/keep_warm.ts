@@ -13,9 +13,9 @@ export interface KeepWarmTools {
 const LONGEST_MS = 120_000;
 
 /**
- * Sends a request for one token to every model that was used and then had no request for `idleMs`. It leaves out
- * models that are busy, unloaded or failing, and reports neither to the router nor to the breaker. Returns the
- * function that ends it.
+ * Sends a request for one token to every model that was used and then had no request for `idleMs`. It leaves
+ * out models that are busy, unloaded or failing, and reports neither to the router nor to the breaker.
+ * Returns the function that ends it.
  *
  * ```ts ignore
  * const stop = keepWarm(240_000, { models, metrics, fetch, clock });

@@ -1,6 +1,6 @@
 /**
- * Models that run on this machine: loaded with the first request, and unloaded, least recently used first, when
- * another model needs the memory. A second model never exhausts the machine's memory.
+ * Models that run on this machine: loaded with the first request, and unloaded, least recently used first,
+ * when another model needs the memory. A second model never exhausts the machine's memory.
  */
 import type { Clock } from "../clock.ts";
 import { ApiError } from "../openai/api_error.ts";

@@ -70,8 +70,8 @@ class TooSlow extends Error {}
 class BadAnswer extends Error {}
 
 /**
- * Waits for a model and for its client: calls `giveUp` when the time is over, or `stop` is aborted. There is one timer
- * per answer, since timers are the slowest part of a gateway that was idle.
+ * Waits for a model and for its client: calls `giveUp` when the time is over, or `stop` is aborted. There is
+ * one timer per answer, since timers are the slowest part of a gateway that was idle.
  */
 class Patience {
   giveUp: (reason: unknown) => void;
@@ -105,11 +105,12 @@ class Patience {
 }
 
 /**
- * Forwards a request to `endpoint`. A stream is passed on as it comes, from its first byte; a whole answer once it is
- * whole. Until then every failure is returned, so that another model can be asked. Later failures end the stream
- * with an error event.
+ * Forwards a request to `endpoint`. A stream is passed on as it comes, from its first byte; a whole answer
+ * once it is whole. Until then every failure is returned, so that another model can be asked. Later failures
+ * end the stream with an error event.
  *
- * @param stop aborted with an `ApiError` at the request's deadline, with any other reason when the client goes away
+ * @param stop aborted with an `ApiError` at the request's deadline, with any other
+ * reason when the client goes away
  *
  * ```ts ignore
  * const attempt = await relay(endpoint, forwarded, request.signal, tools);
@@ -175,8 +176,8 @@ interface PassedStreamOptions {
 }
 
 /**
- * A stream on its way from a model to a client. It reads from the model only what the client takes, and it gives up
- * whichever of the two keeps the other waiting too long.
+ * A stream on its way from a model to a client. It reads from the model only what the client takes, and it
+ * gives up whichever of the two keeps the other waiting too long.
  */
 class PassedStream {
   readonly body: ReadableStream<Uint8Array>;
@@ -381,8 +382,8 @@ function isError(text: string): boolean {
 }
 
 /**
- * Response headers that clients of the protocol read. Every other header is dropped: browsers obey new ones each
- * year, and a service must not control a client's browser or speak for the gateway.
+ * Response headers that clients of the protocol read. Every other header is dropped: browsers obey new ones
+ * each year, and a service must not control a client's browser or speak for the gateway.
  */
 const PASSED =
   /^(content-type|cache-control|date|retry-after(-ms)?|request-id|x-request-id|server-timing|openai-.+|x-ratelimit-.+)$/;

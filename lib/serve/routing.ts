@@ -1,6 +1,6 @@
 /**
- * Model `auto`: reads a request's features, chooses its model and learns from the outcome. It keeps no prompt:
- * conversations are identified by a hash.
+ * Model `auto`: reads a request's features, chooses its model and learns from the outcome. It keeps no
+ * prompt: conversations are identified by a hash.
  */
 import { createHash } from "node:crypto";
 import type { IncomingRequest } from "../openai/server.ts";

@@ -18,8 +18,8 @@ export const KNOWN_PORTS: readonly { port: number; name: string; kind: string }[
 ];
 
 /**
- * Parses `[NAME=]URL` into an endpoint. A URL without a path gets `/v1`; an endpoint without a name gets one that
- * does not contain the host.
+ * Parses `[NAME=]URL` into an endpoint. A URL without a path gets `/v1`; an endpoint without a name gets one
+ * that does not contain the host.
  *
  * @throws {UserError} where the URL is invalid, or contains a user, a password or a query
  *

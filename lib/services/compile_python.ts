@@ -63,8 +63,8 @@ export class PythonEnvironment {
   }
 
   /**
-   * The environment's Python, with the exact versions for a purpose. Converting and building need different versions
-   * of one package, so that package is reinstalled in between; everything else is shared.
+   * The environment's Python, with the exact versions for a purpose. Converting and building need different
+   * versions of one package, so that package is reinstalled in between; everything else is shared.
    */
   async python(purpose: "convert" | "build"): Promise<string> {
     const python = this.#python ??= await this.#makeEnvironment();

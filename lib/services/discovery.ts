@@ -36,10 +36,11 @@ interface FindOptions {
 }
 
 /**
- * Looks for services: those that `FOUNDRY_LOCAL_ENDPOINT` and `BASE_URL` name (with `API_KEY`), then the one that
- * Foundry Local's command line reports, then the ports where Foundry Local, Ollama, LM Studio, llama.cpp's server and
- * vLLM listen on this machine. All are tried at once; Foundry Local gets a few seconds more to read its catalogue.
- * A named service comes first even where it does not answer: `problem` then says why. Only named services get the key.
+ * Looks for services: those that `FOUNDRY_LOCAL_ENDPOINT` and `BASE_URL` name (with `API_KEY`), then the one
+ * that Foundry Local's command line reports, then the ports where Foundry Local, Ollama, LM Studio,
+ * llama.cpp's server and vLLM listen on this machine. All are tried at once; Foundry Local gets a few seconds
+ * more to read its catalogue. A named service comes first even where it does not answer: `problem` then says
+ * why. Only named services get the key.
  *
  * @throws {UserError} where a variable does not hold a URL
  *
@@ -159,8 +160,8 @@ const OWN_CALLS: readonly { path: string; kind: string; shape: z.ZodType }[] = [
 ];
 
 /**
- * The kind of a server that is not Foundry Local: by the owner of its models, else by a call that only one kind of
- * server answers; null where neither identifies it.
+ * The kind of a server that is not Foundry Local: by the owner of its models, else by a call that only one
+ * kind of server answers; null where neither identifies it.
  *
  * ```ts
  * const fetch = () => Promise.reject(new TypeError("not needed"));

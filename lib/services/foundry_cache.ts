@@ -1,7 +1,7 @@
 /**
- * Reads a Foundry Local cache folder as the runtime does: `foundry.modelinfo.json` at its root holds the catalogue,
- * and a model is downloaded where a folder holds `genai_config.json` and `inference_model.json`, and no
- * `download.tmp`. Nothing is written.
+ * Reads a Foundry Local cache folder as the runtime does: `foundry.modelinfo.json` at its root holds the
+ * catalogue, and a model is downloaded where a folder holds `genai_config.json` and `inference_model.json`,
+ * and no `download.tmp`. Nothing is written.
  */
 import { join } from "node:path";
 import { z } from "zod";

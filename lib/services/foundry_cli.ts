@@ -1,6 +1,6 @@
 /**
- * Foundry Local's command line. Its commands changed: up to 0.8 they are `foundry service` and `foundry model run`,
- * from 0.10 on `foundry server` and `foundry run`. Both are supported.
+ * Foundry Local's command line. Its commands changed: up to 0.8 they are `foundry service` and `foundry model
+ * run`, from 0.10 on `foundry server` and `foundry run`. Both are supported.
  */
 import { z } from "zod";
 import type { RunProgram } from "../program.ts";
@@ -66,8 +66,8 @@ export function cliCommand(words: CliWords | null, action: CliAction, model?: st
 const serverStatus = z.looseObject({ webUrls: z.array(z.string()).nullish() });
 
 /**
- * Asks the command line where its service listens, with the commands of both generations at once. Null where there is
- * no `foundry` program, or it is not Foundry Local's (other projects have programs of that name).
+ * Asks the command line where its service listens, with the commands of both generations at once. Null where
+ * there is no `foundry` program, or it is not Foundry Local's (other projects have programs of that name).
  *
  * ```ts
  * const run = ([, group]: readonly string[]) =>

@@ -47,8 +47,8 @@ interface HeldFoundryModel {
 const CALL_TIMEOUT_MS = 8000;
 
 /**
- * Loads a model where the endpoint is Foundry Local; null where the endpoint is another service, which loads models by
- * itself.
+ * Loads a model where the endpoint is Foundry Local; null where the endpoint is another service,
+ * which loads models by itself.
  *
  * @throws {UserError} where the service can't load the model, or loads a variant for another device
  *

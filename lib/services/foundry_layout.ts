@@ -1,6 +1,7 @@
 /**
- * Adds a model of your own to a Foundry Local cache, so that the service lists, loads and runs it: the model's folder
- * with an `inference_model.json`, and an entry in `foundry.modelinfo.json`. After a failure the cache is as it was.
+ * Adds a model of your own to a Foundry Local cache, so that the service lists, loads and runs it: the
+ * model's folder with an `inference_model.json`, and an entry in `foundry.modelinfo.json`. After a failure
+ * the cache is as it was.
  */
 import { basename, join, resolve, sep } from "node:path";
 import { z } from "zod";
@@ -46,7 +47,8 @@ type ModelInfo = z.infer<typeof modelInfo>;
  *
  * @param replace replaces a model with the same id
  * @returns the folder that now holds the model
- * @throws {UserError} where the folder is not a Foundry Local cache, the id or alias is taken, or the disk is full
+ * @throws {UserError} where the folder is not a Foundry Local cache, the id or alias
+ * is taken, or the disk is full
  *
  * ```ts ignore
  * await addToFoundryCache("/home/me/.foundry/cache/models", model, { replace: false });
@@ -146,8 +148,8 @@ function assertFree(info: ModelInfo, alias: string, id: string, replace: boolean
 }
 
 /**
- * Copies a whole cache to a new or empty folder; the old cache stays until the user removes it. An interrupted copy
- * leaves nothing under the new name.
+ * Copies a whole cache to a new or empty folder; the old cache stays until the user removes it. An
+ * interrupted copy leaves nothing under the new name.
  *
  * @returns bytes copied
  * @throws {UserError} where the new folder is not empty, is inside the old one, or its disk is too small

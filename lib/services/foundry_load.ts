@@ -22,8 +22,8 @@ interface VariantWish {
 }
 
 /**
- * The variant that a name means: an id, an id without its version (the newest), or an alias. Among the variants of an
- * alias, downloaded ones come first, then loaded ones, then the preferred device.
+ * The variant that a name means: an id, an id without its version (the newest), or an alias. Among the
+ * variants of an alias, downloaded ones come first, then loaded ones, then the preferred device.
  *
  * @throws {UserError} where the service lists no model of that name, or no variant of it for the device
  *
@@ -86,10 +86,11 @@ export interface LoadedFoundryModel {
 }
 
 /**
- * Loads a model, then checks which one the service has loaded. 2.x takes the alias and chooses the variant itself (the
- * first one that is downloaded); 1.x and 0.x take the id.
+ * Loads a model, then checks which one the service has loaded. 2.x takes the alias and chooses the variant
+ * itself (the first one that is downloaded); 1.x and 0.x take the id.
  *
- * @throws {UserError} where the model is not downloaded, or the service can't load it, with the service's reason
+ * @throws {UserError} where the model is not downloaded, or the service can't load
+ * it, with the service's reason
  *
  * ```ts ignore
  * const { loadMs, note } = await loadFoundryModel(service, model, { fetch, clock, timeoutMs: 120_000 });

@@ -1,7 +1,7 @@
 /**
- * Foundry Local's own calls: which generation of the service answers, and which models it lists, has downloaded and
- * has loaded. The shapes of 1.2.4 and 2.2.1 were recorded from running services; those of the command line's service
- * up to 0.8 (`0.x`) come from the SDK of that time.
+ * Foundry Local's own calls: which generation of the service answers, and which models it lists, has
+ * downloaded and has loaded. The shapes of 1.2.4 and 2.2.1 were recorded from running services; those of the
+ * command line's service up to 0.8 (`0.x`) come from the SDK of that time.
  */
 import { z } from "zod";
 import { UserError } from "../errors.ts";
@@ -121,9 +121,9 @@ async function getChecked<T>(
 }
 
 /**
- * Every variant that the service lists, with what the catalogue knows about it and whether it is downloaded and
- * loaded. 2.x lists its whole catalogue, 1.x what is downloaded; where the service runs on this machine, its cache
- * folder shows what is downloaded.
+ * Every variant that the service lists, with what the catalogue knows about it and whether it is downloaded
+ * and loaded. 2.x lists its whole catalogue, 1.x what is downloaded; where the service runs on this machine,
+ * its cache folder shows what is downloaded.
  *
  * @throws {UserError} where the service does not answer
  *

@@ -37,9 +37,11 @@ export function addValue({ n, mean, squares }: Moments, value: number): Moments 
  *     sqrt(c² / (n + c²)) · ( (n + c²)V / ((n + c²)V − S²) )^(n/2)  ≥  1 / error
  *
  * with S the sum and V the sum of squares of the values minus the supposed mean. `c²` = 1 puts a standard
- * normal on mean / standard deviation; the interval is narrowest, against other choices, around 10 to 50 values.
+ * normal on mean / standard deviation; the interval is narrowest, against other
+ * choices, around 10 to 50 values.
  *
- * The values must be independent and normal; heavy tails break the promise (their size is measured in the tests).
+ * The values must be independent and normal; heavy tails break the promise (their
+ * size is measured in the tests).
  *
  * @param error Total over all times, e.g. 0.05.
  * @returns Null while r(n + c²) <= c² (the interval is infinite), and when the values show no spread.

@@ -1,6 +1,6 @@
 /**
- * Linear regression with a normal prior and known noise: what a few measurements say about quantities that are known
- * roughly beforehand.
+ * Linear regression with a normal prior and known noise: what a few measurements say about quantities that
+ * are known roughly beforehand.
  */
 
 /** One measurement: `value` ≈ Σ x · coefficient. */
@@ -18,8 +18,8 @@ export interface LinearPosterior {
 }
 
 /**
- * The posterior of the coefficients, from independent normal priors (Bishop, Pattern Recognition and Machine Learning,
- * 2006, eq. 3.50 and 3.51). Without rows it is the prior.
+ * The posterior of the coefficients, from independent normal priors (Bishop, Pattern Recognition and Machine
+ * Learning, 2006, eq. 3.50 and 3.51). Without rows it is the prior.
  *
  * ```ts
  * const prior = { mean: [1], sd: [1] };

@@ -4,8 +4,8 @@ import { standardNormal } from "./random.ts";
 import { logBeta, regularizedBeta } from "./special.ts";
 
 /**
- * Quantile of Beta(a, b): the x with P(X <= x) = p. Newton's method on the incomplete beta function, inside a bracket
- * that is halved wherever a step would leave it.
+ * Quantile of Beta(a, b): the x with P(X <= x) = p. Newton's method on the incomplete beta function, inside a
+ * bracket that is halved wherever a step would leave it.
  *
  * @throws {RangeError} When a or b is not positive, or p lies outside [0, 1].
  *

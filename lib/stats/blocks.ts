@@ -35,8 +35,8 @@ export function blockMean(
 }
 
 /**
- * Quantile of all values (linear between order statistics), with an interval that resamples whole blocks 1,000 times,
- * widened for few of them as in `compareRuns`.
+ * Quantile of all values (linear between order statistics), with an interval that resamples whole blocks
+ * 1,000 times, widened for few of them as in `compareRuns`.
  *
  * @param random e.g. `seededRandom(1)`
  *

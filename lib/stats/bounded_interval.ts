@@ -6,15 +6,15 @@ import type { Interval } from "./quantile.ts";
 const GRID = 400;
 
 /**
- * Confidence sequence for the mean of values in [0, 1] by betting (Waudby-Smith and Ramdas 2024, "Estimating means of
- * bounded random variables by betting", the hedged capital process with predictable plug-in bets). Against every
- * supposed mean m two gamblers bet, one on more and one on less, each with half a unit:
+ * Confidence sequence for the mean of values in [0, 1] by betting (Waudby-Smith and Ramdas 2024, "Estimating
+ * means of bounded random variables by betting", the hedged capital process with predictable plug-in bets).
+ * Against every supposed mean m two gamblers bet, one on more and one on less, each with half a unit:
  *
  *     K⁺ ← K⁺ (1 + min(λ, ½/m) (x − m))        K⁻ ← K⁻ (1 − min(λ, ½/(1−m)) (x − m))
  *     λ = sqrt( 2 ln(2/error) / (σ² t ln(1+t)) )        σ² the variance before x, with one value of ½ and ¼ in advance
  *
- * m is in the interval while neither holds 1/error. Were m the mean, either would ever get there with probability at
- * most error in all (Ville 1939), so that one may look after every value and stop at will.
+ * m is in the interval while neither holds 1/error. Were m the mean, either would ever get there with
+ * probability at most error in all (Ville 1939), so that one may look after every value and stop at will.
  *
  * @param error total over all times, e.g. 0.05
  * @throws {RangeError} for a value outside [0, 1], or an error not strictly between 0 and 1

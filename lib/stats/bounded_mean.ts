@@ -14,13 +14,13 @@ export const NOTHING_SEEN: NearZero = { againstHigh: STAKES.map(() => 0), agains
 
 /**
  * One more value. Betting as in Waudby-Smith and Ramdas (2024, "Estimating means of bounded random variables
- * by betting"): a bettor who doubts that the mean is at least ε stakes a share f of what they hold on ε − x, and
- * holds after every value
+ * by betting"): a bettor who doubts that the mean is at least ε stakes a share f of what they hold on ε − x,
+ * and holds after every value
  *
  *     K ← K · (1 + f (ε − x) / (span − ε))
  *
- * which never falls below 0 since x ≤ span. Were the mean at least ε, K would be a supermartingale; the mean of
- * several such K, with the stakes 1, ½ and ¼, is one too.
+ * which never falls below 0 since x ≤ span. Were the mean at least ε, K would be a supermartingale; the mean
+ * of several such K, with the stakes 1, ½ and ¼, is one too.
  *
  * @param value in [−span, span]
  * @throws {RangeError} When the value is outside, or ε is not strictly between 0 and span.

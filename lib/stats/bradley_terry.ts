@@ -23,10 +23,10 @@ export interface Strength {
 const RESAMPLES = 400;
 
 /**
- * Bradley–Terry strengths (1952) by Hunter's MM algorithm (2004); a neither counts half for each, and each pair that was
- * compared starts with half a win for either, which keeps an unbeaten player finite. The interval resamples cases and
- * voters together (the pigeonhole bootstrap, Owen 2007): neither repeated votes on a case nor many votes of one person
- * make it narrower than they should.
+ * Bradley–Terry strengths (1952) by Hunter's MM algorithm (2004); a neither counts half for each, and each
+ * pair that was compared starts with half a win for either, which keeps an unbeaten player finite. The
+ * interval resamples cases and voters together (the pigeonhole bootstrap, Owen 2007): neither repeated votes
+ * on a case nor many votes of one person make it narrower than they should.
  *
  * @returns the strongest first; empty without comparisons
  *

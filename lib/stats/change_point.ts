@@ -15,15 +15,16 @@ export interface ChangePoint {
 const LEAST = 20;
 
 /**
- * The most likely change of level in a series, by Pettitt's rank test (1979, "A non-parametric approach to the
- * change-point problem"), which assumes no distribution: with the ranks R of n values,
+ * The most likely change of level in a series, by Pettitt's rank test (1979, "A non-parametric approach to
+ * the change-point problem"), which assumes no distribution: with the ranks R of n values,
  *
  *     U(t) = 2 (R(1) + … + R(t)) − t (n + 1),   K = max |U(t)|,   p ≈ 2 exp(−6 K² / (τ (n³ + n²)))
  *
- * Values that follow each other are alike, so the test counts them as n / τ (as Yue and Wang 2004, "The Mann–Kendall
- * test modified by effective sample size"): τ = (1 + r) / (1 − r), with the lag-1 correlation r of the ranks around
- * their means before and after, corrected for its bias (Marriott and Pope 1954), twice for the two means. A change at
- * less than a twentieth of the series from an end is not looked for. Null below twenty values.
+ * Values that follow each other are alike, so the test counts them as n / τ (as Yue and Wang 2004, "The
+ * Mann–Kendall test modified by effective sample size"): τ = (1 + r) / (1 − r), with the lag-1 correlation r
+ * of the ranks around their means before and after, corrected for its bias (Marriott and Pope 1954), twice
+ * for the two means. A change at less than a twentieth of the series from an end is not looked for. Null
+ * below twenty values.
  *
  * @example
  * ```ts

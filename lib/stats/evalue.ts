@@ -1,5 +1,6 @@
 /**
- * Evidence that may be looked at after every block: the e-value of the race, and its chance of a false winner.
+ * Evidence that may be looked at after every block: the e-value of the race, and its chance of a false
+ * winner.
  *
  * An e-value is the money that a gambler holds who started with 1 and bets against the null hypothesis at
  * its own odds. Were the null true, the gambler would ever reach x with probability at most 1/x, however

@@ -77,8 +77,8 @@ export function groupedVarianceOfMean(
 }
 
 /**
- * One value of each group, drawn at random: independent values of the same distribution, where those of one group
- * hang together.
+ * One value of each group, drawn at random: independent values of the same distribution, where those of one
+ * group hang together.
  *
  * @example
  * ```ts

@@ -1,8 +1,9 @@
 /** Several tests on the same data: which results hold together. */
 
 /**
- * Holm's step-down correction (1979): the p-values times the number of those that are still open, in ascending order.
- * Answers with a corrected value of at most α are all true with probability 1 − α, however they depend on each other.
+ * Holm's step-down correction (1979): the p-values times the number of those that are still open, in
+ * ascending order. Answers with a corrected value of at most α are all true with probability 1 − α, however
+ * they depend on each other.
  *
  * @param p one p-value per question; null where there is none: it is not asked, and stays null
  *

@@ -28,9 +28,10 @@ export interface MetaAnalysis {
 }
 
 /**
- * A random-effects meta-analysis: τ² by restricted maximum likelihood (Viechtbauer 2005), the interval of the mean with
- * the variance of Hartung and Knapp (2001), never below the plain one (`test = "adhoc"` in R's metafor), and Student's t;
- * I² after Higgins and Thompson (2002). How the next study is predicted: see `prediction`.
+ * A random-effects meta-analysis: τ² by restricted maximum likelihood (Viechtbauer 2005), the interval
+ * of the mean with the variance of Hartung and Knapp (2001), never below the plain one (`test = "adhoc"`
+ * in R's metafor), and Student's t; I² after Higgins and Thompson (2002). How the next study is
+ * predicted: see `prediction`.
  *
  * @param studies effects with their standard errors
  * @returns null with fewer than two studies
@@ -108,10 +109,11 @@ function typicalVariance(studies: readonly Study[]): number {
 const POINTS = 41;
 
 /**
- * Where 95 % of further studies lie, with τ² as uncertain as so few studies leave it. Generalised Q at the true τ² has a
- * χ² distribution (Viechtbauer 2007), so each of its quantiles belongs to one τ²; the next study is predicted for each of
- * these, and the predictions are mixed, as Nagashima, Noma and Furukawa (2019) do by sampling. With one estimate of τ²
- * instead, as metafor has it, 8 to 9 % of next devices were missed at ten devices.
+ * Where 95 % of further studies lie, with τ² as uncertain as so few studies leave it. Generalised Q at
+ * the true τ² has a χ² distribution (Viechtbauer 2007), so each of its quantiles belongs to one τ²; the
+ * next study is predicted for each of these, and the predictions are mixed, as Nagashima, Noma and
+ * Furukawa (2019) do by sampling. With one estimate of τ² instead, as metafor has it, 8 to 9 % of next
+ * devices were missed at ten devices.
  */
 function prediction(studies: readonly Study[]): Interval {
   const parts = Array.from({ length: POINTS }, (_, i) => {

@@ -30,8 +30,9 @@ export interface RatioEstimate {
   readonly n: number;
   readonly prompts: number;
   /**
-   * What was taken as independent, and so what the interval speaks about: `case` generalises to cases like these;
-   * `repeat` (only one case was there) speaks about that case alone; `stretch` about this load on these cases.
+   * What was taken as independent, and so what the interval speaks about: `case` generalises to
+   * cases like these; `repeat` (only one case was there) speaks about that case alone; `stretch`
+   * about this load on these cases.
    */
   readonly unit: "case" | "repeat" | "stretch";
 }
@@ -45,16 +46,16 @@ export interface PairedComparison extends RatioEstimate {
   /** Pairs in which one value is more than twice the other. */
   readonly farApart: number;
   /**
-   * Standard deviations of the logarithm of the ratio: between cases, and between repeats of a case; null where they
-   * can't be estimated. They say what more cases, and what more rounds, would bring.
+   * Standard deviations of the logarithm of the ratio: between cases, and between repeats of a case; null
+   * where they can't be estimated. They say what more cases, and what more rounds, would bring.
    */
   readonly spread: { readonly between: number | null; readonly within: number | null };
 }
 
 /**
- * Compares two candidates over the blocks that both answered: the mean log ratio, cases as the independent unit
- * (repeats of a case are averaged first), with a Student t interval over cases. Under load, where blocks overlap,
- * the unit is the stretch.
+ * Compares two candidates over the blocks that both answered: the mean log ratio, cases as the independent
+ * unit (repeats of a case are averaged first), with a Student t interval over cases. Under load, where blocks
+ * overlap, the unit is the stretch.
  *
  * @throws {RangeError} When a value is not positive and finite, or a pair under load has no stretch.
  *
@@ -120,7 +121,8 @@ function spreadOf(groups: readonly (readonly number[])[]): PairedComparison["spr
  *
  * @param options.random Source of the resampling, e.g. `seededRandom(1)`.
  * @param options.resamples Default 4,000.
- * @returns with the standard error of the logarithm of the ratio, where there is an interval: for a test at another error
+ * @returns with the standard error of the logarithm of the ratio, where there is an interval:
+ * for a test at another error
  * @throws {RangeError} When a value is not positive and finite.
  *
  * @example

@@ -5,8 +5,9 @@ import type { Interval } from "./quantile.ts";
 import { studentTCdf, studentTQuantile } from "./t.ts";
 
 /**
- * Score interval for the difference of two paired proportions (Tango 1998): of n cases, `gained` were right only in the
- * first, `lost` only in the second. It keeps its level for few cases, and has a width where nothing changed.
+ * Score interval for the difference of two paired proportions (Tango 1998): of n cases, `gained` were
+ * right only in the first, `lost` only in the second. It keeps its level for few cases, and has a
+ * width where nothing changed.
  *
  * @throws {RangeError} When the counts are not whole numbers with gained + lost <= n, or n is 0.
  *
@@ -55,12 +56,13 @@ function checkCounts(gained: number, lost: number, n: number): void {
 const EXACT_UP_TO = 60;
 
 /**
- * Exact unconditional p-value of a hypothesis on the difference of two paired proportions (Hsueh, Liu and Chen 2001):
- * the largest probability, over all rates of change at its border, of a score statistic as extreme as the one seen.
- * Beyond 60 cases the normal approximation of the statistic.
+ * Exact unconditional p-value of a hypothesis on the difference of two paired proportions (Hsueh, Liu and
+ * Chen 2001): the largest probability, over all rates of change at its border, of a score statistic as
+ * extreme as the one seen. Beyond 60 cases the normal approximation of the statistic.
  *
  * @param margin e.g. 0.1: the border is a loss of a tenth; 0: no difference
- * @param against `loss`: the hypothesis is "at least that much was lost", and a small p shows that it was not;
+ * @param against `loss`: the hypothesis is "at least that much was lost", and a
+ * small p shows that it was not;
  *   `no loss`: it is "at most that much was lost", and a small p shows that more was
  *
  * @example
@@ -109,17 +111,18 @@ export interface Difference {
   readonly mean: number;
   readonly interval: Interval;
   /**
-   * The same for claims that a difference is small: never narrower than if all cases had differed by the mean. A few cases
-   * in which everything changes may not have been among those seen, and Student's t knows nothing of them.
+   * The same for claims that a difference is small: never narrower than if all cases had differed by
+   * the mean. A few cases in which everything changes may not have been among those seen, and
+   * Student's t knows nothing of them.
    */
   readonly cautious: Interval;
   readonly n: number;
 }
 
 /**
- * Mean difference of paired scores from 0 to 1, a − b over cases: Tango's interval where all scores are 0 or 1, Student's
- * t otherwise. Where all differences are equal the interval is distribution-free: with probability 1 − α/2 at least
- * (α/2)^(1/n) of all cases lie on that side.
+ * Mean difference of paired scores from 0 to 1, a − b over cases: Tango's interval where all scores are 0 or
+ * 1, Student's t otherwise. Where all differences are equal the interval is distribution-free: with
+ * probability 1 − α/2 at least (α/2)^(1/n) of all cases lie on that side.
  *
  * @returns Null below two cases.
  *

@@ -10,8 +10,8 @@ export interface Spread {
 }
 
 /**
- * Half-width of the 95 % interval of a mean difference over a number of cases and repeats: Student's t over the
- * cases' means, whose variance is between² + within² / rounds.
+ * Half-width of the 95 % interval of a mean difference over a number of cases and repeats: Student's t over
+ * the cases' means, whose variance is between² + within² / rounds.
  *
  * @returns infinity below two cases
  *
@@ -29,8 +29,8 @@ export function halfWidth({ between, within }: Spread, cases: number, rounds = 1
 }
 
 /**
- * The fewest cases, each asked `rounds` times, whose 95 % interval is at most ± `wanted`; null where more than a
- * million would be needed.
+ * The fewest cases, each asked `rounds` times, whose 95 % interval is at most ± `wanted`; null where more
+ * than a million would be needed.
  *
  * @param wanted On the scale of the spread: `Math.log(1.1)` for ± 10 % of a ratio.
  * @throws {RangeError} When `wanted` is not positive.
@@ -67,8 +67,8 @@ export interface PlannedSize {
 }
 
 /**
- * What this machine and these cases can show, in how many cases and minutes: for the planned size, and for the cases
- * that differences of 50, 20, 10 and 5 % would take.
+ * What this machine and these cases can show, in how many cases and minutes: for the planned size, and for
+ * the cases that differences of 50, 20, 10 and 5 % would take.
  *
  * @param spread of the log ratio of two candidates, from a pilot or an earlier run
  * @param secondsPerRequest mean, of all candidates
@@ -103,8 +103,8 @@ export function planSizes(
 }
 
 /**
- * What would narrow an interval over these cases and rounds to ± `wanted`, in words: more cases, more rounds, or
- * another figure where neither does.
+ * What would narrow an interval over these cases and rounds to ± `wanted`, in words: more cases, more rounds,
+ * or another figure where neither does.
  *
  * @example
  * ```ts

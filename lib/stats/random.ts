@@ -28,8 +28,8 @@ export function seededRandom(seed: number | string): Random {
 }
 
 /**
- * Returns a copy of `items` in random order; every order is equally likely (each item draws a key, the keys are
- * sorted).
+ * Returns a copy of `items` in random order; every order is equally likely (each item draws
+ * a key, the keys are sorted).
  *
  * @example
  * ```ts

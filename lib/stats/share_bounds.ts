@@ -21,12 +21,13 @@ export interface ShareBounds {
  * A share over stretches, with a lower and an upper bound that each hold with probability 1 − `error`.
  *
  * Clopper and Pearson's exact bounds (1934), on the effective number of requests of Korn and Graubard (1998,
- * "Confidence intervals for proportions with small expected number of positive counts estimated from survey data"):
+ * "Confidence intervals for proportions with small expected number of positive counts
+ * estimated from survey data"):
  *
  *     n* = p (1 − p) / v · (t(n − 1) / t(k − 1))²,  at most n
  *
- * where v is the variance of p between the k stretches. Where all requests met (or none did), n* is n. A queue makes
- * requests alike also where none missed yet: `most` caps n*.
+ * where v is the variance of p between the k stretches. Where all requests met (or none did), n* is n. A
+ * queue makes requests alike also where none missed yet: `most` caps n*.
  *
  * @param most largest effective number of requests, from what else is known of their dependence
  * @throws {RangeError} without a request, or where a stretch has more met than requests
@@ -70,9 +71,10 @@ export function shareBounds(
 }
 
 /**
- * The integrated autocorrelation time of a series: n values say as much about their mean as n / time independent ones
- * do. One plus twice the sum of the autocorrelations (Sokal 1997, "Monte Carlo methods in statistical mechanics"), up to
- * the first that independent values could show by chance (2 / √n, Bartlett 1946); 1 for a series that never changes.
+ * The integrated autocorrelation time of a series: n values say as much about their mean as n / time
+ * independent ones do. One plus twice the sum of the autocorrelations (Sokal 1997, "Monte Carlo methods in
+ * statistical mechanics"), up to the first that independent values could show by chance (2 / √n, Bartlett
+ * 1946); 1 for a series that never changes.
  *
  * @example
  * ```ts

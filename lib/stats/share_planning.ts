@@ -4,11 +4,12 @@
 const [Z_TEST, Z_POWER] = [1.959964, 0.841621];
 
 /**
- * The cases that a difference between two models' shares of right answers takes, so that McNemar's test at 5 % finds it
- * in 80 % of runs (Connor, Biometrics 1987, formula 3).
+ * The cases that a difference between two models' shares of right answers takes, so that McNemar's test at 5
+ * % finds it in 80 % of runs (Connor, Biometrics 1987, formula 3).
  *
  * @param difference between the shares, above 0
- * @param disagreeing share of the cases that one model answers rightly and the other doesn't; at least the difference
+ * @param disagreeing share of the cases that one model answers rightly and the other
+ * doesn't; at least the difference
  * @throws {RangeError} for a difference that is not between 0 and 1
  *
  * @example
@@ -26,8 +27,8 @@ export function casesForDifference(difference: number, disagreeing: number): num
 }
 
 /**
- * The smallest difference that this many cases show in 80 % of runs; null where not even the largest possible one is
- * shown: all disagreements in favour of one model.
+ * The smallest difference that this many cases show in 80 % of runs; null where not even the largest possible
+ * one is shown: all disagreements in favour of one model.
  *
  * @example
  * ```ts

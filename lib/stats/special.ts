@@ -47,8 +47,8 @@ export function binomialCdf(k: number, n: number, p: number): number {
 }
 
 /**
- * Two-sided p-value of the exact sign test: `a` of a + b differences go one way, `b` the other, and under the null
- * hypothesis each way is equally likely. 1 where there is no difference.
+ * Two-sided p-value of the exact sign test: `a` of a + b differences go one way, `b` the other, and under the
+ * null hypothesis each way is equally likely. 1 where there is no difference.
  *
  * @example
  * ```ts

@@ -32,13 +32,15 @@ const P99_FROM = 100;
 /**
  * Summarises values: mean, spread, linear percentiles, and 95 % intervals for the mean and the p95.
  *
- * With `groups`, whole groups are taken as independent, not single values: five rounds over twelve cases are twelve
- * cases, and all gaps of one case are one case. The interval of the mean then comes from the spread between groups
- * (cluster-robust, t with groups - 1 degrees of freedom); that of the p95 rests on one value of each group, drawn at
- * random: an independent sample of the same distribution. A single group gives no intervals. Without `groups` every
- * value counts by itself: right for one case repeated many times, where the figures speak of that case alone.
+ * With `groups`, whole groups are taken as independent, not single values: five rounds over twelve cases are
+ * twelve cases, and all gaps of one case are one case. The interval of the mean then comes from the spread
+ * between groups (cluster-robust, t with groups - 1 degrees of freedom); that of the p95 rests on one value
+ * of each group, drawn at random: an independent sample of the same distribution. A single group gives no
+ * intervals. Without `groups` every value counts by itself: right for one case repeated many times, where the
+ * figures speak of that case alone.
  *
- * @param values Finite numbers; plain or typed array. A sorted copy is made: 8 (Float32Array: 4) bytes per value.
+ * @param values Finite numbers; plain or typed array. A sorted copy is made: 8
+ * (Float32Array: 4) bytes per value.
  * @param options.groups One label per value (case, request number).
  * @throws {RangeError} When a value is not finite, or labels and values differ in number.
  *

@@ -1,6 +1,6 @@
 /**
- * The style sheet and the script of the live page, served from the page's own address, since its policy allows no
- * other.
+ * The style sheet and the script of the live page, served from the page's own address, since
+ * its policy allows no other.
  */
 import { liveStyle } from "./live_style.ts";
 

@@ -1,4 +1,7 @@
-/** The live page of a fleet as HTML: its parts, which are sent again when they change. Every word of a device is escaped. */
+/**
+ * The live page of a fleet as HTML: its parts, which are sent again when they change. Every
+ * word of a device is escaped.
+ */
 import { machineClass } from "../fleet/fleet_evidence.ts";
 import { dotPlot } from "../plot/dots.ts";
 import { type Figure, shortName, withoutStyles } from "../plot/figure.ts";
@@ -89,7 +92,8 @@ ${note !== null && markup`<p class="why">${note}</p>`}</li>`;
 }
 
 /**
- * Results of complete runs: dots of mean latency by machine and model, and the forest plot of the first comparison.
+ * Results of complete runs: dots of mean latency by machine and model, and the forest
+ * plot of the first comparison.
  *
  * @param own the highlighted device; null for none
  */

@@ -21,8 +21,8 @@ const orderSchema = z.strictObject({
 });
 
 /**
- * Serves pairs as a page on 127.0.0.1. It shows the next pair that may change a result; where all are decided it says
- * so, and continues only if the voter wants to.
+ * Serves pairs as a page on 127.0.0.1. It shows the next pair that may change a result; where all are decided
+ * it says so, and continues only if the voter wants to.
  *
  * @param folder of the run: votes.jsonl in it takes the votes
  * @throws the system's error where the port can't be had

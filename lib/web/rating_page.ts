@@ -97,8 +97,8 @@ export async function servePage(
 }
 
 /**
- * Saves one change. Another page, or a spreadsheet, may have saved the same sheet meanwhile: the sheet is read again
- * under a lock and the change added to it, so that no saved score is lost.
+ * Saves one change. Another page, or a spreadsheet, may have saved the same sheet meanwhile: the sheet is
+ * read again under a lock and the change added to it, so that no saved score is lost.
  */
 async function saveChange(
   sheet: Sheet,

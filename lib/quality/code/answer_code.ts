@@ -7,8 +7,8 @@ const definition =
   /(?:^|[;{}])[ \t]*(?:export\s+)?(?:default\s+)?(?:async\s+|abstract\s+)?(?:function\b\s*\*?\s*[\w$]*\s*[(<]|class\s+[\w$]+[^.\n]*\{|(?:const|let|var)\s+[\w$]+\s*[=:])/m;
 
 /**
- * The code in an answer: its first block of TypeScript or JavaScript that defines something, or all of it where it has
- * no blocks; null where there is no code.
+ * The code in an answer: its first block of TypeScript or JavaScript that defines something, or all of it
+ * where it has no blocks; null where there is no code.
  *
  * @example
  * ```ts
@@ -35,8 +35,8 @@ const notCode =
   /\/\/[^\n]*|\/\*[\s\S]*?\*\/|"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*'|`(?:\\[\s\S]|[^`\\])*`|(?<=[=(,:[!&|?{};+\n]\s*)\/(?![/*])(?:\\.|\[(?:\\.|[^\]\\\n])*\]|[^/\\\n[])+\/[a-z]*/g;
 
 /**
- * What the code imports, except for modules that are part of the runtime (`node:…`). This gives a clear reason; the
- * process that runs the code refuses files, the network and packages by itself.
+ * What the code imports, except for modules that are part of the runtime (`node:…`). This gives a clear
+ * reason; the process that runs the code refuses files, the network and packages by itself.
  *
  * @example
  * ```ts
@@ -65,7 +65,8 @@ const importStatement =
 const assertionModule = /@?std\/(?:assert|testing)|\bassert(?:s|ions)?(?:\.ts)?$/;
 
 /**
- * A test file as it is run: assertions need no import, and whatever it imports from another file is the answer's.
+ * A test file as it is run: assertions need no import, and whatever it imports from
+ * another file is the answer's.
  *
  * @example
  * ```ts

@@ -1,8 +1,8 @@
 /**
- * Synchronous calls between two threads: the tests of a case run in one, the code that a model wrote in the other.
- * So the tests call a function as if it were their own, and the code can change nothing that judges it: not the
- * assertions, not the built-in objects, not the result. Data is copied; what has behaviour (functions, instances of
- * classes, iterators, promises) is reached through a proxy.
+ * Synchronous calls between two threads: the tests of a case run in one, the code that a model wrote in the
+ * other. So the tests call a function as if it were their own, and the code can change nothing that judges
+ * it: not the assertions, not the built-in objects, not the result. Data is copied; what has behaviour
+ * (functions, instances of classes, iterators, promises) is reached through a proxy.
  *
  * This file imports nothing of Podium's: its text is also the program of the thread that holds the answer.
  */

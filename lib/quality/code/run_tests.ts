@@ -56,11 +56,12 @@ export interface TestOptions {
 /**
  * Runs tests against the code in an answer.
  *
- * The process has no permission, no network, no packages, no environment, and an empty cache in a folder that is
- * removed afterwards. Its time, its V8 heap and, on Linux, its memory, its processor time and the size of a file are
- * limited. The code itself runs in a thread that can't reach the tests.
+ * The process has no permission, no network, no packages, no environment, and an empty cache in a folder that
+ * is removed afterwards. Its time, its V8 heap and, on Linux, its memory, its processor time and the size of
+ * a file are limited. The code itself runs in a thread that can't reach the tests.
  *
- * @param tests a TypeScript module; it may use the answer's top-level names, and those of Deno's `@std/assert`
+ * @param tests a TypeScript module; it may use the answer's top-level names, and
+ * those of Deno's `@std/assert`
  *
  * ```ts ignore
  * const run = await runTests("```ts\nconst add = (a, b) => a + b;\n```", "assertEquals(add(1, 2), 3);", {
@@ -94,7 +95,8 @@ export async function runTests(answer: string, tests: string, options: TestOptio
 }
 
 /**
- * Finds the answer's top-level names from outside, exported or not, and separates them from those of the language.
+ * Finds the answer's top-level names from outside, exported or not, and separates them
+ * from those of the language.
  */
 const scope = `export const podiumAnswerScope = (name) => {
   try {

@@ -42,8 +42,8 @@ function testKey(answer: string, { tests, time_limit_s }: TestsCheck): string {
 }
 
 /**
- * Runs the tests of a run's answers, as far as they were not run before. Answers that timed out are tried again
- * alone, since the machine may have been busy.
+ * Runs the tests of a run's answers, as far as they were not run before. Answers that timed out are tried
+ * again alone, since the machine may have been busy.
  *
  * @param folder of the run; `tests.json` in it keeps the results
  */
@@ -87,7 +87,8 @@ function isLate(run: TestRun | undefined): boolean {
 }
 
 /**
- * The stored results; empty where the file is missing, damaged or of another version, so that everything runs again.
+ * The stored results; empty where the file is missing, damaged or of another version, so
+ * that everything runs again.
  */
 async function readRuns(path: string): Promise<Map<string, TestRun>> {
   try {

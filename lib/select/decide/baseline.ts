@@ -42,8 +42,8 @@ export type BaselineAnswers = (
 ) => Promise<ReadonlyMap<string, string>>;
 
 /**
- * The answers of the model that the prompt set names; where it names none, or that one can't answer, the best constant
- * answer, which then says why.
+ * The answers of the model that the prompt set names; where it names none, or that one can't answer, the best
+ * constant answer, which then says why.
  */
 export async function baselineOf(
   scored: ScoredAnswers,
@@ -84,8 +84,8 @@ export async function baselineOf(
 }
 
 /**
- * Gets a baseline's answers from the registry's adapter of that name. The adapter runs in a process of its own, with the
- * permissions that its entry states, and ends with the last answer.
+ * Gets a baseline's answers from the registry's adapter of that name. The adapter runs in a process of its
+ * own, with the permissions that its entry states, and ends with the last answer.
  *
  * @throws {UserError} (when called) where the registry has no such adapter, or the adapter can't be loaded
  *
@@ -134,8 +134,9 @@ export function adapterAnswers(
 const MOST_CONSTANTS = 200;
 
 /**
- * Score of a constant answer to each case: of the texts that were given to the other cases, the labels of the job and
- * the empty text, the one that scores best on them. Except with labels, a case never contributes to its own baseline.
+ * Score of a constant answer to each case: of the texts that were given to the other cases, the labels of
+ * the job and the empty text, the one that scores best on them. Except with labels, a case never
+ * contributes to its own baseline.
  *
  * @param answers text by case
  * @returns null without a case that has checks
@@ -172,7 +173,8 @@ export function constantBaseline(
   return new Map(checked.map((prompt, at) => {
     // A text that was given to this case alone would leak its answer.
     const others = constants.filter(({ to }) => !(to.size === 1 && to.has(prompt.id)));
-    // Labels are known beforehand. Without this case the most frequent of even ones would always be another one.
+    // Labels are known beforehand. Without this case the most frequent of even ones
+    // would always be another one.
     const worth = ({ sum, scores }: typeof others[number]) =>
       labels.length > 0 ? sum : sum - (scores[at] ?? 0);
     const best = others.reduce((top, one) => worth(one) > worth(top) ? one : top);

@@ -1,6 +1,6 @@
 /**
- * Constraints: which candidates may be chosen. Each exclusion says why, and the nearest change that would admit the
- * candidate. An unknown value excludes no candidate, except for quality: a floor needs evidence.
+ * Constraints: which candidates may be chosen. Each exclusion says why, and the nearest change that would
+ * admit the candidate. An unknown value excludes no candidate, except for quality: a floor needs evidence.
  */
 import type { Fit } from "../../catalog/machine.ts";
 import type { Exclusion } from "../../bench/records.ts";

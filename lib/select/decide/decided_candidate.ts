@@ -138,8 +138,8 @@ export interface FrontPoint {
 }
 
 /**
- * Those that no other beats in one thing without losing in another: higher quality, lower latency, less memory.
- * A figure that one of two lacks doesn't count between them.
+ * Those that no other beats in one thing without losing in another: higher quality, lower latency, less
+ * memory. A figure that one of two lacks doesn't count between them.
  *
  * @example
  * ```ts

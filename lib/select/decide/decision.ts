@@ -37,10 +37,10 @@ export interface DecisionTerms extends VerdictTerms, CandidateTerms {
 }
 
 /**
- * Decides. The order is: constraints (each exclusion with its reason); then who may be chosen for its quality (see
- * `eligibilityOf`); then, among these, the verdict of the race where there was one, otherwise quality, speed and memory
- * together. A choice needs quality: where no answer was scored, or the fastest is not good enough, the verdict says
- * "fastest" at most, and nothing is chosen.
+ * Decides. The order is: constraints (each exclusion with its reason); then who may be chosen for its quality
+ * (see `eligibilityOf`); then, among these, the verdict of the race where there was one, otherwise quality,
+ * speed and memory together. A choice needs quality: where no answer was scored, or the fastest is not good
+ * enough, the verdict says "fastest" at most, and nothing is chosen.
  *
  * @throws {UserError} when the times of those left were measured under conditions that don't compare
  *

@@ -21,8 +21,8 @@ const decidedCandidate = z.object({
   quality_ci95: interval,
   checks: z.array(z.object({ name: z.string(), passed: z.number(), cases: z.number().int() })),
   /**
-   * The candidate whose scores it shares, and how many recorded answers to the same text were compared; where some
-   * differ, it has no scores. Null where its own answers were scored, or none.
+   * The candidate whose scores it shares, and how many recorded answers to the same text were compared; where
+   * some differ, it has no scores. Null where its own answers were scored, or none.
    */
   quality_shared: z.object({
     from: z.string(),

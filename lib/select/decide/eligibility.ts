@@ -1,6 +1,6 @@
 /**
- * The candidates that are good enough to be chosen: those that met a floor, or are shown to be about as good as the
- * best.
+ * The candidates that are good enough to be chosen: those that met a floor, or are shown to
+ * be about as good as the best.
  */
 import { type Difference, scoreDifference } from "../../stats/paired_difference.ts";
 import { casesFor } from "../../stats/planning.ts";
@@ -33,10 +33,10 @@ export interface EligibilityTerms {
 }
 
 /**
- * Holds every candidate against the best by quality and against the job's baseline. With a floor that was met, neither
- * is asked for. Without one a candidate may be chosen if its quality is non-inferior to the best (the interval of the
- * paired difference lies above −`maxDrop`) and beats the baseline: among models that all score 0, each is as good as
- * the best.
+ * Holds every candidate against the best by quality and against the job's baseline. With a floor that was
+ * met, neither is asked for. Without one a candidate may be chosen if its quality is non-inferior to the best
+ * (the interval of the paired difference lies above −`maxDrop`) and beats the baseline: among models that all
+ * score 0, each is as good as the best.
  *
  * @example
  * ```ts ignore

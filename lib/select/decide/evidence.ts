@@ -67,9 +67,11 @@ export interface Evidence {
  * Gathers the evidence of runs. Of a candidate that several runs measured, the first one counts.
  *
  * @param qualityFolder the run whose answers count; default: the first of the runs whose answers were scored
- * @param source where the baseline comes from: `answersOf` gets the answers of the model that the prompt set names
+ * @param source where the baseline comes from: `answersOf` gets the answers of the
+ * model that the prompt set names
  *   (without it, the best constant answer counts), `prompts` is the set where the run's folder holds no copy
- * @throws {UserError} when the runs come from different machines, asked under conditions that don't compare, or
+ * @throws {UserError} when the runs come from different machines, asked under
+ * conditions that don't compare, or
  *   the answers of `qualityFolder` were not scored
  *
  * @example
@@ -196,7 +198,10 @@ async function withSharedChecked(
   });
 }
 
-/** Why drift or other programs may have made a difference in times: the reasons for which a summary gives no verdict. */
+/**
+ * Why drift or other programs may have made a difference in times: the reasons for which
+ * a summary gives no verdict.
+ */
 function speedFault({ blocks: { treatment, busiest } }: Summary, { plan }: RunInfo): string | null {
   if (treatment === "too many") return machineWasBusy(busiest);
   if (plan.order === "by model") return "the candidates ran one after the other: drift was not controlled";
@@ -204,7 +209,8 @@ function speedFault({ blocks: { treatment, busiest } }: Summary, { plan }: RunIn
 }
 
 /**
- * Why the times of some candidates don't compare: their runs asked under different conditions. Null where they do.
+ * Why the times of some candidates don't compare: their runs asked under different
+ * conditions. Null where they do.
  *
  * @example
  * ```ts

@@ -18,9 +18,9 @@ import type { CandidateFacts, QualityFacts } from "./constraints.ts";
 const DEFAULT_CONTEXT_TOKENS = 4096;
 
 /**
- * What decides the text of an answer: model, weights and context. Threads and device should only decide how soon it
- * comes, so candidates that differ in them alone share their quality, unless their recorded answers differ (see
- * `compareSharedAnswers`). Flash attention rounds otherwise, and changes answers.
+ * What decides the text of an answer: model, weights and context. Threads and device should only decide how
+ * soon it comes, so candidates that differ in them alone share their quality, unless their recorded answers
+ * differ (see `compareSharedAnswers`). Flash attention rounds otherwise, and changes answers.
  *
  * @example
  * ```ts
@@ -33,9 +33,9 @@ export function answersKey(id: string): string {
 }
 
 /**
- * How good a candidate's answers were, by its own or by those of the same weights; null where none were scored. In the
- * share of cases that it passed, an answer that was cut, failed or could not be judged counts as wrong: a floor needs
- * evidence.
+ * How good a candidate's answers were, by its own or by those of the same weights; null where none were
+ * scored. In the share of cases that it passed, an answer that was cut, failed or could not be judged counts
+ * as wrong: a floor needs evidence.
  */
 export function qualityOf(id: string, report: QualityReport | null): QualityFacts | null {
   const found = candidateIn(id, report);

@@ -23,9 +23,9 @@ export interface Lead {
 }
 
 /**
- * How far `a` leads `b`, with the standard error between cases: paired by case, quality and speed together where they
- * come from the same cases. A time that is more than `MOST_HALVINGS` apart counts like that many, and memory has no
- * spread over cases.
+ * How far `a` leads `b`, with the standard error between cases: paired by case, quality and speed together
+ * where they come from the same cases. A time that is more than `MOST_HALVINGS` apart counts like that many,
+ * and memory has no spread over cases.
  *
  * @returns null below `FEWEST_CASES` cases
  */
@@ -73,12 +73,16 @@ function memoryHalvings(a: CandidateEvidence, b: CandidateEvidence): number {
   return own > 0 && other > 0 ? Math.log2(other / own) : 0;
 }
 
-/** Most cases for which the exact test is computed: there Student's t errs up to three times too often on 0/1 scores. */
+/**
+ * Most cases for which the exact test is computed: there Student's t errs up to three
+ * times too often on 0/1 scores.
+ */
 const SIGN_FLIP_UP_TO = 16;
 
 /**
- * Whether a lead is above 0 by more than chance, at a one-sided error: by Student's t, and for few cases by the sign-flip
- * test as well (Fisher 1935), which is exact: between identical candidates each case may as well have gone the other way.
+ * Whether a lead is above 0 by more than chance, at a one-sided error: by Student's t, and for few cases by
+ * the sign-flip test as well (Fisher 1935), which is exact: between identical candidates each case may as
+ * well have gone the other way.
  *
  * @example
  * ```ts

@@ -67,8 +67,8 @@ export interface RaceFoundOptions extends NewRun {
 }
 
 /**
- * Races candidates into a run folder below `out`. The verdict is derived from the records, so that a replay can't
- * say anything else.
+ * Races candidates into a run folder below `out`. The verdict is derived from the records, so that a replay
+ * can't say anything else.
  *
  * @throws {UserError} as `raceLive`
  *
@@ -130,8 +130,8 @@ export function racePlan(plan: SessionPlan, terms: RaceTerms, racing: number): P
 }
 
 /**
- * Decides from the folder of the answers and, where there was one, that of the race. `prompts` and `answersOf` give the
- * baseline: see `gatherEvidence`.
+ * Decides from the folder of the answers and, where there was one, that of the race. `prompts` and
+ * `answersOf` give the baseline: see `gatherEvidence`.
  *
  * ```ts ignore
  * const decision = await decideOn({ race, answers }, { constraints, registry, random });

@@ -146,9 +146,10 @@ export function utilityFrom(features: Features, weights: DecisionWeights): numbe
 export const FEWEST_CASES = 5;
 
 /**
- * How often each candidate came out best where the cases are resampled (Efron 1979): with other cases of the same kind,
- * how often would it be the best? Exact ties are shared out. Cases are resampled, not requests, since repeats of a case
- * add no evidence. Where the answers belong to the cases that were timed, both are resampled together.
+ * How often each candidate came out best where the cases are resampled (Efron 1979): with other cases of the
+ * same kind, how often would it be the best? Exact ties are shared out. Cases are resampled, not requests,
+ * since repeats of a case add no evidence. Where the answers belong to the cases that were timed, both are
+ * resampled together.
  *
  * @returns null below `FEWEST_CASES` cases, or with fewer than two candidates
  */

@@ -1,4 +1,7 @@
-/** The scored answers of a run, and what each is worth by case: by checks, people's ratings, votes on pairs, or a judge. */
+/**
+ * The scored answers of a run, and what each is worth by case: by checks, people's ratings,
+ * votes on pairs, or a judge.
+ */
 import type { BoundedScore } from "../../bench/gate.ts";
 import type { RunInfo } from "../../bench/records.ts";
 import type { QualityReport, ScoreState } from "../../quality/quality_schema.ts";
@@ -81,8 +84,8 @@ export function caseOf(promptId: string, { report }: ScoredAnswers, { prompt_set
 }
 
 /**
- * Mean score by case of each candidate of a scored run, under the prompt's hash, with its bounds: what a gate pairs two
- * runs by.
+ * Mean score by case of each candidate of a scored run, under the prompt's hash, with its bounds: what a gate
+ * pairs two runs by.
  *
  * @example
  * ```ts ignore

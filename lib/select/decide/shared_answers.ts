@@ -25,9 +25,10 @@ interface RunAnswers {
 }
 
 /**
- * Compares the recorded answers of each pair: block by block within a run, and between runs where both sent the prompts
- * unchanged. Runs at another temperature than 0, and requests that failed, are left out. Where two runs had different
- * token limits, the shorter answer counts as the same if the longer one begins with it.
+ * Compares the recorded answers of each pair: block by block within a run, and between runs where
+ * both sent the prompts unchanged. Runs at another temperature than 0, and requests that failed,
+ * are left out. Where two runs had different token limits, the shorter answer counts as the same if
+ * the longer one begins with it.
  *
  * @throws {UserError} where the records of a run can't be read
  *

@@ -125,9 +125,9 @@ function racedConclusion(remaining: readonly CandidateEvidence[], race: Recorded
 }
 
 /**
- * By quality, speed and memory together. A winner leads every other one beyond chance, each test at δ/2K: so one of K
- * identical candidates is called the winner with probability at most δ. One that may not be chosen for its quality is
- * beaten by quality as well.
+ * By quality, speed and memory together. A winner leads every other one beyond chance, each test at δ/2K: so
+ * one of K identical candidates is called the winner with probability at most δ. One that may not be chosen
+ * for its quality is beaten by quality as well.
  */
 function rankedConclusion(
   first: CandidateEvidence,

@@ -104,8 +104,8 @@ export interface Sensitivity {
 }
 
 /**
- * How far each weight can move before another candidate is chosen. The utility is linear in every weight, so the
- * bounds are where two lines cross.
+ * How far each weight can move before another candidate is chosen. The utility is linear in every weight, so
+ * the bounds are where two lines cross.
  *
  * @example
  * ```ts

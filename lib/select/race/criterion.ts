@@ -53,11 +53,12 @@ export function needsTimes({ by, weights }: Pick<RaceTerms, "by" | "weights">): 
 const synonyms: Readonly<Record<string, string>> = { checks: "quality", quality: "checks" };
 
 /**
- * Reads relative weights, e.g. `checks=1,latency=0.1`; the grammar of `--weights` in every task. A weight of 1 on
- * checks (or quality, the same thing) counts a score of 1; the weight of a time counts for each halving.
+ * Reads relative weights, e.g. `checks=1,latency=0.1`; the grammar of `--weights` in every task. A weight of
+ * 1 on checks (or quality, the same thing) counts a score of 1; the weight of a time counts for each halving.
  *
  * @param parts what may be weighted
- * @throws {UserError} for an unknown part, a weight that is not a number of at least 0, or weights that sum to 0
+ * @throws {UserError} for an unknown part, a weight that is not a number of at least
+ * 0, or weights that sum to 0
  *
  * @example
  * ```ts

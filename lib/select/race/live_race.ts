@@ -27,8 +27,9 @@ export interface LiveRace extends MachineWatch {
 }
 
 /**
- * Runs the race to its verdict. Every candidate is loaded alone once, to time it, then all are opened and take
- * turns. One that can't be opened is excluded; one that fails three times in a row leaves, and blocks after that count for nothing.
+ * Runs the race to its verdict. Every candidate is loaded alone once, to time it, then all are opened and
+ * take turns. One that can't be opened is excluded; one that fails three times in a row leaves, and blocks
+ * after that count for nothing.
  *
  * @returns how the run ended, and its run.json as it stands now
  * @throws {UserError} exit code 1 when a record can't be written; everything before it is kept

@@ -103,8 +103,8 @@ export function extendPairing(pairing: Pairing, block: RaceBlock, criterion: Cri
 }
 
 /**
- * Who of a pair fails more often, if that is more than chance: the exact sign test over the blocks in which only
- * one of them failed, at 5 %. Null where the rates may be equal.
+ * Who of a pair fails more often, if that is more than chance: the exact sign test over the blocks in which
+ * only one of them failed, at 5 %. Null where the rates may be equal.
  *
  * @example
  * ```ts

@@ -1,8 +1,8 @@
 /**
- * The race: every live candidate answers one case after the other, and a candidate goes as soon as the evidence
- * that another one is better is strong enough. A pure state machine fed with blocks, so that the same race runs
- * live, over recorded samples and in simulation. Why a best candidate stays is proved in race_state.ts, above
- * `evidenceAgainst`.
+ * The race: every live candidate answers one case after the other, and a candidate goes as soon as the
+ * evidence that another one is better is strong enough. A pure state machine fed with blocks, so that the
+ * same race runs live, over recorded samples and in simulation. Why a best candidate stays is proved in
+ * race_state.ts, above `evidenceAgainst`.
  */
 import { isNearZero } from "../../stats/bounded_mean.ts";
 import {
@@ -138,8 +138,9 @@ function judgedOutcome(id: string, block: RaceBlock, { effect }: RaceRules): Cas
 }
 
 /**
- * Takes out who left and who must go, then sees whether the race is over. Of those that no failure took out one
- * always stays: no rival beat the best of this block in it, so the evidence against that one has not grown.
+ * Takes out who left and who must go, then sees whether the race is over. Of those that no
+ * failure took out one always stays: no rival beat the best of this block in it, so the evidence
+ * against that one has not grown.
  */
 function settle(state: RaceState): RaceState {
   const gone: Elimination[] = [];
@@ -192,7 +193,10 @@ function raceVerdict(state: RaceState): Verdict | null {
   return undecided(state, `the budget of ${budget} requests is spent`);
 }
 
-/** Those that would still be here without the evidence of candidates that left since: no candidate that stayed beat them. */
+/**
+ * Those that would still be here without the evidence of candidates that left since: no
+ * candidate that stayed beat them.
+ */
 function droppedByLeft(state: RaceState): string[] {
   return state.eliminated.filter(({ id, threshold }) => evidenceAgainst(state, id).evidence < threshold)
     .map(({ id }) => id);
@@ -218,8 +222,8 @@ const livePairings = ({ live, pairings }: RaceState): Pairing[] =>
   pairings.filter(({ a, b }) => live.includes(a) && live.includes(b));
 
 /**
- * This many blocks without one in which the two lie far apart show that fewer than 5 % are like that, at an error of
- * 5 %: 0.95^59 < 0.05. Looking on after that adds no error, since the first far block ends it.
+ * This many blocks without one in which the two lie far apart show that fewer than 5 % are like that, at an
+ * error of 5 %: 0.95^59 < 0.05. Looking on after that adds no error, since the first far block ends it.
  */
 export const TAIL_BLOCKS = 59;
 

@@ -30,8 +30,8 @@ export interface RaceReport {
   /** The winner's id; null without a winner. */
   readonly winner: string | null;
   /**
-   * What to use, in a race by check scores. Null in a race by anything else: that says who is the fastest, and the
-   * decision (decision.json), which asks for quality, chooses.
+   * What to use, in a race by check scores. Null in a race by anything else: that says who is the fastest,
+   * and the decision (decision.json), which asks for quality, chooses.
    */
   readonly choice: string | null;
   /** Of candidates that tie, the lightest; null without a tie. */
@@ -150,8 +150,8 @@ function effectsOf(state: RaceState, first: string | undefined): RaceEffect[] {
 const evidenceOf = (state: RaceState, id: string) => evidenceAgainst(state, id).evidence;
 
 /**
- * The race at a glance, one line per candidate: whether it is still in, the evidence against it as a part of the
- * threshold, and the budget.
+ * The race at a glance, one line per candidate: whether it is still in, the evidence against it as a part of
+ * the threshold, and the budget.
  *
  * @example
  * ```ts

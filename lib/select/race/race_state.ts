@@ -58,7 +58,10 @@ export type Verdict =
   }
   | { readonly verdict: "only"; readonly winner: string; readonly choice: string }
   | {
-    /** `left`: one stayed, and no other went by evidence, since all others failed. `none`: no candidate stayed or answered. */
+    /**
+     * `left`: one stayed, and no other went by evidence, since all others failed. `none`: no
+     * candidate stayed or answered.
+     */
     readonly verdict: "undecided" | "left" | "none";
     readonly winner: null;
     readonly choice: null;
@@ -160,7 +163,8 @@ export function rivalsOf({ pairings, left }: RaceState, id: string): Rival[] {
  * 1 − δ: each takes δ over the number of pairs. They assume that log ratios (differences) are normal, which
  * the verdict "winner" does not.
  *
- * @returns `size` and `interval` null where there is too little to go by; no interval where one of the two left, or
+ * @returns `size` and `interval` null where there is too little to go by; no interval
+ * where one of the two left, or
  *   fails more often than the other.
  *
  * @example

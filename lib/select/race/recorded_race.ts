@@ -113,9 +113,9 @@ export async function replayRecorded(
 const LENGTHS_DIFFER = 1.25;
 
 /**
- * The race over records that are in memory already. For a claim about cases like these only the first block of each
- * case counts. Warm-ups don't count; disturbed blocks do, since they hit all candidates alike. Where most blocks were
- * disturbed and the race stayed undecided, the reason says so.
+ * The race over records that are in memory already. For a claim about cases like these only the first block
+ * of each case counts. Warm-ups don't count; disturbed blocks do, since they hit all candidates alike. Where
+ * most blocks were disturbed and the race stayed undecided, the reason says so.
  *
  * @throws {UserError} for a claim about these cases over a run that did not draw them with replacement
  *
@@ -219,7 +219,10 @@ function neverSent({ last, left }: RecordedBlocks, { excluded }: Pick<RaceTerms,
   ) => ({ id, constraint: "failed", reason, admit: "fix what the reason says, and race again" }));
 }
 
-/** What each recorded request is worth by the terms. The last one of a candidate that left after it, if it failed, ends its race. */
+/**
+ * What each recorded request is worth by the terms. The last one of a candidate that left after it, if it
+ * failed, ends its race.
+ */
 function outcomesBy(
   terms: RaceTerms,
   { answers }: RunRecords,

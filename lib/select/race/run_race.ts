@@ -60,8 +60,8 @@ export async function runRace(
 }
 
 /**
- * Runs a race over blocks that exist already, recorded or simulated. The blocks must be in the random order in
- * which they were measured. They may hold candidates that the race has dropped by then.
+ * Runs a race over blocks that exist already, recorded or simulated. The blocks must be in the random order
+ * in which they were measured. They may hold candidates that the race has dropped by then.
  *
  * @param next Gives the next block, given those that are live; null when there are no more: undecided.
  *
@@ -101,8 +101,8 @@ function ranOut(state: RaceState): RaceState {
 }
 
 /**
- * The order in which a race asks its cases. For a claim about cases like these each case comes once, in random order;
- * for a claim about these cases alone they are drawn with replacement, without end.
+ * The order in which a race asks its cases. For a claim about cases like these each case comes once, in
+ * random order; for a claim about these cases alone they are drawn with replacement, without end.
  *
  * @throws {RangeError} When there are none.
  *

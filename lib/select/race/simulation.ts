@@ -24,9 +24,15 @@ export interface RaceWorld {
   readonly drift?: number;
   /** Noise follows Student's t with two degrees of freedom: infinite variance. Default false. */
   readonly heavyTails?: boolean;
-  /** Standard deviation, between cases, of the logarithm of what a case takes one candidate and not the others. Default 0. */
+  /**
+   * Standard deviation, between cases, of the logarithm of what a case takes one candidate and not the
+   * others. Default 0.
+   */
   readonly caseEffect?: number;
-  /** A number of cases, drawn with replacement: the world of a claim about these cases. Default: a new one per block. */
+  /**
+   * A number of cases, drawn with replacement: the world of a claim about these cases.
+   * Default: a new one per block.
+   */
   readonly cases?: number;
 }
 

@@ -1,7 +1,7 @@
 /**
- * Does choosing a model per request help at all? Rules are compared with the one best model on recorded answers,
- * each learned on some prompts and tried on others. A rule is switched on only if its gain is more than chance: more
- * than the same rules gain, learned anew, where the worths are dealt out to other texts.
+ * Does choosing a model per request help at all? Rules are compared with the one best model on recorded
+ * answers, each learned on some prompts and tried on others. A rule is switched on only if its gain is more
+ * than chance: more than the same rules gain, learned anew, where the worths are dealt out to other texts.
  */
 import { meanOf, sumOf, varianceOfMean } from "../../stats/mean.ts";
 import { type Random, shuffle } from "../../stats/random.ts";

@@ -31,7 +31,8 @@ interface Scored {
  * Reads the scored answers of runs. Repeats of a prompt are averaged. A failed request is worth nothing.
  *
  * @param excluded models (by id or weights) that may not be used anyway
- * @throws {UserError} when a run's answers were not scored, or the runs were scored in different ways, or fewer than two
+ * @throws {UserError} when a run's answers were not scored, or the runs were scored in
+ * different ways, or fewer than two
  *   models or prompts are left
  *
  * @example

@@ -19,7 +19,8 @@ export interface AuditPlanOptions {
 
 /**
  * Makes the plan. The priors are the recorded worths as pseudo-counts: as many as prompts were asked, at most
- * `strength`. An intent's needs are dropped where the map by intent is on: it was measured, tags were only said.
+ * `strength`. An intent's needs are dropped where the map by intent is on: it was
+ * measured, tags were only said.
  */
 export function planFromAudit(
   { chosen, why, best_single, arms }: Audit,

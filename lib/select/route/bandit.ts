@@ -1,6 +1,6 @@
 /**
- * What is known of each model's success rate, and Thompson sampling from it (Thompson 1933): a model is chosen with
- * the probability that it is the best one, so that doubt is tried out and certainty is used.
+ * What is known of each model's success rate, and Thompson sampling from it (Thompson 1933): a model is
+ * chosen with the probability that it is the best one, so that doubt is tried out and certainty is used.
  */
 import { betaQuantile, drawBeta } from "../../stats/beta.ts";
 import type { Random } from "../../stats/random.ts";
@@ -35,9 +35,9 @@ export const NOTHING: Counts = { successes: 0, failures: 0 };
 /**
  * Beta posteriors over success bits: Beta(1 + prior successes + successes, 1 + prior failures + failures).
  *
- * With a discount γ below 1 every observation first multiplies all counts by γ, so that the evidence is worth at
- * most 1 / (1 − γ) requests and a model that degrades is noticed (Raj and Kalyani 2017). The prior is not
- * discounted.
+ * With a discount γ below 1 every observation first multiplies all counts by γ, so that the evidence
+ * is worth at most 1 / (1 − γ) requests and a model that degrades is noticed (Raj and Kalyani 2017).
+ * The prior is not discounted.
  *
  * @param prior pseudo-counts of a model
  * @param discount γ in (0, 1); null for none

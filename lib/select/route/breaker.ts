@@ -1,6 +1,6 @@
 /**
- * A circuit breaker (Nygard, Release It!, 2007): after a few failures in a row no request is sent to a model that is
- * down, until a pause is over and one request at a time has shown that it is up again.
+ * A circuit breaker (Nygard, Release It!, 2007): after a few failures in a row no request is sent to a model
+ * that is down, until a pause is over and one request at a time has shown that it is up again.
  */
 import type { Clock } from "../../clock.ts";
 
@@ -18,8 +18,9 @@ export interface Breaker {
   /** Whether a request may be sent now. Asking changes nothing. */
   allows(): boolean;
   /**
-   * A request was sent. Half-open, no other one is let through until it reported, or for `openMs` where it never
-   * does because its client went away. A caller that omits this lets every request through a half-open breaker.
+   * A request was sent. Half-open, no other one is let through until it reported, or for `openMs`
+   * where it never does because its client went away. A caller that omits this lets every request
+   * through a half-open breaker.
    */
   started(): void;
   succeeded(): void;
@@ -27,8 +28,8 @@ export interface Breaker {
 }
 
 /**
- * Makes a breaker, closed. A success closes a half-open one, a failure opens it again for the whole pause. What
- * reports to an open one was sent before it opened, and says nothing about now.
+ * Makes a breaker, closed. A success closes a half-open one, a failure opens it again for the whole pause.
+ * What reports to an open one was sent before it opened, and says nothing about now.
  *
  * @throws {RangeError} when a setting is not positive
  *

@@ -86,8 +86,8 @@ export const DEFAULT_INTENTS: readonly Intent[] = [
 ];
 
 /**
- * Makes the finder of intents: a hint that names an intent wins, then the first intent with a matching pattern,
- * else `general`.
+ * Makes the finder of intents: a hint that names an intent wins, then the first intent with a matching
+ * pattern, else `general`.
  *
  * @example
  * ```ts

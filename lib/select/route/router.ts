@@ -1,7 +1,7 @@
 /**
- * Which model answers a request that asked for `auto`. A plan says how (one model for everything, Thompson sampling
- * over all requests or inside each intent, or the most similar recorded prompts); what is observed is the evidence.
- * Nothing here talks to a model: the server says what is available and reports the results.
+ * Which model answers a request that asked for `auto`. A plan says how (one model for everything, Thompson
+ * sampling over all requests or inside each intent, or the most similar recorded prompts); what is observed
+ * is the evidence. Nothing here talks to a model: the server says what is available and reports the results.
  */
 import type { Random } from "../../stats/random.ts";
 import { type Belief, type Counts, NOTHING, type Posteriors, posteriors } from "./bandit.ts";
@@ -83,7 +83,8 @@ interface Ranking {
 /**
  * Makes a router.
  *
- * @param given names models by the candidates' ids of the runs it was made from; `servedModel` finds the models
+ * @param given names models by the candidates' ids of the runs it was made from;
+ * `servedModel` finds the models
  * @param models the models that are served; those that the plan excludes are left out of `auto`
  * @param state what it had learned before; null to begin anew
  * @throws {RangeError} without a model

@@ -1,6 +1,6 @@
 /**
- * routing.json: how `auto` chooses, and why in that way. Made from a decision (`planFromDecision`) or by the audit
- * (`deno task route audit`), read by the router. Beside it the router's state: what it has observed.
+ * routing.json: how `auto` chooses, and why in that way. Made from a decision (`planFromDecision`) or by the
+ * audit (`deno task route audit`), read by the router. Beside it the router's state: what it has observed.
  */
 import { z } from "zod";
 import { parseDocument } from "../../text_file.ts";
@@ -16,9 +16,10 @@ const byModel = z.record(z.string(), counts);
 export const routingPlanSchema = z.strictObject({
   schema_version: z.literal(1),
   /**
-   * `constant`: one model for everything. `adaptive`: Thompson sampling over all requests together. `by-intent`:
-   * Thompson sampling inside each intent. `neighbours`: what did best on the most similar recorded prompts. `by-tag`: of
-   * the models with the capabilities that the intent needs the one with the best prior; nothing is learned.
+   * `constant`: one model for everything. `adaptive`: Thompson sampling over all requests together.
+   * `by-intent`: Thompson sampling inside each intent. `neighbours`: what did best on the most similar
+   * recorded prompts. `by-tag`: of the models with the capabilities that the intent needs the one with the
+   * best prior; nothing is learned.
    */
   mode: z.enum(["constant", "adaptive", "by-intent", "neighbours", "by-tag"]),
   /** Why this mode, shown on request. */
@@ -99,8 +100,8 @@ export function parseRouterState(text: string, name: string): RouterState {
 }
 
 /**
- * The served model that stands for a candidate of a run: the same id, else the same weights, else the same model where
- * one of the two names no variant. Engine options and the endpoint are set aside.
+ * The served model that stands for a candidate of a run: the same id, else the same weights, else the same
+ * model where one of the two names no variant. Engine options and the endpoint are set aside.
  *
  * @example
  * ```ts
@@ -121,8 +122,8 @@ export function servedModel(candidate: string, served: readonly string[]): strin
 }
 
 /**
- * The plan with the ids of the served models instead of the runs' candidates; candidates that are not served are
- * dropped.
+ * The plan with the ids of the served models instead of the runs' candidates; candidates that
+ * are not served are dropped.
  *
  * @example
  * ```ts
@@ -171,9 +172,10 @@ export interface PlanOptions {
 }
 
 /**
- * A plan from a decision. A candidate whose quality was scored starts with pseudo-requests of which that share
- * succeeded: at most `strength`, and never more than cases were scored; one without starts with none. The decision's
- * choice gets no more than its own evidence. What the decision excluded is not taken, unless that would leave no model.
+ * A plan from a decision. A candidate whose quality was scored starts with pseudo-requests of which that
+ * share succeeded: at most `strength`, and never more than cases were scored; one without starts with none.
+ * The decision's choice gets no more than its own evidence. What the decision excluded is not taken, unless
+ * that would leave no model.
  *
  * @param decision null where there is none
  * @param served the models that are served, the preferred one first
