@@ -93,7 +93,7 @@ export function estimateFit(
   const use = { ...conditions.use, contextTokens: Math.min(conditions.use.contextTokens, limit) };
   const parts = memoryParts(known, use, conditions.machine.arch);
   const needed = neededBytes(parts);
-  const { place, reasons } = placeOf(needed, known, conditions);
+  const { place, reasons } = placement(needed, known, conditions);
   const diskBytes = variant.sizeBytes ?? known.fileBytes;
   const noDisk = !here && conditions.freeDiskBytes < diskBytes
     ? [`its file takes ${gb(diskBytes)}, the disk has ${gb(conditions.freeDiskBytes)} free`]
@@ -128,7 +128,7 @@ const UNKNOWN = {
 
 const gb = (bytes: number) => `${(bytes / GB).toFixed(1)} GB`;
 
-function placeOf(
+function placement(
   needed: number,
   { layers }: GgufLayout,
   { freeRamGb, vramGb }: FitConditions,

@@ -219,7 +219,7 @@ async function receive(
     }
   } catch (error) {
     if (error instanceof SourceError) await dropPart(file.part);
-    throw faultOf(error, file.part, received, guard);
+    throw transferFault(error, file.part, received, guard);
   }
   if (total !== null && received < total) {
     throw new AttemptError(`the answer ended at ${received} of ${total} bytes`);
@@ -227,7 +227,7 @@ async function receive(
 }
 
 /** What stopped a transfer: too many bytes, the disk, the user or a limit of time, or else the connection. */
-function faultOf(error: unknown, part: string, received: number, { signal }: Guard): unknown {
+function transferFault(error: unknown, part: string, received: number, { signal }: Guard): unknown {
   if (error instanceof SourceError) return error;
   const diskFault = unwritable(part, error);
   if (diskFault instanceof UserError) return diskFault;

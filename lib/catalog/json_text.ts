@@ -53,12 +53,12 @@ export function stringMember(node: Node, key: string): string | undefined {
 }
 
 /** A node as plain data. */
-export function valueOf(node: Node | undefined): unknown {
+export function nodeValue(node: Node | undefined): unknown {
   if (node === undefined) return undefined;
-  if (node.type === "array") return (node.children ?? []).map(valueOf);
+  if (node.type === "array") return (node.children ?? []).map(nodeValue);
   if (node.type !== "object") return node.value;
   return Object.fromEntries(
-    (node.children ?? []).map(({ children }) => [String(children?.[0]?.value), valueOf(children?.[1])]),
+    (node.children ?? []).map(({ children }) => [String(children?.[0]?.value), nodeValue(children?.[1])]),
   );
 }
 

@@ -10,10 +10,10 @@ import {
   layOutAt,
   memberNode,
   newlineOf,
+  nodeValue,
   setMember,
   splice,
   stringMember,
-  valueOf,
 } from "./json_text.ts";
 import { parseRegistry } from "./registry.ts";
 import { shown } from "./registry_faults.ts";
@@ -194,7 +194,7 @@ function modelNode(text: string, name: string): Node | null {
   const wanted = name.toLowerCase();
   const models = modelNodes(text);
   const others = ({ node }: ModelNode) => {
-    const names: unknown = valueOf(memberNode(node, "other_names"));
+    const names: unknown = nodeValue(memberNode(node, "other_names"));
     return [names].flat().map((one) => String(one).toLowerCase());
   };
   const found = models.find(({ alias }) => alias.toLowerCase() === wanted) ??
@@ -203,7 +203,7 @@ function modelNode(text: string, name: string): Node | null {
 }
 
 function measuredOf(node: Node, where: string): MeasuredFigures[] {
-  const value = valueOf(memberNode(node, "measured"));
+  const value = nodeValue(memberNode(node, "measured"));
   if (value === undefined) return [];
   const parsed = z.array(measuredFigures).safeParse(value);
   if (parsed.success) return parsed.data;
@@ -214,7 +214,7 @@ function measuredOf(node: Node, where: string): MeasuredFigures[] {
 /** A model that this registry lacks, as the teammate's file has it, at the end. */
 function addModel(text: string, alias: string, theirs: Node): string {
   const list = listNode(text);
-  const value = valueOf(theirs);
+  const value = nodeValue(theirs);
   const { indent, unit } = indentOf(text, list);
   const newline = newlineOf(text);
   if (list.type === "object") return setMember(text, list, alias, value);
@@ -230,7 +230,7 @@ function addModel(text: string, alias: string, theirs: Node): string {
 function differences(alias: string, ours: Node, theirs: Node): string[] {
   const keys = (theirs.children ?? []).map(({ children }) => String(children?.[0]?.value));
   return keys.filter((key) => key !== "measured").flatMap((key) => {
-    const [own, other] = [valueOf(memberNode(ours, key)), valueOf(memberNode(theirs, key))];
+    const [own, other] = [nodeValue(memberNode(ours, key)), nodeValue(memberNode(theirs, key))];
     if (JSON.stringify(own) === JSON.stringify(other)) return [];
     return [`${alias}.${key}: ours ${shown(own)} stays, theirs is ${shown(other)}`];
   });

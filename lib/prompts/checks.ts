@@ -148,6 +148,8 @@ const checkSchema = z.discriminatedUnion("kind", [
   ...taskChecks,
 ]);
 export type AnswerCheck = z.infer<typeof checkSchema>;
+/** The checks of each kind. */
+export type CheckByKind = { readonly [Kind in AnswerCheck["kind"]]: Extract<AnswerCheck, { kind: Kind }> };
 
 /** An answer whose quality is known, on which a judge is tested before it may score. */
 const anchorSchema = z.strictObject({

@@ -1,5 +1,6 @@
 /** Compares the tool calls of an answer with those expected: as calls, not as text. */
 import { isObject, jsonOrText } from "../bounded_json.ts";
+import type { CheckByKind } from "../prompts/checks.ts";
 import type { ExpectedCall } from "../prompts/task_checks.ts";
 import { fencedBlock } from "./answer_text.ts";
 import type { CheckVerdict } from "./outcomes.ts";
@@ -28,7 +29,7 @@ type Arguments = Readonly<Record<string, unknown>>;
 export function scoreCalls(
   answer: string,
   calls: readonly GivenCall[],
-  { expected, any_order }: { readonly expected: readonly ExpectedCall[]; readonly any_order: boolean },
+  { expected, any_order }: Pick<CheckByKind["calls"], "expected" | "any_order">,
 ): CheckVerdict {
   const namesOf = (list: readonly { readonly name: string }[]) => list.map(({ name }) => name);
   const [wanted, made] = [namesOf(expected), namesOf(calls)];

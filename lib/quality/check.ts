@@ -1,6 +1,6 @@
 /** Runs the checks of a prompt over an answer: deterministic and explained. */
 import { RE2JS } from "re2js";
-import type { AnswerCheck } from "../prompts/checks.ts";
+import type { AnswerCheck, CheckByKind } from "../prompts/checks.ts";
 import { taskCheckKinds } from "../prompts/task_checks.ts";
 import type { Prompt } from "../prompts/prompts.ts";
 import { sumOf } from "../stats/mean.ts";
@@ -147,12 +147,14 @@ export function runCheck(
   return result(check, verdictOf(check.kind, check, { answer, prompt, calls }));
 }
 
-function verdictOf<Kind extends CheckKind>(kind: Kind, check: CheckOf[Kind], given: Given): CheckVerdict {
+/** Generic, so that the compiler pairs the check of a kind with its function. */
+function verdictOf<Kind extends keyof CheckByKind>(
+  kind: Kind,
+  check: CheckByKind[Kind],
+  given: Given,
+): CheckVerdict {
   return verdicts[kind](check, given);
 }
-
-type CheckKind = AnswerCheck["kind"];
-type CheckOf = { readonly [Kind in CheckKind]: Extract<AnswerCheck, { kind: Kind }> };
 
 /** What a check judges. */
 interface Given {
@@ -162,7 +164,9 @@ interface Given {
 }
 
 /** The verdict of each kind of check on an answer; `prompts/checks.ts` says what each one requires. */
-const verdicts: { readonly [Kind in CheckKind]: (check: CheckOf[Kind], given: Given) => CheckVerdict } = {
+const verdicts: {
+  readonly [Kind in keyof CheckByKind]: (check: CheckByKind[Kind], given: Given) => CheckVerdict;
+} = {
   contains({ texts, need, match_case }, { answer }) {
     const missing = texts.filter((text) => !holdsText(answer, text, match_case));
     const found = `has ${texts.length - missing.length} of ${texts.length}`;

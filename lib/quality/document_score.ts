@@ -1,4 +1,5 @@
 /** Answers from documents: whether the expected text or number is there, and whether quotations are real. */
+import type { CheckByKind } from "../prompts/checks.ts";
 import { asciiDigits } from "./answer_text.ts";
 import { namedLabels } from "./label_score.ts";
 import { digitNumbers } from "./numbers.ts";
@@ -9,12 +10,7 @@ import { fold, plainText, wordsOf } from "./text.ts";
 /** Scores an answer by the texts, number or choice that it must hold. */
 export function scoreDocumentAnswer(
   answer: string,
-  { expected, number, tolerance, choices }: {
-    readonly expected?: readonly string[] | undefined;
-    readonly number?: number | undefined;
-    readonly tolerance: number;
-    readonly choices?: readonly string[] | undefined;
-  },
+  { expected, number, tolerance, choices }: CheckByKind["answer"],
 ): CheckVerdict {
   if (choices !== undefined) return scoreChoice(answer, choices, expected ?? []);
   const text = phraseText(answer);

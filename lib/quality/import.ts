@@ -3,7 +3,7 @@ import { csvLines, parseCsv } from "../csv.ts";
 import { UserError } from "../errors.ts";
 import type { RatingRecord } from "./ratings.ts";
 import { highestScore, lowestScore } from "./rubric.ts";
-import { columnsOf, hashItem, type Marks, rubricOf, type SheetKey } from "./sheet.ts";
+import { hashItem, type Marks, rubricOf, sheetColumns, type SheetKey } from "./sheet.ts";
 
 /** A filled-in sheet, with the key it belongs to. */
 export interface FilledSheet {
@@ -83,7 +83,7 @@ function columnReader(header: readonly string[], key: SheetKey, name: string): C
     const has = titles.filter((title) => title !== "").join(", ") || "no title";
     throw new UserError(
       `${name}, line 1: no column ${missing.join(", ")}; the columns are ${has}, ` +
-        `expected ${columnsOf(rubricOf(key)).join(", ")}`,
+        `expected ${sheetColumns(rubricOf(key)).join(", ")}`,
     );
   }
   const places = new Map(titles.map((title, at) => [title, at] as const).reverse());

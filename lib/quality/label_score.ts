@@ -1,4 +1,5 @@
 /** Which of several labels an answer names. */
+import type { CheckByKind } from "../prompts/checks.ts";
 import { bare, boxed, fencedBlock } from "./answer_text.ts";
 import type { CheckVerdict } from "./outcomes.ts";
 import { fold, plainText } from "./text.ts";
@@ -61,7 +62,7 @@ function labelsWithin(answer: string, labels: readonly string[]): string[] {
   for (const label of labels.toSorted((a, b) => b.length - a.length)) {
     const wanted = spaced(plainText(label));
     const single = [...wanted].length === 1;
-    const pattern = bounded(single ? wanted : fold(wanted));
+    const pattern = wholeWords(single ? wanted : fold(wanted));
     if (wanted === "" || !new RegExp(pattern, "u").test(single ? rest.plain : rest.folded)) continue;
     found.add(label);
     const without = (text: string, flags: string) => text.replaceAll(new RegExp(pattern, flags), " ");
@@ -71,7 +72,7 @@ function labelsWithin(answer: string, labels: readonly string[]): string[] {
 }
 
 /** A pattern for a text as whole words. */
-function bounded(text: string): string {
+function wholeWords(text: string): string {
   const edge = (char: string | undefined) =>
     char !== undefined && /[\p{L}\p{N}]/u.test(char) && !unspacedEdge.test(char);
   const chars = [...text];
@@ -83,11 +84,7 @@ function bounded(text: string): string {
 /** Scores an answer by the label that it names. */
 export function scoreLabel(
   answer: string,
-  { expected, labels, alone }: {
-    readonly expected: string;
-    readonly labels: readonly string[];
-    readonly alone: boolean;
-  },
+  { expected, labels, alone }: CheckByKind["label"],
 ): CheckVerdict {
   const named = namedLabels(answer, labels, alone);
   const [only] = named;

@@ -1,6 +1,7 @@
 /** Scores an extracted record: field by field, by value, with tolerances for numbers and dates. */
 import { z } from "zod";
 import { isObject, jsonOrText } from "../bounded_json.ts";
+import type { CheckByKind } from "../prompts/checks.ts";
 import type { FieldRule } from "../prompts/task_checks.ts";
 import { asciiDigits, fencedBlock } from "./answer_text.ts";
 import { datesIn } from "./dates.ts";
@@ -31,11 +32,7 @@ export function schemaFault(schema: Readonly<Record<string, unknown>>, value: un
 /** Scores an answer by the JSON object that it consists of, or that its one code fence holds. */
 export function scoreRecord(
   answer: string,
-  { schema, expected, fields }: {
-    readonly schema?: Readonly<Record<string, unknown>> | undefined;
-    readonly expected: Fields;
-    readonly fields: Rules;
-  },
+  { schema, expected, fields }: CheckByKind["record"],
 ): CheckVerdict {
   const given = jsonOrText(fencedBlock(answer) ?? answer);
   if (!isObject(given)) {
@@ -102,7 +99,7 @@ export function compareFields(expected: Fields, given: Fields, rules: Rules): Re
       note(`${path}.length`, isBlank(found) ? "missing" : sameState(items.length === wanted.length));
       const ordered = rules[path]?.any_order === true ? paired(wanted, items, path, rules) : items;
       wanted.forEach((value, at) => visit(`${path}.*`, value, ordered[at]));
-    } else note(path, fieldState(wanted, found, rules[path] ?? {}));
+    } else note(path, stateOfField(wanted, found, rules[path] ?? {}));
   };
   visit("", expected, given);
   return states;
@@ -128,7 +125,7 @@ function paired(
   });
 }
 
-function fieldState(wanted: unknown, found: unknown, rule: FieldRule): FieldState {
+function stateOfField(wanted: unknown, found: unknown, rule: FieldRule): FieldState {
   if (isBlank(wanted)) return sameState(isBlank(found));
   if (isBlank(found)) return "missing";
   if (!Array.isArray(wanted)) return sameState(sameValue(wanted, found, rule));

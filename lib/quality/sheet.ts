@@ -146,7 +146,7 @@ export function hashItem({ prompt, answer }: Pick<SheetItem, "prompt" | "answer"
 }
 
 /** The columns of a sheet, in order. */
-export function columnsOf(rubric: Rubric): string[] {
+export function sheetColumns(rubric: Rubric): string[] {
   return ["item", "prompt", "aspects", "answer", ...rubric.dimensions.map(({ name }) => name), "comment"];
 }
 
@@ -172,7 +172,7 @@ export function formatSheet(
     const scores = rubric.dimensions.map(({ name }) => mark?.scores[name] ?? null);
     return [item, prompt, aspects, answer, ...scores, mark?.comment ?? ""];
   });
-  return byteOrderMark + formatCsv(columnsOf(rubric), rows);
+  return byteOrderMark + formatCsv(sheetColumns(rubric), rows);
 }
 
 /** The folder of a run's sheets and keys. */

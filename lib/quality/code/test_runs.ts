@@ -3,13 +3,11 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { z } from "zod";
 import { replaceFile } from "../../bench/folder.ts";
-import type { AnswerCheck } from "../../prompts/checks.ts";
+import type { CheckByKind } from "../../prompts/checks.ts";
 import type { Prompt } from "../../prompts/prompts.ts";
 import type { CheckVerdict } from "../outcomes.ts";
 import { visibleAnswer } from "../text.ts";
 import { runTests, type TestRun } from "./run_tests.ts";
-
-type TestsCheck = Extract<AnswerCheck, { kind: "tests" }>;
 
 /** By `testKey`. */
 export type TestRuns = ReadonlyMap<string, TestRun>;
@@ -37,7 +35,7 @@ const keptRuns = z.object({
 });
 
 /** The key of the run of an answer's code against the tests of a check. */
-function testKey(answer: string, { tests, time_limit_s }: TestsCheck): string {
+function testKey(answer: string, { tests, time_limit_s }: CheckByKind["tests"]): string {
   return createHash("sha256").update(JSON.stringify([answer, tests, time_limit_s])).digest("hex");
 }
 
@@ -104,7 +102,7 @@ async function readRuns(path: string): Promise<Map<string, TestRun>> {
 }
 
 /** The verdict of the tests on an answer; none where they were not run. */
-export function scoreTests(answer: string, check: TestsCheck, runs: TestRuns): CheckVerdict {
+export function scoreTests(answer: string, check: CheckByKind["tests"], runs: TestRuns): CheckVerdict {
   const run = runs.get(testKey(answer, check));
   switch (run?.kind) {
     case undefined:
