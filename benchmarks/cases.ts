@@ -120,18 +120,8 @@ async function take(step: Step, folder: string): Promise<void> {
 
 async function inProcess(step: Step, folder: string): Promise<Taken> {
   const { code, stdout } = await new Deno.Command(Deno.execPath(), {
-    args: [
-      "run",
-      "-q",
-      "--allow-read",
-      "--allow-write",
-      "--allow-env",
-      "--allow-sys",
-      import.meta.url,
-      "--step",
-      step,
-      folder,
-    ],
+    args: "run -q --allow-read --allow-write --allow-env --allow-sys".split(" ")
+      .concat(import.meta.url, "--step", step, folder),
     stderr: "inherit",
   }).output();
   if (code !== 0) throw new Error(`${step} ended with code ${code}`);

@@ -44,9 +44,9 @@ await runCli(async () => {
   const command = benchEngine();
   await command.parseAsync(Deno.args, { from: "user" });
   const settings = command.opts<EngineBenchSettings>();
-  const { measureEngine, table } = await import("./engine_measure.ts");
+  const { measureEngine, engineBenchText } = await import("./engine_measure.ts");
   const result = await measureEngine(settings);
   if (settings.json) printJson(result);
-  else console.log(table(result));
+  else console.log(engineBenchText(result));
   return 0;
 });

@@ -199,25 +199,9 @@ async function llamaBench(
   modelPath: string,
   { depth, tokens, threads }: { depth: number; tokens: number; threads: number },
 ): Promise<number> {
-  const args = [
-    "-m",
-    modelPath,
-    "-p",
-    "0",
-    "-n",
-    String(tokens),
-    // As deep in the context as the engine's answer: every token attends to all tokens before it.
-    "-d",
-    String(depth),
-    "-r",
-    "1",
-    "-ngl",
-    "0",
-    "-t",
-    String(threads),
-    "-o",
-    "json",
-  ];
+  // As deep in the context as the engine's answer: every token attends to all tokens before it.
+  const settings = `-p 0 -n ${tokens} -d ${depth} -r 1 -ngl 0 -t ${threads} -o json`.split(" ");
+  const args = ["-m", modelPath, ...settings];
   let output: Deno.CommandOutput;
   try {
     output = await new Deno.Command(path, { args, stdout: "piped", stderr: "piped" }).output();
@@ -255,28 +239,21 @@ function medians(rounds: readonly EngineBenchRound[]) {
 }
 
 /** The result as text for a terminal. */
-export function table(result: EngineBench): string {
-  const way = result.direct_note === null
-    ? "llama.cpp called directly"
-    : `by way of node-llama-cpp: ${result.direct_note}`;
-  const lines = [
-    `${result.model} on ${result.device}, ${result.threads} threads, ${result.tokens} tokens, ${result.rounds.length} rounds`,
-    way,
+export function engineBenchText(result: EngineBench): string {
+  const { median_llama_bench: bench, median_ratio: ratio } = result;
+  const { median_constrained_ms_per_token: constrainedMs, median_constrained_ratio: times } = result;
+  const { model, device, threads, tokens, rounds, direct_note } = result;
+  return [
+    `${model} on ${device}, ${threads} threads, ${tokens} tokens, ${rounds.length} rounds`,
+    direct_note === null ? "llama.cpp called directly" : `by way of node-llama-cpp: ${direct_note}`,
     `engine, through HTTP ${result.median_ours.toFixed(1)} tokens/s (median)`,
-  ];
-  if (result.median_llama_bench !== null && result.median_ratio !== null) {
-    lines.push(`llama-bench          ${result.median_llama_bench.toFixed(1)} tokens/s (median)`);
-    lines.push(`ratio                ${result.median_ratio.toFixed(3)} (median of the rounds' own ratios)`);
-  }
-  if (result.median_constrained_ms_per_token !== null && result.median_constrained_ratio !== null) {
-    lines.push(
-      `with a JSON schema   ${result.median_constrained_ms_per_token.toFixed(1)} ms per token (median)`,
-    );
-    lines.push(
-      `                     ${
-        result.median_constrained_ratio.toFixed(2)
-      } times a free token (median of the rounds)`,
-    );
-  }
-  return lines.join("\n");
+    ...(bench === null || ratio === null ? [] : [
+      `llama-bench          ${bench.toFixed(1)} tokens/s (median)`,
+      `ratio                ${ratio.toFixed(3)} (median of the rounds' own ratios)`,
+    ]),
+    ...(constrainedMs === null || times === null ? [] : [
+      `with a JSON schema   ${constrainedMs.toFixed(1)} ms per token (median)`,
+      `                     ${times.toFixed(2)} times a free token (median of the rounds)`,
+    ]),
+  ].join("\n");
 }

@@ -238,8 +238,8 @@ async function measureSize(
   layout: GgufLayout,
   use: ContextUse,
 ): Promise<SizeRow> {
-  const { denoPath, env, clock, fetch, signal } = resources();
   const engine = await startEngine({
+    ...resources(),
     modelPath: path,
     modelId: name,
     gpu: "off",
@@ -247,11 +247,6 @@ async function measureSize(
     kvCache: use.kvCache,
     batchTokens: use.batchTokens,
     mmap: use.mmap,
-    denoPath,
-    env,
-    clock,
-    fetch,
-    signal,
   });
   try {
     const prompt = " a".repeat(Math.min(PROMPT_TOKENS, use.contextTokens - 64));
@@ -259,7 +254,7 @@ async function measureSize(
       method: "POST",
       headers: { authorization: `Bearer ${engine.endpoint.apiKey}` },
       body: JSON.stringify({ model: name, prompt, max_tokens: 16, temperature: 0, ignore_eos: true }),
-      signal,
+      signal: interruptSignal(),
     });
     await response.body?.cancel();
     const { residentMb } = await engine.stats();

@@ -16,6 +16,11 @@ export interface HostileBench {
   readonly memory_mb: number | null;
 }
 
+export const percentiles = (values: readonly number[]) => ({
+  p50: quantile(values, 0.5),
+  p99: quantile(values, 0.99),
+});
+
 const TURNS = 6;
 /** Attempts per client. */
 const PAUSE_MS = 250;
@@ -77,16 +82,12 @@ export async function hostileServe(misbehaving: number, requests: number): Promi
   }
   const memory = await gateway.memoryMb();
   client.close();
-  const summary = (values: readonly number[]) => ({
-    p50: quantile(values, 0.5),
-    p99: quantile(values, 0.99),
-  });
   return {
     kind: "hostile",
     misbehaving,
     requests: waits.among.length,
-    alone_ms: summary(waits.alone),
-    among_ms: summary(waits.among),
+    alone_ms: percentiles(waits.alone),
+    among_ms: percentiles(waits.among),
     failed,
     memory_mb: memory,
   };

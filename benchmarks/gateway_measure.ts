@@ -1,13 +1,12 @@
 /** The same requests in turns: directly, through Podium's gateway, and through another one. */
-import Table from "cli-table3";
 import { z } from "zod";
 import { timedClient } from "../lib/endpoint/timed_client.ts";
 import { UserError } from "../lib/errors.ts";
-import { quantile } from "../lib/stats/quantile.ts";
 import { interruptSignal, realClock, realSleep } from "../scripts/cli.ts";
 import { startFakeProcess } from "../lib/selfcheck/fake_process.ts";
 import { stealCount, stealText } from "../scripts/steal.ts";
-import type { HostileBench } from "./gateway_hostile.ts";
+import { benchTable } from "./bench_table.ts";
+import { type HostileBench, percentiles } from "./gateway_hostile.ts";
 import type { InputBench } from "./gateway_inputs.ts";
 import { type Proxy, startGateway, startLitellm } from "./gateway_proxies.ts";
 
@@ -169,40 +168,47 @@ async function overhead(ways: readonly Way[], fakeUrl: string, concurrency: numb
         return { tag, ...await ask(way, "steady", tag) };
       }));
       const made = await madeDelays(fakeUrl);
-      const into = waits.get(way.name);
-      for (const answer of answers) {
-        const delays = made.get(answer.tag);
-        const [first, last] = [delays?.[0], delays?.at(-1)];
-        if (!answer.ok || into === undefined || first === undefined || last === undefined) {
-          if (into !== undefined) into.failed++;
-          continue;
-        }
-        into.ttftMs.push(answer.firstMs - first);
-        into.lastMs.push(answer.lastMs - last);
-      }
+      for (const { tag, ...answer } of answers) addWait(waitsOf(waits, way.name), answer, made.get(tag));
     }
   }
-  const direct = waits.get("direct");
+  const direct = waitsOf(waits, "direct");
   return ways.map(({ name }) => {
-    const seen = waits.get(name);
-    if (direct === undefined || seen === undefined) throw new Error("a way without requests");
-    const added = (of: "ttftMs" | "lastMs") => ({
-      p50: above(seen[of], direct[of], 0.5),
-      p99: above(seen[of], direct[of], 0.99),
-    });
+    const seen = waitsOf(waits, name);
+    const figures = (of: "ttftMs" | "lastMs") => {
+      const [own, base] = [percentiles(seen[of]), percentiles(direct[of])];
+      return name === "direct" ? own : { p50: own.p50 - base.p50, p99: own.p99 - base.p99 };
+    };
     return {
       way: name,
       concurrency,
       requests: seen.ttftMs.length,
       failed: seen.failed,
-      added_ttft_ms: name === "direct" ? plain(seen.ttftMs) : added("ttftMs"),
-      added_last_ms: name === "direct" ? plain(seen.lastMs) : added("lastMs"),
+      added_ttft_ms: figures("ttftMs"),
+      added_last_ms: figures("lastMs"),
     };
   });
 }
 
-const above = (a: readonly number[], b: readonly number[], p: number) => quantile(a, p) - quantile(b, p);
-const plain = (values: readonly number[]) => ({ p50: quantile(values, 0.5), p99: quantile(values, 0.99) });
+function waitsOf(waits: ReadonlyMap<string, Waits>, name: string): Waits {
+  const found = waits.get(name);
+  if (found === undefined) throw new Error("a way without requests");
+  return found;
+}
+
+/** What an answer took beyond the delays that the endpoint made. */
+function addWait(
+  waits: Waits,
+  { ok, firstMs, lastMs }: TimedAnswer,
+  delays: readonly number[] | undefined,
+): void {
+  const [first, last] = [delays?.[0], delays?.at(-1)];
+  if (!ok || first === undefined || last === undefined) {
+    waits.failed++;
+    return;
+  }
+  waits.ttftMs.push(firstMs - first);
+  waits.lastMs.push(lastMs - last);
+}
 
 const logEntries = z.array(z.object({ tag: z.string(), chunkMs: z.array(z.number()) }));
 
@@ -238,12 +244,7 @@ async function ask(way: Way, model: string, tag: string): Promise<TimedAnswer> {
       }
       ended ||= text.includes("[DONE]");
     }
-    return {
-      ok: status === 200 && ended && !Number.isNaN(firstMs),
-      status,
-      firstMs,
-      lastMs,
-    };
+    return { ok: status === 200 && ended && !Number.isNaN(firstMs), status, firstMs, lastMs };
   } catch {
     return { ok: false, status: 0, firstMs: NaN, lastMs: NaN };
   }
@@ -266,69 +267,71 @@ const ms = ({ p50, p99 }: { p50: number; p99: number }) => `${p50.toFixed(2)} / 
 
 /** The result for people. */
 export function tables(result: ServeBench | ServeSoak | HostileBench | InputBench): string {
-  const draw = (head: string[], rows: readonly string[][]) => {
-    const table = new Table({ head, style: { head: [], border: [] } });
-    table.push(...rows);
-    return table.toString();
-  };
-  if (result.kind === "soak") {
-    const rows = result.slices.map((
-      { requests, failed, memory_mb },
-    ) => [String(requests), String(failed), memory_mb?.toFixed(0) ?? "–"]);
-    return draw(["requests", "failed", "memory, MB"], rows);
+  switch (result.kind) {
+    case "soak":
+      return benchTable(
+        ["requests", "failed", "memory, MB"],
+        result.slices.map(({ requests, failed, memory_mb }) => [requests, failed, whole(memory_mb)]),
+      );
+    case "inputs":
+      return inputTable(result);
+    case "hostile": {
+      const { misbehaving, requests, alone_ms, among_ms, failed, memory_mb } = result;
+      return benchTable(["honest client", "requests", "failed", "p50 / p99, ms", "memory, MB"], [
+        ["alone", requests, "", ms(alone_ms), ""],
+        [`among ${misbehaving} misbehaving ones`, requests, failed, ms(among_ms), whole(memory_mb)],
+      ]);
+    }
+    case "overhead":
+      return overheadTables(result);
   }
-  if (result.kind === "inputs") {
-    const whole = (values: readonly (number | null)[]) =>
-      values.map((value) => value?.toFixed(0) ?? "–").join(", ");
-    const rows = result.rows.map(({ input, sizes, grown_mb }) => [
+}
+
+const whole = (value: number | null | undefined) => value?.toFixed(0) ?? "–";
+
+function inputTable({ rows }: InputBench): string {
+  const list = (values: readonly (number | null)[]) => values.map(whole).join(", ");
+  const megabytes = rows[0]?.sizes.map(({ mb }) => mb).join(", ") ?? "";
+  return benchTable(
+    ["input", "status", `ms at ${megabytes} MB`, "direct, ms", "memory, + MB"],
+    rows.map(({ input, sizes, grown_mb }) => [
       input,
       [...new Set(sizes.map(({ status }) => status))].join(", "),
-      whole(sizes.map(({ ms }) => ms)),
-      whole(sizes.map(({ direct_ms }) => direct_ms)),
-      grown_mb?.toFixed(0) ?? "–",
-    ]);
-    const megabytes = result.rows[0]?.sizes.map(({ mb }) => mb).join(", ") ?? "";
-    return draw(["input", "status", `ms at ${megabytes} MB`, "direct, ms", "memory, + MB"], rows);
-  }
-  if (result.kind === "hostile") {
-    const { misbehaving, requests, alone_ms, among_ms, failed, memory_mb } = result;
-    return draw(["honest client", "requests", "failed", "p50 / p99, ms", "memory, MB"], [
-      ["alone", String(requests), "", ms(alone_ms), ""],
-      [
-        `among ${misbehaving} misbehaving ones`,
-        String(requests),
-        String(failed),
-        ms(among_ms),
-        memory_mb?.toFixed(0) ?? "–",
-      ],
-    ]);
-  }
-  const rows = result.rows.map((row) => [
-    row.way === "direct" ? "direct (beyond the delays made)" : `${row.way} (added)`,
-    String(row.concurrency),
-    String(row.requests),
-    String(row.failed),
-    ms(row.added_ttft_ms),
-    ms(row.added_last_ms),
-  ]);
-  const proxies = result.proxies.map(({ way, ready_s, memory_mb }) => {
-    const rate = result.rates.find((one) => one.way === way);
-    return [
-      way,
-      rate?.answers_per_s.toFixed(0) ?? "–",
-      String(rate?.failed ?? 0),
-      memory_mb?.toFixed(0) ?? "–",
-      ready_s.toFixed(2),
-    ];
-  });
-  const direct = result.rates.find(({ way }) => way === "direct");
+      list(sizes.map(({ ms }) => ms)),
+      list(sizes.map(({ direct_ms }) => direct_ms)),
+      whole(grown_mb),
+    ]),
+  );
+}
+
+function overheadTables({ rows, rates, proxies, steal_percent }: ServeBench): string {
+  const rateOf = (way: string) => rates.find((one) => one.way === way);
   return [
     "Streams of 64 tokens, p50 / p99",
-    draw(["way", "at a time", "requests", "failed", "first token, ms", "last token, ms"], rows),
+    benchTable(
+      ["way", "at a time", "requests", "failed", "first token, ms", "last token, ms"],
+      rows.map(({ way, concurrency, requests, failed, added_ttft_ms, added_last_ms }) => [
+        way === "direct" ? "direct (beyond the delays made)" : `${way} (added)`,
+        concurrency,
+        requests,
+        failed,
+        ms(added_ttft_ms),
+        ms(added_last_ms),
+      ]),
+    ),
     `Streams of 16 tokens without delay, ${RATE_CLIENTS} clients; direct: ${
-      direct?.answers_per_s.toFixed(0)
+      rateOf("direct")?.answers_per_s.toFixed(0)
     } answers/s`,
-    draw(["gateway", "answers/s", "failed", "memory, MB", "ready after, s"], proxies),
-    ...(result.steal_percent === null ? [] : [stealText(result.steal_percent)]),
+    benchTable(
+      ["gateway", "answers/s", "failed", "memory, MB", "ready after, s"],
+      proxies.map(({ way, ready_s, memory_mb }) => [
+        way,
+        whole(rateOf(way)?.answers_per_s),
+        rateOf(way)?.failed ?? 0,
+        whole(memory_mb),
+        ready_s.toFixed(2),
+      ]),
+    ),
+    ...(steal_percent === null ? [] : [stealText(steal_percent)]),
   ].join("\n");
 }

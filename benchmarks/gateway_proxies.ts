@@ -26,17 +26,8 @@ export async function startGateway(serviceUrl: string, more: readonly string[] =
   const state = await Deno.makeTempDir();
   const startMs = realClock();
   const child = new Deno.Command(Deno.execPath(), {
-    args: [
-      ...serveTask,
-      "--endpoint",
-      `fake=${serviceUrl}`,
-      "--port",
-      "0",
-      "--state",
-      join(state, "router.json"),
-      "--json",
-      ...more,
-    ],
+    args: [...serveTask, `--endpoint=fake=${serviceUrl}`, "--port=0"]
+      .concat(`--state=${join(state, "router.json")}`, "--json", more),
     cwd: fileURLToPath(new URL("..", import.meta.url)),
     stdin: "null",
     stdout: "piped",

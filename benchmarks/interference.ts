@@ -12,6 +12,7 @@ import process from "node:process";
 import { z } from "zod";
 import { timedRequest } from "../lib/endpoint/timed_request.ts";
 import { timedClient } from "../lib/endpoint/timed_client.ts";
+import { meanOf } from "../lib/stats/mean.ts";
 import { comparePaired } from "../lib/stats/paired.ts";
 
 const [baseUrl = "http://127.0.0.1:8099/v1", rounds = "30"] = Deno.args;
@@ -110,7 +111,7 @@ function compare(a: Way, b: Way): string {
   return `${ratio?.toFixed(3)}${interval}, ${n} rounds`;
 }
 
-const cpu = seen.streamed.reduce((sum, { cpuPercent }) => sum + cpuPercent, 0) / seen.streamed.length;
+const cpu = meanOf(seen.streamed.map(({ cpuPercent }) => cpuPercent));
 console.log("time per token, as the server reports it");
 console.log(`  read by Podium over whole:       ${compare("streamed", "whole")}`);
 console.log(`  streamed unread over whole:      ${compare("unread", "whole")}`);

@@ -1,4 +1,5 @@
 /** How much one model's latency varies when the same prompt is asked again: what a simulated race needs to know. */
+import { squaredDeviations } from "../lib/stats/mean.ts";
 import { quantile } from "../lib/stats/quantile.ts";
 
 /** The noise of a world to race in (`RaceWorld` in simulation.ts). */
@@ -34,10 +35,9 @@ export function latencyNoise(groups: readonly (readonly number[])[]): LatencyNoi
   for (const group of repeated) {
     const limit = SLOW * quantile(group, 0.5);
     const logs = group.filter((latency) => latency <= limit).map(Math.log);
-    const mean = logs.reduce((sum, log) => sum + log, 0) / logs.length;
     n += group.length;
     slow += group.length - logs.length;
-    squares += logs.reduce((sum, log) => sum + (log - mean) ** 2, 0);
+    squares += squaredDeviations(logs);
     freedom += logs.length - 1;
   }
   return { noise: freedom === 0 ? 0 : Math.sqrt(squares / freedom), slowShare: slow / n, n };

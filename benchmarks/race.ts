@@ -87,40 +87,28 @@ async function measure({ races, noise, slow, delta, seed }: Options) {
   });
 }
 
+const percentText = (share: number, digits = 1) => `${(100 * share).toFixed(digits)} %`;
+
 async function print(rows: Awaited<ReturnType<typeof measure>>, options: Options): Promise<void> {
-  const { default: Table } = await import("cli-table3");
-  const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
-  const table = new Table({
-    head: [
-      "rivals slower by",
-      "3× slow",
-      "race: mean",
-      "p95",
-      "wrong",
-      "tie",
-      "target",
-      "fixed",
-      "plain pick",
-      "bound",
-    ],
-    style: { head: [], border: [] },
-  });
-  for (const { gaps, slow_share, race, target, fixed_design, plain_pick, information_bound } of rows) {
-    table.push([
+  const { benchTable } = await import("./bench_table.ts");
+  const head = ["rivals slower by", "3× slow", "race: mean", "p95", "wrong", "tie", "target", "fixed"];
+  const table = benchTable(
+    [...head, "plain pick", "bound"],
+    rows.map(({ gaps, slow_share, race, target, fixed_design, plain_pick, information_bound }) => [
       gaps.map((gap) => Math.round(100 * gap)).join(" / ") + " %",
-      percent(slow_share),
+      percentText(slow_share),
       race.requestsMean.toFixed(1),
       race.requestsP95,
-      percent(race.wrong),
-      percent(race.tie),
+      percentText(race.wrong),
+      percentText(race.tie),
       target,
       fixed_design ?? "> 1600",
       plain_pick ?? "> 1600",
       information_bound.toFixed(1),
-    ]);
-  }
+    ]),
+  );
   console.log(
-    `Requests until a verdict: 4 candidates, delta ${options.delta}, ${percent(options.noise)} noise, ` +
+    `Requests until a verdict: 4 candidates, delta ${options.delta}, ${percentText(options.noise)} noise, ` +
       `${options.races} simulated races per row, seed ${options.seed}\n${table}`,
   );
 }
@@ -186,29 +174,27 @@ async function prove({ races, seed }: Options) {
 }
 
 async function printProof({ exact, races, misses }: Awaited<ReturnType<typeof prove>>, options: Options) {
-  const { default: Table } = await import("cli-table3");
-  const style = { head: [], border: [] };
-  const percent = (share: number, digits = 2) => `${(100 * share).toFixed(digits)} %`;
-  const first = new Table({ head: ["two identical candidates, exact", "false winner"], style });
-  for (const { blocks, winner } of exact) first.push([`by ${blocks} blocks`, percent(winner, 4)]);
-  const second = new Table({
-    head: ["identical candidates, simulated", "2, 200 blocks", "4, 60 blocks"],
-    style,
-  });
-  for (const { world, winner_of_2, winner_of_4 } of races) {
-    second.push([world, percent(winner_of_2), percent(winner_of_4)]);
-  }
-  const third = new Table({
-    head: ["true mean missed at some look", "interval", "by 30", "by 200", "by 1,000"],
-    style,
-  });
-  for (const { differences, interval, by_30, by_200, by_1000 } of misses) {
-    third.push([differences, interval, percent(by_30), percent(by_200), percent(by_1000)]);
-  }
+  const { benchTable } = await import("./bench_table.ts");
+  const tables = [
+    benchTable(
+      ["two identical candidates, exact", "false winner"],
+      exact.map(({ blocks, winner }) => [`by ${blocks} blocks`, percentText(winner, 4)]),
+    ),
+    benchTable(
+      ["identical candidates, simulated", "2, 200 blocks", "4, 60 blocks"],
+      races.map((
+        { world, winner_of_2, winner_of_4 },
+      ) => [world, percentText(winner_of_2, 2), percentText(winner_of_4, 2)]),
+    ),
+    benchTable(
+      ["true mean missed at some look", "interval", "by 30", "by 200", "by 1,000"],
+      misses.map((
+        { differences, interval, by_30, by_200, by_1000 },
+      ) => [differences, interval, ...[by_30, by_200, by_1000].map((share) => percentText(share, 2))]),
+    ),
+  ];
   console.log(
-    `Delta 0.05, ${options.races} races or sequences a figure, seed ${options.seed}\n${
-      [first, second, third].join("\n")
-    }`,
+    `Delta 0.05, ${options.races} races or sequences a figure, seed ${options.seed}\n${tables.join("\n")}`,
   );
 }
 

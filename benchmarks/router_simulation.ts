@@ -240,52 +240,49 @@ export function learningAllowance(world: RoutingWorld): number {
   return Math.sqrt(modelsOf(world).length * Object.keys(world.intents).length * world.requests) / 4;
 }
 
-/** The worlds of docs/routing.md. */
-export const worlds = worldsOf();
+const specialists = {
+  code: { small: 0.35, coder: 0.9, writer: 0.5 },
+  summarize: { small: 0.6, coder: 0.5, writer: 0.9 },
+  classification: { small: 0.9, coder: 0.6, writer: 0.65 },
+  general: { small: 0.6, coder: 0.6, writer: 0.8 },
+};
+const oneBest = {
+  code: { small: 0.4, coder: 0.6, writer: 0.85 },
+  summarize: { small: 0.5, coder: 0.4, writer: 0.85 },
+  classification: { small: 0.6, coder: 0.5, writer: 0.85 },
+  general: { small: 0.5, coder: 0.5, writer: 0.85 },
+};
+// Ten pseudo-requests of a decision that measured the mean over all intents.
+const told = (small: number, coder: number, writer: number) => ({
+  small: { successes: 10 * small, failures: 10 * (1 - small) },
+  coder: { successes: 10 * coder, failures: 10 * (1 - coder) },
+  writer: { successes: 10 * writer, failures: 10 * (1 - writer) },
+});
+const prior = told(0.61, 0.65, 0.71);
 
-function worldsOf() {
-  const specialists = {
-    code: { small: 0.35, coder: 0.9, writer: 0.5 },
-    summarize: { small: 0.6, coder: 0.5, writer: 0.9 },
-    classification: { small: 0.9, coder: 0.6, writer: 0.65 },
-    general: { small: 0.6, coder: 0.6, writer: 0.8 },
-  };
-  const oneBest = {
-    code: { small: 0.4, coder: 0.6, writer: 0.85 },
-    summarize: { small: 0.5, coder: 0.4, writer: 0.85 },
-    classification: { small: 0.6, coder: 0.5, writer: 0.85 },
-    general: { small: 0.5, coder: 0.5, writer: 0.85 },
-  };
-  // Ten pseudo-requests of a decision that measured the mean over all intents.
-  const told = (small: number, coder: number, writer: number) => ({
-    small: { successes: 10 * small, failures: 10 * (1 - small) },
-    coder: { successes: 10 * coder, failures: 10 * (1 - coder) },
-    writer: { successes: 10 * writer, failures: 10 * (1 - writer) },
-  });
-  const prior = told(0.61, 0.65, 0.71);
-  return {
-    specialists: { intents: specialists, requests: 2000, prior },
-    "the best model degrades": {
-      intents: { general: { small: 0.6, coder: 0.65, writer: 0.85 } },
-      changes: [{ from: 1000, rates: { writer: 0.3 } }],
-      requests: 2000,
-      prior: told(0.6, 0.65, 0.85),
-    },
-    "drift and failures": {
-      intents: specialists,
-      changes: [
-        { from: 500, to: 800, rates: { writer: 0 } },
-        { from: 1200, rates: { coder: 0.3 } },
-      ],
-      requests: 2000,
-      prior,
-    },
-    "one model is best for everything": { intents: oneBest, requests: 2000, prior: told(0.5, 0.5, 0.85) },
-    "too few requests": { intents: specialists, requests: 60, prior },
-    "hardly a difference": {
-      intents: { general: { small: 0.78, coder: 0.79, writer: 0.8 } },
-      requests: 2000,
-      prior: told(0.78, 0.79, 0.8),
-    },
-  } as const satisfies Record<string, RoutingWorld>;
-}
+/** The worlds of docs/routing.md. */
+export const worlds = {
+  specialists: { intents: specialists, requests: 2000, prior },
+  "the best model degrades": {
+    intents: { general: { small: 0.6, coder: 0.65, writer: 0.85 } },
+    changes: [{ from: 1000, rates: { writer: 0.3 } }],
+    requests: 2000,
+    prior: told(0.6, 0.65, 0.85),
+  },
+  "drift and failures": {
+    intents: specialists,
+    changes: [
+      { from: 500, to: 800, rates: { writer: 0 } },
+      { from: 1200, rates: { coder: 0.3 } },
+    ],
+    requests: 2000,
+    prior,
+  },
+  "one model is best for everything": { intents: oneBest, requests: 2000, prior: told(0.5, 0.5, 0.85) },
+  "too few requests": { intents: specialists, requests: 60, prior },
+  "hardly a difference": {
+    intents: { general: { small: 0.78, coder: 0.79, writer: 0.8 } },
+    requests: 2000,
+    prior: told(0.78, 0.79, 0.8),
+  },
+} as const satisfies Record<string, RoutingWorld>;

@@ -55,12 +55,8 @@ export function eligibleOverDevices(
     const without = runs.filter((run) => !["ok", "partial"].includes(statusOf(run, id)));
     const reason = without[0]?.summary.candidates.find((one) => one.id === id)?.reason ??
       "it was not measured there";
-    return {
-      id,
-      eligible: false,
-      why: `did not run on ${without.length} of ${runs.length} devices: ${reason}`,
-      score: null,
-    };
+    const why = `did not run on ${without.length} of ${runs.length} devices: ${reason}`;
+    return { id, eligible: false, why, score: null };
   });
   const scored = runs.filter(({ scores }) => ran.every((id) => (scores.get(id)?.size ?? 0) > 0));
   if (scored.length === 0) {
@@ -113,24 +109,13 @@ function overDevices(
     const score = meanScore(runs, id);
     const over = pooledDifference(runs, (run) => [run.scores.get(id), run.baseline]);
     const behind = pooledDifference(runs, (run) => [run.scores.get(id), run.scores.get(best)]);
-    if (over === null) return { id, eligible: false, why: "too few devices with scored answers", score };
-    if (over[0] <= 0) {
-      return {
-        id,
-        eligible: false,
-        why: "its quality is not shown to beat the baseline over devices",
-        score,
-      };
-    }
+    const no = (why: string) => ({ id, eligible: false, why, score });
+    if (over === null) return no("too few devices with scored answers");
+    if (over[0] <= 0) return no("its quality is not shown to beat the baseline over devices");
     if (id === best) return { id, eligible: true, why: "its quality is the best over devices", score };
     return behind !== null && behind[0] > -maxDrop
       ? { id, eligible: true, why: `its quality is at most ${maxDrop} below the best over devices`, score }
-      : {
-        id,
-        eligible: false,
-        why: `its quality is not shown to be within ${maxDrop} of ${best}'s over devices`,
-        score,
-      };
+      : no(`its quality is not shown to be within ${maxDrop} of ${best}'s over devices`);
   });
 }
 
