@@ -10,7 +10,7 @@ import { SpeedModel, type SpeedSample } from "../lib/catalog/speed.ts";
 import { defaultStore, locate, openStore } from "../lib/catalog/store.ts";
 import { prepareEngine, startEngine } from "../lib/engine/supervisor.ts";
 import { UserError } from "../lib/errors.ts";
-import { betaQuantile } from "../lib/stats/beta.ts";
+import { rateInterval } from "../lib/stats/beta.ts";
 import { quantile } from "../lib/stats/quantile.ts";
 import { seededRandom, shuffle } from "../lib/stats/random.ts";
 import { interruptSignal, realClock } from "../scripts/cli.ts";
@@ -206,11 +206,7 @@ function summaryOf(compared: ReturnType<SpeedModel["leftOut"]>, kind: SpeedSampl
     median_error: quantile(errors, 0.5),
     p90_error: quantile(errors, 0.9),
     coverage: k / n,
-    // Clopper and Pearson (1934).
-    coverage_ci90: [
-      k === 0 ? 0 : betaQuantile(0.05, k, n - k + 1),
-      k >= n ? 1 : betaQuantile(0.95, k + 1, n - k),
-    ],
+    coverage_ci90: rateInterval(k, n, 0.05),
   };
 }
 

@@ -138,80 +138,51 @@ function generatedInfo(options: GeneratedRun): RunInfo {
 export function* generateRecords(
   options: GeneratedRun,
 ): Generator<{ sample: SampleRecord; answer: AnswerRecord | null }> {
+  const { candidates, prompts = defaultPrompts, rounds = 4, disturbEvery = 0 } = options;
   const random = seededRandom(options.seed ?? 1);
-  const prompts = options.prompts ?? defaultPrompts;
   const vary = () => 1 + (options.spread ?? 0.1) * (random() + random() + random() - 1.5);
+  const alone = (sample: SampleRecord) => ({ sample, answer: null });
   let [nowMs, block] = [0, 0];
-  for (const { id } of options.candidates) {
-    yield {
-      sample: {
-        kind: "load",
-        candidate: id,
-        at_ms: nowMs += 400,
-        status: "ok",
-        reason: null,
-        load_s: 0.4 * vary(),
-        file_cache: "warm",
-        device: "cpu",
-      },
-      answer: null,
-    };
+  for (const { id: candidate } of candidates) {
+    nowMs += 400;
+    const load = { status: "ok", reason: null, load_s: 0.4 * vary(), file_cache: "warm" } as const;
+    yield alone({ kind: "load", candidate, at_ms: nowMs, ...load, device: "cpu" });
   }
-  for (let round = 0; round <= (options.rounds ?? 4); round++) {
-    for (const [at, prompt] of prompts.entries()) {
-      const phase = round === 0 ? "warmup" : "timed";
-      if (phase === "warmup" && at > 0) continue;
+  for (let round = 0; round <= rounds; round++) {
+    const phase = round === 0 ? "warmup" : "timed";
+    for (const [at, prompt] of prompts.slice(0, phase === "warmup" ? 1 : undefined).entries()) {
       if (phase === "timed") block++;
-      const disturbed = phase === "timed" && !!options.disturbEvery && block % options.disturbEvery === 0;
+      const disturbed = phase === "timed" && disturbEvery > 0 && block % disturbEvery === 0;
+      const slow = (disturbed ? 2.5 : 1) * (1 + at / 4);
       const startMs = nowMs;
-      for (const candidate of options.candidates) {
+      for (const candidate of candidates) {
         const id = `${phase}/${round}/${prompt.id}/${candidate.id}`;
-        const slow = (disturbed ? 2.5 : 1) * (1 + at / 4);
-        const sample = request(candidate, {
-          id,
-          phase,
-          round,
-          block,
-          prompt: prompt.id,
-          nowMs,
-          slow,
-          vary,
-          random,
-        });
+        const asked = { id, candidate: candidate.id, prompt_id: prompt.id, phase, round } as const;
+        const sample = { ...request(candidate, nowMs, { slow, vary, random }), ...asked, block };
         nowMs = sample.end_ms + 5;
         const content = sample.status === "ok"
           ? candidate.answers?.get(prompt.id) ?? candidate.answer ?? `An answer to ${prompt.id}.`
           : "";
-        yield {
-          sample,
-          answer: { id, candidate: candidate.id, prompt_id: prompt.id, phase, round, content, reasoning: "" },
-        };
+        yield { sample, answer: { ...asked, content, reasoning: "" } };
       }
-      if (phase === "timed") yield { sample: machine(block, startMs, nowMs, disturbed), answer: null };
+      if (phase === "timed") yield alone(machine(block, startMs, nowMs, disturbed));
     }
   }
-  for (const [i, { id }] of options.candidates.entries()) {
-    yield {
-      sample: { kind: "memory", candidate: id, at_ms: nowMs, resident_mb: 360 + 120 * i, source: "engine" },
-      answer: null,
-    };
+  for (const [i, { id: candidate }] of candidates.entries()) {
+    const resident_mb = 360 + 120 * i;
+    yield alone({ kind: "memory", candidate, at_ms: nowMs, resident_mb, source: "engine" });
   }
 }
 
-interface Circumstances {
-  readonly id: string;
-  readonly phase: "warmup" | "timed";
-  readonly round: number;
-  readonly block: number;
-  readonly prompt: string;
-  readonly nowMs: number;
-  readonly slow: number;
-  readonly vary: () => number;
-  readonly random: () => number;
-}
-
-function request(candidate: GeneratedCandidate, at: Circumstances): RequestRecord {
-  const { vary, random, slow } = at;
+function request(
+  candidate: GeneratedCandidate,
+  nowMs: number,
+  { slow, vary, random }: {
+    readonly slow: number;
+    readonly vary: () => number;
+    readonly random: () => number;
+  },
+): Omit<RequestRecord, "id" | "candidate" | "prompt_id" | "phase" | "round" | "block"> {
   const failed = random() < (candidate.failing ?? 0);
   const stallAt = random() < (candidate.stalling ?? 0) ? Math.floor(random() * candidate.tokens) : -1;
   const chunkMs: number[] = [];
@@ -222,22 +193,16 @@ function request(candidate: GeneratedCandidate, at: Circumstances): RequestRecor
   }
   return {
     kind: "request",
-    id: at.id,
-    candidate: candidate.id,
-    prompt_id: at.prompt,
-    phase: at.phase,
-    round: at.round,
-    block: at.block,
     prefix: "cold",
     status: failed ? "failed" : "ok",
     reason: failed ? "HTTP 500: out of memory" : null,
     http_status: failed ? 500 : 200,
     route: "chat",
     streamed: true,
-    due_ms: at.nowMs,
-    sent_ms: at.nowMs,
-    headers_ms: at.nowMs + 1,
-    end_ms: at.nowMs + (chunkMs.at(-1) ?? 3) + 0.1,
+    due_ms: nowMs,
+    sent_ms: nowMs,
+    headers_ms: nowMs + 1,
+    end_ms: nowMs + (chunkMs.at(-1) ?? 3) + 0.1,
     chunk_ms: chunkMs,
     chunk_chars: chunkMs.map(() => 4),
     first_content_chunk: failed ? null : 0,

@@ -9,7 +9,6 @@ import { gatherEvidence } from "../lib/select/decide/evidence.ts";
 import { DEFAULT_WEIGHTS } from "../lib/select/decide/ranking.ts";
 import { audit, type ScoredCase } from "../lib/select/route/audit.ts";
 import { DEFAULT_INTENTS } from "../lib/select/route/intent.ts";
-import { betaQuantile } from "../lib/stats/beta.ts";
 import { type Random, seededRandom } from "../lib/stats/random.ts";
 import { binomialCdf } from "../lib/stats/special.ts";
 import { tallyBenches } from "./bench_proofs.ts";
@@ -273,14 +272,6 @@ function auditRow(runs: number, random: Random): ProofRow {
   }
   const claim = "audit: switches on a rule that gains nothing";
   return { claim, world: "30 prompts, scores of 0 and 1", stated: 0.05, wrong, runs };
-}
-
-/** Exact 95 % interval of a measured rate (Clopper and Pearson 1934). */
-export function rateInterval(wrong: number, runs: number): [number, number] {
-  return [
-    wrong === 0 ? 0 : betaQuantile(0.025, wrong, runs - wrong + 1),
-    wrong === runs ? 1 : betaQuantile(0.975, wrong + 1, runs - wrong),
-  ];
 }
 
 /**

@@ -9,7 +9,8 @@
  */
 import { bareCommand, printJson, runCli } from "../scripts/cli.ts";
 import { option, shared, wholeNumber } from "../scripts/options.ts";
-import { isBroken, type ProofRow, proofRows, rateInterval } from "./proof_rows.ts";
+import { rateInterval } from "../lib/stats/beta.ts";
+import { isBroken, type ProofRow, proofRows } from "./proof_rows.ts";
 
 const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
 

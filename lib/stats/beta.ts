@@ -1,6 +1,5 @@
 /** The Beta distribution: what is known of a rate after some successes and failures. */
-import type { Random } from "./random.ts";
-import { standardNormal } from "./random.ts";
+import { type Random, standardNormal } from "./random.ts";
 import { logBeta, regularizedBeta } from "./special.ts";
 
 /**
@@ -33,6 +32,22 @@ export function betaQuantile(p: number, a: number, b: number): number {
     x = next;
   }
   return x;
+}
+
+/**
+ * Exact bounds of a rate (Clopper and Pearson 1934), each of which misses with probability `error`.
+ *
+ * @example
+ * ```ts
+ * const [low, high] = rateInterval(0, 10);
+ * console.assert(low === 0 && Math.abs(high - 0.3085) < 1e-4);
+ * ```
+ */
+export function rateInterval(count: number, n: number, error = 0.025): [low: number, high: number] {
+  return [
+    count === 0 ? 0 : betaQuantile(error, count, n - count + 1),
+    count >= n ? 1 : betaQuantile(1 - error, count + 1, n - count),
+  ];
 }
 
 /**

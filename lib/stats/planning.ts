@@ -42,16 +42,21 @@ export function halfWidth({ between, within }: Spread, cases: number, rounds = 1
  */
 export function casesFor(spread: Spread, wanted: number, rounds = 1): number | null {
   if (!(wanted > 0)) throw new RangeError(`Cannot plan for a half-width of ${wanted}: give > 0`);
-  let [low, high] = [1, 2];
-  while (halfWidth(spread, high, rounds) > wanted) {
+  return leastFrom(2, (cases) => halfWidth(spread, cases, rounds) <= wanted);
+}
+
+/** The least whole number from `first` on that is enough, as all larger ones are; null beyond a million. */
+function leastFrom(first: number, isEnough: (n: number) => boolean): number | null {
+  let [low, high] = [first - 1, first];
+  while (!isEnough(high)) {
     if (high > 1e6) return null;
     low = high;
     high *= 2;
   }
   while (high - low > 1) {
     const middle = Math.floor((low + high) / 2);
-    if (halfWidth(spread, middle, rounds) > wanted) low = middle;
-    else high = middle;
+    if (isEnough(middle)) high = middle;
+    else low = middle;
   }
   return high;
 }
@@ -126,21 +131,11 @@ export function adviceFor(
   const repeats = spread.within === null
     ? ""
     : most <= wanted
-    ? `, or about ${roundsFor(spread, cases, wanted)} rounds of these ${cases}`
+    ? `, or about ${
+      leastFrom(1, (rounds) => halfWidth(spread, cases, rounds) <= wanted) ?? 1e6
+    } rounds of these ${cases}`
     : now - most < 0.1 * now
     ? "; more rounds would not help, since cases differ more than repeats"
     : `; more rounds of these ${cases} reach ±${Math.round(100 * (Math.exp(most) - 1))} % at best`;
   return takes + repeats;
-}
-
-function roundsFor(spread: Spread, cases: number, wanted: number): number {
-  let rounds = 1;
-  while (halfWidth(spread, cases, rounds) > wanted && rounds < 1e6) rounds *= 2;
-  let low = rounds / 2;
-  while (rounds - low > 1) {
-    const middle = Math.floor((low + rounds) / 2);
-    if (halfWidth(spread, cases, middle) > wanted) low = middle;
-    else rounds = middle;
-  }
-  return rounds;
 }

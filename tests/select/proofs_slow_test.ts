@@ -1,6 +1,7 @@
 /** The promises of docs/statistics.md, smaller: every verdict errs at no more than its stated rate, on the code that ships. */
 import assert from "node:assert/strict";
-import { isBroken, proofRows, rateInterval } from "../../benchmarks/proof_rows.ts";
+import { isBroken, proofRows } from "../../benchmarks/proof_rows.ts";
+import { rateInterval } from "../../lib/stats/beta.ts";
 
 /** The error that all rows share: one false alarm in a thousand runs of this test, were its seed not fixed. */
 const FAMILY_ERROR = 0.001;
