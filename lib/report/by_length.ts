@@ -4,7 +4,7 @@ import { curvePlot } from "../plot/curve.ts";
 import type { Figure } from "../plot/figure.ts";
 import { passRate } from "../quality/pass_rate.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
-import { missing, plain, seconds } from "./format.ts";
+import { missing, percent, plain, seconds } from "./format.ts";
 
 /** One candidate at one length, as text. */
 export interface LengthRow {
@@ -36,7 +36,7 @@ export function lengthRows(summary: Summary, quality: QualityReport | null): Len
       ttft: seconds(row.ttft_s.mean),
       prefill: plain(row.prefill_tokens_per_s.mean),
       decode: plain(row.decode_tokens_per_s.mean),
-      met: row.met === null ? null : `${plain(100 * row.met)} %`,
+      met: row.met === null ? null : percent(row.met),
       right: rightText(summary, one.id, row, quality),
     }))
   );
@@ -65,7 +65,7 @@ function rightOf(
 
 function rightText(summary: Summary, id: string, row: LengthSummary, quality: QualityReport | null) {
   const right = rightOf(summary, id, row, quality);
-  return right === null ? null : `${plain(100 * right.rate)} % of ${right.n}`;
+  return right === null ? null : `${percent(right.rate)} of ${right.n}`;
 }
 
 type Measure = "ttft_s" | "prefill_tokens_per_s" | "decode_tokens_per_s";
@@ -141,9 +141,9 @@ export function limitSentences(summary: Summary): string[] {
     const out = by_length.findIndex(({ met }) => (met ?? 0) < ENOUGH);
     const [last, first] = [by_length[out === -1 ? by_length.length - 1 : out - 1], by_length[out]];
     const share = (row: LengthSummary) =>
-      `${plain(100 * (row.met ?? 0))} % of ${
-        row.latency_s.n + row.failed
-      } requests, mean time to first token ${row.ttft_s.mean === null ? missing : seconds(row.ttft_s.mean)}`;
+      `${percent(row.met ?? 0)} of ${row.latency_s.n + row.failed} requests, mean time to first token ${
+        row.ttft_s.mean === null ? missing : seconds(row.ttft_s.mean)
+      }`;
     const kept = last === undefined
       ? `\`${id}\` misses the limits (${limits}) from the shortest prompts on`
       : `\`${id}\` meets the limits (${limits}) up to ${plain(last.to_tokens)} prompt tokens`;

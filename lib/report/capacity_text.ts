@@ -1,7 +1,7 @@
 /** A capacity report in words and as a table: every form of it shows these. */
 import type { CapacityReport } from "../bench/capacity.ts";
 import type { CandidateCapacity, CapacityLevel, LoadCurve } from "../bench/search_capacity.ts";
-import { counted, plain, seconds } from "./format.ts";
+import { counted, percent, plain, seconds } from "./format.ts";
 
 /** A curve and what its loads are: users at once, or requests per second. */
 export interface MeasuredLoad extends LoadCurve {
@@ -31,8 +31,8 @@ const columns:
     }],
     ["Verdict", ({ verdict, saturated }) => `${verdict}${saturated ? ", saturated" : ""}`],
     ["n", ({ n, failed }) => `${n}${failed === 0 ? "" : ` (${failed} failed)`}`],
-    ["In limits", ({ share }) => `${plain(100 * share)} %`],
-    ["At least", ({ low }) => `${plain(100 * low)} %`],
+    ["In limits", ({ share }) => percent(share)],
+    ["At least", ({ low }) => percent(low)],
     ["Due/s", ({ due_per_s }) => plain(due_per_s)],
     ["Completed/s", ({ completed_per_s }) => plain(completed_per_s)],
     ["Goodput/s", ({ goodput_per_s }) => plain(goodput_per_s)],
@@ -72,7 +72,7 @@ export function capacitySentences(report: CapacityReport): string[] {
 function capacityText(curve: MeasuredLoad, report: CapacityReport): string {
   const { kind, best, next, levels } = curve;
   const [kept, out] = [best, next].map((load) => levels.find((level) => level.load === load));
-  const aim = `at least ${plain(100 * report.within)} % of the requests (${capacityLimits(report)})`;
+  const aim = `at least ${percent(report.within)} of the requests (${capacityLimits(report)})`;
   if (kept === undefined) {
     const least = `${loadText(curve, levels[0]?.load ?? 1)} ${kind === "users" ? "was" : "were"}`;
     return `: not even ${least} shown to meet the limits for ${aim}.`;
@@ -81,11 +81,11 @@ function capacityText(curve: MeasuredLoad, report: CapacityReport): string {
     ? ` who ${best === 1 ? "thinks" : "think"} for ${plain(report.think_s)} s on average`
     : "";
   const found = ` can serve ${loadText(curve, kept.load)}${thinking}: ${
-    plain(100 * kept.share)
-  } % of ${kept.n} requests met the limits, with 95 % confidence ${aim}.`;
+    percent(kept.share)
+  } of ${kept.n} requests met the limits, with 95 % confidence ${aim}.`;
   if (out === undefined) return `${found} No larger load was tried.`;
   const missed = out.verdict === "misses" ? "they don't" : "that was not shown";
-  return `${found} At ${loadText(curve, out.load)} ${missed} (${plain(100 * out.share)} % of ${out.n})${
+  return `${found} At ${loadText(curve, out.load)} ${missed} (${percent(out.share)} of ${out.n})${
     out.saturated
       ? `; saturated: ${plain(out.completed_per_s)} of ${plain(out.due_per_s)} due requests/s complete`
       : ""
@@ -121,5 +121,5 @@ export function capacityConditions(report: CapacityReport): string {
   const { cpu, cores, ram_gb, os } = report.machine;
   return `${report.prompt_set.name}, ${report.prefix} prefix, at most ${report.max_tokens} tokens per answer, seed ` +
     `${report.seed}; a level meets the limits where the lower 95 % bound of the share within them is at least ` +
-    `${plain(100 * report.within)} %. ${cpu}, ${counted(cores, "core")}, ${plain(ram_gb)} GB RAM, ${os}.`;
+    `${percent(report.within)}. ${cpu}, ${counted(cores, "core")}, ${plain(ram_gb)} GB RAM, ${os}.`;
 }

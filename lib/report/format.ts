@@ -115,6 +115,11 @@ export function p95Of(statistic: SummaryStatistic, show: (value: number) => stri
   return statistic.n === 0 ? missing : "< 20 cases";
 }
 
+/** A share with three significant digits: `38.8 %`. */
+export function percent(share: number | null): string {
+  return share === null ? missing : `${plain(100 * share)} %`;
+}
+
 /** A score from 0 to 1 with its interval: `0.61 (0.20–0.90)`. */
 export function scoreText(score: number | null, ci95: readonly [number, number] | null = null): string {
   if (score === null) return missing;

@@ -2,9 +2,9 @@
 import type { CandidateSummary, Summary, Warning } from "../bench/summary_schema.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
 import { limitSentences } from "./by_length.ts";
-import { counted, megabytes, plain, sentence } from "./format.ts";
+import { counted, megabytes, percent, plain, sentence } from "./format.ts";
 import { leaderSentences } from "./leader.ts";
-import { qualityTexts } from "./quality_table.ts";
+import { qualityTexts } from "./quality_text.ts";
 import { estimatedTokens, measured, scopeSentence, statusText } from "./summary_text.ts";
 import { sustainedSentences } from "./sustained.ts";
 
@@ -123,9 +123,9 @@ function decodeSentences(ready: readonly CandidateSummary[]): string[] {
 
 function goodputSentences({ id, goodput }: CandidateSummary): string[] {
   return goodput === null ? [] : [
-    `\`${id}\`: ${plain(100 * goodput.met)} % of ${
-      counted(goodput.n, "request")
-    } met the limits, a goodput of ${plain(goodput.requests_per_s)} requests/s.`,
+    `\`${id}\`: ${percent(goodput.met)} of ${counted(goodput.n, "request")} met the limits, a goodput of ${
+      plain(goodput.requests_per_s)
+    } requests/s.`,
   ];
 }
 

@@ -2,7 +2,7 @@
 import type { CandidateQuality, QualityReport } from "../quality/quality_schema.ts";
 import { fittedTable } from "./fitted_table.ts";
 import { missing, scoreText } from "./format.ts";
-import { statesText, variationText, voteTexts } from "./quality_table.ts";
+import { statesText, variationText, voteTexts } from "./quality_text.ts";
 import { confusionTables, rateText, type TaskTable, taskTables } from "./task_tables.ts";
 import { indented, wrap } from "./terminal_layout.ts";
 

@@ -3,7 +3,17 @@ import { energyOf } from "../bench/energy.ts";
 import { isEstimate, prefixText } from "../bench/records.ts";
 import type { CandidateSummary, Comparison, Summary } from "../bench/summary_schema.ts";
 import type { SelfcheckResult } from "../selfcheck/selfcheck.ts";
-import { counted, intervalOf, megabytes, p95Of, plain, ratio, seconds, secondsLike } from "./format.ts";
+import {
+  counted,
+  intervalOf,
+  megabytes,
+  p95Of,
+  percent,
+  plain,
+  ratio,
+  seconds,
+  secondsLike,
+} from "./format.ts";
 
 /** Inputs of the reader to a report. */
 export interface ReportOptions {
@@ -95,7 +105,7 @@ export function tableRows(summary: Summary, options: ReportOptions = {}): Summar
         ? null
         : one.goodput === null
         ? "—"
-        : `${plain(one.goodput.requests_per_s)}/s (${plain(100 * one.goodput.met)} %)`,
+        : `${plain(one.goodput.requests_per_s)}/s (${percent(one.goodput.met)})`,
       tokens: one.tokens.output_mean === null ? "—" : mark + plain(one.tokens.output_mean),
       load: load(one.load_s),
       memory: megabytes(one.memory_mb),

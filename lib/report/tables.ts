@@ -11,6 +11,7 @@ import {
   megabytes,
   missing,
   p95Of,
+  percent,
   plain,
   ratio,
   seconds,
@@ -126,7 +127,7 @@ export function loadTable(summary: Summary): Markup | null {
     ["Goodput", ({ goodput }) =>
       goodput === null ? missing : [
         rate(goodput.requests_per_s),
-        subline(`${plain(goodput.met * 100)} % of ${goodput.n} met the limits`),
+        subline(`${percent(goodput.met)} of ${goodput.n} met the limits`),
       ]],
   ]);
 }
