@@ -37,7 +37,8 @@ export async function makeFolder(dir: string): Promise<void> {
 export function unwritable(path: string, error: unknown): unknown {
   if (/no space left|os error 28\b|os error 112\b|disk full|quota/i.test(reasonOf(error))) {
     return new UserError(
-      `the disk ran full while writing ${path}; the part that arrived is kept and resumed: free some space or name another folder with --store`,
+      `the disk ran full while writing ${path}; the part that arrived is kept and resumed: ` +
+        "free some space or name another folder with --store",
       1,
       { cause: error },
     );
@@ -159,7 +160,7 @@ const isAbsent = (error: unknown) =>
   error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory;
 
 /** Bytes that a download leaves free on the disk. */
-export const MARGIN_BYTES = 64 * 2 ** 20;
+const MARGIN_BYTES = 64 * 2 ** 20;
 
 /**
  * Free bytes on the disk of `path`, or of its nearest parent folder that exists.
@@ -177,6 +178,11 @@ export async function freeBytes(path: string): Promise<number> {
       if (dirname(dir) === dir) throw error;
     }
   }
+}
+
+/** Bytes that a download of unknown size may take. */
+export async function spareBytes(folder: string): Promise<number> {
+  return Math.max(0, await freeBytes(folder) - MARGIN_BYTES);
 }
 
 /**

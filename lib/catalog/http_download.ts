@@ -16,11 +16,10 @@ import {
 import {
   dropPart,
   ensureSpace,
-  freeBytes,
-  MARGIN_BYTES,
   readIfThere,
   removeIfThere,
   removeLink,
+  spareBytes,
   statIfThere,
   unwritable,
   writeFresh,
@@ -239,7 +238,7 @@ function transferFault(error: unknown, part: string, received: number, { signal 
 /** If no size is stated, the disk's free space limits an endless answer. */
 async function limitOf({ part, maxBytes }: HttpFile, start: number, total: number | null): Promise<number> {
   if (total !== null) return total;
-  return maxBytes ?? start + Math.max(0, await freeBytes(dirname(part)) - MARGIN_BYTES);
+  return maxBytes ?? start + await spareBytes(dirname(part));
 }
 
 function limitedBy({ maxBytes }: HttpFile, total: number | null): string {

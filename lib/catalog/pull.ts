@@ -100,7 +100,8 @@ export async function pull(
   const path = pathInStore(store, model, variant);
   if (path === null || variant.sources.length === 0) {
     throw new UserError(
-      `models.json names no source for ${model.alias}:${variant.name}; add one to its "sources", or reach the model over --endpoint`,
+      `models.json names no source for ${model.alias}:${variant.name}; ` +
+        'add one to its "sources", or reach the model over --endpoint',
     );
   }
   const here = await locate(store, model, variant);

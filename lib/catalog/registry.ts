@@ -65,8 +65,8 @@ export function parseRegistry(text: string, where: string): Registry {
   const newer = z.looseObject({ schema_version: z.number().gt(1), models: z.unknown() }).safeParse(json);
   if (newer.success) {
     throw new UserError(
-      `${where} was written for a newer version of Podium (schema ${newer.data.schema_version}; this version reads up to ` +
-        "1): update Podium",
+      `${where} was written for a newer version of Podium (schema ${newer.data.schema_version}; ` +
+        "this version reads up to 1): update Podium",
     );
   }
   const faults = duplicateKeys(body);
@@ -88,7 +88,8 @@ function parseJson(text: string, where: string): unknown {
     const column = before.length - before.lastIndexOf("\n");
     const what = reasonOf(error).replace(/ (in JSON )?at position.*$/, "").replace(/, "[\s\S]*$/, "");
     throw new UserError(
-      `${where}: line ${line}, column ${column}: not JSON (${what}); look for a missing comma, quote or bracket just before`,
+      `${where}: line ${line}, column ${column}: not JSON (${what}); ` +
+        "look for a missing comma, quote or bracket just before",
     );
   }
 }

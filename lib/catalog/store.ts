@@ -21,7 +21,7 @@ const receiptShape = z.object({
   /** The file's modification time when it was verified: a later change shows. */
   mtime_ms: z.number(),
   sha256: z.string(),
-  /** `registry`: models.json states the value; `hub`: the server announced it; null: there was nothing to check against. */
+  /** `registry`: models.json states the value; `hub`: the server announced it; null: neither. */
   checked_against: z.enum(["registry", "hub"]).nullable(),
   source: z.string(),
   /** Commit, package version or entity tag, if the source states one. */
@@ -138,9 +138,9 @@ export const lockPath = (store: Store, path: string) =>
   join(store.dir, ".locks", `${basename(dirname(path))}--${basename(path)}.lock`);
 
 /**
- * The path of a variant's verified file (of the first part of a split one), or null where it is not in the store. A file that is there without
- * a receipt (copied by hand) is hashed and gets one, unless the hash is not the stated one. An adapter has no
- * file in the store: its module's path is returned, and checked when it is started.
+ * The path of a variant's verified file (of the first part of a split one), or null where it is not in the store. A
+ * file that is there without a receipt (copied by hand) is hashed and gets one, unless the hash is not the stated one.
+ * An adapter has no file in the store: its module's path is returned, and checked when it is started.
  *
  * @throws {UserError} when the file there is not the one that models.json names
  *

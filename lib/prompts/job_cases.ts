@@ -59,8 +59,8 @@ export function labelsOf(raws: readonly RawCase[], { source, defaults }: RowRule
     const [first] = raws;
     const column = first?.columnsOf("expected").join(", ") ?? "";
     throw new UserError(
-      `${source}: ${found.size} different values are expected (${column}), too many for labels: name the "labels", or ` +
-        "another column",
+      `${source}: ${found.size} different values are expected (${column}), too many for labels: ` +
+        'name the "labels", or another column',
     );
   }
   return [...found.values()];

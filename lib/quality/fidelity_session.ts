@@ -100,7 +100,8 @@ async function engineOptionsOf(
   }
   if (contextTokens !== undefined && contextTokens < blockTokens) {
     throw new UserError(
-      `${id}: a block of ${blockTokens} tokens doesn't fit into context=${contextTokens}: give --block ${contextTokens}`,
+      `${id}: a block of ${blockTokens} tokens doesn't fit into context=${contextTokens}: ` +
+        `give --block ${contextTokens}`,
     );
   }
   const path = await candidateFile(named, chosen, resources).catch((error) => {
