@@ -7,6 +7,7 @@
  * both suffered alike.
  */
 import { UserError } from "../errors.ts";
+import { meanOf } from "../stats/mean.ts";
 import { compareRuns, type PromptValue, RESAMPLE_FROM } from "../stats/paired.ts";
 import type { Random } from "../stats/random.ts";
 import {
@@ -116,8 +117,8 @@ export function compareAllRuns(runs: readonly ComparableRun[], options: CompareO
     control: options.control ?? null,
     runs: changes,
     regressions: changes.flatMap(regressionsOf),
-    changed_answers: changes.flatMap((change) => change.candidates)
-      .reduce((sum, one) => sum + one.answers.changed.length, 0),
+    changed_answers:
+      changes.flatMap(({ candidates }) => candidates.flatMap(({ answers }) => answers.changed)).length,
   };
 }
 
@@ -182,10 +183,7 @@ export function matchCandidates(before: ComparableRun, after: ComparableRun): Ma
     : matched;
 }
 
-interface Control {
-  readonly before: RunCandidate;
-  readonly after: RunCandidate;
-}
+type Control = Pick<MatchedCandidate, "before" | "after">;
 
 function controlOf(before: ComparableRun, after: ComparableRun, name: string): Control {
   const find = (run: ComparableRun) => {
@@ -233,7 +231,7 @@ function statusChange(before: RunCandidate, after: RunCandidate): CandidateChang
 }
 
 function meanTokens({ values }: RunCandidate): number | null {
-  return values.length === 0 ? null : values.reduce((sum, one) => sum + one.outputTokens, 0) / values.length;
+  return values.length === 0 ? null : meanOf(values.map(({ outputTokens }) => outputTokens));
 }
 
 function compareMetric(metric: ComparedMetric, pair: MatchedCandidate, at: Circumstances): MetricChange {

@@ -2,15 +2,9 @@
  * Two runs side by side: the data that a comparison needs of each (values by prompt and block, and answers,
  * in one pass each), whether their conditions let times be compared, and which answers changed.
  */
+import { collectRecords } from "./collect.ts";
 import { readAnswers, readRunInfo, readSamples } from "./folder.ts";
-import { byMetric, metrics } from "./metrics.ts";
-import {
-  type CandidateInfo,
-  isEstimate,
-  type PlanInfo,
-  type RequestRecord,
-  type RunInfo,
-} from "./records.ts";
+import { type CandidateInfo, isEstimate, type PlanInfo, type RunInfo } from "./records.ts";
 
 /** The metrics in which two runs are compared, in the order in which they are shown. */
 export const comparedMetrics = ["latency_s", "ttft_s", "decode_tokens_per_s", "output_chars_per_s"] as const;
@@ -44,7 +38,7 @@ export interface RunCandidate {
   /** True where any of its token counts is an estimate. */
   readonly estimated: boolean;
   readonly values: readonly RunValue[];
-  /** At most `maxAnswers`; compared as text at temperature 0. */
+  /** At most 5,000; compared as text at temperature 0. */
   readonly answers: readonly RunAnswer[];
 }
 
@@ -61,18 +55,7 @@ export interface ComparableRun {
   readonly busy: string | null;
 }
 
-const maxAnswers = 5000;
-
-interface Draft {
-  readonly info: CandidateInfo;
-  ok: number;
-  failed: number;
-  outcomes: { prompt: string; failed: boolean }[];
-  reason: string | null;
-  estimated: boolean;
-  values: RunValue[];
-  answers: RunAnswer[];
-}
+const MOST_ANSWERS = 5000;
 
 /**
  * Reads the run in `folder`. Disturbed blocks are left out where most blocks were quiet, as in its summary.
@@ -86,61 +69,48 @@ interface Draft {
  */
 export async function readComparableRun(folder: string, name: string): Promise<ComparableRun> {
   const info = await readRunInfo(folder);
-  const hashes = new Map(info.plan.prompt_set.prompts.map((prompt) => [prompt.id, prompt.sha256]));
-  const drafts = new Map(info.candidates.map((candidate) => [candidate.id, emptyDraft(candidate)]));
-  const disturbed = new Set<number>();
-  let reason = "";
-  const blocks = new Set<number>();
+  const { prompts } = info.plan.prompt_set;
   const good = new Set<string>();
-  for await (const record of readSamples(folder)) {
-    if (record.kind === "machine" && record.disturbed !== null) {
-      disturbed.add(record.block);
-      reason = record.disturbed;
-    }
-    if (record.kind === "candidate") {
-      const draft = drafts.get(record.candidate);
-      if (draft !== undefined) draft.reason ??= record.reason;
-    }
-    if (record.kind !== "request" || record.phase !== "timed") continue;
-    blocks.add(record.block);
-    const prompt = hashes.get(record.prompt_id) ?? record.prompt_id;
-    const draft = drafts.get(record.candidate);
-    if (draft !== undefined && addRequest(draft, record, prompt)) good.add(record.id);
-  }
-  for await (const answer of readAnswers(folder)) {
-    const draft = drafts.get(answer.candidate);
-    if (draft === undefined || !good.has(answer.id) || draft.answers.length >= maxAnswers) continue;
-    const prompt = hashes.get(answer.prompt_id) ?? answer.prompt_id;
-    draft.answers.push({ prompt, round: answer.round, text: answer.content });
-  }
-  const quiet = 2 * disturbed.size <= blocks.size;
-  for (const draft of drafts.values()) {
-    if (quiet) draft.values = draft.values.filter((value) => !disturbed.has(value.block));
-  }
-  return { name, info, candidates: [...drafts.values()], busy: quiet ? null : reason };
-}
-
-function emptyDraft(info: CandidateInfo): Draft {
-  return { info, ok: 0, failed: 0, outcomes: [], reason: null, estimated: false, values: [], answers: [] };
-}
-
-/** True for a good request. */
-function addRequest(draft: Draft, record: RequestRecord, prompt: string): boolean {
-  draft.outcomes.push({ prompt, failed: record.status !== "ok" });
-  if (record.status !== "ok") {
-    draft.failed++;
-    draft.reason ??= record.reason;
-    return false;
-  }
-  draft.ok++;
-  draft.estimated ||= isEstimate(record.token_source);
-  draft.values.push({
-    prompt,
-    block: record.block,
-    metrics: byMetric(comparedMetrics, (name) => metrics[name].of(record)),
-    outputTokens: record.output_tokens,
+  const run = await collectRecords(readSamples(folder), {
+    candidates: info.candidates,
+    promptIds: prompts.map(({ id }) => id),
+    slo: null,
+    watch: (record) => {
+      if (record.kind === "request" && record.phase === "timed" && record.status === "ok") {
+        good.add(record.id);
+      }
+    },
   });
-  return true;
+  const hashes = new Map(prompts.map(({ id, sha256 }) => [id, sha256]));
+  const answers = new Map(info.candidates.map(({ id }) => [id, new Array<RunAnswer>()]));
+  for await (const { id, candidate, prompt_id, round, content } of readAnswers(folder)) {
+    const own = answers.get(candidate);
+    if (own === undefined || !good.has(id) || own.length >= MOST_ANSWERS) continue;
+    own.push({ prompt: hashes.get(prompt_id) ?? prompt_id, round, text: content });
+  }
+  const isQuiet = 2 * run.disturbed.size <= run.blocks.size;
+  const counts = (block: number) => !isQuiet || !run.disturbed.has(block);
+  const hashOf = (prompt: number) => prompts[prompt]?.sha256 ?? "";
+  return {
+    name,
+    info,
+    busy: isQuiet ? null : [...run.disturbed.values()].at(-1) ?? "",
+    candidates: [...run.candidates.values()].map(({ info, timed, good, left }): RunCandidate => ({
+      info,
+      ok: good.length,
+      failed: timed.length - good.length,
+      outcomes: timed.map(({ prompt, failure }) => ({ prompt: hashOf(prompt), failed: failure !== null })),
+      reason: timed.find(({ failure }) => failure !== null)?.failure ?? left?.reason ?? null,
+      estimated: good.some(({ tokenSource }) => isEstimate(tokenSource)),
+      values: good.filter(({ block }) => counts(block)).map((request) => ({
+        prompt: hashOf(request.prompt),
+        block: request.block,
+        metrics: request,
+        outputTokens: request.outputTokens,
+      })),
+      answers: answers.get(info.id) ?? [],
+    })),
+  };
 }
 
 /** Something that differs between two runs. */

@@ -121,7 +121,9 @@ export async function openableCandidates(
   keep: readonly NamedCandidate[] = chosen.named,
 ): Promise<SessionCandidates> {
   const { why, machine, order, request, client } = chosen;
-  const options = liveOptions(request.plan ?? {}, resources, client);
+  const { timeoutS = PLAN_DEFAULTS.timeoutS, stream = true } = request.plan ?? {};
+  const { post } = client;
+  const options = { ...resources, post, timeoutMs: timeoutS * 1000, stream, engines: new SharedEngines() };
   try {
     const made: { candidate: LiveCandidate; problem: string | null }[] = [];
     for (const named of keep) made.push(await makeLive(named, { options, request, machine, resources }));
@@ -158,27 +160,6 @@ function casesOf(plan: CandidatePlan = {}): CaseToSend[] | null {
   const { prompts } = plan;
   return prompts?.prompts.map((one) => ({ ...one, settings: { ...prompts.settings, ...one.settings } })) ??
     null;
-}
-
-function liveOptions(
-  plan: CandidatePlan,
-  { clock, sleep, fetch, denoPath, env, run, note }: SessionResources,
-  client: TimedClient,
-): LiveCandidateOptions {
-  const { timeoutS = PLAN_DEFAULTS.timeoutS, stream = true } = plan;
-  return {
-    clock,
-    sleep,
-    fetch,
-    post: client.post,
-    denoPath,
-    env,
-    note,
-    timeoutMs: timeoutS * 1000,
-    stream,
-    run,
-    engines: new SharedEngines(),
-  };
 }
 
 /** The fields that a probe adds to the job's settings, and those that a candidate must support. */

@@ -4,6 +4,7 @@ import { hubModel } from "../catalog/hub_repository.ts";
 import { findVariant, type Model } from "../catalog/model.ts";
 import { parseRegistry } from "../catalog/registry.ts";
 import { UserError } from "../errors.ts";
+import { sumOf } from "../stats/mean.ts";
 import { type CandidateName, parseCandidateName } from "./candidate_name.ts";
 import type { SessionResources } from "./candidate_request.ts";
 import { endpointNames, type ServiceListing } from "./named_candidate.ts";
@@ -55,7 +56,7 @@ async function modelOfFile(path: string, text: string): Promise<Model> {
     name: (facts.quantization ?? "file").toLowerCase(),
     format: "gguf",
     file,
-    size_mb: sizes.reduce((sum, size) => sum + size, 0) / 1e6,
+    size_mb: sumOf(sizes) / 1e6,
     sources: [{ kind: "file", path }],
   };
   const [model] = parseRegistry(

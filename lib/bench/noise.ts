@@ -5,6 +5,7 @@
  */
 import os from "node:os";
 import process from "node:process";
+import { sumOf } from "../stats/mean.ts";
 import type { Clock, Sleep } from "../clock.ts";
 import type { BusyProgram, FindBusiest } from "./busiest_program.ts";
 import type { MachineRecord } from "./records.ts";
@@ -190,7 +191,7 @@ async function raplJoules(): Promise<number | null> {
  */
 export function parseRapl(text: string): number | null {
   const counters = [...text.matchAll(/^(\d+)$/gm)].map((match) => Number(match[1]));
-  return counters.length === 0 ? null : counters.reduce((sum, one) => sum + one, 0) / 1e6;
+  return counters.length === 0 ? null : sumOf(counters) / 1e6;
 }
 
 type Details = Pick<MachineReading, "stealS" | "frequencyMhz" | "temperatureC">;

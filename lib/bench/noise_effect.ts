@@ -2,6 +2,7 @@
  * The effect of other programs on a run: how much slower disturbed blocks were, and what
  * that means for its figures.
  */
+import { meanOf, varianceOfMean } from "../stats/mean.ts";
 import { studentTQuantile } from "../stats/t.ts";
 import type { Collected, CollectedRun } from "./collect.ts";
 import { logTimes } from "./stationarity.ts";
@@ -82,29 +83,22 @@ function busiestOf(seen: readonly BusyProgram[]): BusyProgram | null {
 }
 
 function measuredSlowdown(run: CollectedRun): Pick<NoiseEffect, "slowdown" | "ci95"> {
-  const byBlock = new Map<number, number[]>();
-  for (const candidate of run.candidates.values()) {
-    for (const { block, residual } of residuals(candidate, run.disturbed)) {
-      byBlock.set(block, [...byBlock.get(block) ?? [], residual]);
-    }
-  }
-  const of = (disturbed: boolean) =>
-    [...byBlock].filter(([block]) => run.disturbed.has(block) === disturbed).map(([, values]) =>
-      moments(values).mean
-    );
-  const [busy, quiet] = [moments(of(true)), moments(of(false))];
-  if (busy.n === 0 || quiet.n === 0) return { slowdown: null, ci95: null };
-  const difference = busy.mean - quiet.mean;
-  if (busy.n < BLOCKS_TO_MEASURE || quiet.n < BLOCKS_TO_MEASURE) {
-    return { slowdown: Math.exp(difference), ci95: null };
-  }
+  const times = [...run.candidates.values()].flatMap((candidate) => residuals(candidate, run.disturbed));
+  const levels = [...Map.groupBy(times, ({ block }) => block)].map(([block, same]) => ({
+    isBusy: run.disturbed.has(block),
+    level: meanOf(same.map(({ residual }) => residual)),
+  }));
+  const busy = levels.filter(({ isBusy }) => isBusy).map(({ level }) => level);
+  const quiet = levels.filter(({ isBusy }) => !isBusy).map(({ level }) => level);
+  if (busy.length === 0 || quiet.length === 0) return { slowdown: null, ci95: null };
+  const difference = meanOf(busy) - meanOf(quiet);
+  const slowdown = Math.exp(difference);
+  const fewer = Math.min(busy.length, quiet.length);
+  if (fewer < BLOCKS_TO_MEASURE) return { slowdown, ci95: null };
   // Welch's interval, with the smaller sample's degrees of freedom.
-  const error = Math.sqrt(busy.variance / busy.n + quiet.variance / quiet.n);
-  const half = studentTQuantile(0.975, Math.min(busy.n, quiet.n) - 1) * error;
-  return {
-    slowdown: Math.exp(difference),
-    ci95: [Math.exp(difference - half), Math.exp(difference + half)],
-  };
+  const error = Math.sqrt(varianceOfMean(busy) + varianceOfMean(quiet));
+  const half = studentTQuantile(0.975, fewer - 1) * error;
+  return { slowdown, ci95: [Math.exp(difference - half), Math.exp(difference + half)] };
 }
 
 /** The logarithm of each good request's time, against the mean of the candidate's quiet ones. */
@@ -115,13 +109,6 @@ function residuals(
   const logs = logTimes(good);
   const quiet = logs.filter(({ block }) => !disturbed.has(block));
   if (quiet.length === 0) return [];
-  const { mean } = moments(quiet.map(({ log }) => log));
+  const mean = meanOf(quiet.map(({ log }) => log));
   return logs.map(({ block, log }) => ({ block, residual: log - mean }));
-}
-
-function moments(values: readonly number[]): { n: number; mean: number; variance: number } {
-  const n = values.length;
-  const mean = values.reduce((sum, value) => sum + value, 0) / n;
-  const variance = values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / Math.max(1, n - 1);
-  return { n, mean, variance };
 }

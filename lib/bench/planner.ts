@@ -1,6 +1,7 @@
 /** Predicts what a run could show: sizes, differences and minutes, from a pilot or an earlier run. */
 import { UserError } from "../errors.ts";
 import type { PromptSet } from "../prompts/prompts.ts";
+import { meanOf } from "../stats/mean.ts";
 import { adviceFor, type PlannedSize, planSizes } from "../stats/planning.ts";
 import { seededRandom, shuffle } from "../stats/random.ts";
 import type { Comparison, SummaryStatistic } from "./summary_schema.ts";
@@ -73,7 +74,7 @@ export function planRun(
   { cases, rounds }: { readonly cases: number; readonly rounds: number },
 ): RunPlan {
   const measured = summary.candidates.flatMap(({ latency_s }) => latency_s.mean ?? []);
-  const seconds = measured.reduce((sum, mean) => sum + mean, 0) / measured.length;
+  const seconds = meanOf(measured);
   const metrics = PLANNED_METRICS.flatMap((metric) => {
     const pairs = summary.comparisons.filter((one) =>
       one.metric === metric && one.unit !== "stretch" && one.spread.between !== null

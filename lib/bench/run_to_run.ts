@@ -6,9 +6,16 @@
 import { join } from "node:path";
 import { z } from "zod";
 import { UserError } from "../errors.ts";
-import { type ComparableRun, type ComparedMetric, conditionDifferences } from "./compare_runs.ts";
+import { meanOf, squaredDeviations } from "../stats/mean.ts";
+import {
+  type ComparableRun,
+  type ComparedMetric,
+  comparedMetrics,
+  conditionDifferences,
+} from "./compare_runs.ts";
 import { metricValues } from "./compare.ts";
 import { replaceFile } from "./folder.ts";
+import { byMetric } from "./metrics.ts";
 
 const spread = z.object({
   /** Standard deviation of the logarithm of a run's level. */
@@ -29,10 +36,7 @@ const runToRun = z.object({
   repeats: z.array(z.string()),
   candidates: z.array(z.object({
     candidate: z.string(),
-    latency_s: spread.nullable(),
-    ttft_s: spread.nullable(),
-    decode_tokens_per_s: spread.nullable(),
-    output_chars_per_s: spread.nullable(),
+    ...byMetric(comparedMetrics, () => spread.nullable()),
   })),
 });
 /** What `selfcheck --aa` found out about a run, and what a gate reads. */
@@ -85,10 +89,7 @@ export function runToRunOf(run: ComparableRun, repeats: readonly ComparableRun[]
     repeats: quiet.map(({ info }) => info.run_id),
     candidates: run.candidates.map(({ info }) => ({
       candidate: info.id,
-      latency_s: spreadOf(quiet, info.id, "latency_s"),
-      ttft_s: spreadOf(quiet, info.id, "ttft_s"),
-      decode_tokens_per_s: spreadOf(quiet, info.id, "decode_tokens_per_s"),
-      output_chars_per_s: spreadOf(quiet, info.id, "output_chars_per_s"),
+      ...byMetric(comparedMetrics, (metric) => spreadOf(quiet, info.id, metric)),
     })),
   };
 }
@@ -99,19 +100,15 @@ function spreadOf(runs: readonly ComparableRun[], id: string, metric: ComparedMe
     const values = candidates.find(({ info }) => info.id === id)?.values ?? [];
     const groups = Map.groupBy(metricValues(values, metric, null), ({ prompt }) => prompt);
     return new Map(
-      [...groups].map(([prompt, same]) => [prompt, mean(same.map(({ value }) => Math.log(value)))]),
+      [...groups].map(([prompt, same]) => [prompt, meanOf(same.map(({ value }) => Math.log(value)))]),
     );
   });
   const common = [...byCase[0]?.keys() ?? []].filter((prompt) => byCase.every((run) => run.has(prompt)));
   if (common.length === 0) return null;
-  const levels = byCase.map((run) => mean(common.map((prompt) => run.get(prompt) ?? NaN)));
-  const centre = mean(levels);
+  const levels = byCase.map((run) => meanOf(common.map((prompt) => run.get(prompt) ?? NaN)));
   const df = levels.length - 1;
-  const variance = levels.reduce((sum, level) => sum + (level - centre) ** 2, 0) / df;
-  return { sd: Math.sqrt(variance), df, cases: common.length };
+  return { sd: Math.sqrt(squaredDeviations(levels) / df), df, cases: common.length };
 }
-
-const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /**
  * Writes what was found into the folder of the run that was repeated, and returns the file's path.

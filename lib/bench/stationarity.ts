@@ -1,4 +1,5 @@
 /** Whether a candidate's times stayed the same: after its warm-ups, and from the start of the run to its end. */
+import { meanOf, sumOf } from "../stats/mean.ts";
 import { studentTQuantile } from "../stats/t.ts";
 import type { GoodRequest } from "./collect.ts";
 
@@ -53,10 +54,10 @@ export function driftOf(requests: readonly GoodRequest[]): Drift | null {
   const n = logs.length;
   if (n < LEAST_REQUESTS) return null;
   const place = (at: number) => at / (n - 1) - 0.5;
-  const mean = logs.reduce((sum, log) => sum + log, 0) / n;
-  const spread = logs.reduce((sum, _, at) => sum + place(at) ** 2, 0);
-  const slope = logs.reduce((sum, log, at) => sum + place(at) * (log - mean), 0) / spread;
-  const rest = logs.reduce((sum, log, at) => sum + (log - mean - slope * place(at)) ** 2, 0);
+  const mean = meanOf(logs);
+  const spread = sumOf(logs.map((_, at) => place(at) ** 2));
+  const slope = sumOf(logs.map((log, at) => place(at) * (log - mean))) / spread;
+  const rest = sumOf(logs.map((log, at) => (log - mean - slope * place(at)) ** 2));
   const half = studentTQuantile(0.975, n - 2) * Math.sqrt(rest / (n - 2) / spread);
   return { ratio: Math.exp(slope), ci95: [Math.exp(slope - half), Math.exp(slope + half)], n };
 }

@@ -8,6 +8,7 @@ import { ecdfPlot } from "../plot/ecdf.ts";
 import { ratioPlot } from "../plot/ratio.ts";
 import { type NotebookRow, notebookRows } from "../report/workshop_fields.ts";
 import { writeReports } from "../report/write.ts";
+import { meanOf } from "../stats/mean.ts";
 import { flagOutliers } from "../stats/outliers.ts";
 import { ImaginedBenchmarks } from "./imagined_benchmarks.ts";
 import { FigureView, Result, TableView, TextView, type View } from "./view.ts";
@@ -26,8 +27,6 @@ export const digits = (value: number | null | undefined, places = 3): string | n
 /** `0.120 to 0.135`; null where there is no interval. */
 export const interval = (ends: readonly [number, number] | null | undefined, places = 3): string | null =>
   ends?.map((end) => end.toFixed(places)).join(" to ") ?? null;
-
-const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 /**
  * A finished run. Its records lie in `folder`; everything shown here is derived from them. Views are safe as
@@ -166,9 +165,9 @@ export class Run extends Result {
     return new TableView(
       ids.map((id) => ({
         model: id,
-        [`first ${rounds}: mean (s)`]: digits(mean(this.values(id).slice(0, rounds))),
-        [`last ${rounds}: mean (s)`]: digits(mean(this.values(id).slice(-rounds))),
-        "all: mean (s)": digits(mean(this.values(id))),
+        [`first ${rounds}: mean (s)`]: digits(meanOf(this.values(id).slice(0, rounds))),
+        [`last ${rounds}: mean (s)`]: digits(meanOf(this.values(id).slice(-rounds))),
+        "all: mean (s)": digits(meanOf(this.values(id))),
       })),
       this.control === null
         ? "Mean latency of the first, the last and all requests of each model."
