@@ -57,8 +57,8 @@ async function* questions(): AsyncGenerator<string> {
 }
 
 async function chat(name: string, settings: Settings): Promise<number> {
-  const { openConversation } = await import("./chat/conversation.ts");
-  const conversation = await openConversation(name, settings);
+  const { Conversation } = await import("./chat/conversation.ts");
+  const conversation = await Conversation.open(name, settings);
   const write = (text: string) => Deno.stdout.writeSync(new TextEncoder().encode(terminalText(text)));
   let ok = true;
   try {

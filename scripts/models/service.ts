@@ -48,57 +48,53 @@ async function foundryOf(options: ServiceOptions): Promise<FoundryService> {
 }
 
 export async function show(options: ServiceOptions): Promise<number> {
-  const services = await servicesOf(options);
-  const rows = await Promise.all(services.map(async ({ endpoint, kind, foundry, models }) => ({
-    endpoint,
-    kind,
-    models: foundry === null
-      ? models.map(({ id }) => ({ id, alias: null, device: null, sizeMb: null, cached: true, loaded: null }))
-      : await foundryModels(foundry, ask()),
-  })));
-  const listed = rows.map((row) => ({
-    ...row,
-    models: row.models.filter(({ cached, loaded }) =>
-      options.all === true || cached !== false || loaded === true
+  const services = await Promise.all((await servicesOf(options)).map(async (service) => ({
+    name: service.endpoint.name,
+    url: service.endpoint.baseUrl,
+    kind: service.kind,
+    models: (await modelsOf(service)).filter(({ downloaded, loaded }) =>
+      options.all === true || downloaded !== false || loaded === true
     ),
-  }));
+  })));
   if (options.json) {
-    printJson({
-      services: listed.map(({ endpoint, kind, models }) => ({
-        name: endpoint.name,
-        url: endpoint.baseUrl,
-        kind,
-        models: models.map(({ id, alias, device, sizeMb, cached, loaded }) => ({
-          id,
-          alias,
-          device,
-          size_mb: sizeMb,
-          downloaded: cached,
-          loaded,
-        })),
-      })),
-    });
+    printJson({ services });
     return 0;
   }
-  if (listed.length === 0) {
+  if (services.length === 0) {
     console.log("no service answers on the usual ports; deno task doctor says what to do");
   }
   const word = (value: boolean | null) => value === null ? "?" : value ? "yes" : "no";
-  for (const { endpoint, kind, models } of listed) {
-    console.log(`${kind} at ${endpoint.baseUrl}`);
-    console.log(table(
-      ["model", "alias", "device", "size", "downloaded", "in memory"],
-      models.map(({ id, alias, device, sizeMb, cached, loaded }) => [
-        id,
-        alias ?? "",
-        device ?? "?",
-        sizeMb === null ? "?" : `${sizeMb} MB`,
-        word(cached),
-        word(loaded),
-      ]),
-    ));
+  for (const { url, kind, models } of services) {
+    console.log(`${kind} at ${url}`);
+    const rows = models.map(({ id, alias, device, size_mb, downloaded, loaded }) => {
+      const size = size_mb === null ? "?" : `${size_mb} MB`;
+      return [id, alias ?? "", device ?? "?", size, word(downloaded), word(loaded)];
+    });
+    console.log(table(["model", "alias", "device", "size", "downloaded", "in memory"], rows));
   }
   return 0;
+}
+
+/** Of services other than Foundry Local only the ids are known. */
+async function modelsOf({ foundry, models }: FoundService) {
+  if (foundry === null) {
+    return models.map(({ id }) => ({
+      id,
+      alias: null,
+      device: null,
+      size_mb: null,
+      downloaded: true,
+      loaded: null,
+    }));
+  }
+  return (await foundryModels(foundry, ask())).map(({ id, alias, device, sizeMb, cached, loaded }) => ({
+    id,
+    alias,
+    device,
+    size_mb: sizeMb,
+    downloaded: cached,
+    loaded,
+  }));
 }
 
 async function named(name: string, service: FoundryService): Promise<FoundryModel> {

@@ -21,12 +21,8 @@ import { passMarkOption, promptsFile, runFolder } from "./run_folder.ts";
  */
 const fixed = {
   warmup: 0,
-  prompt: undefined,
   prefix: "as is",
   concurrency: 1,
-  rate: undefined,
-  slo: undefined,
-  fixedOutput: false,
   stream: true,
 } as const;
 

@@ -153,13 +153,8 @@ export function raceSettings(command: Command): RaceSettings {
       ...given,
       stated: statedSettings(command),
       rounds: 1,
-      samplingSeed: undefined,
       concurrency: 1,
-      rate: undefined,
-      slo: undefined,
-      fixedOutput: false,
       stream: true,
-      resume: undefined,
     },
   };
 }

@@ -18,7 +18,7 @@ import type { ServeSettings } from "./settings.ts";
 import type { Engines } from "./engines.ts";
 import { jsonLog, type Log, loggedRequest, NO_LOG } from "./log.ts";
 import { type OpenRouting, openRouting } from "./routing.ts";
-import { endpointsOf, type ServedServices, serveServices } from "./services.ts";
+import { endpointsOf, ServedServices } from "./services.ts";
 
 /** Serves until Ctrl-C; returns the exit code. */
 export async function serve(names: readonly string[], settings: ServeSettings): Promise<number> {
@@ -33,7 +33,7 @@ export async function serve(names: readonly string[], settings: ServeSettings): 
     fetch: (input, init) => fetch(input, { ...init, redirect: "manual" }),
   });
   opened.defer(client.close);
-  const services = serveServices(endpointsOf(settings.endpoint ?? [], Deno.env), {
+  const services = new ServedServices(endpointsOf(settings.endpoint ?? [], Deno.env), {
     registry: await loadRegistry(settings.registry),
     fetch,
     slots: settings.slots,

@@ -10,13 +10,6 @@ import { type GatewayModel, serviceModel } from "../../lib/serve/served_models.t
 
 const LIST_TIMEOUT_MS = 3000;
 
-export interface ServedServices {
-  /** The models listed last; those of a service that is down are kept until it is up again. */
-  models(): GatewayModel[];
-  /** Reads all lists again, and returns what is new about services that don't answer, or answer again. */
-  refresh(signal: AbortSignal): Promise<readonly string[]>;
-}
-
 /** @throws {UserError} for an invalid URL, or a name given twice */
 export function endpointsOf(
   texts: readonly string[],
@@ -36,54 +29,60 @@ export function endpointsOf(
   );
 }
 
-/** The models of the endpoints, as their lists name them now. */
-export function serveServices(
-  endpoints: readonly Endpoint[],
-  { registry, fetch, slots }: {
-    readonly registry: Registry;
-    readonly fetch: Fetch;
-    readonly slots: number;
-  },
-): ServedServices {
-  const listed = new Map<Endpoint, readonly ListedModel[]>();
-  const troubles = new Map<Endpoint, string>();
-  const refresh = async (endpoint: Endpoint, signal: AbortSignal): Promise<readonly string[]> => {
-    const options = { fetch, timeoutMs: LIST_TIMEOUT_MS, signal };
-    const { models, problem } = await listServiceModels(endpoint, options);
+/** The models of some endpoints, as their lists named them last; those of a service that is down are kept. */
+export class ServedServices {
+  readonly #listed = new Map<Endpoint, readonly ListedModel[]>();
+  readonly #troubles = new Map<Endpoint, string>();
+
+  constructor(
+    private readonly endpoints: readonly Endpoint[],
+    private readonly options: { readonly registry: Registry; readonly fetch: Fetch; readonly slots: number },
+  ) {}
+
+  /** Reads all lists again, and returns what is new about services that don't answer, or answer again. */
+  async refresh(signal: AbortSignal): Promise<readonly string[]> {
+    return (await Promise.all(this.endpoints.map((endpoint) => this.#refresh(endpoint, signal)))).flat();
+  }
+
+  async #refresh(endpoint: Endpoint, signal: AbortSignal): Promise<readonly string[]> {
+    const { fetch } = this.options;
+    const { models, problem } = await listServiceModels(endpoint, {
+      fetch,
+      timeoutMs: LIST_TIMEOUT_MS,
+      signal,
+    });
     if (problem === null) {
-      listed.set(endpoint, models.filter(({ ready }) => ready !== false));
-      return troubles.delete(endpoint) ? [`${endpoint.name} answers again`] : [];
+      this.#listed.set(endpoint, models.filter(({ ready }) => ready !== false));
+      return this.#troubles.delete(endpoint) ? [`${endpoint.name} answers again`] : [];
     }
-    const known = troubles.get(endpoint) === problem;
-    troubles.set(endpoint, problem);
+    const known = this.#troubles.get(endpoint) === problem;
+    this.#troubles.set(endpoint, problem);
     return known ? [] : [`${endpoint.name}: ${problem}`];
-  };
-  const served = () => {
-    const services = endpoints.map((endpoint) => ({ endpoint, models: listed.get(endpoint) ?? [] }));
+  }
+
+  /** The models listed last; the first of several with one id has it as its name, the others name their service. */
+  models(): GatewayModel[] {
+    const { registry, slots } = this.options;
+    const services = this.endpoints.map((endpoint) => ({
+      endpoint,
+      models: this.#listed.get(endpoint) ?? [],
+    }));
     const models = services.flatMap(({ endpoint, models }) => models.map(({ id }) => ({ id, endpoint })));
     const names = models.map(({ id, endpoint }) => `${id}@${endpoint.name}`);
-    const named = resolveCandidates(names, { registry, services, engine: {} });
-    const taken = new Set<string>();
-    return named.flatMap(({ info }, at): GatewayModel[] => {
-      const model = models[at];
-      if (model === undefined) throw new Error(`${info.id} was not listed`);
-      const { id, endpoint } = model;
+    const candidates = resolveCandidates(names, { registry, services, engine: {} });
+    return models.map(({ id, endpoint }, at) => {
+      const info = candidates[at]?.info;
       const full = `${id}@${endpoint.name}`;
-      const alone = !taken.has(id);
-      taken.add(id);
-      return [serviceModel({
-        id: alone ? id : full,
+      if (info === undefined) throw new Error(`${full} is no candidate`);
+      return serviceModel({
+        id: models.findIndex((one) => one.id === id) === at ? id : full,
         names: [id, full, info.alias],
         candidate: info.id,
         capabilities: findModel(registry, id)?.capabilities ?? [],
         endpoint,
         modelId: id,
         slots,
-      })];
+      });
     });
-  };
-  return {
-    models: served,
-    refresh: async (signal) => (await Promise.all(endpoints.map((one) => refresh(one, signal)))).flat(),
-  };
+  }
 }
