@@ -22,9 +22,10 @@ const ERROR_TAIL_CHARS = 4000;
 export class ChildProgram {
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
-  #errors = "";
-  /** Resolves when the process has ended, and what it wrote to standard error is read. */
+  /** Resolves when the process has ended. */
   readonly exited: Promise<ProcessExit>;
+  /** The end of what it wrote to standard error, once that is read to its end. */
+  readonly errors: Promise<string>;
 
   constructor({ denoPath, args, env }: ProgramCommand) {
     this.#child = new Deno.Command(denoPath, {
@@ -37,11 +38,8 @@ export class ChildProgram {
       stderr: "piped",
     }).spawn();
     this.#input = this.#child.stdin.getWriter();
-    const read = this.#readErrors();
-    this.exited = this.#child.status.then(async ({ code, signal }) => {
-      await read;
-      return { code, signal };
-    });
+    this.exited = this.#child.status.then(({ code, signal }) => ({ code, signal }));
+    this.errors = this.#readErrors();
   }
 
   /** The process id. */
@@ -57,16 +55,6 @@ export class ChildProgram {
   /** `output` in lines. */
   lines(): ReadableStream<string> {
     return this.#child.stdout.pipeThrough(new TextDecoderStream()).pipeThrough(new TextLineStream());
-  }
-
-  /** The end of what it has written to standard error. */
-  get errors(): string {
-    return this.#errors.trim();
-  }
-
-  /** The last line of `errors`. */
-  get lastError(): string {
-    return this.errors.split("\n").at(-1) ?? "";
   }
 
   /** Sends one line of JSON; without effect where the process has ended. */
@@ -91,9 +79,14 @@ export class ChildProgram {
     clearTimeout(timer);
   }
 
-  async #readErrors(): Promise<void> {
+  async #readErrors(): Promise<string> {
+    let tail = "";
     for await (const text of this.#child.stderr.pipeThrough(new TextDecoderStream())) {
-      this.#errors = (this.#errors + text).slice(-ERROR_TAIL_CHARS);
+      tail = (tail + text).slice(-ERROR_TAIL_CHARS);
     }
+    return tail.trim();
   }
 }
+
+/** The last line of what a program complained. */
+export const lastLine = (text: string): string => text.split("\n").at(-1) ?? "";

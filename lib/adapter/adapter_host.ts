@@ -5,7 +5,7 @@ import type { AdapterPermissions, AdapterSpec } from "../catalog/model.ts";
 import { reasonOf, UserError } from "../errors.ts";
 import type { AdapterRequest } from "./adapter.ts";
 import { type AdapterCall, type AdapterLine, adapterLine, type AdapterOrder } from "./adapter_lines.ts";
-import { ChildProgram, type ProcessExit, type ProgramCommand } from "../child_program.ts";
+import { ChildProgram, lastLine, type ProcessExit, type ProgramCommand } from "../child_program.ts";
 import { ApiError } from "../openai/api_error.ts";
 import { type Environment, plainEnvironment } from "../program.ts";
 
@@ -143,10 +143,11 @@ export class AdapterHost {
 
   constructor({ order, ...command }: AdapterCommand) {
     this.#child = new ChildProgram(command);
-    this.ended = Promise.all([this.#child.exited, this.#readLines()]).then(([exit]) => {
-      this.#gone = true;
-      return this.#settle(exit);
-    });
+    this.ended = Promise.all([this.#child.exited, this.#child.errors, this.#readLines()])
+      .then(([exit, errors]) => {
+        this.#gone = true;
+        return this.#settle(exit, errors);
+      });
     // Nothing may be waiting for these.
     this.#ready.promise.catch(() => {});
     this.#use.promise.catch(() => {});
@@ -266,20 +267,19 @@ export class AdapterHost {
     void this.kill(`its answer has more than ${MAX_ANSWER_CHARS} characters`);
   }
 
-  #settle({ code, signal }: ProcessExit): string {
-    const reason = this.#broken ?? this.#causeOf(signal ?? `exit code ${code}`);
+  #settle({ code, signal }: ProcessExit, errors: string): string {
+    const reason = this.#broken ?? causeOf(signal ?? `exit code ${code}`, errors);
     this.#ready.reject(new Error(reason));
     for (const { fail } of this.#open.values()) fail(endedError(reason));
     return reason;
   }
+}
 
-  #causeOf(how: string): string {
-    if (/heap out of memory|Reached heap limit|Allocation failed/i.test(this.#child.errors)) {
-      return `it ran out of the memory that it may use ("memory_mb")`;
-    }
-    const last = this.#child.lastError;
-    return `its process ended (${how})${last === "" ? "" : `: ${reasonOf(last)}`}`;
+function causeOf(how: string, errors: string): string {
+  if (/heap out of memory|Reached heap limit|Allocation failed/i.test(errors)) {
+    return `it ran out of the memory that it may use ("memory_mb")`;
   }
+  return `its process ended (${how})${errors === "" ? "" : `: ${reasonOf(lastLine(errors))}`}`;
 }
 
 const endedError = (reason: string) =>

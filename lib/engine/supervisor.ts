@@ -1,5 +1,5 @@
 /** Starts engine processes, knows when they are ready, and always ends them. */
-import { ChildProgram, type ProcessExit, type ProgramCommand } from "../child_program.ts";
+import { ChildProgram, lastLine, type ProcessExit, type ProgramCommand } from "../child_program.ts";
 import { type Environment, plainEnvironment, TextLineStream } from "../program.ts";
 import { basename } from "node:path";
 import type { Clock, Fetch } from "../clock.ts";
@@ -96,7 +96,7 @@ export async function startEngine(options: StartOptions): Promise<RunningEngine>
   const token = newToken();
   try {
     await engine.write({ ...engineOptions, token });
-    const report = await firstReport(engine) ?? endWithoutReport(await engine.exited, engine.lastError);
+    const report = await firstReport(engine) ?? endWithoutReport(await engine.exited, await engine.errors);
     signal?.throwIfAborted();
     if (report.state === "failed") throw loadFailure(options.modelId, options.modelPath, report);
     return running(engine, { report, options, token, totalMs: clock() - startedAt, fetch });
@@ -147,12 +147,12 @@ function readReport(line: string): EngineReport {
   }
 }
 
-function endWithoutReport({ code, signal }: ProcessExit, lastError: string): FailedReport {
+function endWithoutReport({ code, signal }: ProcessExit, errors: string): FailedReport {
   if (signal === "SIGKILL") {
     return { state: "failed", fault: "memory", reason: "the system ended the engine while it loaded" };
   }
   const how = signal ?? `exit code ${code}`;
-  const reason = `it ended while it loaded (${how})${lastError === "" ? "" : `: ${lastError}`}`;
+  const reason = `it ended while it loaded (${how})${errors === "" ? "" : `: ${lastLine(errors)}`}`;
   return { state: "failed", fault: "engine", reason };
 }
 

@@ -1,6 +1,6 @@
 /** Two models read a text in a process of their own; their predictions are compared per token. */
 import { z } from "zod";
-import { ChildProgram, type ProcessExit } from "../child_program.ts";
+import { ChildProgram, lastLine, type ProcessExit } from "../child_program.ts";
 import type { Clock } from "../clock.ts";
 import { UserError } from "../errors.ts";
 import type { Environment } from "../program.ts";
@@ -120,7 +120,7 @@ export async function compareOverText(
     if (reading !== null && blocks.length === reading.blocks) {
       return { reading, blocks, seconds: (clock() - startedAt) / 1000 };
     }
-    throw endedEarly(await child.exited, child.lastError);
+    throw endedEarly(await child.exited, lastLine(await child.errors));
   } finally {
     signal.removeEventListener("abort", kill);
     child.kill();
