@@ -11,7 +11,7 @@
  */
 import { join } from "node:path";
 import process from "node:process";
-import { bareCommand, printJson, runCli } from "../scripts/cli.ts";
+import { bareCommand, printJson, runTask } from "../scripts/cli.ts";
 import { option, shared, wholeNumber } from "../scripts/options.ts";
 import { loadPromptSet, promptSetJson } from "../lib/prompts/prompts.ts";
 import { writeQuality } from "../lib/quality/quality.ts";
@@ -175,14 +175,11 @@ if (flag === "--step" && folder !== undefined) {
   const known = STEPS.find((one) => one === step);
   if (known !== undefined) await take(known, folder);
 } else {
-  await runCli(async () => {
-    const command = bareCommand("bench:cases")
-      .addOptions([
-        option("--cases <n>", "rows of each table", wholeNumber(1, 1_000_000), 10_000),
-        ...shared("json"),
-      ]);
-    await command.parseAsync(Deno.args, { from: "user" });
-    const { cases, json } = command.opts<{ cases: number; json: boolean }>();
+  const command = bareCommand("bench:cases").addOptions([
+    option("--cases <n>", "rows of each table", wholeNumber(1, 1_000_000), 10_000),
+    ...shared("json"),
+  ]);
+  await runTask(command, async ({ cases, json }: { cases: number; json?: boolean }) => {
     const rows = await measure(cases);
     if (json) printJson(rows);
     else {

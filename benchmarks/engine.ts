@@ -12,38 +12,34 @@
  * arrive; llama-bench's is its `tg` test, which samples nothing. Run it on a machine that does nothing else.
  */
 import type { EngineBenchSettings } from "./engine_measure.ts";
-import { bareCommand, printJson, runCli } from "../scripts/cli.ts";
+import { bareCommand, printJson, runTask } from "../scripts/cli.ts";
 import { option, pathValue, shared, wholeNumber } from "../scripts/options.ts";
 
-const benchEngine = () =>
-  bareCommand("bench:engine")
-    .addOptions([
-      option("--model <name>", "NAME or NAME:VARIANT of the registry").default("smollm2"),
-      option(
-        "--llama-bench <file>",
-        "path of llama.cpp's llama-bench (default: the engine alone)",
-        pathValue,
-      ),
-      option("--constrained", "also measure answers that a JSON schema constrains"),
-      option("--rounds <n>", "rounds; each runs everything once, in turns", wholeNumber(1, 1000), 5),
-      option("--tokens <n>", "tokens per answer", wholeNumber(2, 4000), 128),
-      option(
-        "--threads <n>",
-        "compute threads of the engine (default: its own choice)",
-        wholeNumber(1, 1024),
-      ),
-      option(
-        "--bench-threads <n>",
-        "compute threads of llama-bench (default: as many as the engine's)",
-        wholeNumber(1, 1024),
-      ),
-      ...shared("gpu", "registry", "store", "json"),
-    ]);
+const command = bareCommand("bench:engine")
+  .addOptions([
+    option("--model <name>", "NAME or NAME:VARIANT of the registry").default("smollm2"),
+    option(
+      "--llama-bench <file>",
+      "path of llama.cpp's llama-bench (default: the engine alone)",
+      pathValue,
+    ),
+    option("--constrained", "also measure answers that a JSON schema constrains"),
+    option("--rounds <n>", "rounds; each runs everything once, in turns", wholeNumber(1, 1000), 5),
+    option("--tokens <n>", "tokens per answer", wholeNumber(2, 4000), 128),
+    option(
+      "--threads <n>",
+      "compute threads of the engine (default: its own choice)",
+      wholeNumber(1, 1024),
+    ),
+    option(
+      "--bench-threads <n>",
+      "compute threads of llama-bench (default: as many as the engine's)",
+      wholeNumber(1, 1024),
+    ),
+    ...shared("gpu", "registry", "store", "json"),
+  ]);
 
-await runCli(async () => {
-  const command = benchEngine();
-  await command.parseAsync(Deno.args, { from: "user" });
-  const settings = command.opts<EngineBenchSettings>();
+await runTask(command, async (settings: EngineBenchSettings) => {
   const { measureEngine, engineBenchText } = await import("./engine_measure.ts");
   const result = await measureEngine(settings);
   if (settings.json) printJson(result);

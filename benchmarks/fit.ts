@@ -12,14 +12,14 @@
  * Times need a machine that does nothing else: the fastest of --rounds counts, and the share of processor
  * time that the engines got is printed. The resident size does not depend on that.
  */
-import { bareCommand, printJson, runCli } from "../scripts/cli.ts";
+import { bareCommand, printJson, runTask } from "../scripts/cli.ts";
 import { commaList, option, pathValue, shared, wholeNumber } from "../scripts/options.ts";
 import type { FitBenchSettings } from "./fit_measure.ts";
 
 const numbers = (text: string) => commaList(text).map(wholeNumber(1, 1_000_000));
 
-await runCli(async () => {
-  const command = bareCommand("bench:fit")
+await runTask(
+  bareCommand("bench:fit")
     .addOptions([
       option("--models <folder>", "folder of .gguf files (default: the registry's that are here)", pathValue),
       option("--threads <list>", "numbers of threads", numbers).default([1, 2], "1,2"),
@@ -39,12 +39,12 @@ await runCli(async () => {
       option("--no-speed", "leave out the times"),
       option("--no-memory", "leave out the resident size"),
       ...shared("registry", "store", "json"),
-    ]);
-  await command.parseAsync(Deno.args, { from: "user" });
-  const settings = command.opts<FitBenchSettings>();
-  const { benchFit, fitBenchText } = await import("./fit_measure.ts");
-  const result = await benchFit(settings);
-  if (settings.json) printJson(result);
-  else console.log(fitBenchText(result));
-  return 0;
-});
+    ]),
+  async (settings: FitBenchSettings) => {
+    const { benchFit, fitBenchText } = await import("./fit_measure.ts");
+    const result = await benchFit(settings);
+    if (settings.json) printJson(result);
+    else console.log(fitBenchText(result));
+    return 0;
+  },
+);

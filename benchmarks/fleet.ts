@@ -11,8 +11,8 @@ import { fileURLToPath } from "node:url";
 import { readFleet } from "../lib/fleet/fleet_folder.ts";
 import { freePort, runProgram } from "../lib/program.ts";
 import { seededRandom } from "../lib/stats/random.ts";
-import { bareCommand, printJson, realSleep, runCli } from "../scripts/cli.ts";
-import { option, shared, wholeNumber } from "../scripts/options.ts";
+import { bareCommand, printJson, realSleep, runTask } from "../scripts/cli.ts";
+import { option, type Shared, shared, wholeNumber } from "../scripts/options.ts";
 import { sendPlanTo, type SimulatedDevice, simulatedDevice } from "./fleet_devices.ts";
 import { hubProcess } from "./fleet_faults.ts";
 
@@ -151,18 +151,19 @@ async function watchMemory(pids: readonly number[], signal: AbortSignal): Promis
 const root = fileURLToPath(new URL("..", import.meta.url));
 
 if (import.meta.main) {
-  await runCli(async () => {
-    const command = bareCommand("bench:fleet")
-      .addOptions([
-        option("--devices <n>", "measure one fleet of this many devices", wholeNumber(1, 2000)),
-        option("--requests <n>", "requests per device", wholeNumber(10, 10_000), 40),
-        option("--request-ms <n>", "mean time of a request", wholeNumber(1, 60_000), 100),
-        ...shared("json"),
-      ]);
-    await command.parseAsync(Deno.args, { from: "user" });
-    const { devices, requests, requestMs, json } = command.opts<
-      { devices?: number; requests: number; requestMs: number; json: boolean }
-    >();
+  const command = bareCommand("bench:fleet")
+    .addOptions([
+      option("--devices <n>", "measure one fleet of this many devices", wholeNumber(1, 2000)),
+      option("--requests <n>", "requests per device", wholeNumber(10, 10_000), 40),
+      option("--request-ms <n>", "mean time of a request", wholeNumber(1, 60_000), 100),
+      ...shared("json"),
+    ]);
+  interface Options extends Shared<"json"> {
+    readonly devices?: number;
+    readonly requests: number;
+    readonly requestMs: number;
+  }
+  await runTask(command, async ({ devices, requests, requestMs, json }: Options) => {
     Deno.chdir(root);
     const sizes = devices === undefined ? [[20, 200], [500, 40]] as const : [[devices, requests]] as const;
     const figures: FleetFigures[] = [];

@@ -13,7 +13,7 @@ import { readSamples } from "../lib/bench/folder.ts";
 import { readFleet } from "../lib/fleet/fleet_folder.ts";
 import { freePort } from "../lib/program.ts";
 import { seededRandom } from "../lib/stats/random.ts";
-import { bareCommand, printJson, realSleep, runCli } from "../scripts/cli.ts";
+import { bareCommand, printJson, realSleep, runTask } from "../scripts/cli.ts";
 import { option, shared, wholeNumber } from "../scripts/options.ts";
 import { startFakeProcess } from "../lib/selfcheck/fake_process.ts";
 import { sendPlanTo } from "./fleet_devices.ts";
@@ -400,15 +400,13 @@ async function firstDocument(stream: Deno.ChildProcess["stdout"]): Promise<strin
 }
 
 if (import.meta.main) {
-  await runCli(async () => {
-    const command = bareCommand("bench:fleet-faults")
-      .addOptions([
-        option("--kills <n>", "processes to kill", wholeNumber(1, 10_000), 100),
-        option("--devices <n>", "devices", wholeNumber(1, 20), 4),
-        ...shared("seed", "json"),
-      ]);
-    await command.parseAsync(Deno.args, { from: "user" });
-    const { kills, devices, seed, json } = command.opts<FleetFaultOptions & { json: boolean }>();
+  const command = bareCommand("bench:fleet-faults")
+    .addOptions([
+      option("--kills <n>", "processes to kill", wholeNumber(1, 10_000), 100),
+      option("--devices <n>", "devices", wholeNumber(1, 20), 4),
+      ...shared("seed", "json"),
+    ]);
+  await runTask(command, async ({ kills, devices, seed, json }: FleetFaultOptions & { json?: boolean }) => {
     const report = await faultRun({ kills, devices, seed });
     const { lost, doubled, different, complete, refused, planned_per_device, seconds } = report;
     if (json) printJson(report);

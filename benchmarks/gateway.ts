@@ -13,36 +13,35 @@
  * what a client waits beyond the delays that the endpoint logged for that very request, less
  * what it waits without a gateway.
  */
-import { bareCommand, printJson, runCli } from "../scripts/cli.ts";
+import { bareCommand, printJson, runTask } from "../scripts/cli.ts";
 import { option, pathValue, shared, wholeNumber } from "../scripts/options.ts";
 import type { ServeBenchSettings } from "./gateway_measure.ts";
 
-await runCli(async () => {
-  const command = bareCommand("bench:serve")
-    .addOptions([
-      option(
-        "--requests <n>",
-        "requests per way at concurrency 1; five times as many at 16",
-        wholeNumber(4, 100_000),
-        100,
-      ),
-      option("--quick", "few requests, for a rough result"),
-      option("--litellm <file>", "LiteLLM's proxy, to compare with (pip install litellm[proxy])", pathValue),
-      option(
-        "--soak <n>",
-        "only send this many short requests, and record the gateway's memory",
-        wholeNumber(1000),
-      ),
-      option(
-        "--hostile <n>",
-        "only measure an honest client among this many misbehaving ones",
-        wholeNumber(1, 1000),
-      ),
-      option("--inputs", "only measure what costly requests cost, at growing sizes"),
-      ...shared("json"),
-    ]);
-  await command.parseAsync(Deno.args, { from: "user" });
-  const settings = command.opts<ServeBenchSettings>();
+const command = bareCommand("bench:serve")
+  .addOptions([
+    option(
+      "--requests <n>",
+      "requests per way at concurrency 1; five times as many at 16",
+      wholeNumber(4, 100_000),
+      100,
+    ),
+    option("--quick", "few requests, for a rough result"),
+    option("--litellm <file>", "LiteLLM's proxy, to compare with (pip install litellm[proxy])", pathValue),
+    option(
+      "--soak <n>",
+      "only send this many short requests, and record the gateway's memory",
+      wholeNumber(1000),
+    ),
+    option(
+      "--hostile <n>",
+      "only measure an honest client among this many misbehaving ones",
+      wholeNumber(1, 1000),
+    ),
+    option("--inputs", "only measure what costly requests cost, at growing sizes"),
+    ...shared("json"),
+  ]);
+
+await runTask(command, async (settings: ServeBenchSettings) => {
   const { measureServe, soakServe, tables } = await import("./gateway_measure.ts");
   const { hostileServe } = await import("./gateway_hostile.ts");
   const { inputCosts } = await import("./gateway_inputs.ts");

@@ -7,8 +7,8 @@
  *   deno task bench:proofs --candidates 2,6    other numbers of candidates
  *   deno task bench:proofs --json              one JSON document
  */
-import { bareCommand, printJson, runCli } from "../scripts/cli.ts";
-import { option, shared, wholeNumber } from "../scripts/options.ts";
+import { bareCommand, printJson, runTask } from "../scripts/cli.ts";
+import { option, type Shared, shared, wholeNumber } from "../scripts/options.ts";
 import { rateInterval } from "../lib/stats/beta.ts";
 import { isBroken, type ProofRow, proofRows } from "./proof_rows.ts";
 
@@ -32,10 +32,12 @@ const command = bareCommand("bench:proofs")
     ...shared("seed", "json"),
   ]);
 
-await runCli(async () => {
-  const { runs, candidates, seed, json } = command.parse().opts<
-    { runs: number; candidates: number[]; seed: number; json?: boolean }
-  >();
+interface Options extends Shared<"seed" | "json"> {
+  readonly runs: number;
+  readonly candidates: number[];
+}
+
+await runTask(command, async ({ runs, candidates, seed, json }: Options) => {
   const rows: ProofRow[] = [];
   if (!json) {
     console.log(

@@ -10,7 +10,7 @@
  *   deno task bench:race --plot docs/race-cost.svg
  *   deno task bench:race --json              one JSON document
  */
-import { bareCommand, printJson, runCli } from "../scripts/cli.ts";
+import { bareCommand, printJson, runTask } from "../scripts/cli.ts";
 import { decimal, option, pathValue, shared, wholeNumber } from "../scripts/options.ts";
 
 /** The gaps of the three rivals, and the requests that the race is meant to stay within. */
@@ -218,8 +218,8 @@ if (import.meta.main) {
       option("--proof", "count errors among identical candidates instead"),
       ...shared("seed", "json"),
     ]);
-  await runCli(async () => {
-    const options = await withNoise(command.parse().opts<Options>());
+  await runTask(command, async (given: Options) => {
+    const options = await withNoise(given);
     if (options.proof) {
       const proof = await prove(options);
       if (options.json) printJson({ ...options, ...proof });

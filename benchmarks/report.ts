@@ -42,17 +42,8 @@ if (first === "--report" && folder !== undefined) {
     const size = (await Deno.stat(join(target, "samples.jsonl"))).size;
     console.error(`${rounds * 40} timed samples, ${(size / 1e6).toFixed(0)} MB`);
     const child = new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "-q",
-        "--allow-read",
-        "--allow-write",
-        "--allow-env",
-        "--allow-sys",
-        import.meta.url,
-        "--report",
-        target,
-      ],
+      args: "run -q --allow-read --allow-write --allow-env --allow-sys".split(" ")
+        .concat(import.meta.url, "--report", target),
       stdout: "inherit",
       stderr: "inherit",
     });

@@ -7,7 +7,7 @@
  *   deno task bench:router --json              one JSON document
  */
 import { join } from "node:path";
-import { bareCommand, printJson, runCli } from "../scripts/cli.ts";
+import { bareCommand, printJson, runTask } from "../scripts/cli.ts";
 import { option, pathValue, shared, wholeNumber } from "../scripts/options.ts";
 
 interface Options {
@@ -108,8 +108,7 @@ if (import.meta.main) {
       option("--plot <folder>", "folder for the figures", pathValue),
       ...shared("seed", "json"),
     ]);
-  await runCli(async () => {
-    const options = command.parse().opts<Options>();
+  await runTask(command, async (options: Options) => {
     const rows = await measure(options);
     await plot(rows, options);
     if (options.json) {

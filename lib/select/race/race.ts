@@ -203,7 +203,7 @@ function droppedByLeft(state: RaceState): string[] {
 }
 
 /** `b left: failures (it timed out)`, for all that left. */
-const leftText = ({ left }: Pick<RaceState, "left">) =>
+export const leftText = ({ left }: Pick<RaceState, "left">) =>
   left.map(({ id, reason }) => `${id} left: failures (${reason})`).join("; ");
 
 /** "Undecided", with what else the blocks show: equal pairs, and failure rates that differ. */

@@ -10,6 +10,7 @@ import {
   type RaceState,
   type Verdict,
 } from "./race_state.ts";
+import { leftText } from "./race.ts";
 import type { RecordedRace } from "./recorded_race.ts";
 
 /** Of races that name no scope. */
@@ -209,9 +210,7 @@ export function evidencePoints(
 
 /** The verdict in a few sentences, with its scope. */
 export function verdictText(report: RaceReport): string {
-  const left = report.verdict !== "left" && report.left.length > 0
-    ? ` ${report.left.map(({ id, reason }) => `${id} left: failures (${reason})`).join("; ")}.`
-    : "";
+  const left = report.verdict !== "left" && report.left.length > 0 ? ` ${leftText(report)}.` : "";
   return `${mainVerdict(report)}${left}${perTokenText(report)}`;
 }
 

@@ -2,8 +2,7 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { passRate } from "../../../lib/quality/pass_rate.ts";
-import { writeGeneratedRun } from "../../../benchmarks/generated_run.ts";
+import { generatedQuality, writeGeneratedRun } from "../../../benchmarks/generated_run.ts";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..");
 
@@ -23,40 +22,8 @@ async function withScoredRun(run: (folder: string) => Promise<void>): Promise<vo
   try {
     const ids = ["quick:q4_1+threads=1", "slow"];
     const candidates = ids.map((id) => ({ id, ttftMs: 50, itlMs: 5, tokens: 40 }));
-    const { run_id, plan } = await writeGeneratedRun(folder, { candidates, rounds: 1 });
-    const { prompts, name, sha256 } = plan.prompt_set;
-    const scores: Record<string, number> = { "quick:q4_1+threads=1": 0.9, slow: 0.4 };
-    const report = {
-      schema_version: 1,
-      run_id,
-      prompt_set: { name, sha256 },
-      pass_mark: 0.8,
-      length_source: "usage",
-      candidates: ids.map((id) => ({
-        id,
-        answers: prompts.length,
-        failures: 0,
-        pass_rate: passRate([1, 0]),
-        score: { n: 2, mean: 0.5, ci95: null },
-        checks: [],
-        by_length: [],
-        ratings: [],
-      })),
-      answers: ids.flatMap((candidate) =>
-        prompts.map(({ id }) => ({
-          id: `timed/1/${id}/${candidate}`,
-          candidate,
-          prompt_id: id,
-          round: 1,
-          score: scores[candidate] ?? 0,
-          passed: false,
-          failure: null,
-          checks: [],
-        }))
-      ),
-      agreement: [],
-      warnings: [],
-    };
+    const info = await writeGeneratedRun(folder, { candidates, rounds: 1 });
+    const report = generatedQuality(info, ids, (id) => id === "slow" ? 0.4 : 0.9);
     await Deno.writeTextFile(join(folder, "quality.json"), JSON.stringify(report));
     await run(folder);
   } finally {
