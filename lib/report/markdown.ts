@@ -1,5 +1,6 @@
 /** report.md: the run on one page, in Markdown that a repository host renders. */
 import { metrics } from "../bench/metrics.ts";
+import { prefixText } from "../bench/records.ts";
 import type { Summary } from "../bench/summary_schema.ts";
 import type { SelfcheckResult } from "../selfcheck/selfcheck.ts";
 import type { QualityReport } from "../quality/quality_schema.ts";
@@ -11,9 +12,11 @@ import { markdownTaskTables } from "./task_section.ts";
 import { highlights } from "./highlights.ts";
 import {
   comparisonsMade,
+  energyText,
   instrumentText,
   machineText,
   planText,
+  prefixMeanings,
   ratioText,
   type ReportOptions,
   scopeText,
@@ -137,21 +140,14 @@ function lengths(summary: Summary, quality: QualityReport | null): string[] {
   return rows.length === 0 ? [] : ["## By prompt length", columnsTable(lengthColumns, rows)];
 }
 
-function notes(summary: Summary, options: ReportOptions): string {
-  const prefixes: Record<Summary["plan"]["prefix"], string> = {
-    "cold": "cold prefix (every prompt begins with a new number, so the prompt cache can't help)",
-    "warm": "warm prefix (the same prompt was sent right before, so the prompt cache helps)",
-    "as is": "prompts unchanged (the prompt cache may help)",
-  };
-  const energy = options.watts === undefined
-    ? ""
-    : ` Energy is an estimate: output tokens ÷ tokens/s × ${options.watts} W, where the watts were stated, not measured.`;
+function notes({ plan: { prefix, slo } }: Summary, options: ReportOptions): string {
   return `n: successful timed requests. Latency runs from when a request was due to its last token, TTFT to its first ` +
-    `token; both are means, with a ${prefixes[summary.plan.prefix]}. ` +
+    `token; both are means, with a ${prefixText(prefix)} (${prefixMeanings[prefix]}). ` +
     `Tokens/s: output tokens divided by latency, without prompt tokens; ≈ marks estimated token counts. ` +
     `Prefill tokens/s: prompt tokens divided by the time from sending to the first token. ` +
-    (summary.plan.slo === null ? "" : "Goodput: requests per second within the limits, and their share. ") +
-    `A p95 needs 20 cases. Memory is the largest resident size of the engine process.${energy}`;
+    (slo === null ? "" : "Goodput: requests per second within the limits, and their share. ") +
+    `A p95 needs 20 cases. Memory is the largest resident size of the engine process. ${energyText(options)}`
+      .trimEnd();
 }
 
 function comparisons(summary: Summary): string[] {

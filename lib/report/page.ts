@@ -1,4 +1,5 @@
 /** report.html: one file that opens anywhere, loads nothing and runs no script. */
+import { prefixText } from "../bench/records.ts";
 import type { Summary } from "../bench/summary_schema.ts";
 import type { SelfcheckResult } from "../selfcheck/selfcheck.ts";
 import type { Figure } from "../plot/figure.ts";
@@ -24,7 +25,13 @@ import { sentence } from "./format.ts";
 import { type Content, type Markup, markup } from "../markup.ts";
 import { figureMarkup, pageHead, prose, withNames } from "./page_parts.ts";
 import { highlights } from "./highlights.ts";
-import { machineText, mostlyDisturbed, type ReportOptions } from "./summary_text.ts";
+import {
+  energyText,
+  machineText,
+  mostlyDisturbed,
+  prefixMeanings,
+  type ReportOptions,
+} from "./summary_text.ts";
 import { taskMarkup, taskPlots } from "./task_section.ts";
 import { qualityTable } from "./quality_table.ts";
 import {
@@ -104,9 +111,6 @@ function results(
   quality: QualityReport | null,
   options: ReportOptions,
 ): Markup {
-  const energy = options.watts === undefined ? null : markup`
-    Energy is an estimate: output tokens ÷ tokens/s × ${options.watts} W, where the watts were stated, not measured.
-  `;
   return markup`<section><h2>Results</h2>
 ${quality === null ? null : markup`${qualityTable(summary, quality)}${taskMarkup(quality)}`}
 ${timeTable(summary)}
@@ -119,19 +123,11 @@ ${serverTable(summary, data)}
     mostlyDisturbed(summary) ? "" : " in quiet blocks"
   }. The 95 % interval is below each mean and p95. Candidates are compared block by block, by the geometric mean of the
 ratios: a few long answers can move a mean, but not this comparison. ${
-    prefixText(summary)
+    sentence(`${prefixText(summary.plan.prefix)}: ${prefixMeanings[summary.plan.prefix]}`)
   } ≈ marks figures that depend on estimated token counts. Memory is the largest resident size of the engine process
-between requests, blank where it was not reported.${energy}</p></section>`;
-}
-
-function prefixText({ plan }: Summary): string {
-  const texts: Record<Summary["plan"]["prefix"], string> = {
-    "cold": "Cold prefix: every prompt begins with a new number, so the prompt cache can't help.",
-    "warm":
-      "Warm prefix: the same prompt was sent right before, so the prompt cache shortens the time to first token.",
-    "as is": "Prompts were sent unchanged: the prompt cache may have shortened the time to first token.",
-  };
-  return texts[plan.prefix];
+between requests, blank where it was not reported.${
+    options.watts !== undefined && ` ${energyText(options)}`
+  }</p></section>`;
 }
 
 /** What was measured, as figures; a section without any is left out. */

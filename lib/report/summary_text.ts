@@ -1,6 +1,6 @@
 /** The shared parts of terminal, report.md and report.html: the rows of the main table, and the run in words. */
 import { energyOf } from "../bench/energy.ts";
-import { isEstimate, prefixText } from "../bench/records.ts";
+import { isEstimate, type PrefixKind, prefixText } from "../bench/records.ts";
 import type { CandidateSummary, Comparison, Summary } from "../bench/summary_schema.ts";
 import type { SelfcheckResult } from "../selfcheck/selfcheck.ts";
 import {
@@ -151,6 +151,20 @@ export function planText(summary: Summary): string {
     }, at most ${plan.max_tokens} tokens, temperature ${plan.temperature}, ${load}, ` +
     `order ${plan.order}, seed ${plan.seed}`;
 }
+
+/** What the energy estimate rests on; empty without watts. */
+export function energyText({ watts }: ReportOptions): string {
+  return watts === undefined
+    ? ""
+    : `Energy is an estimate: output tokens ÷ tokens/s × ${watts} W, where the watts were stated, not measured.`;
+}
+
+/** What a prefix means for the time to first token. */
+export const prefixMeanings: Readonly<Record<PrefixKind, string>> = {
+  "cold": "every prompt begins with a new number, so the prompt cache can't help",
+  "warm": "the same prompt was sent right before, so the prompt cache shortens the time to first token",
+  "as is": "prompts were sent unchanged, so the prompt cache may have shortened the time to first token",
+};
 
 /** The cases that the intervals and verdicts are about, and how many claims they were corrected over. */
 export function scopeSentence({ scope, comparisons, candidates, ranks }: Summary): string {
