@@ -65,29 +65,6 @@ export interface Learned {
   readonly conflicts: readonly string[];
 }
 
-/** One of a variant, place and machine is kept, the newest; quality and speed may come from different runs. */
-const figuresKey = ({ variant, where, machine: { cpu, cores, ram_gb, gpu } }: MeasuredFigures) =>
-  JSON.stringify([variant, where, cpu, cores, Math.round(ram_gb), gpu]);
-
-const newer = (a: MeasuredFigures, b: MeasuredFigures) => a.date === b.date ? a.run > b.run : a.date > b.date;
-
-/**
- * The newest figures of each variant and machine, oldest first. Quality that only an older run measured is
- * carried over with it, since it belongs to the same weights.
- */
-function newest(all: readonly MeasuredFigures[]): MeasuredFigures[] {
-  const kept = new Map<string, MeasuredFigures>();
-  for (const one of all) {
-    const other = kept.get(figuresKey(one));
-    if (other === undefined) kept.set(figuresKey(one), one);
-    else {
-      const [first, second] = newer(one, other) ? [one, other] : [other, one];
-      kept.set(figuresKey(one), { ...first, quality: first.quality ?? second.quality });
-    }
-  }
-  return [...kept.values()].sort((a, b) => a.date + a.run < b.date + b.run ? -1 : 1);
-}
-
 /**
  * Adds figures to a registry's text.
  *
@@ -157,6 +134,29 @@ export function merge(
   }
   parseRegistry(text, ours.where);
   return { text, unknown: [], conflicts };
+}
+
+/** One of a variant, place and machine is kept, the newest; quality and speed may come from different runs. */
+const figuresKey = ({ variant, where, machine: { cpu, cores, ram_gb, gpu } }: MeasuredFigures) =>
+  JSON.stringify([variant, where, cpu, cores, Math.round(ram_gb), gpu]);
+
+const newer = (a: MeasuredFigures, b: MeasuredFigures) => a.date === b.date ? a.run > b.run : a.date > b.date;
+
+/**
+ * The newest figures of each variant and machine, oldest first. Quality that only an older run measured is
+ * carried over with it, since it belongs to the same weights.
+ */
+function newest(all: readonly MeasuredFigures[]): MeasuredFigures[] {
+  const kept = new Map<string, MeasuredFigures>();
+  for (const one of all) {
+    const other = kept.get(figuresKey(one));
+    if (other === undefined) kept.set(figuresKey(one), one);
+    else {
+      const [first, second] = newer(one, other) ? [one, other] : [other, one];
+      kept.set(figuresKey(one), { ...first, quality: first.quality ?? second.quality });
+    }
+  }
+  return [...kept.values()].sort((a, b) => a.date + a.run < b.date + b.run ? -1 : 1);
 }
 
 /** Whether any of a model's variants is code that would run here. */

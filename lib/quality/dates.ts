@@ -37,6 +37,72 @@ export interface TimeMention {
   readonly minutesOfHalfDay: number;
 }
 
+/**
+ * The dates of a text: `2026-03-14`, `14.03.2026`, `14/3`, `14 March`, `March 14th, 2026`, `14 de marzo`,
+ * `14–16 March` (two mentions), `March 2026`, a month alone (day and year null), `the 14th` (month null).
+ *
+ * @example
+ * ```ts
+ * const [date] = datesIn("moved to 14. März 2026");
+ * if (date?.readings[0]?.month !== 3) throw new Error(JSON.stringify(date));
+ * ```
+ */
+export function datesIn(text: string): DateMention[] {
+  let rest = text;
+  const found: DateMention[] = [];
+  for (const { pattern, read } of formats) {
+    const taken: Span[] = [];
+    for (const match of rest.matchAll(pattern)) {
+      const mentions = read(match.slice(1)).map((readings) => readings.filter(isPossible))
+        .filter((readings) => readings.length > 0);
+      if (mentions.length === 0) continue;
+      const { 0: { length }, index } = match;
+      found.push(
+        ...mentions.map((readings) => ({ text: match[0].replace(/[\s.,]+$/, ""), index, readings })),
+      );
+      taken.push({ index, length, by: " ".repeat(length) });
+    }
+    rest = replaceSpans(rest, taken);
+  }
+  return found.sort((a, b) => a.index - b.index);
+}
+
+/**
+ * The weekdays that a text names, in any of the languages.
+ *
+ * @example
+ * ```ts
+ * if (weekdaysIn("am Freitag")[0]?.weekday !== 5) throw new Error("Friday is 5");
+ * ```
+ */
+export function weekdaysIn(text: string): WeekdayMention[] {
+  return [...text.matchAll(/\p{L}+(?:-feira)?/gu)].flatMap(({ 0: word, index }) => {
+    const singular = fold(word).replace(/^(.*day|.*tag)s$/, "$1");
+    const weekday = weekdays.get(singular) ?? shortWeekdays.get(word);
+    return weekday === undefined ? [] : [{ text: word, index, weekday }];
+  });
+}
+
+/**
+ * The times of day that a text names: `10:30`, `3 pm`, `14 Uhr`, `14h30`. Times twelve
+ * hours apart count as equal.
+ *
+ * @example
+ * ```ts
+ * const [a, b] = timesIn("at 15:30, that is 3:30 pm");
+ * if (a?.minutesOfHalfDay !== b?.minutesOfHalfDay) throw new Error("one time");
+ * ```
+ */
+export function timesIn(text: string): TimeMention[] {
+  const clock =
+    /(?<![\p{L}\p{N}.,:])(\d{1,2})(?:(?::|h)(\d{2})(?: ?(?:[ap]\.?m\.?(?!\p{L})|Uhr|h(?!\p{L})))?|(?:\.(\d{2}))? ?(?:[ap]\.?m\.?(?!\p{L})|Uhr|o'clock))(?![\p{N}])/giu;
+  return [...text.matchAll(clock)].flatMap((match) => {
+    const [hour, minute] = [Number(match[1]), Number(match[2] ?? match[3] ?? 0)];
+    if (hour > 24 || minute > 59) return [];
+    return [{ text: match[0].trim(), index: match.index, minutesOfHalfDay: (hour * 60 + minute) % 720 }];
+  });
+}
+
 const everyLanguage = languageCode.options;
 
 /** The names of months or weekdays in every language, as written and folded, with their place in the year or week. */
@@ -177,36 +243,6 @@ function isPossible({ month, day }: CalendarDate): boolean {
   return (month === null || (month >= 1 && month <= 12)) && (day === null || (day >= 1 && day <= 31));
 }
 
-/**
- * The dates of a text: `2026-03-14`, `14.03.2026`, `14/3`, `14 March`, `March 14th, 2026`, `14 de marzo`,
- * `14–16 March` (two mentions), `March 2026`, a month alone (day and year null), `the 14th` (month null).
- *
- * @example
- * ```ts
- * const [date] = datesIn("moved to 14. März 2026");
- * if (date?.readings[0]?.month !== 3) throw new Error(JSON.stringify(date));
- * ```
- */
-export function datesIn(text: string): DateMention[] {
-  let rest = text;
-  const found: DateMention[] = [];
-  for (const { pattern, read } of formats) {
-    const taken: Span[] = [];
-    for (const match of rest.matchAll(pattern)) {
-      const mentions = read(match.slice(1)).map((readings) => readings.filter(isPossible))
-        .filter((readings) => readings.length > 0);
-      if (mentions.length === 0) continue;
-      const { 0: { length }, index } = match;
-      found.push(
-        ...mentions.map((readings) => ({ text: match[0].replace(/[\s.,]+$/, ""), index, readings })),
-      );
-      taken.push({ index, length, by: " ".repeat(length) });
-    }
-    rest = replaceSpans(rest, taken);
-  }
-  return found.sort((a, b) => a.index - b.index);
-}
-
 /** Months that their languages write in lower case; no other lower-case word is a month. */
 const smallMonths = new Set(
   calendarNames({ month: "long" }, monthDates).map(([name]) => name)
@@ -217,40 +253,4 @@ function isLoneMonth(word: string): boolean {
   const name = fold(word);
   if (name === "may" || name === "mai" || name.length < 4) return false;
   return /^\p{Lu}/u.test(word) || smallMonths.has(word);
-}
-
-/**
- * The weekdays that a text names, in any of the languages.
- *
- * @example
- * ```ts
- * if (weekdaysIn("am Freitag")[0]?.weekday !== 5) throw new Error("Friday is 5");
- * ```
- */
-export function weekdaysIn(text: string): WeekdayMention[] {
-  return [...text.matchAll(/\p{L}+(?:-feira)?/gu)].flatMap(({ 0: word, index }) => {
-    const singular = fold(word).replace(/^(.*day|.*tag)s$/, "$1");
-    const weekday = weekdays.get(singular) ?? shortWeekdays.get(word);
-    return weekday === undefined ? [] : [{ text: word, index, weekday }];
-  });
-}
-
-/**
- * The times of day that a text names: `10:30`, `3 pm`, `14 Uhr`, `14h30`. Times twelve
- * hours apart count as equal.
- *
- * @example
- * ```ts
- * const [a, b] = timesIn("at 15:30, that is 3:30 pm");
- * if (a?.minutesOfHalfDay !== b?.minutesOfHalfDay) throw new Error("one time");
- * ```
- */
-export function timesIn(text: string): TimeMention[] {
-  const clock =
-    /(?<![\p{L}\p{N}.,:])(\d{1,2})(?:(?::|h)(\d{2})(?: ?(?:[ap]\.?m\.?(?!\p{L})|Uhr|h(?!\p{L})))?|(?:\.(\d{2}))? ?(?:[ap]\.?m\.?(?!\p{L})|Uhr|o'clock))(?![\p{N}])/giu;
-  return [...text.matchAll(clock)].flatMap((match) => {
-    const [hour, minute] = [Number(match[1]), Number(match[2] ?? match[3] ?? 0)];
-    if (hour > 24 || minute > 59) return [];
-    return [{ text: match[0].trim(), index: match.index, minutesOfHalfDay: (hour * 60 + minute) % 720 }];
-  });
 }
