@@ -8,8 +8,9 @@ import {
   simulatedPlan,
   VirtualTime,
 } from "../../benchmarks/simulated.ts";
-import { runBench } from "../../lib/bench/run.ts";
-import { summarizeRecords } from "../../lib/bench/summary.ts";
+import { runBench, type RunBenchOptions, type RunEvent } from "../../lib/bench/run.ts";
+import { type OpenedEvent, withOpened } from "../../lib/bench/run_info.ts";
+import { type SummarizedRun, summarizeRecords } from "../../lib/bench/summary.ts";
 import type { Summary } from "../../lib/bench/summary_schema.ts";
 import type { LiveCandidate } from "../../lib/bench/live_candidate.ts";
 import type { MachineReading, ReadMachine } from "../../lib/bench/noise.ts";
@@ -145,26 +146,41 @@ export class MemorySink extends RecordList {
   }
 }
 
-/** The summary of a run over candidates with known timings, without a folder. */
-export async function fakeSummary(
-  behaviours: Record<string, FakeBehaviour>,
+/** A run of candidates with known timings that is ready to begin: in virtual time, with its records in memory. */
+export function fakeRun(
+  behaviours: Readonly<Record<string, FakeBehaviour>>,
   changes: Partial<PlanInfo> = {},
-  temperatureC?: (atMs: number) => number | null,
-  watch?: (record: SampleRecord) => void,
-): Promise<Summary> {
+  options: (time: VirtualTime) => Partial<RunBenchOptions> = () => ({}),
+) {
   const time = new VirtualTime();
   const candidates = Object.entries(behaviours).map(([id, behaviour]) => fakeCandidate(id, time, behaviour));
-  const info = runInfoOf(candidates, changes);
   const sink = new MemorySink();
-  const status = await runBench({
-    info,
+  const all: RunBenchOptions = {
+    info: runInfoOf(candidates, changes),
     candidates,
     sink,
     clock: time.clock,
     sleep: time.sleep,
-    readMachine: fakeMachine(time, undefined, temperatureC),
+    readMachine: fakeMachine(time),
     signal: new AbortController().signal,
-  });
-  const records = { info: { ...info, status }, samples: sink.samples, answers: sink.answers };
-  return (await summarizeRecords(records, watch)).summary;
+    ...options(time),
+  };
+  return { time, sink, options: all };
+}
+
+/** Carries out a run and summarises it, without a folder. */
+export async function summarized(
+  { sink, options }: Pick<ReturnType<typeof fakeRun>, "sink" | "options">,
+  watch?: (record: SampleRecord) => void,
+): Promise<SummarizedRun> {
+  const opened = new Map<string, OpenedEvent>();
+  const onEvent = (event: RunEvent) => void (event.kind === "opened" && opened.set(event.candidate, event));
+  const status = await runBench({ ...options, onEvent });
+  const info = { ...withOpened(options.info, opened), status };
+  return await summarizeRecords({ info, samples: sink.samples, answers: sink.answers }, watch);
+}
+
+/** The summary of a run over candidates with known timings. */
+export async function fakeSummary(...run: Parameters<typeof fakeRun>): Promise<Summary> {
+  return (await summarized(fakeRun(...run))).summary;
 }

@@ -1,11 +1,8 @@
 import assert from "node:assert/strict";
-import { createRunFolder } from "../../lib/bench/folder.ts";
 import { busiestFinder } from "../../lib/bench/busiest_program.ts";
 import { disturbance, machineReader, machineUse, readUse, useRecord } from "../../lib/bench/noise.ts";
-import { runBench } from "../../lib/bench/run.ts";
-import { summarizeRun } from "../../lib/bench/summary.ts";
 import type { Summary } from "../../lib/bench/summary_schema.ts";
-import { type FakeBehaviour, fakeCandidate, fakeMachine, runInfoOf, VirtualTime } from "./fakes.ts";
+import { type FakeBehaviour, fakeMachine, fakeSummary } from "./fakes.ts";
 
 /** Two candidates, and another program that uses a core in the given window and slows one of them down. */
 async function besideRival(
@@ -14,31 +11,16 @@ async function besideRival(
   rounds = 8,
   slowed = 5,
 ): Promise<Summary> {
-  const time = new VirtualTime();
   const busy = (atMs: number) => atMs >= window.from && atMs < window.to;
   const used = (atMs: number) => Math.max(0, Math.min(atMs, window.to) - window.from) / 1000;
   const fragile: FakeBehaviour = { ttftMs: 40, itlMs: 9, slowdown: (atMs) => busy(atMs) ? slowed : 1, cpuS };
   // Some spread: without any there is no interval.
   const steady: FakeBehaviour = { cpuS, slowdown: (atMs) => 1 + 0.004 * Math.sin(atMs) };
-  const candidates = [fakeCandidate("fragile", time, fragile), fakeCandidate("steady", time, steady)];
-  const info = { ...runInfoOf(candidates, { rounds }), status: "completed" as const };
-  const root = await Deno.makeTempDir();
-  const folder = await createRunFolder(root, info);
-  try {
-    await runBench({
-      info,
-      candidates,
-      sink: time.holding(folder),
-      clock: time.clock,
-      sleep: time.sleep,
-      readMachine: fakeMachine(time, used),
-      signal: new AbortController().signal,
-    });
-    return await summarizeRun(folder.path);
-  } finally {
-    folder.close();
-    await Deno.remove(root, { recursive: true });
-  }
+  return await fakeSummary(
+    { fragile, steady },
+    { rounds },
+    (time) => ({ readMachine: fakeMachine(time, used) }),
+  );
 }
 
 const latency = (summary: Summary) => summary.comparisons.find(({ metric }) => metric === "latency_s");

@@ -2,34 +2,18 @@
 import assert from "node:assert/strict";
 import { RunProgress } from "../../lib/bench/progress.ts";
 import { runBench } from "../../lib/bench/run.ts";
-import {
-  type FakeBehaviour,
-  fakeCandidate,
-  fakeMachine,
-  MemorySink,
-  plan,
-  runInfoOf,
-  VirtualTime,
-} from "./fakes.ts";
+import { type FakeBehaviour, fakeCandidate, fakeRun, plan, runInfoOf, VirtualTime } from "./fakes.ts";
 
 /** Runs candidates with known timings; each look at the progress, with the time that was really left. */
 async function follow(
   behaviours: Record<string, FakeBehaviour>,
   changes: Partial<ReturnType<typeof plan>> = {},
 ) {
-  const time = new VirtualTime();
-  const candidates = Object.entries(behaviours).map(([id, behaviour]) => fakeCandidate(id, time, behaviour));
-  const info = runInfoOf(candidates, { warmup: 1, ...changes });
-  const progress = new RunProgress({ kind: "begin", info, done: new Set() }, time.clock);
+  const { time, options } = fakeRun(behaviours, { warmup: 1, ...changes });
+  const progress = new RunProgress({ kind: "begin", info: options.info, done: new Set() }, time.clock);
   const seen: (RunProgress["howFar"] & { atMs: number; said: number | null })[] = [];
   await runBench({
-    info,
-    candidates,
-    sink: new MemorySink(),
-    clock: time.clock,
-    sleep: time.sleep,
-    readMachine: fakeMachine(time),
-    signal: new AbortController().signal,
+    ...options,
     onEvent: (event) => {
       progress.add(event);
       const { left } = progress.howFar;

@@ -1,6 +1,5 @@
 /** Request settings of jobs and candidates: what is sent, what is recorded, and what is refused with a reason. */
 import assert from "node:assert/strict";
-import type { LiveCandidate } from "../../lib/bench/live_candidate.ts";
 import { SharedEngines } from "../../lib/bench/shared_engines.ts";
 import { resolveAgain, resolveCandidates, type ResolveFrom } from "../../lib/bench/named_candidate.ts";
 import type { AnswerRecord, PlanInfo, RunInfo } from "../../lib/bench/records.ts";
@@ -12,7 +11,7 @@ import { parseRegistry } from "../../lib/catalog/registry.ts";
 import type { GenerationRequest } from "../../lib/endpoint/trace.ts";
 import type { Prompt, PromptSet } from "../../lib/prompts/prompts.ts";
 import { singlePrompt } from "../../lib/prompts/prompts.ts";
-import { fakeCandidate, fakeMachine, MemorySink, runInfoOf, VirtualTime } from "./fakes.ts";
+import { fakeRun } from "./fakes.ts";
 import { withService } from "./service.ts";
 
 const registry = parseRegistry(
@@ -140,35 +139,27 @@ Deno.test("what a job lacks is said before anything is sent", async () => {
   });
 });
 
-Deno.test("a conversation feeds the model's own answers back; only its last request is timed", async () => {
-  const time = new VirtualTime();
-  const sink = new MemorySink();
-  const sent: GenerationRequest[] = [];
-  const candidate: LiveCandidate = fakeCandidate("a", time, {
-    tokens: 2,
-    onRequest: (request) => sent.push(request),
-  });
-  const prompts: PlanInfo["prompt_set"]["prompts"] = [{
-    id: "trip",
+/** A case of three turns, and nothing else. */
+const conversation: Partial<PlanInfo> = {
+  prompt_set: {
+    name: "x",
     sha256: "0".repeat(64),
-    messages: [{ role: "user", content: "one" }],
-    turns: ["two", "three"],
-  }];
-  const changes: Partial<PlanInfo> = {
-    prompt_set: { name: "x", sha256: "0".repeat(64), prompts },
-    rounds: 1,
-    warmup: 0,
-    prefix: "as is",
-  };
-  await runBench({
-    info: runInfoOf([candidate], changes),
-    candidates: [candidate],
-    sink,
-    clock: time.clock,
-    sleep: time.sleep,
-    readMachine: fakeMachine(time),
-    signal: new AbortController().signal,
-  });
+    prompts: [{
+      id: "trip",
+      sha256: "0".repeat(64),
+      messages: [{ role: "user", content: "one" }],
+      turns: ["two", "three"],
+    }],
+  },
+  rounds: 1,
+  warmup: 0,
+};
+
+Deno.test("a conversation feeds the model's own answers back; only its last request is timed", async () => {
+  const sent: GenerationRequest[] = [];
+  const onRequest = (request: GenerationRequest) => void sent.push(request);
+  const { sink, options } = fakeRun({ a: { tokens: 2, onRequest } }, { ...conversation, prefix: "as is" });
+  await runBench(options);
   assert.deepEqual(sink.requests.map(({ id, phase }) => [id, phase]), [
     ["turn/1/trip/a/turn1", "turn"],
     ["turn/1/trip/a/turn2", "turn"],
@@ -188,29 +179,9 @@ Deno.test("a conversation feeds the model's own answers back; only its last requ
 });
 
 Deno.test("a conversation that fails on the way is one failed request that says where", async () => {
-  const time = new VirtualTime();
-  const sink = new MemorySink();
-  const candidate = fakeCandidate("a", time, { fails: (nth) => nth === 2 ? "HTTP 500" : null });
-  const prompt = {
-    id: "trip",
-    sha256: "0".repeat(64),
-    messages: [{ role: "user" as const, content: "one" }],
-  };
-  const prompts = [{ ...prompt, turns: ["two", "three"] }];
-  const info = runInfoOf([candidate], {
-    prompt_set: { name: "x", sha256: "0".repeat(64), prompts },
-    rounds: 1,
-    warmup: 0,
-  });
-  await runBench({
-    info,
-    candidates: [candidate],
-    sink,
-    clock: time.clock,
-    sleep: time.sleep,
-    readMachine: fakeMachine(time),
-    signal: new AbortController().signal,
-  });
+  const fails = (nth: number) => nth === 2 ? "HTTP 500" : null;
+  const { sink, options } = fakeRun({ a: { fails } }, conversation);
+  await runBench(options);
   assert.deepEqual(sink.requests.map(({ phase, status, reason }) => [phase, status, reason]), [
     ["turn", "ok", null],
     ["timed", "failed", "turn 2 of 3: HTTP 500"],

@@ -1,42 +1,19 @@
 import assert from "node:assert/strict";
-import { runBench, type RunBenchOptions } from "../../lib/bench/run.ts";
+import { runBench } from "../../lib/bench/run.ts";
 import { sampleRecord } from "../../lib/bench/records.ts";
 import type { LiveCandidate } from "../../lib/bench/live_candidate.ts";
-import type { PlanInfo } from "../../lib/bench/records.ts";
 import {
   type FakeBehaviour,
   fakeCandidate,
   fakeMachine,
+  fakeRun,
   MemorySink,
   runInfoOf,
   VirtualTime,
 } from "./fakes.ts";
 
-function setUp(
-  behaviours: Record<string, FakeBehaviour>,
-  changes: Partial<PlanInfo> = {},
-  extra: (time: VirtualTime) => Partial<RunBenchOptions> = () => ({}),
-) {
-  const time = new VirtualTime();
-  const sink = new MemorySink();
-  const candidates: LiveCandidate[] = Object.entries(behaviours).map(([id, behaviour]) =>
-    fakeCandidate(id, time, behaviour)
-  );
-  const options: RunBenchOptions = {
-    info: runInfoOf(candidates, changes),
-    candidates,
-    sink,
-    clock: time.clock,
-    sleep: time.sleep,
-    readMachine: fakeMachine(time),
-    signal: new AbortController().signal,
-    ...extra(time),
-  };
-  return { sink, options, time };
-}
-
 Deno.test("every candidate answers every prompt in every round, and every record is valid", async () => {
-  const { sink, options } = setUp({ a: {}, b: {} });
+  const { sink, options } = fakeRun({ a: {}, b: {} });
   assert.equal(await runBench(options), "completed");
   for (const record of sink.samples) sampleRecord.parse(record);
   assert.equal(sink.timed.length, 2 * 2 * 3);
@@ -45,7 +22,7 @@ Deno.test("every candidate answers every prompt in every round, and every record
 });
 
 Deno.test("a block holds one prompt for every candidate, one right after the other", async () => {
-  const { sink, options } = setUp({ a: {}, b: {}, c: {} });
+  const { sink, options } = fakeRun({ a: {}, b: {}, c: {} });
   await runBench(options);
   for (let at = 0; at < sink.timed.length; at += 3) {
     const block = sink.timed.slice(at, at + 3);
@@ -59,7 +36,7 @@ Deno.test("a block holds one prompt for every candidate, one right after the oth
 
 Deno.test("the same seed gives the same order, another seed another", async () => {
   const order = async (seed: number) => {
-    const { sink, options } = setUp({ a: {}, b: {} }, { seed, rounds: 4 });
+    const { sink, options } = fakeRun({ a: {}, b: {} }, { seed, rounds: 4 });
     await runBench(options);
     return sink.timed.map(({ id }) => id).join();
   };
@@ -72,7 +49,7 @@ Deno.test("a cold prefix is the same for all candidates of a block and never com
   const note = (id: string): FakeBehaviour => ({
     onRequest: ({ messages }) => asked.push(`${id} ${messages[0]?.content} ${messages[1]?.content}`),
   });
-  const { options, sink } = setUp({ a: note("a"), b: note("b") }, { warmup: 2 });
+  const { options, sink } = fakeRun({ a: note("a"), b: note("b") }, { warmup: 2 });
   await runBench(options);
   const ofA = asked.filter((text) => text.startsWith("a ")).map((text) => text.slice(2));
   const ofB = asked.filter((text) => text.startsWith("b ")).map((text) => text.slice(2));
@@ -84,7 +61,7 @@ Deno.test("a cold prefix is the same for all candidates of a block and never com
 
 Deno.test("with a warm prefix the same prompt was sent right before", async () => {
   const asked: string[] = [];
-  const { options, sink } = setUp(
+  const { options, sink } = fakeRun(
     { a: { onRequest: ({ messages }) => asked.push(messages.map(({ content }) => content).join()) } },
     { prefix: "warm", warmup: 0 },
   );
@@ -97,7 +74,7 @@ Deno.test("with a warm prefix the same prompt was sent right before", async () =
 });
 
 Deno.test("a candidate that can't be loaded is a row with a reason, and the others go on", async () => {
-  const { sink, options } = setUp({ bad: { broken: "not a GGUF file" }, good: {} });
+  const { sink, options } = fakeRun({ bad: { broken: "not a GGUF file" }, good: {} });
   assert.equal(await runBench(options), "completed");
   assert.equal(sink.timed.length, 6);
   const left = sink.samples.find((record) => record.kind === "candidate");
@@ -107,7 +84,7 @@ Deno.test("a candidate that can't be loaded is a row with a reason, and the othe
 Deno.test("three failures in a row end a candidate's run, two don't", async () => {
   const dying: FakeBehaviour = { fails: (nth) => nth > 2 ? "HTTP 500: out of memory" : null };
   const shaky: FakeBehaviour = { fails: (nth) => nth % 3 === 0 ? null : "HTTP 500" };
-  const { sink, options } = setUp({ dying, shaky, good: {} });
+  const { sink, options } = fakeRun({ dying, shaky, good: {} });
   assert.equal(await runBench(options), "completed");
   const timedOf = (id: string) => sink.timed.filter(({ candidate }) => candidate === id);
   assert.equal(timedOf("dying").length, 4, "one good, then three failures");
@@ -119,13 +96,13 @@ Deno.test("three failures in a row end a candidate's run, two don't", async () =
 });
 
 Deno.test("a run in which nothing succeeds has failed", async () => {
-  const { options } = setUp({ a: { fails: () => "HTTP 500" }, b: { broken: "no such file" } });
+  const { options } = fakeRun({ a: { fails: () => "HTTP 500" }, b: { broken: "no such file" } });
   assert.equal(await runBench(options), "failed");
 });
 
 Deno.test("an interrupt keeps what is done and drops what is in flight", async () => {
   const controller = new AbortController();
-  const { sink, options } = setUp(
+  const { sink, options } = fakeRun(
     { a: { onRequest: () => sink.timed.length === 3 && controller.abort(new Error("stop")) } },
     {},
     () => ({ signal: controller.signal }),
@@ -135,11 +112,11 @@ Deno.test("an interrupt keeps what is done and drops what is in flight", async (
 });
 
 Deno.test("a resumed run repeats nothing and loses nothing", async () => {
-  const whole = setUp({ a: {}, b: {} });
+  const whole = fakeRun({ a: {}, b: {} });
   await runBench(whole.options);
   for (const cut of [0, 1, 4, 11]) {
     const kept = whole.sink.timed.slice(0, cut);
-    const rest = setUp({ a: {}, b: {} }, {}, () => ({
+    const rest = fakeRun({ a: {}, b: {} }, {}, () => ({
       resumed: {
         done: new Set(kept.map(({ id }) => id)),
         left: new Map(),
@@ -167,7 +144,7 @@ Deno.test("models that don't fit together are open one at a time", async () => {
       most = Math.max(most, open.size);
     },
   });
-  const { sink, options } = setUp({ a: track("a"), b: track("b") }, { order: "by model" });
+  const { sink, options } = fakeRun({ a: track("a"), b: track("b") }, { order: "by model" });
   await runBench(options);
   assert.equal(most, 1);
   assert.equal(open.size, 0, "everything is closed at the end");
@@ -176,7 +153,7 @@ Deno.test("models that don't fit together are open one at a time", async () => {
 });
 
 Deno.test("disturbed blocks are made up for, but a machine that is never quiet can't keep us for ever", async () => {
-  const { sink, options } = setUp({ a: {}, b: {} }, {}, (time) => ({
+  const { sink, options } = fakeRun({ a: {}, b: {} }, {}, (time) => ({
     readMachine: fakeMachine(time, (atMs) => atMs / 1000),
   }));
   await runBench(options);
@@ -187,7 +164,7 @@ Deno.test("disturbed blocks are made up for, but a machine that is never quiet c
 
 Deno.test("at a constant rate latency counts from when a request was due", async () => {
   // Each answer takes 120 ms; asked every 50 ms of two clients, requests queue.
-  const { sink, options } = setUp({ a: {} }, { rate: 20, concurrency: 2, rounds: 4, warmup: 0 });
+  const { sink, options } = fakeRun({ a: {} }, { rate: 20, concurrency: 2, rounds: 4, warmup: 0 });
   await runBench(options);
   const dues = sink.timed.map(({ due_ms }) => due_ms).toSorted((x, y) => x - y);
   for (let at = 1; at < dues.length; at++) {
@@ -235,7 +212,7 @@ Deno.test("a closed loop of n clients keeps n requests in flight and no more", a
 
 Deno.test("warm-ups end when two in a row take the same time, and at the number asked for", async () => {
   const count = async (slowdown: (atMs: number) => number) => {
-    const { sink, options } = setUp({ a: { slowdown } }, { warmup: 6, rounds: 1 });
+    const { sink, options } = fakeRun({ a: { slowdown } }, { warmup: 6, rounds: 1 });
     await runBench(options);
     return sink.requests.filter(({ phase }) => phase === "warmup").length;
   };

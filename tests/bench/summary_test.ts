@@ -1,50 +1,7 @@
 import assert from "node:assert/strict";
-import { createRunFolder } from "../../lib/bench/folder.ts";
-import type { PlanInfo } from "../../lib/bench/records.ts";
-import { runBench } from "../../lib/bench/run.ts";
-import { type OpenedEvent, withOpened } from "../../lib/bench/run_info.ts";
-import { summarizeRun } from "../../lib/bench/summary.ts";
 import { verdictOf } from "../../lib/bench/compare_candidates.ts";
 import { type CandidateSummary, type Summary, summarySchema } from "../../lib/bench/summary_schema.ts";
-import {
-  type FakeBehaviour,
-  fakeCandidate,
-  fakeMachine,
-  fakeSummary,
-  runInfoOf,
-  VirtualTime,
-} from "./fakes.ts";
-
-async function summaryOf(
-  behaviours: Record<string, FakeBehaviour>,
-  changes: Partial<PlanInfo> = {},
-): Promise<Summary> {
-  const time = new VirtualTime();
-  const candidates = Object.entries(behaviours).map(([id, behaviour]) => fakeCandidate(id, time, behaviour));
-  const info = runInfoOf(candidates, changes);
-  const opened = new Map<string, OpenedEvent>();
-  const root = await Deno.makeTempDir();
-  const folder = await createRunFolder(root, info);
-  try {
-    const status = await runBench({
-      info,
-      candidates,
-      sink: time.holding(folder),
-      clock: time.clock,
-      sleep: time.sleep,
-      readMachine: fakeMachine(time),
-      signal: new AbortController().signal,
-      onEvent: (event) => {
-        if (event.kind === "opened") opened.set(event.candidate, event);
-      },
-    });
-    await folder.writeInfo({ ...withOpened(info, opened), status });
-    return await summarizeRun(folder.path);
-  } finally {
-    folder.close();
-    await Deno.remove(root, { recursive: true });
-  }
-}
+import { type FakeBehaviour, fakeSummary } from "./fakes.ts";
 
 const row = (summary: Summary, id: string): CandidateSummary => {
   const found = summary.candidates.find((candidate) => candidate.id === id);
@@ -56,7 +13,7 @@ const near = (actual: number | null | undefined, expected: number) =>
   assert.ok(Math.abs((actual ?? NaN) - expected) < 1e-6, `${actual} is not ${expected}`);
 
 Deno.test("the known timings of a run come out as they went in", async () => {
-  const summary = await summaryOf({
+  const summary = await fakeSummary({
     a: { ttftMs: 50, itlMs: 10, tokens: 8 },
     b: { ttftMs: 80, itlMs: 20, tokens: 8 },
   }, {
@@ -84,7 +41,7 @@ Deno.test("the known timings of a run come out as they went in", async () => {
 });
 
 Deno.test("a failing candidate stays in the table with its reason", async () => {
-  const summary = await summaryOf({
+  const summary = await fakeSummary({
     good: {},
     gone: { broken: "no such file" },
     dying: { fails: (nth) => nth > 3 ? "HTTP 500" : null },
@@ -103,7 +60,7 @@ Deno.test("a failing candidate stays in the table with its reason", async () => 
 });
 
 Deno.test("warnings name what qualifies the figures, with a remedy", async () => {
-  const small = await summaryOf({ a: {}, b: { tokens: 20 } });
+  const small = await fakeSummary({ a: {}, b: { tokens: 20 } });
   assert.ok(codes(small).includes("small-n"));
   assert.match(
     small.warnings.find(({ code }) => code === "small-n")?.remedy ?? "",
@@ -111,8 +68,10 @@ Deno.test("warnings name what qualifies the figures, with a remedy", async () =>
   );
   assert.ok(codes(small).includes("lengths-differ"));
   assert.ok(!codes(small).includes("noise"));
-  assert.ok(codes(await summaryOf({ a: {}, b: {} }, { order: "by model" })).includes("drift-not-controlled"));
-  assert.ok(codes(await summaryOf({ a: {} }, { prefix: "warm" })).includes("warm-prefix"));
+  assert.ok(
+    codes(await fakeSummary({ a: {}, b: {} }, { order: "by model" })).includes("drift-not-controlled"),
+  );
+  assert.ok(codes(await fakeSummary({ a: {} }, { prefix: "warm" })).includes("warm-prefix"));
   for (const warning of small.warnings) {
     assert.ok(warning.remedy.length > 10 && !warning.message.includes("\n"));
   }
@@ -121,11 +80,11 @@ Deno.test("warnings name what qualifies the figures, with a remedy", async () =>
 Deno.test("a run that mixes ways of calling llama.cpp says so, and why", async () => {
   const direct = { way: "direct", note: null } as const;
   const slow = { way: "node-llama-cpp", note: "an offset does not match" } as const;
-  const mixed = await summaryOf({ a: { llamaCpp: direct }, b: { llamaCpp: slow } });
+  const mixed = await fakeSummary({ a: { llamaCpp: direct }, b: { llamaCpp: slow } });
   assert.deepEqual(mixed.candidates.map(({ llama_cpp }) => llama_cpp), [direct, slow]);
   const found = mixed.warnings.find(({ code }) => code === "engine-ways-differ");
   assert.match(found?.message ?? "", /directly for a, and through node-llama-cpp for b \(an offset/);
-  const same = await summaryOf({ a: { llamaCpp: direct }, b: { llamaCpp: direct }, c: {} });
+  const same = await fakeSummary({ a: { llamaCpp: direct }, b: { llamaCpp: direct }, c: {} });
   assert.ok(!codes(same).includes("engine-ways-differ"));
   assert.equal(row(same, "c").llama_cpp, null);
 });
@@ -133,18 +92,18 @@ Deno.test("a run that mixes ways of calling llama.cpp says so, and why", async (
 Deno.test("a chat template that had to be replaced is named in the warning", async () => {
   const note = "the chat template in a.gguf is not valid Jinja";
   const llamaCpp = { way: "direct", note: null, chat_template_note: note } as const;
-  const { warnings } = await summaryOf({ a: { llamaCpp }, b: {} });
+  const { warnings } = await fakeSummary({ a: { llamaCpp }, b: {} });
   const found = warnings.filter(({ code }) => code === "plain-chat-template");
   assert.deepEqual(found.map(({ message, candidates }) => [message, candidates]), [[`a: ${note}`, ["a"]]]);
 });
 
 Deno.test("delivered load is checked, and a miss is said", async () => {
   // One answer takes 120 ms: a client can do 8 a second.
-  const kept = await summaryOf({ a: {} }, { rate: 20, concurrency: 4, rounds: 20 });
+  const kept = await fakeSummary({ a: {} }, { rate: 20, concurrency: 4, rounds: 20 });
   near(row(kept, "a").load?.delivered_rate, 20);
   assert.equal(row(kept, "a").load?.asked_rate, 20);
   assert.ok(!codes(kept).includes("load-missed"));
-  const missed = await summaryOf({ a: {} }, { rate: 20, concurrency: 1, rounds: 20 });
+  const missed = await fakeSummary({ a: {} }, { rate: 20, concurrency: 1, rounds: 20 });
   assert.ok((row(missed, "a").load?.delivered_rate ?? 20) < 9);
   const warning = missed.warnings.find(({ code }) => code === "load-missed");
   assert.match(
@@ -155,7 +114,7 @@ Deno.test("delivered load is checked, and a miss is said", async () => {
 });
 
 Deno.test("a closed loop reports its clients and its rate", async () => {
-  const summary = await summaryOf({ a: {} }, { concurrency: 3, rounds: 16 });
+  const summary = await fakeSummary({ a: {} }, { concurrency: 3, rounds: 16 });
   const { load } = row(summary, "a");
   assert.equal(load?.max_in_flight, 3);
   assert.equal(load?.asked_rate, null);
@@ -168,7 +127,7 @@ Deno.test("under load the stretch is the unit, and slow drift makes no identical
     // The machine slows down to a third over the run.
     const slowdown = (atMs: number) => 1 + atMs / 3000;
     const shape = { concurrency: 8, rounds: 32, seed };
-    const { comparisons } = await summaryOf({ a: { slowdown }, b: { slowdown } }, shape);
+    const { comparisons } = await fakeSummary({ a: { slowdown }, b: { slowdown } }, shape);
     const latency = comparisons.find(({ metric }) => metric === "latency_s");
     assert.equal(latency?.unit, "stretch");
     assert.equal(latency?.units, 6);
@@ -178,7 +137,7 @@ Deno.test("under load the stretch is the unit, and slow drift makes no identical
 });
 
 Deno.test("stretches that are too short for the clients are named, with the rounds that they take", async () => {
-  const summary = await summaryOf({ a: {}, b: {} }, { concurrency: 8, rounds: 6 });
+  const summary = await fakeSummary({ a: {}, b: {} }, { concurrency: 8, rounds: 6 });
   const found = summary.warnings.find(({ code }) => code === "short-stretches");
   assert.match(found?.message ?? "", /after 3 requests each: too few to keep 8 clients busy/);
   assert.match(found?.remedy ?? "", /--rounds 32/);
@@ -187,7 +146,7 @@ Deno.test("stretches that are too short for the clients are named, with the roun
 Deno.test("goodput counts what succeeded within the limits, per second in which something was asked", async () => {
   const slow: FakeBehaviour = { ttftMs: 700 };
   const slo = { ttft_s: 0.5, e2e_s: null };
-  const summary = await summaryOf({
+  const summary = await fakeSummary({
     quick: {},
     slow,
     shaky: { fails: (nth) => nth === 4 ? "HTTP 500" : null },
@@ -196,7 +155,7 @@ Deno.test("goodput counts what succeeded within the limits, per second in which 
   near(row(summary, "quick").goodput?.requests_per_s, 1 / 0.12);
   near(row(summary, "slow").goodput?.requests_per_s, 0);
   near(row(summary, "shaky").goodput?.met, 5 / 6);
-  assert.equal((await summaryOf({ a: {} })).candidates[0]?.goodput, null);
+  assert.equal((await fakeSummary({ a: {} })).candidates[0]?.goodput, null);
 });
 
 Deno.test("a verdict needs a corrected p-value, and similar needs that no block lies far apart", () => {
@@ -222,7 +181,7 @@ const cases = (count: number) => ({
 const jitter = (seed: number) => (atMs: number) => 1 + 0.2 * Math.sin(seed * atMs);
 
 Deno.test("the summary names its scope, and ranks come as intervals", async () => {
-  const summary = await summaryOf({
+  const summary = await fakeSummary({
     quick: { slowdown: jitter(1) },
     twin: { slowdown: jitter(2) },
     slow: { ttftMs: 200, itlMs: 40, slowdown: jitter(3) },
@@ -231,13 +190,13 @@ Deno.test("the summary names its scope, and ranks come as intervals", async () =
   const ranks = summary.ranks.filter(({ metric }) => metric === "latency_s")
     .map(({ candidate, from, to }) => `${candidate} ${from}-${to}`);
   assert.deepEqual(ranks, ["quick 1-2", "twin 1-2", "slow 3-3"]);
-  const one = await summaryOf({ a: {}, b: {} }, { prompt_set: cases(1), rounds: 5 });
+  const one = await fakeSummary({ a: {}, b: {} }, { prompt_set: cases(1), rounds: 5 });
   assert.deepEqual(one.scope, { claim: "this case", cases: 1, units: 5 });
 });
 
 Deno.test("who fails more often is not called faster for what is left", async () => {
   // Its slow answers fail; what is left looks quick. Never three in a row, so it stays.
-  const summary = await summaryOf({
+  const summary = await fakeSummary({
     steady: { slowdown: jitter(1) },
     shaky: { ttftMs: 20, slowdown: jitter(2), fails: (nth) => nth % 3 === 0 ? "time-out" : null },
   }, { prompt_set: cases(30) });
@@ -251,7 +210,7 @@ Deno.test("who fails more often is not called faster for what is left", async ()
 
 Deno.test("under load the stretch is the unit, and one stretch per model gives no verdict", async () => {
   const plan = { prompt_set: cases(10), rounds: 2, concurrency: 8 };
-  const summary = await summaryOf(
+  const summary = await fakeSummary(
     { a: { slowdown: jitter(1) }, b: { itlMs: 40, slowdown: jitter(2) } },
     plan,
   );
@@ -263,7 +222,7 @@ Deno.test("under load the stretch is the unit, and one stretch per model gives n
 });
 
 Deno.test("a candidate that never settled down, and times that drift, are told with their figures", async () => {
-  const slower = await summaryOf({ a: { slowdown: (atMs) => 1 + atMs / 20_000 }, b: {} }, {
+  const slower = await fakeSummary({ a: { slowdown: (atMs) => 1 + atMs / 20_000 }, b: {} }, {
     rounds: 8,
     warmup: 2,
   });
@@ -276,7 +235,7 @@ Deno.test("a candidate that never settled down, and times that drift, are told w
     /a: its last requests took 1\.\d\d times as long per token as its first/,
   );
   assert.deepEqual(row(slower, "b").warmup, { n: 2, stable: true });
-  const restless = await summaryOf({ a: { slowdown: (atMs) => (atMs / 1000) ** 2 } }, {
+  const restless = await fakeSummary({ a: { slowdown: (atMs) => (atMs / 1000) ** 2 } }, {
     rounds: 1,
     warmup: 3,
   });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { RunGatherer } from "../../lib/report/run_data.ts";
 import { sustainedFigures, sustainedSentences } from "../../lib/report/sustained.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
-import { fakeSummary } from "./fakes.ts";
+import { fakeMachine, fakeRun, fakeSummary, summarized } from "./fakes.ts";
 
 /** Half a second per answer, with noise; from `hotAtMs` on everything takes 1.3 times as long. */
 const throttling = (hotAtMs: number) => {
@@ -19,7 +19,10 @@ const plan = { for_s: 120, rounds: 100_000 };
 Deno.test("a run for a time ends with it, and the point at which the machine throttles is found", async () => {
   const gatherer = new RunGatherer();
   const warm = (atMs: number) => atMs > 70_000 ? 95 : 60;
-  const summary = await fakeSummary({ a: throttling(70_000) }, plan, warm, (record) => gatherer.add(record));
+  const run = fakeRun({ a: throttling(70_000) }, plan, (time) => ({
+    readMachine: fakeMachine(time, undefined, warm),
+  }));
+  const { summary } = await summarized(run, (record) => gatherer.add(record));
   const sustained = summary.candidates[0]?.sustained;
   const change = sustained?.change;
   assert.ok(sustained && change, "found");

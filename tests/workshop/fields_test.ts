@@ -1,46 +1,14 @@
 /** The samples' field names, derived from a run whose every time is known. */
 import assert from "node:assert/strict";
-import { createRunFolder } from "../../lib/bench/folder.ts";
-import { runBench } from "../../lib/bench/run.ts";
-import { readRun } from "../../lib/bench/summary.ts";
 import { benchmarkRows, p95WithNote, workshopMarkdown } from "../../lib/report/workshop_fields.ts";
-import {
-  type FakeBehaviour,
-  fakeCandidate,
-  fakeMachine,
-  plan,
-  runInfoOf,
-  VirtualTime,
-} from "../bench/fakes.ts";
+import { type FakeBehaviour, fakeRun, plan, summarized } from "../bench/fakes.ts";
 
 async function rowsOf(behaviours: Record<string, FakeBehaviour>, stream: boolean) {
-  const time = new VirtualTime();
   const names = Object.keys(behaviours);
-  const candidates = names.map((name) => fakeCandidate(name, time, behaviours[name]));
   const prompt_set = { ...plan().prompt_set, prompts: plan().prompt_set.prompts.slice(0, 1) };
-  const info = runInfoOf(candidates, { rounds: 3, prompt_set });
-  const out = await Deno.makeTempDir();
-  try {
-    const folder = await createRunFolder(out, info);
-    try {
-      await runBench({
-        info,
-        candidates,
-        sink: time.holding(folder),
-        clock: time.clock,
-        sleep: time.sleep,
-        readMachine: fakeMachine(time),
-        signal: new AbortController().signal,
-      });
-    } finally {
-      folder.close();
-    }
-    const { summary, run } = await readRun(folder.path);
-    const disturbed = new Set(run.disturbed.keys());
-    return benchmarkRows(summary, run.candidates, { names, disturbed, stream });
-  } finally {
-    await Deno.remove(out, { recursive: true });
-  }
+  const { summary, run } = await summarized(fakeRun(behaviours, { rounds: 3, prompt_set }));
+  const disturbed = new Set(run.disturbed.keys());
+  return benchmarkRows(summary, run.candidates, { names, disturbed, stream });
 }
 
 const near = (value: number | null | undefined, expected: number) =>
