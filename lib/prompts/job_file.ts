@@ -5,7 +5,8 @@
 import { z } from "zod";
 import { isObject, jsonOrText } from "../bounded_json.ts";
 import { UserError } from "../errors.ts";
-import { settingsOf, settingsShape, text } from "./case_item.ts";
+import { settingsOf } from "./case_item.ts";
+import { settingsShape, text } from "./case_shape.ts";
 import { labelsOf, promptsOf, type RawCase, type RowRules } from "./job_cases.ts";
 import { issueTexts } from "./issue_text.ts";
 import { type Prompt, type PromptSet, promptSet, type PromptSetHead } from "./prompt.ts";
