@@ -6,7 +6,8 @@ import { leastDisturbed, type RecordedSpeed } from "../lib/catalog/calibration.t
 import { type GgufLayout, readGgufLayout } from "../lib/catalog/gguf_layout.ts";
 import { type ContextUse, ENGINE_USE, memoryParts, residentBytes } from "../lib/catalog/memory.ts";
 import { loadRegistry } from "../lib/catalog/registry.ts";
-import { SpeedModel, type SpeedSample } from "../lib/catalog/speed.ts";
+import { SpeedModel } from "../lib/catalog/speed.ts";
+import type { SpeedSample } from "../lib/catalog/speed_terms.ts";
 import { defaultStore, locate, openStore } from "../lib/catalog/store.ts";
 import { prepareEngine, startEngine } from "../lib/engine/supervisor.ts";
 import { UserError } from "../lib/errors.ts";

@@ -1,5 +1,6 @@
 /** Imagined machines on which every number format costs something else: there the truth is known. */
-import { type SpeedFeatures, SpeedModel, type SpeedSample } from "../lib/catalog/speed.ts";
+import { SpeedModel } from "../lib/catalog/speed.ts";
+import type { SpeedFeatures, SpeedSample } from "../lib/catalog/speed_terms.ts";
 import { type Random, standardNormal } from "../lib/stats/random.ts";
 
 function features(format: string, bytes: number): SpeedFeatures {

@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import type { RecordedSpeed } from "../catalog/calibration.ts";
 import type { MachineDescription } from "../catalog/machine.ts";
-import type { SpeedFeatures } from "../catalog/speed.ts";
+import type { SpeedFeatures } from "../catalog/speed_terms.ts";
 import { UserError } from "../errors.ts";
 import { quantile } from "../stats/quantile.ts";
 import { runIds } from "./find_run.ts";

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import type { RecordedSpeed } from "../catalog/calibration.ts";
 import { readGgufLayout } from "../catalog/gguf_layout.ts";
-import { speedFeatures } from "../catalog/speed.ts";
+import { speedFeatures } from "../catalog/speed_terms.ts";
 import type { Clock, Fetch } from "../clock.ts";
 import { type RunningEngine, startEngine } from "../engine/supervisor.ts";
 import type { Environment } from "../program.ts";

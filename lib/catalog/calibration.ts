@@ -4,7 +4,7 @@ import { z } from "zod";
 import { reasonOf, UserError } from "../errors.ts";
 import { readIfThere, writeFresh } from "./files.ts";
 import type { MachineDescription } from "./machine.ts";
-import type { SpeedSample } from "./speed.ts";
+import type { SpeedSample } from "./speed_terms.ts";
 import { CALIBRATION_FILE, type Store } from "./store.ts";
 
 const positive = z.number().positive();

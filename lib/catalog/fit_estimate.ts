@@ -12,7 +12,8 @@ import {
   residentBytes,
 } from "./memory.ts";
 import type { Model, Variant } from "./model.ts";
-import { type Predicted, type SpeedFeatures, speedFeatures, type SpeedModel } from "./speed.ts";
+import type { Predicted, SpeedModel } from "./speed.ts";
+import { type SpeedFeatures, speedFeatures } from "./speed_terms.ts";
 
 /** The conditions of the estimate; null means as on this machine. */
 export interface FitConditions {
