@@ -106,14 +106,14 @@ export async function foundNames(
       1,
     );
   }
-  const rules = rulesOf(plan?.prompts?.baseline, resources);
+  const rules = adapterBaseline(plan?.prompts?.baseline, resources);
   const defaults = [...await embeddedDefault(resources), ...rules];
   const and = rules.length === 0 ? "" : `, with the job's baseline ${rules.join(", ")}`;
   return { names: defaults.slice(0, most), why: `the embedded default${and}, since no service was found` };
 }
 
 /** The job's baseline where it is an adapter: a candidate that needs no download, which every model has to beat. */
-function rulesOf(baseline: string | null | undefined, { registry }: SessionResources): string[] {
+function adapterBaseline(baseline: string | null | undefined, { registry }: SessionResources): string[] {
   const model = registry.models.find(({ alias }) => alias === baseline);
   return model?.variants[0]?.adapter ? [model.alias] : [];
 }

@@ -106,7 +106,7 @@ export async function measureCapacity(
       created_at: now.toISOString(),
       status: resources.signal.aborted ? "interrupted" : "completed",
       machine: machineInfoOf(found.machine),
-      ...conditionsOf(plan, terms),
+      ...requestConditions(plan, terms),
       candidates,
     };
     await replaceFile(join(folder, "capacity.json"), `${JSON.stringify(report, null, 2)}\n`);
@@ -117,7 +117,7 @@ export async function measureCapacity(
 }
 
 /** What each request was and had to meet. */
-const conditionsOf = (
+const requestConditions = (
   { prompt_set: { name, sha256 }, max_tokens, prefix, seed }: PlanInfo,
   { limits: { ttft_s, e2e_s, within }, thinkS }: CapacityTerms,
 ) => ({

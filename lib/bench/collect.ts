@@ -125,7 +125,12 @@ export async function collectRecords(
         if (record.phase === "warmup" && record.round === 0) addWarmup(candidate, record);
         if (record.phase === "timed") {
           run.blocks.add(record.block);
-          addTimed(candidate, record, timedRequest(record, prompts.get(record.prompt_id) ?? -1, slo), gaps);
+          addTimed(
+            candidate,
+            record,
+            collectedRequest(record, prompts.get(record.prompt_id) ?? -1, slo),
+            gaps,
+          );
         }
     }
   }
@@ -183,7 +188,7 @@ function addTimed(
   candidate.sampleId ??= record.id;
 }
 
-function timedRequest(record: RequestRecord, prompt: number, slo: Limits | null): CollectedRequest {
+function collectedRequest(record: RequestRecord, prompt: number, slo: Limits | null): CollectedRequest {
   const isGood = record.status === "ok";
   return {
     block: record.block,

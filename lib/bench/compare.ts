@@ -110,7 +110,7 @@ export function compareAllRuns(runs: readonly ComparableRun[], options: CompareO
       `compare takes at least two runs, ${runs.length} given: name a baseline and what came after it`,
     );
   }
-  const changes = others.map((run) => compareTwo(baseline, run, options));
+  const changes = others.map((run) => compareWithBaseline(baseline, run, options));
   return {
     baseline: { run: baseline.name, run_id: baseline.info.run_id },
     epsilon: options.epsilon ?? defaultEpsilon,
@@ -122,7 +122,11 @@ export function compareAllRuns(runs: readonly ComparableRun[], options: CompareO
   };
 }
 
-function compareTwo(before: ComparableRun, after: ComparableRun, options: CompareOptions): RunChange {
+function compareWithBaseline(
+  before: ComparableRun,
+  after: ComparableRun,
+  options: CompareOptions,
+): RunChange {
   refuseWithoutCommonPrompt(before, after);
   const differences = conditionDifferences(before, after);
   const pairs = matchCandidates(before, after);
@@ -240,7 +244,7 @@ function compareMetric(metric: ComparedMetric, pair: MatchedCandidate, at: Circu
   const before = metricValues(pair.before.values, metric, control?.before.values ?? null);
   const after = metricValues(pair.after.values, metric, control?.after.values ?? null);
   const { ratio, ci95, n, prompts } = compareRuns(after, before, { random: at.options.random() });
-  const judged = judge({ metric, ratio, ci95, prompts }, pair, at, isControl);
+  const judged = changeVerdict({ metric, ratio, ci95, prompts }, pair, at, isControl);
   return { metric, ratio, ci95, n, prompts, ...judged };
 }
 
@@ -260,7 +264,7 @@ export function metricValues(
   });
 }
 
-function judge(
+function changeVerdict(
   { metric, ratio, ci95, prompts }: Pick<MetricChange, "metric" | "ratio" | "ci95" | "prompts">,
   pair: MatchedCandidate,
   at: Circumstances,

@@ -39,12 +39,12 @@ export function compareCandidates(run: CollectedRun, options: ComparisonOptions)
   const candidates = [...run.candidates.values()];
   const pairs = candidates.flatMap((a, at) => candidates.slice(at + 1).map((b) => ({ a, b })));
   const made = pairs.flatMap(({ a, b }) =>
-    comparisonMetrics.map((metric) => ({ a, b, metric, found: compareTwo(a, b, metric, options) }))
+    comparisonMetrics.map((metric) => ({ a, b, metric, found: comparePair(a, b, metric, options) }))
   );
   const corrected = holm(made.map(({ found }) => found.p));
   return made.map(({ a, b, metric, found }, at): Comparison => {
     const p = corrected[at] ?? null;
-    const failing = failures(a, b);
+    const failing = whyNotWithFailures(a, b);
     const why = failing || whyNot(found, options);
     const { ratio, n, prompts, unit, units, spread, farApart } = found;
     // Failures are censored, so the rest is a selection, and its interval would describe something else.
@@ -74,7 +74,7 @@ export function compareCandidates(run: CollectedRun, options: ComparisonOptions)
   });
 }
 
-function compareTwo(
+function comparePair(
   a: Collected,
   b: Collected,
   metric: Comparison["metric"],
@@ -116,7 +116,7 @@ function disagreement(
 ): string {
   if (options.quiet === null || verdict === "undecided") return "";
   const [quiet, all] = [options, { ...options, quiet: null }].map((one) =>
-    compareTwo(a, b, metric, one).ratio
+    comparePair(a, b, metric, one).ratio
   );
   if (quiet === null || quiet === undefined || all === null || all === undefined) return "";
   const agrees = verdict === "similar"
@@ -131,7 +131,7 @@ function disagreement(
 }
 
 /** Why failures allow no verdict on speed; empty where they do. */
-function failures(a: Collected, b: Collected): string {
+function whyNotWithFailures(a: Collected, b: Collected): string {
   const gone = [a, b].filter(({ left, good }) => left !== null && good.length > 0).map(({ info }) => info.id);
   if (gone.length > 0) return `${gone.join(" and ")} left: failures`;
   const [onlyA, onlyB] = discordant(a, b);

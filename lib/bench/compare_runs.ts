@@ -154,8 +154,8 @@ const fields: readonly Field[] = [
   { what: "kind of run", of: ({ info }) => info.plan.mode, blocking: false },
   { what: "order", of: ({ info }) => info.plan.order, blocking: false },
   { what: "rounds", of: ({ info }) => String(info.plan.rounds), blocking: false },
-  { what: "versions", of: ({ info }) => versions(info.versions), blocking: false },
-  { what: "prompt set", of: ({ info }) => promptSet(info.plan.prompt_set), blocking: false },
+  { what: "versions", of: ({ info }) => versionsText(info.versions), blocking: false },
+  { what: "prompt set", of: ({ info }) => promptSetText(info.plan.prompt_set), blocking: false },
   { what: "status of the run", of: ({ info }) => info.status, blocking: false },
 ];
 
@@ -175,11 +175,11 @@ export function conditionDifferences(before: ComparableRun, after: ComparableRun
   });
 }
 
-function versions(all: Readonly<Record<string, string>>): string {
+function versionsText(all: Readonly<Record<string, string>>): string {
   return Object.entries(all).sort().map(([name, version]) => `${name} ${version}`).join(", ");
 }
 
-function promptSet({ name, sha256, prompts }: ComparableRun["info"]["plan"]["prompt_set"]): string {
+function promptSetText({ name, sha256, prompts }: ComparableRun["info"]["plan"]["prompt_set"]): string {
   return `${name} (${prompts.length} prompts, ${sha256.slice(0, 8)})`;
 }
 

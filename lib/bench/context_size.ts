@@ -45,12 +45,12 @@ export function contextFor(
   prompts: readonly CaseToSend[],
   maxTokens: number,
 ): number | null {
-  const tokens = prompts.reduce((most, one) => Math.max(most, tokensOf(one, maxTokens)), 0);
+  const tokens = prompts.reduce((most, one) => Math.max(most, tokensNeeded(one, maxTokens)), 0);
   return tokens <= DEFAULT_TOKENS ? null : Math.ceil(tokens / 1024) * 1024;
 }
 
 /** A case with all its turns and answers, in its longest wording. */
-function tokensOf(
+function tokensNeeded(
   { messages, tools = [], turns = [], wordings = new Map(), settings = {}, targetTokens }: CaseToSend,
   maxTokens: number,
 ): number {

@@ -90,14 +90,14 @@ export async function chooseCandidates(
   try {
     const services = await servicesFor(request, resources);
     const files = await modelFiles(request.names ?? [], services, resources);
-    const from = { registry, services, files, engine: engineOf(request, env) };
+    const from = { registry, services, files, engine: engineSettings(request, env) };
     const { names, why } = request.again !== undefined
       ? { names: null, why: "as before" }
       : request.names === null
       ? await foundNames(services, request, resources)
       : { names: request.names, why: "as asked" };
     const chosen = names === null ? resolveAgain(request.again ?? [], from) : resolveCandidates(names, from);
-    const cases = casesOf(request.plan);
+    const cases = casesToSend(request.plan);
     for (const { info } of cases === null ? [] : chosen) checkVariation(info, cases ?? []);
     const maxTokens = request.plan?.maxTokens ?? PLAN_DEFAULTS.maxTokens;
     const named = cases === null ? chosen : withContextFor(chosen, cases, maxTokens);
@@ -148,7 +148,7 @@ export async function openableCandidates(
 }
 
 /** The engine settings of the request; a device that it leaves open comes from PODIUM_GPU. */
-function engineOf({ engine = {} }: CandidateRequest, env: SessionResources["env"]): EngineSettings {
+function engineSettings({ engine = {} }: CandidateRequest, env: SessionResources["env"]): EngineSettings {
   const gpu = env.get("PODIUM_GPU")?.trim() ?? "";
   return engine.gpu !== undefined || gpu === ""
     ? engine
@@ -156,7 +156,7 @@ function engineOf({ engine = {} }: CandidateRequest, env: SessionResources["env"
 }
 
 /** The cases of a plan, each with the settings that it shares with the others; null where none are known yet. */
-function casesOf(plan: CandidatePlan = {}): CaseToSend[] | null {
+function casesToSend(plan: CandidatePlan = {}): CaseToSend[] | null {
   const { prompts } = plan;
   return prompts?.prompts.map((one) => ({ ...one, settings: { ...prompts.settings, ...one.settings } })) ??
     null;
@@ -168,7 +168,7 @@ function probed(
     CandidatePlan,
   { info }: NamedCandidate,
 ): Pick<LiveCandidateOptions, "settings" | "needs"> {
-  const settings = probeSettingsFor(casesOf(plan) ?? [], info.request);
+  const settings = probeSettingsFor(casesToSend(plan) ?? [], info.request);
   return {
     needs: neededFields(settings),
     settings: {

@@ -132,7 +132,7 @@ const files = [
 export async function extractCommittedRun(run: CommittedRun, target: string): Promise<void> {
   for (const { file, optional } of files) {
     const path = `${run.folder}/${file}`;
-    const found = await extract(`${run.revision}:${path}`, join(target, file));
+    const found = await extractBlob(`${run.revision}:${path}`, join(target, file));
     if (found || optional) continue;
     throw new UserError(
       `${run.revision} holds ${run.folder} without ${file}: commit run.json and samples.jsonl together`,
@@ -140,7 +140,7 @@ export async function extractCommittedRun(run: CommittedRun, target: string): Pr
   }
 }
 
-async function extract(object: string, target: string): Promise<boolean> {
+async function extractBlob(object: string, target: string): Promise<boolean> {
   const child = new Deno.Command("git", {
     args: ["cat-file", "blob", object],
     stdout: "piped",

@@ -122,7 +122,7 @@ export async function fitReport(request: FitRequest, resources: FitResources): P
   const wanted = request.names === undefined || request.names === null
     ? fromRegistry(request, resources, here)
     : await modelsNamed(request.names, resources, here);
-  const { samples, residentMb } = await measurements(request, machine, resources, here);
+  const { samples, residentMb } = await ownMeasurements(request, machine, resources, here);
   const speed = new SpeedModel(samples);
   const comparisons = speed.leftOut();
   const rows = wanted.map((one): FitRow => {
@@ -146,7 +146,10 @@ export async function fitReport(request: FitRequest, resources: FitResources): P
     machine,
     conditions,
     rows,
-    accuracy: { decode: accuracyOf(comparisons, "decode"), ttft: accuracyOf(comparisons, "prefill") },
+    accuracy: {
+      decode: predictionAccuracy(comparisons, "decode"),
+      ttft: predictionAccuracy(comparisons, "prefill"),
+    },
     calibration: { models: speed.models, bandwidthGbS: bandwidth === null ? null : bandwidth / 1e9 },
     recommended: recommend(rows, request),
   };
@@ -300,7 +303,7 @@ function withWeightsOf(header: GgufLayout, model: Model, variant: Variant): Gguf
   return { ...header, fileBytes: other.fileBytes, weights };
 }
 
-async function measurements(
+async function ownMeasurements(
   { reports = "reports" }: FitRequest,
   machine: Machine,
   { store }: FitResources,
@@ -315,7 +318,7 @@ async function measurements(
   return { samples: leastDisturbed([...probed, ...recorded.speeds]), residentMb: recorded.residentMb };
 }
 
-function accuracyOf(
+function predictionAccuracy(
   comparisons: ReturnType<SpeedModel["leftOut"]>,
   kind: SpeedSample["kind"],
 ): FitAccuracy | null {

@@ -93,7 +93,7 @@ export async function createRunFolder(root: string, info: RunInfo): Promise<RunF
     throw cannotWrite(path, error);
   }
   const { folder } = await openFolder(path, info.plan.mode, () => Promise.resolve(null));
-  if (await sizeOf(join(path, "run.json")) !== null) {
+  if (await fileSize(join(path, "run.json")) !== null) {
     folder.close();
     throw new UserError(
       `there already is a run in ${path}: give another folder with --out`,
@@ -154,7 +154,7 @@ async function readProgress(path: string): Promise<Omit<Resumed, "info" | "folde
  * the two may leave it alone. The request is sent again.
  */
 async function dropOrphans(path: string, done: ReadonlySet<string>): Promise<void> {
-  if (await sizeOf(path) === null) return;
+  if (await fileSize(path) === null) return;
   const lines = (await Deno.readTextFile(path)).split("\n").filter((line) => line !== "");
   const kept = lines.filter((line, at) => done.has(answerId(line, `${path}, line ${at + 1}`)));
   if (kept.length === lines.length) return;
@@ -171,7 +171,7 @@ function answerId(line: string, where: string): string {
 
 /** Cuts off the text after the last newline. */
 async function cutTornLine(path: string): Promise<void> {
-  const size = await sizeOf(path);
+  const size = await fileSize(path);
   if (size === null || size === 0) return;
   using file = await Deno.open(path, { read: true, write: true });
   const block = new Uint8Array(65_536);
@@ -189,7 +189,7 @@ async function cutTornLine(path: string): Promise<void> {
   }
 }
 
-async function sizeOf(path: string): Promise<number | null> {
+async function fileSize(path: string): Promise<number | null> {
   try {
     return (await Deno.stat(path)).size;
   } catch (error) {

@@ -17,7 +17,7 @@ export type Load =
   | { readonly kind: "rate"; readonly perS: number };
 
 /** Users, or requests per second. */
-export const sizeOf = (load: Load): number => load.kind === "users" ? load.users : load.perS;
+export const loadSize = (load: Load): number => load.kind === "users" ? load.users : load.perS;
 
 /**
  * The load in words.
@@ -280,7 +280,7 @@ function levelOf(
   const perS = isAlone && everyS > 0 ? 1 / everyS : rates.due;
   const completedPerS = isAlone ? perS * good.length / requests.length : rates.completed;
   return {
-    load: sizeOf(load),
+    load: loadSize(load),
     n: requests.length,
     failed: requests.length - good.length,
     met,

@@ -170,7 +170,7 @@ const runsHere = ({ format, file, adapter }: Variant) =>
   adapter !== null || format === "gguf" && file !== null;
 
 /** The request settings in a candidate's info. */
-function requestOf({ text, requestParts }: CandidateName): { request?: RequestVariation } {
+function requestVariation({ text, requestParts }: CandidateName): { request?: RequestVariation } {
   return requestParts.length === 0 ? {} : { request: requestVariationOf(text, requestParts) };
 }
 
@@ -204,7 +204,7 @@ function atEndpoint(
       license: model?.license.id ?? null,
       chat_template: "unknown",
       ...(isLoopback(new URL(endpoint.baseUrl)) ? { base_url: endpoint.baseUrl } : {}),
-      ...requestOf(named),
+      ...requestVariation(named),
     },
   };
 }
@@ -221,7 +221,7 @@ function embedded(named: CandidateName, from: ResolveFrom): EmbeddedCandidate {
   if (variant === undefined) throw noVariant(text, model, wanted, runnable);
   if (variant.adapter !== null && settings.length > 0) throw adapterHasNone(text, model, settings);
   const full = [variant.name, ...settings].join("+");
-  const merged = { ...variant.engine, ...stated(engine), ...engineSettingsOf(text, settings) };
+  const merged = { ...variant.engine, ...onlyGiven(engine), ...engineSettingsOf(text, settings) };
   return {
     kind: "embedded",
     model,
@@ -239,22 +239,22 @@ function embedded(named: CandidateName, from: ResolveFrom): EmbeddedCandidate {
       license: model.license.id,
       ...(variant.sha256 === null ? {} : { sha256: variant.sha256 }),
       chat_template: model.chatTemplate,
-      ...requestOf(named),
+      ...requestVariation(named),
     },
   };
 }
 
 /** A flag that was not given has no effect. */
-const stated = (engine: EngineSettings): EngineSettings =>
+const onlyGiven = (engine: EngineSettings): EngineSettings =>
   Object.fromEntries(Object.entries(engine).filter(([, value]) => value !== undefined));
 
 function notListed({ text, endpoint }: CandidateName, services: readonly ServiceListing[]): UserError {
   const isEmpty = services.every(({ models }) => models.length === 0);
   const advice = isEmpty ? "load one there first" : "give one of these";
-  return new UserError(`${text}: ${endpoint} lists ${listOf(services)}: ${advice}`);
+  return new UserError(`${text}: ${endpoint} lists ${listedModels(services)}: ${advice}`);
 }
 
-function listOf(services: readonly ServiceListing[]): string {
+function listedModels(services: readonly ServiceListing[]): string {
   const ids = services.flatMap(({ models }) => models.map(({ id }) => id));
   if (ids.length === 0) return "no models";
   return ids.slice(0, 12).join(", ") + (ids.length > 12 ? ` and ${ids.length - 12} more` : "");
@@ -279,7 +279,7 @@ export function unknownModel(
   if (isFile) return new UserError(`${text}: the file was not read: give the path of a GGUF file`);
   const near = suggestNames(registry, name);
   const ids = services.some(({ models }) => models.length > 0)
-    ? `; the services list ${listOf(services)}`
+    ? `; the services list ${listedModels(services)}`
     : "";
   const hint = near.length === 0
     ? "deno task models list shows what is known"

@@ -317,7 +317,7 @@ export function useRecord(
     frequency_mhz: after.machine.frequencyMhz,
     temperature_c: after.machine.temperatureC,
     ...(disturbed === null || busiest === null ? {} : { busiest }),
-    ...energy(before.machine, after.machine),
+    ...packageEnergy(before.machine, after.machine),
     disturbed,
   };
 }
@@ -354,7 +354,7 @@ export async function watchedUse(
 }
 
 /** A counter that was reset in between gives nothing. */
-function energy(before: MachineReading, after: MachineReading): Pick<MachineRecord, "package_j"> {
+function packageEnergy(before: MachineReading, after: MachineReading): Pick<MachineRecord, "package_j"> {
   const [from, to] = [before.energyJ ?? null, after.energyJ ?? null];
   return from === null || to === null || to < from ? {} : { package_j: to - from };
 }

@@ -79,7 +79,7 @@ export function planRun(
     const pairs = summary.comparisons.filter((one) =>
       one.metric === metric && one.unit !== "stretch" && one.spread.between !== null
     );
-    const [widest] = pairs.toSorted((one, other) => total(other) - total(one));
+    const [widest] = pairs.toSorted((one, other) => totalVariance(other) - totalVariance(one));
     if (widest === undefined) return [];
     const { a, b, spread } = widest;
     const known = { between: spread.between ?? 0, within: spread.within };
@@ -102,4 +102,4 @@ export function planRun(
   return { run_id: summary.run_id, candidates: measured.length, seconds_per_request: seconds, metrics };
 }
 
-const total = ({ spread }: PilotComparison) => (spread.between ?? 0) ** 2 + (spread.within ?? 0) ** 2;
+const totalVariance = ({ spread }: PilotComparison) => (spread.between ?? 0) ** 2 + (spread.within ?? 0) ** 2;

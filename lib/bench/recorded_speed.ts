@@ -69,7 +69,7 @@ async function readOne(folder: string, { machine, featuresOf, speeds, residentMb
     if (record.kind === "load" && record.device !== null) devices.set(record.candidate, record.device);
     if (record.kind === "memory") {
       const candidate = candidates.get(record.candidate);
-      const key = candidate === undefined ? null : fileOf(candidate);
+      const key = candidate === undefined ? null : modelKey(candidate);
       if (key !== null) residentMb.set(key, Math.max(residentMb.get(key) ?? 0, record.resident_mb));
     }
   }
@@ -77,7 +77,7 @@ async function readOne(folder: string, { machine, featuresOf, speeds, residentMb
   for (const group of Map.groupBy(quiet, (one) => `${one.candidate} ${one.prompt_id}`).values()) {
     const [first] = group;
     const candidate = first === undefined ? undefined : candidates.get(first.candidate);
-    const model = candidate === undefined ? null : fileOf(candidate);
+    const model = candidate === undefined ? null : modelKey(candidate);
     const features = model === null ? null : featuresOf(model);
     const threads = candidate?.llama_cpp?.settings?.threads ?? threadsOf(candidate) ??
       Math.max(1, machine.cores - 1);
@@ -95,7 +95,7 @@ async function readOne(folder: string, { machine, featuresOf, speeds, residentMb
 }
 
 /** `ALIAS:VARIANT`, without engine settings. */
-const fileOf = ({ alias, variant }: CandidateInfo): string =>
+const modelKey = ({ alias, variant }: CandidateInfo): string =>
   `${alias}:${(variant ?? "").split("+").filter((part) => !part.includes("=")).join("+")}`;
 
 const threadsOf = (candidate: CandidateInfo | undefined): number | null => {

@@ -89,13 +89,17 @@ export function runToRunOf(run: ComparableRun, repeats: readonly ComparableRun[]
     repeats: quiet.map(({ info }) => info.run_id),
     candidates: run.candidates.map(({ info }) => ({
       candidate: info.id,
-      ...byMetric(comparedMetrics, (metric) => spreadOf(quiet, info.id, metric)),
+      ...byMetric(comparedMetrics, (metric) => spreadBetweenRuns(quiet, info.id, metric)),
     })),
   };
 }
 
 /** Null where some run measured nothing, or no case is common to all. */
-function spreadOf(runs: readonly ComparableRun[], id: string, metric: ComparedMetric): RunSpread | null {
+function spreadBetweenRuns(
+  runs: readonly ComparableRun[],
+  id: string,
+  metric: ComparedMetric,
+): RunSpread | null {
   const byCase = runs.map(({ candidates }) => {
     const values = candidates.find(({ info }) => info.id === id)?.values ?? [];
     const groups = Map.groupBy(metricValues(values, metric, null), ({ prompt }) => prompt);

@@ -7,7 +7,7 @@ import { seededRandom, shuffle } from "../stats/random.ts";
 import { caseOf, messagesFor, requestFor } from "./case_request.ts";
 import type { SessionResources } from "./find_candidates.ts";
 import type { LiveCandidate, OpenCandidate } from "./live_candidate.ts";
-import { type Load, type LoadLevel, type LoadLimits, measureLevel, sizeOf } from "./load_level.ts";
+import { type Load, type LoadLevel, type LoadLimits, loadSize, measureLevel } from "./load_level.ts";
 import { machineReader, readUse, watchedUse } from "./noise.ts";
 import { withColdPrefix } from "./plan.ts";
 import { toRequestRecord } from "./record_request.ts";
@@ -139,7 +139,7 @@ class LevelDriver {
 
   /** Measures a level once; later calls with the same load return the same result. */
   async measure(load: Load, curve: Map<number, CapacityLevel>): Promise<CapacityLevel> {
-    const at = sizeOf(load);
+    const at = loadSize(load);
     const known = curve.get(at);
     if (known !== undefined) return known;
     const { resources: { clock, sleep, signal }, onLevel } = this.options;

@@ -25,12 +25,12 @@ export class SharedEngines {
       forget();
       await model.stop();
     };
-    return shared(model, giveBack);
+    return withStop(model, giveBack);
   }
 }
 
 /** A started model whose `stop` is another one; an adapter's `pid` stays the one of the moment. */
-function shared(model: StartedModel, stop: () => Promise<void>): StartedModel {
+function withStop(model: StartedModel, stop: () => Promise<void>): StartedModel {
   return {
     ...model,
     get pid() {

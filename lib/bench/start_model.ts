@@ -92,7 +92,7 @@ async function startAdapter(
   const core = new AdapterCore(model, command, adapter, clock);
   const token = newToken();
   const exit = Promise.withResolvers<ProcessExit>();
-  let server: Awaited<ReturnType<typeof serveAdapter>> | undefined;
+  let server: Awaited<ReturnType<typeof serveProtocol>> | undefined;
   const stop = async () => {
     await Promise.all([core.stop(), server?.close()]);
     signal?.removeEventListener("abort", onAbort);
@@ -101,7 +101,7 @@ async function startAdapter(
   const onAbort = () => void stop();
   signal?.addEventListener("abort", onAbort, { once: true });
   try {
-    server = await serveAdapter(core, token, clock);
+    server = await serveProtocol(core, token, clock);
     signal?.throwIfAborted();
   } catch (error) {
     await stop();
@@ -126,7 +126,7 @@ async function startAdapter(
 }
 
 /** The protocol is spoken in this process; the adapter's own has nothing but its pipes. */
-async function serveAdapter(core: AdapterCore, token: string, clock: Clock) {
+async function serveProtocol(core: AdapterCore, token: string, clock: Clock) {
   const { at } = await core.start();
   const readyAt = clock();
   const handler = modelServer(core, {

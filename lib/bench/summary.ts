@@ -224,7 +224,7 @@ function candidateSummary(
       plan,
       (name, prompts) => statistic(name, counted.filter(({ prompt }) => prompts.has(prompt))),
     ),
-    tokens: tokensOf(good, counted),
+    tokens: tokenFigures(good, counted),
     finish: { stop: good.length - cut, length: cut },
     load_s: load?.load_s ?? null,
     warmup: { n: warmups.length, stable: warmups.length < 2 ? null : isStable(warmups) },
@@ -250,7 +250,10 @@ function statusOf({ timed, good, left }: Collected): Pick<CandidateSummary, "sta
 }
 
 /** @param counted the requests of quiet blocks; every good one tells whether tokens were estimated */
-function tokensOf(good: readonly GoodRequest[], counted: readonly GoodRequest[]): CandidateSummary["tokens"] {
+function tokenFigures(
+  good: readonly GoodRequest[],
+  counted: readonly GoodRequest[],
+): CandidateSummary["tokens"] {
   const sources = new Set(good.map((request) => request.tokenSource));
   const prompt = counted.flatMap(({ promptTokens }) => promptTokens ?? []);
   const output = counted.map(({ outputTokens }) => outputTokens);

@@ -38,7 +38,7 @@ export function warningsOf(facts: Facts): Warning[] {
     noiseUnknown,
     notStable,
     driftSeen,
-    load,
+    loadMissed,
     shortStretches,
     clientBottleneck,
     estimatedTokens,
@@ -47,7 +47,7 @@ export function warningsOf(facts: Facts): Warning[] {
     lengthsDiffer,
     smallN,
     fewStretches,
-    drift,
+    driftNotControlled,
     prefix,
     cacheHit,
     sharedCache,
@@ -133,7 +133,7 @@ function noiseUnknown({ run, info }: Facts): Finding[] {
   return findings;
 }
 
-function load(facts: Facts): Finding[] {
+function loadMissed(facts: Facts): Finding[] {
   return measured(facts).flatMap(({ id, load }) => {
     if (load === null || load.asked_rate === null || load.delivered_rate >= 0.98 * load.asked_rate) return [];
     const { concurrency } = facts.info.plan;
@@ -247,7 +247,7 @@ function driftSeen({ rows, info }: Facts): Finding[] {
   });
 }
 
-function drift({ info }: Facts): Finding[] {
+function driftNotControlled({ info }: Facts): Finding[] {
   if (info.plan.order === "interleaved" || info.candidates.length < 2) return [];
   return [{
     code: "drift-not-controlled",

@@ -74,7 +74,7 @@ export class ModelFits extends Result {
         what: one.kind === "decode" ? "seconds per token" : "first token (s)",
         "at tokens": one.tokens,
         threads: one.threads,
-        measured: digits(one.measuredS),
+        measured: threeDigits(one.measuredS),
         predicted: predictedText(one),
         "off by": one.predictedS === null
           ? null
@@ -105,9 +105,9 @@ export class ModelFits extends Result {
 }
 
 const nameOf = ({ model, variant }: FitRow) => `${model.alias}:${variant.name}`;
-const digits = (value: number) => String(Number(value.toPrecision(3)));
+const threeDigits = (value: number) => String(Number(value.toPrecision(3)));
 
 function predictedText({ predictedS, low, high }: PredictedAndMeasured): string | null {
   if (predictedS === null || low === null || high === null) return null;
-  return `${digits(predictedS)} (${digits(low)}–${digits(high)})`;
+  return `${threeDigits(predictedS)} (${threeDigits(low)}–${threeDigits(high)})`;
 }

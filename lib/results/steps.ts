@@ -102,7 +102,7 @@ export async function runShown(request: SessionRequest, setup: Setup): Promise<F
       },
     }),
   );
-  await bar.finish(endOf(run, requests));
+  await bar.finish(endText(run, requests));
   return run;
 }
 
@@ -207,7 +207,7 @@ async function ending<T>(bar: Progress, work: Promise<T>): Promise<T> {
   }
 }
 
-function endOf({ folder, status, summary }: FinishedRun, requests: number): string {
+function endText({ folder, status, summary }: FinishedRun, requests: number): string {
   if (status === "completed") return `Done: ${requests} requests, all kept in ${shortPath(folder)}.`;
   return summary.candidates.every(({ latency_s }) => latency_s.n === 0)
     ? `Ended early (${status}), before the first timed request: measure again before you continue.`
