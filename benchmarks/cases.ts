@@ -37,8 +37,39 @@ const WORDS =
     .split(" ");
 const LABELS = ["account", "billing", "bug", "feature"];
 
-/** A job of each kind: its file and its table. */
-function jobs(cases: number): Record<string, { readonly job: unknown; readonly table: string }> {
+const COMMON = { cases: "table.csv", id: "{{id}}" };
+/** The file of a job of each kind, over the same table. */
+const JOBS = {
+  classify: { ...COMMON, task: "classify", prompt: "Which team?\n{{text}}", expected: "{{label}}" },
+  extract: {
+    ...COMMON,
+    task: "extract",
+    prompt: "As JSON:\n{{text}}",
+    expected: { amount: "{{amount}}", due: "{{due}}" },
+    schema: {
+      type: "object",
+      properties: { amount: { type: "number" }, due: { type: "string" } },
+      required: ["amount", "due"],
+      additionalProperties: false,
+    },
+    fields: { amount: { tolerance: 0.005 }, due: { as: "date" } },
+  },
+  summarize: {
+    ...COMMON,
+    task: "summarize",
+    prompt: "Summarise:\n{{text}}",
+    reference: "{{text}}",
+    checks: [
+      { kind: "words", name: "short", max: 80 },
+      { kind: "nothing_invented", name: "nothing invented" },
+      { kind: "language", name: "English", language: "en" },
+      { kind: "rouge_l", name: "close to the reference", min: 0.2 },
+      { kind: "regex", name: "no refusal", pattern: "as an ai", absent: true },
+    ],
+  },
+};
+
+function tableOf(cases: number): string {
   const random = seededRandom("cases");
   const words = (count: number) =>
     Array.from({ length: count }, () => WORDS[Math.floor(random() * WORDS.length)]).join(" ");
@@ -49,46 +80,7 @@ function jobs(cases: number): Record<string, { readonly job: unknown; readonly t
     amount: (1000 * random()).toFixed(2),
     due: `2026-0${1 + at % 9}-1${at % 10}`,
   }));
-  const table = ["id,text,label,amount,due", ...rows.map((row) => Object.values(row).join(","))].join("\n");
-  const common = { cases: "table.csv", id: "{{id}}" };
-  return {
-    classify: {
-      job: { ...common, task: "classify", prompt: "Which team?\n{{text}}", expected: "{{label}}" },
-      table,
-    },
-    extract: {
-      job: {
-        ...common,
-        task: "extract",
-        prompt: "As JSON:\n{{text}}",
-        expected: { amount: "{{amount}}", due: "{{due}}" },
-        schema: {
-          type: "object",
-          properties: { amount: { type: "number" }, due: { type: "string" } },
-          required: ["amount", "due"],
-          additionalProperties: false,
-        },
-        fields: { amount: { tolerance: 0.005 }, due: { as: "date" } },
-      },
-      table,
-    },
-    summarize: {
-      job: {
-        ...common,
-        task: "summarize",
-        prompt: "Summarise:\n{{text}}",
-        reference: "{{text}}",
-        checks: [
-          { kind: "words", name: "short", max: 80 },
-          { kind: "nothing_invented", name: "nothing invented" },
-          { kind: "language", name: "English", language: "en" },
-          { kind: "rouge_l", name: "close to the reference", min: 0.2 },
-          { kind: "regex", name: "no refusal", pattern: "as an ai", absent: true },
-        ],
-      },
-      table,
-    },
-  };
+  return ["id,text,label,amount,due", ...rows.map((row) => Object.values(row).join(","))].join("\n");
 }
 
 /** An answer as a middling model gives it. */
@@ -149,7 +141,8 @@ const megabytes = async (path: string) => (await Deno.stat(path)).size / 1e6;
 
 async function measure(cases: number) {
   const rows = [];
-  for (const [kind, { job, table }] of Object.entries(jobs(cases))) {
+  const table = tableOf(cases);
+  for (const [kind, job] of Object.entries(JOBS)) {
     const folder = await Deno.makeTempDir({ prefix: "podium-cases-" });
     try {
       await Deno.writeTextFile(join(folder, "job.json"), JSON.stringify(job));

@@ -83,19 +83,12 @@ export async function measureEngine(settings: EngineBenchSettings): Promise<Engi
     const rounds: EngineBenchRound[] = [];
     for (let round = 0; round < settings.rounds; round++) {
       signal.throwIfAborted();
-      const own = await decode(engine, modelId, settings.tokens);
-      const tool = settings.llamaBench === undefined
-        ? null
-        : await llamaBench(settings.llamaBench, modelPath, {
-          depth: own.prompt_tokens,
-          tokens: settings.tokens,
-          threads: settings.benchThreads ?? engine.threads,
-        });
-      const held = settings.constrained ? await constrained(engine, modelId, settings.tokens) : null;
-      rounds.push({ ...own, llama_bench: tool, constrained_ms_per_token: held });
+      const found = await measureRound(engine, modelId, modelPath, settings);
+      rounds.push(found);
+      const { ours, llama_bench: bench, constrained_ms_per_token: held } = found;
       console.error(
-        `round ${round + 1}: engine ${own.ours.toFixed(1)} tokens/s` +
-          (tool === null ? "" : `, llama-bench ${tool.toFixed(1)}`) +
+        `round ${round + 1}: engine ${ours.toFixed(1)} tokens/s` +
+          (bench === null ? "" : `, llama-bench ${bench.toFixed(1)}`) +
           (held === null ? "" : `, constrained ${held.toFixed(1)} ms per token`),
       );
     }
@@ -110,6 +103,24 @@ export async function measureEngine(settings: EngineBenchSettings): Promise<Engi
   } finally {
     await engine.stop();
   }
+}
+
+async function measureRound(
+  engine: RunningEngine,
+  modelId: string,
+  modelPath: string,
+  { tokens, llamaBench: program, benchThreads, constrained: isConstrained }: EngineBenchSettings,
+): Promise<EngineBenchRound> {
+  const own = await decode(engine, modelId, tokens);
+  const threads = benchThreads ?? engine.threads;
+  const depth = own.prompt_tokens;
+  return {
+    ...own,
+    llama_bench: program === undefined
+      ? null
+      : await llamaBench(program, modelPath, { depth, tokens, threads }),
+    constrained_ms_per_token: isConstrained ? await constrained(engine, modelId, tokens) : null,
+  };
 }
 
 async function modelFile({ model, registry, store, gpu }: EngineBenchSettings) {

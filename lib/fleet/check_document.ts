@@ -142,15 +142,21 @@ async function checkCapacity(
     if (faults.isFull) return;
   }
   checked.end();
+  checkLevels(candidates, made, faults);
+}
+
+/** No level may count more requests than were sent at it, by candidate, kind of load and load. */
+function checkLevels(
+  candidates: z.infer<typeof capacity>["candidates"],
+  sentBy: ReadonlyMap<string, number>,
+  faults: Faults,
+): void {
   for (const { id, users, rate } of candidates) {
     for (const [kind, curve] of [["users", users], ["rate", rate]] as const) {
       for (const { load, n, met, failed } of curve?.levels ?? []) {
-        const sent = made.get(`${id} ${kind} ${load}`) ?? 0;
-        if (n > sent || met + failed > n) {
-          faults.add(
-            `counts: ${id}, ${kind} ${load}: ${n} requests, ${met} met, ${failed} failed, of ${sent}`,
-          );
-        }
+        const sent = sentBy.get(`${id} ${kind} ${load}`) ?? 0;
+        if (n <= sent && met + failed <= n) continue;
+        faults.add(`counts: ${id}, ${kind} ${load}: ${n} requests, ${met} met, ${failed} failed, of ${sent}`);
       }
     }
   }

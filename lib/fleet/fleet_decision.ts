@@ -110,11 +110,8 @@ function decideForClass(
     return decided({ verdict: "none", choice: null, why: "no candidate ran on every device" });
   }
   if (racing.length === 1 && over !== null) {
-    return decided({
-      verdict: "only",
-      choice: first,
-      why: "it is the only one whose quality allows a choice",
-    });
+    const why = "it is the only one whose quality allows a choice";
+    return decided({ verdict: "only", choice: first, why });
   }
   const speed = fastestInClass(racing, name, runs, comparisons);
   if (over !== null || speed.verdict === "undecided") return decided(speed);

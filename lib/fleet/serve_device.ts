@@ -204,14 +204,8 @@ class Device {
     try {
       const either = AbortSignal.any([signal, stopPlan.signal]);
       const onEvent = (event: PlanEvent) => this.#reports.count(event);
-      const { folder, status, ended } = await carryOut({
-        plan,
-        prompts,
-        resume: kept.folder,
-        signal: either,
-        onFolder,
-        onEvent,
-      }).catch((error) => {
+      const task = { plan, prompts, resume: kept.folder, signal: either, onFolder, onEvent };
+      const { folder, status, ended } = await carryOut(task).catch((error) => {
         // A session keeps what it has; fidelity over a text has no result before its end.
         if (stopPlan.signal.aborted) throw new UserError(earlyNote(stopPlan.signal), 1, { cause: error });
         throw error;

@@ -31,7 +31,7 @@ export function decidedCandidate(
   const own = features.get(id);
   const place = order.indexOf(id);
   const scores = [...qualityByPrompt.values()];
-  const known = licenseTerms(summary.license ?? "");
+  const standing = eligibility.get(id);
   const comparable = comparableWithLeader(order[0], evidence);
   const timed = comparable.includes(one);
   return {
@@ -48,10 +48,8 @@ export function decidedCandidate(
     quality_shared: shared === null
       ? null
       : { from: shared.from, compared: shared.compared, different: shared.different },
-    may_be_chosen: evidence.qualitySource === null || place < 0
-      ? null
-      : eligibility.get(id)?.eligible ?? false,
-    why_or_why_not: eligibility.get(id)?.why ?? null,
+    may_be_chosen: evidence.qualitySource === null || place < 0 ? null : standing?.eligible ?? false,
+    why_or_why_not: standing?.why ?? null,
     latency_s: timed ? summary.latency_s.mean : null,
     latency_p95_s: timed ? summary.latency_s.p95 : null,
     ttft_s: timed ? summary.ttft_s.mean : null,
@@ -60,9 +58,7 @@ export function decidedCandidate(
     size_mb: summary.size_mb,
     sha256: fileHash(one, evidence, terms),
     license: summary.license,
-    license_terms: known === null
-      ? null
-      : `commercial use: ${known.commercialUse}, redistribution: ${known.redistribution}; ${known.conditions}`,
+    license_terms: termsText(summary.license ?? ""),
     requests: summary.requests,
     energy: timed ? energy(one, terms) : null,
   };
@@ -83,6 +79,12 @@ function comparableWithLeader(
 function qualityInterval(scores: readonly number[]): [number, number] | null {
   const interval = scoreDifference(scores.map((score) => [score, 0] as const))?.interval;
   return interval === undefined ? null : [Math.max(0, interval[0]), Math.min(1, interval[1])];
+}
+
+function termsText(license: string): string | null {
+  const known = licenseTerms(license);
+  if (known === null) return null;
+  return `commercial use: ${known.commercialUse}, redistribution: ${known.redistribution}; ${known.conditions}`;
 }
 
 /** As the run recorded it; from the registry for runs that did not. */

@@ -62,7 +62,6 @@ export function decide(evidence: Evidence, given: DecisionTerms): Decision {
   const terms = { ...given, weights: faults.length === 0 ? weights : withoutSpeed(weights) };
   const ranking = rank(remaining, evidence, terms);
   const conclusion = verdictOf(ranking, remaining, evidence, terms);
-  const best = conclusion.choice ?? ranking.order[0];
   const decision: Omit<Decision, "what_would_change_it"> = {
     schema_version: 2,
     policy: "evidence",
@@ -78,9 +77,7 @@ export function decide(evidence: Evidence, given: DecisionTerms): Decision {
     excluded,
     weights: { ...ranking.basis.weights },
     lead_ci95: leadInterval(ranking),
-    sensitivity: best === undefined || remaining.length < 2
-      ? []
-      : sensitivity(best, ranking.features, ranking.basis.weights),
+    sensitivity: sensitivity(conclusion.choice ?? ranking.order[0], ranking),
     candidates: evidence.candidates.map((one) => decidedCandidate(one, ranking, evidence, terms)),
     course: terms.course,
     warnings: [

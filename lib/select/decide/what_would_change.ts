@@ -1,14 +1,7 @@
 /** What would change a decision: other weights, other figures, more evidence, a relaxed constraint. */
 import type { Decision } from "./decision_schema.ts";
 import type { QualityReport } from "../../quality/quality_schema.ts";
-import {
-  type DecisionPart,
-  decisionParts,
-  type DecisionWeights,
-  type Features,
-  type Ranking,
-  utilityFrom,
-} from "./ranking.ts";
+import { type DecisionPart, decisionParts, type Ranking, type RankingBasis, utilityFrom } from "./ranking.ts";
 
 /** In plain sentences, the nearest changes first. */
 export function whatWouldChangeIt(
@@ -107,18 +100,22 @@ export interface Sensitivity {
  * How far each weight can move before another candidate is chosen. The utility is linear in every weight, so
  * the bounds are where two lines cross.
  *
+ * @returns empty where the choice has no rival
+ *
  * @example
  * ```ts
  * const features = new Map([["good", { quality: 0.8, latency: 0 }], ["fast", { quality: 0.6, latency: 1 }]]);
- * const [, latency] = sensitivity("good", features, { quality: 1, latency: 0.1 });
+ * const [, latency] = sensitivity("good", { features, basis: { weights: { quality: 1, latency: 0.1 } } });
  * if (latency?.above !== "fast" || Math.abs((latency.to ?? 0) - 0.2) > 1e-9) throw new Error("0.2 is worth a halving");
  * ```
  */
 export function sensitivity(
-  choice: string,
-  features: ReadonlyMap<string, Features>,
-  weights: DecisionWeights,
+  choice: string | undefined,
+  { features, basis: { weights } }: Pick<Ranking, "features"> & {
+    readonly basis: Pick<RankingBasis, "weights">;
+  },
 ): Sensitivity[] {
+  if (choice === undefined || features.size < 2) return [];
   const own = features.get(choice);
   if (own === undefined) throw new RangeError(`Cannot vary the weights of ${choice}: it was not ranked`);
   return decisionParts.filter((part) => weights[part] !== undefined).map((part) => {

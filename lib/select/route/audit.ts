@@ -99,10 +99,9 @@ export function audit(
   arms: readonly string[],
   options: AuditOptions,
 ): Audit {
-  if (arms.length < 2 || outcomes.length < 2) {
-    throw new RangeError(
-      `Cannot audit ${arms.length} models on ${outcomes.length} prompts: it takes two of each`,
-    );
+  const [models, prompts] = [arms.length, outcomes.length];
+  if (models < 2 || prompts < 2) {
+    throw new RangeError(`Cannot audit ${models} models on ${prompts} prompts: it takes two of each`);
   }
   const { intents, k = 5, folds = 10, repeats = 5, permutations = 399, alpha = 0.05, random } = options;
   const find = intentFinder(intents);
@@ -123,22 +122,21 @@ export function audit(
   const best = rules.filter(({ on }) => on).sort((a, b) => b.gain - a.gain)[0];
   const all = outcomes.map((_, at) => at);
   const favourite = arms[bestOf(meansOver(worths, all))] ?? "";
-  const map = intentMap(worths, intentOf, all);
   return {
-    prompts: outcomes.length,
+    prompts,
     arms,
     single: arms.map((arm, at) => ({ arm, ...meanOver(worths.map((row) => row[at] ?? 0)) }))
       .sort((a, b) => b.mean - a.mean),
     best_single: { arm: favourite, ...meanOver(tried.single) },
     rules,
     oracle: meanOver(worths.map((row) => Math.max(...row))),
-    intents: [...Map.groupBy(intentOf, (intent) => intent)].map(([intent, same]) => ({
+    intents: [...intentMap(worths, intentOf, all)].map(([intent, arm]) => ({
       intent,
-      prompts: same.length,
-      arm: arms[map.get(intent) ?? 0] ?? "",
+      prompts: intentOf.filter((one) => one === intent).length,
+      arm: arms[arm] ?? "",
     })),
     chosen: best?.rule ?? null,
-    why: whyOf(outcomes.length, rules, best),
+    why: whyOf(prompts, rules, best),
   };
 }
 

@@ -44,21 +44,19 @@ export async function scoredCases(
   folders: readonly string[],
   excluded: readonly string[],
 ): Promise<ScoredCases> {
-  const texts = new Map<string, string>();
-  const scored: Scored[] = [];
-  const sources = new Set<ScoredCases["source"]>();
-  const runs: string[] = [];
+  const read = [];
   for (const folder of folders) {
     const info = await readRunInfo(folder);
-    runs.push(info.run_id);
-    for (const { sha256, messages } of info.plan.prompt_set.prompts) {
-      texts.set(sha256, messages.findLast(({ role }) => role === "user")?.content ?? "");
-    }
-    const found = await scoresOf(folder, info);
-    sources.add(found.source);
-    scored.push(...found.scored);
+    read.push({ info, ...await scoresOf(folder, info) });
   }
-  const [source, other] = [...sources];
+  const runs = read.map(({ info }) => info.run_id);
+  const prompts = read.flatMap(({ info }) => info.plan.prompt_set.prompts);
+  const texts = new Map(
+    prompts.map(({ sha256, messages }) =>
+      [sha256, messages.findLast(({ role }) => role === "user")?.content ?? ""] as const
+    ),
+  );
+  const [source, other] = new Set(read.map(({ source }) => source));
   if (source === undefined) throw new RangeError("Cannot audit without a run");
   if (other !== undefined) {
     throw new UserError(
@@ -67,7 +65,7 @@ export async function scoredCases(
     );
   }
   const out = new Set(excluded.map(answersKey));
-  const kept = scored.filter(({ arm }) => !out.has(arm));
+  const kept = read.flatMap(({ scored }) => scored).filter(({ arm }) => !out.has(arm));
   const arms = [...new Set(kept.map(({ arm }) => arm))];
   const byPrompt = Map.groupBy(kept, ({ prompt }) => prompt);
   const outcomes = [...byPrompt].flatMap(([id, same]): ScoredCase[] => {

@@ -73,10 +73,7 @@ export function posteriors(
         }
       }
       const { successes, failures } = counts.get(model) ?? NOTHING;
-      counts.set(
-        model,
-        success ? { successes: successes + 1, failures } : { successes, failures: failures + 1 },
-      );
+      counts.set(model, { successes: successes + Number(success), failures: failures + Number(!success) });
     },
     draw: (model, random) => drawBeta(...shape(model), random),
     mean,

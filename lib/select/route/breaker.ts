@@ -59,12 +59,12 @@ export function makeBreaker({ failuresToOpen, openMs }: BreakerSettings, clock: 
   const open = () => {
     openUntilMs = clock() + openMs;
     triedAtMs = null;
+    failuresInRow = 0;
   };
   return {
     state,
     allows() {
-      const now = state();
-      if (now !== "half-open") return now === "closed";
+      if (state() !== "half-open") return state() === "closed";
       return triedAtMs === null || clock() - triedAtMs >= openMs;
     },
     started() {
@@ -79,10 +79,7 @@ export function makeBreaker({ failuresToOpen, openMs }: BreakerSettings, clock: 
     failed() {
       const now = state();
       if (now === "half-open") return open();
-      if (now === "open") return;
-      failuresInRow++;
-      if (failuresInRow < failuresToOpen) return;
-      failuresInRow = 0;
+      if (now === "open" || ++failuresInRow < failuresToOpen) return;
       open();
     },
   };

@@ -228,16 +228,18 @@ function fitting(
   return { models, note: `, since no available model is tagged ${needs.join(" and ")}` };
 }
 
+/** The most valuable first; each is valued once, since a draw gives another value each time. */
+function byWorth(ids: readonly string[], worth: (id: string) => number): string[] {
+  const valued = ids.map((id) => ({ id, worth: worth(id) }));
+  return valued.sort((a, b) => b.worth - a.worth).map(({ id }) => id);
+}
+
 /** How the models are put in order, by mode. */
 function rankerOf(
   plan: RoutingPlan,
   table: (intent: string) => Posteriors,
   random: Random,
 ): (intent: FoundIntent, text: string, ids: readonly string[]) => Ranking {
-  const byWorth = (ids: readonly string[], worth: (id: string) => number) => {
-    const valued = ids.map((id) => ({ id, worth: worth(id) }));
-    return valued.sort((a, b) => b.worth - a.worth).map(({ id }) => id);
-  };
   const bandit = (intent: string, ids: readonly string[]): Ranking => {
     const known = table(intent);
     const order = byWorth(ids, (id) => known.draw(id, random));

@@ -21,7 +21,12 @@ Deno.test("the choice holds inside the stated range of a weight, and not beyond"
   fc.assert(fc.property(fc.array(features, { minLength: 2, maxLength: 5 }), weights, (list, by) => {
     const all = new Map(list.map((one, i) => [`c${i}`, one]));
     const choice = best(all, by);
-    for (const { part, weight, from, to, below, above } of sensitivity(choice, all, by)) {
+    for (
+      const { part, weight, from, to, below, above } of sensitivity(choice, {
+        features: all,
+        basis: { weights: by },
+      })
+    ) {
       assert.ok(from <= weight + 1e-6 && (to === null || weight <= to + 1e-6));
       const at = (value: number) => {
         const moved = { ...by, [part]: value };
