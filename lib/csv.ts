@@ -20,7 +20,6 @@ export const byteOrderMark = "\uFEFF";
  * Rows as CSV text. Text that a spreadsheet would run as a formula, whatever its separator, gets an
  * apostrophe in front (a model's answer is hostile input); numbers are left alone, null is an empty cell.
  *
- * @example
  * ```ts
  * const text = formatCsv(["a", "b"], [["=1+1", -2]]);
  * if (text !== "a,b\n'=1+1,-2\n") throw new Error(text);
@@ -46,7 +45,6 @@ export function formatCsv(
  *
  * @param separator the character between cells, where the header must not decide it
  *
- * @example
  * ```ts
  * if (parseCsv("a\n'=1+1\n")[1]?.[0] !== "=1+1") throw new Error("the text has changed");
  * if (parseCsv("a;b\n1;2,5\n")[1]?.[1] !== "2,5") throw new Error("the separator is a semicolon");
@@ -84,7 +82,6 @@ export interface CsvLines {
  * The lines on which the rows begin, and a quotation mark that is never closed:
  * all text after it is one cell.
  *
- * @example
  * ```ts
  * const { starts } = csvLines('a\n"x\ny"\nz\n');
  * if (starts.join() !== "1,2,4") throw new Error("the third row is on line 4");

@@ -20,7 +20,6 @@ const entities: Readonly<Record<string, string>> = {
  * Escapes text for use inside an element or a quoted attribute. Control characters, and those that turn the
  * direction of the text around them, become U+FFFD.
  *
- * @example
  * ```ts
  * if (escapeHtml("<b>") !== "&lt;b&gt;") throw new Error("not escaped");
  * ```
@@ -37,7 +36,6 @@ export type Content = Markup | string | number | null | undefined | false | read
 /**
  * A template whose values are escaped.
  *
- * @example
  * ```ts
  * if (String(markup`<p>${"<b>"}</p>`) !== "<p>&lt;b&gt;</p>") throw new Error("not escaped");
  * ```

@@ -16,9 +16,7 @@ const MARKS = "\u200e\u200f\u061c";
  * as `␍`. Each character is treated alone, so the pieces of a stream can be passed one by one; a CRLF that is
  * split between two pieces shows a `␍`.
  *
- * @example
  * ```ts
- * import { terminalText } from "./terminal_text.ts";
  * if (terminalText("\u001b[2Jhidden") !== "␛[2Jhidden") throw new Error("ESC must not reach the terminal");
  * ```
  */
@@ -35,9 +33,7 @@ export function terminalText(text: string): string {
  * A JSON document that is safe to print and holds the same data: characters that a terminal would obey are
  * written as `\\u` escapes.
  *
- * @example
  * ```ts
- * import { terminalJson } from "./terminal_text.ts";
  * if (terminalJson("\u202e") !== '"\\u202e"') throw new Error("a bidirectional control must be escaped");
  * ```
  */
@@ -52,9 +48,7 @@ export function terminalJson(value: unknown, indent = 2): string {
 /**
  * `terminalText` on one line, for a cell of a table or a message: runs of white space become one space.
  *
- * @example
  * ```ts
- * import { terminalLine } from "./terminal_text.ts";
  * if (terminalLine("a\n  b\u0007") !== "a b␇") throw new Error("one line, no bell");
  * ```
  */

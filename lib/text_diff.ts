@@ -13,7 +13,6 @@ const MAX_PIECES = 400;
  * The difference between two texts by words and spaces, or by lines where either has several; null for texts
  * too long to compare.
  *
- * @example
  * ```ts
  * const parts = diffTexts("pay by 3 May", "pay by 4 May");
  * const text = parts?.map(({ kind, text }) => `${kind[0]}:${text}`).join("|");
@@ -37,7 +36,6 @@ export function diffTexts(expected: string, given: string): DiffPart[] | null {
 /**
  * The changed lines, as `- 12  old` and `+ 12  new`, each with its number in its own text.
  *
- * @example
  * ```ts
  * const lines = lineDiff("a\nb\nc\n", "a\nB\nc\nd\n");
  * if (lines.join("|") !== "- 2  b|+ 2  B|+ 4  d") throw new Error(lines.join("|"));

@@ -19,7 +19,6 @@ export interface EnergyEstimate {
  * tokens or tokens/s are not known.
  *
  * @throws {RangeError} when `watts` is not above 0.
- * @example
  * ```ts
  * const estimate = energyOf({ tokens: { output_mean: 100 }, output_tokens_per_s: { mean: 50 } }, 15);
  * if (estimate?.joulesPerAnswer !== 30) throw new Error("100 tokens at 50/s and 15 W are 30 J");
@@ -43,7 +42,6 @@ export function energyOf(
 /**
  * The cost of 1,000 requests at a price per kilowatt-hour, in the price's currency.
  *
- * @example
  * ```ts
  * if (costPer1000(3600, 0.3) !== 0.3) throw new Error("3,600 J × 1,000 are one kWh");
  * ```
@@ -63,7 +61,6 @@ export interface EnergyMeter {
  * A block's joules are shared by the time that each request took: its candidates ran one after the other, and
  * the counter measures the whole processor, including its idle power.
  *
- * @example
  * ```ts ignore
  * const meter = energyMeter();
  * for await (const record of readSamples(folder)) meter.add(record);

@@ -95,7 +95,6 @@ const TIMED = { latency: "latency_s", ttft: "ttft_s", "time per token": "decode_
  *
  * @param scores of both runs; null where neither was scored: then quality is no part
  *
- * @example
  * ```ts ignore
  * const report = gateRuns(before, after, null, { maxSlowdown: 0.1, maxDrop: 0.1, maxFailures: 0.05, random });
  * if (report.verdict === "fail") Deno.exit(1);
@@ -346,7 +345,6 @@ function changeOf(
 /**
  * The exit code of a gate: 0 pass, 1 fail, 3 can't tell.
  *
- * @example
  * ```ts
  * console.assert(gateExitCode("pass") === 0 && gateExitCode("fail") === 1 && gateExitCode("can't tell") === 3);
  * ```

@@ -38,7 +38,6 @@ export interface NoiseEffect {
  * Judges the disturbed blocks of a run by the time per token (by latency where that is unknown) of the
  * requests in them, against the same candidate's requests in quiet blocks.
  *
- * @example
  * ```ts ignore
  * const { treatment, slowdown } = noiseEffect(run);
  * ```
@@ -60,7 +59,6 @@ export function noiseEffect(run: CollectedRun): NoiseEffect {
  *
  * @param busiest null where no program was named
  *
- * @example
  * ```ts
  * const said = machineWasBusy({ program: "firefox", cores: 0.618 });
  * if (said !== "the machine was busy (firefox, 0.62 cores)") throw new Error(said);

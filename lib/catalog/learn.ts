@@ -71,7 +71,6 @@ export interface Learned {
  * @param where the file's name in messages
  * @throws {UserError} when the text is not a registry, or a list `measured` in it is damaged
  *
- * @example
  * ```ts
  * const machine = { cpu: "c", cores: 2, ram_gb: 8, gpu: [], os: "o", arch: "x" };
  * const measured = { variant: null, where: "service" as const, machine, date: "2026-11-21", run: "r", podium: "0.1.0",

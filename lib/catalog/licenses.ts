@@ -84,7 +84,6 @@ const licenses: readonly LicenseTerms[] = [
  *
  * @param id as in models.json, in any letter case
  *
- * @example
  * ```ts
  * if (licenseTerms("apache-2.0")?.commercialUse !== "yes") throw new Error("Apache allows it");
  * if (licenseTerms("qwen-research")?.commercialUse !== "no") throw new Error("it is for research");
@@ -97,7 +96,6 @@ export function licenseTerms(id: string): LicenseTerms | null {
 /**
  * Whether a licence is an open one, by its SPDX id.
  *
- * @example
  * ```ts
  * if (!isOpenLicense("MIT") || isOpenLicense("gemma")) throw new Error("MIT is open, Gemma's terms are not");
  * ```

@@ -1,5 +1,6 @@
 /** The options of an engine process and its report: JSON between two processes. */
 import { z } from "zod";
+import { loadedModel } from "../openai/model_server.ts";
 
 const gpu = z.enum(["auto", "off", "vulkan", "cuda", "metal"]);
 
@@ -61,30 +62,9 @@ export class LoadError extends Error {
   }
 }
 
-const ms = z.number().nonnegative();
-
 /** The one line that an engine process writes to its standard output. */
 export const engineReport = z.discriminatedUnion("state", [
-  z.object({
-    state: z.literal("ready"),
-    port: z.int().positive(),
-    model: z.object({
-      modelId: z.string(),
-      alias: z.string().nullable(),
-      device: z.string(),
-      deviceNote: z.string().nullable(),
-      chatTemplate: z.enum(["own", "plain"]),
-      chatTemplateNote: z.string().nullable(),
-      contextTokens: z.int(),
-      threads: z.int(),
-      direct: z.boolean(),
-      directNote: z.string().nullable(),
-      settings: z.object({ kvCache, batchTokens: z.int(), mmap: z.boolean(), parallel: z.int() }),
-      runtimeMs: ms,
-      modelMs: ms,
-      contextMs: ms,
-    }),
-  }),
+  z.object({ state: z.literal("ready"), port: z.int().positive(), model: loadedModel }),
   z.object({ state: z.literal("failed"), fault: loadFault, reason: z.string() }),
 ]);
 /** The report of an engine process. */

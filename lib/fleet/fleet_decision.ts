@@ -58,7 +58,6 @@ const ERROR = 0.05;
 /**
  * Decides for each class of machine and for the whole fleet.
  *
- * @example
  * ```ts ignore
  * const { classes, worst_class } = decideForFleet(runs, { metric: "latency_s", maxDrop: 0.1 });
  * ```

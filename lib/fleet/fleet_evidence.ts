@@ -76,7 +76,6 @@ export function machineClass({ ram_gb, gpu }: DeviceDescription["machine"]): str
  *
  * @param runs one per device; of two runs of a device the last one counts
  *
- * @example
  * ```ts ignore
  * const [first] = compareOverFleet(runs, "latency_s");
  * console.log(first?.all?.ratio, first?.all?.prediction95);

@@ -38,7 +38,6 @@ export type QualityOver = "cases" | "devices" | null;
 /**
  * The candidates that may be chosen: they ran on every device, and their quality is the best or about as good.
  *
- * @example
  * ```ts ignore
  * const { candidates, over } = eligibleOverDevices(runs, 0.1);
  * ```

@@ -12,7 +12,6 @@ import type { DeviceEvidence } from "./fleet_quality.ts";
  *
  * @returns the evidence, and the runs without evidence, with the reason
  *
- * @example
  * ```ts ignore
  * const { runs } = await readFleet("fleet/class");
  * const { evidence } = await gatherDevices(runs);

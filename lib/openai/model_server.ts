@@ -45,32 +45,40 @@ export interface ServedModelInfo {
   readonly contextTokens: number | null;
 }
 
+const ms = z.number().nonnegative();
+
 /** What is known about a model that llama.cpp has loaded. Times are milliseconds. */
-export interface LoadedModel extends ServedModelInfo {
-  readonly contextTokens: number;
+export const loadedModel = z.object({
+  modelId: z.string(),
+  alias: z.string().nullable(),
+  device: z.string(),
   /** Why the device is not the one that was requested; null where there is no note. */
-  readonly deviceNote: string | null;
+  deviceNote: z.string().nullable(),
+  chatTemplate: z.enum(["own", "plain"]),
   /** Why the template of the model file is not used; null where there is no note. */
-  readonly chatTemplateNote: string | null;
-  readonly threads: number;
+  chatTemplateNote: z.string().nullable(),
+  contextTokens: z.int(),
+  threads: z.int(),
   /** Whether llama.cpp is called directly, or through node-llama-cpp. */
-  readonly direct: boolean;
+  direct: z.boolean(),
   /** Why llama.cpp is not called directly; null where it is. */
-  readonly directNote: string | null;
+  directNote: z.string().nullable(),
   /** Its settings, given or by default; `batchTokens` are evaluated in one call. */
-  readonly settings: {
-    readonly kvCache: "f16" | "q8_0" | "q4_0";
-    readonly batchTokens: number;
-    readonly mmap: boolean;
-    readonly parallel: number;
-  };
+  settings: z.object({
+    kvCache: z.enum(["f16", "q8_0", "q4_0"]),
+    batchTokens: z.int(),
+    mmap: z.boolean(),
+    parallel: z.int(),
+  }),
   /** Loading llama.cpp itself and finding the devices. */
-  readonly runtimeMs: number;
+  runtimeMs: ms,
   /** The model file alone: from opening it until its weights are in place. */
-  readonly modelMs: number;
+  modelMs: ms,
   /** Making the context, and the first evaluation, which pulls the weights into memory. */
-  readonly contextMs: number;
-}
+  contextMs: ms,
+});
+/** What is known about a model that llama.cpp has loaded. */
+export type LoadedModel = z.infer<typeof loadedModel>;
 
 /** The generator behind a server: a llama.cpp engine, a custom model, a fake. */
 export interface TextGenerator<Info extends ServedModelInfo = ServedModelInfo> {

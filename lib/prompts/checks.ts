@@ -183,7 +183,6 @@ const anchorsSchema = z.array(anchorSchema);
  * @param where names the prompt in messages
  * @throws {UserError} one message with every fault: the check, the field, and what it takes
  *
- * @example
  * ```ts
  * const [check] = parseChecks([{ kind: "sentences", name: "two sentences", min: 2, max: 2 }], 'prompt "p1"');
  * if (check?.weight !== 1) throw new Error("the weight is 1 unless given");
@@ -198,7 +197,6 @@ export function parseChecks(json: readonly unknown[], where: string): AnswerChec
  *
  * @throws {UserError} one message with every fault
  *
- * @example
  * ```ts
  * const [anchor] = parseAnchors([{ label: "bad", answer: "Yes.", flaw: "says nothing" }], 'prompt "p1"');
  * if (anchor?.label !== "bad") throw new Error("it is the bad one");

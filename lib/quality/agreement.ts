@@ -25,7 +25,6 @@ export interface Agreement {
  *
  * Krippendorff asks for 0.8 to rely on, and 0.667 for a tentative conclusion.
  *
- * @example
  * ```ts
  * const same = krippendorffAlpha([
  *   { unit: "a", rater: "x", value: 1 }, { unit: "a", rater: "y", value: 1 },

@@ -18,7 +18,6 @@ type Arguments = Readonly<Record<string, unknown>>;
  * Scores the calls of an answer. Each expected call is matched with one call of the answer, and further calls
  * are wrong. Where no call is expected, the right answer is one without a call.
  *
- * @example
  * ```ts
  * const expected = [{ name: "get_weather", arguments: { city: ["Paris", "Paris, France"], unit: ["C", null] } }];
  * const check = { expected, any_order: true };

@@ -78,7 +78,6 @@ export type CheckedPrompt = Pick<Prompt, "messages" | "reference"> & Partial<Pic
  * @param calls the tool calls of the answer
  * @throws {RangeError} without checks: nothing can be scored
  *
- * @example
  * ```ts
  * const prompt = { messages: [{ role: "user" as const, content: "Name a colour of the sky." }], reference: null };
  * const checks = [
@@ -131,7 +130,6 @@ function result({ name, kind, weight, required }: AnswerCheck, verdict: CheckVer
 /**
  * Runs one check.
  *
- * @example
  * ```ts
  * const check = { kind: "words" as const, name: "short", weight: 1, required: false, max: 3 };
  * const { detail } = runCheck(check, "one two three four", { messages: [], reference: null });

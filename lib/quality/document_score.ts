@@ -61,7 +61,6 @@ const quotations =
  * The quotations of an answer, each as folded words; an ellipsis parts one in two, and parts of fewer than
  * `minWords` words are left out.
  *
- * @example
  * ```ts
  * const found = quotationsIn('It says: "Keep it for 42 days […] in the blue folder, please."', 3);
  * if (found.join("|") !== "keep it for 42 days|in the blue folder please") throw new Error(found.join("|"));

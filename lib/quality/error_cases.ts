@@ -46,7 +46,6 @@ export interface ErrorCases {
  *
  * @param texts the answers, by the request's id
  *
- * @example
  * ```ts ignore
  * const { groups } = errorCases(quality, texts);
  * console.log(groups[0]?.state, groups[0]?.check, groups[0]?.answers.length);

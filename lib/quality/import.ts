@@ -156,7 +156,6 @@ function scoresIn(row: readonly string[], columns: Columns, key: SheetKey) {
 /**
  * The ratings that a sheet holds: one for every answer behind an item.
  *
- * @example
  * ```ts
  * const key = {
  *   schema_version: 1 as const, run_id: "run", annotator: "ana", rubric: "fluency" as const,

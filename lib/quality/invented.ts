@@ -25,7 +25,6 @@ export interface Invention {
  * the source doesn't state it. A date is supported by one whose day and month agree, whatever the format; a
  * weekday by its name, or by the date it falls on; a year by any mention of it.
  *
- * @example
  * ```ts
  * const notes = "Ana: budget is 12.500 EUR, launch on 14.03.2026.";
  * if (inventions("Launch: Saturday, March 14. Budget €12,500.", notes).length > 0) throw new Error("all known");

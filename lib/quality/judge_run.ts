@@ -60,7 +60,6 @@ function toRating(
  * A judge's agreement with people on the answers that both rated: for each dimension Krippendorff's alpha
  * between the judge and the median of the people.
  *
- * @example
  * ```ts
  * const rating = (source: "person" | "judge", rater: string, answer: string, fluency: number) => ({
  *   source, rater, rubric: "fluency" as const, answer, candidate: "c", prompt_id: "p", scores: { fluency }, comment: null,

@@ -49,7 +49,6 @@ interface Pair {
 /**
  * The pairs of anchored answers: each bad answer with each good one of its prompt; the reference is a good one.
  *
- * @example
  * ```ts
  * const prompt = {
  *   id: "p", messages: [], aspects: ["says yes"], reference: "Yes.",

@@ -15,7 +15,6 @@ const spaced = (text: string) => text.replaceAll(/[\s_-]+/g, " ").trim();
  * the only text of a JSON object that is a label, included), else all that occur in it as whole words. Letter
  * case is ignored, except for labels of one letter.
  *
- * @example
  * ```ts
  * const labels = ["bug", "feature request", "billing"];
  * const named = namedLabels("**Category:** Feature_Request, not a bugfix.", labels);

@@ -12,7 +12,6 @@ const leastLead = 1.25;
  * The language of a text as an ISO 639-1 code, one of the 24 that tinyld's light profile knows; null where it
  * is unclear: fewer than eight words, nothing like a language, or no clear lead.
  *
- * @example
  * ```ts
  * const language = detectLanguage("Der Termin wird auf den 14. März verschoben, weil die Tests fehlen.");
  * if (language !== "de") throw new Error(String(language));

@@ -27,7 +27,6 @@ interface LabelledCase {
  * The interval is the percentile bootstrap over cases (Efron and Tibshirani 1993) with a fixed seed. Where every case is
  * right, or none, a bootstrap sees no spread, so the interval is Wilson's for the accuracy.
  *
- * @example
  * ```ts
  * const answers = [["a", "a"], ["a", "b"], ["b", "b"]].map(([expected = "", given = ""], at) => (
  *   { case_id: `c${at}`, expected, given }

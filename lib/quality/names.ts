@@ -78,7 +78,6 @@ export interface KnownWords {
 /**
  * Every word of a source text (and of `allow`), folded, and the acronyms of its names.
  *
- * @example
  * ```ts
  * const known = knownWords("The Customer Advisory Board met Zoë.");
  * if (!known.words.has("zoe") || !known.acronyms.has("cab")) throw new Error("words and acronyms");
@@ -148,7 +147,6 @@ function isTitleCase(tokens: readonly Token[]): boolean {
  * In doubt it finds nothing: an unknown name of one word that opens a sentence is found only if it is
  * a common first name, and a name in lower case is not found.
  *
- * @example
  * ```ts
  * const known = knownWords("Ana will call the supplier.");
  * const names = inventedNames("Ana will call the supplier, and Paul Braun will help.", known, "en");

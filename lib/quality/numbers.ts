@@ -71,7 +71,6 @@ function readings(text: string, money: boolean): number[] {
  * The numbers of a text that are written in digits, with thousands separators of any country, a scale
  * (`1.2 million`, `3k`) and a unit of percent or money. Digits inside a word (`Q3`, `v2`) are not numbers.
  *
- * @example
  * ```ts
  * const [budget] = digitNumbers("about €12,500 a year");
  * budget?.values[0]; // 12500
@@ -154,7 +153,6 @@ interface Run {
  * The numbers of a text that are spelled out in `language`, from two upwards (one is an article in most
  * languages), joined as in `twenty-five` or `twelve thousand five hundred`. English, German, French, Spanish.
  *
- * @example
  * ```ts
  * spelledNumbers("two hundred and fifty seats", "en")[0]?.values[0]; // 250
  * ```

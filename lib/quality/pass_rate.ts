@@ -34,7 +34,6 @@ const z95 = 1.959963984540054;
  * @param shares of every prompt, the share of its answers that passed, 0 to 1
  * @throws {RangeError} for a share outside 0 to 1
  *
- * @example
  * ```ts
  * const { ci95 } = passRate(Array.from({ length: 10 }, () => 0));
  * if (ci95?.[0] !== 0 || Math.abs(ci95[1] - 0.2775) > 1e-4) throw new Error(String(ci95));

@@ -15,7 +15,6 @@ export interface PhraseText {
  * A text as folded words; numbers, spelled out or in digits, are their value, so `12,500` and `twelve
  * thousand five hundred` are one word.
  *
- * @example
  * ```ts
  * const { words } = phraseText("Twelve  Müllers, €12,500");
  * if (words.join(" ") !== "12 mullers 12500") throw new Error(words.join(" "));
@@ -49,7 +48,6 @@ const widestGap = 8;
  *
  * Negation is not recognised: `not moved to 14 March` holds `moved to 14 March`.
  *
- * @example
  * ```ts
  * const text = phraseText("The launch was postponed by three weeks; Ana calls the new supplier.");
  * if (!hasPhrasing(text, "postpone* by 3 weeks")) throw new Error("a number is its value");

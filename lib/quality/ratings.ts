@@ -86,7 +86,6 @@ export interface DimensionAgreement extends Agreement {
 /**
  * How far the raters agree, for every rubric and dimension.
  *
- * @example
  * ```ts
  * const rating = (rater: string, answer: string, fluency: number) => ({
  *   source: "person" as const, rater, rubric: "fluency" as const, answer, candidate: "c", prompt_id: "p",

@@ -73,7 +73,6 @@ const SEVERITY: Readonly<Record<FieldState, number>> = { right: 0, missing: 1, w
  * field of all items of a list, and `items.length` for their number. What is expected to be null must be
  * null, empty or left out. Fields that are not expected are not looked at.
  *
- * @example
  * ```ts
  * const states = compareFields(
  *   { total: 1250, due: "2026-04-03", note: null },

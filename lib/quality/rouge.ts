@@ -18,7 +18,6 @@ export interface RougeL {
  * It counts words, not meaning: a good summary in other words scores low. Compare it between candidates, and
  * set its floor from answers that people found good.
  *
- * @example
  * ```ts
  * // Lin's example S2: an LCS of three of four words.
  * if (rougeL("police kill the gunman", "police killed the gunman").f1 !== 0.75) throw new Error("3/4");

@@ -27,7 +27,6 @@ export const highestScore = 5;
  * correctness), `accuracy` that of its newer edition (accuracy, clarity, completeness; the speed that it also
  * names is measured, not rated).
  *
- * @example
  * ```ts
  * const names = rubrics.accuracy.dimensions.map(({ name }) => name).join(" ");
  * if (names !== "accuracy clarity completeness") throw new Error(names);
@@ -98,7 +97,6 @@ const jobRubric = z.record(z.string().regex(/^[\w-]{1,40}$/), jobDimension)
  * @param set the job
  * @throws {UserError} where the job's rubric is asked for and there is none, or it has another shape
  *
- * @example
  * ```ts
  * const { dimensions } = rubricFor(undefined, { name: "mails", rubric: { tone: "Is it polite?" } });
  * if (dimensions[0]?.question !== "Is it polite?") throw new Error("its own question");

@@ -71,7 +71,6 @@ const widestCell = 32_000;
  *
  * @throws {UserError} when no answer is left
  *
- * @example
  * ```ts
  * const answer = { id: "1", candidate: "a", prompt_id: "p", phase: "timed" as const, round: 1, content: "Yes.", reasoning: "" };
  * const prompt = { id: "p", messages: [{ role: "user" as const, content: "Is it?" }], aspects: ["yes"] };
@@ -153,7 +152,6 @@ export function sheetColumns(rubric: Rubric): string[] {
 /**
  * A sheet as CSV, with the marks given so far.
  *
- * @example
  * ```ts
  * import { rubrics } from "./rubric.ts";
  *

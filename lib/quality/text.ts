@@ -9,7 +9,6 @@ const longestAnswer = 20_000;
  * records come without reasoning; those of older runs and of imported files may still contain it. An answer
  * of white space and invisible characters is empty.
  *
- * @example
  * ```ts
  * if (visibleAnswer("<think>hm</think>\nYes.") !== "Yes.") throw new Error("the thought is no answer");
  * ```
@@ -23,7 +22,6 @@ export function visibleAnswer(content: string): string {
  * Text without Markdown's emphasis, code marks and links, with straight quotes and plain spaces; the lines
  * stay as they are.
  *
- * @example
  * ```ts
  * plainText("**Owner:** `Ana`"); // "Owner: Ana"
  * ```
@@ -43,7 +41,6 @@ export function plainText(markdown: string): string {
  * Whether an answer holds a text: as it is, or apart from Markdown's marks and kinds of quotation mark and,
  * unless `matchCase`, letter case and accents. A text of such marks alone must be there as it is.
  *
- * @example
  * ```ts
  * if (!holdsText("**Owner:** `Ana`", "owner: ana", false)) throw new Error("the marks don't count");
  * if (holdsText("Ana", "**", false)) throw new Error("nothing in it is bold");
@@ -60,7 +57,6 @@ export function holdsText(answer: string, text: string, matchCase: boolean): boo
  * Lower case without accents, so that a missing accent doesn't make another word; full-width letters are
  * plain ones. Vowel signs and the like, which are part of a word in other scripts, stay.
  *
- * @example
  * ```ts
  * fold("Zoë Müller"); // "zoe muller"
  * ```
@@ -81,7 +77,6 @@ const dictionary = new Intl.Segmenter("en", { granularity: "word" });
  * The words of a text; a number with its separators, a hyphenated or an apostrophised word is one. Chinese,
  * Japanese, Thai and other scripts without spaces are parted by the platform's dictionary (`Intl.Segmenter`).
  *
- * @example
  * ```ts
  * const words = wordsOf("Ana's 12,500 euros – well-spent.");
  * if (words.join("|") !== "Ana's|12,500|euros|well-spent") throw new Error(words.join("|"));
@@ -114,7 +109,6 @@ const bullet = new RegExp(
 /**
  * The items of the lists in a text, numbered or with bullets, without their marks.
  *
- * @example
  * ```ts
  * listItems("Actions:\n- call Ana\n2) write it down"); // ["call Ana", "write it down"]
  * ```
@@ -140,7 +134,6 @@ const abbreviations = new Set(
  * The sentences of a text. A heading and an item of a list count as one each; a full stop after a known
  * abbreviation or a single initial ends nothing.
  *
- * @example
  * ```ts
  * sentencesOf("Dr. Wu agreed. The rest, e.g. Ana, did not!"); // two sentences
  * ```
@@ -163,7 +156,6 @@ const sentenceEnd =
  * Whether the sentences of a text can't be counted, since most of its letters belong to a script without
  * marks at the end of a sentence.
  *
- * @example
  * ```ts
  * if (!hasNoSentenceMarks("วันนี้อากาศดี") || hasNoSentenceMarks("今日は晴れ。")) throw new Error("Thai has none");
  * ```
@@ -205,7 +197,6 @@ function wordStart(line: string, start: number, end: number): number {
 /**
  * The share of a text's sequences of four words that are repeats, 0 to 1; 0 for fewer than five words.
  *
- * @example
  * ```ts
  * if (repeatedShare("to be or not to be, that is the question") !== 0) throw new Error("two words are no run");
  * if (repeatedShare("I am very sorry. ".repeat(10)) < 0.8) throw new Error("a loop");
@@ -228,7 +219,6 @@ export interface Span {
  * A text with stretches of it replaced, in one pass. Of two that overlap, the one
  * that begins later is left out.
  *
- * @example
  * ```ts
  * const text = replaceSpans("one two", [{ index: 4, length: 3, by: "2" }, { index: 0, length: 3, by: "1" }]);
  * if (text !== "1 2") throw new Error(text);

@@ -103,7 +103,6 @@ function decidedBy(low: number, high: number): VoteSummary["pairs"][number]["dec
  *
  * @param candidates of the run, in its order
  *
- * @example
  * ```ts
  * const vote = (at: number) => ({
  *   rater: "ana", prompt_id: `p${at}`, candidates: ["a", "b"] as [string, string], answers: [`${at}a`, `${at}b`] as [string, string],

@@ -105,7 +105,6 @@ const maxDifferent = 200;
  * The first timed answer of every candidate to every prompt, and how many different answers its repeats gave.
  * The key is `answerKey(candidate, prompt)`.
  *
- * @example
  * ```ts
  * const answers = await gatherAnswers([
  *   { id: "1", candidate: "a", prompt_id: "p", phase: "timed", round: 1, content: "Yes.", reasoning: "" },

@@ -53,7 +53,6 @@ export function capacityRows(curve: MeasuredLoad): string[][] {
 /**
  * What was found, one sentence each. Names are in backticks.
  *
- * @example
  * ```ts ignore
  * for (const text of capacitySentences(report)) console.log(`- ${text}`);
  * ```

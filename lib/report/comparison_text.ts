@@ -20,7 +20,6 @@ const maxQuoted = 5;
  * The comparison as text: first what differs between the runs, then what got faster, slower or can't be told
  * apart for each candidate, and which answers changed. Text from models and services is made safe to print.
  *
- * @example
  * ```ts ignore
  * console.log(comparisonText(compareAllRuns(runs, { random }), { columns: 80, color: false }));
  * ```

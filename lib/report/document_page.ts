@@ -13,7 +13,6 @@ const tableStyle = "tbody th:not(.text) { width: auto; min-width: 0; }\ntd.text 
  * @param figures SVG by the name that the Markdown's images have
  * @param style rules that come after the page's own, as for print
  *
- * @example
  * ```ts
  * const page = documentPage("# Winner: <b>", new Map());
  * if (!page.includes("Winner: &lt;b&gt;")) throw new Error(page);

@@ -12,7 +12,6 @@ const NARROWEST_NAME = 12;
  * A table of at most `width` characters. Where it is wider, cells and names break, then the heads become
  * letters with a key below. Where it is still too wide, the cells that don't fit follow below their rows.
  *
- * @example
  * ```ts
  * const text = fittedTable(["check", "a-long-name:q4_k_m", "another-long-name:q4_k_m"], [["facts", "1/2", "2/2"]], 40);
  * if (Math.max(...text.split("\n").map((line) => line.length)) > 40) throw new Error(text);

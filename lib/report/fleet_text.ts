@@ -17,7 +17,6 @@ const MOST_ROWS = 40;
 /**
  * The decision as text, at most `columns` wide.
  *
- * @example
  * ```ts
  * const worst_class = { choice: null, why: "no candidate may be chosen in every class of machine" };
  * const decision = { schema_version: 1, metric: "latency_s", devices: 0, comparisons: [], classes: [], worst_class, holds: "" } as const;
@@ -64,7 +63,6 @@ function pooledLines({ a, b, all, left_out }: FleetComparison): string[] {
 /**
  * A forest plot of one comparison: a row per device, then per class, the mean, and the next device.
  *
- * @example
  * ```ts ignore
  * const { svg } = forestPlot(comparison);
  * ```

@@ -8,7 +8,6 @@ export const missing = "—";
  * A duration with up to three significant digits and a unit that fits: 0.0421 s is
  * `42 ms`. Never an exponent.
  *
- * @example
  * ```ts
  * if (seconds(0.0421) !== "42 ms" || seconds(-1.234) !== "−1.23 s") throw new Error("wrong unit");
  * ```
@@ -27,7 +26,6 @@ export function seconds(value: number | null): string {
  * How to show the durations of one column of a table, all in one unit: seconds where the
  * longest takes a second or more.
  *
- * @example
  * ```ts
  * if (secondsLike([0.672, 1.3])(0.672) !== "0.672 s" || secondsLike([0.672])(0.672) !== "672 ms") throw new Error("wrong unit");
  * ```
@@ -40,7 +38,6 @@ export function secondsLike(column: readonly (number | null)[]): (value: number 
 /**
  * Three significant digits, never an exponent: 0.123, 12.3, 1,234.
  *
- * @example
  * ```ts
  * if (plain(1234.5) !== "1,235" || plain(12.345) !== "12.3") throw new Error("wrong digits");
  * ```
@@ -56,7 +53,6 @@ export function plain(value: number | null): string {
  * A ratio with three significant digits, trailing zeros kept, so that the ends of an
  * interval line up: 1.48–1.60.
  *
- * @example
  * ```ts
  * if (ratio(1.6) !== "1.60" || ratio(1234) !== "1,234") throw new Error("wrong digits");
  * ```
@@ -70,7 +66,6 @@ export function ratio(value: number | null): string {
  * An interval, e.g. `91–242 ms`; empty where there is none. The unit stands once,
  * and is the same for both ends.
  *
- * @example
  * ```ts
  * if (intervalOf([0.98, 1.2], seconds) !== "0.98–1.20 s") throw new Error(intervalOf([0.98, 1.2], seconds));
  * if (intervalOf([0.091, 0.242], seconds) !== "91–242 ms") throw new Error(intervalOf([0.091, 0.242], seconds));
@@ -90,7 +85,6 @@ export function intervalOf(interval: readonly [number, number] | null, show: (v:
 /**
  * Keeps a figure with its sign and unit on one line: `n = 30`, `95 %` and `42 ms` do not break.
  *
- * @example
  * ```ts
  * if (unbroken("n = 30 of 95 %") !== "n\u00a0=\u00a030 of 95\u00a0%") throw new Error("it breaks");
  * ```
@@ -103,7 +97,6 @@ export function unbroken(text: string): string {
 /**
  * A p95 for a table that shows n, or the reason why there is none: a p95 needs 20 requests.
  *
- * @example
  * ```ts
  * const none = { n: 9, units: 9, mean: 1, sd: 0, min: 1, p50: 1, p95: null, p99: null, max: 1, mean_ci95: null,
  *   p95_ci95: null };
@@ -134,7 +127,6 @@ export function counted(n: number, noun: string, plural = `${noun}s`): string {
 /**
  * How many times as long, or as fast: `1.80 times`.
  *
- * @example
  * ```ts
  * if (times(1.82) !== "1.82 times") throw new Error("wrong ratio");
  * ```
@@ -152,7 +144,6 @@ export function megabytes(value: number | null): string {
 /**
  * Begins with a capital letter, unless with a name such as `smollm2:q4_1`, and ends with a full stop.
  *
- * @example
  * ```ts
  * if (sentence("close other programs") !== "Close other programs.") throw new Error("not a sentence");
  * ```

@@ -5,7 +5,6 @@ import { escapeHtml } from "../markup.ts";
 /**
  * The report as lines for a terminal: the verdict, one line per part, the scope and what was corrected.
  *
- * @example
  * ```ts
  * const report = { baseline: "old", run: "new", verdict: "can't tell", parts: [], scope: "cases like these (0 cases)",
  *   correction: "none" } as const;

@@ -55,7 +55,6 @@ const intervalsOfRace =
  * The findings of a run: quality first, then who is faster where that is settled and what can't be told
  * apart, what failed, and what qualifies the figures. A warning that can void a finding comes right after it.
  *
- * @example
  * ```ts ignore
  * for (const { text } of highlights(summary)) console.log(`- ${text}`);
  * ```

@@ -37,7 +37,6 @@ export interface Companions {
  * The report in Markdown: highlights, the table, warnings with their remedies, comparisons, one sample answer per
  * candidate, and the conditions.
  *
- * @example
  * ```ts ignore
  * await Deno.writeTextFile("report.md", markdownReport(summary, { watts: 15 }));
  * ```
@@ -68,7 +67,6 @@ export function markdownReport(
 /**
  * A Markdown table; cells are escaped, the first column is code, figures are right-aligned and words left.
  *
- * @example
  * ```ts
  * const table = markdownTable(["a", "b"], [["x|y", "1"]]);
  * if (!table.includes("x\\|y")) throw new Error("the bar must not end the cell");

@@ -7,7 +7,6 @@ import { indented, type Painter, wrap } from "./terminal_layout.ts";
  * Markdown as text of at most `columns` characters per line: headings in bold,
  * tables fitted, figures left out.
  *
- * @example
  * ```ts
  * import { painter } from "./terminal_layout.ts";
  * const text = terminalMarkdown("# Winner\n\n- **a**: `fast`\n\n![a figure](a.svg)\n", 40, painter(false));

@@ -62,7 +62,6 @@ export interface PageInput {
  * The whole report as one HTML document. All text from models, prompts and services is escaped, and a content
  * security policy in the page forbids scripts and loads of any kind.
  *
- * @example
  * ```ts ignore
  * await Deno.writeTextFile("report.html", reportPage({ summary, data, answers, selfcheck: null, quality: null, failedTexts: new Map(), options: {} }));
  * ```

@@ -14,7 +14,6 @@ import { holdsWords } from "./terminal_layout.ts";
  *
  * @param more style that comes after the common one
  *
- * @example
  * ```ts
  * if (!String(pageHead("a < b")).includes("<title>a &lt; b · Podium</title>")) throw new Error("the title is escaped");
  * ```
@@ -35,7 +34,6 @@ export function pageHead(title: string, more = ""): Markup {
 /**
  * Running text: figures keep their units, and flags such as `--max-tokens` stay on one line.
  *
- * @example
  * ```ts
  * if (!String(prose("raise --max-tokens")).includes('class="flag">--max-tokens<')) throw new Error("the flag breaks");
  * ```
@@ -88,7 +86,6 @@ export type TableColumn<Row> = readonly [head: Content, cell: (row: Row) => Cont
  * @param columns false leaves one out
  * @param instead what a row shows instead of its figures; null where it has some
  *
- * @example
  * ```ts
  * const table = tableMarkup("Sizes", [{ id: "a", mb: 12 }], [["Model", ({ id }) => id], ["MB", ({ mb }) => mb]]);
  * if (!String(table).includes('<tr><th scope="row">a</th><td>12</td></tr>')) throw new Error(String(table));

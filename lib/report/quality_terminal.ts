@@ -11,7 +11,6 @@ import { indented, wrap } from "./terminal_layout.ts";
  *
  * @param columns width of the terminal in characters; at least 60 is assumed
  *
- * @example
  * ```ts ignore
  * console.log(qualityTerminal(report, 100));
  * ```

@@ -5,7 +5,6 @@ import { counted, intervalOf, percent, plain } from "./format.ts";
 /**
  * Quality in sentences: the share of prompts whose answers passed their checks, with interval and n, and the ratings.
  *
- * @example
  * ```ts ignore
  * for (const text of qualityTexts(quality)) console.log(text);
  * ```

@@ -21,7 +21,6 @@ const parts = ["n", "mean", "sd", "min", "p50", "p95", "p99", "max"] as const;
  * The summary as CSV. Column names carry the units and every row carries the conditions, so that rows of
  * several runs can be put in one table.
  *
- * @example
  * ```ts ignore
  * await Deno.writeTextFile("report.csv", reportCsv(summary));
  * ```

@@ -80,7 +80,6 @@ const DRAWN_EACH = 4;
  * Takes the records of a run one by one and keeps what a report shows: one pass, and five numbers per
  * request.
  *
- * @example
  * ```ts
  * const gatherer = new RunGatherer();
  * if (gatherer.result("none").times.length !== 0) throw new Error("no record, no times");

@@ -76,7 +76,6 @@ export interface SummaryRow {
  * The rows of the main table: one per candidate, failed ones included. ≈ marks figures that depend on
  * estimated token counts.
  *
- * @example
  * ```ts ignore
  * console.table(tableRows(summary, { watts: 15 }));
  * ```
@@ -202,7 +201,6 @@ export function machineText({ machine }: Pick<Summary, "machine">): string {
  * Podium's own timing error in one line, for a single client over plain HTTP, which is
  * how most runs are measured.
  *
- * @example
  * ```ts ignore
  * console.log(instrumentText(selfcheck));
  * ```

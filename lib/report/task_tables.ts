@@ -17,7 +17,6 @@ const whole = (share: number) => String(Math.round(100 * share));
 /**
  * A rate with its n and interval, as short as it can be.
  *
- * @example
  * ```ts
  * if (rateText({ passed: 23, n: 30, rate: 23 / 30, ci95: [0.591, 0.882] }) !== "23/30 (59–88 %)") throw new Error();
  * ```

@@ -16,7 +16,6 @@ export interface Painter {
 /**
  * A painter that uses ANSI colours, or none.
  *
- * @example
  * ```ts
  * if (painter(false).red("x") !== "x") throw new Error("must stay unpainted");
  * ```
@@ -30,7 +29,6 @@ export function painter(color: boolean): Painter {
  * Wraps words into lines of at most `width` characters. A longer word is broken where its parts meet (`:`,
  * `@`, `/` …), else at the width. Control characters are made safe to print.
  *
- * @example
  * ```ts
  * if (wrap("one two three", 8).join("|") !== "one two|three") throw new Error("wrong lines");
  * ```
@@ -73,7 +71,6 @@ function pieces(word: string, width: number): string[] {
  * Whether a column holds words, and is aligned left; figures are aligned right. A cell of figures begins with
  * a digit, after a sign or a bracket at most.
  *
- * @example
  * ```ts
  * if (holdsWords(["12 ms", "—"]) || !holdsWords(["similar", "1 better"])) throw new Error("wrong alignment");
  * ```
@@ -90,7 +87,6 @@ const rules =
 /**
  * A table without rules: the first column and those of words are aligned left, figures right.
  *
- * @example
  * ```ts
  * const text = textTable(["metric", "n", "verdict"], [["latency", "12", "similar"]]);
  * if (!text.includes("latency")) throw new Error("the row is missing");

@@ -52,7 +52,6 @@ const LEAST_NAME_WIDTH = 12;
  * A table that fits the terminal, and the highlights below it. All text from models and
  * services is made safe to print.
  *
- * @example
  * ```ts ignore
  * console.log(terminalSummary(summary, { columns: 80, color: false }));
  * ```

@@ -31,7 +31,6 @@ export const reportFiles = ["report.csv", "report.md", "report.html"] as const;
  * @param folder the run's folder
  * @returns the paths written
  * @throws {UserError} when summary.json is missing or damaged, or a record can't be read
- * @example
  * ```ts ignore
  * await writeReports("reports/2026-11-21T04-55-07-x1y2", { watts: 15 });
  * ```
@@ -48,7 +47,6 @@ export async function writeReports(folder: string, options: ReportOptions = {}):
  *
  * @returns the summary, the quality if the run was scored, and the paths of the reports
  * @throws {UserError} when the folder holds no run, or a record can't be read
- * @example
  * ```ts ignore
  * const { summary } = await reportRun("reports/2026-11-21T04-55-07-x1y2");
  * ```

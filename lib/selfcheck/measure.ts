@@ -41,10 +41,63 @@ export interface Instrument {
 /** A model whose delays are known. */
 type PacedModel = "steady" | "classic";
 
-/** How long one answer of a model takes, in ms, counted from its request. */
-export function answerMs(model: PacedModel): number {
-  const { ttftMs, itlMs, tokens } = SELFCHECK_MODELS[model];
-  return ttftMs + itlMs * (tokens - 1);
+/** What a whole check needs besides the instrument. */
+interface SelfcheckTools {
+  readonly instrument: (transport: "raw" | "fetch") => Instrument;
+  /** Runs `send` for `requests` requests at a constant rate. */
+  readonly drive: (
+    ratePerS: number,
+    requests: number,
+    send: (dueMs: number) => Promise<void>,
+  ) => Promise<void>;
+  readonly signal: AbortSignal;
+  /** Called before each measurement, with what it is. */
+  readonly onStep: (text: string) => void;
+}
+
+/** Concurrency and seconds of each accuracy measurement. */
+const ACCURACY_PLANS = {
+  steady: { raw: [[1, 6.5], [8, 3], [64, 3]], fetch: [[1, 3], [64, 2]] },
+  classic: { raw: [[1, 25], [8, 15], [64, 15]], fetch: [[1, 15], [64, 10]] },
+} as const;
+
+const LOAD_RATE_PER_S = 50;
+
+/**
+ * Makes every measurement of a check. The socket's come first: what the others leave on
+ * the heap would slow it down.
+ *
+ * ```ts ignore
+ * const { accuracy } = await measureAll("steady", tools);
+ * console.log(accuracy[0]?.ttft_error_ms.p50);
+ * ```
+ */
+export async function measureAll(
+  model: PacedModel,
+  { instrument, drive, signal, onStep }: SelfcheckTools,
+): Promise<Pick<SelfcheckResult, "accuracy" | "load" | "rate" | "memory_mb">> {
+  const socket = instrument("raw");
+  let memoryMb = 0;
+  const measureTransport = async (transport: "raw" | "fetch") => {
+    const found: Accuracy[] = [];
+    for (const [concurrency, seconds] of ACCURACY_PLANS[model][transport]) {
+      onStep(`${transport}, ${concurrency} at a time, ${seconds} s`);
+      found.push(await measureAccuracy(instrument(transport), { model, concurrency, seconds, signal }));
+      memoryMb = Math.max(memoryMb, socket.residentMb());
+    }
+    return found;
+  };
+  const accuracy = await measureTransport("raw");
+  onStep("a constant rate, 3 s");
+  const atRate = { ratePerS: LOAD_RATE_PER_S, seconds: 3, signal };
+  const load = [
+    await measureLoad(socket, atRate, (requests, send) => drive(LOAD_RATE_PER_S, requests, send)),
+  ];
+  onStep("the highest rate, 2 s");
+  const rate = [await measureRate(socket, { concurrency: 32, seconds: 2, signal })];
+  memoryMb = Math.max(memoryMb, socket.residentMb());
+  accuracy.push(...await measureTransport("fetch"));
+  return { accuracy, load, rate, memory_mb: memoryMb };
 }
 
 /** Which model is requested, by how many clients at a time, and for how long. */
@@ -57,42 +110,6 @@ interface Stretch {
 
 /** Long enough for V8 to compile the code of both sides, which it does on the cores that they need. */
 const WARM_UP_S = 8;
-
-/**
- * Keeps `concurrency` clients busy for `seconds`, then reads the delays that the fake endpoint really made,
- * and adds every difference to `errors`. The log is read after the timed stretch, which it would disturb.
- *
- * @returns processor time and wall time of the timed stretch, in ms
- */
-export async function measureErrors(
-  instrument: Instrument,
-  options: Stretch,
-  errors: TimingErrors,
-): Promise<{ cpuMs: number; wallMs: number }> {
-  const { clock } = instrument;
-  const { model, concurrency, signal } = options;
-  // Numbers alone: less for the garbage collector to move.
-  const seen: { tag: string; chunkMs: number[] | null }[] = [];
-  const [startMs, startCpu] = [clock(), instrument.cpuMs()];
-  const endMs = startMs + options.seconds * 1000;
-  // Clients that start together stay in step with an endpoint that is always equally fast. The figures would
-  // then show the queue in front of the fake endpoint, so clients start evenly over the time of one answer.
-  const apartMs = answerMs(model) / concurrency;
-  const client = async (name: number) => {
-    // A plain timer: an exact one spins, and would disturb clients that are measuring already.
-    await new Promise((resolve) => setTimeout(resolve, name * apartMs));
-    for (let n = 0; clock() < endMs; n++) {
-      const tag = `${name}.${n}`;
-      const { status, sentMs, chunks } = await request(instrument, model, tag, signal);
-      seen.push({ tag, chunkMs: status === "ok" ? chunks.map(({ atMs }) => atMs - sentMs) : null });
-    }
-  };
-  await Promise.all(Array.from({ length: concurrency }, (_, name) => client(name)));
-  const spent = { cpuMs: instrument.cpuMs() - startCpu, wallMs: clock() - startMs };
-  const made = new Map((await takeLog(instrument)).map((entry) => [entry.tag, entry.chunkMs]));
-  for (const { tag, chunkMs } of seen) errors.add(chunkMs, made.get(tag));
-  return spent;
-}
 
 /** The accuracy of one transport at one concurrency, after a short warm-up that is not counted. */
 export async function measureAccuracy(
@@ -181,6 +198,48 @@ export async function measureRate(
   };
 }
 
+/**
+ * Keeps `concurrency` clients busy for `seconds`, then reads the delays that the fake endpoint really made,
+ * and adds every difference to `errors`. The log is read after the timed stretch, which it would disturb.
+ *
+ * @returns processor time and wall time of the timed stretch, in ms
+ */
+export async function measureErrors(
+  instrument: Instrument,
+  options: Stretch,
+  errors: TimingErrors,
+): Promise<{ cpuMs: number; wallMs: number }> {
+  const { clock } = instrument;
+  const { model, concurrency, signal } = options;
+  // Numbers alone: less for the garbage collector to move.
+  const seen: { tag: string; chunkMs: number[] | null }[] = [];
+  const [startMs, startCpu] = [clock(), instrument.cpuMs()];
+  const endMs = startMs + options.seconds * 1000;
+  // Clients that start together stay in step with an endpoint that is always equally fast. The figures would
+  // then show the queue in front of the fake endpoint, so clients start evenly over the time of one answer.
+  const apartMs = answerMs(model) / concurrency;
+  const client = async (name: number) => {
+    // A plain timer: an exact one spins, and would disturb clients that are measuring already.
+    await new Promise((resolve) => setTimeout(resolve, name * apartMs));
+    for (let n = 0; clock() < endMs; n++) {
+      const tag = `${name}.${n}`;
+      const { status, sentMs, chunks } = await request(instrument, model, tag, signal);
+      seen.push({ tag, chunkMs: status === "ok" ? chunks.map(({ atMs }) => atMs - sentMs) : null });
+    }
+  };
+  await Promise.all(Array.from({ length: concurrency }, (_, name) => client(name)));
+  const spent = { cpuMs: instrument.cpuMs() - startCpu, wallMs: clock() - startMs };
+  const made = new Map((await takeLog(instrument)).map((entry) => [entry.tag, entry.chunkMs]));
+  for (const { tag, chunkMs } of seen) errors.add(chunkMs, made.get(tag));
+  return spent;
+}
+
+/** How long one answer of a model takes, in ms, counted from its request. */
+export function answerMs(model: PacedModel): number {
+  const { ttftMs, itlMs, tokens } = SELFCHECK_MODELS[model];
+  return ttftMs + itlMs * (tokens - 1);
+}
+
 async function request(
   { baseUrl, clock, post }: Instrument,
   model: string,
@@ -197,63 +256,4 @@ async function request(
 async function takeLog({ baseUrl, fetch }: Instrument): Promise<z.infer<typeof logEntries>> {
   const response = await fetch(new URL("/log", baseUrl));
   return logEntries.parse(await response.json());
-}
-
-/** What a whole check needs besides the instrument. */
-interface SelfcheckTools {
-  readonly instrument: (transport: "raw" | "fetch") => Instrument;
-  /** Runs `send` for `requests` requests at a constant rate. */
-  readonly drive: (
-    ratePerS: number,
-    requests: number,
-    send: (dueMs: number) => Promise<void>,
-  ) => Promise<void>;
-  readonly signal: AbortSignal;
-  /** Called before each measurement, with what it is. */
-  readonly onStep: (text: string) => void;
-}
-
-/** Concurrency and seconds of each accuracy measurement. */
-const ACCURACY_PLANS = {
-  steady: { raw: [[1, 6.5], [8, 3], [64, 3]], fetch: [[1, 3], [64, 2]] },
-  classic: { raw: [[1, 25], [8, 15], [64, 15]], fetch: [[1, 15], [64, 10]] },
-} as const;
-
-const LOAD_RATE_PER_S = 50;
-
-/**
- * Makes every measurement of a check. The socket's come first: what the others leave on
- * the heap would slow it down.
- *
- * ```ts ignore
- * const { accuracy } = await measureAll("steady", tools);
- * console.log(accuracy[0]?.ttft_error_ms.p50);
- * ```
- */
-export async function measureAll(
-  model: PacedModel,
-  { instrument, drive, signal, onStep }: SelfcheckTools,
-): Promise<Pick<SelfcheckResult, "accuracy" | "load" | "rate" | "memory_mb">> {
-  const socket = instrument("raw");
-  let memoryMb = 0;
-  const measureTransport = async (transport: "raw" | "fetch") => {
-    const found: Accuracy[] = [];
-    for (const [concurrency, seconds] of ACCURACY_PLANS[model][transport]) {
-      onStep(`${transport}, ${concurrency} at a time, ${seconds} s`);
-      found.push(await measureAccuracy(instrument(transport), { model, concurrency, seconds, signal }));
-      memoryMb = Math.max(memoryMb, socket.residentMb());
-    }
-    return found;
-  };
-  const accuracy = await measureTransport("raw");
-  onStep("a constant rate, 3 s");
-  const atRate = { ratePerS: LOAD_RATE_PER_S, seconds: 3, signal };
-  const load = [
-    await measureLoad(socket, atRate, (requests, send) => drive(LOAD_RATE_PER_S, requests, send)),
-  ];
-  onStep("the highest rate, 2 s");
-  const rate = [await measureRate(socket, { concurrency: 32, seconds: 2, signal })];
-  memoryMb = Math.max(memoryMb, socket.residentMb());
-  accuracy.push(...await measureTransport("fetch"));
-  return { accuracy, load, rate, memory_mb: memoryMb };
 }

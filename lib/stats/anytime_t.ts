@@ -13,7 +13,6 @@ export const NO_MOMENTS: Moments = { n: 0, mean: 0, squares: 0 };
 /**
  * The moments with one more value.
  *
- * @example
  * ```ts
  * const two = addValue(addValue(NO_MOMENTS, 1), 3);
  * console.assert(two.n === 2 && two.mean === 2 && two.squares === 2);
@@ -47,7 +46,6 @@ export function addValue({ n, mean, squares }: Moments, value: number): Moments 
  * @returns Null while r(n + c²) <= c² (the interval is infinite), and when the values show no spread.
  * @throws {RangeError} When the error is not strictly between 0 and 1, or c² is not positive.
  *
- * @example
  * ```ts
  * const values = [0.1, 0.12, 0.08, 0.11, 0.09, 0.1, 0.13, 0.07];
  * const limits = anytimeTInterval(values.reduce(addValue, NO_MOMENTS), 0.05);

@@ -8,7 +8,6 @@ import { logBeta, regularizedBeta } from "./special.ts";
  *
  * @throws {RangeError} When a or b is not positive, or p lies outside [0, 1].
  *
- * @example
  * ```ts
  * console.assert(Math.abs(betaQuantile(0.5, 2, 2) - 0.5) < 1e-12);
  * console.assert(Math.abs(betaQuantile(0.3, 1, 1) - 0.3) < 1e-12);
@@ -37,7 +36,6 @@ export function betaQuantile(p: number, a: number, b: number): number {
 /**
  * Exact bounds of a rate (Clopper and Pearson 1934), each of which misses with probability `error`.
  *
- * @example
  * ```ts
  * const [low, high] = rateInterval(0, 10);
  * console.assert(low === 0 && Math.abs(high - 0.3085) < 1e-4);
@@ -55,7 +53,6 @@ export function rateInterval(count: number, n: number, error = 0.025): [low: num
  *
  * @throws {RangeError} When a or b is below 1: a posterior that starts from the uniform prior never is.
  *
- * @example
  * ```ts
  * import { seededRandom } from "./random.ts";
  * const x = drawBeta(8, 4, seededRandom(1));

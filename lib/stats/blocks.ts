@@ -16,7 +16,6 @@ export interface BlockEstimate {
  *
  * @param bounds what the mean can be at least and at most: the interval ends there
  *
- * @example
  * ```ts
  * const { value, ci95 } = blockMean([[1, 3], [2, 4], [3, 5]], [0, Infinity]);
  * console.assert(value === 3 && ci95 !== null && Math.abs(ci95[0] - 0.516) < 0.001);
@@ -40,7 +39,6 @@ export function blockMean(
  *
  * @param random e.g. `seededRandom(1)`
  *
- * @example
  * ```ts
  * const blocks = Array.from({ length: 8 }, (_, i) => [i, i + 1, i + 2]);
  * const { value, ci95 } = blockQuantile(blocks, 0.5, () => 0.3);

@@ -19,7 +19,6 @@ const GRID = 400;
  * @param error total over all times, e.g. 0.05
  * @throws {RangeError} for a value outside [0, 1], or an error not strictly between 0 and 1
  *
- * @example
  * ```ts
  * const [low] = anytimeMeanInterval(Array(20).fill(1), 0.05);
  * console.assert(low > 0.6 && anytimeMeanInterval([], 0.05)[0] === 0);

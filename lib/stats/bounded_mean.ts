@@ -25,7 +25,6 @@ export const NOTHING_SEEN: NearZero = { againstHigh: STAKES.map(() => 0), agains
  * @param value in [−span, span]
  * @throws {RangeError} When the value is outside, or ε is not strictly between 0 and span.
  *
- * @example
  * ```ts
  * let seen = NOTHING_SEEN;
  * for (let i = 0; i < 39; i++) seen = bet(seen, 0, { epsilon: 0.1, span: 1 });

@@ -30,7 +30,6 @@ const RESAMPLES = 400;
  *
  * @returns the strongest first; empty without comparisons
  *
- * @example
  * ```ts
  * const won = (first: string, second: string, at: number) => ({ first, second, share: 1, case_id: `${at}`, voter: "ana" });
  * const [best] = bradleyTerry([won("a", "b", 1), won("a", "c", 2), won("b", "c", 3), won("a", "b", 4)]);

@@ -26,7 +26,6 @@ const LEAST = 20;
  * for the two means. A change at less than a twentieth of the series from an end is not looked for. Null
  * below twenty values.
  *
- * @example
  * ```ts
  * const steady = Array.from({ length: 60 }, (_, at) => 50 + (at * 7) % 5);
  * const throttled = steady.map((value, at) => at < 40 ? value : 0.8 * value);

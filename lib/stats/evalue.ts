@@ -20,7 +20,6 @@ import { logBeta } from "./special.ts";
  *
  * @throws {RangeError} When the counts are not whole numbers with 0 <= wins <= blocks.
  *
- * @example
  * ```ts
  * console.assert(Math.abs(Math.exp(logEValue(3, 4)) - 1.3) < 1e-12);
  * ```
@@ -38,7 +37,6 @@ export function logEValue(wins: number, blocks: number): number {
  * Chance that a race between two identical candidates has announced a winner by the given number of untied
  * blocks, when a candidate goes at an e-value of `threshold`: exact, by dynamic programming over all paths.
  *
- * @example
  * ```ts
  * console.assert(Math.abs(nullWinnerRate(40, 30) - 0.018915) < 1e-6);
  * ```

@@ -16,7 +16,6 @@ export interface Grouping {
  *
  * @throws {RangeError} When there is not exactly one label per value.
  *
- * @example
  * ```ts
  * console.assert(groupBy(["a", "b", "a"], 3).count === 2);
  * ```
@@ -52,7 +51,6 @@ export function groupBy(labels: Labels, values: number): Grouping {
  * @param of What is averaged; by default the value itself.
  * @returns Null with fewer than two groups: one group tells nothing about the spread between groups.
  *
- * @example
  * ```ts
  * const values = [1, 1, 3, 3];
  * const groups = { of: Int32Array.of(0, 0, 1, 1), count: 2 };
@@ -80,7 +78,6 @@ export function groupedVarianceOfMean(
  * One value of each group, drawn at random: independent values of the same distribution, where those of one
  * group hang together.
  *
- * @example
  * ```ts
  * const groups = { of: Int32Array.of(0, 0, 1), count: 2 };
  * console.assert(oneOfEach([1, 1, 5], groups, () => 0.5).join() === "1,5");

@@ -7,7 +7,6 @@
  *
  * @param p one p-value per question; null where there is none: it is not asked, and stays null
  *
- * @example
  * ```ts
  * console.assert(holm([0.01, 0.04, null, 0.03]).join() === "0.03,0.06,,0.06");
  * ```

@@ -1,7 +1,6 @@
 /** Sums, means and their variance, over values in the order in which they are given. */
 
 /**
- * @example
  * ```ts
  * console.assert(sumOf([1, 2, 3]) === 6 && sumOf([]) === 0);
  * ```
@@ -15,7 +14,6 @@ export function sumOf(values: Iterable<number>): number {
 /**
  * The mean; NaN of no values.
  *
- * @example
  * ```ts
  * console.assert(meanOf([1, 2, 6]) === 3 && Number.isNaN(meanOf([])));
  * ```
@@ -27,7 +25,6 @@ export function meanOf(values: Iterable<number> & { readonly length: number }): 
 /**
  * Sum of the squared deviations from the mean.
  *
- * @example
  * ```ts
  * console.assert(squaredDeviations([1, 2, 3]) === 2);
  * ```
@@ -40,7 +37,6 @@ export function squaredDeviations(values: readonly number[]): number {
 /**
  * Variance of the mean of independent values, s² / n: the square of its standard error. NaN below two values.
  *
- * @example
  * ```ts
  * console.assert(varianceOfMean([1, 3]) === 1);
  * ```

@@ -37,7 +37,6 @@ export interface MetaAnalysis {
  * @returns null with fewer than two studies
  * @throws {RangeError} when an effect is not finite or an error not positive
  *
- * @example
  * ```ts
  * const found = metaAnalysis([{ effect: 0.1, error: 0.05 }, { effect: 0.3, error: 0.05 }, { effect: 0.2, error: 0.05 }]);
  * if (found === null || Math.abs(found.effect - 0.2) > 1e-9 || found.tau2 <= 0) throw new Error(JSON.stringify(found));

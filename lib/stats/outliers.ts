@@ -13,7 +13,6 @@ const OUTLIERS_FROM = 5;
  * @returns One flag a value, in the values' order.
  * @throws {RangeError} When a value is not finite.
  *
- * @example
  * ```ts
  * console.assert(String(flagOutliers([1, 1.1, 0.9, 1, 1.2, 9])) === "false,false,false,false,false,true");
  * ```

@@ -59,7 +59,6 @@ export interface PairedComparison extends RatioEstimate {
  *
  * @throws {RangeError} When a value is not positive and finite, or a pair under load has no stretch.
  *
- * @example
  * ```ts
  * const { ratio, ci95 } = comparePaired([
  *   { prompt: "p1", a: 2.0, b: 1.0 },
@@ -125,7 +124,6 @@ function spreadOf(groups: readonly (readonly number[])[]): PairedComparison["spr
  * for a test at another error
  * @throws {RangeError} When a value is not positive and finite.
  *
- * @example
  * ```ts
  * const before = ["p1", "p2", "p3"].map((prompt, i) => ({ prompt, value: 1 + i / 10 }));
  * const after = before.map(({ prompt, value }, i) => ({ prompt, value: value * (2 + i / 50) }));

@@ -11,7 +11,6 @@ import { studentTCdf, studentTQuantile } from "./t.ts";
  *
  * @throws {RangeError} When the counts are not whole numbers with gained + lost <= n, or n is 0.
  *
- * @example
  * ```ts
  * const [low, high] = tangoInterval(0, 0, 50);
  * console.assert(Math.abs(high - 0.0713) < 1e-4 && Math.abs(low + high) < 1e-9, "nothing changed, and still a width");
@@ -65,7 +64,6 @@ const EXACT_UP_TO = 60;
  * small p shows that it was not;
  *   `no loss`: it is "at most that much was lost", and a small p shows that more was
  *
- * @example
  * ```ts
  * console.assert(lossP(0, 0, 29, 0.1, "loss") < 0.05 && lossP(0, 0, 28, 0.1, "loss") > 0.05);
  * console.assert(lossP(0, 12, 24, 0.05, "no loss") < 0.001);
@@ -126,7 +124,6 @@ export interface Difference {
  *
  * @returns Null below two cases.
  *
- * @example
  * ```ts
  * const same = scoreDifference(Array(12).fill([1, 1]));
  * console.assert(same !== null && same.mean === 0 && same.interval[0] < -0.2, "12 cases show little");

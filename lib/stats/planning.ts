@@ -15,7 +15,6 @@ export interface Spread {
  *
  * @returns infinity below two cases
  *
- * @example
  * ```ts
  * const spread = { between: 1.26, within: 0.22 };
  * const [two, thousand] = [halfWidth(spread, 10, 2), halfWidth(spread, 10, 1000)];
@@ -35,7 +34,6 @@ export function halfWidth({ between, within }: Spread, cases: number, rounds = 1
  * @param wanted On the scale of the spread: `Math.log(1.1)` for ± 10 % of a ratio.
  * @throws {RangeError} When `wanted` is not positive.
  *
- * @example
  * ```ts
  * console.assert(casesFor({ between: 0.1, within: null }, Math.log(1.1)) === 7);
  * ```
@@ -78,7 +76,6 @@ export interface PlannedSize {
  * @param spread of the log ratio of two candidates, from a pilot or an earlier run
  * @param secondsPerRequest mean, of all candidates
  *
- * @example
  * ```ts
  * const [now] = planSizes({ between: 0.3, within: 0.1 }, { cases: 64, rounds: 1, candidates: 2, secondsPerRequest: 1.5 });
  * console.assert(now !== undefined && now.smallest_ratio < 1.1 && Math.round(10 * now.minutes) === 32);
@@ -111,7 +108,6 @@ export function planSizes(
  * What would narrow an interval over these cases and rounds to ± `wanted`, in words: more cases, more rounds,
  * or another figure where neither does.
  *
- * @example
  * ```ts
  * const advice = adviceFor({ between: 1.26, within: 0.22 }, { cases: 10, rounds: 2, wanted: Math.log(1.1) });
  * console.assert(advice.includes("more rounds would not help"), advice);

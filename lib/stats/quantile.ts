@@ -12,7 +12,6 @@ export type Interval = [low: number, high: number];
  *
  * @throws {RangeError} When a value is not a finite number.
  *
- * @example
  * ```ts
  * console.assert(sorted([3, 1, 2]).join() === "1,2,3");
  * ```
@@ -36,7 +35,6 @@ export function sorted(values: Numbers): Float64Array | Float32Array {
  * @param p Between 0 and 1, both included.
  * @throws {RangeError} When there are no values, a value is not finite, or p lies outside [0, 1].
  *
- * @example
  * ```ts
  * console.assert(Math.abs(quantile([10, 9, 8, 7, 6, 5, 4, 3, 2, 1], 0.95) - 9.55) < 1e-12);
  * ```
@@ -50,7 +48,6 @@ export function quantile(values: Numbers, p: number): number {
  *
  * @throws {RangeError} When there are no values, or p lies outside [0, 1].
  *
- * @example
  * ```ts
  * console.assert(quantileSorted([1, 2, 3, 4], 0.5) === 2.5);
  * ```
@@ -77,7 +74,6 @@ export function quantileSorted(ascending: Numbers, p: number): number {
  * @returns The limits, or null where the sample is too small for the interval.
  * @throws {RangeError} When p or confidence is not strictly between 0 and 1.
  *
- * @example
  * ```ts
  * const values = Array.from({ length: 100 }, (_, i) => i + 1);
  * console.assert(String(quantileInterval(values, 0.5)) === "40,61");

@@ -11,7 +11,6 @@ export type Random = () => number;
  * @param seed A whole number of at most 32 bits, or any text (hashed); equal seeds give equal sequences.
  * @throws {RangeError} When a numeric seed is not a whole number or does not fit in 32 bits.
  *
- * @example
  * ```ts
  * const random = seededRandom("order/7");
  * const again = seededRandom("order/7");
@@ -31,7 +30,6 @@ export function seededRandom(seed: number | string): Random {
  * Returns a copy of `items` in random order; every order is equally likely (each item draws
  * a key, the keys are sorted).
  *
- * @example
  * ```ts
  * const order = shuffle(["a", "b", "c"], seededRandom(1));
  * console.assert(order.toSorted().join() === "a,b,c");
@@ -45,7 +43,6 @@ export function shuffle<T>(items: readonly T[], random: Random): T[] {
 /**
  * Draws from the standard normal distribution (Box and Muller 1958).
  *
- * @example
  * ```ts
  * console.assert(Number.isFinite(standardNormal(seededRandom(1))));
  * ```

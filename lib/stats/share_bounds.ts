@@ -32,7 +32,6 @@ export interface ShareBounds {
  * @param most largest effective number of requests, from what else is known of their dependence
  * @throws {RangeError} without a request, or where a stretch has more met than requests
  *
- * @example
  * ```ts
  * const all = shareBounds(Array.from({ length: 8 }, () => ({ met: 10, n: 10 })), 0.05);
  * if (all.low < 0.96 || all.high !== 1) throw new Error("80 of 80");
@@ -76,7 +75,6 @@ export function shareBounds(
  * statistical mechanics"), up to the first that independent values could show by chance (2 / √n, Bartlett
  * 1946); 1 for a series that never changes.
  *
- * @example
  * ```ts
  * if (autocorrelationTime([1, 5, 2, 4, 1, 5, 2, 4]) !== 1) throw new Error("it alternates");
  * const slow = Array.from({ length: 200 }, (_, at) => Math.floor(at / 20) % 2);

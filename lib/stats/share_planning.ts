@@ -12,7 +12,6 @@ const [Z_TEST, Z_POWER] = [1.959964, 0.841621];
  * doesn't; at least the difference
  * @throws {RangeError} for a difference that is not between 0 and 1
  *
- * @example
  * ```ts
  * if (casesForDifference(0.1, 0.3) !== 234) throw new Error(String(casesForDifference(0.1, 0.3)));
  * ```
@@ -30,7 +29,6 @@ export function casesForDifference(difference: number, disagreeing: number): num
  * The smallest difference that this many cases show in 80 % of runs; null where not even the largest possible
  * one is shown: all disagreements in favour of one model.
  *
- * @example
  * ```ts
  * const difference = smallestDifference(234, 0.3);
  * if (difference === null || Math.abs(difference - 0.1) > 1e-3) throw new Error(String(difference));

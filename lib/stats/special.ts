@@ -4,7 +4,6 @@ import { gammaln } from "simple-statistics";
 /**
  * Natural logarithm of the beta function B(a, b), for positive a and b.
  *
- * @example
  * ```ts
  * console.assert(Math.abs(logBeta(2, 3) - Math.log(1 / 12)) < 1e-12);
  * ```
@@ -20,7 +19,6 @@ export function logBeta(a: number, b: number): number {
  *
  * @throws {RangeError} When a or b is not positive, or x lies outside [0, 1].
  *
- * @example
  * ```ts
  * console.assert(Math.abs(regularizedBeta(0.5, 2, 2) - 0.5) < 1e-14);
  * ```
@@ -50,7 +48,6 @@ export function binomialCdf(k: number, n: number, p: number): number {
  * Two-sided p-value of the exact sign test: `a` of a + b differences go one way, `b` the other, and under the
  * null hypothesis each way is equally likely. 1 where there is no difference.
  *
- * @example
  * ```ts
  * console.assert(signTestP(6, 0) === 0.03125 && signTestP(0, 0) === 1);
  * ```

@@ -44,7 +44,6 @@ const P99_FROM = 100;
  * @param options.groups One label per value (case, request number).
  * @throws {RangeError} When a value is not finite, or labels and values differ in number.
  *
- * @example
  * ```ts
  * const seconds = [1.1, 1.3, 0.9, 1.2];
  * const each = summarize(seconds);

@@ -4,7 +4,6 @@ import { regularizedBeta } from "./special.ts";
 /**
  * P(T <= t) for Student's t with `df` degrees of freedom (Student 1908), by the incomplete beta function.
  *
- * @example
  * ```ts
  * console.assert(studentTCdf(0, 5) === 0.5);
  * ```
@@ -25,7 +24,6 @@ export function studentTCdf(t: number, df: number): number {
  * @param df Degrees of freedom, positive; may be fractional.
  * @throws {RangeError} When p or df is out of range.
  *
- * @example
  * ```ts
  * console.assert(Math.abs(studentTQuantile(0.975, 10) - 2.2281388520) < 1e-9);
  * ```

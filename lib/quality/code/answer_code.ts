@@ -10,7 +10,6 @@ const definition =
  * The code in an answer: its first block of TypeScript or JavaScript that defines something, or all of it
  * where it has no blocks; null where there is no code.
  *
- * @example
  * ```ts
  * const code = answerCode("Here it is:\n~~~ts\nconst two = () => 2;\n~~~\nCall two().");
  * if (code !== "const two = () => 2;") throw new Error(String(code));
@@ -38,7 +37,6 @@ const notCode =
  * What the code imports, except for modules that are part of the runtime (`node:…`). This gives a clear
  * reason; the process that runs the code refuses files, the network and packages by itself.
  *
- * @example
  * ```ts
  * const found = importsOf('// import "x"\nimport fs from "node:fs";\nconst y = await import("npm:left-pad");');
  * if (found.join() !== "npm:left-pad") throw new Error(found.join());
@@ -68,7 +66,6 @@ const assertionModule = /@?std\/(?:assert|testing)|\bassert(?:s|ions)?(?:\.ts)?$
  * A test file as it is run: assertions need no import, and whatever it imports from
  * another file is the answer's.
  *
- * @example
  * ```ts
  * const text = preparedTests('import { assert } from "jsr:@std/assert@1";\nimport { add as plus } from "./add.ts";\nassert(plus);');
  * if (!text.includes('const plus = fromAnswer("add");') || text.includes("jsr:")) throw new Error(text);

@@ -89,7 +89,6 @@ export async function baselineOf(
  *
  * @throws {UserError} (when called) where the registry has no such adapter, or the adapter can't be loaded
  *
- * @example
  * ```ts ignore
  * const answersOf = adapterAnswers(registry, { denoPath: Deno.execPath(), env: Deno.env });
  * const answers = await answersOf("extractive-notes", set.prompts, 128);
@@ -141,7 +140,6 @@ const MOST_CONSTANTS = 200;
  * @param answers text by case
  * @returns null without a case that has checks
  *
- * @example
  * ```ts
  * import { parsePromptSet } from "../../prompts/prompts.ts";
  * const check = { kind: "contains", name: "the label", texts: ["positive"] };

@@ -67,7 +67,6 @@ const FLAGS: Readonly<Record<string, string>> = {
 /**
  * The flag of a constraint, without its dashes.
  *
- * @example
  * ```ts
  * if (flagOf("maxRamGb") !== "max-ram") throw new Error("as select and race spell it");
  * ```
@@ -121,7 +120,6 @@ type Judge = (facts: CandidateFacts, wanted: Constraints) => Omit<Exclusion, "id
 /**
  * Every reason why a candidate is excluded; none for one that may be chosen.
  *
- * @example
  * ```ts
  * const facts = {
  *   id: "big", license: "gemma", capabilities: ["chat"], contextTokens: 4096, sizeMb: 5000, neededRamGb: 6,

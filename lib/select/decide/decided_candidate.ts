@@ -143,7 +143,6 @@ export interface FrontPoint {
  * Those that no other beats in one thing without losing in another: higher quality, lower latency, less
  * memory. A figure that one of two lacks doesn't count between them.
  *
- * @example
  * ```ts
  * const front = paretoFront([
  *   { id: "a", quality: 0.9, latencyS: 2, memoryMb: 500 },

@@ -44,7 +44,6 @@ export interface DecisionTerms extends VerdictTerms, CandidateTerms {
  *
  * @throws {UserError} when the times of those left were measured under conditions that don't compare
  *
- * @example
  * ```ts ignore
  * const decision = decide(await gatherEvidence(["reports/2026-11-21T04-55-07-ab12"], null), terms);
  * ```

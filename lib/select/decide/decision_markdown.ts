@@ -5,7 +5,6 @@ import type { Decision } from "./decision_schema.ts";
 /**
  * @param figures the file names of the plots next to it
  *
- * @example
  * ```ts ignore
  * await Deno.writeTextFile("decision.md", decisionMarkdown(decision, { pareto: "pareto.svg" }));
  * ```

@@ -38,7 +38,6 @@ export interface EligibilityTerms {
  * (the interval of the paired difference lies above −`maxDrop`) and beats the baseline: among models that all
  * score 0, each is as good as the best.
  *
- * @example
  * ```ts ignore
  * const found = eligibilityOf(candidates, { floor: false, maxDrop: 0.1, baseline: EMPTY_ANSWER, cases });
  * if (found.get("tiny")?.eligible) console.log("may be chosen for its speed");

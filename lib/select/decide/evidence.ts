@@ -74,7 +74,6 @@ export interface Evidence {
  * conditions that don't compare, or
  *   the answers of `qualityFolder` were not scored
  *
- * @example
  * ```ts ignore
  * const evidence = await gatherEvidence(["reports/2026-11-21T04-55-07-ab12"], null);
  * ```
@@ -212,7 +211,6 @@ function speedFault({ blocks: { treatment, busiest } }: Summary, { plan }: RunIn
  * Why the times of some candidates don't compare: their runs asked under different
  * conditions. Null where they do.
  *
- * @example
  * ```ts
  * if (incomparable([], []) !== null) throw new Error("nothing differs");
  * ```

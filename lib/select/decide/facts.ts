@@ -22,7 +22,6 @@ const DEFAULT_CONTEXT_TOKENS = 4096;
  * soon it comes, so candidates that differ in them alone share their quality, unless their recorded answers
  * differ (see `compareSharedAnswers`). Flash attention rounds otherwise, and changes answers.
  *
- * @example
  * ```ts
  * if (answersKey("a:q4_1+threads=1#2") !== "a:q4_1") throw new Error("threads don't change answers");
  * if (answersKey("a:q4_1+context=512") === "a:q4_1") throw new Error("a cut context does");

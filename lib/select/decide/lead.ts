@@ -84,7 +84,6 @@ const SIGN_FLIP_UP_TO = 16;
  * the sign-flip test as well (Fisher 1935), which is exact: between identical candidates each case may as
  * well have gone the other way.
  *
- * @example
  * ```ts
  * const lead = { mean: 1, error: 0, df: 4, byCase: [1, 1, 1, 1, 1] };
  * console.assert(!isAhead(lead, 0.025) && isAhead(lead, 0.05), "five of five happen in 1 of 32");

@@ -87,7 +87,6 @@ export function caseOf(promptId: string, { report }: ScoredAnswers, { prompt_set
  * Mean score by case of each candidate of a scored run, under the prompt's hash, with its bounds: what a gate
  * pairs two runs by.
  *
- * @example
  * ```ts ignore
  * const scores = scoresByCase(quality, info).get("smollm2:q4_1");
  * ```

@@ -32,7 +32,6 @@ interface RunAnswers {
  *
  * @throws {UserError} where the records of a run can't be read
  *
- * @example
  * ```ts ignore
  * const [found] = await compareSharedAnswers([{ id: "a:q4+threads=2", from: "a:q4+threads=1" }], [folder]);
  * if (found.different > 0) console.log("they don't answer alike");

@@ -60,7 +60,6 @@ const synonyms: Readonly<Record<string, string>> = { checks: "quality", quality:
  * @throws {UserError} for an unknown part, a weight that is not a number of at least
  * 0, or weights that sum to 0
  *
- * @example
  * ```ts
  * const { checks, latency } = parseWeights("checks=1, latency=0.1", utilityParts);
  * if (checks !== 1 || latency !== 0.1) throw new Error("two weights");
@@ -98,7 +97,6 @@ export function parseWeights<Part extends string>(
  *
  * @param score of its answer, 0 to 1; null where nothing scored it
  *
- * @example
  * ```ts ignore
  * const outcome = outcomeOf(record, 0.8, { by: "utility", weights: { checks: 1, latency: 0.1 } });
  * ```
@@ -149,7 +147,6 @@ const positive = (seconds: number | null) => seconds === null ? null : Math.max(
  *
  * @returns null where a figure that has a weight is not known
  *
- * @example
  * ```ts
  * const slow = utilityOf({ checks: 0.8, latency: 4, ttft: null, throughput: null }, { checks: 1, latency: 0.1 });
  * const fast = utilityOf({ checks: 0.7, latency: 2, ttft: null, throughput: null }, { checks: 1, latency: 0.1 });

@@ -34,7 +34,6 @@ export interface LiveRace extends MachineWatch {
  * @returns how the run ended, and its run.json as it stands now
  * @throws {UserError} exit code 1 when a record can't be written; everything before it is kept
  *
- * @example
  * ```ts ignore
  * const { info } = await raceLive({ info, candidates, sink: folder, clock, sleep, readMachine, signal, score });
  * ```

@@ -48,7 +48,6 @@ const FAR_EPSILONS = 3;
 /**
  * Two candidates before their first block.
  *
- * @example
  * ```ts
  * console.assert(newPairing("a", "b").effect.n === 0);
  * ```
@@ -71,7 +70,6 @@ export function newPairing(a: string, b: string): Pairing {
  * The pairing after one more block; unchanged when one of the two was not in it. A failure loses against an
  * answer; equal values, and two failures, count for neither.
  *
- * @example
  * ```ts
  * const block = new Map([["a", { status: "ok" as const, value: 1 }], ["b", { status: "ok" as const, value: 2 }]]);
  * const criterion = { better: "lower", effect: "ratio", epsilon: 0.1 } as const;
@@ -106,7 +104,6 @@ export function extendPairing(pairing: Pairing, block: RaceBlock, criterion: Cri
  * Who of a pair fails more often, if that is more than chance: the exact sign test over the blocks in which
  * only one of them failed, at 5 %. Null where the rates may be equal.
  *
- * @example
  * ```ts
  * console.assert(failsMore({ ...newPairing("a", "b"), failedA: 6 }) === "a");
  * console.assert(failsMore({ ...newPairing("a", "b"), failedA: 6, failedB: 2 }) === null);

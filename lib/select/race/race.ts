@@ -35,7 +35,6 @@ export const SILENT_BLOCKS = 5;
  *
  * @throws {RangeError} When a rule is out of range, or two candidates share an id.
  *
- * @example
  * ```ts
  * const rules = { delta: 0.05, epsilon: 0.1, better: "lower", effect: "ratio", budget: 100 } as const;
  * let race = startRace([{ id: "small", sizeMb: 98 }, { id: "large", sizeMb: 238 }], rules);
@@ -72,7 +71,6 @@ export function startRace(candidates: readonly RaceCandidate[], rules: RaceRules
  *
  * @throws {RangeError} When the race is over, a live candidate has no outcome, or a value cannot be compared.
  *
- * @example
  * ```ts
  * const rules = { delta: 0.05, epsilon: 0.1, better: "lower", effect: "ratio", budget: 100 } as const;
  * const race = addBlock(

@@ -93,7 +93,6 @@ export interface RaceEffect {
  *
  * @throws {RangeError} When the race has not ended.
  *
- * @example
  * ```ts ignore
  * const report = raceReport(await replayRecorded("reports/2026-11-21T04-55-07-ab12"));
  * ```
@@ -154,7 +153,6 @@ const evidenceOf = (state: RaceState, id: string) => evidenceAgainst(state, id).
  * The race at a glance, one line per candidate: whether it is still in, the evidence against it as a part of
  * the threshold, and the budget.
  *
- * @example
  * ```ts
  * import { startRace } from "./race.ts";
  * const rules = { delta: 0.05, epsilon: 0.1, better: "lower", effect: "ratio", budget: 100 } as const;
@@ -193,7 +191,6 @@ function short(value: number): string {
 /**
  * The evidence against every candidate after each block, until it goes: for `evidencePlot`.
  *
- * @example
  * ```ts ignore
  * const figure = evidencePlot(evidencePoints(race), { threshold: 40, title: "Evidence", caption: "by latency" });
  * ```

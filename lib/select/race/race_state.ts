@@ -117,7 +117,6 @@ export interface RaceState {
  *
  * @throws {RangeError} When no candidate has this id.
  *
- * @example
  * ```ts
  * import { startRace } from "./race.ts";
  * const rules = { delta: 0.05, epsilon: 0.1, better: "lower", effect: "ratio", budget: 100 } as const;
@@ -167,7 +166,6 @@ export function rivalsOf({ pairings, left }: RaceState, id: string): Rival[] {
  * where one of the two left, or
  *   fails more often than the other.
  *
- * @example
  * ```ts
  * import { startRace } from "./race.ts";
  * const rules = { delta: 0.05, epsilon: 0.1, better: "lower", effect: "ratio", budget: 100 } as const;

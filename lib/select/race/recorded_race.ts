@@ -88,7 +88,6 @@ export interface RecordedRace {
  * @param set the prompts with their checks, where the race is by checks; default: prompts.json of the run
  * @throws {UserError} when the folder holds no run, or scores are needed and there are no checks
  *
- * @example
  * ```ts ignore
  * const { state } = await replayRecorded("reports/2026-11-21T04-55-07-ab12", { by: "ttft" });
  * ```
@@ -119,7 +118,6 @@ const LENGTHS_DIFFER = 1.25;
  *
  * @throws {UserError} for a claim about these cases over a run that did not draw them with replacement
  *
- * @example
  * ```ts ignore
  * const { state } = await raceOver({ info, samples: sink.samples, answers: sink.answers });
  * ```

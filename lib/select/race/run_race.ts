@@ -23,7 +23,6 @@ export interface BlockSource {
  * @throws {RangeError} When there are no cases, or as `startRace` and `addBlock`.
  * @throws The signal's reason when aborted; the blocks so far have been given to `onBlock`.
  *
- * @example
  * ```ts
  * import { seededRandom } from "../../stats/random.ts";
  * const race = await runRace(
@@ -65,7 +64,6 @@ export async function runRace(
  *
  * @param next Gives the next block, given those that are live; null when there are no more: undecided.
  *
- * @example
  * ```ts
  * const recorded = Array.from({ length: 20 }, (_, i) =>
  *   new Map([
@@ -106,7 +104,6 @@ function ranOut(state: RaceState): RaceState {
  *
  * @throws {RangeError} When there are none.
  *
- * @example
  * ```ts
  * import { seededRandom } from "../../stats/random.ts";
  * const once = [...caseOrder(["p1", "p2"], "cases like these", seededRandom(1))];

@@ -44,7 +44,6 @@ export function simulatedCandidates(world: RaceWorld): RaceCandidate[] {
 /**
  * Runs one race in a world. The race is the one that runs live; only the answers are made up.
  *
- * @example
  * ```ts
  * import { seededRandom } from "../../stats/random.ts";
  * const rules = { delta: 0.05, epsilon: 0.1, better: "lower", effect: "ratio", budget: 500 } as const;
@@ -59,7 +58,6 @@ export function simulateRace(world: RaceWorld, rules: RaceRules, random: Random)
 /**
  * Makes up one block after the other: every live candidate on one case, in random order.
  *
- * @example
  * ```ts
  * import { seededRandom } from "../../stats/random.ts";
  * const next = simulatedBlocks({ gaps: [0, 1], noise: 0 }, seededRandom(1));

@@ -81,7 +81,6 @@ const SHRINKAGE = 4;
  * @param outcomes each with the worth of every model's answer
  * @throws {RangeError} with fewer than two models or two prompts, or when a worth is missing
  *
- * @example
  * ```ts
  * import { seededRandom } from "../../stats/random.ts";
  * const outcomes = Array.from({ length: 40 }, (_, i) => ({

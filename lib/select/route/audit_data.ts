@@ -35,7 +35,6 @@ interface Scored {
  * different ways, or fewer than two
  *   models or prompts are left
  *
- * @example
  * ```ts ignore
  * const { outcomes, arms } = await scoredCases(["reports/2026-11-21T05-30-00-ab12"], []);
  * ```

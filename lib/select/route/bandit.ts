@@ -43,7 +43,6 @@ export const NOTHING: Counts = { successes: 0, failures: 0 };
  * @param discount γ in (0, 1); null for none
  * @param seen what was observed before
  *
- * @example
  * ```ts
  * const models = posteriors(() => ({ successes: 0, failures: 0 }), null);
  * models.observe("a", true);

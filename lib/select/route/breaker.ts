@@ -33,7 +33,6 @@ export interface Breaker {
  *
  * @throws {RangeError} when a setting is not positive
  *
- * @example
  * ```ts
  * let now = 0;
  * const breaker = makeBreaker({ failuresToOpen: 2, openMs: 1000 }, () => now);

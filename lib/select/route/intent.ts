@@ -44,7 +44,6 @@ export type Intent = z.infer<typeof intentSchema>;
  * @param name how messages name the file
  * @throws {UserError} one message with every fault
  *
- * @example
  * ```ts
  * const [first] = parseIntents('[{"name": "code", "patterns": ["function"]}]', "intents.json");
  * console.assert(first?.needs.length === 0);
@@ -89,7 +88,6 @@ export const DEFAULT_INTENTS: readonly Intent[] = [
  * Makes the finder of intents: a hint that names an intent wins, then the first intent with a matching
  * pattern, else `general`.
  *
- * @example
  * ```ts
  * const find = intentFinder(DEFAULT_INTENTS);
  * console.assert(find("Refactor this snippet", null).name === "code");

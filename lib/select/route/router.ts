@@ -89,7 +89,6 @@ interface Ranking {
  * @param state what it had learned before; null to begin anew
  * @throws {RangeError} without a model
  *
- * @example
  * ```ts
  * import { seededRandom } from "../../stats/random.ts";
  * import { planFromDecision } from "./router_plan.ts";

@@ -41,7 +41,6 @@ function termsOf(text: string): string[] {
  *
  * @throws {RangeError} without an example
  *
- * @example
  * ```ts
  * const estimate = neighbourEstimator({
  *   k: 1,
@@ -97,7 +96,6 @@ export function neighbourMean(
  *
  * @throws {RangeError} without a text
  *
- * @example
  * ```ts
  * const [first] = nearestTexts(["a poem about autumn", "sort a list"], 1)("sort this list");
  * console.assert(first?.at === 1);

@@ -63,7 +63,6 @@ export type RouterState = z.infer<typeof routerStateSchema>;
  * @param name how messages name the file
  * @throws {UserError} one message with every fault
  *
- * @example
  * ```ts
  * const text = JSON.stringify(planFromDecision(null, ["small", "large"]));
  * console.assert(parseRoutingPlan(text, "routing.json").mode === "adaptive");
@@ -84,7 +83,6 @@ export function parseRoutingPlan(text: string, name: string): RoutingPlan {
  * @param name how messages name the file
  * @throws {UserError} when it is damaged
  *
- * @example
  * ```ts
  * const state = parseRouterState('{"schema_version":1,"seen":{},"conversations":[]}', "router.json");
  * console.assert(state.conversations.length === 0);
@@ -103,7 +101,6 @@ export function parseRouterState(text: string, name: string): RouterState {
  * The served model that stands for a candidate of a run: the same id, else the same weights, else the same
  * model where one of the two names no variant. Engine options and the endpoint are set aside.
  *
- * @example
  * ```ts
  * console.assert(servedModel("smollm2:q4_1+threads=1", ["smollm2:q4_1", "gemma"]) === "smollm2:q4_1");
  * console.assert(servedModel("phi-4-mini@foundry", ["phi-4-mini"]) === "phi-4-mini");
@@ -125,7 +122,6 @@ export function servedModel(candidate: string, served: readonly string[]): strin
  * The plan with the ids of the served models instead of the runs' candidates; candidates that
  * are not served are dropped.
  *
- * @example
  * ```ts
  * const plan = { ...planFromDecision(null, []), constant: "smollm2:q4_1" };
  * console.assert(planFor(plan, ["smollm2"]).constant === "smollm2");
@@ -180,7 +176,6 @@ export interface PlanOptions {
  * @param decision null where there is none
  * @param served the models that are served, the preferred one first
  *
- * @example
  * ```ts
  * const plan = planFromDecision(null, ["small", "large"]);
  * console.assert(plan.mode === "adaptive" && plan.why.includes("no decision"));
