@@ -47,27 +47,12 @@ export async function hostileServe(misbehaving: number, requests: number): Promi
   await using gateway = await startGateway(fake.baseUrl);
   const client = timedClient({ clock: realClock, fetch });
   const url = `${gateway.baseUrl}/chat/completions`;
+  const honest = () => honestWaits(client, url, requests / TURNS);
   const waits = { alone: [] as number[], among: [] as number[] };
-  let failed = 0;
-  const honest = async (into: number[]) => {
-    for (let i = 0; i < requests / TURNS; i++) {
-      interruptSignal().throwIfAborted();
-      const startMs = realClock();
-      const response = client.post(url, undefined, BODY);
-      try {
-        const { status } = await response.head();
-        while (await response.next() !== null);
-        if (status === 200) into.push(realClock() - startMs);
-        else failed++;
-      } catch {
-        failed++;
-      }
-    }
-  };
-  await honest([]);
+  let failed = (await honest()).failed;
   for (let turn = 0; turn < TURNS; turn++) {
     console.error(`turn ${turn + 1} of ${TURNS}`);
-    await honest(waits.alone);
+    const alone = await honest();
     const port = Number(new URL(gateway.baseUrl).port);
     const others = new Deno.Command(Deno.execPath(), {
       args: ["run", "-q", "--allow-all", import.meta.filename ?? "", String(port), String(misbehaving)],
@@ -76,9 +61,12 @@ export async function hostileServe(misbehaving: number, requests: number): Promi
       stderr: "null",
     }).spawn();
     await realSleep(1000);
-    await honest(waits.among);
+    const among = await honest();
     others.kill("SIGKILL");
     await others.status;
+    waits.alone.push(...alone.waitsMs);
+    waits.among.push(...among.waitsMs);
+    failed += alone.failed + among.failed;
   }
   const memory = await gateway.memoryMb();
   client.close();
@@ -91,6 +79,26 @@ export async function hostileServe(misbehaving: number, requests: number): Promi
     failed,
     memory_mb: memory,
   };
+}
+
+/** Short streams, one after the other. */
+async function honestWaits(client: ReturnType<typeof timedClient>, url: string, count: number) {
+  const waitsMs: number[] = [];
+  let failed = 0;
+  for (let i = 0; i < count; i++) {
+    interruptSignal().throwIfAborted();
+    const startMs = realClock();
+    const response = client.post(url, undefined, BODY);
+    try {
+      const { status } = await response.head();
+      while (await response.next() !== null);
+      if (status === 200) waitsMs.push(realClock() - startMs);
+      else failed++;
+    } catch {
+      failed++;
+    }
+  }
+  return { waitsMs, failed };
 }
 
 async function misbehave(port: number, number: number, clients: number): Promise<never> {

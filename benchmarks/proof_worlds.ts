@@ -51,29 +51,16 @@ const at = (value: number | readonly number[] | undefined, index: number) =>
 
 /** The candidates of a world, and the latencies that they draw, in ms; null for a failure. */
 export function worldCandidates(world: ProofWorld, time: VirtualTime, random: Random): LiveCandidate[] {
-  const difficulty = new Map<string, number>();
-  const remembered = (key: string, sd: number) => {
-    const known = difficulty.get(key) ??
-      sd *
-        standardNormal(world.fixedCases === undefined ? random : seededRandom(`${world.fixedCases} ${key}`));
-    difficulty.set(key, known);
-    return known;
-  };
+  const effects = caseEffects(world, random);
   let lastCase = "";
-  const caseEffect = (asked: string, index: number) => {
-    const sd = world.caseEffect ?? 0;
-    const number = Number(/\d+/.exec(asked)?.[0] ?? 0);
-    if (world.mirrored !== true || number % 2 === 0) return remembered(`Case ${number}/${index}`, sd);
-    return remembered(`Case ${number - 1}/${(index + 1) % world.gaps.length}`, sd);
-  };
   const latencyMs = (index: number, asked: string, first: boolean): number | null => {
     if (random() < at(world.failShare, index)) return null;
     // A normal over the root of an exponential is Student's t with two degrees of freedom.
     const stretch = world.heavyTails === true ? 1 / Math.sqrt(-Math.log(1 - random())) : 1;
     const z = standardNormal(random);
     if (z > normalQuantileAbove(at(world.timeOutShare, index))) return null;
-    const log = Math.log(100) + remembered(asked, 0.5) +
-      caseEffect(asked, index) +
+    const log = Math.log(100) + effects.difficulty(asked) +
+      effects.own(asked, index) +
       Math.log1p(world.gaps[index] ?? 0) + world.noise * stretch * z +
       Math.log(random() < at(world.tailShare, index) ? 10 : 1) +
       Math.log(asked !== lastCase ? world.firstInBlock ?? 1 : 1) +
@@ -95,6 +82,25 @@ export function worldCandidates(world: ProofWorld, time: VirtualTime, random: Ra
       return tookMs === null ? failedTrace(sentMs, time.nowMs) : answered(sentMs, tookMs);
     });
   });
+}
+
+/** What a case takes all candidates, and one of them alone: logarithms, drawn once and then kept. */
+function caseEffects({ caseEffect = 0, mirrored, fixedCases, gaps }: ProofWorld, random: Random) {
+  const drawn = new Map<string, number>();
+  const kept = (key: string, sd: number) => {
+    const source = () => fixedCases === undefined ? random : seededRandom(`${fixedCases} ${key}`);
+    const effect = drawn.get(key) ?? sd * standardNormal(source());
+    drawn.set(key, effect);
+    return effect;
+  };
+  return {
+    difficulty: (asked: string) => kept(asked, 0.5),
+    own(asked: string, index: number) {
+      const number = Number(/\d+/.exec(asked)?.[0] ?? 0);
+      if (mirrored !== true || number % 2 === 0) return kept(`Case ${number}/${index}`, caseEffect);
+      return kept(`Case ${number - 1}/${(index + 1) % gaps.length}`, caseEffect);
+    },
+  };
 }
 
 /** The z that a standard normal exceeds with this probability; infinite for 0. Bisection over the tail. */

@@ -72,7 +72,7 @@ export function decide(evidence: Evidence, given: DecisionTerms): Decision {
     best_of_the_rest: conclusion.verdict === "none"
       ? bestOfTheRest(evidence.candidates.filter(isExcluded), evidence, terms)
       : null,
-    ...courseOfRace(evidence, terms),
+    ...extentOf(evidence, terms),
     excluded,
     weights: { ...ranking.basis.weights },
     lead_ci95: leadInterval(ranking),
@@ -125,7 +125,7 @@ function requirements(
 }
 
 /** Requests and blocks, and who went when: of the race, or of the runs where there was none. */
-function courseOfRace(
+function extentOf(
   { candidates, blocks, disturbedBlocks }: Evidence,
   { race, delta, epsilon }: DecisionTerms,
 ) {
