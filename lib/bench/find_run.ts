@@ -1,6 +1,7 @@
 /** Finds the folder of a run from a path, an id, or a revision in version control. */
 import { join } from "node:path";
 import { UserError } from "../errors.ts";
+import { isFile } from "../text_file.ts";
 import { RUN_TO_RUN_FILE } from "./run_to_run.ts";
 
 /**
@@ -59,15 +60,6 @@ export async function runIds(root: string): Promise<string[]> {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
   return ids.sort();
-}
-
-async function isFile(path: string): Promise<boolean> {
-  try {
-    return (await Deno.stat(path)).isFile;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory) return false;
-    throw error;
-  }
 }
 
 /** A run inside a commit. */

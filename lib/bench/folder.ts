@@ -7,6 +7,7 @@
  */
 import { join } from "node:path";
 import { reasonOf, UserError } from "../errors.ts";
+import { isFile } from "../text_file.ts";
 import { readRunInfo, readSamples } from "./read_run.ts";
 import { type AnswerRecord, answerRecord, type RunInfo, type SampleRecord } from "./records.ts";
 
@@ -93,7 +94,7 @@ export async function createRunFolder(root: string, info: RunInfo): Promise<RunF
     throw cannotWrite(path, error);
   }
   const { folder } = await openFolder(path, info.plan.mode, () => Promise.resolve(null));
-  if (await fileSize(join(path, "run.json")) !== null) {
+  if (await isFile(join(path, "run.json"))) {
     folder.close();
     throw new UserError(
       `there already is a run in ${path}: give another folder with --out`,
@@ -154,7 +155,7 @@ async function readProgress(path: string): Promise<Omit<Resumed, "info" | "folde
  * the two may leave it alone. The request is sent again.
  */
 async function dropOrphans(path: string, done: ReadonlySet<string>): Promise<void> {
-  if (await fileSize(path) === null) return;
+  if (!await isFile(path)) return;
   const lines = (await Deno.readTextFile(path)).split("\n").filter((line) => line !== "");
   const kept = lines.filter((line, at) => done.has(answerId(line, `${path}, line ${at + 1}`)));
   if (kept.length === lines.length) return;
@@ -171,9 +172,9 @@ function answerId(line: string, where: string): string {
 
 /** Cuts off the text after the last newline. */
 async function cutTornLine(path: string): Promise<void> {
-  const size = await fileSize(path);
-  if (size === null || size === 0) return;
+  if (!await isFile(path)) return;
   using file = await Deno.open(path, { read: true, write: true });
+  const { size } = await file.stat();
   const block = new Uint8Array(65_536);
   for (let end = size; end > 0;) {
     const start = Math.max(0, end - block.length);
@@ -186,15 +187,6 @@ async function cutTornLine(path: string): Promise<void> {
       return;
     }
     end = start;
-  }
-}
-
-async function fileSize(path: string): Promise<number | null> {
-  try {
-    return (await Deno.stat(path)).size;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
   }
 }
 

@@ -168,19 +168,13 @@ export function machineReader(clock: Clock): ReadMachine {
 const noEnergy = () => Promise.resolve(null);
 
 /** Intel's and AMD's running average power limit, one counter per socket; most systems let only root read it. */
-async function raplJoules(): Promise<number | null> {
-  try {
-    const { stdout } = await new Deno.Command("cat", {
-      args: ["/sys/class/powercap/intel-rapl:0/energy_uj", "/sys/class/powercap/intel-rapl:1/energy_uj"],
-      stdout: "piped",
-      stderr: "null",
-    }).output();
-    return parseRapl(new TextDecoder().decode(stdout));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotCapable) return null;
-    throw error;
-  }
-}
+const raplJoules = async () =>
+  parseRapl(
+    await textOf(
+      "/sys/class/powercap/intel-rapl:0/energy_uj",
+      "/sys/class/powercap/intel-rapl:1/energy_uj",
+    ) ?? "",
+  );
 
 /**
  * Joules, from one line of microjoules per socket; null where there is none.
@@ -200,19 +194,22 @@ const noLinux: Details = { stealS: null, frequencyMhz: null, temperatureC: null 
 const noDetails = () => Promise.resolve(noLinux);
 
 async function linuxDetails(): Promise<Details> {
+  const text = await textOf(
+    "/proc/stat",
+    "/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq",
+    "/sys/class/thermal/thermal_zone0/temp",
+  );
+  return text === null ? noLinux : parseLinuxDetails(text);
+}
+
+/** The texts of the files that exist, one after the other; null where `cat` can't be run. */
+async function textOf(...files: string[]): Promise<string | null> {
   try {
-    const { stdout } = await new Deno.Command("cat", {
-      args: [
-        "/proc/stat",
-        "/sys/devices/system/cpu/cpu0/cpufreq/scaling_cur_freq",
-        "/sys/class/thermal/thermal_zone0/temp",
-      ],
-      stdout: "piped",
-      stderr: "null",
-    }).output();
-    return parseLinuxDetails(new TextDecoder().decode(stdout));
+    const { stdout } = await new Deno.Command("cat", { args: files, stdout: "piped", stderr: "null" })
+      .output();
+    return new TextDecoder().decode(stdout);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotCapable) return noLinux;
+    if (error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotCapable) return null;
     throw error;
   }
 }

@@ -1,5 +1,6 @@
 /** Derives the progress and the time left of a run or a race from its events; terminals and notebooks draw them. */
 import type { Clock } from "../clock.ts";
+import { meanOf, sumOf } from "../stats/mean.ts";
 import type { SessionEvent } from "./session.ts";
 
 /** How far it is. */
@@ -56,13 +57,14 @@ export class RunProgress {
     const before = [...done].filter((id) => id.startsWith("timed/")).map((id) => id.replace(/\/\d+$/, ""));
     this.#paces = new Map(candidates.map(({ id }) => {
       const answered = before.filter((request) => request.endsWith(`/${id}`)).length;
-      return [id, {
+      const pace = {
         planned: Math.max(planned, answered),
         done: answered,
         timed: 0,
         spentMs: 0,
         left: false,
-      }];
+      };
+      return [id, pace];
     }));
     this.#budget = plan.race?.budget;
     this.#forS = plan.for_s;
@@ -92,7 +94,7 @@ export class RunProgress {
 
   get howFar(): HowFar {
     const paces = [...this.#paces.values()];
-    const done = sum(paces, (pace) => pace.done);
+    const done = sumOf(paces.map((pace) => pace.done));
     const [now, more] = [this.#now, this.#more];
     if (this.#forS !== undefined) {
       const seconds = this.#startMs === null ? 0 : (this.#lastMs - this.#startMs) / 1000;
@@ -100,15 +102,9 @@ export class RunProgress {
       const left = `${inTime(this.#forS - passed)} left`;
       return { done: passed, total: this.#forS, unit: "s", left, now, more };
     }
-    const total = this.#budget ?? sum(paces, ({ planned }) => planned);
-    return {
-      done: Math.min(done, total),
-      total,
-      unit: "requests",
-      left: this.#timeLeft(total - done),
-      now,
-      more,
-    };
+    const total = this.#budget ?? sumOf(paces.map(({ planned }) => planned));
+    const left = this.#timeLeft(total - done);
+    return { done: Math.min(done, total), total, unit: "requests", left, now, more };
   }
 
   #repeat(requests: number, reason: string): void {
@@ -133,9 +129,9 @@ export class RunProgress {
     const live = this.#live;
     const known = live.filter(({ timed }) => timed > 0);
     if (known.length === 0) return null;
-    const meanS = sum(known, secondsEach) / known.length;
+    const meanS = meanOf(known.map(secondsEach));
     if (this.#budget !== undefined) return `at most ${inTime(requests * meanS)} left`;
-    const leftS = sum(known, (pace) => (pace.planned - pace.done) * secondsEach(pace));
+    const leftS = sumOf(known.map((pace) => (pace.planned - pace.done) * secondsEach(pace)));
     return known.length < live.length ? `more than ${inTime(leftS)} left` : `about ${inTime(leftS)} left`;
   }
 }
@@ -160,8 +156,6 @@ export function followed(
 }
 
 const secondsEach = ({ spentMs, timed }: Pace) => spentMs / 1000 / timed;
-const sum = <T>(all: readonly T[], value: (one: T) => number) =>
-  all.reduce((sofar, one) => sofar + value(one), 0);
 const inTime = (seconds: number) =>
   seconds < 120 ? `${Math.ceil(seconds)} s` : `${Math.ceil(seconds / 60)} min`;
 

@@ -38,8 +38,6 @@ export interface StartedModel extends RunningModel {
 
 export interface StartModelOptions {
   readonly denoPath: string;
-  /** deno.json to run with; left out: the one that Deno finds next to this module. */
-  readonly configPath?: string;
   /** `Deno.env`; a child process gets no keys or tokens of it. */
   readonly env: Environment;
   readonly clock: Clock;

@@ -68,12 +68,14 @@ export async function summarizeRun(...read: Parameters<typeof readRun>): Promise
   return (await readRun(...read)).summary;
 }
 
+type Records<T> = AsyncIterable<T> | Iterable<T>;
+
 /** Summarises records that come from anywhere: a folder, or memory. */
 export async function summarizeRecords(
   { info, samples, answers }: {
     readonly info: RunInfo;
-    readonly samples: AsyncIterable<SampleRecord> | Iterable<SampleRecord>;
-    readonly answers: AsyncIterable<AnswerRecord> | Iterable<AnswerRecord>;
+    readonly samples: Records<SampleRecord>;
+    readonly answers: Records<AnswerRecord>;
   },
   watch: (record: SampleRecord) => void = () => {},
   torn: () => boolean = () => false,
@@ -89,14 +91,9 @@ export async function summarizeRecords(
   const cases = new Set(candidates.flatMap(({ good }) => good.map(({ prompt }) => prompt))).size;
   const unit = underLoad(plan) ? "stretch" : cases < 2 ? "block" : "prompt";
   const rows = candidates.map((candidate) =>
-    candidateSummary(candidate, {
-      plan,
-      machine: run.machine,
-      quiet,
-      unit,
-      answer: texts.get(candidate.sampleId ?? "") ?? null,
-    })
+    candidateSummary(candidate, { plan, machine: run.machine, quiet, unit, texts })
   );
+  const claim = underLoad(plan) ? "this load on these cases" : cases === 1 ? "this case" : "cases like these";
   const comparisons = compareCandidates(run, { plan, promptIds, quiet, noise });
   const { treatment, slowdown, busiest } = noise;
   const summary: Summary = {
@@ -108,11 +105,7 @@ export async function summarizeRecords(
     versions: info.versions,
     plan,
     candidates: rows,
-    scope: {
-      claim: underLoad(plan) ? "this load on these cases" : cases === 1 ? "this case" : "cases like these",
-      cases,
-      units: Math.max(0, ...rows.map(({ latency_s }) => latency_s.units)),
-    },
+    scope: { claim, cases, units: Math.max(0, ...rows.map(({ latency_s }) => latency_s.units)) },
     comparisons,
     ranks: ranksOf(comparisons, rows.filter(({ requests }) => requests.ok > 0).map(({ id }) => id)),
     blocks: { timed: run.blocks.size, disturbed: run.disturbed.size, treatment, slowdown, busiest },
@@ -128,7 +121,7 @@ export async function writeSummary(folder: string, summary: Summary): Promise<vo
 
 /** The text of each candidate's first good answer, by the request's id. */
 async function sampleAnswers(
-  answers: AsyncIterable<AnswerRecord> | Iterable<AnswerRecord>,
+  answers: Records<AnswerRecord>,
   candidates: readonly Collected[],
 ): Promise<Map<string, string>> {
   const wanted = new Set(candidates.flatMap(({ sampleId }) => sampleId ?? []));
@@ -192,12 +185,12 @@ function gapStatistic(requests: readonly GoodRequest[], unit: Unit): SummaryStat
 
 function candidateSummary(
   candidate: Collected,
-  { plan, machine, quiet, unit, answer }: {
+  { plan, machine, quiet, unit, texts }: {
     readonly plan: PlanInfo;
     readonly machine: CollectedRun["machine"];
     readonly quiet: Quiet;
     readonly unit: Unit;
-    readonly answer: string | null;
+    readonly texts: ReadonlyMap<string, string>;
   },
 ): CandidateSummary {
   const { info, timed, good, load, warmups } = candidate;
@@ -232,7 +225,7 @@ function candidateSummary(
     memory_mb: candidate.memoryMb,
     size_mb,
     license,
-    sample_answer: answer,
+    sample_answer: texts.get(candidate.sampleId ?? "") ?? null,
     queue_s: underLoad(plan) ? statisticOf(counted, unit, ({ queueS }) => queueS) : null,
     ...loadFigures(timed, plan),
   };

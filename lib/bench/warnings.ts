@@ -117,20 +117,16 @@ function disturbedBlocks({ run, noise: { treatment, slowdown, busiest } }: Facts
 }
 
 function noiseUnknown({ run, info }: Facts): Finding[] {
-  const total = run.blocks.size;
-  const findings: Finding[] = [];
-  if (run.unknownNoise > 0) {
-    findings.push({
-      code: "noise-unknown",
-      message:
-        `in ${run.unknownNoise} of ${total} blocks the service did not report its processor use: Podium ` +
-        "looked for other programs only in the pauses between blocks",
-      remedy: info.plan.order === "by model" || info.candidates.length < 2
-        ? "keep the machine otherwise idle"
-        : "keep the machine otherwise idle; the interleaved order spreads the rest over all candidates",
-    });
-  }
-  return findings;
+  if (run.unknownNoise === 0) return [];
+  const isSpread = info.plan.order === "interleaved" && info.candidates.length > 1;
+  return [{
+    code: "noise-unknown",
+    message:
+      `in ${run.unknownNoise} of ${run.blocks.size} blocks the service did not report its processor use: Podium ` +
+      "looked for other programs only in the pauses between blocks",
+    remedy: "keep the machine otherwise idle" +
+      (isSpread ? "; the interleaved order spreads the rest over all candidates" : ""),
+  }];
 }
 
 function loadMissed(facts: Facts): Finding[] {
