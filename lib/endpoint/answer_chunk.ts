@@ -1,6 +1,6 @@
 /** One JSON document of an answer, checked once: a chunk of a stream, or a whole answer. */
 import { z } from "zod";
-import { boundedJson } from "../bounded_json.ts";
+import { boundedJson, isObject } from "../bounded_json.ts";
 import type { ReportedUsage, ServerTimings } from "./trace.ts";
 
 /** A piece of a tool call, or a whole one. Its name and the start of its arguments come first. */
@@ -257,9 +257,6 @@ const MESSAGE_KEYS =
   "message,detail,text,error,msg,reason,status_msg,error_message,error_msg,faultstring,errors,title".split(
     ",",
   );
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 const count = z.number().int().nonnegative();
 const ms = z.number().nonnegative();

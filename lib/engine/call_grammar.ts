@@ -1,4 +1,5 @@
 /** Grammars for tool calls: where an answer must be a call, or a template teaches no form of its own. */
+import { isObject } from "../bounded_json.ts";
 import { ApiError } from "../openai/api_error.ts";
 import type { AnswerRequest } from "../openai/request.ts";
 import type { ToolDefinition } from "../prompts/request_settings.ts";
@@ -116,6 +117,3 @@ function isBuildable(schema: SchemaObject): boolean {
     throw error;
   }
 }
-
-const isObject = (value: unknown): value is SchemaObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value);

@@ -1,5 +1,6 @@
 /** JSON schemas that the engine can enforce. */
 import type { GbnfJsonSchema } from "node-llama-cpp";
+import { isObject } from "../bounded_json.ts";
 import { ApiError } from "../openai/api_error.ts";
 import { parallelStates, SELF_REFERENCE } from "./schema_ambiguity.ts";
 
@@ -65,9 +66,6 @@ export function unbuildableSchema(): ApiError {
 function refuse(where: string, why: string): ApiError {
   return new ApiError(400, `'response_format.json_schema.${where}' ${why}`, { param: "response_format" });
 }
-
-const isObject = (value: unknown): value is SchemaObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** Without recursion, which a deep schema would exhaust. */
 function checkSize(schema: unknown): void {

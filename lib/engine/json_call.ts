@@ -1,4 +1,5 @@
 /** One tool call in JSON, read while it is written: its name once known, its arguments as they come. */
+import { isObject } from "../bounded_json.ts";
 import type { CallDelta } from "../endpoint/answer_chunk.ts";
 
 /** The state after more text. */
@@ -127,9 +128,6 @@ function argumentsIn(text: string): string {
   const given = isObject(value) ? value.arguments ?? value.parameters : undefined;
   return typeof given === "string" ? given : JSON.stringify(given ?? {});
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 function jsonOf(text: string): unknown {
   try {

@@ -3,6 +3,8 @@
  * token is tested against all of them: thousands would block the engine for minutes. They multiply where
  * alternatives that begin alike lie inside each other, and without end where they do so by reference.
  */
+import { isObject } from "../bounded_json.ts";
+
 type SchemaObject = Readonly<Record<string, unknown>>;
 
 /** A schema that is only a reference to itself has no grammar. */
@@ -61,8 +63,6 @@ function insideWidth(node: SchemaObject, widths: ReadonlyMap<SchemaObject, numbe
   return insides(node).reduce((widest, part) => Math.max(widest, widths.get(part) ?? 1), 1);
 }
 
-const isObject = (value: unknown): value is SchemaObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 const schemas = (value: unknown) => Array.isArray(value) ? value.filter(isObject) : [];
 const named = (value: unknown) => isObject(value) ? Object.values(value).filter(isObject) : [];
 /** The schemas of the parts of a list or an object. */
