@@ -22,6 +22,12 @@ export type RubricName = (typeof rubricNames)[number];
 export const lowestScore = 1;
 export const highestScore = 5;
 
+const TRUTH = {
+  question: "Is everything it says true, by the text it was given?",
+  one: "mostly wrong or invented",
+  five: "nothing is wrong",
+};
+
 /**
  * The rubrics, each called by its first dimension: `fluency` is the course page's (fluency, relevance,
  * correctness), `accuracy` that of its newer edition (accuracy, clarity, completeness; the speed that it also
@@ -48,23 +54,13 @@ export const rubrics: Readonly<Record<Exclude<RubricName, "job">, Rubric>> = {
         one: "misses the question",
         five: "all that matters and nothing else",
       },
-      {
-        name: "correctness",
-        question: "Is everything it says true, by the text it was given?",
-        one: "mostly wrong or invented",
-        five: "nothing is wrong",
-      },
+      { name: "correctness", ...TRUTH },
     ],
   },
   accuracy: {
     name: "accuracy",
     dimensions: [
-      {
-        name: "accuracy",
-        question: "Is everything it says true, by the text it was given?",
-        one: "mostly wrong or invented",
-        five: "nothing is wrong",
-      },
+      { name: "accuracy", ...TRUTH },
       {
         name: "clarity",
         question: "Can it be understood at the first reading?",
