@@ -25,7 +25,7 @@ export async function gatherDevices(
   const evidence: DeviceEvidence[] = [];
   const unused: { run: string; why: string }[] = [];
   for (const run of runs) {
-    if (run.status === "complete") evidence.push(await evidenceOf(run));
+    if (run.status === "complete") evidence.push(await deviceEvidence(run));
     else {
       const why = run.status === "arriving" ? "it has not arrived whole" : run.reasons.join("; ");
       unused.push({ run: `${run.device.name ?? run.device.id}/${basename(run.folder)}`, why });
@@ -34,7 +34,7 @@ export async function gatherDevices(
   return { evidence, unused };
 }
 
-async function evidenceOf({ device, folder }: DeviceRun): Promise<DeviceEvidence> {
+async function deviceEvidence({ device, folder }: DeviceRun): Promise<DeviceEvidence> {
   const recorded = await readRecordedAnswers(folder);
   const scored = await score(folder, recorded);
   const { candidates, baseline, summaries: [summary] } = await gatherEvidence([folder], null);

@@ -36,11 +36,11 @@ const RESAMPLES = 400;
  * console.assert(best?.id === "a" && best.share > 0.6 && best.ci95[0] < best.share);
  * ```
  */
-export function bradleyTerry(comparisons: readonly PairOutcome[], seed = "votes"): Strength[] {
+export function bradleyTerry(comparisons: readonly PairOutcome[]): Strength[] {
   const ids = [...new Set(comparisons.flatMap(({ first, second }) => [first, second]))];
   if (ids.length === 0) return [];
   const point = sharesOf(ids, comparisons, () => 1);
-  const random = seededRandom(seed);
+  const random = seededRandom("votes");
   const cases = [...new Set(comparisons.map(({ case_id }) => case_id))];
   const voters = [...new Set(comparisons.map(({ voter }) => voter))];
   const drawn = Array.from({ length: RESAMPLES }, () => {

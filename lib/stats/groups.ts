@@ -47,8 +47,6 @@ export function groupBy(labels: Labels, values: number): Grouping {
  * Variance of the mean of all values when whole groups, not values, are independent: the linearised
  * (ratio) estimate of a cluster sample (Cochran 1977, section 6.13). With groups of one value it is s²/n.
  *
- * @param mean The mean of `of(value)` over all values.
- * @param of What is averaged; by default the value itself.
  * @returns Null with fewer than two groups: one group tells nothing about the spread between groups.
  *
  * ```ts
@@ -61,13 +59,12 @@ export function groupedVarianceOfMean(
   values: Numbers,
   mean: number,
   groups: Grouping,
-  of: (value: number) => number = (value) => value,
 ): number | null {
   if (groups.count < 2) return null;
   const excess = new Float64Array(groups.count);
   for (let i = 0; i < values.length; i++) {
     const group = groups.of[i] ?? 0;
-    excess[group] = (excess[group] ?? 0) + (of(values[i] ?? 0) - mean);
+    excess[group] = (excess[group] ?? 0) + ((values[i] ?? 0) - mean);
   }
   let squares = 0;
   for (const total of excess) squares += total * total;

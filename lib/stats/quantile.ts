@@ -64,7 +64,7 @@ export function quantileSorted(ascending: Numbers, p: number): number {
 }
 
 /**
- * Confidence interval for the p-quantile that assumes nothing but independent values: two order
+ * 95 % confidence interval for the p-quantile that assumes nothing but independent values: two order
  * statistics whose ranks enclose the quantile with at least the asked probability, by the binomial
  * distribution (Thompson 1936). Each side misses with at most half the error; where the sample is too
  * small for that, the outermost value is the limit on that side and the other side gets what error is
@@ -72,7 +72,7 @@ export function quantileSorted(ascending: Numbers, p: number): number {
  *
  * @param ascending Values in ascending order.
  * @returns The limits, or null where the sample is too small for the interval.
- * @throws {RangeError} When p or confidence is not strictly between 0 and 1.
+ * @throws {RangeError} When p is not strictly between 0 and 1.
  *
  * ```ts
  * const values = Array.from({ length: 100 }, (_, i) => i + 1);
@@ -80,15 +80,9 @@ export function quantileSorted(ascending: Numbers, p: number): number {
  * console.assert(quantileInterval(values.slice(0, 58), 0.95) === null);
  * ```
  */
-export function quantileInterval(
-  ascending: Numbers,
-  p: number,
-  confidence = 0.95,
-): Interval | null {
-  if (!(p > 0 && p < 1 && confidence > 0 && confidence < 1)) {
-    throw new RangeError(`Cannot bound the ${p} quantile at confidence ${confidence}: both lie in (0, 1)`);
-  }
-  const ranks = ascending.length > 0 ? coveringRanks(ascending.length, p, 1 - confidence) : null;
+export function quantileInterval(ascending: Numbers, p: number): Interval | null {
+  if (!(p > 0 && p < 1)) throw new RangeError(`Cannot bound the ${p} quantile: p lies in (0, 1)`);
+  const ranks = ascending.length > 0 ? coveringRanks(ascending.length, p, 1 - 0.95) : null;
   if (ranks === null) return null;
   const [low, high] = [ascending[ranks[0] - 1], ascending[ranks[1] - 1]];
   return low === undefined || high === undefined ? null : [low, high];

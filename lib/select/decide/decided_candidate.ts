@@ -60,7 +60,7 @@ export function decidedCandidate(
     license: summary.license,
     license_terms: termsText(summary.license ?? ""),
     requests: summary.requests,
-    energy: timed ? energy(one, terms) : null,
+    energy: timed ? energyOfCandidate(one, terms) : null,
   };
 }
 
@@ -102,7 +102,7 @@ function checksOf(one: CandidateEvidence, evidence: Evidence): DecidedCandidate[
 }
 
 /** Measured where a counter was read; otherwise the heuristic, where watts were stated. */
-function energy(
+function energyOfCandidate(
   { summary, joulesPerRequest: measured }: CandidateEvidence,
   { watts, pricePerKwh }: CandidateTerms,
 ): DecidedCandidate["energy"] {

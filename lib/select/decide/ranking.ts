@@ -144,6 +144,7 @@ export function utilityFrom(features: Features, weights: DecisionWeights): numbe
 
 /** Below this many cases nothing is said: of two, half of the resamples hold one case twice. */
 export const FEWEST_CASES = 5;
+const RESAMPLES = 2000;
 
 /**
  * How often each candidate came out best where the cases are resampled (Efron 1979): with other cases of the
@@ -156,7 +157,6 @@ export const FEWEST_CASES = 5;
 export function chancesOfBest(
   basis: RankingBasis,
   random: Random,
-  resamples = 2000,
 ): ReadonlyMap<string, number> | null {
   const { candidates, speedPrompts, qualityPrompts, weights } = basis;
   const [usesQuality, usesSpeed] = [(weights.quality ?? 0) > 0, speedParts(weights).length > 0];
@@ -170,7 +170,7 @@ export function chancesOfBest(
   const values = candidates.map((one) => caseValues(one, basis));
   const wins = values.map(() => 0);
   let counted = 0;
-  for (let i = 0; i < resamples; i++) {
+  for (let i = 0; i < RESAMPLES; i++) {
     const speed = usesSpeed || together ? drawCounts(speedPrompts.length, random) : [];
     const quality = together
       ? positions.map((at) => speed[at] ?? 0)

@@ -122,7 +122,7 @@ export function raceReport(
     epsilon: terms.epsilon,
     budget: terms.budget,
     threshold: state.candidates.length / terms.delta,
-    live: state.live.map((id) => ({ id, evidence: evidenceOf(state, id) })),
+    live: state.live.map((id) => ({ id, evidence: evidenceValue(state, id) })),
     eliminated: state.eliminated,
     left: state.left,
     excluded: terms.excluded,
@@ -147,7 +147,7 @@ function effectsOf(state: RaceState, first: string | undefined): RaceEffect[] {
   }));
 }
 
-const evidenceOf = (state: RaceState, id: string) => evidenceAgainst(state, id).evidence;
+const evidenceValue = (state: RaceState, id: string) => evidenceAgainst(state, id).evidence;
 
 /**
  * The race at a glance, one line per candidate: whether it is still in, the evidence against it as a part of
@@ -201,7 +201,7 @@ export function evidencePoints(
   const states = [...history, state].filter(({ blocks }) => blocks > 0);
   return states.flatMap((now, i) => {
     const racing = states[i - 1]?.live ?? now.candidates.map(({ id }) => id);
-    return racing.map((id) => ({ block: now.blocks, candidate: id, evidence: evidenceOf(now, id) }));
+    return racing.map((id) => ({ block: now.blocks, candidate: id, evidence: evidenceValue(now, id) }));
   });
 }
 

@@ -135,7 +135,7 @@ export function audit(
       arm: arms[arm] ?? "",
     })),
     chosen: best?.rule ?? null,
-    why: whyOf(prompts, rules, best),
+    why: auditReason(prompts, rules, best),
   };
 }
 
@@ -147,7 +147,11 @@ function auditedRule(rule: RoutingRule, tried: HeldOut, p: number, alpha: number
   return { rule, ...meanOver(tried[rule]), gain, gain_ci: meanInterval(gains, level), level, p, on };
 }
 
-function whyOf(prompts: number, audited: readonly AuditedRule[], best: AuditedRule | undefined): string {
+function auditReason(
+  prompts: number,
+  audited: readonly AuditedRule[],
+  best: AuditedRule | undefined,
+): string {
   const signed = (value: number) => `${value < 0 ? "−" : "+"}${Math.abs(value).toFixed(3)}`;
   const shown = ({ rule, gain, gain_ci, p }: AuditedRule) =>
     `${rule} ${signed(gain)}${gain_ci === null ? "" : ` (${gain_ci.map(signed).join(" to ")})`}, p = ${

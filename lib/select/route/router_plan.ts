@@ -197,7 +197,7 @@ export function planFromDecision(
   return {
     schema_version: 1,
     mode: mode ?? (choice === null ? "adaptive" : "constant"),
-    why: whyOf(decision, choice, named.length > excluded.length),
+    why: planReason(decision, choice, named.length > excluded.length),
     constant: choice,
     intents: [...intents],
     priors: { [ANY]: decision === null ? {} : priorsOf(decision, served, strength) },
@@ -208,7 +208,7 @@ export function planFromDecision(
   };
 }
 
-function whyOf(decision: DecisionWord | null, choice: string | null, allExcluded: boolean): string {
+function planReason(decision: DecisionWord | null, choice: string | null, allExcluded: boolean): string {
   if (decision === null) return "there is no decision yet, and no audit: what is observed decides";
   const passed = allExcluded ? "; every model served was excluded there, so none is left out" : "";
   if (decision.choice === null) return `the decision recommends nothing (${decision.reason})${passed}`;
