@@ -37,7 +37,7 @@ async function examine(settings: Settings): Promise<Check[]> {
     servicesAt(settings.endpoint),
   ]);
   const targets = settings.models ?? await probes.targetsHere(services, checkResources);
-  const show = (rows: readonly Check[]) => settings.json === true ? rows : print(rows);
+  const show = (rows: readonly Check[]) => settings.json === true ? rows : printRows(rows);
   const first = show([
     ...await checks.prerequisites(checkResources, cli),
     ...checks.serviceChecks(services, cli, checkResources),
@@ -50,7 +50,7 @@ async function examine(settings: Settings): Promise<Check[]> {
   return [...first, ...asked];
 }
 
-function print(rows: readonly Check[]): readonly Check[] {
+function printRows(rows: readonly Check[]): readonly Check[] {
   for (const { status, row, found, next } of rows) {
     // Lines after the first begin below the row's name.
     const text = fitTerminal(`        ${row}: ${found}`, Deno.stdout).trimStart();

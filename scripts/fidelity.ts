@@ -70,12 +70,12 @@ async function fidelity(first: string, second: string, settings: Settings): Prom
     job: job?.fidelity ?? null,
   });
   if (settings.json) printJson(result.report);
-  else await show(result, job?.folder ?? null, settings.open);
+  else await showResult(result, job?.folder ?? null, settings.open);
   return job !== null && job.fidelity === null ? 1 : 0;
 }
 
 /** @param folder of the run of the job; null without a job */
-async function show(result: Fidelity, folder: string | null, open: boolean | undefined): Promise<void> {
+async function showResult(result: Fidelity, folder: string | null, open: boolean | undefined): Promise<void> {
   const { say } = await import("./terminal.ts");
   say(String(result.table()), "  ");
   if (result.report.text.furthest.length > 0) say(`\n${result.furthest()}`, "  ");

@@ -34,7 +34,7 @@ interface Gated {
   readonly repeats: RunToRun | null;
 }
 
-async function read(folder: string, name: string): Promise<Gated> {
+async function readGated(folder: string, name: string): Promise<Gated> {
   const [{ readComparableRun }, { readRunToRun }, { readQuality }, { scoresByCase }] = await Promise.all([
     import("../lib/bench/compare_runs.ts"),
     import("../lib/bench/run_to_run.ts"),
@@ -54,8 +54,8 @@ async function gate(named: string | undefined, options: Options): Promise<number
     import("../lib/stats/random.ts"),
   ]);
   const name = named ?? await latestAgainst(options.against, options.out);
-  const after = await withRun(name, options.out, read);
-  const before = await withRun(options.against, options.out, read);
+  const after = await withRun(name, options.out, readGated);
+  const before = await withRun(options.against, options.out, readGated);
   const scored = after.scores !== null || before.scores !== null;
   const scores = scored ? { before: before.scores ?? new Map(), after: after.scores ?? new Map() } : null;
   const { maxSlowdown, maxDrop, maxFailures, control, runSd } = options;
@@ -68,8 +68,8 @@ async function gate(named: string | undefined, options: Options): Promise<number
     random: () => seededRandom(1),
     ...(control === undefined ? {} : { control }),
   });
-  if (options.markdown !== undefined) await write(options.markdown, text.gateMarkdown(report));
-  if (options.junit !== undefined) await write(options.junit, text.gateJUnit(report));
+  if (options.markdown !== undefined) await writeOutput(options.markdown, text.gateMarkdown(report));
+  if (options.junit !== undefined) await writeOutput(options.junit, text.gateJUnit(report));
   if (options.json) printJson(report);
   else {
     const { say } = await import("./terminal.ts");
@@ -78,7 +78,7 @@ async function gate(named: string | undefined, options: Options): Promise<number
   return gateExitCode(report.verdict);
 }
 
-async function write(path: string, text: string): Promise<void> {
+async function writeOutput(path: string, text: string): Promise<void> {
   await Deno.writeTextFile(path, text).catch((error) => {
     throw new UserError(`can't write ${path}: ${error instanceof Error ? error.message : error}`, 1, {
       cause: error,

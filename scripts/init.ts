@@ -33,9 +33,9 @@ async function init(folder: string): Promise<Made> {
     ...await filesOf("adapters"),
   ];
   for (const path of copied) {
-    await write(made, path, await Deno.readTextFile(join(ROOT, path)));
+    await writeIfAbsent(made, path, await Deno.readTextFile(join(ROOT, path)));
   }
-  await write(made, "deno.json", `${JSON.stringify(ownConfig(), null, 2)}\n`);
+  await writeIfAbsent(made, "deno.json", `${JSON.stringify(ownConfig(), null, 2)}\n`);
   await makeCopies(join(ROOT, "notebooks"), join(folder, "notebooks"));
   return made;
 }
@@ -65,7 +65,7 @@ async function filesOf(folder: string): Promise<string[]> {
   return files.filter(({ isFile }) => isFile).map(({ name }) => `${folder}/${name}`).sort();
 }
 
-async function write({ folder, written, kept }: Made, path: string, text: string): Promise<void> {
+async function writeIfAbsent({ folder, written, kept }: Made, path: string, text: string): Promise<void> {
   const file = join(folder, path);
   await Deno.mkdir(dirname(file), { recursive: true });
   try {
@@ -82,7 +82,7 @@ async function realPath(folder: string): Promise<string> {
   return await Deno.realPath(folder);
 }
 
-function report({ folder, written, kept }: Made): string {
+function initText({ folder, written, kept }: Made): string {
   const here = folder === "." ? "this folder" : folder;
   return [
     `${here} has a registry (models.json), jobs (prompts/), custom models (adapters/), lessons (notebooks/), and the import name "podium" (deno.json).`,
@@ -103,6 +103,6 @@ const command = bareCommand("init")
 await runTask(command, async (folder: string, { json }: Shared<"json">) => {
   const made = await init(folder);
   if (json) printJson(made);
-  else console.log(report(made));
+  else console.log(initText(made));
   return 0;
 });

@@ -31,8 +31,8 @@ interface Chosen {
 export async function pull(names: string[], options: Options): Promise<number> {
   const { registry, store } = await openRegistryWithFiles(options);
   const wanted: Chosen[] = [];
-  for (const name of names) wanted.push(await chosen(registry, name));
-  if (names.length === 0) wanted.push(...await defaults(registry));
+  for (const name of names) wanted.push(await modelToPull(registry, name));
+  if (names.length === 0) wanted.push(...await defaultsToPull(registry));
   if (!options.json) console.error(`into ${store.dir}: ${wanted.map(({ model }) => model.alias).join(", ")}`);
   const paths: string[] = [];
   const failed: { alias: string; variant: string; reason: string }[] = [];
@@ -55,8 +55,8 @@ export async function pull(names: string[], options: Options): Promise<number> {
   return failed.length === 0 ? 0 : 1;
 }
 
-async function chosen(registry: Registry, name: string): Promise<Chosen> {
-  if (/^hf:/i.test(name)) return await chosenFromHub(name);
+async function modelToPull(registry: Registry, name: string): Promise<Chosen> {
+  if (/^hf:/i.test(name)) return await hubModelToPull(name);
   const { model, variant } = modelNamed(registry, name);
   if (model === undefined) {
     const near = suggestNames(registry, name);
@@ -73,7 +73,7 @@ async function chosen(registry: Registry, name: string): Promise<Chosen> {
 }
 
 /** `hf:OWNER/REPO:QUANT`; its size and licence are printed before the download. */
-async function chosenFromHub(text: string): Promise<Chosen> {
+async function hubModelToPull(text: string): Promise<Chosen> {
   const { name, parts } = parseCandidateName(text, []);
   const note = (line: string) => console.error(line);
   const model = (await modelFiles([text], [], { fetch, env: Deno.env, note })).get(name);
@@ -84,7 +84,7 @@ async function chosenFromHub(text: string): Promise<Chosen> {
 }
 
 /** What `bench` measures when no model is named: the `always` models, and the others if the hub can be reached. */
-async function defaults(registry: Registry): Promise<Chosen[]> {
+async function defaultsToPull(registry: Registry): Promise<Chosen[]> {
   const reachable = await hubReachable({ fetch, sleep: realSleep, env: Deno.env });
   return registry.models.flatMap((model) => {
     const [variant] = model.variants;

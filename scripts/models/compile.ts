@@ -109,7 +109,7 @@ export async function compile(source: string, settings: CompileSettings): Promis
       folder: placed,
       answers: rows,
     });
-  } else tell(rows, mean, settings, { alias, placed, sizeMb: compiled.sizeMb });
+  } else showComparison(rows, mean, settings, { alias, placed, sizeMb: compiled.sizeMb });
   return good ? 0 : 1;
 }
 
@@ -153,7 +153,7 @@ async function cacheFolder({ cacheFolder }: CompileSettings, { store }: Registry
   return dir ?? join(dirname(store.dir), "foundry");
 }
 
-function tell(
+function showComparison(
   rows: readonly ComparedAnswer[],
   mean: number,
   { agreement, precision }: CompileSettings,

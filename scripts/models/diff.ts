@@ -11,7 +11,7 @@ export async function diff(source: string, options: Options): Promise<number> {
     printJson({ registry: options.registry, other: source, differences });
     return 0;
   }
-  for (const difference of differences) console.log(line(difference));
+  for (const difference of differences) console.log(differenceText(difference));
   const changes = differences.filter(({ kind }) => kind !== "only here").length;
   console.log(
     changes === 0
@@ -36,7 +36,7 @@ async function listAt(source: string): Promise<Registry> {
   }
 }
 
-function line({ kind, name, field, here, there }: RegistryDifference): string {
+function differenceText({ kind, name, field, here, there }: RegistryDifference): string {
   switch (kind) {
     case "new model":
     case "new variant":

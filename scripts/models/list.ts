@@ -87,7 +87,7 @@ export async function verify(names: string[], options: Options): Promise<number>
   for (const file of wanted) {
     const result = await verifyStored(file, interruptSignal());
     results.push(result);
-    if (!options.json) console.log(verdict(result, inStore(store, file)));
+    if (!options.json) console.log(verifiedText(result, inStore(store, file)));
   }
   if (options.json) {
     const json = ({ file, status, sha256, expected }: Verified) => ({
@@ -101,7 +101,7 @@ export async function verify(names: string[], options: Options): Promise<number>
   return results.some(({ status }) => status === "changed") ? 1 : 0;
 }
 
-function verdict({ file, status, sha256, expected }: Verified, name: string): string {
+function verifiedText({ file, status, sha256, expected }: Verified, name: string): string {
   if (status === "ok") return `ok        ${name}`;
   if (status === "recorded") return `unchanged ${name} (no source states its SHA-256; it is ${sha256})`;
   const remedy = `deno task models remove ${file.named?.model.alias ?? name} --yes`;

@@ -94,7 +94,7 @@ export const auditRuns = subcommand(command, async (names: string[], options: Op
   const { runs, source, left_out } = recorded;
   if (options.json) printJson({ runs, source, left_out, seed, ...found, plan });
   else {
-    print(found, { runs, source, left_out });
+    printAudit(found, { runs, source, left_out });
     console.log("");
     say(`auto: ${plan.mode}${plan.mode === "constant" ? ` (${plan.constant})` : ""}. ${plan.why}.`);
     const hint = "give --write routing.json to keep this plan";
@@ -115,7 +115,7 @@ async function decisionOf(given: string | undefined, [first]: readonly string[])
   return parseDecision(await readTextFile(path, "the decision"), path);
 }
 
-function print(
+function printAudit(
   found: Audit,
   { runs, source, left_out }: { runs: readonly string[]; source: string; left_out: number },
 ): void {

@@ -40,7 +40,7 @@ export async function openEngines(
   const chosen = await chooseCandidates({
     names: names.length > 0 ? names.map(embeddedName) : null,
     services: [],
-    engine: optionsOf(settings),
+    engine: engineOptionsOf(settings),
   }, resources);
   chosen.client.close();
   const freeMb = () => Deno.systemMemoryInfo().available / MB;
@@ -48,7 +48,7 @@ export async function openEngines(
     limitMb: settings.memory === undefined ? Math.max(0, freeMb() - RESERVE_MB) : settings.memory * 1000,
     freeMb,
     clock: realClock,
-    onEvent: (event) => tell(event, { metrics, note: resources.note ?? (() => {}) }),
+    onEvent: (event) => reportPoolEvent(event, { metrics, note: resources.note ?? (() => {}) }),
   });
   const embedded = chosen.named.filter((named) => named.kind === "embedded");
   for (const { info } of embedded.filter(({ info }) => info.request !== undefined)) {
@@ -74,7 +74,7 @@ export async function openEngines(
 
 const embeddedName = (name: string) => name.endsWith(`@${EMBEDDED}`) ? name : `${name}@${EMBEDDED}`;
 
-function optionsOf({ threads, context, gpu }: ServeSettings) {
+function engineOptionsOf({ threads, context, gpu }: ServeSettings) {
   return {
     gpu,
     ...(threads === undefined ? {} : { threads }),
@@ -130,7 +130,7 @@ async function preload(models: readonly GatewayModel[], signal: AbortSignal): Pr
   }
 }
 
-function tell(
+function reportPoolEvent(
   event: PoolEvent,
   { note, metrics }: { readonly note: (line: string) => void; readonly metrics: GatewayMetrics },
 ): void {

@@ -71,7 +71,7 @@ async function enginesFor(
   settings: ServeSettings,
   { choice, metrics }: { readonly choice: string | null; readonly metrics: GatewayMetrics },
 ): Promise<Engines> {
-  const wanted = names.length > 0 ? names : chosen(choice, settings);
+  const wanted = names.length > 0 ? names : namesFromDecision(choice, settings);
   if (wanted.length === 0 && (settings.endpoint ?? []).length > 0) {
     return { models: [], stop: () => Promise.resolve() };
   }
@@ -140,7 +140,10 @@ function gatewaySettings(settings: ServeSettings, { routing, slo }: OpenRouting,
  *
  * @throws {UserError} where it is a service's, and that service is not given
  */
-function chosen(choice: string | null, { endpoint = [], decision }: ServeSettings): readonly string[] {
+function namesFromDecision(
+  choice: string | null,
+  { endpoint = [], decision }: ServeSettings,
+): readonly string[] {
   if (choice === null) return [];
   const at = choice.lastIndexOf("@");
   const service = choice.slice(at + 1);

@@ -96,7 +96,7 @@ export async function measureModels(
       out: options.out,
       now: new Date(),
       random: Math.random,
-      onEvent: (event) => show(event),
+      onEvent: (event) => showEvent(event),
     });
   } catch (error) {
     if (!(error instanceof UserError && /is not downloaded/.test(error.message))) throw error;
@@ -112,11 +112,11 @@ export async function measureModels(
   return { ...run, names };
 }
 
-function show(event: SessionEvent): void {
-  if (event.kind !== "begin" && event.kind !== "opened") console.error(lineOf(event));
+function showEvent(event: SessionEvent): void {
+  if (event.kind !== "begin" && event.kind !== "opened") console.error(eventText(event));
 }
 
-function lineOf(event: Exclude<SessionEvent, { kind: "begin" | "opened" }>): string {
+function eventText(event: Exclude<SessionEvent, { kind: "begin" | "opened" }>): string {
   switch (event.kind) {
     case "load":
       return `[INFO] Loading ${event.candidate}`;
