@@ -90,15 +90,11 @@ export async function measureCapacity(
   try {
     const plan = planInfo(request.plan, found.order);
     await Deno.mkdir(folder, { recursive: true });
-    const keepAndFollow: FollowLevels = async (candidate, load, level, records) => {
-      const lines = records.map((record) => `${JSON.stringify(record)}\n`).join("");
-      await Deno.writeTextFile(join(folder, "samples.jsonl"), lines, { append: true });
-      await onLevel(candidate, load, level, records);
-    };
+    const options = { resources, onLevel: keptIn(folder, onLevel) };
     const candidates: CandidateCapacity[] = [];
     for (const candidate of found.candidates) {
       if (resources.signal.aborted) break;
-      candidates.push(await searchCapacity(candidate, plan, terms, { resources, onLevel: keepAndFollow }));
+      candidates.push(await searchCapacity(candidate, plan, terms, options));
     }
     const report: CapacityReport = {
       schema_version: 1,
@@ -114,6 +110,15 @@ export async function measureCapacity(
   } finally {
     found.close();
   }
+}
+
+/** Keeps the records of each level before the level is passed on. */
+function keptIn(folder: string, onLevel: FollowLevels): FollowLevels {
+  return async (candidate, load, level, records) => {
+    const lines = records.map((record) => `${JSON.stringify(record)}\n`).join("");
+    await Deno.writeTextFile(join(folder, "samples.jsonl"), lines, { append: true });
+    await onLevel(candidate, load, level, records);
+  };
 }
 
 /** What each request was and had to meet. */
