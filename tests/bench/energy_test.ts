@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { costPer1000, energyMeter, energyOf } from "../../lib/bench/energy.ts";
-import type { MachineRecord, RequestRecord } from "../../lib/bench/records.ts";
+import type { MachineRecord } from "../../lib/bench/records.ts";
 import { useRecord } from "../../lib/bench/noise.ts";
+import { idleReading } from "../../benchmarks/simulated.ts";
+import { requestRecord } from "./fakes.ts";
 
 const machine = (block: number, package_j?: number): MachineRecord => ({
   kind: "machine",
@@ -18,39 +20,8 @@ const machine = (block: number, package_j?: number): MachineRecord => ({
   ...(package_j === undefined ? {} : { package_j }),
 });
 
-function request(block: number, candidate: string, ms: number): RequestRecord {
-  return {
-    kind: "request",
-    id: `timed/1/p${block}/${candidate}`,
-    candidate,
-    prompt_id: `p${block}`,
-    phase: "timed",
-    round: 1,
-    block,
-    prefix: "cold",
-    status: "ok",
-    reason: null,
-    http_status: 200,
-    route: "chat",
-    streamed: true,
-    due_ms: 100,
-    sent_ms: 100,
-    headers_ms: null,
-    end_ms: 100 + ms,
-    chunk_ms: [ms],
-    chunk_chars: [1],
-    first_content_chunk: 0,
-    content_chars: 1,
-    reasoning_chars: 0,
-    prompt_tokens: null,
-    output_tokens: 1,
-    cached_tokens: null,
-    reasoning_tokens: null,
-    token_source: "usage",
-    finish_reason: "stop",
-    server: null,
-  };
-}
+const request = (block: number, candidate: string, ms: number) =>
+  requestRecord({ block, candidate, prompt_id: `p${block}`, sent_ms: 100, end_ms: 100 + ms });
 
 Deno.test("a block's joules are shared by time, and only blocks with a counter count", () => {
   const meter = energyMeter();
@@ -63,12 +34,7 @@ Deno.test("a block's joules are shared by time, and only blocks with a counter c
 Deno.test("a counter that started again, or is not there, tells nothing", () => {
   const reading = (energyJ?: number) => ({
     machine: {
-      atMs: 0,
-      ownS: 0,
-      busyS: 0,
-      stealS: null,
-      frequencyMhz: null,
-      temperatureC: null,
+      ...idleReading(0),
       ...(energyJ === undefined ? {} : { energyJ }),
     },
     enginesS: 0,

@@ -14,7 +14,14 @@ import { type SummarizedRun, summarizeRecords } from "../../lib/bench/summary.ts
 import type { Summary } from "../../lib/bench/summary_schema.ts";
 import type { LiveCandidate } from "../../lib/bench/live_candidate.ts";
 import type { MachineReading, ReadMachine } from "../../lib/bench/noise.ts";
-import type { CandidateInfo, LlamaCpp, PlanInfo, RunInfo, SampleRecord } from "../../lib/bench/records.ts";
+import type {
+  CandidateInfo,
+  LlamaCpp,
+  PlanInfo,
+  RequestRecord,
+  RunInfo,
+  SampleRecord,
+} from "../../lib/bench/records.ts";
 import type { GenerationRequest, Trace } from "../../lib/endpoint/trace.ts";
 
 export { VirtualTime } from "../../benchmarks/simulated.ts";
@@ -144,6 +151,43 @@ export class MemorySink extends RecordList {
   get timed() {
     return this.requests.filter(({ phase }) => phase === "timed");
   }
+}
+
+/** The record of a good timed request: two tokens, after 10 and 20 ms. */
+export function requestRecord(changes: Partial<RequestRecord> = {}): RequestRecord {
+  const { candidate = "a", prompt_id = "p1", round = 1 } = changes;
+  return {
+    kind: "request",
+    id: `timed/${round}/${prompt_id}/${candidate}`,
+    candidate,
+    prompt_id,
+    phase: "timed",
+    round,
+    block: 1,
+    prefix: "cold",
+    status: "ok",
+    reason: null,
+    http_status: 200,
+    route: "chat",
+    streamed: true,
+    due_ms: 0,
+    sent_ms: 0,
+    headers_ms: 1,
+    end_ms: 30,
+    chunk_ms: [10, 20],
+    chunk_chars: [2, 2],
+    first_content_chunk: 0,
+    content_chars: 4,
+    reasoning_chars: 0,
+    prompt_tokens: 12,
+    output_tokens: 2,
+    cached_tokens: null,
+    reasoning_tokens: null,
+    token_source: "usage",
+    finish_reason: "stop",
+    server: null,
+    ...changes,
+  };
 }
 
 /** A run of candidates with known timings that is ready to begin: in virtual time, with its records in memory. */

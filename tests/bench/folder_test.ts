@@ -10,7 +10,7 @@ import {
 } from "../../lib/bench/folder.ts";
 import { UserError } from "../../lib/errors.ts";
 import type { SampleRecord } from "../../lib/bench/records.ts";
-import { runInfoOf } from "./fakes.ts";
+import { requestRecord, runInfoOf } from "./fakes.ts";
 
 const memory = (resident_mb: number): SampleRecord => ({
   kind: "memory",
@@ -20,38 +20,7 @@ const memory = (resident_mb: number): SampleRecord => ({
   source: "engine",
 });
 
-const request = (id: string): SampleRecord => ({
-  kind: "request",
-  id,
-  candidate: "a",
-  prompt_id: "p1",
-  phase: "timed",
-  round: 1,
-  block: 1,
-  stretch: 1,
-  prefix: "cold",
-  status: "ok",
-  reason: null,
-  http_status: 200,
-  route: "chat",
-  streamed: true,
-  due_ms: 0,
-  sent_ms: 0,
-  headers_ms: 1,
-  end_ms: 2,
-  chunk_ms: [1],
-  chunk_chars: [3],
-  first_content_chunk: 0,
-  content_chars: 3,
-  reasoning_chars: 0,
-  prompt_tokens: 1,
-  output_tokens: 1,
-  cached_tokens: null,
-  reasoning_tokens: null,
-  token_source: "usage",
-  finish_reason: "stop",
-  server: null,
-});
+const request = (id: string): SampleRecord => requestRecord({ id, end_ms: 2 });
 
 async function inTemp(work: (root: string) => Promise<void>): Promise<void> {
   const root = await Deno.makeTempDir();

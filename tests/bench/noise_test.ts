@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { busiestFinder } from "../../lib/bench/busiest_program.ts";
 import { disturbance, machineReader, machineUse, readUse, useRecord } from "../../lib/bench/noise.ts";
 import type { Summary } from "../../lib/bench/summary_schema.ts";
+import { idleReading } from "../../benchmarks/simulated.ts";
 import { type FakeBehaviour, fakeMachine, fakeSummary } from "./fakes.ts";
 
 /** Two candidates, and another program that uses a core in the given window and slows one of them down. */
@@ -110,16 +111,7 @@ Deno.test("a browser on processors that the candidates leave free disturbs nothi
 });
 
 Deno.test("free processors are those beyond the threads of the candidate that works", async () => {
-  const readMachine = () =>
-    Promise.resolve({
-      atMs: 0,
-      ownS: 0,
-      busyS: 0,
-      stealS: null,
-      frequencyMhz: null,
-      temperatureC: null,
-      cores: 8,
-    });
+  const readMachine = () => Promise.resolve({ ...idleReading(0), cores: 8 });
   const user = (threads: number | null) => ({ threads, cpuS: () => Promise.resolve(0) });
   const free = async (...threads: (number | null)[]) =>
     (await readUse(readMachine, threads.map(user))).freeCores;

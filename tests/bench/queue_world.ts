@@ -2,6 +2,7 @@
 import type { Load, LoadLimits } from "../../lib/bench/load_level.ts";
 import { measureLevel } from "../../lib/bench/load_level.ts";
 import type { RequestRecord } from "../../lib/bench/records.ts";
+import { requestRecord } from "./fakes.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
 
 /** Events in the order of their time; everything that waits is woken by `run`. */
@@ -66,36 +67,12 @@ export async function levelIn(
 }
 
 function record(dueMs: number, startMs: number, endMs: number, failed: boolean): RequestRecord {
-  return {
-    kind: "request",
-    id: `${dueMs}`,
-    candidate: "a",
-    prompt_id: "p1",
-    phase: "timed",
-    round: 1,
-    block: 1,
-    prefix: "cold",
+  return requestRecord({
     status: failed ? "failed" : "ok",
-    reason: null,
-    http_status: 200,
-    route: "chat",
-    streamed: true,
     due_ms: dueMs,
     sent_ms: dueMs,
-    headers_ms: dueMs,
     end_ms: endMs,
     // The first token comes after a tenth of the service time.
     chunk_ms: failed ? [] : [startMs - dueMs + (endMs - startMs) / 10, endMs - dueMs],
-    chunk_chars: failed ? [] : [4, 4],
-    first_content_chunk: 0,
-    content_chars: 8,
-    reasoning_chars: 0,
-    prompt_tokens: 10,
-    output_tokens: 2,
-    cached_tokens: null,
-    reasoning_tokens: null,
-    token_source: "usage",
-    finish_reason: "stop",
-    server: null,
-  };
+  });
 }

@@ -9,6 +9,7 @@ import { qualityReport } from "../../lib/quality/quality_schema.ts";
 import type { RatingRecord } from "../../lib/quality/ratings.ts";
 import { readQuality } from "../../lib/select/decide/facts.ts";
 import { parseCsv } from "../../lib/csv.ts";
+import { requestRecord } from "../bench/fakes.ts";
 
 const set = parsePromptSet({
   name: "colours",
@@ -64,40 +65,8 @@ function runInfo(changes: Partial<RunInfo["plan"]> = {}): RunInfo {
   };
 }
 
-function request(candidate: string, prompt_id: string, changes: Partial<RequestRecord> = {}): RequestRecord {
-  return {
-    kind: "request",
-    id: `timed/${changes.round ?? 1}/${prompt_id}/${candidate}`,
-    candidate,
-    prompt_id,
-    phase: "timed",
-    round: 1,
-    block: 1,
-    prefix: "as is",
-    status: "ok",
-    reason: null,
-    http_status: 200,
-    route: "chat",
-    streamed: true,
-    due_ms: 0,
-    sent_ms: 0,
-    headers_ms: 1,
-    end_ms: 30,
-    chunk_ms: [10, 20],
-    chunk_chars: [2, 2],
-    first_content_chunk: 0,
-    content_chars: 4,
-    reasoning_chars: 0,
-    prompt_tokens: 12,
-    output_tokens: 2,
-    cached_tokens: null,
-    reasoning_tokens: null,
-    token_source: "usage",
-    finish_reason: "stop",
-    server: null,
-    ...changes,
-  };
-}
+const request = (candidate: string, prompt_id: string, changes: Partial<RequestRecord> = {}) =>
+  requestRecord({ candidate, prompt_id, prefix: "as is", ...changes });
 
 function answerTo({ id, candidate, prompt_id, phase, round }: RequestRecord, content: string): AnswerRecord {
   return { id, candidate, prompt_id, phase, round, content, reasoning: "" };
