@@ -49,6 +49,8 @@ export class SourceError extends Error {
   }
 }
 
+const SPEED_WINDOW_MS = 5_000;
+
 /**
  * Bytes per second over the last seconds of a transfer; null until it can be computed.
  *
@@ -60,14 +62,14 @@ export class SourceError extends Error {
  * if (speed(1_000_000) !== 2_000_000) throw new Error("a megabyte in half a second");
  * ```
  */
-export function speedometer(clock: Clock, windowMs = 5_000): (bytes: number) => number | null {
+export function speedometer(clock: Clock): (bytes: number) => number | null {
   const seen: { atMs: number; bytes: number }[] = [];
   return (bytes) => {
     const atMs = clock();
     const last = seen.at(-1);
     if (last !== undefined && bytes < last.bytes) seen.length = 0;
     seen.push({ atMs, bytes });
-    while ((seen[1]?.atMs ?? Infinity) < atMs - windowMs) seen.shift();
+    while ((seen[1]?.atMs ?? Infinity) < atMs - SPEED_WINDOW_MS) seen.shift();
     const first = seen[0];
     if (first === undefined || atMs - first.atMs < 250) return null;
     return (bytes - first.bytes) / (atMs - first.atMs) * 1000;

@@ -13,19 +13,14 @@ import {
   sameModel,
 } from "./foundry_service.ts";
 
-/** Which variants of a model are preferred. */
-interface VariantWish {
-  /** Only variants for this device. */
-  readonly device?: FoundryDevice;
-  /** CPU variants first, for a machine with little memory. @default NPU, GPU, CPU, as in the service */
-  readonly cpuFirst?: boolean;
-}
+/** The service's own preference among the variants of a model. */
+const DEVICES: readonly (FoundryDevice | null)[] = ["npu", "gpu", "cpu", null];
 
 /**
  * The variant that a name means: an id, an id without its version (the newest), or an alias. Among the
- * variants of an alias, downloaded ones come first, then loaded ones, then the preferred device.
+ * variants of an alias, downloaded ones come first, then loaded ones, then those for an NPU, a GPU and a CPU.
  *
- * @throws {UserError} where the service lists no model of that name, or no variant of it for the device
+ * @throws {UserError} where the service lists no model of that name
  *
  * ```ts
  * const facts = { alias: "phi-4-mini", executionProvider: null, sizeMb: null, license: null, task: null };
@@ -37,34 +32,21 @@ interface VariantWish {
  * if (found.device !== "cpu") throw new Error("the one that is downloaded");
  * ```
  */
-export function resolveFoundryModel(
-  models: readonly FoundryModel[],
-  name: string,
-  { device, cpuFirst = false }: VariantWish = {},
-): FoundryModel {
+export function resolveFoundryModel(models: readonly FoundryModel[], name: string): FoundryModel {
   const wanted = name.trim().toLowerCase();
   const exact = models.find(({ id, chatId }) => [id, chatId].some((own) => own.toLowerCase() === wanted));
-  if (exact !== undefined && (device === undefined || exact.device === device)) return exact;
+  if (exact !== undefined) return exact;
   const byId = models.filter(({ id }) => sameModel(id, wanted));
-  const byAlias = byId.length > 0
+  const variants = byId.length > 0
     ? byId
     : models.filter(({ alias, id }) =>
       alias?.toLowerCase() === wanted || alias === null && plainName(id) === wanted
     );
-  const fitting = byAlias.filter((model) => device === undefined || model.device === device);
-  const order: readonly (FoundryDevice | null)[] = cpuFirst
-    ? ["cpu", "gpu", "npu", null]
-    : ["npu", "gpu", "cpu", null];
   const score = (model: FoundryModel) =>
-    (model.cached === true ? 0 : 100) + (model.loaded ? 0 : 10) + order.indexOf(model.device);
-  const [best] = fitting.toSorted((a, b) => score(a) - score(b) || versionOf(b.id) - versionOf(a.id));
+    (model.cached === true ? 0 : 100) + (model.loaded ? 0 : 10) + DEVICES.indexOf(model.device);
+  const [best] = variants.toSorted((a, b) => score(a) - score(b) || versionOf(b.id) - versionOf(a.id));
   if (best !== undefined) return best;
-  const all = [...new Set(byAlias.map((model) => model.device ?? "unknown"))];
-  throw new UserError(
-    byAlias.length > 0
-      ? `${name} has no variant for the ${device}: the service lists it for ${all.join(", ")}`
-      : `the service lists no model "${name}": it lists ${listOf(models)}`,
-  );
+  throw new UserError(`the service lists no model "${name}": it lists ${listOf(models)}`);
 }
 
 const versionOf = (id: string) => Number(/:(\d+)$/.exec(id)?.[1] ?? 0);

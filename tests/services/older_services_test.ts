@@ -86,7 +86,7 @@ Deno.test("0.x: the catalogue names devices, the cache what is downloaded; an al
     assert.equal(here.device, "cpu");
     await loadFoundryModel(service, here, options);
     assert.deepEqual([...fake.loaded], ["qwen2.5-0.5b-instruct-generic-cpu:4"]);
-    const gpu = resolveFoundryModel(models, "qwen2.5-0.5b", { device: "gpu" });
+    const gpu = resolveFoundryModel(models, models.find(({ device }) => device === "gpu")?.id ?? "");
     await assert.rejects(loadFoundryModel(service, gpu, options), (error) => {
       assert.ok(error instanceof UserError);
       assert.match(error.message, /not downloaded: foundry model download qwen2\.5-0\.5b/);
