@@ -45,9 +45,7 @@ export function decidedCandidate(
     quality: meanScore(scores),
     quality_ci95: qualityInterval(scores),
     checks: checksOf(one, evidence),
-    quality_shared: shared === null
-      ? null
-      : { from: shared.from, compared: shared.compared, different: shared.different },
+    quality_shared: shared && { from: shared.from, compared: shared.compared, different: shared.different },
     may_be_chosen: evidence.qualitySource === null || place < 0 ? null : standing?.eligible ?? false,
     why_or_why_not: standing?.why ?? null,
     latency_s: timed ? summary.latency_s.mean : null,

@@ -108,16 +108,11 @@ export function audit(
   const worths = outcomes.map((one) => arms.map((arm) => worthOf(one, arm)));
   const clusters = nearDuplicates(outcomes.map(({ text }) => text));
   const dealt = deals(clusters, folds, repeats, random).map((deal) => prepare(deal, outcomes, k));
-  const tried = heldOut(worths, intentOf, dealt);
-  const gains = gainsOf(tried);
-  const largestByChance = Array.from(
-    { length: permutations },
-    () => Math.max(...gainsOf(heldOut(permuted(worths, clusters, random), intentOf, dealt))),
-  );
-  const rules = routingRules.map((rule, at): AuditedRule => {
-    const asLarge = largestByChance.filter((largest) => largest >= (gains[at] ?? 0) - 1e-12).length;
-    return auditedRule(rule, tried, (1 + asLarge) / (1 + permutations), alpha);
-  });
+  const reach = (rows: Worths) => heldOut(rows, intentOf, dealt);
+  const tried = reach(worths);
+  const byChance = () => gainsOf(reach(permuted(worths, clusters, random)));
+  const ps = permutationPs(gainsOf(tried), byChance, permutations);
+  const rules = routingRules.map((rule, at) => auditedRule(rule, tried, ps[at] ?? 1, alpha));
   const best = rules.filter(({ on }) => on).sort((a, b) => b.gain - a.gain)[0];
   const all = outcomes.map((_, at) => at);
   const favourite = arms[bestOf(meansOver(worths, all))] ?? "";
@@ -137,6 +132,12 @@ export function audit(
     chosen: best?.rule ?? null,
     why: auditReason(prompts, rules, best),
   };
+}
+
+/** For each gain, how often the largest gain of all by chance is as large. */
+function permutationPs(gains: readonly number[], byChance: () => number[], permutations: number): number[] {
+  const largest = Array.from({ length: permutations }, () => Math.max(...byChance()));
+  return gains.map((gain) => (1 + largest.filter((one) => one >= gain - 1e-12).length) / (1 + permutations));
 }
 
 function auditedRule(rule: RoutingRule, tried: HeldOut, p: number, alpha: number): AuditedRule {
