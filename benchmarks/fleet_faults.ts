@@ -9,7 +9,7 @@
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import project from "../deno.json" with { type: "json" };
-import { readSamples } from "../lib/bench/folder.ts";
+import { readSamples } from "../lib/bench/read_run.ts";
 import { readFleet } from "../lib/fleet/fleet_folder.ts";
 import { freePort } from "../lib/program.ts";
 import { seededRandom } from "../lib/stats/random.ts";

@@ -2,7 +2,7 @@
 import { basename, join } from "node:path";
 import { readComparableRun } from "../lib/bench/compare_runs.ts";
 import { requireRun } from "../lib/bench/find_run.ts";
-import { readRunInfo } from "../lib/bench/folder.ts";
+import { readRunInfo } from "../lib/bench/read_run.ts";
 import { type RunSpread, type RunToRun, runToRunOf, writeRunToRun } from "../lib/bench/run_to_run.ts";
 import { repeatRun } from "../lib/bench/session.ts";
 import { printJson } from "./cli.ts";

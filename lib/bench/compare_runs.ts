@@ -3,7 +3,7 @@
  * in one pass each), whether their conditions let times be compared, and which answers changed.
  */
 import { collectRecords } from "./collect.ts";
-import { readAnswers, readRunInfo, readSamples } from "./folder.ts";
+import { readAnswers, readRunInfo, readSamples } from "./read_run.ts";
 import { type CandidateInfo, isEstimate, type PlanInfo, type RunInfo } from "./records.ts";
 
 /** The metrics in which two runs are compared, in the order in which they are shown. */

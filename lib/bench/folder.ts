@@ -11,8 +11,6 @@ import { isFile } from "../text_file.ts";
 import { readRunInfo, readSamples } from "./read_run.ts";
 import { type AnswerRecord, answerRecord, type RunInfo, type SampleRecord } from "./records.ts";
 
-export { readAnswers, readRunInfo, readSamples } from "./read_run.ts";
-
 const NEWLINE = 10;
 
 /** Where a run's records go. */

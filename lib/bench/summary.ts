@@ -13,7 +13,8 @@ import {
 } from "./collect.ts";
 import { compareCandidates, ranksOf } from "./compare_candidates.ts";
 import { deliveredLoad } from "./delivered_load.ts";
-import { readAnswers, readRunInfo, readSamples, replaceFile } from "./folder.ts";
+import { replaceFile } from "./folder.ts";
+import { readAnswers, readRunInfo, readSamples } from "./read_run.ts";
 import { byMetric, type MetricName, metricNames } from "./metrics.ts";
 import { noiseEffect } from "./noise_effect.ts";
 import { underLoad } from "./plan.ts";

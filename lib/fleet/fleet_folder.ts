@@ -1,7 +1,7 @@
 /** The runs of many devices in one shape, from the folder of a fleet or of imported bundles. */
 import { join } from "node:path";
 import { z } from "zod";
-import { readRunInfo } from "../bench/folder.ts";
+import { readRunInfo } from "../bench/read_run.ts";
 import type { RunInfo } from "../bench/records.ts";
 import { parseDocument } from "../text_file.ts";
 import { importedManifests } from "./bundle.ts";

@@ -1,6 +1,7 @@
 /** A plan on a device: checked against the device's limits, then carried out by the session. */
 import { parseCandidateName } from "../bench/candidate_name.ts";
-import { readRunInfo, replaceFile } from "../bench/folder.ts";
+import { replaceFile } from "../bench/folder.ts";
+import { readRunInfo } from "../bench/read_run.ts";
 import { PLAN_DEFAULTS } from "../bench/plan.ts";
 import type { RaceTerms } from "../bench/records.ts";
 import { findCandidates, runSession } from "../bench/session.ts";

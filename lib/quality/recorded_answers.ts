@@ -1,5 +1,6 @@
 /** A run's recorded answers: what quality is derived from, and answers.csv for people and spreadsheets. */
-import { readAnswers, readRunInfo, readSamples, replaceFile } from "../bench/folder.ts";
+import { replaceFile } from "../bench/folder.ts";
+import { readAnswers, readRunInfo, readSamples } from "../bench/read_run.ts";
 import type { AnswerRecord, RequestRecord, RunInfo } from "../bench/records.ts";
 import { byteOrderMark, formatCsv } from "../csv.ts";
 import { reasonOf, UserError } from "../errors.ts";

@@ -5,7 +5,8 @@
  */
 import { join } from "node:path";
 import { z } from "zod";
-import { readAnswers, readSamples, replaceFile } from "../bench/folder.ts";
+import { replaceFile } from "../bench/folder.ts";
+import { readAnswers, readSamples } from "../bench/read_run.ts";
 import { RUN_SCHEMA } from "../bench/records.ts";
 import { summarizeRun, writeSummary } from "../bench/summary.ts";
 import { type Summary, summarySchema } from "../bench/summary_schema.ts";

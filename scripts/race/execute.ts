@@ -1,7 +1,8 @@
 /** Runs a race: live, over records, or simulated. The report of each is made in the same way. */
 import { join } from "node:path";
 import { requireRun } from "../../lib/bench/find_run.ts";
-import { readRunInfo, replaceFile } from "../../lib/bench/folder.ts";
+import { replaceFile } from "../../lib/bench/folder.ts";
+import { readRunInfo } from "../../lib/bench/read_run.ts";
 import type { RunInfo } from "../../lib/bench/records.ts";
 import { loadPromptSet, type PromptSet } from "../../lib/prompts/prompts.ts";
 import { writeQuality } from "../../lib/quality/quality.ts";

@@ -1,7 +1,8 @@
 /** Gathers the evidence, decides, and writes the decision to the run's folder. */
 import { basename, join } from "node:path";
 import { findRun, requireRun } from "../../lib/bench/find_run.ts";
-import { readRunInfo, replaceFile } from "../../lib/bench/folder.ts";
+import { replaceFile } from "../../lib/bench/folder.ts";
+import { readRunInfo } from "../../lib/bench/read_run.ts";
 import { describeMachine, firstViable, fits, type MachineDescription } from "../../lib/catalog/machine.ts";
 import { tasksOf } from "../../lib/catalog/model.ts";
 import { loadRegistry, type Registry } from "../../lib/catalog/registry.ts";

@@ -1,7 +1,7 @@
 /** A real process is ended in the middle of a run: by Ctrl-C, and by kill -9. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { readAnswers, readRunInfo, readSamples } from "../../lib/bench/folder.ts";
+import { readAnswers, readRunInfo, readSamples } from "../../lib/bench/read_run.ts";
 import { summarySchema } from "../../lib/bench/summary_schema.ts";
 import { startFake } from "../fake_endpoint.ts";
 import { bench, benchUntil } from "./command.ts";

@@ -1,13 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import {
-  createRunFolder,
-  readAnswers,
-  readRunInfo,
-  readSamples,
-  replaceFile,
-  resumeRunFolder,
-} from "../../lib/bench/folder.ts";
+import { createRunFolder, replaceFile, resumeRunFolder } from "../../lib/bench/folder.ts";
+import { readAnswers, readRunInfo, readSamples } from "../../lib/bench/read_run.ts";
 import { UserError } from "../../lib/errors.ts";
 import type { SampleRecord } from "../../lib/bench/records.ts";
 import { requestRecord, runInfoOf } from "./fakes.ts";

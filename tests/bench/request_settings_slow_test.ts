@@ -1,7 +1,7 @@
 /** Request settings with a real model: one engine for several candidates, and what its template can't do. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { readAnswers, readRunInfo, readSamples } from "../../lib/bench/folder.ts";
+import { readAnswers, readRunInfo, readSamples } from "../../lib/bench/read_run.ts";
 import { runSession } from "../../lib/bench/session.ts";
 import { openStore } from "../../lib/catalog/store.ts";
 import { singlePrompt } from "../../lib/prompts/prompts.ts";

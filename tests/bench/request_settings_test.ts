@@ -6,7 +6,7 @@ import type { AnswerRecord, PlanInfo, RunInfo } from "../../lib/bench/records.ts
 import { runBench } from "../../lib/bench/run.ts";
 import { findCandidates, runSession, type SessionPlan } from "../../lib/bench/session.ts";
 import type { StartedModel } from "../../lib/bench/start_model.ts";
-import { readAnswers, readRunInfo } from "../../lib/bench/folder.ts";
+import { readAnswers, readRunInfo } from "../../lib/bench/read_run.ts";
 import { parseRegistry } from "../../lib/catalog/registry.ts";
 import type { GenerationRequest } from "../../lib/endpoint/trace.ts";
 import type { Prompt, PromptSet } from "../../lib/prompts/prompts.ts";

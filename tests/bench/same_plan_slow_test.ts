@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { readRunInfo } from "../../lib/bench/folder.ts";
+import { readRunInfo } from "../../lib/bench/read_run.ts";
 import { runSession } from "../../lib/bench/session.ts";
 import { singlePrompt } from "../../lib/prompts/prompts.ts";
 import { bench, runTask } from "./command.ts";

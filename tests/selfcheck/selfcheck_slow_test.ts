@@ -5,7 +5,7 @@ import { lastSelfcheck, selfcheckResult } from "../../lib/selfcheck/selfcheck.ts
 import { join } from "node:path";
 import { runSession } from "../../lib/bench/session.ts";
 import { writeRunToRun } from "../../lib/bench/run_to_run.ts";
-import { readRunInfo } from "../../lib/bench/folder.ts";
+import { readRunInfo } from "../../lib/bench/read_run.ts";
 import { loadPromptSet } from "../../lib/prompts/prompts.ts";
 import { withService } from "../bench/service.ts";
 

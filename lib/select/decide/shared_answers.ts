@@ -1,5 +1,5 @@
 /** Checks that candidates which share the quality of one of them do answer alike. */
-import { readAnswers, readRunInfo, readSamples } from "../../bench/folder.ts";
+import { readAnswers, readRunInfo, readSamples } from "../../bench/read_run.ts";
 import type { RunInfo } from "../../bench/records.ts";
 
 /** A candidate whose own answers were not scored, and the one whose scores stand for it. */

@@ -1,6 +1,6 @@
 /** A race over a run's records: the same verdict as live, and a verdict over a run that was no race. */
 import { join } from "node:path";
-import { readAnswers, readRunInfo, readSamples } from "../../bench/folder.ts";
+import { readAnswers, readRunInfo, readSamples } from "../../bench/read_run.ts";
 import { collectRecords } from "../../bench/collect.ts";
 import { machineWasBusy, noiseEffect } from "../../bench/noise_effect.ts";
 import { underLoad } from "../../bench/plan.ts";

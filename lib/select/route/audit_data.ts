@@ -1,5 +1,5 @@
 /** The recorded answers of runs, as an audit needs them: every prompt with the worth of every model's answer. */
-import { readRunInfo } from "../../bench/folder.ts";
+import { readRunInfo } from "../../bench/read_run.ts";
 import type { RunInfo } from "../../bench/records.ts";
 import { UserError } from "../../errors.ts";
 import { readRatings } from "../../quality/ratings.ts";

@@ -1,8 +1,7 @@
 /** A race and a decision in a few calls, over a service whose truth is known. */
 import assert from "node:assert/strict";
 import { basename, dirname, join } from "node:path";
-import { readRunInfo } from "../../../lib/bench/folder.ts";
-import { readSamples } from "../../../lib/bench/read_run.ts";
+import { readRunInfo, readSamples } from "../../../lib/bench/read_run.ts";
 import { findCandidates, measure, type SessionPlan } from "../../../lib/bench/session.ts";
 import { parsePromptSet } from "../../../lib/prompts/prompts.ts";
 import { writeQuality } from "../../../lib/quality/quality.ts";

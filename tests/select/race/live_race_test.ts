@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import type { RaceTerms } from "../../../lib/bench/records.ts";
 import { parsePromptSet, type PromptSet } from "../../../lib/prompts/prompts.ts";
-import { createRunFolder, readSamples } from "../../../lib/bench/folder.ts";
+import { createRunFolder } from "../../../lib/bench/folder.ts";
+import { readSamples } from "../../../lib/bench/read_run.ts";
 import { raceLive } from "../../../lib/select/race/live_race.ts";
 import type { RaceState } from "../../../lib/select/race/race_state.ts";
 import { raceReport, verdictText } from "../../../lib/select/race/race_report.ts";
