@@ -41,7 +41,7 @@ export async function promptSetOf(folder: string, given: string | undefined): Pr
   if (given !== undefined) return await loadPromptSet(given);
   const own = join(folder, promptsFile);
   if (await isFile(own)) return await loadPromptSet(own);
-  const { readRunInfo } = await import("../../lib/bench/folder.ts");
+  const { readRunInfo } = await import("../../lib/bench/read_run.ts");
   const { name, sha256 } = (await readRunInfo(folder)).plan.prompt_set;
   const shipped = await filesIn("prompts");
   for (const path of shipped) {
