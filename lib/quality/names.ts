@@ -76,21 +76,20 @@ export interface KnownWords {
 }
 
 /**
- * Every word of a source text (and of `allow`), folded, and the acronyms of its names.
+ * Every word of a source text, folded, and the acronyms of its names.
  *
  * ```ts
  * const known = knownWords("The Customer Advisory Board met Zoë.");
  * if (!known.words.has("zoe") || !known.acronyms.has("cab")) throw new Error("words and acronyms");
  * ```
  */
-export function knownWords(source: string, allow: readonly string[] = []): KnownWords {
-  const all = [source, ...allow].join("\n");
+export function knownWords(source: string): KnownWords {
   const words = new Set<string>();
-  for (const token of all.match(/[\p{L}\p{N}]+(?:['.&/-][\p{L}\p{N}]+)*/gu) ?? []) {
+  for (const token of source.match(/[\p{L}\p{N}]+(?:['.&/-][\p{L}\p{N}]+)*/gu) ?? []) {
     [token, ...token.split(/['.&/-]/)].map(fold).forEach((word) => words.add(word));
   }
   const runs =
-    all.match(/\p{Lu}[\p{L}\p{N}]*(?:[ -](?:(?:of|and|for|the|de|und) )?\p{Lu}[\p{L}\p{N}]*)+/gu) ?? [];
+    source.match(/\p{Lu}[\p{L}\p{N}]*(?:[ -](?:(?:of|and|for|the|de|und) )?\p{Lu}[\p{L}\p{N}]*)+/gu) ?? [];
   const acronyms = new Set(runs.flatMap((run) => {
     const initials = run.split(/[ -]/).filter((word) => /^\p{Lu}/u.test(word)).map((word) => word[0] ?? "");
     return initials.map((_, from) => initials.slice(from).join("").toLowerCase()).filter((one) =>

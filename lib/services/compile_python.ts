@@ -13,8 +13,6 @@ export interface PythonOptions {
   readonly workDir: string;
   /** The folder with the Python programs and the lists of exact versions. */
   readonly scriptsDir: string;
-  /** Commands to try, such as `[["python3.11"]]`. @default those that the converter supports */
-  readonly pythons?: readonly (readonly string[])[];
   readonly run: RunProgram;
   readonly signal: AbortSignal;
   readonly onStep: (step: CompileStep, state: "running" | "done before") => void;
@@ -22,6 +20,7 @@ export interface PythonOptions {
 }
 
 const PYTHON_VERSIONS = ["3.11", "3.12", "3.13"];
+/** Commands to try, in this order: those that the converter supports first. */
 const PYTHONS: readonly (readonly string[])[] = [
   ["python3.11"],
   ["python3.12"],
@@ -112,7 +111,7 @@ export class PythonEnvironment {
 
   async #findPython(): Promise<readonly string[]> {
     const seen: string[] = [];
-    for (const python of this.#options.pythons ?? PYTHONS) {
+    for (const python of PYTHONS) {
       const probe = [...python, "-c", "import sys; print('%d.%d' % sys.version_info[:2])"];
       const end = await this.#options.run(probe, { timeoutMs: 10_000, signal: this.#options.signal });
       const version = end?.code === 0 ? end.stdout.trim() : "";
