@@ -238,14 +238,14 @@ export class AdapterHost {
       case "ready":
         return this.#ready.resolve(line);
       case "failed":
-        return this.#ready.reject(new Error(inWords(line.reason)));
+        return this.#ready.reject(new Error(permissionAdvice(line.reason)));
       case "piece":
         return this.#takePiece(line.ask, line.text);
       case "end":
         return this.#open.get(line.ask)?.end(line);
       case "error":
         return this.#open.get(line.ask)?.fail(
-          new ApiError(line.status ?? 500, `the adapter failed: ${inWords(line.reason)}`, {
+          new ApiError(line.status ?? 500, `the adapter failed: ${permissionAdvice(line.reason)}`, {
             code: "adapter_error",
           }),
         );
@@ -255,7 +255,7 @@ export class AdapterHost {
         return;
       }
       case "broken":
-        this.#broken ??= inWords(line.reason);
+        this.#broken ??= permissionAdvice(line.reason);
     }
   }
 
@@ -297,8 +297,8 @@ function parseLine(text: string): AdapterLine | null {
   }
 }
 
-/** Permissions are stated in the registry, not by Deno's flags. */
-function inWords(reason: string): string {
+/** The reason in words of the registry, where permissions are stated, not of Deno's flags. */
+function permissionAdvice(reason: string): string {
   return reason
     .replace(
       /, run again with the --allow-(\w+) flag.*$/,

@@ -273,11 +273,11 @@ function parse<T extends z.ZodType>(schema: T, body: unknown): z.output<T> {
   if (issue === undefined) throw new ApiError(400, "the request is not valid");
   const param = issue.path.join(".");
   if (param === "") throw new ApiError(400, "the request body must be a JSON object");
-  throw new ApiError(400, `'${param}' ${inWords(issue.message)}`, { param });
+  throw new ApiError(400, `'${param}' ${faultOf(issue.message)}`, { param });
 }
 
 /** Zod's standard messages, worded to follow the field's name. */
-function inWords(message: string): string {
+function faultOf(message: string): string {
   if (/received undefined$/.test(message)) return "is missing";
   return message
     .replace(/^Invalid input: expected (.+), received (.+)$/, "must be $1, not $2")
