@@ -195,19 +195,11 @@ class FakeServer implements Fake {
       entry.outcome = "completed";
       return refusal !== null;
     }
-    const wanted: FakeRequest = {
-      model: parsed.model,
-      chat,
-      includeUsage: parsed.stream_options?.include_usage ?? false,
-      maxTokens: parsed.max_tokens ?? parsed.max_completion_tokens ?? Infinity,
-      promptTokens: promptWords(parsed, b),
-      tools: (parsed.tools?.length ?? 0) > 0 && parsed.tool_choice !== "none",
-    };
     const turn = await this.#turn(b);
     const readMs = turn === null ? request.readMs : this.clock();
     const to = { connection, b, readMs, entry, pacer: this.#pacer, clock: this.clock };
     try {
-      return await sendAnswer(to, wanted, parsed.stream && b.streaming === "yes");
+      return await sendAnswer(to, wantedOf(parsed, b, chat), parsed.stream && b.streaming === "yes");
     } catch (error) {
       if (!isDisconnect(error)) throw error;
       entry.outcome = "client went";
@@ -236,6 +228,17 @@ function thinkingIsOff({ thinkingField }: Behaviour, body: z.infer<typeof reques
   if (thinkingField === "chat_template_kwargs") return body.chat_template_kwargs?.enable_thinking === false;
   if (thinkingField === "reasoning_effort") return body.reasoning_effort === "none";
   return thinkingField === "enable_thinking" && body.enable_thinking === false;
+}
+
+function wantedOf(parsed: z.infer<typeof requestBody>, b: Behaviour, chat: boolean): FakeRequest {
+  return {
+    model: parsed.model,
+    chat,
+    includeUsage: parsed.stream_options?.include_usage ?? false,
+    maxTokens: parsed.max_tokens ?? parsed.max_completion_tokens ?? Infinity,
+    promptTokens: promptWords(parsed, b),
+    tools: (parsed.tools?.length ?? 0) > 0 && parsed.tool_choice !== "none",
+  };
 }
 
 /** Every word of the messages that the model sees counts as a token. */
