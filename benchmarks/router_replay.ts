@@ -37,7 +37,8 @@ export interface Replay {
  * @example
  * ```ts
  * import { seededRandom } from "../lib/stats/random.ts";
- * import { makeRouter, planFromDecision } from "../lib/select/route/router.ts";
+ * import { makeRouter } from "../lib/select/route/router.ts";
+ * import { planFromDecision } from "../lib/select/route/router_plan.ts";
  * const models = ["a", "b"].map((id) => ({ id, capabilities: [] }));
  * const router = makeRouter(planFromDecision(null, ["a", "b"]), models, null, seededRandom(1));
  * const outcomes = [{ id: "p", text: "Hello", worth: { a: 1, b: 0 } }];

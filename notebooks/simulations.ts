@@ -14,7 +14,8 @@ import {
 import { beliefPlot, regretPlot, repeatedTestingPlot } from "../lib/plot/simulations.ts";
 import { makeBreaker } from "../lib/select/route/breaker.ts";
 import { DEFAULT_INTENTS } from "../lib/select/route/intent.ts";
-import { makeRouter, planFromDecision } from "../lib/select/route/router.ts";
+import { makeRouter } from "../lib/select/route/router.ts";
+import { planFromDecision } from "../lib/select/route/router_plan.ts";
 import { simulateRace } from "../lib/select/race/simulation.ts";
 import { seededRandom } from "../lib/stats/random.ts";
 

@@ -8,10 +8,10 @@ import type {
   RoutedConversation,
   RoutedModel,
   Router,
-  RouterState,
   RouterView,
   RoutingRequest,
 } from "../select/route/router.ts";
+import type { RouterState } from "../select/route/router_plan.ts";
 
 /** The part of a request's body that routing reads. */
 export interface RoutedBody {

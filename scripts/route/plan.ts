@@ -1,12 +1,8 @@
 /** deno task route show and try: what a plan does, without a server. */
 import { UserError } from "../../lib/errors.ts";
 import { readTextFile } from "../../lib/text_file.ts";
-import {
-  makeRouter,
-  parseRoutingPlan,
-  type RoutedModel,
-  type RoutingPlan,
-} from "../../lib/select/route/router.ts";
+import { makeRouter, type RoutedModel } from "../../lib/select/route/router.ts";
+import { parseRoutingPlan, type RoutingPlan } from "../../lib/select/route/router_plan.ts";
 import { ANY } from "../../lib/select/route/intent.ts";
 import { seededRandom } from "../../lib/stats/random.ts";
 import { bareCommand, printJson, subcommand } from "../cli.ts";

@@ -4,14 +4,14 @@ import { defaultStore } from "../../lib/catalog/store.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
 import { readTextFile } from "../../lib/text_file.ts";
 import { parseDecision } from "../../lib/select/decide/decision_schema.ts";
+import { makeRouter } from "../../lib/select/route/router.ts";
 import {
-  makeRouter,
   parseRouterState,
   parseRoutingPlan,
   planFromDecision,
   type RouterState,
   type RoutingPlan,
-} from "../../lib/select/route/router.ts";
+} from "../../lib/select/route/router_plan.ts";
 import { Routing } from "../../lib/serve/routing.ts";
 import { stateFile } from "../../lib/serve/state_file.ts";
 import { seededRandom } from "../../lib/stats/random.ts";

@@ -5,12 +5,8 @@
 import type { LiveCandidate, OpenCandidate } from "../../lib/bench/live_candidate.ts";
 import type { Trace } from "../../lib/endpoint/trace.ts";
 import { reasonOf, UserError } from "../../lib/errors.ts";
-import {
-  makeRouter,
-  type RoutedModel,
-  type RoutingChoice,
-  type RoutingPlan,
-} from "../../lib/select/route/router.ts";
+import { makeRouter, type RoutedModel, type RoutingChoice } from "../../lib/select/route/router.ts";
+import type { RoutingPlan } from "../../lib/select/route/router_plan.ts";
 import type { Intent } from "../../lib/select/route/intent.ts";
 import { interruptSignal } from "../cli.ts";
 import type { MeasuringOptions } from "./measuring.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import OpenAI from "openai";
 import { fileURLToPath } from "node:url";
-import { parseRouterState } from "../../lib/select/route/router.ts";
+import { parseRouterState } from "../../lib/select/route/router_plan.ts";
 import { realModel } from "../engine/real_model.ts";
 import { startFake } from "../fake_endpoint.ts";
 import { until } from "./set_up.ts";

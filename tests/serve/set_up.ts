@@ -1,8 +1,8 @@
 /** A whole gateway over fake endpoints, in this process, with short times. */
 import { startFake } from "../fake_endpoint.ts";
 import { timedClient } from "../../lib/endpoint/timed_client.ts";
-import { planFromDecision } from "../../lib/select/route/router_plan.ts";
-import { makeRouter, type RouterState } from "../../lib/select/route/router.ts";
+import { planFromDecision, type RouterState } from "../../lib/select/route/router_plan.ts";
+import { makeRouter } from "../../lib/select/route/router.ts";
 import { Access, type AccessRules } from "../../lib/openai/access.ts";
 import { RetryBudget, type ServedRequest } from "../../lib/serve/fallback.ts";
 import { gateway, type GatewayOptions } from "../../lib/serve/gateway.ts";

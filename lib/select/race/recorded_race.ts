@@ -217,10 +217,7 @@ function neverSent({ last, left }: RecordedBlocks, { excluded }: Pick<RaceTerms,
   ) => ({ id, constraint: "failed", reason, admit: "fix what the reason says, and race again" }));
 }
 
-/**
- * What each recorded request is worth by the terms. The last one of a candidate that left after it, if it
- * failed, ends its race.
- */
+/** What each recorded request is worth by the terms. Where a candidate left, its last request, if it failed, says so. */
 function outcomesBy(
   terms: RaceTerms,
   { answers }: RunRecords,

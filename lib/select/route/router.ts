@@ -9,15 +9,6 @@ import { ANY, type FoundIntent, intentFinder } from "./intent.ts";
 import { neighbourEstimator } from "./router_neighbours.ts";
 import { planFor, type RouterState, type RoutingMode, type RoutingPlan } from "./router_plan.ts";
 
-export {
-  parseRouterState,
-  parseRoutingPlan,
-  planFromDecision,
-  type RouterState,
-  type RoutingPlan,
-  servedModel,
-} from "./router_plan.ts";
-
 /** A conversation keeps its model. */
 export interface RoutedConversation {
   /** What its requests share. */

@@ -3,16 +3,14 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { UserError } from "../../../lib/errors.ts";
 import { DEFAULT_INTENTS, intentFinder, parseIntents } from "../../../lib/select/route/intent.ts";
+import { makeRouter, type RoutedModel, type RoutingRequest } from "../../../lib/select/route/router.ts";
 import {
-  makeRouter,
   parseRouterState,
   parseRoutingPlan,
   planFromDecision,
-  type RoutedModel,
   type RoutingPlan,
-  type RoutingRequest,
   servedModel,
-} from "../../../lib/select/route/router.ts";
+} from "../../../lib/select/route/router_plan.ts";
 import { seededRandom } from "../../../lib/stats/random.ts";
 
 const arms: readonly RoutedModel[] = [
