@@ -23,7 +23,8 @@ export interface SessionResources {
   readonly registry: Registry;
   readonly store: Store;
   /**
-   * Downloads a model that is not in the store and returns its path. What it throws becomes the candidate's reason.
+   * Downloads a model that is not in the store and returns its path. What it throws
+   * becomes the candidate's reason.
    */
   readonly download: (model: Model, variant: Variant) => Promise<string>;
   readonly signal: AbortSignal;
@@ -32,8 +33,8 @@ export interface SessionResources {
 }
 
 /**
- * The part of a plan that decides how candidates are opened: context size, time-outs, streams, and what a probe
- * sends.
+ * The part of a plan that decides how candidates are opened: context size, time-outs,
+ * streams, and what a probe sends.
  */
 export type CandidatePlan =
   & Pick<SessionPlan, "maxTokens" | "timeoutS" | "stream" | "temperature" | "samplingSeed" | "fixedOutput">

@@ -96,8 +96,8 @@ export function settingsFor(
 }
 
 /**
- * What a probe sends, so that what an endpoint refuses is known before the first request: the settings of the first
- * case that has them.
+ * What a probe sends, so that what an endpoint refuses is known before the first request: the settings of the
+ * first case that has them.
  */
 export function probeSettingsFor(cases: readonly CaseToSend[], request?: RequestVariation): ProbeSettings {
   const all = cases.map((one) => settingsFor(one, request));
@@ -134,8 +134,8 @@ export function checkVariation(
 }
 
 /**
- * The request for a case, as a plan and a candidate make it. `messages` are those of `messagesFor`, with what the run
- * puts before and after them.
+ * The request for a case, as a plan and a candidate make it. `messages` are those of `messagesFor`, with what
+ * the run puts before and after them.
  */
 export function requestFor(
   planned: PlannedCase,

@@ -52,17 +52,17 @@ export interface SessionCandidates {
 }
 
 /**
- * The live candidates of a request: services are searched for, names resolved, models checked against this machine
- * and downloaded, the engine prepared. A model that can't be used becomes a candidate that gives its reason when it
- * is opened, and so a row of the run.
+ * The live candidates of a request: services are searched for, names resolved, models checked against this
+ * machine and downloaded, the engine prepared. A model that can't be used becomes a candidate that gives its
+ * reason when it is opened, and so a row of the run.
  *
- * Without names the candidates are: every ready model of the services that `endpoints` or the environment name;
- * else six models of the first service found on this machine, one build of each, the CPU's first; else the models
- * that models.json marks `always`, and those marked `where-reachable` that are here or can be downloaded,
- * and the job's baseline where that is an adapter.
+ * Without names the candidates are: every ready model of the services that `endpoints` or the environment
+ * name; else six models of the first service found on this machine, one build of each, the CPU's first; else
+ * the models that models.json marks `always`, and those marked `where-reachable` that are here or can be
+ * downloaded, and the job's baseline where that is an adapter.
  *
- * @throws {UserError} for an unknown name; exit code 1 for a named service that can't be reached and where none of the
- * models can be had
+ * @throws {UserError} for an unknown name; exit code 1 for a named service that can't be reached and where
+ * none of the models can be had
  *
  * ```ts ignore
  * const found = await findCandidates({ names: ["smollm2-135m", "gemma-3-270m"] }, resources);
@@ -76,8 +76,8 @@ export async function findCandidates(
 }
 
 /**
- * The first half of `findCandidates`: from names to named candidates, for a task that drops some of them before
- * anything is downloaded. Follow it with `openableCandidates`, or close `client`.
+ * The first half of `findCandidates`: from names to named candidates, for a task that drops some of them
+ * before anything is downloaded. Follow it with `openableCandidates`, or close `client`.
  *
  * @throws {UserError} as `findCandidates`
  */
@@ -206,8 +206,8 @@ async function makeLive(named: NamedCandidate, { options, request, machine, reso
 }
 
 /**
- * The path of the file that an embedded candidate runs, or of its adapter's module. A model that is missing is
- * downloaded, where the request allows it.
+ * The path of the file that an embedded candidate runs, or of its adapter's module. A model that is missing
+ * is downloaded, where the request allows it.
  *
  * @throws {UserError} exit code 1 for a model that doesn't fit this machine or can't be downloaded
  */

@@ -1,7 +1,7 @@
 /**
- * The records that a run writes to disk, one JSON document per line in samples.jsonl and answers.jsonl. Everything
- * else (summary, comparison, report, decision) is derived from these and run.json. Times in `_ms` are milliseconds
- * since the run's own start on the monotonic clock.
+ * The records that a run writes to disk, one JSON document per line in samples.jsonl and answers.jsonl.
+ * Everything else (summary, comparison, report, decision) is derived from these and run.json. Times in `_ms`
+ * are milliseconds since the run's own start on the monotonic clock.
  */
 import { z } from "zod";
 
@@ -9,8 +9,8 @@ const ms = z.number().nonnegative();
 const count = z.number().int().nonnegative();
 
 /**
- * A long list of numbers, checked in one go: a schema for every number made reading a run twice as slow. JSON has no
- * NaN and no infinity, so only the lower bound needs a check.
+ * A long list of numbers, checked in one go: a schema for every number made reading a run twice as slow. JSON
+ * has no NaN and no infinity, so only the lower bound needs a check.
  */
 const numbers = (accept: (value: number) => boolean, expected: string) =>
   z.custom<number[]>(
@@ -36,7 +36,8 @@ export type PrefixKind = z.infer<typeof prefixKind>;
 export const prefixText = (kind: PrefixKind): string => kind === "as is" ? "prefix as is" : `${kind} prefix`;
 
 /**
- * `timed` requests are summarised and scored. Of a conversation only the last is `timed`; those before it are `turn`.
+ * `timed` requests are summarised and scored. Of a conversation only the last is `timed`;
+ * those before it are `turn`.
  */
 const phase = z.enum(["warmup", "turn", "timed"]);
 
@@ -91,8 +92,9 @@ const requestRecord = z.object({
   }).nullable(),
 });
 /**
- * The record of one request, a line of samples.jsonl: when it was due and sent, when its chunks arrived, and what went
- * wrong. Fields that end in `_ms` are milliseconds; the schema in lib/bench/records.ts describes each field.
+ * The record of one request, a line of samples.jsonl: when it was due and sent, when its chunks
+ * arrived, and what went wrong. Fields that end in `_ms` are milliseconds; the schema in
+ * lib/bench/records.ts describes each field.
  */
 export type RequestRecord = z.infer<typeof requestRecord>;
 

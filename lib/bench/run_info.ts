@@ -172,8 +172,8 @@ export interface OpenedEvent {
 }
 
 /**
- * run.json with what the `opened` events said about each candidate: the way in which the engine called llama.cpp, and
- * how requests to an endpoint differ from the plan.
+ * run.json with what the `opened` events said about each candidate: the way in which the engine called
+ * llama.cpp, and how requests to an endpoint differ from the plan.
  *
  * ```ts ignore
  * await folder.writeInfo({ ...withOpened(info, opened), status });

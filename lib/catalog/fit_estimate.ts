@@ -194,8 +194,8 @@ const tokenRate = ({ seconds, low, high }: Predicted): PredictedRate => ({
 });
 
 /**
- * A step that decodes one token for each user: the weights are read once, and every further user costs what a prompt
- * token costs, at most as much as decoding alone. Not measured, so the interval is widened by half.
+ * A step that decodes one token for each user: the weights are read once, and every further user costs what a
+ * prompt token costs, at most as much as decoding alone. Not measured, so the interval is widened by half.
  */
 function shared(decode: Predicted, ttft: Predicted, promptTokens: number, users: number): Predicted {
   const further = Math.min(decode.seconds, ttft.seconds / promptTokens);
@@ -212,8 +212,8 @@ function weightFormat(quantization: string | null): string {
 }
 
 /**
- * A stand-in for a header, from what models.json says: the size of the file, the parameters, the KV bytes per token.
- * Null where the size of the file is unknown.
+ * A stand-in for a header, from what models.json says: the size of the file, the parameters, the KV bytes per
+ * token. Null where the size of the file is unknown.
  */
 export function layoutFromRegistry(model: Model, variant: Variant): GgufLayout | null {
   const bytes = variant.sizeBytes ?? (variant.sizeMb === null ? null : variant.sizeMb * 1e6);

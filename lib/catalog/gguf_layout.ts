@@ -7,8 +7,8 @@ import { ggufParts, kvValues, tensorBytes, typeName } from "./gguf.ts";
 /** Weights with the same use and the same format. */
 export interface WeightGroup {
   /**
-   * `layers`: read for every token; `experts`: only those that the router chooses are read; `output`: read once
-   * per generated token; `embedding`: one row per token.
+   * `layers`: read for every token; `experts`: only those that the router chooses are read; `output`: read
+   * once per generated token; `embedding`: one row per token.
    */
   readonly part: "layers" | "experts" | "output" | "embedding";
   /** GGML's name of the number format: `Q4_K`, `F16` … */
@@ -57,8 +57,8 @@ export interface RemoteHeader {
 }
 
 /**
- * Reads the headers of all parts of a GGUF file, a local one by its path or one at a URL by byte ranges (2 MB each,
- * about as much as the vocabulary takes).
+ * Reads the headers of all parts of a GGUF file, a local one by its path or one at a URL by byte ranges (2 MB
+ * each, about as much as the vocabulary takes).
  *
  * @throws {UserError} when there is no such file, or it is not a GGUF file
  *
@@ -105,7 +105,10 @@ export interface Header {
   readonly offset: number;
 }
 
-/** Which layers llama.cpp takes as windowed where the file doesn't say: every nth attends to everything (src/models). */
+/**
+ * Which layers llama.cpp takes as windowed where the file doesn't say: every nth attends
+ * to everything (src/models).
+ */
 const WINDOW_PERIODS: Readonly<Record<string, number>> = {
   gemma2: 2,
   gemma3: 6,
@@ -186,8 +189,8 @@ function attentionWidthOf(own: Own, embeddingLength: number, layers: number): nu
 type Tensor = Header["tensors"][number];
 
 /**
- * A layer keeps as many numbers per token as the matrices that make its keys and values have rows. So grouped heads,
- * layers of different sizes and layers without attention need no table of architectures.
+ * A layer keeps as many numbers per token as the matrices that make its keys and values have rows. So grouped
+ * heads, layers of different sizes and layers without attention need no table of architectures.
  */
 function kvLayersOf(
   tensors: readonly Tensor[],
@@ -246,8 +249,8 @@ function partOf(name: string, tied: boolean): WeightGroup["part"] {
 }
 
 /**
- * Bytes of weights that one generated token reads, by number format: of the experts, the share that the router
- * chooses.
+ * Bytes of weights that one generated token reads, by number format: of the experts, the
+ * share that the router chooses.
  */
 export function bytesPerToken({ weights, experts }: GgufLayout): Map<string, number> {
   return sumByFormat(weights, ({ part, bytes }) => readShare(part, experts) * bytes);
@@ -256,7 +259,10 @@ export function bytesPerToken({ weights, experts }: GgufLayout): Map<string, num
 /** What `valuesPerPromptToken` adds to the format of weights that a router chooses. */
 export const EXPERTS = " experts";
 
-/** Weights that one prompt token is multiplied with, by number format; the output matrix serves the last token alone. */
+/**
+ * Weights that one prompt token is multiplied with, by number format; the output matrix
+ * serves the last token alone.
+ */
 export function valuesPerPromptToken({ weights, experts }: GgufLayout): Map<string, number> {
   return sumByFormat(
     weights.map((group) => group.part === "experts" ? { ...group, format: group.format + EXPERTS } : group),

@@ -1,6 +1,6 @@
 /**
- * How much memory a model takes while it runs, from its file's header. The terms are llama.cpp's own buffers; the two
- * constants of the engine's process were measured and `deno task bench:fit` measures them again.
+ * How much memory a model takes while it runs, from its file's header. The terms are llama.cpp's own buffers;
+ * the two constants of the engine's process were measured and `deno task bench:fit` measures them again.
  */
 import { sumOf } from "../stats/mean.ts";
 import { bitsPerWeight } from "./gguf.ts";
@@ -16,8 +16,8 @@ export interface ContextUse {
   /** Users at once, each with a context of their own. */
   readonly users: number;
   /**
-   * Windowed layers keep the whole context too. Podium's engine does so: a repeated long prompt is then found in the
-   * cache. By default llama.cpp's own server keeps the window alone.
+   * Windowed layers keep the whole context too. Podium's engine does so: a repeated long prompt is then found
+   * in the cache. By default llama.cpp's own server keeps the window alone.
    */
   readonly fullWindows: boolean;
   readonly mmap: boolean;
@@ -56,10 +56,10 @@ const VOCABULARY_BYTES = 526;
  * The memory that one model takes.
  *
  * - weights: the file's tensors.
- * - kv: Σ over layers of cells × (keys + values) × bits of the format / 8, as in llama_kv_cache; a windowed layer has
- *   window + batch cells unless `fullWindows`.
- * - compute: batch × 4 bytes × (3 × feed-forward width + 4 × embedding length), the results that are alive at once in
- *   a feed-forward part, and one row of logits. llama.cpp reserves more, which is never touched.
+ * - kv: Σ over layers of cells × (keys + values) × bits of the format / 8, as in llama_kv_cache; a windowed
+ *   layer has window + batch cells unless `fullWindows`.
+ * - compute: batch × 4 bytes × (3 × feed-forward width + 4 × embedding length), the results that are alive at
+ *   once in a feed-forward part, and one row of logits. llama.cpp reserves more, which is never touched.
  * - repacked: the formats for which llama.cpp has rows side by side on this processor (ggml-cpu/repack.cpp).
  *
  * ```ts ignore
@@ -106,23 +106,24 @@ export function kvCacheBytes(layout: GgufLayout, use: ContextUse): number {
 const padded = (tokens: number) => Math.ceil(tokens / 256) * 256;
 
 /**
- * Bytes that must stay in memory for the model to run at its speed. The file's own pages of repacked weights are not
- * among them: the system can drop those.
+ * Bytes that must stay in memory for the model to run at its speed. The file's own pages of repacked weights
+ * are not among them: the system can drop those.
  */
 export const neededBytes = (
   { weights, lookup, kv, compute, engine }: MemoryParts,
 ): number => weights + lookup + kv + compute + engine;
 
 /**
- * Resident size of the engine's process, as the system reports it: with a mapped file it counts repacked weights
- * twice.
+ * Resident size of the engine's process, as the system reports it: with a mapped file it
+ * counts repacked weights twice.
  */
 export const residentBytes = (parts: MemoryParts, { mmap }: Pick<ContextUse, "mmap">): number =>
   neededBytes(parts) + (mmap ? parts.repacked - parts.lookup : 0);
 
 /**
- * The longest context whose memory stays within `bytes`; at most what the model was trained for. Null where not even
- * 256 tokens fit, and where memory would allow more than 131,072 tokens of a model whose own limit is unknown.
+ * The longest context whose memory stays within `bytes`; at most what the model was trained for. Null
+ * where not even 256 tokens fit, and where memory would allow more than 131,072 tokens of a model
+ * whose own limit is unknown.
  */
 export function largestContext(
   layout: GgufLayout,

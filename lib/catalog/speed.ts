@@ -1,6 +1,6 @@
 /**
- * How fast a model will decode and read a prompt on a machine where other models were measured. A time is a sum of
- * terms (`speed_terms.ts`); what one unit of each term costs here is learned from the measurements.
+ * How fast a model will decode and read a prompt on a machine where other models were measured. A time is a
+ * sum of terms (`speed_terms.ts`); what one unit of each term costs here is learned from the measurements.
  */
 import {
   type LinearPosterior,
@@ -131,9 +131,9 @@ export class SpeedModel {
   }
 
   /**
-   * How much wider or narrower than the spreads above the intervals must be, by how far each measured model was from
-   * what the others predicted: a scaled inverse chi-squared estimate of the variance, one figure per model, since the
-   * errors of one model go together.
+   * How much wider or narrower than the spreads above the intervals must be, by how far each measured model
+   * was from what the others predicted: a scaled inverse chi-squared estimate of the variance, one figure per
+   * model, since the errors of one model go together.
    */
   #factor(kind: SpeedKind): { factor: number; df: number } {
     const known = this.#factors.get(kind);

@@ -7,8 +7,8 @@ export interface SpeedFeatures {
   /** Bytes of weights that one generated token reads, by number format. */
   readonly readBytes: Readonly<Record<string, number>>;
   /**
-   * Weights that one prompt token is multiplied with, by number format; `Q4_K experts` where a router chooses them,
-   * since each of them then sees a few tokens of the prompt alone.
+   * Weights that one prompt token is multiplied with, by number format; `Q4_K experts` where a router chooses
+   * them, since each of them then sees a few tokens of the prompt alone.
    */
   readonly promptValues: Readonly<Record<string, number>>;
   readonly layers: number;
@@ -58,8 +58,8 @@ export interface SpeedSample {
 export type SpeedQuestion = Pick<SpeedSample, "features" | "kind" | "device" | "threads" | "tokens">;
 
 /**
- * One term of a time: its size in a model, what a unit costs on an ordinary processor, and how far a machine's own
- * cost may be from that, as a share of it.
+ * One term of a time: its size in a model, what a unit costs on an ordinary processor, and how far a
+ * machine's own cost may be from that, as a share of it.
  */
 export interface Term {
   readonly name: string;
@@ -75,9 +75,9 @@ const MULTIPLY_RATE = 50e9;
 export type FormatCosts = Readonly<Record<string, { readonly read: number; readonly multiply: number }>>;
 
 /**
- * What formats cost on a processor with AVX-512 (AMD EPYC), rounded from a fit over 14 files of `deno task bench:fit`:
- * the start from which a machine's own measurements depart. Formats that llama.cpp keeps with rows side by side
- * (`Q4_0`, `Q4_K`) multiply a prompt fastest.
+ * What formats cost on a processor with AVX-512 (AMD EPYC), rounded from a fit over 14 files of `deno task
+ * bench:fit`: the start from which a machine's own measurements depart. Formats that llama.cpp keeps with
+ * rows side by side (`Q4_0`, `Q4_K`) multiply a prompt fastest.
  */
 export const USUAL_COSTS: FormatCosts = {
   F16: { read: 0.6, multiply: 1.4 },

@@ -95,8 +95,8 @@ export function pathInStore(store: Store, model: Model, variant: Variant): strin
 }
 
 /**
- * A variant as its files: a split model (`…-00001-of-00003.gguf`) is one variant, whose size is that of all parts.
- * The stated SHA-256 is the first part's; the others are checked against what the server announces.
+ * A variant as its files: a split model (`…-00001-of-00003.gguf`) is one variant, whose size is that of all
+ * parts. The stated SHA-256 is the first part's; the others are checked against what the server announces.
  *
  * ```ts
  * import { parseRegistry } from "./registry.ts";
@@ -138,9 +138,10 @@ export const lockPath = (store: Store, path: string) =>
   join(store.dir, ".locks", `${basename(dirname(path))}--${basename(path)}.lock`);
 
 /**
- * The path of a variant's verified file (of the first part of a split one), or null where it is not in the store. A
- * file that is there without a receipt (copied by hand) is hashed and gets one, unless the hash is not the stated one.
- * An adapter has no file in the store: its module's path is returned, and checked when it is started.
+ * The path of a variant's verified file (of the first part of a split one), or null where it is not in
+ * the store. A file that is there without a receipt (copied by hand) is hashed and gets one, unless the
+ * hash is not the stated one. An adapter has no file in the store: its module's path is returned, and
+ * checked when it is started.
  *
  * @throws {UserError} when the file there is not the one that models.json names
  *

@@ -30,13 +30,14 @@ export interface FleetEligibility {
 }
 
 /**
- * What quality is pooled over: `cases` where all devices answered alike, `devices` where they did not, so that the device
- * is a random effect; null where nothing was scored.
+ * What quality is pooled over: `cases` where all devices answered alike, `devices` where they did not, so
+ * that the device is a random effect; null where nothing was scored.
  */
 export type QualityOver = "cases" | "devices" | null;
 
 /**
- * The candidates that may be chosen: they ran on every device, and their quality is the best or about as good.
+ * The candidates that may be chosen: they ran on every device, and their quality is the best or about as
+ * good.
  *
  * ```ts ignore
  * const { candidates, over } = eligibleOverDevices(runs, 0.1);

@@ -1,6 +1,6 @@
 /**
- * Job files: cases in a file of their own, and templates that make each row's prompt and expected answer. The filled
- * rows go on to `job_cases.ts`, which checks each one as a case of `case_item.ts`.
+ * Job files: cases in a file of their own, and templates that make each row's prompt and expected answer. The
+ * filled rows go on to `job_cases.ts`, which checks each one as a case of `case_item.ts`.
  */
 import { z } from "zod";
 import { isObject, jsonOrText } from "../bounded_json.ts";

@@ -1,7 +1,8 @@
 /**
- * Jobs and prompt sets: what every candidate is sent, from a file to checked and hashed cases. `open_file.ts` reads a
- * file as rows or as a document; of a job, `job_file.ts` fills each row into its templates and `job_cases.ts` reports
- * every fault by row; `case_item.ts` checks one case, whatever kind of file it comes from.
+ * Jobs and prompt sets: what every candidate is sent, from a file to checked and hashed cases.
+ * `open_file.ts` reads a file as rows or as a document; of a job, `job_file.ts` fills each row into its
+ * templates and `job_cases.ts` reports every fault by row; `case_item.ts` checks one case, whatever
+ * kind of file it comes from.
  */
 import { basename, dirname, extname } from "node:path";
 import { z } from "zod";
@@ -31,9 +32,9 @@ export interface LoadOptions extends CaseChoice {
 }
 
 /**
- * Reads a job from a file or folder: a prompt set or a job in JSON or YAML, a table (CSV, TSV, JSON Lines, a list of
- * objects) or a folder of text files with a template, or what other tools write (promptfoo, OpenAI evals, alpaca,
- * sharegpt). Docs: `docs/jobs.md`.
+ * Reads a job from a file or folder: a prompt set or a job in JSON or YAML, a table (CSV, TSV, JSON Lines, a
+ * list of objects) or a folder of text files with a template, or what other tools write (promptfoo, OpenAI
+ * evals, alpaca, sharegpt). Docs: `docs/jobs.md`.
  *
  * @throws {UserError} when the file can't be read, or one message with every fault by its place
  *
@@ -180,8 +181,8 @@ function assertOwnIds(read: readonly Prompt[], name: string): void {
 }
 
 /**
- * A set as JSON that `parsePromptSet` reads back to the same, whatever file it came from: a run keeps it, so that its
- * answers can be scored anywhere.
+ * A set as JSON that `parsePromptSet` reads back to the same, whatever file it came from: a run keeps it, so
+ * that its answers can be scored anywhere.
  *
  * ```ts
  * const set = parsePromptSet([{ id: "a", prompt: "Hi", checks: [{ kind: "words", name: "short", max: 3 }] }], "x");

@@ -51,8 +51,8 @@ export function rowFormat({ columns }: Pick<CaseTable, "columns">): RowFormat | 
 }
 
 /**
- * What the columns say besides the prompt, which a template gives: `id`, `system`, `expected` or `label`, `reference`;
- * promptfoo's `__expected`.
+ * What the columns say besides the prompt, which a template gives: `id`, `system`, `expected` or `label`,
+ * `reference`; promptfoo's `__expected`.
  */
 export function columnsBesides(columns: readonly string[]): RowFormat {
   return ownColumns(columns.filter((name) => name !== "prompt" && name !== "messages" && name !== "turns"));

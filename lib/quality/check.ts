@@ -53,8 +53,8 @@ export interface CheckResult {
 /** An answer with all its checks. */
 export interface AnswerScore {
   /**
-   * Weighted mean of the credits, 0 to 1; 0 where a required check of its task failed, and where none of the checks can
-   * judge the answer.
+   * Weighted mean of the credits, 0 to 1; 0 where a required check of its task failed, and where none of the
+   * checks can judge the answer.
    */
   readonly score: number;
   /** False where none of the checks can judge the answer. */
@@ -71,8 +71,8 @@ export type CheckedPrompt = Pick<Prompt, "messages" | "reference"> & Partial<Pic
 };
 
 /**
- * Scores one answer by the checks of its prompt. An empty answer fails all of them; tool calls without text only those
- * that are about text.
+ * Scores one answer by the checks of its prompt. An empty answer fails all of them; tool calls without text
+ * only those that are about text.
  *
  * @param passMark the score, 0 to 1, from which an answer passes
  * @param calls the tool calls of the answer

@@ -1,6 +1,6 @@
 /**
- * How much a quantisation, a KV-cache type or another setting changes a model: how far two candidates' predictions
- * are apart over a text, and whether their answers to a job are as good.
+ * How much a quantisation, a KV-cache type or another setting changes a model: how far two candidates'
+ * predictions are apart over a text, and whether their answers to a job are as good.
  */
 import type { ComparedText, ReadBlock, TextReading } from "../engine/text_comparison.ts";
 import { type BlockEstimate, blockMean, blockQuantile } from "../stats/blocks.ts";
@@ -132,9 +132,9 @@ export interface JobFidelity {
 }
 
 /**
- * Compares two candidates' scores case by case, and tests equivalence with two one-sided tests (TOST, Schuirmann
- * 1987): each at 5 %, that is, the 90 % interval lies within ± epsilon. Cases that one of the two failed to answer
- * count with a score of 0; those whose checks can't judge an answer are left out for both.
+ * Compares two candidates' scores case by case, and tests equivalence with two one-sided tests (TOST,
+ * Schuirmann 1987): each at 5 %, that is, the 90 % interval lies within ± epsilon. Cases that one of the two
+ * failed to answer count with a score of 0; those whose checks can't judge an answer are left out for both.
  *
  * @returns null below two cases that both answered
  *

@@ -20,9 +20,9 @@ export interface FilledSheet {
 const MOST_FAULTS = 8;
 
 /**
- * Reads the text of a sheet. Columns are found by their title and rows by their item, so that a spreadsheet may
- * add columns, sort whole rows, or retype a text (`007` as `7`, `1/2` as a date): a changed text is reported in
- * `changed` and costs no score.
+ * Reads the text of a sheet. Columns are found by their title and rows by their item, so that a spreadsheet
+ * may add columns, sort whole rows, or retype a text (`007` as `7`, `1/2` as a date): a changed text is
+ * reported in `changed` and costs no score.
  *
  * @param keys the keys of the run's sheets; the items say which one it is
  * @param name how messages name the sheet

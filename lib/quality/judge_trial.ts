@@ -1,6 +1,6 @@
 /**
- * The trial of a judge. The scores of a judge that can't tell good from bad look like evidence; so a judge is first
- * tested on anchored answers that are known to be good or bad.
+ * The trial of a judge. The scores of a judge that can't tell good from bad look like evidence; so a judge is
+ * first tested on anchored answers that are known to be good or bad.
  */
 import { UserError } from "../errors.ts";
 import { meanOf } from "../stats/mean.ts";
@@ -47,7 +47,8 @@ interface Pair {
 }
 
 /**
- * The pairs of anchored answers: each bad answer with each good one of its prompt; the reference is a good one.
+ * The pairs of anchored answers: each bad answer with each good one of its prompt;
+ * the reference is a good one.
  *
  * ```ts
  * const prompt = {
@@ -77,9 +78,9 @@ interface PairResult {
 
 /**
  * Tries a judge on the anchored answers of a prompt set. It is accepted when it ranks at least `threshold` of
- * the pairs correctly, the interval of that share is above chance (½), and at most one reply in ten is not the
- * requested JSON. Its scores are absolute, so that a bias for the first of two answers can't change them; the bias is
- * measured and printed, because it shows that the judge attends to the wrong thing.
+ * the pairs correctly, the interval of that share is above chance (½), and at most one reply in ten is not
+ * the requested JSON. Its scores are absolute, so that a bias for the first of two answers can't change them;
+ * the bias is measured and printed, because it shows that the judge attends to the wrong thing.
  *
  * @throws {UserError} when the set has too few anchored pairs to tell a judge from a coin
  */

@@ -20,12 +20,12 @@ interface LabelledCase {
 }
 
 /**
- * F1 of every label and macro-F1: the unweighted mean over all labels that were expected or given, as scikit-learn
- * computes it with `zero_division=0`. An answer without a label counts against the recall of the right one. The answers
- * of a case share its weight.
+ * F1 of every label and macro-F1: the unweighted mean over all labels that were expected or given, as
+ * scikit-learn computes it with `zero_division=0`. An answer without a label counts against the recall of the
+ * right one. The answers of a case share its weight.
  *
- * The interval is the percentile bootstrap over cases (Efron and Tibshirani 1993) with a fixed seed. Where every case is
- * right, or none, a bootstrap sees no spread, so the interval is Wilson's for the accuracy.
+ * The interval is the percentile bootstrap over cases (Efron and Tibshirani 1993) with a fixed seed. Where
+ * every case is right, or none, a bootstrap sees no spread, so the interval is Wilson's for the accuracy.
  *
  * ```ts
  * const answers = [["a", "a"], ["a", "b"], ["b", "b"]].map(([expected = "", given = ""], at) => (

@@ -51,8 +51,8 @@ interface JudgedAnswers extends RecordedAnswers {
 }
 
 /**
- * Derives quality.json. A request that failed, or whose connection broke off, is an answer that scores 0; so is one
- * that a candidate owed when it left the run. Prompts without checks are left out.
+ * Derives quality.json. A request that failed, or whose connection broke off, is an answer that scores 0; so
+ * is one that a candidate owed when it left the run. Prompts without checks are left out.
  *
  * @throws {UserError} when there is neither a check nor a rating
  */

@@ -39,8 +39,8 @@ const voteKey = ({ rater, answers }: Pick<VoteRecord, "rater" | "answers">) =>
   JSON.stringify([rater, answers]);
 
 /**
- * Adds a vote, or takes one back (`choice: null`). Two people may vote at once: each change is made under a lock. A
- * changed vote keeps its position, and so stays the first vote on its case.
+ * Adds a vote, or takes one back (`choice: null`). Two people may vote at once: each change is made under a
+ * lock. A changed vote keeps its position, and so stays the first vote on its case.
  *
  * @returns all votes of the run afterwards
  */
@@ -66,8 +66,8 @@ const TIE_MARGIN = 0.1;
 const shareOf: Readonly<Record<Choice, number>> = { first: 1, second: 0, tie: 0.5, both_bad: 0.5 };
 
 /**
- * The result of the votes on one pair. The interval rests on the first vote on each case, by any voter, and holds at
- * all times at once: further votes on a case say nothing about other cases.
+ * The result of the votes on one pair. The interval rests on the first vote on each case, by any voter, and
+ * holds at all times at once: further votes on a case say nothing about other cases.
  *
  * @param pairs of the run: their intervals hold together
  */

@@ -34,8 +34,8 @@ export interface Companions {
 }
 
 /**
- * The report in Markdown: highlights, the table, warnings with their remedies, comparisons, one sample answer per
- * candidate, and the conditions.
+ * The report in Markdown: highlights, the table, warnings with their remedies, comparisons, one sample answer
+ * per candidate, and the conditions.
  *
  * ```ts ignore
  * await Deno.writeTextFile("report.md", markdownReport(summary, { watts: 15 }));

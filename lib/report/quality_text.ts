@@ -3,7 +3,8 @@ import type { CandidateQuality, QualityReport } from "../quality/quality_schema.
 import { counted, intervalOf, percent, plain } from "./format.ts";
 
 /**
- * Quality in sentences: the share of prompts whose answers passed their checks, with interval and n, and the ratings.
+ * Quality in sentences: the share of prompts whose answers passed their checks, with
+ * interval and n, and the ratings.
  *
  * ```ts ignore
  * for (const text of qualityTexts(quality)) console.log(text);

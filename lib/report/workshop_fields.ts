@@ -163,7 +163,8 @@ export interface NotebookRow {
 }
 
 /**
- * The notebook's rows. Token sums are over every successful request; null if the endpoint does not count the prompt.
+ * The notebook's rows. Token sums are over every successful request; null if the
+ * endpoint does not count the prompt.
  *
  * ```ts ignore
  * const rows = notebookRows(summary, run.candidates, { names: ["phi-4-mini"], disturbed: new Set() });

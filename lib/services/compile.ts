@@ -1,7 +1,8 @@
 /**
- * Turns a model of your own into one that Foundry Local runs: GGUF file or Hugging Face folder -> 32-bit Hugging Face
- * folder -> ONNX Runtime GenAI, in a Python environment of its own. Each step leaves a complete folder or none, so a
- * second call continues where the first one stopped. Then both models answer the same prompts, as a check.
+ * Turns a model of your own into one that Foundry Local runs: GGUF file or Hugging Face folder -> 32-bit
+ * Hugging Face folder -> ONNX Runtime GenAI, in a Python environment of its own. Each step leaves a complete
+ * folder or none, so a second call continues where the first one stopped. Then both models answer the same
+ * prompts, as a check.
  */
 import { basename, join } from "node:path";
 import { z } from "zod";
@@ -51,8 +52,8 @@ const gb = (bytes: number) => `${(bytes / 1e9).toFixed(1)} GB`;
 /**
  * Compiles a model.
  *
- * @throws {UserError} where the source is neither, disk or memory is too small, there is no suitable Python, or a step
- * fails: with the last line of its output; the results of earlier steps are kept
+ * @throws {UserError} where the source is neither, disk or memory is too small, there is no suitable Python,
+ * or a step fails: with the last line of its output; the results of earlier steps are kept
  *
  * ```ts ignore
  * const compiled = await compileModel({ source: "SmolLM2-135M-Instruct.Q4_1.gguf", ...options });
@@ -197,7 +198,8 @@ async function describeSource(path: string): Promise<CompileSource> {
   }
   let bytes = 0;
   for (const { name } of weights) bytes += (await Deno.stat(join(path, name))).size;
-  // Weights usually have 16 bits; a folder with 32 bits then counts as twice its size, which errs on the safe side.
+  // Weights usually have 16 bits; a folder with 32 bits then counts as twice its size,
+  // which errs on the safe side.
   return { kind: "huggingface", path, parameters: bytes / 2, mark };
 }
 
@@ -228,8 +230,8 @@ const comparedAnswer = z.object({
 });
 
 /**
- * One prompt, answered by both models: `agreement` is the share of the original's tokens that the compiled model
- * would have chosen too, given the same text before each.
+ * One prompt, answered by both models: `agreement` is the share of the original's tokens that the compiled
+ * model would have chosen too, given the same text before each.
  */
 export type ComparedAnswer = z.infer<typeof comparedAnswer>;
 

@@ -1,6 +1,7 @@
 /**
- * The live page of a fleet: the teacher's screen at `/`, the view of one device at `/device/ID`. It is read-only. The
- * hub renders its parts and sends those that changed as server-sent events, at most once per second.
+ * The live page of a fleet: the teacher's screen at `/`, the view of one device at
+ * `/device/ID`. It is read-only. The hub renders its parts and sends those that changed as
+ * server-sent events, at most once per second.
  */
 import { reasonOf, UserError } from "../errors.ts";
 import type { HubEvent } from "../fleet/hub.ts";
