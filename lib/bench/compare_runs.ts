@@ -81,13 +81,7 @@ export async function readComparableRun(folder: string, name: string): Promise<C
       }
     },
   });
-  const hashes = new Map(prompts.map(({ id, sha256 }) => [id, sha256]));
-  const answers = new Map(info.candidates.map(({ id }) => [id, new Array<RunAnswer>()]));
-  for await (const { id, candidate, prompt_id, round, content } of readAnswers(folder)) {
-    const own = answers.get(candidate);
-    if (own === undefined || !good.has(id) || own.length >= MOST_ANSWERS) continue;
-    own.push({ prompt: hashes.get(prompt_id) ?? prompt_id, round, text: content });
-  }
+  const answers = await answersByCandidate(folder, info, good);
   const isQuiet = 2 * run.disturbed.size <= run.blocks.size;
   const counts = (block: number) => !isQuiet || !run.disturbed.has(block);
   const hashOf = (prompt: number) => prompts[prompt]?.sha256 ?? "";
@@ -111,6 +105,22 @@ export async function readComparableRun(folder: string, name: string): Promise<C
       answers: answers.get(info.id) ?? [],
     })),
   };
+}
+
+/** @param good the requests whose answers are wanted */
+async function answersByCandidate(
+  folder: string,
+  { candidates, plan }: RunInfo,
+  good: ReadonlySet<string>,
+): Promise<Map<string, RunAnswer[]>> {
+  const hashes = new Map(plan.prompt_set.prompts.map(({ id, sha256 }) => [id, sha256]));
+  const answers = new Map(candidates.map(({ id }) => [id, new Array<RunAnswer>()]));
+  for await (const { id, candidate, prompt_id, round, content } of readAnswers(folder)) {
+    const own = answers.get(candidate);
+    if (own === undefined || !good.has(id) || own.length >= MOST_ANSWERS) continue;
+    own.push({ prompt: hashes.get(prompt_id) ?? prompt_id, round, text: content });
+  }
+  return answers;
 }
 
 /** Something that differs between two runs. */
