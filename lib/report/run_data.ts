@@ -68,7 +68,7 @@ export interface RunData {
   readonly loads: ReadonlyMap<string, readonly LoadRecord[]>;
   /** Candidates whose service reports its own times or cached tokens. */
   readonly server: readonly ServerTimes[];
-  /** Why a timed request failed or was cut off, by request id; at most `MAX_FAILURES` are kept. */
+  /** Why a timed request failed or broke off, by request id; at most `MAX_FAILURES` are kept. */
   readonly failures: ReadonlyMap<string, string>;
 }
 

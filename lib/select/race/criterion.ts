@@ -92,7 +92,7 @@ export function parseWeights<Part extends string>(
 }
 
 /**
- * What a request is worth in a race. A request that failed, that was cut off, or of which the figure is not
+ * What a request is worth in a race. A request that failed, that broke off, or of which the figure is not
  * known, has failed.
  *
  * @param score of its answer, 0 to 1; null where nothing scored it
