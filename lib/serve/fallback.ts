@@ -5,7 +5,7 @@
 import { stringEnd } from "../bounded_json.ts";
 import { ApiError, errorResponse } from "../openai/api_error.ts";
 import { QueueFull } from "../openai/queue.ts";
-import { type IncomingRequest, parsedJson } from "../openai/server.ts";
+import { type IncomingRequest, parsedJson, type StreamedAnswer } from "../openai/server.ts";
 import type { GatewayMetrics } from "./gateway_metrics.ts";
 import { type Attempt, type Ended, type Failure, relay, type RelayTools } from "./relay.ts";
 import type { RecentChoice, RoutedBody, Routing } from "./routing.ts";
@@ -101,7 +101,7 @@ export async function answerWithFallback(
   request: IncomingRequest,
   text: string,
   options: AnsweringOptions,
-): Promise<Response> {
+): Promise<Response | StreamedAnswer> {
   const { models, routing } = options;
   const { path } = request;
   const body = readBody(text);
@@ -147,7 +147,7 @@ class Answering {
     this.#startMs = options.clock();
   }
 
-  async run(order: readonly QueuedModel[], choice: RecentChoice | null): Promise<Response> {
+  async run(order: readonly QueuedModel[], choice: RecentChoice | null): Promise<Response | StreamedAnswer> {
     const { signal } = this.request;
     const onGone = () => this.#stop.abort(signal.reason);
     signal.addEventListener("abort", onGone, { once: true });

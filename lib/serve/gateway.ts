@@ -13,6 +13,7 @@ import {
   type IncomingRequest,
   parsedJson,
   type ServerLimits,
+  type StreamedAnswer,
 } from "../openai/server.ts";
 import { type AnsweringOptions, answerWithFallback } from "./fallback.ts";
 import type { GaugeReading } from "./gateway_metrics.ts";
@@ -45,7 +46,7 @@ export function gateway(options: GatewayOptions): HttpHandler {
   const { access, metrics } = options;
   return async (request) => {
     const cors = access.corsHeaders(request);
-    let response: Response;
+    let response: Response | StreamedAnswer;
     try {
       response = await answer(request, options);
     } catch (error) {
@@ -58,7 +59,7 @@ export function gateway(options: GatewayOptions): HttpHandler {
   };
 }
 
-async function answer(request: IncomingRequest, options: GatewayOptions): Promise<Response> {
+async function answer(request: IncomingRequest, options: GatewayOptions): Promise<Response | StreamedAnswer> {
   const { access, metrics, limits } = options;
   const { method } = request;
   const { path } = request;

@@ -6,6 +6,7 @@ import { errorMessage, redacted, rootReason, withoutKey } from "../endpoint/fail
 import type { ResponseHead } from "../endpoint/http1.ts";
 import type { PostJson, TimedResponse } from "../endpoint/timed_client.ts";
 import { ApiError, errorBody } from "../openai/api_error.ts";
+import type { StreamedAnswer } from "../openai/server.ts";
 import { AnswerScan, type AnswerSeen, areOrdinaryChunks } from "./answer_scan.ts";
 import type { ModelEndpoint } from "./served_models.ts";
 
@@ -61,7 +62,11 @@ export type Ended =
 export type Attempt =
   | Failure
   | { readonly kind: "gone" }
-  | { readonly kind: "answered"; readonly response: Response; readonly ended: Promise<Ended> };
+  | {
+    readonly kind: "answered";
+    readonly response: Response | StreamedAnswer;
+    readonly ended: Promise<Ended>;
+  };
 
 const WHOLE_LIMIT_BYTES = 64 * 1024 * 1024;
 const ERROR_LIMIT_BYTES = 256 * 1024;
@@ -143,12 +148,12 @@ export async function relay(
       return attempt;
     }
     // Whatever does not depend on the first piece is made before it comes, to save the client time.
-    const passing = new PassedStream(answer, head, { apiKey, patience, gapMs: streamLimits.gapMs });
-    const response = new Response(passing.body, { status, headers: headersOf(head, sent.headers()) });
+    const options = { apiKey, patience, gapMs: streamLimits.gapMs };
+    const response = new PassedStream(answer, status, headersOf(head, sent.headers()), options);
     const first = await nextPiece(answer);
     if (first === null) throw new BadAnswer("it sent an empty answer");
-    passing.begin(first);
-    return { kind: "answered", response, ended: passing.ended };
+    response.begin(first);
+    return { kind: "answered", response, ended: response.ended };
   } catch (error) {
     patience.end();
     const reason = given ?? error;
@@ -179,11 +184,9 @@ interface PassedStreamOptions {
  * A stream on its way from a model to a client. It reads from the model only what the client takes, and it
  * gives up whichever of the two keeps the other waiting too long.
  */
-class PassedStream {
-  readonly body: ReadableStream<Uint8Array>;
+class PassedStream implements StreamedAnswer {
   readonly ended: Promise<Ended>;
   readonly #settle: (how: Ended) => void;
-  readonly #status: number;
   readonly #scan: AnswerScan;
   #first: Piece | null = null;
   #isFirstExamined = false;
@@ -191,26 +194,19 @@ class PassedStream {
   #handed: Piece | null = null;
   /** The client has not taken the last piece yet. */
   #clientBusy = false;
-  #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
+  #state: "open" | "closed" | "gone" = "open";
+  #givenUp: { readonly reason: unknown } | null = null;
 
   constructor(
     private readonly answer: TimedResponse,
-    head: ResponseHead,
+    readonly status: number,
+    readonly headers: Map<string, string>,
     private readonly options: PassedStreamOptions,
   ) {
-    this.#status = head.status;
-    this.#scan = new AnswerScan(head.headers.get("content-type") ?? null);
+    this.#scan = new AnswerScan(headers.get("content-type") ?? null);
     const { promise, resolve } = Promise.withResolvers<Ended>();
     this.ended = promise;
     this.#settle = resolve;
-    this.body = new ReadableStream<Uint8Array>({
-      start: (controller) => void (this.#controller = controller),
-      pull: (controller) => this.#pull(controller),
-      cancel: (reason) => {
-        this.#end({ kind: "gone" });
-        return answer.cancel(reason);
-      },
-    }, { highWaterMark: 0 });
   }
 
   /**
@@ -228,19 +224,8 @@ class PassedStream {
     patience.forMs(gapMs);
   }
 
-  #examineFirst({ bytes, atMs }: Piece): void {
-    this.#scan.add(bytes, atMs);
-    if (!beginsAsEvents(bytes)) throw new BadAnswer("what it sent is not an event stream");
-    if (this.#scan.error !== null) throw new BadAnswer(this.#scan.error);
-  }
-
-  #end(how: Ended): void {
-    this.options.patience.end();
-    this.#controller = null;
-    this.#settle(how);
-  }
-
-  async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+  async next(): Promise<Uint8Array | null> {
+    if (this.#state === "closed") return null;
     const { patience, gapMs } = this.options;
     this.#clientBusy = false;
     // The model's time begins when the client has taken the last piece.
@@ -251,42 +236,55 @@ class PassedStream {
       const first = this.#first;
       const piece = first ?? await nextPiece(this.answer);
       [this.#first, this.#handed] = [null, first !== null && this.#isFirstExamined ? null : piece];
-      if (this.#controller === null) return;
-      if (piece === null) return this.#close(controller);
-      controller.enqueue(piece.bytes);
+      if (piece === null) return this.#close();
       this.#clientBusy = true;
       patience.forMs(gapMs);
+      return piece.bytes;
     } catch (error) {
-      this.#breakOff(error);
+      return this.#breakOff(this.#givenUp === null ? error : this.#givenUp.reason);
     }
   }
 
-  #close(controller: ReadableStreamDefaultController<Uint8Array>): void {
-    const seen = this.#scan.result();
-    if (!seen.ended && seen.error === null) throw new BadAnswer("it ended its answer before it was complete");
-    controller.close();
-    this.#end({ kind: "sent", status: this.#status, seen, fault: null });
+  cancel(reason: unknown): Promise<void> {
+    this.#end("gone", { kind: "gone" });
+    return this.answer.cancel(reason);
   }
 
-  /** Names the one that is too slow: the client that does not read, or the model that is silent. */
+  #examineFirst({ bytes, atMs }: Piece): void {
+    this.#scan.add(bytes, atMs);
+    if (!beginsAsEvents(bytes)) throw new BadAnswer("what it sent is not an event stream");
+    if (this.#scan.error !== null) throw new BadAnswer(this.#scan.error);
+  }
+
+  #end(state: "closed" | "gone", how: Ended): void {
+    this.options.patience.end();
+    this.#state = state;
+    this.#settle(how);
+  }
+
+  #close(): null {
+    const seen = this.#scan.result();
+    if (!seen.ended && seen.error === null) throw new BadAnswer("it ended its answer before it was complete");
+    this.#end("closed", { kind: "sent", status: this.status, seen, fault: null });
+    return null;
+  }
+
+  /** Gives up the one that is too slow: the client that does not read, or the model that is silent. */
   #giveUp(reason: unknown): void {
     const isClient = this.#clientBusy || !(reason instanceof ApiError || reason instanceof TooSlow);
-    if (!isClient) return this.#breakOff(reason);
-    const controller = this.#controller;
-    this.#end({ kind: "gone" });
-    controller?.error(reason);
+    if (isClient) this.#end("gone", { kind: "gone" });
+    this.#givenUp = { reason };
     void this.answer.cancel(reason);
   }
 
   /** No other model can answer after the first byte: an event in OpenAI's shape reports the error. */
-  #breakOff(reason: unknown): void {
-    const controller = this.#controller;
-    if (controller === null) return;
+  #breakOff(reason: unknown): Uint8Array {
+    if (this.#state === "gone") throw reason;
     const { error } = failureOf(reason, this.options.apiKey);
-    controller.enqueue(new TextEncoder().encode(`\n\ndata: ${JSON.stringify(errorBody(error))}\n\n`));
-    controller.close();
-    this.#end({ kind: "sent", status: this.#status, seen: this.#scan.result(), fault: error.message });
+    const seen = this.#scan.result();
+    this.#end("closed", { kind: "sent", status: this.status, seen, fault: error.message });
     void this.answer.cancel(reason);
+    return new TextEncoder().encode(`\n\ndata: ${JSON.stringify(errorBody(error))}\n\n`);
   }
 }
 
@@ -298,7 +296,7 @@ async function whole(head: ResponseHead, answer: TimedResponse, sent: Forwarded)
   const { status } = head;
   return {
     kind: "answered",
-    response: new Response(bytes, { status, headers: headersOf(head, sent.headers()) }),
+    response: new Response(bytes, { status, headers: [...headersOf(head, sent.headers())] }),
     ended: Promise.resolve({ kind: "sent", status, seen, fault: null }),
   };
 }
@@ -315,7 +313,7 @@ async function refusal(
     throw new BadAnswer(`it redirects to another address (HTTP ${status}), which is not followed`);
   }
   const text = withoutKey(new TextDecoder().decode(await collected(answer, ERROR_LIMIT_BYTES)), apiKey);
-  const headers = headersOf(head, { ...sent.headers(), "content-type": "application/json" });
+  const headers = [...headersOf(head, { ...sent.headers(), "content-type": "application/json" })];
   if (!isModelsFault(status)) {
     const shaped = isError(text)
       ? text
@@ -388,11 +386,9 @@ function isError(text: string): boolean {
 const PASSED =
   /^(content-type|cache-control|date|retry-after(-ms)?|request-id|x-request-id|server-timing|openai-.+|x-ratelimit-.+)$/;
 
-function headersOf({ headers: theirs }: ResponseHead, ours: Readonly<Record<string, string>>): Headers {
-  const headers = new Headers();
-  for (const [name, value] of theirs) {
-    if (PASSED.test(name)) headers.append(name, value);
-  }
-  for (const [name, value] of Object.entries(ours)) headers.set(name, value);
-  return headers;
+function headersOf(
+  { headers: theirs }: ResponseHead,
+  ours: Readonly<Record<string, string>>,
+): Map<string, string> {
+  return new Map([...[...theirs].filter(([name]) => PASSED.test(name)), ...Object.entries(ours)]);
 }
