@@ -113,15 +113,15 @@ export async function runSession(
       resumed === null ? { ...request, plan: drafted } : { ...request, ...requestAgain(resumed.info) },
       resources,
     );
-    const plan = resumed?.info.plan ?? planInfo(drafted, chosen.order);
     const why = resumed === null ? chosen.why : `finishing ${resumed.info.run_id}`;
-    resources.note?.(measuringLine(chosen, plan, why));
+    resources.note?.(measuringLine(chosen, resumed?.info.plan ?? planInfo(drafted, chosen.order), why));
     const found = await openableCandidates(chosen, resources);
     try {
       const prompts = promptTokens === undefined || resumed !== null
         ? request.plan.prompts
         : await trueLengths(found, request.plan, promptTokens, resources);
-      return await measure(found, { ...request.plan, prompts }, { ...options, resources, resumed });
+      const plan = planInfo({ ...request.plan, prompts }, found.order);
+      return await measure(found, plan, { ...options, resources, resumed });
     } finally {
       found.close();
     }
@@ -130,125 +130,17 @@ export async function runSession(
   }
 }
 
-/** A model that is open outside a run: for a conversation, a judge, or a few requests. */
-export interface OpenModel {
-  readonly info: CandidateInfo;
-  readonly open: OpenCandidate;
-  /** Closes the model and its connections. */
-  readonly close: () => Promise<void>;
-}
-
-/**
- * Opens the first candidate of a request.
- *
- * @throws {UserError} as `findCandidates`; exit code 1 when the model can't be loaded
- *
- * ```ts ignore
- * const { info, open, close } = await openModel({ names: ["smollm2-135m"] }, resources);
- * ```
- */
-export async function openModel(request: CandidateRequest, resources: SessionResources): Promise<OpenModel> {
-  const { signal } = resources;
-  const found = await findCandidates(request, resources);
-  try {
-    const [candidate] = found.candidates;
-    if (candidate === undefined) throw new UserError("no model was found: name one", 1);
-    const { info } = candidate;
-    const open = await candidate.open(signal).catch((error: unknown) => {
-      signal.throwIfAborted();
-      if (error instanceof UserError) throw error;
-      throw new UserError(`${info.id}: ${reasonOf(error)}`, 1, { cause: error });
-    });
-    const close = async () => {
-      await open.close();
-      found.close();
-    };
-    return { info, open, close };
-  } catch (error) {
-    found.close();
-    throw error;
-  }
-}
-
-function notResumable({ run_id }: RunInfo): UserError {
-  return new UserError(
-    `${run_id} is a race, which ends when the evidence decides: start a new one, or replay it with ` +
-      `deno task race --replay ${run_id}`,
-  );
-}
-
-/**
- * Measures the candidates of an earlier run again, by its plan, into a new folder: they are found, loaded and
- * warmed up anew, so that two repeats differ as two runs do.
- *
- * @throws {UserError} for a race, which has no plan to repeat; otherwise as `runSession`
- *
- * ```ts ignore
- * const { folder } = await repeatRun(await readRunInfo("reports/RUN"), undefined, resources, options);
- * ```
- */
-export async function repeatRun(
-  info: RunInfo,
-  endpoints: readonly string[] | undefined,
-  resources: SessionResources,
-  options: Omit<MeasureOptions, "resources" | "resumed">,
-): Promise<FinishedRun> {
-  const { plan } = info;
-  if (plan.mode === "race") {
-    throw new UserError(
-      `${info.run_id} is a race, which has no fixed plan to repeat: give a run of deno task bench`,
-    );
-  }
-  const found = await findCandidates({ names: null, endpoints, ...requestAgain(info) }, resources);
-  try {
-    return await carryOut(found, { ...plan, order: found.order }, { ...options, resources });
-  } finally {
-    found.close();
-  }
-}
-
-/** What run.json says about the candidates of a run and its plan. */
-function requestAgain({ candidates, plan }: RunInfo): Pick<CandidateRequest, "again" | "plan"> {
-  return {
-    again: candidates,
-    plan: {
-      prompts: { prompts: plan.prompt_set.prompts.map(caseOf) },
-      maxTokens: plan.max_tokens,
-      timeoutS: plan.timeout_s,
-      stream: plan.stream !== false,
-    },
-  };
-}
-
-/** `Measuring a, b (as asked): 64 prompts × 1 round, cold prefix, interleaved.` */
-function measuringLine({ named }: ChosenCandidates, plan: PlanInfo, why: string): string {
-  const count = (n: number, word: string) => `${n} ${word}${n === 1 ? "" : "s"}`;
-  const ids = named.map(({ info }) => info.id).join(", ");
-  const prompts = count(plan.prompt_set.prompts.length, "prompt");
-  const size = plan.for_s === undefined
-    ? `${prompts} × ${count(plan.rounds, "round")}`
-    : `${prompts} over and over for ${plan.for_s} s`;
-  return `Measuring ${ids} (${why}): ${size}, ${prefixText(plan.prefix)}, ${plan.order}.`;
-}
-
 /**
  * Measures live candidates by a plan, into a run folder below `out`, and writes the summary.
  *
  * @throws {UserError} exit code 1 when the disk is full; what was measured is kept
  *
  * ```ts ignore
+ * const plan = planInfo({ prompts: singlePrompt("Say hello.") }, found.order);
  * const run = await measure(found, plan, { resources, out: "reports", now: new Date(), random: Math.random });
  * ```
  */
 export async function measure(
-  found: SessionCandidates,
-  plan: SessionPlan,
-  options: MeasureOptions,
-): Promise<FinishedRun> {
-  return await carryOut(found, planInfo(plan, found.order), options);
-}
-
-async function carryOut(
   found: SessionCandidates,
   plan: PlanInfo,
   options: MeasureOptions,
@@ -311,6 +203,107 @@ export async function beginRun(
 ): Promise<{ info: RunInfo; folder: RunFolder }> {
   const info = newRunInfo({ plan, machine, candidates: named.map(({ info }) => info), now, random });
   return { info, folder: await createRunFolder(out, info) };
+}
+
+/** `Measuring a, b (as asked): 64 prompts × 1 round, cold prefix, interleaved.` */
+function measuringLine({ named }: ChosenCandidates, plan: PlanInfo, why: string): string {
+  const count = (n: number, word: string) => `${n} ${word}${n === 1 ? "" : "s"}`;
+  const ids = named.map(({ info }) => info.id).join(", ");
+  const prompts = count(plan.prompt_set.prompts.length, "prompt");
+  const size = plan.for_s === undefined
+    ? `${prompts} × ${count(plan.rounds, "round")}`
+    : `${prompts} over and over for ${plan.for_s} s`;
+  return `Measuring ${ids} (${why}): ${size}, ${prefixText(plan.prefix)}, ${plan.order}.`;
+}
+
+function notResumable({ run_id }: RunInfo): UserError {
+  return new UserError(
+    `${run_id} is a race, which ends when the evidence decides: start a new one, or replay it with ` +
+      `deno task race --replay ${run_id}`,
+  );
+}
+
+/** What run.json says about the candidates of a run and its plan. */
+function requestAgain({ candidates, plan }: RunInfo): Pick<CandidateRequest, "again" | "plan"> {
+  return {
+    again: candidates,
+    plan: {
+      prompts: { prompts: plan.prompt_set.prompts.map(caseOf) },
+      maxTokens: plan.max_tokens,
+      timeoutS: plan.timeout_s,
+      stream: plan.stream !== false,
+    },
+  };
+}
+
+/**
+ * Measures the candidates of an earlier run again, by its plan, into a new folder: they are found, loaded and
+ * warmed up anew, so that two repeats differ as two runs do.
+ *
+ * @throws {UserError} for a race, which has no plan to repeat; otherwise as `runSession`
+ *
+ * ```ts ignore
+ * const { folder } = await repeatRun(await readRunInfo("reports/RUN"), undefined, resources, options);
+ * ```
+ */
+export async function repeatRun(
+  info: RunInfo,
+  endpoints: readonly string[] | undefined,
+  resources: SessionResources,
+  options: Omit<MeasureOptions, "resources" | "resumed">,
+): Promise<FinishedRun> {
+  const { plan } = info;
+  if (plan.mode === "race") {
+    throw new UserError(
+      `${info.run_id} is a race, which has no fixed plan to repeat: give a run of deno task bench`,
+    );
+  }
+  const found = await findCandidates({ names: null, endpoints, ...requestAgain(info) }, resources);
+  try {
+    return await measure(found, { ...plan, order: found.order }, { ...options, resources });
+  } finally {
+    found.close();
+  }
+}
+
+/** A model that is open outside a run: for a conversation, a judge, or a few requests. */
+export interface OpenModel {
+  readonly info: CandidateInfo;
+  readonly open: OpenCandidate;
+  /** Closes the model and its connections. */
+  readonly close: () => Promise<void>;
+}
+
+/**
+ * Opens the first candidate of a request.
+ *
+ * @throws {UserError} as `findCandidates`; exit code 1 when the model can't be loaded
+ *
+ * ```ts ignore
+ * const { info, open, close } = await openModel({ names: ["smollm2-135m"] }, resources);
+ * ```
+ */
+export async function openModel(request: CandidateRequest, resources: SessionResources): Promise<OpenModel> {
+  const { signal } = resources;
+  const found = await findCandidates(request, resources);
+  try {
+    const [candidate] = found.candidates;
+    if (candidate === undefined) throw new UserError("no model was found: name one", 1);
+    const { info } = candidate;
+    const open = await candidate.open(signal).catch((error: unknown) => {
+      signal.throwIfAborted();
+      if (error instanceof UserError) throw error;
+      throw new UserError(`${info.id}: ${reasonOf(error)}`, 1, { cause: error });
+    });
+    const close = async () => {
+      await open.close();
+      found.close();
+    };
+    return { info, open, close };
+  } catch (error) {
+    found.close();
+    throw error;
+  }
 }
 
 /**

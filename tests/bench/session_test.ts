@@ -5,6 +5,7 @@ import {
   chooseCandidates,
   findCandidates,
   measure,
+  planInfo,
   runSession,
   type SessionPlan,
   valuesOf,
@@ -132,7 +133,7 @@ Deno.test("from names to a finished run: one note, the folder, its summary and i
 Deno.test("a model that can't be had is a row with its reason, and the others are measured", async () => {
   await withService({ "phi-4-mini": {} }, async (resources, out) => {
     const found = await findCandidates({ names: ["smollm2-135m", "phi-4-mini"] }, resources);
-    const { summary } = await measure(found, plan, { ...place(out), resources });
+    const { summary } = await measure(found, planInfo(plan, found.order), { ...place(out), resources });
     found.close();
     assert.deepEqual(summary.candidates.map(({ status }) => status), ["failed", "ok"]);
     assert.match(summary.candidates[0]?.reason ?? "", /smollm2-135m-instruct is not here/);

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { basename, dirname, join } from "node:path";
 import { readRunInfo, readSamples } from "../../../lib/bench/read_run.ts";
-import { findCandidates, measure, type SessionPlan } from "../../../lib/bench/session.ts";
+import { findCandidates, measure, planInfo, type SessionPlan } from "../../../lib/bench/session.ts";
 import { parsePromptSet } from "../../../lib/prompts/prompts.ts";
 import { writeQuality } from "../../../lib/quality/quality.ts";
 import { NO_CONSTRAINTS } from "../../../lib/select/decide/constraints.ts";
@@ -78,7 +78,11 @@ Deno.test("a decision holds the answers against the floor, with a race and witho
   await withService(models, async (around, out) => {
     const found = await findCandidates({ names }, around);
     const [quick = "", slow = "", wrong = ""] = found.candidates.map(({ info }) => info.id);
-    const { folder: answers } = await measure(found, plan, { resources: around, out, ...when });
+    const { folder: answers } = await measure(found, planInfo(plan, found.order), {
+      resources: around,
+      out,
+      ...when,
+    });
     await writeQuality(answers, prompts);
     const constraints = { ...NO_CONSTRAINTS, minPassRate: 0.5 };
     const terms = { constraints, registry, random: seededRandom("test") };
