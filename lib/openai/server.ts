@@ -1,9 +1,9 @@
 /**
  * One HTTP server for engines, adapters and the gateway. Handlers take the used part of a `Request` and
- * return a `Response`; only this file deals with the platform's server. It is `node:http` and not
- * `Deno.serve`, which (Deno 2.9) does not notice that a client has gone while its answer is pending once the
- * body came in more than one read, can't drop a client that never reads, and limits neither connections nor
- * slow heads. Both carry the same load.
+ * return a `Response`, or a stream's pieces; only this file deals with the platform's server. It is
+ * `node:http` and not `Deno.serve`, which (Deno 2.9) does not notice that a client has gone while its answer
+ * is pending once the body came in more than one read, can't drop a client that never reads (both are shown
+ * by deno_serve_test.ts), and limits neither connections nor slow heads. Both carry the same load.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { Socket } from "node:net";
