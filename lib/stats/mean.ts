@@ -1,6 +1,8 @@
 /** Sums, means and their variance, over values in the order in which they are given. */
 
 /**
+ * The sum; 0 of no values.
+ *
  * ```ts
  * console.assert(sumOf([1, 2, 3]) === 6 && sumOf([]) === 0);
  * ```

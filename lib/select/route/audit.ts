@@ -85,7 +85,7 @@ const SHRINKAGE = 4;
  * import { seededRandom } from "../../stats/random.ts";
  * const outcomes = Array.from({ length: 40 }, (_, i) => ({
  *   id: `p${i}`,
- *   text: i % 2 === 0 ? "refactor this code" : "good morning",
+ *   text: i % 2 === 0 ? `code of parser${i} scanner${i} lexer${i}` : `morning of rain${i} sun${i} wind${i}`,
  *   worth: { coder: i % 2 === 0 ? 1 : 0.1 * (i % 3), chatter: i % 2 === 0 ? 0.1 * (i % 5) : 1 },
  * }));
  * const intents = [{ name: "code", patterns: ["code"], needs: [] }];
