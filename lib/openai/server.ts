@@ -24,14 +24,18 @@ export interface IncomingRequest extends Pick<Request, "method" | "signal"> {
   readBody(take: (piece: Uint8Array) => void): Promise<void>;
 }
 
-/** An answer that is sent as its pieces come. A `Response` with its stream would take half again as long. */
-export interface StreamedAnswer {
-  readonly status: number;
-  readonly headers: Map<string, string>;
+/** The body of an answer that is sent as its pieces come. */
+interface Pieces {
   /** The next piece, asked for when the client has taken the one before; null at the end. */
   next(): Promise<Uint8Array | null>;
   /** The client went away. */
   cancel(reason: unknown): Promise<void>;
+}
+
+/** An answer in pieces, without the web streams of a `Response`, which delay the first one. */
+export interface StreamedAnswer extends Pieces {
+  readonly status: number;
+  readonly headers: Map<string, string>;
 }
 
 /** Answers one request. An `ApiError` that it throws is sent to the client; any other error is HTTP 500. */
@@ -266,41 +270,40 @@ async function send(
   from: IncomingMessage,
   to: ServerResponse,
 ): Promise<void> {
-  const stream = answer instanceof Response ? streamOf(answer) : answer;
-  if (to.destroyed || from.socket.destroyed) return void await stream?.cancel(CLIENT_GONE);
+  const pieces = answer instanceof Response ? piecesOf(answer) : answer;
+  if (to.destroyed || from.socket.destroyed) return void await pieces?.cancel(CLIENT_GONE);
   // A client that is still sending would wait for its body to be read, and one that broke
   // the protocol is not trusted.
   const isSending = !from.complete && !BODILESS.has(from.method ?? "");
   if (isSending || answer.status === 400) to.setHeader("connection", "close");
   for (const [name, value] of answer.headers) to.setHeader(name, value);
   to.statusCode = answer.status;
-  if (stream !== null) return await sendStream(stream, to);
+  if (pieces !== null) return await sendPieces(pieces, to);
   if (!(answer instanceof Response) || answer.body === null) return void to.end();
   const bytes = await answer.bytes();
   to.setHeader("content-length", bytes.length);
   to.end(bytes);
 }
 
-function streamOf({ status, headers, body }: Response): StreamedAnswer | null {
+/** Null for an answer that is no stream. */
+function piecesOf({ headers, body }: Response): Pieces | null {
   if (body === null || !headers.get("content-type")?.startsWith("text/event-stream")) return null;
   const reader = body.getReader();
   return {
-    status,
-    headers: new Map(headers),
     next: async () => (await reader.read()).value ?? null,
     cancel: (reason) => reader.cancel(reason),
   };
 }
 
-async function sendStream(stream: StreamedAnswer, to: ServerResponse): Promise<void> {
+async function sendPieces(pieces: Pieces, to: ServerResponse): Promise<void> {
   to.once("close", () => {
-    if (!to.writableEnded) void stream.cancel(CLIENT_GONE).catch(() => {});
+    if (!to.writableEnded) void pieces.cancel(CLIENT_GONE).catch(() => {});
   });
-  const first = stream.next();
+  const first = pieces.next();
   // The head goes out with the first piece, or alone where that takes long: the client should see that the
   // request has arrived.
   if (!await isReady(first)) to.flushHeaders();
-  for (let piece = await first; piece !== null; piece = await stream.next()) {
+  for (let piece = await first; piece !== null; piece = await pieces.next()) {
     const isTaken = to.write(piece);
     // Node would keep what is written until everything else that is ready now has run.
     to.socket?.uncork();

@@ -1,5 +1,5 @@
 /** Reads what the gateway needs from an answer that it passes on, with the reader of the benchmark. */
-import { jsonOrText } from "../bounded_json.ts";
+import { isObject, jsonOrText } from "../bounded_json.ts";
 import { AnswerError, AnswerReader } from "../endpoint/answer_reader.ts";
 
 /** What was seen of an answer. */
@@ -114,6 +114,5 @@ function isOrdinaryChunk(event: string): boolean {
 }
 
 function hasOnly(value: unknown, keys: ReadonlySet<string>): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value) &&
-    Object.keys(value).every((key) => keys.has(key));
+  return isObject(value) && Object.keys(value).every((key) => keys.has(key));
 }

@@ -2,7 +2,7 @@
  * Answers one request: which models are tried and in which order, what the client gets,
  * and what the router learns.
  */
-import { stringEnd } from "../bounded_json.ts";
+import { isObject, stringEnd } from "../bounded_json.ts";
 import { ApiError, errorResponse } from "../openai/api_error.ts";
 import { QueueFull } from "../openai/queue.ts";
 import { type IncomingRequest, parsedJson, type StreamedAnswer } from "../openai/server.ts";
@@ -360,13 +360,6 @@ function readBody(text: string): Omit<RequestBody, "text"> {
   }
   return { model, stream: stream === true, fields };
 }
-
-interface Fields extends RoutedBody {
-  readonly model?: unknown;
-  readonly stream?: unknown;
-}
-
-const isObject = (value: unknown): value is Fields => typeof value === "object" && value !== null;
 
 /** Printable ASCII, which every header may hold. */
 const headerText = (text: string) => text.replaceAll(/[^\x20-\x7e]/g, "?").slice(0, 200);

@@ -78,7 +78,7 @@ class BadAnswer extends Error {}
  * Waits for a model and for its client: calls `giveUp` when the time is over, or `stop` is aborted. There is
  * one timer per answer, since timers are the slowest part of a gateway that was idle.
  */
-class Patience {
+class WaitLimit {
   giveUp: (reason: unknown) => void;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #untilMs = Infinity;
@@ -135,8 +135,8 @@ export async function relay(
     given ??= reason;
     void answer.cancel(reason);
   };
-  const patience = new Patience(clock, stop, giveUp);
-  if (sent.stream) patience.forMs(streamLimits.firstByteMs);
+  const waitLimit = new WaitLimit(clock, stop, giveUp);
+  if (sent.stream) waitLimit.forMs(streamLimits.firstByteMs);
   try {
     const head = await answer.head();
     const { status } = head;
@@ -144,18 +144,18 @@ export async function relay(
       const attempt = status >= 300
         ? await refusal(head, answer, endpoint, sent)
         : await whole(head, answer, sent);
-      patience.end();
+      waitLimit.end();
       return attempt;
     }
     // Whatever does not depend on the first piece is made before it comes, to save the client time.
-    const options = { apiKey, patience, gapMs: streamLimits.gapMs };
+    const options = { apiKey, waitLimit, gapMs: streamLimits.gapMs };
     const response = new PassedStream(answer, status, headersOf(head, sent.headers()), options);
     const first = await nextPiece(answer);
     if (first === null) throw new BadAnswer("it sent an empty answer");
     response.begin(first);
     return { kind: "answered", response, ended: response.ended };
   } catch (error) {
-    patience.end();
+    waitLimit.end();
     const reason = given ?? error;
     giveUp(error);
     if (stop.aborted && !(stop.reason instanceof ApiError)) return { kind: "gone" };
@@ -176,7 +176,7 @@ interface Piece {
 
 interface PassedStreamOptions {
   readonly apiKey: string | undefined;
-  readonly patience: Patience;
+  readonly waitLimit: WaitLimit;
   readonly gapMs: number;
 }
 
@@ -219,17 +219,17 @@ class PassedStream implements StreamedAnswer {
     if (!isOrdinary) this.#examineFirst(first);
     this.#first = first;
     this.#isFirstExamined = !isOrdinary;
-    const { patience, gapMs } = this.options;
-    patience.giveUp = (reason) => this.#giveUp(reason);
-    patience.forMs(gapMs);
+    const { waitLimit, gapMs } = this.options;
+    waitLimit.giveUp = (reason) => this.#giveUp(reason);
+    waitLimit.forMs(gapMs);
   }
 
   async next(): Promise<Uint8Array | null> {
     if (this.#state === "closed") return null;
-    const { patience, gapMs } = this.options;
+    const { waitLimit, gapMs } = this.options;
     this.#clientBusy = false;
     // The model's time begins when the client has taken the last piece.
-    patience.forMs(gapMs);
+    waitLimit.forMs(gapMs);
     try {
       // The last piece is examined only now, after the client has received it.
       if (this.#handed !== null) this.#scan.add(this.#handed.bytes, this.#handed.atMs);
@@ -238,7 +238,7 @@ class PassedStream implements StreamedAnswer {
       [this.#first, this.#handed] = [null, first !== null && this.#isFirstExamined ? null : piece];
       if (piece === null) return this.#close();
       this.#clientBusy = true;
-      patience.forMs(gapMs);
+      waitLimit.forMs(gapMs);
       return piece.bytes;
     } catch (error) {
       return this.#breakOff(this.#givenUp === null ? error : this.#givenUp.reason);
@@ -257,7 +257,7 @@ class PassedStream implements StreamedAnswer {
   }
 
   #end(state: "closed" | "gone", how: Ended): void {
-    this.options.patience.end();
+    this.options.waitLimit.end();
     this.#state = state;
     this.#settle(how);
   }

@@ -1,5 +1,6 @@
 /** quality.json: what counts as an answer, and that it can be derived again from the run alone. */
 import assert from "node:assert/strict";
+import { simulatedPlan } from "../../benchmarks/simulated.ts";
 import { join } from "node:path";
 import type { AnswerRecord, RequestRecord, RunInfo, SampleRecord } from "../../lib/bench/records.ts";
 import { parsePromptSet } from "../../lib/prompts/prompts.ts";
@@ -40,27 +41,11 @@ function runInfo(changes: Partial<RunInfo["plan"]> = {}): RunInfo {
     status: "completed",
     machine: { cpu: "c", cores: 2, ram_gb: 8, gpu: [], os: "linux", arch: "x86_64" },
     versions: {},
-    plan: {
-      mode: "bench",
-      prompt_set: {
-        name: set.name,
-        sha256: set.sha256,
-        prompts: set.prompts.map(({ id, sha256, messages }) => ({ id, sha256, messages: [...messages] })),
-      },
-      rounds: 1,
-      warmup: 0,
-      max_tokens: 64,
-      temperature: 0,
-      seed: 1,
-      sampling_seed: null,
-      prefix: "as is",
-      concurrency: 1,
-      rate: null,
-      timeout_s: 60,
-      slo: null,
-      order: "interleaved",
-      ...changes,
-    },
+    plan: simulatedPlan({
+      name: set.name,
+      sha256: set.sha256,
+      prompts: set.prompts.map(({ id, sha256, messages }) => ({ id, sha256, messages: [...messages] })),
+    }, { prefix: "as is", ...changes }),
     candidates: [candidate("good"), candidate("bad")],
   };
 }
